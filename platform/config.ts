@@ -155,7 +155,7 @@ export class ConfigError extends Error {
   }
 }
 
-const valueOf = (setting: Setting, environment: NodeJS.ProcessEnv): string | undefined => {
+const textOf = (setting: Setting, environment: NodeJS.ProcessEnv): string | undefined => {
   const given = environment[setting.variable];
   if (given !== undefined && given !== '') return given;
   // As container platforms do it: VARIABLE_FILE names a file that holds the secret.
@@ -208,7 +208,7 @@ export const loadConfig = (
   for (const [name, setting] of Object.entries(settings) as [keyof Settings, Setting][]) {
     let value: string | undefined;
     try {
-      value = valueOf(setting, environment);
+      value = textOf(setting, environment);
     } catch (error) {
       faults.push(`${setting.variable}_FILE can't be read: ${(error as Error).message}`);
       continue;
