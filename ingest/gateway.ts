@@ -1,0 +1,160 @@
+/** The ingest gateway's HTTP face, without listen: admission, the answer per event, and the rule when an answer may be 2xx. */
+import type { FastifyInstance } from 'fastify';
+import { type Authenticate, guardRoutes } from '#platform/authenticate.ts';
+import type { Clock } from '#platform/clock.ts';
+import { createHttpApp, type HttpOptions } from '#platform/http.ts';
+import { FailureError, type Fault, toProblem } from '#schemas/failures.ts';
+import { type AcceptLimits, type AcceptPorts, acceptEvents, type Outcome, type Status } from './accept-events.ts';
+import { parseNativeBody } from './parse/native.ts';
+
+export type GatewayOptions = HttpOptions & {
+  readonly clock: Clock;
+  readonly authenticate: Authenticate;
+  readonly ports: AcceptPorts;
+  readonly limits: AcceptLimits & { readonly eventsMax: number; readonly inFlightBytesMax: number };
+};
+
+export type Gateway = {
+  readonly app: FastifyInstance /** Resolves once no confirmation is under way. */;
+  readonly drained: () => Promise<void>;
+};
+
+/** Faults of one answer are listed up to here; the rest is counted. */
+const faultsMax = 1_000;
+
+const counted = (outcomes: readonly Outcome[]): Record<Status, number> => {
+  const counts: Record<Status, number> = {
+    accepted: 0,
+    duplicate: 0,
+    conflict: 0,
+    invalid: 0,
+    too_old: 0,
+    in_future: 0,
+    unavailable: 0,
+    in_flight: 0,
+  };
+  for (const { status } of outcomes) counts[status] += 1;
+  return counts;
+};
+
+type Result = {
+  readonly index: number;
+  readonly idempotency_key: string | null;
+  readonly status: Status;
+  readonly errors: readonly Fault[];
+};
+
+const toResult = ({ index, idempotencyKey, status, faults }: Outcome): Result => ({
+  index,
+  idempotency_key: idempotencyKey ?? null,
+  status,
+  errors: faults,
+});
+
+const partsDown = (outcomes: readonly Outcome[]): string[] => [
+  ...new Set(outcomes.filter(({ status }) => status === 'unavailable').flatMap(({ faults }) => faults.map(({ field }) => field))),
+];
+
+const partNames: Record<string, string> = { nats: 'NATS JetStream', redis: 'Redis' };
+
+/**
+ * The answer to a request. 2xx only if every event has a final outcome and at least one is taken: a client that looks at the status alone
+ * must never drop usage. 503: send all of it again, unchanged. 422 or 409: nothing was taken, and sending it again will not help.
+ */
+const answerOf = (outcomes: readonly Outcome[], requestId: string, everyResult: boolean) => {
+  const counts = counted(outcomes);
+  const taken = counts.accepted + counts.duplicate;
+  const summary = {
+    accepted: counts.accepted,
+    duplicates: counts.duplicate,
+    conflicts: counts.conflict,
+    rejected: counts.invalid + counts.too_old + counts.in_future,
+    results: outcomes.filter(({ status }) => everyResult || status !== 'accepted').map(toResult),
+  };
+  const faults = outcomes
+    .filter(({ status }) => status !== 'accepted' && status !== 'duplicate')
+    .flatMap((outcome) =>
+      outcome.faults.map((fault) => ({ ...fault, field: `events[${outcome.index}]${fault.field ? `.${fault.field}` : ''}` })),
+    )
+    .slice(0, faultsMax);
+  if (counts.unavailable > 0 || counts.in_flight > 0) {
+    const down = partsDown(outcomes);
+    const code = down.length > 0 ? 'DEPENDENCY_UNAVAILABLE' : 'EVENTS_NOT_FINAL';
+    const detail = down.length > 0 ? `${down.map((part) => partNames[part] ?? part).join(' and ')} is not available` : undefined;
+    return { status: 503, body: { ...toProblem(code, requestId, detail, faults), ...summary } };
+  }
+  if (outcomes.length === 0 || taken > 0) return { status: 200, body: summary };
+  const code = counts.conflict === outcomes.length ? 'IDEMPOTENCY_CONFLICT' : 'EVENTS_REJECTED';
+  const problem = toProblem(code, requestId, undefined, faults);
+  return { status: problem.status, body: { ...problem, ...summary } };
+};
+
+export const createGateway = (options: GatewayOptions): Gateway => {
+  const { metrics, limits, ports, clock } = options;
+  const app = createHttpApp(options);
+  guardRoutes(app, options.authenticate);
+  const events = metrics.counter('millrace_ingest_events_total', 'Events by outcome', ['outcome']);
+  const degraded = metrics.counter(
+    'millrace_ingest_unclaimed_requests_total',
+    'Requests that were taken without claims because Redis was away',
+  );
+  const inFlight = metrics.gauge('millrace_ingest_in_flight_bytes', 'Bytes of request bodies that are being worked on');
+
+  let inFlightBytes = 0;
+  const confirmations = new Set<Promise<unknown>>();
+
+  // The body stays as bytes until we read it: our own reader finds all faults and keeps the digits of numbers.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+
+  app.post<{ Querystring: { results?: string }; Body: Buffer | undefined }>(
+    '/v1/events',
+    {
+      config: { scope: 'write:events' },
+      schema: { querystring: { type: 'object', properties: { results: { enum: ['all'] } }, additionalProperties: false } },
+      // Admission stands before the body is read: a body that is refused costs no memory.
+      onRequest: async (request, reply) => {
+        const bytes = Number(request.headers['content-length'] ?? options.bodyBytesMax);
+        if (inFlightBytes + bytes > limits.inFlightBytesMax) {
+          reply.header('retry-after', '1');
+          throw new FailureError('OVERLOADED');
+        }
+        inFlightBytes += bytes;
+        inFlight.set(inFlightBytes);
+        reply.raw.once('close', () => {
+          inFlightBytes -= bytes;
+          inFlight.set(inFlightBytes);
+        });
+      },
+    },
+    async (request, reply) => {
+      const parsed = parseNativeBody(request.body ?? Buffer.alloc(0));
+      if (parsed.kind === 'malformed') throw new FailureError('MALFORMED_BODY', parsed.reason);
+      if (parsed.events.length > limits.eventsMax) {
+        throw new FailureError('TOO_MANY_EVENTS', `${parsed.events.length} events; the limit is ${limits.eventsMax} a request`);
+      }
+      const { outcomes, confirmed, unclaimed } = await acceptEvents(
+        parsed.events,
+        request.caller.organizationId,
+        clock.nowMs(),
+        limits,
+        ports,
+      );
+      const settled = confirmed.finally(() => confirmations.delete(settled));
+      confirmations.add(settled);
+      if (unclaimed) degraded.inc();
+      for (const [outcome, count] of Object.entries(counted(outcomes))) if (count > 0) events.labels(outcome).inc(count);
+      const { status, body } = answerOf(outcomes, request.id, request.query.results === 'all');
+      reply.code(status);
+      if (status === 503) reply.header('retry-after', '1');
+      if (status >= 400) reply.type('application/problem+json');
+      return body;
+    },
+  );
+  return {
+    app,
+    drained: async () => {
+      while (confirmations.size > 0) await Promise.all(confirmations);
+    },
+  };
+};

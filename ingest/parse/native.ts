@@ -1,0 +1,135 @@
+/**
+ * The product's own JSON form: bytes -> events or faults. Pure; `nowMs` and the horizon are arguments.
+ * Every fault of an event is listed, and no number is changed on its way: JavaScript reads a JSON number as a double, which keeps 15
+ * significant digits, so one with more is refused with the advice to send it as a string.
+ */
+
+import { isUtf8 } from 'node:buffer';
+import type { Fault } from '#schemas/failures.ts';
+import { instantFromText } from './instant.ts';
+import { flattenProperties, InexactNumber, significantDigitsMax, significantDigitsOf } from './properties.ts';
+
+export type ParsedEvent = {
+  readonly idempotencyKey: string;
+  readonly event: string;
+  readonly customer: string;
+  /** Undefined where the caller left it to us: then it is the time of receipt. */
+  readonly occurredAtMs: number | undefined;
+  readonly properties: string;
+};
+
+export type RejectedEvent = {
+  readonly status: 'invalid' | 'too_old' | 'in_future';
+  readonly idempotencyKey: string | undefined;
+  readonly faults: readonly Fault[];
+};
+
+export type Horizon = { readonly nowMs: number; readonly pastMsMax: number; readonly futureMsMax: number };
+
+export type ParsedBody =
+  | { readonly kind: 'events'; readonly events: readonly unknown[] }
+  | { readonly kind: 'malformed'; readonly reason: string };
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Marks the numbers that a double does not carry, by their source text. Slow (a call per value), so only for bodies that may have one. */
+const parseMarking = (text: string): unknown =>
+  JSON.parse(text, (_key, value, context?: { source?: string }) =>
+    typeof value === 'number' && context?.source !== undefined && significantDigitsOf(context.source) > significantDigitsMax
+      ? new InexactNumber(context.source)
+      : value,
+  );
+
+/** A number of up to 15 characters can't have more than 15 digits; whatever may be longer is looked at closely. */
+const mayBeInexact = /[0-9.]{16}/;
+
+/** One event, an array of them, or `{"events": [...]}`. */
+export const parseNativeBody = (body: Buffer): ParsedBody => {
+  if (!isUtf8(body)) return { kind: 'malformed', reason: 'the body is not valid UTF-8' };
+  const text = body.toString('utf8');
+  let value: unknown;
+  try {
+    value = mayBeInexact.test(text) ? parseMarking(text) : JSON.parse(text);
+  } catch (error) {
+    return { kind: 'malformed', reason: (error as Error).message };
+  }
+  if (Array.isArray(value)) return { kind: 'events', events: value };
+  if (!isRecord(value)) return { kind: 'malformed', reason: 'expected an event, an array of events, or {"events": [...]}' };
+  if (!('events' in value)) return { kind: 'events', events: [value] };
+  if (!Array.isArray(value.events)) return { kind: 'malformed', reason: '"events" must be an array' };
+  const extra = Object.keys(value).find((name) => name !== 'events');
+  if (extra !== undefined) return { kind: 'malformed', reason: `unexpected field ${JSON.stringify(extra.slice(0, 64))} beside "events"` };
+  return { kind: 'events', events: value.events };
+};
+
+export const idCharactersMax = 255;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
+const controlCharacters = /[\u0000-\u001f\u007f]/;
+
+const fieldNames = new Set(['idempotency_key', 'event', 'customer_id', 'timestamp', 'properties']);
+
+const readId = (raw: Record<string, unknown>, field: string, faults: Fault[]): string => {
+  const value = raw[field];
+  if (value === undefined) faults.push({ field, code: 'REQUIRED', message: `${field} is required` });
+  else if (typeof value !== 'string') faults.push({ field, code: 'NOT_A_STRING', message: `${field} must be a string` });
+  else if (value.length === 0 || value.length > idCharactersMax)
+    faults.push({ field, code: 'LENGTH', message: `${field} must have 1 to ${idCharactersMax} characters` });
+  else if (controlCharacters.test(value) || !value.isWellFormed())
+    faults.push({ field, code: 'CHARACTERS', message: `${field} must not have control characters or broken surrogates` });
+  else return value;
+  return '';
+};
+
+/** One event of a parsed body: the event, or all of its faults. */
+export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | RejectedEvent => {
+  if (!isRecord(raw)) {
+    return {
+      status: 'invalid',
+      idempotencyKey: undefined,
+      faults: [{ field: '', code: 'NOT_AN_OBJECT', message: 'an event must be a JSON object' }],
+    };
+  }
+  const faults: Fault[] = [];
+  const idempotencyKey = readId(raw, 'idempotency_key', faults);
+  const event = readId(raw, 'event', faults);
+  const customer = readId(raw, 'customer_id', faults);
+  let occurredAtMs: number | undefined;
+  if (raw.timestamp !== undefined && raw.timestamp !== null) {
+    occurredAtMs = typeof raw.timestamp === 'string' ? instantFromText(raw.timestamp) : undefined;
+    if (occurredAtMs === undefined) {
+      faults.push({
+        field: 'timestamp',
+        code: 'NOT_RFC3339',
+        message: 'timestamp must be an RFC 3339 date-time with a zone, such as 2026-11-20T12:00:00Z',
+      });
+    }
+  }
+  const properties = flattenProperties(raw.properties, faults);
+  for (const name in raw) {
+    // A misspelt field would otherwise be usage that silently vanishes.
+    if (!fieldNames.has(name))
+      faults.push({
+        field: name.slice(0, 64),
+        code: 'UNKNOWN_FIELD',
+        message: 'is not a field of an event; put your own data under properties',
+      });
+  }
+  if (faults.length > 0) return { status: 'invalid', idempotencyKey: idempotencyKey || undefined, faults };
+  if (occurredAtMs !== undefined && occurredAtMs < horizon.nowMs - horizon.pastMsMax) {
+    const days = horizon.pastMsMax / 86_400_000;
+    return {
+      status: 'too_old',
+      idempotencyKey,
+      faults: [{ field: 'timestamp', code: 'TOO_OLD', message: `timestamp is more than ${days} days ago` }],
+    };
+  }
+  if (occurredAtMs !== undefined && occurredAtMs > horizon.nowMs + horizon.futureMsMax) {
+    const minutes = horizon.futureMsMax / 60_000;
+    return {
+      status: 'in_future',
+      idempotencyKey,
+      faults: [{ field: 'timestamp', code: 'IN_FUTURE', message: `timestamp is more than ${minutes} minutes ahead` }],
+    };
+  }
+  return { idempotencyKey, event, customer, occurredAtMs, properties };
+};

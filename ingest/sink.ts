@@ -1,0 +1,139 @@
+/**
+ * The use case of the sink: stream -> store. The order of effects: insert, then acknowledge. Whatever dies in between, the stream
+ * delivers the messages again and the store removes the twins: they have the same sequence, so they are the same rows.
+ * It never gives a message up: a store that is away is waited for, and a message that the store can't read is put aside durably.
+ */
+import type { Clock } from '#platform/clock.ts';
+import { sleep } from '#platform/clock.ts';
+import { backoffMs } from '#platform/retry.ts';
+import { countInMessage } from '#schemas/usage-event.ts';
+import { type Batch, type BatchLimits, createBatcher } from './batcher.ts';
+import type { StreamMessage, Subscription } from './usage-stream.nats.ts';
+
+/** Thrown by `insert` for data that the store can't read, as opposed to a store that can't work now. */
+export class UnreadableError extends Error {
+  constructor(cause: unknown) {
+    super(`the store can't read the data: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.name = 'UnreadableError';
+  }
+}
+
+export type SinkPorts = {
+  readonly subscribe: () => Promise<Subscription>;
+  /** Resolves once the rows can be queried. Throws `UnreadableError`, or anything else where a later try may succeed. */
+  readonly insert: (messages: readonly StreamMessage[]) => Promise<void>;
+  readonly deadLetter: (message: StreamMessage, reason: string) => Promise<void>;
+  readonly clock: Clock;
+  readonly report: {
+    readonly stored: (rows: number, messages: number, insertMs: number, lagMs: number) => void;
+    readonly waiting: (error: unknown, waitMs: number) => void;
+    readonly deadLettered: (sequence: number, reason: string) => void;
+    readonly behind: (messages: number) => void;
+  };
+};
+
+export type Sink = { readonly done: Promise<void>; readonly stop: () => Promise<void> };
+
+/** Well under the consumer's ack wait (60 s): tells the server that a message is still being worked on. */
+const workingEveryMs = 20_000;
+
+const store = async (batch: Batch<StreamMessage>, ports: SinkPorts, signal: AbortSignal): Promise<void> => {
+  const keepAlive = setInterval(() => {
+    for (const message of batch.messages) message.working();
+  }, workingEveryMs);
+  try {
+    for (let attempt = 0; ; attempt += 1) {
+      const startedMs = ports.clock.nowMs();
+      try {
+        await ports.insert(batch.messages);
+        for (const message of batch.messages) message.ack();
+        const nowMs = ports.clock.nowMs();
+        ports.report.stored(batch.rows, batch.messages.length, nowMs - startedMs, nowMs - (batch.messages[0]?.publishedAtMs ?? nowMs));
+        return;
+      } catch (error) {
+        if (error instanceof UnreadableError) return await divide(batch, error, ports, signal);
+        // Not stored, not acknowledged: the stream still has it, so a stop just leaves it there.
+        if (signal.aborted) return;
+        const waitMs = backoffMs(attempt, Math.random());
+        ports.report.waiting(error, waitMs);
+        await sleep(waitMs, signal);
+      }
+    }
+  } finally {
+    clearInterval(keepAlive);
+  }
+};
+
+/** Halves a batch until the unreadable message stands alone, and puts that one aside. */
+const divide = async (batch: Batch<StreamMessage>, error: UnreadableError, ports: SinkPorts, signal: AbortSignal): Promise<void> => {
+  const [first] = batch.messages;
+  if (batch.messages.length === 1 && first) {
+    await ports.deadLetter(first, error.message);
+    ports.report.deadLettered(first.sequence, error.message);
+    first.ack();
+    return;
+  }
+  const middle = Math.ceil(batch.messages.length / 2);
+  for (const messages of [batch.messages.slice(0, middle), batch.messages.slice(middle)]) {
+    await store({ messages, rows: 0, bytes: 0 }, ports, signal);
+  }
+};
+
+export const startSink = async (limits: BatchLimits, ports: SinkPorts): Promise<Sink> => {
+  const subscription = await ports.subscribe();
+  const stopped = new AbortController();
+  const batcher = createBatcher<StreamMessage>(limits);
+  // One insert at a time, while the next batch fills: memory is bounded by two batches and what the subscription fetches ahead.
+  let inserting: Promise<void> = Promise.resolve();
+  let fault: unknown;
+  const flush = async (batch: Batch<StreamMessage> | undefined): Promise<void> => {
+    if (!batch) return;
+    await inserting;
+    inserting = store(batch, ports, stopped.signal).catch((error) => {
+      fault = error;
+      void subscription.stop();
+    });
+  };
+  let flushing = false;
+  const timer = setInterval(
+    async () => {
+      if (flushing) return;
+      flushing = true;
+      await flush(batcher.take(ports.clock.nowMs()));
+      flushing = false;
+    },
+    Math.max(5, limits.ageMsMax / 10),
+  );
+
+  const done = (async () => {
+    try {
+      for await (const message of subscription.messages) {
+        let rows: number;
+        try {
+          rows = countInMessage(message.body);
+        } catch (error) {
+          await divide({ messages: [message], rows: 0, bytes: 0 }, new UnreadableError(error), ports, stopped.signal);
+          continue;
+        }
+        const nowMs = ports.clock.nowMs();
+        ports.report.behind(message.behind);
+        await flush(batcher.add(message, rows, message.body.length, nowMs));
+        await flush(batcher.take(nowMs));
+      }
+      await flush(batcher.take(ports.clock.nowMs(), true));
+      await inserting;
+    } finally {
+      clearInterval(timer);
+    }
+    if (fault !== undefined) throw fault;
+  })();
+  return {
+    done,
+    stop: async () => {
+      await subscription.stop();
+      // What was fetched is stored if the store works; if it does not, it stays in the stream.
+      stopped.abort();
+      await done;
+    },
+  };
+};

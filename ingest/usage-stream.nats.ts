@@ -1,0 +1,153 @@
+/** The stream of accepted events: its configuration, publishing with acknowledgement, and the sink's pull consumer. */
+import {
+  AckPolicy,
+  type ConsumerMessages,
+  DeliverPolicy,
+  DiscardPolicy,
+  JetStreamApiError,
+  type JsMsg,
+  jserrors,
+  RetentionPolicy,
+  StorageType,
+} from '@nats-io/jetstream';
+import { headers, nanos } from '@nats-io/transport-node';
+import type { Config } from '#platform/config.ts';
+import type { Nats } from '#platform/nats.ts';
+import { PublishError } from './accept-events.ts';
+
+export const subjectPrefix = 'usage';
+export const sinkConsumer = 'sink';
+
+const duplicateWindowMs = 120_000;
+
+const deadLetterStream = (stream: string) => `${stream}_DEAD`;
+
+/**
+ * Makes the stream and the sink's consumer, or brings their limits up to date. Safe from several processes at once.
+ * Limits retention, not a work queue: the stream can be replayed into a lost store. `discard: new`: a full stream refuses, it drops nothing.
+ */
+export const ensureUsageStream = async (
+  nats: Nats,
+  config: Pick<Config, 'streamName' | 'streamHoursMax' | 'streamBytesMax' | 'streamReplicas'>,
+): Promise<void> => {
+  const manager = await nats.manager();
+  const limits = {
+    subjects: [`${subjectPrefix}.>`],
+    max_age: nanos(config.streamHoursMax * 3_600_000),
+    max_bytes: config.streamBytesMax,
+    num_replicas: config.streamReplicas,
+    duplicate_window: nanos(duplicateWindowMs),
+    discard: DiscardPolicy.New,
+  };
+  const add = async (name: string, settings: typeof limits) => {
+    try {
+      await manager.streams.add({ ...settings, name, retention: RetentionPolicy.Limits, storage: StorageType.File });
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError && error.code === streamNameInUse)) throw error;
+      await manager.streams.update(name, settings);
+    }
+  };
+  await add(config.streamName, limits);
+  await add(deadLetterStream(config.streamName), {
+    ...limits,
+    subjects: [`${subjectPrefix}-dead.>`],
+    max_age: 0,
+    max_bytes: Math.min(config.streamBytesMax, 268_435_456),
+  });
+  await manager.consumers.add(config.streamName, {
+    durable_name: sinkConsumer,
+    // Explicit, so that several sinks can share the consumer: its ack floor is then the sequence up to which everything is stored.
+    ack_policy: AckPolicy.Explicit,
+    deliver_policy: DeliverPolicy.All,
+    ack_wait: nanos(60_000),
+    max_ack_pending: 20_000,
+    max_deliver: -1,
+  });
+};
+
+const streamNameInUse = 10058;
+
+/** Codes with which JetStream says that it did not store a message: full (10077), out of space (10047, 10023), too many at once (10167). */
+const refusals = new Set([10077, 10047, 10023, 10167]);
+
+// JetStreamNotEnabled is the client's word for "nobody listens on the subject".
+const surelyNotStored = (error: unknown): boolean =>
+  error instanceof jserrors.JetStreamNotEnabled ||
+  (error instanceof JetStreamApiError && (refusals.has(error.code) || error.status === 503));
+
+export type PublishOptions = {
+  readonly timeoutMs: number;
+  readonly attemptsMax: number;
+  /** Called when nothing listens on the subject: the server may have come back without its stream. */
+  readonly onNoStream: () => void;
+};
+
+/** Publishes and waits for the acknowledgement; tries again under the same message id, which the stream stores once. */
+export const createPublish =
+  (nats: Nats, options: PublishOptions) =>
+  async (message: { readonly id: string; readonly body: Buffer; readonly events: number }): Promise<number> => {
+    let mayBeStored = false;
+    for (let attempt = 1; ; attempt += 1) {
+      if (!nats.connected()) throw new PublishError(mayBeStored, new Error('not connected'));
+      try {
+        const ack = await nats.js.publish(`${subjectPrefix}.0`, message.body, {
+          msgID: message.id,
+          timeout: options.timeoutMs,
+          retries: 0,
+        });
+        return ack.seq;
+      } catch (error) {
+        if (error instanceof jserrors.JetStreamNotEnabled) options.onNoStream();
+        if (surelyNotStored(error)) throw new PublishError(mayBeStored, error);
+        mayBeStored = true;
+        if (attempt >= options.attemptsMax) throw new PublishError(true, error);
+      }
+    }
+  };
+
+/** One message on its way to the store. */
+export type StreamMessage = {
+  readonly sequence: number;
+  readonly body: Buffer;
+  /** Messages in the stream after this one, as the server saw it on delivery. */
+  readonly behind: number;
+  readonly publishedAtMs: number;
+  readonly ack: () => void;
+  /** Asks the server not to deliver the message again yet. */
+  readonly working: () => void;
+};
+
+const fromJsMsg = (message: JsMsg): StreamMessage => ({
+  sequence: message.seq,
+  body: Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength),
+  behind: message.info.pending,
+  publishedAtMs: Number(message.time.getTime()),
+  ack: () => message.ack(),
+  working: () => message.working(),
+});
+
+export type Subscription = { readonly messages: AsyncIterable<StreamMessage>; readonly stop: () => Promise<void> };
+
+/** Pulls messages; at most `bytesMax` are fetched ahead. */
+export const subscribe = async (nats: Nats, streamName: string, bytesMax: number): Promise<Subscription> => {
+  const consumer = await nats.js.consumers.get(streamName, sinkConsumer);
+  const pulled: ConsumerMessages = await consumer.consume({ max_bytes: bytesMax, expires: 5_000 });
+  return {
+    messages: (async function* () {
+      for await (const message of pulled) yield fromJsMsg(message);
+    })(),
+    stop: async () => {
+      await pulled.close();
+    },
+  };
+};
+
+/** Puts a message that can't be stored aside, with the reason; it stays until somebody re-drives it. Resolves once it is durable. */
+export const createDeadLetter =
+  (nats: Nats) =>
+  async (message: StreamMessage, reason: string): Promise<void> => {
+    const fields = headers();
+    fields.set('Millrace-Sequence', String(message.sequence));
+    fields.set('Millrace-Reason', reason.replace(/[\r\n]+/g, ' ').slice(0, 1000));
+    await nats.js.publish(`${subjectPrefix}-dead.0`, message.body, { msgID: `dead-${message.sequence}`, headers: fields, timeout: 5_000 });
+  };

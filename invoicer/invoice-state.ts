@@ -1,0 +1,22 @@
+/** Draft -> issued -> paid | uncollectible | voided; nothing leads back, and nothing leads out of the last three. */
+import type { InvoiceState } from '#schemas/invoice.ts';
+
+const nextStates = {
+  draft: ['issued'],
+  issued: ['paid', 'uncollectible', 'voided'],
+  paid: [],
+  uncollectible: [],
+  voided: [],
+} as const satisfies Record<InvoiceState, readonly InvoiceState[]>;
+
+export type StateChange =
+  | { readonly ok: true; readonly state: InvoiceState }
+  | { readonly ok: false; readonly code: 'invoice_state_conflict'; readonly message: string };
+
+/** A change that is not in the table is a rejection for the caller, also the one to the state that already holds. */
+export const changeInvoiceState = (from: InvoiceState, to: InvoiceState): StateChange => {
+  const allowed: readonly InvoiceState[] = nextStates[from];
+  if (allowed.includes(to)) return { ok: true, state: to };
+  const possible = allowed.length === 0 ? 'it is final' : `it can become ${allowed.join(', ')}`;
+  return { ok: false, code: 'invoice_state_conflict', message: `the invoice is ${from} and can't become ${to}; ${possible}` };
+};

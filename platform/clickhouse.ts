@@ -1,0 +1,18 @@
+import { type ClickHouseClient, createClient } from '@clickhouse/client';
+
+/** `url` names the database by its path: http://user:password@host:8123/millrace. */
+export const connectClickHouse = (url: string, options: { requestTimeoutMs: number; connectionsMax: number }): ClickHouseClient =>
+  createClient({
+    url,
+    application: 'millrace',
+    request_timeout: options.requestTimeoutMs,
+    max_open_connections: options.connectionsMax,
+    compression: { response: false, request: false },
+    // The server closes idle connections after 10 s at the latest; ours must go first, or a request meets a closing socket.
+    keep_alive: { enabled: true, idle_socket_ttl: 2_000 },
+  });
+
+export const clickHouseAnswers = async (clickhouse: ClickHouseClient): Promise<void> => {
+  const ping = await clickhouse.ping();
+  if (!ping.success) throw ping.error;
+};

@@ -1,0 +1,25 @@
+/** The clock port: the only place that asks for the time. Everything else takes a `Clock`, so a test can set the hour. */
+export type Clock = {
+  /** Milliseconds since 1970-01-01T00:00:00Z. */
+  readonly nowMs: () => number;
+};
+
+export const systemClock: Clock = { nowMs: () => Date.now() };
+
+/** A monotonic stopwatch in milliseconds, for durations only; it says nothing about the hour. */
+export const stopwatch = (): (() => number) => {
+  const startedMs = performance.now();
+  return () => performance.now() - startedMs;
+};
+
+export const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener('abort', done, { once: true });
+  });

@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { dataFolder, type Log } from './home.ts';
+import { findFreePort } from './ports.ts';
+import { findOnPath, installWithGo, type Program, programsFolder, tryProgram, unpackWithApt } from './programs.ts';
+import { type LocalServer, type ServerOptions, startServer } from './server.ts';
+import { isAtLeast, versions, versionText } from './versions.ts';
+
+export type LocalNats = LocalServer & {
+  /** True if every write is on disk before it is acknowledged, so that it outlives a power cut and not only a crash. */
+  readonly syncAlways: boolean;
+};
+
+const { module, pin, syncAlways: syncAlwaysSince } = versions.nats;
+const canSyncAlways = ({ version }: Program) => isAtLeast(version, syncAlwaysSince);
+
+/** A server of 2.10 or newer where one can be had, else an older one with a warning, else an error that says how to get one. */
+const findNats = async (log: Log): Promise<Program> => {
+  const onPath = findOnPath('nats-server');
+  const found = onPath ? await tryProgram(onPath, '--version', 'the PATH') : undefined;
+  if (found && canSyncAlways(found)) return found;
+  const builtFolder = join(programsFolder, `nats-${pin}`);
+  const built = () => tryProgram(join(builtFolder, 'nats-server'), '--version', `go install ${pin}`);
+  const kept = await built();
+  if (kept) return kept;
+  const reasons: string[] = [];
+  const goPath = findOnPath('go');
+  const go = goPath ? await tryProgram(goPath, 'version', 'the PATH') : undefined;
+  if (go && isAtLeast(go.version, versions.go.least)) {
+    const fault = await installWithGo(module, pin, builtFolder, log);
+    const fresh = fault ? undefined : await built();
+    if (fresh) return fresh;
+    reasons.push(fault ?? 'what go install built does not run');
+  } else {
+    reasons.push(go ? `Go ${versionText(go.version)} is older than ${versionText(versions.go.least)}` : 'there is no Go here to build it');
+  }
+  if (found) return found;
+  const unpackedFolder = join(programsFolder, 'nats-package');
+  const unpacked = () => tryProgram(join(unpackedFolder, 'usr/sbin/nats-server'), '--version', 'the package nats-server of this system');
+  const keptPackage = await unpacked();
+  if (keptPackage) return keptPackage;
+  const fault = await unpackWithApt('nats-server', unpackedFolder, log);
+  const fresh = fault ? undefined : await unpacked();
+  if (fresh) return fresh;
+  reasons.push(fault ?? 'what the package holds does not run');
+  throw new Error(
+    `There is no nats-server, and it could not be fetched (${reasons.join('; ')}). Install one of these, or set NATS_URL:\n` +
+      `  go install ${module}@${pin}     (with Go from https://go.dev/dl; then put "$(go env GOPATH)/bin" on the PATH)\n` +
+      '  brew install nats-server\n' +
+      '  apt-get install nats-server     (as root; Debian and Ubuntu)',
+  );
+};
+
+/** JetStream on loopback. `fileBytesMax` bounds what all streams together may keep on disk, and must cover the largest stream. */
+export const startNats = async (options: ServerOptions & { readonly fileBytesMax?: number }): Promise<LocalNats> => {
+  const { home, log, fileBytesMax = 68_719_476_736 } = options;
+  const program = await findNats(log);
+  const syncAlways = canSyncAlways(program);
+  if (!syncAlways) {
+    log.warn(
+      `nats: ${versionText(program.version)} can't sync every write (that takes ${versionText(syncAlwaysSince)}): ` +
+        'an accepted event outlives a crash of any process, but a power cut may lose the last minutes of the stream',
+    );
+  }
+  const folder = dataFolder(home, 'nats');
+  const configPath = join(folder, 'nats.conf');
+  // Tells our server from a stranger's: it is in the greeting.
+  const serverName = `millrace-${randomUUID()}`;
+  let monitorPort = 0;
+  const server = await startServer({
+    ...options,
+    name: 'nats',
+    product: 'NATS',
+    source: program.source,
+    stopSignal: 'SIGTERM',
+    url: (port) => `nats://127.0.0.1:${port}`,
+    launch: async (port) => {
+      monitorPort = await findFreePort();
+      const configuration = [
+        `server_name: "${serverName}"`,
+        `listen: "127.0.0.1:${port}"`,
+        `http: "127.0.0.1:${monitorPort}"`,
+        'max_payload: 1MB',
+        'jetstream {',
+        `  store_dir: ${JSON.stringify(join(folder, 'data'))}`,
+        '  max_mem: 256MB',
+        `  max_file: ${fileBytesMax}`,
+        ...(syncAlways ? ['  sync_interval: always'] : []),
+        '}',
+      ];
+      writeFileSync(configPath, `${configuration.join('\n')}\n`);
+      return { command: program.path, arguments: ['--config', configPath], environment: process.env };
+    },
+    ask: async (port, _pid, signal) => {
+      const { server_name, version } = await greetingOf(port, signal);
+      if (server_name !== serverName) throw new Error(`port ${port} is answered by another NATS, ${server_name}`);
+      // Says ok only once every stream is recovered.
+      const health = await fetch(`http://127.0.0.1:${monitorPort}/healthz`, { signal });
+      if (!health.ok) throw new Error(await health.text());
+      return version;
+    },
+  });
+  return Object.assign(server, { syncAlways });
+};
+
+/** The `INFO {...}` line that a server greets each client with (NATS client protocol). */
+const greetingOf = (port: number, signal: AbortSignal): Promise<{ server_name: string; version: string }> =>
+  new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', signal });
+    let text = '';
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk: string) => {
+      text += chunk;
+      const line = /^INFO (\{.*\})\s*\r\n/.exec(text)?.[1];
+      if (!line) return;
+      socket.destroy();
+      resolve(JSON.parse(line) as { server_name: string; version: string });
+    });
+    socket.on('error', reject);
+    socket.on('close', () => reject(new Error('the connection was closed without a greeting')));
+  });

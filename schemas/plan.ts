@@ -1,0 +1,150 @@
+/** A plan version: what a subscription is charged for. Its JSON is public; its prices are in `price.ts`. */
+import { Type } from 'typebox';
+import { type Currency, isCurrency } from '#schemas/currency.ts';
+import {
+  asObject,
+  type Fault,
+  fieldOf,
+  type JsonObject,
+  ownValue,
+  type Parsed,
+  readArray,
+  readObject,
+  readText,
+  type TextRule,
+} from '#schemas/fault.ts';
+import { modelFromJson, type Price, PriceSchema, priceToJson, readPrice } from '#schemas/price.ts';
+
+/** `meter` is the code of the meter whose quantity is priced; a flat charge has none. `code` is unique within its plan version. */
+export type Charge = { readonly code: string; readonly name: string; readonly meter: string | null; readonly price: Price };
+
+export type PlanVersion = {
+  readonly code: string;
+  readonly name: string;
+  readonly currency: Currency;
+  readonly charges: readonly Charge[];
+};
+
+export const chargesMax = 100;
+
+const codePattern = '^[a-z0-9][a-z0-9_.-]{0,63}$';
+// No control characters: PostgreSQL refuses NUL, and a name is printed on invoices.
+const namePattern = '^[^\\u0000-\\u001f\\u007f]{1,200}$';
+const codeRule: TextRule = {
+  pattern: new RegExp(codePattern, 'u'),
+  about: '1 to 64 of a-z, 0-9, "_", "." and "-", beginning with a letter or digit',
+};
+const nameRule: TextRule = { pattern: new RegExp(namePattern, 'u'), about: '1 to 200 characters, none of them a control character' };
+
+export const ChargeSchema = Type.Object({
+  code: Type.String({ pattern: codePattern, description: 'Unique within the plan.' }),
+  name: Type.String({ pattern: namePattern, description: 'Printed on the invoice line.' }),
+  // Not a union of two schemas, for the reason given at `up_to` in price.ts.
+  meter: Type.Optional(
+    Type.Unsafe<string | null>({
+      type: ['string', 'null'],
+      pattern: codePattern,
+      description: 'Code of the meter that is priced; null or absent for a flat price.',
+    }),
+  ),
+  price: PriceSchema,
+});
+export type ChargeJson = Type.Static<typeof ChargeSchema>;
+
+export const PlanVersionSchema = Type.Object({
+  code: Type.String({ pattern: codePattern }),
+  name: Type.String({ pattern: namePattern }),
+  currency: Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217 code of an active currency.' }),
+  charges: Type.Array(ChargeSchema, { minItems: 1, maxItems: chargesMax }),
+});
+export type PlanVersionJson = Type.Static<typeof PlanVersionSchema>;
+
+/** All faults are listed, with paths from the root of the plan version. */
+export const planVersionFromJson = (json: unknown): Parsed<PlanVersion> => {
+  const faults: Fault[] = [];
+  const object = readObject(json, '', ['code', 'name', 'currency', 'charges'], faults);
+  if (!object) return { ok: false, faults };
+  const code = readText(object, 'code', '', codeRule, faults);
+  const name = readName(object, '', faults);
+  const currency = readCurrency(object, faults);
+  const items = readArray(object, 'charges', '', chargesMax, faults);
+  const charges = (items ?? [])
+    .map((item, index) => readCharge(item, `charges[${index}]`, faults))
+    .filter((charge) => charge !== undefined);
+  addDuplicateCodes(items ?? [], faults);
+  if (faults.length > 0 || code === undefined || name === undefined || !currency) return { ok: false, faults };
+  return { ok: true, value: { code, name, currency, charges } };
+};
+
+/** Compared as they were sent, so that a charge with another fault still counts as the first or the second one. */
+const addDuplicateCodes = (items: readonly unknown[], faults: Fault[]): void => {
+  const firstByCode = new Map<string, number>();
+  for (const [index, item] of items.entries()) {
+    const code = asObject(item, '', []) && ownValue(item as JsonObject, 'code');
+    if (typeof code !== 'string') continue;
+    const first = firstByCode.get(code);
+    if (first === undefined) firstByCode.set(code, index);
+    else faults.push({ field: `charges[${index}].code`, code: 'duplicate', message: `is already the code of charges[${first}]` });
+  }
+};
+
+export const chargeFromJson = (json: unknown, field = ''): Parsed<Charge> => {
+  const faults: Fault[] = [];
+  const value = readCharge(json, field, faults);
+  return value && faults.length === 0 ? { ok: true, value } : { ok: false, faults };
+};
+
+const readCharge = (json: unknown, field: string, faults: Fault[]): Charge | undefined => {
+  const object = readObject(json, field, ['code', 'name', 'meter', 'price'], faults);
+  if (!object) return undefined;
+  const code = readText(object, 'code', field, codeRule, faults);
+  const name = readName(object, field, faults);
+  const price = readPrice(ownValue(object, 'price'), fieldOf(field, 'price'), faults);
+  const meter = readMeter(object, field, faults);
+  return code === undefined || name === undefined || !price || meter === undefined ? undefined : { code, name, meter, price };
+};
+
+/** Whether a meter must be there depends on the model; where that is not known, its own fault is enough. */
+const readMeter = (object: JsonObject, parent: string, faults: Fault[]): string | null | undefined => {
+  const field = fieldOf(parent, 'meter');
+  const model = modelFromJson(ownValue(object, 'price'));
+  const none = (ownValue(object, 'meter') ?? null) === null;
+  if (none && (model === 'flat' || model === undefined)) return null;
+  if (none) {
+    faults.push({ field, code: 'missing', message: 'must be the code of the meter that is priced' });
+    return undefined;
+  }
+  if (model !== 'flat') return readText(object, 'meter', parent, codeRule, faults);
+  faults.push({ field, code: 'not_allowed', message: 'must be null: a flat price has no meter' });
+  return undefined;
+};
+
+const readName = (object: JsonObject, parent: string, faults: Fault[]): string | undefined => {
+  const name = readText(object, 'name', parent, nameRule, faults);
+  if (name === undefined || name.isWellFormed()) return name;
+  // Half of a surrogate pair has no UTF-8, so it could be neither stored nor hashed.
+  faults.push({ field: fieldOf(parent, 'name'), code: 'wrong_format', message: 'must be well-formed Unicode' });
+  return undefined;
+};
+
+const readCurrency = (object: JsonObject, faults: Fault[]): Currency | undefined => {
+  const rule: TextRule = { pattern: /^[A-Z]{3}$/, about: 'an ISO 4217 code in upper case' };
+  const code = readText(object, 'currency', '', rule, faults);
+  if (code === undefined || isCurrency(code)) return code;
+  faults.push({ field: 'currency', code: 'not_allowed', message: `"${code}" is not an active ISO 4217 currency with a minor unit` });
+  return undefined;
+};
+
+export const chargeToJson = (charge: Charge): ChargeJson => ({
+  code: charge.code,
+  name: charge.name,
+  meter: charge.meter,
+  price: priceToJson(charge.price),
+});
+
+export const planVersionToJson = (plan: PlanVersion): PlanVersionJson => ({
+  code: plan.code,
+  name: plan.name,
+  currency: plan.currency,
+  charges: plan.charges.map(chargeToJson),
+});

@@ -1,0 +1,24 @@
+/** Metered quantities: exact decimals at the scale 10^-12 (`Decimal(38, 12)` in ClickHouse), never a binary float. */
+import { formatFixedPoint, parseFixedPoint } from '#schemas/fixed-point.ts';
+
+export type Quantity = bigint & { readonly unit: 'quantity at 10^-12' };
+
+export const quantityScale = 12;
+
+/** 64 integer digits are what `Decimal(76, 12)`, ClickHouse's widest sum at this scale, can print. */
+const bounds = { scale: quantityScale, integerDigitsMax: 64 };
+
+export const zeroQuantity = 0n as Quantity;
+/** One whole unit: what a flat charge is charged for. */
+export const oneQuantity = (10n ** BigInt(quantityScale)) as Quantity;
+
+/** Reads `-?\d+(\.\d+)?`, trailing zeros allowed as ClickHouse prints them; `undefined` for anything else, exponents included. */
+export const parseQuantity = (text: string): Quantity | undefined => parseFixedPoint(text, bounds) as Quantity | undefined;
+
+/** Canonical decimal text: "426684", "0.5". */
+export const formatQuantity = (quantity: Quantity): string => formatFixedPoint(quantity, quantityScale);
+
+export const addQuantities = (a: Quantity, b: Quantity): Quantity => (a + b) as Quantity;
+export const subtractQuantities = (a: Quantity, b: Quantity): Quantity => (a - b) as Quantity;
+export const minQuantity = (a: Quantity, b: Quantity): Quantity => (a < b ? a : b);
+export const maxQuantity = (a: Quantity, b: Quantity): Quantity => (a > b ? a : b);

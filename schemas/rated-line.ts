@@ -1,0 +1,149 @@
+/** What rating gives: one line per charge, with the steps that explain its amount. Shared by rater, invoicer and api. */
+import assert from 'node:assert/strict';
+import type { Currency } from '#schemas/currency.ts';
+import {
+  type Amount,
+  formatAmount,
+  formatMinorUnits,
+  formatPreciseAmount,
+  type PreciseAmount,
+  parseAmount,
+  parsePreciseAmount,
+  type RoundingMode,
+} from '#schemas/money.ts';
+import type { PriceModel } from '#schemas/price.ts';
+import { formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
+
+/** Decided once per tenant or plan, stored with every line, so that a line can be computed again. */
+export type RatingPolicy = { readonly rounding: RoundingMode };
+
+export const defaultRatingPolicy: RatingPolicy = Object.freeze({ rounding: 'half_up' });
+
+export const StepKind = {
+  /** The amount of a flat price. */
+  flat: 'flat',
+  /** Units that cost nothing. */
+  free: 'free',
+  /** Units at one unit amount: a tier, or everything after the free units. */
+  units: 'units',
+  /** Started packages. */
+  packages: 'packages',
+  /** A quantity below zero (corrections larger than the usage), charged as zero. */
+  belowZero: 'below_zero',
+} as const;
+export type StepKind = (typeof StepKind)[keyof typeof StepKind];
+
+/**
+ * One term of an amount: `amount` = `priced` x `unitAmount` + `flatAmount`, exactly. The steps of a metered line tile its quantity:
+ * each begins where the one before ends, and their units sum to the quantity.
+ */
+export type PriceStep = {
+  readonly kind: StepKind;
+  /** Bounds on the metered quantity, half-open; free units are counted, so a tier begins at its own bound plus the free units. */
+  readonly from: Quantity;
+  readonly to: Quantity | null;
+  /** How much of the quantity lies between the bounds. */
+  readonly units: Quantity;
+  /** How often `unitAmount` is charged: the units themselves, started packages, or 0. */
+  readonly priced: Quantity;
+  readonly unitAmount: Amount;
+  readonly flatAmount: Amount;
+  readonly amount: PreciseAmount;
+};
+
+/** What a price function gives; the amounts of `steps` sum exactly to `precise`. */
+export type Priced = {
+  readonly precise: PreciseAmount;
+  /** What is left to charge for after free units and the floor at zero; 1 for a flat price. */
+  readonly billableQuantity: Quantity;
+  readonly steps: readonly PriceStep[];
+};
+
+export type RatedCharge = Priced & {
+  readonly chargeCode: string;
+  readonly chargeName: string;
+  readonly model: PriceModel;
+  readonly meter: string | null;
+  readonly currency: Currency;
+  readonly rounding: RoundingMode;
+  /** As metered; 1 for a flat charge. May be below zero after corrections. */
+  readonly quantity: Quantity;
+  /** `precise` rounded to minor units, once; what is printed and summed. */
+  readonly amount: Amount;
+};
+
+export type RatedLine = RatedCharge & {
+  readonly subscriptionId: string;
+  readonly customerId: string;
+  readonly planVersionId: string;
+  /** Place of the charge in its plan version, from 1: the order of the lines on the invoice. */
+  readonly position: number;
+};
+
+/** Stable key order and canonical decimals: equal steps give equal bytes. */
+export const priceStepToJson = (step: PriceStep) => ({
+  kind: step.kind,
+  from: formatQuantity(step.from),
+  to: step.to === null ? null : formatQuantity(step.to),
+  units: formatQuantity(step.units),
+  priced: formatQuantity(step.priced),
+  unit_amount: formatAmount(step.unitAmount),
+  flat_amount: formatAmount(step.flatAmount),
+  amount: formatPreciseAmount(step.amount),
+});
+export type PriceStepJson = ReturnType<typeof priceStepToJson>;
+
+/** Stable key order and decimal strings: equal lines give equal bytes under `JSON.stringify`. */
+export const ratedLineToJson = (line: RatedLine) => ({
+  subscription_id: line.subscriptionId,
+  customer_id: line.customerId,
+  plan_version_id: line.planVersionId,
+  position: line.position,
+  charge_code: line.chargeCode,
+  charge_name: line.chargeName,
+  model: line.model,
+  meter: line.meter,
+  currency: line.currency,
+  rounding: line.rounding,
+  quantity: formatQuantity(line.quantity),
+  billable_quantity: formatQuantity(line.billableQuantity),
+  precise_amount: formatPreciseAmount(line.precise),
+  amount: formatMinorUnits(line.amount, line.currency),
+  steps: line.steps.map(priceStepToJson),
+});
+export type RatedLineJson = ReturnType<typeof ratedLineToJson>;
+
+/** Reads back what this program stored; anything else in its place is a bug or damage, not a caller's fault. */
+export const priceStepFromJson = (json: PriceStepJson): PriceStep => ({
+  kind: json.kind,
+  from: stored(parseQuantity(json.from), json),
+  to: json.to === null ? null : stored(parseQuantity(json.to), json),
+  units: stored(parseQuantity(json.units), json),
+  priced: stored(parseQuantity(json.priced), json),
+  unitAmount: stored(parseAmount(json.unit_amount), json),
+  flatAmount: stored(parseAmount(json.flat_amount), json),
+  amount: stored(parsePreciseAmount(json.amount), json),
+});
+
+export const ratedLineFromJson = (json: RatedLineJson): RatedLine => ({
+  subscriptionId: json.subscription_id,
+  customerId: json.customer_id,
+  planVersionId: json.plan_version_id,
+  position: json.position,
+  chargeCode: json.charge_code,
+  chargeName: json.charge_name,
+  model: json.model,
+  meter: json.meter,
+  currency: json.currency,
+  rounding: json.rounding,
+  quantity: stored(parseQuantity(json.quantity), json),
+  billableQuantity: stored(parseQuantity(json.billable_quantity), json),
+  precise: stored(parsePreciseAmount(json.precise_amount), json),
+  amount: stored(parseAmount(json.amount), json),
+  steps: json.steps.map(priceStepFromJson),
+});
+
+const stored = <T extends bigint>(value: T | undefined, json: object): T => {
+  assert(value !== undefined, `a stored decimal can't be read: ${JSON.stringify(json)}`);
+  return value;
+};
