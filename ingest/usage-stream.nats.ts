@@ -6,7 +6,6 @@ import {
   DiscardPolicy,
   JetStreamApiError,
   type JsMsg,
-  jserrors,
   RetentionPolicy,
   StorageType,
 } from '@nats-io/jetstream';
@@ -70,10 +69,11 @@ const streamNameInUse = 10058;
 /** Codes with which JetStream says that it did not store a message: full (10077), out of space (10047, 10023), too many at once (10167). */
 const refusals = new Set([10077, 10047, 10023, 10167]);
 
-// JetStreamNotEnabled is the client's word for "nobody listens on the subject".
+// The client names the fault after its most likely reason and does not export the class.
+const nobodyListens = (error: unknown): boolean => error instanceof Error && error.name === 'JetStreamNotEnabled';
+
 const surelyNotStored = (error: unknown): boolean =>
-  error instanceof jserrors.JetStreamNotEnabled ||
-  (error instanceof JetStreamApiError && (refusals.has(error.code) || error.status === 503));
+  nobodyListens(error) || (error instanceof JetStreamApiError && (refusals.has(error.code) || error.status === 503));
 
 export type PublishOptions = {
   readonly timeoutMs: number;
@@ -97,7 +97,7 @@ export const createPublish =
         });
         return ack.seq;
       } catch (error) {
-        if (error instanceof jserrors.JetStreamNotEnabled) options.onNoStream();
+        if (nobodyListens(error)) options.onNoStream();
         if (surelyNotStored(error)) throw new PublishError(mayBeStored, error);
         mayBeStored = true;
         if (attempt >= options.attemptsMax) throw new PublishError(true, error);

@@ -17,7 +17,7 @@ const { module, pin, syncAlways: syncAlwaysSince } = versions.nats;
 const canSyncAlways = ({ version }: Program) => isAtLeast(version, syncAlwaysSince);
 
 /** A server of 2.10 or newer where one can be had, else an older one with a warning, else an error that says how to get one. */
-const findNats = async (log: Log): Promise<Program> => {
+const findNats = async (log: Log, signal?: AbortSignal): Promise<Program> => {
   const onPath = findOnPath('nats-server');
   const found = onPath ? await tryProgram(onPath, '--version', 'the PATH') : undefined;
   if (found && canSyncAlways(found)) return found;
@@ -29,7 +29,7 @@ const findNats = async (log: Log): Promise<Program> => {
   const goPath = findOnPath('go');
   const go = goPath ? await tryProgram(goPath, 'version', 'the PATH') : undefined;
   if (go && isAtLeast(go.version, versions.go.least)) {
-    const fault = await installWithGo(module, pin, builtFolder, log);
+    const fault = await installWithGo(module, pin, builtFolder, log, signal);
     const fresh = fault ? undefined : await built();
     if (fresh) return fresh;
     reasons.push(fault ?? 'what go install built does not run');
@@ -41,7 +41,7 @@ const findNats = async (log: Log): Promise<Program> => {
   const unpacked = () => tryProgram(join(unpackedFolder, 'usr/sbin/nats-server'), '--version', 'the package nats-server of this system');
   const keptPackage = await unpacked();
   if (keptPackage) return keptPackage;
-  const fault = await unpackWithApt('nats-server', unpackedFolder, log);
+  const fault = await unpackWithApt('nats-server', unpackedFolder, log, signal);
   const fresh = fault ? undefined : await unpacked();
   if (fresh) return fresh;
   reasons.push(fault ?? 'what the package holds does not run');
@@ -56,7 +56,7 @@ const findNats = async (log: Log): Promise<Program> => {
 /** JetStream on loopback. `fileBytesMax` bounds what all streams together may keep on disk, and must cover the largest stream. */
 export const startNats = async (options: ServerOptions & { readonly fileBytesMax?: number }): Promise<LocalNats> => {
   const { home, log, fileBytesMax = 68_719_476_736 } = options;
-  const program = await findNats(log);
+  const program = await findNats(log, options.signal);
   const syncAlways = canSyncAlways(program);
   if (!syncAlways) {
     log.warn(

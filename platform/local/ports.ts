@@ -9,11 +9,11 @@ import { createServer } from 'node:net';
 const firstPort = 15_000;
 const endPort = 32_000;
 
-export const isPortFree = (port: number): Promise<boolean> =>
+export const isPortFree = (port: number, host = '127.0.0.1'): Promise<boolean> =>
   new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', () => resolve(false));
-    probe.listen({ port, host: '127.0.0.1', exclusive: true }, () => probe.close(() => resolve(true)));
+    probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve(true)));
   });
 
 /** A port that was free a moment ago. Another process may take it before its user does: whoever starts a server tries again. */

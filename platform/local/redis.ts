@@ -20,11 +20,11 @@ const unpackedProgram = async (): Promise<Program | undefined> => {
   return tryProgram(path, '--version', 'the package redis-tools of this system', libraryEnvironment(unpackedFolder));
 };
 
-const findRedis = async (log: Log): Promise<Program> => {
+const findRedis = async (log: Log, signal?: AbortSignal): Promise<Program> => {
   const onPath = findOnPath('redis-server');
   const found = (onPath ? await tryProgram(onPath, '--version', 'the PATH') : undefined) ?? (await unpackedProgram());
   if (found) return found;
-  const fault = await unpackWithApt('redis-tools', unpackedFolder, log);
+  const fault = await unpackWithApt('redis-tools', unpackedFolder, log, signal);
   const fresh = fault ? undefined : await unpackedProgram();
   if (fresh) return fresh;
   throw new Error(
@@ -39,7 +39,7 @@ const findRedis = async (log: Log): Promise<Program> => {
 /** Redis on loopback, with an append-only file: a crash of the process loses nothing, a power cut about a second of hot state. */
 export const startRedis = async (options: ServerOptions): Promise<LocalServer> => {
   const { home, log } = options;
-  const program = await findRedis(log);
+  const program = await findRedis(log, options.signal);
   if (!isAtLeast(program.version, versions.redis.least)) {
     log.warn(
       `redis: ${versionText(program.version)} is older than ${versionText(versions.redis.least)}; claims take several times the memory`,

@@ -30,6 +30,8 @@ export type ServerOptions = {
   readonly log: Log;
   /** Without one, a free port is taken; it stays the same over restarts. */
   readonly port?: number | undefined;
+  /** Makes any start that is going on, now or later, give up. */
+  readonly signal?: AbortSignal | undefined;
 };
 
 export type Launch = Omit<ChildOptions, 'home' | 'name' | 'stopSignal'>;
@@ -42,6 +44,8 @@ export type ServerPlan = ServerOptions & {
   /** Where the program came from: "npm chdb 3.4.0". */
   readonly source: string;
   readonly stopSignal: NodeJS.Signals;
+  /** What it logs when it can't start because a part of the run before is still about to end. */
+  readonly notYet?: RegExp;
   url(port: number): string;
   /** What to run. Called before every start, so it may write configuration. */
   launch(port: number): Promise<Launch>;
@@ -56,10 +60,13 @@ const readyMsMax = 60_000;
 const askMsMax = 2000;
 const stopMsMax = 15_000;
 const portAttemptsMax = 5;
+/** How long a restart waits for its port, and any start for the remains of the run before. */
+const patienceMsMax = 10_000;
 
 type Run = { readonly child: Child; asked: boolean };
 
 class PortTakenError extends Error {}
+class NotYetError extends Error {}
 
 class ServerProcess implements LocalServer {
   readonly #plan: ServerPlan;
@@ -100,13 +107,27 @@ class ServerProcess implements LocalServer {
     const { home, port, name, log } = this.#plan;
     prepareHome(home);
     await endLeftover(home, name, log);
-    if (port !== undefined) return this.#startOn(port);
+    if (port !== undefined) return this.#startPatiently(port, []);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#startOn(await findFreePort());
+        return await this.#startPatiently(await findFreePort(), []);
       } catch (error) {
         if (!(error instanceof PortTakenError) || attempt === portAttemptsMax) throw error;
       }
+    }
+  }
+
+  /** Starts on `port`, again and again for a while where it failed for a reason that goes away by itself. */
+  async #startPatiently(port: number, passing: readonly (typeof PortTakenError)[]): Promise<void> {
+    const deadline = performance.now() + patienceMsMax;
+    for (;;) {
+      try {
+        return await this.#startOn(port);
+      } catch (error) {
+        const passes = [NotYetError, ...passing].some((kind) => error instanceof kind);
+        if (!passes || performance.now() > deadline) throw error;
+      }
+      await delay(100);
     }
   }
 
@@ -129,7 +150,8 @@ class ServerProcess implements LocalServer {
       if (/address (is )?already in use/i.test(tail)) {
         throw new PortTakenError(`${name}: port ${port} of 127.0.0.1 was taken by another process while it started`, { cause: error });
       }
-      throw new Error(`${name} did not start: ${(error as Error).message}\n${tail}`, { cause: error });
+      const message = `${name} did not start: ${(error as Error).message}\n${tail}`;
+      throw this.#plan.notYet?.test(tail) ? new NotYetError(message, { cause: error }) : new Error(message, { cause: error });
     }
     this.#startedMs = Math.round(performance.now() - begin);
     void child.exited.then((exit) => {
@@ -148,7 +170,7 @@ class ServerProcess implements LocalServer {
       ended = `it ${exitText(exit)}`;
     });
     while (performance.now() < deadline) {
-      if (run.asked) throw new Error('it was told to stop meanwhile');
+      if (run.asked || this.#plan.signal?.aborted) throw new Error('it was told to stop meanwhile');
       if (ended) throw new Error(ended);
       try {
         return await this.#plan.ask(this.#port, run.child.pid, AbortSignal.timeout(askMsMax));
@@ -178,7 +200,8 @@ class ServerProcess implements LocalServer {
 
   async restart(): Promise<void> {
     await this.stop();
-    await this.#startOn(this.#port);
+    // Others may hold the port for a moment: what is left of the last run, or a client's probe.
+    await this.#startPatiently(this.#port, [PortTakenError]);
   }
 }
 

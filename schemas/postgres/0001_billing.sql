@@ -150,7 +150,6 @@ CREATE TABLE invoices (
   id              text PRIMARY KEY,
   organization_id text NOT NULL REFERENCES organizations,
   series_number   bigint NOT NULL,
-  number          text NOT NULL,
   kind            text NOT NULL CHECK (kind IN ('period')),
   customer_id     text NOT NULL REFERENCES customers,
   subscription_id text NOT NULL REFERENCES subscriptions,
@@ -177,7 +176,8 @@ CREATE TABLE invoice_lines (
   charge_code    text NOT NULL,
   description    text NOT NULL,
   meter          text,
-  quantity       numeric(76, 12),
+  quantity       numeric(76, 12) NOT NULL,
+  rounding       text NOT NULL,
   precise_amount numeric(76, 24) NOT NULL,
   amount         numeric(38, 12) NOT NULL,
   steps          jsonb NOT NULL,
@@ -221,3 +221,33 @@ DO $$ BEGIN EXECUTE format('GRANT USAGE ON SCHEMA %I TO millrace_app', current_s
 GRANT SELECT, INSERT ON organizations, api_keys, meters, plans, plan_versions, customers, subscriptions, billing_runs, billing_run_shards,
   rated_lines, invoice_series, invoices, invoice_lines TO millrace_app;
 GRANT UPDATE ON api_keys, meters, plans, customers, subscriptions, billing_runs, billing_run_shards, invoice_series TO millrace_app;
+
+-- Takes one shard in the given state for a while. Whoever dies with it loses it to the next one when the lease ends.
+CREATE FUNCTION lease_billing_run_shard(wanted_state text, lease_seconds integer)
+RETURNS TABLE (run_id text, shard_number integer, organization_id text, period_start timestamptz, period_end timestamptz, watermark bigint, subscription_ids text[])
+LANGUAGE sql AS $$
+  WITH candidate AS (
+    SELECT s.run_id, s.shard_number FROM billing_run_shards s
+    WHERE s.state = wanted_state AND (s.leased_until IS NULL OR s.leased_until < clock_timestamp())
+    ORDER BY s.run_id, s.shard_number LIMIT 1 FOR UPDATE SKIP LOCKED
+  ), leased AS (
+    UPDATE billing_run_shards s SET leased_until = clock_timestamp() + make_interval(secs => lease_seconds), attempts = s.attempts + 1
+    FROM candidate c WHERE s.run_id = c.run_id AND s.shard_number = c.shard_number
+    RETURNING s.run_id, s.shard_number, s.subscription_ids
+  )
+  SELECT l.run_id, l.shard_number, r.organization_id, r.period_start, r.period_end, r.watermark, l.subscription_ids
+  FROM leased l JOIN billing_runs r ON r.id = l.run_id
+$$;
+
+-- Gives a shard back after a fault. A part that was down costs no attempt; a bug that stops a shard too often fails it, and its run, with the reason.
+CREATE FUNCTION give_up_billing_run_shard(of_run text, of_shard integer, reason text, passing boolean, attempts_max integer)
+RETURNS void LANGUAGE sql AS $$
+  UPDATE billing_run_shards SET
+    leased_until = NULL,
+    attempts = CASE WHEN passing THEN attempts - 1 ELSE attempts END,
+    failure = reason,
+    state = CASE WHEN NOT passing AND attempts >= attempts_max THEN 'failed' ELSE state END
+  WHERE run_id = of_run AND shard_number = of_shard AND state IN ('queued', 'rated');
+  UPDATE billing_runs SET state = 'failed', failure = reason, updated_at = clock_timestamp()
+  WHERE id = of_run AND EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = of_run AND s.state = 'failed');
+$$;

@@ -1,0 +1,84 @@
+/**
+ * The use case of the invoicer: rated lines of a shard -> issued invoices. The order of effects, all in one transaction of PostgreSQL:
+ *
+ *   1. lock the organization's series row: its counter and the head of its hash chain;
+ *   2. leave out the subscriptions that have an invoice for this period;
+ *   3. draft, number and chain the others;
+ *   4. write invoices and lines, the new counter and head, and the shard's new state.
+ *
+ * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or none.
+ */
+
+import type { IssuedInvoice } from '#schemas/invoice.ts';
+import type { Instant, Period } from '#schemas/period.ts';
+import type { RatedLine } from '#schemas/rated-line.ts';
+import { draftInvoice } from './draft-invoice.ts';
+import type { ChainHead } from './invoice-hash.ts';
+import { canonicalInvoice, chainHash } from './invoice-hash.ts';
+
+export type RatedShard = {
+  readonly runId: string;
+  readonly shardNumber: number;
+  readonly organizationId: string;
+  readonly period: Period;
+  readonly watermark: bigint;
+  readonly subscriptionIds: readonly string[];
+};
+
+/** Where the organization's chain stands, and which subscriptions of the shard have their invoice already. */
+export type SeriesState = { readonly head: ChainHead; readonly alreadyIssued: ReadonlySet<string> };
+
+export type IssuePorts = {
+  readonly leaseShard: () => Promise<RatedShard | undefined>;
+  readonly ratedLines: (shard: RatedShard) => Promise<readonly RatedLine[]>;
+  /** Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many were issued. */
+  readonly commit: (shard: RatedShard, issue: (state: SeriesState) => readonly IssuedInvoice[], elapsedMs: () => number) => Promise<number>;
+  readonly giveUp: (shard: RatedShard, error: unknown) => Promise<void>;
+  readonly nowMs: () => number;
+  readonly newInvoiceId: () => string;
+  readonly stopwatch: () => () => number;
+};
+
+/** Numbers and chains the drafts of a shard, in the order of their subscriptions. Pure but for the ids. */
+export const issueInvoices = (
+  shard: RatedShard,
+  lines: readonly RatedLine[],
+  state: SeriesState,
+  issuedAt: Instant,
+  newInvoiceId: () => string,
+): IssuedInvoice[] => {
+  const bySubscription = Map.groupBy(lines, (line) => line.subscriptionId);
+  let head = state.head;
+  const issued: IssuedInvoice[] = [];
+  for (const subscriptionId of shard.subscriptionIds) {
+    const [first, ...rest] = bySubscription.get(subscriptionId) ?? [];
+    if (!first || state.alreadyIssued.has(subscriptionId)) continue;
+    const draft = draftInvoice(first, shard.period, [first, ...rest]);
+    const numbered = {
+      ...draft,
+      id: newInvoiceId(),
+      tenant: shard.organizationId,
+      number: head.number + 1,
+      watermark: shard.watermark,
+      issuedAt,
+    };
+    const hash = chainHash(head.hash, canonicalInvoice(numbered));
+    issued.push({ ...numbered, previousHash: head.hash, hash });
+    head = { number: numbered.number, hash };
+  }
+  return issued;
+};
+
+/** Issues the invoices of one shard. Resolves with how many, or `undefined` where there was no shard. */
+export const issueOneShard = async (ports: IssuePorts): Promise<number | undefined> => {
+  const shard = await ports.leaseShard();
+  if (!shard) return undefined;
+  const elapsedMs = ports.stopwatch();
+  try {
+    const lines = await ports.ratedLines(shard);
+    return await ports.commit(shard, (state) => issueInvoices(shard, lines, state, ports.nowMs(), ports.newInvoiceId), elapsedMs);
+  } catch (error) {
+    await ports.giveUp(shard, error);
+    throw error;
+  }
+};

@@ -1,0 +1,58 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Log } from './home.ts';
+
+/** A server or a service, as far as keeping it alive goes. */
+export type Mortal = {
+  readonly name: string;
+  stop(): Promise<void>;
+  restart(): Promise<void>;
+  onDeath(listener: (how: string) => void): void;
+};
+
+export type Backoff = { readonly firstMs: number; readonly longestMs: number; readonly healthyAfterMs: number };
+
+export const backoff: Backoff = { firstMs: 200, longestMs: 5000, healthyAfterMs: 10_000 };
+
+/** The pause before the next restart: doubled each time, and short again for what had lived long enough to count as healthy. */
+export const nextPause = (lastPauseMs: number, livedMs: number, { firstMs, longestMs, healthyAfterMs }: Backoff): number =>
+  livedMs >= healthyAfterMs || lastPauseMs === 0 ? firstMs : Math.min(2 * lastPauseMs, longestMs);
+
+/**
+ * Restarts `part` whenever it dies unasked, until `signal` is aborted. `end` stops it for good; it returns once no restart is under way
+ * and nothing runs.
+ */
+export const keepAlive = (part: Mortal, log: Log, signal: AbortSignal): { end(): Promise<void> } => {
+  let pauseMs = 0;
+  let aliveSince = performance.now();
+  let reviving: Promise<void> | undefined;
+  const revive = async (death: string) => {
+    let how = death;
+    while (!signal.aborted) {
+      pauseMs = nextPause(pauseMs, performance.now() - aliveSince, backoff);
+      aliveSince = Number.POSITIVE_INFINITY;
+      log.warn(`${part.name} ${how}`);
+      log.warn(`${part.name}: restarting in ${pauseMs} ms`);
+      try {
+        await delay(pauseMs, undefined, { signal });
+        await part.restart();
+        aliveSince = performance.now();
+        log.info(`${part.name} is up again`);
+        return;
+      } catch (error) {
+        how = (error as Error).message;
+      }
+    }
+  };
+  part.onDeath((how) => {
+    if (signal.aborted) return;
+    // It may die again in the moment between its start and the end of `revive`.
+    reviving = (reviving ?? Promise.resolve()).then(() => revive(how));
+  });
+  return {
+    end: async () => {
+      await part.stop();
+      await reviving;
+      await part.stop();
+    },
+  };
+};

@@ -1,0 +1,178 @@
+/** One of our own services as a resource: a child that runs a `*.main.ts`, says over IPC when it serves, and drains on SIGTERM. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { type Log, logTail } from './home.ts';
+import { backoff, nextPause } from './keep-alive.ts';
+import { type Child, type Exit, endChild, exitText, killChild, spawnChild } from './processes.ts';
+
+export type ServiceOptions = {
+  readonly home: string;
+  readonly log: Log;
+  readonly name: string;
+  /** The file to run, from the root of the checkout. */
+  readonly file: string;
+  readonly shutdownMsMax: number;
+  /** Makes any start that is going on, now or later, give up. */
+  readonly signal?: AbortSignal | undefined;
+  /** Asked before the first attempts to start; later starts reuse the last answer, so that the addresses stay. */
+  environment(): Promise<NodeJS.ProcessEnv>;
+};
+
+export type Service = {
+  readonly name: string;
+  readonly pid: number;
+  readonly url: string;
+  readonly startedMs: number;
+  stop(): Promise<void>;
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+  onDeath(listener: (how: string) => void): void;
+};
+
+const readyMsMax = 60_000;
+const startAttemptsMax = 5;
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+type Run = { readonly child: Child; asked: boolean };
+
+const isReady = (message: unknown): message is { type: 'ready'; url: string } =>
+  typeof message === 'object' && message !== null && 'type' in message && message.type === 'ready' && 'url' in message;
+
+class ServiceProcess implements Service {
+  readonly #options: ServiceOptions;
+  readonly #listeners: ((how: string) => void)[] = [];
+  #environment: NodeJS.ProcessEnv = {};
+  #run: Run | undefined;
+  #url = '';
+  #startedMs = 0;
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+  }
+
+  get name() {
+    return this.#options.name;
+  }
+  get pid() {
+    return this.#run?.child.pid ?? 0;
+  }
+  get url() {
+    return this.#url;
+  }
+  get startedMs() {
+    return this.#startedMs;
+  }
+
+  onDeath(listener: (how: string) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async startFirst(): Promise<void> {
+    const { signal, log, name } = this.#options;
+    for (let attempt = 1, pauseMs = 0; ; attempt += 1) {
+      this.#environment = await this.#options.environment();
+      try {
+        return await this.#start();
+      } catch (error) {
+        if (signal?.aborted || attempt === startAttemptsMax) throw error;
+        pauseMs = nextPause(pauseMs, 0, backoff);
+        log.warn(`${name}: attempt ${attempt} of ${startAttemptsMax} to start it failed; trying again in ${pauseMs} ms`);
+      }
+      await delay(pauseMs, undefined, signal ? { signal } : {});
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { home, name, file } = this.#options;
+    const begin = performance.now();
+    const child = await spawnChild({
+      ...{ home, name, command: process.execPath, arguments: [file], environment: this.#environment },
+      ...{ workingFolder: root, channel: true, stopSignal: 'SIGTERM' },
+    });
+    const run: Run = { child, asked: false };
+    this.#run = run;
+    try {
+      this.#url = await this.#waitUntilReady(child);
+    } catch (error) {
+      run.asked = true;
+      this.#run = undefined;
+      await killChild(child);
+      const tail = logTail(home, name, child.logOffset);
+      throw new Error(`${name} did not start: ${(error as Error).message}\n${tail}`, { cause: error });
+    }
+    this.#startedMs = Math.round(performance.now() - begin);
+    void child.exited.then((exit) => {
+      if (run.asked) return;
+      this.#run = undefined;
+      const how = `${exitText(exit)}\n${logTail(home, name, child.logOffset, 5)}`;
+      for (const listener of this.#listeners) listener(how);
+    });
+  }
+
+  #waitUntilReady(child: Child): Promise<string> {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const { signal } = this.#options;
+    const give = () => reject(new Error('it was told to stop meanwhile'));
+    const timer = setTimeout(() => reject(new Error(`after ${readyMsMax / 1000} s it still was not ready`)), readyMsMax);
+    const hear = (message: unknown) => isReady(message) && resolve(message.url);
+    child.process.on('message', hear);
+    void child.exited.then((exit: Exit) => reject(new Error(`it ${exitText(exit)}`)));
+    signal?.addEventListener('abort', give);
+    if (signal?.aborted) give();
+    return promise.finally(() => {
+      clearTimeout(timer);
+      child.process.off('message', hear);
+      signal?.removeEventListener('abort', give);
+    });
+  }
+
+  async stop(): Promise<void> {
+    const run = this.#run;
+    if (!run) return;
+    run.asked = true;
+    // It ends itself when its drain takes too long; the half second more lets it say so.
+    await endChild(run.child, 'SIGTERM', this.#options.shutdownMsMax + 500);
+    this.#run = undefined;
+  }
+
+  async kill(): Promise<void> {
+    const run = this.#run;
+    if (!run) return;
+    run.asked = true;
+    await killChild(run.child);
+    this.#run = undefined;
+  }
+
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.#start();
+  }
+}
+
+export const startService = async (options: ServiceOptions): Promise<Service> => {
+  const service = new ServiceProcess(options);
+  await service.startFirst();
+  return service;
+};
+
+/** Runs a file to its end, with its output in the log of that name. Throws with the end of that log where it fails. */
+export const runOnce = async (options: {
+  readonly home: string;
+  readonly name: string;
+  readonly file: string;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly signal?: AbortSignal | undefined;
+}): Promise<void> => {
+  const { home, name, file, environment, signal } = options;
+  const child = await spawnChild({
+    ...{ home, name, command: process.execPath, arguments: [file], environment },
+    ...{ workingFolder: root, stopSignal: 'SIGTERM' },
+  });
+  const end = () => void endChild(child, 'SIGTERM', 1000);
+  signal?.addEventListener('abort', end);
+  if (signal?.aborted) end();
+  const exit = await child.exited;
+  signal?.removeEventListener('abort', end);
+  if (exit.code !== 0) throw new Error(`${name} (${file}) ${exitText(exit)}\n${logTail(home, name, child.logOffset)}`);
+};

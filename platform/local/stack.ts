@@ -1,0 +1,225 @@
+/**
+ * The whole of Millrace on one machine. The order of effects of a start:
+ *
+ * 1. read the configuration, take the home, end what an earlier run left behind
+ * 2. start the servers that the environment names no URL of, side by side
+ * 3. migrate both stores
+ * 4. make the first organization and its key (later starts find them there)
+ * 5. start our services, each of which says when it serves
+ *
+ * A stop goes backwards. Whatever dies in between is restarted on the same port and data.
+ */
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { newApiKey } from '#schemas/api-key.ts';
+import { type Config, loadConfig } from '../config.ts';
+import { migrateAll } from '../migrate.ts';
+import { keptSecret, type Log, lockHome, writeFileWhole } from './home.ts';
+import { keepAlive } from './keep-alive.ts';
+import type { LocalNats } from './nats.ts';
+import { endLeftovers } from './processes.ts';
+import type { LocalServer } from './server.ts';
+import { type ServerName, serverKinds, serverNames, startServers } from './servers.ts';
+import { runOnce, type Service, startService } from './service.ts';
+import { checkPorts, portEnvironment, type ServiceKind, serviceGroups } from './services.ts';
+
+export type Urls = { readonly [K in ServerName]: string };
+
+export type StackProcess = {
+  readonly name: string;
+  readonly pid: number;
+  readonly url?: string;
+  readonly origin?: string;
+  readonly startedMs: number;
+};
+
+export type Stack = {
+  readonly home: string;
+  /** Empty without services, like `ingestUrl`. */
+  readonly apiUrl: string;
+  readonly ingestUrl: string;
+  readonly apiKey: string;
+  /** With passwords, where there are any. */
+  readonly urls: Urls;
+  /** Null where NATS is not ours: then nobody here can say. */
+  readonly natsSyncAlways: boolean | null;
+  /** As of now: a restart changes pids. */
+  readonly processes: readonly StackProcess[];
+  /** Drains and ends everything that was started here. Every call returns once all is gone. */
+  stop(): Promise<void>;
+  /** SIGKILL to everything. */
+  kill(): Promise<void>;
+};
+
+export type StackOptions = {
+  readonly environment: NodeJS.ProcessEnv;
+  /** Absolute path of the home folder. */
+  readonly home: string;
+  readonly log: Log;
+  /** False for the servers and their migrations only. */
+  readonly services?: boolean;
+  /** Makes the start give up: what was started is stopped, and `startStack` throws. */
+  readonly signal?: AbortSignal;
+};
+
+type Part = { readonly item: LocalServer | Service; readonly guard: { end(): Promise<void> } };
+
+/** What a running stack tells other commands of the same home. */
+export const stackFile = (home: string): string => join(home, 'run', 'stack.json');
+
+/** The configuration, with every fault that can be known before anything is started. */
+export const readStackConfig = async (environment: NodeJS.ProcessEnv, services: boolean): Promise<Config> => {
+  const pepperIsGiven = Boolean(environment.MILLRACE_KEY_PEPPER || environment.MILLRACE_KEY_PEPPER_FILE);
+  // A pepper that is given is checked; one that isn't is made below.
+  const config = loadConfig(environment, pepperIsGiven ? ['keyPepper'] : []);
+  if (services) await checkPorts(config);
+  return config;
+};
+
+class RunningStack {
+  readonly #options: StackOptions;
+  readonly #stopping = new AbortController();
+  /** The groups are in the order of their start. */
+  readonly #groups: Part[][] = [];
+  #ended: Promise<void> | undefined;
+
+  constructor(options: StackOptions) {
+    this.#options = options;
+  }
+
+  get signal(): AbortSignal {
+    return this.#stopping.signal;
+  }
+
+  /** Adds what runs now: it is kept alive from here on, and a stop ends it before the groups that were added earlier. */
+  add(items: readonly (LocalServer | Service)[]): void {
+    this.#groups.push(items.map((item) => ({ item, guard: keepAlive(item, this.#options.log, this.signal) })));
+  }
+
+  get processes(): StackProcess[] {
+    return this.#groups.flat().map(({ item }) => ({
+      ...{ name: item.name, pid: item.pid, url: withoutPassword(item.url), startedMs: item.startedMs },
+      ...('origin' in item ? { origin: item.origin } : {}),
+    }));
+  }
+
+  stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#ended ??= this.#stopGroups();
+    return this.#ended;
+  }
+
+  async #stopGroups(): Promise<void> {
+    for (const group of this.#groups.toReversed()) {
+      await Promise.all(
+        group.map(async ({ item, guard }) => {
+          const begin = performance.now();
+          await guard.end();
+          this.#options.log.info(`${item.name}: stopped, ${Math.round(performance.now() - begin)} ms`);
+        }),
+      );
+    }
+  }
+
+  async kill(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#groups.flat().map(({ item }) => item.kill()));
+  }
+}
+
+export const withoutPassword = (url: string): string => {
+  if (!URL.canParse(url)) return url;
+  const address = new URL(url);
+  address.password = '';
+  return address.href;
+};
+
+const startServices = async (running: RunningStack, options: StackOptions, config: Config, environment: NodeJS.ProcessEnv) => {
+  const urls = new Map<string, string>();
+  const startOne = async (kind: ServiceKind): Promise<Service> => {
+    const service = await startService({
+      ...{ home: options.home, log: options.log, name: kind.name, file: kind.file, signal: running.signal },
+      shutdownMsMax: config.shutdownMsMax,
+      environment: async () => ({ ...environment, ...(await portEnvironment(kind, config)) }),
+    });
+    options.log.info(`${kind.name}: ${kind.file}, ${service.url}, ${service.startedMs} ms`);
+    urls.set(kind.name, service.url);
+    return service;
+  };
+  // Started side by side, yet added in their order, so that a stop ends what takes work in first. What was started before one of them
+  // failed is added all the same, to be stopped with the rest.
+  const groups = await Promise.all(serviceGroups.toReversed().map((kinds) => Promise.allSettled(kinds.map(startOne))));
+  for (const group of groups) running.add(group.filter((result) => result.status === 'fulfilled').map(({ value }) => value));
+  const fault = groups.flat().find((result) => result.status === 'rejected');
+  if (fault) throw fault.reason;
+  return { apiUrl: urls.get('api') ?? '', ingestUrl: urls.get('gateway') ?? '' };
+};
+
+/** Step 2: the URL of each server, from the environment or of one started here, and what of that is ours. */
+const startMissingServers = async (running: RunningStack, options: StackOptions, config: Config) => {
+  const given = (name: ServerName) => options.environment[serverKinds[name].variable];
+  const servers = await startServers(
+    serverNames.filter((name) => !given(name)),
+    { home: options.home, log: options.log, signal: running.signal, streamBytesMax: config.streamBytesMax },
+  );
+  running.add([...servers.values()]);
+  const urls = Object.fromEntries(serverNames.map((name) => [name, servers.get(name)?.url ?? given(name)])) as Urls;
+  return { urls, nats: servers.get('nats') as LocalNats | undefined };
+};
+
+export const startStack = async (options: StackOptions): Promise<Stack> => {
+  const { environment, home, log, services = true } = options;
+  const config = await readStackConfig(environment, services);
+  const lock = lockHome(home);
+  const running = new RunningStack(options);
+  const end = async (how: 'stop' | 'kill') => {
+    await running[how]();
+    rmSync(stackFile(home), { force: true });
+    lock.release();
+  };
+  const give = () => void running.stop();
+  options.signal?.addEventListener('abort', give);
+  try {
+    options.signal?.throwIfAborted();
+    await endLeftovers(home, log, serverNames);
+    const { urls, nats } = await startMissingServers(running, options, config);
+
+    const migrating = performance.now();
+    const { applied } = await migrateAll({ databaseUrl: urls.postgres, clickhouseUrl: urls.clickhouse });
+    log.info(`migrations: ${applied.length === 0 ? 'none due' : applied.join(', ')}, ${Math.round(performance.now() - migrating)} ms`);
+    running.signal.throwIfAborted();
+
+    const apiKey = config.bootstrapKey || keptSecret(join(home, 'bootstrap-key'), () => newApiKey(randomBytes));
+    const childEnvironment = {
+      ...environment,
+      ...Object.fromEntries(serverNames.map((name) => [serverKinds[name].variable, urls[name]])),
+      MILLRACE_HOME: home,
+      MILLRACE_KEY_PEPPER: config.keyPepper || keptSecret(join(home, 'key-pepper'), () => randomBytes(32).toString('base64url')),
+      MILLRACE_BOOTSTRAP_KEY: apiKey,
+    };
+    let addresses = { apiUrl: '', ingestUrl: '' };
+    if (services) {
+      const begin = performance.now();
+      await runOnce({ home, name: 'bootstrap', file: 'api/bootstrap.main.ts', environment: childEnvironment, signal: running.signal });
+      log.info(`bootstrap: the organization and its key are there, ${Math.round(performance.now() - begin)} ms`);
+      addresses = await startServices(running, options, config, childEnvironment);
+    }
+    running.signal.throwIfAborted();
+    const { apiUrl, ingestUrl } = addresses;
+    writeFileWhole(stackFile(home), JSON.stringify({ pid: process.pid, apiUrl, ingestUrl, urls }));
+    return {
+      ...{ home, apiUrl, ingestUrl, apiKey, urls, natsSyncAlways: nats?.syncAlways ?? null },
+      get processes() {
+        return running.processes;
+      },
+      stop: () => end('stop'),
+      kill: () => end('kill'),
+    };
+  } catch (error) {
+    await end('stop');
+    throw error;
+  } finally {
+    options.signal?.removeEventListener('abort', give);
+  }
+};

@@ -1,0 +1,126 @@
+/** The billing runs as the rater sees them: prepared into shards, leased, and rated. */
+import type { Postgres } from '#platform/postgres.ts';
+import { isPassing } from '#platform/retry.ts';
+import { ratedLineToJson } from '#schemas/rated-line.ts';
+import type { RatePorts, Shard } from './rate-period.ts';
+
+type RunRow = {
+  id: string;
+  organization_id: string;
+  period_start: Date;
+  period_end: Date;
+  customer_id: string | null;
+  subscription_id: string | null;
+  watermark: bigint | null;
+};
+type ShardRow = {
+  run_id: string;
+  shard_number: number;
+  organization_id: string;
+  period_start: Date;
+  period_end: Date;
+  watermark: bigint;
+  subscription_ids: string[];
+};
+
+/** A bug that stops a shard this often fails its run. */
+const attemptsMax = 5;
+
+const fromRow = (row: ShardRow): Shard => ({
+  runId: row.run_id,
+  shardNumber: row.shard_number,
+  organizationId: row.organization_id,
+  period: { start: row.period_start.getTime(), end: row.period_end.getTime() },
+  watermark: row.watermark,
+  subscriptionIds: row.subscription_ids,
+});
+
+// Subscriptions that overlap the period and have no invoice for it yet, in shards of $6. A customer's subscriptions lie side by side.
+const insertShards = `
+INSERT INTO billing_run_shards (run_id, shard_number, subscription_ids, state)
+SELECT $1, (place - 1) / $6, array_agg(id ORDER BY place), 'queued'
+FROM (
+  SELECT s.id, row_number() OVER (ORDER BY s.customer_id, s.id)::integer AS place
+  FROM subscriptions s
+  WHERE s.organization_id = $2 AND s.started_at < $4 AND (s.ended_at IS NULL OR s.ended_at > $3)
+    AND ($5::text IS NULL OR s.customer_id = $5) AND ($7::text IS NULL OR s.id = $7)
+    AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.subscription_id = s.id AND i.period_start = $3 AND i.period_end = $4 AND i.kind = 'period')
+) AS due
+GROUP BY (place - 1) / $6`;
+
+const countIssued = `
+SELECT count(*)::integer AS issued FROM invoices
+WHERE organization_id = $1 AND period_start = $2 AND period_end = $3 AND kind = 'period'
+  AND ($4::text IS NULL OR customer_id = $4) AND ($5::text IS NULL OR subscription_id = $5)`;
+
+export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): RatePorts['runs'] => ({
+  prepare: (watermarkNow, isStored, shardSize) =>
+    postgres.transaction(async (client) => {
+      const { rows } = await client.query<RunRow>(
+        `SELECT id, organization_id, period_start, period_end, customer_id, subscription_id, watermark FROM billing_runs
+         WHERE state = 'queued' ORDER BY updated_at, id LIMIT 1 FOR UPDATE SKIP LOCKED`,
+      );
+      const run = rows[0];
+      if (!run) return false;
+      const watermark = run.watermark ?? (await watermarkNow());
+      if (!(await isStored(watermark))) {
+        // The sink is behind. The watermark stays; the run goes to the end of the queue, so that it holds up no other organization's.
+        await client.query('UPDATE billing_runs SET watermark = $2, updated_at = clock_timestamp() WHERE id = $1', [run.id, watermark]);
+        return false;
+      }
+      const { rowCount } = await client.query(insertShards, [
+        run.id, run.organization_id, run.period_start, run.period_end, run.customer_id, shardSize, run.subscription_id,
+      ]); // biome-ignore format: one parameter after the other
+      const counted = await client.query<{ issued: number }>(countIssued, [
+        run.organization_id, run.period_start, run.period_end, run.customer_id, run.subscription_id,
+      ]); // biome-ignore format: one parameter after the other
+      const state = (rowCount ?? 0) > 0 ? 'running' : 'completed';
+      await client.query('UPDATE billing_runs SET watermark = $2, state = $3, already_issued = $4, updated_at = clock_timestamp() WHERE id = $1', [
+        run.id, watermark, state, counted.rows[0]?.issued ?? 0,
+      ]); // biome-ignore format: one parameter after the other
+      return true;
+    }),
+
+  leaseShard: async (state) => {
+    const { rows } = await postgres.query<ShardRow>('SELECT * FROM lease_billing_run_shard($1, $2)', [state, leaseSeconds]);
+    return rows[0] && fromRow(rows[0]);
+  },
+
+  saveRated: (shard, lines, ratedMs) =>
+    postgres.transaction(async (client) => {
+      await client.query(
+        `INSERT INTO rated_lines (organization_id, subscription_id, period_start, period_end, charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
+         SELECT $1, l.subscription_id, $2, $3, l.charge_code, $4, l.plan_version_id, l.position, l.line, l.unmeasured_events, clock_timestamp()
+         FROM unnest($5::text[], $6::text[], $7::text[], $8::integer[], $9::jsonb[], $10::bigint[]) AS l (subscription_id, charge_code, plan_version_id, position, line, unmeasured_events)
+         ON CONFLICT DO NOTHING`,
+        [
+          shard.organizationId,
+          new Date(shard.period.start),
+          new Date(shard.period.end),
+          shard.watermark,
+          lines.map(({ line }) => line.subscriptionId),
+          lines.map(({ line }) => line.chargeCode),
+          lines.map(({ line }) => line.planVersionId),
+          lines.map(({ line }) => line.position),
+          lines.map(({ line }) => JSON.stringify(ratedLineToJson(line))),
+          lines.map(({ unmeasuredEvents }) => unmeasuredEvents),
+        ],
+      );
+      await client.query(
+        `UPDATE billing_run_shards SET state = 'rated', leased_until = NULL, attempts = 0, failure = NULL, rated_ms = $3
+         WHERE run_id = $1 AND shard_number = $2 AND state = 'queued'`,
+        [shard.runId, shard.shardNumber, ratedMs],
+      );
+    }),
+
+  giveUp: async (shard, error) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    await postgres.query('SELECT give_up_billing_run_shard($1, $2, $3, $4, $5)', [
+      shard.runId,
+      shard.shardNumber,
+      reason.slice(0, 2000),
+      isPassing(error),
+      attemptsMax,
+    ]);
+  },
+});

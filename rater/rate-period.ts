@@ -1,0 +1,121 @@
+/**
+ * The use case of the rater: a billing run -> shards -> rated lines. The order of effects for a run:
+ *
+ *   1. take the watermark: the last sequence of the stream, after the run was asked for, so everything accepted before is under it;
+ *   2. wait until the store holds everything up to the watermark;
+ *   3. cut the subscriptions into shards, in one transaction;
+ * and for each shard, by whichever rater takes its lease:
+ *   4. read its quantities at the watermark in one query, rate them in the pool, write the lines and the shard's new state in one transaction.
+ *
+ * Each step can be done twice: the watermark is set once, and the same watermark always gives the same lines.
+ */
+
+import type { Currency } from '#schemas/currency.ts';
+import type { Meter } from '#schemas/meter.ts';
+import { intersect, type Period } from '#schemas/period.ts';
+import type { Charge } from '#schemas/plan.ts';
+import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
+import type { MeasuredSubscription, Quantities, QuantityQuery } from './quantities.clickhouse.ts';
+import type { RatingShard } from './rating-task.ts';
+
+export type Shard = {
+  readonly runId: string;
+  readonly shardNumber: number;
+  readonly organizationId: string;
+  readonly period: Period;
+  readonly watermark: bigint;
+  readonly subscriptionIds: readonly string[];
+};
+
+/** A subscription with what its plan version charges for. */
+export type BillableSubscription = {
+  readonly subscriptionId: string;
+  readonly customerId: string;
+  readonly customerExternalId: string;
+  readonly planVersionId: string;
+  readonly currency: Currency;
+  readonly charges: readonly Charge[];
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+};
+
+export type UnmeasuredLine = { readonly line: RatedLine; readonly unmeasuredEvents: bigint };
+
+export type RatePorts = {
+  readonly runs: {
+    /** Prepares one queued run; resolves with whether there was one that got further. */
+    readonly prepare: (
+      watermarkNow: () => Promise<bigint>,
+      isStored: (watermark: bigint) => Promise<boolean>,
+      shardSize: number,
+    ) => Promise<boolean>;
+    readonly leaseShard: (state: 'queued') => Promise<Shard | undefined>;
+    readonly saveRated: (shard: Shard, lines: readonly UnmeasuredLine[], ratedMs: number) => Promise<void>;
+    readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
+  };
+  readonly catalog: {
+    readonly subscriptions: (organizationId: string, ids: readonly string[]) => Promise<readonly BillableSubscription[]>;
+    readonly meters: (organizationId: string, codes: readonly string[]) => Promise<readonly Meter[]>;
+  };
+  readonly stream: { readonly lastSequence: () => Promise<bigint>; readonly storedSequence: () => Promise<bigint> };
+  readonly readQuantities: (query: QuantityQuery) => Promise<Quantities>;
+  readonly rate: (shard: RatingShard) => Promise<readonly RatedLine[]>;
+  /** Milliseconds since the call. */
+  readonly stopwatch: () => () => number;
+};
+
+/** Steps 1 to 3 for one run. */
+export const prepareRun = (ports: RatePorts, shardSize: number): Promise<boolean> =>
+  ports.runs.prepare(ports.stream.lastSequence, async (watermark) => (await ports.stream.storedSequence()) >= watermark, shardSize);
+
+const measured = (subscription: BillableSubscription, period: Period): MeasuredSubscription[] => {
+  const covered = intersect(period, { start: subscription.startedAt, end: subscription.endedAt ?? period.end });
+  return covered
+    ? [
+        {
+          subscriptionId: subscription.subscriptionId,
+          customers: [subscription.customerId, subscription.customerExternalId],
+          period: covered,
+        },
+      ]
+    : [];
+};
+
+/** Step 4 for one shard. Resolves with whether there was one. */
+export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
+  const shard = await ports.runs.leaseShard('queued');
+  if (!shard) return false;
+  const elapsedMs = ports.stopwatch();
+  try {
+    const subscriptions = await ports.catalog.subscriptions(shard.organizationId, shard.subscriptionIds);
+    const codes = new Set(subscriptions.flatMap(({ charges }) => charges.flatMap(({ meter }) => (meter === null ? [] : [meter]))));
+    const quantities = await ports.readQuantities({
+      tenant: shard.organizationId,
+      watermark: shard.watermark,
+      subscriptions: subscriptions.flatMap((subscription) => measured(subscription, shard.period)),
+      meters: await ports.catalog.meters(shard.organizationId, [...codes]),
+    });
+    const lines = await ports.rate({
+      policy: defaultRatingPolicy,
+      subscriptions: subscriptions.map(({ subscriptionId, customerId, planVersionId, currency, charges }) => ({
+        subscriptionId,
+        customerId,
+        planVersionId,
+        currency,
+        charges,
+        quantities: Object.fromEntries([...(quantities.get(subscriptionId) ?? [])].map(([code, { quantity }]) => [code, quantity])),
+      })),
+    });
+    const unmeasuredOf = (line: RatedLine) =>
+      (line.meter === null ? undefined : quantities.get(line.subscriptionId)?.get(line.meter)?.unmeasuredEvents) ?? 0n;
+    await ports.runs.saveRated(
+      shard,
+      lines.map((line) => ({ line, unmeasuredEvents: unmeasuredOf(line) })),
+      Math.round(elapsedMs()),
+    );
+  } catch (error) {
+    await ports.runs.giveUp(shard, error);
+    throw error;
+  }
+  return true;
+};

@@ -1,0 +1,111 @@
+import fc from 'fast-check';
+import Fastify from 'fastify';
+import { Value } from 'typebox/value';
+import { describe, expect, it } from 'vitest';
+import { currencies } from '#schemas/currency.ts';
+import {
+  chargeFromJson,
+  chargesMax,
+  chargeToJson,
+  type PlanVersion,
+  PlanVersionSchema,
+  planVersionFromJson,
+  planVersionToJson,
+} from '#schemas/plan.ts';
+import { prices } from '../../support/rating-arbitraries.ts';
+
+const flat = { model: 'flat', amount: '20.00' };
+const perUnit = { model: 'per_unit', unit_amount: '1' };
+const plan = (...charges: unknown[]) => ({ code: 'llm-pro', name: 'LLM Pro', currency: 'USD', charges });
+const base = { code: 'base', name: 'Base fee', meter: null, price: flat };
+
+const faultsOf = (json: unknown): string[] => {
+  const parsed = planVersionFromJson(json);
+  return parsed.ok ? [] : parsed.faults.map((fault) => `${fault.field} ${fault.code}`);
+};
+
+const codes = fc.stringMatching(/^[a-z0-9][a-z0-9_.-]{0,63}$/);
+const planVersions: fc.Arbitrary<PlanVersion> = fc
+  .record({
+    code: codes,
+    name: fc.constantFrom('LLM Pro', 'Größe', '料金', '💧'.repeat(200)),
+    currency: fc.constantFrom(...currencies),
+    codes: fc.uniqueArray(codes, { minLength: 1, maxLength: 6 }),
+    prices: fc.array(prices, { minLength: 6, maxLength: 6 }),
+  })
+  .map(({ codes: chargeCodes, prices: chargePrices, ...rest }) => ({
+    ...rest,
+    charges: chargeCodes.map((code, index) => {
+      const price = chargePrices[index] as PlanVersion['charges'][number]['price'];
+      return { code, name: `Charge ${index}`, meter: price.model === 'flat' ? null : code, price };
+    }),
+  }));
+
+describe('plan versions as JSON', () => {
+  it('every plan version survives being written and read, and fits the JSON schema', () => {
+    fc.assert(
+      fc.property(planVersions, (version) => {
+        const json = planVersionToJson(version);
+        expect(planVersionFromJson(JSON.parse(JSON.stringify(json)))).toEqual({ ok: true, value: version });
+        expect(Value.Check(PlanVersionSchema, json)).toBe(true);
+        for (const charge of version.charges) expect(chargeFromJson(chargeToJson(charge))).toEqual({ ok: true, value: charge });
+      }),
+    );
+  });
+
+  it('a flat charge may leave its meter out', () => {
+    const { meter, ...withoutMeter } = base;
+    expect(planVersionFromJson(plan(withoutMeter))).toEqual(planVersionFromJson(plan(base)));
+  });
+
+  it('Fastify’s default validation lets every valid plan through unchanged', async () => {
+    const app = Fastify();
+    app.post('/', { schema: { body: PlanVersionSchema } }, async (request) => request.body);
+    await fc.assert(
+      fc.asyncProperty(planVersions, async (version) => {
+        const payload = planVersionToJson(version);
+        const response = await app.inject({ method: 'POST', url: '/', payload });
+        expect(response.json()).toEqual(payload);
+      }),
+    );
+    await app.close();
+  });
+
+  it('Fastify’s default validation hides no unknown field from the reader that reports it', async () => {
+    const app = Fastify();
+    app.post('/', { schema: { body: PlanVersionSchema } }, async (request) => faultsOf(request.body));
+    const payload = plan({ ...base, colour: 'red', price: { ...perUnit, free_unit: '5' }, meter: 'api_calls' });
+    const response = await app.inject({ method: 'POST', url: '/', payload });
+    expect(response.json()).toEqual(['charges[0].colour unknown_field', 'charges[0].price.free_unit unknown_field']);
+    await app.close();
+  });
+
+  it.each([
+    ['no object', 5, [' wrong_type']],
+    ['nothing in it', {}, ['code missing', 'name missing', 'currency missing', 'charges missing']],
+    ['an unknown field', { ...plan(base), trial: 1 }, ['trial unknown_field']],
+    ['a currency in lower case', { ...plan(base), currency: 'usd' }, ['currency wrong_format']],
+    ['a currency that is no longer active', { ...plan(base), currency: 'BGN' }, ['currency not_allowed']],
+    ['a code with a capital', { ...plan(base), code: 'Pro' }, ['code wrong_format']],
+    ['a code of 65 characters', { ...plan(base), code: 'a'.repeat(65) }, ['code wrong_format']],
+    ['an empty name', { ...plan(base), name: '' }, ['name wrong_format']],
+    ['a name of 201 characters', { ...plan(base), name: 'n'.repeat(201) }, ['name wrong_format']],
+    ['a NUL in its name', { ...plan(base), name: 'a\u0000' }, ['name wrong_format']],
+    ['half a surrogate pair in its name', { ...plan(base), name: 'a\ud800' }, ['name wrong_format']],
+    ['no charges', plan(), ['charges wrong_length']],
+    ['more charges than allowed', plan(...Array(chargesMax + 1).fill(base)), ['charges wrong_length']],
+    ['a charge that is null', plan(null), ['charges[0] wrong_type']],
+    ['a meter on a flat charge', plan({ ...base, meter: 'api_calls' }), ['charges[0].meter not_allowed']],
+    ['no meter on a metered charge', plan({ ...base, price: perUnit }), ['charges[0].meter missing']],
+    ['a meter that is no code', plan({ ...base, price: perUnit, meter: 'API calls' }), ['charges[0].meter wrong_format']],
+    ['a charge without a price', plan({ code: 'base', name: 'Base' }), ['charges[0].price missing']],
+    ['the same charge twice', plan(base, { ...base, name: 'Again' }), ['charges[1].code duplicate']],
+    [
+      'a twin of a charge with another fault',
+      plan({ ...base, price: 1 }, null, base),
+      ['charges[0].price wrong_type', 'charges[1] wrong_type', 'charges[2].code duplicate'],
+    ],
+  ])('a plan version with %s is refused', (_, json, faults) => {
+    expect(faultsOf(json)).toEqual(faults);
+  });
+});
