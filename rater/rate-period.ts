@@ -15,7 +15,7 @@ import type { Meter } from '#schemas/meter.ts';
 import { intersect, type Period } from '#schemas/period.ts';
 import type { Charge } from '#schemas/plan.ts';
 import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
-import type { MeasuredSubscription, Quantities, QuantityQuery } from './quantities.clickhouse.ts';
+import type { MeasuredSubscription, Quantities, QuantityQuery } from './aggregate/quantity-query.ts';
 import type { RatingShard } from './rating-task.ts';
 
 export type Shard = {

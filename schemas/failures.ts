@@ -2,6 +2,10 @@
  * Every public error code, once: status, what it means, and what the caller does about it. An answer names its code; a client may
  * rely on the code and on the status, never on the words.
  */
+import type { Fault } from '#schemas/fault.ts';
+
+export type { Fault };
+
 export type Failure = { readonly status: number; readonly title: string; readonly cure: string };
 
 const failure = (status: number, title: string, cure: string): Failure => ({ status, title, cure });
@@ -54,8 +58,6 @@ export const failures = {
 
 export type FailureCode = keyof typeof failures;
 
-/** One fault of a request: where, what kind, and in words. */
-export type Fault = { readonly field: string; readonly code: string; readonly message: string };
 
 /** RFC 9457 problem details, with our stable code, the request id and all faults. */
 export type Problem = {

@@ -20,8 +20,8 @@ export const FaultCode = {
 } as const;
 export type FaultCode = (typeof FaultCode)[keyof typeof FaultCode];
 
-/** `field` is a path from the root of the request body: "charges[2].price.tiers[0].up_to". */
-export type Fault = { readonly field: string; readonly code: FaultCode; readonly message: string };
+/** One fault. `code` is one of `FaultCode`, or a word of the part that found it. `field` is a path from the root of the request body: "charges[2].price.tiers[0].up_to". */
+export type Fault = { readonly field: string; readonly code: string; readonly message: string };
 
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly faults: readonly Fault[] };
 

@@ -55,6 +55,8 @@ export type IssuedInvoice = DraftInvoice & {
   readonly tenant: string;
   /** From 1, gap-free within the tenant. */
   readonly number: number;
+  /** The highest stream sequence that was billed: with the period it says exactly which events the quantities are made of. */
+  readonly watermark: bigint;
   readonly issuedAt: Instant;
   /** Hash of the invoice numbered one less, or the genesis hash. */
   readonly previousHash: string;
@@ -94,6 +96,7 @@ export const invoiceContentToJson = (invoice: Omit<IssuedInvoice, 'hash' | 'prev
   id: invoice.id,
   tenant: invoice.tenant,
   number: invoice.number,
+  watermark: invoice.watermark.toString(),
   issued_at: formatInstant(invoice.issuedAt),
   ...draftInvoiceToJson(invoice),
 });

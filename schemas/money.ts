@@ -65,9 +65,17 @@ export const divide = (dividend: bigint, divisor: bigint, mode: RoundingMode): b
 export const parseAmount = (text: string): Amount | undefined =>
   parseFixedPoint(text, { scale: amountScale, integerDigitsMax: amountIntegerDigitsMax }) as Amount | undefined;
 
-/** Like `parseAmount` for a stored exact amount: 24 decimals, and as many integer digits as the widest price times the widest quantity. */
+/**
+ * For amounts that were computed, stored and read back. They have more integer digits than a price may have: 20 of the widest price and
+ * 76 of the widest quantity make 96, and a sum of many adds some.
+ */
+export const parseStoredAmount = (text: string): Amount | undefined =>
+  parseFixedPoint(text, { scale: amountScale, integerDigitsMax: storedIntegerDigitsMax }) as Amount | undefined;
+
 export const parsePreciseAmount = (text: string): PreciseAmount | undefined =>
-  parseFixedPoint(text, { scale: preciseScale, integerDigitsMax: 86 }) as PreciseAmount | undefined;
+  parseFixedPoint(text, { scale: preciseScale, integerDigitsMax: storedIntegerDigitsMax }) as PreciseAmount | undefined;
+
+const storedIntegerDigitsMax = 110;
 
 /** Canonical decimal text: "0.000015", "20". */
 export const formatAmount = (amount: Amount): string => formatFixedPoint(amount, amountScale);

@@ -39,7 +39,6 @@ const nameRule: TextRule = { pattern: new RegExp(namePattern, 'u'), about: '1 to
 export const ChargeSchema = Type.Object({
   code: Type.String({ pattern: codePattern, description: 'Unique within the plan.' }),
   name: Type.String({ pattern: namePattern, description: 'Printed on the invoice line.' }),
-  // Not a union of two schemas, for the reason given at `up_to` in price.ts.
   meter: Type.Optional(
     Type.Unsafe<string | null>({
       type: ['string', 'null'],

@@ -2,8 +2,8 @@
  * The price models: their types (whole numbers at a fixed scale), their JSON (decimal strings) and the way between the two.
  * Negative prices are refused in this version: what a customer gets back is a credit, which has its own document.
  *
- * The JSON schemas leave `additionalProperties` open on purpose. Fastify by default deletes silently what a schema closes (inside
- * `anyOf` even fields of the branch that matches later), whereas `priceFromJson` names each unknown field.
+ * The JSON schemas leave `additionalProperties` open on purpose: Fastify by default deletes silently what a closed schema does not know,
+ * so a misspelt `free_units` would vanish and change a bill, whereas `priceFromJson` names each unknown field.
  */
 import { Type } from 'typebox';
 import {
@@ -55,7 +55,7 @@ export const tiersMax = 100;
 const decimal = (description: string) => Type.String({ pattern: decimalPattern, description, examples: ['0.000015'] });
 const freeUnits = Type.Optional(decimal('Units that cost nothing, counted from the first of the period; 0 if absent.'));
 
-// `type: [...]` and not a union of two schemas: under Fastify's coercion `null` would turn into "" in the first branch of a union.
+// The pattern binds strings only, so one schema says both.
 const upTo = Type.Unsafe<string | null>({
   type: ['string', 'null'],
   pattern: decimalPattern,

@@ -5,8 +5,8 @@ export type Quantity = bigint & { readonly unit: 'quantity at 10^-12' };
 
 export const quantityScale = 12;
 
-/** 64 integer digits are what `Decimal(76, 12)`, ClickHouse's widest sum at this scale, can print. */
-const bounds = { scale: quantityScale, integerDigitsMax: 64 };
+/** `Decimal(76, 12)`, ClickHouse's widest sum at this scale, prints 64 integer digits; a count of packages of 10^-12 units has 12 more. */
+const bounds = { scale: quantityScale, integerDigitsMax: 76 };
 
 export const zeroQuantity = 0n as Quantity;
 /** One whole unit: what a flat charge is charged for. */

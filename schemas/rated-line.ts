@@ -9,6 +9,7 @@ import {
   type PreciseAmount,
   parseAmount,
   parsePreciseAmount,
+  parseStoredAmount,
   type RoundingMode,
 } from '#schemas/money.ts';
 import type { PriceModel } from '#schemas/price.ts';
@@ -139,7 +140,7 @@ export const ratedLineFromJson = (json: RatedLineJson): RatedLine => ({
   quantity: stored(parseQuantity(json.quantity), json),
   billableQuantity: stored(parseQuantity(json.billable_quantity), json),
   precise: stored(parsePreciseAmount(json.precise_amount), json),
-  amount: stored(parseAmount(json.amount), json),
+  amount: stored(parseStoredAmount(json.amount), json),
   steps: json.steps.map(priceStepFromJson),
 });
 

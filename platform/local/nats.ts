@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { dataFolder, type Log } from './home.ts';
 import { findFreePort } from './ports.ts';
-import { findOnPath, installWithGo, type Program, programsFolder, tryProgram, unpackWithApt } from './programs.ts';
+import { type Fetched, fetchWithApt, fetchWithGo, findOnPath, type Program, programsFolder, tryProgram } from './programs.ts';
 import { type LocalServer, type ServerOptions, startServer } from './server.ts';
 import { isAtLeast, versions, versionText } from './versions.ts';
 
@@ -14,39 +14,40 @@ export type LocalNats = LocalServer & {
 };
 
 const { module, pin, syncAlways: syncAlwaysSince } = versions.nats;
+const { least } = versions.go;
 const canSyncAlways = ({ version }: Program) => isAtLeast(version, syncAlwaysSince);
 
-/** A server of 2.10 or newer where one can be had, else an older one with a warning, else an error that says how to get one. */
+const fetchBuilt = async (log: Log, signal?: AbortSignal): Promise<Fetched> => {
+  const target = join(programsFolder, `nats-${pin}`);
+  const probe = () => tryProgram(join(target, 'nats-server'), '--version', `go install ${pin}`);
+  const kept = await probe();
+  if (kept) return { program: kept };
+  const goPath = findOnPath('go');
+  const go = goPath ? await tryProgram(goPath, 'version', 'the PATH') : undefined;
+  if (!go) return { fault: 'there is no Go here to build it' };
+  if (!isAtLeast(go.version, least)) return { fault: `Go ${versionText(go.version)} is older than ${versionText(least)}` };
+  return fetchWithGo(module, pin, { target, probe, log, signal });
+};
+
+const fetchPackaged = (log: Log, signal?: AbortSignal): Promise<Fetched> => {
+  const target = join(programsFolder, 'nats-package');
+  const probe = () => tryProgram(join(target, 'usr/sbin/nats-server'), '--version', 'the package nats-server of this system');
+  return fetchWithApt('nats-server', { target, probe, log, signal });
+};
+
+/** A server of 2.10 or newer where one can be had, else an older one, else an error that says how to get one. */
 const findNats = async (log: Log, signal?: AbortSignal): Promise<Program> => {
   const onPath = findOnPath('nats-server');
   const found = onPath ? await tryProgram(onPath, '--version', 'the PATH') : undefined;
   if (found && canSyncAlways(found)) return found;
-  const builtFolder = join(programsFolder, `nats-${pin}`);
-  const built = () => tryProgram(join(builtFolder, 'nats-server'), '--version', `go install ${pin}`);
-  const kept = await built();
-  if (kept) return kept;
-  const reasons: string[] = [];
-  const goPath = findOnPath('go');
-  const go = goPath ? await tryProgram(goPath, 'version', 'the PATH') : undefined;
-  if (go && isAtLeast(go.version, versions.go.least)) {
-    const fault = await installWithGo(module, pin, builtFolder, log, signal);
-    const fresh = fault ? undefined : await built();
-    if (fresh) return fresh;
-    reasons.push(fault ?? 'what go install built does not run');
-  } else {
-    reasons.push(go ? `Go ${versionText(go.version)} is older than ${versionText(versions.go.least)}` : 'there is no Go here to build it');
-  }
+  const built = await fetchBuilt(log, signal);
+  if ('program' in built) return built.program;
   if (found) return found;
-  const unpackedFolder = join(programsFolder, 'nats-package');
-  const unpacked = () => tryProgram(join(unpackedFolder, 'usr/sbin/nats-server'), '--version', 'the package nats-server of this system');
-  const keptPackage = await unpacked();
-  if (keptPackage) return keptPackage;
-  const fault = await unpackWithApt('nats-server', unpackedFolder, log, signal);
-  const fresh = fault ? undefined : await unpacked();
-  if (fresh) return fresh;
-  reasons.push(fault ?? 'what the package holds does not run');
+  const packaged = await fetchPackaged(log, signal);
+  if ('program' in packaged) return packaged.program;
   throw new Error(
-    `There is no nats-server, and it could not be fetched (${reasons.join('; ')}). Install one of these, or set NATS_URL:\n` +
+    `There is no nats-server, and it could not be fetched (${built.fault}; ${packaged.fault}). ` +
+      'Install it by one of these, or set NATS_URL:\n' +
       `  go install ${module}@${pin}     (with Go from https://go.dev/dl; then put "$(go env GOPATH)/bin" on the PATH)\n` +
       '  brew install nats-server\n' +
       '  apt-get install nats-server     (as root; Debian and Ubuntu)',

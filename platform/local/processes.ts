@@ -33,7 +33,8 @@ export type ChildOptions = {
   readonly stopSignal: NodeJS.Signals;
 };
 
-type ProcessRecord = { readonly pid: number; readonly started: string; readonly stopSignal: NodeJS.Signals };
+type Identity = { readonly pid: number; readonly started: string };
+type ProcessRecord = Identity & { readonly stopSignal: NodeJS.Signals; readonly supervisor: Identity };
 
 const recordPath = (home: string, name: string) => join(home, 'run', `${name}.json`);
 
@@ -64,6 +65,9 @@ export const startOf = (pid: number): string | undefined => {
     return undefined;
   }
 };
+
+const identityOf = (pid: number): Identity => ({ pid, started: startOf(pid) ?? '' });
+const isAlive = ({ pid, started }: Identity): boolean => startOf(pid) === started;
 
 const signalQuietly = (pid: number, signal: NodeJS.Signals): void => {
   try {
@@ -99,7 +103,8 @@ export const spawnChild = (options: ChildOptions): Promise<Child> => {
     child.once('error', failed);
     if (pid === undefined) return;
     const path = recordPath(options.home, options.name);
-    const record = { pid, started: startOf(pid) ?? '', stopSignal: options.stopSignal } satisfies ProcessRecord;
+    const { stopSignal } = options;
+    const record: ProcessRecord = { ...identityOf(pid), stopSignal, supervisor: identityOf(process.pid) };
     writeFileWhole(path, JSON.stringify(record));
     const exited = new Promise<Exit>((settle) => {
       child.once('exit', (code, signal) => {
@@ -135,9 +140,9 @@ const readRecord = (home: string, name: string): ProcessRecord | undefined => {
   return text === undefined ? undefined : (JSON.parse(text) as ProcessRecord);
 };
 
-const waitUntilGone = async (record: ProcessRecord, msMax: number): Promise<boolean> => {
+const waitUntilGone = async (identity: Identity, msMax: number): Promise<boolean> => {
   const deadline = performance.now() + msMax;
-  while (startOf(record.pid) === record.started) {
+  while (isAlive(identity)) {
     if (performance.now() > deadline) return false;
     await delay(20);
   }
@@ -145,13 +150,16 @@ const waitUntilGone = async (record: ProcessRecord, msMax: number): Promise<bool
 };
 
 /**
- * Ends the process that the record `name` speaks of, if it still is that process. Only for the holder of the home: a record of a live
- * supervisor is not a left-over.
+ * Ends the process that the record `name` speaks of, if it still is that process and whoever started it is gone. Throws where both live:
+ * then it is no left-over, and two servers must not work on one folder.
  */
 export const endLeftover = async (home: string, name: string, log: Log): Promise<void> => {
   const record = readRecord(home, name);
   if (!record) return;
-  if (startOf(record.pid) === record.started) {
+  if (isAlive(record)) {
+    if (isAlive(record.supervisor)) {
+      throw new Error(`${name} already runs in ${home}: process ${record.pid}, started by process ${record.supervisor.pid}`);
+    }
     log.info(`${name}: ending process ${record.pid}, left over from an earlier run`);
     signalQuietly(record.pid, record.stopSignal);
     if (!(await waitUntilGone(record, 5000))) {
@@ -162,13 +170,25 @@ export const endLeftover = async (home: string, name: string, log: Log): Promise
   rmSync(recordPath(home, name), { force: true });
 };
 
-/** Ends everything that earlier runs of this home left behind, services before the servers that they use. */
-export const endLeftovers = async (home: string, log: Log, lastNames: readonly string[]): Promise<void> => {
-  const names = readdirSync(join(home, 'run'))
+const recordedNames = (home: string): string[] =>
+  readdirSync(join(home, 'run'))
     .filter((file) => file.endsWith('.json'))
     .map((file) => file.slice(0, -5))
-    .filter((name) => Number.isInteger(readRecord(home, name)?.pid) && readRecord(home, name)?.stopSignal !== undefined);
-  const last = new Set(lastNames);
-  await Promise.all(names.filter((name) => !last.has(name)).map((name) => endLeftover(home, name, log)));
-  await Promise.all(names.filter((name) => last.has(name)).map((name) => endLeftover(home, name, log)));
+    // Other files of the folder are no records of children.
+    .filter((name) => readRecord(home, name)?.stopSignal !== undefined);
+
+/** Ends everything that earlier runs of this home left behind, and what others use (`lastNames`) last. */
+export const endLeftovers = async (home: string, log: Log, lastNames: readonly string[]): Promise<void> => {
+  const names = recordedNames(home);
+  const isLast = (name: string) => lastNames.includes(name);
+  await Promise.all(names.filter((name) => !isLast(name)).map((name) => endLeftover(home, name, log)));
+  await Promise.all(names.filter(isLast).map((name) => endLeftover(home, name, log)));
+};
+
+/** SIGKILL to every child of this process in this home, at once. */
+export const killChildren = (home: string): void => {
+  for (const name of recordedNames(home)) {
+    const record = readRecord(home, name);
+    if (record?.supervisor.pid === process.pid && isAlive(record)) killGroup(record.pid);
+  }
 };

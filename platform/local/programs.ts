@@ -62,82 +62,84 @@ const reasonOf = (error: unknown): string => {
   return (stderr?.trim() || message).split('\n').slice(-3).join(' ').trim();
 };
 
-/** Runs `fill` on an empty folder and moves the result to `target` in one step, so that two starts at once can't see each other's half. */
-const fillFolder = async (target: string, fill: (draft: string) => Promise<void>): Promise<void> => {
+export type Fetched = { readonly program: Program } | { readonly fault: string };
+
+export type Fetch = {
+  /** "redis-tools", for the log. */
+  readonly what: string;
+  /** The folder to fill. */
+  readonly target: string;
+  /** The program in the filled folder, where it is there and runs. */
+  readonly probe: () => Promise<Program | undefined>;
+  readonly log: Log;
+  readonly signal?: AbortSignal | undefined;
+};
+
+/**
+ * The program that an earlier run fetched, or else one that `fill` fetches now into an empty folder. The folder takes its place in one
+ * step, and only where no other start was faster: a program is never taken away from under somebody who runs it.
+ */
+const fetchProgram = async ({ what, target, probe, log }: Fetch, fill: (draft: string) => Promise<void>): Promise<Fetched> => {
+  const kept = await probe();
+  if (kept) return { program: kept };
+  log.info(`fetching ${what}; this happens once`);
+  const begin = performance.now();
   mkdirSync(programsFolder, { recursive: true });
   const draft = mkdtempSync(join(programsFolder, '.new-'));
   try {
     await fill(draft);
-    rmSync(target, { recursive: true, force: true });
-    renameSync(draft, target);
+    if (!(await probe())) {
+      rmSync(target, { recursive: true, force: true });
+      renameSync(draft, target);
+    }
   } catch (error) {
+    return { fault: `${what}: ${reasonOf(error)}` };
+  } finally {
     rmSync(draft, { recursive: true, force: true });
-    throw error;
   }
+  log.info(`fetched ${what} in ${Math.round((performance.now() - begin) / 1000)} s`);
+  const program = await probe();
+  return program ? { program } : { fault: `${what}: what was fetched does not run here` };
 };
 
-/** `go install module@version` into a folder of ours. Returns the reason where it fails. */
-export const installWithGo = async (
-  module: string,
-  version: string,
-  target: string,
-  log: Log,
-  signal?: AbortSignal,
-): Promise<string | undefined> => {
-  const begin = performance.now();
-  log.info(`building ${module}@${version} with Go; this happens once and takes about a minute`);
-  try {
-    await fillFolder(target, async (draft) => {
-      await run('go', ['install', `${module}@${version}`], {
-        env: { ...process.env, GOBIN: draft, CGO_ENABLED: '0', GOFLAGS: '-trimpath' },
-        timeout: 600_000,
-        ...(signal ? { signal } : {}),
-        maxBuffer: 16_777_216,
-      });
+/** `go install` of a module into the folder. */
+export const fetchWithGo = (module: string, version: string, fetch: Omit<Fetch, 'what'>): Promise<Fetched> =>
+  fetchProgram({ ...fetch, what: `go install ${module}@${version} (about a minute)` }, async (draft) => {
+    await run('go', ['install', `${module}@${version}`], {
+      env: { ...process.env, GOBIN: draft, CGO_ENABLED: '0', GOFLAGS: '-trimpath' },
+      ...{ timeout: 600_000, maxBuffer: 16_777_216, signal: fetch.signal },
     });
-    log.info(`built ${module}@${version} in ${Math.round((performance.now() - begin) / 1000)} s`);
-    return undefined;
-  } catch (error) {
-    return `go install failed: ${reasonOf(error)}`;
-  }
-};
+  });
 
 /**
- * Unpacks a package of the system's repository, and those that it needs and the system lacks, below `target`, by apt with lists and a
- * cache of its own. Returns the reason where it fails.
+ * Unpacks a package of the system's repository, and those that it needs and the system lacks, into the folder, by apt with lists and a
+ * cache of its own.
  */
-export const unpackWithApt = async (packageName: string, target: string, log: Log, signal?: AbortSignal): Promise<string | undefined> => {
-  if (!findOnPath('apt-get') || !findOnPath('dpkg-deb')) return 'there is no apt-get here';
-  const begin = performance.now();
-  log.info(`fetching ${packageName} from the package repository of this system; this happens once`);
-  try {
-    await fillFolder(target, async (draft) => {
-      const apt = join(draft, 'apt');
-      for (const folder of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(apt, folder), { recursive: true });
-      const own = {
-        'Dir::State::Lists': join(apt, 'lists'),
-        'Dir::Cache': join(apt, 'cache'),
-        // No lock of the system is needed to fill folders of ours, and apt's own download user could not write there.
-        'Debug::NoLocking': '1',
-        'APT::Sandbox::User': 'root',
-      };
-      const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-      const options = { timeout: 300_000, maxBuffer: 16_777_216, env: environment, ...(signal ? { signal } : {}) };
-      const flags = Object.entries(own).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-      await run('apt-get', [...flags, '-q', 'update'], options);
-      const install = ['install', '--yes', '--download-only', '--reinstall', '--no-install-recommends', packageName];
-      await run('apt-get', [...flags, '-q', ...install], options);
-      const archives = join(apt, 'cache', 'archives');
-      for (const file of readdirSync(archives).filter((name) => name.endsWith('.deb'))) {
-        await run('dpkg-deb', ['--extract', join(archives, file), draft], options);
-      }
-      rmSync(apt, { recursive: true, force: true });
-    });
-    log.info(`fetched ${packageName} in ${Math.round((performance.now() - begin) / 1000)} s`);
-    return undefined;
-  } catch (error) {
-    return `apt-get failed: ${reasonOf(error)}`;
-  }
+export const fetchWithApt = async (packageName: string, fetch: Omit<Fetch, 'what'>): Promise<Fetched> => {
+  if (!findOnPath('apt-get') || !findOnPath('dpkg-deb')) return { fault: 'there is no apt-get here' };
+  return fetchProgram({ ...fetch, what: `the package ${packageName}` }, async (draft) => {
+    const apt = join(draft, 'apt');
+    const archives = join(apt, 'cache', 'archives');
+    mkdirSync(join(apt, 'lists', 'partial'), { recursive: true });
+    mkdirSync(join(archives, 'partial'), { recursive: true });
+    const settings = {
+      'Dir::State::Lists': join(apt, 'lists'),
+      'Dir::Cache': join(apt, 'cache'),
+      // No lock of the system is needed to fill folders of ours, and apt's own download user could not write there.
+      'Debug::NoLocking': '1',
+      'APT::Sandbox::User': 'root',
+    };
+    const flags = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+    const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' };
+    const options = { env: environment, timeout: 300_000, maxBuffer: 16_777_216, signal: fetch.signal };
+    await run('apt-get', [...flags, '-q', 'update'], options);
+    const words = ['install', '--yes', '--download-only', '--reinstall', '--no-install-recommends', packageName];
+    await run('apt-get', [...flags, '-q', ...words], options);
+    for (const file of readdirSync(archives).filter((name) => name.endsWith('.deb'))) {
+      await run('dpkg-deb', ['--extract', join(archives, file), draft], options);
+    }
+    rmSync(apt, { recursive: true, force: true });
+  });
 };
 
 /** The library folders of unpacked packages, as the dynamic linker is told of them. */

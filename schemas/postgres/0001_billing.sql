@@ -70,6 +70,7 @@ CREATE TABLE customers (
   updated_at      timestamptz NOT NULL,
   UNIQUE (organization_id, external_id)
 );
+CREATE INDEX customers_by_organization ON customers (organization_id, id DESC);
 
 CREATE TABLE subscriptions (
   id              text PRIMARY KEY,
@@ -84,7 +85,7 @@ CREATE TABLE subscriptions (
   created_at      timestamptz NOT NULL,
   updated_at      timestamptz NOT NULL
 );
-CREATE INDEX subscriptions_by_organization ON subscriptions (organization_id, started_at);
+CREATE INDEX subscriptions_by_organization ON subscriptions (organization_id, id DESC);
 CREATE INDEX subscriptions_by_customer ON subscriptions (customer_id);
 
 -- One row per request to close a period. The watermark is the highest stream sequence that the run bills; it is set once.
@@ -103,7 +104,7 @@ CREATE TABLE billing_runs (
   updated_at      timestamptz NOT NULL
 );
 CREATE INDEX billing_runs_open ON billing_runs (created_at) WHERE state IN ('queued', 'running');
-CREATE INDEX billing_runs_by_organization ON billing_runs (organization_id, created_at DESC);
+CREATE INDEX billing_runs_by_organization ON billing_runs (organization_id, id DESC);
 
 -- One row per shard of a run: the unit of work of rater and invoicer, held by a lease so that a process may die at any point.
 CREATE TABLE billing_run_shards (
@@ -159,16 +160,17 @@ CREATE TABLE invoices (
   period_end      timestamptz NOT NULL,
   watermark       bigint NOT NULL,
   currency        text NOT NULL,
-  subtotal        numeric(38, 12) NOT NULL,
-  total           numeric(38, 12) NOT NULL,
+  subtotal        numeric NOT NULL,
+  total           numeric NOT NULL,
   issued_at       timestamptz NOT NULL,
   previous_hash   text NOT NULL,
   hash            text NOT NULL,
   UNIQUE (organization_id, series_number),
   CONSTRAINT invoices_once_per_period UNIQUE (subscription_id, period_start, period_end, kind)
 );
-CREATE INDEX invoices_by_organization ON invoices (organization_id, issued_at DESC, id DESC);
-CREATE INDEX invoices_by_customer ON invoices (customer_id, issued_at DESC, id DESC);
+-- Ids are UUIDv7: by id is by time, newest first, with no ties.
+CREATE INDEX invoices_by_organization ON invoices (organization_id, id DESC);
+CREATE INDEX invoices_by_customer ON invoices (customer_id, id DESC);
 
 CREATE TABLE invoice_lines (
   invoice_id     text NOT NULL REFERENCES invoices,
@@ -176,10 +178,10 @@ CREATE TABLE invoice_lines (
   charge_code    text NOT NULL,
   description    text NOT NULL,
   meter          text,
-  quantity       numeric(76, 12) NOT NULL,
+  quantity       numeric NOT NULL,
   rounding       text NOT NULL,
-  precise_amount numeric(76, 24) NOT NULL,
-  amount         numeric(38, 12) NOT NULL,
+  precise_amount numeric NOT NULL,
+  amount         numeric NOT NULL,
   steps          jsonb NOT NULL,
   period_start   timestamptz NOT NULL,
   period_end     timestamptz NOT NULL,

@@ -53,7 +53,7 @@ export const issuedChain = (length: number, tenant = 'ten_1'): IssuedInvoice[] =
   const chain: IssuedInvoice[] = [];
   for (let number = 1; number <= length; number += 1) {
     const draft = draftInvoice(parties, october, ratedLlmPro({ requests: String(20 + number), output_tokens: String(number * 1000) }));
-    const content = { ...draft, id: `inv_${number}`, tenant, number, issuedAt: october.end + number };
+    const content = { ...draft, id: `inv_${number}`, tenant, number, watermark: BigInt(number * 10), issuedAt: october.end + number };
     const previousHash = chain.at(-1)?.hash ?? genesisHash;
     chain.push({ ...content, previousHash, hash: chainHash(previousHash, canonicalInvoice(content)) });
   }

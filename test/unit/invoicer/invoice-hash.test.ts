@@ -29,7 +29,7 @@ describe('invoice hash', () => {
         '"quantity":"1","rounding":"half_up","service_period":{"end":"2026-11-01T00:00:00Z","start":"2026-10-01T00:00:00Z"},' +
         '"steps":[{"amount":"20","flat_amount":"20","from":"0","kind":"flat","priced":"0","to":"1","unit_amount":"0","units":"1"}]}],' +
         '"number":1,"period":{"end":"2026-11-01T00:00:00Z","start":"2026-10-01T00:00:00Z"},"plan_version_id":"plv_1",' +
-        '"subscription_id":"sub_1","subtotal":"20.52","tenant":"ten_1","total":"20.52"}',
+        '"subscription_id":"sub_1","subtotal":"20.52","tenant":"ten_1","total":"20.52","watermark":"10"}',
     );
   });
 

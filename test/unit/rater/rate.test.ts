@@ -142,7 +142,21 @@ describe('rating a subscription', () => {
         expect(ratedLineFromJson(JSON.parse(JSON.stringify(ratedLineToJson(line))))).toEqual(line);
         expect(() => ratedLineFromJson({ ...ratedLineToJson(line), amount: '1e3' })).toThrow("can't be read");
       }),
+      { numRuns: 1000 },
     );
+  });
+
+  it('an absurd amount is not cut: a package of 10^-12 units over the widest quantity reads back whole', () => {
+    const price = {
+      model: 'package',
+      packageAmount: amount('9'.repeat(20)),
+      packageSize: 1n as Quantity,
+      freeUnits: 0n as Quantity,
+    } as const;
+    const absurd: SubscriptionToRate = subscription([{ code: 'c', name: 'C', meter: 'c', price }], { c: '9'.repeat(64) });
+    const [line] = ratePlan(absurd, defaultRatingPolicy);
+    expect(line?.precise).toBe((10n ** 64n - 1n) * 10n ** 12n * (10n ** 20n - 1n) * 10n ** 24n);
+    expect(ratedLineFromJson(ratedLineToJson(line as never))).toEqual(line);
   });
 
   it('a shard gives the lines of its subscriptions one after the other', () => {

@@ -1,0 +1,92 @@
+/** Reads invoices, and asks for billing runs. Issuing is the invoicer's. */
+import { newId } from '#platform/ids.ts';
+import type { Queryable } from '#platform/postgres.ts';
+import type { IssuedInvoice } from '#schemas/invoice.ts';
+import type { Period } from '#schemas/period.ts';
+import { type InvoiceLineRow, type InvoiceRow, invoiceColumns, invoiceFromRows, invoiceLineColumns } from '../invoicer/invoice-rows.ts';
+import { listRows } from './list-rows.postgres.ts';
+import type { Page } from './lists.ts';
+
+export type BillingRunRow = {
+  id: string;
+  period_start: Date;
+  period_end: Date;
+  customer_id: string | null;
+  subscription_id: string | null;
+  state: 'queued' | 'running' | 'completed' | 'failed';
+  watermark: bigint | null;
+  failure: string | null;
+  created_at: Date;
+  updated_at: Date;
+  issued: number;
+  already_issued: number;
+  rated_ms: number;
+  issued_ms: number;
+  unmeasured_events: string;
+};
+
+export type NewBillingRun = { readonly period: Period; readonly customerId: string | null; readonly subscriptionId: string | null };
+
+const runColumns = `r.id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.state, r.watermark, r.failure, r.created_at, r.updated_at,
+  s.issued, r.already_issued + s.already_issued AS already_issued, s.rated_ms, s.issued_ms, u.unmeasured_events`;
+const runFrom = `billing_runs r
+  JOIN LATERAL (
+    SELECT coalesce(sum(issued), 0)::integer AS issued, coalesce(sum(already_issued), 0)::integer AS already_issued,
+      coalesce(sum(rated_ms), 0)::integer AS rated_ms, coalesce(sum(issued_ms), 0)::integer AS issued_ms
+    FROM billing_run_shards WHERE run_id = r.id
+  ) s ON true
+  JOIN LATERAL (
+    SELECT coalesce(sum(l.unmeasured_events), 0)::text AS unmeasured_events
+    FROM invoices i JOIN rated_lines l ON l.subscription_id = i.subscription_id AND l.period_start = i.period_start AND l.watermark = i.watermark
+    WHERE i.run_id = r.id
+  ) u ON true`;
+
+export const createInvoiceReader = (postgres: Queryable) => ({
+  /** The invoice with its lines. */
+  invoice: async (organizationId: string, id: string): Promise<IssuedInvoice | undefined> => {
+    const { rows } = await postgres.query<InvoiceRow>(`SELECT ${invoiceColumns} FROM invoices WHERE organization_id = $1 AND id = $2`, [
+      organizationId,
+      id,
+    ]);
+    const row = rows[0];
+    if (!row) return undefined;
+    const lines = await postgres.query<InvoiceLineRow>(
+      `SELECT ${invoiceLineColumns} FROM invoice_lines WHERE invoice_id = $1 ORDER BY position`,
+      [row.id],
+    );
+    return invoiceFromRows(row, lines.rows);
+  },
+  /** Without lines: a list shows heads. */
+  invoices: async (organizationId: string, filter: { customerId: string | undefined; subscriptionId: string | undefined }, page: Page) => {
+    const { rows, total } = await listRows<InvoiceRow>(
+      postgres,
+      { columns: invoiceColumns, from: 'invoices', id: 'id', organization: 'organization_id' },
+      organizationId,
+      { customer_id: filter.customerId, subscription_id: filter.subscriptionId },
+      page,
+    );
+    return { rows: rows.map((row) => invoiceFromRows(row, [])), total };
+  },
+  addRun: async (organizationId: string, run: NewBillingRun, now: Date): Promise<string> => {
+    const id = newId('run');
+    await postgres.query(
+      `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state, created_at, updated_at)
+       VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $7)`,
+      [id, organizationId, new Date(run.period.start), new Date(run.period.end), run.customerId, run.subscriptionId, now],
+    );
+    return id;
+  },
+  run: async (organizationId: string, id: string): Promise<BillingRunRow | undefined> => {
+    const { rows } = await postgres.query<BillingRunRow>(
+      `SELECT ${runColumns} FROM ${runFrom} WHERE r.organization_id = $1 AND r.id = $2`,
+      [organizationId, id],
+    );
+    return rows[0];
+  },
+  runState: async (id: string): Promise<BillingRunRow['state'] | undefined> => {
+    const { rows } = await postgres.query<{ state: BillingRunRow['state'] }>('SELECT state FROM billing_runs WHERE id = $1', [id]);
+    return rows[0]?.state;
+  },
+});
+
+export type InvoiceReader = ReturnType<typeof createInvoiceReader>;

@@ -1,0 +1,46 @@
+/** Fields that several resources share, and how they read. */
+import { Type } from 'typebox';
+import { FailureError, type Fault } from '#schemas/failures.ts';
+
+export const Metadata = Type.Record(Type.String({ pattern: '^.{1,64}$' }), Type.String({ maxLength: 512 }), {
+  maxProperties: 50,
+  default: {},
+});
+/** Printable text; NUL can't be stored. */
+export const Name = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,200}$' });
+export const Code = Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,63}$' });
+export const ExternalId = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,255}$' });
+export const IdParam = Type.Object({ id: Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,255}$' }) });
+
+export const closed = { additionalProperties: false } as const;
+
+/** RFC 3339 text -> a time; adds a fault where it is not one. Temporal reads it, so a day that does not exist is refused. */
+export const readInstant = (value: unknown, field: string, faults: Fault[]): number | undefined => {
+  if (value === undefined) return undefined;
+  try {
+    if (typeof value === 'string') return Temporal.Instant.from(value).epochMilliseconds;
+  } catch {
+    // Told below, as for any other value.
+  }
+  faults.push({ field, code: 'wrong_format', message: 'must be an RFC 3339 date-time with a zone, such as 2026-11-20T12:00:00Z' });
+  return undefined;
+};
+
+export const refuseFaults = (faults: readonly Fault[]): void => {
+  if (faults.length > 0) throw new FailureError('VALIDATION_FAILED', undefined, faults);
+};
+
+type Resource = {
+  readonly metadata: Record<string, string>;
+  readonly version: number;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+};
+
+/** What each resource ends with. */
+export const resourceJson = (row: Resource) => ({
+  metadata: row.metadata,
+  version: row.version,
+  created_at: row.created_at.toISOString(),
+  updated_at: row.updated_at.toISOString(),
+});

@@ -1,0 +1,171 @@
+/**
+ * `node platform/local/bootstrap.mjs demo | start | test | migrate [arguments]`: what the npm scripts run. Plain JavaScript that any Node
+ * from 18 on can run with nothing installed. It brings `node_modules` up to date, and then runs the command with the Node of this project.
+ *
+ * It writes to stderr only: `npm start -- --json` promises that stdout holds one line, and that line is the command's.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { basename, delimiter, dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const pinnedNode = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+
+const commands = {
+  demo: { file: 'bench/demo.main.ts' },
+  start: { file: 'platform/local/start.main.ts' },
+  migrate: { file: 'platform/local/migrate.main.ts' },
+  // vitest looks for its tests from the folder that it is started in.
+  test: { file: 'node_modules/vitest/vitest.mjs', words: ['run'], folder: root },
+};
+
+const print = (line) => process.stderr.write(`millrace  ${line}\n`);
+
+const fail = (message) => {
+  print(message);
+  process.exit(1);
+};
+
+/** The packages that a lock file lists, by folder; `undefined` where there is none. */
+const packagesOf = (path) => {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')).packages;
+  } catch {
+    return undefined;
+  }
+};
+
+/**
+ * True if node_modules holds what package-lock.json lists. npm writes `node_modules/.package-lock.json` as the last act of an install, so
+ * an install that was interrupted doesn't pass, and no marker of our own can go stale. Optional packages may be absent: they are those of
+ * other systems.
+ */
+const isInstalled = () => {
+  const wanted = packagesOf(join(root, 'package-lock.json'));
+  const present = packagesOf(join(root, 'node_modules', '.package-lock.json'));
+  if (!wanted || !present || !existsSync(pinnedNode)) return false;
+  return Object.entries(wanted).every(([folder, { version, integrity, optional, devOptional }]) => {
+    const found = present[folder];
+    if (folder === '') return true;
+    return found ? found.version === version && found.integrity === integrity : Boolean(optional || devOptional);
+  });
+};
+
+const run = (command, words, options) =>
+  new Promise((resolve) => {
+    const child = spawn(command, words, { cwd: root, ...options });
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => resolve(code === 0 ? undefined : signal ? `ended by ${signal}` : `exit code ${code}`));
+  });
+
+const install = async () => {
+  const begin = Date.now();
+  print('installing dependencies with npm ci ...');
+  // `npm start` says where the npm is that called it; another package manager that does so is not asked to read npm's lock file.
+  const caller = process.env.npm_execpath ?? '';
+  const npm = basename(caller) === 'npm-cli.js' ? [process.execPath, caller] : [process.platform === 'win32' ? 'npm.cmd' : 'npm'];
+  // The Node and the compiler of this project are development dependencies, so they are wanted in production mode too.
+  const words = [...npm.slice(1), 'ci', '--include=dev', '--loglevel=error', '--no-audit', '--no-fund'];
+  const fault = await run(npm[0], words, { stdio: ['ignore', 2, 2] });
+  const byHand = `Run it by hand to see more:  cd ${root} && npm ci --include=dev --loglevel=verbose`;
+  if (fault) fail(`npm ci failed (${fault}). ${byHand}`);
+  if (!existsSync(pinnedNode)) {
+    fail(
+      `npm ci left out Node itself, as it does where install scripts are turned off. Run:  cd ${root} && npm rebuild node --ignore-scripts=false`,
+    );
+  }
+  if (!isInstalled()) fail(`npm ci left node_modules at odds with package-lock.json. ${byHand}`);
+  print(`installed dependencies in ${((Date.now() - begin) / 1000).toFixed(1)} s`);
+};
+
+const lockPath = join(root, '.millrace', 'install.lock');
+const heartbeatMs = 1000;
+const staleMs = 15_000;
+
+const takeLock = () => {
+  mkdirSync(dirname(lockPath), { recursive: true });
+  try {
+    writeFileSync(lockPath, `${process.pid}\n`, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+    return false;
+  }
+};
+
+const touchLock = () => {
+  try {
+    utimesSync(lockPath, new Date(), new Date());
+  } catch {
+    // Someone cleared the folder away. The install goes on; at worst a second one repeats it.
+  }
+};
+
+const lockAgeMs = () => {
+  const stat = statSync(lockPath, { throwIfNoEntry: false });
+  return stat ? Date.now() - stat.mtimeMs : 0;
+};
+
+/**
+ * Installs where it is due. One process at a time: its lock file is touched every second, so a lock that was not touched for a while
+ * belongs to a dead process (a pid in it would not say so: pids are reused, and other containers count their own).
+ */
+const ensureInstalled = async () => {
+  for (let told = false; !isInstalled(); ) {
+    if (takeLock()) {
+      const heartbeat = setInterval(touchLock, heartbeatMs);
+      const release = () => rmSync(lockPath, { force: true });
+      process.once('exit', release);
+      if (!isInstalled()) await install();
+      clearInterval(heartbeat);
+      process.off('exit', release);
+      release();
+    } else if (lockAgeMs() > staleMs) {
+      rmSync(lockPath, { force: true });
+    } else {
+      if (!told) print('another process is installing dependencies; waiting for it ...');
+      told = true;
+      await delay(200);
+    }
+  }
+};
+
+/** Signals are passed on, but not twice within a second: npm passes on what a terminal has already sent to all of us. */
+const forwardSignals = (child) => {
+  const lastAt = {};
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => {
+      const now = Date.now();
+      if (now - (lastAt[signal] ?? 0) < 1000) return;
+      lastAt[signal] = now;
+      child.kill(signal);
+    });
+  }
+};
+
+const runCommand = ({ file, words: firstWords = [], folder = process.cwd() }, words) => {
+  const child = spawn(pinnedNode, [join(root, file), ...firstWords, ...words], {
+    stdio: 'inherit',
+    cwd: folder,
+    env: { ...process.env, PATH: [join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter) },
+  });
+  forwardSignals(child);
+  child.once('error', (error) => fail(`can't run ${pinnedNode}: ${error.message}`));
+  child.once('exit', (code, signal) => {
+    // Ending by the same signal tells a shell the truth about an interrupted command.
+    if (signal) {
+      process.removeAllListeners(signal);
+      process.kill(process.pid, signal);
+    } else {
+      process.exit(code ?? 1);
+    }
+  });
+};
+
+const [name = '', ...words] = process.argv.slice(2);
+const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+if (!command) fail(`usage: node platform/local/bootstrap.mjs ${Object.keys(commands).join(' | ')} [arguments]`);
+await ensureInstalled();
+runCommand(command, words);
