@@ -33,7 +33,8 @@ export type Claim = {
 };
 
 export type ClaimAnswer =
-  | { readonly status: 'won'; readonly assignedMs: number }
+  /** `mayBeStored`: the claim was taken over from a try whose lease ran out and whose message may be in the stream all the same. */
+  | { readonly status: 'won'; readonly assignedMs: number; readonly mayBeStored: boolean }
   | { readonly status: 'duplicate' | 'conflict' | 'in_flight' };
 
 /** Thrown by `publish`: whether the stream may hold the message all the same decides whether the claim is given back. */
@@ -52,7 +53,7 @@ export type AcceptPorts = {
     readonly claim: (claims: readonly Claim[], token: Buffer) => Promise<readonly ClaimAnswer[] | undefined>;
     /** The events are in the stream at this sequence. Never throws. */
     readonly confirm: (claims: readonly Claim[], sequence: number) => Promise<void>;
-    /** The events are certainly not in the stream: their keys are free again. Never throws. */
+    /** The events are certainly not in the stream, from no try: their keys are free again. Never throws. */
     readonly release: (claims: readonly Claim[], token: Buffer) => Promise<void>;
   };
   /** Resolves with the stream sequence once the message is durable; the same id is stored once. Throws `PublishError`. */
@@ -70,16 +71,19 @@ export type Accepted = {
   readonly unclaimed: boolean;
 };
 
-type Candidate = { readonly index: number; readonly claim: Claim; event: UsageEvent };
+type Candidate = { readonly index: number; readonly claim: Claim; event: UsageEvent; mayBeStored: boolean };
+
+/** Faults of one answer; of events beyond it, only the first fault is listed. */
+const faultsPerRequestMax = 10_000;
 
 const fingerprintOf = (event: string, customer: string, occurredAtMs: number | undefined, properties: string): Buffer =>
   hash('sha256', `${event}\0${customer}\0${occurredAtMs ?? ''}\0${properties}`, 'buffer').subarray(0, 6);
 
 const conflictFaults: readonly Fault[] = [
-  { field: 'idempotency_key', code: 'IDEMPOTENCY_CONFLICT', message: 'was used with another payload, which stands' },
+  { field: 'idempotency_key', code: 'idempotency_conflict', message: 'was used with another payload, which stands' },
 ];
 
-/** Groups records so that each message stays within its bytes; a record alone is always smaller than a message. */
+/** Groups records so that each message stays within its bytes; a record that is larger by itself goes alone. */
 const packed = (winners: readonly Candidate[], bytesMax: number): { candidates: Candidate[]; records: Buffer[] }[] => {
   const groups: { candidates: Candidate[]; records: Buffer[] }[] = [];
   let bytes = Number.POSITIVE_INFINITY;
@@ -117,10 +121,13 @@ export const acceptEvents = async (
   const horizon: Horizon = { nowMs, pastMsMax: limits.pastMsMax, futureMsMax: limits.futureMsMax };
   const candidates = new Map<string, Candidate>();
   const twins: { index: number; of: Candidate; same: boolean }[] = [];
+  let faultsLeft = faultsPerRequestMax;
   raw.forEach((value, index) => {
     const parsed = parseNativeEvent(value, horizon);
     if ('status' in parsed) {
-      set(index, parsed.idempotencyKey, parsed.status, parsed.faults);
+      const faults = parsed.faults.slice(0, Math.max(faultsLeft, 1));
+      faultsLeft -= faults.length;
+      set(index, parsed.idempotencyKey, parsed.status, faults);
       return;
     }
     const fingerprint = fingerprintOf(parsed.event, parsed.customer, parsed.occurredAtMs, parsed.properties);
@@ -143,6 +150,7 @@ export const acceptEvents = async (
         receivedAtMs: nowMs,
         properties: parsed.properties,
       },
+      mayBeStored: false,
     });
   });
 
@@ -165,19 +173,20 @@ export const acceptEvents = async (
       if (claim.assignedMs === 0) winners.push(candidate);
       else
         set(index, event.idempotencyKey, 'unavailable', [
-          { field: 'redis', code: 'UNAVAILABLE', message: 'Redis is not available, which an event without a timestamp needs' },
+          { field: 'redis', code: 'unavailable', message: 'Redis is not available, which an event without a timestamp needs' },
         ]);
       return;
     }
     const answer = answers[position];
     if (answer?.status === 'won') {
       if (answer.assignedMs > 0) candidate.event = { ...event, occurredAtMs: answer.assignedMs };
+      candidate.mayBeStored = answer.mayBeStored;
       winners.push(candidate);
     } else if (answer?.status === 'conflict') set(index, event.idempotencyKey, 'conflict', conflictFaults);
     else if (answer?.status === 'duplicate') set(index, event.idempotencyKey, 'duplicate');
     else
       set(index, event.idempotencyKey, 'in_flight', [
-        { field: 'idempotency_key', code: 'IN_FLIGHT', message: 'is being worked on by another request' },
+        { field: 'idempotency_key', code: 'in_flight', message: 'is being worked on by another request' },
       ]);
   });
 
@@ -197,9 +206,11 @@ export const acceptEvents = async (
         if (answers !== undefined) confirmations.push(ports.claims.confirm(claims, sequence));
       } catch (error) {
         if (!(error instanceof PublishError)) throw error;
-        const faults = [{ field: 'nats', code: 'UNAVAILABLE', message: 'NATS JetStream did not take the event' }];
+        const faults = [{ field: 'nats', code: 'unavailable', message: 'NATS JetStream did not take the event' }];
         for (const { index, event } of group.candidates) set(index, event.idempotencyKey, 'unavailable', faults);
-        if (!error.mayBeStored && answers !== undefined) confirmations.push(ports.claims.release(claims, token));
+        // A claim that was taken over stays: to free its key would let another payload, or another time of ours, in beside the first try's.
+        const free = group.candidates.filter(({ mayBeStored }) => !mayBeStored && !error.mayBeStored).map(({ claim }) => claim);
+        if (free.length > 0 && answers !== undefined) confirmations.push(ports.claims.release(free, token));
       }
     }),
   );

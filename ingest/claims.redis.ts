@@ -31,6 +31,7 @@ for at = 0, #records - 1, ${recordBytes} do
 `;
 
 const scripts = {
+  // Time is counted in whole seconds, so a lease lasts up to a second longer than asked, and never less.
   // A claim whose lease ran out may or may not be in the stream. The same payload is published again (the store removes a twin); another
   // payload is a conflict, since to accept it could bill it as well or leave it out in silence.
   claim: `${preamble}
@@ -46,11 +47,11 @@ const scripts = {
     answer[#answer + 1] = (held:sub(2, 7) == print and 'D' or 'X') .. '......'
   elseif held:sub(10, 15) ~= print then
     answer[#answer + 1] = 'X......'
-  elseif struct.unpack('>I4', held:sub(2, 5)) > now then
+  elseif struct.unpack('>I4', held:sub(2, 5)) >= now then
     answer[#answer + 1] = 'F......'
   else
     pend(key, held:sub(16, 21))
-    answer[#answer + 1] = 'W' .. held:sub(16, 21)
+    answer[#answer + 1] = 'A' .. held:sub(16, 21)
   end
 end
 return table.concat(answer)`,
@@ -85,13 +86,15 @@ const sixBytes = (value: number): Buffer => {
 };
 
 const answerStatus: Record<number, 'duplicate' | 'conflict' | 'in_flight'> = { 68: 'duplicate', 88: 'conflict', 70: 'in_flight' };
+/** A claim that was won again, after the lease of an earlier try ran out. */
+const wonAgain = 65;
 const answerBytes = 7;
 
 const fromAnswer = (answer: Buffer): ClaimAnswer[] =>
   Array.from({ length: answer.length / answerBytes }, (_, position) => {
     const at = position * answerBytes;
     const status = answerStatus[answer[at] ?? 0];
-    return status ? { status } : { status: 'won', assignedMs: answer.readUIntBE(at + 1, 6) };
+    return status ? { status } : { status: 'won', assignedMs: answer.readUIntBE(at + 1, 6), mayBeStored: answer[at] === wonAgain };
   });
 
 export type ClaimsOptions = {

@@ -54,9 +54,7 @@ const store = async (batch: Batch<StreamMessage>, ports: SinkPorts, signal: Abor
         if (error instanceof UnreadableError) return await divide(batch, error, ports, signal);
         // Not stored, not acknowledged: the stream still has it, so a stop just leaves it there.
         if (signal.aborted) return;
-        const waitMs = backoffMs(attempt, Math.random());
-        ports.report.waiting(error, waitMs);
-        await sleep(waitMs, signal);
+        await pause(error, attempt, ports, signal);
       }
     }
   } finally {
@@ -64,19 +62,37 @@ const store = async (batch: Batch<StreamMessage>, ports: SinkPorts, signal: Abor
   }
 };
 
+const pause = async (error: unknown, attempt: number, ports: SinkPorts, signal: AbortSignal): Promise<void> => {
+  const waitMs = backoffMs(attempt, Math.random());
+  ports.report.waiting(error, waitMs);
+  await sleep(waitMs, signal);
+};
+
 /** Halves a batch until the unreadable message stands alone, and puts that one aside. */
 const divide = async (batch: Batch<StreamMessage>, error: UnreadableError, ports: SinkPorts, signal: AbortSignal): Promise<void> => {
   const [first] = batch.messages;
-  if (batch.messages.length === 1 && first) {
-    await ports.deadLetter(first, error.message);
-    ports.report.deadLettered(first.sequence, error.message);
-    first.ack();
-    return;
-  }
+  if (batch.messages.length === 1 && first) return await putAside(first, error, ports, signal);
   const middle = Math.ceil(batch.messages.length / 2);
   for (const messages of [batch.messages.slice(0, middle), batch.messages.slice(middle)]) {
-    await store({ messages, rows: 0, bytes: 0 }, ports, signal);
+    const rows = messages.reduce((sum, { body }) => sum + countInMessage(body), 0);
+    await store({ messages, rows, bytes: 0 }, ports, signal);
   }
+};
+
+/** Acknowledges an unreadable message once it is durable elsewhere; until then it stays in the stream, and is tried again. */
+const putAside = async (message: StreamMessage, reason: UnreadableError, ports: SinkPorts, signal: AbortSignal): Promise<void> => {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      await ports.deadLetter(message, reason.message);
+      break;
+    } catch (error) {
+      if (signal.aborted) return;
+      await pause(error, attempt, ports, signal);
+      message.working();
+    }
+  }
+  ports.report.deadLettered(message.sequence, reason.message);
+  message.ack();
 };
 
 export const startSink = async (limits: BatchLimits, ports: SinkPorts): Promise<Sink> => {
@@ -84,23 +100,28 @@ export const startSink = async (limits: BatchLimits, ports: SinkPorts): Promise<
   const stopped = new AbortController();
   const batcher = createBatcher<StreamMessage>(limits);
   // One insert at a time, while the next batch fills: memory is bounded by two batches and what the subscription fetches ahead.
-  let inserting: Promise<void> = Promise.resolve();
+  let inserting: Promise<void> | undefined;
   let fault: unknown;
+  let stopping = false;
+  const insert = async (batch: Batch<StreamMessage>): Promise<void> => {
+    try {
+      await store(batch, ports, stopped.signal);
+    } catch (error) {
+      fault ??= error;
+      void subscription.stop();
+    } finally {
+      inserting = undefined;
+    }
+  };
+  /** Only the loop below waits for its turn; a batch that is due by its age meanwhile goes on filling. */
   const flush = async (batch: Batch<StreamMessage> | undefined): Promise<void> => {
     if (!batch) return;
-    await inserting;
-    inserting = store(batch, ports, stopped.signal).catch((error) => {
-      fault = error;
-      void subscription.stop();
-    });
+    while (inserting) await inserting;
+    inserting = insert(batch);
   };
-  let flushing = false;
   const timer = setInterval(
-    async () => {
-      if (flushing) return;
-      flushing = true;
-      await flush(batcher.take(ports.clock.nowMs()));
-      flushing = false;
+    () => {
+      if (!inserting) void flush(batcher.take(ports.clock.nowMs()));
     },
     Math.max(5, limits.ageMsMax / 10),
   );
@@ -126,10 +147,13 @@ export const startSink = async (limits: BatchLimits, ports: SinkPorts): Promise<
       clearInterval(timer);
     }
     if (fault !== undefined) throw fault;
+    // Otherwise a subscription that ended by itself would leave a process that looks healthy and stores nothing.
+    if (!stopping) throw new Error('the subscription ended by itself');
   })();
   return {
     done,
     stop: async () => {
+      stopping = true;
       await subscription.stop();
       // What was fetched is stored if the store works; if it does not, it stays in the stream.
       stopped.abort();

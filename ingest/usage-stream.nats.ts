@@ -38,16 +38,17 @@ export const ensureUsageStream = async (
     duplicate_window: nanos(duplicateWindowMs),
     discard: DiscardPolicy.New,
   };
-  const add = async (name: string, settings: typeof limits) => {
+  // Update before add: the server counts a stream that is added again against its storage a second time, and refuses it as too large.
+  const ensure = async (name: string, settings: typeof limits) => {
     try {
-      await manager.streams.add({ ...settings, name, retention: RetentionPolicy.Limits, storage: StorageType.File });
-    } catch (error) {
-      if (!(error instanceof JetStreamApiError && error.code === streamNameInUse)) throw error;
       await manager.streams.update(name, settings);
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError && error.code === streamNotFound)) throw error;
+      await manager.streams.add({ ...settings, name, retention: RetentionPolicy.Limits, storage: StorageType.File });
     }
   };
-  await add(config.streamName, limits);
-  await add(deadLetterStream(config.streamName), {
+  await ensure(config.streamName, limits);
+  await ensure(deadLetterStream(config.streamName), {
     ...limits,
     subjects: [`${subjectPrefix}-dead.>`],
     max_age: 0,
@@ -64,7 +65,7 @@ export const ensureUsageStream = async (
   });
 };
 
-const streamNameInUse = 10058;
+const streamNotFound = 10059;
 
 /** Codes with which JetStream says that it did not store a message: full (10077), out of space (10047, 10023), too many at once (10167). */
 const refusals = new Set([10077, 10047, 10023, 10167]);

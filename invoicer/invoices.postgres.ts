@@ -77,7 +77,7 @@ const insertLines = async (client: Queryable, invoices: readonly IssuedInvoice[]
   const lines = invoices.flatMap((invoice) => invoice.lines.map((line) => ({ invoiceId: invoice.id, ...line })));
   await client.query(
     `INSERT INTO invoice_lines (invoice_id, position, charge_code, description, meter, quantity, rounding, precise_amount, amount, steps, period_start, period_end)
-     SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::text[], $8::numeric[], $9::numeric[], $10::jsonb[], $11::timestamptz[], $12::timestamptz[])`,
+     SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::text[], $8::numeric[], $9::numeric[], $10::json[], $11::timestamptz[], $12::timestamptz[])`,
     [
       lines.map(({ invoiceId }) => invoiceId),
       lines.map(({ position }) => position),

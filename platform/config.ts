@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 
-type Setting = {
+export type Setting = {
   /** The environment variable. */
   readonly variable: string;
   readonly kind: 'integer' | 'text' | 'url' | 'secret' | 'choice' | 'boolean';
@@ -119,7 +119,7 @@ export const settings = {
   streamHoursMax: integer('MILLRACE_STREAM_HOURS_MAX', 168, 72, 8760, 'How long the stream keeps events for replay.'),
   streamBytesMax: integer(
     'MILLRACE_STREAM_BYTES_MAX',
-    34_359_738_368,
+    8_589_934_592,
     1_048_576,
     1_099_511_627_776 * 64,
     'Bytes that the stream may hold; a full stream refuses new events (503).',

@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { type FailureCode, FailureError, type Fault, failures, toProblem } from '#schemas/failures.ts';
+import type { FaultCode } from '#schemas/fault.ts';
 import type { Log } from './log.ts';
 import { latencySeconds, type Metrics } from './metrics.ts';
 import { parts, UnavailableError } from './retry.ts';
@@ -49,7 +50,25 @@ export const sendProblem = (
     .type('application/problem+json')
     .send(toProblem(code, request.id, detail, faults));
 
-/** Ajv's faults in our form: a dotted field, the keyword as the code. */
+/** Ajv's keywords as the codes of schemas/fault.ts; a keyword that is not here stands for itself, in lower snake case. */
+const keywordCodes: Record<string, FaultCode> = {
+  required: 'missing',
+  additionalProperties: 'unknown_field',
+  type: 'wrong_type',
+  enum: 'not_allowed',
+  const: 'not_allowed',
+  minLength: 'wrong_length',
+  maxLength: 'wrong_length',
+  minItems: 'wrong_length',
+  maxItems: 'wrong_length',
+  pattern: 'wrong_format',
+  format: 'wrong_format',
+};
+
+const codeOfKeyword = (keyword: string): string =>
+  keywordCodes[keyword] ?? keyword.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** Ajv's faults in our form: a dotted field, the keyword's code. */
 const validationFaults = (error: FastifyError): Fault[] =>
   (error.validation ?? []).map((fault) => {
     const missing = (fault.params as { missingProperty?: string }).missingProperty;
@@ -57,7 +76,7 @@ const validationFaults = (error: FastifyError): Fault[] =>
     const path = [...fault.instancePath.split('/').slice(1), ...(missing ? [missing] : []), ...(extra ? [extra] : [])];
     return {
       field: path.join('.') || (error.validationContext ?? 'body'),
-      code: fault.keyword.toUpperCase(),
+      code: codeOfKeyword(fault.keyword),
       message: fault.message ?? 'is not valid',
     };
   });
@@ -77,7 +96,7 @@ const answerError = (error: FastifyError, request: FastifyRequest, reply: Fastif
     request.log.warn({ err: error, part: error.part }, 'a part is down');
     reply.header('retry-after', String(error.retryAfterSeconds));
     return sendProblem(request, reply, 'DEPENDENCY_UNAVAILABLE', `${parts[error.part]} is not available`, [
-      { field: error.part, code: 'UNAVAILABLE', message: `${parts[error.part]} is not available` },
+      { field: error.part, code: 'unavailable', message: `${parts[error.part]} is not available` },
     ]);
   }
   if (error.validation) {

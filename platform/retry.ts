@@ -18,13 +18,17 @@ export class UnavailableError extends Error {
 
 /**
  * Codes that mean "not now" rather than "never": connection faults of the operating system, PostgreSQL's classes 08 (connection), 53
- * (resources), 57P (shutdown) and the serialization failures 40001 and 40P01, and ClickHouse's numeric codes for memory, timeouts, too many parts or queries.
+ * (resources), 57P (shutdown), the serialization failures 40001 and 40P01 and the timeouts 55P03 and 57014, and ClickHouse's numeric codes
+ * for memory, timeouts, too many parts or queries.
  */
 const passingCodes = new Set([
   'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_SOCKET',
-  '40001', '40P01', '08000', '08003', '08006', '08001', '08004', '53000', '53100', '53200', '53300', '57P01', '57P02', '57P03',
+  '40001', '40P01', '08000', '08003', '08006', '08001', '08004', '53000', '53100', '53200', '53300', '57P01', '57P02', '57P03', '55P03', '57014',
   '159', '202', '209', '210', '241', '242', '252', '319', '425', '999',
 ]); // biome-ignore format: a table reads better in rows
+
+/** An SQLSTATE of PostgreSQL or a number of ClickHouse: the server answered, and its code decides. Its words may quote the caller's data. */
+const serverCode = /^(?:[0-9A-Z]{5}|\d{1,4})$/;
 
 /** Whether a later try of the same call may succeed. A driver that lost its connection says so in words only, hence the last test. */
 export const isPassing = (error: unknown): boolean => {
@@ -32,6 +36,7 @@ export const isPassing = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false;
   const code = (error as Error & { code?: string | number }).code;
   if (code !== undefined && passingCodes.has(String(code))) return true;
+  if (code !== undefined && serverCode.test(String(code))) return false;
   if (error instanceof AggregateError && error.errors.some(isPassing)) return true;
   if (error.cause !== undefined && isPassing(error.cause)) return true;
   return /timeout|timed out|socket hang up|connection terminated|connection ended|connection is closed|not queryable|closed the connection/i.test(

@@ -91,7 +91,7 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
       await client.query(
         `INSERT INTO rated_lines (organization_id, subscription_id, period_start, period_end, charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
          SELECT $1, l.subscription_id, $2, $3, l.charge_code, $4, l.plan_version_id, l.position, l.line, l.unmeasured_events, clock_timestamp()
-         FROM unnest($5::text[], $6::text[], $7::text[], $8::integer[], $9::jsonb[], $10::bigint[]) AS l (subscription_id, charge_code, plan_version_id, position, line, unmeasured_events)
+         FROM unnest($5::text[], $6::text[], $7::text[], $8::integer[], $9::json[], $10::bigint[]) AS l (subscription_id, charge_code, plan_version_id, position, line, unmeasured_events)
          ON CONFLICT DO NOTHING`,
         [
           shard.organizationId,

@@ -21,7 +21,7 @@ type SubscriptionRow = {
 const storedCharges = (row: SubscriptionRow) =>
   row.charges.map((json) => {
     const parsed = chargeFromJson(json);
-    assert(parsed.ok, `a charge of plan version ${row.plan_version_id} can't be read: ${JSON.stringify(parsed)}`);
+    assert(parsed.ok, `a charge of plan version ${row.plan_version_id} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`);
     return parsed.value;
   });
 

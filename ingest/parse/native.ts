@@ -1,13 +1,14 @@
 /**
  * The product's own JSON form: bytes -> events or faults. Pure; `nowMs` and the horizon are arguments.
- * Every fault of an event is listed, and no number is changed on its way: JavaScript reads a JSON number as a double, which keeps 15
- * significant digits, so one with more is refused with the advice to send it as a string.
+ * Every fault of an event is listed, and no number is changed on its way: one that a double does not carry is refused with the advice to
+ * send it as a string.
  */
 
 import { isUtf8 } from 'node:buffer';
 import type { Fault } from '#schemas/failures.ts';
+import { inexactSourceOf, wrapInexactNumbers } from './exact-numbers.ts';
 import { instantFromText } from './instant.ts';
-import { flattenProperties, InexactNumber, significantDigitsMax, significantDigitsOf } from './properties.ts';
+import { faultsPerEventMax, flattenProperties } from './properties.ts';
 
 export type ParsedEvent = {
   readonly idempotencyKey: string;
@@ -30,26 +31,27 @@ export type ParsedBody =
   | { readonly kind: 'events'; readonly events: readonly unknown[] }
   | { readonly kind: 'malformed'; readonly reason: string };
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && inexactSourceOf(value) === undefined;
 
-/** Marks the numbers that a double does not carry, by their source text. Slow (a call per value), so only for bodies that may have one. */
-const parseMarking = (text: string): unknown =>
-  JSON.parse(text, (_key, value, context?: { source?: string }) =>
-    typeof value === 'number' && context?.source !== undefined && significantDigitsOf(context.source) > significantDigitsMax
-      ? new InexactNumber(context.source)
-      : value,
-  );
-
-/** A number of up to 15 characters can't have more than 15 digits; whatever may be longer is looked at closely. */
-const mayBeInexact = /[0-9.]{16}/;
+const parseJson = (body: Buffer): unknown => {
+  const text = body.toString('utf8');
+  const wrapped = wrapInexactNumbers(body, text);
+  try {
+    return JSON.parse(wrapped);
+  } catch (error) {
+    // The message quotes the text and counts its characters: both must be the caller's.
+    if (wrapped !== text) JSON.parse(text);
+    throw error;
+  }
+};
 
 /** One event, an array of them, or `{"events": [...]}`. */
 export const parseNativeBody = (body: Buffer): ParsedBody => {
   if (!isUtf8(body)) return { kind: 'malformed', reason: 'the body is not valid UTF-8' };
-  const text = body.toString('utf8');
   let value: unknown;
   try {
-    value = mayBeInexact.test(text) ? parseMarking(text) : JSON.parse(text);
+    value = parseJson(body);
   } catch (error) {
     return { kind: 'malformed', reason: (error as Error).message };
   }
@@ -70,15 +72,17 @@ const fieldNames = new Set(['idempotency_key', 'event', 'customer_id', 'timestam
 
 const readId = (raw: Record<string, unknown>, field: string, faults: Fault[]): string => {
   const value = raw[field];
-  if (value === undefined) faults.push({ field, code: 'REQUIRED', message: `${field} is required` });
-  else if (typeof value !== 'string') faults.push({ field, code: 'NOT_A_STRING', message: `${field} must be a string` });
+  if (value === undefined) faults.push({ field, code: 'missing', message: `${field} is required` });
+  else if (typeof value !== 'string') faults.push({ field, code: 'wrong_type', message: `${field} must be a string` });
   else if (value.length === 0 || value.length > idCharactersMax)
-    faults.push({ field, code: 'LENGTH', message: `${field} must have 1 to ${idCharactersMax} characters` });
+    faults.push({ field, code: 'wrong_length', message: `${field} must have 1 to ${idCharactersMax} characters` });
   else if (controlCharacters.test(value) || !value.isWellFormed())
-    faults.push({ field, code: 'CHARACTERS', message: `${field} must not have control characters or broken surrogates` });
+    faults.push({ field, code: 'wrong_format', message: `${field} must not have control characters or broken surrogates` });
   else return value;
   return '';
 };
+
+const timestampMessage = 'timestamp must be an RFC 3339 date-time with a zone, such as 2026-11-20T12:00:00Z';
 
 /** One event of a parsed body: the event, or all of its faults. */
 export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | RejectedEvent => {
@@ -86,7 +90,7 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | 
     return {
       status: 'invalid',
       idempotencyKey: undefined,
-      faults: [{ field: '', code: 'NOT_AN_OBJECT', message: 'an event must be a JSON object' }],
+      faults: [{ field: '', code: 'wrong_type', message: 'an event must be a JSON object' }],
     };
   }
   const faults: Fault[] = [];
@@ -94,23 +98,23 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | 
   const event = readId(raw, 'event', faults);
   const customer = readId(raw, 'customer_id', faults);
   let occurredAtMs: number | undefined;
-  if (raw.timestamp !== undefined && raw.timestamp !== null) {
-    occurredAtMs = typeof raw.timestamp === 'string' ? instantFromText(raw.timestamp) : undefined;
-    if (occurredAtMs === undefined) {
-      faults.push({
-        field: 'timestamp',
-        code: 'NOT_RFC3339',
-        message: 'timestamp must be an RFC 3339 date-time with a zone, such as 2026-11-20T12:00:00Z',
-      });
-    }
-  }
+  const { timestamp } = raw;
+  if (typeof timestamp === 'string') {
+    occurredAtMs = instantFromText(timestamp);
+    if (occurredAtMs === undefined) faults.push({ field: 'timestamp', code: 'not_rfc3339', message: timestampMessage });
+  } else if (timestamp !== undefined && timestamp !== null)
+    faults.push({ field: 'timestamp', code: 'wrong_type', message: timestampMessage });
   const properties = flattenProperties(raw.properties, faults);
   for (const name in raw) {
+    if (faults.length >= faultsPerEventMax) {
+      faults.push({ field: '', code: 'too_many_faults', message: `only the first ${faultsPerEventMax} faults are listed` });
+      break;
+    }
     // A misspelt field would otherwise be usage that silently vanishes.
     if (!fieldNames.has(name))
       faults.push({
         field: name.slice(0, 64),
-        code: 'UNKNOWN_FIELD',
+        code: 'unknown_field',
         message: 'is not a field of an event; put your own data under properties',
       });
   }
@@ -120,7 +124,7 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | 
     return {
       status: 'too_old',
       idempotencyKey,
-      faults: [{ field: 'timestamp', code: 'TOO_OLD', message: `timestamp is more than ${days} days ago` }],
+      faults: [{ field: 'timestamp', code: 'too_old', message: `timestamp is more than ${days} days ago` }],
     };
   }
   if (occurredAtMs !== undefined && occurredAtMs > horizon.nowMs + horizon.futureMsMax) {
@@ -128,7 +132,7 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | 
     return {
       status: 'in_future',
       idempotencyKey,
-      faults: [{ field: 'timestamp', code: 'IN_FUTURE', message: `timestamp is more than ${minutes} minutes ahead` }],
+      faults: [{ field: 'timestamp', code: 'in_future', message: `timestamp is more than ${minutes} minutes ahead` }],
     };
   }
   return { idempotencyKey, event, customer, occurredAtMs, properties };

@@ -4,78 +4,72 @@
  * a path that would be given twice is a fault here rather than a poisoned insert there.
  */
 import type { Fault } from '#schemas/failures.ts';
+import { inexactSourceOf, plainDecimal, significantDigitsMax, significantDigitsOf } from './exact-numbers.ts';
 
-/** What a double carries without loss. */
-export const significantDigitsMax = 15;
 export const propertiesMax = 256;
 export const pathCharactersMax = 255;
 export const depthMax = 16;
 export const propertiesBytesMax = 65_536;
-/** Digits in front of the point, or zeros behind it, that a number in exponent form may unfold to. */
-const unfoldedDigitsMax = 40;
-
-/** A JSON number whose text a double would have changed. */
-export class InexactNumber {
-  readonly source: string;
-  constructor(source: string) {
-    this.source = source;
-  }
-}
-
-/** Significant digits of a JSON number's text: without sign, point, exponent and the zeros at either end. */
-export const significantDigitsOf = (source: string): number => {
-  const mantissa = source.replace(/[eE].*$/, '').replace(/[-.]/g, '');
-  return mantissa.replace(/^0+/, '').replace(/0+$/, '').length;
-};
-
-/** Plain decimal digits of a double that was read from at most 15 significant digits; undefined where they would run too long. */
-export const plainDecimal = (value: number): string | undefined => {
-  const text = String(value);
-  const match = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(text);
-  if (!match) return Number.isFinite(value) ? text : undefined;
-  const [, sign = '', lead = '', rest = '', exponentText = '0'] = match;
-  const exponent = Number(exponentText);
-  if (Math.abs(exponent) > unfoldedDigitsMax) return undefined;
-  const digits = lead + rest;
-  return exponent < 0 ? `${sign}0.${'0'.repeat(-exponent - 1)}${digits}` : sign + digits.padEnd(exponent + 1, '0');
-};
+/** An event's list of faults ends here: a body of faults must not become an answer of many times its size. */
+export const faultsPerEventMax = 100;
 
 type Leaves = Map<string, string>;
 
-const inexactMessage = (source: string) =>
-  `${source.slice(0, 40)} has more than ${significantDigitsMax} significant digits, which a JSON number may lose: send it as a string`;
+const fieldCharactersMax = 300;
 
-const leafText = (value: unknown, field: string, faults: Fault[]): string | undefined => {
+/** A path may hold a name of megabytes; a fault's field holds its beginning. */
+const fieldOf = (path: string): string => (path.length > fieldCharactersMax ? `${path.slice(0, fieldCharactersMax)}...` : path);
+
+const inexactFault = (source: string, field: string): Fault =>
+  significantDigitsOf(source) > significantDigitsMax
+    ? {
+        field,
+        code: 'inexact_number',
+        message: `${source.slice(0, 40)} has more than ${significantDigitsMax} significant digits, which a JSON number may lose: send it as a string`,
+      }
+    : rangeFault(field);
+
+const rangeFault = (field: string): Fault => ({
+  field,
+  code: 'number_range',
+  message: 'is too large or too small for a JSON number: send it as a string',
+});
+
+const isNested = (value: unknown): value is object => typeof value === 'object' && value !== null && inexactSourceOf(value) === undefined;
+
+const leafText = (value: unknown, path: string, faults: Fault[]): string | undefined => {
   if (typeof value === 'string') {
     if (value.isWellFormed()) return value;
-    faults.push({ field, code: 'CHARACTERS', message: 'has a broken surrogate' });
+    faults.push({ field: fieldOf(path), code: 'wrong_format', message: 'has a broken surrogate' });
     return undefined;
   }
   if (typeof value === 'boolean') return value ? 'true' : 'false';
-  if (value instanceof InexactNumber) {
-    faults.push({ field, code: 'INEXACT_NUMBER', message: inexactMessage(value.source) });
+  const source = inexactSourceOf(value);
+  if (source !== undefined) {
+    faults.push(inexactFault(source, fieldOf(path)));
     return undefined;
   }
   const text = plainDecimal(value as number);
-  if (text === undefined)
-    faults.push({ field, code: 'NUMBER_RANGE', message: 'is too large or too small for a JSON number: send it as a string' });
+  if (text === undefined) faults.push(rangeFault(fieldOf(path)));
   return text;
 };
 
+const byName = (a: readonly [string, unknown], b: readonly [string, unknown]): number => (a[0] < b[0] ? -1 : 1);
+
 /** An array is kept as one JSON text; its numbers must survive that, too. */
-const arrayText = (value: readonly unknown[], field: string, depth: number, faults: Fault[]): string => {
+const arrayText = (value: readonly unknown[], path: string, depth: number, faults: Fault[]): string => {
   const parts = value.map((item, index): string => {
-    const at = `${field}[${index}]`;
-    if (item === null) return 'null';
-    if (Array.isArray(item) || (typeof item === 'object' && !(item instanceof InexactNumber))) {
+    const at = `${path}[${index}]`;
+    if (item === null || faults.length >= faultsPerEventMax) return 'null';
+    if (isNested(item)) {
       if (depth >= depthMax) {
-        faults.push({ field: at, code: 'TOO_DEEP', message: `is nested deeper than ${depthMax}` });
+        faults.push(depthFault(fieldOf(at)));
         return 'null';
       }
       if (Array.isArray(item)) return arrayText(item, at, depth + 1, faults);
-      const fields = Object.entries(item as Record<string, unknown>).map(
-        ([name, inner]) => `${JSON.stringify(name)}:${arrayText([inner], `${at}.${name}`, depth + 1, faults).slice(1, -1)}`,
-      );
+      const fields = Object.entries(item)
+        .sort(byName)
+        .map(([name, inner]) => `${JSON.stringify(name)}:${arrayText([inner], `${at}.${name}`, depth + 1, faults).slice(1, -1)}`);
       return `{${fields.join(',')}}`;
     }
     const text = leafText(item, at, faults);
@@ -83,6 +77,8 @@ const arrayText = (value: readonly unknown[], field: string, depth: number, faul
   });
   return `[${parts.join(',')}]`;
 };
+
+const depthFault = (field: string): Fault => ({ field, code: 'too_deep', message: `is nested deeper than ${depthMax}` });
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
 const controlCharacters = /[\u0000-\u001f\u007f]/;
@@ -98,25 +94,26 @@ const isPath = (path: string): boolean =>
 
 const collect = (record: Record<string, unknown>, prefix: string, depth: number, leaves: Leaves, faults: Fault[]): void => {
   for (const name of Object.keys(record)) {
+    if (faults.length >= faultsPerEventMax) return;
     const value = record[name];
     const path = prefix === '' ? name : `${prefix}.${name}`;
-    const field = `properties.${path.slice(0, pathCharactersMax)}`;
+    const field = `properties.${path}`;
     if (!isPath(path)) {
       faults.push({
-        field,
-        code: 'PROPERTY_NAME',
+        field: fieldOf(field),
+        code: 'property_name',
         message: `a property's path must have 1 to ${pathCharactersMax} characters, no control characters and no empty part`,
       });
       continue;
     }
-    if (value === null || value === undefined) continue;
-    if (typeof value === 'object' && !Array.isArray(value) && !(value instanceof InexactNumber)) {
-      if (depth >= depthMax) faults.push({ field, code: 'TOO_DEEP', message: `is nested deeper than ${depthMax}` });
+    if (value === null) continue;
+    if (isNested(value) && !Array.isArray(value)) {
+      if (depth >= depthMax) faults.push(depthFault(field));
       else collect(value as Record<string, unknown>, path, depth + 1, leaves, faults);
       continue;
     }
     const text = Array.isArray(value) ? arrayText(value, field, depth + 1, faults) : leafText(value, field, faults);
-    if (leaves.has(path)) faults.push({ field, code: 'DUPLICATE_PROPERTY', message: 'is given twice, once with a dot and once nested' });
+    if (leaves.has(path)) faults.push({ field, code: 'duplicate', message: 'is given twice, once with a dot and once nested' });
     else if (text !== undefined) leaves.set(path, text);
   }
 };
@@ -124,20 +121,20 @@ const collect = (record: Record<string, unknown>, prefix: string, depth: number,
 /** The flat JSON text of an event's properties; adds what is wrong with them to `faults`. */
 export const flattenProperties = (raw: unknown, faults: Fault[]): string => {
   if (raw === undefined || raw === null) return '{}';
-  if (typeof raw !== 'object' || Array.isArray(raw) || raw instanceof InexactNumber) {
-    faults.push({ field: 'properties', code: 'NOT_AN_OBJECT', message: 'properties must be a JSON object' });
+  if (!isNested(raw) || Array.isArray(raw)) {
+    faults.push({ field: 'properties', code: 'wrong_type', message: 'properties must be a JSON object' });
     return '{}';
   }
   const leaves: Leaves = new Map();
   collect(raw as Record<string, unknown>, '', 1, leaves, faults);
   if (leaves.size > propertiesMax)
-    faults.push({ field: 'properties', code: 'TOO_MANY_PROPERTIES', message: `an event may have at most ${propertiesMax} properties` });
+    faults.push({ field: 'properties', code: 'too_many_properties', message: `an event may have at most ${propertiesMax} properties` });
   // In order of their names, so that the same properties give the same fingerprint however they were sent.
   const text = `{${[...leaves.keys()]
     .sort()
     .map((path) => `${JSON.stringify(path)}:${JSON.stringify(leaves.get(path))}`)
     .join(',')}}`;
   if (Buffer.byteLength(text) > propertiesBytesMax)
-    faults.push({ field: 'properties', code: 'TOO_LARGE', message: `properties may have at most ${propertiesBytesMax} bytes` });
+    faults.push({ field: 'properties', code: 'too_large', message: `properties may have at most ${propertiesBytesMax} bytes` });
   return text;
 };

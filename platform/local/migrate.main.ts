@@ -48,7 +48,7 @@ const main = async (signal: AbortSignal): Promise<void> => {
   }
   try {
     await endLeftovers(home, log, serverNames);
-    const servers = await startServers(missing, { home, log, signal, streamBytesMax: config.streamBytesMax });
+    const servers = await startServers(missing, { home, log, signal });
     try {
       const urlOf = (name: 'postgres' | 'clickhouse') => given[name] || servers.get(name)?.url || '';
       await migrate({ postgres: urlOf('postgres'), clickhouse: urlOf('clickhouse') });

@@ -4,8 +4,20 @@
  * service is started, and removing the folder undoes it all. What can't be had like that is named with the command that would install it.
  */
 import { execFile } from 'node:child_process';
-import { accessSync, constants, cpSync, existsSync, globSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { basename, delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Log } from './home.ts';
@@ -24,11 +36,11 @@ export const programsFolder = fileURLToPath(new URL('../../.millrace/bin', impor
 
 const run = promisify(execFile);
 
-/** The first executable file of this name on the PATH, apart from npm's own folders. */
+/** The first executable file of this name on the PATH. */
 export const findOnPath = (name: string): string | undefined =>
   (process.env.PATH ?? '')
     .split(delimiter)
-    .filter((folder) => folder !== '' && !folder.includes('node_modules'))
+    .filter((folder) => folder !== '')
     // Debian keeps servers in sbin folders, which ordinary users don't have on their PATH.
     .concat('/usr/local/sbin', '/usr/sbin')
     .map((folder) => join(folder, name))
@@ -89,6 +101,8 @@ const fetchProgram = async ({ what, target, probe, log }: Fetch, fill: (draft: s
   try {
     await fill(draft);
     if (!(await probe())) {
+      // Made for its maker only, as temporary folders are; another user of this checkout may run it too.
+      chmodSync(draft, 0o755);
       rmSync(target, { recursive: true, force: true });
       renameSync(draft, target);
     }
@@ -148,7 +162,9 @@ export const libraryEnvironment = (root: string): NodeJS.ProcessEnv => {
   return folders.length === 0 ? {} : { LD_LIBRARY_PATH: folders.join(delimiter) };
 };
 
-/** Gives a program that acts by the name it is called with another name, beside itself. */
-export const copyAs = (path: string, target: string): void => {
-  if (!existsSync(target)) cpSync(path, target);
+/** Another name, beside it, for a program that acts by the name that it is called by. */
+export const linkAs = (path: string, name: string): string => {
+  const link = join(dirname(path), name);
+  if (!existsSync(link)) symlinkSync(basename(path), link);
+  return link;
 };

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { dataFolder, type Log } from './home.ts';
-import { copyAs, fetchWithApt, findOnPath, libraryEnvironment, type Program, programsFolder, tryProgram } from './programs.ts';
+import { fetchWithApt, findOnPath, libraryEnvironment, linkAs, type Program, programsFolder, tryProgram } from './programs.ts';
 import { type LocalServer, type ServerOptions, startServer } from './server.ts';
 import { isAtLeast, versions, versionText } from './versions.ts';
 
@@ -14,10 +14,9 @@ const unpackedFolder = join(programsFolder, 'redis-package');
  */
 const unpackedProgram = async (): Promise<Program | undefined> => {
   const checker = join(unpackedFolder, 'usr/bin/redis-check-rdb');
-  const path = join(unpackedFolder, 'usr/bin/redis-server');
   if (!existsSync(checker)) return undefined;
-  copyAs(checker, path);
-  return tryProgram(path, '--version', 'the package redis-tools of this system', libraryEnvironment(unpackedFolder));
+  const server = linkAs(checker, 'redis-server');
+  return tryProgram(server, '--version', 'the package redis-tools of this system', libraryEnvironment(unpackedFolder));
 };
 
 const findRedis = async (log: Log, signal?: AbortSignal): Promise<Program> => {

@@ -15,22 +15,24 @@ export const serverKinds = {
 export type ServerName = keyof typeof serverKinds;
 export const serverNames = Object.keys(serverKinds) as ServerName[];
 
-/** JetStream refuses a stream that may grow beyond what all streams may hold; others beside the stream of usage need room too. */
-const natsFileBytes = (streamBytesMax: number): number => 2 * streamBytesMax;
+/**
+ * JetStream compares the bounds of all streams with this one, not what they hold. It is far above any of them, because a server whose bound was
+ * lowered below that of a stream refuses even to lower the stream's.
+ */
+const natsFileBytesMax = 128 * 1_099_511_627_776;
 
 /** Starts servers side by side. Where one fails, the others give up, and what runs already is stopped before the error is thrown. */
 export const startServers = async (
   names: readonly ServerName[],
-  options: Omit<ServerOptions, 'port'> & { readonly streamBytesMax: number },
+  options: Omit<ServerOptions, 'port'>,
 ): Promise<Map<ServerName, LocalServer>> => {
   const failure = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, failure.signal]) : failure.signal;
-  const fileBytesMax = natsFileBytes(options.streamBytesMax);
   const started = new Map<ServerName, LocalServer>();
   let firstFault: unknown;
   const startOne = async (name: ServerName) => {
     try {
-      const server = await serverKinds[name].start({ home: options.home, log: options.log, signal, fileBytesMax });
+      const server = await serverKinds[name].start({ home: options.home, log: options.log, signal, fileBytesMax: natsFileBytesMax });
       options.log.info(`${name}: ${server.origin}, port ${server.port}, ${server.startedMs} ms`);
       started.set(name, server);
     } catch (error) {

@@ -129,8 +129,8 @@ class RunningStack {
 }
 
 export const withoutPassword = (url: string): string => {
-  if (!URL.canParse(url)) return url;
-  const address = new URL(url);
+  const address = URL.parse(url);
+  if (!address?.password) return url;
   address.password = '';
   return address.href;
 };
@@ -163,11 +163,11 @@ const startServices = async (running: RunningStack, options: StackOptions, confi
 };
 
 /** Step 2: the URL of each server, from the environment or of one started here, and what of that is ours. */
-const startMissingServers = async (running: RunningStack, options: StackOptions, config: Config) => {
+const startMissingServers = async (running: RunningStack, options: StackOptions) => {
   const given = (name: ServerName) => options.environment[serverKinds[name].variable];
   const servers = await startServers(
     serverNames.filter((name) => !given(name)),
-    { home: options.home, log: options.log, signal: running.signal, streamBytesMax: config.streamBytesMax },
+    { home: options.home, log: options.log, signal: running.signal },
   );
   running.add([...servers.values()]);
   const urls = Object.fromEntries(serverNames.map((name) => [name, servers.get(name)?.url ?? given(name)])) as Urls;
@@ -189,7 +189,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
   try {
     options.signal?.throwIfAborted();
     await endLeftovers(home, log, serverNames);
-    const { urls, nats } = await startMissingServers(running, options, config);
+    const { urls, nats } = await startMissingServers(running, options);
 
     const migrating = performance.now();
     const { applied } = await migrateAll({ databaseUrl: urls.postgres, clickhouseUrl: urls.clickhouse });

@@ -54,7 +54,7 @@ CREATE TABLE plan_versions (
   version_number  integer NOT NULL,
   currency        text NOT NULL,
   billing_interval text NOT NULL CHECK (billing_interval IN ('month')),
-  charges         jsonb NOT NULL,
+  charges         json NOT NULL,
   created_at      timestamptz NOT NULL,
   UNIQUE (plan_id, version_number)
 );
@@ -133,7 +133,7 @@ CREATE TABLE rated_lines (
   watermark         bigint NOT NULL,
   plan_version_id   text NOT NULL REFERENCES plan_versions,
   position          integer NOT NULL,
-  line              jsonb NOT NULL,
+  line              json NOT NULL,
   unmeasured_events bigint NOT NULL,
   rated_at          timestamptz NOT NULL,
   PRIMARY KEY (subscription_id, period_start, watermark, charge_code)
@@ -182,7 +182,7 @@ CREATE TABLE invoice_lines (
   rounding       text NOT NULL,
   precise_amount numeric NOT NULL,
   amount         numeric NOT NULL,
-  steps          jsonb NOT NULL,
+  steps          json NOT NULL,
   period_start   timestamptz NOT NULL,
   period_end     timestamptz NOT NULL,
   PRIMARY KEY (invoice_id, position)
