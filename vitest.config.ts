@@ -1,13 +1,27 @@
 import { defineConfig } from 'vitest/config';
 
+const shared = {
+  // Starting real servers takes seconds; a test that hangs is still ended.
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+};
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // Starting real servers takes seconds; a test that hangs is still ended.
-    testTimeout: 30_000,
-    hookTimeout: 120_000,
     // Two cores: more files at a time would only share them.
     maxWorkers: 2,
-    reporters: ['default'],
+    projects: [
+      { test: { ...shared, name: 'unit', include: ['test/*.test.ts', 'test/{unit,contract}/**/*.test.ts'] } },
+      { test: { ...shared, name: 'local', include: ['test/integration/local/**/*.test.ts'] } },
+      {
+        test: {
+          ...shared,
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts', 'test/tour/**/*.test.ts'],
+          exclude: ['test/integration/local/**'],
+          globalSetup: ['test/support/global-servers.ts'],
+        },
+      },
+    ],
   },
 });

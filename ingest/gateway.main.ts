@@ -59,7 +59,12 @@ await runProcess(log, config.shutdownMsMax, async () => {
           log.debug({ err: error }, 'a claim call failed');
         },
       }),
-      publish: createPublish(nats, { timeoutMs: config.publishTimeoutMs, attemptsMax: config.publishAttemptsMax, onNoStream: ensureAgain }),
+      publish: createPublish(nats, {
+        streamName: config.streamName,
+        timeoutMs: config.publishTimeoutMs,
+        attemptsMax: config.publishAttemptsMax,
+        onNoStream: ensureAgain,
+      }),
       token: () => randomBytes(4),
     },
     health: [

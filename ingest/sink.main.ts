@@ -35,7 +35,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
     {
       subscribe: () => subscribe(nats, config.streamName, config.sinkBytesMax),
       insert: createInsert(clickhouse),
-      deadLetter: createDeadLetter(nats),
+      deadLetter: createDeadLetter(nats, config.streamName),
       clock: systemClock,
       report: {
         stored: (storedRows, storedMessages, insertMs, lagMs) => {

@@ -38,6 +38,11 @@ export const createInsert =
           max_insert_block_size: '2000000',
           min_insert_block_size_rows: '2000000',
           max_partitions_per_insert_block: '0',
+          // A text that looks like a date or a number is the caller's text: ClickHouse must not guess a type for it.
+          input_format_try_infer_dates: 0,
+          input_format_try_infer_datetimes: 0,
+          input_format_json_try_infer_numbers_from_strings: 0,
+          input_format_json_infer_array_of_dynamic_from_array_of_different_types: 0,
           wait_end_of_query: 1,
         },
       });

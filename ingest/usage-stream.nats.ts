@@ -12,14 +12,10 @@ import {
 import { headers, nanos } from '@nats-io/transport-node';
 import type { Config } from '#platform/config.ts';
 import type { Nats } from '#platform/nats.ts';
+import { deadLetterStreamOf, sinkConsumer, subjectOf, subjectsOf } from '#schemas/usage-stream.ts';
 import { PublishError } from './accept-events.ts';
 
-export const subjectPrefix = 'usage';
-export const sinkConsumer = 'sink';
-
 const duplicateWindowMs = 120_000;
-
-const deadLetterStream = (stream: string) => `${stream}_DEAD`;
 
 /**
  * Makes the stream and the sink's consumer, or brings their limits up to date. Safe from several processes at once.
@@ -31,7 +27,7 @@ export const ensureUsageStream = async (
 ): Promise<void> => {
   const manager = await nats.manager();
   const limits = {
-    subjects: [`${subjectPrefix}.>`],
+    subjects: [subjectsOf(config.streamName)],
     max_age: nanos(config.streamHoursMax * 3_600_000),
     max_bytes: config.streamBytesMax,
     num_replicas: config.streamReplicas,
@@ -48,9 +44,9 @@ export const ensureUsageStream = async (
     }
   };
   await ensure(config.streamName, limits);
-  await ensure(deadLetterStream(config.streamName), {
+  await ensure(deadLetterStreamOf(config.streamName), {
     ...limits,
-    subjects: [`${subjectPrefix}-dead.>`],
+    subjects: [subjectsOf(deadLetterStreamOf(config.streamName))],
     max_age: 0,
     max_bytes: Math.min(config.streamBytesMax, 268_435_456),
   });
@@ -77,6 +73,7 @@ const surelyNotStored = (error: unknown): boolean =>
   nobodyListens(error) || (error instanceof JetStreamApiError && (refusals.has(error.code) || error.status === 503));
 
 export type PublishOptions = {
+  readonly streamName: string;
   readonly timeoutMs: number;
   readonly attemptsMax: number;
   /** Called when nothing listens on the subject: the server may have come back without its stream. */
@@ -91,7 +88,7 @@ export const createPublish =
     for (let attempt = 1; ; attempt += 1) {
       if (!nats.connected()) throw new PublishError(mayBeStored, new Error('not connected'));
       try {
-        const ack = await nats.js.publish(`${subjectPrefix}.0`, message.body, {
+        const ack = await nats.js.publish(subjectOf(options.streamName), message.body, {
           msgID: message.id,
           timeout: options.timeoutMs,
           retries: 0,
@@ -145,10 +142,14 @@ export const subscribe = async (nats: Nats, streamName: string, bytesMax: number
 
 /** Puts a message that can't be stored aside, with the reason; it stays until somebody re-drives it. Resolves once it is durable. */
 export const createDeadLetter =
-  (nats: Nats) =>
+  (nats: Nats, streamName: string) =>
   async (message: StreamMessage, reason: string): Promise<void> => {
     const fields = headers();
     fields.set('Millrace-Sequence', String(message.sequence));
     fields.set('Millrace-Reason', reason.replace(/[\r\n]+/g, ' ').slice(0, 1000));
-    await nats.js.publish(`${subjectPrefix}-dead.0`, message.body, { msgID: `dead-${message.sequence}`, headers: fields, timeout: 5_000 });
+    await nats.js.publish(subjectOf(deadLetterStreamOf(streamName)), message.body, {
+      msgID: `dead-${message.sequence}`,
+      headers: fields,
+      timeout: 5_000,
+    });
   };

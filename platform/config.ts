@@ -115,7 +115,6 @@ export const settings = {
   ),
   publishAttemptsMax: integer('MILLRACE_PUBLISH_ATTEMPTS_MAX', 3, 1, 10, 'Tries to publish one message, all under the same message id.'),
   streamName: { variable: 'MILLRACE_STREAM', kind: 'text', fallback: 'USAGE', about: 'Name of the JetStream stream of accepted events.' },
-  streamPartitions: integer('MILLRACE_STREAM_PARTITIONS', 8, 1, 64, 'Subjects that the stream is divided into.'),
   streamHoursMax: integer('MILLRACE_STREAM_HOURS_MAX', 168, 72, 8760, 'How long the stream keeps events for replay.'),
   streamBytesMax: integer(
     'MILLRACE_STREAM_BYTES_MAX',

@@ -1,7 +1,6 @@
 /** What the rater asks of the stream: how far it reaches, and how far the store has followed. */
 import type { Nats } from '#platform/nats.ts';
-
-const sinkConsumer = 'sink';
+import { sinkConsumer } from '#schemas/usage-stream.ts';
 
 export const createStreamProgress = (nats: Nats, streamName: string) => ({
   /** The sequence of the last accepted message. */

@@ -58,7 +58,6 @@ export const failures = {
 
 export type FailureCode = keyof typeof failures;
 
-
 /** RFC 9457 problem details, with our stable code, the request id and all faults. */
 export type Problem = {
   readonly type: string;

@@ -56,26 +56,20 @@ const leafText = (value: unknown, path: string, faults: Fault[]): string | undef
 
 const byName = (a: readonly [string, unknown], b: readonly [string, unknown]): number => (a[0] < b[0] ? -1 : 1);
 
-/** An array is kept as one JSON text; its numbers must survive that, too. */
-const arrayText = (value: readonly unknown[], path: string, depth: number, faults: Fault[]): string => {
-  const parts = value.map((item, index): string => {
-    const at = `${path}[${index}]`;
-    if (item === null || faults.length >= faultsPerEventMax) return 'null';
-    if (isNested(item)) {
-      if (depth >= depthMax) {
-        faults.push(depthFault(fieldOf(at)));
-        return 'null';
-      }
-      if (Array.isArray(item)) return arrayText(item, at, depth + 1, faults);
-      const fields = Object.entries(item)
-        .sort(byName)
-        .map(([name, inner]) => `${JSON.stringify(name)}:${arrayText([inner], `${at}.${name}`, depth + 1, faults).slice(1, -1)}`);
-      return `{${fields.join(',')}}`;
-    }
-    const text = leafText(item, at, faults);
-    return text === undefined ? 'null' : typeof item === 'string' ? JSON.stringify(text) : text;
-  });
-  return `[${parts.join(',')}]`;
+/** An array and what is in it are kept as one JSON text; its numbers must survive that, too. */
+const jsonText = (value: unknown, path: string, depth: number, faults: Fault[]): string => {
+  if (value === null || faults.length >= faultsPerEventMax) return 'null';
+  if (!isNested(value)) {
+    const text = leafText(value, path, faults);
+    return text === undefined ? 'null' : typeof value === 'string' ? JSON.stringify(text) : text;
+  }
+  if (depth > depthMax) {
+    faults.push(depthFault(fieldOf(path)));
+    return 'null';
+  }
+  if (Array.isArray(value)) return `[${value.map((item, index) => jsonText(item, `${path}[${index}]`, depth + 1, faults)).join(',')}]`;
+  const fields = Object.entries(value).sort(byName);
+  return `{${fields.map(([name, inner]) => `${JSON.stringify(name)}:${jsonText(inner, `${path}.${name}`, depth + 1, faults)}`).join(',')}}`;
 };
 
 const depthFault = (field: string): Fault => ({ field, code: 'too_deep', message: `is nested deeper than ${depthMax}` });
@@ -112,7 +106,7 @@ const collect = (record: Record<string, unknown>, prefix: string, depth: number,
       else collect(value as Record<string, unknown>, path, depth + 1, leaves, faults);
       continue;
     }
-    const text = Array.isArray(value) ? arrayText(value, field, depth + 1, faults) : leafText(value, field, faults);
+    const text = Array.isArray(value) ? jsonText(value, field, depth + 1, faults) : leafText(value, field, faults);
     if (leaves.has(path)) faults.push({ field, code: 'duplicate', message: 'is given twice, once with a dot and once nested' });
     else if (text !== undefined) leaves.set(path, text);
   }

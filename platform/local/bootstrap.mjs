@@ -14,9 +14,9 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const pinnedNode = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
 
 const commands = {
-  demo: { file: 'bench/demo.main.ts' },
-  start: { file: 'platform/local/start.main.ts' },
-  migrate: { file: 'platform/local/migrate.main.ts' },
+  demo: { file: 'bench/demo.main.ts', isOurs: true },
+  start: { file: 'platform/local/start.main.ts', isOurs: true },
+  migrate: { file: 'platform/local/migrate.main.ts', isOurs: true },
   // vitest looks for its tests from the folder that it is started in.
   test: { file: 'node_modules/vitest/vitest.mjs', words: ['run'], folder: root },
 };
@@ -60,23 +60,30 @@ const run = (command, words, options) =>
     child.once('exit', (code, signal) => resolve(code === 0 ? undefined : signal ? `ended by ${signal}` : `exit code ${code}`));
   });
 
+/**
+ * `npm install --no-save` takes the versions of the lock file, as `npm ci` does, and leaves the lock file alone; that it did is checked
+ * afterwards. Unlike `npm ci` it does not empty node_modules first, from which another process of this checkout may be running, and it
+ * accepts a lock file that was written where some optional package of another system could not be had.
+ */
+const installWords = ['install', '--no-save', '--include=dev'];
+
 const install = async () => {
   const begin = Date.now();
-  print('installing dependencies with npm ci ...');
+  print(`installing dependencies with npm ${installWords.join(' ')} ...`);
   // `npm start` says where the npm is that called it; another package manager that does so is not asked to read npm's lock file.
   const caller = process.env.npm_execpath ?? '';
   const npm = basename(caller) === 'npm-cli.js' ? [process.execPath, caller] : [process.platform === 'win32' ? 'npm.cmd' : 'npm'];
   // The Node and the compiler of this project are development dependencies, so they are wanted in production mode too.
-  const words = [...npm.slice(1), 'ci', '--include=dev', '--loglevel=error', '--no-audit', '--no-fund'];
+  const words = [...npm.slice(1), ...installWords, '--loglevel=error', '--no-audit', '--no-fund'];
   const fault = await run(npm[0], words, { stdio: ['ignore', 2, 2] });
-  const byHand = `Run it by hand to see more:  cd ${root} && npm ci --include=dev --loglevel=verbose`;
-  if (fault) fail(`npm ci failed (${fault}). ${byHand}`);
+  const byHand = `To see more, run by hand:\n  cd ${root} && npm ${installWords.join(' ')} --loglevel=verbose`;
+  if (fault) fail(`npm install failed (${fault}). ${byHand}`);
   if (!existsSync(pinnedNode)) {
     fail(
-      `npm ci left out Node itself, as it does where install scripts are turned off. Run:  cd ${root} && npm rebuild node --ignore-scripts=false`,
+      `npm left out Node itself, as it does where install scripts are turned off. Run:\n  cd ${root} && npm rebuild node --ignore-scripts=false`,
     );
   }
-  if (!isInstalled()) fail(`npm ci left node_modules at odds with package-lock.json. ${byHand}`);
+  if (!isInstalled()) fail(`npm left node_modules at odds with package-lock.json. ${byHand}`);
   print(`installed dependencies in ${((Date.now() - begin) / 1000).toFixed(1)} s`);
 };
 
@@ -145,11 +152,15 @@ const forwardSignals = (child) => {
   }
 };
 
-const runCommand = ({ file, words: firstWords = [], folder = process.cwd() }, words) => {
+const runCommand = ({ file, isOurs = false, words: firstWords = [], folder = process.cwd() }, words) => {
+  const environment = { ...process.env, PATH: [join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter) };
+  // Compiled code is kept, which takes a third off the start of each process. Tests go without: it would blur their coverage.
+  if (isOurs) environment.NODE_COMPILE_CACHE ??= join(root, '.millrace', 'compile-cache');
   const child = spawn(pinnedNode, [join(root, file), ...firstWords, ...words], {
-    stdio: 'inherit',
+    // By the channel, a command of ours learns that this process was killed, and stops what it started.
+    stdio: isOurs ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit',
     cwd: folder,
-    env: { ...process.env, PATH: [join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter) },
+    env: environment,
   });
   forwardSignals(child);
   child.once('error', (error) => fail(`can't run ${pinnedNode}: ${error.message}`));

@@ -94,7 +94,7 @@ export type Fetch = {
 const fetchProgram = async ({ what, target, probe, log }: Fetch, fill: (draft: string) => Promise<void>): Promise<Fetched> => {
   const kept = await probe();
   if (kept) return { program: kept };
-  log.info(`fetching ${what}; this happens once`);
+  log.info(`fetching ${what}; this happens once, and may take a minute`);
   const begin = performance.now();
   mkdirSync(programsFolder, { recursive: true });
   const draft = mkdtempSync(join(programsFolder, '.new-'));
@@ -118,7 +118,7 @@ const fetchProgram = async ({ what, target, probe, log }: Fetch, fill: (draft: s
 
 /** `go install` of a module into the folder. */
 export const fetchWithGo = (module: string, version: string, fetch: Omit<Fetch, 'what'>): Promise<Fetched> =>
-  fetchProgram({ ...fetch, what: `go install ${module}@${version} (about a minute)` }, async (draft) => {
+  fetchProgram({ ...fetch, what: `${module}@${version} by go install` }, async (draft) => {
     await run('go', ['install', `${module}@${version}`], {
       env: { ...process.env, GOBIN: draft, CGO_ENABLED: '0', GOFLAGS: '-trimpath' },
       ...{ timeout: 600_000, maxBuffer: 16_777_216, signal: fetch.signal },

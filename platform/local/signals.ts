@@ -2,20 +2,23 @@
 const sameKeypressMs = 1000;
 
 /**
- * Calls `stop` on the first SIGINT, SIGTERM or SIGHUP. A later SIGINT that can't be the same keypress calls `force`: the user does not
- * want to wait for the drain. SIGTERM never forces: supervisors send it more than once.
+ * Calls `stop` once, on the first SIGINT, SIGTERM or SIGHUP, or when the bootstrap that started this process is gone. A later SIGINT that
+ * can't be the same keypress calls `force`: the user does not want to wait for the drain. SIGTERM never forces: supervisors send it more
+ * than once.
  */
-export const onStopSignals = (handlers: { stop(signal: NodeJS.Signals): void; force(): void }): void => {
+export const onStopSignals = (handlers: { stop(reason: string): void; force(): void }): void => {
   let firstAt: number | undefined;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      const now = performance.now();
-      if (firstAt === undefined) {
-        firstAt = now;
-        handlers.stop(signal);
-      } else if (signal === 'SIGINT' && now - firstAt > sameKeypressMs) {
-        handlers.force();
-      }
-    });
-  }
+  const hear = (reason: string) => {
+    const now = performance.now();
+    if (firstAt === undefined) {
+      firstAt = now;
+      handlers.stop(reason);
+    } else if (reason === 'SIGINT' && now - firstAt > sameKeypressMs) {
+      handlers.force();
+    }
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => hear(signal));
+  process.on('disconnect', () => hear('the process that started this one is gone'));
+  // Listening must not keep a process up that has nothing left to do.
+  process.channel?.unref();
 };

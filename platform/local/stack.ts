@@ -188,6 +188,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
   options.signal?.addEventListener('abort', give);
   try {
     options.signal?.throwIfAborted();
+    rmSync(stackFile(home), { force: true });
     await endLeftovers(home, log, serverNames);
     const { urls, nats } = await startMissingServers(running, options);
 

@@ -43,8 +43,8 @@ const main = async (): Promise<void> => {
   const stopping = new AbortController();
   let stack: Stack | undefined;
   onStopSignals({
-    stop: (signal) => {
-      print(`${signal}: stopping; what was accepted is finished first (Ctrl-C again ends at once)`);
+    stop: (reason) => {
+      print(`${reason}: stopping; what was accepted is finished first (Ctrl-C again ends at once)`);
       stopping.abort();
       void stack?.stop().then(() => process.exit(0));
     },

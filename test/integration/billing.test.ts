@@ -1,0 +1,256 @@
+/** From accepted events to issued invoices: once, in order, for ever. */
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { verifyChain } from '../../invoicer/invoice-hash.ts';
+import { type InvoiceLineRow, type InvoiceRow, invoiceColumns, invoiceFromRows, invoiceLineColumns } from '../../invoicer/invoice-rows.ts';
+import { llmProPlan, llmRequest, makeLlmPro } from '../support/llm-pro.ts';
+import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+
+let pipeline: Pipeline;
+const month = lastMonth();
+const at = month.end - 3_600_000;
+const customers = Array.from({ length: 30 }, (_, index) => `customer-${index}`);
+
+beforeAll(async () => {
+  // Small shards, so that a run has several of them.
+  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_RATER_SHARD_SIZE: '7' });
+  await makeLlmPro(pipeline, customers, month.start);
+  const events = customers.flatMap((customer, index) =>
+    Array.from({ length: index + 1 }, (_, n) => llmRequest(`${customer}-${n}`, customer, at + n, { input: 200_000, output: 1_000 })),
+  );
+  expect(await pipeline.sendEvents(events)).toMatchObject({ status: 200, body: { accepted: events.length } });
+});
+afterAll(() => pipeline?.stop());
+
+const chain = async () => {
+  const invoices = await pipeline.asOwner.query<InvoiceRow>(`SELECT ${invoiceColumns} FROM invoices ORDER BY series_number`);
+  const lines = await pipeline.asOwner.query<InvoiceLineRow>(
+    `SELECT ${invoiceLineColumns} FROM invoice_lines ORDER BY invoice_id, position`,
+  );
+  const linesOf = Map.groupBy(lines.rows, (line) => line.invoice_id);
+  return invoices.rows.map((row) => invoiceFromRows(row, linesOf.get(row.id) ?? []));
+};
+
+describe('closing a period', () => {
+  it('one customer can be closed alone', async () => {
+    const run = await pipeline.api('POST', '/v1/invoices/run', { period: month.name, customer_id: 'customer-2' });
+    expect(run).toMatchObject({ status: 200, body: { state: 'completed', invoices_issued: 1, invoices_already_issued: 0 } });
+    const { body } = await pipeline.api('GET', '/v1/customers/customer-2/invoices');
+    // 3 requests: 20.00 base, none above 20 free, 600,000 tokens = 0.30 + 0.96, 3,000 tokens = 0.045 -> 0.05
+    expect(body.items).toMatchObject([
+      {
+        number: 1,
+        total: '21.31',
+        currency: 'USD',
+        state: 'issued',
+        period: { start: new Date(month.start).toISOString().replace('.000', '') },
+      },
+    ]);
+  });
+
+  it('[I16] [I18] runs at the same moment issue each invoice once, under numbers without gap or twin', async () => {
+    const runs = await Promise.all(Array.from({ length: 5 }, () => pipeline.api('POST', '/v1/invoices/run', { period: month.name })));
+    for (const run of runs) expect(run).toMatchObject({ status: 200, body: { state: 'completed', failure: null } });
+    expect(runs.reduce((sum, run) => sum + run.body.invoices_issued, 0)).toBe(29);
+    const invoices = await chain();
+    expect(invoices.map(({ number }) => number)).toEqual(customers.map((_, index) => index + 1));
+    expect(new Set(invoices.map(({ subscriptionId }) => subscriptionId)).size).toBe(30);
+  });
+
+  it('a run of a closed period issues nothing and says how many there were', async () => {
+    const run = await pipeline.api('POST', '/v1/invoices/run', { period: month.name });
+    expect(run.body).toMatchObject({ state: 'completed', invoices_issued: 0, invoices_already_issued: 30 });
+    expect(await pipeline.api('GET', `/v1/invoices/runs/${run.body.id}`)).toMatchObject({ status: 200, body: run.body });
+  });
+
+  it('[I19] every line is explained by steps that add up, and the total is the sum of the lines', async () => {
+    for (const invoice of await chain()) {
+      for (const line of invoice.lines) expect(line.steps.reduce((sum, step) => sum + step.amount, 0n)).toBe(line.precise);
+      expect(invoice.total).toBe(invoice.lines.reduce((sum, line) => sum + line.amount, 0n));
+    }
+  });
+
+  it("a period that still runs can't be closed", async () => {
+    const period = Temporal.Now.plainDateISO('UTC').toPlainYearMonth().toString();
+    expect(await pipeline.api('POST', '/v1/invoices/run', { period })).toMatchObject({
+      status: 409,
+      body: { error_code: 'PERIOD_NOT_ENDED' },
+    });
+  });
+
+  it('usage that arrives after the invoice changes nothing that was issued', async () => {
+    const before = (await chain()).map(({ hash }) => hash);
+    expect(await pipeline.sendEvents(llmRequest('late', 'customer-1', at, { input: 5_000_000, output: 1 }))).toMatchObject({
+      body: { accepted: 1 },
+    });
+    await until(
+      () =>
+        pipeline.api(
+          'GET',
+          `/v1/customers/customer-1/usage?from=${new Date(month.start).toISOString()}&to=${new Date(month.end).toISOString()}`,
+        ),
+      ({ body }) => body.items.find(({ meter }: { meter: string }) => meter === 'requests').quantity === '3',
+    );
+    await pipeline.api('POST', '/v1/invoices/run', { period: month.name });
+    expect((await chain()).map(({ hash }) => hash)).toEqual(before);
+  });
+});
+
+describe('issued invoices are immutable', () => {
+  const statements = [
+    'UPDATE invoices SET total = 0',
+    'DELETE FROM invoices',
+    'TRUNCATE invoices CASCADE',
+    'UPDATE invoice_lines SET amount = 0',
+    'DELETE FROM invoice_lines',
+    'UPDATE rated_lines SET unmeasured_events = 0',
+    "UPDATE plan_versions SET charges = '[]'",
+  ];
+  it.each(statements)("[I17] the application's role has no right to: %s", async (statement) => {
+    await expect(pipeline.asApplication.query(statement)).rejects.toMatchObject({ code: '42501' });
+  });
+  it.each(statements)('[I17] a trigger refuses whoever has the right: %s', async (statement) => {
+    await expect(pipeline.asOwner.query(statement)).rejects.toThrow(/is immutable/);
+  });
+  it('[I17] no line can be added to an issued invoice, by anyone', async () => {
+    const statement = `INSERT INTO invoice_lines SELECT invoice_id, 99, charge_code, description, meter, quantity, rounding, precise_amount, amount, steps, period_start, period_end FROM invoice_lines LIMIT 1`;
+    await expect(pipeline.asApplication.query(statement)).rejects.toThrow(/are immutable/);
+    await expect(pipeline.asOwner.query(statement)).rejects.toThrow(/are immutable/);
+  });
+  it("the application's role can't switch the triggers off", async () => {
+    await expect(pipeline.asApplication.query('ALTER TABLE invoices DISABLE TRIGGER immutable')).rejects.toMatchObject({ code: '42501' });
+    await expect(pipeline.asApplication.query("SET session_replication_role = 'replica'")).rejects.toMatchObject({ code: '42501' });
+  });
+
+  it('[I17] the hash chain verifies from the rows, and a change by the owner of the database breaks it at that row', async () => {
+    const { rows } = await pipeline.asOwner.query<{ last_number: bigint; head_hash: string }>(
+      'SELECT last_number, head_hash FROM invoice_series',
+    );
+    const head = { number: Number(rows[0]?.last_number), hash: rows[0]?.head_hash ?? '' };
+    expect(verifyChain(await chain(), head)).toEqual({ ok: true });
+    const tamper = async (sql: string) => {
+      await pipeline.asOwner.transaction(async (client) => {
+        await client.query("SET LOCAL session_replication_role = 'replica'");
+        await client.query(sql);
+      });
+    };
+    const of17 = '(SELECT id FROM invoices WHERE series_number = 17)';
+    await tamper(`UPDATE invoice_lines SET quantity = quantity + 1 WHERE invoice_id = ${of17} AND charge_code = 'output'`);
+    expect(verifyChain(await chain(), head)).toEqual({ ok: false, number: 17, reason: 'hash_differs' });
+    await tamper(`UPDATE invoice_lines SET quantity = quantity - 1 WHERE invoice_id = ${of17} AND charge_code = 'output'`);
+    expect(verifyChain(await chain(), head)).toEqual({ ok: true });
+  });
+});
+
+describe('the catalog', () => {
+  it('a plan with several faults is answered with all of them at once', async () => {
+    const answer = await pipeline.api('POST', '/v1/plans', {
+      ...llmProPlan,
+      code: 'Bad Code',
+      currency: 'EURO',
+      charges: [
+        { code: 'a', name: 'A', meter: 'requests', price: { model: 'per_unit', unit_amount: 0.1 } },
+        { code: 'a', name: 'B', meter: 'requests', price: { model: 'package', package_amount: '1', package_size: '0' } },
+      ],
+    });
+    expect(answer).toMatchObject({ status: 422, body: { error_code: 'VALIDATION_FAILED' } });
+    expect(answer.body.errors.map(({ field }: { field: string }) => field).sort()).toEqual([
+      'charges[0].price.unit_amount',
+      'charges[1].code',
+      'charges[1].price.package_size',
+      'code',
+      'currency',
+    ]);
+  });
+
+  it.each([
+    ['a meter twice', '/v1/meters', { code: 'requests', name: 'R', event: 'e', aggregation: 'count' }, 409, 'METER_ALREADY_EXISTS'],
+    ['a plan twice', '/v1/plans', llmProPlan, 409, 'PLAN_ALREADY_EXISTS'],
+    ['a customer twice', '/v1/customers', { external_id: 'customer-1', name: 'C' }, 409, 'CUSTOMER_ALREADY_EXISTS'],
+    ['a subscription twice', '/v1/subscriptions', { customer_id: 'customer-1', plan: 'llm-pro' }, 409, 'SUBSCRIPTION_ALREADY_ACTIVE'],
+    ['a sum of nothing', '/v1/meters', { code: 'x', name: 'R', event: 'e', aggregation: 'sum' }, 422, 'VALIDATION_FAILED'],
+    [
+      'a plan with a meter that is not there',
+      '/v1/plans',
+      { ...llmProPlan, code: 'p2', charges: [{ code: 'a', name: 'A', meter: 'gone', price: { model: 'per_unit', unit_amount: '1' } }] },
+      422,
+      'VALIDATION_FAILED',
+    ],
+    ['a subscription of nobody', '/v1/subscriptions', { customer_id: 'nobody', plan: 'llm-pro' }, 404, 'CUSTOMER_NOT_FOUND'],
+    ['a subscription to nothing', '/v1/subscriptions', { customer_id: 'customer-1', plan: 'nothing' }, 404, 'PLAN_NOT_FOUND'],
+    ['an unknown field', '/v1/customers', { external_id: 'x', name: 'X', colour: 'red' }, 422, 'VALIDATION_FAILED'],
+    ['a run of no month', '/v1/invoices/run', { period: '2026-13' }, 422, 'VALIDATION_FAILED'],
+  ])('%s is refused', async (_name, path, body, status, code) => {
+    expect(await pipeline.api('POST', path, body)).toMatchObject({ status, body: { error_code: code } });
+  });
+
+  it('twin requests for a subscription make one', async () => {
+    await pipeline.api('POST', '/v1/customers', { external_id: 'twice', name: 'Twice' });
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () => pipeline.api('POST', '/v1/subscriptions', { customer_id: 'twice', plan: 'llm-pro' })),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409, 409, 409, 409]);
+  });
+
+  it('lists page through everything once, newest first', async () => {
+    const seen: string[] = [];
+    for (let cursor = ''; ; ) {
+      const { status, body } = await pipeline.api('GET', `/v1/invoices?limit=7${cursor && `&cursor=${cursor}`}`);
+      expect(status).toBe(200);
+      expect(body.pagination.total).toBe(30);
+      seen.push(...body.items.map(({ id }: { id: string }) => id));
+      if (!body.pagination.has_more) break;
+      cursor = body.pagination.next_cursor;
+    }
+    expect(new Set(seen).size).toBe(30);
+    expect(seen).toEqual(seen.toSorted().toReversed());
+  });
+
+  it.each(['limit=0', 'limit=1001', 'limit=x', 'cursor=x', 'colour=red', 'limit=1&limit=2'])(
+    'a list asked with %s is 400',
+    async (query) => {
+      expect(await pipeline.api('GET', `/v1/invoices?${query}`)).toMatchObject({ status: 400, body: { error_code: 'BAD_REQUEST' } });
+    },
+  );
+
+  it.each([
+    '/v1/invoices/inv_00000000000000000000000000000000',
+    '/v1/customers/nobody',
+    '/v1/meters/nothing',
+    '/v1/plans/nothing',
+    '/v1/subscriptions/x',
+    '/v1/invoices/runs/x',
+    '/v1/nothing',
+  ])('[I25] %s is 404', async (path) => {
+    expect((await pipeline.api('GET', path)).status).toBe(404);
+  });
+});
+
+describe('usage', () => {
+  it("a value that can't be measured is reported, never silently 0", async () => {
+    await pipeline.sendEvents([
+      { ...llmRequest('odd-1', 'odd', Date.now(), { input: 1, output: 1 }), properties: { input_tokens: 'many', output_tokens: '2.5' } },
+      { ...llmRequest('odd-2', 'odd', Date.now(), { input: 1, output: 1 }), properties: { output_tokens: '0.0000000000001' } },
+      {
+        ...llmRequest('odd-3', 'odd', Date.now(), { input: 1, output: 1 }),
+        properties: { input_tokens: '12345678901234567890123456789.000000000001', output_tokens: -1 },
+      },
+    ]);
+    await pipeline.api('POST', '/v1/customers', { external_id: 'odd', name: 'Odd' });
+    const { body } = await until(
+      () => pipeline.api('GET', '/v1/customers/odd/usage'),
+      (answer) => answer.body.items.find(({ meter }: { meter: string }) => meter === 'requests').quantity === '3',
+    );
+    expect(body.items).toEqual([
+      { meter: 'input_tokens', quantity: '12345678901234567890123456789.000000000001', unmeasured_events: 2 },
+      { meter: 'output_tokens', quantity: '1.5', unmeasured_events: 1 },
+      { meter: 'requests', quantity: '3', unmeasured_events: 0 },
+    ]);
+  });
+
+  it.each(['from=yesterday', 'from=2026-10-02T00:00:00Z&to=2026-10-01T00:00:00Z', 'from=2020-01-01T00:00:00Z', 'colour=red'])(
+    'asked with %s is 400',
+    async (query) => {
+      expect(await pipeline.api('GET', `/v1/customers/customer-1/usage?${query}`)).toMatchObject({ status: 400 });
+    },
+  );
+});

@@ -1,0 +1,106 @@
+/** `npm start` as a user or a supervisor runs it, with our own services. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { startOf } from '#platform/local/processes.ts';
+
+type Ready = {
+  ready: boolean;
+  api: string;
+  ingest: string;
+  api_key: string;
+  home: string;
+  processes: { name: string; pid: number }[];
+  servers: Record<string, string>;
+  elapsed_ms: number;
+};
+
+const { CLICKHOUSE_URL: _c, DATABASE_URL: _d, NATS_URL: _n, REDIS_URL: _r, MILLRACE_BOOTSTRAP_KEY: _b, ...clean } = process.env;
+const bootstrapFile = new URL('../../../platform/local/bootstrap.mjs', import.meta.url).pathname;
+
+let home: string;
+let child: ChildProcessWithoutNullStreams;
+let out: string;
+let err: string;
+
+const begin = (environment: NodeJS.ProcessEnv = {}) => {
+  out = '';
+  err = '';
+  child = spawn(process.execPath, [bootstrapFile, 'start', '--json'], {
+    env: { ...clean, MILLRACE_HOME: home, MILLRACE_API_PORT: '0', MILLRACE_INGEST_PORT: '0', ...environment },
+  });
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text;
+  });
+};
+const ready = async (): Promise<Ready> => {
+  await vi.waitFor(() => expect(out, err).toMatch(/\n$/), { timeout: 60_000, interval: 50 });
+  return JSON.parse(out) as Ready;
+};
+const stop = async (signal: NodeJS.Signals): Promise<number | null> => {
+  child.kill(signal);
+  const [code] = await once(child, 'exit');
+  return code as number | null;
+};
+const isUp = async (url: string) => (await fetch(`${url}/health/ready`)).ok;
+const alive = (pids: number[]) => pids.filter((pid) => startOf(pid) !== undefined);
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'millrace-start-'));
+});
+afterEach(async () => {
+  if (child.exitCode === null && child.signalCode === null) await stop('SIGTERM');
+  rmSync(home, { recursive: true, force: true });
+});
+
+test('one line on stdout once everything answers; the key stays; SIGTERM ends all with code 0', { timeout: 120_000 }, async () => {
+  begin();
+  const first = await ready();
+  expect(first).toMatchObject({ ready: true, home });
+  expect(out.trim().split('\n')).toHaveLength(1);
+  expect(out).not.toContain('postgres:postgres');
+  expect(await isUp(first.api)).toBe(true);
+  expect(await isUp(first.ingest)).toBe(true);
+  expect(first.processes.map(({ name }) => name).sort()).toEqual(
+    ['api', 'clickhouse', 'gateway', 'invoicer', 'nats', 'postgres', 'rater', 'redis', 'sink'].sort(),
+  );
+  expect(await stop('SIGTERM')).toBe(0);
+  expect(alive(first.processes.map(({ pid }) => pid))).toEqual([]);
+
+  begin();
+  const second = await ready();
+  expect(second.api_key).toBe(first.api_key);
+  expect(await stop('SIGINT')).toBe(0);
+  expect(alive(second.processes.map(({ pid }) => pid))).toEqual([]);
+});
+
+test('whatever is killed comes back at its address', { timeout: 120_000 }, async () => {
+  begin();
+  const { api, ingest, processes } = await ready();
+  for (const { pid } of processes) process.kill(pid, 'SIGKILL');
+  const bothUp = async () => expect([await isUp(api), await isUp(ingest)]).toEqual([true, true]);
+  await vi.waitFor(bothUp, { timeout: 60_000, interval: 100 });
+  expect(await stop('SIGTERM')).toBe(0);
+});
+
+test('nothing stays behind when the command itself is killed', { timeout: 120_000 }, async () => {
+  begin();
+  const { processes } = await ready();
+  child.kill('SIGKILL');
+  await vi.waitFor(() => expect(alive(processes.map(({ pid }) => pid))).toEqual([]), { timeout: 30_000, interval: 50 });
+});
+
+test('a fault of the configuration ends it with code 1 and a plain list, before anything is started', async () => {
+  begin({ MILLRACE_API_PORT: 'abc', NATS_URL: 'nowhere' });
+  const [code] = await once(child, 'close');
+  expect(code).toBe(1);
+  expect(err).toMatch(/NATS_URL must be a URL[\s\S]*MILLRACE_API_PORT|MILLRACE_API_PORT[\s\S]*NATS_URL must be a URL/);
+  expect(err).not.toContain('    at ');
+  expect(out).toBe('');
+});

@@ -1,0 +1,148 @@
+/** The whole pipeline for a test: our real processes on the real servers, with a database, a stream and a home folder of its own. */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { pino } from 'pino';
+import type { LocalServer } from '#platform/local/server.ts';
+import { type ServerName, serverNames, startServers } from '#platform/local/servers.ts';
+import { type Stack, startStack } from '#platform/local/stack.ts';
+import { connectPostgres, type Postgres } from '#platform/postgres.ts';
+
+export type ServerUrls = { readonly [K in ServerName]: string };
+
+const quiet = { info: () => {}, warn: () => {} };
+/** Shows what the supervisor says: `MILLRACE_TEST_LOG=1 npm test`. */
+const log = process.env.MILLRACE_TEST_LOG ? console : quiet;
+
+export const newHome = (): string => mkdtempSync(join(tmpdir(), 'millrace-test-'));
+
+export type TestServers = {
+  readonly urls: ServerUrls;
+  readonly servers: ReadonlyMap<ServerName, LocalServer>;
+  readonly stop: () => Promise<void>;
+};
+
+export const startTestServers = async (): Promise<TestServers> => {
+  const home = newHome();
+  const servers = await startServers(serverNames, { home, log });
+  const urls = Object.fromEntries([...servers].map(([name, server]) => [name, server.url])) as ServerUrls;
+  return {
+    urls,
+    servers,
+    stop: async () => {
+      await Promise.all([...servers.values()].map((server) => server.stop()));
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+};
+
+// biome-ignore lint/suspicious/noExplicitAny: a test reads any answer
+export type ApiAnswer = { readonly status: number; readonly headers: Headers; readonly body: any };
+
+export type Pipeline = {
+  readonly stack: Stack;
+  readonly key: string;
+  readonly databaseUrl: string;
+  readonly clickhouseUrl: string;
+  readonly streamName: string;
+  readonly api: (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<ApiAnswer>;
+  readonly sendEvents: (body: unknown, headers?: Record<string, string>) => Promise<ApiAnswer>;
+  /** Runs a query as the services do, or as the owner of the schema. */
+  readonly asApplication: Postgres;
+  readonly asOwner: Postgres;
+  readonly stop: () => Promise<void>;
+};
+
+const withPath = (url: string, path: string): string => {
+  const address = new URL(url);
+  address.pathname = `/${path}`;
+  return address.href;
+};
+
+const call =
+  (base: string, key: string) =>
+  async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<ApiAnswer> => {
+    const response = await fetch(`${base.replace(/\/$/, '')}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : text,
+    };
+  };
+
+/** `settings` are added to the environment of every process. */
+export const startPipeline = async (urls: ServerUrls, settings: Readonly<Record<string, string>> = {}): Promise<Pipeline> => {
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  const maker = new pg.Client({ connectionString: urls.postgres });
+  await maker.connect();
+  await maker.query(`CREATE DATABASE ${name}`);
+  await maker.end();
+  const home = newHome();
+  const key = `mr_live_${randomBytes(16).toString('hex')}`;
+  const databaseUrl = withPath(urls.postgres, name);
+  const clickhouseUrl = withPath(urls.clickhouse, name);
+  const streamName = name.toUpperCase();
+  const stack = await startStack({
+    home,
+    log,
+    environment: {
+      ...process.env,
+      CLICKHOUSE_URL: clickhouseUrl,
+      DATABASE_URL: databaseUrl,
+      NATS_URL: urls.nats,
+      REDIS_URL: urls.redis,
+      MILLRACE_STREAM: streamName,
+      MILLRACE_STREAM_BYTES_MAX: '268435456',
+      MILLRACE_API_PORT: '0',
+      MILLRACE_INGEST_PORT: '0',
+      MILLRACE_BOOTSTRAP_KEY: key,
+      MILLRACE_LOG_LEVEL: 'warn',
+      ...settings,
+    },
+  });
+  const silent = pino({ level: 'silent' });
+  const asApplication = connectPostgres(databaseUrl, { poolMax: 4, as: 'application', log: silent });
+  const asOwner = connectPostgres(databaseUrl, { poolMax: 2, as: 'owner', log: silent });
+  const ingest = call(stack.ingestUrl, key);
+  return {
+    stack,
+    key,
+    databaseUrl,
+    clickhouseUrl,
+    streamName,
+    api: call(stack.apiUrl, key),
+    sendEvents: (body, headers) => ingest('POST', '/v1/events', body, headers),
+    asApplication,
+    asOwner,
+    stop: async () => {
+      await Promise.all([asApplication.close(), asOwner.close()]);
+      await stack.stop();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+};
+
+/** Asks until the condition holds; fails with the last answer after `msMax`. */
+export const until = async <T>(ask: () => Promise<T>, holds: (answer: T) => boolean, msMax = 20_000): Promise<T> => {
+  const begin = performance.now();
+  for (;;) {
+    const answer = await ask();
+    if (holds(answer)) return answer;
+    if (performance.now() - begin > msMax) throw new Error(`still not so after ${msMax} ms: ${JSON.stringify(answer)?.slice(0, 1000)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+};
+
+/** The month before this one: it has ended, and its last days are within the accepted horizon. */
+export const lastMonth = (): { readonly name: string; readonly start: number; readonly end: number } => {
+  const month = Temporal.Now.plainDateISO('UTC').toPlainYearMonth().subtract({ months: 1 });
+  const startOf = (of: Temporal.PlainYearMonth) => of.toPlainDate({ day: 1 }).toZonedDateTime('UTC').epochMilliseconds;
+  return { name: month.toString(), start: startOf(month), end: startOf(month.add({ months: 1 })) };
+};

@@ -1,0 +1,481 @@
+import { Decimal } from 'decimal.js';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Horizon, idCharactersMax, parseNativeBody, parseNativeEvent } from '../../../../ingest/parse/native.ts';
+import { faultsPerEventMax } from '../../../../ingest/parse/properties.ts';
+
+const nowMs = Date.UTC(2026, 10, 20, 12);
+const horizon: Horizon = { nowMs, pastMsMax: 35 * 86_400_000, futureMsMax: 5 * 60_000 };
+
+const example = {
+  idempotency_key: 'req-1',
+  event: 'llm.request',
+  customer_id: 'cus_1',
+  timestamp: '2026-11-20T11:59:59.250Z',
+  properties: { model: 'gpt', tokens: 12 },
+};
+
+/** An event as a body carries it, with some fields replaced by their JSON text; undefined leaves a field out. */
+const eventText = (replaced: Record<string, string | undefined> = {}): string => {
+  const fields = { ...Object.fromEntries(Object.entries(example).map(([name, value]) => [name, JSON.stringify(value)])), ...replaced };
+  const given = Object.entries(fields).filter(([, text]) => text !== undefined);
+  return `{${given.map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(',')}}`;
+};
+
+const parseBody = (text: string | Buffer) => parseNativeBody(Buffer.from(text as string));
+
+const parseEvent = (text: string) => {
+  const body = parseBody(`[${text}]`);
+  if (body.kind !== 'events') throw new Error(body.reason);
+  return parseNativeEvent(body.events[0], horizon);
+};
+
+const faultsOf = (text: string): string[] => {
+  const parsed = parseEvent(text);
+  return 'status' in parsed ? parsed.faults.map(({ field, code }) => `${field}: ${code}`) : [];
+};
+
+/** The stored text of one property, or the codes of what is wrong with it. */
+const stored = (json: string): string => {
+  const parsed = parseEvent(eventText({ properties: `{"n":${json}}` }));
+  return 'status' in parsed ? parsed.faults.map(({ code }) => code).join() : JSON.parse(parsed.properties).n;
+};
+
+describe('a body', () => {
+  it.each([
+    ['one event', eventText(), 1],
+    ['an array of events', `[${eventText()},${eventText()}]`, 2],
+    ['events in an object', `{"events":[${eventText()}]}`, 1],
+    ['no events', '[]', 0],
+    ['no events in an object', '{"events":[]}', 0],
+    ['blanks around it', ` \r\n\t[${eventText()}] `, 1],
+    ['things that are no events, which are faults of their own', '[1,null,"x",[]]', 4],
+  ])('%s', (_what, text, count) => {
+    const body = parseBody(text);
+    expect(body.kind === 'events' && body.events.length).toBe(count);
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['blanks', '  '],
+    ['null', 'null'],
+    ['a number', '5'],
+    ['a number that a double does not carry', '12345678901234567890'],
+    ['a text', '"event"'],
+    ['a boolean', 'true'],
+    ['two values', '{}{}'],
+    ['half an object', '{"idempotency_key":"a"'],
+    ['a trailing comma', '[{},]'],
+    ['a comment', '[] // none'],
+    ['NaN', '[NaN]'],
+    ['a leading zero', '[{"properties":{"a":01}}]'],
+    ['a leading zero before many digits', '[{"properties":{"a":01234567890123456789}}]'],
+    ['a plus sign before many digits', '[{"properties":{"a":+1234567890123456789}}]'],
+    ['a point behind many digits', '[{"properties":{"a":1234567890123456789.}}]'],
+    ['two numbers in one', '[{"properties":{"a":1234567890123456789-1}}]'],
+    ['a byte order mark', '\ufeff[]'],
+    ['a control character in a text', '["\u0001"]'],
+    ['events that are no array', '{"events":{}}'],
+    ['events that are a number', '{"events":12345678901234567890}'],
+    ['another field beside events', '{"events":[],"customer_id":"a"}'],
+    ['a byte that UTF-8 never has', Buffer.from([0x5b, 0x22, 0xff, 0x22, 0x5d])],
+    ['a UTF-8 sequence cut short', Buffer.from([0x5b, 0x22, 0xe2, 0x82, 0x22, 0x5d])],
+    ['an overlong NUL', Buffer.from([0x5b, 0x22, 0xc0, 0x80, 0x22, 0x5d])],
+    ['a surrogate in UTF-8', Buffer.from([0x5b, 0x22, 0xed, 0xa0, 0x80, 0x22, 0x5d])],
+    ['UTF-16', Buffer.from('[]', 'utf16le')],
+  ])('%s is malformed, with a reason', (_what, text) => {
+    const body = parseBody(text);
+    expect(body).toMatchObject({ kind: 'malformed', reason: expect.stringMatching(/./) });
+  });
+
+  it('the reason quotes what the caller sent, also beside a number that was looked at more closely', () => {
+    expect(parseBody('[1234567890123456789, oops]')).toMatchObject({ reason: expect.stringContaining('"23456789, oops]"') });
+    expect(parseBody('[1234567890123456789, oops]')).not.toMatchObject({ reason: expect.stringContaining('inexact') });
+  });
+});
+
+describe('an event', () => {
+  it('has its fields, its time in milliseconds and its properties as texts', () => {
+    expect(parseEvent(eventText())).toEqual({
+      idempotencyKey: 'req-1',
+      event: 'llm.request',
+      customer: 'cus_1',
+      occurredAtMs: nowMs - 750,
+      properties: '{"model":"gpt","tokens":"12"}',
+    });
+  });
+
+  it.each([undefined, 'null'])('may leave out its time and its properties (%s)', (absent) => {
+    expect(parseEvent(eventText({ timestamp: absent, properties: absent }))).toMatchObject({ occurredAtMs: undefined, properties: '{}' });
+  });
+
+  it.each(['null', '5', '"text"', 'true', '[]', `[${eventText()}]`, '12345678901234567890'])('%s in its place is a fault', (text) => {
+    expect(parseEvent(text)).toMatchObject({ status: 'invalid', idempotencyKey: undefined });
+    expect(faultsOf(text)).toEqual([': wrong_type']);
+  });
+
+  describe.each(['idempotency_key', 'event', 'customer_id'])('%s', (field) => {
+    it.each([
+      ['absent', undefined, 'missing'],
+      ['null', 'null', 'wrong_type'],
+      ['a number', '5', 'wrong_type'],
+      ['a number of many digits', '12345678901234567890', 'wrong_type'],
+      ['an object', '{}', 'wrong_type'],
+      ['empty', '""', 'wrong_length'],
+      [`of ${idCharactersMax + 1} characters`, JSON.stringify('x'.repeat(idCharactersMax + 1)), 'wrong_length'],
+      ['with NUL', '"a\\u0000b"', 'wrong_format'],
+      ['with a newline', '"a\\nb"', 'wrong_format'],
+      ['with DEL', '"a\\u007fb"', 'wrong_format'],
+      ['with half a surrogate pair', '"a\\ud83d"', 'wrong_format'],
+      ['with a surrogate pair in the wrong order', '"\\ude00\\ud83d"', 'wrong_format'],
+    ])('%s is a fault', (_what, text, code) => {
+      expect(faultsOf(eventText({ [field]: text }))).toEqual([`${field}: ${code}`]);
+    });
+
+    it.each([
+      ['of 1 character', '"x"'],
+      [`of ${idCharactersMax} characters`, JSON.stringify('x'.repeat(idCharactersMax))],
+      ['beyond ASCII', '"größe 😀"'],
+      ['of many digits', '"12345678901234567890"'],
+      ['that a prototype has', '"__proto__"'],
+    ])('%s is taken', (_what, text) => {
+      expect(faultsOf(eventText({ [field]: text }))).toEqual([]);
+    });
+  });
+
+  it('all of its faults are listed at once, each with its field', () => {
+    const text =
+      '{"idempotency_key":"","event":5,"timestamp":"yesterday","properties":{"a":1e400,"b":{"c":12345678901234567890}},"customerId":"c","__proto__":{}}';
+    expect(faultsOf(text)).toEqual([
+      'idempotency_key: wrong_length',
+      'event: wrong_type',
+      'customer_id: missing',
+      'timestamp: not_rfc3339',
+      'properties.a: number_range',
+      'properties.b.c: inexact_number',
+      'customerId: unknown_field',
+      '__proto__: unknown_field',
+    ]);
+  });
+
+  it('[I27] a body full of unknown fields does not become a list of faults of its size', () => {
+    const names = Array.from({ length: 100_000 }, (_, index) => `"${index}":1`);
+    const faults = faultsOf(`{${names.join(',')}}`);
+    expect(faults).toHaveLength(faultsPerEventMax + 1);
+    expect(faults.at(-1)).toBe(': too_many_faults');
+  });
+
+  it.each([
+    ['a number', '1795176000', 'wrong_type'],
+    ['a text without zone', '"2026-11-20T12:00:00"', 'not_rfc3339'],
+    ['a leap second', '"2026-06-30T23:59:60Z"', 'not_rfc3339'],
+    ['empty', '""', 'not_rfc3339'],
+  ])('a timestamp that is %s is a fault', (_what, text, code) => {
+    expect(faultsOf(eventText({ timestamp: text }))).toEqual([`timestamp: ${code}`]);
+  });
+
+  it.each([
+    ['35 days ago', -horizon.pastMsMax, 'taken'],
+    ['a millisecond more', -horizon.pastMsMax - 1, 'too_old'],
+    ['in 5 minutes', horizon.futureMsMax, 'taken'],
+    ['a millisecond later', horizon.futureMsMax + 1, 'in_future'],
+  ])('a timestamp of %s (%i ms) is %s', (_what, offsetMs, expected) => {
+    const parsed = parseEvent(eventText({ timestamp: JSON.stringify(new Date(nowMs + offsetMs).toISOString()) }));
+    expect('status' in parsed ? parsed.status : 'taken').toBe(expected);
+    if ('status' in parsed) {
+      expect(parsed).toMatchObject({ idempotencyKey: 'req-1', faults: [{ field: 'timestamp', code: expected }] });
+    }
+  });
+
+  it('with faults and an old timestamp is invalid, so that all of it is corrected at once', () => {
+    expect(parseEvent(eventText({ event: '""', timestamp: '"2020-01-01T00:00:00Z"' }))).toMatchObject({ status: 'invalid' });
+  });
+
+  it('a prototype lends it no field, and it gives none to a prototype', () => {
+    expect(faultsOf(`{"__proto__":${eventText()}}`)).toEqual([
+      'idempotency_key: missing',
+      'event: missing',
+      'customer_id: missing',
+      '__proto__: unknown_field',
+    ]);
+    expect(faultsOf(`{"constructor":{"prototype":{"event":"x"}},${eventText().slice(1)}`)).toEqual(['constructor: unknown_field']);
+    expect(({} as { event?: unknown }).event).toBeUndefined();
+  });
+});
+
+describe('[I13] a number keeps its decimal digits', () => {
+  it.each([
+    ['0.1', '0.1'],
+    ['0', '0'],
+    ['-0', '0'],
+    ['-0.0', '0'],
+    ['0e5', '0'],
+    ['0e999999', '0'],
+    ['0.000000000000000000000', '0'],
+    ['1.0', '1'],
+    ['1.10', '1.1'],
+    ['-5.5', '-5.5'],
+    ['1e3', '1000'],
+    ['1E3', '1000'],
+    ['1e+3', '1000'],
+    ['1.5e3', '1500'],
+    ['1e-7', '0.0000001'],
+    ['1.5e-7', '0.00000015'],
+    ['-1.5e-7', '-0.00000015'],
+    ['1e21', '1000000000000000000000'],
+    ['1.5e21', '1500000000000000000000'],
+    ['100000000000000000000', '100000000000000000000'],
+    ['123456789012345', '123456789012345'],
+    ['999999999999999', '999999999999999'],
+    ['123456789012345000000', '123456789012345000000'],
+    ['0.123456789012345', '0.123456789012345'],
+    ['0.000000123456789012345', '0.000000123456789012345'],
+    ['1234567890.12345', '1234567890.12345'],
+    ['1234567890.123450000000000', '1234567890.12345'],
+    ['00.1'.slice(1), '0.1'],
+    ['1e40', `1${'0'.repeat(40)}`],
+    ['1e-40', `0.${'0'.repeat(39)}1`],
+  ])('%s is stored as %s', (json, text) => {
+    expect(stored(json)).toBe(text);
+  });
+
+  it.each([
+    '1234567890123456',
+    '0.10000000000000000001',
+    '0.1000000000000000055511151231257827',
+    '9007199254740993',
+    '-1234567890123456',
+    '1.000000000000001',
+    '10000000000000001',
+    '1234567890.123456',
+    '1234567890123456e-10',
+    '0.01234567890123456',
+    '1.2345678901234567E5',
+  ])('%s, of more than 15 significant digits, is refused', (json) => {
+    expect(stored(json)).toBe('inexact_number');
+    expect(stored(`[0,${json}]`)).toBe('inexact_number');
+    expect(stored(`{"deeper":[{"still":${json}}]}`)).toBe('inexact_number');
+  });
+
+  it.each([
+    '1e41',
+    '1e-41',
+    '1e308',
+    '1e309',
+    '1e400',
+    '-1e400',
+    '5e-324',
+    '1e-324',
+    '1e-400',
+    '-1e-400',
+    '1E-0400',
+    `0.${'0'.repeat(400)}1`,
+  ])('%s, which would run too long or vanish, is refused', (json) => {
+    expect(stored(json)).toBe('number_range');
+    expect(stored(`[${json}]`)).toBe('number_range');
+  });
+
+  it.each(['"0.10000000000000000001"', '"1e-400"', '"\\"12345678901234567890"', '"12345678901234567890\\\\"'])(
+    'in the text %s it is left alone',
+    (json) => {
+      expect(stored(json)).toBe(JSON.parse(json));
+    },
+  );
+
+  it('for every decimal of at most 15 significant digits within range, the stored text is that decimal', () => {
+    const Exact = Decimal.clone({ precision: 200, toExpNeg: -200, toExpPos: 200 });
+    const zeros = fc.integer({ min: 0, max: 3 }).map((count) => '0'.repeat(count));
+    const sources = fc
+      .record({
+        sign: fc.constantFrom('', '-'),
+        digits: fc.integer({ min: 1, max: 15 }).chain((length) => fc.stringMatching(new RegExp(`^[0-9]{${length}}$`))),
+        point: fc.nat({ max: 15 }),
+        trailing: zeros,
+        exponent: fc.option(fc.tuple(fc.constantFrom('e', 'E'), fc.constantFrom('', '+', '-'), zeros, fc.nat({ max: 45 })), {
+          nil: undefined,
+        }),
+      })
+      .map(({ sign, digits, point, trailing, exponent }) => {
+        const whole = digits.slice(0, point).replace(/^0+(?=.)/, '') || '0';
+        const fraction = digits.slice(point) + trailing;
+        return sign + whole + (fraction && `.${fraction}`) + (exponent ? exponent.join('') : '');
+      });
+    let taken = 0;
+    fc.assert(
+      fc.property(sources, (source) => {
+        const exact = new Exact(source);
+        const text = stored(source);
+        if (!exact.isZero() && Math.abs(exact.e) > 40) {
+          expect(text).toBe('number_range');
+          return;
+        }
+        taken += 1;
+        expect(text).toMatch(/^-?\d+(\.\d+)?$/);
+        expect(new Exact(text).eq(exact), `${source} became ${text}`).toBe(true);
+      }),
+      { numRuns: 20_000 },
+    );
+    expect(taken).toBeGreaterThan(10_000);
+  });
+
+  it('no decimal of 16 or more significant digits is taken', () => {
+    const sources = fc
+      .tuple(fc.stringMatching(/^[1-9][0-9]{14,40}[1-9]$/), fc.nat({ max: 40 }))
+      .map(([digits, point]) => `${digits.slice(0, point) || '0'}${digits.slice(point) && `.${digits.slice(point)}`}`);
+    fc.assert(
+      fc.property(sources, (source) => {
+        expect(stored(source)).toBe('inexact_number');
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it('[I27] a number of a quarter of a million digits costs no more than reading it', () => {
+    const begin = performance.now();
+    expect(stored(`1${'0'.repeat(250_000)}1`)).toBe('inexact_number');
+    expect(stored(`0.${'0'.repeat(250_000)}1`)).toBe('number_range');
+    expect(performance.now() - begin).toBeLessThan(2_000);
+  });
+});
+
+describe('[I27] no body ends in an exception', () => {
+  const outcomesOf = (body: Buffer): string[] => {
+    const parsed = parseNativeBody(body);
+    if (parsed.kind === 'malformed') return ['malformed'];
+    return parsed.events.map((event) => {
+      const read = parseNativeEvent(event, horizon);
+      if (!('status' in read)) return 'taken';
+      expect(read.faults.length).toBeGreaterThan(0);
+      return read.status;
+    });
+  };
+
+  it.each([
+    ['arrays', '['.repeat(100_000) + ']'.repeat(100_000)],
+    ['open arrays', '['.repeat(100_000)],
+    ['objects', '{"events":'.repeat(100_000) + '1'.padEnd(100_001, '}')],
+    ['arrays around an inexact number', `${'['.repeat(100_000)}12345678901234567890${']'.repeat(100_000)}`],
+    ['objects around an inexact number', `[${'{"a":'.repeat(100_000)}1e-400${'}'.repeat(100_000)}]`],
+    ['properties', `[${eventText({ properties: '{"a":'.repeat(100_000) + '1'.padEnd(100_001, '}') })}]`],
+    ['an array in properties', `[${eventText({ properties: `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}` })}]`],
+    ['a timestamp', `[${eventText({ timestamp: `${'['.repeat(100_000)}${']'.repeat(100_000)}` })}]`],
+    ['an unknown field', `[${eventText({ extra: `${'['.repeat(100_000)}${']'.repeat(100_000)}` })}]`],
+  ])('%s nested 100,000 deep', (_what, text) => {
+    expect(outcomesOf(Buffer.from(text))).not.toContain('taken');
+  });
+
+  it('10,000 bodies of random bytes', () => {
+    let cases = 0;
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+        outcomesOf(Buffer.from(bytes));
+        cases += 1;
+      }),
+      { numRuns: 10_000 },
+    );
+    expect(cases).toBe(10_000);
+  });
+
+  it('20,000 valid bodies with random damage, most of which stay readable or become malformed', () => {
+    const valid = Buffer.from(
+      `{"events":[${eventText()},${eventText({ properties: '{"a":[1.5e-7,{"b":"\\u00e9😀"}],"c.d":12345678901234567890,"c":{"d":-0}}' })}]}`,
+    );
+    const pieces = [
+      '"',
+      '\\',
+      '\\u',
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '0',
+      '-',
+      'e',
+      '.',
+      '\0',
+      '\xff',
+      '1234567890123456',
+      '1e-400',
+      '__proto__',
+    ];
+    const damage = fc.record({
+      at: fc.nat({ max: valid.length }),
+      remove: fc.nat({ max: 6 }),
+      insert: fc.oneof(
+        fc.constantFrom(...pieces).map((piece) => Buffer.from(piece, 'latin1')),
+        fc.uint8Array({ maxLength: 4 }).map((bytes) => Buffer.from(bytes)),
+        fc.tuple(fc.nat({ max: valid.length }), fc.nat({ max: 40 })).map(([from, length]) => valid.subarray(from, from + length)),
+      ),
+    });
+    const seen = new Map<string, number>();
+    let cases = 0;
+    fc.assert(
+      fc.property(fc.array(damage, { minLength: 1, maxLength: 3 }), (damages) => {
+        let body = valid;
+        for (const { at, remove, insert } of damages) {
+          body = Buffer.concat([body.subarray(0, at), insert, body.subarray(at + remove)]);
+        }
+        for (const outcome of new Set(outcomesOf(body))) seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
+        cases += 1;
+      }),
+      { numRuns: 20_000 },
+    );
+    expect(cases).toBe(20_000);
+    // The damage reaches every branch: otherwise this test would prove little.
+    for (const outcome of ['malformed', 'invalid', 'taken']) expect(seen.get(outcome)).toBeGreaterThan(1_000);
+  });
+
+  it('a text is malformed exactly where JSON.parse refuses it, however many digits its numbers have', () => {
+    const pieces = fc.constantFrom(
+      ...[
+        '{',
+        '}',
+        '[',
+        ']',
+        ',',
+        ':',
+        '"',
+        '\\',
+        '"a"',
+        '"k":',
+        ' ',
+        '-',
+        '+',
+        '.',
+        'e',
+        'E',
+        '0',
+        '1',
+        '12345678901234567',
+        '0.1',
+        '1e-400',
+      ],
+      ...['true', 'null', '"\\"12345678901234567"', '1234567890.1234567', '01234567890123456789', '{"a":12345678901234567}'],
+    );
+    const shapes = fc.oneof(
+      fc.array(pieces, { maxLength: 8 }).map((parts) => `[${parts.join('')}]`),
+      fc.array(pieces, { minLength: 1, maxLength: 8 }).map((parts) => `[${parts.join(',')}]`),
+    );
+    let readable = 0;
+    fc.assert(
+      fc.property(shapes, (text) => {
+        let expected: unknown[] | undefined;
+        try {
+          expected = JSON.parse(text);
+        } catch {
+          expected = undefined;
+        }
+        const body = parseBody(text);
+        expect(body.kind, text).toBe(expected ? 'events' : 'malformed');
+        if (body.kind === 'events') {
+          readable += 1;
+          expect(body.events).toHaveLength(expected?.length ?? -1);
+        }
+      }),
+      { numRuns: 20_000 },
+    );
+    expect(readable).toBeGreaterThan(2_000);
+  });
+});

@@ -1,0 +1,121 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { settings } from '#platform/config.ts';
+import { configTable, tableEnd, tableIn, tableStart, withTable } from '#platform/config-table.ts';
+import { sourceFiles } from '../support/source-files.ts';
+
+const root = new URL('../../', import.meta.url);
+const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
+const files = sourceFiles().map(({ path }) => path);
+
+describe('the table of settings', () => {
+  const example = {
+    port: { variable: 'A_PORT', kind: 'integer', fallback: '80', min: 0, max: 99, about: 'A port.' },
+    level: { variable: 'A_LEVEL', kind: 'choice', fallback: 'low', choices: ['low', 'high'], about: 'This | that.' },
+    pepper: { variable: 'A_PEPPER', kind: 'secret', fallback: undefined, about: 'A secret.' },
+    key: { variable: 'A_KEY', kind: 'secret', fallback: '', about: 'A key.' },
+    url: { variable: 'A_URL', kind: 'url', fallback: undefined, about: 'A server.' },
+  } as const;
+
+  it('says variable, default, meaning and range, and keeps a bar inside its cell', () => {
+    expect(configTable(example).split('\n')).toEqual([
+      '| Variable | Default | What it means | Range |',
+      '| --- | --- | --- | --- |',
+      '| `A_PORT` | `80` | A port. | 0 to 99 |',
+      '| `A_LEVEL` | `low` | This \\| that. | `low`, `high` |',
+      '| `A_PEPPER` | required | A secret. | text, or `A_PEPPER_FILE` names the file that holds it |',
+      '| `A_KEY` | none | A key. | text, or `A_KEY_FILE` names the file that holds it |',
+      '| `A_URL` | required | A server. | URL |',
+    ]);
+  });
+
+  it('is written between the markers and read back from there, and the text around it stays', () => {
+    const document = `before\n${tableStart}\nold\n${tableEnd}\nafter\n`;
+    const written = withTable(document, 'new') ?? '';
+    expect(tableIn(written)).toBe('new');
+    expect(written).toMatch(/^before\n/);
+    expect(written).toMatch(/\nafter\n$/);
+    expect(withTable(written, 'new')).toBe(written);
+  });
+
+  it('is not written into a document without both markers', () => {
+    for (const document of ['', tableStart, tableEnd, `${tableEnd}${tableStart}`]) {
+      expect(withTable(document, 'new')).toBeUndefined();
+      expect(tableIn(document)).toBeUndefined();
+    }
+  });
+
+  it('in README.md is the one of platform/config.ts', () => {
+    const shown = existsSync(new URL('README.md', root)) ? tableIn(read('README.md')) : undefined;
+    expect(
+      shown,
+      `README.md must have ${tableStart} and, below it, ${tableEnd}; node platform/config-table.ts --write fills them`,
+    ).toBeDefined();
+    expect(shown, 'README.md differs from platform/config.ts; update it: node platform/config-table.ts --write').toBe(
+      configTable(settings),
+    );
+  });
+});
+
+/** Targets of the links of a Markdown text that lead to a file or a heading; code is no text. */
+const linksOf = (text: string): string[] => {
+  const prose = text.replace(/^(```|~~~)[\s\S]*?^\1/gm, '').replace(/`[^`\n]*`/g, '');
+  const inline = [...prose.matchAll(/\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)/g)];
+  const references = [...prose.matchAll(/^\s{0,3}\[[^\]]+\]:\s*<?(\S+?)>?(?:\s|$)/gm)];
+  return [...inline, ...references].map((match) => match[1] ?? '').filter((target) => !/^[a-z][a-z0-9+.-]*:|^\/\//i.test(target));
+};
+
+/** A heading as GitHub names it in a link. */
+const anchorsOf = (text: string): Set<string> =>
+  new Set(
+    [...text.replace(/^(```|~~~)[\s\S]*?^\1/gm, '').matchAll(/^#{1,6}\s+(.+?)\s*#*$/gm)].map((match) =>
+      (match[1] ?? '')
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+
+const isThere = (path: string): boolean => files.includes(path) || path === '' || files.some((file) => file.startsWith(`${path}/`));
+
+/** The links of a document that lead nowhere. */
+const deadLinks = (path: string, text: string): string[] =>
+  linksOf(text).filter((target) => {
+    const [file = '', anchor] = decodeURI(target).split('#');
+    const resolved = file === '' ? path : file.startsWith('/') ? file : join(dirname(path), file).replace(/^\.$|\/$/g, '');
+    if (file !== '' && !isThere(resolved)) return true;
+    if (!anchor || !resolved.endsWith('.md')) return false;
+    return !anchorsOf(resolved === path ? text : read(resolved)).has(anchor);
+  });
+
+describe('links', () => {
+  it('that lead to no file, out of the repository or to no heading are found', () => {
+    const text = [
+      '# A first heading, with `code`',
+      '[a](absent.md) [b](../platform/config.ts) [c](#a-first-heading-with-code) [d](#absent) [e](/etc/passwd) [f](../../outside.md)',
+      '[g](https://example.com/x) `[h](absent-in-code.md)` [i](config.ts "title") [j][ref] [k](local/)',
+      '```',
+      '[l](absent-in-a-block.md)',
+      '```',
+      '[ref]: absent-reference.md',
+    ].join('\n');
+    expect(deadLinks('platform/example.md', text)).toEqual([
+      'absent.md',
+      '#absent',
+      '/etc/passwd',
+      '../../outside.md',
+      'absent-reference.md',
+    ]);
+  });
+
+  const documents = files.filter((path) => path.endsWith('.md'));
+
+  it('are looked at in more than one document', () => {
+    expect(documents.length).toBeGreaterThan(1);
+  });
+
+  it.each(documents)('of %s all lead somewhere', (path) => {
+    expect(deadLinks(path, read(path))).toEqual([]);
+  });
+});
