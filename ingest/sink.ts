@@ -34,8 +34,11 @@ export type SinkPorts = {
 
 export type Sink = { readonly done: Promise<void>; readonly stop: () => Promise<void> };
 
-/** Well under the consumer's ack wait (60 s): tells the server that a message is still being worked on. */
-const workingEveryMs = 20_000;
+/** Well under the consumer's ack wait (15 s): tells the server that a message is still being worked on. */
+const workingEveryMs = 5_000;
+
+/** A store that is back is used again within this time, however long it was away. */
+const waitMsMax = 1_000;
 
 const store = async (batch: Batch<StreamMessage>, ports: SinkPorts, signal: AbortSignal): Promise<void> => {
   const keepAlive = setInterval(() => {
@@ -63,7 +66,7 @@ const store = async (batch: Batch<StreamMessage>, ports: SinkPorts, signal: Abor
 };
 
 const pause = async (error: unknown, attempt: number, ports: SinkPorts, signal: AbortSignal): Promise<void> => {
-  const waitMs = backoffMs(attempt, Math.random());
+  const waitMs = backoffMs(attempt, Math.random(), 100, waitMsMax);
   ports.report.waiting(error, waitMs);
   await sleep(waitMs, signal);
 };

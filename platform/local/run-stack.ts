@@ -9,7 +9,7 @@ export const print = (line: string): void => {
   process.stderr.write(`millrace  ${line}\n`);
 };
 
-const log: Log = { info: print, warn: (line) => print(`warning: ${line}`) };
+export const log: Log = { info: print, warn: (line) => print(`warning: ${line}`) };
 
 /**
  * Starts the stack, calls `work` with it, and then stays up, or stops it where `work` resolves with `exit`. SIGINT and SIGTERM drain
@@ -24,8 +24,8 @@ export const runStack = async (work: (stack: Stack, startedMs: number) => Promis
     process.exit(code);
   };
   onStopSignals({
-    stop: (signal) => {
-      print(`${signal}: stopping; what was accepted is finished first (Ctrl-C again ends at once)`);
+    stop: (reason) => {
+      print(`${reason}: stopping; what was accepted is finished first (Ctrl-C again ends at once)`);
       stopping.abort();
       if (stack) void end(0);
     },

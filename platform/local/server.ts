@@ -47,6 +47,8 @@ export type ServerPlan = ServerOptions & {
   /** What it logs when it can't start because a part of the run before is still about to end. */
   readonly notYet?: RegExp;
   url(port: number): string;
+  /** Ends what a main process that was killed has left running. Called after a kill and before each start. */
+  clear?(): void;
   /** What to run. Called before every start, so it may write configuration. */
   launch(port: number): Promise<Launch>;
   /**
@@ -137,6 +139,7 @@ class ServerProcess implements LocalServer {
     this.#port = port;
     // Asked beforehand, because a server that can't have its port must not be mistaken for the stranger who answers there.
     if (!(await isPortFree(port))) throw new PortTakenError(`${name}: port ${port} of 127.0.0.1 is taken by another process`);
+    this.#plan.clear?.();
     const child = await spawnChild({ ...(await this.#plan.launch(port)), home, name, stopSignal });
     const run: Run = { child, asked: false };
     this.#run = run;
@@ -195,6 +198,7 @@ class ServerProcess implements LocalServer {
     if (!run) return;
     run.asked = true;
     await killChild(run.child);
+    this.#plan.clear?.();
     this.#run = undefined;
   }
 

@@ -1,14 +1,8 @@
 /** `npm start`: all of Millrace on this machine, until it is told to stop. `--json` reports in one line of JSON on stdout. */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ConfigError, settings } from '../config.ts';
-import { HomeInUseError, type Log, resolveHome } from './home.ts';
-import { killChildren } from './processes.ts';
-import { onStopSignals } from './signals.ts';
-import { type Stack, startStack, withoutPassword } from './stack.ts';
-
-const print = (line: string) => process.stderr.write(`millrace  ${line}\n`);
-const log: Log = { info: print, warn: (line) => print(`warning: ${line}`) };
+import { print, runStack } from './run-stack.ts';
+import { type Stack, withoutPassword } from './stack.ts';
 
 /** The line that `--json` promises, with the names that the outside uses. */
 const jsonOf = (stack: Stack, elapsedMs: number): string =>
@@ -24,8 +18,9 @@ const jsonOf = (stack: Stack, elapsedMs: number): string =>
     elapsed_ms: elapsedMs,
   });
 
-const textOf = (stack: Stack, elapsedMs: number, keyIsGiven: boolean): string => {
-  const kept = keyIsGiven ? 'as given in MILLRACE_BOOTSTRAP_KEY' : `kept in ${join(stack.home, 'bootstrap-key')}`;
+const textOf = (stack: Stack, elapsedMs: number): string => {
+  const keyIsGiven = Boolean(process.env.MILLRACE_BOOTSTRAP_KEY || process.env.MILLRACE_BOOTSTRAP_KEY_FILE);
+  const kept = keyIsGiven ? 'as given in the environment' : `kept in ${join(stack.home, 'bootstrap-key')}`;
   return [
     `Millrace is ready (${(elapsedMs / 1000).toFixed(1)} s).`,
     `  API      ${stack.apiUrl}     documentation at ${stack.apiUrl}/docs`,
@@ -37,37 +32,17 @@ const textOf = (stack: Stack, elapsedMs: number, keyIsGiven: boolean): string =>
   ].join('\n');
 };
 
-const main = async (): Promise<void> => {
-  const { values } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
-  const home = resolveHome(process.env.MILLRACE_HOME || settings.home.fallback);
-  const stopping = new AbortController();
-  let stack: Stack | undefined;
-  onStopSignals({
-    stop: (reason) => {
-      print(`${reason}: stopping; what was accepted is finished first (Ctrl-C again ends at once)`);
-      stopping.abort();
-      void stack?.stop().then(() => process.exit(0));
-    },
-    force: () => {
-      killChildren(home);
-      process.exit(130);
-    },
-  });
+const readArguments = (): { json: boolean } => {
   try {
-    const started = await startStack({ environment: process.env, home, log, signal: stopping.signal });
-    const elapsedMs = Math.round(performance.now());
-    process.stdout.write(
-      `${values.json ? jsonOf(started, elapsedMs) : textOf(started, elapsedMs, Boolean(process.env.MILLRACE_BOOTSTRAP_KEY))}\n`,
-    );
-    stack = started;
-    // Told to stop in the moment between.
-    if (stopping.signal.aborted) await stack.stop().then(() => process.exit(0));
+    return parseArgs({ options: { json: { type: 'boolean', default: false } } }).values;
   } catch (error) {
-    if (stopping.signal.aborted) process.exit(0);
-    const isPlain = error instanceof ConfigError || error instanceof HomeInUseError;
-    print(isPlain ? error.message : `could not start. ${(error as Error).message}`);
+    print(`${(error as Error).message}\nusage: npm start [-- --json]`);
     process.exit(1);
   }
 };
 
-await main();
+const { json } = readArguments();
+await runStack(async (stack, startedMs) => {
+  process.stdout.write(`${json ? jsonOf(stack, startedMs) : textOf(stack, startedMs)}\n`);
+  return 'stay';
+});

@@ -1,7 +1,7 @@
 /** From accepted events to issued invoices: once, in order, for ever. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { verifyChain } from '../../invoicer/invoice-hash.ts';
-import { type InvoiceLineRow, type InvoiceRow, invoiceColumns, invoiceFromRows, invoiceLineColumns } from '../../invoicer/invoice-rows.ts';
+import { invoiceChain } from '../support/invoice-chain.ts';
 import { llmProPlan, llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 
@@ -21,14 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => pipeline?.stop());
 
-const chain = async () => {
-  const invoices = await pipeline.asOwner.query<InvoiceRow>(`SELECT ${invoiceColumns} FROM invoices ORDER BY series_number`);
-  const lines = await pipeline.asOwner.query<InvoiceLineRow>(
-    `SELECT ${invoiceLineColumns} FROM invoice_lines ORDER BY invoice_id, position`,
-  );
-  const linesOf = Map.groupBy(lines.rows, (line) => line.invoice_id);
-  return invoices.rows.map((row) => invoiceFromRows(row, linesOf.get(row.id) ?? []));
-};
+const chain = () => invoiceChain(pipeline);
 
 describe('closing a period', () => {
   it('one customer can be closed alone', async () => {

@@ -7,7 +7,7 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { startClickHouse } from '#platform/local/clickhouse.ts';
 import type { Log } from '#platform/local/home.ts';
 import { startNats } from '#platform/local/nats.ts';
@@ -201,4 +201,23 @@ describe.each(Object.keys(kinds))('%s', (name) => {
     await died;
     expect(deaths[0]).toContain('SIGKILL');
   });
+});
+
+test('postgres comes back from a SIGKILL while its sessions compute', { timeout: 60_000 }, async () => {
+  const server = await start('postgres');
+  const clients = Array.from({ length: 10 }, () => new pg.Client(server.url));
+  for (const client of clients) {
+    client.on('error', () => {});
+    await client.connect();
+    client.query('DO $$ BEGIN FOR i IN 1..2000000000 LOOP END LOOP; END $$').catch(() => {});
+  }
+  const probe = new pg.Client(server.url);
+  await probe.connect();
+  const busy = "SELECT count(*)::int AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO %'";
+  await vi.waitFor(async () => expect((await probe.query(busy)).rows[0].n).toBeGreaterThanOrEqual(10), { timeout: 10_000 });
+  probe.on('error', () => {});
+  await server.kill();
+  await server.restart();
+  await postgres(server.url, async () => 0);
+  for (const client of [...clients, probe]) await client.end().catch(() => {});
 });

@@ -1,0 +1,147 @@
+/** Each of the four servers is stopped under load and started again: who is refused, that nothing is lost or doubled, and that nobody has to be restarted. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LocalServer } from '#platform/local/server.ts';
+import type { ServerName } from '#platform/local/servers.ts';
+import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
+import { type Load, startLoad } from '../support/load.ts';
+import { type ApiAnswer, lastMonth, type Pipeline, startPipeline, startTestServers, type TestServers, until } from '../support/pipeline.ts';
+import { untilAllStored } from '../support/stored.ts';
+
+let own: TestServers;
+let pipeline: Pipeline;
+const month = lastMonth();
+
+beforeAll(async () => {
+  own = await startTestServers();
+  pipeline = await startPipeline(own.urls);
+  await makeLlmPro(pipeline, ['nats', 'redis', 'clickhouse', 'postgres', 'killed'], month.start);
+});
+afterAll(async () => {
+  await pipeline?.stop();
+  await own?.stop();
+});
+
+const pids = () => Object.fromEntries(pipeline.stack.processes.map(({ name, pid }) => [name, pid]));
+const load = (customer: string) => startLoad(pipeline, { customer, atMs: month.end - 3_600_000, lanes: 3, batch: 20, pauseMs: 10 });
+
+/** Runs `meanwhile` while the server is away under load; afterwards everything that was sent must be stored once. */
+const whileAway = async (
+  name: ServerName,
+  customer: string,
+  meanwhile: (running: Load) => Promise<void>,
+): Promise<readonly (ApiAnswer | Error)[]> => {
+  const server = own.servers.get(name) as LocalServer;
+  const before = pids();
+  const running = load(customer);
+  await until(
+    async () => running.taken(),
+    (taken) => taken >= 10,
+  );
+  await server.stop();
+  await meanwhile(running);
+  await server.restart();
+  const takenBefore = running.taken();
+  await until(
+    async () => running.taken(),
+    (taken) => taken >= takenBefore + 10,
+  );
+  const sent = await running.finish();
+  await untilAllStored(pipeline, customer, sent);
+  expect(pids(), 'no process of ours was restarted').toEqual(before);
+  return running.refusals();
+};
+
+/** Asks until the refusal comes; a request that was under way when the server went may still be answered otherwise. */
+const refusedFor = async (part: string, ask: () => Promise<ApiAnswer>) => {
+  const answer = await until(ask, ({ status }) => status === 503);
+  expect(answer.body).toMatchObject({ error_code: 'DEPENDENCY_UNAVAILABLE' });
+  expect(JSON.stringify(answer.body.errors)).toContain(part);
+  expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+};
+
+let probe = 0;
+const oneEvent = (timed: boolean) => {
+  probe += 1;
+  const { timestamp, ...event } = llmRequest(`probe-${probe}`, 'probe', Date.now(), { input: 1, output: 1 });
+  return timed ? { timestamp, ...event } : event;
+};
+
+describe('a server that is stopped under load and started again', () => {
+  it('[I1] [I9] NATS: ingest is refused with 503 that names it, and taken again once it is back', async () => {
+    const refusals = await whileAway('nats', 'nats', async (running) => {
+      await until(
+        async () => running.refusals().length,
+        (refused) => refused > 0,
+      );
+      await refusedFor('nats', () => pipeline.sendEvents([oneEvent(true)]));
+      await refusedFor('nats', () => pipeline.sendEvents([oneEvent(false)]));
+    });
+    for (const refusal of refusals) expect(refusal).toMatchObject({ status: 503 });
+  }, 90_000);
+
+  it('[I6] Redis: ingest goes on without it, but for events that have no time of their own', async () => {
+    const refusals = await whileAway('redis', 'redis', async () => {
+      expect(await pipeline.sendEvents([oneEvent(true)])).toMatchObject({ status: 200, body: { accepted: 1 } });
+      await refusedFor('redis', () => pipeline.sendEvents([oneEvent(false)]));
+    });
+    // A batch may meet the moment in which its claim was made and its confirmation lost: it is in flight until the lease ends.
+    for (const refusal of refusals) expect(refusal).toMatchObject({ status: 503 });
+    expect(await pipeline.sendEvents([oneEvent(false)])).toMatchObject({ status: 200, body: { accepted: 1 } });
+  }, 90_000);
+
+  it('[I10] ClickHouse: ingest goes on, usage is refused with 503 that names it, and everything is stored once it is back', async () => {
+    const refusals = await whileAway('clickhouse', 'clickhouse', async () => {
+      expect(await pipeline.sendEvents([oneEvent(true)])).toMatchObject({ status: 200, body: { accepted: 1 } });
+      await refusedFor('clickhouse', () => pipeline.api('GET', '/v1/customers/clickhouse/usage'));
+    });
+    expect(refusals).toEqual([]);
+  }, 90_000);
+
+  it('PostgreSQL: ingest goes on with the keys it knows, the API is refused with 503 that names it', async () => {
+    const refusals = await whileAway('postgres', 'postgres', async () => {
+      await refusedFor('postgres', () => pipeline.api('GET', '/v1/invoices'));
+      await refusedFor('postgres', () => pipeline.sendEvents([oneEvent(true)], { authorization: 'Bearer mr_live_a_key_not_seen_before' }));
+      expect(await pipeline.sendEvents([oneEvent(true)])).toMatchObject({ status: 200, body: { accepted: 1 } });
+    });
+    expect(refusals).toEqual([]);
+    expect(await pipeline.api('GET', '/v1/invoices')).toMatchObject({ status: 200 });
+  }, 90_000);
+
+  it('[I2] all four are killed one after the other: nothing is lost or doubled', async () => {
+    const servers = [...own.servers.values()];
+    const running = load('killed');
+    for (const server of servers) {
+      const taken = running.taken();
+      await until(
+        async () => running.taken(),
+        (now) => now >= taken + 10,
+      );
+      await server.kill();
+      await server.restart();
+    }
+    const taken = running.taken();
+    await until(
+      async () => running.taken(),
+      (now) => now >= taken + 10,
+    );
+    await untilAllStored(pipeline, 'killed', await running.finish());
+  }, 120_000);
+
+  it('[I11] afterwards the period closes and bills exactly what was accepted', async () => {
+    const run = await until(
+      () => pipeline.api('POST', '/v1/invoices/run', { period: month.name }),
+      ({ status, body }) => status === 200 && body.state === 'completed',
+    );
+    expect(run.body).toMatchObject({ invoices_issued: 5, unmeasured_events: 0 });
+    for (const customer of ['nats', 'redis', 'clickhouse', 'postgres', 'killed']) {
+      const list = await pipeline.api('GET', `/v1/customers/${customer}/invoices`);
+      const { body: invoice } = await pipeline.api('GET', `/v1/invoices/${list.body.items[0].id}`);
+      const quantities = Object.fromEntries(
+        invoice.lines.map((line: { meter: string; quantity: string }) => [line.meter, BigInt(line.quantity)]),
+      );
+      expect(quantities.requests).toBeGreaterThan(0n);
+      expect(quantities.input_tokens).toBe(quantities.requests * 3n);
+      expect(quantities.output_tokens).toBe(quantities.requests);
+    }
+  }, 60_000);
+});

@@ -1,0 +1,83 @@
+/** Our own processes are killed with SIGKILL in the middle of their work: nothing is lost, doubled or left undone. */
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { verifyChain } from '../../invoicer/invoice-hash.ts';
+import { invoiceChain } from '../support/invoice-chain.ts';
+import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
+import { startLoad } from '../support/load.ts';
+import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { untilAllStored } from '../support/stored.ts';
+
+let pipeline: Pipeline;
+const month = lastMonth();
+const customers = Array.from({ length: 200 }, (_, index) => `kills-${index}`);
+
+beforeAll(async () => {
+  pipeline = await startPipeline(inject('serverUrls'), {
+    MILLRACE_RATER_SHARD_SIZE: '5',
+    MILLRACE_JOB_LEASE_SECONDS: '5',
+    MILLRACE_CLAIM_LEASE_SECONDS: '7',
+  });
+});
+afterAll(() => pipeline?.stop());
+
+const pidOf = (name: string): number => pipeline.stack.processes.find((process) => process.name === name)?.pid ?? 0;
+
+/** Kills the process and waits until the supervisor has another one. */
+const kill = async (name: string): Promise<void> => {
+  const pid = await until(
+    async () => pidOf(name),
+    (now) => now > 0,
+  );
+  process.kill(pid, 'SIGKILL');
+  await until(
+    async () => pidOf(name),
+    (now) => now > 0 && now !== pid,
+  );
+};
+
+describe('a process of ours that is killed', () => {
+  it.each(['gateway', 'sink'])(
+    '[I2] the %s under load: every event is stored once',
+    async (name) => {
+      const load = startLoad(pipeline, { customer: name, atMs: Date.now(), lanes: 4, batch: 25, pauseMs: 0 });
+      for (let round = 0; round < 3; round += 1) {
+        const taken = load.taken();
+        await until(
+          async () => load.taken(),
+          (now) => now >= taken + 20,
+        );
+        await kill(name);
+      }
+      const taken = load.taken();
+      await until(
+        async () => load.taken(),
+        (now) => now >= taken + 20,
+      );
+      const sent = await load.finish();
+      expect(await untilAllStored(pipeline, name, sent)).toEqual({ billed: sent, distinct: sent });
+    },
+    120_000,
+  );
+
+  it('[I12] [I16] [I18] rater and invoicer in the middle of a run: each invoice is issued once, numbered without gap, on an unbroken chain', async () => {
+    await makeLlmPro(pipeline, customers, month.start);
+    await pipeline.sendEvents(customers.map((customer) => llmRequest(customer, customer, month.end - 1, { input: 150_000, output: 100 })));
+    // The API that takes the request is killed, too: its answer is lost, the run is not.
+    const asked = pipeline.api('POST', '/v1/invoices/run', { period: month.name }).catch(() => undefined);
+    for (const name of ['rater', 'invoicer', 'rater', 'invoicer', 'api']) {
+      await kill(name);
+    }
+    await asked;
+    const issued = await until(
+      () => pipeline.asOwner.query('SELECT state, failure FROM billing_runs'),
+      ({ rows }) => rows.every(({ state }) => state === 'completed'),
+      60_000,
+    );
+    expect(issued.rows).toHaveLength(1);
+    const chain = await invoiceChain(pipeline);
+    expect(chain).toHaveLength(customers.length);
+    expect(verifyChain(chain)).toEqual({ ok: true });
+    // 1 request (free), 150,000 tokens in: 0.15, 100 tokens out: 0.0015 -> 0.00
+    expect(new Set(chain.map(({ total }) => total))).toEqual(new Set([20_150_000_000_000n]));
+  }, 180_000);
+});

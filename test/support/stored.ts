@@ -1,0 +1,28 @@
+import { createClient } from '@clickhouse/client';
+import { type Pipeline, until } from './pipeline.ts';
+
+export type StoredCount = { readonly billed: number; readonly distinct: number };
+
+/** What billing would count of a customer's events, and how many distinct keys there are. */
+export const countStored = async (pipeline: Pipeline, customer: string): Promise<StoredCount> => {
+  const clickhouse = createClient({ url: pipeline.clickhouseUrl });
+  try {
+    const result = await clickhouse.query({
+      query: 'SELECT count() AS billed, uniqExact(key_digest) AS distinct FROM usage_events FINAL WHERE customer = {customer:String}',
+      query_params: { customer },
+      format: 'JSONEachRow',
+    });
+    const [row] = await result.json<{ billed: string; distinct: string }>();
+    return { billed: Number(row?.billed), distinct: Number(row?.distinct) };
+  } finally {
+    await clickhouse.close();
+  }
+};
+
+/** Waits until every event that was sent is stored, and fails if any is there twice. */
+export const untilAllStored = (pipeline: Pipeline, customer: string, sent: number): Promise<StoredCount> =>
+  until(
+    () => countStored(pipeline, customer),
+    ({ billed, distinct }) => distinct === sent && billed === sent,
+    40_000,
+  );
