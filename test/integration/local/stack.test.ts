@@ -69,8 +69,14 @@ test('a server that is named in the environment is not started, and one that is 
   expect(second.natsSyncAlways).toBeNull();
   const before = second.processes[0];
   process.kill(before?.pid ?? 0, 'SIGKILL');
-  await vi.waitFor(() => expect(startOf(second.processes[0]?.pid ?? 0)).toBeDefined(), { timeout: 5000 });
-  expect(second.processes[0]?.pid).not.toBe(before?.pid);
+  await vi.waitFor(
+    () => {
+      const now = second.processes[0];
+      expect(now?.pid).not.toBe(before?.pid);
+      expect(startOf(now?.pid ?? 0)).toBeDefined();
+    },
+    { timeout: 10_000 },
+  );
   expect(second.processes[0]?.url).toBe(before?.url);
 });
 

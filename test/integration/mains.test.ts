@@ -1,0 +1,34 @@
+/** vitest transpiles what Node refuses, so every process is also started by plain Node. */
+import { execFile, execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+
+const mains = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*main.ts'], { encoding: 'utf8' })
+  .trim()
+  .split('\n');
+const services = mains.filter((file) => /^(ingest|rater|invoicer|api)\//.test(file));
+
+const start = (file: string): Promise<{ code: number | null; stderr: string; stdout: string }> =>
+  new Promise((resolve) => {
+    const child = execFile(process.execPath, [file], { env: { PATH: process.env.PATH ?? '' }, timeout: 20_000 }, (_error, stdout, stderr) =>
+      resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
+
+describe('a process that is started with plain Node and no configuration', () => {
+  it('there are the processes of DESIGN', () => {
+    expect(services.toSorted()).toEqual([
+      'api/bootstrap.main.ts',
+      'api/main.ts',
+      'ingest/gateway.main.ts',
+      'ingest/sink.main.ts',
+      'invoicer/main.ts',
+      'rater/main.ts',
+    ]);
+  });
+
+  it.each(services)('%s lists every variable that it misses, and ends with code 1', async (file) => {
+    const { code, stderr } = await start(file);
+    expect(stderr).toMatch(/^The configuration is not usable:\n( {2}- [A-Z_]+ is missing: .+\n)+$/);
+    expect(code).toBe(1);
+  });
+});
