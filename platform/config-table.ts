@@ -3,18 +3,7 @@
  * markers of README.md. A test fails where both differ, so the README can't tell of a variable that is not there.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { settings } from './config.ts';
-
-/** What the table shows of a setting. */
-type Setting = {
-  readonly variable: string;
-  readonly kind: 'integer' | 'text' | 'url' | 'secret' | 'choice' | 'boolean';
-  readonly fallback: string | undefined;
-  readonly min?: number;
-  readonly max?: number;
-  readonly choices?: readonly string[];
-  readonly about: string;
-};
+import { type Setting, settings } from './config.ts';
 
 export const tableStart = '<!-- configuration:start -->';
 export const tableEnd = '<!-- configuration:end -->';

@@ -219,6 +219,10 @@ describe('refusals', () => {
     });
   });
 
+  it('a compressed body is answered 415', async () => {
+    expect(await pipeline.sendEvents('[]', { 'content-encoding': 'gzip' })).toMatchObject({ status: 415, body: { error_code: 'UNSUPPORTED_MEDIA_TYPE' } });
+  });
+
   it('invalid UTF-8 is answered 400', async () => {
     const answer = await fetch(new URL('/v1/events', pipeline.stack.ingestUrl), {
       method: 'POST',

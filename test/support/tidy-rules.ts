@@ -29,7 +29,7 @@ const isCode = ({ path }: SourceFile): boolean => /\.(ts|mjs)$/.test(path);
 const domains = ['ingest', 'rater', 'invoicer', 'api'];
 const isLocal = (path: string): boolean => path.startsWith('platform/local/');
 /** Tools around the product: they start, measure and test it. */
-const isTool = (path: string): boolean => ['bench', 'test'].includes(topOf(path)) || !path.includes('/');
+const isTool = (path: string): boolean => ['bench', 'test', '.ci'].includes(topOf(path)) || !path.includes('/');
 const isMain = (path: string): boolean => /(?:^|[/.])main\.ts$/.test(path);
 const isAdapter = (path: string): boolean => /\.(?:redis|nats|clickhouse|postgres|piscina)\.ts$/.test(path);
 const isEdge = (path: string): boolean => topOf(path) === 'platform' || isMain(path) || isAdapter(path);
@@ -137,8 +137,8 @@ const nameFault = (path: string): string | undefined => {
 };
 
 const folders = [...domains, 'schemas', 'platform', 'bench', 'test'];
-/** Prose, and what a code host reads. */
-const otherFolders = ['docs', '.github'];
+/** Prose, and what a code host runs. */
+const otherFolders = ['docs', '.ci', '.github'];
 
 const missingReadmes = (files: readonly SourceFile[]): Fault[] => {
   const paths = files.map(({ path }) => path);

@@ -269,6 +269,14 @@ describe('the image', () => {
     expect(instructionsOf('RUN')).toEqual(['npm ci --omit=dev --omit=optional']);
   });
 
+  it('can be installed: the lock file names the optional packages of every system, without which `npm ci` refuses it', () => {
+    const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, { optionalDependencies?: object }> };
+    const missing = Object.entries(packages).flatMap(([folder, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter((name) => !packages[`node_modules/${name}`] && !packages[`${folder}/node_modules/${name}`]),
+    );
+    expect(missing).toEqual([]);
+  });
+
   it('holds every folder that a process of it lies in or imports from', () => {
     const copied = instructionsOf('COPY').flatMap((line) => line.split(' ').filter((word) => !word.startsWith('--')));
     for (const folder of [...ours.map(([, { command }]) => command?.[0]?.split('/')[0] ?? ''), 'platform', 'schemas']) {

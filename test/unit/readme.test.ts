@@ -119,3 +119,35 @@ describe('links', () => {
     expect(deadLinks(path, read(path))).toEqual([]);
   });
 });
+
+/** What a README names in code: a file, or a folder with a slash behind it, which stands for all that is in it. */
+const namesIn = (text: string): string[] => [...text.matchAll(/`([^`\n]+)`/g)].map((match) => match[1] ?? '');
+
+const unnamed = (readme: string, paths: readonly string[]): string[] => {
+  const names = namesIn(readme);
+  return paths.filter((path) => !names.some((name) => name === path || (name.endsWith('/') && path.startsWith(name))));
+};
+
+describe('the README of a folder', () => {
+  it('that leaves a file out is found', () => {
+    expect(unnamed('`a.ts`, `routes/` and b.ts', ['a.ts', 'b.ts', 'routes/c.ts'])).toEqual(['b.ts']);
+  });
+
+  it.each(['ingest', 'rater', 'invoicer', 'schemas', 'platform'])('%s names every file that is there, and none that is not', (folder) => {
+    const readme = read(`${folder}/README.md`);
+    const inFolder = files
+      .filter((path) => path.startsWith(`${folder}/`) && !path.endsWith('.md'))
+      .map((path) => path.slice(folder.length + 1));
+    expect(unnamed(readme, inFolder)).toEqual([]);
+    const named = namesIn(readme).filter((name) => /^[\w./-]+\.(?:ts|mjs|sql|avsc)$/.test(name));
+    expect(named.filter((name) => !inFolder.includes(name) && !files.includes(name))).toEqual([]);
+  });
+
+  it('test/README.md states every invariant that the name of a test or another README gives by its number', () => {
+    const numbers = (text: string) => text.match(/(?<=\[)I\d+(?=\])/g) ?? [];
+    const used = new Set(files.filter((path) => /^test\/.+\.ts$|README\.md$/.test(path)).flatMap((path) => numbers(read(path))));
+    const stated = new Set([...read('test/README.md').matchAll(/^\| (I\d+) \| .+ \|$/gm)].map((match) => match[1]));
+    expect([...used].filter((number) => !stated.has(number))).toEqual([]);
+    expect(used.size).toBeGreaterThan(10);
+  });
+});

@@ -112,6 +112,10 @@ describe('what the sink acknowledges', () => {
     expect(acked).toEqual([]);
     finish();
     await vi.waitFor(() => expect(acked).toEqual([1, 2, 3, 4]));
+    await vi.waitFor(() => {
+      finish();
+      expect(acked).toEqual(sequencesTo(6));
+    });
   });
 
   it('is, where a later batch fails, still every batch before it and nothing of that one', async () => {
@@ -140,35 +144,46 @@ describe('an insert', () => {
     expect(reports.rows).toBe(18);
   });
 
-  it('never runs beside another one, also when batches are due by rows and by age at once', async () => {
-    let underway = 0;
+  it('never runs beside another one, also when one batch is due by its age and the next by its rows meanwhile', async () => {
+    vi.useFakeTimers();
+    const underway: (() => void)[] = [];
     let most = 0;
     const { deliver, acked, stored } = await start(
-      async () => {
-        underway += 1;
-        most = Math.max(most, underway);
-        await new Promise((resolve) => setTimeout(resolve, 15));
-        underway -= 1;
-      },
-      undefined,
-      { ...limits, ageMsMax: 1 },
+      () =>
+        new Promise((resolve) => {
+          underway.push(resolve);
+          most = Math.max(most, underway.length);
+        }),
     );
-    for (let round = 0; round < 30; round += 1) {
-      deliver(...bodies(3));
-      await new Promise((resolve) => setTimeout(resolve, 4));
+    deliver(...bodies(4));
+    await vi.advanceTimersByTimeAsync(1);
+    deliver(bodyOf());
+    await vi.advanceTimersByTimeAsync(10 * limits.ageMsMax);
+    deliver(...bodies(8));
+    while (acked.length < 13) {
+      await vi.advanceTimersByTimeAsync(10 * limits.ageMsMax);
+      underway.shift()?.();
+      await vi.advanceTimersByTimeAsync(1);
     }
-    await vi.waitFor(() => expect(acked).toHaveLength(90), { timeout: 10_000 });
     expect(most).toBe(1);
-    expect(stored).toEqual(sequencesTo(90));
+    expect(stored).toEqual(sequencesTo(13));
   });
 
   it('that takes long keeps the stream from delivering its messages again', async () => {
     vi.useFakeTimers();
-    const { deliver, worked, acked } = await start(() => new Promise(() => {}));
+    let finish = () => {};
+    const { deliver, worked, acked } = await start(
+      () =>
+        new Promise((resolve) => {
+          finish = resolve;
+        }),
+    );
     deliver(...bodies(4));
-    await vi.advanceTimersByTimeAsync(65_000);
-    expect(worked).toEqual([1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
+    // The consumer waits 15 s for an acknowledgement or a sign of work; one sign may get lost.
+    await vi.advanceTimersByTimeAsync(14_000);
+    for (const sequence of [1, 2, 3, 4]) expect(worked.filter((one) => one === sequence).length).toBeGreaterThanOrEqual(2);
     expect(acked).toEqual([]);
+    finish();
   });
 });
 
