@@ -115,7 +115,8 @@ export const createGateway = (options: GatewayOptions): Gateway => {
       // Admission stands before the body is read: a body that is refused costs no memory.
       onRequest: async (request, reply) => {
         const encoding = request.headers['content-encoding'];
-        if (encoding !== undefined && encoding !== 'identity') throw new FailureError('UNSUPPORTED_MEDIA_TYPE', `The content encoding ${encoding} is not supported`);
+        if (encoding !== undefined && encoding !== 'identity')
+          throw new FailureError('UNSUPPORTED_MEDIA_TYPE', `The content encoding ${encoding} is not supported`);
         const bytes = Number(request.headers['content-length'] ?? options.bodyBytesMax);
         if (inFlightBytes + bytes > limits.inFlightBytesMax) {
           reply.header('retry-after', '1');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { isCurrency } from '#schemas/currency.ts';
 import type { InvoiceKind, InvoiceLine, IssuedInvoice } from '#schemas/invoice.ts';
-import { parseStoredAmount, parsePreciseAmount, type RoundingMode } from '#schemas/money.ts';
+import { parsePreciseAmount, parseStoredAmount, type RoundingMode } from '#schemas/money.ts';
 import { parseQuantity } from '#schemas/quantity.ts';
 import { type PriceStepJson, priceStepFromJson } from '#schemas/rated-line.ts';
 

@@ -33,14 +33,16 @@ const rangeCell = ({ kind, min, max, choices, variable }: Setting): string => {
 };
 
 /** One row per setting, in the order of the table. A required setting is required only of a process that uses it. */
-export const configTable = (of: Readonly<Record<string, Setting>>): string =>
-  [
-    '| Variable | Default | What it means | Range |',
-    '| --- | --- | --- | --- |',
-    ...Object.values(of).map((setting) =>
-      ['', `\`${setting.variable}\``, fallbackCell(setting), inCell(setting.about), rangeCell(setting), ''].join(' | ').trim(),
-    ),
-  ].join('\n');
+const rowOf = (setting: Setting): string[] => [`\`${setting.variable}\``, fallbackCell(setting), inCell(setting.about), rangeCell(setting)];
+
+/** In columns of even width, as the formatter of this repository leaves a table. */
+export const configTable = (of: Readonly<Record<string, Setting>>): string => {
+  const rows = [['Variable', 'Default', 'What it means', 'Range'], ...Object.values(of).map(rowOf)];
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lineOf = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const [head = '', ...body] = rows.map((row) => lineOf(row.map((cell, column) => cell.padEnd(widths[column] ?? 0))));
+  return [head, lineOf(widths.map((width) => '-'.repeat(width))), ...body].join('\n');
+};
 
 /** What stands between the markers, without the line breaks around it; undefined where the document lacks one of them. */
 export const tableIn = (document: string): string | undefined => {

@@ -34,8 +34,12 @@ export const connectPostgres = (url: string, options: { poolMax: number; as: 'ap
     keepAlive: true,
     ...(options.as === 'application' ? { options: `-c role=${applicationRole}` } : {}),
   });
-  // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
+  // A connection that breaks is replaced by the pool, and the statement that it was busy with fails; without these listeners either would
+  // also end the process. The pool speaks for idle connections, each client for itself while it is lent out.
   pool.on('error', (error) => options.log.warn({ err: error }, 'PostgreSQL closed an idle connection'));
+  pool.on('connect', (client) => {
+    client.on('error', (error) => options.log.debug({ err: error }, 'PostgreSQL closed a connection'));
+  });
   const query: Postgres['query'] = async (text, values) => {
     try {
       return await pool.query(text, values as unknown[]);

@@ -23,7 +23,7 @@ const textOf = (stack: Stack, elapsedMs: number): string => {
   const kept = keyIsGiven ? 'as given in the environment' : `kept in ${join(stack.home, 'bootstrap-key')}`;
   return [
     `Millrace is ready (${(elapsedMs / 1000).toFixed(1)} s).`,
-    `  API      ${stack.apiUrl}     documentation at ${stack.apiUrl}/docs`,
+    `  API      ${stack.apiUrl}`,
     `  ingest   ${stack.ingestUrl}`,
     // A log that stdout is redirected to is no place for a key.
     `  API key  ${process.stdout.isTTY ? `${stack.apiKey}  (${kept})` : kept}`,

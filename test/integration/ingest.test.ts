@@ -220,7 +220,10 @@ describe('refusals', () => {
   });
 
   it('a compressed body is answered 415', async () => {
-    expect(await pipeline.sendEvents('[]', { 'content-encoding': 'gzip' })).toMatchObject({ status: 415, body: { error_code: 'UNSUPPORTED_MEDIA_TYPE' } });
+    expect(await pipeline.sendEvents('[]', { 'content-encoding': 'gzip' })).toMatchObject({
+      status: 415,
+      body: { error_code: 'UNSUPPORTED_MEDIA_TYPE' },
+    });
   });
 
   it('invalid UTF-8 is answered 400', async () => {
