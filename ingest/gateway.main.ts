@@ -27,13 +27,12 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const postgres = connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, as: 'application', log });
 
   // NATS may come back empty; the stream is then made again, once at a time.
-  let ensuring: Promise<void> | undefined;
-  const ensureAgain = () => {
-    ensuring ??= ensureUsageStream(nats, config)
-      .catch((error) => log.warn({ err: error }, 'the stream could not be made'))
-      .finally(() => {
-        ensuring = undefined;
-      });
+  let ensuring = false;
+  const ensureAgain = async () => {
+    if (ensuring) return;
+    ensuring = true;
+    await ensureUsageStream(nats, config).catch((error) => log.warn({ err: error }, 'the stream could not be made'));
+    ensuring = false;
   };
 
   const { app, drained } = createGateway({
@@ -63,7 +62,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
         streamName: config.streamName,
         timeoutMs: config.publishTimeoutMs,
         attemptsMax: config.publishAttemptsMax,
-        onNoStream: ensureAgain,
+        onNoStream: () => void ensureAgain(),
       }),
       token: () => randomBytes(4),
     },

@@ -65,7 +65,7 @@ const run = (command, words, options) =>
  * afterwards. Unlike `npm ci` it does not empty node_modules first, from which another process of this checkout may be running, and it
  * accepts a lock file that was written where some optional package of another system could not be had.
  */
-const installWords = ['install', '--no-save', '--include=dev', '--include=optional'];
+const installWords = ['install', '--no-save', '--include=dev'];
 
 const install = async () => {
   const begin = Date.now();
