@@ -20,7 +20,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const metrics = createMetrics();
   const claimFaults = metrics.counter('millrace_ingest_claim_faults_total', 'Claim calls that Redis did not answer');
   const nats = await connectNats(config.natsUrl, 'gateway', log);
-  await ensureUsageStream(nats, config);
+  await ensureUsageStream(nats, config, systemClock);
   const redis = connectRedis(config.redisUrl, config.claimTimeoutMs, log);
   // A gateway works without Redis, so it doesn't wait for it either.
   await redis.connect().catch((error: Error) => log.warn({ err: error }, 'starting without Redis'));
@@ -31,7 +31,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const ensureAgain = async () => {
     if (ensuring) return;
     ensuring = true;
-    await ensureUsageStream(nats, config).catch((error) => log.warn({ err: error }, 'the stream could not be made'));
+    await ensureUsageStream(nats, config, systemClock).catch((error) => log.warn({ err: error }, 'the stream could not be made'));
     ensuring = false;
   };
 

@@ -28,7 +28,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const behind = metrics.gauge('millrace_sink_behind_messages', 'Stream messages that wait to be delivered');
 
   const nats = await connectNats(config.natsUrl, 'sink', log);
-  await ensureUsageStream(nats, config);
+  await ensureUsageStream(nats, config, systemClock);
   const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: 120_000, connectionsMax: 4 });
   const sink = await startSink(
     { rowsMax: config.sinkRowsMax, bytesMax: config.sinkBytesMax, ageMsMax: config.sinkAgeMsMax },

@@ -1,4 +1,5 @@
 /** Inserts blocks of usage events. ClickHouse reads the Avro that the gateway wrote; nothing is decoded on the way. */
+import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseError } from '@clickhouse/client';
 import { toAvroContainer } from '#schemas/usage-event.ts';
@@ -22,17 +23,20 @@ const unreadableCodes = new Set(['6', '26', '27', '33', '38', '41', '53', '69', 
 export const createInsert =
   (clickhouse: ClickHouseClient) =>
   async (messages: readonly StreamMessage[]): Promise<void> => {
-    const first = messages[0]?.sequence ?? 0;
-    const last = messages.at(-1)?.sequence ?? 0;
+    const container = toAvroContainer(messages);
+    // The token is the content, sequences included. Rejected: first and last sequence with a count. After a redelivery another batch can have
+    // the same three, and ClickHouse would leave it out without a word.
+    const token = createHash('sha256');
+    for (const part of container) token.update(part);
     try {
       const { stream } = await clickhouse.exec({
         query: insertStatement,
-        values: Readable.from(toAvroContainer(messages), { objectMode: false }),
+        values: Readable.from(container, { objectMode: false }),
         clickhouse_settings: {
           // Our batches are made here; the server's own buffering and its changing defaults are switched off by name.
           async_insert: 0,
           insert_deduplicate: 1,
-          insert_deduplication_token: `usage-${first}-${last}-${messages.length}`,
+          insert_deduplication_token: token.digest('hex'),
           deduplicate_blocks_in_dependent_materialized_views: 1,
           // One block, so one part per month of usage.
           max_insert_block_size: '2000000',

@@ -10,6 +10,7 @@ import {
   StorageType,
 } from '@nats-io/jetstream';
 import { headers, nanos } from '@nats-io/transport-node';
+import type { Clock } from '#platform/clock.ts';
 import type { Config } from '#platform/config.ts';
 import type { Nats } from '#platform/nats.ts';
 import { deadLetterStreamOf, sinkConsumer, subjectOf, subjectsOf } from '#schemas/usage-stream.ts';
@@ -24,6 +25,7 @@ const duplicateWindowMs = 120_000;
 export const ensureUsageStream = async (
   nats: Nats,
   config: Pick<Config, 'streamName' | 'streamHoursMax' | 'streamBytesMax' | 'streamReplicas'>,
+  clock: Clock,
 ): Promise<void> => {
   const manager = await nats.manager();
   const limits = {
@@ -40,7 +42,13 @@ export const ensureUsageStream = async (
       await manager.streams.update(name, settings);
     } catch (error) {
       if (!(error instanceof JetStreamApiError && error.code === streamNotFound)) throw error;
-      await manager.streams.add({ ...settings, name, retention: RetentionPolicy.Limits, storage: StorageType.File });
+      await manager.streams.add({
+        ...settings,
+        name,
+        retention: RetentionPolicy.Limits,
+        storage: StorageType.File,
+        first_seq: firstSequenceAt(clock.nowMs()),
+      });
     }
   };
   await ensure(config.streamName, limits);
@@ -61,6 +69,13 @@ export const ensureUsageStream = async (
     max_deliver: -1,
   });
 };
+
+/**
+ * A stream that has to be made again, its data lost, must not begin at 1: what is stored already would lie above every later watermark and
+ * never be billed, and a later twin would count as the first. So sequences begin at the time of the stream's making, 100,000 a second,
+ * and rise over every re-creation; they stay under 2^48 until 2059.
+ */
+const firstSequenceAt = (nowMs: number): number => Math.floor(nowMs / 1000) * 100_000;
 
 const streamNotFound = 10059;
 

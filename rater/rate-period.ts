@@ -57,7 +57,7 @@ export type RatePorts = {
     readonly subscriptions: (organizationId: string, ids: readonly string[]) => Promise<readonly BillableSubscription[]>;
     readonly meters: (organizationId: string, codes: readonly string[]) => Promise<readonly Meter[]>;
   };
-  readonly stream: { readonly lastSequence: () => Promise<bigint>; readonly storedSequence: () => Promise<bigint> };
+  readonly stream: { readonly lastSequence: () => Promise<bigint>; readonly isStored: (sequence: bigint) => Promise<boolean> };
   readonly readQuantities: (query: QuantityQuery) => Promise<Quantities>;
   readonly rate: (shard: RatingShard) => Promise<readonly RatedLine[]>;
   /** Milliseconds since the call. */
@@ -66,7 +66,7 @@ export type RatePorts = {
 
 /** Steps 1 to 3 for one run. */
 export const prepareRun = (ports: RatePorts, shardSize: number): Promise<boolean> =>
-  ports.runs.prepare(ports.stream.lastSequence, async (watermark) => (await ports.stream.storedSequence()) >= watermark, shardSize);
+  ports.runs.prepare(ports.stream.lastSequence, ports.stream.isStored, shardSize);
 
 const measured = (subscription: BillableSubscription, period: Period): MeasuredSubscription[] => {
   const covered = intersect(period, { start: subscription.startedAt, end: subscription.endedAt ?? period.end });

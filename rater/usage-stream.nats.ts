@@ -8,12 +8,13 @@ export const createStreamProgress = (nats: Nats, streamName: string) => ({
     const manager = await nats.manager();
     return BigInt((await manager.streams.info(streamName)).state.last_seq);
   },
-  /** Everything up to here is stored and can be queried: the sink acknowledges after its insert. */
-  storedSequence: async (): Promise<bigint> => {
+  /** Whether everything up to the sequence is stored and can be queried: the sink acknowledges after its insert. */
+  isStored: async (sequence: bigint): Promise<boolean> => {
     const manager = await nats.manager();
     const consumer = await manager.consumers.info(streamName, sinkConsumer);
-    // Messages that expired before they were delivered never raise the floor; when nothing is outstanding, all that was delivered is stored.
+    // Nothing waits to be delivered or acknowledged: then the store has all there is, also where the floor stands lower, because the stream
+    // is new or messages expired before they were delivered.
     const settled = consumer.num_pending === 0 && consumer.num_ack_pending === 0;
-    return BigInt(settled ? Math.max(consumer.delivered.stream_seq, consumer.ack_floor.stream_seq) : consumer.ack_floor.stream_seq);
+    return settled || BigInt(consumer.ack_floor.stream_seq) >= sequence;
   },
 });

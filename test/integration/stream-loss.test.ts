@@ -1,0 +1,50 @@
+/** The stream is lost and made again while the pipeline runs: what was stored is billed all the same, and ingest goes on. */
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { sinkConsumer } from '#schemas/usage-stream.ts';
+import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
+import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { untilAllStored } from '../support/stored.ts';
+
+let pipeline: Pipeline;
+const month = lastMonth();
+beforeAll(async () => {
+  pipeline = await startPipeline(inject('serverUrls'));
+});
+afterAll(() => pipeline?.stop());
+
+const batch = (from: number) =>
+  Array.from({ length: 10 }, (_, index) => llmRequest(`lost-${from + index}`, 'lost', month.end - 60_000, { input: 1, output: 1 }));
+
+it('[I8] sequences rise over the loss, so an earlier event is under every later watermark', async () => {
+  await makeLlmPro(pipeline, ['lost'], month.start);
+  for (const from of [0, 10, 20]) expect(await pipeline.sendEvents(batch(from))).toMatchObject({ status: 200, body: { accepted: 10 } });
+  await untilAllStored(pipeline, 'lost', 30);
+
+  const nats = await connect({ servers: inject('serverUrls').nats.replace('nats://', '') });
+  const manager = await jetstreamManager(nats);
+  // Two sequences can't begin in the same second.
+  const before = (await manager.streams.info(pipeline.streamName)).state.last_seq;
+  await until(
+    async () => Math.floor(Date.now() / 1000) * 100_000,
+    (now) => now > before,
+  );
+  await manager.streams.delete(pipeline.streamName);
+
+  const answers = await until(
+    () => pipeline.sendEvents(batch(30)),
+    ({ status }) => status === 200,
+  );
+  expect(answers.body).toMatchObject({ accepted: 10 });
+  await untilAllStored(pipeline, 'lost', 40);
+  expect((await manager.streams.info(pipeline.streamName)).state.first_seq).toBeGreaterThan(before);
+  await manager.consumers.info(pipeline.streamName, sinkConsumer);
+  await nats.close();
+
+  const run = await pipeline.api('POST', '/v1/invoices/run', { period: month.name });
+  expect(run).toMatchObject({ status: 200, body: { state: 'completed', invoices_issued: 1 } });
+  const list = await pipeline.api('GET', '/v1/customers/lost/invoices');
+  const { body: invoice } = await pipeline.api('GET', `/v1/invoices/${list.body.items[0].id}`);
+  expect(invoice.lines.map((line: { quantity: string }) => line.quantity)).toEqual(['1', '40', '40', '40']);
+}, 90_000);
