@@ -171,6 +171,8 @@ const contract = (open: (options: Options) => Promise<Claims>): void => {
       expect(performance.now() - begin).toBeGreaterThanOrEqual(1_000);
       expect(again).toEqual({ status: 'won', assignedMs: 1_795_000_000_000, mayBeStored: true });
       expect(await claimOne(claims, claim)).toEqual({ status: 'in_flight' });
+      // The third owner is told the time of the first, not of the second.
+      expect(await winAgain(claims, { ...claim, assignedMs: 1_796_000_000_000 }, token())).toEqual(again);
     });
 
     it('[I4] is still a conflict for another payload', async () => {
