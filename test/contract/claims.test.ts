@@ -241,6 +241,11 @@ const server = await startRedis({ home, log: { info: () => {}, warn: () => {} } 
   return undefined;
 });
 
+afterAll(async () => {
+  await server?.stop();
+  rmSync(home, { recursive: true, force: true });
+});
+
 describe.skipIf(!server)('claims in Redis', () => {
   const connections: Redis[] = [];
   const commandTimeoutMs = 400;
@@ -254,10 +259,8 @@ describe.skipIf(!server)('claims in Redis', () => {
   const open = async (options: Options, onFault: (error: unknown) => void = () => {}): Promise<Claims> =>
     createClaims(await connect(), { claimsPerCallMax: 1_000, ...options, onFault });
 
-  afterAll(async () => {
+  afterAll(() => {
     for (const redis of connections) redis.disconnect();
-    await server?.stop();
-    rmSync(home, { recursive: true, force: true });
   });
 
   contract((options) => open(options));

@@ -13,11 +13,10 @@ const pepper = 'p'.repeat(32);
 const setUp = () => {
   const clock = createSetClock(1_000_000);
   const rows = new Map<string, { id: string; organization_id: string; scopes: string[] }>();
-  const postgres = { queries: 0, away: false, wait: Promise.resolve() };
+  const postgres = { queries: 0, away: false };
   const queryable: Queryable = {
     query: async <R extends pg.QueryResultRow>(_text: string, values: readonly unknown[] = []) => {
       postgres.queries += 1;
-      await postgres.wait;
       if (postgres.away) throw new UnavailableError('postgres', new Error('connect ECONNREFUSED'));
       const row = rows.get((values[0] as Buffer).toString('hex'));
       return { rows: row ? [row] : [] } as unknown as pg.QueryResult<R>;
