@@ -118,6 +118,7 @@ export const createGateway = (options: GatewayOptions): Gateway => {
         if (encoding !== undefined && encoding !== 'identity')
           throw new FailureError('UNSUPPORTED_MEDIA_TYPE', `The content encoding ${encoding} is not supported`);
         const bytes = Number(request.headers['content-length'] ?? options.bodyBytesMax);
+        if (bytes > options.bodyBytesMax) throw new FailureError('BODY_TOO_LARGE', `${bytes} bytes; the limit is ${options.bodyBytesMax}`);
         if (inFlightBytes + bytes > limits.inFlightBytesMax) {
           reply.header('retry-after', '1');
           throw new FailureError('OVERLOADED');

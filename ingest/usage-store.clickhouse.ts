@@ -17,8 +17,17 @@ SELECT ${columns.map((column) => `e.${column}`).join(', ')}, stream_sequence
 FROM (SELECT stream_sequence, arrayJoin(events) AS e FROM input('${message.replaceAll("'", "\\'")}'))
 FORMAT Avro`;
 
-/** Codes with which ClickHouse says that it can't read the data: parse errors, incorrect data, Avro's own exceptions. */
-const unreadableCodes = new Set(['6', '26', '27', '33', '38', '41', '53', '69', '70', '72', '117', '131', '190', '349', '1001']);
+/** Codes with which ClickHouse says that it can't read the data: parse errors and incorrect data. */
+const unreadableCodes = new Set(['6', '26', '27', '33', '38', '41', '53', '69', '70', '72', '117', '131', '190', '349']);
+
+/**
+ * Faults of its Avro reader come under code 1001, which ClickHouse gives to every exception that is not its own, a full disk included; so they
+ * are told by their type. The client can't parse that answer, and hands it over as a plain `Error`.
+ */
+const isUnreadable = (error: unknown): boolean =>
+  error instanceof ClickHouseError
+    ? unreadableCodes.has(error.code)
+    : error instanceof Error && /type: avro::Exception/.test(error.message);
 
 export const createInsert =
   (clickhouse: ClickHouseClient) =>
@@ -53,7 +62,7 @@ export const createInsert =
       stream.resume();
       await new Promise<void>((resolve, reject) => stream.once('end', resolve).once('error', reject));
     } catch (error) {
-      if (error instanceof ClickHouseError && unreadableCodes.has(error.code)) throw new UnreadableError(error);
+      if (isUnreadable(error)) throw new UnreadableError(error);
       throw error;
     }
   };

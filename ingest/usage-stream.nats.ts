@@ -36,19 +36,22 @@ export const ensureUsageStream = async (
     duplicate_window: nanos(duplicateWindowMs),
     discard: DiscardPolicy.New,
   };
+  const add = async (name: string, settings: typeof limits) => {
+    const first_seq = firstSequenceAt(clock.nowMs());
+    try {
+      await manager.streams.add({ ...settings, name, retention: RetentionPolicy.Limits, storage: StorageType.File, first_seq });
+    } catch (error) {
+      // Another process made it meanwhile, in another second; then its first sequence holds.
+      if (!(error instanceof JetStreamApiError && error.code === streamNameInUse)) throw error;
+    }
+  };
   // Update before add: the server counts a stream that is added again against its storage a second time, and refuses it as too large.
   const ensure = async (name: string, settings: typeof limits) => {
     try {
       await manager.streams.update(name, settings);
     } catch (error) {
       if (!(error instanceof JetStreamApiError && error.code === streamNotFound)) throw error;
-      await manager.streams.add({
-        ...settings,
-        name,
-        retention: RetentionPolicy.Limits,
-        storage: StorageType.File,
-        first_seq: firstSequenceAt(clock.nowMs()),
-      });
+      await add(name, settings);
     }
   };
   await ensure(config.streamName, limits);
@@ -78,6 +81,7 @@ export const ensureUsageStream = async (
 const firstSequenceAt = (nowMs: number): number => Math.floor(nowMs / 1000) * 100_000;
 
 const streamNotFound = 10059;
+const streamNameInUse = 10058;
 
 /** Codes with which JetStream says that it did not store a message: full (10077), out of space (10047, 10023), too many at once (10167). */
 const refusals = new Set([10077, 10047, 10023, 10167]);

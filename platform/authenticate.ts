@@ -3,7 +3,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { hashApiKey, mayBeApiKey } from '#schemas/api-key.ts';
 import { FailureError } from '#schemas/failures.ts';
-import type { Clock } from './clock.ts';
+import { type Clock, within } from './clock.ts';
 import type { Queryable } from './postgres.ts';
 
 export type Caller = { readonly organizationId: string; readonly keyId: string; readonly scopes: readonly string[] };
@@ -16,6 +16,8 @@ export type Authenticate = (authorization: string | undefined) => Promise<Caller
 const freshMs = 2_000;
 /** While PostgreSQL is away, a key that was good goes on for this long: ingest must not stop with it. */
 const staleMsMax = 600_000;
+/** A PostgreSQL that hangs is as good as away: a known key is not kept waiting for it. */
+const refreshMsMax = 500;
 const entriesMax = 10_000;
 
 const findKey = async (postgres: Queryable, hash: Buffer): Promise<Caller | undefined> => {
@@ -57,7 +59,7 @@ export const createAuthenticate = (postgres: Queryable, pepper: string, clock: C
     const ageMs = entry ? clock.nowMs() - entry.readMs : Number.POSITIVE_INFINITY;
     if (!entry || ageMs >= freshMs) {
       try {
-        entry = await refresh(id, hash);
+        entry = await (entry?.caller ? within(refreshMsMax, refresh(id, hash)) : refresh(id, hash));
       } catch (error) {
         if (!entry?.caller || ageMs > staleMsMax) throw error;
       }

@@ -159,7 +159,8 @@ const textOf = (setting: Setting, environment: NodeJS.ProcessEnv): string | unde
   if (given !== undefined && given !== '') return given;
   // As container platforms do it: VARIABLE_FILE names a file that holds the secret.
   const file = setting.kind === 'secret' ? environment[`${setting.variable}_FILE`] : undefined;
-  return file ? readFileSync(file, 'utf8').trim() : setting.fallback;
+  // An empty file is no secret.
+  return (file && readFileSync(file, 'utf8').trim()) || setting.fallback;
 };
 
 const faultOf = (setting: Setting, value: string): string | undefined => {

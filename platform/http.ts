@@ -8,6 +8,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { type FailureCode, FailureError, type Fault, failures, toProblem } from '#schemas/failures.ts';
 import type { FaultCode } from '#schemas/fault.ts';
+import { within } from './clock.ts';
 import type { Log } from './log.ts';
 import { latencySeconds, type Metrics } from './metrics.ts';
 import { parts, UnavailableError } from './retry.ts';
@@ -25,18 +26,6 @@ export type HttpOptions = {
 };
 
 const healthCheckMs = 2_000;
-
-const within = async (ms: number, work: Promise<void>): Promise<void> => {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-};
 
 export const sendProblem = (
   request: FastifyRequest,
@@ -74,8 +63,9 @@ const validationFaults = (error: FastifyError): Fault[] =>
     const missing = (fault.params as { missingProperty?: string }).missingProperty;
     const extra = (fault.params as { additionalProperty?: string }).additionalProperty;
     const path = [...fault.instancePath.split('/').slice(1), ...(missing ? [missing] : []), ...(extra ? [extra] : [])];
+    const field = path.map((part) => (/^\d+$/.test(part) ? `[${part}]` : `.${part}`)).join('');
     return {
-      field: path.join('.') || (error.validationContext ?? 'body'),
+      field: field.replace(/^\./, '') || (error.validationContext ?? 'body'),
       code: codeOfKeyword(fault.keyword),
       message: fault.message ?? 'is not valid',
     };

@@ -1,8 +1,8 @@
-/** The stream is lost and made again while the pipeline runs: what was stored is billed all the same, and ingest goes on. */
-import { jetstreamManager } from '@nats-io/jetstream';
+/** The stream at its worst: it is lost and made again while the pipeline runs, or holds what nobody can read. */
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { sinkConsumer } from '#schemas/usage-stream.ts';
+import { deadLetterStreamOf, sinkConsumer, subjectOf } from '#schemas/usage-stream.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { untilAllStored } from '../support/stored.ts';
@@ -16,6 +16,26 @@ afterAll(() => pipeline?.stop());
 
 const batch = (from: number) =>
   Array.from({ length: 10 }, (_, index) => llmRequest(`lost-${from + index}`, 'lost', month.end - 60_000, { input: 1, output: 1 }));
+
+it("a message that the store can't read is put aside with its reason, and those around it are stored", async () => {
+  const nats = await connect({ servers: inject('serverUrls').nats.replace('nats://', '') });
+  const js = jetstream(nats);
+  const publish = (body: Uint8Array) => js.publish(subjectOf(pipeline.streamName), body);
+  expect(await pipeline.sendEvents(llmRequest('before', 'beside', Date.now(), { input: 1, output: 1 }))).toMatchObject({ status: 200 });
+  // Three records are announced, and there is nothing of them: the count reads, so only ClickHouse finds it out.
+  await publish(Buffer.from([6, 2, 0x41]));
+  await publish(Buffer.from('no message at all'));
+  expect(await pipeline.sendEvents(llmRequest('after', 'beside', Date.now(), { input: 1, output: 1 }))).toMatchObject({ status: 200 });
+  await untilAllStored(pipeline, 'beside', 2);
+  const manager = await jetstreamManager(nats);
+  const dead = await until(
+    () => manager.streams.info(deadLetterStreamOf(pipeline.streamName)),
+    ({ state }) => state.messages === 2,
+  );
+  const letter = await manager.streams.getMessage(deadLetterStreamOf(pipeline.streamName), { seq: dead.state.first_seq });
+  expect(letter?.header.get('Millrace-Reason')).toMatch(/store can't read the data/);
+  await nats.close();
+}, 60_000);
 
 it('[I8] sequences rise over the loss, so an earlier event is under every later watermark', async () => {
   await makeLlmPro(pipeline, ['lost'], month.start);
