@@ -3,7 +3,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import { isPassing, UnavailableError } from '#platform/retry.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
-import { type Measured, quantitiesFromRows, quantityStatement } from '../rater/aggregate/quantity-query.ts';
+import { type Measured, quantitiesFromRows, quantityStatements } from '../rater/aggregate/quantity-query.ts';
 
 /** Everything that is stored; sequences of JetStream are far below. */
 const noWatermark = 2n ** 63n;
@@ -18,17 +18,16 @@ export type ReadUsage = (
 export const createReadUsage =
   (clickhouse: ClickHouseClient): ReadUsage =>
   async (organizationId, customers, meters, period) => {
-    if (meters.length === 0) return new Map();
-    const { query, params, settings } = quantityStatement({
-      tenant: organizationId,
-      watermark: noWatermark,
-      subscriptions: [{ subscriptionId: 'all', customers, period }],
-      meters,
-    });
+    const answers = [];
     try {
-      const result = await clickhouse.query({ query, format: 'JSONEachRow', query_params: { ...params }, clickhouse_settings: settings });
-      return quantitiesFromRows(await result.json<Record<string, string>>(), meters).get('all') ?? new Map();
+      const subscriptions = [{ subscriptionId: 'all', customers, period }];
+      for (const statement of quantityStatements({ tenant: organizationId, watermark: noWatermark, subscriptions, meters })) {
+        const { query, params, settings } = statement;
+        const result = await clickhouse.query({ query, format: 'JSONEachRow', query_params: { ...params }, clickhouse_settings: settings });
+        answers.push({ statement, rows: await result.json<Record<string, string>>() });
+      }
     } catch (error) {
       throw isPassing(error) ? new UnavailableError('clickhouse', error) : error;
     }
+    return quantitiesFromRows(answers).get('all') ?? new Map();
   };

@@ -33,7 +33,8 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const sink = await startSink(
     { rowsMax: config.sinkRowsMax, bytesMax: config.sinkBytesMax, ageMsMax: config.sinkAgeMsMax },
     {
-      subscribe: () => subscribe(nats, config.streamName, config.sinkBytesMax),
+      // Messages are as large as the gateways pack them, so this many are about one insert.
+      subscribe: () => subscribe(nats, config.streamName, Math.max(1, Math.floor(config.sinkBytesMax / config.messageBytesMax))),
       insert: createInsert(clickhouse),
       deadLetter: createDeadLetter(nats, config.streamName),
       clock: systemClock,

@@ -10,7 +10,7 @@ import {
   StorageType,
 } from '@nats-io/jetstream';
 import { headers, nanos } from '@nats-io/transport-node';
-import type { Clock } from '#platform/clock.ts';
+import { type Clock, sleep, within } from '#platform/clock.ts';
 import type { Config } from '#platform/config.ts';
 import type { Nats } from '#platform/nats.ts';
 import { deadLetterStreamOf, sinkConsumer, subjectOf, subjectsOf } from '#schemas/usage-stream.ts';
@@ -100,13 +100,40 @@ export type PublishOptions = {
   readonly onNoStream: () => void;
 };
 
-/** Publishes and waits for the acknowledgement; tries again under the same message id, which the stream stores once. */
-export const createPublish =
-  (nats: Nats, options: PublishOptions) =>
-  async (message: { readonly id: string; readonly body: Buffer; readonly events: number }): Promise<number> => {
+/** A server that works answers a ping within this time, however slow its disk is. `platform/config.ts` counts with it. */
+const answerMsMax = 500;
+
+/**
+ * Publishes and waits for the acknowledgement; tries again under the same message id, which the stream stores once. A server that does not answer
+ * at all gets nothing more until it does: what the client holds back for it would be memory that nobody counts.
+ */
+export const createPublish = (nats: Nats, options: PublishOptions) => {
+  let silent = false;
+  const probe = async (): Promise<void> => {
+    while (silent && !nats.connection.isClosed()) {
+      await within(answerMsMax, nats.answers())
+        .then(() => {
+          silent = false;
+        })
+        .catch(() => sleep(200));
+    }
+  };
+  /** Throws where the server does not answer at all; then nothing is published until it does. */
+  const answersAgain = async (): Promise<void> => {
+    try {
+      await within(answerMsMax, nats.answers());
+    } catch (error) {
+      if (!silent) {
+        silent = true;
+        void probe();
+      }
+      throw error;
+    }
+  };
+  return async (message: { readonly id: string; readonly body: Buffer; readonly events: number }): Promise<number> => {
     let mayBeStored = false;
     for (let attempt = 1; ; attempt += 1) {
-      if (!nats.connected()) throw new PublishError(mayBeStored, new Error('not connected'));
+      if (silent || !nats.connected()) throw new PublishError(mayBeStored, new Error('not connected'));
       try {
         const ack = await nats.js.publish(subjectOf(options.streamName), message.body, {
           msgID: message.id,
@@ -119,9 +146,13 @@ export const createPublish =
         if (surelyNotStored(error)) throw new PublishError(mayBeStored, error);
         mayBeStored = true;
         if (attempt >= options.attemptsMax) throw new PublishError(true, error);
+        await answersAgain().catch((silence) => {
+          throw new PublishError(true, silence);
+        });
       }
     }
   };
+};
 
 /** One message on its way to the store. */
 export type StreamMessage = {
@@ -146,16 +177,42 @@ const fromJsMsg = (message: JsMsg): StreamMessage => ({
 
 export type Subscription = { readonly messages: AsyncIterable<StreamMessage>; readonly stop: () => Promise<void> };
 
-/** Pulls messages; at most `bytesMax` are fetched ahead. */
-export const subscribe = async (nats: Nats, streamName: string, bytesMax: number): Promise<Subscription> => {
+/**
+ * Pulls messages, `messagesMax` at a time; the next pull goes out when the last one is used up, so no more than these wait in memory. Rejected:
+ * the client's own `consume`. While its reader is busy it takes the missing heartbeats for a fault and asks again and again, so that a
+ * long wait for the store ends in a flood: 20 times the bytes that it was told to fetch, measured after 60 s. Rejected: a bound in
+ * bytes, which the server meets by ending the pull with an error.
+ *
+ * A server that is away is waited for. A consumer that is gone ends the messages with its error: whoever subscribes next makes it again.
+ */
+export const subscribe = async (nats: Nats, streamName: string, messagesMax: number): Promise<Subscription> => {
   const consumer = await nats.js.consumers.get(streamName, sinkConsumer);
-  const pulled: ConsumerMessages = await consumer.consume({ max_bytes: bytesMax, expires: 5_000 });
+  let stopped = false;
+  let pulled: ConsumerMessages | undefined;
+  const pauseMs = 200;
+  const isThere = async (): Promise<void> => {
+    try {
+      await consumer.info();
+    } catch (error) {
+      if (error instanceof JetStreamApiError) throw error;
+    }
+  };
   return {
     messages: (async function* () {
-      for await (const message of pulled) yield fromJsMsg(message);
+      while (!stopped) {
+        try {
+          pulled = await consumer.fetch({ max_messages: messagesMax, expires: 5_000 });
+          for await (const message of pulled) yield fromJsMsg(message);
+        } catch {
+          if (stopped) return;
+          if (nats.connected()) await isThere();
+          await sleep(pauseMs);
+        }
+      }
     })(),
     stop: async () => {
-      await pulled.close();
+      stopped = true;
+      await pulled?.close();
     },
   };
 };

@@ -1,4 +1,4 @@
-import { type ClickHouseClient, createClient } from '@clickhouse/client';
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 
 /** `url` names the database by its path: http://user:password@host:8123/millrace. */
 export const connectClickHouse = (url: string, options: { requestTimeoutMs: number; connectionsMax: number }): ClickHouseClient =>
@@ -7,6 +7,8 @@ export const connectClickHouse = (url: string, options: { requestTimeoutMs: numb
     application: 'millrace',
     request_timeout: options.requestTimeoutMs,
     max_open_connections: options.connectionsMax,
+    // It would print several lines that are no JSON for each failed call; whoever calls logs the fault.
+    log: { level: ClickHouseLogLevel.OFF },
     compression: { response: false, request: false },
     // The server closes idle connections after 10 s at the latest; ours must go first, or a request meets a closing socket.
     keep_alive: { enabled: true, idle_socket_ttl: 2_000 },

@@ -179,11 +179,12 @@ const faultOf = (setting: Setting, value: string): string | undefined => {
 /** Relations between settings, each with the reason that makes it necessary. */
 const relationFaults = (config: Config): string[] => {
   const faults: string[] = [];
-  const publishMs = config.publishTimeoutMs * config.publishAttemptsMax;
+  // Between two tries the gateway asks for 500 ms whether the server answers at all.
+  const publishMs = config.publishTimeoutMs * config.publishAttemptsMax + 500 * (config.publishAttemptsMax - 1);
   if (publishMs >= config.claimLeaseSeconds * 1000) {
     // A second try of the client would otherwise win the claim while the first is still being published.
     faults.push(
-      `MILLRACE_PUBLISH_TIMEOUT_MS x MILLRACE_PUBLISH_ATTEMPTS_MAX (${publishMs} ms) must stay under MILLRACE_CLAIM_LEASE_SECONDS`,
+      `MILLRACE_PUBLISH_TIMEOUT_MS x MILLRACE_PUBLISH_ATTEMPTS_MAX (${publishMs} ms with the pauses) must stay under MILLRACE_CLAIM_LEASE_SECONDS`,
     );
   }
   if (config.bodyBytesMax > config.inFlightBytesMax) {

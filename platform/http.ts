@@ -71,6 +71,30 @@ const validationFaults = (error: FastifyError): Fault[] =>
     };
   });
 
+/**
+ * The first text that can't be stored as it is: one with NUL, which PostgreSQL has no place for, or with half of a surrogate pair, which UTF-8 has
+ * none for. Iterative: a body may be nested deeper than a stack.
+ */
+const unstorable = (root: unknown): boolean => {
+  const open: unknown[] = [root];
+  while (open.length > 0) {
+    const value = open.pop();
+    if (typeof value === 'string' && (value.includes('\u0000') || !value.isWellFormed())) return true;
+    if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) continue;
+    for (const [name, inner] of Object.entries(value)) open.push(name, inner);
+  }
+  return false;
+};
+
+/** Every route refuses such text, wherever it stands, before it is worked on. */
+const refuseUnstorable = async (request: FastifyRequest): Promise<void> => {
+  for (const part of ['params', 'query', 'body'] as const) {
+    if (!unstorable(request[part])) continue;
+    const faults = [{ field: part, code: 'wrong_format', message: 'must not have NUL characters or broken surrogates' }];
+    throw new FailureError(part === 'body' ? 'VALIDATION_FAILED' : 'BAD_REQUEST', undefined, faults);
+  }
+};
+
 const frameworkCodes: Record<string, FailureCode> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'BODY_TOO_LARGE',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
@@ -78,6 +102,7 @@ const frameworkCodes: Record<string, FailureCode> = {
   FST_ERR_CTP_EMPTY_JSON_BODY: 'MALFORMED_BODY',
   FST_ERR_CTP_INVALID_JSON_BODY: 'MALFORMED_BODY',
   FST_ERR_BAD_URL: 'NOT_FOUND',
+  FST_ERR_MAX_PARAM_LENGTH: 'NOT_FOUND',
 };
 
 const answerError = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
@@ -153,6 +178,7 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
       request.log.warn({ method: request.method, route, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
     else request.log.debug({ method: request.method, route, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
   });
+  app.addHook('preValidation', refuseUnstorable);
   app.setErrorHandler(answerError);
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, 'NOT_FOUND'));
 

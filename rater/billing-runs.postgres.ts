@@ -36,7 +36,9 @@ const fromRow = (row: ShardRow): Shard => ({
 });
 
 // Subscriptions that overlap the period and have no invoice for it yet, in shards of $6. A customer's subscriptions lie side by side.
+// Both counts come from one statement, so from one moment: an invoice that another run issues meanwhile is in exactly one of them.
 const insertShards = `
+WITH inserted AS (
 INSERT INTO billing_run_shards (run_id, shard_number, subscription_ids, state)
 SELECT $1, (place - 1) / $6, array_agg(id ORDER BY place), 'queued'
 FROM (
@@ -46,12 +48,12 @@ FROM (
     AND ($5::text IS NULL OR s.customer_id = $5) AND ($7::text IS NULL OR s.id = $7)
     AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.subscription_id = s.id AND i.period_start = $3 AND i.period_end = $4 AND i.kind = 'period')
 ) AS due
-GROUP BY (place - 1) / $6`;
-
-const countIssued = `
-SELECT count(*)::integer AS issued FROM invoices
-WHERE organization_id = $1 AND period_start = $2 AND period_end = $3 AND kind = 'period'
-  AND ($4::text IS NULL OR customer_id = $4) AND ($5::text IS NULL OR subscription_id = $5)`;
+GROUP BY (place - 1) / $6
+RETURNING 1)
+SELECT (SELECT count(*) FROM inserted)::integer AS shards, (
+  SELECT count(*) FROM invoices i WHERE i.organization_id = $2 AND i.period_start = $3 AND i.period_end = $4 AND i.kind = 'period'
+    AND ($5::text IS NULL OR i.customer_id = $5) AND ($7::text IS NULL OR i.subscription_id = $7)
+)::integer AS issued`;
 
 export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): RatePorts['runs'] => ({
   prepare: (watermarkNow, isStored, shardSize) =>
@@ -68,16 +70,20 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         await client.query('UPDATE billing_runs SET watermark = $2, updated_at = clock_timestamp() WHERE id = $1', [run.id, watermark]);
         return false;
       }
-      const { rowCount } = await client.query(insertShards, [
-        run.id, run.organization_id, run.period_start, run.period_end, run.customer_id, shardSize, run.subscription_id,
-      ]); // biome-ignore format: one parameter after the other
-      const counted = await client.query<{ issued: number }>(countIssued, [
-        run.organization_id, run.period_start, run.period_end, run.customer_id, run.subscription_id,
-      ]); // biome-ignore format: one parameter after the other
-      const state = (rowCount ?? 0) > 0 ? 'running' : 'completed';
-      await client.query('UPDATE billing_runs SET watermark = $2, state = $3, already_issued = $4, updated_at = clock_timestamp() WHERE id = $1', [
-        run.id, watermark, state, counted.rows[0]?.issued ?? 0,
-      ]); // biome-ignore format: one parameter after the other
+      const counted = await client.query<{ shards: number; issued: number }>(insertShards, [
+        run.id,
+        run.organization_id,
+        run.period_start,
+        run.period_end,
+        run.customer_id,
+        shardSize,
+        run.subscription_id,
+      ]);
+      const { shards = 0, issued = 0 } = counted.rows[0] ?? {};
+      await client.query(
+        'UPDATE billing_runs SET watermark = $2, state = $3, already_issued = $4, updated_at = clock_timestamp() WHERE id = $1',
+        [run.id, watermark, shards > 0 ? 'running' : 'completed', issued],
+      );
       return true;
     }),
 

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { FailureError } from '#schemas/failures.ts';
-import { aggregations } from '#schemas/meter.ts';
+import { aggregations, propertyPattern } from '#schemas/meter.ts';
 import { type PlanVersionJson, planVersionFromJson, planVersionToJson } from '#schemas/plan.ts';
 import type { MeterRow, NewMeter, PlanRow } from '../catalog.postgres.ts';
 import { readListQuery, toList } from '../lists.ts';
@@ -15,7 +15,7 @@ const NewMeterBody = Type.Object(
     name: Name,
     event: Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,255}$' }),
     aggregation: Type.Enum([...aggregations]),
-    property: Type.Optional(Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f.]+(\\.[^\\u0000-\\u001f\\u007f.]+)*$', maxLength: 255 })),
+    property: Type.Optional(Type.String({ pattern: propertyPattern, maxLength: 255 })),
     metadata: Type.Optional(Metadata),
   },
   closed,

@@ -1,10 +1,12 @@
 /** Fields that several resources share, and how they read. */
 import { Type } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
+import { instantFromText } from '#schemas/instant.ts';
 
 export const Metadata = Type.Record(Type.String({ pattern: '^.{1,64}$' }), Type.String({ maxLength: 512 }), {
   maxProperties: 50,
   default: {},
+  additionalProperties: false,
 });
 /** Printable text; NUL can't be stored. */
 export const Name = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,200}$' });
@@ -14,14 +16,20 @@ export const IdParam = Type.Object({ id: Type.String({ pattern: '^[^\\u0000-\\u0
 
 export const closed = { additionalProperties: false } as const;
 
-/** RFC 3339 text -> a time; adds a fault where it is not one. Temporal reads it, so a day that does not exist is refused. */
+/** Nothing was billed before it: a period or a start from before is a slip of the pen. */
+const earliest = Date.UTC(2000);
+
+export const isTooEarly = (instant: number): boolean => instant < earliest;
+
+/** RFC 3339 text -> a time; adds a fault where it is not one, or where it lies before the year 2000. */
 export const readInstant = (value: unknown, field: string, faults: Fault[]): number | undefined => {
   if (value === undefined) return undefined;
-  try {
-    if (typeof value === 'string') return Temporal.Instant.from(value).epochMilliseconds;
-  } catch {
-    // Told below, as for any other value.
+  const instant = typeof value === 'string' ? instantFromText(value) : undefined;
+  if (instant !== undefined && isTooEarly(instant)) {
+    faults.push({ field, code: 'out_of_range', message: 'must not be before the year 2000' });
+    return undefined;
   }
+  if (instant !== undefined) return instant;
   faults.push({ field, code: 'wrong_format', message: 'must be an RFC 3339 date-time with a zone, such as 2026-11-20T12:00:00Z' });
   return undefined;
 };

@@ -8,7 +8,7 @@ import { formatPeriod, monthFromText } from '#schemas/period.ts';
 import type { BillingRunRow } from '../invoices.postgres.ts';
 import { readListQuery, toList } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { closed, ExternalId, IdParam, refuseFaults } from './fields.ts';
+import { closed, ExternalId, IdParam, isTooEarly, refuseFaults } from './fields.ts';
 
 /** An issued invoice is what was hashed, and its state beside it. */
 const invoiceJson = (invoice: IssuedInvoice) => ({ ...issuedInvoiceToJson(invoice), state: 'issued' });
@@ -73,8 +73,8 @@ export const invoiceRoutes = (app: FastifyInstance, { accounts, invoices, clock 
       const { organizationId } = request.caller;
       const { period: month, customer_id: customerId, subscription_id: subscriptionId } = request.body;
       const period = monthFromText(month);
-      if (!period) {
-        refuseFaults([{ field: 'period', code: 'wrong_format', message: 'must be a month, such as 2026-10' }]);
+      if (!period || isTooEarly(period.start)) {
+        refuseFaults([{ field: 'period', code: 'wrong_format', message: 'must be a month from 2000-01 on, such as 2026-10' }]);
         return;
       }
       const nowMs = clock.nowMs();

@@ -6,8 +6,8 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { Fault } from '#schemas/failures.ts';
+import { instantFromText } from '#schemas/instant.ts';
 import { inexactSourceOf, wrapInexactNumbers } from './exact-numbers.ts';
-import { instantFromText } from './instant.ts';
 import { faultsPerEventMax, flattenProperties } from './properties.ts';
 
 export type ParsedEvent = {
@@ -68,13 +68,17 @@ export const idCharactersMax = 255;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
 const controlCharacters = /[\u0000-\u001f\u007f]/;
 
+/** Characters as JSON schemas count them, by code point, so that an id that the API takes is one that an event can name. */
+const charactersOf = (text: string): number =>
+  text.length <= idCharactersMax || text.length > 2 * idCharactersMax ? text.length : [...text].length;
+
 const fieldNames = new Set(['idempotency_key', 'event', 'customer_id', 'timestamp', 'properties']);
 
 const readId = (raw: Record<string, unknown>, field: string, faults: Fault[]): string => {
   const value = raw[field];
   if (value === undefined) faults.push({ field, code: 'missing', message: `${field} is required` });
   else if (typeof value !== 'string') faults.push({ field, code: 'wrong_type', message: `${field} must be a string` });
-  else if (value.length === 0 || value.length > idCharactersMax)
+  else if (value.length === 0 || charactersOf(value) > idCharactersMax)
     faults.push({ field, code: 'wrong_length', message: `${field} must have 1 to ${idCharactersMax} characters` });
   else if (controlCharacters.test(value) || !value.isWellFormed())
     faults.push({ field, code: 'wrong_format', message: `${field} must not have control characters or broken surrogates` });

@@ -52,9 +52,13 @@ export type QuantityStatement = {
   readonly query: string;
   readonly params: Readonly<Record<string, unknown>>;
   readonly settings: Readonly<Record<string, string | number>>;
+  /** The meters of this statement, which its columns are numbered by. */
+  readonly meters: readonly Meter[];
 };
 
-export const quantityStatement = ({ tenant, watermark, subscriptions, meters }: QuantityQuery): QuantityStatement => {
+const dayMs = 86_400_000;
+
+const oneStatement = ({ tenant, watermark, subscriptions, meters }: QuantityQuery): QuantityStatement => {
   const fragments = meters.map((meter, index) => fragmentOf(`m${index}`, meter));
   const rows = subscriptions.flatMap(({ subscriptionId, customers, period }) =>
     customers.map((customer) => ({ subscriptionId, customer, period })),
@@ -65,33 +69,68 @@ export const quantityStatement = ({ tenant, watermark, subscriptions, meters }: 
       tenant,
       watermark: watermark.toString(),
       events: [...new Set(meters.map(({ event }) => event))],
-      start: Math.min(...rows.map(({ period }) => period.start)),
-      end: Math.max(...rows.map(({ period }) => period.end)),
+      // FINAL has to see whole days, as the order key holds the day: within a part of a day ClickHouse may leave out the part of the table that
+      // holds the first of two twins, and the second would count until they are merged. The exact bounds are tested outside of it.
+      start: Math.floor(Math.min(...rows.map(({ period }) => period.start)) / dayMs) * dayMs,
+      end: Math.ceil(Math.max(...rows.map(({ period }) => period.end)) / dayMs) * dayMs,
       customers: rows.map(({ customer }) => customer),
       subscriptions: rows.map(({ subscriptionId }) => subscriptionId),
       starts: rows.map(({ period }) => period.start),
       ends: rows.map(({ period }) => period.end),
       ...Object.assign({}, ...fragments.map(({ params }) => params)),
     },
-    settings: {
-      // A twin never lies in another month's partition than its first copy as long as its time is the same, so FINAL may work by partition.
-      do_not_merge_across_partitions_select_final: 1,
-      max_query_size: '10485760',
-      http_max_field_value_size: '16777216',
-    },
+    // A twin never lies in another month's partition than its first copy as long as its day is the same, so FINAL may work by partition.
+    settings: { do_not_merge_across_partitions_select_final: 1 },
+    meters,
   };
 };
 
-/** The rows of the query's answer, as JSON objects -> quantities. */
-export const quantitiesFromRows = (rows: readonly Readonly<Record<string, string>>[], meters: readonly Meter[]): Quantities =>
-  new Map(
-    rows.map((row) => [
-      row.subscription ?? '',
-      new Map(
-        meters.map(({ code }, index) => [
-          code,
-          { quantity: row[`quantity_${index}`] ?? '0', unmeasuredEvents: BigInt(row[`unmeasured_${index}`] ?? '0') },
-        ]),
-      ),
-    ]),
+/** ClickHouse takes about 1,000 parameters in a request, and 128 KiB, encoded for a URL, in each. A meter has up to two. */
+export const metersPerStatementMax = 200;
+export const parameterBytesMax = 100_000;
+
+const encodedBytes = ({ subscriptionId, customers }: MeasuredSubscription): number =>
+  customers.reduce((sum, customer) => sum + encodeURIComponent(JSON.stringify(customer)).length + subscriptionId.length + 12, 0);
+
+/** Cuts a list into runs of at most `sizeMax` in all; an item that is larger alone stands alone. */
+const inRuns = <T>(items: readonly T[], sizeOf: (item: T) => number, sizeMax: number): T[][] => {
+  const runs: T[][] = [];
+  let size = Number.POSITIVE_INFINITY;
+  for (const item of items) {
+    const more = sizeOf(item);
+    if (size + more > sizeMax) {
+      runs.push([]);
+      size = 0;
+    }
+    runs.at(-1)?.push(item);
+    size += more;
+  }
+  return runs;
+};
+
+/** One statement, or as many as the bounds of a request ask for. No two of them give the same subscription the same meter. */
+export const quantityStatements = (wanted: QuantityQuery): QuantityStatement[] =>
+  inRuns(wanted.subscriptions, encodedBytes, parameterBytesMax).flatMap((subscriptions) =>
+    inRuns(wanted.meters, () => 1, metersPerStatementMax).map((meters) => oneStatement({ ...wanted, subscriptions, meters })),
   );
+
+/** Rows of one statement's answer, as JSON objects. */
+export type StatementRow = Readonly<Record<string, string>>;
+
+/** Puts the answers of statements together. */
+export const quantitiesFromRows = (
+  answers: readonly { readonly statement: QuantityStatement; readonly rows: readonly StatementRow[] }[],
+): Quantities => {
+  const quantities = new Map<string, Map<string, Measured>>();
+  for (const { statement: asked, rows } of answers) {
+    for (const row of rows) {
+      const subscription = row.subscription ?? '';
+      const byMeter = quantities.get(subscription) ?? new Map<string, Measured>();
+      quantities.set(subscription, byMeter);
+      asked.meters.forEach(({ code }, index) => {
+        byMeter.set(code, { quantity: row[`quantity_${index}`] ?? '0', unmeasuredEvents: BigInt(row[`unmeasured_${index}`] ?? '0') });
+      });
+    }
+  }
+  return quantities;
+};

@@ -228,10 +228,18 @@ GRANT UPDATE ON api_keys, meters, plans, customers, subscriptions, billing_runs,
 CREATE FUNCTION lease_billing_run_shard(wanted_state text, lease_seconds integer)
 RETURNS TABLE (run_id text, shard_number integer, organization_id text, period_start timestamptz, period_end timestamptz, watermark bigint, subscription_ids text[])
 LANGUAGE sql AS $$
+  -- A shard that took so many processes with it is given up, by name, rather than tried for ever.
+  WITH failed AS (
+    UPDATE billing_run_shards s SET state = 'failed', failure = 'the process that worked on it died, 20 times'
+    WHERE s.state = wanted_state AND s.attempts >= 20 AND s.leased_until < clock_timestamp()
+    RETURNING s.run_id, s.failure
+  )
+  UPDATE billing_runs r SET state = 'failed', failure = f.failure, updated_at = clock_timestamp() FROM failed f WHERE r.id = f.run_id;
   WITH candidate AS (
     SELECT s.run_id, s.shard_number FROM billing_run_shards s
     WHERE s.state = wanted_state AND (s.leased_until IS NULL OR s.leased_until < clock_timestamp())
-    ORDER BY s.run_id, s.shard_number LIMIT 1 FOR UPDATE SKIP LOCKED
+    -- Those that were given back stand behind those that were not tried yet, so that one organization's trouble holds up no other.
+    ORDER BY s.leased_until NULLS FIRST, s.run_id, s.shard_number LIMIT 1 FOR UPDATE SKIP LOCKED
   ), leased AS (
     UPDATE billing_run_shards s SET leased_until = clock_timestamp() + make_interval(secs => lease_seconds), attempts = s.attempts + 1
     FROM candidate c WHERE s.run_id = c.run_id AND s.shard_number = c.shard_number
@@ -241,11 +249,11 @@ LANGUAGE sql AS $$
   FROM leased l JOIN billing_runs r ON r.id = l.run_id
 $$;
 
--- Gives a shard back after a fault. A part that was down costs no attempt; a bug that stops a shard too often fails it, and its run, with the reason.
+-- Gives a shard back after a fault, to be tried again in two seconds. A part that was down costs no attempt; a bug that stops a shard too often fails it, and its run, with the reason.
 CREATE FUNCTION give_up_billing_run_shard(of_run text, of_shard integer, reason text, passing boolean, attempts_max integer)
 RETURNS void LANGUAGE sql AS $$
   UPDATE billing_run_shards SET
-    leased_until = NULL,
+    leased_until = clock_timestamp() + interval '2 seconds',
     attempts = CASE WHEN passing THEN attempts - 1 ELSE attempts END,
     failure = reason,
     state = CASE WHEN NOT passing AND attempts >= attempts_max THEN 'failed' ELSE state END

@@ -1,4 +1,5 @@
 /** From accepted events to issued invoices: once, in order, for ever. */
+import { createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { verifyChain } from '../../invoicer/invoice-hash.ts';
 import { invoiceChain } from '../support/invoice-chain.ts';
@@ -171,6 +172,37 @@ describe('the catalog', () => {
     ['a subscription of nobody', '/v1/subscriptions', { customer_id: 'nobody', plan: 'llm-pro' }, 404, 'CUSTOMER_NOT_FOUND'],
     ['a subscription to nothing', '/v1/subscriptions', { customer_id: 'customer-1', plan: 'nothing' }, 404, 'PLAN_NOT_FOUND'],
     ['an unknown field', '/v1/customers', { external_id: 'x', name: 'X', colour: 'red' }, 422, 'VALIDATION_FAILED'],
+    [
+      'a property that ClickHouse could not find',
+      '/v1/meters',
+      { code: 'q', name: 'Q', event: 'e', aggregation: 'sum', property: "seats's" },
+      422,
+      'VALIDATION_FAILED',
+    ],
+    ['text with NUL, anywhere', '/v1/customers', { external_id: 'nul', name: 'N', metadata: { a: 'b\u0000' } }, 422, 'VALIDATION_FAILED'],
+    ['a broken surrogate, anywhere', '/v1/customers', { external_id: 'half-\ud800', name: 'N' }, 422, 'VALIDATION_FAILED'],
+    [
+      'metadata that is no text',
+      '/v1/customers',
+      { external_id: 'meta', name: 'N', metadata: { ['x'.repeat(100)]: { deep: 1 } } },
+      422,
+      'VALIDATION_FAILED',
+    ],
+    [
+      'a start that is no RFC 3339',
+      '/v1/subscriptions',
+      { customer_id: 'customer-1', plan: 'llm-pro', started_at: '2026-11-20T12Z' },
+      422,
+      'VALIDATION_FAILED',
+    ],
+    [
+      'a start before the year 2000',
+      '/v1/subscriptions',
+      { customer_id: 'customer-1', plan: 'llm-pro', started_at: '0000-01-01T00:00:00Z' },
+      422,
+      'VALIDATION_FAILED',
+    ],
+    ['a run of long ago', '/v1/invoices/run', { period: '0000-01' }, 422, 'VALIDATION_FAILED'],
     ['a run of no month', '/v1/invoices/run', { period: '2026-13' }, 422, 'VALIDATION_FAILED'],
   ])('%s is refused', async (_name, path, body, status, code) => {
     expect(await pipeline.api('POST', path, body)).toMatchObject({ status, body: { error_code: code } });
@@ -198,7 +230,7 @@ describe('the catalog', () => {
     expect(seen).toEqual(seen.toSorted().toReversed());
   });
 
-  it.each(['limit=0', 'limit=1001', 'limit=x', 'cursor=x', 'colour=red', 'limit=1&limit=2'])(
+  it.each(['limit=0', 'limit=1001', 'limit=x', 'cursor=x', 'colour=red', 'limit=1&limit=2', 'customer_id=%00'])(
     'a list asked with %s is 400',
     async (query) => {
       expect(await pipeline.api('GET', `/v1/invoices?${query}`)).toMatchObject({ status: 400, body: { error_code: 'BAD_REQUEST' } });
@@ -237,6 +269,76 @@ describe('usage', () => {
       { meter: 'input_tokens', quantity: '12345678901234567890123456789.000000000001', unmeasured_events: 2 },
       { meter: 'output_tokens', quantity: '1.5', unmeasured_events: 1 },
       { meter: 'requests', quantity: '3', unmeasured_events: 0 },
+    ]);
+  });
+
+  it('[I12] of twins on one day the first counts, in every part of the day, before and after they are merged', async () => {
+    await pipeline.api('POST', '/v1/customers', { external_id: 'split', name: 'Split' });
+    const clickhouse = createClient({ url: pipeline.clickhouseUrl });
+    const { rows } = await pipeline.asOwner.query<{ id: string }>('SELECT id FROM organizations');
+    const insert = (hour: string, sequence: number) =>
+      clickhouse.insert({
+        table: 'usage_events',
+        columns: [
+          'tenant',
+          'event',
+          'customer',
+          'occurred_at',
+          'received_at',
+          'idempotency_key',
+          'key_digest',
+          'properties',
+          'stream_sequence',
+        ],
+        values: [
+          [
+            rows[0]?.id,
+            'llm.request',
+            'split',
+            `2026-10-05 ${hour}:00:00`,
+            '2026-10-05 00:00:00',
+            'twin',
+            '0123456789abcdef',
+            {},
+            sequence,
+          ],
+        ],
+        format: 'JSONCompactEachRow',
+      });
+    await insert('10', 1);
+    await insert('12', 2);
+    const requests = async (from: string, to: string) => {
+      const { body } = await pipeline.api('GET', `/v1/customers/split/usage?from=2026-10-05T${from}:00:00Z&to=2026-10-05T${to}:00:00Z`);
+      return body.items.find(({ meter }: { meter: string }) => meter === 'requests').quantity;
+    };
+    const answers = async () => [await requests('00', '23'), await requests('10', '11'), await requests('11', '13')];
+    expect(await answers()).toEqual(['1', '1', '0']);
+    await clickhouse.command({ query: 'OPTIMIZE TABLE usage_events FINAL' });
+    expect(await answers()).toEqual(['1', '1', '0']);
+    await clickhouse.close();
+  });
+
+  it('any number of meters and any length of names fits: the query is cut where a request of ClickHouse ends', async () => {
+    for (let index = 0; index < 450; index += 1) {
+      await pipeline.api('POST', '/v1/meters', {
+        code: `many-${index}`,
+        name: 'M',
+        event: 'many',
+        aggregation: 'sum',
+        property: `p${index}`,
+      });
+    }
+    const name = '\u6f22/'.repeat(120);
+    await pipeline.api('POST', '/v1/customers', { external_id: name, name: 'Long' });
+    await pipeline.sendEvents({ idempotency_key: 'many', event: 'many', customer_id: name, properties: { p0: 1, p449: '2.5' } });
+    const { body } = await until(
+      () => pipeline.api('GET', `/v1/customers/${encodeURIComponent(name)}/usage`),
+      (answer) => answer.body.items?.some(({ quantity }: { quantity: string }) => quantity !== '0'),
+    );
+    const found = body.items.filter(({ quantity }: { quantity: string }) => quantity !== '0');
+    expect(found.map(({ meter, quantity }: { meter: string; quantity: string }) => [meter, quantity])).toEqual([
+      ['many-0', '1'],
+      ['many-449', '2.5'],
     ]);
   });
 

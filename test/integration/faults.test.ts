@@ -59,6 +59,12 @@ const refusedFor = async (part: string, ask: () => Promise<ApiAnswer>) => {
   expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
 };
 
+const untilTaken = (body: unknown) =>
+  until(
+    () => pipeline.sendEvents(body),
+    ({ status }) => status === 200,
+  );
+
 let probe = 0;
 const oneEvent = (timed: boolean) => {
   probe += 1;
@@ -105,6 +111,32 @@ describe('a server that is stopped under load and started again', () => {
     });
     expect(refusals).toEqual([]);
     expect(await pipeline.api('GET', '/v1/invoices')).toMatchObject({ status: 200 });
+  }, 90_000);
+
+  it('[I10] NATS that hangs: ingest is refused at once after the first time-out, and nothing piles up', async () => {
+    const { pid } = own.servers.get('nats') as LocalServer;
+    const gateway = pipeline.stack.processes.find(({ name }) => name === 'gateway')?.url as string;
+    const residentBytes = async () =>
+      Number(/^process_resident_memory_bytes (\S+)/m.exec(await (await fetch(new URL('/metrics', gateway))).text())?.[1]);
+    const body = Array.from({ length: 2_000 }, (_, index) => ({
+      ...llmRequest(`hang-${index}`, 'hang', Date.now(), { input: 1, output: 1 }),
+      properties: { text: 'x'.repeat(2_000) },
+    }));
+    await untilTaken(body);
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await refusedFor('nats', () => pipeline.sendEvents([oneEvent(true)]));
+      const before = await residentBytes();
+      for (let round = 0; round < 30; round += 1) {
+        const answer = await pipeline.sendEvents(body.map((event, index) => ({ ...event, idempotency_key: `hang-${round}-${index}` })));
+        expect(answer).toMatchObject({ status: 503, body: { error_code: 'DEPENDENCY_UNAVAILABLE' } });
+      }
+      // 30 bodies of 4.3 MB were refused; what is kept of them is less than ten.
+      expect((await residentBytes()) - before).toBeLessThan(10 * 4_300_000 + 100_000_000);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await untilTaken([oneEvent(true)]);
   }, 90_000);
 
   it('[I2] all four are killed one after the other: nothing is lost or doubled', async () => {

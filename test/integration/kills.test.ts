@@ -15,7 +15,7 @@ beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'), {
     MILLRACE_RATER_SHARD_SIZE: '5',
     MILLRACE_JOB_LEASE_SECONDS: '5',
-    MILLRACE_CLAIM_LEASE_SECONDS: '7',
+    MILLRACE_CLAIM_LEASE_SECONDS: '8',
   });
 });
 afterAll(() => pipeline?.stop());

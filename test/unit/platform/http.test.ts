@@ -54,8 +54,8 @@ describe('faults of a body', () => {
         'kind: not_allowed',
         'count: wrong_type',
         'tags: wrong_length',
-        'tags.0.id: missing',
-        'tags.1.id: missing',
+        'tags[0].id: missing',
+        'tags[1].id: missing',
         'extra: unknown_field',
       ]),
     );

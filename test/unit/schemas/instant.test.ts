@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { instantFromText } from '../../../../ingest/parse/instant.ts';
+import { instantFromText } from '#schemas/instant.ts';
 
 describe('an RFC 3339 date-time', () => {
   it.each([
