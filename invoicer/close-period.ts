@@ -9,31 +9,23 @@
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or none.
  */
 
+import type { Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
-import type { Instant, Period } from '#schemas/period.ts';
+import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import { draftInvoice } from './draft-invoice.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
 
-export type RatedShard = {
-  readonly runId: string;
-  readonly shardNumber: number;
-  readonly organizationId: string;
-  readonly period: Period;
-  readonly watermark: bigint;
-  readonly subscriptionIds: readonly string[];
-};
-
 /** Where the organization's chain stands, and which subscriptions of the shard have their invoice already. */
 export type SeriesState = { readonly head: ChainHead; readonly alreadyIssued: ReadonlySet<string> };
 
 export type IssuePorts = {
-  readonly leaseShard: () => Promise<RatedShard | undefined>;
-  readonly ratedLines: (shard: RatedShard) => Promise<readonly RatedLine[]>;
+  readonly leaseShard: () => Promise<Shard | undefined>;
+  readonly ratedLines: (shard: Shard) => Promise<readonly RatedLine[]>;
   /** Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many were issued. */
-  readonly commit: (shard: RatedShard, issue: (state: SeriesState) => readonly IssuedInvoice[], elapsedMs: () => number) => Promise<number>;
-  readonly giveUp: (shard: RatedShard, error: unknown) => Promise<void>;
+  readonly commit: (shard: Shard, issue: (state: SeriesState) => readonly IssuedInvoice[], elapsedMs: () => number) => Promise<number>;
+  readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   readonly nowMs: () => number;
   readonly newInvoiceId: () => string;
   readonly stopwatch: () => () => number;
@@ -41,7 +33,7 @@ export type IssuePorts = {
 
 /** Numbers and chains the drafts of a shard, in the order of their subscriptions. Pure but for the ids. */
 export const issueInvoices = (
-  shard: RatedShard,
+  shard: Shard,
   lines: readonly RatedLine[],
   state: SeriesState,
   issuedAt: Instant,

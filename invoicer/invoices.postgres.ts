@@ -1,34 +1,13 @@
 /** Issuing invoices: one transaction, a gap-free number, the hash chain. */
 import type { Postgres, Queryable } from '#platform/postgres.ts';
 import { isPassing } from '#platform/retry.ts';
+import { type Shard, type ShardRow, shardAttemptsMax, shardFromRow } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
-import type { IssuePorts, RatedShard } from './close-period.ts';
+import type { IssuePorts } from './close-period.ts';
 import { genesisHash } from './invoice-hash.ts';
-
-type ShardRow = {
-  run_id: string;
-  shard_number: number;
-  organization_id: string;
-  period_start: Date;
-  period_end: Date;
-  watermark: bigint;
-  subscription_ids: string[];
-};
-
-/** A bug that stops a shard this often fails its run. */
-const attemptsMax = 5;
-
-const fromRow = (row: ShardRow): RatedShard => ({
-  runId: row.run_id,
-  shardNumber: row.shard_number,
-  organizationId: row.organization_id,
-  period: { start: row.period_start.getTime(), end: row.period_end.getTime() },
-  watermark: row.watermark,
-  subscriptionIds: row.subscription_ids,
-});
 
 const lockSeries = async (client: Queryable, organizationId: string): Promise<{ number: number; hash: string }> => {
   await client.query('INSERT INTO invoice_series (organization_id, last_number, head_hash) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING', [
@@ -42,7 +21,7 @@ const lockSeries = async (client: Queryable, organizationId: string): Promise<{ 
   return { number: Number(rows[0]?.last_number ?? 0n), hash: rows[0]?.head_hash ?? genesisHash };
 };
 
-const insertInvoices = async (client: Queryable, shard: RatedShard, invoices: readonly IssuedInvoice[]): Promise<void> => {
+const insertInvoices = async (client: Queryable, shard: Shard, invoices: readonly IssuedInvoice[]): Promise<void> => {
   const column = <T>(of: (invoice: IssuedInvoice) => T): T[] => invoices.map(of);
   await client.query(
     `INSERT INTO invoices (id, organization_id, series_number, kind, customer_id, subscription_id, plan_version_id, run_id, period_start, period_end, watermark,
@@ -95,7 +74,7 @@ const insertLines = async (client: Queryable, invoices: readonly IssuedInvoice[]
   );
 };
 
-const finishShard = async (client: Queryable, shard: RatedShard, issued: number, already: number, elapsedMs: number): Promise<void> => {
+const finishShard = async (client: Queryable, shard: Shard, issued: number, already: number, elapsedMs: number): Promise<void> => {
   await client.query(
     `UPDATE billing_run_shards SET state = 'issued', leased_until = NULL, failure = NULL, issued = issued + $3, already_issued = already_issued + $4, issued_ms = $5
      WHERE run_id = $1 AND shard_number = $2 AND state = 'rated'`,
@@ -113,7 +92,7 @@ export type InvoiceStore = Pick<IssuePorts, 'leaseShard' | 'ratedLines' | 'commi
 export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): InvoiceStore => ({
   leaseShard: async () => {
     const { rows } = await postgres.query<ShardRow>("SELECT * FROM lease_billing_run_shard('rated', $1)", [leaseSeconds]);
-    return rows[0] && fromRow(rows[0]);
+    return rows[0] && shardFromRow(rows[0]);
   },
   ratedLines: async (shard) => {
     const { rows } = await postgres.query<{ line: RatedLineJson }>(
@@ -152,7 +131,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
       shard.shardNumber,
       reason.slice(0, 2000),
       isPassing(error),
-      attemptsMax,
+      shardAttemptsMax,
     ]);
   },
 });

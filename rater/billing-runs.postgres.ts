@@ -1,8 +1,9 @@
 /** The billing runs as the rater sees them: prepared into shards, leased, and rated. */
 import type { Postgres } from '#platform/postgres.ts';
 import { isPassing } from '#platform/retry.ts';
+import { type ShardRow, shardAttemptsMax, shardFromRow } from '#schemas/billing-run.ts';
 import { ratedLineToJson } from '#schemas/rated-line.ts';
-import type { RatePorts, Shard } from './rate-period.ts';
+import type { RatePorts } from './rate-period.ts';
 
 type RunRow = {
   id: string;
@@ -13,28 +14,6 @@ type RunRow = {
   subscription_id: string | null;
   watermark: bigint | null;
 };
-type ShardRow = {
-  run_id: string;
-  shard_number: number;
-  organization_id: string;
-  period_start: Date;
-  period_end: Date;
-  watermark: bigint;
-  subscription_ids: string[];
-};
-
-/** A bug that stops a shard this often fails its run. */
-const attemptsMax = 5;
-
-const fromRow = (row: ShardRow): Shard => ({
-  runId: row.run_id,
-  shardNumber: row.shard_number,
-  organizationId: row.organization_id,
-  period: { start: row.period_start.getTime(), end: row.period_end.getTime() },
-  watermark: row.watermark,
-  subscriptionIds: row.subscription_ids,
-});
-
 // Subscriptions that overlap the period and have no invoice for it yet, in shards of $6. A customer's subscriptions lie side by side.
 // Both counts come from one statement, so from one moment: an invoice that another run issues meanwhile is in exactly one of them.
 const insertShards = `
@@ -89,7 +68,7 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
 
   leaseShard: async (state) => {
     const { rows } = await postgres.query<ShardRow>('SELECT * FROM lease_billing_run_shard($1, $2)', [state, leaseSeconds]);
-    return rows[0] && fromRow(rows[0]);
+    return rows[0] && shardFromRow(rows[0]);
   },
 
   saveRated: (shard, lines, ratedMs) =>
@@ -126,7 +105,7 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
       shard.shardNumber,
       reason.slice(0, 2000),
       isPassing(error),
-      attemptsMax,
+      shardAttemptsMax,
     ]);
   },
 });

@@ -10,6 +10,7 @@
  * Each step can be done twice: the watermark is set once, and the same watermark always gives the same lines.
  */
 
+import type { Shard } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { intersect, type Period } from '#schemas/period.ts';
@@ -17,15 +18,6 @@ import type { Charge } from '#schemas/plan.ts';
 import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
 import type { MeasuredSubscription, Quantities, QuantityQuery } from './aggregate/quantity-query.ts';
 import type { RatingShard } from './rating-task.ts';
-
-export type Shard = {
-  readonly runId: string;
-  readonly shardNumber: number;
-  readonly organizationId: string;
-  readonly period: Period;
-  readonly watermark: bigint;
-  readonly subscriptionIds: readonly string[];
-};
 
 /** A subscription with what its plan version charges for. */
 export type BillableSubscription = {

@@ -6,38 +6,9 @@ import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
 import { draftInvoice } from '../../invoicer/draft-invoice.ts';
 import { canonicalInvoice, chainHash, genesisHash } from '../../invoicer/invoice-hash.ts';
 import { ratePlan } from '../../rater/rate.ts';
+import { llmProPlan } from './llm-pro.ts';
 
-/** The plan of the public trace: flat, package, graduated and per unit in one. */
-export const llmProJson = {
-  code: 'llm-pro',
-  name: 'LLM Pro',
-  currency: 'USD',
-  charges: [
-    { code: 'base', name: 'Base fee', meter: null, price: { model: 'flat', amount: '20.00' } },
-    {
-      code: 'requests',
-      name: 'Requests',
-      meter: 'requests',
-      price: { model: 'package', package_amount: '0.50', package_size: '25', free_units: '20' },
-    },
-    {
-      code: 'input',
-      name: 'Input tokens',
-      meter: 'input_tokens',
-      price: {
-        model: 'graduated',
-        tiers: [
-          { up_to: '100000', unit_amount: '0' },
-          { up_to: '200000', unit_amount: '0.000003' },
-          { up_to: null, unit_amount: '0.0000024' },
-        ],
-      },
-    },
-    { code: 'output', name: 'Output tokens', meter: 'output_tokens', price: { model: 'per_unit', unit_amount: '0.000015' } },
-  ],
-};
-
-const parsed = planVersionFromJson(llmProJson);
+const parsed = planVersionFromJson(llmProPlan);
 if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
 export const llmPro: PlanVersion = parsed.value;
 
