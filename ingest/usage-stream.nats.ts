@@ -37,9 +37,9 @@ export const ensureUsageStream = async (
     discard: DiscardPolicy.New,
   };
   const add = async (name: string, settings: typeof limits) => {
-    const first_seq = firstSequenceAt(clock.nowMs());
+    const first = canBeginAnywhere(nats) ? { first_seq: firstSequenceAt(clock.nowMs()) } : {};
     try {
-      await manager.streams.add({ ...settings, name, retention: RetentionPolicy.Limits, storage: StorageType.File, first_seq });
+      await manager.streams.add({ ...settings, name, retention: RetentionPolicy.Limits, storage: StorageType.File, ...first });
     } catch (error) {
       // Another process made it meanwhile, in another second; then its first sequence holds.
       if (!(error instanceof JetStreamApiError && error.code === streamNameInUse)) throw error;
@@ -76,9 +76,15 @@ export const ensureUsageStream = async (
 /**
  * A stream that has to be made again, its data lost, must not begin at 1: what is stored already would lie above every later watermark and
  * never be billed, and a later twin would count as the first. So sequences begin at the time of the stream's making, 100,000 a second,
- * and rise over every re-creation; they stay under 2^48 until 2059.
+ * and rise over every re-creation; they stay under 2^48 until 2059. A server older than 2.10 begins at 1 all the same; the rater then refuses to bill
+ * from a stream that stands below its store.
  */
 const firstSequenceAt = (nowMs: number): number => Math.floor(nowMs / 1000) * 100_000;
+
+const canBeginAnywhere = (nats: Nats): boolean => {
+  const [major = 0, minor = 0] = (nats.connection.info?.version ?? '').split('.').map(Number);
+  return major > 2 || (major === 2 && minor >= 10);
+};
 
 const streamNotFound = 10059;
 const streamNameInUse = 10058;

@@ -3,7 +3,7 @@ import type { Postgres } from '#platform/postgres.ts';
 import { isPassing } from '#platform/retry.ts';
 import { type ShardRow, shardAttemptsMax, shardFromRow } from '#schemas/billing-run.ts';
 import { ratedLineToJson } from '#schemas/rated-line.ts';
-import type { RatePorts } from './rate-period.ts';
+import { type RatePorts, StreamBehindError } from './rate-period.ts';
 
 type RunRow = {
   id: string;
@@ -43,7 +43,17 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
       );
       const run = rows[0];
       if (!run) return false;
-      const watermark = run.watermark ?? (await watermarkNow());
+      let watermark: bigint;
+      try {
+        watermark = run.watermark ?? (await watermarkNow(run.organization_id));
+      } catch (error) {
+        if (!(error instanceof StreamBehindError)) throw error;
+        await client.query("UPDATE billing_runs SET state = 'failed', failure = $2, updated_at = clock_timestamp() WHERE id = $1", [
+          run.id,
+          error.message,
+        ]);
+        return true;
+      }
       if (!(await isStored(watermark))) {
         // The sink is behind. The watermark stays; the run goes to the end of the queue, so that it holds up no other organization's.
         await client.query('UPDATE billing_runs SET watermark = $2, updated_at = clock_timestamp() WHERE id = $1', [run.id, watermark]);

@@ -11,7 +11,7 @@ import { connectPostgres } from '#platform/postgres.ts';
 import { createBillingRuns } from './billing-runs.postgres.ts';
 import { createCatalog } from './catalog.postgres.ts';
 import { createRatingPool } from './pool.piscina.ts';
-import { createReadQuantities } from './quantities.clickhouse.ts';
+import { createHighestStored, createReadQuantities } from './quantities.clickhouse.ts';
 import { prepareRun, type RatePorts, rateOneShard } from './rate-period.ts';
 import { createStreamProgress } from './usage-stream.nats.ts';
 
@@ -30,6 +30,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
     runs: createBillingRuns(postgres, config.jobLeaseSeconds),
     catalog: createCatalog(postgres),
     stream: createStreamProgress(nats, config.streamName),
+    highestStored: createHighestStored(clickhouse),
     readQuantities: createReadQuantities(clickhouse),
     rate: pool.rate,
     stopwatch,

@@ -1,7 +1,8 @@
 /**
  * The use case of the rater: a billing run -> shards -> rated lines. The order of effects for a run:
  *
- *   1. take the watermark: the last sequence of the stream, after the run was asked for, so everything accepted before is under it;
+ *   1. take the watermark: the last sequence of the stream, after the run was asked for, so everything accepted before is under it; a stream
+ *      that stands below what is stored of it was lost or restored, and the run fails rather than leave stored usage out;
  *   2. wait until the store holds everything up to the watermark;
  *   3. cut the subscriptions into shards, in one transaction;
  * and for each shard, by whichever rater takes its lease:
@@ -37,7 +38,7 @@ export type RatePorts = {
   readonly runs: {
     /** Prepares one queued run; resolves with whether there was one that got further. */
     readonly prepare: (
-      watermarkNow: () => Promise<bigint>,
+      watermarkNow: (organizationId: string) => Promise<bigint>,
       isStored: (watermark: bigint) => Promise<boolean>,
       shardSize: number,
     ) => Promise<boolean>;
@@ -50,15 +51,33 @@ export type RatePorts = {
     readonly meters: (organizationId: string, codes: readonly string[]) => Promise<readonly Meter[]>;
   };
   readonly stream: { readonly lastSequence: () => Promise<bigint>; readonly isStored: (sequence: bigint) => Promise<boolean> };
+  /** The highest sequence that the store holds of an organization. */
+  readonly highestStored: (organizationId: string) => Promise<bigint>;
   readonly readQuantities: (query: QuantityQuery) => Promise<Quantities>;
   readonly rate: (shard: RatingShard) => Promise<readonly RatedLine[]>;
   /** Milliseconds since the call. */
   readonly stopwatch: () => () => number;
 };
 
+/** Thrown by step 1; it fails the run, as waiting would not help. */
+export class StreamBehindError extends Error {
+  constructor(stored: bigint, last: bigint) {
+    super(`the store holds usage at sequence ${stored}, but the stream ends at ${last}: it was lost, or restored from an older copy`);
+    this.name = 'StreamBehindError';
+  }
+}
+
+const takeWatermark = async (ports: RatePorts, organizationId: string): Promise<bigint> => {
+  // The store is asked first: it follows the stream, so in this order it can only stand lower.
+  const stored = await ports.highestStored(organizationId);
+  const last = await ports.stream.lastSequence();
+  if (stored > last) throw new StreamBehindError(stored, last);
+  return last;
+};
+
 /** Steps 1 to 3 for one run. */
 export const prepareRun = (ports: RatePorts, shardSize: number): Promise<boolean> =>
-  ports.runs.prepare(ports.stream.lastSequence, ports.stream.isStored, shardSize);
+  ports.runs.prepare((organizationId) => takeWatermark(ports, organizationId), ports.stream.isStored, shardSize);
 
 const measured = (subscription: BillableSubscription, period: Period): MeasuredSubscription[] => {
   const covered = intersect(period, { start: subscription.startedAt, end: subscription.endedAt ?? period.end });
