@@ -226,8 +226,8 @@ export const loadConfig = (
   if (wanted.includes('keyPepper') && typeof config.keyPepper === 'string' && config.keyPepper !== '' && config.keyPepper.length < 32) {
     faults.push('MILLRACE_KEY_PEPPER must have 32 characters or more');
   }
-  if (typeof config.bootstrapKey === 'string' && config.bootstrapKey !== '' && !/^[\x21-\x7e]{16,200}$/.test(config.bootstrapKey)) {
-    faults.push('MILLRACE_BOOTSTRAP_KEY must have 16 to 200 visible ASCII characters');
+  if (typeof config.bootstrapKey === 'string' && config.bootstrapKey !== '' && !/^[\x21-\x7e]{8,200}$/.test(config.bootstrapKey)) {
+    faults.push('MILLRACE_BOOTSTRAP_KEY must have 8 to 200 visible ASCII characters');
   }
   if (faults.length === 0) faults.push(...relationFaults(config as Config));
   if (faults.length > 0) throw new ConfigError(faults);

@@ -120,8 +120,8 @@ describe('the configuration', () => {
   });
 
   it.each([
-    ['x'.repeat(15), false],
-    ['x'.repeat(16), true],
+    ['x'.repeat(7), false],
+    ['x'.repeat(8), true],
     ['x'.repeat(200), true],
     ['x'.repeat(201), false],
     [`${'x'.repeat(20)} with blanks`, false],
