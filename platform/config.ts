@@ -58,7 +58,7 @@ export const settings = {
     kind: 'url',
     fallback: undefined,
     about:
-      'PostgreSQL, as the owner of the schema; the services work under the narrower role `millrace_app`. Given to `npm start`, none is started.',
+      'PostgreSQL, as the owner of the schema who may create roles; the services work under the narrower role `millrace_app`. Given to `npm start`, none is started.',
   },
   logLevel: {
     variable: 'MILLRACE_LOG_LEVEL',
