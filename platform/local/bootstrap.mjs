@@ -152,6 +152,20 @@ const forwardSignals = (child) => {
   }
 };
 
+/**
+ * npm can be killed without a chance to pass anything on. What it started then ends as on SIGTERM, so that the next start finds its home free.
+ * Only under npm: whoever runs this file by hand may leave it to itself.
+ */
+const endWithParent = (child) => {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    child.kill('SIGTERM');
+  }, 500);
+  timer.unref();
+};
+
 const runCommand = ({ file, isOurs = false, words: firstWords = [], folder = process.cwd() }, words) => {
   const environment = { ...process.env, PATH: [join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter) };
   // Compiled code is kept, which takes a third off the start of each process. Tests go without: it would blur their coverage.
@@ -163,6 +177,7 @@ const runCommand = ({ file, isOurs = false, words: firstWords = [], folder = pro
     env: environment,
   });
   forwardSignals(child);
+  if (process.env.npm_lifecycle_event) endWithParent(child);
   child.once('error', (error) => fail(`can't run ${pinnedNode}: ${error.message}`));
   child.once('exit', (code, signal) => {
     // Ending by the same signal tells a shell the truth about an interrupted command.

@@ -128,6 +128,22 @@ test('a signal that arrives twice at once is passed on once, and the command end
   expect(code).toBe(0);
 });
 
+test('the command is stopped when the npm that runs it is killed, which can pass nothing on', { timeout: 20_000 }, async () => {
+  await finish(begin(['start']));
+  const script = `"${process.execPath}" "${join(checkout, 'platform/local/bootstrap.mjs')}" start --stay & wait`;
+  const npmRun = spawn('sh', ['-c', script], {
+    cwd: checkout,
+    env: { ...process.env, npm_lifecycle_event: 'start' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(npmRun);
+  // The pipe is closed once nobody is left who could write to it.
+  const out = text(npmRun.stdout);
+  await once(npmRun.stderr, 'data');
+  npmRun.kill('SIGKILL');
+  expect(await out).toContain('signals 1');
+});
+
 test('an unknown command is refused with the commands there are', async () => {
   const { err, code } = await finish(begin(['serve']));
   expect(code).toBe(1);
