@@ -5,6 +5,7 @@ import { verifyChain } from '../../invoicer/invoice-hash.ts';
 import { invoiceChain } from '../support/invoice-chain.ts';
 import { llmProPlan, llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { storeByHand } from '../support/stored.ts';
 
 let pipeline: Pipeline;
 const month = lastMonth();
@@ -275,38 +276,12 @@ describe('usage', () => {
   it('[I12] of twins on one day the first counts, in every part of the day, before and after they are merged', async () => {
     await pipeline.api('POST', '/v1/customers', { external_id: 'split', name: 'Split' });
     const clickhouse = createClient({ url: pipeline.clickhouseUrl });
-    const { rows } = await pipeline.asOwner.query<{ id: string }>('SELECT id FROM organizations');
-    const insert = (hour: string, sequence: number) =>
-      clickhouse.insert({
-        table: 'usage_events',
-        columns: [
-          'tenant',
-          'event',
-          'customer',
-          'occurred_at',
-          'received_at',
-          'idempotency_key',
-          'key_digest',
-          'properties',
-          'stream_sequence',
-        ],
-        values: [
-          [
-            rows[0]?.id,
-            'llm.request',
-            'split',
-            `2026-10-05 ${hour}:00:00`,
-            '2026-10-05 00:00:00',
-            'twin',
-            '0123456789abcdef',
-            {},
-            sequence,
-          ],
-        ],
-        format: 'JSONCompactEachRow',
-      });
-    await insert('10', 1);
-    await insert('12', 2);
+    for (const [hour, sequence] of [
+      [10, 1],
+      [12, 2],
+    ] as const) {
+      await storeByHand(pipeline, { customer: 'split', key: 'twin', atMs: Date.UTC(2026, 9, 5, hour), sequence });
+    }
     const requests = async (from: string, to: string) => {
       const { body } = await pipeline.api('GET', `/v1/customers/split/usage?from=2026-10-05T${from}:00:00Z&to=2026-10-05T${to}:00:00Z`);
       return body.items.find(({ meter }: { meter: string }) => meter === 'requests').quantity;

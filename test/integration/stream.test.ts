@@ -1,12 +1,11 @@
 /** The stream at its worst: it is lost and made again while the pipeline runs, or holds what nobody can read. */
-import { createClient } from '@clickhouse/client';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { deadLetterStreamOf, sinkConsumer, subjectOf } from '#schemas/usage-stream.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
-import { untilAllStored } from '../support/stored.ts';
+import { storeByHand, untilAllStored } from '../support/stored.ts';
 
 let pipeline: Pipeline;
 const month = lastMonth();
@@ -71,27 +70,7 @@ it('[I8] sequences rise over the loss, so an earlier event is under every later 
 }, 90_000);
 
 it('a stream that stands below what is stored of it, as after a restore, fails the run with the reason and bills nothing', async () => {
-  const clickhouse = createClient({ url: pipeline.clickhouseUrl });
-  const { rows } = await pipeline.asOwner.query<{ id: string }>('SELECT id FROM organizations');
-  await clickhouse.insert({
-    table: 'usage_events',
-    columns: [
-      'tenant',
-      'event',
-      'customer',
-      'occurred_at',
-      'received_at',
-      'idempotency_key',
-      'key_digest',
-      'properties',
-      'stream_sequence',
-    ],
-    values: [
-      [rows[0]?.id, 'llm.request', 'lost', (month.end - 1000) / 1000, (month.end - 1000) / 1000, 'ahead', '0123456789abcdef', {}, 2 ** 50],
-    ],
-    format: 'JSONCompactEachRow',
-  });
-  await clickhouse.close();
+  await storeByHand(pipeline, { customer: 'lost', key: 'ahead', atMs: month.end - 1000, sequence: 2 ** 50 });
   const run = await pipeline.api('POST', '/v1/invoices/run', { period: month.name });
   expect(run.body).toMatchObject({ state: 'failed', invoices_issued: 0 });
   expect(run.body.failure).toMatch(/the stream ends at \d+: it was lost, or restored/);

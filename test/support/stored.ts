@@ -26,3 +26,31 @@ export const untilAllStored = (pipeline: Pipeline, customer: string, sent: numbe
     ({ billed, distinct }) => distinct === sent && billed === sent,
     40_000,
   );
+
+/** Puts one `llm.request` into the store by hand, as the sink would at that sequence. */
+export const storeByHand = async (
+  pipeline: Pipeline,
+  event: { readonly customer: string; readonly key: string; readonly atMs: number; readonly sequence: number },
+): Promise<void> => {
+  const { rows } = await pipeline.asOwner.query<{ id: string }>('SELECT id FROM organizations');
+  const clickhouse = createClient({ url: pipeline.clickhouseUrl });
+  const at = event.atMs / 1000;
+  await clickhouse.insert({
+    table: 'usage_events',
+    values: [
+      {
+        tenant: rows[0]?.id,
+        event: 'llm.request',
+        customer: event.customer,
+        occurred_at: at,
+        received_at: at,
+        idempotency_key: event.key,
+        key_digest: event.key.padEnd(16).slice(0, 16),
+        properties: {},
+        stream_sequence: event.sequence,
+      },
+    ],
+    format: 'JSONEachRow',
+  });
+  await clickhouse.close();
+};
