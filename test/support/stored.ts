@@ -34,7 +34,7 @@ export const storeByHand = async (
 ): Promise<void> => {
   const { rows } = await pipeline.asOwner.query<{ id: string }>('SELECT id FROM organizations');
   const clickhouse = createClient({ url: pipeline.clickhouseUrl });
-  const at = event.atMs / 1000;
+  const at = new Date(event.atMs).toISOString().replace('T', ' ').replace('Z', '');
   await clickhouse.insert({
     table: 'usage_events',
     values: [
