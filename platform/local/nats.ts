@@ -54,9 +54,15 @@ const findNats = async (log: Log, signal?: AbortSignal): Promise<Program> => {
   );
 };
 
-/** JetStream on loopback. `fileBytesMax` bounds what all streams together may keep on disk, and must cover the largest stream. */
-export const startNats = async (options: ServerOptions & { readonly fileBytesMax?: number }): Promise<LocalNats> => {
-  const { home, log, fileBytesMax = 68_719_476_736 } = options;
+/**
+ * JetStream compares the bounds of all streams with this one, not what they hold. It is far above any of them, because a server whose bound was
+ * lowered below that of a stream refuses even to lower the stream's.
+ */
+const fileBytesMax = 128 * 1_099_511_627_776;
+
+/** JetStream on loopback. */
+export const startNats = async (options: ServerOptions): Promise<LocalNats> => {
+  const { home, log } = options;
   const program = await findNats(log, options.signal);
   const syncAlways = canSyncAlways(program);
   if (!syncAlways) {

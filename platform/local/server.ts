@@ -1,8 +1,9 @@
 /** One local server as a resource: started, asked until it answers, stopped, killed, and started again on the same port and data. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Log, logTail, prepareHome } from './home.ts';
+import { type Log, prepareHome } from './home.ts';
 import { findFreePort, isPortFree } from './ports.ts';
-import { type Child, type ChildOptions, endChild, endLeftover, exitText, killChild, spawnChild } from './processes.ts';
+import { type Child, type ChildOptions, endLeftover, exitText, spawnChild } from './processes.ts';
+import { NotReadyError, Runner } from './runner.ts';
 
 export type LocalServer = {
   readonly name: string;
@@ -65,21 +66,18 @@ const portAttemptsMax = 5;
 /** How long a restart waits for its port, and any start for the remains of the run before. */
 const patienceMsMax = 10_000;
 
-type Run = { readonly child: Child; asked: boolean };
-
 class PortTakenError extends Error {}
 class NotYetError extends Error {}
 
 class ServerProcess implements LocalServer {
   readonly #plan: ServerPlan;
-  readonly #listeners: ((how: string) => void)[] = [];
+  readonly #runner: Runner;
   #port = 0;
-  #run: Run | undefined;
   #version = '';
-  #startedMs = 0;
 
   constructor(plan: ServerPlan) {
     this.#plan = plan;
+    this.#runner = new Runner(plan.home, plan.name);
   }
 
   get name() {
@@ -92,17 +90,17 @@ class ServerProcess implements LocalServer {
     return this.#port;
   }
   get pid() {
-    return this.#run?.child.pid ?? 0;
+    return this.#runner.pid;
   }
   get origin() {
     return `${this.#plan.product} ${this.#version}, from ${this.#plan.source}`;
   }
   get startedMs() {
-    return this.#startedMs;
+    return this.#runner.startedMs;
   }
 
   onDeath(listener: (how: string) => void): void {
-    this.#listeners.push(listener);
+    this.#runner.onDeath(listener);
   }
 
   async startFirst(): Promise<void> {
@@ -135,48 +133,36 @@ class ServerProcess implements LocalServer {
 
   async #startOn(port: number): Promise<void> {
     const { home, name, stopSignal } = this.#plan;
-    const begin = performance.now();
     this.#port = port;
     // Asked beforehand, because a server that can't have its port must not be mistaken for the stranger who answers there.
     if (!(await isPortFree(port))) throw new PortTakenError(`${name}: port ${port} of 127.0.0.1 is taken by another process`);
     this.#plan.clear?.();
-    const child = await spawnChild({ ...(await this.#plan.launch(port)), home, name, stopSignal });
-    const run: Run = { child, asked: false };
-    this.#run = run;
     try {
-      this.#version = await this.#waitUntilReady(run);
+      this.#version = await this.#runner.start(
+        async () => spawnChild({ ...(await this.#plan.launch(port)), home, name, stopSignal }),
+        (child, isAsked) => this.#waitUntilReady(child, isAsked),
+      );
     } catch (error) {
-      run.asked = true;
-      this.#run = undefined;
-      await killChild(child);
-      const tail = logTail(home, name, child.logOffset);
-      if (/address (is )?already in use/i.test(tail)) {
+      if (!(error instanceof NotReadyError)) throw error;
+      if (/address (is )?already in use/i.test(error.tail)) {
         throw new PortTakenError(`${name}: port ${port} of 127.0.0.1 was taken by another process while it started`, { cause: error });
       }
-      const message = `${name} did not start: ${(error as Error).message}\n${tail}`;
-      throw this.#plan.notYet?.test(tail) ? new NotYetError(message, { cause: error }) : new Error(message, { cause: error });
+      throw this.#plan.notYet?.test(error.tail) ? new NotYetError(error.message, { cause: error }) : error;
     }
-    this.#startedMs = Math.round(performance.now() - begin);
-    void child.exited.then((exit) => {
-      if (run.asked) return;
-      this.#run = undefined;
-      const how = `${exitText(exit)}\n${logTail(home, name, child.logOffset, 5)}`;
-      for (const listener of this.#listeners) listener(how);
-    });
   }
 
-  async #waitUntilReady(run: Run): Promise<string> {
+  async #waitUntilReady(child: Child, isAsked: () => boolean): Promise<string> {
     const deadline = performance.now() + readyMsMax;
     let ended: string | undefined;
     let refusal = 'nothing answered';
-    void run.child.exited.then((exit) => {
+    void child.exited.then((exit) => {
       ended = `it ${exitText(exit)}`;
     });
     while (performance.now() < deadline) {
-      if (run.asked || this.#plan.signal?.aborted) throw new Error('it was told to stop meanwhile');
+      if (isAsked() || this.#plan.signal?.aborted) throw new Error('it was told to stop meanwhile');
       if (ended) throw new Error(ended);
       try {
-        return await this.#plan.ask(this.#port, run.child.pid, AbortSignal.timeout(askMsMax));
+        return await this.#plan.ask(this.#port, child.pid, AbortSignal.timeout(askMsMax));
       } catch (error) {
         refusal = (error as Error).message || String(error);
       }
@@ -185,21 +171,12 @@ class ServerProcess implements LocalServer {
     throw new Error(`after ${readyMsMax / 1000} s it still was not ready (${refusal})`);
   }
 
-  async stop(): Promise<void> {
-    const run = this.#run;
-    if (!run) return;
-    run.asked = true;
-    await endChild(run.child, this.#plan.stopSignal, stopMsMax);
-    this.#run = undefined;
+  stop(): Promise<void> {
+    return this.#runner.stop(this.#plan.stopSignal, stopMsMax);
   }
 
   async kill(): Promise<void> {
-    const run = this.#run;
-    if (!run) return;
-    run.asked = true;
-    await killChild(run.child);
-    this.#plan.clear?.();
-    this.#run = undefined;
+    if (await this.#runner.kill()) this.#plan.clear?.();
   }
 
   async restart(): Promise<void> {

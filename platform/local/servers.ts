@@ -15,12 +15,6 @@ export const serverKinds = {
 export type ServerName = keyof typeof serverKinds;
 export const serverNames = Object.keys(serverKinds) as ServerName[];
 
-/**
- * JetStream compares the bounds of all streams with this one, not what they hold. It is far above any of them, because a server whose bound was
- * lowered below that of a stream refuses even to lower the stream's.
- */
-const natsFileBytesMax = 128 * 1_099_511_627_776;
-
 /** Starts servers side by side. Where one fails, the others give up, and what runs already is stopped before the error is thrown. */
 export const startServers = async (
   names: readonly ServerName[],
@@ -32,7 +26,7 @@ export const startServers = async (
   let firstFault: unknown;
   const startOne = async (name: ServerName) => {
     try {
-      const server = await serverKinds[name].start({ home: options.home, log: options.log, signal, fileBytesMax: natsFileBytesMax });
+      const server = await serverKinds[name].start({ home: options.home, log: options.log, signal });
       options.log.info(`${name}: ${server.origin}, port ${server.port}, ${server.startedMs} ms`);
       started.set(name, server);
     } catch (error) {

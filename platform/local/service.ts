@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Log, logTail } from './home.ts';
 import { backoff, nextPause } from './keep-alive.ts';
-import { type Child, type Exit, endChild, exitText, killChild, spawnChild } from './processes.ts';
+import { type Child, type Exit, endChild, exitText, spawnChild } from './processes.ts';
+import { Runner } from './runner.ts';
 
 export type ServiceOptions = {
   readonly home: string;
@@ -34,38 +35,35 @@ const startAttemptsMax = 5;
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-type Run = { readonly child: Child; asked: boolean };
-
 const isReady = (message: unknown): message is { type: 'ready'; url: string } =>
   typeof message === 'object' && message !== null && 'type' in message && message.type === 'ready' && 'url' in message;
 
 class ServiceProcess implements Service {
   readonly #options: ServiceOptions;
-  readonly #listeners: ((how: string) => void)[] = [];
+  readonly #runner: Runner;
   #environment: NodeJS.ProcessEnv = {};
-  #run: Run | undefined;
   #url = '';
-  #startedMs = 0;
 
   constructor(options: ServiceOptions) {
     this.#options = options;
+    this.#runner = new Runner(options.home, options.name);
   }
 
   get name() {
     return this.#options.name;
   }
   get pid() {
-    return this.#run?.child.pid ?? 0;
+    return this.#runner.pid;
   }
   get url() {
     return this.#url;
   }
   get startedMs() {
-    return this.#startedMs;
+    return this.#runner.startedMs;
   }
 
   onDeath(listener: (how: string) => void): void {
-    this.#listeners.push(listener);
+    this.#runner.onDeath(listener);
   }
 
   async startFirst(): Promise<void> {
@@ -85,29 +83,14 @@ class ServiceProcess implements Service {
 
   async #start(): Promise<void> {
     const { home, name, file } = this.#options;
-    const begin = performance.now();
-    const child = await spawnChild({
-      ...{ home, name, command: process.execPath, arguments: [file], environment: this.#environment },
-      ...{ workingFolder: root, channel: true, stopSignal: 'SIGTERM' },
-    });
-    const run: Run = { child, asked: false };
-    this.#run = run;
-    try {
-      this.#url = await this.#waitUntilReady(child);
-    } catch (error) {
-      run.asked = true;
-      this.#run = undefined;
-      await killChild(child);
-      const tail = logTail(home, name, child.logOffset);
-      throw new Error(`${name} did not start: ${(error as Error).message}\n${tail}`, { cause: error });
-    }
-    this.#startedMs = Math.round(performance.now() - begin);
-    void child.exited.then((exit) => {
-      if (run.asked) return;
-      this.#run = undefined;
-      const how = `${exitText(exit)}\n${logTail(home, name, child.logOffset, 5)}`;
-      for (const listener of this.#listeners) listener(how);
-    });
+    this.#url = await this.#runner.start(
+      () =>
+        spawnChild({
+          ...{ home, name, command: process.execPath, arguments: [file], environment: this.#environment },
+          ...{ workingFolder: root, channel: true, stopSignal: 'SIGTERM' },
+        }),
+      (child) => this.#waitUntilReady(child),
+    );
   }
 
   #waitUntilReady(child: Child): Promise<string> {
@@ -127,21 +110,13 @@ class ServiceProcess implements Service {
     });
   }
 
-  async stop(): Promise<void> {
-    const run = this.#run;
-    if (!run) return;
-    run.asked = true;
+  stop(): Promise<void> {
     // It ends itself when its drain takes too long; the half second more lets it say so.
-    await endChild(run.child, 'SIGTERM', this.#options.shutdownMsMax + 500);
-    this.#run = undefined;
+    return this.#runner.stop('SIGTERM', this.#options.shutdownMsMax + 500);
   }
 
   async kill(): Promise<void> {
-    const run = this.#run;
-    if (!run) return;
-    run.asked = true;
-    await killChild(run.child);
-    this.#run = undefined;
+    await this.#runner.kill();
   }
 
   async restart(): Promise<void> {
