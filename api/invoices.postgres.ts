@@ -83,8 +83,11 @@ export const createInvoiceReader = (postgres: Queryable) => ({
     );
     return rows[0];
   },
-  runState: async (id: string): Promise<BillingRunRow['state'] | undefined> => {
-    const { rows } = await postgres.query<{ state: BillingRunRow['state'] }>('SELECT state FROM billing_runs WHERE id = $1', [id]);
+  runState: async (organizationId: string, id: string): Promise<BillingRunRow['state'] | undefined> => {
+    const { rows } = await postgres.query<{ state: BillingRunRow['state'] }>(
+      'SELECT state FROM billing_runs WHERE organization_id = $1 AND id = $2',
+      [organizationId, id],
+    );
     return rows[0]?.state;
   },
 });

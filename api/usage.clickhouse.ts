@@ -1,9 +1,10 @@
 /** Usage of one customer: every meter, over any half-open span. */
 import type { ClickHouseClient } from '@clickhouse/client';
+import { readRows } from '#platform/clickhouse.ts';
 import { isPassing, UnavailableError } from '#platform/retry.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
-import { type Measured, quantitiesFromRows, quantityStatements } from '../rater/aggregate/quantity-query.ts';
+import { type Measured, quantitiesFromRows, quantityStatements, type StatementRow } from '../rater/aggregate/quantity-query.ts';
 
 /** Everything that is stored; sequences of JetStream are far below. */
 const noWatermark = 2n ** 63n;
@@ -22,9 +23,7 @@ export const createReadUsage =
     try {
       const subscriptions = [{ subscriptionId: 'all', customers, period }];
       for (const statement of quantityStatements({ tenant: organizationId, watermark: noWatermark, subscriptions, meters })) {
-        const { query, params, settings } = statement;
-        const result = await clickhouse.query({ query, format: 'JSONEachRow', query_params: { ...params }, clickhouse_settings: settings });
-        answers.push({ statement, rows: await result.json<Record<string, string>>() });
+        answers.push({ statement, rows: await readRows<StatementRow>(clickhouse, statement) });
       }
     } catch (error) {
       throw isPassing(error) ? new UnavailableError('clickhouse', error) : error;

@@ -57,7 +57,7 @@ export type AcceptPorts = {
     readonly release: (claims: readonly Claim[], token: Buffer) => Promise<void>;
   };
   /** Resolves with the stream sequence once the message is durable; the same id is stored once. Throws `PublishError`. */
-  readonly publish: (message: { readonly id: string; readonly body: Buffer; readonly events: number }) => Promise<number>;
+  readonly publish: (message: { readonly id: string; readonly body: Buffer }) => Promise<number>;
   readonly token: () => Buffer;
 };
 
@@ -196,11 +196,7 @@ export const acceptEvents = async (
     packed(winners, limits.messageBytesMax).map(async (group) => {
       const claims = group.candidates.map(({ claim }) => claim);
       try {
-        const sequence = await ports.publish({
-          id: messageIdOf(group.candidates),
-          body: toMessage(group.records),
-          events: group.records.length,
-        });
+        const sequence = await ports.publish({ id: messageIdOf(group.candidates), body: toMessage(group.records) });
         for (const { index, event } of group.candidates) set(index, event.idempotencyKey, 'accepted');
         // 5. Confirm, off the path of the answer.
         if (answers !== undefined) confirmations.push(ports.claims.confirm(claims, sequence));

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { type Authenticate, guardRoutes } from '#platform/authenticate.ts';
 import type { Clock } from '#platform/clock.ts';
 import { createHttpApp, type HttpOptions } from '#platform/http.ts';
+import { type Part, parts } from '#platform/retry.ts';
 import { FailureError, type Fault, toProblem } from '#schemas/failures.ts';
 import { type AcceptLimits, type AcceptPorts, acceptEvents, type Outcome, type Status } from './accept-events.ts';
 import { parseNativeBody } from './parse/native.ts';
@@ -15,7 +16,8 @@ export type GatewayOptions = HttpOptions & {
 };
 
 export type Gateway = {
-  readonly app: FastifyInstance /** Resolves once no confirmation is under way. */;
+  readonly app: FastifyInstance;
+  /** Resolves once no confirmation is under way. */
   readonly drained: () => Promise<void>;
 };
 
@@ -51,18 +53,16 @@ const toResult = ({ index, idempotencyKey, status, faults }: Outcome): Result =>
   errors: faults,
 });
 
-const partsDown = (outcomes: readonly Outcome[]): string[] => [
-  ...new Set(outcomes.filter(({ status }) => status === 'unavailable').flatMap(({ faults }) => faults.map(({ field }) => field))),
+/** The parts that keep events from being taken: the fields of the faults of `unavailable`. */
+const partsDown = (outcomes: readonly Outcome[]): Part[] => [
+  ...new Set(outcomes.filter(({ status }) => status === 'unavailable').flatMap(({ faults }) => faults.map(({ field }) => field as Part))),
 ];
-
-const partNames: Record<string, string> = { nats: 'NATS JetStream', redis: 'Redis' };
 
 /**
  * The answer to a request. 2xx only if every event has a final outcome and at least one is taken: a client that looks at the status alone
  * must never drop usage. 503: send all of it again, unchanged. 422 or 409: nothing was taken, and sending it again will not help.
  */
-const answerOf = (outcomes: readonly Outcome[], requestId: string, everyResult: boolean) => {
-  const counts = counted(outcomes);
+const answerOf = (outcomes: readonly Outcome[], counts: Record<Status, number>, requestId: string, everyResult: boolean) => {
   const taken = counts.accepted + counts.duplicate;
   const summary = {
     accepted: counts.accepted,
@@ -80,7 +80,7 @@ const answerOf = (outcomes: readonly Outcome[], requestId: string, everyResult: 
   if (counts.unavailable > 0 || counts.in_flight > 0) {
     const down = partsDown(outcomes);
     const code = down.length > 0 ? 'DEPENDENCY_UNAVAILABLE' : 'EVENTS_NOT_FINAL';
-    const detail = down.length > 0 ? `${down.map((part) => partNames[part] ?? part).join(' and ')} is not available` : undefined;
+    const detail = down.length > 0 ? `${down.map((part) => parts[part]).join(' and ')} is not available` : undefined;
     return { status: 503, body: { ...toProblem(code, requestId, detail, faults), ...summary } };
   }
   if (outcomes.length === 0 || taken > 0) return { status: 200, body: summary };
@@ -147,8 +147,9 @@ export const createGateway = (options: GatewayOptions): Gateway => {
       const settled = confirmed.finally(() => confirmations.delete(settled));
       confirmations.add(settled);
       if (unclaimed) degraded.inc();
-      for (const [outcome, count] of Object.entries(counted(outcomes))) if (count > 0) events.labels(outcome).inc(count);
-      const { status, body } = answerOf(outcomes, request.id, request.query.results === 'all');
+      const counts = counted(outcomes);
+      for (const [outcome, count] of Object.entries(counts)) if (count > 0) events.labels(outcome).inc(count);
+      const { status, body } = answerOf(outcomes, counts, request.id, request.query.results === 'all');
       reply.code(status);
       if (status === 503) reply.header('retry-after', '1');
       if (status >= 400) reply.type('application/problem+json');

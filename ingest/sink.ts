@@ -3,8 +3,7 @@
  * delivers the messages again and the store removes the twins: they have the same sequence, so they are the same rows.
  * It never gives a message up: a store that is away is waited for, and a message that the store can't read is put aside durably.
  */
-import type { Clock } from '#platform/clock.ts';
-import { sleep } from '#platform/clock.ts';
+import { type Clock, sleep } from '#platform/clock.ts';
 import { backoffMs } from '#platform/retry.ts';
 import { countInMessage } from '#schemas/usage-event.ts';
 import { type Batch, type BatchLimits, createBatcher } from './batcher.ts';
@@ -136,7 +135,7 @@ export const startSink = async (limits: BatchLimits, ports: SinkPorts): Promise<
         try {
           rows = countInMessage(message.body);
         } catch (error) {
-          await divide({ messages: [message], rows: 0, bytes: 0 }, new UnreadableError(error), ports, stopped.signal);
+          await putAside(message, new UnreadableError(error), ports, stopped.signal);
           continue;
         }
         const nowMs = ports.clock.nowMs();

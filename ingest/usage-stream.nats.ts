@@ -136,7 +136,7 @@ export const createPublish = (nats: Nats, options: PublishOptions) => {
       throw error;
     }
   };
-  return async (message: { readonly id: string; readonly body: Buffer; readonly events: number }): Promise<number> => {
+  return async (message: { readonly id: string; readonly body: Buffer }): Promise<number> => {
     let mayBeStored = false;
     for (let attempt = 1; ; attempt += 1) {
       if (silent || !nats.connected()) throw new PublishError(mayBeStored, new Error('not connected'));
@@ -176,7 +176,7 @@ const fromJsMsg = (message: JsMsg): StreamMessage => ({
   sequence: message.seq,
   body: Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength),
   behind: message.info.pending,
-  publishedAtMs: Number(message.time.getTime()),
+  publishedAtMs: message.time.getTime(),
   ack: () => message.ack(),
   working: () => message.working(),
 });

@@ -1,7 +1,7 @@
 /** Issuing invoices: one transaction, a gap-free number, the hash chain. */
 import type { Postgres, Queryable } from '#platform/postgres.ts';
 import { isPassing } from '#platform/retry.ts';
-import { type Shard, type ShardRow, shardAttemptsMax, shardFromRow } from '#schemas/billing-run.ts';
+import { giveUpShardStatement, leaseShardStatement, type Shard, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
@@ -91,7 +91,7 @@ export type InvoiceStore = Pick<IssuePorts, 'leaseShard' | 'ratedLines' | 'commi
 
 export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): InvoiceStore => ({
   leaseShard: async () => {
-    const { rows } = await postgres.query<ShardRow>("SELECT * FROM lease_billing_run_shard('rated', $1)", [leaseSeconds]);
+    const { rows } = await postgres.query<ShardRow>(...leaseShardStatement('rated', leaseSeconds));
     return rows[0] && shardFromRow(rows[0]);
   },
   ratedLines: async (shard) => {
@@ -125,13 +125,6 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
       return invoices.length;
     }),
   giveUp: async (shard, error) => {
-    const reason = error instanceof Error ? error.message : String(error);
-    await postgres.query('SELECT give_up_billing_run_shard($1, $2, $3, $4, $5)', [
-      shard.runId,
-      shard.shardNumber,
-      reason.slice(0, 2000),
-      isPassing(error),
-      shardAttemptsMax,
-    ]);
+    await postgres.query(...giveUpShardStatement(shard, error, isPassing(error)));
   },
 });

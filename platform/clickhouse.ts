@@ -14,6 +14,18 @@ export const connectClickHouse = (url: string, options: { requestTimeoutMs: numb
     keep_alive: { enabled: true, idle_socket_ttl: 2_000 },
   });
 
+export type ClickHouseStatement = {
+  readonly query: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly settings?: Readonly<Record<string, string | number>>;
+};
+
+/** The rows of a query's answer, as JSON objects. */
+export const readRows = async <R>(clickhouse: ClickHouseClient, { query, params, settings = {} }: ClickHouseStatement): Promise<R[]> => {
+  const result = await clickhouse.query({ query, format: 'JSONEachRow', query_params: { ...params }, clickhouse_settings: settings });
+  return result.json<R>();
+};
+
 export const clickHouseAnswers = async (clickhouse: ClickHouseClient): Promise<void> => {
   const ping = await clickhouse.ping();
   if (!ping.success) throw ping.error;

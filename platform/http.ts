@@ -2,13 +2,13 @@
  * The HTTP floor that every process stands on: request ids, problem details, health, metrics, bounded bodies and times. It knows no
  * resource; the routes of a process are added by its app factory.
  */
-import { randomUUIDv7 } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { type FailureCode, FailureError, type Fault, failures, toProblem } from '#schemas/failures.ts';
 import type { FaultCode } from '#schemas/fault.ts';
 import { within } from './clock.ts';
+import { newId } from './ids.ts';
 import type { Log } from './log.ts';
 import { latencySeconds, type Metrics } from './metrics.ts';
 import { parts, UnavailableError } from './retry.ts';
@@ -136,9 +136,8 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: options.bodyBytesMax,
-    // Fastify's own defaults for these two are "never".
+    // Fastify's own default is "never".
     requestTimeout: 60_000,
-    connectionTimeout: 0,
     keepAliveTimeout: 72_000,
     http: { maxHeaderSize: 16_384, headersTimeout: 15_000 },
     forceCloseConnections: 'idle',
@@ -147,15 +146,13 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     ajv: { customOptions: { allErrors: true, coerceTypes: false, removeAdditional: false, useDefaults: true } },
     genReqId: (raw: IncomingMessage) => {
       const given = raw.headers['x-request-id'];
-      return typeof given === 'string' && requestIdShape.test(given) ? given : `req_${randomUUIDv7().replaceAll('-', '')}`;
+      return typeof given === 'string' && requestIdShape.test(given) ? given : newId('req');
     },
     frameworkErrors: answerError,
     clientErrorHandler(error: Error & { code?: string }, socket: Socket) {
       if (!socket.writable) return void socket.destroy();
       const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'HEADERS_TOO_LARGE' : 'BAD_REQUEST';
-      const body = JSON.stringify(
-        toProblem(code, `req_${randomUUIDv7().replaceAll('-', '')}`, code === 'BAD_REQUEST' ? 'The request is not valid HTTP' : undefined),
-      );
+      const body = JSON.stringify(toProblem(code, newId('req'), code === 'BAD_REQUEST' ? 'The request is not valid HTTP' : undefined));
       socket.end(
         `HTTP/1.1 ${failures[code].status} ${failures[code].title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
       );

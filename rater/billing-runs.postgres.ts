@@ -1,7 +1,7 @@
 /** The billing runs as the rater sees them: prepared into shards, leased, and rated. */
 import type { Postgres } from '#platform/postgres.ts';
 import { isPassing } from '#platform/retry.ts';
-import { type ShardRow, shardAttemptsMax, shardFromRow } from '#schemas/billing-run.ts';
+import { giveUpShardStatement, leaseShardStatement, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
 import { ratedLineToJson } from '#schemas/rated-line.ts';
 import { type RatePorts, StreamBehindError } from './rate-period.ts';
 
@@ -76,8 +76,8 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
       return true;
     }),
 
-  leaseShard: async (state) => {
-    const { rows } = await postgres.query<ShardRow>('SELECT * FROM lease_billing_run_shard($1, $2)', [state, leaseSeconds]);
+  leaseShard: async () => {
+    const { rows } = await postgres.query<ShardRow>(...leaseShardStatement('queued', leaseSeconds));
     return rows[0] && shardFromRow(rows[0]);
   },
 
@@ -109,13 +109,6 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
     }),
 
   giveUp: async (shard, error) => {
-    const reason = error instanceof Error ? error.message : String(error);
-    await postgres.query('SELECT give_up_billing_run_shard($1, $2, $3, $4, $5)', [
-      shard.runId,
-      shard.shardNumber,
-      reason.slice(0, 2000),
-      isPassing(error),
-      shardAttemptsMax,
-    ]);
+    await postgres.query(...giveUpShardStatement(shard, error, isPassing(error)));
   },
 });

@@ -42,7 +42,8 @@ export type RatePorts = {
       isStored: (watermark: bigint) => Promise<boolean>,
       shardSize: number,
     ) => Promise<boolean>;
-    readonly leaseShard: (state: 'queued') => Promise<Shard | undefined>;
+    /** A shard that waits to be rated. */
+    readonly leaseShard: () => Promise<Shard | undefined>;
     readonly saveRated: (shard: Shard, lines: readonly UnmeasuredLine[], ratedMs: number) => Promise<void>;
     readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   };
@@ -94,7 +95,7 @@ const measured = (subscription: BillableSubscription, period: Period): MeasuredS
 
 /** Step 4 for one shard. Resolves with whether there was one. */
 export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
-  const shard = await ports.runs.leaseShard('queued');
+  const shard = await ports.runs.leaseShard();
   if (!shard) return false;
   const elapsedMs = ports.stopwatch();
   try {

@@ -32,4 +32,23 @@ export const shardFromRow = (row: ShardRow): Shard => ({
 });
 
 /** A bug that stops a shard this often fails its run. */
-export const shardAttemptsMax = 5;
+const attemptsMax = 5;
+const reasonCharactersMax = 2_000;
+
+/** A statement with its values. The rules stand in the functions of migration 0001; rater and invoicer both call them. */
+export type Statement = readonly [text: string, values: readonly unknown[]];
+
+/** Takes one shard that waits to be rated (`queued`) or to be invoiced (`rated`). */
+export const leaseShardStatement = (state: 'queued' | 'rated', leaseSeconds: number): Statement => [
+  'SELECT * FROM lease_billing_run_shard($1, $2)',
+  [state, leaseSeconds],
+];
+
+/** Gives a shard back after a fault; `passing` says that a later try may succeed by itself. */
+export const giveUpShardStatement = (shard: Shard, error: unknown, passing: boolean): Statement => {
+  const reason = error instanceof Error ? error.message : String(error);
+  return [
+    'SELECT give_up_billing_run_shard($1, $2, $3, $4, $5)',
+    [shard.runId, shard.shardNumber, reason.slice(0, reasonCharactersMax), passing, attemptsMax],
+  ];
+};

@@ -49,14 +49,10 @@ export const catalogRoutes = (app: FastifyInstance, { catalog, clock }: ApiPorts
     { config: { scope: 'write:meters' }, schema: { body: NewMeterBody } },
     async (request, reply) => {
       const { property = null, metadata = {}, ...meter } = request.body;
-      const needed = meter.aggregation === 'count' ? property !== null : property === null;
-      if (needed) {
-        const message =
-          meter.aggregation === 'count'
-            ? 'must be left out: a count has no property'
-            : `must be given: ${meter.aggregation} needs a property`;
-        refuseFaults([{ field: 'property', code: meter.aggregation === 'count' ? 'not_allowed' : 'missing', message }]);
-      }
+      if (meter.aggregation === 'count' && property !== null)
+        refuseFaults([{ field: 'property', code: 'not_allowed', message: 'must be left out: a count has no property' }]);
+      if (meter.aggregation !== 'count' && property === null)
+        refuseFaults([{ field: 'property', code: 'missing', message: `must be given: ${meter.aggregation} needs a property` }]);
       const row = await catalog.addMeter(request.caller.organizationId, { ...meter, property, metadata }, new Date(clock.nowMs()));
       if (!row) throw new FailureError('METER_ALREADY_EXISTS');
       return reply.code(201).send(meterJson(row));

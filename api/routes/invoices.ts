@@ -8,7 +8,7 @@ import { formatPeriod, monthFromText } from '#schemas/period.ts';
 import type { BillingRunRow } from '../invoices.postgres.ts';
 import { readListQuery, toList } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { closed, ExternalId, IdParam, isTooEarly, refuseFaults } from './fields.ts';
+import { closed, ExternalId, IdParam, isTooEarly } from './fields.ts';
 
 /** An issued invoice is what was hashed, and its state beside it. */
 const invoiceJson = (invoice: IssuedInvoice) => ({ ...issuedInvoiceToJson(invoice), state: 'issued' });
@@ -56,9 +56,9 @@ export const invoiceRoutes = (app: FastifyInstance, { accounts, invoices, clock 
   };
 
   /** Waits for the end of a run; undefined once it takes too long or the server stops. */
-  const settled = async (id: string): Promise<boolean> => {
+  const settled = async (organizationId: string, id: string): Promise<boolean> => {
     for (let waitedMs = 0; waitedMs < waitMsMax && app.server.listening; waitedMs += askEveryMs) {
-      const state = await invoices.runState(id);
+      const state = await invoices.runState(organizationId, id);
       if (state === 'completed' || state === 'failed') return true;
       await sleep(askEveryMs);
     }
@@ -74,8 +74,8 @@ export const invoiceRoutes = (app: FastifyInstance, { accounts, invoices, clock 
       const { period: month, customer_id: customerId, subscription_id: subscriptionId } = request.body;
       const period = monthFromText(month);
       if (!period || isTooEarly(period.start)) {
-        refuseFaults([{ field: 'period', code: 'wrong_format', message: 'must be a month from 2000-01 on, such as 2026-10' }]);
-        return;
+        const faults = [{ field: 'period', code: 'wrong_format', message: 'must be a month from 2000-01 on, such as 2026-10' }];
+        throw new FailureError('VALIDATION_FAILED', undefined, faults);
       }
       const nowMs = clock.nowMs();
       if (period.end > nowMs) throw new FailureError('PERIOD_NOT_ENDED', `The period ends at ${formatPeriod(period).end}`);
@@ -88,7 +88,7 @@ export const invoiceRoutes = (app: FastifyInstance, { accounts, invoices, clock 
         { period, customerId: customer?.id ?? null, subscriptionId: subscriptionId ?? null },
         new Date(nowMs),
       );
-      const done = await settled(id);
+      const done = await settled(organizationId, id);
       reply.code(done ? 200 : 202).header('location', `/v1/invoices/runs/${id}`);
       return runJson(await runOf(organizationId, id));
     },

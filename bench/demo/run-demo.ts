@@ -1,5 +1,5 @@
 /** The demo: catalog, customers, a month of LLM usage over HTTP, its invoices, and a report of what that took. */
-import { formatMinorUnits, parseAmount, sumAmounts, zeroAmount } from '#schemas/money.ts';
+import { compareAmounts, formatMinorUnits, parseAmount, sumAmounts, zeroAmount } from '#schemas/money.ts';
 import { customerOf, llmUsage } from './llm-usage.ts';
 import { type Client, inLanes } from './millrace-client.ts';
 
@@ -175,10 +175,11 @@ const invoicesOf = async (client: Client, periodStart: number): Promise<InvoiceJ
   return invoices;
 };
 
+const amountOf = ({ total }: InvoiceJson) => parseAmount(total) ?? zeroAmount;
+
 /** The largest, the middle and the smallest invoice, with their lines. */
 const examplesOf = async (client: Client, invoices: readonly InvoiceJson[]): Promise<InvoiceJson[]> => {
-  const amount = ({ total }: InvoiceJson) => parseAmount(total) ?? 0n;
-  const sorted = invoices.toSorted((a, b) => (amount(a) < amount(b) ? 1 : amount(a) > amount(b) ? -1 : 0));
+  const sorted = invoices.toSorted((a, b) => compareAmounts(amountOf(b), amountOf(a)));
   const picked = [sorted[0], sorted[sorted.length >> 1], sorted.at(-1)].filter((invoice) => invoice !== undefined);
   return Promise.all([...new Set(picked)].map(({ id }) => client.get<InvoiceJson>(`/v1/invoices/${id}`)));
 };
@@ -223,7 +224,7 @@ export const runDemo = async (options: DemoOptions): Promise<DemoReport> => {
     invoices: {
       issued: run.invoices_issued,
       already_issued: run.invoices_already_issued,
-      total: formatMinorUnits(sumAmounts(invoices.map(({ total }) => parseAmount(total) ?? zeroAmount)), plan.currency),
+      total: formatMinorUnits(sumAmounts(invoices.map(amountOf)), plan.currency),
       currency: plan.currency,
       unmeasured_events: run.unmeasured_events,
     },

@@ -8,7 +8,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Fault } from '#schemas/failures.ts';
 import { instantFromText } from '#schemas/instant.ts';
 import { inexactSourceOf, wrapInexactNumbers } from './exact-numbers.ts';
-import { faultsPerEventMax, flattenProperties } from './properties.ts';
+import { controlCharacters, faultsPerEventMax, flattenProperties } from './properties.ts';
 
 export type ParsedEvent = {
   readonly idempotencyKey: string;
@@ -65,8 +65,6 @@ export const parseNativeBody = (body: Buffer): ParsedBody => {
 };
 
 export const idCharactersMax = 255;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
-const controlCharacters = /[\u0000-\u001f\u007f]/;
 
 /** Characters as JSON schemas count them, by code point, so that an id that the API takes is one that an event can name. */
 const charactersOf = (text: string): number =>

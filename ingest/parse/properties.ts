@@ -75,7 +75,7 @@ const jsonText = (value: unknown, path: string, depth: number, faults: Fault[]):
 const depthFault = (field: string): Fault => ({ field, code: 'too_deep', message: `is nested deeper than ${depthMax}` });
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
-const controlCharacters = /[\u0000-\u001f\u007f]/;
+export const controlCharacters = /[\u0000-\u001f\u007f]/;
 
 const isPath = (path: string): boolean =>
   path.length > 0 &&

@@ -103,7 +103,8 @@ CREATE TABLE billing_runs (
   created_at      timestamptz NOT NULL,
   updated_at      timestamptz NOT NULL
 );
-CREATE INDEX billing_runs_open ON billing_runs (created_at) WHERE state IN ('queued', 'running');
+-- In the order of the rater's queue.
+CREATE INDEX billing_runs_queued ON billing_runs (updated_at, id) WHERE state = 'queued';
 CREATE INDEX billing_runs_by_organization ON billing_runs (organization_id, id DESC);
 
 -- One row per shard of a run: the unit of work of rater and invoicer, held by a lease so that a process may die at any point.

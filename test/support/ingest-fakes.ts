@@ -93,7 +93,7 @@ export const createClaimsStore = (clock: { readonly nowMs: () => number }): Clai
   };
 };
 
-export type Published = { readonly id: string; readonly body: Buffer; readonly events: number };
+export type Published = { readonly id: string; readonly body: Buffer };
 
 /** What the next publish meets: refused by the stream, stored with its answer lost, or lost on the way with its fate unknown. */
 export type PublishFault = 'refused' | 'answer lost' | 'lost';
