@@ -1,5 +1,3 @@
-import { sleep } from './clock.ts';
-
 /** The parts that this product stands on; an `UnavailableError` names one of them. */
 export const parts = { nats: 'NATS JetStream', clickhouse: 'ClickHouse', redis: 'Redis', postgres: 'PostgreSQL' } as const;
 export type Part = keyof typeof parts;
@@ -47,21 +45,3 @@ export const isPassing = (error: unknown): boolean => {
 /** Full-jitter backoff in milliseconds for try number `attempt` (from 0); `random` is in [0, 1). */
 export const backoffMs = (attempt: number, random: number, firstMs = 100, ceilingMs = 5_000): number =>
   Math.floor(firstMs / 2 + random * (Math.min(ceilingMs, firstMs * 2 ** Math.min(attempt, 16)) - firstMs / 2));
-
-/** Tries until `work` succeeds or `signal` is aborted, when it throws the last error; a fault that will not pass is thrown at once. */
-export const retryUntilDone = async <T>(
-  work: () => Promise<T>,
-  signal: AbortSignal,
-  onFault: (error: unknown, waitMs: number) => void,
-): Promise<T> => {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await work();
-    } catch (error) {
-      if (signal.aborted || !isPassing(error)) throw error;
-      const waitMs = backoffMs(attempt, Math.random());
-      onFault(error, waitMs);
-      await sleep(waitMs, signal);
-    }
-  }
-};

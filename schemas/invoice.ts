@@ -76,7 +76,6 @@ export const invoiceLineToJson = (line: InvoiceLine, currency: Currency) => ({
   steps: line.steps.map(priceStepToJson),
   service_period: formatPeriod(line.servicePeriod),
 });
-export type InvoiceLineJson = ReturnType<typeof invoiceLineToJson>;
 
 export const draftInvoiceToJson = (draft: DraftInvoice) => ({
   kind: draft.kind,
@@ -89,7 +88,6 @@ export const draftInvoiceToJson = (draft: DraftInvoice) => ({
   subtotal: formatMinorUnits(draft.subtotal, draft.currency),
   total: formatMinorUnits(draft.total, draft.currency),
 });
-export type DraftInvoiceJson = ReturnType<typeof draftInvoiceToJson>;
 
 /** What is hashed, and with both hashes what is published: whoever has the JSON can check it without this program. */
 export const invoiceContentToJson = (invoice: Omit<IssuedInvoice, 'hash' | 'previousHash'>) => ({
@@ -107,4 +105,3 @@ export const issuedInvoiceToJson = (invoice: IssuedInvoice) => ({
   previous_hash: invoice.previousHash,
   hash: invoice.hash,
 });
-export type IssuedInvoiceJson = ReturnType<typeof issuedInvoiceToJson>;

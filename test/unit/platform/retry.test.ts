@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { backoffMs, isPassing, parts, retryUntilDone, UnavailableError } from '../../../platform/retry.ts';
+import { backoffMs, isPassing, parts, UnavailableError } from '../../../platform/retry.ts';
 
 const coded = (code: string | number, message = 'failed', options?: ErrorOptions) => Object.assign(new Error(message, options), { code });
 
@@ -87,63 +87,5 @@ describe('the wait before another try', () => {
       expect(longest).toBeLessThanOrEqual(700);
       before = longest;
     }
-  });
-});
-
-describe('work that is tried until it is done', () => {
-  const passing = () => coded('ECONNREFUSED');
-
-  it('is tried again after faults that pass, and its result is the answer', async () => {
-    const waits: number[] = [];
-    let failures = 2;
-    const result = await retryUntilDone(
-      async () => {
-        if (failures === 0) return 'done';
-        failures -= 1;
-        throw passing();
-      },
-      new AbortController().signal,
-      (_error, waitMs) => waits.push(waitMs),
-    );
-    expect(result).toBe('done');
-    expect(waits).toHaveLength(2);
-  });
-
-  it('ends at once with a fault that stays', async () => {
-    let tries = 0;
-    const bug = new TypeError('a bug');
-    const work = async () => {
-      tries += 1;
-      throw bug;
-    };
-    await expect(retryUntilDone(work, new AbortController().signal, () => {})).rejects.toBe(bug);
-    expect(tries).toBe(1);
-  });
-
-  it('ends with its last fault once it is aborted, without waiting any longer', async () => {
-    const abort = new AbortController();
-    const begin = performance.now();
-    const faults: unknown[] = [];
-    const work = async () => {
-      const fault = passing();
-      faults.push(fault);
-      throw fault;
-    };
-    const result = retryUntilDone(work, abort.signal, () => {
-      if (faults.length === 3) abort.abort();
-    });
-    await expect(result).rejects.toSatisfy((error) => error === faults.at(-1));
-    expect(faults.length).toBeLessThanOrEqual(4);
-    expect(performance.now() - begin).toBeLessThan(2_000);
-  });
-
-  it('is tried once where it is aborted before', async () => {
-    let tries = 0;
-    const work = async () => {
-      tries += 1;
-      throw passing();
-    };
-    await expect(retryUntilDone(work, AbortSignal.abort(), () => {})).rejects.toThrow('failed');
-    expect(tries).toBe(1);
   });
 });
