@@ -1,13 +1,15 @@
 /**
- * The first start: an organization, and a key with all scopes (`MILLRACE_BOOTSTRAP_KEY`). Run again it changes nothing; with another key it adds
- * that one.
+ * The first start: an organization with its sandbox, and a key with all scopes (`MILLRACE_BOOTSTRAP_KEY`; one that begins with `mr_test_` sees the
+ * sandbox). Run again it changes nothing; with another key it adds that one. Works as the owner of the schema, before there is an organization to work for.
  */
+import { appendAudit } from '#platform/audit.ts';
+import { systemClock } from '#platform/clock.ts';
 import { loadConfig } from '#platform/config.ts';
 import { newId } from '#platform/ids.ts';
 import { orExit } from '#platform/lifecycle.ts';
 import { createLog } from '#platform/log.ts';
 import { connectPostgres } from '#platform/postgres.ts';
-import { hashApiKey } from '#schemas/api-key.ts';
+import { hashApiKey, hintOfApiKey } from '#schemas/api-key.ts';
 
 const config = orExit(() => loadConfig(process.env, ['databaseUrl', 'keyPepper', 'bootstrapKey']));
 const log = createLog('bootstrap', config.logLevel);
@@ -15,24 +17,31 @@ if (config.bootstrapKey === '') {
   process.stderr.write('MILLRACE_BOOTSTRAP_KEY is missing: the first key has to come from somewhere\n');
   process.exit(1);
 }
-const postgres = connectPostgres(config.databaseUrl, { poolMax: 1, as: 'application', log });
+const postgres = connectPostgres(config.databaseUrl, { poolMax: 1, log });
 const hash = hashApiKey(config.keyPepper, config.bootstrapKey);
 await postgres.transaction(async (client) => {
   // One at a time, so that two first starts make one organization.
   await client.query("SELECT pg_advisory_xact_lock(hashtext('millrace bootstrap'))");
   const known = await client.query('SELECT 1 FROM api_keys WHERE key_hash = $1', [hash]);
   if (known.rowCount) return;
-  const first = await client.query<{ id: string }>('SELECT id FROM organizations ORDER BY id LIMIT 1');
-  const organizationId = first.rows[0]?.id ?? newId('org');
+  const first = await client.query<{ id: string; sandbox: string }>(
+    'SELECT o.id, s.id AS sandbox FROM organizations o JOIN organizations s ON s.sandbox_of = o.id ORDER BY o.id LIMIT 1',
+  );
+  const { id, sandbox } = first.rows[0] ?? { id: newId('org'), sandbox: newId('org') };
   if (!first.rowCount)
-    await client.query('INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, now())', [organizationId, 'First organization']);
-  await client.query('INSERT INTO api_keys (id, organization_id, name, key_hash, scopes, created_at) VALUES ($1, $2, $3, $4, $5, now())', [
-    newId('key'),
-    organizationId,
-    'Bootstrap key',
-    hash,
-    ['admin'],
-  ]);
+    await client.query(
+      'INSERT INTO organizations (id, name, created_at, tier, sandbox_of) VALUES ($1, $3, now(), $4, NULL), ($2, $3, now(), $4, $1)',
+      [id, sandbox, 'First organization', config.organizationTier],
+    );
+  const organizationId = config.bootstrapKey.startsWith('mr_test_') ? sandbox : id;
+  const keyId = newId('key');
+  await client.query(
+    `INSERT INTO api_keys (id, organization_id, name, hint, key_hash, scopes, created_at, updated_at)
+     VALUES ($1, $2, 'Bootstrap key', $3, $4, '{admin}', now(), now())`,
+    [keyId, organizationId, hintOfApiKey(config.bootstrapKey), hash],
+  );
+  const changes = [{ action: 'api_key.created', objectType: 'api_key', objectId: keyId }];
+  await appendAudit(client, organizationId, { actor: 'bootstrap', requestId: undefined, result: 'done' }, changes, systemClock.nowMs());
   log.info({ organizationId }, 'the bootstrap key was added');
 });
 await postgres.close();

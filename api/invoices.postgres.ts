@@ -1,11 +1,12 @@
 /** Reads invoices, and asks for billing runs. Issuing is the invoicer's. */
 import { newId } from '#platform/ids.ts';
-import type { Queryable } from '#platform/postgres.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Period } from '#schemas/period.ts';
 import { type InvoiceLineRow, type InvoiceRow, invoiceColumns, invoiceFromRows, invoiceLineColumns } from '../invoicer/invoice-rows.ts';
+import { customerFilter } from './accounts.postgres.ts';
+import type { Db } from './define-route.ts';
 import { listRows } from './list-rows.postgres.ts';
-import type { Page } from './lists.ts';
+import { defineList, type ListPage, type PageRows } from './lists.ts';
 
 export type BillingRunRow = {
   id: string;
@@ -25,7 +26,13 @@ export type BillingRunRow = {
   unmeasured_events: string;
 };
 
-export type NewBillingRun = { readonly period: Period; readonly customerId: string | null; readonly subscriptionId: string | null };
+export type NewBillingRun = {
+  readonly period: Period;
+  readonly customerId: string | null;
+  readonly subscriptionId: string | null;
+  readonly requestId: string;
+  readonly apiKeyId: string;
+};
 
 const runColumns = `r.id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.state, r.watermark, r.failure, r.created_at, r.updated_at,
   s.issued, r.already_issued + s.already_issued AS already_issued, s.rated_ms, s.issued_ms, u.unmeasured_events`;
@@ -41,55 +48,78 @@ const runFrom = `billing_runs r
     WHERE i.run_id = r.id
   ) u ON true`;
 
-export const createInvoiceReader = (postgres: Queryable) => ({
+const invoices = {
+  columns: invoiceColumns,
+  from: 'invoices',
+  id: 'id',
+  organization: 'organization_id',
+  sorts: { created_at: { column: 'issued_at', type: 'timestamptz' }, number: { column: 'series_number', type: 'bigint' } },
+  filters: { subscription_id: { column: 'subscription_id' } },
+  times: { created_at: 'issued_at', period_start: 'period_start' },
+} as const;
+
+export const invoiceList = defineList({
+  ...invoices,
+  name: 'invoices',
+  filters: { ...invoices.filters, customer_id: customerFilter('customer_id') },
+});
+export const customerInvoiceList = defineList({ ...invoices, name: 'customer-invoices' });
+
+const withoutLines = ({ rows, ...rest }: PageRows<InvoiceRow>) => ({ ...rest, rows: rows.map((row) => invoiceFromRows(row, [])) });
+
+const runOf = async (db: Db, id: string): Promise<BillingRunRow | undefined> => {
+  const { rows } = await db.query<BillingRunRow>(`SELECT ${runColumns} FROM ${runFrom} WHERE r.organization_id = $1 AND r.id = $2`, [
+    db.organizationId,
+    id,
+  ]);
+  return rows[0];
+};
+
+export const invoiceReader = {
   /** The invoice with its lines. */
-  invoice: async (organizationId: string, id: string): Promise<IssuedInvoice | undefined> => {
-    const { rows } = await postgres.query<InvoiceRow>(`SELECT ${invoiceColumns} FROM invoices WHERE organization_id = $1 AND id = $2`, [
-      organizationId,
+  invoice: async (db: Db, id: string): Promise<IssuedInvoice | undefined> => {
+    const { rows } = await db.query<InvoiceRow>(`SELECT ${invoiceColumns} FROM invoices WHERE organization_id = $1 AND id = $2`, [
+      db.organizationId,
       id,
     ]);
     const row = rows[0];
     if (!row) return undefined;
-    const lines = await postgres.query<InvoiceLineRow>(
-      `SELECT ${invoiceLineColumns} FROM invoice_lines WHERE invoice_id = $1 ORDER BY position`,
-      [row.id],
-    );
+    const lines = await db.query<InvoiceLineRow>(`SELECT ${invoiceLineColumns} FROM invoice_lines WHERE invoice_id = $1 ORDER BY position`, [
+      row.id,
+    ]);
     return invoiceFromRows(row, lines.rows);
   },
   /** Without lines: a list shows heads. */
-  invoices: async (organizationId: string, filter: { customerId: string | undefined; subscriptionId: string | undefined }, page: Page) => {
-    const { rows, total } = await listRows<InvoiceRow>(
-      postgres,
-      { columns: invoiceColumns, from: 'invoices', id: 'id', organization: 'organization_id' },
-      organizationId,
-      { customer_id: filter.customerId, subscription_id: filter.subscriptionId },
-      page,
-    );
-    return { rows: rows.map((row) => invoiceFromRows(row, [])), total };
-  },
-  addRun: async (organizationId: string, run: NewBillingRun, now: Date): Promise<string> => {
+  invoices: async (db: Db, page: ListPage) => withoutLines(await listRows<InvoiceRow>(db, invoiceList, db.organizationId, page)),
+  customerInvoices: async (db: Db, customerId: string, page: ListPage) =>
+    withoutLines(await listRows<InvoiceRow>(db, customerInvoiceList, db.organizationId, page, { customer_id: customerId })),
+  addRun: async (db: Db, run: NewBillingRun, now: Date): Promise<BillingRunRow> => {
     const id = newId('run');
-    await postgres.query(
-      `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state, created_at, updated_at)
-       VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $7)`,
-      [id, organizationId, new Date(run.period.start), new Date(run.period.end), run.customerId, run.subscriptionId, now],
+    await db.query(
+      `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state, created_at, updated_at, request_id, api_key_id)
+       VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $7, $8, $9)`,
+      [
+        id,
+        db.organizationId,
+        new Date(run.period.start),
+        new Date(run.period.end),
+        run.customerId,
+        run.subscriptionId,
+        now,
+        run.requestId,
+        run.apiKeyId,
+      ],
     );
-    return id;
+    return (await runOf(db, id)) as BillingRunRow;
   },
-  run: async (organizationId: string, id: string): Promise<BillingRunRow | undefined> => {
-    const { rows } = await postgres.query<BillingRunRow>(
-      `SELECT ${runColumns} FROM ${runFrom} WHERE r.organization_id = $1 AND r.id = $2`,
-      [organizationId, id],
-    );
-    return rows[0];
-  },
-  runState: async (organizationId: string, id: string): Promise<BillingRunRow['state'] | undefined> => {
-    const { rows } = await postgres.query<{ state: BillingRunRow['state'] }>(
-      'SELECT state FROM billing_runs WHERE organization_id = $1 AND id = $2',
-      [organizationId, id],
-    );
+  run: runOf,
+  runState: async (db: Db, id: string): Promise<BillingRunRow['state'] | undefined> => {
+    const { rows } = await db.query<{ state: BillingRunRow['state'] }>('SELECT state FROM billing_runs WHERE organization_id = $1 AND id = $2', [
+      db.organizationId,
+      id,
+    ]);
     return rows[0]?.state;
   },
-});
+};
 
-export type InvoiceReader = ReturnType<typeof createInvoiceReader>;
+export type InvoiceReader = typeof invoiceReader;

@@ -1,19 +1,271 @@
-/** Lists: bounded pages under an opaque cursor. Ids are UUIDv7, so "newest first" is the order of ids, and a page is stable under inserts. */
+/**
+ * Lists: what a list can be asked for stands in one definition, and everything else follows from it: the parameters that the documents show, the reader of a
+ * query, the statement, the cursor. A page goes on behind the last row of the page before, by (sort value, id), and never by a count of rows, so rows that
+ * come and go in between neither repeat nor hide another.
+ */
+import assert from 'node:assert/strict';
+import { type TSchema, Type } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
+import { type Cursors, cursorCharsMax, cursorPattern, type Position } from './cursors.ts';
+import { readTimeFilter, timeFilterPattern } from './time-filter.ts';
 
 export const pageSizeDefault = 100;
 export const pageSizeMax = 1000;
+/** A query of many unknown names is answered with the first faults only: an answer must not be much larger than its request. */
+const faultsMax = 50;
 
-export type Page = { readonly limit: number /** The last id of the page before. */; readonly after: string | undefined };
+/** Its column is NOT NULL and never changes once the row is there; else a row could move from a page to come into one that was read. */
+export type Sort = { readonly column: string; readonly type: 'timestamptz' | 'text' | 'bigint' };
+
+export type Filter = {
+  readonly column: string;
+  readonly choices?: readonly string[];
+  readonly description?: string;
+  /** Instead of `column = value`: the SQL of the condition, from the SQL of the value. `$1` is the organization. */
+  readonly test?: (value: string) => string;
+};
+
+/** All texts of SQL are ours; what callers send goes through parameters. */
+export type ListDefinition = {
+  /** Cursors are bound to it. */
+  readonly name: string;
+  readonly columns: string;
+  readonly from: string;
+  /** What is counted, where `from` joins more than conditions look at; with the same aliases. */
+  readonly countFrom?: string;
+  readonly organization: string;
+  /** Unique; breaks the ties of a sort, in the same direction. */
+  readonly id: string;
+  readonly sorts: Readonly<Record<string, Sort>>;
+  /** `-created_at` where nothing is said. Ids are UUIDv7: those of one instant run by time too, as far as the clocks that made them agree. */
+  readonly defaultSort?: string;
+  readonly filters?: Readonly<Record<string, Filter>>;
+  /** By name: `created_at` is asked for as `created_at_after` and `created_at_before`. */
+  readonly times?: Readonly<Record<string, string>>;
+};
+
+type Problem = Omit<Fault, 'field'>;
+type Parameter = {
+  readonly schema: TSchema;
+  /** What goes to the database, or what is wrong. */
+  readonly read: (text: string) => string | Problem;
+  readonly test: (value: string) => string;
+};
+
+export type ListQuery = Readonly<Record<string, unknown>>;
+
+export type List = {
+  readonly definition: ListDefinition;
+  readonly parameters: ReadonlyMap<string, Parameter>;
+  readonly sortNames: readonly string[];
+  readonly defaultSort: string;
+  /** The query as documents show it. It is `read` that checks one, to the same effect: a query is all text, and here `limit` is a number. */
+  readonly querySchema: TSchema;
+  /**
+   * A query -> the page that it asks for. What the list does not know, and what is given twice, is a fault; all faults are thrown together, as 400.
+   * `path` is what the path says beyond the list, such as whose invoices it is about: a cursor is bound to that too.
+   */
+  readonly read: (query: ListQuery, organizationId: string, cursors: Cursors, path?: Readonly<Record<string, string>>) => ListPage;
+};
+
+export type Condition = { readonly name: string; readonly value: string; readonly test: (value: string) => string };
+
+/** A page as it was asked for. */
+export type ListPage = {
+  readonly list: List;
+  readonly organizationId: string;
+  readonly limit: number;
+  readonly sort: Sort & { readonly descending: boolean };
+  readonly conditions: readonly Condition[];
+  readonly after: Position | undefined;
+  /** The cursor of the page behind that row. */
+  readonly cursorBehind: (position: Position) => string;
+};
+
+/** A page as it was found. `last` is its last row where there are more behind it. */
+export type PageRows<R> = { readonly rows: readonly R[]; readonly total: number; readonly last: Position | undefined };
 
 export type Pagination = {
+  /** How many match the filters now, on all pages together. */
   readonly total: number;
   readonly page_size: number;
   readonly has_more: boolean;
   readonly next_cursor: string | null;
 };
 
-export type List<T> = { readonly items: readonly T[]; readonly pagination: Pagination };
+const filterCharsMax = 255;
+/** Printable text, as every text is that can be stored in a filtered column. */
+const filterPattern = `^[^\\u0000-\\u001f\\u007f]{1,${filterCharsMax}}$`;
+const filterShape = new RegExp(filterPattern, 'u');
+
+const equals = (column: string) => (value: string) => `${column} = ${value}`;
+
+const filterParameter = ({ column, choices, description, test = equals(column) }: Filter): Parameter => ({
+  schema: choices
+    ? Type.Unsafe<string>({ type: 'string', enum: [...choices], ...(description ? { description } : {}) })
+    : Type.String({ pattern: filterPattern, ...(description ? { description } : {}) }),
+  read: (text) => {
+    if (choices) return choices.includes(text) ? text : { code: 'not_allowed', message: `must be one of ${choices.join(', ')}` };
+    return filterShape.test(text) && text.isWellFormed()
+      ? text
+      : { code: 'wrong_format', message: `must be 1 to ${filterCharsMax} characters, none of them a control character` };
+  },
+  test,
+});
+
+const timeParameters = (name: string, column: string): [string, Parameter][] =>
+  (['after', 'before'] as const).map((side) => [
+    `${name}_${side}`,
+    {
+      schema: Type.String({
+        format: 'date-time',
+        pattern: timeFilterPattern,
+        description: `Only those whose ${name} is strictly ${side} this instant (RFC 3339, years 1970 to 9999).`,
+      }),
+      read: (text) => readTimeFilter(text, side),
+      test: (value) => `${column} ${side === 'after' ? '>' : '<'} ${value}::timestamptz`,
+    },
+  ]);
+
+const querySchemaOf = (parameters: ReadonlyMap<string, Parameter>, sortNames: readonly string[], defaultSort: string): TSchema =>
+  Type.Object(
+    {
+      limit: Type.Optional(
+        Type.Integer({ minimum: 1, maximum: pageSizeMax, default: pageSizeDefault, description: 'How many items a page has at most.' }),
+      ),
+      cursor: Type.Optional(
+        Type.String({
+          maxLength: cursorCharsMax,
+          pattern: cursorPattern,
+          description: 'The `next_cursor` of the page before, with the same filters and the same sort.',
+        }),
+      ),
+      sort: Type.Optional(
+        Type.Unsafe<string>({
+          type: 'string',
+          enum: sortNames.flatMap((name) => [name, `-${name}`]),
+          default: defaultSort,
+          description: 'A minus sign puts the greatest first.',
+        }),
+      ),
+      ...Object.fromEntries([...parameters].map(([name, { schema }]) => [name, Type.Optional(schema)])),
+    },
+    { additionalProperties: false },
+  );
+
+/** Each known parameter that was given once. */
+const textsOf = (list: List, query: ListQuery, faults: Fault[]): Map<string, string> => {
+  const known = ['limit', 'cursor', 'sort', ...list.parameters.keys()];
+  const texts = new Map<string, string>();
+  for (const [name, value] of Object.entries(query)) {
+    if (!known.includes(name))
+      faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: `is not known here; known are ${known.join(', ')}` });
+    else if (typeof value === 'string') texts.set(name, value);
+    else faults.push({ field: name, code: 'duplicate', message: 'may be given once' });
+  }
+  return texts;
+};
+
+const readLimit = (text: string | undefined, faults: Fault[]): number => {
+  if (text === undefined) return pageSizeDefault;
+  const limit = /^[1-9]\d{0,3}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > pageSizeMax)
+    faults.push({ field: 'limit', code: 'out_of_range', message: `must be a whole number from 1 to ${pageSizeMax}` });
+  return limit;
+};
+
+const readSort = (list: List, text: string, faults: Fault[]): ListPage['sort'] | undefined => {
+  const descending = text.startsWith('-');
+  const name = descending ? text.slice(1) : text;
+  // Only names of our own: one such as "constructor" must not find something on the prototype.
+  const sort = list.sortNames.includes(name) ? list.definition.sorts[name] : undefined;
+  if (sort) return { ...sort, descending };
+  const message = `must be one of ${list.sortNames.join(', ')}, with a minus sign for the greatest first`;
+  faults.push({ field: 'sort', code: 'not_allowed', message });
+  return undefined;
+};
+
+const readConditions = (list: List, texts: ReadonlyMap<string, string>, faults: Fault[]): Condition[] =>
+  [...list.parameters].flatMap(([name, parameter]) => {
+    const text = texts.get(name);
+    const value = text === undefined ? undefined : parameter.read(text);
+    if (typeof value === 'string') return [{ name, value, test: parameter.test }];
+    if (value) faults.push({ field: name, ...value });
+    return [];
+  });
+
+const readPage = (
+  list: List,
+  query: ListQuery,
+  organizationId: string,
+  cursors: Cursors,
+  path: Readonly<Record<string, string>>,
+): ListPage => {
+  const faults: Fault[] = [];
+  const texts = textsOf(list, query, faults);
+  const limit = readLimit(texts.get('limit'), faults);
+  const sortText = texts.get('sort') ?? list.defaultSort;
+  const sort = readSort(list, sortText, faults);
+  const conditions = readConditions(list, texts, faults);
+  // What the values mean and not how they were written: the same instant in another zone is the same filter.
+  const filters = conditions.map(({ name, value }) => [name, value]);
+  const scope = JSON.stringify([list.definition.name, organizationId, sortText, filters, path]);
+  const after = cursors.read(scope, texts.get('cursor') ?? '');
+  // Where a filter or the sort is at fault, a right cursor can't be told from a wrong one.
+  const isScopeKnown = faults.every(({ field }) => field !== 'sort' && !list.parameters.has(field));
+  if (texts.has('cursor') && after === undefined && isScopeKnown)
+    faults.push({ field: 'cursor', code: 'wrong_format', message: 'must be a next_cursor of this list, with the same filters and sort' });
+  if (faults.length > 0 || sort === undefined) throw new FailureError('BAD_REQUEST', undefined, faults.slice(0, faultsMax));
+  return { list, organizationId, limit, sort, conditions, after, cursorBehind: (position) => cursors.sign(scope, position) };
+};
+
+/** Throws where the definition contradicts itself. */
+export const defineList = (definition: ListDefinition): List => {
+  const { name, sorts, filters = {}, times = {}, defaultSort = '-created_at' } = definition;
+  const named = [
+    ...Object.entries(filters).map(([field, filter]): [string, Parameter] => [field, filterParameter(filter)]),
+    ...Object.entries(times).flatMap(([field, column]) => timeParameters(field, column)),
+  ];
+  const names = ['limit', 'cursor', 'sort', ...named.map(([field]) => field)];
+  assert.equal(new Set(names).size, names.length, `list ${name}: a parameter is named twice`);
+  const sortNames = Object.keys(sorts);
+  assert(sortNames.includes(defaultSort.replace(/^-/, '')), `list ${name}: can't be sorted by ${defaultSort}`);
+  const parameters = new Map(named);
+  const list: List = {
+    definition,
+    parameters,
+    sortNames,
+    defaultSort,
+    querySchema: querySchemaOf(parameters, sortNames, defaultSort),
+    read: (query, organizationId, cursors, path = {}) => readPage(list, query, organizationId, cursors, path),
+  };
+  return list;
+};
+
+/** A page as the caller gets it. */
+export const listJson = <R, T>(page: ListPage, { rows, total, last }: PageRows<R>, toJson: (row: R) => T) => ({
+  items: rows.map(toJson),
+  pagination: {
+    total,
+    page_size: rows.length,
+    has_more: last !== undefined,
+    next_cursor: last === undefined ? null : page.cursorBehind(last),
+  } satisfies Pagination,
+});
+
+/** The schema of what `listJson` gives. */
+export const listSchema = <S extends TSchema>(item: S) =>
+  Type.Object({
+    items: Type.Array(item, { maxItems: pageSizeMax }),
+    pagination: Type.Object({
+      total: Type.Integer({ minimum: 0, description: 'How many match the filters, on all pages together.' }),
+      page_size: Type.Integer({ minimum: 0, maximum: pageSizeMax, description: 'How many items this page has.' }),
+      has_more: Type.Boolean(),
+      next_cursor: Type.Union([Type.String(), Type.Null()], { description: 'What to send as `cursor` for the next page.' }),
+    }),
+  });
+
+export type Page = { readonly limit: number /** The last id of the page before. */; readonly after: string | undefined };
 
 const cursorOf = (id: string): string => Buffer.from(id).toString('base64url');
 const cursorShape = /^[a-z]{3}_[0-9a-f]{32}$/;
@@ -53,7 +305,7 @@ export const toList = <R extends { readonly id: string }, T>(
   total: number,
   page: Page,
   toJson: (row: R) => T,
-): List<T> => {
+): { items: T[]; pagination: Pagination } => {
   const shown = rows.slice(0, page.limit);
   const hasMore = rows.length > page.limit;
   return {

@@ -1,47 +1,101 @@
+import { appendAudit } from '#platform/audit.ts';
+import { createDigest } from '#platform/audit-entry.ts';
 import { createAuthenticate } from '#platform/authenticate.ts';
 import { clickHouseAnswers, connectClickHouse } from '#platform/clickhouse.ts';
 import { systemClock } from '#platform/clock.ts';
-import { loadConfig } from '#platform/config.ts';
+import { loadConfig, secretsOf } from '#platform/config.ts';
 import { listen } from '#platform/http.ts';
+import { serverBoundsOf } from '#platform/http-server.ts';
+import { startJobLoop } from '#platform/job-loop.ts';
 import { orExit, runProcess } from '#platform/lifecycle.ts';
 import { createLog } from '#platform/log.ts';
-import { createMetrics } from '#platform/metrics.ts';
+import { createMetrics, observePool } from '#platform/metrics.ts';
 import { connectPostgres } from '#platform/postgres.ts';
+import { createRateLimit } from '#platform/rate-limit.ts';
+import { connectRedis, redisAnswers } from '#platform/redis.ts';
+import { createOpenSigningSecret } from '#platform/signing-secret.ts';
+import { createTracer } from '#platform/tracing.ts';
+import { createVault, masterKeysFrom } from '#platform/vault.ts';
+import { hashApiKey } from '#schemas/api-key.ts';
 import { createAccountStore } from './accounts.postgres.ts';
-import { createCatalogStore } from './catalog.postgres.ts';
-import { createInvoiceReader } from './invoices.postgres.ts';
+import { createAnswerStore } from './answers.postgres.ts';
+import { createApiKeyStore } from './api-keys.postgres.ts';
+import { auditLog } from './audit-log.postgres.ts';
+import { catalogStore } from './catalog.postgres.ts';
+import { createCursors } from './cursors.ts';
+import { invoiceReader } from './invoices.postgres.ts';
 import { createApi } from './server.ts';
 import { createReadUsage } from './usage.clickhouse.ts';
 
-const config = orExit(() => loadConfig(process.env, ['clickhouseUrl', 'databaseUrl', 'keyPepper']));
-const log = createLog('api', config.logLevel);
+const config = orExit(() => loadConfig(process.env, ['clickhouseUrl', 'redisUrl', 'databaseUrl', 'keyPepper', 'masterKey']));
+const log = createLog('api', config.logLevel, secretsOf(config));
+
+/** How often answers whose time is over are forgotten. */
+const purgeEveryMs = 60_000;
+/** How long a request waits for Redis before its process counts alone. */
+const redisTimeoutMs = 100;
 
 await runProcess(log, config.shutdownMsMax, async () => {
-  const postgres = connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, as: 'application', log });
+  const metrics = createMetrics();
+  const tracer = await createTracer(config.otelTracesUrl, 'api', log);
+  const limitFaults = metrics.counter('millrace_rate_limit_faults_total', 'Rate limit calls that Redis did not answer');
+  const postgres = connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, log });
+  observePool(metrics, postgres.counts);
   const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 16 });
+  const redis = connectRedis(config.redisUrl, redisTimeoutMs, log);
+  await redis.connect().catch((error: Error) => log.warn({ err: error }, 'starting without Redis'));
+  const vault = createVault({ masterKeys: masterKeysFrom(config), clock: systemClock });
+  const answers = createAnswerStore(postgres, vault);
   const app = createApi({
     log,
-    metrics: createMetrics(),
+    metrics,
+    tracer,
     bodyBytesMax: Math.min(config.bodyBytesMax, 1_048_576),
-    authenticate: createAuthenticate(postgres, config.keyPepper, systemClock),
-    ports: {
+    bounds: serverBoundsOf(config, log),
+    guard: {
       clock: systemClock,
-      catalog: createCatalogStore(postgres),
-      accounts: createAccountStore(postgres),
-      invoices: createInvoiceReader(postgres),
+      authenticate: createAuthenticate(postgres, config.keyPepper, systemClock),
+      rateLimit: createRateLimit({ redis, clock: systemClock, log, onFault: () => limitFaults.inc() }),
+      openSigningSecret: createOpenSigningSecret(vault, postgres),
+    },
+    routes: {
+      clock: systemClock,
+      postgres,
+      answers,
+      appendAudit,
+      digestOf: createDigest(config.keyPepper),
+      cursors: createCursors(config.keyPepper),
+    },
+    ports: {
+      catalog: catalogStore,
+      accounts: createAccountStore(vault),
+      invoices: invoiceReader,
+      apiKeys: createApiKeyStore(vault),
+      auditLog,
       readUsage: createReadUsage(clickhouse),
+      hashKey: (key) => hashApiKey(config.keyPepper, key),
     },
     health: [
       { name: 'postgres', required: true, check: postgres.answers },
+      { name: 'redis', required: false, check: () => redisAnswers(redis) },
       { name: 'clickhouse', required: false, check: () => clickHouseAnswers(clickhouse) },
     ],
+  });
+  const purging = startJobLoop({
+    work: async () => (await answers.purge(systemClock.nowMs())) > 0,
+    lanes: 1,
+    pollMs: purgeEveryMs,
+    onFault: (error) => log.warn({ err: error }, 'old answers could not be forgotten'),
   });
   const url = await listen(app, config.host, config.apiPort);
   return {
     url,
     close: async () => {
+      await purging.stop();
       await app.close();
+      redis.disconnect();
       await Promise.all([postgres.close(), clickhouse.close()]);
+      await tracer.close();
     },
   };
 });

@@ -1,11 +1,17 @@
 /** The billing REST API, without listen. */
 import type { FastifyInstance } from 'fastify';
-import { type Authenticate, guardRoutes } from '#platform/authenticate.ts';
-import type { Clock } from '#platform/clock.ts';
+import { type GuardPorts, guardRoutes } from '#platform/guard.ts';
 import { createHttpApp, type HttpOptions } from '#platform/http.ts';
+import { parseJsonBody } from '#platform/json-body.ts';
+import { FailureError } from '#schemas/failures.ts';
 import type { AccountStore } from './accounts.postgres.ts';
+import type { ApiKeyStore } from './api-keys.postgres.ts';
+import type { AuditLog } from './audit-log.postgres.ts';
 import type { CatalogStore } from './catalog.postgres.ts';
+import { createRoutes, type RoutePorts } from './define-route.ts';
 import type { InvoiceReader } from './invoices.postgres.ts';
+import { apiKeyRoutes } from './routes/api-keys.ts';
+import { auditLogRoutes } from './routes/audit-log.ts';
 import { catalogRoutes } from './routes/catalog.ts';
 import { customerRoutes } from './routes/customers.ts';
 import { invoiceRoutes } from './routes/invoices.ts';
@@ -13,21 +19,32 @@ import { subscriptionRoutes } from './routes/subscriptions.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
 
 export type ApiPorts = {
-  readonly clock: Clock;
   readonly catalog: CatalogStore;
   readonly accounts: AccountStore;
   readonly invoices: InvoiceReader;
+  readonly apiKeys: ApiKeyStore;
+  readonly auditLog: AuditLog;
   readonly readUsage: ReadUsage;
+  /** The keyed hash under which a key is found. */
+  readonly hashKey: (key: string) => Buffer;
+  /** False once the process drains: whoever waits is answered. */
+  readonly isServing: () => boolean;
 };
 
-export type ApiOptions = HttpOptions & { readonly authenticate: Authenticate; readonly ports: ApiPorts };
+export type ApiOptions = HttpOptions & { readonly guard: GuardPorts; readonly routes: RoutePorts; readonly ports: Omit<ApiPorts, 'isServing'> };
 
 export const createApi = (options: ApiOptions): FastifyInstance => {
   const app = createHttpApp(options);
-  guardRoutes(app, options.authenticate);
-  catalogRoutes(app, options.ports);
-  customerRoutes(app, options.ports);
-  subscriptionRoutes(app, options.ports);
-  invoiceRoutes(app, options.ports);
+  guardRoutes(app, options.guard);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    request.rawBody = body as Buffer;
+    const parsed = parseJsonBody(body as Buffer);
+    if (parsed.ok) done(null, parsed.value);
+    else done(new FailureError('MALFORMED_BODY', parsed.reason), undefined);
+  });
+  const routes = createRoutes(app, options.routes);
+  const ports: ApiPorts = { ...options.ports, isServing: () => app.server.listening };
+  for (const add of [catalogRoutes, customerRoutes, subscriptionRoutes, invoiceRoutes, apiKeyRoutes, auditLogRoutes]) add(routes, ports);
   return app;
 };

@@ -47,6 +47,14 @@ export class PublishError extends Error {
   }
 }
 
+/** `requestId` and `traceparent` go with the message as headers, so that the logs and traces of its later stages name the request. */
+export type OutgoingMessage = {
+  readonly id: string;
+  readonly body: Buffer;
+  readonly requestId?: string;
+  readonly traceparent?: string | undefined;
+};
+
 export type AcceptPorts = {
   readonly claims: {
     /** One answer per claim, in order; undefined where the claims can't be reached. Never throws. */
@@ -57,7 +65,7 @@ export type AcceptPorts = {
     readonly release: (claims: readonly Claim[], token: Buffer) => Promise<void>;
   };
   /** Resolves with the stream sequence once the message is durable; the same id is stored once. Throws `PublishError`. */
-  readonly publish: (message: { readonly id: string; readonly body: Buffer }) => Promise<number>;
+  readonly publish: (message: OutgoingMessage) => Promise<number>;
   readonly token: () => Buffer;
 };
 

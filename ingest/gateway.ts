@@ -1,16 +1,19 @@
 /** The ingest gateway's HTTP face, without listen: admission, the answer per event, and the rule when an answer may be 2xx. */
 import type { FastifyInstance } from 'fastify';
-import { type Authenticate, guardRoutes } from '#platform/authenticate.ts';
 import type { Clock } from '#platform/clock.ts';
+import { type GuardPorts, guardRoutes } from '#platform/guard.ts';
 import { createHttpApp, type HttpOptions } from '#platform/http.ts';
+import { powersOfTen, sizeBytes } from '#platform/metrics.ts';
 import { type Part, parts } from '#platform/retry.ts';
+import { noTracer } from '#platform/tracing.ts';
 import { FailureError, type Fault, toProblem } from '#schemas/failures.ts';
 import { type AcceptLimits, type AcceptPorts, acceptEvents, type Outcome, type Status } from './accept-events.ts';
+import { observeAccept } from './observe-accept.ts';
 import { parseNativeBody } from './parse/native.ts';
 
 export type GatewayOptions = HttpOptions & {
   readonly clock: Clock;
-  readonly authenticate: Authenticate;
+  readonly guard: GuardPorts;
   readonly ports: AcceptPorts;
   readonly limits: AcceptLimits & { readonly eventsMax: number; readonly inFlightBytesMax: number };
 };
@@ -81,36 +84,46 @@ const answerOf = (outcomes: readonly Outcome[], counts: Record<Status, number>, 
     const down = partsDown(outcomes);
     const code = down.length > 0 ? 'DEPENDENCY_UNAVAILABLE' : 'EVENTS_NOT_FINAL';
     const detail = down.length > 0 ? `${down.map((part) => parts[part]).join(' and ')} is not available` : undefined;
-    return { status: 503, body: { ...toProblem(code, requestId, detail, faults), ...summary } };
+    return { status: 503, code, body: { ...toProblem(code, requestId, detail, faults), ...summary } };
   }
-  if (outcomes.length === 0 || taken > 0) return { status: 200, body: summary };
+  if (outcomes.length === 0 || taken > 0) return { status: 200, code: undefined, body: summary };
   const code = counts.conflict === outcomes.length ? 'IDEMPOTENCY_CONFLICT' : 'EVENTS_REJECTED';
   const problem = toProblem(code, requestId, undefined, faults);
-  return { status: problem.status, body: { ...problem, ...summary } };
+  return { status: problem.status, code, body: { ...problem, ...summary } };
 };
 
 export const createGateway = (options: GatewayOptions): Gateway => {
   const { metrics, limits, ports, clock } = options;
   const app = createHttpApp(options);
-  guardRoutes(app, options.authenticate);
+  guardRoutes(app, options.guard);
   const events = metrics.counter('millrace_ingest_events_total', 'Events by outcome', ['outcome']);
   const degraded = metrics.counter(
     'millrace_ingest_unclaimed_requests_total',
     'Requests that were taken without claims because Redis was away',
   );
   const inFlight = metrics.gauge('millrace_ingest_in_flight_bytes', 'Bytes of request bodies that are being worked on');
+  metrics
+    .gauge('millrace_ingest_in_flight_bytes_max', 'Bytes of request bodies above which requests are refused')
+    .set(limits.inFlightBytesMax);
+  for (const outcome of Object.keys(counted([]))) events.labels(outcome).inc(0);
+  const requestBytes = metrics.histogram('millrace_ingest_request_bytes', 'Bytes of one request body', sizeBytes);
+  const requestEvents = metrics.histogram('millrace_ingest_request_events', 'Events of one request', powersOfTen);
+  const portsOf = observeAccept(ports, metrics, options.tracer ?? noTracer);
 
   let inFlightBytes = 0;
   const confirmations = new Set<Promise<unknown>>();
 
   // The body stays as bytes until we read it: our own reader finds all faults and keeps the digits of numbers.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    request.rawBody = body as Buffer;
+    done(null, body);
+  });
 
   app.post<{ Querystring: { results?: string }; Body: Buffer | undefined }>(
     '/v1/events',
     {
-      config: { scope: 'write:events' },
+      config: { scope: 'write:events', rateClass: 'events' },
       schema: { querystring: { type: 'object', properties: { results: { enum: ['all'] } }, additionalProperties: false } },
       // Admission stands before the body is read: a body that is refused costs no memory.
       onRequest: async (request, reply) => {
@@ -142,17 +155,21 @@ export const createGateway = (options: GatewayOptions): Gateway => {
         request.caller.organizationId,
         clock.nowMs(),
         limits,
-        ports,
+        portsOf(request),
       );
+      requestBytes.observe(request.body?.length ?? 0);
+      requestEvents.observe(parsed.events.length);
       const settled = confirmed.finally(() => confirmations.delete(settled));
       confirmations.add(settled);
       if (unclaimed) degraded.inc();
       const counts = counted(outcomes);
       for (const [outcome, count] of Object.entries(counts)) if (count > 0) events.labels(outcome).inc(count);
-      const { status, body } = answerOf(outcomes, counts, request.id, request.query.results === 'all');
+      request.log.debug({ organization_id: request.caller.organizationId, ...counts }, 'events');
+      const { status, code, body } = answerOf(outcomes, counts, request.id, request.query.results === 'all');
       reply.code(status);
       if (status === 503) reply.header('retry-after', '1');
-      if (status >= 400) reply.type('application/problem+json');
+      reply.failureCode = code;
+      if (code !== undefined) reply.type('application/problem+json');
       return body;
     },
   );

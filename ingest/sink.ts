@@ -24,10 +24,9 @@ export type SinkPorts = {
   readonly deadLetter: (message: StreamMessage, reason: string) => Promise<void>;
   readonly clock: Clock;
   readonly report: {
-    readonly stored: (rows: number, messages: number, insertMs: number, lagMs: number) => void;
+    readonly stored: (batch: Batch<StreamMessage>, insertMs: number, lagMs: number) => void;
     readonly waiting: (error: unknown, waitMs: number) => void;
-    readonly deadLettered: (sequence: number, reason: string) => void;
-    readonly behind: (messages: number) => void;
+    readonly deadLettered: (message: StreamMessage, reason: string) => void;
   };
 };
 
@@ -50,7 +49,7 @@ const store = async (batch: Batch<StreamMessage>, ports: SinkPorts, signal: Abor
         await ports.insert(batch.messages);
         for (const message of batch.messages) message.ack();
         const nowMs = ports.clock.nowMs();
-        ports.report.stored(batch.rows, batch.messages.length, nowMs - startedMs, nowMs - (batch.messages[0]?.publishedAtMs ?? nowMs));
+        ports.report.stored(batch, nowMs - startedMs, nowMs - (batch.messages[0]?.publishedAtMs ?? nowMs));
         return;
       } catch (error) {
         if (error instanceof UnreadableError) return await divide(batch, error, ports, signal);
@@ -77,7 +76,8 @@ const divide = async (batch: Batch<StreamMessage>, error: UnreadableError, ports
   const middle = Math.ceil(batch.messages.length / 2);
   for (const messages of [batch.messages.slice(0, middle), batch.messages.slice(middle)]) {
     const rows = messages.reduce((sum, { body }) => sum + countInMessage(body), 0);
-    await store({ messages, rows, bytes: 0 }, ports, signal);
+    const bytes = messages.reduce((sum, { body }) => sum + body.length, 0);
+    await store({ messages, rows, bytes }, ports, signal);
   }
 };
 
@@ -93,7 +93,7 @@ const putAside = async (message: StreamMessage, reason: UnreadableError, ports: 
       message.working();
     }
   }
-  ports.report.deadLettered(message.sequence, reason.message);
+  ports.report.deadLettered(message, reason.message);
   message.ack();
 };
 
@@ -139,7 +139,6 @@ export const startSink = async (limits: BatchLimits, ports: SinkPorts): Promise<
           continue;
         }
         const nowMs = ports.clock.nowMs();
-        ports.report.behind(message.behind);
         await flush(batcher.add(message, rows, message.body.length, nowMs));
         await flush(batcher.take(nowMs));
       }

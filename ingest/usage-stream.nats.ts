@@ -9,12 +9,13 @@ import {
   RetentionPolicy,
   StorageType,
 } from '@nats-io/jetstream';
-import { headers, nanos } from '@nats-io/transport-node';
+import { headers, type MsgHdrs, nanos } from '@nats-io/transport-node';
 import { type Clock, sleep, within } from '#platform/clock.ts';
 import type { Config } from '#platform/config.ts';
 import type { Nats } from '#platform/nats.ts';
+import { extractTrace } from '#platform/tracing.ts';
 import { deadLetterStreamOf, sinkConsumer, subjectOf, subjectsOf } from '#schemas/usage-stream.ts';
-import { PublishError } from './accept-events.ts';
+import { type OutgoingMessage, PublishError } from './accept-events.ts';
 
 const duplicateWindowMs = 120_000;
 
@@ -98,6 +99,20 @@ const nobodyListens = (error: unknown): boolean => error instanceof Error && err
 const surelyNotStored = (error: unknown): boolean =>
   nobodyListens(error) || (error instanceof JetStreamApiError && (refusals.has(error.code) || error.status === 503));
 
+/** Headers under which a message says which request it comes from; a dead letter keeps them. */
+const requestIdHeader = 'Millrace-Request-Id';
+const traceHeader = 'traceparent';
+
+type Origin = { readonly requestId?: string | undefined; readonly traceparent?: string | undefined };
+
+/** Made anew for each try: the client writes its own headers into them. */
+const originHeaders = ({ requestId, traceparent }: Origin): MsgHdrs => {
+  const fields = headers();
+  if (requestId !== undefined) fields.set(requestIdHeader, requestId);
+  if (traceparent !== undefined) fields.set(traceHeader, traceparent);
+  return fields;
+};
+
 export type PublishOptions = {
   readonly streamName: string;
   readonly timeoutMs: number;
@@ -136,13 +151,14 @@ export const createPublish = (nats: Nats, options: PublishOptions) => {
       throw error;
     }
   };
-  return async (message: { readonly id: string; readonly body: Buffer }): Promise<number> => {
+  return async (message: OutgoingMessage): Promise<number> => {
     let mayBeStored = false;
     for (let attempt = 1; ; attempt += 1) {
       if (silent || !nats.connected()) throw new PublishError(mayBeStored, new Error('not connected'));
       try {
         const ack = await nats.js.publish(subjectOf(options.streamName), message.body, {
           msgID: message.id,
+          headers: originHeaders(message),
           timeout: options.timeoutMs,
           retries: 0,
         });
@@ -164,9 +180,10 @@ export const createPublish = (nats: Nats, options: PublishOptions) => {
 export type StreamMessage = {
   readonly sequence: number;
   readonly body: Buffer;
-  /** Messages in the stream after this one, as the server saw it on delivery. */
-  readonly behind: number;
   readonly publishedAtMs: number;
+  /** Of the request that it came with, where it says. */
+  readonly requestId?: string | undefined;
+  readonly traceparent?: string | undefined;
   readonly ack: () => void;
   /** Asks the server not to deliver the message again yet. */
   readonly working: () => void;
@@ -175,8 +192,9 @@ export type StreamMessage = {
 const fromJsMsg = (message: JsMsg): StreamMessage => ({
   sequence: message.seq,
   body: Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength),
-  behind: message.info.pending,
   publishedAtMs: message.time.getTime(),
+  requestId: message.headers?.get(requestIdHeader) || undefined,
+  traceparent: extractTrace(message.headers?.get(traceHeader)),
   ack: () => message.ack(),
   working: () => message.working(),
 });
@@ -227,7 +245,7 @@ export const subscribe = async (nats: Nats, streamName: string, messagesMax: num
 export const createDeadLetter =
   (nats: Nats, streamName: string) =>
   async (message: StreamMessage, reason: string): Promise<void> => {
-    const fields = headers();
+    const fields = originHeaders(message);
     fields.set('Millrace-Sequence', String(message.sequence));
     fields.set('Millrace-Reason', reason.replace(/[\r\n]+/g, ' ').slice(0, 1000));
     await nats.js.publish(subjectOf(deadLetterStreamOf(streamName)), message.body, {
@@ -236,3 +254,31 @@ export const createDeadLetter =
       timeout: 5_000,
     });
   };
+
+export type StreamState = {
+  readonly messages: number;
+  readonly bytes: number;
+  readonly bytesMax: number;
+  /** Messages that the sinks have not fetched yet, and messages that they hold. */
+  readonly waiting: number;
+  readonly held: number;
+  readonly deadLetters: number;
+};
+
+/** How full the stream is and how far the sinks are behind, as the server says now. */
+export const createReadStreamState = (nats: Nats, streamName: string) => async (): Promise<StreamState> => {
+  const manager = await nats.manager();
+  const [stream, consumer, dead] = await Promise.all([
+    manager.streams.info(streamName),
+    manager.consumers.info(streamName, sinkConsumer),
+    manager.streams.info(deadLetterStreamOf(streamName)),
+  ]);
+  return {
+    messages: stream.state.messages,
+    bytes: stream.state.bytes,
+    bytesMax: stream.config.max_bytes,
+    waiting: consumer.num_pending,
+    held: consumer.num_ack_pending,
+    deadLetters: dead.state.messages,
+  };
+};

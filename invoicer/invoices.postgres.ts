@@ -1,4 +1,5 @@
 /** Issuing invoices: one transaction, a gap-free number, the hash chain. */
+import { appendAudit } from '#platform/audit.ts';
 import type { Postgres, Queryable } from '#platform/postgres.ts';
 import { isPassing } from '#platform/retry.ts';
 import { giveUpShardStatement, leaseShardStatement, type Shard, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
@@ -120,6 +121,9 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
           last.number,
           last.hash,
         ]);
+        const changes = invoices.map(({ id, hash }) => ({ action: 'invoice.issued', objectType: 'invoice', objectId: id, afterDigest: hash }));
+        const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
+        await appendAudit(client, shard.organizationId, actor, changes, last.issuedAt);
       }
       await finishShard(client, shard, invoices.length, alreadyIssued.size, elapsedMs());
       return invoices.length;

@@ -1,14 +1,33 @@
-/** API keys: who calls, and with which scopes. The one place that reads a key; a route says only the scope that it needs. */
-
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+/** API keys: who calls, and with which scopes. The one place that reads a key. */
+import { timingSafeEqual } from 'node:crypto';
 import { hashApiKey, mayBeApiKey } from '#schemas/api-key.ts';
 import { FailureError } from '#schemas/failures.ts';
+import type { OrganizationTier } from '#schemas/rate-tiers.ts';
 import { type Clock, within } from './clock.ts';
 import type { Queryable } from './postgres.ts';
 
-export type Caller = { readonly organizationId: string; readonly keyId: string; readonly scopes: readonly string[] };
+export type Caller = {
+  /** The organization, or its sandbox for a test key: all that a caller can see lies in it. */
+  readonly organizationId: string;
+  readonly tier: OrganizationTier;
+  readonly keyId: string;
+  readonly scopes: readonly string[];
+  /** Sealed; a key that has one takes signed requests only. */
+  readonly signingSecret: Buffer | undefined;
+};
 
-type Entry = { readonly caller: Caller | undefined; readonly readMs: number };
+type KeyRow = {
+  id: string;
+  key_hash: Buffer;
+  organization_id: string;
+  scopes: string[];
+  expires_at: Date | null;
+  revoked_at: Date | null;
+  signing_secret: Buffer | null;
+  tier: OrganizationTier;
+};
+
+type Entry = { readonly caller: Caller | undefined; readonly expiresMs: number; readonly readMs: number; usedMs: number };
 
 export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
 
@@ -19,15 +38,24 @@ const staleMsMax = 600_000;
 /** A PostgreSQL that hangs is as good as away: a known key is not kept waiting for it. */
 const refreshMsMax = 500;
 const entriesMax = 10_000;
+/** How often the last use of a key is written down. */
+const touchEveryMs = 60_000;
 
-const findKey = async (postgres: Queryable, hash: Buffer): Promise<Caller | undefined> => {
-  const { rows } = await postgres.query<{ id: string; organization_id: string; scopes: string[] }>(
-    `SELECT id, organization_id, scopes FROM api_keys
-     WHERE key_hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
-    [hash],
-  );
+const findKey = async (postgres: Queryable, hash: Buffer, nowMs: number): Promise<Entry> => {
+  const { rows } = await postgres.query<KeyRow>('SELECT * FROM find_api_key($1)', [hash]);
   const row = rows[0];
-  return row && { organizationId: row.organization_id, keyId: row.id, scopes: row.scopes };
+  // The look-up goes by the keyed hash, so its timing tells nothing of a key; the comparison here leaves nothing to the index either.
+  const known = row !== undefined && row.revoked_at === null && timingSafeEqual(row.key_hash, hash);
+  const caller = known
+    ? {
+        organizationId: row.organization_id,
+        tier: row.tier,
+        keyId: row.id,
+        scopes: row.scopes,
+        signingSecret: row.signing_secret ?? undefined,
+      }
+    : undefined;
+  return { caller, expiresMs: row?.expires_at?.getTime() ?? Number.POSITIVE_INFINITY, readMs: nowMs, usedMs: 0 };
 };
 
 /** Throws `UNKNOWN_API_KEY`, or the fault of PostgreSQL where a key has to be looked up that is not known yet. */
@@ -37,9 +65,9 @@ export const createAuthenticate = (postgres: Queryable, pepper: string, clock: C
   const refresh = (id: string, hash: Buffer): Promise<Entry> => {
     const running = refreshing.get(id);
     if (running) return running;
-    const started = findKey(postgres, hash)
-      .then((caller) => {
-        const entry = { caller, readMs: clock.nowMs() };
+    const started = findKey(postgres, hash, clock.nowMs())
+      .then((entry) => {
+        entry.usedMs = entries.get(id)?.usedMs ?? 0;
         // Bounded, also against a flood of unknown keys: the oldest entry makes room.
         if (entries.size >= entriesMax) entries.delete(entries.keys().next().value ?? '');
         entries.delete(id);
@@ -50,13 +78,20 @@ export const createAuthenticate = (postgres: Queryable, pepper: string, clock: C
     refreshing.set(id, started);
     return started;
   };
+  const noteUse = (entry: Entry, keyId: string, nowMs: number) => {
+    if (nowMs - entry.usedMs < touchEveryMs) return;
+    entry.usedMs = nowMs;
+    // Beside the request: that it could not be written down harms nobody, and the next minute tries again.
+    postgres.query('SELECT touch_api_keys($1, $2)', [[keyId], new Date(nowMs)]).catch(() => {});
+  };
   return async (authorization) => {
     const key = /^Bearer ([\x21-\x7e]{1,256})$/i.exec(authorization ?? '')?.[1];
     if (key === undefined || !mayBeApiKey(key)) throw new FailureError('UNKNOWN_API_KEY');
     const hash = hashApiKey(pepper, key);
     const id = hash.toString('base64');
+    const nowMs = clock.nowMs();
     let entry = entries.get(id);
-    const ageMs = entry ? clock.nowMs() - entry.readMs : Number.POSITIVE_INFINITY;
+    const ageMs = entry ? nowMs - entry.readMs : Number.POSITIVE_INFINITY;
     if (!entry || ageMs >= freshMs) {
       try {
         entry = await (entry?.caller ? within(refreshMsMax, refresh(id, hash)) : refresh(id, hash));
@@ -64,32 +99,15 @@ export const createAuthenticate = (postgres: Queryable, pepper: string, clock: C
         if (!entry?.caller || ageMs > staleMsMax) throw error;
       }
     }
-    if (!entry.caller) throw new FailureError('UNKNOWN_API_KEY');
-    return entry.caller;
+    const { caller } = entry;
+    if (!caller || entry.expiresMs <= nowMs) throw new FailureError('UNKNOWN_API_KEY');
+    noteUse(entry, caller.keyId, nowMs);
+    return caller;
   };
 };
 
-/** `admin` stands for all scopes; `read:*` and `write:*` for all of a kind. */
-export const hasScope = (caller: Caller, scope: string): boolean =>
-  caller.scopes.some((held) => held === scope || held === 'admin' || (held.endsWith(':*') && scope.startsWith(held.slice(0, -1))));
+/** Whether one scope that a key holds covers another: `admin` stands for all, `read:*` and `write:*` for all of a kind. */
+export const covers = (held: string, scope: string): boolean =>
+  held === scope || held === 'admin' || (held.endsWith(':*') && scope.startsWith(held.slice(0, -1)));
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    caller: Caller;
-  }
-  interface FastifyContextConfig {
-    /** The scope that a caller of this route needs; a route without one is public. */
-    scope?: string;
-  }
-}
-
-/** Checks key and scope of every route that names a scope, before its body is read. */
-export const guardRoutes = (app: FastifyInstance, authenticate: Authenticate): void => {
-  app.decorateRequest('caller');
-  app.addHook('onRequest', async (request: FastifyRequest) => {
-    const scope = request.routeOptions.config.scope;
-    if (scope === undefined) return;
-    request.caller = await authenticate(request.headers.authorization);
-    if (!hasScope(request.caller, scope)) throw new FailureError('MISSING_SCOPE', `This route needs the scope ${scope}`);
-  });
-};
+export const hasScope = (caller: Caller, scope: string): boolean => caller.scopes.some((held) => covers(held, scope));

@@ -3,6 +3,11 @@
  * The table is also the source of the configuration section of the README and of the check of docker-compose.yml.
  */
 import { readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
+import { unescape } from 'node:querystring';
+import { organizationTiers } from '#schemas/rate-tiers.ts';
+import { masterKeyFrom } from './encryption.ts';
+import { tlsFaults } from './tls.ts';
 
 export type Setting = {
   /** The environment variable. */
@@ -22,6 +27,42 @@ const integer = (variable: string, fallback: number, min: number, max: number, a
 /** Every setting there is. Names of the slices below are the ones that the code uses; unit and bound stand last. */
 export const settings = {
   host: { variable: 'MILLRACE_HOST', kind: 'text', fallback: '127.0.0.1', about: 'Address that the HTTP servers listen on.' },
+  tlsCertFile: {
+    variable: 'MILLRACE_TLS_CERT_FILE',
+    kind: 'text',
+    fallback: '',
+    about:
+      'PEM file with the certificate of the HTTP servers, then those of its issuers; with it they speak HTTPS (TLS 1.2 or newer) only.',
+  },
+  tlsKeyFile: { variable: 'MILLRACE_TLS_KEY_FILE', kind: 'text', fallback: '', about: 'PEM file with the private key of the certificate.' },
+  tlsClientCaFile: {
+    variable: 'MILLRACE_TLS_CLIENT_CA_FILE',
+    kind: 'text',
+    fallback: '',
+    about:
+      'PEM file with the CA of the clients; with it every client must show a certificate of that CA, also to ask for health and metrics.',
+  },
+  tlsReloadSeconds: integer(
+    'MILLRACE_TLS_RELOAD_SECONDS',
+    60,
+    1,
+    86_400,
+    'How often the TLS files are read again, for a renewed certificate.',
+  ),
+  tlsTerminatedByProxy: {
+    variable: 'MILLRACE_TLS_TERMINATED_BY_PROXY',
+    kind: 'boolean',
+    fallback: 'false',
+    about: 'Says that a proxy does TLS in front of the HTTP servers; without it they speak plain HTTP on a loopback address only.',
+  },
+  requestTimeoutMs: integer(
+    'MILLRACE_REQUEST_TIMEOUT_MS',
+    60_000,
+    1000,
+    600_000,
+    'How long a request may take to arrive, from its first byte to its last (408 beyond it).',
+  ),
+  connectionsMax: integer('MILLRACE_CONNECTIONS_MAX', 10_000, 10, 1_000_000, 'Connections to one HTTP server; more are closed at once.'),
   apiPort: integer('MILLRACE_API_PORT', 8080, 0, 65535, 'Port of the billing REST API; 0 takes a free one.'),
   ingestPort: integer('MILLRACE_INGEST_PORT', 8081, 0, 65535, 'Port of the ingest gateway; 0 takes a free one.'),
   sinkPort: integer('MILLRACE_SINK_PORT', 0, 0, 65535, 'Port of the sink for health and metrics; 0 takes a free one.'),
@@ -39,6 +80,19 @@ export const settings = {
     kind: 'secret',
     fallback: undefined,
     about: 'Secret under which API keys are hashed (32 characters or more). `npm start` makes one in the home folder.',
+  },
+  masterKey: {
+    variable: 'MILLRACE_MASTER_KEY',
+    kind: 'secret',
+    fallback: undefined,
+    about:
+      'Master key that wraps the data keys of the organizations: 32 bytes in base64. Without it no secret and no personal field can be read. `npm start` makes one in the home folder.',
+  },
+  previousMasterKey: {
+    variable: 'MILLRACE_PREVIOUS_MASTER_KEY',
+    kind: 'secret',
+    fallback: '',
+    about: 'The master key before, while data keys are still wrapped by it: until `npm run rotate-keys` is done.',
   },
   natsUrl: {
     variable: 'NATS_URL',
@@ -58,7 +112,20 @@ export const settings = {
     kind: 'url',
     fallback: undefined,
     about:
-      'PostgreSQL, as the owner of the schema who may create roles; the services work under the narrower role `millrace_app`. Given to `npm start`, none is started.',
+      'PostgreSQL. For `npm start`, `migrate` and commands the owner of the schema, who may create roles; for a service its own login: `millrace_app` (api), `millrace_worker` (rater, invoicer), `millrace_gateway`. Given to `npm start`, none is started.',
+  },
+  organizationTier: {
+    variable: 'MILLRACE_ORGANIZATION_TIER',
+    kind: 'choice',
+    fallback: 'scale',
+    choices: [...organizationTiers],
+    about: 'Tier of the organization that the first start makes: its rate limits and quotas.',
+  },
+  databasePassword: {
+    variable: 'MILLRACE_DATABASE_PASSWORD',
+    kind: 'secret',
+    fallback: '',
+    about: 'Password that a migration gives the logins of the services. `npm start` makes one in the home folder.',
   },
   logLevel: {
     variable: 'MILLRACE_LOG_LEVEL',
@@ -66,6 +133,13 @@ export const settings = {
     fallback: 'info',
     choices: ['debug', 'info', 'warn', 'error', 'silent'],
     about: 'Least level that is logged.',
+  },
+  otelTracesUrl: {
+    variable: 'MILLRACE_OTEL_TRACES_URL',
+    kind: 'url',
+    fallback: '',
+    about:
+      'Where OpenTelemetry traces are sent, as OTLP over HTTP with its path (`http://collector:4318/v1/traces`); without it there are none.',
   },
   eventsPerRequestMax: integer('MILLRACE_EVENTS_PER_REQUEST_MAX', 10_000, 1, 100_000, 'Events in one request.'),
   bodyBytesMax: integer('MILLRACE_BODY_BYTES_MAX', 5_242_880, 1024, 104_857_600, 'Bytes in one request body (413 above it).'),
@@ -142,8 +216,9 @@ export const settings = {
 } as const satisfies Record<string, Setting>;
 
 type Settings = typeof settings;
-type IntegerNames = { [K in keyof Settings]: Settings[K]['kind'] extends 'integer' ? K : never }[keyof Settings];
-export type Config = { readonly [K in keyof Settings]: K extends IntegerNames ? number : string };
+type Values = { readonly integer: number; readonly boolean: boolean };
+type ValueOf<Kind> = Kind extends keyof Values ? Values[Kind] : string;
+export type Config = { readonly [K in keyof Settings]: ValueOf<Settings[K]['kind']> };
 
 export class ConfigError extends Error {
   readonly faults: readonly string[];
@@ -169,11 +244,29 @@ const faultOf = (setting: Setting, value: string): string | undefined => {
     const whole = /^-?\d+$/.test(value) ? Number(value) : Number.NaN;
     return whole >= min && whole <= max ? undefined : `${setting.variable} must be a whole number from ${min} to ${max}, not "${value}"`;
   }
-  if (setting.kind === 'url') return URL.canParse(value) ? undefined : `${setting.variable} must be a URL`;
+  if (setting.kind === 'boolean' && value !== 'true' && value !== 'false')
+    return `${setting.variable} must be true or false, not "${value}"`;
+  // A URL that may be left out is empty then.
+  if (setting.kind === 'url') return value === setting.fallback || URL.canParse(value) ? undefined : `${setting.variable} must be a URL`;
   if (setting.kind === 'choice' && !setting.choices?.includes(value)) {
     return `${setting.variable} must be one of ${setting.choices?.join(', ')}, not "${value}"`;
   }
   return undefined;
+};
+
+const valueOf = (setting: Setting, value: string): string | number | boolean => {
+  if (setting.kind === 'integer') return Number(value);
+  return setting.kind === 'boolean' ? value === 'true' : value;
+};
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+/** Only what can't be reached from elsewhere for certain: any other name may mean any address, and 0.0.0.0 and :: mean all of them. */
+const isLoopback = (host: string): boolean => {
+  const version = isIP(host);
+  return version === 0 ? host.toLowerCase() === 'localhost' : loopback.check(host, version === 4 ? 'ipv4' : 'ipv6');
 };
 
 /** Relations between settings, each with the reason that makes it necessary. */
@@ -193,6 +286,13 @@ const relationFaults = (config: Config): string[] => {
   if (config.sinkBytesMax < config.messageBytesMax) {
     faults.push('MILLRACE_SINK_BYTES_MAX must not be under MILLRACE_MESSAGE_BYTES_MAX, or one message could never be inserted');
   }
+  faults.push(...tlsFaults({ certFile: config.tlsCertFile, keyFile: config.tlsKeyFile, clientCaFile: config.tlsClientCaFile }));
+  if (!isLoopback(config.host) && config.tlsCertFile === '' && !config.tlsTerminatedByProxy) {
+    // API keys and the usage of customers would cross a network in clear.
+    faults.push(
+      `MILLRACE_HOST ${config.host} is not a loopback address: give MILLRACE_TLS_CERT_FILE and MILLRACE_TLS_KEY_FILE, or say MILLRACE_TLS_TERMINATED_BY_PROXY=true where a proxy does TLS`,
+    );
+  }
   return faults;
 };
 
@@ -205,7 +305,7 @@ export const loadConfig = (
   wanted: readonly (keyof Settings)[] = Object.keys(settings) as (keyof Settings)[],
 ): Config => {
   const faults: string[] = [];
-  const config: Record<string, string | number> = {};
+  const config: Record<string, string | number | boolean> = {};
   for (const [name, setting] of Object.entries(settings) as [keyof Settings, Setting][]) {
     let value: string | undefined;
     try {
@@ -221,7 +321,7 @@ export const loadConfig = (
     }
     const fault = faultOf(setting, value);
     if (fault) faults.push(fault);
-    config[name] = setting.kind === 'integer' ? Number(value) : value;
+    config[name] = valueOf(setting, value);
   }
   if (wanted.includes('keyPepper') && typeof config.keyPepper === 'string' && config.keyPepper !== '' && config.keyPepper.length < 32) {
     faults.push('MILLRACE_KEY_PEPPER must have 32 characters or more');
@@ -229,7 +329,23 @@ export const loadConfig = (
   if (typeof config.bootstrapKey === 'string' && config.bootstrapKey !== '' && !/^[\x21-\x7e]{8,200}$/.test(config.bootstrapKey)) {
     faults.push('MILLRACE_BOOTSTRAP_KEY must have 8 to 200 visible ASCII characters');
   }
+  for (const name of ['masterKey', 'previousMasterKey'] as const) {
+    const given = config[name];
+    if (typeof given === 'string' && given !== '' && !masterKeyFrom(given)) {
+      faults.push(`${settings[name].variable} must be 32 bytes in base64, as \`openssl rand -base64 32\` makes them`);
+    }
+  }
   if (faults.length === 0) faults.push(...relationFaults(config as Config));
   if (faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(config as Config);
 };
+
+/** What of a configuration must never be logged: its secrets, and the passwords in its URLs, as they stand there and in clear. */
+export const secretsOf = (config: Config): string[] =>
+  (Object.entries(settings) as [keyof Settings, Setting][]).flatMap(([name, { kind }]) => {
+    const value = String(config[name]);
+    if (kind === 'secret') return [value];
+    if (kind !== 'url' || !URL.canParse(value)) return [];
+    const { password } = new URL(value);
+    return [password, unescape(password)];
+  });

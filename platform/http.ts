@@ -2,16 +2,19 @@
  * The HTTP floor that every process stands on: request ids, problem details, health, metrics, bounded bodies and times. It knows no
  * resource; the routes of a process are added by its app factory.
  */
-import type { IncomingMessage } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingMessage, RequestListener } from 'node:http';
+import type { Socket } from 'node:net';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { type FailureCode, FailureError, type Fault, failures, toProblem } from '#schemas/failures.ts';
 import type { FaultCode } from '#schemas/fault.ts';
 import { within } from './clock.ts';
+import { faultOfHeaders, floorHeaders } from './headers.ts';
+import { answerClientError, createServer, defaultBounds, type ServerBounds, urlOf } from './http-server.ts';
 import { newId } from './ids.ts';
 import type { Log } from './log.ts';
 import { latencySeconds, type Metrics } from './metrics.ts';
 import { parts, UnavailableError } from './retry.ts';
+import { noTracer, type Tracer, traceRequests } from './tracing.ts';
 
 export const apiVersion = '2026-11-20';
 
@@ -21,11 +24,21 @@ export type HealthCheck = { readonly name: string; readonly required: boolean; r
 export type HttpOptions = {
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Without one nothing is traced. */
+  readonly tracer?: Tracer;
   readonly health: readonly HealthCheck[];
   readonly bodyBytesMax: number;
+  readonly bounds?: ServerBounds;
 };
 
 const healthCheckMs = 2_000;
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** The code of a problem that is answered; counted. */
+    failureCode: FailureCode | undefined;
+  }
+}
 
 export const sendProblem = (
   request: FastifyRequest,
@@ -33,11 +46,17 @@ export const sendProblem = (
   code: FailureCode,
   detail?: string,
   faults?: readonly Fault[],
-): FastifyReply =>
-  reply
-    .code(failures[code].status)
+): FastifyReply => {
+  const { status } = failures[code];
+  reply.failureCode = code;
+  // RFC 9110 wants the scheme with every 401; what passes by itself says when.
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  if ((status === 503 || code === 'IDEMPOTENCY_KEY_IN_USE') && !reply.hasHeader('retry-after')) reply.header('retry-after', '1');
+  return reply
+    .code(status)
     .type('application/problem+json')
     .send(toProblem(code, request.id, detail, faults));
+};
 
 /** Ajv's keywords as the codes of schemas/fault.ts; a keyword that is not here stands for itself, in lower snake case. */
 const keywordCodes: Record<string, FaultCode> = {
@@ -132,14 +151,19 @@ const requestIdShape = /^[A-Za-z0-9._:-]{1,128}$/;
 
 /** A Fastify app without listen. */
 export const createHttpApp = (options: HttpOptions): FastifyInstance => {
+  const { bounds = defaultBounds } = options;
+  const refused = options.metrics.counter('millrace_http_refused_connections_total', 'Connections that were closed without an answer', [
+    'reason',
+  ]);
+  const problems = options.metrics.counter('millrace_http_problems_total', 'Requests that ended with a problem, by its error code', [
+    'code',
+  ]);
   const app = Fastify({
     loggerInstance: options.log,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     bodyLimit: options.bodyBytesMax,
-    // Fastify's own default is "never".
-    requestTimeout: 60_000,
-    keepAliveTimeout: 72_000,
-    http: { maxHeaderSize: 16_384, headersTimeout: 15_000 },
+    // Our own factory binds `localhost` to one address of it and not to both; its server has all bounds, and a renewed certificate reaches it.
+    serverFactory: (handler: RequestListener) => createServer(handler, bounds),
     forceCloseConnections: 'idle',
     return503OnClosing: true,
     routerOptions: { maxParamLength: 512, ignoreTrailingSlash: false },
@@ -148,14 +172,14 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
       const given = raw.headers['x-request-id'];
       return typeof given === 'string' && requestIdShape.test(given) ? given : newId('req');
     },
-    frameworkErrors: answerError,
+    // No hook runs before these.
+    frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
+      answerError(error, request, reply.headers(floorHeaders(request.id, apiVersion, bounds.tls !== undefined))),
     clientErrorHandler(error: Error & { code?: string }, socket: Socket) {
-      if (!socket.writable) return void socket.destroy();
-      const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'HEADERS_TOO_LARGE' : 'BAD_REQUEST';
-      const body = JSON.stringify(toProblem(code, newId('req'), code === 'BAD_REQUEST' ? 'The request is not valid HTTP' : undefined));
-      socket.end(
-        `HTTP/1.1 ${failures[code].status} ${failures[code].title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-      );
+      const code = answerClientError(error, socket, apiVersion);
+      if (code) problems.labels(code).inc();
+      else refused.labels('closed').inc();
+      options.log.debug({ code: error.code }, 'a connection was refused');
     },
   } as Parameters<typeof Fastify>[0]) as unknown as FastifyInstance;
 
@@ -164,32 +188,58 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     'route',
     'status',
   ]);
+  // A code that was never seen is 0 and not absent: the first one is then an increase, which an alert sees.
+  for (const [code, { status }] of Object.entries(failures)) if (status >= 500) problems.labels(code).inc(0);
+  app.decorateReply('failureCode', undefined);
+  traceRequests(app, options.tracer ?? noTracer);
+  app.server.on('drop', () => refused.labels('too_many').inc());
   app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id);
-    reply.header('api-version', apiVersion);
+    reply.headers(floorHeaders(request.id, apiVersion, bounds.tls !== undefined));
+    const fault = faultOfHeaders(request.raw.rawHeaders, request.raw.httpVersion);
+    if (fault) throw new FailureError(fault.code, fault.detail);
   });
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'unknown';
     requests.labels(request.method, route, String(reply.statusCode)).observe(reply.elapsedTime / 1000);
+    if (reply.failureCode !== undefined) problems.labels(reply.failureCode).inc();
     if (reply.statusCode >= 500)
       request.log.warn({ method: request.method, route, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
     else request.log.debug({ method: request.method, route, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
   });
   app.addHook('preValidation', refuseUnstorable);
   app.setErrorHandler(answerError);
-  app.setNotFoundHandler((request, reply) => sendProblem(request, reply, 'NOT_FOUND'));
+  const routes: { readonly path: RegExp; readonly method: string }[] = [];
+  app.addHook('onRoute', ({ url, method }) => {
+    const path = new RegExp(`^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z]+/g, '[^/]+')}$`);
+    for (const one of [method].flat()) routes.push({ path, method: one });
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const [path = ''] = request.url.split('?');
+    const methods = routes.filter((route) => route.path.test(path)).map(({ method }) => method);
+    if (methods.length === 0) return sendProblem(request, reply, 'NOT_FOUND');
+    reply.header('allow', [...new Set(methods)].join(', '));
+    return sendProblem(request, reply, 'METHOD_NOT_ALLOWED');
+  });
 
+  const isUp = async ({ check }: HealthCheck): Promise<boolean> => {
+    try {
+      await within(healthCheckMs, check());
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  if (options.health.length > 0)
+    options.metrics.gaugeOf(
+      'millrace_dependency_up',
+      'Whether a part that the process stands on answered when it was asked for this scrape',
+      async () => Object.fromEntries(await Promise.all(options.health.map(async (one) => [one.name, Number(await isUp(one))] as const))),
+      'dependency',
+    );
   app.get('/health/live', async () => ({ status: 'live' }));
   app.get('/health/ready', async (_request, reply) => {
     const states = await Promise.all(
-      options.health.map(async ({ name, required, check }) => {
-        try {
-          await within(healthCheckMs, check());
-          return { name, required, state: 'up' };
-        } catch {
-          return { name, required, state: 'down' };
-        }
-      }),
+      options.health.map(async (one) => ({ name: one.name, required: one.required, state: (await isUp(one)) ? 'up' : 'down' })),
     );
     const ready = states.every(({ required, state }) => state === 'up' || !required);
     reply.code(ready ? 200 : 503);
@@ -205,7 +255,5 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
 /** Listens, and says where: port 0 takes a free one. */
 export const listen = async (app: FastifyInstance, host: string, port: number): Promise<string> => {
   await app.listen({ host, port });
-  const address = app.server.address() as AddressInfo;
-  const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-  return `http://${shown}:${address.port}`;
+  return urlOf(app.server);
 };

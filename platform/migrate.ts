@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
 import { connectClickHouse } from './clickhouse.ts';
+import { logins, loginUrl } from './postgres.ts';
 
 export type MigrationFile = { readonly name: string; readonly sql: string; readonly checksum: string };
 
@@ -82,6 +83,36 @@ const migrateClickHouse = async (url: string): Promise<string[]> => {
   }
 };
 
+const canLogIn = async (url: string): Promise<boolean> => {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+  try {
+    await client.connect();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await client.end().catch(() => {});
+  }
+};
+
+/** PostgreSQL's "tuple concurrently updated": roles belong to the whole server, and another database's migration gave this one its password just now. */
+const isTwinUpdate = (error: unknown): boolean => (error as { code?: string }).code === 'XX000';
+
+/** The services log in by this password; a login that works already is left as it is. */
+const openLogins = async (client: pg.Client, databaseUrl: string, password: string): Promise<void> => {
+  for (const login of logins) {
+    while (!(await canLogIn(loginUrl(databaseUrl, login, password)))) {
+      try {
+        await client.query(`ALTER ROLE ${login} LOGIN NOINHERIT PASSWORD ${client.escapeLiteral(password)}`);
+        if (await canLogIn(loginUrl(databaseUrl, login, password))) break;
+        throw new Error(`PostgreSQL does not let ${login} log in, although it was given its password`);
+      } catch (error) {
+        if (!isTwinUpdate(error)) throw error;
+      }
+    }
+  }
+};
+
 /** An arbitrary constant: whoever migrates anything of Millrace holds this advisory lock of PostgreSQL, ClickHouse's migrations included. */
 const migrationLock = 7_246_012_026;
 
@@ -89,7 +120,13 @@ const migrationLock = 7_246_012_026;
  * Brings both stores up to date. Safe to call twice and from several processes at once: one works, the others wait and find nothing due.
  * Returns the names of the files that this call applied.
  */
-export const migrateAll = async (options: { databaseUrl: string; clickhouseUrl: string }): Promise<{ applied: string[] }> => {
+export const migrateAll = async (options: {
+  /** Of the owner of the schema. */
+  databaseUrl: string;
+  /** For the logins of the services; without one they are left as they are. */
+  databasePassword?: string;
+  clickhouseUrl: string;
+}): Promise<{ applied: string[] }> => {
   const client = new pg.Client({
     connectionString: options.databaseUrl,
     application_name: 'millrace migrate',
@@ -98,7 +135,9 @@ export const migrateAll = async (options: { databaseUrl: string; clickhouseUrl: 
   await client.connect();
   try {
     await client.query('SELECT pg_advisory_lock($1)', [migrationLock]);
-    return { applied: [...(await migratePostgres(client)), ...(await migrateClickHouse(options.clickhouseUrl))] };
+    const applied = [...(await migratePostgres(client)), ...(await migrateClickHouse(options.clickhouseUrl))];
+    if (options.databasePassword) await openLogins(client, options.databaseUrl, options.databasePassword);
+    return { applied };
   } finally {
     // The lock belongs to the session and goes with it, also when this process is killed.
     await client.end();

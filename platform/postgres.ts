@@ -10,20 +10,50 @@ export type Queryable = {
 export type Postgres = Queryable & {
   /** Runs `work` in one transaction: commits its result or rolls everything back. */
   readonly transaction: <T>(work: (client: Queryable) => Promise<T>) => Promise<T>;
+  /**
+   * The same for one organization: row-level security shows its statements the rows of that organization alone. `millrace_app` sees no row of a tenant
+   * without it.
+   */
+  readonly forOrganization: (organizationId: string) => OrganizationPostgres;
   readonly answers: () => Promise<void>;
+  readonly counts: () => { readonly total: number; readonly idle: number; readonly waiting: number };
   readonly close: () => Promise<void>;
 };
 
-/** The role of the services; migration 0001 makes it. It can't change what is issued. */
-export const applicationRole = 'millrace_app';
+export type OrganizationPostgres = Pick<Postgres, 'query' | 'transaction'> & { readonly organizationId: string };
+
+/** The logins of the services; migration 0002 makes them, `migrate` gives them their password. None of them can change what is issued. */
+export const logins = ['millrace_app', 'millrace_worker', 'millrace_gateway'] as const;
+export type Login = (typeof logins)[number];
+
+/** The owner's URL -> the URL of a login to the same database. */
+export const loginUrl = (ownerUrl: string, login: Login, password: string): string => {
+  const url = new URL(ownerUrl);
+  url.username = login;
+  url.password = encodeURIComponent(password);
+  return url.href;
+};
 
 // bigint columns are stream sequences and counters; text would be exact too, but a bigint can't be mistaken for a name.
 pg.types.setTypeParser(pg.types.builtins.INT8, (text) => BigInt(text));
 
 const asFault = (error: unknown): unknown => (isPassing(error) ? new UnavailableError('postgres', error) : error);
 
-/** A bounded pool under the application's role (or as the owner of the schema, for migrations and tests that try to tamper). */
-export const connectPostgres = (url: string, options: { poolMax: number; as: 'application' | 'owner'; log: Log }): Postgres => {
+/** What each connection was last told; a connection that serves the same organization again is not told twice. */
+const organizationOf = new WeakMap<pg.PoolClient, string>();
+
+const bind = async (client: pg.PoolClient, organizationId: string): Promise<void> => {
+  if (organizationOf.get(client) === organizationId) return;
+  organizationOf.delete(client);
+  await client.query("SELECT set_config('millrace.organization_id', $1, false)", [organizationId]);
+  organizationOf.set(client, organizationId);
+};
+
+/** No organization; a statement outside `forOrganization` must not see the one before. */
+const nobody = '';
+
+/** A bounded pool as whoever the URL names. */
+export const connectPostgres = (url: string, options: { poolMax: number; log: Log }): Postgres => {
   const pool = new pg.Pool({
     connectionString: url,
     max: options.poolMax,
@@ -32,45 +62,64 @@ export const connectPostgres = (url: string, options: { poolMax: number; as: 'ap
     statement_timeout: 60_000,
     application_name: 'millrace',
     keepAlive: true,
-    ...(options.as === 'application' ? { options: `-c role=${applicationRole}` } : {}),
   });
   // A connection that breaks is replaced by the pool, and the statement that it was busy with fails; without these listeners either would
   // also end the process. The pool speaks for idle connections, each client for itself while it is lent out.
   pool.on('error', (error) => options.log.warn({ err: error }, 'PostgreSQL closed an idle connection'));
   pool.on('connect', (client) => {
+    organizationOf.set(client, nobody);
     client.on('error', (error) => options.log.debug({ err: error }, 'PostgreSQL closed a connection'));
   });
-  const query: Postgres['query'] = async (text, values) => {
+  /** Lends a connection that is bound to the organization. One whose state is not known any more is closed. */
+  const lend = async <T>(organizationId: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
+    let client: pg.PoolClient | undefined;
+    let broken = false;
     try {
-      return await pool.query(text, values as unknown[]);
+      client = await pool.connect();
+      await bind(client, organizationId);
+      return await work(client);
     } catch (error) {
-      throw asFault(error);
+      broken = error instanceof RollbackError || (client !== undefined && !organizationOf.has(client));
+      throw asFault(error instanceof RollbackError ? error.cause : error);
+    } finally {
+      client?.release(broken);
     }
   };
-  return {
-    query,
-    transaction: async (work) => {
-      const client = await pool.connect().catch((error) => {
-        throw asFault(error);
-      });
-      let broken: Error | undefined;
-      try {
+  const within = (organizationId: string): OrganizationPostgres => ({
+    organizationId,
+    query: (text, values) => lend(organizationId, (client) => client.query(text, values as unknown[])),
+    transaction: (work) =>
+      lend(organizationId, async (client) => {
         await client.query('BEGIN');
-        const result = await work({ query: (text, values) => client.query(text, values as unknown[]) });
-        await client.query('COMMIT');
-        return result;
-      } catch (error) {
-        await client.query('ROLLBACK').catch((rollbackError: Error) => {
-          broken = rollbackError;
-        });
-        throw asFault(error);
-      } finally {
-        client.release(broken);
-      }
-    },
+        try {
+          const result = await work({ query: (text, values) => client.query(text, values as unknown[]) });
+          await client.query('COMMIT');
+          return result;
+        } catch (error) {
+          await client.query('ROLLBACK').catch(() => {
+            throw new RollbackError(error);
+          });
+          throw error;
+        }
+      }),
+  });
+  const unbound = within(nobody);
+  return {
+    query: unbound.query,
+    transaction: unbound.transaction,
+    forOrganization: within,
     answers: async () => {
-      await query('SELECT 1');
+      await unbound.query('SELECT 1');
     },
+    counts: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => pool.end(),
   };
 };
+
+/** The transaction could not even be rolled back: its connection is of no more use. */
+class RollbackError extends Error {
+  constructor(cause: unknown) {
+    super('the transaction could not be rolled back', { cause });
+    this.name = 'RollbackError';
+  }
+}

@@ -13,7 +13,9 @@ type RunRow = {
   customer_id: string | null;
   subscription_id: string | null;
   watermark: bigint | null;
+  request_id: string | null;
 };
+
 // Subscriptions that overlap the period and have no invoice for it yet, in shards of $6. A customer's subscriptions lie side by side.
 // Both counts come from one statement, so from one moment: an invoice that another run issues meanwhile is in exactly one of them.
 const insertShards = `
@@ -38,11 +40,12 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
   prepare: (watermarkNow, isStored, shardSize) =>
     postgres.transaction(async (client) => {
       const { rows } = await client.query<RunRow>(
-        `SELECT id, organization_id, period_start, period_end, customer_id, subscription_id, watermark FROM billing_runs
+        `SELECT id, organization_id, period_start, period_end, customer_id, subscription_id, watermark, request_id FROM billing_runs
          WHERE state = 'queued' ORDER BY updated_at, id LIMIT 1 FOR UPDATE SKIP LOCKED`,
       );
       const run = rows[0];
-      if (!run) return false;
+      if (!run) return undefined;
+      const named = { runId: run.id, organizationId: run.organization_id, requestId: run.request_id ?? undefined };
       let watermark: bigint;
       try {
         watermark = run.watermark ?? (await watermarkNow(run.organization_id));
@@ -52,12 +55,12 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
           run.id,
           error.message,
         ]);
-        return true;
+        return { ...named, watermark: undefined, shards: 0, failure: error.message };
       }
       if (!(await isStored(watermark))) {
         // The sink is behind. The watermark stays; the run goes to the end of the queue, so that it holds up no other organization's.
         await client.query('UPDATE billing_runs SET watermark = $2, updated_at = clock_timestamp() WHERE id = $1', [run.id, watermark]);
-        return false;
+        return undefined;
       }
       const counted = await client.query<{ shards: number; issued: number }>(insertShards, [
         run.id,
@@ -73,7 +76,7 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         'UPDATE billing_runs SET watermark = $2, state = $3, already_issued = $4, updated_at = clock_timestamp() WHERE id = $1',
         [run.id, watermark, shards > 0 ? 'running' : 'completed', issued],
       );
-      return true;
+      return { ...named, watermark, shards, failure: undefined };
     }),
 
   leaseShard: async () => {
@@ -112,3 +115,37 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
     await postgres.query(...giveUpShardStatement(shard, error, isPassing(error)));
   },
 });
+
+/** What of billing is not done, for the gauges. `failed`: in the last 24 hours, as a failed run stays one for ever. */
+export type Backlog = {
+  readonly runs: { readonly queued: number; readonly running: number; readonly failed: number };
+  readonly oldestSeconds: number;
+  readonly shards: { readonly queued: number; readonly rated: number };
+};
+
+const backlogStatement = `
+SELECT (r.queued)::integer AS queued, (r.running)::integer AS running, (r.failed)::integer AS failed, r.oldest_seconds::double precision AS oldest_seconds,
+  (s.queued)::integer AS shards_queued, (s.rated)::integer AS shards_rated
+FROM (
+  SELECT count(*) FILTER (WHERE state = 'queued') AS queued, count(*) FILTER (WHERE state = 'running') AS running, count(*) FILTER (WHERE state = 'failed') AS failed,
+    coalesce(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE state <> 'failed')), 0) AS oldest_seconds
+  FROM billing_runs WHERE state IN ('queued', 'running', 'failed') AND (state <> 'failed' OR updated_at > clock_timestamp() - interval '24 hours')
+) AS r, (
+  SELECT count(*) FILTER (WHERE state = 'queued') AS queued, count(*) FILTER (WHERE state = 'rated') AS rated
+  FROM billing_run_shards WHERE state IN ('queued', 'rated')
+) AS s`;
+
+type BacklogRow = {
+  queued: number;
+  running: number;
+  failed: number;
+  oldest_seconds: number;
+  shards_queued: number;
+  shards_rated: number;
+};
+
+export const createReadBacklog = (postgres: Postgres) => async (): Promise<Backlog> => {
+  const { rows } = await postgres.query<BacklogRow>(backlogStatement);
+  const { queued = 0, running = 0, failed = 0, oldest_seconds = 0, shards_queued = 0, shards_rated = 0 } = rows[0] ?? {};
+  return { runs: { queued, running, failed }, oldestSeconds: oldest_seconds, shards: { queued: shards_queued, rated: shards_rated } };
+};

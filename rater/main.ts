@@ -1,32 +1,37 @@
 import { clickHouseAnswers, connectClickHouse } from '#platform/clickhouse.ts';
 import { stopwatch } from '#platform/clock.ts';
-import { loadConfig } from '#platform/config.ts';
+import { loadConfig, secretsOf } from '#platform/config.ts';
 import { createHttpApp, listen } from '#platform/http.ts';
+import { serverBoundsOf } from '#platform/http-server.ts';
 import { startJobLoop } from '#platform/job-loop.ts';
 import { orExit, runProcess } from '#platform/lifecycle.ts';
 import { createLog } from '#platform/log.ts';
-import { createMetrics } from '#platform/metrics.ts';
+import { createMetrics, observePool } from '#platform/metrics.ts';
 import { connectNats } from '#platform/nats.ts';
 import { connectPostgres } from '#platform/postgres.ts';
-import { createBillingRuns } from './billing-runs.postgres.ts';
+import { createTracer } from '#platform/tracing.ts';
+import { createBillingRuns, createReadBacklog } from './billing-runs.postgres.ts';
 import { createCatalog } from './catalog.postgres.ts';
+import { observeBacklog, observeRating } from './observe-rating.ts';
 import { createRatingPool } from './pool.piscina.ts';
 import { createHighestStored, createReadQuantities } from './quantities.clickhouse.ts';
 import { prepareRun, type RatePorts, rateOneShard } from './rate-period.ts';
 import { createStreamProgress } from './usage-stream.nats.ts';
 
 const config = orExit(() => loadConfig(process.env, ['natsUrl', 'clickhouseUrl', 'databaseUrl']));
-const log = createLog('rater', config.logLevel);
+const log = createLog('rater', config.logLevel, secretsOf(config));
 
 await runProcess(log, config.shutdownMsMax, async () => {
   const metrics = createMetrics();
-  const shards = metrics.counter('millrace_rater_shards_total', 'Shards of billing runs that were rated');
   const faults = metrics.counter('millrace_rater_faults_total', 'Rating work that has to be done again');
+  const tracer = await createTracer(config.otelTracesUrl, 'rater', log);
   const nats = await connectNats(config.natsUrl, 'rater', log);
   const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: 300_000, connectionsMax: 8 });
-  const postgres = connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, as: 'application', log });
+  const postgres = connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, log });
   const pool = createRatingPool({ workersMax: config.raterWorkers, queueMax: config.raterWorkers });
-  const ports: RatePorts = {
+  observePool(metrics, postgres.counts);
+  observeBacklog(metrics, createReadBacklog(postgres), pool);
+  const adapters: RatePorts = {
     runs: createBillingRuns(postgres, config.jobLeaseSeconds),
     catalog: createCatalog(postgres),
     stream: createStreamProgress(nats, config.streamName),
@@ -35,17 +40,14 @@ await runProcess(log, config.shutdownMsMax, async () => {
     rate: pool.rate,
     stopwatch,
   };
+  const ports = observeRating(adapters, metrics, log, tracer);
   const onFault = (error: unknown) => {
     faults.inc();
     log.warn({ err: error }, 'rating has to be tried again');
   };
   const preparing = startJobLoop({ work: () => prepareRun(ports, config.raterShardSize), lanes: 1, pollMs: config.jobPollMs, onFault });
   const rating = startJobLoop({
-    work: async () => {
-      const found = await rateOneShard(ports);
-      if (found) shards.inc();
-      return found;
-    },
+    work: () => rateOneShard(ports),
     lanes: config.raterWorkers,
     pollMs: config.jobPollMs,
     onFault,
@@ -54,6 +56,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
     log,
     metrics,
     bodyBytesMax: 1024,
+    bounds: serverBoundsOf(config, log),
     health: [
       { name: 'nats', required: true, check: nats.answers },
       { name: 'clickhouse', required: true, check: () => clickHouseAnswers(clickhouse) },
@@ -68,6 +71,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       await pool.close();
       await app.close();
       await Promise.all([nats.close(), clickhouse.close(), postgres.close()]);
+      await tracer.close();
     },
   };
 });

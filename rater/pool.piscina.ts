@@ -14,6 +14,8 @@ export type RatingPoolBounds = {
 export type RatingPool = {
   /** Rejects with `RatingPoolFull` when workers and queue are taken, and with the worker's error when rating meets a bug. */
   rate(shard: RatingShard): Promise<RatedLine[]>;
+  /** Shards that a worker is rating and that wait for one, and the share of the workers' time that was used since the start. */
+  load(): { readonly working: number; readonly queued: number; readonly utilization: number };
   /** Finishes the shards that were taken on, then ends the workers. */
   close(): Promise<void>;
 };
@@ -50,6 +52,7 @@ export const createRatingPool = ({ workersMax, queueMax, closeTimeoutMs = 30_000
         shards -= 1;
       }
     },
+    load: () => ({ working: shards - piscina.queueSize, queued: piscina.queueSize, utilization: piscina.utilization }),
     close: () => piscina.close(),
   };
 };

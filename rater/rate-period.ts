@@ -34,14 +34,24 @@ export type BillableSubscription = {
 
 export type UnmeasuredLine = { readonly line: RatedLine; readonly unmeasuredEvents: bigint };
 
+/** A run behind step 3: cut into shards, or done at once as there was nothing to bill, or failed with its reason. */
+export type PreparedRun = {
+  readonly runId: string;
+  readonly organizationId: string;
+  readonly requestId: string | undefined;
+  readonly watermark: bigint | undefined;
+  readonly shards: number;
+  readonly failure: string | undefined;
+};
+
 export type RatePorts = {
   readonly runs: {
-    /** Prepares one queued run; resolves with whether there was one that got further. */
+    /** Prepares one queued run; resolves with it where there was one that got further. */
     readonly prepare: (
       watermarkNow: (organizationId: string) => Promise<bigint>,
       isStored: (watermark: bigint) => Promise<boolean>,
       shardSize: number,
-    ) => Promise<boolean>;
+    ) => Promise<PreparedRun | undefined>;
     /** A shard that waits to be rated. */
     readonly leaseShard: () => Promise<Shard | undefined>;
     readonly saveRated: (shard: Shard, lines: readonly UnmeasuredLine[], ratedMs: number) => Promise<void>;
@@ -77,8 +87,8 @@ const takeWatermark = async (ports: RatePorts, organizationId: string): Promise<
 };
 
 /** Steps 1 to 3 for one run. */
-export const prepareRun = (ports: RatePorts, shardSize: number): Promise<boolean> =>
-  ports.runs.prepare((organizationId) => takeWatermark(ports, organizationId), ports.stream.isStored, shardSize);
+export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<boolean> =>
+  (await ports.runs.prepare((organizationId) => takeWatermark(ports, organizationId), ports.stream.isStored, shardSize)) !== undefined;
 
 const measured = (subscription: BillableSubscription, period: Period): MeasuredSubscription[] => {
   const covered = intersect(period, { start: subscription.startedAt, end: subscription.endedAt ?? period.end });

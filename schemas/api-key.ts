@@ -8,11 +8,18 @@ const shape = /^mr_(?:live|test)_[0-9a-f]{16}_[A-Za-z0-9_-]{43}[0-9a-f]{6}$/;
 
 const checksumOf = (body: string): string => hash('sha256', body, 'hex').slice(0, 6);
 
-/** A new live key; `randomBytes` is the caller's source of randomness. */
-export const newApiKey = (randomBytes: (bytes: number) => Buffer): string => {
-  const body = `mr_live_${randomBytes(8).toString('hex')}_${randomBytes(32).toString('base64url')}`;
+/** The two worlds of an organization. */
+export const worlds = ['live', 'test'] as const;
+export type World = (typeof worlds)[number];
+
+/** A new key; `randomBytes` is the caller's source of randomness. */
+export const newApiKey = (randomBytes: (bytes: number) => Buffer, world: World = 'live'): string => {
+  const body = `mr_${world}_${randomBytes(8).toString('hex')}_${randomBytes(32).toString('base64url')}`;
   return body + checksumOf(body);
 };
+
+/** What of a key may be shown and logged: in our format its public id, of any other key the first four characters. */
+export const hintOfApiKey = (key: string): string => (shape.test(key) ? key.slice(0, 24) : `${key.slice(0, 4)}...`);
 
 /** False for a key in our format whose checksum is off: it can be refused without asking the database. */
 export const mayBeApiKey = (key: string): boolean => !shape.test(key) || checksumOf(key.slice(0, -6)) === key.slice(-6);

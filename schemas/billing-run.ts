@@ -9,6 +9,8 @@ export type Shard = {
   /** The highest stream sequence that the run bills. */
   readonly watermark: bigint;
   readonly subscriptionIds: readonly string[];
+  /** Of the request that asked for the run. */
+  readonly requestId: string | undefined;
 };
 
 /** A row of `lease_billing_run_shard`. */
@@ -20,6 +22,7 @@ export type ShardRow = {
   period_end: Date;
   watermark: bigint;
   subscription_ids: string[];
+  request_id: string | null;
 };
 
 export const shardFromRow = (row: ShardRow): Shard => ({
@@ -29,13 +32,22 @@ export const shardFromRow = (row: ShardRow): Shard => ({
   period: { start: row.period_start.getTime(), end: row.period_end.getTime() },
   watermark: row.watermark,
   subscriptionIds: row.subscription_ids,
+  requestId: row.request_id ?? undefined,
+});
+
+/** How logs and spans name a shard; `request_id` is the name that it has in every process. */
+export const shardFields = (shard: Shard) => ({
+  ...(shard.requestId === undefined ? {} : { request_id: shard.requestId }),
+  run_id: shard.runId,
+  organization_id: shard.organizationId,
+  shard: shard.shardNumber,
 });
 
 /** A bug that stops a shard this often fails its run. */
 const attemptsMax = 5;
 const reasonCharactersMax = 2_000;
 
-/** A statement with its values. The rules stand in the functions of migration 0001; rater and invoicer both call them. */
+/** A statement with its values. The rules stand in the functions of migrations 0001 and 0003; rater and invoicer both call them. */
 export type Statement = readonly [text: string, values: readonly unknown[]];
 
 /** Takes one shard that waits to be rated (`queued`) or to be invoiced (`rated`). */

@@ -9,6 +9,7 @@ export const idPrefixes = {
   sub: 'subscription',
   run: 'billing run',
   inv: 'invoice',
+  aud: 'audit entry',
   req: 'request',
 } as const;
 

@@ -1,25 +1,13 @@
 /** `/v1/meters` and `/v1/plans`. */
-import type { FastifyInstance } from 'fastify';
-import { Type } from 'typebox';
-import { FailureError } from '#schemas/failures.ts';
-import { aggregations, propertyPattern } from '#schemas/meter.ts';
+import { FailureError, type FailureCode } from '#schemas/failures.ts';
+import { Meter, NamePatch, NewMeter, NewPlan, Plan } from '#schemas/http/catalog.ts';
+import { IdParam } from '#schemas/http/fields.ts';
 import { type PlanVersionJson, planVersionFromJson, planVersionToJson } from '#schemas/plan.ts';
-import type { MeterRow, NewMeter, PlanRow } from '../catalog.postgres.ts';
-import { readListQuery, toList } from '../lists.ts';
+import { type MeterRow, meterList, type PlanRow, planList } from '../catalog.postgres.ts';
+import type { Routes } from '../define-route.ts';
+import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { Code, closed, IdParam, Metadata, Name, refuseFaults, resourceJson } from './fields.ts';
-
-const NewMeterBody = Type.Object(
-  {
-    code: Code,
-    name: Name,
-    event: Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,255}$' }),
-    aggregation: Type.Enum([...aggregations]),
-    property: Type.Optional(Type.String({ pattern: propertyPattern, maxLength: 255 })),
-    metadata: Type.Optional(Metadata),
-  },
-  closed,
-);
+import { refuseFaults, resourceJson } from './fields.ts';
 
 const meterJson = (row: MeterRow) => ({
   id: row.id,
@@ -43,53 +31,74 @@ const planJson = (row: PlanRow) => ({
   ...resourceJson(row),
 });
 
-export const catalogRoutes = (app: FastifyInstance, { catalog, clock }: ApiPorts): void => {
-  app.post<{ Body: Omit<NewMeter, 'property' | 'metadata'> & Partial<Pick<NewMeter, 'property' | 'metadata'>> }>(
-    '/v1/meters',
-    { config: { scope: 'write:meters' }, schema: { body: NewMeterBody } },
-    async (request, reply) => {
-      const { property = null, metadata = {}, ...meter } = request.body;
+const found = <R>(row: R | undefined, code: FailureCode): R => {
+  if (row === undefined) throw new FailureError(code);
+  return row;
+};
+
+const meterRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void => {
+  const tag = 'Meters';
+  change(
+    {
+      ...{ method: 'POST', url: '/v1/meters', operation: 'createMeter', tag, summary: 'Create a meter' },
+      ...{ scope: 'write:meters', rateClass: 'write', body: NewMeter, answers: { 201: Meter }, failures: ['METER_ALREADY_EXISTS'] },
+    },
+    async ({ db, body, nowMs }) => {
+      const { property = null, metadata = {}, ...meter } = body;
       if (meter.aggregation === 'count' && property !== null)
         refuseFaults([{ field: 'property', code: 'not_allowed', message: 'must be left out: a count has no property' }]);
       if (meter.aggregation !== 'count' && property === null)
         refuseFaults([{ field: 'property', code: 'missing', message: `must be given: ${meter.aggregation} needs a property` }]);
-      const row = await catalog.addMeter(request.caller.organizationId, { ...meter, property, metadata }, new Date(clock.nowMs()));
-      if (!row) throw new FailureError('METER_ALREADY_EXISTS');
-      return reply.code(201).send(meterJson(row));
+      const row = found(await catalog.addMeter(db, { ...meter, property, metadata }, new Date(nowMs)), 'METER_ALREADY_EXISTS');
+      const after = meterJson(row);
+      const changes = [{ action: 'meter.created', objectType: 'meter', objectId: row.id, after }];
+      return { status: 201, body: after, location: `/v1/meters/${row.id}`, changes };
     },
   );
-
-  app.get('/v1/meters', { config: { scope: 'read:meters' } }, async (request) => {
-    const page = readListQuery(request.query as Record<string, unknown>, []);
-    const { rows, total } = await catalog.meters(request.caller.organizationId, page);
-    return toList(rows, total, page, meterJson);
-  });
-
-  app.get<{ Params: { id: string } }>(
-    '/v1/meters/:id',
-    { config: { scope: 'read:meters' }, schema: { params: IdParam } },
-    async (request) => {
-      const row = await catalog.meter(request.caller.organizationId, request.params.id);
-      if (!row) throw new FailureError('METER_NOT_FOUND');
-      return meterJson(row);
-    },
-  );
-
-  // A plan is read by its own reader, which names every fault at its place; the schema of the route only bounds what comes in.
-  app.post<{ Body: PlanVersionJson & { interval?: string; metadata?: Record<string, string> } }>(
-    '/v1/plans',
+  list(
     {
-      config: { scope: 'write:plans' },
-      schema: { body: Type.Object({ interval: Type.Optional(Type.Literal('month')), metadata: Type.Optional(Metadata) }) },
+      ...{ url: '/v1/meters', operation: 'listMeters', tag, summary: 'List meters' },
+      ...{ scope: 'read:meters', list: meterList, answers: { 200: listSchema(Meter) }, failures: [] },
     },
-    async (request, reply) => {
-      const { interval: _monthly, metadata = {}, ...json } = request.body;
+    async ({ db, query }) => listJson(query, await catalog.meters(db, query), meterJson),
+  );
+  get(
+    {
+      ...{ url: '/v1/meters/:id', operation: 'getMeter', tag, summary: 'Read a meter by id or code' },
+      ...{ scope: 'read:meters', params: IdParam, answers: { 200: Meter }, failures: ['METER_NOT_FOUND'] },
+    },
+    async ({ db, params }) => meterJson(found(await catalog.meter(db, params.id), 'METER_NOT_FOUND')),
+  );
+  change(
+    {
+      ...{ method: 'PATCH', url: '/v1/meters/:id', operation: 'updateMeter', tag, summary: 'Change the name or the metadata of a meter' },
+      ...{ scope: 'write:meters', rateClass: 'write', params: IdParam, body: NamePatch, answers: { 200: Meter }, failures: ['METER_NOT_FOUND'] },
+    },
+    async ({ db, params, body, nowMs, matchVersion }) => {
+      const row = found(await catalog.meter(db, params.id, 'lock'), 'METER_NOT_FOUND');
+      matchVersion(row.version);
+      const changed = found(await catalog.changeMeter(db, row.id, { ...row, ...body }, new Date(nowMs)), 'METER_NOT_FOUND');
+      const [before, after] = [meterJson(row), meterJson(changed)];
+      return { body: after, changes: [{ action: 'meter.updated', objectType: 'meter', objectId: row.id, before, after }] };
+    },
+  );
+};
+
+const planRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void => {
+  const tag = 'Plans';
+  // A plan is read by its own reader, which names every fault at its place; the schema of the route only bounds what comes in.
+  change(
+    {
+      ...{ method: 'POST', url: '/v1/plans', operation: 'createPlan', tag, summary: 'Create a plan with its first version' },
+      ...{ scope: 'write:plans', rateClass: 'write', body: NewPlan, answers: { 201: Plan }, failures: ['PLAN_ALREADY_EXISTS'] },
+    },
+    async ({ db, body, nowMs }) => {
+      const { interval: _monthly, metadata = {}, ...json } = body as typeof body & PlanVersionJson;
       const parsed = planVersionFromJson(json);
       if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
       const plan = planVersionToJson(parsed.value);
-      const { organizationId } = request.caller;
       const missing = await catalog.missingMeters(
-        organizationId,
+        db,
         plan.charges.flatMap(({ meter }) => (meter ? [meter] : [])),
       );
       refuseFaults(
@@ -99,25 +108,42 @@ export const catalogRoutes = (app: FastifyInstance, { catalog, clock }: ApiPorts
             : [],
         ),
       );
-      const row = await catalog.addPlan(organizationId, { ...plan, metadata }, new Date(clock.nowMs()));
-      if (!row) throw new FailureError('PLAN_ALREADY_EXISTS');
-      return reply.code(201).send(planJson(row));
+      const row = found(await catalog.addPlan(db, { ...plan, metadata }, new Date(nowMs)), 'PLAN_ALREADY_EXISTS');
+      const after = planJson(row);
+      const changes = [{ action: 'plan.created', objectType: 'plan', objectId: row.id, after }];
+      return { status: 201, body: after, location: `/v1/plans/${row.id}`, changes };
     },
   );
-
-  app.get('/v1/plans', { config: { scope: 'read:plans' } }, async (request) => {
-    const page = readListQuery(request.query as Record<string, unknown>, []);
-    const { rows, total } = await catalog.plans(request.caller.organizationId, page);
-    return toList(rows, total, page, planJson);
-  });
-
-  app.get<{ Params: { id: string } }>(
-    '/v1/plans/:id',
-    { config: { scope: 'read:plans' }, schema: { params: IdParam } },
-    async (request) => {
-      const row = await catalog.plan(request.caller.organizationId, request.params.id);
-      if (!row) throw new FailureError('PLAN_NOT_FOUND');
-      return planJson(row);
+  list(
+    {
+      ...{ url: '/v1/plans', operation: 'listPlans', tag, summary: 'List plans' },
+      ...{ scope: 'read:plans', list: planList, answers: { 200: listSchema(Plan) }, failures: [] },
+    },
+    async ({ db, query }) => listJson(query, await catalog.plans(db, query), planJson),
+  );
+  get(
+    {
+      ...{ url: '/v1/plans/:id', operation: 'getPlan', tag, summary: 'Read a plan by id or code' },
+      ...{ scope: 'read:plans', params: IdParam, answers: { 200: Plan }, failures: ['PLAN_NOT_FOUND'] },
+    },
+    async ({ db, params }) => planJson(found(await catalog.plan(db, params.id), 'PLAN_NOT_FOUND')),
+  );
+  change(
+    {
+      ...{ method: 'PATCH', url: '/v1/plans/:id', operation: 'updatePlan', tag, summary: 'Change the name or the metadata of a plan' },
+      ...{ scope: 'write:plans', rateClass: 'write', params: IdParam, body: NamePatch, answers: { 200: Plan }, failures: ['PLAN_NOT_FOUND'] },
+    },
+    async ({ db, params, body, nowMs, matchVersion }) => {
+      const row = found(await catalog.lockPlan(db, params.id), 'PLAN_NOT_FOUND');
+      matchVersion(row.version);
+      const changed = found(await catalog.changePlan(db, row.id, { ...row, ...body }, new Date(nowMs)), 'PLAN_NOT_FOUND');
+      const [before, after] = [planJson(row), planJson(changed)];
+      return { body: after, changes: [{ action: 'plan.updated', objectType: 'plan', objectId: row.id, before, after }] };
     },
   );
+};
+
+export const catalogRoutes = (routes: Routes, ports: ApiPorts): void => {
+  meterRoutes(routes, ports);
+  planRoutes(routes, ports);
 };

@@ -1,76 +1,109 @@
 /** `/v1/customers`, with their usage and invoices. */
-import type { FastifyInstance } from 'fastify';
-import { Type } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
+import { Customer, type CustomerPatch, CustomerPatch as CustomerPatchBody, CustomerUsage, NewCustomer, type Personal, UsageSpan } from '#schemas/http/customers.ts';
+import { IdParam } from '#schemas/http/fields.ts';
+import { InvoiceHead } from '#schemas/http/invoices.ts';
 import { isId } from '#schemas/ids.ts';
 import { formatPeriod, monthOf, periodOf } from '#schemas/period.ts';
-import type { CustomerRow } from '../accounts.postgres.ts';
-import { readListQuery, toList } from '../lists.ts';
+import { type CustomerRow, customerList } from '../accounts.postgres.ts';
+import type { Db, Routes } from '../define-route.ts';
+import { customerInvoiceList } from '../invoices.postgres.ts';
+import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { closed, ExternalId, IdParam, Metadata, Name, readInstant, refuseFaults, resourceJson } from './fields.ts';
+import { readInstant, refuseFaults, resourceJson } from './fields.ts';
 import { invoiceHeadJson } from './invoices.ts';
 
-const NewCustomerBody = Type.Object({ external_id: ExternalId, name: Name, metadata: Type.Optional(Metadata) }, closed);
+const customerJson = ({ personal, ...row }: CustomerRow) => ({
+  id: row.id,
+  external_id: row.external_id,
+  name: personal.name,
+  email: personal.email ?? null,
+  address: personal.address ?? null,
+  tax_ids: personal.tax_ids ?? [],
+  payment_reference: personal.payment_reference ?? null,
+  ...resourceJson(row),
+});
 
-const customerJson = (row: CustomerRow) => ({ id: row.id, external_id: row.external_id, name: row.name, ...resourceJson(row) });
+/** What stays of a field that the patch leaves out, and what goes where it says null. */
+const patched = (personal: Personal, { metadata: _metadata, ...patch }: CustomerPatch): Personal =>
+  Object.fromEntries(Object.entries({ ...personal, ...patch }).filter(([, value]) => value !== null)) as Personal;
 
 const usageSpanMsMax = 400 * 86_400_000;
 
-export const customerRoutes = (app: FastifyInstance, { accounts, catalog, invoices, readUsage, clock }: ApiPorts): void => {
-  const customerOf = async (organizationId: string, id: string): Promise<CustomerRow> => {
-    const row = await accounts.customer(organizationId, id);
+export const customerRoutes = ({ get, list, change }: Routes, { accounts, catalog, invoices, readUsage }: ApiPorts): void => {
+  const tag = 'Customers';
+  const customerOf = async (db: Db, id: string, lock?: 'lock'): Promise<CustomerRow> => {
+    const row = await accounts.customer(db, id, lock);
     if (!row) throw new FailureError('CUSTOMER_NOT_FOUND');
     return row;
   };
 
-  app.post<{ Body: { external_id: string; name: string; metadata?: Record<string, string> } }>(
-    '/v1/customers',
-    { config: { scope: 'write:customers' }, schema: { body: NewCustomerBody } },
-    async (request, reply) => {
-      const { external_id: externalId, name, metadata = {} } = request.body;
+  change(
+    {
+      ...{ method: 'POST', url: '/v1/customers', operation: 'createCustomer', tag, summary: 'Create a customer' },
+      ...{ scope: 'write:customers', rateClass: 'write', body: NewCustomer, answers: { 201: Customer }, failures: ['CUSTOMER_ALREADY_EXISTS'] },
+    },
+    async ({ db, body, nowMs }) => {
+      const { external_id: externalId, metadata = {}, ...personal } = body;
       // An external id that looks like one of ours could name two customers at once.
       if (isId('cus', externalId))
         refuseFaults([{ field: 'external_id', code: 'not_allowed', message: 'must not have the form of a customer id of ours' }]);
-      const row = await accounts.addCustomer(request.caller.organizationId, { externalId, name, metadata }, new Date(clock.nowMs()));
+      const row = await accounts.addCustomer(db, { externalId, personal, metadata }, new Date(nowMs));
       if (!row) throw new FailureError('CUSTOMER_ALREADY_EXISTS');
-      return reply.code(201).send(customerJson(row));
+      const after = customerJson(row);
+      const changes = [{ action: 'customer.created', objectType: 'customer', objectId: row.id, after }];
+      return { status: 201, body: after, location: `/v1/customers/${row.id}`, changes };
     },
   );
 
-  app.get('/v1/customers', { config: { scope: 'read:customers' } }, async (request) => {
-    const page = readListQuery(request.query as Record<string, unknown>, []);
-    const { rows, total } = await accounts.customers(request.caller.organizationId, page);
-    return toList(rows, total, page, customerJson);
-  });
-
-  app.get<{ Params: { id: string } }>(
-    '/v1/customers/:id',
-    { config: { scope: 'read:customers' }, schema: { params: IdParam } },
-    async (request) => customerJson(await customerOf(request.caller.organizationId, request.params.id)),
-  );
-
-  app.get<{ Params: { id: string }; Querystring: { from?: string; to?: string } }>(
-    '/v1/customers/:id/usage',
+  list(
     {
-      config: { scope: 'read:usage' },
-      schema: {
-        params: IdParam,
-        querystring: Type.Object({ from: Type.Optional(Type.String()), to: Type.Optional(Type.String()) }, closed),
-      },
+      ...{ url: '/v1/customers', operation: 'listCustomers', tag, summary: 'List customers' },
+      ...{ scope: 'read:customers', list: customerList, answers: { 200: listSchema(Customer) }, failures: [] },
     },
-    async (request) => {
+    async ({ db, query }) => listJson(query, await accounts.customers(db, query), customerJson),
+  );
+
+  get(
+    {
+      ...{ url: '/v1/customers/:id', operation: 'getCustomer', tag, summary: 'Read a customer by id or external id' },
+      ...{ scope: 'read:customers', params: IdParam, answers: { 200: Customer }, failures: ['CUSTOMER_NOT_FOUND'] },
+    },
+    async ({ db, params }) => customerJson(await customerOf(db, params.id)),
+  );
+
+  change(
+    {
+      ...{ method: 'PATCH', url: '/v1/customers/:id', operation: 'updateCustomer', tag, summary: 'Change a customer' },
+      ...{ scope: 'write:customers', rateClass: 'write', params: IdParam, body: CustomerPatchBody },
+      ...{ answers: { 200: Customer }, failures: ['CUSTOMER_NOT_FOUND'] },
+    },
+    async ({ db, params, body, nowMs, matchVersion }) => {
+      const row = await customerOf(db, params.id, 'lock');
+      matchVersion(row.version);
+      const next = { personal: patched(row.personal, body), metadata: body.metadata ?? row.metadata };
+      const [before, after] = [customerJson(row), customerJson(await accounts.changeCustomer(db, row.id, next, new Date(nowMs)))];
+      return { body: after, changes: [{ action: 'customer.updated', objectType: 'customer', objectId: row.id, before, after }] };
+    },
+  );
+
+  get(
+    {
+      ...{ url: '/v1/customers/:id/usage', operation: 'getCustomerUsage', tag, summary: "A customer's quantity of every meter in a span of time" },
+      ...{ scope: 'read:usage', params: IdParam, query: UsageSpan, answers: { 200: CustomerUsage }, failures: ['CUSTOMER_NOT_FOUND'] },
+    },
+    async ({ db, params, query, nowMs }) => {
       const faults: Fault[] = [];
-      const month = monthOf(clock.nowMs());
-      const from = readInstant(request.query.from, 'from', faults) ?? month.start;
-      const to = readInstant(request.query.to, 'to', faults) ?? month.end;
+      const month = monthOf(nowMs);
+      const from = readInstant(query.from, 'from', faults) ?? month.start;
+      const to = readInstant(query.to, 'to', faults) ?? month.end;
       if (faults.length === 0 && from >= to) faults.push({ field: 'from', code: 'not_increasing', message: 'must be before to' });
       if (to - from > usageSpanMsMax) faults.push({ field: 'to', code: 'out_of_range', message: 'must be at most 400 days after from' });
       if (faults.length > 0) throw new FailureError('BAD_REQUEST', undefined, faults);
-      const { organizationId } = request.caller;
-      const customer = await customerOf(organizationId, request.params.id);
-      const meters = await catalog.allMeters(organizationId);
+      const customer = await customerOf(db, params.id);
+      const meters = await catalog.allMeters(db);
       const period = periodOf(from, to);
-      const usage = await readUsage(organizationId, [customer.id, customer.external_id], meters, period);
+      const usage = await readUsage(db.organizationId, [customer.id, customer.external_id], meters, period);
       return {
         customer_id: customer.id,
         external_id: customer.external_id,
@@ -84,15 +117,15 @@ export const customerRoutes = (app: FastifyInstance, { accounts, catalog, invoic
     },
   );
 
-  app.get<{ Params: { id: string } }>(
-    '/v1/customers/:id/invoices',
-    { config: { scope: 'read:invoices' }, schema: { params: IdParam } },
-    async (request) => {
-      const page = readListQuery(request.query as Record<string, unknown>, []);
-      const { organizationId } = request.caller;
-      const customer = await customerOf(organizationId, request.params.id);
-      const { rows, total } = await invoices.invoices(organizationId, { customerId: customer.id, subscriptionId: undefined }, page);
-      return toList(rows, total, page, invoiceHeadJson);
+  list(
+    {
+      ...{ url: '/v1/customers/:id/invoices', operation: 'listCustomerInvoices', tag, summary: 'List the invoices of a customer' },
+      ...{ scope: 'read:invoices', params: IdParam, list: customerInvoiceList },
+      ...{ answers: { 200: listSchema(InvoiceHead) }, failures: ['CUSTOMER_NOT_FOUND'] },
+    },
+    async ({ db, params, query }) => {
+      const { id } = await customerOf(db, params.id);
+      return listJson(query, await invoices.customerInvoices(db, id, query), invoiceHeadJson);
     },
   );
 };

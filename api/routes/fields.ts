@@ -1,20 +1,6 @@
-/** Fields that several resources share, and how they read. */
-import { Type } from 'typebox';
+/** What the routes of several resources share: reading times, and the end of every resource. */
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { instantFromText } from '#schemas/instant.ts';
-
-export const Metadata = Type.Record(Type.String({ pattern: '^.{1,64}$' }), Type.String({ maxLength: 512 }), {
-  maxProperties: 50,
-  default: {},
-  additionalProperties: false,
-});
-/** Printable text; NUL can't be stored. */
-export const Name = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,200}$' });
-export const Code = Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,63}$' });
-export const ExternalId = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,255}$' });
-export const IdParam = Type.Object({ id: Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,255}$' }) });
-
-export const closed = { additionalProperties: false } as const;
 
 /** Nothing was billed before it: a period or a start from before is a slip of the pen. */
 const earliest = Date.UTC(2000);

@@ -1,14 +1,15 @@
 /** `/v1/invoices`, and the billing runs that issue them. */
-import type { FastifyInstance } from 'fastify';
-import { Type } from 'typebox';
 import { sleep } from '#platform/clock.ts';
 import { FailureError } from '#schemas/failures.ts';
+import { IdParam } from '#schemas/http/fields.ts';
+import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait } from '#schemas/http/invoices.ts';
 import { type IssuedInvoice, issuedInvoiceToJson } from '#schemas/invoice.ts';
 import { formatPeriod, monthFromText } from '#schemas/period.ts';
-import type { BillingRunRow } from '../invoices.postgres.ts';
-import { readListQuery, toList } from '../lists.ts';
+import type { Db, Routes } from '../define-route.ts';
+import { type BillingRunRow, invoiceList } from '../invoices.postgres.ts';
+import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { closed, ExternalId, IdParam, isTooEarly } from './fields.ts';
+import { isTooEarly, refuseFaults } from './fields.ts';
 
 /** An issued invoice is what was hashed, and its state beside it. */
 const invoiceJson = (invoice: IssuedInvoice) => ({ ...issuedInvoiceToJson(invoice), state: 'issued' });
@@ -36,88 +37,80 @@ const runJson = (row: BillingRunRow) => ({
   updated_at: row.updated_at.toISOString(),
 });
 
-const NewRunBody = Type.Object(
-  {
-    period: Type.String({ pattern: '^\\d{4}-(0[1-9]|1[0-2])$' }),
-    customer_id: Type.Optional(ExternalId),
-    subscription_id: Type.Optional(ExternalId),
-  },
-  closed,
-);
-
-const waitMsMax = 25_000;
 const askEveryMs = 50;
 
-export const invoiceRoutes = (app: FastifyInstance, { accounts, invoices, clock }: ApiPorts): void => {
-  const runOf = async (organizationId: string, id: string): Promise<BillingRunRow> => {
-    const row = await invoices.run(organizationId, id);
+const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: ApiPorts): void => {
+  const tag = 'Billing runs';
+  const runOf = async (db: Db, id: string): Promise<BillingRunRow> => {
+    const row = await invoices.run(db, id);
     if (!row) throw new FailureError('BILLING_RUN_NOT_FOUND');
     return row;
   };
 
-  /** Waits for the end of a run; undefined once it takes too long or the server stops. */
-  const settled = async (organizationId: string, id: string): Promise<boolean> => {
-    for (let waitedMs = 0; waitedMs < waitMsMax && app.server.listening; waitedMs += askEveryMs) {
-      const state = await invoices.runState(organizationId, id);
-      if (state === 'completed' || state === 'failed') return true;
-      await sleep(askEveryMs);
-    }
-    return false;
-  };
-
-  // Answers with the finished run where it ends soon (200), otherwise with where to ask for it (202). The run itself is durable either way.
-  app.post<{ Body: { period: string; customer_id?: string; subscription_id?: string } }>(
-    '/v1/invoices/run',
-    { config: { scope: 'write:invoices' }, schema: { body: NewRunBody } },
-    async (request, reply) => {
-      const { organizationId } = request.caller;
-      const { period: month, customer_id: customerId, subscription_id: subscriptionId } = request.body;
+  change(
+    {
+      ...{ method: 'POST', url: '/v1/invoices/run', operation: 'createBillingRun', tag, summary: 'Close a month and issue what is not issued yet' },
+      ...{ scope: 'write:invoices', rateClass: 'write', body: NewBillingRun, answers: { 202: BillingRun } },
+      failures: ['PERIOD_NOT_ENDED', 'CUSTOMER_NOT_FOUND', 'SUBSCRIPTION_NOT_FOUND'],
+    },
+    async ({ db, body, caller, requestId, nowMs }) => {
+      const { period: month, customer_id: customer, subscription_id: subscriptionId } = body;
       const period = monthFromText(month);
       if (!period || isTooEarly(period.start)) {
-        const faults = [{ field: 'period', code: 'wrong_format', message: 'must be a month from 2000-01 on, such as 2026-10' }];
-        throw new FailureError('VALIDATION_FAILED', undefined, faults);
+        refuseFaults([{ field: 'period', code: 'wrong_format', message: 'must be a month from 2000-01 on, such as 2026-10' }]);
+        throw new FailureError('VALIDATION_FAILED');
       }
-      const nowMs = clock.nowMs();
       if (period.end > nowMs) throw new FailureError('PERIOD_NOT_ENDED', `The period ends at ${formatPeriod(period).end}`);
-      const customer = customerId === undefined ? undefined : await accounts.customer(organizationId, customerId);
-      if (customerId !== undefined && !customer) throw new FailureError('CUSTOMER_NOT_FOUND');
-      if (subscriptionId !== undefined && !(await accounts.subscription(organizationId, subscriptionId)))
+      const customerId = customer === undefined ? undefined : await accounts.customerId(db, customer);
+      if (customer !== undefined && customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
+      if (subscriptionId !== undefined && !(await accounts.subscription(db, subscriptionId)))
         throw new FailureError('SUBSCRIPTION_NOT_FOUND');
-      const id = await invoices.addRun(
-        organizationId,
-        { period, customerId: customer?.id ?? null, subscriptionId: subscriptionId ?? null },
-        new Date(nowMs),
-      );
-      const done = await settled(organizationId, id);
-      reply.code(done ? 200 : 202).header('location', `/v1/invoices/runs/${id}`);
-      return runJson(await runOf(organizationId, id));
+      const of = { customerId: customerId ?? null, subscriptionId: subscriptionId ?? null, requestId, apiKeyId: caller.keyId };
+      const row = await invoices.addRun(db, { period, ...of }, new Date(nowMs));
+      const after = runJson(row);
+      const changes = [{ action: 'billing_run.created', objectType: 'billing_run', objectId: row.id, after }];
+      return { status: 202, body: after, location: `/v1/invoices/runs/${row.id}`, changes };
     },
   );
 
-  app.get<{ Params: { id: string } }>(
-    '/v1/invoices/runs/:id',
-    { config: { scope: 'read:invoices' }, schema: { params: IdParam } },
-    async (request) => runJson(await runOf(request.caller.organizationId, request.params.id)),
+  get(
+    {
+      ...{ url: '/v1/invoices/runs/:id', operation: 'getBillingRun', tag, summary: 'Read a billing run, or wait for its end' },
+      ...{ scope: 'read:invoices', params: IdParam, query: RunWait, answers: { 200: BillingRun }, failures: ['BILLING_RUN_NOT_FOUND'] },
+    },
+    async ({ db, params, query }) => {
+      const waitMsMax = Number(query.wait_seconds ?? 0) * 1000;
+      for (let waitedMs = 0; waitedMs < waitMsMax && isServing(); waitedMs += askEveryMs) {
+        const state = await invoices.runState(db, params.id);
+        if (state !== 'queued' && state !== 'running') break;
+        await sleep(askEveryMs);
+      }
+      return runJson(await runOf(db, params.id));
+    },
+  );
+};
+
+export const invoiceRoutes = (routes: Routes, ports: ApiPorts): void => {
+  const { get, list } = routes;
+  const { invoices } = ports;
+  const tag = 'Invoices';
+  runRoutes(routes, ports);
+
+  list(
+    {
+      ...{ url: '/v1/invoices', operation: 'listInvoices', tag, summary: 'List invoices, without their lines' },
+      ...{ scope: 'read:invoices', list: invoiceList, answers: { 200: listSchema(InvoiceHead) }, failures: [] },
+    },
+    async ({ db, query }) => listJson(query, await invoices.invoices(db, query), invoiceHeadJson),
   );
 
-  app.get('/v1/invoices', { config: { scope: 'read:invoices' } }, async (request) => {
-    const page = readListQuery(request.query as Record<string, unknown>, ['customer_id', 'subscription_id']);
-    const { organizationId } = request.caller;
-    const customer = page.filters.customer_id === undefined ? undefined : await accounts.customer(organizationId, page.filters.customer_id);
-    if (page.filters.customer_id !== undefined && !customer) throw new FailureError('CUSTOMER_NOT_FOUND');
-    const { rows, total } = await invoices.invoices(
-      organizationId,
-      { customerId: customer?.id, subscriptionId: page.filters.subscription_id },
-      page,
-    );
-    return toList(rows, total, page, invoiceHeadJson);
-  });
-
-  app.get<{ Params: { id: string } }>(
-    '/v1/invoices/:id',
-    { config: { scope: 'read:invoices' }, schema: { params: IdParam } },
-    async (request) => {
-      const invoice = await invoices.invoice(request.caller.organizationId, request.params.id);
+  get(
+    {
+      ...{ url: '/v1/invoices/:id', operation: 'getInvoice', tag, summary: 'Read an invoice with its lines' },
+      ...{ scope: 'read:invoices', params: IdParam, answers: { 200: Invoice }, failures: ['INVOICE_NOT_FOUND'] },
+    },
+    async ({ db, params }) => {
+      const invoice = await invoices.invoice(db, params.id);
       if (!invoice) throw new FailureError('INVOICE_NOT_FOUND');
       return invoiceJson(invoice);
     },

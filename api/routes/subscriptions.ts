@@ -1,82 +1,90 @@
 /** `/v1/subscriptions`. */
-import type { FastifyInstance } from 'fastify';
-import { Type } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
+import { IdParam } from '#schemas/http/fields.ts';
+import { NewSubscription, Subscription, SubscriptionPatch } from '#schemas/http/subscriptions.ts';
 import { formatPeriod, monthOf } from '#schemas/period.ts';
-import type { SubscriptionRow } from '../accounts.postgres.ts';
-import { readListQuery, toList } from '../lists.ts';
+import { type SubscriptionRow, subscriptionList } from '../accounts.postgres.ts';
+import type { Routes } from '../define-route.ts';
+import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { Code, closed, ExternalId, IdParam, Metadata, readInstant, refuseFaults, resourceJson } from './fields.ts';
+import { readInstant, refuseFaults, resourceJson } from './fields.ts';
 
-const NewSubscriptionBody = Type.Object(
-  {
-    customer_id: ExternalId,
-    plan: Type.Union([Code, Type.String({ pattern: '^pln_[0-9a-f]{32}$' })]),
-    started_at: Type.Optional(Type.String()),
-    metadata: Type.Optional(Metadata),
-  },
-  closed,
-);
+const subscriptionJson = (row: SubscriptionRow, nowMs: number) => ({
+  id: row.id,
+  customer_id: row.customer_id,
+  plan_id: row.plan_id,
+  plan_code: row.plan_code,
+  plan_version_id: row.plan_version_id,
+  state: row.state,
+  started_at: row.started_at.toISOString(),
+  ended_at: row.ended_at?.toISOString() ?? null,
+  current_period: formatPeriod(monthOf(nowMs)),
+  ...resourceJson(row),
+});
 
-export const subscriptionRoutes = (app: FastifyInstance, { accounts, catalog, clock }: ApiPorts): void => {
-  const subscriptionJson = (row: SubscriptionRow) => ({
-    id: row.id,
-    customer_id: row.customer_id,
-    plan_id: row.plan_id,
-    plan_code: row.plan_code,
-    plan_version_id: row.plan_version_id,
-    state: row.state,
-    started_at: row.started_at.toISOString(),
-    ended_at: row.ended_at?.toISOString() ?? null,
-    current_period: formatPeriod(monthOf(clock.nowMs())),
-    ...resourceJson(row),
-  });
+export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, catalog }: ApiPorts): void => {
+  const tag = 'Subscriptions';
+  const found = (row: SubscriptionRow | undefined): SubscriptionRow => {
+    if (!row) throw new FailureError('SUBSCRIPTION_NOT_FOUND');
+    return row;
+  };
 
-  app.post<{ Body: { customer_id: string; plan: string; started_at?: string; metadata?: Record<string, string> } }>(
-    '/v1/subscriptions',
-    { config: { scope: 'write:subscriptions' }, schema: { body: NewSubscriptionBody } },
-    async (request, reply) => {
-      const { customer_id: customerId, plan: planId, started_at: startedText, metadata = {} } = request.body;
-      const { organizationId } = request.caller;
-      const nowMs = clock.nowMs();
+  change(
+    {
+      ...{ method: 'POST', url: '/v1/subscriptions', operation: 'createSubscription', tag, summary: 'Subscribe a customer to a plan' },
+      ...{ scope: 'write:subscriptions', rateClass: 'write', body: NewSubscription, answers: { 201: Subscription } },
+      failures: ['CUSTOMER_NOT_FOUND', 'PLAN_NOT_FOUND', 'SUBSCRIPTION_ALREADY_ACTIVE'],
+    },
+    async ({ db, body, nowMs }) => {
+      const { customer_id: customer, plan: planId, started_at: startedText, metadata = {} } = body;
       const faults: Fault[] = [];
       const startedAt = readInstant(startedText, 'started_at', faults) ?? nowMs;
       if (startedAt > nowMs) faults.push({ field: 'started_at', code: 'out_of_range', message: 'must not be in the future' });
       refuseFaults(faults);
-      const customer = await accounts.customer(organizationId, customerId);
-      if (!customer) throw new FailureError('CUSTOMER_NOT_FOUND');
-      const plan = await catalog.plan(organizationId, planId);
+      const customerId = await accounts.customerId(db, customer);
+      if (customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
+      const plan = await catalog.plan(db, planId);
       if (!plan) throw new FailureError('PLAN_NOT_FOUND');
       const row = await accounts.addSubscription(
-        organizationId,
-        { customerId: customer.id, planId: plan.id, planVersionId: plan.plan_version_id, startedAt: new Date(startedAt), metadata },
+        db,
+        { customerId, planId: plan.id, planVersionId: plan.plan_version_id, startedAt: new Date(startedAt), metadata },
         new Date(nowMs),
       );
       if (!row) throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
-      return reply.code(201).send(subscriptionJson(row));
+      const after = subscriptionJson(row, nowMs);
+      const changes = [{ action: 'subscription.created', objectType: 'subscription', objectId: row.id, after }];
+      return { status: 201, body: after, location: `/v1/subscriptions/${row.id}`, changes };
     },
   );
 
-  app.get('/v1/subscriptions', { config: { scope: 'read:subscriptions' } }, async (request) => {
-    const page = readListQuery(request.query as Record<string, unknown>, ['customer_id']);
-    const { organizationId } = request.caller;
-    let customerId: string | undefined;
-    if (page.filters.customer_id !== undefined) {
-      const customer = await accounts.customer(organizationId, page.filters.customer_id);
-      if (!customer) throw new FailureError('CUSTOMER_NOT_FOUND');
-      customerId = customer.id;
-    }
-    const { rows, total } = await accounts.subscriptions(organizationId, { customerId }, page);
-    return toList(rows, total, page, subscriptionJson);
-  });
+  list(
+    {
+      ...{ url: '/v1/subscriptions', operation: 'listSubscriptions', tag, summary: 'List subscriptions' },
+      ...{ scope: 'read:subscriptions', list: subscriptionList, answers: { 200: listSchema(Subscription) }, failures: [] },
+    },
+    async ({ db, query, nowMs }) => listJson(query, await accounts.subscriptions(db, query), (row) => subscriptionJson(row, nowMs)),
+  );
 
-  app.get<{ Params: { id: string } }>(
-    '/v1/subscriptions/:id',
-    { config: { scope: 'read:subscriptions' }, schema: { params: IdParam } },
-    async (request) => {
-      const row = await accounts.subscription(request.caller.organizationId, request.params.id);
-      if (!row) throw new FailureError('SUBSCRIPTION_NOT_FOUND');
-      return subscriptionJson(row);
+  get(
+    {
+      ...{ url: '/v1/subscriptions/:id', operation: 'getSubscription', tag, summary: 'Read a subscription' },
+      ...{ scope: 'read:subscriptions', params: IdParam, answers: { 200: Subscription }, failures: ['SUBSCRIPTION_NOT_FOUND'] },
+    },
+    async ({ db, params, nowMs }) => subscriptionJson(found(await accounts.subscription(db, params.id)), nowMs),
+  );
+
+  change(
+    {
+      ...{ method: 'PATCH', url: '/v1/subscriptions/:id', operation: 'updateSubscription', tag, summary: 'Change the metadata of a subscription' },
+      ...{ scope: 'write:subscriptions', rateClass: 'write', params: IdParam, body: SubscriptionPatch },
+      ...{ answers: { 200: Subscription }, failures: ['SUBSCRIPTION_NOT_FOUND'] },
+    },
+    async ({ db, params, body, nowMs, matchVersion }) => {
+      const row = found(await accounts.lockSubscription(db, params.id));
+      matchVersion(row.version);
+      const changed = found(await accounts.changeSubscription(db, row.id, body.metadata, new Date(nowMs)));
+      const [before, after] = [subscriptionJson(row, nowMs), subscriptionJson(changed, nowMs)];
+      return { body: after, changes: [{ action: 'subscription.updated', objectType: 'subscription', objectId: row.id, before, after }] };
     },
   );
 };

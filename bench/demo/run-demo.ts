@@ -149,12 +149,11 @@ const untilStored = async (options: DemoOptions, keyPrefix: string): Promise<num
 
 const closePeriod = async (client: Client, period: string): Promise<RunJson> => {
   const { status, body } = await client.post<RunJson>('/v1/invoices/run', { period });
-  if (status !== 200 && status !== 202) throw new Error(`POST /v1/invoices/run answered ${status}: ${JSON.stringify(body)}`);
+  if (status !== 202) throw new Error(`POST /v1/invoices/run answered ${status}: ${JSON.stringify(body)}`);
   let run = body;
   while (run.state !== 'completed') {
     if (run.state === 'failed') throw new Error(`the billing run failed: ${run.failure}`);
-    await new Promise((resolve) => setTimeout(resolve, 250));
-    run = await client.get<RunJson>(`/v1/invoices/runs/${run.id}`);
+    run = await client.get<RunJson>(`/v1/invoices/runs/${run.id}?wait_seconds=25`);
   }
   return run;
 };

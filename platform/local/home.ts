@@ -4,7 +4,7 @@
  *   <home>/clickhouse nats postgres redis   data, one folder per server
  *   <home>/log/<name>.log                   what each process printed
  *   <home>/run/<name>.json                  each running process (processes.ts); lock.db; stack.json (stack.ts)
- *   <home>/key-pepper bootstrap-key postgres.password   secrets, mode 0600
+ *   <home>/key-pepper bootstrap-key master-key database-password postgres.password   secrets, mode 0600
  */
 import {
   chmodSync,

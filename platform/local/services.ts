@@ -4,13 +4,13 @@ import { findFreePort, isPortFree } from './ports.ts';
 /** Our services, in groups that are stopped one after the other: what takes work in goes before what works it off. */
 export const serviceGroups = [
   [
-    { name: 'gateway', file: 'ingest/gateway.main.ts', portVariable: 'MILLRACE_INGEST_PORT', port: 'ingestPort' },
-    { name: 'api', file: 'api/main.ts', portVariable: 'MILLRACE_API_PORT', port: 'apiPort' },
+    { name: 'gateway', file: 'ingest/gateway.main.ts', portVariable: 'MILLRACE_INGEST_PORT', port: 'ingestPort', login: 'millrace_gateway' },
+    { name: 'api', file: 'api/main.ts', portVariable: 'MILLRACE_API_PORT', port: 'apiPort', login: 'millrace_app' },
   ],
   [
-    { name: 'sink', file: 'ingest/sink.main.ts', portVariable: 'MILLRACE_SINK_PORT', port: 'sinkPort' },
-    { name: 'rater', file: 'rater/main.ts', portVariable: 'MILLRACE_RATER_PORT', port: 'raterPort' },
-    { name: 'invoicer', file: 'invoicer/main.ts', portVariable: 'MILLRACE_INVOICER_PORT', port: 'invoicerPort' },
+    { name: 'sink', file: 'ingest/sink.main.ts', portVariable: 'MILLRACE_SINK_PORT', port: 'sinkPort', login: undefined },
+    { name: 'rater', file: 'rater/main.ts', portVariable: 'MILLRACE_RATER_PORT', port: 'raterPort', login: 'millrace_worker' },
+    { name: 'invoicer', file: 'invoicer/main.ts', portVariable: 'MILLRACE_INVOICER_PORT', port: 'invoicerPort', login: 'millrace_worker' },
   ],
 ] as const;
 

@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { newApiKey } from '#schemas/api-key.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { migrateAll } from '../migrate.ts';
+import { loginUrl } from '../postgres.ts';
 import { keptSecret, type Log, lockHome, writeFileWhole } from './home.ts';
 import { keepAlive } from './keep-alive.ts';
 import type { LocalNats } from './nats.ts';
@@ -64,6 +65,9 @@ export type StackOptions = {
 };
 
 type Part = { readonly item: LocalServer | Service; readonly guard: { end(): Promise<void> } };
+
+/** Used where the environment names no other. Whoever loses it loses all that is sealed. */
+export const keptMasterKey = (home: string): string => keptSecret(join(home, 'master-key'), () => randomBytes(32).toString('base64'));
 
 /** What a running stack tells other commands of the same home. */
 export const stackFile = (home: string): string => join(home, 'run', 'stack.json');
@@ -135,6 +139,12 @@ export const withoutPassword = (url: string): string => {
   return address.href;
 };
 
+/** A service logs in as itself, and is told neither the owner's password nor what only commands need. */
+const databaseEnvironment = ({ login }: ServiceKind, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv => {
+  const { DATABASE_URL: ownerUrl = '', MILLRACE_DATABASE_PASSWORD: password = '' } = environment;
+  return { DATABASE_URL: login && loginUrl(ownerUrl, login, password), MILLRACE_DATABASE_PASSWORD: undefined };
+};
+
 const startServices = async (running: RunningStack, options: StackOptions, config: Config, environment: NodeJS.ProcessEnv) => {
   const failure = new AbortController();
   const signal = AbortSignal.any([running.signal, failure.signal]);
@@ -145,7 +155,7 @@ const startServices = async (running: RunningStack, options: StackOptions, confi
       const service = await startService({
         ...{ home: options.home, log: options.log, name: kind.name, file: kind.file, signal },
         shutdownMsMax: config.shutdownMsMax,
-        environment: async () => ({ ...environment, ...(await portEnvironment(kind, config)) }),
+        environment: async () => ({ ...environment, ...databaseEnvironment(kind, environment), ...(await portEnvironment(kind, config)) }),
       });
       options.log.info(`${kind.name}: ${kind.file}, ${service.url}, ${service.startedMs} ms`);
       started.set(kind, service);
@@ -193,7 +203,9 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
     const { urls, nats } = await startMissingServers(running, options);
 
     const migrating = performance.now();
-    const { applied } = await migrateAll({ databaseUrl: urls.postgres, clickhouseUrl: urls.clickhouse });
+    const databasePassword =
+      config.databasePassword || keptSecret(join(home, 'database-password'), () => randomBytes(24).toString('base64url'));
+    const { applied } = await migrateAll({ databaseUrl: urls.postgres, databasePassword, clickhouseUrl: urls.clickhouse });
     log.info(`migrations: ${applied.length === 0 ? 'none due' : applied.join(', ')}, ${Math.round(performance.now() - migrating)} ms`);
     running.signal.throwIfAborted();
 
@@ -203,7 +215,9 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
       ...Object.fromEntries(serverNames.map((name) => [serverKinds[name].variable, urls[name]])),
       MILLRACE_HOME: home,
       MILLRACE_KEY_PEPPER: config.keyPepper || keptSecret(join(home, 'key-pepper'), () => randomBytes(32).toString('base64url')),
+      MILLRACE_MASTER_KEY: config.masterKey || keptMasterKey(home),
       MILLRACE_BOOTSTRAP_KEY: apiKey,
+      MILLRACE_DATABASE_PASSWORD: databasePassword,
     };
     let addresses = { apiUrl: '', ingestUrl: '' };
     if (services) {

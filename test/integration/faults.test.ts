@@ -161,7 +161,7 @@ describe('a server that is stopped under load and started again', () => {
 
   it('[I11] afterwards the period closes and bills exactly what was accepted', async () => {
     const run = await until(
-      () => pipeline.api('POST', '/v1/invoices/run', { period: month.name }),
+      () => pipeline.closePeriod({ period: month.name }),
       ({ status, body }) => status === 200 && body.state === 'completed',
     );
     expect(run.body).toMatchObject({ invoices_issued: 5, unmeasured_events: 0 });

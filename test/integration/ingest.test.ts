@@ -42,15 +42,8 @@ describe('authentication', () => {
   });
 
   it('a key without the scope is answered 403 and nothing is taken', async () => {
-    const { hashApiKey } = await import('#schemas/api-key.ts');
-    const { readFileSync } = await import('node:fs');
-    const pepper = readFileSync(`${pipeline.stack.home}/key-pepper`, 'utf8').trim();
-    const { rows } = await pipeline.asOwner.query('SELECT id FROM organizations');
-    await pipeline.asOwner.query(
-      "INSERT INTO api_keys (id, organization_id, name, key_hash, scopes, created_at) VALUES ('key_reader', $1, 'reader', $2, '{read:invoices}', now())",
-      [rows[0].id, hashApiKey(pepper, 'mr_live_only_reads_invoices')],
-    );
-    const headers = { authorization: 'Bearer mr_live_only_reads_invoices' };
+    const { body } = await pipeline.api('POST', '/v1/api-keys', { name: 'reader', scopes: ['read:invoices'] });
+    const headers = { authorization: `Bearer ${body.key}` };
     expect(await pipeline.sendEvents([event('scope')], headers)).toMatchObject({ status: 403, body: { error_code: 'MISSING_SCOPE' } });
     expect(await pipeline.api('GET', '/v1/invoices', undefined, headers)).toMatchObject({ status: 200 });
   });

@@ -62,7 +62,7 @@ it('[I8] sequences rise over the loss, so an earlier event is under every later 
   await manager.consumers.info(pipeline.streamName, sinkConsumer);
   await nats.close();
 
-  const run = await pipeline.api('POST', '/v1/invoices/run', { period: month.name });
+  const run = await pipeline.closePeriod({ period: month.name });
   expect(run).toMatchObject({ status: 200, body: { state: 'completed', invoices_issued: 1 } });
   const list = await pipeline.api('GET', '/v1/customers/lost/invoices');
   const { body: invoice } = await pipeline.api('GET', `/v1/invoices/${list.body.items[0].id}`);
@@ -71,7 +71,7 @@ it('[I8] sequences rise over the loss, so an earlier event is under every later 
 
 it('a stream that stands below what is stored of it, as after a restore, fails the run with the reason and bills nothing', async () => {
   await storeByHand(pipeline, { customer: 'lost', key: 'ahead', atMs: month.end - 1000, sequence: 2 ** 50 });
-  const run = await pipeline.api('POST', '/v1/invoices/run', { period: month.name });
+  const run = await pipeline.closePeriod({ period: month.name });
   expect(run.body).toMatchObject({ state: 'failed', invoices_issued: 0 });
   expect(run.body.failure).toMatch(/the stream ends at \d+: it was lost, or restored/);
 });

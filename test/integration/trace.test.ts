@@ -50,7 +50,7 @@ describe.skipIf(!there)('the Azure LLM trace of 2023', () => {
       const second = await pipeline.sendEvents(batch);
       expect(second).toMatchObject({ status: 200, body: { accepted: 0, duplicates: batch.length, conflicts: 0, rejected: 0 } });
     }
-    const run = await pipeline.api('POST', '/v1/invoices/run', { period: month.name });
+    const run = await pipeline.closePeriod({ period: month.name });
     expect(run).toMatchObject({ status: 200, body: { state: 'completed', invoices_issued: 40, unmeasured_events: 0 } });
 
     let cents = 0n;

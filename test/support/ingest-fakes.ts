@@ -171,7 +171,7 @@ export const createDelivery = (): Delivery => {
       const messages = bodies.map((body): StreamMessage => {
         sequence += 1;
         const own = sequence;
-        return { sequence: own, body, behind: 0, publishedAtMs: 0, ack: () => acked.push(own), working: () => worked.push(own) };
+        return { sequence: own, body, publishedAtMs: 0, ack: () => acked.push(own), working: () => worked.push(own) };
       });
       waiting.push(...messages);
       wake();

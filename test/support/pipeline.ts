@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import type { LocalServer } from '#platform/local/server.ts';
 import { type ServerName, serverNames, startServers } from '#platform/local/servers.ts';
 import { type Stack, startStack } from '#platform/local/stack.ts';
-import { connectPostgres, type Postgres } from '#platform/postgres.ts';
+import { connectPostgres, type Login, loginUrl, type Postgres } from '#platform/postgres.ts';
 
 export type ServerUrls = { readonly [K in ServerName]: string };
 
@@ -48,9 +48,12 @@ export type Pipeline = {
   readonly clickhouseUrl: string;
   readonly streamName: string;
   readonly api: (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<ApiAnswer>;
+  /** Asks for a billing run and waits for its end. */
+  readonly closePeriod: (body: unknown) => Promise<ApiAnswer>;
   readonly sendEvents: (body: unknown, headers?: Record<string, string>) => Promise<ApiAnswer>;
-  /** Runs a query as the services do, or as the owner of the schema. */
+  /** Runs a query as the API does, as rater and invoicer do, or as the owner of the schema. */
   readonly asApplication: Postgres;
+  readonly asWorker: Postgres;
   readonly asOwner: Postgres;
   readonly stop: () => Promise<void>;
 };
@@ -76,6 +79,9 @@ const call =
       body: /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : text,
     };
   };
+
+/** Logins belong to the whole server, which the tests share. */
+const databasePassword = 'the-password-of-the-logins';
 
 /** `settings` are added to the environment of every process. */
 export const startPipeline = async (urls: ServerUrls, settings: Readonly<Record<string, string>> = {}): Promise<Pipeline> => {
@@ -103,13 +109,16 @@ export const startPipeline = async (urls: ServerUrls, settings: Readonly<Record<
       MILLRACE_API_PORT: '0',
       MILLRACE_INGEST_PORT: '0',
       MILLRACE_BOOTSTRAP_KEY: key,
+      MILLRACE_DATABASE_PASSWORD: databasePassword,
       MILLRACE_LOG_LEVEL: 'warn',
       ...settings,
     },
   });
   const silent = pino({ level: 'silent' });
-  const asApplication = connectPostgres(databaseUrl, { poolMax: 4, as: 'application', log: silent });
-  const asOwner = connectPostgres(databaseUrl, { poolMax: 2, as: 'owner', log: silent });
+  const as = (login: Login) => connectPostgres(loginUrl(databaseUrl, login, databasePassword), { poolMax: 2, log: silent });
+  const [asApplication, asWorker] = [as('millrace_app'), as('millrace_worker')];
+  const asOwner = connectPostgres(databaseUrl, { poolMax: 2, log: silent });
+  const api = call(stack.apiUrl, key);
   const ingest = call(stack.ingestUrl, key);
   return {
     stack,
@@ -117,12 +126,17 @@ export const startPipeline = async (urls: ServerUrls, settings: Readonly<Record<
     databaseUrl,
     clickhouseUrl,
     streamName,
-    api: call(stack.apiUrl, key),
+    api,
+    closePeriod: async (body) => {
+      const asked = await api('POST', '/v1/invoices/run', body);
+      return asked.status === 202 ? api('GET', `${asked.headers.get('location')}?wait_seconds=25`) : asked;
+    },
     sendEvents: (body, headers) => ingest('POST', '/v1/events', body, headers),
     asApplication,
+    asWorker,
     asOwner,
     stop: async () => {
-      await Promise.all([asApplication.close(), asOwner.close()]);
+      await Promise.all([asApplication.close(), asWorker.close(), asOwner.close()]);
       await stack.stop();
       rmSync(home, { recursive: true, force: true });
     },

@@ -54,15 +54,14 @@ const start = async (
     },
     clock: systemClock,
     report: {
-      stored: (rows, messages) => {
+      stored: ({ rows, messages }) => {
         reports.rows += rows;
-        reports.messages += messages;
+        reports.messages += messages.length;
       },
       waiting: () => {
         reports.waits += 1;
       },
-      deadLettered: (sequence) => reports.deadLettered.push(sequence),
-      behind: () => {},
+      deadLettered: ({ sequence }) => reports.deadLettered.push(sequence),
     },
   });
   sink.done.catch(() => {});
@@ -345,7 +344,7 @@ describe('the end', () => {
       insert: works,
       deadLetter: works,
       clock: systemClock,
-      report: { stored: () => {}, waiting: () => {}, deadLettered: () => {}, behind: () => {} },
+      report: { stored: () => {}, waiting: () => {}, deadLettered: () => {} },
     });
     await expect(sink.done).rejects.toThrow('consumer not found');
   });

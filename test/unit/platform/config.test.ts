@@ -10,6 +10,7 @@ const required = {
   REDIS_URL: 'redis://127.0.0.1:6379',
   DATABASE_URL: 'postgres://millrace:secret@127.0.0.1:5432/millrace',
   MILLRACE_KEY_PEPPER: 'p'.repeat(32),
+  MILLRACE_MASTER_KEY: Buffer.alloc(32, 'm').toString('base64'),
 };
 
 const faultsOf = (environment: Record<string, string>, wanted?: Parameters<typeof loadConfig>[1]): readonly string[] => {
@@ -59,6 +60,8 @@ describe('the configuration', () => {
       REDIS_URL: 'no url',
       MILLRACE_KEY_PEPPER: 'short',
       MILLRACE_BOOTSTRAP_KEY: 'short',
+      MILLRACE_MASTER_KEY: 'short',
+      MILLRACE_PREVIOUS_MASTER_KEY: 'short',
       MILLRACE_API_PORT: '70000',
       MILLRACE_SINK_ROWS_MAX: 'many',
       MILLRACE_LOG_LEVEL: 'loud',
@@ -71,6 +74,8 @@ describe('the configuration', () => {
       'MILLRACE_BOOTSTRAP_KEY',
       'MILLRACE_KEY_PEPPER',
       'MILLRACE_LOG_LEVEL',
+      'MILLRACE_MASTER_KEY',
+      'MILLRACE_PREVIOUS_MASTER_KEY',
       'MILLRACE_SINK_ROWS_MAX',
       'NATS_URL',
       'REDIS_URL',
@@ -107,8 +112,9 @@ describe('the configuration', () => {
       DATABASE_URL: 'hunter2hunter2',
       MILLRACE_KEY_PEPPER: 'hunter2',
       MILLRACE_BOOTSTRAP_KEY: 'hunter2',
+      MILLRACE_MASTER_KEY: 'hunter2',
     });
-    expect(faults).toHaveLength(3);
+    expect(faults).toHaveLength(4);
     expect(faults.join()).not.toContain('hunter2');
   });
 
@@ -117,6 +123,18 @@ describe('the configuration', () => {
     [32, true],
   ])('a pepper of %i characters is usable: %s', (length, usable) => {
     expect(faultsOf({ ...required, MILLRACE_KEY_PEPPER: 'x'.repeat(length) })).toHaveLength(usable ? 0 : 1);
+  });
+
+  it.each([
+    [31, false],
+    [32, true],
+    [33, false],
+  ])('a master key of %i bytes is usable: %s, as the one before is', (length, usable) => {
+    for (const encoding of ['base64', 'base64url'] as const) {
+      const text = Buffer.alloc(length, 0xfb).toString(encoding);
+      expect(faultsOf({ ...required, MILLRACE_MASTER_KEY: text })).toHaveLength(usable ? 0 : 1);
+      expect(faultsOf({ ...required, MILLRACE_PREVIOUS_MASTER_KEY: text })).toHaveLength(usable ? 0 : 1);
+    }
   });
 
   it.each([

@@ -1,0 +1,28 @@
+/** Reads the audit log; writing is done where the change is. */
+import { type AuditRow, auditColumns } from '#platform/audit.ts';
+import type { Db } from './define-route.ts';
+import { listRows } from './list-rows.postgres.ts';
+import { defineList, type ListPage } from './lists.ts';
+
+export const auditList = defineList({
+  name: 'audit-log',
+  columns: auditColumns,
+  from: 'audit_log',
+  id: 'id',
+  organization: 'organization_id',
+  sorts: { created_at: { column: 'occurred_at', type: 'timestamptz' }, sequence: { column: 'sequence', type: 'bigint' } },
+  filters: {
+    object_type: { column: 'object_type' },
+    object_id: { column: 'object_id' },
+    action: { column: 'action' },
+    actor: { column: 'actor' },
+    request_id: { column: 'request_id' },
+  },
+  times: { created_at: 'occurred_at' },
+});
+
+export const auditLog = {
+  entries: (db: Db, page: ListPage) => listRows<AuditRow>(db, auditList, db.organizationId, page),
+};
+
+export type AuditLog = typeof auditLog;

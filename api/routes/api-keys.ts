@@ -1,0 +1,140 @@
+/** `/v1/api-keys`. The secret of a key stands in the answer that makes it, and nowhere else. */
+import { randomBytes } from 'node:crypto';
+import { covers } from '#platform/authenticate.ts';
+import { hintOfApiKey, newApiKey } from '#schemas/api-key.ts';
+import { FailureError, type FailureCode } from '#schemas/failures.ts';
+import { ApiKey, KeyRotation, NewApiKey, NewApiKeyAnswer } from '#schemas/http/api-keys.ts';
+import { IdParam } from '#schemas/http/fields.ts';
+import { type ApiKeyRow, apiKeyList, type NewApiKeyRow } from '../api-keys.postgres.ts';
+import type { Routes } from '../define-route.ts';
+import { listJson, listSchema } from '../lists.ts';
+import type { ApiPorts } from '../server.ts';
+import { resourceJson } from './fields.ts';
+
+const stateOf = (row: ApiKeyRow, nowMs: number): 'active' | 'expired' | 'revoked' => {
+  if (row.revoked_at) return 'revoked';
+  return row.expires_at && row.expires_at.getTime() <= nowMs ? 'expired' : 'active';
+};
+
+const keyJson = (row: ApiKeyRow, nowMs: number) => ({
+  id: row.id,
+  name: row.name,
+  hint: row.hint,
+  world: row.world,
+  scopes: row.scopes,
+  state: stateOf(row, nowMs),
+  signed_requests: row.signing_secret !== null,
+  last_used_at: row.last_used_at?.toISOString() ?? null,
+  expires_at: row.expires_at?.toISOString() ?? null,
+  revoked_at: row.revoked_at?.toISOString() ?? null,
+  rotated_to: row.rotated_to,
+  ...resourceJson(row),
+});
+
+const found = <R>(row: R | undefined, code: FailureCode): R => {
+  if (row === undefined) throw new FailureError(code);
+  return row;
+};
+
+const overlapSecondsDefault = 86_400;
+
+const newSigningSecret = (): string => `mrsig_${randomBytes(32).toString('base64url')}`;
+
+export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }: ApiPorts): void => {
+  const tag = 'API keys';
+  const scope = 'admin:keys';
+  /** A new key of the given kind: the row, and what only the answer shows. */
+  const make = (row: Omit<NewApiKeyRow, 'hint' | 'hash' | 'signingSecret'>, world: 'live' | 'test', signed: boolean) => {
+    const key = newApiKey(randomBytes, world);
+    const signingSecret = signed ? newSigningSecret() : undefined;
+    return { key, signingSecret, row: { ...row, hint: hintOfApiKey(key), hash: hashKey(key), signingSecret } };
+  };
+
+  change(
+    {
+      ...{ method: 'POST', url: '/v1/api-keys', operation: 'createApiKey', tag, summary: 'Create an API key' },
+      ...{ scope, rateClass: 'sensitive', body: NewApiKey, answers: { 201: NewApiKeyAnswer }, failures: ['SCOPE_NOT_GRANTABLE'] },
+    },
+    async ({ db, caller, body, nowMs }) => {
+      const { name, scopes, world, expires_in_seconds: expiresInSeconds, signed_requests: signed = false, metadata = {} } = body;
+      const beyond = scopes.filter((wanted) => !caller.scopes.some((held) => covers(held, wanted)));
+      if (beyond.length > 0) throw new FailureError('SCOPE_NOT_GRANTABLE', `The calling key does not hold ${beyond.join(', ')}`);
+      const organizationId = await apiKeys.worldOf(db, world);
+      if (organizationId === undefined) throw new FailureError('SCOPE_NOT_GRANTABLE', `A key of the sandbox makes no ${world} key`);
+      const expiresAt = expiresInSeconds === undefined ? null : new Date(nowMs + expiresInSeconds * 1000);
+      const worldOfKey = world ?? (await apiKeys.key(db, caller.keyId))?.world ?? 'live';
+      const made = make({ organizationId, name, scopes, expiresAt, metadata }, worldOfKey, signed);
+      const row = found(await apiKeys.addKey(db, made.row, new Date(nowMs)), 'API_KEY_NOT_FOUND');
+      const after = keyJson(row, nowMs);
+      return {
+        status: 201,
+        body: { ...after, key: made.key, signing_secret: made.signingSecret ?? null },
+        location: `/v1/api-keys/${row.id}`,
+        changes: [{ action: 'api_key.created', objectType: 'api_key', objectId: row.id, after }],
+      };
+    },
+  );
+
+  list(
+    {
+      ...{ url: '/v1/api-keys', operation: 'listApiKeys', tag, summary: 'List API keys, of the sandbox too' },
+      ...{ scope, list: apiKeyList, answers: { 200: listSchema(ApiKey) }, failures: [] },
+    },
+    async ({ db, query, nowMs }) => listJson(query, await apiKeys.keys(db, query), (row) => keyJson(row, nowMs)),
+  );
+
+  get(
+    {
+      ...{ url: '/v1/api-keys/:id', operation: 'getApiKey', tag, summary: 'Read an API key, without its secret' },
+      ...{ scope, params: IdParam, answers: { 200: ApiKey }, failures: ['API_KEY_NOT_FOUND'] },
+    },
+    async ({ db, params, nowMs }) => keyJson(found(await apiKeys.key(db, params.id), 'API_KEY_NOT_FOUND'), nowMs),
+  );
+
+  change(
+    {
+      ...{ method: 'POST', url: '/v1/api-keys/:id/rotate', operation: 'rotateApiKey', tag, summary: 'Replace an API key; both work for a while' },
+      ...{ scope, rateClass: 'sensitive', params: IdParam, body: KeyRotation, answers: { 201: NewApiKeyAnswer } },
+      failures: ['API_KEY_NOT_FOUND', 'API_KEY_NOT_ACTIVE', 'SCOPE_NOT_GRANTABLE'],
+    },
+    async ({ db, caller, params, body, nowMs }) => {
+      const old = found(await apiKeys.lockKey(db, params.id), 'API_KEY_NOT_FOUND');
+      if (stateOf(old, nowMs) !== 'active' || old.rotated_to !== null) throw new FailureError('API_KEY_NOT_ACTIVE');
+      // Rotating hands out the new secret: nobody gets a key this way that they could not have made.
+      const beyond = old.scopes.filter((wanted) => !caller.scopes.some((held) => covers(held, wanted)));
+      if (beyond.length > 0) throw new FailureError('SCOPE_NOT_GRANTABLE', `The calling key does not hold ${beyond.join(', ')}`);
+      const { organization_id: organizationId, name, scopes, expires_at: expiresAt, metadata } = old;
+      const made = make({ organizationId, name, scopes, expiresAt, metadata }, old.world, old.signing_secret !== null);
+      const now = new Date(nowMs);
+      const row = found(await apiKeys.addKey(db, made.row, now), 'API_KEY_NOT_FOUND');
+      const overlapMs = (body.overlap_seconds ?? overlapSecondsDefault) * 1000;
+      const endMs = Math.min(nowMs + overlapMs, expiresAt?.getTime() ?? Number.POSITIVE_INFINITY);
+      const ended = found(await apiKeys.endKey(db, old.id, { expiresAt: new Date(endMs), rotatedTo: row.id }, now), 'API_KEY_NOT_FOUND');
+      const after = keyJson(row, nowMs);
+      return {
+        status: 201,
+        body: { ...after, key: made.key, signing_secret: made.signingSecret ?? null },
+        location: `/v1/api-keys/${row.id}`,
+        changes: [
+          { action: 'api_key.created', objectType: 'api_key', objectId: row.id, after },
+          { action: 'api_key.rotated', objectType: 'api_key', objectId: old.id, before: keyJson(old, nowMs), after: keyJson(ended, nowMs) },
+        ],
+      };
+    },
+  );
+
+  change(
+    {
+      ...{ method: 'DELETE', url: '/v1/api-keys/:id', operation: 'revokeApiKey', tag, summary: 'Revoke an API key; refused everywhere within 2 seconds' },
+      ...{ scope, rateClass: 'sensitive', params: IdParam, answers: { 200: ApiKey }, failures: ['API_KEY_NOT_FOUND', 'API_KEY_NOT_ACTIVE'] },
+    },
+    async ({ db, params, nowMs, matchVersion }) => {
+      const row = found(await apiKeys.lockKey(db, params.id), 'API_KEY_NOT_FOUND');
+      matchVersion(row.version);
+      if (row.revoked_at) throw new FailureError('API_KEY_NOT_ACTIVE');
+      const now = new Date(nowMs);
+      const [before, after] = [keyJson(row, nowMs), keyJson(found(await apiKeys.endKey(db, row.id, { revokedAt: now }, now), 'API_KEY_NOT_FOUND'), nowMs)];
+      return { body: after, changes: [{ action: 'api_key.revoked', objectType: 'api_key', objectId: row.id, before, after }] };
+    },
+  );
+};

@@ -1,0 +1,36 @@
+/** `/v1/audit-log`: read only. */
+import { type AuditRow, entryFromRow } from '#platform/audit.ts';
+import { AuditEntry } from '#schemas/http/audit-log.ts';
+import { auditList } from '../audit-log.postgres.ts';
+import type { Routes } from '../define-route.ts';
+import { listJson, listSchema } from '../lists.ts';
+import type { ApiPorts } from '../server.ts';
+
+const entryJson = (row: AuditRow) => {
+  const entry = entryFromRow(row);
+  return {
+    id: entry.id,
+    sequence: entry.sequence,
+    occurred_at: row.occurred_at.toISOString(),
+    actor: entry.actor,
+    action: entry.action,
+    object_type: entry.objectType,
+    object_id: entry.objectId,
+    before_digest: row.before_digest,
+    after_digest: row.after_digest,
+    request_id: row.request_id,
+    result: entry.result,
+    previous_hash: entry.previousHash,
+    hash: entry.hash,
+  };
+};
+
+export const auditLogRoutes = ({ list }: Routes, { auditLog }: ApiPorts): void => {
+  list(
+    {
+      ...{ url: '/v1/audit-log', operation: 'listAuditLog', tag: 'Audit log', summary: 'List the changes of all objects, chained by hash' },
+      ...{ scope: 'read:audit-log', list: auditList, answers: { 200: listSchema(AuditEntry) }, failures: [] },
+    },
+    async ({ db, query }) => listJson(query, await auditLog.entries(db, query), entryJson),
+  );
+};

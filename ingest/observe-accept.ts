@@ -1,0 +1,66 @@
+/** What is measured, logged and traced of the ports of ingest, apart from the use case. Once per call of a port and never per event. */
+import { stopwatch } from '#platform/clock.ts';
+import { latencySeconds, type Metrics, sizeBytes } from '#platform/metrics.ts';
+import { inSpan, type Tracer } from '#platform/tracing.ts';
+import { type AcceptPorts, PublishError } from './accept-events.ts';
+
+type Line = (fields: object, words: string) => void;
+
+/** As Fastify has it: its log names the request in every line. */
+export type ObservedRequest = {
+  readonly id: string;
+  readonly traceparent: string | undefined;
+  readonly log: { readonly debug: Line; readonly warn: Line };
+};
+
+/** The ports for one request: what is published names it. */
+export type PortsOfRequest = (request: ObservedRequest) => AcceptPorts;
+
+export const observeAccept = (ports: AcceptPorts, metrics: Metrics, tracer: Tracer): PortsOfRequest => {
+  const claiming = metrics.histogram('millrace_ingest_claim_seconds', 'Time to claim the keys of a request in Redis', latencySeconds);
+  const publishing = metrics.histogram(
+    'millrace_ingest_publish_seconds',
+    'Time until the stream acknowledged a message, with its tries',
+    latencySeconds,
+  );
+  const bytes = metrics.histogram('millrace_ingest_message_bytes', 'Bytes of one stream message of packed events', sizeBytes);
+  const faults = metrics.counter(
+    'millrace_ingest_publish_faults_total',
+    'Messages that the stream did not acknowledge; `stored` says whether it may have them all the same',
+    ['stored'],
+  );
+  for (const stored of ['no', 'maybe']) faults.labels(stored).inc(0);
+
+  return ({ id, traceparent, log }) => ({
+    ...ports,
+    claims: {
+      ...ports.claims,
+      claim: async (claims, token) => {
+        const elapsedMs = stopwatch();
+        const span = tracer.start('claim', { parent: traceparent, kind: 'client', attributes: { keys: claims.length } });
+        const answers = await ports.claims.claim(claims, token);
+        span.end(undefined, answers === undefined ? 'unclaimed' : undefined);
+        claiming.observe(elapsedMs() / 1000);
+        return answers;
+      },
+    },
+    publish: (message) =>
+      inSpan(tracer, 'publish', { parent: traceparent, kind: 'producer', attributes: { bytes: message.body.length } }, async (span) => {
+        const elapsedMs = stopwatch();
+        try {
+          const sequence = await ports.publish({ ...message, requestId: id, traceparent: span.traceparent });
+          log.debug({ sequence, bytes: message.body.length }, 'published');
+          return sequence;
+        } catch (error) {
+          if (error instanceof PublishError) {
+            faults.labels(error.mayBeStored ? 'maybe' : 'no').inc();
+            log.warn({ err: error, bytes: message.body.length }, 'a message was not published');
+          }
+          throw error;
+        } finally {
+          publishing.observe(elapsedMs() / 1000);
+          bytes.observe(message.body.length);
+        }
+      }),
+  });
+};

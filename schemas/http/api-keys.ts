@@ -1,0 +1,71 @@
+/** API keys in requests and answers. The secret stands in the answer that makes it, and nowhere else. */
+import { type Static, Type } from 'typebox';
+import { worlds } from '#schemas/api-key.ts';
+import { closed, Instant, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
+
+/** What a key can be allowed; `admin` stands for all, `read:*` and `write:*` for all of a kind. */
+export const scopes = [
+  'admin',
+  'admin:keys',
+  'read:*',
+  'read:audit-log',
+  'read:customers',
+  'read:invoices',
+  'read:meters',
+  'read:plans',
+  'read:subscriptions',
+  'read:usage',
+  'write:*',
+  'write:customers',
+  'write:events',
+  'write:invoices',
+  'write:meters',
+  'write:plans',
+  'write:subscriptions',
+] as const;
+
+const Scopes = Type.Array(Type.Enum([...scopes]), { minItems: 1, maxItems: scopes.length, uniqueItems: true });
+
+export const NewApiKey = Type.Object(
+  {
+    name: Name,
+    scopes: Scopes,
+    world: Type.Optional(Type.Enum([...worlds], { description: 'A test key sees the sandbox of the organization. Default: the world of the calling key.' })),
+    expires_in_seconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 315_360_000 })),
+    signed_requests: Type.Optional(Type.Boolean({ description: 'Takes requests with X-Signature only; the answer holds the signing secret.' })),
+    metadata: Type.Optional(Metadata),
+  },
+  closed,
+);
+export type NewApiKey = Static<typeof NewApiKey>;
+
+export const KeyRotation = Type.Object(
+  {
+    overlap_seconds: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 2_592_000, description: 'How long the old key goes on; 24 hours where nothing is said.' }),
+    ),
+  },
+  closed,
+);
+
+export const keyStates = ['active', 'expired', 'revoked'] as const;
+
+const keyFields = {
+  id: idOf('key'),
+  name: Type.String(),
+  hint: Type.String({ description: 'The public beginning of the key.' }),
+  world: Type.Enum([...worlds]),
+  scopes: Type.Array(Type.String()),
+  state: Type.Enum([...keyStates]),
+  signed_requests: Type.Boolean(),
+  last_used_at: nullable(Instant),
+  expires_at: nullable(Instant),
+  revoked_at: nullable(Instant),
+  rotated_to: nullable(idOf('key')),
+  ...resourceFields,
+};
+
+export const ApiKey = Type.Object(keyFields, closed);
+
+/** The one answer that shows the key; it is not kept. */
+export const NewApiKeyAnswer = Type.Object({ ...keyFields, key: Type.String(), signing_secret: nullable(Type.String()) }, closed);

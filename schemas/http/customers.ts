@@ -1,0 +1,79 @@
+/** Customers in requests and answers. */
+import { type Static, Type } from 'typebox';
+import { closed, ExternalId, Instant, idOf, Metadata, Name, nullable, Period, resourceFields } from '#schemas/http/fields.ts';
+
+const Email = Type.String({ pattern: '^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63}){1,8}$', maxLength: 254 });
+const Line = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,200}$' });
+const Address = Type.Object(
+  {
+    line1: Line,
+    line2: Type.Optional(Line),
+    postal_code: Type.Optional(Line),
+    city: Line,
+    state: Type.Optional(Line),
+    country: Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2.' }),
+  },
+  closed,
+);
+const TaxId = Type.Object(
+  { type: Type.String({ pattern: '^[a-z]{2}_[a-z]{2,8}$', description: 'Such as eu_vat.' }), value: Type.String({ pattern: '^[A-Za-z0-9 .-]{2,40}$' }) },
+  closed,
+);
+const PaymentReference = Type.String({ pattern: '^[\\x21-\\x7e]{1,255}$', description: "The payment provider's name of the customer; never card data." });
+
+/** What is about a person or firm: kept sealed. */
+export const Personal = Type.Object(
+  {
+    name: Name,
+    email: Type.Optional(Email),
+    address: Type.Optional(Address),
+    tax_ids: Type.Optional(Type.Array(TaxId, { maxItems: 5 })),
+    payment_reference: Type.Optional(PaymentReference),
+  },
+  closed,
+);
+export type Personal = Static<typeof Personal>;
+
+export const NewCustomer = Type.Object({ external_id: ExternalId, ...Personal.properties, metadata: Type.Optional(Metadata) }, closed);
+
+/** A field that is left out stays; null clears it. */
+export const CustomerPatch = Type.Object(
+  {
+    name: Type.Optional(Name),
+    email: Type.Optional(nullable(Email)),
+    address: Type.Optional(nullable(Address)),
+    tax_ids: Type.Optional(nullable(Type.Array(TaxId, { maxItems: 5 }))),
+    payment_reference: Type.Optional(nullable(PaymentReference)),
+    metadata: Type.Optional(Metadata),
+  },
+  { ...closed, minProperties: 1 },
+);
+export type CustomerPatch = Static<typeof CustomerPatch>;
+
+export const Customer = Type.Object(
+  {
+    id: idOf('cus'),
+    external_id: ExternalId,
+    name: Name,
+    email: nullable(Email),
+    address: nullable(Address),
+    tax_ids: Type.Array(TaxId),
+    payment_reference: nullable(PaymentReference),
+    ...resourceFields,
+  },
+  closed,
+);
+
+export const UsageSpan = Type.Object({ from: Type.Optional(Instant), to: Type.Optional(Instant) }, closed);
+
+export const CustomerUsage = Type.Object(
+  {
+    customer_id: idOf('cus'),
+    external_id: ExternalId,
+    period: Period,
+    items: Type.Array(
+      Type.Object({ meter: Type.String(), quantity: Type.String(), unmeasured_events: Type.Integer({ minimum: 0 }) }, closed),
+    ),
+  },
+  closed,
+);

@@ -1,0 +1,96 @@
+/** Invoices and billing runs in requests and answers. */
+import { Type } from 'typebox';
+import { CurrencyCode, closed, Decimal, ExternalId, Instant, idOf, nullable, Period } from '#schemas/http/fields.ts';
+
+const PriceStep = Type.Object(
+  {
+    kind: Type.String(),
+    from: Decimal,
+    to: nullable(Decimal),
+    units: Decimal,
+    priced: Decimal,
+    unit_amount: Decimal,
+    flat_amount: Decimal,
+    amount: Decimal,
+  },
+  { ...closed, description: 'How a part of the quantity became an amount; the steps sum to the precise amount of their line.' },
+);
+
+const InvoiceLine = Type.Object(
+  {
+    position: Type.Integer({ minimum: 1 }),
+    charge_code: Type.String(),
+    description: Type.String(),
+    meter: nullable(Type.String()),
+    quantity: Decimal,
+    rounding: Type.String(),
+    precise_amount: Decimal,
+    amount: Decimal,
+    steps: Type.Array(PriceStep),
+    service_period: Period,
+  },
+  closed,
+);
+
+const headFields = {
+  id: idOf('inv'),
+  tenant: Type.String(),
+  number: Type.Integer({ minimum: 1 }),
+  watermark: Type.String({ pattern: '^[0-9]+$', description: 'The highest stream sequence that was billed.' }),
+  issued_at: Instant,
+  kind: Type.Literal('period'),
+  subscription_id: idOf('sub'),
+  customer_id: idOf('cus'),
+  plan_version_id: idOf('plv'),
+  currency: CurrencyCode,
+  period: Period,
+  subtotal: Decimal,
+  total: Decimal,
+  previous_hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  state: Type.Literal('issued'),
+};
+
+/** Without its lines, for lists. */
+export const InvoiceHead = Type.Object(headFields, closed);
+export const Invoice = Type.Object({ ...headFields, lines: Type.Array(InvoiceLine) }, closed);
+
+export const NewBillingRun = Type.Object(
+  {
+    period: Type.String({ pattern: '^[0-9]{4}-(0[1-9]|1[0-2])$', description: 'A month that has ended, such as 2026-10.' }),
+    customer_id: Type.Optional(ExternalId),
+    subscription_id: Type.Optional(ExternalId),
+  },
+  closed,
+);
+
+export const runStates = ['queued', 'running', 'completed', 'failed'] as const;
+
+export const BillingRun = Type.Object(
+  {
+    id: idOf('run'),
+    period: Period,
+    customer_id: nullable(idOf('cus')),
+    subscription_id: nullable(idOf('sub')),
+    state: Type.Enum([...runStates]),
+    watermark: nullable(Type.String()),
+    invoices_issued: Type.Integer({ minimum: 0 }),
+    invoices_already_issued: Type.Integer({ minimum: 0 }),
+    unmeasured_events: Type.Integer({ minimum: 0 }),
+    rating_ms: Type.Integer({ minimum: 0 }),
+    issuing_ms: Type.Integer({ minimum: 0 }),
+    failure: nullable(Type.String()),
+    created_at: Instant,
+    updated_at: Instant,
+  },
+  closed,
+);
+
+export const RunWait = Type.Object(
+  {
+    wait_seconds: Type.Optional(
+      Type.String({ pattern: '^([0-9]|1[0-9]|2[0-5])$', description: 'Answer when the run has ended, or after so many seconds (0 to 25).' }),
+    ),
+  },
+  closed,
+);

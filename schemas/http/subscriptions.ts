@@ -1,0 +1,31 @@
+/** Subscriptions in requests and answers. */
+import { Type } from 'typebox';
+import { Code, closed, ExternalId, Instant, idOf, Metadata, nullable, Period, resourceFields } from '#schemas/http/fields.ts';
+
+export const NewSubscription = Type.Object(
+  {
+    customer_id: ExternalId,
+    plan: Type.Union([Code, idOf('pln')], { description: 'Code or id of a plan; its newest version is taken.' }),
+    started_at: Type.Optional(Instant),
+    metadata: Type.Optional(Metadata),
+  },
+  closed,
+);
+
+export const SubscriptionPatch = Type.Object({ metadata: Metadata }, closed);
+
+export const Subscription = Type.Object(
+  {
+    id: idOf('sub'),
+    customer_id: idOf('cus'),
+    plan_id: idOf('pln'),
+    plan_code: Code,
+    plan_version_id: idOf('plv'),
+    state: Type.Enum(['active', 'ended']),
+    started_at: Instant,
+    ended_at: nullable(Instant),
+    current_period: Period,
+    ...resourceFields,
+  },
+  closed,
+);

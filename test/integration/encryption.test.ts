@@ -1,0 +1,249 @@
+/** Encryption at rest on the real PostgreSQL: places, data keys and transactions, and a dump. */
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { SealBrokenError, unwrapDataKey } from '#platform/encryption.ts';
+import { newId } from '#platform/ids.ts';
+import type { Queryable } from '#platform/postgres.ts';
+import { masterKeysFrom, type Place } from '#platform/vault.ts';
+import { until } from '../support/pipeline.ts';
+import {
+  addAnswer,
+  addCustomers,
+  addSealedCustomers,
+  addSecret,
+  answerOf,
+  clearTextsIn,
+  createSealedDatabase,
+  dumpOf,
+  masterKeys,
+  newMaster,
+  oldMaster,
+  personalOf,
+  type SealedDatabase,
+  secretOf,
+  vaultWith,
+} from '../support/sealed-database.ts';
+
+let database: SealedDatabase;
+beforeAll(async () => {
+  database = await createSealedDatabase(inject('serverUrls'));
+});
+afterAll(() => database.close());
+
+describe('a value', () => {
+  it('that was sealed opens in its place, in this process and in another, and no two sealings look alike', async () => {
+    const db = await database.newOrganization();
+    const place = personalOf(db.organizationId, newId('cus'));
+    const vault = vaultWith();
+    for (const plaintext of [Buffer.alloc(0), Buffer.from('{"name":"Zoë"}'), randomBytes(100_000)]) {
+      const sealed = await vault.seal(db, place, plaintext);
+      expect(sealed).toHaveLength(plaintext.length + 33);
+      expect(await vault.open(db, place, sealed)).toEqual(plaintext);
+      expect(await vaultWith().open(db, place, sealed)).toEqual(plaintext);
+      expect(await vault.seal(db, place, plaintext)).not.toEqual(sealed);
+    }
+  });
+
+  it('does not open in the place of another organization, table, column, row or customer', async () => {
+    const [db, other] = [await database.newOrganization(), await database.newOrganization()];
+    const vault = vaultWith();
+    const [customer, another] = [newId('cus'), newId('cus')];
+    const place = personalOf(db.organizationId, customer);
+    const sealed = await vault.seal(db, place, Buffer.from('Ada'));
+    await vault.prepare(other, other.organizationId);
+    for (const elsewhere of [
+      { ...place, organizationId: other.organizationId },
+      { ...place, row: another },
+      { ...place, key: { kind: 'customer', customerId: another } },
+      { ...place, key: { kind: 'secret' } },
+      { ...place, table: 'idempotency_keys' },
+      { ...place, column: 'body' },
+      secretOf(db.organizationId, customer),
+    ] as Place[]) {
+      const reader = elsewhere.organizationId === db.organizationId ? db : other;
+      await expect(vault.open(reader, elsewhere, sealed), JSON.stringify(elsewhere)).rejects.toThrow(SealBrokenError);
+      await expect(vaultWith().open(reader, elsewhere, sealed), JSON.stringify(elsewhere)).rejects.toThrow(SealBrokenError);
+    }
+    expect(String(await vault.open(db, place, sealed))).toBe('Ada');
+  });
+
+  it('of which one bit is flipped does not open, whichever bit it is', async () => {
+    const db = await database.newOrganization();
+    const vault = vaultWith();
+    const place = secretOf(db.organizationId, newId('key'));
+    const sealed = await vault.seal(db, place, Buffer.from('a signing secret'));
+    for (let bit = 0; bit < sealed.length * 8; bit += 1) {
+      const broken = Buffer.from(sealed);
+      broken[bit >> 3] = (broken[bit >> 3] as number) ^ (1 << (bit & 7));
+      await expect(vault.open(db, place, broken), `bit ${bit}`).rejects.toThrow(SealBrokenError);
+    }
+    for (let length = 0; length < sealed.length; length += 1) {
+      await expect(vault.open(db, place, sealed.subarray(0, length)), `${length} bytes`).rejects.toThrow(SealBrokenError);
+    }
+    expect(String(await vault.open(db, place, sealed))).toBe('a signing secret');
+  });
+
+  it('can be opened by the gateway, which has rights to no table', async () => {
+    const db = await database.newOrganization();
+    const place = secretOf(db.organizationId, newId('key'));
+    const sealed = await vaultWith().seal(db, place, Buffer.from('a signing secret'));
+    await expect(database.gateway.query('SELECT 1 FROM data_keys')).rejects.toThrow(/permission denied/);
+    expect(String(await vaultWith().open(database.gateway, place, sealed))).toBe('a signing secret');
+  });
+
+  it('says which master key is missing where another one is given', async () => {
+    const db = await database.newOrganization();
+    const place = personalOf(db.organizationId, newId('cus'));
+    const sealed = await vaultWith().seal(db, place, Buffer.from('Ada'));
+    const wrong = masterKeysFrom({ masterKey: newMaster, previousMasterKey: '' });
+    const message = new RegExp(`${masterKeys.current.id}, which is not given: MILLRACE_MASTER_KEY is ${wrong.current.id}, .*not set`);
+    await expect(vaultWith(wrong).open(db, place, sealed)).rejects.toThrow(message);
+    await expect(vaultWith(wrong).seal(db, place, Buffer.from('Ada'))).rejects.toThrow(message);
+    const both = masterKeysFrom({ masterKey: newMaster, previousMasterKey: oldMaster });
+    expect(String(await vaultWith(both).open(db, place, sealed))).toBe('Ada');
+  });
+});
+
+describe('the first data key of an organization', () => {
+  it('is one, where several processes make it at once', async () => {
+    const db = await database.newOrganization();
+    const ids = (await Promise.all(Array.from({ length: 8 }, () => addSealedCustomers(db, 1)))).flat();
+    expect(await database.dataKeysOf(db.organizationId)).toHaveLength(1);
+    expect([...(await database.openAll(db)).keys()].toSorted()).toEqual(ids.toSorted());
+  });
+
+  it('is waited for where another transaction is about to commit it', async () => {
+    const db = await database.newOrganization();
+    let second: Promise<string[]> | undefined;
+    await db.transaction(async (client) => {
+      await vaultWith().seal(client, personalOf(db.organizationId, 'a'), Buffer.from('a'));
+      second = addSealedCustomers(db, 1);
+      await until(
+        async () =>
+          (
+            await database.owner.query(
+              "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO data_keys%'",
+            )
+          ).rowCount,
+        (count) => count === 1,
+      );
+    });
+    await second;
+    expect(await database.dataKeysOf(db.organizationId)).toHaveLength(1);
+    expect((await database.openAll(db)).size).toBe(1);
+  });
+
+  it('that is rolled back with its transaction is not used again, neither to seal nor to open', async () => {
+    const db = await database.newOrganization();
+    const vault = vaultWith();
+    const place = personalOf(db.organizationId, newId('cus'));
+    const lost = db.transaction(async (client) => {
+      const sealed = await vault.seal(client, place, Buffer.from('lost'));
+      expect(String(await vault.open(client, place, sealed))).toBe('lost');
+      // Once more: what it reads now is its own work, and not yet that of the database.
+      await vault.sealMany(client, [{ place, plaintext: Buffer.from('lost') }]);
+      throw new Error('rolled back');
+    });
+    await expect(lost).rejects.toThrow('rolled back');
+    expect(await database.dataKeysOf(db.organizationId)).toEqual([]);
+    const sealed = await vaultWith().seal(db, place, Buffer.from('kept'));
+    expect(String(await vault.open(db, place, sealed))).toBe('kept');
+    expect(String(await vaultWith().open(db, place, await vault.seal(db, place, Buffer.from('kept too'))))).toBe('kept too');
+  });
+
+  it('that is rolled back to a savepoint is not used again either', async () => {
+    const db = await database.newOrganization();
+    const vault = vaultWith();
+    const place = personalOf(db.organizationId, newId('cus'));
+    const sealed = await db.transaction(async (client) => {
+      await client.query('SAVEPOINT before');
+      await vault.seal(client, place, Buffer.from('lost'));
+      await vault.seal(client, place, Buffer.from('lost'));
+      await client.query('ROLLBACK TO before');
+      return vault.seal(client, place, Buffer.from('kept'));
+    });
+    expect(String(await vaultWith().open(db, place, sealed))).toBe('kept');
+    expect(String(await vault.open(db, place, sealed))).toBe('kept');
+  });
+
+  it('is read once and then known: a thousand values cost no further statement', async () => {
+    const db = await database.newOrganization();
+    const vault = vaultWith();
+    let statements = 0;
+    const counting: Queryable = {
+      query: (sql, values) => {
+        statements += 1;
+        return db.query(sql, values);
+      },
+    };
+    await vault.prepare(counting, db.organizationId);
+    expect(statements).toBe(3);
+    const ids = Array.from({ length: 1_000 }, (_, index) => `cus_${index}`);
+    const values = ids.map((id) => ({ place: personalOf(db.organizationId, id), plaintext: Buffer.from(id) }));
+    const sealed = await vault.sealMany(counting, values);
+    const opened = await vault.openMany(
+      counting,
+      values.map(({ place }, index) => ({ place, sealed: sealed[index] as Buffer })),
+    );
+    expect(opened.map(String)).toEqual(ids);
+    expect(statements).toBe(3);
+  });
+
+  it('can not be read or made for another organization', async () => {
+    const [db, other] = [await database.newOrganization(), await database.newOrganization()];
+    await expect(vaultWith().prepare(db, other.organizationId)).rejects.toThrow(/row-level security/);
+    expect(await database.dataKeysOf(other.organizationId)).toEqual([]);
+  });
+});
+
+describe('a dump of the database', () => {
+  it('shows no secret, answer or personal field in clear, nor a key that opens them', async () => {
+    const db = await database.newOrganization();
+    const vault = vaultWith();
+    const [customer, keyId, key] = [newId('cus'), newId('key'), 'an-idempotency-key'];
+    const personal = {
+      name: 'Zoë Quartermaine',
+      email: 'zoe@quartermaine.example',
+      tax_ids: ['DE811907980'],
+      payment_reference: 'pm_4242424242424242',
+    };
+    const secret = 'whsec_the-signing-secret-of-a-key';
+    const answer = '{"secret":"mr_live_shown-only-once"}';
+    const [sealedPersonal, sealedSecret, sealedAnswer] = (await vault.sealMany(db, [
+      { place: personalOf(db.organizationId, customer), plaintext: Buffer.from(JSON.stringify(personal)) },
+      { place: secretOf(db.organizationId, keyId), plaintext: Buffer.from(secret) },
+      { place: answerOf(db.organizationId, key), plaintext: Buffer.from(answer) },
+    ])) as [Buffer, Buffer, Buffer];
+    await addCustomers(db, db.organizationId, [{ id: customer, personal: sealedPersonal }]);
+    await addSecret(db, keyId, sealedSecret);
+    await addAnswer(db, key, sealedAnswer);
+
+    const { rows } = await database.owner.query('SELECT wrapped FROM data_keys WHERE organization_id = $1', [db.organizationId]);
+    const dataKey = unwrapDataKey(masterKeys.current, rows[0].wrapped, db.organizationId, 1).export();
+    const dump = await dumpOf(database.owner);
+    for (const id of [customer, keyId, key]) expect(dump).toContain(id);
+    expect(clearTextsIn(dump, [...Object.values(personal).flat(), secret, answer])).toEqual([]);
+    for (const bytes of [dataKey, Buffer.from(oldMaster, 'base64')]) {
+      for (const encoding of ['hex', 'base64', 'base64url', 'latin1'] as const) expect(dump).not.toContain(bytes.toString(encoding));
+    }
+  });
+
+  it('is looked at closely enough: a clear text is found as text, as bytes, in hex and in base64 at any offset', async () => {
+    const db = await database.newOrganization();
+    const text = 'a text in clear, long enough';
+    const plant = async (name: string | undefined, personal: Buffer | null) => {
+      const id = newId('cus');
+      await addCustomers(database.owner, db.organizationId, [{ id, personal, ...(name === undefined ? {} : { name }) }]);
+      const found = clearTextsIn(await dumpOf(database.owner), [text, 'another text that is nowhere']);
+      await database.owner.query('DELETE FROM customers WHERE id = $1', [id]);
+      return found;
+    };
+    expect(await plant('harmless', null)).toEqual([]);
+    expect(await plant(`x${text}x`, null)).toEqual([text]);
+    expect(await plant(undefined, Buffer.from(`x${text}x`))).toEqual([text]);
+    expect(await plant(Buffer.from(`x${text}x`).toString('hex'), null)).toEqual([text]);
+    for (const before of ['', 'x', 'xx', 'xxx']) {
+      expect(await plant(Buffer.from(`${before}${text}yyy`).toString('base64'), null), before).toEqual([text]);
+    }
+  });
+});

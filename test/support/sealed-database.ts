@@ -1,0 +1,155 @@
+/** A database of its own in which organizations, customers and their sealed values are put by hand, without the API. */
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { pino } from 'pino';
+import { type Clock, systemClock } from '#platform/clock.ts';
+import { newId } from '#platform/ids.ts';
+import { migrateAll } from '#platform/migrate.ts';
+import { connectPostgres, type OrganizationPostgres, type Postgres, type Queryable } from '#platform/postgres.ts';
+import { createVault, type MasterKeys, masterKeysFrom, type Place } from '#platform/vault.ts';
+import type { ServerUrls } from './pipeline.ts';
+
+export const oldMaster = randomBytes(32).toString('base64');
+export const newMaster = randomBytes(32).toString('base64url');
+export const masterKeys = masterKeysFrom({ masterKey: oldMaster, previousMasterKey: '' });
+export const vaultWith = (keys: MasterKeys = masterKeys, clock: Clock = systemClock) => createVault({ masterKeys: keys, clock });
+
+export const personalOf = (organizationId: string, customerId: string): Place => ({
+  ...{ organizationId, table: 'customers', column: 'personal', row: customerId },
+  key: { kind: 'customer', customerId },
+});
+export const secretOf = (organizationId: string, keyId: string): Place => ({
+  ...{ organizationId, table: 'api_keys', column: 'signing_secret', row: keyId },
+  key: { kind: 'secret' },
+});
+export const answerOf = (organizationId: string, key: string): Place => ({
+  ...{ organizationId, table: 'idempotency_keys', column: 'body', row: key },
+  key: { kind: 'answer' },
+});
+
+export const addCustomers = async (
+  db: Queryable,
+  organizationId: string,
+  rows: readonly { id: string; personal: Buffer | null; name?: string }[],
+): Promise<void> => {
+  await db.query(
+    `INSERT INTO customers (id, organization_id, external_id, name, personal, metadata, version, created_at, updated_at)
+     SELECT n.id, $1, n.id, n.name, n.personal, '{}', 1, now(), now() FROM unnest($2::text[], $3::bytea[], $4::text[]) AS n (id, personal, name)`,
+    [organizationId, rows.map(({ id }) => id), rows.map(({ personal }) => personal), rows.map(({ name }) => name ?? null)],
+  );
+};
+
+/** As many customers as asked for, in the order of their ids, each sealed with its id as the plaintext. */
+export const addSealedCustomers = async (db: OrganizationPostgres, count: number, vault = vaultWith()): Promise<string[]> => {
+  const ids = Array.from({ length: count }, () => newId('cus')).toSorted();
+  const sealed = await vault.sealMany(
+    db,
+    ids.map((id) => ({ place: personalOf(db.organizationId, id), plaintext: Buffer.from(id) })),
+  );
+  await addCustomers(
+    db,
+    db.organizationId,
+    ids.map((id, index) => ({ id, personal: sealed[index] as Buffer })),
+  );
+  return ids;
+};
+
+export const addSecret = (db: OrganizationPostgres, keyId: string, sealed: Buffer) =>
+  db.query(
+    `INSERT INTO api_keys (id, organization_id, name, key_hash, scopes, signing_secret, created_at, updated_at)
+     VALUES ($1, $2, 'A key', $3, '{}', $4, now(), now())`,
+    [keyId, db.organizationId, randomBytes(32), sealed],
+  );
+
+export const addAnswer = (db: OrganizationPostgres, key: string, sealed: Buffer) =>
+  db.query(
+    `INSERT INTO idempotency_keys (organization_id, key, fingerprint, status, headers, body, created_at, expires_at)
+     VALUES ($1, $2, '', 201, '{}', $3, now(), now() + interval '1 day')`,
+    [db.organizationId, key, sealed],
+  );
+
+export type SealedDatabase = {
+  readonly databaseUrl: string;
+  readonly owner: Postgres;
+  readonly gateway: Postgres;
+  /** A new organization, as the API sees it. */
+  readonly newOrganization: () => Promise<OrganizationPostgres>;
+  readonly dataKeysOf: (organizationId: string) => Promise<{ version: number; master_key_id: string }[]>;
+  readonly personalRows: (organizationId: string) => Promise<{ id: string; personal: Buffer }[]>;
+  /** What a process that has just started reads of every customer, in the order of their ids. */
+  readonly openAll: (db: OrganizationPostgres, keys?: MasterKeys) => Promise<Map<string, string>>;
+  readonly close: () => Promise<void>;
+};
+
+export const createSealedDatabase = async (urls: ServerUrls): Promise<SealedDatabase> => {
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  const maker = new pg.Client({ connectionString: urls.postgres });
+  await maker.connect();
+  await maker.query(`CREATE DATABASE ${name}`);
+  await maker.end();
+  const withName = (url: string) => Object.assign(new URL(url), { pathname: `/${name}` }).href;
+  const databaseUrl = withName(urls.postgres);
+  await migrateAll({ databaseUrl, clickhouseUrl: withName(urls.clickhouse) });
+  const log = pino({ level: 'silent' });
+  const owner = connectPostgres(databaseUrl, { poolMax: 4, log });
+  const as = (login: string) => connectPostgres(`${databaseUrl}?options=-c%20role%3D${login}`, { poolMax: 8, log });
+  const [application, gateway] = [as('millrace_app'), as('millrace_gateway')];
+  const personalRows: SealedDatabase['personalRows'] = async (organizationId) =>
+    (await owner.query('SELECT id, personal FROM customers WHERE organization_id = $1 ORDER BY id', [organizationId])).rows;
+  return {
+    ...{ databaseUrl, owner, gateway, personalRows },
+    newOrganization: async () => {
+      const id = newId('org');
+      await owner.query("INSERT INTO organizations (id, name, created_at, tier) VALUES ($1, 'An organization', now(), 'scale')", [id]);
+      return application.forOrganization(id);
+    },
+    dataKeysOf: async (organizationId) =>
+      (await owner.query('SELECT version, master_key_id FROM data_keys WHERE organization_id = $1 ORDER BY version', [organizationId]))
+        .rows,
+    openAll: async (db, keys = masterKeys) => {
+      const rows = await personalRows(db.organizationId);
+      const opened = await vaultWith(keys).openMany(
+        db,
+        rows.map(({ id, personal }) => ({ place: personalOf(db.organizationId, id), sealed: personal })),
+      );
+      return new Map(rows.map(({ id }, index) => [id, String(opened[index])]));
+    },
+    close: async () => {
+      await Promise.all([owner.close(), application.close(), gateway.close()]);
+    },
+  };
+};
+
+/** Every row of every table as text, bytes also as they would look in clear: what a dump of the database shows. */
+export const dumpOf = async (owner: Queryable): Promise<string> => {
+  const { rows: tables } = await owner.query<{ name: string; bytes: string[] }>(
+    `SELECT table_name AS name, array_remove(array_agg(CASE WHEN data_type = 'bytea' THEN column_name::text END), NULL) AS bytes
+     FROM information_schema.columns WHERE table_schema = 'public' GROUP BY table_name`,
+  );
+  const parts: string[] = [];
+  for (const { name, bytes } of tables) {
+    const columns = ['t::text', ...bytes.map((column) => `encode(t.${column}, 'escape')`)];
+    const { rows } = await owner.query<{ line: string }>(`SELECT concat_ws(E'\\t', ${columns.join(', ')}) AS line FROM ${name} t`);
+    parts.push(...rows.map(({ line }) => line));
+  }
+  return parts.join('\n');
+};
+
+/** The texts that a dump gives away: as they are, in hex, or in base64 at any of the three offsets within what was encoded. */
+export const clearTextsIn = (dump: string, texts: readonly string[]): string[] => {
+  const lower = dump.toLowerCase();
+  const base64Of = (text: string, offset: number) =>
+    Buffer.concat([Buffer.alloc(offset), Buffer.from(text)])
+      .toString('base64')
+      // The first and last characters also hold bits of what stands beside the text.
+      .slice(offset === 0 ? 0 : 4, -4);
+  return texts.filter(
+    (text) =>
+      dump.includes(text) ||
+      lower.includes(Buffer.from(text).toString('hex')) ||
+      [0, 1, 2].some(
+        (offset) =>
+          dump.includes(base64Of(text, offset)) || dump.includes(base64Of(text, offset).replaceAll('+', '-').replaceAll('/', '_')),
+      ),
+  );
+};
