@@ -53,7 +53,8 @@ const subscriptionFrom = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_
 export const customerFilter = (column: string): Filter => ({
   column,
   description: 'Id or external id of a customer.',
-  test: (value) => `${column} = (SELECT c.id FROM customers c WHERE c.organization_id = $1 AND (c.id = ${value} OR c.external_id = ${value}))`,
+  test: (value) =>
+    `${column} = (SELECT c.id FROM customers c WHERE c.organization_id = $1 AND (c.id = ${value} OR c.external_id = ${value}))`,
 });
 
 export const customerList = defineList({
@@ -67,7 +68,7 @@ export const customerList = defineList({
   times: { created_at: 'created_at' },
 });
 
-export const subscriptionList = defineList({
+const subscriptionList = defineList({
   name: 'subscriptions',
   columns: subscriptionColumns,
   from: subscriptionFrom,
@@ -98,9 +99,12 @@ export const createAccountStore = (vault: Vault) => {
       personal: personal ? (JSON.parse((clear.next().value as Buffer).toString()) as Personal) : { name: name ?? '' },
     }));
   };
-  const one = async (db: Db, stored: StoredCustomer | undefined): Promise<CustomerRow | undefined> => stored && (await opened(db, [stored]))[0];
+  const one = async (db: Db, stored: StoredCustomer | undefined): Promise<CustomerRow | undefined> =>
+    stored && (await opened(db, [stored]))[0];
 
   return {
+    customerList,
+    subscriptionList,
     /** Undefined where the external id is taken. */
     addCustomer: async (
       db: Db,

@@ -42,7 +42,7 @@ const columns = `k.id, k.organization_id, CASE WHEN o.sandbox_of IS NULL THEN 'l
 const from = `api_keys k JOIN organizations o ON o.id = k.organization_id
   JOIN LATERAL (VALUES (o.id), (o.sandbox_of)) AS w (id) ON w.id IS NOT NULL`;
 
-export const apiKeyList = defineList({
+const apiKeyList = defineList({
   name: 'api-keys',
   columns,
   from,
@@ -62,11 +62,13 @@ const keyOf = async (db: Db, id: string, lock = ''): Promise<ApiKeyRow | undefin
 };
 
 export const createApiKeyStore = (vault: Vault) => ({
+  apiKeyList,
   /** The organization in which a key of that world works; undefined where the caller's has none, as a sandbox has no live world. */
   worldOf: async (db: Db, world: World | undefined): Promise<string | undefined> => {
-    const { rows } = await db.query<{ id: string; sandbox_of: string | null }>('SELECT id, sandbox_of FROM organizations WHERE $1 IN (id, sandbox_of)', [
-      db.organizationId,
-    ]);
+    const { rows } = await db.query<{ id: string; sandbox_of: string | null }>(
+      'SELECT id, sandbox_of FROM organizations WHERE $1 IN (id, sandbox_of)',
+      [db.organizationId],
+    );
     const own = rows.find(({ id }) => id === db.organizationId);
     if (world === undefined || (own?.sandbox_of ? 'test' : 'live') === world) return own?.id;
     return rows.find(({ sandbox_of }) => sandbox_of === db.organizationId)?.id;
@@ -74,7 +76,8 @@ export const createApiKeyStore = (vault: Vault) => ({
   addKey: async (db: Db, key: NewApiKeyRow, now: Date): Promise<ApiKeyRow | undefined> => {
     const id = newId('key');
     const { organizationId, signingSecret } = key;
-    const sealed = signingSecret === undefined ? null : await vault.seal(db, placeOfSigningSecret(organizationId, id), Buffer.from(signingSecret));
+    const sealed =
+      signingSecret === undefined ? null : await vault.seal(db, placeOfSigningSecret(organizationId, id), Buffer.from(signingSecret));
     await db.query(
       `INSERT INTO api_keys (id, organization_id, name, hint, key_hash, scopes, signing_secret, expires_at, metadata, version, created_at, updated_at)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $10)`,
@@ -85,7 +88,12 @@ export const createApiKeyStore = (vault: Vault) => ({
   key: (db: Db, id: string): Promise<ApiKeyRow | undefined> => keyOf(db, id),
   lockKey: (db: Db, id: string): Promise<ApiKeyRow | undefined> => keyOf(db, id, ' FOR NO KEY UPDATE OF k'),
   /** A key ends at the given time, and names the one that takes its place where there is one. */
-  endKey: async (db: Db, id: string, end: { expiresAt?: Date; revokedAt?: Date; rotatedTo?: string }, now: Date): Promise<ApiKeyRow | undefined> => {
+  endKey: async (
+    db: Db,
+    id: string,
+    end: { expiresAt?: Date; revokedAt?: Date; rotatedTo?: string },
+    now: Date,
+  ): Promise<ApiKeyRow | undefined> => {
     await db.query(
       `UPDATE api_keys SET expires_at = coalesce($2, expires_at), revoked_at = coalesce($3, revoked_at), rotated_to = coalesce($4, rotated_to),
          version = version + 1, updated_at = $5 WHERE id = $1`,

@@ -4,13 +4,14 @@ import type { Db } from './define-route.ts';
 import { listRows } from './list-rows.postgres.ts';
 import { defineList, type ListPage } from './lists.ts';
 
-export const auditList = defineList({
+const auditList = defineList({
   name: 'audit-log',
   columns: auditColumns,
   from: 'audit_log',
   id: 'id',
   organization: 'organization_id',
-  sorts: { created_at: { column: 'occurred_at', type: 'timestamptz' }, sequence: { column: 'sequence', type: 'bigint' } },
+  // Entries are made in the order of their sequence, which the primary key holds.
+  sorts: { created_at: { column: 'sequence', type: 'bigint' } },
   filters: {
     object_type: { column: 'object_type' },
     object_id: { column: 'object_id' },
@@ -22,6 +23,7 @@ export const auditList = defineList({
 });
 
 export const auditLog = {
+  auditList,
   entries: (db: Db, page: ListPage) => listRows<AuditRow>(db, auditList, db.organizationId, page),
 };
 

@@ -44,7 +44,7 @@ const planColumns =
 // The newest version stands for the plan.
 const planFrom = `plans p JOIN LATERAL (SELECT * FROM plan_versions WHERE plan_id = p.id ORDER BY version_number DESC LIMIT 1) v ON true`;
 
-export const meterList = defineList({
+const meterList = defineList({
   name: 'meters',
   columns: meterColumns,
   from: 'meters',
@@ -55,7 +55,7 @@ export const meterList = defineList({
   times: { created_at: 'created_at' },
 });
 
-export const planList = defineList({
+const planList = defineList({
   name: 'plans',
   columns: planColumns,
   from: planFrom,
@@ -78,6 +78,8 @@ const planById = async (db: Db, id: string): Promise<PlanRow | undefined> => {
 };
 
 export const catalogStore = {
+  meterList,
+  planList,
   /** Undefined where the code is taken. */
   addMeter: async (db: Db, meter: NewMeter, now: Date): Promise<MeterRow | undefined> => {
     const { rows } = await db.query<MeterRow>(

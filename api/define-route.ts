@@ -8,12 +8,12 @@ import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, type TSchema, Type } from 'typebox';
-import type { Change, DigestOf } from '#platform/audit-entry.ts';
 import type { Actor } from '#platform/audit.ts';
+import type { Change, DigestOf } from '#platform/audit-entry.ts';
 import type { Caller } from '#platform/authenticate.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { OrganizationPostgres, Postgres, Queryable } from '#platform/postgres.ts';
-import { FailureError, type FailureCode, failures, toProblem } from '#schemas/failures.ts';
+import { type FailureCode, FailureError, failures, toProblem } from '#schemas/failures.ts';
 import type { RateClass } from '#schemas/rate-tiers.ts';
 import type { Answer, AnswerStore } from './answers.postgres.ts';
 import type { Cursors } from './cursors.ts';
@@ -26,7 +26,13 @@ export type RoutePorts = {
   readonly clock: Clock;
   readonly postgres: Pick<Postgres, 'forOrganization'>;
   readonly answers: AnswerStore;
-  readonly appendAudit: (client: Queryable, organizationId: string, actor: Actor, changes: readonly Change[], nowMs: number) => Promise<void>;
+  readonly appendAudit: (
+    client: Queryable,
+    organizationId: string,
+    actor: Actor,
+    changes: readonly Change[],
+    nowMs: number,
+  ) => Promise<void>;
   readonly digestOf: DigestOf;
   readonly cursors: Cursors;
 };
@@ -48,6 +54,8 @@ export type RouteDefinition<P extends Schema = Schema, Q extends Schema = Schema
   readonly params?: P;
   readonly query?: Q;
   readonly body?: B;
+  /** What the OpenAPI document shows instead of `body`, where a reader of its own judges the body and names its faults. */
+  readonly documentedBody?: TSchema;
   /** By status; a route has one answer of success. */
   readonly answers: Readonly<Record<number, TSchema>>;
   /** What this route refuses of its own, beyond what every route may answer. */
@@ -66,7 +74,13 @@ type Context<P, Q, B> = {
 };
 
 /** What a change was about; before and after as callers see the object. */
-export type ObjectChange = { readonly action: string; readonly objectType: string; readonly objectId: string; readonly before?: unknown; readonly after?: unknown };
+export type ObjectChange = {
+  readonly action: string;
+  readonly objectType: string;
+  readonly objectId: string;
+  readonly before?: unknown;
+  readonly after?: unknown;
+};
 
 export type Done = {
   readonly status?: number;
@@ -197,7 +211,12 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
 
   const list: Routes['list'] = ({ list: of, ...definition }, read) =>
     add({ ...definition, method: 'GET', rateClass: 'read' }, of, async (request) => {
-      const page = of.read(request.query as ListQuery, request.caller.organizationId, ports.cursors, request.params as Record<string, string>);
+      const page = of.read(
+        request.query as ListQuery,
+        request.caller.organizationId,
+        ports.cursors,
+        request.params as Record<string, string>,
+      );
       return read({ ...contextOf(request, dbOf(request)), query: page });
     });
 

@@ -58,12 +58,12 @@ const invoices = {
   times: { created_at: 'issued_at', period_start: 'period_start' },
 } as const;
 
-export const invoiceList = defineList({
+const invoiceList = defineList({
   ...invoices,
   name: 'invoices',
   filters: { ...invoices.filters, customer_id: customerFilter('customer_id') },
 });
-export const customerInvoiceList = defineList({ ...invoices, name: 'customer-invoices' });
+const customerInvoiceList = defineList({ ...invoices, name: 'customer-invoices' });
 
 const withoutLines = ({ rows, ...rest }: PageRows<InvoiceRow>) => ({ ...rest, rows: rows.map((row) => invoiceFromRows(row, [])) });
 
@@ -76,6 +76,8 @@ const runOf = async (db: Db, id: string): Promise<BillingRunRow | undefined> => 
 };
 
 export const invoiceReader = {
+  invoiceList,
+  customerInvoiceList,
   /** The invoice with its lines. */
   invoice: async (db: Db, id: string): Promise<IssuedInvoice | undefined> => {
     const { rows } = await db.query<InvoiceRow>(`SELECT ${invoiceColumns} FROM invoices WHERE organization_id = $1 AND id = $2`, [
@@ -84,9 +86,10 @@ export const invoiceReader = {
     ]);
     const row = rows[0];
     if (!row) return undefined;
-    const lines = await db.query<InvoiceLineRow>(`SELECT ${invoiceLineColumns} FROM invoice_lines WHERE invoice_id = $1 ORDER BY position`, [
-      row.id,
-    ]);
+    const lines = await db.query<InvoiceLineRow>(
+      `SELECT ${invoiceLineColumns} FROM invoice_lines WHERE invoice_id = $1 ORDER BY position`,
+      [row.id],
+    );
     return invoiceFromRows(row, lines.rows);
   },
   /** Without lines: a list shows heads. */
@@ -114,10 +117,10 @@ export const invoiceReader = {
   },
   run: runOf,
   runState: async (db: Db, id: string): Promise<BillingRunRow['state'] | undefined> => {
-    const { rows } = await db.query<{ state: BillingRunRow['state'] }>('SELECT state FROM billing_runs WHERE organization_id = $1 AND id = $2', [
-      db.organizationId,
-      id,
-    ]);
+    const { rows } = await db.query<{ state: BillingRunRow['state'] }>(
+      'SELECT state FROM billing_runs WHERE organization_id = $1 AND id = $2',
+      [db.organizationId, id],
+    );
     return rows[0]?.state;
   },
 };

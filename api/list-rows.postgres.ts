@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { QueryResultRow } from 'pg';
 import type { Queryable } from '#platform/postgres.ts';
-import type { List, ListPage, Page, PageRows, Sort } from './lists.ts';
+import type { List, ListPage, PageRows, Sort } from './lists.ts';
 
 /** A value as text that gives the very same value when it is cast back: a timestamptz with its microseconds, in no session's zone or style. */
 const exactText: Record<Sort['type'], (column: string) => string> = {
@@ -29,14 +29,18 @@ const countStatement = ({ countFrom, from }: List['definition'], where: string):
 type Marked = { readonly list_value: string; readonly list_id: string; readonly list_total: bigint };
 
 /**
- * The rows of a page and how many there are in all, as of one snapshot. `fixed` maps columns to values that the route demands beyond the filters. Rows
- * are compared whole, (sort value, id), which PostgreSQL turns into one place of an index on (organization, sort column, id).
+ * The rows of a page and how many there are in all, as of one snapshot; the page must have been asked for in that list, by that organization. `fixed` maps columns
+ * to values that the route demands beyond the filters. Rows are compared whole, (sort value, id), which PostgreSQL turns into one place of an index on
+ * (organization, sort column, id).
  */
-const pageOf = async <R extends QueryResultRow>(
+export const listRows = async <R extends QueryResultRow>(
   db: Queryable,
+  list: List,
+  organizationId: string,
   page: ListPage,
-  fixed: Readonly<Record<string, string>>,
+  fixed: Readonly<Record<string, string>> = {},
 ): Promise<PageRows<R>> => {
+  assert(page.list === list && page.organizationId === organizationId, `list ${list.definition.name}: a page of another list or caller`);
   const { columns, from, id } = page.list.definition;
   const { column, type, descending } = page.sort;
   const { values, parameter, where } = matching(page, fixed);
@@ -61,68 +65,4 @@ const pageOf = async <R extends QueryResultRow>(
     total: Number(total),
     last: end && { value: end.list_value, id: end.list_id },
   };
-};
-
-type Statement = { readonly columns: string; readonly from: string; readonly id: string; readonly organization: string };
-
-/** A page of a list; the page must have been asked for in that list, by that organization. */
-export async function listRows<R extends QueryResultRow>(
-  db: Queryable,
-  list: List,
-  organizationId: string,
-  page: ListPage,
-  fixed?: Readonly<Record<string, string>>,
-): Promise<PageRows<R>>;
-export async function listRows<R extends QueryResultRow>(
-  db: Queryable,
-  statement: Statement,
-  organizationId: string,
-  conditions: Readonly<Record<string, string | undefined>>,
-  page: Page,
-): Promise<{ rows: R[]; total: number }>;
-export async function listRows<R extends QueryResultRow>(
-  db: Queryable,
-  list: List | Statement,
-  organizationId: string,
-  page: ListPage | Readonly<Record<string, string | undefined>>,
-  fixed: Readonly<Record<string, string>> | Page = {},
-): Promise<unknown> {
-  if (!('definition' in list))
-    return rowsById<R>(db, list, organizationId, page as Readonly<Record<string, string | undefined>>, fixed as Page);
-  const asked = page as ListPage;
-  assert(asked.list === list && asked.organizationId === organizationId, `list ${list.definition.name}: a page of another list or caller`);
-  return pageOf<R>(db, asked, fixed as Readonly<Record<string, string>>);
-}
-
-/**
- * One page of a table's rows of an organization, newest first, and how many there are in all. `select` is "SELECT ... FROM t", `id` the qualified id column,
- * `conditions` maps a qualified column to the value that it must have. All texts are ours; all values go through parameters.
- */
-const rowsById = async <R extends QueryResultRow>(
-  postgres: Queryable,
-  statement: { readonly columns: string; readonly from: string; readonly id: string; readonly organization: string },
-  organizationId: string,
-  conditions: Readonly<Record<string, string | undefined>>,
-  page: Page,
-): Promise<{ rows: R[]; total: number }> => {
-  const values: unknown[] = [organizationId];
-  const tests = [`${statement.organization} = $1`];
-  for (const [column, value] of Object.entries(conditions)) {
-    if (value === undefined) continue;
-    values.push(value);
-    tests.push(`${column} = $${values.length}`);
-  }
-  const counted = await postgres.query<{ total: bigint }>(
-    `SELECT count(*) AS total FROM ${statement.from} WHERE ${tests.join(' AND ')}`,
-    values,
-  );
-  if (page.after !== undefined) {
-    values.push(page.after);
-    tests.push(`${statement.id} < $${values.length}`);
-  }
-  const { rows } = await postgres.query<R>(
-    `SELECT ${statement.columns} FROM ${statement.from} WHERE ${tests.join(' AND ')} ORDER BY ${statement.id} DESC LIMIT ${page.limit + 1}`,
-    values,
-  );
-  return { rows, total: Number(counted.rows[0]?.total ?? 0n) };
 };

@@ -1,5 +1,6 @@
 /** The billing REST API, without listen. */
 import type { FastifyInstance } from 'fastify';
+import { documentRoutes } from '#platform/docs.ts';
 import { type GuardPorts, guardRoutes } from '#platform/guard.ts';
 import { createHttpApp, type HttpOptions } from '#platform/http.ts';
 import { parseJsonBody } from '#platform/json-body.ts';
@@ -10,6 +11,7 @@ import type { AuditLog } from './audit-log.postgres.ts';
 import type { CatalogStore } from './catalog.postgres.ts';
 import { createRoutes, type RoutePorts } from './define-route.ts';
 import type { InvoiceReader } from './invoices.postgres.ts';
+import { apiInfo } from './openapi.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
 import { auditLogRoutes } from './routes/audit-log.ts';
 import { catalogRoutes } from './routes/catalog.ts';
@@ -31,10 +33,17 @@ export type ApiPorts = {
   readonly isServing: () => boolean;
 };
 
-export type ApiOptions = HttpOptions & { readonly guard: GuardPorts; readonly routes: RoutePorts; readonly ports: Omit<ApiPorts, 'isServing'> };
+export type ApiOptions = HttpOptions & {
+  readonly guard: GuardPorts;
+  readonly routes: RoutePorts;
+  readonly ports: Omit<ApiPorts, 'isServing'>;
+};
 
 export const createApi = (options: ApiOptions): FastifyInstance => {
   const app = createHttpApp(options);
+  documentRoutes(app, apiInfo, ({ definition, list, operation }) =>
+    definition ? { ...definition, query: list?.querySchema ?? definition.query } : operation,
+  );
   guardRoutes(app, options.guard);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {

@@ -24,6 +24,7 @@ const log = createLog('gateway', config.logLevel, secretsOf(config));
 await runProcess(log, config.shutdownMsMax, async () => {
   const metrics = createMetrics();
   const tracer = await createTracer(config.otelTracesUrl, 'gateway', log);
+  const limitFaults = metrics.counter('millrace_rate_limit_faults_total', 'Rate limit calls that Redis did not answer');
   const claimFaults = metrics.counter('millrace_ingest_claim_faults_total', 'Claim calls that Redis did not answer');
   const nats = await connectNats(config.natsUrl, 'gateway', log);
   await ensureUsageStream(nats, config, systemClock);
@@ -54,7 +55,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       clock: systemClock,
       authenticate: createAuthenticate(postgres, config.keyPepper, systemClock),
       // In blocks: a request of events costs no call of its own.
-      rateLimit: createRateLimit({ redis, clock: systemClock, log, blockSize: { events: 100 } }),
+      rateLimit: createRateLimit({ redis, clock: systemClock, log, onFault: () => limitFaults.inc(), blockSize: { events: 100 } }),
       openSigningSecret: createOpenSigningSecret(createVault({ masterKeys: masterKeysFrom(config), clock: systemClock }), postgres),
     },
     limits: {

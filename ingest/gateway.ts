@@ -1,13 +1,15 @@
 /** The ingest gateway's HTTP face, without listen: admission, the answer per event, and the rule when an answer may be 2xx. */
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '#platform/clock.ts';
+import { documentRoutes } from '#platform/docs.ts';
 import { type GuardPorts, guardRoutes } from '#platform/guard.ts';
 import { createHttpApp, type HttpOptions } from '#platform/http.ts';
 import { powersOfTen, sizeBytes } from '#platform/metrics.ts';
 import { type Part, parts } from '#platform/retry.ts';
 import { noTracer } from '#platform/tracing.ts';
-import { FailureError, type Fault, toProblem } from '#schemas/failures.ts';
+import { type FailureCode, FailureError, type Fault, toProblem } from '#schemas/failures.ts';
 import { type AcceptLimits, type AcceptPorts, acceptEvents, type Outcome, type Status } from './accept-events.ts';
+import { eventsOperation, ingestInfo } from './openapi.ts';
 import { observeAccept } from './observe-accept.ts';
 import { parseNativeBody } from './parse/native.ts';
 
@@ -61,11 +63,13 @@ const partsDown = (outcomes: readonly Outcome[]): Part[] => [
   ...new Set(outcomes.filter(({ status }) => status === 'unavailable').flatMap(({ faults }) => faults.map(({ field }) => field as Part))),
 ];
 
+type Answer = { readonly status: number; readonly code: FailureCode | undefined; readonly body: object };
+
 /**
  * The answer to a request. 2xx only if every event has a final outcome and at least one is taken: a client that looks at the status alone
  * must never drop usage. 503: send all of it again, unchanged. 422 or 409: nothing was taken, and sending it again will not help.
  */
-const answerOf = (outcomes: readonly Outcome[], counts: Record<Status, number>, requestId: string, everyResult: boolean) => {
+const answerOf = (outcomes: readonly Outcome[], counts: Record<Status, number>, requestId: string, everyResult: boolean): Answer => {
   const taken = counts.accepted + counts.duplicate;
   const summary = {
     accepted: counts.accepted,
@@ -95,6 +99,7 @@ const answerOf = (outcomes: readonly Outcome[], counts: Record<Status, number>, 
 export const createGateway = (options: GatewayOptions): Gateway => {
   const { metrics, limits, ports, clock } = options;
   const app = createHttpApp(options);
+  documentRoutes(app, ingestInfo);
   guardRoutes(app, options.guard);
   const events = metrics.counter('millrace_ingest_events_total', 'Events by outcome', ['outcome']);
   const degraded = metrics.counter(
@@ -123,13 +128,10 @@ export const createGateway = (options: GatewayOptions): Gateway => {
   app.post<{ Querystring: { results?: string }; Body: Buffer | undefined }>(
     '/v1/events',
     {
-      config: { scope: 'write:events', rateClass: 'events' },
+      config: { scope: 'write:events', rateClass: 'events', operation: eventsOperation(limits.eventsMax) },
       schema: { querystring: { type: 'object', properties: { results: { enum: ['all'] } }, additionalProperties: false } },
       // Admission stands before the body is read: a body that is refused costs no memory.
       onRequest: async (request, reply) => {
-        const encoding = request.headers['content-encoding'];
-        if (encoding !== undefined && encoding !== 'identity')
-          throw new FailureError('UNSUPPORTED_MEDIA_TYPE', `The content encoding ${encoding} is not supported`);
         const bytes = Number(request.headers['content-length'] ?? options.bodyBytesMax);
         if (bytes > options.bodyBytesMax) throw new FailureError('BODY_TOO_LARGE', `${bytes} bytes; the limit is ${options.bodyBytesMax}`);
         if (inFlightBytes + bytes > limits.inFlightBytesMax) {

@@ -121,7 +121,12 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
           last.number,
           last.hash,
         ]);
-        const changes = invoices.map(({ id, hash }) => ({ action: 'invoice.issued', objectType: 'invoice', objectId: id, afterDigest: hash }));
+        const changes = invoices.map(({ id, hash }) => ({
+          action: 'invoice.issued',
+          objectType: 'invoice',
+          objectId: id,
+          afterDigest: hash,
+        }));
         const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
         await appendAudit(client, shard.organizationId, actor, changes, last.issuedAt);
       }

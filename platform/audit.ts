@@ -1,5 +1,5 @@
 /** Writes and reads the audit log. An entry is written in the transaction of its change, as its last step: the lock of the chain is held briefly. */
-import { type AuditEntry, auditGenesisHash, auditHash, type Change, type ChainedEntry } from './audit-entry.ts';
+import { type AuditEntry, auditGenesisHash, auditHash, type ChainedEntry, type Change } from './audit-entry.ts';
 import { newId } from './ids.ts';
 import type { Queryable } from './postgres.ts';
 
@@ -62,7 +62,16 @@ export const appendAudit = async (
   if (changes.length === 0) return;
   let head = await lockHead(client, organizationId);
   const entries = changes.map((change): ChainedEntry => {
-    const entry = { ...change, id: newId('aud'), organizationId, sequence: head.sequence + 1, occurredAtMs: nowMs, actor, requestId, result };
+    const entry = {
+      ...change,
+      id: newId('aud'),
+      organizationId,
+      sequence: head.sequence + 1,
+      occurredAtMs: nowMs,
+      actor,
+      requestId,
+      result,
+    };
     const chained = { ...entry, previousHash: head.hash, hash: auditHash(head.hash, entry) };
     head = chained;
     return chained;

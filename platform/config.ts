@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
-import { unescape } from 'node:querystring';
+import { unescape as decoded } from 'node:querystring';
 import { organizationTiers } from '#schemas/rate-tiers.ts';
 import { masterKeyFrom } from './encryption.ts';
 import { tlsFaults } from './tls.ts';
@@ -347,5 +347,5 @@ export const secretsOf = (config: Config): string[] =>
     if (kind === 'secret') return [value];
     if (kind !== 'url' || !URL.canParse(value)) return [];
     const { password } = new URL(value);
-    return [password, unescape(password)];
+    return [password, decoded(password)];
   });

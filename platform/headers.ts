@@ -24,6 +24,8 @@ export type HeaderFault = { readonly code: FailureCode; readonly detail: string 
 
 /** Why a request can't be taken by its headers, which stand as Node gives them: name, value, name, value, ... */
 export const faultOfHeaders = (rawHeaders: readonly string[], httpVersion: string): HeaderFault | undefined => {
+  // Node also takes 0.9 and 2.0 in the request line of what goes on as 1.1.
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return { code: 'BAD_REQUEST', detail: 'Only HTTP/1.1 and HTTP/1.0 are spoken here' };
   const count = rawHeaders.length / 2;
   if (count > headersMax) return { code: 'HEADERS_TOO_LARGE', detail: `The limit is ${headersMax} headers` };
   const seen: string[] = [];

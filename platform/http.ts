@@ -147,6 +147,16 @@ const answerError = (error: FastifyError, request: FastifyRequest, reply: Fastif
   return sendProblem(request, reply, 'INTERNAL_ERROR');
 };
 
+/** What this floor reads is uncompressed UTF-8: a body that says otherwise is refused before it is read, a bomb or not. */
+const refuseEncoded = ({ headers }: FastifyRequest): void => {
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
+    throw new FailureError('UNSUPPORTED_MEDIA_TYPE', `The content encoding ${encoding.slice(0, 64)} is not supported`);
+  const charset = /;\s*charset="?([^";\s]*)/i.exec(headers['content-type'] ?? '')?.[1];
+  if (charset !== undefined && !/^(?:utf-8|us-ascii)$/i.test(charset))
+    throw new FailureError('UNSUPPORTED_MEDIA_TYPE', `The character set ${charset.slice(0, 64)} is not supported`);
+};
+
 const requestIdShape = /^[A-Za-z0-9._:-]{1,128}$/;
 
 /** A Fastify app without listen. */
@@ -197,6 +207,7 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     reply.headers(floorHeaders(request.id, apiVersion, bounds.tls !== undefined));
     const fault = faultOfHeaders(request.raw.rawHeaders, request.raw.httpVersion);
     if (fault) throw new FailureError(fault.code, fault.detail);
+    refuseEncoded(request);
   });
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'unknown';

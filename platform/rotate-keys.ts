@@ -93,9 +93,10 @@ const isOlder = (column: SealedColumn, organization: string, version: string): s
 const selectOlder = (column: SealedColumn): string =>
   `SELECT t.${column.row} AS row, ${customerColumn(column)} AS customer, t.${column.column} AS sealed FROM ${column.table} t
    WHERE ${isOlder(column, '$1', '$2::integer')} AND t.${column.row} > $3 ORDER BY t.${column.row} LIMIT ${batchRowsMax}`;
+// The range keeps it, too, from reading the whole organization for each batch.
 const updateOlder = (column: SealedColumn): string =>
   `UPDATE ${column.table} t SET ${column.column} = n.next FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS n (row, sealed, next)
-   WHERE t.organization_id = $1 AND t.${column.row} = n.row AND t.${column.column} = n.sealed`;
+   WHERE t.organization_id = $1 AND t.${column.row} > $5 AND t.${column.row} <= $6 AND t.${column.row} = n.row AND t.${column.column} = n.sealed`;
 const newestVersions = 'SELECT organization_id, max(version) AS version FROM data_keys GROUP BY organization_id ORDER BY organization_id';
 const countOlder = (column: SealedColumn): string =>
   `SELECT count(*)::integer AS count FROM (${newestVersions}) k JOIN ${column.table} t ON ${isOlder(column, 'k.organization_id', 'k.version')}`;
@@ -141,12 +142,9 @@ const reseal = async ({ db, vault, signal }: Rotation, column: SealedColumn, org
       db,
       values.map(({ place }, index) => ({ place, plaintext: opened[index] as Buffer })),
     );
-    const { rowCount } = await db.query(updateOlder(column), [
-      organizationId,
-      rows.map(({ row }) => row),
-      values.map((v) => v.sealed),
-      next,
-    ]);
+    const ids = rows.map(({ row }) => row);
+    const given = values.map(({ sealed }) => sealed);
+    const { rowCount } = await db.query(updateOlder(column), [organizationId, ids, given, next, after, last.row]);
     count += rowCount ?? 0;
     after = last.row;
   }
@@ -154,6 +152,8 @@ const reseal = async ({ db, vault, signal }: Rotation, column: SealedColumn, org
 
 const rotateColumn = async (rotation: Rotation, column: SealedColumn): Promise<RotatedColumn> => {
   const { db } = rotation;
+  // Without statistics each batch reads a large organization as a whole.
+  await db.query(`ANALYZE ${column.table}`);
   const sealedFromClear = await sealClear(rotation, column);
   const newest = await db.query<{ organization_id: string; version: number }>(newestVersions);
   let resealed = 0;

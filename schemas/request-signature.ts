@@ -21,12 +21,7 @@ export const signRequest = (secret: string, nowMs: number, request: SignedReques
 const headerShape = /^t=(\d{1,12})((?:,v1=[0-9a-f]{64}){1,4})$/;
 
 /** Why the signature is not good, in words for the caller; undefined where it is. */
-export const signatureFault = (
-  header: string | undefined,
-  secret: string,
-  nowMs: number,
-  request: SignedRequest,
-): string | undefined => {
+export const signatureFault = (header: string | undefined, secret: string, nowMs: number, request: SignedRequest): string | undefined => {
   if (header === undefined) return 'This key takes signed requests only: X-Signature is missing';
   const [, time = '', signatures = ''] = headerShape.exec(header) ?? [];
   if (time === '') return 'X-Signature must have the form t=<unix seconds>,v1=<64 hex digits>';

@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { covers } from '#platform/authenticate.ts';
 import { hintOfApiKey, newApiKey } from '#schemas/api-key.ts';
-import { FailureError, type FailureCode } from '#schemas/failures.ts';
+import { type FailureCode, FailureError } from '#schemas/failures.ts';
 import { ApiKey, KeyRotation, NewApiKey, NewApiKeyAnswer } from '#schemas/http/api-keys.ts';
 import { IdParam } from '#schemas/http/fields.ts';
-import { type ApiKeyRow, apiKeyList, type NewApiKeyRow } from '../api-keys.postgres.ts';
+import type { ApiKeyRow, NewApiKeyRow } from '../api-keys.postgres.ts';
 import type { Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
@@ -78,7 +78,7 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
   list(
     {
       ...{ url: '/v1/api-keys', operation: 'listApiKeys', tag, summary: 'List API keys, of the sandbox too' },
-      ...{ scope, list: apiKeyList, answers: { 200: listSchema(ApiKey) }, failures: [] },
+      ...{ scope, list: apiKeys.apiKeyList, answers: { 200: listSchema(ApiKey) }, failures: [] },
     },
     async ({ db, query, nowMs }) => listJson(query, await apiKeys.keys(db, query), (row) => keyJson(row, nowMs)),
   );
@@ -93,7 +93,13 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
 
   change(
     {
-      ...{ method: 'POST', url: '/v1/api-keys/:id/rotate', operation: 'rotateApiKey', tag, summary: 'Replace an API key; both work for a while' },
+      ...{
+        method: 'POST',
+        url: '/v1/api-keys/:id/rotate',
+        operation: 'rotateApiKey',
+        tag,
+        summary: 'Replace an API key; both work for a while',
+      },
       ...{ scope, rateClass: 'sensitive', params: IdParam, body: KeyRotation, answers: { 201: NewApiKeyAnswer } },
       failures: ['API_KEY_NOT_FOUND', 'API_KEY_NOT_ACTIVE', 'SCOPE_NOT_GRANTABLE'],
     },
@@ -125,15 +131,30 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
 
   change(
     {
-      ...{ method: 'DELETE', url: '/v1/api-keys/:id', operation: 'revokeApiKey', tag, summary: 'Revoke an API key; refused everywhere within 2 seconds' },
-      ...{ scope, rateClass: 'sensitive', params: IdParam, answers: { 200: ApiKey }, failures: ['API_KEY_NOT_FOUND', 'API_KEY_NOT_ACTIVE'] },
+      ...{
+        method: 'DELETE',
+        url: '/v1/api-keys/:id',
+        operation: 'revokeApiKey',
+        tag,
+        summary: 'Revoke an API key; refused everywhere within 2 seconds',
+      },
+      ...{
+        scope,
+        rateClass: 'sensitive',
+        params: IdParam,
+        answers: { 200: ApiKey },
+        failures: ['API_KEY_NOT_FOUND', 'API_KEY_NOT_ACTIVE'],
+      },
     },
     async ({ db, params, nowMs, matchVersion }) => {
       const row = found(await apiKeys.lockKey(db, params.id), 'API_KEY_NOT_FOUND');
       matchVersion(row.version);
       if (row.revoked_at) throw new FailureError('API_KEY_NOT_ACTIVE');
       const now = new Date(nowMs);
-      const [before, after] = [keyJson(row, nowMs), keyJson(found(await apiKeys.endKey(db, row.id, { revokedAt: now }, now), 'API_KEY_NOT_FOUND'), nowMs)];
+      const [before, after] = [
+        keyJson(row, nowMs),
+        keyJson(found(await apiKeys.endKey(db, row.id, { revokedAt: now }, now), 'API_KEY_NOT_FOUND'), nowMs),
+      ];
       return { body: after, changes: [{ action: 'api_key.revoked', objectType: 'api_key', objectId: row.id, before, after }] };
     },
   );

@@ -1,7 +1,6 @@
 /** `/v1/audit-log`: read only. */
 import { type AuditRow, entryFromRow } from '#platform/audit.ts';
 import { AuditEntry } from '#schemas/http/audit-log.ts';
-import { auditList } from '../audit-log.postgres.ts';
 import type { Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
@@ -29,7 +28,7 @@ export const auditLogRoutes = ({ list }: Routes, { auditLog }: ApiPorts): void =
   list(
     {
       ...{ url: '/v1/audit-log', operation: 'listAuditLog', tag: 'Audit log', summary: 'List the changes of all objects, chained by hash' },
-      ...{ scope: 'read:audit-log', list: auditList, answers: { 200: listSchema(AuditEntry) }, failures: [] },
+      ...{ scope: 'read:audit-log', list: auditLog.auditList, answers: { 200: listSchema(AuditEntry) }, failures: [] },
     },
     async ({ db, query }) => listJson(query, await auditLog.entries(db, query), entryJson),
   );

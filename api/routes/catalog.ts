@@ -1,9 +1,10 @@
 /** `/v1/meters` and `/v1/plans`. */
-import { FailureError, type FailureCode } from '#schemas/failures.ts';
-import { Meter, NamePatch, NewMeter, NewPlan, Plan } from '#schemas/http/catalog.ts';
+import { type FailureCode, FailureError } from '#schemas/failures.ts';
+import { Meter, NamePatch, NewMeter, NewMeterDocument, NewPlan, Plan } from '#schemas/http/catalog.ts';
 import { IdParam } from '#schemas/http/fields.ts';
+import { NewPlanDocument } from '#schemas/http/plan.ts';
 import { type PlanVersionJson, planVersionFromJson, planVersionToJson } from '#schemas/plan.ts';
-import { type MeterRow, meterList, type PlanRow, planList } from '../catalog.postgres.ts';
+import type { MeterRow, PlanRow } from '../catalog.postgres.ts';
 import type { Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
@@ -41,7 +42,7 @@ const meterRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void
   change(
     {
       ...{ method: 'POST', url: '/v1/meters', operation: 'createMeter', tag, summary: 'Create a meter' },
-      ...{ scope: 'write:meters', rateClass: 'write', body: NewMeter, answers: { 201: Meter }, failures: ['METER_ALREADY_EXISTS'] },
+      ...{ scope: 'write:meters', rateClass: 'write', body: NewMeter, documentedBody: NewMeterDocument, answers: { 201: Meter }, failures: ['METER_ALREADY_EXISTS'] },
     },
     async ({ db, body, nowMs }) => {
       const { property = null, metadata = {}, ...meter } = body;
@@ -58,7 +59,7 @@ const meterRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void
   list(
     {
       ...{ url: '/v1/meters', operation: 'listMeters', tag, summary: 'List meters' },
-      ...{ scope: 'read:meters', list: meterList, answers: { 200: listSchema(Meter) }, failures: [] },
+      ...{ scope: 'read:meters', list: catalog.meterList, answers: { 200: listSchema(Meter) }, failures: [] },
     },
     async ({ db, query }) => listJson(query, await catalog.meters(db, query), meterJson),
   );
@@ -72,7 +73,14 @@ const meterRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void
   change(
     {
       ...{ method: 'PATCH', url: '/v1/meters/:id', operation: 'updateMeter', tag, summary: 'Change the name or the metadata of a meter' },
-      ...{ scope: 'write:meters', rateClass: 'write', params: IdParam, body: NamePatch, answers: { 200: Meter }, failures: ['METER_NOT_FOUND'] },
+      ...{
+        scope: 'write:meters',
+        rateClass: 'write',
+        params: IdParam,
+        body: NamePatch,
+        answers: { 200: Meter },
+        failures: ['METER_NOT_FOUND'],
+      },
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
       const row = found(await catalog.meter(db, params.id, 'lock'), 'METER_NOT_FOUND');
@@ -90,7 +98,7 @@ const planRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void 
   change(
     {
       ...{ method: 'POST', url: '/v1/plans', operation: 'createPlan', tag, summary: 'Create a plan with its first version' },
-      ...{ scope: 'write:plans', rateClass: 'write', body: NewPlan, answers: { 201: Plan }, failures: ['PLAN_ALREADY_EXISTS'] },
+      ...{ scope: 'write:plans', rateClass: 'write', body: NewPlan, documentedBody: NewPlanDocument, answers: { 201: Plan }, failures: ['PLAN_ALREADY_EXISTS'] },
     },
     async ({ db, body, nowMs }) => {
       const { interval: _monthly, metadata = {}, ...json } = body as typeof body & PlanVersionJson;
@@ -117,7 +125,7 @@ const planRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void 
   list(
     {
       ...{ url: '/v1/plans', operation: 'listPlans', tag, summary: 'List plans' },
-      ...{ scope: 'read:plans', list: planList, answers: { 200: listSchema(Plan) }, failures: [] },
+      ...{ scope: 'read:plans', list: catalog.planList, answers: { 200: listSchema(Plan) }, failures: [] },
     },
     async ({ db, query }) => listJson(query, await catalog.plans(db, query), planJson),
   );
@@ -131,7 +139,14 @@ const planRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void 
   change(
     {
       ...{ method: 'PATCH', url: '/v1/plans/:id', operation: 'updatePlan', tag, summary: 'Change the name or the metadata of a plan' },
-      ...{ scope: 'write:plans', rateClass: 'write', params: IdParam, body: NamePatch, answers: { 200: Plan }, failures: ['PLAN_NOT_FOUND'] },
+      ...{
+        scope: 'write:plans',
+        rateClass: 'write',
+        params: IdParam,
+        body: NamePatch,
+        answers: { 200: Plan },
+        failures: ['PLAN_NOT_FOUND'],
+      },
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
       const row = found(await catalog.lockPlan(db, params.id), 'PLAN_NOT_FOUND');

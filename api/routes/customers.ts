@@ -1,19 +1,27 @@
 /** `/v1/customers`, with their usage and invoices. */
 import { FailureError, type Fault } from '#schemas/failures.ts';
-import { Customer, type CustomerPatch, CustomerPatch as CustomerPatchBody, CustomerUsage, NewCustomer, type Personal, UsageSpan } from '#schemas/http/customers.ts';
+import {
+  Customer,
+  type CustomerPatch,
+  CustomerPatch as CustomerPatchBody,
+  CustomerUsage,
+  NewCustomer,
+  NewCustomerDocument,
+  type Personal,
+  UsageSpan,
+} from '#schemas/http/customers.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { InvoiceHead } from '#schemas/http/invoices.ts';
 import { isId } from '#schemas/ids.ts';
 import { formatPeriod, monthOf, periodOf } from '#schemas/period.ts';
-import { type CustomerRow, customerList } from '../accounts.postgres.ts';
+import type { CustomerRow } from '../accounts.postgres.ts';
 import type { Db, Routes } from '../define-route.ts';
-import { customerInvoiceList } from '../invoices.postgres.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
 import { readInstant, refuseFaults, resourceJson } from './fields.ts';
 import { invoiceHeadJson } from './invoices.ts';
 
-const customerJson = ({ personal, ...row }: CustomerRow) => ({
+export const customerJson = ({ personal, ...row }: CustomerRow) => ({
   id: row.id,
   external_id: row.external_id,
   name: personal.name,
@@ -41,7 +49,13 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, catalo
   change(
     {
       ...{ method: 'POST', url: '/v1/customers', operation: 'createCustomer', tag, summary: 'Create a customer' },
-      ...{ scope: 'write:customers', rateClass: 'write', body: NewCustomer, answers: { 201: Customer }, failures: ['CUSTOMER_ALREADY_EXISTS'] },
+      ...{
+        scope: 'write:customers',
+        rateClass: 'write',
+        body: NewCustomer, documentedBody: NewCustomerDocument,
+        answers: { 201: Customer },
+        failures: ['CUSTOMER_ALREADY_EXISTS'],
+      },
     },
     async ({ db, body, nowMs }) => {
       const { external_id: externalId, metadata = {}, ...personal } = body;
@@ -59,7 +73,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, catalo
   list(
     {
       ...{ url: '/v1/customers', operation: 'listCustomers', tag, summary: 'List customers' },
-      ...{ scope: 'read:customers', list: customerList, answers: { 200: listSchema(Customer) }, failures: [] },
+      ...{ scope: 'read:customers', list: accounts.customerList, answers: { 200: listSchema(Customer) }, failures: [] },
     },
     async ({ db, query }) => listJson(query, await accounts.customers(db, query), customerJson),
   );
@@ -89,7 +103,12 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, catalo
 
   get(
     {
-      ...{ url: '/v1/customers/:id/usage', operation: 'getCustomerUsage', tag, summary: "A customer's quantity of every meter in a span of time" },
+      ...{
+        url: '/v1/customers/:id/usage',
+        operation: 'getCustomerUsage',
+        tag,
+        summary: "A customer's quantity of every meter in a span of time",
+      },
       ...{ scope: 'read:usage', params: IdParam, query: UsageSpan, answers: { 200: CustomerUsage }, failures: ['CUSTOMER_NOT_FOUND'] },
     },
     async ({ db, params, query, nowMs }) => {
@@ -120,7 +139,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, catalo
   list(
     {
       ...{ url: '/v1/customers/:id/invoices', operation: 'listCustomerInvoices', tag, summary: 'List the invoices of a customer' },
-      ...{ scope: 'read:invoices', params: IdParam, list: customerInvoiceList },
+      ...{ scope: 'read:invoices', params: IdParam, list: invoices.customerInvoiceList },
       ...{ answers: { 200: listSchema(InvoiceHead) }, failures: ['CUSTOMER_NOT_FOUND'] },
     },
     async ({ db, params, query }) => {

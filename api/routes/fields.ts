@@ -11,7 +11,8 @@ export const isTooEarly = (instant: number): boolean => instant < earliest;
 export const readInstant = (value: unknown, field: string, faults: Fault[]): number | undefined => {
   if (value === undefined) return undefined;
   const instant = typeof value === 'string' ? instantFromText(value) : undefined;
-  if (instant !== undefined && isTooEarly(instant)) {
+  // By the year as it is written, as the schema says it: an offset does not make it another one.
+  if (instant !== undefined && Number(String(value).slice(0, 4)) < 2000) {
     faults.push({ field, code: 'out_of_range', message: 'must not be before the year 2000' });
     return undefined;
   }

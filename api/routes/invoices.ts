@@ -6,7 +6,7 @@ import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait } from '#schem
 import { type IssuedInvoice, issuedInvoiceToJson } from '#schemas/invoice.ts';
 import { formatPeriod, monthFromText } from '#schemas/period.ts';
 import type { Db, Routes } from '../define-route.ts';
-import { type BillingRunRow, invoiceList } from '../invoices.postgres.ts';
+import type { BillingRunRow } from '../invoices.postgres.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
 import { isTooEarly, refuseFaults } from './fields.ts';
@@ -49,7 +49,13 @@ const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: A
 
   change(
     {
-      ...{ method: 'POST', url: '/v1/invoices/run', operation: 'createBillingRun', tag, summary: 'Close a month and issue what is not issued yet' },
+      ...{
+        method: 'POST',
+        url: '/v1/invoices/run',
+        operation: 'createBillingRun',
+        tag,
+        summary: 'Close a month and issue what is not issued yet',
+      },
       ...{ scope: 'write:invoices', rateClass: 'write', body: NewBillingRun, answers: { 202: BillingRun } },
       failures: ['PERIOD_NOT_ENDED', 'CUSTOMER_NOT_FOUND', 'SUBSCRIPTION_NOT_FOUND'],
     },
@@ -99,7 +105,7 @@ export const invoiceRoutes = (routes: Routes, ports: ApiPorts): void => {
   list(
     {
       ...{ url: '/v1/invoices', operation: 'listInvoices', tag, summary: 'List invoices, without their lines' },
-      ...{ scope: 'read:invoices', list: invoiceList, answers: { 200: listSchema(InvoiceHead) }, failures: [] },
+      ...{ scope: 'read:invoices', list: invoices.invoiceList, answers: { 200: listSchema(InvoiceHead) }, failures: [] },
     },
     async ({ db, query }) => listJson(query, await invoices.invoices(db, query), invoiceHeadJson),
   );

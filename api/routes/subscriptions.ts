@@ -3,7 +3,7 @@ import { FailureError, type Fault } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { NewSubscription, Subscription, SubscriptionPatch } from '#schemas/http/subscriptions.ts';
 import { formatPeriod, monthOf } from '#schemas/period.ts';
-import { type SubscriptionRow, subscriptionList } from '../accounts.postgres.ts';
+import type { SubscriptionRow } from '../accounts.postgres.ts';
 import type { Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
@@ -60,7 +60,7 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
   list(
     {
       ...{ url: '/v1/subscriptions', operation: 'listSubscriptions', tag, summary: 'List subscriptions' },
-      ...{ scope: 'read:subscriptions', list: subscriptionList, answers: { 200: listSchema(Subscription) }, failures: [] },
+      ...{ scope: 'read:subscriptions', list: accounts.subscriptionList, answers: { 200: listSchema(Subscription) }, failures: [] },
     },
     async ({ db, query, nowMs }) => listJson(query, await accounts.subscriptions(db, query), (row) => subscriptionJson(row, nowMs)),
   );
@@ -75,7 +75,13 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
 
   change(
     {
-      ...{ method: 'PATCH', url: '/v1/subscriptions/:id', operation: 'updateSubscription', tag, summary: 'Change the metadata of a subscription' },
+      ...{
+        method: 'PATCH',
+        url: '/v1/subscriptions/:id',
+        operation: 'updateSubscription',
+        tag,
+        summary: 'Change the metadata of a subscription',
+      },
       ...{ scope: 'write:subscriptions', rateClass: 'write', params: IdParam, body: SubscriptionPatch },
       ...{ answers: { 200: Subscription }, failures: ['SUBSCRIPTION_NOT_FOUND'] },
     },

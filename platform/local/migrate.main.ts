@@ -1,8 +1,10 @@
 /** `npm run migrate`: brings PostgreSQL and ClickHouse up to date, wherever they are (with-stores.ts). */
+import { loadConfig } from '../config.ts';
 import { migrateAll } from '../migrate.ts';
 import { runOnStores } from './with-stores.ts';
 
-await runOnStores('the migration failed', ['postgres', 'clickhouse'], async ({ urls, config }) => {
+const readConfig = () => loadConfig(process.env, []);
+await runOnStores({ readConfig, names: ['postgres', 'clickhouse'], failure: 'the migration failed' }, async ({ urls, config }) => {
   const { applied } = await migrateAll({
     databaseUrl: urls.postgres,
     databasePassword: config.databasePassword,

@@ -30,7 +30,7 @@ const masterKeyOf = (config: Config, home: string): string => {
 
 const textOf = (report: RotationReport): string =>
   [
-    `Master key ${report.masterKeyId} wraps all ${report.dataKeys + report.renewed} data keys; ${report.rewrapped} of them since now.`,
+    `Master key ${report.masterKeyId} wraps all data keys; ${report.rewrapped} of ${report.dataKeys} were wrapped by the one before.`,
     `New data keys: ${report.renewed}. Deleted, as they sealed nothing any more: ${report.deleted}. Replaced and kept for now: ${report.kept}.`,
     ...report.columns.map(
       ({ name, sealedFromClear, resealed, left }) =>
@@ -51,7 +51,8 @@ const readArguments = (): { 'data-keys': boolean } => {
 };
 
 const renewDataKeys = readArguments()['data-keys'];
-await runOnStores('the rotation stopped', ['postgres'], async ({ urls, config, home, signal }) => {
+const readConfig = () => loadConfig(process.env, []);
+await runOnStores({ readConfig, names: ['postgres'], failure: 'the rotation stopped' }, async ({ urls, config, home, signal }) => {
   const masterKey = masterKeyOf(config, home);
   // A kept key has not been checked yet.
   const { previousMasterKey, logLevel } = loadConfig({ ...process.env, MILLRACE_MASTER_KEY: masterKey }, ['masterKey']);

@@ -4,7 +4,13 @@ import { findFreePort, isPortFree } from './ports.ts';
 /** Our services, in groups that are stopped one after the other: what takes work in goes before what works it off. */
 export const serviceGroups = [
   [
-    { name: 'gateway', file: 'ingest/gateway.main.ts', portVariable: 'MILLRACE_INGEST_PORT', port: 'ingestPort', login: 'millrace_gateway' },
+    {
+      name: 'gateway',
+      file: 'ingest/gateway.main.ts',
+      portVariable: 'MILLRACE_INGEST_PORT',
+      port: 'ingestPort',
+      login: 'millrace_gateway',
+    },
     { name: 'api', file: 'api/main.ts', portVariable: 'MILLRACE_API_PORT', port: 'apiPort', login: 'millrace_app' },
   ],
   [

@@ -2,7 +2,7 @@
  * The stores that a command works on, wherever they are: at the URLs of the environment, in the stack that runs in this home, or in servers of this
  * home that are started for the purpose and stopped after it.
  */
-import { type Config, ConfigError, loadConfig, settings } from '../config.ts';
+import { type Config, ConfigError, settings } from '../config.ts';
 import { HomeInUseError, type HomeLock, lockHome, readIfThere, resolveHome } from './home.ts';
 import { endLeftovers } from './processes.ts';
 import { log, print } from './run-stack.ts';
@@ -39,11 +39,11 @@ const lockOrUrls = (home: string): HomeLock | StoreUrls => {
 };
 
 const withStores = async <N extends StoreName>(
+  config: Config,
   names: readonly N[],
   signal: AbortSignal,
   work: (setting: CommandSetting<N>) => Promise<void>,
 ): Promise<void> => {
-  const config = loadConfig(process.env, []);
   const home = resolveHome(config.home || settings.home.fallback);
   const given: StoreUrls = { postgres: config.databaseUrl, clickhouse: config.clickhouseUrl };
   const workAt = (urlOf: (name: N) => string | undefined) =>
@@ -67,17 +67,16 @@ const withStores = async <N extends StoreName>(
 
 /** The life of such a command: exit code 1 and a word on stderr where it fails, 130 where Ctrl-C insists. */
 export const runOnStores = async <N extends StoreName>(
-  failure: string,
-  names: readonly N[],
+  command: { readonly readConfig: () => Config; readonly names: readonly N[]; readonly failure: string },
   work: (setting: CommandSetting<N>) => Promise<void>,
 ): Promise<void> => {
   const stopping = new AbortController();
   onStopSignals({ stop: () => stopping.abort(), force: () => process.exit(130) });
   try {
-    await withStores(names, stopping.signal, work);
+    await withStores(command.readConfig(), command.names, stopping.signal, work);
   } catch (error) {
     const isPlain = error instanceof ConfigError || error instanceof HomeInUseError;
-    print(isPlain ? error.message : `${failure}: ${(error as Error).message}`);
+    print(isPlain ? error.message : `${command.failure}: ${(error as Error).message}`);
     process.exitCode = 1;
   }
 };

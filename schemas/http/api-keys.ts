@@ -30,9 +30,13 @@ export const NewApiKey = Type.Object(
   {
     name: Name,
     scopes: Scopes,
-    world: Type.Optional(Type.Enum([...worlds], { description: 'A test key sees the sandbox of the organization. Default: the world of the calling key.' })),
+    world: Type.Optional(
+      Type.Enum([...worlds], { description: 'A test key sees the sandbox of the organization. Default: the world of the calling key.' }),
+    ),
     expires_in_seconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 315_360_000 })),
-    signed_requests: Type.Optional(Type.Boolean({ description: 'Takes requests with X-Signature only; the answer holds the signing secret.' })),
+    signed_requests: Type.Optional(
+      Type.Boolean({ description: 'Takes requests with X-Signature only; the answer holds the signing secret.' }),
+    ),
     metadata: Type.Optional(Metadata),
   },
   closed,
@@ -65,7 +69,10 @@ const keyFields = {
   ...resourceFields,
 };
 
-export const ApiKey = Type.Object(keyFields, closed);
+export const ApiKey = Type.Object(keyFields, { ...closed, title: 'ApiKey' });
 
 /** The one answer that shows the key; it is not kept. */
-export const NewApiKeyAnswer = Type.Object({ ...keyFields, key: Type.String(), signing_secret: nullable(Type.String()) }, closed);
+export const NewApiKeyAnswer = Type.Object(
+  { ...keyFields, key: Type.String(), signing_secret: nullable(Type.String()) },
+  { ...closed, title: 'NewApiKey' },
+);

@@ -20,5 +20,5 @@ export const AuditEntry = Type.Object(
     previous_hash: Digest,
     hash: Digest,
   },
-  closed,
+  { ...closed, title: 'AuditEntry' },
 );

@@ -1,6 +1,7 @@
 /** Meters and plans in requests and answers. */
 import { type Static, Type } from 'typebox';
 import { Code, CurrencyCode, closed, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
+import { ChargesAnswer } from '#schemas/http/plan.ts';
 import { aggregations, propertyPattern } from '#schemas/meter.ts';
 
 const EventName = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,255}$' });
@@ -19,6 +20,19 @@ export const NewMeter = Type.Object(
   closed,
 );
 
+const { aggregation: _aggregation, property: _property, ...meterFields } = NewMeter.properties;
+/** A count has no property, and whatever else is measured has one. */
+export const NewMeterDocument = Type.Union(
+  [
+    Type.Object({ ...meterFields, aggregation: Type.Literal('count') }, { ...closed, title: 'NewCountMeter' }),
+    Type.Object(
+      { ...meterFields, aggregation: Type.Enum(aggregations.filter((one) => one !== 'count')), property: Property },
+      { ...closed, title: 'NewPropertyMeter' },
+    ),
+  ],
+  { title: 'NewMeter' },
+);
+
 /** What a meter measures never changes, only what it is called. */
 export const NamePatch = Type.Object(
   { name: Type.Optional(Name), metadata: Type.Optional(Metadata) },
@@ -28,7 +42,7 @@ export type NamePatch = Static<typeof NamePatch>;
 
 export const Meter = Type.Object(
   { id: idOf('mtr'), code: Code, name: Name, event: EventName, aggregation: Aggregation, property: nullable(Property), ...resourceFields },
-  closed,
+  { ...closed, title: 'Meter' },
 );
 
 /** Read in full by `planVersionFromJson`, which names every fault at its place; this bounds what comes in. */
@@ -43,8 +57,8 @@ export const Plan = Type.Object(
     interval: Type.Literal('month'),
     plan_version_id: idOf('plv'),
     version_number: Type.Integer({ minimum: 1 }),
-    charges: Type.Array(Type.Object({}, { additionalProperties: true })),
+    charges: ChargesAnswer,
     ...resourceFields,
   },
-  closed,
+  { ...closed, title: 'Plan' },
 );

@@ -1,6 +1,19 @@
 /** Customers in requests and answers. */
 import { type Static, Type } from 'typebox';
-import { closed, ExternalId, Instant, idOf, Metadata, Name, nullable, Period, resourceFields } from '#schemas/http/fields.ts';
+import {
+  Code,
+  closed,
+  Decimal,
+  ExternalId,
+  GivenInstant,
+  idOf,
+  idPatternOf,
+  Metadata,
+  Name,
+  nullable,
+  Period,
+  resourceFields,
+} from '#schemas/http/fields.ts';
 
 const Email = Type.String({ pattern: '^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63}){1,8}$', maxLength: 254 });
 const Line = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,200}$' });
@@ -13,13 +26,19 @@ const Address = Type.Object(
     state: Type.Optional(Line),
     country: Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2.' }),
   },
-  closed,
+  { ...closed, title: 'Address' },
 );
 const TaxId = Type.Object(
-  { type: Type.String({ pattern: '^[a-z]{2}_[a-z]{2,8}$', description: 'Such as eu_vat.' }), value: Type.String({ pattern: '^[A-Za-z0-9 .-]{2,40}$' }) },
+  {
+    type: Type.String({ pattern: '^[a-z]{2}_[a-z]{2,8}$', description: 'Such as eu_vat.' }),
+    value: Type.String({ pattern: '^[A-Za-z0-9 .-]{2,40}$' }),
+  },
   closed,
 );
-const PaymentReference = Type.String({ pattern: '^[\\x21-\\x7e]{1,255}$', description: "The payment provider's name of the customer; never card data." });
+const PaymentReference = Type.String({
+  pattern: '^[\\x21-\\x7e]{1,255}$',
+  description: "The payment provider's name of the customer; never card data.",
+});
 
 /** What is about a person or firm: kept sealed. */
 export const Personal = Type.Object(
@@ -34,7 +53,18 @@ export const Personal = Type.Object(
 );
 export type Personal = Static<typeof Personal>;
 
+/** One that looks like an id of ours could name two customers at once. */
+const NewExternalId = Type.Unsafe<string>({
+  ...ExternalId,
+  not: { pattern: idPatternOf('cus') },
+  description: "The caller's own name of the customer.",
+});
+
 export const NewCustomer = Type.Object({ external_id: ExternalId, ...Personal.properties, metadata: Type.Optional(Metadata) }, closed);
+export const NewCustomerDocument = Type.Object(
+  { ...NewCustomer.properties, external_id: NewExternalId },
+  { ...closed, title: 'NewCustomer' },
+);
 
 /** A field that is left out stays; null clears it. */
 export const CustomerPatch = Type.Object(
@@ -61,19 +91,17 @@ export const Customer = Type.Object(
     payment_reference: nullable(PaymentReference),
     ...resourceFields,
   },
-  closed,
+  { ...closed, title: 'Customer' },
 );
 
-export const UsageSpan = Type.Object({ from: Type.Optional(Instant), to: Type.Optional(Instant) }, closed);
+export const UsageSpan = Type.Object({ from: Type.Optional(GivenInstant), to: Type.Optional(GivenInstant) }, closed);
 
 export const CustomerUsage = Type.Object(
   {
     customer_id: idOf('cus'),
     external_id: ExternalId,
     period: Period,
-    items: Type.Array(
-      Type.Object({ meter: Type.String(), quantity: Type.String(), unmeasured_events: Type.Integer({ minimum: 0 }) }, closed),
-    ),
+    items: Type.Array(Type.Object({ meter: Code, quantity: Decimal, unmeasured_events: Type.Integer({ minimum: 0 }) }, closed)),
   },
   closed,
 );

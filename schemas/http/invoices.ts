@@ -1,10 +1,12 @@
 /** Invoices and billing runs in requests and answers. */
 import { Type } from 'typebox';
-import { CurrencyCode, closed, Decimal, ExternalId, Instant, idOf, nullable, Period } from '#schemas/http/fields.ts';
+import { Code, CurrencyCode, closed, Decimal, ExternalId, Instant, idOf, nullable, Period } from '#schemas/http/fields.ts';
+import { RoundingMode } from '#schemas/money.ts';
+import { StepKind } from '#schemas/rated-line.ts';
 
 const PriceStep = Type.Object(
   {
-    kind: Type.String(),
+    kind: Type.Enum(Object.values(StepKind)),
     from: Decimal,
     to: nullable(Decimal),
     units: Decimal,
@@ -13,28 +15,32 @@ const PriceStep = Type.Object(
     flat_amount: Decimal,
     amount: Decimal,
   },
-  { ...closed, description: 'How a part of the quantity became an amount; the steps sum to the precise amount of their line.' },
+  {
+    ...closed,
+    title: 'PriceStep',
+    description: 'How a part of the quantity became an amount; the steps sum to the precise amount of their line.',
+  },
 );
 
 const InvoiceLine = Type.Object(
   {
     position: Type.Integer({ minimum: 1 }),
-    charge_code: Type.String(),
+    charge_code: Code,
     description: Type.String(),
-    meter: nullable(Type.String()),
+    meter: nullable(Code),
     quantity: Decimal,
-    rounding: Type.String(),
+    rounding: Type.Enum(Object.values(RoundingMode)),
     precise_amount: Decimal,
     amount: Decimal,
     steps: Type.Array(PriceStep),
     service_period: Period,
   },
-  closed,
+  { ...closed, title: 'InvoiceLine' },
 );
 
 const headFields = {
   id: idOf('inv'),
-  tenant: Type.String(),
+  tenant: idOf('org'),
   number: Type.Integer({ minimum: 1 }),
   watermark: Type.String({ pattern: '^[0-9]+$', description: 'The highest stream sequence that was billed.' }),
   issued_at: Instant,
@@ -52,12 +58,15 @@ const headFields = {
 };
 
 /** Without its lines, for lists. */
-export const InvoiceHead = Type.Object(headFields, closed);
-export const Invoice = Type.Object({ ...headFields, lines: Type.Array(InvoiceLine) }, closed);
+export const InvoiceHead = Type.Object(headFields, { ...closed, title: 'InvoiceHead' });
+export const Invoice = Type.Object({ ...headFields, lines: Type.Array(InvoiceLine) }, { ...closed, title: 'Invoice' });
 
 export const NewBillingRun = Type.Object(
   {
-    period: Type.String({ pattern: '^[0-9]{4}-(0[1-9]|1[0-2])$', description: 'A month that has ended, such as 2026-10.' }),
+    period: Type.String({
+      pattern: '^[2-9][0-9]{3}-(0[1-9]|1[0-2])$',
+      description: 'A month that has ended, from 2000-01 on, such as 2026-10.',
+    }),
     customer_id: Type.Optional(ExternalId),
     subscription_id: Type.Optional(ExternalId),
   },
@@ -73,7 +82,7 @@ export const BillingRun = Type.Object(
     customer_id: nullable(idOf('cus')),
     subscription_id: nullable(idOf('sub')),
     state: Type.Enum([...runStates]),
-    watermark: nullable(Type.String()),
+    watermark: nullable(Type.String({ pattern: '^[0-9]+$' })),
     invoices_issued: Type.Integer({ minimum: 0 }),
     invoices_already_issued: Type.Integer({ minimum: 0 }),
     unmeasured_events: Type.Integer({ minimum: 0 }),
@@ -83,13 +92,16 @@ export const BillingRun = Type.Object(
     created_at: Instant,
     updated_at: Instant,
   },
-  closed,
+  { ...closed, title: 'BillingRun' },
 );
 
 export const RunWait = Type.Object(
   {
     wait_seconds: Type.Optional(
-      Type.String({ pattern: '^([0-9]|1[0-9]|2[0-5])$', description: 'Answer when the run has ended, or after so many seconds (0 to 25).' }),
+      Type.String({
+        pattern: '^([0-9]|1[0-9]|2[0-5])$',
+        description: 'Answer when the run has ended, or after so many seconds (0 to 25).',
+      }),
     ),
   },
   closed,

@@ -1,12 +1,12 @@
 /** Subscriptions in requests and answers. */
 import { Type } from 'typebox';
-import { Code, closed, ExternalId, Instant, idOf, Metadata, nullable, Period, resourceFields } from '#schemas/http/fields.ts';
+import { Code, closed, ExternalId, GivenInstant, Instant, idOf, Metadata, nullable, Period, resourceFields } from '#schemas/http/fields.ts';
 
 export const NewSubscription = Type.Object(
   {
     customer_id: ExternalId,
     plan: Type.Union([Code, idOf('pln')], { description: 'Code or id of a plan; its newest version is taken.' }),
-    started_at: Type.Optional(Instant),
+    started_at: Type.Optional(GivenInstant),
     metadata: Type.Optional(Metadata),
   },
   closed,
@@ -27,5 +27,5 @@ export const Subscription = Type.Object(
     current_period: Period,
     ...resourceFields,
   },
-  closed,
+  { ...closed, title: 'Subscription' },
 );

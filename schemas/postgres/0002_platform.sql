@@ -80,8 +80,7 @@ CREATE TABLE audit_log (
   hash            text NOT NULL,
   PRIMARY KEY (organization_id, sequence)
 );
-CREATE INDEX audit_log_by_organization ON audit_log (organization_id, id DESC);
-CREATE INDEX audit_log_by_object ON audit_log (organization_id, object_id, id DESC);
+CREATE INDEX audit_log_by_object ON audit_log (organization_id, object_id, sequence);
 CREATE TRIGGER immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- Three logins instead of one role that the owner put on: what a service can't do, no statement that is smuggled into it can. `migrate` gives them

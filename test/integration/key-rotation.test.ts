@@ -242,7 +242,7 @@ describe('npm run rotate-keys', () => {
 
     const { code, stdout, stderr } = await startCommand(settings).finished;
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toContain(`Master key ${both.current.id} wraps all`);
+    expect(stdout).toContain(`Master key ${both.current.id} wraps all data keys`);
     expect(await versionsUsed()).toEqual(new Set([2]));
     const expected = [...ids.map((id) => [id, id] as const), ...clear.map(({ id }) => [id, '{"name":"Zoë"}'] as const)];
     const onlyNew = masterKeysFrom({ masterKey: newMaster, previousMasterKey: '' });

@@ -12,18 +12,25 @@ const pepper = 'p'.repeat(32);
 /** The table of keys, by hash, as PostgreSQL would answer for it. */
 const setUp = () => {
   const clock = createSetClock(1_000_000);
-  const rows = new Map<string, { id: string; organization_id: string; scopes: string[] }>();
-  const postgres = { queries: 0, away: false };
+  type Row = { id: string; key_hash: Buffer; organization_id: string; scopes: string[]; expires_at: Date | null };
+  const rows = new Map<string, Row & { revoked_at: null; signing_secret: null; tier: 'scale' }>();
+  const postgres = { queries: 0, away: false, uses: [] as unknown[] };
   const queryable: Queryable = {
-    query: async <R extends pg.QueryResultRow>(_text: string, values: readonly unknown[] = []) => {
+    query: async <R extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) => {
+      if (text.includes('touch_api_keys')) {
+        if (!postgres.away) postgres.uses.push(values);
+        return { rows: [] } as unknown as pg.QueryResult<R>;
+      }
       postgres.queries += 1;
       if (postgres.away) throw new UnavailableError('postgres', new Error('connect ECONNREFUSED'));
       const row = rows.get((values[0] as Buffer).toString('hex'));
       return { rows: row ? [row] : [] } as unknown as pg.QueryResult<R>;
     },
   };
-  const add = (key = newApiKey(randomBytes), scopes = ['write:events']): string => {
-    rows.set(hashApiKey(pepper, key).toString('hex'), { id: `key_${rows.size}`, organization_id: 'org_1', scopes });
+  const add = (key = newApiKey(randomBytes), scopes = ['write:events'], expiresAt: Date | null = null): string => {
+    const hash = hashApiKey(pepper, key);
+    const fixed = { organization_id: 'org_1', revoked_at: null, signing_secret: null, tier: 'scale' } as const;
+    rows.set(hash.toString('hex'), { id: `key_${rows.size}`, key_hash: hash, scopes, expires_at: expiresAt, ...fixed });
     return key;
   };
   const revoke = (key: string) => rows.delete(hashApiKey(pepper, key).toString('hex'));
@@ -44,8 +51,10 @@ describe('an API key', () => {
     const key = add(undefined, ['read:invoices', 'write:events']);
     expect(await authenticate(`Bearer ${key}`)).toEqual({
       organizationId: 'org_1',
+      tier: 'scale',
       keyId: 'key_0',
       scopes: ['read:invoices', 'write:events'],
+      signingSecret: undefined,
     });
     expect(await authenticate(`bearer ${key}`)).toMatchObject({ keyId: 'key_0' });
   });
@@ -141,6 +150,29 @@ describe('the memory of keys', () => {
   });
 });
 
+describe('the life of a key', () => {
+  it('ends at its expiry to the millisecond, also while the key is remembered', async () => {
+    const { add, outcome, clock } = setUp();
+    const key = add(undefined, undefined, new Date(1_001_000));
+    clock.advance(999);
+    expect(await outcome(key)).toBe('org_1');
+    clock.advance(1);
+    expect(await outcome(key)).toBe('UNKNOWN_API_KEY');
+  });
+
+  it('shows its last use, written down once a minute', async () => {
+    const { add, outcome, clock, postgres } = setUp();
+    const key = add();
+    await outcome(key);
+    clock.advance(59_999);
+    await outcome(key);
+    expect(postgres.uses).toEqual([[['key_0'], new Date(1_000_000)]]);
+    clock.advance(1);
+    await outcome(key);
+    expect(postgres.uses).toHaveLength(2);
+  });
+});
+
 describe('while PostgreSQL is away', () => {
   it('a key that was good stays good, for 10 minutes', async () => {
     const { add, outcome, postgres, clock } = setUp();
@@ -190,7 +222,7 @@ describe('while PostgreSQL is away', () => {
 });
 
 describe('a scope', () => {
-  const holder = (...scopes: string[]): Caller => ({ organizationId: 'org_1', keyId: 'key_1', scopes });
+  const holder = (...scopes: string[]): Caller => ({ organizationId: 'org_1', tier: 'scale', keyId: 'key_1', scopes, signingSecret: undefined });
 
   it.each([
     [['write:events'], 'write:events', true],

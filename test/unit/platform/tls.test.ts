@@ -196,7 +196,7 @@ describe('a server with TLS', () => {
     const received = await new Promise<Buffer>((resolve) => {
       const parts: Buffer[] = [];
       const socket = connectPlain(port, '127.0.0.1', () => socket.end(bytes));
-      socket.on('data', (part) => parts.push(part));
+      socket.on('data', (part) => parts.push(Buffer.from(part)));
       socket.on('error', () => {});
       socket.on('close', () => resolve(Buffer.concat(parts)));
     });

@@ -1,0 +1,25 @@
+/** What the OpenAPI document of the API says beside its routes. */
+import { apiVersion } from '#platform/http.ts';
+import type { DocumentInfo } from '#platform/openapi.ts';
+
+export const apiInfo: DocumentInfo = {
+  title: 'Millrace API',
+  version: apiVersion,
+  description: `Usage metering, rating and invoicing.
+
+Usage events are taken by the ingest host (by default port 8081), which has a document of its own at its \`/openapi.json\`: \`POST /v1/events\`.
+
+Amounts and quantities are exact decimals, as strings. Times are RFC 3339. Where the id of a customer, a meter or a plan is taken, the caller's own name of it
+(\`external_id\`, \`code\`) works too. Every POST takes an \`Idempotency-Key\`; PATCH and DELETE take \`If-Match\`. Lists are read page by page with \`cursor\`.
+What is no success is \`application/problem+json\` with a stable \`error_code\`.`,
+  tags: {
+    Meters: 'What turns events into quantities.',
+    Plans: 'What customers subscribe to: charges with their prices.',
+    Customers: 'Who uses and pays, with their usage and invoices.',
+    Subscriptions: 'A customer on a plan.',
+    'Billing runs': 'Closing a month: everything that is due is rated and invoiced.',
+    Invoices: 'What was issued. An issued invoice never changes.',
+    'API keys': 'Keys with their scopes. The secret is in the answer that makes it, and nowhere else.',
+    'Audit log': 'Who changed what, chained by hash.',
+  },
+};

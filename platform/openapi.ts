@@ -1,0 +1,263 @@
+/**
+ * The OpenAPI 3.1 document of a process, made from what its routes say of themselves. Pure. What every route has by convention (key, rate limit, request id,
+ * idempotency, versions, problems) is written here once and follows from method and definition, as the behaviour does.
+ *
+ * Rejected: @fastify/swagger, which reads the schemas of routes. Ours say less than the document has to: headers, problems by status, and scopes are not in
+ * them, and a transform that adds all that is this file again.
+ */
+import assert from 'node:assert/strict';
+import type { TSchema } from 'typebox';
+import { type FailureCode, failures } from '#schemas/failures.ts';
+import { Problem } from '#schemas/http/problem.ts';
+import type { RateClass } from '#schemas/rate-tiers.ts';
+import { type AnswerHeader, answerHeaders, headerParameters } from './openapi-headers.ts';
+
+export type Json = Record<string, unknown>;
+
+/** What the document has to know of a route. */
+export type Operation = {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** With `:id` for a parameter. */
+  readonly url: string;
+  /** Unique. */
+  readonly operation: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly description?: string;
+  /** Neither of the two: the route needs no key. */
+  readonly scope?: string;
+  readonly rateClass?: RateClass;
+  readonly params?: TSchema | undefined;
+  readonly query?: TSchema | undefined;
+  readonly body?: TSchema | undefined;
+  /** Shown instead of `body`, where a reader of its own judges the body. */
+  readonly documentedBody?: TSchema | undefined;
+  /** False where repeats are told apart by what stands in the body. */
+  readonly idempotencyHeader?: boolean;
+  /** By status; a schema with `version` means that the answer has an ETag. */
+  readonly answers: Readonly<Record<number, TSchema>>;
+  /** Of the answers; `application/json` where nothing is said. */
+  readonly mediaTypes?: readonly string[];
+  readonly failures: readonly FailureCode[];
+  /** Problems that carry more than others do, by code. */
+  readonly problems?: Readonly<Partial<Record<FailureCode, TSchema>>>;
+};
+
+export type DocumentInfo = {
+  readonly title: string;
+  readonly version: string;
+  readonly description: string;
+  /** What each tag is about. */
+  readonly tags: Readonly<Record<string, string>>;
+};
+
+const problemType = 'application/problem+json';
+const pathOf = (url: string): string => url.replaceAll(/:([A-Za-z_]+)/g, '{$1}');
+
+const versioned = (schema: TSchema | undefined): boolean =>
+  'version' in ((schema as { properties?: object } | undefined)?.properties ?? {});
+const hasId = (schema: TSchema | undefined): boolean => 'id' in ((schema as { properties?: object } | undefined)?.properties ?? {});
+/** A route has one answer of success. */
+const successOf = ({ answers }: Operation): TSchema | undefined => Object.entries(answers).find(([status]) => Number(status) < 300)?.[1];
+
+const isConditionalRead = (operation: Operation): boolean => operation.method === 'GET' && versioned(successOf(operation));
+const isConditionalChange = ({ method }: Operation): boolean => method === 'PATCH' || method === 'DELETE';
+const hasIdempotencyHeader = ({ method, idempotencyHeader }: Operation): boolean => method === 'POST' && idempotencyHeader !== false;
+
+/** What a route may answer by convention, beyond its own refusals. */
+const conventionalFailures = (operation: Operation): FailureCode[] => [
+  'BAD_REQUEST',
+  'REQUEST_TIMEOUT',
+  'HEADERS_TOO_LARGE',
+  'INTERNAL_ERROR',
+  ...(operation.params ? (['NOT_FOUND'] as const) : []),
+  ...(operation.scope === undefined
+    ? []
+    : (['UNKNOWN_API_KEY', 'INVALID_SIGNATURE', 'MISSING_SCOPE', 'RATE_LIMITED', 'QUOTA_EXCEEDED', 'DEPENDENCY_UNAVAILABLE'] as const)),
+  ...(operation.method === 'GET' ? [] : (['MALFORMED_BODY', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'VALIDATION_FAILED'] as const)),
+  ...(hasIdempotencyHeader(operation) ? (['IDEMPOTENCY_KEY_IN_USE', 'IDEMPOTENCY_KEY_REUSED'] as const) : []),
+  ...(isConditionalChange(operation) ? (['VERSION_MISMATCH'] as const) : []),
+];
+
+/** Every code that the operation may answer. */
+export const failuresOf = (operation: Operation): FailureCode[] =>
+  [...new Set([...conventionalFailures(operation), ...operation.failures])].sort((a, b) => failures[a].status - failures[b].status);
+
+/** A schema as JSON. One with a title becomes a component of that name, once. */
+const createComponents = () => {
+  const schemas: Record<string, unknown> = {};
+  const toJson = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(toJson);
+    if (typeof value !== 'object' || value === null) return value;
+    const { title } = value as { title?: unknown };
+    const json = Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, toJson(inner)]));
+    if (typeof title !== 'string') return json;
+    if (schemas[title] === undefined) schemas[title] = json;
+    else assert.deepEqual(schemas[title], json, `two schemas have the title ${title}`);
+    return { $ref: `#/components/schemas/${title}` };
+  };
+  return { schemas, toJson: (schema: TSchema): Json => toJson(schema) as Json };
+};
+type Components = ReturnType<typeof createComponents>;
+
+type ObjectSchema = { readonly properties: Readonly<Record<string, TSchema>>; readonly required?: readonly string[] };
+
+const parametersIn = (place: 'path' | 'query', schema: TSchema | undefined, { toJson }: Components): Json[] => {
+  if (schema === undefined) return [];
+  const { properties, required = [] } = schema as unknown as ObjectSchema;
+  return Object.entries(properties).map(([name, property]) => {
+    const { description, ...json } = toJson(property);
+    return { name, in: place, required: required.includes(name), ...(description ? { description } : {}), schema: json };
+  });
+};
+
+const headerNames = (operation: Operation): string[] => [
+  ...(hasIdempotencyHeader(operation) ? ['Idempotency-Key'] : []),
+  ...(isConditionalChange(operation) ? ['If-Match'] : []),
+  ...(isConditionalRead(operation) ? ['If-None-Match'] : []),
+  ...(operation.scope === undefined ? [] : ['X-Signature']),
+];
+
+/** The headers of an answer: `true` is always there. */
+const headersOf = (present: Readonly<Partial<Record<AnswerHeader, boolean>>>): Json =>
+  Object.fromEntries(
+    Object.entries({ 'X-Request-Id': true, 'API-Version': true, ...present }).map(([name, required]) => [
+      name,
+      required ? { ...answerHeaders[name as AnswerHeader], required } : { $ref: `#/components/headers/${name}` },
+    ]),
+  );
+
+const rateHeaders = (required: boolean) =>
+  ({ 'X-RateLimit-Limit': required, 'X-RateLimit-Remaining': required, 'X-RateLimit-Reset': required, 'X-Quota-Warning': false }) as const;
+
+/** An operation that makes something leads to all operations of its tag that take its id. */
+const linksOf = (operation: Operation, all: readonly Operation[]): Json => {
+  if (operation.method !== 'POST' || !hasId(successOf(operation))) return {};
+  const targets = all.filter(({ tag, url, method }) => tag === operation.tag && method !== 'POST' && /:id\b/.test(url));
+  return Object.fromEntries(
+    targets.map((target) => [target.operation, { operationId: target.operation, parameters: { id: '$response.body#/id' } }]),
+  );
+};
+
+const contentOf = ({ mediaTypes = ['application/json'] }: Operation, schema: TSchema, { toJson }: Components): Json =>
+  Object.fromEntries(mediaTypes.map((type) => [type, { schema: type.endsWith('json') ? toJson(schema) : { type: 'string' } }]));
+
+const answersOf = (operation: Operation, all: readonly Operation[], components: Components): Json => {
+  const isGuarded = operation.scope !== undefined;
+  const isMaking = operation.method === 'POST' && hasId(successOf(operation));
+  const entries = Object.entries(operation.answers).map(([status, schema]): [string, unknown] => {
+    const links = linksOf(operation, all);
+    const headers = headersOf({
+      ...(isGuarded ? rateHeaders(true) : {}),
+      ...(versioned(schema) ? { ETag: true } : {}),
+      ...(isMaking ? { Location: true } : {}),
+      ...(hasIdempotencyHeader(operation) ? { 'Idempotency-Replayed': false } : {}),
+    });
+    const content = contentOf(operation, schema, components);
+    return [status, { description: operation.summary, headers, content, ...(Object.keys(links).length > 0 ? { links } : {}) }];
+  });
+  if (isConditionalRead(operation))
+    entries.push([
+      '304',
+      { description: 'The version that If-None-Match names is the newest.', headers: headersOf({ ...rateHeaders(true), ETag: true }) },
+    ]);
+  return Object.fromEntries(entries);
+};
+
+/** The body of one status: the codes without more fields together, then those with more. */
+const problemSchema = (codes: readonly FailureCode[], status: number, { problems = {} }: Operation, { toJson }: Components): Json => {
+  const shapes = new Map<TSchema, FailureCode[]>();
+  for (const code of codes) {
+    const shape = problems[code] ?? Problem;
+    shapes.set(shape, [...(shapes.get(shape) ?? []), code]);
+  }
+  const schemas = [...shapes].map(([shape, ofShape]) => ({
+    ...toJson(shape),
+    properties: { status: { const: status }, error_code: { enum: ofShape } },
+  }));
+  return schemas.length === 1 ? (schemas[0] as Json) : { anyOf: schemas };
+};
+
+const problemsOf = (operation: Operation, components: Components): Json => {
+  const codes = failuresOf(operation);
+  const statuses = [...new Set(codes.map((code) => failures[code].status))];
+  return Object.fromEntries(
+    statuses.map((status) => {
+      const ofStatus = codes.filter((code) => failures[code].status === status);
+      const headers = headersOf({
+        ...(operation.scope === undefined ? {} : rateHeaders(status === 429)),
+        ...(status === 401 ? { 'WWW-Authenticate': true } : {}),
+        ...(status === 429 || status === 503 ? { 'Retry-After': true } : {}),
+        ...(status === 409 && hasIdempotencyHeader(operation) ? { 'Retry-After': false } : {}),
+        ...(hasIdempotencyHeader(operation) && status < 500 ? { 'Idempotency-Replayed': false } : {}),
+      });
+      const description = ofStatus.map((code) => `[${code}](/docs/errors/${code}): ${failures[code].title}.`).join('\n\n');
+      return [
+        String(status),
+        { description, headers, content: { [problemType]: { schema: problemSchema(ofStatus, status, operation, components) } } },
+      ];
+    }),
+  );
+};
+
+const operationJson = (operation: Operation, all: readonly Operation[], components: Components): Json => {
+  const { operation: operationId, tag, summary, description, scope, rateClass, params, query } = operation;
+  const body = operation.documentedBody ?? operation.body;
+  const parameters = [
+    ...parametersIn('path', params, components),
+    ...parametersIn('query', query, components),
+    ...headerNames(operation).map((name) => ({ $ref: `#/components/parameters/${name}` })),
+  ];
+  return {
+    operationId,
+    tags: [tag],
+    summary,
+    ...(description === undefined ? {} : { description }),
+    ...(scope === undefined ? { security: [] } : { security: [{ api_key: [scope] }], 'x-scope': scope, 'x-rate-class': rateClass }),
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(body === undefined
+      ? {}
+      : { requestBody: { required: true, content: { 'application/json': { schema: components.toJson(body) } } } }),
+    responses: { ...problemsOf(operation, components), ...answersOf(operation, all, components) },
+  };
+};
+
+/** Throws where two operations have one name, one place, or two schemas one title. */
+export const openApiDocument = (info: DocumentInfo, operations: readonly Operation[]): Json => {
+  const components = createComponents();
+  components.toJson(Problem);
+  const paths: Record<string, Json> = {};
+  const names = new Set<string>();
+  for (const operation of operations) {
+    assert(!names.has(operation.operation), `two routes are called ${operation.operation}`);
+    names.add(operation.operation);
+    const path = paths[pathOf(operation.url)] ?? {};
+    paths[pathOf(operation.url)] = path;
+    const method = operation.method.toLowerCase();
+    assert(path[method] === undefined, `${operation.method} ${operation.url} is there twice`);
+    path[method] = operationJson(operation, operations, components);
+  }
+  const tags = [...new Set(operations.map(({ tag }) => tag))];
+  return {
+    openapi: '3.1.1',
+    info: { title: info.title, version: info.version, description: info.description },
+    jsonSchemaDialect: 'https://json-schema.org/draft/2020-12/schema',
+    servers: [{ url: '/' }],
+    externalDocs: { url: '/docs/errors', description: 'Every error code, with its cause and its cure' },
+    tags: tags.map((name) => ({ name, ...(info.tags[name] === undefined ? {} : { description: info.tags[name] }) })),
+    paths,
+    components: {
+      securitySchemes: {
+        api_key: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'mr_live_... or mr_test_...',
+          description: 'An API key; `x-scope` names the scope that an operation needs.',
+        },
+      },
+      parameters: headerParameters,
+      headers: answerHeaders,
+      schemas: components.schemas,
+    },
+  };
+};

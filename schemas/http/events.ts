@@ -1,0 +1,59 @@
+/** Events in requests to the ingest host, and what became of them. Events are judged by ingest/parse, number by number; here is what a JSON schema can say of it. */
+import { type TSchema, Type } from 'typebox';
+import { closed, ExternalId, GivenInstant, nullable } from '#schemas/http/fields.ts';
+import { Fault, Problem } from '#schemas/http/problem.ts';
+
+const Properties = Type.Unsafe<Record<string, unknown>>({
+  type: 'object',
+  maxProperties: 256,
+  propertyNames: { pattern: '^[^\\u0000-\\u001f\\u007f.]+(\\.[^\\u0000-\\u001f\\u007f.]+)*$', maxLength: 255 },
+  description:
+    'Your own data, up to 16 levels deep. A number with more than 15 significant digits is sent as a string, because a JSON number may lose some of them.',
+});
+
+export const Event = Type.Object(
+  {
+    idempotency_key: Type.Unsafe<string>({ ...ExternalId, description: 'The name of the event, the same on every retry; billed once.' }),
+    event: Type.Unsafe<string>({ ...ExternalId, description: 'What happened; meters select by it.' }),
+    customer_id: Type.Unsafe<string>({ ...ExternalId, description: 'The id of a customer or its external_id; it may be created later.' }),
+    timestamp: Type.Optional(nullable(GivenInstant)),
+    properties: Type.Optional(nullable(Properties)),
+  },
+  { ...closed, title: 'Event' },
+);
+
+/** One event of several is judged by itself: what is no event is told in `results`, and the others are taken. */
+const anything: TSchema = Type.Unsafe({ description: 'Anything else is rejected by itself, and stands in `results`.' });
+const batchOf = (eventsMax: number) => Type.Array(Type.Union([Event, anything]), { maxItems: eventsMax });
+
+export const newEvents = (eventsMax: number) =>
+  Type.Union([Event, batchOf(eventsMax), Type.Object({ events: batchOf(eventsMax) }, { ...closed, title: 'EventBatch' })]);
+
+export const eventStatuses = ['accepted', 'duplicate', 'conflict', 'invalid', 'too_old', 'in_future', 'unavailable', 'in_flight'] as const;
+
+const EventResult = Type.Object(
+  {
+    index: Type.Integer({ minimum: 0, description: 'Its place in the request.' }),
+    idempotency_key: nullable(Type.String()),
+    status: Type.Enum([...eventStatuses]),
+    errors: Type.Array(Fault),
+  },
+  { ...closed, title: 'EventResult' },
+);
+
+const counts = {
+  accepted: Type.Integer({ minimum: 0 }),
+  duplicates: Type.Integer({ minimum: 0, description: 'Were taken before; as good as accepted.' }),
+  conflicts: Type.Integer({ minimum: 0, description: 'Their idempotency_key was used for another event, which stands.' }),
+  rejected: Type.Integer({ minimum: 0 }),
+  results: Type.Array(EventResult, { description: 'What was not accepted; with `results=all` every event.' }),
+};
+
+export const EventsAnswer = Type.Object(counts, { ...closed, title: 'EventsAnswer' });
+/** A problem that says what became of each event. */
+export const EventsProblem = Type.Object({ ...Problem.properties, ...counts }, { ...closed, title: 'EventsProblem' });
+
+export const EventsQuery = Type.Object(
+  { results: Type.Optional(Type.Literal('all', { description: 'Lists accepted events, too.' })) },
+  closed,
+);
