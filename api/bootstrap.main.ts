@@ -4,7 +4,7 @@
  */
 import { appendAudit } from '#platform/audit.ts';
 import { systemClock } from '#platform/clock.ts';
-import { loadConfig } from '#platform/config.ts';
+import { loadConfig, secretsOf } from '#platform/config.ts';
 import { newId } from '#platform/ids.ts';
 import { orExit } from '#platform/lifecycle.ts';
 import { createLog } from '#platform/log.ts';
@@ -12,7 +12,7 @@ import { connectPostgres } from '#platform/postgres.ts';
 import { hashApiKey, hintOfApiKey } from '#schemas/api-key.ts';
 
 const config = orExit(() => loadConfig(process.env, ['databaseUrl', 'keyPepper', 'bootstrapKey']));
-const log = createLog('bootstrap', config.logLevel);
+const log = createLog('bootstrap', config.logLevel, secretsOf(config));
 if (config.bootstrapKey === '') {
   process.stderr.write('MILLRACE_BOOTSTRAP_KEY is missing: the first key has to come from somewhere\n');
   process.exit(1);

@@ -13,6 +13,7 @@ import type { Change, DigestOf } from '#platform/audit-entry.ts';
 import type { Caller } from '#platform/authenticate.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { OrganizationPostgres, Postgres, Queryable } from '#platform/postgres.ts';
+import type { Vault } from '#platform/vault.ts';
 import { type FailureCode, FailureError, failures, toProblem } from '#schemas/failures.ts';
 import type { RateClass } from '#schemas/rate-tiers.ts';
 import type { Answer, AnswerStore } from './answers.postgres.ts';
@@ -35,6 +36,7 @@ export type RoutePorts = {
   ) => Promise<void>;
   readonly digestOf: DigestOf;
   readonly cursors: Cursors;
+  readonly vault: Pick<Vault, 'prepare'>;
 };
 
 type Schema = TSchema | undefined;
@@ -126,8 +128,9 @@ const idempotencyKeyOf = (request: FastifyRequest): string | undefined => {
   return given;
 };
 
-const fingerprintOf = (request: FastifyRequest): Buffer =>
-  hash('sha256', `${request.method}\n${request.url}\n${request.body === undefined ? '' : canonicalize(request.body)}`, 'buffer');
+/** Who asks is a part of it, by what it may do: an answer may hold a key, which is repeated to nobody who could not have made it. */
+const fingerprintOf = ({ method, url, body, caller }: FastifyRequest): Buffer =>
+  hash('sha256', [method, url, caller.scopes.toSorted().join(' '), body === undefined ? '' : canonicalize(body)].join('\n'), 'buffer');
 
 const toAnswer = ({ status = 200, body, location }: Done): Answer => {
   const etag = etagOf(body);
@@ -246,6 +249,8 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
         return answer;
       };
       const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;
+      // The first data key of an organization is made before the transaction, so that two first requests don't wait for each other.
+      await ports.vault.prepare(db, db.organizationId);
       if (key === undefined) return send(reply, await db.transaction(inTransaction));
       const once = { key, fingerprint: fingerprintOf(request), nowMs: ports.clock.nowMs() };
       const { answer, replayed } = await ports.answers.once(db, once, inTransaction, (failure) => refusal(failure, request.id));

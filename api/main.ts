@@ -65,6 +65,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       appendAudit,
       digestOf: createDigest(config.keyPepper),
       cursors: createCursors(config.keyPepper),
+      vault,
     },
     ports: {
       catalog: catalogStore,

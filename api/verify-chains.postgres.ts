@@ -136,25 +136,23 @@ const verifyChain = async (
 ): Promise<Pick<ChainReport, 'head' | 'fault'>> => {
   const own = anchors.filter((anchor) => anchor.organizationId === organizationId && anchor.chain === chain.name);
   const hashesAt = Map.groupBy(own, ({ number }) => number);
+  const head = await storedHead(chain, db, organizationId);
+  const faultBeside = ({ number, hash }: ChainHead): string | undefined => {
+    if (number > head.number) return 'behind_the_head';
+    if (number === head.number && hash !== head.hash) return 'head_differs';
+    return hashesAt.get(number)?.some((anchor) => anchor.hash !== hash) ? 'anchor_differs' : undefined;
+  };
   let last: ChainHead = { number: 0, hash: chain.genesis };
   for await (const links of pagesOf(chain, db, organizationId)) {
     for (const { position, id, hash, faultAfter } of links) {
-      const number = Number(position);
-      const isAnchored = hashesAt.get(number)?.every((anchor) => anchor.hash === hash) ?? true;
-      const reason = faultAfter(last) ?? (isAnchored ? undefined : 'anchor_differs');
-      if (reason !== undefined) return { head: last, fault: { number, id, reason } };
-      last = { number, hash };
+      const link = { number: Number(position), hash };
+      const reason = faultAfter(last) ?? faultBeside(link);
+      if (reason !== undefined) return { head: last, fault: { number: link.number, id, reason } };
+      last = link;
     }
   }
-  const head = await storedHead(chain, db, organizationId);
-  if (head.number !== last.number || head.hash !== last.hash)
-    return {
-      head: last,
-      fault: { number: last.number + 1, id: undefined, reason: head.number > last.number ? 'cut_off' : 'head_differs' },
-    };
-  if (own.some(({ number }) => number > last.number))
-    return { head: last, fault: { number: last.number + 1, id: undefined, reason: 'cut_off_since_anchor' } };
-  return { head: last, fault: undefined };
+  const isCutOff = last.number < head.number || own.some(({ number }) => number > last.number);
+  return { head: last, fault: isCutOff ? { number: last.number + 1, id: undefined, reason: 'cut_off' } : undefined };
 };
 
 /** Both chains of an organization. `db` must see all of its rows, as of one snapshot. */

@@ -1,6 +1,6 @@
 /**
  * `npm run verify [-- --anchors <file>] [--write-anchors <file>]`: whether the audit log and the invoices are as they were written, for every organization.
- * One line each on stdout, and the first row that is not by name; exit code 1 where anything is wrong, 2 where it could not be verified.
+ * One line each on stdout, and the first row that is not by name; exit code 1 where anything is wrong (the configuration too), 2 where it could not be verified.
  *
  * `--write-anchors` adds the heads to a file, which belongs on another machine; only where all is well. `--anchors` holds the chains against the heads of
  * such a file. Both may name the same file: it is read before it is written.
@@ -9,7 +9,7 @@
  */
 import { appendFile, readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { systemClock } from '#platform/clock.ts';
+import { stopwatch, systemClock } from '#platform/clock.ts';
 import { loadConfig } from '#platform/config.ts';
 import { orExit } from '#platform/lifecycle.ts';
 import { createLog } from '#platform/log.ts';
@@ -80,7 +80,7 @@ const verifyOrganization = async (client: Queryable, organizationId: string): Pr
   }
 };
 
-const beginMs = performance.now();
+const elapsedMs = stopwatch();
 try {
   await postgres.transaction(async (client) => {
     await client.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
@@ -99,7 +99,7 @@ try {
 await postgres.close();
 
 const sumOf = (chain: string): number => heads.reduce((sum, head) => sum + (head.chain === chain ? head.number : 0), 0);
-const seconds = ((performance.now() - beginMs) / 1000).toFixed(1);
+const seconds = (elapsedMs() / 1000).toFixed(1);
 print(
   `${sumOf('audit')} audit entries and ${sumOf('invoices')} invoices are as written, in ${seconds} s; ${faults === 0 ? 'no fault' : `faults: ${faults}`}`,
 );

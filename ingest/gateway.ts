@@ -9,8 +9,8 @@ import { type Part, parts } from '#platform/retry.ts';
 import { noTracer } from '#platform/tracing.ts';
 import { type FailureCode, FailureError, type Fault, toProblem } from '#schemas/failures.ts';
 import { type AcceptLimits, type AcceptPorts, acceptEvents, type Outcome, type Status } from './accept-events.ts';
-import { eventsOperation, ingestInfo } from './openapi.ts';
 import { observeAccept } from './observe-accept.ts';
+import { eventsOperation, ingestInfo } from './openapi.ts';
 import { parseNativeBody } from './parse/native.ts';
 
 export type GatewayOptions = HttpOptions & {
@@ -138,6 +138,8 @@ export const createGateway = (options: GatewayOptions): Gateway => {
           reply.header('retry-after', '1');
           throw new FailureError('OVERLOADED');
         }
+        // Who hung up while the key was looked up closed the answer already; nothing would give these bytes back.
+        if (reply.raw.destroyed) throw new FailureError('BAD_REQUEST', 'The caller is gone');
         inFlightBytes += bytes;
         inFlight.set(inFlightBytes);
         reply.raw.once('close', () => {

@@ -27,7 +27,7 @@ export const eventsOperation = (eventsMax: number): Operation => ({
   query: EventsQuery,
   documentedBody: newEvents(eventsMax),
   answers: { 200: EventsAnswer },
-  failures: ['TOO_MANY_EVENTS', 'IDEMPOTENCY_CONFLICT', 'EVENTS_REJECTED', 'EVENTS_NOT_FINAL', 'OVERLOADED'],
+  failures: ['TOO_MANY_EVENTS', 'IDEMPOTENCY_CONFLICT', 'EVENTS_REJECTED', 'EVENTS_NOT_FINAL'],
   problems: {
     IDEMPOTENCY_CONFLICT: EventsProblem,
     EVENTS_REJECTED: EventsProblem,

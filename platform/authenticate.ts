@@ -40,6 +40,9 @@ const refreshMsMax = 500;
 const entriesMax = 10_000;
 /** How often the last use of a key is written down. */
 const touchEveryMs = 60_000;
+/** Of keys that are not known yet. */
+const unknownLookupsMax = 4;
+const unknownWaitingMax = 1_000;
 
 const findKey = async (postgres: Queryable, keyHash: Buffer, nowMs: number): Promise<Entry> => {
   const { rows } = await postgres.query<KeyRow>('SELECT * FROM find_api_key($1)', [keyHash]);
@@ -58,14 +61,39 @@ const findKey = async (postgres: Queryable, keyHash: Buffer, nowMs: number): Pro
   return { caller, expiresMs: row?.expires_at?.getTime() ?? Number.POSITIVE_INFINITY, readMs: nowMs, usedMs: 0 };
 };
 
-/** Throws `UNKNOWN_API_KEY`, or the fault of PostgreSQL where a key has to be looked up that is not known yet. */
+/**
+ * Looks up a few keys at a time, and lets so many wait: a flood of invented keys, which anyone can send, leaves connections to PostgreSQL for the keys
+ * that are known. Throws `OVERLOADED` beyond that.
+ */
+const createLanes = () => {
+  let busy = 0;
+  const waiting: (() => void)[] = [];
+  return async <T>(work: () => Promise<T>): Promise<T> => {
+    if (busy >= unknownLookupsMax) {
+      if (waiting.length >= unknownWaitingMax) throw new FailureError('OVERLOADED', 'Too many keys are being looked up');
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    } else busy += 1;
+    try {
+      return await work();
+    } finally {
+      // The lane goes to the next one, or is free.
+      const next = waiting.shift();
+      if (next) next();
+      else busy -= 1;
+    }
+  };
+};
+
+/** Throws `UNKNOWN_API_KEY`, `OVERLOADED`, or the fault of PostgreSQL where a key has to be looked up that is not known yet. */
 export const createAuthenticate = (postgres: Queryable, pepper: string, clock: Clock): Authenticate => {
   const entries = new Map<string, Entry>();
   const refreshing = new Map<string, Promise<Entry>>();
+  const inLane = createLanes();
   const refresh = (id: string, key: string): Promise<Entry> => {
     const running = refreshing.get(id);
     if (running) return running;
-    const started = findKey(postgres, hashApiKey(pepper, key), clock.nowMs())
+    const look = () => findKey(postgres, hashApiKey(pepper, key), clock.nowMs());
+    const started = (entries.get(id)?.caller ? look() : inLane(look))
       .then((entry) => {
         entry.usedMs = entries.get(id)?.usedMs ?? 0;
         // Bounded, also against a flood of unknown keys: the oldest entry makes room.

@@ -70,7 +70,7 @@ export const createServer = (handler: RequestListener, bounds: ServerBounds): Se
   return server;
 };
 
-export const isTls = (server: object): boolean => 'setSecureContext' in server;
+const isTls = (server: object): boolean => 'setSecureContext' in server;
 
 /** Where a server listens, as a URL. */
 export const urlOf = (server: Server): string => {

@@ -175,7 +175,8 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     // Our own factory binds `localhost` to one address of it and not to both; its server has all bounds, and a renewed certificate reaches it.
     serverFactory: (handler: RequestListener) => createServer(handler, bounds),
     forceCloseConnections: 'idle',
-    return503OnClosing: true,
+    // Ours says so in our own form.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: 512, ignoreTrailingSlash: false },
     ajv: { customOptions: { allErrors: true, coerceTypes: false, removeAdditional: false, useDefaults: true } },
     genReqId: (raw: IncomingMessage) => {
@@ -203,11 +204,17 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
   app.decorateReply('failureCode', undefined);
   traceRequests(app, options.tracer ?? noTracer);
   app.server.on('drop', () => refused.labels('too_many').inc());
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true;
+  });
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(floorHeaders(request.id, apiVersion, bounds.tls !== undefined));
     const fault = faultOfHeaders(request.raw.rawHeaders, request.raw.httpVersion);
     if (fault) throw new FailureError(fault.code, fault.detail);
     refuseEncoded(request);
+    // What came over a connection that was open goes to another process.
+    if (closing) throw new FailureError('OVERLOADED', 'This process is stopping');
   });
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'unknown';
@@ -218,18 +225,25 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     else request.log.debug({ method: request.method, route, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
   });
   app.addHook('preValidation', refuseUnstorable);
-  app.setErrorHandler(answerError);
-  const routes: { readonly path: RegExp; readonly method: string }[] = [];
+  const routes: { readonly url: string; readonly path: RegExp; readonly method: string }[] = [];
   app.addHook('onRoute', ({ url, method }) => {
     const path = new RegExp(`^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z]+/g, '[^/]+')}$`);
-    for (const one of [method].flat()) routes.push({ path, method: one });
+    for (const one of [method].flat()) routes.push({ url, path, method: one });
   });
-  app.setNotFoundHandler((request, reply) => {
+  const answerUnknown = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const [path = ''] = request.url.split('?');
-    const methods = routes.filter((route) => route.path.test(path)).map(({ method }) => method);
+    const exact = routes.filter(({ url }) => url === path);
+    // A path of its own hides what would fit with a parameter.
+    const methods = (exact.length > 0 ? exact : routes.filter((route) => route.path.test(path))).map(({ method }) => method);
     if (methods.length === 0) return sendProblem(request, reply, 'NOT_FOUND');
     reply.header('allow', [...new Set(methods)].join(', '));
     return sendProblem(request, reply, 'METHOD_NOT_ALLOWED');
+  };
+  app.setNotFoundHandler(answerUnknown);
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    // Where there is no route, what is wrong with the body does not matter.
+    const isOfBody = !(error instanceof FailureError) && (error.statusCode ?? 500) < 500;
+    return request.is404 && isOfBody ? answerUnknown(request, reply) : answerError(error, request, reply);
   });
 
   const isUp = async ({ check }: HealthCheck): Promise<boolean> => {

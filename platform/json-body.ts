@@ -86,7 +86,6 @@ const refusalIn = (text: string): Refusal | undefined => {
     } else {
       level.isObject = isObject;
       level.expectsName = isObject;
-      level.name = '';
       level.isConstructor = isConstructor;
       if (level.names.size > 0) level.names.clear();
     }

@@ -23,13 +23,17 @@ export const headerParameters = {
   ),
 } as const;
 
+const always = <H extends object>(header: H) => ({ ...header, required: true });
+
 /** By name, as components. */
 export const answerHeaders = {
-  'X-Request-Id': text('The name of the request; the one that the caller gave, where it is 1 to 128 of letters, digits and . _ : -', {
-    type: 'string',
-    pattern: '^[A-Za-z0-9._:-]{1,128}$',
-  }),
-  'API-Version': text('The date of the contract that the answer follows.', { type: 'string', format: 'date' }),
+  'X-Request-Id': always(
+    text('The name of the request; the one that the caller gave, where it is 1 to 128 of letters, digits and . _ : -', {
+      type: 'string',
+      pattern: '^[A-Za-z0-9._:-]{1,128}$',
+    }),
+  ),
+  'API-Version': always(text('The date of the contract that the answer follows.', { type: 'string', format: 'date' })),
   ETag: text('The version of the object, for If-Match and If-None-Match.', { type: 'string', pattern: '^"[0-9]+"$' }),
   Location: text('Where the object is read.', { type: 'string', format: 'uri-reference' }),
   'X-RateLimit-Limit': count('How many requests the bucket of this kind of request holds.'),

@@ -6,6 +6,7 @@
  * them, and a transform that adds all that is this file again.
  */
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import type { TSchema } from 'typebox';
 import { type FailureCode, failures } from '#schemas/failures.ts';
 import { Problem } from '#schemas/http/problem.ts';
@@ -70,11 +71,14 @@ const conventionalFailures = (operation: Operation): FailureCode[] => [
   'REQUEST_TIMEOUT',
   'HEADERS_TOO_LARGE',
   'INTERNAL_ERROR',
+  'OVERLOADED',
+  // Of a Content-Encoding, which even a GET may have.
+  'UNSUPPORTED_MEDIA_TYPE',
   ...(operation.params ? (['NOT_FOUND'] as const) : []),
   ...(operation.scope === undefined
     ? []
     : (['UNKNOWN_API_KEY', 'INVALID_SIGNATURE', 'MISSING_SCOPE', 'RATE_LIMITED', 'QUOTA_EXCEEDED', 'DEPENDENCY_UNAVAILABLE'] as const)),
-  ...(operation.method === 'GET' ? [] : (['MALFORMED_BODY', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'VALIDATION_FAILED'] as const)),
+  ...(operation.method === 'GET' ? [] : (['MALFORMED_BODY', 'BODY_TOO_LARGE', 'VALIDATION_FAILED'] as const)),
   ...(hasIdempotencyHeader(operation) ? (['IDEMPOTENCY_KEY_IN_USE', 'IDEMPOTENCY_KEY_REUSED'] as const) : []),
   ...(isConditionalChange(operation) ? (['VERSION_MISMATCH'] as const) : []),
 ];
@@ -86,6 +90,7 @@ export const failuresOf = (operation: Operation): FailureCode[] =>
 /** A schema as JSON. One with a title becomes a component of that name, once. */
 const createComponents = () => {
   const schemas: Record<string, unknown> = {};
+  const responses: Record<string, unknown> = {};
   const toJson = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(toJson);
     if (typeof value !== 'object' || value === null) return value;
@@ -96,7 +101,12 @@ const createComponents = () => {
     else assert.deepEqual(schemas[title], json, `two schemas have the title ${title}`);
     return { $ref: `#/components/schemas/${title}` };
   };
-  return { schemas, toJson: (schema: TSchema): Json => toJson(schema) as Json };
+  /** Answers that are the same everywhere stand once. */
+  const share = (name: string, response: Json): Json => {
+    if (responses[name] === undefined) responses[name] = response;
+    return isDeepStrictEqual(responses[name], response) ? { $ref: `#/components/responses/${name}` } : response;
+  };
+  return { schemas, responses, share, toJson: (schema: TSchema): Json => toJson(schema) as Json };
 };
 type Components = ReturnType<typeof createComponents>;
 
@@ -118,10 +128,10 @@ const headerNames = (operation: Operation): string[] => [
   ...(operation.scope === undefined ? [] : ['X-Signature']),
 ];
 
-/** The headers of an answer: `true` is always there. */
+/** The headers of an answer: `true` is always there, as the first two are by themselves. */
 const headersOf = (present: Readonly<Partial<Record<AnswerHeader, boolean>>>): Json =>
   Object.fromEntries(
-    Object.entries({ 'X-Request-Id': true, 'API-Version': true, ...present }).map(([name, required]) => [
+    Object.entries({ 'X-Request-Id': false, 'API-Version': false, ...present }).map(([name, required]) => [
       name,
       required ? { ...answerHeaders[name as AnswerHeader], required } : { $ref: `#/components/headers/${name}` },
     ]),
@@ -139,13 +149,15 @@ const linksOf = (operation: Operation, all: readonly Operation[]): Json => {
   );
 };
 
+type Answer = { readonly description: string; readonly headers: Json; readonly content?: Json };
+
 const contentOf = ({ mediaTypes = ['application/json'] }: Operation, schema: TSchema, { toJson }: Components): Json =>
   Object.fromEntries(mediaTypes.map((type) => [type, { schema: type.endsWith('json') ? toJson(schema) : { type: 'string' } }]));
 
-const answersOf = (operation: Operation, all: readonly Operation[], components: Components): Json => {
+const answersOf = (operation: Operation, all: readonly Operation[], components: Components): Record<string, Answer> => {
   const isGuarded = operation.scope !== undefined;
   const isMaking = operation.method === 'POST' && hasId(successOf(operation));
-  const entries = Object.entries(operation.answers).map(([status, schema]): [string, unknown] => {
+  const entries = Object.entries(operation.answers).map(([status, schema]): [string, Answer] => {
     const links = linksOf(operation, all);
     const headers = headersOf({
       ...(isGuarded ? rateHeaders(true) : {}),
@@ -161,7 +173,7 @@ const answersOf = (operation: Operation, all: readonly Operation[], components: 
       '304',
       { description: 'The version that If-None-Match names is the newest.', headers: headersOf({ ...rateHeaders(true), ETag: true }) },
     ]);
-  return Object.fromEntries(entries);
+  return Object.fromEntries(entries) as Record<string, Answer>;
 };
 
 /** The body of one status: the codes without more fields together, then those with more. */
@@ -178,7 +190,8 @@ const problemSchema = (codes: readonly FailureCode[], status: number, { problems
   return schemas.length === 1 ? (schemas[0] as Json) : { anyOf: schemas };
 };
 
-const problemsOf = (operation: Operation, components: Components): Json => {
+/** `own` are the statuses that the route answers by itself, too. */
+const problemsOf = (operation: Operation, components: Components, own: readonly string[]): Json => {
   const codes = failuresOf(operation);
   const statuses = [...new Set(codes.map((code) => failures[code].status))];
   return Object.fromEntries(
@@ -192,12 +205,24 @@ const problemsOf = (operation: Operation, components: Components): Json => {
         ...(hasIdempotencyHeader(operation) && status < 500 ? { 'Idempotency-Replayed': false } : {}),
       });
       const description = ofStatus.map((code) => `[${code}](/docs/errors/${code}): ${failures[code].title}.`).join('\n\n');
-      return [
-        String(status),
-        { description, headers, content: { [problemType]: { schema: problemSchema(ofStatus, status, operation, components) } } },
-      ];
+      const content = { [problemType]: { schema: problemSchema(ofStatus, status, operation, components) } };
+      const kind = [operation.scope === undefined ? 'open' : '', hasIdempotencyHeader(operation) ? 'repeatable' : ''].filter(Boolean);
+      const response = { description, headers, content };
+      return [String(status), own.includes(String(status)) ? response : components.share([...ofStatus, ...kind].join('.'), response)];
     }),
   );
+};
+
+/** One status may be an answer of the route's own and a problem, too: their media types tell them apart. */
+const responsesOf = (operation: Operation, all: readonly Operation[], components: Components): Json => {
+  const answers = answersOf(operation, all, components);
+  const problems = problemsOf(operation, components, Object.keys(answers));
+  const both = Object.keys(answers).filter((status) => status in problems);
+  const merged = both.map((status) => {
+    const [answer, problem] = [answers[status] as Answer, problems[status] as Answer];
+    return [status, { ...answer, content: { ...answer.content, ...problem.content } }];
+  });
+  return { ...problems, ...answers, ...Object.fromEntries(merged) };
 };
 
 const operationJson = (operation: Operation, all: readonly Operation[], components: Components): Json => {
@@ -218,7 +243,7 @@ const operationJson = (operation: Operation, all: readonly Operation[], componen
     ...(body === undefined
       ? {}
       : { requestBody: { required: true, content: { 'application/json': { schema: components.toJson(body) } } } }),
-    responses: { ...problemsOf(operation, components), ...answersOf(operation, all, components) },
+    responses: responsesOf(operation, all, components),
   };
 };
 
@@ -241,7 +266,6 @@ export const openApiDocument = (info: DocumentInfo, operations: readonly Operati
   return {
     openapi: '3.1.1',
     info: { title: info.title, version: info.version, description: info.description },
-    jsonSchemaDialect: 'https://json-schema.org/draft/2020-12/schema',
     servers: [{ url: '/' }],
     externalDocs: { url: '/docs/errors', description: 'Every error code, with its cause and its cure' },
     tags: tags.map((name) => ({ name, ...(info.tags[name] === undefined ? {} : { description: info.tags[name] }) })),
@@ -257,6 +281,7 @@ export const openApiDocument = (info: DocumentInfo, operations: readonly Operati
       },
       parameters: headerParameters,
       headers: answerHeaders,
+      responses: components.responses,
       schemas: components.schemas,
     },
   };

@@ -237,7 +237,7 @@ export const failures = {
   OVERLOADED: failure(
     503,
     'The server works on as much as it may',
-    'The bodies that are being worked on fill the memory that is set aside for them.',
+    'The bodies that are being worked on fill the memory that is set aside for them, too many unknown keys came at once, or the process is stopping.',
     'Send the same request again after Retry-After seconds.',
   ),
 } as const satisfies Record<string, Failure>;

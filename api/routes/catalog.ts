@@ -42,7 +42,14 @@ const meterRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void
   change(
     {
       ...{ method: 'POST', url: '/v1/meters', operation: 'createMeter', tag, summary: 'Create a meter' },
-      ...{ scope: 'write:meters', rateClass: 'write', body: NewMeter, documentedBody: NewMeterDocument, answers: { 201: Meter }, failures: ['METER_ALREADY_EXISTS'] },
+      ...{
+        scope: 'write:meters',
+        rateClass: 'write',
+        body: NewMeter,
+        documentedBody: NewMeterDocument,
+        answers: { 201: Meter },
+        failures: ['METER_ALREADY_EXISTS'],
+      },
     },
     async ({ db, body, nowMs }) => {
       const { property = null, metadata = {}, ...meter } = body;
@@ -98,7 +105,14 @@ const planRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void 
   change(
     {
       ...{ method: 'POST', url: '/v1/plans', operation: 'createPlan', tag, summary: 'Create a plan with its first version' },
-      ...{ scope: 'write:plans', rateClass: 'write', body: NewPlan, documentedBody: NewPlanDocument, answers: { 201: Plan }, failures: ['PLAN_ALREADY_EXISTS'] },
+      ...{
+        scope: 'write:plans',
+        rateClass: 'write',
+        body: NewPlan,
+        documentedBody: NewPlanDocument,
+        answers: { 201: Plan },
+        failures: ['PLAN_ALREADY_EXISTS'],
+      },
     },
     async ({ db, body, nowMs }) => {
       const { interval: _monthly, metadata = {}, ...json } = body as typeof body & PlanVersionJson;

@@ -52,7 +52,8 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, catalo
       ...{
         scope: 'write:customers',
         rateClass: 'write',
-        body: NewCustomer, documentedBody: NewCustomerDocument,
+        body: NewCustomer,
+        documentedBody: NewCustomerDocument,
         answers: { 201: Customer },
         failures: ['CUSTOMER_ALREADY_EXISTS'],
       },

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sealedColumns } from '#schemas/sealed-columns.ts';
 import { systemClock } from '../clock.ts';
-import { type Config, ConfigError, loadConfig, settings } from '../config.ts';
+import { type Config, ConfigError, loadConfig, secretsOf, settings } from '../config.ts';
 import { createLog } from '../log.ts';
 import { connectPostgres } from '../postgres.ts';
 import { type RotationReport, rotateKeys } from '../rotate-keys.ts';
@@ -56,7 +56,7 @@ await runOnStores({ readConfig, names: ['postgres'], failure: 'the rotation stop
   const masterKey = masterKeyOf(config, home);
   // A kept key has not been checked yet.
   const { previousMasterKey, logLevel } = loadConfig({ ...process.env, MILLRACE_MASTER_KEY: masterKey }, ['masterKey']);
-  const postgres = connectPostgres(urls.postgres, { poolMax: 1, log: createLog('rotate-keys', logLevel) });
+  const postgres = connectPostgres(urls.postgres, { poolMax: 1, log: createLog('rotate-keys', logLevel, secretsOf(config)) });
   try {
     const report = await rotateKeys(postgres, {
       ...{ columns: Object.values(sealedColumns), renewDataKeys, clock: systemClock, signal },

@@ -189,6 +189,15 @@ describe('the first data key of an organization', () => {
     expect(statements).toBe(3);
   });
 
+  it('can be made by the live world for its sandbox, whose API keys it keeps, and not the other way round', async () => {
+    const [live, sandbox] = [await database.newOrganization(), await database.newOrganization()];
+    await database.owner.query('UPDATE organizations SET sandbox_of = $1 WHERE id = $2', [live.organizationId, sandbox.organizationId]);
+    const place = secretOf(sandbox.organizationId, newId('key'));
+    const sealed = await vaultWith().seal(live, place, Buffer.from('a signing secret'));
+    expect(String(await vaultWith().open(sandbox, place, sealed))).toBe('a signing secret');
+    await expect(vaultWith().prepare(sandbox, live.organizationId)).rejects.toThrow(/row-level security/);
+  });
+
   it('can not be read or made for another organization', async () => {
     const [db, other] = [await database.newOrganization(), await database.newOrganization()];
     await expect(vaultWith().prepare(db, other.organizationId)).rejects.toThrow(/row-level security/);

@@ -19,6 +19,7 @@ describe('a process that is started with plain Node and no configuration', () =>
     expect(services.toSorted()).toEqual([
       'api/bootstrap.main.ts',
       'api/main.ts',
+      'api/verify.main.ts',
       'ingest/gateway.main.ts',
       'ingest/sink.main.ts',
       'invoicer/main.ts',

@@ -6,6 +6,8 @@ import { createClient } from '@clickhouse/client';
 import pg from 'pg';
 import { expect, inject, it } from 'vitest';
 import { migrateAll, readMigrations } from '#platform/migrate.ts';
+import { type Login, loginUrl } from '#platform/postgres.ts';
+import { databasePassword } from '../support/pipeline.ts';
 
 const run = promisify(execFile);
 
@@ -63,4 +65,65 @@ it('two processes at once apply each file once', async () => {
   expect(applied).toContain('clickhouse/0001_usage_events.sql');
   const { applied: recorded } = await tablesOf(stores);
   expect(recorded.map(({ name }) => name)).toEqual((await readMigrations('postgres')).map(({ name }) => name));
+});
+
+const connect = async (url: string): Promise<pg.Client> => {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  return client;
+};
+
+it('every function that works as its owner, and every trigger, looks at names of the session last', async () => {
+  const stores = await freshStores();
+  await migrateAll(stores);
+  const owner = await connect(stores.databaseUrl);
+  const { rows } = await owner.query<{ name: string; config: string[] | null }>(
+    `SELECT proname AS name, proconfig AS config FROM pg_proc
+     WHERE pronamespace = 'public'::regnamespace AND (prosecdef OR prorettype = 'trigger'::regtype) ORDER BY 1`,
+  );
+  await owner.end();
+  expect(rows.map(({ name }) => name)).toContain('find_api_key');
+  expect(rows.filter(({ config }) => !config?.includes('search_path=public, pg_temp'))).toEqual([]);
+});
+
+it('a login that puts a view of its own before a table of ours runs nothing as the owner', async () => {
+  const stores = await freshStores();
+  await migrateAll({ ...stores, databasePassword });
+  for (const login of ['millrace_app', 'millrace_gateway'] satisfies Login[]) {
+    const client = await connect(loginUrl(stores.databaseUrl, login, databasePassword));
+    await client.query(`CREATE FUNCTION pg_temp.smuggled() RETURNS text LANGUAGE sql AS 'SELECT current_user::text'`);
+    await client.query(
+      `CREATE TEMP VIEW api_keys AS SELECT pg_temp.smuggled() AS id, '\\x01'::bytea AS key_hash, 'org'::text AS organization_id, '{}'::text[] AS scopes,
+         now() AS expires_at, now() AS revoked_at, NULL::bytea AS signing_secret`,
+    );
+    await client.query("CREATE TEMP VIEW organizations AS SELECT 'org'::text AS id, 'scale'::text AS tier");
+    await client.query('GRANT SELECT ON api_keys, organizations TO PUBLIC');
+    // The attack works where our function sees these names.
+    expect((await client.query('SELECT id FROM api_keys')).rows).toEqual([{ id: login }]);
+    expect((await client.query("SELECT id FROM find_api_key('\\x01')")).rows).toEqual([]);
+    await client.end();
+  }
+});
+
+it('[I17] a table of its own before ours does not let the worker add a line to an issued invoice', async () => {
+  const stores = await freshStores();
+  await migrateAll({ ...stores, databasePassword });
+  const owner = await connect(stores.databaseUrl);
+  await owner.query(`
+    INSERT INTO organizations (id, name, created_at, tier) VALUES ('org', 'x', now(), 'scale');
+    INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at) VALUES ('cus', 'org', 'x', 'x', '{}', 1, now(), now());
+    INSERT INTO plans VALUES ('pln', 'org', 'x', 'x', '{}', 1, now(), now());
+    INSERT INTO plan_versions VALUES ('plv', 'org', 'pln', 1, 'EUR', 'month', '[]', now());
+    INSERT INTO subscriptions VALUES ('sub', 'org', 'cus', 'plv', 'active', now(), NULL, '{}', 1, now(), now());
+    INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, created_at, updated_at)
+      VALUES ('run', 'org', '2026-10-01', '2026-11-01', 'completed', now(), now());
+    INSERT INTO invoices VALUES ('inv', 'org', 1, 'period', 'cus', 'sub', 'plv', 'run', '2026-10-01', '2026-11-01', 1, 'EUR', 1, 1, now(), 'x', 'y');`);
+  await owner.end();
+  const worker = await connect(loginUrl(stores.databaseUrl, 'millrace_worker', databasePassword));
+  await worker.query('CREATE TEMP TABLE invoices (id text)');
+  const late = worker.query(
+    `INSERT INTO public.invoice_lines VALUES ('inv', 1, 'x', 'x', NULL, 1, 'half_even', 1, 1, '[]', '2026-10-01', '2026-11-01')`,
+  );
+  await expect(late).rejects.toThrow('immutable');
+  await worker.end();
 });

@@ -9,6 +9,7 @@ import type { LocalServer } from '#platform/local/server.ts';
 import { type ServerName, serverNames, startServers } from '#platform/local/servers.ts';
 import { type Stack, startStack } from '#platform/local/stack.ts';
 import { connectPostgres, type Login, loginUrl, type Postgres } from '#platform/postgres.ts';
+import { type Contract, createContract, expectContract, fetchDocument } from './contract.ts';
 
 export type ServerUrls = { readonly [K in ServerName]: string };
 
@@ -64,7 +65,17 @@ const withPath = (url: string, path: string): string => {
   return address.href;
 };
 
-const call =
+/** What each host says of itself, once it was asked. A process that is killed meanwhile is asked again. */
+const contracts = new Map<string, Promise<Contract>>();
+const contractOf = (base: string): Promise<Contract> => {
+  const ask = async (): Promise<Contract | undefined> => fetchDocument(base).then(createContract, () => undefined);
+  const contract = contracts.get(base) ?? until(ask, (made) => made !== undefined).then((made) => made as Contract);
+  contracts.set(base, contract);
+  return contract;
+};
+
+/** Calls a host under a key. Every answer is held against the OpenAPI document of its host. */
+export const call =
   (base: string, key: string) =>
   async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<ApiAnswer> => {
     const response = await fetch(`${base.replace(/\/$/, '')}${path}`, {
@@ -73,15 +84,18 @@ const call =
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
-    return {
-      status: response.status,
-      headers: response.headers,
-      body: /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : text,
+    const { status, headers: answerHeaders } = response;
+    const answered = {
+      status,
+      headers: answerHeaders,
+      body: /json/.test(answerHeaders.get('content-type') ?? '') ? JSON.parse(text) : text,
     };
+    expectContract(await contractOf(base), { method, path, ...answered });
+    return answered;
   };
 
 /** Logins belong to the whole server, which the tests share. */
-const databasePassword = 'the-password-of-the-logins';
+export const databasePassword = 'the-password-of-the-logins';
 
 /** `settings` are added to the environment of every process. */
 export const startPipeline = async (urls: ServerUrls, settings: Readonly<Record<string, string>> = {}): Promise<Pipeline> => {

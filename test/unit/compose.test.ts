@@ -11,6 +11,7 @@ type Service = {
   readonly image: string;
   readonly build?: string;
   readonly command?: readonly string[];
+  readonly profiles?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly ports?: readonly string[];
   readonly volumes?: readonly string[];
@@ -38,7 +39,9 @@ const { version, devDependencies } = JSON.parse(read('package.json')) as { versi
 
 const services = Object.entries(compose.services);
 const stores = ['nats', 'clickhouse', 'redis', 'postgres'];
-const oneShots = ['migrate', 'bootstrap'];
+/** Run by hand, and not with the rest. */
+const commands = ['verify', 'rotate-keys'];
+const oneShots = ['migrate', 'bootstrap', ...commands];
 const ours = services.filter(([name]) => !stores.includes(name));
 const longRunning = ours.filter(([name]) => !oneShots.includes(name));
 const serviceOf = (name: string): Service => compose.services[name] as Service;
@@ -61,8 +64,19 @@ const interpolated = (text: string, given: string): string =>
 const seconds = (duration = ''): number => Number(/^(\d+)s$/.exec(duration)?.[1]);
 
 describe('the services of docker-compose.yml', () => {
-  it('are the four stores, two that run once, and five of ours', () => {
-    expect(services.map(([name]) => name)).toEqual([...stores, ...oneShots, 'gateway', 'sink', 'rater', 'invoicer', 'api']);
+  it('are the four stores, two that run once, five of ours, and commands that nothing starts by itself', () => {
+    expect(services.map(([name]) => name)).toEqual([
+      ...stores,
+      'migrate',
+      'bootstrap',
+      'gateway',
+      'sink',
+      'rater',
+      'invoicer',
+      'api',
+      ...commands,
+    ]);
+    expect(services.filter(([, { profiles }]) => profiles?.includes('commands')).map(([name]) => name)).toEqual(commands);
   });
 
   it.each(services)('%s runs an image of a named version', (_, { image }) => {
@@ -136,6 +150,7 @@ describe.each(ours)('%s', (_name, service) => {
     const needed = new Set(wantedBy(file).filter((name) => settings[name].fallback === undefined || settings[name].fallback === ''));
     // It asks for none, as it can start servers of its own; here they are elsewhere.
     if (file === 'platform/local/migrate.main.ts') needed.add('databaseUrl').add('clickhouseUrl');
+    if (file === 'platform/local/rotate-keys.main.ts') needed.add('databaseUrl').add('masterKey');
     for (const name of needed) {
       const { variable } = settings[name];
       expect(environment[variable] ?? environment[`${variable}_FILE`], variable).toBeDefined();

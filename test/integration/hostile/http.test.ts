@@ -164,7 +164,8 @@ describe.each<Target>(['api', 'gateway'])('the %s', (target) => {
 
   it.each(['TRACE', 'PROPFIND', 'PURGE', 'DELETE'])('does nothing on %s', async (method) => {
     const answer = await exchangeRaw(urlOf(target), `${method} ${pathOf(target)} HTTP/1.1\r\nHost: a\r\n\r\n`);
-    expectProblem(answer, answer?.status === 405 ? 405 : 404);
+    expectProblem(answer, 405);
+    expect(answer?.headers.allow).toContain('POST');
     expect(answer?.body).not.toContain('Host: a');
   });
 
@@ -193,7 +194,7 @@ describe.each<Target>(['api', 'gateway'])('the %s', (target) => {
     expect(Object.keys(answer?.headers ?? {})).not.toEqual(
       expect.arrayContaining([expect.stringMatching(/^(?:server|x-powered-by|access-control-.*)$/)]),
     );
-    expectProblem(answer, answer?.status === 401 ? 401 : 404);
+    expectProblem(answer, target === 'api' ? 401 : 405);
   });
 
   it('answers 2000 requests that come in one piece, each in its turn', async () => {
@@ -281,11 +282,19 @@ describe.each<Target>(['api', 'gateway'])('the %s', (target) => {
   });
 
   it('has room for so many connections and closes those beyond it; the ones that are there are served', async () => {
+    // Those that were answered once may stay, however long the rest of this takes.
     const open = await Promise.all(Array.from({ length: connectionsMax }, () => openRaw(urlOf(target))));
+    for (const { send } of open) send(health);
+    const served = (await Promise.all(open.map(({ answer }) => answer))).filter((answer) => answer?.status === 200);
+    expect(served.length).toBeGreaterThan(connectionsMax / 2);
     const extra = await openRaw(urlOf(target)).catch(() => undefined);
     await extra?.closed;
+    expect(extra?.answers() ?? []).toEqual([]);
     open[0]?.send(health);
-    expect((await open[0]?.answer)?.status).toBe(200);
+    await until(
+      async () => open[0]?.answers().map(({ status }) => status),
+      (statuses) => statuses?.join() === '200,200',
+    );
     for (const { socket } of open) socket.destroy();
     await until(
       () => exchangeRaw(urlOf(target), health).catch(() => undefined),

@@ -14,7 +14,7 @@ const setUp = () => {
   const clock = createSetClock(1_000_000);
   type Row = { id: string; key_hash: Buffer; organization_id: string; scopes: string[]; expires_at: Date | null };
   const rows = new Map<string, Row & { revoked_at: null; signing_secret: null; tier: 'scale' }>();
-  const postgres = { queries: 0, away: false, uses: [] as unknown[] };
+  const postgres = { queries: 0, away: false, uses: [] as unknown[], held: async () => {} };
   const queryable: Queryable = {
     query: async <R extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) => {
       if (text.includes('touch_api_keys')) {
@@ -22,6 +22,7 @@ const setUp = () => {
         return { rows: [] } as unknown as pg.QueryResult<R>;
       }
       postgres.queries += 1;
+      await postgres.held();
       if (postgres.away) throw new UnavailableError('postgres', new Error('connect ECONNREFUSED'));
       const row = rows.get((values[0] as Buffer).toString('hex'));
       return { rows: row ? [row] : [] } as unknown as pg.QueryResult<R>;
@@ -125,6 +126,23 @@ describe('the memory of keys', () => {
     expect(await outcome(key)).toBe('UNKNOWN_API_KEY');
     add(key);
     clock.advance(2_000);
+    expect(await outcome(key)).toBe('org_1');
+  });
+
+  it('lets a flood of invented keys ask four at a time, and refuses what would wait behind a thousand', async () => {
+    const { add, outcome, postgres } = setUp();
+    const key = add();
+    await outcome(key);
+    let atOnce = 0;
+    postgres.held = async () => {
+      atOnce += 1;
+      await new Promise((resolve) => setImmediate(resolve));
+      atOnce -= 1;
+      expect(atOnce).toBeLessThan(4);
+    };
+    const flood = await Promise.all(Array.from({ length: 1_100 }, () => outcome(newApiKey(randomBytes))));
+    expect(flood.filter((code) => code === 'OVERLOADED')).toHaveLength(96);
+    expect(flood.filter((code) => code === 'UNKNOWN_API_KEY')).toHaveLength(1_004);
     expect(await outcome(key)).toBe('org_1');
   });
 

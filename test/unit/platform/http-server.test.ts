@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createHttpApp, listen } from '../../../platform/http.ts';
@@ -42,6 +43,19 @@ describe('a server', () => {
       (count) => count === 0,
     );
     connection.socket.destroy();
+  });
+
+  it('does not wait for a caller whom it refused and who stays', async () => {
+    const { app, url } = await start();
+    const { hostname, port } = new URL(url);
+    const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }, () => socket.write('nonsense\r\n\r\n'));
+    await new Promise((resolve) => socket.resume().once('end', resolve));
+    await until(
+      () => connectionsOf(app),
+      (count) => count === 0,
+      5_000,
+    );
+    socket.destroy();
   });
 
   it('counts what it refuses: a timeout as a problem, a connection too many by its reason', async () => {

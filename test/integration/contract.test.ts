@@ -1,0 +1,207 @@
+/** The OpenAPI documents of the running processes: valid, whole, and what every answer of every test here is held against (support/contract.ts). */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { failuresOf } from '#platform/openapi.ts';
+import { failures } from '#schemas/failures.ts';
+import { type Answered, createContract, type Document, expectContract, fetchDocument } from '../support/contract.ts';
+import { call, type Pipeline, startPipeline } from '../support/pipeline.ts';
+
+let pipeline: Pipeline;
+let documents: { readonly api: Document; readonly ingest: Document };
+
+beforeAll(async () => {
+  pipeline = await startPipeline(inject('serverUrls'));
+  const [api, ingest] = await Promise.all([fetchDocument(pipeline.stack.apiUrl), fetchDocument(pipeline.stack.ingestUrl)]);
+  documents = { api, ingest };
+});
+afterAll(() => pipeline.stop());
+
+type Operation = {
+  readonly operationId: string;
+  readonly parameters?: readonly { readonly $ref?: string; readonly name?: string; readonly in?: string }[];
+  readonly security: readonly Record<string, readonly string[]>[];
+  readonly responses: Readonly<Record<string, object>>;
+};
+const operationsOf = (document: Document): { readonly path: string; readonly method: string; readonly operation: Operation }[] =>
+  Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ path, method, operation: operation as unknown as Operation })),
+  );
+
+const withChange = (document: Document, change: (copy: Record<string, never>) => void): Document => {
+  const copy = structuredClone(document);
+  change(copy as never);
+  return copy;
+};
+
+describe.each(['api', 'ingest'] as const)('the document of the %s', (host) => {
+  it('is valid OpenAPI 3.1', async () => {
+    const { valid, errors } = await new Validator().validate(documents[host] as never);
+    expect(errors).toBeUndefined();
+    expect(valid).toBe(true);
+    expect(documents[host].openapi).toMatch(/^3\.1\./);
+  });
+
+  it('names each operation once, and each parameter of its path', () => {
+    const operations = operationsOf(documents[host]);
+    const ids = operations.map(({ operation }) => operation.operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const { path, operation } of operations) {
+      const inPath = [...path.matchAll(/\{([^}]+)\}/g)].map(([, name]) => name);
+      const declared = (operation.parameters ?? []).filter((one) => one.in === 'path').map(({ name }) => name);
+      expect(declared, path).toEqual(inPath);
+    }
+  });
+
+  it('refers to nothing that is not there', () => {
+    const references = [...JSON.stringify(documents[host]).matchAll(/"\$ref":"#\/([^"]+)"/g)].map(([, target]) => target as string);
+    expect(references.length).toBeGreaterThan(20);
+    for (const target of new Set(references)) {
+      const found = target
+        .split('/')
+        .reduce<unknown>((inner, part) => (inner as Record<string, unknown> | undefined)?.[part], documents[host]);
+      expect(found, target).toBeDefined();
+    }
+  });
+
+  it('says for each operation under /v1 which scope it needs, and that it may answer 401, 403 and 429', () => {
+    const guarded = operationsOf(documents[host]).filter(({ path }) => path.startsWith('/v1/'));
+    expect(guarded.length).toBeGreaterThan(0);
+    for (const { operation } of guarded) {
+      expect(operation.security[0]?.api_key?.[0]).toMatch(/^(?:read|write|admin):/);
+      expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['401', '403', '429', '500', '503']));
+    }
+  });
+});
+
+describe('an answer', () => {
+  const good = async (): Promise<Answered> => ({
+    method: 'GET',
+    path: '/v1/meters?limit=5',
+    ...(await pipeline.api('GET', '/v1/meters?limit=5')),
+  });
+
+  it('passes as it is', async () => {
+    expect(createContract(documents.api).violations(await good())).toEqual([]);
+  });
+
+  it('fails with a status, a header, a media type or a field that the document does not know', async () => {
+    const answered = await good();
+    const { violations } = createContract(documents.api);
+    const headers = (change: (headers: Headers) => void): Headers => {
+      const changed = new Headers(answered.headers);
+      change(changed);
+      return changed;
+    };
+    expect(violations({ ...answered, status: 418 }).join()).toContain('the status is none of');
+    expect(violations({ ...answered, headers: headers((all) => all.delete('x-ratelimit-limit')) })).toEqual([
+      'the header X-RateLimit-Limit is missing',
+    ]);
+    expect(violations({ ...answered, headers: headers((all) => all.set('x-ratelimit-limit', 'many')) }).join()).toContain(
+      'X-RateLimit-Limit',
+    );
+    expect(violations({ ...answered, headers: headers((all) => all.set('content-type', 'text/csv')) }).join()).toContain('text/csv');
+    expect(violations({ ...answered, body: { ...(answered.body as object), extra: 1 } }).join()).toContain('extra');
+    expect(violations({ ...answered, path: '/v1/unknown' }).length).toBeGreaterThan(0);
+    expect(violations({ ...answered, method: 'PUT' }).length).toBeGreaterThan(0);
+  });
+
+  it('fails where the document was tampered with', async () => {
+    const tampered = withChange(documents.api, (copy: Record<string, never>) => {
+      (copy as never as { components: { schemas: { Pagination: { required: string[] } } } }).components.schemas.Pagination.required.push(
+        'page',
+      );
+    });
+    const answered = await good();
+    expect(() => expectContract(createContract(tampered), answered)).toThrow(/GET \/v1\/meters\?limit=5 answered 200[\s\S]*'page'/);
+  });
+
+  it('of any call of a test is held against the document of the host that gave it', async () => {
+    const answers = { 200: { description: '', content: { 'application/json': { schema: { type: 'object', maxProperties: 1 } } } } };
+    const document = { openapi: '3.1.1', paths: { '/things': { get: { responses: answers } } } };
+    const host = createServer((request, response) => {
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify(request.url === '/openapi.json' ? document : request.url === '/things' ? { a: 1 } : { a: 1, b: 2 }));
+    });
+    await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
+    const ask = call(`http://127.0.0.1:${(host.address() as AddressInfo).port}`, 'key');
+    await expect(ask('GET', '/things')).resolves.toMatchObject({ status: 200 });
+    await expect(ask('GET', '/things?more')).rejects.toThrow(/not what the OpenAPI document says[\s\S]*more than 1/);
+    host.close();
+  });
+
+  it('to an unknown path is a problem 404, and to an unknown method 405 with the methods there are', async () => {
+    expect((await pipeline.api('GET', '/v1/nothing')).status).toBe(404);
+    const answer = await pipeline.api('PUT', '/v1/meters', {});
+    expect(answer.status).toBe(405);
+    expect(answer.headers.get('allow')?.split(', ').sort()).toEqual(['GET', 'POST']);
+    // A method with a body that nobody can read is as unknown as any other.
+    expect((await pipeline.api('PUT', '/v1/invoices/run', '{', { 'content-type': 'text/plain' })).headers.get('allow')).toBe('POST');
+  });
+});
+
+describe('the pages', () => {
+  const open = async (base: string, path: string, accept: string) => {
+    const answer = await fetch(new URL(path, base), { headers: { accept } });
+    return { status: answer.status, headers: answer.headers, text: await answer.text() };
+  };
+
+  it('of both hosts need no key: the document, the explorer, the error reference', async () => {
+    for (const base of [pipeline.stack.apiUrl, pipeline.stack.ingestUrl])
+      for (const path of ['/openapi.json', '/docs', '/docs/errors', '/docs/errors/BAD_REQUEST'])
+        expect((await open(base, path, '*/*')).status, path).toBe(200);
+  });
+
+  it('load nothing from another host and run no script that is not a file of ours', async () => {
+    for (const path of ['/docs', '/docs/errors', '/docs/errors/VALIDATION_FAILED']) {
+      const { text, headers } = await open(pipeline.stack.apiUrl, path, 'text/html');
+      expect(headers.get('content-security-policy')).toMatch(/^default-src 'none'/);
+      expect(headers.get('content-security-policy')).not.toMatch(/unsafe|https?:/);
+      expect(text).not.toMatch(/https?:\/\/|<script>|\son[a-z]+=|\sstyle=/);
+      for (const [, target = ''] of text.matchAll(/(?:src|href)="([^"]+)"/g))
+        expect((await open(pipeline.stack.apiUrl, target, '*/*')).status, target).toBe(200);
+    }
+  });
+
+  it('show each error code, as HTML to a browser and as JSON to a program', async () => {
+    for (const [code, { status, title }] of Object.entries(failures)) {
+      const page = await open(pipeline.stack.apiUrl, `/docs/errors/${code}`, 'text/html,application/xhtml+xml,*/*;q=0.8');
+      expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
+      expect(page.text).toContain(`<h1><code>${code}</code></h1>`);
+      const { body } = await pipeline.api('GET', `/docs/errors/${code}`, undefined, { accept: 'application/json' });
+      expect(body).toMatchObject({ error_code: code, status, title, example: { error_code: code, status } });
+    }
+  });
+
+  it('answer 404 for a code that there is not, whatever it looks like', async () => {
+    for (const code of ['NOT_A_CODE', 'constructor', '__proto__', '%3Cscript%3E']) {
+      const { status, text } = await open(pipeline.stack.apiUrl, `/docs/errors/${code}`, 'text/html');
+      expect(status, code).toBe(404);
+      expect(text).not.toContain('<script>');
+    }
+  });
+
+  it('lead from a problem to its page', async () => {
+    const { body } = await pipeline.api('GET', '/v1/meters?limit=0');
+    expect((await open(pipeline.stack.apiUrl, body.type, 'text/html')).text).toContain(body.error_code);
+  });
+});
+
+describe('an operation', () => {
+  it('lists the codes of its method and of its own', () => {
+    const of = failuresOf({
+      ...{
+        method: 'PATCH',
+        url: '/v1/things/:id',
+        operation: 'updateThing',
+        tag: 'Things',
+        summary: 'Change a thing',
+        scope: 'write:things',
+      },
+      ...{ answers: {}, failures: ['METER_NOT_FOUND'] },
+    });
+    expect(of).toEqual(expect.arrayContaining(['METER_NOT_FOUND', 'VERSION_MISMATCH', 'MISSING_SCOPE', 'MALFORMED_BODY']));
+    expect(of).not.toContain('IDEMPOTENCY_KEY_REUSED');
+  });
+});

@@ -1,0 +1,321 @@
+/** Nothing of one organization is shown to another or changed by it: over the API, and below it in the database. */
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { newId } from '#platform/ids.ts';
+import { connectPostgres, logins, loginUrl, type Postgres, type Queryable } from '#platform/postgres.ts';
+import { hashApiKey } from '#schemas/api-key.ts';
+import { definedRoutes, examples } from '../../support/api-routes.ts';
+import { llmProPlan } from '../../support/llm-pro.ts';
+import { databasePassword, lastMonth, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { addTenant, firstTenant, makeObjects, type Objects, type Tenant, unique } from '../../support/tenants.ts';
+
+let pipeline: Pipeline;
+let own: Tenant;
+let other: Tenant;
+let ownObjects: Objects;
+let otherObjects: Objects;
+let asGateway: Postgres;
+beforeAll(async () => {
+  pipeline = await startPipeline(inject('serverUrls'));
+  own = await firstTenant(pipeline);
+  other = await addTenant(pipeline);
+  ownObjects = await makeObjects(own.api, 'customer-of-own');
+  otherObjects = await makeObjects(other.api, 'customer-of-other');
+  for (const { api } of [own, other])
+    await api('POST', '/v1/customers', { external_id: `kept-${unique()}`, name: 'K' }, { 'idempotency-key': 'the same for both' });
+  const url = loginUrl(pipeline.databaseUrl, 'millrace_gateway', databasePassword);
+  asGateway = connectPostgres(url, { poolMax: 1, log: pino({ level: 'silent' }) });
+});
+afterAll(async () => {
+  await asGateway?.close();
+  await pipeline?.stop();
+});
+
+/** Whose object the id in a path is. */
+const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
+  '/v1/meters/:id': 'meter',
+  '/v1/plans/:id': 'plan',
+  '/v1/customers/:id': 'customer',
+  '/v1/customers/:id/usage': 'customer',
+  '/v1/customers/:id/invoices': 'customer',
+  '/v1/subscriptions/:id': 'subscription',
+  '/v1/invoices/runs/:id': 'run',
+  '/v1/invoices/:id': 'invoice',
+  '/v1/api-keys/:id': 'apiKey',
+  '/v1/api-keys/:id/rotate': 'apiKey',
+};
+const withId = definedRoutes().flatMap((route) => (route.url.includes(':') ? [[`${route.method} ${route.url}`, route] as const] : []));
+const lists = definedRoutes().flatMap((route) => (route.list && !route.url.includes(':') ? [[route.url, route] as const] : []));
+
+/** Every row of an organization and its sandbox, but when its keys were used. */
+const rowsOf = async ({ organizationId, sandboxId }: Tenant): Promise<string> => {
+  const tables = (await tablesOfOrganizations()).map(({ name }) => name);
+  const rows = await Promise.all(
+    tables.map(async (name) => {
+      const found = await pipeline.asOwner.query<{ row: string }>(
+        `SELECT (to_jsonb(t) - 'last_used_at')::text AS row FROM ${name} t WHERE organization_id = ANY ($1) ORDER BY 1`,
+        [[organizationId, sandboxId]],
+      );
+      return found.rows.map(({ row }) => `${name} ${row}`);
+    }),
+  );
+  return rows.flat().join('\n');
+};
+
+const tablesOfOrganizations = async () => {
+  const { rows } = await pipeline.asOwner.query<{ name: string; secured: boolean; policies: string[] }>(
+    `SELECT c.relname AS name, c.relrowsecurity AS secured,
+       array(SELECT r.rolname::text FROM pg_policy p, unnest(p.polroles) AS roles (id) JOIN pg_roles r ON r.oid = roles.id WHERE p.polrelid = c.oid ORDER BY 1) AS policies
+     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id'
+     WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace ORDER BY 1`,
+  );
+  return rows;
+};
+
+const codeOf = (work: Promise<unknown>): Promise<string | undefined> =>
+  work.then(
+    () => undefined,
+    (error: { code?: string }) => error.code,
+  );
+/** insufficient_privilege: what PostgreSQL says of a table that is not granted and of a row that a policy refuses. */
+const denied = '42501';
+
+describe('[I25] a foreign id', () => {
+  it.each(withId)('%s answers as if it were not there, and changes nothing', async (_, { method, url, operation }) => {
+    const kind = kinds[url];
+    if (!kind) throw new Error(`${url} is not in the list of this test`);
+    const { body } = (await examples[operation]?.(own.api, ownObjects)) ?? {};
+    const before = await rowsOf(other);
+    const missing = newId(otherObjects[kind].slice(0, 3) as 'cus');
+    const [foreign, absent] = [
+      await own.api(method, url.replace(':id', otherObjects[kind]), body, { 'if-match': '*' }),
+      await own.api(method, url.replace(':id', missing), body, { 'if-match': '*' }),
+    ];
+    expect(absent.status).toBe(404);
+    expect({ ...foreign.body, request_id: '' }).toEqual({ ...absent.body, request_id: '' });
+    expect([...foreign.headers.keys()]).toEqual([...absent.headers.keys()]);
+    expect(await rowsOf(other)).toBe(before);
+    expect(
+      (await other.api('GET', kind === 'run' ? `/v1/invoices/runs/${otherObjects.run}` : `${url.split('/:')[0]}/${otherObjects[kind]}`))
+        .status,
+    ).toBe(200);
+  });
+
+  it.each(['/v1/customers/customer-of-other', '/v1/customers/customer-of-other/usage', '/v1/customers/customer-of-other/invoices'])(
+    "of the caller's own kind is foreign too: %s",
+    async (path) => {
+      expect(await own.api('GET', path)).toMatchObject({ status: 404, body: { error_code: 'CUSTOMER_NOT_FOUND' } });
+      expect((await other.api('GET', path)).status).toBe(200);
+    },
+  );
+
+  it('in a body is as one that is not there', async () => {
+    const before = await rowsOf(other);
+    const ask = (path: string, body: unknown) => own.api('POST', path, body);
+    const subscription = { customer_id: ownObjects.customer, plan: ownObjects.plan };
+    for (const id of [otherObjects.customer, otherObjects.externalId])
+      expect(await ask('/v1/subscriptions', { ...subscription, customer_id: id })).toMatchObject({
+        status: 404,
+        body: { error_code: 'CUSTOMER_NOT_FOUND' },
+      });
+    expect(await ask('/v1/subscriptions', { ...subscription, plan: otherObjects.plan })).toMatchObject({
+      status: 404,
+      body: { error_code: 'PLAN_NOT_FOUND' },
+    });
+    const period = lastMonth().name;
+    expect(await ask('/v1/invoices/run', { period, customer_id: otherObjects.customer })).toMatchObject({
+      status: 404,
+      body: { error_code: 'CUSTOMER_NOT_FOUND' },
+    });
+    expect(await ask('/v1/invoices/run', { period, subscription_id: otherObjects.subscription })).toMatchObject({
+      status: 404,
+      body: { error_code: 'SUBSCRIPTION_NOT_FOUND' },
+    });
+    // A meter that only the other one has.
+    await other.api('POST', '/v1/meters', { code: 'only-other', name: 'O', event: 'e', aggregation: 'count' });
+    const plan = {
+      ...llmProPlan,
+      code: `p-${unique()}`,
+      charges: [{ code: 'a', name: 'A', meter: 'only-other', price: { model: 'per_unit', unit_amount: '1' } }],
+    };
+    expect((await ask('/v1/plans', plan)).status).toBe(422);
+    expect((await rowsOf(other)).length).toBeGreaterThan(before.length);
+  });
+
+  it('does not take a code or an external id away', async () => {
+    const body = { external_id: otherObjects.externalId, name: 'The own one' };
+    expect((await own.api('POST', '/v1/customers', body)).status).toBe(201);
+    expect((await own.api('GET', `/v1/customers/${otherObjects.externalId}`)).body.name).toBe('The own one');
+    expect((await other.api('GET', `/v1/customers/${otherObjects.externalId}`)).body.name).toBe('A customer');
+  });
+});
+
+describe('[I25] a list', () => {
+  it.each(lists)('%s shows nothing of another, and takes none of its cursors', async (url) => {
+    const idsOf = async ({ api }: Tenant) =>
+      (await api('GET', `${url}?limit=1000`)).body.items.map(({ id }: { id: string }) => id) as string[];
+    const [ownIds, otherIds] = [await idsOf(own), await idsOf(other)];
+    expect([ownIds.length > 0, otherIds.length > 0]).toEqual([true, true]);
+    expect(ownIds.filter((id) => otherIds.includes(id))).toEqual([]);
+    const { next_cursor: cursor } = (await other.api('GET', `${url}?limit=1`)).body.pagination;
+    if (cursor === null) return expect(otherIds).toHaveLength(1);
+    expect((await other.api('GET', `${url}?limit=1&cursor=${cursor}`)).status).toBe(200);
+    expect(await own.api('GET', `${url}?limit=1&cursor=${cursor}`)).toMatchObject({ status: 400, body: { errors: [{ field: 'cursor' }] } });
+  });
+
+  it.each([
+    ['/v1/subscriptions', (objects: Objects) => `customer_id=${objects.customer}`],
+    ['/v1/subscriptions', (objects: Objects) => `customer_id=${objects.customer}`],
+    ['/v1/invoices', (objects: Objects) => `customer_id=${objects.customer}`],
+    ['/v1/invoices', (objects: Objects) => `subscription_id=${objects.subscription}`],
+    ['/v1/audit-log', (objects: Objects) => `object_id=${objects.customer}`],
+  ])("%s filtered by what is another's is empty", async (url, filterOf) => {
+    expect((await other.api('GET', `${url}?${filterOf(otherObjects)}`)).body.pagination.total).toBeGreaterThan(0);
+    expect((await own.api('GET', `${url}?${filterOf(otherObjects)}`)).body).toMatchObject({ items: [], pagination: { total: 0 } });
+  });
+
+  it('[I22] an idempotency key of another is invisible', async () => {
+    const body = { external_id: `once-${unique()}`, name: 'O' };
+    const key = { 'idempotency-key': unique() };
+    const [first, second] = [await other.api('POST', '/v1/customers', body, key), await own.api('POST', '/v1/customers', body, key)];
+    expect([first.status, second.status, second.headers.get('idempotency-replayed')]).toEqual([201, 201, null]);
+    expect(second.body.id).not.toBe(first.body.id);
+    expect((await own.api('POST', '/v1/customers', body, key)).body).toEqual(second.body);
+    expect((await other.api('POST', '/v1/customers', { ...body, name: 'Q' }, key)).status).toBe(422);
+  });
+});
+
+describe('row-level security', () => {
+  it('is on for every table that says whose a row is, with a policy for each login that may read it', async () => {
+    const tables = await tablesOfOrganizations();
+    expect(tables.length).toBeGreaterThanOrEqual(14);
+    for (const { name, secured, policies } of tables) {
+      expect(secured, name).toBe(true);
+      expect(policies, name).toContain('millrace_app');
+    }
+    const { rows } = await pipeline.asOwner.query<{ name: string; secured: boolean }>(
+      "SELECT relname AS name, relrowsecurity AS secured FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace",
+    );
+    // What belongs to no organization.
+    expect(rows.filter(({ secured }) => !secured).map(({ name }) => name)).toEqual(['schema_migrations']);
+  });
+
+  it('shows the application its own rows alone, and none at all where it says nothing', async () => {
+    const seen = async (db: Queryable, name: string, column = 'organization_id'): Promise<string[] | string> => {
+      try {
+        return (await db.query<{ of: string }>(`SELECT DISTINCT ${column} AS of FROM ${name} ORDER BY 1`)).rows.map(({ of }) => of);
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    };
+    const hidden: string[] = [];
+    for (const { name } of await tablesOfOrganizations()) {
+      expect(await seen(pipeline.asOwner, name), name).toEqual(expect.arrayContaining([own.organizationId, other.organizationId]));
+      const shown = await seen(pipeline.asApplication.forOrganization(own.organizationId), name);
+      if (shown === denied) hidden.push(name);
+      else expect(shown, name).toEqual([own.organizationId]);
+      expect([denied, []], name).toContainEqual(await seen(pipeline.asApplication, name));
+    }
+    expect(hidden).toEqual(['invoice_series']);
+    for (const [name, column] of [
+      ['invoice_lines', 'invoice_id'],
+      ['billing_run_shards', 'run_id'],
+    ] as const) {
+      const all = await seen(pipeline.asOwner, name, column);
+      const shown = await seen(pipeline.asApplication.forOrganization(own.organizationId), name, column);
+      expect([shown.length > 0, shown.length < all.length], name).toEqual([true, true]);
+      expect(await seen(pipeline.asApplication, name, column)).toEqual([]);
+    }
+  });
+
+  it('lets the application change and add nothing of another', async () => {
+    const db = pipeline.asApplication.forOrganization(own.organizationId);
+    const before = await rowsOf(other);
+    for (const { name } of await tablesOfOrganizations()) {
+      for (const statement of [
+        `UPDATE ${name} SET organization_id = organization_id WHERE organization_id = $1`,
+        `DELETE FROM ${name} WHERE organization_id = $1`,
+      ]) {
+        const changed = await db.query(statement, [other.organizationId]).catch((error: { code: string }) => error.code);
+        expect([denied, 0], `${statement} ${JSON.stringify(changed)}`).toContainEqual(
+          typeof changed === 'string' ? changed : changed.rowCount,
+        );
+      }
+      // A row that would be the other's, and one of its own that becomes the other's.
+      const [copy] = (
+        await pipeline.asOwner.query<{ row: string }>(`SELECT to_jsonb(t)::text AS row FROM ${name} t WHERE organization_id = $1 LIMIT 1`, [
+          other.organizationId,
+        ])
+      ).rows;
+      expect(await codeOf(db.query(`INSERT INTO ${name} SELECT * FROM jsonb_populate_record(NULL::${name}, $1)`, [copy?.row])), name).toBe(
+        denied,
+      );
+      expect(await codeOf(db.query(`UPDATE ${name} SET organization_id = $1`, [other.organizationId])), name).toBe(denied);
+    }
+    expect(await rowsOf(other)).toBe(before);
+  });
+});
+
+describe('the logins', () => {
+  const tablesAll = async () =>
+    (
+      await pipeline.asOwner.query<{ name: string }>("SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    ).rows.map(({ name }) => name);
+
+  it('millrace_gateway finds keys by their hash, and reads no table', async () => {
+    for (const name of await tablesAll()) {
+      expect(await codeOf(asGateway.query(`SELECT 1 FROM ${name}`)), name).toBe(denied);
+      expect(await codeOf(asGateway.query(`DELETE FROM ${name}`)), name).toBe(denied);
+    }
+    expect((await asGateway.query('SELECT * FROM find_api_key($1)', [hashApiKey('x'.repeat(32), 'nobody')])).rows).toEqual([]);
+    expect((await asGateway.query('SELECT * FROM find_data_key($1, 1)', [own.organizationId])).rows).toHaveLength(1);
+    await asGateway.query('SELECT touch_api_keys($1, now())', [[]]);
+    for (const call of ["lease_billing_run_shard('rated', 1)", 'purge_idempotency_keys(now())'])
+      expect(await codeOf(asGateway.query(`SELECT * FROM ${call}`)), call).toBe(denied);
+  });
+
+  it.each(['asApplication', 'asWorker', 'asGateway'] as const)('%s stays who it is', async (name) => {
+    const db = name === 'asGateway' ? asGateway : pipeline[name];
+    const before = (await db.query<{ name: string }>('SELECT session_user::text AS name')).rows[0]?.name;
+    expect(logins).toContain(before);
+    const owner = (await pipeline.asOwner.query<{ name: string }>('SELECT current_user AS name')).rows[0]?.name ?? '';
+    await db.transaction(async (client) => {
+      const who = async () =>
+        (await client.query<{ who: string[] }>('SELECT ARRAY[session_user, current_user]::text[] AS who')).rows[0]?.who;
+      await client.query('RESET ROLE');
+      await client.query('RESET SESSION AUTHORIZATION');
+      expect(await who()).toEqual([before, before]);
+    });
+    for (const statement of [
+      `SET ROLE "${owner}"`,
+      `SET SESSION AUTHORIZATION "${owner}"`,
+      "SET session_replication_role = 'replica'",
+      'ALTER TABLE invoices DISABLE TRIGGER ALL',
+      'ALTER TABLE customers DISABLE ROW LEVEL SECURITY',
+      'DROP TABLE audit_log',
+    ])
+      expect(await codeOf(db.query(statement)), statement).toBe(denied);
+    for (const other of logins.filter((login) => login !== before)) expect(await codeOf(db.query(`SET ROLE ${other}`)), other).toBe(denied);
+  });
+
+  it.each(['asApplication', 'asWorker'] as const)('[I17] %s changes nothing that is issued or logged', async (name) => {
+    const db = pipeline[name].forOrganization(own.organizationId);
+    for (const table of ['invoices', 'invoice_lines', 'audit_log'])
+      for (const statement of [
+        `UPDATE ${table} SET organization_id = ''`.replace(
+          /organization_id = ''/,
+          table === 'invoice_lines' ? 'position = 1' : "organization_id = ''",
+        ),
+        `DELETE FROM ${table}`,
+        `TRUNCATE ${table} CASCADE`,
+      ])
+        expect(await codeOf(db.query(statement)), statement).toBe(denied);
+  });
+
+  it('[I17] the application issues no invoice', async () => {
+    const db = pipeline.asApplication.forOrganization(own.organizationId);
+    expect(await codeOf(db.query('INSERT INTO invoices SELECT * FROM invoices'))).toBe(denied);
+    expect(await codeOf(db.query('INSERT INTO invoice_lines SELECT * FROM invoice_lines'))).toBe(denied);
+    expect(await codeOf(db.query('UPDATE invoice_series SET last_number = 0'))).toBe(denied);
+  });
+});

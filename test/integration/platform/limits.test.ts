@@ -1,0 +1,80 @@
+/** Rate limits as callers meet them, over two processes of the API. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { loginUrl } from '#platform/postgres.ts';
+import { rateTiers } from '#schemas/rate-tiers.ts';
+import { databasePassword, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+
+let pipeline: Pipeline;
+let second: ChildProcess;
+let secondUrl: string;
+
+beforeAll(async () => {
+  const urls = inject('serverUrls');
+  pipeline = await startPipeline(urls, { MILLRACE_ORGANIZATION_TIER: 'starter' });
+  const kept = (name: string) => readFileSync(join(pipeline.stack.home, name), 'utf8').trim();
+  second = fork('api/main.ts', {
+    stdio: 'ignore',
+    env: {
+      ...process.env,
+      DATABASE_URL: loginUrl(pipeline.databaseUrl, 'millrace_app', databasePassword),
+      CLICKHOUSE_URL: pipeline.clickhouseUrl,
+      REDIS_URL: urls.redis,
+      MILLRACE_API_PORT: '0',
+      MILLRACE_KEY_PEPPER: kept('key-pepper'),
+      MILLRACE_MASTER_KEY: kept('master-key'),
+    },
+  });
+  secondUrl = await new Promise<string>((resolve) => second.once('message', (message) => resolve((message as { url: string }).url)));
+});
+afterAll(async () => {
+  const gone = new Promise((resolve) => second.once('exit', resolve));
+  second.kill('SIGTERM');
+  await gone;
+  await pipeline?.stop();
+});
+
+const get = async (base: string, path: string): Promise<Response> => {
+  const response = await fetch(`${base.replace(/\/$/, '')}${path}`, { headers: { authorization: `Bearer ${pipeline.key}` } });
+  await response.arrayBuffer();
+  return response;
+};
+
+it('two processes together let through what the bucket holds, to the request, and say when to come back', async () => {
+  const { perSecond, burst } = rateTiers.starter.read;
+  const begin = performance.now();
+  const answers = await Promise.all(
+    Array.from({ length: 4 * burst }, (_, n) => get(n % 2 === 0 ? pipeline.stack.apiUrl : secondUrl, '/v1/customers')),
+  );
+  const seconds = (performance.now() - begin) / 1000;
+  const allowed = answers.filter(({ status }) => status === 200).length;
+  expect(allowed).toBeGreaterThanOrEqual(burst);
+  expect(allowed).toBeLessThanOrEqual(burst + Math.ceil(seconds * perSecond));
+  const refused = answers.filter(({ status }) => status === 429);
+  expect(refused).toHaveLength(answers.length - allowed);
+  for (const { headers } of refused) {
+    expect(headers.get('x-ratelimit-limit')).toBe(String(burst));
+    expect(headers.get('x-ratelimit-remaining')).toBe('0');
+    expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+  }
+});
+
+it('what is refused as a read is not taken from writes, nor from the sandbox', async () => {
+  expect((await pipeline.api('POST', '/v1/customers', { external_id: 'a', name: 'A' })).status).toBe(201);
+  const { body } = await pipeline.api('POST', '/v1/api-keys', { name: 'sandbox', scopes: ['read:*'], world: 'test' });
+  const answer = await pipeline.api('GET', '/v1/customers', undefined, { authorization: `Bearer ${body.key}` });
+  expect(answer).toMatchObject({ status: 200, body: { items: [] } });
+  expect(answer.headers.get('x-ratelimit-remaining')).toBe(String(rateTiers.starter.read.burst - 1));
+});
+
+it('routes that touch keys have the strictest limit', async () => {
+  const { burst } = rateTiers.starter.sensitive;
+  const answers = await Promise.all(
+    Array.from({ length: 3 * burst }, (_, n) => pipeline.api('POST', '/v1/api-keys', { name: `key ${n}`, scopes: ['read:meters'] })),
+  );
+  const made = answers.filter(({ status }) => status === 201).length;
+  expect(made).toBeLessThan(burst + 5);
+  expect(answers.filter(({ status }) => status === 429)).toHaveLength(answers.length - made);
+});

@@ -1,0 +1,211 @@
+/** Every route keeps every convention: asked of all that are registered, so that a new one can't be forgotten. */
+import Fastify from 'fastify';
+import { Type } from 'typebox';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { covers } from '#platform/authenticate.ts';
+import { type GuardPorts, guardRoutes } from '#platform/guard.ts';
+import { scopes } from '#schemas/http/api-keys.ts';
+import { rateClasses } from '#schemas/rate-tiers.ts';
+import { bareApp, definedRoutes, type Example, examples, registeredRoutes } from '../../support/api-routes.ts';
+import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { type Call, makeKey, makeObjects, type Objects, unique } from '../../support/tenants.ts';
+
+let pipeline: Pipeline;
+let objects: Objects;
+beforeAll(async () => {
+  pipeline = await startPipeline(inject('serverUrls'));
+  objects = await makeObjects(pipeline.api, 'customer-1');
+});
+afterAll(() => pipeline?.stop());
+
+const registered = registeredRoutes().filter(({ url }) => url.startsWith('/v1/'));
+const routes = definedRoutes();
+const named = routes.map((route) => [`${route.method} ${route.url}`, route] as const);
+const changes = named.filter(([, { method }]) => method !== 'GET');
+const withMethod = (...methods: string[]) => named.filter(([, { method }]) => methods.includes(method));
+const lists = named.filter(([, { list }]) => list !== undefined);
+
+const exampleOf = (operation: string): Promise<Example> => {
+  const example = examples[operation];
+  if (!example) throw new Error(`test/support/api-routes.ts has no example of ${operation}`);
+  return example(pipeline.api, objects);
+};
+/** A good request of the operation. */
+const send = async (operation: string, headers: Record<string, string> = {}, api: Call = pipeline.api, query = '') => {
+  const { path, body } = await exampleOf(operation);
+  return api(routes.find((route) => route.operation === operation)?.method ?? '', path + query, body, headers);
+};
+
+describe('the table of routes', () => {
+  it('has what the API serves, each with a definition, a scope that keys can have, and a limit', () => {
+    expect(routes.length).toBeGreaterThanOrEqual(28);
+    expect(registered.map(({ method, url }) => `${method} ${url}`)).toEqual(named.map(([name]) => name));
+    for (const { operation, scope, rateClass } of routes) {
+      expect(scopes, operation).toContain(scope);
+      expect(rateClasses, operation).toContain(rateClass);
+    }
+    expect(new Set(routes.map(({ operation }) => operation)).size).toBe(routes.length);
+  });
+
+  it('has no example of a route that is not there', () => {
+    expect(Object.keys(examples).toSorted()).toEqual(routes.map(({ operation }) => operation).toSorted());
+  });
+
+  it('takes no route that names no scope or no limit, or that stands beside the one way to define it', () => {
+    const handler = async () => ({});
+    const guarded = Fastify();
+    guardRoutes(guarded, {} as GuardPorts);
+    for (const config of [{}, { scope: 'read:meters' }, { rateClass: 'read' as const }])
+      expect(() => guarded.get('/v1/bare', { config }, handler)).toThrow('GET /v1/bare names no scope or no limit');
+    expect(() => bareApp().app.get('/v1/bare', { config: { scope: 'read:meters', rateClass: 'read' } }, handler)).toThrow(
+      'GET /v1/bare has no place in the OpenAPI document',
+    );
+  });
+
+  it('takes a route that is defined, and its scope is then demanded', async () => {
+    const { app, routes: defining } = bareApp();
+    defining.get(
+      {
+        ...{ url: '/v1/good', operation: 'getGood', tag: 'Good', summary: 'Good', scope: 'read:meters', answers: { 200: Type.Object({}) } },
+        failures: [],
+      },
+      async () => ({}),
+    );
+    expect(app.hasRoute({ method: 'GET', url: '/v1/good' })).toBe(true);
+  });
+
+  it('[I28] has no way to change the audit log', () => {
+    expect(registered.filter(({ url }) => url.startsWith('/v1/audit-log')).map(({ method }) => method)).toEqual(['GET']);
+  });
+
+  it('says each route in the OpenAPI document, and no other', async () => {
+    const { body } = await pipeline.api('GET', '/openapi.json');
+    const said = Object.entries(body.paths as Record<string, Record<string, unknown>>).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`),
+    );
+    expect(said.filter((name) => name.includes(' /v1/')).toSorted()).toEqual(named.map(([name]) => name).toSorted());
+  });
+});
+
+describe.each(named)('%s', (_, { operation, scope }) => {
+  it('answers 401 without a key and with one that nobody has', async () => {
+    for (const authorization of ['', 'Bearer mr_live_00000000000000000000']) {
+      const answer = await send(operation, { authorization });
+      expect(answer).toMatchObject({ status: 401, body: { error_code: 'UNKNOWN_API_KEY' } });
+      expect(answer.headers.get('www-authenticate')).toBe('Bearer');
+    }
+  });
+
+  it(`answers 403 to a key that holds every scope but ${scope}, and takes one that holds it alone`, async () => {
+    const others = scopes.filter((other) => !covers(other, scope));
+    const without = await makeKey(pipeline, pipeline.api, { scopes: others });
+    const { path, body } = await exampleOf(operation);
+    const method = routes.find((route) => route.operation === operation)?.method ?? '';
+    expect(await without.api(method, path, body)).toMatchObject({
+      status: 403,
+      body: { error_code: 'MISSING_SCOPE', detail: expect.stringContaining(scope) },
+    });
+    // Of a key with admin:keys alone nothing more can be asked than what it holds itself.
+    const alone = await makeKey(pipeline, pipeline.api, { scopes: scope === 'admin:keys' ? [scope, 'read:meters'] : [scope] });
+    expect((await alone.api(method, path, body)).status).toBeLessThan(300);
+  });
+
+  it('says request id, version of the API and limits in its answer, also where it refuses', async () => {
+    for (const answer of [
+      await send(operation, { 'x-request-id': 'the-request' }),
+      await send(operation, { 'x-request-id': 'the-request' }, pipeline.api, '?colour=red'),
+    ]) {
+      expect(answer.headers.get('x-request-id')).toBe('the-request');
+      expect(answer.headers.get('api-version')).toBe('2026-11-20');
+      for (const name of ['limit', 'remaining', 'reset']) expect(answer.headers.get(`x-ratelimit-${name}`)).toMatch(/^\d+$/);
+    }
+  });
+
+  it('answers 400 to a query that it does not know, and names it', async () => {
+    const answer = await send(operation, {}, pipeline.api, '?colour=red');
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { error_code: 'BAD_REQUEST', errors: [{ field: 'colour', code: 'unknown_field' }] },
+    });
+  });
+});
+
+describe.each(withMethod('POST'))('%s', (_, { operation, method }) => {
+  it('[I22] repeats its answer under an Idempotency-Key, and works once', async () => {
+    const { path, body } = await exampleOf(operation);
+    const key = `key-${unique()}`;
+    const before = await pipeline.api('GET', '/v1/audit-log?limit=1');
+    const first = await pipeline.api(method, path, body, { 'idempotency-key': key });
+    const between = await pipeline.api('GET', '/v1/audit-log?limit=1');
+    const second = await pipeline.api(method, path, body, { 'idempotency-key': key });
+    expect(first.status).toBeLessThan(300);
+    expect(first.headers.get('idempotency-replayed')).toBeNull();
+    expect(second.headers.get('idempotency-replayed')).toBe('true');
+    expect([second.status, second.body]).toEqual([first.status, first.body]);
+    for (const header of ['etag', 'location', 'content-type']) expect(second.headers.get(header)).toBe(first.headers.get(header));
+    expect(between.body.pagination.total).toBeGreaterThan(before.body.pagination.total);
+    expect((await pipeline.api('GET', '/v1/audit-log?limit=1')).body.pagination.total).toBe(between.body.pagination.total);
+  });
+});
+
+describe.each(withMethod('PATCH', 'DELETE'))('%s', (_, { operation, method }) => {
+  it('honours If-Match: 412 for another version, and works for its own and for any', async () => {
+    const refused = await send(operation, { 'if-match': '"999"' });
+    expect(refused).toMatchObject({ status: 412, body: { error_code: 'VERSION_MISMATCH' } });
+    for (const tag of [undefined, '*']) {
+      const { path, body } = await exampleOf(operation);
+      const etag = tag ?? (await pipeline.api('GET', path)).headers.get('etag') ?? 'no etag';
+      expect((await pipeline.api(method, path, body, { 'if-match': etag })).status).toBe(200);
+    }
+  });
+});
+
+describe.each(changes)('%s', (_, { operation }) => {
+  it('[I28] leaves an entry of the audit log that names key, request, object and result', async () => {
+    const requestId = `request-${unique()}`;
+    const answer = await send(operation, { 'x-request-id': requestId });
+    expect(answer.status).toBeLessThan(300);
+    const { body } = await pipeline.api('GET', `/v1/audit-log?request_id=${requestId}`);
+    expect(body.items.length).toBeGreaterThan(0);
+    for (const entry of body.items)
+      expect(entry).toMatchObject({
+        actor: expect.stringMatching(/^key_[0-9a-f]{32}$/),
+        result: String(answer.status),
+        request_id: requestId,
+      });
+    expect(body.items.map(({ object_id }: { object_id: string }) => object_id)).toContain(answer.body.id);
+  });
+});
+
+describe.each(lists)('%s', (_, { operation, list }) => {
+  it('has limit, cursor and sort, and refuses what they can not be', async () => {
+    const { path } = await exampleOf(operation);
+    const page = await pipeline.api('GET', `${path}?limit=1&sort=${list?.defaultSort}`);
+    expect(page).toMatchObject({ status: 200, body: { items: expect.any(Array), pagination: { page_size: page.body.items.length } } });
+    const { next_cursor: cursor } = page.body.pagination;
+    if (cursor) expect((await pipeline.api('GET', `${path}?limit=1&sort=${list?.defaultSort}&cursor=${cursor}`)).status).toBe(200);
+    for (const query of ['limit=0', 'limit=1001', 'limit=x', 'cursor=x', 'sort=colour', 'limit=1&limit=2'])
+      expect(await pipeline.api('GET', `${path}?${query}`), query).toMatchObject({
+        status: 400,
+        body: { errors: [{ field: query.split('=')[0] }] },
+      });
+  });
+});
+
+describe.each(withMethod('GET').filter(([, { list }]) => !list))('%s', (_, { operation }) => {
+  it('says the version as ETag where there is one, and 304 to who has it', async () => {
+    const answer = await send(operation);
+    expect(answer.status).toBe(200);
+    if (answer.body.version === undefined) {
+      expect(['getInvoice', 'getBillingRun', 'getCustomerUsage']).toContain(operation);
+      return expect(answer.headers.get('etag')).toBeNull();
+    }
+    const etag = `"${answer.body.version}"`;
+    expect(answer.headers.get('etag')).toBe(etag);
+    for (const known of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {
+      const same = await send(operation, { 'if-none-match': known });
+      expect([same.status, same.body, same.headers.get('etag')], known).toEqual([304, '', etag]);
+    }
+    expect((await send(operation, { 'if-none-match': '"999"' })).status).toBe(200);
+  });
+});

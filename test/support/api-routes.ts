@@ -1,0 +1,120 @@
+/** Every route of the API as it is registered, and requests that are good for each. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { FastifyInstance, RouteOptions } from 'fastify';
+import { pino } from 'pino';
+import { systemClock } from '#platform/clock.ts';
+import { createMetrics } from '#platform/metrics.ts';
+import { createAccountStore } from '../../api/accounts.postgres.ts';
+import { createApiKeyStore } from '../../api/api-keys.postgres.ts';
+import { auditLog } from '../../api/audit-log.postgres.ts';
+import { catalogStore } from '../../api/catalog.postgres.ts';
+import { createRoutes, type RouteDefinition } from '../../api/define-route.ts';
+import { invoiceReader } from '../../api/invoices.postgres.ts';
+import type { List } from '../../api/lists.ts';
+import { type ApiOptions, createApi } from '../../api/server.ts';
+import { llmProPlan } from './llm-pro.ts';
+import { lastMonth } from './pipeline.ts';
+import { vaultWith } from './sealed-database.ts';
+import { type Call, type Objects, unique } from './tenants.ts';
+
+export type ApiRoute = { readonly method: string; readonly url: string; readonly config: RouteOptions['config'] };
+
+const nothing = {} as never;
+
+/** The app with its real stores over nothing: it is registered and never called. */
+const options = (): ApiOptions => ({
+  ...{ log: pino({ level: 'silent' }), metrics: createMetrics(), health: [], bodyBytesMax: 1 },
+  guard: { clock: systemClock, authenticate: nothing, rateLimit: nothing, openSigningSecret: nothing },
+  routes: nothing,
+  ports: {
+    ...{
+      catalog: catalogStore,
+      accounts: createAccountStore(vaultWith()),
+      invoices: invoiceReader,
+      apiKeys: createApiKeyStore(vaultWith()),
+    },
+    ...{ auditLog, readUsage: nothing, hashKey: nothing },
+  },
+});
+
+/** Whatever is registered, by whomever: Fastify says so itself, from its first moment on. */
+export const registeredRoutes = (): ApiRoute[] => {
+  const routes: ApiRoute[] = [];
+  const listen = (message: unknown) => {
+    (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', ({ method, url, config }) => {
+      for (const one of [method].flat()) routes.push({ method: one, url, config });
+    });
+  };
+  subscribe('fastify.initialization', listen);
+  try {
+    createApi(options());
+  } finally {
+    unsubscribe('fastify.initialization', listen);
+  }
+  return routes;
+};
+
+/** The app and the way to define a route of it, for routes that are not as they should be. */
+export const bareApp = () => {
+  const app = createApi(options());
+  return { app, routes: createRoutes(app, nothing) };
+};
+
+export type DefinedRoute = RouteDefinition & { readonly list: List | undefined };
+
+export const definedRoutes = (): DefinedRoute[] =>
+  registeredRoutes().flatMap(({ config }) => (config?.definition ? [{ ...config.definition, list: config.list }] : []));
+
+export type Example = { readonly path: string; readonly body?: unknown };
+
+const customer = () => ({ external_id: `example-${unique()}`, name: 'An example' });
+const meter = () => ({ code: `m-${unique()}`, name: 'A meter', event: 'example', aggregation: 'count' });
+const idOf = async (api: Call, path: string, body: unknown): Promise<string> => (await api('POST', path, body)).body.id;
+
+/** A request that succeeds, by operation: each call makes what it needs, so that no two are in each other's way. */
+export const examples: Readonly<Record<string, (api: Call, objects: Objects) => Promise<Example>>> = {
+  createMeter: async () => ({ path: '/v1/meters', body: meter() }),
+  listMeters: async () => ({ path: '/v1/meters' }),
+  getMeter: async (_, { meter: id }) => ({ path: `/v1/meters/${id}` }),
+  updateMeter: async (api) => ({ path: `/v1/meters/${await idOf(api, '/v1/meters', meter())}`, body: { name: 'Another name' } }),
+  createPlan: async () => ({ path: '/v1/plans', body: { ...llmProPlan, code: `p-${unique()}` } }),
+  listPlans: async () => ({ path: '/v1/plans' }),
+  getPlan: async (_, { plan }) => ({ path: `/v1/plans/${plan}` }),
+  updatePlan: async (api) => ({
+    path: `/v1/plans/${await idOf(api, '/v1/plans', { ...llmProPlan, code: `p-${unique()}` })}`,
+    body: { name: 'Another name' },
+  }),
+  createCustomer: async () => ({ path: '/v1/customers', body: customer() }),
+  listCustomers: async () => ({ path: '/v1/customers' }),
+  getCustomer: async (_, { customer: id }) => ({ path: `/v1/customers/${id}` }),
+  updateCustomer: async (api) => ({
+    path: `/v1/customers/${await idOf(api, '/v1/customers', customer())}`,
+    body: { name: 'Another name' },
+  }),
+  getCustomerUsage: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/usage` }),
+  listCustomerInvoices: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/invoices` }),
+  createSubscription: async (api) => ({
+    path: '/v1/subscriptions',
+    body: { customer_id: await idOf(api, '/v1/customers', customer()), plan: llmProPlan.code },
+  }),
+  listSubscriptions: async () => ({ path: '/v1/subscriptions' }),
+  getSubscription: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}` }),
+  updateSubscription: async (api) => {
+    const customerId = await idOf(api, '/v1/customers', customer());
+    const id = await idOf(api, '/v1/subscriptions', { customer_id: customerId, plan: llmProPlan.code });
+    return { path: `/v1/subscriptions/${id}`, body: { metadata: { note: 'another' } } };
+  },
+  createBillingRun: async () => ({ path: '/v1/invoices/run', body: { period: lastMonth().name } }),
+  getBillingRun: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}` }),
+  listInvoices: async () => ({ path: '/v1/invoices' }),
+  getInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}` }),
+  createApiKey: async () => ({ path: '/v1/api-keys', body: { name: 'A key', scopes: ['read:meters'] } }),
+  listApiKeys: async () => ({ path: '/v1/api-keys' }),
+  getApiKey: async (_, { apiKey }) => ({ path: `/v1/api-keys/${apiKey}` }),
+  rotateApiKey: async (api) => ({
+    path: `/v1/api-keys/${await idOf(api, '/v1/api-keys', { name: 'A key', scopes: ['read:meters'] })}/rotate`,
+    body: {},
+  }),
+  revokeApiKey: async (api) => ({ path: `/v1/api-keys/${await idOf(api, '/v1/api-keys', { name: 'A key', scopes: ['read:meters'] })}` }),
+  listAuditLog: async () => ({ path: '/v1/audit-log' }),
+};

@@ -1,0 +1,86 @@
+/** Organizations beside the first one, keys of every kind, and one of every object. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { newId } from '#platform/ids.ts';
+import { hashApiKey, hintOfApiKey, newApiKey, type World } from '#schemas/api-key.ts';
+import { llmProMeters, llmProPlan } from './llm-pro.ts';
+import { type ApiAnswer, call, lastMonth, type Pipeline } from './pipeline.ts';
+
+export type Call = Pipeline['api'];
+export type Hosts = { readonly key: string; readonly api: Call; readonly ingest: Call };
+export type Tenant = Hosts & { readonly organizationId: string; readonly sandboxId: string };
+
+export const hostsOf = (pipeline: Pipeline, key: string): Hosts => ({
+  key,
+  api: call(pipeline.stack.apiUrl, key),
+  ingest: call(pipeline.stack.ingestUrl, key),
+});
+
+/** A key with all scopes, put there by hand as the bootstrap does it. */
+export const addAdminKey = async (pipeline: Pipeline, organizationId: string, world: World = 'live'): Promise<Hosts> => {
+  const key = newApiKey(randomBytes, world);
+  const pepper = readFileSync(join(pipeline.stack.home, 'key-pepper'), 'utf8').trim();
+  await pipeline.asOwner.query(
+    `INSERT INTO api_keys (id, organization_id, name, hint, key_hash, scopes, created_at, updated_at) VALUES ($1, $2, 'By hand', $3, $4, '{admin}', now(), now())`,
+    [newId('key'), organizationId, hintOfApiKey(key), hashApiKey(pepper, key)],
+  );
+  return hostsOf(pipeline, key);
+};
+
+/** The organization of the bootstrap key. */
+export const firstTenant = async (pipeline: Pipeline): Promise<Tenant> => {
+  const { rows } = await pipeline.asOwner.query<{ id: string; sandbox: string }>(
+    'SELECT o.id, s.id AS sandbox FROM organizations o JOIN organizations s ON s.sandbox_of = o.id ORDER BY o.created_at, o.id LIMIT 1',
+  );
+  return { ...hostsOf(pipeline, pipeline.key), organizationId: rows[0]?.id ?? '', sandboxId: rows[0]?.sandbox ?? '' };
+};
+
+/** Another organization with its sandbox and a key. */
+export const addTenant = async (pipeline: Pipeline): Promise<Tenant> => {
+  const [organizationId, sandboxId] = [newId('org'), newId('org')];
+  await pipeline.asOwner.query(
+    `INSERT INTO organizations (id, name, created_at, tier, sandbox_of) VALUES ($1, 'Another', now(), 'scale', NULL), ($2, 'Another', now(), 'scale', $1)`,
+    [organizationId, sandboxId],
+  );
+  return { ...(await addAdminKey(pipeline, organizationId)), organizationId, sandboxId };
+};
+
+const made = async (api: Call, path: string, body: unknown): Promise<ApiAnswer['body']> => {
+  const answer = await api('POST', path, body);
+  if (answer.status >= 300) throw new Error(`POST ${path} answered ${answer.status}: ${JSON.stringify(answer.body)}`);
+  return answer.body;
+};
+
+/** A key that the tenant's own key makes: the answer that shows it, and how to call with it. */
+export const makeKey = async (pipeline: Pipeline, api: Call, body: Record<string, unknown>) => {
+  const shown = await made(api, '/v1/api-keys', { name: 'A key', ...body });
+  return { ...hostsOf(pipeline, shown.key), id: shown.id as string, shown };
+};
+
+/** What stands of everything in an organization: ids by kind. The invoice is over the base fee alone. */
+export type Objects = Readonly<Record<'meter' | 'plan' | 'customer' | 'subscription' | 'run' | 'invoice' | 'apiKey', string>> & {
+  readonly externalId: string;
+};
+
+export const makeObjects = async (api: Call, externalId: string): Promise<Objects> => {
+  const meters: { id: string }[] = [];
+  for (const meter of llmProMeters) meters.push(await made(api, '/v1/meters', meter));
+  const plan = await made(api, '/v1/plans', llmProPlan);
+  const customer = await made(api, '/v1/customers', { external_id: externalId, name: 'A customer', email: 'someone@example.com' });
+  const month = lastMonth();
+  const started = new Date(month.start).toISOString();
+  const subscription = await made(api, '/v1/subscriptions', { customer_id: externalId, plan: llmProPlan.code, started_at: started });
+  const run = await made(api, '/v1/invoices/run', { period: month.name });
+  const ended = await api('GET', `/v1/invoices/runs/${run.id}?wait_seconds=25`);
+  if (ended.body.state !== 'completed') throw new Error(`the billing run ended as ${JSON.stringify(ended.body)}`);
+  const [invoice] = (await api('GET', '/v1/invoices')).body.items;
+  const key = await made(api, '/v1/api-keys', { name: 'A key of the objects', scopes: ['read:meters'] });
+  return {
+    ...{ meter: meters[0]?.id ?? '', plan: plan.id, customer: customer.id, subscription: subscription.id },
+    ...{ run: run.id, invoice: invoice.id, apiKey: key.id, externalId },
+  };
+};
+
+/** The last part of a test's unique names. */
+export const unique = (): string => randomBytes(6).toString('hex');

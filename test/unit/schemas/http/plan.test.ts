@@ -1,0 +1,133 @@
+/** The documented schema of a plan against its reader: two descriptions of one thing, written apart. */
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ChargesAnswer, NewPlanDocument } from '#schemas/http/plan.ts';
+import { type PlanVersionJson, planVersionFromJson, planVersionToJson } from '#schemas/plan.ts';
+import { priceToJson } from '#schemas/price.ts';
+import { anyCurrency, prices } from '../../../support/rating-arbitraries.ts';
+
+const ajv = new Ajv2020({ strict: false, allErrors: true });
+const isDocumented = ajv.compile(NewPlanDocument);
+const isAnswer = ajv.compile(ChargesAnswer);
+
+const plans: fc.Arbitrary<PlanVersionJson> = fc
+  .record({ currency: anyCurrency, prices: fc.array(prices, { minLength: 1, maxLength: 4 }) })
+  .map(({ currency, prices }) => ({
+    code: 'plan',
+    name: 'Plan',
+    currency,
+    charges: prices.map((price, index) => ({
+      code: `charge-${index}`,
+      name: 'Charge',
+      ...(price.model === 'flat' ? (index % 2 === 0 ? { meter: null } : {}) : { meter: 'tokens' }),
+      price: priceToJson(price),
+    })),
+  }));
+
+type Node = Record<string, unknown> | unknown[];
+const isNode = (value: unknown): value is Node => typeof value === 'object' && value !== null;
+const nodesOf = (value: unknown): Node[] => (isNode(value) ? [value, ...Object.values(value).flatMap(nodesOf)] : []);
+
+const strange = fc.constantFrom<unknown>(
+  ...[
+    '',
+    '0',
+    '0.0',
+    '00.000',
+    '1',
+    '-1',
+    '1.5',
+    '1e3',
+    '0.0000000000001',
+    '123456789012345678901',
+    '1'.repeat(20),
+    'flat',
+    'package',
+    'tokens',
+    'XXX',
+    'USD',
+  ],
+  ...['a\u0000', 'a\n', '😀'.repeat(200), 'x'.repeat(65), null, 0, 1.5, true, [], {}, undefined],
+  ...[
+    { up_to: null, unit_amount: '1' },
+    { up_to: '5', unit_amount: '1' },
+    { model: 'flat', amount: '1' },
+  ],
+);
+const names = [
+  'code',
+  'name',
+  'meter',
+  'price',
+  'model',
+  'tiers',
+  'up_to',
+  'unit_amount',
+  'flat_amount',
+  'free_units',
+  'package_size',
+  'amount',
+  'extra',
+];
+
+/** One field somewhere in it is changed, added, taken away, or stands elsewhere. */
+const changed = (plan: PlanVersionJson, [where, what, name, value]: readonly [number, number, string, unknown]): unknown => {
+  const copy: unknown = structuredClone(plan);
+  const nodes = nodesOf(copy);
+  const node = nodes[where % nodes.length] as Node;
+  if (Array.isArray(node)) {
+    if (what % 3 === 0) node.reverse();
+    else if (what % 3 === 1) node.push(value === undefined ? node[0] : value);
+    else node.splice(what % (node.length + 1), 1);
+    return copy;
+  }
+  const keys = Object.keys(node);
+  const key = what % 3 === 0 ? name : (keys[what % Math.max(1, keys.length)] ?? name);
+  if (value === undefined) delete node[key];
+  else node[key] = value;
+  return copy;
+};
+const changes = fc.tuple(fc.nat(), fc.nat(), fc.constantFrom(...names), strange);
+
+/** Only the reader can say these; everything else the schema says, too. */
+const isBeyondSchemas = ({ field, code }: { readonly field: string; readonly code: string }): boolean =>
+  code === 'not_increasing' || code === 'duplicate' || (field.endsWith('.up_to') && code === 'not_allowed');
+
+describe('the documented schema of a plan', () => {
+  it('takes every plan that the reader takes, and its canonical form in answers', () => {
+    fc.assert(
+      fc.property(plans, (plan) => {
+        const read = planVersionFromJson(plan);
+        expect(read.ok).toBe(true);
+        expect(isDocumented(plan), JSON.stringify(isDocumented.errors)).toBe(true);
+        if (read.ok) expect(isAnswer(planVersionToJson(read.value).charges), JSON.stringify(isAnswer.errors)).toBe(true);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('says the same as the reader of any change to a plan, as far as a JSON schema can', () => {
+    const seen = { both: 0, neither: 0, beyond: 0 };
+    fc.assert(
+      fc.property(plans, fc.array(changes, { minLength: 1, maxLength: 2 }), (plan, list) => {
+        const json = list.reduce<unknown>((inner, change) => changed(inner as PlanVersionJson, change), plan);
+        const read = planVersionFromJson(json);
+        const documented = isDocumented(json);
+        if (read.ok) {
+          expect(documented, JSON.stringify([json, isDocumented.errors])).toBe(true);
+          seen.both += 1;
+        } else if (documented) {
+          expect(
+            read.faults.filter((fault) => !isBeyondSchemas(fault)),
+            JSON.stringify(json),
+          ).toEqual([]);
+          seen.beyond += 1;
+        } else seen.neither += 1;
+      }),
+      { numRuns: 10_000 },
+    );
+    // Else it would agree by seeing one kind only.
+    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(50);
+  });
+});
