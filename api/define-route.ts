@@ -58,6 +58,8 @@ export type RouteDefinition<P extends Schema = Schema, Q extends Schema = Schema
   readonly body?: B;
   /** What the OpenAPI document shows instead of `body`, where a reader of its own judges the body and names its faults. */
   readonly documentedBody?: TSchema;
+  /** A GET whose answer also tells what changes without a version, such as when a key was used last: its ETag is for If-Match alone, and there is no 304. */
+  readonly changesByItself?: boolean;
   /** By status; a route has one answer of success. */
   readonly answers: Readonly<Record<number, TSchema>>;
   /** What this route refuses of its own, beyond what every route may answer. */
@@ -73,6 +75,8 @@ type Context<P, Q, B> = {
   readonly nowMs: number;
   readonly requestId: string;
   readonly log: FastifyBaseLogger;
+  /** False once the caller has hung up: nobody waits for what takes long. */
+  readonly isCallerThere: () => boolean;
 };
 
 /** What a change was about; before and after as callers see the object. */
@@ -181,6 +185,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     nowMs: ports.clock.nowMs(),
     requestId: request.id,
     log: request.log,
+    isCallerThere: () => !request.raw.socket.destroyed,
   });
   const dbOf = (request: FastifyRequest): OrganizationPostgres => ports.postgres.forOrganization(request.caller.organizationId);
 
@@ -207,7 +212,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       const etag = etagOf(body);
       if (etag === undefined) return body;
       reply.header('etag', etag);
-      const known = request.headers['if-none-match'];
+      const known = definition.changesByItself ? undefined : request.headers['if-none-match'];
       if (known !== undefined && tagsMatch(known.replaceAll('W/', ''), etag)) return reply.code(304).send();
       return body;
     });

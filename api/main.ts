@@ -32,6 +32,9 @@ const log = createLog('api', config.logLevel, secretsOf(config));
 
 /** How often answers whose time is over are forgotten. */
 const purgeEveryMs = 60_000;
+/** A caller waits for a statement; one that waits for a lock keeps a connection from others meanwhile. */
+const statementMsMax = 15_000;
+const lockMsMax = 5_000;
 /** How long a request waits for Redis before its process counts alone. */
 const redisTimeoutMs = 100;
 
@@ -39,7 +42,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const metrics = createMetrics();
   const tracer = await createTracer(config.otelTracesUrl, 'api', log);
   const limitFaults = metrics.counter('millrace_rate_limit_faults_total', 'Rate limit calls that Redis did not answer');
-  const postgres = connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, log });
+  const postgres = connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, log, statementMsMax, lockMsMax });
   observePool(metrics, postgres.counts);
   const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 16 });
   const redis = connectRedis(config.redisUrl, redisTimeoutMs, log);

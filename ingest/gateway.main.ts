@@ -31,8 +31,8 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const redis = connectRedis(config.redisUrl, config.claimTimeoutMs, log);
   // A gateway works without Redis, so it doesn't wait for it either.
   await redis.connect().catch((error: Error) => log.warn({ err: error }, 'starting without Redis'));
-  const postgres = connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, log });
-
+  // It looks up keys only.
+  const postgres = connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, log, statementMsMax: 5_000 });
   observePool(metrics, postgres.counts);
 
   // NATS may come back empty; the stream is then made again, once at a time.

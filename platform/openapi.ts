@@ -35,6 +35,8 @@ export type Operation = {
   readonly documentedBody?: TSchema | undefined;
   /** False where repeats are told apart by what stands in the body. */
   readonly idempotencyHeader?: boolean;
+  /** The answer also tells what changes without a version, such as when a key was used last: its ETag is for If-Match alone, and there is no 304. */
+  readonly changesByItself?: boolean;
   /** By status; a schema with `version` means that the answer has an ETag. */
   readonly answers: Readonly<Record<number, TSchema>>;
   /** Of the answers; `application/json` where nothing is said. */
@@ -61,7 +63,7 @@ const hasId = (schema: TSchema | undefined): boolean => 'id' in ((schema as { pr
 /** A route has one answer of success. */
 const successOf = ({ answers }: Operation): TSchema | undefined => Object.entries(answers).find(([status]) => Number(status) < 300)?.[1];
 
-const isConditionalRead = (operation: Operation): boolean => operation.method === 'GET' && versioned(successOf(operation));
+const isConditionalRead = (operation: Operation): boolean => operation.method === 'GET' && !operation.changesByItself && versioned(successOf(operation));
 const isConditionalChange = ({ method }: Operation): boolean => method === 'PATCH' || method === 'DELETE';
 const hasIdempotencyHeader = ({ method, idempotencyHeader }: Operation): boolean => method === 'POST' && idempotencyHeader !== false;
 

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import pg from 'pg';
 import type { Log } from './log.ts';
 import { isPassing, UnavailableError } from './retry.ts';
@@ -52,14 +53,31 @@ const bind = async (client: pg.PoolClient, organizationId: string): Promise<void
 /** No organization; a statement outside `forOrganization` must not see the one before. */
 const nobody = '';
 
-/** A bounded pool as whoever the URL names. */
-export const connectPostgres = (url: string, options: { poolMax: number; log: Log }): Postgres => {
+/** How much later than the server this process gives up a statement: the server's own answer says more. */
+const hungMsMin = 2_000;
+
+/** By the driver's own words, as it has no code for it. */
+const isHung = (error: unknown): boolean => error instanceof Error && error.message === 'Query read timeout';
+
+/**
+ * A bounded pool as whoever the URL names. `statementMsMax` bounds a statement, by the server and, where that hangs, by this process; and how long a
+ * transaction may stand still, as one whose process hangs holds its locks: of rows, of the audit chain, of an Idempotency-Key. `lockMsMax` bounds the wait for
+ * such a lock, by default like any statement.
+ */
+export const connectPostgres = (
+  url: string,
+  options: { poolMax: number; log: Log; statementMsMax?: number; lockMsMax?: number },
+): Postgres => {
+  const { statementMsMax = 60_000, lockMsMax = statementMsMax } = options;
   const pool = new pg.Pool({
     connectionString: url,
     max: options.poolMax,
     connectionTimeoutMillis: 3_000,
     idleTimeoutMillis: 30_000,
-    statement_timeout: 60_000,
+    statement_timeout: statementMsMax,
+    lock_timeout: lockMsMax,
+    idle_in_transaction_session_timeout: statementMsMax,
+    query_timeout: statementMsMax + hungMsMin,
     application_name: 'millrace',
     keepAlive: true,
   });
@@ -79,7 +97,7 @@ export const connectPostgres = (url: string, options: { poolMax: number; log: Lo
       await bind(client, organizationId);
       return await work(client);
     } catch (error) {
-      broken = error instanceof RollbackError || (client !== undefined && !organizationOf.has(client));
+      broken = error instanceof RollbackError || isHung(error) || (client !== undefined && !organizationOf.has(client));
       throw asFault(error instanceof RollbackError ? error.cause : error);
     } finally {
       client?.release(broken);
@@ -93,9 +111,13 @@ export const connectPostgres = (url: string, options: { poolMax: number; log: Lo
         await client.query('BEGIN');
         try {
           const result = await work({ query: (text, values) => client.query(text, values as unknown[]) });
-          await client.query('COMMIT');
+          const { command } = await client.query('COMMIT');
+          // A COMMIT after a statement that failed, and whose fault was passed over, is answered ROLLBACK and no error.
+          assert.equal(command, 'COMMIT', 'a transaction with a failed statement was to be committed');
           return result;
         } catch (error) {
+          // What it is still busy with would only be waited for once more.
+          if (isHung(error)) throw new RollbackError(error);
           await client.query('ROLLBACK').catch(() => {
             throw new RollbackError(error);
           });

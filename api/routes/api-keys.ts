@@ -86,7 +86,7 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
   get(
     {
       ...{ url: '/v1/api-keys/:id', operation: 'getApiKey', tag, summary: 'Read an API key, without its secret' },
-      ...{ scope, params: IdParam, answers: { 200: ApiKey }, failures: ['API_KEY_NOT_FOUND'] },
+      ...{ scope, params: IdParam, changesByItself: true, answers: { 200: ApiKey }, failures: ['API_KEY_NOT_FOUND'] },
     },
     async ({ db, params, nowMs }) => keyJson(found(await apiKeys.key(db, params.id), 'API_KEY_NOT_FOUND'), nowMs),
   );

@@ -16,7 +16,7 @@ import { ensureSchemathesis, type FuzzReport, readReport, runSchemathesis, schem
 const print = (line: string): void => void process.stderr.write(`millrace  ${line}\n`);
 
 const options = {
-  examples: { type: 'string', default: '250' },
+  examples: { type: 'string', default: '220' },
   seed: { type: 'string', default: String(randomInt(1, 2 ** 31)) },
   'cases-min': { type: 'string', default: '10000' },
 } as const;
@@ -66,9 +66,9 @@ const keepFull = async ({ asOwner }: Pipeline, redisUrl: string): Promise<() => 
   };
 };
 
-const told = (name: string, { cases, statuses, operations }: FuzzReport): string => {
+const told = (name: string, { cases, statuses, operations, checks }: FuzzReport): string => {
   const byStatus = [...statuses].sort(([a], [b]) => a - b).map(([status, count]) => `${status}: ${count}`);
-  return `${name}: ${cases} cases over ${operations.size} operations, answered ${byStatus.join(', ')}`;
+  return `${name}: ${cases} cases over ${operations.size} operations by ${checks.size} checks, answered ${byStatus.join(', ')}`;
 };
 
 const { values } = parseArgs({ options });

@@ -4,8 +4,8 @@
  */
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { addOrganization } from '../../support/organizations.ts';
 import { type ApiAnswer, lastMonth, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { addTenant } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
 let foreignKey: string;
@@ -34,7 +34,7 @@ const residentBytes = async (): Promise<number> => {
 let pids: (number | undefined)[] = [];
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
-  ({ key: foreignKey } = await addOrganization(pipeline));
+  ({ key: foreignKey } = await addTenant(pipeline));
   pids = [pidOf('api'), pidOf('gateway')];
   for (const [method, path, body] of [
     ['POST', '/v1/meters', { code: 'requests', name: 'Requests', event: 'request', aggregation: 'count' }],

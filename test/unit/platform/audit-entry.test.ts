@@ -56,7 +56,9 @@ describe('the chain of the audit log', () => {
 
   it('has one hash that anyone can compute', () => {
     // printf '%064d\n{"action":...}' 0 | sha256sum
-    expect(auditHash(auditGenesisHash, { ...entry(1), objectId: 'cus_1' })).toBe('345ee3abb9777e2a10ce2e3bb7c7d2acae9b47d6667e128c4d207a90adcf726a');
+    expect(auditHash(auditGenesisHash, { ...entry(1), objectId: 'cus_1' })).toBe(
+      '345ee3abb9777e2a10ce2e3bb7c7d2acae9b47d6667e128c4d207a90adcf726a',
+    );
   });
 
   it('holds as it was written', () => {

@@ -1,0 +1,84 @@
+/** The pool on a real PostgreSQL: every statement ends, and a connection serves who it was lent to. */
+import { pino } from 'pino';
+import { afterAll, expect, inject, it } from 'vitest';
+import { connectPostgres } from '#platform/postgres.ts';
+import { UnavailableError } from '#platform/retry.ts';
+
+const log = pino({ level: 'silent' });
+const connect = (poolMax: number, bounds: { statementMsMax?: number; lockMsMax?: number } = {}) =>
+  connectPostgres(inject('serverUrls').postgres, { poolMax, log, ...bounds });
+
+const owner = connect(1);
+afterAll(() => owner.close());
+
+const pidOf = async (db: Pick<typeof owner, 'query'>): Promise<number> =>
+  (await db.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]?.pid as number;
+const organization = "SELECT current_setting('millrace.organization_id', true) AS id";
+
+it('[I10] a statement that a hanging server does not answer ends, in a transaction too, and its connection is not used again', async () => {
+  const pool = connect(1, { statementMsMax: 300 });
+  const stopped: number[] = [];
+  try {
+    for (const work of [() => pool.query('SELECT 1'), () => pool.transaction((client) => client.query('SELECT 1'))]) {
+      const pid = await pidOf(pool);
+      process.kill(pid, 'SIGSTOP');
+      stopped.push(pid);
+      await expect(work()).rejects.toBeInstanceOf(UnavailableError);
+      expect(await pidOf(pool)).not.toBe(pid);
+    }
+  } finally {
+    for (const pid of stopped) process.kill(pid, 'SIGCONT');
+    await pool.close();
+  }
+});
+
+it('a transaction that stands still lets go of its locks, and a wait for a lock ends before that', async () => {
+  await owner.query('CREATE TABLE held (id integer PRIMARY KEY)');
+  await owner.query('INSERT INTO held VALUES (1)');
+  const pool = connect(2, { statementMsMax: 2_000, lockMsMax: 200 });
+  const { promise: locked, resolve: isLocked } = Promise.withResolvers<void>();
+  const { promise: woken, resolve: wake } = Promise.withResolvers<void>();
+  const hanging = pool.transaction(async (client) => {
+    await client.query('UPDATE held SET id = 1');
+    isLocked();
+    await woken;
+    await client.query('UPDATE held SET id = 2');
+  });
+  await locked;
+  await expect(pool.query('UPDATE held SET id = 3')).rejects.toBeInstanceOf(UnavailableError);
+  await owner.query('UPDATE held SET id = 3');
+  wake();
+  await expect(hanging).rejects.toThrow();
+  expect((await owner.query('SELECT id FROM held')).rows).toEqual([{ id: 3 }]);
+  await pool.close();
+});
+
+it('a transaction in which a statement failed does not pass for committed, whoever passed over the fault', async () => {
+  await owner.query('CREATE TABLE passed_over (id integer)');
+  const done = owner.transaction(async (client) => {
+    await client.query('INSERT INTO passed_over VALUES (1)');
+    await client.query('SELECT 1 / 0').catch(() => {});
+    return 'done';
+  });
+  await expect(done).rejects.toThrow('to be committed');
+  expect((await owner.query('SELECT id FROM passed_over')).rows).toEqual([]);
+});
+
+it('[I25] one connection serves each organization as that one: after a fault, a rollback and a statement for nobody', async () => {
+  const pool = connect(1);
+  const [first, second] = [pool.forOrganization('org_1'), pool.forOrganization('org_2')];
+  const pid = await pidOf(pool);
+  expect((await first.query(organization)).rows).toEqual([{ id: 'org_1' }]);
+  await expect(second.query('SELECT 1 / 0')).rejects.toThrow('division');
+  expect((await first.query(organization)).rows).toEqual([{ id: 'org_1' }]);
+  const undone = second.transaction(async (client) => {
+    expect((await client.query(organization)).rows).toEqual([{ id: 'org_2' }]);
+    throw new Error('undone');
+  });
+  await expect(undone).rejects.toThrow('undone');
+  expect((await second.query(organization)).rows).toEqual([{ id: 'org_2' }]);
+  expect((await pool.query(organization)).rows).toEqual([{ id: '' }]);
+  expect((await pool.forOrganization('').query(organization)).rows).toEqual([{ id: '' }]);
+  expect(await pidOf(first)).toBe(pid);
+  await pool.close();
+});
