@@ -2,6 +2,7 @@
 import { apiVersion } from '#platform/http.ts';
 import type { DocumentInfo, Operation } from '#platform/openapi.ts';
 import { EventsAnswer, EventsProblem, EventsQuery, newEvents } from '#schemas/http/events.ts';
+import { Problem } from '#schemas/http/problem.ts';
 
 const tag = 'Events';
 
@@ -29,9 +30,10 @@ export const eventsOperation = (eventsMax: number): Operation => ({
   answers: { 200: EventsAnswer },
   failures: ['TOO_MANY_EVENTS', 'IDEMPOTENCY_CONFLICT', 'EVENTS_REJECTED', 'EVENTS_NOT_FINAL'],
   problems: {
-    IDEMPOTENCY_CONFLICT: EventsProblem,
-    EVENTS_REJECTED: EventsProblem,
-    EVENTS_NOT_FINAL: EventsProblem,
-    DEPENDENCY_UNAVAILABLE: EventsProblem,
+    IDEMPOTENCY_CONFLICT: [EventsProblem],
+    EVENTS_REJECTED: [EventsProblem],
+    EVENTS_NOT_FINAL: [EventsProblem],
+    // Before the events were looked at, it knows nothing of them.
+    DEPENDENCY_UNAVAILABLE: [Problem, EventsProblem],
   },
 });

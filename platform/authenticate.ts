@@ -3,8 +3,9 @@ import { hash, timingSafeEqual } from 'node:crypto';
 import { hashApiKey, mayBeApiKey } from '#schemas/api-key.ts';
 import { FailureError } from '#schemas/failures.ts';
 import type { OrganizationTier } from '#schemas/rate-tiers.ts';
-import { type Clock, within } from './clock.ts';
+import { type Clock, LateError, within } from './clock.ts';
 import type { Queryable } from './postgres.ts';
+import { UnavailableError } from './retry.ts';
 
 export type Caller = {
   /** The organization, or its sandbox for a test key: all that a caller can see lies in it. */
@@ -37,6 +38,7 @@ const freshMs = 2_000;
 const staleMsMax = 600_000;
 /** A PostgreSQL that hangs is as good as away: a known key is not kept waiting for it. */
 const refreshMsMax = 500;
+/** Of good keys, and of others. */
 const entriesMax = 10_000;
 /** How often the last use of a key is written down. */
 const touchEveryMs = 60_000;
@@ -86,28 +88,32 @@ const createLanes = () => {
 
 /** Throws `UNKNOWN_API_KEY`, `OVERLOADED`, or the fault of PostgreSQL where a key has to be looked up that is not known yet. */
 export const createAuthenticate = (postgres: Queryable, pepper: string, clock: Clock): Authenticate => {
-  const entries = new Map<string, Entry>();
+  // Apart, so that a flood of invented keys makes none forgotten that is good: it may be asked for while PostgreSQL is away.
+  const good = new Map<string, Entry>();
+  const refused = new Map<string, Entry>();
+  const entryOf = (id: string): Entry | undefined => good.get(id) ?? refused.get(id);
+  const remember = (id: string, entry: Entry): Entry => {
+    entry.usedMs = entryOf(id)?.usedMs ?? 0;
+    good.delete(id);
+    refused.delete(id);
+    const entries = entry.caller ? good : refused;
+    // Bounded: the oldest entry makes room.
+    if (entries.size >= entriesMax) entries.delete(entries.keys().next().value ?? '');
+    entries.set(id, entry);
+    return entry;
+  };
   const refreshing = new Map<string, Promise<Entry>>();
   const inLane = createLanes();
   const refresh = (id: string, key: string): Promise<Entry> => {
     const running = refreshing.get(id);
     if (running) return running;
     const look = () => findKey(postgres, hashApiKey(pepper, key), clock.nowMs());
-    const started = (entries.get(id)?.caller ? look() : inLane(look))
-      .then((entry) => {
-        entry.usedMs = entries.get(id)?.usedMs ?? 0;
-        // Bounded, also against a flood of unknown keys: the oldest entry makes room.
-        if (entries.size >= entriesMax) entries.delete(entries.keys().next().value ?? '');
-        entries.delete(id);
-        entries.set(id, entry);
-        return entry;
-      })
-      .finally(() => refreshing.delete(id));
+    const started = (good.has(id) ? look() : inLane(look)).then((entry) => remember(id, entry)).finally(() => refreshing.delete(id));
     refreshing.set(id, started);
     return started;
   };
   const noteUse = (entry: Entry, keyId: string, nowMs: number) => {
-    if (nowMs - entry.usedMs < touchEveryMs) return;
+    if (Math.abs(nowMs - entry.usedMs) < touchEveryMs) return;
     entry.usedMs = nowMs;
     // Beside the request: that it could not be written down harms nobody, and the next minute tries again.
     postgres.query('SELECT touch_api_keys($1, $2)', [[keyId], new Date(nowMs)]).catch(() => {});
@@ -118,14 +124,15 @@ export const createAuthenticate = (postgres: Queryable, pepper: string, clock: C
     // A digest, so that no key is remembered; a plain one, which costs a fifth of the keyed one that is asked for below.
     const id = hash('sha256', key, 'base64');
     const nowMs = clock.nowMs();
-    let entry = entries.get(id);
+    let entry = entryOf(id);
     if (!entry && !mayBeApiKey(key)) throw new FailureError('UNKNOWN_API_KEY');
-    const ageMs = entry ? nowMs - entry.readMs : Number.POSITIVE_INFINITY;
+    // A clock that was set back must not keep a key alive until the old time comes again.
+    const ageMs = entry ? Math.abs(nowMs - entry.readMs) : Number.POSITIVE_INFINITY;
     if (!entry || ageMs >= freshMs) {
       try {
         entry = await (entry?.caller ? within(refreshMsMax, refresh(id, key)) : refresh(id, key));
       } catch (error) {
-        if (!entry?.caller || ageMs > staleMsMax) throw error;
+        if (!entry?.caller || ageMs > staleMsMax) throw error instanceof LateError ? new UnavailableError('postgres', error) : error;
       }
     }
     const { caller } = entry;

@@ -24,11 +24,16 @@ export const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
     signal?.addEventListener('abort', done, { once: true });
   });
 
-/** What `work` gives, or an error where it takes longer than `ms`. The work itself goes on, and its failure then concerns nobody. */
+/** There was no answer in time; it may still come. */
+export class LateError extends Error {
+  override readonly name = 'LateError';
+}
+
+/** What `work` gives, or a `LateError` where it takes longer than `ms`. The work itself goes on, and its failure then concerns nobody. */
 export const within = async <T>(ms: number, work: Promise<T>): Promise<T> => {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+    timer = setTimeout(() => reject(new LateError(`no answer within ${ms} ms`)), ms);
   });
   work.catch(() => {});
   try {

@@ -254,7 +254,7 @@ const faultOf = (setting: Setting, value: string): string | undefined => {
   return undefined;
 };
 
-const valueOf = (setting: Setting, value: string): string | number | boolean => {
+const readValue = (setting: Setting, value: string): string | number | boolean => {
   if (setting.kind === 'integer') return Number(value);
   return setting.kind === 'boolean' ? value === 'true' : value;
 };
@@ -321,7 +321,7 @@ export const loadConfig = (
     }
     const fault = faultOf(setting, value);
     if (fault) faults.push(fault);
-    config[name] = valueOf(setting, value);
+    config[name] = readValue(setting, value);
   }
   if (wanted.includes('keyPepper') && typeof config.keyPepper === 'string' && config.keyPepper !== '' && config.keyPepper.length < 32) {
     faults.push('MILLRACE_KEY_PEPPER must have 32 characters or more');

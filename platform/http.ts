@@ -246,13 +246,19 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     return request.is404 && isOfBody ? answerUnknown(request, reply) : answerError(error, request, reply);
   });
 
-  const isUp = async ({ check }: HealthCheck): Promise<boolean> => {
-    try {
-      await within(healthCheckMs, check());
-      return true;
-    } catch {
-      return false;
-    }
+  // Anyone may ask: however many do, a part is asked by one at a time.
+  const asking = new Map<string, Promise<boolean>>();
+  const isUp = ({ name, check }: HealthCheck): Promise<boolean> => {
+    const running = asking.get(name);
+    if (running) return running;
+    const answer = within(healthCheckMs, Promise.try(check))
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => asking.delete(name));
+    asking.set(name, answer);
+    return answer;
   };
   if (options.health.length > 0)
     options.metrics.gaugeOf(

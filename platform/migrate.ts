@@ -98,16 +98,19 @@ const canLogIn = async (url: string): Promise<boolean> => {
 /** PostgreSQL's "tuple concurrently updated": roles belong to the whole server, and another database's migration gave this one its password just now. */
 const isTwinUpdate = (error: unknown): boolean => (error as { code?: string }).code === 'XX000';
 
+/** Its code is that of any internal error; one that stays is none of a twin's. */
+const twinUpdatesMax = 20;
+
 /** The services log in by this password; a login that works already is left as it is. */
 const openLogins = async (client: pg.Client, databaseUrl: string, password: string): Promise<void> => {
   for (const login of logins) {
-    while (!(await canLogIn(loginUrl(databaseUrl, login, password)))) {
+    for (let twins = 0; !(await canLogIn(loginUrl(databaseUrl, login, password))); twins += 1) {
       try {
         await client.query(`ALTER ROLE ${login} LOGIN NOINHERIT PASSWORD ${client.escapeLiteral(password)}`);
         if (await canLogIn(loginUrl(databaseUrl, login, password))) break;
         throw new Error(`PostgreSQL does not let ${login} log in, although it was given its password`);
       } catch (error) {
-        if (!isTwinUpdate(error)) throw error;
+        if (!isTwinUpdate(error) || twins === twinUpdatesMax) throw error;
       }
     }
   }

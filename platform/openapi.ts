@@ -42,8 +42,8 @@ export type Operation = {
   /** Of the answers; `application/json` where nothing is said. */
   readonly mediaTypes?: readonly string[];
   readonly failures: readonly FailureCode[];
-  /** Problems that carry more than others do, by code. */
-  readonly problems?: Readonly<Partial<Record<FailureCode, TSchema>>>;
+  /** The forms of problems that carry more than others do, by code. */
+  readonly problems?: Readonly<Partial<Record<FailureCode, readonly TSchema[]>>>;
 };
 
 export type DocumentInfo = {
@@ -63,7 +63,8 @@ const hasId = (schema: TSchema | undefined): boolean => 'id' in ((schema as { pr
 /** A route has one answer of success. */
 const successOf = ({ answers }: Operation): TSchema | undefined => Object.entries(answers).find(([status]) => Number(status) < 300)?.[1];
 
-const isConditionalRead = (operation: Operation): boolean => operation.method === 'GET' && !operation.changesByItself && versioned(successOf(operation));
+const isConditionalRead = (operation: Operation): boolean =>
+  operation.method === 'GET' && !operation.changesByItself && versioned(successOf(operation));
 const isConditionalChange = ({ method }: Operation): boolean => method === 'PATCH' || method === 'DELETE';
 const hasIdempotencyHeader = ({ method, idempotencyHeader }: Operation): boolean => method === 'POST' && idempotencyHeader !== false;
 
@@ -182,8 +183,7 @@ const answersOf = (operation: Operation, all: readonly Operation[], components: 
 const problemSchema = (codes: readonly FailureCode[], status: number, { problems = {} }: Operation, { toJson }: Components): Json => {
   const shapes = new Map<TSchema, FailureCode[]>();
   for (const code of codes) {
-    const shape = problems[code] ?? Problem;
-    shapes.set(shape, [...(shapes.get(shape) ?? []), code]);
+    for (const shape of problems[code] ?? [Problem]) shapes.set(shape, [...(shapes.get(shape) ?? []), code]);
   }
   const schemas = [...shapes].map(([shape, ofShape]) => ({
     ...toJson(shape),

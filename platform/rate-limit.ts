@@ -98,6 +98,8 @@ type Waiter = { readonly limit: Limit; readonly answer: (verdict: Verdict) => vo
 /** What a process knows of one bucket. Redis is the authority; this is what it told last, from which a process goes on alone while Redis is away. */
 type Bucket = {
   readonly key: string;
+  /** Whether Redis has told anything yet. */
+  isTold: boolean;
   /** Micro-tokens at `atMs` of this process' clock, and the quota that was used on `day`. */
   level: number;
   atMs: number;
@@ -212,7 +214,7 @@ const createBuckets = (clock: Clock) => {
     const nowMs = clock.nowMs();
     const bucket = known ?? {
       ...{ key: rateLimitKey(organizationId, rateClass), level: limit.burst * micro, atMs: nowMs, day: dayOf(nowMs), used: 0 },
-      ...{ block: 0, blockDay: 0, blockAtMs: 0, isAsking: false, waiting: [] },
+      ...{ isTold: false, block: 0, blockDay: 0, blockAtMs: 0, isAsking: false, waiting: [] },
     };
     buckets.set(name, bucket);
     return bucket;
@@ -226,9 +228,12 @@ export const createRateLimit = (options: RateLimitOptions): RateLimit => {
   const ask = createAsk(redis, timeoutMs);
   const reach = createReach(log);
   const bucketOf = createBuckets(clock);
-  /** A process never holds more than a tenth of what the bucket does. */
-  const blockOf = (limit: Limit, rateClass: RateClass): number =>
-    Math.max(1, Math.min(blockSize[rateClass] ?? 1, Math.floor(limit.burst / 10)));
+  /**
+   * A process never holds more than a tenth of what the bucket does; and once the bucket is half empty, or not known yet, each request asks by itself, so that near
+   * the limit no process holds what another is refused.
+   */
+  const blockOf = (limit: Limit, rateClass: RateClass, bucket: Bucket): number =>
+    bucket.isTold && bucket.level * 2 >= limit.burst * micro ? Math.max(1, Math.min(blockSize[rateClass] ?? 1, Math.floor(limit.burst / 10))) : 1;
 
   const spend = (limit: Limit, bucket: Bucket, nowMs: number): Verdict => {
     bucket.block -= 1;
@@ -252,7 +257,7 @@ export const createRateLimit = (options: RateLimitOptions): RateLimit => {
       }
       reach.answered();
       const toldMs = told.seconds * 1000;
-      Object.assign(bucket, { level: told.level, atMs: clock.nowMs(), day: dayOf(toldMs), used: told.used });
+      Object.assign(bucket, { isTold: true, level: told.level, atMs: clock.nowMs(), day: dayOf(toldMs), used: told.used });
       Object.assign(bucket, { block: told.granted, blockDay: dayOf(toldMs), blockAtMs: clock.nowMs() });
       for (const { limit, answer } of waiters) {
         if (bucket.block > 0) answer(spend(limit, bucket, toldMs));
@@ -274,7 +279,7 @@ export const createRateLimit = (options: RateLimitOptions): RateLimit => {
       if (!reach.mayAsk(nowMs)) return takeAlone(limit, bucket, nowMs);
       return new Promise((answer) => {
         bucket.waiting.push({ limit, answer });
-        if (!bucket.isAsking) void askForWaiting(bucket, blockOf(limit, rateClass));
+        if (!bucket.isAsking) void askForWaiting(bucket, blockOf(limit, rateClass, bucket));
       });
     },
   };

@@ -168,7 +168,8 @@ export const createVault = (options: {
   const newestKey = async (db: Queryable, organizationId: string): Promise<DataKey> => {
     const known = newest.get(organizationId);
     const nowMs = clock.nowMs();
-    if (known && nowMs - known.readMs < newestFreshMs) return known.dataKey;
+    // A clock that was set back must not keep a replaced key in use: it is deleted in time.
+    if (known && Math.abs(nowMs - known.readMs) < newestFreshMs) return known.dataKey;
     let row = await readNewest(db, organizationId);
     if (!row) {
       await insert(db, organizationId, 1);

@@ -91,7 +91,7 @@ const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: A
       while (waitedMs() < waitMsMax && isServing() && isCallerThere()) {
         const state = await invoices.runState(db, params.id);
         if (state !== 'queued' && state !== 'running') break;
-        await sleep(Math.min(pauseMsAfter(waitedMs()), waitMsMax - waitedMs()));
+        await sleep(Math.max(0, Math.min(pauseMsAfter(waitedMs()), waitMsMax - waitedMs())));
       }
       return runJson(await runOf(db, params.id));
     },

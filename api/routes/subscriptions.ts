@@ -68,7 +68,13 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
   get(
     {
       ...{ url: '/v1/subscriptions/:id', operation: 'getSubscription', tag, summary: 'Read a subscription' },
-      ...{ scope: 'read:subscriptions', params: IdParam, changesByItself: true, answers: { 200: Subscription }, failures: ['SUBSCRIPTION_NOT_FOUND'] },
+      ...{
+        scope: 'read:subscriptions',
+        params: IdParam,
+        changesByItself: true,
+        answers: { 200: Subscription },
+        failures: ['SUBSCRIPTION_NOT_FOUND'],
+      },
     },
     async ({ db, params, nowMs }) => subscriptionJson(found(await accounts.subscription(db, params.id)), nowMs),
   );

@@ -41,7 +41,6 @@ export const runLoad = async ({ url, path, key, perSecond, seconds }: Load): Pro
   const statuses: Record<string, number> = {};
   const due: number[] = [];
   const idle: Socket[] = [];
-  const begin = performance.now();
   const total = perSecond * seconds;
   const done = Promise.withResolvers<void>();
   const busyWith = new Map<Socket, number>();
@@ -80,11 +79,11 @@ export const runLoad = async ({ url, path, key, perSecond, seconds }: Load): Pro
   const timer = setInterval(() => {
     const now = performance.now();
     const owed = Math.min(total, Math.floor(((now - started) * perSecond) / 1000));
-    for (; sent < owed; sent += 1) due.push(started + (sent * 1000) / perSecond);
+    for (; sent < owed; sent += 1) due.push(started + ((sent + 1) * 1000) / perSecond);
     if (sent === total) clearInterval(timer);
     give();
   }, 1);
-  const late = setTimeout(() => done.reject(new Error(`${latenciesMs.length} of ${total} answered, ${begin}`)), (seconds + 30) * 1000);
+  const late = setTimeout(() => done.reject(new Error(`${latenciesMs.length} of ${total} answered`)), (seconds + 30) * 1000);
   await done.promise.finally(() => {
     clearInterval(timer);
     clearTimeout(late);

@@ -158,13 +158,36 @@ describe('the memory of keys', () => {
     const [first, second] = [add(), add()];
     await outcome(first);
     await outcome(second);
-    for (let index = 0; index < 9_999; index += 1) await outcome(`unknown-key-${index}`);
+    for (let index = 0; index < 9_999; index += 1) await outcome(add(`key-${index}`));
     postgres.queries = 0;
     clock.advance(1);
     await outcome(second);
     expect(postgres.queries).toBe(0);
     await outcome(first);
     expect(postgres.queries).toBe(1);
+  });
+
+  it('[I10] holds as many invented ones, and none of them takes the place of a good one', async () => {
+    const { add, outcome, postgres } = setUp();
+    const key = add();
+    await outcome(key);
+    for (let index = 0; index < 10_001; index += 1) await outcome(`unknown-key-${index}`);
+    postgres.away = true;
+    expect(await outcome(key)).toBe('org_1');
+    expect(await outcome('unknown-key-10000')).toBe('UNKNOWN_API_KEY');
+    expect(await outcome('unknown-key-0')).toBe('UnavailableError');
+  });
+
+  it('sees a revocation, and writes down a use, also after the clock was set back', async () => {
+    const { add, revoke, outcome, clock, postgres } = setUp();
+    const key = add();
+    await outcome(key);
+    clock.advance(-900_000);
+    await outcome(key);
+    expect(postgres.uses).toHaveLength(2);
+    revoke(key);
+    clock.advance(-900_000);
+    expect(await outcome(key)).toBe('UNKNOWN_API_KEY');
   });
 });
 
@@ -197,6 +220,17 @@ describe('while PostgreSQL is away', () => {
     const key = add();
     await outcome(key);
     postgres.away = true;
+    clock.advance(600_000);
+    expect(await outcome(key)).toBe('org_1');
+    clock.advance(1);
+    expect(await outcome(key)).toBe('UnavailableError');
+  });
+
+  it('or hanging, a key is not kept waiting for it, and beyond 10 minutes the caller hears that it is away', async () => {
+    const { add, outcome, postgres, clock } = setUp();
+    const key = add();
+    await outcome(key);
+    postgres.held = () => new Promise(() => {});
     clock.advance(600_000);
     expect(await outcome(key)).toBe('org_1');
     clock.advance(1);
@@ -240,7 +274,13 @@ describe('while PostgreSQL is away', () => {
 });
 
 describe('a scope', () => {
-  const holder = (...scopes: string[]): Caller => ({ organizationId: 'org_1', tier: 'scale', keyId: 'key_1', scopes, signingSecret: undefined });
+  const holder = (...scopes: string[]): Caller => ({
+    organizationId: 'org_1',
+    tier: 'scale',
+    keyId: 'key_1',
+    scopes,
+    signingSecret: undefined,
+  });
 
   it.each([
     [['write:events'], 'write:events', true],

@@ -85,3 +85,24 @@ describe('a bug', () => {
     expect(answer.body).not.toContain('secret');
   });
 });
+
+describe('readiness', () => {
+  it('asks a part once for all who ask at the same moment, and anew for the next', async () => {
+    let asked = 0;
+    const check = async () => {
+      asked += 1;
+    };
+    const health = [
+      { name: 'up', required: true, check },
+      { name: 'down', required: false, check: () => Promise.reject(new Error('away')) },
+    ];
+    const one = createHttpApp({ log: createLog('test', 'silent'), metrics: createMetrics(), health, bodyBytesMax: 1_024 });
+    const answers = await Promise.all(Array.from({ length: 100 }, () => one.inject('/health/ready')));
+    expect(new Set(answers.map(({ body }) => body))).toEqual(new Set(['{"status":"ready","dependencies":{"up":"up","down":"down"}}']));
+    expect(asked).toBeLessThan(10);
+    asked = 0;
+    await one.inject('/health/ready');
+    expect(asked).toBe(1);
+    await one.close();
+  });
+});

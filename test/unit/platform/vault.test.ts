@@ -65,3 +65,15 @@ it('a PostgreSQL that is away stops nobody from opening what was opened before',
   expect(String(await vault.open(away, placeOf('org_1'), sealed))).toBe('a value');
   await expect(vault.seal(away, placeOf('org_1'), Buffer.from('a value'))).rejects.toThrow('away');
 });
+
+it('the newest key is asked for once a minute, and at once where the clock was set back: one that was replaced is not used on', async () => {
+  const { asked, db } = createDataKeys();
+  let nowMs = 86_400_000;
+  const vault = createVault({ masterKeys, clock: { nowMs: () => nowMs } });
+  const askedAt = async (ms: number): Promise<number> => {
+    nowMs = ms;
+    await vault.seal(db, placeOf('org_clock'), Buffer.from('a value'));
+    return asked.length;
+  };
+  expect([await askedAt(86_400_000), await askedAt(86_459_999), await askedAt(86_460_000), await askedAt(0)]).toEqual([1, 1, 2, 3]);
+});

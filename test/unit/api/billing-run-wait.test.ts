@@ -1,0 +1,88 @@
+import { connect } from 'node:net';
+import { pino } from 'pino';
+import { afterEach, expect, it } from 'vitest';
+import type { BillingRunRow, InvoiceReader } from '../../../api/invoices.postgres.ts';
+import { type ApiOptions, createApi } from '../../../api/server.ts';
+import { stopwatch, systemClock } from '../../../platform/clock.ts';
+import { listen } from '../../../platform/http.ts';
+import { createMetrics } from '../../../platform/metrics.ts';
+import { until } from '../../support/pipeline.ts';
+
+const nothing = {} as never;
+const at = new Date(0);
+const row: BillingRunRow = {
+  ...{
+    id: 'run',
+    period_start: at,
+    period_end: at,
+    customer_id: null,
+    subscription_id: null,
+    state: 'running',
+    watermark: null,
+    failure: null,
+  },
+  ...{ created_at: at, updated_at: at, issued: 0, already_issued: 0, rated_ms: 0, issued_ms: 0, unmeasured_events: '0' },
+};
+
+const ends: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+});
+
+/** The API over one run that never ends. */
+const setUp = async (answerMs: number) => {
+  const asked = { times: 0, forRun: 0 };
+  const invoices: Pick<InvoiceReader, 'runState' | 'run'> = {
+    runState: async () => {
+      asked.times += 1;
+      await new Promise((resolve) => setTimeout(resolve, answerMs));
+      return 'running';
+    },
+    run: async () => {
+      asked.forRun += 1;
+      return row;
+    },
+  };
+  const caller = { organizationId: 'org', tier: 'scale', keyId: 'key', scopes: ['admin'], signingSecret: undefined } as const;
+  const options = {
+    ...{ log: pino({ level: 'silent' }), metrics: createMetrics(), health: [], bodyBytesMax: 1 },
+    guard: {
+      clock: systemClock,
+      authenticate: async () => caller,
+      rateLimit: { take: async () => ({ allowed: true, quota: {} }) as never },
+      openSigningSecret: nothing,
+    },
+    routes: { clock: systemClock, postgres: { forOrganization: () => nothing } } as unknown as ApiOptions['routes'],
+    ports: { catalog: {}, accounts: {}, apiKeys: {}, auditLog: {}, invoices } as unknown as ApiOptions['ports'],
+  };
+  const app = createApi(options);
+  ends.push(() => app.close());
+  return { asked, url: new URL(await listen(app, '127.0.0.1', 0)) };
+};
+
+it('a wait for a run ends when it said, however long each look at the run takes', async () => {
+  const { url } = await setUp(400);
+  const elapsedMs = stopwatch();
+  expect((await fetch(`${url.href}v1/invoices/runs/run?wait_seconds=1`)).status).toBe(200);
+  expect(elapsedMs()).toBeGreaterThan(950);
+  expect(elapsedMs()).toBeLessThan(1_900);
+});
+
+it('a run is looked at less often the longer it is waited for, and no more once the caller has hung up', async () => {
+  const { url, asked } = await setUp(0);
+  const socket = connect(Number(url.port), url.hostname);
+  socket.write('GET /v1/invoices/runs/run?wait_seconds=20 HTTP/1.1\r\nHost: a\r\n\r\n');
+  const elapsedMs = stopwatch();
+  await until(
+    async () => elapsedMs(),
+    (ms) => ms > 1_500,
+  );
+  expect(asked.times).toBeGreaterThan(5);
+  expect(asked.times).toBeLessThan(20);
+  socket.destroy();
+  await until(
+    async () => asked.forRun,
+    (times) => times === 1,
+    3_000,
+  );
+});
