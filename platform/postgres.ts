@@ -53,6 +53,24 @@ const bind = async (client: pg.PoolClient, organizationId: string): Promise<void
 /** No organization; a statement outside `forOrganization` must not see the one before. */
 const nobody = '';
 
+/** Statements that each connection prepares once: planning one anew costs PostgreSQL more than running it. More than so many texts are sent as they are. */
+const preparedMax = 500;
+const names = new Map<string, string>();
+
+/** A statement with parameters, under the name that it is prepared by; one without is sent as it is. */
+const statementOf = (text: string, values: readonly unknown[] | undefined): pg.QueryConfig => {
+  if (values === undefined) return { text };
+  let name = names.get(text);
+  if (name === undefined && names.size < preparedMax) {
+    name = `s${names.size}`;
+    names.set(text, name);
+  }
+  return { ...(name === undefined ? {} : { name }), text, values: values as unknown[] };
+};
+
+/** A migration changed what a prepared statement gives, and this connection has it as it was. */
+const isOutdated = (error: unknown): boolean => error instanceof pg.DatabaseError && error.code === '0A000';
+
 /** How much later than the server this process gives up a statement: the server's own answer says more. */
 const hungMsMin = 2_000;
 
@@ -97,7 +115,8 @@ export const connectPostgres = (
       await bind(client, organizationId);
       return await work(client);
     } catch (error) {
-      broken = error instanceof RollbackError || isHung(error) || (client !== undefined && !organizationOf.has(client));
+      broken =
+        error instanceof RollbackError || isHung(error) || isOutdated(error) || (client !== undefined && !organizationOf.has(client));
       throw asFault(error instanceof RollbackError ? error.cause : error);
     } finally {
       client?.release(broken);
@@ -105,12 +124,12 @@ export const connectPostgres = (
   };
   const within = (organizationId: string): OrganizationPostgres => ({
     organizationId,
-    query: (text, values) => lend(organizationId, (client) => client.query(text, values as unknown[])),
+    query: (text, values) => lend(organizationId, (client) => client.query(statementOf(text, values))),
     transaction: (work) =>
       lend(organizationId, async (client) => {
         await client.query('BEGIN');
         try {
-          const result = await work({ query: (text, values) => client.query(text, values as unknown[]) });
+          const result = await work({ query: (text, values) => client.query(statementOf(text, values)) });
           const { command } = await client.query('COMMIT');
           // A COMMIT after a statement that failed, and whose fault was passed over, is answered ROLLBACK and no error.
           assert.equal(command, 'COMMIT', 'a transaction with a failed statement was to be committed');

@@ -233,7 +233,9 @@ export const createRateLimit = (options: RateLimitOptions): RateLimit => {
    * the limit no process holds what another is refused.
    */
   const blockOf = (limit: Limit, rateClass: RateClass, bucket: Bucket): number =>
-    bucket.isTold && bucket.level * 2 >= limit.burst * micro ? Math.max(1, Math.min(blockSize[rateClass] ?? 1, Math.floor(limit.burst / 10))) : 1;
+    bucket.isTold && bucket.level * 2 >= limit.burst * micro
+      ? Math.max(1, Math.min(blockSize[rateClass] ?? 1, Math.floor(limit.burst / 10)))
+      : 1;
 
   const spend = (limit: Limit, bucket: Bucket, nowMs: number): Verdict => {
     bucket.block -= 1;

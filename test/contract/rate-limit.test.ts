@@ -293,20 +293,23 @@ describe.skipIf(!own)('one process', () => {
     const clock = createSetClock(Date.now());
     const { take } = await open({ clock, blockSize: { events: 40 } });
     const next = () => take(organization, 'starter', 'events');
+    // The first asks by itself, as nothing is known of the bucket yet; the second takes a block.
+    await next();
+    expect((await stored(redis, organization, 'events')).used).toBe(1);
     await next();
     const calls = await scriptCalls(async () => {
-      for (let spent = 1; spent < 40; spent += 1) expect(await next()).toMatchObject({ allowed: true, quota: { used: spent + 1 } });
+      for (let spent = 2; spent < 41; spent += 1) expect(await next()).toMatchObject({ allowed: true, quota: { used: spent + 1 } });
     });
     expect(calls).toBe(0);
-    expect((await stored(redis, organization, 'events')).used).toBe(40);
-    expect(await next()).toMatchObject({ allowed: true, quota: { used: 41 } });
-    expect((await stored(redis, organization, 'events')).used).toBe(80);
+    expect((await stored(redis, organization, 'events')).used).toBe(41);
+    expect(await next()).toMatchObject({ allowed: true, quota: { used: 42 } });
+    expect((await stored(redis, organization, 'events')).used).toBe(81);
     clock.advance(999);
     expect(await scriptCalls(next)).toBe(0);
     clock.advance(1);
-    // 42 are spent; 38 go back and 40 are taken.
-    expect(await next()).toMatchObject({ allowed: true, quota: { used: 43 } });
-    expect((await stored(redis, organization, 'events')).used).toBe(82);
+    // 43 are spent; 38 go back and 40 are taken.
+    expect(await next()).toMatchObject({ allowed: true, quota: { used: 44 } });
+    expect((await stored(redis, organization, 'events')).used).toBe(83);
   });
 
   it('gives back to the quota of the day on which it took, and of no other', async () => {
@@ -314,13 +317,14 @@ describe.skipIf(!own)('one process', () => {
     const connection = await connect();
     const { take } = await open({ redis: connection, blockSize: { events: 40 } });
     await take(organization, 'starter', 'events');
+    await take(organization, 'starter', 'events');
     const script = connection as unknown as { readonly millrace_take: (key: string, ...args: number[]) => Promise<number[]> };
     const giveBack = (day: number) => script.millrace_take(rateLimitKey(organization, 'events'), 500, 1_000, 10_000_000, 0, 39, day);
     const today = await redisDay(redis);
     await giveBack(today - 1);
-    expect((await stored(redis, organization, 'events')).used).toBe(40);
+    expect((await stored(redis, organization, 'events')).used).toBe(41);
     await giveBack(today);
-    expect((await stored(redis, organization, 'events')).used).toBe(1);
+    expect((await stored(redis, organization, 'events')).used).toBe(2);
     await giveBack(today);
     expect((await stored(redis, organization, 'events')).used).toBe(0);
   });
@@ -344,6 +348,17 @@ describe.skipIf(!own)('one process', () => {
     const organization = newOrganization();
     const { take } = await open({ blockSize: { events: 5_000 } });
     await take(organization, 'starter', 'events');
-    expect((await stored(redis, organization, 'events')).used).toBe(100);
+    await take(organization, 'starter', 'events');
+    expect((await stored(redis, organization, 'events')).used).toBe(101);
+  });
+
+  it('asks for each request by itself once the bucket is half empty, so that no process holds what another is refused', async () => {
+    const organization = newOrganization();
+    const { take } = await open({ blockSize: { read: 50 } });
+    // A burst of 100, in blocks of 10 down to the half of it.
+    for (let taken = 0; taken < 80; taken += 1) expect((await take(organization, 'starter', 'read')).allowed).toBe(true);
+    const before = await stored(redis, organization, 'read');
+    expect((await take(organization, 'starter', 'read')).allowed).toBe(true);
+    expect((await stored(redis, organization, 'read')).used).toBe(before.used + 1);
   });
 });
