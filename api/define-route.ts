@@ -258,7 +258,10 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       await ports.vault.prepare(db, db.organizationId);
       if (key === undefined) return send(reply, await db.transaction(inTransaction));
       const once = { key, fingerprint: fingerprintOf(request), nowMs: ports.clock.nowMs() };
-      const { answer, replayed } = await ports.answers.once(db, once, inTransaction, (failure) => refusal(failure, request.id));
+      const { answer, replayed } = await ports.answers.once(db, once, inTransaction, (failure) => {
+        reply.failureCode = failure.code;
+        return refusal(failure, request.id);
+      });
       if (replayed) reply.header('idempotency-replayed', 'true');
       return send(reply, answer);
     });

@@ -1,5 +1,5 @@
 /**
- * `node platform/local/bootstrap.mjs demo | start | test | migrate | fuzz-api | rotate-keys | verify [arguments]`: what the npm scripts run. Plain JavaScript that any Node
+ * `node platform/local/bootstrap.mjs demo | start | test | migrate | bench-api | fuzz-api | rotate-keys | verify [arguments]`: what the npm scripts run. Plain JavaScript that any Node
  * from 18 on can run with nothing installed. It brings `node_modules` up to date, and then runs the command with the Node of this project.
  *
  * It writes to stderr only: `npm start -- --json` promises that stdout holds one line, and that line is the command's.
@@ -19,6 +19,7 @@ const commands = {
   migrate: { file: 'platform/local/migrate.main.ts', isOurs: true },
   // vitest looks for its tests from the folder that it is started in.
   test: { file: 'node_modules/vitest/vitest.mjs', words: ['run'], folder: root },
+  'bench-api': { file: 'bench/api.main.ts', isOurs: true },
   'fuzz-api': { file: 'test/fuzz/fuzz-api.main.ts', isOurs: true },
   'rotate-keys': { file: 'platform/local/rotate-keys.main.ts', isOurs: true },
   verify: { file: 'platform/local/verify.main.ts', isOurs: true },

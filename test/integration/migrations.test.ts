@@ -86,6 +86,36 @@ it('every function that works as its owner, and every trigger, looks at names of
   expect(rows.filter(({ config }) => !config?.includes('search_path=public, pg_temp'))).toEqual([]);
 });
 
+it('no function of ours may be called by a login that it was not given to', async () => {
+  const stores = await freshStores();
+  await migrateAll(stores);
+  const owner = await connect(stores.databaseUrl);
+  await owner.query("CREATE FUNCTION given_to_all() RETURNS integer LANGUAGE sql AS 'SELECT 1'");
+  const { rows } = await owner.query<{ name: string }>(
+    `SELECT proname AS name FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) AS grants
+     WHERE pronamespace = 'public'::regnamespace AND grants.grantee = 0`,
+  );
+  await owner.end();
+  expect(rows).toEqual([{ name: 'given_to_all' }]);
+});
+
+it('the API forgets no answer and writes down no use ahead of the time of the database', async () => {
+  const stores = await freshStores();
+  await migrateAll({ ...stores, databasePassword });
+  const owner = await connect(stores.databaseUrl);
+  await owner.query(`
+    INSERT INTO organizations (id, name, created_at, tier) VALUES ('org', 'x', now(), 'scale');
+    INSERT INTO idempotency_keys VALUES ('org', 'key', '\\x01', 201, '{}', '\\x01', now(), now() + interval '1 hour');
+    INSERT INTO api_keys (id, organization_id, name, key_hash, scopes, created_at, updated_at) VALUES ('key', 'org', 'x', '\\x01', '{}', now(), now());`);
+  const api = await connect(loginUrl(stores.databaseUrl, 'millrace_app', databasePassword));
+  expect((await api.query("SELECT purge_idempotency_keys('infinity') AS gone")).rows).toEqual([{ gone: 0n }]);
+  await api.query("SELECT touch_api_keys('{key}', now() + interval '1 year')");
+  await api.end();
+  const { rows } = await owner.query('SELECT last_used_at <= now() AS passed FROM api_keys');
+  await owner.end();
+  expect(rows).toEqual([{ passed: true }]);
+});
+
 it('a login that puts a view of its own before a table of ours runs nothing as the owner', async () => {
   const stores = await freshStores();
   await migrateAll({ ...stores, databasePassword });
