@@ -2,14 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { covers } from '#platform/authenticate.ts';
 import { hintOfApiKey, newApiKey } from '#schemas/api-key.ts';
-import { type FailureCode, FailureError } from '#schemas/failures.ts';
+import { FailureError } from '#schemas/failures.ts';
 import { ApiKey, KeyRotation, NewApiKey, NewApiKeyAnswer } from '#schemas/http/api-keys.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import type { ApiKeyRow, NewApiKeyRow } from '../api-keys.postgres.ts';
 import type { Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { resourceJson } from './fields.ts';
+import { found, resourceJson } from './fields.ts';
 
 const stateOf = (row: ApiKeyRow, nowMs: number): 'active' | 'expired' | 'revoked' => {
   if (row.revoked_at) return 'revoked';
@@ -31,10 +31,8 @@ const keyJson = (row: ApiKeyRow, nowMs: number) => ({
   ...resourceJson(row),
 });
 
-const found = <R>(row: R | undefined, code: FailureCode): R => {
-  if (row === undefined) throw new FailureError(code);
-  return row;
-};
+/** What of a key changes with its version: time ends it and use marks it by themselves, and a digest must not. */
+const lasting = ({ state: _state, last_used_at: _lastUse, ...key }: ReturnType<typeof keyJson>) => key;
 
 const overlapSecondsDefault = 86_400;
 
@@ -70,7 +68,7 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
         status: 201,
         body: { ...after, key: made.key, signing_secret: made.signingSecret ?? null },
         location: `/v1/api-keys/${row.id}`,
-        changes: [{ action: 'api_key.created', objectType: 'api_key', objectId: row.id, after }],
+        changes: [{ action: 'api_key.created', objectType: 'api_key', objectId: row.id, after: lasting(after) }],
       };
     },
   );
@@ -122,8 +120,14 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
         body: { ...after, key: made.key, signing_secret: made.signingSecret ?? null },
         location: `/v1/api-keys/${row.id}`,
         changes: [
-          { action: 'api_key.created', objectType: 'api_key', objectId: row.id, after },
-          { action: 'api_key.rotated', objectType: 'api_key', objectId: old.id, before: keyJson(old, nowMs), after: keyJson(ended, nowMs) },
+          { action: 'api_key.created', objectType: 'api_key', objectId: row.id, after: lasting(after) },
+          {
+            action: 'api_key.rotated',
+            objectType: 'api_key',
+            objectId: old.id,
+            before: lasting(keyJson(old, nowMs)),
+            after: lasting(keyJson(ended, nowMs)),
+          },
         ],
       };
     },
@@ -155,7 +159,8 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
         keyJson(row, nowMs),
         keyJson(found(await apiKeys.endKey(db, row.id, { revokedAt: now }, now), 'API_KEY_NOT_FOUND'), nowMs),
       ];
-      return { body: after, changes: [{ action: 'api_key.revoked', objectType: 'api_key', objectId: row.id, before, after }] };
+      const of = { objectType: 'api_key', objectId: row.id, before: lasting(before), after: lasting(after) };
+      return { body: after, changes: [{ action: 'api_key.revoked', ...of }] };
     },
   );
 };

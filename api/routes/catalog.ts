@@ -1,5 +1,5 @@
 /** `/v1/meters` and `/v1/plans`. */
-import { type FailureCode, FailureError } from '#schemas/failures.ts';
+import { FailureError } from '#schemas/failures.ts';
 import { Meter, NamePatch, NewMeter, NewMeterDocument, NewPlan, Plan } from '#schemas/http/catalog.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { NewPlanDocument } from '#schemas/http/plan.ts';
@@ -8,7 +8,7 @@ import type { MeterRow, PlanRow } from '../catalog.postgres.ts';
 import type { Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { refuseFaults, resourceJson } from './fields.ts';
+import { created, found, refuseFaults, resourceJson, updated } from './fields.ts';
 
 const meterJson = (row: MeterRow) => ({
   id: row.id,
@@ -32,11 +32,6 @@ const planJson = (row: PlanRow) => ({
   ...resourceJson(row),
 });
 
-const found = <R>(row: R | undefined, code: FailureCode): R => {
-  if (row === undefined) throw new FailureError(code);
-  return row;
-};
-
 const meterRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void => {
   const tag = 'Meters';
   change(
@@ -58,9 +53,7 @@ const meterRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void
       if (meter.aggregation !== 'count' && property === null)
         refuseFaults([{ field: 'property', code: 'missing', message: `must be given: ${meter.aggregation} needs a property` }]);
       const row = found(await catalog.addMeter(db, { ...meter, property, metadata }, new Date(nowMs)), 'METER_ALREADY_EXISTS');
-      const after = meterJson(row);
-      const changes = [{ action: 'meter.created', objectType: 'meter', objectId: row.id, after }];
-      return { status: 201, body: after, location: `/v1/meters/${row.id}`, changes };
+      return created('meter', '/v1/meters', meterJson(row));
     },
   );
   list(
@@ -93,8 +86,7 @@ const meterRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void
       const row = found(await catalog.meter(db, params.id, 'lock'), 'METER_NOT_FOUND');
       matchVersion(row.version);
       const changed = found(await catalog.changeMeter(db, row.id, { ...row, ...body }, new Date(nowMs)), 'METER_NOT_FOUND');
-      const [before, after] = [meterJson(row), meterJson(changed)];
-      return { body: after, changes: [{ action: 'meter.updated', objectType: 'meter', objectId: row.id, before, after }] };
+      return updated('meter', meterJson(row), meterJson(changed));
     },
   );
 };
@@ -131,9 +123,7 @@ const planRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void 
         ),
       );
       const row = found(await catalog.addPlan(db, { ...plan, metadata }, new Date(nowMs)), 'PLAN_ALREADY_EXISTS');
-      const after = planJson(row);
-      const changes = [{ action: 'plan.created', objectType: 'plan', objectId: row.id, after }];
-      return { status: 201, body: after, location: `/v1/plans/${row.id}`, changes };
+      return created('plan', '/v1/plans', planJson(row));
     },
   );
   list(
@@ -166,8 +156,7 @@ const planRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void 
       const row = found(await catalog.lockPlan(db, params.id), 'PLAN_NOT_FOUND');
       matchVersion(row.version);
       const changed = found(await catalog.changePlan(db, row.id, { ...row, ...body }, new Date(nowMs)), 'PLAN_NOT_FOUND');
-      const [before, after] = [planJson(row), planJson(changed)];
-      return { body: after, changes: [{ action: 'plan.updated', objectType: 'plan', objectId: row.id, before, after }] };
+      return updated('plan', planJson(row), planJson(changed));
     },
   );
 };

@@ -18,7 +18,7 @@ import type { CustomerRow } from '../accounts.postgres.ts';
 import type { Db, Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { readInstant, refuseFaults, resourceJson } from './fields.ts';
+import { created, found, readInstant, refuseFaults, resourceJson, updated } from './fields.ts';
 import { invoiceHeadJson } from './invoices.ts';
 
 export const customerJson = ({ personal, ...row }: CustomerRow) => ({
@@ -40,11 +40,8 @@ const usageSpanMsMax = 400 * 86_400_000;
 
 export const customerRoutes = ({ get, list, change }: Routes, { accounts, catalog, invoices, readUsage }: ApiPorts): void => {
   const tag = 'Customers';
-  const customerOf = async (db: Db, id: string, lock?: 'lock'): Promise<CustomerRow> => {
-    const row = await accounts.customer(db, id, lock);
-    if (!row) throw new FailureError('CUSTOMER_NOT_FOUND');
-    return row;
-  };
+  const customerOf = async (db: Db, id: string, lock?: 'lock'): Promise<CustomerRow> =>
+    found(await accounts.customer(db, id, lock), 'CUSTOMER_NOT_FOUND');
 
   change(
     {
@@ -63,11 +60,8 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, catalo
       // An external id that looks like one of ours could name two customers at once.
       if (isId('cus', externalId))
         refuseFaults([{ field: 'external_id', code: 'not_allowed', message: 'must not have the form of a customer id of ours' }]);
-      const row = await accounts.addCustomer(db, { externalId, personal, metadata }, new Date(nowMs));
-      if (!row) throw new FailureError('CUSTOMER_ALREADY_EXISTS');
-      const after = customerJson(row);
-      const changes = [{ action: 'customer.created', objectType: 'customer', objectId: row.id, after }];
-      return { status: 201, body: after, location: `/v1/customers/${row.id}`, changes };
+      const row = found(await accounts.addCustomer(db, { externalId, personal, metadata }, new Date(nowMs)), 'CUSTOMER_ALREADY_EXISTS');
+      return created('customer', '/v1/customers', customerJson(row));
     },
   );
 
@@ -97,8 +91,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, catalo
       const row = await customerOf(db, params.id, 'lock');
       matchVersion(row.version);
       const next = { personal: patched(row.personal, body), metadata: body.metadata ?? row.metadata };
-      const [before, after] = [customerJson(row), customerJson(await accounts.changeCustomer(db, row.id, next, new Date(nowMs)))];
-      return { body: after, changes: [{ action: 'customer.updated', objectType: 'customer', objectId: row.id, before, after }] };
+      return updated('customer', customerJson(row), customerJson(await accounts.changeCustomer(db, row.id, next, new Date(nowMs))));
     },
   );
 

@@ -1,6 +1,7 @@
-/** What the routes of several resources share: reading times, and the end of every resource. */
-import { FailureError, type Fault } from '#schemas/failures.ts';
+/** What the routes of several resources share: reading times, the end of every resource, and how a change is answered. */
+import { type FailureCode, FailureError, type Fault } from '#schemas/failures.ts';
 import { instantFromText } from '#schemas/instant.ts';
+import type { Done } from '../define-route.ts';
 
 /** Nothing was billed before it: a period or a start from before is a slip of the pen. */
 const earliest = Date.UTC(2000);
@@ -38,4 +39,34 @@ export const resourceJson = (row: Resource) => ({
   version: row.version,
   created_at: row.created_at.toISOString(),
   updated_at: row.updated_at.toISOString(),
+});
+
+/** The row, or the refusal that there is none. */
+export const found = <R>(row: R | undefined, code: FailureCode): R => {
+  if (row === undefined) throw new FailureError(code);
+  return row;
+};
+
+type Shown = { readonly id: string };
+
+/**
+ * The answer to the making of an object, with its audit entry; `url` is that of its kind. `lasting` is what of an object changes with its version: an entry's digest
+ * must not be of what changes by itself.
+ */
+export const created = <S extends Shown>(
+  objectType: string,
+  url: string,
+  shown: S,
+  { status = 201, lasting = (of: S): unknown => of } = {},
+): Done => ({
+  status,
+  body: shown,
+  location: `${url}/${shown.id}`,
+  changes: [{ action: `${objectType}.created`, objectType, objectId: shown.id, after: lasting(shown) }],
+});
+
+/** The answer to the change of an object, with its audit entry. */
+export const updated = <S extends Shown>(objectType: string, before: S, after: S, lasting = (of: S): unknown => of): Done => ({
+  body: after,
+  changes: [{ action: `${objectType}.updated`, objectType, objectId: after.id, before: lasting(before), after: lasting(after) }],
 });

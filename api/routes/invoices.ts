@@ -9,7 +9,7 @@ import type { Db, Routes } from '../define-route.ts';
 import type { BillingRunRow } from '../invoices.postgres.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { isTooEarly, refuseFaults } from './fields.ts';
+import { created, found, isTooEarly, refuseFaults } from './fields.ts';
 
 /** An issued invoice is what was hashed, and its state beside it. */
 const invoiceJson = (invoice: IssuedInvoice) => ({ ...issuedInvoiceToJson(invoice), state: 'issued' });
@@ -42,11 +42,7 @@ const pauseMsAfter = (waitedMs: number): number => Math.min(500, Math.max(50, wa
 
 const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: ApiPorts): void => {
   const tag = 'Billing runs';
-  const runOf = async (db: Db, id: string): Promise<BillingRunRow> => {
-    const row = await invoices.run(db, id);
-    if (!row) throw new FailureError('BILLING_RUN_NOT_FOUND');
-    return row;
-  };
+  const runOf = async (db: Db, id: string): Promise<BillingRunRow> => found(await invoices.run(db, id), 'BILLING_RUN_NOT_FOUND');
 
   change(
     {
@@ -74,9 +70,7 @@ const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: A
         throw new FailureError('SUBSCRIPTION_NOT_FOUND');
       const of = { customerId: customerId ?? null, subscriptionId: subscriptionId ?? null, requestId, apiKeyId: caller.keyId };
       const row = await invoices.addRun(db, { period, ...of }, new Date(nowMs));
-      const after = runJson(row);
-      const changes = [{ action: 'billing_run.created', objectType: 'billing_run', objectId: row.id, after }];
-      return { status: 202, body: after, location: `/v1/invoices/runs/${row.id}`, changes };
+      return created('billing_run', '/v1/invoices/runs', runJson(row), { status: 202 });
     },
   );
 
@@ -118,9 +112,7 @@ export const invoiceRoutes = (routes: Routes, ports: ApiPorts): void => {
       ...{ scope: 'read:invoices', params: IdParam, answers: { 200: Invoice }, failures: ['INVOICE_NOT_FOUND'] },
     },
     async ({ db, params }) => {
-      const invoice = await invoices.invoice(db, params.id);
-      if (!invoice) throw new FailureError('INVOICE_NOT_FOUND');
-      return invoiceJson(invoice);
+      return invoiceJson(found(await invoices.invoice(db, params.id), 'INVOICE_NOT_FOUND'));
     },
   );
 };

@@ -7,7 +7,7 @@ import type { SubscriptionRow } from '../accounts.postgres.ts';
 import type { Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { readInstant, refuseFaults, resourceJson } from './fields.ts';
+import { created, found, readInstant, refuseFaults, resourceJson, updated } from './fields.ts';
 
 const subscriptionJson = (row: SubscriptionRow, nowMs: number) => ({
   id: row.id,
@@ -22,13 +22,11 @@ const subscriptionJson = (row: SubscriptionRow, nowMs: number) => ({
   ...resourceJson(row),
 });
 
+/** What of a subscription changes with its version: the period goes on by itself, and a digest must not. */
+const lasting = ({ current_period: _period, ...subscription }: ReturnType<typeof subscriptionJson>) => subscription;
+
 export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, catalog }: ApiPorts): void => {
   const tag = 'Subscriptions';
-  const found = (row: SubscriptionRow | undefined): SubscriptionRow => {
-    if (!row) throw new FailureError('SUBSCRIPTION_NOT_FOUND');
-    return row;
-  };
-
   change(
     {
       ...{ method: 'POST', url: '/v1/subscriptions', operation: 'createSubscription', tag, summary: 'Subscribe a customer to a plan' },
@@ -51,9 +49,7 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
         new Date(nowMs),
       );
       if (!row) throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
-      const after = subscriptionJson(row, nowMs);
-      const changes = [{ action: 'subscription.created', objectType: 'subscription', objectId: row.id, after }];
-      return { status: 201, body: after, location: `/v1/subscriptions/${row.id}`, changes };
+      return created('subscription', '/v1/subscriptions', subscriptionJson(row, nowMs), { lasting });
     },
   );
 
@@ -76,7 +72,7 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
         failures: ['SUBSCRIPTION_NOT_FOUND'],
       },
     },
-    async ({ db, params, nowMs }) => subscriptionJson(found(await accounts.subscription(db, params.id)), nowMs),
+    async ({ db, params, nowMs }) => subscriptionJson(found(await accounts.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND'), nowMs),
   );
 
   change(
@@ -92,11 +88,10 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
       ...{ answers: { 200: Subscription }, failures: ['SUBSCRIPTION_NOT_FOUND'] },
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
-      const row = found(await accounts.lockSubscription(db, params.id));
+      const row = found(await accounts.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
-      const changed = found(await accounts.changeSubscription(db, row.id, body.metadata, new Date(nowMs)));
-      const [before, after] = [subscriptionJson(row, nowMs), subscriptionJson(changed, nowMs)];
-      return { body: after, changes: [{ action: 'subscription.updated', objectType: 'subscription', objectId: row.id, before, after }] };
+      const changed = found(await accounts.changeSubscription(db, row.id, body.metadata, new Date(nowMs)), 'SUBSCRIPTION_NOT_FOUND');
+      return updated('subscription', subscriptionJson(row, nowMs), subscriptionJson(changed, nowMs), lasting);
     },
   );
 };
