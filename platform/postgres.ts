@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import pg from 'pg';
+import { within } from './clock.ts';
 import type { Log } from './log.ts';
 import { isPassing, UnavailableError } from './retry.ts';
 
@@ -71,6 +72,42 @@ const statementOf = (text: string, values: readonly unknown[] | undefined): pg.Q
 /** A migration changed what a prepared statement gives, and this connection has it as it was. */
 const isOutdated = (error: unknown): boolean => error instanceof pg.DatabaseError && error.code === '0A000';
 
+const shareMsMax = 3_000;
+
+/**
+ * How many connections one organization may hold at a time; who wants one more waits for the others of that organization, as long as for a connection. So a flood
+ * of one leaves connections to the others. Throws `UnavailableError` after that time.
+ */
+const createShare = (connectionsMax: number) => {
+  const held = new Map<string, { busy: number; readonly waiting: (() => void)[] }>();
+  return async (organizationId: string): Promise<() => void> => {
+    const own = held.get(organizationId) ?? { busy: 0, waiting: [] };
+    held.set(organizationId, own);
+    const giveBack = () => {
+      const next = own.waiting.shift();
+      if (next) return next();
+      own.busy -= 1;
+      if (own.busy === 0) held.delete(organizationId);
+    };
+    if (own.busy < connectionsMax) {
+      own.busy += 1;
+      return giveBack;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    own.waiting.push(resolve);
+    try {
+      await within(shareMsMax, promise);
+    } catch (error) {
+      const place = own.waiting.indexOf(resolve);
+      // Its turn may have come in the very moment that it gave up.
+      if (place >= 0) own.waiting.splice(place, 1);
+      else giveBack();
+      throw new UnavailableError('postgres', error);
+    }
+    return giveBack;
+  };
+};
+
 /** How much later than the server this process gives up a statement: the server's own answer says more. */
 const hungMsMin = 2_000;
 
@@ -106,10 +143,12 @@ export const connectPostgres = (
     organizationOf.set(client, nobody);
     client.on('error', (error) => options.log.debug({ err: error }, 'PostgreSQL closed a connection'));
   });
+  const share = createShare(Math.max(1, Math.ceil(options.poolMax / 2)));
   /** Lends a connection that is bound to the organization. One whose state is not known any more is closed. */
   const lend = async <T>(organizationId: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
     let client: pg.PoolClient | undefined;
     let broken = false;
+    const giveBack = organizationId === nobody ? undefined : await share(organizationId);
     try {
       client = await pool.connect();
       await bind(client, organizationId);
@@ -120,9 +159,10 @@ export const connectPostgres = (
       throw asFault(error instanceof RollbackError ? error.cause : error);
     } finally {
       client?.release(broken);
+      giveBack?.();
     }
   };
-  const within = (organizationId: string): OrganizationPostgres => ({
+  const bound = (organizationId: string): OrganizationPostgres => ({
     organizationId,
     query: (text, values) => lend(organizationId, (client) => client.query(statementOf(text, values))),
     transaction: (work) =>
@@ -144,11 +184,11 @@ export const connectPostgres = (
         }
       }),
   });
-  const unbound = within(nobody);
+  const unbound = bound(nobody);
   return {
     query: unbound.query,
     transaction: unbound.transaction,
-    forOrganization: within,
+    forOrganization: bound,
     answers: async () => {
       await unbound.query('SELECT 1');
     },

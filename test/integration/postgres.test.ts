@@ -82,3 +82,18 @@ it('[I25] one connection serves each organization as that one: after a fault, a 
   expect(await pidOf(first)).toBe(pid);
   await pool.close();
 });
+
+it('one organization holds half of the connections at most: others are served meanwhile, and its own wait their turn or give up', async () => {
+  const pool = connect(4);
+  const [busy, other] = [pool.forOrganization('org_busy'), pool.forOrganization('org_other')];
+  let served = 0;
+  const long = Array.from({ length: 2 }, () => busy.query('SELECT pg_sleep(4)'));
+  const short = Array.from({ length: 20 }, () => busy.query('SELECT 1').then(() => (served += 1)));
+  expect((await other.query(organization)).rows).toEqual([{ id: 'org_other' }]);
+  expect(served).toBe(0);
+  const outcomes = await Promise.allSettled(short);
+  for (const outcome of outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: { name: 'UnavailableError' } });
+  await Promise.all(long);
+  await Promise.all(Array.from({ length: 20 }, () => busy.query('SELECT 1')));
+  await pool.close();
+});

@@ -256,6 +256,35 @@ describe('row-level security', () => {
   });
 });
 
+describe('the keys between tables', () => {
+  it('let no row name a row of another organization, whoever writes it', async () => {
+    const { organizationId } = own;
+    const now = new Date();
+    const started = "'active', $4, '{}', 1, $4, $4";
+    const foreignKey = '23503';
+    const add = (db: Pick<typeof pipeline.asOwner, 'query'>, customer: string, version: string) =>
+      codeOf(
+        db.query(
+          `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, state, started_at, metadata, version, created_at, updated_at)
+           VALUES ('${newId('sub')}', $1, $2, $3, ${started})`,
+          [organizationId, customer, version, now],
+        ),
+      );
+    const versionOf = async (plan: string): Promise<string> =>
+      (await pipeline.asOwner.query('SELECT id FROM plan_versions WHERE plan_id = $1', [plan])).rows[0].id;
+    const [ownVersion, otherVersion] = [await versionOf(ownObjects.plan), await versionOf(otherObjects.plan)];
+    for (const db of [pipeline.asApplication.forOrganization(organizationId), pipeline.asOwner]) {
+      expect(await add(db, otherObjects.customer, ownVersion)).toBe(foreignKey);
+      expect(await add(db, ownObjects.customer, otherVersion)).toBe(foreignKey);
+      const version = `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, currency, billing_interval, charges, created_at) VALUES ($1, $2, $3, 9, 'USD', 'month', '[]', $4)`;
+      expect(await codeOf(db.query(version, [newId('plv'), organizationId, otherObjects.plan, now]))).toBe(foreignKey);
+      const run = `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state, created_at, updated_at) VALUES ($1, $2, '2020-01-01', '2020-02-01', $3, $4, 'failed', $5, $5)`;
+      expect(await codeOf(db.query(run, [newId('run'), organizationId, otherObjects.customer, null, now]))).toBe(foreignKey);
+      expect(await codeOf(db.query(run, [newId('run'), organizationId, null, otherObjects.subscription, now]))).toBe(foreignKey);
+    }
+  });
+});
+
 describe('the logins', () => {
   const tablesAll = async () =>
     (
