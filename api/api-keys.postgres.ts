@@ -63,15 +63,15 @@ const keyOf = async (db: Db, id: string, lock = ''): Promise<ApiKeyRow | undefin
 
 export const createApiKeyStore = (vault: Vault) => ({
   apiKeyList,
-  /** The organization in which a key of that world works; undefined where the caller's has none, as a sandbox has no live world. */
-  worldOf: async (db: Db, world: World | undefined): Promise<string | undefined> => {
-    const { rows } = await db.query<{ id: string; sandbox_of: string | null }>(
-      'SELECT id, sandbox_of FROM organizations WHERE $1 IN (id, sandbox_of)',
+  /** Where a key of that world works, the caller's own where none is named; undefined where there is none, as a sandbox has no live world. */
+  findWorld: async (db: Db, world: World | undefined): Promise<{ organizationId: string; world: World } | undefined> => {
+    const { rows } = await db.query<{ organizationId: string; world: World; own: boolean }>(
+      `SELECT id AS "organizationId", CASE WHEN sandbox_of IS NULL THEN 'live' ELSE 'test' END AS world, id = $1 AS own
+       FROM organizations WHERE $1 IN (id, sandbox_of)`,
       [db.organizationId],
     );
-    const own = rows.find(({ id }) => id === db.organizationId);
-    if (world === undefined || (own?.sandbox_of ? 'test' : 'live') === world) return own?.id;
-    return rows.find(({ sandbox_of }) => sandbox_of === db.organizationId)?.id;
+    const place = rows.find((row) => (world === undefined ? row.own : row.world === world));
+    return place && { organizationId: place.organizationId, world: place.world };
   },
   addKey: async (db: Db, key: NewApiKeyRow, now: Date): Promise<ApiKeyRow | undefined> => {
     const id = newId('key');

@@ -1,5 +1,6 @@
 /** Reads invoices, and asks for billing runs. Issuing is the invoicer's. */
 import { newId } from '#platform/ids.ts';
+import type { runStates } from '#schemas/http/invoices.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Period } from '#schemas/period.ts';
 import { type InvoiceLineRow, type InvoiceRow, invoiceColumns, invoiceFromRows, invoiceLineColumns } from '../invoicer/invoice-rows.ts';
@@ -14,7 +15,7 @@ export type BillingRunRow = {
   period_end: Date;
   customer_id: string | null;
   subscription_id: string | null;
-  state: 'queued' | 'running' | 'completed' | 'failed';
+  state: (typeof runStates)[number];
   watermark: bigint | null;
   failure: string | null;
   created_at: Date;

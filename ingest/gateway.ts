@@ -134,10 +134,7 @@ export const createGateway = (options: GatewayOptions): Gateway => {
       onRequest: async (request, reply) => {
         const bytes = Number(request.headers['content-length'] ?? options.bodyBytesMax);
         if (bytes > options.bodyBytesMax) throw new FailureError('BODY_TOO_LARGE', `${bytes} bytes; the limit is ${options.bodyBytesMax}`);
-        if (inFlightBytes + bytes > limits.inFlightBytesMax) {
-          reply.header('retry-after', '1');
-          throw new FailureError('OVERLOADED');
-        }
+        if (inFlightBytes + bytes > limits.inFlightBytesMax) throw new FailureError('OVERLOADED');
         // Who hung up while the key was looked up closed the answer already; nothing would give these bytes back.
         if (reply.raw.destroyed) throw new FailureError('BAD_REQUEST', 'The caller is gone');
         inFlightBytes += bytes;

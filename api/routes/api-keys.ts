@@ -1,17 +1,17 @@
 /** `/v1/api-keys`. The secret of a key stands in the answer that makes it, and nowhere else. */
 import { randomBytes } from 'node:crypto';
-import { covers } from '#platform/authenticate.ts';
-import { hintOfApiKey, newApiKey } from '#schemas/api-key.ts';
+import { type Caller, covers } from '#platform/authenticate.ts';
+import { hintOfApiKey, newApiKey, type World } from '#schemas/api-key.ts';
 import { FailureError } from '#schemas/failures.ts';
-import { ApiKey, KeyRotation, NewApiKey, NewApiKeyAnswer } from '#schemas/http/api-keys.ts';
+import { ApiKey, KeyRotation, type keyStates, NewApiKey, NewApiKeyAnswer } from '#schemas/http/api-keys.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import type { ApiKeyRow, NewApiKeyRow } from '../api-keys.postgres.ts';
-import type { Routes } from '../define-route.ts';
+import type { Db, ObjectChange, Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { found, resourceJson } from './fields.ts';
+import { created, found, resourceJson } from './fields.ts';
 
-const stateOf = (row: ApiKeyRow, nowMs: number): 'active' | 'expired' | 'revoked' => {
+const stateOf = (row: ApiKeyRow, nowMs: number): (typeof keyStates)[number] => {
   if (row.revoked_at) return 'revoked';
   return row.expires_at && row.expires_at.getTime() <= nowMs ? 'expired' : 'active';
 };
@@ -34,18 +34,36 @@ const keyJson = (row: ApiKeyRow, nowMs: number) => ({
 /** What of a key changes with its version: time ends it and use marks it by themselves, and a digest must not. */
 const lasting = ({ state: _state, last_used_at: _lastUse, ...key }: ReturnType<typeof keyJson>) => key;
 
+const endedBy = (how: 'rotated' | 'revoked', before: ApiKeyRow, after: ApiKeyRow, nowMs: number): ObjectChange => ({
+  action: `api_key.${how}`,
+  objectType: 'api_key',
+  objectId: after.id,
+  before: lasting(keyJson(before, nowMs)),
+  after: lasting(keyJson(after, nowMs)),
+});
+
 const overlapSecondsDefault = 86_400;
 
 const newSigningSecret = (): string => `mrsig_${randomBytes(32).toString('base64url')}`;
 
+/** Nobody gets a key, by making or by rotating one, that may more than the key they call with. */
+const refuseBeyond = (caller: Caller, scopes: readonly string[]): void => {
+  const beyond = scopes.filter((wanted) => !caller.scopes.some((held) => covers(held, wanted)));
+  if (beyond.length > 0) throw new FailureError('SCOPE_NOT_GRANTABLE', `The calling key does not hold ${beyond.join(', ')}`);
+};
+
+type KeyOf = Omit<NewApiKeyRow, 'hint' | 'hash' | 'signingSecret'> & { readonly world: World; readonly signed: boolean };
+
 export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }: ApiPorts): void => {
   const tag = 'API keys';
   const scope = 'admin:keys';
-  /** A new key of the given kind: the row, and what only the answer shows. */
-  const make = (row: Omit<NewApiKeyRow, 'hint' | 'hash' | 'signingSecret'>, world: 'live' | 'test', signed: boolean) => {
+  /** Makes a key: the answer, which alone shows its secrets, with the audit entry of its making. */
+  const make = async (db: Db, { world, signed, ...of }: KeyOf, nowMs: number) => {
     const key = newApiKey(randomBytes, world);
     const signingSecret = signed ? newSigningSecret() : undefined;
-    return { key, signingSecret, row: { ...row, hint: hintOfApiKey(key), hash: hashKey(key), signingSecret } };
+    const made = { ...of, hint: hintOfApiKey(key), hash: hashKey(key), signingSecret };
+    const shown = keyJson(found(await apiKeys.addKey(db, made, new Date(nowMs)), 'API_KEY_NOT_FOUND'), nowMs);
+    return { ...created('api_key', '/v1/api-keys', shown, { lasting }), body: { ...shown, key, signing_secret: signingSecret ?? null } };
   };
 
   change(
@@ -55,21 +73,11 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
     },
     async ({ db, caller, body, nowMs }) => {
       const { name, scopes, world, expires_in_seconds: expiresInSeconds, signed_requests: signed = false, metadata = {} } = body;
-      const beyond = scopes.filter((wanted) => !caller.scopes.some((held) => covers(held, wanted)));
-      if (beyond.length > 0) throw new FailureError('SCOPE_NOT_GRANTABLE', `The calling key does not hold ${beyond.join(', ')}`);
-      const organizationId = await apiKeys.worldOf(db, world);
-      if (organizationId === undefined) throw new FailureError('SCOPE_NOT_GRANTABLE', `A key of the sandbox makes no ${world} key`);
+      refuseBeyond(caller, scopes);
+      const place = await apiKeys.findWorld(db, world);
+      if (place === undefined) throw new FailureError('SCOPE_NOT_GRANTABLE', `A key of the sandbox makes no ${world} key`);
       const expiresAt = expiresInSeconds === undefined ? null : new Date(nowMs + expiresInSeconds * 1000);
-      const worldOfKey = world ?? (await apiKeys.key(db, caller.keyId))?.world ?? 'live';
-      const made = make({ organizationId, name, scopes, expiresAt, metadata }, worldOfKey, signed);
-      const row = found(await apiKeys.addKey(db, made.row, new Date(nowMs)), 'API_KEY_NOT_FOUND');
-      const after = keyJson(row, nowMs);
-      return {
-        status: 201,
-        body: { ...after, key: made.key, signing_secret: made.signingSecret ?? null },
-        location: `/v1/api-keys/${row.id}`,
-        changes: [{ action: 'api_key.created', objectType: 'api_key', objectId: row.id, after: lasting(after) }],
-      };
+      return make(db, { ...place, name, scopes, expiresAt, metadata, signed }, nowMs);
     },
   );
 
@@ -104,32 +112,14 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
     async ({ db, caller, params, body, nowMs }) => {
       const old = found(await apiKeys.lockKey(db, params.id), 'API_KEY_NOT_FOUND');
       if (stateOf(old, nowMs) !== 'active' || old.rotated_to !== null) throw new FailureError('API_KEY_NOT_ACTIVE');
-      // Rotating hands out the new secret: nobody gets a key this way that they could not have made.
-      const beyond = old.scopes.filter((wanted) => !caller.scopes.some((held) => covers(held, wanted)));
-      if (beyond.length > 0) throw new FailureError('SCOPE_NOT_GRANTABLE', `The calling key does not hold ${beyond.join(', ')}`);
-      const { organization_id: organizationId, name, scopes, expires_at: expiresAt, metadata } = old;
-      const made = make({ organizationId, name, scopes, expiresAt, metadata }, old.world, old.signing_secret !== null);
-      const now = new Date(nowMs);
-      const row = found(await apiKeys.addKey(db, made.row, now), 'API_KEY_NOT_FOUND');
+      refuseBeyond(caller, old.scopes);
+      const { organization_id: organizationId, name, scopes, expires_at: expiresAt, metadata, world } = old;
+      const made = await make(db, { organizationId, name, scopes, expiresAt, metadata, world, signed: old.signing_secret !== null }, nowMs);
       const overlapMs = (body.overlap_seconds ?? overlapSecondsDefault) * 1000;
       const endMs = Math.min(nowMs + overlapMs, expiresAt?.getTime() ?? Number.POSITIVE_INFINITY);
-      const ended = found(await apiKeys.endKey(db, old.id, { expiresAt: new Date(endMs), rotatedTo: row.id }, now), 'API_KEY_NOT_FOUND');
-      const after = keyJson(row, nowMs);
-      return {
-        status: 201,
-        body: { ...after, key: made.key, signing_secret: made.signingSecret ?? null },
-        location: `/v1/api-keys/${row.id}`,
-        changes: [
-          { action: 'api_key.created', objectType: 'api_key', objectId: row.id, after: lasting(after) },
-          {
-            action: 'api_key.rotated',
-            objectType: 'api_key',
-            objectId: old.id,
-            before: lasting(keyJson(old, nowMs)),
-            after: lasting(keyJson(ended, nowMs)),
-          },
-        ],
-      };
+      const end = { expiresAt: new Date(endMs), rotatedTo: made.body.id };
+      const ended = found(await apiKeys.endKey(db, old.id, end, new Date(nowMs)), 'API_KEY_NOT_FOUND');
+      return { ...made, changes: [...made.changes, endedBy('rotated', old, ended, nowMs)] };
     },
   );
 
@@ -155,12 +145,8 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
       matchVersion(row.version);
       if (row.revoked_at) throw new FailureError('API_KEY_NOT_ACTIVE');
       const now = new Date(nowMs);
-      const [before, after] = [
-        keyJson(row, nowMs),
-        keyJson(found(await apiKeys.endKey(db, row.id, { revokedAt: now }, now), 'API_KEY_NOT_FOUND'), nowMs),
-      ];
-      const of = { objectType: 'api_key', objectId: row.id, before: lasting(before), after: lasting(after) };
-      return { body: after, changes: [{ action: 'api_key.revoked', ...of }] };
+      const ended = found(await apiKeys.endKey(db, row.id, { revokedAt: now }, now), 'API_KEY_NOT_FOUND');
+      return { body: keyJson(ended, nowMs), changes: [endedBy('revoked', row, ended, nowMs)] };
     },
   );
 };

@@ -9,6 +9,7 @@ import { customerList } from '../../api/accounts.postgres.ts';
 import { createCursors } from '../../api/cursors.ts';
 import { listRows } from '../../api/list-rows.postgres.ts';
 import { defineList, type List, listJson } from '../../api/lists.ts';
+import { freshStores } from '../support/fresh-stores.ts';
 
 const cursors = createCursors(randomBytes(32).toString('hex'));
 
@@ -47,15 +48,10 @@ const client = async (url: string): Promise<pg.Client> => {
 const asQueryable = (of: pg.Client): Queryable => ({ query: (text, values) => of.query(text, values as unknown[]) });
 
 beforeAll(async () => {
-  const urls = inject('serverUrls');
-  const name = `test_${randomBytes(6).toString('hex')}`;
-  const maker = await client(urls.postgres);
-  await maker.query(`CREATE DATABASE ${name}`);
-  await maker.end();
-  const withName = (url: string) => Object.assign(new URL(url), { pathname: `/${name}` }).href;
-  await migrateAll({ databaseUrl: withName(urls.postgres), clickhouseUrl: withName(urls.clickhouse) });
-  reader = await client(withName(urls.postgres));
-  writer = await client(withName(urls.postgres));
+  const { databaseUrl, clickhouseUrl } = await freshStores(inject('serverUrls'));
+  await migrateAll({ databaseUrl, clickhouseUrl });
+  reader = await client(databaseUrl);
+  writer = await client(databaseUrl);
   // A cursor must not depend on the zone of a session.
   await reader.query("SET TIME ZONE 'America/St_Johns'");
   await writer.query(`

@@ -1,26 +1,17 @@
 /** Migrations on the real stores. */
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import { createClient } from '@clickhouse/client';
 import pg from 'pg';
 import { expect, inject, it } from 'vitest';
 import { migrateAll, readMigrations } from '#platform/migrate.ts';
 import { type Login, loginUrl } from '#platform/postgres.ts';
+import { freshStores as makeStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 
 const run = promisify(execFile);
 
-const freshStores = async (): Promise<{ databaseUrl: string; clickhouseUrl: string }> => {
-  const urls = inject('serverUrls');
-  const name = `test_${randomBytes(6).toString('hex')}`;
-  const maker = new pg.Client({ connectionString: urls.postgres });
-  await maker.connect();
-  await maker.query(`CREATE DATABASE ${name}`);
-  await maker.end();
-  const withName = (url: string) => Object.assign(new URL(url), { pathname: `/${name}` }).href;
-  return { databaseUrl: withName(urls.postgres), clickhouseUrl: withName(urls.clickhouse) };
-};
+const freshStores = () => makeStores(inject('serverUrls'));
 
 const tablesOf = async ({ databaseUrl, clickhouseUrl }: { databaseUrl: string; clickhouseUrl: string }) => {
   const client = new pg.Client({ connectionString: databaseUrl });

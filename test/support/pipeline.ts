@@ -3,13 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
 import { pino } from 'pino';
 import type { LocalServer } from '#platform/local/server.ts';
 import { type ServerName, serverNames, startServers } from '#platform/local/servers.ts';
 import { type Stack, startStack } from '#platform/local/stack.ts';
 import { connectPostgres, type Login, loginUrl, type Postgres } from '#platform/postgres.ts';
 import { type Contract, createContract, expectContract, fetchDocument } from './contract.ts';
+import { freshStores } from './fresh-stores.ts';
 
 export type ServerUrls = { readonly [K in ServerName]: string };
 
@@ -59,12 +59,6 @@ export type Pipeline = {
   readonly stop: () => Promise<void>;
 };
 
-const withPath = (url: string, path: string): string => {
-  const address = new URL(url);
-  address.pathname = `/${path}`;
-  return address.href;
-};
-
 /** What each host says of itself, once it was asked. A process that is killed meanwhile is asked again. */
 const contracts = new Map<string, Promise<Contract>>();
 const contractOf = (base: string): Promise<Contract> => {
@@ -99,15 +93,9 @@ export const databasePassword = 'the-password-of-the-logins';
 
 /** `settings` are added to the environment of every process. */
 export const startPipeline = async (urls: ServerUrls, settings: Readonly<Record<string, string>> = {}): Promise<Pipeline> => {
-  const name = `test_${randomBytes(6).toString('hex')}`;
-  const maker = new pg.Client({ connectionString: urls.postgres });
-  await maker.connect();
-  await maker.query(`CREATE DATABASE ${name}`);
-  await maker.end();
+  const { name, databaseUrl, clickhouseUrl } = await freshStores(urls);
   const home = newHome();
   const key = `mr_live_${randomBytes(16).toString('hex')}`;
-  const databaseUrl = withPath(urls.postgres, name);
-  const clickhouseUrl = withPath(urls.clickhouse, name);
   const streamName = name.toUpperCase();
   const stack = await startStack({
     home,

@@ -1,12 +1,12 @@
 /** A database of its own in which organizations, customers and their sealed values are put by hand, without the API. */
 import { randomBytes } from 'node:crypto';
-import pg from 'pg';
 import { pino } from 'pino';
 import { type Clock, systemClock } from '#platform/clock.ts';
 import { newId } from '#platform/ids.ts';
 import { migrateAll } from '#platform/migrate.ts';
 import { connectPostgres, type OrganizationPostgres, type Postgres, type Queryable } from '#platform/postgres.ts';
 import { createVault, type MasterKeys, masterKeysFrom, type Place } from '#platform/vault.ts';
+import { freshStores } from './fresh-stores.ts';
 import type { ServerUrls } from './pipeline.ts';
 
 export const oldMaster = randomBytes(32).toString('base64');
@@ -82,14 +82,8 @@ export type SealedDatabase = {
 };
 
 export const createSealedDatabase = async (urls: ServerUrls): Promise<SealedDatabase> => {
-  const name = `test_${randomBytes(6).toString('hex')}`;
-  const maker = new pg.Client({ connectionString: urls.postgres });
-  await maker.connect();
-  await maker.query(`CREATE DATABASE ${name}`);
-  await maker.end();
-  const withName = (url: string) => Object.assign(new URL(url), { pathname: `/${name}` }).href;
-  const databaseUrl = withName(urls.postgres);
-  await migrateAll({ databaseUrl, clickhouseUrl: withName(urls.clickhouse) });
+  const { databaseUrl, clickhouseUrl } = await freshStores(urls);
+  await migrateAll({ databaseUrl, clickhouseUrl });
   const log = pino({ level: 'silent' });
   const owner = connectPostgres(databaseUrl, { poolMax: 4, log });
   const as = (login: string) => connectPostgres(`${databaseUrl}?options=-c%20role%3D${login}`, { poolMax: 8, log });
