@@ -1,43 +1,45 @@
 /**
- * The use case of ingest: every event of a request gets one outcome, and the effects happen in the order that makes "accepted" true
- * whatever dies in between:
+ * The use case of ingest: every event gets one outcome, and the effects happen in the order that makes "accepted" true whatever dies in between:
  *
- *   1. validate all events (no effect);
- *   2. claim their keys in Redis: `pending`, with a lease and a fingerprint;
- *   3. publish the winners, packed, and wait for the acknowledgement of the stream: the commit point;
+ *   1. validate all events (no effect): ingest/parse, which gives blocks of rows;
+ *   2. claim their keys in Redis, message by message: `pending`, with a lease and a fingerprint;
+ *   3. publish the winners of each message and wait for the acknowledgement of the stream: the commit point;
  *   4. the caller answers;
- *   5. confirm the claims. May follow the answer: if it is lost, the lease runs out, a retry is published again, and the store removes the twin.
+ *   5. confirm the message's claims. May follow the answer: if it is lost, the lease runs out, a retry is published again, and the store removes the twin.
  *
- * A claim before the publish is what tells twins apart; the lease is what keeps a crash between 2 and 3 from refusing the retry for ever.
+ * A claim before the publish is what tells twins apart; the lease is what keeps a crash between 2 and 3 from refusing the retry for ever. The claims of one
+ * message share one record of their state, so that a confirmation costs the same for one event and for a thousand.
  */
 import { hash } from 'node:crypto';
 import type { Fault } from '#schemas/failures.ts';
-import { digestOfKey, toAvro, toMessage, type UsageEvent } from '#schemas/usage-event.ts';
-import { type Horizon, parseNativeEvent } from './parse/native.ts';
+import { newMessage, rowOffsets, writeInteger } from '#schemas/usage-event.ts';
+import { claimBytes, digestBytes, type EventBlock, startOfRow } from './parse/event-block.ts';
 
-export type Status = 'accepted' | 'duplicate' | 'conflict' | 'invalid' | 'too_old' | 'in_future' | 'unavailable' | 'in_flight';
+export const statuses = ['accepted', 'duplicate', 'conflict', 'invalid', 'too_old', 'in_future', 'unavailable', 'in_flight'] as const;
+export type Status = (typeof statuses)[number];
 
-export type Outcome = {
-  readonly index: number;
-  readonly idempotencyKey: string | undefined;
-  readonly status: Status;
-  readonly faults: readonly Fault[];
+/** What became of the events of a block, by their place in the request. */
+export type Outcomes = {
+  readonly statuses: readonly Status[];
+  /** Only of events that are neither accepted nor duplicates. */
+  readonly faults: ReadonlyMap<number, readonly Fault[]>;
 };
 
-/** What a claim is about: the identity, and a fingerprint of the payload that tells a retry from a conflict. */
-export type Claim = {
-  readonly digest: Buffer;
-  readonly fingerprint: Buffer;
-  /** The time that we gave an event without one; 0 where the caller gave it. Kept, so that a retry is the same event. */
+export type ClaimException = {
+  /** Of the claim in its call. */
+  readonly position: number;
+  /** `taken_over`: won from a try whose lease ran out and whose message may be in the stream all the same. */
+  readonly status: 'taken_over' | 'duplicate' | 'conflict' | 'in_flight';
+  /** With `in_flight`: whose it is. */
+  readonly batch: number;
+  /** With `taken_over`: the time that the first try gave the event where the caller gave none. */
   readonly assignedMs: number;
 };
 
-export type ClaimAnswer =
-  /** `mayBeStored`: the claim was taken over from a try whose lease ran out and whose message may be in the stream all the same. */
-  | { readonly status: 'won'; readonly assignedMs: number; readonly mayBeStored: boolean }
-  | { readonly status: 'duplicate' | 'conflict' | 'in_flight' };
+/** All claims of a call were won, but for the exceptions. `batch` names the call in what follows. */
+export type ClaimAnswer = { readonly batch: number; readonly exceptions: readonly ClaimException[] };
 
-/** Thrown by `publish`: whether the stream may hold the message all the same decides whether the claim is given back. */
+/** Thrown by `publish`: whether the stream may hold the message all the same decides whether the claims are given back. */
 export class PublishError extends Error {
   readonly mayBeStored: boolean;
   constructor(mayBeStored: boolean, cause: unknown) {
@@ -57,173 +59,272 @@ export type OutgoingMessage = {
 
 export type AcceptPorts = {
   readonly claims: {
-    /** One answer per claim, in order; undefined where the claims can't be reached. Never throws. */
-    readonly claim: (claims: readonly Claim[], token: Buffer) => Promise<readonly ClaimAnswer[] | undefined>;
-    /** The events are in the stream at this sequence. Never throws. */
-    readonly confirm: (claims: readonly Claim[], sequence: number) => Promise<void>;
-    /** The events are certainly not in the stream, from no try: their keys are free again. Never throws. */
-    readonly release: (claims: readonly Claim[], token: Buffer) => Promise<void>;
+    /** `records`: `claimBytes` for each key. `assignedMs`: the time of events without one. Undefined where the claims can't be reached. Never throws. */
+    readonly claim: (records: Buffer, assignedMs: number) => Promise<ClaimAnswer | undefined>;
+    /** The events of the batch are in the stream at this sequence. Never throws. */
+    readonly confirm: (batch: number, sequence: number) => Promise<void>;
+    /** The events of the batch are certainly not in the stream, from no try: their keys are free again. Never throws. */
+    readonly release: (batch: number) => Promise<void>;
   };
   /** Resolves with the stream sequence once the message is durable; the same id is stored once. Throws `PublishError`. */
   readonly publish: (message: OutgoingMessage) => Promise<number>;
-  readonly token: () => Buffer;
 };
 
-export type AcceptLimits = { readonly pastMsMax: number; readonly futureMsMax: number; readonly messageBytesMax: number };
+export type PackLimits = { readonly messageBytesMax: number; readonly messageEventsMax: number };
 
 export type Accepted = {
-  readonly outcomes: readonly Outcome[];
+  /** One for each block, in order. */
+  readonly outcomes: readonly Outcomes[];
   /** Settles when the claims are confirmed; awaited when a process drains, not by the answer. */
   readonly confirmed: Promise<unknown>;
   /** Whether Redis was away, so that only the store tells twins apart. */
   readonly unclaimed: boolean;
 };
 
-type Candidate = { readonly index: number; readonly claim: Claim; event: UsageEvent; mayBeStored: boolean };
+/** Consecutive rows of a block. */
+type Span = { readonly block: number; readonly from: number; readonly to: number };
+type Pack = { readonly spans: Span[]; rows: number; bytes: number };
 
-/** Faults of one answer; of events beyond it, only the first fault is listed. */
-const faultsPerRequestMax = 10_000;
-
-const fingerprintOf = (event: string, customer: string, occurredAtMs: number | undefined, properties: string): Buffer =>
-  hash('sha256', `${event}\0${customer}\0${occurredAtMs ?? ''}\0${properties}`, 'buffer').subarray(0, 6);
+type Progress = {
+  readonly blocks: readonly EventBlock[];
+  readonly statuses: Status[][];
+  readonly faults: Map<number, readonly Fault[]>[];
+  /** In-flight claims of this very request: twins whose outcome is that of the first. */
+  readonly twins: { readonly block: number; readonly row: number; readonly batch: number }[];
+  readonly batches: Set<number>;
+  /** Without claims: the keys of this request so far, with their fingerprints. */
+  readonly unclaimedKeys: Map<string, string>;
+  readonly confirmations: Promise<void>[];
+  unclaimed: boolean;
+};
 
 const conflictFaults: readonly Fault[] = [
   { field: 'idempotency_key', code: 'idempotency_conflict', message: 'was used with another payload, which stands' },
 ];
+const inFlightFaults: readonly Fault[] = [
+  { field: 'idempotency_key', code: 'in_flight', message: 'is being worked on by another request' },
+];
+const untimedFaults: readonly Fault[] = [
+  { field: 'redis', code: 'unavailable', message: 'Redis is not available, which an event without a timestamp needs' },
+];
+const streamFaults: readonly Fault[] = [{ field: 'nats', code: 'unavailable', message: 'NATS JetStream did not take the event' }];
 
-/** Groups records so that each message stays within its bytes; a record that is larger by itself goes alone. */
-const packed = (winners: readonly Candidate[], bytesMax: number): { candidates: Candidate[]; records: Buffer[] }[] => {
-  const groups: { candidates: Candidate[]; records: Buffer[] }[] = [];
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const candidate of winners) {
-    const record = toAvro(candidate.event);
-    if (bytes + record.length > bytesMax) {
-      groups.push({ candidates: [], records: [] });
-      bytes = 16;
+/** Cuts the rows into messages within the limits; a row that is larger by itself goes alone. */
+export const packed = (blocks: readonly EventBlock[], limits: PackLimits): readonly Pack[] => {
+  const packs: Pack[] = [];
+  let pack: Pack | undefined;
+  for (const [block, { ends }] of blocks.entries()) {
+    let from = 0;
+    let start = 0;
+    const close = (to: number) => {
+      if (to > from) pack?.spans.push({ block, from, to });
+      from = to;
+    };
+    for (const [row, end] of ends.entries()) {
+      const bytes = end - start + 4;
+      start = end;
+      if (pack === undefined || pack.rows === limits.messageEventsMax || (pack.rows > 0 && pack.bytes + bytes > limits.messageBytesMax)) {
+        close(row);
+        pack = { spans: [], rows: 0, bytes: 16 };
+        packs.push(pack);
+      }
+      pack.rows += 1;
+      pack.bytes += bytes;
     }
-    const group = groups.at(-1);
-    group?.candidates.push(candidate);
-    group?.records.push(record);
-    bytes += record.length;
+    close(ends.length);
   }
-  return groups;
+  return packs;
 };
 
-/** The same events in the same order always give the same id, so a retry of the whole request within the stream's window is stored once. */
-const messageIdOf = (candidates: readonly Candidate[]): string =>
-  hash('sha256', Buffer.concat(candidates.flatMap(({ claim }) => [claim.digest, claim.fingerprint])), 'base64url');
+const claimsOf = (blocks: readonly EventBlock[], spans: readonly Span[]): Buffer => {
+  const parts = spans.map(({ block, from, to }) => (blocks[block] as EventBlock).claims.subarray(from * claimBytes, to * claimBytes));
+  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+};
 
+/** One message of the rows that were won. `left` holds the positions, counted over the spans, that were not. */
+const toMessage = (blocks: readonly EventBlock[], spans: readonly Span[], left: ReadonlySet<number>): Buffer => {
+  const lengths: number[] = [];
+  let position = 0;
+  for (const { block, from, to } of spans) {
+    const events = blocks[block] as EventBlock;
+    for (let row = from; row < to; row += 1, position += 1)
+      if (!left.has(position)) lengths.push((events.ends[row] as number) - startOfRow(events, row));
+  }
+  const { message, rowsAt } = newMessage(lengths);
+  let at = rowsAt;
+  position = 0;
+  for (const { block, from, to } of spans) {
+    const events = blocks[block] as EventBlock;
+    if (left.size === 0) at += events.rows.copy(message, at, startOfRow(events, from), events.ends[to - 1]);
+    else
+      for (let row = from; row < to; row += 1, position += 1)
+        if (!left.has(position)) at += events.rows.copy(message, at, startOfRow(events, row), events.ends[row]);
+  }
+  return message;
+};
+
+const digestOf = ({ claims }: EventBlock, row: number): string =>
+  claims.toString('latin1', row * claimBytes, row * claimBytes + digestBytes);
+
+const fingerprintOf = ({ claims }: EventBlock, row: number): string =>
+  claims.toString('latin1', row * claimBytes + digestBytes, (row + 1) * claimBytes);
+
+const setStatus = (progress: Progress, { block, row }: Row, status: Status, faults?: readonly Fault[]): void => {
+  const place = (progress.blocks[block] as EventBlock).places[row] as number;
+  (progress.statuses[block] as Status[])[place] = status;
+  if (faults) progress.faults[block]?.set(place, faults);
+};
+
+type Row = { readonly block: number; readonly row: number };
+
+/** The row at a position that is counted over the spans. */
+const rowAt = (spans: readonly Span[], position: number): Row => {
+  let rest = position;
+  for (const { block, from, to } of spans) {
+    if (rest < to - from) return { block, row: from + rest };
+    rest -= to - from;
+  }
+  throw new RangeError(`no row at ${position}`);
+};
+
+/** Writes the outcome of what was not won; returns the positions that are not published, and whether any row was taken over. */
+const settleExceptions = (progress: Progress, spans: readonly Span[], answer: ClaimAnswer) => {
+  const left = new Set<number>();
+  let takenOver = false;
+  for (const { position, status, batch, assignedMs } of answer.exceptions) {
+    const row = rowAt(spans, position);
+    if (status === 'taken_over') {
+      takenOver = true;
+      const block = progress.blocks[row.block] as EventBlock;
+      if (block.untimed.includes(row.row)) writeInteger(block.rows, assignedMs, startOfRow(block, row.row) + rowOffsets.occurredAt);
+      continue;
+    }
+    left.add(position);
+    if (status === 'duplicate') setStatus(progress, row, 'duplicate');
+    else if (status === 'conflict') setStatus(progress, row, 'conflict', conflictFaults);
+    else progress.twins.push({ ...row, batch });
+  }
+  return { left, takenOver };
+};
+
+/** In place of a batch, for rows that were told apart here. */
+const noBatch = -1;
+
+/**
+ * Without claims the store alone tells twins apart, by key and time. An event whose time is ours to give would get another time on a retry, so it has to wait.
+ * Twins within the request are told apart here: the first wins.
+ */
+const settleUnclaimed = (progress: Progress, spans: readonly Span[]): Set<number> => {
+  progress.unclaimed = true;
+  const left = new Set<number>();
+  let position = 0;
+  for (const { block, from, to } of spans) {
+    const events = progress.blocks[block] as EventBlock;
+    const untimed = new Set(events.untimed);
+    for (let row = from; row < to; row += 1, position += 1) {
+      const [digest, fingerprint] = [digestOf(events, row), fingerprintOf(events, row)];
+      const first = progress.unclaimedKeys.get(digest);
+      if (first === undefined) progress.unclaimedKeys.set(digest, fingerprint);
+      else if (first === fingerprint) progress.twins.push({ block, row, batch: noBatch });
+      else setStatus(progress, { block, row }, 'conflict', conflictFaults);
+      if (first === undefined && untimed.has(row)) setStatus(progress, { block, row }, 'unavailable', untimedFaults);
+      if (first !== undefined || untimed.has(row)) left.add(position);
+    }
+  }
+  return left;
+};
+
+/**
+ * The same rows in the same order always give the same id, so a retry of a message within the stream's window is stored once. Only what is in the message
+ * counts: another part of the same request under this id would be taken for a repetition, and lost.
+ */
+const messageIdOf = (claims: Buffer, left: ReadonlySet<number>): string => {
+  if (left.size === 0) return hash('sha256', claims, 'base64url');
+  const published: Buffer[] = [];
+  for (let position = 0; position * claimBytes < claims.length; position += 1)
+    if (!left.has(position)) published.push(claims.subarray(position * claimBytes, (position + 1) * claimBytes));
+  return hash('sha256', Buffer.concat(published), 'base64url');
+};
+
+const acceptPack = async (progress: Progress, pack: Pack, receivedAtMs: number, ports: AcceptPorts): Promise<void> => {
+  const { blocks, confirmations } = progress;
+  const { spans } = pack;
+  const claims = claimsOf(blocks, spans);
+  // 2. Claim.
+  const answer = await ports.claims.claim(claims, receivedAtMs);
+  if (answer) progress.batches.add(answer.batch);
+  const { left, takenOver } = answer
+    ? settleExceptions(progress, spans, answer)
+    : { left: settleUnclaimed(progress, spans), takenOver: false };
+  if (left.size === pack.rows) return;
+  try {
+    // 3. Publish.
+    const sequence = await ports.publish({ id: messageIdOf(claims, left), body: toMessage(blocks, spans, left) });
+    // 5. Confirm, off the path of the answer.
+    if (answer) confirmations.push(ports.claims.confirm(answer.batch, sequence));
+  } catch (error) {
+    if (!(error instanceof PublishError)) throw error;
+    for (let position = 0; position < pack.rows; position += 1)
+      if (!left.has(position)) setStatus(progress, rowAt(spans, position), 'unavailable', streamFaults);
+    // Claims that were taken over stay: to free their keys would let another payload, or another time of ours, in beside the first try's.
+    if (answer && !takenOver && !error.mayBeStored) confirmations.push(ports.claims.release(answer.batch));
+  }
+};
+
+/** A twin within the request has the outcome of the first: a duplicate of what was accepted, and as unavailable as that. */
+const settleTwins = (progress: Progress): void => {
+  if (progress.twins.length === 0) return;
+  const firsts = new Map<string, Status>();
+  const own = new Set(progress.twins.map(({ block, row }) => `${block} ${row}`));
+  for (const [block, events] of progress.blocks.entries())
+    for (const [row, place] of events.places.entries())
+      if (!own.has(`${block} ${row}`)) firsts.set(digestOf(events, row), progress.statuses[block]?.[place] as Status);
+  for (const { block, row, batch } of progress.twins) {
+    const first =
+      batch === noBatch || progress.batches.has(batch) ? firsts.get(digestOf(progress.blocks[block] as EventBlock, row)) : undefined;
+    if (first === 'accepted' || first === 'duplicate') setStatus(progress, { block, row }, 'duplicate');
+    else if (first === 'unavailable') setStatus(progress, { block, row }, 'unavailable', streamFaults);
+    else setStatus(progress, { block, row }, 'in_flight', inFlightFaults);
+  }
+};
+
+/** The claims of a message keep one time for all of its events that have none of their own. */
+const assignTime = (blocks: readonly EventBlock[], receivedAtMs: number): void => {
+  for (const block of blocks)
+    for (const row of block.untimed) writeInteger(block.rows, receivedAtMs, startOfRow(block, row) + rowOffsets.occurredAt);
+};
+
+/** Rows of one organization, of one request or of several that came together. Each gets its outcome; nothing is thrown but bugs. */
 export const acceptEvents = async (
-  raw: readonly unknown[],
-  tenant: string,
-  nowMs: number,
-  limits: AcceptLimits,
+  blocks: readonly EventBlock[],
+  receivedAtMs: number,
+  limits: PackLimits,
   ports: AcceptPorts,
 ): Promise<Accepted> => {
-  const outcomes: Outcome[] = new Array(raw.length);
-  const set = (index: number, idempotencyKey: string | undefined, status: Status, faults: readonly Fault[] = []) => {
-    outcomes[index] = { index, idempotencyKey, status, faults };
+  const progress: Progress = {
+    blocks,
+    statuses: blocks.map(({ total }) => new Array<Status>(total).fill('accepted')),
+    faults: blocks.map(() => new Map()),
+    twins: [],
+    batches: new Set(),
+    unclaimedKeys: new Map(),
+    confirmations: [],
+    unclaimed: false,
   };
-
-  // 1. Validate; of twins within the request the first wins.
-  const horizon: Horizon = { nowMs, pastMsMax: limits.pastMsMax, futureMsMax: limits.futureMsMax };
-  const candidates = new Map<string, Candidate>();
-  const twins: { index: number; of: Candidate; same: boolean }[] = [];
-  let faultsLeft = faultsPerRequestMax;
-  raw.forEach((value, index) => {
-    const parsed = parseNativeEvent(value, horizon);
-    if ('status' in parsed) {
-      const faults = parsed.faults.slice(0, Math.max(faultsLeft, 1));
-      faultsLeft -= faults.length;
-      set(index, parsed.idempotencyKey, parsed.status, faults);
-      return;
+  for (const [block, { rejected }] of blocks.entries())
+    for (const { place, status, faults } of rejected) {
+      (progress.statuses[block] as Status[])[place] = status;
+      progress.faults[block]?.set(place, faults);
     }
-    const fingerprint = fingerprintOf(parsed.event, parsed.customer, parsed.occurredAtMs, parsed.properties);
-    const first = candidates.get(parsed.idempotencyKey);
-    if (first) {
-      twins.push({ index, of: first, same: first.claim.fingerprint.equals(fingerprint) });
-      return;
-    }
-    const digest = digestOfKey(tenant, parsed.idempotencyKey);
-    candidates.set(parsed.idempotencyKey, {
-      index,
-      claim: { digest, fingerprint, assignedMs: parsed.occurredAtMs === undefined ? nowMs : 0 },
-      event: {
-        tenant,
-        idempotencyKey: parsed.idempotencyKey,
-        keyDigest: digest,
-        event: parsed.event,
-        customer: parsed.customer,
-        occurredAtMs: parsed.occurredAtMs ?? nowMs,
-        receivedAtMs: nowMs,
-        properties: parsed.properties,
-      },
-      mayBeStored: false,
-    });
-  });
-
-  // 2. Claim.
-  const all = [...candidates.values()];
-  const token = ports.token();
-  const answers =
-    all.length === 0
-      ? []
-      : await ports.claims.claim(
-          all.map(({ claim }) => claim),
-          token,
-        );
-  const winners: Candidate[] = [];
-  all.forEach((candidate, position) => {
-    const { index, claim, event } = candidate;
-    if (answers === undefined) {
-      // Without claims the store alone tells twins apart, by key and time. An event whose time is ours to give would get another time on
-      // a retry, so it has to wait for Redis; the others go on.
-      if (claim.assignedMs === 0) winners.push(candidate);
-      else
-        set(index, event.idempotencyKey, 'unavailable', [
-          { field: 'redis', code: 'unavailable', message: 'Redis is not available, which an event without a timestamp needs' },
-        ]);
-      return;
-    }
-    const answer = answers[position];
-    if (answer?.status === 'won') {
-      if (answer.assignedMs > 0) candidate.event = { ...event, occurredAtMs: answer.assignedMs };
-      candidate.mayBeStored = answer.mayBeStored;
-      winners.push(candidate);
-    } else if (answer?.status === 'conflict') set(index, event.idempotencyKey, 'conflict', conflictFaults);
-    else if (answer?.status === 'duplicate') set(index, event.idempotencyKey, 'duplicate');
-    else
-      set(index, event.idempotencyKey, 'in_flight', [
-        { field: 'idempotency_key', code: 'in_flight', message: 'is being worked on by another request' },
-      ]);
-  });
-
-  // 3. Publish.
-  const confirmations: Promise<void>[] = [];
-  await Promise.all(
-    packed(winners, limits.messageBytesMax).map(async (group) => {
-      const claims = group.candidates.map(({ claim }) => claim);
-      try {
-        const sequence = await ports.publish({ id: messageIdOf(group.candidates), body: toMessage(group.records) });
-        for (const { index, event } of group.candidates) set(index, event.idempotencyKey, 'accepted');
-        // 5. Confirm, off the path of the answer.
-        if (answers !== undefined) confirmations.push(ports.claims.confirm(claims, sequence));
-      } catch (error) {
-        if (!(error instanceof PublishError)) throw error;
-        const faults = [{ field: 'nats', code: 'unavailable', message: 'NATS JetStream did not take the event' }];
-        for (const { index, event } of group.candidates) set(index, event.idempotencyKey, 'unavailable', faults);
-        // A claim that was taken over stays: to free its key would let another payload, or another time of ours, in beside the first try's.
-        const free = group.candidates.filter(({ mayBeStored }) => !mayBeStored && !error.mayBeStored).map(({ claim }) => claim);
-        if (free.length > 0 && answers !== undefined) confirmations.push(ports.claims.release(free, token));
-      }
-    }),
-  );
-
-  for (const { index, of, same } of twins) {
-    const first = outcomes[of.index];
-    if (!same) set(index, of.event.idempotencyKey, 'conflict', conflictFaults);
-    else if (first?.status === 'accepted') set(index, of.event.idempotencyKey, 'duplicate');
-    else set(index, of.event.idempotencyKey, first?.status ?? 'unavailable', first?.faults ?? []);
-  }
-  return { outcomes, confirmed: Promise.all(confirmations), unclaimed: answers === undefined };
+  if (blocks.length > 1) assignTime(blocks, receivedAtMs);
+  await Promise.all(packed(blocks, limits).map((pack) => acceptPack(progress, pack, receivedAtMs, ports)));
+  settleTwins(progress);
+  return {
+    outcomes: blocks.map((_, block) => ({
+      statuses: progress.statuses[block] as Status[],
+      faults: progress.faults[block] as Map<number, readonly Fault[]>,
+    })),
+    confirmed: Promise.all(progress.confirmations),
+    unclaimed: progress.unclaimed,
+  };
 };

@@ -1,143 +1,226 @@
 /**
  * The hot deduplication window: claims on idempotency keys, in Redis hashes that stay small enough for its compact encoding.
  *
- * A key's digest gives the bucket (2 bytes) and the field (10 bytes); a claim lies in the window of its arrival, and two windows are looked
- * up, so it is remembered for at least one whole window. Values:
- *   pending    'P' lease end (4 bytes, s) token (4) fingerprint (6) assigned time (6, ms)
- *   confirmed  'C' fingerprint (6) stream sequence (6)
- * One script per request and effect: a script is atomic in Redis, so of two gateways that claim a key at the same moment one wins.
+ * A key's digest gives the bucket (2 bytes) and the field (8 bytes); a claim lies in the window of its arrival, and two windows are looked up, so it is
+ * remembered for at least one whole window. A claim is 9 bytes: the payload's fingerprint (4), and the batch that it came with (5). What is known of a batch
+ * stands once, for all of its claims:
+ *
+ *   'P' lease end (4, s)     assigned time (6, ms)   pending: being published
+ *   'C' stream sequence (6)  assigned time (6)       confirmed: in the stream
+ *   'R'                                              released: certainly not in the stream, so its keys are free
+ *
+ * A claim that was taken over from a batch whose lease ran out is 15 bytes: it keeps the time that its first try assigned (6).
+ * One script per message and effect: a script is atomic in Redis, so of two gateways that claim a key at the same moment one wins.
  * Redis' own clock decides on leases and windows: gateways with skewed clocks agree.
+ *
+ * Rejected: the state beside each key (39 bytes a key against 24, and a confirmation as dear as a claim). Rejected: one string a key (116 bytes).
  */
 import type { Redis } from 'ioredis';
-import type { AcceptPorts, Claim, ClaimAnswer } from './accept-events.ts';
+import type { AcceptPorts, ClaimAnswer, ClaimException } from './accept-events.ts';
+import { claimBytes } from './parse/event-block.ts';
 
-const recordBytes = 24; // bucket 2, field 10, fingerprint 6, assigned time 6
-
-const preamble = `
-local now = tonumber(redis.call('TIME')[1])
+/**
+ * KEYS: the prefix. ARGV: records, window (s), lease (s), assigned time (6), the mark of the window as the caller knows it, positions (2 each) of records whose
+ * bucket the caller touches for the first time in the window.
+ *
+ * A bucket gets its time to live when it is made; to ask Redis each time whether it was made costs as much as the claim, so the caller remembers which buckets
+ * it touched. The mark is made with the window: where the caller's is another, Redis was emptied or the window is new, and every bucket of the call gets its time.
+ *
+ * `voided`: ranges of sequences that the stream lost (from, to, the last batch before the loss; 6 + 6 + 8 bytes): a claim confirmed under one of these is void.
+ */
+const claimScript = `
+local call, unpack, pack = redis.call, struct.unpack, struct.pack
+local records, ttl = ARGV[1], ARGV[2] * 2 + ARGV[3]
+local time = call('TIME')
+local now = tonumber(time[1])
 local window = math.floor(now / tonumber(ARGV[2]))
-local function keyIn(w, bucket) return KEYS[1] .. ':' .. w .. ':' .. bucket end
-local records = ARGV[1]
-local answer = {}
-for at = 0, #records - 1, ${recordBytes} do
-  local bucket, field, print = records:sub(at + 1, at + 2), records:sub(at + 3, at + 12), records:sub(at + 13, at + 18)
-  local key = keyIn(window, bucket)
-  local held = redis.call('HGET', key, field)
-  if not held then
-    local older = keyIn(window - 1, bucket)
-    held = redis.call('HGET', older, field)
-    if held then key = older end
+local current, older = KEYS[1] .. window .. ':', KEYS[1] .. (window - 1) .. ':'
+local mark = call('GET', current .. 'mark')
+if not mark then
+  mark = pack('>I4I4', now, tonumber(time[2]))
+  call('SET', current .. 'mark', mark, 'EX', ttl)
+end
+local isFresh = {}
+for at = 1, #ARGV[6], 2 do isFresh[unpack('>I2', ARGV[6], at) * ${claimBytes} + 1] = true end
+local allFresh = mark ~= ARGV[5]
+local hasOlder = call('EXISTS', older .. 'mark') == 1
+local voided = call('GET', KEYS[1] .. 'voided')
+local batch = call('INCR', KEYS[1] .. 'batch')
+local tag = pack('>I5', batch)
+local won = 0
+local answer = { mark, pack('>I8', batch) }
+local states = {}
+local function stateOf(other)
+  local state = states[other]
+  if state == nil then
+    state = call('HGET', KEYS[1] .. 'batch:' .. math.floor(other / 256), other % 256) or ''
+    if state:byte(1) == 67 and voided then
+      local sequence = unpack('>I6', state, 2)
+      for at = 1, #voided, 20 do
+        local from, to, last = unpack('>I6I6I8', voided, at)
+        if sequence >= from and sequence <= to and other <= last then state = 'V......' .. state:sub(8, 13) end
+      end
+    end
+    states[other] = state
   end
-`;
+  return state
+end
+local function except(at, code, detail) answer[#answer + 1] = pack('>I4', (at - 1) / ${claimBytes}) .. code .. detail end
+for at = 1, #records, ${claimBytes} do
+  local bucket, field, print = unpack('c2c8c4', records, at)
+  local key = current .. bucket
+  local held = hasOlder and call('HGET', older .. bucket, field)
+  if held then key = older .. bucket
+  elseif call('HSETNX', key, field, print .. tag) == 1 then
+    if allFresh or isFresh[at] then call('EXPIRE', key, ttl, 'NX') end
+    won = won + 1
+  else held = call('HGET', key, field) end
+  if held then
+    local other = unpack('>I5', held, 5)
+    local state = other == batch and 'P' or stateOf(other)
+    local code = state:byte(1)
+    if code == 82 then
+      call('HSET', key, field, print .. tag)
+      won = won + 1
+    elseif held:sub(1, 4) ~= print then except(at, 'X', '........')
+    elseif code == 67 then except(at, 'D', '........')
+    elseif code == 80 and (other == batch or unpack('>I4', state, 2) >= now) then except(at, 'F', pack('>I8', other))
+    else
+      local assigned = #held > 9 and held:sub(10) or (code == 80 and state:sub(6, 11)) or (code == 86 and state:sub(8, 13)) or ARGV[4]
+      call('HSET', key, field, print .. tag .. assigned)
+      won = won + 1
+      except(at, 'A', '\\0\\0' .. assigned)
+    end
+  end
+end
+if won > 0 then
+  local key = KEYS[1] .. 'batch:' .. math.floor(batch / 256)
+  call('HSET', key, batch % 256, 'P' .. pack('>I4', now + tonumber(ARGV[3])) .. ARGV[4])
+  call('EXPIRE', key, ttl)
+end
+return table.concat(answer)`;
 
-const scripts = {
-  // Time is counted in whole seconds, so a lease lasts up to a second longer than asked, and never less.
-  // A claim whose lease ran out may or may not be in the stream. The same payload is published again (the store removes a twin); another
-  // payload is a conflict, since to accept it could bill it as well or leave it out in silence.
-  claim: `${preamble}
-  local function pend(k, assigned)
-    redis.call('HSET', k, field, 'P' .. struct.pack('>I4', now + tonumber(ARGV[4])) .. ARGV[3] .. print .. assigned)
-    redis.call('EXPIRE', k, ARGV[2] * 2 + ARGV[4], 'NX')
+/** ARGV: window (s), lease (s), then for each batch its number and its sequence. The highest sequence of all is kept: a stream that ends below it has lost some. */
+const confirmScript = `
+local call, pack = redis.call, struct.pack
+local highest = tonumber(call('GET', KEYS[1] .. 'highest') or 0)
+local before = highest
+for at = 3, #ARGV, 2 do
+  local batch, sequence = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local key = KEYS[1] .. 'batch:' .. math.floor(batch / 256)
+  local state = call('HGET', key, batch % 256)
+  if state and state:byte(1) == 80 then
+    call('HSET', key, batch % 256, 'C' .. pack('>I6', sequence) .. state:sub(6, 11))
+    call('EXPIRE', key, ARGV[1] * 2 + ARGV[2])
   end
-  local assigned = records:sub(at + 19, at + 24)
-  if not held then
-    pend(key, assigned)
-    answer[#answer + 1] = 'W' .. assigned
-  elseif held:byte(1) == 67 then
-    answer[#answer + 1] = (held:sub(2, 7) == print and 'D' or 'X') .. '......'
-  elseif held:sub(10, 15) ~= print then
-    answer[#answer + 1] = 'X......'
-  elseif struct.unpack('>I4', held:sub(2, 5)) >= now then
-    answer[#answer + 1] = 'F......'
-  else
-    pend(key, held:sub(16, 21))
-    answer[#answer + 1] = 'A' .. held:sub(16, 21)
-  end
+  if sequence > highest then highest = sequence end
 end
-return table.concat(answer)`,
-  confirm: `${preamble}
-  if not held or held:byte(1) == 80 then
-    redis.call('HSET', key, field, 'C' .. print .. ARGV[3])
-    redis.call('EXPIRE', key, ARGV[2] * 2, 'NX')
-  end
-end
-return 0`,
-  release: `${preamble}
-  if held and held:byte(1) == 80 and held:sub(6, 9) == ARGV[3] then redis.call('HDEL', key, field) end
-end
-return 0`,
-} as const;
+if highest > before then call('SET', KEYS[1] .. 'highest', string.format('%.0f', highest)) end
+return 0`;
 
-const toRecords = (claims: readonly Claim[]): Buffer => {
-  const records = Buffer.alloc(claims.length * recordBytes);
-  claims.forEach(({ digest, fingerprint, assignedMs }, position) => {
-    const at = position * recordBytes;
-    digest.copy(records, at, 0, 12);
-    fingerprint.copy(records, at + 12, 0, 6);
-    records.writeUIntBE(assignedMs, at + 18, 6);
-  });
-  return records;
+const releaseScript = `
+local key = KEYS[1] .. 'batch:' .. math.floor(ARGV[1] / 256)
+local state = redis.call('HGET', key, ARGV[1] % 256)
+if state and state:byte(1) == 80 then redis.call('HSET', key, ARGV[1] % 256, 'R') end
+return 0`;
+
+/** The braces are a cluster's hash tag: all buckets lie on one shard. */
+export const claimsPrefix = '{claims}:';
+
+const codes: Record<number, ClaimException['status']> = { 65: 'taken_over', 68: 'duplicate', 70: 'in_flight', 88: 'conflict' };
+const markBytes = 8;
+const exceptionsFrom = markBytes + 8;
+const exceptionBytes = 13;
+
+const fromAnswer = (answer: Buffer): ClaimAnswer => {
+  const exceptions: ClaimException[] = [];
+  for (let at = exceptionsFrom; at < answer.length; at += exceptionBytes) {
+    const status = codes[answer[at + 4] as number] as ClaimException['status'];
+    const detail = status === 'taken_over' || status === 'in_flight' ? answer.readUIntBE(at + 7, 6) : 0;
+    exceptions.push({
+      position: answer.readUInt32BE(at),
+      status,
+      batch: status === 'in_flight' ? detail : 0,
+      assignedMs: status === 'taken_over' ? detail : 0,
+    });
+  }
+  return { batch: answer.readUIntBE(markBytes + 2, 6), exceptions };
 };
-
-const sixBytes = (value: number): Buffer => {
-  const bytes = Buffer.alloc(6);
-  bytes.writeUIntBE(value, 0, 6);
-  return bytes;
-};
-
-const answerStatus: Record<number, 'duplicate' | 'conflict' | 'in_flight'> = { 68: 'duplicate', 88: 'conflict', 70: 'in_flight' };
-/** A claim that was won again, after the lease of an earlier try ran out. */
-const wonAgain = 65;
-const answerBytes = 7;
-
-const fromAnswer = (answer: Buffer): ClaimAnswer[] =>
-  Array.from({ length: answer.length / answerBytes }, (_, position) => {
-    const at = position * answerBytes;
-    const status = answerStatus[answer[at] ?? 0];
-    return status ? { status } : { status: 'won', assignedMs: answer.readUIntBE(at + 1, 6), mayBeStored: answer[at] === wonAgain };
-  });
 
 export type ClaimsOptions = {
   readonly leaseSeconds: number;
   readonly windowSeconds: number;
-  /** Keys of one script call: Redis does nothing else meanwhile, so the call is kept under a few milliseconds. */
-  readonly claimsPerCallMax: number;
+  /** Called for each call that Redis did not answer. */
   readonly onFault: (error: unknown) => void;
 };
 
-export const createClaims = (redis: Redis, options: ClaimsOptions): AcceptPorts['claims'] => {
-  // The braces are a cluster's hash tag: all buckets lie on one shard.
-  const prefix = '{claims}';
-  for (const [name, lua] of Object.entries(scripts)) redis.defineCommand(`millrace_${name}`, { lua, numberOfKeys: 1 });
-  type Script = (...args: (string | number | Buffer)[]) => Promise<Buffer>;
-  const run = (name: keyof typeof scripts, claims: readonly Claim[], ...rest: (string | number | Buffer)[]): Promise<Buffer>[] => {
-    const script = (redis as unknown as Record<string, Script>)[`millrace_${name}Buffer`];
-    const calls: Promise<Buffer>[] = [];
-    for (let from = 0; from < claims.length; from += options.claimsPerCallMax) {
-      const records = toRecords(claims.slice(from, from + options.claimsPerCallMax));
-      calls.push((script as Script).call(redis, prefix, records, options.windowSeconds, ...rest));
-    }
-    return calls;
+/** Which buckets of the window were touched from here; the rest may have no time to live yet. */
+const createTouchedBuckets = () => {
+  const touched = new Uint8Array(65_536);
+  let mark: Buffer = Buffer.alloc(markBytes);
+  return {
+    mark: () => mark,
+    /** Positions of the records whose buckets are new, as the script wants them. */
+    touch: (records: Buffer): Buffer => {
+      const fresh: number[] = [];
+      for (let at = 0; at < records.length; at += claimBytes) {
+        const bucket = ((records[at] as number) << 8) | (records[at + 1] as number);
+        if (touched[bucket] !== 0) continue;
+        touched[bucket] = 1;
+        const position = at / claimBytes;
+        fresh.push(position >>> 8, position & 0xff);
+      }
+      return Buffer.from(fresh);
+    },
+    /** Under another mark no bucket counts as touched. What was called meanwhile still bore the old one, so it gave all of its buckets their time. */
+    see: (answer: Buffer): void => {
+      if (answer.subarray(0, markBytes).equals(mark)) return;
+      touched.fill(0);
+      mark = Buffer.from(answer.subarray(0, markBytes));
+    },
+    /** A call that was not answered may not have been made. */
+    forget: (): void => {
+      touched.fill(0);
+      mark = Buffer.alloc(markBytes);
+    },
   };
-  const quietly = async (work: () => Promise<unknown>[]): Promise<void> => {
+};
+
+export const createClaims = (redis: Redis, options: ClaimsOptions): AcceptPorts['claims'] => {
+  type Script = (...args: (string | number | Buffer)[]) => Promise<Buffer>;
+  const define = (name: string, lua: string): Script => {
+    redis.defineCommand(name, { lua, numberOfKeys: 1 });
+    const run = (redis as unknown as Record<string, Script>)[`${name}Buffer`] as Script;
+    return (...args) => run.call(redis, claimsPrefix, ...args);
+  };
+  const claim = define('millrace_claim', claimScript);
+  const confirm = define('millrace_confirm', confirmScript);
+  const release = define('millrace_release', releaseScript);
+  const buckets = createTouchedBuckets();
+  const { windowSeconds, leaseSeconds, onFault } = options;
+  const quietly = async (work: () => Promise<unknown>): Promise<void> => {
     try {
-      await Promise.all(work());
+      await work();
     } catch (error) {
-      options.onFault(error);
+      onFault(error);
     }
   };
   return {
-    claim: async (claims, token) => {
+    claim: async (records, assignedMs) => {
       try {
-        const answers = await Promise.all(run('claim', claims, token, options.leaseSeconds));
-        return answers.flatMap(fromAnswer);
+        const assigned = Buffer.alloc(6);
+        assigned.writeUIntBE(assignedMs, 0, 6);
+        const answer = await claim(records, windowSeconds, leaseSeconds, assigned, buckets.mark(), buckets.touch(records));
+        buckets.see(answer);
+        return fromAnswer(answer);
       } catch (error) {
-        // With several calls some keys may be claimed by now. They are published all the same, and their leases run out.
-        options.onFault(error);
+        // The keys may be claimed all the same. They are published, and the lease runs out.
+        buckets.forget();
+        onFault(error);
         return undefined;
       }
     },
-    confirm: (claims, sequence) => quietly(() => run('confirm', claims, sixBytes(sequence))),
-    release: (claims, token) => quietly(() => run('release', claims, token)),
+    confirm: (batch, sequence) => quietly(() => confirm(windowSeconds, leaseSeconds, batch, sequence)),
+    release: (batch) => quietly(() => release(batch)),
   };
 };

@@ -1,23 +1,33 @@
 /** The ingest gateway's HTTP face, without listen: admission, the answer per event, and the rule when an answer may be 2xx. */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '#platform/clock.ts';
 import { documentRoutes } from '#platform/docs.ts';
 import { type GuardPorts, guardRoutes } from '#platform/guard.ts';
 import { createHttpApp, type HttpOptions } from '#platform/http.ts';
 import { powersOfTen, sizeBytes } from '#platform/metrics.ts';
-import { type Part, parts } from '#platform/retry.ts';
 import { noTracer } from '#platform/tracing.ts';
-import { type FailureCode, FailureError, type Fault, toProblem } from '#schemas/failures.ts';
-import { type AcceptLimits, type AcceptPorts, acceptEvents, type Outcome, type Status } from './accept-events.ts';
-import { observeAccept } from './observe-accept.ts';
+import { FailureError } from '#schemas/failures.ts';
+import { type AcceptPorts, acceptEvents, type PackLimits, statuses } from './accept-events.ts';
+import { answerOf, countsOf } from './answer.ts';
+import { joinRequests } from './join-requests.ts';
+import { type ObservedRequest, observeAccept } from './observe-accept.ts';
 import { eventsOperation, ingestInfo } from './openapi.ts';
-import { parseNativeBody } from './parse/native.ts';
+import { BlockWriter, type EventBlock } from './parse/event-block.ts';
+import { type Seeds, seedsOf } from './parse/key-hash.ts';
+import { type Horizon, parseNativeBody } from './parse/native.ts';
 
 export type GatewayOptions = HttpOptions & {
   readonly clock: Clock;
   readonly guard: GuardPorts;
   readonly ports: AcceptPorts;
-  readonly limits: AcceptLimits & { readonly eventsMax: number; readonly inFlightBytesMax: number };
+  /** Under which idempotency keys are hashed; all gateways of an installation share it. */
+  readonly claimSecret: string;
+  readonly limits: PackLimits & {
+    readonly pastMsMax: number;
+    readonly futureMsMax: number;
+    readonly eventsMax: number;
+    readonly inFlightBytesMax: number;
+  };
 };
 
 export type Gateway = {
@@ -26,74 +36,20 @@ export type Gateway = {
   readonly drained: () => Promise<void>;
 };
 
-/** Faults of one answer are listed up to here; the rest is counted. */
-const faultsMax = 1_000;
+/** Requests of fewer events are taken together where they come together. */
+const joinedRowsMax = 50;
+const joinedGroupsMax = 2;
 
-const counted = (outcomes: readonly Outcome[]): Record<Status, number> => {
-  const counts: Record<Status, number> = {
-    accepted: 0,
-    duplicate: 0,
-    conflict: 0,
-    invalid: 0,
-    too_old: 0,
-    in_future: 0,
-    unavailable: 0,
-    in_flight: 0,
+/** The seeds of the organizations that were seen last. */
+const createSeeds = (secret: string): ((tenant: string) => Seeds) => {
+  const known = new Map<string, Seeds>();
+  const tenantsMax = 10_000;
+  return (tenant) => {
+    const seeds = known.get(tenant) ?? seedsOf(secret, tenant);
+    if (known.size >= tenantsMax) known.clear();
+    known.set(tenant, seeds);
+    return seeds;
   };
-  for (const { status } of outcomes) counts[status] += 1;
-  return counts;
-};
-
-type Result = {
-  readonly index: number;
-  readonly idempotency_key: string | null;
-  readonly status: Status;
-  readonly errors: readonly Fault[];
-};
-
-const toResult = ({ index, idempotencyKey, status, faults }: Outcome): Result => ({
-  index,
-  idempotency_key: idempotencyKey ?? null,
-  status,
-  errors: faults,
-});
-
-/** The parts that keep events from being taken: the fields of the faults of `unavailable`. */
-const partsDown = (outcomes: readonly Outcome[]): Part[] => [
-  ...new Set(outcomes.filter(({ status }) => status === 'unavailable').flatMap(({ faults }) => faults.map(({ field }) => field as Part))),
-];
-
-type Answer = { readonly status: number; readonly code: FailureCode | undefined; readonly body: object };
-
-/**
- * The answer to a request. 2xx only if every event has a final outcome and at least one is taken: a client that looks at the status alone
- * must never drop usage. 503: send all of it again, unchanged. 422 or 409: nothing was taken, and sending it again will not help.
- */
-const answerOf = (outcomes: readonly Outcome[], counts: Record<Status, number>, requestId: string, everyResult: boolean): Answer => {
-  const taken = counts.accepted + counts.duplicate;
-  const summary = {
-    accepted: counts.accepted,
-    duplicates: counts.duplicate,
-    conflicts: counts.conflict,
-    rejected: counts.invalid + counts.too_old + counts.in_future,
-    results: outcomes.filter(({ status }) => everyResult || status !== 'accepted').map(toResult),
-  };
-  const faults = outcomes
-    .filter(({ status }) => status !== 'accepted' && status !== 'duplicate')
-    .flatMap((outcome) =>
-      outcome.faults.map((fault) => ({ ...fault, field: `events[${outcome.index}]${fault.field ? `.${fault.field}` : ''}` })),
-    )
-    .slice(0, faultsMax);
-  if (counts.unavailable > 0 || counts.in_flight > 0) {
-    const down = partsDown(outcomes);
-    const code = down.length > 0 ? 'DEPENDENCY_UNAVAILABLE' : 'EVENTS_NOT_FINAL';
-    const detail = down.length > 0 ? `${down.map((part) => parts[part]).join(' and ')} is not available` : undefined;
-    return { status: 503, code, body: { ...toProblem(code, requestId, detail, faults), ...summary } };
-  }
-  if (outcomes.length === 0 || taken > 0) return { status: 200, code: undefined, body: summary };
-  const code = counts.conflict === outcomes.length ? 'IDEMPOTENCY_CONFLICT' : 'EVENTS_REJECTED';
-  const problem = toProblem(code, requestId, undefined, faults);
-  return { status: problem.status, code, body: { ...problem, ...summary } };
 };
 
 export const createGateway = (options: GatewayOptions): Gateway => {
@@ -110,13 +66,45 @@ export const createGateway = (options: GatewayOptions): Gateway => {
   metrics
     .gauge('millrace_ingest_in_flight_bytes_max', 'Bytes of request bodies above which requests are refused')
     .set(limits.inFlightBytesMax);
-  for (const outcome of Object.keys(counted([]))) events.labels(outcome).inc(0);
+  for (const outcome of statuses) events.labels(outcome).inc(0);
   const requestBytes = metrics.histogram('millrace_ingest_request_bytes', 'Bytes of one request body', sizeBytes);
   const requestEvents = metrics.histogram('millrace_ingest_request_events', 'Events of one request', powersOfTen);
   const portsOf = observeAccept(ports, metrics, options.tracer ?? noTracer);
 
   let inFlightBytes = 0;
   const confirmations = new Set<Promise<unknown>>();
+  const seedsFor = createSeeds(options.claimSecret);
+
+  const take = joinRequests<ObservedRequest>({
+    rowsMax: joinedRowsMax,
+    groupsMax: joinedGroupsMax,
+    groupRowsMax: limits.messageEventsMax,
+    accept: async (joined) => {
+      const receivedAtMs = Math.max(...joined.map((one) => one.receivedAtMs));
+      const accepted = await acceptEvents(
+        joined.map(({ block }) => block),
+        receivedAtMs,
+        limits,
+        portsOf(joined.map(({ request }) => request)),
+      );
+      const settled = accepted.confirmed.finally(() => confirmations.delete(settled));
+      confirmations.add(settled);
+      return accepted;
+    },
+  });
+
+  const readEvents = (request: FastifyRequest, body: Buffer): { readonly block: EventBlock; readonly receivedAtMs: number } => {
+    const receivedAtMs = clock.nowMs();
+    const tenant = request.caller.organizationId;
+    const horizon: Horizon = { nowMs: receivedAtMs, pastMsMax: limits.pastMsMax, futureMsMax: limits.futureMsMax };
+    // Rows are a little shorter than the JSON that they come from.
+    const writer = new BlockWriter({ tenant, seeds: seedsFor(tenant), receivedAtMs }, body.length);
+    const parsed = parseNativeBody(body, writer, horizon, limits.eventsMax);
+    if (parsed.kind === 'malformed') throw new FailureError('MALFORMED_BODY', parsed.reason);
+    if (parsed.kind === 'too_many')
+      throw new FailureError('TOO_MANY_EVENTS', `${parsed.events} events; the limit is ${limits.eventsMax} a request`);
+    return { block: writer.done(), receivedAtMs };
+  };
 
   // The body stays as bytes until we read it: our own reader finds all faults and keeps the digits of numbers.
   app.removeAllContentTypeParsers();
@@ -146,32 +134,21 @@ export const createGateway = (options: GatewayOptions): Gateway => {
       },
     },
     async (request, reply) => {
-      const parsed = parseNativeBody(request.body ?? Buffer.alloc(0));
-      if (parsed.kind === 'malformed') throw new FailureError('MALFORMED_BODY', parsed.reason);
-      if (parsed.events.length > limits.eventsMax) {
-        throw new FailureError('TOO_MANY_EVENTS', `${parsed.events.length} events; the limit is ${limits.eventsMax} a request`);
-      }
-      const { outcomes, confirmed, unclaimed } = await acceptEvents(
-        parsed.events,
-        request.caller.organizationId,
-        clock.nowMs(),
-        limits,
-        portsOf(request),
-      );
-      requestBytes.observe(request.body?.length ?? 0);
-      requestEvents.observe(parsed.events.length);
-      const settled = confirmed.finally(() => confirmations.delete(settled));
-      confirmations.add(settled);
+      const body = request.body ?? Buffer.alloc(0);
+      const { block, receivedAtMs } = readEvents(request, body);
+      requestBytes.observe(body.length);
+      requestEvents.observe(block.total);
+      const { outcomes, unclaimed } = await take({ block, receivedAtMs, request });
       if (unclaimed) degraded.inc();
-      const counts = counted(outcomes);
-      for (const [outcome, count] of Object.entries(counts)) if (count > 0) events.labels(outcome).inc(count);
-      request.log.debug({ organization_id: request.caller.organizationId, ...counts }, 'events');
-      const { status, code, body } = answerOf(outcomes, counts, request.id, request.query.results === 'all');
-      reply.code(status);
-      if (status === 503) reply.header('retry-after', '1');
-      reply.failureCode = code;
-      if (code !== undefined) reply.type('application/problem+json');
-      return body;
+      const counts = countsOf(outcomes);
+      for (const status of statuses) if (counts[status] > 0) events.labels(status).inc(counts[status]);
+      request.log.debug({ organization_id: block.tenant, ...counts }, 'events');
+      const answer = answerOf(block, outcomes, counts, request.id, request.query.results === 'all');
+      reply.code(answer.status);
+      if (answer.status === 503) reply.header('retry-after', '1');
+      reply.failureCode = answer.code;
+      reply.type(answer.code === undefined ? 'application/json; charset=utf-8' : 'application/problem+json');
+      return answer.body;
     },
   );
   return {

@@ -3,6 +3,7 @@ import { stopwatch } from '#platform/clock.ts';
 import { latencySeconds, type Metrics, sizeBytes } from '#platform/metrics.ts';
 import { inSpan, type Tracer } from '#platform/tracing.ts';
 import { type AcceptPorts, PublishError } from './accept-events.ts';
+import { claimBytes } from './parse/event-block.ts';
 
 type Line = (fields: object, words: string) => void;
 
@@ -13,10 +14,13 @@ export type ObservedRequest = {
   readonly log: { readonly debug: Line; readonly warn: Line };
 };
 
-/** The ports for one request: what is published names it. */
-export type PortsOfRequest = (request: ObservedRequest) => AcceptPorts;
+/** The ports for one request, or for several that are taken together: what is published names them. */
+export type PortsOfRequests = (requests: readonly ObservedRequest[]) => AcceptPorts;
 
-export const observeAccept = (ports: AcceptPorts, metrics: Metrics, tracer: Tracer): PortsOfRequest => {
+/** A message names so many of its requests. */
+const requestIdsMax = 20;
+
+export const observeAccept = (ports: AcceptPorts, metrics: Metrics, tracer: Tracer): PortsOfRequests => {
   const claiming = metrics.histogram('millrace_ingest_claim_seconds', 'Time to claim the keys of a request in Redis', latencySeconds);
   const publishing = metrics.histogram(
     'millrace_ingest_publish_seconds',
@@ -31,36 +35,43 @@ export const observeAccept = (ports: AcceptPorts, metrics: Metrics, tracer: Trac
   );
   for (const stored of ['no', 'maybe']) faults.labels(stored).inc(0);
 
-  return ({ id, traceparent, log }) => ({
-    ...ports,
-    claims: {
-      ...ports.claims,
-      claim: async (claims, token) => {
-        const elapsedMs = stopwatch();
-        const span = tracer.start('claim', { parent: traceparent, kind: 'client', attributes: { keys: claims.length } });
-        const answers = await ports.claims.claim(claims, token);
-        span.end(undefined, answers === undefined ? 'unclaimed' : undefined);
-        claiming.observe(elapsedMs() / 1000);
-        return answers;
+  return (requests) => {
+    const { log } = requests[0] as ObservedRequest;
+    const requestId = requests
+      .slice(0, requestIdsMax)
+      .map(({ id }) => id)
+      .join(',');
+    const traceparent = requests.find((request) => request.traceparent !== undefined)?.traceparent;
+    return {
+      claims: {
+        ...ports.claims,
+        claim: async (records, assignedMs) => {
+          const elapsedMs = stopwatch();
+          const span = tracer.start('claim', { parent: traceparent, kind: 'client', attributes: { keys: records.length / claimBytes } });
+          const answer = await ports.claims.claim(records, assignedMs);
+          span.end(undefined, answer === undefined ? 'unclaimed' : undefined);
+          claiming.observe(elapsedMs() / 1000);
+          return answer;
+        },
       },
-    },
-    publish: (message) =>
-      inSpan(tracer, 'publish', { parent: traceparent, kind: 'producer', attributes: { bytes: message.body.length } }, async (span) => {
-        const elapsedMs = stopwatch();
-        try {
-          const sequence = await ports.publish({ ...message, requestId: id, traceparent: span.traceparent });
-          log.debug({ sequence, bytes: message.body.length }, 'published');
-          return sequence;
-        } catch (error) {
-          if (error instanceof PublishError) {
-            faults.labels(error.mayBeStored ? 'maybe' : 'no').inc();
-            log.warn({ err: error, bytes: message.body.length }, 'a message was not published');
+      publish: (message) =>
+        inSpan(tracer, 'publish', { parent: traceparent, kind: 'producer', attributes: { bytes: message.body.length } }, async (span) => {
+          const elapsedMs = stopwatch();
+          try {
+            const sequence = await ports.publish({ ...message, requestId, traceparent: span.traceparent });
+            log.debug({ sequence, bytes: message.body.length }, 'published');
+            return sequence;
+          } catch (error) {
+            if (error instanceof PublishError) {
+              faults.labels(error.mayBeStored ? 'maybe' : 'no').inc();
+              log.warn({ err: error, bytes: message.body.length }, 'a message was not published');
+            }
+            throw error;
+          } finally {
+            publishing.observe(elapsedMs() / 1000);
+            bytes.observe(message.body.length);
           }
-          throw error;
-        } finally {
-          publishing.observe(elapsedMs() / 1000);
-          bytes.observe(message.body.length);
-        }
-      }),
-  });
+        }),
+    };
+  };
 };

@@ -9,7 +9,7 @@ import type { StreamMessage, StreamState } from './usage-stream.nats.ts';
 const requestIdsMax = 20;
 
 export const requestsOf = (messages: readonly StreamMessage[]): { readonly request_ids: string[]; readonly requests: number } => {
-  const ids = new Set(messages.flatMap(({ requestId }) => requestId ?? []));
+  const ids = new Set(messages.flatMap(({ requestId }) => requestId?.split(',') ?? []));
   return { request_ids: [...ids].slice(0, requestIdsMax), requests: ids.size };
 };
 

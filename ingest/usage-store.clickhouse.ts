@@ -1,46 +1,42 @@
-/** Inserts blocks of usage events. ClickHouse reads the Avro that the gateway wrote; nothing is decoded on the way. */
+/** Inserts blocks of usage events. ClickHouse reads the rows that the gateway wrote; nothing is decoded on the way. */
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseError } from '@clickhouse/client';
-import { toAvroContainer } from '#schemas/usage-event.ts';
+import { rowColumns, rowsWithSequence } from '#schemas/usage-event.ts';
 import { UnreadableError } from './sink.ts';
 import type { StreamMessage } from './usage-stream.nats.ts';
 
-const columns = ['tenant', 'event', 'customer', 'occurred_at', 'received_at', 'idempotency_key', 'key_digest', 'properties'];
+const columns = ['tenant', 'event', 'customer', 'occurred_at', 'received_at', 'idempotency_key', 'properties', 'stream_sequence'];
 
-const message = `stream_sequence UInt64, events Array(Tuple(tenant String, idempotency_key String, key_digest FixedString(16), event String, customer String,
-  occurred_at DateTime64(3, 'UTC'), received_at DateTime64(3, 'UTC'), properties String))`;
-
+// The digest is made here, and not by the gateway: SHA-256 costs ClickHouse a fraction of what it costs Node.
 const insertStatement = `
-INSERT INTO usage_events (${columns.join(', ')}, stream_sequence)
-SELECT ${columns.map((column) => `e.${column}`).join(', ')}, stream_sequence
-FROM (SELECT stream_sequence, arrayJoin(events) AS e FROM input('${message.replaceAll("'", "\\'")}'))
-FORMAT Avro`;
+INSERT INTO usage_events (${columns.join(', ')}, key_digest)
+SELECT ${columns.join(', ')}, substring(SHA256(concat(tenant, '\\0', idempotency_key)), 1, 16)
+FROM input('${rowColumns.replaceAll("'", "\\'")}')
+FORMAT RowBinary`;
 
 /** Codes with which ClickHouse says that it can't read the data: parse errors and incorrect data. */
-const unreadableCodes = new Set(['6', '26', '27', '33', '38', '41', '53', '69', '70', '72', '117', '131', '190', '349']);
+const unreadableCodes = new Set(['6', '26', '27', '32', '33', '38', '41', '53', '69', '70', '72', '117', '131', '190', '349']);
 
-/**
- * Faults of its Avro reader come under code 1001, which ClickHouse gives to every exception that is not its own, a full disk included; so they
- * are told by their type. The client can't parse that answer, and hands it over as a plain `Error`.
- */
-const isUnreadable = (error: unknown): boolean =>
-  error instanceof ClickHouseError
-    ? unreadableCodes.has(error.code)
-    : error instanceof Error && /type: avro::Exception/.test(error.message);
+const isUnreadable = (error: unknown): boolean => error instanceof ClickHouseError && unreadableCodes.has(error.code);
 
 export const createInsert =
   (clickhouse: ClickHouseClient) =>
   async (messages: readonly StreamMessage[]): Promise<void> => {
-    const container = toAvroContainer(messages);
     // The token is the content, sequences included. Rejected: first and last sequence with a count. After a redelivery another batch can have
     // the same three, and ClickHouse would leave it out without a word.
     const token = createHash('sha256');
-    for (const part of container) token.update(part);
+    const parts: Buffer[] = [];
+    try {
+      for (const { body, sequence } of messages) parts.push(rowsWithSequence(body, sequence));
+    } catch (error) {
+      throw new UnreadableError(error);
+    }
+    for (const part of parts) token.update(part);
     try {
       const { stream } = await clickhouse.exec({
         query: insertStatement,
-        values: Readable.from(container, { objectMode: false }),
+        values: Readable.from(parts, { objectMode: false }),
         clickhouse_settings: {
           // Our batches are made here; the server's own buffering and its changing defaults are switched off by name.
           async_insert: 0,
@@ -50,12 +46,8 @@ export const createInsert =
           // One block, so one part per month of usage.
           max_insert_block_size: '2000000',
           min_insert_block_size_rows: '2000000',
+          min_insert_block_size_bytes: '0',
           max_partitions_per_insert_block: '0',
-          // A text that looks like a date or a number is the caller's text: ClickHouse must not guess a type for it.
-          input_format_try_infer_dates: 0,
-          input_format_try_infer_datetimes: 0,
-          input_format_json_try_infer_numbers_from_strings: 0,
-          input_format_json_infer_array_of_dynamic_from_array_of_different_types: 0,
           wait_end_of_query: 1,
         },
       });

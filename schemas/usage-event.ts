@@ -1,96 +1,144 @@
-/** The usage event and its Avro form, which is what travels in the stream and what ClickHouse reads. */
-import { hash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import avro from 'avsc';
+/**
+ * The usage event as a row, which is what travels in the stream and what ClickHouse reads (its format RowBinary: columns one after the other, numbers
+ * little-endian, a text behind its length). A row, in order:
+ *
+ *   stream_sequence  8 bytes, zero until the sink knows it
+ *   occurred_at      8 bytes, milliseconds since 1970
+ *   received_at      8 bytes, milliseconds since 1970
+ *   tenant, idempotency_key, event, customer   texts
+ *   properties       how many, then for each its path (a text), the byte 0x15 (ClickHouse's type String) and its value (a text)
+ *
+ * Rejected: Avro with the properties as JSON text. ClickHouse spends 2.5 of its 5 microseconds a row on parsing that text into the JSON column; paths and values
+ * by themselves it takes as they are, at twice the speed. Rejected: its columnar format Native; no faster, and harder to cut.
+ */
 
 export type UsageEvent = {
   readonly tenant: string;
   readonly idempotencyKey: string;
-  readonly keyDigest: Buffer;
   readonly event: string;
   readonly customer: string;
   readonly occurredAtMs: number;
   readonly receivedAtMs: number;
-  /** A flat JSON object in text: dotted path -> text. */
-  readonly properties: string;
+  /** Dotted path and value of each, in order of the paths. */
+  readonly properties: readonly Property[];
 };
 
-const eventSchema = JSON.parse(readFileSync(new URL('usage-event.avsc', import.meta.url), 'utf8'));
-const eventType = avro.Type.forSchema(eventSchema);
-const longType = avro.Type.forSchema('long');
-const stringType = avro.Type.forSchema('string');
+export type Property = readonly [path: string, value: string];
 
-/** Identity of an event: 16 bytes over (tenant, idempotency key), never over its time. */
-export const digestOfKey = (tenant: string, idempotencyKey: string): Buffer =>
-  hash('sha256', `${tenant}\0${idempotencyKey}`, 'buffer').subarray(0, 16);
+/** Where the fixed fields of a row stand. */
+export const rowOffsets = { sequence: 0, occurredAt: 8, receivedAt: 16, texts: 24 } as const;
 
-/** One event as an Avro record. */
-export const toAvro = (event: UsageEvent): Buffer =>
-  eventType.toBuffer({
-    tenant: event.tenant,
-    idempotency_key: event.idempotencyKey,
-    key_digest: event.keyDigest,
-    event: event.event,
-    customer: event.customer,
-    occurred_at: event.occurredAtMs,
-    received_at: event.receivedAtMs,
-    properties: event.properties,
-  });
+/** The names and types of a row's columns, as ClickHouse's `input` wants them. */
+export const rowColumns = `stream_sequence UInt64, occurred_at DateTime64(3, 'UTC'), received_at DateTime64(3, 'UTC'), tenant String, idempotency_key String,
+  event String, customer String, properties JSON(max_dynamic_paths = 256)`;
 
-const arrayType = avro.Type.forSchema({ type: 'array', items: eventSchema });
-const endOfArray = longType.toBuffer(0);
+/** ClickHouse's binary code of the type String, which every property's value has. */
+export const stringType = 0x15;
 
-/** A stream message: records packed as one Avro array (count, records, end). */
-export const toMessage = (records: readonly Buffer[]): Buffer => Buffer.concat([longType.toBuffer(records.length), ...records, endOfArray]);
-
-/** How many records a message holds, read from its first bytes; the rest is not decoded. Throws on a body that is no message. */
-export const countInMessage = (body: Buffer): number => {
-  const { value, offset } = longType.decode(body, 0) as { value: number; offset: number };
-  if (offset < 0 || !Number.isSafeInteger(value) || value <= 0) throw new Error('not a message of usage events');
-  return value;
+/** Writes whole milliseconds, or a sequence: up to 2^53, least significant byte first. */
+export const writeInteger = (target: Buffer, value: number, at: number): void => {
+  const low = value >>> 0;
+  target[at] = low;
+  target[at + 1] = low >>> 8;
+  target[at + 2] = low >>> 16;
+  target[at + 3] = low >>> 24;
+  // Floor, and not a shift: a time before 1970 is negative.
+  const high = Math.floor(value / 4_294_967_296);
+  target[at + 4] = high;
+  target[at + 5] = high >>> 8;
+  target[at + 6] = high >>> 16;
+  target[at + 7] = high >>> 24;
 };
 
-/** Decodes a message; for tests and for dead letters, never on the way to the store. */
-export const fromMessage = (body: Buffer): UsageEvent[] =>
-  (arrayType.fromBuffer(body) as Record<string, unknown>[]).map((record) => ({
-    tenant: record.tenant as string,
-    idempotencyKey: record.idempotency_key as string,
-    keyDigest: Buffer.from(record.key_digest as Uint8Array),
-    event: record.event as string,
-    customer: record.customer as string,
-    occurredAtMs: record.occurred_at as number,
-    receivedAtMs: record.received_at as number,
-    properties: record.properties as string,
-  }));
-
-const insertSchema = JSON.stringify({
-  type: 'record',
-  name: 'UsageMessage',
-  namespace: 'millrace',
-  fields: [
-    { name: 'stream_sequence', type: 'long' },
-    { name: 'events', type: { type: 'array', items: eventSchema } },
-  ],
-});
-
-const syncMarker = hash('sha256', 'millrace usage block', 'buffer').subarray(0, 16);
-// Object container: magic, metadata map of one entry (the schema) and its end, sync marker.
-const containerHeader = Buffer.concat([
-  Buffer.from('Obj\u0001', 'latin1'),
-  longType.toBuffer(1),
-  stringType.toBuffer('avro.schema'),
-  stringType.toBuffer(insertSchema),
-  endOfArray,
-  syncMarker,
-]);
+const readInteger = (source: Buffer, at: number): number => source.readUInt32LE(at) + source.readInt32LE(at + 4) * 4_294_967_296;
 
 /**
- * Stream messages as one Avro object container with one record (stream sequence, events) per message, made without decoding them: the
- * sequence is put in front of each body. Rejected option: events as flat records, with their sequence found again from the row
- * number; it was 10 % faster in ClickHouse and depends on the order in which a server reads its input.
+ * A stream message: a mark, how many rows it holds, the length of each, and the rows. The lengths are what lets the sink put the sequence into each
+ * row without reading it.
  */
-export const toAvroContainer = (messages: readonly { readonly sequence: number; readonly body: Buffer }[]): Buffer[] => {
-  const records = messages.flatMap(({ sequence, body }) => [longType.toBuffer(sequence), body]);
-  const bytes = records.reduce((sum, part) => sum + part.length, 0);
-  return [containerHeader, longType.toBuffer(messages.length), longType.toBuffer(bytes), ...records, syncMarker];
+const messageMark = 0x4d524d01;
+const headerBytes = 8;
+
+export const messageBytesOf = (rows: number, rowBytes: number): number => headerBytes + 4 * rows + rowBytes;
+
+/** A message of `lengths.length` rows; the caller writes these from `rowsAt` on. */
+export const newMessage = (lengths: readonly number[]): { readonly message: Buffer; readonly rowsAt: number } => {
+  let rowBytes = 0;
+  for (const length of lengths) rowBytes += length;
+  const message = Buffer.allocUnsafe(messageBytesOf(lengths.length, rowBytes));
+  message.writeUInt32BE(messageMark, 0);
+  message.writeUInt32LE(lengths.length, 4);
+  let at = headerBytes;
+  for (const length of lengths) at = message.writeUInt32LE(length, at);
+  return { message, rowsAt: at };
+};
+
+/** How many rows a message holds, from its first bytes. Throws on a body that is no message. */
+export const countInMessage = (body: Buffer): number => {
+  const count = body.length < headerBytes || body.readUInt32BE(0) !== messageMark ? 0 : body.readUInt32LE(4);
+  if (count === 0 || headerBytes + 4 * count > body.length) throw new Error('not a message of usage events');
+  return count;
+};
+
+/** The rows of a message, each with the sequence that the stream gave the message written into it, in place. Throws on a body that is no message. */
+export const rowsWithSequence = (body: Buffer, sequence: number): Buffer => {
+  const count = countInMessage(body);
+  const rowsAt = headerBytes + 4 * count;
+  let at = rowsAt;
+  for (let row = 0; row < count; row += 1) {
+    const length = body.readUInt32LE(headerBytes + 4 * row);
+    if (length < rowOffsets.texts || at + length > body.length) throw new Error('a message of usage events with a wrong length');
+    writeInteger(body, sequence, at + rowOffsets.sequence);
+    at += length;
+  }
+  if (at !== body.length) throw new Error('a message of usage events with bytes that belong to no row');
+  return body.subarray(rowsAt);
+};
+
+const readLength = (source: Buffer, from: number): { readonly value: number; readonly next: number } => {
+  let value = 0;
+  let at = from;
+  for (let factor = 1; ; factor *= 128, at += 1) {
+    const byte = source.readUInt8(at);
+    value += (byte & 0x7f) * factor;
+    if (byte < 0x80) return { value, next: at + 1 };
+  }
+};
+
+/** Decodes a row. Throws on bytes that are none. */
+export const fromRow = (row: Buffer): UsageEvent => {
+  let at: number = rowOffsets.texts;
+  const readText = (): string => {
+    const { value, next } = readLength(row, at);
+    if (next + value > row.length) throw new Error('a text that ends behind its row');
+    at = next + value;
+    return row.toString('utf8', next, at);
+  };
+  const [tenant, idempotencyKey, event, customer] = [readText(), readText(), readText(), readText()];
+  const { value: count, next } = readLength(row, at);
+  at = next;
+  const properties = Array.from({ length: count }, (): Property => {
+    const path = readText();
+    if (row.readUInt8(at) !== stringType) throw new Error('a property that is no text');
+    at += 1;
+    return [path, readText()];
+  });
+  if (at !== row.length) throw new Error('a row with bytes behind its end');
+  return {
+    ...{ tenant, idempotencyKey, event, customer, properties },
+    occurredAtMs: readInteger(row, rowOffsets.occurredAt),
+    receivedAtMs: readInteger(row, rowOffsets.receivedAt),
+  };
+};
+
+/** Decodes a message; for tests and dead letters, never on the way to the store. */
+export const fromMessage = (body: Buffer): UsageEvent[] => {
+  const count = countInMessage(body);
+  let at = headerBytes + 4 * count;
+  return Array.from({ length: count }, (_, row) => {
+    const length = body.readUInt32LE(headerBytes + 4 * row);
+    if (at + length > body.length) throw new Error('a message of usage events with a wrong length');
+    at += length;
+    return fromRow(body.subarray(at - length, at));
+  });
 };

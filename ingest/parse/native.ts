@@ -1,5 +1,6 @@
 /**
- * The product's own JSON form: bytes -> events or faults. Pure; `nowMs` and the horizon are arguments.
+ * The product's own JSON form: bytes -> rows or faults. Pure; `nowMs` and the horizon are arguments. An event that is plain is copied from the body as it stands
+ * (plain-event.ts); any other is parsed.
  * Every fault of an event is listed, and no number is changed on its way: one that a double does not carry is refused with the advice to
  * send it as a string.
  */
@@ -7,7 +8,10 @@
 import { isUtf8 } from 'node:buffer';
 import type { Fault } from '#schemas/failures.ts';
 import { instantFromText } from '#schemas/instant.ts';
+import type { Property } from '#schemas/usage-event.ts';
+import type { BlockWriter } from './event-block.ts';
 import { inexactSourceOf, wrapInexactNumbers } from './exact-numbers.ts';
+import { endOfNested, PlainEvent, skipSpace } from './plain-event.ts';
 import { controlCharacters, faultsPerEventMax, flattenProperties } from './properties.ts';
 
 export type ParsedEvent = {
@@ -16,7 +20,7 @@ export type ParsedEvent = {
   readonly customer: string;
   /** Undefined where the caller left it to us: then it is the time of receipt. */
   readonly occurredAtMs: number | undefined;
-  readonly properties: string;
+  readonly properties: readonly Property[];
 };
 
 export type RejectedEvent = {
@@ -27,9 +31,15 @@ export type RejectedEvent = {
 
 export type Horizon = { readonly nowMs: number; readonly pastMsMax: number; readonly futureMsMax: number };
 
-export type ParsedBody =
+type ParsedJson =
   | { readonly kind: 'events'; readonly events: readonly unknown[] }
   | { readonly kind: 'malformed'; readonly reason: string };
+
+/** What became of a body: its events are in the writer, or it is refused as a whole. */
+export type ParsedBody =
+  | { readonly kind: 'events' }
+  | { readonly kind: 'malformed'; readonly reason: string }
+  | { readonly kind: 'too_many'; readonly events: number };
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && inexactSourceOf(value) === undefined;
@@ -47,8 +57,7 @@ const parseJson = (body: Buffer): unknown => {
 };
 
 /** One event, an array of them, or `{"events": [...]}`. */
-export const parseNativeBody = (body: Buffer): ParsedBody => {
-  if (!isUtf8(body)) return { kind: 'malformed', reason: 'the body is not valid UTF-8' };
+const parseWhole = (body: Buffer): ParsedJson => {
   let value: unknown;
   try {
     value = parseJson(body);
@@ -138,4 +147,79 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | 
     };
   }
   return { idempotencyKey, event, customer, occurredAtMs, properties };
+};
+
+const plain = new PlainEvent();
+
+const eventsName = Buffer.from('"events"');
+
+/** Where the first event stands, and the bytes that close the body behind the last one. Undefined where the body begins in another way. */
+const openingOf = (body: Buffer): { readonly at: number; readonly closing: string } | undefined => {
+  const at = skipSpace(body, 0);
+  if (body[at] === 0x5b) return { at: skipSpace(body, at + 1), closing: ']' };
+  if (body[at] !== 0x7b) return undefined;
+  const name = skipSpace(body, at + 1);
+  if (!body.subarray(name, name + eventsName.length).equals(eventsName)) return { at, closing: '' };
+  const colon = skipSpace(body, name + eventsName.length);
+  const array = body[colon] === 0x3a ? skipSpace(body, colon + 1) : -1;
+  return array >= 0 && body[array] === 0x5b ? { at: skipSpace(body, array + 1), closing: ']}' } : undefined;
+};
+
+/** Whether `closing`, and nothing but white space besides, stands at the end. */
+const closes = (body: Buffer, from: number, closing: string): boolean => {
+  let at = from;
+  for (const byte of Buffer.from(closing)) {
+    at = skipSpace(body, at);
+    if (body[at] !== byte) return false;
+    at += 1;
+  }
+  return skipSpace(body, at) === body.length;
+};
+
+/** Adds the event at `from`; returns what lies behind it, or -1 where its end can't be told. */
+export const addEventAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Horizon): number => {
+  const plainEnd = plain.read(body, from);
+  const time = plain.occurredAtMs;
+  const isInHorizon = !(time < horizon.nowMs - horizon.pastMsMax || time > horizon.nowMs + horizon.futureMsMax);
+  if (plainEnd >= 0 && isInHorizon) {
+    writer.addPlain(body, plain);
+    return plainEnd;
+  }
+  const end = plainEnd >= 0 ? plainEnd : endOfNested(body, from);
+  if (end < 0) return -1;
+  try {
+    writer.add(parseNativeEvent(parseJson(body.subarray(from, end)), horizon));
+  } catch {
+    return -1;
+  }
+  return end;
+};
+
+/** Reads the body event by event. False where it is not what it should be: then nothing that was added holds. */
+const addOneByOne = (body: Buffer, writer: BlockWriter, horizon: Horizon, eventsMax: number): boolean => {
+  const opening = openingOf(body);
+  if (!opening) return false;
+  let { at } = opening;
+  if (opening.closing !== '' && body[at] === 0x5d) return closes(body, at, opening.closing);
+  for (;;) {
+    if (body[at] !== 0x7b || writer.total === eventsMax) return false;
+    at = addEventAt(body, at, writer, horizon);
+    if (at < 0) return false;
+    at = skipSpace(body, at);
+    if (opening.closing === '' || body[at] !== 0x2c) return closes(body, at, opening.closing);
+    at = skipSpace(body, at + 1);
+  }
+};
+
+/** One event, an array of them, or `{"events": [...]}`, into the writer. */
+export const parseNativeBody = (body: Buffer, writer: BlockWriter, horizon: Horizon, eventsMax: number): ParsedBody => {
+  if (!isUtf8(body)) return { kind: 'malformed', reason: 'the body is not valid UTF-8' };
+  if (addOneByOne(body, writer, horizon, eventsMax)) return { kind: 'events' };
+  // Something in it can't be told by its braces. The whole is parsed, which also finds the words for what is wrong.
+  writer.clear();
+  const parsed = parseWhole(body);
+  if (parsed.kind === 'malformed') return parsed;
+  if (parsed.events.length > eventsMax) return { kind: 'too_many', events: parsed.events.length };
+  for (const event of parsed.events) writer.add(parseNativeEvent(event, horizon));
+  return { kind: 'events' };
 };

@@ -1,9 +1,10 @@
 /**
- * Properties: any JSON object -> a flat one, dotted path -> text, as JSON text with its names in order. Numbers become their plain decimal digits,
+ * Properties: any JSON object -> pairs of dotted path and text, in order of the paths. Numbers become their plain decimal digits,
  * booleans "true" and "false", an array its JSON text; null means absent. ClickHouse reads `a.b` and `{"a":{"b"}}` as the same path, so
  * a path that would be given twice is a fault here rather than a poisoned insert there.
  */
 import type { Fault } from '#schemas/failures.ts';
+import type { Property } from '#schemas/usage-event.ts';
 import { inexactSourceOf, plainDecimal, significantDigitsMax, significantDigitsOf } from './exact-numbers.ts';
 
 export const propertiesMax = 256;
@@ -112,23 +113,21 @@ const collect = (record: Record<string, unknown>, prefix: string, depth: number,
   }
 };
 
-/** The flat JSON text of an event's properties; adds what is wrong with them to `faults`. */
-export const flattenProperties = (raw: unknown, faults: Fault[]): string => {
-  if (raw === undefined || raw === null) return '{}';
+/** An event's properties, flat and in order of their paths; adds what is wrong with them to `faults`. */
+export const flattenProperties = (raw: unknown, faults: Fault[]): readonly Property[] => {
+  if (raw === undefined || raw === null) return [];
   if (!isNested(raw) || Array.isArray(raw)) {
     faults.push({ field: 'properties', code: 'wrong_type', message: 'properties must be a JSON object' });
-    return '{}';
+    return [];
   }
   const leaves: Leaves = new Map();
   collect(raw as Record<string, unknown>, '', 1, leaves, faults);
   if (leaves.size > propertiesMax)
     faults.push({ field: 'properties', code: 'too_many_properties', message: `an event may have at most ${propertiesMax} properties` });
-  // In order of their names, so that the same properties give the same fingerprint however they were sent.
-  const text = `{${[...leaves.keys()]
-    .sort()
-    .map((path) => `${JSON.stringify(path)}:${JSON.stringify(leaves.get(path))}`)
-    .join(',')}}`;
-  if (Buffer.byteLength(text) > propertiesBytesMax)
+  let bytes = 0;
+  for (const [path, value] of leaves) bytes += Buffer.byteLength(path) + Buffer.byteLength(value);
+  if (bytes > propertiesBytesMax)
     faults.push({ field: 'properties', code: 'too_large', message: `properties may have at most ${propertiesBytesMax} bytes` });
-  return text;
+  // In order of their paths, so that the same properties give the same fingerprint however they were sent.
+  return [...leaves].sort(byName);
 };
