@@ -288,10 +288,12 @@ const settleTwins = (progress: Progress): void => {
   }
 };
 
-/** The claims of a message keep one time for all of its events that have none of their own. */
-const assignTime = (blocks: readonly EventBlock[], receivedAtMs: number): void => {
-  for (const block of blocks)
+/** All rows of a message bear one time of receipt, and its claims keep the same for all of its events that have no time of their own. */
+const receiveTogether = (blocks: readonly EventBlock[], receivedAtMs: number): void => {
+  for (const block of blocks) {
+    for (const row of block.ends.keys()) writeInteger(block.rows, receivedAtMs, startOfRow(block, row) + rowOffsets.receivedAt);
     for (const row of block.untimed) writeInteger(block.rows, receivedAtMs, startOfRow(block, row) + rowOffsets.occurredAt);
+  }
 };
 
 /** Rows of one organization, of one request or of several that came together. Each gets its outcome; nothing is thrown but bugs. */
@@ -316,7 +318,7 @@ export const acceptEvents = async (
       (progress.statuses[block] as Status[])[place] = status;
       progress.faults[block]?.set(place, faults);
     }
-  if (blocks.length > 1) assignTime(blocks, receivedAtMs);
+  if (blocks.length > 1) receiveTogether(blocks, receivedAtMs);
   await Promise.all(packed(blocks, limits).map((pack) => acceptPack(progress, pack, receivedAtMs, ports)));
   settleTwins(progress);
   return {

@@ -18,6 +18,7 @@
 import type { Redis } from 'ioredis';
 import type { AcceptPorts, ClaimAnswer, ClaimException } from './accept-events.ts';
 import { claimBytes } from './parse/event-block.ts';
+import type { GuardPorts } from './stream-guard.ts';
 
 /**
  * KEYS: the prefix. ARGV: records, window (s), lease (s), assigned time (6), the mark of the window as the caller knows it, positions (2 each) of records whose
@@ -124,6 +125,31 @@ local state = redis.call('HGET', key, ARGV[1] % 256)
 if state and state:byte(1) == 80 then redis.call('HSET', key, ARGV[1] % 256, 'R') end
 return 0`;
 
+/**
+ * ARGV: where the stream ends and which stream it is; the highest sequence and the stream as they were read before that, or nothing. What is confirmed behind the
+ * end is void, for the batches so far; of another stream everything is. Answers 'again' where somebody moved meanwhile what would have to be voided.
+ * Only the last ranges are kept: the claims of the older ones are long out of their window.
+ */
+const voidScript = `
+local call, pack = redis.call, struct.pack
+local ends, stream = tonumber(ARGV[1]), ARGV[2]
+local highest, known = call('GET', KEYS[1] .. 'highest') or '0', call('GET', KEYS[1] .. 'stream') or ''
+local from = ends + 1
+local then_highest, then_known = highest, known
+if ARGV[3] then then_highest, then_known = ARGV[3], ARGV[4] end
+if then_known ~= '' and then_known ~= stream then from = 0 end
+if tonumber(then_highest) < from or then_highest == '0' then
+  if known == '' then call('SET', KEYS[1] .. 'stream', stream) end
+  return {}
+end
+if then_highest ~= highest or then_known ~= known then return { 'again' } end
+local last = tonumber(call('GET', KEYS[1] .. 'batch') or 0)
+local voided = (call('GET', KEYS[1] .. 'voided') or '') .. pack('>I6I6I8', from, tonumber(highest), last)
+call('SET', KEYS[1] .. 'voided', voided:sub(-2000))
+call('SET', KEYS[1] .. 'highest', from == 0 and '0' or string.format('%.0f', ends))
+call('SET', KEYS[1] .. 'stream', stream)
+return { string.format('%.0f', from), highest }`;
+
 /** The braces are a cluster's hash tag: all buckets lie on one shard. */
 export const claimsPrefix = '{claims}:';
 
@@ -222,5 +248,23 @@ export const createClaims = (redis: Redis, options: ClaimsOptions): AcceptPorts[
     },
     confirm: (batch, sequence) => quietly(() => confirm(windowSeconds, leaseSeconds, batch, sequence)),
     release: (batch) => quietly(() => release(batch)),
+  };
+};
+
+/** What the claims know of the stream, and how it is brought in line with where the stream ends. Both throw where Redis does not answer. */
+export const createStreamKnowledge = (redis: Redis): Pick<GuardPorts, 'readKnown' | 'voidBehind'> => {
+  redis.defineCommand('millrace_void', { lua: voidScript, numberOfKeys: 1 });
+  type Script = (prefix: string, ...args: (string | number)[]) => Promise<string[]>;
+  const run = (redis as unknown as Record<string, Script>).millrace_void as Script;
+  return {
+    readKnown: async () => {
+      const [highest, stream] = await redis.mget(`${claimsPrefix}highest`, `${claimsPrefix}stream`);
+      return { highest: highest ?? '0', stream: stream ?? '' };
+    },
+    voidBehind: async ({ lastSequence, created }, known) => {
+      const [from, to] = await run.call(redis, claimsPrefix, lastSequence, created, ...(known ? [known.highest, known.stream] : []));
+      if (from === 'again') return 'again';
+      return from === undefined ? undefined : { from: Number(from), to: Number(to) };
+    },
   };
 };

@@ -97,12 +97,15 @@ const putAside = async (message: StreamMessage, reason: UnreadableError, ports: 
   message.ack();
 };
 
-export const startSink = async (limits: BatchLimits, ports: SinkPorts): Promise<Sink> => {
+/** `insertsMax`: inserts that are under way at a time. One parses on one core of ClickHouse; memory grows by a batch with each. */
+export type SinkLimits = BatchLimits & { readonly insertsMax: number };
+
+export const startSink = async (limits: SinkLimits, ports: SinkPorts): Promise<Sink> => {
   const subscription = await ports.subscribe();
   const stopped = new AbortController();
   const batcher = createBatcher<StreamMessage>(limits);
-  // One insert at a time, while the next batch fills: memory is bounded by two batches and what the subscription fetches ahead.
-  let inserting: Promise<void> | undefined;
+  // The next batch fills meanwhile: memory is bounded by `insertsMax` and one batches, and what the subscription fetches ahead.
+  const inserting = new Set<Promise<void>>();
   let fault: unknown;
   let stopping = false;
   const insert = async (batch: Batch<StreamMessage>): Promise<void> => {
@@ -111,19 +114,18 @@ export const startSink = async (limits: BatchLimits, ports: SinkPorts): Promise<
     } catch (error) {
       fault ??= error;
       void subscription.stop();
-    } finally {
-      inserting = undefined;
     }
   };
   /** Only the loop below waits for its turn; a batch that is due by its age meanwhile goes on filling. */
   const flush = async (batch: Batch<StreamMessage> | undefined): Promise<void> => {
     if (!batch) return;
-    while (inserting) await inserting;
-    inserting = insert(batch);
+    while (inserting.size >= limits.insertsMax) await Promise.race(inserting);
+    const inserted = insert(batch).finally(() => inserting.delete(inserted));
+    inserting.add(inserted);
   };
   const timer = setInterval(
     () => {
-      if (!inserting) void flush(batcher.take(ports.clock.nowMs()));
+      if (inserting.size < limits.insertsMax) void flush(batcher.take(ports.clock.nowMs()));
     },
     Math.max(5, limits.ageMsMax / 10),
   );
@@ -143,7 +145,7 @@ export const startSink = async (limits: BatchLimits, ports: SinkPorts): Promise<
         await flush(batcher.take(nowMs));
       }
       await flush(batcher.take(ports.clock.nowMs(), true));
-      await inserting;
+      await Promise.all(inserting);
     } finally {
       clearInterval(timer);
     }

@@ -16,6 +16,7 @@ import type { Nats } from '#platform/nats.ts';
 import { extractTrace } from '#platform/tracing.ts';
 import { deadLetterStreamOf, sinkConsumer, subjectOf, subjectsOf } from '#schemas/usage-stream.ts';
 import { type OutgoingMessage, PublishError } from './accept-events.ts';
+import type { StreamEnd } from './stream-guard.ts';
 
 const duplicateWindowMs = 120_000;
 
@@ -117,6 +118,8 @@ export type PublishOptions = {
   readonly streamName: string;
   readonly timeoutMs: number;
   readonly attemptsMax: number;
+  /** False while it is not known where the stream ends. */
+  readonly mayPublish?: () => boolean;
   /** Called when nothing listens on the subject: the server may have come back without its stream. */
   readonly onNoStream: () => void;
 };
@@ -154,7 +157,7 @@ export const createPublish = (nats: Nats, options: PublishOptions) => {
   return async (message: OutgoingMessage): Promise<number> => {
     let mayBeStored = false;
     for (let attempt = 1; ; attempt += 1) {
-      if (silent || !nats.connected()) throw new PublishError(mayBeStored, new Error('not connected'));
+      if (silent || !nats.connected() || options.mayPublish?.() === false) throw new PublishError(mayBeStored, new Error('not connected'));
       try {
         const ack = await nats.js.publish(subjectOf(options.streamName), message.body, {
           msgID: message.id,
@@ -253,6 +256,14 @@ export const createDeadLetter =
       headers: fields,
       timeout: 5_000,
     });
+  };
+
+/** Makes the stream where it is gone, and says where it ends. */
+export const createReadStreamEnd =
+  (nats: Nats, config: Parameters<typeof ensureUsageStream>[1], clock: Clock) => async (): Promise<StreamEnd> => {
+    await ensureUsageStream(nats, config, clock);
+    const { state, created } = await (await nats.manager()).streams.info(config.streamName);
+    return { lastSequence: state.last_seq, created };
   };
 
 export type StreamState = {

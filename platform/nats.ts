@@ -8,6 +8,8 @@ export type Nats = {
   readonly manager: () => Promise<JetStreamManager>;
   /** False while the client is reconnecting: what is published then would wait, so a caller that can say no does. */
   readonly connected: () => boolean;
+  /** `listener` is called when the server is back, before anybody is told that it is connected. */
+  readonly onReconnect: (listener: () => void) => void;
   /** Throws where the server does not answer. */
   readonly answers: () => Promise<void>;
   readonly close: () => Promise<void>;
@@ -31,6 +33,7 @@ export const connectNats = async (url: string, name: string, log: Log): Promise<
     noAsyncTraces: true,
   });
   let connected = true;
+  const listeners: (() => void)[] = [];
   void (async () => {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect') {
@@ -38,6 +41,7 @@ export const connectNats = async (url: string, name: string, log: Log): Promise<
         log.warn('NATS is away');
       }
       if (status.type === 'reconnect') {
+        for (const listener of listeners) listener();
         connected = true;
         log.info('NATS is back');
       }
@@ -49,6 +53,7 @@ export const connectNats = async (url: string, name: string, log: Log): Promise<
     js,
     manager: () => jetstreamManager(connection, { checkAPI: false, timeout: 5_000 }),
     connected: () => connected,
+    onReconnect: (listener) => listeners.push(listener),
     answers: async () => {
       if (connection.isClosed()) throw new Error('the connection is closed');
       await connection.rtt();

@@ -131,6 +131,15 @@ export const fromRow = (row: Buffer): UsageEvent => {
   };
 };
 
+/** Whose a message is, when its events were received, and how many they are: its rows share the first two. Throws on a body that is no message. */
+export const originOfMessage = (body: Buffer): { readonly tenant: string; readonly receivedAtMs: number; readonly events: number } => {
+  const events = countInMessage(body);
+  const row = headerBytes + 4 * events;
+  const { value, next } = readLength(body, row + rowOffsets.texts);
+  if (next + value > body.length) throw new Error('a message of usage events with a wrong length');
+  return { tenant: body.toString('utf8', next, next + value), receivedAtMs: readInteger(body, row + rowOffsets.receivedAt), events };
+};
+
 /** Decodes a message; for tests and dead letters, never on the way to the store. */
 export const fromMessage = (body: Buffer): UsageEvent[] => {
   const count = countInMessage(body);
