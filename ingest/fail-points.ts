@@ -1,0 +1,87 @@
+/**
+ * The fail points of gateway and sink (`platform/fail-point.ts`), around their ports and never inside of a use case. Without one the ports
+ * come back as they are.
+ */
+import { sleep } from '#platform/clock.ts';
+import type { FailPoint, FailPointName } from '#platform/fail-point.ts';
+import type { AcceptPorts } from './accept-events.ts';
+import type { Gateway } from './gateway.ts';
+import type { SinkPorts } from './sink.ts';
+import type { StreamMessage, Subscription } from './usage-stream.nats.ts';
+
+type Call = (...words: never[]) => Promise<unknown>;
+
+type Places = { readonly before?: FailPointName; readonly during?: FailPointName; readonly after?: FailPointName };
+
+/** ClickHouse has the request and works on it by then; the smallest insert takes it several milliseconds. */
+const insertBegunMs = 3;
+
+/** By then the client has handed to the kernel what was written in this turn of the event loop. */
+const written = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+
+/** `begun` is how long after the call its effect is under way, and its answer not there yet. */
+const around = <F extends Call>(call: F, failPoint: FailPoint, { before, during, after }: Places, begun = written): F => {
+  const wrapped = async (...words: Parameters<F>): Promise<unknown> => {
+    if (before) failPoint.pass(before);
+    const answer = call(...words);
+    if (during && failPoint.isDue(during)) void begun().then(failPoint.end);
+    const answered = await answer;
+    if (after) failPoint.pass(after);
+    return answered;
+  };
+  return wrapped as F;
+};
+
+export const failAtAccept = (ports: AcceptPorts, failPoint: FailPoint | undefined): AcceptPorts => {
+  if (!failPoint) return ports;
+  return {
+    ...ports,
+    claims: {
+      ...ports.claims,
+      claim: around(ports.claims.claim, failPoint, { after: 'gateway.after_claim' }),
+      confirm: around(ports.claims.confirm, failPoint, { before: 'gateway.before_confirm', after: 'gateway.after_confirm' }),
+    },
+    publish: around(ports.publish, failPoint, {
+      ...{ before: 'gateway.before_publish', during: 'gateway.during_publish', after: 'gateway.after_pub_ack' },
+    }),
+  };
+};
+
+/** Answers of other routes don't count: health is asked at any time. */
+export const failAtRespond = (app: Gateway['app'], failPoint: FailPoint | undefined): void => {
+  if (!failPoint) return;
+  app.addHook('onSend', async (request, _reply, payload) => {
+    if (request.method === 'POST' && request.routeOptions.url === '/v1/events') failPoint.pass('gateway.before_respond');
+    return payload;
+  });
+};
+
+export const failAtStore = (ports: SinkPorts, failPoint: FailPoint | undefined): SinkPorts => {
+  if (!failPoint) return ports;
+  const mortal = (message: StreamMessage): StreamMessage => ({
+    ...message,
+    ack: () => {
+      message.ack();
+      if (failPoint.isDue('sink.after_ack')) void written().then(failPoint.end);
+    },
+  });
+  const pulled = async function* ({ messages }: Subscription) {
+    for await (const message of messages) {
+      failPoint.pass('sink.after_pull');
+      yield mortal(message);
+    }
+  };
+  return {
+    ...ports,
+    subscribe: async () => {
+      const subscription = await ports.subscribe();
+      return { ...subscription, messages: pulled(subscription) };
+    },
+    insert: around(
+      ports.insert,
+      failPoint,
+      { before: 'sink.before_insert', during: 'sink.during_insert', after: 'sink.after_insert' },
+      () => sleep(insertBegunMs),
+    ),
+  };
+};

@@ -1,0 +1,70 @@
+/** What a round left behind, read from the stores and the API. */
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
+import { sinkConsumer } from '#schemas/usage-stream.ts';
+import { type Pipeline, until } from '../support/pipeline.ts';
+import type { PrintedInvoices, StoredKey, Verdict } from './conservation.ts';
+
+const rowsOf = async <R>(pipeline: Pipeline, query: string, params: Readonly<Record<string, unknown>> = {}): Promise<R[]> => {
+  const clickhouse = connectClickHouse(pipeline.clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 1 });
+  try {
+    return await readRows<R>(clickhouse, { query, params });
+  } finally {
+    await clickhouse.close();
+  }
+};
+
+const storedByKey = `
+SELECT idempotency_key AS key, toUInt32(count()) AS rows, groupUniqArray(customer) AS customers,
+  toInt32(sum(toInt64OrZero(toString(properties.input_tokens)))) AS input, toInt32(sum(toInt64OrZero(toString(properties.output_tokens)))) AS output
+FROM usage_events FINAL
+WHERE {key:String} IN ('', idempotency_key)
+GROUP BY idempotency_key`;
+
+/** What is stored, as billing reads it; of one key, or of all. A store that is away holds nothing yet. */
+export const readStored = (pipeline: Pipeline, key = ''): Promise<StoredKey[]> =>
+  rowsOf<StoredKey>(pipeline, storedByKey, { key }).catch((error) => {
+    if (key === '') throw error;
+    return [];
+  });
+
+/** Waits until the stream has nothing left for the sinks, neither to fetch nor to acknowledge: then no row is on its way any more. */
+export const untilSettled = async (pipeline: Pipeline, natsUrl: string): Promise<void> => {
+  const connection = await connect({ servers: new URL(natsUrl).host });
+  try {
+    const manager = await jetstreamManager(connection);
+    await until(
+      () => manager.consumers.info(pipeline.streamName, sinkConsumer),
+      ({ num_pending, num_ack_pending }) => num_pending === 0 && num_ack_pending === 0,
+      180_000,
+    );
+  } finally {
+    await connection.close();
+  }
+};
+
+/** The lines of the one invoice of each customer. */
+export const readInvoices = async (pipeline: Pipeline, customers: readonly string[]): Promise<PrintedInvoices> => {
+  const invoices = new Map<string, PrintedInvoices extends ReadonlyMap<string, infer L> ? L : never>();
+  for (const customer of customers) {
+    const { body: list } = await pipeline.api('GET', `/v1/customers/${customer}/invoices`);
+    if (list.items.length !== 1) throw new Error(`${customer} has ${list.items.length} invoices`);
+    const { body } = await pipeline.api('GET', `/v1/invoices/${list.items[0].id}`);
+    invoices.set(customer, body.lines);
+  }
+  return invoices;
+};
+
+/** The last step of a round: what the store itself says of what it holds, against the verdict. In words, what does not add up. */
+export const checkConservation = async (pipeline: Pipeline, { accepted, billed, open }: Verdict): Promise<string[]> => {
+  const [counts] = await rowsOf<{ billed: number; distinct: number }>(
+    pipeline,
+    'SELECT toUInt32(count()) AS billed, toUInt32(uniqExact(tenant, idempotency_key)) AS distinct FROM usage_events FINAL',
+  );
+  return [
+    ...(counts?.billed === counts?.distinct ? [] : [`${counts?.billed} events are stored under ${counts?.distinct} keys`]),
+    ...(counts?.distinct === accepted ? [] : [`${counts?.distinct} keys are stored, ${accepted} were accepted`]),
+    ...(billed + open === accepted ? [] : [`${billed} are billed and ${open} are of the open month, ${accepted} were accepted`]),
+  ];
+};

@@ -1,0 +1,185 @@
+/**
+ * One round: a pipeline with stores of its own, a seeded load, one fault in the middle of it, and the verdict. The order of its steps:
+ *
+ *   1. start our processes, one of them armed or behind a proxy; make a plan and its subscriptions
+ *   2. load; at a third of it the fault, unless a fail point brings it by itself
+ *   3. from the first moment of the fault: a new batch, until it is accepted and stored (the time to recover)
+ *   4. wait for the end of the load, then until the sinks hold nothing more
+ *   5. read the store, close the month, read the invoices, judge
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { makeLlmPro } from '../support/llm-pro.ts';
+import { lastMonth, type Pipeline, startPipeline, type TestServers, until } from '../support/pipeline.ts';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+import { type CrashClient, createCrashClient } from './client.ts';
+import { type Evidence, findsPlantedLies, isSound, judge, type Lie, plantedLies, type Verdict } from './conservation.ts';
+import { checkConservation, readInvoices, readStored, untilSettled } from './evidence.ts';
+import { copyRedis, inflict, pidOf, type Scene } from './faults.ts';
+import type { Scenario } from './scenarios.ts';
+import { makeWorkload, type SentEvent, type Workload } from './workload.ts';
+
+export type RoundResult = Verdict & {
+  /** From the first moment of the fault until a new batch was accepted and stored. */
+  readonly recoveredMs: number;
+  /** From there until the sinks held nothing more: what a dead sink had fetched waits for its turn again. */
+  readonly settledMs: number;
+  readonly deaths: number;
+  readonly resent: number;
+  readonly sound: boolean;
+};
+
+const customers = Array.from({ length: 8 }, (_, index) => `crash-${index}`);
+const lanes = 4;
+const events = 2_500;
+const deathsMax = 2;
+
+const settings = {
+  // The shortest lease that there is, after which what a dead gateway had claimed is free; and tries to publish that end within it.
+  MILLRACE_CLAIM_LEASE_SECONDS: '5',
+  MILLRACE_PUBLISH_TIMEOUT_MS: '1000',
+  // Many small inserts, so that there are many moments between two of them.
+  MILLRACE_SINK_AGE_MS_MAX: '20',
+};
+
+/** Something in [min, max] that depends on the seed alone. */
+const between = (seed: number, min: number, max: number): number => min + ((Math.imul(seed, 0x9e3779b1) >>> 8) % (max - min + 1));
+
+const startProxy = async ({ fault }: Scenario, servers: TestServers): Promise<TcpProxy | undefined> => {
+  if (fault.kind !== 'network') return undefined;
+  const { hostname, port } = new URL(servers.urls[fault.route.to]);
+  return startTcpProxy({ host: hostname, port: Number(port) });
+};
+
+/** What the process under test gets into its environment at each start: a fail point for its first lives, or the proxy in place of a server. */
+const arm = ({ fault }: Scenario, seed: number, proxy: TcpProxy | undefined) => {
+  let lives = 0;
+  return (service: string, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv => {
+    if (fault.kind === 'fail_point' && fault.point.startsWith(`${service}.`)) {
+      lives += 1;
+      const passes = between(seed, fault.passesMin, fault.passesMax);
+      return lives > deathsMax ? {} : { MILLRACE_FAIL_POINT: `${fault.point}:${passes}` };
+    }
+    if (fault.kind === 'network' && proxy && fault.route.from === service) {
+      const { variable } = fault.route;
+      return { [variable]: Object.assign(new URL(environment[variable] ?? ''), { port: String(proxy.port) }).href };
+    }
+    return {};
+  };
+};
+
+/** Counts the deaths of a process, and tells of the first. */
+const watchDeaths = (pipeline: Pipeline, name: string, first: () => void) => {
+  let deaths = 0;
+  let pid = pidOf(pipeline, name);
+  const timer = setInterval(() => {
+    const now = pidOf(pipeline, name);
+    if (now !== pid && pid !== 0) {
+      deaths += 1;
+      if (deaths === 1) first();
+    }
+    pid = now;
+  }, 10);
+  return { deaths: () => deaths, stop: () => clearInterval(timer) };
+};
+
+const processOf = ({ fault }: Scenario): string => {
+  if (fault.kind === 'fail_point') return fault.point.split('.')[0] as string;
+  return fault.kind === 'kill_process' ? fault.process : 'gateway';
+};
+
+const probeOf = (seed: number, number: number, atMs: number): SentEvent => ({
+  ...{ kind: 'first', key: `probe-${seed}-${number}`, customer: customers[0] as string, atMs, input: 1, output: 1 },
+});
+
+/** Sends new batches and waits for them in the store, until the outside world is whole again and one more came through. */
+const recover = async (client: CrashClient, pipeline: Pipeline, seed: number, atMs: number): Promise<void> => {
+  const probe = probeOf(seed, 1, atMs);
+  await client.send([probe]);
+  await until(
+    () => readStored(pipeline, probe.key),
+    (rows) => rows.length === 1,
+    180_000,
+  );
+};
+
+/** Step 2 and 3. Resolves when every batch has its final answer, with the times of the fault and the recovery. */
+const loadThrough = async (scenario: Scenario, seed: number, scene: Scene, client: CrashClient, workload: Workload) => {
+  const { pipeline } = scene;
+  const steps = workload.flat().length;
+  const fault = Promise.withResolvers<number>();
+  const begun = () => fault.resolve(performance.now());
+  const watch = watchDeaths(pipeline, processOf(scenario), begun);
+  const load = client.run(workload);
+  const reached = async (part: number) => {
+    while (client.progress() < steps * part) await Promise.race([pause(5), load]);
+  };
+  try {
+    if (scenario.fault.kind === 'restore_redis') {
+      await reached(1 / 6);
+      copyRedis(scene);
+    }
+    if (scenario.fault.kind !== 'fail_point') await reached(1 / 3);
+    const whole = inflict(scenario.fault, scene, begun);
+    const beganMs = await Promise.race([fault.promise, load.then(() => undefined)]);
+    if (beganMs === undefined) throw new Error('the load ended before the fault came');
+    await recover(client, pipeline, seed, lastMonth().end - 1);
+    const recoveredMs = performance.now() - beganMs;
+    await whole;
+    await load;
+    return { beganMs, recoveredMs, deaths: watch.deaths() };
+  } finally {
+    watch.stop();
+  }
+};
+
+const closeMonth = async (pipeline: Pipeline): Promise<void> => {
+  const { body } = await until(
+    () => pipeline.closePeriod({ period: lastMonth().name }),
+    ({ status, body }) => status === 200 && ['completed', 'failed'].includes(body.state),
+    60_000,
+  );
+  if (body.state !== 'completed') throw new Error(`the billing run ended as ${JSON.stringify(body)}`);
+};
+
+export type RoundOptions = {
+  /** Judges evidence with one accepted event missing, or doubled, to see that a round says so. */
+  readonly lie?: Lie;
+  /** Sends variants with the time of another day also where Redis is lost; otherwise only where it is not. */
+  readonly restamps?: boolean;
+};
+
+export const runRound = async (
+  scenario: Scenario,
+  seed: number,
+  servers: TestServers,
+  { lie, restamps = false }: RoundOptions = {},
+): Promise<RoundResult> => {
+  const proxy = await startProxy(scenario, servers);
+  const pipeline = await startPipeline(servers.urls, settings, arm(scenario, seed, proxy));
+  try {
+    await makeLlmPro(pipeline, customers, lastMonth().start);
+    const client = createCrashClient(pipeline.stack.ingestUrl, pipeline.key);
+    const scene = { servers, pipeline, proxy, awayMs: between(seed, 200, 1_500) };
+    const workload = makeWorkload({ seed, events, lanes, customers, month: lastMonth(), restamps: restamps || !scenario.losesClaims });
+    const { beganMs, recoveredMs, deaths } = await loadThrough(scenario, seed, scene, client, workload);
+    await untilSettled(pipeline, servers.urls.nats);
+    const settledMs = performance.now() - beganMs;
+    const stored = await readStored(pipeline);
+    await closeMonth(pipeline);
+    const truth: Evidence = { book: client.book(), stored, invoices: await readInvoices(pipeline, customers) };
+    const evidence = lie ? plantedLies(truth)[lie] : truth;
+    const verdict = judge(evidence, scenario.losesClaims);
+    // A check that sees nothing would let any round pass.
+    const seesLies = findsPlantedLies(truth, scenario.losesClaims);
+    const faults = [
+      ...verdict.faults,
+      ...(seesLies ? [] : ['the check does not see what is wrong']),
+      ...(await checkConservation(pipeline, verdict)),
+    ];
+    const judged = { ...verdict, faults };
+    return { ...judged, recoveredMs, settledMs, deaths, resent: evidence.book.resent, sound: isSound(judged) };
+  } finally {
+    await pipeline.stop();
+    await proxy?.close();
+  }
+};
