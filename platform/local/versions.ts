@@ -10,6 +10,8 @@ export const versions = {
     /** From here on a stream can sync each write (`sync_interval: always`), so that an acknowledged event outlives a power cut. */
     syncAlways: [2, 10, 0],
   },
+  /** The generator of load that `npm run bench:k6` uses: built where no new enough one is on the PATH. */
+  k6: { module: 'go.k6.io/k6', pin: 'v1.8.1', least: [1, 0, 0] },
   /** From here on `go` fetches the newer toolchain that a module asks for by itself. */
   go: { least: [1, 21, 0] },
   /** From here on small hashes are listpacks, which the claims of the ingest gateway count on for their size. */

@@ -1,0 +1,98 @@
+/**
+ * `npm run bench`: what the way of an event costs and carries, on servers of its own, all on this machine: the whole line, the gateway alone, single events,
+ * forms of a batch, freshness, memory, and parts of the line by themselves.
+ */
+import { parseArgs } from 'node:util';
+import type { Stack } from '#platform/local/stack.ts';
+import { type CaseResult, cases, checked } from './line/cases.ts';
+import { createLineUnderTest, type LineUnderTest } from './line/line-under-test.ts';
+import { limitOf, machineOf, type Report, textOf, todayAndCommit, writeReport } from './line/report.ts';
+import { measureClaimsMemory } from './stages/claims-memory.ts';
+import type { Stage, StageResult } from './stages/stage.ts';
+import { rejectedStagesOf, stagesOf } from './stages/stages.ts';
+import { withTemporaryStack } from './temporary-stack.ts';
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '30' },
+    'flood-seconds': { type: 'string', default: '30' },
+    only: { type: 'string' },
+    name: { type: 'string', default: 'line' },
+  },
+});
+
+const fail = (message: string): never => {
+  process.stderr.write(`millrace  ${message}\n`);
+  process.exit(2);
+};
+
+const secondsOf = (name: 'seconds' | 'flood-seconds'): number => {
+  const seconds = Number(values[name]);
+  return Number.isSafeInteger(seconds) && seconds > 0 ? seconds : fail(`--${name} must be a whole number above 0, not "${values[name]}"`);
+};
+const bounds = { seconds: secondsOf('seconds'), floodSeconds: secondsOf('flood-seconds') };
+const stagesName = 'stages';
+const memoryName = 'claims-memory';
+const known = [...Object.keys(cases), stagesName, memoryName];
+const claimedKeys = 5_000_000;
+const wanted = values.only?.split(',') ?? known;
+const strange = wanted.find((name) => !known.includes(name));
+if (strange !== undefined) fail(`--only knows ${known.join(', ')}, not "${strange}"`);
+if (!/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(values.name)) fail('--name must be of small letters, digits and dashes');
+
+const say = (line: string): void => {
+  process.stderr.write(`millrace  bench: ${line}\n`);
+};
+
+const runCases = async (line: LineUnderTest): Promise<Record<string, CaseResult>> => {
+  // What runs for the first time is slow for a while, and does not count.
+  say('warming up');
+  const { load } = await line.measure({ event: 'llm.warm', seconds: 4 });
+  await line.untilStored('llm.warm', checked(load).accepted);
+  const results: Record<string, CaseResult> = {};
+  for (const [name, run] of Object.entries(cases)) {
+    if (!wanted.includes(name)) continue;
+    say(name);
+    Object.assign(results, await run(line, bounds));
+  }
+  return results;
+};
+
+const runStages = async (stages: readonly Stage[]): Promise<Record<string, StageResult>> => {
+  const results: Record<string, StageResult> = {};
+  if (!wanted.includes(stagesName)) return results;
+  for (const { name, run } of stages) {
+    say(`stage ${name}`);
+    results[name] = await run(Math.max(1, Math.round(bounds.seconds / 6)));
+  }
+  return results;
+};
+
+const claimsMemory = async (stack: Stack): Promise<Report['claims_memory']> => {
+  if (!wanted.includes(memoryName)) return undefined;
+  say(memoryName);
+  return { keys: claimedKeys, bytes_per_key: await measureClaimsMemory(stack, claimedKeys) };
+};
+
+let resumeSink = (): void => {};
+// The stream has to take a flood of minutes.
+const settings = { MILLRACE_STREAM_BYTES_MAX: String(64 * 2 ** 30) };
+
+const report = await withTemporaryStack({ settings, beforeStop: () => resumeSink() }, async (stack): Promise<Report> => {
+  const line = createLineUnderTest(stack);
+  resumeSink = line.resumeSink;
+  const machine = machineOf(stack.natsSyncAlways);
+  const results = await runCases(line);
+  const stages = await runStages(stagesOf(stack));
+  const rejected = await runStages(rejectedStagesOf(stack));
+  const memory = await claimsMemory(stack);
+  await line.close();
+  const limit = limitOf(stages, machine.cores, results.line?.figures.events_per_second);
+  return {
+    ...{ ...todayAndCommit(), machine, seconds: bounds.seconds, flood_seconds: bounds.floodSeconds, cases: results, stages, rejected },
+    ...(memory && { claims_memory: memory }),
+    ...(limit && { limit }),
+  };
+});
+process.stdout.write(`${textOf(report)}\n\nwritten to ${writeReport(report, values.name)}\n`);
+process.exit(0);

@@ -1,0 +1,171 @@
+/** What the bench of the line found, as text and as a file. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { StageResult } from '../stages/stage.ts';
+import type { CaseResult } from './cases.ts';
+
+export type Report = {
+  readonly date: string;
+  readonly commit: string;
+  /** Never its name or a path: what is compared is the kind of machine. */
+  readonly machine: {
+    readonly cpu: string;
+    readonly cores: number;
+    readonly memory_gb: number;
+    readonly kernel: string;
+    readonly node: string;
+    /** Whether the stream syncs each write, and who serves what. */
+    readonly nats_sync_always: boolean | null;
+  };
+  readonly seconds: number;
+  readonly flood_seconds: number;
+  readonly cases: Readonly<Record<string, CaseResult>>;
+  readonly stages: Readonly<Record<string, StageResult>>;
+  /** Ways that were given up for the stages of the same name. */
+  readonly rejected: Readonly<Record<string, StageResult>>;
+  readonly claims_memory?: { readonly keys: number; readonly bytes_per_key: number } | undefined;
+  readonly limit?: { readonly events_per_second: number; readonly share_reached: number };
+};
+
+/** The short name of the commit, with a word where the files differ from it. */
+const commitName = (): string => {
+  const git = (...words: string[]) => execFileSync('git', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  try {
+    return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : ' and changes'}`;
+  } catch {
+    return 'unknown';
+  }
+};
+
+export const machineOf = (natsSyncAlways: boolean | null): Report['machine'] => ({
+  cpu: cpus()[0]?.model ?? 'unknown',
+  cores: availableParallelism(),
+  memory_gb: Math.round(totalmem() / 2 ** 30),
+  kernel: `${type()} ${release()}`,
+  node: process.version,
+  nats_sync_always: natsSyncAlways,
+});
+
+/**
+ * What the stages allow where each event passes all of them, every core does nothing else, and none waits: cores / sum of their costs. The line
+ * does more than the stages that are measured, so its share says what the rest costs.
+ */
+export const limitOf = (stages: Report['stages'], cores: number, lineEventsPerSecond: number | undefined): Report['limit'] | undefined => {
+  const micros = Object.values(stages).reduce((sum, { cpuMicrosPerEvent }) => sum + cpuMicrosPerEvent, 0);
+  if (micros === 0 || lineEventsPerSecond === undefined) return undefined;
+  const eventsPerSecond = (cores * 1e6) / micros;
+  return { events_per_second: eventsPerSecond, share_reached: lineEventsPerSecond / eventsPerSecond };
+};
+
+const number = (value: number): string => value.toLocaleString('en-US', { maximumFractionDigits: value < 100 ? (value < 10 ? 2 : 1) : 0 });
+
+const table = (rows: readonly (readonly string[])[]): string => {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  return rows
+    .map(
+      (row) =>
+        `  ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ')}`,
+    )
+    .join('\n');
+};
+
+const columns = ['events_per_second', 'requests_per_second', 'p50_ms', 'p95_ms', 'p99_ms', 'refused_requests', 'other_cores'] as const;
+const processes = ['gateway', 'sink', 'nats', 'redis', 'clickhouse', 'postgres', 'generator'] as const;
+
+const sumOf = (costs: Readonly<Record<string, number>>): number => Object.values(costs).reduce((sum, cost) => sum + cost, 0);
+
+const costRow = (name: string, costs: Readonly<Record<string, number>>): string[] => {
+  const sum = sumOf(costs);
+  const rest = processes.reduce((left, process) => left - (costs[process] ?? 0), sum);
+  return [name, ...processes.map((process) => number(costs[process] ?? 0)), number(Math.max(rest, 0)), number(sum)];
+};
+
+/** What a case says beside what every case says. */
+const more = (name: string, { figures }: CaseResult): string[] => {
+  const common: readonly string[] = [...columns, 'sent', 'max_ms'];
+  const own = Object.entries(figures).filter(([figure]) => !common.includes(figure));
+  return own.length === 0
+    ? []
+    : [`  ${name}: ${own.map(([figure, value]) => `${figure.replaceAll('_', ' ')} ${number(value)}`).join(', ')}`];
+};
+
+const machineText = ({ date, commit, machine }: Report): string => {
+  const { cpu, cores, memory_gb: memory, kernel, node, nats_sync_always: sync } = machine;
+  const synced = sync === null ? '' : `; the stream ${sync ? 'syncs' : 'does not sync'} every write`;
+  return `${date}, commit ${commit}: ${cpu}, ${cores} cores, ${memory} GB, ${kernel}, Node ${node}; everything on this machine${synced}`;
+};
+
+const casesText = (cases: Report['cases']): string[] => {
+  const all = Object.entries(cases);
+  const ran = all.filter(([, { skipped }]) => skipped === undefined);
+  const leftOut = all.flatMap(([name, { skipped }]) => (skipped === undefined ? [] : [`  ${name}: left out, ${skipped}`]));
+  if (all.length === 0) return [];
+  return [
+    table([
+      ['', 'events/s', 'requests/s', 'p50 ms', 'p95 ms', 'p99 ms', 'refused', 'other cores'],
+      ...ran.map(([name, { figures }]) => [name, ...columns.map((column) => number(figures[column] ?? 0))]),
+    ]),
+    ...leftOut,
+    '',
+    ...ran.flatMap(([name, result]) => more(name, result)),
+    '',
+    'CPU in microseconds per event',
+    table([['', ...processes, 'rest', 'all'], ...ran.map(([name, { cpuMicrosPerEvent }]) => costRow(name, cpuMicrosPerEvent))]),
+    '',
+  ];
+};
+
+const limitText = ({ machine: { cores }, cases, limit }: Report): string[] => {
+  const cost = sumOf(cases.line?.cpuMicrosPerEvent ?? {});
+  return [
+    ...(limit
+      ? [
+          `  Where an event passed these stages alone, ${cores} cores would carry ${number(limit.events_per_second)} events/s; the line reached ${number(limit.share_reached * 100)} % of it.`,
+        ]
+      : []),
+    ...(cost > 0
+      ? [
+          `  An event costs the whole line ${number(cost)} us, its generator included: at that cost ${cores} cores that never wait would carry ${number((cores * 1e6) / cost)} events/s.`,
+        ]
+      : []),
+  ];
+};
+
+export const textOf = (report: Report): string => {
+  const stages = Object.entries({ ...report.stages, ...report.rejected });
+  const memory = report.claims_memory;
+  const rows = stages.map(([name, stage]) => [name, number(stage.eventsPerSecond), number(stage.cpuMicrosPerEvent)]);
+  return [
+    machineText(report),
+    '',
+    ...casesText(report.cases),
+    ...(stages.length === 0 ? [] : ['Stages by themselves', table([['', 'events/s', 'CPU us/event'], ...rows])]),
+    ...(memory ? [`  Claims take ${number(memory.bytes_per_key)} bytes a key in Redis, at ${number(memory.keys)} keys.`] : []),
+    ...limitText(report),
+  ].join('\n');
+};
+
+/** Names as the API writes them. */
+const inFileForm = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null
+    ? Object.fromEntries(
+        Object.entries(value).map(([name, one]) => [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), inFileForm(one)]),
+      )
+    : value;
+
+const rounded = (_key: string, value: unknown): unknown => (typeof value === 'number' ? Number(value.toPrecision(5)) : value);
+
+export const todayAndCommit = (): Pick<Report, 'date' | 'commit'> => ({
+  date: new Date().toISOString().slice(0, 10),
+  commit: commitName(),
+});
+
+/** Gives the path from the root of the checkout. */
+export const writeReport = (report: Report, name: string): string => {
+  const folder = fileURLToPath(new URL('../results/', import.meta.url));
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(`${folder}${name}.json`, `${JSON.stringify(inFileForm(report), rounded, 2)}\n`);
+  return `bench/results/${name}.json`;
+};

@@ -1,0 +1,34 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { systemClock } from '#platform/clock.ts';
+import { loadConfig } from '#platform/config.ts';
+import { createLog } from '#platform/log.ts';
+import { connectNats } from '#platform/nats.ts';
+import { createPublish, ensureUsageStream } from '../../ingest/usage-stream.nats.ts';
+import { measureStage, pidOf, type Stage, type StageServers } from './stage.ts';
+
+/** A message as one request of 200 events gives it. */
+const eventsPerMessage = 200;
+const messageBytes = 40_960;
+const inFlight = 8;
+
+/** Into a stream that nobody reads, and waiting for each acknowledgement. */
+export const publishStage = (servers: StageServers): Stage => ({
+  name: 'publish',
+  run: async (seconds) => {
+    const config = { ...loadConfig({}, []), streamName: 'BENCH' };
+    const nats = await connectNats(servers.urls.nats, 'bench', createLog('bench', 'warn'));
+    await ensureUsageStream(nats, config, systemClock);
+    const { streamName, publishTimeoutMs: timeoutMs, publishAttemptsMax: attemptsMax } = config;
+    const publish = createPublish(nats, { streamName, timeoutMs, attemptsMax, mayPublish: () => true, onNoStream: () => {} });
+    const body = randomBytes(messageBytes);
+    try {
+      return await measureStage({ seconds, lanes: inFlight, pids: [pidOf(servers, 'nats')] }, async () => {
+        await publish({ id: randomUUID(), body });
+        return eventsPerMessage;
+      });
+    } finally {
+      await (await nats.manager()).streams.delete(streamName);
+      await nats.close();
+    }
+  },
+});
