@@ -266,6 +266,7 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
       'Whether a part that the process stands on answered when it was asked for this scrape',
       async () => Object.fromEntries(await Promise.all(options.health.map(async (one) => [one.name, Number(await isUp(one))] as const))),
       'dependency',
+      'min',
     );
   app.get('/health/live', async () => ({ status: 'live' }));
   app.get('/health/ready', async (_request, reply) => {
@@ -283,8 +284,8 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
   return app;
 };
 
-/** Listens, and says where: port 0 takes a free one. */
-export const listen = async (app: FastifyInstance, host: string, port: number): Promise<string> => {
-  await app.listen({ host, port });
+/** Listens, and says where: port 0 takes a free one. `reusePort` lets other processes of ours do so there, too (worker-processes.ts). */
+export const listen = async (app: FastifyInstance, host: string, port: number, reusePort = false): Promise<string> => {
+  await app.listen({ host, port, ...(reusePort && { reusePort }) });
   return urlOf(app.server);
 };

@@ -4,15 +4,23 @@ import { within } from './clock.ts';
 /** What a gauge shows at a scrape: a number, or one for each value of its label. */
 export type Reading = number | Readonly<Record<string, number>>;
 
+/** All values of one process at one moment. */
+export type Readings = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
+
 /** The metrics of one process, in Prometheus' text format. One registry per process start; nothing is global. */
 export type Metrics = {
   readonly counter: (name: string, help: string, labels?: readonly string[]) => Counter;
   readonly gauge: (name: string, help: string, labels?: readonly string[]) => Gauge;
-  /** Read when it is scraped, and left out of the answer where that fails: a scrape works while a store is away. */
-  readonly gaugeOf: (name: string, help: string, read: () => Reading | Promise<Reading>, label?: string) => void;
+  /**
+   * Read when it is scraped, and left out of the answer where that fails: a scrape works while a store is away. `across` is what several
+   * processes on one port show together (worker-metrics.ts).
+   */
+  readonly gaugeOf: (name: string, help: string, read: () => Reading | Promise<Reading>, label?: string, across?: 'sum' | 'min') => void;
   /** Buckets are upper bounds in the unit that the name ends with. */
   readonly histogram: (name: string, help: string, buckets: readonly number[], labels?: readonly string[]) => Histogram;
   readonly text: () => Promise<string>;
+  /** The same as values, for another process to add up. */
+  readonly readings: () => Promise<Readings>;
   readonly contentType: string;
 };
 
@@ -32,9 +40,9 @@ export const createMetrics = (): Metrics => {
   return {
     counter: (name, help, labels = []) => new Counter({ name, help, labelNames: [...labels], registers }),
     gauge: (name, help, labels = []) => new Gauge({ name, help, labelNames: [...labels], registers }),
-    gaugeOf: (name, help, read, label) => {
+    gaugeOf: (name, help, read, label, across = 'sum') => {
       const gauge = new Gauge({
-        ...{ name, help, labelNames: label === undefined ? [] : [label], registers },
+        ...{ name, help, labelNames: label === undefined ? [] : [label], registers, aggregator: across },
         collect: async () => {
           const reading = await within(readMsMax, (async () => read())()).catch(() => undefined);
           // `reset` alone would leave a 0 behind, which says something else than nothing.
@@ -48,6 +56,7 @@ export const createMetrics = (): Metrics => {
     histogram: (name, help, buckets, labels = []) =>
       new Histogram({ name, help, buckets: [...buckets], labelNames: [...labels], registers }),
     text: () => registry.metrics(),
+    readings: () => registry.getMetricsAsJSON(),
     contentType: registry.contentType,
   };
 };

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { backoff, nextPause } from '../restart-pause.ts';
 import type { Log } from './home.ts';
 
 /** A server or a service, as far as keeping it alive goes. */
@@ -8,14 +9,6 @@ export type Mortal = {
   restart(): Promise<void>;
   onDeath(listener: (how: string) => void): void;
 };
-
-export type Backoff = { readonly firstMs: number; readonly longestMs: number; readonly healthyAfterMs: number };
-
-export const backoff: Backoff = { firstMs: 200, longestMs: 5000, healthyAfterMs: 10_000 };
-
-/** The pause before the next restart: doubled each time, and short again for what had lived long enough to count as healthy. */
-export const nextPause = (lastPauseMs: number, livedMs: number, { firstMs, longestMs, healthyAfterMs }: Backoff): number =>
-  livedMs >= healthyAfterMs || lastPauseMs === 0 ? firstMs : Math.min(2 * lastPauseMs, longestMs);
 
 /**
  * Restarts `part` whenever it dies unasked, until `signal` is aborted. `end` stops it for good; it returns once no restart is under way

@@ -1,8 +1,8 @@
 /** One of our own services as a resource: a child that runs a `*.main.ts`, says over IPC when it serves, and drains on SIGTERM. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { backoff, nextPause } from '../restart-pause.ts';
 import { type Log, logTail } from './home.ts';
-import { backoff, nextPause } from './keep-alive.ts';
 import { type Child, type Exit, endChild, exitText, spawnChild } from './processes.ts';
 import { Runner } from './runner.ts';
 
@@ -17,6 +17,8 @@ export type ServiceOptions = {
   readonly signal?: AbortSignal | undefined;
   /** Asked before the first attempts to start; later starts reuse the last answer, so that the addresses stay. */
   environment(): Promise<NodeJS.ProcessEnv>;
+  /** Added to it, and asked before every start. */
+  extra?(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv;
 };
 
 export type Service = {
@@ -83,10 +85,11 @@ class ServiceProcess implements Service {
 
   async #start(): Promise<void> {
     const { home, name, file } = this.#options;
+    const environment = { ...this.#environment, ...this.#options.extra?.(this.#environment) };
     this.#url = await this.#runner.start(
       () =>
         spawnChild({
-          ...{ home, name, command: process.execPath, arguments: [file], environment: this.#environment },
+          ...{ home, name, command: process.execPath, arguments: [file], environment },
           ...{ workingFolder: root, channel: true, stopSignal: 'SIGTERM' },
         }),
       (child) => this.#waitUntilReady(child),

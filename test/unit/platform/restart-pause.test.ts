@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { nextPause } from '#platform/local/keep-alive.ts';
+import { nextPause } from '#platform/restart-pause.ts';
 
 const backoff = { firstMs: 200, longestMs: 5000, healthyAfterMs: 10_000 };
 
