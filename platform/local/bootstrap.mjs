@@ -1,5 +1,5 @@
 /**
- * `node platform/local/bootstrap.mjs demo | start | test | migrate | bench-api | fuzz-api | rotate-keys | verify [arguments]`: what the npm scripts run. Plain JavaScript that any Node
+ * `node platform/local/bootstrap.mjs demo | start | test | migrate | bench | bench-k6 | bench-api | fuzz-api | fuzz-parsers | test-crash | rotate-keys | verify | dead-letters [arguments]`: what the npm scripts run. Plain JavaScript that any Node
  * from 18 on can run with nothing installed. It brings `node_modules` up to date, and then runs the command with the Node of this project.
  *
  * It writes to stderr only: `npm start -- --json` promises that stdout holds one line, and that line is the command's.
@@ -19,10 +19,15 @@ const commands = {
   migrate: { file: 'platform/local/migrate.main.ts', isOurs: true },
   // vitest looks for its tests from the folder that it is started in.
   test: { file: 'node_modules/vitest/vitest.mjs', words: ['run'], folder: root },
+  bench: { file: 'bench/line.main.ts', isOurs: true },
+  'bench-k6': { file: 'bench/k6.main.ts', isOurs: true },
   'bench-api': { file: 'bench/api.main.ts', isOurs: true },
+  'test-crash': { file: 'test/crash/crash.main.ts', isOurs: true },
   'fuzz-api': { file: 'test/fuzz/fuzz-api.main.ts', isOurs: true },
+  'fuzz-parsers': { file: 'test/fuzz/parsers/fuzz-parsers.main.ts', isOurs: true },
   'rotate-keys': { file: 'platform/local/rotate-keys.main.ts', isOurs: true },
   verify: { file: 'platform/local/verify.main.ts', isOurs: true },
+  'dead-letters': { file: 'platform/local/dead-letters.main.ts', isOurs: true },
 };
 
 const print = (line) => process.stderr.write(`millrace  ${line}\n`);

@@ -60,6 +60,8 @@ export type StackOptions = {
   readonly log: Log;
   /** False for the servers and their migrations only. */
   readonly services?: boolean;
+  /** Added to the environment of the service of that name, and asked before each of its starts: a crash test aims at one process, once. */
+  readonly extraOf?: (service: string, environment: NodeJS.ProcessEnv) => NodeJS.ProcessEnv;
   /** Makes the start give up: what was started is stopped, and `startStack` throws. */
   readonly signal?: AbortSignal;
 };
@@ -155,6 +157,7 @@ const startServices = async (running: RunningStack, options: StackOptions, confi
       const service = await startService({
         ...{ home: options.home, log: options.log, name: kind.name, file: kind.file, signal },
         shutdownMsMax: config.shutdownMsMax,
+        extra: (environment) => options.extraOf?.(kind.name, environment) ?? {},
         environment: async () => ({ ...environment, ...databaseEnvironment(kind, environment), ...(await portEnvironment(kind, config)) }),
       });
       options.log.info(`${kind.name}: ${kind.file}, ${service.url}, ${service.startedMs} ms`);

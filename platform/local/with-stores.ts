@@ -2,15 +2,18 @@
  * The stores that a command works on, wherever they are: at the URLs of the environment, in the stack that runs in this home, or in servers of this
  * home that are started for the purpose and stopped after it.
  */
-import { type Config, ConfigError, settings } from '../config.ts';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { type Config, ConfigError, loadConfig, settings } from '../config.ts';
 import { HomeInUseError, type HomeLock, lockHome, readIfThere, resolveHome } from './home.ts';
 import { endLeftovers } from './processes.ts';
 import { log, print } from './run-stack.ts';
-import { serverNames, startServers } from './servers.ts';
+import { serverKinds, serverNames, startServers } from './servers.ts';
 import { onStopSignals } from './signals.ts';
 import { stackFile, type Urls } from './stack.ts';
 
-type StoreName = 'postgres' | 'clickhouse';
+type StoreName = 'postgres' | 'clickhouse' | 'nats';
 type StoreUrls = Pick<Urls, StoreName>;
 
 export type CommandSetting<N extends StoreName> = {
@@ -45,7 +48,7 @@ const withStores = async <N extends StoreName>(
   work: (setting: CommandSetting<N>) => Promise<void>,
 ): Promise<void> => {
   const home = resolveHome(config.home || settings.home.fallback);
-  const given: StoreUrls = { postgres: config.databaseUrl, clickhouse: config.clickhouseUrl };
+  const given: StoreUrls = { postgres: config.databaseUrl, clickhouse: config.clickhouseUrl, nats: config.natsUrl };
   const workAt = (urlOf: (name: N) => string | undefined) =>
     work({ config, home, signal, urls: Object.fromEntries(names.map((name) => [name, given[name] || urlOf(name)])) as Pick<Urls, N> });
   const missing = names.filter((name) => given[name] === '');
@@ -80,3 +83,19 @@ export const runOnStores = async <N extends StoreName>(
     process.exitCode = 1;
   }
 };
+
+/**
+ * Runs a file of a domain on one store, with the words of this command and its exit code. A process of its own like every other of a domain:
+ * what stands on platform is started from here and not imported.
+ */
+export const runFileOnStore = (file: string, store: StoreName, failure: string): Promise<void> =>
+  runOnStores({ readConfig: () => loadConfig(process.env, []), names: [store], failure }, async ({ urls, signal }) => {
+    const { variable } = serverKinds[store];
+    const child = spawn(process.execPath, [fileURLToPath(new URL(`../../${file}`, import.meta.url)), ...process.argv.slice(2)], {
+      env: { ...process.env, [variable]: urls[store], [`${variable}_FILE`]: undefined },
+      stdio: ['ignore', 'inherit', 'inherit'],
+      signal,
+    });
+    const [code] = (await once(child, 'exit')) as [number | null];
+    process.exitCode = code ?? 1;
+  });
