@@ -11,7 +11,7 @@ export default defineConfig({
     // Two cores: more files at a time would only share them.
     maxWorkers: 2,
     projects: [
-      { test: { ...shared, name: 'unit', include: ['test/*.test.ts', 'test/{unit,contract}/**/*.test.ts'] } },
+      { test: { ...shared, name: 'unit', include: ['test/*.test.ts', 'test/{unit,contract,sim}/**/*.test.ts'] } },
       { test: { ...shared, name: 'local', include: ['test/integration/local/**/*.test.ts'] } },
       {
         test: {

@@ -10,6 +10,7 @@ import { startJobLoop } from '#platform/job-loop.ts';
 import { orExit, runProcess } from '#platform/lifecycle.ts';
 import { createLog } from '#platform/log.ts';
 import { createMetrics, observePool } from '#platform/metrics.ts';
+import { connectNats } from '#platform/nats.ts';
 import { connectPostgres } from '#platform/postgres.ts';
 import { createRateLimit } from '#platform/rate-limit.ts';
 import { connectRedis, redisAnswers } from '#platform/redis.ts';
@@ -23,11 +24,14 @@ import { createApiKeyStore } from './api-keys.postgres.ts';
 import { auditLog } from './audit-log.postgres.ts';
 import { catalogStore } from './catalog.postgres.ts';
 import { createCursors } from './cursors.ts';
+import { createIngestCounts } from './ingest-counts.postgres.ts';
 import { invoiceReader } from './invoices.postgres.ts';
 import { createApi } from './server.ts';
+import { createStoredUsage } from './stored-usage.clickhouse.ts';
+import { createStreamSays } from './stream-state.nats.ts';
 import { createReadUsage } from './usage.clickhouse.ts';
 
-const config = orExit(() => loadConfig(process.env, ['clickhouseUrl', 'redisUrl', 'databaseUrl', 'keyPepper', 'masterKey']));
+const config = orExit(() => loadConfig(process.env, ['natsUrl', 'clickhouseUrl', 'redisUrl', 'databaseUrl', 'keyPepper', 'masterKey']));
 const log = createLog('api', config.logLevel, secretsOf(config));
 
 /** How often answers whose time is over are forgotten. */
@@ -47,6 +51,9 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 16 });
   const redis = connectRedis(config.redisUrl, redisTimeoutMs, log);
   await redis.connect().catch((error: Error) => log.warn({ err: error }, 'starting without Redis'));
+  // One route asks it, and answers without it, so nothing waits for it.
+  const nats = connectNats(config.natsUrl, 'api', log);
+  nats.catch((error: Error) => log.warn({ err: error }, 'NATS does not let the API in'));
   const vault = createVault({ masterKeys: masterKeysFrom(config), clock: systemClock });
   const answers = createAnswerStore(postgres, vault);
   const app = createApi({
@@ -78,6 +85,9 @@ await runProcess(log, config.shutdownMsMax, async () => {
       apiKeys: createApiKeyStore(vault),
       auditLog,
       readUsage: createReadUsage(clickhouse),
+      ingestCounts: createIngestCounts(config.streamName),
+      storedUsage: createStoredUsage(clickhouse),
+      streamSays: createStreamSays(nats, config.streamName),
       hashKey: (key) => hashApiKey(config.keyPepper, key),
     },
     health: [
@@ -99,6 +109,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       await purging.stop();
       await app.close();
       redis.disconnect();
+      void nats.then(({ close }) => close()).catch(() => {});
       await Promise.all([postgres.close(), clickhouse.close()]);
       await tracer.close();
     },

@@ -19,6 +19,7 @@ What is no success is \`application/problem+json\` with a stable \`error_code\`.
     Subscriptions: 'A customer on a plan.',
     'Billing runs': 'Closing a month: everything that is due is rated and invoiced.',
     Invoices: 'What was issued. An issued invoice never changes.',
+    Reconciliation: 'What was answered to events, held against what is stored.',
     'API keys': 'Keys with their scopes. The secret is in the answer that makes it, and nowhere else.',
     'Audit log': 'Who changed what, chained by hash.',
   },

@@ -10,6 +10,7 @@ import type { ApiKeyStore } from './api-keys.postgres.ts';
 import type { AuditLog } from './audit-log.postgres.ts';
 import type { CatalogStore } from './catalog.postgres.ts';
 import { createRoutes, type RoutePorts } from './define-route.ts';
+import type { IngestCounts } from './ingest-counts.postgres.ts';
 import type { InvoiceReader } from './invoices.postgres.ts';
 import { apiInfo } from './openapi.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
@@ -17,7 +18,10 @@ import { auditLogRoutes } from './routes/audit-log.ts';
 import { catalogRoutes } from './routes/catalog.ts';
 import { customerRoutes } from './routes/customers.ts';
 import { invoiceRoutes } from './routes/invoices.ts';
+import { reconciliationRoutes } from './routes/reconciliation.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
+import type { StoredUsage } from './stored-usage.clickhouse.ts';
+import type { StreamSays } from './stream-state.nats.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
 
 export type ApiPorts = {
@@ -27,6 +31,9 @@ export type ApiPorts = {
   readonly apiKeys: ApiKeyStore;
   readonly auditLog: AuditLog;
   readonly readUsage: ReadUsage;
+  readonly ingestCounts: IngestCounts;
+  readonly storedUsage: StoredUsage;
+  readonly streamSays: (isCallerThere: () => boolean) => Promise<StreamSays>;
   /** The keyed hash under which a key is found. */
   readonly hashKey: (key: string) => Buffer;
   /** False once the process drains: whoever waits is answered. */
@@ -54,6 +61,7 @@ export const createApi = (options: ApiOptions): FastifyInstance => {
   });
   const routes = createRoutes(app, options.routes);
   const ports: ApiPorts = { ...options.ports, isServing: () => app.server.listening };
-  for (const add of [catalogRoutes, customerRoutes, subscriptionRoutes, invoiceRoutes, apiKeyRoutes, auditLogRoutes]) add(routes, ports);
+  const all = [catalogRoutes, customerRoutes, subscriptionRoutes, invoiceRoutes, reconciliationRoutes, apiKeyRoutes, auditLogRoutes];
+  for (const add of all) add(routes, ports);
   return app;
 };

@@ -4,6 +4,7 @@ import { createClient as createClickHouse } from '@clickhouse/client';
 import cliProgress from 'cli-progress';
 import { print, runStack } from '#platform/local/run-stack.ts';
 import type { Stack } from '#platform/local/stack.ts';
+import { conservationLine } from './demo/check-conservation.ts';
 import { createClient } from './demo/millrace-client.ts';
 import { type DemoReport, type Progress, runDemo } from './demo/run-demo.ts';
 
@@ -75,6 +76,7 @@ const textOf = (report: DemoReport, stack: Stack, elapsedMs: number): string => 
       ? `This demo ran before: all ${duplicates} events were duplicates and all ${report.invoices.already_issued} invoices of ${report.period} were there. Nothing was doubled.`
       : `Billed ${report.period}: ${accepted} events accepted, ${duplicates} duplicates, ${stored} stored; ${report.invoices.issued} invoices issued.`,
     `All invoices of ${report.period}: ${report.invoices.total} ${report.invoices.currency} for ${report.customers} customers; ingest ${report.events_per_second} events/s (${sent} events).`,
+    conservationLine(report.conservation),
     '',
     ...stages,
     `  ${'the whole demo'.padEnd(26)}${(elapsedMs / 1000).toFixed(2).padStart(8)} s`,

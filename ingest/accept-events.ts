@@ -271,19 +271,25 @@ const acceptPack = async (progress: Progress, pack: Pack, receivedAtMs: number, 
   }
 };
 
-/** A twin within the request has the outcome of the first: a duplicate of what was accepted, and as unavailable as that. */
+const claimOf = ({ claims }: EventBlock, row: number): string => claims.toString('latin1', row * claimBytes, (row + 1) * claimBytes);
+
+/**
+ * A twin within the request has the outcome of the first: a duplicate of what was accepted, and as unavailable as that. The first has the same payload; of another
+ * one under the same key, which is a conflict, it shares nothing.
+ */
 const settleTwins = (progress: Progress): void => {
   if (progress.twins.length === 0) return;
-  const firsts = new Map<string, Status>();
+  const firsts = new Map<string, { readonly status: Status | undefined; readonly faults: readonly Fault[] | undefined }>();
   const own = new Set(progress.twins.map(({ block, row }) => `${block} ${row}`));
   for (const [block, events] of progress.blocks.entries())
     for (const [row, place] of events.places.entries())
-      if (!own.has(`${block} ${row}`)) firsts.set(digestOf(events, row), progress.statuses[block]?.[place] as Status);
+      if (!own.has(`${block} ${row}`))
+        firsts.set(claimOf(events, row), { status: progress.statuses[block]?.[place], faults: progress.faults[block]?.get(place) });
   for (const { block, row, batch } of progress.twins) {
     const first =
-      batch === noBatch || progress.batches.has(batch) ? firsts.get(digestOf(progress.blocks[block] as EventBlock, row)) : undefined;
-    if (first === 'accepted' || first === 'duplicate') setStatus(progress, { block, row }, 'duplicate');
-    else if (first === 'unavailable') setStatus(progress, { block, row }, 'unavailable', streamFaults);
+      batch === noBatch || progress.batches.has(batch) ? firsts.get(claimOf(progress.blocks[block] as EventBlock, row)) : undefined;
+    if (first?.status === 'accepted' || first?.status === 'duplicate') setStatus(progress, { block, row }, 'duplicate');
+    else if (first?.status === 'unavailable') setStatus(progress, { block, row }, 'unavailable', first.faults);
     else setStatus(progress, { block, row }, 'in_flight', inFlightFaults);
   }
 };

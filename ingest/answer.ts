@@ -1,6 +1,6 @@
 /** The answer to a request of events, from what became of each. Pure. */
 import { type Part, parts } from '#platform/retry.ts';
-import { type FailureCode, type Fault, toProblem } from '#schemas/failures.ts';
+import { type FailureCode, type FailureError, type Fault, type Problem, toProblem } from '#schemas/failures.ts';
 import { type Outcomes, type Status, statuses } from './accept-events.ts';
 import { type EventBlock, keyOfRow } from './parse/event-block.ts';
 
@@ -29,55 +29,142 @@ export type EventResult = {
 
 /** Faults of one answer are listed up to here; the rest is counted. */
 const faultsMax = 1_000;
+/** Of the results of a request, block for block; beyond it only the first fault of an event is listed. */
+const resultFaultsMax = 10_000;
 
-/** What became of each event, in order of their places; of all events, or of those only that were not accepted. */
-export const resultsOf = (block: EventBlock, outcomes: Outcomes, everyResult: boolean): EventResult[] => {
+/** How a caller wants its answer, and by which name it knows an idempotency key. */
+export type Asked = { readonly everyResult: boolean; readonly keyField: string };
+
+/** What became of each event, in order of their places; of all events, or of those only that were not accepted. The first event of the block has the index `from`. */
+export const resultsOf = (block: EventBlock, outcomes: Outcomes, { everyResult, keyField }: Asked, from = 0): EventResult[] => {
   const positions = new Map(block.places.map((place, position) => [place, position]));
   const keys = new Map(block.rejected.map(({ place, idempotencyKey }) => [place, idempotencyKey]));
-  return outcomes.statuses.flatMap((status, index): EventResult[] => {
+  // Of claims, and told in our own words.
+  const inTheirs = (fault: Fault): Fault => (fault.field === 'idempotency_key' ? { ...fault, field: keyField } : fault);
+  return outcomes.statuses.flatMap((status, place): EventResult[] => {
     if (status === 'accepted' && !everyResult) return [];
-    const position = positions.get(index);
-    const key = position === undefined ? keys.get(index) : keyOfRow(block, position);
-    return [{ index, idempotency_key: key ?? null, status, errors: outcomes.faults.get(index) ?? [] }];
+    const position = positions.get(place);
+    const key = position === undefined ? keys.get(place) : keyOfRow(block, position);
+    const faults = outcomes.faults.get(place) ?? [];
+    return [{ index: from + place, idempotency_key: key ?? null, status, errors: position === undefined ? faults : faults.map(inTheirs) }];
   });
 };
 
 /** The parts that keep events from being taken: the fields of the faults of `unavailable`. */
-const partsDown = ({ statuses: found, faults }: Outcomes): Part[] => {
-  const fields = found.flatMap((status, index) =>
-    status === 'unavailable' ? (faults.get(index) ?? []).map(({ field }) => field as Part) : [],
-  );
-  return [...new Set(fields)];
+const partsDown = ({ statuses: found, faults }: Outcomes): Part[] =>
+  found.flatMap((status, index) => (status === 'unavailable' ? (faults.get(index) ?? []).map(({ field }) => field as Part) : []));
+
+/** What became of the events of a request so far; of several blocks where it comes in several. */
+export type Tally = {
+  total: number;
+  readonly counts: Record<Status, number>;
+  readonly results: EventResult[];
+  readonly faults: Fault[];
+  readonly down: Set<Part>;
+  resultFaultsLeft: number;
+};
+
+export const newTally = (): Tally => ({
+  total: 0,
+  counts: Object.fromEntries(statuses.map((status) => [status, 0])) as Record<Status, number>,
+  results: [],
+  faults: [],
+  down: new Set(),
+  resultFaultsLeft: resultFaultsMax,
+});
+
+/** Adds a block; returns its results, which are not kept where they are not part of one answer. */
+export const addToTally = (tally: Tally, block: EventBlock, outcomes: Outcomes, counts: Counts, asked: Asked, isKept = true): EventResult[] => {
+  const from = tally.total;
+  tally.total += block.total;
+  for (const status of statuses) tally.counts[status] += counts[status];
+  if (counts.accepted === block.total && !asked.everyResult) return [];
+  const results = resultsOf(block, outcomes, asked, from).map((result) => {
+    const errors = result.errors.slice(0, Math.max(tally.resultFaultsLeft, 1));
+    tally.resultFaultsLeft -= errors.length;
+    return { ...result, errors };
+  });
+  for (const { index, errors } of results)
+    for (const fault of errors) {
+      if (tally.faults.length >= faultsMax) break;
+      tally.faults.push({ ...fault, field: `events[${index}]${fault.field ? `.${fault.field}` : ''}` });
+    }
+  if (counts.unavailable > 0) for (const part of partsDown(outcomes)) tally.down.add(part);
+  if (isKept) for (const result of results) tally.results.push(result);
+  return results;
+};
+
+const summaryOf = ({ counts }: Tally) => ({
+  accepted: counts.accepted,
+  duplicates: counts.duplicate,
+  conflicts: counts.conflict,
+  rejected: counts.invalid + counts.too_old + counts.in_future,
+});
+
+/** Why the request did not succeed: `refused` ended the reading of it, and what had been taken before stays taken. */
+const problemOf = (tally: Tally, requestId: string, refused?: FailureError): Problem | undefined => {
+  const { total, counts, down, faults } = tally;
+  if (refused) return toProblem(refused.code, requestId, refused.detail, [...refused.faults, ...faults]);
+  const isFinal = counts.unavailable === 0 && counts.in_flight === 0;
+  if (isFinal && (total === 0 || counts.accepted + counts.duplicate > 0)) return undefined;
+  const code = isFinal
+    ? counts.conflict === total
+      ? 'IDEMPOTENCY_CONFLICT'
+      : 'EVENTS_REJECTED'
+    : down.size > 0
+      ? 'DEPENDENCY_UNAVAILABLE'
+      : 'EVENTS_NOT_FINAL';
+  const detail = down.size > 0 ? `${[...down].map((part) => parts[part]).join(' and ')} is not available` : undefined;
+  return toProblem(code, requestId, detail, faults);
 };
 
 /**
  * 2xx only if every event has a final outcome and at least one is taken: a client that looks at the status alone must never drop usage. 503: send all
  * of it again, unchanged. 422 or 409: nothing was taken, and sending it again will not help.
  */
-export const answerOf = (block: EventBlock, outcomes: Outcomes, counts: Counts, requestId: string, everyResult: boolean): Answer => {
-  const summary = {
-    accepted: counts.accepted,
-    duplicates: counts.duplicate,
-    conflicts: counts.conflict,
-    rejected: counts.invalid + counts.too_old + counts.in_future,
-    results: counts.accepted === block.total && !everyResult ? [] : resultsOf(block, outcomes, everyResult),
-  };
-  const isFinal = counts.unavailable === 0 && counts.in_flight === 0;
-  if (isFinal && (block.total === 0 || counts.accepted + counts.duplicate > 0))
-    return { status: 200, code: undefined, body: JSON.stringify(summary) };
-  const faults = [...outcomes.faults]
-    .sort(([a], [b]) => a - b)
-    .flatMap(([index, found]) => found.map((fault) => ({ ...fault, field: `events[${index}]${fault.field ? `.${fault.field}` : ''}` })))
-    .slice(0, faultsMax);
-  const down = partsDown(outcomes);
-  const code = isFinal
-    ? counts.conflict === block.total
-      ? 'IDEMPOTENCY_CONFLICT'
-      : 'EVENTS_REJECTED'
-    : down.length > 0
-      ? 'DEPENDENCY_UNAVAILABLE'
-      : 'EVENTS_NOT_FINAL';
-  const detail = down.length > 0 ? `${down.map((part) => parts[part]).join(' and ')} is not available` : undefined;
-  const problem = toProblem(code, requestId, detail, faults);
-  return { status: problem.status, code, body: JSON.stringify({ ...problem, ...summary }) };
+export const answerOfTally = (tally: Tally, requestId: string, refused?: FailureError): Answer => {
+  const summary = { ...summaryOf(tally), results: tally.results };
+  const problem = problemOf(tally, requestId, refused);
+  if (!problem) return { status: 200, code: undefined, body: JSON.stringify(summary) };
+  return { status: problem.status, code: problem.error_code, body: JSON.stringify({ ...problem, ...summary }) };
 };
+
+const ours: Asked = { everyResult: false, keyField: 'idempotency_key' };
+
+/** The answer to a request that came in one block. */
+export const answerOf = (
+  block: EventBlock,
+  outcomes: Outcomes,
+  counts: Counts,
+  requestId: string,
+  everyResult: boolean,
+  keyField = ours.keyField,
+): Answer => {
+  const tally = newTally();
+  addToTally(tally, block, outcomes, counts, { everyResult, keyField });
+  return answerOfTally(tally, requestId);
+};
+
+/** The last of the lines of an answer whose status went before the events were read: it says what the status would have been. */
+export const lastLineOf = (tally: Tally, requestId: string, refused?: FailureError): Answer => {
+  const problem = problemOf(tally, requestId, refused);
+  const isFinal = !refused && tally.counts.unavailable === 0 && tally.counts.in_flight === 0;
+  const { title, detail, error_code } = problem ?? {};
+  const line = { final: isFinal, status: problem?.status ?? 200, error_code, title, detail, request_id: requestId, ...summaryOf(tally) };
+  return { status: line.status, code: error_code, body: JSON.stringify(line) };
+};
+
+/** What a block would become, as far as it can be told without a store. */
+export const judged = (block: EventBlock): Outcomes => {
+  const found = new Array<Status>(block.total).fill('accepted');
+  for (const { place, status } of block.rejected) found[place] = status;
+  return { statuses: found, faults: new Map(block.rejected.map(({ place, faults }) => [place, faults])) };
+};
+
+/** The answer of a dry run. */
+export const validationOf = (tally: Tally): string =>
+  JSON.stringify({
+    valid: tally.counts.accepted,
+    rejected: tally.total - tally.counts.accepted,
+    results: tally.results.map((result) => (result.status === 'accepted' ? { ...result, status: 'valid' } : result)),
+  });

@@ -27,6 +27,9 @@ import type { GuardPorts } from './stream-guard.ts';
  * A bucket gets its time to live when it is made; to ask Redis each time whether it was made costs as much as the claim, so the caller remembers which buckets
  * it touched. The mark is made with the window: where the caller's is another, Redis was emptied or the window is new, and every bucket of the call gets its time.
  *
+ * What is won anew moves from the older window to the current one, so that it is remembered from then on. The number of a batch begins at a time in an emptied
+ * Redis: it must not be that of a batch from before, which may be confirmed yet.
+ *
  * `voided`: ranges of sequences that the stream lost (from, to, the last batch before the loss; 6 + 6 + 8 bytes): a claim confirmed under one of these is void.
  */
 const claimScript = `
@@ -47,6 +50,10 @@ local allFresh = mark ~= ARGV[5]
 local hasOlder = call('EXISTS', older .. 'mark') == 1
 local voided = call('GET', KEYS[1] .. 'voided')
 local batch = call('INCR', KEYS[1] .. 'batch')
+if batch == 1 then
+  batch = now % 500000 * 1000000 + tonumber(time[2])
+  call('SET', KEYS[1] .. 'batch', string.format('%.0f', batch))
+end
 local tag = pack('>I5', batch)
 local won = 0
 local answer = { mark, pack('>I8', batch) }
@@ -66,6 +73,11 @@ local function stateOf(other)
   end
   return state
 end
+local function keep(from, to, field, value)
+  if from ~= to then call('HDEL', from, field) end
+  call('HSET', to, field, value)
+  if from ~= to then call('EXPIRE', to, ttl, 'NX') end
+end
 local function except(at, code, detail) answer[#answer + 1] = pack('>I4', (at - 1) / ${claimBytes}) .. code .. detail end
 for at = 1, #records, ${claimBytes} do
   local bucket, field, print = unpack('c2c8c4', records, at)
@@ -81,14 +93,14 @@ for at = 1, #records, ${claimBytes} do
     local state = other == batch and 'P' or stateOf(other)
     local code = state:byte(1)
     if code == 82 then
-      call('HSET', key, field, print .. tag)
+      keep(key, current .. bucket, field, print .. tag)
       won = won + 1
     elseif held:sub(1, 4) ~= print then except(at, 'X', '........')
     elseif code == 67 then except(at, 'D', '........')
     elseif code == 80 and (other == batch or unpack('>I4', state, 2) >= now) then except(at, 'F', pack('>I8', other))
     else
       local assigned = #held > 9 and held:sub(10) or (code == 80 and state:sub(6, 11)) or (code == 86 and state:sub(8, 13)) or ARGV[4]
-      call('HSET', key, field, print .. tag .. assigned)
+      keep(key, current .. bucket, field, print .. tag .. assigned)
       won = won + 1
       except(at, 'A', '\\0\\0' .. assigned)
     end
@@ -180,36 +192,44 @@ export type ClaimsOptions = {
   readonly onFault: (error: unknown) => void;
 };
 
-/** Which buckets of the window were touched from here; the rest may have no time to live yet. */
+/** Which buckets of the window surely have their time to live; the rest may not be there yet. */
 const createTouchedBuckets = () => {
   const touched = new Uint8Array(65_536);
   let mark: Buffer = Buffer.alloc(markBytes);
+  const bucketAt = (records: Buffer, position: number): number => records.readUInt16BE(position * claimBytes);
   return {
     mark: () => mark,
-    /** Positions of the records whose buckets are new, as the script wants them. */
-    touch: (records: Buffer): Buffer => {
-      const fresh: number[] = [];
-      for (let at = 0; at < records.length; at += claimBytes) {
-        const bucket = ((records[at] as number) << 8) | (records[at + 1] as number);
-        if (touched[bucket] !== 0) continue;
-        touched[bucket] = 1;
-        const position = at / claimBytes;
-        fresh.push(position >>> 8, position & 0xff);
+    /** Positions of the records in other buckets. */
+    fresh: (records: Buffer): readonly number[] => {
+      const positions: number[] = [];
+      for (let position = 0; position * claimBytes < records.length; position += 1)
+        if (touched[bucketAt(records, position)] === 0) positions.push(position);
+      return positions;
+    },
+    /** Only what was won, under the mark that the call bore, shows that its bucket is there. */
+    see: (answer: Buffer, sent: { readonly mark: Buffer; readonly records: Buffer; readonly fresh: readonly number[] }): void => {
+      const seen = answer.subarray(0, markBytes);
+      if (!seen.equals(mark)) {
+        touched.fill(0);
+        mark = Buffer.from(seen);
       }
-      return Buffer.from(fresh);
+      if (!seen.equals(sent.mark)) return;
+      const lost = new Set<number>();
+      for (let at = exceptionsFrom; at < answer.length; at += exceptionBytes) lost.add(answer.readUInt32BE(at));
+      for (const position of sent.fresh) if (!lost.has(position)) touched[bucketAt(sent.records, position)] = 1;
     },
-    /** Under another mark no bucket counts as touched. What was called meanwhile still bore the old one, so it gave all of its buckets their time. */
-    see: (answer: Buffer): void => {
-      if (answer.subarray(0, markBytes).equals(mark)) return;
-      touched.fill(0);
-      mark = Buffer.from(answer.subarray(0, markBytes));
-    },
-    /** A call that was not answered may not have been made. */
+    /** A call that was not answered may not have been made, and Redis may be another one afterwards. */
     forget: (): void => {
       touched.fill(0);
       mark = Buffer.alloc(markBytes);
     },
   };
+};
+
+const toPositions = (positions: readonly number[]): Buffer => {
+  const bytes = Buffer.allocUnsafe(2 * positions.length);
+  for (const [index, position] of positions.entries()) bytes.writeUInt16BE(position, 2 * index);
+  return bytes;
 };
 
 export const createClaims = (redis: Redis, options: ClaimsOptions): AcceptPorts['claims'] => {
@@ -236,8 +256,9 @@ export const createClaims = (redis: Redis, options: ClaimsOptions): AcceptPorts[
       try {
         const assigned = Buffer.alloc(6);
         assigned.writeUIntBE(assignedMs, 0, 6);
-        const answer = await claim(records, windowSeconds, leaseSeconds, assigned, buckets.mark(), buckets.touch(records));
-        buckets.see(answer);
+        const [mark, fresh] = [buckets.mark(), buckets.fresh(records)];
+        const answer = await claim(records, windowSeconds, leaseSeconds, assigned, mark, toPositions(fresh));
+        buckets.see(answer, { mark, records, fresh });
         return fromAnswer(answer);
       } catch (error) {
         // The keys may be claimed all the same. They are published, and the lease runs out.

@@ -1,10 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import { createAuthenticate } from '#platform/authenticate.ts';
-import { systemClock } from '#platform/clock.ts';
-import { loadConfig, secretsOf } from '#platform/config.ts';
+import { sleep, systemClock } from '#platform/clock.ts';
+import { loadConfig, secretsOf, settings } from '#platform/config.ts';
+import { createFailPoint } from '#platform/fail-point.ts';
 import { listen } from '#platform/http.ts';
 import { serverBoundsOf } from '#platform/http-server.ts';
-import { orExit, runProcess } from '#platform/lifecycle.ts';
+import { newId } from '#platform/ids.ts';
+import { orExit } from '#platform/lifecycle.ts';
 import { createLog } from '#platform/log.ts';
 import { createMetrics, observePool } from '#platform/metrics.ts';
 import { connectNats } from '#platform/nats.ts';
@@ -14,36 +15,73 @@ import { connectRedis, redisAnswers } from '#platform/redis.ts';
 import { createOpenSigningSecret } from '#platform/signing-secret.ts';
 import { createTracer } from '#platform/tracing.ts';
 import { createVault, masterKeysFrom } from '#platform/vault.ts';
-import { createClaims } from './claims.redis.ts';
+import { runWorkers, shareMetrics } from '#platform/worker-processes.ts';
+import { createClaims, createStreamKnowledge } from './claims.redis.ts';
+import { createConservation } from './conservation.ts';
+import { failAtAccept, failAtRespond } from './fail-points.ts';
 import { createGateway } from './gateway.ts';
-import { createPublish, ensureUsageStream } from './usage-stream.nats.ts';
+import { createWriteCounts } from './ingest-counts.postgres.ts';
+import { startReport } from './report-counts.ts';
+import { createStreamGuard } from './stream-guard.ts';
+import { createPublish, createReadStreamEnd } from './usage-stream.nats.ts';
 
 const config = orExit(() => loadConfig(process.env, ['natsUrl', 'redisUrl', 'databaseUrl', 'keyPepper', 'masterKey']));
 const log = createLog('gateway', config.logLevel, secretsOf(config));
 
-await runProcess(log, config.shutdownMsMax, async () => {
-  const metrics = createMetrics();
+const crew = {
+  ...{ log, workers: config.ingestWorkers, shutdownMsMax: config.shutdownMsMax },
+  ...{ host: config.host, port: config.ingestPort, portVariable: settings.ingestPort.variable },
+};
+
+await runWorkers(crew, async () => {
+  const metrics = shareMetrics(createMetrics());
   const tracer = await createTracer(config.otelTracesUrl, 'gateway', log);
   const limitFaults = metrics.counter('millrace_rate_limit_faults_total', 'Rate limit calls that Redis did not answer');
   const claimFaults = metrics.counter('millrace_ingest_claim_faults_total', 'Claim calls that Redis did not answer');
   const nats = await connectNats(config.natsUrl, 'gateway', log);
-  await ensureUsageStream(nats, config, systemClock);
   const redis = connectRedis(config.redisUrl, config.claimTimeoutMs, log);
   // A gateway works without Redis, so it doesn't wait for it either.
   await redis.connect().catch((error: Error) => log.warn({ err: error }, 'starting without Redis'));
-  // It looks up keys only.
+  // It looks up keys, and writes down what was answered.
   const postgres = connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, log, statementMsMax: 5_000 });
   observePool(metrics, postgres.counts);
 
-  // NATS may come back empty; the stream is then made again, once at a time.
-  let ensuring = false;
-  const ensureAgain = async () => {
-    if (ensuring) return;
-    ensuring = true;
-    await ensureUsageStream(nats, config, systemClock).catch((error) => log.warn({ err: error }, 'the stream could not be made'));
-    ensuring = false;
-  };
+  const conservation = createConservation();
+  const unwritten = metrics.counter('millrace_conservation_write_faults_total', 'Writes of what was answered that PostgreSQL did not take');
+  const report = startReport({
+    conservation,
+    write: createWriteCounts(postgres, newId('gtw'), config.streamName),
+    clock: systemClock,
+    onFault: (error) => {
+      unwritten.inc();
+      log.debug({ err: error }, 'what was answered could not be written down; it is tried again');
+    },
+  });
 
+  const lost = metrics.counter('millrace_stream_lost_sequences_total', 'Sequences of messages that the stream had acknowledged and lost');
+  lost.inc(0);
+  const claimFault = (error: unknown) => {
+    claimFaults.inc();
+    log.debug({ err: error }, 'a claim call failed');
+  };
+  const guard = createStreamGuard({
+    ...createStreamKnowledge(redis),
+    readEnd: createReadStreamEnd(nats, config, systemClock),
+    onLoss: ({ from, to }) => {
+      report.addLoss({ from, to });
+      lost.inc(to - from + 1);
+      log.error(
+        { from, to },
+        'the stream lost messages that it had acknowledged; their events are accepted again when they are sent again',
+      );
+    },
+    onFault: claimFault,
+    pause: () => sleep(200),
+  });
+  nats.onReconnect(() => void guard.meet());
+  await guard.meet();
+
+  const failPoint = createFailPoint(config.failPoint);
   const { app, drained } = createGateway({
     log,
     metrics,
@@ -58,43 +96,52 @@ await runProcess(log, config.shutdownMsMax, async () => {
       rateLimit: createRateLimit({ redis, clock: systemClock, log, onFault: () => limitFaults.inc(), blockSize: { events: 100 } }),
       openSigningSecret: createOpenSigningSecret(createVault({ masterKeys: masterKeysFrom(config), clock: systemClock }), postgres),
     },
+    claimSecret: config.keyPepper,
+    conservation,
     limits: {
       pastMsMax: config.pastDaysMax * 86_400_000,
       futureMsMax: config.futureMinutesMax * 60_000,
       messageBytesMax: config.messageBytesMax,
+      // So many claims block Redis for a few milliseconds.
+      messageEventsMax: 1_000,
       eventsMax: config.eventsPerRequestMax,
       inFlightBytesMax: config.inFlightBytesMax,
     },
-    ports: {
-      claims: createClaims(redis, {
-        leaseSeconds: config.claimLeaseSeconds,
-        windowSeconds: config.claimWindowHours * 3600,
-        claimsPerCallMax: 1_000,
-        onFault: (error) => {
-          claimFaults.inc();
-          log.debug({ err: error }, 'a claim call failed');
-        },
-      }),
-      publish: createPublish(nats, {
-        streamName: config.streamName,
-        timeoutMs: config.publishTimeoutMs,
-        attemptsMax: config.publishAttemptsMax,
-        onNoStream: () => void ensureAgain(),
-      }),
-      token: () => randomBytes(4),
-    },
+    ports: failAtAccept(
+      {
+        claims: guard.guarded(
+          createClaims(redis, {
+            leaseSeconds: config.claimLeaseSeconds,
+            windowSeconds: config.claimWindowHours * 3600,
+            onFault: claimFault,
+          }),
+        ),
+        publish: createPublish(nats, {
+          streamName: config.streamName,
+          timeoutMs: config.publishTimeoutMs,
+          attemptsMax: config.publishAttemptsMax,
+          mayPublish: guard.mayPublish,
+          onRepeated: conservation.countRepeated,
+          // It may have come back empty.
+          onNoStream: () => void guard.meet(),
+        }),
+      },
+      failPoint,
+    ),
     health: [
       { name: 'nats', required: true, check: nats.answers },
       { name: 'redis', required: false, check: () => redisAnswers(redis) },
       { name: 'postgres', required: false, check: postgres.answers },
     ],
   });
-  const url = await listen(app, config.host, config.ingestPort);
+  failAtRespond(app, failPoint);
+  const url = await listen(app, config.host, config.ingestPort, config.ingestWorkers > 1);
   return {
     url,
     close: async () => {
       await app.close();
       await drained();
+      await report.stop();
       await nats.close();
       redis.disconnect();
       await postgres.close();

@@ -1,25 +1,55 @@
 /** The ingest gateway's HTTP face, without listen: admission, the answer per event, and the rule when an answer may be 2xx. */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '#platform/clock.ts';
 import { documentRoutes } from '#platform/docs.ts';
 import { type GuardPorts, guardRoutes } from '#platform/guard.ts';
 import { createHttpApp, type HttpOptions } from '#platform/http.ts';
 import { powersOfTen, sizeBytes } from '#platform/metrics.ts';
+import type { Operation } from '#platform/openapi.ts';
 import { noTracer } from '#platform/tracing.ts';
 import { FailureError } from '#schemas/failures.ts';
-import { type AcceptPorts, acceptEvents, type PackLimits, statuses } from './accept-events.ts';
-import { answerOf, countsOf } from './answer.ts';
+import { type AcceptPorts, acceptEvents, type Outcomes, type PackLimits, statuses } from './accept-events.ts';
+import {
+  type Answer,
+  type Asked,
+  addToTally,
+  answerOf,
+  answerOfTally,
+  type Counts,
+  countsOf,
+  judged,
+  lastLineOf,
+  newTally,
+  validationOf,
+} from './answer.ts';
+import type { Conservation } from './conservation.ts';
+import { type Encoding, encodings } from './decompress.ts';
+import { Format, formatOf, lineType, mediaTypes } from './formats.ts';
+import { createInFlight, type Hold } from './in-flight.ts';
 import { joinRequests } from './join-requests.ts';
 import { type ObservedRequest, observeAccept } from './observe-accept.ts';
-import { eventsOperation, ingestInfo } from './openapi.ts';
-import { BlockWriter, type EventBlock } from './parse/event-block.ts';
+import { eventsOperation, ingestInfo, validateOperation } from './openapi.ts';
+import { BlockWriter } from './parse/event-block.ts';
 import { type Seeds, seedsOf } from './parse/key-hash.ts';
-import { type Horizon, parseNativeBody } from './parse/native.ts';
+import type { Horizon } from './parse/native.ts';
+import { type LineBlock, LineReader, type OpenBlock } from './parse/ndjson.ts';
+import { readChunks, readRaw, unpacked } from './read-body.ts';
+import { keyFieldOf, readAvro, readText } from './read-events.ts';
+import { lineHoldBytes, lineLimits, takeLines } from './take-lines.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The room that its body has. */
+    hold: Hold;
+  }
+}
 
 export type GatewayOptions = HttpOptions & {
   readonly clock: Clock;
   readonly guard: GuardPorts;
   readonly ports: AcceptPorts;
+  readonly conservation: Pick<Conservation, 'count'>;
   /** Under which idempotency keys are hashed; all gateways of an installation share it. */
   readonly claimSecret: string;
   readonly limits: PackLimits & {
@@ -37,7 +67,7 @@ export type Gateway = {
 };
 
 /** Requests of fewer events are taken together where they come together. */
-const joinedRowsMax = 50;
+const joinedRowsMax = 500;
 const joinedGroupsMax = 2;
 
 /** The seeds of the organizations that were seen last. */
@@ -51,6 +81,22 @@ const createSeeds = (secret: string): ((tenant: string) => Seeds) => {
     return seeds;
   };
 };
+
+type EventsRoute = { Querystring: { results?: string }; Body: Buffer | undefined };
+type EventsRequest = FastifyRequest<EventsRoute>;
+type Take = (request: FastifyRequest, block: LineBlock) => Promise<{ readonly outcomes: Outcomes; readonly counts: Counts }>;
+
+const nothing = Buffer.alloc(0);
+
+const encodingOf = (headers: FastifyRequest['headers']): Encoding | undefined => {
+  const encoding = headers['content-encoding']?.toLowerCase();
+  return encodings.find((one) => one === encoding);
+};
+
+const askedBy = ({ query, headers }: EventsRequest, format: Format): Asked => ({
+  everyResult: query.results === 'all',
+  keyField: keyFieldOf(format, headers),
+});
 
 export const createGateway = (options: GatewayOptions): Gateway => {
   const { metrics, limits, ports, clock } = options;
@@ -68,10 +114,11 @@ export const createGateway = (options: GatewayOptions): Gateway => {
     .set(limits.inFlightBytesMax);
   for (const outcome of statuses) events.labels(outcome).inc(0);
   const requestBytes = metrics.histogram('millrace_ingest_request_bytes', 'Bytes of one request body', sizeBytes);
+  const readLimits = { eventsMax: limits.eventsMax, bodyBytesMax: options.bodyBytesMax };
   const requestEvents = metrics.histogram('millrace_ingest_request_events', 'Events of one request', powersOfTen);
   const portsOf = observeAccept(ports, metrics, options.tracer ?? noTracer);
 
-  let inFlightBytes = 0;
+  const holdBytes = createInFlight(limits.inFlightBytesMax, (bytes) => inFlight.set(bytes));
   const confirmations = new Set<Promise<unknown>>();
   const seedsFor = createSeeds(options.claimSecret);
 
@@ -93,64 +140,139 @@ export const createGateway = (options: GatewayOptions): Gateway => {
     },
   });
 
-  const readEvents = (request: FastifyRequest, body: Buffer): { readonly block: EventBlock; readonly receivedAtMs: number } => {
+  const openBlock = (request: FastifyRequest, bytes: number): OpenBlock => {
     const receivedAtMs = clock.nowMs();
     const tenant = request.caller.organizationId;
     const horizon: Horizon = { nowMs: receivedAtMs, pastMsMax: limits.pastMsMax, futureMsMax: limits.futureMsMax };
-    // Rows are a little shorter than the JSON that they come from.
-    const writer = new BlockWriter({ tenant, seeds: seedsFor(tenant), receivedAtMs }, body.length);
-    const parsed = parseNativeBody(body, writer, horizon, limits.eventsMax);
-    if (parsed.kind === 'malformed') throw new FailureError('MALFORMED_BODY', parsed.reason);
-    if (parsed.kind === 'too_many')
-      throw new FailureError('TOO_MANY_EVENTS', `${parsed.events} events; the limit is ${limits.eventsMax} a request`);
-    return { block: writer.done(), receivedAtMs };
+    return { writer: new BlockWriter({ tenant, seeds: seedsFor(tenant), receivedAtMs }, bytes), horizon, receivedAtMs };
   };
 
-  // The body stays as bytes until we read it: our own reader finds all faults and keeps the digits of numbers.
+  /** Takes the events of a block: the outcome of each, counted. */
+  const takeBlock: Take = async (request, { block, receivedAtMs }) => {
+    const { outcomes, unclaimed } = await take({ block, receivedAtMs, request });
+    if (unclaimed) degraded.inc();
+    const counts = countsOf(outcomes);
+    options.conservation.count(block, receivedAtMs, counts);
+    for (const status of statuses) if (counts[status] > 0) events.labels(status).inc(counts[status]);
+    request.log.debug({ organization_id: block.tenant, ...counts }, 'events');
+    return { outcomes, counts };
+  };
+
+  /** A body that is read as a whole, which all are but lines. */
+  const readWhole = async (request: EventsRequest, format: Format): Promise<LineBlock> => {
+    const raw = request.body ?? nothing;
+    const encoding = encodingOf(request.headers);
+    const body = encoding === undefined ? raw : await unpacked(raw, encoding, options.bodyBytesMax, request.hold);
+    // Rows are a little shorter than the JSON that they come from.
+    const open = openBlock(request, body.length);
+    if (format === Format.avro) await readAvro(body, open, readLimits, request.hold);
+    else readText(format, body, request.headers, open, readLimits);
+    return { block: open.writer.done(), receivedAtMs: open.receivedAtMs };
+  };
+
+  /** Takes lines as they come. Returns what ended them early. */
+  const readLines = (request: EventsRequest, each: (block: LineBlock) => Promise<void>): Promise<FailureError | undefined> => {
+    const limit = Math.min(Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY), lineLimits.blockBytesMax / 4);
+    const reader = new LineReader(() => openBlock(request, limit), { ...lineLimits, eventsMax: limits.eventsMax });
+    const chunks = readChunks(request.rawBody ?? request.raw, encodingOf(request.headers), options.bodyBytesMax);
+    return takeLines(chunks, reader, limits.eventsMax, each);
+  };
+
+  const send = (reply: FastifyReply, answer: Answer): string => {
+    reply.code(answer.status);
+    if (answer.status === 503) reply.header('retry-after', '1');
+    reply.failureCode = answer.code;
+    reply.type(answer.code === undefined ? 'application/json; charset=utf-8' : 'application/problem+json');
+    return answer.body;
+  };
+
+  const answerLines = async (request: EventsRequest, reply: FastifyReply, asked: Asked): Promise<FastifyReply | string> => {
+    const tally = newTally();
+    // All that it may hold is bounded by the events of a request: it never waits for its reader, who may first want to send the rest.
+    const lines = request.headers.accept?.includes(lineType) ? new Readable({ read: () => {} }) : undefined;
+    try {
+      const refused = await readLines(request, async (block) => {
+        const { outcomes, counts } = await takeBlock(request, block);
+        const results = addToTally(tally, block.block, outcomes, counts, asked, lines === undefined);
+        if (lines && !reply.sent) reply.code(200).type(lineType).send(lines);
+        for (const result of results) lines?.push(`${JSON.stringify(result)}\n`);
+      });
+      requestEvents.observe(tally.total);
+      // Nothing was taken of it: it is a request that was refused like any other.
+      if (refused && tally.total === 0) throw refused;
+      if (!lines) return send(reply, answerOfTally(tally, request.id, refused));
+      if (!reply.sent) reply.code(200).type(lineType).send(lines);
+      const last = lastLineOf(tally, request.id, refused);
+      reply.failureCode = last.code;
+      lines.push(`${last.body}\n`);
+      lines.push(null);
+      return reply;
+    } catch (error) {
+      // The answer has begun: its end without a last line is what says that it failed.
+      if (reply.sent) lines?.destroy(error as Error);
+      throw error;
+    }
+  };
+
+  // The body stays as bytes until we read it: our own readers find all faults and keep the digits of numbers.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+  const wholeTypes = Object.keys(mediaTypes).filter((type) => type !== lineType);
+  app.addContentTypeParser(wholeTypes, { parseAs: 'buffer' }, (request, body, done) => {
     request.rawBody = body as Buffer;
     done(null, body);
   });
-
-  app.post<{ Querystring: { results?: string }; Body: Buffer | undefined }>(
-    '/v1/events',
-    {
-      config: { scope: 'write:events', rateClass: 'events', operation: eventsOperation(limits.eventsMax) },
-      schema: { querystring: { type: 'object', properties: { results: { enum: ['all'] } }, additionalProperties: false } },
-      // Admission stands before the body is read: a body that is refused costs no memory.
-      onRequest: async (request, reply) => {
-        const bytes = Number(request.headers['content-length'] ?? options.bodyBytesMax);
-        if (bytes > options.bodyBytesMax) throw new FailureError('BODY_TOO_LARGE', `${bytes} bytes; the limit is ${options.bodyBytesMax}`);
-        if (inFlightBytes + bytes > limits.inFlightBytesMax) throw new FailureError('OVERLOADED');
-        // Who hung up while the key was looked up closed the answer already; nothing would give these bytes back.
-        if (reply.raw.destroyed) throw new FailureError('BAD_REQUEST', 'The caller is gone');
-        inFlightBytes += bytes;
-        inFlight.set(inFlightBytes);
-        reply.raw.once('close', () => {
-          inFlightBytes -= bytes;
-          inFlight.set(inFlightBytes);
-        });
+  // Lines are read by their route, as they come. A signature is over all of them: then they are read before, as any other body.
+  app.addContentTypeParser(lineType, (request, payload, done) => {
+    if (request.caller?.signingSecret === undefined) return done(null);
+    readRaw(payload, options.bodyBytesMax).then(
+      (body) => {
+        request.rawBody = body;
+        done(null);
       },
+      (error: Error) => done(error),
+    );
+  });
+  app.decorateRequest('hold');
+
+  const routeOf = (operation: Operation) => ({
+    config: { scope: 'write:events', rateClass: 'events' as const, operation, contentEncodings: encodings },
+    schema: { querystring: { type: 'object', properties: { results: { enum: ['all'] } }, additionalProperties: false } },
+    // Admission stands before the body is read: a body that is refused costs no memory.
+    onRequest: async (request: FastifyRequest, reply: FastifyReply) => {
+      const bytes = Number(request.headers['content-length'] ?? options.bodyBytesMax);
+      if (bytes > options.bodyBytesMax) throw new FailureError('BODY_TOO_LARGE', `${bytes} bytes; the limit is ${options.bodyBytesMax}`);
+      // Who hung up while the key was looked up closed the answer already; nothing would give these bytes back.
+      if (reply.raw.destroyed) throw new FailureError('BAD_REQUEST', 'The caller is gone');
+      const isHeld = formatOf(request.headers['content-type']) !== Format.lines || request.caller.signingSecret !== undefined;
+      const hold = holdBytes(isHeld ? bytes : Math.min(bytes, lineHoldBytes));
+      request.hold = hold;
+      reply.raw.once('close', hold.release);
     },
-    async (request, reply) => {
-      const body = request.body ?? Buffer.alloc(0);
-      const { block, receivedAtMs } = readEvents(request, body);
-      requestBytes.observe(body.length);
-      requestEvents.observe(block.total);
-      const { outcomes, unclaimed } = await take({ block, receivedAtMs, request });
-      if (unclaimed) degraded.inc();
-      const counts = countsOf(outcomes);
-      for (const status of statuses) if (counts[status] > 0) events.labels(status).inc(counts[status]);
-      request.log.debug({ organization_id: block.tenant, ...counts }, 'events');
-      const answer = answerOf(block, outcomes, counts, request.id, request.query.results === 'all');
-      reply.code(answer.status);
-      if (answer.status === 503) reply.header('retry-after', '1');
-      reply.failureCode = answer.code;
-      reply.type(answer.code === undefined ? 'application/json; charset=utf-8' : 'application/problem+json');
-      return answer.body;
-    },
-  );
+  });
+
+  app.post<EventsRoute>('/v1/events', routeOf(eventsOperation(limits.eventsMax)), async (request, reply) => {
+    const format = formatOf(request.headers['content-type']);
+    const asked = askedBy(request, format);
+    if (format === Format.lines) return answerLines(request, reply, asked);
+    const read = await readWhole(request, format);
+    requestBytes.observe(request.body?.length ?? 0);
+    requestEvents.observe(read.block.total);
+    const { outcomes, counts } = await takeBlock(request, read);
+    return send(reply, answerOf(read.block, outcomes, counts, request.id, asked.everyResult, asked.keyField));
+  });
+
+  app.post<EventsRoute>('/v1/events/validate', routeOf(validateOperation(limits.eventsMax)), async (request, reply) => {
+    const format = formatOf(request.headers['content-type']);
+    const tally = newTally();
+    const add = async ({ block }: LineBlock): Promise<void> => {
+      const outcomes = judged(block);
+      addToTally(tally, block, outcomes, countsOf(outcomes), askedBy(request, format));
+    };
+    const refused = format === Format.lines ? await readLines(request, add) : await readWhole(request, format).then(add);
+    if (refused) throw refused;
+    reply.type('application/json; charset=utf-8');
+    return validationOf(tally);
+  });
   return {
     app,
     drained: async () => {

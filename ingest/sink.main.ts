@@ -1,6 +1,7 @@
 import { clickHouseAnswers, connectClickHouse } from '#platform/clickhouse.ts';
 import { systemClock } from '#platform/clock.ts';
 import { loadConfig, secretsOf } from '#platform/config.ts';
+import { createFailPoint } from '#platform/fail-point.ts';
 import { createHttpApp, listen } from '#platform/http.ts';
 import { serverBoundsOf } from '#platform/http-server.ts';
 import { orExit, runProcess } from '#platform/lifecycle.ts';
@@ -8,10 +9,14 @@ import { createLog } from '#platform/log.ts';
 import { createMetrics } from '#platform/metrics.ts';
 import { connectNats } from '#platform/nats.ts';
 import { createTracer } from '#platform/tracing.ts';
+import { failAtStore } from './fail-points.ts';
 import { observeSink, observeStream, traceInserts } from './observe-sink.ts';
 import { startSink } from './sink.ts';
 import { createInsert } from './usage-store.clickhouse.ts';
 import { createDeadLetter, createReadStreamState, ensureUsageStream, subscribe } from './usage-stream.nats.ts';
+
+/** A server that is gone without a word is given up after this; what it may have stored is stored once, by its token. */
+const insertTimeoutMs = 30_000;
 
 const config = orExit(() => loadConfig(process.env, ['natsUrl', 'clickhouseUrl']));
 const log = createLog('sink', config.logLevel, secretsOf(config));
@@ -22,17 +27,20 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const nats = await connectNats(config.natsUrl, 'sink', log);
   await ensureUsageStream(nats, config, systemClock);
   observeStream(metrics, createReadStreamState(nats, config.streamName));
-  const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: 120_000, connectionsMax: 4 });
+  const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: insertTimeoutMs, connectionsMax: 4 });
   const sink = await startSink(
-    { rowsMax: config.sinkRowsMax, bytesMax: config.sinkBytesMax, ageMsMax: config.sinkAgeMsMax },
-    {
-      // Messages are as large as the gateways pack them, so this many are about one insert.
-      subscribe: () => subscribe(nats, config.streamName, Math.max(1, Math.floor(config.sinkBytesMax / config.messageBytesMax))),
-      insert: traceInserts(createInsert(clickhouse), tracer),
-      deadLetter: createDeadLetter(nats, config.streamName),
-      clock: systemClock,
-      report: observeSink(metrics, log),
-    },
+    { rowsMax: config.sinkRowsMax, bytesMax: config.sinkBytesMax, ageMsMax: config.sinkAgeMsMax, insertsMax: config.sinkInsertsMax },
+    failAtStore(
+      {
+        // Messages are as large as the gateways pack them, so this many are about one insert.
+        subscribe: () => subscribe(nats, config.streamName, Math.max(1, Math.floor(config.sinkBytesMax / config.messageBytesMax))),
+        insert: traceInserts(createInsert(clickhouse), tracer),
+        deadLetter: createDeadLetter(nats, config.streamName),
+        clock: systemClock,
+        report: observeSink(metrics, log),
+      },
+      createFailPoint(config.failPoint),
+    ),
   );
   // A sink that ends by itself is a bug: the process ends, and a fresh one takes up what was not acknowledged.
   sink.done.catch((error) => process.emit('uncaughtException', error));

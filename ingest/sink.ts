@@ -1,6 +1,7 @@
 /**
- * The use case of the sink: stream -> store. The order of effects: insert, then acknowledge. Whatever dies in between, the stream
- * delivers the messages again and the store removes the twins: they have the same sequence, so they are the same rows.
+ * The use case of the sink: stream -> store. The order of effects: 1. insert the events, 2. insert a row per message that counts them (both
+ * in `insert`), 3. acknowledge. Whatever dies in between, the stream delivers the messages again and the store removes the twins: they have the same
+ * sequence, so they are the same rows.
  * It never gives a message up: a store that is away is waited for, and a message that the store can't read is put aside durably.
  */
 import { type Clock, sleep } from '#platform/clock.ts';
@@ -32,8 +33,8 @@ export type SinkPorts = {
 
 export type Sink = { readonly done: Promise<void>; readonly stop: () => Promise<void> };
 
-/** Well under the consumer's ack wait (15 s): tells the server that a message is still being worked on. */
-const workingEveryMs = 5_000;
+/** Well under the consumer's ack wait (5 s): tells the server that a message is still being worked on. */
+const workingEveryMs = 1_500;
 
 /** A store that is back is used again within this time, however long it was away. */
 const waitMsMax = 1_000;

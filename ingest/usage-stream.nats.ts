@@ -69,7 +69,7 @@ export const ensureUsageStream = async (
     ack_policy: AckPolicy.Explicit,
     deliver_policy: DeliverPolicy.All,
     // How long the messages of a sink that died wait for another one.
-    ack_wait: nanos(15_000),
+    ack_wait: nanos(5_000),
     max_ack_pending: 20_000,
     max_deliver: -1,
   });
@@ -120,6 +120,8 @@ export type PublishOptions = {
   readonly attemptsMax: number;
   /** False while it is not known where the stream ends. */
   readonly mayPublish?: () => boolean;
+  /** Called with a message that the stream had already: it was acknowledged and not stored again. */
+  readonly onRepeated?: (body: Buffer) => void;
   /** Called when nothing listens on the subject: the server may have come back without its stream. */
   readonly onNoStream: () => void;
 };
@@ -165,6 +167,7 @@ export const createPublish = (nats: Nats, options: PublishOptions) => {
           timeout: options.timeoutMs,
           retries: 0,
         });
+        if (ack.duplicate) options.onRepeated?.(message.body);
         return ack.seq;
       } catch (error) {
         if (nobodyListens(error)) options.onNoStream();
@@ -217,6 +220,8 @@ export const subscribe = async (nats: Nats, streamName: string, messagesMax: num
   let stopped = false;
   let pulled: ConsumerMessages | undefined;
   const pauseMs = 200;
+  // A pull that the server forgot when it ended would be waited for until it expires.
+  nats.onReconnect(() => void pulled?.close());
   const isThere = async (): Promise<void> => {
     try {
       await consumer.info();
@@ -228,7 +233,7 @@ export const subscribe = async (nats: Nats, streamName: string, messagesMax: num
     messages: (async function* () {
       while (!stopped) {
         try {
-          pulled = await consumer.fetch({ max_messages: messagesMax, expires: 5_000 });
+          pulled = await consumer.fetch({ max_messages: messagesMax, expires: 30_000 });
           for await (const message of pulled) yield fromJsMsg(message);
         } catch {
           if (stopped) return;

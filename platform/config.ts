@@ -7,6 +7,7 @@ import { BlockList, isIP } from 'node:net';
 import { unescape as decoded } from 'node:querystring';
 import { organizationTiers } from '#schemas/rate-tiers.ts';
 import { masterKeyFrom } from './encryption.ts';
+import { failPointFault } from './fail-point.ts';
 import { tlsFaults } from './tls.ts';
 
 export type Setting = {
@@ -62,9 +63,22 @@ export const settings = {
     600_000,
     'How long a request may take to arrive, from its first byte to its last (408 beyond it).',
   ),
-  connectionsMax: integer('MILLRACE_CONNECTIONS_MAX', 10_000, 10, 1_000_000, 'Connections to one HTTP server; more are closed at once.'),
+  connectionsMax: integer(
+    'MILLRACE_CONNECTIONS_MAX',
+    10_000,
+    10,
+    1_000_000,
+    'Connections to one HTTP server (per worker of a gateway); more are closed at once.',
+  ),
   apiPort: integer('MILLRACE_API_PORT', 8080, 0, 65535, 'Port of the billing REST API; 0 takes a free one.'),
   ingestPort: integer('MILLRACE_INGEST_PORT', 8081, 0, 65535, 'Port of the ingest gateway; 0 takes a free one.'),
+  ingestWorkers: integer(
+    'MILLRACE_INGEST_WORKERS',
+    1,
+    1,
+    64,
+    'Processes of one gateway that share its port; more than 1 needs Linux or FreeBSD. Each has its own connections to the stores, and bounds of its own where they are per worker.',
+  ),
   sinkPort: integer('MILLRACE_SINK_PORT', 0, 0, 65535, 'Port of the sink for health and metrics; 0 takes a free one.'),
   raterPort: integer('MILLRACE_RATER_PORT', 0, 0, 65535, 'Port of the rater for health and metrics; 0 takes a free one.'),
   invoicerPort: integer('MILLRACE_INVOICER_PORT', 0, 0, 65535, 'Port of the invoicer for health and metrics; 0 takes a free one.'),
@@ -148,7 +162,7 @@ export const settings = {
     268_435_456,
     1_048_576,
     8_589_934_592,
-    'Bytes of request bodies that a gateway works on at a time (503 above it).',
+    'Bytes of request bodies that a gateway (each of its workers) works on at a time (503 above it).',
   ),
   messageBytesMax: integer('MILLRACE_MESSAGE_BYTES_MAX', 524_288, 16_384, 1_000_000, 'Bytes in one stream message of packed events.'),
   pastDaysMax: integer('MILLRACE_PAST_DAYS_MAX', 35, 1, 400, 'How many days back an event may have occurred (`too_old` beyond it).'),
@@ -200,6 +214,13 @@ export const settings = {
   streamReplicas: integer('MILLRACE_STREAM_REPLICAS', 1, 1, 5, 'Copies of the stream in a NATS cluster.'),
   sinkRowsMax: integer('MILLRACE_SINK_ROWS_MAX', 100_000, 1, 1_000_000, 'Rows in one insert into ClickHouse.'),
   sinkBytesMax: integer('MILLRACE_SINK_BYTES_MAX', 33_554_432, 1_048_576, 1_073_741_824, 'Bytes in one insert into ClickHouse.'),
+  sinkInsertsMax: integer(
+    'MILLRACE_SINK_INSERTS_MAX',
+    2,
+    1,
+    16,
+    'Inserts of one sink that are under way at a time; ClickHouse parses each on one core.',
+  ),
   sinkAgeMsMax: integer('MILLRACE_SINK_AGE_MS_MAX', 500, 10, 60_000, 'How long the oldest event of an insert waits for more.'),
   raterWorkers: integer('MILLRACE_RATER_WORKERS', 2, 1, 64, 'Worker threads of a rater.'),
   raterShardSize: integer('MILLRACE_RATER_SHARD_SIZE', 250, 1, 10_000, 'Subscriptions that are rated and invoiced together.'),
@@ -211,8 +232,14 @@ export const settings = {
     'How long a shard of a billing run is held by a process that may have died.',
   ),
   jobPollMs: integer('MILLRACE_JOB_POLL_MS', 200, 10, 60_000, 'How often rater and invoicer look for work.'),
-  databasePoolMax: integer('MILLRACE_DATABASE_POOL_MAX', 8, 1, 100, 'PostgreSQL connections of one process.'),
+  databasePoolMax: integer('MILLRACE_DATABASE_POOL_MAX', 8, 1, 100, 'PostgreSQL connections of one process (per worker of a gateway).'),
   shutdownMsMax: integer('MILLRACE_SHUTDOWN_MS_MAX', 15_000, 100, 600_000, 'How long a process may take to drain when it is stopped.'),
+  failPoint: {
+    variable: 'MILLRACE_FAIL_POINT',
+    kind: 'text',
+    fallback: '',
+    about: 'For crash tests only: `<name>:<passes>`, the place at which a gateway or sink ends itself by SIGKILL, at that pass of it.',
+  },
 } as const satisfies Record<string, Setting>;
 
 type Settings = typeof settings;
@@ -335,6 +362,8 @@ export const loadConfig = (
       faults.push(`${settings[name].variable} must be 32 bytes in base64, as \`openssl rand -base64 32\` makes them`);
     }
   }
+  const aimless = failPointFault(String(config.failPoint));
+  if (aimless) faults.push(aimless);
   if (faults.length === 0) faults.push(...relationFaults(config as Config));
   if (faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(config as Config);

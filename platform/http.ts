@@ -34,6 +34,10 @@ export type HttpOptions = {
 const healthCheckMs = 2_000;
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The content encodings that the route reads itself; without them none is taken. */
+    contentEncodings?: readonly string[];
+  }
   interface FastifyReply {
     /** The code of a problem that is answered; counted. */
     failureCode: FailureCode | undefined;
@@ -147,10 +151,10 @@ const answerError = (error: FastifyError, request: FastifyRequest, reply: Fastif
   return sendProblem(request, reply, 'INTERNAL_ERROR');
 };
 
-/** What this floor reads is uncompressed UTF-8: a body that says otherwise is refused before it is read, a bomb or not. */
-const refuseEncoded = ({ headers }: FastifyRequest): void => {
-  const encoding = headers['content-encoding'];
-  if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
+/** What this floor reads is uncompressed UTF-8: a body that says otherwise is refused before it is read, a bomb or not, but on a route that unpacks it itself. */
+const refuseEncoded = ({ headers, routeOptions }: FastifyRequest): void => {
+  const encoding = headers['content-encoding']?.toLowerCase();
+  if (encoding !== undefined && encoding !== 'identity' && !routeOptions.config.contentEncodings?.includes(encoding))
     throw new FailureError('UNSUPPORTED_MEDIA_TYPE', `The content encoding ${encoding.slice(0, 64)} is not supported`);
   const charset = /;\s*charset="?([^";\s]*)/i.exec(headers['content-type'] ?? '')?.[1];
   if (charset !== undefined && !/^(?:utf-8|us-ascii)$/i.test(charset))

@@ -7,6 +7,7 @@
  * `__proto__` only, by a regular expression and then a walk over the value, and does not see twins either.
  */
 import { isUtf8 } from 'node:buffer';
+import { parseJsonText } from '#platform/json-text.ts';
 
 export const depthMax = 32;
 
@@ -143,7 +144,7 @@ export const parseJsonBody = (bytes: Buffer): JsonBody => {
   const refusal = refusalIn(text);
   if (refusal) return refused(`${refusal.what}, at ${placeOf(text, refusal.at)}`);
   try {
-    return { ok: true, value: JSON.parse(text) };
+    return { ok: true, value: parseJsonText(text) };
   } catch (error) {
     return refused((error as Error).message);
   }

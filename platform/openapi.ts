@@ -33,6 +33,8 @@ export type Operation = {
   readonly body?: TSchema | undefined;
   /** Shown instead of `body`, where a reader of its own judges the body. */
   readonly documentedBody?: TSchema | undefined;
+  /** The same for bodies of more than one form, by media type. */
+  readonly documentedBodies?: Readonly<Record<string, TSchema>>;
   /** False where repeats are told apart by what stands in the body. */
   readonly idempotencyHeader?: boolean;
   /** The answer also tells what changes without a version, such as when a key was used last: its ETag is for If-Match alone, and there is no 304. */
@@ -155,7 +157,7 @@ const linksOf = (operation: Operation, all: readonly Operation[]): Json => {
 type Answer = { readonly description: string; readonly headers: Json; readonly content?: Json };
 
 const contentOf = ({ mediaTypes = ['application/json'] }: Operation, schema: TSchema, { toJson }: Components): Json =>
-  Object.fromEntries(mediaTypes.map((type) => [type, { schema: type.endsWith('json') ? toJson(schema) : { type: 'string' } }]));
+  Object.fromEntries(mediaTypes.map((type) => [type, { schema: /[/+]json$/.test(type) ? toJson(schema) : { type: 'string' } }]));
 
 const answersOf = (operation: Operation, all: readonly Operation[], components: Components): Record<string, Answer> => {
   const isGuarded = operation.scope !== undefined;
@@ -230,6 +232,8 @@ const responsesOf = (operation: Operation, all: readonly Operation[], components
 const operationJson = (operation: Operation, all: readonly Operation[], components: Components): Json => {
   const { operation: operationId, tag, summary, description, scope, rateClass, params, query } = operation;
   const body = operation.documentedBody ?? operation.body;
+  const bodies = operation.documentedBodies ?? (body === undefined ? {} : { 'application/json': body });
+  const content = Object.fromEntries(Object.entries(bodies).map(([type, schema]) => [type, { schema: components.toJson(schema) }]));
   const parameters = [
     ...parametersIn('path', params, components),
     ...parametersIn('query', query, components),
@@ -242,9 +246,7 @@ const operationJson = (operation: Operation, all: readonly Operation[], componen
     ...(description === undefined ? {} : { description }),
     ...(scope === undefined ? { security: [] } : { security: [{ api_key: [scope] }], 'x-scope': scope, 'x-rate-class': rateClass }),
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(body === undefined
-      ? {}
-      : { requestBody: { required: true, content: { 'application/json': { schema: components.toJson(body) } } } }),
+    ...(Object.keys(content).length > 0 ? { requestBody: { required: true, content } } : {}),
     responses: responsesOf(operation, all, components),
   };
 };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import pg from 'pg';
 import { within } from './clock.ts';
+import { parseJsonText } from './json-text.ts';
 import type { Log } from './log.ts';
 import { isPassing, UnavailableError } from './retry.ts';
 
@@ -38,6 +39,8 @@ export const loginUrl = (ownerUrl: string, login: Login, password: string): stri
 
 // bigint columns are stream sequences and counters; text would be exact too, but a bigint can't be mistaken for a name.
 pg.types.setTypeParser(pg.types.builtins.INT8, (text) => BigInt(text));
+// Metadata has names of the caller's choice.
+pg.types.setTypeParser(pg.types.builtins.JSONB, parseJsonText);
 
 const asFault = (error: unknown): unknown => (isPassing(error) ? new UnavailableError('postgres', error) : error);
 

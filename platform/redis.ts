@@ -10,6 +10,8 @@ export const connectRedis = (url: string, commandTimeoutMs: number, log: Log): R
     maxRetriesPerRequest: 0,
     commandTimeout: commandTimeoutMs,
     connectTimeout: 2_000,
+    // A peer that is gone without a word never closes the connection: what was asked and not answered does.
+    socketTimeout: 2 * commandTimeoutMs,
     lazyConnect: true,
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), 1_000),
   });

@@ -14,9 +14,9 @@ const failure = (status: number, title: string, cause: string, cure: string): Fa
 export const failures = {
   MALFORMED_BODY: failure(
     400,
-    'The body is not valid JSON',
-    'The body is no UTF-8 JSON, or JSON that two readers could take in two ways, such as with a name given twice in one object.',
-    'Send UTF-8 JSON; the detail names the place where reading stopped.',
+    'The body can not be read',
+    'The body is not of the form that Content-Type names, was cut off or broken on its way, or is JSON that two readers could take in two ways, such as with a name given twice in one object.',
+    'Send a body of that form, in UTF-8 where it is text; the detail names the place where reading stopped.',
   ),
   BAD_REQUEST: failure(
     400,
@@ -178,13 +178,19 @@ export const failures = {
     415,
     'The content type is not supported',
     'Content-Type or Content-Encoding names a form that this route does not read.',
-    'Send application/json.',
+    'Send a form that the route has in the OpenAPI document; application/json, not compressed, is read everywhere.',
   ),
   VALIDATION_FAILED: failure(
     422,
     'The request has invalid fields',
     'The body is JSON, and a field of it is missing, unknown, or breaks a rule of this route.',
     'Correct the fields that `errors` lists; all of them are listed.',
+  ),
+  UNUSABLE_AVRO_SCHEMA: failure(
+    422,
+    'The Avro schema is not one of usage events',
+    'The schema in the Avro container is broken, beyond its bounds, or has no fields from which an event can be read.',
+    'Write events with the schema of the documentation, or with one that has its fields; the detail names what is wrong.',
   ),
   IDEMPOTENCY_KEY_REUSED: failure(
     422,

@@ -11,6 +11,7 @@ export const idPrefixes = {
   inv: 'invoice',
   aud: 'audit entry',
   req: 'request',
+  gtw: 'process of a gateway',
 } as const;
 
 export type IdPrefix = keyof typeof idPrefixes;

@@ -131,6 +131,9 @@ export const fromRow = (row: Buffer): UsageEvent => {
   };
 };
 
+/** When the event of a row was received. */
+export const receivedAtOf = (row: Buffer): number => readInteger(row, rowOffsets.receivedAt);
+
 /** Whose a message is, when its events were received, and how many they are: its rows share the first two. Throws on a body that is no message. */
 export const originOfMessage = (body: Buffer): { readonly tenant: string; readonly receivedAtMs: number; readonly events: number } => {
   const events = countInMessage(body);

@@ -1,5 +1,6 @@
 /** The demo: catalog, customers, a month of LLM usage over HTTP, its invoices, and a report of what that took. */
 import { compareAmounts, formatMinorUnits, parseAmount, sumAmounts, zeroAmount } from '#schemas/money.ts';
+import { checkConservation, readStages, type Stages } from './check-conservation.ts';
 import { customerOf, llmUsage } from './llm-usage.ts';
 import { type Client, inLanes } from './millrace-client.ts';
 
@@ -51,6 +52,8 @@ export type DemoReport = {
     readonly currency: string;
     readonly unmeasured_events: number;
   };
+  /** Since the beginning of the hour in which the demo began. */
+  readonly conservation: Stages;
   readonly stages_ms: Readonly<Record<string, number>>;
   readonly slowest_stage: string;
   readonly events_per_second: number;
@@ -207,6 +210,7 @@ export const runDemo = async (options: DemoOptions): Promise<DemoReport> => {
       });
     });
   });
+  const before = await readStages(client, options.nowMs);
   const answered = await timed('ingest over HTTP', () => sendUsage(options, month));
   const stored = await timed('until queryable', () => untilStored(options, `demo-${month.name}-`));
   const run = await timed('rating and invoicing', () => closePeriod(client, month.name));
@@ -214,6 +218,8 @@ export const runDemo = async (options: DemoOptions): Promise<DemoReport> => {
     const all = await invoicesOf(client, month.start);
     return { invoices: all, examples: await examplesOf(client, all) };
   });
+  const received = before.total.received + options.events;
+  const conservation = await timed('conservation', () => checkConservation(client, options.nowMs, received));
   const slowest = Object.entries(stages).reduce((a, b) => (b[1] > a[1] ? b : a));
   return {
     period: month.name,
@@ -227,6 +233,7 @@ export const runDemo = async (options: DemoOptions): Promise<DemoReport> => {
       currency: plan.currency,
       unmeasured_events: run.unmeasured_events,
     },
+    conservation,
     stages_ms: stages,
     slowest_stage: slowest[0],
     events_per_second: Math.floor((options.events * 1000) / (stages['ingest over HTTP'] ?? 1)),

@@ -95,9 +95,15 @@ export class BlockWriter {
     return this.#place;
   }
 
+  /** Events that were rejected so far. */
+  get rejected(): number {
+    return this.#rejected.length;
+  }
+
   /** Adds an event whose bytes were found plain: they are copied as they stand in the body. */
   addPlain(body: Buffer, plain: PlainEvent): void {
-    // A text grows by its length, of one to three bytes, and a property by its type; the quotes and commas around it were longer.
+    // A text grows by its length, of one to three bytes, and a property by its type; in JSON the quotes and commas around it were longer, and in Avro a plain event
+    // has no more than 64 properties.
     this.#reserve(plain.bytes + 64);
     this.#open(plain.occurredAtMs);
     this.#copy(body, plain.keyFrom, plain.keyTo);
@@ -118,7 +124,11 @@ export class BlockWriter {
 
   /** Adds an event that was parsed, or what is wrong with it. */
   add(parsed: ParsedEvent | RejectedEvent): void {
-    if ('status' in parsed) return this.#reject(parsed);
+    if ('status' in parsed) this.#reject(parsed);
+    else this.#write(parsed);
+  }
+
+  #write(parsed: ParsedEvent): void {
     const occurredAtMs = parsed.occurredAtMs ?? Number.NaN;
     let bytes = 64;
     for (const [path, value] of parsed.properties) bytes += 3 * (path.length + value.length) + 8;

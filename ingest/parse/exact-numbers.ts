@@ -63,6 +63,9 @@ export const inexactSourceOf = (value: unknown): string | undefined => {
   return typeof source === 'string' ? source : undefined;
 };
 
+/** A number from its source that no double carries, as it is found where JSON held it. */
+export const inexactNumber = (source: string): unknown => ({ [mark]: source });
+
 const quote = 0x22;
 const backslash = 0x5c;
 const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39;

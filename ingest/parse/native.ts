@@ -6,6 +6,7 @@
  */
 
 import { isUtf8 } from 'node:buffer';
+import { parseJsonText } from '#platform/json-text.ts';
 import type { Fault } from '#schemas/failures.ts';
 import { instantFromText } from '#schemas/instant.ts';
 import type { Property } from '#schemas/usage-event.ts';
@@ -41,14 +42,15 @@ export type ParsedBody =
   | { readonly kind: 'malformed'; readonly reason: string }
   | { readonly kind: 'too_many'; readonly events: number };
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && inexactSourceOf(value) === undefined;
 
-const parseJson = (body: Buffer): unknown => {
+/** The value of a JSON text, its inexact numbers wrapped. Throws on what is no JSON. */
+export const parseJson = (body: Buffer): unknown => {
   const text = body.toString('utf8');
   const wrapped = wrapInexactNumbers(body, text);
   try {
-    return JSON.parse(wrapped);
+    return parseJsonText(wrapped);
   } catch (error) {
     // The message quotes the text and counts its characters: both must be the caller's.
     if (wrapped !== text) JSON.parse(text);
@@ -176,12 +178,13 @@ const closes = (body: Buffer, from: number, closing: string): boolean => {
   return skipSpace(body, at) === body.length;
 };
 
+export const isInHorizon = (time: number, horizon: Horizon): boolean =>
+  !(time < horizon.nowMs - horizon.pastMsMax || time > horizon.nowMs + horizon.futureMsMax);
+
 /** Adds the event at `from`; returns what lies behind it, or -1 where its end can't be told. */
 export const addEventAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Horizon): number => {
   const plainEnd = plain.read(body, from);
-  const time = plain.occurredAtMs;
-  const isInHorizon = !(time < horizon.nowMs - horizon.pastMsMax || time > horizon.nowMs + horizon.futureMsMax);
-  if (plainEnd >= 0 && isInHorizon) {
+  if (plainEnd >= 0 && isInHorizon(plain.occurredAtMs, horizon)) {
     writer.addPlain(body, plain);
     return plainEnd;
   }
@@ -195,6 +198,24 @@ export const addEventAt = (body: Buffer, from: number, writer: BlockWriter, hori
   return end;
 };
 
+/** Adds the event that a text is, UTF-8 without space at its end; what is no JSON is an event with that fault. */
+export const addEventText = (text: Buffer, writer: BlockWriter, horizon: Horizon): void => {
+  const from = skipSpace(text, 0);
+  if (text[from] === 0x7b && plain.read(text, from) === text.length && isInHorizon(plain.occurredAtMs, horizon)) {
+    writer.addPlain(text, plain);
+    return;
+  }
+  let event: unknown;
+  try {
+    event = parseJson(text);
+  } catch (error) {
+    const faults = [{ field: '', code: 'not_json', message: (error as Error).message }];
+    writer.add({ status: 'invalid', idempotencyKey: undefined, faults });
+    return;
+  }
+  writer.add(parseNativeEvent(event, horizon));
+};
+
 /** Reads the body event by event. False where it is not what it should be: then nothing that was added holds. */
 const addOneByOne = (body: Buffer, writer: BlockWriter, horizon: Horizon, eventsMax: number): boolean => {
   const opening = openingOf(body);
@@ -206,7 +227,9 @@ const addOneByOne = (body: Buffer, writer: BlockWriter, horizon: Horizon, events
     at = addEventAt(body, at, writer, horizon);
     if (at < 0) return false;
     at = skipSpace(body, at);
-    if (opening.closing === '' || body[at] !== 0x2c) return closes(body, at, opening.closing);
+    // One that stands alone and is rejected may be a batch in other words: "events" behind another name, or with an escape. The whole decides.
+    if (opening.closing === '') return writer.rejected === 0 && closes(body, at, '');
+    if (body[at] !== 0x2c) return closes(body, at, opening.closing);
     at = skipSpace(body, at + 1);
   }
 };

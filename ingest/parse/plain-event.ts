@@ -22,9 +22,9 @@ const letterF = 0x66;
 const firstPrintable = 0x20;
 const del = 0x7f;
 
-const idBytesMax = 255;
-const propertiesMax = 64;
-const eventBytesMax = 16_384;
+export const idBytesMax = 255;
+export const plainPropertiesMax = 64;
+export const plainBytesMax = 16_384;
 const digitsMax = 15;
 
 const words = { null: Buffer.from('null'), true: Buffer.from('true'), false: Buffer.from('false') };
@@ -117,8 +117,8 @@ export class PlainEvent {
   /** How many properties, the ones that are null left out. */
   properties = 0;
   /** Four offsets for each property: its path and its value. The order is that of the paths. */
-  readonly bounds = new Int32Array(4 * propertiesMax);
-  readonly order = new Uint8Array(propertiesMax);
+  readonly bounds = new Int32Array(4 * plainPropertiesMax);
+  readonly order = new Uint8Array(plainPropertiesMax);
 
   /** Reads the event that begins at `from` with its brace. Returns what lies behind it, or -1 where it is not plain. */
   read(body: Buffer, from: number): number {
@@ -147,7 +147,7 @@ export class PlainEvent {
       at = skipSpace(body, at);
     }
     this.bytes = at - from;
-    return (seen & required) === required && this.bytes <= eventBytesMax ? at : -1;
+    return (seen & required) === required && this.bytes <= plainBytesMax ? at : -1;
   }
 
   /** Reads the value of the field whose name has this length; returns what lies behind it, or -1. */
@@ -181,7 +181,7 @@ export class PlainEvent {
     let at = skipSpace(body, from + 1);
     if (body[at] === closeBrace) return at + 1;
     for (;;) {
-      if (body[at] !== quote || count === propertiesMax) return -1;
+      if (body[at] !== quote || count === plainPropertiesMax) return -1;
       const of = 4 * count;
       const pathTo = endOfPath(body, at + 1);
       if (pathTo < 0) return -1;
@@ -204,7 +204,7 @@ export class PlainEvent {
       if (isNull) nulls += 1;
       bounds[of + 2] = isNull ? -1 : valueFrom;
       bounds[of + 3] = end;
-      if (!this.#place(body, count)) return -1;
+      if (!this.place(body, count)) return -1;
       count += 1;
       at = skipSpace(body, isText ? end + 1 : end);
       const byte = body[at];
@@ -218,7 +218,7 @@ export class PlainEvent {
   }
 
   /** Puts the property of this number in its place; false where its path is there already. */
-  #place(body: Buffer, property: number): boolean {
+  place(body: Buffer, property: number): boolean {
     const { bounds, order } = this;
     let place = property;
     for (; place > 0; place -= 1) {

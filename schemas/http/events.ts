@@ -29,6 +29,36 @@ const batchOf = (eventsMax: number) => Type.Array(Type.Union([Event, anything]),
 export const newEvents = (eventsMax: number) =>
   Type.Union([Event, batchOf(eventsMax), Type.Object({ events: batchOf(eventsMax) }, { ...closed, title: 'EventBatch' })]);
 
+const ofCloudEvent = (description: string) => Type.Unsafe<string>({ ...ExternalId, description });
+
+export const CloudEvent = Type.Object(
+  {
+    specversion: Type.Literal('1.0'),
+    id: ofCloudEvent('The idempotency_key of the event, whatever its source.'),
+    source: Type.String({ minLength: 1, description: 'Must be there, and is not kept.' }),
+    type: ofCloudEvent('What happened; meters select by it.'),
+    subject: ofCloudEvent('The id of a customer or its external_id.'),
+    time: Type.Optional(nullable(GivenInstant)),
+    datacontenttype: Type.Optional(nullable(Type.String({ description: 'A media type of JSON.' }))),
+    dataschema: Type.Optional(nullable(Type.String())),
+    data: Type.Optional(nullable(Properties)),
+  },
+  { title: 'CloudEvent', description: 'CloudEvents 1.0 in JSON. Extension attributes may be there, and are not kept.' },
+);
+
+/** Every form of a body, by its media type. */
+export const eventBodies = (eventsMax: number): Readonly<Record<string, TSchema>> => ({
+  'application/json': newEvents(eventsMax),
+  'application/x-ndjson': Type.String({ description: 'One Event a line; taken while it arrives.' }),
+  'application/cloudevents+json': CloudEvent,
+  'application/cloudevents-batch+json': Type.Array(Type.Union([CloudEvent, anything]), { maxItems: eventsMax }),
+  'application/avro': Type.Unsafe<string>({
+    type: 'string',
+    format: 'binary',
+    description: 'An Avro object container with the codec null, deflate or zstandard; the fields of its records are those of an Event.',
+  }),
+});
+
 export const eventStatuses = ['accepted', 'duplicate', 'conflict', 'invalid', 'too_old', 'in_future', 'unavailable', 'in_flight'] as const;
 
 const EventResult = Type.Object(
@@ -52,6 +82,25 @@ const counts = {
 export const EventsAnswer = Type.Object(counts, { ...closed, title: 'EventsAnswer' });
 /** A problem that says what became of each event. */
 export const EventsProblem = Type.Object({ ...Problem.properties, ...counts }, { ...closed, title: 'EventsProblem' });
+
+const ValidationResult = Type.Object(
+  {
+    index: Type.Integer({ minimum: 0, description: 'Its place in the request.' }),
+    idempotency_key: nullable(Type.String()),
+    status: Type.Enum(['valid', 'invalid', 'too_old', 'in_future']),
+    errors: Type.Array(Fault),
+  },
+  { ...closed, title: 'ValidationResult' },
+);
+
+export const EventsValidation = Type.Object(
+  {
+    valid: Type.Integer({ minimum: 0 }),
+    rejected: Type.Integer({ minimum: 0 }),
+    results: Type.Array(ValidationResult, { description: 'What would be rejected, with all of its faults; with `results=all` every event.' }),
+  },
+  { ...closed, title: 'EventsValidation' },
+);
 
 export const EventsQuery = Type.Object(
   { results: Type.Optional(Type.Literal('all', { description: 'Lists accepted events, too.' })) },

@@ -56,6 +56,19 @@ export const readInvoices = async (pipeline: Pipeline, customers: readonly strin
   return invoices;
 };
 
+/** What the product itself says of it: nothing that a gateway counted as accepted is missing, and nothing is stored that no message brought. */
+const checkReconciliation = async (pipeline: Pipeline, accepted: number): Promise<string[]> => {
+  const { body } = await until(
+    () => pipeline.api('GET', '/v1/reconciliation'),
+    (answer) => answer.status === 200 && answer.body.is_settled,
+    60_000,
+  );
+  const { total } = body;
+  return total.is_balanced && total.missing === 0 && total.accepted - total.repeated <= total.published && total.distinct === accepted
+    ? []
+    : [`the reconciliation does not hold for ${accepted} accepted events: ${JSON.stringify(total)}`];
+};
+
 /** The last step of a round: what the store itself says of what it holds, against the verdict. In words, what does not add up. */
 export const checkConservation = async (pipeline: Pipeline, { accepted, billed, open }: Verdict): Promise<string[]> => {
   const [counts] = await rowsOf<{ billed: number; distinct: number }>(
@@ -65,6 +78,7 @@ export const checkConservation = async (pipeline: Pipeline, { accepted, billed, 
   return [
     ...(counts?.billed === counts?.distinct ? [] : [`${counts?.billed} events are stored under ${counts?.distinct} keys`]),
     ...(counts?.distinct === accepted ? [] : [`${counts?.distinct} keys are stored, ${accepted} were accepted`]),
+    ...(await checkReconciliation(pipeline, accepted)),
     ...(billed + open === accepted ? [] : [`${billed} are billed and ${open} are of the open month, ${accepted} were accepted`]),
   ];
 };

@@ -23,6 +23,7 @@ it('bills what was sent; run again it says so and doubles nothing', async () => 
   expect(first).toMatchObject({
     ran_before: false,
     events: { sent: 3000, accepted: 3000, duplicates: 0, stored: 3000 },
+    conservation: { received: 3000, accepted: 3000, published: 3000, distinct: 3000, missing: 0, is_balanced: true },
     invoices: { issued: 25, already_issued: 0, unmeasured_events: 0 },
   });
   expect(first.examples).toHaveLength(3);
@@ -30,6 +31,7 @@ it('bills what was sent; run again it says so and doubles nothing', async () => 
   expect(second).toMatchObject({
     ran_before: true,
     events: { sent: 3000, accepted: 0, duplicates: 3000, stored: 3000 },
+    conservation: { missing: 0, unanswered: 0, is_balanced: true },
     invoices: { issued: 0, already_issued: 25, total: first.invoices.total },
   });
 }, 120_000);

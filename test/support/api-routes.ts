@@ -9,6 +9,7 @@ import { createApiKeyStore } from '../../api/api-keys.postgres.ts';
 import { auditLog } from '../../api/audit-log.postgres.ts';
 import { catalogStore } from '../../api/catalog.postgres.ts';
 import { createRoutes, type RouteDefinition } from '../../api/define-route.ts';
+import { createIngestCounts } from '../../api/ingest-counts.postgres.ts';
 import { invoiceReader } from '../../api/invoices.postgres.ts';
 import type { List } from '../../api/lists.ts';
 import { type ApiOptions, createApi } from '../../api/server.ts';
@@ -34,6 +35,7 @@ const options = (): ApiOptions => ({
       apiKeys: createApiKeyStore(vaultWith()),
     },
     ...{ auditLog, readUsage: nothing, hashKey: nothing },
+    ...{ ingestCounts: createIngestCounts('USAGE'), storedUsage: nothing, streamSays: nothing },
   },
 });
 
@@ -116,5 +118,6 @@ export const examples: Readonly<Record<string, (api: Call, objects: Objects) => 
     body: {},
   }),
   revokeApiKey: async (api) => ({ path: `/v1/api-keys/${await idOf(api, '/v1/api-keys', { name: 'A key', scopes: ['read:meters'] })}` }),
+  getReconciliation: async () => ({ path: '/v1/reconciliation' }),
   listAuditLog: async () => ({ path: '/v1/audit-log' }),
 };

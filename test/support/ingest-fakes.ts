@@ -1,5 +1,5 @@
-/** The ports of ingest in memory, by the same rules as the real ones (test/contract/claims.test.ts holds both to them). */
-import { type AcceptPorts, type ClaimAnswer, PublishError } from '../../ingest/accept-events.ts';
+/** The stream of ingest in memory, seen from the gateway and from the sink; its claims are in memory-claims.ts. */
+import { type AcceptPorts, PublishError } from '../../ingest/accept-events.ts';
 import type { StreamMessage, Subscription } from '../../ingest/usage-stream.nats.ts';
 import { fromMessage, type UsageEvent } from '../../schemas/usage-event.ts';
 
@@ -14,81 +14,6 @@ export const createSetClock = (startMs: number): SetClock => {
     },
     advance: (ms) => {
       nowMs += ms;
-    },
-  };
-};
-
-type Held = {
-  readonly confirmed: boolean;
-  readonly leaseEnd: number;
-  readonly token: string;
-  readonly fingerprint: string;
-  readonly assignedMs: number;
-};
-
-export type ClaimsStore = {
-  readonly open: (options: { readonly leaseSeconds: number; readonly windowSeconds: number }) => AcceptPorts['claims'];
-  /** A store that is down answers nothing, and keeps what it holds. */
-  readonly setDown: (down: boolean) => void;
-  readonly empty: () => void;
-};
-
-export const createClaimsStore = (clock: { readonly nowMs: () => number }): ClaimsStore => {
-  const held = new Map<string, Held>();
-  let down = false;
-  return {
-    setDown: (value) => {
-      down = value;
-    },
-    empty: () => held.clear(),
-    open: ({ leaseSeconds, windowSeconds }) => {
-      const place = (digest: Buffer): { name: string; now: number } => {
-        const now = Math.floor(clock.nowMs() / 1000);
-        const window = Math.floor(now / windowSeconds);
-        const field = digest.toString('hex', 0, 12);
-        const name = [`${window}:${field}`, `${window - 1}:${field}`].find((one) => held.has(one)) ?? `${window}:${field}`;
-        return { name, now };
-      };
-      return {
-        claim: async (claims, token) => {
-          if (down) return undefined;
-          return claims.map(({ digest, fingerprint, assignedMs }): ClaimAnswer => {
-            const { name, now } = place(digest);
-            const other = held.get(name);
-            const mine = {
-              confirmed: false,
-              leaseEnd: now + leaseSeconds,
-              token: token.toString('hex'),
-              fingerprint: fingerprint.toString('hex'),
-            };
-            if (!other) {
-              held.set(name, { ...mine, assignedMs });
-              return { status: 'won', assignedMs, mayBeStored: false };
-            }
-            if (other.fingerprint !== mine.fingerprint) return { status: 'conflict' };
-            if (other.confirmed) return { status: 'duplicate' };
-            if (other.leaseEnd >= now) return { status: 'in_flight' };
-            held.set(name, { ...mine, assignedMs: other.assignedMs });
-            return { status: 'won', assignedMs: other.assignedMs, mayBeStored: true };
-          });
-        },
-        confirm: async (claims) => {
-          if (down) return;
-          for (const { digest, fingerprint } of claims) {
-            const { name } = place(digest);
-            if (held.get(name)?.confirmed) continue;
-            held.set(name, { confirmed: true, leaseEnd: 0, token: '', fingerprint: fingerprint.toString('hex'), assignedMs: 0 });
-          }
-        },
-        release: async (claims, token) => {
-          if (down) return;
-          for (const { digest } of claims) {
-            const { name } = place(digest);
-            const other = held.get(name);
-            if (other && !other.confirmed && other.token === token.toString('hex')) held.delete(name);
-          }
-        },
-      };
     },
   };
 };

@@ -20,6 +20,7 @@ const log = process.env.MILLRACE_TEST_LOG ? console : quiet;
 export const newHome = (): string => mkdtempSync(join(tmpdir(), 'millrace-test-'));
 
 export type TestServers = {
+  readonly home: string;
   readonly urls: ServerUrls;
   readonly servers: ReadonlyMap<ServerName, LocalServer>;
   readonly stop: () => Promise<void>;
@@ -30,6 +31,7 @@ export const startTestServers = async (): Promise<TestServers> => {
   const servers = await startServers(serverNames, { home, log });
   const urls = Object.fromEntries([...servers].map(([name, server]) => [name, server.url])) as ServerUrls;
   return {
+    home,
     urls,
     servers,
     stop: async () => {
@@ -91,8 +93,12 @@ export const call =
 /** Logins belong to the whole server, which the tests share. */
 export const databasePassword = 'the-password-of-the-logins';
 
-/** `settings` are added to the environment of every process. */
-export const startPipeline = async (urls: ServerUrls, settings: Readonly<Record<string, string>> = {}): Promise<Pipeline> => {
+/** `settings` are added to the environment of every process, and what `extraOf` answers to that of one service, at each of its starts. */
+export const startPipeline = async (
+  urls: ServerUrls,
+  settings: Readonly<Record<string, string>> = {},
+  extraOf: (service: string, environment: NodeJS.ProcessEnv) => NodeJS.ProcessEnv = () => ({}),
+): Promise<Pipeline> => {
   const { name, databaseUrl, clickhouseUrl } = await freshStores(urls);
   const home = newHome();
   const key = `mr_live_${randomBytes(16).toString('hex')}`;
@@ -100,6 +106,7 @@ export const startPipeline = async (urls: ServerUrls, settings: Readonly<Record<
   const stack = await startStack({
     home,
     log,
+    extraOf,
     environment: {
       ...process.env,
       CLICKHOUSE_URL: clickhouseUrl,

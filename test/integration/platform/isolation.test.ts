@@ -5,8 +5,8 @@ import { newId } from '#platform/ids.ts';
 import { connectPostgres, logins, loginUrl, type Postgres, type Queryable } from '#platform/postgres.ts';
 import { hashApiKey } from '#schemas/api-key.ts';
 import { definedRoutes, examples } from '../../support/api-routes.ts';
-import { llmProPlan } from '../../support/llm-pro.ts';
-import { databasePassword, lastMonth, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { llmProPlan, llmRequest } from '../../support/llm-pro.ts';
+import { databasePassword, lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { addTenant, firstTenant, makeObjects, type Objects, type Tenant, unique } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
@@ -23,6 +23,8 @@ beforeAll(async () => {
   otherObjects = await makeObjects(other.api, 'customer-of-other');
   for (const { api } of [own, other])
     await api('POST', '/v1/customers', { external_id: `kept-${unique()}`, name: 'K' }, { 'idempotency-key': 'the same for both' });
+  await ingestCounted(own, 2);
+  await ingestCounted(other, 3);
   const url = loginUrl(pipeline.databaseUrl, 'millrace_gateway', databasePassword);
   asGateway = connectPostgres(url, { poolMax: 1, log: pino({ level: 'silent' }) });
 });
@@ -30,6 +32,19 @@ afterAll(async () => {
   await asGateway?.close();
   await pipeline?.stop();
 });
+
+/** Sends events, and waits until the gateway has written down what it answered and the sink has stored them. */
+const ingestCounted = async ({ api, ingest }: Tenant, count: number): Promise<void> => {
+  await ingest(
+    'POST',
+    '/v1/events',
+    Array.from({ length: count }, (_, index) => llmRequest(`event-${index}`, 'someone', Date.now(), { input: 1, output: 1 })),
+  );
+  await until(
+    () => api('GET', '/v1/reconciliation'),
+    ({ body }) => body.total.distinct === count && body.total.received === count,
+  );
+};
 
 /** Whose object the id in a path is. */
 const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
@@ -185,6 +200,16 @@ describe('[I25] a list', () => {
   });
 });
 
+describe('[I11] [I25] the reconciliation', () => {
+  it('shows what was answered to the own events, and what is stored of them', async () => {
+    for (const [{ api }, count] of [
+      [own, 2],
+      [other, 3],
+    ] as const)
+      expect((await api('GET', '/v1/reconciliation')).body.total).toMatchObject({ received: count, published: count, distinct: count });
+  });
+});
+
 describe('row-level security', () => {
   it('is on for every table that says whose a row is, with a policy for each login that may read it', async () => {
     const tables = await tablesOfOrganizations();
@@ -299,6 +324,15 @@ describe('the logins', () => {
     expect((await asGateway.query('SELECT * FROM find_api_key($1)', [hashApiKey('x'.repeat(32), 'nobody')])).rows).toEqual([]);
     expect((await asGateway.query('SELECT * FROM find_data_key($1, 1)', [own.organizationId])).rows).toHaveLength(1);
     await asGateway.query('SELECT touch_api_keys($1, now())', [[]]);
+    // What it answered, and nothing else: its totals only rise.
+    const count = { organization_id: own.organizationId, hour: '2020-01-01T00:00:00Z', received: 5, accepted: 5 };
+    const none = { repeated: 0, duplicates: 0, conflicts: 0, rejected: 0, not_final: 0 };
+    for (const accepted of [5, 4])
+      await asGateway.query("SELECT report_ingest('gtw_of_this_test', $1, '[]', true)", [
+        JSON.stringify([{ ...count, accepted, ...none }]),
+      ]);
+    const { rows } = await pipeline.asOwner.query("DELETE FROM ingest_counts WHERE gateway_id = 'gtw_of_this_test' RETURNING accepted");
+    expect(rows).toEqual([{ accepted: 5n }]);
     for (const call of ["lease_billing_run_shard('rated', 1)", 'purge_idempotency_keys(now())'])
       expect(await codeOf(asGateway.query(`SELECT * FROM ${call}`)), call).toBe(denied);
   });

@@ -197,7 +197,7 @@ describe.each(withMethod('GET').filter(([, { list }]) => !list))('%s', (_, { ope
     const answer = await send(operation);
     expect(answer.status).toBe(200);
     if (answer.body.version === undefined) {
-      expect(['getInvoice', 'getBillingRun', 'getCustomerUsage']).toContain(operation);
+      expect(['getInvoice', 'getBillingRun', 'getCustomerUsage', 'getReconciliation']).toContain(operation);
       return expect(answer.headers.get('etag')).toBeNull();
     }
     const etag = `"${answer.body.version}"`;

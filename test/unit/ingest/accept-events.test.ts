@@ -12,10 +12,10 @@ const defer = <T>() => {
 };
 
 describe('each event of a request gets one outcome', () => {
-  it('in the order of the request, with its key where it has one', async () => {
+  it('in the order of the request', async () => {
     const { accept, send } = setUpGateway();
     await send([event('known'), event('other')]);
-    const { outcomes } = await accept([
+    const { statuses } = await accept([
       event('new'),
       event('known'),
       event('other', { customer_id: 'cus_2' }),
@@ -25,24 +25,15 @@ describe('each event of a request gets one outcome', () => {
       'no event',
       event('new'),
     ]);
-    expect(outcomes.map(({ index, idempotencyKey, status }) => [index, idempotencyKey, status])).toEqual([
-      [0, 'new', 'accepted'],
-      [1, 'known', 'duplicate'],
-      [2, 'other', 'conflict'],
-      [3, undefined, 'invalid'],
-      [4, 'old', 'too_old'],
-      [5, 'future', 'in_future'],
-      [6, undefined, 'invalid'],
-      [7, 'new', 'duplicate'],
-    ]);
+    expect(statuses).toEqual(['accepted', 'duplicate', 'conflict', 'invalid', 'too_old', 'in_future', 'invalid', 'duplicate']);
   });
 
   it('and what is not taken says why, by field and code', async () => {
     const { accept, send, stream } = setUpGateway();
     await send([event('other')]);
     stream.faults.push('refused');
-    const { outcomes } = await accept([event('other', { event: 'x' }), event('bad', { event: 5 }), event('new')]);
-    expect(outcomes.map(({ faults }) => faults.map(({ field, code }) => `${field}: ${code}`))).toEqual([
+    const { faults } = await accept([event('other', { event: 'x' }), event('bad', { event: 5 }), event('new')]);
+    expect(faults.map((found) => found.map(({ field, code }) => `${field}: ${code}`))).toEqual([
       ['idempotency_key: idempotency_conflict'],
       ['event: wrong_type'],
       ['nats: unavailable'],
@@ -52,8 +43,8 @@ describe('each event of a request gets one outcome', () => {
   it('a request without events does not touch a port', async () => {
     const { accept, stream } = setUpGateway();
     const claim = async () => expect.fail('claimed');
-    const { outcomes } = await accept([], { claims: { claim, confirm: claim, release: claim } });
-    expect(outcomes).toEqual([]);
+    const { statuses } = await accept([], { claims: { claim, confirm: claim, release: claim } });
+    expect(statuses).toEqual([]);
     expect(stream.calls).toEqual([]);
   });
 
@@ -67,24 +58,26 @@ describe('each event of a request gets one outcome', () => {
   it('[I27] 10,000 events full of faults do not become a list of faults of their size', async () => {
     const { accept } = setUpGateway();
     const full = Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`field${index}`, 1]));
-    const { outcomes } = await accept(Array.from({ length: 10_000 }, () => full));
-    expect(outcomes.every(({ faults }) => faults.length > 0)).toBe(true);
-    expect(outcomes.reduce((sum, { faults }) => sum + faults.length, 0)).toBeLessThanOrEqual(20_000);
+    const { faults } = await accept(Array.from({ length: 10_000 }, () => full));
+    expect(faults.every((found) => found.length > 0)).toBe(true);
+    expect(faults.reduce((sum, found) => sum + found.length, 0)).toBeLessThanOrEqual(20_000);
   });
 
-  it('an accepted event is in the stream as it was sent, under the identity of its key', async () => {
+  it('an accepted event is in the stream as it was sent', async () => {
     const { send, stream } = setUpGateway();
     await send([event('a', { properties: { cost: 0.1, model: { name: 'gpt' } } })]);
     expect(stream.events()).toEqual([
       {
         tenant: 'org_1',
         idempotencyKey: 'a',
-        keyDigest: expect.any(Buffer),
         event: 'llm.request',
         customer: 'cus_1',
         occurredAtMs: Date.UTC(2026, 10, 20, 11),
         receivedAtMs: startMs,
-        properties: '{"cost":"0.1","model.name":"gpt"}',
+        properties: [
+          ['cost', '0.1'],
+          ['model.name', 'gpt'],
+        ],
       },
     ]);
   });
@@ -102,7 +95,7 @@ describe('the order of effects', () => {
         order.push('acknowledged');
         return sequence;
       },
-    }).then(({ outcomes }) => order.push(`answered ${outcomes[0]?.status}`));
+    }).then(({ statuses }) => order.push(`answered ${statuses[0]}`));
     setTimeout(() => acknowledged.resolve(1), 5);
     await answered;
     expect(order).toEqual(['published', 'acknowledged', 'answered accepted']);
@@ -113,11 +106,11 @@ describe('the order of effects', () => {
     const order: string[] = [];
     const { confirmed } = await accept([event('a')], {
       claims: {
-        claim: async (claims, token) => {
+        claim: async (records, assignedMs) => {
           order.push('claim');
-          return ports.claims.claim(claims, token);
+          return ports.claims.claim(records, assignedMs);
         },
-        confirm: async (_claims, sequence) => void order.push(`confirm ${sequence}`),
+        confirm: async (_batch, sequence) => void order.push(`confirm ${sequence}`),
         release: async () => void order.push('release'),
       },
       publish: async () => {
@@ -133,11 +126,11 @@ describe('the order of effects', () => {
     const { accept, ports } = setUpGateway();
     const written = defer<void>();
     let drained = false;
-    const { outcomes, confirmed } = await accept([event('a')], { claims: { ...ports.claims, confirm: () => written.promise } });
+    const { statuses, confirmed } = await accept([event('a')], { claims: { ...ports.claims, confirm: () => written.promise } });
     void confirmed.then(() => {
       drained = true;
     });
-    expect(outcomes[0]?.status).toBe('accepted');
+    expect(statuses).toEqual(['accepted']);
     await Promise.resolve();
     expect(drained).toBe(false);
     written.resolve();
@@ -147,8 +140,8 @@ describe('the order of effects', () => {
 
   it('[I2] a confirmation that is lost costs nothing: after the lease the event is published again as the same event', async () => {
     const { accept, ports, clock, send, stream } = setUpGateway();
-    const { outcomes } = await accept([unstamped('a')], { claims: { ...ports.claims, confirm: async () => {} } });
-    expect(outcomes[0]?.status).toBe('accepted');
+    const { statuses } = await accept([unstamped('a')], { claims: { ...ports.claims, confirm: async () => {} } });
+    expect(statuses).toEqual(['accepted']);
     clock.advance((leaseSeconds + 1) * 1000);
     stream.forgetIds();
     expect(await send([unstamped('a')])).toEqual(['accepted']);
@@ -170,9 +163,9 @@ describe('while Redis is down', () => {
   it('events with a timestamp are published; those whose time is ours to give are unavailable, and named so', async () => {
     const { accept, claimsStore, stream } = setUpGateway();
     claimsStore.setDown(true);
-    const { outcomes, unclaimed } = await accept([event('a'), unstamped('b'), event('c')]);
-    expect(outcomes.map(({ status }) => status)).toEqual(['accepted', 'unavailable', 'accepted']);
-    expect(outcomes[1]?.faults).toMatchObject([{ field: 'redis', code: 'unavailable' }]);
+    const { statuses, faults, unclaimed } = await accept([event('a'), unstamped('b'), event('c')]);
+    expect(statuses).toEqual(['accepted', 'unavailable', 'accepted']);
+    expect(faults[1]).toMatchObject([{ field: 'redis', code: 'unavailable' }]);
     expect(unclaimed).toBe(true);
     expect(stream.events().map(({ idempotencyKey }) => idempotencyKey)).toEqual(['a', 'c']);
   });
@@ -184,6 +177,15 @@ describe('while Redis is down', () => {
     expect(stream.events()).toHaveLength(1);
   });
 
+  it('a twin of an event whose time is ours to give is unavailable for the same reason', async () => {
+    const { accept, claimsStore } = setUpGateway();
+    claimsStore.setDown(true);
+    const { statuses, faults } = await accept([unstamped('a'), unstamped('a'), unstamped('a', { event: 'x' })]);
+    expect(statuses).toEqual(['unavailable', 'unavailable', 'conflict']);
+    expect(faults[1]).toEqual(faults[0]);
+    expect(faults[1]).toMatchObject([{ field: 'redis' }]);
+  });
+
   it('nothing is confirmed or released: there is no claim to speak of', async () => {
     const { accept, stream } = setUpGateway();
     stream.faults.push('refused');
@@ -192,7 +194,7 @@ describe('while Redis is down', () => {
     const refused = await accept([event('a')], { claims: down });
     const taken = await accept([event('a')], { claims: down });
     await Promise.all([refused.confirmed, taken.confirmed]);
-    expect([refused, taken].map(({ outcomes }) => outcomes[0]?.status)).toEqual(['unavailable', 'accepted']);
+    expect([refused, taken].map(({ statuses }) => statuses[0])).toEqual(['unavailable', 'accepted']);
   });
 
   it('a request that has claims is not reported as one without', async () => {

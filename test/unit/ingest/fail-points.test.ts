@@ -25,7 +25,7 @@ type Bare = (...words: unknown[]) => Promise<unknown>;
 const accept = (name: FailPointName, passes?: number) => {
   const { happened, failPoint, call } = scene(name, passes);
   const claims = { claim: call('claim'), confirm: call('confirm'), release: call('release') };
-  const ports = failAtAccept({ claims, publish: call('publish', 20), token: () => Buffer.alloc(4) } as unknown as AcceptPorts, failPoint);
+  const ports = failAtAccept({ claims, publish: call('publish', 20) } as unknown as AcceptPorts, failPoint);
   return { happened, claim: ports.claims.claim as Bare, confirm: ports.claims.confirm as Bare, publish: ports.publish as Bare };
 };
 

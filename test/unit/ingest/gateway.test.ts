@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
+import { createConservation } from '../../../ingest/conservation.ts';
 import { createGateway } from '../../../ingest/gateway.ts';
 import type { Caller } from '../../../platform/authenticate.ts';
 import { listen } from '../../../platform/http.ts';
@@ -25,7 +26,16 @@ const setUp = async () => {
   const { clock, ports } = setUpGateway();
   const held = { waiting: 0, letIn: Promise.withResolvers<void>() };
   const { app } = createGateway({
-    ...{ log: pino({ level: 'silent' }), metrics: createMetrics(), clock, ports, health: [], bodyBytesMax: 1_000 },
+    ...{
+      log: pino({ level: 'silent' }),
+      metrics: createMetrics(),
+      clock,
+      ports,
+      health: [],
+      bodyBytesMax: 1_000,
+      claimSecret: 'a secret of tests',
+    },
+    conservation: createConservation(),
     limits: { ...acceptLimits, eventsMax: 10, inFlightBytesMax: 2_000 },
     guard: {
       clock,

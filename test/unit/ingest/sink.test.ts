@@ -2,27 +2,10 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Sink, type SinkPorts, startSink, UnreadableError } from '../../../ingest/sink.ts';
 import type { StreamMessage } from '../../../ingest/usage-stream.nats.ts';
 import { systemClock } from '../../../platform/clock.ts';
-import { digestOfKey, toAvro, toMessage } from '../../../schemas/usage-event.ts';
 import { createDelivery } from '../../support/ingest-fakes.ts';
+import { messageOf as bodyOf } from '../../support/usage-rows.ts';
 
-/** A message of `count` events. */
-const bodyOf = (count = 1): Buffer =>
-  toMessage(
-    Array.from({ length: count }, (_, index) =>
-      toAvro({
-        tenant: 'org_1',
-        idempotencyKey: `key-${index}`,
-        keyDigest: digestOfKey('org_1', `key-${index}`),
-        event: 'llm.request',
-        customer: 'cus_1',
-        occurredAtMs: 0,
-        receivedAtMs: 0,
-        properties: '{}',
-      }),
-    ),
-  );
-
-const limits = { rowsMax: 4, bytesMax: 1_000_000, ageMsMax: 20 };
+const limits = { rowsMax: 4, bytesMax: 1_000_000, ageMsMax: 20, insertsMax: 1 };
 const down = new Error('connect ECONNREFUSED');
 
 const running: Sink[] = [];
@@ -143,29 +126,47 @@ describe('an insert', () => {
     expect(reports.rows).toBe(18);
   });
 
-  it('never runs beside another one, also when one batch is due by its age and the next by its rows meanwhile', async () => {
-    vi.useFakeTimers();
-    const underway: (() => void)[] = [];
-    let most = 0;
-    const { deliver, acked, stored } = await start(
-      () =>
-        new Promise((resolve) => {
-          underway.push(resolve);
-          most = Math.max(most, underway.length);
-        }),
-    );
-    deliver(...bodies(4));
-    await vi.advanceTimersByTimeAsync(1);
-    deliver(bodyOf());
-    await vi.advanceTimersByTimeAsync(10 * limits.ageMsMax);
-    deliver(...bodies(8));
-    while (acked.length < 13) {
-      await vi.advanceTimersByTimeAsync(10 * limits.ageMsMax);
-      underway.shift()?.();
+  it.each([1, 2, 3])(
+    'never runs beside more than it may (%i), also when one batch is due by its age and the next by its rows',
+    async (insertsMax) => {
+      vi.useFakeTimers();
+      const underway: (() => void)[] = [];
+      let most = 0;
+      const { deliver, acked, stored } = await start(
+        () =>
+          new Promise((resolve) => {
+            underway.push(resolve);
+            most = Math.max(most, underway.length);
+          }),
+        undefined,
+        { ...limits, insertsMax },
+      );
+      deliver(...bodies(4));
       await vi.advanceTimersByTimeAsync(1);
-    }
-    expect(most).toBe(1);
-    expect(stored).toEqual(sequencesTo(13));
+      deliver(bodyOf());
+      await vi.advanceTimersByTimeAsync(10 * limits.ageMsMax);
+      deliver(...bodies(8));
+      while (acked.length < 13) {
+        await vi.advanceTimersByTimeAsync(10 * limits.ageMsMax);
+        underway.shift()?.();
+        await vi.advanceTimersByTimeAsync(1);
+      }
+      expect(most).toBe(insertsMax);
+      expect(stored.toSorted((a, b) => a - b)).toEqual(sequencesTo(13));
+    },
+  );
+
+  it('that fails does not keep the one beside it from being stored and acknowledged', async () => {
+    let away = true;
+    const works = async (sequences: number[]) => {
+      if (away && sequences.includes(1)) throw down;
+    };
+    const { deliver, acked, reports } = await start(works, undefined, { ...limits, insertsMax: 2 });
+    deliver(...bodies(12));
+    await vi.waitFor(() => expect(acked).toEqual([5, 6, 7, 8, 9, 10, 11, 12]));
+    await vi.waitFor(() => expect(reports.waits).toBeGreaterThan(0));
+    away = false;
+    await vi.waitFor(() => expect(acked.toSorted((a, b) => a - b)).toEqual(sequencesTo(12)), { timeout: 10_000 });
   });
 
   it('that takes long keeps the stream from delivering its messages again', async () => {
@@ -212,7 +213,7 @@ describe('an unreadable message', () => {
 
   it.each([
     ['empty', Buffer.alloc(0)],
-    ['no message of events', Buffer.from('{"not":"avro"}')],
+    ['no message of events', Buffer.from('{"not":"a message"}')],
     ['a count without end', Buffer.alloc(16, 0xff)],
   ])('whose body is %s never reaches the store', async (_what, body) => {
     const { deliver, stored, acked, dead } = await start(works);
@@ -251,19 +252,20 @@ describe('an unreadable message', () => {
 });
 
 describe('[I10] while the store is down', () => {
-  it('the sink stops taking messages after two batches, and stores all of them once it is back', async () => {
+  it.each([1, 2])('the sink stops taking messages after %i batches and one, and stores all of them once it is back', async (insertsMax) => {
     let away = true;
-    const { deliver, pulled, acked, stored, reports } = await start(async () => {
+    const store = async () => {
       if (away) throw down;
-    });
+    };
+    const { deliver, pulled, acked, stored, reports } = await start(store, undefined, { ...limits, insertsMax });
     deliver(...bodies(1_000));
     await vi.waitFor(() => expect(reports.waits).toBeGreaterThan(2), { timeout: 10_000 });
-    // The batch that is being inserted, the one that waits, and the message that showed that it was full.
-    expect(pulled.length).toBeLessThanOrEqual(2 * limits.rowsMax + 1);
+    // The batches that are being inserted, the one that waits, and the message that showed that it was full.
+    expect(pulled.length).toBeLessThanOrEqual((insertsMax + 1) * limits.rowsMax + 1);
     expect(acked).toEqual([]);
     away = false;
-    await vi.waitFor(() => expect(acked).toEqual(sequencesTo(1_000)), { timeout: 20_000 });
-    expect(stored).toEqual(sequencesTo(1_000));
+    await vi.waitFor(() => expect(acked.toSorted((a, b) => a - b)).toEqual(sequencesTo(1_000)), { timeout: 20_000 });
+    expect(stored.toSorted((a, b) => a - b)).toEqual(sequencesTo(1_000));
   });
 
   it('stop resolves and leaves everything unacknowledged', async () => {

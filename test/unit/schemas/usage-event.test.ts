@@ -1,99 +1,114 @@
-import { Readable } from 'node:stream';
-import avro from 'avsc';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { countInMessage, digestOfKey, fromMessage, toAvro, toAvroContainer, toMessage, type UsageEvent } from '#schemas/usage-event.ts';
+import {
+  countInMessage,
+  fromMessage,
+  fromRow,
+  messageBytesOf,
+  newMessage,
+  rowOffsets,
+  rowsWithSequence,
+  type UsageEvent,
+  writeInteger,
+} from '#schemas/usage-event.ts';
+import { exampleEvent, messageOf, toMessage, toRow } from '../../support/usage-rows.ts';
 
-const texts = fc.oneof(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary' }), fc.constantFrom('', '\0', 'ü', '😀', '"\\'));
-const instants = fc.oneof(fc.integer({ min: 0, max: 4_102_444_800_000 }), fc.constantFrom(0, 1, -1, Number.MAX_SAFE_INTEGER - 1));
+const texts = fc.oneof(
+  fc.string({ unit: 'grapheme' }),
+  fc.string({ unit: 'binary' }),
+  fc.constantFrom('', '\0', 'ü', '😀', '"\\', 'x'.repeat(128)),
+);
+const instants = fc.oneof(
+  fc.integer({ min: -62_135_596_800_000, max: 4_102_444_800_000 }),
+  fc.constantFrom(0, 1, -1, 2 ** 32, -(2 ** 32), 2 ** 32 - 1),
+);
 
-const usageEvents: fc.Arbitrary<UsageEvent> = fc
-  .record({
-    tenant: texts,
-    idempotencyKey: texts,
-    event: texts,
-    customer: texts,
-    occurredAtMs: instants,
-    receivedAtMs: instants,
-    properties: fc.oneof(
-      fc.dictionary(fc.string(), fc.string()).map((properties) => JSON.stringify(properties)),
-      fc.integer({ min: 1_000, max: 70_000 }).map((length) => JSON.stringify({ a: 'x'.repeat(length) })),
-    ),
-  })
-  .map((event) => ({ ...event, keyDigest: digestOfKey(event.tenant, event.idempotencyKey) }));
+const usageEvents: fc.Arbitrary<UsageEvent> = fc.record({
+  tenant: texts,
+  idempotencyKey: texts,
+  event: texts,
+  customer: texts,
+  occurredAtMs: instants,
+  receivedAtMs: instants,
+  properties: fc.oneof(
+    fc.array(fc.tuple(texts, texts), { maxLength: 5 }),
+    fc.integer({ min: 1_000, max: 70_000 }).map((length): [string, string][] => [['a', 'x'.repeat(length)]]),
+    fc.constant(Array.from({ length: 256 }, (_, index): [string, string] => [`p${index}`, String(index)])),
+  ),
+});
 
 const batches = fc.array(usageEvents, { minLength: 1, maxLength: 8 });
-const messageOf = (events: readonly UsageEvent[]): Buffer => toMessage(events.map(toAvro));
-
-const example: UsageEvent = {
-  tenant: 'org_1',
-  idempotencyKey: 'a',
-  keyDigest: digestOfKey('org_1', 'a'),
-  event: 'llm.request',
-  customer: 'cus_1',
-  occurredAtMs: 1_795_000_000_000,
-  receivedAtMs: 1_795_000_000_001,
-  properties: '{"cost":"0.1"}',
-};
-
-/** What another reader of Avro finds in an object container. */
-const decodeContainer = (parts: readonly Buffer[]): Promise<Record<string, unknown>[]> =>
-  new Promise((resolve, reject) => {
-    const records: Record<string, unknown>[] = [];
-    Readable.from(parts, { objectMode: false })
-      .pipe(new avro.streams.BlockDecoder())
-      .on('data', (record) => records.push(record))
-      .on('end', () => resolve(records))
-      .on('error', reject);
-  });
+const ofEvents = (events: readonly UsageEvent[]): Buffer => toMessage(events.map((event) => toRow(event)));
+const sequences = fc.oneof(
+  fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+  fc.constantFrom(1, 2 ** 32 - 1, 2 ** 32, 2 ** 48, Number.MAX_SAFE_INTEGER),
+);
 
 describe('a message of usage events', () => {
   it('[I13] gives back the events that were put in, in their order, to the last character', () => {
     fc.assert(
       fc.property(batches, (events) => {
-        expect(fromMessage(messageOf(events))).toEqual(events);
+        expect(fromMessage(ofEvents(events))).toEqual(events);
       }),
       { numRuns: 500 },
     );
   });
 
-  it('tells how many events it holds without being decoded', () => {
+  it('is made with room for its rows, and is then as long as was foretold', () => {
     fc.assert(
       fc.property(batches, (events) => {
-        expect(countInMessage(messageOf(events))).toBe(events.length);
+        const rows = events.map((event) => toRow(event));
+        const { message, rowsAt } = newMessage(rows.map(({ length }) => length));
+        Buffer.concat(rows).copy(message, rowsAt);
+        expect(message.equals(toMessage(rows))).toBe(true);
+        expect(message).toHaveLength(messageBytesOf(rows.length, Buffer.concat(rows).length));
       }),
       { numRuns: 200 },
     );
-    const record = toAvro(example);
-    for (const count of [1, 63, 64, 8_191, 8_192]) {
-      expect(countInMessage(toMessage(Array.from({ length: count }, () => record)))).toBe(count);
-    }
   });
 
-  it('is as long as its records and at most 16 bytes more, which packing counts on', () => {
-    const record = toAvro(example);
-    for (const count of [1, 10_000, 1_000_000]) {
-      const frame = toMessage(Array.from({ length: count }, () => Buffer.alloc(0))).length;
-      expect(frame).toBeLessThanOrEqual(16);
-    }
-    expect(toMessage([record, record]).length).toBe(2 * record.length + 2);
+  it('tells how many events it holds without being decoded', () => {
+    for (const count of [1, 2, 255, 256, 65_536]) expect(countInMessage(messageOf(count))).toBe(count);
+  });
+
+  const good = messageOf(2);
+  const changed = (change: (body: Buffer) => void): Buffer => {
+    const body = Buffer.from(good);
+    change(body);
+    return body;
+  };
+  it.each([
+    ['nothing', Buffer.alloc(0)],
+    ['a header without its end', good.subarray(0, 7)],
+    ['another mark', changed((body) => body.writeUInt8(0x4e, 0))],
+    ['a later form', changed((body) => body.writeUInt8(2, 3))],
+    ['a count of zero', toMessage([])],
+    ['a count without its lengths', changed((body) => body.writeUInt32LE(0xffffffff, 4)).subarray(0, 4_000)],
+    ['JSON', Buffer.from('{"events":[]}')],
+    ['zeros', Buffer.alloc(64)],
+  ])('%s is none: counting throws, and so do decoding and storing', (_what, body) => {
+    expect(() => countInMessage(body)).toThrow();
+    expect(() => fromMessage(body)).toThrow();
+    expect(() => rowsWithSequence(Buffer.from(body), 1)).toThrow();
   });
 
   it.each([
-    ['nothing', Buffer.alloc(0)],
-    ['a count of zero', Buffer.from([0])],
-    ['a negative count', Buffer.from([1])],
-    ['a count that does not end', Buffer.from([0x80])],
-    ['a count that never ends', Buffer.alloc(64, 0xff)],
-    ['a count beyond what a number holds', Buffer.from([0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01])],
-    ['JSON', Buffer.from('{"events":[]}')],
-  ])('%s is none: counting throws', (_what, body) => {
-    expect(() => countInMessage(body)).toThrow();
+    ['bytes behind its last row', Buffer.concat([good, Buffer.from([0])])],
+    ['its last row cut short', good.subarray(0, -1)],
+    ['a row shorter than its fixed fields', toMessage([Buffer.alloc(rowOffsets.texts - 1)])],
+    ['a length beyond its end', changed((body) => body.writeUInt32LE(1_000_000, 8))],
+    ['a length that leaves some over', changed((body) => body.writeUInt32LE(body.readUInt32LE(12) - 1, 12))],
+  ])('with %s is not stored', (_what, body) => {
+    expect(() => rowsWithSequence(Buffer.from(body), 1)).toThrow();
   });
 
   it('any bytes are counted or refused, never counted as less than one', () => {
+    const bodies = fc.oneof(
+      fc.uint8Array({ maxLength: 24 }),
+      fc.uint8Array({ minLength: 4, maxLength: 40 }).map((bytes) => Buffer.concat([good.subarray(0, 4), bytes])),
+    );
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 24 }), (bytes) => {
+      fc.property(bodies, (bytes) => {
         let count: number | undefined;
         try {
           count = countInMessage(Buffer.from(bytes));
@@ -107,49 +122,55 @@ describe('a message of usage events', () => {
   });
 });
 
-describe('an object container of messages', () => {
-  it('[I8] is read by another reader of Avro as the same events under the sequences of their messages', async () => {
-    const streams = fc.array(fc.tuple(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER - 1 }), batches), { minLength: 1, maxLength: 6 });
-    await fc.assert(
-      fc.asyncProperty(streams, async (messages) => {
-        const container = toAvroContainer(messages.map(([sequence, events]) => ({ sequence, body: messageOf(events) })));
-        const records = await decodeContainer(container);
-        expect(records.map((record) => record.stream_sequence)).toEqual(messages.map(([sequence]) => sequence));
-        for (const [index, [, events]] of messages.entries()) {
-          const found = (records[index]?.events ?? []) as Record<string, unknown>[];
-          expect(found.map((record) => ({ ...record, key_digest: Buffer.from(record.key_digest as Uint8Array).toString('hex') }))).toEqual(
-            events.map((event) => ({
-              tenant: event.tenant,
-              idempotency_key: event.idempotencyKey,
-              key_digest: event.keyDigest.toString('hex'),
-              event: event.event,
-              customer: event.customer,
-              occurred_at: event.occurredAtMs,
-              received_at: event.receivedAtMs,
-              properties: event.properties,
-            })),
-          );
+describe('the rows of a message', () => {
+  it('[I8] have the sequence of their message and are otherwise as they were, also when it is delivered again', () => {
+    fc.assert(
+      fc.property(batches, sequences, sequences, (events, first, again) => {
+        const body = ofEvents(events);
+        for (const sequence of [first, again, first]) {
+          const rows = rowsWithSequence(body, sequence);
+          expect(rows.equals(Buffer.concat(events.map((event) => toRow(event, sequence))))).toBe(true);
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 200 },
     );
   });
 
-  it('of the same messages is the same bytes, so that an insert that is tried again is recognized', () => {
-    const messages = [{ sequence: 7, body: messageOf([example]) }];
-    expect(Buffer.concat(toAvroContainer(messages)).equals(Buffer.concat(toAvroContainer(messages)))).toBe(true);
+  it('damaged in one byte are decoded to other events or refused, never with an endless loop or beyond their end', () => {
+    const body = ofEvents([exampleEvent, exampleEvent]);
+    fc.assert(
+      fc.property(fc.nat({ max: body.length - 1 }), fc.integer({ min: 1, max: 255 }), (at, by) => {
+        const damaged = Buffer.from(body);
+        damaged[at] = (damaged[at] as number) ^ by;
+        try {
+          fromMessage(damaged);
+        } catch (error) {
+          expect(error).toBeInstanceOf(Error);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it.each([
+    ['bytes behind its end', Buffer.concat([toRow(exampleEvent), Buffer.from([0])])],
+    ['its end missing', toRow(exampleEvent).subarray(0, -1)],
+    ['a property of another type', Buffer.from(toRow(exampleEvent).toString('latin1').replace('\x15', '\x16'), 'latin1')],
+  ])('one with %s is refused', (_what, row) => {
+    expect(() => fromRow(row)).toThrow();
   });
 });
 
-describe('the identity of an event', () => {
-  it('is its tenant and its key: neither runs into the other', () => {
-    expect(digestOfKey('a', 'bc').equals(digestOfKey('ab', 'c'))).toBe(false);
-    expect(digestOfKey('a', 'b').equals(digestOfKey('a', 'b'))).toBe(true);
-    expect(digestOfKey('a', 'b')).toHaveLength(16);
-  });
-
-  it('is the first 16 bytes of SHA-256 over both, as other languages would make it', () => {
-    // printf 'org_1\0a' | sha256sum
-    expect(digestOfKey('org_1', 'a').toString('hex')).toBe('b494392daddbde20949b5a490a983934');
+describe('whole numbers in a row', () => {
+  it('are written as 64 bits with a sign, least significant byte first, as far as a double counts', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.maxSafeInteger(), instants, sequences), (value) => {
+        const target = Buffer.alloc(10, 0xaa);
+        writeInteger(target, value, 1);
+        expect(target.readBigInt64LE(1)).toBe(BigInt(value));
+        expect([target[0], target[9]]).toEqual([0xaa, 0xaa]);
+      }),
+      { numRuns: 5_000 },
+    );
   });
 });

@@ -1,17 +1,12 @@
 import { Decimal } from 'decimal.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseNativeBody } from '../../../../ingest/parse/native.ts';
-import { flattenProperties } from '../../../../ingest/parse/properties.ts';
-import type { Fault } from '../../../../schemas/failures.ts';
+import { eventWith, readEvent } from '../../../support/read-body.ts';
 
 /** The stored text of a property that a body gives as this JSON, or the codes of what is wrong with it. */
 const stored = (json: string): string => {
-  const body = parseNativeBody(Buffer.from(`[{"n":${json}}]`));
-  if (body.kind === 'malformed') throw new Error(body.reason);
-  const faults: Fault[] = [];
-  const text = flattenProperties(body.events[0], faults);
-  return faults.length > 0 ? faults.map(({ code }) => code).join() : JSON.parse(text).n;
+  const read = readEvent(eventWith(`{"n":${json}}`));
+  return 'status' in read ? read.faults.map(({ code }) => code).join() : (read.properties.find(([path]) => path === 'n')?.[1] ?? '');
 };
 
 describe('[I13] a number keeps its decimal digits', () => {

@@ -1,10 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Horizon, idCharactersMax, parseNativeBody, parseNativeEvent } from '../../../../ingest/parse/native.ts';
+import { idCharactersMax } from '../../../../ingest/parse/native.ts';
 import { faultsPerEventMax } from '../../../../ingest/parse/properties.ts';
-
-const nowMs = Date.UTC(2026, 10, 20, 12);
-const horizon: Horizon = { nowMs, pastMsMax: 35 * 86_400_000, futureMsMax: 5 * 60_000 };
+import { readHorizon as horizon, readAtMs as nowMs, readBody, readEvent } from '../../../support/read-body.ts';
 
 const example = {
   idempotency_key: 'req-1',
@@ -21,16 +19,8 @@ const eventText = (replaced: Record<string, string | undefined> = {}): string =>
   return `{${given.map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(',')}}`;
 };
 
-const parseBody = (text: string | Buffer) => parseNativeBody(Buffer.from(text as string));
-
-const parseEvent = (text: string) => {
-  const body = parseBody(`[${text}]`);
-  if (body.kind !== 'events') throw new Error(body.reason);
-  return parseNativeEvent(body.events[0], horizon);
-};
-
 const faultsOf = (text: string): string[] => {
-  const parsed = parseEvent(text);
+  const parsed = readEvent(text);
   return 'status' in parsed ? parsed.faults.map(({ field, code }) => `${field}: ${code}`) : [];
 };
 
@@ -41,10 +31,12 @@ describe('a body', () => {
     ['events in an object', `{"events":[${eventText()}]}`, 1],
     ['no events', '[]', 0],
     ['no events in an object', '{"events":[]}', 0],
+    ['events in an object that names them with an escape', `{"\\u0065vents":[${eventText()},${eventText()}]}`, 2],
+    ['events in an object that names them twice, where the last counts', `{"events":[],"events":[${eventText()}]}`, 1],
     ['blanks around it', ` \r\n\t[${eventText()}] `, 1],
     ['things that are no events, which are faults of their own', '[1,null,"x",[]]', 4],
   ])('%s', (_what, text, count) => {
-    const body = parseBody(text);
+    const body = readBody(text);
     expect(body.kind === 'events' && body.events.length).toBe(count);
   });
 
@@ -71,39 +63,71 @@ describe('a body', () => {
     ['events that are no array', '{"events":{}}'],
     ['events that are a number', '{"events":12345678901234567890}'],
     ['another field beside events', '{"events":[],"customer_id":"a"}'],
+    ['another field in front of events', '{"customer_id":"a","events":[]}'],
+    ['a whole event in front of events', eventText({ events: '[]' })],
     ['a byte that UTF-8 never has', Buffer.from([0x5b, 0x22, 0xff, 0x22, 0x5d])],
     ['a UTF-8 sequence cut short', Buffer.from([0x5b, 0x22, 0xe2, 0x82, 0x22, 0x5d])],
     ['an overlong NUL', Buffer.from([0x5b, 0x22, 0xc0, 0x80, 0x22, 0x5d])],
     ['a surrogate in UTF-8', Buffer.from([0x5b, 0x22, 0xed, 0xa0, 0x80, 0x22, 0x5d])],
     ['UTF-16', Buffer.from('[]', 'utf16le')],
   ])('%s is malformed, with a reason', (_what, text) => {
-    const body = parseBody(text);
+    const body = readBody(text);
     expect(body).toMatchObject({ kind: 'malformed', reason: expect.stringMatching(/./) });
   });
 
+  it.each([
+    ['an array', (events: string) => `[${events}]`],
+    ['an object', (events: string) => `{"events":[${events}]}`],
+  ])('of one event more than the limit is refused whole, with their number: %s', (_form, wrap) => {
+    const events = (count: number) => wrap(Array(count).fill(eventText()).join(','));
+    expect(readBody(events(3), 3)).toMatchObject({ kind: 'events' });
+    expect(readBody(events(4), 3)).toEqual({ kind: 'too_many', events: 4 });
+    expect(readBody(wrap(Array(4).fill('5').join(',')), 3)).toEqual({ kind: 'too_many', events: 4 });
+  });
+
+  it('that breaks off behind good events gives none of them', () => {
+    expect(readBody(`[${eventText()},${eventText()},{"idempotency_key":`)).toMatchObject({ kind: 'malformed' });
+  });
+
   it('the reason quotes what the caller sent, also beside a number that was looked at more closely', () => {
-    expect(parseBody('[1234567890123456789, oops]')).toMatchObject({ reason: expect.stringContaining('"23456789, oops]"') });
-    expect(parseBody('[1234567890123456789, oops]')).not.toMatchObject({ reason: expect.stringContaining('inexact') });
+    expect(readBody('[1234567890123456789, oops]')).toMatchObject({ reason: expect.stringContaining('"23456789, oops]"') });
+    expect(readBody('[1234567890123456789, oops]')).not.toMatchObject({ reason: expect.stringContaining('inexact') });
   });
 });
 
 describe('an event', () => {
+  it('has the properties that it names, whatever another caller named before', () => {
+    const other = '{"a":1,"gr\\\\u0":2}';
+    const mine = '{"a":1,"gr\\u00f6\\u00dfe":2}';
+    for (const properties of [other, mine, mine]) JSON.parse(properties);
+    readEvent(eventText({ properties: other }));
+    expect(readEvent(eventText({ properties: mine }))).toMatchObject({
+      properties: [
+        ['a', '1'],
+        ['größe', '2'],
+      ],
+    });
+  });
+
   it('has its fields, its time in milliseconds and its properties as texts', () => {
-    expect(parseEvent(eventText())).toEqual({
+    expect(readEvent(eventText())).toEqual({
       idempotencyKey: 'req-1',
       event: 'llm.request',
       customer: 'cus_1',
       occurredAtMs: nowMs - 750,
-      properties: '{"model":"gpt","tokens":"12"}',
+      properties: [
+        ['model', 'gpt'],
+        ['tokens', '12'],
+      ],
     });
   });
 
   it.each([undefined, 'null'])('may leave out its time and its properties (%s)', (absent) => {
-    expect(parseEvent(eventText({ timestamp: absent, properties: absent }))).toMatchObject({ occurredAtMs: undefined, properties: '{}' });
+    expect(readEvent(eventText({ timestamp: absent, properties: absent }))).toMatchObject({ occurredAtMs: undefined, properties: [] });
   });
 
   it.each(['null', '5', '"text"', 'true', '[]', `[${eventText()}]`, '12345678901234567890'])('%s in its place is a fault', (text) => {
-    expect(parseEvent(text)).toMatchObject({ status: 'invalid', idempotencyKey: undefined });
+    expect(readEvent(text)).toMatchObject({ status: 'invalid', idempotencyKey: undefined });
     expect(faultsOf(text)).toEqual([': wrong_type']);
   });
 
@@ -173,7 +197,7 @@ describe('an event', () => {
     ['in 5 minutes', horizon.futureMsMax, 'taken'],
     ['a millisecond later', horizon.futureMsMax + 1, 'in_future'],
   ])('a timestamp of %s (%i ms) is %s', (_what, offsetMs, expected) => {
-    const parsed = parseEvent(eventText({ timestamp: JSON.stringify(new Date(nowMs + offsetMs).toISOString()) }));
+    const parsed = readEvent(eventText({ timestamp: JSON.stringify(new Date(nowMs + offsetMs).toISOString()) }));
     expect('status' in parsed ? parsed.status : 'taken').toBe(expected);
     if ('status' in parsed) {
       expect(parsed).toMatchObject({ idempotencyKey: 'req-1', faults: [{ field: 'timestamp', code: expected }] });
@@ -181,7 +205,7 @@ describe('an event', () => {
   });
 
   it('with faults and an old timestamp is invalid, so that all of it is corrected at once', () => {
-    expect(parseEvent(eventText({ event: '""', timestamp: '"2020-01-01T00:00:00Z"' }))).toMatchObject({ status: 'invalid' });
+    expect(readEvent(eventText({ event: '""', timestamp: '"2020-01-01T00:00:00Z"' }))).toMatchObject({ status: 'invalid' });
   });
 
   it('a prototype lends it no field, and it gives none to a prototype', () => {
@@ -198,10 +222,9 @@ describe('an event', () => {
 
 describe('[I27] no body ends in an exception', () => {
   const outcomesOf = (body: Buffer): string[] => {
-    const parsed = parseNativeBody(body);
-    if (parsed.kind === 'malformed') return ['malformed'];
-    return parsed.events.map((event) => {
-      const read = parseNativeEvent(event, horizon);
+    const parsed = readBody(body);
+    if (parsed.kind !== 'events') return [parsed.kind];
+    return parsed.events.map((read) => {
       if (!('status' in read)) return 'taken';
       expect(read.faults.length).toBeGreaterThan(0);
       return read.status;
@@ -325,7 +348,7 @@ describe('[I27] no body ends in an exception', () => {
         } catch {
           expected = undefined;
         }
-        const body = parseBody(text);
+        const body = readBody(text);
         expect(body.kind, text).toBe(expected ? 'events' : 'malformed');
         if (body.kind === 'events') {
           readable += 1;

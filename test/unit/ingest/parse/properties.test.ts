@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseNativeBody } from '../../../../ingest/parse/native.ts';
 import {
   depthMax,
   faultsPerEventMax,
@@ -9,20 +8,19 @@ import {
   propertiesBytesMax,
 } from '../../../../ingest/parse/properties.ts';
 import type { Fault } from '../../../../schemas/failures.ts';
+import { eventWith, readEvent } from '../../../support/read-body.ts';
 
 /** As a request carries them: numbers are read from their text, not from a JavaScript value. */
-const flatten = (json: string): { text: string; faults: Fault[] } => {
-  const body = parseNativeBody(Buffer.from(`[${json}]`));
-  if (body.kind !== 'events') throw new Error(body.reason);
-  const faults: Fault[] = [];
-  return { text: flattenProperties(body.events[0], faults), faults };
+const flatten = (json: string): { pairs: readonly (readonly [string, string])[]; faults: readonly Fault[] } => {
+  const read = readEvent(eventWith(json));
+  return 'status' in read ? { pairs: [], faults: read.faults } : { pairs: read.properties, faults: [] };
 };
 
 const codesOf = (json: string) => flatten(json).faults.map(({ field, code }) => `${field}: ${code}`);
 
 const nestedObject = (depth: number, leaf: string): string => '{"a":'.repeat(depth) + leaf + '}'.repeat(depth);
 
-describe('properties become one flat object of texts', () => {
+describe('properties become pairs of path and text', () => {
   it.each([
     ['nothing', '{}', {}],
     ['a text', '{"model":"gpt"}', { model: 'gpt' }],
@@ -44,14 +42,15 @@ describe('properties become one flat object of texts', () => {
     ],
     ['names beyond ASCII', '{"größe":"1","😀":"2"}', { größe: '1', '😀': '2' }],
   ])('%s', (_what, json, expected) => {
-    const { text, faults } = flatten(json);
+    const { pairs, faults } = flatten(json);
     expect(faults).toEqual([]);
-    expect(Object.entries(JSON.parse(text)).sort()).toEqual(Object.entries(expected).sort());
+    // In order of their paths, which is what makes a fingerprint of them.
+    expect(pairs).toEqual(Object.entries(expected).sort(([a], [b]) => (a < b ? -1 : 1)));
   });
 
   it('an absent and a null object are no properties', () => {
     const faults: Fault[] = [];
-    expect([flattenProperties(undefined, faults), flattenProperties(null, faults), faults]).toEqual(['{}', '{}', []]);
+    expect([flattenProperties(undefined, faults), flattenProperties(null, faults), faults]).toEqual([[], [], []]);
   });
 
   it.each(['[]', '"text"', '5', 'true', '12345678901234567890'])('%s instead of an object is refused', (json) => {
@@ -134,12 +133,11 @@ describe('[I27] sizes and depths are bounded, and each bound is met exactly', ()
   it.each([
     [propertiesBytesMax, []],
     [propertiesBytesMax + 1, ['properties: too_large']],
-  ])('%i bytes of text', (bytes, codes) => {
-    // {"a":"é..."} in UTF-8: eight bytes around the value, two for each é.
-    const rest = bytes - 8;
-    const { text, faults } = flatten(JSON.stringify({ a: 'é'.repeat(rest >> 1) + 'x'.repeat(rest & 1) }));
-    expect(Buffer.byteLength(text)).toBe(bytes);
-    expect(faults.map(({ field, code }) => `${field}: ${code}`)).toEqual(codes);
+  ])('%i bytes of paths and texts', (bytes, codes) => {
+    // One byte for the path; in UTF-8 two for each é.
+    const rest = bytes - 1;
+    expect(codesOf(JSON.stringify({ a: 'é'.repeat(rest >> 1) + 'x'.repeat(rest & 1) }))).toEqual(codes);
+    expect(codesOf(JSON.stringify({ ['p'.repeat(101)]: 'x'.repeat(50), b: 'x'.repeat(bytes - 152) }))).toEqual(codes);
   });
 
   it.each([
@@ -183,25 +181,26 @@ describe('for any properties', () => {
   };
   const roots = fc.array(fc.tuple(names, tree), { maxLength: 6 }).map(objectOf);
 
-  it('the order in which they were sent does not change the text, so a retry is not taken for a conflict', () => {
+  it('the order in which they were sent does not change the pairs, so a retry is not taken for a conflict', () => {
     fc.assert(
       fc.property(roots, (root) => {
         const there: Fault[] = [];
         const back: Fault[] = [];
-        const text = flattenProperties(root, there);
+        const pairs = flattenProperties(root, there);
         const mirrored = flattenProperties(reversed(root), back);
         expect(back.map(({ code }) => code).sort()).toEqual(there.map(({ code }) => code).sort());
-        if (there.length === 0) expect(mirrored).toBe(text);
+        if (there.length === 0) expect(mirrored).toEqual(pairs);
       }),
       { numRuns: 3_000 },
     );
   });
 
-  it('the text is a flat JSON object whose values are all texts', () => {
+  it('each path is given once, and every value is a text', () => {
     fc.assert(
       fc.property(roots, (root) => {
-        const values = Object.values(JSON.parse(flattenProperties(root, [])));
-        expect(values.every((value) => typeof value === 'string')).toBe(true);
+        const pairs = flattenProperties(root, []);
+        expect(new Set(pairs.map(([path]) => path)).size).toBe(pairs.length);
+        expect(pairs.every(([, value]) => typeof value === 'string')).toBe(true);
       }),
       { numRuns: 3_000 },
     );

@@ -1,0 +1,128 @@
+/**
+ * CloudEvents 1.0 in JSON (cloudevents/formats/json-format.md; binary mode by bindings/http-protocol-binding.md): `id`, `type`, `subject`, `time` and `data` are
+ * our idempotency_key, event, customer_id, timestamp and properties. `source` must be there and is not kept, and neither are extensions: they differ between two
+ * sends of one event (a trace, the pod that sent it), which would make a conflict of a retry. So an `id` names an event of the organization, whatever its source.
+ * Pure: bytes -> rows or faults, which name the attributes as the caller does.
+ */
+import { isUtf8 } from 'node:buffer';
+import type { Fault } from '#schemas/failures.ts';
+import type { BlockWriter } from './event-block.ts';
+import { type Horizon, isRecord, type ParsedBody, type ParsedEvent, parseJson, parseNativeEvent, type RejectedEvent } from './native.ts';
+
+const attributes: Readonly<Record<string, string>> = {
+  idempotency_key: 'id',
+  event: 'type',
+  customer_id: 'subject',
+  timestamp: 'time',
+  properties: 'data',
+};
+
+/** The field's name stands at the beginning of a fault's field, and of most messages. */
+const renamed = (text: string): string =>
+  text.replace(/^(?:idempotency_key|event|customer_id|timestamp|properties)(?=[ .[]|$)/, (name) => attributes[name] ?? name);
+
+const toAttributes = ({ field, code, message }: Fault): Fault => ({ field: renamed(field), code, message: renamed(message) });
+
+/** `application/json`, and what is JSON by its suffix. */
+const jsonType = /^\s*[\w.+-]+\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
+const attributeName = /^[a-z0-9]+$/;
+const ownNames = new Set(['specversion', 'id', 'source', 'type', 'subject', 'time', 'datacontenttype', 'dataschema', 'data', 'data_base64']);
+
+/** What our own form knows nothing of. */
+const envelopeFaults = (raw: Record<string, unknown>): Fault[] => {
+  const faults: Fault[] = [];
+  const { specversion, source, datacontenttype } = raw;
+  if (specversion === undefined) faults.push({ field: 'specversion', code: 'missing', message: 'specversion is required' });
+  else if (specversion !== '1.0') faults.push({ field: 'specversion', code: 'not_allowed', message: 'specversion must be "1.0"' });
+  if (source === undefined) faults.push({ field: 'source', code: 'missing', message: 'source is required' });
+  else if (typeof source !== 'string') faults.push({ field: 'source', code: 'wrong_type', message: 'source must be a string' });
+  else if (source === '') faults.push({ field: 'source', code: 'wrong_length', message: 'source must not be empty' });
+  if ((datacontenttype ?? undefined) !== undefined && !(typeof datacontenttype === 'string' && jsonType.test(datacontenttype)))
+    faults.push({ field: 'datacontenttype', code: 'not_allowed', message: 'datacontenttype must be application/json, where it is given' });
+  if ((raw.data_base64 ?? undefined) !== undefined)
+    faults.push({ field: 'data_base64', code: 'not_allowed', message: 'data_base64 is not read: send a JSON object as data' });
+  // An extension may have any name of that form. One of another form is an attribute that was misspelt, such as `Subject`.
+  const odd = Object.keys(raw).find((name) => !ownNames.has(name) && !attributeName.test(name));
+  if (odd !== undefined)
+    faults.push({ field: odd.slice(0, 64), code: 'unknown_field', message: 'is no name of an attribute: lower-case letters and digits' });
+  return faults;
+};
+
+/** One CloudEvent as it was parsed: the event, or all of its faults. */
+export const parseCloudEvent = (raw: unknown, horizon: Horizon): ParsedEvent | RejectedEvent => {
+  if (!isRecord(raw)) {
+    const faults = [{ field: '', code: 'wrong_type', message: 'a CloudEvent must be a JSON object' }];
+    return { status: 'invalid', idempotencyKey: undefined, faults };
+  }
+  const { id, type, subject, time, data } = raw;
+  const own = envelopeFaults(raw);
+  const parsed = parseNativeEvent({ idempotency_key: id, event: type, customer_id: subject, timestamp: time, properties: data }, horizon);
+  if (!('status' in parsed)) return own.length === 0 ? parsed : { status: 'invalid', idempotencyKey: parsed.idempotencyKey, faults: own };
+  const faults = [...own, ...parsed.faults.map(toAttributes)];
+  return { status: own.length === 0 ? parsed.status : 'invalid', idempotencyKey: parsed.idempotencyKey, faults };
+};
+
+const malformed = (reason: string): ParsedBody => ({ kind: 'malformed', reason });
+
+type Json = { readonly value: unknown } | { readonly reason: string };
+
+const readJson = (body: Buffer): Json => {
+  if (!isUtf8(body)) return { reason: 'the body is not valid UTF-8' };
+  try {
+    return { value: parseJson(body) };
+  } catch (error) {
+    return { reason: (error as Error).message };
+  }
+};
+
+/** Structured mode: the body is one event. */
+export const parseStructuredBody = (body: Buffer, writer: BlockWriter, horizon: Horizon): ParsedBody => {
+  const json = readJson(body);
+  if ('reason' in json) return malformed(json.reason);
+  if (!isRecord(json.value)) return malformed('expected a CloudEvent; several go as application/cloudevents-batch+json');
+  writer.add(parseCloudEvent(json.value, horizon));
+  return { kind: 'events' };
+};
+
+/** Batched mode: an array of events. */
+export const parseBatchBody = (body: Buffer, writer: BlockWriter, horizon: Horizon, eventsMax: number): ParsedBody => {
+  const json = readJson(body);
+  if ('reason' in json) return malformed(json.reason);
+  if (!Array.isArray(json.value)) return malformed('expected an array of CloudEvents');
+  if (json.value.length > eventsMax) return { kind: 'too_many', events: json.value.length };
+  for (const event of json.value) writer.add(parseCloudEvent(event, horizon));
+  return { kind: 'events' };
+};
+
+type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+export const isBinaryMode = (headers: Headers): boolean => headers['ce-specversion'] !== undefined;
+
+/** Characters beyond printable ASCII stand percent-encoded in a header. Undefined where that is broken. */
+const fromHeader = (value: string): string | undefined => {
+  if (!value.includes('%')) return value;
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return undefined;
+  }
+};
+
+/** Binary mode: the attributes are headers, and the body is the data. */
+export const parseBinaryBody = (headers: Headers, body: Buffer, writer: BlockWriter, horizon: Horizon): ParsedBody => {
+  const raw: Record<string, unknown> = Object.create(null);
+  for (const [header, value] of Object.entries(headers)) {
+    const name = header.slice(3);
+    // What the data is and of which type, the body and Content-Type say.
+    if (!header.startsWith('ce-') || name === 'data' || name === 'data_base64' || name === 'datacontenttype') continue;
+    raw[name] = fromHeader(String(value)) ?? null;
+    if (raw[name] === null) return malformed(`the header ${header.slice(0, 64)} is not percent-encoded UTF-8`);
+  }
+  if (body.length > 0) {
+    const json = readJson(body);
+    if ('reason' in json) return malformed(json.reason);
+    raw.data = json.value;
+  }
+  writer.add(parseCloudEvent(raw, horizon));
+  return { kind: 'events' };
+};

@@ -1,0 +1,71 @@
+/** The balance of ingest in answers. */
+import { Type } from 'typebox';
+import { closed, GivenInstant, Instant, idOf, nullable } from './fields.ts';
+
+const count = (description: string) => Type.Integer({ minimum: 0, description });
+
+const stages = {
+  received: count('Events in requests that were answered; the sum of the next ones but `repeated`.'),
+  accepted: count('Answered `accepted`.'),
+  duplicates: count('Answered `duplicate`.'),
+  conflicts: count('Answered `conflict`.'),
+  rejected: count('Answered `invalid`, `too_old` or `in_future`.'),
+  not_final: count('Answered `unavailable` or `in_flight`: to be sent again.'),
+  repeated: count('Of the accepted: sent again where nobody knew of the first, and recognized by the stream, which stored them once.'),
+  published: count('Events of the stream messages that reached the store, twins included.'),
+  distinct: count('Events that are left in the store where twins are removed, as billing reads them.'),
+  twins_removed: count('published - distinct.'),
+  unanswered: count(
+    'Stored without a counted answer `accepted`: the answer was lost or said to try again, or its gateway died before it wrote its counts.',
+  ),
+  on_the_way: count('accepted - repeated - published while the store has not followed the stream.'),
+  missing: count('accepted - repeated - published once it has: accepted events that are not in the store.'),
+  is_balanced: Type.Boolean({
+    description: 'Whether the stages add up: every accepted event is in the store, and the store holds no event that no message brought.',
+  }),
+};
+
+export const ReconciliationSpan = Type.Object({ from: Type.Optional(GivenInstant), to: Type.Optional(GivenInstant) }, closed);
+
+export const Reconciliation = Type.Object(
+  {
+    period: Type.Object(
+      { start: Instant, end: Instant },
+      { ...closed, title: 'Hours', description: 'The whole hours (UTC) that hold the span that was asked for.' },
+    ),
+    is_settled: Type.Boolean({ description: 'Whether the store has everything that the stream held when this was asked.' }),
+    is_balanced: Type.Boolean({ description: 'Whether every hour is balanced.' }),
+    total: Type.Object(stages, { ...closed, title: 'IngestStages' }),
+    hours: Type.Array(Type.Object({ hour: Instant, ...stages }, { ...closed, title: 'IngestHour' }), {
+      description: 'By hour of receipt (UTC); hours without events are left out.',
+    }),
+    unreported_gateways: Type.Array(
+      Type.Object(
+        { id: idOf('gtw'), reported_at: Instant },
+        {
+          ...closed,
+          title: 'UnreportedGateway',
+          description: 'What it answered after `reported_at` is not counted; up to about a second of answers.',
+        },
+      ),
+      { description: 'Processes that died without writing down their last counts. Their events are not lost, but show as `unanswered`.' },
+    ),
+    losses: Type.Array(
+      Type.Object(
+        {
+          from_sequence: Type.Integer({ minimum: 0 }),
+          to_sequence: Type.Integer({ minimum: 0 }),
+          detected_at: Instant,
+          stored_messages: count('Of your messages in this range, how many the store has all the same.'),
+        },
+        { ...closed, title: 'StreamLoss' },
+      ),
+      {
+        description:
+          'Ranges of messages, of all organizations, that the stream had acknowledged and lost, by the time when that was found.',
+      },
+    ),
+    dead_letters: nullable(count('Messages of all organizations that lie aside as unreadable; null where the stream does not answer.')),
+  },
+  { ...closed, title: 'Reconciliation' },
+);

@@ -1,0 +1,159 @@
+/** What only the claims in a real Redis have: memory that is bounded, and a Redis that is away, emptied or slow. */
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { claimsPrefix } from '../../ingest/claims.redis.ts';
+import { claimBytes } from '../../ingest/parse/event-block.ts';
+import { answerTo, ask, neighbour, newClaim, newClaims } from '../support/claim-records.ts';
+import { type ClaimsRedis, startClaimsRedis } from '../support/claims-redis.ts';
+import type { ClaimsOptions } from '../support/memory-claims.ts';
+
+const commandTimeoutMs = 400;
+const own = await startClaimsRedis(commandTimeoutMs);
+const { open, connect, server } = (own ?? {}) as ClaimsRedis;
+afterAll(() => own?.stop());
+
+const long: ClaimsOptions = { leaseSeconds: 15, windowSeconds: 3600 };
+
+/** Texts of a few bytes that stand for all of them. */
+const lasting = new Set(['batch', 'highest', 'voided', 'stream'].map((name) => claimsPrefix + name));
+
+describe.skipIf(!own)('[I10] what the claims leave in Redis', () => {
+  let redis: Redis;
+  beforeEach(async () => {
+    redis ??= await connect();
+    await redis.flushall();
+  });
+
+  const expectAllToExpire = async ({ windowSeconds, leaseSeconds }: ClaimsOptions) => {
+    const keys = (await redis.keysBuffer('*')).filter((key) => !lasting.has(key.toString()));
+    const lives = await Promise.all(keys.map((key) => redis.ttl(key)));
+    const wrong = keys.filter(
+      (_, index) => !((lives[index] as number) > 0 && (lives[index] as number) <= 2 * windowSeconds + leaseSeconds),
+    );
+    expect(wrong.map((key) => key.toString('latin1'))).toEqual([]);
+    return keys;
+  };
+  const inBuckets = (count: number, buckets: number) => {
+    const firsts = newClaims(buckets);
+    return Array.from({ length: count }, (_, index) => neighbour(firsts[index % buckets] as Buffer));
+  };
+
+  it('expires after two windows, and is kept in the compact form', async () => {
+    const claims = await open(long);
+    for (const asked of [newClaims(2_000), inBuckets(600, 3)]) {
+      const { batch } = await answerTo(claims, asked);
+      await claims.confirm(batch, 1);
+    }
+    const keys = await expectAllToExpire(long);
+    expect(keys.length).toBeGreaterThan(1_000);
+    const hashes = keys.filter((key) => !key.toString().endsWith('mark'));
+    expect(new Set(await Promise.all(hashes.map((key) => redis.object('ENCODING', key))))).toEqual(new Set(['listpack']));
+  });
+
+  it('expires also with two gateways that fill the same buckets in turn and at the same time', async () => {
+    const [one, two] = await Promise.all([open(long), open(long)]);
+    for (let round = 0; round < 20; round += 1) {
+      const asked = inBuckets(60, 30);
+      await Promise.all([answerTo(one, asked.slice(0, 40)), answerTo(two, asked.slice(20))]);
+      await answerTo(round % 2 === 0 ? one : two, asked);
+    }
+    await expectAllToExpire(long);
+  });
+
+  it('expires also after Redis was emptied under gateways that know its buckets, with calls under way', async () => {
+    const [one, two] = await Promise.all([open(long), open(long)]);
+    const asked = inBuckets(300, 100);
+    const again = () => asked.map(neighbour);
+    await Promise.all([answerTo(one, asked), answerTo(two, again())]);
+    await Promise.all([answerTo(one, again()), redis.flushall(), answerTo(one, again()), answerTo(two, again())]);
+    await answerTo(one, again());
+    await answerTo(two, again());
+    expect((await expectAllToExpire(long)).length).toBeGreaterThan(100);
+  });
+
+  it('expires also where a call was not answered, whether Redis made it or not', async () => {
+    const claims = await open(long);
+    const asked = inBuckets(50, 50);
+    await answerTo(claims, newClaims(1));
+    process.kill(server.pid ?? 0, 'SIGSTOP');
+    const unanswered = await claims.claim(Buffer.concat(asked), 0);
+    process.kill(server.pid ?? 0, 'SIGCONT');
+    expect(unanswered).toBeUndefined();
+    await answerTo(claims, asked.map(neighbour));
+    await expectAllToExpire(long);
+  });
+
+  it('expires also where the first that a gateway sees of a bucket is a key of the older window', async () => {
+    const options = { leaseSeconds: 15, windowSeconds: 2 };
+    const claims = await open(options);
+    const asked = inBuckets(40, 40);
+    const window = async () => Math.floor(Number((await redis.time())[0]) / options.windowSeconds);
+    const first = await window();
+    await answerTo(claims, asked);
+    await vi.waitFor(async () => expect(await window()).toBe(first + 1), { timeout: 5_000, interval: 5 });
+    // The first call makes the window, the second finds held keys in buckets that are not there yet, beside new ones of the same buckets.
+    await answerTo(claims, [newClaim()]);
+    await Promise.all([
+      answerTo(claims, [...asked.slice(0, 30), ...asked.slice(0, 10).map(neighbour)]),
+      answerTo(claims, asked.slice(10, 20).map(neighbour)),
+    ]);
+    await answerTo(claims, asked.slice(20).map(neighbour));
+    expect(await window()).toBe(first + 1);
+    await expectAllToExpire(options);
+  });
+
+  it('is at most 28 bytes a key where buckets are as full as with 5 million keys', async () => {
+    const claims = await open(long);
+    const [keys, perBucket, perMessage] = [200_000, 76, 200];
+    const buckets = Math.ceil(keys / perBucket);
+    const used = async () => Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]);
+    const before = await used();
+    for (let sent = 0; sent < keys; sent += perMessage) {
+      const records = randomBytes(perMessage * claimBytes);
+      for (let at = 0; at < perMessage; at += 1) records.writeUInt16BE((sent + at) % buckets, at * claimBytes);
+      const answer = await claims.claim(records, 0);
+      await claims.confirm(answer?.batch ?? 0, sent + 1);
+    }
+    const bytesPerKey = ((await used()) - before) / keys;
+    expect(bytesPerKey).toBeLessThan(28);
+  });
+});
+
+describe.skipIf(!own)('a Redis that', () => {
+  it('hangs answers undefined within the time of a command, and says why', async () => {
+    const faults: unknown[] = [];
+    const claims = await open(long, (error) => faults.push(error));
+    const { batch } = await answerTo(claims, newClaims(1));
+    process.kill(server.pid ?? 0, 'SIGSTOP');
+    try {
+      const begin = performance.now();
+      expect(await claims.claim(newClaim(), 0)).toBeUndefined();
+      expect(performance.now() - begin).toBeLessThan(commandTimeoutMs + 600);
+      await claims.confirm(batch, 1);
+      await claims.release(batch);
+      expect(faults).toHaveLength(3);
+    } finally {
+      process.kill(server.pid ?? 0, 'SIGCONT');
+    }
+  });
+
+  it('is down answers undefined at once; back with nothing in memory, not even the scripts, it claims again', async () => {
+    const faults: unknown[] = [];
+    const claims = await open(long, (error) => faults.push(error));
+    const asked = newClaims(5);
+    const { batch } = await answerTo(claims, asked);
+    await server.stop();
+    const begin = performance.now();
+    expect(await claims.claim(Buffer.concat(asked), 0)).toBeUndefined();
+    await claims.confirm(batch, 1);
+    await claims.release(batch);
+    expect(performance.now() - begin).toBeLessThan(500);
+    expect(faults.length).toBeGreaterThanOrEqual(3);
+    await server.restart();
+    await vi.waitFor(async () => expect(await ask(claims, ...newClaims(5))).toEqual(['won', 'won', 'won', 'won', 'won']), {
+      timeout: 10_000,
+      interval: 20,
+    });
+  });
+});

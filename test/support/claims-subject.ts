@@ -1,0 +1,31 @@
+/** Holds the memory fake of claims and the scripts in a real Redis to one suite. */
+import { afterAll, describe } from 'vitest';
+import { systemClock } from '#platform/clock.ts';
+import { createStreamKnowledge } from '../../ingest/claims.redis.ts';
+import type { GuardPorts } from '../../ingest/stream-guard.ts';
+import type { Claims } from './claim-records.ts';
+import { type ClaimsRedis, startClaimsRedis } from './claims-redis.ts';
+import { type ClaimsOptions, createClaimsStore } from './memory-claims.ts';
+
+export type ClaimsSubject = {
+  readonly open: (options: ClaimsOptions) => Promise<Claims>;
+  readonly knowledge: () => Promise<Pick<GuardPorts, 'readKnown' | 'voidBehind'>>;
+  readonly empty: () => Promise<unknown>;
+};
+
+export const holdClaims = async (contract: (subject: ClaimsSubject) => void): Promise<void> => {
+  describe('claims in memory', () => {
+    const store = createClaimsStore(systemClock);
+    contract({ open: async (options) => store.open(options), knowledge: async () => store.knowledge, empty: async () => store.empty() });
+  });
+  const own = await startClaimsRedis();
+  afterAll(() => own?.stop());
+  describe.skipIf(!own)('claims in Redis', () => {
+    const { open, connect } = (own ?? {}) as ClaimsRedis;
+    contract({
+      open: (options) => open(options),
+      knowledge: async () => createStreamKnowledge(await connect()),
+      empty: async () => (await connect()).flushall(),
+    });
+  });
+};

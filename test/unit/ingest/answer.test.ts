@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import { type Outcomes, type Status, statuses } from '../../../ingest/accept-events.ts';
+import { answerOf, countsOf, type EventResult } from '../../../ingest/answer.ts';
+import { blockOf, event, setUpGateway, startMs } from '../../support/memory-gateway.ts';
+
+/** The answer to events with these statuses. */
+const answerTo = (found: readonly Status[], everyResult = false, faults: Outcomes['faults'] = new Map()) => {
+  const block = blockOf(
+    found.map((_, index) => event(`k${index}`)),
+    startMs,
+  );
+  const outcomes: Outcomes = { statuses: found, faults };
+  const answer = answerOf(block, outcomes, countsOf(outcomes), 'req_1', everyResult);
+  return { ...answer, body: JSON.parse(answer.body) };
+};
+
+describe('the status of an answer', () => {
+  it.each<[number, string | undefined, Status[]]>([
+    [200, undefined, []],
+    [200, undefined, ['accepted']],
+    [200, undefined, ['duplicate']],
+    [200, undefined, ['accepted', 'duplicate', 'conflict', 'invalid', 'too_old', 'in_future']],
+    [200, undefined, ['invalid', 'duplicate']],
+    [422, 'EVENTS_REJECTED', ['invalid']],
+    [422, 'EVENTS_REJECTED', ['invalid', 'conflict', 'too_old', 'in_future']],
+    [409, 'IDEMPOTENCY_CONFLICT', ['conflict']],
+    [409, 'IDEMPOTENCY_CONFLICT', ['conflict', 'conflict']],
+    [503, 'EVENTS_NOT_FINAL', ['in_flight']],
+    [503, 'EVENTS_NOT_FINAL', ['accepted', 'accepted', 'in_flight']],
+    [503, 'EVENTS_NOT_FINAL', ['conflict', 'in_flight']],
+  ])('is %i %s for %j', (status, code, found) => {
+    expect(answerTo(found)).toMatchObject({ status, code });
+  });
+
+  it('[I1] is 2xx for no selection of outcomes that has one that is not final, and never where nothing was taken', () => {
+    for (let selection = 1; selection < 2 ** statuses.length; selection += 1) {
+      const found = statuses.filter((_, index) => (selection >> index) % 2 === 1);
+      const isFinal = !found.includes('unavailable') && !found.includes('in_flight');
+      const isTaken = found.includes('accepted') || found.includes('duplicate');
+      const { status } = answerTo(found);
+      expect(status === 200, found.join()).toBe(isFinal && isTaken);
+      if (!isFinal) expect(status, found.join()).toBe(503);
+    }
+  });
+
+  it('is 503 and names the part that is away', () => {
+    const faults = new Map([[1, [{ field: 'nats', code: 'unavailable' as const, message: 'is away' }]]]);
+    const { status, code, body } = answerTo(['accepted', 'unavailable'], false, faults);
+    expect([status, code]).toEqual([503, 'DEPENDENCY_UNAVAILABLE']);
+    expect(body.detail).toMatch(/NATS/);
+    expect(body.detail).not.toMatch(/Redis/);
+  });
+});
+
+describe('what an answer lists', () => {
+  it('is nothing where all was accepted, and everything where that is asked for', () => {
+    expect(answerTo(['accepted', 'accepted']).body).toEqual({ accepted: 2, duplicates: 0, conflicts: 0, rejected: 0, results: [] });
+    expect(answerTo(['accepted', 'accepted'], true).body.results).toEqual([
+      { index: 0, idempotency_key: 'k0', status: 'accepted', errors: [] },
+      { index: 1, idempotency_key: 'k1', status: 'accepted', errors: [] },
+    ]);
+  });
+
+  it('is otherwise each event that was not accepted, with its place and its key where it has one', async () => {
+    const { accept, send } = setUpGateway();
+    await send([event('known'), event('other')]);
+    const events = [event('new'), event('known'), event('other', { customer_id: 'x' }), event('', {}), event('bad', { event: 5 }), 5];
+    const { statuses: found, faults } = await accept(events);
+    const outcomes: Outcomes = { statuses: found, faults: new Map(faults.entries()) };
+    const { status, body } = answerOf(blockOf(events, startMs), outcomes, countsOf(outcomes), 'req_1', false);
+    expect(status).toBe(200);
+    const { results, ...summary } = JSON.parse(body);
+    expect(summary).toEqual({ accepted: 1, duplicates: 1, conflicts: 1, rejected: 3 });
+    expect(results.map(({ index, idempotency_key: key, status: of }: EventResult) => [index, key, of])).toEqual([
+      [1, 'known', 'duplicate'],
+      [2, 'other', 'conflict'],
+      [3, null, 'invalid'],
+      [4, 'bad', 'invalid'],
+      [5, null, 'invalid'],
+    ]);
+    expect(results[3].errors).toMatchObject([{ field: 'event', code: 'wrong_type' }]);
+  });
+
+  it('names the fields of all faults by the place of their event, up to 1,000', () => {
+    const fault = (field: string) => [{ field, code: 'missing' as const, message: 'is required' }];
+    const faults = new Map([
+      [2, fault('')],
+      [0, fault('event')],
+    ]);
+    const { body } = answerTo(['invalid', 'conflict', 'invalid'], false, faults);
+    expect(body.errors.map(({ field }: { field: string }) => field)).toEqual(['events[0].event', 'events[2]']);
+    const many = new Map(Array.from({ length: 1_001 }, (_, index) => [index, fault('event')] as const));
+    expect(answerTo(new Array<Status>(1_001).fill('invalid'), false, many).body.errors).toHaveLength(1_000);
+  });
+});

@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import { createStreamGuard, type GuardPorts, type Loss, type StreamEnd } from '../../../ingest/stream-guard.ts';
+import { answerTo, ask, newClaim, newClaims } from '../../support/claim-records.ts';
+import { createSetClock } from '../../support/ingest-fakes.ts';
+import { createClaimsStore } from '../../support/memory-claims.ts';
+
+const created = 'one day';
+
+/** A guard over claims in memory, before a stream whose end the test sets. */
+const setUp = (replaced: Partial<GuardPorts> = {}) => {
+  const store = createClaimsStore(createSetClock(Date.UTC(2026, 10, 20, 12)));
+  const claims = store.open({ leaseSeconds: 15, windowSeconds: 86_400 });
+  const stream: { end: StreamEnd | undefined } = { end: { lastSequence: 0, created } };
+  const seen = { losses: [] as Loss[], faults: 0, calls: [] as string[] };
+  const guard = createStreamGuard({
+    readKnown: async () => {
+      seen.calls.push('known');
+      return store.knowledge.readKnown();
+    },
+    readEnd: async () => {
+      seen.calls.push('end');
+      if (!stream.end) throw new Error('the stream is away');
+      return stream.end;
+    },
+    voidBehind: (end, known) => {
+      seen.calls.push(`void behind ${end.lastSequence}`);
+      return store.knowledge.voidBehind(end, known);
+    },
+    onLoss: (loss) => seen.losses.push(loss),
+    onFault: () => {
+      seen.faults += 1;
+    },
+    pause: () => new Promise((resolve) => setImmediate(resolve)),
+    ...replaced,
+  });
+  /** Keys that are confirmed at these sequences. */
+  const confirmedAt = async (...sequences: readonly number[]) => {
+    const asked = newClaims(sequences.length);
+    for (const [index, claim] of asked.entries()) await claims.confirm((await answerTo(claims, [claim])).batch, sequences[index] as number);
+    return asked;
+  };
+  return { store, claims, guarded: guard.guarded(claims), guard, stream, seen, confirmedAt };
+};
+
+describe('a gateway that meets its stream', () => {
+  it('publishes nothing before the stream has said where it ends', async () => {
+    const { guard, stream, seen } = setUp();
+    expect(guard.mayPublish()).toBe(false);
+    stream.end = undefined;
+    const meeting = guard.meet();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(guard.mayPublish()).toBe(false);
+    expect(seen.faults).toBeGreaterThan(0);
+    stream.end = { lastSequence: 0, created };
+    await meeting;
+    expect(guard.mayPublish()).toBe(true);
+  });
+
+  it('nor, when it meets it again, on the word from before', async () => {
+    const { guard, stream } = setUp();
+    await guard.meet();
+    stream.end = undefined;
+    const [first, second] = [guard.meet(), guard.meet()];
+    expect(guard.mayPublish()).toBe(false);
+    stream.end = { lastSequence: 5, created };
+    await Promise.all([first, second]);
+    expect(guard.mayPublish()).toBe(true);
+  });
+
+  it('reads what the claims know before it asks for the end: what is confirmed in between proves nothing', async () => {
+    const { guard, seen } = setUp();
+    await guard.meet();
+    expect(seen.calls).toEqual(['known', 'end', 'void behind 0']);
+  });
+
+  it('[I5] voids what is confirmed behind the end, says so once, and then costs no claim anything', async () => {
+    const { guard, guarded, stream, seen, confirmedAt } = setUp();
+    await guard.meet();
+    const asked = await confirmedAt(10, 11, 12);
+    stream.end = { lastSequence: 10, created };
+    await guard.meet();
+    expect(seen.losses).toEqual([{ from: 11, to: 12 }]);
+    const calls = seen.calls.length;
+    expect(await ask(guarded, ...asked)).toEqual(['duplicate', 'taken_over', 'taken_over']);
+    expect(seen.calls).toHaveLength(calls);
+    await guard.meet();
+    expect(seen.losses).toHaveLength(1);
+  });
+
+  it('[I5] answers no claim while that is not done, and lets the store tell twins apart where Redis can not', async () => {
+    const { guard, guarded, store, stream, seen, confirmedAt } = setUp();
+    await guard.meet();
+    const asked = await confirmedAt(10, 11);
+    stream.end = { lastSequence: 10, created };
+    store.setDown(true);
+    await guard.meet();
+    expect(guard.mayPublish()).toBe(true);
+    expect(await guarded.claim(newClaim(), 0)).toBeUndefined();
+    store.setDown(false);
+    expect(await ask(guarded, ...asked)).toEqual(['duplicate', 'taken_over']);
+    expect(seen.losses).toEqual([{ from: 11, to: 11 }]);
+  });
+
+  it('[I5] compares with the end as it was, also when more was published over the gap before Redis came back', async () => {
+    const { guard, guarded, store, stream, confirmedAt } = setUp();
+    await guard.meet();
+    const asked = await confirmedAt(10, 11);
+    stream.end = { lastSequence: 10, created };
+    store.setDown(true);
+    await guard.meet();
+    stream.end = { lastSequence: 40, created };
+    await guard.meet();
+    store.setDown(false);
+    expect(await ask(guarded, ...asked)).toEqual(['duplicate', 'taken_over']);
+  });
+
+  it('[I5] voids everything that another stream held, however far the new one is', async () => {
+    const { guard, guarded, stream, confirmedAt } = setUp();
+    await guard.meet();
+    const asked = await confirmedAt(10, 11);
+    stream.end = { lastSequence: 5_000, created: 'another day' };
+    await guard.meet();
+    expect(await ask(guarded, ...asked)).toEqual(['taken_over', 'taken_over']);
+  });
+
+  it('asks again where others confirmed meanwhile what would have been voided: that is in the stream', async () => {
+    const scene = setUp();
+    const { store, claims, stream } = scene;
+    const late = newClaim();
+    let moves = 1;
+    const guard = createStreamGuard({
+      ...store.knowledge,
+      readEnd: async () => {
+        const end = stream.end as StreamEnd;
+        if (moves > 0) {
+          moves -= 1;
+          // Another gateway publishes and confirms behind the end that was read.
+          await claims.confirm((await answerTo(claims, [late])).batch, 13);
+          stream.end = { lastSequence: 13, created };
+        }
+        return end;
+      },
+      onLoss: (loss) => scene.seen.losses.push(loss),
+      onFault: () => {},
+      pause: async () => {},
+    });
+    await store.knowledge.voidBehind({ lastSequence: 0, created }, undefined);
+    const [before] = (await scene.confirmedAt(12)) as [Buffer];
+    stream.end = { lastSequence: 11, created };
+    await guard.meet();
+    expect(await ask(guard.guarded(claims), before, late)).toEqual(['duplicate', 'duplicate']);
+    expect(scene.seen.losses).toEqual([]);
+  });
+
+  it('hands confirmations and releases through as they are', async () => {
+    const { guard, guarded } = setUp();
+    await guard.meet();
+    const [one, two] = newClaims(2) as [Buffer, Buffer];
+    await guarded.confirm((await answerTo(guarded, [one])).batch, 1);
+    await guarded.release((await answerTo(guarded, [two])).batch);
+    expect(await ask(guarded, one, two)).toEqual(['duplicate', 'won']);
+  });
+});
