@@ -74,7 +74,14 @@ export const newTally = (): Tally => ({
 });
 
 /** Adds a block; returns its results, which are not kept where they are not part of one answer. */
-export const addToTally = (tally: Tally, block: EventBlock, outcomes: Outcomes, counts: Counts, asked: Asked, isKept = true): EventResult[] => {
+export const addToTally = (
+  tally: Tally,
+  block: EventBlock,
+  outcomes: Outcomes,
+  counts: Counts,
+  asked: Asked,
+  isKept = true,
+): EventResult[] => {
   const from = tally.total;
   tally.total += block.total;
   for (const status of statuses) tally.counts[status] += counts[status];

@@ -138,29 +138,29 @@ if state and state:byte(1) == 80 then redis.call('HSET', key, ARGV[1] % 256, 'R'
 return 0`;
 
 /**
- * ARGV: where the stream ends and which stream it is; the highest sequence and the stream as they were read before that, or nothing. What is confirmed behind the
- * end is void, for the batches so far; of another stream everything is. Answers 'again' where somebody moved meanwhile what would have to be voided.
- * Only the last ranges are kept: the claims of the older ones are long out of their window.
+ * ARGV: where the stream ends and which stream it is; the highest sequence and the stream as they were read before that, or nothing. What was confirmed behind the
+ * end by then is void, for the batches so far; of another stream everything is. What is confirmed meanwhile at the same sequences, by a batch from before, is void
+ * with it: then a retry is published again, and the store removes the twin. Only the last ranges are kept: the claims of the older ones are long out of their window.
  */
 const voidScript = `
 local call, pack = redis.call, struct.pack
 local ends, stream = tonumber(ARGV[1]), ARGV[2]
 local highest, known = call('GET', KEYS[1] .. 'highest') or '0', call('GET', KEYS[1] .. 'stream') or ''
+local then_highest, then_known = ARGV[3] or highest, ARGV[4] or known
 local from = ends + 1
-local then_highest, then_known = highest, known
-if ARGV[3] then then_highest, then_known = ARGV[3], ARGV[4] end
 if then_known ~= '' and then_known ~= stream then from = 0 end
-if tonumber(then_highest) < from or then_highest == '0' then
-  if known == '' then call('SET', KEYS[1] .. 'stream', stream) end
+local lost = then_highest ~= '0' and tonumber(then_highest) >= from
+local voided_already = then_known ~= known and known == stream or from > 0 and tonumber(highest) < from
+if not lost or voided_already then
+  if then_known == known then call('SET', KEYS[1] .. 'stream', stream) end
   return {}
 end
-if then_highest ~= highest or then_known ~= known then return { 'again' } end
 local last = tonumber(call('GET', KEYS[1] .. 'batch') or 0)
-local voided = (call('GET', KEYS[1] .. 'voided') or '') .. pack('>I6I6I8', from, tonumber(highest), last)
+local voided = (call('GET', KEYS[1] .. 'voided') or '') .. pack('>I6I6I8', from, tonumber(then_highest), last)
 call('SET', KEYS[1] .. 'voided', voided:sub(-2000))
-call('SET', KEYS[1] .. 'highest', from == 0 and '0' or string.format('%.0f', ends))
+if highest == then_highest then call('SET', KEYS[1] .. 'highest', from == 0 and '0' or string.format('%.0f', ends)) end
 call('SET', KEYS[1] .. 'stream', stream)
-return { string.format('%.0f', from), highest }`;
+return { string.format('%.0f', from), then_highest }`;
 
 /** The braces are a cluster's hash tag: all buckets lie on one shard. */
 export const claimsPrefix = '{claims}:';
@@ -284,7 +284,6 @@ export const createStreamKnowledge = (redis: Redis): Pick<GuardPorts, 'readKnown
     },
     voidBehind: async ({ lastSequence, created }, known) => {
       const [from, to] = await run.call(redis, claimsPrefix, lastSequence, created, ...(known ? [known.highest, known.stream] : []));
-      if (from === 'again') return 'again';
       return from === undefined ? undefined : { from: Number(from), to: Number(to) };
     },
   };

@@ -2,6 +2,7 @@ import { createAuthenticate } from '#platform/authenticate.ts';
 import { sleep, systemClock } from '#platform/clock.ts';
 import { loadConfig, secretsOf, settings } from '#platform/config.ts';
 import { createFailPoint } from '#platform/fail-point.ts';
+import { countBuffersWithHeap } from '#platform/heap.ts';
 import { listen } from '#platform/http.ts';
 import { serverBoundsOf } from '#platform/http-server.ts';
 import { newId } from '#platform/ids.ts';
@@ -25,6 +26,7 @@ import { startReport } from './report-counts.ts';
 import { createStreamGuard } from './stream-guard.ts';
 import { createPublish, createReadStreamEnd } from './usage-stream.nats.ts';
 
+countBuffersWithHeap();
 const config = orExit(() => loadConfig(process.env, ['natsUrl', 'redisUrl', 'databaseUrl', 'keyPepper', 'masterKey']));
 const log = createLog('gateway', config.logLevel, secretsOf(config));
 

@@ -34,7 +34,7 @@ import { BlockWriter } from './parse/event-block.ts';
 import { type Seeds, seedsOf } from './parse/key-hash.ts';
 import type { Horizon } from './parse/native.ts';
 import { type LineBlock, LineReader, type OpenBlock } from './parse/ndjson.ts';
-import { readChunks, readRaw, unpacked } from './read-body.ts';
+import { readAgain, readChunks, readRaw, unpacked } from './read-body.ts';
 import { keyFieldOf, readAvro, readText } from './read-events.ts';
 import { lineHoldBytes, lineLimits, takeLines } from './take-lines.ts';
 
@@ -171,11 +171,16 @@ export const createGateway = (options: GatewayOptions): Gateway => {
   };
 
   /** Takes lines as they come. Returns what ended them early. */
-  const readLines = (request: EventsRequest, each: (block: LineBlock) => Promise<void>): Promise<FailureError | undefined> => {
-    const limit = Math.min(Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY), lineLimits.blockBytesMax / 4);
-    const reader = new LineReader(() => openBlock(request, limit), { ...lineLimits, eventsMax: limits.eventsMax });
-    const chunks = readChunks(request.rawBody ?? request.raw, encodingOf(request.headers), options.bodyBytesMax);
-    return takeLines(chunks, reader, limits.eventsMax, each);
+  const readLines = async (request: EventsRequest, each: (block: LineBlock) => Promise<void>): Promise<FailureError | undefined> => {
+    const bytes = Math.min(Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY), lineLimits.blockBytesMax / 4);
+    const reader = new LineReader(() => openBlock(request, bytes), { ...lineLimits, eventsMax: limits.eventsMax });
+    const encoding = encodingOf(request.headers);
+    const { chunks, drain } = request.rawBody
+      ? readAgain(request.rawBody, encoding, options.bodyBytesMax)
+      : readChunks(request.raw, encoding, options.bodyBytesMax);
+    const refused = await takeLines(chunks, reader, limits.eventsMax, each);
+    if (refused) drain();
+    return refused;
   };
 
   const send = (reply: FastifyReply, answer: Answer): string => {
@@ -190,27 +195,35 @@ export const createGateway = (options: GatewayOptions): Gateway => {
     const tally = newTally();
     // All that it may hold is bounded by the events of a request: it never waits for its reader, who may first want to send the rest.
     const lines = request.headers.accept?.includes(lineType) ? new Readable({ read: () => {} }) : undefined;
+    let hasBegun = false;
+    const begin = (): void => {
+      if (!lines || hasBegun) return;
+      hasBegun = true;
+      reply.code(200).type(lineType).send(lines);
+    };
     try {
       const refused = await readLines(request, async (block) => {
         const { outcomes, counts } = await takeBlock(request, block);
         const results = addToTally(tally, block.block, outcomes, counts, asked, lines === undefined);
-        if (lines && !reply.sent) reply.code(200).type(lineType).send(lines);
+        begin();
         for (const result of results) lines?.push(`${JSON.stringify(result)}\n`);
       });
       requestEvents.observe(tally.total);
       // Nothing was taken of it: it is a request that was refused like any other.
       if (refused && tally.total === 0) throw refused;
       if (!lines) return send(reply, answerOfTally(tally, request.id, refused));
-      if (!reply.sent) reply.code(200).type(lineType).send(lines);
+      begin();
       const last = lastLineOf(tally, request.id, refused);
       reply.failureCode = last.code;
       lines.push(`${last.body}\n`);
       lines.push(null);
       return reply;
     } catch (error) {
-      // The answer has begun: its end without a last line is what says that it failed.
-      if (reply.sent) lines?.destroy(error as Error);
-      throw error;
+      if (!hasBegun) throw error;
+      // The answer has begun: that it ends without a last line says that it failed.
+      request.log.error({ err: error }, 'bug: a request failed');
+      lines?.destroy(error as Error);
+      return reply;
     }
   };
 

@@ -16,11 +16,15 @@ const tooMany = (events: number, eventsMax: number): FailureError =>
   new FailureError('TOO_MANY_EVENTS', `${events} events; the limit is ${eventsMax} a request`);
 
 const refusal = ({ kind, reason }: Refused): FailureError =>
-  kind === 'malformed' ? new FailureError('MALFORMED_BODY', reason) : new FailureError('UNUSABLE_AVRO_SCHEMA', `The schema can't be used: ${reason}`);
+  kind === 'malformed'
+    ? new FailureError('MALFORMED_BODY', reason)
+    : new FailureError('UNUSABLE_AVRO_SCHEMA', `The schema can't be used: ${reason}`);
 
 /** The names that a caller of this form knows: what Redis finds out later is told by them, too. */
 export const keyFieldOf = (format: Format, headers: Headers): string =>
-  format === Format.cloudEvent || format === Format.cloudEvents || (format === Format.json && isBinaryMode(headers)) ? 'id' : 'idempotency_key';
+  format === Format.cloudEvent || format === Format.cloudEvents || (format === Format.json && isBinaryMode(headers))
+    ? 'id'
+    : 'idempotency_key';
 
 const parse = (format: Format, body: Buffer, headers: Headers, { writer, horizon }: OpenBlock, eventsMax: number): ParsedBody => {
   if (format === Format.cloudEvent) return parseStructuredBody(body, writer, horizon);
@@ -44,7 +48,10 @@ export const readAvro = async (body: Buffer, { writer, horizon }: OpenBlock, lim
   if ('kind' in container) throw refusal(container);
   const unpack = avroCodecs.get(container.codec);
   if (!unpack)
-    throw new FailureError('UNSUPPORTED_MEDIA_TYPE', `The Avro codec ${container.codec.slice(0, 64)} is not read: use ${[...avroCodecs.keys()].join(', ')}`);
+    throw new FailureError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      `The Avro codec ${container.codec.slice(0, 64)} is not read: use ${[...avroCodecs.keys()].join(', ')}`,
+    );
   let bytesLeft = limits.bodyBytesMax;
   for (let block = container.next(); block !== undefined; block = container.next()) {
     if (isRefused(block)) throw refusal(block);
@@ -56,4 +63,3 @@ export const readAvro = async (body: Buffer, { writer, horizon }: OpenBlock, lim
     if (refused) throw refusal(refused);
   }
 };
-

@@ -2,6 +2,7 @@ import { clickHouseAnswers, connectClickHouse } from '#platform/clickhouse.ts';
 import { systemClock } from '#platform/clock.ts';
 import { loadConfig, secretsOf } from '#platform/config.ts';
 import { createFailPoint } from '#platform/fail-point.ts';
+import { countBuffersWithHeap } from '#platform/heap.ts';
 import { createHttpApp, listen } from '#platform/http.ts';
 import { serverBoundsOf } from '#platform/http-server.ts';
 import { orExit, runProcess } from '#platform/lifecycle.ts';
@@ -18,6 +19,7 @@ import { createDeadLetter, createReadStreamState, ensureUsageStream, subscribe }
 /** A server that is gone without a word is given up after this; what it may have stored is stored once, by its token. */
 const insertTimeoutMs = 30_000;
 
+countBuffersWithHeap();
 const config = orExit(() => loadConfig(process.env, ['natsUrl', 'clickhouseUrl']));
 const log = createLog('sink', config.logLevel, secretsOf(config));
 

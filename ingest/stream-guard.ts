@@ -29,8 +29,8 @@ export type GuardPorts = {
   readonly readKnown: () => Promise<Known>;
   /** Makes the stream where it is gone, and says where it ends. Throws where the server does not answer. */
   readonly readEnd: () => Promise<StreamEnd>;
-  /** Voids what is confirmed behind the end, and says what that was; 'again' where what is known moved meanwhile. Throws where Redis does not answer. */
-  readonly voidBehind: (end: StreamEnd, known: Known | undefined) => Promise<Loss | 'again' | undefined>;
+  /** Voids what was confirmed behind the end, and says what that was; once, of several gateways that ask. Throws where Redis does not answer. */
+  readonly voidBehind: (end: StreamEnd, known: Known | undefined) => Promise<Loss | undefined>;
   readonly onLoss: (loss: Loss) => void;
   readonly onFault: (error: unknown) => void;
   readonly pause: () => Promise<void>;
@@ -63,12 +63,10 @@ export const createStreamGuard = (ports: GuardPorts): StreamGuard => {
   };
   const compare = async (): Promise<void> => {
     while (open) {
-      const loss = await ports.voidBehind(open.end, open.known);
-      if (loss === 'again') {
-        open = await read();
-        continue;
-      }
-      open = undefined;
+      const meeting = open;
+      const loss = await ports.voidBehind(meeting.end, meeting.known);
+      // Another meeting meanwhile has an end of its own to compare.
+      if (open === meeting) open = undefined;
       if (loss) ports.onLoss(loss);
     }
   };

@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { Fault } from '#schemas/failures.ts';
-import { type AvroRecord, type AvroType, ticksPerMs } from './avro-schema.ts';
+import { type AvroRecord, type AvroType, eventFields, ticksPerMs } from './avro-schema.ts';
 import { inexactNumber, significantDigitsMax, significantDigitsOf } from './exact-numbers.ts';
 
 /** The bytes are not what their schema says: of a whole container, as nothing behind such a place can be found. Caught by avro.ts. */
@@ -26,8 +26,7 @@ const floatText = (value: number): string => {
 };
 
 /** A number as JSON would carry it, or one that it can't: a fault of its property. */
-const exactNumber = (text: string): unknown =>
-  significantDigitsOf(text) > significantDigitsMax ? inexactNumber(text) : Number(text);
+const exactNumber = (text: string): unknown => (significantDigitsOf(text) > significantDigitsMax ? inexactNumber(text) : Number(text));
 
 /** Two's complement, most significant byte first, as decimal digits. */
 const decimalText = (bytes: Buffer, scale: number): string => {
@@ -67,13 +66,15 @@ export class AvroReader {
     return this.at === this.#bytes.length;
   }
 
-  /** An event as JSON would hold it: longs beyond its numbers, decimals and times as text. Adds what is no value of ours to the faults. */
+  /** An event as JSON would hold it: longs beyond its numbers, decimals and times as text. Adds what is wrong in the fields of ours to the faults. */
   event(type: AvroRecord, faults: Fault[]): Readonly<Record<string, unknown>> {
-    this.#faults = faults;
     this.#ofEventLeft = valuesPerEventMax;
     this.#path.length = 0;
     const event: Record<string, unknown> = Object.create(null);
-    for (const { name, type: of } of type.fields) event[name] = name === 'timestamp' ? this.#timestamp(of) : this.#named(name, of, 1);
+    for (const { name, type: of } of type.fields) {
+      this.#faults = eventFields.has(name) ? faults : [];
+      event[name] = name === 'timestamp' ? this.#timestamp(of) : this.#named(name, of, 1);
+    }
     return event;
   }
 
@@ -129,7 +130,8 @@ export class AvroReader {
   #value(type: AvroType, depth: number): unknown {
     this.#valuesLeft -= 1;
     this.#ofEventLeft -= 1;
-    if (this.#valuesLeft < 0 || this.#ofEventLeft < 0) throw new BrokenAvro(`there are more values at byte ${this.at} than an event may have`);
+    if (this.#valuesLeft < 0 || this.#ofEventLeft < 0)
+      throw new BrokenAvro(`there are more values at byte ${this.at} than an event may have`);
     if (depth > depthMax) throw new BrokenAvro(`values are nested deeper than ${depthMax}`);
     switch (type.kind) {
       case 'null':

@@ -7,7 +7,11 @@
  */
 
 export type AvroType =
-  | { readonly kind: 'null' | 'boolean' | 'int' | 'long' | 'float' | 'double' | 'bytes' | 'string'; readonly logicalType?: string; readonly scale?: number }
+  | {
+      readonly kind: 'null' | 'boolean' | 'int' | 'long' | 'float' | 'double' | 'bytes' | 'string';
+      readonly logicalType?: string;
+      readonly scale?: number;
+    }
   | { readonly kind: 'fixed'; readonly size: number; readonly scale?: number }
   | { readonly kind: 'enum'; readonly symbols: readonly string[] }
   | { readonly kind: 'array' | 'map'; readonly items: AvroType }
@@ -141,6 +145,8 @@ const ticks: Readonly<Record<string, bigint>> = { 'timestamp-millis': 1n, 'times
 export const ticksPerMs = (type: AvroType): bigint | undefined =>
   type.kind === 'long' ? ticks[type.logicalType ?? 'timestamp-millis'] : undefined;
 
+/** In the order in which our schema has them. */
+export const eventFields: ReadonlySet<string> = new Set(['idempotency_key', 'event', 'customer_id', 'timestamp', 'properties']);
 const required = ['idempotency_key', 'event', 'customer_id'];
 
 /** Why no events can be read by a schema. Its further fields are skipped, as Avro's rules of resolution have it. */
@@ -162,8 +168,7 @@ const isPlain = (type: AvroType | undefined, kind: AvroType['kind']): boolean =>
 export const isPublicSchema = (type: AvroType): type is AvroRecord => {
   if (type.kind !== 'record' || type.fields.length !== 5) return false;
   const [key, event, customer, timestamp, properties] = type.fields as [AvroField, AvroField, AvroField, AvroField, AvroField];
-  const names = type.fields.map(({ name }) => name).join();
-  if (names !== 'idempotency_key,event,customer_id,timestamp,properties') return false;
+  if (type.fields.map(({ name }) => name).join() !== [...eventFields].join()) return false;
   if (![key, event, customer].every((field) => isPlain(field.type, 'string'))) return false;
   const [nothing, time, ...more] = timestamp.type.kind === 'union' ? timestamp.type.branches : [];
   const isTimestamp = isPlain(nothing, 'null') && time !== undefined && ticksPerMs(time) === 1n && more.length === 0;

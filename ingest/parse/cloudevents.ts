@@ -26,7 +26,18 @@ const toAttributes = ({ field, code, message }: Fault): Fault => ({ field: renam
 /** `application/json`, and what is JSON by its suffix. */
 const jsonType = /^\s*[\w.+-]+\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 const attributeName = /^[a-z0-9]+$/;
-const ownNames = new Set(['specversion', 'id', 'source', 'type', 'subject', 'time', 'datacontenttype', 'dataschema', 'data', 'data_base64']);
+const ownNames = new Set([
+  'specversion',
+  'id',
+  'source',
+  'type',
+  'subject',
+  'time',
+  'datacontenttype',
+  'dataschema',
+  'data',
+  'data_base64',
+]);
 
 /** What our own form knows nothing of. */
 const envelopeFaults = (raw: Record<string, unknown>): Fault[] => {

@@ -95,19 +95,25 @@ export class LineReader {
   #endHeld(): void {
     const bytes = this.#heldBytes;
     this.#heldBytes = 0;
-    if (!this.#isSkipping) return this.#line(this.#held, 0, bytes);
+    if (this.#isSkipping) this.#refuseLength();
+    else this.#line(this.#held, 0, bytes);
     this.#isSkipping = false;
-    this.#refuse('too_large', `the line has more than ${this.#limits.lineBytesMax} bytes`);
   }
 
   #line(bytes: Buffer, from: number, to: number): void {
-    if (to - from > this.#limits.lineBytesMax) return this.#refuse('too_large', `the line has more than ${this.#limits.lineBytesMax} bytes`);
     const text = trimmed(bytes, from, to);
     if (text.length === 0) return;
-    if (!isUtf8(text)) return this.#refuse('wrong_format', 'the line is not valid UTF-8');
-    const { writer, horizon } = this.#begin(text.length);
-    if (!this.isTooLong) addEventText(text, writer, horizon);
-    this.#closeIfFull();
+    if (to - from > this.#limits.lineBytesMax) this.#refuseLength();
+    else if (!isUtf8(text)) this.#refuse('wrong_format', 'the line is not valid UTF-8');
+    else {
+      const { writer, horizon } = this.#begin(text.length);
+      if (!this.isTooLong) addEventText(text, writer, horizon);
+      this.#closeIfFull();
+    }
+  }
+
+  #refuseLength(): void {
+    this.#refuse('too_large', `the line has more than ${this.#limits.lineBytesMax} bytes`);
   }
 
   #refuse(code: string, message: string): void {

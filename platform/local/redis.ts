@@ -57,6 +57,8 @@ export const startRedis = async (options: ServerOptions): Promise<LocalServer> =
       arguments: [
         ...['--port', String(port), '--bind', '127.0.0.1', '--protected-mode', 'yes', '--daemonize', 'no'],
         ...['--dir', folder, '--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''],
+        // Its file is written anew when it doubled, yet not while it is small: each time Redis forks, and every page that is claimed in is copied.
+        ...['--auto-aof-rewrite-min-size', '1gb'],
         // Nothing is evicted: a claim that vanished early would let a twin through to the store.
         ...['--maxmemory-policy', 'noeviction', '--databases', '16', '--logfile', ''],
       ],

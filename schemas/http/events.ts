@@ -97,7 +97,9 @@ export const EventsValidation = Type.Object(
   {
     valid: Type.Integer({ minimum: 0 }),
     rejected: Type.Integer({ minimum: 0 }),
-    results: Type.Array(ValidationResult, { description: 'What would be rejected, with all of its faults; with `results=all` every event.' }),
+    results: Type.Array(ValidationResult, {
+      description: 'What would be rejected, with all of its faults; with `results=all` every event.',
+    }),
   },
   { ...closed, title: 'EventsValidation' },
 );

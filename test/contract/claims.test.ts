@@ -237,15 +237,25 @@ const losses = ({ open, knowledge, empty }: ClaimsSubject): void => {
     expect(await voidBehind({ lastSequence: 1_000, created: 'another day' }, undefined)).toBeUndefined();
   });
 
-  it('is looked at again where the claims know more than they did before the stream was asked', async () => {
+  it('what was confirmed since the stream was asked for its end stays; what it had lost by then is void', async () => {
     const { claims, voidBehind, readKnown } = await begin();
-    await confirmedAt(claims, 5);
+    const [lost] = (await confirmedAt(claims, 5)) as [Buffer];
     const known = await readKnown();
-    const asked = await confirmedAt(claims, 6);
-    expect(await voidBehind({ lastSequence: 4, created }, known)).toBe('again');
-    expect(await ask(claims, ...asked)).toEqual(['duplicate']);
-    // What was confirmed since the stream was asked proves nothing about its end.
-    expect(await voidBehind({ lastSequence: 5, created }, known)).toBeUndefined();
+    const [since] = (await confirmedAt(claims, 6)) as [Buffer];
+    expect(await voidBehind({ lastSequence: 4, created }, known)).toEqual({ from: 5, to: 5 });
+    expect(await ask(claims, lost, since)).toEqual(['taken_over', 'duplicate']);
+    // A later loss is still seen against all that was confirmed.
+    expect(await voidBehind({ lastSequence: 5, created }, await readKnown())).toEqual({ from: 6, to: 6 });
+  });
+
+  it.each([
+    ['a loss', { lastSequence: 4, created }, { from: 5, to: 6 }],
+    ['another stream', { lastSequence: 4, created: 'another day' }, { from: 0, to: 6 }],
+  ])('two gateways that find %s at the same time void and report it once', async (_what, end, loss) => {
+    const { claims, voidBehind, readKnown } = await begin();
+    await confirmedAt(claims, 5, 6);
+    const [one, two] = [await readKnown(), await readKnown()];
+    expect([await voidBehind(end, one), await voidBehind(end, two)]).toEqual([loss, undefined]);
   });
 };
 

@@ -117,14 +117,14 @@ export const createClaimsStore = (clock: { readonly nowMs: () => number }): Clai
       voidBehind: async ({ lastSequence, created }, known = { highest: String(highest), stream }) => {
         if (down) throw new Error('the claims are away');
         const from = known.stream !== '' && known.stream !== created ? 0 : lastSequence + 1;
-        if (Number(known.highest) < from || known.highest === '0') {
-          if (stream === '') stream = created;
+        const isLost = known.highest !== '0' && Number(known.highest) >= from;
+        if (!isLost || (known.stream !== stream && stream === created) || (from > 0 && highest < from)) {
+          if (known.stream === stream) stream = created;
           return undefined;
         }
-        if (known.highest !== String(highest) || known.stream !== stream) return 'again';
-        const to = highest;
+        const to = Number(known.highest);
         voided.push({ from, to, last: made });
-        highest = from === 0 ? 0 : lastSequence;
+        if (highest === to) highest = from === 0 ? 0 : lastSequence;
         stream = created;
         return { from, to };
       },
