@@ -52,6 +52,7 @@ const runCases = async (line: LineUnderTest): Promise<Record<string, CaseResult>
   const results: Record<string, CaseResult> = {};
   for (const [name, run] of Object.entries(cases)) {
     if (!wanted.includes(name)) continue;
+    await line.untilMerged();
     say(name);
     Object.assign(results, await run(line, bounds));
   }

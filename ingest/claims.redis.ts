@@ -170,7 +170,15 @@ const markBytes = 8;
 const exceptionsFrom = markBytes + 8;
 const exceptionBytes = 13;
 
-const fromAnswer = (answer: Buffer): ClaimAnswer => {
+/**
+ * A batch is named by its number and the connection that it was claimed over: a Redis that comes back as an older copy of itself, or a replica that took its place,
+ * gives the numbers since then a second time, and to confirm or release one of before would be to do so for the events of somebody else. What belongs to a former
+ * connection is left to its lease.
+ */
+const numbersMax = 2 ** 40;
+const connectionsMax = 2 ** 12;
+
+const fromAnswer = (answer: Buffer, connection: number): ClaimAnswer => {
   const exceptions: ClaimException[] = [];
   for (let at = exceptionsFrom; at < answer.length; at += exceptionBytes) {
     const status = codes[answer[at + 4] as number] as ClaimException['status'];
@@ -178,11 +186,11 @@ const fromAnswer = (answer: Buffer): ClaimAnswer => {
     exceptions.push({
       position: answer.readUInt32BE(at),
       status,
-      batch: status === 'in_flight' ? detail : 0,
+      batch: status === 'in_flight' ? detail + connection * numbersMax : 0,
       assignedMs: status === 'taken_over' ? detail : 0,
     });
   }
-  return { batch: answer.readUIntBE(markBytes + 2, 6), exceptions };
+  return { batch: answer.readUIntBE(markBytes + 2, 6) + connection * numbersMax, exceptions };
 };
 
 export type ClaimsOptions = {
@@ -244,6 +252,14 @@ export const createClaims = (redis: Redis, options: ClaimsOptions): AcceptPorts[
   const release = define('millrace_release', releaseScript);
   const buckets = createTouchedBuckets();
   const { windowSeconds, leaseSeconds, onFault } = options;
+  let connection = 0;
+  redis.on('close', () => {
+    connection = (connection + 1) % connectionsMax;
+  });
+  const numberOf = (batch: number): number => {
+    if (Math.floor(batch / numbersMax) !== connection) throw new Error('the connection over which it was claimed is gone');
+    return batch % numbersMax;
+  };
   const quietly = async (work: () => Promise<unknown>): Promise<void> => {
     try {
       await work();
@@ -256,10 +272,10 @@ export const createClaims = (redis: Redis, options: ClaimsOptions): AcceptPorts[
       try {
         const assigned = Buffer.alloc(6);
         assigned.writeUIntBE(assignedMs, 0, 6);
-        const [mark, fresh] = [buckets.mark(), buckets.fresh(records)];
+        const [mark, fresh, over] = [buckets.mark(), buckets.fresh(records), connection];
         const answer = await claim(records, windowSeconds, leaseSeconds, assigned, mark, toPositions(fresh));
         buckets.see(answer, { mark, records, fresh });
-        return fromAnswer(answer);
+        return fromAnswer(answer, over);
       } catch (error) {
         // The keys may be claimed all the same. They are published, and the lease runs out.
         buckets.forget();
@@ -267,8 +283,8 @@ export const createClaims = (redis: Redis, options: ClaimsOptions): AcceptPorts[
         return undefined;
       }
     },
-    confirm: (batch, sequence) => quietly(() => confirm(windowSeconds, leaseSeconds, batch, sequence)),
-    release: (batch) => quietly(() => release(batch)),
+    confirm: (batch, sequence) => quietly(async () => confirm(windowSeconds, leaseSeconds, numberOf(batch), sequence)),
+    release: (batch) => quietly(async () => release(numberOf(batch))),
   };
 };
 

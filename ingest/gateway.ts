@@ -263,7 +263,7 @@ export const createGateway = (options: GatewayOptions): Gateway => {
     },
   });
 
-  app.post<EventsRoute>('/v1/events', routeOf(eventsOperation(limits.eventsMax)), async (request, reply) => {
+  const acceptRequest = async (request: EventsRequest, reply: FastifyReply): Promise<FastifyReply | string> => {
     const format = formatOf(request.headers['content-type']);
     const asked = askedBy(request, format);
     if (format === Format.lines) return answerLines(request, reply, asked);
@@ -272,9 +272,9 @@ export const createGateway = (options: GatewayOptions): Gateway => {
     requestEvents.observe(read.block.total);
     const { outcomes, counts } = await takeBlock(request, read);
     return send(reply, answerOf(read.block, outcomes, counts, request.id, asked.everyResult, asked.keyField));
-  });
+  };
 
-  app.post<EventsRoute>('/v1/events/validate', routeOf(validateOperation(limits.eventsMax)), async (request, reply) => {
+  const validateRequest = async (request: EventsRequest, reply: FastifyReply): Promise<string> => {
     const format = formatOf(request.headers['content-type']);
     const tally = newTally();
     const add = async ({ block }: LineBlock): Promise<void> => {
@@ -285,7 +285,14 @@ export const createGateway = (options: GatewayOptions): Gateway => {
     if (refused) throw refused;
     reply.type('application/json; charset=utf-8');
     return validationOf(tally);
-  });
+  };
+
+  app.post<EventsRoute>('/v1/events', routeOf(eventsOperation(limits.eventsMax)), (request, reply) =>
+    request.hold.during(acceptRequest(request, reply)),
+  );
+  app.post<EventsRoute>('/v1/events/validate', routeOf(validateOperation(limits.eventsMax)), (request, reply) =>
+    request.hold.during(validateRequest(request, reply)),
+  );
   return {
     app,
     drained: async () => {

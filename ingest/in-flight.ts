@@ -5,6 +5,8 @@ export type Hold = {
   /** Asks for more. Throws OVERLOADED where there is no room. */
   readonly grow: (bytes: number) => void;
   readonly release: () => void;
+  /** Keeps the room until the work is done, released or not: it holds the body's bytes, although the caller may have hung up. */
+  readonly during: <T>(work: Promise<T>) => Promise<T>;
 };
 
 /** Returns how to ask for room. `show` is told of every change. */
@@ -13,6 +15,13 @@ export const createInFlight = (bytesMax: number, show: (bytes: number) => void):
   return (bytes) => {
     let held = 0;
     let isReleased = false;
+    let working = 0;
+    const giveBack = (): void => {
+      if (!isReleased || working > 0) return;
+      inFlight -= held;
+      held = 0;
+      show(inFlight);
+    };
     const grow = (more: number): void => {
       // Its caller is gone, and so is who would release it.
       if (isReleased) throw new FailureError('BAD_REQUEST', 'The caller is gone');
@@ -25,10 +34,17 @@ export const createInFlight = (bytesMax: number, show: (bytes: number) => void):
     return {
       grow,
       release: () => {
-        inFlight -= held;
-        held = 0;
         isReleased = true;
-        show(inFlight);
+        giveBack();
+      },
+      during: async (work) => {
+        working += 1;
+        try {
+          return await work;
+        } finally {
+          working -= 1;
+          giveBack();
+        }
       },
     };
   };

@@ -37,15 +37,16 @@ const insertMessages = async (clickhouse: ClickHouseClient, values: readonly obj
 export const createInsert =
   (clickhouse: ClickHouseClient) =>
   async (messages: readonly StreamMessage[]): Promise<void> => {
-    // The token names each message of the batch: what a sequence stands for never changes. Rejected: first and last sequence with a count. After a
-    // redelivery another batch can have the same three, and ClickHouse would leave it out without a word. Rejected: a hash of the rows, a fifth of the sink's time.
+    // The token names each message of the batch, by its sequence and by when the stream took it: a stream that lost its end gives the same sequences to other
+    // messages. Rejected: first and last sequence with a count. After a redelivery another batch can have the same three, and ClickHouse would leave it out
+    // without a word. Rejected: a hash of the rows, a fifth of the sink's time.
     const token = createHash('sha256');
     const parts: Buffer[] = [];
     const stored: object[] = [];
     try {
-      for (const { body, sequence } of messages) {
+      for (const { body, sequence, publishedAtMs } of messages) {
         parts.push(rowsWithSequence(body, sequence));
-        token.update(`${sequence} `);
+        token.update(`${sequence} ${publishedAtMs} `);
         const { tenant, receivedAtMs, events } = originOfMessage(body);
         stored.push({ tenant, received_at: new Date(receivedAtMs).toISOString(), stream_sequence: sequence, events });
       }

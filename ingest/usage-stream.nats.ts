@@ -1,14 +1,5 @@
 /** The stream of accepted events: its configuration, publishing with acknowledgement, and the sink's pull consumer. */
-import {
-  AckPolicy,
-  type ConsumerMessages,
-  DeliverPolicy,
-  DiscardPolicy,
-  JetStreamApiError,
-  type JsMsg,
-  RetentionPolicy,
-  StorageType,
-} from '@nats-io/jetstream';
+import { type ConsumerMessages, DiscardPolicy, JetStreamApiError, type JsMsg, RetentionPolicy, StorageType } from '@nats-io/jetstream';
 import { headers, type MsgHdrs, nanos } from '@nats-io/transport-node';
 import { type Clock, sleep, within } from '#platform/clock.ts';
 import type { Config } from '#platform/config.ts';
@@ -16,6 +7,7 @@ import type { Nats } from '#platform/nats.ts';
 import { extractTrace } from '#platform/tracing.ts';
 import { deadLetterStreamOf, sinkConsumer, subjectOf, subjectsOf } from '#schemas/usage-stream.ts';
 import { type OutgoingMessage, PublishError } from './accept-events.ts';
+import { ensureSinkConsumer } from './sink-consumer.nats.ts';
 import type { StreamEnd } from './stream-guard.ts';
 
 const duplicateWindowMs = 120_000;
@@ -63,16 +55,7 @@ export const ensureUsageStream = async (
     max_age: 0,
     max_bytes: Math.min(config.streamBytesMax, 268_435_456),
   });
-  await manager.consumers.add(config.streamName, {
-    durable_name: sinkConsumer,
-    // Explicit, so that several sinks can share the consumer: its ack floor is then the sequence up to which everything is stored.
-    ack_policy: AckPolicy.Explicit,
-    deliver_policy: DeliverPolicy.All,
-    // How long the messages of a sink that died wait for another one.
-    ack_wait: nanos(5_000),
-    max_ack_pending: 20_000,
-    max_deliver: -1,
-  });
+  await ensureSinkConsumer(manager, config.streamName);
 };
 
 /**
@@ -257,7 +240,8 @@ export const createDeadLetter =
     fields.set('Millrace-Sequence', String(message.sequence));
     fields.set('Millrace-Reason', reason.replace(/[\r\n]+/g, ' ').slice(0, 1000));
     await nats.js.publish(subjectOf(deadLetterStreamOf(streamName)), message.body, {
-      msgID: `dead-${message.sequence}`,
+      // With the time: a stream that lost its end gives the same sequences to other messages.
+      msgID: `dead-${message.sequence}-${message.publishedAtMs}`,
       headers: fields,
       timeout: 5_000,
     });

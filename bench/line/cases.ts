@@ -58,9 +58,21 @@ const wholeLine: Case = async (line, { seconds }) => {
   return { line: resultOf(measured, { stored, queryable_after_ms: behindMs, through_per_second: throughPerSecond }) };
 };
 
-const gateway: Case = async (line, { seconds }) => ({
-  gateway: await atTheGateway(line, { event: 'llm.gateway', seconds: half(seconds) }),
-});
+/** The gateway while the sink stands still, and then the sink on what was left to it. */
+const gateway: Case = async (line, { seconds }) => {
+  const event = 'llm.gateway';
+  const measured = await line.withoutSink(async () => {
+    const result = await line.measure({ event, seconds: half(seconds) });
+    await line.untilMerged();
+    return result;
+  });
+  const { accepted } = measured.load;
+  const drainedMs = await line.untilStored(event, accepted);
+  return {
+    gateway: resultOf(measured),
+    'sink, backlog': { figures: { events_per_second: (accepted * 1000) / drainedMs, accepted }, cpuMicrosPerEvent: {} },
+  };
+};
 
 const singleRequestsPerSecond = 12_000;
 

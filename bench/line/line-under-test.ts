@@ -27,17 +27,20 @@ export type LineUnderTest = {
   readonly distinctOf: (event: string) => Promise<number>;
   /** Waits until at least so many rows are stored. Gives the milliseconds that it took. */
   readonly untilStored: (event: string, rows: number) => Promise<number>;
+  /** Waits until ClickHouse merges nothing: what one case left behind is no cost of the next. */
+  readonly untilMerged: () => Promise<void>;
   /** Runs `work` with the sink stopped in its tracks; afterwards it goes on. */
   readonly withoutSink: <T>(work: () => Promise<T>) => Promise<T>;
   readonly resumeSink: () => void;
   readonly close: () => Promise<void>;
 };
 
-/** Batches of 200 over eight connections, flat out. */
-const usualLoad = { format: 'json', batch: 200, connections: 8, inFlight: 1, duplicateShare: 0 } as const;
+/** Batches of 200 over sixteen connections, flat out. */
+const usualLoad = { format: 'json', batch: 200, connections: 16, inFlight: 1, duplicateShare: 0 } as const;
 
 const pollMs = 10;
 const storedMsMax = 600_000;
+const mergedMsMax = 60_000;
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -83,6 +86,16 @@ export const createLineUnderTest = (stack: Stack): LineUnderTest => {
         await pause(pollMs);
       }
       return performance.now() - startMs;
+    },
+    untilMerged: async () => {
+      const startMs = performance.now();
+      for (let quietPolls = 0; quietPolls < 5 && performance.now() - startMs < mergedMsMax; ) {
+        const [row] = await (await clickhouse.query({ query: 'SELECT count() AS number FROM system.merges', format: 'JSONEachRow' })).json<{
+          number: string | number;
+        }>();
+        quietPolls = Number(row?.number) === 0 ? quietPolls + 1 : 0;
+        await pause(100);
+      }
     },
     withoutSink: async (work) => {
       signalSink('SIGSTOP');

@@ -1,6 +1,6 @@
 import { claimsStage } from './claims.ts';
 import { insertStage, insertTextStage } from './insert.ts';
-import { parseObjectsStage, parseStage } from './parse.ts';
+import { parseAvroStage, parseObjectsStage, parseStage } from './parse.ts';
 import { publishStage } from './publish.ts';
 import type { Stage, StageServers } from './stage.ts';
 
@@ -12,5 +12,5 @@ export const stagesOf = (servers: StageServers): readonly Stage[] => [
   insertStage(servers),
 ];
 
-/** Ways that were rejected, beside those that took their place; they are none of the line. */
-export const rejectedStagesOf = (servers: StageServers): readonly Stage[] => [parseObjectsStage, insertTextStage(servers)];
+/** Other ways, beside those of the line: of another form of the events, and two that were rejected. */
+export const rejectedStagesOf = (servers: StageServers): readonly Stage[] => [parseAvroStage, parseObjectsStage, insertTextStage(servers)];

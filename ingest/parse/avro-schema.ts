@@ -164,13 +164,16 @@ export const eventSchemaFault = (type: AvroType): string | undefined => {
 
 const isPlain = (type: AvroType | undefined, kind: AvroType['kind']): boolean => type?.kind === kind;
 
-/** Whether the bytes of events are those of schemas/usage-event.avsc: the names of types play no part in it, their order does. */
-export const isPublicSchema = (type: AvroType): type is AvroRecord => {
-  if (type.kind !== 'record' || type.fields.length !== 5) return false;
+/** How a time stands in the bytes of events that are otherwise those of schemas/usage-event.avsc: as there behind the branch of a union, or by itself. */
+export type PlainTimes = 'union' | 'always';
+
+/** Undefined where the bytes are others. The names of types play no part in it, the order of fields does. */
+export const plainTimesOf = (type: AvroType): PlainTimes | undefined => {
+  if (type.kind !== 'record' || type.fields.map(({ name }) => name).join() !== [...eventFields].join()) return undefined;
   const [key, event, customer, timestamp, properties] = type.fields as [AvroField, AvroField, AvroField, AvroField, AvroField];
-  if (type.fields.map(({ name }) => name).join() !== [...eventFields].join()) return false;
-  if (![key, event, customer].every((field) => isPlain(field.type, 'string'))) return false;
+  if (![key, event, customer].every((field) => isPlain(field.type, 'string'))) return undefined;
+  if (properties.type.kind !== 'map' || !isPlain(properties.type.items, 'string')) return undefined;
+  if (ticksPerMs(timestamp.type) === 1n) return 'always';
   const [nothing, time, ...more] = timestamp.type.kind === 'union' ? timestamp.type.branches : [];
-  const isTimestamp = isPlain(nothing, 'null') && time !== undefined && ticksPerMs(time) === 1n && more.length === 0;
-  return isTimestamp && properties.type.kind === 'map' && isPlain(properties.type.items, 'string');
+  return isPlain(nothing, 'null') && time !== undefined && ticksPerMs(time) === 1n && more.length === 0 ? 'union' : undefined;
 };

@@ -1,14 +1,14 @@
 /**
- * Avro object containers (Avro 1.12, "Object Container Files"): bytes -> rows or faults. Events of the public schema (schemas/usage-event.avsc) are copied from the
+ * Avro object containers (Avro 1.12, "Object Container Files"): bytes -> rows or faults. Events of the public schema (schemas/usage-event.avsc), or of one without its null, are copied from the
  * bytes as they stand, without an object for any of them; events of another schema, and those that are not plain, are read by their types and judged as JSON is.
  * Pure: who drives it unpacks the blocks, and counts what is unpacked.
  */
 import type { Fault } from '#schemas/failures.ts';
 import { AvroReader, BrokenAvro } from './avro-reader.ts';
-import { type AvroRecord, eventSchemaFault, isPublicSchema, parseAvroSchema } from './avro-schema.ts';
+import { type AvroRecord, eventSchemaFault, type PlainTimes, parseAvroSchema, plainTimesOf } from './avro-schema.ts';
 import type { BlockWriter } from './event-block.ts';
 import { type Horizon, isInHorizon, type ParsedEvent, parseNativeEvent, type RejectedEvent } from './native.ts';
-import { readPlainAvro } from './plain-avro.ts';
+import { findPlainAvro } from './plain-avro.ts';
 import { PlainEvent } from './plain-event.ts';
 
 const magic = Buffer.from('Obj\x01', 'latin1');
@@ -58,17 +58,34 @@ const toEvent = (reader: AvroReader, type: AvroRecord, horizon: Horizon): Parsed
   return { status: 'invalid', idempotencyKey: parsed.idempotencyKey, faults: [...more, ...faults] };
 };
 
+type EventSchema = { readonly type: AvroRecord; readonly plainTimes: PlainTimes | undefined };
+
+const readSchema = (text: Buffer): EventSchema | Refused => {
+  const parsed = parseAvroSchema(text);
+  if ('reason' in parsed) return { kind: 'schema', reason: parsed.reason };
+  const reason = eventSchemaFault(parsed.type);
+  return reason === undefined ? { type: parsed.type as AvroRecord, plainTimes: plainTimesOf(parsed.type) } : { kind: 'schema', reason };
+};
+
+/** The schema that was used last, by its text: those who send containers send the same one again and again. */
+let last: { readonly text: Buffer; readonly schema: EventSchema } | undefined;
+
+const schemaOf = (text: Buffer): EventSchema | Refused => {
+  if (last?.text.equals(text)) return last.schema;
+  const schema = readSchema(text);
+  if (!('kind' in schema)) last = { text: Buffer.from(text), schema };
+  return schema;
+};
+
 const plain = new PlainEvent();
 
-const addEvents = (type: AvroRecord, isPublic: boolean, block: AvroBlock, writer: BlockWriter, horizon: Horizon): void => {
+const addEvents = ({ type, plainTimes }: EventSchema, block: AvroBlock, writer: BlockWriter, horizon: Horizon): void => {
   const { events, data } = block;
   const reader = new AvroReader(data);
   for (let event = 0; event < events; event += 1) {
-    const end = isPublic ? readPlainAvro(data, reader.at, plain) : -1;
-    if (end >= 0 && isInHorizon(plain.occurredAtMs, horizon)) {
-      writer.addPlain(data, plain);
-      reader.at = end;
-    } else writer.add(toEvent(reader, type, horizon));
+    const end = plainTimes ? findPlainAvro(data, reader.at, plainTimes === 'union', plain) : -1;
+    if (end >= 0 && isInHorizon(plain.occurredAtMs, horizon) && writer.addUnseen(data, plain)) reader.at = end;
+    else writer.add(toEvent(reader, type, horizon));
   }
   if (!reader.isAtEnd) throw new BrokenAvro(`a block has bytes behind its ${events} events`);
 };
@@ -79,14 +96,10 @@ export const openAvroContainer = (body: Buffer): AvroContainer | Refused =>
     const reader = new AvroReader(body, magic.length);
     const metadata = readMetadata(reader);
     const sync = reader.take(syncBytes);
-    const schema = metadata.get('avro.schema');
+    const text = metadata.get('avro.schema');
     const codec = metadata.get('avro.codec')?.toString('latin1') ?? 'null';
-    const parsed = schema ? parseAvroSchema(schema) : { reason: 'the container has none' };
-    if ('reason' in parsed) return { kind: 'schema', reason: parsed.reason };
-    const type = parsed.type as AvroRecord;
-    const fault = eventSchemaFault(type);
-    if (fault !== undefined) return { kind: 'schema', reason: fault };
-    const isPublic = isPublicSchema(type);
+    const schema = text ? schemaOf(text) : { kind: 'schema' as const, reason: 'the container has none' };
+    if ('kind' in schema) return schema;
     return {
       codec,
       next: () =>
@@ -99,7 +112,7 @@ export const openAvroContainer = (body: Buffer): AvroContainer | Refused =>
         }),
       add: (events, unpacked, writer, horizon) =>
         orRefused(() => {
-          addEvents(type, isPublic, { events, data: unpacked }, writer, horizon);
+          addEvents(schema, { events, data: unpacked }, writer, horizon);
           return undefined;
         }),
     };

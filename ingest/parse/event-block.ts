@@ -2,6 +2,7 @@
  * The events of one request as the rest of ingest sees them: rows ready for the stream, back to back in one buffer, and what is claimed for each. No object stands
  * for an event, so a request of 200 costs the collector as much as a request of one.
  */
+import { isUtf8 } from 'node:buffer';
 import type { Fault } from '#schemas/fault.ts';
 import { rowOffsets, stringType, writeInteger } from '#schemas/usage-event.ts';
 import { hashInto, type Seeds } from './key-hash.ts';
@@ -63,6 +64,7 @@ export const keyOfRow = (block: EventBlock, position: number): string => {
 const faultsPerRequestMax = 10_000;
 
 const lanes = new Int32Array(4);
+const dot = 0x2e;
 
 /** Builds a block, event by event. `bytes` is a guess of how many the rows will have. */
 export class BlockWriter {
@@ -120,6 +122,39 @@ export class BlockWriter {
       this.#copy(body, bounds[of + 2] as number, bounds[of + 3] as number);
     }
     this.#close(keyTo - (plain.keyTo - plain.keyFrom), keyTo, plain.occurredAtMs);
+  }
+
+  /**
+   * Adds an event whose parts were found by their lengths alone, if they are plain: its texts are looked at while they are copied. False where one is not plain; then
+   * nothing was added.
+   */
+  addUnseen(body: Buffer, found: PlainEvent): boolean {
+    const from = this.#at;
+    this.#reserve(found.bytes + 64);
+    this.#open(found.occurredAtMs);
+    const isPlain = this.#copyUnseen(body, found);
+    if (!isPlain) {
+      this.#at = from;
+      if (Number.isNaN(found.occurredAtMs)) this.#untimed.pop();
+    }
+    return isPlain;
+  }
+
+  #copyUnseen(body: Buffer, found: PlainEvent): boolean {
+    if (!this.#copyId(body, found.keyFrom, found.keyTo)) return false;
+    const keyTo = this.#at;
+    if (!this.#copyId(body, found.eventFrom, found.eventTo) || !this.#copyId(body, found.customerFrom, found.customerTo)) return false;
+    const { bounds } = found;
+    this.#length(found.properties);
+    for (let property = 0; property < found.properties; property += 1) {
+      const of = (found.order[property] as number) * 4;
+      if (!this.#copyPath(body, bounds[of] as number, bounds[of + 1] as number)) return false;
+      this.#rows[this.#at] = stringType;
+      this.#at += 1;
+      if (!this.#copyText(body, bounds[of + 2] as number, bounds[of + 3] as number)) return false;
+    }
+    this.#close(keyTo - (found.keyTo - found.keyFrom), keyTo, found.occurredAtMs);
+    return true;
   }
 
   /** Adds an event that was parsed, or what is wrong with it. */
@@ -217,6 +252,60 @@ export class BlockWriter {
         at += 1;
       }
     this.#at = at;
+  }
+
+  /** Copies a text; false where it has control characters or is no UTF-8. */
+  #copyId(source: Buffer, from: number, to: number): boolean {
+    this.#length(to - from);
+    const rows = this.#rows;
+    let at = this.#at;
+    let bits = 0;
+    for (let of = from; of < to; of += 1) {
+      const byte = source[of] as number;
+      if (byte < 0x20 || byte === 0x7f) return false;
+      bits |= byte;
+      rows[at] = byte;
+      at += 1;
+    }
+    this.#at = at;
+    return bits < 0x80 || isUtf8(source.subarray(from, to));
+  }
+
+  /** Copies a path; false where it is not printable ASCII, or a part between its dots is empty. */
+  #copyPath(source: Buffer, from: number, to: number): boolean {
+    this.#length(to - from);
+    const rows = this.#rows;
+    let at = this.#at;
+    let before = dot;
+    for (let of = from; of < to; of += 1) {
+      const byte = source[of] as number;
+      if (byte < 0x20 || byte >= 0x7f || (byte === dot && before === dot)) return false;
+      before = byte;
+      rows[at] = byte;
+      at += 1;
+    }
+    this.#at = at;
+    return before !== dot;
+  }
+
+  /** Copies a text; false where it is no UTF-8. */
+  #copyText(source: Buffer, from: number, to: number): boolean {
+    if (to - from > 48) {
+      this.#copy(source, from, to);
+      return isUtf8(source.subarray(from, to));
+    }
+    this.#length(to - from);
+    const rows = this.#rows;
+    let at = this.#at;
+    let bits = 0;
+    for (let of = from; of < to; of += 1) {
+      const byte = source[of] as number;
+      bits |= byte;
+      rows[at] = byte;
+      at += 1;
+    }
+    this.#at = at;
+    return bits < 0x80 || isUtf8(source.subarray(from, to));
   }
 
   /** Writes a text, and says how many bytes it has. */

@@ -1,15 +1,10 @@
 /**
- * Finds the parts of a plain event of the public schema in the bytes of an Avro block, as plain-event.ts does in JSON: offsets only. What is not plain, right or
- * wrong, is left to the general reader (avro-reader.ts).
+ * Finds the parts of an event of the public schema in the bytes of an Avro block by their lengths, without looking at its texts: these are judged while they are
+ * copied (`BlockWriter.addUnseen`). What is not plain, right or wrong, is left to the general reader (avro-reader.ts).
  */
-import { isUtf8 } from 'node:buffer';
 import { idBytesMax, type PlainEvent, plainBytesMax, plainPropertiesMax } from './plain-event.ts';
 
-const dot = 0x2e;
-const del = 0x7f;
-const firstPrintable = 0x20;
-
-/** What lies behind the length that was read last. */
+/** What lies behind the number that was read last. */
 let next = 0;
 
 /** A length: not negative, of up to three bytes. -1 for anything else. */
@@ -18,6 +13,10 @@ const lengthAt = (bytes: Buffer, at: number): number => {
   next = at + 1;
   // The lowest bit is the sign.
   if (first < 0x80) return (first & 1) === 0 ? first >>> 1 : -1;
+  return longLengthAt(bytes, at, first);
+};
+
+const longLengthAt = (bytes: Buffer, at: number, first: number): number => {
   const second = bytes[at + 1] as number;
   next = at + 2;
   if ((first & 1) !== 0) return -1;
@@ -27,57 +26,39 @@ const lengthAt = (bytes: Buffer, at: number): number => {
   return third < 0x80 ? ((first & 0x7f) | ((second & 0x7f) << 7) | (third << 14)) >>> 1 : -1;
 };
 
-/** The end of an id, where it is one without control characters; -1 otherwise. */
-const endOfId = (bytes: Buffer, from: number, length: number): number => {
-  const end = from + length;
-  if (length < 1 || length > idBytesMax || end > bytes.length) return -1;
-  let all = 0;
-  for (let at = from; at < end; at += 1) {
-    const byte = bytes[at] as number;
-    if (byte < firstPrintable || byte === del) return -1;
-    all |= byte;
-  }
-  return all < 0x80 || isUtf8(bytes.subarray(from, end)) ? end : -1;
+/** The end of an id or a path whose length stands at `from`; it begins at `next`. -1 where it can't be one. */
+const endOfName = (bytes: Buffer, from: number): number => {
+  const length = lengthAt(bytes, from);
+  const end = next + length;
+  return length < 1 || length > idBytesMax || end > bytes.length ? -1 : end;
 };
 
-/** The end of a path: printable ASCII, and no empty part between its dots. */
-const endOfPath = (bytes: Buffer, from: number, length: number): number => {
-  const end = from + length;
-  if (length < 1 || length > idBytesMax || end > bytes.length) return -1;
-  let before = dot;
-  for (let at = from; at < end; at += 1) {
-    const byte = bytes[at] as number;
-    if (byte < firstPrintable || byte >= del || (byte === dot && before === dot)) return -1;
-    before = byte;
-  }
-  return before === dot ? -1 : end;
-};
-
-const endOfText = (bytes: Buffer, from: number, length: number): number => {
-  const end = from + length;
-  if (length < 0 || end > bytes.length) return -1;
-  let all = 0;
-  for (let at = from; at < end; at += 1) all |= bytes[at] as number;
-  return all < 0x80 || isUtf8(bytes.subarray(from, end)) ? end : -1;
-};
-
-/** Milliseconds of up to 49 bits behind the branch of the union that stands at `from`; NaN where there is none, or they are none. */
+/** Milliseconds of up to 49 bits; NaN where there are none. */
 const timeAt = (bytes: Buffer, from: number): number => {
-  let value = 0;
-  let factor = 1;
-  for (let at = from; at < from + 7; at += 1, factor *= 128) {
+  let low = 0;
+  for (let at = from, shift = 0; at < from + 4; at += 1, shift += 7) {
     const byte = bytes[at] as number;
-    value += (byte & 0x7f) * factor;
+    low |= (byte & 0x7f) << shift;
     if (byte < 0x80) {
       next = at + 1;
-      return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+      return low % 2 === 0 ? low / 2 : -(low + 1) / 2;
+    }
+  }
+  let high = 0;
+  for (let at = from + 4, shift = 0; at < from + 7; at += 1, shift += 7) {
+    const byte = bytes[at] as number;
+    high |= (byte & 0x7f) << shift;
+    if (byte < 0x80) {
+      next = at + 1;
+      const value = high * 0x1000_0000 + low;
+      return (low & 1) === 0 ? value / 2 : -(value + 1) / 2;
     }
   }
   return Number.NaN;
 };
 
-/** Reads the properties, block by block; returns what lies behind them, or -1. */
-const readProperties = (bytes: Buffer, from: number, plain: PlainEvent): number => {
+/** Finds the properties, block by block; returns what lies behind them, or -1. */
+const findProperties = (bytes: Buffer, from: number, plain: PlainEvent): number => {
   const { bounds } = plain;
   let properties = 0;
   let at = from;
@@ -88,15 +69,14 @@ const readProperties = (bytes: Buffer, from: number, plain: PlainEvent): number 
     if (count === 0) break;
     for (const end = properties + count; properties < end; properties += 1) {
       const of = 4 * properties;
-      const pathBytes = lengthAt(bytes, at);
+      at = endOfName(bytes, at);
+      if (at < 0) return -1;
       bounds[of] = next;
-      at = endOfPath(bytes, next, pathBytes);
-      if (at < 0) return -1;
       bounds[of + 1] = at;
-      const valueBytes = lengthAt(bytes, at);
+      const length = lengthAt(bytes, at);
+      at = next + length;
+      if (length < 0 || at > bytes.length) return -1;
       bounds[of + 2] = next;
-      at = endOfText(bytes, next, valueBytes);
-      if (at < 0) return -1;
       bounds[of + 3] = at;
       if (!plain.place(bytes, properties)) return -1;
     }
@@ -105,29 +85,26 @@ const readProperties = (bytes: Buffer, from: number, plain: PlainEvent): number 
   return at;
 };
 
-/** Reads the event that begins at `from`. Returns what lies behind it, or -1 where it is not plain. */
-export const readPlainAvro = (bytes: Buffer, from: number, plain: PlainEvent): number => {
-  const keyBytes = lengthAt(bytes, from);
+/** Finds the event that begins at `from`. Returns what lies behind it, or -1 where it is not plain. */
+export const findPlainAvro = (bytes: Buffer, from: number, isTimeInUnion: boolean, plain: PlainEvent): number => {
+  plain.keyTo = endOfName(bytes, from);
   plain.keyFrom = next;
-  plain.keyTo = endOfId(bytes, next, keyBytes);
   if (plain.keyTo < 0) return -1;
-  const eventBytes = lengthAt(bytes, plain.keyTo);
+  plain.eventTo = endOfName(bytes, plain.keyTo);
   plain.eventFrom = next;
-  plain.eventTo = endOfId(bytes, next, eventBytes);
   if (plain.eventTo < 0) return -1;
-  const customerBytes = lengthAt(bytes, plain.eventTo);
+  plain.customerTo = endOfName(bytes, plain.eventTo);
   plain.customerFrom = next;
-  plain.customerTo = endOfId(bytes, next, customerBytes);
   if (plain.customerTo < 0) return -1;
   // The branches of the union: null, and the time.
-  const branch = bytes[plain.customerTo];
-  next = plain.customerTo + 1;
+  const branch = isTimeInUnion ? bytes[plain.customerTo] : 2;
+  next = isTimeInUnion ? plain.customerTo + 1 : plain.customerTo;
   plain.occurredAtMs = Number.NaN;
   if (branch === 2) {
     plain.occurredAtMs = timeAt(bytes, next);
     if (Number.isNaN(plain.occurredAtMs)) return -1;
   } else if (branch !== 0) return -1;
-  const end = readProperties(bytes, next, plain);
+  const end = findProperties(bytes, next, plain);
   plain.bytes = end - from;
   return end >= 0 && plain.bytes <= plainBytesMax ? end : -1;
 };

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { claimsPrefix } from '../../ingest/claims.redis.ts';
 import { claimBytes } from '../../ingest/parse/event-block.ts';
-import { answerTo, ask, neighbour, newClaim, newClaims } from '../support/claim-records.ts';
+import { answerTo, ask, type Claims, neighbour, newClaim, newClaims } from '../support/claim-records.ts';
 import { type ClaimsRedis, startClaimsRedis } from '../support/claims-redis.ts';
 import type { ClaimsOptions } from '../support/memory-claims.ts';
 
@@ -155,5 +155,24 @@ describe.skipIf(!own)('a Redis that', () => {
       timeout: 10_000,
       interval: 20,
     });
+  });
+
+  it.each([
+    ['confirmed', ({ confirm }: Claims, batch: number) => confirm(batch, 1)],
+    ['released', ({ release }: Claims, batch: number) => release(batch)],
+  ])('[I5] comes back as an older copy of itself lets no claim be %s by a number that it gave before', async (_, settle) => {
+    const [one, redis] = await Promise.all([open(long), connect()]);
+    const copied = await redis.get(`${claimsPrefix}batch`).then((number) => number ?? '1000');
+    await redis.set(`${claimsPrefix}batch`, copied);
+    const { batch } = await answerTo(one, newClaims(1));
+    await server.stop();
+    await server.restart();
+    await vi.waitFor(() => redis.set(`${claimsPrefix}batch`, copied), { timeout: 10_000, interval: 20 });
+    const [two, claim] = [await open(long), newClaim()];
+    await answerTo(two, [claim]);
+    // A call of its own: it is connected again.
+    await vi.waitFor(() => answerTo(one, newClaims(1)), { timeout: 10_000, interval: 20 });
+    await settle(one, batch);
+    expect(await ask(two, claim)).toEqual(['in_flight']);
   });
 });

@@ -106,15 +106,12 @@ describe('a body', () => {
   });
 
   const bomb = gzipSync(Buffer.alloc(50_000_000, 0x20));
-  it.each(['gzip', 'br', 'deflate', 'zstd', 'gzip, gzip'])('compressed by %s is 415, a bomb or not', async (encoding) => {
-    for (const [host, path] of [
-      ['api', '/v1/customers'],
-      ['ingest', '/v1/events'],
-    ] as const)
-      expect(await raw(host, 'POST', path, bomb, { 'content-encoding': encoding })).toEqual({
-        status: 415,
-        code: 'UNSUPPORTED_MEDIA_TYPE',
-      });
+  it.each(['gzip', 'br', 'deflate', 'zstd', 'gzip, gzip'])('compressed by %s is refused, a bomb or not', async (encoding) => {
+    const refused = { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' };
+    expect(await raw('api', 'POST', '/v1/customers', bomb, { 'content-encoding': encoding })).toEqual(refused);
+    // Events may be compressed in two ways, and a bomb is too large.
+    const unpacked = { gzip: { status: 413, code: 'BODY_TOO_LARGE' }, zstd: { status: 400, code: 'MALFORMED_BODY' } }[encoding];
+    expect(await raw('ingest', 'POST', '/v1/events', bomb, { 'content-encoding': encoding })).toEqual(unpacked ?? refused);
   });
 
   it.each([

@@ -1,13 +1,14 @@
 import { connect } from 'node:net';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
+import type { AcceptPorts } from '../../../ingest/accept-events.ts';
 import { createConservation } from '../../../ingest/conservation.ts';
 import { createGateway } from '../../../ingest/gateway.ts';
 import type { Caller } from '../../../platform/authenticate.ts';
 import { listen } from '../../../platform/http.ts';
 import { createMetrics } from '../../../platform/metrics.ts';
 import type { RateLimit, Verdict } from '../../../platform/rate-limit.ts';
-import { acceptLimits, setUpGateway } from '../../support/memory-gateway.ts';
+import { acceptLimits, event, setUpGateway } from '../../support/memory-gateway.ts';
 import { until } from '../../support/pipeline.ts';
 
 const caller: Caller = { organizationId: 'org_1', tier: 'scale', keyId: 'key_1', scopes: ['write:events'], signingSecret: undefined };
@@ -22,7 +23,7 @@ const verdict = {
 const allowAll: RateLimit = { take: async () => ({ ...verdict, refusedBy: undefined, from: 'redis' }) as Verdict };
 
 /** A gateway that lets in who it is told to, once it is told to. */
-const setUp = async () => {
+const setUp = async (replaced: Partial<AcceptPorts> = {}) => {
   const { clock, ports } = setUpGateway();
   const held = { waiting: 0, letIn: Promise.withResolvers<void>() };
   const { app } = createGateway({
@@ -30,7 +31,7 @@ const setUp = async () => {
       log: pino({ level: 'silent' }),
       metrics: createMetrics(),
       clock,
-      ports,
+      ports: { ...ports, ...replaced },
       health: [],
       bodyBytesMax: 1_000,
       claimSecret: 'a secret of tests',
@@ -72,5 +73,33 @@ it('[I10] callers who hang up while their key is looked up leave no bytes behind
   expect(answer.status).toBe(200);
   const metrics = await (await fetch(`${url.href}metrics`)).text();
   expect(metrics).toMatch(/^millrace_ingest_in_flight_bytes 0$/m);
+  await app.close();
+});
+
+it('[I10] the bytes of callers who hang up while the stream is slow count until they are let go', async () => {
+  const stream = Promise.withResolvers<number>();
+  const { app, url, held } = await setUp({ publish: () => stream.promise });
+  held.letIn.resolve();
+  const metrics = async () => (await fetch(`${url.href}metrics`)).text();
+  const post = (key: string, signal?: AbortSignal) =>
+    fetch(`${url.href}v1/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify([event(key, { properties: { text: 'x'.repeat(600) } })]),
+      ...(signal ? { signal } : {}),
+    });
+  const gone = new AbortController();
+  const hangingUp = ['a', 'b'].map((key) => post(key, gone.signal).catch(() => {}));
+  await until(metrics, (text) => /^millrace_ingest_in_flight_bytes 1[4-9]\d\d$/m.test(text));
+  gone.abort();
+  await Promise.all(hangingUp);
+  await until(
+    () => new Promise<number>((resolve) => app.server.getConnections((_error, count) => resolve(count))),
+    (count) => count <= 1,
+  );
+  expect((await post('c')).status).toBe(503);
+  stream.resolve(1);
+  await until(metrics, (text) => /^millrace_ingest_in_flight_bytes 0$/m.test(text));
+  expect((await post('d')).status).toBe(200);
   await app.close();
 });

@@ -91,6 +91,15 @@ describe('the public schema', () => {
     expect(block.untimed).toEqual(json.untimed);
   });
 
+  it('without null as a time gives the same rows, too', async () => {
+    const fields = (publicSchema as { fields: { name: string }[] }).fields.map((field) =>
+      field.name === 'timestamp' ? { name: 'timestamp', type: 'long' } : field,
+    );
+    const timed = events.filter(({ timestamp }) => timestamp !== null);
+    const block = await read(avroContainer(timed, { type: 'record', name: 'Timed', fields } as never));
+    expect(block).toEqual(readJson(timed.map(inJson)));
+  });
+
   it('refuses by event what JSON would, with the same faults', async () => {
     const wrong = [
       event(''),
