@@ -162,8 +162,11 @@ if highest == then_highest then call('SET', KEYS[1] .. 'highest', from == 0 and 
 call('SET', KEYS[1] .. 'stream', stream)
 return { string.format('%.0f', from), then_highest }`;
 
-/** The braces are a cluster's hash tag: all buckets lie on one shard. */
-export const claimsPrefix = '{claims}:';
+/**
+ * Two installations may share a Redis under two stream names, and what is known of a stream belongs to that one. The braces are a cluster's hash tag: all buckets
+ * lie on one shard.
+ */
+export const claimsPrefixOf = (streamName: string): string => `{claims ${streamName}}:`;
 
 const codes: Record<number, ClaimException['status']> = { 65: 'taken_over', 68: 'duplicate', 70: 'in_flight', 88: 'conflict' };
 const markBytes = 8;
@@ -194,6 +197,8 @@ const fromAnswer = (answer: Buffer, connection: number): ClaimAnswer => {
 };
 
 export type ClaimsOptions = {
+  /** Of the stream that the claimed events go to. */
+  readonly streamName: string;
   readonly leaseSeconds: number;
   readonly windowSeconds: number;
   /** Called for each call that Redis did not answer. */
@@ -245,7 +250,7 @@ export const createClaims = (redis: Redis, options: ClaimsOptions): AcceptPorts[
   const define = (name: string, lua: string): Script => {
     redis.defineCommand(name, { lua, numberOfKeys: 1 });
     const run = (redis as unknown as Record<string, Script>)[`${name}Buffer`] as Script;
-    return (...args) => run.call(redis, claimsPrefix, ...args);
+    return (...args) => run.call(redis, claimsPrefixOf(options.streamName), ...args);
   };
   const claim = define('millrace_claim', claimScript);
   const confirm = define('millrace_confirm', confirmScript);
@@ -289,17 +294,18 @@ export const createClaims = (redis: Redis, options: ClaimsOptions): AcceptPorts[
 };
 
 /** What the claims know of the stream, and how it is brought in line with where the stream ends. Both throw where Redis does not answer. */
-export const createStreamKnowledge = (redis: Redis): Pick<GuardPorts, 'readKnown' | 'voidBehind'> => {
+export const createStreamKnowledge = (redis: Redis, streamName: string): Pick<GuardPorts, 'readKnown' | 'voidBehind'> => {
+  const prefix = claimsPrefixOf(streamName);
   redis.defineCommand('millrace_void', { lua: voidScript, numberOfKeys: 1 });
   type Script = (prefix: string, ...args: (string | number)[]) => Promise<string[]>;
   const run = (redis as unknown as Record<string, Script>).millrace_void as Script;
   return {
     readKnown: async () => {
-      const [highest, stream] = await redis.mget(`${claimsPrefix}highest`, `${claimsPrefix}stream`);
+      const [highest, stream] = await redis.mget(`${prefix}highest`, `${prefix}stream`);
       return { highest: highest ?? '0', stream: stream ?? '' };
     },
     voidBehind: async ({ lastSequence, created }, known) => {
-      const [from, to] = await run.call(redis, claimsPrefix, lastSequence, created, ...(known ? [known.highest, known.stream] : []));
+      const [from, to] = await run.call(redis, prefix, lastSequence, created, ...(known ? [known.highest, known.stream] : []));
       return from === undefined ? undefined : { from: Number(from), to: Number(to) };
     },
   };

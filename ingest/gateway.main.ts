@@ -67,7 +67,7 @@ await runWorkers(crew, async () => {
     log.debug({ err: error }, 'a claim call failed');
   };
   const guard = createStreamGuard({
-    ...createStreamKnowledge(redis),
+    ...createStreamKnowledge(redis, config.streamName),
     readEnd: createReadStreamEnd(nats, config, systemClock),
     onLoss: ({ from, to }) => {
       report.addLoss({ from, to });
@@ -113,6 +113,7 @@ await runWorkers(crew, async () => {
       {
         claims: guard.guarded(
           createClaims(redis, {
+            streamName: config.streamName,
             leaseSeconds: config.claimLeaseSeconds,
             windowSeconds: config.claimWindowHours * 3600,
             onFault: claimFault,

@@ -18,6 +18,7 @@ export const measureClaimsMemory = async (servers: StageServers, keys: number): 
     await redis.flushall();
     const before = await usedBytes();
     const claims = createClaims(redis, {
+      streamName: 'BENCH',
       ...{ leaseSeconds: config.claimLeaseSeconds, windowSeconds: config.claimWindowHours * 3600 },
       onFault: (error) => {
         throw error;

@@ -17,6 +17,7 @@ export const claimsStage = (servers: StageServers): Stage => ({
     const redis = connectRedis(servers.urls.redis, config.claimTimeoutMs, createLog('bench', 'warn'));
     await redis.connect();
     const claims = createClaims(redis, {
+      streamName: 'BENCH',
       ...{ leaseSeconds: config.claimLeaseSeconds, windowSeconds: config.claimWindowHours * 3600 },
       onFault: (error) => {
         throw error;

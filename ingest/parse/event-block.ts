@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Fault } from '#schemas/fault.ts';
 import { rowOffsets, stringType, writeInteger } from '#schemas/usage-event.ts';
-import { hashInto, type Seeds } from './key-hash.ts';
+import { hashInto, keyHashInto, type Seeds } from './key-hash.ts';
 import type { ParsedEvent, RejectedEvent } from './native.ts';
 import type { PlainEvent } from './plain-event.ts';
 
@@ -326,10 +326,11 @@ export class BlockWriter {
     }
     const claims = this.#claims;
     hashInto(lanes, this.#rows, keyFrom, keyTo, seeds);
+    claims[from + 8] = lanes[0] as number;
+    claims[from + 9] = (lanes[0] as number) >>> 8;
+    keyHashInto(lanes, this.#rows, keyFrom, keyTo, seeds);
     put(claims, from, lanes[0] as number);
     put(claims, from + 4, lanes[1] as number);
-    claims[from + 8] = lanes[2] as number;
-    claims[from + 9] = (lanes[2] as number) >>> 8;
     // The payload is what the caller said: a time of ours is none of it.
     hashInto(lanes, this.#rows, keyTo, this.#at, seeds);
     const time = Number.isNaN(occurredAtMs)

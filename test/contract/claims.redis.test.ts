@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { claimsPrefix } from '../../ingest/claims.redis.ts';
+import { claimsPrefixOf } from '../../ingest/claims.redis.ts';
 import { claimBytes } from '../../ingest/parse/event-block.ts';
 import { answerTo, ask, type Claims, neighbour, newClaim, newClaims } from '../support/claim-records.ts';
-import { type ClaimsRedis, startClaimsRedis } from '../support/claims-redis.ts';
+import { type ClaimsRedis, claimedStream, startClaimsRedis } from '../support/claims-redis.ts';
 import type { ClaimsOptions } from '../support/memory-claims.ts';
 
 const commandTimeoutMs = 400;
@@ -16,6 +16,7 @@ afterAll(() => own?.stop());
 const long: ClaimsOptions = { leaseSeconds: 15, windowSeconds: 3600 };
 
 /** Texts of a few bytes that stand for all of them. */
+const claimsPrefix = claimsPrefixOf(claimedStream);
 const lasting = new Set(['batch', 'highest', 'voided', 'stream'].map((name) => claimsPrefix + name));
 
 describe.skipIf(!own)('[I10] what the claims leave in Redis', () => {

@@ -11,6 +11,9 @@ import { createClaims } from '../../ingest/claims.redis.ts';
 import type { Claims } from './claim-records.ts';
 import type { ClaimsOptions } from './memory-claims.ts';
 
+/** The stream that the tests' claims stand beside. */
+export const claimedStream = 'USAGE';
+
 export type ClaimsRedis = {
   readonly server: LocalServer;
   readonly connect: () => Promise<Redis>;
@@ -37,7 +40,7 @@ export const startClaimsRedis = async (commandTimeoutMs = 2_000): Promise<Claims
   return {
     server,
     connect,
-    open: async (options, onFault = () => {}) => createClaims(await connect(), { ...options, onFault }),
+    open: async (options, onFault = () => {}) => createClaims(await connect(), { ...options, streamName: claimedStream, onFault }),
     stop: async () => {
       for (const redis of connections) redis.disconnect();
       await server.stop();

@@ -4,7 +4,7 @@ import { systemClock } from '#platform/clock.ts';
 import { createStreamKnowledge } from '../../ingest/claims.redis.ts';
 import type { GuardPorts } from '../../ingest/stream-guard.ts';
 import type { Claims } from './claim-records.ts';
-import { type ClaimsRedis, startClaimsRedis } from './claims-redis.ts';
+import { type ClaimsRedis, claimedStream, startClaimsRedis } from './claims-redis.ts';
 import { type ClaimsOptions, createClaimsStore } from './memory-claims.ts';
 
 export type ClaimsSubject = {
@@ -24,7 +24,7 @@ export const holdClaims = async (contract: (subject: ClaimsSubject) => void): Pr
     const { open, connect } = (own ?? {}) as ClaimsRedis;
     contract({
       open: (options) => open(options),
-      knowledge: async () => createStreamKnowledge(await connect()),
+      knowledge: async () => createStreamKnowledge(await connect(), claimedStream),
       empty: async () => (await connect()).flushall(),
     });
   });
