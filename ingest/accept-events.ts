@@ -89,11 +89,12 @@ type Progress = {
   readonly blocks: readonly EventBlock[];
   readonly statuses: Status[][];
   readonly faults: Map<number, readonly Fault[]>[];
-  /** In-flight claims of this very request: twins whose outcome is that of the first. */
+  /** Claims that are in flight: where the batch is of this very request, their outcome follows from that of the first. */
   readonly twins: { readonly block: number; readonly row: number; readonly batch: number }[];
-  readonly batches: Set<number>;
-  /** Without claims: the keys of this request so far, with their fingerprints. */
-  readonly unclaimedKeys: Map<string, string>;
+  /** The messages of this request by the batches of their claims, with the positions in each that were not won. */
+  readonly batches: Map<number, { readonly spans: readonly Span[]; readonly left: ReadonlySet<number> }>;
+  /** Without claims: the keys of this request so far, with the row of each that goes first. */
+  readonly unclaimedKeys: Map<string, Row>;
   readonly confirmations: Promise<void>[];
   unclaimed: boolean;
 };
@@ -207,6 +208,9 @@ const settleExceptions = (progress: Progress, spans: readonly Span[], answer: Cl
   return { left, takenOver };
 };
 
+const haveOnePayload = ({ blocks }: Progress, one: Row, other: Row): boolean =>
+  fingerprintOf(blocks[one.block] as EventBlock, one.row) === fingerprintOf(blocks[other.block] as EventBlock, other.row);
+
 /** In place of a batch, for rows that were told apart here. */
 const noBatch = -1;
 
@@ -222,10 +226,10 @@ const settleUnclaimed = (progress: Progress, spans: readonly Span[]): Set<number
     const events = progress.blocks[block] as EventBlock;
     const untimed = new Set(events.untimed);
     for (let row = from; row < to; row += 1, position += 1) {
-      const [digest, fingerprint] = [digestOf(events, row), fingerprintOf(events, row)];
+      const digest = digestOf(events, row);
       const first = progress.unclaimedKeys.get(digest);
-      if (first === undefined) progress.unclaimedKeys.set(digest, fingerprint);
-      else if (first === fingerprint) progress.twins.push({ block, row, batch: noBatch });
+      if (first === undefined) progress.unclaimedKeys.set(digest, { block, row });
+      else if (haveOnePayload(progress, first, { block, row })) progress.twins.push({ block, row, batch: noBatch });
       else setStatus(progress, { block, row }, 'conflict', conflictFaults);
       if (first === undefined && untimed.has(row)) setStatus(progress, { block, row }, 'unavailable', untimedFaults);
       if (first !== undefined || untimed.has(row)) left.add(position);
@@ -252,10 +256,10 @@ const acceptPack = async (progress: Progress, pack: Pack, receivedAtMs: number, 
   const claims = claimsOf(blocks, spans);
   // 2. Claim.
   const answer = await ports.claims.claim(claims, receivedAtMs);
-  if (answer) progress.batches.add(answer.batch);
   const { left, takenOver } = answer
     ? settleExceptions(progress, spans, answer)
     : { left: settleUnclaimed(progress, spans), takenOver: false };
+  if (answer) progress.batches.set(answer.batch, { spans, left });
   if (left.size === pack.rows) return;
   try {
     // 3. Publish.
@@ -271,25 +275,35 @@ const acceptPack = async (progress: Progress, pack: Pack, receivedAtMs: number, 
   }
 };
 
-const claimOf = ({ claims }: EventBlock, row: number): string => claims.toString('latin1', row * claimBytes, (row + 1) * claimBytes);
+/** The rows that were won with the claims of a batch, by their keys; none of a batch that is not of this request. */
+const wonWith = ({ blocks, batches, unclaimedKeys }: Progress, batch: number): ReadonlyMap<string, Row> => {
+  if (batch === noBatch) return unclaimedKeys;
+  const won = new Map<string, Row>();
+  const { spans, left } = batches.get(batch) ?? { spans: [], left: new Set() };
+  let position = 0;
+  for (const { block, from, to } of spans)
+    for (let row = from; row < to; row += 1, position += 1)
+      if (!left.has(position)) won.set(digestOf(blocks[block] as EventBlock, row), { block, row });
+  return won;
+};
 
 /**
- * A twin within the request has the outcome of the first: a duplicate of what was accepted, and as unavailable as that. The first has the same payload; of another
- * one under the same key, which is a conflict, it shares nothing.
+ * A twin within the request follows the first: of what was accepted it is a duplicate, or a conflict where it has another payload; of what is unavailable it is as
+ * unavailable, and with another payload it waits, since nothing stands yet. What somebody else is working on waits in any case.
  */
 const settleTwins = (progress: Progress): void => {
-  if (progress.twins.length === 0) return;
-  const firsts = new Map<string, { readonly status: Status | undefined; readonly faults: readonly Fault[] | undefined }>();
-  const own = new Set(progress.twins.map(({ block, row }) => `${block} ${row}`));
-  for (const [block, events] of progress.blocks.entries())
-    for (const [row, place] of events.places.entries())
-      if (!own.has(`${block} ${row}`))
-        firsts.set(claimOf(events, row), { status: progress.statuses[block]?.[place], faults: progress.faults[block]?.get(place) });
+  const wonOf = new Map<number, ReadonlyMap<string, Row>>();
   for (const { block, row, batch } of progress.twins) {
-    const first =
-      batch === noBatch || progress.batches.has(batch) ? firsts.get(claimOf(progress.blocks[block] as EventBlock, row)) : undefined;
-    if (first?.status === 'accepted' || first?.status === 'duplicate') setStatus(progress, { block, row }, 'duplicate');
-    else if (first?.status === 'unavailable') setStatus(progress, { block, row }, 'unavailable', first.faults);
+    const won = wonOf.get(batch) ?? wonWith(progress, batch);
+    wonOf.set(batch, won);
+    const first = won.get(digestOf(progress.blocks[block] as EventBlock, row));
+    const place = first && progress.blocks[first.block]?.places[first.row];
+    const status = first && progress.statuses[first.block]?.[place as number];
+    const isSame = first !== undefined && haveOnePayload(progress, first, { block, row });
+    if (status === 'accepted' && isSame) setStatus(progress, { block, row }, 'duplicate');
+    else if (status === 'accepted') setStatus(progress, { block, row }, 'conflict', conflictFaults);
+    else if (status === 'unavailable' && isSame)
+      setStatus(progress, { block, row }, 'unavailable', progress.faults[first.block]?.get(place as number));
     else setStatus(progress, { block, row }, 'in_flight', inFlightFaults);
   }
 };
@@ -314,7 +328,7 @@ export const acceptEvents = async (
     statuses: blocks.map(({ total }) => new Array<Status>(total).fill('accepted')),
     faults: blocks.map(() => new Map()),
     twins: [],
-    batches: new Set(),
+    batches: new Map(),
     unclaimedKeys: new Map(),
     confirmations: [],
     unclaimed: false,

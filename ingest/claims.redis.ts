@@ -30,6 +30,9 @@ import type { GuardPorts } from './stream-guard.ts';
  * What is won anew moves from the older window to the current one, so that it is remembered from then on. The number of a batch begins at a time in an emptied
  * Redis: it must not be that of a batch from before, which may be confirmed yet.
  *
+ * What another batch is working on is in flight for every payload: until that is published or its lease is over, nothing stands that another payload could be in
+ * conflict with, and a conflict is final.
+ *
  * `voided`: ranges of sequences that the stream lost (from, to, the last batch before the loss; 6 + 6 + 8 bytes): a claim confirmed under one of these is void.
  */
 const claimScript = `
@@ -95,9 +98,10 @@ for at = 1, #records, ${claimBytes} do
     if code == 82 then
       keep(key, current .. bucket, field, print .. tag)
       won = won + 1
+    elseif code == 80 and other ~= batch and unpack('>I4', state, 2) >= now then except(at, 'F', pack('>I8', other))
     elseif held:sub(1, 4) ~= print then except(at, 'X', '........')
     elseif code == 67 then except(at, 'D', '........')
-    elseif code == 80 and (other == batch or unpack('>I4', state, 2) >= now) then except(at, 'F', pack('>I8', other))
+    elseif other == batch then except(at, 'F', pack('>I8', other))
     else
       local assigned = #held > 9 and held:sub(10) or (code == 80 and state:sub(6, 11)) or (code == 86 and state:sub(8, 13)) or ARGV[4]
       keep(key, current .. bucket, field, print .. tag .. assigned)

@@ -81,6 +81,8 @@ await runWorkers(crew, async () => {
     pause: () => sleep(200),
   });
   nats.onReconnect(() => void guard.meet());
+  redis.on('close', guard.leaveClaims);
+  redis.on('ready', () => void guard.meetClaims());
   await guard.meet();
 
   const failPoint = createFailPoint(config.failPoint);

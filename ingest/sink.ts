@@ -33,34 +33,31 @@ export type SinkPorts = {
 
 export type Sink = { readonly done: Promise<void>; readonly stop: () => Promise<void> };
 
-/** Well under the consumer's ack wait (5 s): tells the server that a message is still being worked on. */
-const workingEveryMs = 1_500;
+/**
+ * How often the server is told that messages are still being worked on, and from which age of theirs on: most are stored long before. Together well under the
+ * consumer's ack wait (5 s), so that one sign may get lost.
+ */
+const workingEveryMs = 1_000;
+const workingFromMs = 1_000;
 
 /** A store that is back is used again within this time, however long it was away. */
 const waitMsMax = 1_000;
 
 const store = async (batch: Batch<StreamMessage>, ports: SinkPorts, signal: AbortSignal): Promise<void> => {
-  const keepAlive = setInterval(() => {
-    for (const message of batch.messages) message.working();
-  }, workingEveryMs);
-  try {
-    for (let attempt = 0; ; attempt += 1) {
-      const startedMs = ports.clock.nowMs();
-      try {
-        await ports.insert(batch.messages);
-        for (const message of batch.messages) message.ack();
-        const nowMs = ports.clock.nowMs();
-        ports.report.stored(batch, nowMs - startedMs, nowMs - (batch.messages[0]?.publishedAtMs ?? nowMs));
-        return;
-      } catch (error) {
-        if (error instanceof UnreadableError) return await divide(batch, error, ports, signal);
-        // Not stored, not acknowledged: the stream still has it, so a stop just leaves it there.
-        if (signal.aborted) return;
-        await pause(error, attempt, ports, signal);
-      }
+  for (let attempt = 0; ; attempt += 1) {
+    const startedMs = ports.clock.nowMs();
+    try {
+      await ports.insert(batch.messages);
+      for (const message of batch.messages) message.ack();
+      const nowMs = ports.clock.nowMs();
+      ports.report.stored(batch, nowMs - startedMs, nowMs - (batch.messages[0]?.publishedAtMs ?? nowMs));
+      return;
+    } catch (error) {
+      if (error instanceof UnreadableError) return await divide(batch, error, ports, signal);
+      // Not stored, not acknowledged: the stream still has it, so a stop just leaves it there.
+      if (signal.aborted) return;
+      await pause(error, attempt, ports, signal);
     }
-  } finally {
-    clearInterval(keepAlive);
   }
 };
 
@@ -91,11 +88,38 @@ const putAside = async (message: StreamMessage, reason: UnreadableError, ports: 
     } catch (error) {
       if (signal.aborted) return;
       await pause(error, attempt, ports, signal);
-      message.working();
     }
   }
   ports.report.deadLettered(message, reason.message);
   message.ack();
+};
+
+/**
+ * What was received and is not acknowledged yet, whether it is being inserted, waits for its turn or fills a batch: for all of it the server is told that it is
+ * being worked on. Else a wait for the store would have it delivered again, to this sink or to another one, and stored once more.
+ */
+const createHeld = (clock: Clock) => {
+  const heldSinceMs = new Map<StreamMessage, number>();
+  const timer = setInterval(() => {
+    const dueMs = clock.nowMs() - workingFromMs;
+    for (const [message, sinceMs] of heldSinceMs) {
+      // In the order of their receipt: all that follow are younger.
+      if (sinceMs > dueMs) break;
+      message.working();
+    }
+  }, workingEveryMs);
+  return {
+    /** The message, held until its acknowledgement. */
+    hold: (message: StreamMessage): StreamMessage => {
+      heldSinceMs.set(message, clock.nowMs());
+      const ack = () => {
+        heldSinceMs.delete(message);
+        message.ack();
+      };
+      return { ...message, ack };
+    },
+    end: () => clearInterval(timer),
+  };
 };
 
 /** `insertsMax`: inserts that are under way at a time. One parses on one core of ClickHouse; memory grows by a batch with each. */
@@ -104,6 +128,7 @@ export type SinkLimits = BatchLimits & { readonly insertsMax: number };
 export const startSink = async (limits: SinkLimits, ports: SinkPorts): Promise<Sink> => {
   const subscription = await ports.subscribe();
   const stopped = new AbortController();
+  const held = createHeld(ports.clock);
   const batcher = createBatcher<StreamMessage>(limits);
   // The next batch fills meanwhile: memory is bounded by `insertsMax` and one batches, and what the subscription fetches ahead.
   const inserting = new Set<Promise<void>>();
@@ -133,7 +158,8 @@ export const startSink = async (limits: SinkLimits, ports: SinkPorts): Promise<S
 
   const done = (async () => {
     try {
-      for await (const message of subscription.messages) {
+      for await (const received of subscription.messages) {
+        const message = held.hold(received);
         let rows: number;
         try {
           rows = countInMessage(message.body);
@@ -149,6 +175,7 @@ export const startSink = async (limits: SinkLimits, ports: SinkPorts): Promise<S
       await Promise.all(inserting);
     } finally {
       clearInterval(timer);
+      held.end();
     }
     if (fault !== undefined) throw fault;
     // Otherwise a subscription that ended by itself would leave a process that looks healthy and stores nothing.

@@ -9,6 +9,9 @@
  *
  * In this order, since other gateways go on confirming: what they confirm after step 1 proves nothing about an end that was read before. Where Redis is away,
  * step 3 waits for it with the end as it was in step 2: what is published meanwhile must not cover the gap up.
+ *
+ * A Redis that comes back may be an older copy of itself, which knows again what was void. It is compared in the same way, but publishing goes on meanwhile: the
+ * server was not away, and without claims the store tells twins apart. A loss that was covered up since then is not seen any more.
  */
 import type { AcceptPorts } from './accept-events.ts';
 
@@ -41,6 +44,10 @@ export type StreamGuard = {
   readonly mayPublish: () => boolean;
   /** To be called at the start and when the server was away. Resolves once it may be published. */
   readonly meet: () => Promise<void>;
+  /** To be called when Redis goes: no claim is answered any more before Redis and the stream were compared. Publishing goes on. */
+  readonly leaveClaims: () => void;
+  /** To be called when Redis is back. */
+  readonly meetClaims: () => Promise<void>;
   /** The claims, compared first where they have to be. */
   readonly guarded: (claims: AcceptPorts['claims']) => AcceptPorts['claims'];
 };
@@ -52,6 +59,8 @@ export const createStreamGuard = (ports: GuardPorts): StreamGuard => {
   let met = -1;
   /** The first meeting whose end was not compared yet: later ones may lie behind what was published over the gap. */
   let open: Meeting | undefined;
+  /** Whether Redis went, or came back, since it was read last. */
+  let isRedisNew = false;
   let comparing: Promise<void> | undefined;
 
   const read = async (): Promise<Meeting> => {
@@ -61,9 +70,27 @@ export const createStreamGuard = (ports: GuardPorts): StreamGuard => {
     });
     return { end: await ports.readEnd(), known };
   };
+  /** Of several that were not compared yet, the lowest end counts, and that of a new stream. */
+  const keep = (meeting: Meeting): void => {
+    open ??= meeting;
+    if (meeting.end.created !== open.end.created || meeting.end.lastSequence < open.end.lastSequence) open = meeting;
+  };
+  /** Both anew, or nothing: of an end from before Redis came back, what others confirmed meanwhile would look lost. */
+  const readAgain = async (): Promise<void> => {
+    isRedisNew = false;
+    try {
+      const known = await ports.readKnown();
+      keep({ end: await ports.readEnd(), known });
+    } catch (error) {
+      isRedisNew = true;
+      throw error;
+    }
+  };
   const compare = async (): Promise<void> => {
-    while (open) {
+    while (open || isRedisNew) {
+      if (isRedisNew) await readAgain();
       const meeting = open;
+      if (!meeting) continue;
       const loss = await ports.voidBehind(meeting.end, meeting.known);
       // Another meeting meanwhile has an end of its own to compare.
       if (open === meeting) open = undefined;
@@ -85,8 +112,7 @@ export const createStreamGuard = (ports: GuardPorts): StreamGuard => {
         try {
           const meeting = await read();
           if (own !== meetings) return;
-          open ??= meeting;
-          if (meeting.end.created !== open.end.created || meeting.end.lastSequence < open.end.lastSequence) open = meeting;
+          keep(meeting);
           met = own;
         } catch (error) {
           ports.onFault(error);
@@ -95,10 +121,17 @@ export const createStreamGuard = (ports: GuardPorts): StreamGuard => {
       }
       await compared().catch(ports.onFault);
     },
+    leaveClaims: () => {
+      isRedisNew = true;
+    },
+    meetClaims: async () => {
+      isRedisNew = true;
+      await compared().catch(ports.onFault);
+    },
     guarded: (claims) => ({
       ...claims,
       claim: async (records, assignedMs) => {
-        if (open) {
+        if (open || isRedisNew || comparing) {
           try {
             await compared();
           } catch (error) {

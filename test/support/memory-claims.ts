@@ -37,12 +37,14 @@ export const createClaimsStore = (clock: { readonly nowMs: () => number }): Clai
   const isVoid = (batch: number, sequence: number): boolean =>
     voided.some(({ from, to, last }) => sequence >= from && sequence <= to && batch <= last);
 
-  /** What stands against a claim of a key that is held with the same payload; undefined where it is won from the first try. */
-  const standingOf = (held: Held, own: number, now: number): Omit<ClaimException, 'position' | 'assignedMs'> | undefined => {
-    if (held.batch === own) return { status: 'in_flight', batch: held.batch };
+  type Standing = Omit<ClaimException, 'position' | 'assignedMs'>;
+  /** What stands against a claim of a key that is held; undefined where it is won from the first try. */
+  const standingOf = (held: Held, fingerprint: string, own: number, now: number): Standing | undefined => {
     const batch = batches.get(held.batch);
+    if (held.batch !== own && batch?.state === 'pending' && batch.leaseEnd >= now) return { status: 'in_flight', batch: held.batch };
+    if (held.fingerprint !== fingerprint) return { status: 'conflict', batch: 0 };
+    if (held.batch === own) return { status: 'in_flight', batch: held.batch };
     if (batch?.state === 'confirmed' && !isVoid(held.batch, batch.sequence)) return { status: 'duplicate', batch: 0 };
-    if (batch?.state === 'pending' && batch.leaseEnd >= now) return { status: 'in_flight', batch: held.batch };
     return undefined;
   };
 
@@ -71,7 +73,7 @@ export const createClaimsStore = (clock: { readonly nowMs: () => number }): Clai
         won = true;
         continue;
       }
-      const standing = held.fingerprint === fingerprint ? standingOf(held, batch, now) : { status: 'conflict' as const, batch: 0 };
+      const standing = standingOf(held, fingerprint, batch, now);
       if (standing) {
         exceptions.push({ position, assignedMs: 0, ...standing });
         continue;

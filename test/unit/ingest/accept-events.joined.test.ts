@@ -73,7 +73,7 @@ describe('requests that are taken together', () => {
     clock.advance((leaseSeconds + 1) * 1000);
     const taken = await acceptJoined([[event('b')], [event('a')]]);
     await Promise.all(taken.map(({ confirmed }) => confirmed));
-    expect(await send([event('a', { event: 'x' }), event('b')])).toEqual(['conflict', 'in_flight']);
+    expect(await send([event('a', { event: 'x' }), event('b')])).toEqual(['in_flight', 'in_flight']);
     clock.advance((leaseSeconds + 1) * 1000);
     expect(await send([event('a'), event('b')])).toEqual(['accepted', 'accepted']);
   });
@@ -85,6 +85,18 @@ describe('several messages of one request', () => {
     const { statuses } = await accept([event('a'), event('b'), event('c'), event('a'), event('b', { event: 'x' }), event('a')], byTwo);
     expect(statuses).toEqual(['accepted', 'accepted', 'accepted', 'duplicate', 'conflict', 'duplicate']);
     expect(stream.calls.map(({ body }) => keysOf(body))).toEqual([['a', 'b'], ['c']]);
+  });
+
+  it('[I4] another payload under a key of another message is a conflict, and waits where that could not be published', async () => {
+    const { accept, stream } = setUpGateway();
+    stream.faults.push('refused');
+    const other = event('a', { event: 'x' });
+    const { statuses, faults } = await accept([event('a'), event('b'), other, event('c'), event('c', { event: 'x' }), other], byTwo);
+    expect(statuses).toEqual(['unavailable', 'unavailable', 'in_flight', 'accepted', 'conflict', 'in_flight']);
+    expect(faults.map(([fault]) => fault?.code)).toEqual([
+      ...['unavailable', 'unavailable', 'in_flight', undefined, 'idempotency_conflict', 'in_flight'],
+    ]);
+    expect(stream.events()).toHaveLength(1);
   });
 
   it('a twin of what another message of the request could not publish is as unavailable as that', async () => {

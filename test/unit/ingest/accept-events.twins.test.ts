@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { ClaimAnswer } from '../../../ingest/accept-events.ts';
 import { fromMessage } from '../../../schemas/usage-event.ts';
-import { event, leaseSeconds, setUpGateway, startMs, unstamped, windowSeconds } from '../../support/memory-gateway.ts';
+import { blockOf, event, leaseSeconds, setUpGateway, startMs, unstamped, windowSeconds } from '../../support/memory-gateway.ts';
 
 describe('twins within a request', () => {
   it.each([
@@ -104,7 +105,7 @@ describe('a retry', () => {
     expect(await send([event('a')])).toEqual(['unavailable']);
     clock.advance((leaseSeconds + 1) * 1000);
     expect(await send([event('a')])).toEqual(['unavailable']);
-    expect(await send([event('a', { properties: { tokens: 999 } })])).toEqual(['conflict']);
+    expect(await send([event('a', { properties: { tokens: 999 } })])).toEqual(['in_flight']);
     clock.advance((leaseSeconds + 1) * 1000);
     expect(await send([event('a')])).toEqual(['accepted']);
     expect(stream.events().map(({ properties }) => properties)).toEqual([[['tokens', '12']]]);
@@ -175,14 +176,23 @@ describe('[I4] the same key with another payload', () => {
     expect(await send([event('a')])).toEqual(['duplicate']);
   });
 
-  it('is a conflict too while the first is in flight, and after its lease ran out', async () => {
+  it('waits while the first is in flight, since nothing stands yet; after its lease it is a conflict', async () => {
     const { send, stream, clock } = setUpGateway();
     stream.faults.push('answer lost');
     await send([event('a')]);
-    expect(await send([event('a', { customer_id: 'cus_2' })])).toEqual(['conflict']);
+    expect(await send([event('a', { customer_id: 'cus_2' })])).toEqual(['in_flight']);
     clock.advance(60_000);
     expect(await send([event('a', { customer_id: 'cus_2' })])).toEqual(['conflict']);
     expect(stream.events().map(({ customer }) => customer)).toEqual(['cus_1']);
+  });
+
+  it('is accepted where the first turns out not to be in the stream: a client that waits loses nothing', async () => {
+    const { ports, send } = setUpGateway();
+    const other = event('a', { timestamp: '2026-11-20T11:30:00Z' });
+    const { batch } = (await ports.claims.claim(blockOf([event('a')], startMs).claims, startMs)) as ClaimAnswer;
+    expect(await send([other])).toEqual(['in_flight']);
+    await ports.claims.release(batch);
+    expect(await send([other])).toEqual(['accepted']);
   });
 
   it('does not keep the other events of its request from being accepted', async () => {

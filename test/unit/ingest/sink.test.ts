@@ -185,6 +185,29 @@ describe('an insert', () => {
     expect(acked).toEqual([]);
     finish();
   });
+
+  it('keeps the stream also from delivering again what waits for its turn or fills the next batch, and says nothing of what was just received', async () => {
+    vi.useFakeTimers();
+    const underway: (() => void)[] = [];
+    const { deliver, pulled, worked, acked } = await start(() => new Promise((resolve) => underway.push(resolve)));
+    deliver(...bodies(10));
+    await vi.advanceTimersByTimeAsync(900);
+    // One batch is being inserted, one is full and waits, with the message that showed that.
+    expect(pulled).toEqual(sequencesTo(9));
+    expect(worked).toEqual([]);
+    await vi.advanceTimersByTimeAsync(13_100);
+    for (const sequence of pulled) expect(worked.filter((one) => one === sequence).length).toBeGreaterThanOrEqual(6);
+    underway.shift()?.();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(acked).toEqual([1, 2, 3, 4]);
+    const said = worked.length;
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(new Set(worked.slice(said))).toEqual(new Set([5, 6, 7, 8, 9, 10]));
+    const finish = setInterval(() => underway.shift()?.(), 10);
+    await vi.advanceTimersByTimeAsync(500);
+    clearInterval(finish);
+    expect(acked).toEqual(sequencesTo(10));
+  });
 });
 
 describe('an unreadable message', () => {

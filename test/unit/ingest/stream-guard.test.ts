@@ -151,6 +151,83 @@ describe('a gateway that meets its stream', () => {
     expect(scene.seen.losses).toEqual([{ from: 12, to: 12 }]);
   });
 
+  it('[I5] voids again what was lost where Redis comes back as a copy from before: what the copy knows of another stream, or behind the end', async () => {
+    const { guard, guarded, store, stream, seen, confirmedAt } = setUp();
+    await guard.meet();
+    stream.end = { lastSequence: 5_000, created: 'another day' };
+    await guard.meet();
+    // The copy: it knows the former stream, and nothing void.
+    store.empty();
+    await store.knowledge.voidBehind({ lastSequence: 0, created }, undefined);
+    const [before] = (await confirmedAt(11)) as [Buffer];
+    guard.leaveClaims();
+    const calls = seen.calls.length;
+    await guard.meetClaims();
+    expect(seen.calls.slice(calls)).toEqual(['known', 'end', 'void behind 5000']);
+    expect(await ask(guarded, before)).toEqual(['taken_over']);
+    expect(seen.losses).toEqual([{ from: 0, to: 11 }]);
+    const [behind] = (await confirmedAt(5_001)) as [Buffer];
+    await guard.meetClaims();
+    expect(await ask(guarded, behind)).toEqual(['taken_over']);
+    await guard.meetClaims();
+    expect(seen.losses).toHaveLength(2);
+  });
+
+  it('goes on publishing while Redis is away and compared; claims alone wait for that', async () => {
+    const gate: { wait?: Promise<void> } = {};
+    const { guard, guarded, store, stream, confirmedAt } = setUp({
+      readEnd: async () => {
+        await gate.wait;
+        return stream.end as StreamEnd;
+      },
+    });
+    await guard.meet();
+    const [lost] = (await confirmedAt(11)) as [Buffer];
+    stream.end = { lastSequence: 10, created };
+    store.setDown(true);
+    guard.leaveClaims();
+    expect(await guarded.claim(newClaim(), 0)).toBeUndefined();
+    expect(guard.mayPublish()).toBe(true);
+    store.setDown(false);
+    let open = () => {};
+    gate.wait = new Promise((resolve) => {
+      open = resolve;
+    });
+    const meeting = guard.meetClaims();
+    let answered = false;
+    const asked = ask(guarded, lost).finally(() => {
+      answered = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([answered, guard.mayPublish()]).toEqual([false, true]);
+    open();
+    expect(await asked).toEqual(['taken_over']);
+    await meeting;
+    expect(guard.mayPublish()).toBe(true);
+  });
+
+  it('answers no claim of a Redis that is back while the stream can not be asked, and asks again with the next', async () => {
+    const { guard, guarded, stream, confirmedAt } = setUp();
+    await guard.meet();
+    const [lost] = (await confirmedAt(11)) as [Buffer];
+    stream.end = undefined;
+    await guard.meetClaims();
+    expect(await guarded.claim(lost, 0)).toBeUndefined();
+    stream.end = { lastSequence: 10, created };
+    expect(await ask(guarded, lost)).toEqual(['taken_over']);
+  });
+
+  it('takes nothing for lost that others confirmed while Redis was away for it alone', async () => {
+    const { guard, guarded, stream, seen, confirmedAt } = setUp();
+    await guard.meet();
+    guard.leaveClaims();
+    const asked = await confirmedAt(10, 11);
+    stream.end = { lastSequence: 11, created };
+    await guard.meetClaims();
+    expect(await ask(guarded, ...asked)).toEqual(['duplicate', 'duplicate']);
+    expect(seen.losses).toEqual([]);
+  });
+
   it('hands confirmations and releases through as they are', async () => {
     const { guard, guarded } = setUp();
     await guard.meet();
