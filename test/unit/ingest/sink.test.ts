@@ -190,22 +190,30 @@ describe('an insert', () => {
     vi.useFakeTimers();
     const underway: (() => void)[] = [];
     const { deliver, pulled, worked, acked } = await start(() => new Promise((resolve) => underway.push(resolve)));
-    deliver(...bodies(10));
-    await vi.advanceTimersByTimeAsync(900);
-    // One batch is being inserted, one is full and waits, with the message that showed that.
-    expect(pulled).toEqual(sequencesTo(9));
-    expect(worked).toEqual([]);
-    await vi.advanceTimersByTimeAsync(13_100);
-    for (const sequence of pulled) expect(worked.filter((one) => one === sequence).length).toBeGreaterThanOrEqual(6);
-    underway.shift()?.();
-    await vi.advanceTimersByTimeAsync(1);
-    expect(acked).toEqual([1, 2, 3, 4]);
-    const said = worked.length;
-    await vi.advanceTimersByTimeAsync(2_000);
-    expect(new Set(worked.slice(said))).toEqual(new Set([5, 6, 7, 8, 9, 10]));
-    const finish = setInterval(() => underway.shift()?.(), 10);
-    await vi.advanceTimersByTimeAsync(500);
-    clearInterval(finish);
+    const finish = async () => {
+      underway.shift()?.();
+      await vi.advanceTimersByTimeAsync(10 * limits.ageMsMax);
+    };
+    try {
+      // One batch is being inserted, and the next one fills.
+      deliver(...bodies(6));
+      await vi.advanceTimersByTimeAsync(900);
+      expect([pulled, worked]).toEqual([sequencesTo(6), []]);
+      await vi.advanceTimersByTimeAsync(4_100);
+      for (const sequence of pulled) expect(worked.filter((one) => one === sequence).length).toBeGreaterThanOrEqual(3);
+      // With one more it is found due, and waits for its turn.
+      deliver(...bodies(4));
+      await vi.advanceTimersByTimeAsync(4_000);
+      expect(pulled).toEqual(sequencesTo(7));
+      for (const sequence of pulled) expect(worked.filter((one) => one === sequence).length).toBeGreaterThanOrEqual(2);
+      await finish();
+      expect(acked).toEqual([1, 2, 3, 4]);
+      const said = worked.length;
+      await vi.advanceTimersByTimeAsync(3_000);
+      expect(new Set(worked.slice(said))).toEqual(new Set([5, 6, 7, 8, 9, 10]));
+    } finally {
+      for (let rest = 0; rest < 4; rest += 1) await finish();
+    }
     expect(acked).toEqual(sequencesTo(10));
   });
 });
