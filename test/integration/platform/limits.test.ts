@@ -22,12 +22,17 @@ beforeAll(async () => {
       DATABASE_URL: loginUrl(pipeline.databaseUrl, 'millrace_app', databasePassword),
       CLICKHOUSE_URL: pipeline.clickhouseUrl,
       REDIS_URL: urls.redis,
+      NATS_URL: urls.nats,
+      MILLRACE_STREAM: pipeline.streamName,
       MILLRACE_API_PORT: '0',
       MILLRACE_KEY_PEPPER: kept('key-pepper'),
       MILLRACE_MASTER_KEY: kept('master-key'),
     },
   });
-  secondUrl = await new Promise<string>((resolve) => second.once('message', (message) => resolve((message as { url: string }).url)));
+  secondUrl = await new Promise<string>((resolve, reject) => {
+    second.once('message', (message) => resolve((message as { url: string }).url));
+    second.once('exit', (code) => reject(new Error(`the second process ended with ${code}`)));
+  });
 });
 afterAll(async () => {
   const gone = new Promise((resolve) => second.once('exit', resolve));
