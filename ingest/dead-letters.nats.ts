@@ -5,6 +5,7 @@ import { extractTrace } from '#platform/tracing.ts';
 import { countInMessage } from '#schemas/usage-event.ts';
 import { deadLetterStreamOf, subjectsOf } from '#schemas/usage-stream.ts';
 import type { OutgoingMessage } from './accept-events.ts';
+import { headerOf } from './usage-stream.nats.ts';
 
 export type DeadLetter = {
   /** In the stream of dead letters; names the letter. */
@@ -27,14 +28,6 @@ export type DeadLetters = {
   /** Gives one back, and says under which sequence the stream of usage has it. Undefined where there is no such letter (any more). */
   readonly redrive: (sequence: number) => Promise<number | undefined>;
 };
-
-/** Headers as `createDeadLetter` of usage-stream.nats.ts sets them. */
-const headerOf = {
-  sequence: 'Millrace-Sequence',
-  reason: 'Millrace-Reason',
-  requestId: 'Millrace-Request-Id',
-  trace: 'traceparent',
-} as const;
 
 const streamNotFound = 10059;
 

@@ -83,17 +83,22 @@ const nobodyListens = (error: unknown): boolean => error instanceof Error && err
 const surelyNotStored = (error: unknown): boolean =>
   nobodyListens(error) || (error instanceof JetStreamApiError && (refusals.has(error.code) || error.status === 503));
 
-/** Headers under which a message says which request it comes from; a dead letter keeps them. */
-const requestIdHeader = 'Millrace-Request-Id';
-const traceHeader = 'traceparent';
+/** Headers of messages: which request one comes from, which a dead letter keeps. */
+export const headerOf = {
+  requestId: 'Millrace-Request-Id',
+  trace: 'traceparent',
+  /** Of a dead letter: the sequence that it had in the stream, and why it was put aside. */
+  sequence: 'Millrace-Sequence',
+  reason: 'Millrace-Reason',
+} as const;
 
 type Origin = { readonly requestId?: string | undefined; readonly traceparent?: string | undefined };
 
 /** Made anew for each try: the client writes its own headers into them. */
 const originHeaders = ({ requestId, traceparent }: Origin): MsgHdrs => {
   const fields = headers();
-  if (requestId !== undefined) fields.set(requestIdHeader, requestId);
-  if (traceparent !== undefined) fields.set(traceHeader, traceparent);
+  if (requestId !== undefined) fields.set(headerOf.requestId, requestId);
+  if (traceparent !== undefined) fields.set(headerOf.trace, traceparent);
   return fields;
 };
 
@@ -182,8 +187,8 @@ const fromJsMsg = (message: JsMsg): StreamMessage => ({
   sequence: message.seq,
   body: Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength),
   publishedAtMs: message.time.getTime(),
-  requestId: message.headers?.get(requestIdHeader) || undefined,
-  traceparent: extractTrace(message.headers?.get(traceHeader)),
+  requestId: message.headers?.get(headerOf.requestId) || undefined,
+  traceparent: extractTrace(message.headers?.get(headerOf.trace)),
   ack: () => message.ack(),
   working: () => message.working(),
 });
@@ -237,8 +242,8 @@ export const createDeadLetter =
   (nats: Nats, streamName: string) =>
   async (message: StreamMessage, reason: string): Promise<void> => {
     const fields = originHeaders(message);
-    fields.set('Millrace-Sequence', String(message.sequence));
-    fields.set('Millrace-Reason', reason.replace(/[\r\n]+/g, ' ').slice(0, 1000));
+    fields.set(headerOf.sequence, String(message.sequence));
+    fields.set(headerOf.reason, reason.replace(/[\r\n]+/g, ' ').slice(0, 1000));
     await nats.js.publish(subjectOf(deadLetterStreamOf(streamName)), message.body, {
       // With the time: a stream that lost its end gives the same sequences to other messages.
       msgID: `dead-${message.sequence}-${message.publishedAtMs}`,
