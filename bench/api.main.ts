@@ -57,10 +57,10 @@ const main = async (): Promise<void> => {
     },
   });
   const bareUrl = await new Promise<string>((resolve) => bare.once('message', (url) => resolve(String(url))));
-  const path = `/v1/customers/${id}`;
+  const paths = [`/v1/customers/${id}`];
   const measure = async (url: string) => {
     const before = await cpuSeconds(url);
-    const { answered, statuses, latenciesMs } = await runLoad({ url, path, key: stack.apiKey, perSecond, seconds });
+    const { answered, statuses, latenciesMs } = await runLoad({ url, paths, key: stack.apiKey, perSecond, seconds });
     const cpuMs = (((await cpuSeconds(url)) - before) * 1000) / answered;
     return { cpuMs, statuses, p50: percentile(latenciesMs, 0.5), p99: percentile(latenciesMs, 0.99), max: latenciesMs.at(-1) ?? 0 };
   };

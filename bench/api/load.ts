@@ -1,12 +1,13 @@
 /**
- * A load of one GET at a fixed rate over plain sockets: little work of its own, so that on a small machine it is the server that is measured. The rate does not
+ * A load of GETs at a fixed rate over plain sockets: little work of its own, so that on a small machine it is the server that is measured. The rate does not
  * wait for answers, and a latency counts from when its request was due: a server that stalls shows all of its stall.
  */
 import { connect, type Socket } from 'node:net';
 
 export type Load = {
   readonly url: string;
-  readonly path: string;
+  /** Asked for by turns. */
+  readonly paths: readonly string[];
   readonly key: string;
   readonly perSecond: number;
   readonly seconds: number;
@@ -34,9 +35,10 @@ const wholeAnswer = (bytes: Buffer): { readonly length: number; readonly status:
 
 export const percentile = (sorted: readonly number[], share: number): number => sorted[Math.ceil(sorted.length * share) - 1] ?? 0;
 
-export const runLoad = async ({ url, path, key, perSecond, seconds }: Load): Promise<LoadResult> => {
+export const runLoad = async ({ url, paths, key, perSecond, seconds }: Load): Promise<LoadResult> => {
   const { hostname, port } = new URL(url);
-  const request = Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: Bearer ${key}\r\n\r\n`);
+  const requests = paths.map((path) => Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: Bearer ${key}\r\n\r\n`));
+  let given = 0;
   const latenciesMs: number[] = [];
   const statuses: Record<string, number> = {};
   const due: number[] = [];
@@ -48,7 +50,8 @@ export const runLoad = async ({ url, path, key, perSecond, seconds }: Load): Pro
     while (due.length > 0 && idle.length > 0) {
       const socket = idle.pop() as Socket;
       busyWith.set(socket, due.shift() as number);
-      socket.write(request);
+      socket.write(requests[given % requests.length] as Buffer);
+      given += 1;
     }
   };
   const open = (): Promise<Socket> =>

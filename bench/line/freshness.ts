@@ -1,4 +1,4 @@
-/** How long it takes from the answer to an event until a query finds it: single events, sent beside whatever load there is, and looked for all the time. */
+/** How long it takes from the answer to an event until usage is read with it, stored and checked: single events, sent beside whatever load there is, and looked for all the time. */
 import { randomUUID } from 'node:crypto';
 import { percentile } from '../api/load.ts';
 import { type LineUnderTest, pause } from './line-under-test.ts';
@@ -27,9 +27,10 @@ export const measureFreshness = async (line: LineUnderTest, seconds: number): Pr
   let sending = true;
   const look = async () => {
     while (sending || acceptedAt.size > 0) {
-      if (performance.now() - startMs > seconds * 1000 + lateMsMax) throw new Error(`${acceptedAt.size} markers were not stored`);
-      const query = 'SELECT idempotency_key AS key FROM usage_events WHERE event = {event:String}';
-      const result = await line.clickhouse.query({ query, query_params: { event }, format: 'JSONEachRow' });
+      if (performance.now() - startMs > seconds * 1000 + lateMsMax) throw new Error(`${acceptedAt.size} markers can't be read`);
+      const checked = await line.checkedSequence();
+      const query = 'SELECT idempotency_key AS key FROM usage_events WHERE event = {event:String} AND stream_sequence <= {checked:UInt64}';
+      const result = await line.clickhouse.query({ query, query_params: { event, checked }, format: 'JSONEachRow' });
       const nowMs = performance.now();
       for (const { key } of await result.json<{ key: string }>()) {
         const acceptedMs = acceptedAt.get(key);

@@ -1,5 +1,6 @@
 /** The line as the cases see it: where to send, what is stored, which process costs what, and a sink that can be made to stand still. */
 import { type ClickHouseClient, createClient } from '@clickhouse/client';
+import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
 import { startGenerator } from '../load/generator.ts';
 import type { LoadOptions, LoadReport } from '../load/run-load.ts';
@@ -25,6 +26,8 @@ export type LineUnderTest = {
   /** Rows of events of this name. A twin counts until it is merged away. */
   readonly rowsOf: (event: string) => Promise<number>;
   readonly distinctOf: (event: string) => Promise<number>;
+  /** Up to which sequence usage can be read: stored, and held against all that came before. */
+  readonly checkedSequence: () => Promise<string>;
   /** Waits until at least so many rows are stored. Gives the milliseconds that it took. */
   readonly untilStored: (event: string, rows: number) => Promise<number>;
   /** Waits until ClickHouse merges nothing: what one case left behind is no cost of the next. */
@@ -46,6 +49,8 @@ export const pause = (ms: number): Promise<void> => new Promise((resolve) => set
 
 export const createLineUnderTest = (stack: Stack): LineUnderTest => {
   const clickhouse = createClient({ url: stack.urls.clickhouse });
+  const postgres = new pg.Client({ connectionString: stack.urls.postgres });
+  const connected = postgres.connect();
   const url = stack.ingestUrl.replace(/\/$/, '');
   const pids = (): Pids => Object.fromEntries(stack.processes.map(({ name, pid }) => [name, pid]));
   const numberOf = async (expression: string, event: string): Promise<number> => {
@@ -79,6 +84,11 @@ export const createLineUnderTest = (stack: Stack): LineUnderTest => {
       };
     },
     distinctOf: (event) => numberOf('uniqExact(key_digest)', event),
+    checkedSequence: async () => {
+      await connected;
+      const { rows } = await postgres.query<{ checked: string }>('SELECT max(checked_sequence)::text AS checked FROM identity_checks');
+      return rows[0]?.checked ?? '0';
+    },
     untilStored: async (event, rows) => {
       const startMs = performance.now();
       while ((await rowsOf(event)) < rows) {
@@ -102,6 +112,9 @@ export const createLineUnderTest = (stack: Stack): LineUnderTest => {
       return work().finally(() => signalSink('SIGCONT'));
     },
     resumeSink: () => signalSink('SIGCONT'),
-    close: () => clickhouse.close(),
+    close: async () => {
+      await connected;
+      await Promise.all([clickhouse.close(), postgres.end()]);
+    },
   };
 };

@@ -1,0 +1,165 @@
+/**
+ * `npm run bench:usage`: what reading usage takes. A month of 10 million events of 10,000 customers is stored; then one customer's month by day, a whole
+ * organization's month by customer and model, and 200 queries a second while 20,000 events a second arrive, all through the API.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { createClient } from '@clickhouse/client';
+import pg from 'pg';
+import type { Stack } from '#platform/local/stack.ts';
+import { percentile, runLoad } from './api/load.ts';
+import { createLineUnderTest, pause } from './line/line-under-test.ts';
+import { machineOf, todayAndCommit } from './line/report.ts';
+import { withTemporaryStack } from './temporary-stack.ts';
+import { type StoredMonth, storeMonth } from './usage/stored-month.ts';
+
+const { values } = parseArgs({
+  options: {
+    events: { type: 'string', default: '10000000' },
+    customers: { type: 'string', default: '10000' },
+    seconds: { type: 'string', default: '20' },
+    name: { type: 'string', default: 'usage' },
+  },
+});
+const [events, customers, seconds] = [Number(values.events), Number(values.customers), Number(values.seconds)];
+const queriesPerSecond = 200;
+const eventsPerSecond = 20_000;
+/** Of all customers, those that are asked for. */
+const askedCustomers = 200;
+const event = 'llm.request';
+
+const say = (line: string): void => {
+  process.stderr.write(`millrace  bench: ${line}\n`);
+};
+
+type Figures = Readonly<Record<string, number>>;
+
+const call = async (stack: Stack, method: string, path: string, body?: object) => {
+  const response = await fetch(new URL(path, stack.apiUrl), {
+    method,
+    headers: { authorization: `Bearer ${stack.apiKey}`, ...(body && { 'content-type': 'application/json' }) },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${text.slice(0, 500)}`);
+  return { text, response };
+};
+
+const timesOf = (times: readonly number[]): Figures => {
+  const sorted = times.toSorted((a, b) => a - b);
+  return { queries: times.length, p50_ms: percentile(sorted, 0.5), p99_ms: percentile(sorted, 0.99), max_ms: sorted.at(-1) ?? 0 };
+};
+
+/** One after the other; the first ones warm up and do not count. */
+const timed = async (stack: Stack, paths: readonly string[], uncounted: number): Promise<Figures> => {
+  const times: number[] = [];
+  for (const path of paths) {
+    const started = performance.now();
+    await call(stack, 'GET', path);
+    times.push(performance.now() - started);
+  }
+  return timesOf(times.slice(uncounted));
+};
+
+/** Every page of a query, one after the other. */
+const wholeAnswer = async (
+  stack: Stack,
+  path: string,
+): Promise<{ readonly rows: number; readonly firstMs: number; readonly allMs: number }> => {
+  const started = performance.now();
+  let firstMs = 0;
+  let rows = 0;
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const { text } = await call(stack, 'GET', cursor === '' ? path : `${path}&cursor=${encodeURIComponent(cursor)}`);
+    firstMs ||= performance.now() - started;
+    const page = JSON.parse(text) as { items: unknown[]; pagination: { next_cursor: string | null } };
+    rows += page.items.length;
+    cursor = page.pagination.next_cursor;
+  }
+  return { rows, firstMs, allMs: performance.now() - started };
+};
+
+const organizationOf = async (stack: Stack): Promise<string> => {
+  const owner = new pg.Client({ connectionString: stack.urls.postgres });
+  await owner.connect();
+  const { rows } = await owner.query<{ id: string }>('SELECT id FROM organizations WHERE sandbox_of IS NULL');
+  await owner.query("UPDATE organizations SET tier = 'scale'");
+  await owner.end();
+  return rows[0]?.id ?? '';
+};
+
+const measure = async (stack: Stack): Promise<Readonly<Record<string, Figures>>> => {
+  const clickhouse = createClient({ url: stack.urls.clickhouse, request_timeout: 300_000 });
+  const line = createLineUnderTest(stack);
+  const now = Temporal.Now.zonedDateTimeISO('UTC');
+  const start = now.with({ day: 1 }).startOfDay().subtract({ months: 1 });
+  const month: StoredMonth = {
+    ...{ tenant: await organizationOf(stack), event, events, customers },
+    startMs: start.epochMilliseconds,
+    endMs: start.add({ months: 1 }).epochMilliseconds,
+  };
+  const span = `from=${start.toInstant()}&to=${start.add({ months: 1 }).toInstant()}`;
+  await call(stack, 'POST', '/v1/meters', {
+    ...{ code: 'tokens', name: 'Tokens', event, aggregation: 'sum', property: 'input_tokens', group_by: ['model'] },
+  });
+  for (let number = 0; number < askedCustomers; number += 1)
+    await call(stack, 'POST', '/v1/customers', { external_id: `customer-${number}`, name: `Customer ${number}` });
+  await storeMonth(clickhouse, month, (stored) => say(`${stored} events stored`));
+  await line.untilMerged();
+  const ofCustomer = (number: number) => `/v1/meters/tokens/usage?${span}&window=day&customer_id=customer-${number % askedCustomers}`;
+
+  say("one customer's month by day");
+  const customerMonth = await timed(
+    stack,
+    Array.from({ length: 440 }, (_, number) => ofCustomer(number * 7)),
+    40,
+  );
+  say("the organization's month by customer and model");
+  const byCustomer = `/v1/meters/tokens/usage?${span}&group_by=customer_id,model`;
+  const firstPage = await timed(
+    stack,
+    Array.from({ length: 6 }, () => `${byCustomer}&limit=1000`),
+    1,
+  );
+  const whole = await wholeAnswer(stack, `${byCustomer}&limit=1000`);
+
+  say(`${queriesPerSecond} queries/s while ${eventsPerSecond} events/s arrive`);
+  const paths = Array.from({ length: askedCustomers }, (_, number) => ofCustomer(number));
+  const load = { url: stack.apiUrl, paths, key: stack.apiKey, perSecond: queriesPerSecond };
+  await runLoad({ ...load, seconds: 3 });
+  const alone = await runLoad({ ...load, seconds });
+  const measuring = line.measure({ event: 'llm.other', seconds: seconds + 4, eventsPerSecond, connections: 8 });
+  await pause(2_000);
+  const beside = await runLoad({ ...load, seconds });
+  const { load: sent, cpuMicrosPerEvent } = await measuring;
+  await line.close();
+  await clickhouse.close();
+  return {
+    customer_month_by_day: customerMonth,
+    organization_by_customer_and_model: { ...firstPage, rows: whole.rows, all_pages_ms: whole.allMs },
+    queries_alone: { ...timesOf(alone.latenciesMs), not_200: alone.answered - (alone.statuses['200'] ?? 0) },
+    queries_while_events_arrive: {
+      ...timesOf(beside.latenciesMs),
+      not_200: beside.answered - (beside.statuses['200'] ?? 0),
+      events_per_second: sent.accepted / sent.seconds,
+      ...Object.fromEntries(Object.entries(cpuMicrosPerEvent).map(([name, micros]) => [`${name}_micros_per_event`, micros])),
+    },
+  };
+};
+
+const report = await withTemporaryStack({}, async (stack) => ({
+  ...todayAndCommit(),
+  machine: machineOf(stack.natsSyncAlways),
+  ...{ events, customers, seconds },
+  cases: await measure(stack),
+}));
+const file = new URL(`results/${values.name}.json`, import.meta.url);
+mkdirSync(new URL('.', file), { recursive: true });
+writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+for (const [name, figures] of Object.entries(report.cases))
+  process.stdout.write(
+    `${name}\n${Object.entries(figures)
+      .map(([figure, value]) => `  ${figure.padEnd(28)} ${Number(value.toFixed(2))}\n`)
+      .join('')}`,
+  );
+process.exit(0);
