@@ -136,6 +136,14 @@ export const createAccountStore = (vault: Vault) => {
       );
       return rows[0]?.id;
     },
+    /** Both names under which the customer's events may come, without opening what is sealed. */
+    customerNames: async (db: Db, id: string): Promise<{ readonly id: string; readonly external_id: string } | undefined> => {
+      const { rows } = await db.query<{ id: string; external_id: string }>(
+        'SELECT id, external_id FROM customers WHERE organization_id = $1 AND (id = $2 OR external_id = $2)',
+        [db.organizationId, id],
+      );
+      return rows[0];
+    },
     changeCustomer: async (
       db: Db,
       id: string,

@@ -12,6 +12,7 @@ import type { Actor } from '#platform/audit.ts';
 import type { Change, DigestOf } from '#platform/audit-entry.ts';
 import type { Caller } from '#platform/authenticate.ts';
 import type { Clock } from '#platform/clock.ts';
+import type { AnswerHeader } from '#platform/openapi-headers.ts';
 import type { OrganizationPostgres, Postgres, Queryable } from '#platform/postgres.ts';
 import type { Vault } from '#platform/vault.ts';
 import { type FailureCode, FailureError, failures, toProblem } from '#schemas/failures.ts';
@@ -55,13 +56,21 @@ export type RouteDefinition<P extends Schema = Schema, Q extends Schema = Schema
   readonly rateClass: RateClass;
   readonly params?: P;
   readonly query?: Q;
+  /** What the OpenAPI document shows instead of `query`, where a reader of its own judges the query and names its faults. */
+  readonly documentedQuery?: TSchema;
   readonly body?: B;
   /** What the OpenAPI document shows instead of `body`, where a reader of its own judges the body and names its faults. */
   readonly documentedBody?: TSchema;
+  /** False for a POST that changes nothing: it may be repeated anyway. */
+  readonly idempotencyHeader?: boolean;
   /** A GET whose answer also tells what changes without a version, such as when a key was used last: its ETag is for If-Match alone, and there is no 304. */
   readonly changesByItself?: boolean;
   /** By status; a route has one answer of success. */
   readonly answers: Readonly<Record<number, TSchema>>;
+  /** Of the answers; `application/json` where nothing is said. A read that gives a text says by `setType` which of the others it has. */
+  readonly mediaTypes?: readonly string[];
+  /** Headers that answers of success may carry beyond those of every route; OpenAPI documents have them by these names. */
+  readonly answerHeaders?: readonly AnswerHeader[];
   /** What this route refuses of its own, beyond what every route may answer. */
   readonly failures: readonly FailureCode[];
 };
@@ -77,6 +86,11 @@ type Context<P, Q, B> = {
   readonly log: FastifyBaseLogger;
   /** False once the caller has hung up: nobody waits for what takes long. */
   readonly isCallerThere: () => boolean;
+  /** Sets a header of the answer, one that the definition names. */
+  readonly setHeader: (name: AnswerHeader, value: string) => void;
+  readonly setType: (type: string) => void;
+  /** The body as it came, for a reader that has to see numbers as they were written. */
+  readonly rawBody: Buffer;
 };
 
 /** What a change was about; before and after as callers see the object. */
@@ -163,6 +177,11 @@ export type Routes = {
     definition: Omit<RouteDefinition<P, Q, undefined>, 'method' | 'rateClass' | 'body'>,
     read: (context: Context<In<P>, In<Q>, undefined>) => Promise<unknown>,
   ) => void;
+  /** A read whose question is too long for a URL: a POST that changes nothing. */
+  readonly ask: <P extends Schema = undefined, B extends Schema = undefined>(
+    definition: Omit<RouteDefinition<P, undefined, B>, 'method' | 'rateClass' | 'query' | 'idempotencyHeader'>,
+    read: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<unknown>,
+  ) => void;
   /** A list: the query is what the list reads. */
   readonly list: <P extends Schema = undefined>(
     definition: Omit<RouteDefinition<P, undefined, undefined>, 'method' | 'rateClass' | 'body' | 'query'> & { readonly list: List },
@@ -176,7 +195,7 @@ export type Routes = {
 };
 
 export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes => {
-  const contextOf = (request: FastifyRequest, db: Db) => ({
+  const contextOf = (request: FastifyRequest, reply: FastifyReply, db: Db) => ({
     caller: request.caller,
     db,
     params: request.params as never,
@@ -186,6 +205,9 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     requestId: request.id,
     log: request.log,
     isCallerThere: () => !request.raw.socket.destroyed,
+    rawBody: request.rawBody ?? Buffer.alloc(0),
+    setHeader: (name: AnswerHeader, value: string) => void reply.header(name.toLowerCase(), value),
+    setType: (type: string) => void reply.type(type),
   });
   const dbOf = (request: FastifyRequest): OrganizationPostgres => ports.postgres.forOrganization(request.caller.organizationId);
 
@@ -208,7 +230,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
 
   const get: Routes['get'] = (definition, read) =>
     add({ ...definition, method: 'GET', rateClass: 'read' }, undefined, async (request, reply) => {
-      const body = await read(contextOf(request, dbOf(request)));
+      const body = await read(contextOf(request, reply, dbOf(request)));
       const etag = etagOf(body);
       if (etag === undefined) return body;
       reply.header('etag', etag);
@@ -217,15 +239,20 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       return body;
     });
 
+  const ask: Routes['ask'] = (definition, read) =>
+    add({ ...definition, method: 'POST', rateClass: 'read', idempotencyHeader: false }, undefined, (request, reply) =>
+      read(contextOf(request, reply, dbOf(request))),
+    );
+
   const list: Routes['list'] = ({ list: of, ...definition }, read) =>
-    add({ ...definition, method: 'GET', rateClass: 'read' }, of, async (request) => {
+    add({ ...definition, method: 'GET', rateClass: 'read' }, of, async (request, reply) => {
       const page = of.read(
         request.query as ListQuery,
         request.caller.organizationId,
         ports.cursors,
         request.params as Record<string, string>,
       );
-      return read({ ...contextOf(request, dbOf(request)), query: page });
+      return read({ ...contextOf(request, reply, dbOf(request)), query: page });
     });
 
   const change: Routes['change'] = (definition, work) => {
@@ -234,7 +261,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       const db = dbOf(request);
       const ifMatch = request.headers['if-match'];
       const inTransaction = async (client: Queryable): Promise<Answer> => {
-        const context = contextOf(request, { organizationId: db.organizationId, query: client.query });
+        const context = contextOf(request, reply, { organizationId: db.organizationId, query: client.query });
         let matched = false;
         const matchVersion = (version: number) => {
           matched = true;
@@ -266,5 +293,5 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       return send(reply, answer);
     });
   };
-  return { get, list, change };
+  return { get, ask, list, change };
 };

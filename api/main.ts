@@ -19,23 +19,33 @@ import { createTracer } from '#platform/tracing.ts';
 import { createVault, masterKeysFrom } from '#platform/vault.ts';
 import { hashApiKey } from '#schemas/api-key.ts';
 import { createAccountStore } from './accounts.postgres.ts';
+import { createAmendmentStream } from './amendments.nats.ts';
+import { amendmentOutbox, amendmentStore } from './amendments.postgres.ts';
 import { createAnswerStore } from './answers.postgres.ts';
 import { createApiKeyStore } from './api-keys.postgres.ts';
 import { auditLog } from './audit-log.postgres.ts';
+import { billedUsage } from './billed-usage.postgres.ts';
 import { catalogStore } from './catalog.postgres.ts';
 import { createCursors } from './cursors.ts';
+import { billingFactsOf } from './event-billing.postgres.ts';
+import { createStoredEvents } from './events.clickhouse.ts';
 import { createIngestCounts } from './ingest-counts.postgres.ts';
 import { invoiceReader } from './invoices.postgres.ts';
+import { observeRelay } from './observe-relay.ts';
+import { createRelay } from './relay-amendments.ts';
 import { createApi } from './server.ts';
 import { createStoredUsage } from './stored-usage.clickhouse.ts';
 import { createStreamSays } from './stream-state.nats.ts';
 import { createReadUsage } from './usage.clickhouse.ts';
+import { createReadWatermark } from './watermark.postgres.ts';
 
 const config = orExit(() => loadConfig(process.env, ['natsUrl', 'clickhouseUrl', 'redisUrl', 'databaseUrl', 'keyPepper', 'masterKey']));
 const log = createLog('api', config.logLevel, secretsOf(config));
 
 /** How often answers whose time is over are forgotten. */
 const purgeEveryMs = 60_000;
+/** How often amendments are looked for that are to go into the stream: an index without rows answers. */
+const relayEveryMs = 100;
 /** A caller waits for a statement; one that waits for a lock keeps a connection from others meanwhile. */
 const statementMsMax = 15_000;
 const lockMsMax = 5_000;
@@ -56,6 +66,9 @@ await runProcess(log, config.shutdownMsMax, async () => {
   nats.catch((error: Error) => log.warn({ err: error }, 'NATS does not let the API in'));
   const vault = createVault({ masterKeys: masterKeysFrom(config), clock: systemClock });
   const answers = createAnswerStore(postgres, vault);
+  const storedEvents = createStoredEvents(clickhouse);
+  const amendmentStream = createAmendmentStream(nats, config.streamName);
+  const readWatermark = createReadWatermark(config.streamName);
   const app = createApi({
     log,
     metrics,
@@ -85,8 +98,15 @@ await runProcess(log, config.shutdownMsMax, async () => {
       apiKeys: createApiKeyStore(vault),
       auditLog,
       readUsage: createReadUsage(clickhouse),
+      readWatermark,
+      amendments: amendmentStore,
+      lastSequence: amendmentStream.lastSequence,
+      storedEvents,
+      billingFactsOf,
+      futureMsMax: config.futureMinutesMax * 60_000,
       ingestCounts: createIngestCounts(config.streamName),
       storedUsage: createStoredUsage(clickhouse),
+      billedUsage,
       streamSays: createStreamSays(nats, config.streamName),
       hashKey: (key) => hashApiKey(config.keyPepper, key),
     },
@@ -102,11 +122,26 @@ await runProcess(log, config.shutdownMsMax, async () => {
     pollMs: purgeEveryMs,
     onFault: (error) => log.warn({ err: error }, 'old answers could not be forgotten'),
   });
+  const relaying = startJobLoop({
+    work: createRelay({
+      clock: systemClock,
+      organizations: amendmentOutbox.organizations(postgres),
+      dbOf: postgres.forOrganization,
+      outbox: amendmentOutbox,
+      publish: amendmentStream.publish,
+      amendmentSequences: storedEvents.amendmentSequences,
+      readWatermark,
+      report: observeRelay(metrics, log),
+    }),
+    lanes: 1,
+    pollMs: relayEveryMs,
+    onFault: (error) => log.warn({ err: error }, 'amendments wait for the stream'),
+  });
   const url = await listen(app, config.host, config.apiPort);
   return {
     url,
     close: async () => {
-      await purging.stop();
+      await Promise.all([purging.stop(), relaying.stop()]);
       await app.close();
       redis.disconnect();
       void nats.then(({ close }) => close()).catch(() => {});

@@ -15,10 +15,12 @@ What is no success is \`application/problem+json\` with a stable \`error_code\`.
   tags: {
     Meters: 'What turns events into quantities.',
     Plans: 'What customers subscribe to: charges with their prices.',
-    Customers: 'Who uses and pays, with their usage and invoices.',
+    Customers: 'Who uses and pays, with their invoices.',
     Subscriptions: 'A customer on a plan.',
+    Usage: 'Quantities at a watermark: the same watermark gives the same answer for ever.',
     'Billing runs': 'Closing a month: everything that is due is rated and invoiced.',
     Invoices: 'What was issued. An issued invoice never changes.',
+    Events: 'Single events: what became of each, and amendments that void or replace them.',
     Reconciliation: 'What was answered to events, held against what is stored.',
     'API keys': 'Keys with their scopes. The secret is in the answer that makes it, and nowhere else.',
     'Audit log': 'Who changed what, chained by hash.',

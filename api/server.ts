@@ -6,23 +6,34 @@ import { createHttpApp, type HttpOptions } from '#platform/http.ts';
 import { parseJsonBody } from '#platform/json-body.ts';
 import { FailureError } from '#schemas/failures.ts';
 import type { AccountStore } from './accounts.postgres.ts';
+import type { AmendmentStream } from './amendments.nats.ts';
+import type { AmendmentStore } from './amendments.postgres.ts';
 import type { ApiKeyStore } from './api-keys.postgres.ts';
 import type { AuditLog } from './audit-log.postgres.ts';
+import type { BilledUsage } from './billed-usage.postgres.ts';
 import type { CatalogStore } from './catalog.postgres.ts';
+import type { Cursors } from './cursors.ts';
 import { createRoutes, type RoutePorts } from './define-route.ts';
+import type { BillingFactsOf } from './event-billing.postgres.ts';
+import type { StoredEvents } from './events.clickhouse.ts';
 import type { IngestCounts } from './ingest-counts.postgres.ts';
 import type { InvoiceReader } from './invoices.postgres.ts';
 import { apiInfo } from './openapi.ts';
+import { amendmentRoutes } from './routes/amendments.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
 import { auditLogRoutes } from './routes/audit-log.ts';
-import { catalogRoutes } from './routes/catalog.ts';
+import { planRoutes } from './routes/catalog.ts';
 import { customerRoutes } from './routes/customers.ts';
+import { eventRoutes } from './routes/events.ts';
 import { invoiceRoutes } from './routes/invoices.ts';
+import { meterRoutes } from './routes/meters.ts';
 import { reconciliationRoutes } from './routes/reconciliation.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
+import { usageRoutes } from './routes/usage.ts';
 import type { StoredUsage } from './stored-usage.clickhouse.ts';
 import type { StreamSays } from './stream-state.nats.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
+import type { ReadWatermark } from './watermark.postgres.ts';
 
 export type ApiPorts = {
   readonly catalog: CatalogStore;
@@ -31,8 +42,17 @@ export type ApiPorts = {
   readonly apiKeys: ApiKeyStore;
   readonly auditLog: AuditLog;
   readonly readUsage: ReadUsage;
+  readonly readWatermark: ReadWatermark;
+  readonly cursors: Cursors;
+  readonly amendments: AmendmentStore;
+  readonly lastSequence: AmendmentStream['lastSequence'];
+  readonly storedEvents: StoredEvents;
+  readonly billingFactsOf: BillingFactsOf;
+  /** How far ahead of now an event may occur. */
+  readonly futureMsMax: number;
   readonly ingestCounts: IngestCounts;
   readonly storedUsage: StoredUsage;
+  readonly billedUsage: BilledUsage;
   readonly streamSays: (isCallerThere: () => boolean) => Promise<StreamSays>;
   /** The keyed hash under which a key is found. */
   readonly hashKey: (key: string) => Buffer;
@@ -43,13 +63,13 @@ export type ApiPorts = {
 export type ApiOptions = HttpOptions & {
   readonly guard: GuardPorts;
   readonly routes: RoutePorts;
-  readonly ports: Omit<ApiPorts, 'isServing'>;
+  readonly ports: Omit<ApiPorts, 'isServing' | 'cursors'>;
 };
 
 export const createApi = (options: ApiOptions): FastifyInstance => {
   const app = createHttpApp(options);
   documentRoutes(app, apiInfo, ({ definition, list, operation }) =>
-    definition ? { ...definition, query: list?.querySchema ?? definition.query } : operation,
+    definition ? { ...definition, query: list?.querySchema ?? definition.documentedQuery ?? definition.query } : operation,
   );
   guardRoutes(app, options.guard);
   app.removeAllContentTypeParsers();
@@ -60,8 +80,20 @@ export const createApi = (options: ApiOptions): FastifyInstance => {
     else done(new FailureError('MALFORMED_BODY', parsed.reason), undefined);
   });
   const routes = createRoutes(app, options.routes);
-  const ports: ApiPorts = { ...options.ports, isServing: () => app.server.listening };
-  const all = [catalogRoutes, customerRoutes, subscriptionRoutes, invoiceRoutes, reconciliationRoutes, apiKeyRoutes, auditLogRoutes];
+  const ports: ApiPorts = { ...options.ports, cursors: options.routes.cursors, isServing: () => app.server.listening };
+  const all = [
+    meterRoutes,
+    planRoutes,
+    customerRoutes,
+    subscriptionRoutes,
+    usageRoutes,
+    invoiceRoutes,
+    eventRoutes,
+    amendmentRoutes,
+    reconciliationRoutes,
+    apiKeyRoutes,
+    auditLogRoutes,
+  ];
   for (const add of all) add(routes, ports);
   return app;
 };

@@ -1,32 +1,46 @@
-/** Usage of one customer: every meter, over any half-open span. */
+/** Reads usage at a watermark: of one meter in windows and groups, and of subscriptions or customers for all their meters. */
 import type { ClickHouseClient } from '@clickhouse/client';
-import { readRows } from '#platform/clickhouse.ts';
+import { type ClickHouseStatement, readRows } from '#platform/clickhouse.ts';
 import { isPassing, UnavailableError } from '#platform/retry.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
 import { type Measured, quantitiesFromRows, quantityStatements, type StatementRow } from '../rater/aggregate/quantity-query.ts';
+import { type UsageRow, type UsageWanted, usageFromRows, usageStatement } from '../rater/aggregate/usage-query.ts';
 
-/** Everything that is stored; sequences of JetStream are far below. */
-const noWatermark = 2n ** 63n;
+export type QuantitiesWanted = {
+  readonly organizationId: string;
+  readonly watermark: bigint;
+  /** Names under which the customer's events may have come. */
+  readonly customers: readonly string[];
+  readonly meters: readonly Meter[];
+  readonly period: Period;
+};
 
-export type ReadUsage = (
-  organizationId: string,
-  customers: readonly string[],
-  meters: readonly Meter[],
-  period: Period,
-) => Promise<ReadonlyMap<string, Measured>>;
+export type ReadUsage = {
+  /** By meter code; a meter without events may be missing. */
+  readonly quantities: (wanted: QuantitiesWanted) => Promise<ReadonlyMap<string, Measured>>;
+  readonly rows: (wanted: UsageWanted) => Promise<UsageRow[]>;
+};
 
-export const createReadUsage =
-  (clickhouse: ClickHouseClient): ReadUsage =>
-  async (organizationId, customers, meters, period) => {
-    const answers = [];
+/** A query that takes longer is ended by the server: nobody waits so long for a page. */
+const queryMsMax = 25_000;
+
+export const createReadUsage = (clickhouse: ClickHouseClient): ReadUsage => {
+  const read = async <R>({ query, params, settings = {} }: ClickHouseStatement): Promise<R[]> => {
     try {
-      const subscriptions = [{ subscriptionId: 'all', customers, period }];
-      for (const statement of quantityStatements({ tenant: organizationId, watermark: noWatermark, subscriptions, meters })) {
-        answers.push({ statement, rows: await readRows<StatementRow>(clickhouse, statement) });
-      }
+      return await readRows<R>(clickhouse, { query, params, settings: { ...settings, max_execution_time: queryMsMax / 1000 } });
     } catch (error) {
       throw isPassing(error) ? new UnavailableError('clickhouse', error) : error;
     }
-    return quantitiesFromRows(answers).get('all') ?? new Map();
   };
+  return {
+    quantities: async ({ organizationId, watermark, customers, meters, period }) => {
+      const subscriptions = [{ subscriptionId: 'all', customers, period }];
+      const answers = [];
+      for (const statement of quantityStatements({ tenant: organizationId, watermark, subscriptions, meters }))
+        answers.push({ statement, rows: await read<StatementRow>(statement) });
+      return quantitiesFromRows(answers).get('all') ?? new Map();
+    },
+    rows: async (wanted) => usageFromRows(wanted, await read(usageStatement(wanted))),
+  };
+};

@@ -49,10 +49,14 @@ export class PublishError extends Error {
   }
 }
 
-/** `requestId` and `traceparent` go with the message as headers, so that the logs and traces of its later stages name the request. */
+/**
+ * `requestId` and `traceparent` go with the message as headers, so that the logs and traces of its later stages name the request; `isBackfill` so that the store knows
+ * that its events were sent as of the past.
+ */
 export type OutgoingMessage = {
   readonly id: string;
   readonly body: Buffer;
+  readonly isBackfill?: boolean;
   readonly requestId?: string;
   readonly traceparent?: string | undefined;
 };

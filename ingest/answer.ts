@@ -3,6 +3,7 @@ import { type Part, parts } from '#platform/retry.ts';
 import { type FailureCode, type FailureError, type Fault, type Problem, toProblem } from '#schemas/failures.ts';
 import { type Outcomes, type Status, statuses } from './accept-events.ts';
 import { type EventBlock, keyOfRow } from './parse/event-block.ts';
+import type { ReceiptDraft } from './receipts.ts';
 
 export type Counts = Readonly<Record<Status, number>>;
 
@@ -62,15 +63,18 @@ export type Tally = {
   readonly faults: Fault[];
   readonly down: Set<Part>;
   resultFaultsLeft: number;
+  /** Where the caller wants one. */
+  readonly receipt: ReceiptDraft | undefined;
 };
 
-export const newTally = (): Tally => ({
+export const newTally = (receipt?: ReceiptDraft): Tally => ({
   total: 0,
   counts: Object.fromEntries(statuses.map((status) => [status, 0])) as Record<Status, number>,
   results: [],
   faults: [],
   down: new Set(),
   resultFaultsLeft: resultFaultsMax,
+  receipt,
 });
 
 /** Adds a block; returns its results, which are not kept where they are not part of one answer. */
@@ -85,6 +89,7 @@ export const addToTally = (
   const from = tally.total;
   tally.total += block.total;
   for (const status of statuses) tally.counts[status] += counts[status];
+  tally.receipt?.add(block, outcomes);
   if (counts.accepted === block.total && !asked.everyResult) return [];
   const results = resultsOf(block, outcomes, asked, from).map((result) => {
     const errors = result.errors.slice(0, Math.max(tally.resultFaultsLeft, 1));
@@ -107,6 +112,10 @@ const summaryOf = ({ counts }: Tally) => ({
   conflicts: counts.conflict,
   rejected: counts.invalid + counts.too_old + counts.in_future,
 });
+
+/** Of what stands: nobody is given one for a request that has to be sent again. */
+const receiptOf = ({ receipt, counts }: Tally) =>
+  receipt && { receipt: receipt.sign({ accepted: counts.accepted, duplicates: counts.duplicate }) };
 
 /** Why the request did not succeed: `refused` ended the reading of it, and what had been taken before stays taken. */
 const problemOf = (tally: Tally, requestId: string, refused?: FailureError): Problem | undefined => {
@@ -132,24 +141,8 @@ const problemOf = (tally: Tally, requestId: string, refused?: FailureError): Pro
 export const answerOfTally = (tally: Tally, requestId: string, refused?: FailureError): Answer => {
   const summary = { ...summaryOf(tally), results: tally.results };
   const problem = problemOf(tally, requestId, refused);
-  if (!problem) return { status: 200, code: undefined, body: JSON.stringify(summary) };
+  if (!problem) return { status: 200, code: undefined, body: JSON.stringify({ ...summary, ...receiptOf(tally) }) };
   return { status: problem.status, code: problem.error_code, body: JSON.stringify({ ...problem, ...summary }) };
-};
-
-const ours: Asked = { everyResult: false, keyField: 'idempotency_key' };
-
-/** The answer to a request that came in one block. */
-export const answerOf = (
-  block: EventBlock,
-  outcomes: Outcomes,
-  counts: Counts,
-  requestId: string,
-  everyResult: boolean,
-  keyField = ours.keyField,
-): Answer => {
-  const tally = newTally();
-  addToTally(tally, block, outcomes, counts, { everyResult, keyField });
-  return answerOfTally(tally, requestId);
 };
 
 /** The last of the lines of an answer whose status went before the events were read: it says what the status would have been. */
@@ -157,7 +150,10 @@ export const lastLineOf = (tally: Tally, requestId: string, refused?: FailureErr
   const problem = problemOf(tally, requestId, refused);
   const isFinal = !refused && tally.counts.unavailable === 0 && tally.counts.in_flight === 0;
   const { title, detail, error_code } = problem ?? {};
-  const line = { final: isFinal, status: problem?.status ?? 200, error_code, title, detail, request_id: requestId, ...summaryOf(tally) };
+  const line = {
+    ...{ final: isFinal, status: problem?.status ?? 200, error_code, title, detail, request_id: requestId, ...summaryOf(tally) },
+    ...(problem ? {} : receiptOf(tally)),
+  };
   return { status: line.status, code: error_code, body: JSON.stringify(line) };
 };
 

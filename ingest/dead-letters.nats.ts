@@ -19,6 +19,7 @@ export type DeadLetter = {
   readonly reason: string;
   readonly requestId: string | undefined;
   readonly traceparent: string | undefined;
+  readonly isBackfill: boolean;
 };
 
 export type DeadLetters = {
@@ -52,6 +53,7 @@ const fromStored = ({ seq, header, data, time }: StoredMsg): DeadLetter => {
     reason: textOf(headerOf.reason) ?? 'not said',
     requestId: textOf(headerOf.requestId),
     traceparent: extractTrace(textOf(headerOf.trace)),
+    isBackfill: textOf(headerOf.backfill) === '1',
   };
 };
 
@@ -121,9 +123,9 @@ export const openDeadLetters = async (
     redrive: async (sequence) => {
       const letter = await find(sequence);
       if (!letter) return undefined;
-      const { body, requestId, traceparent, putAsideAtMs } = letter;
+      const { body, requestId, traceparent, isBackfill, putAsideAtMs } = letter;
       const id = `re-driven-${sequence}-${putAsideAtMs}`;
-      const published = await publish({ id, body, ...(requestId === undefined ? {} : { requestId }), traceparent });
+      const published = await publish({ id, body, ...(requestId === undefined ? {} : { requestId }), traceparent, isBackfill });
       await remove(sequence);
       return published;
     },

@@ -1,11 +1,12 @@
 /**
- * The fail points of gateway and sink (`platform/fail-point.ts`), around their ports and never inside of a use case. Without one the ports
+ * The fail points of gateway, sink and checker (`platform/fail-point.ts`), around their ports and never inside of a use case. Without one the ports
  * come back as they are.
  */
 import { sleep } from '#platform/clock.ts';
 import type { FailPoint, FailPointName } from '#platform/fail-point.ts';
 import type { AcceptPorts } from './accept-events.ts';
 import type { Gateway } from './gateway.ts';
+import type { CheckPorts } from './identity/check-identity.ts';
 import type { SinkPorts } from './sink.ts';
 import type { StreamMessage, Subscription } from './usage-stream.nats.ts';
 
@@ -83,5 +84,17 @@ export const failAtStore = (ports: SinkPorts, failPoint: FailPoint | undefined):
       { before: 'sink.before_insert', during: 'sink.during_insert', after: 'sink.after_insert' },
       () => sleep(insertBegunMs),
     ),
+  };
+};
+
+export const failAtCheck = (ports: CheckPorts, failPoint: FailPoint | undefined): CheckPorts => {
+  if (!failPoint) return ports;
+  return {
+    ...ports,
+    keys: {
+      ...ports.keys,
+      voidTwins: around(ports.keys.voidTwins, failPoint, { before: 'checker.before_voids', after: 'checker.after_voids' }),
+    },
+    checked: { ...ports.checked, advance: around(ports.checked.advance, failPoint, { after: 'checker.after_advance' }) },
   };
 };

@@ -1,11 +1,12 @@
 /**
  * Small requests of one organization that come together are claimed and published together: one script of Redis and one message for all of them. It costs a request
- * no time while the gateway is idle: the first one goes at once, and those that come while it is under way go together when it is done.
+ * no time while the gateway is idle: the first one goes at once, and those that come while it is under way go together when it is done. A backfill is joined with
+ * backfills alone, as a message is one or is none.
  */
 import type { Accepted, Outcomes } from './accept-events.ts';
 import type { EventBlock } from './parse/event-block.ts';
 
-export type Joined<R> = { readonly block: EventBlock; readonly receivedAtMs: number; readonly request: R };
+export type Joined<R> = { readonly block: EventBlock; readonly receivedAtMs: number; readonly isBackfill?: boolean; readonly request: R };
 
 export type Answered = { readonly outcomes: Outcomes; readonly unclaimed: boolean };
 
@@ -25,7 +26,7 @@ type Queue<R> = { readonly waiting: Waiting<R>[]; underWay: number };
 export const joinRequests = <R>(options: JoinOptions<R>): ((joined: Joined<R>) => Promise<Answered>) => {
   const queues = new Map<string, Queue<R>>();
 
-  const run = async (queue: Queue<R>, tenant: string, group: readonly Waiting<R>[]): Promise<void> => {
+  const run = async (queue: Queue<R>, name: string, group: readonly Waiting<R>[]): Promise<void> => {
     queue.underWay += 1;
     try {
       const { outcomes, unclaimed } = await options.accept(group);
@@ -34,11 +35,11 @@ export const joinRequests = <R>(options: JoinOptions<R>): ((joined: Joined<R>) =
       for (const { reject } of group) reject(error);
     } finally {
       queue.underWay -= 1;
-      if (queue.waiting.length > 0) next(queue, tenant);
-      else if (queue.underWay === 0) queues.delete(tenant);
+      if (queue.waiting.length > 0) next(queue, name);
+      else if (queue.underWay === 0) queues.delete(name);
     }
   };
-  const next = (queue: Queue<R>, tenant: string): void => {
+  const next = (queue: Queue<R>, name: string): void => {
     let rows = 0;
     let count = 0;
     for (const { block } of queue.waiting) {
@@ -46,7 +47,7 @@ export const joinRequests = <R>(options: JoinOptions<R>): ((joined: Joined<R>) =
       if (count > 0 && rows > options.groupRowsMax) break;
       count += 1;
     }
-    void run(queue, tenant, queue.waiting.splice(0, count));
+    void run(queue, name, queue.waiting.splice(0, count));
   };
 
   return async (joined) => {
@@ -55,11 +56,12 @@ export const joinRequests = <R>(options: JoinOptions<R>): ((joined: Joined<R>) =
       const { outcomes, unclaimed } = await options.accept([joined]);
       return { outcomes: outcomes[0] as Outcomes, unclaimed };
     }
-    const queue = queues.get(tenant) ?? { waiting: [], underWay: 0 };
-    queues.set(tenant, queue);
+    const name = joined.isBackfill ? `${tenant} backfill` : tenant;
+    const queue = queues.get(name) ?? { waiting: [], underWay: 0 };
+    queues.set(name, queue);
     const { promise, resolve, reject } = Promise.withResolvers<Answered>();
     queue.waiting.push({ ...joined, resolve, reject });
-    if (queue.underWay < options.groupsMax) next(queue, tenant);
+    if (queue.underWay < options.groupsMax) next(queue, name);
     return promise;
   };
 };

@@ -14,8 +14,8 @@ export type ObservedRequest = {
   readonly log: { readonly debug: Line; readonly warn: Line };
 };
 
-/** The ports for one request, or for several that are taken together: what is published names them. */
-export type PortsOfRequests = (requests: readonly ObservedRequest[]) => AcceptPorts;
+/** The ports for one request, or for several that are taken together: what is published names them, and says whether they are a backfill. */
+export type PortsOfRequests = (requests: readonly ObservedRequest[], isBackfill: boolean) => AcceptPorts;
 
 /** A message names so many of its requests. */
 const requestIdsMax = 20;
@@ -35,7 +35,7 @@ export const observeAccept = (ports: AcceptPorts, metrics: Metrics, tracer: Trac
   );
   for (const stored of ['no', 'maybe']) faults.labels(stored).inc(0);
 
-  return (requests) => {
+  return (requests, isBackfill) => {
     const { log } = requests[0] as ObservedRequest;
     const requestId = requests
       .slice(0, requestIdsMax)
@@ -58,7 +58,7 @@ export const observeAccept = (ports: AcceptPorts, metrics: Metrics, tracer: Trac
         inSpan(tracer, 'publish', { parent: traceparent, kind: 'producer', attributes: { bytes: message.body.length } }, async (span) => {
           const elapsedMs = stopwatch();
           try {
-            const sequence = await ports.publish({ ...message, requestId, traceparent: span.traceparent });
+            const sequence = await ports.publish({ ...message, requestId, isBackfill, traceparent: span.traceparent });
             log.debug({ sequence, bytes: message.body.length }, 'published');
             return sequence;
           } catch (error) {

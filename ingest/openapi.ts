@@ -1,7 +1,15 @@
 /** The ingest host as its OpenAPI document shows it. */
 import { apiVersion } from '#platform/http.ts';
 import type { DocumentInfo, Operation } from '#platform/openapi.ts';
-import { EventsAnswer, EventsProblem, EventsQuery, EventsValidation, eventBodies } from '#schemas/http/events.ts';
+import {
+  EventsAnswer,
+  EventsProblem,
+  EventsQuery,
+  EventsValidation,
+  eventBodies,
+  ReceiptKey,
+  ValidationQuery,
+} from '#schemas/http/events.ts';
 import { Problem } from '#schemas/http/problem.ts';
 
 const tag = 'Events';
@@ -23,7 +31,9 @@ export const eventsOperation = (eventsMax: number): Operation => ({
   summary: 'Take usage events: one, an array, or {"events": [...]}',
   description: `Events come as JSON, as lines of JSON, as CloudEvents or in an Avro container; any of these may be compressed (Content-Encoding: gzip or zstd). 200 only if every event has a final outcome and at least one is taken. 503 with Retry-After: send all of it again, unchanged. 422 or 409: nothing was taken, and sending it again does not help. Up to ${eventsMax} events.
 
-Lines are taken while they arrive. Where they come with \`Accept: application/x-ndjson\` the answer is lines, too: the status is then 200 as soon as the first events are taken, and the last line says in \`final\` and \`status\` what it came to.`,
+Lines are taken while they arrive. Where they come with \`Accept: application/x-ndjson\` the answer is lines, too: the status is then 200 as soon as the first events are taken, and the last line says in \`final\` and \`status\` what it came to.
+
+Events that are older than the accepted horizon come as a backfill: with \`backfill=true\` and the scope \`write:backfill\` beside \`write:events\`.`,
   scope: 'write:events',
   rateClass: 'events',
   idempotencyHeader: false,
@@ -57,8 +67,21 @@ export const validateOperation = (eventsMax: number): Operation => ({
   scope: 'write:events',
   rateClass: 'events',
   idempotencyHeader: false,
-  query: EventsQuery,
+  query: ValidationQuery,
   documentedBodies: eventBodies(eventsMax),
   answers: { 200: EventsValidation },
   failures: ['TOO_MANY_EVENTS', 'UNUSABLE_AVRO_SCHEMA'],
 });
+
+export const receiptKeyOperation: Operation = {
+  method: 'GET',
+  url: '/v1/receipts/key',
+  operation: 'getReceiptKey',
+  tag,
+  summary: 'The public key that verifies receipts',
+  description: 'The same on all gateways of an installation. Keep it beside the receipts: who verifies one needs nothing else of us.',
+  scope: 'write:events',
+  rateClass: 'events',
+  answers: { 200: ReceiptKey },
+  failures: [],
+};

@@ -44,11 +44,12 @@ export const createInsert =
     const parts: Buffer[] = [];
     const stored: object[] = [];
     try {
-      for (const { body, sequence, publishedAtMs } of messages) {
+      for (const { body, sequence, publishedAtMs, isBackfill } of messages) {
         parts.push(rowsWithSequence(body, sequence));
         token.update(`${sequence} ${publishedAtMs} `);
         const { tenant, receivedAtMs, events } = originOfMessage(body);
-        stored.push({ tenant, received_at: new Date(receivedAtMs).toISOString(), stream_sequence: sequence, events });
+        const received_at = new Date(receivedAtMs).toISOString();
+        stored.push({ tenant, received_at, stream_sequence: sequence, events, is_backfill: isBackfill ? 1 : 0 });
       }
     } catch (error) {
       throw new UnreadableError(error);

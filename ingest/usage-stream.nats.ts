@@ -83,22 +83,25 @@ const nobodyListens = (error: unknown): boolean => error instanceof Error && err
 const surelyNotStored = (error: unknown): boolean =>
   nobodyListens(error) || (error instanceof JetStreamApiError && (refusals.has(error.code) || error.status === 503));
 
-/** Headers of messages: which request one comes from, which a dead letter keeps. */
+/** Headers of messages: which request one comes from and whether it is a backfill, which a dead letter keeps. */
 export const headerOf = {
   requestId: 'Millrace-Request-Id',
   trace: 'traceparent',
+  /** `1`, where the events were sent as of the past. */
+  backfill: 'Millrace-Backfill',
   /** Of a dead letter: the sequence that it had in the stream, and why it was put aside. */
   sequence: 'Millrace-Sequence',
   reason: 'Millrace-Reason',
 } as const;
 
-type Origin = { readonly requestId?: string | undefined; readonly traceparent?: string | undefined };
+type Origin = { readonly requestId?: string | undefined; readonly traceparent?: string | undefined; readonly isBackfill?: boolean };
 
 /** Made anew for each try: the client writes its own headers into them. */
-const originHeaders = ({ requestId, traceparent }: Origin): MsgHdrs => {
+const originHeaders = ({ requestId, traceparent, isBackfill }: Origin): MsgHdrs => {
   const fields = headers();
   if (requestId !== undefined) fields.set(headerOf.requestId, requestId);
   if (traceparent !== undefined) fields.set(headerOf.trace, traceparent);
+  if (isBackfill) fields.set(headerOf.backfill, '1');
   return fields;
 };
 
@@ -178,6 +181,7 @@ export type StreamMessage = {
   /** Of the request that it came with, where it says. */
   readonly requestId?: string | undefined;
   readonly traceparent?: string | undefined;
+  readonly isBackfill?: boolean;
   readonly ack: () => void;
   /** Asks the server not to deliver the message again yet. */
   readonly working: () => void;
@@ -189,6 +193,7 @@ const fromJsMsg = (message: JsMsg): StreamMessage => ({
   publishedAtMs: message.time.getTime(),
   requestId: message.headers?.get(headerOf.requestId) || undefined,
   traceparent: extractTrace(message.headers?.get(headerOf.trace)),
+  isBackfill: message.headers?.get(headerOf.backfill) === '1',
   ack: () => message.ack(),
   working: () => message.working(),
 });

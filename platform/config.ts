@@ -80,6 +80,7 @@ export const settings = {
     'Processes of one gateway that share its port; more than 1 needs Linux or FreeBSD. Each has its own connections to the stores, and bounds of its own where they are per worker.',
   ),
   sinkPort: integer('MILLRACE_SINK_PORT', 0, 0, 65535, 'Port of the sink for health and metrics; 0 takes a free one.'),
+  checkerPort: integer('MILLRACE_CHECKER_PORT', 0, 0, 65535, 'Port of the checker for health and metrics; 0 takes a free one.'),
   raterPort: integer('MILLRACE_RATER_PORT', 0, 0, 65535, 'Port of the rater for health and metrics; 0 takes a free one.'),
   invoicerPort: integer('MILLRACE_INVOICER_PORT', 0, 0, 65535, 'Port of the invoicer for health and metrics; 0 takes a free one.'),
   home: { variable: 'MILLRACE_HOME', kind: 'text', fallback: '.millrace', about: 'Where the servers started here keep their data.' },
@@ -222,6 +223,13 @@ export const settings = {
     'Inserts of one sink that are under way at a time; ClickHouse parses each on one core.',
   ),
   sinkAgeMsMax: integer('MILLRACE_SINK_AGE_MS_MAX', 500, 10, 60_000, 'How long the oldest event of an insert waits for more.'),
+  identityWindowDays: integer(
+    'MILLRACE_IDENTITY_WINDOW_DAYS',
+    35,
+    1,
+    400,
+    'For how many days of receipt an idempotency key is billed once, whatever becomes of Redis.',
+  ),
   raterWorkers: integer('MILLRACE_RATER_WORKERS', 2, 1, 64, 'Worker threads of a rater.'),
   raterShardSize: integer('MILLRACE_RATER_SHARD_SIZE', 250, 1, 10_000, 'Subscriptions that are rated and invoiced together.'),
   jobLeaseSeconds: integer(
@@ -238,7 +246,8 @@ export const settings = {
     variable: 'MILLRACE_FAIL_POINT',
     kind: 'text',
     fallback: '',
-    about: 'For crash tests only: `<name>:<passes>`, the place at which a gateway or sink ends itself by SIGKILL, at that pass of it.',
+    about:
+      'For crash tests only: `<name>:<passes>`, the place at which a gateway, sink or checker ends itself by SIGKILL, at that pass of it.',
   },
 } as const satisfies Record<string, Setting>;
 

@@ -17,6 +17,9 @@ export const failPointNames = [
   'sink.during_insert',
   'sink.after_insert',
   'sink.after_ack',
+  'checker.before_voids',
+  'checker.after_voids',
+  'checker.after_advance',
 ] as const;
 
 export type FailPointName = (typeof failPointNames)[number];

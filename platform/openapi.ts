@@ -43,6 +43,8 @@ export type Operation = {
   readonly answers: Readonly<Record<number, TSchema>>;
   /** Of the answers; `application/json` where nothing is said. */
   readonly mediaTypes?: readonly string[];
+  /** Headers that answers of success may carry beyond those that follow from convention. */
+  readonly answerHeaders?: readonly AnswerHeader[];
   readonly failures: readonly FailureCode[];
   /** The forms of problems that carry more than others do, by code. */
   readonly problems?: Readonly<Partial<Record<FailureCode, readonly TSchema[]>>>;
@@ -169,9 +171,10 @@ const answersOf = (operation: Operation, all: readonly Operation[], components: 
       ...(versioned(schema) ? { ETag: true } : {}),
       ...(isMaking ? { Location: true } : {}),
       ...(hasIdempotencyHeader(operation) ? { 'Idempotency-Replayed': false } : {}),
+      ...Object.fromEntries((operation.answerHeaders ?? []).map((name) => [name, false])),
     });
-    const content = contentOf(operation, schema, components);
-    return [status, { description: operation.summary, headers, content, ...(Object.keys(links).length > 0 ? { links } : {}) }];
+    const content = status === '204' ? {} : { content: contentOf(operation, schema, components) };
+    return [status, { description: operation.summary, headers, ...content, ...(Object.keys(links).length > 0 ? { links } : {}) }];
   });
   if (isConditionalRead(operation))
     entries.push([

@@ -37,7 +37,7 @@ SELECT (SELECT count(*) FROM inserted)::integer AS shards, (
 )::integer AS issued`;
 
 export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): RatePorts['runs'] => ({
-  prepare: (watermarkNow, isStored, shardSize) =>
+  prepare: (watermarkNow, isChecked, shardSize) =>
     postgres.transaction(async (client) => {
       const { rows } = await client.query<RunRow>(
         `SELECT id, organization_id, period_start, period_end, customer_id, subscription_id, watermark, request_id FROM billing_runs
@@ -57,8 +57,8 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         ]);
         return { ...named, watermark: undefined, shards: 0, failure: error.message };
       }
-      if (!(await isStored(watermark))) {
-        // The sink is behind. The watermark stays; the run goes to the end of the queue, so that it holds up no other organization's.
+      if (!(await isChecked(watermark))) {
+        // The sink or the identity check is behind. The watermark stays; the run goes to the end of the queue, so that it holds up no other organization's.
         await client.query('UPDATE billing_runs SET watermark = $2, updated_at = clock_timestamp() WHERE id = $1', [run.id, watermark]);
         return undefined;
       }
@@ -115,6 +115,16 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
     await postgres.query(...giveUpShardStatement(shard, error, isPassing(error)));
   },
 });
+
+/** Whether the identity check of the stream has come as far as the sequence. */
+export const createIsChecked =
+  (postgres: Postgres, stream: string): RatePorts['isChecked'] =>
+  async (sequence) => {
+    const { rows } = await postgres.query<{ checked_sequence: bigint }>('SELECT checked_sequence FROM identity_checks WHERE stream = $1', [
+      stream,
+    ]);
+    return (rows[0]?.checked_sequence ?? 0n) >= sequence;
+  };
 
 /** What of billing is not done, for the gauges. `failed`: in the last 24 hours, as a failed run stays one for ever. */
 export type Backlog = {

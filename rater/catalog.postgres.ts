@@ -1,8 +1,8 @@
-/** What the rater reads of the catalog: subscriptions with their plan versions, and meters. */
+/** What the rater reads of the catalog: subscriptions with their plan versions, and the versions of meters that these are bound to. */
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import type { Aggregation } from '#schemas/meter.ts';
+import { type Meter, meterDefinitionFromJson } from '#schemas/meter.ts';
 import { chargeFromJson } from '#schemas/plan.ts';
 import type { RatePorts } from './rate-period.ts';
 
@@ -15,6 +15,17 @@ type SubscriptionRow = {
   charges: unknown[];
   started_at: Date;
   ended_at: Date | null;
+};
+
+type PinnedRow = { plan_version_id: string; meter_code: string; version_number: number; definition: unknown };
+
+const storedMeter = (row: PinnedRow): Meter => {
+  const parsed = meterDefinitionFromJson(row.definition);
+  assert(
+    parsed.ok,
+    `version ${row.version_number} of the meter ${row.meter_code} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
+  );
+  return { ...parsed.value, code: row.meter_code, version: row.version_number };
 };
 
 /** Charges were checked when the plan was made; what does not read now is damage. */
@@ -49,12 +60,13 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       endedAt: row.ended_at?.getTime() ?? null,
     }));
   },
-  meters: async (organizationId, codes) => {
-    const { rows } = await postgres.query<{ code: string; event: string; aggregation: Aggregation; property: string | null }>(
-      'SELECT code, event, aggregation, property FROM meters WHERE organization_id = $1 AND code = ANY ($2) ORDER BY code',
-      [organizationId, codes],
+  meters: async (organizationId, planVersionIds) => {
+    const { rows } = await postgres.query<PinnedRow>(
+      `SELECT p.plan_version_id, p.meter_code, v.version_number, v.definition
+       FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id
+       WHERE p.organization_id = $1 AND p.plan_version_id = ANY ($2) ORDER BY p.meter_code, v.version_number`,
+      [organizationId, planVersionIds],
     );
-    assert.equal(rows.length, codes.length, 'a plan charges for a meter that is not there');
-    return rows;
+    return rows.map((row) => ({ planVersionId: row.plan_version_id, meter: storedMeter(row) }));
   },
 });

@@ -10,13 +10,13 @@ import { createMetrics, observePool } from '#platform/metrics.ts';
 import { connectNats } from '#platform/nats.ts';
 import { connectPostgres } from '#platform/postgres.ts';
 import { createTracer } from '#platform/tracing.ts';
-import { createBillingRuns, createReadBacklog } from './billing-runs.postgres.ts';
+import { createBillingRuns, createIsChecked, createReadBacklog } from './billing-runs.postgres.ts';
 import { createCatalog } from './catalog.postgres.ts';
 import { observeBacklog, observeRating } from './observe-rating.ts';
 import { createRatingPool } from './pool.piscina.ts';
 import { createHighestStored, createReadQuantities } from './quantities.clickhouse.ts';
 import { prepareRun, type RatePorts, rateOneShard } from './rate-period.ts';
-import { createStreamProgress } from './usage-stream.nats.ts';
+import { createReadLastSequence } from './usage-stream.nats.ts';
 
 const config = orExit(() => loadConfig(process.env, ['natsUrl', 'clickhouseUrl', 'databaseUrl']));
 const log = createLog('rater', config.logLevel, secretsOf(config));
@@ -34,7 +34,8 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const adapters: RatePorts = {
     runs: createBillingRuns(postgres, config.jobLeaseSeconds),
     catalog: createCatalog(postgres),
-    stream: createStreamProgress(nats, config.streamName),
+    lastSequence: createReadLastSequence(nats, config.streamName),
+    isChecked: createIsChecked(postgres, config.streamName),
     highestStored: createHighestStored(clickhouse),
     readQuantities: createReadQuantities(clickhouse),
     rate: pool.rate,

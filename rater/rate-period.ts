@@ -3,7 +3,7 @@
  *
  *   1. take the watermark: the last sequence of the stream, after the run was asked for, so everything accepted before is under it; a stream
  *      that stands below what is stored of it was lost or restored, and the run fails rather than leave stored usage out;
- *   2. wait until the store holds everything up to the watermark;
+ *   2. wait until everything up to the watermark is stored and passed the identity check: no twin that is stored later can be under it;
  *   3. cut the subscriptions into shards, in one transaction;
  * and for each shard, by whichever rater takes its lease:
  *   4. read its quantities at the watermark in one query, rate them in the pool, write the lines and the shard's new state in one transaction.
@@ -32,6 +32,8 @@ export type BillableSubscription = {
   readonly endedAt: number | null;
 };
 
+export type PinnedMeter = { readonly planVersionId: string; readonly meter: Meter };
+
 export type UnmeasuredLine = { readonly line: RatedLine; readonly unmeasuredEvents: bigint };
 
 /** A run behind step 3: cut into shards, or done at once as there was nothing to bill, or failed with its reason. */
@@ -49,7 +51,7 @@ export type RatePorts = {
     /** Prepares one queued run; resolves with it where there was one that got further. */
     readonly prepare: (
       watermarkNow: (organizationId: string) => Promise<bigint>,
-      isStored: (watermark: bigint) => Promise<boolean>,
+      isChecked: (watermark: bigint) => Promise<boolean>,
       shardSize: number,
     ) => Promise<PreparedRun | undefined>;
     /** A shard that waits to be rated. */
@@ -59,9 +61,12 @@ export type RatePorts = {
   };
   readonly catalog: {
     readonly subscriptions: (organizationId: string, ids: readonly string[]) => Promise<readonly BillableSubscription[]>;
-    readonly meters: (organizationId: string, codes: readonly string[]) => Promise<readonly Meter[]>;
+    /** What those plan versions charge by, in the versions that they were made with. */
+    readonly meters: (organizationId: string, planVersionIds: readonly string[]) => Promise<readonly PinnedMeter[]>;
   };
-  readonly stream: { readonly lastSequence: () => Promise<bigint>; readonly isStored: (sequence: bigint) => Promise<boolean> };
+  readonly lastSequence: () => Promise<bigint>;
+  /** Whether everything up to the sequence is stored, and was held against all that came before it. */
+  readonly isChecked: (sequence: bigint) => Promise<boolean>;
   /** The highest sequence that the store holds of an organization. */
   readonly highestStored: (organizationId: string) => Promise<bigint>;
   readonly readQuantities: (query: QuantityQuery) => Promise<Quantities>;
@@ -81,14 +86,14 @@ export class StreamBehindError extends Error {
 const takeWatermark = async (ports: RatePorts, organizationId: string): Promise<bigint> => {
   // The store is asked first: it follows the stream, so in this order it can only stand lower.
   const stored = await ports.highestStored(organizationId);
-  const last = await ports.stream.lastSequence();
+  const last = await ports.lastSequence();
   if (stored > last) throw new StreamBehindError(stored, last);
   return last;
 };
 
 /** Steps 1 to 3 for one run. */
 export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<boolean> =>
-  (await ports.runs.prepare((organizationId) => takeWatermark(ports, organizationId), ports.stream.isStored, shardSize)) !== undefined;
+  (await ports.runs.prepare((organizationId) => takeWatermark(ports, organizationId), ports.isChecked, shardSize)) !== undefined;
 
 const measured = (subscription: BillableSubscription, period: Period): MeasuredSubscription[] => {
   const covered = intersect(period, { start: subscription.startedAt, end: subscription.endedAt ?? period.end });
@@ -103,6 +108,33 @@ const measured = (subscription: BillableSubscription, period: Period): MeasuredS
     : [];
 };
 
+/** Two plan versions may be bound to two versions of one meter, so among the quantities of a shard a meter goes by both. */
+const versionName = ({ code, version }: Meter): string => `${code}@${version}`;
+
+/** The quantities of a shard, each by the code of the meter in the version that the subscription's plan version is bound to. */
+const readShard = async (ports: RatePorts, shard: Shard, subscriptions: readonly BillableSubscription[]) => {
+  const planVersionIds = [...new Set(subscriptions.map(({ planVersionId }) => planVersionId))];
+  const pinned = await ports.catalog.meters(shard.organizationId, planVersionIds);
+  const byName = new Map(pinned.map(({ meter }) => [versionName(meter), { ...meter, code: versionName(meter) }]));
+  const quantities = await ports.readQuantities({
+    tenant: shard.organizationId,
+    watermark: shard.watermark,
+    subscriptions: subscriptions.flatMap((subscription) => measured(subscription, shard.period)),
+    meters: [...byName.values()],
+  });
+  const ofPlan = Map.groupBy(pinned, ({ planVersionId }) => planVersionId);
+  return new Map(
+    subscriptions.map(({ subscriptionId, planVersionId }) => {
+      const found = quantities.get(subscriptionId);
+      const own = (ofPlan.get(planVersionId) ?? []).flatMap(({ meter }) => {
+        const quantity = found?.get(versionName(meter));
+        return quantity ? [[meter.code, quantity] as const] : [];
+      });
+      return [subscriptionId, new Map(own)];
+    }),
+  );
+};
+
 /** Step 4 for one shard. Resolves with whether there was one. */
 export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
   const shard = await ports.runs.leaseShard();
@@ -110,13 +142,7 @@ export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
   const elapsedMs = ports.stopwatch();
   try {
     const subscriptions = await ports.catalog.subscriptions(shard.organizationId, shard.subscriptionIds);
-    const codes = new Set(subscriptions.flatMap(({ charges }) => charges.flatMap(({ meter }) => (meter === null ? [] : [meter]))));
-    const quantities = await ports.readQuantities({
-      tenant: shard.organizationId,
-      watermark: shard.watermark,
-      subscriptions: subscriptions.flatMap((subscription) => measured(subscription, shard.period)),
-      meters: await ports.catalog.meters(shard.organizationId, [...codes]),
-    });
+    const quantities = await readShard(ports, shard, subscriptions);
     const lines = await ports.rate({
       policy: defaultRatingPolicy,
       subscriptions: subscriptions.map(({ subscriptionId, customerId, planVersionId, currency, charges }) => ({

@@ -96,6 +96,18 @@ export const failures = {
     'No billing run of your organization has this id; runs of others answer the same.',
     'Use the id that POST /v1/invoices/run answered.',
   ),
+  EVENT_NOT_FOUND: failure(
+    404,
+    'There is no such event',
+    'No event of your organization is stored under this idempotency key; events of others answer the same.',
+    'Use the key under which an event was accepted. One that was accepted a moment ago can be found within seconds: ask again, and amend it with another Idempotency-Key.',
+  ),
+  AMENDMENT_NOT_FOUND: failure(
+    404,
+    'There is no such amendment',
+    'No amendment of your organization has this id; amendments of others answer the same.',
+    'Use an id that POST /v1/events/amendments answered.',
+  ),
   METHOD_NOT_ALLOWED: failure(
     405,
     'The route has no such method',
@@ -132,6 +144,12 @@ export const failures = {
     'A code names one meter of an organization, and this one is taken.',
     'Read it by its code, or choose another.',
   ),
+  METER_IN_USE: failure(
+    409,
+    'A plan charges by this meter',
+    'A version of a plan charges by a version of this meter, for good.',
+    'Leave the meter; a change of what it measures makes a new version, which new plans charge by.',
+  ),
   PLAN_ALREADY_EXISTS: failure(
     409,
     'A plan with this code exists',
@@ -155,6 +173,12 @@ export const failures = {
     'The idempotency key was used with another payload',
     'Every event of the request has a key under which another event was taken before.',
     'Send a new event under a new key; the first payload stands.',
+  ),
+  EVENT_ALREADY_VOID: failure(
+    409,
+    'The event is void already',
+    'An amendment made the event void, and nothing stands under its idempotency key.',
+    'Nothing is left to do. To count an event under this key again, replace it.',
   ),
   VERSION_MISMATCH: failure(
     412,

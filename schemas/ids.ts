@@ -9,6 +9,8 @@ export const idPrefixes = {
   sub: 'subscription',
   run: 'billing run',
   inv: 'invoice',
+  mtv: 'meter version',
+  amd: 'amendment',
   aud: 'audit entry',
   req: 'request',
   gtw: 'process of a gateway',

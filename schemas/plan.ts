@@ -30,11 +30,11 @@ export const chargesMax = 100;
 const codePattern = '^[a-z0-9][a-z0-9_.-]{0,63}$';
 // No control characters: PostgreSQL refuses NUL, and a name is printed on invoices.
 const namePattern = '^[^\\u0000-\\u001f\\u007f]{1,200}$';
-const codeRule: TextRule = {
+export const codeRule: TextRule = {
   pattern: new RegExp(codePattern, 'u'),
   about: '1 to 64 of a-z, 0-9, "_", "." and "-", beginning with a letter or digit',
 };
-const nameRule: TextRule = { pattern: new RegExp(namePattern, 'u'), about: '1 to 200 characters, none of them a control character' };
+export const nameRule: TextRule = { pattern: new RegExp(namePattern, 'u'), about: '1 to 200 characters, none of them a control character' };
 
 export const ChargeSchema = Type.Object({
   code: Type.String({ pattern: codePattern, description: 'Unique within the plan.' }),

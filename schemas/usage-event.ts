@@ -105,30 +105,84 @@ const readLength = (source: Buffer, from: number): { readonly value: number; rea
   }
 };
 
-/** Decodes a row. Throws on bytes that are none. */
-export const fromRow = (row: Buffer): UsageEvent => {
-  let at: number = rowOffsets.texts;
+/** Reads the row at `from`; says where it ends, and the sequence that stands in it. Throws on bytes that are none. */
+const readRow = (source: Buffer, from: number): { readonly event: UsageEvent; readonly sequence: bigint; readonly next: number } => {
+  let at = from + rowOffsets.texts;
   const readText = (): string => {
-    const { value, next } = readLength(row, at);
-    if (next + value > row.length) throw new Error('a text that ends behind its row');
+    const { value, next } = readLength(source, at);
+    if (next + value > source.length) throw new Error('a text that ends behind its row');
     at = next + value;
-    return row.toString('utf8', next, at);
+    return source.toString('utf8', next, at);
   };
   const [tenant, idempotencyKey, event, customer] = [readText(), readText(), readText(), readText()];
-  const { value: count, next } = readLength(row, at);
+  const { value: count, next } = readLength(source, at);
   at = next;
   const properties = Array.from({ length: count }, (): Property => {
     const path = readText();
-    if (row.readUInt8(at) !== stringType) throw new Error('a property that is no text');
+    if (source.readUInt8(at) !== stringType) throw new Error('a property that is no text');
     at += 1;
     return [path, readText()];
   });
-  if (at !== row.length) throw new Error('a row with bytes behind its end');
+  const occurredAtMs = readInteger(source, from + rowOffsets.occurredAt);
+  const receivedAtMs = readInteger(source, from + rowOffsets.receivedAt);
   return {
-    ...{ tenant, idempotencyKey, event, customer, properties },
-    occurredAtMs: readInteger(row, rowOffsets.occurredAt),
-    receivedAtMs: readInteger(row, rowOffsets.receivedAt),
+    event: { tenant, idempotencyKey, event, customer, properties, occurredAtMs, receivedAtMs },
+    sequence: source.readBigUInt64LE(from + rowOffsets.sequence),
+    next: at,
   };
+};
+
+/** Decodes a row. Throws on bytes that are none. */
+export const fromRow = (row: Buffer): UsageEvent => {
+  const { event, next } = readRow(row, 0);
+  if (next !== row.length) throw new Error('a row with bytes behind its end');
+  return event;
+};
+
+/** Decodes rows that stand one after the other, as ClickHouse gives them. Throws on bytes that are none. */
+export const fromRows = (rows: Buffer): { readonly event: UsageEvent; readonly sequence: bigint }[] => {
+  const read: { event: UsageEvent; sequence: bigint }[] = [];
+  for (let at = 0; at < rows.length; ) {
+    const { next, ...row } = readRow(rows, at);
+    read.push(row);
+    at = next;
+  }
+  return read;
+};
+
+const lengthBytes = (length: number): Buffer => {
+  const bytes: number[] = [];
+  let rest = length;
+  for (; rest >= 0x80; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
+  return Buffer.from([...bytes, rest]);
+};
+
+const textBytes = (text: string): Buffer[] => {
+  const bytes = Buffer.from(text);
+  return [lengthBytes(bytes.length), bytes];
+};
+
+/** Encodes an event, its properties in order of their paths. For events by ones; those of requests are written by ingest/parse/event-block.ts. */
+export const toRow = ({ tenant, idempotencyKey, event, customer, properties, occurredAtMs, receivedAtMs }: UsageEvent): Buffer => {
+  const fixed = Buffer.alloc(rowOffsets.texts);
+  writeInteger(fixed, occurredAtMs, rowOffsets.occurredAt);
+  writeInteger(fixed, receivedAtMs, rowOffsets.receivedAt);
+  const type = Buffer.from([stringType]);
+  return Buffer.concat([
+    fixed,
+    ...[tenant, idempotencyKey, event, customer].flatMap(textBytes),
+    lengthBytes(properties.length),
+    ...properties.flatMap(([path, value]) => [...textBytes(path), type, ...textBytes(value)]),
+  ]);
+};
+
+/** One message of these events. */
+export const toMessage = (events: readonly UsageEvent[]): Buffer => {
+  const rows = events.map(toRow);
+  const { message, rowsAt } = newMessage(rows.map(({ length }) => length));
+  let at = rowsAt;
+  for (const row of rows) at += row.copy(message, at);
+  return message;
 };
 
 /** When the event of a row was received. */

@@ -1,24 +1,20 @@
-/** `/v1/customers`, with their usage and invoices. */
-import { FailureError, type Fault } from '#schemas/failures.ts';
+/** `/v1/customers`, with their invoices. */
 import {
   Customer,
   type CustomerPatch,
   CustomerPatch as CustomerPatchBody,
-  CustomerUsage,
   NewCustomer,
   NewCustomerDocument,
   type Personal,
-  UsageSpan,
 } from '#schemas/http/customers.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { InvoiceHead } from '#schemas/http/invoices.ts';
 import { isId } from '#schemas/ids.ts';
-import { formatPeriod, monthOf, periodOf } from '#schemas/period.ts';
 import type { CustomerRow } from '../accounts.postgres.ts';
 import type { Db, Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
-import { created, found, readInstant, refuseFaults, resourceJson, updated } from './fields.ts';
+import { created, found, refuseFaults, resourceJson, updated } from './fields.ts';
 import { invoiceHeadJson } from './invoices.ts';
 
 export const customerJson = ({ personal, ...row }: CustomerRow) => ({
@@ -36,9 +32,7 @@ export const customerJson = ({ personal, ...row }: CustomerRow) => ({
 const patched = (personal: Personal, { metadata: _metadata, ...patch }: CustomerPatch): Personal =>
   Object.fromEntries(Object.entries({ ...personal, ...patch }).filter(([, value]) => value !== null)) as Personal;
 
-const usageSpanMsMax = 400 * 86_400_000;
-
-export const customerRoutes = ({ get, list, change }: Routes, { accounts, catalog, invoices, readUsage }: ApiPorts): void => {
+export const customerRoutes = ({ get, list, change }: Routes, { accounts, invoices }: ApiPorts): void => {
   const tag = 'Customers';
   const customerOf = async (db: Db, id: string, lock?: 'lock'): Promise<CustomerRow> =>
     found(await accounts.customer(db, id, lock), 'CUSTOMER_NOT_FOUND');
@@ -92,41 +86,6 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, catalo
       matchVersion(row.version);
       const next = { personal: patched(row.personal, body), metadata: body.metadata ?? row.metadata };
       return updated('customer', customerJson(row), customerJson(await accounts.changeCustomer(db, row.id, next, new Date(nowMs))));
-    },
-  );
-
-  get(
-    {
-      ...{
-        url: '/v1/customers/:id/usage',
-        operation: 'getCustomerUsage',
-        tag,
-        summary: "A customer's quantity of every meter in a span of time",
-      },
-      ...{ scope: 'read:usage', params: IdParam, query: UsageSpan, answers: { 200: CustomerUsage }, failures: ['CUSTOMER_NOT_FOUND'] },
-    },
-    async ({ db, params, query, nowMs }) => {
-      const faults: Fault[] = [];
-      const month = monthOf(nowMs);
-      const from = readInstant(query.from, 'from', faults) ?? month.start;
-      const to = readInstant(query.to, 'to', faults) ?? month.end;
-      if (faults.length === 0 && from >= to) faults.push({ field: 'from', code: 'not_increasing', message: 'must be before to' });
-      if (to - from > usageSpanMsMax) faults.push({ field: 'to', code: 'out_of_range', message: 'must be at most 400 days after from' });
-      if (faults.length > 0) throw new FailureError('BAD_REQUEST', undefined, faults);
-      const customer = await customerOf(db, params.id);
-      const meters = await catalog.allMeters(db);
-      const period = periodOf(from, to);
-      const usage = await readUsage(db.organizationId, [customer.id, customer.external_id], meters, period);
-      return {
-        customer_id: customer.id,
-        external_id: customer.external_id,
-        period: formatPeriod(period),
-        items: meters.map(({ code }) => ({
-          meter: code,
-          quantity: usage.get(code)?.quantity ?? '0',
-          unmeasured_events: Number(usage.get(code)?.unmeasuredEvents ?? 0n),
-        })),
-      };
     },
   );
 

@@ -1,4 +1,4 @@
-/** `/v1/reconciliation`: what was answered, held against what is stored. */
+/** `/v1/reconciliation`: what was answered, held against what is stored and what is billed. */
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { Reconciliation, ReconciliationSpan } from '#schemas/http/reconciliation.ts';
 import { formatInstant, formatPeriod, periodOf } from '#schemas/period.ts';
@@ -23,16 +23,28 @@ const hoursOf = (query: { from?: string; to?: string }, nowMs: number) => {
   return { from: new Date(Math.floor(from / hourMs) * hourMs), to: new Date(Math.ceil(to / hourMs) * hourMs) };
 };
 
-export const reconciliationRoutes = ({ get }: Routes, { ingestCounts, storedUsage, streamSays }: ApiPorts): void => {
+export const reconciliationRoutes = (
+  { get }: Routes,
+  { ingestCounts, storedUsage, billedUsage, catalog, readWatermark, streamSays }: ApiPorts,
+): void => {
   get(
     {
       ...{ url: '/v1/reconciliation', operation: 'getReconciliation', tag: 'Reconciliation' },
-      summary: 'Hold what was answered to events against what is stored, by hour of receipt',
+      summary: 'Hold what was answered to events against what is stored and what is billed, by hour of receipt',
       ...{ scope: 'read:usage', query: ReconciliationSpan, answers: { 200: Reconciliation }, failures: [] },
     },
     async ({ db, query, nowMs, isCallerThere }) => {
       const hours = hoursOf(query, nowMs);
-      const evidence = await gatherEvidence({ ingestCounts, storedUsage, streamSays: () => streamSays(isCallerThere) }, db, hours);
+      const ports = {
+        ingestCounts,
+        storedUsage,
+        billedUsage,
+        catalog,
+        readWatermark,
+        isCallerThere,
+        streamSays: () => streamSays(isCallerThere),
+      };
+      const evidence = await gatherEvidence(ports, db, hours);
       const { total, hours: reconciled } = reconcile(evidence);
       const unreported = await ingestCounts.unreportedGateways(db, hours);
       const losses = await ingestCounts.losses(db, hours);
@@ -41,6 +53,7 @@ export const reconciliationRoutes = ({ get }: Routes, { ingestCounts, storedUsag
         period: formatPeriod(periodOf(hours.from.getTime(), hours.to.getTime())),
         is_settled: evidence.isSettled,
         is_balanced: total.is_balanced,
+        watermark: Number(evidence.watermark),
         total,
         hours: reconciled.map(({ hourMs: hour, ...stages }) => ({ hour: formatInstant(hour), ...stages })),
         unreported_gateways: unreported.map(({ id, reported_at }) => ({ id, reported_at: reported_at.toISOString() })),

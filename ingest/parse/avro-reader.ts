@@ -3,9 +3,9 @@
  * without bytes, of which a stranger could order any number, are counted too. Pure.
  */
 import { isUtf8 } from 'node:buffer';
+import { inexactNumber, significantDigitsMax, significantDigitsOf } from '#schemas/exact-numbers.ts';
 import type { Fault } from '#schemas/failures.ts';
 import { type AvroRecord, type AvroType, eventFields, ticksPerMs } from './avro-schema.ts';
-import { inexactNumber, significantDigitsMax, significantDigitsOf } from './exact-numbers.ts';
 
 /** The bytes are not what their schema says: of a whole container, as nothing behind such a place can be found. Caught by avro.ts. */
 export class BrokenAvro extends Error {}

@@ -5,9 +5,10 @@
  * Pure: bytes -> rows or faults, which name the attributes as the caller does.
  */
 import { isUtf8 } from 'node:buffer';
+import { isRecord } from '#schemas/event-fields.ts';
 import type { Fault } from '#schemas/failures.ts';
 import type { BlockWriter } from './event-block.ts';
-import { type Horizon, isRecord, type ParsedBody, type ParsedEvent, parseJson, parseNativeEvent, type RejectedEvent } from './native.ts';
+import { type Horizon, type ParsedBody, type ParsedEvent, parseJson, parseNativeEvent, type RejectedEvent } from './native.ts';
 
 const attributes: Readonly<Record<string, string>> = {
   idempotency_key: 'id',

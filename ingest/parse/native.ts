@@ -7,13 +7,13 @@
 
 import { isUtf8 } from 'node:buffer';
 import { parseJsonText } from '#platform/json-text.ts';
+import { isRecord, readEventId, readTimestamp } from '#schemas/event-fields.ts';
+import { faultsPerEventMax, flattenProperties } from '#schemas/event-properties.ts';
+import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import type { Fault } from '#schemas/failures.ts';
-import { instantFromText } from '#schemas/instant.ts';
 import type { Property } from '#schemas/usage-event.ts';
 import type { BlockWriter } from './event-block.ts';
-import { inexactSourceOf, wrapInexactNumbers } from './exact-numbers.ts';
 import { endOfNested, PlainEvent, skipSpace } from './plain-event.ts';
-import { controlCharacters, faultsPerEventMax, flattenProperties } from './properties.ts';
 
 export type ParsedEvent = {
   readonly idempotencyKey: string;
@@ -30,7 +30,13 @@ export type RejectedEvent = {
   readonly faults: readonly Fault[];
 };
 
-export type Horizon = { readonly nowMs: number; readonly pastMsMax: number; readonly futureMsMax: number };
+export type Horizon = {
+  readonly nowMs: number;
+  readonly pastMsMax: number;
+  readonly futureMsMax: number;
+  /** Events of the past are sent on purpose: `pastMsMax` reaches back to the year 2000. */
+  readonly isBackfill?: boolean;
+};
 
 type ParsedJson =
   | { readonly kind: 'events'; readonly events: readonly unknown[] }
@@ -41,9 +47,6 @@ export type ParsedBody =
   | { readonly kind: 'events' }
   | { readonly kind: 'malformed'; readonly reason: string }
   | { readonly kind: 'too_many'; readonly events: number };
-
-export const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && inexactSourceOf(value) === undefined;
 
 /** The value of a JSON text, its inexact numbers wrapped. Throws on what is no JSON. */
 export const parseJson = (body: Buffer): unknown => {
@@ -75,27 +78,12 @@ const parseWhole = (body: Buffer): ParsedJson => {
   return { kind: 'events', events: value.events };
 };
 
-export const idCharactersMax = 255;
-
-/** Characters as JSON schemas count them, by code point, so that an id that the API takes is one that an event can name. */
-const charactersOf = (text: string): number =>
-  text.length <= idCharactersMax || text.length > 2 * idCharactersMax ? text.length : [...text].length;
-
 const fieldNames = new Set(['idempotency_key', 'event', 'customer_id', 'timestamp', 'properties']);
 
-const readId = (raw: Record<string, unknown>, field: string, faults: Fault[]): string => {
-  const value = raw[field];
-  if (value === undefined) faults.push({ field, code: 'missing', message: `${field} is required` });
-  else if (typeof value !== 'string') faults.push({ field, code: 'wrong_type', message: `${field} must be a string` });
-  else if (value.length === 0 || charactersOf(value) > idCharactersMax)
-    faults.push({ field, code: 'wrong_length', message: `${field} must have 1 to ${idCharactersMax} characters` });
-  else if (controlCharacters.test(value) || !value.isWellFormed())
-    faults.push({ field, code: 'wrong_format', message: `${field} must not have control characters or broken surrogates` });
-  else return value;
-  return '';
-};
-
-const timestampMessage = 'timestamp must be an RFC 3339 date-time with a zone, such as 2026-11-20T12:00:00Z';
+const tooOldMessage = ({ isBackfill, pastMsMax }: Horizon): string =>
+  isBackfill
+    ? 'timestamp is before the year 2000'
+    : `timestamp is more than ${pastMsMax / 86_400_000} days ago; events of the past are sent with ?backfill=true, which needs the scope write:backfill`;
 
 /** One event of a parsed body: the event, or all of its faults. */
 export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | RejectedEvent => {
@@ -107,16 +95,10 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | 
     };
   }
   const faults: Fault[] = [];
-  const idempotencyKey = readId(raw, 'idempotency_key', faults);
-  const event = readId(raw, 'event', faults);
-  const customer = readId(raw, 'customer_id', faults);
-  let occurredAtMs: number | undefined;
-  const { timestamp } = raw;
-  if (typeof timestamp === 'string') {
-    occurredAtMs = instantFromText(timestamp);
-    if (occurredAtMs === undefined) faults.push({ field: 'timestamp', code: 'not_rfc3339', message: timestampMessage });
-  } else if (timestamp !== undefined && timestamp !== null)
-    faults.push({ field: 'timestamp', code: 'wrong_type', message: timestampMessage });
+  const idempotencyKey = readEventId(raw, 'idempotency_key', faults);
+  const event = readEventId(raw, 'event', faults);
+  const customer = readEventId(raw, 'customer_id', faults);
+  const occurredAtMs = readTimestamp(raw, faults);
   const properties = flattenProperties(raw.properties, faults);
   for (const name in raw) {
     if (faults.length >= faultsPerEventMax) {
@@ -133,12 +115,7 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | 
   }
   if (faults.length > 0) return { status: 'invalid', idempotencyKey: idempotencyKey || undefined, faults };
   if (occurredAtMs !== undefined && occurredAtMs < horizon.nowMs - horizon.pastMsMax) {
-    const days = horizon.pastMsMax / 86_400_000;
-    return {
-      status: 'too_old',
-      idempotencyKey,
-      faults: [{ field: 'timestamp', code: 'too_old', message: `timestamp is more than ${days} days ago` }],
-    };
+    return { status: 'too_old', idempotencyKey, faults: [{ field: 'timestamp', code: 'too_old', message: tooOldMessage(horizon) }] };
   }
   if (occurredAtMs !== undefined && occurredAtMs > horizon.nowMs + horizon.futureMsMax) {
     const minutes = horizon.futureMsMax / 60_000;

@@ -15,6 +15,13 @@ export const serviceGroups = [
   ],
   [
     { name: 'sink', file: 'ingest/sink.main.ts', portVariable: 'MILLRACE_SINK_PORT', port: 'sinkPort', login: undefined },
+    {
+      name: 'checker',
+      file: 'ingest/checker.main.ts',
+      portVariable: 'MILLRACE_CHECKER_PORT',
+      port: 'checkerPort',
+      login: 'millrace_worker',
+    },
     { name: 'rater', file: 'rater/main.ts', portVariable: 'MILLRACE_RATER_PORT', port: 'raterPort', login: 'millrace_worker' },
     { name: 'invoicer', file: 'invoicer/main.ts', portVariable: 'MILLRACE_INVOICER_PORT', port: 'invoicerPort', login: 'millrace_worker' },
   ],

@@ -1,9 +1,7 @@
-import type { Fragment } from './fragment.ts';
+import { type Columns, type Fragment, integerOf, unitsPerOne, whole } from './fragment.ts';
 
 /** How many events there were. */
-export const countFragment = (name: string, meter: { readonly event: string }): Fragment => ({
-  columns: [],
-  quantity: `toString(countIf(event = {${name}_event:String}))`,
-  unmeasured: 'toUInt64(0)',
-  params: { [`${name}_event`]: meter.event },
+export const countFragment = ({ counted }: Columns): Fragment => ({
+  results: { count: `toString(countIf(${counted}))` },
+  quantityOf: ({ count }) => whole(integerOf(count) * unitsPerOne),
 });

@@ -1,16 +1,38 @@
 import assert from 'node:assert/strict';
-import type { Meter } from '#schemas/meter.ts';
+import type { MeterDefinition } from '#schemas/meter.ts';
+import { averageFragment } from './average.ts';
 import { countFragment } from './count.ts';
-import type { Fragment } from './fragment.ts';
+import { extremeFragment } from './extreme.ts';
+import type { Columns, Fragment } from './fragment.ts';
+import { latestFragment } from './latest.ts';
+import { percentileFragment } from './percentile.ts';
 import { sumFragment } from './sum.ts';
+import { uniqueFragment } from './unique.ts';
+import { weightedSumFragment } from './weighted-sum.ts';
+
+/** SQL of where the span of a row's group begins and ends, in milliseconds. */
+export type SpanSql = { readonly start: string; readonly end: string };
 
 /** The only switch over aggregations. */
-export const fragmentOf = (name: string, meter: Meter): Fragment => {
+export const fragmentOf = (meter: MeterDefinition, columns: Columns, span: SpanSql): Fragment => {
   switch (meter.aggregation) {
     case 'count':
-      return countFragment(name, meter);
+      return countFragment(columns);
     case 'sum':
-      assert(meter.property !== null, `the meter ${meter.code} sums nothing`);
-      return sumFragment(name, { event: meter.event, property: meter.property });
+      return sumFragment(columns);
+    case 'max':
+    case 'min':
+      return extremeFragment(meter.aggregation, columns);
+    case 'unique':
+      return uniqueFragment(columns);
+    case 'latest':
+      return latestFragment(columns);
+    case 'average':
+      return averageFragment(columns);
+    case 'weighted_sum':
+      return weightedSumFragment(columns, span.start, span.end);
+    case 'percentile':
+      assert(meter.percentile !== null, 'a percentile has a rank');
+      return percentileFragment(meter.percentile, columns);
   }
 };

@@ -1,13 +1,30 @@
-/** What one meter adds to a grouped query. `name` is ours and unique within the query; everything of the caller goes through parameters. */
+/** What an aggregation adds to a grouped query. */
+
+/** A fraction at 10^-12: the quantity is `numerator / denominator` of that unit. The denominator is positive. */
+export type Ratio = { readonly numerator: bigint; readonly denominator: bigint };
+
+/** The span of a group in milliseconds, for what is weighted by time. */
+export type Span = { readonly start: number; readonly end: number };
+
+/** The texts of a group's results by their names; ClickHouse's NULL is null. */
+export type Results = Readonly<Record<string, string | null>>;
+
 export type Fragment = {
-  /** Expressions that the query over single events has to select, under these names. */
-  readonly columns: readonly { readonly name: string; readonly sql: string }[];
-  /** The quantity as decimal text, over the rows of one group. */
-  readonly quantity: string;
-  /** How many events of the meter had no usable value. They are reported; none of them is silently 0. */
-  readonly unmeasured: string;
-  readonly params: Readonly<Record<string, string>>;
+  /**
+   * Whole numbers over the rows of one group, by a name of the fragment's own; all of them texts. What would have to be divided leaves ClickHouse undivided.
+   * The rows have the columns `counted`, `value` (NULL where `counted` is 0), `occurred_at`, `idempotency_key`, under the names that are given.
+   */
+  readonly results: Readonly<Record<string, string>>;
+  /** Null where there is no quantity, as there is no value. */
+  readonly quantityOf: (results: Results, span: Span) => Ratio | null;
 };
 
-/** Decimal text that is taken as a value: up to 40 digits, 12 decimals. ClickHouse would silently cut off more decimals than its type has. */
-export const valuePattern = '^-?[0-9]{1,40}([.][0-9]{1,12})?$';
+/** Names of the columns of one meter. */
+export type Columns = { readonly counted: string; readonly value: string };
+
+export const integerOf = (text: string | null | undefined): bigint => BigInt(text ?? '0');
+
+export const whole = (numerator: bigint): Ratio => ({ numerator, denominator: 1n });
+
+/** Counts have no decimals, so they are brought to 10^-12. */
+export const unitsPerOne = 10n ** 12n;

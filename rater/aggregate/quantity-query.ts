@@ -1,7 +1,13 @@
-/** The one query for quantities: usage per (subscription, meter) at a watermark, for any number of subscriptions. Pure: text and parameters. */
+/** The queries for quantities: usage per (subscription, meter) at a watermark, for any number of subscriptions. Pure: text and parameters. */
+import { conditionsOf } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
+import { createBindings } from './bindings.ts';
+import { finish } from './finish.ts';
+import type { Fragment, Results } from './fragment.ts';
 import { fragmentOf } from './fragment-of.ts';
+import { meterColumns } from './meter-columns.ts';
+import { standingCondition } from './standing.ts';
 
 export type MeasuredSubscription = {
   readonly subscriptionId: string;
@@ -19,34 +25,11 @@ export type QuantityQuery = {
   readonly meters: readonly Meter[];
 };
 
+/** A meter that has no value gives 0 here, as there is nothing to charge. */
 export type Measured = { readonly quantity: string; readonly unmeasuredEvents: bigint };
 
 /** Subscription id -> meter code -> quantity. A subscription without events is missing. */
 export type Quantities = ReadonlyMap<string, ReadonlyMap<string, Measured>>;
-
-const statement = (fragments: readonly ReturnType<typeof fragmentOf>[]): string => {
-  const columns = fragments.flatMap((fragment) => fragment.columns.map(({ name, sql }) => `${sql} AS ${name}`));
-  const results = fragments.flatMap(({ quantity, unmeasured }, index) => [
-    `${quantity} AS quantity_${index}`,
-    `toString(${unmeasured}) AS unmeasured_${index}`,
-  ]);
-  // The watermark may be tested before FINAL or after it: of twins FINAL keeps the lowest sequence, so if any of them counts, that one does.
-  return `
-SELECT subscription, ${results.join(', ')}
-FROM (
-  SELECT ${['customer', 'event', 'occurred_at', ...columns].join(', ')}
-  FROM usage_events FINAL
-  WHERE tenant = {tenant:String} AND event IN {events:Array(String)} AND customer IN {customers:Array(String)}
-    AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
-    AND stream_sequence <= {watermark:UInt64}
-) AS usage
-INNER JOIN (
-  SELECT s.1 AS customer, s.2 AS subscription, fromUnixTimestamp64Milli(s.3, 'UTC') AS covered_from, fromUnixTimestamp64Milli(s.4, 'UTC') AS covered_to
-  FROM (SELECT arrayJoin(arrayZip({customers:Array(String)}, {subscriptions:Array(String)}, {starts:Array(Int64)}, {ends:Array(Int64)})) AS s)
-) AS covered ON usage.customer = covered.customer
-WHERE occurred_at >= covered_from AND occurred_at < covered_to
-GROUP BY subscription`;
-};
 
 export type QuantityStatement = {
   readonly query: string;
@@ -54,40 +37,99 @@ export type QuantityStatement = {
   readonly settings: Readonly<Record<string, string | number>>;
   /** The meters of this statement, which its columns are numbered by. */
   readonly meters: readonly Meter[];
+  readonly fragments: readonly Fragment[];
+  readonly periods: ReadonlyMap<string, Period>;
 };
 
-const dayMs = 86_400_000;
+export const dayMs = 86_400_000;
 
-const oneStatement = ({ tenant, watermark, subscriptions, meters }: QuantityQuery): QuantityStatement => {
-  const fragments = meters.map((meter, index) => fragmentOf(`m${index}`, meter));
+/**
+ * FINAL has to see whole days, as the order key holds the day: within a part of a day ClickHouse may leave out the part of the table that holds the first of two twins,
+ * and the second would count until they are merged. The exact bounds are tested outside of it.
+ */
+export const wholeDays = ({ start, end }: Period): Period => ({
+  start: Math.floor(start / dayMs) * dayMs,
+  end: Math.ceil(end / dayMs) * dayMs,
+});
+
+/** A twin never lies in another month's partition than its first copy as long as its day is the same, so FINAL may work by partition. */
+export const finalByPartition = { do_not_merge_across_partitions_select_final: 1 } as const;
+
+/** The bounds of the row's subscription, which the join has put beside it. */
+const span = { start: 'toUnixTimestamp64Milli(covered_from)', end: 'toUnixTimestamp64Milli(covered_to)' };
+
+/** Levels are carried from the first event on; everything else is of the period alone. */
+const readsBefore = ({ aggregation }: Meter): boolean => aggregation === 'weighted_sum';
+
+const oneStatement = ({ tenant, watermark, subscriptions, meters }: QuantityQuery, before: boolean): QuantityStatement => {
+  const bindings = createBindings();
+  const columns = meters.map((meter) => meterColumns(meter, bindings));
+  const fragments = meters.map((meter, index) => fragmentOf(meter, { counted: `counted_${index}`, value: `value_${index}` }, span));
+  const perEvent = columns.flatMap(({ counted, value }, index) => [
+    `${counted} AS counted_${index}`,
+    `if(counted_${index}, ${value}, NULL) AS value_${index}`,
+  ]);
+  const results = fragments.flatMap((fragment, index) => [
+    ...Object.entries(fragment.results).map(([name, sql]) => `${sql} AS result_${name}_${index}`),
+    `toString(countIf(counted_${index} AND isNull(value_${index}) AND occurred_at >= covered_from)) AS unmeasured_${index}`,
+  ]);
+  const keys = meters.some(({ aggregation }) => aggregation === 'latest') ? ['idempotency_key'] : [];
   const rows = subscriptions.flatMap(({ subscriptionId, customers, period }) =>
     customers.map((customer) => ({ subscriptionId, customer, period })),
   );
+  const days = wholeDays({
+    start: Math.min(...rows.map(({ period }) => period.start)),
+    end: Math.max(...rows.map(({ period }) => period.end)),
+  });
+  // The watermark may be tested before FINAL or after it: of twins FINAL keeps the lowest sequence, so if any of them counts, that one does.
+  const query = `
+SELECT subscription, ${results.join(', ')}
+FROM (
+  SELECT subscription, covered_from, covered_to, ${['occurred_at', ...keys, ...perEvent].join(', ')}
+  FROM (
+    SELECT ${['customer', 'event', 'occurred_at', ...keys, ...bindings.columns()].join(', ')}
+    FROM usage_events FINAL
+    WHERE tenant = {tenant:String} AND event IN {events:Array(String)} AND customer IN {customers:Array(String)}
+      ${before ? '' : "AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"} AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+      AND stream_sequence <= {watermark:UInt64}
+      ${standingCondition({ start: !before })}
+  ) AS usage
+  INNER JOIN (
+    SELECT s.1 AS customer, s.2 AS subscription, fromUnixTimestamp64Milli(s.3, 'UTC') AS covered_from, fromUnixTimestamp64Milli(s.4, 'UTC') AS covered_to
+    FROM (SELECT arrayJoin(arrayZip({customers:Array(String)}, {subscriptions:Array(String)}, {starts:Array(Int64)}, {ends:Array(Int64)})) AS s)
+  ) AS covered ON usage.customer = covered.customer
+  WHERE ${before ? '' : 'occurred_at >= covered_from AND '}occurred_at < covered_to
+)
+GROUP BY subscription`;
   return {
-    query: statement(fragments),
+    query,
     params: {
       tenant,
       watermark: watermark.toString(),
       events: [...new Set(meters.map(({ event }) => event))],
-      // FINAL has to see whole days, as the order key holds the day: within a part of a day ClickHouse may leave out the part of the table that
-      // holds the first of two twins, and the second would count until they are merged. The exact bounds are tested outside of it.
-      start: Math.floor(Math.min(...rows.map(({ period }) => period.start)) / dayMs) * dayMs,
-      end: Math.ceil(Math.max(...rows.map(({ period }) => period.end)) / dayMs) * dayMs,
+      start: days.start,
+      end: days.end,
       customers: rows.map(({ customer }) => customer),
       subscriptions: rows.map(({ subscriptionId }) => subscriptionId),
       starts: rows.map(({ period }) => period.start),
       ends: rows.map(({ period }) => period.end),
-      ...Object.assign({}, ...fragments.map(({ params }) => params)),
+      ...bindings.params(),
     },
-    // A twin never lies in another month's partition than its first copy as long as its day is the same, so FINAL may work by partition.
-    settings: { do_not_merge_across_partitions_select_final: 1 },
+    settings: finalByPartition,
     meters,
+    fragments,
+    periods: new Map(subscriptions.map(({ subscriptionId, period }) => [subscriptionId, period])),
   };
 };
 
-/** ClickHouse takes about 1,000 parameters in a request, and 128 KiB, encoded for a URL, in each. A meter has up to two. */
+/** ClickHouse takes about 1,000 parameters in a request, and 128 KiB, encoded for a URL, in each. An ordinary meter has two. */
 export const metersPerStatementMax = 200;
+const parametersMax = 800;
 export const parameterBytesMax = 100_000;
+
+/** The most parameters that a meter can have, where its properties are no other's. */
+const parametersOf = ({ filter, expression }: Meter): number =>
+  parametersMax / metersPerStatementMax + (filter ? 2 * conditionsOf(filter).length : 0) + (expression === null ? 0 : 20);
 
 const encodedBytes = ({ subscriptionId, customers }: MeasuredSubscription): number =>
   customers.reduce((sum, customer) => sum + encodeURIComponent(JSON.stringify(customer)).length + subscriptionId.length + 12, 0);
@@ -108,29 +150,40 @@ const inRuns = <T>(items: readonly T[], sizeOf: (item: T) => number, sizeMax: nu
   return runs;
 };
 
-/** One statement, or as many as the bounds of a request ask for. No two of them give the same subscription the same meter. */
+/** One statement, or as many as the bounds of a request and carried levels ask for. No two of them give the same subscription the same meter. */
 export const quantityStatements = (wanted: QuantityQuery): QuantityStatement[] =>
   inRuns(wanted.subscriptions, encodedBytes, parameterBytesMax).flatMap((subscriptions) =>
-    inRuns(wanted.meters, () => 1, metersPerStatementMax).map((meters) => oneStatement({ ...wanted, subscriptions, meters })),
+    [false, true].flatMap((before) => {
+      const metersOfKind = wanted.meters.filter((meter) => readsBefore(meter) === before);
+      return inRuns(metersOfKind, parametersOf, parametersMax).map((meters) => oneStatement({ ...wanted, subscriptions, meters }, before));
+    }),
   );
 
 /** Rows of one statement's answer, as JSON objects. */
-export type StatementRow = Readonly<Record<string, string>>;
+export type StatementRow = Readonly<Record<string, string | null>>;
 
 /** Puts the answers of statements together. */
 export const quantitiesFromRows = (
   answers: readonly { readonly statement: QuantityStatement; readonly rows: readonly StatementRow[] }[],
 ): Quantities => {
   const quantities = new Map<string, Map<string, Measured>>();
-  for (const { statement: asked, rows } of answers) {
+  for (const { statement, rows } of answers) {
     for (const row of rows) {
       const subscription = row.subscription ?? '';
+      const period = statement.periods.get(subscription);
+      if (!period) continue;
       const byMeter = quantities.get(subscription) ?? new Map<string, Measured>();
       quantities.set(subscription, byMeter);
-      asked.meters.forEach(({ code }, index) => {
-        byMeter.set(code, { quantity: row[`quantity_${index}`] ?? '0', unmeasuredEvents: BigInt(row[`unmeasured_${index}`] ?? '0') });
+      statement.meters.forEach((meter, index) => {
+        const fragment = statement.fragments[index] as Fragment;
+        const quantity = finish(fragment.quantityOf(resultsOf(fragment, row, `_${index}`), period), meter) ?? '0';
+        byMeter.set(meter.code, { quantity, unmeasuredEvents: BigInt(row[`unmeasured_${index}`] ?? '0') });
       });
     }
   }
   return quantities;
 };
+
+/** A fragment's results in a row, whose columns carry `suffix`. */
+export const resultsOf = (fragment: Fragment, row: Readonly<Record<string, unknown>>, suffix: string): Results =>
+  Object.fromEntries(Object.keys(fragment.results).map((name) => [name, (row[`result_${name}${suffix}`] ?? null) as string | null]));

@@ -16,12 +16,14 @@ export const scopes = [
   'read:subscriptions',
   'read:usage',
   'write:*',
+  'write:backfill',
   'write:customers',
   'write:events',
   'write:invoices',
   'write:meters',
   'write:plans',
   'write:subscriptions',
+  'write:usage',
 ] as const;
 
 const Scopes = Type.Array(Type.Enum([...scopes]), { minItems: 1, maxItems: scopes.length, uniqueItems: true });

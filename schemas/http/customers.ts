@@ -1,19 +1,6 @@
 /** Customers in requests and answers. */
 import { type Static, Type } from 'typebox';
-import {
-  Code,
-  closed,
-  Decimal,
-  ExternalId,
-  GivenInstant,
-  idOf,
-  idPatternOf,
-  Metadata,
-  Name,
-  nullable,
-  Period,
-  resourceFields,
-} from '#schemas/http/fields.ts';
+import { closed, ExternalId, idOf, idPatternOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
 
 const Email = Type.String({ pattern: '^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63}){1,8}$', maxLength: 254 });
 const Line = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,200}$' });
@@ -92,16 +79,4 @@ export const Customer = Type.Object(
     ...resourceFields,
   },
   { ...closed, title: 'Customer' },
-);
-
-export const UsageSpan = Type.Object({ from: Type.Optional(GivenInstant), to: Type.Optional(GivenInstant) }, closed);
-
-export const CustomerUsage = Type.Object(
-  {
-    customer_id: idOf('cus'),
-    external_id: ExternalId,
-    period: Period,
-    items: Type.Array(Type.Object({ meter: Code, quantity: Decimal, unmeasured_events: Type.Integer({ minimum: 0 }) }, closed)),
-  },
-  closed,
 );

@@ -1,6 +1,6 @@
 /** Events in requests to the ingest host, and what became of them. Events are judged by ingest/parse, number by number; here is what a JSON schema can say of it. */
 import { type TSchema, Type } from 'typebox';
-import { closed, ExternalId, GivenInstant, nullable } from '#schemas/http/fields.ts';
+import { closed, ExternalId, GivenInstant, Instant, nullable } from '#schemas/http/fields.ts';
 import { Fault, Problem } from '#schemas/http/problem.ts';
 
 const Properties = Type.Unsafe<Record<string, unknown>>({
@@ -79,7 +79,41 @@ const counts = {
   results: Type.Array(EventResult, { description: 'What was not accepted; with `results=all` every event.' }),
 };
 
-export const EventsAnswer = Type.Object(counts, { ...closed, title: 'EventsAnswer' });
+const base64url = (bytes: number, description: string) =>
+  Type.String({ pattern: `^[A-Za-z0-9_-]{${Math.ceil((bytes * 4) / 3)}}$`, description });
+
+/** Signed as schemas/receipt.ts has it. */
+const SignedReceipt = Type.Object(
+  {
+    organization: Type.String(),
+    request_id: Type.String(),
+    received_at: Instant,
+    accepted: Type.Integer({ minimum: 0 }),
+    duplicates: Type.Integer({ minimum: 0 }),
+    events_digest: base64url(
+      32,
+      'SHA-256 over the idempotency keys of the events that were accepted or duplicates, in order, each behind its length.',
+    ),
+    key_id: base64url(32, 'The `kid` of GET /v1/receipts/key.'),
+    signature: base64url(64, 'Ed25519.'),
+  },
+  { ...closed, title: 'Receipt', description: 'Proof of what was taken, with `receipt=true` and where the request succeeded.' },
+);
+
+export const EventsAnswer = Type.Object({ ...counts, receipt: Type.Optional(SignedReceipt) }, { ...closed, title: 'EventsAnswer' });
+
+export const ReceiptKey = Type.Object(
+  {
+    kty: Type.Literal('OKP'),
+    crv: Type.Literal('Ed25519'),
+    x: base64url(32, 'The public key.'),
+    kid: base64url(32, 'Its thumbprint (RFC 7638).'),
+    alg: Type.Literal('EdDSA'),
+    use: Type.Literal('sig'),
+  },
+  { ...closed, title: 'ReceiptKey', description: 'A public key as JWK (RFC 8037).' },
+);
+
 /** A problem that says what became of each event. */
 export const EventsProblem = Type.Object({ ...Problem.properties, ...counts }, { ...closed, title: 'EventsProblem' });
 
@@ -104,7 +138,16 @@ export const EventsValidation = Type.Object(
   { ...closed, title: 'EventsValidation' },
 );
 
+const reading = {
+  results: Type.Optional(Type.Literal('all', { description: 'Lists accepted events, too.' })),
+  backfill: Type.Optional(
+    Type.Enum(['true', 'false'], {
+      description: 'Takes events of the past, back to the year 2000. Needs the scope `write:backfill`, too.',
+    }),
+  ),
+};
+export const ValidationQuery = Type.Object(reading, closed);
 export const EventsQuery = Type.Object(
-  { results: Type.Optional(Type.Literal('all', { description: 'Lists accepted events, too.' })) },
+  { ...reading, receipt: Type.Optional(Type.Enum(['true', 'false'], { description: 'Adds a signed receipt to a 200.' })) },
   closed,
 );

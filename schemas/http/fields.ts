@@ -51,6 +51,9 @@ export const nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Ty
 
 export const IdParam = Type.Object({ id: ExternalId }, closed);
 
+/** The answer of 204. */
+export const NoContent = Type.Null();
+
 /** What each resource ends with. */
 export const resourceFields = {
   metadata: Metadata,

@@ -77,6 +77,10 @@ const isAsSent = (row: StoredKey, event: SentEvent): boolean =>
   row.input === event.input * row.rows &&
   row.output === event.output * row.rows;
 
+/** Redis was lost, a variant took the key there, and then a repeat of the event, which had been accepted and stands, met it. */
+const isOvertaken = ({ taken, variantsTaken }: Book, key: string, status: string): boolean =>
+  status === 'conflict' && taken.has(key) && variantsTaken.includes(key);
+
 /** `variantsMayPass`: Redis was lost in this round, so nobody could know of the first event; its payload must stand all the same. */
 export const judge = ({ book, stored, invoices }: Evidence, variantsMayPass: boolean): Verdict => {
   const taken = [...book.taken].flatMap((key) => book.sent.get(key) ?? []);
@@ -110,7 +114,9 @@ export const judge = ({ book, stored, invoices }: Evidence, variantsMayPass: boo
       ),
       ...inWords(
         'told that they are no good',
-        [...book.refused].map(([key, status]) => `${key} (${status})`),
+        [...book.refused]
+          .filter(([key, status]) => !(variantsMayPass && isOvertaken(book, key, status)))
+          .map(([key, status]) => `${key} (${status})`),
       ),
       ...(variantsMayPass ? [] : inWords('with another payload taken beside the first', book.variantsTaken)),
       ...(told === held ? [] : [`${held} input tokens are stored, ${told} were accepted`]),

@@ -1,5 +1,5 @@
 /**
- * `npm run test:crash -- [--seeds N] [--seed N] [--only TEXT,TEXT] [--ci] [--list] [--restamps] [--self-check]`: the crash matrix. Every scenario with every seed on real processes and servers; ends with 1
+ * `npm run test:crash -- [--seeds N] [--seed N] [--only TEXT,TEXT] [--ci] [--list] [--self-check]`: the crash matrix. Every scenario with every seed on real processes and servers; ends with 1
  * where any accepted event was lost, billed twice, or billed for another amount, and where a round could not be judged.
  */
 import { parseArgs } from 'node:util';
@@ -18,7 +18,6 @@ const options = {
   ci: { type: 'boolean', default: false },
   list: { type: 'boolean', default: false },
   'self-check': { type: 'boolean', default: false },
-  restamps: { type: 'boolean', default: false },
 } as const;
 
 const numberOf = (name: string, text: string): number => {
@@ -31,7 +30,7 @@ const seconds = (ms: number): string => (ms / 1000).toFixed(1);
 const attempt = async (scenario: Scenario, seed: number, servers: TestServers): Promise<RoundResult | undefined> => {
   const begin = performance.now();
   try {
-    const result = await runRound(scenario, seed, servers, { restamps: values.restamps });
+    const result = await runRound(scenario, seed, servers);
     const { accepted, stored, lost, doubled, recoveredMs, faults, deaths } = result;
     print(
       `${scenario.name}, seed ${seed}: ${accepted} accepted, ${stored} stored, ${lost.length} lost, ${doubled.length} doubled, ${deaths} deaths, ` +

@@ -3,6 +3,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
 import { sinkConsumer } from '#schemas/usage-stream.ts';
+import { checkedSequence } from '../support/checker.ts';
 import { type Pipeline, until } from '../support/pipeline.ts';
 import type { PrintedInvoices, StoredKey, Verdict } from './conservation.ts';
 
@@ -15,11 +16,13 @@ const rowsOf = async <R>(pipeline: Pipeline, query: string, params: Readonly<Rec
   }
 };
 
+/** Rows of `usage_events` that count: of twins the first, and nothing that the identity check made void. */
+const standing = '(key_digest, stream_sequence) NOT IN (SELECT row_digest, row_sequence FROM usage_voids)';
+
 const storedByKey = `
 SELECT idempotency_key AS key, toUInt32(count()) AS rows, groupUniqArray(customer) AS customers,
   toInt32(sum(toInt64OrZero(toString(properties.input_tokens)))) AS input, toInt32(sum(toInt64OrZero(toString(properties.output_tokens)))) AS output
-FROM usage_events FINAL
-WHERE {key:String} IN ('', idempotency_key)
+FROM (SELECT * FROM usage_events FINAL) WHERE ${standing} AND {key:String} IN ('', idempotency_key)
 GROUP BY idempotency_key`;
 
 /** What is stored, as billing reads it; of one key, or of all. A store that is away holds nothing yet. */
@@ -29,7 +32,7 @@ export const readStored = (pipeline: Pipeline, key = ''): Promise<StoredKey[]> =
     return [];
   });
 
-/** Waits until the stream has nothing left for the sinks, neither to fetch nor to acknowledge: then no row is on its way any more. */
+/** Waits until the stream has nothing left for the sinks, neither to fetch nor to acknowledge, and all of it was checked: then no row is on its way any more. */
 export const untilSettled = async (pipeline: Pipeline, natsUrl: string): Promise<void> => {
   const connection = await connect({ servers: new URL(natsUrl).host });
   try {
@@ -38,6 +41,12 @@ export const untilSettled = async (pipeline: Pipeline, natsUrl: string): Promise
       () => manager.consumers.info(pipeline.streamName, sinkConsumer),
       ({ num_pending, num_ack_pending }) => num_pending === 0 && num_ack_pending === 0,
       180_000,
+    );
+    const last = (await manager.streams.info(pipeline.streamName)).state.last_seq;
+    await until(
+      () => checkedSequence(pipeline.asWorker, pipeline.streamName),
+      (checked) => checked >= last,
+      60_000,
     );
   } finally {
     await connection.close();
@@ -73,7 +82,7 @@ const checkReconciliation = async (pipeline: Pipeline, accepted: number): Promis
 export const checkConservation = async (pipeline: Pipeline, { accepted, billed, open }: Verdict): Promise<string[]> => {
   const [counts] = await rowsOf<{ billed: number; distinct: number }>(
     pipeline,
-    'SELECT toUInt32(count()) AS billed, toUInt32(uniqExact(tenant, idempotency_key)) AS distinct FROM usage_events FINAL',
+    `SELECT toUInt32(count()) AS billed, toUInt32(uniqExact(tenant, idempotency_key)) AS distinct FROM (SELECT * FROM usage_events FINAL) WHERE ${standing}`,
   );
   return [
     ...(counts?.billed === counts?.distinct ? [] : [`${counts?.billed} events are stored under ${counts?.distinct} keys`]),

@@ -7,7 +7,7 @@ import type { LocalServer } from '#platform/local/server.ts';
 import type { ServerName } from '#platform/local/servers.ts';
 import type { Pipeline, TestServers } from '../support/pipeline.ts';
 import type { TcpProxy } from '../support/tcp-proxy.ts';
-import type { Fault } from './scenarios.ts';
+import { emptiesRedis, type Fault } from './scenarios.ts';
 
 export type Scene = {
   readonly servers: TestServers;
@@ -53,8 +53,9 @@ export const inflict = async (fault: Fault, scene: Scene, begun: () => void): Pr
   switch (fault.kind) {
     // The process does it by itself.
     case 'fail_point':
-      return;
+      return emptiesRedis(fault) ? emptyRedis(scene) : undefined;
     case 'kill_process':
+      if (emptiesRedis(fault)) await emptyRedis(scene);
       begun();
       process.kill(pidOf(scene.pipeline, fault.process), 'SIGKILL');
       return;

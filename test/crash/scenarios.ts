@@ -9,13 +9,16 @@ export const routes = [
   { from: 'gateway', to: 'redis', variable: 'REDIS_URL' },
   { from: 'sink', to: 'nats', variable: 'NATS_URL' },
   { from: 'sink', to: 'clickhouse', variable: 'CLICKHOUSE_URL' },
+  { from: 'checker', to: 'nats', variable: 'NATS_URL' },
+  { from: 'checker', to: 'clickhouse', variable: 'CLICKHOUSE_URL' },
+  { from: 'checker', to: 'postgres', variable: 'DATABASE_URL' },
 ] as const;
 export type Route = (typeof routes)[number];
 
 export type Fault =
   /** A process of ours ends itself at a named place. `passesMin` to `passesMax`: at which pass of it. */
   | { readonly kind: 'fail_point'; readonly point: FailPointName; readonly passesMin: number; readonly passesMax: number }
-  | { readonly kind: 'kill_process'; readonly process: 'gateway' | 'sink' }
+  | { readonly kind: 'kill_process'; readonly process: 'gateway' | 'sink' | 'checker' }
   | { readonly kind: 'kill_server'; readonly server: ServerName }
   | { readonly kind: 'empty_redis' }
   | { readonly kind: 'restore_redis' }
@@ -25,27 +28,35 @@ export type Scenario = {
   readonly name: string;
   readonly fault: Fault;
   /**
-   * Redis is away for a while, or has forgotten: then only the store tells twins apart, by key, name, customer and day. A variant may be taken then, and is
-   * never billed; one with the time of another day would be, so none is sent (see the limits in `ingest/README.md`).
+   * Redis is away for a while, or has forgotten: then only the store and the identity check tell twins apart. A variant may be taken then, and is never billed,
+   * whatever its time and its customer.
    */
   readonly losesClaims: boolean;
   readonly inCi: boolean;
 };
 
-/** A sink passes by once for each insert, which are fewer than requests. */
-const passesOf = (point: FailPointName) =>
-  /^sink\..*insert$/.test(point) ? { passesMin: 3, passesMax: 12 } : { passesMin: 5, passesMax: 40 };
+/** A sink passes by once for each insert, and a checker for each of its reads, which are fewer than requests. */
+const passesOf = (point: FailPointName) => {
+  if (point.startsWith('checker.')) return { passesMin: 2, passesMax: 6 };
+  return /^sink\..*insert$/.test(point) ? { passesMin: 3, passesMax: 12 } : { passesMin: 5, passesMax: 40 };
+};
 
-const scenario = (name: string, fault: Fault, losesClaims = false): Scenario => ({
+/** Of a checker that is killed with nothing to find, nothing is learned. */
+export const emptiesRedis = (fault: Fault): boolean =>
+  fault.kind === 'empty_redis' ||
+  (fault.kind === 'fail_point' && fault.point.startsWith('checker.')) ||
+  (fault.kind === 'kill_process' && fault.process === 'checker');
+
+const scenario = (name: string, fault: Fault, losesClaims = emptiesRedis(fault)): Scenario => ({
   name,
   fault,
   losesClaims,
-  inCi: ['gateway.after_pub_ack', 'sink.after_insert', 'kill nats', 'empty redis'].includes(name),
+  inCi: ['gateway.after_pub_ack', 'sink.after_insert', 'checker.after_voids', 'kill nats', 'empty redis'].includes(name),
 });
 
 export const scenarios: readonly Scenario[] = [
   ...failPointNames.map((point) => scenario(point, { kind: 'fail_point', point, ...passesOf(point) })),
-  ...(['gateway', 'sink'] as const).map((process) => scenario(`kill ${process}`, { kind: 'kill_process', process })),
+  ...(['gateway', 'sink', 'checker'] as const).map((process) => scenario(`kill ${process}`, { kind: 'kill_process', process })),
   ...(['nats', 'redis', 'clickhouse', 'postgres'] as const).map((server) =>
     scenario(`kill ${server}`, { kind: 'kill_server', server }, server === 'redis'),
   ),

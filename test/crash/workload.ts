@@ -25,8 +25,6 @@ export type WorkloadOptions = {
   readonly lanes: number;
   readonly customers: readonly string[];
   readonly month: { readonly start: number; readonly end: number };
-  /** Whether a variant may carry the time of another day. */
-  readonly restamps: boolean;
 };
 
 const dayMs = 86_400_000;
@@ -60,12 +58,13 @@ const firstEvent = (number: number, { chance, upTo }: Dice, { seed, customers, m
   output: upTo(500),
 });
 
-const variantOf = (event: SentEvent, restamp: boolean): SentEvent => ({
-  ...event,
-  kind: 'variant',
-  input: restamp ? event.input : event.input + 1_000_000,
-  ...(restamp && event.atMs !== undefined ? { atMs: event.atMs - dayMs } : {}),
-});
+/** With the time of another day, for another customer, or with another payload. */
+const variantOf = (event: SentEvent, { chance }: Dice, customers: readonly string[]): SentEvent => {
+  if (event.atMs !== undefined && chance(0.5)) return { ...event, kind: 'variant', atMs: event.atMs - dayMs };
+  const other = customers.find((customer) => customer !== event.customer);
+  if (other !== undefined && chance(0.4)) return { ...event, kind: 'variant', customer: other };
+  return { ...event, kind: 'variant', input: event.input + 1_000_000 };
+};
 
 /** Repeats and variants are of events that the same lane sent in an earlier step, so their first answer is there. */
 export const makeWorkload = (options: WorkloadOptions): Workload => {
@@ -88,8 +87,7 @@ export const makeWorkload = (options: WorkloadOptions): Workload => {
     const repeated = new Set(batch.map(({ key }) => key));
     if (known.length > 0 && chance(0.3)) {
       for (const event of picked(upTo(2)).values()) {
-        // An event without a time has none to change.
-        if (!repeated.has(event.key)) batch.push(variantOf(event, options.restamps && event.atMs !== undefined && chance(0.5)));
+        if (!repeated.has(event.key)) batch.push(variantOf(event, dice, options.customers));
       }
     }
     const batches: SentEvent[][] = [batch];

@@ -33,7 +33,14 @@ const addData = async ({ api, sendEvents, closePeriod }: Pipeline): Promise<void
     if (status >= 300) throw new Error(`POST ${path} answered ${status}: ${JSON.stringify(answer)}`);
   };
   const month = lastMonth();
-  await must('/v1/meters', { code: 'tokens', name: 'Tokens', event: 'llm.request', aggregation: 'sum', property: 'tokens' });
+  await must('/v1/meters', {
+    code: 'tokens',
+    name: 'Tokens',
+    event: 'llm.request',
+    aggregation: 'sum',
+    property: 'tokens',
+    group_by: ['model'],
+  });
   const tiers = [
     { up_to: '1000', unit_amount: '0.0001' },
     { up_to: null, unit_amount: '0.00005' },

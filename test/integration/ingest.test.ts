@@ -234,7 +234,7 @@ describe('every process', () => {
     const urls = pipeline.stack.processes.flatMap(({ name, url }) =>
       url?.startsWith('http') && name !== 'clickhouse' ? [[name, url] as const] : [],
     );
-    expect(urls.map(([name]) => name).sort()).toEqual(['api', 'gateway', 'invoicer', 'rater', 'sink']);
+    expect(urls.map(([name]) => name).sort()).toEqual(['api', 'checker', 'gateway', 'invoicer', 'rater', 'sink']);
     for (const [name, url] of urls) {
       expect(await (await fetch(new URL('/health/live', url))).json(), name).toEqual({ status: 'live' });
       const ready = await fetch(new URL('/health/ready', url));

@@ -20,6 +20,7 @@ describe('a process that is started with plain Node and no configuration', () =>
       'api/bootstrap.main.ts',
       'api/main.ts',
       'api/verify.main.ts',
+      'ingest/checker.main.ts',
       'ingest/dead-letters.main.ts',
       'ingest/gateway.main.ts',
       'ingest/sink.main.ts',

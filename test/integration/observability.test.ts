@@ -10,7 +10,7 @@ import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { startTraceCollector, type TraceCollector } from '../support/trace-collector.ts';
 
-const processes = ['gateway', 'api', 'sink', 'rater', 'invoicer'] as const;
+const processes = ['gateway', 'api', 'sink', 'checker', 'rater', 'invoicer'] as const;
 const [eventRequest, runRequest] = ['req-of-the-event', 'req-of-the-run'];
 const traceId = 'a'.repeat(32);
 const pepper = 'the-pepper-of-this-test-is-long-enough';

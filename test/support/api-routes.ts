@@ -5,8 +5,10 @@ import { pino } from 'pino';
 import { systemClock } from '#platform/clock.ts';
 import { createMetrics } from '#platform/metrics.ts';
 import { createAccountStore } from '../../api/accounts.postgres.ts';
+import { amendmentStore } from '../../api/amendments.postgres.ts';
 import { createApiKeyStore } from '../../api/api-keys.postgres.ts';
 import { auditLog } from '../../api/audit-log.postgres.ts';
+import { billedUsage } from '../../api/billed-usage.postgres.ts';
 import { catalogStore } from '../../api/catalog.postgres.ts';
 import { createRoutes, type RouteDefinition } from '../../api/define-route.ts';
 import { createIngestCounts } from '../../api/ingest-counts.postgres.ts';
@@ -34,8 +36,9 @@ const options = (): ApiOptions => ({
       invoices: invoiceReader,
       apiKeys: createApiKeyStore(vaultWith()),
     },
-    ...{ auditLog, readUsage: nothing, hashKey: nothing },
-    ...{ ingestCounts: createIngestCounts('USAGE'), storedUsage: nothing, streamSays: nothing },
+    ...{ amendments: amendmentStore, lastSequence: nothing, storedEvents: nothing, billingFactsOf: nothing, futureMsMax: 0 },
+    ...{ auditLog, readUsage: nothing, readWatermark: nothing, hashKey: nothing },
+    ...{ ingestCounts: createIngestCounts('USAGE'), storedUsage: nothing, billedUsage, streamSays: nothing },
   },
 });
 
@@ -79,6 +82,9 @@ export const examples: Readonly<Record<string, (api: Call, objects: Objects) => 
   listMeters: async () => ({ path: '/v1/meters' }),
   getMeter: async (_, { meter: id }) => ({ path: `/v1/meters/${id}` }),
   updateMeter: async (api) => ({ path: `/v1/meters/${await idOf(api, '/v1/meters', meter())}`, body: { name: 'Another name' } }),
+  listMeterVersions: async (_, { meter: id }) => ({ path: `/v1/meters/${id}/versions` }),
+  deleteMeter: async (api) => ({ path: `/v1/meters/${await idOf(api, '/v1/meters', meter())}` }),
+  getMeterUsage: async (_, { meter: id }) => ({ path: `/v1/meters/${id}/usage` }),
   createPlan: async () => ({ path: '/v1/plans', body: { ...llmProPlan, code: `p-${unique()}` } }),
   listPlans: async () => ({ path: '/v1/plans' }),
   getPlan: async (_, { plan }) => ({ path: `/v1/plans/${plan}` }),
@@ -101,6 +107,7 @@ export const examples: Readonly<Record<string, (api: Call, objects: Objects) => 
   }),
   listSubscriptions: async () => ({ path: '/v1/subscriptions' }),
   getSubscription: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}` }),
+  getSubscriptionUsage: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/usage` }),
   updateSubscription: async (api) => {
     const customerId = await idOf(api, '/v1/customers', customer());
     const id = await idOf(api, '/v1/subscriptions', { customer_id: customerId, plan: llmProPlan.code });

@@ -64,13 +64,14 @@ const interpolated = (text: string, given: string): string =>
 const seconds = (duration = ''): number => Number(/^(\d+)s$/.exec(duration)?.[1]);
 
 describe('the services of docker-compose.yml', () => {
-  it('are the four stores, two that run once, five of ours, and commands that nothing starts by itself', () => {
+  it('are the four stores, two that run once, six of ours, and commands that nothing starts by itself', () => {
     expect(services.map(([name]) => name)).toEqual([
       ...stores,
       'migrate',
       'bootstrap',
       'gateway',
       'sink',
+      'checker',
       'rater',
       'invoicer',
       'api',
@@ -172,6 +173,7 @@ describe.each(ours)('%s', (_name, service) => {
 const ports = {
   gateway: 'MILLRACE_INGEST_PORT',
   sink: 'MILLRACE_SINK_PORT',
+  checker: 'MILLRACE_CHECKER_PORT',
   rater: 'MILLRACE_RATER_PORT',
   invoicer: 'MILLRACE_INVOICER_PORT',
   api: 'MILLRACE_API_PORT',

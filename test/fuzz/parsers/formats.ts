@@ -1,9 +1,9 @@
 /** The formats: how production reads each, how the reference does, and which bodies are tried. */
 import { parseJsonText } from '#platform/json-text.ts';
+import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import { openAvroContainer } from '../../../ingest/parse/avro.ts';
 import { parseBatchBody, parseStructuredBody } from '../../../ingest/parse/cloudevents.ts';
 import { BlockWriter, type EventBlock } from '../../../ingest/parse/event-block.ts';
-import { wrapInexactNumbers } from '../../../ingest/parse/exact-numbers.ts';
 import { type Horizon, type ParsedBody, parseNativeBody, parseNativeEvent } from '../../../ingest/parse/native.ts';
 import { type LineBlock, LineReader } from '../../../ingest/parse/ndjson.ts';
 import { avroBlock, avroBody, avroContainer } from './avro-bodies.ts';

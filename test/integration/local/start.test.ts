@@ -68,7 +68,7 @@ test('one line on stdout once everything answers; the key stays; SIGTERM ends al
   expect(await isUp(first.api)).toBe(true);
   expect(await isUp(first.ingest)).toBe(true);
   expect(first.processes.map(({ name }) => name).sort()).toEqual(
-    ['api', 'clickhouse', 'gateway', 'invoicer', 'nats', 'postgres', 'rater', 'redis', 'sink'].sort(),
+    ['api', 'checker', 'clickhouse', 'gateway', 'invoicer', 'nats', 'postgres', 'rater', 'redis', 'sink'].sort(),
   );
   expect(await stop('SIGTERM')).toBe(0);
   expect(alive(first.processes.map(({ pid }) => pid))).toEqual([]);

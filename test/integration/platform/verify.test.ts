@@ -243,7 +243,7 @@ describe('[I28] verify', () => {
 
   it('leaves out what was there before there was an audit log', async () => {
     await tamper([
-      "INSERT INTO meters SELECT $1, organization_id, 'before', name, event, aggregation, property, metadata, version, '2020-01-01', updated_at FROM meters LIMIT 1",
+      "INSERT INTO meters (id, organization_id, code, name, metadata, version, created_at, updated_at) SELECT $1, organization_id, 'before', name, metadata, version, '2020-01-01', updated_at FROM meters LIMIT 1",
       [newId('mtr')],
     ]);
     expect(await run()).toMatchObject({ code: 0, faults: [] });

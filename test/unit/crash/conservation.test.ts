@@ -78,6 +78,10 @@ describe('the verdict over a round', () => {
     expect(isSound(judge(taken, true))).toBe(true);
     const refused = honest({ refused: new Map([['key-4', 'conflict']]) });
     expect(judge(refused, true).faults.join()).toContain('key-4 (conflict)');
+    // Only where Redis was lost can a variant have come in between.
+    const overtaken = honest({ refused: new Map([['key-4', 'conflict']]), variantsTaken: ['key-4'] });
+    expect(judge(overtaken, true).faults).toEqual([]);
+    expect(judge(overtaken, false).faults.join()).toContain('key-4 (conflict)');
   });
 
   it('[I13] an invoice that is a cent or a unit off is found', () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { makeWorkload, type SentEvent, type WorkloadOptions } from '../../crash/workload.ts';
 
 const options: WorkloadOptions = {
-  ...{ seed: 7, events: 3_000, lanes: 4, customers: ['a', 'b'], restamps: true },
+  ...{ seed: 7, events: 3_000, lanes: 4, customers: ['a', 'b'] },
   month: { start: Date.parse('2026-10-01T00:00:00Z'), end: Date.parse('2026-11-01T00:00:00Z') },
 };
 
@@ -44,20 +44,27 @@ describe('the workload of a round', () => {
           if (event.kind !== 'variant') continue;
           const first = earlier.get(event.key);
           expect(first).toBeDefined();
-          expect([event.input, event.atMs]).not.toEqual([first?.input, first?.atMs]);
+          expect([event.input, event.atMs, event.customer]).not.toEqual([first?.input, first?.atMs, first?.customer]);
         }
         for (const event of batches.flat()) if (event.kind === 'first') earlier.set(event.key, event);
       }
     }
   });
 
-  it('changes no time where restamps are not asked for, and gives times within the last days of the month', () => {
-    const events = eventsOf(makeWorkload({ ...options, restamps: false }));
+  it('changes the payload, the time or the customer of a variant, and one of them only', () => {
+    const events = eventsOf(makeWorkload(options));
     const firsts = new Map(events.filter(({ kind }) => kind === 'first').map((event) => [event.key, event]));
-    for (const event of events) expect(event.atMs).toBe(firsts.get(event.key)?.atMs);
-    const times = events.flatMap(({ atMs }) => atMs ?? []);
+    const changes = events
+      .filter(({ kind }) => kind === 'variant')
+      .map((event) => (['input', 'atMs', 'customer'] as const).filter((field) => event[field] !== firsts.get(event.key)?.[field]).join());
+    expect([...new Set(changes)].sort()).toEqual(['atMs', 'customer', 'input']);
+  });
+
+  it('gives times within the last days of the month, and a day before for a variant', () => {
+    const events = eventsOf(makeWorkload(options));
+    const times = events.flatMap(({ kind, atMs }) => (kind === 'variant' ? [] : (atMs ?? [])));
     expect(Math.min(...times)).toBeGreaterThanOrEqual(options.month.end - 3 * 86_400_000);
-    expect(Math.max(...times)).toBeLessThan(options.month.end);
+    expect(Math.max(...events.flatMap(({ atMs }) => atMs ?? []))).toBeLessThan(options.month.end);
     expect(events.some(({ atMs }) => atMs === undefined)).toBe(true);
   });
 });

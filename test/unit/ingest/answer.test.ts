@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { type Outcomes, type Status, statuses } from '../../../ingest/accept-events.ts';
-import { answerOf, countsOf, type EventResult } from '../../../ingest/answer.ts';
+import { addToTally, answerOfTally, countsOf, type EventResult, newTally } from '../../../ingest/answer.ts';
+import type { EventBlock } from '../../../ingest/parse/event-block.ts';
 import { blockOf, event, setUpGateway, startMs } from '../../support/memory-gateway.ts';
+
+/** The answer to a request that came in one block. */
+const answerOf = (block: EventBlock, outcomes: Outcomes, everyResult = false) => {
+  const tally = newTally();
+  addToTally(tally, block, outcomes, countsOf(outcomes), { everyResult, keyField: 'idempotency_key' });
+  return answerOfTally(tally, 'req_1');
+};
 
 /** The answer to events with these statuses. */
 const answerTo = (found: readonly Status[], everyResult = false, faults: Outcomes['faults'] = new Map()) => {
@@ -10,7 +18,7 @@ const answerTo = (found: readonly Status[], everyResult = false, faults: Outcome
     startMs,
   );
   const outcomes: Outcomes = { statuses: found, faults };
-  const answer = answerOf(block, outcomes, countsOf(outcomes), 'req_1', everyResult);
+  const answer = answerOf(block, outcomes, everyResult);
   return { ...answer, body: JSON.parse(answer.body) };
 };
 
@@ -67,7 +75,7 @@ describe('what an answer lists', () => {
     const events = [event('new'), event('known'), event('other', { customer_id: 'x' }), event('', {}), event('bad', { event: 5 }), 5];
     const { statuses: found, faults } = await accept(events);
     const outcomes: Outcomes = { statuses: found, faults: new Map(faults.entries()) };
-    const { status, body } = answerOf(blockOf(events, startMs), outcomes, countsOf(outcomes), 'req_1', false);
+    const { status, body } = answerOf(blockOf(events, startMs), outcomes);
     expect(status).toBe(200);
     const { results, ...summary } = JSON.parse(body);
     expect(summary).toEqual({ accepted: 1, duplicates: 1, conflicts: 1, rejected: 3 });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createFailPoint, type FailPointName } from '#platform/fail-point.ts';
 import type { AcceptPorts } from '../../../ingest/accept-events.ts';
-import { failAtAccept, failAtStore } from '../../../ingest/fail-points.ts';
+import { failAtAccept, failAtCheck, failAtStore } from '../../../ingest/fail-points.ts';
+import type { CheckPorts } from '../../../ingest/identity/check-identity.ts';
 import type { SinkPorts } from '../../../ingest/sink.ts';
 import type { StreamMessage } from '../../../ingest/usage-stream.nats.ts';
 
@@ -40,13 +41,21 @@ const store = (name: FailPointName) => {
   return { happened, ports: failAtStore(ports, failPoint) };
 };
 
+const check = (name: FailPointName) => {
+  const { happened, failPoint, call } = scene(name);
+  const ports = { keys: { voidTwins: call('voids') }, checked: { advance: call('advance') } } as unknown as CheckPorts;
+  const { keys, checked } = failAtCheck(ports, failPoint);
+  return { happened, voidTwins: keys.voidTwins as Bare, advance: checked.advance as Bare };
+};
+
 const turns = () => new Promise((resolve) => setTimeout(resolve, 10));
 
 describe('fail points around the ports', () => {
   it('cost nothing where none is set: the ports are the same', () => {
-    const [acceptPorts, sinkPorts] = [{} as AcceptPorts, {} as SinkPorts];
+    const [acceptPorts, sinkPorts, checkPorts] = [{} as AcceptPorts, {} as SinkPorts, {} as CheckPorts];
     expect(failAtAccept(acceptPorts, undefined)).toBe(acceptPorts);
     expect(failAtStore(sinkPorts, undefined)).toBe(sinkPorts);
+    expect(failAtCheck(checkPorts, undefined)).toBe(checkPorts);
   });
 
   it('a gateway ends after its claim, before the publish, and around the acknowledgement', async () => {
@@ -103,5 +112,16 @@ describe('fail points around the ports', () => {
     expect(acknowledged.happened).toEqual(['pulled', 'ack']);
     await turns();
     expect(acknowledged.happened).toEqual(['pulled', 'ack', 'the end']);
+  });
+
+  it.each([
+    ['checker.before_voids', ['the end', 'voids', 'voids answered', 'advance', 'advance answered']],
+    ['checker.after_voids', ['voids', 'voids answered', 'the end', 'advance', 'advance answered']],
+    ['checker.after_advance', ['voids', 'voids answered', 'advance', 'advance answered', 'the end']],
+  ] as const)('a checker ends at %s', async (name, expected) => {
+    const { happened, voidTwins, advance } = check(name);
+    await voidTwins();
+    await advance();
+    expect(happened).toEqual(expected);
   });
 });

@@ -18,9 +18,9 @@ const setUp = (limits: Partial<JoinOptions<string>> = {}) => {
     return promise;
   };
   const take = joinRequests<string>({ accept, rowsMax: 5, groupsMax: 2, groupRowsMax: 8, ...limits });
-  const hand = (name: string, events = 1, tenant = 'org_1') => {
+  const hand = (name: string, events = 1, tenant = 'org_1', isBackfill = false) => {
     const body = Array.from({ length: events }, (_, index) => event(`${name}-${index}`));
-    return take({ block: blockOf(body, startMs, tenant), receivedAtMs: startMs, request: name });
+    return take({ block: blockOf(body, startMs, tenant), receivedAtMs: startMs, isBackfill, request: name });
   };
   return { groups, hand, named: () => groups.map(({ names }) => names.join(' ')) };
 };
@@ -80,6 +80,24 @@ describe('requests that come together', () => {
     groups[1]?.answer();
     await settled();
     expect(named()).toEqual(['a', 'x', 'b c', 'y']);
+  });
+
+  it('that are a backfill go with backfills alone', async () => {
+    const { groups, hand, named } = setUp({ groupsMax: 1 });
+    for (const [name, isBackfill] of [
+      ['a', false],
+      ['old-1', true],
+      ['b', false],
+      ['old-2', true],
+      ['c', false],
+      ['old-3', true],
+    ] as const)
+      void hand(name, 1, 'org_1', isBackfill);
+    expect(named()).toEqual(['a', 'old-1']);
+    groups[1]?.answer();
+    groups[0]?.answer();
+    await settled();
+    expect(named()).toEqual(['a', 'old-1', 'old-2 old-3', 'b c']);
   });
 
   it('each get their own outcomes', async () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { idCharactersMax } from '../../../../ingest/parse/native.ts';
-import { faultsPerEventMax } from '../../../../ingest/parse/properties.ts';
+import { idCharactersMax } from '#schemas/event-fields.ts';
+import { faultsPerEventMax } from '#schemas/event-properties.ts';
 import { readHorizon as horizon, readAtMs as nowMs, readBody, readEvent } from '../../../support/read-body.ts';
 
 const example = {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { wrapInexactNumbers } from '../../../../ingest/parse/exact-numbers.ts';
+import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import { addEventAt, parseNativeEvent } from '../../../../ingest/parse/native.ts';
 import { endOfNested, PlainEvent, skipSpace } from '../../../../ingest/parse/plain-event.ts';
 import { eventWith, newWriter, readHorizon } from '../../../support/read-body.ts';

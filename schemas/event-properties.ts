@@ -3,9 +3,10 @@
  * booleans "true" and "false", an array its JSON text; null means absent. ClickHouse reads `a.b` and `{"a":{"b"}}` as the same path, so
  * a path that would be given twice is a fault here rather than a poisoned insert there.
  */
+
+import { inexactSourceOf, plainDecimal, significantDigitsMax, significantDigitsOf } from '#schemas/exact-numbers.ts';
 import type { Fault } from '#schemas/failures.ts';
 import type { Property } from '#schemas/usage-event.ts';
-import { inexactSourceOf, plainDecimal, significantDigitsMax, significantDigitsOf } from './exact-numbers.ts';
 
 export const propertiesMax = 256;
 export const pathCharactersMax = 255;

@@ -1,7 +1,7 @@
 import { Decimal } from 'decimal.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { eventWith, readEvent } from '../../../support/read-body.ts';
+import { eventWith, readEvent } from '../../support/read-body.ts';
 
 /** The stored text of a property that a body gives as this JSON, or the codes of what is wrong with it. */
 const stored = (json: string): string => {

@@ -1,14 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  depthMax,
-  faultsPerEventMax,
-  flattenProperties,
-  pathCharactersMax,
-  propertiesBytesMax,
-} from '../../../../ingest/parse/properties.ts';
-import type { Fault } from '../../../../schemas/failures.ts';
-import { eventWith, readEvent } from '../../../support/read-body.ts';
+import { depthMax, faultsPerEventMax, flattenProperties, pathCharactersMax, propertiesBytesMax } from '#schemas/event-properties.ts';
+import type { Fault } from '#schemas/failures.ts';
+import { eventWith, readEvent } from '../../support/read-body.ts';
 
 /** As a request carries them: numbers are read from their text, not from a JavaScript value. */
 const flatten = (json: string): { pairs: readonly (readonly [string, string])[]; faults: readonly Fault[] } => {

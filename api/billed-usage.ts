@@ -1,0 +1,87 @@
+/**
+ * What became of stored events: on which invoice each counts, or why on none [I11]. Pure. Customers come as the names that their events bear, with the spans of time in
+ * which a subscription takes their usage; every event that stands at a watermark has exactly one fate.
+ */
+import type { Meter } from '#schemas/meter.ts';
+import { type Instant, intersect, type Period } from '#schemas/period.ts';
+
+/** Why an event is on no invoice. The first of these that holds is told. */
+export const unbilledReasons = [
+  'voided',
+  'replaced',
+  'no_customer',
+  'no_subscription',
+  'no_charge',
+  'unmeasured',
+  'period_open',
+  'late',
+] as const;
+export type UnbilledReason = (typeof unbilledReasons)[number];
+
+export const fates = ['billed', ...unbilledReasons] as const;
+export type Fate = (typeof fates)[number];
+export type FateCounts = Readonly<Record<Fate, number>>;
+/** By the beginning of the hour of receipt, in epoch milliseconds. */
+export type FatesByHour = ReadonlyMap<number, FateCounts>;
+
+/** A stretch of a subscription that one invoice bills, or none yet. */
+export type CoveredSpan = Period & {
+  readonly planVersionId: string;
+  /** Up to which sequence the invoice counts; 0 where there is none. */
+  readonly watermark: bigint;
+};
+
+export type KnownSubscription = {
+  /** The names under which its customer's events may come. */
+  readonly names: readonly string[];
+  readonly planVersionId: string;
+  readonly startedAt: Instant;
+  readonly endedAt: Instant | null;
+  readonly invoices: readonly (Period & { readonly watermark: bigint })[];
+};
+
+/** Behind any event. */
+const never = Date.UTC(9999, 11, 31);
+
+/** The subscription's time, cut where its invoices begin and end; in order. */
+export const coveredSpans = ({ planVersionId, startedAt, endedAt, invoices }: KnownSubscription): CoveredSpan[] => {
+  const whole = { start: startedAt, end: endedAt ?? never };
+  const billed = invoices.flatMap((invoice) => {
+    const span = intersect(whole, invoice);
+    return span ? [{ ...span, planVersionId, watermark: invoice.watermark }] : [];
+  });
+  billed.sort((a, b) => a.start - b.start || a.end - b.end);
+  const spans: CoveredSpan[] = [];
+  let open = whole.start;
+  for (const span of billed) {
+    if (open < span.start) spans.push({ start: open, end: span.start, planVersionId, watermark: 0n });
+    spans.push(span);
+    open = Math.max(open, span.end);
+  }
+  if (open < whole.end) spans.push({ start: open, end: whole.end, planVersionId, watermark: 0n });
+  return spans;
+};
+
+/** A name that events bear, whoever it belongs to: it may be the id of one customer and the external id of another. */
+export type UsageCustomer = { readonly name: string; readonly isKnown: boolean; readonly spans: readonly CoveredSpan[] };
+
+/** `known`: those of the names that are an id or an external id of a customer. */
+export const usageCustomers = (
+  names: readonly string[],
+  known: ReadonlySet<string>,
+  subscriptions: readonly KnownSubscription[],
+): UsageCustomer[] => {
+  const spans = new Map<string, CoveredSpan[]>();
+  // An external id may be the same text as the id.
+  for (const subscription of subscriptions)
+    for (const name of new Set(subscription.names)) spans.set(name, [...(spans.get(name) ?? []), ...coveredSpans(subscription)]);
+  return names.map((name) => ({ name, isKnown: known.has(name), spans: spans.get(name) ?? [] }));
+};
+
+/** Plan version -> the meters that it charges by, in the versions that it was made with. */
+export type PinnedMeters = ReadonlyMap<string, readonly Meter[]>;
+
+export const noFates = Object.fromEntries(fates.map((fate) => [fate, 0])) as FateCounts;
+
+export const sumOfFates = (some: readonly FateCounts[]): FateCounts =>
+  Object.fromEntries(fates.map((fate) => [fate, some.reduce((sum, counts) => sum + counts[fate], 0)])) as FateCounts;

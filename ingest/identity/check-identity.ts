@@ -1,0 +1,118 @@
+/**
+ * The identity check: every stored event is held against all events of its key that came before it, and the later one is made void. The order of effects:
+ *
+ *   1. ask how far the store has followed the stream;
+ *   2. read the keys up to there, from where this process has checked;
+ *   3. rule out what is certainly new, in memory, and look the rest up exactly;
+ *   4. write a void for each later twin;
+ *   5. advance the checked sequence: what bills waits for it, so it never counts a twin;
+ *   6. with nothing in hand, work on the generations of what is known (known-keys.ts).
+ *
+ * A crash anywhere in between repeats the same reads and the same rows, as they depend on nothing but what is stored. Two checkers at once do the same twice.
+ */
+import { type FirstOfDay, findTwins, type Twin } from './find-twins.ts';
+import type { KeyRow, KeyRows } from './key-rows.ts';
+import { KnownKeys, type KnownKeysLimits, type KnownKeysPorts } from './known-keys.ts';
+
+export type CheckPorts = Pick<KnownKeysPorts, 'clock' | 'filters'> & {
+  /** The end of the stream, and up to where the store has followed it. */
+  readonly readStored: () => Promise<{ readonly last: number; readonly stored: number }>;
+  readonly checked: {
+    /** 0 where nothing was checked yet. */
+    readonly read: () => Promise<number>;
+    /** Never back. */
+    readonly advance: (sequence: number) => Promise<void>;
+  };
+  readonly keys: KnownKeysPorts['keys'] & {
+    /** In the order of their sequences; at most `rowsMax`, and then as many more as share the last sequence. */
+    readonly read: (after: number, upTo: number, rowsMax: number) => Promise<KeyRows>;
+    /** The first rows of the keys of these rows, up to a sequence. */
+    readonly firstsOf: (rows: readonly KeyRow[], upTo: number) => Promise<readonly FirstOfDay[]>;
+    /** Of none, nothing. */
+    readonly voidTwins: (twins: readonly Twin[]) => Promise<void>;
+  };
+  readonly report: {
+    readonly checked: (checked: Checked) => void;
+    /** A range has keys that were not seen, and is checked once more. */
+    readonly again: (fromSequence: number) => void;
+  };
+};
+
+export type Checked = {
+  readonly events: number;
+  readonly suspects: number;
+  readonly twins: readonly Twin[];
+  readonly upTo: number;
+  /** Since the receipt of the oldest event of the batch; undefined for none. */
+  readonly lagMs: number | undefined;
+};
+
+export type CheckLimits = KnownKeysLimits & { readonly rowsMax: number };
+
+export type Standing = { readonly last: number; readonly covered: number };
+
+export type IdentityCheck = {
+  /** Does one piece of what is due. Resolves with whether there was something. */
+  readonly check: () => Promise<boolean>;
+  readonly known: Pick<KnownKeys, 'holdings'>;
+  /** The end of the stream as it was seen last, and up to where this process has checked. Undefined until then. */
+  readonly standing: () => Standing | undefined;
+};
+
+/** A range that was read and not checked to its end. */
+type Batch = { readonly events: number; readonly oldestMs: number; readonly suspects: readonly KeyRow[]; readonly upTo: number };
+
+export const createIdentityCheck = (limits: CheckLimits, ports: CheckPorts): IdentityCheck => {
+  const known = new KnownKeys(limits, ports);
+  let covered: number | undefined;
+  let standing: Standing | undefined;
+  // Kept over a fault of a store: its keys are known by now, and would all be suspects if they were read anew.
+  let batch: Batch | undefined;
+
+  const load = async (): Promise<number> => {
+    const checked = await ports.checked.read();
+    await known.load(checked);
+    return checked;
+  };
+  /** Steps 1 to 3, without the look-up. */
+  const readBatch = async (after: number, stored: number): Promise<Batch> => {
+    const rows = await ports.keys.read(after, stored, limits.rowsMax);
+    const upTo = rows.count >= limits.rowsMax ? rows.sequence(rows.count - 1) : stored;
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (let row = 0; row < rows.count; row += 1) oldestMs = Math.min(oldestMs, rows.receivedAtMs(row));
+    return { events: rows.count, oldestMs, suspects: known.takeSuspects(rows).map(rows.decode), upTo };
+  };
+  const finish = async ({ events, oldestMs, suspects, upTo }: Batch): Promise<void> => {
+    const twins = suspects.length === 0 ? [] : findTwins(suspects, await ports.keys.firstsOf(suspects, upTo), limits);
+    await ports.keys.voidTwins(twins);
+    await ports.checked.advance(upTo);
+    const lagMs = events === 0 ? undefined : ports.clock.nowMs() - oldestMs;
+    ports.report.checked({ events, suspects: suspects.length, twins, upTo, lagMs });
+  };
+
+  return {
+    known,
+    standing: () => standing,
+    check: async () => {
+      covered ??= await load();
+      if (!batch) {
+        const tended = await known.tend(covered);
+        if (tended.againFrom !== undefined) {
+          ports.report.again(tended.againFrom);
+          covered = tended.againFrom;
+        }
+        const { last, stored } = await ports.readStored();
+        // A stream that lost its end gives sequences again, to other events: these are to be checked like any.
+        covered = Math.min(covered, last);
+        standing = { last, covered };
+        if (stored <= covered) return tended.worked;
+        batch = await readBatch(covered, stored);
+      }
+      await finish(batch);
+      covered = batch.upTo;
+      batch = undefined;
+      standing = { last: standing?.last ?? covered, covered };
+      return true;
+    },
+  };
+};

@@ -1,0 +1,195 @@
+/**
+ * Which keys may have been there before: the keys since the last closed generation exactly, those of the window as filters. In memory, made again from the store at a start.
+ * The order of effects when a generation is closed:
+ *
+ *   1. a new, empty table takes what comes from now on; both are asked;
+ *   2. the store says how many keys it holds of the range, so that a filter is never built of fewer;
+ *   3. the filters are built, one a turn, with checks in between;
+ *   4. they are stored, all in one insert;
+ *   5. they take the table's place.
+ *
+ * A crash in between leaves the range open: the next start reads its keys from the store.
+ */
+import type { Clock } from '#platform/clock.ts';
+import { isBackfill, type TwinRule } from './find-twins.ts';
+import {
+  bytesOf,
+  chainOf,
+  createGenerationBuilder,
+  type Generation,
+  type GenerationBuilder,
+  keysOf,
+  probeOf,
+  type Range,
+  type StoredGeneration,
+} from './key-generation.ts';
+import type { KeyRows } from './key-rows.ts';
+import { createKeyTable, type KeyTable } from './key-table.ts';
+
+export type KnownKeysPorts = {
+  readonly clock: Clock;
+  readonly keys: {
+    /** The first 8 bytes of the digest of each key of a range, in any order; a piece may end within a digest. */
+    readonly hashes: (range: Range) => AsyncIterable<Buffer>;
+    /** How many different hashes a range holds, and when the last of its events was received; 0 where it holds none. */
+    readonly facts: (range: Range) => Promise<{ readonly hashes: number; readonly receivedUntilMs: number }>;
+  };
+  readonly filters: {
+    readonly list: () => Promise<readonly StoredGeneration[]>;
+    readonly read: (stored: StoredGeneration) => Promise<Generation>;
+    readonly save: (generation: Generation) => Promise<void>;
+  };
+};
+
+export type KnownKeysLimits = TwinRule & {
+  /** A generation is closed once it has so many keys, and in any case when its day is over. */
+  readonly generationKeysMax: number;
+};
+
+/** What the check holds in memory. */
+export type Holdings = {
+  readonly openKeys: number;
+  readonly openBytes: number;
+  readonly closedKeys: number;
+  readonly closedBytes: number;
+  readonly generations: number;
+};
+
+/** A generation whose filters are being built. */
+type Closing = { readonly range: Range; readonly table: KeyTable; readonly receivedUntilMs: number; readonly builder: GenerationBuilder };
+
+/** What was done; `againFrom`: the check has to begin there anew. */
+export type Tended = { readonly worked: boolean; readonly againFrom?: number };
+
+const dayMs = 86_400_000;
+const dayOf = (ms: number): number => Math.floor(ms / dayMs);
+
+export class KnownKeys {
+  readonly #limits: KnownKeysLimits;
+  readonly #ports: KnownKeysPorts;
+  #open: KeyTable = createKeyTable();
+  #openFrom = 0;
+  #openedDay: number;
+  #closing: Closing | undefined;
+  #closed: Generation[] = [];
+  /** Of the day on which the last event of what was forgotten came, and before, nothing is known. */
+  #forgottenDay = Number.NEGATIVE_INFINITY;
+  /** The latest receipt that was seen, and never later than now: a gateway whose clock is ahead makes nobody forget. */
+  #receivedUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor(limits: KnownKeysLimits, ports: KnownKeysPorts) {
+    this.#limits = limits;
+    this.#ports = ports;
+    this.#openedDay = dayOf(ports.clock.nowMs());
+  }
+
+  /** Takes up what was known up to the sequence. */
+  async load(checked: number): Promise<void> {
+    const chain = chainOf(await this.#ports.filters.list());
+    this.#saw(chain.at(-1)?.receivedUntilMs ?? Number.NEGATIVE_INFINITY);
+    this.#closed = [];
+    for (const stored of chain) {
+      if (this.#isOutdated(stored)) this.#forget(stored);
+      else this.#closed.push(await this.#ports.filters.read(stored));
+    }
+    this.#closing = undefined;
+    await this.#reopen(Math.min(chain.at(-1)?.to ?? 0, checked), checked);
+  }
+
+  async #reopen(from: number, upTo: number): Promise<void> {
+    const table = createKeyTable();
+    let rest: Buffer = Buffer.alloc(0);
+    if (upTo > from) {
+      for await (const piece of this.#ports.keys.hashes({ from, to: upTo })) {
+        const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
+        const whole = bytes.length - (bytes.length % 8);
+        for (let at = 0; at < whole; at += 8) table.add(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4));
+        rest = bytes.subarray(whole);
+      }
+    }
+    this.#open = table;
+    this.#openFrom = from;
+    this.#openedDay = dayOf(this.#ports.clock.nowMs());
+  }
+
+  /** The rows that can't be ruled out, as their numbers, rising. All of them are known from now on. */
+  takeSuspects(rows: KeyRows): number[] {
+    const isSuspect = new Uint8Array(rows.count);
+    let receivedUntilMs = Number.NEGATIVE_INFINITY;
+    for (let row = 0; row < rows.count; row += 1) {
+      const times = { receivedAtMs: rows.receivedAtMs(row), occurredAtMs: rows.occurredAtMs(row) };
+      receivedUntilMs = Math.max(receivedUntilMs, times.receivedAtMs);
+      const mayBeForgotten = dayOf(times.receivedAtMs) - this.#limits.windowDays <= this.#forgottenDay;
+      // Added in any case, so that the next one is found.
+      const isNew = this.#open.add(rows.low(row), rows.high(row));
+      if (!isNew || mayBeForgotten || isBackfill(times, this.#limits)) isSuspect[row] = 1;
+    }
+    // One filter after the other, and not one row after the other: a filter that fits into the processor's cache stays there.
+    for (const has of [...(this.#closing ? [this.#closing.table.has] : []), ...this.#closed.map(probeOf)]) {
+      for (let row = 0; row < rows.count; row += 1) if (isSuspect[row] === 0 && has(rows.low(row), rows.high(row))) isSuspect[row] = 1;
+    }
+    this.#saw(receivedUntilMs);
+    const suspects: number[] = [];
+    for (let row = 0; row < rows.count; row += 1) if (isSuspect[row] === 1) suspects.push(row);
+    return suspects;
+  }
+
+  /** One step of the work on generations, where one is due; `covered` is up to where all is known. */
+  async tend(covered: number): Promise<Tended> {
+    // A stream that lost its end went back.
+    this.#openFrom = Math.min(this.#openFrom, covered);
+    if (this.#closing) return this.#build(this.#closing);
+    const isDue = this.#open.size() >= this.#limits.generationKeysMax || dayOf(this.#ports.clock.nowMs()) > this.#openedDay;
+    return isDue && this.#open.size() > 0 && covered > this.#openFrom
+      ? this.#close({ from: this.#openFrom, to: covered })
+      : { worked: false };
+  }
+
+  async #close(range: Range): Promise<Tended> {
+    const { hashes, receivedUntilMs } = await this.#ports.keys.facts(range);
+    if (hashes > this.#open.size()) {
+      // The stream lost its end and gave sequences again, which nobody saw: what came under them was never checked.
+      await this.#reopen(range.from, range.from);
+      return { worked: true, againFrom: range.from };
+    }
+    this.#closing = { range, receivedUntilMs, table: this.#open, builder: createGenerationBuilder(this.#open) };
+    this.#open = createKeyTable();
+    this.#openFrom = range.to;
+    this.#openedDay = dayOf(this.#ports.clock.nowMs());
+    return { worked: true };
+  }
+
+  async #build({ range, receivedUntilMs, builder }: Closing): Promise<Tended> {
+    const filters = builder.next();
+    if (!filters) return { worked: true };
+    const generation = { ...range, receivedUntilMs, filters };
+    await this.#ports.filters.save(generation);
+    this.#closed.push(generation);
+    this.#closing = undefined;
+    for (const one of this.#closed.filter((closed) => this.#isOutdated(closed))) this.#forget(one);
+    this.#closed = this.#closed.filter((closed) => !this.#isOutdated(closed));
+    return { worked: true };
+  }
+
+  #saw(receivedAtMs: number): void {
+    this.#receivedUntilMs = Math.max(this.#receivedUntilMs, Math.min(receivedAtMs, this.#ports.clock.nowMs()));
+  }
+
+  /** A day more than the window: rows of one day don't come in the order of their receipt. */
+  #isOutdated({ receivedUntilMs }: { readonly receivedUntilMs: number }): boolean {
+    return dayOf(receivedUntilMs) < dayOf(this.#receivedUntilMs) - this.#limits.windowDays - 1;
+  }
+
+  #forget({ receivedUntilMs }: { readonly receivedUntilMs: number }): void {
+    this.#forgottenDay = Math.max(this.#forgottenDay, dayOf(receivedUntilMs));
+  }
+
+  holdings(): Holdings {
+    const sum = (of: (generation: Generation) => number) => this.#closed.reduce((total, one) => total + of(one), 0);
+    return {
+      openKeys: this.#open.size() + (this.#closing?.table.size() ?? 0),
+      openBytes: this.#open.bytes() + (this.#closing?.table.bytes() ?? 0),
+      ...{ closedKeys: sum(keysOf), closedBytes: sum(bytesOf), generations: this.#closed.length },
+    };
+  }
+}

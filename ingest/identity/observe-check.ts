@@ -1,0 +1,73 @@
+/** What is measured and logged of the identity check, apart from the use case. Once per batch, and never per event. */
+import type { Log } from '#platform/log.ts';
+import { type Metrics, powersOfTen, workSeconds } from '#platform/metrics.ts';
+import type { CheckPorts, IdentityCheck } from './check-identity.ts';
+
+export const observeCheck = (metrics: Metrics, log: Log): CheckPorts['report'] => {
+  const events = metrics.counter('millrace_checker_events_total', 'Stored events that were held against all before them');
+  const twins = metrics.counter(
+    'millrace_checker_twins_total',
+    'Stored events that do not count, as their key came before, by whether they say the same',
+    ['reason'],
+  );
+  const cleared = metrics.counter(
+    'millrace_checker_cleared_total',
+    'Events that could not be ruled out in memory, were looked up, and are no twins',
+  );
+  const again = metrics.counter(
+    'millrace_checker_again_total',
+    'Ranges that were checked once more, as they held keys that nobody had seen',
+  );
+  const lag = metrics.histogram(
+    'millrace_checker_lag_seconds',
+    'From the receipt of an event until it is checked, of the oldest of a batch',
+    workSeconds,
+  );
+  const batch = metrics.histogram('millrace_checker_batch_events', 'Events of one check', powersOfTen);
+  return {
+    checked: (checked) => {
+      events.inc(checked.events);
+      cleared.inc(checked.suspects - checked.twins.length);
+      batch.observe(checked.events);
+      if (checked.lagMs !== undefined) lag.observe(checked.lagMs / 1000);
+      for (const { reason } of checked.twins) twins.labels(reason).inc();
+      if (checked.twins.length > 0) log.info({ twins: checked.twins.length, upTo: checked.upTo }, 'later twins were made void');
+    },
+    again: (fromSequence) => {
+      again.inc();
+      log.warn(
+        { fromSequence },
+        'the store holds keys that no check has seen: the stream gave their sequences twice; the range is checked once more',
+      );
+    },
+  };
+};
+
+/** What stands at the moment. The sequences are left out before the first look at the stream. */
+export const observeHoldings = (metrics: Metrics, { known, standing }: IdentityCheck): void => {
+  const asked = () => {
+    const now = standing();
+    if (!now) throw new Error('nothing was checked yet');
+    return now;
+  };
+  metrics.gaugeOf('millrace_checker_behind_messages', 'Stream messages that are not checked yet', () => asked().last - asked().covered);
+  metrics.gaugeOf(
+    'millrace_checker_keys',
+    'Keys that the checker knows, exactly or in filters',
+    () => {
+      const { openKeys, closedKeys } = known.holdings();
+      return { open: openKeys, closed: closedKeys };
+    },
+    'state',
+  );
+  metrics.gaugeOf(
+    'millrace_checker_bytes',
+    'Memory that the known keys take',
+    () => {
+      const { openBytes, closedBytes } = known.holdings();
+      return { open: openBytes, closed: closedBytes };
+    },
+    'state',
+  );
+  metrics.gaugeOf('millrace_checker_generations', 'Closed generations of keys within the window', () => known.holdings().generations);
+};

@@ -1,0 +1,53 @@
+/** Decimal text, and arithmetic over it, as SQL: whole numbers at a power of ten in an Int256, NULL where there is no usable value. */
+import type { Expression } from '#schemas/expression.ts';
+import { digitsOf, literalDigits, quotientShifts, scaled, valueScale } from '#schemas/expression-digits.ts';
+
+/** Decimal text that is taken as a value: up to 40 digits, 12 decimals. ClickHouse would silently cut off more decimals than its type has. */
+export const valuePattern = '^-?[0-9]{1,40}([.][0-9]{1,12})?$';
+/** The same for a property of an expression, whose digits add up. */
+export const operandPattern = '^-?[0-9]{1,18}([.][0-9]{1,12})?$';
+
+/** A text as a whole number at 10^-12. `text` is a column of `Nullable(String)`. */
+export const scaledSql = (text: string, pattern = valuePattern): string =>
+  `if(ifNull(match(${text}, '${pattern}'), 0), reinterpretAsInt256(ifNull(toDecimal256OrNull(${text}, ${valueScale}), toDecimal256(0, ${valueScale}))), NULL)`;
+
+const wholeSql = (value: bigint): string => `toInt256('${value}')`;
+
+const shifted = (sql: string, by: number): string => (by === 0 ? sql : `(${sql} * ${wholeSql(10n ** BigInt(by))})`);
+
+/**
+ * A quotient, half away from zero; NULL for a divisor of zero. Each operand stands in the text once, as an argument of a lambda: written out, a text would double with
+ * every level.
+ */
+const quotientSql = (dividend: string, divisor: string): string =>
+  `arrayMap((n, d) -> if(ifNull(d, 0) = 0, NULL, sign(n) * if(d < 0, -1, 1) * intDiv(2 * abs(n) + abs(d), if(ifNull(d, 0) = 0, toUInt256(1), 2 * abs(assumeNotNull(d))))), [${dividend}], [${divisor}])[1]`;
+
+const nodeSql = (node: Expression, columnOf: (path: string) => string): string => {
+  switch (node.kind) {
+    case 'literal':
+      return wholeSql(scaled(node.text, literalDigits(node.text).scale));
+    case 'property':
+      return scaledSql(columnOf(node.path), operandPattern);
+    case 'negative':
+      return `(-${nodeSql(node.of, columnOf)})`;
+    case 'binary':
+      break;
+  }
+  const [left, right] = [nodeSql(node.left, columnOf), nodeSql(node.right, columnOf)];
+  const [leftDigits, rightDigits] = [digitsOf(node.left), digitsOf(node.right)];
+  if (node.operator === '*') return `(${left} * ${right})`;
+  if (node.operator === '/') {
+    const shifts = quotientShifts(leftDigits, rightDigits);
+    return quotientSql(shifted(left, shifts.dividend), shifted(right, shifts.divisor));
+  }
+  const { scale } = digitsOf(node);
+  return `(${shifted(left, scale - leftDigits.scale)} ${node.operator} ${shifted(right, scale - rightDigits.scale)})`;
+};
+
+/** The value of an expression at 10^-12, rounded half away from zero; NULL where a property is missing or no decimal, or a divisor is zero. */
+export const expressionSql = (expression: Expression, columnOf: (path: string) => string): string => {
+  const { scale } = digitsOf(expression);
+  const sql = nodeSql(expression, columnOf);
+  if (scale <= valueScale) return shifted(sql, valueScale - scale);
+  return quotientSql(sql, wholeSql(10n ** BigInt(scale - valueScale)));
+};

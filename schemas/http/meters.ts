@@ -1,0 +1,150 @@
+/**
+ * Meters in requests and answers. What a meter measures is judged by `meterDefinitionFromJson`, which names every fault at its place; the schemas here are for the
+ * documents. What no JSON schema can say, and only the reader refuses: the text of an expression, the depth of a filter and how much it holds in all, a number
+ * whose digits JSON does not carry.
+ */
+import { type Static, type TSchema, Type } from 'typebox';
+import { comparisons, conditionsMax, filterValueCharactersMax, listValuesMax } from '#schemas/filter.ts';
+import { Code, closed, Instant, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
+import {
+  aggregations,
+  eventNameCharactersMax,
+  groupByMax,
+  percentileMethods,
+  propertyPattern,
+  roundingDecimalsMax,
+} from '#schemas/meter.ts';
+import { RoundingMode } from '#schemas/money.ts';
+import { propertyCharactersMax } from '#schemas/property-path.ts';
+
+const EventName = Type.String({
+  pattern: `^[^\\u0000]{1,${eventNameCharactersMax}}$`,
+  description: 'The name of the events that are measured.',
+});
+const Property = Type.String({
+  pattern: propertyPattern,
+  maxLength: propertyCharactersMax,
+  description: 'A dotted path into the properties of an event.',
+});
+const Expression = Type.String({
+  minLength: 1,
+  maxLength: 1_000,
+  description: 'Arithmetic over properties with + - * / and parentheses, such as `input_tokens + 4 * output_tokens`.',
+});
+
+const ConditionText = Type.String({ pattern: `^[^\\u0000]{0,${filterValueCharactersMax}}$` });
+const ConditionValue = Type.Union([ConditionText, Type.Boolean(), Type.Number()]);
+const condition = (title: string, operators: readonly string[], value: TSchema) =>
+  Type.Object({ property: Property, operator: Type.Enum([...operators]), value }, { ...closed, title });
+const Decimal = Type.String({ pattern: '^-?[0-9]{1,40}(\\.[0-9]{1,12})?$' });
+/** Of itself: what an `and` or an `or` holds is a filter again. */
+const OneFilter = Type.Unsafe<unknown>({ $ref: '#/components/schemas/Filter' });
+const Filters = Type.Array(OneFilter, { minItems: 1, maxItems: conditionsMax });
+
+export const Filter = Type.Union(
+  [
+    Type.Object({ and: Filters }, { ...closed, title: 'FilterAnd' }),
+    Type.Object({ or: Filters }, { ...closed, title: 'FilterOr' }),
+    condition('TextCondition', ['eq', 'ne', 'prefix'], ConditionValue),
+    condition('ListCondition', ['in', 'not_in'], Type.Array(ConditionValue, { minItems: 1, maxItems: listValuesMax })),
+    condition('DecimalCondition', comparisons, Type.Union([Decimal, Type.Number()])),
+    condition('ExistsCondition', ['exists'], Type.Boolean()),
+  ],
+  { title: 'Filter', description: 'Which events count, by their properties. At most 5 levels and 50 conditions.' },
+);
+
+const Rounding = Type.Object(
+  { mode: Type.Enum(Object.values(RoundingMode)), decimals: Type.Integer({ minimum: 0, maximum: roundingDecimalsMax }) },
+  { ...closed, title: 'MeterRounding', description: 'Of the final quantity.' },
+);
+const Percentile = Type.Object(
+  {
+    rank: Type.String({
+      pattern: '^([0-9]{1,2}(\\.[0-9]{1,4})?|100(\\.0{1,4})?)$',
+      not: { pattern: '^0{1,2}(\\.0{1,4})?$' },
+      description: 'More than 0, at most 100.',
+    }),
+    method: Type.Enum([...percentileMethods]),
+  },
+  { ...closed, title: 'Percentile' },
+);
+const GroupBy = Type.Array(Type.Unsafe<string>({ ...Property, not: { const: 'customer_id' } }), {
+  maxItems: groupByMax,
+  uniqueItems: true,
+  description: 'Properties by which usage may be asked for in groups, or filtered.',
+});
+
+const optional = <S extends TSchema>(schema: S) => Type.Optional(nullable(schema));
+const measuredFields = {
+  event: EventName,
+  filter: optional(OneFilter),
+  group_by: optional(GroupBy),
+  rounding: optional(Rounding),
+};
+const absent = Type.Optional(Type.Null());
+const byProperty = { property: Property, expression: absent };
+const byExpression = { property: absent, expression: Expression };
+const numeric = aggregations.filter((one) => one !== 'count' && one !== 'unique' && one !== 'percentile');
+
+/** Read by `meterFromJson`, like the rest; this bounds what comes in. */
+export const NewMeter = Type.Object({ metadata: Type.Optional(Metadata) });
+
+const newMeter = (title: string, fields: Readonly<Record<string, TSchema>>) =>
+  Type.Object({ code: Code, name: Name, metadata: Type.Optional(Metadata), ...measuredFields, ...fields }, { ...closed, title });
+export const NewMeterDocument = Type.Union(
+  [
+    newMeter('NewCountMeter', { aggregation: Type.Literal('count'), property: absent, expression: absent, percentile: absent }),
+    newMeter('NewUniqueMeter', { aggregation: Type.Literal('unique'), ...byProperty, percentile: absent }),
+    newMeter('NewPropertyMeter', { aggregation: Type.Enum(numeric), ...byProperty, percentile: absent }),
+    newMeter('NewExpressionMeter', { aggregation: Type.Enum(numeric), ...byExpression, percentile: absent }),
+    newMeter('NewPropertyPercentileMeter', { aggregation: Type.Literal('percentile'), ...byProperty, percentile: Percentile }),
+    newMeter('NewExpressionPercentileMeter', { aggregation: Type.Literal('percentile'), ...byExpression, percentile: Percentile }),
+  ],
+  { title: 'NewMeter' },
+);
+
+export const MeterPatch = Type.Object({ name: Type.Optional(Name), metadata: Type.Optional(Metadata) }, { minProperties: 1 });
+export type MeterPatch = Static<typeof MeterPatch>;
+export const MeterPatchDocument = Type.Object(
+  {
+    name: Type.Optional(Name),
+    metadata: Type.Optional(Metadata),
+    event: Type.Optional(EventName),
+    aggregation: Type.Optional(Type.Enum([...aggregations])),
+    property: optional(Property),
+    expression: optional(Expression),
+    filter: optional(OneFilter),
+    group_by: optional(GroupBy),
+    rounding: optional(Rounding),
+    percentile: optional(Percentile),
+  },
+  {
+    ...closed,
+    title: 'MeterPatch',
+    minProperties: 1,
+    description: 'A field that is left out stays, and null clears it. Whatever changes what is measured makes a new version of the meter.',
+  },
+);
+
+/** In answers every field is there. */
+const definitionFields = {
+  event: EventName,
+  aggregation: Type.Enum([...aggregations]),
+  property: nullable(Property),
+  expression: nullable(Expression),
+  filter: nullable(Filter),
+  group_by: GroupBy,
+  rounding: nullable(Rounding),
+  percentile: nullable(Percentile),
+};
+export const MeterVersionNumber = Type.Integer({ minimum: 1, description: 'Which version of what the meter measures.' });
+
+export const Meter = Type.Object(
+  { id: idOf('mtr'), code: Code, name: Name, version_number: MeterVersionNumber, ...definitionFields, ...resourceFields },
+  { ...closed, title: 'Meter' },
+);
+
+export const MeterVersion = Type.Object(
+  { id: idOf('mtv'), meter_id: idOf('mtr'), version_number: MeterVersionNumber, ...definitionFields, created_at: Instant },
+  { ...closed, title: 'MeterVersion', description: 'What a meter measures. It never changes.' },
+);

@@ -1,0 +1,242 @@
+/** Single events and their amendments, in requests to the API and its answers. */
+import { Type } from 'typebox';
+import { amendmentActions, amendmentsMax, reasonCharactersMax } from '#schemas/amendment.ts';
+import { Event } from '#schemas/http/events.ts';
+import { Code, closed, ExternalId, GivenInstant, Instant, idOf, nullable } from '#schemas/http/fields.ts';
+
+const Sequence = Type.String({
+  pattern: '^[0-9]+$',
+  description: 'A sequence of the stream: usage at a watermark counts what is at or under it.',
+});
+const Watermark = Type.String({ pattern: '^[0-9]+$', description: 'The answer is as of this sequence of the stream.' });
+const Properties = Type.Record(Type.String(), Type.String(), {
+  title: 'StoredProperties',
+  description: 'Dotted path to text, each exactly as it is stored: a number in its own decimal digits, an array as its JSON.',
+});
+
+const payload = { event: Type.String(), customer_id: Type.String(), timestamp: Instant };
+const Payload = Type.Object(payload, { ...closed, title: 'EventHead' });
+const FullPayload = Type.Object({ ...payload, properties: Properties }, { ...closed, title: 'EventPayload' });
+
+/** Judged by `amendmentsFromJson`, number by number; here is what a JSON schema can say of it. */
+export const NewAmendments = Type.Object(
+  {
+    amendments: Type.Array(
+      Type.Object(
+        {
+          idempotency_key: ExternalId,
+          action: Type.Enum([...amendmentActions]),
+          reason: Type.String({
+            pattern: '^(?=[^]*[^\\s])[^\\u0000]+$',
+            maxLength: reasonCharactersMax,
+            description: 'Why; kept for good.',
+          }),
+          replacement: Type.Optional(
+            Type.Object(
+              {
+                event: Event.properties.event,
+                customer_id: Event.properties.customer_id,
+                timestamp: GivenInstant,
+                properties: Event.properties.properties,
+              },
+              { ...closed, title: 'Replacement', description: 'For `replace` alone: the whole event that takes the place.' },
+            ),
+          ),
+        },
+        { ...closed, title: 'NewAmendment' },
+      ),
+      { minItems: 1, maxItems: amendmentsMax, description: 'Of each key one.' },
+    ),
+  },
+  { ...closed, title: 'NewAmendments' },
+);
+
+export const Amendment = Type.Object(
+  {
+    id: idOf('amd'),
+    idempotency_key: Type.String(),
+    number: Type.Integer({ minimum: 1, description: 'Amendments of one key follow each other.' }),
+    action: Type.Enum([...amendmentActions]),
+    reason: Type.String(),
+    state: Type.Enum(['pending', 'applied'], { description: 'Whether it holds for usage that is read now.' }),
+    sequence: nullable(Sequence),
+    before: Type.Array(Payload, {
+      description: 'What stood until then: nothing, one event, or several where a key had come again after months.',
+    }),
+    after: nullable(FullPayload),
+    created_at: Instant,
+    applied_at: nullable(Instant),
+  },
+  { ...closed, title: 'Amendment' },
+);
+
+export const AmendmentsAnswer = Type.Object(
+  { items: Type.Array(Amendment, { maxItems: amendmentsMax, description: 'In the order of the request.' }) },
+  { ...closed, title: 'AmendmentsAnswer' },
+);
+
+export const voidReasons = ['twin', 'conflict', 'voided', 'replaced'] as const;
+
+export const StoredEvent = Type.Object(
+  {
+    idempotency_key: Type.String(),
+    ...payload,
+    properties: Properties,
+    received_at: Instant,
+    sequence: Sequence,
+    amendment_id: nullable(Type.String({ description: 'Of the amendment that put it in the place of another.' })),
+    state: Type.Enum(['counted', 'void']),
+    void_reason: nullable(
+      Type.Enum([...voidReasons], {
+        description: 'A later twin of another event of its key, a twin with another payload, or what an amendment took away.',
+      }),
+    ),
+    voided_by: nullable(Type.String({ description: 'The amendment.' })),
+  },
+  { ...closed, title: 'StoredEvent' },
+);
+
+export const eventsPageMax = 1_000;
+
+export const EventSearchQuery = Type.Object(
+  {
+    customer_id: Type.Optional(Type.Unsafe<string>({ ...ExternalId, description: 'Id or external id; a customer need not exist.' })),
+    event: Type.Optional(ExternalId),
+    idempotency_key: Type.Optional(Type.Unsafe<string>({ ...ExternalId, description: 'The span is not bounded then.' })),
+    occurred_at_after: Type.Optional(
+      Type.Unsafe<string>({ ...GivenInstant, description: 'Only what occurred strictly after; by default 24 hours before the other end.' }),
+    ),
+    occurred_at_before: Type.Optional(
+      Type.Unsafe<string>({ ...GivenInstant, description: 'Only what occurred strictly before; by default now.' }),
+    ),
+    limit: Type.Optional(
+      Type.String({
+        pattern: '^([1-9][0-9]{0,2}|1000)$',
+        description: 'How many items a page has at most, 1 to 1000; 100 where nothing is said.',
+      }),
+    ),
+    cursor: Type.Optional(
+      Type.String({ pattern: '^[A-Za-z0-9_-]{1,2400}$', description: 'The `next_cursor` of the page before, with the same filters.' }),
+    ),
+  },
+  closed,
+);
+
+export const EventSearch = Type.Object(
+  {
+    watermark: Watermark,
+    items: Type.Array(StoredEvent, { maxItems: eventsPageMax, description: 'Newest first.' }),
+    pagination: Type.Object(
+      {
+        page_size: Type.Integer({ minimum: 0, maximum: eventsPageMax }),
+        has_more: Type.Boolean(),
+        next_cursor: nullable(Type.String({ description: 'All pages are as of the watermark of the first.' })),
+      },
+      { ...closed, title: 'EventPagination' },
+    ),
+  },
+  { ...closed, title: 'EventSearch' },
+);
+
+export const unbilledReasons = [
+  'void',
+  'replaced',
+  'no_customer',
+  'no_subscription',
+  'no_charge',
+  'unmeasured',
+  'period_open',
+  'late',
+] as const;
+
+const Billing = Type.Object(
+  {
+    state: Type.Enum(['billed', 'unbilled']),
+    reason: nullable(
+      Type.Enum([...unbilledReasons], {
+        description:
+          'Void, or replaced, before an invoice could count it; no customer of that name; no subscription at that time; no charge by a meter that counts it; a meter that finds no value in it; no invoice over its time yet; or late: behind the watermark of the invoice over its time.',
+      }),
+    ),
+    subscription_id: nullable(Type.String()),
+    charge: nullable(Code),
+    meter: nullable(Code),
+    meter_version: nullable(Type.Integer({ minimum: 1 })),
+    value: nullable(Type.String({ description: 'What the meter reads from it; 1 for a count.' })),
+    invoice_id: nullable(Type.String()),
+    line_position: nullable(Type.Integer({ minimum: 0 })),
+  },
+  { ...closed, title: 'EventBilling' },
+);
+
+const Measurement = Type.Object(
+  {
+    meter: Code,
+    meter_version: Type.Integer({ minimum: 1 }),
+    value: nullable(Type.String({ description: 'Null where it has no usable value.' })),
+  },
+  { ...closed, title: 'EventMeasurement' },
+);
+
+const Version = Type.Object(
+  {
+    amendment_id: nullable(Type.String()),
+    ...payload,
+    properties: Properties,
+    from_sequence: Sequence,
+    until_sequence: nullable(Sequence),
+    meters: Type.Array(Measurement, { description: 'The meters, in their newest versions, that count it.' }),
+    billing: Type.Array(Billing),
+  },
+  { ...closed, title: 'EventVersion' },
+);
+
+const Twin = Type.Object(
+  { ...payload, received_at: Instant, sequence: Sequence, reason: Type.Enum(['twin', 'conflict', 'unchecked']) },
+  { ...closed, title: 'EventTwin' },
+);
+
+export const EventFate = Type.Object(
+  {
+    idempotency_key: Type.String(),
+    state: Type.Enum(['counted', 'void', 'unchecked'], {
+      description: 'Unchecked is what was stored a moment ago: it counts once it is held against all before it.',
+    }),
+    watermark: Watermark,
+    received_at: Instant,
+    sequence: Sequence,
+    stored_at: nullable(Instant),
+    is_backfill: Type.Boolean(),
+    versions: Type.Array(Version, { description: 'What stood under the key, in order; where the last has no end, it stands now.' }),
+    twins: Type.Array(Twin, { description: 'The same key again: none of them counts.' }),
+    amendments: Type.Array(Amendment),
+  },
+  { ...closed, title: 'EventFate' },
+);
+
+export const checkedKeysMax = 10_000;
+
+export const EventCheck = Type.Object(
+  { idempotency_keys: Type.Array(ExternalId, { minItems: 1, maxItems: checkedKeysMax }) },
+  { ...closed, title: 'EventCheck' },
+);
+
+export const EventCheckAnswer = Type.Object(
+  {
+    known: Type.Integer({ minimum: 0 }),
+    unknown: Type.Integer({ minimum: 0 }),
+    items: Type.Array(
+      Type.Object(
+        {
+          idempotency_key: Type.String(),
+          status: Type.Enum(['known', 'unknown']),
+          sequence: nullable(Sequence),
+          received_at: nullable(Instant),
+        },
+        { ...closed, title: 'CheckedKey' },
+      ),
+      { maxItems: checkedKeysMax, description: 'In the order of the request.' },
+    ),
+  },
+  { ...closed, title: 'EventCheckAnswer' },
+);

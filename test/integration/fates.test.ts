@@ -1,0 +1,255 @@
+/** The fates of events as ClickHouse tells them, against a plain reading of the same words: of random customers, subscriptions, invoices, events and voids. */
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { connectClickHouse } from '#platform/clickhouse.ts';
+import { migrateAll } from '#platform/migrate.ts';
+import type { Filter } from '#schemas/filter.ts';
+import type { Meter } from '#schemas/meter.ts';
+import { type Fate, type FateCounts, fates, type KnownSubscription, noFates, usageCustomers } from '../../api/billed-usage.ts';
+import { addFates, fateStatements } from '../../api/fate-query.ts';
+import { createStoredUsage } from '../../api/stored-usage.clickhouse.ts';
+import { createInsert } from '../../ingest/usage-store.clickhouse.ts';
+import { freshStores } from '../support/fresh-stores.ts';
+import { databasePassword } from '../support/pipeline.ts';
+import { toMessage, toRow } from '../support/usage-rows.ts';
+
+let clickhouse: ReturnType<typeof connectClickHouse>;
+let insert: ReturnType<typeof createInsert>;
+beforeAll(async () => {
+  const { databaseUrl, clickhouseUrl } = await freshStores(inject('serverUrls'));
+  await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
+  clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 2 });
+  insert = createInsert(clickhouse);
+}, 60_000);
+afterAll(() => clickhouse?.close());
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+const beginMs = Date.UTC(2026, 10, 1);
+
+const meter = (code: string, event: string, some: Partial<Meter> = {}): Meter => ({
+  ...{
+    code,
+    version: 1,
+    event,
+    aggregation: 'count',
+    property: null,
+    expression: null,
+    filter: null,
+    groupBy: [],
+    rounding: null,
+    percentile: null,
+  },
+  ...some,
+});
+const isLarge: Filter = { property: 'size', operator: 'eq', value: 'large' };
+
+/** What each plan charges by; whether an event counts, and whether it has a value, said once more in plain words. */
+const plans = new Map<string, readonly Meter[]>([
+  ['plan_count', [meter('calls', 'call')]],
+  ['plan_sum', [meter('tokens', 'call', { aggregation: 'sum', property: 'tokens' })]],
+  ['plan_large', [meter('large', 'call', { filter: isLarge }), meter('bytes', 'upload', { aggregation: 'max', property: 'a.b' })]],
+  ['plan_flat', []],
+]);
+type Properties = Readonly<Record<string, string>>;
+const isNumber = (text: string | undefined): boolean => text !== undefined && /^-?\d+(\.\d+)?$/.test(text);
+const plainly: Readonly<Record<string, (event: string, properties: Properties) => { counted: boolean; measured: boolean }>> = {
+  plan_count: (event) => ({ counted: event === 'call', measured: event === 'call' }),
+  plan_sum: (event, { tokens }) => ({ counted: event === 'call', measured: event === 'call' && isNumber(tokens) }),
+  plan_large: (event, properties) => {
+    const isCounted = event === 'call' && properties.size === 'large';
+    return { counted: isCounted || event === 'upload', measured: isCounted || (event === 'upload' && isNumber(properties['a.b'])) };
+  },
+  plan_flat: () => ({ counted: false, measured: false }),
+};
+
+type SentEvent = {
+  readonly name: string;
+  readonly event: string;
+  readonly day: number;
+  readonly hour: number;
+  readonly properties: Properties;
+  readonly void: 'twin' | 'voided' | 'replaced' | undefined;
+  readonly voidAt: number;
+};
+type World = {
+  readonly subscriptions: readonly {
+    readonly customer: number;
+    readonly plan: string;
+    readonly from: number;
+    readonly to: number | null;
+    readonly invoices: readonly { readonly from: number; readonly days: number; readonly watermark: number }[];
+  }[];
+  readonly events: readonly SentEvent[];
+  readonly watermark: number;
+  /** So many customers are asked for in a statement of their own. */
+  readonly cut: number;
+};
+
+/** The first customer's external id is the second one's id. */
+const customers = [
+  ['cus_a', 'cus_b'],
+  ['cus_b', "o'brien\\"],
+  ['cus_c', '日本'],
+] as const;
+const names = ['cus_a', 'cus_b', "o'brien\\", 'cus_c', '日本', 'nobody', '{x:String}'];
+
+const day = fc.integer({ min: 0, max: 20 });
+const sentEvent: fc.Arbitrary<SentEvent> = fc.record({
+  name: fc.constantFrom(...names),
+  event: fc.constantFrom('call', 'call', 'upload', 'other'),
+  day,
+  hour: fc.integer({ min: 0, max: 3 }),
+  properties: fc.dictionary(fc.constantFrom('tokens', 'size', 'a.b'), fc.constantFrom('large', '12', '0.5', 'many'), { maxKeys: 3 }),
+  void: fc.constantFrom(undefined, undefined, undefined, 'twin', 'voided', 'replaced'),
+  voidAt: fc.integer({ min: 0, max: 45 }),
+});
+const world: fc.Arbitrary<World> = fc.record({
+  subscriptions: fc.array(
+    fc.record({
+      customer: fc.integer({ min: 0, max: customers.length - 1 }),
+      plan: fc.constantFrom(...plans.keys()),
+      from: day,
+      to: fc.option(fc.integer({ min: 1, max: 20 })),
+      invoices: fc.array(fc.record({ from: day, days: fc.integer({ min: 1, max: 10 }), watermark: fc.integer({ min: 1, max: 45 }) }), {
+        maxLength: 3,
+      }),
+    }),
+    { maxLength: 5 },
+  ),
+  events: fc.array(sentEvent, { minLength: 1, maxLength: 40 }),
+  watermark: fc.integer({ min: 1, max: 60 }),
+  cut: fc.integer({ min: 0, max: 6 }),
+});
+
+const atDay = (of: number) => beginMs + of * dayMs;
+const occurredAt = ({ day: of }: SentEvent, index: number) => atDay(of) + index * 1_000;
+const receivedAt = ({ hour }: SentEvent) => beginMs + 25 * dayMs + hour * hourMs;
+const sequenceOf = (index: number) => index + 1;
+/** A void is behind what it voids. */
+const voidSequenceOf = (event: SentEvent, index: number) =>
+  event.void === 'twin' ? sequenceOf(index) : sequenceOf(index) + 1 + event.voidAt;
+
+const known = ({ subscriptions }: World): KnownSubscription[] =>
+  subscriptions.map(({ customer, plan, from, to, invoices }) => ({
+    names: customers[customer] as readonly string[],
+    planVersionId: plan,
+    startedAt: atDay(from),
+    endedAt: to === null ? null : atDay(from + to),
+    invoices: invoices.map((invoice) => ({
+      start: atDay(invoice.from),
+      end: atDay(invoice.from + invoice.days),
+      watermark: BigInt(invoice.watermark),
+    })),
+  }));
+
+/** In plain words; undefined where it is not one of those that are told. */
+const plainFate = (all: World, event: SentEvent, index: number): Fate | undefined => {
+  const [at, sequence, voidAt] = [occurredAt(event, index), sequenceOf(index), voidSequenceOf(event, index)];
+  const isVoidAt = (watermark: number) => event.void !== undefined && voidAt <= watermark;
+  if (sequence > all.watermark || (event.void === 'twin' && isVoidAt(all.watermark))) return undefined;
+  const own = all.subscriptions.filter(({ customer }) => customers[customer]?.some((name) => name === event.name));
+  const covering = own.filter(({ from, to }) => atDay(from) <= at && (to === null || at < atDay(from + to)));
+  const judged = covering.map((subscription) => ({
+    ...(plainly[subscription.plan]?.(event.event, event.properties) ?? { counted: false, measured: false }),
+    invoices: subscription.invoices.filter((invoice) => atDay(invoice.from) <= at && at < atDay(invoice.from + invoice.days)),
+  }));
+  // An amendment that lies behind the watermark is not known there.
+  const isAmended = isVoidAt(all.watermark);
+  const isOn = ({ watermark }: { watermark: number }) => sequence <= watermark && !(isAmended && voidAt <= watermark);
+  if (judged.some(({ measured, invoices }) => measured && invoices.some(isOn))) return 'billed';
+  if (isAmended && event.void !== 'twin') return event.void;
+  if (!customers.some((of) => of.some((name) => name === event.name))) return 'no_customer';
+  if (covering.length === 0) return 'no_subscription';
+  if (!judged.some(({ counted }) => counted)) return 'no_charge';
+  if (!judged.some(({ measured }) => measured)) return 'unmeasured';
+  return judged.some(({ measured, invoices }) => measured && invoices.length === 0) ? 'period_open' : 'late';
+};
+
+const digestOf = (tenant: string, key: string) => createHash('sha256').update(`${tenant}\0${key}`).digest('hex').slice(0, 32);
+
+const store = async (tenant: string, { events }: World): Promise<void> => {
+  const messages = events.map((event, index) => ({
+    sequence: sequenceOf(index),
+    // No two batches of two worlds are the same to the store.
+    publishedAtMs: 1_000 * tenants + index,
+    body: toMessage([
+      toRow({
+        ...{ tenant, idempotencyKey: `key-${index}`, event: event.event, customer: event.name },
+        ...{ occurredAtMs: occurredAt(event, index), receivedAtMs: receivedAt(event), properties: Object.entries(event.properties).sort() },
+      }),
+    ]),
+    ...{ ack: () => {}, working: () => {} },
+  }));
+  await insert(messages);
+  // What was delivered again in another batch is there twice.
+  await insert(messages.slice(0, 3));
+  const voids = events.flatMap((event, index) =>
+    event.void === undefined
+      ? []
+      : [
+          {
+            ...{
+              tenant,
+              event: event.event,
+              customer: event.name,
+              reason: event.void,
+              amendment_id: event.void === 'twin' ? '' : `amd-${index}`,
+            },
+            ...{ occurred_at: occurredAt(event, index), received_at: receivedAt(event), digest: digestOf(tenant, `key-${index}`) },
+            ...{ row_sequence: event.void === 'twin' ? sequenceOf(index) : 0, void_sequence: voidSequenceOf(event, index) },
+          },
+        ],
+  );
+  const columns = 'tenant, event, customer, reason, amendment_id, row_sequence, void_sequence';
+  await clickhouse.insert({
+    table: `usage_voids (${columns}, occurred_at, received_at, row_digest) SELECT ${columns}, fromUnixTimestamp64Milli(occurred_at), fromUnixTimestamp64Milli(received_at),
+      toFixedString(unhex(digest), 16) FROM input('tenant String, event String, customer String, reason String, amendment_id String, row_sequence UInt64,
+      void_sequence UInt64, occurred_at Int64, received_at Int64, digest String')`,
+    values: voids,
+    format: 'JSONEachRow',
+  });
+};
+
+const span = { from: new Date(beginMs + 25 * dayMs), to: new Date(beginMs + 25 * dayMs + 3 * hourMs) };
+let tenants = 0;
+const seen = new Set<Fate>();
+
+describe('[I11] the fates of events', () => {
+  it('are those that the words say, for each hour of receipt, of whatever is stored and however statements are cut', async () => {
+    await fc.assert(
+      fc.asyncProperty(world, async (all) => {
+        tenants += 1;
+        const tenant = `org_${tenants}`;
+        await store(tenant, all);
+        const stored = createStoredUsage(clickhouse);
+        const watermark = BigInt(all.watermark);
+        const found = await stored.customerNames(tenant, span, watermark, 100);
+        const of = usageCustomers(found, new Set(customers.flat()), known(all));
+        const counted = new Map<number, FateCounts>();
+        const wanted = { tenant, watermark, from: span.from.getTime(), to: span.to.getTime(), meters: plans };
+        const cut = [of.slice(0, all.cut), of.slice(all.cut)];
+        for (const statement of cut.flatMap((some) => fateStatements({ ...wanted, customers: some })))
+          addFates(counted, await stored.fates(statement));
+        const expected = new Map<number, Record<string, number>>();
+        for (const [index, event] of all.events.entries()) {
+          const fate = plainFate(all, event, index);
+          // The last hour lies behind the span.
+          if (fate === undefined || event.hour === 3) continue;
+          seen.add(fate);
+          const counts = expected.get(receivedAt(event)) ?? { ...noFates };
+          counts[fate] = (counts[fate] ?? 0) + 1;
+          expected.set(receivedAt(event), counts);
+        }
+        expect(Object.fromEntries(counted)).toEqual(Object.fromEntries(expected));
+        const distinct = await stored.distinct(tenant, span, watermark);
+        for (const [hour, { checked }] of distinct)
+          expect(Object.values(counted.get(hour) ?? noFates).reduce((sum, events) => sum + events, 0)).toBe(checked);
+      }),
+      { numRuns: 60 },
+    );
+    // A world in which some fate never comes to pass would prove nothing of it.
+    expect([...seen].sort()).toEqual([...fates].sort());
+  }, 120_000);
+});

@@ -1,0 +1,116 @@
+/** Queries over a real store against usage worked out event by event: equal to the last digit, whatever the events, meters, filters, windows, twins and voids are. */
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
+import { migrateAll } from '#platform/migrate.ts';
+import { measureEvent } from '../../../rater/aggregate/measure-event.ts';
+import { quantitiesFromRows, quantityStatements, type StatementRow } from '../../../rater/aggregate/quantity-query.ts';
+import { type UsageRow, type UsageWanted, usageFromRows, usageStatement } from '../../../rater/aggregate/usage-query.ts';
+import { freshStores } from '../../support/fresh-stores.ts';
+import { aFilter, aHistory, customers, someMeters, someWindows } from '../../support/metering-arbitraries.ts';
+import { createStoreHistory } from '../../support/metering-store.ts';
+import { databasePassword } from '../../support/pipeline.ts';
+import { isCounted, quantityOf, type ReferenceWanted, referenceUsage, standing, valueTextOf } from '../../support/usage-reference.ts';
+
+let clickhouse: ReturnType<typeof connectClickHouse>;
+let store: ReturnType<typeof createStoreHistory>;
+beforeAll(async () => {
+  const { databaseUrl, clickhouseUrl } = await freshStores(inject('serverUrls'));
+  await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
+  clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 4 });
+  store = createStoreHistory(clickhouse);
+}, 60_000);
+afterAll(() => clickhouse?.close());
+
+/** All pages, of `limit` rows each. */
+const readUsage = async (wanted: Omit<UsageWanted, 'after'>): Promise<UsageRow[]> => {
+  const all: UsageRow[] = [];
+  for (;;) {
+    const last = all.at(-1);
+    const page = { ...wanted, after: last ? { windowStart: last.windowStart, group: last.group } : null };
+    const rows = usageFromRows(page, await readRows<Record<string, unknown>>(clickhouse, usageStatement(page)));
+    all.push(...rows);
+    if (rows.length < wanted.limit) return all;
+  }
+};
+
+/** A failure is told after a bounded search for a smaller one. */
+const runs = (numRuns: number) => ({ numRuns, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: false });
+
+it('[I13] usage in windows and groups is that of the events one by one, for every aggregation', async () => {
+  const aWanted = fc.record({
+    windows: someWindows,
+    groupBy: fc.constantFrom<string[]>([], ['customer_id'], ['n'], ['customer_id', 'a.b'], ['odd name', 'customer_id']),
+    filter: fc.option(aFilter),
+    only: fc.option(fc.constantFrom<string[]>(['c1'], [customers[2]], ['c1', 'c2'])),
+    limit: fc.constantFrom(3, 10_000),
+    watermarkBehind: fc.nat(20),
+  });
+  const property = fc.asyncProperty(aHistory, someMeters, fc.infiniteStream(aWanted), async (history, meters, questions) => {
+    const tenant = await store(history);
+    for (const one of meters) {
+      const { windows, groupBy, filter, only, limit, watermarkBehind } = questions.next().value;
+      const watermark = Math.max(0, history.messages.length - watermarkBehind);
+      const asked: ReferenceWanted = { ...windows, customers: only, groupBy, filter };
+      const rows = await readUsage({ ...asked, tenant, watermark: BigInt(watermark), meter: one.meter, limit });
+      const expected = referenceUsage(one, standing(history.events, history.voids, watermark), asked);
+      expect(rows, JSON.stringify({ ...asked, meter: one.meter, watermark })).toEqual(expected);
+    }
+  });
+  await fc.assert(property, runs(50));
+}, 120_000);
+
+it('[I13] what is billed, of all aggregations at once and several subscriptions, is that of the events one by one', async () => {
+  const property = fc.asyncProperty(
+    aHistory,
+    someMeters,
+    someWindows,
+    someWindows,
+    fc.nat(20),
+    async (history, meters, first, second, watermarkBehind) => {
+      const tenant = await store(history);
+      const watermark = Math.max(0, history.messages.length - watermarkBehind);
+      const subscriptions = [
+        { subscriptionId: 's1', customers: ['c1', customers[2]], period: first.period },
+        { subscriptionId: 's2', customers: ['c2'], period: second.period },
+        { subscriptionId: 's3', customers: ['c1'], period: second.period },
+      ];
+      const answers = [];
+      for (const statement of quantityStatements({
+        tenant,
+        watermark: BigInt(watermark),
+        subscriptions,
+        meters: meters.map(({ meter }) => meter),
+      })) {
+        answers.push({ statement, rows: await readRows<StatementRow>(clickhouse, statement) });
+      }
+      const quantities = quantitiesFromRows(answers);
+      const events = standing(history.events, history.voids, watermark);
+      for (const { subscriptionId, customers: names, period } of subscriptions) {
+        for (const one of meters) {
+          const counted = events.filter((event) => names.includes(event.customer) && isCounted(one, event));
+          const inside = counted.filter(({ occurredAtMs }) => occurredAtMs >= period.start && occurredAtMs < period.end);
+          const before = counted.filter(({ occurredAtMs }) => occurredAtMs < period.start);
+          const unmeasured = inside.filter((event) => valueTextOf(one, event) === null);
+          expect(quantities.get(subscriptionId)?.get(one.meter.code) ?? { quantity: '0', unmeasuredEvents: 0n }, one.meter.code).toEqual({
+            quantity: quantityOf(one, inside, before, period) ?? '0',
+            unmeasuredEvents: BigInt(unmeasured.length),
+          });
+        }
+      }
+    },
+  );
+  await fc.assert(property, runs(40));
+}, 120_000);
+
+it('[I13] one event is measured like the reference does, and so like the store', () => {
+  const property = fc.property(aHistory, someMeters, ({ events }, meters) => {
+    for (const one of meters) {
+      for (const event of events) {
+        const expected = isCounted(one, event) ? { counted: true, value: valueTextOf(one, event) } : { counted: false };
+        expect(measureEvent(one.meter, event)).toEqual(expected);
+      }
+    }
+  });
+  fc.assert(property, { numRuns: 500 });
+});

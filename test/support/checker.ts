@@ -1,0 +1,96 @@
+/** The identity check in the process of a test, for tests that store rows by themselves and run no checker. */
+import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
+import { systemClock } from '#platform/clock.ts';
+import type { Queryable } from '#platform/postgres.ts';
+import {
+  type Checked,
+  type CheckLimits,
+  type CheckPorts,
+  createIdentityCheck,
+  type IdentityCheck,
+} from '../../ingest/identity/check-identity.ts';
+import { createCheckedSequence } from '../../ingest/identity/checked-sequence.postgres.ts';
+import { createKeyFilters } from '../../ingest/identity/key-filters.clickhouse.ts';
+import { createUsageKeys } from '../../ingest/identity/usage-keys.clickhouse.ts';
+
+export type CheckedStores = {
+  readonly clickhouseUrl: string;
+  /** As `millrace_worker`, or the owner. */
+  readonly postgres: Queryable;
+  readonly streamName: string;
+};
+
+const dayMs = 86_400_000;
+
+export const defaultLimits: CheckLimits = { rowsMax: 100_000, generationKeysMax: 1_000_000, windowDays: 35, horizonMs: 35 * dayMs };
+
+export type TestChecker = IdentityCheck & {
+  /** What each batch found. */
+  readonly found: readonly Checked[];
+  /** Checks until nothing is left to do. */
+  readonly checkAll: () => Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+export type TestCheckerOptions = {
+  readonly limits?: Partial<CheckLimits>;
+  /** Puts others in the place of some ports, given the real ones. */
+  readonly wrap?: (ports: CheckPorts) => CheckPorts;
+  /** Where the stream ends, as this checker sees it; by default where the store does. */
+  readonly last?: () => Promise<number>;
+};
+
+/** A checker over real stores. Its stream ends where the store does. */
+export const openChecker = (
+  stores: CheckedStores,
+  { limits = {}, wrap = (ports) => ports, last }: TestCheckerOptions = {},
+): TestChecker => {
+  const clickhouse = connectClickHouse(stores.clickhouseUrl, { requestTimeoutMs: 60_000, connectionsMax: 4 });
+  const found: Checked[] = [];
+  const highestStored = async (): Promise<number> => {
+    const rows = await readRows<{ last: string }>(clickhouse, {
+      query: 'SELECT toString(max(stream_sequence)) AS last FROM usage_keys',
+      params: {},
+    });
+    return Number(rows[0]?.last ?? 0);
+  };
+  const identity = createIdentityCheck(
+    { ...defaultLimits, ...limits },
+    wrap({
+      clock: systemClock,
+      readStored: async () => {
+        const stored = await (last ?? highestStored)();
+        return { last: stored, stored };
+      },
+      checked: createCheckedSequence(stores.postgres, stores.streamName),
+      keys: createUsageKeys(clickhouse),
+      filters: createKeyFilters(clickhouse, stores.streamName),
+      report: { checked: (checked) => found.push(checked), again: () => {} },
+    }),
+  );
+  return {
+    ...identity,
+    found,
+    checkAll: async () => {
+      while (await identity.check());
+    },
+    close: () => clickhouse.close(),
+  };
+};
+
+/**
+ * Checks all that is stored, and lets reads go up to `upTo`: by default the highest stored sequence. Resolves with what each batch found.
+ */
+export const checkStored = async (stores: CheckedStores, upTo?: number): Promise<readonly Checked[]> => {
+  const checker = openChecker(stores, upTo === undefined ? {} : { last: async () => upTo });
+  try {
+    await checker.checkAll();
+    return checker.found;
+  } finally {
+    await checker.close();
+  }
+};
+
+/** How far the checker of a running pipeline has come. */
+export const checkedSequence = (postgres: Queryable, streamName: string): Promise<number> =>
+  createCheckedSequence(postgres, streamName).read();
