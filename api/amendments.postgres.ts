@@ -174,10 +174,11 @@ export const amendmentOutbox = {
       publishedAtMs: row.published_at?.getTime(),
     }));
   },
-  published: async (db: Db, id: string, sequence: bigint, now: Date): Promise<void> => {
+  published: async (db: Db, sequences: ReadonlyMap<string, bigint>, now: Date): Promise<void> => {
     await db.query(
-      'UPDATE amendments SET published_sequence = $3, published_at = $4 WHERE organization_id = $1 AND id = $2 AND stream_sequence IS NULL',
-      [db.organizationId, id, sequence, now],
+      `UPDATE amendments a SET published_sequence = n.sequence, published_at = $2 FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
+       WHERE a.organization_id = $1 AND a.id = n.id AND a.stream_sequence IS NULL`,
+      [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
     );
   },
   applied: async (db: Db, sequences: ReadonlyMap<string, bigint>, now: Date): Promise<void> => {

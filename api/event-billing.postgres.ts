@@ -1,8 +1,8 @@
 /** Whose the customers of an event are, what they are charged by, and which invoices they have. */
 import type { Meter, MeterDefinitionJson } from '#schemas/meter.ts';
+import { meterOf } from '#schemas/stored-meter.ts';
 import type { Db } from './define-route.ts';
 import type { BillingFacts, SubscriptionFacts } from './event-fate.ts';
-import { meterOf } from './meters.postgres.ts';
 
 const customersStatement = `SELECT id, external_id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
   UNION SELECT id, external_id FROM customers WHERE organization_id = $1 AND external_id = ANY ($2)`;

@@ -48,13 +48,14 @@ export type EventVoid = {
 
 type StoredVoid = Record<'digest' | 'row_sequence' | 'void_sequence' | 'reason' | 'first_sequence' | 'amendment_id', string>;
 
+// The columns are named by their table: an alias of the same name, a text, would be compared otherwise.
 const voidsStatement = (digests: string): string => `
-SELECT lower(hex(row_digest)) AS digest, toString(row_sequence) AS row_sequence, toString(void_sequence) AS void_sequence, reason,
-  toString(first_sequence) AS first_sequence, amendment_id
-FROM usage_voids FINAL
-WHERE tenant = {tenant:String} AND row_digest IN ${digests} AND void_sequence <= {watermark:UInt64}
-  AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND occurred_at <= fromUnixTimestamp64Milli({end:Int64}, 'UTC')
-ORDER BY void_sequence`;
+SELECT lower(hex(v.row_digest)) AS digest, toString(v.row_sequence) AS row_sequence, toString(v.void_sequence) AS void_sequence, v.reason AS reason,
+  toString(v.first_sequence) AS first_sequence, v.amendment_id AS amendment_id
+FROM usage_voids AS v FINAL
+WHERE v.tenant = {tenant:String} AND v.row_digest IN ${digests} AND v.void_sequence <= {watermark:UInt64}
+  AND v.occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND v.occurred_at <= fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+ORDER BY v.void_sequence`;
 
 /** The columns of a row as `fromRows` reads them. */
 const rowColumns = 'stream_sequence, occurred_at, received_at, tenant, idempotency_key, event, customer, properties';

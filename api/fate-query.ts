@@ -75,10 +75,10 @@ GROUP BY hour, fate`;
 
 const columnsOf = (meters: readonly Meter[], bindings: Bindings) => {
   const columns = meters.map((meter) => meterColumns(meter, bindings));
-  const any = (conditions: readonly string[]) => (conditions.length === 0 ? '0' : conditions.map((one) => `(${one})`).join(' OR '));
+  const oneOf = (conditions: readonly string[]) => (conditions.length === 0 ? '0' : conditions.map((one) => `(${one})`).join(' OR '));
   return {
-    counted: any(columns.map(({ counted }) => counted)),
-    measured: any(columns.map(({ counted, value }) => `${counted} AND isNotNull(${value})`)),
+    counted: oneOf(columns.map(({ counted }) => counted)),
+    measured: oneOf(columns.map(({ counted, value }) => `${counted} AND isNotNull(${value})`)),
   };
 };
 

@@ -37,7 +37,7 @@ import { createApi } from './server.ts';
 import { createStoredUsage } from './stored-usage.clickhouse.ts';
 import { createStreamSays } from './stream-state.nats.ts';
 import { createReadUsage } from './usage.clickhouse.ts';
-import { createReadWatermark } from './watermark.postgres.ts';
+import { createReadWatermark, createRecentWatermark } from './watermark.postgres.ts';
 
 const config = orExit(() => loadConfig(process.env, ['natsUrl', 'clickhouseUrl', 'redisUrl', 'databaseUrl', 'keyPepper', 'masterKey']));
 const log = createLog('api', config.logLevel, secretsOf(config));
@@ -99,6 +99,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       auditLog,
       readUsage: createReadUsage(clickhouse),
       readWatermark,
+      recentWatermark: createRecentWatermark(readWatermark, systemClock),
       amendments: amendmentStore,
       lastSequence: amendmentStream.lastSequence,
       storedEvents,

@@ -1,13 +1,7 @@
 /** Meters and their versions, and which versions a plan version is bound to. */
-import assert from 'node:assert/strict';
 import { newId } from '#platform/ids.ts';
-import {
-  type Meter,
-  type MeterDefinition,
-  type MeterDefinitionJson,
-  meterDefinitionFromJson,
-  meterDefinitionToJson,
-} from '#schemas/meter.ts';
+import { type Meter, type MeterDefinition, type MeterDefinitionJson, meterDefinitionToJson } from '#schemas/meter.ts';
+import { meterOf } from '#schemas/stored-meter.ts';
 import type { NamePatch } from './catalog.postgres.ts';
 import type { Db } from './define-route.ts';
 import { listRows } from './list-rows.postgres.ts';
@@ -72,19 +66,6 @@ const meterVersionList = defineList({
   organization: 'organization_id',
   sorts: { version_number: { column: 'version_number', type: 'bigint' } },
   defaultSort: '-version_number',
-});
-
-/** Definitions were checked when they came; one that does not read now is damage. */
-export const storedDefinition = (json: MeterDefinitionJson, id: string): MeterDefinition => {
-  const parsed = meterDefinitionFromJson(json);
-  assert(parsed.ok, `the meter version ${id} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`);
-  return parsed.value;
-};
-
-export const meterOf = (row: Pick<MeterRow, 'code' | 'version_number' | 'meter_version_id' | 'definition'>): Meter => ({
-  ...storedDefinition(row.definition, row.meter_version_id),
-  code: row.code,
-  version: row.version_number,
 });
 
 const addVersion = (db: Db, meterId: string, number: number, definition: MeterDefinition, now: Date) =>

@@ -33,7 +33,7 @@ import { usageRoutes } from './routes/usage.ts';
 import type { StoredUsage } from './stored-usage.clickhouse.ts';
 import type { StreamSays } from './stream-state.nats.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
-import type { ReadWatermark } from './watermark.postgres.ts';
+import type { ReadWatermark, RecentWatermark } from './watermark.postgres.ts';
 
 export type ApiPorts = {
   readonly catalog: CatalogStore;
@@ -43,6 +43,7 @@ export type ApiPorts = {
   readonly auditLog: AuditLog;
   readonly readUsage: ReadUsage;
   readonly readWatermark: ReadWatermark;
+  readonly recentWatermark: RecentWatermark;
   readonly cursors: Cursors;
   readonly amendments: AmendmentStore;
   readonly lastSequence: AmendmentStream['lastSequence'];

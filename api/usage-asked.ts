@@ -28,6 +28,7 @@ export type SettledUsage = { readonly period: Period; readonly watermark: bigint
 export type Texts = ReadonlyMap<string, string>;
 
 const known = Object.keys(MeterUsageQuery.properties);
+const minuteMs = 60_000;
 /** ClickHouse's times reach to 2299, and no event may lie so far ahead. */
 const latest = Date.UTC(2200);
 
@@ -89,17 +90,17 @@ const readTimeZone = (texts: Texts, faults: Fault[]): string => {
   return timeZone ?? 'UTC';
 };
 
-/** Half-open. Where a month begins depends on the zone. */
+/** Half-open. Where a month begins depends on the zone. Without an end it is that of the running minute: reads that come together then are of one period. */
 const readPeriod = (texts: Texts, timeZone: string, nowMs: Instant, faults: Fault[]): Period | undefined => {
   const own: Fault[] = [];
   const from = readInstant(texts.get('from'), 'from', own) ?? monthOf(nowMs, timeZone).start;
-  const to = readInstant(texts.get('to'), 'to', own) ?? nowMs + 1;
+  const to = readInstant(texts.get('to'), 'to', own) ?? (Math.floor(nowMs / minuteMs) + 1) * minuteMs;
   if (own.length === 0 && to > latest) own.push({ field: 'to', code: 'out_of_range', message: 'must not be after the year 2199' });
   if (own.length === 0 && from >= to)
     own.push({
       field: 'from',
       code: 'not_increasing',
-      message: `must be before to${texts.has('to') ? '' : ', which is now where it is left out'}`,
+      message: `must be before to${texts.has('to') ? '' : ', which is the end of the running minute where it is left out'}`,
     });
   faults.push(...own);
   return own.length === 0 ? periodOf(from, to) : undefined;

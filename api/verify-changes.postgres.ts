@@ -25,6 +25,7 @@ const objects: readonly Objects[] = [
   of('customers', 'customer'),
   of('subscriptions', 'subscription'),
   of('billing_runs', 'billing_run', false),
+  of('amendments', 'amendment', false),
   { table: 'invoices', objectType: 'invoice', versioned: false, created: 'invoice.issued', createdAt: 'issued_at' },
 ];
 

@@ -8,6 +8,7 @@ import { type CaseResult, cases, checked } from './line/cases.ts';
 import { createLineUnderTest, type LineUnderTest } from './line/line-under-test.ts';
 import { limitOf, machineOf, type Report, textOf, todayAndCommit, writeReport } from './line/report.ts';
 import { measureClaimsMemory } from './stages/claims-memory.ts';
+import { measureIdentity } from './stages/identity.ts';
 import type { Stage, StageResult } from './stages/stage.ts';
 import { rejectedStagesOf, stagesOf } from './stages/stages.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
@@ -33,8 +34,10 @@ const secondsOf = (name: 'seconds' | 'flood-seconds'): number => {
 const bounds = { seconds: secondsOf('seconds'), floodSeconds: secondsOf('flood-seconds') };
 const stagesName = 'stages';
 const memoryName = 'claims-memory';
-const known = [...Object.keys(cases), stagesName, memoryName];
+const identityName = 'identity';
+const known = [...Object.keys(cases), stagesName, memoryName, identityName];
 const claimedKeys = 5_000_000;
+const checkedKeys = 5_000_000;
 const wanted = values.only?.split(',') ?? known;
 const strange = wanted.find((name) => !known.includes(name));
 if (strange !== undefined) fail(`--only knows ${known.join(', ')}, not "${strange}"`);
@@ -75,6 +78,12 @@ const claimsMemory = async (stack: Stack): Promise<Report['claims_memory']> => {
   return { keys: claimedKeys, bytes_per_key: await measureClaimsMemory(stack, claimedKeys) };
 };
 
+const identity = async (stack: Stack): Promise<Report['identity']> => {
+  if (!wanted.includes(identityName)) return undefined;
+  say(identityName);
+  return measureIdentity(stack, checkedKeys);
+};
+
 let resumeSink = (): void => {};
 // The stream has to take a flood of minutes.
 const settings = { MILLRACE_STREAM_BYTES_MAX: String(64 * 2 ** 30) };
@@ -87,11 +96,13 @@ const report = await withTemporaryStack({ settings, beforeStop: () => resumeSink
   const stages = await runStages(stagesOf(stack));
   const rejected = await runStages(rejectedStagesOf(stack));
   const memory = await claimsMemory(stack);
+  const identityCheck = await identity(stack);
   await line.close();
   const limit = limitOf(stages, machine.cores, results.line?.figures.events_per_second);
   return {
     ...{ ...todayAndCommit(), machine, seconds: bounds.seconds, flood_seconds: bounds.floodSeconds, cases: results, stages, rejected },
     ...(memory && { claims_memory: memory }),
+    ...(identityCheck && { identity: identityCheck }),
     ...(limit && { limit }),
   };
 });

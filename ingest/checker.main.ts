@@ -25,6 +25,9 @@ const pollMs = 50;
 const rowsMax = 100_000;
 /** The table of the open generation takes 67 MB then, and another one while it is closed. */
 const generationKeysMax = 6_000_000;
+/** Everybody waits meanwhile: a server that is gone without a word is given up early. The longest question is about the keys of a generation. */
+const storeMsMax = 20_000;
+const progressMsMax = 5_000;
 const dayMs = 86_400_000;
 
 const config = orExit(() => loadConfig(process.env, ['natsUrl', 'clickhouseUrl', 'databaseUrl']));
@@ -35,8 +38,8 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const faults = metrics.counter('millrace_checker_faults_total', 'Checks that have to be done again');
   const nats = await connectNats(config.natsUrl, 'checker', log);
   await ensureUsageStream(nats, config, systemClock);
-  const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: 60_000, connectionsMax: 4 });
-  const postgres = connectPostgres(config.databaseUrl, { poolMax: 2, log });
+  const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: storeMsMax, connectionsMax: 4 });
+  const postgres = connectPostgres(config.databaseUrl, { poolMax: 2, log, statementMsMax: progressMsMax });
   observePool(metrics, postgres.counts);
   const identity = createIdentityCheck(
     { rowsMax, generationKeysMax, windowDays: config.identityWindowDays, horizonMs: config.pastDaysMax * dayMs },

@@ -127,7 +127,7 @@ export const settings = {
     kind: 'url',
     fallback: undefined,
     about:
-      'PostgreSQL. For `npm start`, `migrate` and commands the owner of the schema, who may create roles; for a service its own login: `millrace_app` (api), `millrace_worker` (rater, invoicer), `millrace_gateway`. Given to `npm start`, none is started.',
+      'PostgreSQL. For `npm start`, `migrate` and commands the owner of the schema, who may create roles; for a service its own login: `millrace_app` (api), `millrace_worker` (checker, rater, invoicer), `millrace_gateway`. Given to `npm start`, none is started.',
   },
   organizationTier: {
     variable: 'MILLRACE_ORGANIZATION_TIER',

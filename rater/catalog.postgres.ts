@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { type Meter, meterDefinitionFromJson } from '#schemas/meter.ts';
 import { chargeFromJson } from '#schemas/plan.ts';
+import { meterOf, type StoredMeter } from '#schemas/stored-meter.ts';
 import type { RatePorts } from './rate-period.ts';
 
 type SubscriptionRow = {
@@ -17,16 +17,7 @@ type SubscriptionRow = {
   ended_at: Date | null;
 };
 
-type PinnedRow = { plan_version_id: string; meter_code: string; version_number: number; definition: unknown };
-
-const storedMeter = (row: PinnedRow): Meter => {
-  const parsed = meterDefinitionFromJson(row.definition);
-  assert(
-    parsed.ok,
-    `version ${row.version_number} of the meter ${row.meter_code} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
-  );
-  return { ...parsed.value, code: row.meter_code, version: row.version_number };
-};
+type PinnedRow = StoredMeter & { readonly plan_version_id: string };
 
 /** Charges were checked when the plan was made; what does not read now is damage. */
 const storedCharges = (row: SubscriptionRow) =>
@@ -62,11 +53,11 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   },
   meters: async (organizationId, planVersionIds) => {
     const { rows } = await postgres.query<PinnedRow>(
-      `SELECT p.plan_version_id, p.meter_code, v.version_number, v.definition
+      `SELECT p.plan_version_id, p.meter_code AS code, v.version_number, v.id AS meter_version_id, v.definition
        FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id
        WHERE p.organization_id = $1 AND p.plan_version_id = ANY ($2) ORDER BY p.meter_code, v.version_number`,
       [organizationId, planVersionIds],
     );
-    return rows.map((row) => ({ planVersionId: row.plan_version_id, meter: storedMeter(row) }));
+    return rows.map((row) => ({ planVersionId: row.plan_version_id, meter: meterOf(row) }));
   },
 });

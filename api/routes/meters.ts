@@ -12,9 +12,10 @@ import {
   meterDefinitionToJson,
 } from '#schemas/meter.ts';
 import { codeRule, nameRule } from '#schemas/plan.ts';
+import { storedDefinition } from '#schemas/stored-meter.ts';
 import type { Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
-import { type MeterRow, type MeterVersionRow, storedDefinition } from '../meters.postgres.ts';
+import type { MeterRow, MeterVersionRow } from '../meters.postgres.ts';
 import type { ApiPorts } from '../server.ts';
 import { created, found, resourceJson, updated } from './fields.ts';
 

@@ -6,10 +6,11 @@ import { CustomerUsage, MeterUsage, MeterUsageQuery, SubscriptionUsage, UsageSpa
 import type { Meter } from '#schemas/meter.ts';
 import { formatInstant, formatPeriod, type Instant, intersect, monthOf, type Period, periodOf } from '#schemas/period.ts';
 import { chargeFromJson } from '#schemas/plan.ts';
+import { meterOf } from '#schemas/stored-meter.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
 import type { Db, Routes } from '../define-route.ts';
 import { limitsOf } from '../limits.ts';
-import { type MeterRow, meterOf } from '../meters.postgres.ts';
+import type { MeterRow } from '../meters.postgres.ts';
 import type { ApiPorts } from '../server.ts';
 import { readGivenWatermark, readMeterVersion, readUsageAsked, type Texts, textsOf, type UsageAsked } from '../usage-asked.ts';
 import { usageCsv } from '../usage-csv.ts';
@@ -40,7 +41,7 @@ const rowsJson = (rows: readonly UsageRow[], { period, windowStarts, groupBy }: 
   });
 };
 
-const meterUsageRoute = ({ get }: Routes, { accounts, catalog, cursors, readUsage, readWatermark }: ApiPorts): void => {
+const meterUsageRoute = ({ get }: Routes, { accounts, catalog, cursors, readUsage, recentWatermark }: ApiPorts): void => {
   /** The meter as that version of it measures. */
   const inVersion = async (db: Db, row: MeterRow, number: number): Promise<Meter> => {
     if (number === row.version_number) return meterOf(row);
@@ -74,7 +75,7 @@ const meterUsageRoute = ({ get }: Routes, { accounts, catalog, cursors, readUsag
     async ({ db, params, query, nowMs, setHeader, setType }) => {
       const faults: Fault[] = [];
       const texts = textsOf(query as Readonly<Record<string, unknown>>, faults);
-      const [row, checked] = await Promise.all([catalog.meter(db, params.id), readWatermark(db)]);
+      const [row, checked] = await Promise.all([catalog.meter(db, params.id), recentWatermark(db, texts.get('watermark'))]);
       const { id, code, version_number: newest } = found(row, 'METER_NOT_FOUND');
       const scope = scopeOf(db.organizationId, id, texts);
       const position = positionIn(scope, texts, faults);

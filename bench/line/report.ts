@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import type { IdentityFigures } from '../stages/identity.ts';
 import type { StageResult } from '../stages/stage.ts';
 import type { CaseResult } from './cases.ts';
 
@@ -26,6 +27,8 @@ export type Report = {
   /** Ways that were given up for the stages of the same name. */
   readonly rejected: Readonly<Record<string, StageResult>>;
   readonly claims_memory?: { readonly keys: number; readonly bytes_per_key: number } | undefined;
+  /** The identity check by itself, by what was measured. */
+  readonly identity?: Readonly<Record<string, IdentityFigures>> | undefined;
   readonly limit?: { readonly events_per_second: number; readonly share_reached: number };
 };
 
@@ -72,7 +75,7 @@ const table = (rows: readonly (readonly string[])[]): string => {
 };
 
 const columns = ['events_per_second', 'requests_per_second', 'p50_ms', 'p95_ms', 'p99_ms', 'refused_requests', 'other_cores'] as const;
-const processes = ['gateway', 'sink', 'nats', 'redis', 'clickhouse', 'postgres', 'generator'] as const;
+const processes = ['gateway', 'sink', 'checker', 'nats', 'redis', 'clickhouse', 'postgres', 'generator'] as const;
 
 const sumOf = (costs: Readonly<Record<string, number>>): number => Object.values(costs).reduce((sum, cost) => sum + cost, 0);
 
@@ -143,6 +146,12 @@ export const textOf = (report: Report): string => {
     ...casesText(report.cases),
     ...(stages.length === 0 ? [] : ['Stages by themselves', table([['', 'events/s', 'CPU us/event'], ...rows])]),
     ...(memory ? [`  Claims take ${number(memory.bytes_per_key)} bytes a key in Redis, at ${number(memory.keys)} keys.`] : []),
+    ...Object.entries(report.identity ?? {}).map(
+      ([name, figures]) =>
+        `  identity, ${name.replaceAll('_', ' ')}: ${Object.entries(figures)
+          .map(([figure, value]) => `${figure.replaceAll('_', ' ')} ${number(value)}`)
+          .join(', ')}`,
+    ),
     ...limitText(report),
   ].join('\n');
 };

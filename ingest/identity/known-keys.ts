@@ -10,6 +10,7 @@
  *
  * A crash in between leaves the range open: the next start reads its keys from the store.
  */
+import assert from 'node:assert/strict';
 import type { Clock } from '#platform/clock.ts';
 import { isBackfill, type TwinRule } from './find-twins.ts';
 import {
@@ -107,6 +108,7 @@ export class KnownKeys {
         rest = bytes.subarray(whole);
       }
     }
+    assert.equal(rest.length, 0, 'hashes that end within a hash');
     this.#open = table;
     this.#openFrom = from;
     this.#openedDay = dayOf(this.#ports.clock.nowMs());

@@ -75,7 +75,12 @@ export const createUsageKeys = (clickhouse: ClickHouseClient): CheckPorts['keys'
   },
 
   hashes: async function* ({ from, to }) {
-    const { stream } = await clickhouse.exec({ query: hashesStatement, query_params: { from, to } });
+    const { stream } = await clickhouse.exec({
+      query: hashesStatement,
+      query_params: { from, to },
+      // All of it before the first byte: a fault halfway would otherwise look like an end, and the keys behind it like new ones.
+      clickhouse_settings: { wait_end_of_query: 1 },
+    });
     for await (const piece of stream) yield piece as Buffer;
   },
 

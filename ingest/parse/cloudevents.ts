@@ -51,6 +51,8 @@ const envelopeFaults = (raw: Record<string, unknown>): Fault[] => {
   else if (source === '') faults.push({ field: 'source', code: 'wrong_length', message: 'source must not be empty' });
   if ((datacontenttype ?? undefined) !== undefined && !(typeof datacontenttype === 'string' && jsonType.test(datacontenttype)))
     faults.push({ field: 'datacontenttype', code: 'not_allowed', message: 'datacontenttype must be application/json, where it is given' });
+  if ((raw.dataschema ?? undefined) !== undefined && typeof raw.dataschema !== 'string')
+    faults.push({ field: 'dataschema', code: 'wrong_type', message: 'dataschema must be a string, where it is given' });
   if ((raw.data_base64 ?? undefined) !== undefined)
     faults.push({ field: 'data_base64', code: 'not_allowed', message: 'data_base64 is not read: send a JSON object as data' });
   // An extension may have any name of that form. One of another form is an attribute that was misspelt, such as `Subject`.

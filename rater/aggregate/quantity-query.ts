@@ -122,8 +122,11 @@ GROUP BY subscription`;
   };
 };
 
-/** ClickHouse takes about 1,000 parameters in a request, and 128 KiB, encoded for a URL, in each. An ordinary meter has two. */
-export const metersPerStatementMax = 200;
+/**
+ * ClickHouse takes about 1,000 parameters in a request, and 128 KiB, encoded for a URL, in each. An ordinary meter has two. What it takes to read a statement grows with
+ * the square of its columns: 25 meters take 0.14 s on two busy cores, 50 take 0.6 s and 200 took 10 s, of a table without a row.
+ */
+export const metersPerStatementMax = 25;
 const parametersMax = 800;
 export const parameterBytesMax = 100_000;
 

@@ -22,6 +22,11 @@ export type UsageWanted = {
   readonly windowStarts: readonly number[] | null;
   /** Names under which events may have come; null for every customer. */
   readonly customers: readonly string[] | null;
+  /**
+   * Several reads in one: for each of the names, which read it belongs to. The number of the read is then the first group, and the limit is that of each.
+   * Absent for a read by itself.
+   */
+  readonly readNumbers?: readonly number[];
   /** 'customer_id', which is the customer as events name it, or paths of properties. */
   readonly groupBy: readonly string[];
   /** Beside the meter's own. */
@@ -33,7 +38,7 @@ export type UsageWanted = {
 
 export type UsageRow = {
   readonly windowStart: number | null;
-  /** In the order of `groupBy`; null where an event has no such property. */
+  /** In the order of `groupBy`, behind the number of the read where there are several; null where an event has no such property. */
   readonly group: readonly (string | null)[];
   readonly quantity: string | null;
   /** Events of the meter that occurred in the window. */
@@ -63,6 +68,12 @@ const isCarried = ({ meter }: UsageWanted): boolean => meter.aggregation === 'we
 const firstRead = (wanted: UsageWanted): number =>
   isCarried(wanted) ? wanted.period.start : (wanted.after?.windowStart ?? wanted.period.start);
 
+/**
+ * Milliseconds, by a function that no index understands. A plain comparison would be pushed under FINAL and leave out the parts of the table without an instant of the
+ * period, with the first of two twins in them; the days are tested there instead.
+ */
+const opaqueInstant = 'reinterpretAsInt64(occurred_at)';
+
 /** Rows of the period, each with its window, its groups and its value. */
 const eventsSql = (wanted: UsageWanted, bindings: Bindings): string => {
   const { meter, customers, groupBy, filter, period } = wanted;
@@ -71,16 +82,21 @@ const eventsSql = (wanted: UsageWanted, bindings: Bindings): string => {
   const [from, to] = [bindings.bind(firstRead(wanted), 'Int64'), bindings.bind(period.end, 'Int64')];
   const conditions = [countedSql(meter, bindings), ...(filter ? [filterSql(filter, bindings)] : [])];
   const value = valueSql(meter, bindings);
-  const groups = groupBy.map(
-    (name, index) => `${name === 'customer_id' ? 'CAST(customer AS Nullable(String))' : bindings.property(name)} AS group_${index}`,
-  );
+  const numbers =
+    wanted.readNumbers === undefined
+      ? []
+      : [`toString(transform(customer, {customers:Array(String)}, ${bindings.integers(wanted.readNumbers)}, 0))`];
+  const groups = [
+    ...numbers,
+    ...groupBy.map((name) => (name === 'customer_id' ? 'CAST(customer AS Nullable(String))' : bindings.property(name))),
+  ].map((sql, index) => `${sql} AS group_${index}`);
   const keys = meter.aggregation === 'latest' ? ['idempotency_key'] : [];
   const windowStart = carried ? `roundDown(greatest(at, ${from}), ${starts})` : `roundDown(at, ${starts})`;
   const windowEnd = carried ? [`transform(window_start, ${starts}, ${bindings.integers(endsOf(wanted))}) AS window_end`] : [];
   return `
     SELECT ${[`${windowStart} AS window_start`, ...windowEnd, `at >= ${from} AS is_inside`, 'occurred_at', ...keys, ...groups, `${value} AS value`].join(', ')}
     FROM (
-      SELECT ${['event', 'customer', 'occurred_at', 'toUnixTimestamp64Milli(occurred_at) AS at', ...keys, ...bindings.columns()].join(', ')}
+      SELECT ${['event', 'customer', 'occurred_at', `${opaqueInstant} AS at`, ...keys, ...bindings.columns()].join(', ')}
       FROM usage_events FINAL
       WHERE tenant = {tenant:String} AND event IN {events:Array(String)} ${customers ? 'AND customer IN {customers:Array(String)}' : ''}
         ${carried ? '' : "AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"} AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
@@ -90,7 +106,11 @@ const eventsSql = (wanted: UsageWanted, bindings: Bindings): string => {
     WHERE ${carried ? '' : `at >= ${from} AND `}at < ${to} AND ${conditions.join(' AND ')}`;
 };
 
-const groupNames = ({ groupBy }: UsageWanted): string[] => groupBy.map((_, index) => `group_${index}`);
+const groupNames = ({ groupBy, readNumbers }: UsageWanted): string[] =>
+  Array.from({ length: groupBy.length + (readNumbers === undefined ? 0 : 1) }, (_, index) => `group_${index}`);
+
+const limitSql = ({ readNumbers }: UsageWanted): string =>
+  `${readNumbers === undefined ? '' : 'LIMIT {limit:UInt64} BY group_0\n'}LIMIT {rows:UInt64}`;
 
 /** A row's place as what can be compared: null stands before every text. */
 const placeOf = (wanted: UsageWanted): string =>
@@ -118,7 +138,7 @@ FROM (${eventsSql(wanted, bindings)})
 GROUP BY ${['window_start', ...groupNames(wanted)].join(', ')}
 HAVING ${afterSql(wanted, bindings)}
 ORDER BY ${placeOf(wanted)}
-LIMIT {limit:UInt64}`;
+${limitSql(wanted)}`;
 
 /**
  * A level goes on in windows without an event. So each group is given a row of nothing for every window behind its first, and a sum over its windows tells the level
@@ -154,12 +174,12 @@ FROM (
 )
 WHERE (counted > 0 OR carried != 0 OR inside != 0) AND ${afterSql(wanted, bindings)}
 ORDER BY ${placeOf(wanted)}
-LIMIT {limit:UInt64}`;
+${limitSql(wanted)}`;
 };
 
 /** Ordered by window and groups; texts in order of their bytes, null first. Windows without an event are left out, but for levels that are carried into them. */
 export const usageStatement = (wanted: UsageWanted): UsageStatement => {
-  const { tenant, watermark, meter, period, customers, windowStarts, limit } = wanted;
+  const { tenant, watermark, meter, period, customers, windowStarts, readNumbers, limit } = wanted;
   const starts = startsOf(wanted);
   assert(starts.length >= 1 && starts.length <= windowsMax, `1 to ${windowsMax} windows`);
   assert(windowStarts === null || starts[0] === period.start, 'the first window begins with the period');
@@ -170,6 +190,7 @@ export const usageStatement = (wanted: UsageWanted): UsageStatement => {
     query,
     params: {
       ...{ tenant, watermark: watermark.toString(), events: [meter.event], start: days.start, end: days.end, limit },
+      rows: limit * (readNumbers === undefined ? 1 : new Set(readNumbers).size),
       ...(customers && { customers: [...customers] }),
       ...bindings.params(),
     },

@@ -19,7 +19,7 @@ export const usageFilterCharactersMax = 8_000;
 export const MeterUsageQuery = Type.Object(
   {
     from: Type.Optional(Type.Unsafe<string>({ ...GivenInstant, description: 'Default: the begin of the current month in `time_zone`.' })),
-    to: Type.Optional(Type.Unsafe<string>({ ...GivenInstant, description: 'Not in it. Default: now.' })),
+    to: Type.Optional(Type.Unsafe<string>({ ...GivenInstant, description: 'Not in it. Default: the end of the running minute.' })),
     window: Type.Optional(Type.Enum(['minute', 'hour', 'day', 'month'], { description: 'At most 10,000; without it one row per group.' })),
     time_zone: optionalText('An IANA name such as Europe/Berlin, whose clock and calendar windows follow. Default: UTC.'),
     group_by: optionalText(

@@ -281,8 +281,12 @@ describe('a request', () => {
     await known(events.at(-1)?.idempotency_key ?? '');
     const answer = await amend(...events.map(({ idempotency_key: key }) => replacing(key, { customer, tokens: '2' })));
     expect([answer.status, answer.body.items.length]).toEqual([201, 1_000]);
-    await untilUsage(customer, '2000');
-  });
+    await until(
+      () => usageOf(customer),
+      (quantity) => quantity === '2000',
+      45_000,
+    );
+  }, 90_000);
 });
 
 describe('what is written down', () => {

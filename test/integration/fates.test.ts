@@ -109,17 +109,17 @@ const world: fc.Arbitrary<World> = fc.record({
   subscriptions: fc.array(
     fc.record({
       customer: fc.integer({ min: 0, max: customers.length - 1 }),
-      plan: fc.constantFrom(...plans.keys()),
+      plan: fc.constantFrom('plan_count', ...plans.keys()),
       from: day,
       to: fc.option(fc.integer({ min: 1, max: 20 })),
-      invoices: fc.array(fc.record({ from: day, days: fc.integer({ min: 1, max: 10 }), watermark: fc.integer({ min: 1, max: 45 }) }), {
+      invoices: fc.array(fc.record({ from: day, days: fc.integer({ min: 3, max: 15 }), watermark: fc.integer({ min: 1, max: 25 }) }), {
         maxLength: 3,
       }),
     }),
-    { maxLength: 5 },
+    { maxLength: 6, size: 'max' },
   ),
-  events: fc.array(sentEvent, { minLength: 1, maxLength: 40 }),
-  watermark: fc.integer({ min: 1, max: 60 }),
+  events: fc.array(sentEvent, { minLength: 1, maxLength: 40, size: 'max' }),
+  watermark: fc.oneof(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 40, max: 60 })),
   cut: fc.integer({ min: 0, max: 6 }),
 });
 

@@ -75,7 +75,7 @@ describe('the pipeline over TLS', () => {
   it('says https for all of its processes, and takes and stores usage', async () => {
     const { stack } = pipeline;
     const services = stack.processes.filter(({ name }) => ['gateway', 'api', 'sink', 'checker', 'rater', 'invoicer'].includes(name));
-    expect(services.map(({ url }) => new URL(url ?? '').protocol)).toEqual(Array(5).fill('https:'));
+    expect(services.map(({ url }) => new URL(url ?? '').protocol)).toEqual(Array(6).fill('https:'));
     expect(await call(stack.apiUrl, 'POST', '/v1/customers', { external_id: 'over-tls', name: 'Over TLS' })).toMatchObject({
       status: 201,
       hsts: 'max-age=31536000',

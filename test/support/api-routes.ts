@@ -37,7 +37,7 @@ const options = (): ApiOptions => ({
       apiKeys: createApiKeyStore(vaultWith()),
     },
     ...{ amendments: amendmentStore, lastSequence: nothing, storedEvents: nothing, billingFactsOf: nothing, futureMsMax: 0 },
-    ...{ auditLog, readUsage: nothing, readWatermark: nothing, hashKey: nothing },
+    ...{ auditLog, readUsage: nothing, readWatermark: nothing, recentWatermark: nothing, hashKey: nothing },
     ...{ ingestCounts: createIngestCounts('USAGE'), storedUsage: nothing, billedUsage, streamSays: nothing },
   },
 });
@@ -125,6 +125,22 @@ export const examples: Readonly<Record<string, (api: Call, objects: Objects) => 
     body: {},
   }),
   revokeApiKey: async (api) => ({ path: `/v1/api-keys/${await idOf(api, '/v1/api-keys', { name: 'A key', scopes: ['read:meters'] })}` }),
+  searchEvents: async () => ({ path: '/v1/events' }),
+  getEvent: async (_, { event }) => ({ path: `/v1/events/${event}` }),
+  checkEvents: async (_, { event }) => ({ path: '/v1/events/check', body: { idempotency_keys: [event] } }),
+  amendEvents: async (_, { event }) => ({
+    path: '/v1/events/amendments',
+    body: {
+      amendments: [
+        {
+          ...{ idempotency_key: event, action: 'replace', reason: 'an example' },
+          replacement: { event: 'llm.request', customer_id: 'someone', timestamp: new Date(Date.now() - 60_000).toISOString() },
+        },
+      ],
+    },
+  }),
+  listAmendments: async () => ({ path: '/v1/events/amendments' }),
+  getAmendment: async (_, { amendment }) => ({ path: `/v1/events/amendments/${amendment}` }),
   getReconciliation: async () => ({ path: '/v1/reconciliation' }),
   listAuditLog: async () => ({ path: '/v1/audit-log' }),
 };

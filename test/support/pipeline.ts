@@ -54,7 +54,7 @@ export type Pipeline = {
   /** Asks for a billing run and waits for its end. */
   readonly closePeriod: (body: unknown) => Promise<ApiAnswer>;
   readonly sendEvents: (body: unknown, headers?: Record<string, string>) => Promise<ApiAnswer>;
-  /** Runs a query as the API does, as rater and invoicer do, or as the owner of the schema. */
+  /** Runs a query as the API does, as checker, rater and invoicer do, or as the owner of the schema. */
   readonly asApplication: Postgres;
   readonly asWorker: Postgres;
   readonly asOwner: Postgres;

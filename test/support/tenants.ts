@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { newId } from '#platform/ids.ts';
 import { hashApiKey, hintOfApiKey, newApiKey, type World } from '#schemas/api-key.ts';
 import { llmProMeters, llmProPlan } from './llm-pro.ts';
-import { type ApiAnswer, call, lastMonth, type Pipeline } from './pipeline.ts';
+import { type ApiAnswer, call, lastMonth, type Pipeline, until } from './pipeline.ts';
 
 export type Call = Pipeline['api'];
 export type Hosts = { readonly key: string; readonly api: Call; readonly ingest: Call };
@@ -59,11 +59,32 @@ export const makeKey = async (pipeline: Pipeline, api: Call, body: Record<string
 };
 
 /** What stands of everything in an organization: ids by kind. The invoice is over the base fee alone. */
-export type Objects = Readonly<Record<'meter' | 'plan' | 'customer' | 'subscription' | 'run' | 'invoice' | 'apiKey', string>> & {
+export type Objects = Readonly<
+  Record<'meter' | 'plan' | 'customer' | 'subscription' | 'run' | 'invoice' | 'apiKey' | 'event' | 'amendment', string>
+> & {
   readonly externalId: string;
 };
 
-export const makeObjects = async (api: Call, externalId: string): Promise<Objects> => {
+/** An event that is stored and checked, under its key, and an amendment of it. */
+const makeAmendedEvent = async (api: Call, ingest: Call): Promise<{ event: string; amendment: string }> => {
+  const event = `event-of-objects-${unique()}`;
+  const payload = { event: 'llm.request', customer_id: 'someone', timestamp: new Date(Date.now() - 60_000).toISOString() };
+  await ingest('POST', '/v1/events', { idempotency_key: event, ...payload });
+  const amendments = [{ idempotency_key: event, action: 'replace', reason: 'an example', replacement: payload }];
+  const made = await until(
+    () => api('POST', '/v1/events/amendments', { amendments }),
+    ({ status }) => status === 201,
+  );
+  const amendment = made.body.items[0].id;
+  await until(
+    () => api('GET', `/v1/events/amendments/${amendment}`),
+    ({ body }) => body.state === 'applied',
+  );
+  return { event, amendment };
+};
+
+/** With `ingest` there is an event, too. */
+export const makeObjects = async (api: Call, externalId: string, ingest?: Call): Promise<Objects> => {
   const meters: { id: string }[] = [];
   for (const meter of llmProMeters) meters.push(await made(api, '/v1/meters', meter));
   const plan = await made(api, '/v1/plans', llmProPlan);
@@ -79,6 +100,7 @@ export const makeObjects = async (api: Call, externalId: string): Promise<Object
   return {
     ...{ meter: meters[0]?.id ?? '', plan: plan.id, customer: customer.id, subscription: subscription.id },
     ...{ run: run.id, invoice: invoice.id, apiKey: key.id, externalId },
+    ...(ingest ? await makeAmendedEvent(api, ingest) : { event: '', amendment: '' }),
   };
 };
 

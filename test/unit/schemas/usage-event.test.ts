@@ -4,10 +4,12 @@ import {
   countInMessage,
   fromMessage,
   fromRow,
+  fromRows,
   messageBytesOf,
   newMessage,
   rowOffsets,
   rowsWithSequence,
+  toMessage as toMessageOfProduct,
   type UsageEvent,
   writeInteger,
 } from '#schemas/usage-event.ts';
@@ -172,5 +174,28 @@ describe('whole numbers in a row', () => {
       }),
       { numRuns: 5_000 },
     );
+  });
+});
+
+describe('events that are written one by one', () => {
+  it('are the same bytes as by the description of the form', () => {
+    fc.assert(
+      fc.property(batches, (events) => {
+        expect(toMessageOfProduct(events).equals(ofEvents(events))).toBe(true);
+      }),
+    );
+  });
+});
+
+describe('rows as ClickHouse gives them, one after the other', () => {
+  it('are the events with their sequences, and nothing else is taken', () => {
+    fc.assert(
+      fc.property(batches, fc.integer({ min: 0, max: 2 ** 53 - 1 }), (events, sequence) => {
+        const rows = Buffer.concat(events.map((event) => toRow(event, sequence)));
+        expect(fromRows(rows)).toEqual(events.map((event) => ({ event, sequence: BigInt(sequence) })));
+        expect(() => fromRows(rows.subarray(0, -1))).toThrow();
+      }),
+    );
+    expect(fromRows(Buffer.alloc(0))).toEqual([]);
   });
 });

@@ -4,7 +4,10 @@ import { createKeyTable, firstBits } from '../../../../ingest/identity/key-table
 
 const hash = fc.tuple(fc.nat(0xffff_ffff), fc.nat(0xffff_ffff));
 /** Few different halves: many of them collide, stand at the ends of the table, or look like an empty place. */
-const crowded = fc.tuple(fc.constantFrom<number[]>(0, 1, 2, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff), fc.constantFrom<number[]>(0, 1, 0xffff_ffff));
+const crowded = fc.tuple(
+  fc.constantFrom<number[]>(0, 1, 2, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff),
+  fc.constantFrom<number[]>(0, 1, 0xffff_ffff),
+);
 const hashes = fc.array<[number, number]>(fc.oneof(hash, crowded), { maxLength: 300 });
 const text = ([low, high]: readonly [number, number]): string => `${low} ${high}`;
 

@@ -57,6 +57,7 @@ describe('a CloudEvent', () => {
     ['no source', cloudEvent({ source: undefined }), [['source', 'missing']]],
     ['an empty source', cloudEvent({ source: '' }), [['source', 'wrong_length']]],
     ['a source that is no text', cloudEvent({ source: 7 }), [['source', 'wrong_type']]],
+    ['a schema that is no text', cloudEvent({ dataschema: {} }), [['dataschema', 'wrong_type']]],
     ['no id', cloudEvent({ id: undefined }), [['id', 'missing']]],
     ['no subject', cloudEvent({ subject: undefined }), [['subject', 'missing']]],
     ['an empty type', cloudEvent({ type: '' }), [['type', 'wrong_length']]],
