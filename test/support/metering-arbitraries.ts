@@ -7,7 +7,7 @@ import { type ReferenceEvent, type ReferenceMeter, type ReferenceVoid, type Tree
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
-/** Clocks of New York, Berlin and Lord Howe Island change within a week of it; months of UTC end at it. */
+/** Clocks of New York and Berlin change within a week of it; months of UTC end at it. Lord Howe Island adds an offset of half an hour. */
 export const anchorMs = Date.UTC(2026, 9, 31, 23);
 
 export const paths = ['n', 'a.b', 'odd name', 'm'] as const;

@@ -306,7 +306,16 @@ describe('docs/observability', () => {
     const { panels } = dashboard;
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     expect(panels.filter(({ type }) => type === 'row').map(({ title }) => title)).toEqual([
-      ...['Overview', 'HTTP: API and gateway', 'Ingest: gateway', 'Stream and sink', 'Identity check', 'Rating', 'Invoicing', 'Parts and processes'],
+      ...[
+        'Overview',
+        'HTTP: API and gateway',
+        'Ingest: gateway',
+        'Stream and sink',
+        'Identity check',
+        'Rating',
+        'Invoicing',
+        'Parts and processes',
+      ],
     ]);
     for (const panel of panels.filter(({ type }) => type !== 'row')) {
       expect(panel.targets?.length, panel.title).toBeGreaterThan(0);

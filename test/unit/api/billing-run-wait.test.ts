@@ -53,7 +53,7 @@ const setUp = async (answerMs: number) => {
       openSigningSecret: nothing,
     },
     routes: { clock: systemClock, postgres: { forOrganization: () => nothing } } as unknown as ApiOptions['routes'],
-    ports: { catalog: {}, accounts: {}, apiKeys: {}, auditLog: {}, invoices } as unknown as ApiOptions['ports'],
+    ports: { catalog: {}, accounts: {}, apiKeys: {}, auditLog: {}, amendments: {}, invoices } as unknown as ApiOptions['ports'],
   };
   const app = createApi(options);
   ends.push(() => app.close());
