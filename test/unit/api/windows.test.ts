@@ -116,7 +116,7 @@ describe('windows', () => {
           for (const [index, one] of found.slice(1).entries()) expect(one).toBeGreaterThan(found[index] as number);
           expect(found.at(-1)).toBeLessThan(period.end);
           // What lies in one window has one name on the clock, and what the clock names otherwise lies in another.
-          const instant = Math.floor(start + place * (period.end - start));
+          const instant = Math.min(start + Math.floor(place * (period.end - start)), period.end - 1);
           const own = found.findLast((one) => one <= instant) as number;
           const next = found.find((one) => one > own) ?? period.end;
           const nameOf = (ms: number) => {
