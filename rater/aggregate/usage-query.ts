@@ -98,10 +98,10 @@ const eventsSql = (wanted: UsageWanted, bindings: Bindings): string => {
     FROM (
       SELECT ${['event', 'customer', 'occurred_at', `${opaqueInstant} AS at`, ...keys, ...bindings.columns()].join(', ')}
       FROM usage_events FINAL
-      WHERE tenant = {tenant:String} AND event IN {events:Array(String)} ${customers ? 'AND customer IN {customers:Array(String)}' : ''}
+      PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)} ${customers ? 'AND customer IN {customers:Array(String)}' : ''}
         ${carried ? '' : "AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"} AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
         AND stream_sequence <= {watermark:UInt64}
-        ${standingCondition({ customers: customers !== null, start: !carried })}
+      WHERE true ${standingCondition({ customers: customers !== null, start: !carried })}
     )
     WHERE ${carried ? '' : `at >= ${from} AND `}at < ${to} AND ${conditions.join(' AND ')}`;
 };
