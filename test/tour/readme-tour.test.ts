@@ -31,7 +31,7 @@ it('ends with the invoice that the README says', async () => {
   expect([meter.code, plan.code, customer.external_id, subscription.state]).toEqual(['tokens', 'starter', 'acme', 'active']);
   expect(first).toMatchObject({ accepted: 1, duplicates: 0 });
   expect(second).toMatchObject({ accepted: 0, duplicates: 1 });
-  expect(usage.items).toEqual([{ meter: 'tokens', quantity: '250000', unmeasured_events: 0 }]);
+  expect(usage.items).toEqual([{ meter: 'tokens', meter_version: 1, quantity: '250000', unmeasured_events: 0 }]);
   expect(run).toMatchObject({ state: 'completed', invoices_issued: 1 });
   expect(invoices.items).toMatchObject([{ number: 1, total: '13.98', currency: 'USD', state: 'issued' }]);
   const { body: invoice } = await pipeline.api('GET', `/v1/invoices/${invoices.items[0].id}`);
