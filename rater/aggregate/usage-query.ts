@@ -74,6 +74,12 @@ const firstRead = (wanted: UsageWanted): number =>
  */
 const opaqueInstant = 'reinterpretAsInt64(occurred_at)';
 
+/** Where customers are the first group and no window stands before them, a page that goes on reads none of those that came before. */
+const firstCustomerSql = ({ after, windowStarts, groupBy }: UsageWanted, { bind }: Bindings): string => {
+  const customer = windowStarts === null && groupBy[0] === 'customer_id' ? after?.group[0] : undefined;
+  return customer === undefined || customer === null ? '' : `AND customer >= ${bind(customer, 'String')}`;
+};
+
 /** Rows of the period, each with its window, its groups and its value. */
 const eventsSql = (wanted: UsageWanted, bindings: Bindings): string => {
   const { meter, customers, groupBy, filter, period } = wanted;
@@ -100,7 +106,7 @@ const eventsSql = (wanted: UsageWanted, bindings: Bindings): string => {
       FROM usage_events FINAL
       PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)} ${customers ? 'AND customer IN {customers:Array(String)}' : ''}
         ${carried ? '' : "AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"} AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
-        AND stream_sequence <= {watermark:UInt64}
+        AND stream_sequence <= {watermark:UInt64} ${firstCustomerSql(wanted, bindings)}
       WHERE true ${standingCondition({ customers: customers !== null, start: !carried })}
     )
     WHERE ${carried ? '' : `at >= ${from} AND `}at < ${to} AND ${conditions.join(' AND ')}`;

@@ -18,32 +18,37 @@ const payload = { event: Type.String(), customer_id: Type.String(), timestamp: I
 const Payload = Type.Object(payload, { ...closed, title: 'EventHead' });
 const FullPayload = Type.Object({ ...payload, properties: Properties }, { ...closed, title: 'EventPayload' });
 
+const amendedFields = {
+  idempotency_key: ExternalId,
+  reason: Type.String({
+    pattern: '^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$',
+    minLength: 1,
+    maxLength: reasonCharactersMax,
+    description: 'Why; kept for good.',
+  }),
+};
+const Replacement = Type.Object(
+  {
+    event: Event.properties.event,
+    customer_id: Event.properties.customer_id,
+    timestamp: GivenInstant,
+    properties: Event.properties.properties,
+  },
+  { ...closed, title: 'Replacement', description: 'The whole event that takes the place.' },
+);
 /** Judged by `amendmentsFromJson`, number by number; here is what a JSON schema can say of it. */
 export const NewAmendments = Type.Object(
   {
     amendments: Type.Array(
-      Type.Object(
-        {
-          idempotency_key: ExternalId,
-          action: Type.Enum([...amendmentActions]),
-          reason: Type.String({
-            pattern: '^(?=[^]*[^\\s])[^\\u0000]+$',
-            maxLength: reasonCharactersMax,
-            description: 'Why; kept for good.',
-          }),
-          replacement: Type.Optional(
-            Type.Object(
-              {
-                event: Event.properties.event,
-                customer_id: Event.properties.customer_id,
-                timestamp: GivenInstant,
-                properties: Event.properties.properties,
-              },
-              { ...closed, title: 'Replacement', description: 'For `replace` alone: the whole event that takes the place.' },
-            ),
+      Type.Union(
+        [
+          Type.Object({ ...amendedFields, action: Type.Literal('void') }, { ...closed, title: 'NewVoid' }),
+          Type.Object(
+            { ...amendedFields, action: Type.Literal('replace'), replacement: Replacement },
+            { ...closed, title: 'NewReplacement' },
           ),
-        },
-        { ...closed, title: 'NewAmendment' },
+        ],
+        { title: 'NewAmendment' },
       ),
       { minItems: 1, maxItems: amendmentsMax, description: 'Of each key one.' },
     ),
