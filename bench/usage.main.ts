@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { createClient } from '@clickhouse/client';
 import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
-import { percentile, runLoad } from './api/load.ts';
+import { type LoadResult, percentile, runLoad } from './api/load.ts';
 import { createLineUnderTest, pause } from './line/line-under-test.ts';
 import { machineOf, todayAndCommit } from './line/report.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
@@ -45,10 +45,22 @@ const call = async (stack: Stack, method: string, path: string, body?: object) =
   return { text, response };
 };
 
+/** Said at once: what comes later may fail. */
+const told = (name: string, figures: Figures): Figures => {
+  const words = Object.entries(figures).map(([figure, value]) => `${figure} ${Number(value.toFixed(2))}`);
+  say(`${name}: ${words.join(', ')}`);
+  return figures;
+};
+
 const timesOf = (times: readonly number[]): Figures => {
   const sorted = times.toSorted((a, b) => a - b);
   return { queries: times.length, p50_ms: percentile(sorted, 0.5), p99_ms: percentile(sorted, 0.99), max_ms: sorted.at(-1) ?? 0 };
 };
+
+const answersOf = ({ latenciesMs, answered, statuses }: LoadResult): Figures => ({
+  ...timesOf(latenciesMs),
+  not_200: answered - (statuses['200'] ?? 0),
+});
 
 /** One after the other; the first ones warm up and do not count. */
 const timed = async (stack: Stack, paths: readonly string[], uncounted: number): Promise<Figures> => {
@@ -102,13 +114,14 @@ const measure = async (stack: Stack): Promise<Readonly<Record<string, Figures>>>
   await line.untilMerged();
   const ofCustomer = (number: number) => `/v1/meters/tokens/usage?${span}&window=day&customer_id=customer-${number % askedCustomers}`;
 
-  say("one customer's month by day");
-  const customerMonth = await timed(
-    stack,
-    Array.from({ length: 440 }, (_, number) => ofCustomer(number * 7)),
-    40,
+  const customerMonth = told(
+    "one customer's month by day",
+    await timed(
+      stack,
+      Array.from({ length: 440 }, (_, number) => ofCustomer(number * 7)),
+      40,
+    ),
   );
-  say("the organization's month by customer and model");
   const byCustomer = `/v1/meters/tokens/usage?${span}&group_by=customer_id,model`;
   const firstPage = await timed(
     stack,
@@ -116,25 +129,27 @@ const measure = async (stack: Stack): Promise<Readonly<Record<string, Figures>>>
     1,
   );
   const pages = await pagesOf(stack, `${byCustomer}&limit=1000`, 5);
+  const organizationMonth = told("the organization's month by customer and model", { ...firstPage, ...pages });
 
-  say(`${queriesPerSecond} queries/s while ${eventsPerSecond} events/s arrive`);
   const paths = Array.from({ length: askedCustomers }, (_, number) => ofCustomer(number));
   const load = { url: stack.apiUrl, paths, key: stack.apiKey, perSecond: queriesPerSecond };
   await runLoad({ ...load, seconds: 3 });
-  const alone = await runLoad({ ...load, seconds });
+  const alone = told(`${queriesPerSecond} queries/s alone`, answersOf(await runLoad({ ...load, seconds })));
   const measuring = line.measure({ event: 'llm.other', seconds: seconds + 4, eventsPerSecond, connections: 8 });
   await pause(2_000);
-  const beside = await runLoad({ ...load, seconds });
+  const beside = told(
+    `${queriesPerSecond} queries/s while ${eventsPerSecond} events/s arrive`,
+    answersOf(await runLoad({ ...load, seconds })),
+  );
   const { load: sent, cpuMicrosPerEvent } = await measuring;
   await line.close();
   await clickhouse.close();
   return {
     customer_month_by_day: customerMonth,
-    organization_by_customer_and_model: { ...firstPage, ...pages },
-    queries_alone: { ...timesOf(alone.latenciesMs), not_200: alone.answered - (alone.statuses['200'] ?? 0) },
+    organization_by_customer_and_model: organizationMonth,
+    queries_alone: alone,
     queries_while_events_arrive: {
-      ...timesOf(beside.latenciesMs),
-      not_200: beside.answered - (beside.statuses['200'] ?? 0),
+      ...beside,
       events_per_second: sent.accepted / sent.seconds,
       ...Object.fromEntries(Object.entries(cpuMicrosPerEvent).map(([name, micros]) => [`${name}_micros_per_event`, micros])),
     },

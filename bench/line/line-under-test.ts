@@ -50,6 +50,8 @@ export const pause = (ms: number): Promise<void> => new Promise((resolve) => set
 export const createLineUnderTest = (stack: Stack): LineUnderTest => {
   const clickhouse = createClient({ url: stack.urls.clickhouse });
   const postgres = new pg.Client({ connectionString: stack.urls.postgres });
+  // A stack that is stopped early ends this connection too; what stopped it is the fault to tell.
+  postgres.on('error', () => {});
   const connected = postgres.connect();
   const url = stack.ingestUrl.replace(/\/$/, '');
   const pids = (): Pids => Object.fromEntries(stack.processes.map(({ name, pid }) => [name, pid]));
