@@ -1,8 +1,7 @@
 /** Single events in the store: by key, by what they say, and why one does not count. */
 import { buffer } from 'node:stream/consumers';
 import type { ClickHouseClient } from '@clickhouse/client';
-import { readRows } from '#platform/clickhouse.ts';
-import { isPassing, UnavailableError } from '#platform/retry.ts';
+import { readRows, whileAvailable } from '#platform/clickhouse.ts';
 import type { EventPlace } from '#schemas/amendment.ts';
 import { fromRows, type UsageEvent } from '#schemas/usage-event.ts';
 
@@ -157,17 +156,10 @@ const placeParams = (places: readonly EventPlace[]) => ({
 });
 
 export const createStoredEvents = (clickhouse: ClickHouseClient) => {
-  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work();
-    } catch (error) {
-      throw isPassing(error) ? new UnavailableError('clickhouse', error) : error;
-    }
-  };
   const read = <R>(query: string, params: Record<string, unknown>): Promise<R[]> =>
-    guarded(() => readRows<R>(clickhouse, { query, params }));
+    whileAvailable(() => readRows<R>(clickhouse, { query, params }));
   const readEvents = (query: string, query_params: Record<string, unknown>): Promise<StoredEvent[]> =>
-    guarded(async () => {
+    whileAvailable(async () => {
       const settings = { do_not_merge_across_partitions_select_final: 1, wait_end_of_query: 1 } as const;
       const { stream } = await clickhouse.exec({ query, query_params, clickhouse_settings: settings });
       return onceEach(fromRows(await buffer(stream)));

@@ -1,7 +1,6 @@
 /** How much of an organization's usage is in the store, by hour of receipt. */
 import type { ClickHouseClient } from '@clickhouse/client';
-import { readRows } from '#platform/clickhouse.ts';
-import { isPassing, UnavailableError } from '#platform/retry.ts';
+import { readRows, whileAvailable } from '#platform/clickhouse.ts';
 import type { FateRow, FateStatement } from './fate-query.ts';
 import type { Hours, StreamLoss } from './ingest-counts.postgres.ts';
 
@@ -56,17 +55,8 @@ FROM usage_messages FINAL WHERE tenant = {tenant:String}`;
 type HourRow<N extends string> = { readonly hour: number } & Readonly<Record<N, number>>;
 
 export const createStoredUsage = (clickhouse: ClickHouseClient) => {
-  const read = async <R>(
-    query: string,
-    params: Record<string, unknown>,
-    more: Readonly<Record<string, string | number>> = {},
-  ): Promise<R[]> => {
-    try {
-      return await readRows<R>(clickhouse, { query, params, settings: { ...settings, ...more } });
-    } catch (error) {
-      throw isPassing(error) ? new UnavailableError('clickhouse', error) : error;
-    }
-  };
+  const read = <R>(query: string, params: Record<string, unknown>, more: Readonly<Record<string, string | number>> = {}): Promise<R[]> =>
+    whileAvailable(() => readRows<R>(clickhouse, { query, params, settings: { ...settings, ...more } }));
   const readHours = async <N extends string>(query: string, tenant: string, { from, to }: Hours, watermark: bigint): Promise<ByHour<N>> => {
     const params = { tenant, from: from.getTime(), to: to.getTime(), watermark: watermark.toString() };
     const rows = await read<HourRow<N>>(query, params);

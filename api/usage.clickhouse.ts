@@ -1,7 +1,6 @@
 /** Reads usage at a watermark: of one meter in windows and groups, and of subscriptions or customers for all their meters. */
 import type { ClickHouseClient } from '@clickhouse/client';
-import { type ClickHouseStatement, readRows } from '#platform/clickhouse.ts';
-import { isPassing, UnavailableError } from '#platform/retry.ts';
+import { type ClickHouseStatement, readRows, whileAvailable } from '#platform/clickhouse.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
 import { type Measured, quantitiesFromRows, quantityStatements, type StatementRow } from '../rater/aggregate/quantity-query.ts';
@@ -36,13 +35,8 @@ const nameOf = (shape: Shape): string =>
 const queryMsMax = 25_000;
 
 export const createReadUsage = (clickhouse: ClickHouseClient): ReadUsage => {
-  const read = async <R>({ query, params, settings = {} }: ClickHouseStatement): Promise<R[]> => {
-    try {
-      return await readRows<R>(clickhouse, { query, params, settings: { ...settings, max_execution_time: queryMsMax / 1000 } });
-    } catch (error) {
-      throw isPassing(error) ? new UnavailableError('clickhouse', error) : error;
-    }
-  };
+  const read = <R>({ query, params, settings = {} }: ClickHouseStatement): Promise<R[]> =>
+    whileAvailable(() => readRows<R>(clickhouse, { query, params, settings: { ...settings, max_execution_time: queryMsMax / 1000 } }));
   const readAlone = async (wanted: UsageWanted): Promise<UsageRow[]> => usageFromRows(wanted, await read(usageStatement(wanted)));
   /** One statement for the reads of several customers, each by its names. A customer that is asked for twice is read once. */
   const readTogether = coalesceReads<Shape, readonly string[], UsageRow[]>(together, async (shape, items) => {

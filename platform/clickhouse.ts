@@ -1,4 +1,5 @@
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { isPassing, UnavailableError } from './retry.ts';
 
 /** `url` names the database by its path: http://user:password@host:8123/millrace. */
 export const connectClickHouse = (url: string, options: { requestTimeoutMs: number; connectionsMax: number }): ClickHouseClient =>
@@ -24,6 +25,15 @@ export type ClickHouseStatement = {
 export const readRows = async <R>(clickhouse: ClickHouseClient, { query, params, settings = {} }: ClickHouseStatement): Promise<R[]> => {
   const result = await clickhouse.query({ query, format: 'JSONEachRow', query_params: { ...params }, clickhouse_settings: settings });
   return result.json<R>();
+};
+
+/** For work that a caller waits for: what passes by itself is thrown as `UnavailableError`, which is answered 503. */
+export const whileAvailable = async <T>(work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    throw isPassing(error) ? new UnavailableError('clickhouse', error) : error;
+  }
 };
 
 export const clickHouseAnswers = async (clickhouse: ClickHouseClient): Promise<void> => {
