@@ -1,10 +1,14 @@
-// Reads vitest's reports of a run and of the second run of its failed files: `counts` prints passed and failed, `files` the files to run again (none where they
-// are too many to be bad luck), `names` each test that failed and what became of it.
-import { existsSync, readFileSync } from 'node:fs';
+// Reads vitest's reports of a run and of the second run of its failed files. `counts` prints passed and failed; `files` the files to run again (none where they are
+// too many to be bad luck); `names` each test that failed or was left out, and the ten slowest files.
+//
+// Three things that a green run could hide count as failed: a test that was skipped, a file that never ran, and a test that passes only when it runs again. The last
+// may stand in `unstable-tests.json`, by its name and with the reason.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 const [folder, what] = process.argv.slice(2);
 const filesMax = 3;
+const slowestMax = 10;
 
 const read = (name) => {
   const path = join(folder, `${name}.json`);
@@ -13,25 +17,41 @@ const read = (name) => {
 const first = read('vitest');
 if (!first) process.exit(1);
 const again = read('again') ?? [];
+const unstable = JSON.parse(readFileSync(new URL('unstable-tests.json', import.meta.url), 'utf8'));
 
-const idOf = (file, test) => `${relative(process.cwd(), file.name)}: ${test.fullName}`;
+const pathOf = (file) => relative(process.cwd(), file.name);
+const idOf = (file, test) => `${pathOf(file)}: ${test.fullName}`;
 // A file that can't even be loaded has no tests, and counts as one that failed.
 const testsOf = (files) =>
   files.flatMap((file) =>
     file.assertionResults.length > 0 || file.status === 'passed'
       ? file.assertionResults.map((test) => [idOf(file, test), test.status])
-      : [[`${relative(process.cwd(), file.name)}: ${file.message.slice(0, 300)}`, 'failed']],
+      : [[`${pathOf(file)}: ${file.message.slice(0, 300)}`, 'failed']],
   );
-const before = testsOf(first);
-const after = new Map(testsOf(again));
-const outcomes = before.map(([id, status]) => [id, status === 'failed' ? (after.get(id) ?? 'failed') : status, status]);
+
+const later = new Map(testsOf(again));
+const verdictOf = (id, status) => {
+  if (status === 'passed') return 'passed';
+  if (status !== 'failed') return 'left out';
+  if (later.get(id) !== 'passed') return 'failed';
+  return Object.hasOwn(unstable, id) ? 'unstable' : 'failed at first';
+};
+const there = readdirSync('test', { recursive: true }).filter((path) => path.endsWith('.test.ts'));
+const missing = there.map((path) => join('test', path)).filter((path) => !first.some((file) => pathOf(file) === path));
+const verdicts = [...testsOf(first).map(([id, status]) => [id, verdictOf(id, status)]), ...missing.map((path) => [path, 'never run'])];
+const isGood = (verdict) => verdict === 'passed' || verdict === 'unstable';
+
+const secondsOf = ({ startTime, endTime }) => (endTime - startTime) / 1000;
+const slowest = () => [...first].sort((a, b) => secondsOf(b) - secondsOf(a)).slice(0, slowestMax);
 
 if (what === 'counts') {
-  const count = (wanted) => outcomes.filter(([, status]) => status === wanted).length;
-  console.log(count('passed'), count('failed'));
+  const passed = verdicts.filter(([, verdict]) => isGood(verdict)).length;
+  console.log(passed, verdicts.length - passed);
 } else if (what === 'files') {
-  const files = first.filter((file) => file.status === 'failed').map((file) => relative(process.cwd(), file.name));
+  const files = first.filter((file) => file.status === 'failed').map(pathOf);
   console.log(files.length <= filesMax ? files.join(' ') : '');
-} else
-  for (const [id, status, was] of outcomes)
-    if (was === 'failed') console.log(`${status === 'passed' ? 'UNSTABLE (passed when run again)' : 'FAILED'}  ${id}`);
+} else {
+  for (const [id, verdict] of verdicts) if (verdict !== 'passed') console.log(`${verdict.toUpperCase()}  ${id}`);
+  console.log('The slowest files:');
+  for (const file of slowest()) console.log(`  ${secondsOf(file).toFixed(1).padStart(6)} s  ${pathOf(file)}`);
+}

@@ -138,7 +138,10 @@ const windowsOf = ({ open }: ClaimsSubject): void => {
   });
 };
 
-await holdClaims((subject) => {
-  describe.concurrent('a claim whose lease ran out', () => leases(subject));
-  describe.concurrent('the window', () => windowsOf(subject));
-});
+await holdClaims(
+  (subject) => {
+    describe('a claim whose lease ran out', () => leases(subject));
+    describe('the window', () => windowsOf(subject));
+  },
+  { concurrent: true },
+);

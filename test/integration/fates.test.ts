@@ -216,6 +216,14 @@ const span = { from: new Date(beginMs + 25 * dayMs), to: new Date(beginMs + 25 *
 let tenants = 0;
 const seen = new Set<Fate>();
 
+/** The second event comes after the invoice of its day, which chance rarely makes of few worlds. */
+const late: World = {
+  subscriptions: [{ customer: 2, plan: 'plan_count', from: 0, to: null, invoices: [{ from: 0, days: 15, watermark: 1 }] }],
+  events: [0, 1].map((hour) => ({ name: 'cus_c', event: 'call', day: 1, hour, properties: {}, void: undefined, voidAt: 0 })),
+  watermark: 60,
+  cut: 0,
+};
+
 describe('[I11] the fates of events', () => {
   it('are those that the words say, for each hour of receipt, of whatever is stored and however statements are cut', async () => {
     await fc.assert(
@@ -247,7 +255,7 @@ describe('[I11] the fates of events', () => {
         for (const [hour, { checked }] of distinct)
           expect(Object.values(counted.get(hour) ?? noFates).reduce((sum, events) => sum + events, 0)).toBe(checked);
       }),
-      { numRuns: 60 },
+      { numRuns: 60, examples: [[late]] },
     );
     // A world in which some fate never comes to pass would prove nothing of it.
     expect([...seen].sort()).toEqual([...fates].sort());

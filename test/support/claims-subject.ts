@@ -13,14 +13,15 @@ export type ClaimsSubject = {
   readonly empty: () => Promise<unknown>;
 };
 
-export const holdClaims = async (contract: (subject: ClaimsSubject) => void): Promise<void> => {
-  describe('claims in memory', () => {
+/** `concurrent` where no test minds another one in the same store: then those that wait for time to pass wait together. */
+export const holdClaims = async (contract: (subject: ClaimsSubject) => void, { concurrent = false } = {}): Promise<void> => {
+  describe('claims in memory', { concurrent }, () => {
     const store = createClaimsStore(systemClock);
     contract({ open: async (options) => store.open(options), knowledge: async () => store.knowledge, empty: async () => store.empty() });
   });
   const own = await startClaimsRedis();
   afterAll(() => own?.stop());
-  describe.skipIf(!own)('claims in Redis', () => {
+  describe.skipIf(!own)('claims in Redis', { concurrent }, () => {
     const { open, connect } = (own ?? {}) as ClaimsRedis;
     contract({
       open: (options) => open(options),

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import type { LocalServer } from '#platform/local/server.ts';
 import { type ServerName, serverNames, startServers } from '#platform/local/servers.ts';
@@ -92,6 +93,9 @@ export const call =
     return answered;
   };
 
+/** What our processes compiled is kept, as the commands keep it: a start takes half of the time, and the suite has hundreds. */
+const compileCache = fileURLToPath(new URL('../../.millrace/compile-cache', import.meta.url));
+
 /** Logins belong to the whole server, which the tests share. */
 export const databasePassword = 'the-password-of-the-logins';
 
@@ -110,6 +114,7 @@ export const startPipeline = async (
     log,
     extraOf,
     environment: {
+      NODE_COMPILE_CACHE: compileCache,
       ...process.env,
       CLICKHOUSE_URL: clickhouseUrl,
       DATABASE_URL: databaseUrl,
@@ -122,6 +127,9 @@ export const startPipeline = async (
       MILLRACE_BOOTSTRAP_KEY: key,
       MILLRACE_DATABASE_PASSWORD: databasePassword,
       MILLRACE_LOG_LEVEL: 'warn',
+      // A test waits for one event where a user has many on the way.
+      MILLRACE_SINK_AGE_MS_MAX: '50',
+      MILLRACE_JOB_POLL_MS: '50',
       ...settings,
     },
   });
@@ -161,7 +169,7 @@ export const until = async <T>(ask: () => Promise<T>, holds: (answer: T) => bool
     const answer = await ask();
     if (holds(answer)) return answer;
     if (performance.now() - begin > msMax) throw new Error(`still not so after ${msMax} ms: ${JSON.stringify(answer)?.slice(0, 1000)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, 25));
   }
 };
 
