@@ -1,5 +1,6 @@
 /** The four servers, started once for all integration tests. */
 import type { TestProject } from 'vitest/node';
+import { killChildren } from '#platform/local/processes.ts';
 import { type ServerUrls, startTestServers } from './pipeline.ts';
 
 declare module 'vitest' {
@@ -9,7 +10,13 @@ declare module 'vitest' {
 }
 
 export default async (project: TestProject): Promise<() => Promise<void>> => {
-  const { urls, stop } = await startTestServers();
+  const { home, urls, stop } = await startTestServers();
   project.provide('serverUrls', urls);
-  return stop;
+  // A run that is interrupted has no teardown.
+  const kill = () => killChildren(home);
+  process.once('exit', kill);
+  return async () => {
+    process.off('exit', kill);
+    await stop();
+  };
 };
