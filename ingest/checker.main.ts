@@ -10,6 +10,7 @@ import { createLog } from '#platform/log.ts';
 import { createMetrics, observePool } from '#platform/metrics.ts';
 import { connectNats } from '#platform/nats.ts';
 import { connectPostgres } from '#platform/postgres.ts';
+import { ensureUsageStream } from './ensure-stream.nats.ts';
 import { failAtCheck } from './fail-points.ts';
 import { createIdentityCheck } from './identity/check-identity.ts';
 import { createCheckedSequence } from './identity/checked-sequence.postgres.ts';
@@ -17,7 +18,6 @@ import { createKeyFilters } from './identity/key-filters.clickhouse.ts';
 import { observeCheck, observeHoldings } from './identity/observe-check.ts';
 import { createReadStored } from './identity/stored-sequence.nats.ts';
 import { createUsageKeys } from './identity/usage-keys.clickhouse.ts';
-import { ensureUsageStream } from './usage-stream.nats.ts';
 
 /** Whoever reads usage or bills waits for the check, so it looks often; a look costs two short questions to NATS. */
 const pollMs = 50;

@@ -144,7 +144,7 @@ return 0`;
 /**
  * ARGV: where the stream ends and which stream it is; the highest sequence and the stream as they were read before that, or nothing. What was confirmed behind the
  * end by then is void, for the batches so far; of another stream everything is. What is confirmed meanwhile at the same sequences, by a batch from before, is void
- * with it: then a retry is published again, and the store removes the twin. Only the last ranges are kept: the claims of the older ones are long out of their window.
+ * with it: then a retry is published again, and the store removes the twin. A stream that had no id was known by the time of its making, and is the same one. Only the last ranges are kept: the claims of the older ones are long out of their window.
  */
 const voidScript = `
 local call, pack = redis.call, struct.pack
@@ -152,7 +152,8 @@ local ends, stream = tonumber(ARGV[1]), ARGV[2]
 local highest, known = call('GET', KEYS[1] .. 'highest') or '0', call('GET', KEYS[1] .. 'stream') or ''
 local then_highest, then_known = ARGV[3] or highest, ARGV[4] or known
 local from = ends + 1
-if then_known ~= '' and then_known ~= stream then from = 0 end
+local is_adopted = stream:sub(1, 8) == 'adopted_' and then_known:match('^%d%d%d%d%-')
+if then_known ~= '' and then_known ~= stream and not is_adopted then from = 0 end
 local lost = then_highest ~= '0' and tonumber(then_highest) >= from
 local voided_already = then_known ~= known and known == stream or from > 0 and tonumber(highest) < from
 if not lost or voided_already then
@@ -308,8 +309,8 @@ export const createStreamKnowledge = (redis: Redis, streamName: string): Pick<Gu
       const [highest, stream] = await redis.mget(`${prefix}highest`, `${prefix}stream`);
       return { highest: highest ?? '0', stream: stream ?? '' };
     },
-    voidBehind: async ({ lastSequence, created }, known) => {
-      const [from, to] = await run.call(redis, prefix, lastSequence, created, ...(known ? [known.highest, known.stream] : []));
+    voidBehind: async ({ lastSequence, streamId }, known) => {
+      const [from, to] = await run.call(redis, prefix, lastSequence, streamId, ...(known ? [known.highest, known.stream] : []));
       return from === undefined ? undefined : { from: Number(from), to: Number(to) };
     },
   };

@@ -19,12 +19,13 @@ import { createVault, masterKeysFrom } from '#platform/vault.ts';
 import { runWorkers, shareMetrics } from '#platform/worker-processes.ts';
 import { createClaims, createStreamKnowledge } from './claims.redis.ts';
 import { createConservation } from './conservation.ts';
+import { createReadStreamEnd } from './ensure-stream.nats.ts';
 import { failAtAccept, failAtRespond } from './fail-points.ts';
 import { createGateway } from './gateway.ts';
 import { createWriteCounts } from './ingest-counts.postgres.ts';
 import { startReport } from './report-counts.ts';
 import { createStreamGuard } from './stream-guard.ts';
-import { createPublish, createReadStreamEnd } from './usage-stream.nats.ts';
+import { createPublish } from './usage-stream.nats.ts';
 
 countBuffersWithHeap();
 const config = orExit(() => loadConfig(process.env, ['natsUrl', 'redisUrl', 'databaseUrl', 'keyPepper', 'masterKey']));

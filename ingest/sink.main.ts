@@ -10,11 +10,12 @@ import { createLog } from '#platform/log.ts';
 import { createMetrics } from '#platform/metrics.ts';
 import { connectNats } from '#platform/nats.ts';
 import { createTracer } from '#platform/tracing.ts';
+import { ensureUsageStream } from './ensure-stream.nats.ts';
 import { failAtStore } from './fail-points.ts';
 import { observeSink, observeStream, traceInserts } from './observe-sink.ts';
 import { startSink } from './sink.ts';
 import { createInsert } from './usage-store.clickhouse.ts';
-import { createDeadLetter, createReadStreamState, ensureUsageStream, subscribe } from './usage-stream.nats.ts';
+import { createDeadLetter, createReadStreamState, subscribe } from './usage-stream.nats.ts';
 
 /** A server that is gone without a word is given up after this; what it may have stored is stored once, by its token. */
 const insertTimeoutMs = 30_000;

@@ -17,8 +17,8 @@ import type { AcceptPorts } from './accept-events.ts';
 
 export type StreamEnd = {
   readonly lastSequence: number;
-  /** Tells a stream from one that was made in its place. */
-  readonly created: string;
+  /** Tells the stream from one that was made in its place (stream-identity.ts). */
+  readonly streamId: string;
 };
 
 /** What the claims know of the stream; texts, as Redis keeps them. */
@@ -73,7 +73,7 @@ export const createStreamGuard = (ports: GuardPorts): StreamGuard => {
   /** Of several that were not compared yet, the lowest end counts, and that of a new stream. */
   const keep = (meeting: Meeting): void => {
     open ??= meeting;
-    if (meeting.end.created !== open.end.created || meeting.end.lastSequence < open.end.lastSequence) open = meeting;
+    if (meeting.end.streamId !== open.end.streamId || meeting.end.lastSequence < open.end.lastSequence) open = meeting;
   };
   /** Both anew, or nothing: of an end from before Redis came back, what others confirmed meanwhile would look lost. */
   const readAgain = async (): Promise<void> => {

@@ -1,78 +1,11 @@
-/** The stream of accepted events: its configuration, publishing with acknowledgement, and the sink's pull consumer. */
-import { type ConsumerMessages, DiscardPolicy, JetStreamApiError, type JsMsg, RetentionPolicy, StorageType } from '@nats-io/jetstream';
-import { headers, type MsgHdrs, nanos } from '@nats-io/transport-node';
-import { type Clock, sleep, within } from '#platform/clock.ts';
-import type { Config } from '#platform/config.ts';
+/** The stream of accepted events: publishing with acknowledgement, and the sink's pull consumer. Its making stands in ensure-stream.nats.ts. */
+import { type ConsumerMessages, JetStreamApiError, type JsMsg } from '@nats-io/jetstream';
+import { headers, type MsgHdrs } from '@nats-io/transport-node';
+import { sleep, within } from '#platform/clock.ts';
 import type { Nats } from '#platform/nats.ts';
 import { extractTrace } from '#platform/tracing.ts';
-import { deadLetterStreamOf, sinkConsumer, subjectOf, subjectsOf } from '#schemas/usage-stream.ts';
+import { deadLetterStreamOf, sinkConsumer, subjectOf } from '#schemas/usage-stream.ts';
 import { type OutgoingMessage, PublishError } from './accept-events.ts';
-import { ensureSinkConsumer } from './sink-consumer.nats.ts';
-import type { StreamEnd } from './stream-guard.ts';
-
-const duplicateWindowMs = 120_000;
-
-/**
- * Makes the stream and the sink's consumer, or brings their limits up to date. Safe from several processes at once.
- * Limits retention, not a work queue: the stream can be replayed into a lost store. `discard: new`: a full stream refuses, it drops nothing.
- */
-export const ensureUsageStream = async (
-  nats: Nats,
-  config: Pick<Config, 'streamName' | 'streamHoursMax' | 'streamBytesMax' | 'streamReplicas'>,
-  clock: Clock,
-): Promise<void> => {
-  const manager = await nats.manager();
-  const limits = {
-    subjects: [subjectsOf(config.streamName)],
-    max_age: nanos(config.streamHoursMax * 3_600_000),
-    max_bytes: config.streamBytesMax,
-    num_replicas: config.streamReplicas,
-    duplicate_window: nanos(duplicateWindowMs),
-    discard: DiscardPolicy.New,
-  };
-  const add = async (name: string, settings: typeof limits) => {
-    const first = canBeginAnywhere(nats) ? { first_seq: firstSequenceAt(clock.nowMs()) } : {};
-    try {
-      await manager.streams.add({ ...settings, name, retention: RetentionPolicy.Limits, storage: StorageType.File, ...first });
-    } catch (error) {
-      // Another process made it meanwhile, in another second; then its first sequence holds.
-      if (!(error instanceof JetStreamApiError && error.code === streamNameInUse)) throw error;
-    }
-  };
-  // Update before add: the server counts a stream that is added again against its storage a second time, and refuses it as too large.
-  const ensure = async (name: string, settings: typeof limits) => {
-    try {
-      await manager.streams.update(name, settings);
-    } catch (error) {
-      if (!(error instanceof JetStreamApiError && error.code === streamNotFound)) throw error;
-      await add(name, settings);
-    }
-  };
-  await ensure(config.streamName, limits);
-  await ensure(deadLetterStreamOf(config.streamName), {
-    ...limits,
-    subjects: [subjectsOf(deadLetterStreamOf(config.streamName))],
-    max_age: 0,
-    max_bytes: Math.min(config.streamBytesMax, 268_435_456),
-  });
-  await ensureSinkConsumer(manager, config.streamName);
-};
-
-/**
- * A stream that has to be made again, its data lost, must not begin at 1: what is stored already would lie above every later watermark and
- * never be billed, and a later twin would count as the first. So sequences begin at the time of the stream's making, 100,000 a second,
- * and rise over every re-creation; they stay under 2^48 until 2059. A server older than 2.10 begins at 1 all the same; the rater then refuses to bill
- * from a stream that stands below its store.
- */
-const firstSequenceAt = (nowMs: number): number => Math.floor(nowMs / 1000) * 100_000;
-
-const canBeginAnywhere = (nats: Nats): boolean => {
-  const [major = 0, minor = 0] = (nats.connection.info?.version ?? '').split('.').map(Number);
-  return major > 2 || (major === 2 && minor >= 10);
-};
-
-const streamNotFound = 10059;
-const streamNameInUse = 10058;
 
 /** Codes with which JetStream says that it did not store a message: full (10077), out of space (10047, 10023), too many at once (10167). */
 const refusals = new Set([10077, 10047, 10023, 10167]);
@@ -255,14 +188,6 @@ export const createDeadLetter =
       headers: fields,
       timeout: 5_000,
     });
-  };
-
-/** Makes the stream where it is gone, and says where it ends. */
-export const createReadStreamEnd =
-  (nats: Nats, config: Parameters<typeof ensureUsageStream>[1], clock: Clock) => async (): Promise<StreamEnd> => {
-    await ensureUsageStream(nats, config, clock);
-    const { state, created } = await (await nats.manager()).streams.info(config.streamName);
-    return { lastSequence: state.last_seq, created };
   };
 
 export type StreamState = {

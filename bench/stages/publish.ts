@@ -3,7 +3,8 @@ import { systemClock } from '#platform/clock.ts';
 import { loadConfig } from '#platform/config.ts';
 import { createLog } from '#platform/log.ts';
 import { connectNats } from '#platform/nats.ts';
-import { createPublish, ensureUsageStream } from '../../ingest/usage-stream.nats.ts';
+import { ensureUsageStream } from '../../ingest/ensure-stream.nats.ts';
+import { createPublish } from '../../ingest/usage-stream.nats.ts';
 import { measureStage, pidOf, type Stage, type StageServers } from './stage.ts';
 
 /** A message as one request of 200 events gives it. */

@@ -178,7 +178,7 @@ const emptied = ({ open, empty }: ClaimsSubject): void => {
 
 /** What is confirmed behind the end of the stream, after it lost some. */
 const losses = ({ open, knowledge, empty }: ClaimsSubject): void => {
-  const created = '2026-11-20T12:00:00Z';
+  const streamId = 'made_one';
   /** Keys that are confirmed at these sequences, each of a batch of its own, in a store that is empty besides. */
   const confirmedAt = async (claims: Claims, ...sequences: readonly number[]): Promise<Buffer[]> => {
     const asked = newClaims(sequences.length);
@@ -191,14 +191,14 @@ const losses = ({ open, knowledge, empty }: ClaimsSubject): void => {
   const begin = async () => {
     await empty();
     const known = await knowledge();
-    await known.voidBehind({ lastSequence: 0, created }, undefined);
+    await known.voidBehind({ lastSequence: 0, streamId }, undefined);
     return { claims: await open(long), ...known };
   };
 
   it('a confirmed claim behind the end is taken over, with the time of its first try; one in front of it stays', async () => {
     const { claims, voidBehind } = await begin();
     const asked = await confirmedAt(claims, 10, 11, 12);
-    expect(await voidBehind({ lastSequence: 10, created }, undefined)).toEqual({ from: 11, to: 12 });
+    expect(await voidBehind({ lastSequence: 10, streamId }, undefined)).toEqual({ from: 11, to: 12 });
     const answer = await answerTo(claims, asked, 9_999);
     expect(statusesOf(answer, 3)).toEqual(['duplicate', 'taken_over', 'taken_over']);
     expect(answer.exceptions.map(({ assignedMs }) => assignedMs)).toEqual([0, 501, 502]);
@@ -207,14 +207,14 @@ const losses = ({ open, knowledge, empty }: ClaimsSubject): void => {
   it('and of another payload it is a conflict still', async () => {
     const { claims, voidBehind } = await begin();
     const [claim] = (await confirmedAt(claims, 7)) as [Buffer];
-    await voidBehind({ lastSequence: 6, created }, undefined);
+    await voidBehind({ lastSequence: 6, streamId }, undefined);
     expect(await ask(claims, otherPayload(claim))).toEqual(['conflict']);
   });
 
   it('only batches up to the loss are void: what is confirmed later at the same sequences is in the stream', async () => {
     const { claims, voidBehind } = await begin();
     const [lost] = (await confirmedAt(claims, 5)) as [Buffer];
-    await voidBehind({ lastSequence: 4, created }, undefined);
+    await voidBehind({ lastSequence: 4, streamId }, undefined);
     const [later] = (await confirmedAt(claims, 5)) as [Buffer];
     const { batch, exceptions } = await answerTo(claims, [lost, later]);
     expect(exceptions.map(({ status }) => status)).toEqual(['taken_over', 'duplicate']);
@@ -225,17 +225,32 @@ const losses = ({ open, knowledge, empty }: ClaimsSubject): void => {
   it('a stream that ends where it was confirmed last, or behind that, lost nothing', async () => {
     const { claims, voidBehind } = await begin();
     const asked = await confirmedAt(claims, 5);
-    expect(await voidBehind({ lastSequence: 5, created }, undefined)).toBeUndefined();
-    expect(await voidBehind({ lastSequence: 9, created }, undefined)).toBeUndefined();
+    expect(await voidBehind({ lastSequence: 5, streamId }, undefined)).toBeUndefined();
+    expect(await voidBehind({ lastSequence: 9, streamId }, undefined)).toBeUndefined();
     expect(await ask(claims, ...asked)).toEqual(['duplicate']);
   });
 
   it('of a stream that was made in place of another, everything that the other confirmed is void, however far the new one is', async () => {
     const { claims, voidBehind } = await begin();
     const asked = await confirmedAt(claims, 5, 600);
-    expect(await voidBehind({ lastSequence: 1_000, created: 'another day' }, undefined)).toEqual({ from: 0, to: 600 });
+    expect(await voidBehind({ lastSequence: 1_000, streamId: 'made_another' }, undefined)).toEqual({ from: 0, to: 600 });
     expect(await ask(claims, ...asked)).toEqual(['taken_over', 'taken_over']);
-    expect(await voidBehind({ lastSequence: 1_000, created: 'another day' }, undefined)).toBeUndefined();
+    expect(await voidBehind({ lastSequence: 1_000, streamId: 'made_another' }, undefined)).toBeUndefined();
+  });
+
+  it.each([
+    ['stays known once it has an id', 'adopted_2026-11-27T12:00:00Z', undefined, ['duplicate']],
+    ['is another one than a stream that was made with an id', 'made_two', { from: 0, to: 5 }, ['taken_over']],
+  ])('a stream that was known by the time of its making %s', async (_what, streamId, loss, statuses) => {
+    await empty();
+    const { voidBehind, readKnown } = await knowledge();
+    await voidBehind({ lastSequence: 0, streamId: '2026-11-20T12:00:00.123456789Z' }, undefined);
+    const asked = await confirmedAt(await open(long), 5);
+    expect(await voidBehind({ lastSequence: 9, streamId }, await readKnown())).toEqual(loss);
+    expect(await ask(await open(long), ...asked)).toEqual(statuses);
+    expect(await readKnown()).toMatchObject({ stream: streamId });
+    // From here on the id counts.
+    expect(await voidBehind({ lastSequence: 9, streamId }, await readKnown())).toBeUndefined();
   });
 
   it('what was confirmed since the stream was asked for its end stays; what it had lost by then is void', async () => {
@@ -243,15 +258,15 @@ const losses = ({ open, knowledge, empty }: ClaimsSubject): void => {
     const [lost] = (await confirmedAt(claims, 5)) as [Buffer];
     const known = await readKnown();
     const [since] = (await confirmedAt(claims, 6)) as [Buffer];
-    expect(await voidBehind({ lastSequence: 4, created }, known)).toEqual({ from: 5, to: 5 });
+    expect(await voidBehind({ lastSequence: 4, streamId }, known)).toEqual({ from: 5, to: 5 });
     expect(await ask(claims, lost, since)).toEqual(['taken_over', 'duplicate']);
     // A later loss is still seen against all that was confirmed.
-    expect(await voidBehind({ lastSequence: 5, created }, await readKnown())).toEqual({ from: 6, to: 6 });
+    expect(await voidBehind({ lastSequence: 5, streamId }, await readKnown())).toEqual({ from: 6, to: 6 });
   });
 
   it.each([
-    ['a loss', { lastSequence: 4, created }, { from: 5, to: 6 }],
-    ['another stream', { lastSequence: 4, created: 'another day' }, { from: 0, to: 6 }],
+    ['a loss', { lastSequence: 4, streamId }, { from: 5, to: 6 }],
+    ['another stream', { lastSequence: 4, streamId: 'made_another' }, { from: 0, to: 6 }],
   ])('two gateways that find %s at the same time void and report it once', async (_what, end, loss) => {
     const { claims, voidBehind, readKnown } = await begin();
     await confirmedAt(claims, 5, 6);

@@ -83,6 +83,14 @@ describe('a server that is stopped under load and started again', () => {
       await refusedFor('nats', () => pipeline.sendEvents([oneEvent(false)]));
     });
     for (const refusal of refusals) expect(refusal).toMatchObject({ status: 503 });
+    // [I5] Its stream is the same one, however often it starts: what was accepted stays known.
+    const known = oneEvent(true);
+    expect(await pipeline.sendEvents(known)).toMatchObject({ status: 200, body: { accepted: 1 } });
+    for (let turn = 0; turn < 2; turn += 1) {
+      await own.servers.get('nats')?.kill();
+      await own.servers.get('nats')?.restart();
+      expect((await untilTaken(known)).body).toMatchObject({ accepted: 0, duplicates: 1 });
+    }
   }, 90_000);
 
   it('[I6] Redis: ingest goes on without it, but for events that have no time of their own', async () => {
@@ -170,6 +178,7 @@ describe('a server that is stopped under load and started again', () => {
       ({ status, body }) => status === 200 && body.state === 'completed',
     );
     expect(run.body).toMatchObject({ invoices_issued: 5, unmeasured_events: 0 });
+    expect((await pipeline.api('GET', '/v1/reconciliation')).body.losses, 'nothing was lost').toEqual([]);
     for (const customer of ['nats', 'redis', 'clickhouse', 'postgres', 'killed']) {
       const list = await pipeline.api('GET', `/v1/customers/${customer}/invoices`);
       const { body: invoice } = await pipeline.api('GET', `/v1/invoices/${list.body.items[0].id}`);

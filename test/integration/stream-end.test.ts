@@ -9,8 +9,9 @@ import type { LocalServer } from '#platform/local/server.ts';
 import { startServers } from '#platform/local/servers.ts';
 import { createLog } from '#platform/log.ts';
 import { connectNats, type Nats } from '#platform/nats.ts';
-import { sinkConsumer, subjectOf } from '#schemas/usage-stream.ts';
-import { ensureUsageStream, subscribe } from '../../ingest/usage-stream.nats.ts';
+import { sinkConsumer, subjectOf, subjectsOf } from '#schemas/usage-stream.ts';
+import { createReadStreamEnd, ensureUsageStream } from '../../ingest/ensure-stream.nats.ts';
+import { subscribe } from '../../ingest/usage-stream.nats.ts';
 import { newHome, until } from '../support/pipeline.ts';
 
 const config = { streamName: 'LOST', streamHoursMax: 1, streamBytesMax: 100_000_000, streamReplicas: 1 };
@@ -53,6 +54,57 @@ const take = async (count: number): Promise<string[]> => {
   return taken;
 };
 
+const readEnd = (of: typeof config) => createReadStreamEnd(nats, of, systemClock)();
+
+const reconnected = () =>
+  until(
+    async () => nats.connected(),
+    (connected) => connected,
+  );
+
+it('[I5] a stream is the same one over restarts and new settings, and ends where it ended', async () => {
+  const same = { ...config, streamName: 'SAME' };
+  await readEnd(same);
+  await nats.js.publish(subjectOf(same.streamName), Buffer.from('before'));
+  const first = await readEnd(same);
+  expect(first.streamId).toMatch(/^made_[0-9a-f]{32}$/);
+  const { created } = await (await jetstreamManager(nats.connection)).streams.info(same.streamName);
+  for (const [turn, end] of [server.kill, server.kill, server.kill, server.stop, server.stop, server.stop].entries()) {
+    await end.call(server);
+    await server.restart();
+    await reconnected();
+    // Each update of the settings makes the server tell another time of its making from the next restart on.
+    expect(await readEnd({ ...same, streamBytesMax: same.streamBytesMax + turn })).toEqual(first);
+  }
+  expect((await (await jetstreamManager(nats.connection)).streams.info(same.streamName)).created).not.toBe(created);
+}, 60_000);
+
+it('[I5] a stream that is made in place of another is another one', async () => {
+  const other = { ...config, streamName: 'MADE_AGAIN' };
+  const first = await readEnd(other);
+  await (await jetstreamManager(nats.connection)).streams.delete(other.streamName);
+  const ends = await Promise.all([readEnd(other), readEnd(other), readEnd(other)]);
+  expect(new Set(ends.map(({ streamId }) => streamId)).size).toBe(1);
+  expect(ends[0]?.streamId).not.toBe(first.streamId);
+});
+
+it('[I5] a stream that was made without an id has one from then on, the same for all who meet it', async () => {
+  const other = { ...config, streamName: 'FROM_BEFORE' };
+  const { streams } = await jetstreamManager(nats.connection);
+  await streams.add({ name: other.streamName, subjects: [subjectsOf(other.streamName)], metadata: { team: 'billing' } });
+  const ends = await Promise.all([readEnd(other), readEnd(other), readEnd(other)]);
+  expect(new Set(ends.map(({ streamId }) => streamId)).size).toBe(1);
+  expect(ends[0]?.streamId).toMatch(/^adopted_/);
+  for (let turn = 0; turn < 3; turn += 1) {
+    await server.stop();
+    await server.restart();
+    await reconnected();
+    expect(await readEnd({ ...other, streamBytesMax: other.streamBytesMax + turn })).toEqual(ends[0]);
+  }
+  // What others wrote there stays.
+  expect((await streams.info(other.streamName)).config.metadata).toMatchObject({ team: 'billing' });
+}, 60_000);
+
 it('[I2] what is published after the loss is delivered, although the sinks had gone further', async () => {
   await publish('kept-1', 'kept-2');
   expect(await take(2)).toHaveLength(2);
@@ -71,10 +123,7 @@ it('[I2] what is published after the loss is delivered, although the sinks had g
   cpSync(copy, folder, { recursive: true });
   rmSync(copy, { recursive: true });
   await server.restart();
-  await until(
-    async () => nats.connected(),
-    (connected) => connected,
-  );
+  await reconnected();
   const after = await info();
   expect(after.last).toBe(last - 3);
   expect(after.consumer.delivered.stream_seq).toBe(last);

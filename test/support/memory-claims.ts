@@ -116,18 +116,20 @@ export const createClaimsStore = (clock: { readonly nowMs: () => number }): Clai
         if (down) throw new Error('the claims are away');
         return { highest: String(highest), stream };
       },
-      voidBehind: async ({ lastSequence, created }, known = { highest: String(highest), stream }) => {
+      voidBehind: async ({ lastSequence, streamId }, known = { highest: String(highest), stream }) => {
         if (down) throw new Error('the claims are away');
-        const from = known.stream !== '' && known.stream !== created ? 0 : lastSequence + 1;
+        // What was known of it by the time of its making stays known once it has an id.
+        const isAdopted = streamId.startsWith('adopted_') && /^\d{4}-/.test(known.stream);
+        const from = known.stream !== '' && known.stream !== streamId && !isAdopted ? 0 : lastSequence + 1;
         const isLost = known.highest !== '0' && Number(known.highest) >= from;
-        if (!isLost || (known.stream !== stream && stream === created) || (from > 0 && highest < from)) {
-          if (known.stream === stream) stream = created;
+        if (!isLost || (known.stream !== stream && stream === streamId) || (from > 0 && highest < from)) {
+          if (known.stream === stream) stream = streamId;
           return undefined;
         }
         const to = Number(known.highest);
         voided.push({ from, to, last: made });
         if (highest === to) highest = from === 0 ? 0 : lastSequence;
-        stream = created;
+        stream = streamId;
         return { from, to };
       },
     },

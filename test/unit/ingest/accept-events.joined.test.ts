@@ -168,12 +168,12 @@ describe('several messages of one request', () => {
 describe('a loss of the stream', () => {
   it('[I5] makes what it held acceptable again: the same event, with the time of its first try', async () => {
     const { send, stream, claimsStore, clock } = setUpGateway();
-    await claimsStore.knowledge.voidBehind({ lastSequence: 0, created: 'one' }, undefined);
+    await claimsStore.knowledge.voidBehind({ lastSequence: 0, streamId: 'one' }, undefined);
     await send([unstamped('kept')]);
     await send([unstamped('lost')]);
     stream.forgetIds();
     clock.advance(60_000);
-    expect(await claimsStore.knowledge.voidBehind({ lastSequence: 1, created: 'one' }, undefined)).toEqual({ from: 2, to: 2 });
+    expect(await claimsStore.knowledge.voidBehind({ lastSequence: 1, streamId: 'one' }, undefined)).toEqual({ from: 2, to: 2 });
     expect(await send([unstamped('kept'), unstamped('lost')])).toEqual(['duplicate', 'accepted']);
     expect(stream.events().at(-1)).toMatchObject({ idempotencyKey: 'lost', occurredAtMs: startMs });
     expect(await send([unstamped('kept'), unstamped('lost')])).toEqual(['duplicate', 'duplicate']);

@@ -4,13 +4,13 @@ import { answerTo, ask, newClaim, newClaims } from '../../support/claim-records.
 import { createSetClock } from '../../support/ingest-fakes.ts';
 import { createClaimsStore } from '../../support/memory-claims.ts';
 
-const created = 'one day';
+const streamId = 'made_one';
 
 /** A guard over claims in memory, before a stream whose end the test sets. */
 const setUp = (replaced: Partial<GuardPorts> = {}) => {
   const store = createClaimsStore(createSetClock(Date.UTC(2026, 10, 20, 12)));
   const claims = store.open({ leaseSeconds: 15, windowSeconds: 86_400 });
-  const stream: { end: StreamEnd | undefined } = { end: { lastSequence: 0, created } };
+  const stream: { end: StreamEnd | undefined } = { end: { lastSequence: 0, streamId } };
   const seen = { losses: [] as Loss[], faults: 0, calls: [] as string[] };
   const guard = createStreamGuard({
     readKnown: async () => {
@@ -50,7 +50,7 @@ describe('a gateway that meets its stream', () => {
     const meeting = guard.meet();
     await vi.waitFor(() => expect(seen.faults).toBeGreaterThan(2));
     expect(guard.mayPublish()).toBe(false);
-    stream.end = { lastSequence: 0, created };
+    stream.end = { lastSequence: 0, streamId };
     await meeting;
     expect(guard.mayPublish()).toBe(true);
   });
@@ -61,7 +61,7 @@ describe('a gateway that meets its stream', () => {
     stream.end = undefined;
     const [first, second] = [guard.meet(), guard.meet()];
     expect(guard.mayPublish()).toBe(false);
-    stream.end = { lastSequence: 5, created };
+    stream.end = { lastSequence: 5, streamId };
     await Promise.all([first, second]);
     expect(guard.mayPublish()).toBe(true);
   });
@@ -76,7 +76,7 @@ describe('a gateway that meets its stream', () => {
     const { guard, guarded, stream, seen, confirmedAt } = setUp();
     await guard.meet();
     const asked = await confirmedAt(10, 11, 12);
-    stream.end = { lastSequence: 10, created };
+    stream.end = { lastSequence: 10, streamId };
     await guard.meet();
     expect(seen.losses).toEqual([{ from: 11, to: 12 }]);
     const calls = seen.calls.length;
@@ -90,7 +90,7 @@ describe('a gateway that meets its stream', () => {
     const { guard, guarded, store, stream, seen, confirmedAt } = setUp();
     await guard.meet();
     const asked = await confirmedAt(10, 11);
-    stream.end = { lastSequence: 10, created };
+    stream.end = { lastSequence: 10, streamId };
     store.setDown(true);
     await guard.meet();
     expect(guard.mayPublish()).toBe(true);
@@ -104,10 +104,10 @@ describe('a gateway that meets its stream', () => {
     const { guard, guarded, store, stream, confirmedAt } = setUp();
     await guard.meet();
     const asked = await confirmedAt(10, 11);
-    stream.end = { lastSequence: 10, created };
+    stream.end = { lastSequence: 10, streamId };
     store.setDown(true);
     await guard.meet();
-    stream.end = { lastSequence: 40, created };
+    stream.end = { lastSequence: 40, streamId };
     await guard.meet();
     store.setDown(false);
     expect(await ask(guarded, ...asked)).toEqual(['duplicate', 'taken_over']);
@@ -117,7 +117,7 @@ describe('a gateway that meets its stream', () => {
     const { guard, guarded, stream, confirmedAt } = setUp();
     await guard.meet();
     const asked = await confirmedAt(10, 11);
-    stream.end = { lastSequence: 5_000, created: 'another day' };
+    stream.end = { lastSequence: 5_000, streamId: 'made_another' };
     await guard.meet();
     expect(await ask(guarded, ...asked)).toEqual(['taken_over', 'taken_over']);
   });
@@ -135,7 +135,7 @@ describe('a gateway that meets its stream', () => {
           moves -= 1;
           // Another gateway publishes and confirms behind the end that was read.
           await claims.confirm((await answerTo(claims, [late])).batch, 13);
-          stream.end = { lastSequence: 13, created };
+          stream.end = { lastSequence: 13, streamId };
         }
         return end;
       },
@@ -143,9 +143,9 @@ describe('a gateway that meets its stream', () => {
       onFault: () => {},
       pause: async () => {},
     });
-    await store.knowledge.voidBehind({ lastSequence: 0, created }, undefined);
+    await store.knowledge.voidBehind({ lastSequence: 0, streamId }, undefined);
     const [before] = (await scene.confirmedAt(12)) as [Buffer];
-    stream.end = { lastSequence: 11, created };
+    stream.end = { lastSequence: 11, streamId };
     await guard.meet();
     expect(await ask(guard.guarded(claims), before, late)).toEqual(['taken_over', 'duplicate']);
     expect(scene.seen.losses).toEqual([{ from: 12, to: 12 }]);
@@ -154,11 +154,11 @@ describe('a gateway that meets its stream', () => {
   it('[I5] voids again what was lost where Redis comes back as a copy from before: what the copy knows of another stream, or behind the end', async () => {
     const { guard, guarded, store, stream, seen, confirmedAt } = setUp();
     await guard.meet();
-    stream.end = { lastSequence: 5_000, created: 'another day' };
+    stream.end = { lastSequence: 5_000, streamId: 'made_another' };
     await guard.meet();
     // The copy: it knows the former stream, and nothing void.
     store.empty();
-    await store.knowledge.voidBehind({ lastSequence: 0, created }, undefined);
+    await store.knowledge.voidBehind({ lastSequence: 0, streamId }, undefined);
     const [before] = (await confirmedAt(11)) as [Buffer];
     guard.leaveClaims();
     const calls = seen.calls.length;
@@ -183,7 +183,7 @@ describe('a gateway that meets its stream', () => {
     });
     await guard.meet();
     const [lost] = (await confirmedAt(11)) as [Buffer];
-    stream.end = { lastSequence: 10, created };
+    stream.end = { lastSequence: 10, streamId };
     store.setDown(true);
     guard.leaveClaims();
     expect(await guarded.claim(newClaim(), 0)).toBeUndefined();
@@ -213,7 +213,7 @@ describe('a gateway that meets its stream', () => {
     stream.end = undefined;
     await guard.meetClaims();
     expect(await guarded.claim(lost, 0)).toBeUndefined();
-    stream.end = { lastSequence: 10, created };
+    stream.end = { lastSequence: 10, streamId };
     expect(await ask(guarded, lost)).toEqual(['taken_over']);
   });
 
@@ -222,7 +222,7 @@ describe('a gateway that meets its stream', () => {
     await guard.meet();
     guard.leaveClaims();
     const asked = await confirmedAt(10, 11);
-    stream.end = { lastSequence: 11, created };
+    stream.end = { lastSequence: 11, streamId };
     await guard.meetClaims();
     expect(await ask(guarded, ...asked)).toEqual(['duplicate', 'duplicate']);
     expect(seen.losses).toEqual([]);
