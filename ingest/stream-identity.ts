@@ -5,14 +5,13 @@
  * (2.12.15), so that a stream that lost nothing looked like another one.
  */
 import { randomUUID } from 'node:crypto';
-import type { StreamConfig } from '@nats-io/jetstream';
 
 const metadataKey = 'millrace_stream_id';
 /** Servers before 2.10 keep no metadata; a description they all keep. */
 const descriptionShape = /^Millrace stream ([\w.:-]+)$/;
 
 /** Where the id stands in a stream's configuration. */
-export type IdentityFields = Pick<StreamConfig, 'metadata'> | Pick<StreamConfig, 'description'>;
+export type IdentityFields = { readonly metadata: Record<string, string> } | { readonly description: string };
 
 export const newStreamId = (): string => `made_${randomUUID().replaceAll('-', '')}`;
 
@@ -26,5 +25,7 @@ export const identityFields = (streamId: string, hasMetadata: boolean): Identity
   hasMetadata ? { metadata: { [metadataKey]: streamId } } : { description: `Millrace stream ${streamId}` };
 
 /** Undefined where none was written yet. */
-export const streamIdOf = ({ metadata, description }: Pick<StreamConfig, 'metadata' | 'description'>): string | undefined =>
-  metadata?.[metadataKey] ?? descriptionShape.exec(description ?? '')?.[1];
+export const streamIdOf = (config: {
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  readonly description?: string | undefined;
+}): string | undefined => config.metadata?.[metadataKey] ?? descriptionShape.exec(config.description ?? '')?.[1];
