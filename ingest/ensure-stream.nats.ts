@@ -56,8 +56,10 @@ export const ensureUsageStream = async (nats: Nats, config: StreamSettings, cloc
   const ensure = async (name: string, settings: typeof limits) => {
     try {
       const { config: present, created } = await manager.streams.info(name);
-      const identity = streamIdOf(present) === undefined ? identityFields(adoptedStreamId(created), isRecent(nats)) : {};
-      const wanted = { ...settings, ...('metadata' in identity ? { metadata: { ...present.metadata, ...identity.metadata } } : identity) };
+      // What others wrote beside it stays.
+      const adopted = identityFields(adoptedStreamId(created), isRecent(nats));
+      const identity = 'metadata' in adopted ? { metadata: { ...present.metadata, ...adopted.metadata } } : adopted;
+      const wanted = streamIdOf(present) === undefined ? { ...settings, ...identity } : settings;
       if (differs(wanted, present)) await manager.streams.update(name, wanted);
     } catch (error) {
       if (!(error instanceof JetStreamApiError && error.code === streamNotFound)) throw error;
