@@ -4,8 +4,9 @@
  * a path that would be given twice is a fault here rather than a poisoned insert there.
  */
 
-import { inexactSourceOf, plainDecimal, significantDigitsMax, significantDigitsOf } from '#schemas/exact-numbers.ts';
+import { inexactSourceOf } from '#schemas/exact-numbers.ts';
 import type { Fault } from '#schemas/failures.ts';
+import { decimalsMax, integerDigitsMax, plainNumber } from '#schemas/number-text.ts';
 import type { Property } from '#schemas/usage-event.ts';
 
 export const propertiesMax = 256;
@@ -22,19 +23,10 @@ const fieldCharactersMax = 300;
 /** A path may hold a name of megabytes; a fault's field holds its beginning. */
 const fieldOf = (path: string): string => (path.length > fieldCharactersMax ? `${path.slice(0, fieldCharactersMax)}...` : path);
 
-const inexactFault = (source: string, field: string): Fault =>
-  significantDigitsOf(source) > significantDigitsMax
-    ? {
-        field,
-        code: 'inexact_number',
-        message: `${source.slice(0, 40)} has more than ${significantDigitsMax} significant digits, which a JSON number may lose: send it as a string`,
-      }
-    : rangeFault(field);
-
 const rangeFault = (field: string): Fault => ({
   field,
   code: 'number_range',
-  message: 'is too large or too small for a JSON number: send it as a string',
+  message: `is a number that no meter can measure: it may have ${integerDigitsMax} digits before the point and ${decimalsMax} behind it`,
 });
 
 const isNested = (value: unknown): value is object => typeof value === 'object' && value !== null && inexactSourceOf(value) === undefined;
@@ -46,12 +38,7 @@ const leafText = (value: unknown, path: string, faults: Fault[]): string | undef
     return undefined;
   }
   if (typeof value === 'boolean') return value ? 'true' : 'false';
-  const source = inexactSourceOf(value);
-  if (source !== undefined) {
-    faults.push(inexactFault(source, fieldOf(path)));
-    return undefined;
-  }
-  const text = plainDecimal(value as number);
+  const text = plainNumber(inexactSourceOf(value) ?? String(value));
   if (text === undefined) faults.push(rangeFault(fieldOf(path)));
   return text;
 };

@@ -25,7 +25,7 @@ const floatText = (value: number): string => {
   return value.toPrecision(9);
 };
 
-/** A number as JSON would carry it, or one that it can't: a fault of its property. */
+/** A number as a double carries it, or by its text where that has more digits. */
 const exactNumber = (text: string): unknown => (significantDigitsOf(text) > significantDigitsMax ? inexactNumber(text) : Number(text));
 
 /** Two's complement, most significant byte first, as decimal digits. */

@@ -5,15 +5,13 @@ import { digitsOf, literalDigits, operandDigits, quotientShifts, scaled, valueSc
 import type { Comparison, Condition, Filter } from '#schemas/filter.ts';
 import type { MeterDefinition } from '#schemas/meter.ts';
 import { divide } from '#schemas/money.ts';
+import { measuredNumber } from '#schemas/number-text.ts';
 import { formatQuantity, type Quantity } from '#schemas/quantity.ts';
-import { operandPattern, valuePattern } from './exact.ts';
 
 /** `value` is canonical decimal text (1 for `count`; for `unique` the property's own text); null where the event has no usable one. */
 export type MeasuredEvent = { readonly counted: false } | { readonly counted: true; readonly value: string | null };
 
 export type PlainEvent = { readonly event: string; readonly properties: ReadonlyMap<string, string> };
-
-const [value, operand] = [new RegExp(valuePattern), new RegExp(operandPattern)];
 
 const compare: Readonly<Record<Comparison, (a: bigint, b: bigint) => boolean>> = {
   gt: (a, b) => a > b,
@@ -36,10 +34,10 @@ const holdsCondition = (condition: Condition, text: string | undefined): boolean
       return text === undefined || !condition.value.includes(text);
     case 'exists':
       return (text !== undefined) === condition.value;
-    default:
-      return (
-        text !== undefined && value.test(text) && compare[condition.operator](scaled(text, valueScale), scaled(condition.value, valueScale))
-      );
+    default: {
+      const value = text === undefined ? undefined : measuredNumber(text);
+      return value !== undefined && compare[condition.operator](value, scaled(condition.value, valueScale));
+    }
   }
 };
 
@@ -60,7 +58,7 @@ const evaluate = (node: Expression, properties: ReadonlyMap<string, string>): bi
   if (node.kind === 'literal') return scaled(node.text, literalDigits(node.text).scale);
   if (node.kind === 'property') {
     const text = properties.get(node.path);
-    return text !== undefined && operand.test(text) ? scaled(text, operandDigits.scale) : undefined;
+    return text === undefined ? undefined : measuredNumber(text, operandDigits.integer);
   }
   if (node.kind === 'negative') {
     const inner = evaluate(node.of, properties);
@@ -96,7 +94,8 @@ const valueText = (meter: MeterDefinition, properties: ReadonlyMap<string, strin
   }
   const text = properties.get(meter.property ?? '');
   if (text === undefined || meter.aggregation === 'unique') return text ?? null;
-  return value.test(text) ? formatQuantity(scaled(text, valueScale) as Quantity) : null;
+  const value = measuredNumber(text);
+  return value === undefined ? null : formatQuantity(value as Quantity);
 };
 
 export const measureEvent = (meter: MeterDefinition, { event, properties }: PlainEvent): MeasuredEvent => {

@@ -8,7 +8,7 @@ const Properties = Type.Unsafe<Record<string, unknown>>({
   maxProperties: 256,
   propertyNames: { pattern: '^[^\\u0000-\\u001f\\u007f.]+(\\.[^\\u0000-\\u001f\\u007f.]+)*$', maxLength: 255 },
   description:
-    'Your own data, up to 16 levels deep. A number with more than 15 significant digits is sent as a string, because a JSON number may lose some of them.',
+    'Your own data, up to 16 levels deep. A number keeps its digits, up to 40 before the point and 52 behind it, with an exponent or without; one with more is refused.',
 });
 
 export const Event = Type.Object(

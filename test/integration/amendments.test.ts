@@ -246,11 +246,11 @@ describe('a request', () => {
     expect(await usageOf(customer)).toBe('11');
   });
 
-  it('names every fault at its place, and refuses a number that JSON can not carry', async () => {
+  it('names every fault at its place, and refuses a number that no meter can measure', async () => {
     const bad = `{"amendments":[
       {"idempotency_key":"","action":"undo","reason":" "},
       {"idempotency_key":"a","action":"void","reason":"r","replacement":{}},
-      {"idempotency_key":"a","action":"replace","reason":"r","replacement":{"event":"e","customer_id":"c","timestamp":"1999-12-31T23:59:59Z","properties":{"n":0.1000000000000000055,"a..b":1},"colour":1}},
+      {"idempotency_key":"a","action":"replace","reason":"r","replacement":{"event":"e","customer_id":"c","timestamp":"1999-12-31T23:59:59Z","properties":{"n":1e-53,"a..b":1},"colour":1}},
       {"idempotency_key":"b","action":"replace","reason":"r"},
       {"idempotency_key":"c","action":"replace","reason":"r","replacement":{"event":"e","customer_id":"c","timestamp":"2999-01-01T00:00:00Z"}},
       7]}`;
@@ -262,7 +262,7 @@ describe('a request', () => {
       'amendments[0].reason wrong_format',
       'amendments[1].replacement not_allowed',
       'amendments[2].replacement.timestamp too_old',
-      'amendments[2].replacement.properties.n inexact_number',
+      'amendments[2].replacement.properties.n number_range',
       'amendments[2].replacement.properties.a..b property_name',
       'amendments[2].replacement.colour unknown_field',
       'amendments[2].idempotency_key duplicate',

@@ -68,16 +68,22 @@ const written = ({ n, d }: Fraction): string => {
   return `${units < 0n ? '-' : ''}${digits.slice(0, -12)}${fractionDigits === '' ? '' : `.${fractionDigits}`}`;
 };
 
-/** Plain decimals only: no plus, exponent, space or lone point, and no more digits than are kept. */
+/** Decimals with an exponent or without: no plus in front, space or lone point; less than 10^`integerDigits`, and of no more than 52 decimals, of which 12 are kept. */
 const decimal = (text: string | undefined, integerDigits: number): Fraction | null => {
   if (text === undefined) return null;
   const body = text.startsWith('-') ? text.slice(1) : text;
-  const [integer = '', decimals, ...more] = body.split('.');
+  const [mantissa = '', exponent, ...others] = body.split(/e/i);
+  const [integer = '', decimals, ...more] = mantissa.split('.');
   const isDigits = (part: string): boolean => part !== '' && [...part].every((one) => '0123456789'.includes(one));
-  if (more.length > 0 || !isDigits(integer) || integer.length > integerDigits) return null;
-  if (decimals !== undefined && (!isDigits(decimals) || decimals.length > 12)) return null;
-  const size = fraction(BigInt(integer + (decimals ?? '')), 10n ** BigInt(decimals?.length ?? 0));
-  return text.startsWith('-') ? fraction(-size.n, size.d) : size;
+  if (others.length + more.length > 0 || !isDigits(integer) || (decimals !== undefined && !isDigits(decimals))) return null;
+  if (exponent !== undefined && !isDigits(exponent.replace(/^[+-]/, ''))) return null;
+  const power = Number(exponent ?? 0);
+  const [up, down] = [10n ** BigInt(Math.max(0, power)), 10n ** BigInt(Math.max(0, -power) + (decimals?.length ?? 0))];
+  const size = fraction(BigInt(integer + (decimals ?? '')) * up, down);
+  const limit = fraction(10n ** BigInt(integerDigits));
+  const kept = rounded(size, 12);
+  if (!less(size, limit) || !less(kept, limit) || (size.n * 10n ** 52n) % size.d !== 0n) return null;
+  return text.startsWith('-') ? fraction(-kept.n, kept.d) : kept;
 };
 
 const valueOfTree = (tree: Tree, properties: ReadonlyMap<string, string>): Fraction | null => {

@@ -64,10 +64,10 @@ export const readJson = (text: string): JsonValue => {
   return readValue();
 };
 
-const significantDigitsMax = 15;
-const unfoldedDigitsMax = 40;
+const wholeDigitsMax = 40;
+const fractionDigitsMax = 52;
 
-/** The plain decimal digits of a number, from its text; undefined where a JSON number must not say it: more than 15 significant digits, or too far from one. */
+/** The plain decimal digits of a number, from its text; undefined where it has more of them than any meter reads. */
 export const plainDigits = (source: string): string | undefined => {
   const match = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(source);
   if (!match) throw new Error(`no number: ${source}`);
@@ -80,7 +80,7 @@ export const plainDigits = (source: string): string | undefined => {
   const digits = all.slice(first, last + 1);
   // The power of ten that the first digit stands for.
   const power = whole.length - 1 - first + Number(exponent);
-  if (digits.length > significantDigitsMax || Math.abs(power) > unfoldedDigitsMax) return undefined;
+  if (power >= wholeDigitsMax || digits.length - 1 - power > fractionDigitsMax) return undefined;
   if (power < 0) return `${sign}0.${'0'.repeat(-power - 1)}${digits}`;
   const padded = digits.padEnd(power + 1, '0');
   const behind = padded.slice(power + 1);

@@ -1,14 +1,19 @@
 /** Queries for usage over a real store, where a random history would hardly come: twins at a bound, hostile names, as many windows as there may be, columns that are read. */
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
 import { migrateAll } from '#platform/migrate.ts';
 import { type Meter, meterDefinitionFromJson } from '#schemas/meter.ts';
+import { measuredNumber } from '#schemas/number-text.ts';
 import { isPropertyPath } from '#schemas/property-path.ts';
+import { scaledSql } from '../../../rater/aggregate/exact.ts';
 import { quantitiesFromRows, quantityStatements, type StatementRow } from '../../../rater/aggregate/quantity-query.ts';
 import { type UsageRow, type UsageWanted, usageFromRows, usageStatement, windowsMax } from '../../../rater/aggregate/usage-query.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
 import { createStoreHistory } from '../../support/metering-store.ts';
+import { numberTexts } from '../../support/number-texts.ts';
 import { databasePassword } from '../../support/pipeline.ts';
+import { scaled } from '../../support/scale.ts';
 import type { ReferenceEvent } from '../../support/usage-reference.ts';
 
 let clickhouse: ReturnType<typeof connectClickHouse>;
@@ -66,6 +71,36 @@ const billed = async (tenant: string, meter: Meter, period: UsageWanted['period'
   }
   return quantitiesFromRows(answers).get('s')?.get('m')?.quantity;
 };
+
+describe('[I13] a text', () => {
+  const valuesOf = async (texts: readonly string[], integerMax: number): Promise<(string | null)[]> => {
+    const rows = await readRows<{ value: string | null }>(clickhouse, {
+      query: `SELECT toString(${scaledSql('text', integerMax)}) AS value
+        FROM (SELECT place, CAST(text, 'Nullable(String)') AS text FROM (SELECT {texts:Array(String)} AS texts) ARRAY JOIN texts AS text, arrayEnumerate(texts) AS place)
+        ORDER BY place`,
+      params: { texts },
+    });
+    return rows.map(({ value }) => value);
+  };
+
+  it.each([18, 40])('is worth the same to the store and to us, with up to %i digits before the point', async (integerMax) => {
+    for (let round = 0; round < scaled(4); round += 1) {
+      const texts = fc.sample(numberTexts, 1_000);
+      expect(await valuesOf(texts, integerMax)).toEqual(texts.map((text) => measuredNumber(text, integerMax)?.toString() ?? null));
+    }
+  });
+
+  it('with an exponent or many decimals is billed, also beside plain ones, in an expression and by a filter', async () => {
+    const texts = ['0.30000000000000004', '1e-7', '1E+3', '2', 'many', '1e400'];
+    const tenant = await store(texts.map((n, index) => ({ key: `k-${index}`, properties: { n } })));
+    const sum = await usage(asked(tenant, meterOf({ aggregation: 'sum', property: 'n' })));
+    expect(sum).toMatchObject([{ quantity: '1002.3000001', unmeasuredEvents: '2' }]);
+    const twice = await usage(asked(tenant, meterOf({ aggregation: 'sum', expression: 'n * 2' })));
+    expect(twice).toMatchObject([{ quantity: '2004.6000002', unmeasuredEvents: '2' }]);
+    const large = meterOf({ aggregation: 'count', filter: { property: 'n', operator: 'gte', value: '2' } });
+    expect(await usage(asked(tenant, large))).toMatchObject([{ quantity: '2' }]);
+  });
+});
 
 describe('twins of one day', () => {
   const twins = [

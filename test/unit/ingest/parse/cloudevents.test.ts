@@ -106,10 +106,10 @@ describe('a CloudEvent', () => {
     },
   );
 
-  it('[I13] a number that a double does not carry is a fault of its property', () => {
+  it('[I13] a number that no meter can measure is a fault of its property', () => {
     const writer = newWriter();
-    parseStructuredBody(Buffer.from(JSON.stringify(cloudEvent()).replace('12', '0.1234567890123456789')), writer, horizon);
-    expect(writer.done().rejected).toMatchObject([{ faults: [{ field: 'data.tokens', code: 'inexact_number' }] }]);
+    parseStructuredBody(Buffer.from(JSON.stringify(cloudEvent()).replace('12', '1e-53')), writer, horizon);
+    expect(writer.done().rejected).toMatchObject([{ faults: [{ field: 'data.tokens', code: 'number_range' }] }]);
   });
 });
 

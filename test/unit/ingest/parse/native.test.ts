@@ -162,14 +162,14 @@ describe('an event', () => {
 
   it('all of its faults are listed at once, each with its field', () => {
     const text =
-      '{"idempotency_key":"","event":5,"timestamp":"yesterday","properties":{"a":1e400,"b":{"c":12345678901234567890}},"customerId":"c","__proto__":{}}';
+      '{"idempotency_key":"","event":5,"timestamp":"yesterday","properties":{"a":1e400,"b":{"c":1e40}},"customerId":"c","__proto__":{}}';
     expect(faultsOf(text)).toEqual([
       'idempotency_key: wrong_length',
       'event: wrong_type',
       'customer_id: missing',
       'timestamp: not_rfc3339',
       'properties.a: number_range',
-      'properties.b.c: inexact_number',
+      'properties.b.c: number_range',
       'customerId: unknown_field',
       '__proto__: unknown_field',
     ]);
