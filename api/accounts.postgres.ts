@@ -3,6 +3,7 @@ import { newId } from '#platform/ids.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import type { Place, Vault } from '#platform/vault.ts';
 import type { Personal } from '#schemas/http/customers.ts';
+import { lookUpColumn } from '#schemas/names.ts';
 import type { Db } from './define-route.ts';
 import { listRows } from './list-rows.postgres.ts';
 import { defineList, type Filter, type ListPage } from './lists.ts';
@@ -20,6 +21,8 @@ type StoredCustomer = {
 };
 
 export type CustomerRow = Omit<StoredCustomer, 'name' | 'personal'> & { readonly personal: Personal };
+
+export type CustomerNames = { readonly id: string; readonly external_id: string };
 
 export type SubscriptionRow = {
   id: string;
@@ -49,12 +52,14 @@ const subscriptionColumns =
   's.id, s.customer_id, v.plan_id, p.code AS plan_code, s.plan_version_id, s.state, s.started_at, s.ended_at, s.metadata, s.version, s.created_at, s.updated_at';
 const subscriptionFrom = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
 
+/** The column that a customer is looked up in. */
+const customerColumn = (idOrExternalId: string): string => lookUpColumn('cus', idOrExternalId, 'external_id');
+
 /** A filter on a customer, by id or external id; one that is not there has nothing. */
 export const customerFilter = (column: string): Filter => ({
   column,
   description: 'Id or external id of a customer.',
-  test: (value) =>
-    `${column} = (SELECT c.id FROM customers c WHERE c.organization_id = $1 AND (c.id = ${value} OR c.external_id = ${value}))`,
+  test: (value, text) => `${column} = (SELECT c.id FROM customers c WHERE c.organization_id = $1 AND c.${customerColumn(text)} = ${value})`,
 });
 
 export const customerList = defineList({
@@ -121,26 +126,27 @@ export const createAccountStore = (vault: Vault) => {
       return one(db, rows[0]);
     },
     /** By id or external id; `lock` holds the row until the transaction ends. */
-    customer: async (db: Db, id: string, lock?: 'lock'): Promise<CustomerRow | undefined> => {
+    customer: async (db: Db, idOrExternalId: string, lock?: 'lock'): Promise<CustomerRow | undefined> => {
       const { rows } = await db.query<StoredCustomer>(
-        `SELECT ${customerColumns} FROM customers WHERE organization_id = $1 AND (id = $2 OR external_id = $2)${lock ? ' FOR NO KEY UPDATE' : ''}`,
-        [db.organizationId, id],
+        `SELECT ${customerColumns} FROM customers
+         WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2${lock ? ' FOR NO KEY UPDATE' : ''}`,
+        [db.organizationId, idOrExternalId],
       );
       return one(db, rows[0]);
     },
     /** The id of a customer by its id or external id. */
-    customerId: async (db: Db, id: string): Promise<string | undefined> => {
+    customerId: async (db: Db, idOrExternalId: string): Promise<string | undefined> => {
       const { rows } = await db.query<{ id: string }>(
-        'SELECT id FROM customers WHERE organization_id = $1 AND (id = $2 OR external_id = $2)',
-        [db.organizationId, id],
+        `SELECT id FROM customers WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
+        [db.organizationId, idOrExternalId],
       );
       return rows[0]?.id;
     },
-    /** Both names under which the customer's events may come, without opening what is sealed. */
-    customerNames: async (db: Db, id: string): Promise<{ readonly id: string; readonly external_id: string } | undefined> => {
-      const { rows } = await db.query<{ id: string; external_id: string }>(
-        'SELECT id, external_id FROM customers WHERE organization_id = $1 AND (id = $2 OR external_id = $2)',
-        [db.organizationId, id],
+    /** Id and external id of a customer, by either, without opening what is sealed. */
+    customerNames: async (db: Db, idOrExternalId: string): Promise<CustomerNames | undefined> => {
+      const { rows } = await db.query<CustomerNames>(
+        `SELECT id, external_id FROM customers WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
+        [db.organizationId, idOrExternalId],
       );
       return rows[0];
     },

@@ -1,10 +1,11 @@
 /** Who the names of events belong to, and which invoices bill their time. */
+import { splitNames, usageNames } from '#schemas/names.ts';
 import type { KnownSubscription } from './billed-usage.ts';
 import type { Db } from './define-route.ts';
 
 const known = `
 SELECT id AS name FROM customers WHERE organization_id = $1 AND id = ANY ($2)
-UNION SELECT external_id FROM customers WHERE organization_id = $1 AND external_id = ANY ($2)`;
+UNION ALL SELECT external_id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)`;
 
 // Times as milliseconds: JSON has no instants.
 const subscriptions = `
@@ -14,7 +15,8 @@ SELECT c.id AS customer_id, c.external_id, s.plan_version_id, s.started_at, s.en
     FROM invoices i WHERE i.subscription_id = s.id AND i.organization_id = $1), '[]') AS invoices
 FROM customers c JOIN subscriptions s ON s.customer_id = c.id AND s.organization_id = $1
 WHERE c.organization_id = $1 AND c.id IN (
-  SELECT id FROM customers WHERE organization_id = $1 AND id = ANY ($2) UNION SELECT id FROM customers WHERE organization_id = $1 AND external_id = ANY ($2))
+  SELECT id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
+  UNION SELECT id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3))
 ORDER BY s.id`;
 
 type SubscriptionRow = {
@@ -28,13 +30,17 @@ type SubscriptionRow = {
 
 export const billedUsage = {
   /** Those of the names that are an id or an external id of a customer. */
-  knownNames: async (db: Db, names: readonly string[]): Promise<ReadonlySet<string>> =>
-    new Set((await db.query<{ name: string }>(known, [db.organizationId, names])).rows.map(({ name }) => name)),
+  knownNames: async (db: Db, names: readonly string[]): Promise<ReadonlySet<string>> => {
+    const { ids, externalIds } = splitNames(names);
+    const { rows } = await db.query<{ name: string }>(known, [db.organizationId, ids, externalIds]);
+    return new Set(rows.map(({ name }) => name));
+  },
   /** All subscriptions of the customers that have one of the names. */
   subscriptionsOf: async (db: Db, names: readonly string[]): Promise<KnownSubscription[]> => {
-    const { rows } = await db.query<SubscriptionRow>(subscriptions, [db.organizationId, names]);
+    const { ids, externalIds } = splitNames(names);
+    const { rows } = await db.query<SubscriptionRow>(subscriptions, [db.organizationId, ids, externalIds]);
     return rows.map((row) => ({
-      names: [row.customer_id, row.external_id],
+      names: usageNames(row.customer_id, row.external_id),
       planVersionId: row.plan_version_id,
       startedAt: row.started_at.getTime(),
       endedAt: row.ended_at?.getTime() ?? null,

@@ -1,5 +1,6 @@
 /** Plans, and the catalog as a whole: meters are in `meters.postgres.ts`. */
 import { newId } from '#platform/ids.ts';
+import { lookUpColumn } from '#schemas/names.ts';
 import type { PlanVersionJson } from '#schemas/plan.ts';
 import type { Db } from './define-route.ts';
 import { listRows } from './list-rows.postgres.ts';
@@ -42,13 +43,15 @@ const planList = defineList({
 
 export type NamePatch = { readonly name: string; readonly metadata: Record<string, string> };
 
-const planById = async (db: Db, id: string): Promise<PlanRow | undefined> => {
-  const { rows } = await db.query<PlanRow>(
-    `SELECT ${planColumns} FROM ${planFrom} WHERE p.organization_id = $1 AND (p.id = $2 OR p.code = $2)`,
-    [db.organizationId, id],
-  );
+const planBy = async (db: Db, column: 'id' | 'code', value: string): Promise<PlanRow | undefined> => {
+  const { rows } = await db.query<PlanRow>(`SELECT ${planColumns} FROM ${planFrom} WHERE p.organization_id = $1 AND p.${column} = $2`, [
+    db.organizationId,
+    value,
+  ]);
   return rows[0];
 };
+
+const planById = (db: Db, id: string): Promise<PlanRow | undefined> => planBy(db, 'id', id);
 
 export const catalogStore = {
   ...meterStore,
@@ -72,14 +75,15 @@ export const catalogStore = {
     return planById(db, planId);
   },
   /** By id or code. */
-  plan: planById,
-  /** The plan as it is when its row is locked. */
+  plan: (db: Db, idOrCode: string): Promise<PlanRow | undefined> => planBy(db, lookUpColumn('pln', idOrCode, 'code'), idOrCode),
+  /** The plan as it is when its row is locked: what is read is the row that was locked, by its id. */
   lockPlan: async (db: Db, idOrCode: string): Promise<PlanRow | undefined> => {
-    await db.query('SELECT 1 FROM plans WHERE organization_id = $1 AND (id = $2 OR code = $2) FOR NO KEY UPDATE', [
-      db.organizationId,
-      idOrCode,
-    ]);
-    return planById(db, idOrCode);
+    const column = lookUpColumn('pln', idOrCode, 'code');
+    const { rows } = await db.query<{ id: string }>(
+      `SELECT id FROM plans WHERE organization_id = $1 AND ${column} = $2 FOR NO KEY UPDATE`,
+      [db.organizationId, idOrCode],
+    );
+    return rows[0] && planById(db, rows[0].id);
   },
   changePlan: async (db: Db, id: string, { name, metadata }: NamePatch, now: Date): Promise<PlanRow | undefined> => {
     await db.query(

@@ -1,11 +1,14 @@
 /** Whose the customers of an event are, what they are charged by, and which invoices they have. */
 import type { Meter, MeterDefinitionJson } from '#schemas/meter.ts';
+import { splitNames, usageNames } from '#schemas/names.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
+import type { CustomerNames } from './accounts.postgres.ts';
 import type { Db } from './define-route.ts';
 import type { BillingFacts, SubscriptionFacts } from './event-fate.ts';
 
+// Of a customer who is named in both ways there is one row.
 const customersStatement = `SELECT id, external_id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
-  UNION SELECT id, external_id FROM customers WHERE organization_id = $1 AND external_id = ANY ($2)`;
+  UNION SELECT id, external_id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)`;
 
 // Of invoices those that may be over one of the times. Times as milliseconds: JSON has no instants.
 const subscriptionsStatement = `SELECT s.id, s.customer_id, s.started_at, s.ended_at,
@@ -41,8 +44,9 @@ const fromRow = (row: SubscriptionRow, names: readonly string[]): SubscriptionFa
 
 /** What bills events of these customers, by id or external id, between two times. */
 export const billingFactsOf = async (db: Db, customers: readonly string[], span: { start: number; end: number }): Promise<BillingFacts> => {
-  const { rows: found } = await db.query<{ id: string; external_id: string }>(customersStatement, [db.organizationId, customers]);
-  const namesOf = new Map(found.map(({ id, external_id }) => [id, [id, external_id]]));
+  const named = splitNames(customers);
+  const { rows: found } = await db.query<CustomerNames>(customersStatement, [db.organizationId, named.ids, named.externalIds]);
+  const namesOf = new Map(found.map(({ id, external_id }) => [id, usageNames(id, external_id)]));
   const ids = [...namesOf.keys()];
   const params = [db.organizationId, ids, new Date(span.start), new Date(span.end)];
   const { rows } = ids.length === 0 ? { rows: [] } : await db.query<SubscriptionRow>(subscriptionsStatement, params);

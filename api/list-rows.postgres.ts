@@ -17,7 +17,7 @@ const matching = ({ list, organizationId, conditions }: ListPage, fixed: Readonl
   const tests = [
     `${list.definition.organization} = $1`,
     ...Object.entries(fixed).map(([column, value]) => `${column} = ${parameter(value)}`),
-    ...conditions.map(({ test, value }) => test(parameter(value))),
+    ...conditions.map(({ test, value }) => test(parameter(value), value)),
   ];
   return { values, parameter, where: tests.join(' AND ') };
 };

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { type TSchema, Type } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
+import { unknownFieldMessage } from '#schemas/fault.ts';
 import { type Cursors, cursorCharsMax, cursorPattern, type Position } from './cursors.ts';
 import { readTimeFilter, timeFilterPattern } from './time-filter.ts';
 
@@ -21,8 +22,8 @@ export type Filter = {
   readonly column: string;
   readonly choices?: readonly string[];
   readonly description?: string;
-  /** Instead of `column = value`: the SQL of the condition, from the SQL of the value. `$1` is the organization. */
-  readonly test?: (value: string) => string;
+  /** Instead of `column = value`: the SQL of the condition, from the SQL of the value and from the value itself. `$1` is the organization. */
+  readonly test?: (value: string, text: string) => string;
 };
 
 /** All texts of SQL are ours; what callers send goes through parameters. */
@@ -49,7 +50,7 @@ type Parameter = {
   readonly schema: TSchema;
   /** What goes to the database, or what is wrong. */
   readonly read: (text: string) => string | Problem;
-  readonly test: (value: string) => string;
+  readonly test: (value: string, text: string) => string;
 };
 
 export type ListQuery = Readonly<Record<string, unknown>>;
@@ -68,7 +69,7 @@ export type List = {
   readonly read: (query: ListQuery, organizationId: string, cursors: Cursors, path?: Readonly<Record<string, string>>) => ListPage;
 };
 
-export type Condition = { readonly name: string; readonly value: string; readonly test: (value: string) => string };
+export type Condition = { readonly name: string; readonly value: string; readonly test: (value: string, text: string) => string };
 
 /** A page as it was asked for. */
 export type ListPage = {
@@ -158,8 +159,7 @@ const textsOf = (list: List, query: ListQuery, faults: Fault[]): Map<string, str
   const known = ['limit', 'cursor', 'sort', ...list.parameters.keys()];
   const texts = new Map<string, string>();
   for (const [name, value] of Object.entries(query)) {
-    if (!known.includes(name))
-      faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: `is not known here; known are ${known.join(', ')}` });
+    if (!known.includes(name)) faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: unknownFieldMessage(known) });
     else if (typeof value === 'string') texts.set(name, value);
     else faults.push({ field: name, code: 'duplicate', message: 'may be given once' });
   }

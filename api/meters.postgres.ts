@@ -1,6 +1,7 @@
 /** Meters and their versions, and which versions a plan version is bound to. */
 import { newId } from '#platform/ids.ts';
 import { type Meter, type MeterDefinition, type MeterDefinitionJson, meterDefinitionToJson } from '#schemas/meter.ts';
+import { lookUpColumn } from '#schemas/names.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { NamePatch } from './catalog.postgres.ts';
 import type { Db } from './define-route.ts';
@@ -78,13 +79,15 @@ const addVersion = (db: Db, meterId: string, number: number, definition: MeterDe
     ],
   );
 
-const meterByCode = async (db: Db, idOrCode: string): Promise<MeterRow | undefined> => {
-  const { rows } = await db.query<MeterRow>(`SELECT ${columns} FROM ${from} WHERE m.organization_id = $1 AND (m.id = $2 OR m.code = $2)`, [
+const meterBy = async (db: Db, column: 'id' | 'code', value: string): Promise<MeterRow | undefined> => {
+  const { rows } = await db.query<MeterRow>(`SELECT ${columns} FROM ${from} WHERE m.organization_id = $1 AND m.${column} = $2`, [
     db.organizationId,
-    idOrCode,
+    value,
   ]);
   return rows[0];
 };
+
+const meterById = (db: Db, id: string): Promise<MeterRow | undefined> => meterBy(db, 'id', id);
 
 export const meterStore = {
   meterList,
@@ -99,17 +102,21 @@ export const meterStore = {
     );
     if (!added.rowCount) return undefined;
     await addVersion(db, id, 1, meter.definition, now);
-    return meterByCode(db, id);
+    return meterById(db, id);
   },
   /** By id or code. */
-  meter: meterByCode,
-  /** The meter as it is when its row is locked. A plan that is made meanwhile waits, and so does this for one that is being made. */
+  meter: (db: Db, idOrCode: string): Promise<MeterRow | undefined> => meterBy(db, lookUpColumn('mtr', idOrCode, 'code'), idOrCode),
+  /**
+   * The meter as it is when its row is locked: what is read is the row that was locked, by its id. A plan that is made meanwhile waits, and so does this for one
+   * that is being made.
+   */
   lockMeter: async (db: Db, idOrCode: string): Promise<MeterRow | undefined> => {
-    await db.query('SELECT 1 FROM meters WHERE organization_id = $1 AND deleted_at IS NULL AND (id = $2 OR code = $2) FOR NO KEY UPDATE', [
-      db.organizationId,
-      idOrCode,
-    ]);
-    return meterByCode(db, idOrCode);
+    const { rows } = await db.query<{ id: string }>(
+      `SELECT id FROM meters WHERE organization_id = $1 AND deleted_at IS NULL AND ${lookUpColumn('mtr', idOrCode, 'code')} = $2
+       FOR NO KEY UPDATE`,
+      [db.organizationId, idOrCode],
+    );
+    return rows[0] && meterById(db, rows[0].id);
   },
   /** The row must be locked. */
   changeMeter: async (db: Db, row: MeterRow, { name, metadata, definition }: MeterChange, now: Date): Promise<MeterRow | undefined> => {
@@ -118,7 +125,7 @@ export const meterStore = {
       [db.organizationId, row.id, name, metadata, now],
     );
     if (definition) await addVersion(db, row.id, row.version_number + 1, definition, now);
-    return meterByCode(db, row.id);
+    return meterById(db, row.id);
   },
   /** False where a plan version charges by it. The row must be locked. */
   endMeter: async (db: Db, id: string, now: Date): Promise<boolean> => {

@@ -1,6 +1,7 @@
 /** The use case of searching events: which span, a page of it as of one watermark, and why each that does not count does not. */
 import { type EventPlace, keyDigest, shownKey } from '#schemas/amendment.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
+import { formatInstant } from '#schemas/instant.ts';
 import { placeOf } from './amended-places.ts';
 import type { AmendmentStore } from './amendments.postgres.ts';
 import type { Cursors } from './cursors.ts';
@@ -28,7 +29,13 @@ export type SearchAsked = {
 };
 
 export type FoundEvent = StoredEvent & { readonly void: EventVoid | undefined };
-export type FoundPage = { readonly watermark: bigint; readonly events: readonly FoundEvent[]; readonly nextCursor: string | undefined };
+export type FoundPage = {
+  readonly watermark: bigint;
+  /** What was searched; both exclusive, undefined where there is no bound. */
+  readonly span: { readonly after: number | undefined; readonly before: number | undefined };
+  readonly events: readonly FoundEvent[];
+  readonly nextCursor: string | undefined;
+};
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -152,16 +159,17 @@ export const searchEvents = async (db: Db, asked: SearchAsked, nowMs: number, po
           id: `${last.event.occurredAtMs} ${digestOf(last)} ${last.sequence}`,
         })
       : undefined;
-  return { watermark, events: shown.map((one) => ({ ...one, void: voidOf(one, voids) })), nextCursor };
+  const span = { after: start === earliest ? undefined : start - 1, before: end === latest ? undefined : end };
+  return { watermark, span, events: shown.map((one) => ({ ...one, void: voidOf(one, voids) })), nextCursor };
 };
 
 export type ShownEvent = ReturnType<typeof foundEventJson>;
 
 export const foundEventJson = ({ event, sequence, void: of }: FoundEvent) => ({
   idempotency_key: shownKey(event.idempotencyKey),
-  ...{ event: event.event, customer_id: event.customer, timestamp: new Date(event.occurredAtMs).toISOString() },
+  ...{ event: event.event, customer_id: event.customer, timestamp: formatInstant(event.occurredAtMs) },
   properties: Object.fromEntries(event.properties),
-  received_at: new Date(event.receivedAtMs).toISOString(),
+  received_at: formatInstant(event.receivedAtMs),
   sequence: sequence.toString(),
   amendment_id: event.idempotencyKey.split('\0')[1] ?? null,
   state: of ? 'void' : 'counted',

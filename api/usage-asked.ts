@@ -2,6 +2,7 @@
 import { parseJsonText } from '#platform/json-text.ts';
 import { parseExpression, propertiesOf } from '#schemas/expression.ts';
 import type { Fault } from '#schemas/failures.ts';
+import { unknownFieldMessage } from '#schemas/fault.ts';
 import { conditionsOf, type Filter, filterFromJson } from '#schemas/filter.ts';
 import { MeterUsageQuery, usageFilterCharactersMax } from '#schemas/http/usage.ts';
 import type { Meter } from '#schemas/meter.ts';
@@ -36,8 +37,7 @@ const latest = Date.UTC(2200);
 export const textsOf = (query: Readonly<Record<string, unknown>>, faults: Fault[]): Texts => {
   const texts = new Map<string, string>();
   for (const [name, value] of Object.entries(query).slice(0, 100)) {
-    if (!known.includes(name))
-      faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: `is not known here; known are ${known.join(', ')}` });
+    if (!known.includes(name)) faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: unknownFieldMessage(known) });
     else if (typeof value !== 'string') faults.push({ field: name, code: 'duplicate', message: 'may be given once' });
     else if (value === '') faults.push({ field: name, code: 'wrong_length', message: 'must not be empty; leave it out for its default' });
     else texts.set(name, value);

@@ -13,6 +13,7 @@ import { stopwatch, systemClock } from '#platform/clock.ts';
 import { loadConfig } from '#platform/config.ts';
 import { orExit } from '#platform/lifecycle.ts';
 import { createLog } from '#platform/log.ts';
+import { linesOfNamesLikeIds, type NameLikeId, namesLikeIdsStatement } from '#platform/names-like-ids.ts';
 import { connectPostgres, type Queryable } from '#platform/postgres.ts';
 import { type Anchor, anchorLines, anchorsFromText } from './anchors.ts';
 import { type ChainReport, type FaultyRow, verifyChains } from './verify-chains.postgres.ts';
@@ -87,6 +88,9 @@ try {
     await refuseHidden(client);
     const { rows } = await client.query<{ id: string }>('SELECT id FROM organizations ORDER BY id');
     for (const { id } of rows) await verifyOrganization(client, id);
+    // Not as they would be written today, and still as they were written: no fault.
+    const { rows: named } = await client.query<NameLikeId>(namesLikeIdsStatement);
+    for (const line of linesOfNamesLikeIds(named)) print(line);
     const ids = new Set(rows.map(({ id }) => id));
     for (const organizationId of new Set(anchors.map((anchor) => anchor.organizationId).filter((id) => !ids.has(id)))) {
       print(`${organizationId} audit: FAULT: the organization of an anchor is gone`);

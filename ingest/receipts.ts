@@ -3,7 +3,7 @@
  * same one, and nothing has to be kept for it. On request only: a signature costs what parsing dozens of events costs.
  */
 import { createHash, createPrivateKey, createPublicKey, hkdfSync, type KeyObject, sign } from 'node:crypto';
-import { formatInstant } from '#schemas/period.ts';
+import { formatInstant } from '#schemas/instant.ts';
 import { digestPartOf, type Receipt, type ReceiptKey, receiptText, thumbprintOf } from '#schemas/receipt.ts';
 import type { Outcomes } from './accept-events.ts';
 import { type EventBlock, keyOfRow } from './parse/event-block.ts';

@@ -1,5 +1,6 @@
 /** Issued invoices whose periods an amendment changes, for whoever draws up the difference. */
 import type { Queryable } from '#platform/postgres.ts';
+import { usageNames } from '#schemas/names.ts';
 import { type AmendedEvent, type AmendmentInStream, type BilledChange, type BilledInvoice, billedChanges } from './billed-changes.ts';
 
 const invoicesStatement = `SELECT i.id, i.subscription_id, c.id AS customer_id, c.external_id, i.watermark,
@@ -28,7 +29,7 @@ const amendmentsStatement = `SELECT a.id, a.stream_sequence, json_agg(json_build
 type AmendmentRow = { id: string; stream_sequence: bigint | null; events: AmendedEvent[] };
 
 const toInvoice = (row: InvoiceRow): BilledInvoice => ({
-  ...{ id: row.id, subscriptionId: row.subscription_id, customers: [row.customer_id, row.external_id], watermark: row.watermark },
+  ...{ id: row.id, subscriptionId: row.subscription_id, customers: usageNames(row.customer_id, row.external_id), watermark: row.watermark },
   period: { start: row.covered_from.getTime(), end: row.covered_to.getTime() },
 });
 

@@ -6,7 +6,6 @@ import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { type FailureCode, FailureError, type Fault, failures, toProblem } from '#schemas/failures.ts';
-import type { FaultCode } from '#schemas/fault.ts';
 import { within } from './clock.ts';
 import { faultOfHeaders, floorHeaders } from './headers.ts';
 import { answerClientError, createServer, defaultBounds, type ServerBounds, urlOf } from './http-server.ts';
@@ -15,6 +14,7 @@ import type { Log } from './log.ts';
 import { latencySeconds, type Metrics } from './metrics.ts';
 import { parts, UnavailableError } from './retry.ts';
 import { noTracer, type Tracer, traceRequests } from './tracing.ts';
+import { faultOptions, validationFaults } from './validation-faults.ts';
 
 export const apiVersion = '2026-11-20';
 
@@ -61,38 +61,6 @@ export const sendProblem = (
     .type('application/problem+json')
     .send(toProblem(code, request.id, detail, faults));
 };
-
-/** Ajv's keywords as the codes of schemas/fault.ts; a keyword that is not here stands for itself, in lower snake case. */
-const keywordCodes: Record<string, FaultCode> = {
-  required: 'missing',
-  additionalProperties: 'unknown_field',
-  type: 'wrong_type',
-  enum: 'not_allowed',
-  const: 'not_allowed',
-  minLength: 'wrong_length',
-  maxLength: 'wrong_length',
-  minItems: 'wrong_length',
-  maxItems: 'wrong_length',
-  pattern: 'wrong_format',
-  format: 'wrong_format',
-};
-
-const codeOfKeyword = (keyword: string): string =>
-  keywordCodes[keyword] ?? keyword.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-
-/** Ajv's faults in our form: a dotted field, the keyword's code. */
-const validationFaults = (error: FastifyError): Fault[] =>
-  (error.validation ?? []).map((fault) => {
-    const missing = (fault.params as { missingProperty?: string }).missingProperty;
-    const extra = (fault.params as { additionalProperty?: string }).additionalProperty;
-    const path = [...fault.instancePath.split('/').slice(1), ...(missing ? [missing] : []), ...(extra ? [extra] : [])];
-    const field = path.map((part) => (/^\d+$/.test(part) ? `[${part}]` : `.${part}`)).join('');
-    return {
-      field: field.replace(/^\./, '') || (error.validationContext ?? 'body'),
-      code: codeOfKeyword(fault.keyword),
-      message: fault.message ?? 'is not valid',
-    };
-  });
 
 /**
  * The first text that can't be stored as it is: one with NUL, which PostgreSQL has no place for, or with half of a surrogate pair, which UTF-8 has
@@ -182,7 +150,7 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     // Ours says so in our own form.
     return503OnClosing: false,
     routerOptions: { maxParamLength: 512, ignoreTrailingSlash: false },
-    ajv: { customOptions: { allErrors: true, coerceTypes: false, removeAdditional: false, useDefaults: true } },
+    ajv: { customOptions: { allErrors: true, coerceTypes: false, removeAdditional: false, useDefaults: true, ...faultOptions } },
     genReqId: (raw: IncomingMessage) => {
       const given = raw.headers['x-request-id'];
       return typeof given === 'string' && requestIdShape.test(given) ? given : newId('req');

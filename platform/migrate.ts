@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
 import { connectClickHouse } from './clickhouse.ts';
+import { linesOfNamesLikeIds, type NameLikeId, namesLikeIdsStatement } from './names-like-ids.ts';
 import { logins, loginUrl } from './postgres.ts';
 
 export type MigrationFile = { readonly name: string; readonly sql: string; readonly checksum: string };
@@ -121,7 +122,7 @@ const migrationLock = 7_246_012_026;
 
 /**
  * Brings both stores up to date. Safe to call twice and from several processes at once: one works, the others wait and find nothing due.
- * Returns the names of the files that this call applied.
+ * Returns the names of the files that this call applied, and a warning for each row that would not be taken any more.
  */
 export const migrateAll = async (options: {
   /** Of the owner of the schema. */
@@ -129,7 +130,7 @@ export const migrateAll = async (options: {
   /** For the logins of the services; without one they are left as they are. */
   databasePassword?: string;
   clickhouseUrl: string;
-}): Promise<{ applied: string[] }> => {
+}): Promise<{ applied: string[]; warnings: string[] }> => {
   const client = new pg.Client({
     connectionString: options.databaseUrl,
     application_name: 'millrace migrate',
@@ -140,7 +141,8 @@ export const migrateAll = async (options: {
     await client.query('SELECT pg_advisory_lock($1)', [migrationLock]);
     const applied = [...(await migratePostgres(client)), ...(await migrateClickHouse(options.clickhouseUrl))];
     if (options.databasePassword) await openLogins(client, options.databaseUrl, options.databasePassword);
-    return { applied };
+    const { rows } = await client.query<NameLikeId>(namesLikeIdsStatement);
+    return { applied, warnings: linesOfNamesLikeIds(rows) };
   } finally {
     // The lock belongs to the session and goes with it, also when this process is killed.
     await client.end();

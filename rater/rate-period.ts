@@ -14,6 +14,7 @@
 import type { Shard } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
 import type { Meter } from '#schemas/meter.ts';
+import { usageNames } from '#schemas/names.ts';
 import { intersect, type Period } from '#schemas/period.ts';
 import type { Charge } from '#schemas/plan.ts';
 import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
@@ -101,7 +102,7 @@ const measured = (subscription: BillableSubscription, period: Period): MeasuredS
     ? [
         {
           subscriptionId: subscription.subscriptionId,
-          customers: [subscription.customerId, subscription.customerExternalId],
+          customers: usageNames(subscription.customerId, subscription.customerExternalId),
           period: covered,
         },
       ]

@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto';
 import { earliestEventMs, isEventId, isRecord, readEventId, readTimestamp } from '#schemas/event-fields.ts';
 import { flattenProperties } from '#schemas/event-properties.ts';
-import type { Fault, Parsed } from '#schemas/fault.ts';
+import { type Fault, type Parsed, unknownFieldMessage } from '#schemas/fault.ts';
 import { type Property, toMessage, type UsageEvent } from '#schemas/usage-event.ts';
 
 export const amendmentsMax = 1_000;
@@ -77,8 +77,7 @@ export const amendmentMessage = (amendment: OutgoingAmendment): Buffer => {
 
 const unknownFields = (object: Record<string, unknown>, known: readonly string[], faults: Fault[]): void => {
   for (const name of Object.keys(object))
-    if (!known.includes(name))
-      faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: `is not a field here; known are ${known.join(', ')}` });
+    if (!known.includes(name)) faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: unknownFieldMessage(known) });
 };
 
 /** The times that a replacement may have: no later than the gateway takes events, and back to the earliest event of all. */

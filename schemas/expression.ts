@@ -38,6 +38,12 @@ const sign = /[-+*/()]/y;
 /** What may not stand right behind a literal: "1x" and "1.2.3" are no products. */
 const wordAhead = /[A-Za-z0-9_."]/y;
 
+/** What was meant by a character of another notation. */
+const hints: ReadonlyMap<string, string> = new Map([
+  ['$', ': a path begins inside the properties of an event, so write n for the property n'],
+  ['[', ': an array is kept as one JSON text, whose items have no path'],
+]);
+
 const matchAt = (pattern: RegExp, text: string, at: number): string | undefined => {
   pattern.lastIndex = at;
   return pattern.exec(text)?.[0];
@@ -78,7 +84,10 @@ const tokensOf = (text: string): Token[] => {
     } else {
       const one = matchAt(sign, text, at);
       if (one === undefined)
-        throw new Refused(at, `${JSON.stringify(String.fromCodePoint(text.codePointAt(at) ?? 0))} has no meaning here`);
+        throw new Refused(
+          at,
+          `${JSON.stringify(String.fromCodePoint(text.codePointAt(at) ?? 0))} has no meaning here${hints.get(text[at] as string) ?? ''}`,
+        );
       tokens.push({ kind: 'sign', text: one, at });
       at += 1;
       continue;

@@ -33,13 +33,25 @@ const decimalText = new RegExp(decimalPattern);
 
 export const fieldOf = (parent: string, name: string): string => (parent === '' ? name : `${parent}.${name}`);
 
+const knownCharactersMax = 1_000;
+
+/** Says all that is known, as far as it is short; an answer must not become many times its request. */
+export const unknownFieldMessage = (known: readonly string[]): string => {
+  if (known.length === 0) return 'is not known here; nothing is';
+  const shown = known.filter((_, index) => known.slice(0, index + 1).join(', ').length <= knownCharactersMax);
+  const more = known.length - shown.length;
+  return `is not known here; known are ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+};
+
+/** Of more unknown fields of one object the first are told. */
+const unknownFieldsMax = 50;
+
 /** An object with no other own fields than `known`; an unknown one is a fault, because a misspelt optional field would change a bill. */
 export const readObject = (json: unknown, field: string, known: readonly string[], faults: Fault[]): JsonObject | undefined => {
   const object = asObject(json, field, faults);
-  for (const name of Object.keys(object ?? {})) {
-    if (known.includes(name)) continue;
-    faults.push({ field: fieldOf(field, name), code: 'unknown_field', message: `is not a field here; known are ${known.join(', ')}` });
-  }
+  const unknown = Object.keys(object ?? {}).filter((name) => !known.includes(name));
+  for (const name of unknown.slice(0, unknownFieldsMax))
+    faults.push({ field: fieldOf(field, name.slice(0, 64)), code: 'unknown_field', message: unknownFieldMessage(known) });
   return object;
 };
 

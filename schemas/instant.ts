@@ -17,3 +17,9 @@ export const instantFromText = (text: string): number | undefined => {
   const offset = (Number(offsetHour) * 60 + Number(offsetMinute)) * 60_000;
   return midnight.getTime() + ofDay - (sign === '-' ? -offset : offset);
 };
+
+/** What `formatInstant` writes, of the years in which anything happens. */
+export const instantPattern = '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$';
+
+/** The one form in which answers write an instant: "2026-10-01T00:00:00.000Z". All are of one length, so they sort as texts as they do as times. */
+export const formatInstant = (instant: number | Date): string => new Date(instant).toISOString();

@@ -1,7 +1,7 @@
 /** Invoices: their states, their content, and the JSON of that content. */
 import type { Currency } from '#schemas/currency.ts';
 import { type Amount, formatMinorUnits, formatPreciseAmount, type PreciseAmount, type RoundingMode } from '#schemas/money.ts';
-import { formatInstant, formatPeriod, type Instant, type Period } from '#schemas/period.ts';
+import type { Instant, Period, PeriodJson } from '#schemas/period.ts';
 import { formatQuantity, type Quantity } from '#schemas/quantity.ts';
 import { type PriceStep, priceStepToJson } from '#schemas/rated-line.ts';
 
@@ -63,6 +63,16 @@ export type IssuedInvoice = DraftInvoice & {
   readonly hash: string;
 };
 
+/** What `hashedInstant` writes. */
+export const hashedInstantPattern = '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,3})?Z$';
+
+/**
+ * The form of an instant in what is hashed: "2026-10-01T00:00:00Z", a fraction only where there is one. It is a part of every hash that exists, so it never changes;
+ * anything else writes instants by `formatInstant`.
+ */
+const hashedInstant = (instant: Instant): string => Temporal.Instant.fromEpochMilliseconds(instant).toString();
+const hashedPeriod = ({ start, end }: Period): PeriodJson => ({ start: hashedInstant(start), end: hashedInstant(end) });
+
 /** Stable key order, decimal strings, printed amounts with the currency's decimals. */
 export const invoiceLineToJson = (line: InvoiceLine, currency: Currency) => ({
   position: line.position,
@@ -74,7 +84,7 @@ export const invoiceLineToJson = (line: InvoiceLine, currency: Currency) => ({
   precise_amount: formatPreciseAmount(line.precise),
   amount: formatMinorUnits(line.amount, currency),
   steps: line.steps.map(priceStepToJson),
-  service_period: formatPeriod(line.servicePeriod),
+  service_period: hashedPeriod(line.servicePeriod),
 });
 
 export const draftInvoiceToJson = (draft: DraftInvoice) => ({
@@ -83,7 +93,7 @@ export const draftInvoiceToJson = (draft: DraftInvoice) => ({
   customer_id: draft.customerId,
   plan_version_id: draft.planVersionId,
   currency: draft.currency,
-  period: formatPeriod(draft.period),
+  period: hashedPeriod(draft.period),
   lines: draft.lines.map((line) => invoiceLineToJson(line, draft.currency)),
   subtotal: formatMinorUnits(draft.subtotal, draft.currency),
   total: formatMinorUnits(draft.total, draft.currency),
@@ -95,7 +105,7 @@ export const invoiceContentToJson = (invoice: Omit<IssuedInvoice, 'hash' | 'prev
   tenant: invoice.tenant,
   number: invoice.number,
   watermark: invoice.watermark.toString(),
-  issued_at: formatInstant(invoice.issuedAt),
+  issued_at: hashedInstant(invoice.issuedAt),
   ...draftInvoiceToJson(invoice),
 });
 export type InvoiceContentJson = ReturnType<typeof invoiceContentToJson>;

@@ -7,6 +7,7 @@
  * Temporal does what numbers can't: calendars, time zones, RFC 3339.
  */
 import assert from 'node:assert/strict';
+import { formatInstant } from '#schemas/instant.ts';
 
 /** Epoch milliseconds; a whole number. */
 export type Instant = number;
@@ -51,8 +52,5 @@ const periodOfMonth = (month: Temporal.PlainYearMonth, timeZone: string): Period
 
 const startOfMonth = (month: Temporal.PlainYearMonth, timeZone: string): Instant =>
   month.toPlainDate({ day: 1 }).toZonedDateTime(timeZone).epochMilliseconds;
-
-/** "2026-10-01T00:00:00Z"; milliseconds only where there are any. */
-export const formatInstant = (instant: Instant): string => Temporal.Instant.fromEpochMilliseconds(instant).toString();
 
 export const formatPeriod = (period: Period): PeriodJson => ({ start: formatInstant(period.start), end: formatInstant(period.end) });

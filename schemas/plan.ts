@@ -13,6 +13,7 @@ import {
   readText,
   type TextRule,
 } from '#schemas/fault.ts';
+import { codePattern, codeRule, newNameFault, readNewCode } from '#schemas/names.ts';
 import { modelFromJson, type Price, PriceSchema, priceToJson, readPrice } from '#schemas/price.ts';
 
 /** `meter` is the code of the meter whose quantity is priced; a flat charge has none. `code` is unique within its plan version. */
@@ -27,13 +28,8 @@ export type PlanVersion = {
 
 export const chargesMax = 100;
 
-const codePattern = '^[a-z0-9][a-z0-9_.-]{0,63}$';
 // No control characters: PostgreSQL refuses NUL, and a name is printed on invoices.
 const namePattern = '^[^\\u0000-\\u001f\\u007f]{1,200}$';
-export const codeRule: TextRule = {
-  pattern: new RegExp(codePattern, 'u'),
-  about: '1 to 64 of a-z, 0-9, "_", "." and "-", beginning with a letter or digit',
-};
 export const nameRule: TextRule = { pattern: new RegExp(namePattern, 'u'), about: '1 to 200 characters, none of them a control character' };
 
 export const ChargeSchema = Type.Object({
@@ -63,7 +59,7 @@ export const planVersionFromJson = (json: unknown): Parsed<PlanVersion> => {
   const faults: Fault[] = [];
   const object = readObject(json, '', ['code', 'name', 'currency', 'charges'], faults);
   if (!object) return { ok: false, faults };
-  const code = readText(object, 'code', '', codeRule, faults);
+  const code = readNewCode(object, '', faults);
   const name = readName(object, '', faults);
   const currency = readCurrency(object, faults);
   const items = readArray(object, 'charges', '', chargesMax, faults);
@@ -71,6 +67,7 @@ export const planVersionFromJson = (json: unknown): Parsed<PlanVersion> => {
     .map((item, index) => readCharge(item, `charges[${index}]`, faults))
     .filter((charge) => charge !== undefined);
   addDuplicateCodes(items ?? [], faults);
+  addForbiddenCodes(items ?? [], faults);
   if (faults.length > 0 || code === undefined || name === undefined || !currency) return { ok: false, faults };
   return { ok: true, value: { code, name, currency, charges } };
 };
@@ -84,6 +81,15 @@ const addDuplicateCodes = (items: readonly unknown[], faults: Fault[]): void => 
     const first = firstByCode.get(code);
     if (first === undefined) firstByCode.set(code, index);
     else faults.push({ field: `charges[${index}].code`, code: 'duplicate', message: `is already the code of charges[${first}]` });
+  }
+};
+
+/** Not a matter of `readCharge`, which reads what is stored, too: plans from before the rule are billed as they are. */
+const addForbiddenCodes = (items: readonly unknown[], faults: Fault[]): void => {
+  for (const [index, item] of items.entries()) {
+    const code = asObject(item, '', []) && ownValue(item as JsonObject, 'code');
+    const fault = typeof code === 'string' ? newNameFault(code, `charges[${index}].code`) : undefined;
+    if (fault) faults.push(fault);
   }
 };
 

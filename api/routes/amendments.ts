@@ -1,10 +1,12 @@
 /** `/v1/events/amendments`: events that are made void or replaced, by their idempotency keys. */
+
 import { parseJsonText } from '#platform/json-text.ts';
 import { type AmendmentRequest, amendmentsFromJson } from '#schemas/amendment.ts';
 import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { Amendment, AmendmentsAnswer, NewAmendments } from '#schemas/http/usage-events.ts';
+import { formatInstant } from '#schemas/instant.ts';
 import { amendEvents } from '../amend-events.ts';
 import type { AmendedJson } from '../amended-places.ts';
 import type { AmendmentRow } from '../amendments.postgres.ts';
@@ -21,8 +23,8 @@ export const amendmentJson = (row: AmendmentRow) => ({
   sequence: row.stream_sequence?.toString() ?? null,
   before: row.removed.map(headJson),
   after: row.added && { ...headJson(row.added), properties: Object.fromEntries(row.added.properties ?? []) },
-  created_at: row.created_at.toISOString(),
-  applied_at: row.applied_at?.toISOString() ?? null,
+  created_at: formatInstant(row.created_at),
+  applied_at: row.applied_at && formatInstant(row.applied_at),
 });
 
 /** What an amendment says of itself for good, without how far it has come. */

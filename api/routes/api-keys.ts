@@ -1,10 +1,12 @@
 /** `/v1/api-keys`. The secret of a key stands in the answer that makes it, and nowhere else. */
+
 import { randomBytes } from 'node:crypto';
 import { type Caller, covers } from '#platform/authenticate.ts';
 import { hintOfApiKey, newApiKey, type World } from '#schemas/api-key.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { ApiKey, KeyRotation, type keyStates, NewApiKey, NewApiKeyAnswer } from '#schemas/http/api-keys.ts';
 import { IdParam } from '#schemas/http/fields.ts';
+import { formatInstant } from '#schemas/instant.ts';
 import type { ApiKeyRow, NewApiKeyRow } from '../api-keys.postgres.ts';
 import type { Db, ObjectChange, Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
@@ -24,9 +26,9 @@ const keyJson = (row: ApiKeyRow, nowMs: number) => ({
   scopes: row.scopes,
   state: stateOf(row, nowMs),
   signed_requests: row.signing_secret !== null,
-  last_used_at: row.last_used_at?.toISOString() ?? null,
-  expires_at: row.expires_at?.toISOString() ?? null,
-  revoked_at: row.revoked_at?.toISOString() ?? null,
+  last_used_at: row.last_used_at && formatInstant(row.last_used_at),
+  expires_at: row.expires_at && formatInstant(row.expires_at),
+  revoked_at: row.revoked_at && formatInstant(row.revoked_at),
   rotated_to: row.rotated_to,
   ...resourceJson(row),
 });

@@ -1,6 +1,8 @@
 /** `/v1/audit-log`: read only. */
+
 import { type AuditRow, entryFromRow } from '#platform/audit.ts';
 import { AuditEntry } from '#schemas/http/audit-log.ts';
+import { formatInstant } from '#schemas/instant.ts';
 import type { Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
@@ -10,7 +12,7 @@ const entryJson = (row: AuditRow) => {
   return {
     id: entry.id,
     sequence: entry.sequence,
-    occurred_at: row.occurred_at.toISOString(),
+    occurred_at: formatInstant(row.occurred_at),
     actor: entry.actor,
     action: entry.action,
     object_type: entry.objectType,

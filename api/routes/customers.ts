@@ -9,7 +9,7 @@ import {
 } from '#schemas/http/customers.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { InvoiceHead } from '#schemas/http/invoices.ts';
-import { isId } from '#schemas/ids.ts';
+import { newNameFault } from '#schemas/names.ts';
 import type { CustomerRow } from '../accounts.postgres.ts';
 import type { Db, Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
@@ -51,9 +51,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, invoic
     },
     async ({ db, body, nowMs }) => {
       const { external_id: externalId, metadata = {}, ...personal } = body;
-      // An external id that looks like one of ours could name two customers at once.
-      if (isId('cus', externalId))
-        refuseFaults([{ field: 'external_id', code: 'not_allowed', message: 'must not have the form of a customer id of ours' }]);
+      refuseFaults([newNameFault(externalId, 'external_id')].filter((fault) => fault !== undefined));
       const row = found(await accounts.addCustomer(db, { externalId, personal, metadata }, new Date(nowMs)), 'CUSTOMER_ALREADY_EXISTS');
       return created('customer', '/v1/customers', customerJson(row));
     },

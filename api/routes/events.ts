@@ -3,6 +3,8 @@ import { keyDigest } from '#schemas/amendment.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { EventCheck, EventCheckAnswer, EventFate, EventSearch, EventSearchQuery } from '#schemas/http/usage-events.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import { usageNames } from '#schemas/names.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { Db, Routes } from '../define-route.ts';
 import type { Billing, EventVersion, Twin } from '../event-fate.ts';
@@ -11,8 +13,6 @@ import { foundEventJson, searchEvents } from '../search-events.ts';
 import type { ApiPorts } from '../server.ts';
 import { amendmentJson } from './amendments.ts';
 import { found, readInstant } from './fields.ts';
-
-const timeText = (ms: number): string => new Date(ms).toISOString();
 
 const billingJson = ({ reason, subscriptionId, charge, meter, value, invoiceId, linePosition }: Billing) => ({
   state: reason === undefined ? 'billed' : 'unbilled',
@@ -27,7 +27,7 @@ const billingJson = ({ reason, subscriptionId, charge, meter, value, invoiceId, 
 });
 
 const headJson = ({ event, customer, occurredAtMs }: EventVersion | Twin) => ({
-  ...{ event, customer_id: customer, timestamp: timeText(occurredAtMs) },
+  ...{ event, customer_id: customer, timestamp: formatInstant(occurredAtMs) },
 });
 
 const versionJson = (version: Fate['versions'][number]) => ({
@@ -42,20 +42,20 @@ const versionJson = (version: Fate['versions'][number]) => ({
 
 const fateJson = (key: string, { state, watermark, first, message, versions, twins, amendments }: Fate) => ({
   ...{ idempotency_key: key, state, watermark: watermark.toString() },
-  ...{ received_at: timeText(first.receivedAtMs), sequence: first.sequence.toString() },
-  stored_at: message ? timeText(message.storedAtMs) : null,
+  ...{ received_at: formatInstant(first.receivedAtMs), sequence: first.sequence.toString() },
+  stored_at: message ? formatInstant(message.storedAtMs) : null,
   is_backfill: message?.isBackfill ?? false,
   versions: versions.map(versionJson),
   twins: twins.map((twin) => ({
-    ...{ ...headJson(twin), received_at: timeText(twin.receivedAtMs), sequence: twin.sequence.toString(), reason: twin.reason },
+    ...{ ...headJson(twin), received_at: formatInstant(twin.receivedAtMs), sequence: twin.sequence.toString(), reason: twin.reason },
   })),
   amendments: amendments.map(amendmentJson),
 });
 
 const searchRoute = ({ get }: Routes, { amendments, storedEvents, readWatermark, cursors, accounts }: ApiPorts): void => {
   const namesOf = async (db: Db, customer: string): Promise<readonly string[]> => {
-    const row = await accounts.customer(db, customer);
-    return row ? [row.id, row.external_id] : [customer];
+    const row = await accounts.customerNames(db, customer);
+    return row ? usageNames(row.id, row.external_id) : [customer];
   };
   get(
     {
@@ -74,6 +74,10 @@ const searchRoute = ({ get }: Routes, { amendments, storedEvents, readWatermark,
       const page = await searchEvents(db, asked, nowMs, { amendments, storedEvents, readWatermark, cursors, namesOf });
       return {
         watermark: page.watermark.toString(),
+        span: {
+          occurred_at_after: page.span.after === undefined ? null : formatInstant(page.span.after),
+          occurred_at_before: page.span.before === undefined ? null : formatInstant(page.span.before),
+        },
         items: page.events.map(foundEventJson),
         pagination: { page_size: page.events.length, has_more: page.nextCursor !== undefined, next_cursor: page.nextCursor ?? null },
       };
@@ -112,7 +116,7 @@ export const eventRoutes = (routes: Routes, ports: ApiPorts): void => {
         const row = byDigest.get(digests[index] as string);
         return {
           ...{ idempotency_key: key, status: row ? 'known' : 'unknown', sequence: row?.sequence ?? null },
-          received_at: row ? timeText(Number(row.received_at_ms)) : null,
+          received_at: row ? formatInstant(Number(row.received_at_ms)) : null,
         };
       });
       const known = items.filter(({ status }) => status === 'known').length;

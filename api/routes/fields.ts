@@ -1,6 +1,6 @@
 /** What the routes of several resources share: reading times, the end of every resource, and how a change is answered. */
 import { type FailureCode, FailureError, type Fault } from '#schemas/failures.ts';
-import { instantFromText } from '#schemas/instant.ts';
+import { formatInstant, instantFromText } from '#schemas/instant.ts';
 import type { Done } from '../define-route.ts';
 
 /** Nothing was billed before it: a period or a start from before is a slip of the pen. */
@@ -37,8 +37,8 @@ type Resource = {
 export const resourceJson = (row: Resource) => ({
   metadata: row.metadata,
   version: row.version,
-  created_at: row.created_at.toISOString(),
-  updated_at: row.updated_at.toISOString(),
+  created_at: formatInstant(row.created_at),
+  updated_at: formatInstant(row.updated_at),
 });
 
 /** The row, or the refusal that there is none. */

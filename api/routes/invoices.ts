@@ -1,8 +1,10 @@
 /** `/v1/invoices`, and the billing runs that issue them. */
+
 import { sleep, stopwatch } from '#platform/clock.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait } from '#schemas/http/invoices.ts';
+import { formatInstant } from '#schemas/instant.ts';
 import { type IssuedInvoice, issuedInvoiceToJson } from '#schemas/invoice.ts';
 import { formatPeriod, monthFromText } from '#schemas/period.ts';
 import type { Db, Routes } from '../define-route.ts';
@@ -33,8 +35,8 @@ const runJson = (row: BillingRunRow) => ({
   rating_ms: row.rated_ms,
   issuing_ms: row.issued_ms,
   failure: row.failure,
-  created_at: row.created_at.toISOString(),
-  updated_at: row.updated_at.toISOString(),
+  created_at: formatInstant(row.created_at),
+  updated_at: formatInstant(row.updated_at),
 });
 
 /** Often at first, then a fifth of the time that was waited: a thousand who wait for a long run must not keep the database busy. */
@@ -66,8 +68,17 @@ const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: A
       if (period.end > nowMs) throw new FailureError('PERIOD_NOT_ENDED', `The period ends at ${formatPeriod(period).end}`);
       const customerId = customer === undefined ? undefined : await accounts.customerId(db, customer);
       if (customer !== undefined && customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
-      if (subscriptionId !== undefined && !(await accounts.subscription(db, subscriptionId)))
-        throw new FailureError('SUBSCRIPTION_NOT_FOUND');
+      const subscription = subscriptionId === undefined ? undefined : await accounts.subscription(db, subscriptionId);
+      if (subscriptionId !== undefined && !subscription) throw new FailureError('SUBSCRIPTION_NOT_FOUND');
+      // It would bill nobody, and look as if all were billed.
+      if (customerId !== undefined && subscription && subscription.customer_id !== customerId)
+        refuseFaults([
+          {
+            field: 'subscription_id',
+            code: 'not_allowed',
+            message: `is of the customer ${subscription.customer_id}; leave one of the two out`,
+          },
+        ]);
       const of = { customerId: customerId ?? null, subscriptionId: subscriptionId ?? null, requestId, apiKeyId: caller.keyId };
       const row = await invoices.addRun(db, { period, ...of }, new Date(nowMs));
       return created('billing_run', '/v1/invoices/runs', runJson(row), { status: 202 });

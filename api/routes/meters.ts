@@ -1,9 +1,12 @@
 /** `/v1/meters`: what turns events into quantities, by versions that never change. */
+
+import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { type JsonObject, ownValue, type Parsed, readText } from '#schemas/fault.ts';
 import { IdParam, NoContent } from '#schemas/http/fields.ts';
 import { Meter, MeterPatch, MeterPatchDocument, MeterVersion, NewMeter, NewMeterDocument } from '#schemas/http/meters.ts';
+import { formatInstant } from '#schemas/instant.ts';
 import {
   definitionFields,
   type MeterDefinition,
@@ -11,13 +14,15 @@ import {
   meterDefinitionFromJson,
   meterDefinitionToJson,
 } from '#schemas/meter.ts';
-import { codeRule, nameRule } from '#schemas/plan.ts';
+import { misreadPathFaults } from '#schemas/misread-paths.ts';
+import { readNewCode } from '#schemas/names.ts';
+import { nameRule } from '#schemas/plan.ts';
 import { storedDefinition } from '#schemas/stored-meter.ts';
 import type { Routes } from '../define-route.ts';
 import { listJson, listSchema } from '../lists.ts';
 import type { MeterRow, MeterVersionRow } from '../meters.postgres.ts';
 import type { ApiPorts } from '../server.ts';
-import { created, found, resourceJson, updated } from './fields.ts';
+import { created, found, refuseFaults, resourceJson, updated } from './fields.ts';
 
 /** Every field of a definition, null where it has none. */
 const definitionJson = ({ group_by = [], ...json }: MeterDefinitionJson) => ({
@@ -45,7 +50,7 @@ const versionJson = (row: MeterVersionRow) => ({
   meter_id: row.meter_id,
   version_number: row.version_number,
   ...definitionJson(row.definition),
-  created_at: row.created_at.toISOString(),
+  created_at: formatInstant(row.created_at),
 });
 
 type Named = { readonly code: string; readonly name: string; readonly definition: MeterDefinition };
@@ -53,12 +58,13 @@ type Named = { readonly code: string; readonly name: string; readonly definition
 /** All faults are listed, of the names and of the definition. */
 const meterFromJson = (json: JsonObject): Parsed<Named> => {
   const faults: Fault[] = [];
-  const code = readText(json, 'code', '', codeRule, faults);
+  const code = readNewCode(json, '', faults);
   const name = readText(json, 'name', '', nameRule, faults);
   const { code: _code, name: _name, ...rest } = json;
   const definition = meterDefinitionFromJson(rest);
+  faults.push(...misreadPathFaults(rest));
   if (!definition.ok) return { ok: false, faults: [...faults, ...definition.faults] };
-  return code === undefined || name === undefined
+  return code === undefined || name === undefined || faults.length > 0
     ? { ok: false, faults }
     : { ok: true, value: { code, name, definition: definition.value } };
 };
@@ -69,7 +75,9 @@ const patchedDefinition = (row: MeterRow, patch: JsonObject): MeterDefinition | 
   const stored: Readonly<Record<string, unknown>> = row.definition;
   const kept = Object.fromEntries(definitionFields.map((field) => [field, ownValue(stored, field)]));
   const parsed = meterDefinitionFromJson({ ...kept, ...fields });
-  if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
+  // Of what the patch gives: what stays may be from before these paths were refused.
+  refuseFaults([...(parsed.ok ? [] : parsed.faults), ...misreadPathFaults(fields)]);
+  assert(parsed.ok);
   const before = meterDefinitionToJson(storedDefinition(row.definition, row.meter_version_id));
   return isDeepStrictEqual(meterDefinitionToJson(parsed.value), before) ? null : parsed.value;
 };

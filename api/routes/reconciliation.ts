@@ -1,7 +1,8 @@
 /** `/v1/reconciliation`: what was answered, held against what is stored and what is billed. */
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { Reconciliation, ReconciliationSpan } from '#schemas/http/reconciliation.ts';
-import { formatInstant, formatPeriod, periodOf } from '#schemas/period.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import { formatPeriod, periodOf } from '#schemas/period.ts';
 import type { Routes } from '../define-route.ts';
 import { gatherEvidence } from '../gather-evidence.ts';
 import { reconcile } from '../reconcile.ts';
@@ -53,14 +54,14 @@ export const reconciliationRoutes = (
         period: formatPeriod(periodOf(hours.from.getTime(), hours.to.getTime())),
         is_settled: evidence.isSettled,
         is_balanced: total.is_balanced,
-        watermark: Number(evidence.watermark),
+        watermark: evidence.watermark.toString(),
         total,
         hours: reconciled.map(({ hourMs: hour, ...stages }) => ({ hour: formatInstant(hour), ...stages })),
-        unreported_gateways: unreported.map(({ id, reported_at }) => ({ id, reported_at: reported_at.toISOString() })),
+        unreported_gateways: unreported.map(({ id, reported_at }) => ({ id, reported_at: formatInstant(reported_at) })),
         losses: losses.map((loss, index) => ({
-          from_sequence: Number(loss.from_sequence),
-          to_sequence: Number(loss.to_sequence),
-          detected_at: loss.detected_at.toISOString(),
+          from_sequence: loss.from_sequence.toString(),
+          to_sequence: loss.to_sequence.toString(),
+          detected_at: formatInstant(loss.detected_at),
           stored_messages: storedMessages[index] ?? 0,
         })),
         dead_letters: evidence.deadLetters ?? null,

@@ -1,7 +1,9 @@
 /** `/v1/subscriptions`. */
+
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { NewSubscription, Subscription, SubscriptionPatch } from '#schemas/http/subscriptions.ts';
+import { formatInstant } from '#schemas/instant.ts';
 import { formatPeriod, monthOf } from '#schemas/period.ts';
 import type { SubscriptionRow } from '../accounts.postgres.ts';
 import type { Routes } from '../define-route.ts';
@@ -16,8 +18,8 @@ const subscriptionJson = (row: SubscriptionRow, nowMs: number) => ({
   plan_code: row.plan_code,
   plan_version_id: row.plan_version_id,
   state: row.state,
-  started_at: row.started_at.toISOString(),
-  ended_at: row.ended_at?.toISOString() ?? null,
+  started_at: formatInstant(row.started_at),
+  ended_at: row.ended_at && formatInstant(row.ended_at),
   current_period: formatPeriod(monthOf(nowMs)),
   ...resourceJson(row),
 });

@@ -3,8 +3,10 @@ import { Type } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { CustomerUsage, MeterUsage, MeterUsageQuery, SubscriptionUsage, UsageSpan } from '#schemas/http/usage.ts';
+import { formatInstant } from '#schemas/instant.ts';
 import type { Meter } from '#schemas/meter.ts';
-import { formatInstant, formatPeriod, type Instant, intersect, monthOf, type Period, periodOf } from '#schemas/period.ts';
+import { usageNames } from '#schemas/names.ts';
+import { formatPeriod, type Instant, intersect, monthOf, type Period, periodOf } from '#schemas/period.ts';
 import { chargeFromJson } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
@@ -87,7 +89,7 @@ const meterUsageRoute = ({ get }: Routes, { accounts, catalog, cursors, readUsag
       const { period, watermark, windowStarts, groupBy, filter, limit, format, window, timeZone } = asked as UsageAsked;
       const rows = await readUsage.rows({
         ...{ tenant: db.organizationId, watermark, meter, period, windowStarts, groupBy, filter },
-        ...{ customers: customer ? [customer.id, customer.external_id] : null, after: position?.after ?? null, limit: limit + 1 },
+        ...{ customers: customer ? usageNames(customer.id, customer.external_id) : null, after: position?.after ?? null, limit: limit + 1 },
       });
       const shown = rows.slice(0, limit);
       const last = rows.length > limit ? shown.at(-1) : undefined;
@@ -143,7 +145,7 @@ const customerUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, rea
       const { period, watermark } = readSpan(query, nowMs, await readWatermark(db));
       const customer = found(await accounts.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
       const meters = (await catalog.allMeters(db)).map(meterOf);
-      const customers = [customer.id, customer.external_id];
+      const customers = usageNames(customer.id, customer.external_id);
       const usage = await readUsage.quantities({ organizationId: db.organizationId, watermark, customers, meters, period });
       return {
         customer_id: customer.id,
@@ -180,7 +182,8 @@ const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage,
       const whole = { start: subscription.started_at.getTime(), end: subscription.ended_at?.getTime() ?? Number.POSITIVE_INFINITY };
       // As it is billed: of the span, what the subscription covers.
       const covered = intersect(period, whole);
-      const wanted = { organizationId: db.organizationId, watermark, customers: [customer.id, customer.external_id], meters };
+      const customers = usageNames(customer.id, customer.external_id);
+      const wanted = { organizationId: db.organizationId, watermark, customers, meters };
       const usage = covered ? await readUsage.quantities({ ...wanted, period: covered }) : new Map();
       return {
         subscription_id: subscription.id,

@@ -11,6 +11,7 @@ import { isRecord, readEventId, readTimestamp } from '#schemas/event-fields.ts';
 import { faultsPerEventMax, flattenProperties } from '#schemas/event-properties.ts';
 import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import type { Fault } from '#schemas/failures.ts';
+import { unknownFieldMessage } from '#schemas/fault.ts';
 import type { Property } from '#schemas/usage-event.ts';
 import type { BlockWriter } from './event-block.ts';
 import { endOfNested, PlainEvent, skipSpace } from './plain-event.ts';
@@ -110,7 +111,7 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | 
       faults.push({
         field: name.slice(0, 64),
         code: 'unknown_field',
-        message: 'is not a field of an event; put your own data under properties',
+        message: `${unknownFieldMessage([...fieldNames])}; put your own data under properties`,
       });
   }
   if (faults.length > 0) return { status: 'invalid', idempotencyKey: idempotencyKey || undefined, faults };

@@ -208,8 +208,9 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
     const migrating = performance.now();
     const databasePassword =
       config.databasePassword || keptSecret(join(home, 'database-password'), () => randomBytes(24).toString('base64url'));
-    const { applied } = await migrateAll({ databaseUrl: urls.postgres, databasePassword, clickhouseUrl: urls.clickhouse });
+    const { applied, warnings } = await migrateAll({ databaseUrl: urls.postgres, databasePassword, clickhouseUrl: urls.clickhouse });
     log.info(`migrations: ${applied.length === 0 ? 'none due' : applied.join(', ')}, ${Math.round(performance.now() - migrating)} ms`);
+    for (const warning of warnings) log.warn(warning);
     running.signal.throwIfAborted();
 
     const apiKey = config.bootstrapKey || keptSecret(join(home, 'bootstrap-key'), () => newApiKey(randomBytes));

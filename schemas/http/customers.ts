@@ -1,9 +1,16 @@
 /** Customers in requests and answers. */
 import { type Static, Type } from 'typebox';
-import { closed, ExternalId, idOf, idPatternOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
+import { closed, ExternalId, formed, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
+import { idFormAbout, idFormPattern } from '#schemas/names.ts';
 
-const Email = Type.String({ pattern: '^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63}){1,8}$', maxLength: 254 });
-const Line = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,200}$' });
+const Email = formed(
+  '^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63}){1,8}$',
+  'an e-mail address such as billing@example.com',
+  {
+    maxLength: 254,
+  },
+);
+const Line = formed('^[^\\u0000-\\u001f\\u007f]{1,200}$', '1 to 200 characters, none of them a control character');
 const Address = Type.Object(
   {
     line1: Line,
@@ -11,19 +18,18 @@ const Address = Type.Object(
     postal_code: Type.Optional(Line),
     city: Line,
     state: Type.Optional(Line),
-    country: Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2.' }),
+    country: formed('^[A-Z]{2}$', 'a country by its two letters (ISO 3166-1 alpha-2), such as DE', { description: 'ISO 3166-1 alpha-2.' }),
   },
   { ...closed, title: 'Address' },
 );
 const TaxId = Type.Object(
   {
-    type: Type.String({ pattern: '^[a-z]{2}_[a-z]{2,8}$', description: 'Such as eu_vat.' }),
-    value: Type.String({ pattern: '^[A-Za-z0-9 .-]{2,40}$' }),
+    type: formed('^[a-z]{2}_[a-z]{2,8}$', 'a kind of tax id in lower case, such as eu_vat', { description: 'Such as eu_vat.' }),
+    value: formed('^[A-Za-z0-9 .-]{2,40}$', '2 to 40 letters, digits, blanks, "." and "-"'),
   },
   closed,
 );
-const PaymentReference = Type.String({
-  pattern: '^[\\x21-\\x7e]{1,255}$',
+const PaymentReference = formed('^[\\x21-\\x7e]{1,255}$', '1 to 255 visible ASCII characters', {
   description: "The payment provider's name of the customer; never card data.",
 });
 
@@ -40,11 +46,11 @@ export const Personal = Type.Object(
 );
 export type Personal = Static<typeof Personal>;
 
-/** One that looks like an id of ours could name two customers at once. */
+/** As `newNameFault` refuses it, which says why. */
 const NewExternalId = Type.Unsafe<string>({
   ...ExternalId,
-  not: { pattern: idPatternOf('cus') },
-  description: "The caller's own name of the customer.",
+  not: { anyOf: [{ pattern: idFormPattern }, { enum: ['.', '..'] }] },
+  description: `The caller's own name of the customer, compared character by character. It must not have ${idFormAbout}, and not be "." or "..".`,
 });
 
 export const NewCustomer = Type.Object({ external_id: ExternalId, ...Personal.properties, metadata: Type.Optional(Metadata) }, closed);

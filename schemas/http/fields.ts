@@ -3,14 +3,20 @@
 import type { TSchema } from 'typebox';
 import { Type } from 'typebox';
 import { currencies } from '#schemas/currency.ts';
+import { instantPattern } from '#schemas/instant.ts';
+import { codePattern, codeRule, idFormAbout, idFormPattern } from '#schemas/names.ts';
 
 /** No field beyond those that are named. */
 export const closed = { additionalProperties: false } as const;
 
+/** A text of a certain form. `expected` says in words what the pattern says: a fault tells it instead of the pattern. */
+export const formed = (pattern: string, expected: string, more: object = {}) => Type.String({ pattern, 'x-expected': expected, ...more });
+
 export const Metadata = Type.Record(
   Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,64}$' }),
-  Type.String({ pattern: '^[^\\u0000]{0,512}$' }),
+  formed('^[^\\u0000]{0,512}$', 'at most 512 characters, none of them zero'),
   {
+    'x-expected-names': 'of 1 to 64 characters, none of them a control character',
     title: 'Metadata',
     maxProperties: 50,
     additionalProperties: false,
@@ -19,28 +25,39 @@ export const Metadata = Type.Record(
 );
 
 /** Printable text. */
-export const Name = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,200}$' });
-export const Code = Type.String({
-  pattern: '^[a-z0-9][a-z0-9_.-]{0,63}$',
-  description: "The caller's own name of it, unique in its kind.",
+export const Name = formed('^[^\\u0000-\\u001f\\u007f]{1,200}$', '1 to 200 characters, none of them a control character');
+export const Code = formed(codePattern, codeRule.about, { description: "The caller's own name of it, unique in its kind." });
+export const ExternalId = formed('^[^\\u0000-\\u001f\\u007f]{1,255}$', '1 to 255 characters, none of them a control character');
+/** For what is made now; answers may hold a name from before this was refused. */
+export const NewCode = Type.Unsafe<string>({
+  ...Code,
+  not: { pattern: idFormPattern },
+  description: `The caller's own name of it, unique in its kind. It must not have ${idFormAbout}.`,
 });
-export const ExternalId = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,255}$' });
+/** `customer_id` where a customer is named: by id or by external id, whichever form the text has. */
+export const CustomerName = Type.Unsafe<string>({ ...ExternalId, description: 'Id or external id of a customer.' });
 
 export const idPatternOf = (prefix: string): string => `^${prefix}_[0-9a-f]{32}$`;
-export const idOf = (prefix: string) => Type.String({ pattern: idPatternOf(prefix) });
-/** In answers. */
-export const Instant = Type.String({ format: 'date-time', description: 'RFC 3339, in UTC.' });
-/** In requests: what `readInstant` takes. */
-export const GivenInstant = Type.String({
+export const idOf = (prefix: string) => formed(idPatternOf(prefix), `an id: "${prefix}_" and 32 of 0-9 and a-f`);
+/** In answers: as `formatInstant` writes it. */
+export const Instant = formed(instantPattern, 'RFC 3339 in UTC, with milliseconds', {
   format: 'date-time',
-  pattern:
-    '^[2-9][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,12})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$',
-  description: 'RFC 3339 with a zone, from the year 2000 on.',
+  description: 'RFC 3339 in UTC, always with milliseconds.',
 });
-export const Decimal = Type.String({ pattern: '^-?[0-9]+(\\.[0-9]+)?$', description: 'An exact decimal.' });
+/** In requests: what `readInstant` takes. */
+export const GivenInstant = formed(
+  '^[2-9][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,12})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$',
+  'an RFC 3339 date-time with a zone, from the year 2000 on, such as 2026-11-20T12:00:00Z',
+  { format: 'date-time', description: 'RFC 3339 with a zone, from the year 2000 on.' },
+);
+export const Decimal = formed('^-?[0-9]+(\\.[0-9]+)?$', 'a decimal such as "0.5"', { description: 'An exact decimal.' });
 export const CurrencyCode = Type.Enum([...currencies], {
   title: 'Currency',
   description: 'An active ISO 4217 code that has a minor unit.',
+});
+/** A sequence of the stream, in answers and requests alike: a JSON number loses digits of it in some readers. */
+export const Sequence = formed('^[0-9]{1,19}$', 'a sequence of the stream, in 1 to 19 digits', {
+  description: 'A sequence of the stream.',
 });
 export const Period = Type.Object(
   { start: Instant, end: Instant },

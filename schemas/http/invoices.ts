@@ -1,6 +1,19 @@
 /** Invoices and billing runs in requests and answers. */
 import { Type } from 'typebox';
-import { Code, CurrencyCode, closed, Decimal, ExternalId, Instant, idOf, nullable, Period } from '#schemas/http/fields.ts';
+import {
+  Code,
+  CurrencyCode,
+  CustomerName,
+  closed,
+  Decimal,
+  ExternalId,
+  formed,
+  Instant,
+  idOf,
+  nullable,
+  Period,
+} from '#schemas/http/fields.ts';
+import { hashedInstantPattern } from '#schemas/invoice.ts';
 import { RoundingMode } from '#schemas/money.ts';
 import { StepKind } from '#schemas/rated-line.ts';
 
@@ -22,6 +35,16 @@ const PriceStep = Type.Object(
   },
 );
 
+/** What is hashed is answered as it was hashed, for good: there an instant has milliseconds only where it has any. */
+const HashedInstant = formed(hashedInstantPattern, 'RFC 3339 in UTC', {
+  format: 'date-time',
+  description: 'RFC 3339 in UTC as it was hashed, with a fraction of a second only where there is one.',
+});
+const HashedPeriod = Type.Object(
+  { start: HashedInstant, end: HashedInstant },
+  { ...closed, title: 'HashedPeriod', description: 'Half-open: from start, before end.' },
+);
+
 const InvoiceLine = Type.Object(
   {
     position: Type.Integer({ minimum: 1 }),
@@ -33,7 +56,7 @@ const InvoiceLine = Type.Object(
     precise_amount: Decimal,
     amount: Decimal,
     steps: Type.Array(PriceStep),
-    service_period: Period,
+    service_period: HashedPeriod,
   },
   { ...closed, title: 'InvoiceLine' },
 );
@@ -43,13 +66,13 @@ const headFields = {
   tenant: idOf('org'),
   number: Type.Integer({ minimum: 1 }),
   watermark: Type.String({ pattern: '^[0-9]+$', description: 'The highest stream sequence that was billed.' }),
-  issued_at: Instant,
+  issued_at: HashedInstant,
   kind: Type.Literal('period'),
   subscription_id: idOf('sub'),
   customer_id: idOf('cus'),
   plan_version_id: idOf('plv'),
   currency: CurrencyCode,
-  period: Period,
+  period: HashedPeriod,
   subtotal: Decimal,
   total: Decimal,
   previous_hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
@@ -63,11 +86,10 @@ export const Invoice = Type.Object({ ...headFields, lines: Type.Array(InvoiceLin
 
 export const NewBillingRun = Type.Object(
   {
-    period: Type.String({
-      pattern: '^[2-9][0-9]{3}-(0[1-9]|1[0-2])$',
+    period: formed('^[2-9][0-9]{3}-(0[1-9]|1[0-2])$', 'a month from 2000-01 on, such as 2026-10', {
       description: 'A month that has ended, from 2000-01 on, such as 2026-10.',
     }),
-    customer_id: Type.Optional(ExternalId),
+    customer_id: Type.Optional(CustomerName),
     subscription_id: Type.Optional(ExternalId),
   },
   closed,
@@ -98,8 +120,7 @@ export const BillingRun = Type.Object(
 export const RunWait = Type.Object(
   {
     wait_seconds: Type.Optional(
-      Type.String({
-        pattern: '^([0-9]|1[0-9]|2[0-5])$',
+      formed('^([0-9]|1[0-9]|2[0-5])$', 'a whole number from 0 to 25', {
         description: 'Answer when the run has ended, or after so many seconds (0 to 25).',
       }),
     ),

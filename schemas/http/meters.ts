@@ -5,7 +5,7 @@
  */
 import { type Static, type TSchema, Type } from 'typebox';
 import { comparisons, conditionsMax, filterValueCharactersMax, listValuesMax } from '#schemas/filter.ts';
-import { Code, closed, Instant, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
+import { Code, closed, Instant, idOf, Metadata, Name, NewCode, nullable, resourceFields } from '#schemas/http/fields.ts';
 import {
   aggregations,
   eventNameCharactersMax,
@@ -90,7 +90,7 @@ const numeric = aggregations.filter((one) => one !== 'count' && one !== 'unique'
 export const NewMeter = Type.Object({ metadata: Type.Optional(Metadata) });
 
 const newMeter = (title: string, fields: Readonly<Record<string, TSchema>>) =>
-  Type.Object({ code: Code, name: Name, metadata: Type.Optional(Metadata), ...measuredFields, ...fields }, { ...closed, title });
+  Type.Object({ code: NewCode, name: Name, metadata: Type.Optional(Metadata), ...measuredFields, ...fields }, { ...closed, title });
 export const NewMeterDocument = Type.Union(
   [
     newMeter('NewCountMeter', { aggregation: Type.Literal('count'), property: absent, expression: absent, percentile: absent }),

@@ -4,7 +4,8 @@
  * that is not the last, a code that two charges of one plan have, a name with half of a surrogate pair.
  */
 import { type TSchema, Type } from 'typebox';
-import { CurrencyCode, closed, Metadata } from '#schemas/http/fields.ts';
+import { CurrencyCode, closed, Metadata, NewCode } from '#schemas/http/fields.ts';
+import { idFormAbout } from '#schemas/names.ts';
 import { ChargeSchema, chargesMax, PlanVersionSchema } from '#schemas/plan.ts';
 import { FlatPriceSchema, GraduatedPriceSchema, PackagePriceSchema, PerUnitPriceSchema, TierSchema, tiersMax } from '#schemas/price.ts';
 
@@ -36,15 +37,19 @@ const PackagePrice = Type.Object({ ...PackagePriceSchema.properties, package_siz
 
 const { code, name, meter: _meter } = ChargeSchema.properties;
 const meterCode = Type.Unsafe<string>({ ...code, description: 'Code of the meter that is priced.' });
-const charge = (title: string, meter: TSchema, price: TSchema) => Type.Object({ code, name, meter, price }, { ...closed, title });
+const meteredPrice = Type.Union([PerUnitPrice, GraduatedPrice, PackagePrice]);
+const chargeCode = Type.Unsafe<string>({ ...NewCode, description: `Unique within the plan. It must not have ${idFormAbout}.` });
+const charge = (title: string, meter: TSchema, price: TSchema) =>
+  Type.Object({ code: chargeCode, name, meter, price }, { ...closed, title });
+const chargeAnswer = (title: string, meter: TSchema, price: TSchema) => Type.Object({ code, name, meter, price }, { ...closed, title });
 
 const FlatCharge = charge('FlatCharge', Type.Optional(Type.Null()), FlatPrice);
-const MeteredCharge = charge('MeteredCharge', meterCode, Type.Union([PerUnitPrice, GraduatedPrice, PackagePrice]));
+const MeteredCharge = charge('MeteredCharge', meterCode, meteredPrice);
 const Charges = Type.Array(Type.Union([FlatCharge, MeteredCharge]), { minItems: 1, maxItems: chargesMax });
 
 export const NewPlanDocument = Type.Object(
   {
-    code: PlanVersionSchema.properties.code,
+    code: NewCode,
     name: PlanVersionSchema.properties.name,
     currency: CurrencyCode,
     interval: Type.Optional(Type.Literal('month')),
@@ -55,7 +60,7 @@ export const NewPlanDocument = Type.Object(
 );
 
 /** Charges as answers hold them: canonical, so with every field that has a default, and `meter: null` for a flat one. */
-export const ChargesAnswer = Type.Array(Type.Union([charge('FlatChargeAnswer', Type.Null(), FlatPrice), MeteredCharge]), {
-  minItems: 1,
-  maxItems: chargesMax,
-});
+export const ChargesAnswer = Type.Array(
+  Type.Union([chargeAnswer('FlatChargeAnswer', Type.Null(), FlatPrice), chargeAnswer('MeteredChargeAnswer', meterCode, meteredPrice)]),
+  { minItems: 1, maxItems: chargesMax },
+);

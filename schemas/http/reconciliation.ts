@@ -1,6 +1,6 @@
 /** The balance of ingest in answers. */
 import { Type } from 'typebox';
-import { closed, GivenInstant, Instant, idOf, nullable } from './fields.ts';
+import { closed, GivenInstant, Instant, idOf, nullable, Sequence } from './fields.ts';
 
 const count = (description: string) => Type.Integer({ minimum: 0, description });
 
@@ -77,8 +77,8 @@ export const Reconciliation = Type.Object(
     ),
     is_settled: Type.Boolean({ description: 'Whether the store has everything that the stream held when this was asked.' }),
     is_balanced: Type.Boolean({ description: 'Whether every hour is balanced.' }),
-    watermark: Type.Integer({
-      minimum: 0,
+    watermark: Type.Unsafe<string>({
+      ...Sequence,
       description: 'The stream sequence at which the store was read: up to there every event was held against all before it.',
     }),
     total: Type.Object(stages, { ...closed, title: 'IngestStages' }),
@@ -99,8 +99,8 @@ export const Reconciliation = Type.Object(
     losses: Type.Array(
       Type.Object(
         {
-          from_sequence: Type.Integer({ minimum: 0 }),
-          to_sequence: Type.Integer({ minimum: 0 }),
+          from_sequence: Sequence,
+          to_sequence: Sequence,
           detected_at: Instant,
           stored_messages: count('Of your messages in this range, how many the store has all the same.'),
         },

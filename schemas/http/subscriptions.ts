@@ -1,11 +1,22 @@
 /** Subscriptions in requests and answers. */
 import { Type } from 'typebox';
-import { Code, closed, ExternalId, GivenInstant, Instant, idOf, Metadata, nullable, Period, resourceFields } from '#schemas/http/fields.ts';
+import {
+  Code,
+  CustomerName,
+  closed,
+  GivenInstant,
+  Instant,
+  idOf,
+  Metadata,
+  nullable,
+  Period,
+  resourceFields,
+} from '#schemas/http/fields.ts';
 
 export const NewSubscription = Type.Object(
   {
-    customer_id: ExternalId,
-    plan: Type.Union([Code, idOf('pln')], { description: 'Code or id of a plan; its newest version is taken.' }),
+    customer_id: CustomerName,
+    plan: Type.Unsafe<string>({ ...Code, description: 'Code or id of a plan; its newest version is taken.' }),
     started_at: Type.Optional(GivenInstant),
     metadata: Type.Optional(Metadata),
   },

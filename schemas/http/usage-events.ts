@@ -2,13 +2,13 @@
 import { Type } from 'typebox';
 import { amendmentActions, amendmentsMax, reasonCharactersMax } from '#schemas/amendment.ts';
 import { Event } from '#schemas/http/events.ts';
-import { Code, closed, ExternalId, GivenInstant, Instant, idOf, nullable } from '#schemas/http/fields.ts';
+import { Sequence as AnySequence, Code, closed, ExternalId, formed, GivenInstant, Instant, idOf, nullable } from '#schemas/http/fields.ts';
 
-const Sequence = Type.String({
-  pattern: '^[0-9]+$',
+const Sequence = Type.Unsafe<string>({
+  ...AnySequence,
   description: 'A sequence of the stream: usage at a watermark counts what is at or under it.',
 });
-const Watermark = Type.String({ pattern: '^[0-9]+$', description: 'The answer is as of this sequence of the stream.' });
+const Watermark = Type.Unsafe<string>({ ...AnySequence, description: 'The answer is as of this sequence of the stream.' });
 const Properties = Type.Record(Type.String(), Type.String(), {
   title: 'StoredProperties',
   description: 'Dotted path to text, each exactly as it is stored: a number in its own decimal digits, an array as its JSON.',
@@ -20,8 +20,7 @@ const FullPayload = Type.Object({ ...payload, properties: Properties }, { ...clo
 
 const amendedFields = {
   idempotency_key: ExternalId,
-  reason: Type.String({
-    pattern: '^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$',
+  reason: formed('^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$', 'a text that is more than blanks, without zero characters', {
     minLength: 1,
     maxLength: reasonCharactersMax,
     description: 'Why; kept for good.',
@@ -115,13 +114,14 @@ export const EventSearchQuery = Type.Object(
       Type.Unsafe<string>({ ...GivenInstant, description: 'Only what occurred strictly before; by default now.' }),
     ),
     limit: Type.Optional(
-      Type.String({
-        pattern: '^([1-9][0-9]{0,2}|1000)$',
+      formed('^([1-9][0-9]{0,2}|1000)$', 'a whole number from 1 to 1000', {
         description: 'How many items a page has at most, 1 to 1000; 100 where nothing is said.',
       }),
     ),
     cursor: Type.Optional(
-      Type.String({ pattern: '^[A-Za-z0-9_-]{1,2400}$', description: 'The `next_cursor` of the page before, with the same filters.' }),
+      formed('^[A-Za-z0-9_-]{1,2400}$', 'the `next_cursor` of the page before', {
+        description: 'The `next_cursor` of the page before, with the same filters.',
+      }),
     ),
   },
   closed,
@@ -130,6 +130,18 @@ export const EventSearchQuery = Type.Object(
 export const EventSearch = Type.Object(
   {
     watermark: Watermark,
+    span: Type.Object(
+      {
+        occurred_at_after: nullable(Instant),
+        occurred_at_before: nullable(Instant),
+      },
+      {
+        ...closed,
+        title: 'SearchedSpan',
+        description:
+          'The span of time that was searched, both ends exclusive: as it was asked for, or the default. Null where it has no bound. All pages of a search have one.',
+      },
+    ),
     items: Type.Array(StoredEvent, { maxItems: eventsPageMax, description: 'Newest first.' }),
     pagination: Type.Object(
       {

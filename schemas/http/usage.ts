@@ -1,15 +1,14 @@
 /** Usage in requests and answers. */
 import { Type } from 'typebox';
-import { Code, closed, Decimal, ExternalId, GivenInstant, Instant, idOf, nullable, Period } from '#schemas/http/fields.ts';
+import { Code, closed, Decimal, ExternalId, GivenInstant, Instant, idOf, nullable, Period, Sequence } from '#schemas/http/fields.ts';
 import { MeterVersionNumber } from '#schemas/http/meters.ts';
 
-const sequencePattern = '^[0-9]{1,19}$';
-export const Watermark = Type.String({
-  pattern: sequencePattern,
+export const Watermark = Type.Unsafe<string>({
+  ...Sequence,
   description: 'The highest stream sequence that is counted. The same watermark gives the same answer for ever.',
 });
 const GivenWatermark = Type.Optional(
-  Type.String({ pattern: sequencePattern, description: 'Count up to this stream sequence; by default the highest that is checked.' }),
+  Type.Unsafe<string>({ ...Sequence, description: 'Count up to this stream sequence; by default the highest that is checked.' }),
 );
 
 const optionalText = (description: string, more: object = {}) => Type.Optional(Type.String({ minLength: 1, description, ...more }));

@@ -253,6 +253,25 @@ describe('the catalog', () => {
   });
 });
 
+describe('a run for a customer and a subscription of another', () => {
+  it('is 422 and makes no run: it would bill nobody', async () => {
+    const made = async (path: string, sent: unknown) => (await pipeline.api('POST', path, sent)).body;
+    const [one, other] = [
+      await made('/v1/customers', { external_id: 'run-1', name: '1' }),
+      await made('/v1/customers', { external_id: 'run-2', name: '2' }),
+    ];
+    const subscription = await made('/v1/subscriptions', { customer_id: one.id, plan: 'llm-pro' });
+    const run = (customerId: string) =>
+      pipeline.api('POST', '/v1/invoices/run', { period: lastMonth().name, customer_id: customerId, subscription_id: subscription.id });
+    for (const name of [other.id, 'run-2'])
+      expect(await run(name)).toMatchObject({
+        status: 422,
+        body: { errors: [{ field: 'subscription_id', code: 'not_allowed', message: expect.stringContaining(one.id) }] },
+      });
+    for (const name of [one.id, 'run-1']) expect((await run(name)).status).toBe(202);
+  });
+});
+
 describe('usage', () => {
   it("a value that can't be measured is reported, never silently 0", async () => {
     await pipeline.sendEvents([

@@ -256,3 +256,21 @@ describe('search', () => {
     expect((await pipeline.api('POST', '/v1/events/check', { idempotency_keys: [...keys, 'one more'] })).status).toBe(422);
   });
 });
+
+describe('the search of events', () => {
+  it('says which span it searched, asked for or not, the same on every page', async () => {
+    const begin = Date.now();
+    const { span } = (await pipeline.api('GET', '/v1/events')).body;
+    const [after, before] = [Date.parse(span.occurred_at_after), Date.parse(span.occurred_at_before)];
+    expect(before - after).toBe(24 * 3_600_000 + 1);
+    expect(before).toBeGreaterThanOrEqual(begin);
+    const given = 'occurred_at_after=2026-01-01T00:00:00Z&occurred_at_before=2026-01-02T00:00:00Z';
+    expect((await pipeline.api('GET', `/v1/events?${given}`)).body.span).toEqual({
+      ...{ occurred_at_after: '2026-01-01T00:00:00.000Z', occurred_at_before: '2026-01-02T00:00:00.000Z' },
+    });
+    expect((await pipeline.api('GET', '/v1/events?idempotency_key=none')).body.span).toEqual({
+      occurred_at_after: null,
+      occurred_at_before: null,
+    });
+  });
+});

@@ -5,6 +5,7 @@
 import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Import, SourceFile } from './source-files.ts';
+import { lookUpRule } from './tidy-look-ups.ts';
 
 export type Fault = { readonly path: string; readonly at: number; readonly message: string };
 /** A repository in small: path -> text. */
@@ -166,6 +167,7 @@ const registryHost = new RegExp(
 const planted = (...parts: string[]): string => parts.join('');
 
 export const rules: readonly Rule[] = [
+  lookUpRule,
   {
     name: 'imports point one way: ingest, rater, invoicer, api -> platform -> schemas',
     check: eachImport(directionFault),

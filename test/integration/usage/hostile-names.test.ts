@@ -1,6 +1,7 @@
-/** Names and expressions that want to be something else: text of a query, of a subject, of a page. */
+/** Names and expressions that want to be something else: text of a query, of a subject, of a page, of a path, a field that is none. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { makeKey } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
@@ -82,5 +83,65 @@ describe('hostile names', () => {
     const body = { code: 'expression', name: 'Expression', event: 'work', aggregation: 'sum', expression };
     expect(await pipeline.api('POST', '/v1/meters', body)).toMatchObject({ status: 422, body: { errors: [{ field: 'expression' }] } });
     expect(performance.now() - begin).toBeLessThan(1_000);
+  });
+});
+
+const made = async (path: string, body: unknown): Promise<{ readonly id: string }> => {
+  const answer = await pipeline.api('POST', path, body);
+  expect(answer.status, JSON.stringify(answer.body)).toBe(201);
+  return answer.body;
+};
+
+describe('a meter by a path that would find nothing', () => {
+  it.each(['$.n', 'properties.n', 'items[0]'])('%s is 422 with the cure, made anew or changed', async (path) => {
+    const sum = { code: `sum-${path.replaceAll(/[^a-z0-9]/g, '')}`, name: 'S', event: 'e', aggregation: 'sum' };
+    const answer = await pipeline.api('POST', '/v1/meters', { ...sum, property: path });
+    expect(answer).toMatchObject({
+      status: 422,
+      body: { errors: [{ field: 'property', message: expect.stringContaining('would find nothing') }] },
+    });
+    const { id } = await made('/v1/meters', { ...sum, property: 'n' });
+    for (const [body, field] of [
+      [{ property: path }, 'property'],
+      [{ group_by: ['region', path] }, 'group_by[1]'],
+      [{ filter: { or: [{ property: path, operator: 'exists', value: true }] } }, 'filter.or[0].property'],
+    ] as const)
+      expect(await pipeline.api('PATCH', `/v1/meters/${id}`, body)).toMatchObject({ status: 422, body: { errors: [{ field }] } });
+  });
+
+  it('from before is read, renamed and counted as it was', async () => {
+    const { id } = await made('/v1/meters', { code: 'old-path', name: 'O', event: 'e', aggregation: 'sum', property: 'n' });
+    await pipeline.asOwner.transaction(async (client) => {
+      await client.query("SET LOCAL session_replication_role = 'replica'");
+      await client.query(
+        `UPDATE meter_versions SET definition = '{"event":"e","aggregation":"sum","property":"$.n"}' WHERE meter_id = $1`,
+        [id],
+      );
+    });
+    expect((await pipeline.api('PATCH', `/v1/meters/${id}`, { name: 'Old' })).body).toMatchObject({ property: '$.n', version_number: 1 });
+    expect((await pipeline.api('GET', `/v1/meters/${id}/usage`)).status).toBe(200);
+    expect((await pipeline.api('PATCH', `/v1/meters/${id}`, { property: 'n' })).body).toMatchObject({ property: 'n', version_number: 2 });
+  });
+});
+
+describe('an unknown field', () => {
+  it('is answered with all that is known, on both hosts, in an answer of bounded size', async () => {
+    const known = async (answer: { readonly body: { readonly errors: readonly { readonly message: string }[] } }) =>
+      answer.body.errors.map(({ message }) => message).join('\n');
+    expect(await known(await pipeline.api('POST', '/v1/customers', { external_id: 'u', name: 'U', colour: 1 }))).toMatch(
+      /known are external_id, name, email, address, tax_ids, payment_reference, metadata/,
+    );
+    expect(await known(await pipeline.api('GET', '/v1/events?colour=1'))).toMatch(
+      /known are customer_id, event, idempotency_key, .*cursor/,
+    );
+    const key = await makeKey(pipeline, pipeline.api, { scopes: ['admin'] });
+    expect(await known(await key.ingest('POST', '/v1/events?colour=1', []))).toMatch(/known are results, backfill, receipt/);
+    const rejected = await key.ingest('POST', '/v1/events', [{ colour: 1 }]);
+    expect(JSON.stringify(rejected.body)).toMatch(/known are idempotency_key, event, customer_id, timestamp, properties/);
+    const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`f${index}`, 1]));
+    for (const path of ['/v1/customers', '/v1/plans', '/v1/meters']) {
+      const { status, body } = await pipeline.api('POST', path, many);
+      expect([status, body.errors.length <= 110], path).toEqual([422, true]);
+    }
   });
 });

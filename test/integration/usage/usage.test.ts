@@ -70,10 +70,10 @@ describe('usage of a meter', () => {
         time_zone: 'UTC',
         watermark: expect.stringMatching(/^\d+$/),
       },
-      period: { start: '2026-10-24T22:00:00Z', end: '2026-10-26T23:00:00Z' },
+      period: { start: '2026-10-24T22:00:00.000Z', end: '2026-10-26T23:00:00.000Z' },
       items: [
         {
-          ...{ window_start: '2026-10-24T22:00:00Z', window_end: '2026-10-26T23:00:00Z', group: {} },
+          ...{ window_start: '2026-10-24T22:00:00.000Z', window_end: '2026-10-26T23:00:00.000Z', group: {} },
           ...{ quantity: '1020.3', events: '7', unmeasured_events: '1' },
         },
       ],
@@ -85,41 +85,41 @@ describe('usage of a meter', () => {
     const days = await usage(`${span}&window=day&time_zone=europe/berlin`);
     expect(days.time_zone).toBe('Europe/Berlin');
     expect(days.items.map((one: object) => Object.values(one).slice(0, 2))).toEqual([
-      ['2026-10-24T22:00:00Z', '2026-10-25T23:00:00Z'],
-      ['2026-10-25T23:00:00Z', '2026-10-26T23:00:00Z'],
+      ['2026-10-24T22:00:00.000Z', '2026-10-25T23:00:00.000Z'],
+      ['2026-10-25T23:00:00.000Z', '2026-10-26T23:00:00.000Z'],
     ]);
     expect(told(days).map((one) => one.at(-1))).toEqual(['10.3', '1010']);
     // 02:30 twice, in two windows.
     expect(told(await usage('from=2026-10-25T00:00:00Z&to=2026-10-25T02:00:00Z&window=hour&time_zone=Europe/Berlin'))).toEqual([
-      ['2026-10-25T00:00:00Z', '0.1'],
-      ['2026-10-25T01:00:00Z', '0.2'],
+      ['2026-10-25T00:00:00.000Z', '0.1'],
+      ['2026-10-25T01:00:00.000Z', '0.2'],
     ]);
   });
 
   it('is of months and minutes, and leaves out what has no event', async () => {
     expect(told(await usage('from=2026-09-15T00:00:00Z&to=2026-12-01T00:00:00Z&window=month'))).toEqual([
-      ['2026-10-01T00:00:00Z', '1020.3'],
+      ['2026-10-01T00:00:00.000Z', '1020.3'],
     ]);
     expect(told(await usage('from=2026-10-25T00:30:00Z&to=2026-10-25T01:31:00Z&window=minute'))).toEqual([
-      ['2026-10-25T00:30:00Z', '0.1'],
-      ['2026-10-25T01:30:00Z', '0.2'],
+      ['2026-10-25T00:30:00.000Z', '0.1'],
+      ['2026-10-25T01:30:00.000Z', '0.2'],
     ]);
   });
 
   it('carries a level into windows without events', async () => {
     expect(told(await usage(`${span}&window=day&time_zone=Europe/Berlin`, 'seats'))).toEqual([
-      ['2026-10-24T22:00:00Z', '4'],
-      ['2026-10-25T23:00:00Z', '4'],
+      ['2026-10-24T22:00:00.000Z', '4'],
+      ['2026-10-25T23:00:00.000Z', '4'],
     ]);
   });
 
   it('is grouped by customer and by the properties of the meter, null where an event has none', async () => {
     expect(told(await usage(`${span}&group_by=customer_id,model`))).toEqual([
-      ['2026-10-24T22:00:00Z', 'acme', '=1+1', '7'],
-      ['2026-10-24T22:00:00Z', 'acme', 'a', '10.1'],
-      ['2026-10-24T22:00:00Z', 'acme', 'b', '0.2'],
-      ['2026-10-24T22:00:00Z', 'globex', null, '1000'],
-      ['2026-10-24T22:00:00Z', 'globex', 'a,"b"\r\nc', '3'],
+      ['2026-10-24T22:00:00.000Z', 'acme', '=1+1', '7'],
+      ['2026-10-24T22:00:00.000Z', 'acme', 'a', '10.1'],
+      ['2026-10-24T22:00:00.000Z', 'acme', 'b', '0.2'],
+      ['2026-10-24T22:00:00.000Z', 'globex', null, '1000'],
+      ['2026-10-24T22:00:00.000Z', 'globex', 'a,"b"\r\nc', '3'],
     ]);
     expect((await usage(`${span}&group_by=request.path&customer_id=acme`)).items.map((one: { group: object }) => one.group)).toEqual([
       { 'request.path': null },
@@ -135,7 +135,7 @@ describe('usage of a meter', () => {
     const { id } = (await get('/v1/customers/globex')).body;
     for (const name of ['globex', id])
       expect(await usage(`${span}&customer_id=${name}`)).toMatchObject({ customer_id: id, items: [{ quantity: '1003' }] });
-    expect(told(await usage('from=2026-10-25T22:00:00Z&to=2026-10-25T23:00:00Z', 'most'))).toEqual([['2026-10-25T22:00:00Z', null]]);
+    expect(told(await usage('from=2026-10-25T22:00:00Z&to=2026-10-25T23:00:00Z', 'most'))).toEqual([['2026-10-25T22:00:00.000Z', null]]);
   });
 
   it('is filtered beside the filter of the meter', async () => {
@@ -161,10 +161,10 @@ describe('usage of a meter', () => {
     expect(answer.headers.get('millrace-watermark')).toBe((await usage(span)).watermark);
     expect(answer.body.split('\r\n')).toEqual([
       'window_start,window_end,customer_id,model,quantity,events,unmeasured_events',
-      "2026-10-24T22:00:00Z,2026-10-26T23:00:00Z,acme,'=1+1,7,1,0",
-      '2026-10-24T22:00:00Z,2026-10-26T23:00:00Z,acme,a,10.1,2,0',
-      '2026-10-24T22:00:00Z,2026-10-26T23:00:00Z,acme,b,0.2,2,1',
-      '2026-10-24T22:00:00Z,2026-10-26T23:00:00Z,globex,,1000,1,0',
+      "2026-10-24T22:00:00.000Z,2026-10-26T23:00:00.000Z,acme,'=1+1,7,1,0",
+      '2026-10-24T22:00:00.000Z,2026-10-26T23:00:00.000Z,acme,a,10.1,2,0',
+      '2026-10-24T22:00:00.000Z,2026-10-26T23:00:00.000Z,acme,b,0.2,2,1',
+      '2026-10-24T22:00:00.000Z,2026-10-26T23:00:00.000Z,globex,,1000,1,0',
       '',
     ]);
     const cursor = answer.headers.get('millrace-next-cursor');
@@ -205,7 +205,7 @@ describe('usage of a subscription', () => {
     });
     // The first event is from before it.
     const answer = await get(`/v1/subscriptions/${subscribed.body.id}/usage?${span}`);
-    expect(answer.body).toMatchObject({ subscription_id: subscribed.body.id, period: { start: '2026-10-24T22:00:00Z' } });
+    expect(answer.body).toMatchObject({ subscription_id: subscribed.body.id, period: { start: '2026-10-24T22:00:00.000Z' } });
     expect(answer.body.items).toEqual([
       {
         ...{ charge: 'tiered', name: 'Tiered', meter: 'tokens', meter_version: 1, quantity: '7.3', unmeasured_events: 1 },

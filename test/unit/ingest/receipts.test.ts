@@ -38,7 +38,7 @@ describe('a receipt', () => {
     expect(taken).toMatchObject({
       organization: 'org_1',
       request_id: 'req_1',
-      received_at: '2026-11-20T12:00:00Z',
+      received_at: '2026-11-20T12:00:00.000Z',
       accepted: 2,
       duplicates: 1,
     });

@@ -52,6 +52,8 @@ describe('expressions', () => {
     ["a'", '2: "\'" has no meaning here'],
     ['sum(a)', '4: "(" stands where an operator or the end is expected'],
     ['a % b', '3: "%" has no meaning here'],
+    ['$.n * 2', '1: "$" has no meaning here: a path begins inside the properties of an event, so write n for the property n'],
+    ['2 * a[0]', '6: "[" has no meaning here: an array is kept as one JSON text, whose items have no path'],
     ['a\0', '2: "\\u0000" has no meaning here'],
   ])('%j is refused with the column', (text, fault) => {
     expect(faultOf(text)).toBe(fault);

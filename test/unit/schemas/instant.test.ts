@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { instantFromText } from '#schemas/instant.ts';
+import { formatInstant, instantFromText, instantPattern } from '#schemas/instant.ts';
 
 describe('an RFC 3339 date-time', () => {
   it.each([
@@ -82,4 +82,23 @@ describe('an RFC 3339 date-time', () => {
       { numRuns: 5_000 },
     );
   });
+});
+
+describe('an instant in an answer', () => {
+  it.each([
+    [0, '1970-01-01T00:00:00.000Z'],
+    [Date.UTC(2026, 9, 5, 1, 2, 3, 40), '2026-10-05T01:02:03.040Z'],
+    [Date.UTC(9999, 11, 31, 23, 59, 59, 999), '9999-12-31T23:59:59.999Z'],
+  ])('%i is written with milliseconds, also where they are zero', (ms, text) => {
+    expect(formatInstant(ms)).toBe(text);
+    expect(formatInstant(new Date(ms))).toBe(text);
+    expect(text).toMatch(new RegExp(instantPattern));
+  });
+
+  it.each(['2026-10-05T01:02:03Z', '2026-10-05T01:02:03.04Z', '2026-10-05T01:02:03.040000Z', '2026-10-05T01:02:03.040+00:00'])(
+    '%s is not how it is written',
+    (text) => {
+      expect(text).not.toMatch(new RegExp(instantPattern));
+    },
+  );
 });

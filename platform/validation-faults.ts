@@ -1,0 +1,71 @@
+/** What a JSON schema refuses, in the words and the form of our faults: a dotted field, a stable code, and a message that says what is expected. */
+import type { FastifyError } from 'fastify';
+import { type Fault, FaultCode, unknownFieldMessage } from '#schemas/fault.ts';
+
+/** Ajv's keywords as the codes of schemas/fault.ts; a keyword that is not here stands for itself, in lower snake case. */
+const keywordCodes: Record<string, FaultCode> = {
+  required: FaultCode.missing,
+  additionalProperties: FaultCode.unknownField,
+  type: FaultCode.wrongType,
+  enum: FaultCode.notAllowed,
+  const: FaultCode.notAllowed,
+  minLength: FaultCode.wrongLength,
+  maxLength: FaultCode.wrongLength,
+  minItems: FaultCode.wrongLength,
+  maxItems: FaultCode.wrongLength,
+  pattern: FaultCode.wrongFormat,
+  format: FaultCode.wrongFormat,
+};
+
+const codeOfKeyword = (keyword: string): string =>
+  keywordCodes[keyword] ?? keyword.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** Annotations of our schemas, which judge nothing: the form of a text, and of the names of an object, in words. */
+export const annotations = ['x-expected', 'x-expected-names'] as const;
+
+/** What Ajv must be told, so that its faults hold the schema that refused. */
+export const faultOptions = { verbose: true, keywords: [...annotations] };
+
+/** An answer must not be much larger than its request: of more faults the first are told. */
+const faultsMax = 100;
+const fieldCharactersMax = 300;
+
+type SchemaFault = NonNullable<FastifyError['validation']>[number] & {
+  readonly parentSchema?: {
+    readonly properties?: object;
+    readonly patternProperties?: object;
+    readonly 'x-expected'?: string;
+    readonly 'x-expected-names'?: string;
+  };
+};
+
+const messageOf = ({ keyword, message, params, parentSchema = {} }: SchemaFault): string => {
+  const expected = parentSchema['x-expected'];
+  switch (keyword) {
+    case 'pattern':
+      return `must be ${expected ?? 'of the form that the documents describe'}`;
+    case 'format':
+      return `must be ${expected ?? `a ${(params as { format: string }).format}`}`;
+    case 'additionalProperties':
+      return parentSchema.patternProperties
+        ? `is not a name that may stand here: names are ${parentSchema['x-expected-names'] ?? 'of the form that the documents describe'}`
+        : unknownFieldMessage(Object.keys(parentSchema.properties ?? {}));
+    default:
+      return message ?? 'is not valid';
+  }
+};
+
+const fieldOf = ({ instancePath, params }: SchemaFault, whole: string): string => {
+  const { missingProperty: missing, additionalProperty: extra } = params as { missingProperty?: string; additionalProperty?: string };
+  const names = instancePath.split('/').slice(1);
+  const path = [...names, ...(missing ? [missing] : []), ...(extra ? [extra] : [])];
+  const field = path.map((part) => (/^\d+$/.test(part) ? `[${part}]` : `.${part}`)).join('');
+  return field.replace(/^\./, '').slice(0, fieldCharactersMax) || whole;
+};
+
+export const validationFaults = (error: FastifyError): Fault[] =>
+  ((error.validation ?? []) as SchemaFault[]).slice(0, faultsMax).map((fault) => ({
+    field: fieldOf(fault, error.validationContext ?? 'body'),
+    code: codeOfKeyword(fault.keyword),
+    message: messageOf(fault),
+  }));
