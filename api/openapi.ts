@@ -9,8 +9,8 @@ export const apiInfo: DocumentInfo = {
 
 Usage events are taken by the ingest host (by default port 8081), which has a document of its own at its \`/openapi.json\`: \`POST /v1/events\`.
 
-Amounts and quantities are exact decimals, as strings. Times are RFC 3339. Where the id of a customer, a meter or a plan is taken, the caller's own name of it
-(\`external_id\`, \`code\`) works too. Every POST takes an \`Idempotency-Key\`; PATCH and DELETE take \`If-Match\`. Lists are read page by page with \`cursor\`.
+Amounts and quantities are exact decimals, as strings. Times in answers are RFC 3339 in UTC with milliseconds, and sequences of the stream are strings. Where the id of a customer, a meter or a plan is taken, the caller's own name of it
+(\`external_id\`, \`code\`) works too; no such name has the form of an id. Every POST takes an \`Idempotency-Key\`; PATCH and DELETE take \`If-Match\`. Lists are read page by page with \`cursor\`.
 What is no success is \`application/problem+json\` with a stable \`error_code\`.`,
   tags: {
     Meters: 'What turns events into quantities.',

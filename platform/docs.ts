@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import { FailureError } from '#schemas/failures.ts';
-import { closed } from '#schemas/http/fields.ts';
+import { closed, formed } from '#schemas/http/fields.ts';
 import { ErrorIndex, ErrorPage } from '#schemas/http/problem.ts';
 import { errorCss, errorIndexHtml, errorPage, errorPageHtml, errorPages, isFailureCode } from './error-reference.ts';
 import { type DocumentInfo, type Json, type Operation, openApiDocument } from './openapi.ts';
@@ -31,7 +31,7 @@ const json = 'application/json';
 const Live = Type.Object({ status: Type.Literal('live') }, closed);
 const Dependencies = Type.Record(Type.String({ pattern: '^[a-z]+$' }), Type.Enum(['up', 'down']), { additionalProperties: false });
 const readiness = (status: 'ready' | 'unready') => Type.Object({ status: Type.Literal(status), dependencies: Dependencies }, closed);
-const CodeParam = Type.Object({ code: Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,63}$' }) }, closed);
+const CodeParam = Type.Object({ code: formed('^[A-Z][A-Z0-9_]{0,63}$', 'an error code such as NOT_FOUND') }, closed);
 const anything: TSchema = Type.Object({}, { description: 'OpenAPI 3.1.' });
 
 /** The routes that every process has; `http.ts` adds the first three. */

@@ -63,9 +63,27 @@ const fieldOf = ({ instancePath, params }: SchemaFault, whole: string): string =
   return field.replace(/^\./, '').slice(0, fieldCharactersMax) || whole;
 };
 
-export const validationFaults = (error: FastifyError): Fault[] =>
-  ((error.validation ?? []) as SchemaFault[]).slice(0, faultsMax).map((fault) => ({
-    field: fieldOf(fault, error.validationContext ?? 'body'),
-    code: codeOfKeyword(fault.keyword),
-    message: messageOf(fault),
-  }));
+const isNullFault = ({ keyword, params }: SchemaFault): boolean => keyword === 'type' && (params as { type?: unknown }).type === 'null';
+
+/** Of a field that may also be null, or one of several forms: that it is none of them is said by what each lacks. */
+const isSaidElsewhere = (fault: SchemaFault, all: readonly SchemaFault[]): boolean => {
+  if (!isNullFault(fault) && fault.keyword !== 'anyOf') return false;
+  return all.some(
+    (other) => other !== fault && other.keyword !== 'anyOf' && other.instancePath.startsWith(fault.instancePath) && !isNullFault(other),
+  );
+};
+
+export const validationFaults = (error: FastifyError): Fault[] => {
+  // Each of so many is held against the others.
+  const all = ((error.validation ?? []) as SchemaFault[]).slice(0, 3 * faultsMax);
+  const faults = all
+    .filter((fault) => !isSaidElsewhere(fault, all))
+    .map((fault) => ({
+      field: fieldOf(fault, error.validationContext ?? 'body'),
+      code: codeOfKeyword(fault.keyword),
+      message: messageOf(fault),
+    }));
+  const isFirst = (fault: Fault, index: number): boolean =>
+    faults.findIndex((one) => one.field === fault.field && one.code === fault.code && one.message === fault.message) === index;
+  return faults.filter(isFirst).slice(0, faultsMax);
+};

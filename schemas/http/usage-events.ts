@@ -111,7 +111,10 @@ export const EventSearchQuery = Type.Object(
       Type.Unsafe<string>({ ...GivenInstant, description: 'Only what occurred strictly after; by default 24 hours before the other end.' }),
     ),
     occurred_at_before: Type.Optional(
-      Type.Unsafe<string>({ ...GivenInstant, description: 'Only what occurred strictly before; by default now.' }),
+      Type.Unsafe<string>({
+        ...GivenInstant,
+        description: 'Only what occurred strictly before; by default an hour from now, as clocks differ. The answer says the `span`.',
+      }),
     ),
     limit: Type.Optional(
       formed('^([1-9][0-9]{0,2}|1000)$', 'a whole number from 1 to 1000', {
