@@ -176,8 +176,8 @@ describe('[I11] what does not add up', () => {
     await asGateway.close();
     const { body } = await tenant.api('GET', '/v1/reconciliation');
     expect(body.losses).toMatchObject([
-      { from_sequence: first, to_sequence: last, stored_messages: Number(range?.count) },
-      { from_sequence: last + 1, to_sequence: last + 10, stored_messages: 0 },
+      { from_sequence: String(first), to_sequence: String(last), stored_messages: Number(range?.count) },
+      { from_sequence: String(last + 1), to_sequence: String(last + 10), stored_messages: 0 },
     ]);
     await expect(pipeline.asOwner.query('DELETE FROM stream_losses')).rejects.toThrow();
   });

@@ -5,6 +5,8 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { failuresOf } from '#platform/openapi.ts';
 import { failures } from '#schemas/failures.ts';
+import { instantPattern } from '#schemas/instant.ts';
+import { hashedInstantPattern } from '#schemas/invoice.ts';
 import { type Answered, createContract, type Document, expectContract, fetchDocument } from '../support/contract.ts';
 import { call, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
@@ -105,6 +107,40 @@ describe('an answer', () => {
     expect(violations({ ...answered, body: { ...(answered.body as object), extra: 1 } }).join()).toContain('extra');
     expect(violations({ ...answered, path: '/v1/unknown' }).length).toBeGreaterThan(0);
     expect(violations({ ...answered, method: 'PUT' }).length).toBeGreaterThan(0);
+  });
+
+  it('fails with an instant that is written in another way, also where the document says nothing of it', () => {
+    const loose = {
+      paths: { '/x': { get: { responses: { 200: { content: { 'application/json': { schema: {} } } } } } } },
+    } as unknown as Document;
+    const { violations } = createContract(loose);
+    const answered = (body: unknown): Answered => ({
+      ...{ method: 'GET', path: '/x', status: 200, headers: new Headers({ 'content-type': 'application/json' }), body },
+    });
+    expect(violations(answered({ a: [{ at: '2026-10-01T00:00:00.000Z' }], properties: { at: '2026-10-01T00:00:00Z' } }))).toEqual([]);
+    for (const text of ['2026-10-01T00:00:00Z', '2026-10-01T00:00:00.5Z', '2026-10-01T00:00:00.000+00:00', '2026-10-01t00:00:00.000z'])
+      expect(violations(answered({ a: [{ at: text }] }))).toEqual([`the body/a/0/at writes an instant as ${text}`]);
+  });
+
+  it('has every instant in the one form that its document says, but what invoices were hashed with', () => {
+    const found: string[] = [];
+    const visit = (node: unknown, document: Document, seen: ReadonlySet<string>, place: string): void => {
+      if (typeof node !== 'object' || node === null) return;
+      const { $ref: target, format, pattern } = node as { $ref?: string; format?: string; pattern?: string };
+      if (target !== undefined && !seen.has(target)) {
+        const value = target
+          .split('/')
+          .slice(1)
+          .reduce<unknown>((inner, part) => (inner as Record<string, unknown>)[part], document);
+        visit(value, document, new Set([...seen, target]), target.split('/').at(-1) ?? '');
+      }
+      if (format === 'date-time' && pattern !== instantPattern)
+        found.push(`${place} ${pattern === hashedInstantPattern ? 'as hashed' : pattern}`);
+      for (const inner of Object.values(node)) visit(inner, document, seen, place);
+    };
+    for (const document of Object.values(documents))
+      for (const { operation, path } of operationsOf(document)) visit(operation.responses, document, new Set(), path);
+    expect([...new Set(found)].toSorted()).toEqual(['HashedPeriod as hashed', 'Invoice as hashed', 'InvoiceHead as hashed']);
   });
 
   it('fails where the document was tampered with', async () => {

@@ -1,6 +1,10 @@
-/** Holds answers against an OpenAPI document: a status, a header, a media type or a field that the document does not know is a violation. */
+/**
+ * Holds answers against an OpenAPI document: a status, a header, a media type or a field that the document does not know is a violation, and so is an instant that is
+ * not written as all are.
+ */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
+import { instantPattern } from '#schemas/instant.ts';
 
 export type Answered = {
   readonly method: string;
@@ -34,6 +38,21 @@ const templateOf = (document: Document, path: string): string | undefined => {
   return templates.find((template) =>
     new RegExp(`^${template.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&').replaceAll(/\{[^}]+\}/g, '[^/]+')}$`).test(path),
   );
+};
+
+const instantLike = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)$/i;
+const oneForm = new RegExp(instantPattern);
+/** What is the caller's own, and may hold any text. */
+const callersOwn = ['properties', 'metadata', 'group'];
+/** What of an invoice is as it was hashed, for good. */
+const asHashed = ['issued_at', 'period', 'lines'];
+
+/** Instants that are not written as all are, whatever a schema says of their place. */
+const instantFaults = (value: unknown, place: string): string[] => {
+  if (typeof value === 'string') return instantLike.test(value) && !oneForm.test(value) ? [`${place} writes an instant as ${value}`] : [];
+  if (typeof value !== 'object' || value === null) return [];
+  const skipped = 'previous_hash' in value && 'tenant' in value ? [...callersOwn, ...asHashed] : callersOwn;
+  return Object.entries(value).flatMap(([name, inner]) => (skipped.includes(name) ? [] : instantFaults(inner, `${place}/${name}`)));
 };
 
 export const createContract = (document: Document): Contract => {
@@ -98,7 +117,11 @@ export const createContract = (document: Document): Contract => {
       const response = operation.responses[answered.status];
       if (!response) return [`the status is none of ${Object.keys(operation.responses).join(', ')}`];
       const { thing, place } = resolved(response, pointer('paths', template, method, 'responses', String(answered.status)));
-      return [...headerFaults(thing, place, answered.headers), ...bodyFaults(thing, place, answered)];
+      return [
+        ...headerFaults(thing, place, answered.headers),
+        ...bodyFaults(thing, place, answered),
+        ...instantFaults(answered.body, 'the body'),
+      ];
     },
   };
 };
