@@ -148,3 +148,44 @@ it('[I17] a table of its own before ours does not let the worker add a line to a
   await expect(late).rejects.toThrow('immutable');
   await worker.end();
 });
+
+it('[I34] rows whose names have the form of an id stop no migration and keep their names; each is told, with its cure', async () => {
+  const stores = await freshStores();
+  const owner = await connect(stores.databaseUrl);
+  // As the release before left it.
+  await owner.query(
+    'CREATE TABLE schema_migrations (name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())',
+  );
+  for (const { name, sql, checksum } of (await readMigrations('postgres')).filter((file) => file.name < '0012')) {
+    await owner.query(sql);
+    await owner.query('INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)', [name, checksum]);
+  }
+  const [one, two] = ['a'.repeat(32), 'b'.repeat(32)];
+  await owner.query(`
+    INSERT INTO organizations (id, name, created_at, tier) VALUES ('org', 'x', now(), 'scale');
+    INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at) VALUES
+      ('cus_${one}', 'org', 'cus_${two}', 'x', '{}', 1, now(), now()), ('cus_${two}', 'org', 'USR_${one}', 'x', '{}', 1, now(), now()), ('cus_3', 'org', 'acme', 'x', '{}', 1, now(), now());
+    INSERT INTO plans VALUES ('pln_${one}', 'org', 'pln_${two}', 'x', '{}', 1, now(), now());
+    INSERT INTO meters (id, organization_id, code, name, metadata, version, created_at, updated_at, deleted_at) VALUES
+      ('mtr_${one}', 'org', 'mtr_${two}', 'x', '{}', 1, now(), now(), NULL), ('mtr_${two}', 'org', 'mtr_${one}', 'x', '{}', 1, now(), now(), now());`);
+  for (const applied of [expect.arrayContaining(['postgres/0012_names_are_no_ids.sql']), []]) {
+    const migrated = await migrateAll(stores);
+    expect(migrated.applied).toEqual(applied);
+    expect(migrated.warnings).toEqual([
+      expect.stringMatching(
+        `org customer cus_${one}: its external_id cus_${two} .* does not name it.*send its events with its id as customer_id`,
+      ),
+      expect.stringMatching(`org customer cus_${two}: its external_id USR_${one} .* still names it`),
+      expect.stringMatching(`org meter mtr_${one}: its code mtr_${two} .* does not name it.*end it`),
+      expect.stringMatching(`org plan pln_${one}: its code pln_${two} .* does not name it.*make the plan anew`),
+    ]);
+  }
+  // What is there goes on being changed and ended.
+  await owner.query("UPDATE customers SET metadata = '{}', version = 2; UPDATE meters SET deleted_at = now(); UPDATE plans SET name = 'y'");
+  expect((await owner.query('SELECT external_id FROM customers ORDER BY id')).rows).toEqual([
+    { external_id: 'acme' },
+    { external_id: `cus_${two}` },
+    { external_id: `USR_${one}` },
+  ]);
+  await owner.end();
+});
