@@ -24,7 +24,8 @@ const EventName = Type.String({
 const Property = Type.String({
   pattern: propertyPattern,
   maxLength: propertyCharactersMax,
-  description: 'A dotted path into the properties of an event.',
+  description:
+    'A dotted path that begins inside the properties of an event: `n`, and neither `properties.n` nor `$.n`. An item of an array has none.',
 });
 const Expression = Type.String({
   minLength: 1,
