@@ -253,8 +253,8 @@ export const listJson = <R, T>(page: ListPage, { rows, total, last }: PageRows<R
   } satisfies Pagination,
 });
 
-/** The schema of what `listJson` gives. */
-export const listSchema = <S extends TSchema>(item: S) =>
+/** The schema of what `listJson` gives, called a page of what the items are called. */
+export const listSchema = <S extends TSchema & { readonly title: string }>(item: S) =>
   Type.Object(
     {
       items: Type.Array(item, { maxItems: pageSizeMax }),
@@ -270,5 +270,5 @@ export const listSchema = <S extends TSchema>(item: S) =>
         { additionalProperties: false, title: 'Pagination' },
       ),
     },
-    { additionalProperties: false },
+    { additionalProperties: false, title: `${item.title}Page` },
   );

@@ -20,7 +20,7 @@ const TaxId = Type.Object(
     type: Type.String({ pattern: '^[a-z]{2}_[a-z]{2,8}$', description: 'Such as eu_vat.' }),
     value: Type.String({ pattern: '^[A-Za-z0-9 .-]{2,40}$' }),
   },
-  closed,
+  { ...closed, title: 'TaxId' },
 );
 const PaymentReference = Type.String({
   pattern: '^[\\x21-\\x7e]{1,255}$',
@@ -63,7 +63,7 @@ export const CustomerPatch = Type.Object(
     payment_reference: Type.Optional(nullable(PaymentReference)),
     metadata: Type.Optional(Metadata),
   },
-  { ...closed, minProperties: 1 },
+  { ...closed, title: 'CustomerPatch', minProperties: 1, description: 'A field that is left out stays, and null clears it.' },
 );
 export type CustomerPatch = Static<typeof CustomerPatch>;
 

@@ -3,6 +3,7 @@
 import type { TSchema } from 'typebox';
 import { Type } from 'typebox';
 import { currencies } from '#schemas/currency.ts';
+import { RoundingMode } from '#schemas/money.ts';
 
 /** No field beyond those that are named. */
 export const closed = { additionalProperties: false } as const;
@@ -47,9 +48,19 @@ export const Period = Type.Object(
   { ...closed, title: 'Period', description: 'Half-open: from start, before end.' },
 );
 
+export const RoundingModeName = Type.Enum(Object.values(RoundingMode), { title: 'RoundingMode' });
+
 export const nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 
-export const IdParam = Type.Object({ id: ExternalId }, closed);
+export const IdParam = Type.Object(
+  {
+    id: Type.Unsafe<string>({
+      ...ExternalId,
+      description: 'Its id. A customer is also found by its `external_id`, a meter or a plan by its `code`; an event by its `idempotency_key`.',
+    }),
+  },
+  closed,
+);
 
 /** The answer of 204. */
 export const NoContent = Type.Null();

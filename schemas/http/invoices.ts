@@ -1,12 +1,22 @@
 /** Invoices and billing runs in requests and answers. */
 import { Type } from 'typebox';
-import { Code, CurrencyCode, closed, Decimal, ExternalId, Instant, idOf, nullable, Period } from '#schemas/http/fields.ts';
-import { RoundingMode } from '#schemas/money.ts';
+import {
+  Code,
+  CurrencyCode,
+  closed,
+  Decimal,
+  ExternalId,
+  Instant,
+  idOf,
+  nullable,
+  Period,
+  RoundingModeName,
+} from '#schemas/http/fields.ts';
 import { StepKind } from '#schemas/rated-line.ts';
 
 const PriceStep = Type.Object(
   {
-    kind: Type.Enum(Object.values(StepKind)),
+    kind: Type.Enum(Object.values(StepKind), { title: 'PriceStepKind' }),
     from: Decimal,
     to: nullable(Decimal),
     units: Decimal,
@@ -29,7 +39,7 @@ const InvoiceLine = Type.Object(
     description: Type.String(),
     meter: nullable(Code),
     quantity: Decimal,
-    rounding: Type.Enum(Object.values(RoundingMode)),
+    rounding: RoundingModeName,
     precise_amount: Decimal,
     amount: Decimal,
     steps: Type.Array(PriceStep),
@@ -70,7 +80,7 @@ export const NewBillingRun = Type.Object(
     customer_id: Type.Optional(ExternalId),
     subscription_id: Type.Optional(ExternalId),
   },
-  closed,
+  { ...closed, title: 'NewBillingRun' },
 );
 
 export const runStates = ['queued', 'running', 'completed', 'failed'] as const;
@@ -81,7 +91,7 @@ export const BillingRun = Type.Object(
     period: Period,
     customer_id: nullable(idOf('cus')),
     subscription_id: nullable(idOf('sub')),
-    state: Type.Enum([...runStates]),
+    state: Type.Enum([...runStates], { title: 'BillingRunState' }),
     watermark: nullable(Type.String({ pattern: '^[0-9]+$' })),
     invoices_issued: Type.Integer({ minimum: 0 }),
     invoices_already_issued: Type.Integer({ minimum: 0 }),
@@ -95,14 +105,10 @@ export const BillingRun = Type.Object(
   { ...closed, title: 'BillingRun' },
 );
 
-export const RunWait = Type.Object(
-  {
-    wait_seconds: Type.Optional(
-      Type.String({
-        pattern: '^([0-9]|1[0-9]|2[0-5])$',
-        description: 'Answer when the run has ended, or after so many seconds (0 to 25).',
-      }),
-    ),
-  },
+const waitSeconds = 'Answer when the run has ended, or after so many seconds (0 to 25).';
+export const RunWait = Type.Object({ wait_seconds: Type.Optional(Type.String({ pattern: '^([0-9]|1[0-9]|2[0-5])$' })) }, closed);
+/** A query is text when it is read; to a caller it is a number. */
+export const RunWaitDocument = Type.Object(
+  { wait_seconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 25, description: waitSeconds })) },
   closed,
 );

@@ -10,37 +10,41 @@ import { FlatPriceSchema, GraduatedPriceSchema, PackagePriceSchema, PerUnitPrice
 
 const zero = '^0+(\\.0+)?$';
 
-/** A tier that ends, and the last one, which does not; both with the other fields of a tier. */
-const boundedTier = Type.Object(
-  { ...TierSchema.properties, up_to: Type.Unsafe<string>({ ...TierSchema.properties.up_to, type: 'string', not: { pattern: zero } }) },
-  { ...closed, title: 'BoundedTier' },
-);
-const lastTier = Type.Object(
-  { ...TierSchema.properties, up_to: Type.Null() },
-  { ...closed, title: 'LastTier', description: 'Without a bound; stands last.' },
-);
-const Tiers = Type.Array(Type.Union([boundedTier, lastTier]), {
-  minItems: 1,
-  maxItems: tiersMax,
-  contains: { type: 'object', required: ['up_to'], properties: { up_to: { type: 'null' } } },
-  minContains: 1,
-  maxContains: 1,
-  description: 'Bounds increase; the last tier, and only it, has none.',
-});
-
-const FlatPrice = Type.Object(FlatPriceSchema.properties, { ...closed, title: 'FlatPrice' });
-const PerUnitPrice = Type.Object(PerUnitPriceSchema.properties, { ...closed, title: 'PerUnitPrice' });
-const GraduatedPrice = Type.Object({ ...GraduatedPriceSchema.properties, tiers: Tiers }, { ...closed, title: 'GraduatedPrice' });
-const packageSize = Type.Unsafe<string>({ ...PackagePriceSchema.properties.package_size, not: { pattern: zero } });
-const PackagePrice = Type.Object({ ...PackagePriceSchema.properties, package_size: packageSize }, { ...closed, title: 'PackagePrice' });
-
+const aboveZero = { not: { type: 'string', pattern: zero } } as const;
+const ends = { type: 'object', required: ['up_to'], properties: { up_to: { type: 'null' } } } as const;
+const upTo = Type.Unsafe<string | null>({ ...TierSchema.properties.up_to, ...aboveZero });
+const packageSize = Type.Unsafe<string>({ ...PackagePriceSchema.properties.package_size, ...aboveZero });
 const { code, name, meter: _meter } = ChargeSchema.properties;
 const meterCode = Type.Unsafe<string>({ ...code, description: 'Code of the meter that is priced.' });
-const charge = (title: string, meter: TSchema, price: TSchema) => Type.Object({ code, name, meter, price }, { ...closed, title });
 
-const FlatCharge = charge('FlatCharge', Type.Optional(Type.Null()), FlatPrice);
-const MeteredCharge = charge('MeteredCharge', meterCode, Type.Union([PerUnitPrice, GraduatedPrice, PackagePrice]));
-const Charges = Type.Array(Type.Union([FlatCharge, MeteredCharge]), { minItems: 1, maxItems: chargesMax });
+const FlatPrice = Type.Object(FlatPriceSchema.properties, { ...closed, title: 'FlatPrice' });
+
+/** What a request may leave out is always there in an answer, so each of the two has its own names. */
+const chargeSchemas = (prefix: '' | 'New') => {
+  const named = (fields: Record<string, TSchema>, title: string) => {
+    const { properties } = prefix === 'New' ? Type.Object(fields) : Type.Required(Type.Object(fields));
+    return Type.Object(properties, { ...closed, title: `${prefix}${title}` });
+  };
+  const Tier = named({ ...TierSchema.properties, up_to: upTo }, 'Tier');
+  const tiers = Type.Array(Tier, {
+    minItems: 1,
+    maxItems: tiersMax,
+    contains: ends,
+    minContains: 1,
+    maxContains: 1,
+    description: 'Bounds increase; the last tier, and only it, has none.',
+  });
+  const PerUnitPrice = named(PerUnitPriceSchema.properties, 'PerUnitPrice');
+  const GraduatedPrice = named({ ...GraduatedPriceSchema.properties, tiers }, 'GraduatedPrice');
+  const PackagePrice = named({ ...PackagePriceSchema.properties, package_size: packageSize }, 'PackagePrice');
+  const MeteredPrice = Type.Union([PerUnitPrice, GraduatedPrice, PackagePrice], {
+    title: `${prefix}MeteredPrice`,
+    discriminator: { propertyName: 'model' },
+  });
+  const FlatCharge = named({ code, name, meter: Type.Optional(Type.Null()), price: FlatPrice }, 'FlatCharge');
+  const MeteredCharge = named({ code, name, meter: meterCode, price: MeteredPrice }, 'MeteredCharge');
+  return Type.Array(Type.Union([FlatCharge, MeteredCharge], { title: `${prefix}Charge` }), { minItems: 1, maxItems: chargesMax });
+};
 
 export const NewPlanDocument = Type.Object(
   {
@@ -48,14 +52,11 @@ export const NewPlanDocument = Type.Object(
     name: PlanVersionSchema.properties.name,
     currency: CurrencyCode,
     interval: Type.Optional(Type.Literal('month')),
-    charges: Charges,
+    charges: chargeSchemas('New'),
     metadata: Type.Optional(Metadata),
   },
   { ...closed, title: 'NewPlan' },
 );
 
 /** Charges as answers hold them: canonical, so with every field that has a default, and `meter: null` for a flat one. */
-export const ChargesAnswer = Type.Array(Type.Union([charge('FlatChargeAnswer', Type.Null(), FlatPrice), MeteredCharge]), {
-  minItems: 1,
-  maxItems: chargesMax,
-});
+export const ChargesAnswer = chargeSchemas('');

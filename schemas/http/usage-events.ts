@@ -48,7 +48,7 @@ export const NewAmendments = Type.Object(
             { ...closed, title: 'NewReplacement' },
           ),
         ],
-        { title: 'NewAmendment' },
+        { title: 'NewAmendment', discriminator: { propertyName: 'action' } },
       ),
       { minItems: 1, maxItems: amendmentsMax, description: 'Of each key one.' },
     ),
@@ -61,7 +61,7 @@ export const Amendment = Type.Object(
     id: idOf('amd'),
     idempotency_key: Type.String(),
     number: Type.Integer({ minimum: 1, description: 'Amendments of one key follow each other.' }),
-    action: Type.Enum([...amendmentActions]),
+    action: Type.Enum([...amendmentActions], { title: 'AmendmentAction' }),
     reason: Type.String(),
     state: Type.Enum(['pending', 'applied'], { description: 'Whether it holds for usage that is read now.' }),
     sequence: nullable(Sequence),
@@ -93,6 +93,7 @@ export const StoredEvent = Type.Object(
     state: Type.Enum(['counted', 'void']),
     void_reason: nullable(
       Type.Enum([...voidReasons], {
+        title: 'VoidReason',
         description: 'A later twin of another event of its key, a twin with another payload, or what an amendment took away.',
       }),
     ),
@@ -114,14 +115,20 @@ export const EventSearchQuery = Type.Object(
     occurred_at_before: Type.Optional(
       Type.Unsafe<string>({ ...GivenInstant, description: 'Only what occurred strictly before; by default now.' }),
     ),
-    limit: Type.Optional(
-      Type.String({
-        pattern: '^([1-9][0-9]{0,2}|1000)$',
-        description: 'How many items a page has at most, 1 to 1000; 100 where nothing is said.',
-      }),
-    ),
+    limit: Type.Optional(Type.String({ pattern: '^([1-9][0-9]{0,2}|1000)$' })),
     cursor: Type.Optional(
       Type.String({ pattern: '^[A-Za-z0-9_-]{1,2400}$', description: 'The `next_cursor` of the page before, with the same filters.' }),
+    ),
+  },
+  closed,
+);
+
+/** A query is text when it is read; to a caller `limit` is a number. */
+export const EventSearchQueryDocument = Type.Object(
+  {
+    ...EventSearchQuery.properties,
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: eventsPageMax, default: 100, description: 'How many items a page has at most.' }),
     ),
   },
   closed,
@@ -159,6 +166,7 @@ const Billing = Type.Object(
     state: Type.Enum(['billed', 'unbilled']),
     reason: nullable(
       Type.Enum([...unbilledReasons], {
+        title: 'UnbilledReason',
         description:
           'Void, or replaced, before an invoice could count it; no customer of that name; no subscription at that time; no charge by a meter that counts it; a meter that finds no value in it; no invoice over its time yet; or late: behind the watermark of the invoice over its time.',
       }),

@@ -1,0 +1,2 @@
+export const apiExamples = {};
+export const ingestExamples = {};
