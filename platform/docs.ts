@@ -25,6 +25,7 @@ declare module 'fastify' {
 }
 
 const tag = 'About the service';
+const floorTag = 'Whether the process runs, what it measures, and its documents.';
 const open = { method: 'GET', tag, failures: [] } as const;
 const html = 'text/html';
 const json = 'application/json';
@@ -74,7 +75,8 @@ const floorExamples = {
   Liveness: { status: 'live' },
   Readiness: { status: 'ready', dependencies: { postgres: 'up', redis: 'up' } },
   Unreadiness: { status: 'unready', dependencies: { postgres: 'up', redis: 'down' } },
-  'getMetrics text/plain': '# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.\n# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 1.25\n',
+  'getMetrics text/plain':
+    '# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.\n# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 1.25\n',
   OpenApiDocument: { openapi: '3.1.1', info: { title: 'Millrace', version: '2026-11-20' }, paths: {} },
   ErrorPage: errorPage('METER_NOT_FOUND'),
   ErrorIndex: { items: [errorPage('METER_NOT_FOUND')] },
@@ -149,7 +151,10 @@ export const documentRoutes = (
   const operations: Operation[] = [...floor];
   let made: Json | undefined;
   const document = (): Json => {
-    made ??= openApiDocument({ ...info, examples: { ...floorExamples, ...info.examples } }, operations);
+    made ??= openApiDocument(
+      { ...info, tags: { ...info.tags, [tag]: floorTag }, examples: { ...floorExamples, ...info.examples } },
+      operations,
+    );
     return made;
   };
 

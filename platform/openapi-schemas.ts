@@ -32,7 +32,11 @@ const withMap = (schema: Json): Json => {
   const [pattern] = patterns;
   if (pattern === undefined || patterns.length > 1 || schema.properties !== undefined) return schema;
   const { patternProperties: _, additionalProperties: _open, ...rest } = schema;
-  return { ...rest, ...(anyNames.includes(pattern[0]) ? {} : { propertyNames: { pattern: pattern[0] } }), additionalProperties: pattern[1] };
+  return {
+    ...rest,
+    ...(anyNames.includes(pattern[0]) ? {} : { propertyNames: { pattern: pattern[0] } }),
+    additionalProperties: pattern[1],
+  };
 };
 
 /** Open is what JSON Schema takes an object for that says nothing, and generators take the same for an object without fields. */

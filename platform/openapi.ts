@@ -156,10 +156,17 @@ const mediaJson = (operation: string, type: string, schema: TSchema, { toJson, e
   ...exampleOf(`${operation} ${type}`, (schema as { title?: string }).title),
 });
 
+/**
+ * Where a body has several forms of JSON, the first has the schema, and the others name theirs in `x-schema`: of two with arrays in them a client of
+ * openapi-python-client asks `isinstance(body, list[Event])`, which raises, whatever was sent.
+ */
+const bodyJson = (operation: string, type: string, schema: TSchema, components: Components): Json => {
+  const { schema: json, ...rest } = mediaJson(operation, type, schema, components);
+  return type === 'application/json' || !isJson(type) ? { schema: json, ...rest } : { 'x-schema': json, ...rest };
+};
+
 const contentOf = ({ operation, mediaTypes = ['application/json'] }: Operation, schema: TSchema, components: Components): Json =>
-  Object.fromEntries(
-    mediaTypes.map((type) => [type, mediaJson(operation, type, isJson(type) ? schema : Type.String(), components)]),
-  );
+  Object.fromEntries(mediaTypes.map((type) => [type, mediaJson(operation, type, isJson(type) ? schema : Type.String(), components)]));
 
 const answersOf = (operation: Operation, all: readonly Operation[], components: Components): Record<string, Answer> => {
   const isGuarded = operation.scope !== undefined;
@@ -190,10 +197,13 @@ const problemSchema = (codes: readonly FailureCode[], status: number, { problems
   for (const code of codes) {
     for (const shape of problems[code] ?? [Problem]) shapes.set(shape, [...(shapes.get(shape) ?? []), code]);
   }
-  const schemas = [...shapes].map(([shape, ofShape]) => ({
-    ...toJson(shape),
-    properties: { status: { type: 'integer', const: status }, error_code: { type: 'string', enum: ofShape } },
-  }));
+  // One that has more fields stands first: who tries one after the other would take it for a plain one.
+  const schemas = [...shapes]
+    .toSorted(([a], [b]) => Number(a === Problem) - Number(b === Problem))
+    .map(([shape, ofShape]) => ({
+      ...toJson(shape),
+      properties: { status: { type: 'integer', const: status }, error_code: { type: 'string', enum: ofShape } },
+    }));
   return schemas.length === 1 ? (schemas[0] as Json) : { anyOf: schemas };
 };
 
@@ -211,7 +221,7 @@ const responseName = (codes: readonly FailureCode[], operation: Operation): stri
   [
     codes.map(pascalCase).join('Or'),
     operation.scope === undefined ? 'WithoutKey' : '',
-    hasIdempotencyHeader(operation) ? 'ToRepeatable' : '',
+    hasIdempotencyHeader(operation) ? 'Repeatable' : '',
   ].join('');
 
 /** `own` are the statuses that the route answers by itself, too. */
@@ -253,7 +263,7 @@ const operationJson = (operation: Operation, all: readonly Operation[], componen
   const body = operation.documentedBody ?? operation.body;
   const bodies = operation.documentedBodies ?? (body === undefined ? {} : { 'application/json': body });
   const content = Object.fromEntries(
-    Object.entries(bodies).map(([type, schema]) => [type, mediaJson(operationId, type, schema, components)]),
+    Object.entries(bodies).map(([type, schema]) => [type, bodyJson(operationId, type, schema, components)]),
   );
   const parameters = [
     ...parametersIn('path', params, operation.url, components),

@@ -77,7 +77,14 @@ const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: A
   get(
     {
       ...{ url: '/v1/invoices/runs/:id', operation: 'getBillingRun', tag, summary: 'Read a billing run, or wait for its end' },
-      ...{ scope: 'read:invoices', params: IdParam, query: RunWait, documentedQuery: RunWaitDocument, answers: { 200: BillingRun }, failures: ['BILLING_RUN_NOT_FOUND'] },
+      ...{
+        scope: 'read:invoices',
+        params: IdParam,
+        query: RunWait,
+        documentedQuery: RunWaitDocument,
+        answers: { 200: BillingRun },
+        failures: ['BILLING_RUN_NOT_FOUND'],
+      },
     },
     async ({ db, params, query, isCallerThere }) => {
       const waitMsMax = Number(query.wait_seconds ?? 0) * 1000;

@@ -47,7 +47,11 @@ export const CloudEvent = Type.Object(
     dataschema: Type.Optional(nullable(Type.String())),
     data: Type.Optional(nullable(Properties)),
   },
-  { additionalProperties: true, title: 'CloudEvent', description: 'CloudEvents 1.0 in JSON. Extension attributes may be there, and are not kept.' },
+  {
+    additionalProperties: true,
+    title: 'CloudEvent',
+    description: 'CloudEvents 1.0 in JSON. Extension attributes may be there, and are not kept.',
+  },
 );
 
 /** Every form of a body, by its media type. */

@@ -56,7 +56,8 @@ export const IdParam = Type.Object(
   {
     id: Type.Unsafe<string>({
       ...ExternalId,
-      description: 'Its id. A customer is also found by its `external_id`, a meter or a plan by its `code`; an event by its `idempotency_key`.',
+      description:
+        'Its id. A customer is also found by its `external_id`, a meter or a plan by its `code`; an event by its `idempotency_key`.',
     }),
   },
   closed,

@@ -6,7 +6,7 @@ import { createLog } from '#platform/log.ts';
 import { createMetrics } from '#platform/metrics.ts';
 import { type DocumentInfo, type Operation, openApiDocument } from '#platform/openapi.ts';
 
-const info: DocumentInfo = { title: 'Things', version: '1', description: 'Things.', tags: { Things: 'What there is.' } };
+const info: DocumentInfo = { title: 'Things', version: '1', description: 'Things.', tags: { Things: 'What there is.' }, examples: {} };
 const Thing = Type.Object({ id: Type.String(), version: Type.Integer() }, { title: 'Thing', additionalProperties: false });
 const Id = Type.Object({ id: Type.String() });
 const scoped = { tag: 'Things', summary: 'A thing', scope: 'write:things', rateClass: 'write', failures: [] } as const;
