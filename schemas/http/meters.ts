@@ -5,7 +5,7 @@
  */
 import { type Static, type TSchema, Type } from 'typebox';
 import { comparisons, conditionsMax, filterValueCharactersMax, listValuesMax } from '#schemas/filter.ts';
-import { Code, closed, Instant, idOf, Metadata, Name, nullable, RoundingModeName, resourceFields } from '#schemas/http/fields.ts';
+import { Code, closed, Instant, idOf, Metadata, Name, NullInsteadOfText, nullable, RoundingModeName, resourceFields } from '#schemas/http/fields.ts';
 import {
   aggregations,
   eventNameCharactersMax,
@@ -81,7 +81,8 @@ const measuredFields = {
   group_by: optional(GroupBy),
   rounding: optional(Rounding),
 };
-const absent = Type.Optional(Type.Null());
+const absent = Type.Optional(NullInsteadOfText);
+const noPercentile = Type.Optional(Type.Unsafe<null>({ ...nullable(Percentile), not: { type: 'object' }, description: 'Null here.' }));
 const byProperty = { property: Property, expression: absent };
 const byExpression = { property: absent, expression: Expression };
 const Aggregation = Type.Enum([...aggregations], { title: 'Aggregation' });
@@ -97,10 +98,10 @@ const newMeter = (title: string, fields: Readonly<Record<string, TSchema>>) =>
   Type.Object({ code: Code, name: Name, metadata: Type.Optional(Metadata), ...measuredFields, ...fields }, { ...closed, title });
 export const NewMeterDocument = Type.Union(
   [
-    newMeter('NewCountMeter', { aggregation: Type.Literal('count'), property: absent, expression: absent, percentile: absent }),
-    newMeter('NewUniqueMeter', { aggregation: Type.Literal('unique'), ...byProperty, percentile: absent }),
-    newMeter('NewPropertyMeter', { aggregation: NumericAggregation, ...byProperty, percentile: absent }),
-    newMeter('NewExpressionMeter', { aggregation: NumericAggregation, ...byExpression, percentile: absent }),
+    newMeter('NewCountMeter', { aggregation: Type.Literal('count'), property: absent, expression: absent, percentile: noPercentile }),
+    newMeter('NewUniqueMeter', { aggregation: Type.Literal('unique'), ...byProperty, percentile: noPercentile }),
+    newMeter('NewPropertyMeter', { aggregation: NumericAggregation, ...byProperty, percentile: noPercentile }),
+    newMeter('NewExpressionMeter', { aggregation: NumericAggregation, ...byExpression, percentile: noPercentile }),
     newMeter('NewPropertyPercentileMeter', { aggregation: Type.Literal('percentile'), ...byProperty, percentile: Percentile }),
     newMeter('NewExpressionPercentileMeter', { aggregation: Type.Literal('percentile'), ...byExpression, percentile: Percentile }),
   ],

@@ -4,7 +4,7 @@
  * that is not the last, a code that two charges of one plan have, a name with half of a surrogate pair.
  */
 import { type TSchema, Type } from 'typebox';
-import { CurrencyCode, closed, Metadata } from '#schemas/http/fields.ts';
+import { CurrencyCode, closed, Metadata, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { ChargeSchema, chargesMax, PlanVersionSchema } from '#schemas/plan.ts';
 import { FlatPriceSchema, GraduatedPriceSchema, PackagePriceSchema, PerUnitPriceSchema, TierSchema, tiersMax } from '#schemas/price.ts';
 
@@ -41,7 +41,7 @@ const chargeSchemas = (prefix: '' | 'New') => {
     title: `${prefix}MeteredPrice`,
     discriminator: { propertyName: 'model' },
   });
-  const FlatCharge = named({ code, name, meter: Type.Optional(Type.Null()), price: FlatPrice }, 'FlatCharge');
+  const FlatCharge = named({ code, name, meter: Type.Optional(NullInsteadOfText), price: FlatPrice }, 'FlatCharge');
   const MeteredCharge = named({ code, name, meter: meterCode, price: MeteredPrice }, 'MeteredCharge');
   return Type.Array(Type.Union([FlatCharge, MeteredCharge], { title: `${prefix}Charge` }), { minItems: 1, maxItems: chargesMax });
 };
