@@ -254,8 +254,9 @@ export const listJson = <R, T>(page: ListPage, { rows, total, last }: PageRows<R
 });
 
 /** The schema of what `listJson` gives, called a page of what the items are called. */
-export const listSchema = <S extends TSchema & { readonly title: string }>(item: S) =>
-  Type.Object(
+export const listSchema = <S extends TSchema & { readonly title?: string }>(item: S) => {
+  const { title } = item;
+  return Type.Object(
     {
       items: Type.Array(item, { maxItems: pageSizeMax }),
       pagination: Type.Object(
@@ -270,5 +271,6 @@ export const listSchema = <S extends TSchema & { readonly title: string }>(item:
         { additionalProperties: false, title: 'Pagination' },
       ),
     },
-    { additionalProperties: false, title: `${item.title}Page` },
+    { additionalProperties: false, ...(title === undefined ? {} : { title: `${title}Page` }) },
   );
+};

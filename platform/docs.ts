@@ -75,7 +75,7 @@ const floorExamples = {
   Liveness: { status: 'live' },
   Readiness: { status: 'ready', dependencies: { postgres: 'up', redis: 'up' } },
   Unreadiness: { status: 'unready', dependencies: { postgres: 'up', redis: 'down' } },
-  'getMetrics text/plain':
+  'getMetrics answer text/plain':
     '# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.\n# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 1.25\n',
   OpenApiDocument: { openapi: '3.1.1', info: { title: 'Millrace', version: '2026-11-20' }, paths: {} },
   ErrorPage: errorPage('METER_NOT_FOUND'),

@@ -56,7 +56,7 @@ export type DocumentInfo = {
   /** What each tag is about. */
   readonly tags: Readonly<Record<string, string>>;
   /**
-   * What a body looks like, by the name of its schema; of a body that is text, by operation and media type ("getMetrics text/plain"). The same for a parameter:
+   * What a body looks like, by the name of its schema; of an answer that is text, by operation and media type ("getMetrics answer text/plain"). The same for a parameter:
    * by its name, or by the path that ends with it ("/v1/customers/:id").
    */
   readonly examples: Readonly<Record<string, unknown>>;
@@ -166,7 +166,9 @@ const bodyJson = (operation: string, type: string, schema: TSchema, components: 
 };
 
 const contentOf = ({ operation, mediaTypes = ['application/json'] }: Operation, schema: TSchema, components: Components): Json =>
-  Object.fromEntries(mediaTypes.map((type) => [type, mediaJson(operation, type, isJson(type) ? schema : Type.String(), components)]));
+  Object.fromEntries(
+    mediaTypes.map((type) => [type, mediaJson(`${operation} answer`, type, isJson(type) ? schema : Type.String(), components)]),
+  );
 
 const answersOf = (operation: Operation, all: readonly Operation[], components: Components): Record<string, Answer> => {
   const isGuarded = operation.scope !== undefined;

@@ -323,7 +323,7 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
   time_zone: 'Europe/Berlin',
   filter: '{"property":"model","operator":"eq","value":"small"}',
   MeterUsage: meterUsage,
-  'getMeterUsage text/csv':
+  'getMeterUsage answer text/csv':
     'window_start,window_end,quantity,events,unmeasured_events\r\n2026-10-01T00:00:00.000Z,2026-11-01T00:00:00.000Z,250000,1,0\r\n',
   CustomerUsage: {
     customer_id: customer.id,
@@ -387,7 +387,7 @@ export const ingestExamples: Readonly<Record<string, unknown>> = {
   CloudEvent: cloudEvent,
   CloudEventList: [cloudEvent],
   EventsAnswer: { accepted: 2, duplicates: 0, conflicts: 0, rejected: 0, results: [] },
-  'createEvents application/x-ndjson':
+  'createEvents answer application/x-ndjson':
     '{"index":0,"idempotency_key":"req-1","status":"invalid","errors":[{"field":"event","code":"missing","message":"must be there"}]}\n{"final":true,"status":200,"accepted":1,"duplicates":0,"conflicts":0,"rejected":1}\n',
   EventsValidation: { valid: 2, rejected: 0, results: [] },
   ReceiptKey: { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo', kid: key, alg: 'EdDSA', use: 'sig' },

@@ -5,7 +5,18 @@
  */
 import { type Static, type TSchema, Type } from 'typebox';
 import { comparisons, conditionsMax, filterValueCharactersMax, listValuesMax } from '#schemas/filter.ts';
-import { Code, closed, Instant, idOf, Metadata, Name, NullInsteadOfText, nullable, RoundingModeName, resourceFields } from '#schemas/http/fields.ts';
+import {
+  Code,
+  closed,
+  Instant,
+  idOf,
+  Metadata,
+  Name,
+  NullInsteadOfText,
+  nullable,
+  RoundingModeName,
+  resourceFields,
+} from '#schemas/http/fields.ts';
 import {
   aggregations,
   eventNameCharactersMax,

@@ -54,7 +54,8 @@ const prepareWork = (folder: string, { language }: Toolchain, documents: Readonl
   const work = join(folder, language);
   cpSync(join(here, language), work, { recursive: true });
   mkdirSync(join(work, 'documents'));
-  for (const [host, document] of Object.entries(documents)) writeFileSync(join(work, 'documents', `${host}.json`), JSON.stringify(document));
+  for (const [host, document] of Object.entries(documents))
+    writeFileSync(join(work, 'documents', `${host}.json`), JSON.stringify(document));
   return work;
 };
 

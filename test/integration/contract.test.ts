@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { failuresOf } from '#platform/openapi.ts';
 import { failures } from '#schemas/failures.ts';
 import { type Answered, createContract, type Document, expectContract, fetchDocument } from '../support/contract.ts';
-import { call, type Pipeline, startPipeline } from '../support/pipeline.ts';
+import { call, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 
 let pipeline: Pipeline;
 let documents: { readonly api: Document; readonly ingest: Document };
@@ -185,6 +185,47 @@ describe('the pages', () => {
   it('lead from a problem to its page', async () => {
     const { body } = await pipeline.api('GET', '/v1/meters?limit=0');
     expect((await open(pipeline.stack.apiUrl, body.type, 'text/html')).text).toContain(body.error_code);
+  });
+});
+
+describe('the examples of the documents', () => {
+  type Content = Readonly<Record<string, { readonly example?: unknown }>>;
+  type Asked = { readonly method: string; readonly path: string; readonly type: string; readonly example: unknown };
+
+  /** Bodies with an example, in the order of the document; what stands in a path is the example of its parameter. */
+  const requestsOf = (document: Document): Asked[] =>
+    operationsOf(document).flatMap(({ path, method, operation }) => {
+      const { parameters = [], requestBody } = operation as Operation & { readonly requestBody?: { readonly content: Content } };
+      const filled = path.replaceAll(/\{([^}]+)\}/g, (_, name) => {
+        const { example } = parameters.find((one) => one.name === name) as { example?: string };
+        return example ?? '';
+      });
+      const bodies = Object.entries(requestBody?.content ?? {}).filter(([, { example }]) => example !== undefined);
+      return bodies.map(([type, { example }]) => ({ method: method.toUpperCase(), path: filled, type, example }));
+    });
+  const send = (base: string, { method, path, type, example }: Asked) =>
+    call(base, pipeline.key)(method, path, typeof example === 'string' ? example : JSON.stringify(example), { 'content-type': type });
+
+  it('work one after the other in an empty installation', async () => {
+    const events = requestsOf(documents.ingest);
+    expect(events.map(({ type }) => type)).toEqual(expect.arrayContaining(['application/json', 'application/x-ndjson']));
+    for (const asked of events) {
+      const { status, body } = await send(pipeline.stack.ingestUrl, asked);
+      expect([asked.path, asked.type, status], JSON.stringify(body)).toEqual([asked.path, asked.type, 200]);
+    }
+    const { api } = pipeline;
+    await until(
+      () => api('GET', '/v1/events/req-1'),
+      ({ body }) => body.state === 'counted',
+    );
+    const made: Record<string, string> = {};
+    for (const asked of requestsOf(documents.api)) {
+      // What we name ourselves can't be known before.
+      const path = asked.path.replace(/\/(subscriptions|api-keys)\/[^/]+/, (_, kind) => `/${kind}/${made[`/v1/${kind}`]}`);
+      const { status, body } = await send(pipeline.stack.apiUrl, { ...asked, path });
+      expect([path, status], JSON.stringify(body)).toEqual([path, expect.toSatisfy((of: number) => of >= 200 && of < 300)]);
+      made[path] ??= body.id;
+    }
   });
 });
 

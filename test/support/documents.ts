@@ -33,5 +33,5 @@ const gateway = () =>
 
 export const servedDocuments = async (path = '/openapi.json'): Promise<{ readonly api: Json; readonly ingest: Json }> => {
   const [api, ingest] = await Promise.all([createApi(apiOptions()), gateway()].map((app) => app.inject({ url: path })));
-  return { api: api?.json(), ingest: ingest?.json() };
+  return { api: api?.json() as Json, ingest: ingest?.json() as Json };
 };

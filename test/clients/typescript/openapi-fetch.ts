@@ -1,7 +1,7 @@
 /** A client of openapi-typescript and openapi-fetch. */
 import createClient from 'openapi-fetch';
-import type { components, paths as ApiPaths } from './openapi-typescript/api.ts';
-import type { components as ingestComponents, paths as IngestPaths } from './openapi-typescript/ingest.ts';
+import type { paths as ApiPaths, components } from './openapi-typescript/api.ts';
+import type { paths as IngestPaths, components as ingestComponents } from './openapi-typescript/ingest.ts';
 import { must, task, until } from './task.ts';
 
 type Event = ingestComponents['schemas']['Event'];

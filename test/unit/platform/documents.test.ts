@@ -19,7 +19,11 @@ type Operation = {
 type Document = Json & {
   readonly tags: readonly { readonly name: string; readonly description?: string }[];
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-  readonly components: { readonly schemas: Readonly<Record<string, Schema>>; readonly responses: Json };
+  readonly components: {
+    readonly schemas: Readonly<Record<string, Schema>>;
+    readonly responses: Json;
+    readonly headers: Readonly<Record<string, { readonly schema: Schema }>>;
+  };
 };
 type Place = { readonly at: string; readonly schema: Schema };
 
@@ -63,9 +67,7 @@ describe.each(['api', 'ingest'] as const)('of the document of the %s', (host) =>
     ...named.flatMap(([name, schema]) => schemasIn(name, schema)),
     ...[...requests, ...answers, ...problems].flatMap(({ at, media }) => schemasIn(at, media.schema)),
     ...parameters.flatMap(({ at, parameter }) => schemasIn(at, parameter.schema)),
-    ...Object.entries(document.components.headers as Record<string, { schema: Schema }>).flatMap(([at, { schema }]) =>
-      schemasIn(at, schema),
-    ),
+    ...Object.entries(document.components.headers).flatMap(([at, { schema }]) => schemasIn(at, schema)),
   ];
   const where = (isAtFault: (schema: Schema) => boolean): string[] =>
     everywhere.filter(({ schema }) => isAtFault(schema)).map(({ at }) => at);
