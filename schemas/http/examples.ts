@@ -11,14 +11,14 @@ const month = { start: '2026-10-01T00:00:00.000Z', end: '2026-11-01T00:00:00.000
 const resource = { metadata: {}, version: 1, created_at: createdAt, updated_at: createdAt };
 const page = (item: unknown) => ({ items: [item], pagination: { total: 1, page_size: 1, has_more: false, next_cursor: null } });
 
-const newMeter = { code: 'tokens', name: 'Tokens', event: 'llm.request', aggregation: 'sum', property: 'tokens' };
+const newMeter = { code: 'tokens', name: 'Tokens', event: 'llm.request', aggregation: 'sum', property: 'tokens', group_by: ['model'] };
 const definition = {
   event: newMeter.event,
   aggregation: newMeter.aggregation,
   property: newMeter.property,
   expression: null,
   filter: null,
-  group_by: [],
+  group_by: newMeter.group_by,
   rounding: null,
   percentile: null,
 };

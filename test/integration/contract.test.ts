@@ -189,25 +189,35 @@ describe('the pages', () => {
 });
 
 describe('the examples of the documents', () => {
-  type Content = Readonly<Record<string, { readonly example?: unknown }>>;
-  type Asked = { readonly method: string; readonly path: string; readonly type: string; readonly example: unknown };
+  type Shown = Operation & {
+    readonly parameters?: readonly { readonly name: string; readonly in: string; readonly example?: unknown }[];
+    readonly requestBody?: { readonly content: Readonly<Record<string, { readonly example?: unknown }>> };
+  };
+  type Asked = { readonly path: string; readonly method: string; readonly type?: string; readonly example?: unknown };
 
-  /** Bodies with an example, in the order of the document; what stands in a path is the example of its parameter. */
+  /** Path and query as the examples of the parameters fill them. */
+  const filledOf = (path: string, { parameters = [] }: Shown): string => {
+    const shown = parameters.filter(({ example }) => example !== undefined);
+    const query = new URLSearchParams(shown.flatMap((one) => (one.in === 'query' ? [[one.name, String(one.example)]] : [])));
+    const filled = path.replaceAll(/\{([^}]+)\}/g, (_, name) => String(shown.find((one) => one.name === name)?.example));
+    return query.size > 0 ? `${filled}?${query}` : filled;
+  };
+  /** In the order of the document: a request for each body with an example, and one for each operation without a body. */
   const requestsOf = (document: Document): Asked[] =>
     operationsOf(document).flatMap(({ path, method, operation }) => {
-      const { parameters = [], requestBody } = operation as Operation & { readonly requestBody?: { readonly content: Content } };
-      const filled = path.replaceAll(/\{([^}]+)\}/g, (_, name) => {
-        const { example } = parameters.find((one) => one.name === name) as { example?: string };
-        return example ?? '';
-      });
-      const bodies = Object.entries(requestBody?.content ?? {}).filter(([, { example }]) => example !== undefined);
-      return bodies.map(([type, { example }]) => ({ method: method.toUpperCase(), path: filled, type, example }));
+      const shown = operation as Shown;
+      const asked = { path: filledOf(path, shown), method: method.toUpperCase() };
+      if (!shown.requestBody) return [asked];
+      const bodies = Object.entries(shown.requestBody.content).filter(([, { example }]) => example !== undefined);
+      return bodies.map(([type, { example }]) => ({ ...asked, type, example }));
     });
   const send = (base: string, { method, path, type, example }: Asked) =>
-    call(base, pipeline.key)(method, path, typeof example === 'string' ? example : JSON.stringify(example), { 'content-type': type });
+    type === undefined
+      ? call(base, pipeline.key)(method, path)
+      : call(base, pipeline.key)(method, path, typeof example === 'string' ? example : JSON.stringify(example), { 'content-type': type });
 
   it('work one after the other in an empty installation', async () => {
-    const events = requestsOf(documents.ingest);
+    const events = requestsOf(documents.ingest).filter(({ type }) => type !== undefined);
     expect(events.map(({ type }) => type)).toEqual(expect.arrayContaining(['application/json', 'application/x-ndjson']));
     for (const asked of events) {
       const { status, body } = await send(pipeline.stack.ingestUrl, asked);
@@ -219,13 +229,25 @@ describe('the examples of the documents', () => {
       ({ body }) => body.state === 'counted',
     );
     const made: Record<string, string> = {};
-    for (const asked of requestsOf(documents.api)) {
+    for (const asked of requestsOf(documents.api).filter(({ type }) => type !== undefined)) {
       // What we name ourselves can't be known before.
       const path = asked.path.replace(/\/(subscriptions|api-keys)\/[^/]+/, (_, kind) => `/${kind}/${made[`/v1/${kind}`]}`);
       const { status, body } = await send(pipeline.stack.apiUrl, { ...asked, path });
       expect([path, status], JSON.stringify(body)).toEqual([path, expect.toSatisfy((of: number) => of >= 200 && of < 300)]);
       made[path] ??= body.id;
     }
+  });
+
+  it('ask for what is there by the names that the caller gave it, and what we name ourselves is not found', async () => {
+    const found: string[] = [];
+    for (const asked of requestsOf(documents.api).filter(({ method }) => method === 'GET')) {
+      const { status, body } = await send(pipeline.stack.apiUrl, asked);
+      if (status === 200) found.push(asked.path);
+      else expect([asked.path, status], JSON.stringify(body)).toEqual([expect.stringMatching(/\/[a-z]+_[0-9a-f]{32}/), 404]);
+    }
+    const named = ['/v1/meters/tokens', '/v1/plans/starter', '/v1/customers/acme', '/v1/events/req-1'];
+    expect(found).toEqual(expect.arrayContaining(named));
+    expect(found.some((path) => path.startsWith('/v1/meters/tokens/usage?from='))).toBe(true);
   });
 });
 
