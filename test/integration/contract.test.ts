@@ -189,7 +189,7 @@ describe('the pages', () => {
 });
 
 describe('the examples of the documents', () => {
-  type Shown = Operation & {
+  type Shown = Omit<Operation, 'parameters'> & {
     readonly parameters?: readonly { readonly name: string; readonly in: string; readonly example?: unknown }[];
     readonly requestBody?: { readonly content: Readonly<Record<string, { readonly example?: unknown }>> };
   };
@@ -198,7 +198,9 @@ describe('the examples of the documents', () => {
   /** Path and query as the examples of the parameters fill them. */
   const filledOf = (path: string, { parameters = [] }: Shown): string => {
     const shown = parameters.filter(({ example }) => example !== undefined);
-    const query = new URLSearchParams(shown.flatMap((one) => (one.in === 'query' ? [[one.name, String(one.example)]] : [])));
+    const query = new URLSearchParams(
+      shown.flatMap((one): [string, string][] => (one.in === 'query' ? [[one.name, String(one.example)]] : [])),
+    );
     const filled = path.replaceAll(/\{([^}]+)\}/g, (_, name) => String(shown.find((one) => one.name === name)?.example));
     return query.size > 0 ? `${filled}?${query}` : filled;
   };
