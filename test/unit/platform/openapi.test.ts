@@ -78,9 +78,9 @@ describe('a schema in the document', () => {
 
   it('of a map has the fields that the map takes, and what their names are', () => {
     const names = Type.Record(Type.String({ pattern: '^[a-z]+$' }), Type.Integer(), { additionalProperties: false, maxProperties: 3 });
-    expect(named({ names, any: Type.Record(Type.String(), Type.Integer()) })).toEqual({
+    expect(named({ names, anyName: Type.Record(Type.String(), Type.Integer()) })).toEqual({
       names: { type: 'object', maxProperties: 3, propertyNames: { pattern: '^[a-z]+$' }, additionalProperties: { type: 'integer' } },
-      any: { type: 'object', additionalProperties: { type: 'integer' } },
+      anyName: { type: 'object', additionalProperties: { type: 'integer' } },
     });
   });
 
