@@ -253,9 +253,10 @@ export const listJson = <R, T>(page: ListPage, { rows, total, last }: PageRows<R
   } satisfies Pagination,
 });
 
-/** The schema of what `listJson` gives. */
-export const listSchema = <S extends TSchema>(item: S) =>
-  Type.Object(
+/** The schema of what `listJson` gives, called a page of what the items are called. */
+export const listSchema = <S extends TSchema & { readonly title?: string }>(item: S) => {
+  const { title } = item;
+  return Type.Object(
     {
       items: Type.Array(item, { maxItems: pageSizeMax }),
       pagination: Type.Object(
@@ -270,5 +271,6 @@ export const listSchema = <S extends TSchema>(item: S) =>
         { additionalProperties: false, title: 'Pagination' },
       ),
     },
-    { additionalProperties: false },
+    { additionalProperties: false, ...(title === undefined ? {} : { title: `${title}Page` }) },
   );
+};

@@ -1,6 +1,7 @@
 /** What the OpenAPI document of the API says beside its routes. */
 import { apiVersion } from '#platform/http.ts';
 import type { DocumentInfo } from '#platform/openapi.ts';
+import { apiExamples } from '#schemas/http/examples.ts';
 
 export const apiInfo: DocumentInfo = {
   title: 'Millrace API',
@@ -25,4 +26,5 @@ What is no success is \`application/problem+json\` with a stable \`error_code\`.
     'API keys': 'Keys with their scopes. The secret is in the answer that makes it, and nowhere else.',
     'Audit log': 'Who changed what, chained by hash.',
   },
+  examples: apiExamples,
 };

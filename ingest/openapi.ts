@@ -4,12 +4,13 @@ import type { DocumentInfo, Operation } from '#platform/openapi.ts';
 import {
   EventsAnswer,
   EventsProblem,
-  EventsQuery,
+  EventsQueryDocument,
   EventsValidation,
   eventBodies,
   ReceiptKey,
-  ValidationQuery,
+  ValidationQueryDocument,
 } from '#schemas/http/events.ts';
+import { ingestExamples } from '#schemas/http/examples.ts';
 import { Problem } from '#schemas/http/problem.ts';
 
 const tag = 'Events';
@@ -21,6 +22,7 @@ export const ingestInfo: DocumentInfo = {
 
 Every event carries its own idempotency key, so a whole request may be sent again at any time, unchanged.`,
   tags: { [tag]: 'What customers did, as it happens.' },
+  examples: ingestExamples,
 };
 
 export const eventsOperation = (eventsMax: number): Operation => ({
@@ -37,7 +39,7 @@ Events that are older than the accepted horizon come as a backfill: with \`backf
   scope: 'write:events',
   rateClass: 'events',
   idempotencyHeader: false,
-  query: EventsQuery,
+  query: EventsQueryDocument,
   documentedBodies: eventBodies(eventsMax),
   answers: { 200: EventsAnswer },
   mediaTypes: ['application/json', 'application/x-ndjson'],
@@ -67,7 +69,7 @@ export const validateOperation = (eventsMax: number): Operation => ({
   scope: 'write:events',
   rateClass: 'events',
   idempotencyHeader: false,
-  query: ValidationQuery,
+  query: ValidationQueryDocument,
   documentedBodies: eventBodies(eventsMax),
   answers: { 200: EventsValidation },
   failures: ['TOO_MANY_EVENTS', 'UNUSABLE_AVRO_SCHEMA'],

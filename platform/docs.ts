@@ -9,12 +9,13 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type TSchema, Type } from 'typebox';
+import { Type } from 'typebox';
 import { FailureError } from '#schemas/failures.ts';
 import { closed, formed } from '#schemas/http/fields.ts';
 import { ErrorIndex, ErrorPage } from '#schemas/http/problem.ts';
 import { errorCss, errorIndexHtml, errorPage, errorPageHtml, errorPages, isFailureCode } from './error-reference.ts';
-import { type DocumentInfo, type Json, type Operation, openApiDocument } from './openapi.ts';
+import { type DocumentInfo, type Operation, openApiDocument } from './openapi.ts';
+import type { Json } from './openapi-schemas.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -24,28 +25,33 @@ declare module 'fastify' {
 }
 
 const tag = 'About the service';
+const floorTag = 'Whether the process runs, what it measures, and its documents.';
 const open = { method: 'GET', tag, failures: [] } as const;
 const html = 'text/html';
 const json = 'application/json';
 
-const Live = Type.Object({ status: Type.Literal('live') }, closed);
-const Dependencies = Type.Record(Type.String({ pattern: '^[a-z]+$' }), Type.Enum(['up', 'down']), { additionalProperties: false });
-const readiness = (status: 'ready' | 'unready') => Type.Object({ status: Type.Literal(status), dependencies: Dependencies }, closed);
+const Live = Type.Object({ status: Type.Literal('live') }, { ...closed, title: 'Liveness' });
+const Dependencies = Type.Record(Type.String({ pattern: '^[a-z]+$' }), Type.Enum(['up', 'down'], { title: 'DependencyState' }), {
+  additionalProperties: false,
+  title: 'Dependencies',
+});
+const readiness = (status: 'ready' | 'unready', title: string) =>
+  Type.Object({ status: Type.Literal(status), dependencies: Dependencies }, { ...closed, title });
 const CodeParam = Type.Object({ code: formed('^[A-Z][A-Z0-9_]{0,63}$', 'an error code such as NOT_FOUND') }, closed);
-const anything: TSchema = Type.Object({}, { description: 'OpenAPI 3.1.' });
+const OpenApi = Type.Object({}, { additionalProperties: true, title: 'OpenApiDocument', description: 'OpenAPI 3.1.' });
 
 /** The routes that every process has; `http.ts` adds the first three. */
 const floor: readonly Operation[] = [
   { ...open, url: '/health/live', operation: 'getLiveness', summary: 'Whether the process runs', answers: { 200: Live } },
   {
     ...{ ...open, url: '/health/ready', operation: 'getReadiness', summary: 'Whether the process can work, with each part it stands on' },
-    answers: { 200: readiness('ready'), 503: readiness('unready') },
+    answers: { 200: readiness('ready', 'Readiness'), 503: readiness('unready', 'Unreadiness') },
   },
   {
     ...{ ...open, url: '/metrics', operation: 'getMetrics', summary: 'Measurements, as Prometheus reads them' },
     ...{ answers: { 200: Type.String() }, mediaTypes: ['text/plain'] },
   },
-  { ...open, url: '/openapi.json', operation: 'getOpenApi', summary: 'This document', answers: { 200: anything } },
+  { ...open, url: '/openapi.json', operation: 'getOpenApi', summary: 'This document', answers: { 200: OpenApi } },
   {
     ...open,
     url: '/docs',
@@ -63,6 +69,20 @@ const floor: readonly Operation[] = [
     ...{ params: CodeParam, answers: { 200: ErrorPage }, mediaTypes: [html, json] },
   },
 ];
+
+/** What the answers of these routes look like. */
+const floorExamples = {
+  Liveness: { status: 'live' },
+  Readiness: { status: 'ready', dependencies: { postgres: 'up', redis: 'up' } },
+  Unreadiness: { status: 'unready', dependencies: { postgres: 'up', redis: 'down' } },
+  'getMetrics answer text/plain':
+    '# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.\n# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 1.25\n',
+  OpenApiDocument: { openapi: '3.1.1', info: { title: 'Millrace', version: '2026-11-20' }, paths: {} },
+  ErrorPage: errorPage('METER_NOT_FOUND'),
+  ErrorIndex: { items: [errorPage('METER_NOT_FOUND')] },
+  Problem: errorPage('METER_NOT_FOUND').example,
+  '/docs/errors/:code': 'METER_NOT_FOUND',
+};
 
 const folder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
 const fromPackage = (name: string) => () => readFile(join(folder, name));
@@ -131,7 +151,10 @@ export const documentRoutes = (
   const operations: Operation[] = [...floor];
   let made: Json | undefined;
   const document = (): Json => {
-    made ??= openApiDocument(info, operations);
+    made ??= openApiDocument(
+      { ...info, tags: { ...info.tags, [tag]: floorTag }, examples: { ...floorExamples, ...info.examples } },
+      operations,
+    );
     return made;
   };
 

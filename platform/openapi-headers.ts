@@ -41,7 +41,7 @@ export const answerHeaders = {
   'X-RateLimit-Reset': count('Seconds until it is full again.'),
   'X-Quota-Warning': text('Once 80 % of the requests of the day are used: `used=n, limit=n, reset=seconds`.'),
   'Retry-After': count('Seconds after which the same request may succeed.'),
-  'Idempotency-Replayed': text('The answer is that of an earlier request with this Idempotency-Key.', { const: 'true' }),
+  'Idempotency-Replayed': text('The answer is that of an earlier request with this Idempotency-Key.', { type: 'string', const: 'true' }),
   'Millrace-Watermark': text('The highest stream sequence that is counted; given as `watermark` it gives the same answer again.', {
     type: 'string',
     pattern: '^[0-9]+$',

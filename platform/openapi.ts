@@ -6,14 +6,13 @@
  * them, and a transform that adds all that is this file again.
  */
 import assert from 'node:assert/strict';
-import { isDeepStrictEqual } from 'node:util';
-import type { TSchema } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import { type FailureCode, failures } from '#schemas/failures.ts';
 import { Problem } from '#schemas/http/problem.ts';
 import type { RateClass } from '#schemas/rate-tiers.ts';
+import { errorPage } from './error-reference.ts';
 import { type AnswerHeader, answerHeaders, headerParameters } from './openapi-headers.ts';
-
-export type Json = Record<string, unknown>;
+import { type Components, createComponents, type Json } from './openapi-schemas.ts';
 
 /** What the document has to know of a route. */
 export type Operation = {
@@ -56,6 +55,11 @@ export type DocumentInfo = {
   readonly description: string;
   /** What each tag is about. */
   readonly tags: Readonly<Record<string, string>>;
+  /**
+   * What a body looks like, by the name of its schema; of an answer that is text, by operation and media type ("getMetrics answer text/plain"). The same for a parameter:
+   * by its name, or by the path that ends with it ("/v1/customers/:id").
+   */
+  readonly examples: Readonly<Record<string, unknown>>;
 };
 
 const problemType = 'application/problem+json';
@@ -94,37 +98,23 @@ const conventionalFailures = (operation: Operation): FailureCode[] => [
 export const failuresOf = (operation: Operation): FailureCode[] =>
   [...new Set([...conventionalFailures(operation), ...operation.failures])].sort((a, b) => failures[a].status - failures[b].status);
 
-/** A schema as JSON. One with a title becomes a component of that name, once. */
-const createComponents = () => {
-  const schemas: Record<string, unknown> = {};
-  const responses: Record<string, unknown> = {};
-  const toJson = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(toJson);
-    if (typeof value !== 'object' || value === null) return value;
-    const { title } = value as { title?: unknown };
-    const json = Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, toJson(inner)]));
-    if (typeof title !== 'string') return json;
-    if (schemas[title] === undefined) schemas[title] = json;
-    else assert.deepEqual(schemas[title], json, `two schemas have the title ${title}`);
-    return { $ref: `#/components/schemas/${title}` };
-  };
-  /** Answers that are the same everywhere stand once. */
-  const share = (name: string, response: Json): Json => {
-    if (responses[name] === undefined) responses[name] = response;
-    return isDeepStrictEqual(responses[name], response) ? { $ref: `#/components/responses/${name}` } : response;
-  };
-  return { schemas, responses, share, toJson: (schema: TSchema): Json => toJson(schema) as Json };
-};
-type Components = ReturnType<typeof createComponents>;
-
 type ObjectSchema = { readonly properties: Readonly<Record<string, TSchema>>; readonly required?: readonly string[] };
 
-const parametersIn = (place: 'path' | 'query', schema: TSchema | undefined, { toJson }: Components): Json[] => {
+const parametersIn = (place: 'path' | 'query', schema: TSchema | undefined, url: string, { toJson, exampleOf }: Components): Json[] => {
   if (schema === undefined) return [];
   const { properties, required = [] } = schema as unknown as ObjectSchema;
   return Object.entries(properties).map(([name, property]) => {
     const { description, ...json } = toJson(property);
-    return { name, in: place, required: required.includes(name), ...(description ? { description } : {}), schema: json };
+    // What stands before the parameter says of what it is.
+    const [path = ''] = url.split(new RegExp(`(?<=:${name})(?:/|$)`));
+    return {
+      name,
+      in: place,
+      required: required.includes(name),
+      ...(description ? { description } : {}),
+      schema: json,
+      ...exampleOf(place === 'path' ? path : name),
+    };
   });
 };
 
@@ -158,8 +148,27 @@ const linksOf = (operation: Operation, all: readonly Operation[]): Json => {
 
 type Answer = { readonly description: string; readonly headers: Json; readonly content?: Json };
 
-const contentOf = ({ mediaTypes = ['application/json'] }: Operation, schema: TSchema, { toJson }: Components): Json =>
-  Object.fromEntries(mediaTypes.map((type) => [type, { schema: /[/+]json$/.test(type) ? toJson(schema) : { type: 'string' } }]));
+const isJson = (type: string): boolean => /[/+]json$/.test(type);
+
+/** A body in one of its forms, with what it looks like. */
+const mediaJson = (operation: string, type: string, schema: TSchema, { toJson, exampleOf }: Components): Json => ({
+  schema: toJson(schema),
+  ...exampleOf(`${operation} ${type}`, (schema as { title?: string }).title),
+});
+
+/**
+ * Where a body has several forms of JSON, the first has the schema, and the others name theirs in `x-schema`: of two with arrays in them a client of
+ * openapi-python-client asks `isinstance(body, list[Event])`, which raises, whatever was sent.
+ */
+const bodyJson = (operation: string, type: string, schema: TSchema, components: Components): Json => {
+  const { schema: json, ...rest } = mediaJson(operation, type, schema, components);
+  return type === 'application/json' || !isJson(type) ? { schema: json, ...rest } : { 'x-schema': json, ...rest };
+};
+
+const contentOf = ({ operation, mediaTypes = ['application/json'] }: Operation, schema: TSchema, components: Components): Json =>
+  Object.fromEntries(
+    mediaTypes.map((type) => [type, mediaJson(`${operation} answer`, type, isJson(type) ? schema : Type.String(), components)]),
+  );
 
 const answersOf = (operation: Operation, all: readonly Operation[], components: Components): Record<string, Answer> => {
   const isGuarded = operation.scope !== undefined;
@@ -190,12 +199,32 @@ const problemSchema = (codes: readonly FailureCode[], status: number, { problems
   for (const code of codes) {
     for (const shape of problems[code] ?? [Problem]) shapes.set(shape, [...(shapes.get(shape) ?? []), code]);
   }
-  const schemas = [...shapes].map(([shape, ofShape]) => ({
-    ...toJson(shape),
-    properties: { status: { const: status }, error_code: { enum: ofShape } },
-  }));
+  // One that has more fields stands first: who tries one after the other would take it for a plain one.
+  const schemas = [...shapes]
+    .toSorted(([a], [b]) => Number(a === Problem) - Number(b === Problem))
+    .map(([shape, ofShape]) => ({
+      ...toJson(shape),
+      properties: { status: { type: 'integer', const: status }, error_code: { type: 'string', enum: ofShape } },
+    }));
   return schemas.length === 1 ? (schemas[0] as Json) : { anyOf: schemas };
 };
+
+/** As the error reference shows them; those that carry more than others do are shown where they are described. */
+const problemExamples = (codes: readonly FailureCode[], { problems = {} }: Operation): Json => {
+  const plain = codes.filter((code) => (problems[code] ?? [Problem]).includes(Problem));
+  const examples = plain.map((code) => [code, { summary: failures[code].title, value: errorPage(code).example }]);
+  return examples.length === 0 ? {} : { examples: Object.fromEntries(examples) };
+};
+
+const pascalCase = (code: string): string => code.toLowerCase().replaceAll(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+/** Generators make the name of a type of it: `NotFoundOrMeterNotFound`. */
+const responseName = (codes: readonly FailureCode[], operation: Operation): string =>
+  [
+    codes.map(pascalCase).join('Or'),
+    operation.scope === undefined ? 'WithoutKey' : '',
+    hasIdempotencyHeader(operation) ? 'Repeatable' : '',
+  ].join('');
 
 /** `own` are the statuses that the route answers by itself, too. */
 const problemsOf = (operation: Operation, components: Components, own: readonly string[]): Json => {
@@ -212,10 +241,9 @@ const problemsOf = (operation: Operation, components: Components, own: readonly 
         ...(hasIdempotencyHeader(operation) && status < 500 ? { 'Idempotency-Replayed': false } : {}),
       });
       const description = ofStatus.map((code) => `[${code}](/docs/errors/${code}): ${failures[code].title}.`).join('\n\n');
-      const content = { [problemType]: { schema: problemSchema(ofStatus, status, operation, components) } };
-      const kind = [operation.scope === undefined ? 'open' : '', hasIdempotencyHeader(operation) ? 'repeatable' : ''].filter(Boolean);
-      const response = { description, headers, content };
-      return [String(status), own.includes(String(status)) ? response : components.share([...ofStatus, ...kind].join('.'), response)];
+      const schema = problemSchema(ofStatus, status, operation, components);
+      const response = { description, headers, content: { [problemType]: { schema, ...problemExamples(ofStatus, operation) } } };
+      return [String(status), own.includes(String(status)) ? response : components.share(responseName(ofStatus, operation), response)];
     }),
   );
 };
@@ -236,10 +264,12 @@ const operationJson = (operation: Operation, all: readonly Operation[], componen
   const { operation: operationId, tag, summary, description, scope, rateClass, params, query } = operation;
   const body = operation.documentedBody ?? operation.body;
   const bodies = operation.documentedBodies ?? (body === undefined ? {} : { 'application/json': body });
-  const content = Object.fromEntries(Object.entries(bodies).map(([type, schema]) => [type, { schema: components.toJson(schema) }]));
+  const content = Object.fromEntries(
+    Object.entries(bodies).map(([type, schema]) => [type, bodyJson(operationId, type, schema, components)]),
+  );
   const parameters = [
-    ...parametersIn('path', params, components),
-    ...parametersIn('query', query, components),
+    ...parametersIn('path', params, operation.url, components),
+    ...parametersIn('query', query, operation.url, components),
     ...headerNames(operation).map((name) => ({ $ref: `#/components/parameters/${name}` })),
   ];
   return {
@@ -256,7 +286,7 @@ const operationJson = (operation: Operation, all: readonly Operation[], componen
 
 /** Throws where two operations have one name, one place, or two schemas one title. */
 export const openApiDocument = (info: DocumentInfo, operations: readonly Operation[]): Json => {
-  const components = createComponents();
+  const components = createComponents(info.examples);
   components.toJson(Problem);
   const paths: Record<string, Json> = {};
   const names = new Set<string>();
@@ -269,6 +299,7 @@ export const openApiDocument = (info: DocumentInfo, operations: readonly Operati
     assert(path[method] === undefined, `${operation.method} ${operation.url} is there twice`);
     path[method] = operationJson(operation, operations, components);
   }
+  assert.deepEqual(components.unusedExamples(), [], 'examples that nothing in the document asks for');
   const tags = [...new Set(operations.map(({ tag }) => tag))];
   return {
     openapi: '3.1.1',

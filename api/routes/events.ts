@@ -2,7 +2,14 @@
 import { keyDigest } from '#schemas/amendment.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
-import { EventCheck, EventCheckAnswer, EventFate, EventSearch, EventSearchQuery } from '#schemas/http/usage-events.ts';
+import {
+  EventCheck,
+  EventCheckAnswer,
+  EventFate,
+  EventSearch,
+  EventSearchQuery,
+  EventSearchQueryDocument,
+} from '#schemas/http/usage-events.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { usageNames } from '#schemas/names.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
@@ -60,7 +67,13 @@ const searchRoute = ({ get }: Routes, { amendments, storedEvents, readWatermark,
   get(
     {
       ...{ url: '/v1/events', operation: 'searchEvents', tag: 'Events', summary: 'Search stored events, newest first' },
-      ...{ scope: 'read:usage', query: EventSearchQuery, answers: { 200: EventSearch }, failures: [] },
+      ...{
+        scope: 'read:usage',
+        query: EventSearchQuery,
+        documentedQuery: EventSearchQueryDocument,
+        answers: { 200: EventSearch },
+        failures: [],
+      },
     },
     async ({ db, query, nowMs }) => {
       const faults: Fault[] = [];

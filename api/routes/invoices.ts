@@ -3,7 +3,7 @@
 import { sleep, stopwatch } from '#platform/clock.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
-import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait } from '#schemas/http/invoices.ts';
+import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait, RunWaitDocument } from '#schemas/http/invoices.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { type IssuedInvoice, issuedInvoiceToJson } from '#schemas/invoice.ts';
 import { formatPeriod, monthFromText } from '#schemas/period.ts';
@@ -88,7 +88,14 @@ const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: A
   get(
     {
       ...{ url: '/v1/invoices/runs/:id', operation: 'getBillingRun', tag, summary: 'Read a billing run, or wait for its end' },
-      ...{ scope: 'read:invoices', params: IdParam, query: RunWait, answers: { 200: BillingRun }, failures: ['BILLING_RUN_NOT_FOUND'] },
+      ...{
+        scope: 'read:invoices',
+        params: IdParam,
+        query: RunWait,
+        documentedQuery: RunWaitDocument,
+        answers: { 200: BillingRun },
+        failures: ['BILLING_RUN_NOT_FOUND'],
+      },
     },
     async ({ db, params, query, isCallerThere }) => {
       const waitMsMax = Number(query.wait_seconds ?? 0) * 1000;

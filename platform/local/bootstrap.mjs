@@ -1,5 +1,5 @@
 /**
- * `node platform/local/bootstrap.mjs demo | start | test | migrate | bench | bench-k6 | bench-api | bench-usage | fuzz-api | fuzz-parsers | test-crash | rotate-keys | verify | dead-letters [arguments]`: what the npm scripts run. Plain JavaScript that any Node
+ * `node platform/local/bootstrap.mjs demo | start | test | migrate | bench | bench-k6 | bench-api | bench-usage | fuzz-api | fuzz-parsers | test-clients | test-crash | rotate-keys | verify | dead-letters [arguments]`: what the npm scripts run. Plain JavaScript that any Node
  * from 18 on can run with nothing installed. It brings `node_modules` up to date, and then runs the command with the Node of this project.
  *
  * It writes to stderr only: `npm start -- --json` promises that stdout holds one line, and that line is the command's.
@@ -23,6 +23,7 @@ const commands = {
   'bench-k6': { file: 'bench/k6.main.ts', isOurs: true },
   'bench-api': { file: 'bench/api.main.ts', isOurs: true },
   'bench-usage': { file: 'bench/usage.main.ts', isOurs: true },
+  'test-clients': { file: 'test/clients/clients.main.ts', isOurs: true },
   'test-crash': { file: 'test/crash/crash.main.ts', isOurs: true },
   'fuzz-api': { file: 'test/fuzz/fuzz-api.main.ts', isOurs: true },
   'fuzz-parsers': { file: 'test/fuzz/parsers/fuzz-parsers.main.ts', isOurs: true },

@@ -26,22 +26,24 @@ export const scopes = [
   'write:usage',
 ] as const;
 
-const Scopes = Type.Array(Type.Enum([...scopes]), { minItems: 1, maxItems: scopes.length, uniqueItems: true });
+const World = Type.Enum([...worlds], {
+  title: 'World',
+  description: 'A test key sees the sandbox of the organization. Of a new key that says nothing: the world of the calling key.',
+});
+const Scopes = Type.Array(Type.Enum([...scopes], { title: 'Scope' }), { minItems: 1, maxItems: scopes.length, uniqueItems: true });
 
 export const NewApiKey = Type.Object(
   {
     name: Name,
     scopes: Scopes,
-    world: Type.Optional(
-      Type.Enum([...worlds], { description: 'A test key sees the sandbox of the organization. Default: the world of the calling key.' }),
-    ),
+    world: Type.Optional(World),
     expires_in_seconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 315_360_000 })),
     signed_requests: Type.Optional(
       Type.Boolean({ description: 'Takes requests with X-Signature only; the answer holds the signing secret.' }),
     ),
     metadata: Type.Optional(Metadata),
   },
-  closed,
+  { ...closed, title: 'NewApiKey' },
 );
 export type NewApiKey = Static<typeof NewApiKey>;
 
@@ -51,7 +53,7 @@ export const KeyRotation = Type.Object(
       Type.Integer({ minimum: 0, maximum: 2_592_000, description: 'How long the old key goes on; 24 hours where nothing is said.' }),
     ),
   },
-  closed,
+  { ...closed, title: 'KeyRotation' },
 );
 
 export const keyStates = ['active', 'expired', 'revoked'] as const;
@@ -60,9 +62,9 @@ const keyFields = {
   id: idOf('key'),
   name: Type.String(),
   hint: Type.String({ description: 'The public beginning of the key.' }),
-  world: Type.Enum([...worlds]),
+  world: World,
   scopes: Type.Array(Type.String()),
-  state: Type.Enum([...keyStates]),
+  state: Type.Enum([...keyStates], { title: 'ApiKeyState' }),
   signed_requests: Type.Boolean(),
   last_used_at: nullable(Instant),
   expires_at: nullable(Instant),
@@ -76,5 +78,5 @@ export const ApiKey = Type.Object(keyFields, { ...closed, title: 'ApiKey' });
 /** The one answer that shows the key; it is not kept. */
 export const NewApiKeyAnswer = Type.Object(
   { ...keyFields, key: Type.String(), signing_secret: nullable(Type.String()) },
-  { ...closed, title: 'NewApiKey' },
+  { ...closed, title: 'ApiKeyWithSecret' },
 );

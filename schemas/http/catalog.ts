@@ -6,7 +6,7 @@ import { ChargesAnswer } from '#schemas/http/plan.ts';
 /** What a version of a plan is never changes, only what it is called. */
 export const NamePatch = Type.Object(
   { name: Type.Optional(Name), metadata: Type.Optional(Metadata) },
-  { ...closed, minProperties: 1, description: 'A field that is left out stays.' },
+  { ...closed, title: 'PlanPatch', minProperties: 1, description: 'A field that is left out stays.' },
 );
 export type NamePatch = Static<typeof NamePatch>;
 

@@ -27,7 +27,7 @@ const TaxId = Type.Object(
     type: formed('^[a-z]{2}_[a-z]{2,8}$', 'a kind of tax id in lower case, such as eu_vat', { description: 'Such as eu_vat.' }),
     value: formed('^[A-Za-z0-9 .-]{2,40}$', '2 to 40 letters, digits, blanks, "." and "-"'),
   },
-  closed,
+  { ...closed, title: 'TaxId' },
 );
 const PaymentReference = formed('^[\\x21-\\x7e]{1,255}$', '1 to 255 visible ASCII characters', {
   description: "The payment provider's name of the customer; never card data.",
@@ -69,7 +69,7 @@ export const CustomerPatch = Type.Object(
     payment_reference: Type.Optional(nullable(PaymentReference)),
     metadata: Type.Optional(Metadata),
   },
-  { ...closed, minProperties: 1 },
+  { ...closed, title: 'CustomerPatch', minProperties: 1, description: 'A field that is left out stays, and null clears it.' },
 );
 export type CustomerPatch = Static<typeof CustomerPatch>;
 

@@ -5,6 +5,8 @@ import { Fault, Problem } from '#schemas/http/problem.ts';
 
 const Properties = Type.Unsafe<Record<string, unknown>>({
   type: 'object',
+  title: 'EventProperties',
+  additionalProperties: true,
   maxProperties: 256,
   propertyNames: { pattern: '^[^\\u0000-\\u001f\\u007f.]+(\\.[^\\u0000-\\u001f\\u007f.]+)*$', maxLength: 255 },
   description:
@@ -22,12 +24,14 @@ export const Event = Type.Object(
   { ...closed, title: 'Event' },
 );
 
-/** One event of several is judged by itself: what is no event is told in `results`, and the others are taken. */
-const anything: TSchema = Type.Unsafe({ description: 'Anything else is rejected by itself, and stands in `results`.' });
-const batchOf = (eventsMax: number) => Type.Array(Type.Union([Event, anything]), { maxItems: eventsMax });
+/** One event of several is judged by itself: what is no event stands in `results`, and the others are taken. */
+const listOf = (title: string, event: TSchema, eventsMax: number) =>
+  Type.Array(event, { title, maxItems: eventsMax, description: 'Each is judged by itself: what is no event stands in `results`.' });
 
-export const newEvents = (eventsMax: number) =>
-  Type.Union([Event, batchOf(eventsMax), Type.Object({ events: batchOf(eventsMax) }, { ...closed, title: 'EventBatch' })]);
+export const newEvents = (eventsMax: number) => {
+  const list = listOf('EventList', Event, eventsMax);
+  return Type.Union([Event, list, Type.Object({ events: list }, { ...closed, title: 'EventBatch' })], { title: 'NewEvents' });
+};
 
 const ofCloudEvent = (description: string) => Type.Unsafe<string>({ ...ExternalId, description });
 
@@ -43,17 +47,22 @@ export const CloudEvent = Type.Object(
     dataschema: Type.Optional(nullable(Type.String())),
     data: Type.Optional(nullable(Properties)),
   },
-  { title: 'CloudEvent', description: 'CloudEvents 1.0 in JSON. Extension attributes may be there, and are not kept.' },
+  {
+    additionalProperties: true,
+    title: 'CloudEvent',
+    description: 'CloudEvents 1.0 in JSON. Extension attributes may be there, and are not kept.',
+  },
 );
 
 /** Every form of a body, by its media type. */
 export const eventBodies = (eventsMax: number): Readonly<Record<string, TSchema>> => ({
   'application/json': newEvents(eventsMax),
-  'application/x-ndjson': Type.String({ description: 'One Event a line; taken while it arrives.' }),
+  'application/x-ndjson': Type.String({ title: 'EventLines', description: 'One Event a line; taken while it arrives.' }),
   'application/cloudevents+json': CloudEvent,
-  'application/cloudevents-batch+json': Type.Array(Type.Union([CloudEvent, anything]), { maxItems: eventsMax }),
+  'application/cloudevents-batch+json': listOf('CloudEventList', CloudEvent, eventsMax),
   'application/avro': Type.Unsafe<string>({
     type: 'string',
+    title: 'EventContainer',
     format: 'binary',
     description: 'An Avro object container with the codec null, deflate or zstandard; the fields of its records are those of an Event.',
   }),
@@ -65,7 +74,7 @@ const EventResult = Type.Object(
   {
     index: Type.Integer({ minimum: 0, description: 'Its place in the request.' }),
     idempotency_key: nullable(Type.String()),
-    status: Type.Enum([...eventStatuses]),
+    status: Type.Enum([...eventStatuses], { title: 'EventStatus' }),
     errors: Type.Array(Fault),
   },
   { ...closed, title: 'EventResult' },
@@ -121,7 +130,7 @@ const ValidationResult = Type.Object(
   {
     index: Type.Integer({ minimum: 0, description: 'Its place in the request.' }),
     idempotency_key: nullable(Type.String()),
-    status: Type.Enum(['valid', 'invalid', 'too_old', 'in_future']),
+    status: Type.Enum(['valid', 'invalid', 'too_old', 'in_future'], { title: 'ValidationStatus' }),
     errors: Type.Array(Fault),
   },
   { ...closed, title: 'ValidationResult' },
@@ -138,16 +147,20 @@ export const EventsValidation = Type.Object(
   { ...closed, title: 'EventsValidation' },
 );
 
-const reading = {
+const flag = Type.Optional(Type.Enum(['true', 'false']));
+const reading = { results: Type.Optional(Type.Literal('all')), backfill: flag };
+export const ValidationQuery = Type.Object(reading, closed);
+export const EventsQuery = Type.Object({ ...reading, receipt: flag }, closed);
+
+/** A query is text when it is read; to a caller a flag is true or false. */
+const documentedReading = {
   results: Type.Optional(Type.Literal('all', { description: 'Lists accepted events, too.' })),
   backfill: Type.Optional(
-    Type.Enum(['true', 'false'], {
-      description: 'Takes events of the past, back to the year 2000. Needs the scope `write:backfill`, too.',
-    }),
+    Type.Boolean({ description: 'Takes events of the past, back to the year 2000. Needs the scope `write:backfill`, too.' }),
   ),
 };
-export const ValidationQuery = Type.Object(reading, closed);
-export const EventsQuery = Type.Object(
-  { ...reading, receipt: Type.Optional(Type.Enum(['true', 'false'], { description: 'Adds a signed receipt to a 200.' })) },
+export const ValidationQueryDocument = Type.Object(documentedReading, closed);
+export const EventsQueryDocument = Type.Object(
+  { ...documentedReading, receipt: Type.Optional(Type.Boolean({ description: 'Adds a signed receipt to a 200.' })) },
   closed,
 );

@@ -4,6 +4,7 @@ import type { TSchema } from 'typebox';
 import { Type } from 'typebox';
 import { currencies } from '#schemas/currency.ts';
 import { instantPattern } from '#schemas/instant.ts';
+import { RoundingMode } from '#schemas/money.ts';
 import { codePattern, codeRule, idFormAbout, idFormPattern } from '#schemas/names.ts';
 
 /** No field beyond those that are named. */
@@ -64,9 +65,26 @@ export const Period = Type.Object(
   { ...closed, title: 'Period', description: 'Half-open: from start, before end.' },
 );
 
+export const RoundingModeName = Type.Enum(Object.values(RoundingMode), { title: 'RoundingMode' });
+
 export const nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 
-export const IdParam = Type.Object({ id: ExternalId }, closed);
+/**
+ * Null where a sibling has a text. Of the type null alone Go's generator makes an `interface{}`, and the types of openapi-fetch lose the field; what is not a
+ * text and yet text or null is the same, and they read it well.
+ */
+export const NullInsteadOfText = Type.Unsafe<null>({ type: ['string', 'null'], not: { type: 'string' }, description: 'Null here.' });
+
+export const IdParam = Type.Object(
+  {
+    id: Type.Unsafe<string>({
+      ...ExternalId,
+      description:
+        'Its id. A customer is also found by its `external_id`, a meter or a plan by its `code`; an event by its `idempotency_key`.',
+    }),
+  },
+  closed,
+);
 
 /** The answer of 204. */
 export const NoContent = Type.Null();

@@ -12,14 +12,14 @@ import {
   idOf,
   nullable,
   Period,
+  RoundingModeName,
 } from '#schemas/http/fields.ts';
 import { hashedInstantPattern } from '#schemas/invoice.ts';
-import { RoundingMode } from '#schemas/money.ts';
 import { StepKind } from '#schemas/rated-line.ts';
 
 const PriceStep = Type.Object(
   {
-    kind: Type.Enum(Object.values(StepKind)),
+    kind: Type.Enum(Object.values(StepKind), { title: 'PriceStepKind' }),
     from: Decimal,
     to: nullable(Decimal),
     units: Decimal,
@@ -52,7 +52,7 @@ const InvoiceLine = Type.Object(
     description: Type.String(),
     meter: nullable(Code),
     quantity: Decimal,
-    rounding: Type.Enum(Object.values(RoundingMode)),
+    rounding: RoundingModeName,
     precise_amount: Decimal,
     amount: Decimal,
     steps: Type.Array(PriceStep),
@@ -92,7 +92,7 @@ export const NewBillingRun = Type.Object(
     customer_id: Type.Optional(CustomerName),
     subscription_id: Type.Optional(ExternalId),
   },
-  closed,
+  { ...closed, title: 'NewBillingRun' },
 );
 
 export const runStates = ['queued', 'running', 'completed', 'failed'] as const;
@@ -103,7 +103,7 @@ export const BillingRun = Type.Object(
     period: Period,
     customer_id: nullable(idOf('cus')),
     subscription_id: nullable(idOf('sub')),
-    state: Type.Enum([...runStates]),
+    state: Type.Enum([...runStates], { title: 'BillingRunState' }),
     watermark: nullable(Type.String({ pattern: '^[0-9]+$' })),
     invoices_issued: Type.Integer({ minimum: 0 }),
     invoices_already_issued: Type.Integer({ minimum: 0 }),
@@ -118,12 +118,12 @@ export const BillingRun = Type.Object(
 );
 
 export const RunWait = Type.Object(
-  {
-    wait_seconds: Type.Optional(
-      formed('^([0-9]|1[0-9]|2[0-5])$', 'a whole number from 0 to 25', {
-        description: 'Answer when the run has ended, or after so many seconds (0 to 25).',
-      }),
-    ),
-  },
+  { wait_seconds: Type.Optional(formed('^([0-9]|1[0-9]|2[0-5])$', 'a whole number from 0 to 25')) },
+  closed,
+);
+const waitSeconds = 'Answer when the run has ended, or after so many seconds (0 to 25).';
+/** A query is text when it is read; to a caller it is a number. */
+export const RunWaitDocument = Type.Object(
+  { wait_seconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 25, description: waitSeconds })) },
   closed,
 );

@@ -5,7 +5,19 @@
  */
 import { type Static, type TSchema, Type } from 'typebox';
 import { comparisons, conditionsMax, filterValueCharactersMax, listValuesMax } from '#schemas/filter.ts';
-import { Code, closed, Instant, idOf, Metadata, Name, NewCode, nullable, resourceFields } from '#schemas/http/fields.ts';
+import {
+  Code,
+  closed,
+  Instant,
+  idOf,
+  Metadata,
+  Name,
+  NewCode,
+  NullInsteadOfText,
+  nullable,
+  RoundingModeName,
+  resourceFields,
+} from '#schemas/http/fields.ts';
 import {
   aggregations,
   eventNameCharactersMax,
@@ -14,7 +26,6 @@ import {
   propertyPattern,
   roundingDecimalsMax,
 } from '#schemas/meter.ts';
-import { RoundingMode } from '#schemas/money.ts';
 import { propertyCharactersMax } from '#schemas/property-path.ts';
 
 const EventName = Type.String({
@@ -34,7 +45,8 @@ const Expression = Type.String({
 });
 
 const ConditionText = Type.String({ pattern: `^[^\\u0000]{0,${filterValueCharactersMax}}$` });
-const ConditionValue = Type.Union([ConditionText, Type.Boolean(), Type.Number()]);
+const ConditionNumber = Type.Number({ format: 'double' });
+const ConditionValue = Type.Union([ConditionText, Type.Boolean(), ConditionNumber], { title: 'ConditionValue' });
 const condition = (title: string, operators: readonly string[], value: TSchema) =>
   Type.Object({ property: Property, operator: Type.Enum([...operators]), value }, { ...closed, title });
 const Decimal = Type.String({ pattern: '^-?[0-9]{1,40}(\\.[0-9]{1,12})?$' });
@@ -48,14 +60,14 @@ export const Filter = Type.Union(
     Type.Object({ or: Filters }, { ...closed, title: 'FilterOr' }),
     condition('TextCondition', ['eq', 'ne', 'prefix'], ConditionValue),
     condition('ListCondition', ['in', 'not_in'], Type.Array(ConditionValue, { minItems: 1, maxItems: listValuesMax })),
-    condition('DecimalCondition', comparisons, Type.Union([Decimal, Type.Number()])),
+    condition('DecimalCondition', comparisons, Type.Union([Decimal, ConditionNumber], { title: 'DecimalBound' })),
     condition('ExistsCondition', ['exists'], Type.Boolean()),
   ],
   { title: 'Filter', description: 'Which events count, by their properties. At most 5 levels and 50 conditions.' },
 );
 
 const Rounding = Type.Object(
-  { mode: Type.Enum(Object.values(RoundingMode)), decimals: Type.Integer({ minimum: 0, maximum: roundingDecimalsMax }) },
+  { mode: RoundingModeName, decimals: Type.Integer({ minimum: 0, maximum: roundingDecimalsMax }) },
   { ...closed, title: 'MeterRounding', description: 'Of the final quantity.' },
 );
 const Percentile = Type.Object(
@@ -65,7 +77,7 @@ const Percentile = Type.Object(
       not: { pattern: '^0{1,2}(\\.0{1,4})?$' },
       description: 'More than 0, at most 100.',
     }),
-    method: Type.Enum([...percentileMethods]),
+    method: Type.Enum([...percentileMethods], { title: 'PercentileMethod' }),
   },
   { ...closed, title: 'Percentile' },
 );
@@ -82,10 +94,15 @@ const measuredFields = {
   group_by: optional(GroupBy),
   rounding: optional(Rounding),
 };
-const absent = Type.Optional(Type.Null());
+const absent = Type.Optional(NullInsteadOfText);
+const noPercentile = Type.Optional(Type.Unsafe<null>({ ...nullable(Percentile), not: { type: 'object' }, description: 'Null here.' }));
 const byProperty = { property: Property, expression: absent };
 const byExpression = { property: absent, expression: Expression };
-const numeric = aggregations.filter((one) => one !== 'count' && one !== 'unique' && one !== 'percentile');
+const Aggregation = Type.Enum([...aggregations], { title: 'Aggregation' });
+const NumericAggregation = Type.Enum(
+  aggregations.filter((one) => one !== 'count' && one !== 'unique' && one !== 'percentile'),
+  { title: 'NumericAggregation' },
+);
 
 /** Read by `meterFromJson`, like the rest; this bounds what comes in. */
 export const NewMeter = Type.Object({ metadata: Type.Optional(Metadata) });
@@ -94,10 +111,10 @@ const newMeter = (title: string, fields: Readonly<Record<string, TSchema>>) =>
   Type.Object({ code: NewCode, name: Name, metadata: Type.Optional(Metadata), ...measuredFields, ...fields }, { ...closed, title });
 export const NewMeterDocument = Type.Union(
   [
-    newMeter('NewCountMeter', { aggregation: Type.Literal('count'), property: absent, expression: absent, percentile: absent }),
-    newMeter('NewUniqueMeter', { aggregation: Type.Literal('unique'), ...byProperty, percentile: absent }),
-    newMeter('NewPropertyMeter', { aggregation: Type.Enum(numeric), ...byProperty, percentile: absent }),
-    newMeter('NewExpressionMeter', { aggregation: Type.Enum(numeric), ...byExpression, percentile: absent }),
+    newMeter('NewCountMeter', { aggregation: Type.Literal('count'), property: absent, expression: absent, percentile: noPercentile }),
+    newMeter('NewUniqueMeter', { aggregation: Type.Literal('unique'), ...byProperty, percentile: noPercentile }),
+    newMeter('NewPropertyMeter', { aggregation: NumericAggregation, ...byProperty, percentile: noPercentile }),
+    newMeter('NewExpressionMeter', { aggregation: NumericAggregation, ...byExpression, percentile: noPercentile }),
     newMeter('NewPropertyPercentileMeter', { aggregation: Type.Literal('percentile'), ...byProperty, percentile: Percentile }),
     newMeter('NewExpressionPercentileMeter', { aggregation: Type.Literal('percentile'), ...byExpression, percentile: Percentile }),
   ],
@@ -111,7 +128,7 @@ export const MeterPatchDocument = Type.Object(
     name: Type.Optional(Name),
     metadata: Type.Optional(Metadata),
     event: Type.Optional(EventName),
-    aggregation: Type.Optional(Type.Enum([...aggregations])),
+    aggregation: Type.Optional(Aggregation),
     property: optional(Property),
     expression: optional(Expression),
     filter: optional(OneFilter),
@@ -130,7 +147,7 @@ export const MeterPatchDocument = Type.Object(
 /** In answers every field is there. */
 const definitionFields = {
   event: EventName,
-  aggregation: Type.Enum([...aggregations]),
+  aggregation: Aggregation,
   property: nullable(Property),
   expression: nullable(Expression),
   filter: nullable(Filter),

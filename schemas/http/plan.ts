@@ -4,48 +4,51 @@
  * that is not the last, a code that two charges of one plan have, a name with half of a surrogate pair.
  */
 import { type TSchema, Type } from 'typebox';
-import { CurrencyCode, closed, Metadata, NewCode } from '#schemas/http/fields.ts';
+import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { idFormAbout } from '#schemas/names.ts';
 import { ChargeSchema, chargesMax, PlanVersionSchema } from '#schemas/plan.ts';
 import { FlatPriceSchema, GraduatedPriceSchema, PackagePriceSchema, PerUnitPriceSchema, TierSchema, tiersMax } from '#schemas/price.ts';
 
 const zero = '^0+(\\.0+)?$';
 
-/** A tier that ends, and the last one, which does not; both with the other fields of a tier. */
-const boundedTier = Type.Object(
-  { ...TierSchema.properties, up_to: Type.Unsafe<string>({ ...TierSchema.properties.up_to, type: 'string', not: { pattern: zero } }) },
-  { ...closed, title: 'BoundedTier' },
-);
-const lastTier = Type.Object(
-  { ...TierSchema.properties, up_to: Type.Null() },
-  { ...closed, title: 'LastTier', description: 'Without a bound; stands last.' },
-);
-const Tiers = Type.Array(Type.Union([boundedTier, lastTier]), {
-  minItems: 1,
-  maxItems: tiersMax,
-  contains: { type: 'object', required: ['up_to'], properties: { up_to: { type: 'null' } } },
-  minContains: 1,
-  maxContains: 1,
-  description: 'Bounds increase; the last tier, and only it, has none.',
-});
-
-const FlatPrice = Type.Object(FlatPriceSchema.properties, { ...closed, title: 'FlatPrice' });
-const PerUnitPrice = Type.Object(PerUnitPriceSchema.properties, { ...closed, title: 'PerUnitPrice' });
-const GraduatedPrice = Type.Object({ ...GraduatedPriceSchema.properties, tiers: Tiers }, { ...closed, title: 'GraduatedPrice' });
-const packageSize = Type.Unsafe<string>({ ...PackagePriceSchema.properties.package_size, not: { pattern: zero } });
-const PackagePrice = Type.Object({ ...PackagePriceSchema.properties, package_size: packageSize }, { ...closed, title: 'PackagePrice' });
-
+const aboveZero = { not: { type: 'string', pattern: zero } } as const;
+const ends = { type: 'object', required: ['up_to'], properties: { up_to: { type: 'null' } } } as const;
+const upTo = Type.Unsafe<string | null>({ ...TierSchema.properties.up_to, ...aboveZero });
+const packageSize = Type.Unsafe<string>({ ...PackagePriceSchema.properties.package_size, ...aboveZero });
 const { code, name, meter: _meter } = ChargeSchema.properties;
 const meterCode = Type.Unsafe<string>({ ...code, description: 'Code of the meter that is priced.' });
-const meteredPrice = Type.Union([PerUnitPrice, GraduatedPrice, PackagePrice]);
-const chargeCode = Type.Unsafe<string>({ ...NewCode, description: `Unique within the plan. It must not have ${idFormAbout}.` });
-const charge = (title: string, meter: TSchema, price: TSchema) =>
-  Type.Object({ code: chargeCode, name, meter, price }, { ...closed, title });
-const chargeAnswer = (title: string, meter: TSchema, price: TSchema) => Type.Object({ code, name, meter, price }, { ...closed, title });
 
-const FlatCharge = charge('FlatCharge', Type.Optional(Type.Null()), FlatPrice);
-const MeteredCharge = charge('MeteredCharge', meterCode, meteredPrice);
-const Charges = Type.Array(Type.Union([FlatCharge, MeteredCharge]), { minItems: 1, maxItems: chargesMax });
+const FlatPrice = Type.Object(FlatPriceSchema.properties, { ...closed, title: 'FlatPrice' });
+
+const newCode = Type.Unsafe<string>({ ...NewCode, description: `Unique within the plan. It must not have ${idFormAbout}.` });
+
+/** What a request may leave out is always there in an answer, so each of the two has its own names. */
+const chargeSchemas = (prefix: '' | 'New') => {
+  const named = (fields: Record<string, TSchema>, title: string) => {
+    const { properties } = prefix === 'New' ? Type.Object(fields) : Type.Required(Type.Object(fields));
+    return Type.Object(properties, { ...closed, title: `${prefix}${title}` });
+  };
+  const Tier = named({ ...TierSchema.properties, up_to: upTo }, 'Tier');
+  const tiers = Type.Array(Tier, {
+    minItems: 1,
+    maxItems: tiersMax,
+    contains: ends,
+    minContains: 1,
+    maxContains: 1,
+    description: 'Bounds increase; the last tier, and only it, has none.',
+  });
+  const PerUnitPrice = named(PerUnitPriceSchema.properties, 'PerUnitPrice');
+  const GraduatedPrice = named({ ...GraduatedPriceSchema.properties, tiers }, 'GraduatedPrice');
+  const PackagePrice = named({ ...PackagePriceSchema.properties, package_size: packageSize }, 'PackagePrice');
+  const MeteredPrice = Type.Union([PerUnitPrice, GraduatedPrice, PackagePrice], {
+    title: `${prefix}MeteredPrice`,
+    discriminator: { propertyName: 'model' },
+  });
+  const chargeCode = prefix === 'New' ? newCode : code;
+  const FlatCharge = named({ code: chargeCode, name, meter: Type.Optional(NullInsteadOfText), price: FlatPrice }, 'FlatCharge');
+  const MeteredCharge = named({ code: chargeCode, name, meter: meterCode, price: MeteredPrice }, 'MeteredCharge');
+  return Type.Array(Type.Union([FlatCharge, MeteredCharge], { title: `${prefix}Charge` }), { minItems: 1, maxItems: chargesMax });
+};
 
 export const NewPlanDocument = Type.Object(
   {
@@ -53,14 +56,11 @@ export const NewPlanDocument = Type.Object(
     name: PlanVersionSchema.properties.name,
     currency: CurrencyCode,
     interval: Type.Optional(Type.Literal('month')),
-    charges: Charges,
+    charges: chargeSchemas('New'),
     metadata: Type.Optional(Metadata),
   },
   { ...closed, title: 'NewPlan' },
 );
 
 /** Charges as answers hold them: canonical, so with every field that has a default, and `meter: null` for a flat one. */
-export const ChargesAnswer = Type.Array(
-  Type.Union([chargeAnswer('FlatChargeAnswer', Type.Null(), FlatPrice), chargeAnswer('MeteredChargeAnswer', meterCode, meteredPrice)]),
-  { minItems: 1, maxItems: chargesMax },
-);
+export const ChargesAnswer = chargeSchemas('');

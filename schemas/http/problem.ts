@@ -3,7 +3,10 @@ import { Type } from 'typebox';
 import { type FailureCode, failures } from '#schemas/failures.ts';
 import { closed } from '#schemas/http/fields.ts';
 
-const failureCodes = Object.keys(failures) as FailureCode[];
+const ErrorCode = Type.Enum(Object.keys(failures) as FailureCode[], {
+  title: 'ErrorCode',
+  description: 'Stable: what a program decides by. New ones may come.',
+});
 
 export const Fault = Type.Object(
   {
@@ -20,7 +23,7 @@ export const Problem = Type.Object(
     title: Type.String(),
     status: Type.Integer({ minimum: 400, maximum: 599 }),
     detail: Type.String({ description: 'For people; may change.' }),
-    error_code: Type.Enum(failureCodes, { description: 'Stable: what a program decides by.' }),
+    error_code: ErrorCode,
     request_id: Type.String({ description: 'As in the header X-Request-Id.' }),
     errors: Type.Array(Fault, { description: 'All faults of the request.' }),
   },
@@ -30,7 +33,7 @@ export const Problem = Type.Object(
 /** One code, as the error reference tells it. */
 export const ErrorPage = Type.Object(
   {
-    error_code: Type.Enum(failureCodes),
+    error_code: ErrorCode,
     status: Type.Integer({ minimum: 400, maximum: 599 }),
     title: Type.String({ minLength: 1 }),
     cause: Type.String({ minLength: 1 }),

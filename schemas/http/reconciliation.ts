@@ -1,6 +1,6 @@
 /** The balance of ingest in answers. */
 import { Type } from 'typebox';
-import { closed, GivenInstant, Instant, idOf, nullable, Sequence } from './fields.ts';
+import { closed, GivenInstant, Instant, idOf, nullable, Period, Sequence } from './fields.ts';
 
 const count = (description: string) => Type.Integer({ minimum: 0, description });
 
@@ -71,10 +71,7 @@ export const ReconciliationSpan = Type.Object({ from: Type.Optional(GivenInstant
 
 export const Reconciliation = Type.Object(
   {
-    period: Type.Object(
-      { start: Instant, end: Instant },
-      { ...closed, title: 'Hours', description: 'The whole hours (UTC) that hold the span that was asked for.' },
-    ),
+    period: Period,
     is_settled: Type.Boolean({ description: 'Whether the store has everything that the stream held when this was asked.' }),
     is_balanced: Type.Boolean({ description: 'Whether every hour is balanced.' }),
     watermark: Type.Unsafe<string>({
@@ -113,5 +110,5 @@ export const Reconciliation = Type.Object(
     ),
     dead_letters: nullable(count('Messages of all organizations that lie aside as unreadable; null where the stream does not answer.')),
   },
-  { ...closed, title: 'Reconciliation' },
+  { ...closed, title: 'Reconciliation', description: 'Of the whole hours (UTC) that hold the span that was asked for.' },
 );

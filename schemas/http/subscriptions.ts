@@ -16,14 +16,15 @@ import {
 export const NewSubscription = Type.Object(
   {
     customer_id: CustomerName,
+    // An id is of the form of a code, too.
     plan: Type.Unsafe<string>({ ...Code, description: 'Code or id of a plan; its newest version is taken.' }),
     started_at: Type.Optional(GivenInstant),
     metadata: Type.Optional(Metadata),
   },
-  closed,
+  { ...closed, title: 'NewSubscription' },
 );
 
-export const SubscriptionPatch = Type.Object({ metadata: Metadata }, closed);
+export const SubscriptionPatch = Type.Object({ metadata: Metadata }, { ...closed, title: 'SubscriptionPatch' });
 
 export const Subscription = Type.Object(
   {
@@ -32,7 +33,7 @@ export const Subscription = Type.Object(
     plan_id: idOf('pln'),
     plan_code: Code,
     plan_version_id: idOf('plv'),
-    state: Type.Enum(['active', 'ended']),
+    state: Type.Enum(['active', 'ended'], { title: 'SubscriptionState' }),
     started_at: Instant,
     ended_at: nullable(Instant),
     current_period: Period,

@@ -47,7 +47,7 @@ export const NewAmendments = Type.Object(
             { ...closed, title: 'NewReplacement' },
           ),
         ],
-        { title: 'NewAmendment' },
+        { title: 'NewAmendment', discriminator: { propertyName: 'action' } },
       ),
       { minItems: 1, maxItems: amendmentsMax, description: 'Of each key one.' },
     ),
@@ -60,7 +60,7 @@ export const Amendment = Type.Object(
     id: idOf('amd'),
     idempotency_key: Type.String(),
     number: Type.Integer({ minimum: 1, description: 'Amendments of one key follow each other.' }),
-    action: Type.Enum([...amendmentActions]),
+    action: Type.Enum([...amendmentActions], { title: 'AmendmentAction' }),
     reason: Type.String(),
     state: Type.Enum(['pending', 'applied'], { description: 'Whether it holds for usage that is read now.' }),
     sequence: nullable(Sequence),
@@ -92,6 +92,7 @@ export const StoredEvent = Type.Object(
     state: Type.Enum(['counted', 'void']),
     void_reason: nullable(
       Type.Enum([...voidReasons], {
+        title: 'VoidReason',
         description: 'A later twin of another event of its key, a twin with another payload, or what an amendment took away.',
       }),
     ),
@@ -116,15 +117,22 @@ export const EventSearchQuery = Type.Object(
         description: 'Only what occurred strictly before; by default an hour from now, as clocks differ. The answer says the `span`.',
       }),
     ),
-    limit: Type.Optional(
-      formed('^([1-9][0-9]{0,2}|1000)$', 'a whole number from 1 to 1000', {
-        description: 'How many items a page has at most, 1 to 1000; 100 where nothing is said.',
-      }),
-    ),
+    limit: Type.Optional(formed('^([1-9][0-9]{0,2}|1000)$', 'a whole number from 1 to 1000')),
     cursor: Type.Optional(
       formed('^[A-Za-z0-9_-]{1,2400}$', 'the `next_cursor` of the page before', {
         description: 'The `next_cursor` of the page before, with the same filters.',
       }),
+    ),
+  },
+  closed,
+);
+
+/** A query is text when it is read; to a caller `limit` is a number. */
+export const EventSearchQueryDocument = Type.Object(
+  {
+    ...EventSearchQuery.properties,
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: eventsPageMax, default: 100, description: 'How many items a page has at most.' }),
     ),
   },
   closed,
@@ -174,6 +182,7 @@ const Billing = Type.Object(
     state: Type.Enum(['billed', 'unbilled']),
     reason: nullable(
       Type.Enum([...unbilledReasons], {
+        title: 'UnbilledReason',
         description:
           'Void, or replaced, before an invoice could count it; no customer of that name; no subscription at that time; no charge by a meter that counts it; a meter that finds no value in it; no invoice over its time yet; or late: behind the watermark of the invoice over its time.',
       }),

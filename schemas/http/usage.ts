@@ -14,12 +14,17 @@ const GivenWatermark = Type.Optional(
 const optionalText = (description: string, more: object = {}) => Type.Optional(Type.String({ minLength: 1, description, ...more }));
 export const usageFilterCharactersMax = 8_000;
 
+const UsageWindow = Type.Enum(['minute', 'hour', 'day', 'month'], {
+  title: 'UsageWindow',
+  description: 'At most 10,000 in an answer; without it one row per group.',
+});
+
 /** Read by `readUsageAsked`, which names every fault with its cure; this is for the documents. */
 export const MeterUsageQuery = Type.Object(
   {
     from: Type.Optional(Type.Unsafe<string>({ ...GivenInstant, description: 'Default: the begin of the current month in `time_zone`.' })),
     to: Type.Optional(Type.Unsafe<string>({ ...GivenInstant, description: 'Not in it. Default: the end of the running minute.' })),
-    window: Type.Optional(Type.Enum(['minute', 'hour', 'day', 'month'], { description: 'At most 10,000; without it one row per group.' })),
+    window: Type.Optional(UsageWindow),
     time_zone: optionalText('An IANA name such as Europe/Berlin, whose clock and calendar windows follow. Default: UTC.'),
     group_by: optionalText(
       'Separated by commas: `customer_id`, and properties that the meter has in its `group_by`. One with a comma in it stands in double quotes.',
@@ -59,7 +64,7 @@ export const MeterUsage = Type.Object(
     meter_version: MeterVersionNumber,
     customer_id: nullable(idOf('cus')),
     period: Period,
-    window: nullable(Type.Enum(['minute', 'hour', 'day', 'month'])),
+    window: nullable(UsageWindow),
     time_zone: Type.String(),
     watermark: Watermark,
     items: Type.Array(MeterUsageRow),
@@ -85,7 +90,12 @@ export const CustomerUsage = Type.Object(
     external_id: ExternalId,
     period: Period,
     watermark: Watermark,
-    items: Type.Array(Type.Object({ meter: Code, meter_version: MeterVersionNumber, quantity: Decimal, unmeasured_events: Count }, closed)),
+    items: Type.Array(
+      Type.Object(
+        { meter: Code, meter_version: MeterVersionNumber, quantity: Decimal, unmeasured_events: Count },
+        { ...closed, title: 'CustomerUsageItem' },
+      ),
+    ),
   },
   { ...closed, title: 'CustomerUsage' },
 );
@@ -117,7 +127,7 @@ export const SubscriptionUsage = Type.Object(
           free_units_left: Decimal,
           tiers: Type.Array(UsedTier, { description: 'Of a graduated price; empty for any other.' }),
         },
-        closed,
+        { ...closed, title: 'SubscriptionUsageItem' },
       ),
       { description: 'One for each charge that prices a meter.' },
     ),

@@ -38,6 +38,29 @@ def is_positive(case):
 
 
 @schemathesis.hook
+def before_load_schema(ctx, raw_schema):
+    """
+    The document says what generators of clients read best, and here it is said in full: every form of JSON of a body has its schema, and of several events
+    each is judged by itself, so that anything may stand beside an event.
+
+    Lines of JSON go without their example: no serializer here writes them. They are tried by the fuzzer of the parsers.
+    """
+    lines = "application/x-ndjson"
+    for methods in raw_schema["paths"].values():
+        for operation in methods.values():
+            for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
+                if media_type == lines:
+                    media.pop("example", None)
+                if "x-schema" in media:
+                    media["schema"] = media.pop("x-schema")
+    for name, schema in raw_schema["components"]["schemas"].items():
+        if name == "EventLines":
+            schema.pop("examples", None)
+        if name in {"EventList", "CloudEventList"}:
+            schema["items"] = {"anyOf": [schema["items"], {}]}
+
+
+@schemathesis.hook
 def before_call(ctx, case, kwargs):
     """
     Nothing revokes or rotates the key with which the fuzzer itself asks: every case after it would be 401 and prove nothing.

@@ -8,7 +8,7 @@ import { failures } from '#schemas/failures.ts';
 import { instantPattern } from '#schemas/instant.ts';
 import { hashedInstantPattern } from '#schemas/invoice.ts';
 import { type Answered, createContract, type Document, expectContract, fetchDocument } from '../support/contract.ts';
-import { call, type Pipeline, startPipeline } from '../support/pipeline.ts';
+import { call, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 
 let pipeline: Pipeline;
 let documents: { readonly api: Document; readonly ingest: Document };
@@ -221,6 +221,71 @@ describe('the pages', () => {
   it('lead from a problem to its page', async () => {
     const { body } = await pipeline.api('GET', '/v1/meters?limit=0');
     expect((await open(pipeline.stack.apiUrl, body.type, 'text/html')).text).toContain(body.error_code);
+  });
+});
+
+describe('the examples of the documents', () => {
+  type Shown = Omit<Operation, 'parameters'> & {
+    readonly parameters?: readonly { readonly name: string; readonly in: string; readonly example?: unknown }[];
+    readonly requestBody?: { readonly content: Readonly<Record<string, { readonly example?: unknown }>> };
+  };
+  type Asked = { readonly path: string; readonly method: string; readonly type?: string; readonly example?: unknown };
+
+  /** Path and query as the examples of the parameters fill them. */
+  const filledOf = (path: string, { parameters = [] }: Shown): string => {
+    const shown = parameters.filter(({ example }) => example !== undefined);
+    const query = new URLSearchParams(
+      shown.flatMap((one): [string, string][] => (one.in === 'query' ? [[one.name, String(one.example)]] : [])),
+    );
+    const filled = path.replaceAll(/\{([^}]+)\}/g, (_, name) => String(shown.find((one) => one.name === name)?.example));
+    return query.size > 0 ? `${filled}?${query}` : filled;
+  };
+  /** In the order of the document: a request for each body with an example, and one for each operation without a body. */
+  const requestsOf = (document: Document): Asked[] =>
+    operationsOf(document).flatMap(({ path, method, operation }) => {
+      const shown = operation as Shown;
+      const asked = { path: filledOf(path, shown), method: method.toUpperCase() };
+      if (!shown.requestBody) return [asked];
+      const bodies = Object.entries(shown.requestBody.content).filter(([, { example }]) => example !== undefined);
+      return bodies.map(([type, { example }]) => ({ ...asked, type, example }));
+    });
+  const send = (base: string, { method, path, type, example }: Asked) =>
+    type === undefined
+      ? call(base, pipeline.key)(method, path)
+      : call(base, pipeline.key)(method, path, typeof example === 'string' ? example : JSON.stringify(example), { 'content-type': type });
+
+  it('work one after the other in an empty installation', async () => {
+    const events = requestsOf(documents.ingest).filter(({ type }) => type !== undefined);
+    expect(events.map(({ type }) => type)).toEqual(expect.arrayContaining(['application/json', 'application/x-ndjson']));
+    for (const asked of events) {
+      const { status, body } = await send(pipeline.stack.ingestUrl, asked);
+      expect([asked.path, asked.type, status], JSON.stringify(body)).toEqual([asked.path, asked.type, 200]);
+    }
+    const { api } = pipeline;
+    await until(
+      () => api('GET', '/v1/events/req-1'),
+      ({ body }) => body.state === 'counted',
+    );
+    const made: Record<string, string> = {};
+    for (const asked of requestsOf(documents.api).filter(({ type }) => type !== undefined)) {
+      // What we name ourselves can't be known before.
+      const path = asked.path.replace(/\/(subscriptions|api-keys)\/[^/]+/, (_, kind) => `/${kind}/${made[`/v1/${kind}`]}`);
+      const { status, body } = await send(pipeline.stack.apiUrl, { ...asked, path });
+      expect([path, status], JSON.stringify(body)).toEqual([path, expect.toSatisfy((of: number) => of >= 200 && of < 300)]);
+      made[path] ??= body.id;
+    }
+  });
+
+  it('ask for what is there by the names that the caller gave it, and what we name ourselves is not found', async () => {
+    const found: string[] = [];
+    for (const asked of requestsOf(documents.api).filter(({ method }) => method === 'GET')) {
+      const { status, body } = await send(pipeline.stack.apiUrl, asked);
+      if (status === 200) found.push(asked.path);
+      else expect([asked.path, status], JSON.stringify(body)).toEqual([expect.stringMatching(/\/[a-z]+_[0-9a-f]{32}/), 404]);
+    }
+    const named = ['/v1/meters/tokens', '/v1/plans/starter', '/v1/customers/acme', '/v1/events/req-1'];
+    expect(found).toEqual(expect.arrayContaining(named));
+    expect(found.some((path) => path.startsWith('/v1/meters/tokens/usage?from='))).toBe(true);
   });
 });
 

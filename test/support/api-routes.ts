@@ -25,7 +25,7 @@ export type ApiRoute = { readonly method: string; readonly url: string; readonly
 const nothing = {} as never;
 
 /** The app with its real stores over nothing: it is registered and never called. */
-const options = (): ApiOptions => ({
+export const apiOptions = (): ApiOptions => ({
   ...{ log: pino({ level: 'silent' }), metrics: createMetrics(), health: [], bodyBytesMax: 1 },
   guard: { clock: systemClock, authenticate: nothing, rateLimit: nothing, openSigningSecret: nothing },
   routes: nothing,
@@ -52,7 +52,7 @@ export const registeredRoutes = (): ApiRoute[] => {
   };
   subscribe('fastify.initialization', listen);
   try {
-    createApi(options());
+    createApi(apiOptions());
   } finally {
     unsubscribe('fastify.initialization', listen);
   }
@@ -61,7 +61,7 @@ export const registeredRoutes = (): ApiRoute[] => {
 
 /** The app and the way to define a route of it, for routes that are not as they should be. */
 export const bareApp = () => {
-  const app = createApi(options());
+  const app = createApi(apiOptions());
   return { app, routes: createRoutes(app, nothing) };
 };
 

@@ -1,12 +1,13 @@
-import { Type } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import { describe, expect, it } from 'vitest';
 import { documentRoutes } from '#platform/docs.ts';
 import { createHttpApp } from '#platform/http.ts';
 import { createLog } from '#platform/log.ts';
 import { createMetrics } from '#platform/metrics.ts';
 import { type DocumentInfo, type Operation, openApiDocument } from '#platform/openapi.ts';
+import type { Json } from '#platform/openapi-schemas.ts';
 
-const info: DocumentInfo = { title: 'Things', version: '1', description: 'Things.', tags: { Things: 'What there is.' } };
+const info: DocumentInfo = { title: 'Things', version: '1', description: 'Things.', tags: { Things: 'What there is.' }, examples: {} };
 const Thing = Type.Object({ id: Type.String(), version: Type.Integer() }, { title: 'Thing', additionalProperties: false });
 const Id = Type.Object({ id: Type.String() });
 const scoped = { tag: 'Things', summary: 'A thing', scope: 'write:things', rateClass: 'write', failures: [] } as const;
@@ -52,6 +53,71 @@ describe('what a definition means in the document', () => {
     const get = shown([open], '/v1/things/{id}', 'get');
     expect(get.security).toEqual([]);
     for (const status of ['401', '403', '429']) expect(get.responses[status]).toBeUndefined();
+  });
+});
+
+describe('a schema in the document', () => {
+  const schemasOf = (thing: TSchema, examples: Readonly<Record<string, unknown>> = {}) => {
+    const operation: Operation = { ...create, body: thing, answers: { 201: Thing } };
+    const { components } = openApiDocument({ ...info, examples }, [operation]) as { components: { schemas: Record<string, Json> } };
+    return components.schemas;
+  };
+  const named = (fields: Record<string, TSchema>) => schemasOf(Type.Object(fields, { title: 'Named' })).Named?.properties as Json;
+
+  it('has a type beside each enum and const, several where the values have several', () => {
+    const Unsafe = (schema: object): TSchema => Type.Unsafe(schema);
+    expect(
+      named({ a: Unsafe({ enum: ['x', 'y'] }), b: Unsafe({ const: 1 }), c: Unsafe({ enum: ['x', null] }), d: Unsafe({ const: 0.5 }) }),
+    ).toEqual({
+      a: { type: 'string', enum: ['x', 'y'] },
+      b: { type: 'integer', const: 1 },
+      c: { type: ['string', 'null'], enum: ['x', null] },
+      d: { type: 'number', const: 0.5 },
+    });
+  });
+
+  it('of a map has the fields that the map takes, and what their names are', () => {
+    const names = Type.Record(Type.String({ pattern: '^[a-z]+$' }), Type.Integer(), { additionalProperties: false, maxProperties: 3 });
+    expect(named({ names, anyName: Type.Record(Type.String(), Type.Integer()) })).toEqual({
+      names: { type: 'object', maxProperties: 3, propertyNames: { pattern: '^[a-z]+$' }, additionalProperties: { type: 'integer' } },
+      anyName: { type: 'object', additionalProperties: { type: 'integer' } },
+    });
+  });
+
+  it('that may be null is of two types where it has no name, and a union where it has one', () => {
+    const Or = (schema: TSchema) => Type.Union([schema, Type.Null()]);
+    expect(named({ text: Or(Type.String({ pattern: '^a$', description: 'About it.' })), thing: Or(Thing) })).toEqual({
+      text: { type: ['string', 'null'], pattern: '^a$', description: 'About it.' },
+      thing: { anyOf: [{ $ref: '#/components/schemas/Thing' }, { type: 'null' }] },
+    });
+  });
+
+  it('has its fields whatever they are called, and values are left as they are', () => {
+    const like = { title: 'No schema', enum: ['x'] };
+    const fields = { enum: Type.String(), example: Thing, title: Type.String(), type: Type.Unsafe({ type: 'object', default: like }) };
+    expect(named(fields)).toMatchObject({
+      enum: { type: 'string' },
+      example: { $ref: '#/components/schemas/Thing' },
+      type: { default: like },
+    });
+  });
+
+  it('of a union leads to its members by the value that each has alone, or can not be made', () => {
+    const member = (title: string, model: string) => Type.Object({ model: Type.Literal(model) }, { title });
+    const union = (...members: TSchema[]) => Type.Union(members, { title: 'Price', discriminator: { propertyName: 'model' } });
+    expect(schemasOf(union(member('Flat', 'flat'), member('Tiered', 'tiered'))).Price).toMatchObject({
+      oneOf: [{ $ref: '#/components/schemas/Flat' }, { $ref: '#/components/schemas/Tiered' }],
+      discriminator: { propertyName: 'model', mapping: { flat: '#/components/schemas/Flat', tiered: '#/components/schemas/Tiered' } },
+    });
+    expect(() => schemasOf(union(member('Flat', 'flat'), member('Tiered', 'flat')))).toThrow(
+      'model does not tell the members of a union apart',
+    );
+  });
+
+  it('has the example of its name, and an example of nothing is refused', () => {
+    const example = { id: 'a', version: 1 };
+    expect(schemasOf(Thing, { Thing: example }).Thing?.examples).toEqual([example]);
+    expect(() => schemasOf(Thing, { Thing: example, Things: example })).toThrow('examples that nothing in the document asks for');
   });
 });
 

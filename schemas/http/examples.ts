@@ -1,0 +1,397 @@
+/**
+ * What bodies and parameters look like, in the OpenAPI documents: the tour of the README, one object of each kind, which all fit together. By the names of
+ * schemas; see `DocumentInfo`. What is sent works in an empty installation, in the order of the tour and at any time: an event says no timestamp, so that it
+ * occurs when it is sent, and 2026-10 has ended.
+ */
+const id = (prefix: string, last: number): string => `${prefix}_01a1fb2b2f1e75dd8fa1574e85b725${last.toString(16).padStart(2, '0')}`;
+const hash = (digit: string): string => digit.repeat(64);
+
+const createdAt = '2026-11-01T08:00:00.000Z';
+const month = { start: '2026-10-01T00:00:00.000Z', end: '2026-11-01T00:00:00.000Z' };
+/** As it stands in what is hashed. */
+const billedMonth = { start: '2026-10-01T00:00:00Z', end: '2026-11-01T00:00:00Z' };
+const resource = { metadata: {}, version: 1, created_at: createdAt, updated_at: createdAt };
+const page = (item: unknown) => ({ items: [item], pagination: { total: 1, page_size: 1, has_more: false, next_cursor: null } });
+
+const newMeter = { code: 'tokens', name: 'Tokens', event: 'llm.request', aggregation: 'sum', property: 'tokens', group_by: ['model'] };
+const definition = {
+  event: newMeter.event,
+  aggregation: newMeter.aggregation,
+  property: newMeter.property,
+  expression: null,
+  filter: null,
+  group_by: newMeter.group_by,
+  rounding: null,
+  percentile: null,
+};
+const meter = { id: id('mtr', 1), code: newMeter.code, name: newMeter.name, version_number: 1, ...definition, ...resource };
+const meterVersion = { id: id('mtv', 2), meter_id: meter.id, version_number: 1, ...definition, created_at: createdAt };
+
+const flatCharge = { code: 'base', name: 'Base fee', price: { model: 'flat', amount: '9.00' } };
+const tokenPrice = { model: 'per_unit', unit_amount: '0.00002', free_units: '1000' };
+const meteredCharge = { code: 'tokens', name: 'Tokens', meter: meter.code, price: tokenPrice };
+const newPlan = { code: 'starter', name: 'Starter', currency: 'USD', charges: [flatCharge, meteredCharge] };
+const plan = {
+  id: id('pln', 3),
+  code: newPlan.code,
+  name: newPlan.name,
+  currency: newPlan.currency,
+  interval: 'month',
+  plan_version_id: id('plv', 4),
+  version_number: 1,
+  charges: [{ ...flatCharge, meter: null }, meteredCharge],
+  ...resource,
+};
+
+const newCustomer = { external_id: 'acme', name: 'Acme Inc.' };
+const customer = {
+  id: id('cus', 5),
+  ...newCustomer,
+  email: null,
+  address: null,
+  tax_ids: [],
+  payment_reference: null,
+  ...resource,
+};
+
+const newSubscription = { customer_id: newCustomer.external_id, plan: newPlan.code, started_at: '2026-10-01T00:00:00Z' };
+const subscription = {
+  id: id('sub', 6),
+  customer_id: customer.id,
+  plan_id: plan.id,
+  plan_code: plan.code,
+  plan_version_id: plan.plan_version_id,
+  state: 'active',
+  started_at: month.start,
+  ended_at: null,
+  current_period: { start: month.end, end: '2026-12-01T00:00:00.000Z' },
+  ...resource,
+};
+
+const newBillingRun = { period: '2026-10' };
+const billingRun = {
+  id: id('run', 7),
+  period: month,
+  customer_id: null,
+  subscription_id: null,
+  state: 'completed',
+  watermark: '42',
+  invoices_issued: 1,
+  invoices_already_issued: 0,
+  unmeasured_events: 0,
+  rating_ms: 12,
+  issuing_ms: 8,
+  failure: null,
+  created_at: createdAt,
+  updated_at: '2026-11-01T08:00:01.000Z',
+};
+
+const step = { from: '0', to: null, units: '1', priced: '0', unit_amount: '0.00', flat_amount: '0.00', amount: '0.00' };
+const lines = [
+  {
+    position: 1,
+    charge_code: flatCharge.code,
+    description: flatCharge.name,
+    meter: null,
+    quantity: '1',
+    rounding: 'half_up',
+    precise_amount: '9.00',
+    amount: '9.00',
+    steps: [{ ...step, kind: 'flat', to: '1', flat_amount: '9.00', amount: '9.00' }],
+    service_period: billedMonth,
+  },
+  {
+    position: 2,
+    charge_code: meteredCharge.code,
+    description: meteredCharge.name,
+    meter: meter.code,
+    quantity: '250000',
+    rounding: 'half_up',
+    precise_amount: '4.98',
+    amount: '4.98',
+    steps: [
+      { ...step, kind: 'free', to: '1000', units: '1000' },
+      { ...step, kind: 'units', from: '1000', units: '249000', priced: '249000', unit_amount: '0.00002', amount: '4.98' },
+    ],
+    service_period: billedMonth,
+  },
+];
+const invoiceHead = {
+  id: id('inv', 8),
+  tenant: id('org', 9),
+  number: 1,
+  watermark: billingRun.watermark,
+  issued_at: '2026-11-01T08:00:01Z',
+  kind: 'period',
+  subscription_id: subscription.id,
+  customer_id: customer.id,
+  plan_version_id: plan.plan_version_id,
+  currency: plan.currency,
+  period: billedMonth,
+  subtotal: '13.98',
+  total: '13.98',
+  previous_hash: hash('0'),
+  hash: hash('7'),
+  state: 'issued',
+};
+
+const apiKey = {
+  id: id('key', 10),
+  name: 'Backend',
+  hint: 'mr_live_4f1c',
+  world: 'live',
+  scopes: ['write:events', 'read:usage'],
+  state: 'active',
+  signed_requests: false,
+  last_used_at: null,
+  expires_at: null,
+  revoked_at: null,
+  rotated_to: null,
+  ...resource,
+};
+const secretKey = { ...apiKey, key: 'mr_live_4f1c0b1d_x3mUZ4cV2oQ', signing_secret: null };
+
+const occurredAt = '2026-10-31T12:00:00.000Z';
+const eventHead = { event: newMeter.event, customer_id: newCustomer.external_id, timestamp: occurredAt };
+const storedProperties = { tokens: '250000', model: 'small' };
+const storedEvent = {
+  idempotency_key: 'req-1',
+  ...eventHead,
+  properties: storedProperties,
+  received_at: '2026-10-31T12:00:00.250Z',
+  sequence: billingRun.watermark,
+  amendment_id: null,
+  state: 'counted',
+  void_reason: null,
+  voided_by: null,
+};
+const amendment = {
+  id: id('amd', 11),
+  idempotency_key: storedEvent.idempotency_key,
+  number: 1,
+  action: 'void',
+  reason: 'Sent by a load test',
+  state: 'applied',
+  sequence: '57',
+  before: [eventHead],
+  after: null,
+  created_at: createdAt,
+  applied_at: createdAt,
+};
+const eventFate = {
+  idempotency_key: storedEvent.idempotency_key,
+  state: 'counted',
+  watermark: billingRun.watermark,
+  received_at: storedEvent.received_at,
+  sequence: storedEvent.sequence,
+  stored_at: '2026-10-31T12:00:00.900Z',
+  is_backfill: false,
+  versions: [
+    {
+      amendment_id: null,
+      ...eventHead,
+      properties: storedProperties,
+      from_sequence: storedEvent.sequence,
+      until_sequence: null,
+      meters: [{ meter: meter.code, meter_version: 1, value: '250000' }],
+      billing: [
+        {
+          state: 'billed',
+          reason: null,
+          subscription_id: subscription.id,
+          charge: meteredCharge.code,
+          meter: meter.code,
+          meter_version: 1,
+          value: '250000',
+          invoice_id: invoiceHead.id,
+          line_position: 2,
+        },
+      ],
+    },
+  ],
+  twins: [],
+  amendments: [],
+};
+
+const usage = { meter: meter.code, meter_version: 1, quantity: '250000', unmeasured_events: 0 };
+const usageRow = { window_start: month.start, window_end: month.end, group: {}, quantity: '250000', events: '1', unmeasured_events: '0' };
+const meterUsage = {
+  meter_id: meter.id,
+  meter: meter.code,
+  meter_version: 1,
+  customer_id: null,
+  period: month,
+  window: 'month',
+  time_zone: 'UTC',
+  watermark: billingRun.watermark,
+  items: [usageRow],
+  pagination: { page_size: 1, has_more: false, next_cursor: null },
+};
+
+const stages = {
+  received: 2,
+  accepted: 1,
+  duplicates: 1,
+  conflicts: 0,
+  rejected: 0,
+  not_final: 0,
+  repeated: 0,
+  published: 1,
+  backfilled: 0,
+  distinct: 1,
+  twins_removed: 0,
+  twins: 0,
+  stored_conflicts: 0,
+  voided: 0,
+  replaced: 0,
+  billed: 1,
+  unbilled: {
+    unchecked: 0,
+    voided: 0,
+    replaced: 0,
+    no_customer: 0,
+    no_subscription: 0,
+    no_charge: 0,
+    unmeasured: 0,
+    period_open: 0,
+    late: 0,
+  },
+  unanswered: 0,
+  on_the_way: 0,
+  missing: 0,
+  differences: [],
+  is_balanced: true,
+};
+const hour = { start: '2026-10-31T12:00:00.000Z', end: '2026-10-31T13:00:00.000Z' };
+
+export const apiExamples: Readonly<Record<string, unknown>> = {
+  NewMeter: newMeter,
+  Meter: meter,
+  MeterPage: page(meter),
+  MeterPatch: { name: 'Tokens of all models' },
+  MeterVersionPage: page(meterVersion),
+  '/v1/meters/:id': meter.code,
+  NewPlan: newPlan,
+  Plan: plan,
+  PlanPage: page(plan),
+  PlanPatch: { name: 'Starter 2026' },
+  '/v1/plans/:id': plan.code,
+  NewCustomer: newCustomer,
+  Customer: customer,
+  CustomerPage: page(customer),
+  CustomerPatch: { email: 'billing@acme.example' },
+  '/v1/customers/:id': customer.external_id,
+  NewSubscription: newSubscription,
+  Subscription: subscription,
+  SubscriptionPage: page(subscription),
+  SubscriptionPatch: { metadata: { contract: '2026-117' } },
+  '/v1/subscriptions/:id': subscription.id,
+  NewBillingRun: newBillingRun,
+  BillingRun: billingRun,
+  '/v1/invoices/runs/:id': billingRun.id,
+  wait_seconds: 25,
+  InvoiceHeadPage: page(invoiceHead),
+  Invoice: { ...invoiceHead, lines },
+  '/v1/invoices/:id': invoiceHead.id,
+  NewApiKey: { name: apiKey.name, scopes: apiKey.scopes },
+  ApiKey: apiKey,
+  ApiKeyWithSecret: secretKey,
+  ApiKeyPage: page(apiKey),
+  KeyRotation: { overlap_seconds: 3_600 },
+  '/v1/api-keys/:id': apiKey.id,
+  EventSearch: {
+    watermark: billingRun.watermark,
+    span: { occurred_at_after: hour.start, occurred_at_before: hour.end },
+    items: [storedEvent],
+    pagination: { page_size: 1, has_more: false, next_cursor: null },
+  },
+  EventFate: eventFate,
+  '/v1/events/:id': storedEvent.idempotency_key,
+  EventCheck: { idempotency_keys: [storedEvent.idempotency_key, 'req-2'] },
+  EventCheckAnswer: {
+    known: 1,
+    unknown: 1,
+    items: [
+      { idempotency_key: 'req-1', status: 'known', sequence: storedEvent.sequence, received_at: storedEvent.received_at },
+      { idempotency_key: 'req-2', status: 'unknown', sequence: null, received_at: null },
+    ],
+  },
+  NewAmendments: { amendments: [{ idempotency_key: amendment.idempotency_key, action: 'void', reason: amendment.reason }] },
+  AmendmentsAnswer: { items: [amendment] },
+  Amendment: amendment,
+  AmendmentPage: page(amendment),
+  '/v1/events/amendments/:id': amendment.id,
+  from: '2026-10-01T00:00:00Z',
+  to: '2026-11-01T00:00:00Z',
+  time_zone: 'Europe/Berlin',
+  filter: '{"property":"model","operator":"eq","value":"small"}',
+  MeterUsage: meterUsage,
+  'getMeterUsage answer text/csv':
+    'window_start,window_end,quantity,events,unmeasured_events\r\n2026-10-01T00:00:00.000Z,2026-11-01T00:00:00.000Z,250000,1,0\r\n',
+  CustomerUsage: {
+    customer_id: customer.id,
+    external_id: customer.external_id,
+    period: month,
+    watermark: billingRun.watermark,
+    items: [usage],
+  },
+  SubscriptionUsage: {
+    subscription_id: subscription.id,
+    customer_id: customer.id,
+    plan_version_id: plan.plan_version_id,
+    period: month,
+    watermark: billingRun.watermark,
+    items: [{ charge: meteredCharge.code, name: meteredCharge.name, ...usage, free_units: '1000', free_units_left: '0', tiers: [] }],
+  },
+  Reconciliation: {
+    period: hour,
+    is_settled: true,
+    is_balanced: true,
+    watermark: billingRun.watermark,
+    total: stages,
+    hours: [{ hour: hour.start, ...stages }],
+    unreported_gateways: [],
+    losses: [],
+    dead_letters: 0,
+  },
+  AuditEntryPage: page({
+    id: id('aud', 12),
+    sequence: 1,
+    occurred_at: createdAt,
+    actor: apiKey.id,
+    action: 'meter.created',
+    object_type: 'meter',
+    object_id: meter.id,
+    before_digest: null,
+    after_digest: hash('a'),
+    request_id: id('req', 13),
+    result: '201',
+    previous_hash: hash('0'),
+    hash: hash('b'),
+  }),
+};
+
+const event = { idempotency_key: 'req-1', event: newMeter.event, customer_id: 'acme', properties: { tokens: 250_000, model: 'small' } };
+const secondEvent = { ...event, idempotency_key: 'req-2', properties: { tokens: 1_200, model: 'large', cached: true } };
+const cloudEvent = {
+  specversion: '1.0',
+  id: 'req-3',
+  source: 'https://api.acme.example',
+  type: newMeter.event,
+  subject: 'acme',
+  data: { tokens: 800 },
+};
+const key = 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k';
+
+export const ingestExamples: Readonly<Record<string, unknown>> = {
+  Event: event,
+  NewEvents: { events: [event, secondEvent] },
+  EventLines: `${JSON.stringify(event)}\n${JSON.stringify(secondEvent)}\n`,
+  CloudEvent: cloudEvent,
+  CloudEventList: [cloudEvent],
+  EventsAnswer: { accepted: 2, duplicates: 0, conflicts: 0, rejected: 0, results: [] },
+  'createEvents answer application/x-ndjson':
+    '{"index":0,"idempotency_key":"req-1","status":"invalid","errors":[{"field":"event","code":"missing","message":"must be there"}]}\n{"final":true,"status":200,"accepted":1,"duplicates":0,"conflicts":0,"rejected":1}\n',
+  EventsValidation: { valid: 2, rejected: 0, results: [] },
+  ReceiptKey: { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo', kid: key, alg: 'EdDSA', use: 'sig' },
+};
