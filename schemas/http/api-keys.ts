@@ -1,6 +1,6 @@
 /** API keys in requests and answers. The secret stands in the answer that makes it, and nowhere else. */
 import { type Static, Type } from 'typebox';
-import { worlds } from '#schemas/api-key.ts';
+import { keyKinds, publishableScopes, worlds } from '#schemas/api-key.ts';
 import { closed, Instant, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
 
 /** What a key can be allowed; `admin` stands for all, `read:*` and `write:*` for all of a kind. */
@@ -32,12 +32,26 @@ export const NewApiKey = Type.Object(
   {
     name: Name,
     scopes: Scopes,
+    kind: Type.Optional(
+      Type.Enum([...keyKinds], {
+        description: `A publishable key (\`mr_pub_...\`) may stand in a web page. It can have no scope but ${publishableScopes.join(', ')}, and makes no signed requests. Default: secret.`,
+      }),
+    ),
     world: Type.Optional(
       Type.Enum([...worlds], { description: 'A test key sees the sandbox of the organization. Default: the world of the calling key.' }),
     ),
-    expires_in_seconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 315_360_000 })),
+    expires_in_seconds: Type.Optional(
+      Type.Integer({
+        minimum: 60,
+        maximum: 315_360_000,
+        description: 'A key that expires makes no key that lives longer than itself.',
+      }),
+    ),
     signed_requests: Type.Optional(
-      Type.Boolean({ description: 'Takes requests with X-Signature only; the answer holds the signing secret.' }),
+      Type.Boolean({
+        description:
+          'Takes requests with X-Signature only; the answer holds the signing secret. A key that must sign makes no key that need not.',
+      }),
     ),
     metadata: Type.Optional(Metadata),
   },
@@ -59,6 +73,7 @@ export const keyStates = ['active', 'expired', 'revoked'] as const;
 const keyFields = {
   id: idOf('key'),
   name: Type.String(),
+  kind: Type.Enum([...keyKinds]),
   hint: Type.String({ description: 'The public beginning of the key.' }),
   world: Type.Enum([...worlds]),
   scopes: Type.Array(Type.String()),
