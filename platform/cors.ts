@@ -19,7 +19,7 @@ export const readOrigins = (text: string): string[] => (text === '' ? [] : text.
 
 /** Why a browser would never send such an origin; undefined where it could. */
 export const originFault = (origin: string): string | undefined => {
-  if (origin === '*') return 'may not be *: name each origin';
+  if (origin.includes('*')) return `may not have a *, as "${origin}" has: name each origin`;
   const url = URL.canParse(origin) ? new URL(origin) : undefined;
   if (url?.protocol !== 'https:' && url?.protocol !== 'http:')
     return `must be origins such as https://shop.example.com, separated by commas; "${origin}" is none`;

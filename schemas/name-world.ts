@@ -8,7 +8,7 @@ type Refusal = { readonly code: FailureCode; readonly detail?: string | undefine
  * The refusal as a caller of that world is told of it; what is not a test key's is left as it is. The words are the same whatever the live world holds:
  * whether the object is there, nobody looked.
  */
-export const nameWorld = <R extends Refusal>(world: World | undefined, refusal: R): R => {
+export const nameWorld = (world: World | undefined, refusal: Refusal): Refusal => {
   if (world !== 'test') return refusal;
   const { code, detail = failures[code].cure, faults } = refusal;
   // A route is missing in both.
