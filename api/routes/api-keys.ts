@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { type Caller, covers } from '#platform/authenticate.ts';
 import { hintOfApiKey, newApiKey, publishableScopes, type World } from '#schemas/api-key.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
-import { ApiKey, KeyRotation, type keyStates, NewApiKey, NewApiKeyAnswer } from '#schemas/http/api-keys.ts';
+import { ApiKey, KeyRotation, type keyStates, NewApiKey, NewApiKeyAnswer, NewApiKeyDocument } from '#schemas/http/api-keys.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import type { ApiKeyRow, NewApiKeyRow } from '../api-keys.postgres.ts';
 import type { Db, ObjectChange, Routes } from '../define-route.ts';
@@ -108,6 +108,7 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
         scope,
         rateClass: 'sensitive',
         body: NewApiKey,
+        documentedBody: NewApiKeyDocument,
         answers: { 201: NewApiKeyAnswer },
         failures: ['SCOPE_NOT_GRANTABLE', 'KEY_NOT_GRANTABLE'],
       },

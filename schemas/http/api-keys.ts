@@ -59,6 +59,27 @@ export const NewApiKey = Type.Object(
 );
 export type NewApiKey = Static<typeof NewApiKey>;
 
+const { kind: _kind, scopes: _scopes, signed_requests: signedRequests, ...ofBoth } = NewApiKey.properties;
+/** The same as OpenAPI documents show it: what a publishable key can't have is refused field by field, with words that a schema has not. */
+export const NewApiKeyDocument = Type.Union(
+  [
+    Type.Object(
+      { ...ofBoth, kind: Type.Optional(Type.Literal('secret')), scopes: Scopes, signed_requests: signedRequests },
+      { ...closed, title: 'NewSecretKey' },
+    ),
+    Type.Object(
+      {
+        ...ofBoth,
+        kind: Type.Literal('publishable'),
+        scopes: Type.Array(Type.Enum([...publishableScopes]), { minItems: 1, maxItems: publishableScopes.length, uniqueItems: true }),
+        signed_requests: Type.Optional(Type.Literal(false)),
+      },
+      { ...closed, title: 'NewPublishableKey', description: 'May stand in a web page (`mr_pub_...`): it reads what is public.' },
+    ),
+  ],
+  { title: 'NewApiKeyRequest' },
+);
+
 export const KeyRotation = Type.Object(
   {
     overlap_seconds: Type.Optional(
