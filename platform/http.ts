@@ -178,10 +178,10 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
   const problems = options.metrics.counter('millrace_http_problems_total', 'Requests that ended with a problem, by its error code', [
     'code',
   ]);
-  const headersFor = ({ id, headers }: FastifyRequest): Record<string, string> => ({
-    ...floorHeaders(id, apiVersion, bounds.tls !== undefined),
-    ...corsHeaders(cors, headers.origin),
-  });
+  const headersFor = ({ id, headers }: FastifyRequest): Record<string, string> => {
+    const floor = floorHeaders(id, apiVersion, bounds.tls !== undefined);
+    return cors ? { ...floor, ...corsHeaders(cors, headers.origin) } : floor;
+  };
   const app = Fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
