@@ -185,9 +185,12 @@ describe('a key that is bound', () => {
     });
   });
 
-  it('rotations of two keys by each other, and of each by itself, all end', async () => {
+  it('rotates once, whichever of two keys that rotate each other and themselves at one moment comes first', async () => {
     const [one, two] = [await newKey({ scopes: keeperScopes }), await newKey({ scopes: keeperScopes })];
     const statuses = await Promise.all([rotate(one, two.id), rotate(two, one.id), rotate(one, one.id), rotate(two, two.id)]);
-    expect(statuses.map(({ status }) => status).toSorted()).toEqual([201, 201, 409, 409]);
+    const sorted = statuses.map(({ status }) => status).toSorted();
+    // Each is rotated once. Who comes late finds it rotated, or is by then bound to an end that the other key is not.
+    expect(sorted.slice(0, 2)).toEqual([201, 201]);
+    for (const status of sorted.slice(2)) expect([403, 409]).toContain(status);
   });
 });
