@@ -19,7 +19,7 @@ export type Answer = { readonly status: number; readonly headers: Readonly<Recor
 
 export type Once = {
   readonly key: string;
-  /** Digest of method, path and body. */
+  /** Digest of method, path and body, and of what the caller may do. */
   readonly fingerprint: Buffer;
   readonly nowMs: number;
 };

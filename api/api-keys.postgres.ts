@@ -2,7 +2,7 @@
 import { newId } from '#platform/ids.ts';
 import { placeOfSigningSecret } from '#platform/signing-secret.ts';
 import type { Vault } from '#platform/vault.ts';
-import type { World } from '#schemas/api-key.ts';
+import type { KeyKind, World } from '#schemas/api-key.ts';
 import type { Db } from './define-route.ts';
 import { listRows } from './list-rows.postgres.ts';
 import { defineList, type ListPage } from './lists.ts';
@@ -11,6 +11,7 @@ export type ApiKeyRow = {
   id: string;
   organization_id: string;
   world: World;
+  kind: KeyKind;
   name: string;
   hint: string;
   scopes: string[];
@@ -27,6 +28,7 @@ export type ApiKeyRow = {
 
 export type NewApiKeyRow = {
   readonly organizationId: string;
+  readonly kind: KeyKind;
   readonly name: string;
   readonly hint: string;
   readonly hash: Buffer;
@@ -36,7 +38,7 @@ export type NewApiKeyRow = {
   readonly metadata: Record<string, string>;
 };
 
-const columns = `k.id, k.organization_id, CASE WHEN o.sandbox_of IS NULL THEN 'live' ELSE 'test' END AS world, k.name, k.hint, k.scopes, k.signing_secret,
+const columns = `k.id, k.organization_id, CASE WHEN o.sandbox_of IS NULL THEN 'live' ELSE 'test' END AS world, k.kind, k.name, k.hint, k.scopes, k.signing_secret,
   k.last_used_at, k.expires_at, k.revoked_at, k.rotated_to, k.metadata, k.version, k.created_at, k.updated_at`;
 // A key of the live world keeps the keys of its sandbox too: `w.id` is each organization whose keys may keep this one.
 const from = `api_keys k JOIN organizations o ON o.id = k.organization_id
@@ -79,14 +81,23 @@ export const createApiKeyStore = (vault: Vault) => ({
     const sealed =
       signingSecret === undefined ? null : await vault.seal(db, placeOfSigningSecret(organizationId, id), Buffer.from(signingSecret));
     await db.query(
-      `INSERT INTO api_keys (id, organization_id, name, hint, key_hash, scopes, signing_secret, expires_at, metadata, version, created_at, updated_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $10)`,
-      [id, organizationId, key.name, key.hint, key.hash, key.scopes, sealed, key.expiresAt, key.metadata, now],
+      `INSERT INTO api_keys (id, organization_id, kind, name, hint, key_hash, scopes, signing_secret, expires_at, metadata, version, created_at, updated_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11)`,
+      [id, organizationId, key.kind, key.name, key.hint, key.hash, key.scopes, sealed, key.expiresAt, key.metadata, now],
     );
     return keyOf(db, id);
   },
   key: (db: Db, id: string): Promise<ApiKeyRow | undefined> => keyOf(db, id),
   lockKey: (db: Db, id: string): Promise<ApiKeyRow | undefined> => keyOf(db, id, ' FOR NO KEY UPDATE OF k'),
+  /** Two keys, one after the other in the order of their ids: two requests for the same two never wait for each other. */
+  lockBoth: async (db: Db, ids: readonly [string, string]): Promise<readonly [ApiKeyRow | undefined, ApiKeyRow | undefined]> => {
+    const { rows } = await db.query<ApiKeyRow>(
+      `SELECT ${columns} FROM ${from} WHERE k.id = ANY ($1) AND w.id = $2 ORDER BY k.id FOR NO KEY UPDATE OF k`,
+      [ids, db.organizationId],
+    );
+    const [first, second] = ids;
+    return [rows.find(({ id }) => id === first), rows.find(({ id }) => id === second)];
+  },
   /** A key ends at the given time, and names the one that takes its place where there is one. */
   endKey: async (
     db: Db,

@@ -4,21 +4,22 @@
  * transaction of the change, and its place in the OpenAPI document.
  */
 import assert from 'node:assert/strict';
-import { hash } from 'node:crypto';
-import canonicalize from 'canonicalize';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, type TSchema, Type } from 'typebox';
 import type { Actor } from '#platform/audit.ts';
 import type { Change, DigestOf } from '#platform/audit-entry.ts';
-import type { Caller } from '#platform/authenticate.ts';
+import { type Caller, covers, hasScope } from '#platform/authenticate.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { AnswerHeader } from '#platform/openapi-headers.ts';
 import type { OrganizationPostgres, Postgres, Queryable } from '#platform/postgres.ts';
 import type { Vault } from '#platform/vault.ts';
 import { type FailureCode, FailureError, failures, toProblem } from '#schemas/failures.ts';
+import { type Withhold, withholding } from '#schemas/http/withheld.ts';
+import { nameWorld } from '#schemas/name-world.ts';
 import type { RateClass } from '#schemas/rate-tiers.ts';
 import type { Answer, AnswerStore } from './answers.postgres.ts';
 import type { Cursors } from './cursors.ts';
+import { fingerprintOf, idempotencyKeyOf } from './idempotency-key.ts';
 import type { List, ListPage, ListQuery } from './lists.ts';
 
 /** A connection that is bound to one organization: its statements see nothing else. */
@@ -132,24 +133,6 @@ const tagsMatch = (header: string, etag: string): boolean => header === '*' || h
 
 const nothing = Type.Object({}, { additionalProperties: false });
 
-const keyShape = /^[\x21-\x7e]{1,255}$/;
-
-/** The header or its alias; 400 where it is no key, or where the two differ. */
-const idempotencyKeyOf = (request: FastifyRequest): string | undefined => {
-  const { 'idempotency-key': key, 'x-idempotency-key': alias } = request.headers;
-  const given = key ?? alias;
-  if (given === undefined) return undefined;
-  if (typeof given !== 'string' || !keyShape.test(given) || (alias !== undefined && alias !== given))
-    throw new FailureError('BAD_REQUEST', undefined, [
-      { field: 'Idempotency-Key', code: 'wrong_format', message: 'must be 1 to 255 visible ASCII characters, given once' },
-    ]);
-  return given;
-};
-
-/** Who asks is a part of it, by what it may do: an answer may hold a key, which is repeated to nobody who could not have made it. */
-const fingerprintOf = ({ method, url, body, caller }: FastifyRequest): Buffer =>
-  hash('sha256', [method, url, caller.scopes.toSorted().join(' '), body === undefined ? '' : canonicalize(body)].join('\n'), 'buffer');
-
 const toAnswer = ({ status = 200, body, location }: Done): Answer => {
   const etag = etagOf(body);
   return {
@@ -159,11 +142,17 @@ const toAnswer = ({ status = 200, body, location }: Done): Answer => {
   };
 };
 
-const refusal = ({ code, detail, faults }: FailureError, requestId: string): Answer => ({
-  status: failures[code].status,
-  headers: {},
-  body: Buffer.from(JSON.stringify(toProblem(code, requestId, detail, faults))),
-});
+const refusal = (failure: FailureError, { id, caller }: FastifyRequest): Answer => {
+  const { code, detail, faults } = nameWorld(caller.world, { code: failure.code, detail: failure.detail, faults: failure.faults });
+  return { status: failures[code].status, headers: {}, body: Buffer.from(JSON.stringify(toProblem(code, id, detail, faults))) };
+};
+
+/** What an answer of success tells its caller: all of it, but for what the key may not read although it may call the route. */
+const tellerOf = ({ answers, scope }: RouteDefinition): ((body: unknown, caller: Caller) => unknown) => {
+  const success = Object.entries(answers).find(([status]) => Number(status) < 300)?.[1];
+  const withhold: Withhold | undefined = success && withholding(success, (needed) => covers(scope, needed));
+  return (body, caller) => (withhold ? withhold(body, (needed) => hasScope(caller, needed)) : body);
+};
 
 const send = (reply: FastifyReply, { status, headers, body }: Answer): FastifyReply => {
   reply.code(status).headers(headers);
@@ -223,14 +212,15 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       config: { scope, rateClass, definition, ...(list ? { list } : {}) },
       // A list reads its own query, to tell all faults of it at once.
       schema: { params, ...(list ? {} : { querystring: query }), ...(body ? { body } : {}) },
-      exposeHeadRoute: false,
       handler,
     });
   };
 
-  const get: Routes['get'] = (definition, read) =>
-    add({ ...definition, method: 'GET', rateClass: 'read' }, undefined, async (request, reply) => {
-      const body = await read(contextOf(request, reply, dbOf(request)));
+  const get: Routes['get'] = (given, read) => {
+    const definition: RouteDefinition = { ...given, method: 'GET', rateClass: 'read' };
+    const tell = tellerOf(definition);
+    add(definition, undefined, async (request, reply) => {
+      const body = tell(await read(contextOf(request, reply, dbOf(request))), request.caller);
       const etag = etagOf(body);
       if (etag === undefined) return body;
       reply.header('etag', etag);
@@ -238,24 +228,30 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       if (known !== undefined && tagsMatch(known.replaceAll('W/', ''), etag)) return reply.code(304).send();
       return body;
     });
+  };
 
-  const ask: Routes['ask'] = (definition, read) =>
-    add({ ...definition, method: 'POST', rateClass: 'read', idempotencyHeader: false }, undefined, (request, reply) =>
-      read(contextOf(request, reply, dbOf(request))),
-    );
+  const ask: Routes['ask'] = (given, read) => {
+    const definition: RouteDefinition = { ...given, method: 'POST', rateClass: 'read', idempotencyHeader: false };
+    const tell = tellerOf(definition);
+    add(definition, undefined, async (request, reply) => tell(await read(contextOf(request, reply, dbOf(request))), request.caller));
+  };
 
-  const list: Routes['list'] = ({ list: of, ...definition }, read) =>
-    add({ ...definition, method: 'GET', rateClass: 'read' }, of, async (request, reply) => {
+  const list: Routes['list'] = ({ list: of, ...given }, read) => {
+    const definition: RouteDefinition = { ...given, method: 'GET', rateClass: 'read' };
+    const tell = tellerOf(definition);
+    add(definition, of, async (request, reply) => {
       const page = of.read(
         request.query as ListQuery,
         request.caller.organizationId,
         ports.cursors,
         request.params as Record<string, string>,
       );
-      return read({ ...contextOf(request, reply, dbOf(request)), query: page });
+      return tell(await read({ ...contextOf(request, reply, dbOf(request)), query: page }), request.caller);
     });
+  };
 
   const change: Routes['change'] = (definition, work) => {
+    const tell = tellerOf(definition);
     const conditional = definition.method === 'PATCH' || definition.method === 'DELETE';
     add(definition, undefined, async (request, reply) => {
       const db = dbOf(request);
@@ -270,7 +266,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
         const done = await work({ ...context, matchVersion });
         assert(matched || !conditional, `${definition.operation} did not look at If-Match`);
         assert(done.changes.length > 0, `${definition.operation} changed something without an audit entry`);
-        const answer = toAnswer(done);
+        const answer = toAnswer({ ...done, body: tell(done.body, context.caller) });
         const actor = { actor: context.caller.keyId, requestId: request.id, result: String(answer.status) };
         const changes = done.changes.map(({ before, after, ...of }) => ({
           ...of,
@@ -284,10 +280,10 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       // The first data key of an organization is made before the transaction, so that two first requests don't wait for each other.
       await ports.vault.prepare(db, db.organizationId);
       if (key === undefined) return send(reply, await db.transaction(inTransaction));
-      const once = { key, fingerprint: fingerprintOf(request), nowMs: ports.clock.nowMs() };
+      const once = { key, fingerprint: fingerprintOf(request, definition.scope === 'admin:keys'), nowMs: ports.clock.nowMs() };
       const { answer, replayed } = await ports.answers.once(db, once, inTransaction, (failure) => {
         reply.failureCode = failure.code;
-        return refusal(failure, request.id);
+        return refusal(failure, request);
       });
       if (replayed) reply.header('idempotency-replayed', 'true');
       return send(reply, answer);

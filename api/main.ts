@@ -4,6 +4,7 @@ import { createAuthenticate } from '#platform/authenticate.ts';
 import { clickHouseAnswers, connectClickHouse } from '#platform/clickhouse.ts';
 import { systemClock } from '#platform/clock.ts';
 import { loadConfig, secretsOf } from '#platform/config.ts';
+import { corsOf } from '#platform/cors.ts';
 import { listen } from '#platform/http.ts';
 import { serverBoundsOf } from '#platform/http-server.ts';
 import { startJobLoop } from '#platform/job-loop.ts';
@@ -75,11 +76,12 @@ await runProcess(log, config.shutdownMsMax, async () => {
     tracer,
     bodyBytesMax: Math.min(config.bodyBytesMax, 1_048_576),
     bounds: serverBoundsOf(config, log),
+    cors: corsOf(config.corsOrigins),
     guard: {
       clock: systemClock,
       authenticate: createAuthenticate(postgres, config.keyPepper, systemClock),
       // Reads in blocks: as long as an organization is far from its limit, a read costs no call of its own.
-      rateLimit: createRateLimit({ redis, clock: systemClock, log, onFault: () => limitFaults.inc(), blockSize: { read: 50 } }),
+      rateLimit: createRateLimit({ redis, clock: systemClock, log, onFault: () => limitFaults.inc(), blockSize: { read: 50, public: 50 } }),
       openSigningSecret: createOpenSigningSecret(vault, postgres),
     },
     routes: {

@@ -12,6 +12,7 @@ Usage events are taken by the ingest host (by default port 8081), which has a do
 
 Amounts and quantities are exact decimals, as strings. Times in answers are RFC 3339 in UTC with milliseconds, and sequences of the stream are strings. Where the id of a customer, a meter or a plan is taken, the caller's own name of it
 (\`external_id\`, \`code\`) works too; no such name has the form of an id. Every POST takes an \`Idempotency-Key\`; PATCH and DELETE take \`If-Match\`. Lists are read page by page with \`cursor\`.
+HEAD is answered wherever GET is, as GET without the body, and OPTIONS says the methods of a path; neither is listed here.
 What is no success is \`application/problem+json\` with a stable \`error_code\`.`,
   tags: {
     Meters: 'What turns events into quantities.',

@@ -156,7 +156,6 @@ export const eventsRoutes = (app: FastifyInstance, ports: RoutePorts): void => {
   app.get(
     '/v1/receipts/key',
     {
-      exposeHeadRoute: false,
       config: { scope: 'write:events', rateClass: 'events', operation: receiptKeyOperation },
       schema: { querystring: Type.Object({}, closed) },
     },

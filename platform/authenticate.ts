@@ -1,6 +1,6 @@
 /** API keys: who calls, and with which scopes. The one place that reads a key. */
 import { hash, timingSafeEqual } from 'node:crypto';
-import { hashApiKey, mayBeApiKey } from '#schemas/api-key.ts';
+import { hashApiKey, type KeyKind, mayBeApiKey, publishableScopes, type World } from '#schemas/api-key.ts';
 import { FailureError } from '#schemas/failures.ts';
 import type { OrganizationTier } from '#schemas/rate-tiers.ts';
 import { type Clock, LateError, within } from './clock.ts';
@@ -12,6 +12,10 @@ export type Caller = {
   readonly organizationId: string;
   readonly tier: OrganizationTier;
   readonly keyId: string;
+  readonly kind: KeyKind;
+  readonly world: World;
+  /** Undefined where the key works until it is revoked. */
+  readonly expiresMs: number | undefined;
   readonly scopes: readonly string[];
   /** Sealed; a key that has one takes signed requests only. */
   readonly signingSecret: Buffer | undefined;
@@ -26,9 +30,11 @@ type KeyRow = {
   revoked_at: Date | null;
   signing_secret: Buffer | null;
   tier: OrganizationTier;
+  kind: KeyKind;
+  world: World;
 };
 
-type Entry = { readonly caller: Caller | undefined; readonly expiresMs: number; readonly readMs: number; usedMs: number };
+type Entry = { readonly caller: Caller | undefined; readonly readMs: number; usedMs: number };
 
 export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
 
@@ -46,6 +52,10 @@ const touchEveryMs = 60_000;
 const unknownLookupsMax = 4;
 const unknownWaitingMax = 1_000;
 
+/** Whatever is stored of a publishable key, what everyone may read is all that it can do. */
+const scopesOf = ({ kind, scopes }: KeyRow): readonly string[] =>
+  kind === 'publishable' ? publishableScopes.filter((scope) => scopes.includes(scope)) : scopes;
+
 const findKey = async (postgres: Queryable, keyHash: Buffer, nowMs: number): Promise<Entry> => {
   const { rows } = await postgres.query<KeyRow>('SELECT * FROM find_api_key($1)', [keyHash]);
   const row = rows[0];
@@ -56,11 +66,14 @@ const findKey = async (postgres: Queryable, keyHash: Buffer, nowMs: number): Pro
         organizationId: row.organization_id,
         tier: row.tier,
         keyId: row.id,
-        scopes: row.scopes,
+        kind: row.kind,
+        world: row.world,
+        expiresMs: row.expires_at?.getTime(),
+        scopes: scopesOf(row),
         signingSecret: row.signing_secret ?? undefined,
       }
     : undefined;
-  return { caller, expiresMs: row?.expires_at?.getTime() ?? Number.POSITIVE_INFINITY, readMs: nowMs, usedMs: 0 };
+  return { caller, readMs: nowMs, usedMs: 0 };
 };
 
 /**
@@ -136,7 +149,7 @@ export const createAuthenticate = (postgres: Queryable, pepper: string, clock: C
       }
     }
     const { caller } = entry;
-    if (!caller || entry.expiresMs <= nowMs) throw new FailureError('UNKNOWN_API_KEY');
+    if (!caller || (caller.expiresMs !== undefined && caller.expiresMs <= nowMs)) throw new FailureError('UNKNOWN_API_KEY');
     noteUse(entry, caller.keyId, nowMs);
     return caller;
   };

@@ -3,7 +3,8 @@
  * markers of README.md. A test fails where both differ, so the README can't tell of a variable that is not there.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { type Setting, settings } from './config.ts';
+import { settings } from './config.ts';
+import type { Setting } from './setting.ts';
 
 export const tableStart = '<!-- configuration:start -->';
 export const tableEnd = '<!-- configuration:end -->';
@@ -27,6 +28,8 @@ const rangeCell = ({ kind, min, max, choices, variable }: Setting): string => {
       return 'URL';
     case 'secret':
       return `text, or \`${variable}_FILE\` names the file that holds it`;
+    case 'origins':
+      return 'origins, separated by commas';
     case 'text':
       return 'text';
   }

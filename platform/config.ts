@@ -2,25 +2,14 @@
  * Configuration: one table of settings, read once from the environment in each `main.ts`, frozen, and passed on in narrow slices.
  * The table is also the source of the configuration section of the README and of the check of docker-compose.yml.
  */
-import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { unescape as decoded } from 'node:querystring';
+import { publishablePrefix } from '#schemas/api-key.ts';
 import { organizationTiers } from '#schemas/rate-tiers.ts';
 import { masterKeyFrom } from './encryption.ts';
 import { failPointFault } from './fail-point.ts';
+import { faultOf, readValue, type Setting, textOf, type Value } from './setting.ts';
 import { tlsFaults } from './tls.ts';
-
-export type Setting = {
-  /** The environment variable. */
-  readonly variable: string;
-  readonly kind: 'integer' | 'text' | 'url' | 'secret' | 'choice' | 'boolean';
-  /** What holds when the variable is absent; `undefined` means that it must be given. */
-  readonly fallback: string | undefined;
-  readonly min?: number;
-  readonly max?: number;
-  readonly choices?: readonly string[];
-  readonly about: string;
-};
 
 const integer = (variable: string, fallback: number, min: number, max: number, about: string) =>
   ({ variable, kind: 'integer', fallback: String(fallback), min, max, about }) as const;
@@ -55,6 +44,13 @@ export const settings = {
     kind: 'boolean',
     fallback: 'false',
     about: 'Says that a proxy does TLS in front of the HTTP servers; without it they speak plain HTTP on a loopback address only.',
+  },
+  corsOrigins: {
+    variable: 'MILLRACE_CORS_ORIGINS',
+    kind: 'origins',
+    fallback: '',
+    about:
+      'Web pages of these origins may read answers of the API (CORS), with publishable keys: `https://shop.example.com,http://localhost:3000`; without them no page may.',
   },
   requestTimeoutMs: integer(
     'MILLRACE_REQUEST_TIMEOUT_MS',
@@ -252,7 +248,7 @@ export const settings = {
 } as const satisfies Record<string, Setting>;
 
 type Settings = typeof settings;
-type Values = { readonly integer: number; readonly boolean: boolean };
+type Values = { readonly integer: number; readonly boolean: boolean; readonly origins: readonly string[] };
 type ValueOf<Kind> = Kind extends keyof Values ? Values[Kind] : string;
 export type Config = { readonly [K in keyof Settings]: ValueOf<Settings[K]['kind']> };
 
@@ -264,36 +260,6 @@ export class ConfigError extends Error {
     this.faults = faults;
   }
 }
-
-const textOf = (setting: Setting, environment: NodeJS.ProcessEnv): string | undefined => {
-  const given = environment[setting.variable];
-  if (given !== undefined && given !== '') return given;
-  // As container platforms do it: VARIABLE_FILE names a file that holds the secret.
-  const file = setting.kind === 'secret' ? environment[`${setting.variable}_FILE`] : undefined;
-  // An empty file is no secret.
-  return (file && readFileSync(file, 'utf8').trim()) || setting.fallback;
-};
-
-const faultOf = (setting: Setting, value: string): string | undefined => {
-  if (setting.kind === 'integer') {
-    const { min = 0, max = Number.MAX_SAFE_INTEGER } = setting;
-    const whole = /^-?\d+$/.test(value) ? Number(value) : Number.NaN;
-    return whole >= min && whole <= max ? undefined : `${setting.variable} must be a whole number from ${min} to ${max}, not "${value}"`;
-  }
-  if (setting.kind === 'boolean' && value !== 'true' && value !== 'false')
-    return `${setting.variable} must be true or false, not "${value}"`;
-  // A URL that may be left out is empty then.
-  if (setting.kind === 'url') return value === setting.fallback || URL.canParse(value) ? undefined : `${setting.variable} must be a URL`;
-  if (setting.kind === 'choice' && !setting.choices?.includes(value)) {
-    return `${setting.variable} must be one of ${setting.choices?.join(', ')}, not "${value}"`;
-  }
-  return undefined;
-};
-
-const readValue = (setting: Setting, value: string): string | number | boolean => {
-  if (setting.kind === 'integer') return Number(value);
-  return setting.kind === 'boolean' ? value === 'true' : value;
-};
 
 const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
@@ -341,7 +307,7 @@ export const loadConfig = (
   wanted: readonly (keyof Settings)[] = Object.keys(settings) as (keyof Settings)[],
 ): Config => {
   const faults: string[] = [];
-  const config: Record<string, string | number | boolean> = {};
+  const config: Record<string, Value> = {};
   for (const [name, setting] of Object.entries(settings) as [keyof Settings, Setting][]) {
     let value: string | undefined;
     try {
@@ -364,6 +330,9 @@ export const loadConfig = (
   }
   if (typeof config.bootstrapKey === 'string' && config.bootstrapKey !== '' && !/^[\x21-\x7e]{8,200}$/.test(config.bootstrapKey)) {
     faults.push('MILLRACE_BOOTSTRAP_KEY must have 8 to 200 visible ASCII characters');
+  }
+  if (String(config.bootstrapKey).startsWith(publishablePrefix)) {
+    faults.push(`MILLRACE_BOOTSTRAP_KEY must not begin with ${publishablePrefix}, as a key that anyone may see does: it may do everything`);
   }
   for (const name of ['masterKey', 'previousMasterKey'] as const) {
     const given = config[name];

@@ -35,14 +35,18 @@ declare module 'fastify' {
 
 const none = Buffer.alloc(0);
 
+/** Everyone has a publishable key: what is sent with it uses up a bucket of its own, and nothing of what servers may send. */
+const classOf = ({ kind }: Caller, rateClass: RateClass): RateClass => (kind === 'publishable' ? 'public' : rateClass);
+
 const admit = async (ports: GuardPorts, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
   const { scope, rateClass } = request.routeOptions.config;
   if (scope === undefined || rateClass === undefined) return;
   const caller = await ports.authenticate(request.headers.authorization);
   request.caller = caller;
-  const verdict = await ports.rateLimit.take(caller.organizationId, caller.tier, rateClass);
+  const verdict = await ports.rateLimit.take(caller.organizationId, caller.tier, classOf(caller, rateClass));
   reply.headers(rateLimitHeaders(verdict));
   if (!verdict.allowed) throw new FailureError(verdict.refusedBy === 'quota' ? 'QUOTA_EXCEEDED' : 'RATE_LIMITED');
+  if (caller.kind === 'secret' && request.isFromPage) throw new FailureError('SECRET_KEY_IN_BROWSER');
   if (!hasScope(caller, scope)) throw new FailureError('MISSING_SCOPE', `This route needs the scope ${scope}`);
 };
 

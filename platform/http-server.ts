@@ -7,6 +7,7 @@ import { createServer as createTlsServer, type Server as HttpsServer } from 'nod
 import type { AddressInfo, Socket } from 'node:net';
 import { type FailureCode, failures, toProblem } from '#schemas/failures.ts';
 import type { Config } from './config.ts';
+import { type Cors, corsHeaders } from './cors.ts';
 import { floorHeaders, headersMax } from './headers.ts';
 import { newId } from './ids.ts';
 import type { Log } from './log.ts';
@@ -89,9 +90,15 @@ const lingerMs = 1_000;
 
 /**
  * Answers what is no request, where an answer can only be taken for that one: nobody else's answer is due before it, and none has begun.
- * A failed handshake, a lost connection and plain HTTP on a TLS port just end. Gives the code that was answered.
+ * A failed handshake, a lost connection and plain HTTP on a TLS port just end. Gives the code that was answered. A web page can read the answer where the
+ * headers of its request were read: of a body that comes too slowly, but not of what is no HTTP.
  */
-export const answerClientError = (error: Error & { code?: string }, socket: Socket, apiVersion: string): FailureCode | undefined => {
+export const answerClientError = (
+  error: Error & { code?: string },
+  socket: Socket,
+  apiVersion: string,
+  cors?: Cors,
+): FailureCode | undefined => {
   const code = codeOfClientError(error.code);
   // Node keeps the response whose turn it is here, and looks at it the same way in its own answer.
   const due = (socket as { _httpMessage?: ServerResponse | null })._httpMessage;
@@ -103,6 +110,7 @@ export const answerClientError = (error: Error & { code?: string }, socket: Sock
   const body = JSON.stringify(toProblem(code, requestId, code === 'BAD_REQUEST' ? 'The request is not valid HTTP' : undefined));
   const headers = {
     ...floorHeaders(requestId, apiVersion, 'encrypted' in socket),
+    ...corsHeaders(cors, due?.req.headers.origin),
     'content-type': 'application/problem+json',
     'content-length': String(Buffer.byteLength(body)),
     connection: 'close',

@@ -6,11 +6,14 @@ import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { type FailureCode, FailureError, type Fault, failures, toProblem } from '#schemas/failures.ts';
+import { nameWorld } from '#schemas/name-world.ts';
 import { within } from './clock.ts';
+import { type Cors, corsHeaders, isFromPage, varyByOrigin } from './cors.ts';
 import { faultOfHeaders, floorHeaders } from './headers.ts';
 import { answerClientError, createServer, defaultBounds, type ServerBounds, urlOf } from './http-server.ts';
 import { newId } from './ids.ts';
 import type { Log } from './log.ts';
+import { addMethods } from './methods.ts';
 import { latencySeconds, type Metrics } from './metrics.ts';
 import { parts, UnavailableError } from './retry.ts';
 import { noTracer, type Tracer, traceRequests } from './tracing.ts';
@@ -29,6 +32,8 @@ export type HttpOptions = {
   readonly health: readonly HealthCheck[];
   readonly bodyBytesMax: number;
   readonly bounds?: ServerBounds;
+  /** Without it no web page can read an answer. */
+  readonly cors?: Cors | undefined;
 };
 
 const healthCheckMs = 2_000;
@@ -48,9 +53,10 @@ export const sendProblem = (
   request: FastifyRequest,
   reply: FastifyReply,
   code: FailureCode,
-  detail?: string,
-  faults?: readonly Fault[],
+  givenDetail?: string,
+  givenFaults?: readonly Fault[],
 ): FastifyReply => {
+  const { detail, faults } = nameWorld(request.caller?.world, { code, detail: givenDetail, faults: givenFaults });
   const { status } = failures[code];
   reply.failureCode = code;
   // RFC 9110 wants the scheme with every 401; what passes by itself says when.
@@ -133,13 +139,17 @@ const requestIdShape = /^[A-Za-z0-9._:-]{1,128}$/;
 
 /** A Fastify app without listen. */
 export const createHttpApp = (options: HttpOptions): FastifyInstance => {
-  const { bounds = defaultBounds } = options;
+  const { bounds = defaultBounds, cors } = options;
   const refused = options.metrics.counter('millrace_http_refused_connections_total', 'Connections that were closed without an answer', [
     'reason',
   ]);
   const problems = options.metrics.counter('millrace_http_problems_total', 'Requests that ended with a problem, by its error code', [
     'code',
   ]);
+  const headersFor = ({ id, headers }: FastifyRequest): Record<string, string> => {
+    const floor = floorHeaders(id, apiVersion, bounds.tls !== undefined);
+    return cors ? { ...floor, ...corsHeaders(cors, headers.origin) } : floor;
+  };
   const app = Fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
@@ -149,6 +159,8 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     forceCloseConnections: 'idle',
     // Ours says so in our own form.
     return503OnClosing: false,
+    // methods.ts adds them.
+    exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 512, ignoreTrailingSlash: false },
     ajv: { customOptions: { allErrors: true, coerceTypes: false, removeAdditional: false, useDefaults: true, ...faultOptions } },
     genReqId: (raw: IncomingMessage) => {
@@ -157,9 +169,9 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     },
     // No hook runs before these.
     frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
-      answerError(error, request, reply.headers(floorHeaders(request.id, apiVersion, bounds.tls !== undefined))),
+      answerError(error, request, reply.headers(headersFor(request))),
     clientErrorHandler(error: Error & { code?: string }, socket: Socket) {
-      const code = answerClientError(error, socket, apiVersion);
+      const code = answerClientError(error, socket, apiVersion, cors);
       if (code) problems.labels(code).inc();
       else refused.labels('closed').inc();
       options.log.debug({ code: error.code }, 'a connection was refused');
@@ -174,6 +186,7 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
   // A code that was never seen is 0 and not absent: the first one is then an increase, which an alert sees.
   for (const [code, { status }] of Object.entries(failures)) if (status >= 500) problems.labels(code).inc(0);
   app.decorateReply('failureCode', undefined);
+  app.decorateRequest('isFromPage', false);
   traceRequests(app, options.tracer ?? noTracer);
   app.server.on('drop', () => refused.labels('too_many').inc());
   let closing = false;
@@ -181,13 +194,18 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     closing = true;
   });
   app.addHook('onRequest', async (request, reply) => {
-    reply.headers(floorHeaders(request.id, apiVersion, bounds.tls !== undefined));
+    reply.headers(headersFor(request));
+    request.isFromPage = isFromPage(cors, request.headers.origin);
     const fault = faultOfHeaders(request.raw.rawHeaders, request.raw.httpVersion);
     if (fault) throw new FailureError(fault.code, fault.detail);
     refuseEncoded(request);
     // What came over a connection that was open goes to another process.
     if (closing) throw new FailureError('OVERLOADED', 'This process is stopping');
   });
+  if (cors)
+    app.addHook('onSend', async (_request, reply) => {
+      reply.header('vary', varyByOrigin(reply.getHeader('vary')));
+    });
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'unknown';
     requests.labels(request.method, route, String(reply.statusCode)).observe(reply.elapsedTime / 1000);
@@ -197,20 +215,7 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     else request.log.debug({ method: request.method, route, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
   });
   app.addHook('preValidation', refuseUnstorable);
-  const routes: { readonly url: string; readonly path: RegExp; readonly method: string }[] = [];
-  app.addHook('onRoute', ({ url, method }) => {
-    const path = new RegExp(`^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z]+/g, '[^/]+')}$`);
-    for (const one of [method].flat()) routes.push({ url, path, method: one });
-  });
-  const answerUnknown = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    const [path = ''] = request.url.split('?');
-    const exact = routes.filter(({ url }) => url === path);
-    // A path of its own hides what would fit with a parameter.
-    const methods = (exact.length > 0 ? exact : routes.filter((route) => route.path.test(path))).map(({ method }) => method);
-    if (methods.length === 0) return sendProblem(request, reply, 'NOT_FOUND');
-    reply.header('allow', [...new Set(methods)].join(', '));
-    return sendProblem(request, reply, 'METHOD_NOT_ALLOWED');
-  };
+  const answerUnknown = addMethods(app, sendProblem);
   app.setNotFoundHandler(answerUnknown);
   app.setErrorHandler((error: FastifyError, request, reply) => {
     // Where there is no route, what is wrong with the body does not matter.

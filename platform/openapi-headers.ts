@@ -9,7 +9,7 @@ const parameter = (name: string, description: string, schema: object) => ({ name
 export const headerParameters = {
   'Idempotency-Key': parameter(
     'Idempotency-Key',
-    'Makes the request safe to repeat: the same key with the same request gets the same answer for at least 24 hours. `X-Idempotency-Key` is the same.',
+    'Makes the request safe to repeat: the same key with the same request, from an API key of the same scopes, gets the same answer for at least 24 hours. `X-Idempotency-Key` is the same.',
     { type: 'string', pattern: '^[\\x21-\\x7e]{1,255}$' },
   ),
   'If-Match': parameter('If-Match', 'The ETag of the version that the change is meant for; any other answers 412.', { type: 'string' }),

@@ -88,7 +88,15 @@ const conventionalFailures = (operation: Operation): FailureCode[] => [
   ...(operation.params ? (['NOT_FOUND'] as const) : []),
   ...(operation.scope === undefined
     ? []
-    : (['UNKNOWN_API_KEY', 'INVALID_SIGNATURE', 'MISSING_SCOPE', 'RATE_LIMITED', 'QUOTA_EXCEEDED', 'DEPENDENCY_UNAVAILABLE'] as const)),
+    : ([
+        'UNKNOWN_API_KEY',
+        'INVALID_SIGNATURE',
+        'MISSING_SCOPE',
+        'SECRET_KEY_IN_BROWSER',
+        'RATE_LIMITED',
+        'QUOTA_EXCEEDED',
+        'DEPENDENCY_UNAVAILABLE',
+      ] as const)),
   ...(operation.method === 'GET' ? [] : (['MALFORMED_BODY', 'BODY_TOO_LARGE', 'VALIDATION_FAILED'] as const)),
   ...(hasIdempotencyHeader(operation) ? (['IDEMPOTENCY_KEY_IN_USE', 'IDEMPOTENCY_KEY_REUSED'] as const) : []),
   ...(isConditionalChange(operation) ? (['VERSION_MISMATCH'] as const) : []),
@@ -313,8 +321,9 @@ export const openApiDocument = (info: DocumentInfo, operations: readonly Operati
         api_key: {
           type: 'http',
           scheme: 'bearer',
-          bearerFormat: 'mr_live_... or mr_test_...',
-          description: 'An API key; `x-scope` names the scope that an operation needs.',
+          bearerFormat: 'mr_live_..., mr_test_... or mr_pub_...',
+          description:
+            'An API key; `x-scope` names the scope that an operation needs. In a web page only a publishable key (`mr_pub_...`) is taken, which reads plans and nothing else.',
         },
       },
       parameters: headerParameters,

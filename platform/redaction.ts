@@ -20,7 +20,7 @@ const assignments = new RegExp(String.raw`((?:${secretName})s?\\?["']?\s?[=:]\s?
 const credentials = /\b(Bearer|Basic)\s+[\w.~+/=-]{6,}/gi;
 /** User and password of a URL, up to the last @ of the word: a password may hold one. Bounded, so that no line is slow. */
 const userInfo = /(:\/\/)(?:[^\s"\\]|\\["\\]){1,512}@/g;
-const apiKeys = /\b(mr_(?:live|test)_)([\w-]+)/g;
+const apiKeys = /\b(mr_(?:live|test|pub)_)([\w-]+)/g;
 const publicIdLength = 16;
 
 /** The public id of a key in our format says whose it is, and may stand in a log; of any other key nothing may. */

@@ -48,6 +48,18 @@ export const failures = {
     'The request asks for a key with a scope, or in a world, that the calling key does not have itself.',
     'Ask for scopes that the calling key holds.',
   ),
+  KEY_NOT_GRANTABLE: failure(
+    403,
+    'A key makes none that is bound less than itself',
+    'The calling key expires, and the new one would outlive it; or the calling key takes signed requests only, and the new one would take others; or the calling key has ended meanwhile.',
+    'Ask for a key that ends with the calling key or before it, and that must sign where the calling key must; or call with a key that is not bound.',
+  ),
+  SECRET_KEY_IN_BROWSER: failure(
+    403,
+    'A secret key was sent from a web page',
+    'The request comes from a page of an allowed origin (CORS), and its key is a secret one: whoever reads the page has the key.',
+    'Revoke the key, since it must be taken for known to everyone. Use a publishable key in pages, and send what needs more through a server of your own.',
+  ),
   NOT_FOUND: failure(
     404,
     'There is no such route',
@@ -219,8 +231,8 @@ export const failures = {
   IDEMPOTENCY_KEY_REUSED: failure(
     422,
     'The idempotency key was used for another request',
-    'The key was sent before, within the last 24 hours, with another method, path or body.',
-    'Send a new request under a new key; repeat a request unchanged.',
+    'The key was sent before, within the last 24 hours, with another method, path, query or body, or under an API key that may do more or less: its scopes count, and for the making of API keys whether it expires or must sign.',
+    'Send a new request under a new key. Repeat a request with the same method, path and body, under the same API key or one of the same scopes.',
   ),
   EVENTS_REJECTED: failure(
     422,

@@ -6,6 +6,7 @@ import {
   NewCustomer,
   NewCustomerDocument,
   type Personal,
+  WrittenCustomer,
 } from '#schemas/http/customers.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { InvoiceHead } from '#schemas/http/invoices.ts';
@@ -45,7 +46,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, invoic
         rateClass: 'write',
         body: NewCustomer,
         documentedBody: NewCustomerDocument,
-        answers: { 201: Customer },
+        answers: { 201: WrittenCustomer },
         failures: ['CUSTOMER_ALREADY_EXISTS'],
       },
     },
@@ -77,7 +78,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, invoic
     {
       ...{ method: 'PATCH', url: '/v1/customers/:id', operation: 'updateCustomer', tag, summary: 'Change a customer' },
       ...{ scope: 'write:customers', rateClass: 'write', params: IdParam, body: CustomerPatchBody },
-      ...{ answers: { 200: Customer }, failures: ['CUSTOMER_NOT_FOUND'] },
+      ...{ answers: { 200: WrittenCustomer }, failures: ['CUSTOMER_NOT_FOUND'] },
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
       const row = await customerOf(db, params.id, 'lock');

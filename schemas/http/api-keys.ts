@@ -1,6 +1,6 @@
 /** API keys in requests and answers. The secret stands in the answer that makes it, and nowhere else. */
 import { type Static, Type } from 'typebox';
-import { worlds } from '#schemas/api-key.ts';
+import { keyKinds, publishableScopes, worlds } from '#schemas/api-key.ts';
 import { closed, Instant, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
 
 /** What a key can be allowed; `admin` stands for all, `read:*` and `write:*` for all of a kind. */
@@ -30,22 +30,61 @@ const World = Type.Enum([...worlds], {
   title: 'World',
   description: 'A test key sees the sandbox of the organization. Of a new key that says nothing: the world of the calling key.',
 });
+const KeyKind = Type.Enum([...keyKinds], {
+  title: 'KeyKind',
+  description: `A publishable key (\`mr_pub_...\`) may stand in a web page. It can have no scope but ${publishableScopes.join(', ')}, and makes no signed requests. Of a new key that says nothing: secret.`,
+});
 const Scopes = Type.Array(Type.Enum([...scopes], { title: 'Scope' }), { minItems: 1, maxItems: scopes.length, uniqueItems: true });
 
 export const NewApiKey = Type.Object(
   {
     name: Name,
     scopes: Scopes,
+    kind: Type.Optional(KeyKind),
     world: Type.Optional(World),
-    expires_in_seconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 315_360_000 })),
+    expires_in_seconds: Type.Optional(
+      Type.Integer({
+        minimum: 60,
+        maximum: 315_360_000,
+        description: 'A key that expires makes no key that lives longer than itself.',
+      }),
+    ),
     signed_requests: Type.Optional(
-      Type.Boolean({ description: 'Takes requests with X-Signature only; the answer holds the signing secret.' }),
+      Type.Boolean({
+        description:
+          'Takes requests with X-Signature only; the answer holds the signing secret. A key that must sign makes no key that need not.',
+      }),
     ),
     metadata: Type.Optional(Metadata),
   },
   { ...closed, title: 'NewApiKey' },
 );
 export type NewApiKey = Static<typeof NewApiKey>;
+
+const { kind: _kind, scopes: _scopes, signed_requests: signedRequests, ...ofBoth } = NewApiKey.properties;
+/** The same as OpenAPI documents show it: what a publishable key can't have is refused field by field, with words that a schema has not. */
+export const NewApiKeyDocument = Type.Union(
+  [
+    Type.Object(
+      { ...ofBoth, kind: Type.Optional(Type.Literal('secret')), scopes: Scopes, signed_requests: signedRequests },
+      { ...closed, title: 'NewSecretKey' },
+    ),
+    Type.Object(
+      {
+        ...ofBoth,
+        kind: Type.Literal('publishable'),
+        scopes: Type.Array(Type.Enum([...publishableScopes], { title: 'PublishableScope' }), {
+          minItems: 1,
+          maxItems: publishableScopes.length,
+          uniqueItems: true,
+        }),
+        signed_requests: Type.Optional(Type.Literal(false)),
+      },
+      { ...closed, title: 'NewPublishableKey', description: 'May stand in a web page (`mr_pub_...`): it reads what is public.' },
+    ),
+  ],
+  { title: 'NewApiKeyRequest' },
+);
 
 export const KeyRotation = Type.Object(
   {
@@ -61,6 +100,7 @@ export const keyStates = ['active', 'expired', 'revoked'] as const;
 const keyFields = {
   id: idOf('key'),
   name: Type.String(),
+  kind: KeyKind,
   hint: Type.String({ description: 'The public beginning of the key.' }),
   world: World,
   scopes: Type.Array(Type.String()),

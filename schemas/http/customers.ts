@@ -1,6 +1,7 @@
 /** Customers in requests and answers. */
-import { type Static, Type } from 'typebox';
+import { type Static, type TSchema, Type } from 'typebox';
 import { closed, ExternalId, formed, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
+import { toldTo } from '#schemas/http/withheld.ts';
 import { idFormAbout, idFormPattern } from '#schemas/names.ts';
 
 const Email = formed(
@@ -73,16 +74,26 @@ export const CustomerPatch = Type.Object(
 );
 export type CustomerPatch = Static<typeof CustomerPatch>;
 
+/** All of `Personal`, as answers have it, for who may read customers. */
+const personalFields = {
+  name: toldTo('read:customers', Name),
+  email: toldTo('read:customers', nullable(Email)),
+  address: toldTo('read:customers', nullable(Address)),
+  tax_ids: toldTo('read:customers', Type.Array(TaxId)),
+  payment_reference: toldTo('read:customers', nullable(PaymentReference)),
+} satisfies Record<keyof Personal, TSchema>;
+
 export const Customer = Type.Object(
-  {
-    id: idOf('cus'),
-    external_id: ExternalId,
-    name: Name,
-    email: nullable(Email),
-    address: nullable(Address),
-    tax_ids: Type.Array(TaxId),
-    payment_reference: nullable(PaymentReference),
-    ...resourceFields,
-  },
+  { id: idOf('cus'), external_id: ExternalId, ...personalFields, ...resourceFields },
   { ...closed, title: 'Customer' },
+);
+
+/** The answer to a change. */
+export const WrittenCustomer = Type.Object(
+  { ...Customer.properties, ...Type.Partial(Type.Object(personalFields)).properties },
+  {
+    ...closed,
+    title: 'WrittenCustomer',
+    description: 'A customer; to a key without `read:customers`, without the fields that say `x-needs-scope`.',
+  },
 );

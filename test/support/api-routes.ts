@@ -68,7 +68,9 @@ export const bareApp = () => {
 export type DefinedRoute = RouteDefinition & { readonly list: List | undefined };
 
 export const definedRoutes = (): DefinedRoute[] =>
-  registeredRoutes().flatMap(({ config }) => (config?.definition ? [{ ...config.definition, list: config.list }] : []));
+  registeredRoutes().flatMap(({ method, config }) =>
+    method !== 'HEAD' && config?.definition ? [{ ...config.definition, list: config.list }] : [],
+  );
 
 export type Example = { readonly path: string; readonly body?: unknown };
 

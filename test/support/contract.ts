@@ -100,10 +100,13 @@ export const createContract = (document: Document): Contract => {
     return faultsAt(`${at}${pointer('content', type, 'schema')}`, body, 'the body');
   };
 
-  const problemFaults = ({ status, headers, body }: Answered, expected: number): string[] => [
+  /** HEAD is answered as GET is, but for the body. */
+  const headFaults = (answered: Answered): string[] => (answered.body === '' ? [] : ['there is a body']);
+
+  const problemFaults = ({ method, status, headers, body }: Answered, expected: number): string[] => [
     ...(status === expected ? [] : [`the status is not ${expected}`]),
     ...(headers.get('content-type')?.startsWith('application/problem+json') ? [] : ['it is no problem document']),
-    ...faultsAt('/components/schemas/Problem', body, 'the body'),
+    ...(method === 'HEAD' ? [] : faultsAt('/components/schemas/Problem', body, 'the body')),
   ];
 
   return {
@@ -111,7 +114,10 @@ export const createContract = (document: Document): Contract => {
       const [path = ''] = answered.path.split('?');
       const template = templateOf(document, path);
       if (template === undefined) return problemFaults(answered, 404);
-      const method = answered.method.toLowerCase();
+      if (answered.method === 'OPTIONS')
+        return answered.status === 204 && answered.headers.has('allow') ? headFaults(answered) : ['it does not say the methods there are'];
+      const isHead = answered.method === 'HEAD';
+      const method = isHead ? 'get' : answered.method.toLowerCase();
       const operation = document.paths[template]?.[method];
       if (!operation) return problemFaults(answered, 405);
       const response = operation.responses[answered.status];
@@ -119,8 +125,7 @@ export const createContract = (document: Document): Contract => {
       const { thing, place } = resolved(response, pointer('paths', template, method, 'responses', String(answered.status)));
       return [
         ...headerFaults(thing, place, answered.headers),
-        ...bodyFaults(thing, place, answered),
-        ...instantFaults(answered.body, 'the body'),
+        ...(isHead ? headFaults(answered) : [...bodyFaults(thing, place, answered), ...instantFaults(answered.body, 'the body')]),
       ];
     },
   };

@@ -87,7 +87,7 @@ export const call =
     const answered = {
       status,
       headers: answerHeaders,
-      body: /json/.test(answerHeaders.get('content-type') ?? '') ? JSON.parse(text) : text,
+      body: text !== '' && /json/.test(answerHeaders.get('content-type') ?? '') ? JSON.parse(text) : text,
     };
     expectContract(await contractOf(base), { method, path, ...answered });
     return answered;

@@ -293,7 +293,7 @@ describe('a method', () => {
   it.each(['PUT', 'DELETE', 'PATCH'])('%s that the route has not is 405 and names those that it has', async (method) => {
     const answer = await pipeline.api(method, '/v1/customers');
     expect(answer).toMatchObject({ status: 405, body: { error_code: 'METHOD_NOT_ALLOWED' } });
-    expect(answer.headers.get('allow')?.split(', ').toSorted()).toEqual(['GET', 'POST']);
+    expect(answer.headers.get('allow')?.split(', ').toSorted()).toEqual(['GET', 'HEAD', 'OPTIONS', 'POST']);
   });
 });
 

@@ -74,6 +74,17 @@ it('what is refused as a read is not taken from writes, nor from the sandbox', a
   expect(answer.headers.get('x-ratelimit-remaining')).toBe(String(rateTiers.starter.read.burst - 1));
 });
 
+it('what visitors of a page use up with a publishable key is taken from nothing that servers read', async () => {
+  const { burst } = rateTiers.starter.public;
+  const { body } = await pipeline.api('POST', '/v1/api-keys', { name: 'page', kind: 'publishable', scopes: ['read:plans'] });
+  const visit = () => pipeline.api('GET', '/v1/plans', undefined, { authorization: `Bearer ${body.key}` });
+  const visits = await Promise.all(Array.from({ length: 3 * burst }, visit));
+  expect(new Set(visits.map(({ status }) => status))).toEqual(new Set([200, 429]));
+  for (const { headers } of visits) expect(headers.get('x-ratelimit-limit')).toBe(String(burst));
+  const read = await pipeline.api('GET', '/v1/plans');
+  expect([read.status, read.headers.get('x-ratelimit-limit')]).toEqual([200, String(rateTiers.starter.read.burst)]);
+});
+
 it('routes that touch keys have the strictest limit', async () => {
   const { burst } = rateTiers.starter.sensitive;
   const answers = await Promise.all(

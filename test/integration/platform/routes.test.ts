@@ -7,18 +7,20 @@ import { type GuardPorts, guardRoutes } from '#platform/guard.ts';
 import { scopes } from '#schemas/http/api-keys.ts';
 import { rateClasses } from '#schemas/rate-tiers.ts';
 import { bareApp, definedRoutes, type Example, examples, registeredRoutes } from '../../support/api-routes.ts';
-import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { call, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { type Call, hostsOf, makeKey, makeObjects, type Objects, unique } from '../../support/tenants.ts';
+
+const shop = 'https://shop.example.com';
 
 let pipeline: Pipeline;
 let objects: Objects;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_CORS_ORIGINS: shop });
   objects = await makeObjects(pipeline.api, 'customer-1', hostsOf(pipeline, pipeline.key).ingest);
 });
 afterAll(() => pipeline?.stop());
 
-const registered = registeredRoutes().filter(({ url }) => url.startsWith('/v1/'));
+const registered = registeredRoutes().filter(({ url, method }) => url.startsWith('/v1/') && method !== 'HEAD');
 const routes = definedRoutes();
 const named = routes.map((route) => [`${route.method} ${route.url}`, route] as const);
 /** A POST that changes nothing says so. */
@@ -47,6 +49,22 @@ describe('the table of routes', () => {
       expect(rateClasses, operation).toContain(rateClass);
     }
     expect(new Set(routes.map(({ operation }) => operation)).size).toBe(routes.length);
+  });
+
+  it('has HEAD wherever it has GET, and nowhere else', () => {
+    const urlsOf = (wanted: string) => registeredRoutes().flatMap(({ method, url }) => (method === wanted ? [url] : []));
+    expect(urlsOf('GET').length).toBeGreaterThan(20);
+    expect(urlsOf('HEAD').toSorted()).toEqual(urlsOf('GET').toSorted());
+  });
+
+  it('tells no holder of the scope of a change alone what is personal', () => {
+    const marked = routes.filter(({ answers }) => JSON.stringify(answers).includes('x-needs-scope'));
+    expect(marked.map(({ operation }) => operation).toSorted()).toEqual([
+      'createCustomer',
+      'getCustomer',
+      'listCustomers',
+      'updateCustomer',
+    ]);
   });
 
   it('has no example of a route that is not there', () => {
@@ -123,6 +141,16 @@ describe.each(named)('%s', (_, { operation, scope }) => {
     }
   });
 
+  it('answers OPTIONS with the methods of its path, without a key', async () => {
+    const { path } = await exampleOf(operation);
+    const answer = await pipeline.api('OPTIONS', path, undefined, { authorization: '' });
+    const [method] = named.filter(([, route]) => route.operation === operation).map(([, route]) => route.method);
+    const allowed = answer.headers.get('allow')?.split(', ') ?? [];
+    expect(answer.status).toBe(204);
+    expect(allowed).toContain(method);
+    expect(allowed.includes('HEAD')).toBe(allowed.includes('GET'));
+  });
+
   it('answers 400 to a query that it does not know, and names it', async () => {
     const answer = await send(operation, {}, pipeline.api, '?colour=red');
     expect(answer).toMatchObject({
@@ -147,6 +175,17 @@ describe.each(withMethod('POST').filter(([, route]) => isChange(route)))('%s', (
     for (const header of ['etag', 'location', 'content-type']) expect(second.headers.get(header)).toBe(first.headers.get(header));
     expect(between.body.pagination.total).toBeGreaterThan(before.body.pagination.total);
     expect((await pipeline.api('GET', '/v1/audit-log?limit=1')).body.pagination.total).toBe(between.body.pagination.total);
+  });
+});
+
+describe.each(withMethod('GET'))('HEAD of %s', (_, { operation }) => {
+  it('answers as GET does, without the body, and needs its scope', async () => {
+    const { path } = await exampleOf(operation);
+    const [got, head] = [await pipeline.api('GET', path), await pipeline.api('HEAD', path)];
+    expect([head.status, head.body]).toEqual([got.status, '']);
+    for (const name of ['content-type', 'etag', 'cache-control']) expect(head.headers.get(name), name).toBe(got.headers.get(name));
+    expect(Number(head.headers.get('content-length'))).toBeGreaterThan(0);
+    expect((await pipeline.api('HEAD', path, undefined, { authorization: '' })).status).toBe(401);
   });
 });
 
@@ -218,5 +257,98 @@ describe.each(withMethod('GET').filter(([, { list }]) => !list))('%s', (_, { ope
       expect([same.status, same.body, same.headers.get('etag')], known).toEqual([304, '', etag]);
     }
     expect((await send(operation, { 'if-none-match': '"999"' })).status).toBe(200);
+  });
+});
+
+describe('a publishable key', () => {
+  const newPublic = (body: Record<string, unknown> = {}) =>
+    makeKey(pipeline, pipeline.api, { kind: 'publishable', scopes: ['read:plans'], ...body });
+
+  it('reads plans, and nothing else: no other route of either host lets it in', async () => {
+    const key = await newPublic();
+    expect(key.shown).toMatchObject({ kind: 'publishable', world: 'live', scopes: ['read:plans'], signed_requests: false });
+    expect(key.key).toMatch(/^mr_pub_[0-9a-f]{16}_[\w-]{43}[0-9a-f]{6}$/);
+    expect(key.shown.hint).toBe(key.key.slice(0, 23));
+    expect((await key.api('GET', '/v1/plans')).status).toBe(200);
+    expect((await key.api('GET', '/v1/plans/nothing')).status).toBe(404);
+    const others = routes.filter(({ scope }) => scope !== 'read:plans');
+    expect(others.length).toBeGreaterThan(25);
+    for (const { method, url } of others) {
+      const answer = await key.api(method, url.replace(/:\w+/g, 'x'), method === 'GET' || method === 'DELETE' ? undefined : {});
+      expect(answer, `${method} ${url}`).toMatchObject({ status: 403, body: { error_code: 'MISSING_SCOPE' } });
+    }
+    expect((await key.ingest('POST', '/v1/events', [])).status).toBe(403);
+    expect((await key.ingest('POST', '/v1/events/validate', {})).status).toBe(403);
+    expect((await key.ingest('GET', '/v1/receipts/key')).status).toBe(403);
+  });
+
+  it('can be given no other scope and no signature, whoever makes it', async () => {
+    for (const scopes of [['admin'], ['read:*'], ['read:plans', 'write:events'], ['read:customers', 'write:plans']]) {
+      const answer = await pipeline.api('POST', '/v1/api-keys', { name: 'P', kind: 'publishable', scopes });
+      expect(answer, scopes.join()).toMatchObject({ status: 422, body: { error_code: 'VALIDATION_FAILED' } });
+      for (const { message } of answer.body.errors) expect(message).toContain('read:plans');
+      expect(answer.body.errors).toHaveLength(scopes.filter((scope) => scope !== 'read:plans').length);
+    }
+    const signed = await pipeline.api('POST', '/v1/api-keys', {
+      name: 'P',
+      kind: 'publishable',
+      scopes: ['read:plans'],
+      signed_requests: true,
+    });
+    expect(signed).toMatchObject({ status: 422, body: { errors: [{ field: 'signed_requests' }] } });
+    const keeper = await makeKey(pipeline, pipeline.api, { scopes: ['admin:keys', 'read:meters'] });
+    expect(await keeper.api('POST', '/v1/api-keys', { name: 'P', kind: 'publishable', scopes: ['read:plans'] })).toMatchObject({
+      status: 403,
+      body: { error_code: 'SCOPE_NOT_GRANTABLE' },
+    });
+    // Nor by hand in the database.
+    const { id } = await newPublic();
+    for (const change of ["scopes = '{admin}'", "signing_secret = '\\x00'"])
+      await expect(pipeline.asOwner.query(`UPDATE api_keys SET ${change} WHERE id = $1`, [id])).rejects.toThrow(
+        'publishable_keys_read_what_is_public',
+      );
+  });
+
+  it('is rotated to a publishable one, expires, is revoked, and is of one world', async () => {
+    const key = await newPublic({ world: 'test', expires_in_seconds: 3_600 });
+    expect(key.key).toMatch(/^mr_pub_/);
+    expect((await key.api('GET', '/v1/plans/nothing')).body.detail).toContain('in the sandbox');
+    const rotated = await pipeline.api('POST', `/v1/api-keys/${key.id}/rotate`, {});
+    expect(rotated.body).toMatchObject({
+      kind: 'publishable',
+      world: 'test',
+      key: expect.stringMatching(/^mr_pub_/),
+      expires_at: key.shown.expires_at,
+    });
+    expect((await pipeline.api('DELETE', `/v1/api-keys/${rotated.body.id}`)).body).toMatchObject({ kind: 'publishable', state: 'revoked' });
+    expect((await pipeline.api('GET', `/v1/api-keys/${key.id}`)).body).not.toHaveProperty('key');
+  });
+
+  it('has a limit of its own', async () => {
+    const key = await newPublic();
+    const limits = [await key.api('GET', '/v1/plans'), await pipeline.api('GET', '/v1/plans')].map(({ headers }) =>
+      headers.get('x-ratelimit-limit'),
+    );
+    expect(limits).toEqual(['5000', '10000']);
+  });
+
+  it('is the only one that a page of a listed origin can use, at the API; no page can at the ingest host', async () => {
+    const key = await newPublic();
+    const from = { origin: shop };
+    const answer = await key.api('GET', '/v1/plans', undefined, from);
+    expect([answer.status, answer.headers.get('access-control-allow-origin'), answer.headers.get('vary')]).toEqual([200, shop, 'Origin']);
+    const asked = await pipeline.api('OPTIONS', '/v1/plans', undefined, {
+      ...from,
+      authorization: '',
+      'access-control-request-method': 'GET',
+    });
+    expect([asked.status, asked.headers.get('access-control-allow-methods')]).toEqual([204, 'GET, HEAD, POST']);
+    expect(await pipeline.api('GET', '/v1/plans', undefined, from)).toMatchObject({
+      status: 403,
+      body: { error_code: 'SECRET_KEY_IN_BROWSER' },
+    });
+    const ingest = call(pipeline.stack.ingestUrl, pipeline.key);
+    for (const { headers } of [await ingest('OPTIONS', '/v1/events', undefined, from), await ingest('POST', '/v1/events', [], from)])
+      expect([...headers.keys()].filter((name) => /^access-control|^vary$/.test(name))).toEqual([]);
   });
 });

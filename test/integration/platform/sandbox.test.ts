@@ -59,10 +59,32 @@ describe('a test key', () => {
         ['/v1/invoices', 'invoice'],
       ] as const) {
         expect((await hosts.api('GET', `${path}/${own[kind]}`)).status, path).toBe(200);
-        expect((await hosts.api('GET', `${path}/${other[kind]}`)).status, path).toBe(404);
+        const missing = await hosts.api('GET', `${path}/${other[kind]}`);
+        expect(missing.status, path).toBe(404);
+        expect(missing.body.detail.includes('Looked for in the sandbox'), path).toBe(hosts === test);
+        // What is there in the other world is missing like what is nowhere.
+        const nowhere = await hosts.api('GET', `${path}/${other[kind].slice(0, 4)}${'0'.repeat(32)}`);
+        expect({ ...nowhere.body, request_id: '' }).toEqual({ ...missing.body, request_id: '' });
         const ids = (await hosts.api('GET', path)).body.items.map(({ id }: { id: string }) => id);
         expect([ids.includes(own[kind]), ids.includes(other[kind])], path).toEqual([true, false]);
       }
+    }
+  });
+
+  it('hears of the sandbox also in a refusal that is kept and repeated, and in the faults of a body', async () => {
+    const sent = [{ customer_id: 'nobody', plan: 'llm-pro' }, { 'idempotency-key': unique() }] as const;
+    const answers = [await test.api('POST', '/v1/subscriptions', ...sent), await test.api('POST', '/v1/subscriptions', ...sent)];
+    for (const { status, body } of answers) expect([status, body.detail]).toEqual([404, expect.stringContaining('in the sandbox')]);
+    const plan = {
+      code: `p-${unique()}`,
+      name: 'P',
+      currency: 'USD',
+      charges: [{ code: 'c', name: 'C', meter: 'nothing', price: { model: 'per_unit', unit_amount: '1' } }],
+    };
+    for (const hosts of [test, live]) {
+      const { status, body } = await hosts.api('POST', '/v1/plans', plan);
+      expect(status).toBe(422);
+      expect(body.errors[0].message.endsWith('in the sandbox')).toBe(hosts === test);
     }
   });
 

@@ -43,7 +43,8 @@ const setUp = async (answerMs: number) => {
       return row;
     },
   };
-  const caller = { organizationId: 'org', tier: 'scale', keyId: 'key', scopes: ['admin'], signingSecret: undefined } as const;
+  const key = { keyId: 'key', kind: 'secret', world: 'live', expiresMs: undefined, scopes: ['admin'], signingSecret: undefined } as const;
+  const caller = { organizationId: 'org', tier: 'scale', ...key } as const;
   const options = {
     ...{ log: pino({ level: 'silent' }), metrics: createMetrics(), health: [], bodyBytesMax: 1 },
     guard: {

@@ -11,7 +11,16 @@ import type { RateLimit, Verdict } from '../../../platform/rate-limit.ts';
 import { acceptLimits, event, setUpGateway } from '../../support/memory-gateway.ts';
 import { until } from '../../support/pipeline.ts';
 
-const caller: Caller = { organizationId: 'org_1', tier: 'scale', keyId: 'key_1', scopes: ['write:events'], signingSecret: undefined };
+const caller: Caller = {
+  organizationId: 'org_1',
+  tier: 'scale',
+  keyId: 'key_1',
+  kind: 'secret',
+  world: 'live',
+  expiresMs: undefined,
+  scopes: ['write:events'],
+  signingSecret: undefined,
+};
 const verdict = {
   allowed: true,
   limit: 1,

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { type Caller, createAuthenticate, hasScope } from '../../../platform/authenticate.ts';
 import type { Queryable } from '../../../platform/postgres.ts';
 import { UnavailableError } from '../../../platform/retry.ts';
-import { hashApiKey, newApiKey } from '../../../schemas/api-key.ts';
+import { hashApiKey, type KeyKind, newApiKey } from '../../../schemas/api-key.ts';
 import { createSetClock } from '../../support/ingest-fakes.ts';
 
 const pepper = 'p'.repeat(32);
@@ -13,7 +13,7 @@ const pepper = 'p'.repeat(32);
 const setUp = () => {
   const clock = createSetClock(1_000_000);
   type Row = { id: string; key_hash: Buffer; organization_id: string; scopes: string[]; expires_at: Date | null };
-  const rows = new Map<string, Row & { revoked_at: null; signing_secret: null; tier: 'scale' }>();
+  const rows = new Map<string, Row & { revoked_at: null; signing_secret: null; tier: 'scale'; kind: KeyKind; world: 'live' }>();
   const postgres = { queries: 0, away: false, uses: [] as unknown[], held: async () => {} };
   const queryable: Queryable = {
     query: async <R extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) => {
@@ -28,10 +28,15 @@ const setUp = () => {
       return { rows: row ? [row] : [] } as unknown as pg.QueryResult<R>;
     },
   };
-  const add = (key = newApiKey(randomBytes), scopes = ['write:events'], expiresAt: Date | null = null): string => {
+  const add = (
+    key = newApiKey(randomBytes),
+    scopes = ['write:events'],
+    expiresAt: Date | null = null,
+    kind: KeyKind = 'secret',
+  ): string => {
     const hash = hashApiKey(pepper, key);
-    const fixed = { organization_id: 'org_1', revoked_at: null, signing_secret: null, tier: 'scale' } as const;
-    rows.set(hash.toString('hex'), { id: `key_${rows.size}`, key_hash: hash, scopes, expires_at: expiresAt, ...fixed });
+    const fixed = { organization_id: 'org_1', revoked_at: null, signing_secret: null, tier: 'scale', world: 'live' } as const;
+    rows.set(hash.toString('hex'), { id: `key_${rows.size}`, key_hash: hash, scopes, expires_at: expiresAt, kind, ...fixed });
     return key;
   };
   const revoke = (key: string) => rows.delete(hashApiKey(pepper, key).toString('hex'));
@@ -47,6 +52,15 @@ const setUp = () => {
 };
 
 describe('an API key', () => {
+  it('that is publishable reads what is public, whatever else stands in its row', async () => {
+    const { add, authenticate } = setUp();
+    const key = add(newApiKey(randomBytes, 'live', 'publishable'), ['admin', 'write:*', 'read:plans'], null, 'publishable');
+    expect(key).toMatch(/^mr_pub_[0-9a-f]{16}_[\w-]{43}[0-9a-f]{6}$/);
+    expect(await authenticate(`Bearer ${key}`)).toMatchObject({ kind: 'publishable', scopes: ['read:plans'] });
+    const other = add(newApiKey(randomBytes, 'test', 'publishable'), ['admin'], null, 'publishable');
+    expect(await authenticate(`Bearer ${other}`)).toMatchObject({ kind: 'publishable', scopes: [] });
+  });
+
   it('that is known says who calls, with which scopes', async () => {
     const { add, authenticate } = setUp();
     const key = add(undefined, ['read:invoices', 'write:events']);
@@ -54,6 +68,9 @@ describe('an API key', () => {
       organizationId: 'org_1',
       tier: 'scale',
       keyId: 'key_0',
+      kind: 'secret',
+      world: 'live',
+      expiresMs: undefined,
       scopes: ['read:invoices', 'write:events'],
       signingSecret: undefined,
     });
@@ -278,6 +295,9 @@ describe('a scope', () => {
     organizationId: 'org_1',
     tier: 'scale',
     keyId: 'key_1',
+    kind: 'secret',
+    world: 'live',
+    expiresMs: undefined,
     scopes,
     signingSecret: undefined,
   });

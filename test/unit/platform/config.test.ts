@@ -205,3 +205,53 @@ describe('relations between settings', () => {
     expect(faultsOf(required)).toEqual([]);
   });
 });
+
+describe('the origins of web pages', () => {
+  const origins = (text: string) => loadConfig({ ...required, MILLRACE_CORS_ORIGINS: text }).corsOrigins;
+
+  it('are none by default, and a list where they are given', () => {
+    expect(loadConfig(required).corsOrigins).toEqual([]);
+    expect(origins('')).toEqual([]);
+    expect(origins('https://shop.example.com')).toEqual(['https://shop.example.com']);
+    expect(origins('https://shop.example.com , http://localhost:3000,http://[::1]:8080')).toEqual([
+      'https://shop.example.com',
+      'http://localhost:3000',
+      'http://[::1]:8080',
+    ]);
+  });
+
+  it.each([
+    ['*'],
+    ['null'],
+    ['shop.example.com'],
+    ['https://*.example.com'],
+    ['https://shop.example.com/'],
+    ['https://shop.example.com/path'],
+    ['https://SHOP.example.com'],
+    ['https://shop.example.com:443'],
+    ['https://user@shop.example.com'],
+    ['ftp://shop.example.com'],
+    ['file://'],
+    ['https://münchen.example'],
+    ['https://a.example,'],
+    ['https://a.example https://b.example'],
+    ['https://a.example\r\nx: y'],
+  ])('are refused as %j, which no browser sends as an origin', (text) => {
+    expect(faultsOf({ ...required, MILLRACE_CORS_ORIGINS: text })).toEqual([expect.stringMatching(/^MILLRACE_CORS_ORIGINS /)]);
+  });
+
+  it('are all named that are wrong, with what would be right', () => {
+    const [fault = ''] = faultsOf({ ...required, MILLRACE_CORS_ORIGINS: 'https://a.example/,https://good.example,*' });
+    expect(fault).toContain('https://a.example, not "https://a.example/"');
+    expect(fault).toContain('*');
+    expect(fault).not.toContain('good');
+  });
+});
+
+describe('the first key', () => {
+  it('can not look like one that everyone may know', () => {
+    expect(faultsOf({ ...required, MILLRACE_BOOTSTRAP_KEY: 'mr_pub_my_first_key' })).toEqual([
+      expect.stringMatching(/^MILLRACE_BOOTSTRAP_KEY must not begin with mr_pub_/),
+    ]);
+  });
+});

@@ -1,0 +1,50 @@
+/**
+ * Methods that follow from the routes: HEAD wherever GET is, OPTIONS of every path that there is, and 405 with the methods of the path for any other.
+ * To be called before the first route is added.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import type { FailureCode } from '#schemas/failures.ts';
+import { preflightHeaders } from './cors.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whether a web page of an allowed origin asks; its answer can be read there (cors.ts). */
+    isFromPage: boolean;
+  }
+}
+
+type Known = { readonly url: string; readonly path: RegExp; readonly method: string };
+
+const knownOf = (url: string, method: string): Known => ({
+  url,
+  method,
+  path: new RegExp(`^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z]+/g, '[^/]+')}$`),
+});
+
+/** What answers where no route is. */
+export const addMethods = (
+  app: FastifyInstance,
+  refuse: (request: FastifyRequest, reply: FastifyReply, code: FailureCode) => FastifyReply,
+): ((request: FastifyRequest, reply: FastifyReply) => FastifyReply) => {
+  const routes: Known[] = [];
+  app.addHook('onRoute', (route: RouteOptions) => {
+    for (const method of [route.method].flat()) {
+      routes.push(knownOf(route.url, method));
+      // The same route with the same hooks, key and limit; Node leaves out the body. Fastify's own HEAD says a Content-Length of 0 beside a 304.
+      if (method === 'GET') app.route({ ...route, method: 'HEAD' });
+    }
+  });
+  return (request, reply) => {
+    const [path = ''] = request.url.split('?');
+    const exact = routes.filter(({ url }) => url === path);
+    // A path of its own hides what would fit with a parameter.
+    const here = exact.length > 0 ? exact : routes.filter((route) => route.path.test(path));
+    const methods = [...new Set(here.map(({ method }) => method))].toSorted();
+    if (methods.length === 0) return refuse(request, reply, 'NOT_FOUND');
+    reply.header('allow', [...methods, 'OPTIONS'].join(', '));
+    if (request.method !== 'OPTIONS') return refuse(request, reply, 'METHOD_NOT_ALLOWED');
+    // Without a key: a browser asks before it sends one.
+    if (request.isFromPage) reply.headers(preflightHeaders(methods));
+    return reply.code(204).send();
+  };
+};
