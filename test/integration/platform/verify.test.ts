@@ -3,12 +3,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type AuditRow, auditColumns, entryFromRow } from '#platform/audit.ts';
+import { type AuditRow, appendAudit, auditColumns, entryFromRow } from '#platform/audit.ts';
 import { auditGenesisHash, auditHash } from '#platform/audit-entry.ts';
+import { systemClock } from '#platform/clock.ts';
+import { giveUpShard } from '#platform/give-up-shard.ts';
 import { newId } from '#platform/ids.ts';
 import { loginUrl } from '#platform/postgres.ts';
+import { rotateKeys } from '#platform/rotate-keys.ts';
+import { masterKeysFrom } from '#platform/vault.ts';
 import { auditedObjects, unaudited, undigested } from '#schemas/audited-objects.ts';
-import { databasePassword, lastMonth, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { sealedColumns } from '#schemas/sealed-columns.ts';
+import { databasePassword, lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { changedTo, faultsAfter, type Naming, namings, readTables, verifyAll } from '../../support/tampering.ts';
 import { firstTenant, makeObjects, type Objects, type Tenant } from '../../support/tenants.ts';
 import { type Verdict, verify } from '../../support/verify-command.ts';
@@ -348,6 +353,65 @@ describe('[I28] what is stored', () => {
     expect(faults).toContain(line('organization', tenant.organizationId));
     expect(faults).toContain(line('organization', tenant.sandboxId).replace(tenant.organizationId, tenant.sandboxId));
     expect(faults).toHaveLength(3);
+  });
+});
+
+describe('[I28] what processes and commands change by themselves', () => {
+  it('has an entry of its own where a run fails, by a bug or by deaths of its processes', async () => {
+    const now = new Date();
+    const runs = ['bug', 'deaths'].map((name) => ({ id: newId('run'), name }));
+    await pipeline.asOwner.transaction(async (client) => {
+      for (const { id, name } of runs) {
+        await client.query(
+          `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
+           VALUES ($1, $2, $3::timestamptz - interval '1 day', $3, 'running', 1, $3, $3)`,
+          [id, tenant.organizationId, now],
+        );
+        // Nobody takes the first one before its time; of the second one the last process that took it is long dead.
+        await client.query(
+          `INSERT INTO billing_run_shards (run_id, shard_number, subscription_ids, state, leased_until, attempts) VALUES ($1, 0, '{}', 'queued', $2, 20)`,
+          [id, name === 'bug' ? new Date(Date.now() + 600_000) : new Date(Date.now() - 600_000)],
+        );
+      }
+      const made = runs.map(({ id }) => ({ action: 'billing_run.created', objectType: 'billing_run', objectId: id }));
+      await appendAudit(client, tenant.organizationId, { actor: 'test', requestId: undefined, result: 'done' }, made, now.getTime());
+    });
+    const shard = { runId: runs[0]?.id ?? '', shardNumber: 0, organizationId: tenant.organizationId, watermark: 1n, subscriptionIds: [] };
+    const period = { start: now.getTime() - 86_400_000, end: now.getTime() };
+    await giveUpShard(pipeline.asWorker, 'rater', { ...shard, period, requestId: undefined }, new Error('a bug'), false);
+    for (const { id } of runs) {
+      const { body } = await until(
+        () => pipeline.api('GET', `/v1/audit-log?object_id=${id}`),
+        (answer) => answer.body.items.length === 2,
+      );
+      expect(body.items[0]).toMatchObject({ action: 'billing_run.failed', actor: 'rater' });
+    }
+    expect((await run()).faults).toEqual([]);
+    await tamper(['DELETE FROM billing_run_shards WHERE run_id = ANY ($1)', [runs.map(({ id }) => id)]]);
+  });
+
+  it('verifies after a rotation of keys, which does not cover up what was done before it', async () => {
+    const masterKey = readFileSync(join(pipeline.stack.home, 'master-key'), 'utf8').trim();
+    const masterKeys = masterKeysFrom({ masterKey, previousMasterKey: '' });
+    await tamper(["UPDATE customers SET external_id = 'another' WHERE id = $1", [objects.customer]]);
+    const columns = Object.values(sealedColumns);
+    const report = await rotateKeys(pipeline.asOwner, { masterKeys, columns, renewDataKeys: true, clock: systemClock });
+    expect(report.columns.find(({ name }) => name === 'customers.personal')?.resealed).toBe(4);
+    const { body } = await pipeline.api('GET', '/v1/audit-log?action=customer.resealed');
+    expect(body.pagination.total).toBe(3);
+    expect((await run()).faults).toEqual([
+      `${tenant.organizationId} changes: FAULT customer (${objects.customer}): differs_from_last_entry`,
+    ]);
+  });
+
+  it('verifies after a tier was set by the command', async () => {
+    const setTier = (tier: string) => verify(pipeline.databaseUrl, [tenant.organizationId, tier], 'api/set-tier.main.ts');
+    expect(await setTier('starter')).toMatchObject({ code: 0, stdout: `${tenant.organizationId} and its sandbox are on starter\n` });
+    const { rows } = await pipeline.asOwner.query('SELECT DISTINCT tier FROM organizations');
+    expect(rows).toEqual([{ tier: 'starter' }]);
+    expect(await run()).toMatchObject({ code: 0, faults: [] });
+    expect(await setTier('golden')).toMatchObject({ code: 1, stderr: expect.stringContaining('usage: npm run set-tier') });
+    await tamper(["UPDATE organizations SET tier = 'scale'"]);
   });
 });
 
