@@ -59,6 +59,8 @@ export const verifyAll = async (db: Queryable): Promise<string[]> => {
   return faults;
 };
 
+const deadlock = '40P01';
+
 class TakenBack extends Error {}
 
 /** What a verification finds after the statement. Nothing of it stays. */
@@ -72,9 +74,13 @@ export const faultsAfter = async (owner: Postgres, table: string, sql: string, v
     faults = await verifyAll(client);
     throw new TakenBack();
   });
-  await tampering.catch((error) => {
+  try {
+    await tampering;
+  } catch (error) {
+    // The services go on meanwhile; where their locks and these wait for each other, PostgreSQL takes back one, and this one is begun anew.
+    if ((error as { code?: string }).code === deadlock) return faultsAfter(owner, table, sql, values);
     if (!(error instanceof TakenBack)) throw error;
-  });
+  }
   return faults;
 };
 
