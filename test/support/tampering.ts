@@ -78,7 +78,8 @@ export const faultsAfter = async (owner: Postgres, table: string, sql: string, v
     await tampering;
   } catch (error) {
     // The services go on meanwhile; where their locks and these wait for each other, PostgreSQL takes back one, and this one is begun anew.
-    if ((error as { code?: string }).code === deadlock) return faultsAfter(owner, table, sql, values);
+    const { code, cause } = error as { code?: string; cause?: { code?: string } };
+    if (code === deadlock || cause?.code === deadlock) return faultsAfter(owner, table, sql, values);
     if (!(error instanceof TakenBack)) throw error;
   }
   return faults;
