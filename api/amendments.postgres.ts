@@ -1,6 +1,7 @@
 /** Amendments: what was asked for, in the order of each key, and how far each has come on its way through the stream. */
+import { appendAudit } from '#platform/audit.ts';
 import { newId } from '#platform/ids.ts';
-import type { Queryable } from '#platform/postgres.ts';
+import type { OrganizationPostgres, Queryable } from '#platform/postgres.ts';
 import type { AmendmentAction, EventPayload, EventPlace, OutgoingAmendment } from '#schemas/amendment.ts';
 import { keyDigest, replacementKey } from '#schemas/amendment.ts';
 import { type AmendedJson, payloadOf, placeOf } from './amended-places.ts';
@@ -151,6 +152,9 @@ export const amendmentStore = {
 
 export type AmendmentStore = typeof amendmentStore;
 
+/** The relay works in transactions of its own. */
+export type OutboxDb = Db & Pick<OrganizationPostgres, 'transaction'>;
+
 /** The outbox: what is committed and does not hold yet. */
 export const amendmentOutbox = {
   /** Whose amendments wait. */
@@ -181,13 +185,17 @@ export const amendmentOutbox = {
       [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
     );
   },
-  applied: async (db: Db, sequences: ReadonlyMap<string, bigint>, now: Date): Promise<void> => {
-    await db.query(
-      `UPDATE amendments a SET stream_sequence = n.sequence, applied_at = $2 FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
-       WHERE a.organization_id = $1 AND a.id = n.id AND a.stream_sequence IS NULL`,
-      [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
-    );
-  },
+  /** With the entry of each in the audit log: from here on it does not change any more. */
+  applied: (db: OutboxDb, sequences: ReadonlyMap<string, bigint>, now: Date): Promise<void> =>
+    db.transaction(async (client) => {
+      const { rows } = await client.query<{ id: string }>(
+        `UPDATE amendments a SET stream_sequence = n.sequence, applied_at = $2 FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
+       WHERE a.organization_id = $1 AND a.id = n.id AND a.stream_sequence IS NULL RETURNING a.id`,
+        [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
+      );
+      const changes = rows.map(({ id }) => ({ action: 'amendment.applied', objectType: 'amendment', objectId: id }));
+      await appendAudit(client, db.organizationId, { actor: 'relay', requestId: undefined, result: 'done' }, changes, now.getTime());
+    }),
 };
 
 export type AmendmentOutbox = typeof amendmentOutbox;

@@ -4,19 +4,7 @@
  */
 import type { Meter } from '#schemas/meter.ts';
 import { type Instant, intersect, type Period } from '#schemas/period.ts';
-
-/** Why an event is on no invoice. The first of these that holds is told. */
-export const unbilledReasons = [
-  'voided',
-  'replaced',
-  'no_customer',
-  'no_subscription',
-  'no_charge',
-  'unmeasured',
-  'period_open',
-  'late',
-] as const;
-export type UnbilledReason = (typeof unbilledReasons)[number];
+import { unbilledReasons } from '#schemas/unbilled-reasons.ts';
 
 export const fates = ['billed', ...unbilledReasons] as const;
 export type Fate = (typeof fates)[number];

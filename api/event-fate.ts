@@ -1,6 +1,8 @@
 /** What became of one event: what stood under its key and when, which meters count it, and in which invoice lines, or why in none. Pure. */
+import assert from 'node:assert/strict';
 import { type EventPayload, keyDigest, replacementKey } from '#schemas/amendment.ts';
 import type { Meter } from '#schemas/meter.ts';
+import { type FateReason, firstReason, toFateReason } from '#schemas/unbilled-reasons.ts';
 import { measureEvent } from '../rater/aggregate/measure-event.ts';
 import type { EventVoid, KeyRow } from './events.clickhouse.ts';
 
@@ -36,10 +38,9 @@ export type SubscriptionFacts = {
 
 export type BillingFacts = { readonly customerNames: ReadonlySet<string>; readonly subscriptions: readonly SubscriptionFacts[] };
 
-export type Unbilled = 'void' | 'replaced' | 'no_customer' | 'no_subscription' | 'no_charge' | 'unmeasured' | 'period_open' | 'late';
-
 export type Billing = {
-  readonly reason: Unbilled | undefined;
+  /** Undefined where it is billed. */
+  readonly reason: FateReason | undefined;
   readonly subscriptionId?: string;
   readonly charge?: string;
   readonly meter?: Meter;
@@ -96,6 +97,15 @@ export const measurementsOf = (version: EventPayload, meters: readonly Meter[]):
     return measured.counted ? [{ meter, value: measured.value }] : [];
   });
 
+type Holds = Parameters<typeof firstReason>[0];
+
+/** An amendment's end of the version goes before whatever else is the matter with it. */
+const reasonOf = ({ endedAs }: EventVersion, holds: Holds): FateReason => {
+  const reason = firstReason({ ...holds, voided: endedAs === 'void', replaced: endedAs === 'replaced' });
+  assert(reason !== undefined, 'an event is neither billed nor unbilled for a reason');
+  return toFateReason(reason);
+};
+
 const chargeBilling = (
   version: EventVersion,
   subscription: SubscriptionFacts,
@@ -105,22 +115,27 @@ const chargeBilling = (
 ): Billing => {
   const of = { subscriptionId: subscription.id, charge, meter, value };
   const invoice = subscription.invoices.find(({ start, end }) => start <= version.occurredAtMs && version.occurredAtMs < end);
-  if (!invoice) return { ...of, reason: version.endedAs ?? (value === null ? 'unmeasured' : 'period_open') };
-  if (version.until !== undefined && version.until <= invoice.watermark) return { ...of, reason: version.endedAs };
-  if (version.from > invoice.watermark) return { ...of, reason: version.endedAs ?? 'late', invoiceId: invoice.id };
-  if (value === null) return { ...of, reason: 'unmeasured', invoiceId: invoice.id };
+  if (!invoice) return { ...of, reason: reasonOf(version, { unmeasured: value === null, period_open: true }) };
+  const { from, until } = version;
+  const isOn = from <= invoice.watermark && (until === undefined || until > invoice.watermark);
+  if (value === null || !isOn) {
+    const reason = reasonOf(version, { unmeasured: value === null, late: true });
+    // One that was taken away before the invoice has nothing to do with it.
+    const isBefore = until !== undefined && until <= invoice.watermark;
+    return { ...of, reason, ...(isBefore ? {} : { invoiceId: invoice.id }) };
+  }
   const line = invoice.lines.find((one) => one.charge === charge);
   return { ...of, reason: undefined, invoiceId: invoice.id, ...(line ? { linePosition: line.position } : {}) };
 };
 
 /** One entry for each charge that counts the version, or one that says why there is none. */
 export const billingOf = (version: EventVersion, { customerNames, subscriptions }: BillingFacts): Billing[] => {
-  if (!customerNames.has(version.customer)) return [{ reason: version.endedAs ?? 'no_customer' }];
+  if (!customerNames.has(version.customer)) return [{ reason: reasonOf(version, { no_customer: true }) }];
   const covering = subscriptions.filter(
     ({ names, startedAt, endedAt }) =>
       names.includes(version.customer) && startedAt <= version.occurredAtMs && version.occurredAtMs < (endedAt ?? Number.POSITIVE_INFINITY),
   );
-  if (covering.length === 0) return [{ reason: version.endedAs ?? 'no_subscription' }];
+  if (covering.length === 0) return [{ reason: reasonOf(version, { no_subscription: true }) }];
   const entries = covering.flatMap((subscription) =>
     subscription.charges.flatMap(({ code, meter: meterCode }) => {
       const meter = meterCode === undefined ? undefined : subscription.meters.get(meterCode);
@@ -128,5 +143,5 @@ export const billingOf = (version: EventVersion, { customerNames, subscriptions 
       return meter && measured?.counted ? [chargeBilling(version, subscription, code, meter, measured.value)] : [];
     }),
   );
-  return entries.length > 0 ? entries : covering.map(({ id }) => ({ reason: version.endedAs ?? 'no_charge', subscriptionId: id }));
+  return entries.length > 0 ? entries : covering.map(({ id }) => ({ reason: reasonOf(version, { no_charge: true }), subscriptionId: id }));
 };

@@ -3,6 +3,7 @@
  * conditions, of the meter versions that the plan version was made with.
  */
 import type { Meter } from '#schemas/meter.ts';
+import { type UnbilledReason, unbilledReasons } from '#schemas/unbilled-reasons.ts';
 import { type Bindings, createBindings } from '../rater/aggregate/bindings.ts';
 import { meterColumns } from '../rater/aggregate/meter-columns.ts';
 import { parameterBytesMax } from '../rater/aggregate/quantity-query.ts';
@@ -33,15 +34,21 @@ const parametersMax = 900;
 const inSpan = 'at >= s AND at < e';
 
 /** `counted` and `measured` have a place for each plan version, which the spans name from 1 on. */
-const fateOf = `multiIf(
-  arrayExists((s, e, w, p) -> ${inSpan} AND stream_sequence <= w AND measured[p] AND (void_at = 0 OR void_at > w), starts, ends, watermarks, plans), 'billed',
-  void_at > 0, void_reason,
-  NOT is_known, 'no_customer',
-  NOT arrayExists((s, e) -> ${inSpan}, starts, ends), 'no_subscription',
-  NOT arrayExists((s, e, p) -> ${inSpan} AND counted[p], starts, ends, plans), 'no_charge',
-  NOT arrayExists((s, e, p) -> ${inSpan} AND measured[p], starts, ends, plans), 'unmeasured',
-  arrayExists((s, e, w, p) -> ${inSpan} AND measured[p] AND w = 0, starts, ends, watermarks, plans), 'period_open',
-  'late')`;
+const isBilled = `arrayExists((s, e, w, p) -> ${inSpan} AND stream_sequence <= w AND measured[p] AND (void_at = 0 OR void_at > w), starts, ends, watermarks, plans)`;
+
+/** Each holds by itself; which is told is for the order of `unbilledReasons` to say. An event with a value in a span is late where no span is open. */
+const holds: Readonly<Record<UnbilledReason, string>> = {
+  voided: "void_at > 0 AND void_reason = 'voided'",
+  replaced: "void_at > 0 AND void_reason = 'replaced'",
+  no_customer: 'NOT is_known',
+  no_subscription: `NOT arrayExists((s, e) -> ${inSpan}, starts, ends)`,
+  no_charge: `NOT arrayExists((s, e, p) -> ${inSpan} AND counted[p], starts, ends, plans)`,
+  unmeasured: `NOT arrayExists((s, e, p) -> ${inSpan} AND measured[p], starts, ends, plans)`,
+  period_open: `arrayExists((s, e, w, p) -> ${inSpan} AND measured[p] AND w = 0, starts, ends, watermarks, plans)`,
+  late: '1',
+};
+const fateOf = `multiIf(${isBilled}, 'billed',
+  ${unbilledReasons.map((reason) => `${holds[reason]}, '${reason}'`).join(',\n  ')}, '')`;
 
 const received = `received_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND received_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')`;
 const voids =

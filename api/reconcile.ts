@@ -8,7 +8,8 @@
  *
  * The last two hold exactly for what the identity check has passed: nothing changes there any more. What it has not come to yet is unbilled as `unchecked`.
  */
-import { type FateCounts, type FatesByHour, noFates, type UnbilledReason, unbilledReasons } from './billed-usage.ts';
+import { type UnbilledReason, unbilledReasons } from '#schemas/unbilled-reasons.ts';
+import { type FateCounts, type FatesByHour, noFates } from './billed-usage.ts';
 import type { AnsweredHour } from './ingest-counts.postgres.ts';
 import type { DistinctByHour, PublishedByHour, VoidsByHour } from './stored-usage.clickhouse.ts';
 

@@ -10,7 +10,7 @@
  */
 import type { Clock } from '#platform/clock.ts';
 import type { AmendmentStream } from './amendments.nats.ts';
-import type { AmendmentOutbox, PendingAmendment } from './amendments.postgres.ts';
+import type { AmendmentOutbox, OutboxDb, PendingAmendment } from './amendments.postgres.ts';
 import type { Db } from './define-route.ts';
 import type { StoredEvents } from './events.clickhouse.ts';
 
@@ -18,7 +18,7 @@ export type RelayPorts = {
   readonly clock: Clock;
   /** Organizations with amendments that do not hold yet. */
   readonly organizations: () => Promise<readonly string[]>;
-  readonly dbOf: (organizationId: string) => Db;
+  readonly dbOf: (organizationId: string) => OutboxDb;
   readonly outbox: Pick<AmendmentOutbox, 'pending' | 'published' | 'applied'>;
   readonly publish: AmendmentStream['publish'];
   readonly amendmentSequences: StoredEvents['amendmentSequences'];
@@ -33,7 +33,7 @@ const lostAfterMs = 5_000;
 const isLost = ({ publishedSequence, publishedAtMs }: PendingAmendment, watermark: bigint, nowMs: number): boolean =>
   publishedSequence !== undefined && publishedSequence <= watermark && nowMs - (publishedAtMs ?? nowMs) > lostAfterMs;
 
-const relayOf = async (db: Db, ports: RelayPorts) => {
+const relayOf = async (db: OutboxDb, ports: RelayPorts) => {
   const pending = await ports.outbox.pending(db, batchMax);
   const watermark = await ports.readWatermark(db);
   const nowMs = ports.clock.nowMs();

@@ -15,6 +15,8 @@ export type ChainHead = { readonly number: number; readonly hash: string };
 export type FaultyRow = {
   /** In the chain; undefined for a row that stands in none. */
   readonly number: number | undefined;
+  /** Of an object, as in `object_type`; a link of a chain has none. */
+  readonly kind?: string;
   /** Undefined where the row is not there any more. */
   readonly id: string | undefined;
   readonly reason: string;

@@ -17,7 +17,7 @@ import { linesOfNamesLikeIds, type NameLikeId, namesLikeIdsStatement } from '#pl
 import { connectPostgres, type Queryable } from '#platform/postgres.ts';
 import { type Anchor, anchorLines, anchorsFromText } from './anchors.ts';
 import { type ChainReport, type FaultyRow, verifyChains } from './verify-chains.postgres.ts';
-import { verifyChanges } from './verify-changes.postgres.ts';
+import { type ChangeFaults, verifyChanges, verifyStrays } from './verify-changes.postgres.ts';
 
 const config = orExit(() => loadConfig(process.env, ['databaseUrl']));
 
@@ -52,8 +52,15 @@ const refuseHidden = async (client: Queryable): Promise<void> => {
   if (rows[0]?.hidden) throw new Error('DATABASE_URL has to name the owner of the schema: row-level security hides rows from this login');
 };
 
-const textOfFault = ({ number, id, reason }: FaultyRow): string =>
-  ['FAULT', ...(number === undefined ? [] : [`at ${number}`]), ...(id === undefined ? [] : [`(${id})`])].join(' ').concat(`: ${reason}`);
+const textOfFault = ({ number, kind, id, reason }: FaultyRow): string =>
+  [
+    'FAULT',
+    ...(number === undefined ? [] : [`at ${number}`]),
+    ...(kind === undefined ? [] : [kind]),
+    ...(id === undefined ? [] : [`(${id})`]),
+  ]
+    .join(' ')
+    .concat(`: ${reason}`);
 
 const textOf = ({ organizationId, chain, head, fault }: ChainReport): string =>
   `${organizationId} ${chain}: ${fault ? textOfFault(fault) : `${head.number} as written${head.number > 0 ? `, head ${head.hash}` : ''}`}`;
@@ -62,12 +69,21 @@ const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
+/** Some statements read a whole table. */
+const statementMsMax = 1_800_000;
+
 const { anchors: anchorsPath, 'write-anchors': writePath } = readArguments();
 const anchors = await readAnchors(anchorsPath, false);
 const known = await readAnchors(writePath, true);
-const postgres = connectPostgres(config.databaseUrl, { poolMax: 1, log: createLog('verify', config.logLevel) });
+const postgres = connectPostgres(config.databaseUrl, { poolMax: 1, log: createLog('verify', config.logLevel), statementMsMax });
 const heads: Anchor[] = [];
 let faults = 0;
+
+const printChanges = (of: string, { rows, more }: ChangeFaults): void => {
+  for (const fault of rows) print(`${of} changes: ${textOfFault(fault)}`);
+  if (more > 0) print(`${of} changes: FAULT ${rows[0]?.kind}: and ${more} more`);
+  faults += rows.length + more;
+};
 
 const verifyOrganization = async (client: Queryable, organizationId: string): Promise<void> => {
   for (const report of await verifyChains(client, organizationId, anchors)) {
@@ -75,10 +91,7 @@ const verifyOrganization = async (client: Queryable, organizationId: string): Pr
     if (report.fault) faults += 1;
     heads.push({ organizationId, chain: report.chain, ...report.head });
   }
-  for (const fault of await verifyChanges(client, organizationId)) {
-    print(`${organizationId} changes: ${textOfFault(fault)}`);
-    faults += 1;
-  }
+  for await (const found of verifyChanges(client, organizationId)) printChanges(organizationId, found);
 };
 
 const elapsedMs = stopwatch();
@@ -86,11 +99,15 @@ try {
   await postgres.transaction(async (client) => {
     await client.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
     await refuseHidden(client);
-    const { rows } = await client.query<{ id: string }>('SELECT id FROM organizations ORDER BY id');
+    const { rows } = await client.query<{ id: string }>(
+      // One whose row is gone has its chain still.
+      'SELECT id FROM organizations UNION SELECT organization_id FROM audit_heads ORDER BY 1',
+    );
     for (const { id } of rows) await verifyOrganization(client, id);
     // Not as they would be written today, and still as they were written: no fault.
     const { rows: named } = await client.query<NameLikeId>(namesLikeIdsStatement);
     for (const line of linesOfNamesLikeIds(named)) print(line);
+    for (const found of await verifyStrays(client)) printChanges('installation', found);
     const ids = new Set(rows.map(({ id }) => id));
     for (const organizationId of new Set(anchors.map((anchor) => anchor.organizationId).filter((id) => !ids.has(id)))) {
       print(`${organizationId} audit: FAULT: the organization of an anchor is gone`);

@@ -1,8 +1,9 @@
 /** Issuing invoices: one transaction, a gap-free number, the hash chain. */
 import { appendAudit } from '#platform/audit.ts';
+import { giveUpShard } from '#platform/give-up-shard.ts';
 import type { Postgres, Queryable } from '#platform/postgres.ts';
 import { isPassing } from '#platform/retry.ts';
-import { giveUpShardStatement, leaseShardStatement, type Shard, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
+import { leaseShardStatement, runEnded, type Shard, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
@@ -75,17 +76,26 @@ const insertLines = async (client: Queryable, invoices: readonly IssuedInvoice[]
   );
 };
 
-const finishShard = async (client: Queryable, shard: Shard, issued: number, already: number, elapsedMs: number): Promise<void> => {
+/** When the run was completed by it; undefined while other shards are to come. */
+const finishShard = async (
+  client: Queryable,
+  shard: Shard,
+  issued: number,
+  already: number,
+  elapsedMs: number,
+): Promise<number | undefined> => {
   await client.query(
     `UPDATE billing_run_shards SET state = 'issued', leased_until = NULL, failure = NULL, issued = issued + $3, already_issued = already_issued + $4, issued_ms = $5
      WHERE run_id = $1 AND shard_number = $2 AND state = 'rated'`,
     [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs)],
   );
-  await client.query(
+  const { rows } = await client.query<{ now: Date }>(
     `UPDATE billing_runs SET state = 'completed', updated_at = clock_timestamp()
-     WHERE id = $1 AND state = 'running' AND NOT EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = $1 AND s.state <> 'issued')`,
+     WHERE id = $1 AND state = 'running' AND NOT EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = $1 AND s.state <> 'issued')
+     RETURNING updated_at AS now`,
     [shard.runId],
   );
+  return rows[0]?.now.getTime();
 };
 
 export type InvoiceStore = Pick<IssuePorts, 'leaseShard' | 'ratedLines' | 'commit' | 'giveUp'>;
@@ -121,19 +131,20 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
           last.number,
           last.hash,
         ]);
-        const changes = invoices.map(({ id, hash }) => ({
-          action: 'invoice.issued',
-          objectType: 'invoice',
-          objectId: id,
-          afterDigest: hash,
-        }));
-        const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
-        await appendAudit(client, shard.organizationId, actor, changes, last.issuedAt);
       }
-      await finishShard(client, shard, invoices.length, alreadyIssued.size, elapsedMs());
+      const completedAt = await finishShard(client, shard, invoices.length, alreadyIssued.size, elapsedMs());
+      const changes = invoices.map(({ id, hash }) => ({
+        action: 'invoice.issued',
+        objectType: 'invoice',
+        objectId: id,
+        afterDigest: hash,
+      }));
+      const ended = completedAt === undefined ? [] : [runEnded('completed', shard.runId)];
+      const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
+      await appendAudit(client, shard.organizationId, actor, [...changes, ...ended], last?.issuedAt ?? completedAt ?? 0);
       return invoices.length;
     }),
   giveUp: async (shard, error) => {
-    await postgres.query(...giveUpShardStatement(shard, error, isPassing(error)));
+    await giveUpShard(postgres, 'invoicer', shard, error, isPassing(error));
   },
 });

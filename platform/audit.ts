@@ -2,6 +2,7 @@
 import { type AuditEntry, auditGenesisHash, auditHash, type ChainedEntry, type Change } from './audit-entry.ts';
 import { newId } from './ids.ts';
 import type { Queryable } from './postgres.ts';
+import { readStoredDigests } from './stored-digest.ts';
 
 export type Actor = Pick<AuditEntry, 'actor' | 'requestId' | 'result'>;
 
@@ -18,12 +19,13 @@ export type AuditRow = {
   after_digest: string | null;
   request_id: string | null;
   result: string;
+  stored_digest: string | null;
   previous_hash: string;
   hash: string;
 };
 
 export const auditColumns =
-  'organization_id, sequence, id, occurred_at, actor, action, object_type, object_id, before_digest, after_digest, request_id, result, previous_hash, hash';
+  'organization_id, sequence, id, occurred_at, actor, action, object_type, object_id, before_digest, after_digest, request_id, result, stored_digest, previous_hash, hash';
 
 export const entryFromRow = (row: AuditRow): ChainedEntry => ({
   id: row.id,
@@ -38,6 +40,7 @@ export const entryFromRow = (row: AuditRow): ChainedEntry => ({
   afterDigest: row.after_digest ?? undefined,
   requestId: row.request_id ?? undefined,
   result: row.result,
+  storedDigest: row.stored_digest ?? undefined,
   previousHash: row.previous_hash,
   hash: row.hash,
 });
@@ -51,7 +54,21 @@ const lockHead = async (client: Queryable, organizationId: string): Promise<{ se
   return { sequence: Number(rows[0]?.last_sequence ?? 0n), hash: rows[0]?.head_hash ?? auditGenesisHash };
 };
 
-/** Appends one entry per change, in order, within the caller's transaction. */
+/** By type and id. Read before the lock of the chain is taken, which others wait for. */
+const storedDigestsOf = async (
+  client: Queryable,
+  changes: readonly Change[],
+): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> => {
+  const types = Map.groupBy(changes, ({ objectType }) => objectType);
+  const digests = new Map<string, ReadonlyMap<string, string>>();
+  for (const [type, some] of types)
+    digests.set(type, await readStoredDigests(client, type, [...new Set(some.map(({ objectId }) => objectId))]));
+  return digests;
+};
+
+/**
+ * Appends one entry per change, in order, within the caller's transaction, which holds the rows of these objects locked: each entry has the digest of what is stored.
+ */
 export const appendAudit = async (
   client: Queryable,
   organizationId: string,
@@ -60,6 +77,7 @@ export const appendAudit = async (
   nowMs: number,
 ): Promise<void> => {
   if (changes.length === 0) return;
+  const digests = await storedDigestsOf(client, changes);
   let head = await lockHead(client, organizationId);
   const entries = changes.map((change): ChainedEntry => {
     const entry = {
@@ -71,6 +89,7 @@ export const appendAudit = async (
       actor,
       requestId,
       result,
+      storedDigest: digests.get(change.objectType)?.get(change.objectId),
     };
     const chained = { ...entry, previousHash: head.hash, hash: auditHash(head.hash, entry) };
     head = chained;
@@ -80,11 +99,11 @@ export const appendAudit = async (
   await client.query(
     `WITH written AS (
        INSERT INTO audit_log (${auditColumns})
-       SELECT $1, e.sequence, e.id, $2, $3, e.action, e.object_type, e.object_id, e.before_digest, e.after_digest, $4, $5, e.previous_hash, e.hash
-       FROM unnest($6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[])
-         AS e (sequence, id, action, object_type, object_id, before_digest, after_digest, previous_hash, hash)
+       SELECT $1, e.sequence, e.id, $2, $3, e.action, e.object_type, e.object_id, e.before_digest, e.after_digest, $4, $5, e.stored_digest, e.previous_hash, e.hash
+       FROM unnest($6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[])
+         AS e (sequence, id, action, object_type, object_id, before_digest, after_digest, stored_digest, previous_hash, hash)
      )
-     UPDATE audit_heads SET last_sequence = $15, head_hash = $16 WHERE organization_id = $1`,
+     UPDATE audit_heads SET last_sequence = $16, head_hash = $17 WHERE organization_id = $1`,
     [
       organizationId,
       new Date(nowMs),
@@ -98,6 +117,7 @@ export const appendAudit = async (
       column(({ objectId }) => objectId),
       column(({ beforeDigest }) => beforeDigest ?? null),
       column(({ afterDigest }) => afterDigest ?? null),
+      column(({ storedDigest }) => storedDigest ?? null),
       column(({ previousHash }) => previousHash),
       column(({ hash }) => hash),
       head.sequence,

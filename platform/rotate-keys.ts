@@ -11,10 +11,13 @@
  * twice at once, and run beside processes that write: what they write meanwhile stays, and the next run finds it.
  */
 import { randomBytes } from 'node:crypto';
+import { type AuditedType, auditedObjects } from '#schemas/audited-objects.ts';
 import type { SealedColumn } from '#schemas/sealed-columns.ts';
+import { appendAudit } from './audit.ts';
 import type { Clock } from './clock.ts';
 import { ivBytes, unwrapDataKey, wrapDataKey } from './encryption.ts';
-import type { Queryable } from './postgres.ts';
+import type { Postgres, Queryable } from './postgres.ts';
+import { lockAccounted } from './stored-digest.ts';
 import { createVault, type MasterKeys, masterKeyOf, type Place, type Vault } from './vault.ts';
 
 export type RotatedColumn = {
@@ -45,7 +48,9 @@ export type RotationOptions = {
   readonly signal?: AbortSignal;
 };
 
-type Rotation = { readonly db: Queryable; readonly vault: Vault; readonly signal: AbortSignal | undefined };
+type RotationDb = Pick<Postgres, 'query' | 'transaction'>;
+
+type Rotation = { readonly clock: Clock; readonly db: RotationDb; readonly vault: Vault; readonly signal: AbortSignal | undefined };
 
 const batchRowsMax = 500;
 /** A process seals under a replaced key for up to a minute, and its transaction may take a while to commit. */
@@ -85,7 +90,8 @@ const selectClear = (column: SealedColumn): string =>
 const updateClear = (column: SealedColumn): string =>
   `UPDATE ${column.table} t SET ${column.column} = n.sealed, ${column.clear} = NULL
    FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) AS n (organization_id, row, clear, sealed)
-   WHERE t.organization_id = n.organization_id AND t.${column.row} = n.row AND t.${column.clear} = n.clear AND t.${column.column} IS NULL`;
+   WHERE t.organization_id = n.organization_id AND t.${column.row} = n.row AND t.${column.clear} = n.clear AND t.${column.column} IS NULL
+   RETURNING t.${column.row} AS row, t.organization_id`;
 
 /** The version stands in bytes 2 to 5 (encryption.ts). An answer that is still to come is empty. */
 const isOlder = (column: SealedColumn, organization: string, version: string): string =>
@@ -96,7 +102,8 @@ const selectOlder = (column: SealedColumn): string =>
 // The range keeps it, too, from reading the whole organization for each batch.
 const updateOlder = (column: SealedColumn): string =>
   `UPDATE ${column.table} t SET ${column.column} = n.next FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS n (row, sealed, next)
-   WHERE t.organization_id = $1 AND t.${column.row} > $5 AND t.${column.row} <= $6 AND t.${column.row} = n.row AND t.${column.column} = n.sealed`;
+   WHERE t.organization_id = $1 AND t.${column.row} > $5 AND t.${column.row} <= $6 AND t.${column.row} = n.row AND t.${column.column} = n.sealed
+   RETURNING t.${column.row} AS row, t.organization_id`;
 const newestVersions = 'SELECT organization_id, max(version) AS version FROM data_keys GROUP BY organization_id ORDER BY organization_id';
 const countOlder = (column: SealedColumn): string =>
   `SELECT count(*)::integer AS count FROM (${newestVersions}) k JOIN ${column.table} t ON ${isOlder(column, 'k.organization_id', 'k.version')}`;
@@ -108,8 +115,32 @@ const sealsNothing = ({ table, column }: SealedColumn): string =>
 const deleteUnused = (columns: readonly SealedColumn[]): string =>
   ['DELETE FROM', replacedKeys(' AND n.created_at < $1'), ...columns.map((column) => `AND ${sealsNothing(column)}`)].join(' ');
 
+const auditedTypeOf = ({ table }: SealedColumn): AuditedType | undefined =>
+  (Object.keys(auditedObjects) as AuditedType[]).find((type) => auditedObjects[type].table === table);
+
+/**
+ * Runs the update of a batch with the audit entries of the rows that it changed. A row that its last entry does not account for gets none: a rotation must not cover
+ * up what was done to it before. Resolves with how many rows changed.
+ */
+const updateAudited = ({ db, clock }: Rotation, column: SealedColumn, ids: readonly string[], sql: string, values: readonly unknown[]) =>
+  db.transaction(async (client) => {
+    const type = auditedTypeOf(column);
+    const accounted = type === undefined ? new Set() : await lockAccounted(client, type, ids);
+    const { rows } = await client.query<{ row: string; organization_id: string }>(sql, values);
+    const changed = Map.groupBy(
+      rows.filter(({ row }) => accounted.has(row)),
+      (row) => row.organization_id,
+    );
+    for (const [organizationId, some] of [...changed].sort()) {
+      const entries = some.map(({ row }) => ({ action: `${type}.resealed`, objectType: type as string, objectId: row }));
+      await appendAudit(client, organizationId, { actor: 'rotate-keys', requestId: undefined, result: 'done' }, entries, clock.nowMs());
+    }
+    return rows.length;
+  });
+
 /** Batch by batch: what is sealed is not found again. A row that someone changed in between is. */
-const sealClear = async ({ db, vault, signal }: Rotation, column: SealedColumn): Promise<number> => {
+const sealClear = async (rotation: Rotation, column: SealedColumn): Promise<number> => {
+  const { db, vault, signal } = rotation;
   const { clear: name } = column;
   if (name === undefined) return 0;
   for (let count = 0; ; ) {
@@ -124,12 +155,13 @@ const sealClear = async ({ db, vault, signal }: Rotation, column: SealedColumn):
       })),
     );
     const ofRows = (field: 'organization_id' | 'row' | 'clear') => rows.map((row) => row[field]);
-    const { rowCount } = await db.query(updateClear(column), [ofRows('organization_id'), ofRows('row'), ofRows('clear'), sealed]);
-    count += rowCount ?? 0;
+    const values = [ofRows('organization_id'), ofRows('row'), ofRows('clear'), sealed];
+    count += await updateAudited(rotation, column, ofRows('row'), updateClear(column), values);
   }
 };
 
-const reseal = async ({ db, vault, signal }: Rotation, column: SealedColumn, organizationId: string, version: number): Promise<number> => {
+const reseal = async (rotation: Rotation, column: SealedColumn, organizationId: string, version: number): Promise<number> => {
+  const { db, vault, signal } = rotation;
   let count = 0;
   for (let after = ''; ; ) {
     signal?.throwIfAborted();
@@ -144,8 +176,7 @@ const reseal = async ({ db, vault, signal }: Rotation, column: SealedColumn, org
     );
     const ids = rows.map(({ row }) => row);
     const given = values.map(({ sealed }) => sealed);
-    const { rowCount } = await db.query(updateOlder(column), [organizationId, ids, given, next, after, last.row]);
-    count += rowCount ?? 0;
+    count += await updateAudited(rotation, column, ids, updateOlder(column), [organizationId, ids, given, next, after, last.row]);
     after = last.row;
   }
 };
@@ -164,14 +195,14 @@ const rotateColumn = async (rotation: Rotation, column: SealedColumn): Promise<R
   return { name: `${column.table}.${column.column}`, sealedFromClear, resealed, left: left.rows[0]?.count ?? 0 };
 };
 
-export const rotateKeys = async (db: Queryable, options: RotationOptions): Promise<RotationReport> => {
+export const rotateKeys = async (db: RotationDb, options: RotationOptions): Promise<RotationReport> => {
   const { masterKeys, clock, signal } = options;
   const { dataKeys, rewrapped } = await rewrapAll(db, masterKeys);
   const vault = createVault({ masterKeys, clock });
   const renewed = options.renewDataKeys ? (await db.query<{ organization_id: string }>(newestVersions)).rows : [];
   for (const { organization_id: organizationId } of renewed) await vault.renew(db, organizationId);
   const columns: RotatedColumn[] = [];
-  for (const column of options.columns) columns.push(await rotateColumn({ db, vault, signal }, column));
+  for (const column of options.columns) columns.push(await rotateColumn({ db, clock, vault, signal }, column));
   const { rowCount: deleted } = await db.query(deleteUnused(options.columns), [new Date(clock.nowMs() - replacedMsMin)]);
   const kept = await db.query<{ count: number }>(`SELECT count(*)::integer AS count FROM ${replacedKeys('')}`);
   return {

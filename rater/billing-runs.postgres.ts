@@ -1,7 +1,10 @@
 /** The billing runs as the rater sees them: prepared into shards, leased, and rated. */
-import type { Postgres } from '#platform/postgres.ts';
+import { appendAudit } from '#platform/audit.ts';
+import { giveUpShard } from '#platform/give-up-shard.ts';
+import type { Postgres, Queryable } from '#platform/postgres.ts';
 import { isPassing } from '#platform/retry.ts';
-import { giveUpShardStatement, leaseShardStatement, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
+import { ratedLinesDigest } from '#platform/stored-digest.ts';
+import { leaseShardStatement, runEnded, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
 import { ratedLineToJson } from '#schemas/rated-line.ts';
 import { type RatePorts, StreamBehindError } from './rate-period.ts';
 
@@ -36,9 +39,26 @@ SELECT (SELECT count(*) FROM inserted)::integer AS shards, (
     AND ($5::text IS NULL OR i.customer_id = $5) AND ($7::text IS NULL OR i.subscription_id = $7)
 )::integer AS issued`;
 
+type EndedRun = { readonly id: string; readonly organizationId: string; readonly requestId: string | undefined };
+
+const auditEnd = (client: Queryable, how: 'completed' | 'failed', { id, organizationId, requestId }: EndedRun, now: Date): Promise<void> =>
+  appendAudit(client, organizationId, { actor: 'rater', requestId, result: 'done' }, [runEnded(how, id)], now.getTime());
+
+/** What keeps killing processes fails its run, whichever of rater and invoicer it was. */
+const failDeadly = async (client: Queryable): Promise<void> => {
+  const { rows } = await client.query<{ run_id: string; organization_id: string; request_id: string | null; now: Date }>(
+    'SELECT *, clock_timestamp() AS now FROM fail_deadly_billing_run_shards()',
+  );
+  for (const row of rows) {
+    const run = { id: row.run_id, organizationId: row.organization_id, requestId: row.request_id ?? undefined };
+    await auditEnd(client, 'failed', run, row.now);
+  }
+};
+
 export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): RatePorts['runs'] => ({
   prepare: (watermarkNow, isChecked, shardSize) =>
     postgres.transaction(async (client) => {
+      await failDeadly(client);
       const { rows } = await client.query<RunRow>(
         `SELECT id, organization_id, period_start, period_end, customer_id, subscription_id, watermark, request_id FROM billing_runs
          WHERE state = 'queued' ORDER BY updated_at, id LIMIT 1 FOR UPDATE SKIP LOCKED`,
@@ -51,10 +71,11 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         watermark = run.watermark ?? (await watermarkNow(run.organization_id));
       } catch (error) {
         if (!(error instanceof StreamBehindError)) throw error;
-        await client.query("UPDATE billing_runs SET state = 'failed', failure = $2, updated_at = clock_timestamp() WHERE id = $1", [
-          run.id,
-          error.message,
-        ]);
+        const failed = await client.query<{ now: Date }>(
+          "UPDATE billing_runs SET state = 'failed', failure = $2, updated_at = clock_timestamp() WHERE id = $1 RETURNING updated_at AS now",
+          [run.id, error.message],
+        );
+        await auditEnd(client, 'failed', { ...named, id: run.id }, failed.rows[0]?.now as Date);
         return { ...named, watermark: undefined, shards: 0, failure: error.message };
       }
       if (!(await isChecked(watermark))) {
@@ -72,10 +93,11 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         run.subscription_id,
       ]);
       const { shards = 0, issued = 0 } = counted.rows[0] ?? {};
-      await client.query(
-        'UPDATE billing_runs SET watermark = $2, state = $3, already_issued = $4, updated_at = clock_timestamp() WHERE id = $1',
+      const prepared = await client.query<{ now: Date }>(
+        'UPDATE billing_runs SET watermark = $2, state = $3, already_issued = $4, updated_at = clock_timestamp() WHERE id = $1 RETURNING updated_at AS now',
         [run.id, watermark, shards > 0 ? 'running' : 'completed', issued],
       );
+      if (shards === 0) await auditEnd(client, 'completed', { ...named, id: run.id }, prepared.rows[0]?.now as Date);
       return { ...named, watermark, shards, failure: undefined };
     }),
 
@@ -105,14 +127,14 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         ],
       );
       await client.query(
-        `UPDATE billing_run_shards SET state = 'rated', leased_until = NULL, attempts = 0, failure = NULL, rated_ms = $3
-         WHERE run_id = $1 AND shard_number = $2 AND state = 'queued'`,
+        `UPDATE billing_run_shards s SET state = 'rated', leased_until = NULL, attempts = 0, failure = NULL, rated_ms = $3, lines_digest = ${ratedLinesDigest}
+         FROM billing_runs r WHERE r.id = s.run_id AND s.run_id = $1 AND s.shard_number = $2 AND s.state = 'queued'`,
         [shard.runId, shard.shardNumber, ratedMs],
       );
     }),
 
   giveUp: async (shard, error) => {
-    await postgres.query(...giveUpShardStatement(shard, error, isPassing(error)));
+    await giveUpShard(postgres, 'rater', shard, error, isPassing(error));
   },
 });
 

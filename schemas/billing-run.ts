@@ -47,7 +47,7 @@ export const shardFields = (shard: Shard) => ({
 const attemptsMax = 5;
 const reasonCharactersMax = 2_000;
 
-/** A statement with its values. The rules stand in the functions of migrations 0001 and 0003; rater and invoicer both call them. */
+/** A statement with its values. The rules stand in the functions of migrations 0001 and 0013; rater and invoicer both call them. */
 export type Statement = readonly [text: string, values: readonly unknown[]];
 
 /** Takes one shard that waits to be rated (`queued`) or to be invoiced (`rated`). */
@@ -55,6 +55,13 @@ export const leaseShardStatement = (state: 'queued' | 'rated', leaseSeconds: num
   'SELECT * FROM lease_billing_run_shard($1, $2)',
   [state, leaseSeconds],
 ];
+
+/** The entry of the audit log for a run that came to its end. */
+export const runEnded = (how: 'completed' | 'failed', runId: string) => ({
+  action: `billing_run.${how}`,
+  objectType: 'billing_run',
+  objectId: runId,
+});
 
 /** Gives a shard back after a fault; `passing` says that a later try may succeed by itself. */
 export const giveUpShardStatement = (shard: Shard, error: unknown, passing: boolean): Statement => {

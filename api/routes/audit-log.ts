@@ -21,6 +21,7 @@ const entryJson = (row: AuditRow) => {
     after_digest: row.after_digest,
     request_id: row.request_id,
     result: entry.result,
+    stored_digest: row.stored_digest,
     previous_hash: entry.previousHash,
     hash: entry.hash,
   };

@@ -1,5 +1,5 @@
 /**
- * `node platform/local/bootstrap.mjs demo | start | test | migrate | bench | bench-k6 | bench-api | bench-usage | fuzz-api | fuzz-parsers | test-clients | test-crash | rotate-keys | verify | dead-letters [arguments]`: what the npm scripts run. Plain JavaScript that any Node
+ * `node platform/local/bootstrap.mjs COMMAND [arguments]`: what the npm scripts run; COMMAND is one of `commands` below. Plain JavaScript that any Node
  * from 18 on can run with nothing installed. It brings `node_modules` up to date, and then runs the command with the Node of this project.
  *
  * It writes to stderr only: `npm start -- --json` promises that stdout holds one line, and that line is the command's.
@@ -28,6 +28,7 @@ const commands = {
   'fuzz-api': { file: 'test/fuzz/fuzz-api.main.ts', isOurs: true },
   'fuzz-parsers': { file: 'test/fuzz/parsers/fuzz-parsers.main.ts', isOurs: true },
   'rotate-keys': { file: 'platform/local/rotate-keys.main.ts', isOurs: true },
+  'set-tier': { file: 'platform/local/set-tier.main.ts', isOurs: true },
   verify: { file: 'platform/local/verify.main.ts', isOurs: true },
   'dead-letters': { file: 'platform/local/dead-letters.main.ts', isOurs: true },
 };

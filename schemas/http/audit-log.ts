@@ -17,6 +17,13 @@ export const AuditEntry = Type.Object(
     after_digest: nullable(Digest),
     request_id: nullable(Type.String()),
     result: Type.String(),
+    stored_digest: nullable(
+      Type.String({
+        pattern: '^[1-9][0-9]*:[0-9a-f]{64}$',
+        description:
+          'Of the rows of the object as the change left them, behind the number of its form. Null in entries from before there was one.',
+      }),
+    ),
     previous_hash: Digest,
     hash: Digest,
   },

@@ -366,6 +366,7 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
     object_id: meter.id,
     before_digest: null,
     after_digest: hash('a'),
+    stored_digest: `1:${hash('c')}`,
     request_id: id('req', 13),
     result: '201',
     previous_hash: hash('0'),

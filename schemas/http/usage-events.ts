@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { amendmentActions, amendmentsMax, reasonCharactersMax } from '#schemas/amendment.ts';
 import { Event } from '#schemas/http/events.ts';
 import { Sequence as AnySequence, Code, closed, ExternalId, formed, GivenInstant, Instant, idOf, nullable } from '#schemas/http/fields.ts';
+import { fateReasons } from '#schemas/unbilled-reasons.ts';
 
 const Sequence = Type.Unsafe<string>({
   ...AnySequence,
@@ -166,22 +167,11 @@ export const EventSearch = Type.Object(
   { ...closed, title: 'EventSearch' },
 );
 
-export const unbilledReasons = [
-  'void',
-  'replaced',
-  'no_customer',
-  'no_subscription',
-  'no_charge',
-  'unmeasured',
-  'period_open',
-  'late',
-] as const;
-
 const Billing = Type.Object(
   {
     state: Type.Enum(['billed', 'unbilled']),
     reason: nullable(
-      Type.Enum([...unbilledReasons], {
+      Type.Enum([...fateReasons], {
         title: 'UnbilledReason',
         description:
           'Void, or replaced, before an invoice could count it; no customer of that name; no subscription at that time; no charge by a meter that counts it; a meter that finds no value in it; no invoice over its time yet; or late: behind the watermark of the invoice over its time.',

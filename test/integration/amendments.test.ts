@@ -303,6 +303,9 @@ describe('what is written down', () => {
     ])
       await expect(pipeline.asOwner.query(statement, [id])).rejects.toThrow('immutable');
     const { body } = await pipeline.api('GET', `/v1/audit-log?object_id=${id}`);
-    expect(body.items).toMatchObject([{ action: 'amendment.created', object_type: 'amendment' }]);
+    expect(body.items).toMatchObject([
+      { action: 'amendment.applied', actor: 'relay', object_type: 'amendment' },
+      { action: 'amendment.created', object_type: 'amendment' },
+    ]);
   });
 });

@@ -6,7 +6,9 @@ import { connectClickHouse } from '#platform/clickhouse.ts';
 import { migrateAll } from '#platform/migrate.ts';
 import type { Filter } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
+import { toFateReason } from '#schemas/unbilled-reasons.ts';
 import { type Fate, type FateCounts, fates, type KnownSubscription, noFates, usageCustomers } from '../../api/billed-usage.ts';
+import { type Billing, billingOf, type EventVersion, type SubscriptionFacts } from '../../api/event-fate.ts';
 import { addFates, fateStatements } from '../../api/fate-query.ts';
 import { createStoredUsage } from '../../api/stored-usage.clickhouse.ts';
 import { createInsert } from '../../ingest/usage-store.clickhouse.ts';
@@ -260,4 +262,66 @@ describe('[I11] the fates of events', () => {
     // A world in which some fate never comes to pass would prove nothing of it.
     expect([...seen].sort()).toEqual([...fates].sort());
   }, 120_000);
+
+  it('are told alike by the counts and by the fate of each event, whatever is the matter with it at once', async () => {
+    const tenant = 'org_alike';
+    const [atMs, invoicedTo] = [beginMs + dayMs, 1_000];
+    const spanOfInvoice = { start: beginMs, end: beginMs + 10 * dayMs };
+    /** Customers by what is invoiced for them; the last one has no subscription, and `nobody` is no customer. */
+    const watermarks: Readonly<Record<string, bigint | undefined>> = { billed: BigInt(invoicedTo), late: 1n, open: undefined };
+    const own = [...Object.keys(watermarks), 'unsubscribed'];
+    const sent = [...own, 'nobody'].flatMap((name) =>
+      (['other', 'call with a number', 'call without one'] as const).flatMap((what) =>
+        ([undefined, 'voided', 'replaced'] as const).flatMap((as) =>
+          (as === undefined ? [undefined] : [invoicedTo, invoicedTo + 1]).map((voidAt) => ({ name, what, as, voidAt })),
+        ),
+      ),
+    );
+    /** The place that `store` gives each; one event an hour tells them apart. */
+    const events = sent.map(
+      ({ name, what, as, voidAt }, index): SentEvent => ({
+        ...{ name, event: what === 'other' ? 'other' : 'call', day: 1, hour: index },
+        properties: what === 'call with a number' ? { tokens: '12' } : {},
+        ...{ void: as, voidAt: voidAt === undefined ? 0 : voidAt - sequenceOf(index) - 1 },
+      }),
+    );
+    await store(tenant, { subscriptions: [], events, watermark: 0, cut: 0 });
+
+    const of = usageCustomers(
+      [...own, 'nobody'],
+      new Set(own),
+      Object.entries(watermarks).map(([name, watermark]) => ({
+        ...{ names: [name], planVersionId: 'plan_sum', startedAt: beginMs, endedAt: null },
+        invoices: watermark === undefined ? [] : [{ ...spanOfInvoice, watermark }],
+      })),
+    );
+    const counted = new Map<number, FateCounts>();
+    const from = beginMs + 25 * dayMs;
+    const wanted = { tenant, watermark: 2_000n, from, to: from + events.length * hourMs, meters: plans, customers: of };
+    for (const statement of fateStatements(wanted)) addFates(counted, await createStoredUsage(clickhouse).fates(statement));
+
+    const subscriptions = Object.entries(watermarks).map(
+      ([name, watermark]): SubscriptionFacts => ({
+        ...{ id: name, names: [name], startedAt: beginMs, endedAt: undefined, charges: [{ code: 'tokens', meter: 'tokens' }] },
+        meters: new Map((plans.get('plan_sum') ?? []).map((one) => [one.code, one])),
+        invoices: watermark === undefined ? [] : [{ ...spanOfInvoice, id: 'inv', watermark, lines: [{ position: 1, charge: 'tokens' }] }],
+      }),
+    );
+    const told = events.map((event, index): Billing | undefined => {
+      const version: EventVersion = {
+        ...{ event: event.event, customer: event.name, occurredAtMs: atMs, properties: Object.entries(event.properties) },
+        ...{ amendmentId: undefined, from: BigInt(sequenceOf(index)) },
+        until: event.void && BigInt(voidSequenceOf(event, index)),
+        endedAs: event.void === 'voided' ? 'void' : event.void === 'replaced' ? 'replaced' : undefined,
+      };
+      const entries = billingOf(version, { customerNames: new Set(own), subscriptions });
+      expect(entries).toHaveLength(1);
+      return entries[0];
+    });
+    const fatesOf = events.map((event) => fates.find((fate) => counted.get(receivedAt(event))?.[fate] === 1));
+    expect(told.map((entry) => entry?.reason ?? 'billed')).toEqual(
+      fatesOf.map((fate) => (fate === undefined || fate === 'billed' ? fate : toFateReason(fate))),
+    );
+    expect(new Set(fatesOf)).toEqual(new Set(fates));
+  });
 });

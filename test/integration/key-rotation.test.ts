@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Clock, systemClock } from '#platform/clock.ts';
 import { keyVersionOf } from '#platform/encryption.ts';
 import { newId } from '#platform/ids.ts';
-import type { Queryable } from '#platform/postgres.ts';
+import type { Postgres } from '#platform/postgres.ts';
 import { type RotationReport, rotateKeys } from '#platform/rotate-keys.ts';
 import { type MasterKeys, masterKeysFrom } from '#platform/vault.ts';
 import { sealedColumns } from '#schemas/sealed-columns.ts';
@@ -152,7 +152,8 @@ describe('a rotation', () => {
     expect(await versions()).toEqual([1, 2]);
     const later = { clock: { nowMs: () => nowMs + 3_600_001 }, masterKeys, renewDataKeys: false, columns: Object.values(sealedColumns) };
     // Written between the last look at the customers and the deletion, by someone who knew nothing of the new key.
-    const withLateWriter: Queryable = {
+    const withLateWriter: Pick<Postgres, 'query' | 'transaction'> = {
+      transaction: database.owner.transaction,
       query: async (sql, values) => {
         if (sql.startsWith('DELETE')) await database.owner.query('UPDATE customers SET personal = $1 WHERE id = $2', [late, id]);
         return database.owner.query(sql, values);

@@ -19,6 +19,7 @@ describe('a process that is started with plain Node and no configuration', () =>
     expect(services.toSorted()).toEqual([
       'api/bootstrap.main.ts',
       'api/main.ts',
+      'api/set-tier.main.ts',
       'api/verify.main.ts',
       'ingest/checker.main.ts',
       'ingest/dead-letters.main.ts',

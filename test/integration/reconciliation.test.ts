@@ -154,4 +154,52 @@ describe('[I11] distinct events are billed or unbilled for a stated reason', () 
     expect(body.total.unbilled).toMatchObject({ late: 0, voided: 1, replaced: 1, period_open: 2 });
     await nats.close();
   }, 60_000);
+
+  it('[I5] what makes a retry a conflict, at the gateway and for the identity check once Redis has forgotten it, is as docs/ingest.md says', async () => {
+    const secret = (name: string) => readFileSync(join(pipeline.stack.home, name), 'utf8').trim();
+    const secrets = { MILLRACE_KEY_PEPPER: secret('key-pepper'), MILLRACE_MASTER_KEY: secret('master-key') };
+    const gateway = await startGatewayByHand(pipeline, inject('serverUrls'), { ...secrets, REDIS_URL: 'redis://127.0.0.1:1' });
+    const blind = call(gateway.url, pipeline.key);
+    const { timestamp: _, ...untimed } = eventOf('');
+    const [at, later] = [new Date(inMonth).toISOString(), new Date(inMonth + 1).toISOString()];
+    const timed = { ...untimed, timestamp: at, properties: { a: 1, b: { c: 'x' } } };
+    const rows = [
+      ['nothing', timed, timed, 'duplicate', 'twin'],
+      ['the order of the properties', timed, { ...timed, properties: { b: { c: 'x' }, a: 1 } }, 'duplicate', 'twin'],
+      ['how the same instant is written', timed, { ...timed, timestamp: at.replace('Z', '+00:00') }, 'duplicate', 'twin'],
+      ['a number or its text', timed, { ...timed, properties: { a: '1', b: { c: 'x' } } }, 'duplicate', 'twin'],
+      ['the time', timed, { ...timed, timestamp: later }, 'conflict', 'twin'],
+      ['a time that was not given before', untimed, { ...untimed, timestamp: at }, 'conflict', 'twin'],
+      ['the event', timed, { ...timed, event: 'another' }, 'conflict', 'conflict'],
+      ['the customer', timed, { ...timed, customer_id: 'another' }, 'conflict', 'conflict'],
+      ['the value of a property', timed, { ...timed, properties: { a: 2, b: { c: 'x' } } }, 'conflict', 'conflict'],
+      ['a property more', timed, { ...timed, properties: { a: 1, b: { c: 'x' }, d: 1 } }, 'conflict', 'conflict'],
+    ] as const;
+    const keyed = (index: number, payload: object) => ({ ...payload, idempotency_key: `conflict-${index}` });
+    for (const [index, [, first]] of rows.entries()) {
+      expect((await pipeline.sendEvents([keyed(index, first)])).body).toMatchObject({ accepted: 1 });
+    }
+    const told: unknown[][] = [];
+    for (const [index, [name, , again]] of rows.entries()) {
+      const { body } = await pipeline.sendEvents([keyed(index, again)]);
+      const atGateway = body.duplicates === 1 ? 'duplicate' : body.conflicts === 1 ? 'conflict' : body;
+      told.push([name, atGateway]);
+    }
+    // In one message, as the stream itself recognizes one that is the same as before.
+    const agains = rows.map(([, , again], index) => keyed(index, again));
+    expect((await blind('POST', '/v1/events', agains)).body).toMatchObject({ accepted: rows.length });
+    gateway.process.kill('SIGTERM');
+    await gateway.exited;
+    for (const [index, row] of told.entries()) {
+      const { body } = await until(
+        () => pipeline.api('GET', `/v1/events/conflict-${index}`),
+        (fate) => fate.body.twins?.length === 1 && fate.body.twins[0].reason !== 'unchecked',
+      );
+      row.push(body.twins[0].reason);
+    }
+    expect(told).toEqual(rows.map(([name, , , atGateway, forTheCheck]) => [name, atGateway, forTheCheck]));
+    const table = readFileSync(new URL('../../docs/ingest.md', import.meta.url), 'utf8');
+    for (const [name, , , atGateway, forTheCheck] of rows)
+      expect(table).toMatch(new RegExp(`\\| ${name} +\\| \`${atGateway}\` +\\| \`${forTheCheck}\` +\\|`));
+  }, 60_000);
 });

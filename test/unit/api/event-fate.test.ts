@@ -81,6 +81,10 @@ describe('[I11] where an event is billed, or why not', () => {
     ['that was replaced before the invoice', { until: 15n, endedAs: 'replaced' }, 'replaced'],
     ['that was made void after the invoice', { until: 21n, endedAs: 'void' }, 'billed'],
     ['late, and void meanwhile', { from: 21n, until: 22n, endedAs: 'void' }, 'void'],
+    ['late, in which the meter finds no number', { from: 21n, properties: [] }, 'unmeasured'],
+    ['without a number, and made void after the invoice', { properties: [], until: 21n, endedAs: 'void' }, 'void'],
+    ['without a number, and replaced before the invoice', { properties: [], until: 20n, endedAs: 'replaced' }, 'replaced'],
+    ['without a number in a period that is not invoiced', { properties: [], occurredAtMs: 250 }, 'unmeasured'],
     ['of nobody, and void', { customer: 'nobody', until: 22n, endedAs: 'void' }, 'void'],
   ] as const)('%s', (_, of, expected) => {
     expect(reasons(version(of as Partial<EventVersion>))).toEqual([expected]);

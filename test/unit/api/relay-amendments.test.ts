@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { PendingAmendment } from '../../../api/amendments.postgres.ts';
-import type { Db } from '../../../api/define-route.ts';
+import type { OutboxDb, PendingAmendment } from '../../../api/amendments.postgres.ts';
 import { createRelay, type RelayPorts } from '../../../api/relay-amendments.ts';
 
 type Row = { id: string; published?: bigint; publishedAtMs?: number; applied?: bigint };
@@ -19,7 +18,7 @@ const world = (ids: readonly string[]) => {
   const ports: RelayPorts = {
     clock: { nowMs: () => state.nowMs },
     organizations: async () => ([...rows.values()].some(({ applied }) => applied === undefined) ? ['org_1'] : []),
-    dbOf: (organizationId) => ({ organizationId }) as Db,
+    dbOf: (organizationId) => ({ organizationId }) as OutboxDb,
     outbox: {
       pending: async () => [...rows.values()].filter(({ applied }) => applied === undefined).map(pendingOf),
       published: async (_, sequences, now) => {

@@ -23,6 +23,7 @@ const entry = (sequence: number): AuditEntry => ({
   afterDigest: 'ab',
   requestId: undefined,
   result: '201',
+  storedDigest: '1:ef',
 });
 
 const chainOf = (length: number): ChainedEntry[] => {
@@ -48,16 +49,20 @@ describe('the chain of the audit log', () => {
   it.each([
     ['with all fields', { ...entry(7), beforeDigest: 'cd', requestId: 'req_1' }],
     ['with what may be absent', entry(7)],
+    ['from before there were stored digests', { ...entry(7), storedDigest: undefined }],
   ])('hashes the RFC 8785 form of an entry %s', (_, one) => {
     const canonical = canonicalEntry(one);
     expect(canonical).toBe(canonicalize(JSON.parse(canonical)));
-    expect(Object.keys(JSON.parse(canonical))).toHaveLength(13);
+    expect(Object.keys(JSON.parse(canonical))).toHaveLength(one.storedDigest === undefined ? 13 : 14);
+    expect(JSON.parse(canonical).canonical_version).toBe(one.storedDigest === undefined ? 1 : 2);
   });
 
   it('has one hash that anyone can compute', () => {
     // printf '%064d\n{"action":...}' 0 | sha256sum
-    expect(auditHash(auditGenesisHash, { ...entry(1), objectId: 'cus_1' })).toBe(
-      '345ee3abb9777e2a10ce2e3bb7c7d2acae9b47d6667e128c4d207a90adcf726a',
+    const before = { ...entry(1), objectId: 'cus_1', storedDigest: undefined };
+    expect(auditHash(auditGenesisHash, before)).toBe('345ee3abb9777e2a10ce2e3bb7c7d2acae9b47d6667e128c4d207a90adcf726a');
+    expect(auditHash(auditGenesisHash, { ...before, storedDigest: '1:ef' })).toBe(
+      '08f984fe0250153cf0c2f8f5a8158da02d4cc91ea5eb59c6a148aafa6a509b87',
     );
   });
 

@@ -1,0 +1,235 @@
+/**
+ * What the audit log says of an object beside what callers see: a digest of the rows that it is stored in, column by column. A test goes over every column of
+ * the database: each is in here, or stands in `undigested` with the reason.
+ */
+
+/** How a column becomes text, so that it is the same text in every session: `text` is PostgreSQL's own, which no setting changes for these types. */
+export type ColumnForm = 'text' | 'instant' | 'bytes';
+
+/** The rows of an object that stand in another table. */
+export type ChildRows = {
+  readonly table: string;
+  /** The column that names the object, or the row one step up. */
+  readonly parent: string;
+  /** In this order; together unique within the parent. */
+  readonly order: readonly string[];
+  readonly columns: Readonly<Record<string, ColumnForm>>;
+  readonly children?: readonly ChildRows[];
+  /** A condition on the object's row `t`, where these rows are digested only from some state on. */
+  readonly when?: string;
+};
+
+export type AuditedObject = {
+  readonly table: string;
+  /** Of the organization's row itself it is `id`. */
+  readonly organization: string;
+  /** What the entry says that brought it, or found it there. */
+  readonly created: readonly string[];
+  readonly createdAt: string;
+  /** Its version counts its entries. */
+  readonly isVersioned: boolean;
+  readonly columns: Readonly<Record<string, ColumnForm>>;
+  /** Columns that processes move by themselves, and the state on which they have come to rest, with an entry of its own; a condition on the row `t`. */
+  readonly settling?: { readonly columns: Readonly<Record<string, ColumnForm>>; readonly when: string };
+  readonly children: readonly ChildRows[];
+};
+
+const named = { id: 'text', organization_id: 'text', code: 'text', name: 'text', metadata: 'text' } as const;
+const versioned = { version: 'text', created_at: 'instant', updated_at: 'instant' } as const;
+
+const planVersionMeters: ChildRows = {
+  table: 'plan_version_meters',
+  parent: 'plan_version_id',
+  order: ['meter_code'],
+  columns: { organization_id: 'text', plan_version_id: 'text', meter_code: 'text', meter_version_id: 'text' },
+};
+
+/** By the `object_type` of their entries. */
+export const auditedObjects = {
+  organization: {
+    table: 'organizations',
+    organization: 'id',
+    created: ['organization.created', 'organization.recorded'],
+    createdAt: 'created_at',
+    isVersioned: false,
+    columns: { id: 'text', name: 'text', created_at: 'instant', sandbox_of: 'text', tier: 'text' },
+    children: [],
+  },
+  api_key: {
+    table: 'api_keys',
+    organization: 'organization_id',
+    created: ['api_key.created'],
+    createdAt: 'created_at',
+    isVersioned: true,
+    columns: {
+      ...{ id: 'text', organization_id: 'text', name: 'text', key_hash: 'bytes', scopes: 'text', created_at: 'instant' },
+      ...{ expires_at: 'instant', revoked_at: 'instant', hint: 'text', kind: 'text', signing_secret: 'bytes', rotated_to: 'text' },
+      ...{ metadata: 'text', version: 'text', updated_at: 'instant' },
+    },
+    children: [],
+  },
+  meter: {
+    table: 'meters',
+    organization: 'organization_id',
+    created: ['meter.created'],
+    createdAt: 'created_at',
+    isVersioned: true,
+    columns: { ...named, ...versioned, deleted_at: 'instant' },
+    children: [
+      {
+        table: 'meter_versions',
+        parent: 'meter_id',
+        order: ['version_number', 'id'],
+        columns: {
+          ...{ id: 'text', organization_id: 'text', meter_id: 'text', version_number: 'text', event: 'text' },
+          ...{ aggregation: 'text', definition: 'text', created_at: 'instant' },
+        },
+      },
+    ],
+  },
+  plan: {
+    table: 'plans',
+    organization: 'organization_id',
+    created: ['plan.created'],
+    createdAt: 'created_at',
+    isVersioned: true,
+    columns: { ...named, ...versioned },
+    children: [
+      {
+        table: 'plan_versions',
+        parent: 'plan_id',
+        order: ['version_number', 'id'],
+        columns: {
+          ...{ id: 'text', organization_id: 'text', plan_id: 'text', version_number: 'text', currency: 'text' },
+          ...{ billing_interval: 'text', charges: 'text', created_at: 'instant' },
+        },
+        children: [planVersionMeters],
+      },
+    ],
+  },
+  customer: {
+    table: 'customers',
+    organization: 'organization_id',
+    created: ['customer.created'],
+    createdAt: 'created_at',
+    isVersioned: true,
+    columns: {
+      ...{ id: 'text', organization_id: 'text', external_id: 'text', name: 'text', metadata: 'text', personal: 'bytes' },
+      ...versioned,
+    },
+    children: [],
+  },
+  subscription: {
+    table: 'subscriptions',
+    organization: 'organization_id',
+    created: ['subscription.created'],
+    createdAt: 'created_at',
+    isVersioned: true,
+    columns: {
+      ...{ id: 'text', organization_id: 'text', customer_id: 'text', plan_version_id: 'text', state: 'text' },
+      ...{ started_at: 'instant', ended_at: 'instant', metadata: 'text' },
+      ...versioned,
+    },
+    children: [],
+  },
+  billing_run: {
+    table: 'billing_runs',
+    organization: 'organization_id',
+    created: ['billing_run.created'],
+    createdAt: 'created_at',
+    isVersioned: false,
+    columns: {
+      ...{ id: 'text', organization_id: 'text', period_start: 'instant', period_end: 'instant', customer_id: 'text' },
+      ...{ subscription_id: 'text', created_at: 'instant', request_id: 'text', api_key_id: 'text' },
+    },
+    settling: {
+      columns: { state: 'text', watermark: 'text', already_issued: 'text', failure: 'text', updated_at: 'instant' },
+      when: "t.state IN ('completed', 'failed')",
+    },
+    children: [
+      {
+        table: 'billing_run_shards',
+        parent: 'run_id',
+        order: ['shard_number'],
+        columns: {
+          ...{ run_id: 'text', shard_number: 'text', subscription_ids: 'text', state: 'text', leased_until: 'instant' },
+          ...{ attempts: 'text', issued: 'text', already_issued: 'text', rated_ms: 'text', issued_ms: 'text' },
+          ...{ failure: 'text', lines_digest: 'text' },
+        },
+        // Other shards of a run that failed are worked off all the same.
+        when: "t.state = 'completed'",
+      },
+    ],
+  },
+  amendment: {
+    table: 'amendments',
+    organization: 'organization_id',
+    created: ['amendment.created'],
+    createdAt: 'created_at',
+    isVersioned: false,
+    columns: {
+      ...{ id: 'text', organization_id: 'text', idempotency_key: 'text', number: 'text', action: 'text' },
+      ...{ reason: 'text', created_at: 'instant' },
+    },
+    settling: {
+      columns: { published_sequence: 'text', published_at: 'instant', stream_sequence: 'text', applied_at: 'instant' },
+      when: 't.stream_sequence IS NOT NULL',
+    },
+    children: [
+      {
+        table: 'amended_events',
+        parent: 'amendment_id',
+        order: ['effect', 'position'],
+        columns: {
+          ...{ organization_id: 'text', amendment_id: 'text', effect: 'text', position: 'text', event: 'text' },
+          ...{ customer: 'text', occurred_at: 'instant', row_digest: 'bytes', properties: 'text' },
+        },
+      },
+    ],
+  },
+  invoice: {
+    table: 'invoices',
+    organization: 'organization_id',
+    created: ['invoice.issued'],
+    createdAt: 'issued_at',
+    isVersioned: false,
+    columns: {
+      ...{ id: 'text', organization_id: 'text', series_number: 'text', kind: 'text', customer_id: 'text' },
+      ...{ subscription_id: 'text', plan_version_id: 'text', run_id: 'text', period_start: 'instant', period_end: 'instant' },
+      ...{ watermark: 'text', currency: 'text', subtotal: 'text', total: 'text', issued_at: 'instant' },
+      ...{ previous_hash: 'text', hash: 'text' },
+    },
+    // Its lines are in its hash (invoicer/invoice-hash.ts), which the entry holds too.
+    children: [],
+  },
+} as const satisfies Record<string, AuditedObject>;
+
+export type AuditedType = keyof typeof auditedObjects;
+
+/** Entries of what processes do to an object without another version of it. */
+export const uncountedActions = ['customer.resealed', 'api_key.resealed'] as const;
+
+/** Of one shard; digested when it is rated (`billing_run_shards.lines_digest`). */
+export const ratedLineColumns: Readonly<Record<string, ColumnForm>> = {
+  ...{ organization_id: 'text', subscription_id: 'text', period_start: 'instant', period_end: 'instant', charge_code: 'text' },
+  ...{ watermark: 'text', plan_version_id: 'text', position: 'text', line: 'text', unmeasured_events: 'text', rated_at: 'instant' },
+};
+
+/** Columns of audited tables that no digest holds. */
+export const undigested: Readonly<Record<string, string>> = {
+  'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
+};
+
+/** Tables that hold no audited object. Lines of invoices are covered by the hash of their invoice. */
+export const unaudited: Readonly<Record<string, string>> = {
+  audit_log: 'is a chain itself, which is verified link by link',
+  audit_heads: 'is held against the last link of its chain',
+  invoice_series: 'is held against the last link of its chain',
+  data_keys: 'authenticate themselves: a wrapped key that was changed does not open',
+  idempotency_keys: 'hold answers for 24 hours; each is authenticated, and none decides what is billed',
+  ingest_gateways: 'are measurements of the installation, and no object',
+  ingest_counts: 'are measurements, held against the store by GET /v1/reconciliation',
+  stream_losses: 'are measurements of the installation, and no object',
+  identity_checks: 'is progress of a process, and moves with every event',
+  schema_migrations: 'belongs to the installation',
+};

@@ -1,0 +1,190 @@
+/** Every column of what is stored is covered by the digests of the audit log, whoever changes it: past the application, or a process of ours. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { appendAudit } from '#platform/audit.ts';
+import { systemClock } from '#platform/clock.ts';
+import { giveUpShard } from '#platform/give-up-shard.ts';
+import { newId } from '#platform/ids.ts';
+import { rotateKeys } from '#platform/rotate-keys.ts';
+import { masterKeysFrom } from '#platform/vault.ts';
+import { unaudited, undigested } from '#schemas/audited-objects.ts';
+import { sealedColumns } from '#schemas/sealed-columns.ts';
+import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { changedTo, faultsAfter, type Naming, namings, readTables, verifyAll } from '../../support/tampering.ts';
+import { firstTenant, makeObjects, type Objects, type Tenant } from '../../support/tenants.ts';
+import { type Verdict, verify } from '../../support/verify-command.ts';
+
+let pipeline: Pipeline;
+let tenant: Tenant;
+let objects: Objects;
+beforeAll(async () => {
+  pipeline = await startPipeline(inject('serverUrls'));
+  tenant = await firstTenant(pipeline);
+  objects = await makeObjects(pipeline.api, 'customer-1', tenant.ingest);
+  for (const index of [2, 3, 4]) await pipeline.api('POST', '/v1/customers', { external_id: `customer-${index}`, name: 'C' });
+  await pipeline.closePeriod({ period: lastMonth().name });
+}, 60_000);
+afterAll(() => pipeline?.stop());
+
+/** As the owner, past every trigger and foreign key. */
+const tamper = (...statements: readonly (readonly [string, (readonly unknown[])?])[]): Promise<void> =>
+  pipeline.asOwner.transaction(async (client) => {
+    await client.query("SET LOCAL session_replication_role = 'replica'");
+    for (const [sql, values] of statements) await client.query(sql, values);
+  });
+const run = (): Promise<Verdict> => verify(pipeline.databaseUrl);
+
+describe('[I28] what is stored', () => {
+  /** A row of a table, the object that it belongs to, and how the fault of that object begins. */
+  const rowOf = async (table: string): Promise<{ place: string; id: string; named: string }> => {
+    const { kind, id } = namings.get(table) as Naming;
+    const { rows } = await pipeline.asOwner.query<{ place: string; id: string }>(
+      `SELECT r.ctid::text AS place, ${id} AS id FROM ${table} r ORDER BY r.ctid LIMIT 1`,
+    );
+    const [row] = rows;
+    if (!row) throw new Error(`${table} is empty: nothing is shown of it`);
+    return { ...row, named: `${kind} (${row.id}` };
+  };
+
+  it('is covered column by column: whichever is changed past the application, the object is named', async () => {
+    expect(await verifyAll(pipeline.asOwner)).toEqual([]);
+    const tables = await readTables(pipeline.asOwner);
+    expect([...namings.keys(), ...Object.keys(unaudited)].sort()).toEqual([...tables.keys()].sort());
+    const missed: string[] = [];
+    for (const [table, columns] of tables) {
+      if (table in unaudited) continue;
+      const { place, named } = await rowOf(table);
+      for (const column of columns) {
+        const faults = await faultsAfter(
+          pipeline.asOwner,
+          table,
+          `UPDATE ${table} SET ${column.name} = ${changedTo(column)} WHERE ctid = $1::tid`,
+          [place],
+        );
+        if (!faults.some((fault) => fault.startsWith(named))) missed.push(`${table}.${column.name}`);
+      }
+    }
+    expect(missed.sort()).toEqual(Object.keys(undigested).sort());
+    expect(await verifyAll(pipeline.asOwner)).toEqual([]);
+  }, 60_000);
+
+  it('has no row less: whichever is deleted, its object is named', async () => {
+    const missed: string[] = [];
+    for (const table of namings.keys()) {
+      const { place, named } = await rowOf(table);
+      const faults = await faultsAfter(pipeline.asOwner, table, `DELETE FROM ${table} WHERE ctid = $1::tid`, [place]);
+      if (!faults.some((fault) => fault.startsWith(named))) missed.push(table);
+    }
+    expect(missed).toEqual([]);
+  });
+
+  it('has no row more: whichever is put in, with an object or alone, is named', async () => {
+    const missed: string[] = [];
+    const tables = await readTables(pipeline.asOwner);
+    for (const [table, { kind }] of namings) {
+      const { place, id } = await rowOf(table);
+      const hasId = tables.get(table)?.some(({ name }) => name === 'id');
+      const faults = await faultsAfter(
+        pipeline.asOwner,
+        table,
+        `INSERT INTO ${table} SELECT (jsonb_populate_record(r, $2)).* FROM ${table} r WHERE ctid = $1::tid`,
+        [place, hasId ? { id: `${id}y` } : {}],
+      );
+      if (!faults.some((fault) => fault.startsWith(`${kind} (${id}`))) missed.push(table);
+    }
+    for (const [table, change, named] of [
+      ['rated_lines', { watermark: 987_654 }, 'rated_lines (sub_'],
+      ['rated_lines', { period_start: '2001-01-01T00:00:00Z' }, 'rated_lines (sub_'],
+      ['plan_versions', { id: 'plv_x', plan_id: 'pln_x' }, 'plan_versions (pln_x'],
+      ['plan_version_meters', { plan_version_id: 'plv_x' }, 'plan_version_meters (plv_x'],
+      ['meter_versions', { id: 'mtv_x', meter_id: 'mtr_x' }, 'meter_versions (mtr_x'],
+      ['amended_events', { amendment_id: 'amd_x' }, 'amended_events (amd_x'],
+      ['billing_run_shards', { run_id: 'run_x' }, 'billing_run_shards (run_x'],
+      ['invoice_lines', { invoice_id: 'inv_x' }, 'invoice_lines (inv_x'],
+      ['organizations', { id: 'org_x', sandbox_of: null }, 'organization (org_x'],
+    ] as const) {
+      const { place } = await rowOf(table);
+      const faults = await faultsAfter(
+        pipeline.asOwner,
+        table,
+        `INSERT INTO ${table} SELECT (jsonb_populate_record(r, $2)).* FROM ${table} r WHERE ctid = $1::tid`,
+        [place, change],
+      );
+      if (!faults.some((fault) => fault.startsWith(named))) missed.push(`${table} ${JSON.stringify(change)}: ${faults}`);
+    }
+    expect(missed).toEqual([]);
+  });
+
+  it('is named by the command, kind, id and reason, as many as there are', async () => {
+    const { rows } = await pipeline.asOwner.query<{ scopes: string[] }>('SELECT scopes FROM api_keys WHERE id = $1', [objects.apiKey]);
+    await tamper(["UPDATE api_keys SET scopes = '{admin}' WHERE id = $1", [objects.apiKey]], ["UPDATE organizations SET tier = 'starter'"]);
+    const { code, faults } = await run();
+    const restored = 'UPDATE api_keys SET scopes = $2 WHERE id = $1';
+    await tamper(["UPDATE organizations SET tier = 'scale'"], [restored, [objects.apiKey, rows[0]?.scopes]]);
+    const line = (kind: string, id: string) => `${tenant.organizationId} changes: FAULT ${kind} (${id}): differs_from_last_entry`;
+    expect(code).toBe(1);
+    expect(faults).toContain(line('api_key', objects.apiKey));
+    expect(faults).toContain(line('organization', tenant.organizationId));
+    expect(faults).toContain(line('organization', tenant.sandboxId).replace(tenant.organizationId, tenant.sandboxId));
+    expect(faults).toHaveLength(3);
+  });
+});
+
+describe('[I28] what processes and commands change by themselves', () => {
+  it('has an entry of its own where a run fails, by a bug or by deaths of its processes', async () => {
+    const now = new Date();
+    const runs = ['bug', 'deaths'].map((name) => ({ id: newId('run'), name }));
+    await pipeline.asOwner.transaction(async (client) => {
+      for (const { id, name } of runs) {
+        await client.query(
+          `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
+           VALUES ($1, $2, $3::timestamptz - interval '1 day', $3, 'running', 1, $3, $3)`,
+          [id, tenant.organizationId, now],
+        );
+        // Nobody takes the first one before its time; of the second one the last process that took it is long dead.
+        await client.query(
+          `INSERT INTO billing_run_shards (run_id, shard_number, subscription_ids, state, leased_until, attempts) VALUES ($1, 0, '{}', 'queued', $2, 20)`,
+          [id, name === 'bug' ? new Date(Date.now() + 600_000) : new Date(Date.now() - 600_000)],
+        );
+      }
+      const made = runs.map(({ id }) => ({ action: 'billing_run.created', objectType: 'billing_run', objectId: id }));
+      await appendAudit(client, tenant.organizationId, { actor: 'test', requestId: undefined, result: 'done' }, made, now.getTime());
+    });
+    const shard = { runId: runs[0]?.id ?? '', shardNumber: 0, organizationId: tenant.organizationId, watermark: 1n, subscriptionIds: [] };
+    const period = { start: now.getTime() - 86_400_000, end: now.getTime() };
+    await giveUpShard(pipeline.asWorker, 'rater', { ...shard, period, requestId: undefined }, new Error('a bug'), false);
+    for (const { id } of runs) {
+      const { body } = await until(
+        () => pipeline.api('GET', `/v1/audit-log?object_id=${id}`),
+        (answer) => answer.body.items.length === 2,
+      );
+      expect(body.items[0]).toMatchObject({ action: 'billing_run.failed', actor: 'rater' });
+    }
+    expect((await run()).faults).toEqual([]);
+  });
+
+  it('verifies after a tier was set by the command', async () => {
+    const setTier = (tier: string) => verify(pipeline.databaseUrl, [tenant.organizationId, tier], 'api/set-tier.main.ts');
+    expect(await setTier('starter')).toMatchObject({ code: 0, stdout: `${tenant.organizationId} and its sandbox are on starter\n` });
+    const { rows } = await pipeline.asOwner.query('SELECT DISTINCT tier FROM organizations');
+    expect(rows).toEqual([{ tier: 'starter' }]);
+    expect(await run()).toMatchObject({ code: 0, faults: [] });
+    expect(await setTier('golden')).toMatchObject({ code: 1, stderr: expect.stringContaining('usage: npm run set-tier') });
+    expect(await setTier('scale')).toMatchObject({ code: 0 });
+  });
+
+  it('verifies after a rotation of keys, which does not cover up what was done before it', async () => {
+    const masterKey = readFileSync(join(pipeline.stack.home, 'master-key'), 'utf8').trim();
+    const masterKeys = masterKeysFrom({ masterKey, previousMasterKey: '' });
+    await tamper(["UPDATE customers SET external_id = 'another' WHERE id = $1", [objects.customer]]);
+    const columns = Object.values(sealedColumns);
+    const report = await rotateKeys(pipeline.asOwner, { masterKeys, columns, renewDataKeys: true, clock: systemClock });
+    expect(report.columns.find(({ name }) => name === 'customers.personal')?.resealed).toBe(4);
+    const { body } = await pipeline.api('GET', '/v1/audit-log?action=customer.resealed');
+    expect(body.pagination.total).toBe(3);
+    expect((await run()).faults).toEqual([
+      `${tenant.organizationId} changes: FAULT customer (${objects.customer}): differs_from_last_entry`,
+    ]);
+  });
+});

@@ -1,0 +1,111 @@
+/** Changes rows as the owner of the database may who means ill: past triggers, keys and checks. All of it is taken back. */
+import type { Postgres, Queryable } from '#platform/postgres.ts';
+import { type AuditedObject, auditedObjects, type ChildRows } from '#schemas/audited-objects.ts';
+import { verifyChains } from '../../api/verify-chains.postgres.ts';
+import { verifyChanges, verifyStrays } from '../../api/verify-changes.postgres.ts';
+
+export type Column = { readonly name: string; readonly type: string };
+
+/** Every table of the schema with its columns. */
+export const readTables = async (db: Queryable): Promise<ReadonlyMap<string, readonly Column[]>> => {
+  const { rows } = await db.query<{ table: string; columns: Column[] }>(
+    `SELECT c.table_name AS "table", json_agg(json_build_object('name', c.column_name, 'type', c.data_type) ORDER BY c.ordinal_position) AS columns
+     FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
+     WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.table_name NOT LIKE 'kept\\_%' GROUP BY 1 ORDER BY 1`,
+  );
+  return new Map(rows.map(({ table, columns }) => [table, columns]));
+};
+
+/** Another value of the same type, as little away as it can be. */
+const otherValue: Readonly<Record<string, (column: string) => string>> = {
+  text: (column) => `coalesce(${column}, '') || 'x'`,
+  integer: (column) => `coalesce(${column}, 0) + 1`,
+  bigint: (column) => `coalesce(${column}, 0) + 1`,
+  numeric: (column) => `coalesce(${column}, 0) + 1`,
+  'timestamp with time zone': (column) => `coalesce(${column}, now()) + interval '1 microsecond'`,
+  bytea: (column) => `coalesce(${column}, '') || '\\x01'`,
+  ARRAY: (column) => `array_append(coalesce(${column}, '{}'), 'x')`,
+  jsonb: (column) => `coalesce(${column}, '{}') || '{"tampered": "x"}'`,
+  json: (column) => `to_json(coalesce(${column}::text, 'x'))`,
+};
+
+export const changedTo = ({ name, type }: Column): string => {
+  const other = otherValue[type];
+  if (!other) throw new Error(`no other value is known for the type ${type}`);
+  return other(name);
+};
+
+const dropConstraints = async (client: Queryable, table: string): Promise<void> => {
+  const { rows } = await client.query<{ drop: string }>(
+    `SELECT format('ALTER TABLE %I DROP CONSTRAINT IF EXISTS %I CASCADE', $1::text, conname) AS drop FROM pg_constraint WHERE conrelid = $1::regclass AND contype IN ('p', 'u', 'c', 'f')
+     UNION ALL SELECT format('DROP INDEX %s', i.indexrelid::regclass) FROM pg_index i WHERE i.indrelid = $1::regclass AND i.indisunique
+       AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.indexrelid)`,
+    [table],
+  );
+  for (const { drop } of rows) await client.query(drop);
+};
+
+/** Every fault that a verification finds, as the command words it. */
+export const verifyAll = async (db: Queryable): Promise<string[]> => {
+  const { rows } = await db.query<{ id: string }>('SELECT id FROM organizations UNION SELECT organization_id FROM audit_heads ORDER BY 1');
+  const faults: string[] = [];
+  for (const { id: organizationId } of rows) {
+    for (const { chain, fault } of await verifyChains(db, organizationId, []))
+      if (fault) faults.push(`${chain} (${fault.id}): ${fault.reason}`);
+    for await (const found of verifyChanges(db, organizationId))
+      faults.push(...found.rows.map(({ kind, id, reason }) => `${kind} (${id}): ${reason}`));
+  }
+  for (const found of await verifyStrays(db)) faults.push(...found.rows.map(({ kind, id, reason }) => `${kind} (${id}): ${reason}`));
+  return faults;
+};
+
+const deadlock = '40P01';
+
+class TakenBack extends Error {}
+
+/** What a verification finds after the statement. Nothing of it stays. */
+export const faultsAfter = async (owner: Postgres, table: string, sql: string, values: readonly unknown[] = []): Promise<string[]> => {
+  let faults: string[] = [];
+  const tampering = owner.transaction(async (client) => {
+    await client.query("SET LOCAL session_replication_role = 'replica'");
+    await dropConstraints(client, table);
+    const { rowCount } = await client.query(sql, values);
+    if (rowCount !== 1) throw new Error(`${rowCount} rows were changed by ${sql}`);
+    faults = await verifyAll(client);
+    throw new TakenBack();
+  });
+  try {
+    await tampering;
+  } catch (error) {
+    // The services go on meanwhile; where their locks and these wait for each other, PostgreSQL takes back one, and this one is begun anew.
+    const { code, cause } = error as { code?: string; cause?: { code?: string } };
+    if (code === deadlock || cause?.code === deadlock) return faultsAfter(owner, table, sql, values);
+    if (!(error instanceof TakenBack)) throw error;
+  }
+  return faults;
+};
+
+/** How a fault in a row of this table names its object: the kind, and the id as an expression over the row `r`. */
+export type Naming = { readonly kind: string; readonly id: string };
+
+const childNamings = (kind: string, children: readonly ChildRows[], idOf: (parent: string) => string): [string, Naming][] =>
+  children.flatMap(({ table, parent, children: below = [] }) => [
+    [table, { kind, id: idOf(`r.${parent}`) }] as [string, Naming],
+    ...childNamings(kind, below, (child) => idOf(`(SELECT p.${parent} FROM ${table} p WHERE p.id = ${child})`)),
+  ]);
+
+/** By table; of every one that a verification covers. */
+export const namings: ReadonlyMap<string, Naming> = new Map<string, Naming>([
+  ...(Object.entries(auditedObjects) as [string, AuditedObject][]).flatMap(([kind, { table, children }]): [string, Naming][] => [
+    [table, { kind, id: 'r.id' }],
+    ...childNamings(kind, children, (parent) => parent),
+  ]),
+  ['invoice_lines', { kind: 'invoices', id: 'r.invoice_id' }],
+  [
+    'rated_lines',
+    {
+      kind: 'rated_lines',
+      id: `(SELECT s.run_id || '/' || s.shard_number FROM billing_run_shards s WHERE r.subscription_id = ANY (s.subscription_ids) LIMIT 1)`,
+    },
+  ],
+]);
