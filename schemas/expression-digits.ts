@@ -4,12 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import type { Expression } from '#schemas/expression.ts';
+import { operandDigitsMax } from '#schemas/number-text.ts';
 
 /** Digits before the point that a value can't exceed, and decimals that it has. */
 export type Digits = { readonly integer: number; readonly scale: number };
 
 /** A property that an expression reads; one with more digits makes the event unmeasured. */
-export const operandDigits: Digits = { integer: 18, scale: 12 };
+export const operandDigits: Digits = { integer: operandDigitsMax, scale: 12 };
 /** An event's value, and a quotient. */
 export const valueScale = 12;
 export const digitsMax = 76;

@@ -1,32 +1,15 @@
 /** Decimal text, and arithmetic over it, as SQL: whole numbers at a power of ten in an Int256, NULL where there is no usable value. */
 import type { Expression } from '#schemas/expression.ts';
-import { digitsOf, literalDigits, operandDigits, quotientShifts, scaled, valueScale } from '#schemas/expression-digits.ts';
-import { decimalsMax, integerDigitsMax, measurablePattern } from '#schemas/number-text.ts';
-
-/** What most values are. ClickHouse reads it at once, and would silently cut off more decimals than its type has. */
-const plainPattern = (integerMax: number): string => `^-?[0-9]{1,${integerMax}}([.][0-9]{1,${valueScale}})?$`;
+import { digitsOf, literalDigits, quotientShifts, scaled, valueScale } from '#schemas/expression-digits.ts';
+import { type IntegerMax, integerDigitsMax, measuredPattern, operandDigitsMax } from '#schemas/number-text.ts';
 
 /**
- * `measuredNumber` of schemas/number-text.ts, step by step: the parts of the text (sign, integer, fraction, exponent), its digits without zeros at the ends with the place
- * of the point among them, the digits that are kept and the one behind them. Each step is bound by a lambda, or the text would be written out dozens of times.
+ * A text as a whole number at 10^-12, NULL where it has no value: `measuredNumber` of schemas/number-text.ts. `text` is a column of `Nullable(String)`. The store's decimal
+ * cuts off what is behind the 13th digit, and that digit says how the 12th is rounded. Short, as reading a statement takes longer than running it over little usage.
  */
-const longNumberSql = (text: string, integerMax: number): string => {
-  const parts = `extractGroups(ifNull(${text}, ''), '${measurablePattern}')`;
-  const digits = `replaceRegexpOne(replaceRegexpOne(concat(p[2], p[3]), '^0+', ''), '0+$', '')`;
-  const zeros = `(length(p[2]) + length(p[3]) - length(replaceRegexpOne(concat(p[2], p[3]), '^0+', '')))`;
-  const point = `(toInt32(length(p[2])) + toInt32OrZero(replaceOne(p[4], '+', '')) - toInt32(${zeros}))`;
-  const isWithin = `(d = '' OR (at <= ${integerMax} AND toInt32(length(d)) - at <= ${decimalsMax}))`;
-  const kept = `(at + ${valueScale})`;
-  const magnitude = `(toInt256(concat('0', rightPad(d, greatest(${kept}, 0), '0'))) + (${kept} >= 0 AND substring(d, ${kept} + 1, 1) >= '5'))`;
-  const signed = `arrayMap(m -> if(m < toInt256('1${'0'.repeat(integerMax + valueScale)}'), if(p[1] = '-', -m, m), NULL), [${magnitude}])[1]`;
-  const value = `arrayMap((d, at) -> if(${isWithin}, ${signed}, NULL), [${digits}], [${point}])[1]`;
-  return `arrayMap(p -> if(empty(p), NULL, ${value}), [${parts}])[1]`;
-};
-
-/** A text as a whole number at 10^-12, NULL where it has no value. `text` is a column of `Nullable(String)`. The long way is gone for those alone that need it. */
-export const scaledSql = (text: string, integerMax: number = integerDigitsMax): string => {
-  const plain = `reinterpretAsInt256(ifNull(toDecimal256OrNull(${text}, ${valueScale}), toDecimal256(0, ${valueScale})))`;
-  return `multiIf(ifNull(match(${text}, '${plainPattern(integerMax)}'), 0), ${plain}, ifNull(match(${text}, '${measurablePattern}'), 0), ${longNumberSql(text, integerMax)}, NULL)`;
+export const scaledSql = (text: string, integerMax: IntegerMax = integerDigitsMax): string => {
+  const kept = `ifNull(round(toDecimal256OrNull(${text}, ${valueScale + 1}), ${valueScale}), toDecimal256(0, ${valueScale + 1}))`;
+  return `if(ifNull(match(${text}, '${measuredPattern(integerMax)}'), 0), intDiv(reinterpretAsInt256(${kept}), 10), NULL)`;
 };
 
 const wholeSql = (value: bigint): string => `toInt256('${value}')`;
@@ -45,7 +28,7 @@ const nodeSql = (node: Expression, columnOf: (path: string) => string): string =
     case 'literal':
       return wholeSql(scaled(node.text, literalDigits(node.text).scale));
     case 'property':
-      return scaledSql(columnOf(node.path), operandDigits.integer);
+      return scaledSql(columnOf(node.path), operandDigitsMax);
     case 'negative':
       return `(-${nodeSql(node.of, columnOf)})`;
     case 'binary':

@@ -1,11 +1,11 @@
 /** What a meter makes of one event, with the same meaning as the SQL and in the same whole numbers. */
 import assert from 'node:assert/strict';
 import { type Expression, parseExpression } from '#schemas/expression.ts';
-import { digitsOf, literalDigits, operandDigits, quotientShifts, scaled, valueScale } from '#schemas/expression-digits.ts';
+import { digitsOf, literalDigits, quotientShifts, scaled, valueScale } from '#schemas/expression-digits.ts';
 import type { Comparison, Condition, Filter } from '#schemas/filter.ts';
 import type { MeterDefinition } from '#schemas/meter.ts';
 import { divide } from '#schemas/money.ts';
-import { measuredNumber } from '#schemas/number-text.ts';
+import { measuredNumber, operandDigitsMax } from '#schemas/number-text.ts';
 import { formatQuantity, type Quantity } from '#schemas/quantity.ts';
 
 /** `value` is canonical decimal text (1 for `count`; for `unique` the property's own text); null where the event has no usable one. */
@@ -58,7 +58,7 @@ const evaluate = (node: Expression, properties: ReadonlyMap<string, string>): bi
   if (node.kind === 'literal') return scaled(node.text, literalDigits(node.text).scale);
   if (node.kind === 'property') {
     const text = properties.get(node.path);
-    return text === undefined ? undefined : measuredNumber(text, operandDigits.integer);
+    return text === undefined ? undefined : measuredNumber(text, operandDigitsMax);
   }
   if (node.kind === 'negative') {
     const inner = evaluate(node.of, properties);

@@ -276,7 +276,7 @@ describe('usage', () => {
   it("a value that can't be measured is reported, never silently 0", async () => {
     await pipeline.sendEvents([
       { ...llmRequest('odd-1', 'odd', Date.now(), { input: 1, output: 1 }), properties: { input_tokens: 'many', output_tokens: '2.5' } },
-      { ...llmRequest('odd-2', 'odd', Date.now(), { input: 1, output: 1 }), properties: { output_tokens: '0.0000000000001' } },
+      { ...llmRequest('odd-2', 'odd', Date.now(), { input: 1, output: 1 }), properties: { output_tokens: '1e400' } },
       {
         ...llmRequest('odd-3', 'odd', Date.now(), { input: 1, output: 1 }),
         properties: { input_tokens: '12345678901234567890123456789.000000000001', output_tokens: -1 },

@@ -150,9 +150,9 @@ describe('outcomes', () => {
 });
 
 describe('numbers and times', () => {
-  it('[I13] numbers keep their decimal digits in the store, and those that a double would change are refused', async () => {
-    const raw = `[{"idempotency_key":"digits-1","event":"e","customer_id":"digits","timestamp":"${new Date(nowMs).toISOString()}","properties":{"a":0.1,"b":123456789012345,"c":1e3,"d":"0.10","e":true,"f":[1,2.50],"g":{"h":-0.5}}},
-      {"idempotency_key":"digits-2","event":"e","customer_id":"digits","properties":{"a":9007199254740993}}]`;
+  it('[I13] numbers keep their decimal digits in the store, also where a double would change them', async () => {
+    const raw = `[{"idempotency_key":"digits-1","event":"e","customer_id":"digits","timestamp":"${new Date(nowMs).toISOString()}","properties":{"a":0.1,"b":123456789012345,"c":1e3,"d":"0.10","e":true,"f":[1,2.50],"g":{"h":-0.5},"i":9007199254740993,"j":0.30000000000000004,"k":1e-7}},
+      {"idempotency_key":"digits-2","event":"e","customer_id":"digits","properties":{"a":1e400}}]`;
     const answer = await pipeline.sendEvents(raw);
     expect(answer).toMatchObject({
       status: 200,
@@ -163,6 +163,7 @@ describe('numbers and times', () => {
       (found) => found.length === 1,
     );
     expect(row?.properties).toMatchObject({ a: '0.1', b: '123456789012345', c: '1000', d: '0.10', e: 'true', g: { h: '-0.5' } });
+    expect(row?.properties).toMatchObject({ i: '9007199254740993', j: '0.30000000000000004', k: '0.0000001' });
   });
 
   it('text that looks like a date or a number stays the text that was sent', async () => {

@@ -4,9 +4,14 @@ import fc from 'fast-check';
 const digits = (min: number, max: number): fc.Arbitrary<string> =>
   fc.array(fc.constantFrom('0', '0', '1', '4', '5', '9', '9'), { minLength: min, maxLength: max, size: 'max' }).map((all) => all.join(''));
 
-const integer = fc.oneof(digits(1, 3), digits(1, 45), digits(38, 41), digits(16, 20));
+const integer = fc.oneof({ weight: 3, arbitrary: digits(1, 3) }, digits(1, 45), digits(38, 41), digits(16, 20));
 const fraction = fc.oneof(fc.constant(''), digits(1, 4), digits(10, 15), digits(1, 60), digits(50, 54));
-const exponent = fc.oneof(fc.constant(''), fc.integer({ min: -60, max: 60 }), fc.integer({ min: -9_999, max: 9_999 }));
+const exponent = fc.oneof(
+  fc.constant(''),
+  fc.integer({ min: -60, max: 60 }),
+  fc.integer({ min: 10, max: 40 }),
+  fc.integer({ min: -9_999, max: 9_999 }),
+);
 const exponentText = fc
   .tuple(fc.constantFrom('e', 'E', 'e+'), exponent)
   .map(([mark, of]) => (of === '' ? '' : mark === 'e+' && Number(of) < 0 ? `e${of}` : `${mark}${of}`));

@@ -34,7 +34,7 @@ export const addCustomers = async (
 ): Promise<void> => {
   await db.query(
     `INSERT INTO customers (id, organization_id, external_id, name, personal, metadata, version, created_at, updated_at)
-     SELECT n.id, $1, n.id, n.name, n.personal, '{}', 1, now(), now() FROM unnest($2::text[], $3::bytea[], $4::text[]) AS n (id, personal, name)`,
+     SELECT n.id, $1, 'of ' || n.id, n.name, n.personal, '{}', 1, now(), now() FROM unnest($2::text[], $3::bytea[], $4::text[]) AS n (id, personal, name)`,
     [organizationId, rows.map(({ id }) => id), rows.map(({ personal }) => personal), rows.map(({ name }) => name ?? null)],
   );
 };

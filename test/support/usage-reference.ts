@@ -68,7 +68,7 @@ const written = ({ n, d }: Fraction): string => {
   return `${units < 0n ? '-' : ''}${digits.slice(0, -12)}${fractionDigits === '' ? '' : `.${fractionDigits}`}`;
 };
 
-/** Decimals with an exponent or without: no plus in front, space or lone point; less than 10^`integerDigits`, and of no more than 52 decimals, of which 12 are kept. */
+/** Decimals with an exponent or without: no plus in front, space or lone point; less than 10^`integerDigits`, and 12 decimals are kept. Bounds of its parts aside. */
 const decimal = (text: string | undefined, integerDigits: number): Fraction | null => {
   if (text === undefined) return null;
   const body = text.startsWith('-') ? text.slice(1) : text;
@@ -82,7 +82,7 @@ const decimal = (text: string | undefined, integerDigits: number): Fraction | nu
   const size = fraction(BigInt(integer + (decimals ?? '')) * up, down);
   const limit = fraction(10n ** BigInt(integerDigits));
   const kept = rounded(size, 12);
-  if (!less(size, limit) || !less(kept, limit) || (size.n * 10n ** 52n) % size.d !== 0n) return null;
+  if (!less(size, limit) || !less(kept, limit)) return null;
   return text.startsWith('-') ? fraction(-kept.n, kept.d) : kept;
 };
 
