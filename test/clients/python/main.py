@@ -16,7 +16,6 @@ from api.api.subscriptions import create_subscription
 from api.api.usage import get_customer_usage
 from api.models.billing_run import BillingRun
 from api.models.currency import Currency
-from api.models.customer import Customer
 from api.models.customer_patch import CustomerPatch
 from api.models.customer_usage import CustomerUsage
 from api.models.flat_price import FlatPrice
@@ -40,6 +39,7 @@ from api.models.numeric_aggregation import NumericAggregation
 from api.models.plan import Plan
 from api.models.problem import Problem
 from api.models.subscription import Subscription
+from api.models.written_customer import WrittenCustomer
 from ingest import AuthenticatedClient as IngestClient
 from ingest.api.events import create_events
 from ingest.models.event import Event
@@ -106,7 +106,7 @@ tiers = [
 new_customer = NewCustomer(external_id=name, name="Acme Inc.", metadata=Metadata.from_dict({"contract": "2026-117"}))
 made = create_customer.sync_detailed(client=client, body=new_customer, idempotency_key=name)
 customer = made.parsed
-assert isinstance(customer, Customer), customer
+assert isinstance(customer, WrittenCustomer), customer
 again = problem_of(create_customer.sync(client=client, body=new_customer))
 new_subscription = NewSubscription(customer_id=name, plan=plan.code, started_at=month_start)
 assert isinstance(create_subscription.sync(client=client, body=new_subscription), Subscription)
