@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { preferredType } from '#platform/accept.ts';
 import { hasScope } from '#platform/authenticate.ts';
 import type { Operation } from '#platform/openapi.ts';
 import { FailureError } from '#schemas/failures.ts';
@@ -22,7 +23,7 @@ import {
   validationOf,
 } from './answer.ts';
 import { encodings } from './decompress.ts';
-import { Format, formatOf, lineType } from './formats.ts';
+import { Format, formatOf, lineType, mediaTypes } from './formats.ts';
 import type { Hold } from './in-flight.ts';
 import { eventsOperation, receiptKeyOperation, validateOperation } from './openapi.ts';
 import type { LineBlock } from './parse/ndjson.ts';
@@ -67,7 +68,8 @@ const answerLines = async (
   { read, take, observe }: RoutePorts,
 ): Promise<FastifyReply | string> => {
   // All that it may hold is bounded by the events of a request: it never waits for its reader, who may first want to send the rest.
-  const lines = request.headers.accept?.includes(lineType) ? new Readable({ read: () => {} }) : undefined;
+  const isLines = preferredType(request.headers.accept, ['application/json', lineType]) === lineType;
+  const lines = isLines ? new Readable({ read: () => {} }) : undefined;
   let hasBegun = false;
   const begin = (): void => {
     if (!lines || hasBegun) return;
@@ -142,7 +144,13 @@ const admit = (request: EventsRequest, reply: FastifyReply, { bodyBytesMax, hold
 
 export const eventsRoutes = (app: FastifyInstance, ports: RoutePorts): void => {
   const routeOf = (operation: Operation, querystring: object) => ({
-    config: { scope: 'write:events', rateClass: 'events' as const, operation, contentEncodings: encodings },
+    config: {
+      scope: 'write:events',
+      rateClass: 'events' as const,
+      operation,
+      contentEncodings: encodings,
+      bodyTypes: Object.keys(mediaTypes),
+    },
     schema: { querystring },
     onRequest: async (request: FastifyRequest, reply: FastifyReply) => admit(request as EventsRequest, reply, ports),
   });

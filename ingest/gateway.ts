@@ -6,15 +6,17 @@ import { type GuardPorts, guardRoutes } from '#platform/guard.ts';
 import { createHttpApp, type HttpOptions } from '#platform/http.ts';
 import { powersOfTen, sizeBytes } from '#platform/metrics.ts';
 import { noTracer } from '#platform/tracing.ts';
+import { FailureError } from '#schemas/failures.ts';
 import { type AcceptPorts, acceptEvents, type PackLimits, statuses } from './accept-events.ts';
 import { countsOf } from './answer.ts';
 import type { Conservation } from './conservation.ts';
 import { eventsRoutes, type Take } from './events-routes.ts';
-import { lineType, mediaTypes } from './formats.ts';
+import { lineType, mediaTypes, otherJsonTypes } from './formats.ts';
 import { createInFlight } from './in-flight.ts';
 import { joinRequests } from './join-requests.ts';
 import { type ObservedRequest, observeAccept } from './observe-accept.ts';
 import { ingestInfo } from './openapi.ts';
+import { isBinaryMode } from './parse/cloudevents.ts';
 import { readRaw } from './read-body.ts';
 import { createReadRequest, isBackfill } from './read-request.ts';
 import { createReceiptSigner } from './receipts.ts';
@@ -44,6 +46,8 @@ export type Gateway = {
 const joinedRowsMax = 500;
 const joinedGroupsMax = 2;
 
+const takenTypes = `Taken are ${Object.keys(mediaTypes).join(', ')}, and with the headers of a CloudEvent data of a type that ends in +json, or of none`;
+
 /** The body stays as bytes until we read it: our own readers find all faults and keep the digits of numbers. */
 const keepBodies = (app: FastifyInstance, bodyBytesMax: number): void => {
   app.removeAllContentTypeParsers();
@@ -51,6 +55,22 @@ const keepBodies = (app: FastifyInstance, bodyBytesMax: number): void => {
   app.addContentTypeParser(wholeTypes, { parseAs: 'buffer' }, (request, body, done) => {
     request.rawBody = body as Buffer;
     done(null, body);
+  });
+  app.addContentTypeParser(otherJsonTypes, { parseAs: 'buffer' }, (request, body, done) => {
+    request.rawBody = body as Buffer;
+    done(null, body);
+  });
+  // The headers of a CloudEvent say what it is, and its data is JSON: the official client for Python names no type by itself.
+  app.addContentTypeParser('*', (request, payload, done) => {
+    if (request.headers['content-type'] !== undefined || !isBinaryMode(request.headers))
+      return done(new FailureError('UNSUPPORTED_MEDIA_TYPE', takenTypes));
+    readRaw(payload, bodyBytesMax).then(
+      (body) => {
+        request.rawBody = body;
+        done(null, body);
+      },
+      (error: Error) => done(error),
+    );
   });
   // Lines are read by their route, as they come. A signature is over all of them: then they are read before, as any other body.
   app.addContentTypeParser(lineType, (request, payload, done) => {

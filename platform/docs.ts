@@ -13,6 +13,7 @@ import { Type } from 'typebox';
 import { FailureError } from '#schemas/failures.ts';
 import { closed, formed } from '#schemas/http/fields.ts';
 import { ErrorIndex, ErrorPage } from '#schemas/http/problem.ts';
+import { preferredType } from './accept.ts';
 import { errorCss, errorIndexHtml, errorPage, errorPageHtml, errorPages, isFailureCode } from './error-reference.ts';
 import { type DocumentInfo, type Operation, openApiDocument } from './openapi.ts';
 import type { Json } from './openapi-schemas.ts';
@@ -124,10 +125,7 @@ const explorerPolicy =
 const pagePolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** A browser asks for HTML; anything else that takes JSON gets JSON. */
-const wantsJson = (request: FastifyRequest): boolean => {
-  const accept = request.headers.accept ?? '';
-  return !accept.includes(html) && /application\/(?:json|\*)|\*\/\*|^$/.test(accept);
-};
+const wantsJson = ({ headers }: FastifyRequest): boolean => preferredType(headers.accept, [json, html]) === json;
 
 const sendHtml = (reply: FastifyReply, policy: string, text: string): FastifyReply =>
   reply.header('content-security-policy', policy).type('text/html; charset=utf-8').send(text);

@@ -31,7 +31,8 @@ export const faultOfHeaders = (rawHeaders: readonly string[], httpVersion: strin
   const seen: string[] = [];
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] as string).toLowerCase();
-    if (!singleHeaders.has(name)) continue;
+    // An attribute of a CloudEvent that is given twice would be joined to another text.
+    if (!singleHeaders.has(name) && !name.startsWith('ce-')) continue;
     if (seen.includes(name)) return { code: 'BAD_REQUEST', detail: `The header ${name} is given more than once` };
     seen.push(name);
   }

@@ -42,12 +42,16 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The content encodings that the route reads itself; without them none is taken. */
     contentEncodings?: readonly string[];
+    /** The types of a body that the route takes; JSON where nothing is said. */
+    bodyTypes?: readonly string[];
   }
   interface FastifyReply {
     /** The code of a problem that is answered; counted. */
     failureCode: FailureCode | undefined;
   }
 }
+
+const bodyTypesOf = ({ routeOptions }: FastifyRequest): readonly string[] => routeOptions.config?.bodyTypes ?? ['application/json'];
 
 export const sendProblem = (
   request: FastifyRequest,
@@ -61,6 +65,8 @@ export const sendProblem = (
   reply.failureCode = code;
   // RFC 9110 wants the scheme with every 401; what passes by itself says when.
   if (status === 401) reply.header('www-authenticate', 'Bearer');
+  // RFC 9110, section 15.5.16: what would have been taken.
+  if (status === 415 && !reply.hasHeader('accept-encoding')) reply.header('accept', bodyTypesOf(request).join(', '));
   if ((status === 503 || code === 'IDEMPOTENCY_KEY_IN_USE') && !reply.hasHeader('retry-after')) reply.header('retry-after', '1');
   return reply
     .code(status)
@@ -116,6 +122,8 @@ const answerError = (error: FastifyError, request: FastifyRequest, reply: Fastif
     return sendProblem(request, reply, context === 'body' ? 'VALIDATION_FAILED' : 'BAD_REQUEST', undefined, validationFaults(error));
   }
   const known = frameworkCodes[error.code];
+  if (known === 'UNSUPPORTED_MEDIA_TYPE')
+    return sendProblem(request, reply, known, `Taken are bodies of type ${bodyTypesOf(request).join(', ')}`);
   if (known) return sendProblem(request, reply, known, error.message);
   // Fastify marks a JSON body that can't be read with 400 and the parser's own words.
   if (error.statusCode === 400) return sendProblem(request, reply, 'MALFORMED_BODY', error.message);
@@ -126,13 +134,19 @@ const answerError = (error: FastifyError, request: FastifyRequest, reply: Fastif
 };
 
 /** What this floor reads is uncompressed UTF-8: a body that says otherwise is refused before it is read, a bomb or not, but on a route that unpacks it itself. */
-const refuseEncoded = ({ headers, routeOptions }: FastifyRequest): void => {
+const refuseEncoded = ({ headers, routeOptions }: FastifyRequest, reply: FastifyReply): void => {
   const encoding = headers['content-encoding']?.toLowerCase();
-  if (encoding !== undefined && encoding !== 'identity' && !routeOptions.config.contentEncodings?.includes(encoding))
-    throw new FailureError('UNSUPPORTED_MEDIA_TYPE', `The content encoding ${encoding.slice(0, 64)} is not supported`);
+  const taken = routeOptions.config.contentEncodings ?? [];
+  if (encoding !== undefined && encoding !== 'identity' && !taken.includes(encoding)) {
+    reply.header('accept-encoding', taken.join(', ') || 'identity');
+    throw new FailureError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      `The content encoding ${encoding.slice(0, 64)} is not supported; ${taken.length === 0 ? 'send the body as it is' : `taken is one of ${taken.join(', ')}`}`,
+    );
+  }
   const charset = /;\s*charset="?([^";\s]*)/i.exec(headers['content-type'] ?? '')?.[1];
   if (charset !== undefined && !/^(?:utf-8|us-ascii)$/i.test(charset))
-    throw new FailureError('UNSUPPORTED_MEDIA_TYPE', `The character set ${charset.slice(0, 64)} is not supported`);
+    throw new FailureError('UNSUPPORTED_MEDIA_TYPE', `The character set ${charset.slice(0, 64)} is not supported; send UTF-8`);
 };
 
 const requestIdShape = /^[A-Za-z0-9._:-]{1,128}$/;
@@ -198,7 +212,7 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     request.isFromPage = isFromPage(cors, request.headers.origin);
     const fault = faultOfHeaders(request.raw.rawHeaders, request.raw.httpVersion);
     if (fault) throw new FailureError(fault.code, fault.detail);
-    refuseEncoded(request);
+    refuseEncoded(request, reply);
     // What came over a connection that was open goes to another process.
     if (closing) throw new FailureError('OVERLOADED', 'This process is stopping');
   });

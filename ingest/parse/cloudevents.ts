@@ -69,6 +69,10 @@ export const parseCloudEvent = (raw: unknown, horizon: Horizon): ParsedEvent | R
     return { status: 'invalid', idempotencyKey: undefined, faults };
   }
   const { id, type, subject, time, data } = raw;
+  if (raw.specversion === undefined && raw.idempotency_key !== undefined) {
+    const message = 'is no CloudEvent but an event in our own form: send it as application/json';
+    return { status: 'invalid', idempotencyKey: undefined, faults: [{ field: '', code: 'not_allowed', message }] };
+  }
   const own = envelopeFaults(raw);
   const parsed = parseNativeEvent({ idempotency_key: id, event: type, customer_id: subject, timestamp: time, properties: data }, horizon);
   if (!('status' in parsed)) return own.length === 0 ? parsed : { status: 'invalid', idempotencyKey: parsed.idempotencyKey, faults: own };
@@ -110,16 +114,26 @@ export const parseBatchBody = (body: Buffer, writer: BlockWriter, horizon: Horiz
 
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-export const isBinaryMode = (headers: Headers): boolean => headers['ce-specversion'] !== undefined;
+/** By the header that every one has, or by two of the others, so that one who left it out is told so. */
+export const isBinaryMode = (headers: Headers): boolean =>
+  headers['ce-specversion'] !== undefined || ['ce-id', 'ce-type', 'ce-source'].filter((name) => headers[name] !== undefined).length > 1;
 
-/** Characters beyond printable ASCII stand percent-encoded in a header. Undefined where that is broken. */
+/**
+ * The text that a header holds (section 3.1.3.2, backwards): without the quotes and escapes of a quoted string, then with its percent-encoding undone, then UTF-8. Node
+ * gives each byte as a character, so what was sent as UTF-8 without an encoding is read as it was meant. Undefined where that is broken. Bytes that are no UTF-8 are those
+ * of ISO-8859-1, which headers were once made of, and as which Node's own client, and with it the official one for JavaScript, may send them.
+ */
 const fromHeader = (value: string): string | undefined => {
-  if (!value.includes('%')) return value;
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return undefined;
-  }
+  const trimmed = value.replace(/^[ \t]+|[ \t]+$/g, '');
+  const quoted = /^"((?:[^"\\]|\\.)*)"$/.exec(trimmed);
+  const text = quoted ? (quoted[1] as string).replace(/\\(.)/g, '$1') : trimmed;
+  if (/%(?![0-9A-Fa-f]{2})/.test(text)) return undefined;
+  const bytes = Buffer.from(
+    text.replace(/%(..)/g, (_encoded, digits) => String.fromCharCode(Number.parseInt(digits, 16))),
+    'latin1',
+  );
+  if (isUtf8(bytes)) return bytes.toString('utf8');
+  return text.includes('%') ? undefined : text;
 };
 
 /** Binary mode: the attributes are headers, and the body is the data. */
@@ -130,7 +144,7 @@ export const parseBinaryBody = (headers: Headers, body: Buffer, writer: BlockWri
     // What the data is and of which type, the body and Content-Type say.
     if (!header.startsWith('ce-') || name === 'data' || name === 'data_base64' || name === 'datacontenttype') continue;
     raw[name] = fromHeader(String(value)) ?? null;
-    if (raw[name] === null) return malformed(`the header ${header.slice(0, 64)} is not percent-encoded UTF-8`);
+    if (raw[name] === null) return malformed(`the header ${header.slice(0, 64)} is not UTF-8, percent-encoded or as it is`);
   }
   if (body.length > 0) {
     const json = readJson(body);

@@ -95,6 +95,10 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | 
       faults: [{ field: '', code: 'wrong_type', message: 'an event must be a JSON object' }],
     };
   }
+  if (typeof raw.specversion === 'string' && raw.idempotency_key === undefined && (raw.type ?? raw.source ?? raw.id) !== undefined) {
+    const message = 'is a CloudEvent: send it as application/cloudevents+json, several in an array as application/cloudevents-batch+json';
+    return { status: 'invalid', idempotencyKey: undefined, faults: [{ field: '', code: 'not_allowed', message }] };
+  }
   const faults: Fault[] = [];
   const idempotencyKey = readEventId(raw, 'idempotency_key', faults);
   const event = readEventId(raw, 'event', faults);

@@ -8,7 +8,7 @@ import {
 } from '../../../../ingest/parse/cloudevents.ts';
 import { BlockWriter } from '../../../../ingest/parse/event-block.ts';
 import { seedsOf } from '../../../../ingest/parse/key-hash.ts';
-import { parseNativeEvent } from '../../../../ingest/parse/native.ts';
+import { parseNativeBody, parseNativeEvent } from '../../../../ingest/parse/native.ts';
 
 const nowMs = Date.UTC(2026, 10, 20, 12);
 const horizon = { nowMs, pastMsMax: 35 * 86_400_000, futureMsMax: 300_000 };
@@ -164,9 +164,79 @@ describe('binary mode', () => {
     expect(parseBinaryBody({ ...headers, 'ce-id': '100%' }, data, newWriter(), horizon)).toMatchObject({ kind: 'malformed' });
   });
 
+  /** As Node gives the bytes of a header: one character each. */
+  const sent = (text: string): string => Buffer.from(text).toString('latin1');
+
+  it.each([
+    ['UTF-8 as it is', sent('größe/日本'), 'größe/日本'],
+    ['UTF-8 partly encoded', sent('gr%C3%B6ße'), 'größe'],
+    ['a quoted string', '"a b"', 'a b'],
+    ['a quoted string with escapes', '"say \\"hi\\" \\\\ %22"', 'say "hi" \\ "'],
+    ['a quoted string of UTF-8', sent('"größe"'), 'größe'],
+    ['blanks around it', ' \tacme\t ', 'acme'],
+    ['a quote inside', 'a"b', 'a"b'],
+    ['a quote that is not closed', '"acme', '"acme'],
+    ['encoded characters that need none', '%61cme', 'acme'],
+    ['an encoded per cent sign', '100%25', '100%'],
+    ['ISO-8859-1', 'gr\u00f6\u00dfe', 'größe'],
+  ])('[I2] a header holds the text that was meant: %s', (_what, value, meant) => {
+    const expected = newWriter();
+    parseStructuredBody(Buffer.from(JSON.stringify(cloudEvent({ subject: meant }))), expected, horizon);
+    expect(rowsOf({ ...headers, 'ce-subject': value }, data)).toEqual(expected.done());
+  });
+
+  it.each(['%', '%4', '%zz', '100%', '%ff', '%c3', '%c0%af', '%ed%a0%80', '%f5%80%80%80', '\u00ff%20', '"%"'])(
+    'a header that holds no text, %j, is refused by its name',
+    (value) => {
+      const parsed = parseBinaryBody({ ...headers, 'ce-subject': value }, data, newWriter(), horizon);
+      expect(parsed).toEqual({ kind: 'malformed', reason: expect.stringContaining('ce-subject') });
+    },
+  );
+
+  it('control characters in a header are refused as in any other name', () => {
+    for (const value of ['a%00b', 'a%0Ab', 'a%7Fb'])
+      expect(rowsOf({ ...headers, 'ce-subject': value }, data).rejected).toMatchObject([{ faults: [{ field: 'subject' }] }]);
+  });
+
+  it('without ce-specversion is told so', () => {
+    const { 'ce-specversion': _none, ...others } = headers;
+    expect(isBinaryMode(others)).toBe(true);
+    expect(rowsOf(others, data).rejected).toMatchObject([{ faults: [{ field: 'specversion', code: 'missing' }] }]);
+    expect(isBinaryMode({ 'content-type': 'application/json', 'ce-id': 'of a proxy' })).toBe(false);
+  });
+
   it('an empty body is an event without data, and one that is no JSON is malformed', () => {
     expect(rowsOf(headers, Buffer.alloc(0)).ends).toHaveLength(1);
     expect(parseBinaryBody(headers, Buffer.from('{'), newWriter(), horizon)).toMatchObject({ kind: 'malformed' });
     expect(rowsOf(headers, Buffer.from('[1]')).rejected).toMatchObject([{ faults: [{ field: 'data', code: 'wrong_type' }] }]);
+  });
+});
+
+describe('one form sent as the other', () => {
+  const faultsOfNative = (body: unknown) => {
+    const writer = newWriter();
+    parseNativeBody(Buffer.from(JSON.stringify(body)), writer, horizon, 10);
+    return writer.done().rejected;
+  };
+
+  it.each([
+    ['alone', cloudEvent()],
+    ['in an array', [cloudEvent()]],
+    ['in a batch of ours', { events: [cloudEvent()] }],
+    ['without a subject', cloudEvent({ subject: undefined })],
+  ])('a CloudEvent as application/json is one fault, which says how it is sent: %s', (_where, body) => {
+    const hint = { field: '', code: 'not_allowed', message: expect.stringContaining('application/cloudevents+json') };
+    expect(faultsOfNative(body)).toMatchObject([{ faults: [hint] }]);
+  });
+
+  it('an event of ours as a CloudEvent is one fault, which says how it is sent', () => {
+    const writer = newWriter();
+    parseBatchBody(Buffer.from(JSON.stringify([native])), writer, horizon, 10);
+    const hint = { field: '', code: 'not_allowed', message: expect.stringContaining('application/json') };
+    expect(writer.done().rejected).toMatchObject([{ faults: [hint] }]);
+  });
+
+  it('an event of ours whose properties look like a CloudEvent is taken', () => {
+    expect(faultsOfNative({ ...native, properties: cloudEvent() })).toEqual([]);
   });
 });
