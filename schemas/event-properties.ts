@@ -21,7 +21,7 @@ type Leaves = Map<string, string>;
 const fieldCharactersMax = 300;
 
 /** A path may hold a name of megabytes; a fault's field holds its beginning. */
-const fieldOf = (path: string): string => (path.length > fieldCharactersMax ? `${path.slice(0, fieldCharactersMax)}...` : path);
+export const fieldOf = (path: string): string => (path.length > fieldCharactersMax ? `${path.slice(0, fieldCharactersMax)}...` : path);
 
 const rangeFault = (field: string): Fault => ({
   field,
@@ -63,8 +63,13 @@ const jsonText = (value: unknown, path: string, depth: number, faults: Fault[]):
 
 const depthFault = (field: string): Fault => ({ field, code: 'too_deep', message: `is nested deeper than ${depthMax}` });
 
+/**
+ * What Unicode calls control characters (Cc): C0, DEL and C1, which terminals and old readers of text obey. Others are kept on purpose: line and paragraph
+ * separators, a byte order mark inside of a text, marks of writing direction (names in Arabic and Hebrew need them) and non-characters are text to Unicode,
+ * any store keeps them, and a rule for them would refuse names that people have.
+ */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
-export const controlCharacters = /[\u0000-\u001f\u007f]/;
+export const controlCharacters = /[\u0000-\u001f\u007f-\u009f]/;
 
 const isPath = (path: string): boolean =>
   path.length > 0 &&

@@ -1,6 +1,6 @@
 /** Events in requests to the ingest host, and what became of them. Events are judged by ingest/parse, number by number; here is what a JSON schema can say of it. */
 import { type TSchema, Type } from 'typebox';
-import { closed, ExternalId, GivenInstant, Instant, nullable } from '#schemas/http/fields.ts';
+import { closed, GivenId, GivenInstant, Instant, nullable } from '#schemas/http/fields.ts';
 import { Fault, Problem } from '#schemas/http/problem.ts';
 
 const Properties = Type.Unsafe<Record<string, unknown>>({
@@ -8,16 +8,16 @@ const Properties = Type.Unsafe<Record<string, unknown>>({
   title: 'EventProperties',
   additionalProperties: true,
   maxProperties: 256,
-  propertyNames: { pattern: '^[^\\u0000-\\u001f\\u007f.]+(\\.[^\\u0000-\\u001f\\u007f.]+)*$', maxLength: 255 },
+  propertyNames: { pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f.]+(\\.[^\\u0000-\\u001f\\u007f-\\u009f.]+)*$', maxLength: 255 },
   description:
     'Your own data, up to 16 levels deep. A number keeps its digits, up to 40 before the point and 52 behind it, with an exponent or without; one with more is refused.',
 });
 
 export const Event = Type.Object(
   {
-    idempotency_key: Type.Unsafe<string>({ ...ExternalId, description: 'The name of the event, the same on every retry; billed once.' }),
-    event: Type.Unsafe<string>({ ...ExternalId, description: 'What happened; meters select by it.' }),
-    customer_id: Type.Unsafe<string>({ ...ExternalId, description: 'The id of a customer or its external_id; it may be created later.' }),
+    idempotency_key: Type.Unsafe<string>({ ...GivenId, description: 'The name of the event, the same on every retry; billed once.' }),
+    event: Type.Unsafe<string>({ ...GivenId, description: 'What happened; meters select by it.' }),
+    customer_id: Type.Unsafe<string>({ ...GivenId, description: 'The id of a customer or its external_id; it may be created later.' }),
     timestamp: Type.Optional(nullable(GivenInstant)),
     properties: Type.Optional(nullable(Properties)),
   },
@@ -33,7 +33,7 @@ export const newEvents = (eventsMax: number) => {
   return Type.Union([Event, list, Type.Object({ events: list }, { ...closed, title: 'EventBatch' })], { title: 'NewEvents' });
 };
 
-const ofCloudEvent = (description: string) => Type.Unsafe<string>({ ...ExternalId, description });
+const ofCloudEvent = (description: string) => Type.Unsafe<string>({ ...GivenId, description });
 
 export const CloudEvent = Type.Object(
   {
