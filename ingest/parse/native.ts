@@ -165,6 +165,14 @@ const closes = (body: Buffer, from: number, closing: string): boolean => {
 export const isInHorizon = (time: number, horizon: Horizon): boolean =>
   !(time < horizon.nowMs - horizon.pastMsMax || time > horizon.nowMs + horizon.futureMsMax);
 
+/** Adds the event at `from` if it is plain; returns what lies behind it, or -1 where it is left to the general reader. */
+const addPlainAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Horizon): number => {
+  const end = plain.read(body, from);
+  if (end < 0 || !isInHorizon(plain.occurredAtMs, horizon)) return -1;
+  writer.addPlain(body, plain);
+  return end;
+};
+
 /** Adds the event at `from`, which stands so deep in its body; returns what lies behind it, or -1 where its end can't be told. */
 export const addEventAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Horizon, depth = 0): number => {
   const plainEnd = plain.read(body, from);
@@ -206,14 +214,17 @@ const addOneByOne = (body: Buffer, writer: BlockWriter, horizon: Horizon, events
   const opening = openingOf(body);
   if (!opening) return false;
   let { at } = opening;
-  if (opening.closing !== '' && body[at] === 0x5d) return closes(body, at, opening.closing);
+  if (opening.closing === '') {
+    // One that stands alone and is not plain may be a batch in other words: "events" behind another name, or with an escape. The whole decides.
+    const end = eventsMax > 0 ? addPlainAt(body, at, writer, horizon) : -1;
+    return end >= 0 && closes(body, end, '');
+  }
+  if (body[at] === 0x5d) return closes(body, at, opening.closing);
   for (;;) {
     if (body[at] !== 0x7b || writer.total === eventsMax) return false;
     at = addEventAt(body, at, writer, horizon, opening.closing.length);
     if (at < 0) return false;
     at = skipSpace(body, at);
-    // One that stands alone and is rejected may be a batch in other words: "events" behind another name, or with an escape. The whole decides.
-    if (opening.closing === '') return writer.rejected === 0 && closes(body, at, '');
     if (body[at] !== 0x2c) return closes(body, at, opening.closing);
     at = skipSpace(body, at + 1);
   }
