@@ -136,10 +136,25 @@ const ValidationResult = Type.Object(
   { ...closed, title: 'ValidationResult' },
 );
 
+const EventWarning = Type.Object(
+  {
+    index: Type.Integer({ minimum: 0, description: 'Its place in the request.' }),
+    idempotency_key: Type.String(),
+    field: Type.String(),
+    code: Type.Enum(['never_measured'], { title: 'EventWarningCode' }),
+    message: Type.String(),
+  },
+  { ...closed, title: 'EventWarning', description: 'Nothing is refused for it, and yet it is hardly what was meant.' },
+);
+
 export const EventsValidation = Type.Object(
   {
     valid: Type.Integer({ minimum: 0 }),
     rejected: Type.Integer({ minimum: 0 }),
+    warnings: Type.Array(EventWarning, {
+      maxItems: 100,
+      description: 'Of valid events, the first 100: texts that read as a number and that no meter can measure, such as "1e400".',
+    }),
     results: Type.Array(ValidationResult, {
       description: 'What would be rejected, with all of its faults; with `results=all` every event.',
     }),
