@@ -10,7 +10,7 @@ const Properties = Type.Unsafe<Record<string, unknown>>({
   maxProperties: 256,
   propertyNames: { pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f.]+(\\.[^\\u0000-\\u001f\\u007f-\\u009f.]+)*$', maxLength: 255 },
   description:
-    'Your own data, up to 16 levels deep. A number keeps its digits, up to 40 before the point and 52 behind it, with an exponent or without; one with more is refused.',
+    'Your own data, up to 16 levels deep, no name twice in one object. A number keeps its digits, up to 40 before the point and 52 behind it, with an exponent or without (`1.0` is `1`); one with more is refused.',
 });
 
 export const Event = Type.Object(
@@ -26,7 +26,11 @@ export const Event = Type.Object(
 
 /** One event of several is judged by itself: what is no event stands in `results`, and the others are taken. */
 const listOf = (title: string, event: TSchema, eventsMax: number) =>
-  Type.Array(event, { title, maxItems: eventsMax, description: 'Each is judged by itself: what is no event stands in `results`.' });
+  Type.Array(event, {
+    title,
+    maxItems: eventsMax,
+    description: 'Each is judged by itself: what is no event stands in `results`. An empty list is 200 with all counts 0.',
+  });
 
 export const newEvents = (eventsMax: number) => {
   const list = listOf('EventList', Event, eventsMax);

@@ -38,10 +38,6 @@ export const instantOf = (text: string): number | undefined => {
   }
 };
 
-/** Numbers of too many digits are marked by this name on their way; a caller who sends it is refused, whatever stands around it. */
-const reservedName = '\u0000inexact';
-export const isReserved = (value: JsonValue | undefined): boolean => isObject(value) && typeof value.fields.get(reservedName) === 'string';
-
 const scalarText = (value: JsonValue): string => {
   if (typeof value === 'string') return value.isWellFormed() ? value : refuse('half a pair');
   if (typeof value === 'boolean') return String(value);
@@ -54,7 +50,6 @@ const depthMax = 16;
 /** An array, or what is in one, as JSON text: names in order, numbers as plain digits. */
 const jsonTextOf = (value: JsonValue, depth: number): string => {
   if (value === null) return 'null';
-  if (isReserved(value)) return refuse('a reserved name');
   if ((isArray(value) || isObject(value)) && depth > depthMax) return refuse('too deep');
   if (isArray(value)) return `[${value.items.map((item) => jsonTextOf(item, depth + 1)).join()}]`;
   if (isObject(value)) {
@@ -75,7 +70,6 @@ const collect = (object: JsonObject, parents: readonly string[], leaves: Map<str
     const path = names.join('.');
     if (!isPath(path)) refuse('no path');
     if (value === null) continue;
-    if (isReserved(value)) refuse('a reserved name');
     if (isObject(value)) {
       collect(value, names, leaves);
       continue;
@@ -87,7 +81,7 @@ const collect = (object: JsonObject, parents: readonly string[], leaves: Map<str
 
 const propertiesOf = (value: JsonValue | undefined): readonly (readonly [string, string])[] => {
   if (value === undefined || value === null) return [];
-  if (!isObject(value) || isReserved(value)) return refuse('no object');
+  if (!isObject(value)) return refuse('no object');
   const leaves = new Map<string, string>();
   collect(value, [], leaves);
   if (leaves.size > 256) refuse('too many');
@@ -103,7 +97,7 @@ const timeOf = (value: JsonValue | undefined): number | undefined => {
 };
 
 export const judgeEvent = (value: JsonValue, { nowMs, pastMsMax, futureMsMax }: Horizon): Judged => {
-  if (!isObject(value) || isReserved(value)) return { idempotencyKey: undefined, status: 'invalid' };
+  if (!isObject(value)) return { idempotencyKey: undefined, status: 'invalid' };
   const { fields } = value;
   const idempotencyKey = value.twice?.has('idempotency_key') ? undefined : idOf(fields.get('idempotency_key'));
   const [event, customer] = [idOf(fields.get('event')), idOf(fields.get('customer_id'))];
@@ -168,7 +162,7 @@ export const judgeNativeBody = (body: Buffer, horizon: Horizon): Outcome => {
   const value = wholeOf(text);
   if (typeof value === 'object' && value !== null && value.kind === 'malformed') return value;
   if (isArray(value)) return judgeEvents(value.items, horizon);
-  if (!isObject(value) || isReserved(value)) return malformed();
+  if (!isObject(value)) return malformed();
   const events = value.fields.get('events');
   if (events === undefined) return judgeEvents([value], horizon);
   return isArray(events) && value.fields.size === 1 && !value.twice ? judgeEvents(events.items, horizon) : malformed();

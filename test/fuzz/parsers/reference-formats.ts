@@ -2,7 +2,7 @@
 import type { Horizon } from '../../../ingest/parse/native.ts';
 import type { Outcome } from './outcome.ts';
 import { eventsMax, lineBytesMax } from './outcome.ts';
-import { isReserved, type Judged, judgeEvent, malformed, outcomeOf, textOf, wholeOf } from './reference-event.ts';
+import { type Judged, judgeEvent, malformed, outcomeOf, textOf, wholeOf } from './reference-event.ts';
 import { hasTwinsWithin, isArray, isObject, type JsonValue } from './reference-json.ts';
 
 const invalid: Judged = { idempotencyKey: undefined, status: 'invalid' };
@@ -57,7 +57,7 @@ const ourNames = [
 ] as const;
 
 const judgeCloudEvent = (value: JsonValue, horizon: Horizon): Judged => {
-  if (!isObject(value) || isReserved(value)) return invalid;
+  if (!isObject(value)) return invalid;
   const fields = new Map<string, JsonValue>();
   for (const [theirs, ours] of ourNames) {
     const field = value.fields.get(theirs);
@@ -76,7 +76,7 @@ const judgeWhole = (body: Buffer, judge: (value: JsonValue) => Outcome): Outcome
 };
 
 export const judgeStructured = (body: Buffer, horizon: Horizon): Outcome =>
-  judgeWhole(body, (value) => (isObject(value) && !isReserved(value) ? outcomeOf([judgeCloudEvent(value, horizon)]) : malformed()));
+  judgeWhole(body, (value) => (isObject(value) ? outcomeOf([judgeCloudEvent(value, horizon)]) : malformed()));
 
 export const judgeBatch = (body: Buffer, horizon: Horizon): Outcome =>
   judgeWhole(body, (value) => (isArray(value) ? outcomeOf(value.items.map((item) => judgeCloudEvent(item, horizon))) : malformed()));
