@@ -181,7 +181,7 @@ export const judged = (block: EventBlock): Outcomes => {
   return { statuses: found, faults: new Map(block.rejected.map(({ place, faults }) => [place, faults])) };
 };
 
-const neverMeasured = `is a text that reads as a number, and no meter can measure it: it has more than ${integerDigitsMax} digits before the point or ${decimalsMax} behind it`;
+const neverMeasured = `is a text that reads as a number, and no meter can measure it as it is written: send up to ${integerDigitsMax} digits before the point and ${decimalsMax} behind it`;
 
 /** Adds what would be taken of a block, and never counted. A JSON number of that kind is refused; as a text it may be a name, and is kept. */
 export const addWarnings = (tally: Tally, block: EventBlock, { keyField }: Asked): void => {

@@ -19,7 +19,7 @@ type Parts = { readonly isNegative: boolean; readonly digits: string; readonly p
 
 const shape = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 
-/** A text that reads as a number and that no meter can measure: it has too many digits, or its exponent makes them so many. */
+/** A text that reads as a number and that no meter can measure: it has too many digits, or too large an exponent. */
 export const isUnmeasurable = (text: string): boolean => shape.test(text) && measuredNumber(text) === undefined;
 
 const partsOf = (text: string): Parts | undefined => {

@@ -66,7 +66,7 @@ describe('a dry run', () => {
     expect(dryRun([first], 'id').warnings[0]).toMatchObject({ field: 'data.a' });
   });
 
-  it.each(['', 'x', '1e', '1e400x', ' 1e400', '0x10', '+1', '.5', '1_000', 'NaN', '1e40000 ', '0e999', '1'.repeat(40)])(
+  it.each(['', 'x', '1e', '1e400x', ' 1e400', '0x10', '+1', '.5', '1_000', 'NaN', '1e40000 ', '0e9', '1'.repeat(40)])(
     'warns of no text that is a word or can be measured: %j',
     (text) => {
       expect(dryRun([blockWith(`{"a":${JSON.stringify(text)}}`)]).warnings).toEqual([]);
