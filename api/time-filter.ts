@@ -1,9 +1,9 @@
 /** `<time>_after` and `<time>_before`: an instant as text -> one that PostgreSQL compares its own with, to the microsecond. */
 import { instantFromText } from '#schemas/instant.ts';
 
-/** RFC 3339 in the years 1970 to 9999, with at most 12 digits of a second and no leap second. With `format: date-time`, exactly what is taken. */
+/** RFC 3339 in the years 1970 to 9999, with at most 24 digits of a second. What is taken has `format: date-time`, too; its leap seconds end a month of UTC. */
 export const timeFilterPattern =
-  '^(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,12})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$';
+  '^(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\\.[0-9]{1,24})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$';
 const yearMin = 1970;
 const lastMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 const lastText = '9999-12-31T23:59:59.999999Z';

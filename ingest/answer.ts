@@ -1,8 +1,10 @@
 /** The answer to a request of events, from what became of each. Pure. */
 import { type Part, parts } from '#platform/retry.ts';
 import { type FailureCode, type FailureError, type Fault, type Problem, toProblem } from '#schemas/failures.ts';
+import { decimalsMax, integerDigitsMax, isUnmeasurable } from '#schemas/number-text.ts';
+import { fromRow } from '#schemas/usage-event.ts';
 import { type Outcomes, type Status, statuses } from './accept-events.ts';
-import { type EventBlock, keyOfRow } from './parse/event-block.ts';
+import { type EventBlock, keyOfRow, startOfRow } from './parse/event-block.ts';
 import type { ReceiptDraft } from './receipts.ts';
 
 export type Counts = Readonly<Record<Status, number>>;
@@ -27,6 +29,18 @@ export type EventResult = {
   readonly status: Status;
   readonly errors: readonly Fault[];
 };
+
+/** Nothing is refused for it, and yet it is hardly what was meant. */
+export type EventWarning = {
+  readonly index: number;
+  readonly idempotency_key: string;
+  readonly field: string;
+  readonly code: 'never_measured';
+  readonly message: string;
+};
+
+/** Warnings of one answer end here; whoever mends these sees the next. */
+export const warningsMax = 100;
 
 /** Faults of one answer are listed up to here; the rest is counted. */
 const faultsMax = 1_000;
@@ -62,6 +76,8 @@ export type Tally = {
   readonly results: EventResult[];
   readonly faults: Fault[];
   readonly down: Set<Part>;
+  /** Of a dry run. */
+  readonly warnings: EventWarning[];
   resultFaultsLeft: number;
   /** Where the caller wants one. */
   readonly receipt: ReceiptDraft | undefined;
@@ -73,6 +89,7 @@ export const newTally = (receipt?: ReceiptDraft): Tally => ({
   results: [],
   faults: [],
   down: new Set(),
+  warnings: [],
   resultFaultsLeft: resultFaultsMax,
   receipt,
 });
@@ -164,10 +181,29 @@ export const judged = (block: EventBlock): Outcomes => {
   return { statuses: found, faults: new Map(block.rejected.map(({ place, faults }) => [place, faults])) };
 };
 
+const neverMeasured = `is a text that reads as a number, and no meter can measure it as it is written: send up to ${integerDigitsMax} digits before the point and ${decimalsMax} behind it`;
+
+/** Adds what would be taken of a block, and never counted. A JSON number of that kind is refused; as a text it may be a name, and is kept. */
+export const addWarnings = (tally: Tally, block: EventBlock, { keyField }: Asked): void => {
+  // The tally has counted the block already.
+  const from = tally.total - block.total;
+  const properties = keyField === 'id' ? 'data' : 'properties';
+  for (const [row, place] of block.places.entries()) {
+    if (tally.warnings.length >= warningsMax) return;
+    const { idempotencyKey, properties: pairs } = fromRow(block.rows.subarray(startOfRow(block, row), block.ends[row]));
+    for (const [path, text] of pairs) {
+      if (tally.warnings.length >= warningsMax || !isUnmeasurable(text)) continue;
+      const field = `${properties}.${path}`;
+      tally.warnings.push({ index: from + place, idempotency_key: idempotencyKey, field, code: 'never_measured', message: neverMeasured });
+    }
+  }
+};
+
 /** The answer of a dry run. */
 export const validationOf = (tally: Tally): string =>
   JSON.stringify({
     valid: tally.counts.accepted,
     rejected: tally.total - tally.counts.accepted,
+    warnings: tally.warnings,
     results: tally.results.map((result) => (result.status === 'accepted' ? { ...result, status: 'valid' } : result)),
   });

@@ -13,6 +13,7 @@ import {
   type Answer,
   type Asked,
   addToTally,
+  addWarnings,
   answerOfTally,
   type Counts,
   countsOf,
@@ -118,9 +119,11 @@ const acceptRequest = async (request: EventsRequest, reply: FastifyReply, ports:
 const validateRequest = async (request: EventsRequest, reply: FastifyReply, { read }: RoutePorts): Promise<string> => {
   const format = formatOf(request.headers['content-type']);
   const tally = newTally();
+  const asked = askedBy(request, format);
   const add = async ({ block }: LineBlock): Promise<void> => {
     const outcomes = judged(block);
-    addToTally(tally, block, outcomes, countsOf(outcomes), askedBy(request, format));
+    addToTally(tally, block, outcomes, countsOf(outcomes), asked);
+    addWarnings(tally, block, asked);
   };
   const refused = format === Format.lines ? await read.readLines(request, add) : await read.readWhole(request, format).then(add);
   if (refused) throw refused;

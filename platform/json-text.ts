@@ -88,6 +88,10 @@ const readText = (text: string): unknown => {
   return undefined;
 };
 
+/** The bytes without the mark of UTF-8 that some editors and writers of files put before a text. Anywhere else it is a character like others. */
+export const withoutMark = (bytes: Buffer): Buffer =>
+  bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+
 /** The value of a JSON text. Throws the SyntaxError of `JSON.parse` where it is none. */
 export const parseJsonText = (text: string): unknown => {
   const value: unknown = JSON.parse(text);

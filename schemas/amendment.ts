@@ -4,7 +4,7 @@
  * view makes voids of the first, and the second is an event like any other. Pure.
  */
 import { hash } from 'node:crypto';
-import { earliestEventMs, isEventId, isRecord, readEventId, readTimestamp } from '#schemas/event-fields.ts';
+import { controlsOfStored, earliestEventMs, isEventId, isRecord, readEventId, readTimestamp } from '#schemas/event-fields.ts';
 import { flattenProperties } from '#schemas/event-properties.ts';
 import { type Fault, type Parsed, unknownFieldMessage } from '#schemas/fault.ts';
 import { type Property, toMessage, type UsageEvent } from '#schemas/usage-event.ts';
@@ -116,7 +116,7 @@ const readAmendment = (raw: unknown, horizon: ReplacementHorizon, faults: Fault[
     faults.push({ field: '', code: 'wrong_type', message: 'an amendment must be a JSON object' });
     return undefined;
   }
-  const idempotencyKey = readEventId(raw, 'idempotency_key', faults);
+  const idempotencyKey = readEventId(raw, 'idempotency_key', faults, controlsOfStored);
   const action = amendmentActions.find((one) => one === raw.action);
   if (!action) {
     const code = raw.action === undefined ? 'missing' : 'not_allowed';
@@ -148,7 +148,7 @@ export const amendmentsFromJson = (json: unknown, horizon: ReplacementHorizon): 
   for (const [index, raw] of amendments.entries()) {
     const inner: Fault[] = [];
     const amendment = readAmendment(raw, horizon, inner);
-    if (amendment && isEventId(amendment.idempotencyKey) && keys.has(amendment.idempotencyKey))
+    if (amendment && isEventId(amendment.idempotencyKey, controlsOfStored) && keys.has(amendment.idempotencyKey))
       inner.push({
         field: 'idempotency_key',
         code: 'duplicate',

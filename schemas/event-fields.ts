@@ -17,18 +17,22 @@ const charactersOf = (text: string): number =>
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && inexactSourceOf(value) === undefined;
 
+/** Names of stored events are from before C1 was refused, too: they must still be found. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
+export const controlsOfStored = /[\u0000-\u001f\u007f]/;
+
 /** Whether a text can be the name of an event, a customer or an idempotency key. */
-export const isEventId = (text: string): boolean =>
-  text.length > 0 && charactersOf(text) <= idCharactersMax && !controlCharacters.test(text) && text.isWellFormed();
+export const isEventId = (text: string, controls: RegExp = controlCharacters): boolean =>
+  text.length > 0 && charactersOf(text) <= idCharactersMax && !controls.test(text) && text.isWellFormed();
 
 /** A mandatory name; empty where it is at fault. */
-export const readEventId = (raw: Record<string, unknown>, field: string, faults: Fault[]): string => {
+export const readEventId = (raw: Record<string, unknown>, field: string, faults: Fault[], controls?: RegExp): string => {
   const value = raw[field];
   if (value === undefined) faults.push({ field, code: 'missing', message: `${field} is required` });
   else if (typeof value !== 'string') faults.push({ field, code: 'wrong_type', message: `${field} must be a string` });
   else if (value.length === 0 || charactersOf(value) > idCharactersMax)
     faults.push({ field, code: 'wrong_length', message: `${field} must have 1 to ${idCharactersMax} characters` });
-  else if (!isEventId(value))
+  else if (!isEventId(value, controls))
     faults.push({ field, code: 'wrong_format', message: `${field} must not have control characters or broken surrogates` });
   else return value;
   return '';

@@ -19,6 +19,9 @@ type Parts = { readonly isNegative: boolean; readonly digits: string; readonly p
 
 const shape = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 
+/** A text that reads as a number and that no meter can measure: it has too many digits, or too large an exponent. */
+export const isUnmeasurable = (text: string): boolean => shape.test(text) && measuredNumber(text) === undefined;
+
 const partsOf = (text: string): Parts | undefined => {
   const match = shape.exec(text);
   if (!match) return undefined;

@@ -1,6 +1,6 @@
 /** `/v1/events/amendments`: events that are made void or replaced, by their idempotency keys. */
 
-import { parseJsonText } from '#platform/json-text.ts';
+import { parseJsonText, withoutMark } from '#platform/json-text.ts';
 import { type AmendmentRequest, amendmentsFromJson } from '#schemas/amendment.ts';
 import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import { FailureError } from '#schemas/failures.ts';
@@ -30,9 +30,10 @@ export const amendmentJson = (row: AmendmentRow) => ({
 /** What an amendment says of itself for good, without how far it has come. */
 const lasting = ({ state: _state, sequence: _sequence, applied_at: _at, ...shown }: ReturnType<typeof amendmentJson>) => shown;
 
-/** Read from the bytes: parsed as JSON, a number may have lost digits that the gateway would have refused. The body is known to be JSON. */
+/** Read from the bytes: parsed as JSON, a number may have lost digits that the gateway would have refused. The body is known to be JSON without twins. */
 const readAmendments = (rawBody: Buffer, nowMs: number, futureMsMax: number): readonly AmendmentRequest[] => {
-  const json = parseJsonText(wrapInexactNumbers(rawBody, rawBody.toString('utf8')));
+  const body = withoutMark(rawBody);
+  const json = parseJsonText(wrapInexactNumbers(body, body.toString('utf8')));
   const parsed = amendmentsFromJson(json, { nowMs, futureMsMax });
   if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
   return parsed.value;

@@ -5,6 +5,8 @@
  * Rejected: avsc, which makes a function from the names in a schema with `new Function`, and reads on behind the end of a block, so that an array of 2^50 items in
  * 10 bytes keeps it busy for days.
  */
+import { placeOf, twinMessage } from '#platform/json-scan.ts';
+import { readJson, TooDeep } from './read-json.ts';
 
 export type AvroType =
   | {
@@ -129,9 +131,12 @@ const logicalOf = ({ logicalType, scale = 0 }: Json, isBytes: boolean): { logica
 export const parseAvroSchema = (text: Buffer): ParsedSchema => {
   if (text.length > schemaBytesMax) return { reason: `it has more than ${schemaBytesMax} bytes` };
   try {
-    return { type: new SchemaReader().type(JSON.parse(text.toString('utf8')), '', 0) };
+    const { value, twins, text: json } = readJson(text);
+    const [twin] = twins;
+    if (twin) return { reason: `${twinMessage(String(twin.path.at(-1)))}, at ${placeOf(json, twin.at)}` };
+    return { type: new SchemaReader().type(value, '', 0) };
   } catch (error) {
-    if (error instanceof SchemaFault || error instanceof SyntaxError) return { reason: error.message };
+    if (error instanceof SchemaFault || error instanceof SyntaxError || error instanceof TooDeep) return { reason: error.message };
     throw error;
   }
 };

@@ -5,10 +5,12 @@
  * Pure: bytes -> rows or faults, which name the attributes as the caller does.
  */
 import { isUtf8 } from 'node:buffer';
+import { withoutMark } from '#platform/json-text.ts';
 import { isRecord } from '#schemas/event-fields.ts';
 import type { Fault } from '#schemas/failures.ts';
 import type { BlockWriter } from './event-block.ts';
-import { type Horizon, type ParsedBody, type ParsedEvent, parseJson, parseNativeEvent, type RejectedEvent } from './native.ts';
+import { type Horizon, type ParsedBody, type ParsedEvent, parseNativeEvent, type RejectedEvent } from './native.ts';
+import { isTwin, noTwins, type ReadJson, readJson, twinFaults, twinsOfItems } from './read-json.ts';
 
 const attributes: Readonly<Record<string, string>> = {
   idempotency_key: 'id',
@@ -63,7 +65,7 @@ const envelopeFaults = (raw: Record<string, unknown>): Fault[] => {
 };
 
 /** One CloudEvent as it was parsed: the event, or all of its faults. */
-export const parseCloudEvent = (raw: unknown, horizon: Horizon): ParsedEvent | RejectedEvent => {
+export const parseCloudEvent = (raw: unknown, horizon: Horizon, twins = noTwins): ParsedEvent | RejectedEvent => {
   if (!isRecord(raw)) {
     const faults = [{ field: '', code: 'wrong_type', message: 'a CloudEvent must be a JSON object' }];
     return { status: 'invalid', idempotencyKey: undefined, faults };
@@ -73,21 +75,20 @@ export const parseCloudEvent = (raw: unknown, horizon: Horizon): ParsedEvent | R
     const message = 'is no CloudEvent but an event in our own form: send it as application/json';
     return { status: 'invalid', idempotencyKey: undefined, faults: [{ field: '', code: 'not_allowed', message }] };
   }
-  const own = envelopeFaults(raw);
+  const own = [...twinFaults(twins), ...envelopeFaults(raw)];
   const parsed = parseNativeEvent({ idempotency_key: id, event: type, customer_id: subject, timestamp: time, properties: data }, horizon);
-  if (!('status' in parsed)) return own.length === 0 ? parsed : { status: 'invalid', idempotencyKey: parsed.idempotencyKey, faults: own };
-  const faults = [...own, ...parsed.faults.map(toAttributes)];
-  return { status: own.length === 0 ? parsed.status : 'invalid', idempotencyKey: parsed.idempotencyKey, faults };
+  if (!('status' in parsed) && own.length === 0) return parsed;
+  const faults = 'status' in parsed ? [...own, ...parsed.faults.map(toAttributes)] : own;
+  const status = 'status' in parsed && own.length === 0 ? parsed.status : 'invalid';
+  return { status, idempotencyKey: isTwin(twins, 'id') ? undefined : parsed.idempotencyKey, faults };
 };
 
 const malformed = (reason: string): ParsedBody => ({ kind: 'malformed', reason });
 
-type Json = { readonly value: unknown } | { readonly reason: string };
-
-const readJson = (body: Buffer): Json => {
+const read = (body: Buffer): ReadJson | { readonly reason: string } => {
   if (!isUtf8(body)) return { reason: 'the body is not valid UTF-8' };
   try {
-    return { value: parseJson(body) };
+    return readJson(withoutMark(body));
   } catch (error) {
     return { reason: (error as Error).message };
   }
@@ -95,20 +96,21 @@ const readJson = (body: Buffer): Json => {
 
 /** Structured mode: the body is one event. */
 export const parseStructuredBody = (body: Buffer, writer: BlockWriter, horizon: Horizon): ParsedBody => {
-  const json = readJson(body);
+  const json = read(body);
   if ('reason' in json) return malformed(json.reason);
   if (!isRecord(json.value)) return malformed('expected a CloudEvent; several go as application/cloudevents-batch+json');
-  writer.add(parseCloudEvent(json.value, horizon));
+  writer.add(parseCloudEvent(json.value, horizon, json.twins));
   return { kind: 'events' };
 };
 
 /** Batched mode: an array of events. */
 export const parseBatchBody = (body: Buffer, writer: BlockWriter, horizon: Horizon, eventsMax: number): ParsedBody => {
-  const json = readJson(body);
+  const json = read(body);
   if ('reason' in json) return malformed(json.reason);
   if (!Array.isArray(json.value)) return malformed('expected an array of CloudEvents');
   if (json.value.length > eventsMax) return { kind: 'too_many', events: json.value.length };
-  for (const event of json.value) writer.add(parseCloudEvent(event, horizon));
+  const twins = twinsOfItems(json.twins, 1);
+  for (const [place, event] of json.value.entries()) writer.add(parseCloudEvent(event, horizon, twins.get(place)));
   return { kind: 'events' };
 };
 
@@ -146,11 +148,13 @@ export const parseBinaryBody = (headers: Headers, body: Buffer, writer: BlockWri
     raw[name] = fromHeader(String(value)) ?? null;
     if (raw[name] === null) return malformed(`the header ${header.slice(0, 64)} is not UTF-8, percent-encoded or as it is`);
   }
+  let twins = noTwins;
   if (body.length > 0) {
-    const json = readJson(body);
+    const json = read(body);
     if ('reason' in json) return malformed(json.reason);
     raw.data = json.value;
+    twins = json.twins.map(({ path, at }) => ({ path: ['data', ...path], at }));
   }
-  writer.add(parseCloudEvent(raw, horizon));
+  writer.add(parseCloudEvent(raw, horizon, twins));
   return { kind: 'events' };
 };

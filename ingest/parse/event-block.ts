@@ -262,7 +262,9 @@ export class BlockWriter {
     let bits = 0;
     for (let of = from; of < to; of += 1) {
       const byte = source[of] as number;
-      if (byte < 0x20 || byte === 0x7f) return false;
+      // Behind 0xc2 stand the control characters from U+0080 to U+009F.
+      if (byte < 0x20) return false;
+      if (byte >= 0x7f && (byte === 0x7f || (byte === 0xc2 && (source[of + 1] as number) < 0xa0))) return false;
       bits |= byte;
       rows[at] = byte;
       at += 1;

@@ -6,15 +6,26 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { parseJsonText } from '#platform/json-text.ts';
+import { withoutMark } from '#platform/json-text.ts';
 import { isRecord, readEventId, readTimestamp } from '#schemas/event-fields.ts';
 import { faultsPerEventMax, flattenProperties } from '#schemas/event-properties.ts';
-import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import type { Fault } from '#schemas/failures.ts';
 import { unknownFieldMessage } from '#schemas/fault.ts';
 import type { Property } from '#schemas/usage-event.ts';
 import type { BlockWriter } from './event-block.ts';
 import { endOfNested, PlainEvent, skipSpace } from './plain-event.ts';
+import {
+  envelopeTwin,
+  isTwin,
+  nestingMax,
+  noTwins,
+  type ReadJson,
+  readJson,
+  TooDeep,
+  type Twin,
+  twinFaults,
+  twinsOfItems,
+} from './read-json.ts';
 
 export type ParsedEvent = {
   readonly idempotencyKey: string;
@@ -40,8 +51,10 @@ export type Horizon = {
 };
 
 type ParsedJson =
-  | { readonly kind: 'events'; readonly events: readonly unknown[] }
+  | { readonly kind: 'events'; readonly events: readonly unknown[]; readonly twins: ReadonlyMap<number, readonly Twin[]> }
   | { readonly kind: 'malformed'; readonly reason: string };
+
+const malformed = (reason: string) => ({ kind: 'malformed' as const, reason });
 
 /** What became of a body: its events are in the writer, or it is refused as a whole. */
 export type ParsedBody =
@@ -49,34 +62,24 @@ export type ParsedBody =
   | { readonly kind: 'malformed'; readonly reason: string }
   | { readonly kind: 'too_many'; readonly events: number };
 
-/** The value of a JSON text, its inexact numbers wrapped. Throws on what is no JSON. */
-export const parseJson = (body: Buffer): unknown => {
-  const text = body.toString('utf8');
-  const wrapped = wrapInexactNumbers(body, text);
-  try {
-    return parseJsonText(wrapped);
-  } catch (error) {
-    // The message quotes the text and counts its characters: both must be the caller's.
-    if (wrapped !== text) JSON.parse(text);
-    throw error;
-  }
-};
-
 /** One event, an array of them, or `{"events": [...]}`. */
 const parseWhole = (body: Buffer): ParsedJson => {
-  let value: unknown;
+  let json: ReadJson;
   try {
-    value = parseJson(body);
+    json = readJson(body);
   } catch (error) {
-    return { kind: 'malformed', reason: (error as Error).message };
+    return malformed((error as Error).message);
   }
-  if (Array.isArray(value)) return { kind: 'events', events: value };
-  if (!isRecord(value)) return { kind: 'malformed', reason: 'expected an event, an array of events, or {"events": [...]}' };
-  if (!('events' in value)) return { kind: 'events', events: [value] };
-  if (!Array.isArray(value.events)) return { kind: 'malformed', reason: '"events" must be an array' };
+  const { value, twins } = json;
+  if (Array.isArray(value)) return { kind: 'events', events: value, twins: twinsOfItems(twins, 1) };
+  if (!isRecord(value)) return malformed('expected an event, an array of events, or {"events": [...]}');
+  if (!('events' in value)) return { kind: 'events', events: [value], twins: new Map([[0, twins]]) };
+  const twin = envelopeTwin(json);
+  if (twin !== undefined) return malformed(twin);
+  if (!Array.isArray(value.events)) return malformed('"events" must be an array');
   const extra = Object.keys(value).find((name) => name !== 'events');
-  if (extra !== undefined) return { kind: 'malformed', reason: `unexpected field ${JSON.stringify(extra.slice(0, 64))} beside "events"` };
-  return { kind: 'events', events: value.events };
+  if (extra !== undefined) return malformed(`unexpected field ${JSON.stringify(extra.slice(0, 64))} beside "events"`);
+  return { kind: 'events', events: value.events, twins: twinsOfItems(twins, 2) };
 };
 
 const fieldNames = new Set(['idempotency_key', 'event', 'customer_id', 'timestamp', 'properties']);
@@ -86,8 +89,8 @@ const tooOldMessage = ({ isBackfill, pastMsMax }: Horizon): string =>
     ? 'timestamp is before the year 2000'
     : `timestamp is more than ${pastMsMax / 86_400_000} days ago; events of the past are sent with ?backfill=true, which needs the scope write:backfill`;
 
-/** One event of a parsed body: the event, or all of its faults. */
-export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | RejectedEvent => {
+/** One event of a parsed body: the event, or all of its faults. `twins` are the names that it was sent with twice. */
+export const parseNativeEvent = (raw: unknown, horizon: Horizon, twins = noTwins): ParsedEvent | RejectedEvent => {
   if (!isRecord(raw)) {
     return {
       status: 'invalid',
@@ -99,7 +102,7 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | 
     const message = 'is a CloudEvent: send it as application/cloudevents+json, several in an array as application/cloudevents-batch+json';
     return { status: 'invalid', idempotencyKey: undefined, faults: [{ field: '', code: 'not_allowed', message }] };
   }
-  const faults: Fault[] = [];
+  const faults = twinFaults(twins);
   const idempotencyKey = readEventId(raw, 'idempotency_key', faults);
   const event = readEventId(raw, 'event', faults);
   const customer = readEventId(raw, 'customer_id', faults);
@@ -118,7 +121,10 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon): ParsedEvent | 
         message: `${unknownFieldMessage([...fieldNames])}; put your own data under properties`,
       });
   }
-  if (faults.length > 0) return { status: 'invalid', idempotencyKey: idempotencyKey || undefined, faults };
+  if (faults.length > 0) {
+    const isKnown = idempotencyKey !== '' && !isTwin(twins, 'idempotency_key');
+    return { status: 'invalid', idempotencyKey: isKnown ? idempotencyKey : undefined, faults };
+  }
   if (occurredAtMs !== undefined && occurredAtMs < horizon.nowMs - horizon.pastMsMax) {
     return { status: 'too_old', idempotencyKey, faults: [{ field: 'timestamp', code: 'too_old', message: tooOldMessage(horizon) }] };
   }
@@ -163,8 +169,16 @@ const closes = (body: Buffer, from: number, closing: string): boolean => {
 export const isInHorizon = (time: number, horizon: Horizon): boolean =>
   !(time < horizon.nowMs - horizon.pastMsMax || time > horizon.nowMs + horizon.futureMsMax);
 
-/** Adds the event at `from`; returns what lies behind it, or -1 where its end can't be told. */
-export const addEventAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Horizon): number => {
+/** Adds the event at `from` if it is plain; returns what lies behind it, or -1 where it is left to the general reader. */
+const addPlainAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Horizon): number => {
+  const end = plain.read(body, from);
+  if (end < 0 || !isInHorizon(plain.occurredAtMs, horizon)) return -1;
+  writer.addPlain(body, plain);
+  return end;
+};
+
+/** Adds the event at `from`, which stands so deep in its body; returns what lies behind it, or -1 where its end can't be told. */
+export const addEventAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Horizon, depth = 0): number => {
   const plainEnd = plain.read(body, from);
   if (plainEnd >= 0 && isInHorizon(plain.occurredAtMs, horizon)) {
     writer.addPlain(body, plain);
@@ -173,7 +187,8 @@ export const addEventAt = (body: Buffer, from: number, writer: BlockWriter, hori
   const end = plainEnd >= 0 ? plainEnd : endOfNested(body, from);
   if (end < 0) return -1;
   try {
-    writer.add(parseNativeEvent(parseJson(body.subarray(from, end)), horizon));
+    const { value, twins } = readJson(body.subarray(from, end), nestingMax - depth);
+    writer.add(parseNativeEvent(value, horizon, twins));
   } catch {
     return -1;
   }
@@ -187,15 +202,15 @@ export const addEventText = (text: Buffer, writer: BlockWriter, horizon: Horizon
     writer.addPlain(text, plain);
     return;
   }
-  let event: unknown;
+  let json: ReadJson;
   try {
-    event = parseJson(text);
+    json = readJson(text);
   } catch (error) {
-    const faults = [{ field: '', code: 'not_json', message: (error as Error).message }];
+    const faults = [{ field: '', code: error instanceof TooDeep ? 'too_deep' : 'not_json', message: (error as Error).message }];
     writer.add({ status: 'invalid', idempotencyKey: undefined, faults });
     return;
   }
-  writer.add(parseNativeEvent(event, horizon));
+  writer.add(parseNativeEvent(json.value, horizon, json.twins));
 };
 
 /** Reads the body event by event. False where it is not what it should be: then nothing that was added holds. */
@@ -203,28 +218,32 @@ const addOneByOne = (body: Buffer, writer: BlockWriter, horizon: Horizon, events
   const opening = openingOf(body);
   if (!opening) return false;
   let { at } = opening;
-  if (opening.closing !== '' && body[at] === 0x5d) return closes(body, at, opening.closing);
+  if (opening.closing === '') {
+    // One that stands alone and is not plain may be a batch in other words: "events" behind another name, or with an escape. The whole decides.
+    const end = eventsMax > 0 ? addPlainAt(body, at, writer, horizon) : -1;
+    return end >= 0 && closes(body, end, '');
+  }
+  if (body[at] === 0x5d) return closes(body, at, opening.closing);
   for (;;) {
     if (body[at] !== 0x7b || writer.total === eventsMax) return false;
-    at = addEventAt(body, at, writer, horizon);
+    at = addEventAt(body, at, writer, horizon, opening.closing.length);
     if (at < 0) return false;
     at = skipSpace(body, at);
-    // One that stands alone and is rejected may be a batch in other words: "events" behind another name, or with an escape. The whole decides.
-    if (opening.closing === '') return writer.rejected === 0 && closes(body, at, '');
     if (body[at] !== 0x2c) return closes(body, at, opening.closing);
     at = skipSpace(body, at + 1);
   }
 };
 
 /** One event, an array of them, or `{"events": [...]}`, into the writer. */
-export const parseNativeBody = (body: Buffer, writer: BlockWriter, horizon: Horizon, eventsMax: number): ParsedBody => {
-  if (!isUtf8(body)) return { kind: 'malformed', reason: 'the body is not valid UTF-8' };
+export const parseNativeBody = (bytes: Buffer, writer: BlockWriter, horizon: Horizon, eventsMax: number): ParsedBody => {
+  if (!isUtf8(bytes)) return malformed('the body is not valid UTF-8');
+  const body = withoutMark(bytes);
   if (addOneByOne(body, writer, horizon, eventsMax)) return { kind: 'events' };
   // Something in it can't be told by its braces. The whole is parsed, which also finds the words for what is wrong.
   writer.clear();
   const parsed = parseWhole(body);
   if (parsed.kind === 'malformed') return parsed;
   if (parsed.events.length > eventsMax) return { kind: 'too_many', events: parsed.events.length };
-  for (const event of parsed.events) writer.add(parseNativeEvent(event, horizon));
+  for (const [place, event] of parsed.events.entries()) writer.add(parseNativeEvent(event, horizon, parsed.twins.get(place)));
   return { kind: 'events' };
 };

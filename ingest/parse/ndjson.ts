@@ -3,6 +3,7 @@
  * the fault of that line; blank ones are skipped, and are no events. Pure: who drives it waits for the bytes, and for the blocks to be taken.
  */
 import { isUtf8 } from 'node:buffer';
+import { withoutMark } from '#platform/json-text.ts';
 import type { BlockWriter, EventBlock } from './event-block.ts';
 import { addEventText, type Horizon } from './native.ts';
 
@@ -39,6 +40,8 @@ export class LineReader {
   #held = Buffer.alloc(0);
   #heldBytes = 0;
   #isSkipping = false;
+  /** A byte order mark is skipped at the beginning of the body alone. */
+  #hasBegun = false;
   #full: LineBlock[] = [];
   #events = 0;
 
@@ -95,13 +98,18 @@ export class LineReader {
   #endHeld(): void {
     const bytes = this.#heldBytes;
     this.#heldBytes = 0;
-    if (this.#isSkipping) this.#refuseLength();
-    else this.#line(this.#held, 0, bytes);
+    if (this.#isSkipping) {
+      this.#hasBegun = true;
+      this.#refuseLength();
+    } else this.#line(this.#held, 0, bytes);
     this.#isSkipping = false;
   }
 
   #line(bytes: Buffer, from: number, to: number): void {
-    const text = trimmed(bytes, from, to);
+    const isFirst = !this.#hasBegun;
+    this.#hasBegun = true;
+    const line = trimmed(bytes, from, to);
+    const text = isFirst ? withoutMark(line) : line;
     if (text.length === 0) return;
     if (to - from > this.#limits.lineBytesMax) this.#refuseLength();
     else if (!isUtf8(text)) this.#refuse('wrong_format', 'the line is not valid UTF-8');

@@ -21,6 +21,7 @@ const letterT = 0x74;
 const letterF = 0x66;
 const firstPrintable = 0x20;
 const del = 0x7f;
+const c1Lead = 0xc2;
 
 export const idBytesMax = 255;
 export const plainPropertiesMax = 64;
@@ -57,7 +58,9 @@ const endOfId = (body: Buffer, from: number): number => {
   for (let at = from; at < body.length; at += 1) {
     const byte = body[at] as number;
     if (byte === quote) return at > from && at - from <= idBytesMax ? at : -1;
-    if (byte < firstPrintable || byte === backslash || byte === del) return -1;
+    // Behind 0xc2 stand the control characters from U+0080 to U+009F; ASCII costs one comparison.
+    if (byte < firstPrintable || byte === backslash) return -1;
+    if (byte >= del && (byte === del || (byte === c1Lead && (body[at + 1] as number) < 0xa0))) return -1;
   }
   return -1;
 };

@@ -20,7 +20,7 @@ const monthDays = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const;
 const daysOfMonth = (year: number, month: number): number =>
   month === 2 && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : (monthDays[month - 1] ?? 0);
 
-/** Milliseconds since 1970 of the text between `from` and `to`; NaN for anything that `instantFromText` might read in another way. */
+/** Milliseconds since 1970 of the text between `from` and `to`; NaN for anything that `instantFromText` might read in another way, leap seconds among it. */
 export const plainInstant = (body: Buffer, from: number, to: number): number => {
   if (to - from < 20 || body[from + 4] !== 0x2d || body[from + 7] !== 0x2d || body[from + 10] !== 0x54) return Number.NaN;
   if (body[from + 13] !== 0x3a || body[from + 16] !== 0x3a) return Number.NaN;
@@ -41,7 +41,7 @@ export const plainInstant = (body: Buffer, from: number, to: number): number => 
       if (digit < 0 || digit > 9) break;
       if (at - fraction < 3) milliseconds += digit * (at === fraction ? 100 : at === fraction + 1 ? 10 : 1);
     }
-    if (at === fraction || at - fraction > 12) return Number.NaN;
+    if (at === fraction || at - fraction > 24) return Number.NaN;
   }
   const instant = daysOf(year, month, day) * 86_400_000 + hour * 3_600_000 + minute * 60_000 + second * 1000 + milliseconds;
   const zone = body[at];

@@ -1,6 +1,6 @@
 /** Customers in requests and answers. */
 import { type Static, type TSchema, Type } from 'typebox';
-import { closed, ExternalId, formed, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
+import { closed, ExternalId, formed, GivenId, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
 import { toldTo } from '#schemas/http/withheld.ts';
 import { idFormAbout, idFormPattern } from '#schemas/names.ts';
 
@@ -49,12 +49,12 @@ export type Personal = Static<typeof Personal>;
 
 /** As `newNameFault` refuses it, which says why. */
 const NewExternalId = Type.Unsafe<string>({
-  ...ExternalId,
+  ...GivenId,
   not: { anyOf: [{ pattern: idFormPattern }, { enum: ['.', '..'] }] },
   description: `The caller's own name of the customer, compared character by character. It must not have ${idFormAbout}, and not be "." or "..".`,
 });
 
-export const NewCustomer = Type.Object({ external_id: ExternalId, ...Personal.properties, metadata: Type.Optional(Metadata) }, closed);
+export const NewCustomer = Type.Object({ external_id: GivenId, ...Personal.properties, metadata: Type.Optional(Metadata) }, closed);
 export const NewCustomerDocument = Type.Object(
   { ...NewCustomer.properties, external_id: NewExternalId },
   { ...closed, title: 'NewCustomer' },

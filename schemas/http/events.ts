@@ -1,6 +1,6 @@
 /** Events in requests to the ingest host, and what became of them. Events are judged by ingest/parse, number by number; here is what a JSON schema can say of it. */
 import { type TSchema, Type } from 'typebox';
-import { closed, ExternalId, GivenInstant, Instant, nullable } from '#schemas/http/fields.ts';
+import { closed, GivenId, GivenInstant, Instant, nullable } from '#schemas/http/fields.ts';
 import { Fault, Problem } from '#schemas/http/problem.ts';
 
 const Properties = Type.Unsafe<Record<string, unknown>>({
@@ -8,16 +8,16 @@ const Properties = Type.Unsafe<Record<string, unknown>>({
   title: 'EventProperties',
   additionalProperties: true,
   maxProperties: 256,
-  propertyNames: { pattern: '^[^\\u0000-\\u001f\\u007f.]+(\\.[^\\u0000-\\u001f\\u007f.]+)*$', maxLength: 255 },
+  propertyNames: { pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f.]+(\\.[^\\u0000-\\u001f\\u007f-\\u009f.]+)*$', maxLength: 255 },
   description:
-    'Your own data, up to 16 levels deep. A number keeps its digits, up to 40 before the point and 52 behind it, with an exponent or without; one with more is refused.',
+    'Your own data, up to 16 levels deep, no name twice in one object. A number keeps its digits, up to 40 before the point and 52 behind it, with an exponent or without (`1.0` is `1`); one with more is refused.',
 });
 
 export const Event = Type.Object(
   {
-    idempotency_key: Type.Unsafe<string>({ ...ExternalId, description: 'The name of the event, the same on every retry; billed once.' }),
-    event: Type.Unsafe<string>({ ...ExternalId, description: 'What happened; meters select by it.' }),
-    customer_id: Type.Unsafe<string>({ ...ExternalId, description: 'The id of a customer or its external_id; it may be created later.' }),
+    idempotency_key: Type.Unsafe<string>({ ...GivenId, description: 'The name of the event, the same on every retry; billed once.' }),
+    event: Type.Unsafe<string>({ ...GivenId, description: 'What happened; meters select by it.' }),
+    customer_id: Type.Unsafe<string>({ ...GivenId, description: 'The id of a customer or its external_id; it may be created later.' }),
     timestamp: Type.Optional(nullable(GivenInstant)),
     properties: Type.Optional(nullable(Properties)),
   },
@@ -26,14 +26,18 @@ export const Event = Type.Object(
 
 /** One event of several is judged by itself: what is no event stands in `results`, and the others are taken. */
 const listOf = (title: string, event: TSchema, eventsMax: number) =>
-  Type.Array(event, { title, maxItems: eventsMax, description: 'Each is judged by itself: what is no event stands in `results`.' });
+  Type.Array(event, {
+    title,
+    maxItems: eventsMax,
+    description: 'Each is judged by itself: what is no event stands in `results`. An empty list is 200 with all counts 0.',
+  });
 
 export const newEvents = (eventsMax: number) => {
   const list = listOf('EventList', Event, eventsMax);
   return Type.Union([Event, list, Type.Object({ events: list }, { ...closed, title: 'EventBatch' })], { title: 'NewEvents' });
 };
 
-const ofCloudEvent = (description: string) => Type.Unsafe<string>({ ...ExternalId, description });
+const ofCloudEvent = (description: string) => Type.Unsafe<string>({ ...GivenId, description });
 
 export const CloudEvent = Type.Object(
   {
@@ -136,10 +140,25 @@ const ValidationResult = Type.Object(
   { ...closed, title: 'ValidationResult' },
 );
 
+const EventWarning = Type.Object(
+  {
+    index: Type.Integer({ minimum: 0, description: 'Its place in the request.' }),
+    idempotency_key: Type.String(),
+    field: Type.String(),
+    code: Type.Enum(['never_measured'], { title: 'EventWarningCode' }),
+    message: Type.String(),
+  },
+  { ...closed, title: 'EventWarning', description: 'Nothing is refused for it, and yet it is hardly what was meant.' },
+);
+
 export const EventsValidation = Type.Object(
   {
     valid: Type.Integer({ minimum: 0 }),
     rejected: Type.Integer({ minimum: 0 }),
+    warnings: Type.Array(EventWarning, {
+      maxItems: 100,
+      description: 'Of valid events, the first 100: texts that read as a number and that no meter can measure, such as "1e400".',
+    }),
     results: Type.Array(ValidationResult, {
       description: 'What would be rejected, with all of its faults; with `results=all` every event.',
     }),

@@ -395,6 +395,6 @@ export const ingestExamples: Readonly<Record<string, unknown>> = {
   EventsAnswer: { accepted: 2, duplicates: 0, conflicts: 0, rejected: 0, results: [] },
   'createEvents answer application/x-ndjson':
     '{"index":0,"idempotency_key":"req-1","status":"invalid","errors":[{"field":"event","code":"missing","message":"must be there"}]}\n{"final":true,"status":200,"accepted":1,"duplicates":0,"conflicts":0,"rejected":1}\n',
-  EventsValidation: { valid: 2, rejected: 0, results: [] },
+  EventsValidation: { valid: 2, rejected: 0, warnings: [], results: [] },
   ReceiptKey: { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo', kid: key, alg: 'EdDSA', use: 'sig' },
 };

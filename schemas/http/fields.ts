@@ -29,6 +29,8 @@ export const Metadata = Type.Record(
 export const Name = formed('^[^\\u0000-\\u001f\\u007f]{1,200}$', '1 to 200 characters, none of them a control character');
 export const Code = formed(codePattern, codeRule.about, { description: "The caller's own name of it, unique in its kind." });
 export const ExternalId = formed('^[^\\u0000-\\u001f\\u007f]{1,255}$', '1 to 255 characters, none of them a control character');
+/** A name that is given now. Stored ones from before C1 was refused have `ExternalId`, and are still found. */
+export const GivenId = formed('^[^\\u0000-\\u001f\\u007f-\\u009f]{1,255}$', '1 to 255 characters, none of them a control character');
 /** For what is made now; answers may hold a name from before this was refused. */
 export const NewCode = Type.Unsafe<string>({
   ...Code,
@@ -47,9 +49,13 @@ export const Instant = formed(instantPattern, 'RFC 3339 in UTC, with millisecond
 });
 /** In requests: what `readInstant` takes. */
 export const GivenInstant = formed(
-  '^[2-9][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,12})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$',
+  '^[2-9][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\\.[0-9]{1,24})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$',
   'an RFC 3339 date-time with a zone, from the year 2000 on, such as 2026-11-20T12:00:00Z',
-  { format: 'date-time', description: 'RFC 3339 with a zone, from the year 2000 on.' },
+  {
+    format: 'date-time',
+    description:
+      'RFC 3339 with a zone, from the year 2000 on. Digits behind the milliseconds are cut off; a leap second at the end of a month of UTC is the second before.',
+  },
 );
 export const Decimal = formed('^-?[0-9]+(\\.[0-9]+)?$', 'a decimal such as "0.5"', { description: 'An exact decimal.' });
 export const CurrencyCode = Type.Enum([...currencies], {

@@ -1,8 +1,12 @@
 /** The ingest gateway over HTTP, on the real servers: outcomes, refusals, and what is stored. */
+import { once } from 'node:events';
+import { request } from 'node:http';
 import { createClient } from '@clickhouse/client';
+import { CloudEvent, HTTP } from 'cloudevents';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmRequest } from '../support/llm-pro.ts';
 import { type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { exchangeRaw } from '../support/raw-http.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
@@ -243,5 +247,73 @@ describe('every process', () => {
       expect(Object.values(((await ready.json()) as { dependencies: Record<string, string> }).dependencies), name).not.toContain('down');
       expect(await (await fetch(new URL('/metrics', url))).text(), name).toContain('process_cpu_user_seconds_total');
     }
+  });
+});
+
+const untilStored = (customer: string, count: number) =>
+  until(
+    () => stored(customer),
+    (rows) => rows.length >= count,
+  );
+
+describe('a CloudEvent in binary mode', () => {
+  const attributes = (key: string, subject: string) => ({
+    'ce-specversion': '1.0',
+    'ce-id': key,
+    'ce-source': '/tests',
+    'ce-type': 'llm.request',
+    'ce-subject': subject,
+    'ce-time': new Date(nowMs - 60_000).toISOString(),
+  });
+  /** By hand: `fetch` would name a type. */
+  const post = (headers: Record<string, string>, body: string): Promise<number> => {
+    const sent = request(`${pipeline.stack.ingestUrl}/v1/events`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${pipeline.key}`, 'content-length': Buffer.byteLength(body), ...headers },
+    });
+    // As bytes: Node writes headers in the encoding of a text that goes with them.
+    sent.end(Buffer.from(body));
+    return once(sent, 'response').then(([response]) => {
+      response.resume();
+      return response.statusCode;
+    });
+  };
+
+  it.each([
+    ['of no type, as the official client for Python sends it', undefined],
+    ['of a type that ends in +json', 'application/vnd.acme+json; charset=utf-8'],
+    ['of the older type', 'text/json'],
+  ])('is taken with data %s', async (_what, type) => {
+    const customer = `binary-${type ?? 'none'}`.replaceAll(/[^a-z]/g, '-').slice(0, 40);
+    const headers = { ...attributes(customer, customer), ...(type === undefined ? {} : { 'content-type': type }) };
+    expect(await post(headers, '{"tokens":7}')).toBe(200);
+    expect((await untilStored(customer, 1))[0]).toMatchObject({ idempotency_key: customer, properties: { tokens: '7' } });
+  });
+
+  it('lands on the customer that is meant, however its name is written', async () => {
+    const written = ['größe', '"größe"', 'gr%C3%B6%C3%9Fe'];
+    for (const [index, subject] of written.entries())
+      expect(await post(attributes(`written-${index}`, Buffer.from(subject).toString('latin1')), '{}')).toBe(200);
+    expect(await untilStored('größe', written.length)).toHaveLength(written.length);
+    const message = HTTP.binary(new CloudEvent({ id: 'by-the-client', source: '/tests', type: 'llm.request', subject: 'größe', data: {} }));
+    expect(await post(message.headers as Record<string, string>, '{}')).toBe(200);
+    expect(await untilStored('größe', written.length + 1)).toHaveLength(written.length + 1);
+  });
+
+  it('with an attribute that is given twice is refused, not joined', async () => {
+    const body = '{}';
+    const text = [
+      'POST /v1/events HTTP/1.1',
+      'Host: localhost',
+      `Authorization: Bearer ${pipeline.key}`,
+      ...Object.entries(attributes('twice', 'acme')).map(([name, value]) => `${name}: ${value}`),
+      'CE-Subject: other',
+      `Content-Length: ${body.length}`,
+      'Connection: close',
+      '',
+      body,
+    ].join('\r\n');
+    const answer = await exchangeRaw(pipeline.stack.ingestUrl, text);
+    expect(JSON.stringify(answer)).toMatch(/400.*ce-subject is given more than once/s);
   });
 });

@@ -1,11 +1,11 @@
 /** The formats: how production reads each, how the reference does, and which bodies are tried. */
-import { parseJsonText } from '#platform/json-text.ts';
-import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
+import { withoutMark } from '#platform/json-text.ts';
 import { openAvroContainer } from '../../../ingest/parse/avro.ts';
 import { parseBatchBody, parseStructuredBody } from '../../../ingest/parse/cloudevents.ts';
 import { BlockWriter, type EventBlock } from '../../../ingest/parse/event-block.ts';
 import { type Horizon, type ParsedBody, parseNativeBody, parseNativeEvent } from '../../../ingest/parse/native.ts';
 import { type LineBlock, LineReader } from '../../../ingest/parse/ndjson.ts';
+import { readJson, twinsOfItems } from '../../../ingest/parse/read-json.ts';
 import { avroBlock, avroBody, avroContainer } from './avro-bodies.ts';
 import { nativeBody } from './native-bodies.ts';
 import { batchBody, linesBody, structuredBody } from './other-bodies.ts';
@@ -43,10 +43,13 @@ const readBy =
 /** Every event by the general reader: what the plain one found must have the same rows and claims. */
 const readNativeTheLongWay = (body: Buffer, horizon: Horizon): Decoded => {
   const writer = newWriter();
-  const value = parseJsonText(wrapInexactNumbers(body, body.toString('utf8')));
+  const { value, twins } = readJson(withoutMark(body));
   const isBatch = typeof value === 'object' && value !== null && 'events' in value;
   const inside = isBatch ? value.events : value;
-  for (const event of Array.isArray(inside) ? inside : [inside]) writer.add(parseNativeEvent(event, horizon));
+  if (Array.isArray(inside)) {
+    const ofEvents = twinsOfItems(twins, isBatch ? 2 : 1);
+    for (const [place, event] of inside.entries()) writer.add(parseNativeEvent(event, horizon, ofEvents.get(place)));
+  } else writer.add(parseNativeEvent(inside, horizon, twins));
   return decodedBlock(writer.done());
 };
 

@@ -19,6 +19,10 @@ const nastyTexts = [
   '"\u2028"',
   '"\ufeff"',
   '"\u0085"',
+  '"a\u009f"',
+  '"a\u00a0"',
+  '"\\u0080"',
+  '"\u202e"',
   '"__proto__"',
   '"constructor"',
   '"toString"',
@@ -92,6 +96,13 @@ const dayText = (random: Random): string => {
 };
 
 const nastyInstants = [
+  ...[
+    '2026-10-31T23:59:60Z',
+    '2026-11-30T23:59:60.999Z',
+    '2026-11-20T23:59:60Z',
+    '2026-11-01T01:59:60.5+02:00',
+    '2026-10-31T23:59:60+02:00',
+  ],
   '',
   'now',
   '2026-11-20',
@@ -108,7 +119,7 @@ export const instantText = (random: Random): string => {
   if (random.chance(0.05)) return JSON.stringify(random.oneOf(nastyInstants));
   const usual = random.chance(0.85);
   const [hours, minutes] = usual ? [24, 60] : [26, 62];
-  const fraction = random.chance(0.5) ? `.${digitsOf(random, random.below(14))}` : '';
+  const fraction = random.chance(0.5) ? `.${digitsOf(random, random.chance(0.8) ? random.below(14) : 22 + random.below(5))}` : '';
   const time = `${two(random.below(hours))}:${two(random.below(minutes))}:${two(random.below(random.chance(0.9) ? 60 : 62))}${fraction}`;
   return `"${dayText(random)}${random.chance(0.9) ? 'T' : 't'}${time}${usual ? 'Z' : random.oneOf(zones)}"`;
 };
@@ -125,6 +136,8 @@ const nastyNames = [
   '\\n',
   '\\u007f',
   '\u007f',
+  '\u0085',
+  '\\u009f',
   '\\ud800',
   'größe',
   '😀',
@@ -190,6 +203,20 @@ const twins: readonly (readonly [name: string, value: string])[][] = [
   [
     ['"b.a"', 'null'],
     ['"b"', '{"a":0}'],
+  ],
+  [
+    ['"t"', '1'],
+    ['"\\u0074"', '1'],
+  ],
+  [
+    ['"t"', 'null'],
+    ['"t"', '2'],
+  ],
+  [['"o"', '{"t":1,"t":1}']],
+  [['"o"', '[{"p":[{"t":1,"\\u0074":2}]}]']],
+  [
+    ['"__proto__"', '1'],
+    ['"__proto__"', '{}'],
   ],
   [['"\\\\"', '1']],
   [['"\\""', '2']],

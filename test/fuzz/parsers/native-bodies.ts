@@ -29,7 +29,10 @@ export const withQuirk = (random: Random, space: Space, fields: Field[]): Field[
   const [name, value] = fields[at] as Field;
   const quirk = random.below(8);
   if (quirk === 0) return fields.toSpliced(at, 1);
-  if (quirk === 1) return [...fields, [name, random.chance(0.5) ? value : valueText(random, space, 2)]];
+  if (quirk === 1) {
+    const spelt = random.chance(0.5) ? name : escaped(random, name);
+    return [...fields, [spelt, random.chance(0.5) ? value : random.chance(0.5) ? 'null' : valueText(random, space, 2)]];
+  }
   if (quirk === 2) return fields.with(at, [escaped(random, name), value]);
   if (quirk === 3)
     return [
@@ -96,7 +99,7 @@ export const soup = (random: Random): Buffer =>
 
 /** So deep that a reader which calls itself would end. */
 const deep = (random: Random): string => {
-  const levels = random.oneOf([20, 100, 1000]);
+  const levels = random.oneOf([20, 100, 123, 124, 125, 126, 127, 128, 129, 1000]);
   const [open, close] = random.oneOf([
     ['[', ']'],
     ['{"a":', '}'],
@@ -104,13 +107,17 @@ const deep = (random: Random): string => {
   return open.repeat(levels) + (random.chance(0.8) ? `1${close.repeat(levels)}` : '');
 };
 
+/** Some writers of files put it before a text; elsewhere it is a character like others. */
+export const markText = (random: Random): string =>
+  random.chance(0.03) ? random.oneOf(['\ufeff', '\ufeff', '\ufeff', ' \ufeff', '\ufeff\ufeff']) : '';
+
 export const nativeBody = (random: Random): Buffer => {
   if (random.chance(0.05)) return soup(random);
   const space = spaceOf(random);
   const shape = random.below(20);
-  if (shape < 6) return Buffer.from(space() + eventText(random, space) + space());
-  if (shape < 12) return Buffer.from(space() + arrayText(space, eventTexts(random, space)) + space());
-  if (shape < 18) return Buffer.from(space() + envelopeText(random, space) + space());
+  if (shape < 6) return Buffer.from(markText(random) + space() + eventText(random, space) + space());
+  if (shape < 12) return Buffer.from(markText(random) + space() + arrayText(space, eventTexts(random, space)) + space());
+  if (shape < 18) return Buffer.from(markText(random) + space() + envelopeText(random, space) + space());
   if (shape < 19 || !random.chance(0.1)) return Buffer.from(valueText(random, space, 3));
   return Buffer.from(
     random.chance(0.5) ? deep(random) : `{"idempotency_key":"k","event":"e","customer_id":"c","properties":${deep(random)}}`,

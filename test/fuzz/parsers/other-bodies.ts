@@ -1,6 +1,6 @@
 /** Bodies of the formats around an event: lines, and CloudEvents. */
 import { arrayText, idText, instantText, objectText, propertiesText, type Space, stringText, valueText } from './json-texts.ts';
-import { eventText, type Field, shuffled, soup, spaceOf, withQuirk } from './native-bodies.ts';
+import { eventText, type Field, markText, shuffled, soup, spaceOf, withQuirk } from './native-bodies.ts';
 import { eventsMax, lineBytesMax } from './outcome.ts';
 import { type Random, times } from './random.ts';
 
@@ -21,7 +21,7 @@ export const linesBody = (random: Random): Buffer => {
   const lines = times(manyOrFew(random), () => lineText(random, space));
   const separator = (): string => random.oneOf(['\n', '\n', '\n', '\n', '\n\n', '\n \n', '\n\r\n']);
   const text = lines.map((line) => line + separator()).join('');
-  return Buffer.from(random.chance(0.3) ? text.trimEnd() : text);
+  return Buffer.from(markText(random) + (random.chance(0.3) ? text.trimEnd() : text));
 };
 
 const contentTypes = ['"application/json"', '"text/json; charset=utf-8"', '"application/x+json"', '"text/plain"', '""', 'null', '5'];
@@ -51,12 +51,12 @@ const cloudEventText = (random: Random, space: Space): string => {
 export const structuredBody = (random: Random): Buffer => {
   const space = spaceOf(random);
   if (random.chance(0.05)) return random.chance(0.5) ? soup(random) : Buffer.from(valueText(random, space, 3));
-  return Buffer.from(space() + cloudEventText(random, space) + space());
+  return Buffer.from(markText(random) + space() + cloudEventText(random, space) + space());
 };
 
 export const batchBody = (random: Random): Buffer => {
   const space = spaceOf(random);
   if (random.chance(0.05)) return random.chance(0.5) ? soup(random) : Buffer.from(valueText(random, space, 3));
   const events = times(manyOrFew(random), () => (random.chance(0.97) ? cloudEventText(random, space) : valueText(random, space, 2)));
-  return Buffer.from(arrayText(space, events));
+  return Buffer.from(markText(random) + arrayText(space, events));
 };

@@ -27,7 +27,7 @@ const readerOf = (bytes: Buffer) => {
     const length = long();
     if (length < 0n || length > BigInt(bytes.length - at)) throw new Broken();
     at += Number(length);
-    const read = textOf(bytes.subarray(at - Number(length), at));
+    const read = textOf(bytes.subarray(at - Number(length), at), false);
     if (read === undefined) throw new Broken();
     return read;
   };

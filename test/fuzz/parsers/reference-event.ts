@@ -2,7 +2,7 @@
 import type { Horizon } from '../../../ingest/parse/native.ts';
 import type { AcceptedEvent, Outcome, RefusedEvent } from './outcome.ts';
 import { eventsMax } from './outcome.ts';
-import { isArray, isObject, type JsonObject, type JsonValue, plainDigits, readJson } from './reference-json.ts';
+import { hasTwinsWithin, isArray, isObject, type JsonObject, type JsonValue, nestingOf, plainDigits, readJson } from './reference-json.ts';
 
 export type Judged = Omit<AcceptedEvent, 'place'> | Omit<RefusedEvent, 'place'>;
 
@@ -12,7 +12,7 @@ const refuse = (why: string): never => {
   throw new Refusal(why);
 };
 
-const isControl = (character: string): boolean => character < ' ' || character === '\u007f';
+const isControl = (character: string): boolean => /\p{Cc}/u.test(character);
 
 /** 1 to 255 characters, none of them a control character or half a pair. */
 const idOf = (value: JsonValue | undefined): string | undefined => {
@@ -21,22 +21,22 @@ const idOf = (value: JsonValue | undefined): string | undefined => {
   return characters.length >= 1 && characters.length <= 255 && !characters.some(isControl) ? value : undefined;
 };
 
-const dateTime = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:[0-5]\d(\.\d{1,12})?([Zz]|[+-]\d\d:\d\d)$/;
+const dateTime = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:([0-5]\d|60)(\.\d{1,24})?([Zz]|[+-]\d\d:\d\d)$/;
 
-/** An RFC 3339 date-time; a leap second is none, and what is behind the milliseconds is cut off. */
+/** An RFC 3339 date-time; a leap second is the second before where that ends a month of UTC, and what is behind the milliseconds is cut off. */
 export const instantOf = (text: string): number | undefined => {
   if (!dateTime.test(text)) return undefined;
   try {
     // Temporal takes nine digits behind the point.
-    return Temporal.Instant.from(text.toUpperCase().replace(/(\.\d{9})\d+/, '$1')).epochMilliseconds;
+    const instant = Temporal.Instant.from(text.toUpperCase().replace(/(\.\d{9})\d+/, '$1'));
+    // It reads second 60 as 59, anywhere.
+    const utc = instant.toZonedDateTimeISO('UTC');
+    const endsMonth = utc.hour === 23 && utc.minute === 59 && utc.second === 59 && utc.day === utc.daysInMonth;
+    return text.slice(17, 19) === '60' && !endsMonth ? undefined : instant.epochMilliseconds;
   } catch {
     return undefined;
   }
 };
-
-/** Numbers of too many digits are marked by this name on their way; a caller who sends it is refused, whatever stands around it. */
-const reservedName = '\u0000inexact';
-export const isReserved = (value: JsonValue | undefined): boolean => isObject(value) && typeof value.fields.get(reservedName) === 'string';
 
 const scalarText = (value: JsonValue): string => {
   if (typeof value === 'string') return value.isWellFormed() ? value : refuse('half a pair');
@@ -50,7 +50,6 @@ const depthMax = 16;
 /** An array, or what is in one, as JSON text: names in order, numbers as plain digits. */
 const jsonTextOf = (value: JsonValue, depth: number): string => {
   if (value === null) return 'null';
-  if (isReserved(value)) return refuse('a reserved name');
   if ((isArray(value) || isObject(value)) && depth > depthMax) return refuse('too deep');
   if (isArray(value)) return `[${value.items.map((item) => jsonTextOf(item, depth + 1)).join()}]`;
   if (isObject(value)) {
@@ -71,7 +70,6 @@ const collect = (object: JsonObject, parents: readonly string[], leaves: Map<str
     const path = names.join('.');
     if (!isPath(path)) refuse('no path');
     if (value === null) continue;
-    if (isReserved(value)) refuse('a reserved name');
     if (isObject(value)) {
       collect(value, names, leaves);
       continue;
@@ -83,7 +81,7 @@ const collect = (object: JsonObject, parents: readonly string[], leaves: Map<str
 
 const propertiesOf = (value: JsonValue | undefined): readonly (readonly [string, string])[] => {
   if (value === undefined || value === null) return [];
-  if (!isObject(value) || isReserved(value)) return refuse('no object');
+  if (!isObject(value)) return refuse('no object');
   const leaves = new Map<string, string>();
   collect(value, [], leaves);
   if (leaves.size > 256) refuse('too many');
@@ -99,11 +97,12 @@ const timeOf = (value: JsonValue | undefined): number | undefined => {
 };
 
 export const judgeEvent = (value: JsonValue, { nowMs, pastMsMax, futureMsMax }: Horizon): Judged => {
-  if (!isObject(value) || isReserved(value)) return { idempotencyKey: undefined, status: 'invalid' };
+  if (!isObject(value)) return { idempotencyKey: undefined, status: 'invalid' };
   const { fields } = value;
-  const idempotencyKey = idOf(fields.get('idempotency_key'));
+  const idempotencyKey = value.twice?.has('idempotency_key') ? undefined : idOf(fields.get('idempotency_key'));
   const [event, customer] = [idOf(fields.get('event')), idOf(fields.get('customer_id'))];
   try {
+    if (hasTwinsWithin(value)) refuse('a name twice');
     if (idempotencyKey === undefined || event === undefined || customer === undefined) return refuse('an id');
     if ([...fields.keys()].some((name) => !fieldNames.includes(name))) refuse('an unknown field');
     const occurredAtMs = timeOf(fields.get('timestamp'));
@@ -132,14 +131,27 @@ export const outcomeOf = (judged: readonly Judged[]): Outcome => {
 const judgeEvents = (values: readonly JsonValue[], horizon: Horizon): Outcome =>
   outcomeOf(values.map((value) => judgeEvent(value, horizon)));
 
-export const malformed = (reason?: string): Outcome => ({ kind: 'malformed', reason });
+export const malformed = (reason?: string): Outcome & { readonly kind: 'malformed' } => ({ kind: 'malformed', reason });
 
-/** The text of a body; undefined where it is no UTF-8. A byte order mark stays, and is no JSON. */
-export const textOf = (body: Buffer): string | undefined => {
+/** The text of a body without the byte order mark that may begin it; undefined where it is no UTF-8. Any other mark stays, and is no JSON. */
+export const textOf = (body: Buffer, skipsMark = true): string | undefined => {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: !skipsMark }).decode(body);
   } catch {
     return undefined;
+  }
+};
+
+const nestingMax = 128;
+
+/** The value of a body, or why it has none: what nests too deep has none, whatever else it is. */
+export const wholeOf = (text: string): JsonValue | (Outcome & { readonly kind: 'malformed' }) => {
+  if (nestingOf(text) > nestingMax) return malformed();
+  try {
+    return readJson(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return malformed(error.message);
+    throw error;
   }
 };
 
@@ -147,16 +159,11 @@ export const textOf = (body: Buffer): string | undefined => {
 export const judgeNativeBody = (body: Buffer, horizon: Horizon): Outcome => {
   const text = textOf(body);
   if (text === undefined) return malformed();
-  let value: JsonValue;
-  try {
-    value = readJson(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return malformed(error.message);
-    throw error;
-  }
+  const value = wholeOf(text);
+  if (typeof value === 'object' && value !== null && value.kind === 'malformed') return value;
   if (isArray(value)) return judgeEvents(value.items, horizon);
-  if (!isObject(value) || isReserved(value)) return malformed();
+  if (!isObject(value)) return malformed();
   const events = value.fields.get('events');
   if (events === undefined) return judgeEvents([value], horizon);
-  return isArray(events) && value.fields.size === 1 ? judgeEvents(events.items, horizon) : malformed();
+  return isArray(events) && value.fields.size === 1 && !value.twice ? judgeEvents(events.items, horizon) : malformed();
 };

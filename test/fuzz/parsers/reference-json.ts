@@ -2,7 +2,8 @@
 
 export type JsonNumber = { readonly kind: 'number'; readonly source: string };
 export type JsonArray = { readonly kind: 'array'; readonly items: readonly JsonValue[] };
-export type JsonObject = { readonly kind: 'object'; readonly fields: ReadonlyMap<string, JsonValue> };
+/** `twice`: the names that it has twice, however they are spelt. */
+export type JsonObject = { readonly kind: 'object'; readonly fields: ReadonlyMap<string, JsonValue>; readonly twice?: ReadonlySet<string> };
 export type JsonValue = null | boolean | string | JsonNumber | JsonArray | JsonObject;
 
 export const isObject = (value: JsonValue | undefined): value is JsonObject =>
@@ -44,15 +45,16 @@ export const readJson = (text: string): JsonValue => {
     }
     if (first === '{') {
       const fields = new Map<string, JsonValue>();
+      const twice = new Set<string>();
       at += 1;
       while (goesOn('}')) {
         const name = readString();
         skip();
         at += 1;
-        // Of a name that is given twice, the last one counts, as for JSON.parse.
+        if (fields.has(name)) twice.add(name);
         fields.set(name, readValue());
       }
-      return { kind: 'object', fields };
+      return { kind: 'object', fields, ...(twice.size > 0 ? { twice } : {}) };
     }
     const from = at;
     while (/[-+.\w]/.test(text.charAt(at))) at += 1;
@@ -62,6 +64,23 @@ export const readJson = (text: string): JsonValue => {
     return { kind: 'number', source };
   };
   return readValue();
+};
+
+/** Whether an object has a name twice, it or one that is anywhere in it. */
+export const hasTwinsWithin = (value: JsonValue): boolean => {
+  if (isArray(value)) return value.items.some(hasTwinsWithin);
+  return isObject(value) && (value.twice !== undefined || [...value.fields.values()].some(hasTwinsWithin));
+};
+
+/** How many objects and arrays a text opens in each other, whether it is JSON or not. */
+export const nestingOf = (text: string): number => {
+  let [depth, deepest] = [0, 0];
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\[\s\S])*(?:"|$|\\$)|[[{]|[\]}]/g)) {
+    if (token === '[' || token === '{') depth += 1;
+    else if (token === ']' || token === '}') depth = Math.max(0, depth - 1);
+    deepest = Math.max(deepest, depth);
+  }
+  return deepest;
 };
 
 const wholeDigitsMax = 40;

@@ -1,8 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { type Outcomes, type Status, statuses } from '../../../ingest/accept-events.ts';
-import { addToTally, answerOfTally, countsOf, type EventResult, newTally } from '../../../ingest/answer.ts';
+import {
+  addToTally,
+  addWarnings,
+  answerOfTally,
+  countsOf,
+  type EventResult,
+  judged,
+  newTally,
+  validationOf,
+  warningsMax,
+} from '../../../ingest/answer.ts';
 import type { EventBlock } from '../../../ingest/parse/event-block.ts';
 import { blockOf, event, setUpGateway, startMs } from '../../support/memory-gateway.ts';
+import { eventWith, readBody } from '../../support/read-body.ts';
 
 /** The answer to a request that came in one block. */
 const answerOf = (block: EventBlock, outcomes: Outcomes, everyResult = false) => {
@@ -21,6 +32,52 @@ const answerTo = (found: readonly Status[], everyResult = false, faults: Outcome
   const answer = answerOf(block, outcomes, everyResult);
   return { ...answer, body: JSON.parse(answer.body) };
 };
+
+/** The answer of a dry run of blocks. */
+const dryRun = (blocks: readonly EventBlock[], keyField = 'idempotency_key') => {
+  const tally = newTally();
+  const asked = { everyResult: false, keyField };
+  for (const block of blocks) {
+    const outcomes = judged(block);
+    addToTally(tally, block, outcomes, countsOf(outcomes), asked);
+    addWarnings(tally, block, asked);
+  }
+  return JSON.parse(validationOf(tally));
+};
+
+const blockWith = (...properties: string[]): EventBlock => {
+  const body = readBody(`[${properties.map((one, index) => eventWith(one).replace('req-1', `req-${index}`)).join()}]`);
+  if (body.kind !== 'events') throw new Error('refused');
+  return body.block;
+};
+
+describe('a dry run', () => {
+  it('warns of texts that read as numbers and that no meter can measure, and refuses nothing', () => {
+    const digits = '1'.repeat(60);
+    const first = blockWith('{"a":"12","b":"1e5"}', `{"a":"1e400","x":{"y":"${digits}"}}`, '{"a":7e400}');
+    const answer = dryRun([first, blockWith('{"z":"-0.5e-60"}')]);
+    expect(answer).toMatchObject({ valid: 3, rejected: 1 });
+    const message = expect.stringContaining('no meter can measure it');
+    expect(answer.warnings).toEqual([
+      { index: 1, idempotency_key: 'req-1', field: 'properties.a', code: 'never_measured', message },
+      { index: 1, idempotency_key: 'req-1', field: 'properties.x.y', code: 'never_measured', message },
+      { index: 3, idempotency_key: 'req-0', field: 'properties.z', code: 'never_measured', message },
+    ]);
+    expect(dryRun([first], 'id').warnings[0]).toMatchObject({ field: 'data.a' });
+  });
+
+  it.each(['', 'x', '1e', '1e400x', ' 1e400', '0x10', '+1', '.5', '1_000', 'NaN', '1e40000 ', '0e9', '1'.repeat(40)])(
+    'warns of no text that is a word or can be measured: %j',
+    (text) => {
+      expect(dryRun([blockWith(`{"a":${JSON.stringify(text)}}`)]).warnings).toEqual([]);
+    },
+  );
+
+  it('warns a hundred times at most', () => {
+    const block = blockWith(...Array(70).fill('{"a":"1e400","b":"1e400"}'));
+    expect(dryRun([block, block]).warnings).toHaveLength(warningsMax);
+  });
+});
 
 describe('the status of an answer', () => {
   it.each<[number, string | undefined, Status[]]>([

@@ -51,7 +51,7 @@ describe('a body', () => {
   it.each([
     ['no byte', '', 'the body is empty'],
     ['nothing but blanks', ' \n\t\r', 'the body is empty'],
-    ['a byte order mark', '\uFEFF{}', 'the body begins with a byte order mark: send it without'],
+    ['nothing but a byte order mark', '\uFEFF', 'the body is empty'],
     ['a name given twice', '{"amount":"1",\n "amount":"2"}', 'the name "amount" is given twice in one object, at line 2, column 2'],
     ['a name given twice in two spellings', '{"a":1,"\\u0061":2}', 'the name "a" is given twice in one object, at line 1, column 8'],
     [
@@ -142,6 +142,16 @@ describe('a body', () => {
       reasonOf(text);
       expect(performance.now() - begin).toBeLessThan(1_000);
     }
+  });
+});
+
+describe('a byte order mark', () => {
+  it('before a body is skipped', () => {
+    expect(read('\uFEFF {"a":"\uFEFF"}')).toEqual({ ok: true, value: { a: '\uFEFF' } });
+  });
+
+  it.each([' \uFEFF{}', '\uFEFF\uFEFF{}', '{\uFEFF}', '{}\uFEFF'])('elsewhere is no JSON: %j', (text) => {
+    expect(read(text).ok).toBe(false);
   });
 });
 

@@ -27,9 +27,24 @@ describe('an RFC 3339 date-time', () => {
   it.each([
     ['2026-10-31T23:59:59.9999999Z', '2026-10-31T23:59:59.999Z'],
     ['2026-10-31T23:59:59.999999999999Z', '2026-10-31T23:59:59.999Z'],
+    ['2026-10-31T23:59:59.999999999999999999999999Z', '2026-10-31T23:59:59.999Z'],
     ['1969-12-31T23:59:59.9999Z', '1969-12-31T23:59:59.999Z'],
   ])('[I14] digits beyond milliseconds are cut off, so that %s stays in its period', (text, cut) => {
     expect(instantFromText(text)).toBe(Date.parse(cut));
+  });
+
+  it.each([
+    ['2026-12-31T23:59:60Z', '2026-12-31T23:59:59.000Z'],
+    ['2016-12-31T23:59:60.9999Z', '2016-12-31T23:59:59.999Z'],
+    ['2026-06-30t23:59:60.5z', '2026-06-30T23:59:59.500Z'],
+    ['2026-02-28T23:59:60Z', '2026-02-28T23:59:59.000Z'],
+    ['2028-02-29T23:59:60Z', '2028-02-29T23:59:59.000Z'],
+    ['2027-01-01T01:59:60+02:00', '2026-12-31T23:59:59.000Z'],
+    ['2026-12-31T18:14:60.25-05:45', '2026-12-31T23:59:59.250Z'],
+    ['1969-12-31T23:59:60Z', '1969-12-31T23:59:59.000Z'],
+    ['9999-12-31T23:59:60Z', '9999-12-31T23:59:59.000Z'],
+  ])('[I14] the leap second %s is the second before, and stays in its month', (text, before) => {
+    expect(instantFromText(text)).toBe(Date.parse(before));
   });
 
   it.each([
@@ -37,7 +52,12 @@ describe('an RFC 3339 date-time', () => {
     ['no time', '2026-11-20'],
     ['no seconds', '2026-11-20T12:00Z'],
     ['a space for the T', '2026-11-20 12:00:00Z'],
-    ['a leap second', '2026-12-31T23:59:60Z'],
+    ['a leap second that ends no month', '2026-12-30T23:59:60Z'],
+    ['a leap second that ends the month of its zone alone', '2026-12-31T23:59:60+02:00'],
+    ['a leap second in the middle of a day', '2026-12-31T12:59:60Z'],
+    ['a leap second that ends an hour', '2027-01-01T00:59:60Z'],
+    ['second 61', '2026-12-31T23:59:61Z'],
+    ['minute 60 with a leap second', '2026-12-31T23:60:60Z'],
     ['29 February of a common year', '2026-02-29T00:00:00Z'],
     ['29 February of a century', '2100-02-29T00:00:00Z'],
     ['31 April', '2026-04-31T00:00:00Z'],
@@ -50,7 +70,7 @@ describe('an RFC 3339 date-time', () => {
     ['an offset minute of 60', '2026-11-20T12:00:00+01:60'],
     ['an offset without colon', '2026-11-20T12:00:00+0100'],
     ['a point without digits', '2026-11-20T12:00:00.Z'],
-    ['13 digits of a second', '2026-11-20T12:00:00.1234567890123Z'],
+    ['25 digits of a second', '2026-11-20T12:00:00.1234567890123456789012345Z'],
     ['a comma for the point', '2026-11-20T12:00:00,5Z'],
     ['five digits of a year', '12026-11-20T12:00:00Z'],
     ['a year before the first', '-0001-11-20T12:00:00Z'],

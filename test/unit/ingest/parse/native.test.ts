@@ -32,7 +32,8 @@ describe('a body', () => {
     ['no events', '[]', 0],
     ['no events in an object', '{"events":[]}', 0],
     ['events in an object that names them with an escape', `{"\\u0065vents":[${eventText()},${eventText()}]}`, 2],
-    ['events in an object that names them twice, where the last counts', `{"events":[],"events":[${eventText()}]}`, 1],
+    ['a byte order mark before it', `\ufeff[${eventText()}]`, 1],
+    ['a byte order mark before one event', `\ufeff${eventText()}`, 1],
     ['blanks around it', ` \r\n\t[${eventText()}] `, 1],
     ['things that are no events, which are faults of their own', '[1,null,"x",[]]', 4],
   ])('%s', (_what, text, count) => {
@@ -58,7 +59,9 @@ describe('a body', () => {
     ['a plus sign before many digits', '[{"properties":{"a":+1234567890123456789}}]'],
     ['a point behind many digits', '[{"properties":{"a":1234567890123456789.}}]'],
     ['two numbers in one', '[{"properties":{"a":1234567890123456789-1}}]'],
-    ['a byte order mark', '\ufeff[]'],
+    ['a byte order mark behind a blank', ' \ufeff[]'],
+    ['two byte order marks', '\ufeff\ufeff[]'],
+    ['nothing but a byte order mark', '\ufeff'],
     ['a control character in a text', '["\u0001"]'],
     ['events that are no array', '{"events":{}}'],
     ['events that are a number', '{"events":12345678901234567890}'],
@@ -185,7 +188,7 @@ describe('an event', () => {
   it.each([
     ['a number', '1795176000', 'wrong_type'],
     ['a text without zone', '"2026-11-20T12:00:00"', 'not_rfc3339'],
-    ['a leap second', '"2026-06-30T23:59:60Z"', 'not_rfc3339'],
+    ['a leap second in the middle of a month', '"2026-06-29T23:59:60Z"', 'not_rfc3339'],
     ['empty', '""', 'not_rfc3339'],
   ])('a timestamp that is %s is a fault', (_what, text, code) => {
     expect(faultsOf(eventText({ timestamp: text }))).toEqual([`timestamp: ${code}`]);

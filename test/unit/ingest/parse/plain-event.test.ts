@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import { addEventAt, parseNativeEvent } from '../../../../ingest/parse/native.ts';
 import { endOfNested, PlainEvent, skipSpace } from '../../../../ingest/parse/plain-event.ts';
+import { readJson } from '../../../../ingest/parse/read-json.ts';
 import { eventWith, newWriter, readHorizon } from '../../../support/read-body.ts';
 
 const example = {
@@ -30,7 +30,8 @@ const bothWays = (text: string) => {
   const [plain, general] = [newWriter(), newWriter()];
   const body = Buffer.from(text);
   const end = addEventAt(body, 0, plain, readHorizon);
-  general.add(parseNativeEvent(JSON.parse(wrapInexactNumbers(body, text)), readHorizon));
+  const { value, twins } = readJson(body);
+  general.add(parseNativeEvent(value, readHorizon, twins));
   return { end, plain: plain.done(), general: general.done() };
 };
 
@@ -47,6 +48,7 @@ const plainEvents: readonly (readonly [string, string])[] = [
       .trimStart(),
   ],
   ['with ids beyond ASCII', eventText({ idempotency_key: '"größe 😀"', event: '"ü"', customer_id: '"日本"' })],
+  ['with ids of characters beside C1', eventText({ idempotency_key: '"\u00a0"', event: '"\u00bf"', customer_id: '"\u00c0\u2028\ufeff"' })],
   ['with ids of 255 bytes', eventText({ idempotency_key: x(255), event: x(255), customer_id: x(255) })],
   ['without properties', eventWith('{}')],
   ['with properties that are null', eventWith('{"a":null,"b":"1","c":null}')],
@@ -74,6 +76,9 @@ const otherEvents: readonly (readonly [string, string])[] = [
   ['with an escaped quote in an id', eventText({ event: '"a\\"b"' })],
   ['with an empty id', eventText({ event: '""' })],
   ['with an id of 256 bytes', eventText({ event: x(256) })],
+  ...['\u0080', '\u0085', '\u009f'].flatMap((control): [string, string][] =>
+    ['idempotency_key', 'event', 'customer_id'].map((field) => [`with C1 in ${field}`, eventText({ [field]: `"a${control}b"` })]),
+  ),
   ['with DEL in an id', eventText({ event: '"a\u007f"' })],
   ['with an id that is a number', eventText({ event: '5' })],
   ['with an id that is null', eventText({ event: 'null' })],
