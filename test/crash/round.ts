@@ -10,6 +10,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, type TestServers, until } from '../support/pipeline.ts';
+import { shortLeases } from '../support/quick.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { type CrashClient, createCrashClient } from './client.ts';
 import { type Evidence, findsPlantedLies, isSound, judge, type Lie, plantedLies, type Verdict } from './conservation.ts';
@@ -34,9 +35,7 @@ const events = 2_500;
 const deathsMax = 2;
 
 const settings = {
-  // The shortest lease that there is, after which what a dead gateway had claimed is free; and tries to publish that end within it.
-  MILLRACE_CLAIM_LEASE_SECONDS: '5',
-  MILLRACE_PUBLISH_TIMEOUT_MS: '1000',
+  ...shortLeases,
   // Many small inserts, so that there are many moments between two of them.
   MILLRACE_SINK_AGE_MS_MAX: '20',
 };

@@ -5,6 +5,7 @@ import { invoiceChain } from '../support/invoice-chain.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { startLoad } from '../support/load.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { shortLeases } from '../support/quick.ts';
 import { untilAllStored } from '../support/stored.ts';
 
 let pipeline: Pipeline;
@@ -15,7 +16,7 @@ beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'), {
     MILLRACE_RATER_SHARD_SIZE: '5',
     MILLRACE_JOB_LEASE_SECONDS: '5',
-    MILLRACE_CLAIM_LEASE_SECONDS: '8',
+    ...shortLeases,
   });
 });
 afterAll(() => pipeline?.stop());

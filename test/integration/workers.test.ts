@@ -15,6 +15,7 @@ import {
 import { llmRequest } from '../support/llm-pro.ts';
 import { startLoad } from '../support/load.ts';
 import { type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { shortLeases } from '../support/quick.ts';
 import { openRaw } from '../support/raw-http.ts';
 import { untilAllStored } from '../support/stored.ts';
 
@@ -23,7 +24,12 @@ const handStarted: HandStarted[] = [];
 const clients: Client[] = [];
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_INGEST_WORKERS: '3', MILLRACE_LOG_LEVEL: 'debug', ...sharedSecrets });
+  pipeline = await startPipeline(inject('serverUrls'), {
+    MILLRACE_INGEST_WORKERS: '3',
+    MILLRACE_LOG_LEVEL: 'debug',
+    ...sharedSecrets,
+    ...shortLeases,
+  });
 });
 afterAll(async () => {
   for (const client of clients) client.close();
