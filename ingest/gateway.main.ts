@@ -81,6 +81,7 @@ await runWorkers(crew, async () => {
     onFault: claimFault,
     pause: () => sleep(200),
   });
+  nats.onDisconnect(guard.leave);
   nats.onReconnect(() => void guard.meet());
   redis.on('close', guard.leaveClaims);
   redis.on('ready', () => void guard.meetClaims());

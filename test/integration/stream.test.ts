@@ -37,7 +37,7 @@ it("a message that the store can't read is put aside with its reason, and those 
   await nats.close();
 }, 60_000);
 
-it('[I8] sequences rise over the loss, so an earlier event is under every later watermark', async () => {
+it('[I5] [I8] a stream that is made again is another one, told as lost, and sequences rise over the loss', async () => {
   await makeLlmPro(pipeline, ['lost'], month.start);
   for (const from of [0, 10, 20]) expect(await pipeline.sendEvents(batch(from))).toMatchObject({ status: 200, body: { accepted: 10 } });
   await untilAllStored(pipeline, 'lost', 30);
@@ -57,7 +57,15 @@ it('[I8] sequences rise over the loss, so an earlier event is under every later 
     ({ status }) => status === 200,
   );
   expect(answers.body).toMatchObject({ accepted: 10 });
+  // [I5] Nothing that the former stream held is a duplicate in this one; the store has it once all the same.
+  expect((await pipeline.sendEvents(batch(20))).body).toMatchObject({ accepted: 10, duplicates: 0 });
+  expect((await pipeline.sendEvents(batch(30))).body).toMatchObject({ accepted: 0, duplicates: 10 });
   await untilAllStored(pipeline, 'lost', 40);
+  const { body: told } = await until(
+    () => pipeline.api('GET', '/v1/reconciliation'),
+    ({ body }) => body.losses.length > 0,
+  );
+  expect(told.losses).toMatchObject([{ from_sequence: '0', to_sequence: String(before), stored_messages: 5 }]);
   expect((await manager.streams.info(pipeline.streamName)).state.first_seq).toBeGreaterThan(before);
   await manager.consumers.info(pipeline.streamName, sinkConsumer);
   await nats.close();
