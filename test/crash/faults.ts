@@ -15,8 +15,8 @@ export type Scene = {
   readonly proxy: TcpProxy | undefined;
   /** How long what was ended stays away, or a network fault lasts. */
   readonly awayMs: number;
-  /** Sends a new event until it is accepted. */
-  readonly sendProbe: () => Promise<void>;
+  /** Sends a new event until it is accepted, and answers its key. */
+  readonly sendProbe: () => Promise<string>;
 };
 
 const serverOf = ({ servers }: Scene, name: ServerName): LocalServer => servers.servers.get(name) as LocalServer;
