@@ -2,7 +2,11 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { systemClock } from '#platform/clock.ts';
+import { createLog } from '#platform/log.ts';
+import { connectNats } from '#platform/nats.ts';
 import { deadLetterStreamOf, sinkConsumer, subjectOf } from '#schemas/usage-stream.ts';
+import { ensureUsageStream } from '../../ingest/ensure-stream.nats.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { storeByHand, untilAllStored } from '../support/stored.ts';
@@ -83,4 +87,21 @@ it('a stream that stands below what is stored of it, as after a restore, fails t
   const run = await pipeline.closePeriod({ period: month.name });
   expect(run.body).toMatchObject({ state: 'failed', invoices_issued: 0 });
   expect(run.body.failure).toMatch(/the stream ends at \d+: it was lost, or restored/);
+});
+
+it('[I5] a stream that another process made again is met by the gateway, and what the former one held is no duplicate', async () => {
+  const known = llmRequest('known', 'made-again', Date.now(), { input: 1, output: 1 });
+  expect((await pipeline.sendEvents(known)).body).toMatchObject({ accepted: 1 });
+  expect((await pipeline.sendEvents(known)).body).toMatchObject({ duplicates: 1 });
+  const nats = await connectNats(inject('serverUrls').nats, 'test', createLog('test', 'silent'));
+  await (await nats.manager()).streams.delete(pipeline.streamName);
+  // As a sink does that starts.
+  const settings = { streamName: pipeline.streamName, streamHoursMax: 168, streamBytesMax: 268_435_456, streamReplicas: 1 };
+  await ensureUsageStream(nats, settings, systemClock);
+  await until(
+    () => pipeline.sendEvents(known),
+    ({ body }) => body.accepted === 1,
+    5_000,
+  );
+  await nats.close();
 });
