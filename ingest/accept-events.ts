@@ -39,7 +39,7 @@ export type ClaimException = {
 /** All claims of a call were won, but for the exceptions. `batch` names the call in what follows. */
 export type ClaimAnswer = { readonly batch: number; readonly exceptions: readonly ClaimException[] };
 
-/** Thrown by `publish`: whether the stream may hold the message all the same decides whether the claims are given back. */
+/** Thrown by `publish` and `claim`: whether the stream may hold the message all the same decides whether the claims are given back. */
 export class PublishError extends Error {
   readonly mayBeStored: boolean;
   constructor(mayBeStored: boolean, cause: unknown) {
@@ -63,7 +63,10 @@ export type OutgoingMessage = {
 
 export type AcceptPorts = {
   readonly claims: {
-    /** `records`: `claimBytes` for each key. `assignedMs`: the time of events without one. Undefined where the claims can't be reached. Never throws. */
+    /**
+     * `records`: `claimBytes` for each key. `assignedMs`: the time of events without one. Undefined where the claims can't be reached. Throws `PublishError` where the
+     * stream is away, and nothing else: nobody can say then whether it holds what the claims know.
+     */
     readonly claim: (records: Buffer, assignedMs: number) => Promise<ClaimAnswer | undefined>;
     /** The events of the batch are in the stream at this sequence. Never throws. */
     readonly confirm: (batch: number, sequence: number) => Promise<void>;
@@ -258,14 +261,16 @@ const acceptPack = async (progress: Progress, pack: Pack, receivedAtMs: number, 
   const { blocks, confirmations } = progress;
   const { spans } = pack;
   const claims = claimsOf(blocks, spans);
-  // 2. Claim.
-  const answer = await ports.claims.claim(claims, receivedAtMs);
-  const { left, takenOver } = answer
-    ? settleExceptions(progress, spans, answer)
-    : { left: settleUnclaimed(progress, spans), takenOver: false };
-  if (answer) progress.batches.set(answer.batch, { spans, left });
-  if (left.size === pack.rows) return;
+  let answer: ClaimAnswer | undefined;
+  let left: ReadonlySet<number> = new Set();
+  let takenOver = false;
   try {
+    // 2. Claim.
+    answer = await ports.claims.claim(claims, receivedAtMs);
+    if (answer) ({ left, takenOver } = settleExceptions(progress, spans, answer));
+    else left = settleUnclaimed(progress, spans);
+    if (answer) progress.batches.set(answer.batch, { spans, left });
+    if (left.size === pack.rows) return;
     // 3. Publish.
     const sequence = await ports.publish({ id: messageIdOf(claims, left), body: toMessage(blocks, spans, left) });
     // 5. Confirm, off the path of the answer.

@@ -90,6 +90,11 @@ const isRecent = (nats: Nats): boolean => {
   return major > 2 || (major === 2 && minor >= 10);
 };
 
+/** Calls `listener` when any process makes a stream of that name. What is missed while the server is away is found when it is met again. */
+export const onStreamMade = (nats: Nats, streamName: string, listener: () => void): void => {
+  nats.connection.subscribe(`$JS.EVENT.ADVISORY.STREAM.CREATED.${streamName}`, { callback: () => listener() });
+};
+
 /** Makes the stream where it is gone, and says where it ends. */
 export const createReadStreamEnd = (nats: Nats, config: StreamSettings, clock: Clock) => async (): Promise<StreamEnd> => {
   await ensureUsageStream(nats, config, clock);

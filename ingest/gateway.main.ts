@@ -19,7 +19,7 @@ import { createVault, masterKeysFrom } from '#platform/vault.ts';
 import { runWorkers, shareMetrics } from '#platform/worker-processes.ts';
 import { createClaims, createStreamKnowledge } from './claims.redis.ts';
 import { createConservation } from './conservation.ts';
-import { createReadStreamEnd } from './ensure-stream.nats.ts';
+import { createReadStreamEnd, onStreamMade } from './ensure-stream.nats.ts';
 import { failAtAccept, failAtRespond } from './fail-points.ts';
 import { createGateway } from './gateway.ts';
 import { createWriteCounts } from './ingest-counts.postgres.ts';
@@ -81,6 +81,9 @@ await runWorkers(crew, async () => {
     onFault: claimFault,
     pause: () => sleep(200),
   });
+  nats.onDisconnect(guard.leave);
+  // A sink that starts makes a stream that is gone, perhaps before this process finds that it is.
+  onStreamMade(nats, config.streamName, () => void guard.meet());
   nats.onReconnect(() => void guard.meet());
   redis.on('close', guard.leaveClaims);
   redis.on('ready', () => void guard.meetClaims());

@@ -42,13 +42,22 @@ export const observeAccept = (ports: AcceptPorts, metrics: Metrics, tracer: Trac
       .map(({ id }) => id)
       .join(',');
     const traceparent = requests.find((request) => request.traceparent !== undefined)?.traceparent;
+    const noteFault = (error: unknown, words: string): void => {
+      if (!(error instanceof PublishError)) return;
+      faults.labels(error.mayBeStored ? 'maybe' : 'no').inc();
+      log.warn({ err: error }, words);
+    };
     return {
       claims: {
         ...ports.claims,
         claim: async (records, assignedMs) => {
           const elapsedMs = stopwatch();
           const span = tracer.start('claim', { parent: traceparent, kind: 'client', attributes: { keys: records.length / claimBytes } });
-          const answer = await ports.claims.claim(records, assignedMs);
+          const answer = await ports.claims.claim(records, assignedMs).catch((error: unknown) => {
+            span.end(undefined, error);
+            noteFault(error, 'events were not claimed');
+            throw error;
+          });
           span.end(undefined, answer === undefined ? 'unclaimed' : undefined);
           claiming.observe(elapsedMs() / 1000);
           return answer;
@@ -62,10 +71,7 @@ export const observeAccept = (ports: AcceptPorts, metrics: Metrics, tracer: Trac
             log.debug({ sequence, bytes: message.body.length }, 'published');
             return sequence;
           } catch (error) {
-            if (error instanceof PublishError) {
-              faults.labels(error.mayBeStored ? 'maybe' : 'no').inc();
-              log.warn({ err: error, bytes: message.body.length }, 'a message was not published');
-            }
+            noteFault(error, 'a message was not published');
             throw error;
           } finally {
             publishing.observe(elapsedMs() / 1000);

@@ -1,6 +1,7 @@
 /**
  * Keeps claims from knowing more than the stream [I5]. A stream that lost its end (a power cut where writes are not synced, a copy of its files put back, a
- * stream that had to be made again) no longer holds events that the claims call duplicates. So whenever the gateway meets the server anew:
+ * stream that had to be made again) no longer holds events that the claims call duplicates. So while the server is away no claim is answered, and whenever the gateway
+ * meets it anew:
  *
  *   1. it reads the highest sequence that was ever confirmed;
  *   2. it asks the stream where it ends; until then nothing is published;
@@ -13,7 +14,7 @@
  * A Redis that comes back may be an older copy of itself, which knows again what was void. It is compared in the same way, but publishing goes on meanwhile: the
  * server was not away, and without claims the store tells twins apart. A loss that was covered up since then is not seen any more.
  */
-import type { AcceptPorts } from './accept-events.ts';
+import { type AcceptPorts, PublishError } from './accept-events.ts';
 
 export type StreamEnd = {
   readonly lastSequence: number;
@@ -42,6 +43,8 @@ export type GuardPorts = {
 export type StreamGuard = {
   /** Whether the stream has said where it ends since the server was met last. */
   readonly mayPublish: () => boolean;
+  /** To be called when the server goes: nobody can say what it holds, neither publishing nor claims go on before it was met again. */
+  readonly leave: () => void;
   /** To be called at the start and when the server was away. Resolves once it may be published. */
   readonly meet: () => Promise<void>;
   /** To be called when Redis goes: no claim is answered any more before Redis and the stream were compared. Publishing goes on. */
@@ -105,6 +108,9 @@ export const createStreamGuard = (ports: GuardPorts): StreamGuard => {
   };
   return {
     mayPublish: () => met === meetings,
+    leave: () => {
+      meetings += 1;
+    },
     meet: async () => {
       meetings += 1;
       const own = meetings;
@@ -131,6 +137,7 @@ export const createStreamGuard = (ports: GuardPorts): StreamGuard => {
     guarded: (claims) => ({
       ...claims,
       claim: async (records, assignedMs) => {
+        if (met !== meetings) throw new PublishError(false, new Error('the stream has not said yet where it ends'));
         if (open || isRedisNew || comparing) {
           try {
             await compared();

@@ -8,6 +8,7 @@ export type Nats = {
   readonly manager: () => Promise<JetStreamManager>;
   /** False while the client is reconnecting: what is published then would wait, so a caller that can say no does. */
   readonly connected: () => boolean;
+  readonly onDisconnect: (listener: () => void) => void;
   /** `listener` is called when the server is back, before anybody is told that it is connected. */
   readonly onReconnect: (listener: () => void) => void;
   /** Throws where the server does not answer. */
@@ -33,15 +34,16 @@ export const connectNats = async (url: string, name: string, log: Log): Promise<
     noAsyncTraces: true,
   });
   let connected = true;
-  const listeners: (() => void)[] = [];
+  const [leaving, returning]: [(() => void)[], (() => void)[]] = [[], []];
   void (async () => {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect') {
         connected = false;
+        for (const listener of leaving) listener();
         log.warn('NATS is away');
       }
       if (status.type === 'reconnect') {
-        for (const listener of listeners) listener();
+        for (const listener of returning) listener();
         connected = true;
         log.info('NATS is back');
       }
@@ -53,7 +55,8 @@ export const connectNats = async (url: string, name: string, log: Log): Promise<
     js,
     manager: () => jetstreamManager(connection, { checkAPI: false, timeout: 5_000 }),
     connected: () => connected,
-    onReconnect: (listener) => listeners.push(listener),
+    onDisconnect: (listener) => leaving.push(listener),
+    onReconnect: (listener) => returning.push(listener),
     answers: async () => {
       if (connection.isClosed()) throw new Error('the connection is closed');
       await connection.rtt();

@@ -11,6 +11,8 @@ export type Book = {
   /** Events with another payload that were answered `conflict`, and those that were taken although the key was used. */
   readonly conflicts: number;
   readonly variantsTaken: readonly string[];
+  /** Keys whose own event was answered `accepted` more than once, each time for good. */
+  readonly acceptedAgain: ReadonlySet<string>;
   /** Requests that were sent again, and those among them that had no answer at all. */
   readonly resent: number;
   readonly unanswered: number;
@@ -52,6 +54,8 @@ const mayRepeat = ({ status }: Answer): boolean => status === 429 || status === 
 export const createCrashClient = (url: string, key: string): CrashClient => {
   const sent = new Map<string, SentEvent>();
   const taken = new Set<string>();
+  const accepted = new Set<string>();
+  const acceptedAgain = new Set<string>();
   const refused = new Map<string, string>();
   const variantsTaken: string[] = [];
   let [conflicts, resent, unanswered, progress] = [0, 0, 0, 0];
@@ -61,8 +65,11 @@ export const createCrashClient = (url: string, key: string): CrashClient => {
     if (event.kind === 'variant') {
       if (isTaken) variantsTaken.push(event.key);
       else conflicts += 1;
-    } else if (isTaken) taken.add(event.key);
-    else refused.set(event.key, status);
+    } else if (isTaken) {
+      taken.add(event.key);
+      if (status === 'accepted' && accepted.has(event.key)) acceptedAgain.add(event.key);
+      if (status === 'accepted') accepted.add(event.key);
+    } else refused.set(event.key, status);
   };
 
   const send = async (batch: readonly SentEvent[]): Promise<void> => {
@@ -97,6 +104,6 @@ export const createCrashClient = (url: string, key: string): CrashClient => {
       await Promise.all(lanes.map(lane));
     },
     progress: () => progress,
-    book: () => ({ sent, taken, refused, conflicts, variantsTaken, resent, unanswered }),
+    book: () => ({ sent, taken, refused, conflicts, variantsTaken, acceptedAgain, resent, unanswered }),
   };
 };

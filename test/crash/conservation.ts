@@ -81,8 +81,11 @@ const isAsSent = (row: StoredKey, event: SentEvent): boolean =>
 const isOvertaken = ({ taken, variantsTaken }: Book, key: string, status: string): boolean =>
   status === 'conflict' && taken.has(key) && variantsTaken.includes(key);
 
-/** `variantsMayPass`: Redis was lost in this round, so nobody could know of the first event; its payload must stand all the same. */
-export const judge = ({ book, stored, invoices }: Evidence, variantsMayPass: boolean): Verdict => {
+/**
+ * `mayForget`: Redis was lost in this round, so nobody could know of the first event: a variant of it may be taken, and the event itself be accepted again. Its
+ * payload must stand all the same, once.
+ */
+export const judge = ({ book, stored, invoices }: Evidence, mayForget: boolean): Verdict => {
   const taken = [...book.taken].flatMap((key) => book.sent.get(key) ?? []);
   const byKey = new Map(stored.map((row) => [row.key, row]));
   const total = (of: (row: { input: number }) => number, rows: readonly { input: number }[]) => rows.reduce((sum, row) => sum + of(row), 0);
@@ -115,10 +118,11 @@ export const judge = ({ book, stored, invoices }: Evidence, variantsMayPass: boo
       ...inWords(
         'told that they are no good',
         [...book.refused]
-          .filter(([key, status]) => !(variantsMayPass && isOvertaken(book, key, status)))
+          .filter(([key, status]) => !(mayForget && isOvertaken(book, key, status)))
           .map(([key, status]) => `${key} (${status})`),
       ),
-      ...(variantsMayPass ? [] : inWords('with another payload taken beside the first', book.variantsTaken)),
+      ...(mayForget ? [] : inWords('with another payload taken beside the first', book.variantsTaken)),
+      ...(mayForget ? [] : inWords('accepted a second time', [...book.acceptedAgain])),
       ...(told === held ? [] : [`${held} input tokens are stored, ${told} were accepted`]),
       ...invoiceFaults(taken, invoices),
     ],
@@ -141,8 +145,8 @@ export const plantedLies = (evidence: Evidence): Readonly<Record<Lie, Evidence>>
 };
 
 /** Whether the check finds both lies, each as what it is, beside whatever else is wrong. */
-export const findsPlantedLies = (evidence: Evidence, variantsMayPass: boolean): boolean => {
+export const findsPlantedLies = (evidence: Evidence, mayForget: boolean): boolean => {
   const { loss, double } = plantedLies(evidence);
-  const [truth, lost, doubled] = [evidence, loss, double].map((one) => judge(one, variantsMayPass)) as [Verdict, Verdict, Verdict];
+  const [truth, lost, doubled] = [evidence, loss, double].map((one) => judge(one, mayForget)) as [Verdict, Verdict, Verdict];
   return lost.lost.length === truth.lost.length + 1 && doubled.doubled.length === truth.doubled.length + 1;
 };

@@ -15,6 +15,8 @@ export type Scene = {
   readonly proxy: TcpProxy | undefined;
   /** How long what was ended stays away, or a network fault lasts. */
   readonly awayMs: number;
+  /** Sends a new event until it is accepted, and answers its key. */
+  readonly sendProbe: () => Promise<string>;
 };
 
 const serverOf = ({ servers }: Scene, name: ServerName): LocalServer => servers.servers.get(name) as LocalServer;
@@ -48,6 +50,19 @@ const emptyRedis = async ({ servers }: Scene): Promise<void> => {
   await redis.quit();
 };
 
+const restarts = ['kill', 'stop', 'kill'] as const;
+
+/** The gateway meets the servers after each restart: what it takes for the loss of a stream may show at a later one alone. */
+const restartAll = async (names: readonly ServerName[], scene: Scene): Promise<void> => {
+  const servers = names.map((name) => serverOf(scene, name));
+  for (const end of restarts) {
+    await Promise.all(servers.map((server) => server[end]()));
+    await pause(scene.awayMs / restarts.length);
+    await Promise.all(servers.map((server) => server.restart()));
+    await scene.sendProbe();
+  }
+};
+
 /** Does the fault; `begun` is called at its first moment. Resolves when the outside world is whole again; what recovers by itself may still be about it. */
 export const inflict = async (fault: Fault, scene: Scene, begun: () => void): Promise<void> => {
   switch (fault.kind) {
@@ -66,6 +81,9 @@ export const inflict = async (fault: Fault, scene: Scene, begun: () => void): Pr
       await pause(scene.awayMs);
       return server.restart();
     }
+    case 'restart_servers':
+      begun();
+      return restartAll(fault.servers, scene);
     case 'empty_redis':
       begun();
       return emptyRedis(scene);

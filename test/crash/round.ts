@@ -4,12 +4,13 @@
  *   1. start our processes, one of them armed or behind a proxy; make a plan and its subscriptions
  *   2. load; at a third of it the fault, unless a fail point brings it by itself
  *   3. from the first moment of the fault: a new batch, until it is accepted and stored (the time to recover)
- *   4. wait for the end of the load, then until the sinks hold nothing more, and all was checked
+ *   4. wait for the end of the load, send some of the events once more, then wait until the sinks hold nothing more, and all was checked
  *   5. read the store, close the month, read the invoices, judge
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, type TestServers, until } from '../support/pipeline.ts';
+import { shortLeases } from '../support/quick.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { type CrashClient, createCrashClient } from './client.ts';
 import { type Evidence, findsPlantedLies, isSound, judge, type Lie, plantedLies, type Verdict } from './conservation.ts';
@@ -34,9 +35,7 @@ const events = 2_500;
 const deathsMax = 2;
 
 const settings = {
-  // The shortest lease that there is, after which what a dead gateway had claimed is free; and tries to publish that end within it.
-  MILLRACE_CLAIM_LEASE_SECONDS: '5',
-  MILLRACE_PUBLISH_TIMEOUT_MS: '1000',
+  ...shortLeases,
   // Many small inserts, so that there are many moments between two of them.
   MILLRACE_SINK_AGE_MS_MAX: '20',
 };
@@ -87,23 +86,35 @@ const processOf = ({ fault }: Scenario): string => {
   return fault.kind === 'kill_process' ? fault.process : 'gateway';
 };
 
-const probeOf = (seed: number, number: number, atMs: number): SentEvent => ({
-  ...{ kind: 'first', key: `probe-${seed}-${number}`, customer: customers[0] as string, atMs, input: 1, output: 1 },
-});
+/** Each call sends a new event until it is accepted, and answers its key. */
+const createProbes = (client: CrashClient, seed: number) => {
+  let made = 0;
+  return async (): Promise<string> => {
+    made += 1;
+    const key = `probe-${seed}-${made}`;
+    await client.send([{ kind: 'first', key, customer: customers[0] as string, atMs: lastMonth().end - 1, input: 1, output: 1 }]);
+    return key;
+  };
+};
 
-/** Sends new batches and waits for them in the store, until the outside world is whole again and one more came through. */
-const recover = async (client: CrashClient, pipeline: Pipeline, seed: number, atMs: number): Promise<void> => {
-  const probe = probeOf(seed, 1, atMs);
-  await client.send([probe]);
+/** Sends a new event and waits for it in the store: from then on the outside world is whole again. */
+const recover = async ({ pipeline, sendProbe }: Scene): Promise<void> => {
+  const key = await sendProbe();
   await until(
-    () => readStored(pipeline, probe.key),
+    () => readStored(pipeline, key),
     (rows) => rows.length === 1,
     180_000,
   );
 };
 
-/** Step 2 and 3. Resolves when every batch has its final answer, with the times of the fault and the recovery. */
-const loadThrough = async (scenario: Scenario, seed: number, scene: Scene, client: CrashClient, workload: Workload) => {
+/** Some of the events of all times of the round, before the fault and after it: of these, each is a duplicate by now. */
+const repeats = (workload: Workload): SentEvent[] => {
+  const firsts = workload.flat().flatMap(({ batches }) => batches.flat().filter(({ kind }) => kind === 'first'));
+  return firsts.filter((_, index) => index % 10 === 0).map((event) => ({ ...event, kind: 'repeat' }));
+};
+
+/** Step 2 and 3, and the beginning of 4. Resolves when every batch has its final answer, with the times of the fault and the recovery. */
+const loadThrough = async (scenario: Scenario, scene: Scene, client: CrashClient, workload: Workload) => {
   const { pipeline } = scene;
   const steps = workload.flat().length;
   const fault = Promise.withResolvers<number>();
@@ -123,10 +134,11 @@ const loadThrough = async (scenario: Scenario, seed: number, scene: Scene, clien
     const whole = inflict(scenario.fault, scene, begun);
     const beganMs = await Promise.race([fault.promise, load.then(() => undefined)]);
     if (beganMs === undefined) throw new Error('the load ended before the fault came');
-    await recover(client, pipeline, seed, lastMonth().end - 1);
+    await recover(scene);
     const recoveredMs = performance.now() - beganMs;
     await whole;
     await load;
+    await client.send(repeats(workload));
     return { beganMs, recoveredMs, deaths: watch.deaths() };
   } finally {
     watch.stop();
@@ -158,9 +170,9 @@ export const runRound = async (
   try {
     await makeLlmPro(pipeline, customers, lastMonth().start);
     const client = createCrashClient(pipeline.stack.ingestUrl, pipeline.key);
-    const scene = { servers, pipeline, proxy, awayMs: between(seed, 200, 1_500) };
+    const scene = { servers, pipeline, proxy, awayMs: between(seed, 200, 1_500), sendProbe: createProbes(client, seed) };
     const workload = makeWorkload({ seed, events, lanes, customers, month: lastMonth() });
-    const { beganMs, recoveredMs, deaths } = await loadThrough(scenario, seed, scene, client, workload);
+    const { beganMs, recoveredMs, deaths } = await loadThrough(scenario, scene, client, workload);
     await untilSettled(pipeline, servers.urls.nats);
     const settledMs = performance.now() - beganMs;
     const stored = await readStored(pipeline);

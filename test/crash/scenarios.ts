@@ -20,6 +20,8 @@ export type Fault =
   | { readonly kind: 'fail_point'; readonly point: FailPointName; readonly passesMin: number; readonly passesMax: number }
   | { readonly kind: 'kill_process'; readonly process: 'gateway' | 'sink' | 'checker' }
   | { readonly kind: 'kill_server'; readonly server: ServerName }
+  /** Again and again, killed and stopped in turn; all of them are away at the same time, and a new event is taken in between. */
+  | { readonly kind: 'restart_servers'; readonly servers: readonly ServerName[] }
   | { readonly kind: 'empty_redis' }
   | { readonly kind: 'restore_redis' }
   | { readonly kind: 'network'; readonly route: Route; readonly fault: NetworkFault };
@@ -29,7 +31,7 @@ export type Scenario = {
   readonly fault: Fault;
   /**
    * Redis is away for a while, or has forgotten: then only the store and the identity check tell twins apart. A variant may be taken then, and is never billed,
-   * whatever its time and its customer.
+   * whatever its time and its customer; and an event that was accepted may be accepted again, where it is told as a duplicate otherwise.
    */
   readonly losesClaims: boolean;
   readonly inCi: boolean;
@@ -51,7 +53,7 @@ const scenario = (name: string, fault: Fault, losesClaims = emptiesRedis(fault))
   name,
   fault,
   losesClaims,
-  inCi: ['gateway.after_pub_ack', 'sink.after_insert', 'checker.after_voids', 'kill nats', 'empty redis'].includes(name),
+  inCi: ['gateway.after_pub_ack', 'sink.after_insert', 'checker.after_voids', 'kill nats', 'restart nats', 'empty redis'].includes(name),
 });
 
 export const scenarios: readonly Scenario[] = [
@@ -60,6 +62,8 @@ export const scenarios: readonly Scenario[] = [
   ...(['nats', 'redis', 'clickhouse', 'postgres'] as const).map((server) =>
     scenario(`kill ${server}`, { kind: 'kill_server', server }, server === 'redis'),
   ),
+  scenario('restart nats', { kind: 'restart_servers', servers: ['nats'] }),
+  scenario('restart all', { kind: 'restart_servers', servers: ['nats', 'redis', 'clickhouse', 'postgres'] }, true),
   scenario('empty redis', { kind: 'empty_redis' }, true),
   scenario('restore old redis', { kind: 'restore_redis' }, true),
   ...routes.flatMap((route) =>

@@ -11,18 +11,17 @@ import { startGatewayByHand } from '../support/gateways.ts';
 import { llmRequest } from '../support/llm-pro.ts';
 import { startLoad } from '../support/load.ts';
 import { call, databasePassword, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { shortLeases } from '../support/quick.ts';
 import { addTenant, firstTenant, makeKey, type Tenant } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
 let tenant: Tenant;
 let sinkLives = 0;
 const atMs = Date.now();
-/** What a dead gateway had claimed is free soon. */
-const quick = { MILLRACE_CLAIM_LEASE_SECONDS: '5', MILLRACE_PUBLISH_TIMEOUT_MS: '1000' };
 
 beforeAll(async () => {
   // The first sink dies between its third insert and the acknowledgement.
-  pipeline = await startPipeline(inject('serverUrls'), quick, (service) => {
+  pipeline = await startPipeline(inject('serverUrls'), shortLeases, (service) => {
     if (service === 'sink') sinkLives += 1;
     return service === 'sink' && sinkLives === 1 ? { MILLRACE_FAIL_POINT: 'sink.after_insert:3' } : {};
   });
@@ -111,7 +110,7 @@ describe('[I11] the stages of ingest', () => {
   }, 30_000);
 
   it('stay balanced where a gateway is killed under load, and name it', async () => {
-    const gateway = await anotherGateway(quick);
+    const gateway = await anotherGateway(shortLeases);
     let sendEvents: Pipeline['sendEvents'] = (body) => call(gateway.url, pipeline.key)('POST', '/v1/events', body);
     const load = startLoad(
       { ...pipeline, sendEvents: (body) => sendEvents(body) },

@@ -204,7 +204,7 @@ describe('refusals', () => {
     ['a JSON text that is no event', '7', 400, 'MALFORMED_BODY'],
     ['a body over the limit', `[${JSON.stringify('x'.repeat(1_100_000))}]`, 413, 'BODY_TOO_LARGE'],
     ['more events than the limit', JSON.stringify(Array(1001).fill({})), 413, 'TOO_MANY_EVENTS'],
-    ['JSON that is nested 100,000 deep', '['.repeat(100_000) + ']'.repeat(100_000), 422, 'MALFORMED_BODY'],
+    ['JSON that is nested 100,000 deep', '['.repeat(100_000) + ']'.repeat(100_000), 400, 'MALFORMED_BODY'],
   ])('%s is answered, and the process lives on', async (_name, body, status, code) => {
     expect(await pipeline.sendEvents(body)).toMatchObject({ status, body: { error_code: code } });
     expect((await fetch(new URL('/health/live', pipeline.stack.ingestUrl))).status).toBe(200);

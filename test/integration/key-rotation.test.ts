@@ -14,6 +14,7 @@ import { type RotationReport, rotateKeys } from '#platform/rotate-keys.ts';
 import { type MasterKeys, masterKeysFrom } from '#platform/vault.ts';
 import { sealedColumns } from '#schemas/sealed-columns.ts';
 import { until } from '../support/pipeline.ts';
+import { compileCache } from '../support/quick.ts';
 import {
   addAnswer,
   addCustomers,
@@ -198,6 +199,7 @@ const startCommand = (settings: Record<string, string>, ...words: string[]) => {
   const child = spawn(process.execPath, [commandFile, ...words], {
     env: {
       PATH: process.env.PATH ?? '',
+      ...compileCache,
       DATABASE_URL: database.databaseUrl,
       MILLRACE_HOME: join(tmpdir(), 'millrace-test-absent'),
       ...settings,

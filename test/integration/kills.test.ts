@@ -5,6 +5,7 @@ import { invoiceChain } from '../support/invoice-chain.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { startLoad } from '../support/load.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { shortLeases } from '../support/quick.ts';
 import { untilAllStored } from '../support/stored.ts';
 
 let pipeline: Pipeline;
@@ -15,7 +16,7 @@ beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'), {
     MILLRACE_RATER_SHARD_SIZE: '5',
     MILLRACE_JOB_LEASE_SECONDS: '5',
-    MILLRACE_CLAIM_LEASE_SECONDS: '8',
+    ...shortLeases,
   });
 });
 afterAll(() => pipeline?.stop());
@@ -37,8 +38,10 @@ const kill = async (name: string): Promise<void> => {
 
 describe('a process of ours that is killed', () => {
   it.each(['gateway', 'sink'])(
-    '[I2] the %s under load: every event is stored once',
+    '[I2] [I5] the %s under load: every event is stored once, and what was accepted stays known',
     async (name) => {
+      const known = llmRequest(`known-${name}`, 'known', Date.now(), { input: 1, output: 1 });
+      expect(await pipeline.sendEvents(known)).toMatchObject({ status: 200, body: { accepted: 1 } });
       const load = startLoad(pipeline, { customer: name, atMs: Date.now(), lanes: 4, batch: 25, pauseMs: 0 });
       for (let round = 0; round < 3; round += 1) {
         const taken = load.taken();
@@ -47,6 +50,11 @@ describe('a process of ours that is killed', () => {
           (now) => now >= taken + 20,
         );
         await kill(name);
+        const again = await until(
+          () => pipeline.sendEvents(known).catch(() => undefined),
+          (answer) => answer?.status === 200,
+        );
+        expect(again?.body).toMatchObject({ accepted: 0, duplicates: 1 });
       }
       const taken = load.taken();
       await until(

@@ -1,6 +1,7 @@
 /** vitest transpiles what Node refuses, so every process is also started by plain Node. */
 import { execFile, execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
+import { compileCache } from '../support/quick.ts';
 
 const mains = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*main.ts'], { encoding: 'utf8' })
   .trim()
@@ -9,8 +10,11 @@ const services = mains.filter((file) => /^(ingest|rater|invoicer|api)\//.test(fi
 
 const start = (file: string): Promise<{ code: number | null; stderr: string; stdout: string }> =>
   new Promise((resolve) => {
-    const child = execFile(process.execPath, [file], { env: { PATH: process.env.PATH ?? '' }, timeout: 20_000 }, (_error, stdout, stderr) =>
-      resolve({ code: child.exitCode, stdout, stderr }),
+    const child = execFile(
+      process.execPath,
+      [file],
+      { env: { PATH: process.env.PATH ?? '', ...compileCache }, timeout: 20_000 },
+      (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
   });
 

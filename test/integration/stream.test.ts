@@ -2,7 +2,11 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { systemClock } from '#platform/clock.ts';
+import { createLog } from '#platform/log.ts';
+import { connectNats } from '#platform/nats.ts';
 import { deadLetterStreamOf, sinkConsumer, subjectOf } from '#schemas/usage-stream.ts';
+import { ensureUsageStream } from '../../ingest/ensure-stream.nats.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { storeByHand, untilAllStored } from '../support/stored.ts';
@@ -37,7 +41,7 @@ it("a message that the store can't read is put aside with its reason, and those 
   await nats.close();
 }, 60_000);
 
-it('[I8] sequences rise over the loss, so an earlier event is under every later watermark', async () => {
+it('[I5] [I8] a stream that is made again is another one, told as lost, and sequences rise over the loss', async () => {
   await makeLlmPro(pipeline, ['lost'], month.start);
   for (const from of [0, 10, 20]) expect(await pipeline.sendEvents(batch(from))).toMatchObject({ status: 200, body: { accepted: 10 } });
   await untilAllStored(pipeline, 'lost', 30);
@@ -57,7 +61,16 @@ it('[I8] sequences rise over the loss, so an earlier event is under every later 
     ({ status }) => status === 200,
   );
   expect(answers.body).toMatchObject({ accepted: 10 });
+  // [I5] Nothing that the former stream held is a duplicate in this one; the store has it once all the same.
+  expect((await pipeline.sendEvents(batch(20))).body).toMatchObject({ accepted: 10, duplicates: 0 });
+  expect((await pipeline.sendEvents(batch(30))).body).toMatchObject({ accepted: 0, duplicates: 10 });
   await untilAllStored(pipeline, 'lost', 40);
+  const { body: told } = await until(
+    () => pipeline.api('GET', '/v1/reconciliation'),
+    // Messages are written down after their events.
+    ({ body }) => body.losses[0]?.stored_messages === 5,
+  );
+  expect(told.losses).toMatchObject([{ from_sequence: '0', to_sequence: String(before), stored_messages: 5 }]);
   expect((await manager.streams.info(pipeline.streamName)).state.first_seq).toBeGreaterThan(before);
   await manager.consumers.info(pipeline.streamName, sinkConsumer);
   await nats.close();
@@ -74,4 +87,21 @@ it('a stream that stands below what is stored of it, as after a restore, fails t
   const run = await pipeline.closePeriod({ period: month.name });
   expect(run.body).toMatchObject({ state: 'failed', invoices_issued: 0 });
   expect(run.body.failure).toMatch(/the stream ends at \d+: it was lost, or restored/);
+});
+
+it('[I5] a stream that another process made again is met by the gateway, and what the former one held is no duplicate', async () => {
+  const known = llmRequest('known', 'made-again', Date.now(), { input: 1, output: 1 });
+  expect((await pipeline.sendEvents(known)).body).toMatchObject({ accepted: 1 });
+  expect((await pipeline.sendEvents(known)).body).toMatchObject({ duplicates: 1 });
+  const nats = await connectNats(inject('serverUrls').nats, 'test', createLog('test', 'silent'));
+  await (await nats.manager()).streams.delete(pipeline.streamName);
+  // As a sink does that starts.
+  const settings = { streamName: pipeline.streamName, streamHoursMax: 168, streamBytesMax: 268_435_456, streamReplicas: 1 };
+  await ensureUsageStream(nats, settings, systemClock);
+  await until(
+    () => pipeline.sendEvents(known),
+    ({ body }) => body.accepted === 1,
+    5_000,
+  );
+  await nats.close();
 });

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createCertificates, type Pair } from '../support/certificates.ts';
 import { llmRequest } from '../support/llm-pro.ts';
 import { type ApiAnswer, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { compileCache } from '../support/quick.ts';
 import { exchangeRaw } from '../support/raw-http.ts';
 
 const certificates = createCertificates();
@@ -136,7 +137,10 @@ describe('a start that could not be trusted', () => {
     '%s, started by itself, says the same and ends with 1',
     async (file) => {
       const root = fileURLToPath(new URL('../../', import.meta.url));
-      const child = spawn(process.execPath, [file], { cwd: root, env: { ...process.env, ...required, MILLRACE_HOST: '::' } });
+      const child = spawn(process.execPath, [file], {
+        cwd: root,
+        env: { ...process.env, ...compileCache, ...required, MILLRACE_HOST: '::' },
+      });
       const [errors, code] = await Promise.all([child.stderr.toArray(), new Promise((resolve) => child.once('exit', resolve))]);
       expect(Buffer.concat(errors).toString()).toMatch(/MILLRACE_HOST :: is not a loopback address: give MILLRACE_TLS_CERT_FILE/);
       expect(code).toBe(1);

@@ -15,6 +15,7 @@ import {
 import { llmRequest } from '../support/llm-pro.ts';
 import { startLoad } from '../support/load.ts';
 import { type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { shortLeases } from '../support/quick.ts';
 import { openRaw } from '../support/raw-http.ts';
 import { untilAllStored } from '../support/stored.ts';
 
@@ -23,7 +24,12 @@ const handStarted: HandStarted[] = [];
 const clients: Client[] = [];
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_INGEST_WORKERS: '3', MILLRACE_LOG_LEVEL: 'debug', ...sharedSecrets });
+  pipeline = await startPipeline(inject('serverUrls'), {
+    MILLRACE_INGEST_WORKERS: '3',
+    MILLRACE_LOG_LEVEL: 'debug',
+    ...sharedSecrets,
+    ...shortLeases,
+  });
 });
 afterAll(async () => {
   for (const client of clients) client.close();
@@ -182,8 +188,43 @@ describe('a gateway of several workers', () => {
     await clickhouse.close();
   }, 60_000);
 
-  it('whose first process is killed leaves no worker behind', async () => {
-    const gateway = await byHand({ MILLRACE_INGEST_WORKERS: '2' });
+  it('does not share the port of another gateway', async () => {
+    const { port } = new URL(pipeline.stack.ingestUrl);
+    await expect(byHand({ MILLRACE_INGEST_WORKERS: '2', MILLRACE_INGEST_PORT: port })).rejects.toThrow('EADDRINUSE');
+  });
+});
+
+describe('a gateway of two workers, to its end', () => {
+  let gateway: HandStarted;
+  beforeAll(async () => {
+    gateway = await byHand({ MILLRACE_INGEST_WORKERS: '2', MILLRACE_CONNECTIONS_MAX: '10' });
+  });
+
+  it('[I10] closes connections beyond the bound of each worker at once', async () => {
+    const connections = await Promise.all(Array.from({ length: 26 }, () => openRaw(gateway.url)));
+    let closed = 0;
+    for (const connection of connections) void connection.closed.then(() => (closed += 1));
+    // Each may have 10; long before silent connections end by their own bound (15 s).
+    await until(
+      async () => closed,
+      (count) => count >= 6,
+      8_000,
+    );
+    expect(closed).toBeLessThan(26);
+    for (const { socket } of connections) socket.destroy();
+  });
+
+  it('comes back on the port that it had found when all of its workers are killed', async () => {
+    const before = await untilServing(gateway, 2);
+    for (const pid of before) process.kill(pid, 'SIGKILL');
+    await until(
+      async () => workersIn(gateway.lines, gateway.process.pid ?? 0),
+      (now) => now.length === 2 && now.every((pid) => !before.includes(pid)),
+    );
+    expect((await fetch(new URL('/health/ready', gateway.url))).status).toBe(200);
+  });
+
+  it('leaves no worker behind when its first process is killed', async () => {
     const left = await untilServing(gateway, 2);
     gateway.process.kill('SIGKILL');
     await gateway.exited;
@@ -196,41 +237,6 @@ describe('a gateway of several workers', () => {
       async () => gateway.lines.filter(({ msg }) => msg === 'stopping').length,
       (count) => count === 2,
     );
-  });
-
-  it('all of whose workers are killed comes back on the port that it had found', async () => {
-    const gateway = await byHand({ MILLRACE_INGEST_WORKERS: '2' });
-    const before = await untilServing(gateway, 2);
-    for (const pid of before) process.kill(pid, 'SIGKILL');
-    await until(
-      async () => workersIn(gateway.lines, gateway.process.pid ?? 0),
-      (now) => now.length === 2 && now.every((pid) => !before.includes(pid)),
-    );
-    expect((await fetch(new URL('/health/ready', gateway.url))).status).toBe(200);
-    gateway.process.kill('SIGTERM');
-    expect(await gateway.exited).toEqual({ code: 0, signal: null });
-  });
-
-  it('[I10] closes connections beyond the bound of each worker at once', async () => {
-    const gateway = await byHand({ MILLRACE_INGEST_WORKERS: '2', MILLRACE_CONNECTIONS_MAX: '10' });
-    const connections = await Promise.all(Array.from({ length: 26 }, () => openRaw(gateway.url)));
-    let closed = 0;
-    for (const connection of connections) void connection.closed.then(() => (closed += 1));
-    // Each may have 10; long before silent connections end by their own bound (15 s).
-    await until(
-      async () => closed,
-      (count) => count >= 6,
-      8_000,
-    );
-    expect(closed).toBeLessThan(26);
-    for (const { socket } of connections) socket.destroy();
-    gateway.process.kill('SIGTERM');
-    expect(await gateway.exited).toEqual({ code: 0, signal: null });
-  });
-
-  it('does not share the port of another gateway', async () => {
-    const { port } = new URL(pipeline.stack.ingestUrl);
-    await expect(byHand({ MILLRACE_INGEST_WORKERS: '2', MILLRACE_INGEST_PORT: port })).rejects.toThrow('EADDRINUSE');
   });
 });
 

@@ -5,6 +5,7 @@ import { Agent, request } from 'node:http';
 import { createInterface } from 'node:readline';
 import { loginUrl } from '#platform/postgres.ts';
 import { databasePassword, type Pipeline, type ServerUrls } from './pipeline.ts';
+import { compileCache } from './quick.ts';
 
 /** Those of a pipeline whose gateway another one is started beside. */
 export const sharedSecrets = {
@@ -36,6 +37,7 @@ export const startGatewayByHand = async (
   const child = spawn(process.execPath, ['ingest/gateway.main.ts'], {
     env: {
       PATH: process.env.PATH,
+      ...compileCache,
       NATS_URL: urls.nats,
       REDIS_URL: urls.redis,
       DATABASE_URL: loginUrl(pipeline.databaseUrl, 'millrace_gateway', databasePassword),

@@ -42,18 +42,22 @@ const made = async (pipeline: Pipeline, path: string, body: unknown): Promise<{ 
   return answer.body;
 };
 
+/** Customers are made over so many connections at a time. */
+const lanes = 4;
+
 /** Meters, plan, and a customer with a subscription since `startedAt` for each external id. */
 export const makeLlmPro = async (pipeline: Pipeline, customers: readonly string[], startedAt: number): Promise<void> => {
   for (const meter of llmProMeters) await made(pipeline, '/v1/meters', meter);
   await made(pipeline, '/v1/plans', llmProPlan);
-  for (const customer of customers) {
-    await made(pipeline, '/v1/customers', { external_id: customer, name: customer });
-    await made(pipeline, '/v1/subscriptions', {
-      customer_id: customer,
-      plan: llmProPlan.code,
-      started_at: new Date(startedAt).toISOString(),
-    });
-  }
+  const started_at = new Date(startedAt).toISOString();
+  const left = customers.values();
+  const lane = async (): Promise<void> => {
+    for (const customer of left) {
+      await made(pipeline, '/v1/customers', { external_id: customer, name: customer });
+      await made(pipeline, '/v1/subscriptions', { customer_id: customer, plan: llmProPlan.code, started_at });
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
 };
 
 export const llmRequest = (key: string, customer: string, atMs: number, tokens: { input: number; output: number }) => ({

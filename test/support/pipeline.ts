@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import type { LocalServer } from '#platform/local/server.ts';
 import { type ServerName, serverNames, startServers } from '#platform/local/servers.ts';
@@ -11,6 +10,7 @@ import { type Stack, startStack } from '#platform/local/stack.ts';
 import { connectPostgres, type Login, loginUrl, type Postgres } from '#platform/postgres.ts';
 import { type Contract, createContract, expectContract, fetchDocument } from './contract.ts';
 import { freshStores } from './fresh-stores.ts';
+import { compileCache } from './quick.ts';
 
 export type ServerUrls = { readonly [K in ServerName]: string };
 
@@ -93,9 +93,6 @@ export const call =
     return answered;
   };
 
-/** What our processes compiled is kept, as the commands keep it: a start takes half of the time, and the suite has hundreds. */
-const compileCache = fileURLToPath(new URL('../../.millrace/compile-cache', import.meta.url));
-
 /** Logins belong to the whole server, which the tests share. */
 export const databasePassword = 'the-password-of-the-logins';
 
@@ -114,7 +111,7 @@ export const startPipeline = async (
     log,
     extraOf,
     environment: {
-      NODE_COMPILE_CACHE: compileCache,
+      ...compileCache,
       ...process.env,
       CLICKHOUSE_URL: clickhouseUrl,
       DATABASE_URL: databaseUrl,

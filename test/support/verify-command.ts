@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
+import { compileCache } from './quick.ts';
 
 export type Verdict = {
   readonly code: number | null;
@@ -12,7 +13,7 @@ export type Verdict = {
 /** Runs the command over a database. `faults` are the lines that tell of one. */
 export const verify = async (databaseUrl: string, words: readonly string[] = [], file = 'api/verify.main.ts'): Promise<Verdict> => {
   const child = spawn(process.execPath, [new URL(`../../${file}`, import.meta.url).pathname, ...words], {
-    env: { PATH: process.env.PATH ?? '', DATABASE_URL: databaseUrl },
+    env: { PATH: process.env.PATH ?? '', ...compileCache, DATABASE_URL: databaseUrl },
   });
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   return { code, faults: stdout.split('\n').filter((line) => line.includes('FAULT')), stdout, stderr };

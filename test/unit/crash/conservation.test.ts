@@ -18,7 +18,7 @@ const honest = (book: Partial<Book> = {}): Evidence => ({
     sent: new Map(sent.map((one) => [one.key, one])),
     taken: new Set(sent.map(({ key }) => key)),
     refused: new Map(),
-    ...{ conflicts: 0, variantsTaken: [], resent: 0, unanswered: 0 },
+    ...{ conflicts: 0, variantsTaken: [], acceptedAgain: new Set(), resent: 0, unanswered: 0 },
     ...book,
   },
   stored: sent.map(asStored),
@@ -82,6 +82,12 @@ describe('the verdict over a round', () => {
     const overtaken = honest({ refused: new Map([['key-4', 'conflict']]), variantsTaken: ['key-4'] });
     expect(judge(overtaken, true).faults).toEqual([]);
     expect(judge(overtaken, false).faults.join()).toContain('key-4 (conflict)');
+  });
+
+  it('[I5] an event that was accepted a second time is a fault, unless Redis was lost', () => {
+    const forgotten = honest({ acceptedAgain: new Set(['key-5']) });
+    expect(judge(forgotten, false).faults).toEqual(['1 accepted a second time: key-5']);
+    expect(isSound(judge(forgotten, true))).toBe(true);
   });
 
   it('[I13] an invoice that is a cent or a unit off is found', () => {

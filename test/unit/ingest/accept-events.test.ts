@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { PublishError } from '../../../ingest/accept-events.ts';
 import { countInMessage, fromMessage } from '../../../schemas/usage-event.ts';
 import { acceptLimits, event, leaseSeconds, setUpGateway, startMs, unstamped } from '../../support/memory-gateway.ts';
 
@@ -38,6 +39,20 @@ describe('each event of a request gets one outcome', () => {
       ['event: wrong_type'],
       ['nats: unavailable'],
     ]);
+  });
+
+  it('[I5] while the stream is away all of it waits, what was accepted before too, and nothing is published', async () => {
+    const { accept, send, stream } = setUpGateway();
+    await send([event('known')]);
+    const calls = stream.calls.length;
+    const claim = () => Promise.reject(new PublishError(false, new Error('away')));
+    const never = async () => expect.fail('claimed nothing');
+    const { statuses, faults } = await accept([event('known'), event(''), unstamped('new'), event('twin'), event('twin')], {
+      claims: { claim, confirm: never, release: never },
+    });
+    expect(statuses).toEqual(['unavailable', 'invalid', 'unavailable', 'unavailable', 'unavailable']);
+    for (const index of [0, 2, 3, 4]) expect(faults[index]).toMatchObject([{ field: 'nats', code: 'unavailable' }]);
+    expect(stream.calls).toHaveLength(calls);
   });
 
   it('a request without events does not touch a port', async () => {

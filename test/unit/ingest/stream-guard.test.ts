@@ -55,6 +55,23 @@ describe('a gateway that meets its stream', () => {
     expect(guard.mayPublish()).toBe(true);
   });
 
+  it('[I5] answers no claim while the stream is away, nor before it was met again and compared', async () => {
+    const { guard, guarded, stream, seen, confirmedAt } = setUp();
+    await guard.meet();
+    const [kept, lost] = (await confirmedAt(10, 11)) as [Buffer, Buffer];
+    guard.leave();
+    expect(guard.mayPublish()).toBe(false);
+    const calls = seen.calls.length;
+    const refusal = { name: 'PublishError', mayBeStored: false };
+    for (const claim of [kept, lost]) await expect(guarded.claim(claim, 0)).rejects.toMatchObject(refusal);
+    expect(seen.calls).toHaveLength(calls);
+    stream.end = { lastSequence: 10, streamId };
+    const meeting = guard.meet();
+    await expect(guarded.claim(lost, 0)).rejects.toMatchObject(refusal);
+    await meeting;
+    expect(await ask(guarded, kept, lost)).toEqual(['duplicate', 'taken_over']);
+  });
+
   it('nor, when it meets it again, on the word from before', async () => {
     const { guard, stream } = setUp();
     await guard.meet();
