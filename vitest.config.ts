@@ -4,6 +4,8 @@ const shared = {
   // Starting real servers takes seconds; a test that hangs is still ended.
   testTimeout: 60_000,
   hookTimeout: 120_000,
+  // Of tests within a file that say they may run at the same time: they wait for time to pass.
+  maxConcurrency: 20,
 };
 
 export default defineConfig({

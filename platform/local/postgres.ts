@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, readdirSync, readlinkSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, readdirSync, readlinkSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -86,6 +86,12 @@ const endOrphans = (program: string, data: string): void => {
   }
 };
 
+/** A start that was killed right after it made its lock file left it empty; PostgreSQL then never starts again, as it can't tell whose it is. */
+const clearEmptyLock = (data: string): void => {
+  const lock = join(data, 'postmaster.pid');
+  if (statSync(lock, { throwIfNoEntry: false })?.size === 0) rmSync(lock, { force: true });
+};
+
 /** PostgreSQL with a database `millrace`, durable, on loopback TCP only; the superuser's password is kept in `<home>/postgres.password`. */
 export const startPostgres = async (options: ServerOptions): Promise<LocalServer> => {
   const { home, log } = options;
@@ -106,7 +112,10 @@ export const startPostgres = async (options: ServerOptions): Promise<LocalServer
     stopSignal: 'SIGINT',
     notYet: /pre-existing shared memory block|lock file "postmaster.pid" already exists/,
     url: (port) => urlOf(port, database),
-    clear: () => endOrphans(realpathSync(postgres), realpathSync(data)),
+    clear: () => {
+      endOrphans(realpathSync(postgres), realpathSync(data));
+      clearEmptyLock(data);
+    },
     launch: async (port) => {
       const settings = {
         listen_addresses: '127.0.0.1',

@@ -14,6 +14,7 @@ import { createStoredUsage } from '../../api/stored-usage.clickhouse.ts';
 import { createInsert } from '../../ingest/usage-store.clickhouse.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
+import { scaled } from '../support/scale.ts';
 import { toMessage, toRow } from '../support/usage-rows.ts';
 
 let clickhouse: ReturnType<typeof connectClickHouse>;
@@ -257,7 +258,7 @@ describe('[I11] the fates of events', () => {
         for (const [hour, { checked }] of distinct)
           expect(Object.values(counted.get(hour) ?? noFates).reduce((sum, events) => sum + events, 0)).toBe(checked);
       }),
-      { numRuns: 60, examples: [[late]] },
+      { numRuns: scaled(60), examples: [[late]] },
     );
     // A world in which some fate never comes to pass would prove nothing of it.
     expect([...seen].sort()).toEqual([...fates].sort());

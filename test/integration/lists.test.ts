@@ -10,6 +10,7 @@ import { createCursors } from '../../api/cursors.ts';
 import { listRows } from '../../api/list-rows.postgres.ts';
 import { defineList, type List, listJson } from '../../api/lists.ts';
 import { freshStores } from '../support/fresh-stores.ts';
+import { scaled } from '../support/scale.ts';
 
 const cursors = createCursors(randomBytes(32).toString('hex'));
 
@@ -215,7 +216,7 @@ describe('pages, while rows come and go', () => {
         const owed = rows.filter((row) => stayed.has(row.id) && matches(row, filters)).map(({ id }) => id);
         expect(owed.filter((id) => !ids.includes(id))).toEqual([]);
       }),
-      { numRuns: 200 },
+      { numRuns: scaled(200) },
     );
     // The walks must have been worth it.
     expect(seenStats.pages).toBeGreaterThan(500);

@@ -1,13 +1,13 @@
 /** Thousands of runs of ingest, each from a seed that is printed where it fails: `MILLRACE_SIM_SEED=17 npm test -- test/sim` runs that one again. */
 import { AssertionError } from 'node:assert/strict';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { scaled } from '../support/scale.ts';
 import { type PlantedBug, plantedBugs } from './planted-bugs.ts';
 import { createRandom } from './scheduler.ts';
 import { createSimulation } from './simulate.ts';
 
 const given = process.env.MILLRACE_SIM_SEED;
-const seeds =
-  given === undefined ? Array.from({ length: Number(process.env.MILLRACE_SIM_SEEDS ?? 2_000) }, (_, index) => index + 1) : [Number(given)];
+const seeds = given === undefined ? Array.from({ length: scaled(1_000) }, (_, index) => index + 1) : [Number(given)];
 
 beforeAll(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] }));
 afterEach(() => void vi.restoreAllMocks());

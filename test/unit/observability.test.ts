@@ -13,6 +13,7 @@ import { createMetrics } from '../../platform/metrics.ts';
 import { createRedaction } from '../../platform/redaction.ts';
 import { createTracer, extractTrace, inSpan, noTracer, traceOfRun } from '../../platform/tracing.ts';
 import { newApiKey } from '../../schemas/api-key.ts';
+import { scaled } from '../support/scale.ts';
 import { startTraceCollector, type TraceCollector } from '../support/trace-collector.ts';
 
 const pepper = 'a-pepper-of-more-than-thirty-two-characters';
@@ -112,7 +113,7 @@ describe('a log', () => {
         expect(left).not.toContain(JSON.stringify(secret).slice(1, -1));
         expect(left).not.toContain(pepper);
       }),
-      { numRuns: 500 },
+      { numRuns: scaled(500) },
     );
   });
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { startClickHouse } from '#platform/local/clickhouse.ts';
 import type { Log } from '#platform/local/home.ts';
 import { startNats } from '#platform/local/nats.ts';
@@ -101,35 +101,38 @@ const kinds: Record<string, { start(options: ServerOptions): Promise<LocalServer
 };
 
 const quiet: Log = { info: () => {}, warn: () => {} };
-let homes: string[];
-let running: LocalServer[];
-const makeHome = () => {
-  const home = mkdtempSync(join(tmpdir(), 'millrace-servers-'));
-  homes.push(home);
-  return home;
-};
-const start = async (name: string, options: Partial<ServerOptions> = {}) => {
-  const server = await kinds[name]?.start({ home: makeHome(), log: quiet, ...options });
-  if (!server) throw new Error(name);
-  running.push(server);
-  return server;
+/** Starts servers of one kind, each in a home of its own, and ends them after each test. */
+const starterOf = (name: string) => {
+  let homes: string[] = [];
+  let running: LocalServer[] = [];
+  const makeHome = () => {
+    const home = mkdtempSync(join(tmpdir(), 'millrace-servers-'));
+    homes.push(home);
+    return home;
+  };
+  const start = async (options: Partial<ServerOptions> = {}) => {
+    const server = await kinds[name]?.start({ home: makeHome(), log: quiet, ...options });
+    if (!server) throw new Error(name);
+    running.push(server);
+    return server;
+  };
+  afterEach(async () => {
+    await Promise.all(running.map((server) => server.kill()));
+    for (const home of homes) rmSync(home, { recursive: true, force: true });
+    homes = [];
+    running = [];
+  });
+  return { makeHome, start };
 };
 
-beforeEach(() => {
-  homes = [];
-  running = [];
-});
-afterEach(async () => {
-  await Promise.all(running.map((server) => server.kill()));
-  for (const home of homes) rmSync(home, { recursive: true, force: true });
-});
-
-describe.each(Object.keys(kinds))('%s', (name) => {
+// The kinds side by side, as much of a start and a stop is waiting; the tests of one kind one after the other.
+describe.each(Object.keys(kinds))('%s', { concurrent: true }, (name) => {
+  const { makeHome, start } = starterOf(name);
   const storeOf = (server: LocalServer) => kinds[name]?.store(server.url) as Store;
 
   // The first test of NATS on a machine builds its server.
-  test('keeps its data, its port and its address through a SIGKILL and a stop', { timeout: 300_000 }, async () => {
-    const server = await start(name);
+  test('keeps its data, its port and its address through a SIGKILL and a stop', { timeout: 300_000, concurrent: false }, async () => {
+    const server = await start();
     const { url, pid } = server;
     expect(startOf(pid)).toBeDefined();
     expect(server.origin).toMatch(/\d+\.\d+.*, from /);
@@ -150,8 +153,8 @@ describe.each(Object.keys(kinds))('%s', (name) => {
     expect(startOf(last)).toBeUndefined();
   });
 
-  test('comes back from ten SIGKILLs in a row', { timeout: 120_000 }, async () => {
-    const server = await start(name);
+  test('comes back from ten SIGKILLs in a row', { timeout: 120_000, concurrent: false }, async () => {
+    const server = await start();
     for (let round = 1; round <= 10; round += 1) {
       await storeOf(server).write();
       await server.kill();
@@ -160,8 +163,8 @@ describe.each(Object.keys(kinds))('%s', (name) => {
     }
   });
 
-  test('runs twice side by side with data of its own', { timeout: 60_000 }, async () => {
-    const [one, two] = await Promise.all([start(name), start(name)]);
+  test('runs twice side by side with data of its own', { timeout: 60_000, concurrent: false }, async () => {
+    const [one, two] = await Promise.all([start(), start()]);
     await storeOf(one).write();
     await storeOf(two).write();
     await storeOf(two).write();
@@ -169,22 +172,22 @@ describe.each(Object.keys(kinds))('%s', (name) => {
     expect(await storeOf(two).count()).toBe(2);
   });
 
-  test('refuses a port that a stranger has, and says which', async () => {
+  test('refuses a port that a stranger has, and says which', { concurrent: false }, async () => {
     const port = await findFreePort();
     const stranger = createServer().listen(port, '127.0.0.1');
-    await expect(start(name, { port })).rejects.toThrow(`port ${port}`);
+    await expect(start({ port })).rejects.toThrow(`port ${port}`);
     await new Promise((resolve) => stranger.close(resolve));
   });
 
-  test('is not started twice on one folder', { timeout: 60_000 }, async () => {
+  test('is not started twice on one folder', { timeout: 60_000, concurrent: false }, async () => {
     const home = makeHome();
-    const server = await start(name, { home });
-    await expect(start(name, { home })).rejects.toThrow(`process ${server.pid}`);
+    const server = await start({ home });
+    await expect(start({ home })).rejects.toThrow(`process ${server.pid}`);
     await storeOf(server).write();
   });
 
-  test('tells of its death, but not of an end that was asked for', { timeout: 60_000 }, async () => {
-    const server = await start(name);
+  test('tells of its death, but not of an end that was asked for', { timeout: 60_000, concurrent: false }, async () => {
+    const server = await start();
     const deaths: string[] = [];
     const died = new Promise<void>((resolve) => {
       server.onDeath((how) => {
@@ -203,21 +206,28 @@ describe.each(Object.keys(kinds))('%s', (name) => {
   });
 });
 
-test('postgres comes back from a SIGKILL while its sessions compute', { timeout: 60_000 }, async () => {
-  const server = await start('postgres');
-  const clients = Array.from({ length: 10 }, () => new pg.Client(server.url));
-  for (const client of clients) {
-    client.on('error', () => {});
-    await client.connect();
-    client.query('DO $$ BEGIN FOR i IN 1..2000000000 LOOP END LOOP; END $$').catch(() => {});
-  }
-  const probe = new pg.Client(server.url);
-  await probe.connect();
-  const busy = "SELECT count(*)::int AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO %'";
-  await vi.waitFor(async () => expect((await probe.query(busy)).rows[0].n).toBeGreaterThanOrEqual(10), { timeout: 10_000 });
-  probe.on('error', () => {});
-  await server.kill();
-  await server.restart();
-  await postgres(server.url, async () => 0);
-  for (const client of [...clients, probe]) await client.end().catch(() => {});
+describe('under work', () => {
+  const { makeHome, start } = starterOf('postgres');
+
+  test('postgres comes back from a SIGKILL while its sessions compute', { timeout: 60_000 }, async () => {
+    const home = makeHome();
+    const server = await start({ home });
+    const clients = Array.from({ length: 10 }, () => new pg.Client(server.url));
+    for (const client of clients) {
+      client.on('error', () => {});
+      await client.connect();
+      client.query('DO $$ BEGIN FOR i IN 1..2000000000 LOOP END LOOP; END $$').catch(() => {});
+    }
+    const probe = new pg.Client(server.url);
+    await probe.connect();
+    const busy = "SELECT count(*)::int AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO %'";
+    await vi.waitFor(async () => expect((await probe.query(busy)).rows[0].n).toBeGreaterThanOrEqual(10), { timeout: 10_000 });
+    probe.on('error', () => {});
+    await server.kill();
+    // As a start leaves it that is killed at its very beginning.
+    writeFileSync(join(home, 'postgres', 'data', 'postmaster.pid'), '');
+    await server.restart();
+    await postgres(server.url, async () => 0);
+    for (const client of [...clients, probe]) await client.end().catch(() => {});
+  });
 });

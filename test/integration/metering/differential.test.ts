@@ -9,6 +9,7 @@ import { freshStores } from '../../support/fresh-stores.ts';
 import { aFilter, aHistory, customers, someMeters, someWindows } from '../../support/metering-arbitraries.ts';
 import { createStoreHistory } from '../../support/metering-store.ts';
 import { databasePassword } from '../../support/pipeline.ts';
+import { scaled } from '../../support/scale.ts';
 import { isCounted, quantityOf, type ReferenceWanted, referenceUsage, standing, valueTextOf } from '../../support/usage-reference.ts';
 
 let clickhouse: ReturnType<typeof connectClickHouse>;
@@ -34,7 +35,7 @@ const readUsage = async (wanted: Omit<UsageWanted, 'after'>): Promise<UsageRow[]
 };
 
 /** Every run is made, however slow the machine is; a failure names its seed and is not made smaller, which would store hundreds of histories. */
-const runs = (numRuns: number) => ({ numRuns, endOnFailure: true });
+const runs = (count: number) => ({ numRuns: scaled(count), endOnFailure: true });
 
 it('[I13] usage in windows and groups is that of the events one by one, for every aggregation', async () => {
   const aWanted = fc.record({

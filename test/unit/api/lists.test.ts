@@ -7,6 +7,7 @@ import { createCursors, cursorCharsMax } from '../../../api/cursors.ts';
 import { defineList, type ListDefinition, type ListQuery, listJson, listSchema } from '../../../api/lists.ts';
 import { readTimeFilter } from '../../../api/time-filter.ts';
 import { FailureError } from '../../../schemas/failures.ts';
+import { scaled } from '../../support/scale.ts';
 
 const definition: ListDefinition = {
   name: 'things',
@@ -140,7 +141,7 @@ describe('a query', () => {
         expect(faultsOf(given).length === 0).toBe(asDocumented);
         seen[asDocumented ? 'taken' : 'refused'] += 1;
       }),
-      { numRuns: 5_000 },
+      { numRuns: scaled(5_000) },
     );
     expect(Math.min(seen.taken, seen.refused)).toBeGreaterThan(1_000);
     expect(Value.Check(things.querySchema, { colour: 'red' })).toBe(false);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { timeZoneFromText, type WindowName, windowNames, windowStarts } from '../../../api/windows.ts';
+import { scaled } from '../../support/scale.ts';
 
 const at = (text: string): number => Temporal.Instant.from(text).epochMilliseconds;
 const shown = (instants: readonly number[] | undefined): string[] | undefined =>
@@ -135,7 +136,7 @@ describe('windows', () => {
           }
         },
       ),
-      { numRuns: 600 },
+      { numRuns: scaled(600) },
     );
   });
 });

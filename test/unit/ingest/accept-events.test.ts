@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { PublishError } from '../../../ingest/accept-events.ts';
 import { countInMessage, fromMessage } from '../../../schemas/usage-event.ts';
 import { acceptLimits, event, leaseSeconds, setUpGateway, startMs, unstamped } from '../../support/memory-gateway.ts';
+import { scaled } from '../../support/scale.ts';
 
 const defer = <T>() => {
   let resolve: (value: T) => void = () => {};
@@ -237,7 +238,7 @@ describe('messages', () => {
         const pairs = stream.calls.slice(1).map(({ body }, index) => body.length + (stream.calls[index]?.body.length ?? 0));
         expect(pairs.every((sum) => sum > acceptLimits.messageBytesMax - 16)).toBe(true);
       }),
-      { numRuns: 100 },
+      { numRuns: scaled(100) },
     );
   });
 

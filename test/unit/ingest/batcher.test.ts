@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type BatchLimits, createBatcher } from '../../../ingest/batcher.ts';
+import { scaled } from '../../support/scale.ts';
 
 const limits: BatchLimits = { rowsMax: 10, bytesMax: 1_000, ageMsMax: 500 };
 
@@ -93,7 +94,7 @@ describe('a batch', () => {
           if (messages.length > 1) expect(rows <= limits.rowsMax && bytes <= limits.bytesMax).toBe(true);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: scaled(500) },
     );
   });
 });

@@ -7,6 +7,7 @@ import type { Outcomes, Status } from '../../../ingest/accept-events.ts';
 import { addToTally, answerOfTally, countsOf, lastLineOf, newTally } from '../../../ingest/answer.ts';
 import { createReceiptSigner, draftReceipt } from '../../../ingest/receipts.ts';
 import { blockOf, event, startMs } from '../../support/memory-gateway.ts';
+import { scaled } from '../../support/scale.ts';
 
 const signer = createReceiptSigner('a secret of tests');
 const origin = { organization: 'org_1', requestId: 'req_1', receivedAtMs: startMs };
@@ -124,7 +125,7 @@ it('two lists of keys have one digest only where they are the same bytes in the 
     fc.property(keys, keys, (one, other) => {
       expect(eventsDigestOf(one) === eventsDigestOf(other)).toBe(JSON.stringify(one) === JSON.stringify(other));
     }),
-    { numRuns: 2_000 },
+    { numRuns: scaled(2_000) },
   );
 });
 

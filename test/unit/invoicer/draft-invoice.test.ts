@@ -7,6 +7,7 @@ import { draftInvoice } from '../../../invoicer/draft-invoice.ts';
 import { rateCharge } from '../../../rater/rate.ts';
 import { october, parties, ratedLlmPro } from '../../support/invoice-examples.ts';
 import { anyCurrency, Exact, prices, quantities, roundingModes } from '../../support/rating-arbitraries.ts';
+import { scaled } from '../../support/scale.ts';
 
 const lines = ratedLlmPro({ requests: '221', input_tokens: '426684', output_tokens: '6462' });
 
@@ -68,7 +69,7 @@ describe('draft invoice', () => {
           expect(explained.equals(line.precise_amount)).toBe(true);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: scaled(500) },
     );
   });
 

@@ -5,6 +5,7 @@ import { type IssuedInvoice, issuedInvoiceToJson } from '#schemas/invoice.ts';
 import type { Amount } from '#schemas/money.ts';
 import { canonicalContent, canonicalInvoice, chainHash, genesisHash, linkFault, verifyChain } from '../../../invoicer/invoice-hash.ts';
 import { issuedChain } from '../../support/invoice-examples.ts';
+import { scaled } from '../../support/scale.ts';
 
 const chain = issuedChain(5);
 const first = chain[0] as IssuedInvoice;
@@ -126,7 +127,7 @@ describe('chain of invoices', () => {
         parent[key] = `${parent[key]}x`;
         expect(chainHash(previous_hash, canonicalContent(copy))).not.toBe(hash);
       }),
-      { numRuns: 500 },
+      { numRuns: scaled(500) },
     );
   });
 });

@@ -18,6 +18,7 @@ import {
   unwrapDataKey,
   wrapDataKey,
 } from '../../../platform/encryption.ts';
+import { scaled } from '../../support/scale.ts';
 
 const dataKey = createSecretKey(Buffer.alloc(32, 7));
 const key = deriveKey(dataKey, { kind: 'secret' });
@@ -63,7 +64,7 @@ describe('a sealed value', () => {
           expect(() => openValue(key, place, bytes)).toThrow(SealBrokenError);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: scaled(500) },
     );
   });
 
@@ -114,7 +115,7 @@ describe('parts behind their lengths', () => {
         fc.pre(JSON.stringify(a) !== JSON.stringify(b));
         expect(lengthPrefixed(a)).not.toEqual(lengthPrefixed(b));
       }),
-      { numRuns: 2_000 },
+      { numRuns: scaled(2_000) },
     );
   });
 });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { depthMax, parseJsonBody } from '../../../platform/json-body.ts';
 import { parseJsonText } from '../../../platform/json-text.ts';
+import { scaled } from '../../support/scale.ts';
 
 const read = (text: string) => parseJsonBody(Buffer.from(text));
 const reasonOf = (text: string | Buffer): string => {
@@ -209,7 +210,7 @@ describe('any text', () => {
         expect(isDeepStrictEqual(body.value, value)).toBe(true);
         expect(isHarmless(value)).toBe(true);
       }),
-      { numRuns: 5_000 },
+      { numRuns: scaled(5_000) },
     );
     expect(taken).toBeGreaterThan(500);
   });
@@ -220,7 +221,7 @@ describe('any text', () => {
         const text = JSON.stringify(value, null, indent);
         expect(read(text).ok).toBe(isHarmless(JSON.parse(text)));
       }),
-      { numRuns: 2_000 },
+      { numRuns: scaled(2_000) },
     );
   });
 
@@ -229,7 +230,7 @@ describe('any text', () => {
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         expect(typeof parseJsonBody(Buffer.from(bytes)).ok).toBe('boolean');
       }),
-      { numRuns: 5_000 },
+      { numRuns: scaled(5_000) },
     );
   });
 

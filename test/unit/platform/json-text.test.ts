@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseJsonText } from '../../../platform/json-text.ts';
+import { scaled } from '../../support/scale.ts';
 
 describe('the text of a caller', () => {
   it.each([
@@ -43,7 +44,7 @@ describe('the text of a caller', () => {
       fc.property(value, fc.constantFrom('', ' ', '\n\t'), (given, space) => {
         expect(parseJsonText(JSON.stringify(given, null, space))).toStrictEqual(given);
       }),
-      { numRuns: 500 },
+      { numRuns: scaled(500) },
     );
   });
 

@@ -6,6 +6,7 @@ import { createRatingPool, type RatingPool, type RatingPoolBounds, RatingPoolFul
 import { rateShard } from '../../../rater/rate.ts';
 import type { RatingShard, SubscriptionToRate } from '../../../rater/rating-task.ts';
 import { anyCurrency, prices, quantities } from '../../support/rating-arbitraries.ts';
+import { scaled } from '../../support/scale.ts';
 
 const pools: RatingPool[] = [];
 const poolOf = (bounds: RatingPoolBounds): RatingPool => {
@@ -20,7 +21,7 @@ afterEach(async () => {
 /** A fixed seed: the same 200 subscriptions in every run, three charges each. */
 const subscriptions: SubscriptionToRate[] = fc
   .sample(fc.record({ currency: anyCurrency, prices: fc.tuple(prices, prices, prices), quantities: fc.tuple(quantities, quantities) }), {
-    numRuns: 200,
+    numRuns: scaled(200),
     seed: 7,
   })
   .map((sample, index) => ({

@@ -16,6 +16,7 @@ import {
   quantities,
   roundingModes,
 } from '../../support/rating-arbitraries.ts';
+import { scaled } from '../../support/scale.ts';
 
 const quantity = (text: string) => parseQuantity(text) as Quantity;
 const amount = (text: string) => parseAmount(text) as Amount;
@@ -45,7 +46,7 @@ describe('the steps of a line', () => {
         expect(sumPrecise(steps.map((step) => step.amount))).toBe(precise);
         for (const step of steps) expect(step.amount).toBe(step.unitAmount * step.priced + step.flatAmount * 10n ** 12n);
       }),
-      { numRuns: 1000 },
+      { numRuns: scaled(1000) },
     );
   });
 
@@ -59,7 +60,7 @@ describe('the steps of a line', () => {
         const charged = steps.filter((step) => step.kind === 'units' || step.kind === 'packages');
         expect(charged.reduce((sum, step) => sum + step.units, 0n)).toBe(billableQuantity);
       }),
-      { numRuns: 1000 },
+      { numRuns: scaled(1000) },
     );
   });
 
@@ -77,7 +78,7 @@ describe('rating a charge', () => {
         expect(amountOracle(line.amount).equals(oracle)).toBe(true);
         expect([line.rounding, line.currency, line.quantity]).toEqual([rounding, currency, units]);
       }),
-      { numRuns: 1000 },
+      { numRuns: scaled(1000) },
     );
   });
 
@@ -142,7 +143,7 @@ describe('rating a subscription', () => {
         expect(ratedLineFromJson(JSON.parse(JSON.stringify(ratedLineToJson(line))))).toEqual(line);
         expect(() => ratedLineFromJson({ ...ratedLineToJson(line), amount: '1e3' })).toThrow("can't be read");
       }),
-      { numRuns: 1000 },
+      { numRuns: scaled(1000) },
     );
   });
 

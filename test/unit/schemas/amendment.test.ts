@@ -6,6 +6,7 @@ import { amendmentMessage, amendmentsFromJson, keyDigest, replacementKey, shownK
 import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import { fromMessage } from '#schemas/usage-event.ts';
 import { type Horizon, parseNativeEvent } from '../../../ingest/parse/native.ts';
+import { scaled } from '../../support/scale.ts';
 
 const nowMs = Date.UTC(2026, 10, 21);
 const futureMsMax = 300_000;
@@ -106,7 +107,7 @@ describe('a replacement', () => {
             ],
           });
       }),
-      { numRuns: 2_000 },
+      { numRuns: scaled(2_000) },
     );
     expect(Math.min(seen.taken, seen.refused)).toBeGreaterThan(100);
   });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { depthMax, faultsPerEventMax, flattenProperties, pathCharactersMax, propertiesBytesMax } from '#schemas/event-properties.ts';
 import type { Fault } from '#schemas/failures.ts';
 import { eventWith, readEvent } from '../../support/read-body.ts';
+import { scaled } from '../../support/scale.ts';
 
 /** As a request carries them: numbers are read from their text, not from a JavaScript value. */
 const flatten = (json: string): { pairs: readonly (readonly [string, string])[]; faults: readonly Fault[] } => {
@@ -185,7 +186,7 @@ describe('for any properties', () => {
         expect(back.map(({ code }) => code).sort()).toEqual(there.map(({ code }) => code).sort());
         if (there.length === 0) expect(mirrored).toEqual(pairs);
       }),
-      { numRuns: 3_000 },
+      { numRuns: scaled(3_000) },
     );
   });
 
@@ -196,7 +197,7 @@ describe('for any properties', () => {
         expect(new Set(pairs.map(([path]) => path)).size).toBe(pairs.length);
         expect(pairs.every(([, value]) => typeof value === 'string')).toBe(true);
       }),
-      { numRuns: 3_000 },
+      { numRuns: scaled(3_000) },
     );
   });
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Meter, meterDefinitionFromJson, meterDefinitionToJson, rankParts } from '#schemas/meter.ts';
 import { someMeters } from '../../support/metering-arbitraries.ts';
+import { scaled } from '../../support/scale.ts';
 
 const faultsOf = (json: unknown): string[] => {
   const parsed = meterDefinitionFromJson(json);
@@ -21,7 +22,7 @@ describe('meter definitions as JSON', () => {
         expect(parsed.ok && JSON.stringify(meterDefinitionToJson(parsed.value))).toBe(text);
       }
     });
-    fc.assert(property, { numRuns: 50 });
+    fc.assert(property, { numRuns: scaled(50) });
   });
 
   it('absent and null are the same, and the meters of before read as they were', () => {

@@ -33,6 +33,7 @@ import {
   quantityOracle,
   roundingModes,
 } from '../../support/rating-arbitraries.ts';
+import { scaled } from '../../support/scale.ts';
 
 const amount = (text: string): Amount => {
   const value = parseAmount(text);
@@ -82,7 +83,7 @@ describe('amounts as text', () => {
         expect(parsePreciseAmount(formatPreciseAmount(toPrecise(value)))).toBe(toPrecise(value));
         expect(formatAmount(value)).toBe(amountOracle(value).toString());
       }),
-      { numRuns: 1000 },
+      { numRuns: scaled(1000) },
     );
   });
 
@@ -146,7 +147,7 @@ describe('rounding', () => {
         const rounded = roundToMinorUnits(exact, currency, mode);
         expect(amountOracle(rounded).equals(oracle.toDecimalPlaces(minorUnitsOf(currency), oracleRounding[mode]))).toBe(true);
       }),
-      { numRuns: 5000 },
+      { numRuns: scaled(5000) },
     );
   });
 
@@ -165,7 +166,7 @@ describe('rounding', () => {
         const oracle = preciseOracle(value).toDecimalPlaces(minorUnitsOf(currency), oracleRounding[mode]);
         expect(amountOracle(roundToMinorUnits(value, currency, mode)).equals(oracle)).toBe(true);
       }),
-      { numRuns: 5000 },
+      { numRuns: scaled(5000) },
     );
   });
 
@@ -254,7 +255,7 @@ describe('allocation', () => {
         for (const a of byWeight) for (const b of byWeight) if (a.share > b.share) expect(a.part >= b.part).toBe(true);
         expect(allocate(total, shares, currency)).toEqual(parts);
       }),
-      { numRuns: 1000 },
+      { numRuns: scaled(1000) },
     );
   });
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { contains, formatPeriod, intersect, monthFromText, monthOf, periodOf, samePeriod } from '#schemas/period.ts';
+import { scaled } from '../../support/scale.ts';
 
 const at = (text: string): number => Temporal.Instant.from(text).epochMilliseconds;
 
@@ -80,7 +81,7 @@ describe('calendar months', () => {
         expect(monthOf(month.end, timeZone).start).toBe(month.end);
         expect(monthOf(month.start - 1, timeZone).end).toBe(month.start);
       }),
-      { numRuns: 3000 },
+      { numRuns: scaled(3000) },
     );
   });
 });

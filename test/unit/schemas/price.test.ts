@@ -5,6 +5,7 @@ import { parseAmount } from '#schemas/money.ts';
 import { modelFromJson, PriceSchema, priceFromJson, priceToJson, tiersMax } from '#schemas/price.ts';
 import { parseQuantity } from '#schemas/quantity.ts';
 import { prices } from '../../support/rating-arbitraries.ts';
+import { scaled } from '../../support/scale.ts';
 
 /** "field code", the part of a fault that clients may rely on. */
 const faultsOf = (json: unknown): string[] => {
@@ -54,7 +55,7 @@ describe('prices as JSON', () => {
         expect(Value.Check(PriceSchema, json)).toBe(true);
         expect(modelFromJson(json)).toBe(price.model);
       }),
-      { numRuns: 500 },
+      { numRuns: scaled(500) },
     );
   });
 

@@ -9,6 +9,7 @@ import {
   type Quantity,
   subtractQuantities,
 } from '#schemas/quantity.ts';
+import { scaled } from '../../support/scale.ts';
 
 describe('quantity', () => {
   it.each([
@@ -37,7 +38,7 @@ describe('quantity', () => {
       fc.property(fc.bigInt({ min: -max, max }), (value) => {
         expect(parseQuantity(formatQuantity(value as Quantity))).toBe(value);
       }),
-      { numRuns: 1000 },
+      { numRuns: scaled(1000) },
     );
   });
 

@@ -13,6 +13,7 @@ import {
   type UsageEvent,
   writeInteger,
 } from '#schemas/usage-event.ts';
+import { scaled } from '../../support/scale.ts';
 import { exampleEvent, messageOf, toMessage, toRow } from '../../support/usage-rows.ts';
 
 const texts = fc.oneof(
@@ -52,7 +53,7 @@ describe('a message of usage events', () => {
       fc.property(batches, (events) => {
         expect(fromMessage(ofEvents(events))).toEqual(events);
       }),
-      { numRuns: 500 },
+      { numRuns: scaled(500) },
     );
   });
 
@@ -65,7 +66,7 @@ describe('a message of usage events', () => {
         expect(message.equals(toMessage(rows))).toBe(true);
         expect(message).toHaveLength(messageBytesOf(rows.length, Buffer.concat(rows).length));
       }),
-      { numRuns: 200 },
+      { numRuns: scaled(200) },
     );
   });
 
@@ -119,7 +120,7 @@ describe('a message of usage events', () => {
         }
         if (count !== undefined) expect(Number.isSafeInteger(count) && count > 0).toBe(true);
       }),
-      { numRuns: 5_000 },
+      { numRuns: scaled(5_000) },
     );
   });
 });
@@ -134,7 +135,7 @@ describe('the rows of a message', () => {
           expect(rows.equals(Buffer.concat(events.map((event) => toRow(event, sequence))))).toBe(true);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: scaled(200) },
     );
   });
 
@@ -150,7 +151,7 @@ describe('the rows of a message', () => {
           expect(error).toBeInstanceOf(Error);
         }
       }),
-      { numRuns: 2_000 },
+      { numRuns: scaled(2_000) },
     );
   });
 
@@ -172,7 +173,7 @@ describe('whole numbers in a row', () => {
         expect(target.readBigInt64LE(1)).toBe(BigInt(value));
         expect([target[0], target[9]]).toEqual([0xaa, 0xaa]);
       }),
-      { numRuns: 5_000 },
+      { numRuns: scaled(5_000) },
     );
   });
 });

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Generation, Range } from '../../../../ingest/identity/key-generation.ts';
 import type { KeyRows } from '../../../../ingest/identity/key-rows.ts';
 import { KnownKeys, type KnownKeysLimits, type KnownKeysPorts } from '../../../../ingest/identity/known-keys.ts';
+import { scaled } from '../../../support/scale.ts';
 
 const dayMs = 86_400_000;
 const limits: KnownKeysLimits = { windowDays: 5, horizonMs: 5 * dayMs, generationKeysMax: 6 };
@@ -113,7 +114,7 @@ describe('known keys', () => {
         const { closedKeys } = known.holdings();
         forgotten += store.generations.reduce((sum, { filters }) => sum + (filters[0]?.keys ?? 0), 0) - closedKeys;
       }),
-      { numRuns: 500 },
+      { numRuns: scaled(500) },
     );
     // It would hold as well of one that never forgets, and of a workload without twins.
     expect(twins).toBeGreaterThan(500);

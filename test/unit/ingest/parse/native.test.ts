@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { idCharactersMax } from '#schemas/event-fields.ts';
 import { faultsPerEventMax } from '#schemas/event-properties.ts';
 import { readHorizon as horizon, readAtMs as nowMs, readBody, readEvent } from '../../../support/read-body.ts';
+import { scaled } from '../../../support/scale.ts';
 
 const example = {
   idempotency_key: 'req-1',
@@ -255,7 +256,7 @@ describe('[I27] no body ends in an exception', () => {
         outcomesOf(Buffer.from(bytes));
         cases += 1;
       }),
-      { numRuns: 10_000 },
+      { numRuns: scaled(10_000) },
     );
     expect(cases).toBe(10_000);
   });
@@ -304,7 +305,7 @@ describe('[I27] no body ends in an exception', () => {
         for (const outcome of new Set(outcomesOf(body))) seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
         cases += 1;
       }),
-      { numRuns: 20_000 },
+      { numRuns: scaled(20_000) },
     );
     expect(cases).toBe(20_000);
     // The damage reaches every branch: otherwise this test would prove little.
@@ -358,7 +359,7 @@ describe('[I27] no body ends in an exception', () => {
           expect(body.events).toHaveLength(expected?.length ?? -1);
         }
       }),
-      { numRuns: 20_000 },
+      { numRuns: scaled(20_000) },
     );
     expect(readable).toBeGreaterThan(2_000);
   });

@@ -4,6 +4,7 @@ import { addEventAt, parseNativeEvent } from '../../../../ingest/parse/native.ts
 import { endOfNested, PlainEvent, skipSpace } from '../../../../ingest/parse/plain-event.ts';
 import { readJson } from '../../../../ingest/parse/read-json.ts';
 import { eventWith, newWriter, readHorizon } from '../../../support/read-body.ts';
+import { scaled } from '../../../support/scale.ts';
 
 const example = {
   idempotency_key: '"req-1"',
@@ -195,7 +196,7 @@ describe('for any event', () => {
         const both = bothWays(text);
         expect(both.plain).toEqual(both.general);
       }),
-      { numRuns: 10_000 },
+      { numRuns: scaled(10_000) },
     );
     expect(plain).toBeGreaterThan(500);
   });

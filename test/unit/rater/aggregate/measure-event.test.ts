@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { meterDefinitionFromJson } from '#schemas/meter.ts';
 import { measureEvent } from '../../../../rater/aggregate/measure-event.ts';
 import { aHistory, someMeters } from '../../../support/metering-arbitraries.ts';
+import { scaled } from '../../../support/scale.ts';
 import { isCounted, valueTextOf } from '../../../support/usage-reference.ts';
 
 it('[I13] one event is measured like the reference does, and so like the store', () => {
@@ -15,7 +16,7 @@ it('[I13] one event is measured like the reference does, and so like the store',
       }
     }
   });
-  fc.assert(property, { numRuns: 200 });
+  fc.assert(property, { numRuns: scaled(200) });
 });
 
 const valueOfExpression = (expression: string, properties: Readonly<Record<string, string>>): string | null => {

@@ -5,6 +5,7 @@ import type { GraduatedPrice } from '#schemas/price.ts';
 import { addQuantities, formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { priceGraduated } from '../../../../rater/price/graduated.ts';
 import { amountOracle, Exact, graduatedPrices, preciseOracle, quantities, quantityOracle } from '../../../support/rating-arbitraries.ts';
+import { scaled } from '../../../support/scale.ts';
 
 const amount = (text: string) => parseAmount(text) as Amount;
 const quantity = (text: string) => parseQuantity(text) as Quantity;
@@ -77,7 +78,7 @@ describe('graduated price', () => {
         }
         expect(preciseOracle(priceGraduated(price, units).precise).equals(total)).toBe(true);
       }),
-      { numRuns: 2000 },
+      { numRuns: scaled(2000) },
     );
   });
 
@@ -102,7 +103,7 @@ describe('graduated price', () => {
         }
         expect(costOf(price, String(units))).toBe(String(total));
       }),
-      { numRuns: 1000 },
+      { numRuns: scaled(1000) },
     );
   });
 
@@ -117,7 +118,7 @@ describe('graduated price', () => {
           expect(cost(addQuantities(edge, 1n as Quantity)) >= cost(edge)).toBe(true);
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: scaled(1000) },
     );
   });
 

@@ -5,6 +5,7 @@ import type { PackagePrice } from '#schemas/price.ts';
 import { addQuantities, formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { pricePackage } from '../../../../rater/price/package.ts';
 import { amountOracle, Exact, packagePrices, preciseOracle, quantities, quantityOracle } from '../../../support/rating-arbitraries.ts';
+import { scaled } from '../../../support/scale.ts';
 
 const quantity = (text: string) => parseQuantity(text) as Quantity;
 const requests: PackagePrice = {
@@ -44,7 +45,7 @@ describe('package price', () => {
         const expected = billable.div(quantityOracle(price.packageSize)).ceil().mul(amountOracle(price.packageAmount));
         expect(preciseOracle(pricePackage(price, units).precise).equals(expected)).toBe(true);
       }),
-      { numRuns: 1000 },
+      { numRuns: scaled(1000) },
     );
   });
 

@@ -4,6 +4,7 @@ import { type Amount, formatPreciseAmount, parseAmount } from '#schemas/money.ts
 import { addQuantities, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { pricePerUnit } from '../../../../rater/price/per-unit.ts';
 import { amountOracle, Exact, perUnitPrices, preciseOracle, quantities, quantityOracle } from '../../../support/rating-arbitraries.ts';
+import { scaled } from '../../../support/scale.ts';
 
 const quantity = (text: string) => parseQuantity(text) as Quantity;
 const price = (unitAmount: string, freeUnits = '0') =>
@@ -55,7 +56,7 @@ describe('per-unit price', () => {
         const { precise } = pricePerUnit(anyPrice, units);
         expect(preciseOracle(precise).equals(billable.mul(amountOracle(anyPrice.unitAmount)))).toBe(true);
       }),
-      { numRuns: 1000 },
+      { numRuns: scaled(1000) },
     );
   });
 

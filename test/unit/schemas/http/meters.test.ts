@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Filter, Meter, NewMeterDocument } from '#schemas/http/meters.ts';
 import { aggregations, type MeterDefinitionJson, meterDefinitionFromJson, meterDefinitionToJson } from '#schemas/meter.ts';
+import { scaled } from '../../../support/scale.ts';
 
 const ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false });
 ajv.addSchema({ $id: 'document', components: { schemas: { Filter: withoutTitles(Filter) } } });
@@ -128,7 +129,7 @@ describe('the documented schema of a meter', () => {
         const resource = { id: `mtr_${'0'.repeat(32)}`, version_number: 1, metadata: {}, version: 1, ...times };
         expect(isAnswer(named({ ...absent, ...shown, ...resource })), JSON.stringify(isAnswer.errors)).toBe(true);
       }),
-      { numRuns: 1_000 },
+      { numRuns: scaled(1_000) },
     );
   });
 
@@ -150,7 +151,7 @@ describe('the documented schema of a meter', () => {
           seen.beyond += 1;
         } else seen.neither += 1;
       }),
-      { numRuns: 10_000 },
+      { numRuns: scaled(10_000) },
     );
     // Else it would agree by seeing one kind only.
     for (const count of Object.values(seen)) expect(count).toBeGreaterThan(50);

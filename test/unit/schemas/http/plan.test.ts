@@ -6,6 +6,7 @@ import { ChargesAnswer, NewPlanDocument } from '#schemas/http/plan.ts';
 import { type PlanVersionJson, planVersionFromJson, planVersionToJson } from '#schemas/plan.ts';
 import { priceToJson } from '#schemas/price.ts';
 import { anyCurrency, prices } from '../../../support/rating-arbitraries.ts';
+import { scaled } from '../../../support/scale.ts';
 
 const ajv = new Ajv2020({ strict: false, allErrors: true });
 const isDocumented = ajv.compile(NewPlanDocument);
@@ -103,7 +104,7 @@ describe('the documented schema of a plan', () => {
         expect(isDocumented(plan), JSON.stringify(isDocumented.errors)).toBe(true);
         if (read.ok) expect(isAnswer(planVersionToJson(read.value).charges), JSON.stringify(isAnswer.errors)).toBe(true);
       }),
-      { numRuns: 1_000 },
+      { numRuns: scaled(1_000) },
     );
   });
 
@@ -125,7 +126,7 @@ describe('the documented schema of a plan', () => {
           seen.beyond += 1;
         } else seen.neither += 1;
       }),
-      { numRuns: 10_000 },
+      { numRuns: scaled(10_000) },
     );
     // Else it would agree by seeing one kind only.
     for (const count of Object.values(seen)) expect(count).toBeGreaterThan(50);
