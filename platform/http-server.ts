@@ -67,6 +67,8 @@ export const createServer = (handler: RequestListener, bounds: ServerBounds): Se
   server.maxHeadersCount = headersMax + 1;
   // An expectation that we don't know may be ignored (RFC 9110, 10.1.1); Node's own answer has no body and none of our headers.
   server.on('checkExpectation', handler);
+  // Without it Node asks for every body at once; http.ts asks for those alone that will be read.
+  server.on('checkContinue', handler);
   if (tls) tls.renew(server as HttpsServer);
   return server;
 };
@@ -102,7 +104,13 @@ export const answerClientError = (
   const code = codeOfClientError(error.code);
   // Node keeps the response whose turn it is here, and looks at it the same way in its own answer.
   const due = (socket as { _httpMessage?: ServerResponse | null })._httpMessage;
-  if (!code || !socket.writable || (due && (due.headersSent || due.req.complete))) {
+  // What came whole gets its own answer: a body behind a request that announced none is what is no request here.
+  if (code && socket.writable && due && !due.headersSent && due.req.complete) {
+    due.shouldKeepAlive = false;
+    due.once('finish', () => socket.destroySoon());
+    return undefined;
+  }
+  if (!code || !socket.writable || due?.headersSent) {
     socket.destroy();
     return undefined;
   }

@@ -133,6 +133,9 @@ const answerError = (error: FastifyError, request: FastifyRequest, reply: Fastif
   return sendProblem(request, reply, 'INTERNAL_ERROR');
 };
 
+const expectsContinue = ({ raw }: FastifyRequest): boolean =>
+  raw.httpVersion === '1.1' && raw.headers.expect?.toLowerCase() === '100-continue';
+
 /** What this floor reads is uncompressed UTF-8: a body that says otherwise is refused before it is read, a bomb or not, but on a route that unpacks it itself. */
 const refuseEncoded = ({ headers, routeOptions }: FastifyRequest, reply: FastifyReply): void => {
   const encoding = headers['content-encoding']?.toLowerCase();
@@ -213,6 +216,8 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     const fault = faultOfHeaders(request.raw.rawHeaders, request.raw.httpVersion);
     if (fault) throw new FailureError(fault.code, fault.detail);
     refuseEncoded(request, reply);
+    // Who is refused before the body is asked for sends none, so nothing on this connection could be told from it.
+    if (expectsContinue(request)) reply.header('connection', 'close');
     // What came over a connection that was open goes to another process.
     if (closing) throw new FailureError('OVERLOADED', 'This process is stopping');
   });
@@ -220,6 +225,15 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     app.addHook('onSend', async (_request, reply) => {
       reply.header('vary', varyByOrigin(reply.getHeader('vary')));
     });
+  // Behind the key, the scope and the limits: a body that nobody will read is not asked for.
+  app.addHook('preParsing', async (request, reply) => {
+    if (!expectsContinue(request)) return;
+    const bytesMax = request.routeOptions.bodyLimit ?? options.bodyBytesMax;
+    if (Number(request.headers['content-length'] ?? 0) > bytesMax)
+      throw new FailureError('BODY_TOO_LARGE', `The limit is ${bytesMax} bytes`);
+    reply.removeHeader('connection');
+    reply.raw.writeContinue();
+  });
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'unknown';
     requests.labels(request.method, route, String(reply.statusCode)).observe(reply.elapsedTime / 1000);

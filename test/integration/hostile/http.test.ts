@@ -314,7 +314,7 @@ describe('a body of the API', () => {
   it.each([
     ['nothing', ''],
     ['a NUL byte', '\0'],
-    ['a byte order mark', '\uFEFF{"external_id":"x","name":"x"}'],
+    ['a byte order mark in its middle', '{"external_id":\uFEFF"x","name":"x"}'],
     ['UTF-16', Buffer.from('{"external_id":"x","name":"x"}', 'utf16le')],
     ['invalid UTF-8', Buffer.from('{"external_id":"\xff","name":"x"}', 'latin1')],
     ['a name that is given twice', '{"external_id":"x","name":"x","name":"y"}'],
@@ -325,5 +325,65 @@ describe('a body of the API', () => {
     ['a number beyond a double', '{"external_id":"x","name":"x","metadata":{"a":1e400}}'],
   ])('with %s is refused', async (_name, body) => {
     expectProblem(await send(Buffer.from(body)), 400);
+  });
+});
+
+describe.each(['api', 'gateway'] as const)('the body of a request to the %s', (target) => {
+  /** Sends the head alone, and the body once it is asked for. */
+  const expecting = async (headers: readonly string[], body: string): Promise<{ asked: boolean; answer: RawAnswer | undefined }> => {
+    const connection = await openRaw(urlOf(target));
+    connection.send(post(target, ['Expect: 100-Continue', ...headers]));
+    const asked = () => connection.answers().some(({ status }) => status === 100);
+    await until(
+      async () => connection.answers().length,
+      (answers) => answers > 0,
+    );
+    const isAsked = asked();
+    if (isAsked) connection.send(body);
+    const answer = await connection.answer;
+    connection.socket.destroy();
+    return { asked: isAsked, answer };
+  };
+
+  it('that waits to be asked for is asked for once key and length are known to be right', async () => {
+    const { asked, answer } = await expecting(['Content-Length: 2'], '{}');
+    expect(asked).toBe(true);
+    expectProblem(answer, 422);
+    expect(answer?.headers.connection).not.toBe('close');
+  });
+
+  it.each([
+    ['of a key that nobody knows', 401, ['Authorization: Bearer mr_live_unknown', 'Content-Length: 2']],
+    ['that is too large', 413, ['Content-Length: 99999999']],
+    ['in an encoding that is not read', 415, ['Content-Encoding: br', 'Content-Length: 2']],
+  ])('that waits to be asked for and is %s is refused unread', async (_what, status, headers) => {
+    const connection = await openRaw(urlOf(target));
+    const lines = post(target, ['Expect: 100-continue', ...headers]).split('\r\n');
+    // A key of its own stands instead of the first.
+    const own = headers.some((line) => line.startsWith('Authorization'));
+    connection.send(lines.filter((_line, index) => !(own && index === 2)).join('\r\n'));
+    const answer = await connection.answer;
+    expect(connection.answers().map((one) => one.status)).toEqual([status]);
+    expectProblem(answer, status);
+    await connection.closed;
+  });
+
+  it.each([
+    ['a length that is no number', ['Content-Length: two'], '{}'],
+    ['a length below zero', ['Content-Length: -2'], '{}'],
+    ['two lengths', ['Content-Length: 2', 'Content-Length: 3'], '{}'],
+    ['no length', [], '{}'],
+  ])('with %s is answered 400 before the connection ends', async (_what, headers, body) => {
+    const connection = await openRaw(urlOf(target));
+    connection.send(post(target, headers, body));
+    expectProblem(await connection.answer, 400);
+    await connection.closed;
+  });
+
+  it('that ends before its length is answered 400 where somebody is there to read it', async () => {
+    const connection = await openRaw(urlOf(target));
+    connection.send(post(target, ['Content-Length: 20'], '{}'));
+    connection.socket.end();
+    expectProblem(await connection.answer, 400);
   });
 });
