@@ -71,16 +71,17 @@ export const parseCloudEvent = (raw: unknown, horizon: Horizon, twins = noTwins)
     return { status: 'invalid', idempotencyKey: undefined, faults };
   }
   const { id, type, subject, time, data } = raw;
+  const parsed = parseNativeEvent({ idempotency_key: id, event: type, customer_id: subject, timestamp: time, properties: data }, horizon);
+  const idempotencyKey = isTwin(twins, 'id') ? undefined : parsed.idempotencyKey;
   if (raw.specversion === undefined && raw.idempotency_key !== undefined) {
     const message = 'is no CloudEvent but an event in our own form: send it as application/json';
-    return { status: 'invalid', idempotencyKey: undefined, faults: [{ field: '', code: 'not_allowed', message }] };
+    return { status: 'invalid', idempotencyKey, faults: [{ field: '', code: 'not_allowed', message }] };
   }
   const own = [...twinFaults(twins), ...envelopeFaults(raw)];
-  const parsed = parseNativeEvent({ idempotency_key: id, event: type, customer_id: subject, timestamp: time, properties: data }, horizon);
   if (!('status' in parsed) && own.length === 0) return parsed;
   const faults = 'status' in parsed ? [...own, ...parsed.faults.map(toAttributes)] : own;
   const status = 'status' in parsed && own.length === 0 ? parsed.status : 'invalid';
-  return { status, idempotencyKey: isTwin(twins, 'id') ? undefined : parsed.idempotencyKey, faults };
+  return { status, idempotencyKey, faults };
 };
 
 const malformed = (reason: string): ParsedBody => ({ kind: 'malformed', reason });

@@ -1,19 +1,19 @@
 /** The formats: how production reads each, how the reference does, and which bodies are tried. */
 import { withoutMark } from '#platform/json-text.ts';
 import { openAvroContainer } from '../../../ingest/parse/avro.ts';
-import { parseBatchBody, parseStructuredBody } from '../../../ingest/parse/cloudevents.ts';
+import { parseBatchBody, parseBinaryBody, parseStructuredBody } from '../../../ingest/parse/cloudevents.ts';
 import { BlockWriter, type EventBlock } from '../../../ingest/parse/event-block.ts';
 import { type Horizon, type ParsedBody, parseNativeBody, parseNativeEvent } from '../../../ingest/parse/native.ts';
 import { type LineBlock, LineReader } from '../../../ingest/parse/ndjson.ts';
 import { readJson, twinsOfItems } from '../../../ingest/parse/read-json.ts';
 import { avroBlock, avroBody, avroContainer } from './avro-bodies.ts';
 import { nativeBody } from './native-bodies.ts';
-import { batchBody, linesBody, structuredBody } from './other-bodies.ts';
+import { batchBody, binaryBody, binaryParts, linesBody, structuredBody } from './other-bodies.ts';
 import { type Decoded, decodedBlock, eventsMax, lineBytesMax, type Outcome, origin } from './outcome.ts';
 import type { Random } from './random.ts';
 import { judgeAvroBlock } from './reference-avro.ts';
 import { judgeNativeBody } from './reference-event.ts';
-import { judgeBatch, judgeLines, judgeStructured } from './reference-formats.ts';
+import { judgeBatch, judgeBinary, judgeLines, judgeStructured } from './reference-formats.ts';
 
 export type Format = {
   readonly name: string;
@@ -129,6 +129,16 @@ export const formats: readonly Format[] = [
     longWay: (body, horizon) => readLines(body, horizon, body.length, 100),
   },
   { name: 'cloudevent', body: structuredBody, production: readBy(parseStructuredBody), reference: judgeStructured },
+  {
+    name: 'cloudevent-binary',
+    body: binaryBody,
+    production: (body, horizon) => {
+      const { headers, data } = binaryParts(body);
+      const named = Object.fromEntries([...headers].map(([name, value]) => [`ce-${name}`, value]));
+      return readBy((of, writer, within) => parseBinaryBody(named, of, writer, within))(data, horizon);
+    },
+    reference: judgeBinary,
+  },
   { name: 'cloudevents-batch', body: batchBody, production: readBy(parseBatchBody), reference: judgeBatch },
   {
     name: 'avro',
