@@ -1,5 +1,5 @@
 /** What a query for usage asks for: read in full, with all faults together, each with its cure. Pure. */
-import { parseJsonText } from '#platform/json-text.ts';
+import { parseJsonBody } from '#platform/json-body.ts';
 import { parseExpression, propertiesOf } from '#schemas/expression.ts';
 import type { Fault } from '#schemas/failures.ts';
 import { unknownFieldMessage } from '#schemas/fault.ts';
@@ -150,26 +150,17 @@ export const propertiesOfMeter = ({ groupBy, filter, property, expression }: Met
   ];
 };
 
-const readJson = (text: string): { readonly json: unknown } | undefined => {
-  try {
-    return { json: parseJsonText(text) };
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-};
-
 const readFilter = (texts: Texts, meter: Meter, faults: Fault[]): Filter | null => {
   const text = texts.get('filter');
   if (text === undefined) return null;
-  const read = text.length > usageFilterCharactersMax ? undefined : readJson(text);
-  if (read === undefined) {
+  const read = text.length > usageFilterCharactersMax ? undefined : parseJsonBody(Buffer.from(text));
+  if (!read?.ok) {
     const example = '{"property":"region","operator":"eq","value":"eu"}';
     const message = `must be JSON of at most ${usageFilterCharactersMax} characters such as ${example}, encoded for a URL`;
-    faults.push({ field: 'filter', code: 'wrong_format', message });
+    faults.push({ field: 'filter', code: 'wrong_format', message: read ? `${message}: ${read.reason}` : message });
     return null;
   }
-  const parsed = filterFromJson(read.json, 'filter');
+  const parsed = filterFromJson(read.value, 'filter');
   if (!parsed.ok) {
     faults.push(...parsed.faults);
     return null;

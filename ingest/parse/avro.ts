@@ -45,7 +45,11 @@ const readMetadata = (reader: AvroReader): Map<string, Buffer> => {
     if (count < 0) reader.size();
     entries += Math.abs(count);
     if (entries > metadataMax) throw new BrokenAvro(`its header has more than ${metadataMax} entries`);
-    for (let left = Math.abs(count); left > 0; left -= 1) metadata.set(reader.text(), reader.take(reader.size()));
+    for (let left = Math.abs(count); left > 0; left -= 1) {
+      const name = reader.text();
+      if (metadata.has(name)) throw new BrokenAvro(`its header has ${JSON.stringify(name.slice(0, 64))} twice`);
+      metadata.set(name, reader.take(reader.size()));
+    }
   }
 };
 

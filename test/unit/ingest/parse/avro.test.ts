@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { avroCodecs } from '../../../../ingest/decompress.ts';
 import { createInFlight } from '../../../../ingest/in-flight.ts';
+import { openAvroContainer } from '../../../../ingest/parse/avro.ts';
 import { BlockWriter, type EventBlock } from '../../../../ingest/parse/event-block.ts';
 import { seedsOf } from '../../../../ingest/parse/key-hash.ts';
 import { parseNativeBody } from '../../../../ingest/parse/native.ts';
@@ -240,6 +241,16 @@ describe('another schema', () => {
 });
 
 describe('refused as a whole', () => {
+  it('a container whose header names its codec twice', () => {
+    const entries = [
+      ['avro.schema', JSON.stringify(publicSchema)],
+      ['avro.codec', 'null'],
+      ['avro.codec', 'deflate'],
+    ].flatMap(([name = '', value = '']) => [avroText(name), avroText(value)]);
+    const container = Buffer.concat([Buffer.from('Obj\u0001'), avroLong(3), ...entries, avroLong(0), Buffer.alloc(16)]);
+    expect(openAvroContainer(container)).toMatchObject({ kind: 'malformed', reason: expect.stringContaining('"avro.codec" twice') });
+  });
+
   const map = { type: 'map', values: 'string' };
   const nested = (levels: number): unknown => (levels === 0 ? 'string' : { type: 'array', items: nested(levels - 1) });
   it.each<[string, unknown]>([
