@@ -19,6 +19,7 @@ import type { Redis } from 'ioredis';
 import type { AcceptPorts, ClaimAnswer, ClaimException } from './accept-events.ts';
 import { claimBytes } from './parse/event-block.ts';
 import type { GuardPorts } from './stream-guard.ts';
+import { adoptedPrefix } from './stream-identity.ts';
 
 /**
  * KEYS: the prefix. ARGV: records, window (s), lease (s), assigned time (6), the mark of the window as the caller knows it, positions (2 each) of records whose
@@ -144,7 +145,8 @@ return 0`;
 /**
  * ARGV: where the stream ends and which stream it is; the highest sequence and the stream as they were read before that, or nothing. What was confirmed behind the
  * end by then is void, for the batches so far; of another stream everything is. What is confirmed meanwhile at the same sequences, by a batch from before, is void
- * with it: then a retry is published again, and the store removes the twin. A stream that had no id was known by the time of its making, and is the same one. Only the last ranges are kept: the claims of the older ones are long out of their window.
+ * with it: then a retry is published again, and the store removes the twin. A stream that had no id was known by the time of its making, and is the same one. Only
+ * the last ranges are kept: the claims of the older ones are long out of their window.
  */
 const voidScript = `
 local call, pack = redis.call, struct.pack
@@ -152,7 +154,7 @@ local ends, stream = tonumber(ARGV[1]), ARGV[2]
 local highest, known = call('GET', KEYS[1] .. 'highest') or '0', call('GET', KEYS[1] .. 'stream') or ''
 local then_highest, then_known = ARGV[3] or highest, ARGV[4] or known
 local from = ends + 1
-local is_adopted = stream:sub(1, 8) == 'adopted_' and then_known:match('^%d%d%d%d%-')
+local is_adopted = stream:sub(1, ${adoptedPrefix.length}) == '${adoptedPrefix}' and then_known:match('^%d%d%d%d%-')
 if then_known ~= '' and then_known ~= stream and not is_adopted then from = 0 end
 local lost = then_highest ~= '0' and tonumber(then_highest) >= from
 local voided_already = then_known ~= known and known == stream or from > 0 and tonumber(highest) < from

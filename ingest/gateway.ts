@@ -1,5 +1,6 @@
 /** The ingest gateway without listen: how requests are read, taken together, counted and measured. Its routes are in events-routes.ts. */
-import type { FastifyInstance } from 'fastify';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '#platform/clock.ts';
 import { documentRoutes } from '#platform/docs.ts';
 import { type GuardPorts, guardRoutes } from '#platform/guard.ts';
@@ -17,7 +18,7 @@ import { joinRequests } from './join-requests.ts';
 import { type ObservedRequest, observeAccept } from './observe-accept.ts';
 import { ingestInfo } from './openapi.ts';
 import { isBinaryMode } from './parse/cloudevents.ts';
-import { readRaw } from './read-body.ts';
+import { type Incoming, readRaw } from './read-body.ts';
 import { createReadRequest, isBackfill } from './read-request.ts';
 import { createReceiptSigner } from './receipts.ts';
 
@@ -52,36 +53,23 @@ const takenTypes = `Taken are ${Object.keys(mediaTypes).join(', ')}, and with th
 const keepBodies = (app: FastifyInstance, bodyBytesMax: number): void => {
   app.removeAllContentTypeParsers();
   const wholeTypes = Object.keys(mediaTypes).filter((type) => type !== lineType);
-  app.addContentTypeParser(wholeTypes, { parseAs: 'buffer' }, (request, body, done) => {
-    request.rawBody = body as Buffer;
-    done(null, body);
-  });
-  app.addContentTypeParser(otherJsonTypes, { parseAs: 'buffer' }, (request, body, done) => {
-    request.rawBody = body as Buffer;
-    done(null, body);
-  });
+  const keepWhole = async (request: FastifyRequest, body: Buffer): Promise<Buffer> => {
+    request.rawBody = body;
+    return body;
+  };
+  app.addContentTypeParser(wholeTypes, { parseAs: 'buffer' }, keepWhole);
+  app.addContentTypeParser(otherJsonTypes, { parseAs: 'buffer' }, keepWhole);
+  const keepRaw = async (request: FastifyRequest, payload: Incoming): Promise<Buffer> =>
+    keepWhole(request, await readRaw(payload, bodyBytesMax));
   // The headers of a CloudEvent say what it is, and its data is JSON: the official client for Python names no type by itself.
-  app.addContentTypeParser('*', (request, payload, done) => {
+  app.addContentTypeParser('*', async (request: FastifyRequest, payload: IncomingMessage) => {
     if (request.headers['content-type'] !== undefined || !isBinaryMode(request.headers))
-      return done(new FailureError('UNSUPPORTED_MEDIA_TYPE', takenTypes));
-    readRaw(payload, bodyBytesMax).then(
-      (body) => {
-        request.rawBody = body;
-        done(null, body);
-      },
-      (error: Error) => done(error),
-    );
+      throw new FailureError('UNSUPPORTED_MEDIA_TYPE', takenTypes);
+    return keepRaw(request, payload);
   });
   // Lines are read by their route, as they come. A signature is over all of them: then they are read before, as any other body.
-  app.addContentTypeParser(lineType, (request, payload, done) => {
-    if (request.caller?.signingSecret === undefined) return done(null);
-    readRaw(payload, bodyBytesMax).then(
-      (body) => {
-        request.rawBody = body;
-        done(null);
-      },
-      (error: Error) => done(error),
-    );
+  app.addContentTypeParser(lineType, async (request: FastifyRequest, payload: IncomingMessage) => {
+    if (request.caller?.signingSecret !== undefined) await keepRaw(request, payload);
   });
 };
 

@@ -13,13 +13,16 @@ const descriptionShape = /^Millrace stream ([\w.:-]+)$/;
 /** Where the id stands in a stream's configuration. */
 export type IdentityFields = { readonly metadata: Record<string, string> } | { readonly description: string };
 
+/** Of the id of a stream that was there before it had one. */
+export const adoptedPrefix = 'adopted_';
+
 export const newStreamId = (): string => `made_${randomUUID().replaceAll('-', '')}`;
 
 /**
  * Of a stream that was made without an id. Whoever meets it first writes this one; those that meet it at the same moment write the same, as `created` stays while the
  * server runs.
  */
-export const adoptedStreamId = (created: string): string => `adopted_${created}`;
+export const adoptedStreamId = (created: string): string => `${adoptedPrefix}${created}`;
 
 export const identityFields = (streamId: string, hasMetadata: boolean): IdentityFields =>
   hasMetadata ? { metadata: { [metadataKey]: streamId } } : { description: `Millrace stream ${streamId}` };

@@ -2,6 +2,7 @@
 import type { AcceptPorts, ClaimException } from '../../ingest/accept-events.ts';
 import { claimBytes, digestBytes } from '../../ingest/parse/event-block.ts';
 import type { GuardPorts } from '../../ingest/stream-guard.ts';
+import { adoptedPrefix } from '../../ingest/stream-identity.ts';
 
 /** A claim, and where it was taken over the time that its first try assigned. */
 type Held = { readonly fingerprint: string; readonly batch: number; readonly firstMs?: number };
@@ -119,7 +120,7 @@ export const createClaimsStore = (clock: { readonly nowMs: () => number }): Clai
       voidBehind: async ({ lastSequence, streamId }, known = { highest: String(highest), stream }) => {
         if (down) throw new Error('the claims are away');
         // What was known of it by the time of its making stays known once it has an id.
-        const isAdopted = streamId.startsWith('adopted_') && /^\d{4}-/.test(known.stream);
+        const isAdopted = streamId.startsWith(adoptedPrefix) && /^\d{4}-/.test(known.stream);
         const from = known.stream !== '' && known.stream !== streamId && !isAdopted ? 0 : lastSequence + 1;
         const isLost = known.highest !== '0' && Number(known.highest) >= from;
         if (!isLost || (known.stream !== stream && stream === streamId) || (from > 0 && highest < from)) {
