@@ -1,8 +1,9 @@
-// Reads vitest's reports of a run and of the second run of its failed files. `counts` prints passed and failed; `files` the files to run again (none where they are
-// too many to be bad luck); `names` each test that failed or was left out, and the ten slowest files.
+// Reads vitest's reports of a run and of the second run of its failed files. `counts` prints passed and failed; `files`
+// the files to run again (none where they are too many to be bad luck); `names` each test that failed or was left out,
+// and the ten slowest files.
 //
-// Three things that a green run could hide count as failed: a test that was skipped, a file that never ran, and a test that passes only when it runs again. The last
-// may stand in `unstable-tests.json`, by its name and with the reason.
+// Three things that a green run could hide count as failed: a test that was skipped, a file that never ran, and a test
+// that passes only when it runs again. The last may stand in `unstable-tests.json`, by its name and with the reason.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
@@ -38,7 +39,10 @@ const verdictOf = (id, status) => {
 };
 const there = readdirSync('test', { recursive: true }).filter((path) => path.endsWith('.test.ts'));
 const missing = there.map((path) => join('test', path)).filter((path) => !first.some((file) => pathOf(file) === path));
-const verdicts = [...testsOf(first).map(([id, status]) => [id, verdictOf(id, status)]), ...missing.map((path) => [path, 'never run'])];
+const verdicts = [
+  ...testsOf(first).map(([id, status]) => [id, verdictOf(id, status)]),
+  ...missing.map((path) => [path, 'never run']),
+];
 const isGood = (verdict) => verdict === 'passed' || verdict === 'unstable';
 
 const secondsOf = ({ startTime, endTime }) => (endTime - startTime) / 1000;

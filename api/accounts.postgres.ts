@@ -50,7 +50,8 @@ export type NewSubscription = {
 const customerColumns = 'id, external_id, name, personal, metadata, version, created_at, updated_at';
 const subscriptionColumns =
   's.id, s.customer_id, v.plan_id, p.code AS plan_code, s.plan_version_id, s.state, s.started_at, s.ended_at, s.metadata, s.version, s.created_at, s.updated_at';
-const subscriptionFrom = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
+const subscriptionFrom =
+  'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
 
 /** The column that a customer is looked up in. */
 const customerColumn = (idOrExternalId: string): string => lookUpColumn('cus', idOrExternalId, 'external_id');
@@ -59,7 +60,8 @@ const customerColumn = (idOrExternalId: string): string => lookUpColumn('cus', i
 export const customerFilter = (column: string): Filter => ({
   column,
   description: 'Id or external id of a customer.',
-  test: (value, text) => `${column} = (SELECT c.id FROM customers c WHERE c.organization_id = $1 AND c.${customerColumn(text)} = ${value})`,
+  test: (value, text) =>
+    `${column} = (SELECT c.id FROM customers c WHERE c.organization_id = $1 AND c.${customerColumn(text)} = ${value})`,
 });
 
 export const customerList = defineList({
@@ -68,7 +70,10 @@ export const customerList = defineList({
   from: 'customers',
   id: 'id',
   organization: 'organization_id',
-  sorts: { created_at: { column: 'created_at', type: 'timestamptz' }, external_id: { column: 'external_id', type: 'text' } },
+  sorts: {
+    created_at: { column: 'created_at', type: 'timestamptz' },
+    external_id: { column: 'external_id', type: 'text' },
+  },
   filters: { external_id: { column: 'external_id' } },
   times: { created_at: 'created_at' },
 });
@@ -80,7 +85,10 @@ const subscriptionList = defineList({
   countFrom: 'subscriptions s',
   id: 's.id',
   organization: 's.organization_id',
-  sorts: { created_at: { column: 's.created_at', type: 'timestamptz' }, started_at: { column: 's.started_at', type: 'timestamptz' } },
+  sorts: {
+    created_at: { column: 's.created_at', type: 'timestamptz' },
+    started_at: { column: 's.started_at', type: 'timestamptz' },
+  },
   filters: { customer_id: customerFilter('s.customer_id'), state: { column: 's.state', choices: ['active', 'ended'] } },
   times: { created_at: 's.created_at', started_at: 's.started_at' },
 });
@@ -97,7 +105,9 @@ const toBytes = (personal: Personal): Buffer => Buffer.from(JSON.stringify(perso
 
 export const createAccountStore = (vault: Vault) => {
   const opened = async (db: Db, stored: readonly StoredCustomer[]): Promise<CustomerRow[]> => {
-    const sealed = stored.flatMap(({ id, personal }) => (personal ? [{ place: placeOf(db.organizationId, id), sealed: personal }] : []));
+    const sealed = stored.flatMap(({ id, personal }) =>
+      personal ? [{ place: placeOf(db.organizationId, id), sealed: personal }] : [],
+    );
     const clear = (await vault.openMany(db, sealed)).values();
     return stored.map(({ name, personal, ...row }) => ({
       ...row,
@@ -168,7 +178,10 @@ export const createAccountStore = (vault: Vault) => {
       const { rows, ...rest } = await listRows<StoredCustomer>(db, customerList, db.organizationId, page);
       return { ...rest, rows: await opened(db, rows) };
     },
-    /** Undefined where the customer has an active subscription to the plan. The customer's row is locked, so of two at once one wins. */
+    /**
+     * Undefined where the customer has an active subscription to the plan. The customer's row is locked, so of two at
+     * once one wins.
+     */
     addSubscription: async (db: Db, subscription: NewSubscription, now: Date): Promise<SubscriptionRow | undefined> => {
       await db.query('SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [
         db.organizationId,
@@ -183,17 +196,33 @@ export const createAccountStore = (vault: Vault) => {
       await db.query(
         `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, state, started_at, metadata, version, created_at, updated_at)
          VALUES ($1, $2, $3, $4, 'active', $5, $6, 1, $7, $7)`,
-        [id, db.organizationId, subscription.customerId, subscription.planVersionId, subscription.startedAt, subscription.metadata, now],
+        [
+          id,
+          db.organizationId,
+          subscription.customerId,
+          subscription.planVersionId,
+          subscription.startedAt,
+          subscription.metadata,
+          now,
+        ],
       );
       return subscriptionOf(db, id);
     },
     subscription: (db: Db, id: string): Promise<SubscriptionRow | undefined> => subscriptionOf(db, id),
     /** The row as it is when it is locked. */
     lockSubscription: async (db: Db, id: string): Promise<SubscriptionRow | undefined> => {
-      await db.query('SELECT 1 FROM subscriptions WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [db.organizationId, id]);
+      await db.query('SELECT 1 FROM subscriptions WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [
+        db.organizationId,
+        id,
+      ]);
       return subscriptionOf(db, id);
     },
-    changeSubscription: async (db: Db, id: string, metadata: Record<string, string>, now: Date): Promise<SubscriptionRow | undefined> => {
+    changeSubscription: async (
+      db: Db,
+      id: string,
+      metadata: Record<string, string>,
+      now: Date,
+    ): Promise<SubscriptionRow | undefined> => {
       await db.query(
         'UPDATE subscriptions SET metadata = $3, version = version + 1, updated_at = $4 WHERE organization_id = $1 AND id = $2',
         [db.organizationId, id, metadata, now],
@@ -204,7 +233,10 @@ export const createAccountStore = (vault: Vault) => {
   };
 };
 
-const subscriptionOf = async (db: Queryable & { organizationId: string }, id: string): Promise<SubscriptionRow | undefined> => {
+const subscriptionOf = async (
+  db: Queryable & { organizationId: string },
+  id: string,
+): Promise<SubscriptionRow | undefined> => {
   const { rows } = await db.query<SubscriptionRow>(
     `SELECT ${subscriptionColumns} FROM ${subscriptionFrom} WHERE s.organization_id = $1 AND s.id = $2`,
     [db.organizationId, id],

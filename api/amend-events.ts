@@ -1,6 +1,6 @@
 /**
- * The use case of amendments: finds what stands under each key, and writes down what is to take its place. What is written is committed with the answer; the way into
- * the stream is relay-amendments.ts. All of a request, or none.
+ * The use case of amendments: finds what stands under each key, and writes down what is to take its place. What is
+ * written is committed with the answer; the way into the stream is relay-amendments.ts. All of a request, or none.
  */
 import { sleep, stopwatch } from '#platform/clock.ts';
 import { type AmendmentRequest, type EventPlace, keyDigest } from '#schemas/amendment.ts';
@@ -18,15 +18,27 @@ export type AmendPorts = {
   readonly lastSequence: () => Promise<bigint | undefined>;
 };
 
-/** What was accepted a moment ago is stored and checked within this time; nobody waits longer for a key that may not be there at all. */
+/**
+ * What was accepted a moment ago is stored and checked within this time; nobody waits longer for a key that may not be
+ * there at all.
+ */
 const waitMsMax = 2_000;
 const askEveryMs = 50;
 
-/** The stored rows of each key that no twin of another is: one, or several where a key came again after the window of the identity check. */
-const readOriginals = async (db: Db, keys: readonly string[], ports: AmendPorts): Promise<Map<string, EventPlace[]>> => {
+/**
+ * The stored rows of each key that no twin of another is: one, or several where a key came again after the window of
+ * the identity check.
+ */
+const readOriginals = async (
+  db: Db,
+  keys: readonly string[],
+  ports: AmendPorts,
+): Promise<Map<string, EventPlace[]>> => {
   const watermark = await ports.readWatermark(db);
   const keyOf = new Map(keys.map((key) => [keyDigest(db.organizationId, key).toString('hex'), key]));
-  const rows = (await ports.storedEvents.keyRows(db.organizationId, [...keyOf.keys()])).filter(({ sequence }) => sequence <= watermark);
+  const rows = (await ports.storedEvents.keyRows(db.organizationId, [...keyOf.keys()])).filter(
+    ({ sequence }) => sequence <= watermark,
+  );
   const originals = new Map<string, EventPlace[]>();
   if (rows.length === 0) return originals;
   const counts = new Map<string, number>();
@@ -41,7 +53,10 @@ const readOriginals = async (db: Db, keys: readonly string[], ports: AmendPorts)
   for (const { digest, sequence, event, customer, occurredAtMs } of rows) {
     if (isVoid.has(`${digest} ${sequence}`)) continue;
     const key = keyOf.get(digest) as string;
-    originals.set(key, [...(originals.get(key) ?? []), { event, customer, occurredAtMs, digest: Buffer.from(digest, 'hex') }]);
+    originals.set(key, [
+      ...(originals.get(key) ?? []),
+      { event, customer, occurredAtMs, digest: Buffer.from(digest, 'hex') },
+    ]);
   }
   return originals;
 };
@@ -69,14 +84,25 @@ const awaitOriginals = async (db: Db, keys: readonly string[], ports: AmendPorts
 };
 
 /** What stands now under a key: nothing where it is void, undefined where nobody knows it. */
-const standing = (originals: readonly EventPlace[] | undefined, last: AmendmentRow | undefined): readonly EventPlace[] | undefined => {
+const standing = (
+  originals: readonly EventPlace[] | undefined,
+  last: AmendmentRow | undefined,
+): readonly EventPlace[] | undefined => {
   if (!last) return originals;
   return last.added ? [placeOf(last.added)] : [];
 };
 
-const toNew = (request: AmendmentRequest, stands: readonly EventPlace[], last: AmendmentRow | undefined): NewAmendment => ({
-  ...{ idempotencyKey: request.idempotencyKey, number: (last?.number ?? 0) + 1, action: request.action, reason: request.reason },
-  // Where nothing stands, the row that was void before is made void once more, which changes nothing: a message begins with what it takes away.
+const toNew = (
+  request: AmendmentRequest,
+  stands: readonly EventPlace[],
+  last: AmendmentRow | undefined,
+): NewAmendment => ({
+  idempotencyKey: request.idempotencyKey,
+  number: (last?.number ?? 0) + 1,
+  action: request.action,
+  reason: request.reason,
+  // Where nothing stands, the row that was void before is made void once more, which changes nothing: a message begins
+  // with what it takes away.
   removed: stands.length > 0 ? stands : (last?.removed ?? []).map(placeOf),
   added: request.replacement,
 });
@@ -103,7 +129,8 @@ export const amendEvents = async (
       faults.push({ field, code: 'already_void', message: `is void already, by ${last?.id}; it can be replaced` });
     else added.push(toNew(request, stands, last));
   }
-  if (faults.some(({ code }) => code === 'event_not_found')) throw new FailureError('EVENT_NOT_FOUND', undefined, faults);
+  if (faults.some(({ code }) => code === 'event_not_found'))
+    throw new FailureError('EVENT_NOT_FOUND', undefined, faults);
   if (faults.length > 0) throw new FailureError('EVENT_ALREADY_VOID', undefined, faults);
   return ports.amendments.addAmendments(db, added, new Date(nowMs));
 };

@@ -12,10 +12,15 @@ export type AmendedJson = {
 };
 
 export const placeOf = (json: AmendedJson): EventPlace => ({
-  ...{ event: json.event, customer: json.customer, occurredAtMs: Date.parse(json.occurred_at) },
+  event: json.event,
+  customer: json.customer,
+  occurredAtMs: Date.parse(json.occurred_at),
   digest: Buffer.from(json.row_digest, 'hex'),
 });
 
 export const payloadOf = (json: AmendedJson): EventPayload => ({
-  ...{ event: json.event, customer: json.customer, occurredAtMs: Date.parse(json.occurred_at), properties: json.properties ?? [] },
+  event: json.event,
+  customer: json.customer,
+  occurredAtMs: Date.parse(json.occurred_at),
+  properties: json.properties ?? [],
 });

@@ -18,7 +18,10 @@ export const createAmendmentStream = (connecting: Promise<Nats>, streamName: str
     return nats;
   };
   return {
-    /** Resolves with the sequence once the message is durable; one id is stored once within the stream's window. Throws `UnavailableError`. */
+    /**
+     * Resolves with the sequence once the message is durable; one id is stored once within the stream's window. Throws
+     * `UnavailableError`.
+     */
     publish: async (amendment: OutgoingAmendment): Promise<bigint> => {
       try {
         const nats = await connected();

@@ -1,4 +1,6 @@
-/** Amendments: what was asked for, in the order of each key, and how far each has come on its way through the stream. */
+/**
+ * Amendments: what was asked for, in the order of each key, and how far each has come on its way through the stream.
+ */
 import { appendAudit } from '#platform/audit.ts';
 import { newId } from '#platform/ids.ts';
 import type { OrganizationPostgres, Queryable } from '#platform/postgres.ts';
@@ -60,7 +62,10 @@ const amendmentList = defineList({
 });
 
 const toOutgoing = (organizationId: string, row: AmendmentRow): OutgoingAmendment => ({
-  ...{ id: row.id, organizationId, idempotencyKey: row.idempotency_key, createdAtMs: row.created_at.getTime() },
+  id: row.id,
+  organizationId,
+  idempotencyKey: row.idempotency_key,
+  createdAtMs: row.created_at.getTime(),
   removed: row.removed.map(placeOf),
   added: row.added ? payloadOf(row.added) : undefined,
 });
@@ -85,12 +90,20 @@ type AmendedRow = EventPlace & {
   readonly properties: string | null;
 };
 
-const amendedRows = (organizationId: string, id: string, { idempotencyKey, removed, added }: NewAmendment): AmendedRow[] => [
+const amendedRows = (
+  organizationId: string,
+  id: string,
+  { idempotencyKey, removed, added }: NewAmendment,
+): AmendedRow[] => [
   ...removed.map((place, position) => ({ ...place, id, effect: 'removed', position, properties: null })),
   ...(added
     ? [
         {
-          ...{ ...added, id, effect: 'added', position: 0, properties: JSON.stringify(added.properties) },
+          ...added,
+          id,
+          effect: 'added',
+          position: 0,
+          properties: JSON.stringify(added.properties),
           digest: keyDigest(organizationId, replacementKey(idempotencyKey, id)),
         },
       ]
@@ -101,10 +114,10 @@ export const amendmentStore = {
   amendmentList,
   amendments: (db: Db, page: ListPage) => listRows<AmendmentRow>(db, amendmentList, db.organizationId, page),
   amendment: async (db: Db, id: string): Promise<AmendmentRow | undefined> => {
-    const { rows } = await db.query<AmendmentRow>(`SELECT ${columns} FROM amendments a WHERE a.organization_id = $1 AND a.id = $2`, [
-      db.organizationId,
-      id,
-    ]);
+    const { rows } = await db.query<AmendmentRow>(
+      `SELECT ${columns} FROM amendments a WHERE a.organization_id = $1 AND a.id = $2`,
+      [db.organizationId, id],
+    );
     return rows[0];
   },
   /** All of one key, in order. */
@@ -116,8 +129,9 @@ export const amendmentStore = {
     return rows;
   },
   /**
-   * The last amendment of each of the keys that has one. No other of the organization is added until the transaction ends: amendments of one key follow each other. One
-   * lock for all keys, as a lock for each of a thousand would fill the table of locks that all connections share; the audit log keeps an organization's changes in line anyway.
+   * The last amendment of each of the keys that has one. No other of the organization is added until the transaction
+   * ends: amendments of one key follow each other. One lock for all keys, as a lock for each of a thousand would fill
+   * the table of locks that all connections share; the audit log keeps an organization's changes in line anyway.
    */
   lockLast: async (db: Db, idempotencyKeys: readonly string[]): Promise<ReadonlyMap<string, AmendmentRow>> => {
     await db.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 1))', [`amendments ${db.organizationId}`]);
@@ -132,14 +146,31 @@ export const amendmentStore = {
   addAmendments: async (db: Db, amendments: readonly NewAmendment[], now: Date): Promise<AmendmentRow[]> => {
     const ids = amendments.map(() => newId('amd'));
     await db.query(insertAmendments, [
-      ...[db.organizationId, now, ids, amendments.map(({ idempotencyKey }) => idempotencyKey), amendments.map(({ number }) => number)],
+      ...[
+        db.organizationId,
+        now,
+        ids,
+        amendments.map(({ idempotencyKey }) => idempotencyKey),
+        amendments.map(({ number }) => number),
+      ],
       ...[amendments.map(({ action }) => action), amendments.map(({ reason }) => reason)],
     ]);
-    const events = amendments.flatMap((amendment, index) => amendedRows(db.organizationId, ids[index] as string, amendment));
+    const events = amendments.flatMap((amendment, index) =>
+      amendedRows(db.organizationId, ids[index] as string, amendment),
+    );
     const column = <T>(of: (row: AmendedRow) => T): T[] => events.map(of);
     await db.query(insertEvents, [
-      ...[db.organizationId, column(({ id }) => id), column(({ effect }) => effect), column(({ position }) => position)],
-      ...[column(({ event }) => event), column(({ customer }) => customer), column(({ occurredAtMs }) => new Date(occurredAtMs))],
+      ...[
+        db.organizationId,
+        column(({ id }) => id),
+        column(({ effect }) => effect),
+        column(({ position }) => position),
+      ],
+      ...[
+        column(({ event }) => event),
+        column(({ customer }) => customer),
+        column(({ occurredAtMs }) => new Date(occurredAtMs)),
+      ],
       ...[column(({ digest }) => digest.toString('hex')), column(({ properties }) => properties)],
     ]);
     const { rows } = await db.query<AmendmentRow>(
@@ -164,7 +195,10 @@ export const amendmentOutbox = {
     );
     return rows.map(({ organization_id: id }) => id);
   },
-  /** Those whose turn it is, oldest first: an amendment waits until the one before it holds, or for a moment both events would stand. */
+  /**
+   * Those whose turn it is, oldest first: an amendment waits until the one before it holds, or for a moment both events
+   * would stand.
+   */
   pending: async (db: Db, limit: number): Promise<PendingAmendment[]> => {
     const { rows } = await db.query<AmendmentRow>(
       `SELECT ${columns} FROM amendments a WHERE a.organization_id = $1 AND a.stream_sequence IS NULL
@@ -194,7 +228,13 @@ export const amendmentOutbox = {
         [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
       );
       const changes = rows.map(({ id }) => ({ action: 'amendment.applied', objectType: 'amendment', objectId: id }));
-      await appendAudit(client, db.organizationId, { actor: 'relay', requestId: undefined, result: 'done' }, changes, now.getTime());
+      await appendAudit(
+        client,
+        db.organizationId,
+        { actor: 'relay', requestId: undefined, result: 'done' },
+        changes,
+        now.getTime(),
+      );
     }),
 };
 

@@ -1,7 +1,8 @@
 /**
- * Anchors: heads of chains that were noted elsewhere, one JSON object per line. Whoever may write to the database can rewrite a chain together with its
- * head, and it then verifies; what was noted before in another place can't be made to agree. A file only grows: with a line of every day it says not only
- * that a chain was rewritten but between which two days' heads.
+ * Anchors: heads of chains that were noted elsewhere, one JSON object per line. Whoever may write to the database can
+ * rewrite a chain together with its head, and it then verifies; what was noted before in another place can't be made to
+ * agree. A file only grows: with a line of every day it says not only that a chain was rewritten but between which two
+ * days' heads.
  */
 export const chainNames = ['audit', 'invoices'] as const;
 export type ChainName = (typeof chainNames)[number];
@@ -34,7 +35,13 @@ const parseLine = (line: string): Record<string, unknown> => {
 const anchorFrom = (line: string, at: number): Anchor => {
   const { organization_id: organizationId, chain, number, hash } = parseLine(line);
   const isWhole = typeof number === 'number' && Number.isSafeInteger(number) && number > 0;
-  if (typeof organizationId !== 'string' || !isChain(chain) || !isWhole || typeof hash !== 'string' || !hashShape.test(hash))
+  if (
+    typeof organizationId !== 'string' ||
+    !isChain(chain) ||
+    !isWhole ||
+    typeof hash !== 'string' ||
+    !hashShape.test(hash)
+  )
     throw new AnchorError(`line ${at} is no anchor: ${line.slice(0, 80)}`);
   return { organizationId, chain, number, hash };
 };

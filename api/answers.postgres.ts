@@ -1,21 +1,26 @@
 /**
- * Idempotency: the answer to a POST is kept in the transaction of its work, under the caller's Idempotency-Key. So the work and its answer are there together
- * or not at all, whatever dies: before the commit nothing happened, after it a repeat gets the same answer. The order of effects, all in one transaction:
+ * Idempotency: the answer to a POST is kept in the transaction of its work, under the caller's Idempotency-Key. So the
+ * work and its answer are there together or not at all, whatever dies: before the commit nothing happened, after it a
+ * repeat gets the same answer. The order of effects, all in one transaction:
  *
  *   1. take the lock of the key; another request that holds it is still at work: 409;
  *   2. look the key up: there with the same request -> its answer, with another one -> 422;
  *   3. do the work, with its audit entries; a refusal (4xx) undoes the work, and is an answer like any other;
  *   4. keep the answer, sealed, as it may hold a secret or personal fields.
  *
- * The lock is asked for in a statement of its own: the look-up then sees whatever the last holder committed. Rejected: recovery points (brandur's
- * rocket-rides); all effects lie in one database, so one transaction is enough.
+ * The lock is asked for in a statement of its own: the look-up then sees whatever the last holder committed. Rejected:
+ * recovery points (brandur's rocket-rides); all effects lie in one database, so one transaction is enough.
  */
 import type { OrganizationPostgres, Queryable } from '#platform/postgres.ts';
 import type { Vault } from '#platform/vault.ts';
 import { FailureError, failures } from '#schemas/failures.ts';
 
 /** What is sent, and sent again. */
-export type Answer = { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: Buffer };
+export type Answer = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+};
 
 export type Once = {
   readonly key: string;
@@ -46,12 +51,17 @@ export type AnswerStore = {
 
 export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStore => {
   const lock = async (client: Queryable, organizationId: string, key: string): Promise<void> => {
-    const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS locked', [
-      `${organizationId}\n${key}`,
-    ]);
+    const { rows } = await client.query<{ locked: boolean }>(
+      'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS locked',
+      [`${organizationId}\n${key}`],
+    );
     if (!rows[0]?.locked) throw new FailureError('IDEMPOTENCY_KEY_IN_USE');
   };
-  const kept = async (client: Queryable, organizationId: string, { key, fingerprint, nowMs }: Once): Promise<Answer | undefined> => {
+  const kept = async (
+    client: Queryable,
+    organizationId: string,
+    { key, fingerprint, nowMs }: Once,
+  ): Promise<Answer | undefined> => {
     const { rows } = await client.query<AnswerRow>(
       'SELECT fingerprint, status, headers, body FROM idempotency_keys WHERE organization_id = $1 AND key = $2 AND expires_at > $3',
       [organizationId, key, new Date(nowMs)],
@@ -59,9 +69,18 @@ export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStor
     const row = rows[0];
     if (!row) return undefined;
     if (!row.fingerprint.equals(fingerprint)) throw new FailureError('IDEMPOTENCY_KEY_REUSED');
-    return { status: row.status, headers: row.headers, body: await vault.open(client, placeOf(organizationId, key), row.body) };
+    return {
+      status: row.status,
+      headers: row.headers,
+      body: await vault.open(client, placeOf(organizationId, key), row.body),
+    };
   };
-  const keep = async (client: Queryable, organizationId: string, { key, fingerprint, nowMs }: Once, answer: Answer): Promise<void> => {
+  const keep = async (
+    client: Queryable,
+    organizationId: string,
+    { key, fingerprint, nowMs }: Once,
+    answer: Answer,
+  ): Promise<void> => {
     await client.query(
       `INSERT INTO idempotency_keys (organization_id, key, fingerprint, status, headers, body, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
        ON CONFLICT (organization_id, key) DO UPDATE SET fingerprint = $3, status = $4, headers = $5, body = $6, created_at = $7, expires_at = $8`,
@@ -77,7 +96,11 @@ export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStor
       ],
     );
   };
-  const attempt = async (client: Queryable, work: (client: Queryable) => Promise<Answer>, refuse: (failure: FailureError) => Answer) => {
+  const attempt = async (
+    client: Queryable,
+    work: (client: Queryable) => Promise<Answer>,
+    refuse: (failure: FailureError) => Answer,
+  ) => {
     await client.query('SAVEPOINT work');
     try {
       return await work(client);
@@ -98,7 +121,9 @@ export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStor
         return { answer, replayed: false };
       }),
     purge: async (nowMs) => {
-      const { rows } = await postgres.query<{ gone: bigint }>('SELECT purge_idempotency_keys($1) AS gone', [new Date(nowMs)]);
+      const { rows } = await postgres.query<{ gone: bigint }>('SELECT purge_idempotency_keys($1) AS gone', [
+        new Date(nowMs),
+      ]);
       return Number(rows[0]?.gone ?? 0n);
     },
   };

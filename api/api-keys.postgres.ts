@@ -65,8 +65,14 @@ const keyOf = async (db: Db, id: string, lock = ''): Promise<ApiKeyRow | undefin
 
 export const createApiKeyStore = (vault: Vault) => ({
   apiKeyList,
-  /** Where a key of that world works, the caller's own where none is named; undefined where there is none, as a sandbox has no live world. */
-  findWorld: async (db: Db, world: World | undefined): Promise<{ organizationId: string; world: World } | undefined> => {
+  /**
+   * Where a key of that world works, the caller's own where none is named; undefined where there is none, as a sandbox
+   * has no live world.
+   */
+  findWorld: async (
+    db: Db,
+    world: World | undefined,
+  ): Promise<{ organizationId: string; world: World } | undefined> => {
     const { rows } = await db.query<{ organizationId: string; world: World; own: boolean }>(
       `SELECT id AS "organizationId", CASE WHEN sandbox_of IS NULL THEN 'live' ELSE 'test' END AS world, id = $1 AS own
        FROM organizations WHERE $1 IN (id, sandbox_of)`,
@@ -79,18 +85,37 @@ export const createApiKeyStore = (vault: Vault) => ({
     const id = newId('key');
     const { organizationId, signingSecret } = key;
     const sealed =
-      signingSecret === undefined ? null : await vault.seal(db, placeOfSigningSecret(organizationId, id), Buffer.from(signingSecret));
+      signingSecret === undefined
+        ? null
+        : await vault.seal(db, placeOfSigningSecret(organizationId, id), Buffer.from(signingSecret));
     await db.query(
       `INSERT INTO api_keys (id, organization_id, kind, name, hint, key_hash, scopes, signing_secret, expires_at, metadata, version, created_at, updated_at)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11)`,
-      [id, organizationId, key.kind, key.name, key.hint, key.hash, key.scopes, sealed, key.expiresAt, key.metadata, now],
+      [
+        id,
+        organizationId,
+        key.kind,
+        key.name,
+        key.hint,
+        key.hash,
+        key.scopes,
+        sealed,
+        key.expiresAt,
+        key.metadata,
+        now,
+      ],
     );
     return keyOf(db, id);
   },
   key: (db: Db, id: string): Promise<ApiKeyRow | undefined> => keyOf(db, id),
   lockKey: (db: Db, id: string): Promise<ApiKeyRow | undefined> => keyOf(db, id, ' FOR NO KEY UPDATE OF k'),
-  /** Two keys, one after the other in the order of their ids: two requests for the same two never wait for each other. */
-  lockBoth: async (db: Db, ids: readonly [string, string]): Promise<readonly [ApiKeyRow | undefined, ApiKeyRow | undefined]> => {
+  /**
+   * Two keys, one after the other in the order of their ids: two requests for the same two never wait for each other.
+   */
+  lockBoth: async (
+    db: Db,
+    ids: readonly [string, string],
+  ): Promise<readonly [ApiKeyRow | undefined, ApiKeyRow | undefined]> => {
     const { rows } = await db.query<ApiKeyRow>(
       `SELECT ${columns} FROM ${from} WHERE k.id = ANY ($1) AND w.id = $2 ORDER BY k.id FOR NO KEY UPDATE OF k`,
       [ids, db.organizationId],

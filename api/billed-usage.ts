@@ -1,6 +1,7 @@
 /**
- * What became of stored events: on which invoice each counts, or why on none [I11]. Pure. Customers come as the names that their events bear, with the spans of time in
- * which a subscription takes their usage; every event that stands at a watermark has exactly one fate.
+ * What became of stored events: on which invoice each counts, or why on none [I11]. Pure. Customers come as the names
+ * that their events bear, with the spans of time in which a subscription takes their usage; every event that stands at
+ * a watermark has exactly one fate.
  */
 import type { Meter } from '#schemas/meter.ts';
 import { type Instant, intersect, type Period } from '#schemas/period.ts';
@@ -51,7 +52,11 @@ export const coveredSpans = ({ planVersionId, startedAt, endedAt, invoices }: Kn
 };
 
 /** A name that events bear, whoever it belongs to: it may be the id of one customer and the external id of another. */
-export type UsageCustomer = { readonly name: string; readonly isKnown: boolean; readonly spans: readonly CoveredSpan[] };
+export type UsageCustomer = {
+  readonly name: string;
+  readonly isKnown: boolean;
+  readonly spans: readonly CoveredSpan[];
+};
 
 /** `known`: those of the names that are an id or an external id of a customer. */
 export const usageCustomers = (
@@ -62,7 +67,8 @@ export const usageCustomers = (
   const spans = new Map<string, CoveredSpan[]>();
   // An external id may be the same text as the id.
   for (const subscription of subscriptions)
-    for (const name of new Set(subscription.names)) spans.set(name, [...(spans.get(name) ?? []), ...coveredSpans(subscription)]);
+    for (const name of new Set(subscription.names))
+      spans.set(name, [...(spans.get(name) ?? []), ...coveredSpans(subscription)]);
   return names.map((name) => ({ name, isKnown: known.has(name), spans: spans.get(name) ?? [] }));
 };
 

@@ -1,6 +1,7 @@
 /**
- * The first start: an organization with its sandbox, and a key with all scopes (`MILLRACE_BOOTSTRAP_KEY`; one that begins with `mr_test_` sees the
- * sandbox). Run again it changes nothing; with another key it adds that one. Works as the owner of the schema, before there is an organization to work for.
+ * The first start: an organization with its sandbox, and a key with all scopes (`MILLRACE_BOOTSTRAP_KEY`; one that
+ * begins with `mr_test_` sees the sandbox). Run again it changes nothing; with another key it adds that one. Works as
+ * the owner of the schema, before there is an organization to work for.
  */
 import { appendAudit } from '#platform/audit.ts';
 import type { Change } from '#platform/audit-entry.ts';
@@ -19,9 +20,18 @@ if (config.bootstrapKey === '') {
   process.exit(1);
 }
 const audit = (client: Queryable, organizationId: string, changes: readonly Change[]): Promise<void> =>
-  appendAudit(client, organizationId, { actor: 'bootstrap', requestId: undefined, result: 'done' }, changes, systemClock.nowMs());
+  appendAudit(
+    client,
+    organizationId,
+    { actor: 'bootstrap', requestId: undefined, result: 'done' },
+    changes,
+    systemClock.nowMs(),
+  );
 
-/** Organizations from before they had entries in the audit log; from here on a change of them shows. A sandbox is recorded with its live world. */
+/**
+ * Organizations from before they had entries in the audit log; from here on a change of them shows. A sandbox is
+ * recorded with its live world.
+ */
 const recordOrganizations = async (client: Queryable): Promise<void> => {
   const { rows } = await client.query<{ chain: string; id: string }>(
     `SELECT coalesce(o.sandbox_of, o.id) AS chain, o.id FROM organizations o WHERE NOT EXISTS (
@@ -53,7 +63,11 @@ await postgres.transaction(async (client) => {
       'INSERT INTO organizations (id, name, created_at, tier, sandbox_of) VALUES ($1, $3, now(), $4, NULL), ($2, $3, now(), $4, $1)',
       [id, sandbox, 'First organization', config.organizationTier],
     );
-    const made = [id, sandbox].map((objectId) => ({ action: 'organization.created', objectType: 'organization', objectId }));
+    const made = [id, sandbox].map((objectId) => ({
+      action: 'organization.created',
+      objectType: 'organization',
+      objectId,
+    }));
     await audit(client, id, made);
   }
   const organizationId = config.bootstrapKey.startsWith('mr_test_') ? sandbox : id;

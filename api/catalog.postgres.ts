@@ -44,10 +44,10 @@ const planList = defineList({
 export type NamePatch = { readonly name: string; readonly metadata: Record<string, string> };
 
 const planBy = async (db: Db, column: 'id' | 'code', value: string): Promise<PlanRow | undefined> => {
-  const { rows } = await db.query<PlanRow>(`SELECT ${planColumns} FROM ${planFrom} WHERE p.organization_id = $1 AND p.${column} = $2`, [
-    db.organizationId,
-    value,
-  ]);
+  const { rows } = await db.query<PlanRow>(
+    `SELECT ${planColumns} FROM ${planFrom} WHERE p.organization_id = $1 AND p.${column} = $2`,
+    [db.organizationId, value],
+  );
   return rows[0];
 };
 
@@ -57,7 +57,12 @@ export const catalogStore = {
   ...meterStore,
   planList,
   /** The plan with its first version, which is bound to those versions of meters. Undefined where the code is taken. */
-  addPlan: async (db: Db, plan: NewPlan, meterVersions: ReadonlyMap<string, string>, now: Date): Promise<PlanRow | undefined> => {
+  addPlan: async (
+    db: Db,
+    plan: NewPlan,
+    meterVersions: ReadonlyMap<string, string>,
+    now: Date,
+  ): Promise<PlanRow | undefined> => {
     const planId = newId('pln');
     const added = await db.query(
       `INSERT INTO plans (id, organization_id, code, name, metadata, version, created_at, updated_at)
@@ -75,7 +80,8 @@ export const catalogStore = {
     return planById(db, planId);
   },
   /** By id or code. */
-  plan: (db: Db, idOrCode: string): Promise<PlanRow | undefined> => planBy(db, lookUpColumn('pln', idOrCode, 'code'), idOrCode),
+  plan: (db: Db, idOrCode: string): Promise<PlanRow | undefined> =>
+    planBy(db, lookUpColumn('pln', idOrCode, 'code'), idOrCode),
   /** The plan as it is when its row is locked: what is read is the row that was locked, by its id. */
   lockPlan: async (db: Db, idOrCode: string): Promise<PlanRow | undefined> => {
     const column = lookUpColumn('pln', idOrCode, 'code');
@@ -94,10 +100,10 @@ export const catalogStore = {
   },
   /** What a plan version charges, in the canonical JSON that it was made with. */
   chargesOf: async (db: Db, planVersionId: string): Promise<PlanVersionJson['charges']> => {
-    const { rows } = await db.query<Pick<PlanRow, 'charges'>>('SELECT charges FROM plan_versions WHERE organization_id = $1 AND id = $2', [
-      db.organizationId,
-      planVersionId,
-    ]);
+    const { rows } = await db.query<Pick<PlanRow, 'charges'>>(
+      'SELECT charges FROM plan_versions WHERE organization_id = $1 AND id = $2',
+      [db.organizationId, planVersionId],
+    );
     return rows[0]?.charges ?? [];
   },
   plans: (db: Db, page: ListPage) => listRows<PlanRow>(db, planList, db.organizationId, page),

@@ -1,6 +1,7 @@
 /**
- * Reads that differ in one item only, asked for while such a read is under way, are made together by the next one. A store that answers for twenty customers in the
- * time that it takes for five is asked once for all who wait, and an idle one at once for whoever comes first.
+ * Reads that differ in one item only, asked for while such a read is under way, are made together by the next one. A
+ * store that answers for twenty customers in the time that it takes for five is asked once for all who wait, and an
+ * idle one at once for whoever comes first.
  */
 
 export type CoalesceOptions = {
@@ -10,12 +11,16 @@ export type CoalesceOptions = {
   readonly itemsMax: number;
 };
 
-type Waiting<I, R> = { readonly item: I; readonly resolve: (result: R) => void; readonly reject: (error: unknown) => void };
+type Waiting<I, R> = {
+  readonly item: I;
+  readonly resolve: (result: R) => void;
+  readonly reject: (error: unknown) => void;
+};
 type Lane<I, R> = { underWay: number; readonly waiting: Waiting<I, R>[] };
 
 /**
- * `read` gives a result for each item, in their order. Everyone whose read fails gets its error. The shape is a text that names all that reads have in common;
- * nothing is kept of a shape that nobody waits for.
+ * `read` gives a result for each item, in their order. Everyone whose read fails gets its error. The shape is a text
+ * that names all that reads have in common; nothing is kept of a shape that nobody waits for.
  */
 export const coalesceReads = <S, I, R>(
   { readsMax, itemsMax }: CoalesceOptions,

@@ -1,6 +1,6 @@
 /**
- * Counts the fates of the events that an organization received, customer by customer: bounded work at a time, whatever the organization has. All of it is read at one
- * watermark, so that what goes on meanwhile changes nothing.
+ * Counts the fates of the events that an organization received, customer by customer: bounded work at a time, whatever
+ * the organization has. All of it is read at one watermark, so that what goes on meanwhile changes nothing.
  */
 import type { Meter } from '#schemas/meter.ts';
 import type { BilledUsage } from './billed-usage.postgres.ts';
@@ -42,9 +42,14 @@ export const countFates = async (
   const span = { tenant: db.organizationId, watermark, from: hours.from.getTime(), to: hours.to.getTime() };
   for (let at = 0; at < names.length && isCallerThere(); at += namesPerRead) {
     const some = names.slice(at, at + namesPerRead);
-    const customers = usageCustomers(some, await billedUsage.knownNames(db, some), await billedUsage.subscriptionsOf(db, some));
+    const customers = usageCustomers(
+      some,
+      await billedUsage.knownNames(db, some),
+      await billedUsage.subscriptionsOf(db, some),
+    );
     await readMeters(customers);
-    for (const statement of fateStatements({ ...span, customers, meters: pinned })) addFates(fates, await storedUsage.fates(statement));
+    for (const statement of fateStatements({ ...span, customers, meters: pinned }))
+      addFates(fates, await storedUsage.fates(statement));
   }
   return fates;
 };

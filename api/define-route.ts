@@ -1,7 +1,8 @@
 /**
- * The one way a route of the API comes to be. A definition says what the route is; everything of the contract's conventions follows from it, so that a new
- * route has it without asking: key and scope, rate limit, closed query and body, idempotency of every POST, ETag and If-Match, the audit entry in the
- * transaction of the change, and its place in the OpenAPI document.
+ * The one way a route of the API comes to be. A definition says what the route is; everything of the contract's
+ * conventions follows from it, so that a new route has it without asking: key and scope, rate limit, closed query and
+ * body, idempotency of every POST, ETag and If-Match, the audit entry in the transaction of the change, and its place
+ * in the OpenAPI document.
  */
 import assert from 'node:assert/strict';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -57,20 +58,33 @@ export type RouteDefinition<P extends Schema = Schema, Q extends Schema = Schema
   readonly rateClass: RateClass;
   readonly params?: P;
   readonly query?: Q;
-  /** What the OpenAPI document shows instead of `query`, where a reader of its own judges the query and names its faults. */
+  /**
+   * What the OpenAPI document shows instead of `query`, where a reader of its own judges the query and names its
+   * faults.
+   */
   readonly documentedQuery?: TSchema;
   readonly body?: B;
-  /** What the OpenAPI document shows instead of `body`, where a reader of its own judges the body and names its faults. */
+  /**
+   * What the OpenAPI document shows instead of `body`, where a reader of its own judges the body and names its faults.
+   */
   readonly documentedBody?: TSchema;
   /** False for a POST that changes nothing: it may be repeated anyway. */
   readonly idempotencyHeader?: boolean;
-  /** A GET whose answer also tells what changes without a version, such as when a key was used last: its ETag is for If-Match alone, and there is no 304. */
+  /**
+   * A GET whose answer also tells what changes without a version, such as when a key was used last: its ETag is for
+   * If-Match alone, and there is no 304.
+   */
   readonly changesByItself?: boolean;
   /** By status; a route has one answer of success. */
   readonly answers: Readonly<Record<number, TSchema>>;
-  /** Of the answers; `application/json` where nothing is said. A read that gives a text says by `setType` which of the others it has. */
+  /**
+   * Of the answers; `application/json` where nothing is said. A read that gives a text says by `setType` which of the
+   * others it has.
+   */
   readonly mediaTypes?: readonly string[];
-  /** Headers that answers of success may carry beyond those of every route; OpenAPI documents have them by these names. */
+  /**
+   * Headers that answers of success may carry beyond those of every route; OpenAPI documents have them by these names.
+   */
   readonly answerHeaders?: readonly AnswerHeader[];
   /** What this route refuses of its own, beyond what every route may answer. */
   readonly failures: readonly FailureCode[];
@@ -112,7 +126,10 @@ export type Done = {
 };
 
 type WriteContext<P, B> = Context<P, Record<string, never>, B> & {
-  /** Holds `If-Match` against the version that the object has, read under a lock; PATCH and DELETE must call it. Throws `VERSION_MISMATCH`. */
+  /**
+   * Holds `If-Match` against the version that the object has, read under a lock; PATCH and DELETE must call it. Throws
+   * `VERSION_MISMATCH`.
+   */
   readonly matchVersion: (version: number) => void;
 };
 
@@ -129,7 +146,8 @@ const etagOf = (body: unknown): string | undefined => {
 };
 
 /** Compares the entity tags of a conditional header (RFC 9110, section 13.1): `*` matches anything. */
-const tagsMatch = (header: string, etag: string): boolean => header === '*' || header.split(',').some((tag) => tag.trim() === etag);
+const tagsMatch = (header: string, etag: string): boolean =>
+  header === '*' || header.split(',').some((tag) => tag.trim() === etag);
 
 const nothing = Type.Object({}, { additionalProperties: false });
 
@@ -143,11 +161,22 @@ const toAnswer = ({ status = 200, body, location }: Done): Answer => {
 };
 
 const refusal = (failure: FailureError, { id, caller }: FastifyRequest): Answer => {
-  const { code, detail, faults } = nameWorld(caller.world, { code: failure.code, detail: failure.detail, faults: failure.faults });
-  return { status: failures[code].status, headers: {}, body: Buffer.from(JSON.stringify(toProblem(code, id, detail, faults))) };
+  const { code, detail, faults } = nameWorld(caller.world, {
+    code: failure.code,
+    detail: failure.detail,
+    faults: failure.faults,
+  });
+  return {
+    status: failures[code].status,
+    headers: {},
+    body: Buffer.from(JSON.stringify(toProblem(code, id, detail, faults))),
+  };
 };
 
-/** What an answer of success tells its caller: all of it, but for what the key may not read although it may call the route. */
+/**
+ * What an answer of success tells its caller: all of it, but for what the key may not read although it may call the
+ * route.
+ */
 const tellerOf = ({ answers, scope }: RouteDefinition): ((body: unknown, caller: Caller) => unknown) => {
   const success = Object.entries(answers).find(([status]) => Number(status) < 300)?.[1];
   const withhold: Withhold | undefined = success && withholding(success, (needed) => covers(scope, needed));
@@ -173,7 +202,9 @@ export type Routes = {
   ) => void;
   /** A list: the query is what the list reads. */
   readonly list: <P extends Schema = undefined>(
-    definition: Omit<RouteDefinition<P, undefined, undefined>, 'method' | 'rateClass' | 'body' | 'query'> & { readonly list: List },
+    definition: Omit<RouteDefinition<P, undefined, undefined>, 'method' | 'rateClass' | 'body' | 'query'> & {
+      readonly list: List;
+    },
     read: (context: Context<In<P>, ListPage, undefined>) => Promise<unknown>,
   ) => void;
   /** A change, in one transaction with its audit entries and, for a POST, with the answer under its Idempotency-Key. */
@@ -198,7 +229,8 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     setHeader: (name: AnswerHeader, value: string) => void reply.header(name.toLowerCase(), value),
     setType: (type: string) => void reply.type(type),
   });
-  const dbOf = (request: FastifyRequest): OrganizationPostgres => ports.postgres.forOrganization(request.caller.organizationId);
+  const dbOf = (request: FastifyRequest): OrganizationPostgres =>
+    ports.postgres.forOrganization(request.caller.organizationId);
 
   const add = (
     definition: RouteDefinition,
@@ -233,7 +265,9 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
   const ask: Routes['ask'] = (given, read) => {
     const definition: RouteDefinition = { ...given, method: 'POST', rateClass: 'read', idempotencyHeader: false };
     const tell = tellerOf(definition);
-    add(definition, undefined, async (request, reply) => tell(await read(contextOf(request, reply, dbOf(request))), request.caller));
+    add(definition, undefined, async (request, reply) =>
+      tell(await read(contextOf(request, reply, dbOf(request))), request.caller),
+    );
   };
 
   const list: Routes['list'] = ({ list: of, ...given }, read) => {
@@ -277,10 +311,15 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
         return answer;
       };
       const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;
-      // The first data key of an organization is made before the transaction, so that two first requests don't wait for each other.
+      // The first data key of an organization is made before the transaction, so that two first requests don't wait for
+      // each other.
       await ports.vault.prepare(db, db.organizationId);
       if (key === undefined) return send(reply, await db.transaction(inTransaction));
-      const once = { key, fingerprint: fingerprintOf(request, definition.scope === 'admin:keys'), nowMs: ports.clock.nowMs() };
+      const once = {
+        key,
+        fingerprint: fingerprintOf(request, definition.scope === 'admin:keys'),
+        nowMs: ports.clock.nowMs(),
+      };
       const { answer, replayed } = await ports.answers.once(db, once, inTransaction, (failure) => {
         reply.failureCode = failure.code;
         return refusal(failure, request);

@@ -22,7 +22,13 @@ const subscriptionsStatement = `SELECT s.id, s.customer_id, s.started_at, s.ende
   FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
   WHERE s.organization_id = $1 AND s.customer_id = ANY ($2) ORDER BY s.id`;
 
-type InvoiceJson = { id: string; start: number; end: number; watermark: string; lines: { position: number; charge: string }[] };
+type InvoiceJson = {
+  id: string;
+  start: number;
+  end: number;
+  watermark: string;
+  lines: { position: number; charge: string }[];
+};
 type MeterJson = { code: string; version_number: number; meter_version_id: string; definition: MeterDefinitionJson };
 
 type SubscriptionRow = {
@@ -36,16 +42,27 @@ type SubscriptionRow = {
 };
 
 const fromRow = (row: SubscriptionRow, names: readonly string[]): SubscriptionFacts => ({
-  ...{ id: row.id, names, startedAt: row.started_at.getTime(), endedAt: row.ended_at?.getTime() },
+  id: row.id,
+  names,
+  startedAt: row.started_at.getTime(),
+  endedAt: row.ended_at?.getTime(),
   charges: row.charges.map(({ code, meter }) => ({ code, meter: meter ?? undefined })),
   meters: new Map(row.meters.map((meter): [string, Meter] => [meter.code, meterOf(meter)])),
   invoices: row.invoices.map(({ watermark, ...invoice }) => ({ ...invoice, watermark: BigInt(watermark) })),
 });
 
 /** What bills events of these customers, by id or external id, between two times. */
-export const billingFactsOf = async (db: Db, customers: readonly string[], span: { start: number; end: number }): Promise<BillingFacts> => {
+export const billingFactsOf = async (
+  db: Db,
+  customers: readonly string[],
+  span: { start: number; end: number },
+): Promise<BillingFacts> => {
   const named = splitNames(customers);
-  const { rows: found } = await db.query<CustomerNames>(customersStatement, [db.organizationId, named.ids, named.externalIds]);
+  const { rows: found } = await db.query<CustomerNames>(customersStatement, [
+    db.organizationId,
+    named.ids,
+    named.externalIds,
+  ]);
   const namesOf = new Map(found.map(({ id, external_id }) => [id, usageNames(id, external_id)]));
   const ids = [...namesOf.keys()];
   const params = [db.organizationId, ids, new Date(span.start), new Date(span.end)];

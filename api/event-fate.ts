@@ -1,4 +1,7 @@
-/** What became of one event: what stood under its key and when, which meters count it, and in which invoice lines, or why in none. Pure. */
+/**
+ * What became of one event: what stood under its key and when, which meters count it, and in which invoice lines, or
+ * why in none. Pure.
+ */
 import assert from 'node:assert/strict';
 import { type EventPayload, keyDigest, replacementKey } from '#schemas/amendment.ts';
 import type { Meter } from '#schemas/meter.ts';
@@ -6,7 +9,10 @@ import { type FateReason, firstReason, toFateReason } from '#schemas/unbilled-re
 import { measureEvent } from '../rater/aggregate/measure-event.ts';
 import type { EventVoid, KeyRow } from './events.clickhouse.ts';
 
-/** Events under one key: the original, and what amendments put in its place. It holds for watermarks from `from` on and before `until`. */
+/**
+ * Events under one key: the original, and what amendments put in its place. It holds for watermarks from `from` on and
+ * before `until`.
+ */
 export type EventVersion = EventPayload & {
   readonly amendmentId: string | undefined;
   readonly from: bigint;
@@ -36,7 +42,10 @@ export type SubscriptionFacts = {
   readonly invoices: readonly KnownInvoice[];
 };
 
-export type BillingFacts = { readonly customerNames: ReadonlySet<string>; readonly subscriptions: readonly SubscriptionFacts[] };
+export type BillingFacts = {
+  readonly customerNames: ReadonlySet<string>;
+  readonly subscriptions: readonly SubscriptionFacts[];
+};
 
 export type Billing = {
   /** Undefined where it is billed. */
@@ -52,7 +61,10 @@ export type Billing = {
 const isOf = (digest: string, sequence: bigint) => (one: EventVoid) =>
   one.digest === digest && (one.rowSequence === 0n || one.rowSequence === sequence);
 
-/** Rows of the key by what they are: those that stood, and twins of them. `voids` are in the order in which they came to hold. */
+/**
+ * Rows of the key by what they are: those that stood, and twins of them. `voids` are in the order in which they came to
+ * hold.
+ */
 export const sortRows = (rows: readonly KeyRow[], voids: readonly EventVoid[], watermark: bigint) => {
   const originals: KeyRow[] = [];
   const twins: Twin[] = [];
@@ -65,7 +77,11 @@ export const sortRows = (rows: readonly KeyRow[], voids: readonly EventVoid[], w
   return { originals, twins };
 };
 
-const withEnd = (version: Omit<EventVersion, 'until' | 'endedAs'>, digest: string, voids: readonly EventVoid[]): EventVersion => {
+const withEnd = (
+  version: Omit<EventVersion, 'until' | 'endedAs'>,
+  digest: string,
+  voids: readonly EventVoid[],
+): EventVersion => {
   const end = voids.find(isOf(digest, version.from));
   return { ...version, until: end?.voidSequence, endedAs: end && (end.reason === 'replaced' ? 'replaced' : 'void') };
 };
@@ -84,14 +100,21 @@ export const versionsOf = (
     withEnd({ event, customer, occurredAtMs, properties, amendmentId: undefined, from: sequence }, digest, voids),
   ),
   ...amendments.map(({ id, sequence, added }) =>
-    withEnd({ ...added, amendmentId: id, from: sequence }, keyDigest(organizationId, replacementKey(key, id)).toString('hex'), voids),
+    withEnd(
+      { ...added, amendmentId: id, from: sequence },
+      keyDigest(organizationId, replacementKey(key, id)).toString('hex'),
+      voids,
+    ),
   ),
 ];
 
 const plainEvent = ({ event, properties }: EventPayload) => ({ event, properties: new Map(properties) });
 
 /** The meters that count the event, with what each reads from it. */
-export const measurementsOf = (version: EventPayload, meters: readonly Meter[]): { meter: Meter; value: string | null }[] =>
+export const measurementsOf = (
+  version: EventPayload,
+  meters: readonly Meter[],
+): { meter: Meter; value: string | null }[] =>
   meters.flatMap((meter) => {
     const measured = measureEvent(meter, plainEvent(version));
     return measured.counted ? [{ meter, value: measured.value }] : [];
@@ -114,7 +137,9 @@ const chargeBilling = (
   value: string | null,
 ): Billing => {
   const of = { subscriptionId: subscription.id, charge, meter, value };
-  const invoice = subscription.invoices.find(({ start, end }) => start <= version.occurredAtMs && version.occurredAtMs < end);
+  const invoice = subscription.invoices.find(
+    ({ start, end }) => start <= version.occurredAtMs && version.occurredAtMs < end,
+  );
   if (!invoice) return { ...of, reason: reasonOf(version, { unmeasured: value === null, period_open: true }) };
   const { from, until } = version;
   const isOn = from <= invoice.watermark && (until === undefined || until > invoice.watermark);
@@ -133,7 +158,9 @@ export const billingOf = (version: EventVersion, { customerNames, subscriptions 
   if (!customerNames.has(version.customer)) return [{ reason: reasonOf(version, { no_customer: true }) }];
   const covering = subscriptions.filter(
     ({ names, startedAt, endedAt }) =>
-      names.includes(version.customer) && startedAt <= version.occurredAtMs && version.occurredAtMs < (endedAt ?? Number.POSITIVE_INFINITY),
+      names.includes(version.customer) &&
+      startedAt <= version.occurredAtMs &&
+      version.occurredAtMs < (endedAt ?? Number.POSITIVE_INFINITY),
   );
   if (covering.length === 0) return [{ reason: reasonOf(version, { no_subscription: true }) }];
   const entries = covering.flatMap((subscription) =>
@@ -143,5 +170,7 @@ export const billingOf = (version: EventVersion, { customerNames, subscriptions 
       return meter && measured?.counted ? [chargeBilling(version, subscription, code, meter, measured.value)] : [];
     }),
   );
-  return entries.length > 0 ? entries : covering.map(({ id }) => ({ reason: reasonOf(version, { no_charge: true }), subscriptionId: id }));
+  return entries.length > 0
+    ? entries
+    : covering.map(({ id }) => ({ reason: reasonOf(version, { no_charge: true }), subscriptionId: id }));
 };

@@ -26,7 +26,11 @@ SELECT lower(hex(key_digest)) AS digest, toString(min(stream_sequence)) AS seque
 FROM usage_keys WHERE tenant = {tenant:String} AND key_digest IN ${digests} GROUP BY key_digest`;
 
 /** A row of a key, twins included, as it came with the stream. */
-export type KeyRow = Omit<EventPlace, 'digest'> & { readonly digest: string; readonly sequence: bigint; readonly receivedAtMs: number };
+export type KeyRow = Omit<EventPlace, 'digest'> & {
+  readonly digest: string;
+  readonly sequence: bigint;
+  readonly receivedAtMs: number;
+};
 
 type StoredKeyRow = Record<'digest' | 'sequence' | 'event' | 'customer' | 'occurred_at_ms' | 'received_at_ms', string>;
 
@@ -45,7 +49,10 @@ export type EventVoid = {
   readonly amendmentId: string;
 };
 
-type StoredVoid = Record<'digest' | 'row_sequence' | 'void_sequence' | 'reason' | 'first_sequence' | 'amendment_id', string>;
+type StoredVoid = Record<
+  'digest' | 'row_sequence' | 'void_sequence' | 'reason' | 'first_sequence' | 'amendment_id',
+  string
+>;
 
 // The columns are named by their table: an alias of the same name, a text, would be compared otherwise.
 const voidsStatement = (digests: string): string => `
@@ -96,8 +103,8 @@ export type EventSearch = {
 const dayMs = 86_400_000;
 
 /**
- * Newest first. Which rows, is found without their properties, and these are then read of those rows alone. FINAL has to see whole days (quantity-query.ts), so the
- * exact bounds are tested outside of it.
+ * Newest first. Which rows, is found without their properties, and these are then read of those rows alone. FINAL has
+ * to see whole days (quantity-query.ts), so the exact bounds are tested outside of it.
  */
 const searchStatement = ({ event, customers, before }: EventSearch): string => {
   const of = [
@@ -175,11 +182,18 @@ export const createStoredEvents = (clickhouse: ClickHouseClient) => {
       const { sql, params } = digestsOf(digests);
       const rows = await read<StoredKeyRow>(keyRowsStatement(sql), { tenant, ...params });
       return rows.map(({ digest, sequence, event, customer, occurred_at_ms, received_at_ms }) => ({
-        ...{ digest, sequence: BigInt(sequence), event, customer },
-        ...{ occurredAtMs: Number(occurred_at_ms), receivedAtMs: Number(received_at_ms) },
+        digest,
+        sequence: BigInt(sequence),
+        event,
+        customer,
+        occurredAtMs: Number(occurred_at_ms),
+        receivedAtMs: Number(received_at_ms),
       }));
     },
-    /** The voids of rows of these digests that occurred between the two times, at the watermark, in the order in which they came to hold. */
+    /**
+     * The voids of rows of these digests that occurred between the two times, at the watermark, in the order in which
+     * they came to hold.
+     */
     voids: async (
       tenant: string,
       digests: readonly string[],
@@ -188,35 +202,55 @@ export const createStoredEvents = (clickhouse: ClickHouseClient) => {
     ): Promise<EventVoid[]> => {
       if (digests.length === 0) return [];
       const { sql, params } = digestsOf(digests);
-      const rows = await read<StoredVoid>(voidsStatement(sql), { tenant, watermark: watermark.toString(), ...span, ...params });
+      const rows = await read<StoredVoid>(voidsStatement(sql), {
+        tenant,
+        watermark: watermark.toString(),
+        ...span,
+        ...params,
+      });
       return rows.map(({ digest, reason, amendment_id: amendmentId, ...row }) => ({
-        ...{ digest, reason, amendmentId, rowSequence: BigInt(row.row_sequence) },
-        ...{ voidSequence: BigInt(row.void_sequence), firstSequence: BigInt(row.first_sequence) },
+        digest,
+        reason,
+        amendmentId,
+        rowSequence: BigInt(row.row_sequence),
+        voidSequence: BigInt(row.void_sequence),
+        firstSequence: BigInt(row.first_sequence),
       }));
     },
     /** Every stored row at these places, properties and all. */
     rowsAt: async (tenant: string, places: readonly EventPlace[]): Promise<StoredEvent[]> => {
       const found: StoredEvent[] = [];
-      for (const run of runsOf(places)) found.push(...(await readEvents(placesStatement, { tenant, ...placeParams(run) })));
+      for (const run of runsOf(places))
+        found.push(...(await readEvents(placesStatement, { tenant, ...placeParams(run) })));
       return found;
     },
     /** One page, newest first. */
     search: async (search: EventSearch): Promise<StoredEvent[]> => {
       const { tenant, watermark, start, end, event, customers, before, limit } = search;
       const rows = await readEvents(searchStatement(search), {
-        ...{ tenant, watermark: watermark.toString(), start, end, limit },
+        tenant,
+        watermark: watermark.toString(),
+        start,
+        end,
+        limit,
         startDay: Math.floor(start / dayMs) * dayMs,
         endDay: Math.ceil(end / dayMs) * dayMs,
         ...(event === undefined ? {} : { event }),
         ...(customers === undefined ? {} : { customers }),
-        ...(before && { beforeTime: before.occurredAtMs, beforeDigest: before.digest, beforeSequence: before.sequence.toString() }),
+        ...(before && {
+          beforeTime: before.occurredAtMs,
+          beforeDigest: before.digest,
+          beforeSequence: before.sequence.toString(),
+        }),
       });
       return rows;
     },
     /** When the message of an event was stored, and whether it was a backfill. */
     message: async (tenant: string, receivedAtMs: number, sequence: bigint) => {
       const [row] = await read<{ stored_at_ms: string; is_backfill: number }>(messagesStatement, {
-        ...{ tenant, receivedAt: receivedAtMs, sequence: sequence.toString() },
+        tenant,
+        receivedAt: receivedAtMs,
+        sequence: sequence.toString(),
       });
       return row && { storedAtMs: Number(row.stored_at_ms), isBackfill: row.is_backfill === 1 };
     },

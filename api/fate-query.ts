@@ -1,13 +1,21 @@
 /**
- * The one query for the fates of events (billed-usage.ts), by hour of receipt. Pure: text and parameters. What an invoice's line counts is told by the rater's own
- * conditions, of the meter versions that the plan version was made with.
+ * The one query for the fates of events (billed-usage.ts), by hour of receipt. Pure: text and parameters. What an
+ * invoice's line counts is told by the rater's own conditions, of the meter versions that the plan version was made
+ * with.
  */
 import type { Meter } from '#schemas/meter.ts';
 import { type UnbilledReason, unbilledReasons } from '#schemas/unbilled-reasons.ts';
 import { type Bindings, createBindings } from '../rater/aggregate/bindings.ts';
 import { meterColumns } from '../rater/aggregate/meter-columns.ts';
 import { parameterBytesMax } from '../rater/aggregate/quantity-query.ts';
-import { type Fate, type FateCounts, noFates, type PinnedMeters, sumOfFates, type UsageCustomer } from './billed-usage.ts';
+import {
+  type Fate,
+  type FateCounts,
+  noFates,
+  type PinnedMeters,
+  sumOfFates,
+  type UsageCustomer,
+} from './billed-usage.ts';
 
 export type FateWanted = {
   readonly tenant: string;
@@ -36,7 +44,10 @@ const inSpan = 'at >= s AND at < e';
 /** `counted` and `measured` have a place for each plan version, which the spans name from 1 on. */
 const isBilled = `arrayExists((s, e, w, p) -> ${inSpan} AND stream_sequence <= w AND measured[p] AND (void_at = 0 OR void_at > w), starts, ends, watermarks, plans)`;
 
-/** Each holds by itself; which is told is for the order of `unbilledReasons` to say. An event with a value in a span is late where no span is open. */
+/**
+ * Each holds by itself; which is told is for the order of `unbilledReasons` to say. An event with a value in a span is
+ * late where no span is open.
+ */
 const holds: Readonly<Record<UnbilledReason, string>> = {
   voided: "void_at > 0 AND void_reason = 'voided'",
   replaced: "void_at > 0 AND void_reason = 'replaced'",
@@ -55,8 +66,8 @@ const voids =
   'FROM usage_voids WHERE tenant = {tenant:String} AND customer IN {customers:Array(String)} AND void_sequence <= {watermark:UInt64}';
 
 /**
- * PREWHERE leaves rows out before FINAL does: of twins it may leave the later one, which is void up to the watermark and left out by that. FINAL is there for rows that
- * were stored twice.
+ * PREWHERE leaves rows out before FINAL does: of twins it may leave the later one, which is void up to the watermark
+ * and left out by that. FINAL is there for rows that were stored twice.
  */
 const statement = (counted: readonly string[], measured: readonly string[], columns: readonly string[]): string => `
 SELECT hour, fate, toFloat64(count()) AS events FROM (
@@ -82,7 +93,8 @@ GROUP BY hour, fate`;
 
 const columnsOf = (meters: readonly Meter[], bindings: Bindings) => {
   const columns = meters.map((meter) => meterColumns(meter, bindings));
-  const oneOf = (conditions: readonly string[]) => (conditions.length === 0 ? '0' : conditions.map((one) => `(${one})`).join(' OR '));
+  const oneOf = (conditions: readonly string[]) =>
+    conditions.length === 0 ? '0' : conditions.map((one) => `(${one})`).join(' OR ');
   return {
     counted: oneOf(columns.map(({ counted }) => counted)),
     measured: oneOf(columns.map(({ counted, value }) => `${counted} AND isNotNull(${value})`)),
@@ -94,7 +106,8 @@ const oneStatement = ({ tenant, watermark, from, to, customers, meters }: FateWa
   const placeOf = new Map(plans.map((plan, index) => [plan, index + 1]));
   const bindings = createBindings();
   const columns = plans.map((plan) => columnsOf(meters.get(plan) ?? [], bindings));
-  const ofSpans = <T>(of: (span: UsageCustomer['spans'][number]) => T): T[][] => customers.map(({ spans }) => spans.map(of));
+  const ofSpans = <T>(of: (span: UsageCustomer['spans'][number]) => T): T[][] =>
+    customers.map(({ spans }) => spans.map(of));
   return {
     query: statement(
       columns.map(({ counted }) => counted),
@@ -102,8 +115,12 @@ const oneStatement = ({ tenant, watermark, from, to, customers, meters }: FateWa
       bindings.columns(),
     ),
     params: {
-      ...{ tenant, from, to, watermark: watermark.toString() },
-      ...{ customers: customers.map(({ name }) => name), known: customers.map(({ isKnown }) => (isKnown ? 1 : 0)) },
+      tenant,
+      from,
+      to,
+      watermark: watermark.toString(),
+      customers: customers.map(({ name }) => name),
+      known: customers.map(({ isKnown }) => (isKnown ? 1 : 0)),
       starts: ofSpans(({ start }) => start),
       ends: ofSpans(({ end }) => end),
       watermarks: ofSpans((span) => span.watermark),
@@ -111,7 +128,11 @@ const oneStatement = ({ tenant, watermark, from, to, customers, meters }: FateWa
       ...bindings.params(),
     },
     // Granules that hold nothing of the span may be left out before FINAL, as rows may.
-    settings: { do_not_merge_across_partitions_select_final: 1, use_skip_indexes_if_final: 1, use_skip_indexes_if_final_exact_mode: 0 },
+    settings: {
+      do_not_merge_across_partitions_select_final: 1,
+      use_skip_indexes_if_final: 1,
+      use_skip_indexes_if_final_exact_mode: 0,
+    },
   };
 };
 
@@ -144,7 +165,8 @@ export const fateStatements = (wanted: FateWanted): FateStatement[] => {
     const more = bytesOf(customer);
     const fresh = customer.spans.map(({ planVersionId }) => planVersionId).filter((plan) => !plans.has(plan));
     const isFull =
-      bytes + more > parameterBytesMax || (fresh.length > 0 && parametersOf([...plans, ...fresh], wanted.meters) > parametersMax);
+      bytes + more > parameterBytesMax ||
+      (fresh.length > 0 && parametersOf([...plans, ...fresh], wanted.meters) > parametersMax);
     if (isFull) close();
     run.push(customer);
     bytes += more;

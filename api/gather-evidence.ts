@@ -1,5 +1,6 @@
 /**
- * Reads what was answered and what is stored while both go on changing, in an order that makes a difference mean something:
+ * Reads what was answered and what is stored while both go on changing, in an order that makes a difference mean
+ * something:
  *
  *   1. the counts of the gateways: an event that is counted was in the stream before;
  *   2. the stream, waiting until the store has what it holds: then that event is stored;

@@ -14,7 +14,11 @@ export const idempotencyKeyOf = (request: FastifyRequest): string | undefined =>
   if (given === undefined) return undefined;
   if (typeof given !== 'string' || !keyShape.test(given) || (alias !== undefined && alias !== given))
     throw new FailureError('BAD_REQUEST', undefined, [
-      { field: 'Idempotency-Key', code: 'wrong_format', message: 'must be 1 to 255 visible ASCII characters, given once' },
+      {
+        field: 'Idempotency-Key',
+        code: 'wrong_format',
+        message: 'must be 1 to 255 visible ASCII characters, given once',
+      },
     ]);
   return given;
 };
@@ -26,8 +30,9 @@ const boundsOf = ({ expiresMs, signingSecret }: Caller): string[] => [
 ];
 
 /**
- * Who asks is a part of it, by what it may do: an answer may hold a key, which is repeated to nobody who could not have made it. So where keys are made, the bounds
- * of the caller's own count, too; elsewhere they don't, as a client may rotate its key between two attempts, which bounds the old one.
+ * Who asks is a part of it, by what it may do: an answer may hold a key, which is repeated to nobody who could not have
+ * made it. So where keys are made, the bounds of the caller's own count, too; elsewhere they don't, as a client may
+ * rotate its key between two attempts, which bounds the old one.
  */
 export const fingerprintOf = ({ method, url, body, caller }: FastifyRequest, makesKeys: boolean): Buffer => {
   const who = [caller.scopes.toSorted().join(' '), ...(makesKeys ? boundsOf(caller) : [])];

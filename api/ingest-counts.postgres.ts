@@ -25,7 +25,8 @@ SELECT hour, sum(received)::bigint AS received, sum(accepted)::bigint AS accepte
   sum(conflicts)::bigint AS conflicts, sum(rejected)::bigint AS rejected, sum(not_final)::bigint AS not_final
 FROM ingest_counts WHERE organization_id = $1 AND hour >= $2 AND hour < $3 GROUP BY hour ORDER BY hour`;
 
-// A living process reports every 5 s at the latest (ingest/report-counts.ts), and what it had not reported yet was answered within seconds of its last word.
+// A living process reports every 5 s at the latest (ingest/report-counts.ts), and what it had not reported yet was
+// answered within seconds of its last word.
 const unreported = `
 SELECT id, reported_at FROM ingest_gateways
 WHERE ended_at IS NULL AND reported_at < now() - interval '15 seconds' AND reported_at >= $1::timestamptz - interval '10 seconds' AND reported_at < $2

@@ -3,7 +3,13 @@ import { newId } from '#platform/ids.ts';
 import type { runStates } from '#schemas/http/invoices.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Period } from '#schemas/period.ts';
-import { type InvoiceLineRow, type InvoiceRow, invoiceColumns, invoiceFromRows, invoiceLineColumns } from '../invoicer/invoice-rows.ts';
+import {
+  type InvoiceLineRow,
+  type InvoiceRow,
+  invoiceColumns,
+  invoiceFromRows,
+  invoiceLineColumns,
+} from '../invoicer/invoice-rows.ts';
 import { customerFilter } from './accounts.postgres.ts';
 import type { Db } from './define-route.ts';
 import { listRows } from './list-rows.postgres.ts';
@@ -54,7 +60,10 @@ const invoices = {
   from: 'invoices',
   id: 'id',
   organization: 'organization_id',
-  sorts: { created_at: { column: 'issued_at', type: 'timestamptz' }, number: { column: 'series_number', type: 'bigint' } },
+  sorts: {
+    created_at: { column: 'issued_at', type: 'timestamptz' },
+    number: { column: 'series_number', type: 'bigint' },
+  },
   filters: { subscription_id: { column: 'subscription_id' } },
   times: { created_at: 'issued_at', period_start: 'period_start' },
 } as const;
@@ -66,13 +75,16 @@ const invoiceList = defineList({
 });
 const customerInvoiceList = defineList({ ...invoices, name: 'customer-invoices' });
 
-const withoutLines = ({ rows, ...rest }: PageRows<InvoiceRow>) => ({ ...rest, rows: rows.map((row) => invoiceFromRows(row, [])) });
+const withoutLines = ({ rows, ...rest }: PageRows<InvoiceRow>) => ({
+  ...rest,
+  rows: rows.map((row) => invoiceFromRows(row, [])),
+});
 
 const runOf = async (db: Db, id: string): Promise<BillingRunRow | undefined> => {
-  const { rows } = await db.query<BillingRunRow>(`SELECT ${runColumns} FROM ${runFrom} WHERE r.organization_id = $1 AND r.id = $2`, [
-    db.organizationId,
-    id,
-  ]);
+  const { rows } = await db.query<BillingRunRow>(
+    `SELECT ${runColumns} FROM ${runFrom} WHERE r.organization_id = $1 AND r.id = $2`,
+    [db.organizationId, id],
+  );
   return rows[0];
 };
 
@@ -81,10 +93,10 @@ export const invoiceReader = {
   customerInvoiceList,
   /** The invoice with its lines. */
   invoice: async (db: Db, id: string): Promise<IssuedInvoice | undefined> => {
-    const { rows } = await db.query<InvoiceRow>(`SELECT ${invoiceColumns} FROM invoices WHERE organization_id = $1 AND id = $2`, [
-      db.organizationId,
-      id,
-    ]);
+    const { rows } = await db.query<InvoiceRow>(
+      `SELECT ${invoiceColumns} FROM invoices WHERE organization_id = $1 AND id = $2`,
+      [db.organizationId, id],
+    );
     const row = rows[0];
     if (!row) return undefined;
     const lines = await db.query<InvoiceLineRow>(
@@ -94,9 +106,12 @@ export const invoiceReader = {
     return invoiceFromRows(row, lines.rows);
   },
   /** Without lines: a list shows heads. */
-  invoices: async (db: Db, page: ListPage) => withoutLines(await listRows<InvoiceRow>(db, invoiceList, db.organizationId, page)),
+  invoices: async (db: Db, page: ListPage) =>
+    withoutLines(await listRows<InvoiceRow>(db, invoiceList, db.organizationId, page)),
   customerInvoices: async (db: Db, customerId: string, page: ListPage) =>
-    withoutLines(await listRows<InvoiceRow>(db, customerInvoiceList, db.organizationId, page, { customer_id: customerId })),
+    withoutLines(
+      await listRows<InvoiceRow>(db, customerInvoiceList, db.organizationId, page, { customer_id: customerId }),
+    ),
   addRun: async (db: Db, run: NewBillingRun, now: Date): Promise<BillingRunRow> => {
     const id = newId('run');
     await db.query(

@@ -16,7 +16,9 @@ export type Limits = {
   readonly tiers: readonly { readonly up_to: string | null; readonly quantity: string }[];
 };
 
-/** Of a tier's units, those between the bound of the tier before and its own; the same half-open tiers as rating has. */
+/**
+ * Of a tier's units, those between the bound of the tier before and its own; the same half-open tiers as rating has.
+ */
 export const limitsOf = (price: Price, quantity: string): Limits => {
   const used = maxQuantity(parseQuantity(quantity) ?? zeroQuantity, zeroQuantity);
   const free = price.model === 'flat' ? zeroQuantity : price.freeUnits;

@@ -3,7 +3,10 @@ import type { QueryResultRow } from 'pg';
 import type { Queryable } from '#platform/postgres.ts';
 import type { List, ListPage, PageRows, Sort } from './lists.ts';
 
-/** A value as text that gives the very same value when it is cast back: a timestamptz with its microseconds, in no session's zone or style. */
+/**
+ * A value as text that gives the very same value when it is cast back: a timestamptz with its microseconds, in no
+ * session's zone or style.
+ */
 const exactText: Record<Sort['type'], (column: string) => string> = {
   timestamptz: (column) => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`,
   bigint: (column) => `${column}::text`,
@@ -29,9 +32,9 @@ const countStatement = ({ countFrom, from }: List['definition'], where: string):
 type Marked = { readonly list_value: string; readonly list_id: string; readonly list_total: bigint };
 
 /**
- * The rows of a page and how many there are in all, as of one snapshot; the page must have been asked for in that list, by that organization. `fixed` maps columns
- * to values that the route demands beyond the filters. Rows are compared whole, (sort value, id), which PostgreSQL turns into one place of an index on
- * (organization, sort column, id).
+ * The rows of a page and how many there are in all, as of one snapshot; the page must have been asked for in that list,
+ * by that organization. `fixed` maps columns to values that the route demands beyond the filters. Rows are compared
+ * whole, (sort value, id), which PostgreSQL turns into one place of an index on (organization, sort column, id).
  */
 export const listRows = async <R extends QueryResultRow>(
   db: Queryable,
@@ -40,7 +43,10 @@ export const listRows = async <R extends QueryResultRow>(
   page: ListPage,
   fixed: Readonly<Record<string, string>> = {},
 ): Promise<PageRows<R>> => {
-  assert(page.list === list && page.organizationId === organizationId, `list ${list.definition.name}: a page of another list or caller`);
+  assert(
+    page.list === list && page.organizationId === organizationId,
+    `list ${list.definition.name}: a page of another list or caller`,
+  );
   const { columns, from, id } = page.list.definition;
   const { column, type, descending } = page.sort;
   const { values, parameter, where } = matching(page, fixed);
@@ -59,7 +65,8 @@ export const listRows = async <R extends QueryResultRow>(
   const shown = found.slice(0, page.limit);
   const end = found.length > page.limit ? shown.at(-1) : undefined;
   // Where no row came, no count came with it: without a cursor there are none, behind one there may be some before.
-  const total = found[0]?.list_total ?? (page.after ? (await db.query<{ total: bigint }>(count, counted)).rows[0]?.total : 0n);
+  const total =
+    found[0]?.list_total ?? (page.after ? (await db.query<{ total: bigint }>(count, counted)).rows[0]?.total : 0n);
   return {
     rows: shown.map(({ list_value, list_id, list_total, ...row }) => row as unknown as R),
     total: Number(total),

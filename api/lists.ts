@@ -1,7 +1,8 @@
 /**
- * Lists: what a list can be asked for stands in one definition, and everything else follows from it: the parameters that the documents show, the reader of a
- * query, the statement, the cursor. A page goes on behind the last row of the page before, by (sort value, id), and never by a count of rows, so rows that
- * come and go in between neither repeat nor hide another.
+ * Lists: what a list can be asked for stands in one definition, and everything else follows from it: the parameters
+ * that the documents show, the reader of a query, the statement, the cursor. A page goes on behind the last row of the
+ * page before, by (sort value, id), and never by a count of rows, so rows that come and go in between neither repeat
+ * nor hide another.
  */
 import assert from 'node:assert/strict';
 import { type TSchema, Type } from 'typebox';
@@ -12,17 +13,26 @@ import { readTimeFilter, timeFilterPattern } from './time-filter.ts';
 
 export const pageSizeDefault = 100;
 export const pageSizeMax = 1000;
-/** A query of many unknown names is answered with the first faults only: an answer must not be much larger than its request. */
+/**
+ * A query of many unknown names is answered with the first faults only: an answer must not be much larger than its
+ * request.
+ */
 const faultsMax = 50;
 
-/** Its column is NOT NULL and never changes once the row is there; else a row could move from a page to come into one that was read. */
+/**
+ * Its column is NOT NULL and never changes once the row is there; else a row could move from a page to come into one
+ * that was read.
+ */
 export type Sort = { readonly column: string; readonly type: 'timestamptz' | 'text' | 'bigint' };
 
 export type Filter = {
   readonly column: string;
   readonly choices?: readonly string[];
   readonly description?: string;
-  /** Instead of `column = value`: the SQL of the condition, from the SQL of the value and from the value itself. `$1` is the organization. */
+  /**
+   * Instead of `column = value`: the SQL of the condition, from the SQL of the value and from the value itself. `$1` is
+   * the organization.
+   */
   readonly test?: (value: string, text: string) => string;
 };
 
@@ -38,7 +48,10 @@ export type ListDefinition = {
   /** Unique; breaks the ties of a sort, in the same direction. */
   readonly id: string;
   readonly sorts: Readonly<Record<string, Sort>>;
-  /** `-created_at` where nothing is said. Ids are UUIDv7: those of one instant run by time too, as far as the clocks that made them agree. */
+  /**
+   * `-created_at` where nothing is said. Ids are UUIDv7: those of one instant run by time too, as far as the clocks
+   * that made them agree.
+   */
   readonly defaultSort?: string;
   readonly filters?: Readonly<Record<string, Filter>>;
   /** By name: `created_at` is asked for as `created_at_after` and `created_at_before`. */
@@ -60,16 +73,29 @@ export type List = {
   readonly parameters: ReadonlyMap<string, Parameter>;
   readonly sortNames: readonly string[];
   readonly defaultSort: string;
-  /** The query as documents show it. It is `read` that checks one, to the same effect: a query is all text, and here `limit` is a number. */
+  /**
+   * The query as documents show it. It is `read` that checks one, to the same effect: a query is all text, and here
+   * `limit` is a number.
+   */
   readonly querySchema: TSchema;
   /**
-   * A query -> the page that it asks for. What the list does not know, and what is given twice, is a fault; all faults are thrown together, as 400.
-   * `path` is what the path says beyond the list, such as whose invoices it is about: a cursor is bound to that too.
+   * A query -> the page that it asks for. What the list does not know, and what is given twice, is a fault; all faults
+   * are thrown together, as 400. `path` is what the path says beyond the list, such as whose invoices it is about: a
+   * cursor is bound to that too.
    */
-  readonly read: (query: ListQuery, organizationId: string, cursors: Cursors, path?: Readonly<Record<string, string>>) => ListPage;
+  readonly read: (
+    query: ListQuery,
+    organizationId: string,
+    cursors: Cursors,
+    path?: Readonly<Record<string, string>>,
+  ) => ListPage;
 };
 
-export type Condition = { readonly name: string; readonly value: string; readonly test: (value: string, text: string) => string };
+export type Condition = {
+  readonly name: string;
+  readonly value: string;
+  readonly test: (value: string, text: string) => string;
+};
 
 /** A page as it was asked for. */
 export type ListPage = {
@@ -106,10 +132,14 @@ const filterParameter = ({ column, choices, description, test = equals(column) }
     ? Type.Unsafe<string>({ type: 'string', enum: [...choices], ...(description ? { description } : {}) })
     : Type.String({ pattern: filterPattern, ...(description ? { description } : {}) }),
   read: (text) => {
-    if (choices) return choices.includes(text) ? text : { code: 'not_allowed', message: `must be one of ${choices.join(', ')}` };
+    if (choices)
+      return choices.includes(text) ? text : { code: 'not_allowed', message: `must be one of ${choices.join(', ')}` };
     return filterShape.test(text) && text.isWellFormed()
       ? text
-      : { code: 'wrong_format', message: `must be 1 to ${filterCharsMax} characters, none of them a control character` };
+      : {
+          code: 'wrong_format',
+          message: `must be 1 to ${filterCharsMax} characters, none of them a control character`,
+        };
   },
   test,
 });
@@ -128,11 +158,20 @@ const timeParameters = (name: string, column: string): [string, Parameter][] =>
     },
   ]);
 
-const querySchemaOf = (parameters: ReadonlyMap<string, Parameter>, sortNames: readonly string[], defaultSort: string): TSchema =>
+const querySchemaOf = (
+  parameters: ReadonlyMap<string, Parameter>,
+  sortNames: readonly string[],
+  defaultSort: string,
+): TSchema =>
   Type.Object(
     {
       limit: Type.Optional(
-        Type.Integer({ minimum: 1, maximum: pageSizeMax, default: pageSizeDefault, description: 'How many items a page has at most.' }),
+        Type.Integer({
+          minimum: 1,
+          maximum: pageSizeMax,
+          default: pageSizeDefault,
+          description: 'How many items a page has at most.',
+        }),
       ),
       cursor: Type.Optional(
         Type.String({
@@ -159,7 +198,8 @@ const textsOf = (list: List, query: ListQuery, faults: Fault[]): Map<string, str
   const known = ['limit', 'cursor', 'sort', ...list.parameters.keys()];
   const texts = new Map<string, string>();
   for (const [name, value] of Object.entries(query)) {
-    if (!known.includes(name)) faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: unknownFieldMessage(known) });
+    if (!known.includes(name))
+      faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: unknownFieldMessage(known) });
     else if (typeof value === 'string') texts.set(name, value);
     else faults.push({ field: name, code: 'duplicate', message: 'may be given once' });
   }
@@ -214,9 +254,22 @@ const readPage = (
   // Where a filter or the sort is at fault, a right cursor can't be told from a wrong one.
   const isScopeKnown = faults.every(({ field }) => field !== 'sort' && !list.parameters.has(field));
   if (texts.has('cursor') && after === undefined && isScopeKnown)
-    faults.push({ field: 'cursor', code: 'wrong_format', message: 'must be a next_cursor of this list, with the same filters and sort' });
-  if (faults.length > 0 || sort === undefined) throw new FailureError('BAD_REQUEST', undefined, faults.slice(0, faultsMax));
-  return { list, organizationId, limit, sort, conditions, after, cursorBehind: (position) => cursors.sign(scope, position) };
+    faults.push({
+      field: 'cursor',
+      code: 'wrong_format',
+      message: 'must be a next_cursor of this list, with the same filters and sort',
+    });
+  if (faults.length > 0 || sort === undefined)
+    throw new FailureError('BAD_REQUEST', undefined, faults.slice(0, faultsMax));
+  return {
+    list,
+    organizationId,
+    limit,
+    sort,
+    conditions,
+    after,
+    cursorBehind: (position) => cursors.sign(scope, position),
+  };
 };
 
 /** Throws where the definition contradicts itself. */

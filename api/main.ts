@@ -40,7 +40,9 @@ import { createStreamSays } from './stream-state.nats.ts';
 import { createReadUsage } from './usage.clickhouse.ts';
 import { createReadWatermark, createRecentWatermark } from './watermark.postgres.ts';
 
-const config = orExit(() => loadConfig(process.env, ['natsUrl', 'clickhouseUrl', 'redisUrl', 'databaseUrl', 'keyPepper', 'masterKey']));
+const config = orExit(() =>
+  loadConfig(process.env, ['natsUrl', 'clickhouseUrl', 'redisUrl', 'databaseUrl', 'keyPepper', 'masterKey']),
+);
 const log = createLog('api', config.logLevel, secretsOf(config));
 
 /** How often answers whose time is over are forgotten. */
@@ -57,7 +59,12 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const metrics = createMetrics();
   const tracer = await createTracer(config.otelTracesUrl, 'api', log);
   const limitFaults = metrics.counter('millrace_rate_limit_faults_total', 'Rate limit calls that Redis did not answer');
-  const postgres = connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, log, statementMsMax, lockMsMax });
+  const postgres = connectPostgres(config.databaseUrl, {
+    poolMax: config.databasePoolMax,
+    log,
+    statementMsMax,
+    lockMsMax,
+  });
   observePool(metrics, postgres.counts);
   const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 16 });
   const redis = connectRedis(config.redisUrl, redisTimeoutMs, log);
@@ -81,7 +88,13 @@ await runProcess(log, config.shutdownMsMax, async () => {
       clock: systemClock,
       authenticate: createAuthenticate(postgres, config.keyPepper, systemClock),
       // Reads in blocks: as long as an organization is far from its limit, a read costs no call of its own.
-      rateLimit: createRateLimit({ redis, clock: systemClock, log, onFault: () => limitFaults.inc(), blockSize: { read: 50, public: 50 } }),
+      rateLimit: createRateLimit({
+        redis,
+        clock: systemClock,
+        log,
+        onFault: () => limitFaults.inc(),
+        blockSize: { read: 50, public: 50 },
+      }),
       openSigningSecret: createOpenSigningSecret(vault, postgres),
     },
     routes: {

@@ -80,10 +80,10 @@ const addVersion = (db: Db, meterId: string, number: number, definition: MeterDe
   );
 
 const meterBy = async (db: Db, column: 'id' | 'code', value: string): Promise<MeterRow | undefined> => {
-  const { rows } = await db.query<MeterRow>(`SELECT ${columns} FROM ${from} WHERE m.organization_id = $1 AND m.${column} = $2`, [
-    db.organizationId,
-    value,
-  ]);
+  const { rows } = await db.query<MeterRow>(
+    `SELECT ${columns} FROM ${from} WHERE m.organization_id = $1 AND m.${column} = $2`,
+    [db.organizationId, value],
+  );
   return rows[0];
 };
 
@@ -105,10 +105,11 @@ export const meterStore = {
     return meterById(db, id);
   },
   /** By id or code. */
-  meter: (db: Db, idOrCode: string): Promise<MeterRow | undefined> => meterBy(db, lookUpColumn('mtr', idOrCode, 'code'), idOrCode),
+  meter: (db: Db, idOrCode: string): Promise<MeterRow | undefined> =>
+    meterBy(db, lookUpColumn('mtr', idOrCode, 'code'), idOrCode),
   /**
-   * The meter as it is when its row is locked: what is read is the row that was locked, by its id. A plan that is made meanwhile waits, and so does this for one
-   * that is being made.
+   * The meter as it is when its row is locked: what is read is the row that was locked, by its id. A plan that is made
+   * meanwhile waits, and so does this for one that is being made.
    */
   lockMeter: async (db: Db, idOrCode: string): Promise<MeterRow | undefined> => {
     const { rows } = await db.query<{ id: string }>(
@@ -119,7 +120,12 @@ export const meterStore = {
     return rows[0] && meterById(db, rows[0].id);
   },
   /** The row must be locked. */
-  changeMeter: async (db: Db, row: MeterRow, { name, metadata, definition }: MeterChange, now: Date): Promise<MeterRow | undefined> => {
+  changeMeter: async (
+    db: Db,
+    row: MeterRow,
+    { name, metadata, definition }: MeterChange,
+    now: Date,
+  ): Promise<MeterRow | undefined> => {
     await db.query(
       'UPDATE meters SET name = $3, metadata = $4, version = version + 1, updated_at = $5 WHERE organization_id = $1 AND id = $2',
       [db.organizationId, row.id, name, metadata, now],
@@ -140,9 +146,10 @@ export const meterStore = {
   meterVersions: (db: Db, meterId: string, page: ListPage) =>
     listRows<MeterVersionRow>(db, meterVersionList, db.organizationId, page, { meter_id: meterId }),
   allMeters: async (db: Db): Promise<MeterRow[]> => {
-    const { rows } = await db.query<MeterRow>(`SELECT ${columns} FROM ${from} WHERE m.organization_id = $1 ORDER BY m.code`, [
-      db.organizationId,
-    ]);
+    const { rows } = await db.query<MeterRow>(
+      `SELECT ${columns} FROM ${from} WHERE m.organization_id = $1 ORDER BY m.code`,
+      [db.organizationId],
+    );
     return rows;
   },
   /** The meter of that id as one of its versions had it. */
@@ -153,12 +160,14 @@ export const meterStore = {
     );
     return rows[0];
   },
-  /** The meters by code, each locked against a change until the transaction ends; codes that no meter has are missing. */
+  /**
+   * The meters by code, each locked against a change until the transaction ends; codes that no meter has are missing.
+   */
   newestVersions: async (db: Db, codes: readonly string[]): Promise<ReadonlyMap<string, string>> => {
-    await db.query('SELECT 1 FROM meters WHERE organization_id = $1 AND deleted_at IS NULL AND code = ANY ($2) ORDER BY id FOR SHARE', [
-      db.organizationId,
-      codes,
-    ]);
+    await db.query(
+      'SELECT 1 FROM meters WHERE organization_id = $1 AND deleted_at IS NULL AND code = ANY ($2) ORDER BY id FOR SHARE',
+      [db.organizationId, codes],
+    );
     const { rows } = await db.query<{ code: string; meter_version_id: string }>(
       `SELECT m.code, v.id AS meter_version_id FROM ${from} WHERE m.organization_id = $1 AND m.code = ANY ($2)`,
       [db.organizationId, codes],

@@ -5,7 +5,15 @@ import { payloadOf } from './amended-places.ts';
 import type { AmendmentRow, AmendmentStore } from './amendments.postgres.ts';
 import type { Db } from './define-route.ts';
 import type { BillingFactsOf } from './event-billing.postgres.ts';
-import { type Billing, billingOf, type EventVersion, measurementsOf, sortRows, type Twin, versionsOf } from './event-fate.ts';
+import {
+  type Billing,
+  billingOf,
+  type EventVersion,
+  measurementsOf,
+  sortRows,
+  type Twin,
+  versionsOf,
+} from './event-fate.ts';
 import type { KeyRow, StoredEvents } from './events.clickhouse.ts';
 
 export type FatePorts = {
@@ -49,7 +57,9 @@ export const readFate = async (db: Db, key: string, ports: FatePorts): Promise<F
     added && sequence !== null && sequence <= watermark ? [{ id, sequence, added: payloadOf(added) }] : [],
   );
   const times = [...rows, ...applied.map(({ added }) => added)].map(({ occurredAtMs }) => occurredAtMs);
-  const digests = [digest, ...applied.map(({ id }) => keyDigest(tenant, replacementKey(key, id)))].map((one) => one.toString('hex'));
+  const digests = [digest, ...applied.map(({ id }) => keyDigest(tenant, replacementKey(key, id)))].map((one) =>
+    one.toString('hex'),
+  );
   const voids = await storedEvents.voids(tenant, digests, spanOf(times), watermark);
   const { originals, twins } = sortRows(rows, voids, watermark);
   const places: EventPlace[] = originals.map((row) => ({ ...row, digest }));
@@ -58,7 +68,8 @@ export const readFate = async (db: Db, key: string, ports: FatePorts): Promise<F
     storedEvents.message(tenant, first.receivedAtMs, first.sequence),
     ports.metersOf(db),
   ]);
-  const propertiesOf = (row: KeyRow) => stored.find(({ sequence }) => sequence === row.sequence)?.event.properties ?? [];
+  const propertiesOf = (row: KeyRow) =>
+    stored.find(({ sequence }) => sequence === row.sequence)?.event.properties ?? [];
   const versions = versionsOf(
     ...([tenant, key] as const),
     originals.map((row) => ({ ...row, properties: propertiesOf(row) })),
@@ -68,7 +79,11 @@ export const readFate = async (db: Db, key: string, ports: FatePorts): Promise<F
   const isStanding = versions.some(({ until }) => until === undefined);
   return {
     state: first.sequence > watermark ? 'unchecked' : isStanding ? 'counted' : 'void',
-    ...{ watermark, first, message, twins, amendments },
+    watermark,
+    first,
+    message,
+    twins,
+    amendments,
     versions: versions.map((version) => ({
       ...version,
       measurements: measurementsOf(version, meters),

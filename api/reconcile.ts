@@ -1,12 +1,14 @@
 /**
- * Whether what was answered is what is stored, and what is stored is billed or not billed for a reason, per hour of receipt [I11]. Pure.
+ * Whether what was answered is what is stored, and what is stored is billed or not billed for a reason, per hour of
+ * receipt [I11]. Pure.
  *
  *   received = accepted + duplicates + conflicts + rejected + not final
  *   accepted - repeated <= published                    a message that the stream took is counted once as new; the store has more where an answer was lost, or was no success
  *   published = distinct + twins + stored conflicts     later events of a key, which the identity check made void
  *   distinct + replaced = billed + unbilled             a replacement counts like an event, in the hour of the amendment that brought it
  *
- * The last two hold exactly for what the identity check has passed: nothing changes there any more. What it has not come to yet is unbilled as `unchecked`.
+ * The last two hold exactly for what the identity check has passed: nothing changes there any more. What it has not
+ * come to yet is unbilled as `unchecked`.
  */
 import { type UnbilledReason, unbilledReasons } from '#schemas/unbilled-reasons.ts';
 import { type FateCounts, type FatesByHour, noFates } from './billed-usage.ts';
@@ -16,7 +18,10 @@ import type { DistinctByHour, PublishedByHour, VoidsByHour } from './stored-usag
 export type Unbilled = Readonly<Record<UnbilledReason | 'unchecked', number>>;
 
 export const balancedStages = ['received', 'published', 'distinct', 'billed'] as const;
-/** What a stage lacks of what led to it; less than zero: what it has too much. In the total, what its hours lack and have too much, together. */
+/**
+ * What a stage lacks of what led to it; less than zero: what it has too much. In the total, what its hours lack and
+ * have too much, together.
+ */
 export type Difference = { readonly stage: (typeof balancedStages)[number]; readonly difference: number };
 
 type Counts = {
@@ -89,8 +94,13 @@ type HourEvidence = {
 const stagesOf = ({ answered, published, distinct, voids, fates, isSettled }: HourEvidence): Stages => {
   const of = (name: Exclude<keyof AnsweredHour, 'hour'>): number => Number(answered?.[name] ?? 0n);
   const counts = {
-    ...{ received: of('received'), accepted: of('accepted'), repeated: of('repeated'), duplicates: of('duplicates') },
-    ...{ conflicts: of('conflicts'), rejected: of('rejected'), not_final: of('not_final') },
+    received: of('received'),
+    accepted: of('accepted'),
+    repeated: of('repeated'),
+    duplicates: of('duplicates'),
+    conflicts: of('conflicts'),
+    rejected: of('rejected'),
+    not_final: of('not_final'),
   };
   const wanting = counts.accepted - counts.repeated - published.events;
   const unchecked = distinct.events - distinct.checked;
@@ -99,18 +109,29 @@ const stagesOf = ({ answered, published, distinct, voids, fates, isSettled }: Ho
   const unbilled = fates && unbilledOf(fates, unchecked);
   const stated = fates ? unbilledReasons.reduce((sum, reason) => sum + fates[reason], fates.billed) : 0;
   const differences = differencesOf({
-    received: counts.received - (counts.accepted + counts.duplicates + counts.conflicts + counts.rejected + counts.not_final),
+    received:
+      counts.received - (counts.accepted + counts.duplicates + counts.conflicts + counts.rejected + counts.not_final),
     published: Math.max(0, wanting),
     distinct: published.checked - distinct.checked - voids.twins - voids.conflicts - surplus,
     billed: fates ? distinct.checked + voids.replaced - stated : 0,
   });
   return {
     ...counts,
-    ...{ published: published.events, backfilled: published.backfilled, distinct: distinct.events },
-    ...{ twins_removed: Math.max(0, published.events - distinct.events), twins: voids.twins, stored_conflicts: voids.conflicts },
-    ...{ voided: voids.voided, replaced: voids.replaced, unanswered: Math.max(0, -wanting) },
-    ...{ on_the_way: isSettled ? 0 : Math.max(0, wanting), missing: isSettled ? Math.max(0, wanting) : 0 },
-    ...{ billed: fates?.billed ?? null, unbilled: unbilled ?? null, differences, is_balanced: differences.length === 0 },
+    published: published.events,
+    backfilled: published.backfilled,
+    distinct: distinct.events,
+    twins_removed: Math.max(0, published.events - distinct.events),
+    twins: voids.twins,
+    stored_conflicts: voids.conflicts,
+    voided: voids.voided,
+    replaced: voids.replaced,
+    unanswered: Math.max(0, -wanting),
+    on_the_way: isSettled ? 0 : Math.max(0, wanting),
+    missing: isSettled ? Math.max(0, wanting) : 0,
+    billed: fates?.billed ?? null,
+    unbilled: unbilled ?? null,
+    differences,
+    is_balanced: differences.length === 0,
   };
 };
 
@@ -129,13 +150,20 @@ const sumOf = (hours: readonly Stages[], empty: Stages): Stages => {
   const sum = { ...none } as { -readonly [K in keyof Counts]: number };
   for (const hour of hours) for (const name of Object.keys(none) as (keyof Counts)[]) sum[name] += hour[name];
   const magnitudes = { received: 0, published: 0, distinct: 0, billed: 0 };
-  for (const { stage, difference } of hours.flatMap(({ differences }) => differences)) magnitudes[stage] += Math.abs(difference);
+  for (const { stage, difference } of hours.flatMap(({ differences }) => differences))
+    magnitudes[stage] += Math.abs(difference);
   const differences = differencesOf(magnitudes);
   const billed = hours.reduce<number | null>(
     (all, hour) => (all === null || hour.billed === null ? null : all + hour.billed),
     empty.billed,
   );
-  return { ...sum, billed, unbilled: empty.unbilled && sumOfUnbilled(hours), differences, is_balanced: differences.length === 0 };
+  return {
+    ...sum,
+    billed,
+    unbilled: empty.unbilled && sumOfUnbilled(hours),
+    differences,
+    is_balanced: differences.length === 0,
+  };
 };
 
 /** Whether an hour holds events that no message brought, as far as it was read. */
@@ -143,17 +171,19 @@ export const hasSurplus = ({ published, distinct }: Pick<Evidence, 'published' |
   [...distinct].some(([hour, { events }]) => events > (published.get(hour)?.events ?? 0));
 
 /** The hours in which anything was received or stored, in order, and all of them together. */
-export const reconcile = (evidence: Evidence): { readonly total: Stages; readonly hours: readonly ReconciledHour[] } => {
+export const reconcile = (
+  evidence: Evidence,
+): { readonly total: Stages; readonly hours: readonly ReconciledHour[] } => {
   const { answered, published, distinct, voids, fates, isSettled } = evidence;
   const answeredBy = new Map(answered.map((row) => [row.hour.getTime(), row]));
   const at = (hourMs: number): Stages =>
     stagesOf({
-      ...{
-        answered: answeredBy.get(hourMs),
-        published: published.get(hourMs) ?? noPublished,
-        distinct: distinct.get(hourMs) ?? noDistinct,
-      },
-      ...{ voids: voids.get(hourMs) ?? noVoids, fates: fates && (fates.get(hourMs) ?? noFates), isSettled },
+      answered: answeredBy.get(hourMs),
+      published: published.get(hourMs) ?? noPublished,
+      distinct: distinct.get(hourMs) ?? noDistinct,
+      voids: voids.get(hourMs) ?? noVoids,
+      fates: fates && (fates.get(hourMs) ?? noFates),
+      isSettled,
     });
   const known = [answeredBy, published, distinct, voids, ...(fates ? [fates] : [])].flatMap((map) => [...map.keys()]);
   const hours = [...new Set(known)].sort((a, b) => a - b).map((hourMs) => ({ hourMs, ...at(hourMs) }));

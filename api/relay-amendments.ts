@@ -1,12 +1,14 @@
 /**
- * The outbox of amendments: brings what is committed into the stream, and notes from which sequence on it holds. The order of effects:
+ * The outbox of amendments: brings what is committed into the stream, and notes from which sequence on it holds. The
+ * order of effects:
  *
  *   1. publish, under the amendment's id, what was not published yet, one amendment of a key at a time;
  *   2. note the sequence that the stream gave;
  *   3. once the store has everything up to there, note the lowest sequence under which it has the amendment: the one from which on it holds for every read.
  *
- * A process may die anywhere in between, and two may do the same at once: a message that is in the stream twice is one row of usage and two voids of the same rows, of
- * which the first counts. What step 3 does not find was lost with the end of the stream, and is published again.
+ * A process may die anywhere in between, and two may do the same at once: a message that is in the stream twice is one
+ * row of usage and two voids of the same rows, of which the first counts. What step 3 does not find was lost with the
+ * end of the stream, and is published again.
  */
 import type { Clock } from '#platform/clock.ts';
 import type { AmendmentStream } from './amendments.nats.ts';
@@ -38,15 +40,23 @@ const relayOf = async (db: OutboxDb, ports: RelayPorts) => {
   const watermark = await ports.readWatermark(db);
   const nowMs = ports.clock.nowMs();
   // 3. First, as what holds now may be what the next one of its key waits for.
-  const passed = pending.filter(({ publishedSequence }) => publishedSequence !== undefined && publishedSequence <= watermark);
-  const sequences = passed.length === 0 ? new Map<string, bigint>() : await ports.amendmentSequences(db.organizationId, passed, watermark);
+  const passed = pending.filter(
+    ({ publishedSequence }) => publishedSequence !== undefined && publishedSequence <= watermark,
+  );
+  const sequences =
+    passed.length === 0
+      ? new Map<string, bigint>()
+      : await ports.amendmentSequences(db.organizationId, passed, watermark);
   if (sequences.size > 0) await ports.outbox.applied(db, sequences, new Date(nowMs));
   const lost = passed.filter((one) => !sequences.has(one.id) && isLost(one, watermark, nowMs));
   const due = [...lost, ...pending.filter(({ publishedSequence }) => publishedSequence === undefined)];
-  // 1. and 2. All at once: they are of different keys, of which none waits for another, and the stream writes those together that wait together.
+  // 1. and 2. All at once: they are of different keys, of which none waits for another, and the stream writes those
+  // together that wait together.
   const answers = await Promise.allSettled(due.map(ports.publish));
   const published = new Map(
-    answers.flatMap((answer, at): [string, bigint][] => (answer.status === 'fulfilled' ? [[due[at]?.id ?? '', answer.value]] : [])),
+    answers.flatMap((answer, at): [string, bigint][] =>
+      answer.status === 'fulfilled' ? [[due[at]?.id ?? '', answer.value]] : [],
+    ),
   );
   if (published.size > 0) await ports.outbox.published(db, published, new Date(ports.clock.nowMs()));
   for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;

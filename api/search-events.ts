@@ -1,4 +1,7 @@
-/** The use case of searching events: which span, a page of it as of one watermark, and why each that does not count does not. */
+/**
+ * The use case of searching events: which span, a page of it as of one watermark, and why each that does not count does
+ * not.
+ */
 import { type EventPlace, keyDigest, shownKey } from '#schemas/amendment.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { formatInstant } from '#schemas/instant.ts';
@@ -47,12 +50,18 @@ const [earliest, latest] = [Date.UTC(1990), Date.UTC(2200)];
 /** Half-open. Throws `BAD_REQUEST`. */
 const spanOf = ({ after, before, idempotencyKey }: SearchAsked, nowMs: number): { start: number; end: number } => {
   if (idempotencyKey !== undefined) return { start: after === undefined ? earliest : after + 1, end: before ?? latest };
-  const end = before ?? (after === undefined ? nowMs + hourMs : Math.min(after + spanMsMax, Math.max(nowMs, after) + hourMs));
+  const end =
+    before ?? (after === undefined ? nowMs + hourMs : Math.min(after + spanMsMax, Math.max(nowMs, after) + hourMs));
   const start = after === undefined ? end - spanMsDefault : after + 1;
   const faults: Fault[] = [];
-  if (start >= end) faults.push({ field: 'occurred_at_after', code: 'not_increasing', message: 'must be before occurred_at_before' });
+  if (start >= end)
+    faults.push({ field: 'occurred_at_after', code: 'not_increasing', message: 'must be before occurred_at_before' });
   if (end - start > spanMsMax)
-    faults.push({ field: 'occurred_at_before', code: 'out_of_range', message: 'must be at most 31 days after occurred_at_after' });
+    faults.push({
+      field: 'occurred_at_before',
+      code: 'out_of_range',
+      message: 'must be at most 31 days after occurred_at_after',
+    });
   if (faults.length > 0) throw new FailureError('BAD_REQUEST', undefined, faults);
   return { start, end };
 };
@@ -92,15 +101,18 @@ const ofKey = async (db: Db, key: string, search: EventSearch, ports: SearchPort
     .slice(0, search.limit);
 };
 
-const isBehind = (one: StoredEvent, { occurredAtMs, digest, sequence }: NonNullable<EventSearch['before']>): boolean => {
+const isBehind = (
+  one: StoredEvent,
+  { occurredAtMs, digest, sequence }: NonNullable<EventSearch['before']>,
+): boolean => {
   if (one.event.occurredAtMs !== occurredAtMs) return one.event.occurredAtMs < occurredAtMs;
   const own = digestOf(one);
   return own === digest ? one.sequence < sequence : own < digest;
 };
 
 /**
- * The end of a span goes first, and more of it only where that has too few: the newest page of a month is then as cheap as that of a day. Spans are cut at whole days, since
- * the store reads whole days anyway.
+ * The end of a span goes first, and more of it only where that has too few: the newest page of a month is then as cheap
+ * as that of a day. Spans are cut at whole days, since the store reads whole days anyway.
  */
 const inSpans = async (search: EventSearch, ports: SearchPorts): Promise<StoredEvent[]> => {
   const found: StoredEvent[] = [];
@@ -108,7 +120,11 @@ const inSpans = async (search: EventSearch, ports: SearchPorts): Promise<StoredE
   let end = top;
   for (let days = 1; end > search.start && found.length < search.limit; days *= 4) {
     const start = Math.max(search.start, Math.floor((end - 1) / dayMs) * dayMs - (days - 1) * dayMs);
-    found.push(...(await ports.storedEvents.search({ ...search, start, end, limit: search.limit - found.length })).sort(newestFirst));
+    found.push(
+      ...(await ports.storedEvents.search({ ...search, start, end, limit: search.limit - found.length })).sort(
+        newestFirst,
+      ),
+    );
     end = start;
   }
   return found;
@@ -123,26 +139,44 @@ const voidOf = (one: StoredEvent, voids: readonly EventVoid[]): EventVoid | unde
 const readCursor = (scope: string, cursor: string, cursors: Cursors) => {
   const position = cursors.read(scope, cursor);
   if (!position) {
-    const faults = [{ field: 'cursor', code: 'wrong_format', message: 'must be a next_cursor of this search, with the same filters' }];
+    const faults = [
+      { field: 'cursor', code: 'wrong_format', message: 'must be a next_cursor of this search, with the same filters' },
+    ];
     throw new FailureError('BAD_REQUEST', undefined, faults);
   }
   const [watermark = '0', start = '0', end = '0'] = position.value.split(' ');
   const [time = '0', digest = '', sequence = '0'] = position.id.split(' ');
   return {
-    ...{ watermark: BigInt(watermark), span: { start: Number(start), end: Number(end) } },
+    watermark: BigInt(watermark),
+    span: { start: Number(start), end: Number(end) },
     before: { occurredAtMs: Number(time), digest, sequence: BigInt(sequence) },
   };
 };
 
-export const searchEvents = async (db: Db, asked: SearchAsked, nowMs: number, ports: SearchPorts): Promise<FoundPage> => {
+export const searchEvents = async (
+  db: Db,
+  asked: SearchAsked,
+  nowMs: number,
+  ports: SearchPorts,
+): Promise<FoundPage> => {
   const { customer, event, idempotencyKey, after, before: until, limit, cursor } = asked;
   const scope = JSON.stringify(['events', db.organizationId, customer, event, idempotencyKey, after, until]);
   const from = cursor === undefined ? undefined : readCursor(scope, cursor, ports.cursors);
   const { start, end } = from?.span ?? spanOf(asked, nowMs);
   const watermark = from?.watermark ?? (await ports.readWatermark(db));
   const customers = customer === undefined ? undefined : await ports.namesOf(db, customer);
-  const search = { tenant: db.organizationId, watermark, start, end, event, customers, before: from?.before, limit: limit + 1 };
-  const found = idempotencyKey === undefined ? await inSpans(search, ports) : await ofKey(db, idempotencyKey, search, ports);
+  const search = {
+    tenant: db.organizationId,
+    watermark,
+    start,
+    end,
+    event,
+    customers,
+    before: from?.before,
+    limit: limit + 1,
+  };
+  const found =
+    idempotencyKey === undefined ? await inSpans(search, ports) : await ofKey(db, idempotencyKey, search, ports);
   const shown = found.slice(0, limit);
   const times = shown.map((one) => one.event.occurredAtMs);
   const voids = await ports.storedEvents.voids(
@@ -167,7 +201,9 @@ export type ShownEvent = ReturnType<typeof foundEventJson>;
 
 export const foundEventJson = ({ event, sequence, void: of }: FoundEvent) => ({
   idempotency_key: shownKey(event.idempotencyKey),
-  ...{ event: event.event, customer_id: event.customer, timestamp: formatInstant(event.occurredAtMs) },
+  event: event.event,
+  customer_id: event.customer,
+  timestamp: formatInstant(event.occurredAtMs),
   properties: Object.fromEntries(event.properties),
   received_at: formatInstant(event.receivedAtMs),
   sequence: sequence.toString(),

@@ -70,7 +70,9 @@ export type ApiOptions = HttpOptions & {
 export const createApi = (options: ApiOptions): FastifyInstance => {
   const app = createHttpApp(options);
   documentRoutes(app, apiInfo, ({ definition, list, operation }) =>
-    definition ? { ...definition, query: list?.querySchema ?? definition.documentedQuery ?? definition.query } : operation,
+    definition
+      ? { ...definition, query: list?.querySchema ?? definition.documentedQuery ?? definition.query }
+      : operation,
   );
   guardRoutes(app, options.guard);
   app.removeAllContentTypeParsers();

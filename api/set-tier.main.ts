@@ -1,6 +1,7 @@
 /**
- * `npm run set-tier -- <organization id> <tier>`: puts an organization and its sandbox on a tier, with their entries in the audit log; exit code 1 where there is no
- * such organization or tier. Gateways and API take it up as their keys are read anew. Works as the owner of the schema.
+ * `npm run set-tier -- <organization id> <tier>`: puts an organization and its sandbox on a tier, with their entries in
+ * the audit log; exit code 1 where there is no such organization or tier. Gateways and API take it up as their keys are
+ * read anew. Works as the owner of the schema.
  */
 import { appendAudit } from '#platform/audit.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -24,9 +25,17 @@ const changed = await postgres.transaction(async (client) => {
     [organizationId, tier],
   );
   const changes = rows.map(({ id }) => ({ action: 'organization.updated', objectType: 'organization', objectId: id }));
-  await appendAudit(client, organizationId, { actor: 'set-tier', requestId: undefined, result: 'done' }, changes, systemClock.nowMs());
+  await appendAudit(
+    client,
+    organizationId,
+    { actor: 'set-tier', requestId: undefined, result: 'done' },
+    changes,
+    systemClock.nowMs(),
+  );
   return rows.length;
 });
 await postgres.close();
-process.stdout.write(changed === 0 ? `there is no organization ${organizationId}\n` : `${organizationId} and its sandbox are on ${tier}\n`);
+process.stdout.write(
+  changed === 0 ? `there is no organization ${organizationId}\n` : `${organizationId} and its sandbox are on ${tier}\n`,
+);
 if (changed === 0) process.exitCode = 1;

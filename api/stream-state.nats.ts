@@ -27,13 +27,18 @@ export const createStreamSays =
 
 const ask = async (nats: Nats, streamName: string, isCallerThere: () => boolean): Promise<StreamSays> => {
   const manager = await nats.manager();
-  const [stream, dead] = await Promise.all([manager.streams.info(streamName), manager.streams.info(deadLetterStreamOf(streamName))]);
+  const [stream, dead] = await Promise.all([
+    manager.streams.info(streamName),
+    manager.streams.info(deadLetterStreamOf(streamName)),
+  ]);
   const elapsedMs = stopwatch();
   for (;;) {
     const consumer = await manager.consumers.info(streamName, sinkConsumer);
     const isSettled =
-      consumer.ack_floor.stream_seq >= stream.state.last_seq || (consumer.num_pending === 0 && consumer.num_ack_pending === 0);
-    if (isSettled || elapsedMs() > followMsMax || !isCallerThere()) return { isSettled, deadLetters: dead.state.messages };
+      consumer.ack_floor.stream_seq >= stream.state.last_seq ||
+      (consumer.num_pending === 0 && consumer.num_ack_pending === 0);
+    if (isSettled || elapsedMs() > followMsMax || !isCallerThere())
+      return { isSettled, deadLetters: dead.state.messages };
     await sleep(askEveryMs);
   }
 };

@@ -33,13 +33,18 @@ const minuteMs = 60_000;
 /** ClickHouse's times reach to 2299, and no event may lie so far ahead. */
 const latest = Date.UTC(2200);
 
-/** Each known parameter that was given once. An unknown one would be a misspelt one, and the answer would be of something else. */
+/**
+ * Each known parameter that was given once. An unknown one would be a misspelt one, and the answer would be of
+ * something else.
+ */
 export const textsOf = (query: Readonly<Record<string, unknown>>, faults: Fault[]): Texts => {
   const texts = new Map<string, string>();
   for (const [name, value] of Object.entries(query).slice(0, 100)) {
-    if (!known.includes(name)) faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: unknownFieldMessage(known) });
+    if (!known.includes(name))
+      faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: unknownFieldMessage(known) });
     else if (typeof value !== 'string') faults.push({ field: name, code: 'duplicate', message: 'may be given once' });
-    else if (value === '') faults.push({ field: name, code: 'wrong_length', message: 'must not be empty; leave it out for its default' });
+    else if (value === '')
+      faults.push({ field: name, code: 'wrong_length', message: 'must not be empty; leave it out for its default' });
     else texts.set(name, value);
   }
   return texts;
@@ -58,7 +63,12 @@ const readWhole = (texts: Texts, name: string, max: number, faults: Fault[]): nu
 export const readMeterVersion = (texts: Texts, newest: number, faults: Fault[]): number =>
   readWhole(texts, 'meter_version', newest, faults) ?? newest;
 
-const readOneOf = <T extends string>(texts: Texts, name: string, choices: readonly T[], faults: Fault[]): T | undefined => {
+const readOneOf = <T extends string>(
+  texts: Texts,
+  name: string,
+  choices: readonly T[],
+  faults: Fault[],
+): T | undefined => {
   const text = texts.get(name);
   const choice = choices.find((one) => one === text);
   if (text !== undefined && choice === undefined)
@@ -73,7 +83,10 @@ export const readGivenWatermark = (text: string | undefined, checked: bigint, fa
   const [code, message] =
     watermark === undefined
       ? ['wrong_format', 'must be a stream sequence, such as an answer or an invoice has it as its watermark']
-      : ['out_of_range', `must be at most ${checked}, the highest sequence that is checked now; leave it out to read up to that one`];
+      : [
+          'out_of_range',
+          `must be at most ${checked}, the highest sequence that is checked now; leave it out to read up to that one`,
+        ];
   faults.push({ field: 'watermark', code, message });
   return checked;
 };
@@ -90,12 +103,16 @@ const readTimeZone = (texts: Texts, faults: Fault[]): string => {
   return timeZone ?? 'UTC';
 };
 
-/** Half-open. Where a month begins depends on the zone. Without an end it is that of the running minute: reads that come together then are of one period. */
+/**
+ * Half-open. Where a month begins depends on the zone. Without an end it is that of the running minute: reads that come
+ * together then are of one period.
+ */
 const readPeriod = (texts: Texts, timeZone: string, nowMs: Instant, faults: Fault[]): Period | undefined => {
   const own: Fault[] = [];
   const from = readInstant(texts.get('from'), 'from', own) ?? monthOf(nowMs, timeZone).start;
   const to = readInstant(texts.get('to'), 'to', own) ?? (Math.floor(nowMs / minuteMs) + 1) * minuteMs;
-  if (own.length === 0 && to > latest) own.push({ field: 'to', code: 'out_of_range', message: 'must not be after the year 2199' });
+  if (own.length === 0 && to > latest)
+    own.push({ field: 'to', code: 'out_of_range', message: 'must not be after the year 2199' });
   if (own.length === 0 && from >= to)
     own.push({
       field: 'from',
@@ -106,7 +123,12 @@ const readPeriod = (texts: Texts, timeZone: string, nowMs: Instant, faults: Faul
   return own.length === 0 ? periodOf(from, to) : undefined;
 };
 
-const readWindows = (window: WindowName | null, period: Period | undefined, timeZone: string, faults: Fault[]): Instant[] | null => {
+const readWindows = (
+  window: WindowName | null,
+  period: Period | undefined,
+  timeZone: string,
+  faults: Fault[],
+): Instant[] | null => {
   if (window === null || period === undefined) return null;
   const starts = windowStarts(period, window, timeZone, windowsMax);
   if (starts === undefined)
@@ -133,7 +155,8 @@ const readGroupBy = (texts: Texts, meter: Meter, faults: Fault[]): string[] => {
       code: 'not_allowed',
       message: `${JSON.stringify(name.slice(0, 64))} is not known; this version of the meter has ${allowed.join(', ')}. PATCH its group_by to add a property`,
     });
-  if (new Set(names).size < names.length) faults.push({ field: 'group_by', code: 'duplicate', message: 'names something twice' });
+  if (new Set(names).size < names.length)
+    faults.push({ field: 'group_by', code: 'duplicate', message: 'names something twice' });
   return names;
 };
 
@@ -179,11 +202,18 @@ const readFilter = (texts: Texts, meter: Meter, faults: Fault[]): Filter | null 
   return parsed.value;
 };
 
-/** What the query asks of that version of the meter, as far as no fault is added. `checked` is the highest watermark; a page that goes on takes what is settled. */
+/**
+ * What the query asks of that version of the meter, as far as no fault is added. `checked` is the highest watermark; a
+ * page that goes on takes what is settled.
+ */
 export const readUsageAsked = (
   texts: Texts,
   meter: Meter,
-  { nowMs, checked, settled }: { readonly nowMs: Instant; readonly checked: bigint; readonly settled: SettledUsage | undefined },
+  {
+    nowMs,
+    checked,
+    settled,
+  }: { readonly nowMs: Instant; readonly checked: bigint; readonly settled: SettledUsage | undefined },
   faults: Fault[],
 ): UsageAsked | undefined => {
   const timeZone = readTimeZone(texts, faults);

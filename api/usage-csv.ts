@@ -1,10 +1,11 @@
 /**
- * Usage as CSV (RFC 4180). Pure. A text of a caller that a spreadsheet would take for a formula gets an apostrophe in front; numbers and times are ours and stay as
- * they are.
+ * Usage as CSV (RFC 4180). Pure. A text of a caller that a spreadsheet would take for a formula gets an apostrophe in
+ * front; numbers and times are ours and stay as they are.
  */
 
 const formula = /^[=+\-@\t\r]/;
-const quoted = (text: string): string => (/[",\r\n]/.test(text) || text === '' ? `"${text.replaceAll('"', '""')}"` : text);
+const quoted = (text: string): string =>
+  /[",\r\n]/.test(text) || text === '' ? `"${text.replaceAll('"', '""')}"` : text;
 
 /** A caller's text; null is an empty field, and the empty text two quotes. */
 const cell = (text: string | null): string => (text === null ? '' : quoted(formula.test(text) ? `'${text}` : text));

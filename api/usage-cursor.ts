@@ -1,6 +1,7 @@
 /**
- * Cursors of usage: signed like those of lists, and bound to organization, meter and query. A cursor carries the moment that its first page settled (period, watermark,
- * version of the meter) beside the place of the last row, so that all pages are of one moment, whatever arrives or changes meanwhile. Pure.
+ * Cursors of usage: signed like those of lists, and bound to organization, meter and query. A cursor carries the moment
+ * that its first page settled (period, watermark, version of the meter) beside the place of the last row, so that all
+ * pages are of one moment, whatever arrives or changes meanwhile. Pure.
  */
 import type { Instant, Period } from '#schemas/period.ts';
 import { periodOf } from '#schemas/period.ts';
@@ -32,7 +33,9 @@ export const usageCursor = (cursors: Cursors, scope: string, { moment, after }: 
     value: JSON.stringify([period.start, period.end, watermark.toString(), meterVersion]),
     id: JSON.stringify([after.windowStart, ...after.group]),
   };
-  return Buffer.byteLength(JSON.stringify([position.value, position.id])) > positionBytesMax ? undefined : cursors.sign(scope, position);
+  return Buffer.byteLength(JSON.stringify([position.value, position.id])) > positionBytesMax
+    ? undefined
+    : cursors.sign(scope, position);
 };
 
 /** Undefined for any text but one that was given for this scope. */

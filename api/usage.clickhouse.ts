@@ -1,9 +1,17 @@
-/** Reads usage at a watermark: of one meter in windows and groups, and of subscriptions or customers for all their meters. */
+/**
+ * Reads usage at a watermark: of one meter in windows and groups, and of subscriptions or customers for all their
+ * meters.
+ */
 import type { ClickHouseClient } from '@clickhouse/client';
 import { type ClickHouseStatement, readRows, whileAvailable } from '#platform/clickhouse.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
-import { type Measured, quantitiesFromRows, quantityStatements, type StatementRow } from '../rater/aggregate/quantity-query.ts';
+import {
+  type Measured,
+  quantitiesFromRows,
+  quantityStatements,
+  type StatementRow,
+} from '../rater/aggregate/quantity-query.ts';
 import { type UsageRow, type UsageWanted, usageFromRows, usageStatement } from '../rater/aggregate/usage-query.ts';
 import { coalesceReads } from './coalesce-reads.ts';
 
@@ -36,9 +44,15 @@ const queryMsMax = 25_000;
 
 export const createReadUsage = (clickhouse: ClickHouseClient): ReadUsage => {
   const read = <R>({ query, params, settings = {} }: ClickHouseStatement): Promise<R[]> =>
-    whileAvailable(() => readRows<R>(clickhouse, { query, params, settings: { ...settings, max_execution_time: queryMsMax / 1000 } }));
-  const readAlone = async (wanted: UsageWanted): Promise<UsageRow[]> => usageFromRows(wanted, await read(usageStatement(wanted)));
-  /** One statement for the reads of several customers, each by its names. A customer that is asked for twice is read once. */
+    whileAvailable(() =>
+      readRows<R>(clickhouse, { query, params, settings: { ...settings, max_execution_time: queryMsMax / 1000 } }),
+    );
+  const readAlone = async (wanted: UsageWanted): Promise<UsageRow[]> =>
+    usageFromRows(wanted, await read(usageStatement(wanted)));
+  /**
+   * One statement for the reads of several customers, each by its names. A customer that is asked for twice is read
+   * once.
+   */
   const readTogether = coalesceReads<Shape, readonly string[], UsageRow[]>(together, async (shape, items) => {
     const numbers = new Map<string, number>();
     const numberOf = (names: readonly string[]): number => {
@@ -52,10 +66,18 @@ export const createReadUsage = (clickhouse: ClickHouseClient): ReadUsage => {
       const rows = await readAlone({ ...shape, customers: items[0] as readonly string[] });
       return items.map(() => rows);
     }
-    const numberByName = new Map(numberedItems.flatMap(({ names, number }) => names.map((name) => [name, number] as const)));
-    const rows = await readAlone({ ...shape, customers: [...numberByName.keys()], readNumbers: [...numberByName.values()] });
+    const numberByName = new Map(
+      numberedItems.flatMap(({ names, number }) => names.map((name) => [name, number] as const)),
+    );
+    const rows = await readAlone({
+      ...shape,
+      customers: [...numberByName.keys()],
+      readNumbers: [...numberByName.values()],
+    });
     const rowsOf = Map.groupBy(rows, ({ group }) => Number(group[0]));
-    return numberedItems.map(({ number }) => (rowsOf.get(number) ?? []).map((row) => ({ ...row, group: row.group.slice(1) })));
+    return numberedItems.map(({ number }) =>
+      (rowsOf.get(number) ?? []).map((row) => ({ ...row, group: row.group.slice(1) })),
+    );
   });
   return {
     quantities: async ({ organizationId, watermark, customers, meters, period }) => {

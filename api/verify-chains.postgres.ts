@@ -1,13 +1,20 @@
 /**
- * Verifies the chains of the audit log and of the invoices, link by link from the rows themselves, and names the first row that is not what was written.
- * Rows cut off at the end differ from the head beside them; a chain that was rewritten with its head differs from an anchor (anchors.ts).
+ * Verifies the chains of the audit log and of the invoices, link by link from the rows themselves, and names the first
+ * row that is not what was written. Rows cut off at the end differ from the head beside them; a chain that was
+ * rewritten with its head differs from an anchor (anchors.ts).
  */
 import { type AuditRow, auditColumns, entryFromRow } from '#platform/audit.ts';
 import { auditFault, auditGenesisHash } from '#platform/audit-entry.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { ChainFault, genesisHash, linkFault } from '../invoicer/invoice-hash.ts';
-import { type InvoiceLineRow, type InvoiceRow, invoiceColumns, invoiceFromRows, invoiceLineColumns } from '../invoicer/invoice-rows.ts';
+import {
+  type InvoiceLineRow,
+  type InvoiceRow,
+  invoiceColumns,
+  invoiceFromRows,
+  invoiceLineColumns,
+} from '../invoicer/invoice-rows.ts';
 import type { Anchor, ChainName } from './anchors.ts';
 
 export type ChainHead = { readonly number: number; readonly hash: string };
@@ -81,7 +88,11 @@ const selectInvoices = `SELECT ${invoiceColumns}, ${wholeMs(['period_start', 'pe
 const selectLines = `SELECT ${invoiceLineColumns}, ${wholeMs(['period_start', 'period_end'])} AS whole_ms FROM invoice_lines
   WHERE invoice_id = ANY ($1) ORDER BY invoice_id, position`;
 
-const invoiceFault = (row: Whole<InvoiceRow>, lines: readonly Whole<InvoiceLineRow>[], last: ChainHead): string | undefined => {
+const invoiceFault = (
+  row: Whole<InvoiceRow>,
+  lines: readonly Whole<InvoiceLineRow>[],
+  last: ChainHead,
+): string | undefined => {
   let invoice: IssuedInvoice;
   try {
     invoice = invoiceFromRows(row, lines);
@@ -108,7 +119,10 @@ const invoiceChain: Chain = {
   },
 };
 
-/** The page behind is asked for while this one is hashed: the database and this process work side by side, and two pages are all that is held. */
+/**
+ * The page behind is asked for while this one is hashed: the database and this process work side by side, and two pages
+ * are all that is held.
+ */
 async function* pagesOf(chain: Chain, db: Queryable, organizationId: string): AsyncGenerator<Link[]> {
   const read = (after: bigint) => {
     const page = chain.page(db, organizationId, after);
@@ -158,7 +172,11 @@ const verifyChain = async (
 };
 
 /** Both chains of an organization. `db` must see all of its rows, as of one snapshot. */
-export const verifyChains = async (db: Queryable, organizationId: string, anchors: readonly Anchor[]): Promise<ChainReport[]> => {
+export const verifyChains = async (
+  db: Queryable,
+  organizationId: string,
+  anchors: readonly Anchor[],
+): Promise<ChainReport[]> => {
   const reports: ChainReport[] = [];
   for (const chain of [auditChain, invoiceChain])
     reports.push({ organizationId, chain: chain.name, ...(await verifyChain(chain, db, organizationId, anchors)) });

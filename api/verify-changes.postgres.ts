@@ -1,7 +1,9 @@
 /**
- * Holds the objects against the audit log: a row that came, changed or went without an entry was touched by nobody who may. Each object as it stands has the stored
- * digest of its last entry, over every column (schemas/audited-objects.ts); an object's version counts its changes, so it has as many entries; and each entry's object
- * is there. Rows from before there was an audit log have no entries and are left out; entries from before there were stored digests are counted alone.
+ * Holds the objects against the audit log: a row that came, changed or went without an entry was touched by nobody who
+ * may. Each object as it stands has the stored digest of its last entry, over every column
+ * (schemas/audited-objects.ts); an object's version counts its changes, so it has as many entries; and each entry's
+ * object is there. Rows from before there was an audit log have no entries and are left out; entries from before there
+ * were stored digests are counted alone.
  */
 import type { Queryable } from '#platform/postgres.ts';
 import { entriesOf, ratedLinesDigest, storedDigest } from '#platform/stored-digest.ts';
@@ -57,7 +59,10 @@ const strayLinesStatement = `SELECT DISTINCT l.subscription_id AS id FROM rated_
     WHERE r.organization_id = $1 AND rated.id = l.subscription_id AND r.period_start = l.period_start AND r.watermark = l.watermark
   ) ORDER BY 1`;
 
-/** From then on no row came without an entry. Not since the first entry of the organization: what stands beside it is as old as that, or made to look so. */
+/**
+ * From then on no row came without an entry. Not since the first entry of the organization: what stands beside it is as
+ * old as that, or made to look so.
+ */
 const selectSince = "SELECT applied_at AS since FROM schema_migrations WHERE name = '0002_platform.sql'";
 
 const objects = Object.entries(auditedObjects) as [AuditedType, AuditedObject][];
@@ -86,7 +91,11 @@ const verifyKind = async (
   const { add, faults } = collect(type);
   const statement = statementOf(type, object);
   for (let after = ''; ; ) {
-    const { rows } = await db.query<{ count: number; last: string | null; faults: Found[] }>(statement, [organizationId, since, after]);
+    const { rows } = await db.query<{ count: number; last: string | null; faults: Found[] }>(statement, [
+      organizationId,
+      since,
+      after,
+    ]);
     const [batch] = rows;
     for (const fault of batch?.faults ?? []) add(fault);
     if (!batch || batch.last === null || batch.count < batchMax) break;
@@ -111,13 +120,19 @@ export async function* verifyChanges(db: Queryable, organizationId: string): Asy
 }
 
 const childTables = (parentTable: string, children: readonly ChildRows[]): [string, ChildRows][] =>
-  children.flatMap((child) => [[parentTable, child] as [string, ChildRows], ...childTables(child.table, child.children ?? [])]);
+  children.flatMap((child) => [
+    [parentTable, child] as [string, ChildRows],
+    ...childTables(child.table, child.children ?? []),
+  ]);
 
 /** Rows that belong to an object that is not there, of all organizations. */
 export const verifyStrays = async (db: Queryable): Promise<ChangeFaults[]> => {
   const all: ChangeFaults[] = [];
   const children = objects.flatMap(([, object]) => childTables(object.table, object.children));
-  for (const [parentTable, { table, parent }] of [...children, ['invoices', { table: 'invoice_lines', parent: 'invoice_id' }] as const]) {
+  for (const [parentTable, { table, parent }] of [
+    ...children,
+    ['invoices', { table: 'invoice_lines', parent: 'invoice_id' }] as const,
+  ]) {
     const { add, faults } = collect(table);
     const { rows } = await db.query<{ id: string }>(
       `SELECT DISTINCT c.${parent} AS id FROM ${table} c WHERE NOT EXISTS (SELECT 1 FROM ${parentTable} p WHERE p.id = c.${parent}) ORDER BY 1`,

@@ -1,9 +1,10 @@
 /**
- * `npm run verify [-- --anchors <file>] [--write-anchors <file>]`: whether the audit log and the invoices are as they were written, for every organization.
- * One line each on stdout, and the first row that is not by name; exit code 1 where anything is wrong (the configuration too), 2 where it could not be verified.
+ * `npm run verify [-- --anchors <file>] [--write-anchors <file>]`: whether the audit log and the invoices are as they
+ * were written, for every organization. One line each on stdout, and the first row that is not by name; exit code 1
+ * where anything is wrong (the configuration too), 2 where it could not be verified.
  *
- * `--write-anchors` adds the heads to a file, which belongs on another machine; only where all is well. `--anchors` holds the chains against the heads of
- * such a file. Both may name the same file: it is read before it is written.
+ * `--write-anchors` adds the heads to a file, which belongs on another machine; only where all is well. `--anchors`
+ * holds the chains against the heads of such a file. Both may name the same file: it is read before it is written.
  *
  * Works as the owner of the schema, and reads one snapshot while the services go on.
  */
@@ -49,7 +50,8 @@ const refuseHidden = async (client: Queryable): Promise<void> => {
   const { rows } = await client.query<{ hidden: boolean }>(
     "SELECT row_security_active('audit_log') OR row_security_active('invoices') AS hidden",
   );
-  if (rows[0]?.hidden) throw new Error('DATABASE_URL has to name the owner of the schema: row-level security hides rows from this login');
+  if (rows[0]?.hidden)
+    throw new Error('DATABASE_URL has to name the owner of the schema: row-level security hides rows from this login');
 };
 
 const textOfFault = ({ number, kind, id, reason }: FaultyRow): string =>
@@ -75,7 +77,11 @@ const statementMsMax = 1_800_000;
 const { anchors: anchorsPath, 'write-anchors': writePath } = readArguments();
 const anchors = await readAnchors(anchorsPath, false);
 const known = await readAnchors(writePath, true);
-const postgres = connectPostgres(config.databaseUrl, { poolMax: 1, log: createLog('verify', config.logLevel), statementMsMax });
+const postgres = connectPostgres(config.databaseUrl, {
+  poolMax: 1,
+  log: createLog('verify', config.logLevel),
+  statementMsMax,
+});
 const heads: Anchor[] = [];
 let faults = 0;
 

@@ -1,4 +1,7 @@
-/** Up to which sequence of the stream usage may be read: everything under it is stored, and was held against all that came before it. */
+/**
+ * Up to which sequence of the stream usage may be read: everything under it is stored, and was held against all that
+ * came before it.
+ */
 import type { Clock } from '#platform/clock.ts';
 import type { Db } from './define-route.ts';
 
@@ -8,9 +11,10 @@ export type ReadWatermark = (db: Db) => Promise<bigint>;
 export const createReadWatermark =
   (streamName: string): ReadWatermark =>
   async (db) => {
-    const { rows } = await db.query<{ checked_sequence: bigint }>('SELECT checked_sequence FROM identity_checks WHERE stream = $1', [
-      streamName,
-    ]);
+    const { rows } = await db.query<{ checked_sequence: bigint }>(
+      'SELECT checked_sequence FROM identity_checks WHERE stream = $1',
+      [streamName],
+    );
     return rows[0]?.checked_sequence ?? 0n;
   };
 
@@ -20,8 +24,8 @@ export type RecentWatermark = (db: Db, wanted: string | undefined) => Promise<bi
 const recentMs = 100;
 
 /**
- * The watermark of at most 100 ms ago, so that reads that come together are of one moment and can be made together. One that is wanted and higher is looked for anew: a
- * caller may have it from another process.
+ * The watermark of at most 100 ms ago, so that reads that come together are of one moment and can be made together. One
+ * that is wanted and higher is looked for anew: a caller may have it from another process.
  */
 export const createRecentWatermark = (readWatermark: ReadWatermark, clock: Clock): RecentWatermark => {
   let recent = { watermark: 0n, untilMs: Number.NEGATIVE_INFINITY };

@@ -1,7 +1,8 @@
 /**
- * Where windows begin: minutes, hours, days and months as clocks and calendars show them in a time zone. Pure. A day begins at its first midnight, or where the clock was
- * set over midnight at the first instant that it had; one that a zone left out has no window. A minute and an hour begin where the clock shows a whole one, and where it
- * is set: so no window holds two hours of the clock, and an hour that comes twice is two windows.
+ * Where windows begin: minutes, hours, days and months as clocks and calendars show them in a time zone. Pure. A day
+ * begins at its first midnight, or where the clock was set over midnight at the first instant that it had; one that a
+ * zone left out has no window. A minute and an hour begin where the clock shows a whole one, and where it is set: so no
+ * window holds two hours of the clock, and an hour that comes twice is two windows.
  */
 import type { Instant, Period } from '#schemas/period.ts';
 
@@ -31,14 +32,18 @@ function* clockStarts(start: Instant, unit: number, timeZone: string): Generator
     const set = from.getTimeZoneTransition('next');
     const until = set?.epochMilliseconds ?? Number.POSITIVE_INFINITY;
     const offset = Math.round(from.offsetNanoseconds / 1_000_000);
-    for (let at = (Math.floor((from.epochMilliseconds + offset) / unit) + 1) * unit - offset; at < until; at += unit) yield at;
+    for (let at = (Math.floor((from.epochMilliseconds + offset) / unit) + 1) * unit - offset; at < until; at += unit)
+      yield at;
     if (set === null) return;
     yield until;
     from = set;
   }
 }
 
-/** The first instants of the calendar days after the one that holds `start`, in order; of one that a zone left out, that of the day behind it. */
+/**
+ * The first instants of the calendar days after the one that holds `start`, in order; of one that a zone left out, that
+ * of the day behind it.
+ */
 function* dayStarts(start: Instant, timeZone: string): Generator<Instant> {
   let day = Temporal.Instant.fromEpochMilliseconds(start).toZonedDateTimeISO(timeZone).toPlainDate();
   for (;;) {
@@ -48,7 +53,10 @@ function* dayStarts(start: Instant, timeZone: string): Generator<Instant> {
 }
 
 function* monthStarts(start: Instant, timeZone: string): Generator<Instant> {
-  let month = Temporal.Instant.fromEpochMilliseconds(start).toZonedDateTimeISO(timeZone).toPlainDate().toPlainYearMonth();
+  let month = Temporal.Instant.fromEpochMilliseconds(start)
+    .toZonedDateTimeISO(timeZone)
+    .toPlainDate()
+    .toPlainYearMonth();
   for (;;) {
     month = month.add({ months: 1 });
     yield month.toPlainDate({ day: 1 }).toZonedDateTime(timeZone).epochMilliseconds;
@@ -61,10 +69,15 @@ const startsAfter = (start: Instant, window: WindowName, timeZone: string): Gene
 };
 
 /**
- * Ascending; the first is the period's start, whether or not a window of the clock begins there, and the last lies before its end. Undefined where there are
- * more than `windowsMax`. Work is bounded by that number.
+ * Ascending; the first is the period's start, whether or not a window of the clock begins there, and the last lies
+ * before its end. Undefined where there are more than `windowsMax`. Work is bounded by that number.
  */
-export const windowStarts = (period: Period, window: WindowName, timeZone: string, windowsMax: number): Instant[] | undefined => {
+export const windowStarts = (
+  period: Period,
+  window: WindowName,
+  timeZone: string,
+  windowsMax: number,
+): Instant[] | undefined => {
   const starts = [period.start];
   for (const at of startsAfter(period.start, window, timeZone)) {
     if (at >= period.end) return starts;

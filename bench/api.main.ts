@@ -1,6 +1,7 @@
 /**
- * `npm run bench:api`: what the platform costs. A customer is read by id at a fixed rate, by turns through the API and through a bare Fastify route that does
- * the same read; the difference in the servers' CPU time per request is the price of keys, limits, the tenant wall, conditional answers, headers and metrics.
+ * `npm run bench:api`: what the platform costs. A customer is read by id at a fixed rate, by turns through the API and
+ * through a bare Fastify route that does the same read; the difference in the servers' CPU time per request is the
+ * price of keys, limits, the tenant wall, conditional answers, headers and metrics.
  */
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -45,7 +46,10 @@ const main = async (): Promise<void> => {
   const { id } = (await created.json()) as { id: string };
   const owner = new pg.Client({ connectionString: stack.urls.postgres });
   await owner.connect();
-  const { rows } = await owner.query<{ organization_id: string }>('SELECT organization_id FROM customers WHERE id = $1', [id]);
+  const { rows } = await owner.query<{ organization_id: string }>(
+    'SELECT organization_id FROM customers WHERE id = $1',
+    [id],
+  );
   await owner.end();
   const { readFileSync } = await import('node:fs');
   const bare = fork(new URL('./api/bare.main.ts', import.meta.url), {
@@ -62,13 +66,20 @@ const main = async (): Promise<void> => {
     const before = await cpuSeconds(url);
     const { answered, statuses, latenciesMs } = await runLoad({ url, paths, key: stack.apiKey, perSecond, seconds });
     const cpuMs = (((await cpuSeconds(url)) - before) * 1000) / answered;
-    return { cpuMs, statuses, p50: percentile(latenciesMs, 0.5), p99: percentile(latenciesMs, 0.99), max: latenciesMs.at(-1) ?? 0 };
+    return {
+      cpuMs,
+      statuses,
+      p50: percentile(latenciesMs, 0.5),
+      p99: percentile(latenciesMs, 0.99),
+      max: latenciesMs.at(-1) ?? 0,
+    };
   };
   // The first round warms both up and does not count.
   await measure(bareUrl);
   await measure(stack.apiUrl);
   const results: { bare: Awaited<ReturnType<typeof measure>>; platform: Awaited<ReturnType<typeof measure>> }[] = [];
-  for (let round = 0; round < rounds; round += 1) results.push({ bare: await measure(bareUrl), platform: await measure(stack.apiUrl) });
+  for (let round = 0; round < rounds; round += 1)
+    results.push({ bare: await measure(bareUrl), platform: await measure(stack.apiUrl) });
   bare.disconnect();
   const show = (name: 'bare' | 'platform') =>
     `${name.padEnd(9)} ${median(results.map((result) => result[name].cpuMs)).toFixed(3)} ms CPU  p50 ${median(results.map((result) => result[name].p50)).toFixed(2)} ms  ` +

@@ -41,5 +41,7 @@ export default ({ run }) => {
     properties: { model: 'small-3', region: 'eu-west', input_tokens: 900 + index, output_tokens: 150 },
   }));
   const answer = http.post(`${url}/v1/events`, JSON.stringify(events), params);
-  check(answer, { 'every event is accepted': ({ status, body }) => status === 200 && JSON.parse(body).accepted === batch });
+  check(answer, {
+    'every event is accepted': ({ status, body }) => status === 200 && JSON.parse(body).accepted === batch,
+  });
 };

@@ -1,4 +1,7 @@
-/** `npm run demo`: everything from nothing to issued invoices. `--exit` stops after the report, `--json` reports in one line. */
+/**
+ * `npm run demo`: everything from nothing to issued invoices. `--exit` stops after the report, `--json` reports in one
+ * line.
+ */
 import { parseArgs } from 'node:util';
 import { createClient as createClickHouse } from '@clickhouse/client';
 import cliProgress from 'cli-progress';
@@ -60,13 +63,15 @@ const createProgress = (): Progress => {
 const textOf = (report: DemoReport, stack: Stack, elapsedMs: number): string => {
   const api = stack.apiUrl.replace(/\/$/, '');
   const stages = Object.entries(report.stages_ms).map(
-    ([name, ms]) => `  ${name.padEnd(26)}${(ms / 1000).toFixed(2).padStart(8)} s${name === report.slowest_stage ? '   <- slowest' : ''}`,
+    ([name, ms]) =>
+      `  ${name.padEnd(26)}${(ms / 1000).toFixed(2).padStart(8)} s${name === report.slowest_stage ? '   <- slowest' : ''}`,
   );
   const invoices = report.examples.flatMap((invoice) => [
     '',
     `  Invoice ${invoice.number}   ${invoice.total} ${invoice.currency}   ${api}/v1/invoices/${invoice.id}`,
     ...invoice.lines.map(
-      (line) => `    ${line.description.padEnd(16)}${line.quantity.padStart(14)}${line.amount.padStart(12)} ${invoice.currency}`,
+      (line) =>
+        `    ${line.description.padEnd(16)}${line.quantity.padStart(14)}${line.amount.padStart(12)} ${invoice.currency}`,
     ),
   ]);
   const { accepted, duplicates, sent, stored } = report.events;
@@ -98,7 +103,8 @@ await runStack(async (stack, startedMs) => {
     client: createClient(stack),
     storedEvents: async (keyPrefix) => {
       const result = await clickhouse.query({
-        query: 'SELECT uniqExact(key_digest) AS stored FROM usage_events WHERE startsWith(idempotency_key, {keyPrefix:String})',
+        query:
+          'SELECT uniqExact(key_digest) AS stored FROM usage_events WHERE startsWith(idempotency_key, {keyPrefix:String})',
         query_params: { keyPrefix },
         format: 'JSONEachRow',
       });

@@ -1,4 +1,7 @@
-/** `npm run bench:k6`: the k6 scripts, one after the other, against a stack of their own. Exits with 1 where a threshold of one of them was missed. */
+/**
+ * `npm run bench:k6`: the k6 scripts, one after the other, against a stack of their own. Exits with 1 where a threshold
+ * of one of them was missed.
+ */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -25,7 +28,10 @@ const thresholdMissed = 99;
 
 const run = (command: string, words: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> =>
   new Promise((resolve, reject) => {
-    const child = spawn(command, words, { env: { ...process.env, ...environment }, stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawn(command, words, {
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
     child.once('error', reject);
     child.once('exit', (code) => resolve(code ?? 1));
   });
@@ -39,7 +45,8 @@ const main = async (): Promise<string[]> => {
       MILLRACE_INGEST_URL: stack.ingestUrl.replace(/\/$/, ''),
       MILLRACE_API_KEY: stack.apiKey,
       // It calls home otherwise, and asks for its newest version.
-      ...{ K6_NO_USAGE_REPORT: 'true', K6_AUTO_EXTENSION_RESOLUTION: 'false' },
+      K6_NO_USAGE_REPORT: 'true',
+      K6_AUTO_EXTENSION_RESOLUTION: 'false',
     };
     for (const script of scripts) {
       say(`${script}, ${seconds} s`);
@@ -48,7 +55,8 @@ const main = async (): Promise<string[]> => {
       const warm = ['run', '--quiet', '--summary-mode', 'disabled', '--no-thresholds', path];
       await run(k6.path, warm, { ...environment, SECONDS: '2' });
       const code = await run(k6.path, ['run', '--quiet', path], { ...environment, SECONDS: String(seconds) });
-      if (code !== 0) faults.push(`${script}: ${code === thresholdMissed ? 'a threshold was missed' : `k6 ended with ${code}`}`);
+      if (code !== 0)
+        faults.push(`${script}: ${code === thresholdMissed ? 'a threshold was missed' : `k6 ended with ${code}`}`);
     }
     return faults;
   });

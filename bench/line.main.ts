@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: what the way of an event costs and carries, on servers of its own, all on this machine: the whole line, the gateway alone, single events,
- * forms of a batch, freshness, memory, and parts of the line by themselves.
+ * `npm run bench`: what the way of an event costs and carries, on servers of its own, all on this machine: the whole
+ * line, the gateway alone, single events, forms of a batch, freshness, memory, and parts of the line by themselves.
  */
 import { parseArgs } from 'node:util';
 import type { Stack } from '#platform/local/stack.ts';
@@ -29,7 +29,9 @@ const fail = (message: string): never => {
 
 const secondsOf = (name: 'seconds' | 'flood-seconds'): number => {
   const seconds = Number(values[name]);
-  return Number.isSafeInteger(seconds) && seconds > 0 ? seconds : fail(`--${name} must be a whole number above 0, not "${values[name]}"`);
+  return Number.isSafeInteger(seconds) && seconds > 0
+    ? seconds
+    : fail(`--${name} must be a whole number above 0, not "${values[name]}"`);
 };
 const bounds = { seconds: secondsOf('seconds'), floodSeconds: secondsOf('flood-seconds') };
 const stagesName = 'stages';
@@ -88,23 +90,32 @@ let resumeSink = (): void => {};
 // The stream has to take a flood of minutes.
 const settings = { MILLRACE_STREAM_BYTES_MAX: String(64 * 2 ** 30) };
 
-const report = await withTemporaryStack({ settings, beforeStop: () => resumeSink() }, async (stack): Promise<Report> => {
-  const line = createLineUnderTest(stack);
-  resumeSink = line.resumeSink;
-  const machine = machineOf(stack.natsSyncAlways);
-  const results = await runCases(line);
-  const stages = await runStages(stagesOf(stack));
-  const rejected = await runStages(rejectedStagesOf(stack));
-  const memory = await claimsMemory(stack);
-  const identityCheck = await identity(stack);
-  await line.close();
-  const limit = limitOf(stages, machine.cores, results.line?.figures.events_per_second);
-  return {
-    ...{ ...todayAndCommit(), machine, seconds: bounds.seconds, flood_seconds: bounds.floodSeconds, cases: results, stages, rejected },
-    ...(memory && { claims_memory: memory }),
-    ...(identityCheck && { identity: identityCheck }),
-    ...(limit && { limit }),
-  };
-});
+const report = await withTemporaryStack(
+  { settings, beforeStop: () => resumeSink() },
+  async (stack): Promise<Report> => {
+    const line = createLineUnderTest(stack);
+    resumeSink = line.resumeSink;
+    const machine = machineOf(stack.natsSyncAlways);
+    const results = await runCases(line);
+    const stages = await runStages(stagesOf(stack));
+    const rejected = await runStages(rejectedStagesOf(stack));
+    const memory = await claimsMemory(stack);
+    const identityCheck = await identity(stack);
+    await line.close();
+    const limit = limitOf(stages, machine.cores, results.line?.figures.events_per_second);
+    return {
+      ...todayAndCommit(),
+      machine,
+      seconds: bounds.seconds,
+      flood_seconds: bounds.floodSeconds,
+      cases: results,
+      stages,
+      rejected,
+      ...(memory && { claims_memory: memory }),
+      ...(identityCheck && { identity: identityCheck }),
+      ...(limit && { limit }),
+    };
+  },
+);
 process.stdout.write(`${textOf(report)}\n\nwritten to ${writeReport(report, values.name)}\n`);
 process.exit(0);

@@ -1,4 +1,7 @@
-/** A whole Millrace in a folder of its own, for as long as a bench takes. Whatever ends the bench ends it, and the folder goes with it. */
+/**
+ * A whole Millrace in a folder of its own, for as long as a bench takes. Whatever ends the bench ends it, and the
+ * folder goes with it.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +14,13 @@ const warn = (line: string): void => {
 
 /** Servers of its own in any case: what is measured is not to be mixed with the load of others. */
 const ownEnvironment = (settings: NodeJS.ProcessEnv): NodeJS.ProcessEnv => {
-  const { NATS_URL: _nats, CLICKHOUSE_URL: _clickhouse, REDIS_URL: _redis, DATABASE_URL: _database, ...rest } = process.env;
+  const {
+    NATS_URL: _nats,
+    CLICKHOUSE_URL: _clickhouse,
+    REDIS_URL: _redis,
+    DATABASE_URL: _database,
+    ...rest
+  } = process.env;
   return { ...rest, MILLRACE_API_PORT: '0', MILLRACE_INGEST_PORT: '0', MILLRACE_LOG_LEVEL: 'warn', ...settings };
 };
 
@@ -42,7 +51,12 @@ export const withTemporaryStack = async <T>(
   });
   try {
     const log = { info: () => {}, warn };
-    stack = await startStack({ home, log, environment: ownEnvironment(options.settings ?? {}), signal: stopping.signal });
+    stack = await startStack({
+      home,
+      log,
+      environment: ownEnvironment(options.settings ?? {}),
+      signal: stopping.signal,
+    });
     return await work(stack);
   } finally {
     await end();

@@ -1,6 +1,7 @@
 /**
- * `npm run bench:usage`: what reading usage takes. A month of 10 million events of 10,000 customers is stored; then one customer's month by day, a whole
- * organization's month by customer and model, and 200 queries a second while 20,000 events a second arrive, all through the API.
+ * `npm run bench:usage`: what reading usage takes. A month of 10 million events of 10,000 customers is stored; then one
+ * customer's month by day, a whole organization's month by customer and model, and 200 queries a second while 20,000
+ * events a second arrive, all through the API.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -54,7 +55,12 @@ const told = (name: string, figures: Figures): Figures => {
 
 const timesOf = (times: readonly number[]): Figures => {
   const sorted = times.toSorted((a, b) => a - b);
-  return { queries: times.length, p50_ms: percentile(sorted, 0.5), p99_ms: percentile(sorted, 0.99), max_ms: sorted.at(-1) ?? 0 };
+  return {
+    queries: times.length,
+    p50_ms: percentile(sorted, 0.5),
+    p99_ms: percentile(sorted, 0.99),
+    max_ms: sorted.at(-1) ?? 0,
+  };
 };
 
 const answersOf = ({ latenciesMs, answered, statuses }: LoadResult): Figures => ({
@@ -100,19 +106,28 @@ const measure = async (stack: Stack): Promise<Readonly<Record<string, Figures>>>
   const now = Temporal.Now.zonedDateTimeISO('UTC');
   const start = now.with({ day: 1 }).startOfDay().subtract({ months: 1 });
   const month: StoredMonth = {
-    ...{ tenant: await organizationOf(stack), event, events, customers },
+    tenant: await organizationOf(stack),
+    event,
+    events,
+    customers,
     startMs: start.epochMilliseconds,
     endMs: start.add({ months: 1 }).epochMilliseconds,
   };
   const span = `from=${start.toInstant()}&to=${start.add({ months: 1 }).toInstant()}`;
   await call(stack, 'POST', '/v1/meters', {
-    ...{ code: 'tokens', name: 'Tokens', event, aggregation: 'sum', property: 'input_tokens', group_by: ['model'] },
+    code: 'tokens',
+    name: 'Tokens',
+    event,
+    aggregation: 'sum',
+    property: 'input_tokens',
+    group_by: ['model'],
   });
   for (let number = 0; number < askedCustomers; number += 1)
     await call(stack, 'POST', '/v1/customers', { external_id: `customer-${number}`, name: `Customer ${number}` });
   await storeMonth(clickhouse, month, (stored) => say(`${stored} events stored`));
   await line.untilMerged();
-  const ofCustomer = (number: number) => `/v1/meters/tokens/usage?${span}&window=day&customer_id=customer-${number % askedCustomers}`;
+  const ofCustomer = (number: number) =>
+    `/v1/meters/tokens/usage?${span}&window=day&customer_id=customer-${number % askedCustomers}`;
 
   const customerMonth = told(
     "one customer's month by day",
@@ -151,7 +166,9 @@ const measure = async (stack: Stack): Promise<Readonly<Record<string, Figures>>>
     queries_while_events_arrive: {
       ...beside,
       events_per_second: sent.accepted / sent.seconds,
-      ...Object.fromEntries(Object.entries(cpuMicrosPerEvent).map(([name, micros]) => [`${name}_micros_per_event`, micros])),
+      ...Object.fromEntries(
+        Object.entries(cpuMicrosPerEvent).map(([name, micros]) => [`${name}_micros_per_event`, micros]),
+      ),
     },
   };
 };
@@ -159,7 +176,9 @@ const measure = async (stack: Stack): Promise<Readonly<Record<string, Figures>>>
 const report = await withTemporaryStack({}, async (stack) => ({
   ...todayAndCommit(),
   machine: machineOf(stack.natsSyncAlways),
-  ...{ events, customers, seconds },
+  events,
+  customers,
+  seconds,
   cases: await measure(stack),
 }));
 const file = new URL(`results/${values.name}.json`, import.meta.url);

@@ -1,5 +1,6 @@
 /**
- * The use case of ingest: every event gets one outcome, and the effects happen in the order that makes "accepted" true whatever dies in between:
+ * The use case of ingest: every event gets one outcome, and the effects happen in the order that makes "accepted" true
+ * whatever dies in between:
  *
  *   1. validate all events (no effect): ingest/parse, which gives blocks of rows;
  *   2. claim their keys in Redis, message by message: `pending`, with a lease and a fingerprint;
@@ -7,15 +8,25 @@
  *   4. the caller answers;
  *   5. confirm the message's claims. May follow the answer: if it is lost, the lease runs out, a retry is published again, and the store removes the twin.
  *
- * A claim before the publish is what tells twins apart; the lease is what keeps a crash between 2 and 3 from refusing the retry for ever. The claims of one
- * message share one record of their state, so that a confirmation costs the same for one event and for a thousand.
+ * A claim before the publish is what tells twins apart; the lease is what keeps a crash between 2 and 3 from refusing
+ * the retry for ever. The claims of one message share one record of their state, so that a confirmation costs the same
+ * for one event and for a thousand.
  */
 import { hash } from 'node:crypto';
 import type { Fault } from '#schemas/failures.ts';
 import { newMessage, rowOffsets, writeInteger } from '#schemas/usage-event.ts';
 import { claimBytes, digestBytes, type EventBlock, startOfRow } from './parse/event-block.ts';
 
-export const statuses = ['accepted', 'duplicate', 'conflict', 'invalid', 'too_old', 'in_future', 'unavailable', 'in_flight'] as const;
+export const statuses = [
+  'accepted',
+  'duplicate',
+  'conflict',
+  'invalid',
+  'too_old',
+  'in_future',
+  'unavailable',
+  'in_flight',
+] as const;
 export type Status = (typeof statuses)[number];
 
 /** What became of the events of a block, by their place in the request. */
@@ -39,7 +50,10 @@ export type ClaimException = {
 /** All claims of a call were won, but for the exceptions. `batch` names the call in what follows. */
 export type ClaimAnswer = { readonly batch: number; readonly exceptions: readonly ClaimException[] };
 
-/** Thrown by `publish` and `claim`: whether the stream may hold the message all the same decides whether the claims are given back. */
+/**
+ * Thrown by `publish` and `claim`: whether the stream may hold the message all the same decides whether the claims are
+ * given back.
+ */
 export class PublishError extends Error {
   readonly mayBeStored: boolean;
   constructor(mayBeStored: boolean, cause: unknown) {
@@ -50,8 +64,8 @@ export class PublishError extends Error {
 }
 
 /**
- * `requestId` and `traceparent` go with the message as headers, so that the logs and traces of its later stages name the request; `isBackfill` so that the store knows
- * that its events were sent as of the past.
+ * `requestId` and `traceparent` go with the message as headers, so that the logs and traces of its later stages name
+ * the request; `isBackfill` so that the store knows that its events were sent as of the past.
  */
 export type OutgoingMessage = {
   readonly id: string;
@@ -64,16 +78,21 @@ export type OutgoingMessage = {
 export type AcceptPorts = {
   readonly claims: {
     /**
-     * `records`: `claimBytes` for each key. `assignedMs`: the time of events without one. Undefined where the claims can't be reached. Throws `PublishError` where the
-     * stream is away, and nothing else: nobody can say then whether it holds what the claims know.
+     * `records`: `claimBytes` for each key. `assignedMs`: the time of events without one. Undefined where the claims
+     * can't be reached. Throws `PublishError` where the stream is away, and nothing else: nobody can say then whether
+     * it holds what the claims know.
      */
     readonly claim: (records: Buffer, assignedMs: number) => Promise<ClaimAnswer | undefined>;
     /** The events of the batch are in the stream at this sequence. Never throws. */
     readonly confirm: (batch: number, sequence: number) => Promise<void>;
-    /** The events of the batch are certainly not in the stream, from no try: their keys are free again. Never throws. */
+    /**
+     * The events of the batch are certainly not in the stream, from no try: their keys are free again. Never throws.
+     */
     readonly release: (batch: number) => Promise<void>;
   };
-  /** Resolves with the stream sequence once the message is durable; the same id is stored once. Throws `PublishError`. */
+  /**
+   * Resolves with the stream sequence once the message is durable; the same id is stored once. Throws `PublishError`.
+   */
   readonly publish: (message: OutgoingMessage) => Promise<number>;
 };
 
@@ -96,7 +115,9 @@ type Progress = {
   readonly blocks: readonly EventBlock[];
   readonly statuses: Status[][];
   readonly faults: Map<number, readonly Fault[]>[];
-  /** Claims that are in flight: where the batch is of this very request, their outcome follows from that of the first. */
+  /**
+   * Claims that are in flight: where the batch is of this very request, their outcome follows from that of the first.
+   */
   readonly twins: { readonly block: number; readonly row: number; readonly batch: number }[];
   /** The messages of this request by the batches of their claims, with the positions in each that were not won. */
   readonly batches: Map<number, { readonly spans: readonly Span[]; readonly left: ReadonlySet<number> }>;
@@ -115,7 +136,9 @@ const inFlightFaults: readonly Fault[] = [
 const untimedFaults: readonly Fault[] = [
   { field: 'redis', code: 'unavailable', message: 'Redis is not available, which an event without a timestamp needs' },
 ];
-const streamFaults: readonly Fault[] = [{ field: 'nats', code: 'unavailable', message: 'NATS JetStream did not take the event' }];
+const streamFaults: readonly Fault[] = [
+  { field: 'nats', code: 'unavailable', message: 'NATS JetStream did not take the event' },
+];
 
 /** Cuts the rows into messages within the limits; a row that is larger by itself goes alone. */
 export const packed = (blocks: readonly EventBlock[], limits: PackLimits): readonly Pack[] => {
@@ -131,7 +154,11 @@ export const packed = (blocks: readonly EventBlock[], limits: PackLimits): reado
     for (const [row, end] of ends.entries()) {
       const bytes = end - start + 4;
       start = end;
-      if (pack === undefined || pack.rows === limits.messageEventsMax || (pack.rows > 0 && pack.bytes + bytes > limits.messageBytesMax)) {
+      if (
+        pack === undefined ||
+        pack.rows === limits.messageEventsMax ||
+        (pack.rows > 0 && pack.bytes + bytes > limits.messageBytesMax)
+      ) {
         close(row);
         pack = { spans: [], rows: 0, bytes: 16 };
         packs.push(pack);
@@ -145,7 +172,9 @@ export const packed = (blocks: readonly EventBlock[], limits: PackLimits): reado
 };
 
 const claimsOf = (blocks: readonly EventBlock[], spans: readonly Span[]): Buffer => {
-  const parts = spans.map(({ block, from, to }) => (blocks[block] as EventBlock).claims.subarray(from * claimBytes, to * claimBytes));
+  const parts = spans.map(({ block, from, to }) =>
+    (blocks[block] as EventBlock).claims.subarray(from * claimBytes, to * claimBytes),
+  );
   return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
 };
 
@@ -195,7 +224,10 @@ const rowAt = (spans: readonly Span[], position: number): Row => {
   throw new RangeError(`no row at ${position}`);
 };
 
-/** Writes the outcome of what was not won; returns the positions that are not published, and whether any row was taken over. */
+/**
+ * Writes the outcome of what was not won; returns the positions that are not published, and whether any row was taken
+ * over.
+ */
 const settleExceptions = (progress: Progress, spans: readonly Span[], answer: ClaimAnswer) => {
   const left = new Set<number>();
   let takenOver = false;
@@ -204,7 +236,8 @@ const settleExceptions = (progress: Progress, spans: readonly Span[], answer: Cl
     if (status === 'taken_over') {
       takenOver = true;
       const block = progress.blocks[row.block] as EventBlock;
-      if (block.untimed.includes(row.row)) writeInteger(block.rows, assignedMs, startOfRow(block, row.row) + rowOffsets.occurredAt);
+      if (block.untimed.includes(row.row))
+        writeInteger(block.rows, assignedMs, startOfRow(block, row.row) + rowOffsets.occurredAt);
       continue;
     }
     left.add(position);
@@ -216,14 +249,15 @@ const settleExceptions = (progress: Progress, spans: readonly Span[], answer: Cl
 };
 
 const haveOnePayload = ({ blocks }: Progress, one: Row, other: Row): boolean =>
-  fingerprintOf(blocks[one.block] as EventBlock, one.row) === fingerprintOf(blocks[other.block] as EventBlock, other.row);
+  fingerprintOf(blocks[one.block] as EventBlock, one.row) ===
+  fingerprintOf(blocks[other.block] as EventBlock, other.row);
 
 /** In place of a batch, for rows that were told apart here. */
 const noBatch = -1;
 
 /**
- * Without claims the store alone tells twins apart, by key and time. An event whose time is ours to give would get another time on a retry, so it has to wait.
- * Twins within the request are told apart here: the first wins.
+ * Without claims the store alone tells twins apart, by key and time. An event whose time is ours to give would get
+ * another time on a retry, so it has to wait. Twins within the request are told apart here: the first wins.
  */
 const settleUnclaimed = (progress: Progress, spans: readonly Span[]): Set<number> => {
   progress.unclaimed = true;
@@ -246,8 +280,9 @@ const settleUnclaimed = (progress: Progress, spans: readonly Span[]): Set<number
 };
 
 /**
- * The same rows in the same order always give the same id, so a retry of a message within the stream's window is stored once. Only what is in the message
- * counts: another part of the same request under this id would be taken for a repetition, and lost.
+ * The same rows in the same order always give the same id, so a retry of a message within the stream's window is stored
+ * once. Only what is in the message counts: another part of the same request under this id would be taken for a
+ * repetition, and lost.
  */
 const messageIdOf = (claims: Buffer, left: ReadonlySet<number>): string => {
   if (left.size === 0) return hash('sha256', claims, 'base64url');
@@ -279,7 +314,8 @@ const acceptPack = async (progress: Progress, pack: Pack, receivedAtMs: number, 
     if (!(error instanceof PublishError)) throw error;
     for (let position = 0; position < pack.rows; position += 1)
       if (!left.has(position)) setStatus(progress, rowAt(spans, position), 'unavailable', streamFaults);
-    // Claims that were taken over stay: to free their keys would let another payload, or another time of ours, in beside the first try's.
+    // Claims that were taken over stay: to free their keys would let another payload, or another time of ours, in
+    // beside the first try's.
     if (answer && !takenOver && !error.mayBeStored) confirmations.push(ports.claims.release(answer.batch));
   }
 };
@@ -297,8 +333,9 @@ const wonWith = ({ blocks, batches, unclaimedKeys }: Progress, batch: number): R
 };
 
 /**
- * A twin within the request follows the first: of what was accepted it is a duplicate, or a conflict where it has another payload; of what is unavailable it is as
- * unavailable, and with another payload it waits, since nothing stands yet. What somebody else is working on waits in any case.
+ * A twin within the request follows the first: of what was accepted it is a duplicate, or a conflict where it has
+ * another payload; of what is unavailable it is as unavailable, and with another payload it waits, since nothing stands
+ * yet. What somebody else is working on waits in any case.
  */
 const settleTwins = (progress: Progress): void => {
   const wonOf = new Map<number, ReadonlyMap<string, Row>>();
@@ -317,15 +354,23 @@ const settleTwins = (progress: Progress): void => {
   }
 };
 
-/** All rows of a message bear one time of receipt, and its claims keep the same for all of its events that have no time of their own. */
+/**
+ * All rows of a message bear one time of receipt, and its claims keep the same for all of its events that have no time
+ * of their own.
+ */
 const receiveTogether = (blocks: readonly EventBlock[], receivedAtMs: number): void => {
   for (const block of blocks) {
-    for (const row of block.ends.keys()) writeInteger(block.rows, receivedAtMs, startOfRow(block, row) + rowOffsets.receivedAt);
-    for (const row of block.untimed) writeInteger(block.rows, receivedAtMs, startOfRow(block, row) + rowOffsets.occurredAt);
+    for (const row of block.ends.keys())
+      writeInteger(block.rows, receivedAtMs, startOfRow(block, row) + rowOffsets.receivedAt);
+    for (const row of block.untimed)
+      writeInteger(block.rows, receivedAtMs, startOfRow(block, row) + rowOffsets.occurredAt);
   }
 };
 
-/** Rows of one organization, of one request or of several that came together. Each gets its outcome; nothing is thrown but bugs. */
+/**
+ * Rows of one organization, of one request or of several that came together. Each gets its outcome; nothing is thrown
+ * but bugs.
+ */
 export const acceptEvents = async (
   blocks: readonly EventBlock[],
   receivedAtMs: number,

@@ -50,8 +50,16 @@ const resultFaultsMax = 10_000;
 /** How a caller wants its answer, and by which name it knows an idempotency key. */
 export type Asked = { readonly everyResult: boolean; readonly keyField: string };
 
-/** What became of each event, in order of their places; of all events, or of those only that were not accepted. The first event of the block has the index `from`. */
-export const resultsOf = (block: EventBlock, outcomes: Outcomes, { everyResult, keyField }: Asked, from = 0): EventResult[] => {
+/**
+ * What became of each event, in order of their places; of all events, or of those only that were not accepted. The
+ * first event of the block has the index `from`.
+ */
+export const resultsOf = (
+  block: EventBlock,
+  outcomes: Outcomes,
+  { everyResult, keyField }: Asked,
+  from = 0,
+): EventResult[] => {
   const positions = new Map(block.places.map((place, position) => [place, position]));
   const keys = new Map(block.rejected.map(({ place, idempotencyKey }) => [place, idempotencyKey]));
   // Of claims, and told in our own words.
@@ -61,13 +69,22 @@ export const resultsOf = (block: EventBlock, outcomes: Outcomes, { everyResult, 
     const position = positions.get(place);
     const key = position === undefined ? keys.get(place) : keyOfRow(block, position);
     const faults = outcomes.faults.get(place) ?? [];
-    return [{ index: from + place, idempotency_key: key ?? null, status, errors: position === undefined ? faults : faults.map(inTheirs) }];
+    return [
+      {
+        index: from + place,
+        idempotency_key: key ?? null,
+        status,
+        errors: position === undefined ? faults : faults.map(inTheirs),
+      },
+    ];
   });
 };
 
 /** The parts that keep events from being taken: the fields of the faults of `unavailable`. */
 const partsDown = ({ statuses: found, faults }: Outcomes): Part[] =>
-  found.flatMap((status, index) => (status === 'unavailable' ? (faults.get(index) ?? []).map(({ field }) => field as Part) : []));
+  found.flatMap((status, index) =>
+    status === 'unavailable' ? (faults.get(index) ?? []).map(({ field }) => field as Part) : [],
+  );
 
 /** What became of the events of a request so far; of several blocks where it comes in several. */
 export type Tally = {
@@ -152,8 +169,9 @@ const problemOf = (tally: Tally, requestId: string, refused?: FailureError): Pro
 };
 
 /**
- * 2xx only if every event has a final outcome and at least one is taken: a client that looks at the status alone must never drop usage. 503: send all
- * of it again, unchanged. 422 or 409: nothing was taken, and sending it again will not help.
+ * 2xx only if every event has a final outcome and at least one is taken: a client that looks at the status alone must
+ * never drop usage. 503: send all of it again, unchanged. 422 or 409: nothing was taken, and sending it again will not
+ * help.
  */
 export const answerOfTally = (tally: Tally, requestId: string, refused?: FailureError): Answer => {
   const summary = { ...summaryOf(tally), results: tally.results };
@@ -162,13 +180,22 @@ export const answerOfTally = (tally: Tally, requestId: string, refused?: Failure
   return { status: problem.status, code: problem.error_code, body: JSON.stringify({ ...problem, ...summary }) };
 };
 
-/** The last of the lines of an answer whose status went before the events were read: it says what the status would have been. */
+/**
+ * The last of the lines of an answer whose status went before the events were read: it says what the status would have
+ * been.
+ */
 export const lastLineOf = (tally: Tally, requestId: string, refused?: FailureError): Answer => {
   const problem = problemOf(tally, requestId, refused);
   const isFinal = !refused && tally.counts.unavailable === 0 && tally.counts.in_flight === 0;
   const { title, detail, error_code } = problem ?? {};
   const line = {
-    ...{ final: isFinal, status: problem?.status ?? 200, error_code, title, detail, request_id: requestId, ...summaryOf(tally) },
+    final: isFinal,
+    status: problem?.status ?? 200,
+    error_code,
+    title,
+    detail,
+    request_id: requestId,
+    ...summaryOf(tally),
     ...(problem ? {} : receiptOf(tally)),
   };
   return { status: line.status, code: error_code, body: JSON.stringify(line) };
@@ -183,7 +210,10 @@ export const judged = (block: EventBlock): Outcomes => {
 
 const neverMeasured = `is a text that reads as a number, and no meter can measure it as it is written: send up to ${integerDigitsMax} digits before the point and ${decimalsMax} behind it`;
 
-/** Adds what would be taken of a block, and never counted. A JSON number of that kind is refused; as a text it may be a name, and is kept. */
+/**
+ * Adds what would be taken of a block, and never counted. A JSON number of that kind is refused; as a text it may be a
+ * name, and is kept.
+ */
 export const addWarnings = (tally: Tally, block: EventBlock, { keyField }: Asked): void => {
   // The tally has counted the block already.
   const from = tally.total - block.total;
@@ -194,7 +224,13 @@ export const addWarnings = (tally: Tally, block: EventBlock, { keyField }: Asked
     for (const [path, text] of pairs) {
       if (tally.warnings.length >= warningsMax || !isUnmeasurable(text)) continue;
       const field = `${properties}.${path}`;
-      tally.warnings.push({ index: from + place, idempotency_key: idempotencyKey, field, code: 'never_measured', message: neverMeasured });
+      tally.warnings.push({
+        index: from + place,
+        idempotency_key: idempotencyKey,
+        field,
+        code: 'never_measured',
+        message: neverMeasured,
+      });
     }
   }
 };

@@ -25,7 +25,10 @@ const pollMs = 50;
 const rowsMax = 100_000;
 /** The table of the open generation takes 67 MB then, and another one while it is closed. */
 const generationKeysMax = 6_000_000;
-/** Everybody waits meanwhile: a server that is gone without a word is given up early. The longest question is about the keys of a generation. */
+/**
+ * Everybody waits meanwhile: a server that is gone without a word is given up early. The longest question is about the
+ * keys of a generation.
+ */
 const storeMsMax = 20_000;
 const progressMsMax = 5_000;
 const dayMs = 86_400_000;

@@ -1,19 +1,21 @@
 /**
- * The hot deduplication window: claims on idempotency keys, in Redis hashes that stay small enough for its compact encoding.
+ * The hot deduplication window: claims on idempotency keys, in Redis hashes that stay small enough for its compact
+ * encoding.
  *
- * A key's digest gives the bucket (2 bytes) and the field (8 bytes); a claim lies in the window of its arrival, and two windows are looked up, so it is
- * remembered for at least one whole window. A claim is 9 bytes: the payload's fingerprint (4), and the batch that it came with (5). What is known of a batch
- * stands once, for all of its claims:
+ * A key's digest gives the bucket (2 bytes) and the field (8 bytes); a claim lies in the window of its arrival, and two
+ * windows are looked up, so it is remembered for at least one whole window. A claim is 9 bytes: the payload's
+ * fingerprint (4), and the batch that it came with (5). What is known of a batch stands once, for all of its claims:
  *
  *   'P' lease end (4, s)     assigned time (6, ms)   pending: being published
  *   'C' stream sequence (6)  assigned time (6)       confirmed: in the stream
  *   'R'                                              released: certainly not in the stream, so its keys are free
  *
- * A claim that was taken over from a batch whose lease ran out is 15 bytes: it keeps the time that its first try assigned (6).
- * One script per message and effect: a script is atomic in Redis, so of two gateways that claim a key at the same moment one wins.
- * Redis' own clock decides on leases and windows: gateways with skewed clocks agree.
+ * A claim that was taken over from a batch whose lease ran out is 15 bytes: it keeps the time that its first try
+ * assigned (6). One script per message and effect: a script is atomic in Redis, so of two gateways that claim a key at
+ * the same moment one wins. Redis' own clock decides on leases and windows: gateways with skewed clocks agree.
  *
- * Rejected: the state beside each key (39 bytes a key against 24, and a confirmation as dear as a claim). Rejected: one string a key (116 bytes).
+ * Rejected: the state beside each key (39 bytes a key against 24, and a confirmation as dear as a claim). Rejected: one
+ * string a key (116 bytes).
  */
 import type { Redis } from 'ioredis';
 import type { AcceptPorts, ClaimAnswer, ClaimException } from './accept-events.ts';
@@ -22,19 +24,21 @@ import type { GuardPorts } from './stream-guard.ts';
 import { adoptedPrefix } from './stream-identity.ts';
 
 /**
- * KEYS: the prefix. ARGV: records, window (s), lease (s), assigned time (6), the mark of the window as the caller knows it, positions (2 each) of records whose
- * bucket the caller touches for the first time in the window.
+ * KEYS: the prefix. ARGV: records, window (s), lease (s), assigned time (6), the mark of the window as the caller knows
+ * it, positions (2 each) of records whose bucket the caller touches for the first time in the window.
  *
- * A bucket gets its time to live when it is made; to ask Redis each time whether it was made costs as much as the claim, so the caller remembers which buckets
- * it touched. The mark is made with the window: where the caller's is another, Redis was emptied or the window is new, and every bucket of the call gets its time.
+ * A bucket gets its time to live when it is made; to ask Redis each time whether it was made costs as much as the
+ * claim, so the caller remembers which buckets it touched. The mark is made with the window: where the caller's is
+ * another, Redis was emptied or the window is new, and every bucket of the call gets its time.
  *
- * What is won anew moves from the older window to the current one, so that it is remembered from then on. The number of a batch begins at a time in an emptied
- * Redis: it must not be that of a batch from before, which may be confirmed yet.
+ * What is won anew moves from the older window to the current one, so that it is remembered from then on. The number of
+ * a batch begins at a time in an emptied Redis: it must not be that of a batch from before, which may be confirmed yet.
  *
- * What another batch is working on is in flight for every payload: until that is published or its lease is over, nothing stands that another payload could be in
- * conflict with, and a conflict is final.
+ * What another batch is working on is in flight for every payload: until that is published or its lease is over,
+ * nothing stands that another payload could be in conflict with, and a conflict is final.
  *
- * `voided`: ranges of sequences that the stream lost (from, to, the last batch before the loss; 6 + 6 + 8 bytes): a claim confirmed under one of these is void.
+ * `voided`: ranges of sequences that the stream lost (from, to, the last batch before the loss; 6 + 6 + 8 bytes): a
+ * claim confirmed under one of these is void.
  */
 const claimScript = `
 local call, unpack, pack = redis.call, struct.unpack, struct.pack
@@ -118,7 +122,10 @@ if won > 0 then
 end
 return table.concat(answer)`;
 
-/** ARGV: window (s), lease (s), then for each batch its number and its sequence. The highest sequence of all is kept: a stream that ends below it has lost some. */
+/**
+ * ARGV: window (s), lease (s), then for each batch its number and its sequence. The highest sequence of all is kept: a
+ * stream that ends below it has lost some.
+ */
 const confirmScript = `
 local call, pack = redis.call, struct.pack
 local highest = tonumber(call('GET', KEYS[1] .. 'highest') or 0)
@@ -143,10 +150,12 @@ if state and state:byte(1) == 80 then redis.call('HSET', key, ARGV[1] % 256, 'R'
 return 0`;
 
 /**
- * ARGV: where the stream ends and which stream it is; the highest sequence and the stream as they were read before that, or nothing. What was confirmed behind the
- * end by then is void, for the batches so far; of another stream everything is. What is confirmed meanwhile at the same sequences, by a batch from before, is void
- * with it: then a retry is published again, and the store removes the twin. A stream that had no id was known by the time of its making, and is the same one. Only
- * the last ranges are kept: the claims of the older ones are long out of their window.
+ * ARGV: where the stream ends and which stream it is; the highest sequence and the stream as they were read before
+ * that, or nothing. What was confirmed behind the end by then is void, for the batches so far; of another stream
+ * everything is. What is confirmed meanwhile at the same sequences, by a batch from before, is void with it: then a
+ * retry is published again, and the store removes the twin. A stream that had no id was known by the time of its
+ * making, and is the same one. Only the last ranges are kept: the claims of the older ones are long out of their
+ * window.
  */
 const voidScript = `
 local call, pack = redis.call, struct.pack
@@ -170,20 +179,26 @@ call('SET', KEYS[1] .. 'stream', stream)
 return { string.format('%.0f', from), then_highest }`;
 
 /**
- * Two installations may share a Redis under two stream names, and what is known of a stream belongs to that one. The braces are a cluster's hash tag: all buckets
- * lie on one shard.
+ * Two installations may share a Redis under two stream names, and what is known of a stream belongs to that one. The
+ * braces are a cluster's hash tag: all buckets lie on one shard.
  */
 export const claimsPrefixOf = (streamName: string): string => `{claims ${streamName}}:`;
 
-const codes: Record<number, ClaimException['status']> = { 65: 'taken_over', 68: 'duplicate', 70: 'in_flight', 88: 'conflict' };
+const codes: Record<number, ClaimException['status']> = {
+  65: 'taken_over',
+  68: 'duplicate',
+  70: 'in_flight',
+  88: 'conflict',
+};
 const markBytes = 8;
 const exceptionsFrom = markBytes + 8;
 const exceptionBytes = 13;
 
 /**
- * A batch is named by its number and the connection that it was claimed over: a Redis that comes back as an older copy of itself, or a replica that took its place,
- * gives the numbers since then a second time, and to confirm or release one of before would be to do so for the events of somebody else. What belongs to a former
- * connection is left to its lease.
+ * A batch is named by its number and the connection that it was claimed over: a Redis that comes back as an older copy
+ * of itself, or a replica that took its place, gives the numbers since then a second time, and to confirm or release
+ * one of before would be to do so for the events of somebody else. What belongs to a former connection is left to its
+ * lease.
  */
 const numbersMax = 2 ** 40;
 const connectionsMax = 2 ** 12;
@@ -227,7 +242,10 @@ const createTouchedBuckets = () => {
       return positions;
     },
     /** Only what was won, under the mark that the call bore, shows that its bucket is there. */
-    see: (answer: Buffer, sent: { readonly mark: Buffer; readonly records: Buffer; readonly fresh: readonly number[] }): void => {
+    see: (
+      answer: Buffer,
+      sent: { readonly mark: Buffer; readonly records: Buffer; readonly fresh: readonly number[] },
+    ): void => {
       const seen = answer.subarray(0, markBytes);
       if (!seen.equals(mark)) {
         touched.fill(0);
@@ -269,7 +287,8 @@ export const createClaims = (redis: Redis, options: ClaimsOptions): AcceptPorts[
     connection = (connection + 1) % connectionsMax;
   });
   const numberOf = (batch: number): number => {
-    if (Math.floor(batch / numbersMax) !== connection) throw new Error('the connection over which it was claimed is gone');
+    if (Math.floor(batch / numbersMax) !== connection)
+      throw new Error('the connection over which it was claimed is gone');
     return batch % numbersMax;
   };
   const quietly = async (work: () => Promise<unknown>): Promise<void> => {
@@ -300,8 +319,14 @@ export const createClaims = (redis: Redis, options: ClaimsOptions): AcceptPorts[
   };
 };
 
-/** What the claims know of the stream, and how it is brought in line with where the stream ends. Both throw where Redis does not answer. */
-export const createStreamKnowledge = (redis: Redis, streamName: string): Pick<GuardPorts, 'readKnown' | 'voidBehind'> => {
+/**
+ * What the claims know of the stream, and how it is brought in line with where the stream ends. Both throw where Redis
+ * does not answer.
+ */
+export const createStreamKnowledge = (
+  redis: Redis,
+  streamName: string,
+): Pick<GuardPorts, 'readKnown' | 'voidBehind'> => {
   const prefix = claimsPrefixOf(streamName);
   redis.defineCommand('millrace_void', { lua: voidScript, numberOfKeys: 1 });
   type Script = (prefix: string, ...args: (string | number)[]) => Promise<string[]>;
@@ -312,7 +337,13 @@ export const createStreamKnowledge = (redis: Redis, streamName: string): Pick<Gu
       return { highest: highest ?? '0', stream: stream ?? '' };
     },
     voidBehind: async ({ lastSequence, streamId }, known) => {
-      const [from, to] = await run.call(redis, prefix, lastSequence, streamId, ...(known ? [known.highest, known.stream] : []));
+      const [from, to] = await run.call(
+        redis,
+        prefix,
+        lastSequence,
+        streamId,
+        ...(known ? [known.highest, known.stream] : []),
+      );
       return from === undefined ? undefined : { from: Number(from), to: Number(to) };
     },
   };

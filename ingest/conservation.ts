@@ -1,9 +1,10 @@
 /**
- * What this process answered, per organization and hour of receipt: the first stage of conservation [I11]. Totals since the process began, so that writing them
- * down twice counts once. Pure: times are arguments.
+ * What this process answered, per organization and hour of receipt: the first stage of conservation [I11]. Totals since
+ * the process began, so that writing them down twice counts once. Pure: times are arguments.
  *
- * `accepted - repeated` is never more than what the stream took. An event is accepted with a message that the stream acknowledged; each message that the stream
- * stored was acknowledged once as new, and every further time as one that it had already, which is `repeated`.
+ * `accepted - repeated` is never more than what the stream took. An event is accepted with a message that the stream
+ * acknowledged; each message that the stream stored was acknowledged once as new, and every further time as one that it
+ * had already, which is `repeated`.
  */
 import { originOfMessage, receivedAtOf } from '#schemas/usage-event.ts';
 import type { Counts } from './answer.ts';
@@ -22,10 +23,17 @@ export type IngestTotals = {
 
 export type IngestCount = IngestTotals & { readonly organizationId: string; readonly hourMs: number };
 
-type Pair = { readonly organizationId: string; readonly hourMs: number; readonly totals: { -readonly [K in keyof IngestTotals]: number } };
+type Pair = {
+  readonly organizationId: string;
+  readonly hourMs: number;
+  readonly totals: { -readonly [K in keyof IngestTotals]: number };
+};
 
 export type Conservation = {
-  /** A request that is answered now. It counts in the hour that its rows bear, which is a later one than its own where it was taken together with others. */
+  /**
+   * A request that is answered now. It counts in the hour that its rows bear, which is a later one than its own where
+   * it was taken together with others.
+   */
   readonly count: (block: EventBlock, receivedAtMs: number, counts: Counts) => void;
   /** A message that the stream had already. */
   readonly countRepeated: (body: Buffer) => void;
@@ -41,8 +49,8 @@ export const hourMs = 3_600_000;
 const keptMs = 2 * hourMs;
 
 /**
- * Pairs that wait while PostgreSQL can't write; some 20 MB. Further ones are left out: their hour then shows less accepted than the store has, which is never
- * taken for a loss.
+ * Pairs that wait while PostgreSQL can't write; some 20 MB. Further ones are left out: their hour then shows less
+ * accepted than the store has, which is never taken for a loss.
  */
 const pairsMax = 50_000;
 

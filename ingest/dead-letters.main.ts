@@ -1,6 +1,7 @@
 /**
- * Messages that the sink put aside (dead-letters.nats.ts): `list [--json]`, which is also what happens without a word, `show <sequence>`, and
- * `re-drive <sequence>... | --all`. The exit code is 0 where all that was asked for was done, and may be asked for again in any case.
+ * Messages that the sink put aside (dead-letters.nats.ts): `list [--json]`, which is also what happens without a word,
+ * `show <sequence>`, and `re-drive <sequence>... | --all`. The exit code is 0 where all that was asked for was done,
+ * and may be asked for again in any case.
  */
 import { parseArgs } from 'node:util';
 import { within } from '#platform/clock.ts';
@@ -30,8 +31,10 @@ const readCommand = (words: readonly string[]): Command => {
   if (sequences.some(Number.isNaN)) throw new Error(`a sequence is a whole number: ${rest.join(' ')}`);
   const [sequence] = sequences;
   if (name === 'list' && rest.length === 0 && !values.all) return { name, json: values.json };
-  if (name === 'show' && sequence !== undefined && rest.length === 1 && !values.all && !values.json) return { name, sequence };
-  if (name === 're-drive' && values.all !== rest.length > 0 && !values.json) return { name, sequences: values.all ? 'all' : sequences };
+  if (name === 'show' && sequence !== undefined && rest.length === 1 && !values.all && !values.json)
+    return { name, sequence };
+  if (name === 're-drive' && values.all !== rest.length > 0 && !values.json)
+    return { name, sequences: values.all ? 'all' : sequences };
   throw new Error(`that can't be done: ${words.join(' ')}`);
 };
 
@@ -63,7 +66,9 @@ const list = async (letters: DeadLetters, json: boolean): Promise<boolean> => {
   const head = ['SEQUENCE', 'ORIGINAL', 'PUT ASIDE', 'BYTES', 'EVENTS', 'REQUEST', 'REASON'];
   const rows = [
     head,
-    ...found.map((one) => Object.values(one)).map(([a, b, c, d, e, reason, request]) => [a, b, c, d, e, request, reason]),
+    ...found
+      .map((one) => Object.values(one))
+      .map(([a, b, c, d, e, reason, request]) => [a, b, c, d, e, request, reason]),
   ];
   const cells = rows.map((row) => row.map((cell) => String(cell ?? '-')));
   const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
@@ -77,9 +82,22 @@ const list = async (letters: DeadLetters, json: boolean): Promise<boolean> => {
   return true;
 };
 
-const eventToJson = ({ tenant, idempotencyKey, event, customer, occurredAtMs, receivedAtMs, properties }: UsageEvent) => ({
-  ...{ tenant, idempotency_key: idempotencyKey, event, customer_id: customer },
-  ...{ occurred_at: timeOf(occurredAtMs), received_at: timeOf(receivedAtMs), properties: Object.fromEntries(properties) },
+const eventToJson = ({
+  tenant,
+  idempotencyKey,
+  event,
+  customer,
+  occurredAtMs,
+  receivedAtMs,
+  properties,
+}: UsageEvent) => ({
+  tenant,
+  idempotency_key: idempotencyKey,
+  event,
+  customer_id: customer,
+  occurred_at: timeOf(occurredAtMs),
+  received_at: timeOf(receivedAtMs),
+  properties: Object.fromEntries(properties),
 });
 
 /** The events, one on a line; of what is no message its first bytes, in hexadecimal and as text. */
@@ -116,7 +134,9 @@ const redrive = async (letters: DeadLetters, asked: readonly number[] | 'all'): 
     const published = await letters.redrive(sequence);
     if (published !== undefined) done += 1;
     print(
-      published === undefined ? `There is no dead letter ${sequence}.` : `Dead letter ${sequence} is in the stream again, at ${published}.`,
+      published === undefined
+        ? `There is no dead letter ${sequence}.`
+        : `Dead letter ${sequence} is in the stream again, at ${published}.`,
     );
   }
   if (asked === 'all') print(`${done} of ${sequences.length} dead letters were re-driven.`);

@@ -1,4 +1,7 @@
-/** Messages that the sink put aside because the store can't read them: looking at them, and giving them back to the stream. */
+/**
+ * Messages that the sink put aside because the store can't read them: looking at them, and giving them back to the
+ * stream.
+ */
 import { JetStreamApiError, type SeqMsgRequest, type StoredMsg } from '@nats-io/jetstream';
 import type { Nats } from '#platform/nats.ts';
 import { extractTrace } from '#platform/tracing.ts';
@@ -26,7 +29,10 @@ export type DeadLetters = {
   /** In the order of their sequences, one at a time in memory; what is put aside meanwhile is left out. */
   readonly all: () => AsyncIterable<DeadLetter>;
   readonly find: (sequence: number) => Promise<DeadLetter | undefined>;
-  /** Gives one back, and says under which sequence the stream of usage has it. Undefined where there is no such letter (any more). */
+  /**
+   * Gives one back, and says under which sequence the stream of usage has it. Undefined where there is no such letter
+   * (any more).
+   */
   readonly redrive: (sequence: number) => Promise<number | undefined>;
 };
 
@@ -57,7 +63,9 @@ const fromStored = ({ seq, header, data, time }: StoredMsg): DeadLetter => {
   };
 };
 
-/** `publish` resolves with the sequence once the stream of usage has acknowledged the message (usage-stream.nats.ts). */
+/**
+ * `publish` resolves with the sequence once the stream of usage has acknowledged the message (usage-stream.nats.ts).
+ */
 export const openDeadLetters = async (
   nats: Nats,
   streamName: string,
@@ -76,7 +84,10 @@ export const openDeadLetters = async (
     }
   };
 
-  /** The first one from a sequence on: those that were given back leave gaps. The client's type does not know this request; the server does, since 2.9. */
+  /**
+   * The first one from a sequence on: those that were given back leave gaps. The client's type does not know this
+   * request; the server does, since 2.9.
+   */
   const nextFrom = async (sequence: number): Promise<DeadLetter | undefined> => {
     const request = { seq: sequence, next_by_subj: subjectsOf(stream) } as SeqMsgRequest;
     const stored = await manager.streams.getMessage(stream, request);
@@ -116,16 +127,23 @@ export const openDeadLetters = async (
      *   2. publish its body under an id that is made from the letter, and wait for the acknowledgement;
      *   3. remove the letter.
      *
-     * Killed before 2, nothing has happened. Killed between 2 and 3, the message is in both streams: the next try publishes it under the same
-     * id, which the stream stores once within its window; after that the store gets the same events under a later sequence, and keeps the first.
-     * A message that still can't be read is put aside again, as a new letter, by the sink.
+     * Killed before 2, nothing has happened. Killed between 2 and 3, the message is in both streams: the next try
+     * publishes it under the same id, which the stream stores once within its window; after that the store gets the
+     * same events under a later sequence, and keeps the first. A message that still can't be read is put aside again,
+     * as a new letter, by the sink.
      */
     redrive: async (sequence) => {
       const letter = await find(sequence);
       if (!letter) return undefined;
       const { body, requestId, traceparent, isBackfill, putAsideAtMs } = letter;
       const id = `re-driven-${sequence}-${putAsideAtMs}`;
-      const published = await publish({ id, body, ...(requestId === undefined ? {} : { requestId }), traceparent, isBackfill });
+      const published = await publish({
+        id,
+        body,
+        ...(requestId === undefined ? {} : { requestId }),
+        traceparent,
+        isBackfill,
+      });
       await remove(sequence);
       return published;
     },

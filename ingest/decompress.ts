@@ -1,10 +1,19 @@
 /**
- * Compressed bodies, as streams of what is in them: never more than a chunk is unpacked ahead of who reads, so a bomb ends with the limit and not with the memory.
+ * Compressed bodies, as streams of what is in them: never more than a chunk is unpacked ahead of who reads, so a bomb
+ * ends with the limit and not with the memory.
  *
- * A body may be several members one behind the other (RFC 1952, 2.2; RFC 8878, 3.1). Node stops behind the first where another begins within a chunk, without a
- * word for zstd: what it left is given to a decompressor of its own here.
+ * A body may be several members one behind the other (RFC 1952, 2.2; RFC 8878, 3.1). Node stops behind the first where
+ * another begins within a chunk, without a word for zstd: what it left is given to a decompressor of its own here.
  */
-import { constants, createGunzip, createZstdDecompress, type Gunzip, inflateRaw, type ZstdDecompress, zstdDecompress } from 'node:zlib';
+import {
+  constants,
+  createGunzip,
+  createZstdDecompress,
+  type Gunzip,
+  inflateRaw,
+  type ZstdDecompress,
+  zstdDecompress,
+} from 'node:zlib';
 import { FailureError } from '#schemas/failures.ts';
 
 export type Encoding = 'gzip' | 'x-gzip' | 'zstd';
@@ -18,7 +27,8 @@ const zstdOptions = { params: { [constants.ZSTD_d_windowLogMax]: 23 } };
 /** Each costs a decompressor, half a millisecond, and may be 9 bytes that say nothing. */
 const membersMax = 100;
 
-const engineOf = (encoding: Encoding): Engine => (encoding === 'zstd' ? createZstdDecompress(zstdOptions) : createGunzip());
+const engineOf = (encoding: Encoding): Engine =>
+  encoding === 'zstd' ? createZstdDecompress(zstdOptions) : createGunzip();
 
 const broken = (encoding: string, error: unknown): unknown => {
   const { code = '', message } = error as Error & { code?: string };
@@ -30,7 +40,10 @@ type Input = AsyncIterator<Buffer>;
 /** What an engine did not take because its member had ended. */
 type Rest = Buffer | undefined;
 
-/** Hands an engine what comes until its member ends, or the input does. Never rejects: what goes wrong ends the engine, which its reader sees. */
+/**
+ * Hands an engine what comes until its member ends, or the input does. Never rejects: what goes wrong ends the engine,
+ * which its reader sees.
+ */
 const feed = async (engine: Engine, input: Input, first: Rest): Promise<Rest> => {
   let fed = 0;
   try {
@@ -50,12 +63,16 @@ const feed = async (engine: Engine, input: Input, first: Rest): Promise<Rest> =>
 };
 
 /** The bytes of a compressed body, as it comes. Throws MALFORMED_BODY where it is cut off or broken. */
-export const decompressed = async function* (source: AsyncIterable<Buffer>, encoding: Encoding): AsyncGenerator<Buffer> {
+export const decompressed = async function* (
+  source: AsyncIterable<Buffer>,
+  encoding: Encoding,
+): AsyncGenerator<Buffer> {
   const input = source[Symbol.asyncIterator]();
   let rest: Rest;
   let members = 0;
   do {
-    if (members === membersMax) throw new FailureError('MALFORMED_BODY', `The body has more than ${membersMax} members of ${encoding}`);
+    if (members === membersMax)
+      throw new FailureError('MALFORMED_BODY', `The body has more than ${membersMax} members of ${encoding}`);
     members += 1;
     const engine = engineOf(encoding);
     const feeding = feed(engine, input, rest);
@@ -89,6 +106,14 @@ const blockUnpacking =
 /** How a block of an Avro container is unpacked, by the name of its codec: off the thread, up to so many bytes. */
 export const avroCodecs: ReadonlyMap<string, Unpack> = new Map<string, Unpack>([
   ['null', async (data) => data],
-  ['deflate', blockUnpacking('deflate', (data, options, done) => inflateRaw(data, options, done as Parameters<typeof inflateRaw>[2]))],
-  ['zstandard', blockUnpacking('zstandard', (data, options, done) => zstdDecompress(data, { ...zstdOptions, ...options }, done))],
+  [
+    'deflate',
+    blockUnpacking('deflate', (data, options, done) =>
+      inflateRaw(data, options, done as Parameters<typeof inflateRaw>[2]),
+    ),
+  ],
+  [
+    'zstandard',
+    blockUnpacking('zstandard', (data, options, done) => zstdDecompress(data, { ...zstdOptions, ...options }, done)),
+  ],
 ]);

@@ -1,4 +1,6 @@
-/** The stream of accepted events, as it is made and kept: its limits, its identity, where it begins and where it ends. */
+/**
+ * The stream of accepted events, as it is made and kept: its limits, its identity, where it begins and where it ends.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, type StreamConfig } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/transport-node';
@@ -17,13 +19,17 @@ const streamNameInUse = 10058;
 
 type StreamSettings = Pick<Config, 'streamName' | 'streamHoursMax' | 'streamBytesMax' | 'streamReplicas'>;
 
-/** Members of a configuration that the server does not give back as they were sent, or that differ: those have to be updated. */
+/**
+ * Members of a configuration that the server does not give back as they were sent, or that differ: those have to be
+ * updated.
+ */
 const differs = (settings: Partial<StreamConfig>, config: StreamConfig): boolean =>
   Object.entries(settings).some(([name, value]) => !isDeepStrictEqual(config[name as keyof StreamConfig], value));
 
 /**
  * Makes the stream and the sink's consumer, or brings their limits up to date. Safe from several processes at once.
- * Limits retention, not a work queue: the stream can be replayed into a lost store. `discard: new`: a full stream refuses, it drops nothing.
+ * Limits retention, not a work queue: the stream can be replayed into a lost store. `discard: new`: a full stream
+ * refuses, it drops nothing.
  */
 export const ensureUsageStream = async (nats: Nats, config: StreamSettings, clock: Clock): Promise<void> => {
   const manager = await nats.manager();
@@ -52,7 +58,8 @@ export const ensureUsageStream = async (nats: Nats, config: StreamSettings, cloc
       if (!(error instanceof JetStreamApiError && error.code === streamNameInUse)) throw error;
     }
   };
-  // Asked for before it is added: the server counts a stream that is added again against its storage a second time, and refuses it as too large.
+  // Asked for before it is added: the server counts a stream that is added again against its storage a second time, and
+  // refuses it as too large.
   const ensure = async (name: string, settings: typeof limits) => {
     try {
       const { config: present, created } = await manager.streams.info(name);
@@ -77,10 +84,10 @@ export const ensureUsageStream = async (nats: Nats, config: StreamSettings, cloc
 };
 
 /**
- * A stream that has to be made again, its data lost, must not begin at 1: what is stored already would lie above every later watermark and
- * never be billed, and a later twin would count as the first. So sequences begin at the time of the stream's making, 100,000 a second,
- * and rise over every re-creation; they stay under 2^48 until 2059. A server older than 2.10 begins at 1 all the same; the rater then refuses to bill
- * from a stream that stands below its store.
+ * A stream that has to be made again, its data lost, must not begin at 1: what is stored already would lie above every
+ * later watermark and never be billed, and a later twin would count as the first. So sequences begin at the time of the
+ * stream's making, 100,000 a second, and rise over every re-creation; they stay under 2^48 until 2059. A server older
+ * than 2.10 begins at 1 all the same; the rater then refuses to bill from a stream that stands below its store.
  */
 const firstSequenceAt = (nowMs: number): number => Math.floor(nowMs / 1000) * 100_000;
 
@@ -90,17 +97,21 @@ const isRecent = (nats: Nats): boolean => {
   return major > 2 || (major === 2 && minor >= 10);
 };
 
-/** Calls `listener` when any process makes a stream of that name. What is missed while the server is away is found when it is met again. */
+/**
+ * Calls `listener` when any process makes a stream of that name. What is missed while the server is away is found when
+ * it is met again.
+ */
 export const onStreamMade = (nats: Nats, streamName: string, listener: () => void): void => {
   nats.connection.subscribe(`$JS.EVENT.ADVISORY.STREAM.CREATED.${streamName}`, { callback: () => listener() });
 };
 
 /** Makes the stream where it is gone, and says where it ends. */
-export const createReadStreamEnd = (nats: Nats, config: StreamSettings, clock: Clock) => async (): Promise<StreamEnd> => {
-  await ensureUsageStream(nats, config, clock);
-  // Asked for once more: of several processes that make it, one has made the stream that is there.
-  const { state, config: present } = await (await nats.manager()).streams.info(config.streamName);
-  const streamId = streamIdOf(present);
-  if (streamId === undefined) throw new Error(`somebody took the id of the stream ${config.streamName} away`);
-  return { lastSequence: state.last_seq, streamId };
-};
+export const createReadStreamEnd =
+  (nats: Nats, config: StreamSettings, clock: Clock) => async (): Promise<StreamEnd> => {
+    await ensureUsageStream(nats, config, clock);
+    // Asked for once more: of several processes that make it, one has made the stream that is there.
+    const { state, config: present } = await (await nats.manager()).streams.info(config.streamName);
+    const streamId = streamIdOf(present);
+    if (streamId === undefined) throw new Error(`somebody took the id of the stream ${config.streamName} away`);
+    return { lastSequence: state.last_seq, streamId };
+  };

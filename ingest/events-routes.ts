@@ -1,4 +1,7 @@
-/** The routes of the ingest host: admission, the events of a request taken or tried, the answer to it, and the key of its receipts. */
+/**
+ * The routes of the ingest host: admission, the events of a request taken or tried, the answer to it, and the key of
+ * its receipts.
+ */
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
@@ -33,7 +36,10 @@ import { type EventsRequest, type EventsRoute, isBackfill, type ReadRequest } fr
 import { draftReceipt, type ReceiptSigner } from './receipts.ts';
 import { lineHoldBytes } from './take-lines.ts';
 
-export type Take = (request: EventsRequest, block: LineBlock) => Promise<{ readonly outcomes: Outcomes; readonly counts: Counts }>;
+export type Take = (
+  request: EventsRequest,
+  block: LineBlock,
+) => Promise<{ readonly outcomes: Outcomes; readonly counts: Counts }>;
 
 export type RoutePorts = {
   readonly read: ReadRequest;
@@ -68,7 +74,8 @@ const answerLines = async (
   asked: Asked,
   { read, take, observe }: RoutePorts,
 ): Promise<FastifyReply | string> => {
-  // All that it may hold is bounded by the events of a request: it never waits for its reader, who may first want to send the rest.
+  // All that it may hold is bounded by the events of a request: it never waits for its reader, who may first want to
+  // send the rest.
   const isLines = preferredType(request.headers.accept, ['application/json', lineType]) === lineType;
   const lines = isLines ? new Readable({ read: () => {} }) : undefined;
   let hasBegun = false;
@@ -103,7 +110,11 @@ const answerLines = async (
   }
 };
 
-const acceptRequest = async (request: EventsRequest, reply: FastifyReply, ports: RoutePorts): Promise<FastifyReply | string> => {
+const acceptRequest = async (
+  request: EventsRequest,
+  reply: FastifyReply,
+  ports: RoutePorts,
+): Promise<FastifyReply | string> => {
   const format = formatOf(request.headers['content-type']);
   const asked = askedBy(request, format);
   const origin = { organization: request.caller.organizationId, requestId: request.id, receivedAtMs: ports.nowMs() };
@@ -125,7 +136,8 @@ const validateRequest = async (request: EventsRequest, reply: FastifyReply, { re
     addToTally(tally, block, outcomes, countsOf(outcomes), asked);
     addWarnings(tally, block, asked);
   };
-  const refused = format === Format.lines ? await read.readLines(request, add) : await read.readWhole(request, format).then(add);
+  const refused =
+    format === Format.lines ? await read.readLines(request, add) : await read.readWhole(request, format).then(add);
   if (refused) throw refused;
   reply.type('application/json; charset=utf-8');
   return validationOf(tally);
@@ -139,7 +151,8 @@ const admit = (request: EventsRequest, reply: FastifyReply, { bodyBytesMax, hold
   if (bytes > bodyBytesMax) throw new FailureError('BODY_TOO_LARGE', `${bytes} bytes; the limit is ${bodyBytesMax}`);
   // Who hung up while the key was looked up closed the answer already; nothing would give these bytes back.
   if (reply.raw.destroyed) throw new FailureError('BAD_REQUEST', 'The caller is gone');
-  const isHeld = formatOf(request.headers['content-type']) !== Format.lines || request.caller.signingSecret !== undefined;
+  const isHeld =
+    formatOf(request.headers['content-type']) !== Format.lines || request.caller.signingSecret !== undefined;
   const hold = holdBytes(isHeld ? bytes : Math.min(bytes, lineHoldBytes));
   request.hold = hold;
   reply.raw.once('close', hold.release);
@@ -161,8 +174,10 @@ export const eventsRoutes = (app: FastifyInstance, ports: RoutePorts): void => {
   app.post<EventsRoute>('/v1/events', routeOf(eventsOperation(ports.eventsMax), EventsQuery), (request, reply) =>
     request.hold.during(acceptRequest(request, reply, ports)),
   );
-  app.post<EventsRoute>('/v1/events/validate', routeOf(validateOperation(ports.eventsMax), ValidationQuery), (request, reply) =>
-    request.hold.during(validateRequest(request, reply, ports)),
+  app.post<EventsRoute>(
+    '/v1/events/validate',
+    routeOf(validateOperation(ports.eventsMax), ValidationQuery),
+    (request, reply) => request.hold.during(validateRequest(request, reply, ports)),
   );
   app.get(
     '/v1/receipts/key',

@@ -1,6 +1,6 @@
 /**
- * The fail points of gateway, sink and checker (`platform/fail-point.ts`), around their ports and never inside of a use case. Without one the ports
- * come back as they are.
+ * The fail points of gateway, sink and checker (`platform/fail-point.ts`), around their ports and never inside of a use
+ * case. Without one the ports come back as they are.
  */
 import { sleep } from '#platform/clock.ts';
 import type { FailPoint, FailPointName } from '#platform/fail-point.ts';
@@ -21,7 +21,12 @@ const insertBegunMs = 3;
 const written = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
 /** `begun` is how long after the call its effect is under way, and its answer not there yet. */
-const around = <F extends Call>(call: F, failPoint: FailPoint, { before, during, after }: Places, begun = written): F => {
+const around = <F extends Call>(
+  call: F,
+  failPoint: FailPoint,
+  { before, during, after }: Places,
+  begun = written,
+): F => {
   const wrapped = async (...words: Parameters<F>): Promise<unknown> => {
     if (before) failPoint.pass(before);
     const answer = call(...words);
@@ -40,10 +45,15 @@ export const failAtAccept = (ports: AcceptPorts, failPoint: FailPoint | undefine
     claims: {
       ...ports.claims,
       claim: around(ports.claims.claim, failPoint, { after: 'gateway.after_claim' }),
-      confirm: around(ports.claims.confirm, failPoint, { before: 'gateway.before_confirm', after: 'gateway.after_confirm' }),
+      confirm: around(ports.claims.confirm, failPoint, {
+        before: 'gateway.before_confirm',
+        after: 'gateway.after_confirm',
+      }),
     },
     publish: around(ports.publish, failPoint, {
-      ...{ before: 'gateway.before_publish', during: 'gateway.during_publish', after: 'gateway.after_pub_ack' },
+      before: 'gateway.before_publish',
+      during: 'gateway.during_publish',
+      after: 'gateway.after_pub_ack',
     }),
   };
 };
@@ -52,7 +62,8 @@ export const failAtAccept = (ports: AcceptPorts, failPoint: FailPoint | undefine
 export const failAtRespond = (app: Gateway['app'], failPoint: FailPoint | undefined): void => {
   if (!failPoint) return;
   app.addHook('onSend', async (request, _reply, payload) => {
-    if (request.method === 'POST' && request.routeOptions.url === '/v1/events') failPoint.pass('gateway.before_respond');
+    if (request.method === 'POST' && request.routeOptions.url === '/v1/events')
+      failPoint.pass('gateway.before_respond');
     return payload;
   });
 };
@@ -93,8 +104,14 @@ export const failAtCheck = (ports: CheckPorts, failPoint: FailPoint | undefined)
     ...ports,
     keys: {
       ...ports.keys,
-      voidTwins: around(ports.keys.voidTwins, failPoint, { before: 'checker.before_voids', after: 'checker.after_voids' }),
+      voidTwins: around(ports.keys.voidTwins, failPoint, {
+        before: 'checker.before_voids',
+        after: 'checker.after_voids',
+      }),
     },
-    checked: { ...ports.checked, advance: around(ports.checked.advance, failPoint, { after: 'checker.after_advance' }) },
+    checked: {
+      ...ports.checked,
+      advance: around(ports.checked.advance, failPoint, { after: 'checker.after_advance' }),
+    },
   };
 };

@@ -20,7 +20,10 @@ export const mediaTypes: Readonly<Record<string, Format>> = {
   'avro/binary': Format.avro,
 };
 
-/** JSON by its suffix (RFC 6839), in which the data of a CloudEvent may come, and what was written before there was application/json. */
+/**
+ * JSON by its suffix (RFC 6839), in which the data of a CloudEvent may come, and what was written before there was
+ * application/json.
+ */
 export const otherJsonTypes = /^(?:application\/[\w.+-]+\+json|text\/json)[ \t]*(?:;|$)/i;
 
 /** Of a Content-Type that the route takes. A request without a body has none, and is read as JSON, which it is not. */

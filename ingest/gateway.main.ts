@@ -32,8 +32,12 @@ const config = orExit(() => loadConfig(process.env, ['natsUrl', 'redisUrl', 'dat
 const log = createLog('gateway', config.logLevel, secretsOf(config));
 
 const crew = {
-  ...{ log, workers: config.ingestWorkers, shutdownMsMax: config.shutdownMsMax },
-  ...{ host: config.host, port: config.ingestPort, portVariable: settings.ingestPort.variable },
+  log,
+  workers: config.ingestWorkers,
+  shutdownMsMax: config.shutdownMsMax,
+  host: config.host,
+  port: config.ingestPort,
+  portVariable: settings.ingestPort.variable,
 };
 
 await runWorkers(crew, async () => {
@@ -50,7 +54,10 @@ await runWorkers(crew, async () => {
   observePool(metrics, postgres.counts);
 
   const conservation = createConservation();
-  const unwritten = metrics.counter('millrace_conservation_write_faults_total', 'Writes of what was answered that PostgreSQL did not take');
+  const unwritten = metrics.counter(
+    'millrace_conservation_write_faults_total',
+    'Writes of what was answered that PostgreSQL did not take',
+  );
   const report = startReport({
     conservation,
     write: createWriteCounts(postgres, newId('gtw'), config.streamName),
@@ -61,7 +68,10 @@ await runWorkers(crew, async () => {
     },
   });
 
-  const lost = metrics.counter('millrace_stream_lost_sequences_total', 'Sequences of messages that the stream had acknowledged and lost');
+  const lost = metrics.counter(
+    'millrace_stream_lost_sequences_total',
+    'Sequences of messages that the stream had acknowledged and lost',
+  );
   lost.inc(0);
   const claimFault = (error: unknown) => {
     claimFaults.inc();
@@ -101,8 +111,17 @@ await runWorkers(crew, async () => {
       clock: systemClock,
       authenticate: createAuthenticate(postgres, config.keyPepper, systemClock),
       // In blocks: a request of events costs no call of its own.
-      rateLimit: createRateLimit({ redis, clock: systemClock, log, onFault: () => limitFaults.inc(), blockSize: { events: 100 } }),
-      openSigningSecret: createOpenSigningSecret(createVault({ masterKeys: masterKeysFrom(config), clock: systemClock }), postgres),
+      rateLimit: createRateLimit({
+        redis,
+        clock: systemClock,
+        log,
+        onFault: () => limitFaults.inc(),
+        blockSize: { events: 100 },
+      }),
+      openSigningSecret: createOpenSigningSecret(
+        createVault({ masterKeys: masterKeysFrom(config), clock: systemClock }),
+        postgres,
+      ),
     },
     claimSecret: config.keyPepper,
     conservation,

@@ -1,4 +1,7 @@
-/** The ingest gateway without listen: how requests are read, taken together, counted and measured. Its routes are in events-routes.ts. */
+/**
+ * The ingest gateway without listen: how requests are read, taken together, counted and measured. Its routes are in
+ * events-routes.ts.
+ */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '#platform/clock.ts';
@@ -27,7 +30,10 @@ export type GatewayOptions = HttpOptions & {
   readonly guard: GuardPorts;
   readonly ports: AcceptPorts;
   readonly conservation: Pick<Conservation, 'count'>;
-  /** Under which idempotency keys are hashed, and from which the key of receipts is derived; all gateways of an installation share it. */
+  /**
+   * Under which idempotency keys are hashed, and from which the key of receipts is derived; all gateways of an
+   * installation share it.
+   */
   readonly claimSecret: string;
   readonly limits: PackLimits & {
     readonly pastMsMax: number;
@@ -61,13 +67,15 @@ const keepBodies = (app: FastifyInstance, bodyBytesMax: number): void => {
   app.addContentTypeParser(otherJsonTypes, { parseAs: 'buffer' }, keepWhole);
   const keepRaw = async (request: FastifyRequest, payload: Incoming): Promise<Buffer> =>
     keepWhole(request, await readRaw(payload, bodyBytesMax));
-  // The headers of a CloudEvent say what it is, and its data is JSON: the official client for Python names no type by itself.
+  // The headers of a CloudEvent say what it is, and its data is JSON: the official client for Python names no type by
+  // itself.
   app.addContentTypeParser('*', async (request: FastifyRequest, payload: IncomingMessage) => {
     if (request.headers['content-type'] !== undefined || !isBinaryMode(request.headers))
       throw new FailureError('UNSUPPORTED_MEDIA_TYPE', takenTypes);
     return keepRaw(request, payload);
   });
-  // Lines are read by their route, as they come. A signature is over all of them: then they are read before, as any other body.
+  // Lines are read by their route, as they come. A signature is over all of them: then they are read before, as any
+  // other body.
   app.addContentTypeParser(lineType, async (request: FastifyRequest, payload: IncomingMessage) => {
     if (request.caller?.signingSecret !== undefined) await keepRaw(request, payload);
   });
@@ -81,7 +89,10 @@ const observeRequests = ({ metrics, limits }: GatewayOptions) => {
     .set(limits.inFlightBytesMax);
   return {
     events,
-    degraded: metrics.counter('millrace_ingest_unclaimed_requests_total', 'Requests that were taken without claims because Redis was away'),
+    degraded: metrics.counter(
+      'millrace_ingest_unclaimed_requests_total',
+      'Requests that were taken without claims because Redis was away',
+    ),
     inFlight: metrics.gauge('millrace_ingest_in_flight_bytes', 'Bytes of request bodies that are being worked on'),
     requestBytes: metrics.histogram('millrace_ingest_request_bytes', 'Bytes of one request body', sizeBytes),
     requestEvents: metrics.histogram('millrace_ingest_request_events', 'Events of one request', powersOfTen),
@@ -117,7 +128,12 @@ export const createGateway = (options: GatewayOptions): Gateway => {
   });
 
   const take: Take = async (request, { block, receivedAtMs }) => {
-    const { outcomes, unclaimed } = await takeTogether({ block, receivedAtMs, isBackfill: isBackfill(request), request });
+    const { outcomes, unclaimed } = await takeTogether({
+      block,
+      receivedAtMs,
+      isBackfill: isBackfill(request),
+      request,
+    });
     if (unclaimed) observed.degraded.inc();
     const counts = countsOf(outcomes);
     options.conservation.count(block, receivedAtMs, counts);
@@ -127,7 +143,10 @@ export const createGateway = (options: GatewayOptions): Gateway => {
   };
 
   eventsRoutes(app, {
-    ...{ take, bodyBytesMax, eventsMax: limits.eventsMax, nowMs: clock.nowMs },
+    take,
+    bodyBytesMax,
+    eventsMax: limits.eventsMax,
+    nowMs: clock.nowMs,
     read: createReadRequest({ clock, bodyBytesMax, claimSecret: options.claimSecret, ...limits }),
     receipts: createReceiptSigner(options.claimSecret),
     holdBytes: createInFlight(limits.inFlightBytesMax, (bytes) => observed.inFlight.set(bytes)),

@@ -5,7 +5,10 @@ export type Hold = {
   /** Asks for more. Throws OVERLOADED where there is no room. */
   readonly grow: (bytes: number) => void;
   readonly release: () => void;
-  /** Keeps the room until the work is done, released or not: it holds the body's bytes, although the caller may have hung up. */
+  /**
+   * Keeps the room until the work is done, released or not: it holds the body's bytes, although the caller may have
+   * hung up.
+   */
   readonly during: <T>(work: Promise<T>) => Promise<T>;
 };
 

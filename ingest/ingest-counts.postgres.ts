@@ -7,11 +7,16 @@ export const createWriteCounts =
   (postgres: Queryable, gatewayId: string, stream: string): ReportPorts['write'] =>
   async (counts, losses, hasEnded) => {
     const countRows = counts.map(({ organizationId, hourMs, notFinal, ...totals }) => ({
-      ...{ organization_id: organizationId, hour: new Date(hourMs), not_final: notFinal },
+      organization_id: organizationId,
+      hour: new Date(hourMs),
+      not_final: notFinal,
       ...totals,
     }));
     const lossRows = losses.map(({ from, to, detectedAtMs }) => ({
-      ...{ stream, from_sequence: from, to_sequence: to, detected_at: new Date(detectedAtMs) },
+      stream,
+      from_sequence: from,
+      to_sequence: to,
+      detected_at: new Date(detectedAtMs),
     }));
     await postgres.query('SELECT report_ingest($1, $2::jsonb, $3::jsonb, $4)', [
       gatewayId,

@@ -1,12 +1,18 @@
 /**
- * Small requests of one organization that come together are claimed and published together: one script of Redis and one message for all of them. It costs a request
- * no time while the gateway is idle: the first one goes at once, and those that come while it is under way go together when it is done. A backfill is joined with
- * backfills alone, as a message is one or is none.
+ * Small requests of one organization that come together are claimed and published together: one script of Redis and one
+ * message for all of them. It costs a request no time while the gateway is idle: the first one goes at once, and those
+ * that come while it is under way go together when it is done. A backfill is joined with backfills alone, as a message
+ * is one or is none.
  */
 import type { Accepted, Outcomes } from './accept-events.ts';
 import type { EventBlock } from './parse/event-block.ts';
 
-export type Joined<R> = { readonly block: EventBlock; readonly receivedAtMs: number; readonly isBackfill?: boolean; readonly request: R };
+export type Joined<R> = {
+  readonly block: EventBlock;
+  readonly receivedAtMs: number;
+  readonly isBackfill?: boolean;
+  readonly request: R;
+};
 
 export type Answered = { readonly outcomes: Outcomes; readonly unclaimed: boolean };
 
@@ -19,7 +25,10 @@ export type JoinOptions<R> = {
   readonly groupRowsMax: number;
 };
 
-type Waiting<R> = Joined<R> & { readonly resolve: (answered: Answered) => void; readonly reject: (error: unknown) => void };
+type Waiting<R> = Joined<R> & {
+  readonly resolve: (answered: Answered) => void;
+  readonly reject: (error: unknown) => void;
+};
 type Queue<R> = { readonly waiting: Waiting<R>[]; underWay: number };
 
 /** Returns how to hand a request in. */

@@ -1,4 +1,7 @@
-/** What is measured, logged and traced of the ports of ingest, apart from the use case. Once per call of a port and never per event. */
+/**
+ * What is measured, logged and traced of the ports of ingest, apart from the use case. Once per call of a port and
+ * never per event.
+ */
 import { stopwatch } from '#platform/clock.ts';
 import { latencySeconds, type Metrics, sizeBytes } from '#platform/metrics.ts';
 import { inSpan, type Tracer } from '#platform/tracing.ts';
@@ -14,20 +17,31 @@ export type ObservedRequest = {
   readonly log: { readonly debug: Line; readonly warn: Line };
 };
 
-/** The ports for one request, or for several that are taken together: what is published names them, and says whether they are a backfill. */
+/**
+ * The ports for one request, or for several that are taken together: what is published names them, and says whether
+ * they are a backfill.
+ */
 export type PortsOfRequests = (requests: readonly ObservedRequest[], isBackfill: boolean) => AcceptPorts;
 
 /** A message names so many of its requests. */
 const requestIdsMax = 20;
 
 export const observeAccept = (ports: AcceptPorts, metrics: Metrics, tracer: Tracer): PortsOfRequests => {
-  const claiming = metrics.histogram('millrace_ingest_claim_seconds', 'Time to claim the keys of a request in Redis', latencySeconds);
+  const claiming = metrics.histogram(
+    'millrace_ingest_claim_seconds',
+    'Time to claim the keys of a request in Redis',
+    latencySeconds,
+  );
   const publishing = metrics.histogram(
     'millrace_ingest_publish_seconds',
     'Time until the stream acknowledged a message, with its tries',
     latencySeconds,
   );
-  const bytes = metrics.histogram('millrace_ingest_message_bytes', 'Bytes of one stream message of packed events', sizeBytes);
+  const bytes = metrics.histogram(
+    'millrace_ingest_message_bytes',
+    'Bytes of one stream message of packed events',
+    sizeBytes,
+  );
   const faults = metrics.counter(
     'millrace_ingest_publish_faults_total',
     'Messages that the stream did not acknowledge; `stored` says whether it may have them all the same',
@@ -52,7 +66,11 @@ export const observeAccept = (ports: AcceptPorts, metrics: Metrics, tracer: Trac
         ...ports.claims,
         claim: async (records, assignedMs) => {
           const elapsedMs = stopwatch();
-          const span = tracer.start('claim', { parent: traceparent, kind: 'client', attributes: { keys: records.length / claimBytes } });
+          const span = tracer.start('claim', {
+            parent: traceparent,
+            kind: 'client',
+            attributes: { keys: records.length / claimBytes },
+          });
           const answer = await ports.claims.claim(records, assignedMs).catch((error: unknown) => {
             span.end(undefined, error);
             noteFault(error, 'events were not claimed');
@@ -64,20 +82,30 @@ export const observeAccept = (ports: AcceptPorts, metrics: Metrics, tracer: Trac
         },
       },
       publish: (message) =>
-        inSpan(tracer, 'publish', { parent: traceparent, kind: 'producer', attributes: { bytes: message.body.length } }, async (span) => {
-          const elapsedMs = stopwatch();
-          try {
-            const sequence = await ports.publish({ ...message, requestId, isBackfill, traceparent: span.traceparent });
-            log.debug({ sequence, bytes: message.body.length }, 'published');
-            return sequence;
-          } catch (error) {
-            noteFault(error, 'a message was not published');
-            throw error;
-          } finally {
-            publishing.observe(elapsedMs() / 1000);
-            bytes.observe(message.body.length);
-          }
-        }),
+        inSpan(
+          tracer,
+          'publish',
+          { parent: traceparent, kind: 'producer', attributes: { bytes: message.body.length } },
+          async (span) => {
+            const elapsedMs = stopwatch();
+            try {
+              const sequence = await ports.publish({
+                ...message,
+                requestId,
+                isBackfill,
+                traceparent: span.traceparent,
+              });
+              log.debug({ sequence, bytes: message.body.length }, 'published');
+              return sequence;
+            } catch (error) {
+              noteFault(error, 'a message was not published');
+              throw error;
+            } finally {
+              publishing.observe(elapsedMs() / 1000);
+              bytes.observe(message.body.length);
+            }
+          },
+        ),
     };
   };
 };

@@ -1,4 +1,7 @@
-/** What is measured, logged and traced of the sink, apart from the use case. Once per batch or message and never per event. */
+/**
+ * What is measured, logged and traced of the sink, apart from the use case. Once per batch or message and never per
+ * event.
+ */
 import type { Log } from '#platform/log.ts';
 import { latencySeconds, type Metrics, powersOfTen, sizeBytes, workSeconds } from '#platform/metrics.ts';
 import type { Span, Tracer } from '#platform/tracing.ts';
@@ -8,7 +11,9 @@ import type { StreamMessage, StreamState } from './usage-stream.nats.ts';
 /** A batch may come from thousands of requests; a line names so many of them, and how many there are. */
 const requestIdsMax = 20;
 
-export const requestsOf = (messages: readonly StreamMessage[]): { readonly request_ids: string[]; readonly requests: number } => {
+export const requestsOf = (
+  messages: readonly StreamMessage[],
+): { readonly request_ids: string[]; readonly requests: number } => {
   const ids = new Set(messages.flatMap(({ requestId }) => requestId?.split(',') ?? []));
   return { request_ids: [...ids].slice(0, requestIdsMax), requests: ids.size };
 };
@@ -19,7 +24,11 @@ export const traceInserts =
   async (messages) => {
     const spans = messages.flatMap(({ traceparent, requestId, sequence }): Span[] => {
       if (traceparent === undefined) return [];
-      const attributes = { sequence, batch_messages: messages.length, ...(requestId === undefined ? {} : { request_id: requestId }) };
+      const attributes = {
+        sequence,
+        batch_messages: messages.length,
+        ...(requestId === undefined ? {} : { request_id: requestId }),
+      };
       return [tracer.start('insert', { parent: traceparent, kind: 'consumer', attributes })];
     });
     try {
@@ -39,7 +48,11 @@ export const observeSink = (metrics: Metrics, log: Log): SinkPorts['report'] => 
   const inserts = metrics.histogram('millrace_sink_insert_seconds', 'Time of one insert', latencySeconds);
   const insertRows = metrics.histogram('millrace_sink_insert_rows', 'Rows of one insert', powersOfTen);
   const insertBytes = metrics.histogram('millrace_sink_insert_bytes', 'Bytes of one insert', sizeBytes);
-  const lag = metrics.histogram('millrace_sink_lag_seconds', 'From the stream to queryable, of the oldest event of an insert', workSeconds);
+  const lag = metrics.histogram(
+    'millrace_sink_lag_seconds',
+    'From the stream to queryable, of the oldest event of an insert',
+    workSeconds,
+  );
   return {
     stored: (batch, insertMs, lagMs) => {
       rows.inc(batch.rows);
@@ -49,7 +62,10 @@ export const observeSink = (metrics: Metrics, log: Log): SinkPorts['report'] => 
       insertBytes.observe(batch.bytes);
       lag.observe(lagMs / 1000);
       if (!log.isLevelEnabled('debug')) return;
-      log.debug({ rows: batch.rows, messages: batch.messages.length, insertMs, lagMs, ...requestsOf(batch.messages) }, 'stored');
+      log.debug(
+        { rows: batch.rows, messages: batch.messages.length, insertMs, lagMs, ...requestsOf(batch.messages) },
+        'stored',
+      );
     },
     waiting: (error, waitMs) => {
       retries.inc();
@@ -75,10 +91,18 @@ export const observeStream = (metrics: Metrics, read: () => Promise<StreamState>
   const gauge = (name: string, help: string, of: (state: StreamState) => number) =>
     metrics.gaugeOf(name, help, async () => of(await state()));
   gauge('millrace_sink_behind_messages', 'Stream messages that no sink has fetched yet', ({ waiting }) => waiting);
-  gauge('millrace_sink_held_messages', 'Stream messages that sinks fetched and have not stored yet', ({ held }) => held);
+  gauge(
+    'millrace_sink_held_messages',
+    'Stream messages that sinks fetched and have not stored yet',
+    ({ held }) => held,
+  );
   gauge('millrace_stream_messages', 'Messages in the stream, stored ones included', ({ messages }) => messages);
   gauge('millrace_stream_bytes', 'Bytes in the stream', ({ bytes }) => bytes);
-  gauge('millrace_stream_bytes_max', 'Bytes that the stream may hold; a full stream refuses new events', ({ bytesMax }) => bytesMax);
+  gauge(
+    'millrace_stream_bytes_max',
+    'Bytes that the stream may hold; a full stream refuses new events',
+    ({ bytesMax }) => bytesMax,
+  );
   gauge(
     'millrace_stream_dead_letters',
     'Messages that lie aside as unreadable until somebody re-drives them',

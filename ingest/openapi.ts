@@ -81,7 +81,8 @@ export const receiptKeyOperation: Operation = {
   operation: 'getReceiptKey',
   tag,
   summary: 'The public key that verifies receipts',
-  description: 'The same on all gateways of an installation. Keep it beside the receipts: who verifies one needs nothing else of us.',
+  description:
+    'The same on all gateways of an installation. Keep it beside the receipts: who verifies one needs nothing else of us.',
   scope: 'write:events',
   rateClass: 'events',
   answers: { 200: ReceiptKey },

@@ -13,7 +13,9 @@ const codesOfLoss = ['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR'];
 
 /** The connection ends where its caller has hung up or took too long: nobody reads the answer. */
 const toFailure = (error: unknown): unknown =>
-  codesOfLoss.includes((error as Error & { code?: string }).code ?? '') ? new FailureError('BAD_REQUEST', 'The caller is gone') : error;
+  codesOfLoss.includes((error as Error & { code?: string }).code ?? '')
+    ? new FailureError('BAD_REQUEST', 'The caller is gone')
+    : error;
 
 const bounded = async function* (chunks: AsyncIterable<Buffer>, bytesMax: number): AsyncGenerator<Buffer> {
   let bytes = 0;
@@ -24,8 +26,11 @@ const bounded = async function* (chunks: AsyncIterable<Buffer>, bytesMax: number
   }
 };
 
-const unpacking = (chunks: AsyncIterable<Buffer>, encoding: Encoding | undefined, bytesMax: number): AsyncIterable<Buffer> =>
-  bounded(encoding === undefined ? chunks : decompressed(chunks, encoding), bytesMax);
+const unpacking = (
+  chunks: AsyncIterable<Buffer>,
+  encoding: Encoding | undefined,
+  bytesMax: number,
+): AsyncIterable<Buffer> => bounded(encoding === undefined ? chunks : decompressed(chunks, encoding), bytesMax);
 
 const once = async function* (body: Buffer): AsyncGenerator<Buffer> {
   yield body;
@@ -40,8 +45,9 @@ const whole = async (chunks: AsyncIterable<Buffer>): Promise<Buffer> => {
 export type Body = {
   readonly chunks: AsyncIterable<Buffer>;
   /**
-   * Reads on to the end and throws it away, where the answer was found before: a client reads its answer once it has sent all, and its next request comes behind
-   * the end of this one. What is longer than a body may be ends with the connection.
+   * Reads on to the end and throws it away, where the answer was found before: a client reads its answer once it has
+   * sent all, and its next request comes behind the end of this one. What is longer than a body may be ends with the
+   * connection.
    */
   readonly drain: () => void;
 };
@@ -69,7 +75,10 @@ export const readChunks = (incoming: Incoming, encoding: Encoding | undefined, b
       // It was cut off, which is an end, too.
     }
   };
-  return { chunks: unpacking({ [Symbol.asyncIterator]: () => ({ next }) }, encoding, bytesMax), drain: () => void drain() };
+  return {
+    chunks: unpacking({ [Symbol.asyncIterator]: () => ({ next }) }, encoding, bytesMax),
+    drain: () => void drain(),
+  };
 };
 
 /** The same of a body that was read before. */
@@ -79,7 +88,8 @@ export const readAgain = (body: Buffer, encoding: Encoding | undefined, bytesMax
 });
 
 /** Reads all that comes, packed or not. */
-export const readRaw = (incoming: Incoming, bytesMax: number): Promise<Buffer> => whole(readChunks(incoming, undefined, bytesMax).chunks);
+export const readRaw = (incoming: Incoming, bytesMax: number): Promise<Buffer> =>
+  whole(readChunks(incoming, undefined, bytesMax).chunks);
 
 /** What was packed; `hold` is asked for room chunk by chunk. */
 export const unpacked = (body: Buffer, encoding: Encoding, bytesMax: number, hold: Hold): Promise<Buffer> =>

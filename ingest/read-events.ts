@@ -26,7 +26,13 @@ export const keyFieldOf = (format: Format, headers: Headers): string =>
     ? 'id'
     : 'idempotency_key';
 
-const parse = (format: Format, body: Buffer, headers: Headers, { writer, horizon }: OpenBlock, eventsMax: number): ParsedBody => {
+const parse = (
+  format: Format,
+  body: Buffer,
+  headers: Headers,
+  { writer, horizon }: OpenBlock,
+  eventsMax: number,
+): ParsedBody => {
   if (format === Format.cloudEvent) return parseStructuredBody(body, writer, horizon);
   if (format === Format.cloudEvents) return parseBatchBody(body, writer, horizon, eventsMax);
   if (isBinaryMode(headers)) return parseBinaryBody(headers, body, writer, horizon);
@@ -34,7 +40,13 @@ const parse = (format: Format, body: Buffer, headers: Headers, { writer, horizon
 };
 
 /** Everything but lines and Avro. Throws what refuses the whole. */
-export const readText = (format: Format, body: Buffer, headers: Headers, open: OpenBlock, { eventsMax }: ReadLimits): void => {
+export const readText = (
+  format: Format,
+  body: Buffer,
+  headers: Headers,
+  open: OpenBlock,
+  { eventsMax }: ReadLimits,
+): void => {
   const parsed = parse(format, body, headers, open, eventsMax);
   if (parsed.kind === 'malformed') throw new FailureError('MALFORMED_BODY', parsed.reason);
   if (parsed.kind === 'too_many') throw tooMany(parsed.events, eventsMax);
@@ -43,7 +55,12 @@ export const readText = (format: Format, body: Buffer, headers: Headers, open: O
 const isRefused = (value: AvroBlock | Refused): value is Refused => 'kind' in value;
 
 /** Block by block: what a block unpacks to is let go before the next. */
-export const readAvro = async (body: Buffer, { writer, horizon }: OpenBlock, limits: ReadLimits, hold: Hold): Promise<void> => {
+export const readAvro = async (
+  body: Buffer,
+  { writer, horizon }: OpenBlock,
+  limits: ReadLimits,
+  hold: Hold,
+): Promise<void> => {
   const container = openAvroContainer(body);
   if ('kind' in container) throw refusal(container);
   const unpack = avroCodecs.get(container.codec);

@@ -44,7 +44,10 @@ export type ReadRequest = {
   /** A body that is read as a whole, which all are but lines. */
   readonly readWhole: (request: EventsRequest, format: Format) => Promise<LineBlock>;
   /** Takes lines as they come. Returns what ended them early. */
-  readonly readLines: (request: EventsRequest, each: (block: LineBlock) => Promise<void>) => Promise<FailureError | undefined>;
+  readonly readLines: (
+    request: EventsRequest,
+    each: (block: LineBlock) => Promise<void>,
+  ) => Promise<FailureError | undefined>;
 };
 
 /** The seeds of the organizations that were seen last. */
@@ -68,7 +71,9 @@ const encodingOf = (headers: FastifyRequest['headers']): Encoding | undefined =>
 
 /** A backfill reaches back to the year 2000, and no further ahead than any other. */
 const horizonOf = (request: EventsRequest, nowMs: number, { pastMsMax, futureMsMax }: ReadOptions): Horizon =>
-  isBackfill(request) ? { nowMs, pastMsMax: nowMs - earliestEventMs, futureMsMax, isBackfill: true } : { nowMs, pastMsMax, futureMsMax };
+  isBackfill(request)
+    ? { nowMs, pastMsMax: nowMs - earliestEventMs, futureMsMax, isBackfill: true }
+    : { nowMs, pastMsMax, futureMsMax };
 
 export const createReadRequest = (options: ReadOptions): ReadRequest => {
   const { clock, bodyBytesMax, eventsMax } = options;
@@ -93,7 +98,10 @@ export const createReadRequest = (options: ReadOptions): ReadRequest => {
       return { block: open.writer.done(), receivedAtMs: open.receivedAtMs };
     },
     readLines: async (request, each) => {
-      const bytes = Math.min(Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY), lineLimits.blockBytesMax / 4);
+      const bytes = Math.min(
+        Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY),
+        lineLimits.blockBytesMax / 4,
+      );
       const reader = new LineReader(() => openBlock(request, bytes), { ...lineLimits, eventsMax });
       const encoding = encodingOf(request.headers);
       const { chunks, drain } = request.rawBody

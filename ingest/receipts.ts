@@ -1,6 +1,7 @@
 /**
- * Signed receipts of what was taken (schemas/receipt.ts). The key is derived from the secret that all gateways of an installation share, so any of them signs with the
- * same one, and nothing has to be kept for it. On request only: a signature costs what parsing dozens of events costs.
+ * Signed receipts of what was taken (schemas/receipt.ts). The key is derived from the secret that all gateways of an
+ * installation share, so any of them signs with the same one, and nothing has to be kept for it. On request only: a
+ * signature costs what parsing dozens of events costs.
  */
 import { createHash, createPrivateKey, createPublicKey, hkdfSync, type KeyObject, sign } from 'node:crypto';
 import { formatInstant } from '#schemas/instant.ts';
@@ -10,7 +11,11 @@ import { type EventBlock, keyOfRow } from './parse/event-block.ts';
 
 /** PKCS #8 around the 32 bytes of an Ed25519 key (RFC 8410). */
 const privateKeyFrom = (seed: Buffer): KeyObject =>
-  createPrivateKey({ key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]), format: 'der', type: 'pkcs8' });
+  createPrivateKey({
+    key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]),
+    format: 'der',
+    type: 'pkcs8',
+  });
 
 export type ReceiptSigner = { readonly key: ReceiptKey; readonly sign: (text: Buffer) => string };
 
@@ -23,7 +28,11 @@ export const createReceiptSigner = (secret: string): ReceiptSigner => {
   };
 };
 
-export type ReceiptOrigin = { readonly organization: string; readonly requestId: string; readonly receivedAtMs: number };
+export type ReceiptOrigin = {
+  readonly organization: string;
+  readonly requestId: string;
+  readonly receivedAtMs: number;
+};
 
 /** A receipt in the making: blocks are added in the order of the request. */
 export type ReceiptDraft = {
@@ -36,12 +45,17 @@ export const draftReceipt = ({ key, sign }: ReceiptSigner, origin: ReceiptOrigin
   return {
     add: (block, { statuses }) => {
       for (const [position, place] of block.places.entries())
-        if (statuses[place] === 'accepted' || statuses[place] === 'duplicate') digest.update(digestPartOf(keyOfRow(block, position)));
+        if (statuses[place] === 'accepted' || statuses[place] === 'duplicate')
+          digest.update(digestPartOf(keyOfRow(block, position)));
     },
     sign: ({ accepted, duplicates }) => {
       const fields = {
-        ...{ organization: origin.organization, request_id: origin.requestId, received_at: formatInstant(origin.receivedAtMs) },
-        ...{ accepted, duplicates, events_digest: digest.digest('base64url') },
+        organization: origin.organization,
+        request_id: origin.requestId,
+        received_at: formatInstant(origin.receivedAtMs),
+        accepted,
+        duplicates,
+        events_digest: digest.digest('base64url'),
       };
       return { ...fields, key_id: key.kid, signature: sign(receiptText(fields)) };
     },

@@ -1,7 +1,8 @@
 /**
- * Writes down what this process answered, and what it found lost of the stream. The order: counted in memory, answered, written within about a second. Whatever
- * PostgreSQL does, no request waits for it: what can't be written stays in memory and is tried again. A process that is killed takes its last second of
- * counts with it, and never an event; that it said no more is how it can be told.
+ * Writes down what this process answered, and what it found lost of the stream. The order: counted in memory, answered,
+ * written within about a second. Whatever PostgreSQL does, no request waits for it: what can't be written stays in
+ * memory and is tried again. A process that is killed takes its last second of counts with it, and never an event; that
+ * it said no more is how it can be told.
  */
 import type { Clock } from '#platform/clock.ts';
 import { startJobLoop } from '#platform/job-loop.ts';
@@ -25,7 +26,9 @@ export type Report = {
 };
 
 const everyMs = 1_000;
-/** A process without news says every so many turns that it lives. The API takes one that was silent for 15 s for dead. */
+/**
+ * A process without news says every so many turns that it lives. The API takes one that was silent for 15 s for dead.
+ */
 const turnsOfSilenceMax = 5;
 const countsMax = 5_000;
 const lossesMax = 1_000;

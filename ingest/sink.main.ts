@@ -17,7 +17,9 @@ import { startSink } from './sink.ts';
 import { createInsert } from './usage-store.clickhouse.ts';
 import { createDeadLetter, createReadStreamState, subscribe } from './usage-stream.nats.ts';
 
-/** A server that is gone without a word is given up after this; what it may have stored is stored once, by its token. */
+/**
+ * A server that is gone without a word is given up after this; what it may have stored is stored once, by its token.
+ */
 const insertTimeoutMs = 30_000;
 
 countBuffersWithHeap();
@@ -32,11 +34,17 @@ await runProcess(log, config.shutdownMsMax, async () => {
   observeStream(metrics, createReadStreamState(nats, config.streamName));
   const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: insertTimeoutMs, connectionsMax: 4 });
   const sink = await startSink(
-    { rowsMax: config.sinkRowsMax, bytesMax: config.sinkBytesMax, ageMsMax: config.sinkAgeMsMax, insertsMax: config.sinkInsertsMax },
+    {
+      rowsMax: config.sinkRowsMax,
+      bytesMax: config.sinkBytesMax,
+      ageMsMax: config.sinkAgeMsMax,
+      insertsMax: config.sinkInsertsMax,
+    },
     failAtStore(
       {
         // Messages are as large as the gateways pack them, so this many are about one insert.
-        subscribe: () => subscribe(nats, config.streamName, Math.max(1, Math.floor(config.sinkBytesMax / config.messageBytesMax))),
+        subscribe: () =>
+          subscribe(nats, config.streamName, Math.max(1, Math.floor(config.sinkBytesMax / config.messageBytesMax))),
         insert: traceInserts(createInsert(clickhouse), tracer),
         deadLetter: createDeadLetter(nats, config.streamName),
         clock: systemClock,

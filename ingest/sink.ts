@@ -1,8 +1,8 @@
 /**
- * The use case of the sink: stream -> store. The order of effects: 1. insert the events, 2. insert a row per message that counts them (both
- * in `insert`), 3. acknowledge. Whatever dies in between, the stream delivers the messages again and the store removes the twins: they have the same
- * sequence, so they are the same rows.
- * It never gives a message up: a store that is away is waited for, and a message that the store can't read is put aside durably.
+ * The use case of the sink: stream -> store. The order of effects: 1. insert the events, 2. insert a row per message
+ * that counts them (both in `insert`), 3. acknowledge. Whatever dies in between, the stream delivers the messages again
+ * and the store removes the twins: they have the same sequence, so they are the same rows. It never gives a message up:
+ * a store that is away is waited for, and a message that the store can't read is put aside durably.
  */
 import { type Clock, sleep } from '#platform/clock.ts';
 import { backoffMs } from '#platform/retry.ts';
@@ -20,7 +20,9 @@ export class UnreadableError extends Error {
 
 export type SinkPorts = {
   readonly subscribe: () => Promise<Subscription>;
-  /** Resolves once the rows can be queried. Throws `UnreadableError`, or anything else where a later try may succeed. */
+  /**
+   * Resolves once the rows can be queried. Throws `UnreadableError`, or anything else where a later try may succeed.
+   */
   readonly insert: (messages: readonly StreamMessage[]) => Promise<void>;
   readonly deadLetter: (message: StreamMessage, reason: string) => Promise<void>;
   readonly clock: Clock;
@@ -34,8 +36,8 @@ export type SinkPorts = {
 export type Sink = { readonly done: Promise<void>; readonly stop: () => Promise<void> };
 
 /**
- * How often the server is told that messages are still being worked on, and from which age of theirs on: most are stored long before. Together well under the
- * consumer's ack wait (5 s), so that one sign may get lost.
+ * How often the server is told that messages are still being worked on, and from which age of theirs on: most are
+ * stored long before. Together well under the consumer's ack wait (5 s), so that one sign may get lost.
  */
 const workingEveryMs = 1_000;
 const workingFromMs = 1_000;
@@ -68,7 +70,12 @@ const pause = async (error: unknown, attempt: number, ports: SinkPorts, signal: 
 };
 
 /** Halves a batch until the unreadable message stands alone, and puts that one aside. */
-const divide = async (batch: Batch<StreamMessage>, error: UnreadableError, ports: SinkPorts, signal: AbortSignal): Promise<void> => {
+const divide = async (
+  batch: Batch<StreamMessage>,
+  error: UnreadableError,
+  ports: SinkPorts,
+  signal: AbortSignal,
+): Promise<void> => {
   const [first] = batch.messages;
   if (batch.messages.length === 1 && first) return await putAside(first, error, ports, signal);
   const middle = Math.ceil(batch.messages.length / 2);
@@ -79,8 +86,16 @@ const divide = async (batch: Batch<StreamMessage>, error: UnreadableError, ports
   }
 };
 
-/** Acknowledges an unreadable message once it is durable elsewhere; until then it stays in the stream, and is tried again. */
-const putAside = async (message: StreamMessage, reason: UnreadableError, ports: SinkPorts, signal: AbortSignal): Promise<void> => {
+/**
+ * Acknowledges an unreadable message once it is durable elsewhere; until then it stays in the stream, and is tried
+ * again.
+ */
+const putAside = async (
+  message: StreamMessage,
+  reason: UnreadableError,
+  ports: SinkPorts,
+  signal: AbortSignal,
+): Promise<void> => {
   for (let attempt = 0; ; attempt += 1) {
     try {
       await ports.deadLetter(message, reason.message);
@@ -95,8 +110,9 @@ const putAside = async (message: StreamMessage, reason: UnreadableError, ports: 
 };
 
 /**
- * What was received and is not acknowledged yet, whether it is being inserted, waits for its turn or fills a batch: for all of it the server is told that it is
- * being worked on. Else a wait for the store would have it delivered again, to this sink or to another one, and stored once more.
+ * What was received and is not acknowledged yet, whether it is being inserted, waits for its turn or fills a batch: for
+ * all of it the server is told that it is being worked on. Else a wait for the store would have it delivered again, to
+ * this sink or to another one, and stored once more.
  */
 const createHeld = (clock: Clock) => {
   const heldSinceMs = new Map<StreamMessage, number>();
@@ -122,7 +138,10 @@ const createHeld = (clock: Clock) => {
   };
 };
 
-/** `insertsMax`: inserts that are under way at a time. One parses on one core of ClickHouse; memory grows by a batch with each. */
+/**
+ * `insertsMax`: inserts that are under way at a time. One parses on one core of ClickHouse; memory grows by a batch
+ * with each.
+ */
 export type SinkLimits = BatchLimits & { readonly insertsMax: number };
 
 export const startSink = async (limits: SinkLimits, ports: SinkPorts): Promise<Sink> => {
@@ -130,7 +149,8 @@ export const startSink = async (limits: SinkLimits, ports: SinkPorts): Promise<S
   const stopped = new AbortController();
   const held = createHeld(ports.clock);
   const batcher = createBatcher<StreamMessage>(limits);
-  // The next batch fills meanwhile: memory is bounded by `insertsMax` and one batches, and what the subscription fetches ahead.
+  // The next batch fills meanwhile: memory is bounded by `insertsMax` and one batches, and what the subscription
+  // fetches ahead.
   const inserting = new Set<Promise<void>>();
   let fault: unknown;
   let stopping = false;

@@ -1,18 +1,20 @@
 /**
- * Keeps claims from knowing more than the stream [I5]. A stream that lost its end (a power cut where writes are not synced, a copy of its files put back, a
- * stream that had to be made again) no longer holds events that the claims call duplicates. So while the server is away no claim is answered, and whenever the gateway
- * meets it anew:
+ * Keeps claims from knowing more than the stream [I5]. A stream that lost its end (a power cut where writes are not
+ * synced, a copy of its files put back, a stream that had to be made again) no longer holds events that the claims call
+ * duplicates. So while the server is away no claim is answered, and whenever the gateway meets it anew:
  *
  *   1. it reads the highest sequence that was ever confirmed;
  *   2. it asks the stream where it ends; until then nothing is published;
  *   3. what was confirmed behind that end is void: a retry of it is accepted again. Until then no claim is answered;
  *   4. the range is reported.
  *
- * In this order, since other gateways go on confirming: what they confirm after step 1 proves nothing about an end that was read before. Where Redis is away,
- * step 3 waits for it with the end as it was in step 2: what is published meanwhile must not cover the gap up.
+ * In this order, since other gateways go on confirming: what they confirm after step 1 proves nothing about an end that
+ * was read before. Where Redis is away, step 3 waits for it with the end as it was in step 2: what is published
+ * meanwhile must not cover the gap up.
  *
- * A Redis that comes back may be an older copy of itself, which knows again what was void. It is compared in the same way, but publishing goes on meanwhile: the
- * server was not away, and without claims the store tells twins apart. A loss that was covered up since then is not seen any more.
+ * A Redis that comes back may be an older copy of itself, which knows again what was void. It is compared in the same
+ * way, but publishing goes on meanwhile: the server was not away, and without claims the store tells twins apart. A
+ * loss that was covered up since then is not seen any more.
  */
 import { type AcceptPorts, PublishError } from './accept-events.ts';
 
@@ -25,7 +27,10 @@ export type StreamEnd = {
 /** What the claims know of the stream; texts, as Redis keeps them. */
 export type Known = { readonly highest: string; readonly stream: string };
 
-/** Sequences that were acknowledged once and that the stream does not hold any more. From 0: the whole of a stream that is gone. */
+/**
+ * Sequences that were acknowledged once and that the stream does not hold any more. From 0: the whole of a stream that
+ * is gone.
+ */
 export type Loss = { readonly from: number; readonly to: number };
 
 export type GuardPorts = {
@@ -33,7 +38,10 @@ export type GuardPorts = {
   readonly readKnown: () => Promise<Known>;
   /** Makes the stream where it is gone, and says where it ends. Throws where the server does not answer. */
   readonly readEnd: () => Promise<StreamEnd>;
-  /** Voids what was confirmed behind the end, and says what that was; once, of several gateways that ask. Throws where Redis does not answer. */
+  /**
+   * Voids what was confirmed behind the end, and says what that was; once, of several gateways that ask. Throws where
+   * Redis does not answer.
+   */
   readonly voidBehind: (end: StreamEnd, known: Known | undefined) => Promise<Loss | undefined>;
   readonly onLoss: (loss: Loss) => void;
   readonly onFault: (error: unknown) => void;
@@ -43,11 +51,17 @@ export type GuardPorts = {
 export type StreamGuard = {
   /** Whether the stream has said where it ends since the server was met last. */
   readonly mayPublish: () => boolean;
-  /** To be called when the server goes: nobody can say what it holds, neither publishing nor claims go on before it was met again. */
+  /**
+   * To be called when the server goes: nobody can say what it holds, neither publishing nor claims go on before it was
+   * met again.
+   */
   readonly leave: () => void;
   /** To be called at the start and when the server was away. Resolves once it may be published. */
   readonly meet: () => Promise<void>;
-  /** To be called when Redis goes: no claim is answered any more before Redis and the stream were compared. Publishing goes on. */
+  /**
+   * To be called when Redis goes: no claim is answered any more before Redis and the stream were compared. Publishing
+   * goes on.
+   */
   readonly leaveClaims: () => void;
   /** To be called when Redis is back. */
   readonly meetClaims: () => Promise<void>;

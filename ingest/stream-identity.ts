@@ -1,8 +1,9 @@
 /**
- * Tells a stream from one that was made in its place, over restarts of the server, updates of its settings, and copies of its files. A random id, written once at the
- * making of the stream and kept by the server with its configuration. Pure.
- * Rejected: the time of its making, `created`. The server writes a new one to its disk at each update of the settings, and tells it from the next restart on
- * (2.12.15), so that a stream that lost nothing looked like another one.
+ * Tells a stream from one that was made in its place, over restarts of the server, updates of its settings, and copies
+ * of its files. A random id, written once at the making of the stream and kept by the server with its configuration.
+ * Pure. Rejected: the time of its making, `created`. The server writes a new one to its disk at each update of the
+ * settings, and tells it from the next restart on (2.12.15), so that a stream that lost nothing looked like another
+ * one.
  */
 import { randomUUID } from 'node:crypto';
 
@@ -19,8 +20,8 @@ export const adoptedPrefix = 'adopted_';
 export const newStreamId = (): string => `made_${randomUUID().replaceAll('-', '')}`;
 
 /**
- * Of a stream that was made without an id. Whoever meets it first writes this one; those that meet it at the same moment write the same, as `created` stays while the
- * server runs.
+ * Of a stream that was made without an id. Whoever meets it first writes this one; those that meet it at the same
+ * moment write the same, as `created` stays while the server runs.
  */
 export const adoptedStreamId = (created: string): string => `${adoptedPrefix}${created}`;
 

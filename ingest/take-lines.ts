@@ -1,6 +1,6 @@
 /**
- * The use case of a body that is taken while it arrives: its events are accepted in blocks, one block while the next is read. Blocks follow each other, so that of
- * twins in two blocks the first one wins.
+ * The use case of a body that is taken while it arrives: its events are accepted in blocks, one block while the next is
+ * read. Blocks follow each other, so that of twins in two blocks the first one wins.
  */
 import { FailureError } from '#schemas/failures.ts';
 import type { LineBlock, LineReader } from './parse/ndjson.ts';

@@ -6,7 +6,16 @@ import { originOfMessage, rowColumns, rowsWithSequence } from '#schemas/usage-ev
 import { UnreadableError } from './sink.ts';
 import type { StreamMessage } from './usage-stream.nats.ts';
 
-const columns = ['tenant', 'event', 'customer', 'occurred_at', 'received_at', 'idempotency_key', 'properties', 'stream_sequence'];
+const columns = [
+  'tenant',
+  'event',
+  'customer',
+  'occurred_at',
+  'received_at',
+  'idempotency_key',
+  'properties',
+  'stream_sequence',
+];
 
 // The digest is made here, and not by the gateway: SHA-256 costs ClickHouse a fraction of what it costs Node.
 const insertStatement = `
@@ -16,30 +25,55 @@ FROM input('${rowColumns.replaceAll("'", "\\'")}')
 FORMAT RowBinary`;
 
 /** Codes with which ClickHouse says that it can't read the data: parse errors and incorrect data. */
-const unreadableCodes = new Set(['6', '26', '27', '32', '33', '38', '41', '53', '69', '70', '72', '117', '131', '190', '349']);
+const unreadableCodes = new Set([
+  '6',
+  '26',
+  '27',
+  '32',
+  '33',
+  '38',
+  '41',
+  '53',
+  '69',
+  '70',
+  '72',
+  '117',
+  '131',
+  '190',
+  '349',
+]);
 
 const isUnreadable = (error: unknown): boolean => error instanceof ClickHouseError && unreadableCodes.has(error.code);
 
-/** One row per message, in place of the one that an earlier delivery wrote. Small, so by itself, and not deduplicated: its table keeps one. */
+/**
+ * One row per message, in place of the one that an earlier delivery wrote. Small, so by itself, and not deduplicated:
+ * its table keeps one.
+ */
 const insertMessages = async (clickhouse: ClickHouseClient, values: readonly object[]): Promise<void> => {
   await clickhouse.insert({
     table: 'usage_messages',
     values,
     format: 'JSONEachRow',
-    clickhouse_settings: { async_insert: 0, insert_deduplicate: 0, date_time_input_format: 'best_effort', wait_end_of_query: 1 },
+    clickhouse_settings: {
+      async_insert: 0,
+      insert_deduplicate: 0,
+      date_time_input_format: 'best_effort',
+      wait_end_of_query: 1,
+    },
   });
 };
 
 /**
- * The order of effects: 1. the events; 2. a row per message that says how many they are. A message without its row was not acknowledged, so it is delivered
- * and inserted again; the rows of both are the same then.
+ * The order of effects: 1. the events; 2. a row per message that says how many they are. A message without its row was
+ * not acknowledged, so it is delivered and inserted again; the rows of both are the same then.
  */
 export const createInsert =
   (clickhouse: ClickHouseClient) =>
   async (messages: readonly StreamMessage[]): Promise<void> => {
-    // The token names each message of the batch, by its sequence and by when the stream took it: a stream that lost its end gives the same sequences to other
-    // messages. Rejected: first and last sequence with a count. After a redelivery another batch can have the same three, and ClickHouse would leave it out
-    // without a word. Rejected: a hash of the rows, a fifth of the sink's time.
+    // The token names each message of the batch, by its sequence and by when the stream took it: a stream that lost its
+    // end gives the same sequences to other messages. Rejected: first and last sequence with a count. After a
+    // redelivery another batch can have the same three, and ClickHouse would leave it out without a word. Rejected: a
+    // hash of the rows, a fifth of the sink's time.
     const token = createHash('sha256');
     const parts: Buffer[] = [];
     const stored: object[] = [];
@@ -69,7 +103,8 @@ export const createInsert =
           min_insert_block_size_rows: '2000000',
           min_insert_block_size_bytes: '0',
           max_partitions_per_insert_block: '0',
-          // Twins within one insert are collapsed with all others, by merges and FINAL: to do it here as well would cost a third of the insert.
+          // Twins within one insert are collapsed with all others, by merges and FINAL: to do it here as well would
+          // cost a third of the insert.
           optimize_on_insert: 0,
           wait_end_of_query: 1,
         },

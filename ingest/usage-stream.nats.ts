@@ -1,4 +1,7 @@
-/** The stream of accepted events: publishing with acknowledgement, and the sink's pull consumer. Its making stands in ensure-stream.nats.ts. */
+/**
+ * The stream of accepted events: publishing with acknowledgement, and the sink's pull consumer. Its making stands in
+ * ensure-stream.nats.ts.
+ */
 import { type ConsumerMessages, JetStreamApiError, type JsMsg } from '@nats-io/jetstream';
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { sleep, within } from '#platform/clock.ts';
@@ -7,7 +10,10 @@ import { extractTrace } from '#platform/tracing.ts';
 import { deadLetterStreamOf, sinkConsumer, subjectOf } from '#schemas/usage-stream.ts';
 import { type OutgoingMessage, PublishError } from './accept-events.ts';
 
-/** Codes with which JetStream says that it did not store a message: full (10077), out of space (10047, 10023), too many at once (10167). */
+/**
+ * Codes with which JetStream says that it did not store a message: full (10077), out of space (10047, 10023), too many
+ * at once (10167).
+ */
 const refusals = new Set([10077, 10047, 10023, 10167]);
 
 // The client names the fault after its most likely reason and does not export the class.
@@ -27,7 +33,11 @@ export const headerOf = {
   reason: 'Millrace-Reason',
 } as const;
 
-type Origin = { readonly requestId?: string | undefined; readonly traceparent?: string | undefined; readonly isBackfill?: boolean };
+type Origin = {
+  readonly requestId?: string | undefined;
+  readonly traceparent?: string | undefined;
+  readonly isBackfill?: boolean;
+};
 
 /** Made anew for each try: the client writes its own headers into them. */
 const originHeaders = ({ requestId, traceparent, isBackfill }: Origin): MsgHdrs => {
@@ -50,12 +60,15 @@ export type PublishOptions = {
   readonly onNoStream: () => void;
 };
 
-/** A server that works answers a ping within this time, however slow its disk is. `platform/config.ts` counts with it. */
+/**
+ * A server that works answers a ping within this time, however slow its disk is. `platform/config.ts` counts with it.
+ */
 const answerMsMax = 500;
 
 /**
- * Publishes and waits for the acknowledgement; tries again under the same message id, which the stream stores once. A server that does not answer
- * at all gets nothing more until it does: what the client holds back for it would be memory that nobody counts.
+ * Publishes and waits for the acknowledgement; tries again under the same message id, which the stream stores once. A
+ * server that does not answer at all gets nothing more until it does: what the client holds back for it would be memory
+ * that nobody counts.
  */
 export const createPublish = (nats: Nats, options: PublishOptions) => {
   let silent = false;
@@ -83,7 +96,8 @@ export const createPublish = (nats: Nats, options: PublishOptions) => {
   return async (message: OutgoingMessage): Promise<number> => {
     let mayBeStored = false;
     for (let attempt = 1; ; attempt += 1) {
-      if (silent || !nats.connected() || options.mayPublish?.() === false) throw new PublishError(mayBeStored, new Error('not connected'));
+      if (silent || !nats.connected() || options.mayPublish?.() === false)
+        throw new PublishError(mayBeStored, new Error('not connected'));
       try {
         const ack = await nats.js.publish(subjectOf(options.streamName), message.body, {
           msgID: message.id,
@@ -134,12 +148,14 @@ const fromJsMsg = (message: JsMsg): StreamMessage => ({
 export type Subscription = { readonly messages: AsyncIterable<StreamMessage>; readonly stop: () => Promise<void> };
 
 /**
- * Pulls messages, `messagesMax` at a time; the next pull goes out when the last one is used up, so no more than these wait in memory. Rejected:
- * the client's own `consume`. While its reader is busy it takes the missing heartbeats for a fault and asks again and again, so that a
- * long wait for the store ends in a flood: 20 times the bytes that it was told to fetch, measured after 60 s. Rejected: a bound in
- * bytes, which the server meets by ending the pull with an error.
+ * Pulls messages, `messagesMax` at a time; the next pull goes out when the last one is used up, so no more than these
+ * wait in memory. Rejected: the client's own `consume`. While its reader is busy it takes the missing heartbeats for a
+ * fault and asks again and again, so that a long wait for the store ends in a flood: 20 times the bytes that it was
+ * told to fetch, measured after 60 s. Rejected: a bound in bytes, which the server meets by ending the pull with an
+ * error.
  *
- * A server that is away is waited for. A consumer that is gone ends the messages with its error: whoever subscribes next makes it again.
+ * A server that is away is waited for. A consumer that is gone ends the messages with its error: whoever subscribes
+ * next makes it again.
  */
 export const subscribe = async (nats: Nats, streamName: string, messagesMax: number): Promise<Subscription> => {
   const consumer = await nats.js.consumers.get(streamName, sinkConsumer);
@@ -175,7 +191,10 @@ export const subscribe = async (nats: Nats, streamName: string, messagesMax: num
   };
 };
 
-/** Puts a message that can't be stored aside, with the reason; it stays until somebody re-drives it. Resolves once it is durable. */
+/**
+ * Puts a message that can't be stored aside, with the reason; it stays until somebody re-drives it. Resolves once it is
+ * durable.
+ */
 export const createDeadLetter =
   (nats: Nats, streamName: string) =>
   async (message: StreamMessage, reason: string): Promise<void> => {

@@ -1,7 +1,13 @@
 /** Issued invoices whose periods an amendment changes, for whoever draws up the difference. */
 import type { Queryable } from '#platform/postgres.ts';
 import { usageNames } from '#schemas/names.ts';
-import { type AmendedEvent, type AmendmentInStream, type BilledChange, type BilledInvoice, billedChanges } from './billed-changes.ts';
+import {
+  type AmendedEvent,
+  type AmendmentInStream,
+  type BilledChange,
+  type BilledInvoice,
+  billedChanges,
+} from './billed-changes.ts';
 
 const invoicesStatement = `SELECT i.id, i.subscription_id, c.id AS customer_id, c.external_id, i.watermark,
     greatest(i.period_start, s.started_at) AS covered_from, least(i.period_end, coalesce(s.ended_at, i.period_end)) AS covered_to
@@ -29,12 +35,17 @@ const amendmentsStatement = `SELECT a.id, a.stream_sequence, json_agg(json_build
 type AmendmentRow = { id: string; stream_sequence: bigint | null; events: AmendedEvent[] };
 
 const toInvoice = (row: InvoiceRow): BilledInvoice => ({
-  ...{ id: row.id, subscriptionId: row.subscription_id, customers: usageNames(row.customer_id, row.external_id), watermark: row.watermark },
+  id: row.id,
+  subscriptionId: row.subscription_id,
+  customers: usageNames(row.customer_id, row.external_id),
+  watermark: row.watermark,
   period: { start: row.covered_from.getTime(), end: row.covered_to.getTime() },
 });
 
 const toAmendment = ({ id, stream_sequence: sequence, events }: AmendmentRow): AmendmentInStream => ({
-  ...{ id, sequence: sequence ?? undefined, events },
+  id,
+  sequence: sequence ?? undefined,
+  events,
 });
 
 /** Of these invoices of an organization, the amendments behind their watermarks and at or under `upTo`. */
@@ -50,6 +61,12 @@ export const createBilledChanges =
       after: invoices.map(({ watermark }) => watermark).sort((a, b) => (a < b ? -1 : 1))[0],
     };
     const names = [...new Set(invoices.flatMap(({ customers }) => customers))];
-    const found = await postgres.query<AmendmentRow>(amendmentsStatement, [organizationId, names, bounds.start, bounds.end, bounds.after]);
+    const found = await postgres.query<AmendmentRow>(amendmentsStatement, [
+      organizationId,
+      names,
+      bounds.start,
+      bounds.end,
+      bounds.after,
+    ]);
     return billedChanges(invoices, found.rows.map(toAmendment), upTo);
   };

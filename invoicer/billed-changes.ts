@@ -1,12 +1,20 @@
 /**
- * Which amendments change what an issued invoice counted. Pure. It goes by sequences alone: an invoice counts everything at or under its watermark, so an amendment
- * behind it is a change of the billed period, whoever wrote what when. A delta between two watermarks is exact in the same way: it holds the amendments behind the one
- * and at or under the other, and quantities at both are read by the rater's own query.
+ * Which amendments change what an issued invoice counted. Pure. It goes by sequences alone: an invoice counts
+ * everything at or under its watermark, so an amendment behind it is a change of the billed period, whoever wrote what
+ * when. A delta between two watermarks is exact in the same way: it holds the amendments behind the one and at or under
+ * the other, and quantities at both are read by the rater's own query.
  */
 import { contains, type Period } from '#schemas/period.ts';
 
-/** Whose usage of which time an amendment changes: the events that it takes away, and the one that it puts in their place. */
-export type AmendedEvent = { readonly effect: 'removed' | 'added'; readonly customer: string; readonly occurredAt: number };
+/**
+ * Whose usage of which time an amendment changes: the events that it takes away, and the one that it puts in their
+ * place.
+ */
+export type AmendedEvent = {
+  readonly effect: 'removed' | 'added';
+  readonly customer: string;
+  readonly occurredAt: number;
+};
 
 export type AmendmentInStream = {
   readonly id: string;
@@ -34,15 +42,21 @@ export type BilledChange = {
 };
 
 /**
- * The changes of billed periods up to a watermark, in the order of the stream; those on their way stand last. Who draws a delta at `upTo` draws it once none is on its
- * way any more, as one may turn out to be under it.
+ * The changes of billed periods up to a watermark, in the order of the stream; those on their way stand last. Who draws
+ * a delta at `upTo` draws it once none is on its way any more, as one may turn out to be under it.
  */
-export const billedChanges = (invoices: readonly BilledInvoice[], amendments: readonly AmendmentInStream[], upTo: bigint): BilledChange[] =>
+export const billedChanges = (
+  invoices: readonly BilledInvoice[],
+  amendments: readonly AmendmentInStream[],
+  upTo: bigint,
+): BilledChange[] =>
   invoices
     .flatMap(({ id: invoiceId, customers, period, watermark }) =>
       amendments.flatMap(({ id: amendmentId, sequence, events }) => {
         const isBehind = sequence === undefined || (sequence > watermark && sequence <= upTo);
-        const touched = events.filter(({ customer, occurredAt }) => customers.includes(customer) && contains(period, occurredAt));
+        const touched = events.filter(
+          ({ customer, occurredAt }) => customers.includes(customer) && contains(period, occurredAt),
+        );
         return isBehind && touched.length > 0 ? [{ invoiceId, amendmentId, sequence, events: touched }] : [];
       }),
     )

@@ -1,12 +1,14 @@
 /**
- * The use case of the invoicer: rated lines of a shard -> issued invoices. The order of effects, all in one transaction of PostgreSQL:
+ * The use case of the invoicer: rated lines of a shard -> issued invoices. The order of effects, all in one transaction
+ * of PostgreSQL:
  *
  *   1. lock the organization's series row: its counter and the head of its hash chain;
  *   2. leave out the subscriptions that have an invoice for this period;
  *   3. draft, number and chain the others;
  *   4. write invoices and lines, the new counter and head, and the shard's new state.
  *
- * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or none.
+ * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
+ * none.
  */
 
 import type { Shard } from '#schemas/billing-run.ts';
@@ -23,8 +25,15 @@ export type SeriesState = { readonly head: ChainHead; readonly alreadyIssued: Re
 export type IssuePorts = {
   readonly leaseShard: () => Promise<Shard | undefined>;
   readonly ratedLines: (shard: Shard) => Promise<readonly RatedLine[]>;
-  /** Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many were issued. */
-  readonly commit: (shard: Shard, issue: (state: SeriesState) => readonly IssuedInvoice[], elapsedMs: () => number) => Promise<number>;
+  /**
+   * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many were
+   * issued.
+   */
+  readonly commit: (
+    shard: Shard,
+    issue: (state: SeriesState) => readonly IssuedInvoice[],
+    elapsedMs: () => number,
+  ) => Promise<number>;
   readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   readonly nowMs: () => number;
   readonly newInvoiceId: () => string;
@@ -68,7 +77,11 @@ export const issueOneShard = async (ports: IssuePorts): Promise<number | undefin
   const elapsedMs = ports.stopwatch();
   try {
     const lines = await ports.ratedLines(shard);
-    return await ports.commit(shard, (state) => issueInvoices(shard, lines, state, ports.nowMs(), ports.newInvoiceId), elapsedMs);
+    return await ports.commit(
+      shard,
+      (state) => issueInvoices(shard, lines, state, ports.nowMs(), ports.newInvoiceId),
+      elapsedMs,
+    );
   } catch (error) {
     await ports.giveUp(shard, error);
     throw error;

@@ -14,10 +14,15 @@ export type InvoiceParties = {
 };
 
 /**
- * The total is the sum of the printed lines. Lines stand in the order of the plan, in whatever order they come. They must all be of this
- * subscription and currency, each charge once: a foreign or doubled line is a bug and must not become an invoice.
+ * The total is the sum of the printed lines. Lines stand in the order of the plan, in whatever order they come. They
+ * must all be of this subscription and currency, each charge once: a foreign or doubled line is a bug and must not
+ * become an invoice.
  */
-export const draftInvoice = (parties: InvoiceParties, period: Period, ratedLines: readonly RatedLine[]): DraftInvoice => {
+export const draftInvoice = (
+  parties: InvoiceParties,
+  period: Period,
+  ratedLines: readonly RatedLine[],
+): DraftInvoice => {
   const { subscriptionId, customerId, planVersionId, currency } = parties;
   for (const line of ratedLines) {
     assert.equal(line.subscriptionId, subscriptionId, 'a line of another subscription');
@@ -30,7 +35,17 @@ export const draftInvoice = (parties: InvoiceParties, period: Period, ratedLines
   const inPlanOrder = ratedLines.toSorted((a, b) => a.position - b.position);
   const lines = inPlanOrder.map((line, index) => toInvoiceLine(line, index + 1, period));
   const subtotal = sumAmounts(lines.map((line) => line.amount));
-  return { kind: 'period', subscriptionId, customerId, planVersionId, currency, period, lines, subtotal, total: subtotal };
+  return {
+    kind: 'period',
+    subscriptionId,
+    customerId,
+    planVersionId,
+    currency,
+    period,
+    lines,
+    subtotal,
+    total: subtotal,
+  };
 };
 
 const toInvoiceLine = (line: RatedLine, position: number, servicePeriod: Period): InvoiceLine => ({

@@ -1,8 +1,9 @@
 /**
- * The hash chain over a tenant's issued invoices: hash(n) = SHA-256 of hash(n-1) in lower-case hex, a line feed, and the invoice's
- * RFC 8785 canonical form. Whoever changes, removes, inserts or reorders an invoice breaks it at that row and would have to recompute
- * every later hash. Rows cut off at the end leave a chain that holds together, so the head is compared with one kept elsewhere.
- * One chain per tenant and not one for all: issuing would otherwise wait for every other tenant.
+ * The hash chain over a tenant's issued invoices: hash(n) = SHA-256 of hash(n-1) in lower-case hex, a line feed, and
+ * the invoice's RFC 8785 canonical form. Whoever changes, removes, inserts or reorders an invoice breaks it at that row
+ * and would have to recompute every later hash. Rows cut off at the end leave a chain that holds together, so the head
+ * is compared with one kept elsewhere. One chain per tenant and not one for all: issuing would otherwise wait for every
+ * other tenant.
  */
 import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
@@ -11,10 +12,15 @@ import { type InvoiceContentJson, type IssuedInvoice, invoiceContentToJson } fro
 /** What stands before a tenant's first invoice. It needs no tenant in it, as every canonical form names its own. */
 export const genesisHash = '0'.repeat(64);
 
-/** Version of what is hashed, a part of it: another set of fields must be another number, or old invoices would stop verifying. */
+/**
+ * Version of what is hashed, a part of it: another set of fields must be another number, or old invoices would stop
+ * verifying.
+ */
 const canonicalVersion = 1;
 
-/** The content without both hashes and without what may change later; the fields are those of `invoiceContentToJson`. */
+/**
+ * The content without both hashes and without what may change later; the fields are those of `invoiceContentToJson`.
+ */
 export const canonicalInvoice = (invoice: Omit<IssuedInvoice, 'hash' | 'previousHash'>): string =>
   canonicalContent(invoiceContentToJson(invoice));
 
@@ -39,7 +45,9 @@ export const ChainFault = {
 export type ChainFault = (typeof ChainFault)[keyof typeof ChainFault];
 
 export type ChainHead = { readonly number: number; readonly hash: string };
-export type ChainVerdict = { readonly ok: true } | { readonly ok: false; readonly number: number; readonly reason: ChainFault };
+export type ChainVerdict =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly number: number; readonly reason: ChainFault };
 
 /** All issued invoices of one tenant by number -> whether they are as issued; otherwise the first row that is not. */
 export const verifyChain = (invoices: readonly IssuedInvoice[], head?: ChainHead): ChainVerdict => {
@@ -49,7 +57,8 @@ export const verifyChain = (invoices: readonly IssuedInvoice[], head?: ChainHead
     if (reason) return { ok: false, number: invoice.number, reason };
     last = { number: invoice.number, hash: invoice.hash };
   }
-  if (head && (head.number !== last.number || head.hash !== last.hash)) return { ok: false, number: last.number, reason: 'head_differs' };
+  if (head && (head.number !== last.number || head.hash !== last.hash))
+    return { ok: false, number: last.number, reason: 'head_differs' };
   return { ok: true };
 };
 

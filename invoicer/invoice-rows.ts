@@ -1,4 +1,7 @@
-/** Invoices as PostgreSQL holds them -> invoices. Whoever reads or verifies an invoice reads it through here, from the rows themselves. */
+/**
+ * Invoices as PostgreSQL holds them -> invoices. Whoever reads or verifies an invoice reads it through here, from the
+ * rows themselves.
+ */
 import assert from 'node:assert/strict';
 import { isCurrency } from '#schemas/currency.ts';
 import type { InvoiceKind, InvoiceLine, IssuedInvoice } from '#schemas/invoice.ts';

@@ -18,5 +18,9 @@ export const changeInvoiceState = (from: InvoiceState, to: InvoiceState): StateC
   const allowed: readonly InvoiceState[] = nextStates[from];
   if (allowed.includes(to)) return { ok: true, state: to };
   const possible = allowed.length === 0 ? 'it is final' : `it can become ${allowed.join(', ')}`;
-  return { ok: false, code: 'invoice_state_conflict', message: `the invoice is ${from} and can't become ${to}; ${possible}` };
+  return {
+    ok: false,
+    code: 'invoice_state_conflict',
+    message: `the invoice is ${from} and can't become ${to}; ${possible}`,
+  };
 };

@@ -12,10 +12,10 @@ import type { IssuePorts } from './close-period.ts';
 import { genesisHash } from './invoice-hash.ts';
 
 const lockSeries = async (client: Queryable, organizationId: string): Promise<{ number: number; hash: string }> => {
-  await client.query('INSERT INTO invoice_series (organization_id, last_number, head_hash) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING', [
-    organizationId,
-    genesisHash,
-  ]);
+  await client.query(
+    'INSERT INTO invoice_series (organization_id, last_number, head_hash) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING',
+    [organizationId, genesisHash],
+  );
   const { rows } = await client.query<{ last_number: bigint; head_hash: string }>(
     'SELECT last_number, head_hash FROM invoice_series WHERE organization_id = $1 FOR UPDATE',
     [organizationId],
@@ -141,7 +141,13 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
       }));
       const ended = completedAt === undefined ? [] : [runEnded('completed', shard.runId)];
       const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
-      await appendAudit(client, shard.organizationId, actor, [...changes, ...ended], last?.issuedAt ?? completedAt ?? 0);
+      await appendAudit(
+        client,
+        shard.organizationId,
+        actor,
+        [...changes, ...ended],
+        last?.issuedAt ?? completedAt ?? 0,
+      );
       return invoices.length;
     }),
   giveUp: async (shard, error) => {

@@ -7,9 +7,11 @@ import type { IssuePorts } from './close-period.ts';
 
 export const observeIssuing = (ports: IssuePorts, metrics: Metrics, log: Log, tracer: Tracer): IssuePorts => {
   const invoices = metrics.counter('millrace_invoicer_invoices_total', 'Invoices that were issued');
-  const shards = metrics.counter('millrace_invoicer_shards_total', 'Shards of billing runs, by whether they were issued or given back', [
-    'result',
-  ]);
+  const shards = metrics.counter(
+    'millrace_invoicer_shards_total',
+    'Shards of billing runs, by whether they were issued or given back',
+    ['result'],
+  );
   const shardSeconds = metrics.histogram(
     'millrace_invoicer_shard_seconds',
     'Time to invoice one shard, from its lease to its commit',
@@ -28,7 +30,11 @@ export const observeIssuing = (ports: IssuePorts, metrics: Metrics, log: Log, tr
     leaseShard: async () => {
       const shard = await ports.leaseShard();
       if (shard) {
-        const span = tracer.start('issue shard', { parent: traceOfRun(shard.runId), kind: 'consumer', attributes: shardFields(shard) });
+        const span = tracer.start('issue shard', {
+          parent: traceOfRun(shard.runId),
+          kind: 'consumer',
+          attributes: shardFields(shard),
+        });
         open.set(shard, { span, elapsedMs: ports.stopwatch() });
       }
       return shard;
@@ -43,7 +49,10 @@ export const observeIssuing = (ports: IssuePorts, metrics: Metrics, log: Log, tr
       const one = open.get(shard);
       if (one) shardSeconds.observe(one.elapsedMs() / 1000);
       one?.span.end({ invoices: issued });
-      log.info({ ...shardFields(shard), subscriptions: shard.subscriptionIds.length, invoices: issued }, 'a shard was invoiced');
+      log.info(
+        { ...shardFields(shard), subscriptions: shard.subscriptionIds.length, invoices: issued },
+        'a shard was invoiced',
+      );
       return issued;
     },
     giveUp: async (shard, error) => {

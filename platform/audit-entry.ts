@@ -1,11 +1,15 @@
 /**
- * The audit log: one entry per change, chained by hash within an organization: hash(n) = SHA-256 of hash(n-1) in lower-case hex, a line feed, and the entry's
- * RFC 8785 canonical form. Whoever changes, removes, inserts or reorders an entry breaks the chain at that row; rows cut off at the end differ from the head.
+ * The audit log: one entry per change, chained by hash within an organization: hash(n) = SHA-256 of hash(n-1) in
+ * lower-case hex, a line feed, and the entry's RFC 8785 canonical form. Whoever changes, removes, inserts or reorders
+ * an entry breaks the chain at that row; rows cut off at the end differ from the head.
  */
 import { createHmac, hash, hkdfSync } from 'node:crypto';
 import canonicalize from 'canonicalize';
 
-/** What the writer of a change knows of it. The digests are of what callers see of the object; absent where it did not exist yet, or ceased to. */
+/**
+ * What the writer of a change knows of it. The digests are of what callers see of the object; absent where it did not
+ * exist yet, or ceased to.
+ */
 export type Change = {
   /** `customer.created` */
   readonly action: string;
@@ -36,7 +40,10 @@ export const auditGenesisHash = '0'.repeat(64);
 /** Another set of fields must be another number, or old entries would stop verifying. */
 const canonicalVersion = ({ storedDigest }: AuditEntry): number => (storedDigest === undefined ? 1 : 2);
 
-/** Without a stored digest the entry is in the form of version 1, which has no such key. RFC 8785 wants the keys in this order; with that JSON.stringify is all there is to it, at a third of the time of a library that sorts them anew. */
+/**
+ * Without a stored digest the entry is in the form of version 1, which has no such key. RFC 8785 wants the keys in this
+ * order; with that JSON.stringify is all there is to it, at a third of the time of a library that sorts them anew.
+ */
 export const canonicalEntry = (entry: AuditEntry): string =>
   JSON.stringify({
     action: entry.action,
@@ -69,7 +76,9 @@ export const auditFault = (entry: ChainedEntry, last: AuditHead): string | undef
 
 export type DigestOf = (json: unknown) => string;
 
-/** A keyed digest: without the key, a reader of the log can't find out by trying which name or address an object had. */
+/**
+ * A keyed digest: without the key, a reader of the log can't find out by trying which name or address an object had.
+ */
 export const createDigest = (secret: string): DigestOf => {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'millrace audit digest', 32));
   return (json) =>

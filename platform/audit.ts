@@ -1,4 +1,7 @@
-/** Writes and reads the audit log. An entry is written in the transaction of its change, as its last step: the lock of the chain is held briefly. */
+/**
+ * Writes and reads the audit log. An entry is written in the transaction of its change, as its last step: the lock of
+ * the chain is held briefly.
+ */
 import { type AuditEntry, auditGenesisHash, auditHash, type ChainedEntry, type Change } from './audit-entry.ts';
 import { newId } from './ids.ts';
 import type { Queryable } from './postgres.ts';
@@ -67,7 +70,8 @@ const storedDigestsOf = async (
 };
 
 /**
- * Appends one entry per change, in order, within the caller's transaction, which holds the rows of these objects locked: each entry has the digest of what is stored.
+ * Appends one entry per change, in order, within the caller's transaction, which holds the rows of these objects
+ * locked: each entry has the digest of what is stored.
  */
 export const appendAudit = async (
   client: Queryable,

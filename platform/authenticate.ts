@@ -59,7 +59,8 @@ const scopesOf = ({ kind, scopes }: KeyRow): readonly string[] =>
 const findKey = async (postgres: Queryable, keyHash: Buffer, nowMs: number): Promise<Entry> => {
   const { rows } = await postgres.query<KeyRow>('SELECT * FROM find_api_key($1)', [keyHash]);
   const row = rows[0];
-  // The look-up goes by the keyed hash, so its timing tells nothing of a key; the comparison here leaves nothing to the index either.
+  // The look-up goes by the keyed hash, so its timing tells nothing of a key; the comparison here leaves nothing to the
+  // index either.
   const known = row !== undefined && row.revoked_at === null && timingSafeEqual(row.key_hash, keyHash);
   const caller = known
     ? {
@@ -77,15 +78,16 @@ const findKey = async (postgres: Queryable, keyHash: Buffer, nowMs: number): Pro
 };
 
 /**
- * Looks up a few keys at a time, and lets so many wait: a flood of invented keys, which anyone can send, leaves connections to PostgreSQL for the keys
- * that are known. Throws `OVERLOADED` beyond that.
+ * Looks up a few keys at a time, and lets so many wait: a flood of invented keys, which anyone can send, leaves
+ * connections to PostgreSQL for the keys that are known. Throws `OVERLOADED` beyond that.
  */
 const createLanes = () => {
   let busy = 0;
   const waiting: (() => void)[] = [];
   return async <T>(work: () => Promise<T>): Promise<T> => {
     if (busy >= unknownLookupsMax) {
-      if (waiting.length >= unknownWaitingMax) throw new FailureError('OVERLOADED', 'Too many keys are being looked up');
+      if (waiting.length >= unknownWaitingMax)
+        throw new FailureError('OVERLOADED', 'Too many keys are being looked up');
       await new Promise<void>((resolve) => waiting.push(resolve));
     } else busy += 1;
     try {
@@ -99,9 +101,13 @@ const createLanes = () => {
   };
 };
 
-/** Throws `UNKNOWN_API_KEY`, `OVERLOADED`, or the fault of PostgreSQL where a key has to be looked up that is not known yet. */
+/**
+ * Throws `UNKNOWN_API_KEY`, `OVERLOADED`, or the fault of PostgreSQL where a key has to be looked up that is not known
+ * yet.
+ */
 export const createAuthenticate = (postgres: Queryable, pepper: string, clock: Clock): Authenticate => {
-  // Apart, so that a flood of invented keys makes none forgotten that is good: it may be asked for while PostgreSQL is away.
+  // Apart, so that a flood of invented keys makes none forgotten that is good: it may be asked for while PostgreSQL is
+  // away.
   const good = new Map<string, Entry>();
   const refused = new Map<string, Entry>();
   const entryOf = (id: string): Entry | undefined => good.get(id) ?? refused.get(id);
@@ -121,7 +127,9 @@ export const createAuthenticate = (postgres: Queryable, pepper: string, clock: C
     const running = refreshing.get(id);
     if (running) return running;
     const look = () => findKey(postgres, hashApiKey(pepper, key), clock.nowMs());
-    const started = (good.has(id) ? look() : inLane(look)).then((entry) => remember(id, entry)).finally(() => refreshing.delete(id));
+    const started = (good.has(id) ? look() : inLane(look))
+      .then((entry) => remember(id, entry))
+      .finally(() => refreshing.delete(id));
     refreshing.set(id, started);
     return started;
   };
@@ -134,7 +142,8 @@ export const createAuthenticate = (postgres: Queryable, pepper: string, clock: C
   return async (authorization) => {
     const key = /^Bearer ([\x21-\x7e]{1,256})$/i.exec(authorization ?? '')?.[1];
     if (key === undefined) throw new FailureError('UNKNOWN_API_KEY');
-    // A digest, so that no key is remembered; a plain one, which costs a fifth of the keyed one that is asked for below.
+    // A digest, so that no key is remembered; a plain one, which costs a fifth of the keyed one that is asked for
+    // below.
     const id = hash('sha256', key, 'base64');
     const nowMs = clock.nowMs();
     let entry = entryOf(id);
@@ -145,17 +154,21 @@ export const createAuthenticate = (postgres: Queryable, pepper: string, clock: C
       try {
         entry = await (entry?.caller ? within(refreshMsMax, refresh(id, key)) : refresh(id, key));
       } catch (error) {
-        if (!entry?.caller || ageMs > staleMsMax) throw error instanceof LateError ? new UnavailableError('postgres', error) : error;
+        if (!entry?.caller || ageMs > staleMsMax)
+          throw error instanceof LateError ? new UnavailableError('postgres', error) : error;
       }
     }
     const { caller } = entry;
-    if (!caller || (caller.expiresMs !== undefined && caller.expiresMs <= nowMs)) throw new FailureError('UNKNOWN_API_KEY');
+    if (!caller || (caller.expiresMs !== undefined && caller.expiresMs <= nowMs))
+      throw new FailureError('UNKNOWN_API_KEY');
     noteUse(entry, caller.keyId, nowMs);
     return caller;
   };
 };
 
-/** Whether one scope that a key holds covers another: `admin` stands for all, `read:*` and `write:*` for all of a kind. */
+/**
+ * Whether one scope that a key holds covers another: `admin` stands for all, `read:*` and `write:*` for all of a kind.
+ */
 export const covers = (held: string, scope: string): boolean =>
   held === scope || held === 'admin' || (held.endsWith(':*') && scope.startsWith(held.slice(0, -1)));
 

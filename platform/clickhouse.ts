@@ -2,7 +2,10 @@ import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickh
 import { isPassing, UnavailableError } from './retry.ts';
 
 /** `url` names the database by its path: http://user:password@host:8123/millrace. */
-export const connectClickHouse = (url: string, options: { requestTimeoutMs: number; connectionsMax: number }): ClickHouseClient =>
+export const connectClickHouse = (
+  url: string,
+  options: { requestTimeoutMs: number; connectionsMax: number },
+): ClickHouseClient =>
   createClient({
     url,
     application: 'millrace',
@@ -11,7 +14,8 @@ export const connectClickHouse = (url: string, options: { requestTimeoutMs: numb
     // It would print several lines that are no JSON for each failed call; whoever calls logs the fault.
     log: { level: ClickHouseLogLevel.OFF },
     compression: { response: false, request: false },
-    // The server closes idle connections after 10 s at the latest; ours must go first, or a request meets a closing socket.
+    // The server closes idle connections after 10 s at the latest; ours must go first, or a request meets a closing
+    // socket.
     keep_alive: { enabled: true, idle_socket_ttl: 2_000 },
   });
 
@@ -22,8 +26,16 @@ export type ClickHouseStatement = {
 };
 
 /** The rows of a query's answer, as JSON objects. */
-export const readRows = async <R>(clickhouse: ClickHouseClient, { query, params, settings = {} }: ClickHouseStatement): Promise<R[]> => {
-  const result = await clickhouse.query({ query, format: 'JSONEachRow', query_params: { ...params }, clickhouse_settings: settings });
+export const readRows = async <R>(
+  clickhouse: ClickHouseClient,
+  { query, params, settings = {} }: ClickHouseStatement,
+): Promise<R[]> => {
+  const result = await clickhouse.query({
+    query,
+    format: 'JSONEachRow',
+    query_params: { ...params },
+    clickhouse_settings: settings,
+  });
   return result.json<R>();
 };
 

@@ -1,4 +1,6 @@
-/** The clock port: the only place that asks for the time. Everything else takes a `Clock`, so a test can set the hour. */
+/**
+ * The clock port: the only place that asks for the time. Everything else takes a `Clock`, so a test can set the hour.
+ */
 export type Clock = {
   /** Milliseconds since 1970-01-01T00:00:00Z. */
   readonly nowMs: () => number;
@@ -29,7 +31,10 @@ export class LateError extends Error {
   override readonly name = 'LateError';
 }
 
-/** What `work` gives, or a `LateError` where it takes longer than `ms`. The work itself goes on, and its failure then concerns nobody. */
+/**
+ * What `work` gives, or a `LateError` where it takes longer than `ms`. The work itself goes on, and its failure then
+ * concerns nobody.
+ */
 export const within = async <T>(ms: number, work: Promise<T>): Promise<T> => {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -1,6 +1,7 @@
 /**
- * The table of settings as the Markdown of the README: `node platform/config-table.ts` prints it, `--write` puts it between the two
- * markers of README.md. A test fails where both differ, so the README can't tell of a variable that is not there.
+ * The table of settings as the Markdown of the README: `node platform/config-table.ts` prints it, `--write` puts it
+ * between the two markers of README.md. A test fails where both differ, so the README can't tell of a variable that is
+ * not there.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { settings } from './config.ts';
@@ -36,7 +37,12 @@ const rangeCell = ({ kind, min, max, choices, variable }: Setting): string => {
 };
 
 /** One row per setting, in the order of the table. A required setting is required only of a process that uses it. */
-const rowOf = (setting: Setting): string[] => [`\`${setting.variable}\``, fallbackCell(setting), inCell(setting.about), rangeCell(setting)];
+const rowOf = (setting: Setting): string[] => [
+  `\`${setting.variable}\``,
+  fallbackCell(setting),
+  inCell(setting.about),
+  rangeCell(setting),
+];
 
 /** In columns of even width, as the formatter of this repository leaves a table. */
 export const configTable = (of: Readonly<Record<string, Setting>>): string => {
@@ -47,7 +53,9 @@ export const configTable = (of: Readonly<Record<string, Setting>>): string => {
   return [head, lineOf(widths.map((width) => '-'.repeat(width))), ...body].join('\n');
 };
 
-/** What stands between the markers, without the line breaks around it; undefined where the document lacks one of them. */
+/**
+ * What stands between the markers, without the line breaks around it; undefined where the document lacks one of them.
+ */
 export const tableIn = (document: string): string | undefined => {
   const start = document.indexOf(tableStart);
   const end = document.indexOf(tableEnd, start);

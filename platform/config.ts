@@ -1,6 +1,7 @@
 /**
- * Configuration: one table of settings, read once from the environment in each `main.ts`, frozen, and passed on in narrow slices.
- * The table is also the source of the configuration section of the README and of the check of docker-compose.yml.
+ * Configuration: one table of settings, read once from the environment in each `main.ts`, frozen, and passed on in
+ * narrow slices. The table is also the source of the configuration section of the README and of the check of
+ * docker-compose.yml.
  */
 import { BlockList, isIP } from 'node:net';
 import { unescape as decoded } from 'node:querystring';
@@ -16,7 +17,12 @@ const integer = (variable: string, fallback: number, min: number, max: number, a
 
 /** Every setting there is. Names of the slices below are the ones that the code uses; unit and bound stand last. */
 export const settings = {
-  host: { variable: 'MILLRACE_HOST', kind: 'text', fallback: '127.0.0.1', about: 'Address that the HTTP servers listen on.' },
+  host: {
+    variable: 'MILLRACE_HOST',
+    kind: 'text',
+    fallback: '127.0.0.1',
+    about: 'Address that the HTTP servers listen on.',
+  },
   tlsCertFile: {
     variable: 'MILLRACE_TLS_CERT_FILE',
     kind: 'text',
@@ -24,7 +30,12 @@ export const settings = {
     about:
       'PEM file with the certificate of the HTTP servers, then those of its issuers; with it they speak HTTPS (TLS 1.2 or newer) only.',
   },
-  tlsKeyFile: { variable: 'MILLRACE_TLS_KEY_FILE', kind: 'text', fallback: '', about: 'PEM file with the private key of the certificate.' },
+  tlsKeyFile: {
+    variable: 'MILLRACE_TLS_KEY_FILE',
+    kind: 'text',
+    fallback: '',
+    about: 'PEM file with the private key of the certificate.',
+  },
   tlsClientCaFile: {
     variable: 'MILLRACE_TLS_CLIENT_CA_FILE',
     kind: 'text',
@@ -43,7 +54,8 @@ export const settings = {
     variable: 'MILLRACE_TLS_TERMINATED_BY_PROXY',
     kind: 'boolean',
     fallback: 'false',
-    about: 'Says that a proxy does TLS in front of the HTTP servers; without it they speak plain HTTP on a loopback address only.',
+    about:
+      'Says that a proxy does TLS in front of the HTTP servers; without it they speak plain HTTP on a loopback address only.',
   },
   corsOrigins: {
     variable: 'MILLRACE_CORS_ORIGINS',
@@ -76,15 +88,39 @@ export const settings = {
     'Processes of one gateway that share its port; more than 1 needs Linux or FreeBSD. Each has its own connections to the stores, and bounds of its own where they are per worker.',
   ),
   sinkPort: integer('MILLRACE_SINK_PORT', 0, 0, 65535, 'Port of the sink for health and metrics; 0 takes a free one.'),
-  checkerPort: integer('MILLRACE_CHECKER_PORT', 0, 0, 65535, 'Port of the checker for health and metrics; 0 takes a free one.'),
-  raterPort: integer('MILLRACE_RATER_PORT', 0, 0, 65535, 'Port of the rater for health and metrics; 0 takes a free one.'),
-  invoicerPort: integer('MILLRACE_INVOICER_PORT', 0, 0, 65535, 'Port of the invoicer for health and metrics; 0 takes a free one.'),
-  home: { variable: 'MILLRACE_HOME', kind: 'text', fallback: '.millrace', about: 'Where the servers started here keep their data.' },
+  checkerPort: integer(
+    'MILLRACE_CHECKER_PORT',
+    0,
+    0,
+    65535,
+    'Port of the checker for health and metrics; 0 takes a free one.',
+  ),
+  raterPort: integer(
+    'MILLRACE_RATER_PORT',
+    0,
+    0,
+    65535,
+    'Port of the rater for health and metrics; 0 takes a free one.',
+  ),
+  invoicerPort: integer(
+    'MILLRACE_INVOICER_PORT',
+    0,
+    0,
+    65535,
+    'Port of the invoicer for health and metrics; 0 takes a free one.',
+  ),
+  home: {
+    variable: 'MILLRACE_HOME',
+    kind: 'text',
+    fallback: '.millrace',
+    about: 'Where the servers started here keep their data.',
+  },
   bootstrapKey: {
     variable: 'MILLRACE_BOOTSTRAP_KEY',
     kind: 'secret',
     fallback: '',
-    about: 'API key with all scopes that exists from the first start on; without it one is made and kept in the home folder.',
+    about:
+      'API key with all scopes that exists from the first start on; without it one is made and kept in the home folder.',
   },
   keyPepper: {
     variable: 'MILLRACE_KEY_PEPPER',
@@ -117,7 +153,12 @@ export const settings = {
     fallback: undefined,
     about: 'ClickHouse over HTTP, the path naming the database. Given to `npm start`, none is started.',
   },
-  redisUrl: { variable: 'REDIS_URL', kind: 'url', fallback: undefined, about: 'Redis. Given to `npm start`, none is started.' },
+  redisUrl: {
+    variable: 'REDIS_URL',
+    kind: 'url',
+    fallback: undefined,
+    about: 'Redis. Given to `npm start`, none is started.',
+  },
   databaseUrl: {
     variable: 'DATABASE_URL',
     kind: 'url',
@@ -153,7 +194,13 @@ export const settings = {
       'Where OpenTelemetry traces are sent, as OTLP over HTTP with its path (`http://collector:4318/v1/traces`); without it there are none.',
   },
   eventsPerRequestMax: integer('MILLRACE_EVENTS_PER_REQUEST_MAX', 10_000, 1, 100_000, 'Events in one request.'),
-  bodyBytesMax: integer('MILLRACE_BODY_BYTES_MAX', 5_242_880, 1024, 104_857_600, 'Bytes in one request body (413 above it).'),
+  bodyBytesMax: integer(
+    'MILLRACE_BODY_BYTES_MAX',
+    5_242_880,
+    1024,
+    104_857_600,
+    'Bytes in one request body (413 above it).',
+  ),
   inFlightBytesMax: integer(
     'MILLRACE_IN_FLIGHT_BYTES_MAX',
     268_435_456,
@@ -161,8 +208,20 @@ export const settings = {
     8_589_934_592,
     'Bytes of request bodies that a gateway (each of its workers) works on at a time (503 above it).',
   ),
-  messageBytesMax: integer('MILLRACE_MESSAGE_BYTES_MAX', 524_288, 16_384, 1_000_000, 'Bytes in one stream message of packed events.'),
-  pastDaysMax: integer('MILLRACE_PAST_DAYS_MAX', 35, 1, 400, 'How many days back an event may have occurred (`too_old` beyond it).'),
+  messageBytesMax: integer(
+    'MILLRACE_MESSAGE_BYTES_MAX',
+    524_288,
+    16_384,
+    1_000_000,
+    'Bytes in one stream message of packed events.',
+  ),
+  pastDaysMax: integer(
+    'MILLRACE_PAST_DAYS_MAX',
+    35,
+    1,
+    400,
+    'How many days back an event may have occurred (`too_old` beyond it).',
+  ),
   futureMinutesMax: integer(
     'MILLRACE_FUTURE_MINUTES_MAX',
     5,
@@ -198,8 +257,19 @@ export const settings = {
     60_000,
     'How long one try waits for the acknowledgement of JetStream.',
   ),
-  publishAttemptsMax: integer('MILLRACE_PUBLISH_ATTEMPTS_MAX', 3, 1, 10, 'Tries to publish one message, all under the same message id.'),
-  streamName: { variable: 'MILLRACE_STREAM', kind: 'text', fallback: 'USAGE', about: 'Name of the JetStream stream of accepted events.' },
+  publishAttemptsMax: integer(
+    'MILLRACE_PUBLISH_ATTEMPTS_MAX',
+    3,
+    1,
+    10,
+    'Tries to publish one message, all under the same message id.',
+  ),
+  streamName: {
+    variable: 'MILLRACE_STREAM',
+    kind: 'text',
+    fallback: 'USAGE',
+    about: 'Name of the JetStream stream of accepted events.',
+  },
   streamHoursMax: integer('MILLRACE_STREAM_HOURS_MAX', 168, 72, 8760, 'How long the stream keeps events for replay.'),
   streamBytesMax: integer(
     'MILLRACE_STREAM_BYTES_MAX',
@@ -210,7 +280,13 @@ export const settings = {
   ),
   streamReplicas: integer('MILLRACE_STREAM_REPLICAS', 1, 1, 5, 'Copies of the stream in a NATS cluster.'),
   sinkRowsMax: integer('MILLRACE_SINK_ROWS_MAX', 100_000, 1, 1_000_000, 'Rows in one insert into ClickHouse.'),
-  sinkBytesMax: integer('MILLRACE_SINK_BYTES_MAX', 33_554_432, 1_048_576, 1_073_741_824, 'Bytes in one insert into ClickHouse.'),
+  sinkBytesMax: integer(
+    'MILLRACE_SINK_BYTES_MAX',
+    33_554_432,
+    1_048_576,
+    1_073_741_824,
+    'Bytes in one insert into ClickHouse.',
+  ),
   sinkInsertsMax: integer(
     'MILLRACE_SINK_INSERTS_MAX',
     2,
@@ -218,7 +294,13 @@ export const settings = {
     16,
     'Inserts of one sink that are under way at a time; ClickHouse parses each on one core.',
   ),
-  sinkAgeMsMax: integer('MILLRACE_SINK_AGE_MS_MAX', 500, 10, 60_000, 'How long the oldest event of an insert waits for more.'),
+  sinkAgeMsMax: integer(
+    'MILLRACE_SINK_AGE_MS_MAX',
+    500,
+    10,
+    60_000,
+    'How long the oldest event of an insert waits for more.',
+  ),
   identityWindowDays: integer(
     'MILLRACE_IDENTITY_WINDOW_DAYS',
     35,
@@ -227,7 +309,13 @@ export const settings = {
     'For how many days of receipt an idempotency key is billed once, whatever becomes of Redis.',
   ),
   raterWorkers: integer('MILLRACE_RATER_WORKERS', 2, 1, 64, 'Worker threads of a rater.'),
-  raterShardSize: integer('MILLRACE_RATER_SHARD_SIZE', 250, 1, 10_000, 'Subscriptions that are rated and invoiced together.'),
+  raterShardSize: integer(
+    'MILLRACE_RATER_SHARD_SIZE',
+    250,
+    1,
+    10_000,
+    'Subscriptions that are rated and invoiced together.',
+  ),
   jobLeaseSeconds: integer(
     'MILLRACE_JOB_LEASE_SECONDS',
     60,
@@ -236,8 +324,20 @@ export const settings = {
     'How long a shard of a billing run is held by a process that may have died.',
   ),
   jobPollMs: integer('MILLRACE_JOB_POLL_MS', 200, 10, 60_000, 'How often rater and invoicer look for work.'),
-  databasePoolMax: integer('MILLRACE_DATABASE_POOL_MAX', 8, 1, 100, 'PostgreSQL connections of one process (per worker of a gateway).'),
-  shutdownMsMax: integer('MILLRACE_SHUTDOWN_MS_MAX', 15_000, 100, 600_000, 'How long a process may take to drain when it is stopped.'),
+  databasePoolMax: integer(
+    'MILLRACE_DATABASE_POOL_MAX',
+    8,
+    1,
+    100,
+    'PostgreSQL connections of one process (per worker of a gateway).',
+  ),
+  shutdownMsMax: integer(
+    'MILLRACE_SHUTDOWN_MS_MAX',
+    15_000,
+    100,
+    600_000,
+    'How long a process may take to drain when it is stopped.',
+  ),
   failPoint: {
     variable: 'MILLRACE_FAIL_POINT',
     kind: 'text',
@@ -265,7 +365,10 @@ const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
-/** Only what can't be reached from elsewhere for certain: any other name may mean any address, and 0.0.0.0 and :: mean all of them. */
+/**
+ * Only what can't be reached from elsewhere for certain: any other name may mean any address, and 0.0.0.0 and :: mean
+ * all of them.
+ */
 const isLoopback = (host: string): boolean => {
   const version = isIP(host);
   return version === 0 ? host.toLowerCase() === 'localhost' : loopback.check(host, version === 4 ? 'ipv4' : 'ipv6');
@@ -283,12 +386,18 @@ const relationFaults = (config: Config): string[] => {
     );
   }
   if (config.bodyBytesMax > config.inFlightBytesMax) {
-    faults.push('MILLRACE_BODY_BYTES_MAX must not exceed MILLRACE_IN_FLIGHT_BYTES_MAX, or the largest body could never be admitted');
+    faults.push(
+      'MILLRACE_BODY_BYTES_MAX must not exceed MILLRACE_IN_FLIGHT_BYTES_MAX, or the largest body could never be admitted',
+    );
   }
   if (config.sinkBytesMax < config.messageBytesMax) {
-    faults.push('MILLRACE_SINK_BYTES_MAX must not be under MILLRACE_MESSAGE_BYTES_MAX, or one message could never be inserted');
+    faults.push(
+      'MILLRACE_SINK_BYTES_MAX must not be under MILLRACE_MESSAGE_BYTES_MAX, or one message could never be inserted',
+    );
   }
-  faults.push(...tlsFaults({ certFile: config.tlsCertFile, keyFile: config.tlsKeyFile, clientCaFile: config.tlsClientCaFile }));
+  faults.push(
+    ...tlsFaults({ certFile: config.tlsCertFile, keyFile: config.tlsKeyFile, clientCaFile: config.tlsClientCaFile }),
+  );
   if (!isLoopback(config.host) && config.tlsCertFile === '' && !config.tlsTerminatedByProxy) {
     // API keys and the usage of customers would cross a network in clear.
     faults.push(
@@ -299,8 +408,9 @@ const relationFaults = (config: Config): string[] => {
 };
 
 /**
- * Reads the settings named in `wanted` from the environment; a setting that is not wanted takes its fallback, so that a process never
- * asks for a secret or an address that it does not use. Throws one `ConfigError` that lists every fault with its variable.
+ * Reads the settings named in `wanted` from the environment; a setting that is not wanted takes its fallback, so that a
+ * process never asks for a secret or an address that it does not use. Throws one `ConfigError` that lists every fault
+ * with its variable.
  */
 export const loadConfig = (
   environment: NodeJS.ProcessEnv,
@@ -325,14 +435,25 @@ export const loadConfig = (
     if (fault) faults.push(fault);
     config[name] = readValue(setting, value);
   }
-  if (wanted.includes('keyPepper') && typeof config.keyPepper === 'string' && config.keyPepper !== '' && config.keyPepper.length < 32) {
+  if (
+    wanted.includes('keyPepper') &&
+    typeof config.keyPepper === 'string' &&
+    config.keyPepper !== '' &&
+    config.keyPepper.length < 32
+  ) {
     faults.push('MILLRACE_KEY_PEPPER must have 32 characters or more');
   }
-  if (typeof config.bootstrapKey === 'string' && config.bootstrapKey !== '' && !/^[\x21-\x7e]{8,200}$/.test(config.bootstrapKey)) {
+  if (
+    typeof config.bootstrapKey === 'string' &&
+    config.bootstrapKey !== '' &&
+    !/^[\x21-\x7e]{8,200}$/.test(config.bootstrapKey)
+  ) {
     faults.push('MILLRACE_BOOTSTRAP_KEY must have 8 to 200 visible ASCII characters');
   }
   if (String(config.bootstrapKey).startsWith(publishablePrefix)) {
-    faults.push(`MILLRACE_BOOTSTRAP_KEY must not begin with ${publishablePrefix}, as a key that anyone may see does: it may do everything`);
+    faults.push(
+      `MILLRACE_BOOTSTRAP_KEY must not begin with ${publishablePrefix}, as a key that anyone may see does: it may do everything`,
+    );
   }
   for (const name of ['masterKey', 'previousMasterKey'] as const) {
     const given = config[name];
@@ -347,7 +468,10 @@ export const loadConfig = (
   return Object.freeze(config as Config);
 };
 
-/** What of a configuration must never be logged: its secrets, and the passwords in its URLs, as they stand there and in clear. */
+/**
+ * What of a configuration must never be logged: its secrets, and the passwords in its URLs, as they stand there and in
+ * clear.
+ */
 export const secretsOf = (config: Config): string[] =>
   (Object.entries(settings) as [keyof Settings, Setting][]).flatMap(([name, { kind }]) => {
     const value = String(config[name]);

@@ -1,21 +1,26 @@
 /**
- * Which web pages may read answers (CORS, as the Fetch standard has it): those of the origins that the operator lists, and by default none. Pure.
+ * Which web pages may read answers (CORS, as the Fetch standard has it): those of the origins that the operator lists,
+ * and by default none. Pure.
  *
- * A page is let in by its exact origin, which is then said back to it, so every answer varies by Origin; there is no `*`, and no cookie or other credential of
- * the browser counts here. What a page of a private network asks for beyond that (`Access-Control-Request-Private-Network`) is not granted.
+ * A page is let in by its exact origin, which is then said back to it, so every answer varies by Origin; there is no
+ * `*`, and no cookie or other credential of the browser counts here. What a page of a private network asks for beyond
+ * that (`Access-Control-Request-Private-Network`) is not granted.
  *
- * Rejected: @fastify/cors. A plugin is loaded after the hooks of this floor, so a refused key or a used up limit would be answered without its headers, and a page
- * could not read why; what Fastify answers before any hook would never have them; and its route `OPTIONS *` takes every path for one that there is.
+ * Rejected: @fastify/cors. A plugin is loaded after the hooks of this floor, so a refused key or a used up limit would
+ * be answered without its headers, and a page could not read why; what Fastify answers before any hook would never have
+ * them; and its route `OPTIONS *` takes every path for one that there is.
  */
 import { answerHeaders } from './openapi-headers.ts';
 
 export type Cors = { readonly origins: ReadonlySet<string> };
 
 /** `undefined` where no page may read anything. */
-export const corsOf = (origins: readonly string[]): Cors | undefined => (origins.length > 0 ? { origins: new Set(origins) } : undefined);
+export const corsOf = (origins: readonly string[]): Cors | undefined =>
+  origins.length > 0 ? { origins: new Set(origins) } : undefined;
 
 /** The origins of a setting as it is written: separated by commas. */
-export const readOrigins = (text: string): string[] => (text === '' ? [] : text.split(',').map((origin) => origin.trim()));
+export const readOrigins = (text: string): string[] =>
+  text === '' ? [] : text.split(',').map((origin) => origin.trim());
 
 /** Why a browser would never send such an origin; undefined where it could. */
 export const originFault = (origin: string): string | undefined => {
@@ -26,14 +31,19 @@ export const originFault = (origin: string): string | undefined => {
   return url.origin === origin ? undefined : `must be origins as browsers send them: ${url.origin}, not "${origin}"`;
 };
 
-const isAllowed = (cors: Cors, origin: string | undefined): origin is string => origin !== undefined && cors.origins.has(origin);
+const isAllowed = (cors: Cors, origin: string | undefined): origin is string =>
+  origin !== undefined && cors.origins.has(origin);
 
 /** Whether a request comes from a page that may read its answer. */
-export const isFromPage = (cors: Cors | undefined, origin: string | undefined): boolean => cors !== undefined && isAllowed(cors, origin);
+export const isFromPage = (cors: Cors | undefined, origin: string | undefined): boolean =>
+  cors !== undefined && isAllowed(cors, origin);
 
 const exposed = Object.keys(answerHeaders).join(', ');
 
-/** On every answer. A cache that holds what one page was told must not give it to another one: also what no page may read varies. */
+/**
+ * On every answer. A cache that holds what one page was told must not give it to another one: also what no page may
+ * read varies.
+ */
 export const corsHeaders = (cors: Cors | undefined, origin: string | undefined): Record<string, string> => {
   if (cors === undefined) return {};
   if (!isAllowed(cors, origin)) return { vary: 'Origin' };

@@ -1,7 +1,7 @@
 /**
- * The documents of a process that has an API: `/openapi.json`, an explorer at `/docs` and the error reference at `/docs/errors`. They need no key, and hold
- * nothing of any organization. The explorer is Swagger UI, from our own host: no page here loads anything from another one, or runs a script that is not a
- * file of ours.
+ * The documents of a process that has an API: `/openapi.json`, an explorer at `/docs` and the error reference at
+ * `/docs/errors`. They need no key, and hold nothing of any organization. The explorer is Swagger UI, from our own
+ * host: no page here loads anything from another one, or runs a script that is not a file of ours.
  */
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
@@ -32,10 +32,14 @@ const html = 'text/html';
 const json = 'application/json';
 
 const Live = Type.Object({ status: Type.Literal('live') }, { ...closed, title: 'Liveness' });
-const Dependencies = Type.Record(Type.String({ pattern: '^[a-z]+$' }), Type.Enum(['up', 'down'], { title: 'DependencyState' }), {
-  additionalProperties: false,
-  title: 'Dependencies',
-});
+const Dependencies = Type.Record(
+  Type.String({ pattern: '^[a-z]+$' }),
+  Type.Enum(['up', 'down'], { title: 'DependencyState' }),
+  {
+    additionalProperties: false,
+    title: 'Dependencies',
+  },
+);
 const readiness = (status: 'ready' | 'unready', title: string) =>
   Type.Object({ status: Type.Literal(status), dependencies: Dependencies }, { ...closed, title });
 const CodeParam = Type.Object({ code: formed('^[A-Z][A-Z0-9_]{0,63}$', 'an error code such as NOT_FOUND') }, closed);
@@ -43,14 +47,27 @@ const OpenApi = Type.Object({}, { additionalProperties: true, title: 'OpenApiDoc
 
 /** The routes that every process has; `http.ts` adds the first three. */
 const floor: readonly Operation[] = [
-  { ...open, url: '/health/live', operation: 'getLiveness', summary: 'Whether the process runs', answers: { 200: Live } },
   {
-    ...{ ...open, url: '/health/ready', operation: 'getReadiness', summary: 'Whether the process can work, with each part it stands on' },
+    ...open,
+    url: '/health/live',
+    operation: 'getLiveness',
+    summary: 'Whether the process runs',
+    answers: { 200: Live },
+  },
+  {
+    ...open,
+    url: '/health/ready',
+    operation: 'getReadiness',
+    summary: 'Whether the process can work, with each part it stands on',
     answers: { 200: readiness('ready', 'Readiness'), 503: readiness('unready', 'Unreadiness') },
   },
   {
-    ...{ ...open, url: '/metrics', operation: 'getMetrics', summary: 'Measurements, as Prometheus reads them' },
-    ...{ answers: { 200: Type.String() }, mediaTypes: ['text/plain'] },
+    ...open,
+    url: '/metrics',
+    operation: 'getMetrics',
+    summary: 'Measurements, as Prometheus reads them',
+    answers: { 200: Type.String() },
+    mediaTypes: ['text/plain'],
   },
   { ...open, url: '/openapi.json', operation: 'getOpenApi', summary: 'This document', answers: { 200: OpenApi } },
   {
@@ -62,12 +79,21 @@ const floor: readonly Operation[] = [
     mediaTypes: [html],
   },
   {
-    ...{ ...open, url: '/docs/errors', operation: 'listErrorCodes', summary: 'Every error code' },
-    ...{ answers: { 200: ErrorIndex }, mediaTypes: [html, json] },
+    ...open,
+    url: '/docs/errors',
+    operation: 'listErrorCodes',
+    summary: 'Every error code',
+    answers: { 200: ErrorIndex },
+    mediaTypes: [html, json],
   },
   {
-    ...{ ...open, url: '/docs/errors/:code', operation: 'getErrorCode', summary: 'An error code: its cause, its cure, an example' },
-    ...{ params: CodeParam, answers: { 200: ErrorPage }, mediaTypes: [html, json] },
+    ...open,
+    url: '/docs/errors/:code',
+    operation: 'getErrorCode',
+    summary: 'An error code: its cause, its cure, an example',
+    params: CodeParam,
+    answers: { 200: ErrorPage },
+    mediaTypes: [html, json],
   },
 ];
 
@@ -138,13 +164,15 @@ const sendCached = (request: FastifyRequest, reply: FastifyReply, type: string, 
 };
 
 /**
- * Adds the routes of the documents. To be called before any other route is added: a route after it has to say what it is, by `operation` in its config or by
- * `operationOf`. The document is made when it is first asked for, or when the process is ready.
+ * Adds the routes of the documents. To be called before any other route is added: a route after it has to say what it
+ * is, by `operation` in its config or by `operationOf`. The document is made when it is first asked for, or when the
+ * process is ready.
  */
 export const documentRoutes = (
   app: FastifyInstance,
   info: DocumentInfo,
-  operationOf: (config: NonNullable<FastifyRequest['routeOptions']['config']>) => Operation | undefined = (config) => config.operation,
+  operationOf: (config: NonNullable<FastifyRequest['routeOptions']['config']>) => Operation | undefined = (config) =>
+    config.operation,
 ): { readonly document: () => Json } => {
   const operations: Operation[] = [...floor];
   let made: Json | undefined;

@@ -1,13 +1,15 @@
 /**
- * Encryption at rest, the pure part: AES-256-GCM under keys in three layers. A master key, from the environment or a file, wraps the data keys of
- * the organizations; from a data key a key per customer and per purpose is derived; only derived keys seal values. A dump of the database
- * holds sealed values and wrapped keys, and is useless without the master key.
+ * Encryption at rest, the pure part: AES-256-GCM under keys in three layers. A master key, from the environment or a
+ * file, wraps the data keys of the organizations; from a data key a key per customer and per purpose is derived; only
+ * derived keys seal values. A dump of the database holds sealed values and wrapped keys, and is useless without the
+ * master key.
  *
  *   sealed value      1 byte format, 4 bytes version of the data key, 12 bytes IV, ciphertext, 16 bytes tag
  *   wrapped data key  1 byte format,                                  12 bytes IV, ciphertext, 16 bytes tag
  *
- * IVs are random, so one key must seal no more than 2^32 values (NIST SP 800-38D, 8.3). The busiest one seals the answers of an organization:
- * 1,000 of them a second take 50 days to get there, and `npm run rotate-keys -- --data-keys` begins anew.
+ * IVs are random, so one key must seal no more than 2^32 values (NIST SP 800-38D, 8.3). The busiest one seals the
+ * answers of an organization: 1,000 of them a second take 50 days to get there, and `npm run rotate-keys --
+ * --data-keys` begins anew.
  */
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
 
@@ -37,7 +39,9 @@ export const lengthPrefixed = (parts: readonly string[]): Buffer => {
   return bytes;
 };
 
-/** `header`, IV, ciphertext and tag. The tag also vouches for the header and for `place`, which is not in the result. */
+/**
+ * `header`, IV, ciphertext and tag. The tag also vouches for the header and for `place`, which is not in the result.
+ */
 export const sealWith = (key: KeyObject, header: Buffer, place: Buffer, plaintext: Buffer, iv: Buffer): Buffer => {
   const cipher = createCipheriv(algorithm, key, iv, { authTagLength: tagBytes });
   cipher.setAAD(Buffer.concat([header, place]));
@@ -48,7 +52,8 @@ export const sealWith = (key: KeyObject, header: Buffer, place: Buffer, plaintex
 export const openWith = (key: KeyObject, headerBytes: number, place: Buffer, sealed: Buffer): Buffer => {
   const textAt = headerBytes + ivBytes;
   const tagAt = sealed.length - tagBytes;
-  if (tagAt < textAt || sealed[0] !== formatByte) throw new SealBrokenError('not a sealed value of a format that is known here');
+  if (tagAt < textAt || sealed[0] !== formatByte)
+    throw new SealBrokenError('not a sealed value of a format that is known here');
   const decipher = createDecipheriv(algorithm, key, sealed.subarray(headerBytes, textAt), { authTagLength: tagBytes });
   decipher.setAAD(Buffer.concat([sealed.subarray(0, headerBytes), place]));
   decipher.setAuthTag(sealed.subarray(tagAt));
@@ -62,12 +67,23 @@ export const openWith = (key: KeyObject, headerBytes: number, place: Buffer, sea
 };
 
 /** Where a sealed value stands. One that is copied to another place does not open there. */
-export type SealedPlace = { readonly organizationId: string; readonly table: string; readonly column: string; readonly row: string };
+export type SealedPlace = {
+  readonly organizationId: string;
+  readonly table: string;
+  readonly column: string;
+  readonly row: string;
+};
 
 const placeBytes = ({ organizationId, table, column, row }: SealedPlace): Buffer =>
   lengthPrefixed(['millrace value', organizationId, table, column, row]);
 
-export const sealValue = (key: KeyObject, keyVersion: number, place: SealedPlace, plaintext: Buffer, iv: Buffer): Buffer => {
+export const sealValue = (
+  key: KeyObject,
+  keyVersion: number,
+  place: SealedPlace,
+  plaintext: Buffer,
+  iv: Buffer,
+): Buffer => {
   const header = Buffer.allocUnsafe(valueHeaderBytes);
   header.writeUInt8(formatByte);
   header.writeUInt32BE(keyVersion, 1);
@@ -84,9 +100,15 @@ export const keyVersionOf = (sealed: Buffer): number => {
 };
 
 /** What a derived key is for. */
-export type KeyUse = { readonly kind: 'customer'; readonly customerId: string } | { readonly kind: 'secret' } | { readonly kind: 'answer' };
+export type KeyUse =
+  | { readonly kind: 'customer'; readonly customerId: string }
+  | { readonly kind: 'secret' }
+  | { readonly kind: 'answer' };
 
-/** HKDF with SHA-256 (RFC 5869). A data key is uniformly random, so there is nothing for a salt to do (3.1); the info keeps the uses apart. */
+/**
+ * HKDF with SHA-256 (RFC 5869). A data key is uniformly random, so there is nothing for a salt to do (3.1); the info
+ * keeps the uses apart.
+ */
 export const deriveKey = (dataKey: KeyObject, use: KeyUse): KeyObject => {
   const info = lengthPrefixed(['millrace key', use.kind, ...(use.kind === 'customer' ? [use.customerId] : [])]);
   return createSecretKey(Buffer.from(hkdfSync('sha256', dataKey, Buffer.alloc(0), info, keyBytes)));
@@ -107,8 +129,13 @@ const wrapPlace = (organizationId: string, version: number): Buffer =>
 
 export const newDataKey = (randomBytes: (bytes: number) => Buffer): KeyObject => createSecretKey(randomBytes(keyBytes));
 
-export const wrapDataKey = (master: MasterKey, dataKey: KeyObject, organizationId: string, version: number, iv: Buffer): Buffer =>
-  sealWith(master.key, wrapHeader, wrapPlace(organizationId, version), dataKey.export(), iv);
+export const wrapDataKey = (
+  master: MasterKey,
+  dataKey: KeyObject,
+  organizationId: string,
+  version: number,
+  iv: Buffer,
+): Buffer => sealWith(master.key, wrapHeader, wrapPlace(organizationId, version), dataKey.export(), iv);
 
 export const unwrapDataKey = (master: MasterKey, wrapped: Buffer, organizationId: string, version: number): KeyObject =>
   createSecretKey(openWith(master.key, wrapHeader.length, wrapPlace(organizationId, version), wrapped));

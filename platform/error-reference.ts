@@ -1,4 +1,7 @@
-/** The error reference: every public code with its cause, its cure and an example, made from the one table of codes. Pure. */
+/**
+ * The error reference: every public code with its cause, its cure and an example, made from the one table of codes.
+ * Pure.
+ */
 import { type FailureCode, type Fault, failures, type Problem, toProblem } from '#schemas/failures.ts';
 
 export type ErrorPage = {
@@ -16,8 +19,10 @@ export const isFailureCode = (text: string): text is FailureCode => Object.hasOw
 
 /** What the answers with this code list: 400 and 422 name what is at fault. */
 const exampleFaults = (code: FailureCode): Fault[] => {
-  if (code === 'VALIDATION_FAILED') return [{ field: 'name', code: 'missing', message: "must have required property 'name'" }];
-  if (code === 'BAD_REQUEST') return [{ field: 'limit', code: 'out_of_range', message: 'must be a whole number from 1 to 1000' }];
+  if (code === 'VALIDATION_FAILED')
+    return [{ field: 'name', code: 'missing', message: "must have required property 'name'" }];
+  if (code === 'BAD_REQUEST')
+    return [{ field: 'limit', code: 'out_of_range', message: 'must be a whole number from 1 to 1000' }];
   if (code === 'EVENTS_REJECTED') return [{ field: 'events[0].event', code: 'missing', message: 'event is required' }];
   return [];
 };
@@ -26,15 +31,29 @@ const exampleRequestId = 'req_01a1fb2b2f1e75dd8fa1574e85b72578';
 
 export const errorPage = (code: FailureCode): ErrorPage => {
   const { status, title, cause, cure } = failures[code];
-  return { error_code: code, status, title, cause, cure, example: toProblem(code, exampleRequestId, undefined, exampleFaults(code)) };
+  return {
+    error_code: code,
+    status,
+    title,
+    cause,
+    cure,
+    example: toProblem(code, exampleRequestId, undefined, exampleFaults(code)),
+  };
 };
 
 export const errorPages = (): ErrorPage[] => codes.map(errorPage).sort((a, b) => a.status - b.status);
 
-const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+const escapes: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
 
 /** Text as HTML shows it, between tags or in quotes. */
-export const escapeHtml = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => escapes[character] as string);
+export const escapeHtml = (text: string): string =>
+  text.replaceAll(/[&<>"']/g, (character) => escapes[character] as string);
 
 /** Backticks stand for code. */
 const prose = (text: string): string => escapeHtml(text).replaceAll(/`([^`]*)`/g, '<code>$1</code>');

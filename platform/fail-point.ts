@@ -1,9 +1,12 @@
 /**
- * Fail points: named places at which a process ends itself by SIGKILL, as a power cut at that very line would. For crash tests
- * (`npm run test:crash`); where the setting is empty no code of theirs runs.
+ * Fail points: named places at which a process ends itself by SIGKILL, as a power cut at that very line would. For
+ * crash tests (`npm run test:crash`); where the setting is empty no code of theirs runs.
  */
 
-/** Every place there is, with the process it is in. A name that is not here is a fault of the configuration: a test must not pass because it aims at nothing. */
+/**
+ * Every place there is, with the process it is in. A name that is not here is a fault of the configuration: a test must
+ * not pass because it aims at nothing.
+ */
 export const failPointNames = [
   'gateway.after_claim',
   'gateway.before_publish',
@@ -27,7 +30,10 @@ export type FailPointName = (typeof failPointNames)[number];
 export type FailPoint = {
   /** Says that the process is at a place; ends it there where that was asked for. Does not return in that case. */
   readonly pass: (name: FailPointName) => void;
-  /** True once for each pass at which the process is to end: for a place inside of somebody else's work, which then calls `end` a little later. */
+  /**
+   * True once for each pass at which the process is to end: for a place inside of somebody else's work, which then
+   * calls `end` a little later.
+   */
   readonly isDue: (name: FailPointName) => boolean;
   readonly end: () => void;
 };
@@ -48,7 +54,9 @@ export const failPointFault = (text: string): string | undefined =>
 
 const killSelf = (): void => void process.kill(process.pid, 'SIGKILL');
 
-/** `<name>:<passes>`: the process ends at that pass of the place, counted from its start. Undefined for an empty text. */
+/**
+ * `<name>:<passes>`: the process ends at that pass of the place, counted from its start. Undefined for an empty text.
+ */
 export const createFailPoint = (text: string, end: () => void = killSelf): FailPoint | undefined => {
   const aim = aimOf(text);
   if (!aim) return undefined;

@@ -1,6 +1,7 @@
 /**
- * The one guard of every route under `/v1`: key, scope, rate limit and signature, in this order and before any data is read. A route says only which scope
- * it needs and which limit it counts against; one that says neither can't be registered.
+ * The one guard of every route under `/v1`: key, scope, rate limit and signature, in this order and before any data is
+ * read. A route says only which scope it needs and which limit it counts against; one that says neither can't be
+ * registered.
  */
 import assert from 'node:assert/strict';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -35,7 +36,10 @@ declare module 'fastify' {
 
 const none = Buffer.alloc(0);
 
-/** Everyone has a publishable key: what is sent with it uses up a bucket of its own, and nothing of what servers may send. */
+/**
+ * Everyone has a publishable key: what is sent with it uses up a bucket of its own, and nothing of what servers may
+ * send.
+ */
 const classOf = ({ kind }: Caller, rateClass: RateClass): RateClass => (kind === 'publishable' ? 'public' : rateClass);
 
 const admit = async (ports: GuardPorts, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
@@ -68,7 +72,10 @@ export const guardRoutes = (app: FastifyInstance, ports: GuardPorts): void => {
   app.decorateRequest('rawBody');
   app.addHook('onRoute', ({ url, config, method }) => {
     if (!url.startsWith('/v1/')) return;
-    assert(config?.scope !== undefined && config.rateClass !== undefined, `${method} ${url} names no scope or no limit`);
+    assert(
+      config?.scope !== undefined && config.rateClass !== undefined,
+      `${method} ${url} names no scope or no limit`,
+    );
   });
   app.addHook('onRequest', (request, reply) => admit(ports, request, reply));
   app.addHook('preValidation', (request) => checkSignature(ports, request));

@@ -1,7 +1,10 @@
 /** Headers of requests and answers, as the HTTP floor judges and sets them. Pure. */
 import type { FailureCode } from '#schemas/failures.ts';
 
-/** What a request may repeat is a list, such as `Accept`. Of these a proxy and we could each take another one, so two are none. */
+/**
+ * What a request may repeat is a list, such as `Accept`. Of these a proxy and we could each take another one, so two
+ * are none.
+ */
 const singleHeaders: ReadonlySet<string> = new Set([
   'authorization',
   'content-encoding',
@@ -25,7 +28,8 @@ export type HeaderFault = { readonly code: FailureCode; readonly detail: string 
 /** Why a request can't be taken by its headers, which stand as Node gives them: name, value, name, value, ... */
 export const faultOfHeaders = (rawHeaders: readonly string[], httpVersion: string): HeaderFault | undefined => {
   // Node also takes 0.9 and 2.0 in the request line of what goes on as 1.1.
-  if (httpVersion !== '1.1' && httpVersion !== '1.0') return { code: 'BAD_REQUEST', detail: 'Only HTTP/1.1 and HTTP/1.0 are spoken here' };
+  if (httpVersion !== '1.1' && httpVersion !== '1.0')
+    return { code: 'BAD_REQUEST', detail: 'Only HTTP/1.1 and HTTP/1.0 are spoken here' };
   const count = rawHeaders.length / 2;
   if (count > headersMax) return { code: 'HEADERS_TOO_LARGE', detail: `The limit is ${headersMax} headers` };
   const seen: string[] = [];
@@ -36,7 +40,8 @@ export const faultOfHeaders = (rawHeaders: readonly string[], httpVersion: strin
     if (seen.includes(name)) return { code: 'BAD_REQUEST', detail: `The header ${name} is given more than once` };
     seen.push(name);
   }
-  if (httpVersion === '1.1' && !seen.includes('host')) return { code: 'BAD_REQUEST', detail: 'The header host is missing' };
+  if (httpVersion === '1.1' && !seen.includes('host'))
+    return { code: 'BAD_REQUEST', detail: 'The header host is missing' };
   return undefined;
 };
 

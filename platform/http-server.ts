@@ -1,6 +1,6 @@
 /**
- * The server below Fastify: plain or with TLS, and its bounds in time and number. What Node refuses before there is a request (no HTTP, too
- * slow, headers too large) is answered with a problem document, too, and its connection ends.
+ * The server below Fastify: plain or with TLS, and its bounds in time and number. What Node refuses before there is a
+ * request (no HTTP, too slow, headers too large) is answered with a problem document, too, and its connection ends.
  */
 import { createServer as createPlainServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as HttpsServer } from 'node:https';
@@ -65,7 +65,8 @@ export const createServer = (handler: RequestListener, bounds: ServerBounds): Se
   server.maxConnections = bounds.connectionsMax;
   // Node drops the headers beyond it without a word; one more than the limit, so that we see it and refuse.
   server.maxHeadersCount = headersMax + 1;
-  // An expectation that we don't know may be ignored (RFC 9110, 10.1.1); Node's own answer has no body and none of our headers.
+  // An expectation that we don't know may be ignored (RFC 9110, 10.1.1); Node's own answer has no body and none of our
+  // headers.
   server.on('checkExpectation', handler);
   // Without it Node asks for every body at once; http.ts asks for those alone that will be read.
   server.on('checkContinue', handler);
@@ -87,13 +88,16 @@ const codeOfClientError = (code = ''): FailureCode | undefined => {
   return code.startsWith('HPE_') ? 'BAD_REQUEST' : undefined;
 };
 
-/** How long a client may take to read why it is refused. A connection that is cut at once loses the answer on its way. */
+/**
+ * How long a client may take to read why it is refused. A connection that is cut at once loses the answer on its way.
+ */
 const lingerMs = 1_000;
 
 /**
- * Answers what is no request, where an answer can only be taken for that one: nobody else's answer is due before it, and none has begun.
- * A failed handshake, a lost connection and plain HTTP on a TLS port just end. Gives the code that was answered. A web page can read the answer where the
- * headers of its request were read: of a body that comes too slowly, but not of what is no HTTP.
+ * Answers what is no request, where an answer can only be taken for that one: nobody else's answer is due before it,
+ * and none has begun. A failed handshake, a lost connection and plain HTTP on a TLS port just end. Gives the code that
+ * was answered. A web page can read the answer where the headers of its request were read: of a body that comes too
+ * slowly, but not of what is no HTTP.
  */
 export const answerClientError = (
   error: Error & { code?: string },
@@ -115,7 +119,9 @@ export const answerClientError = (
     return undefined;
   }
   const requestId = newId('req');
-  const body = JSON.stringify(toProblem(code, requestId, code === 'BAD_REQUEST' ? 'The request is not valid HTTP' : undefined));
+  const body = JSON.stringify(
+    toProblem(code, requestId, code === 'BAD_REQUEST' ? 'The request is not valid HTTP' : undefined),
+  );
   const headers = {
     ...floorHeaders(requestId, apiVersion, 'encrypted' in socket),
     ...corsHeaders(cors, due?.req.headers.origin),

@@ -1,10 +1,16 @@
 /**
- * The HTTP floor that every process stands on: request ids, problem details, health, metrics, bounded bodies and times. It knows no
- * resource; the routes of a process are added by its app factory.
+ * The HTTP floor that every process stands on: request ids, problem details, health, metrics, bounded bodies and times.
+ * It knows no resource; the routes of a process are added by its app factory.
  */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import { type FailureCode, FailureError, type Fault, failures, toProblem } from '#schemas/failures.ts';
 import { nameWorld } from '#schemas/name-world.ts';
 import { within } from './clock.ts';
@@ -21,7 +27,10 @@ import { faultOptions, validationFaults } from './validation-faults.ts';
 
 export const apiVersion = '2026-11-20';
 
-/** Asks one dependency whether it answers; throws if not. A dependency that is not required never makes the process unready. */
+/**
+ * Asks one dependency whether it answers; throws if not. A dependency that is not required never makes the process
+ * unready.
+ */
 export type HealthCheck = { readonly name: string; readonly required: boolean; readonly check: () => Promise<void> };
 
 export type HttpOptions = {
@@ -51,7 +60,8 @@ declare module 'fastify' {
   }
 }
 
-const bodyTypesOf = ({ routeOptions }: FastifyRequest): readonly string[] => routeOptions.config?.bodyTypes ?? ['application/json'];
+const bodyTypesOf = ({ routeOptions }: FastifyRequest): readonly string[] =>
+  routeOptions.config?.bodyTypes ?? ['application/json'];
 
 export const sendProblem = (
   request: FastifyRequest,
@@ -67,7 +77,8 @@ export const sendProblem = (
   if (status === 401) reply.header('www-authenticate', 'Bearer');
   // RFC 9110, section 15.5.16: what would have been taken.
   if (status === 415 && !reply.hasHeader('accept-encoding')) reply.header('accept', bodyTypesOf(request).join(', '));
-  if ((status === 503 || code === 'IDEMPOTENCY_KEY_IN_USE') && !reply.hasHeader('retry-after')) reply.header('retry-after', '1');
+  if ((status === 503 || code === 'IDEMPOTENCY_KEY_IN_USE') && !reply.hasHeader('retry-after'))
+    reply.header('retry-after', '1');
   return reply
     .code(status)
     .type('application/problem+json')
@@ -75,8 +86,8 @@ export const sendProblem = (
 };
 
 /**
- * The first text that can't be stored as it is: one with NUL, which PostgreSQL has no place for, or with half of a surrogate pair, which UTF-8 has
- * none for. Iterative: a body may be nested deeper than a stack.
+ * The first text that can't be stored as it is: one with NUL, which PostgreSQL has no place for, or with half of a
+ * surrogate pair, which UTF-8 has none for. Iterative: a body may be nested deeper than a stack.
  */
 const unstorable = (root: unknown): boolean => {
   const open: unknown[] = [root];
@@ -93,7 +104,9 @@ const unstorable = (root: unknown): boolean => {
 const refuseUnstorable = async (request: FastifyRequest): Promise<void> => {
   for (const part of ['params', 'query', 'body'] as const) {
     if (!unstorable(request[part])) continue;
-    const faults = [{ field: part, code: 'wrong_format', message: 'must not have NUL characters or broken surrogates' }];
+    const faults = [
+      { field: part, code: 'wrong_format', message: 'must not have NUL characters or broken surrogates' },
+    ];
     throw new FailureError(part === 'body' ? 'VALIDATION_FAILED' : 'BAD_REQUEST', undefined, faults);
   }
 };
@@ -119,7 +132,13 @@ const answerError = (error: FastifyError, request: FastifyRequest, reply: Fastif
   }
   if (error.validation) {
     const context = error.validationContext;
-    return sendProblem(request, reply, context === 'body' ? 'VALIDATION_FAILED' : 'BAD_REQUEST', undefined, validationFaults(error));
+    return sendProblem(
+      request,
+      reply,
+      context === 'body' ? 'VALIDATION_FAILED' : 'BAD_REQUEST',
+      undefined,
+      validationFaults(error),
+    );
   }
   const known = frameworkCodes[error.code];
   if (known === 'UNSUPPORTED_MEDIA_TYPE')
@@ -136,7 +155,10 @@ const answerError = (error: FastifyError, request: FastifyRequest, reply: Fastif
 const expectsContinue = ({ raw }: FastifyRequest): boolean =>
   raw.httpVersion === '1.1' && raw.headers.expect?.toLowerCase() === '100-continue';
 
-/** What this floor reads is uncompressed UTF-8: a body that says otherwise is refused before it is read, a bomb or not, but on a route that unpacks it itself. */
+/**
+ * What this floor reads is uncompressed UTF-8: a body that says otherwise is refused before it is read, a bomb or not,
+ * but on a route that unpacks it itself.
+ */
 const refuseEncoded = ({ headers, routeOptions }: FastifyRequest, reply: FastifyReply): void => {
   const encoding = headers['content-encoding']?.toLowerCase();
   const taken = routeOptions.config.contentEncodings ?? [];
@@ -149,7 +171,10 @@ const refuseEncoded = ({ headers, routeOptions }: FastifyRequest, reply: Fastify
   }
   const charset = /;\s*charset="?([^";\s]*)/i.exec(headers['content-type'] ?? '')?.[1];
   if (charset !== undefined && !/^(?:utf-8|us-ascii)$/i.test(charset))
-    throw new FailureError('UNSUPPORTED_MEDIA_TYPE', `The character set ${charset.slice(0, 64)} is not supported; send UTF-8`);
+    throw new FailureError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      `The character set ${charset.slice(0, 64)} is not supported; send UTF-8`,
+    );
 };
 
 const requestIdShape = /^[A-Za-z0-9._:-]{1,128}$/;
@@ -157,12 +182,16 @@ const requestIdShape = /^[A-Za-z0-9._:-]{1,128}$/;
 /** A Fastify app without listen. */
 export const createHttpApp = (options: HttpOptions): FastifyInstance => {
   const { bounds = defaultBounds, cors } = options;
-  const refused = options.metrics.counter('millrace_http_refused_connections_total', 'Connections that were closed without an answer', [
-    'reason',
-  ]);
-  const problems = options.metrics.counter('millrace_http_problems_total', 'Requests that ended with a problem, by its error code', [
-    'code',
-  ]);
+  const refused = options.metrics.counter(
+    'millrace_http_refused_connections_total',
+    'Connections that were closed without an answer',
+    ['reason'],
+  );
+  const problems = options.metrics.counter(
+    'millrace_http_problems_total',
+    'Requests that ended with a problem, by its error code',
+    ['code'],
+  );
   const headersFor = ({ id, headers }: FastifyRequest): Record<string, string> => {
     const floor = floorHeaders(id, apiVersion, bounds.tls !== undefined);
     return cors ? { ...floor, ...corsHeaders(cors, headers.origin) } : floor;
@@ -171,7 +200,8 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     bodyLimit: options.bodyBytesMax,
-    // Our own factory binds `localhost` to one address of it and not to both; its server has all bounds, and a renewed certificate reaches it.
+    // Our own factory binds `localhost` to one address of it and not to both; its server has all bounds, and a renewed
+    // certificate reaches it.
     serverFactory: (handler: RequestListener) => createServer(handler, bounds),
     forceCloseConnections: 'idle',
     // Ours says so in our own form.
@@ -179,7 +209,15 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     // methods.ts adds them.
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 512, ignoreTrailingSlash: false },
-    ajv: { customOptions: { allErrors: true, coerceTypes: false, removeAdditional: false, useDefaults: true, ...faultOptions } },
+    ajv: {
+      customOptions: {
+        allErrors: true,
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: true,
+        ...faultOptions,
+      },
+    },
     genReqId: (raw: IncomingMessage) => {
       const given = raw.headers['x-request-id'];
       return typeof given === 'string' && requestIdShape.test(given) ? given : newId('req');
@@ -195,11 +233,12 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     },
   } as Parameters<typeof Fastify>[0]) as unknown as FastifyInstance;
 
-  const requests = options.metrics.histogram('millrace_http_request_seconds', 'Time to answer a request', latencySeconds, [
-    'method',
-    'route',
-    'status',
-  ]);
+  const requests = options.metrics.histogram(
+    'millrace_http_request_seconds',
+    'Time to answer a request',
+    latencySeconds,
+    ['method', 'route', 'status'],
+  );
   // A code that was never seen is 0 and not absent: the first one is then an increase, which an alert sees.
   for (const [code, { status }] of Object.entries(failures)) if (status >= 500) problems.labels(code).inc(0);
   app.decorateReply('failureCode', undefined);
@@ -240,7 +279,8 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     if (reply.failureCode !== undefined) problems.labels(reply.failureCode).inc();
     if (reply.statusCode >= 500)
       request.log.warn({ method: request.method, route, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
-    else request.log.debug({ method: request.method, route, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
+    else
+      request.log.debug({ method: request.method, route, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
   });
   app.addHook('preValidation', refuseUnstorable);
   const answerUnknown = addMethods(app, sendProblem);
@@ -269,18 +309,28 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     options.metrics.gaugeOf(
       'millrace_dependency_up',
       'Whether a part that the process stands on answered when it was asked for this scrape',
-      async () => Object.fromEntries(await Promise.all(options.health.map(async (one) => [one.name, Number(await isUp(one))] as const))),
+      async () =>
+        Object.fromEntries(
+          await Promise.all(options.health.map(async (one) => [one.name, Number(await isUp(one))] as const)),
+        ),
       'dependency',
       'min',
     );
   app.get('/health/live', async () => ({ status: 'live' }));
   app.get('/health/ready', async (_request, reply) => {
     const states = await Promise.all(
-      options.health.map(async (one) => ({ name: one.name, required: one.required, state: (await isUp(one)) ? 'up' : 'down' })),
+      options.health.map(async (one) => ({
+        name: one.name,
+        required: one.required,
+        state: (await isUp(one)) ? 'up' : 'down',
+      })),
     );
     const ready = states.every(({ required, state }) => state === 'up' || !required);
     reply.code(ready ? 200 : 503);
-    return { status: ready ? 'ready' : 'unready', dependencies: Object.fromEntries(states.map(({ name, state }) => [name, state])) };
+    return {
+      status: ready ? 'ready' : 'unready',
+      dependencies: Object.fromEntries(states.map(({ name, state }) => [name, state])),
+    };
   });
   app.get('/metrics', async (_request, reply) => {
     reply.type(options.metrics.contentType);
@@ -289,7 +339,10 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
   return app;
 };
 
-/** Listens, and says where: port 0 takes a free one. `reusePort` lets other processes of ours do so there, too (worker-processes.ts). */
+/**
+ * Listens, and says where: port 0 takes a free one. `reusePort` lets other processes of ours do so there, too
+ * (worker-processes.ts).
+ */
 export const listen = async (app: FastifyInstance, host: string, port: number, reusePort = false): Promise<string> => {
   await app.listen({ host, port, ...(reusePort && { reusePort }) });
   return urlOf(app.server);

@@ -12,7 +12,10 @@ export type JobLoopOptions = {
   readonly onFault: (error: unknown) => void;
 };
 
-/** Works as long as there is work, and looks for more every `pollMs`. A fault is reported and waited out; `stop` lets running work finish. */
+/**
+ * Works as long as there is work, and looks for more every `pollMs`. A fault is reported and waited out; `stop` lets
+ * running work finish.
+ */
 export const startJobLoop = ({ work, lanes, pollMs, onFault }: JobLoopOptions): JobLoop => {
   const stopped = new AbortController();
   const lane = async () => {

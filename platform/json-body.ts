@@ -1,9 +1,10 @@
 /**
- * The one reader of JSON bodies of the REST API: bytes -> a value, or why not, with the place. Pure. It takes a part of what `JSON.parse` takes: no
- * invalid UTF-8, no nesting that a recursion after it could not stand, no name that is given twice (RFC 8259 leaves open
- * which of the two counts, and money must not hang on it), no name that reaches a prototype, no number that a double turns into Infinity.
- * Text with NUL or broken surrogates is refused by http.ts, wherever it stands. A byte order mark before the text is skipped, as RFC 8259 (8.1) allows.
- * Rejected options: a reviver of `JSON.parse`, which never sees the first of two twins and recurses; secure-json-parse, which looks for
+ * The one reader of JSON bodies of the REST API: bytes -> a value, or why not, with the place. Pure. It takes a part of
+ * what `JSON.parse` takes: no invalid UTF-8, no nesting that a recursion after it could not stand, no name that is
+ * given twice (RFC 8259 leaves open which of the two counts, and money must not hang on it), no name that reaches a
+ * prototype, no number that a double turns into Infinity. Text with NUL or broken surrogates is refused by http.ts,
+ * wherever it stands. A byte order mark before the text is skipped, as RFC 8259 (8.1) allows. Rejected options: a
+ * reviver of `JSON.parse`, which never sees the first of two twins and recurses; secure-json-parse, which looks for
  * `__proto__` only, by a regular expression and then a walk over the value, and does not see twins either.
  */
 import { isUtf8 } from 'node:buffer';

@@ -1,9 +1,13 @@
 /**
- * One pass over a text before it is parsed, without recursion and without a value: how deep it nests, and which names it gives twice in one object (RFC 8259 leaves
- * open which of the two counts; `JSON.parse` silently takes the last). Pure. It judges only that; whether the text is JSON, `JSON.parse` says.
+ * One pass over a text before it is parsed, without recursion and without a value: how deep it nests, and which names
+ * it gives twice in one object (RFC 8259 leaves open which of the two counts; `JSON.parse` silently takes the last).
+ * Pure. It judges only that; whether the text is JSON, `JSON.parse` says.
  */
 
-/** An object or array that is open. Sets are kept for the next one at the same depth: a body may hold 100 000 small objects. */
+/**
+ * An object or array that is open. Sets are kept for the next one at the same depth: a body may hold 100 000 small
+ * objects.
+ */
 export type Level = {
   isObject: boolean;
   expectsName: boolean;
@@ -38,7 +42,10 @@ const endOfString = (text: string, from: number): number => {
   return text.length;
 };
 
-/** Two spellings of one name are twins, too: `"a"` and `"\u0061"`. Undefined where it is no JSON string; then `JSON.parse` says so. */
+/**
+ * Two spellings of one name are twins, too: `"a"` and `"\u0061"`. Undefined where it is no JSON string; then
+ * `JSON.parse` says so.
+ */
 const nameBetween = (text: string, start: number, end: number): string | undefined => {
   const raw = text.slice(start + 1, end);
   if (!raw.includes('\\')) return raw;
@@ -129,7 +136,8 @@ export const scanJson = (text: string, depthMax: number, { onName, onNumber }: V
 const shownMax = 64;
 
 /** A name may have megabytes; its beginning is told. */
-export const shownName = (name: string): string => JSON.stringify(name.length > shownMax ? `${name.slice(0, shownMax)}...` : name);
+export const shownName = (name: string): string =>
+  JSON.stringify(name.length > shownMax ? `${name.slice(0, shownMax)}...` : name);
 
 export const twinMessage = (name: string): string => `the name ${shownName(name)} is given twice in one object`;
 

@@ -1,7 +1,8 @@
 /**
- * `JSON.parse` for the text of a caller, without a defect of V8 (nodejs/node#63785; 12.8 to 14.6 at least): it takes a name with an escape for the name that an object
- * of the same beginning had before, if that is what its text begins with. Once anyone has sent `{"a":1,"gr\\u0":0}`, the name in `{"a":1,"gr\u00f6sse":2}` is read
- * as `gr\u0`, whoever sends it. So a text with such a name is read here, string by string. Pure.
+ * `JSON.parse` for the text of a caller, without a defect of V8 (nodejs/node#63785; 12.8 to 14.6 at least): it takes a
+ * name with an escape for the name that an object of the same beginning had before, if that is what its text begins
+ * with. Once anyone has sent `{"a":1,"gr\\u0":0}`, the name in `{"a":1,"gr\u00f6sse":2}` is read as `gr\u0`, whoever
+ * sends it. So a text with such a name is read here, string by string. Pure.
  */
 
 const quote = 0x22;
@@ -38,7 +39,8 @@ const hasEscapedName = (text: string): boolean => {
 type Level = { readonly names: string[] | undefined; readonly values: unknown[] };
 
 /** Own properties, `__proto__` too, and of twins the last: as `JSON.parse` makes them. */
-const closed = ({ names, values }: Level): unknown => (names ? Object.fromEntries(names.map((name, at) => [name, values[at]])) : values);
+const closed = ({ names, values }: Level): unknown =>
+  names ? Object.fromEntries(names.map((name, at) => [name, values[at]])) : values;
 
 const scalar = /[^ \n\r\t,\]}]+/y;
 const words = new Map<string, unknown>([
@@ -88,7 +90,10 @@ const readText = (text: string): unknown => {
   return undefined;
 };
 
-/** The bytes without the mark of UTF-8 that some editors and writers of files put before a text. Anywhere else it is a character like others. */
+/**
+ * The bytes without the mark of UTF-8 that some editors and writers of files put before a text. Anywhere else it is a
+ * character like others.
+ */
 export const withoutMark = (bytes: Buffer): Buffer =>
   bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 

@@ -1,13 +1,16 @@
 import { ConfigError } from './config.ts';
 import type { Log } from './log.ts';
 
-/** What a running process owns. `close` ends in the order: stop taking work, finish what was taken, let go of connections. */
+/**
+ * What a running process owns. `close` ends in the order: stop taking work, finish what was taken, let go of
+ * connections.
+ */
 export type Running = { readonly url: string; readonly close: () => Promise<void> };
 
 /**
- * The life of one process: start, tell the supervisor (over IPC where there is one) and the log, drain once on SIGTERM, SIGINT or the
- * loss of the supervisor, and end. A drain that takes longer than `shutdownMsMax` ends with code 1. A bug ends the process with code
- * 70: whoever supervises starts a fresh one, and every effect that counts is safe to repeat.
+ * The life of one process: start, tell the supervisor (over IPC where there is one) and the log, drain once on SIGTERM,
+ * SIGINT or the loss of the supervisor, and end. A drain that takes longer than `shutdownMsMax` ends with code 1. A bug
+ * ends the process with code 70: whoever supervises starts a fresh one, and every effect that counts is safe to repeat.
  */
 export const runProcess = async (log: Log, shutdownMsMax: number, start: () => Promise<Running>): Promise<void> => {
   let running: Running | undefined;

@@ -7,13 +7,25 @@ const textCharactersMax = 4_000;
 const causesMax = 5;
 
 /** What of an error is logged beside its words; each is a word of a table or an address, never a caller's data. */
-const plainFields = ['code', 'errno', 'syscall', 'address', 'port', 'severity', 'schema', 'table', 'column', 'constraint', 'part'] as const;
+const plainFields = [
+  'code',
+  'errno',
+  'syscall',
+  'address',
+  'port',
+  'severity',
+  'schema',
+  'table',
+  'column',
+  'constraint',
+  'part',
+] as const;
 
 type LoggedError = { readonly [field: string]: unknown };
 
 /**
- * An error by named fields and not all that it carries: PostgreSQL's `detail` and `where` quote rows, a client's `command` holds its arguments. Its words
- * are cut off, since ClickHouse repeats the statement in them.
+ * An error by named fields and not all that it carries: PostgreSQL's `detail` and `where` quote rows, a client's
+ * `command` holds its arguments. Its words are cut off, since ClickHouse repeats the statement in them.
  */
 export const toLoggedError = (error: unknown, depth = 0): LoggedError => {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error).slice(0, textCharactersMax) };
@@ -33,10 +45,16 @@ export const toLoggedError = (error: unknown, depth = 0): LoggedError => {
 };
 
 /**
- * JSON lines on stdout. Secrets are taken out of the finished line: those that have a form, those whose field has a telling name, and `secrets`, the ones of
- * this process (`secretsOf` of config.ts). `request_id` is the field by which the lines of all processes belong together.
+ * JSON lines on stdout. Secrets are taken out of the finished line: those that have a form, those whose field has a
+ * telling name, and `secrets`, the ones of this process (`secretsOf` of config.ts). `request_id` is the field by which
+ * the lines of all processes belong together.
  */
-export const createLog = (name: string, level: string, secrets: readonly string[] = [], destination?: DestinationStream): Log => {
+export const createLog = (
+  name: string,
+  level: string,
+  secrets: readonly string[] = [],
+  destination?: DestinationStream,
+): Log => {
   const options = {
     name,
     level,

@@ -1,6 +1,6 @@
 /**
- * Methods that follow from the routes: HEAD wherever GET is, OPTIONS of every path that there is, and 405 with the methods of the path for any other.
- * To be called before the first route is added.
+ * Methods that follow from the routes: HEAD wherever GET is, OPTIONS of every path that there is, and 405 with the
+ * methods of the path for any other. To be called before the first route is added.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { FailureCode } from '#schemas/failures.ts';
@@ -30,7 +30,8 @@ export const addMethods = (
   app.addHook('onRoute', (route: RouteOptions) => {
     for (const method of [route.method].flat()) {
       routes.push(knownOf(route.url, method));
-      // The same route with the same hooks, key and limit; Node leaves out the body. Fastify's own HEAD says a Content-Length of 0 beside a 304.
+      // The same route with the same hooks, key and limit; Node leaves out the body. Fastify's own HEAD says a
+      // Content-Length of 0 beside a 304.
       if (method === 'GET') app.route({ ...route, method: 'HEAD' });
     }
   });

@@ -12,10 +12,16 @@ export type Metrics = {
   readonly counter: (name: string, help: string, labels?: readonly string[]) => Counter;
   readonly gauge: (name: string, help: string, labels?: readonly string[]) => Gauge;
   /**
-   * Read when it is scraped, and left out of the answer where that fails: a scrape works while a store is away. `across` is what several
-   * processes on one port show together (worker-metrics.ts).
+   * Read when it is scraped, and left out of the answer where that fails: a scrape works while a store is away.
+   * `across` is what several processes on one port show together (worker-metrics.ts).
    */
-  readonly gaugeOf: (name: string, help: string, read: () => Reading | Promise<Reading>, label?: string, across?: 'sum' | 'min') => void;
+  readonly gaugeOf: (
+    name: string,
+    help: string,
+    read: () => Reading | Promise<Reading>,
+    label?: string,
+    across?: 'sum' | 'min',
+  ) => void;
   /** Buckets are upper bounds in the unit that the name ends with. */
   readonly histogram: (name: string, help: string, buckets: readonly number[], labels?: readonly string[]) => Histogram;
   readonly text: () => Promise<string>;
@@ -42,7 +48,11 @@ export const createMetrics = (): Metrics => {
     gauge: (name, help, labels = []) => new Gauge({ name, help, labelNames: [...labels], registers }),
     gaugeOf: (name, help, read, label, across = 'sum') => {
       const gauge = new Gauge({
-        ...{ name, help, labelNames: label === undefined ? [] : [label], registers, aggregator: across },
+        name,
+        help,
+        labelNames: label === undefined ? [] : [label],
+        registers,
+        aggregator: across,
         collect: async () => {
           const reading = await within(readMsMax, (async () => read())()).catch(() => undefined);
           // `reset` alone would leave a 0 behind, which says something else than nothing.

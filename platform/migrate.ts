@@ -25,7 +25,11 @@ export const readMigrations = async (store: 'postgres' | 'clickhouse'): Promise<
 };
 
 /** The files that are still due. A file that changed after it was applied is refused: a migration is history. */
-export const dueMigrations = (files: readonly MigrationFile[], applied: ReadonlyMap<string, string>, store: string): MigrationFile[] =>
+export const dueMigrations = (
+  files: readonly MigrationFile[],
+  applied: ReadonlyMap<string, string>,
+  store: string,
+): MigrationFile[] =>
   files.filter((file) => {
     const checksum = applied.get(file.name);
     if (checksum !== undefined && checksum !== file.checksum)
@@ -37,8 +41,14 @@ const migratePostgres = async (client: pg.Client): Promise<string[]> => {
   await client.query(
     'CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())',
   );
-  const { rows } = await client.query<{ name: string; checksum: string }>('SELECT name, checksum FROM schema_migrations');
-  const due = dueMigrations(await readMigrations('postgres'), new Map(rows.map((row) => [row.name, row.checksum])), 'PostgreSQL');
+  const { rows } = await client.query<{ name: string; checksum: string }>(
+    'SELECT name, checksum FROM schema_migrations',
+  );
+  const due = dueMigrations(
+    await readMigrations('postgres'),
+    new Map(rows.map((row) => [row.name, row.checksum])),
+    'PostgreSQL',
+  );
   for (const file of due) {
     await client.query('BEGIN');
     try {
@@ -53,13 +63,19 @@ const migratePostgres = async (client: pg.Client): Promise<string[]> => {
   return due.map((file) => `postgres/${file.name}`);
 };
 
-/** ClickHouse has no transactions over schema changes: each file must be safe to run again, and is recorded after it ran. */
+/**
+ * ClickHouse has no transactions over schema changes: each file must be safe to run again, and is recorded after it
+ * ran.
+ */
 const migrateClickHouse = async (url: string): Promise<string[]> => {
   const address = new URL(url);
   const database = address.pathname.slice(1) || 'default';
   address.pathname = '';
   const server = connectClickHouse(address.href, { requestTimeoutMs: 60_000, connectionsMax: 1 });
-  await server.command({ query: 'CREATE DATABASE IF NOT EXISTS {database:Identifier} ENGINE = Atomic', query_params: { database } });
+  await server.command({
+    query: 'CREATE DATABASE IF NOT EXISTS {database:Identifier} ENGINE = Atomic',
+    query_params: { database },
+  });
   await server.close();
   const clickhouse = connectClickHouse(url, { requestTimeoutMs: 60_000, connectionsMax: 1 });
   try {
@@ -67,9 +83,16 @@ const migrateClickHouse = async (url: string): Promise<string[]> => {
       query:
         'CREATE TABLE IF NOT EXISTS schema_migrations (name String, checksum String, applied_at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY name',
     });
-    const result = await clickhouse.query({ query: 'SELECT name, checksum FROM schema_migrations', format: 'JSONEachRow' });
+    const result = await clickhouse.query({
+      query: 'SELECT name, checksum FROM schema_migrations',
+      format: 'JSONEachRow',
+    });
     const rows = await result.json<{ name: string; checksum: string }>();
-    const due = dueMigrations(await readMigrations('clickhouse'), new Map(rows.map((row) => [row.name, row.checksum])), 'ClickHouse');
+    const due = dueMigrations(
+      await readMigrations('clickhouse'),
+      new Map(rows.map((row) => [row.name, row.checksum])),
+      'ClickHouse',
+    );
     for (const file of due) {
       await clickhouse.command({ query: file.sql });
       await clickhouse.insert({
@@ -96,7 +119,10 @@ const canLogIn = async (url: string): Promise<boolean> => {
   }
 };
 
-/** PostgreSQL's "tuple concurrently updated": roles belong to the whole server, and another database's migration gave this one its password just now. */
+/**
+ * PostgreSQL's "tuple concurrently updated": roles belong to the whole server, and another database's migration gave
+ * this one its password just now.
+ */
 const isTwinUpdate = (error: unknown): boolean => (error as { code?: string }).code === 'XX000';
 
 /** Its code is that of any internal error; one that stays is none of a twin's. */
@@ -117,12 +143,16 @@ const openLogins = async (client: pg.Client, databaseUrl: string, password: stri
   }
 };
 
-/** An arbitrary constant: whoever migrates anything of Millrace holds this advisory lock of PostgreSQL, ClickHouse's migrations included. */
+/**
+ * An arbitrary constant: whoever migrates anything of Millrace holds this advisory lock of PostgreSQL, ClickHouse's
+ * migrations included.
+ */
 const migrationLock = 7_246_012_026;
 
 /**
- * Brings both stores up to date. Safe to call twice and from several processes at once: one works, the others wait and find nothing due.
- * Returns the names of the files that this call applied, and a warning for each row that would not be taken any more.
+ * Brings both stores up to date. Safe to call twice and from several processes at once: one works, the others wait and
+ * find nothing due. Returns the names of the files that this call applied, and a warning for each row that would not be
+ * taken any more.
  */
 export const migrateAll = async (options: {
   /** Of the owner of the schema. */

@@ -1,4 +1,7 @@
-/** Names from before a name could not have the form of an id (schemas/names.ts, migration 0012): what `npm run migrate` and `npm run verify` say of them. */
+/**
+ * Names from before a name could not have the form of an id (schemas/names.ts, migration 0012): what `npm run migrate`
+ * and `npm run verify` say of them.
+ */
 import { idFormAbout } from '#schemas/names.ts';
 
 export type NameLikeId = {

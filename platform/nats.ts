@@ -21,7 +21,9 @@ export const connectNats = async (url: string, name: string, log: Log): Promise<
   const address = new URL(url);
   const connection = await connect({
     servers: address.host,
-    ...(address.username ? { user: decodeURIComponent(address.username), pass: decodeURIComponent(address.password) } : {}),
+    ...(address.username
+      ? { user: decodeURIComponent(address.username), pass: decodeURIComponent(address.password) }
+      : {}),
     ...(address.protocol === 'tls:' ? { tls: {} } : {}),
     name,
     waitOnFirstConnect: true,

@@ -1,6 +1,7 @@
 /**
- * The schemas of an OpenAPI document, as generators of clients read them best. Pure. What every schema needs is done here, where none can be forgotten: a type
- * beside each enum and const, whether an object takes more fields, a map as `additionalProperties`, and a name for whatever has a title.
+ * The schemas of an OpenAPI document, as generators of clients read them best. Pure. What every schema needs is done
+ * here, where none can be forgotten: a type beside each enum and const, whether an object takes more fields, a map as
+ * `additionalProperties`, and a name for whatever has a title.
  */
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
@@ -26,7 +27,10 @@ const withType = (schema: Json): Json => {
 
 const anyNames: readonly string[] = ['^.*$', '^(.*)$'];
 
-/** A map whose names all have one pattern. Few generators know `patternProperties`: they make an object of it that has no fields. */
+/**
+ * A map whose names all have one pattern. Few generators know `patternProperties`: they make an object of it that has
+ * no fields.
+ */
 const withMap = (schema: Json): Json => {
   const patterns = Object.entries((schema.patternProperties ?? {}) as Json);
   const [pattern] = patterns;
@@ -39,11 +43,17 @@ const withMap = (schema: Json): Json => {
   };
 };
 
-/** Open is what JSON Schema takes an object for that says nothing, and generators take the same for an object without fields. */
+/**
+ * Open is what JSON Schema takes an object for that says nothing, and generators take the same for an object without
+ * fields.
+ */
 const withOpenness = (schema: Json): Json =>
-  schema.type === 'object' && schema.additionalProperties === undefined ? { ...schema, additionalProperties: true } : schema;
+  schema.type === 'object' && schema.additionalProperties === undefined
+    ? { ...schema, additionalProperties: true }
+    : schema;
 
-const isPlain = (schema: Json): boolean => typeof schema.type === 'string' && !('enum' in schema) && !('const' in schema);
+const isPlain = (schema: Json): boolean =>
+  typeof schema.type === 'string' && !('enum' in schema) && !('const' in schema);
 
 /** `T or null`, where T has no name: one schema of two types, whose description generators find where the field is. */
 const withNull = (schema: Json): Json => {
@@ -72,11 +82,17 @@ const refOf = (name: string): string => `#/components/schemas/${name}`;
 /** Which value of the property leads to which member: each member says it by the const or enum that it has there. */
 const mappingOf = (members: readonly Json[], property: string, schemas: Json): Json => {
   const entries = members.flatMap(({ $ref }) => {
-    const { properties = {} } = (schemas[String($ref).split('/').at(-1) ?? ''] ?? {}) as { properties?: Record<string, Json> };
+    const { properties = {} } = (schemas[String($ref).split('/').at(-1) ?? ''] ?? {}) as {
+      properties?: Record<string, Json>;
+    };
     const { const: one, enum: several = [one] } = properties[property] ?? {};
     return (several as string[]).map((value) => [value, $ref] as const);
   });
-  assert.equal(new Set(entries.map(([value]) => value)).size, entries.length, `${property} does not tell the members of a union apart`);
+  assert.equal(
+    new Set(entries.map(([value]) => value)).size,
+    entries.length,
+    `${property} does not tell the members of a union apart`,
+  );
   return Object.fromEntries(entries);
 };
 
@@ -110,7 +126,9 @@ export const createComponents = (examples: Readonly<Record<string, unknown>>): C
     if (Array.isArray(value)) return value.map(toJson);
     if (typeof value !== 'object' || value === null) return value;
     const { title } = value as { title?: string };
-    const plain = Object.fromEntries(Object.entries(value).map(([keyword, inner]) => [keyword, innerJson(keyword, inner)]));
+    const plain = Object.fromEntries(
+      Object.entries(value).map(([keyword, inner]) => [keyword, innerJson(keyword, inner)]),
+    );
     const json = changes.reduce((changed, change) => change(changed), plain);
     if (title === undefined) return json;
     const { example } = exampleOf(title);

@@ -1,9 +1,10 @@
 /**
- * The OpenAPI 3.1 document of a process, made from what its routes say of themselves. Pure. What every route has by convention (key, rate limit, request id,
- * idempotency, versions, problems) is written here once and follows from method and definition, as the behaviour does.
+ * The OpenAPI 3.1 document of a process, made from what its routes say of themselves. Pure. What every route has by
+ * convention (key, rate limit, request id, idempotency, versions, problems) is written here once and follows from
+ * method and definition, as the behaviour does.
  *
- * Rejected: @fastify/swagger, which reads the schemas of routes. Ours say less than the document has to: headers, problems by status, and scopes are not in
- * them, and a transform that adds all that is this file again.
+ * Rejected: @fastify/swagger, which reads the schemas of routes. Ours say less than the document has to: headers,
+ * problems by status, and scopes are not in them, and a transform that adds all that is this file again.
  */
 import assert from 'node:assert/strict';
 import { type TSchema, Type } from 'typebox';
@@ -36,7 +37,10 @@ export type Operation = {
   readonly documentedBodies?: Readonly<Record<string, TSchema>>;
   /** False where repeats are told apart by what stands in the body. */
   readonly idempotencyHeader?: boolean;
-  /** The answer also tells what changes without a version, such as when a key was used last: its ETag is for If-Match alone, and there is no 304. */
+  /**
+   * The answer also tells what changes without a version, such as when a key was used last: its ETag is for If-Match
+   * alone, and there is no 304.
+   */
   readonly changesByItself?: boolean;
   /** By status; a schema with `version` means that the answer has an ETag. */
   readonly answers: Readonly<Record<number, TSchema>>;
@@ -56,8 +60,9 @@ export type DocumentInfo = {
   /** What each tag is about. */
   readonly tags: Readonly<Record<string, string>>;
   /**
-   * What a body looks like, by the name of its schema; of an answer that is text, by operation and media type ("getMetrics answer text/plain"). The same for a parameter:
-   * by its name, or by the path that ends with it ("/v1/customers/:id").
+   * What a body looks like, by the name of its schema; of an answer that is text, by operation and media type
+   * ("getMetrics answer text/plain"). The same for a parameter: by its name, or by the path that ends with it
+   * ("/v1/customers/:id").
    */
   readonly examples: Readonly<Record<string, unknown>>;
 };
@@ -67,14 +72,17 @@ const pathOf = (url: string): string => url.replaceAll(/:([A-Za-z_]+)/g, '{$1}')
 
 const versioned = (schema: TSchema | undefined): boolean =>
   'version' in ((schema as { properties?: object } | undefined)?.properties ?? {});
-const hasId = (schema: TSchema | undefined): boolean => 'id' in ((schema as { properties?: object } | undefined)?.properties ?? {});
+const hasId = (schema: TSchema | undefined): boolean =>
+  'id' in ((schema as { properties?: object } | undefined)?.properties ?? {});
 /** A route has one answer of success. */
-const successOf = ({ answers }: Operation): TSchema | undefined => Object.entries(answers).find(([status]) => Number(status) < 300)?.[1];
+const successOf = ({ answers }: Operation): TSchema | undefined =>
+  Object.entries(answers).find(([status]) => Number(status) < 300)?.[1];
 
 const isConditionalRead = (operation: Operation): boolean =>
   operation.method === 'GET' && !operation.changesByItself && versioned(successOf(operation));
 const isConditionalChange = ({ method }: Operation): boolean => method === 'PATCH' || method === 'DELETE';
-const hasIdempotencyHeader = ({ method, idempotencyHeader }: Operation): boolean => method === 'POST' && idempotencyHeader !== false;
+const hasIdempotencyHeader = ({ method, idempotencyHeader }: Operation): boolean =>
+  method === 'POST' && idempotencyHeader !== false;
 
 /** What a route may answer by convention, beyond its own refusals. */
 const conventionalFailures = (operation: Operation): FailureCode[] => [
@@ -104,11 +112,18 @@ const conventionalFailures = (operation: Operation): FailureCode[] => [
 
 /** Every code that the operation may answer. */
 export const failuresOf = (operation: Operation): FailureCode[] =>
-  [...new Set([...conventionalFailures(operation), ...operation.failures])].sort((a, b) => failures[a].status - failures[b].status);
+  [...new Set([...conventionalFailures(operation), ...operation.failures])].sort(
+    (a, b) => failures[a].status - failures[b].status,
+  );
 
 type ObjectSchema = { readonly properties: Readonly<Record<string, TSchema>>; readonly required?: readonly string[] };
 
-const parametersIn = (place: 'path' | 'query', schema: TSchema | undefined, url: string, { toJson, exampleOf }: Components): Json[] => {
+const parametersIn = (
+  place: 'path' | 'query',
+  schema: TSchema | undefined,
+  url: string,
+  { toJson, exampleOf }: Components,
+): Json[] => {
   if (schema === undefined) return [];
   const { properties, required = [] } = schema as unknown as ObjectSchema;
   return Object.entries(properties).map(([name, property]) => {
@@ -143,14 +158,22 @@ const headersOf = (present: Readonly<Partial<Record<AnswerHeader, boolean>>>): J
   );
 
 const rateHeaders = (required: boolean) =>
-  ({ 'X-RateLimit-Limit': required, 'X-RateLimit-Remaining': required, 'X-RateLimit-Reset': required, 'X-Quota-Warning': false }) as const;
+  ({
+    'X-RateLimit-Limit': required,
+    'X-RateLimit-Remaining': required,
+    'X-RateLimit-Reset': required,
+    'X-Quota-Warning': false,
+  }) as const;
 
 /** An operation that makes something leads to all operations of its tag that take its id. */
 const linksOf = (operation: Operation, all: readonly Operation[]): Json => {
   if (operation.method !== 'POST' || !hasId(successOf(operation))) return {};
   const targets = all.filter(({ tag, url, method }) => tag === operation.tag && method !== 'POST' && /:id\b/.test(url));
   return Object.fromEntries(
-    targets.map((target) => [target.operation, { operationId: target.operation, parameters: { id: '$response.body#/id' } }]),
+    targets.map((target) => [
+      target.operation,
+      { operationId: target.operation, parameters: { id: '$response.body#/id' } },
+    ]),
   );
 };
 
@@ -165,17 +188,25 @@ const mediaJson = (operation: string, type: string, schema: TSchema, { toJson, e
 });
 
 /**
- * Where a body has several forms of JSON, the first has the schema, and the others name theirs in `x-schema`: of two with arrays in them a client of
- * openapi-python-client asks `isinstance(body, list[Event])`, which raises, whatever was sent.
+ * Where a body has several forms of JSON, the first has the schema, and the others name theirs in `x-schema`: of two
+ * with arrays in them a client of openapi-python-client asks `isinstance(body, list[Event])`, which raises, whatever
+ * was sent.
  */
 const bodyJson = (operation: string, type: string, schema: TSchema, components: Components): Json => {
   const { schema: json, ...rest } = mediaJson(operation, type, schema, components);
   return type === 'application/json' || !isJson(type) ? { schema: json, ...rest } : { 'x-schema': json, ...rest };
 };
 
-const contentOf = ({ operation, mediaTypes = ['application/json'] }: Operation, schema: TSchema, components: Components): Json =>
+const contentOf = (
+  { operation, mediaTypes = ['application/json'] }: Operation,
+  schema: TSchema,
+  components: Components,
+): Json =>
   Object.fromEntries(
-    mediaTypes.map((type) => [type, mediaJson(`${operation} answer`, type, isJson(type) ? schema : Type.String(), components)]),
+    mediaTypes.map((type) => [
+      type,
+      mediaJson(`${operation} answer`, type, isJson(type) ? schema : Type.String(), components),
+    ]),
   );
 
 const answersOf = (operation: Operation, all: readonly Operation[], components: Components): Record<string, Answer> => {
@@ -191,18 +222,29 @@ const answersOf = (operation: Operation, all: readonly Operation[], components: 
       ...Object.fromEntries((operation.answerHeaders ?? []).map((name) => [name, false])),
     });
     const content = status === '204' ? {} : { content: contentOf(operation, schema, components) };
-    return [status, { description: operation.summary, headers, ...content, ...(Object.keys(links).length > 0 ? { links } : {}) }];
+    return [
+      status,
+      { description: operation.summary, headers, ...content, ...(Object.keys(links).length > 0 ? { links } : {}) },
+    ];
   });
   if (isConditionalRead(operation))
     entries.push([
       '304',
-      { description: 'The version that If-None-Match names is the newest.', headers: headersOf({ ...rateHeaders(true), ETag: true }) },
+      {
+        description: 'The version that If-None-Match names is the newest.',
+        headers: headersOf({ ...rateHeaders(true), ETag: true }),
+      },
     ]);
   return Object.fromEntries(entries) as Record<string, Answer>;
 };
 
 /** The body of one status: the codes without more fields together, then those with more. */
-const problemSchema = (codes: readonly FailureCode[], status: number, { problems = {} }: Operation, { toJson }: Components): Json => {
+const problemSchema = (
+  codes: readonly FailureCode[],
+  status: number,
+  { problems = {} }: Operation,
+  { toJson }: Components,
+): Json => {
   const shapes = new Map<TSchema, FailureCode[]>();
   for (const code of codes) {
     for (const shape of problems[code] ?? [Problem]) shapes.set(shape, [...(shapes.get(shape) ?? []), code]);
@@ -224,7 +266,8 @@ const problemExamples = (codes: readonly FailureCode[], { problems = {} }: Opera
   return examples.length === 0 ? {} : { examples: Object.fromEntries(examples) };
 };
 
-const pascalCase = (code: string): string => code.toLowerCase().replaceAll(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+const pascalCase = (code: string): string =>
+  code.toLowerCase().replaceAll(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
 /** Generators make the name of a type of it: `NotFoundOrMeterNotFound`. */
 const responseName = (codes: readonly FailureCode[], operation: Operation): string =>
@@ -248,10 +291,19 @@ const problemsOf = (operation: Operation, components: Components, own: readonly 
         ...(status === 409 && hasIdempotencyHeader(operation) ? { 'Retry-After': false } : {}),
         ...(hasIdempotencyHeader(operation) && status < 500 ? { 'Idempotency-Replayed': false } : {}),
       });
-      const description = ofStatus.map((code) => `[${code}](/docs/errors/${code}): ${failures[code].title}.`).join('\n\n');
+      const description = ofStatus
+        .map((code) => `[${code}](/docs/errors/${code}): ${failures[code].title}.`)
+        .join('\n\n');
       const schema = problemSchema(ofStatus, status, operation, components);
-      const response = { description, headers, content: { [problemType]: { schema, ...problemExamples(ofStatus, operation) } } };
-      return [String(status), own.includes(String(status)) ? response : components.share(responseName(ofStatus, operation), response)];
+      const response = {
+        description,
+        headers,
+        content: { [problemType]: { schema, ...problemExamples(ofStatus, operation) } },
+      };
+      return [
+        String(status),
+        own.includes(String(status)) ? response : components.share(responseName(ofStatus, operation), response),
+      ];
     }),
   );
 };
@@ -285,7 +337,9 @@ const operationJson = (operation: Operation, all: readonly Operation[], componen
     tags: [tag],
     summary,
     ...(description === undefined ? {} : { description }),
-    ...(scope === undefined ? { security: [] } : { security: [{ api_key: [scope] }], 'x-scope': scope, 'x-rate-class': rateClass }),
+    ...(scope === undefined
+      ? { security: [] }
+      : { security: [{ api_key: [scope] }], 'x-scope': scope, 'x-rate-class': rateClass }),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(Object.keys(content).length > 0 ? { requestBody: { required: true, content } } : {}),
     responses: responsesOf(operation, all, components),

@@ -7,15 +7,18 @@ import { isPassing, UnavailableError } from './retry.ts';
 
 export type Queryable = {
   // biome-ignore lint/suspicious/noExplicitAny: a row has the shape of its statement, which only the caller knows
-  readonly query: <R extends pg.QueryResultRow = any>(text: string, values?: readonly unknown[]) => Promise<pg.QueryResult<R>>;
+  readonly query: <R extends pg.QueryResultRow = any>(
+    text: string,
+    values?: readonly unknown[],
+  ) => Promise<pg.QueryResult<R>>;
 };
 
 export type Postgres = Queryable & {
   /** Runs `work` in one transaction: commits its result or rolls everything back. */
   readonly transaction: <T>(work: (client: Queryable) => Promise<T>) => Promise<T>;
   /**
-   * The same for one organization: row-level security shows its statements the rows of that organization alone. `millrace_app` sees no row of a tenant
-   * without it.
+   * The same for one organization: row-level security shows its statements the rows of that organization alone.
+   * `millrace_app` sees no row of a tenant without it.
    */
   readonly forOrganization: (organizationId: string) => OrganizationPostgres;
   readonly answers: () => Promise<void>;
@@ -25,7 +28,10 @@ export type Postgres = Queryable & {
 
 export type OrganizationPostgres = Pick<Postgres, 'query' | 'transaction'> & { readonly organizationId: string };
 
-/** The logins of the services; migration 0002 makes them, `migrate` gives them their password. None of them can change what is issued. */
+/**
+ * The logins of the services; migration 0002 makes them, `migrate` gives them their password. None of them can change
+ * what is issued.
+ */
 export const logins = ['millrace_app', 'millrace_worker', 'millrace_gateway'] as const;
 export type Login = (typeof logins)[number];
 
@@ -57,7 +63,10 @@ const bind = async (client: pg.PoolClient, organizationId: string): Promise<void
 /** No organization; a statement outside `forOrganization` must not see the one before. */
 const nobody = '';
 
-/** Statements that each connection prepares once: planning one anew costs PostgreSQL more than running it. More than so many texts are sent as they are. */
+/**
+ * Statements that each connection prepares once: planning one anew costs PostgreSQL more than running it. More than so
+ * many texts are sent as they are.
+ */
 const preparedMax = 500;
 const names = new Map<string, string>();
 
@@ -78,8 +87,9 @@ const isOutdated = (error: unknown): boolean => error instanceof pg.DatabaseErro
 const shareMsMax = 3_000;
 
 /**
- * How many connections one organization may hold at a time; who wants one more waits for the others of that organization, as long as for a connection. So a flood
- * of one leaves connections to the others. Throws `UnavailableError` after that time.
+ * How many connections one organization may hold at a time; who wants one more waits for the others of that
+ * organization, as long as for a connection. So a flood of one leaves connections to the others. Throws
+ * `UnavailableError` after that time.
  */
 const createShare = (connectionsMax: number) => {
   const held = new Map<string, { busy: number; readonly waiting: (() => void)[] }>();
@@ -118,9 +128,9 @@ const hungMsMin = 2_000;
 const isHung = (error: unknown): boolean => error instanceof Error && error.message === 'Query read timeout';
 
 /**
- * A bounded pool as whoever the URL names. `statementMsMax` bounds a statement, by the server and, where that hangs, by this process; and how long a
- * transaction may stand still, as one whose process hangs holds its locks: of rows, of the audit chain, of an Idempotency-Key. `lockMsMax` bounds the wait for
- * such a lock, by default like any statement.
+ * A bounded pool as whoever the URL names. `statementMsMax` bounds a statement, by the server and, where that hangs, by
+ * this process; and how long a transaction may stand still, as one whose process hangs holds its locks: of rows, of the
+ * audit chain, of an Idempotency-Key. `lockMsMax` bounds the wait for such a lock, by default like any statement.
  */
 export const connectPostgres = (
   url: string,
@@ -139,8 +149,9 @@ export const connectPostgres = (
     application_name: 'millrace',
     keepAlive: true,
   });
-  // A connection that breaks is replaced by the pool, and the statement that it was busy with fails; without these listeners either would
-  // also end the process. The pool speaks for idle connections, each client for itself while it is lent out.
+  // A connection that breaks is replaced by the pool, and the statement that it was busy with fails; without these
+  // listeners either would also end the process. The pool speaks for idle connections, each client for itself while it
+  // is lent out.
   pool.on('error', (error) => options.log.warn({ err: error }, 'PostgreSQL closed an idle connection'));
   pool.on('connect', (client) => {
     organizationOf.set(client, nobody);
@@ -158,7 +169,10 @@ export const connectPostgres = (
       return await work(client);
     } catch (error) {
       broken =
-        error instanceof RollbackError || isHung(error) || isOutdated(error) || (client !== undefined && !organizationOf.has(client));
+        error instanceof RollbackError ||
+        isHung(error) ||
+        isOutdated(error) ||
+        (client !== undefined && !organizationOf.has(client));
       throw asFault(error instanceof RollbackError ? error.cause : error);
     } finally {
       client?.release(broken);

@@ -1,16 +1,24 @@
 /**
- * How many requests an organization may send: a token bucket and a daily quota for each organization and class of request, shared by all
- * processes through Redis.
+ * How many requests an organization may send: a token bucket and a daily quota for each organization and class of
+ * request, shared by all processes through Redis.
  *
- * Everything is whole numbers: a level counts micro-tokens and time counts microseconds, so `perSecond` is at once the micro-tokens that a
- * microsecond brings, and no rounding adds up. The largest number, a full bucket of 100,000 tokens, is 10^11; doubles are exact to 9 x 10^15.
+ * Everything is whole numbers: a level counts micro-tokens and time counts microseconds, so `perSecond` is at once the
+ * micro-tokens that a microsecond brings, and no rounding adds up. The largest number, a full bucket of 100,000 tokens,
+ * is 10^11; doubles are exact to 9 x 10^15.
  *
- * A process has one call to Redis under way per bucket. Takes that come meanwhile wait for it and are asked for together by the next one, so
- * a flood of one organization costs fewer calls the stronger it is, and what Redis grants is never more than what it has.
+ * A process has one call to Redis under way per bucket. Takes that come meanwhile wait for it and are asked for
+ * together by the next one, so a flood of one organization costs fewer calls the stronger it is, and what Redis grants
+ * is never more than what it has.
  */
 import assert from 'node:assert/strict';
 import type { Redis } from 'ioredis';
-import { type Limit, type OrganizationTier, quotaWarningPercent, type RateClass, rateTiers } from '#schemas/rate-tiers.ts';
+import {
+  type Limit,
+  type OrganizationTier,
+  quotaWarningPercent,
+  type RateClass,
+  rateTiers,
+} from '#schemas/rate-tiers.ts';
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 
@@ -31,7 +39,9 @@ export type Verdict = {
   readonly from: 'redis' | 'process';
 };
 
-export type RateLimit = { readonly take: (organizationId: string, tier: OrganizationTier, rateClass: RateClass) => Promise<Verdict> };
+export type RateLimit = {
+  readonly take: (organizationId: string, tier: OrganizationTier, rateClass: RateClass) => Promise<Verdict>;
+};
 
 export type RateLimitOptions = {
   readonly redis: Redis;
@@ -40,8 +50,9 @@ export type RateLimitOptions = {
   /** Hears of each call that Redis did not answer, for a metric. */
   readonly onFault?: (error: unknown) => void;
   /**
-   * Tokens that a process takes at a time, by class; 1 where none is given. They are taken before they are spent, so that all processes
-   * together never spend more than there is; in return an organization may be refused while another process still holds some, for a second.
+   * Tokens that a process takes at a time, by class; 1 where none is given. They are taken before they are spent, so
+   * that all processes together never spend more than there is; in return an organization may be refused while another
+   * process still holds some, for a second.
    */
   readonly blockSize?: Partial<Readonly<Record<RateClass, number>>>;
   /** How long a take waits for Redis. */
@@ -57,11 +68,13 @@ const awayMs = 1_000;
 const bucketsMax = 10_000;
 
 /**
- * KEYS[1] the bucket; ARGV: tokens per second, burst, daily quota, tokens that are asked for, tokens of an earlier block that are given back,
- * the day on which that was taken. Answers: tokens granted, micro-tokens left, quota used, Redis' time in seconds.
+ * KEYS[1] the bucket; ARGV: tokens per second, burst, daily quota, tokens that are asked for, tokens of an earlier
+ * block that are given back, the day on which that was taken. Answers: tokens granted, micro-tokens left, quota used,
+ * Redis' time in seconds.
  *
- * Redis' own clock counts, so processes with skewed clocks agree. Where it was set back, the bucket goes on from the new time; it would
- * otherwise stay as it is until the old time comes again. To give back is exact: the bucket is as if the tokens had never been taken.
+ * Redis' own clock counts, so processes with skewed clocks agree. Where it was set back, the bucket goes on from the
+ * new time; it would otherwise stay as it is until the old time comes again. To give back is exact: the bucket is as if
+ * the tokens had never been taken.
  */
 const script = `
 local rate, full, quota = tonumber(ARGV[1]), tonumber(ARGV[2]) * ${micro}, tonumber(ARGV[3])
@@ -95,7 +108,10 @@ return {granted, level, used, seconds}`;
 type Told = { readonly granted: number; readonly level: number; readonly used: number; readonly seconds: number };
 type Waiter = { readonly limit: Limit; readonly answer: (verdict: Verdict) => void };
 
-/** What a process knows of one bucket. Redis is the authority; this is what it told last, from which a process goes on alone while Redis is away. */
+/**
+ * What a process knows of one bucket. Redis is the authority; this is what it told last, from which a process goes on
+ * alone while Redis is away.
+ */
 type Bucket = {
   readonly key: string;
   /** Whether Redis has told anything yet. */
@@ -114,15 +130,21 @@ type Bucket = {
 };
 
 /**
- * Where a bucket lies in Redis. The braces are a cluster's hash tag. No two buckets share a key, whatever an id consists of: the class has no
- * colon, and JSON tells apart even the texts that UTF-8 can't hold.
+ * Where a bucket lies in Redis. The braces are a cluster's hash tag. No two buckets share a key, whatever an id
+ * consists of: the class has no colon, and JSON tells apart even the texts that UTF-8 can't hold.
  */
 export const rateLimitKey = (organizationId: string, rateClass: RateClass): string =>
   `rate:{${JSON.stringify(organizationId)}:${rateClass}}`;
 
 const dayOf = (ms: number): number => Math.floor(ms / (daySeconds * 1000));
 
-const verdictOf = (limit: Limit, bucket: Bucket, nowMs: number, outcome: Verdict['refusedBy'], from: Verdict['from']): Verdict => {
+const verdictOf = (
+  limit: Limit,
+  bucket: Bucket,
+  nowMs: number,
+  outcome: Verdict['refusedBy'],
+  from: Verdict['from'],
+): Verdict => {
   const missing = limit.burst * micro - bucket.level;
   const quotaSeconds = daySeconds - (Math.floor(nowMs / 1000) % daySeconds);
   const nextSeconds = Math.ceil((micro - bucket.level) / (limit.perSecond * micro));
@@ -155,7 +177,10 @@ const takeAlone = (limit: Limit, bucket: Bucket, nowMs: number): Verdict => {
   return verdictOf(limit, bucket, nowMs, undefined, 'process');
 };
 
-/** What `work` gives within `ms`. An answer that came while this process was busy itself is read first: the process was slow then, and not Redis. */
+/**
+ * What `work` gives within `ms`. An answer that came while this process was busy itself is read first: the process was
+ * slow then, and not Redis.
+ */
 const answerWithin = <T>(ms: number, work: Promise<T>): Promise<T> =>
   new Promise((resolve, reject) => {
     const late = () => reject(new Error(`Redis gave no answer within ${ms} ms`));
@@ -172,7 +197,16 @@ const createAsk = (redis: Redis, timeoutMs: number) => {
     const back = bucket.block;
     // Given back at most once: of a call that is not answered nobody knows whether it was carried out.
     bucket.block = 0;
-    const call = run.call(redis, bucket.key, limit.perSecond, limit.burst, limit.dailyQuota, asked, back, bucket.blockDay);
+    const call = run.call(
+      redis,
+      bucket.key,
+      limit.perSecond,
+      limit.burst,
+      limit.dailyQuota,
+      asked,
+      back,
+      bucket.blockDay,
+    );
     const [granted, level, used, seconds] = await answerWithin(timeoutMs, call);
     return { granted, level, used, seconds };
   };
@@ -196,14 +230,18 @@ const createReach = (log: RateLimitOptions['log']) => {
       isProbing = false;
     },
     failed: (nowMs: number, error: unknown) => {
-      if (faultAtMs === undefined) log?.warn({ err: error }, 'Redis does not answer: rate limits hold for this process alone');
+      if (faultAtMs === undefined)
+        log?.warn({ err: error }, 'Redis does not answer: rate limits hold for this process alone');
       faultAtMs = nowMs;
       isProbing = false;
     },
   };
 };
 
-/** The buckets that a process knows; the one that was used longest ago makes room. It costs nothing but what a process remembers alone. */
+/**
+ * The buckets that a process knows; the one that was used longest ago makes room. It costs nothing but what a process
+ * remembers alone.
+ */
 const createBuckets = (clock: Clock) => {
   const buckets = new Map<string, Bucket>();
   return (organizationId: string, rateClass: RateClass, limit: Limit): Bucket => {
@@ -213,24 +251,37 @@ const createBuckets = (clock: Clock) => {
     else if (buckets.size >= bucketsMax) buckets.delete(buckets.keys().next().value ?? '');
     const nowMs = clock.nowMs();
     const bucket = known ?? {
-      ...{ key: rateLimitKey(organizationId, rateClass), level: limit.burst * micro, atMs: nowMs, day: dayOf(nowMs), used: 0 },
-      ...{ isTold: false, block: 0, blockDay: 0, blockAtMs: 0, isAsking: false, waiting: [] },
+      key: rateLimitKey(organizationId, rateClass),
+      level: limit.burst * micro,
+      atMs: nowMs,
+      day: dayOf(nowMs),
+      used: 0,
+      isTold: false,
+      block: 0,
+      blockDay: 0,
+      blockAtMs: 0,
+      isAsking: false,
+      waiting: [],
     };
     buckets.set(name, bucket);
     return bucket;
   };
 };
 
-/** The limiter of a process. `take` answers always: after `timeoutMs` without Redis, or twice that where the one call before it was slow too, from what the process knows alone. */
+/**
+ * The limiter of a process. `take` answers always: after `timeoutMs` without Redis, or twice that where the one call
+ * before it was slow too, from what the process knows alone.
+ */
 export const createRateLimit = (options: RateLimitOptions): RateLimit => {
   const { redis, clock, log, onFault, blockSize = {}, timeoutMs = 100 } = options;
-  for (const size of Object.values(blockSize)) assert(Number.isSafeInteger(size) && size > 0, 'a block is a whole number of tokens');
+  for (const size of Object.values(blockSize))
+    assert(Number.isSafeInteger(size) && size > 0, 'a block is a whole number of tokens');
   const ask = createAsk(redis, timeoutMs);
   const reach = createReach(log);
   const bucketOf = createBuckets(clock);
   /**
-   * A process never holds more than a tenth of what the bucket does; and once the bucket is half empty, or not known yet, each request asks by itself, so that near
-   * the limit no process holds what another is refused.
+   * A process never holds more than a tenth of what the bucket does; and once the bucket is half empty, or not known
+   * yet, each request asks by itself, so that near the limit no process holds what another is refused.
    */
   const blockOf = (limit: Limit, rateClass: RateClass, bucket: Bucket): number =>
     bucket.isTold && bucket.level * 2 >= limit.burst * micro
@@ -254,12 +305,19 @@ export const createRateLimit = (options: RateLimitOptions): RateLimit => {
       } catch (error) {
         reach.failed(clock.nowMs(), error);
         onFault?.(error);
-        for (const waiter of [...waiters, ...bucket.waiting.splice(0)]) waiter.answer(takeAlone(waiter.limit, bucket, clock.nowMs()));
+        for (const waiter of [...waiters, ...bucket.waiting.splice(0)])
+          waiter.answer(takeAlone(waiter.limit, bucket, clock.nowMs()));
         break;
       }
       reach.answered();
       const toldMs = told.seconds * 1000;
-      Object.assign(bucket, { isTold: true, level: told.level, atMs: clock.nowMs(), day: dayOf(toldMs), used: told.used });
+      Object.assign(bucket, {
+        isTold: true,
+        level: told.level,
+        atMs: clock.nowMs(),
+        day: dayOf(toldMs),
+        used: told.used,
+      });
       Object.assign(bucket, { block: told.granted, blockDay: dayOf(toldMs), blockAtMs: clock.nowMs() });
       for (const { limit, answer } of waiters) {
         if (bucket.block > 0) answer(spend(limit, bucket, toldMs));
@@ -298,6 +356,8 @@ export const rateLimitHeaders = (verdict: Verdict): Record<string, string> => {
     'X-RateLimit-Reset': String(resetSeconds),
     ...(verdict.allowed ? {} : { 'Retry-After': String(retryAfterSeconds) }),
     // A dictionary of whole numbers as in RFC 9651.
-    ...(isNearQuota(quota) ? { 'X-Quota-Warning': `used=${quota.used}, limit=${quota.limit}, reset=${quota.resetSeconds}` } : {}),
+    ...(isNearQuota(quota)
+      ? { 'X-Quota-Warning': `used=${quota.used}, limit=${quota.limit}, reset=${quota.resetSeconds}` }
+      : {}),
   };
 };

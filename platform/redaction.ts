@@ -1,7 +1,7 @@
 /**
- * Takes secrets out of a finished line of the log, wherever they stand in it: in a field at any depth, in a message, in the words of an error, in an
- * address. One pass over the line and not paths of fields: a path knows one depth, and nothing of what a text quotes. What is left stays valid JSON.
- * Pure.
+ * Takes secrets out of a finished line of the log, wherever they stand in it: in a field at any depth, in a message, in
+ * the words of an error, in an address. One pass over the line and not paths of fields: a path knows one depth, and
+ * nothing of what a text quotes. What is left stays valid JSON. Pure.
  */
 
 export const redacted = '[redacted]';
@@ -18,7 +18,9 @@ const fields = new RegExp(
 /** The same inside a text: `password=...`, or JSON that was quoted. */
 const assignments = new RegExp(String.raw`((?:${secretName})s?\\?["']?\s?[=:]\s?\\?["']?)[^\s"'\\&,;)}\]]{3,}`, 'gi');
 const credentials = /\b(Bearer|Basic)\s+[\w.~+/=-]{6,}/gi;
-/** User and password of a URL, up to the last @ of the word: a password may hold one. Bounded, so that no line is slow. */
+/**
+ * User and password of a URL, up to the last @ of the word: a password may hold one. Bounded, so that no line is slow.
+ */
 const userInfo = /(:\/\/)(?:[^\s"\\]|\\["\\]){1,512}@/g;
 const apiKeys = /\b(mr_(?:live|test|pub)_)([\w-]+)/g;
 const publicIdLength = 16;
@@ -38,7 +40,9 @@ const literal = (value: string): string => value.replace(/[.*+?^${}()|[\]\\]/g, 
 
 /** `known`: secrets of this process that no form gives away, such as a pepper; they are found by their value. */
 export const createRedaction = (known: readonly string[]): ((line: string) => string) => {
-  const values = [...new Set(known.filter((value) => value.length >= knownLengthMin).map(inJson))].sort((a, b) => b.length - a.length);
+  const values = [...new Set(known.filter((value) => value.length >= knownLengthMin).map(inJson))].sort(
+    (a, b) => b.length - a.length,
+  );
   const ofThisProcess = values.length === 0 ? undefined : new RegExp(values.map(literal).join('|'), 'g');
   return (line) => {
     const rest = ofThisProcess === undefined ? line : line.replace(ofThisProcess, redacted);

@@ -2,7 +2,8 @@ import { Redis } from 'ioredis';
 import type { Log } from './log.ts';
 
 /**
- * One Redis connection that never queues while it is away: a call fails at once and the caller decides what that means. It reconnects by itself.
+ * One Redis connection that never queues while it is away: a call fails at once and the caller decides what that means.
+ * It reconnects by itself.
  */
 export const connectRedis = (url: string, commandTimeoutMs: number, log: Log): Redis => {
   const redis = new Redis(url, {

@@ -1,5 +1,10 @@
 /** The parts that this product stands on; an `UnavailableError` names one of them. */
-export const parts = { nats: 'NATS JetStream', clickhouse: 'ClickHouse', redis: 'Redis', postgres: 'PostgreSQL' } as const;
+export const parts = {
+  nats: 'NATS JetStream',
+  clickhouse: 'ClickHouse',
+  redis: 'Redis',
+  postgres: 'PostgreSQL',
+} as const;
 export type Part = keyof typeof parts;
 
 /** A dependency did not answer. Ends as 503 with Retry-After and the name of the part, or as a later try. */
@@ -15,9 +20,9 @@ export class UnavailableError extends Error {
 }
 
 /**
- * Codes that mean "not now" rather than "never": connection faults of the operating system, PostgreSQL's classes 08 (connection), 53
- * (resources), 57P (shutdown), the serialization failures 40001 and 40P01 and the timeouts 55P03 and 57014, and ClickHouse's numeric codes
- * for memory, timeouts, too many parts or queries.
+ * Codes that mean "not now" rather than "never": connection faults of the operating system, PostgreSQL's classes 08
+ * (connection), 53 (resources), 57P (shutdown), the serialization failures 40001 and 40P01 and the timeouts 55P03 and
+ * 57014, and ClickHouse's numeric codes for memory, timeouts, too many parts or queries.
  */
 const passingCodes = new Set([
   'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_SOCKET',
@@ -25,10 +30,16 @@ const passingCodes = new Set([
   '159', '202', '209', '210', '241', '242', '252', '319', '425', '999',
 ]); // biome-ignore format: a table reads better in rows
 
-/** An SQLSTATE of PostgreSQL or a number of ClickHouse: the server answered, and its code decides. Its words may quote the caller's data. */
+/**
+ * An SQLSTATE of PostgreSQL or a number of ClickHouse: the server answered, and its code decides. Its words may quote
+ * the caller's data.
+ */
 const serverCode = /^(?:[0-9A-Z]{5}|\d{1,4})$/;
 
-/** Whether a later try of the same call may succeed. A driver that lost its connection says so in words only, hence the last test. */
+/**
+ * Whether a later try of the same call may succeed. A driver that lost its connection says so in words only, hence the
+ * last test.
+ */
 export const isPassing = (error: unknown): boolean => {
   if (error instanceof UnavailableError) return true;
   if (!(error instanceof Error)) return false;

@@ -1,14 +1,16 @@
 /**
  * Rotation of the keys that encrypt at rest, as the owner of the schema. The order of effects:
  *
- * 1. data keys that the previous master key wraps are wrapped by the current one; from then on the previous one is not needed
+ * 1. data keys that the previous master key wraps are wrapped by the current one; from then on the previous one is not
+ * needed
  * 2. on demand, each organization gets a new data key, which the processes see within a minute
  * 3. values in clear, from before there was encryption, are sealed
  * 4. values under an older data key are sealed under the newest one
  * 5. data keys that were replaced and seal nothing any more are deleted
  *
- * Every statement is complete in itself and changes a row only if it still holds what was read. So a rotation may be killed anywhere, run again, run
- * twice at once, and run beside processes that write: what they write meanwhile stays, and the next run finds it.
+ * Every statement is complete in itself and changes a row only if it still holds what was read. So a rotation may be
+ * killed anywhere, run again, run twice at once, and run beside processes that write: what they write meanwhile stays,
+ * and the next run finds it.
  */
 import { randomBytes } from 'node:crypto';
 import { type AuditedType, auditedObjects } from '#schemas/audited-objects.ts';
@@ -50,7 +52,12 @@ export type RotationOptions = {
 
 type RotationDb = Pick<Postgres, 'query' | 'transaction'>;
 
-type Rotation = { readonly clock: Clock; readonly db: RotationDb; readonly vault: Vault; readonly signal: AbortSignal | undefined };
+type Rotation = {
+  readonly clock: Clock;
+  readonly db: RotationDb;
+  readonly vault: Vault;
+  readonly signal: AbortSignal | undefined;
+};
 
 const batchRowsMax = 500;
 /** A process seals under a replaced key for up to a minute, and its transaction may take a while to commit. */
@@ -60,7 +67,8 @@ const rewrapAll = async (db: Queryable, masterKeys: MasterKeys): Promise<{ dataK
   const { rows } = await db.query<{ organization_id: string; version: number; master_key_id: string; wrapped: Buffer }>(
     'SELECT organization_id, version, master_key_id, wrapped FROM data_keys ORDER BY organization_id, version',
   );
-  // All of them before anything is changed: a key of which the master key is not given must stop this, and not be found halfway.
+  // All of them before anything is changed: a key of which the master key is not given must stop this, and not be found
+  // halfway.
   const wrappedBy = rows.map((row) => ({ ...row, master: masterKeyOf(masterKeys, row.master_key_id) }));
   let rewrapped = 0;
   for (const { organization_id: organizationId, version, wrapped, master } of wrappedBy) {
@@ -79,7 +87,13 @@ const rewrapAll = async (db: Queryable, masterKeys: MasterKeys): Promise<{ dataK
 type SealedRow = { readonly row: string; readonly customer: string | null };
 
 const placeOf = ({ table, column, kind }: SealedColumn, organizationId: string, { row, customer }: SealedRow): Place =>
-  ({ organizationId, table, column, row, key: kind === 'customer' ? { kind, customerId: customer } : { kind } }) as Place;
+  ({
+    organizationId,
+    table,
+    column,
+    row,
+    key: kind === 'customer' ? { kind, customerId: customer } : { kind },
+  }) as Place;
 
 const customerColumn = ({ customer }: SealedColumn): string => (customer ? `t.${customer}` : 'NULL');
 
@@ -104,7 +118,8 @@ const updateOlder = (column: SealedColumn): string =>
   `UPDATE ${column.table} t SET ${column.column} = n.next FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS n (row, sealed, next)
    WHERE t.organization_id = $1 AND t.${column.row} > $5 AND t.${column.row} <= $6 AND t.${column.row} = n.row AND t.${column.column} = n.sealed
    RETURNING t.${column.row} AS row, t.organization_id`;
-const newestVersions = 'SELECT organization_id, max(version) AS version FROM data_keys GROUP BY organization_id ORDER BY organization_id';
+const newestVersions =
+  'SELECT organization_id, max(version) AS version FROM data_keys GROUP BY organization_id ORDER BY organization_id';
 const countOlder = (column: SealedColumn): string =>
   `SELECT count(*)::integer AS count FROM (${newestVersions}) k JOIN ${column.table} t ON ${isOlder(column, 'k.organization_id', 'k.version')}`;
 
@@ -113,16 +128,26 @@ const replacedKeys = (condition: string): string =>
 const sealsNothing = ({ table, column }: SealedColumn): string =>
   `NOT EXISTS (SELECT 1 FROM ${table} t WHERE t.organization_id = d.organization_id AND substring(t.${column} FROM 2 FOR 4) = int4send(d.version))`;
 const deleteUnused = (columns: readonly SealedColumn[]): string =>
-  ['DELETE FROM', replacedKeys(' AND n.created_at < $1'), ...columns.map((column) => `AND ${sealsNothing(column)}`)].join(' ');
+  [
+    'DELETE FROM',
+    replacedKeys(' AND n.created_at < $1'),
+    ...columns.map((column) => `AND ${sealsNothing(column)}`),
+  ].join(' ');
 
 const auditedTypeOf = ({ table }: SealedColumn): AuditedType | undefined =>
   (Object.keys(auditedObjects) as AuditedType[]).find((type) => auditedObjects[type].table === table);
 
 /**
- * Runs the update of a batch with the audit entries of the rows that it changed. A row that its last entry does not account for gets none: a rotation must not cover
- * up what was done to it before. Resolves with how many rows changed.
+ * Runs the update of a batch with the audit entries of the rows that it changed. A row that its last entry does not
+ * account for gets none: a rotation must not cover up what was done to it before. Resolves with how many rows changed.
  */
-const updateAudited = ({ db, clock }: Rotation, column: SealedColumn, ids: readonly string[], sql: string, values: readonly unknown[]) =>
+const updateAudited = (
+  { db, clock }: Rotation,
+  column: SealedColumn,
+  ids: readonly string[],
+  sql: string,
+  values: readonly unknown[],
+) =>
   db.transaction(async (client) => {
     const type = auditedTypeOf(column);
     const accounted = type === undefined ? new Set() : await lockAccounted(client, type, ids);
@@ -132,8 +157,18 @@ const updateAudited = ({ db, clock }: Rotation, column: SealedColumn, ids: reado
       (row) => row.organization_id,
     );
     for (const [organizationId, some] of [...changed].sort()) {
-      const entries = some.map(({ row }) => ({ action: `${type}.resealed`, objectType: type as string, objectId: row }));
-      await appendAudit(client, organizationId, { actor: 'rotate-keys', requestId: undefined, result: 'done' }, entries, clock.nowMs());
+      const entries = some.map(({ row }) => ({
+        action: `${type}.resealed`,
+        objectType: type as string,
+        objectId: row,
+      }));
+      await appendAudit(
+        client,
+        organizationId,
+        { actor: 'rotate-keys', requestId: undefined, result: 'done' },
+        entries,
+        clock.nowMs(),
+      );
     }
     return rows.length;
   });
@@ -160,12 +195,21 @@ const sealClear = async (rotation: Rotation, column: SealedColumn): Promise<numb
   }
 };
 
-const reseal = async (rotation: Rotation, column: SealedColumn, organizationId: string, version: number): Promise<number> => {
+const reseal = async (
+  rotation: Rotation,
+  column: SealedColumn,
+  organizationId: string,
+  version: number,
+): Promise<number> => {
   const { db, vault, signal } = rotation;
   let count = 0;
   for (let after = ''; ; ) {
     signal?.throwIfAborted();
-    const { rows } = await db.query<SealedRow & { sealed: Buffer }>(selectOlder(column), [organizationId, version, after]);
+    const { rows } = await db.query<SealedRow & { sealed: Buffer }>(selectOlder(column), [
+      organizationId,
+      version,
+      after,
+    ]);
     const last = rows.at(-1);
     if (!last) return count;
     const values = rows.map((row) => ({ place: placeOf(column, organizationId, row), sealed: row.sealed }));
@@ -176,7 +220,14 @@ const reseal = async (rotation: Rotation, column: SealedColumn, organizationId: 
     );
     const ids = rows.map(({ row }) => row);
     const given = values.map(({ sealed }) => sealed);
-    count += await updateAudited(rotation, column, ids, updateOlder(column), [organizationId, ids, given, next, after, last.row]);
+    count += await updateAudited(rotation, column, ids, updateOlder(column), [
+      organizationId,
+      ids,
+      given,
+      next,
+      after,
+      last.row,
+    ]);
     after = last.row;
   }
 };
@@ -203,10 +254,17 @@ export const rotateKeys = async (db: RotationDb, options: RotationOptions): Prom
   for (const { organization_id: organizationId } of renewed) await vault.renew(db, organizationId);
   const columns: RotatedColumn[] = [];
   for (const column of options.columns) columns.push(await rotateColumn({ db, clock, vault, signal }, column));
-  const { rowCount: deleted } = await db.query(deleteUnused(options.columns), [new Date(clock.nowMs() - replacedMsMin)]);
+  const { rowCount: deleted } = await db.query(deleteUnused(options.columns), [
+    new Date(clock.nowMs() - replacedMsMin),
+  ]);
   const kept = await db.query<{ count: number }>(`SELECT count(*)::integer AS count FROM ${replacedKeys('')}`);
   return {
-    ...{ masterKeyId: masterKeys.current.id, dataKeys, rewrapped, renewed: renewed.length },
-    ...{ columns, deleted: deleted ?? 0, kept: kept.rows[0]?.count ?? 0 },
+    masterKeyId: masterKeys.current.id,
+    dataKeys,
+    rewrapped,
+    renewed: renewed.length,
+    columns,
+    deleted: deleted ?? 0,
+    kept: kept.rows[0]?.count ?? 0,
   };
 };

@@ -33,12 +33,15 @@ export const faultOf = (setting: Setting, value: string): string | undefined => 
   if (setting.kind === 'integer') {
     const { min = 0, max = Number.MAX_SAFE_INTEGER } = setting;
     const whole = /^-?\d+$/.test(value) ? Number(value) : Number.NaN;
-    return whole >= min && whole <= max ? undefined : `${setting.variable} must be a whole number from ${min} to ${max}, not "${value}"`;
+    return whole >= min && whole <= max
+      ? undefined
+      : `${setting.variable} must be a whole number from ${min} to ${max}, not "${value}"`;
   }
   if (setting.kind === 'boolean' && value !== 'true' && value !== 'false')
     return `${setting.variable} must be true or false, not "${value}"`;
   // A URL that may be left out is empty then.
-  if (setting.kind === 'url') return value === setting.fallback || URL.canParse(value) ? undefined : `${setting.variable} must be a URL`;
+  if (setting.kind === 'url')
+    return value === setting.fallback || URL.canParse(value) ? undefined : `${setting.variable} must be a URL`;
   if (setting.kind === 'choice' && !setting.choices?.includes(value)) {
     return `${setting.variable} must be one of ${setting.choices?.join(', ')}, not "${value}"`;
   }

@@ -1,9 +1,11 @@
 /**
- * The digest of an object as it is stored: SHA-256 over the text of every column that schemas/audited-objects.ts names, computed by PostgreSQL, where the rows are. The
- * entry of a change takes it as the last step of its transaction, and `npm run verify` holds it against the rows. No key: what is secret or personal in the rows is
- * sealed or hashed with random bits, so that nobody finds it out by trying.
+ * The digest of an object as it is stored: SHA-256 over the text of every column that schemas/audited-objects.ts names,
+ * computed by PostgreSQL, where the rows are. The entry of a change takes it as the last step of its transaction, and
+ * `npm run verify` holds it against the rows. No key: what is secret or personal in the rows is sealed or hashed with
+ * random bits, so that nobody finds it out by trying.
  *
- * The text begins with the number of the form. Another set of columns must be another number beside the old one, or old entries would stop verifying.
+ * The text begins with the number of the form. Another set of columns must be another number beside the old one, or old
+ * entries would stop verifying.
  */
 import {
   type AuditedObject,
@@ -51,8 +53,9 @@ export const storedDigest = ({ columns, settling, children }: AuditedObject): st
 };
 
 /**
- * The entries of the row `t` summed up, as one row. Keys of a sandbox are kept by keys of its live world too, and those entries stand in that chain: `digests` has the
- * last of each chain, of which one is the last of all. Looked up by the index of objects, row by row: the log may be as long as it likes.
+ * The entries of the row `t` summed up, as one row. Keys of a sandbox are kept by keys of its live world too, and those
+ * entries stand in that chain: `digests` has the last of each chain, of which one is the last of all. Looked up by the
+ * index of objects, row by row: the log may be as long as it likes.
  */
 export const entriesOf = (objectType: AuditedType): string => {
   const { created, organization }: AuditedObject = auditedObjects[objectType];
@@ -70,7 +73,11 @@ export const entriesOf = (objectType: AuditedType): string => {
 };
 
 /** Which of the objects are stored as their last entries say; locks them until the end of the transaction. */
-export const lockAccounted = async (db: Queryable, objectType: AuditedType, ids: readonly string[]): Promise<ReadonlySet<string>> => {
+export const lockAccounted = async (
+  db: Queryable,
+  objectType: AuditedType,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> => {
   const object = auditedObjects[objectType];
   const { rows } = await db.query<{ id: string }>(
     `SELECT t.id FROM ${object.table} t, LATERAL (${entriesOf(objectType)}) e WHERE t.id = ANY ($1) AND ${storedDigest(object)} = ANY (e.digests)

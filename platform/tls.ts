@@ -1,8 +1,9 @@
 /**
- * TLS for the HTTP servers of a process, from PEM files: version 1.2 or newer, and with a CA for clients only those who show a certificate of it.
- * The files are read again while the process runs, so that a new certificate needs no restart; files that are not usable change nothing.
- * Rejected option: watching the files. A certificate that is mounted as a secret is renewed by moving a link, which a watch of the file
- * does not see, and a copy may keep its time; three small files are read in less than a millisecond.
+ * TLS for the HTTP servers of a process, from PEM files: version 1.2 or newer, and with a CA for clients only those who
+ * show a certificate of it. The files are read again while the process runs, so that a new certificate needs no
+ * restart; files that are not usable change nothing. Rejected option: watching the files. A certificate that is mounted
+ * as a secret is renewed by moving a link, which a watch of the file does not see, and a copy may keep its time; three
+ * small files are read in less than a millisecond.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -85,7 +86,9 @@ const faultsIn = (contents: Contents, faults: string[]): void => {
   const key = keyIn(contents.keyFile, faults);
   certificateIn(contents.clientCaFile, variables.clientCaFile, faults);
   if (certificate && key && !certificate.checkPrivateKey(key)) {
-    faults.push(`${variables.keyFile} must name the key of the certificate in ${variables.certFile}; it belongs to another`);
+    faults.push(
+      `${variables.keyFile} must name the key of the certificate in ${variables.certFile}; it belongs to another`,
+    );
   }
   if (faults.length > 0) return;
   try {
@@ -97,9 +100,12 @@ const faultsIn = (contents: Contents, faults: string[]): void => {
 
 /** What is wrong with the files, before anything is started; without any of them there is no TLS and no fault. */
 export const tlsFaults = (files: TlsFiles): string[] => {
-  if ((files.certFile === '') !== (files.keyFile === '')) return [`${variables.certFile} and ${variables.keyFile} must be given together`];
+  if ((files.certFile === '') !== (files.keyFile === ''))
+    return [`${variables.certFile} and ${variables.keyFile} must be given together`];
   if (files.certFile === '') {
-    return files.clientCaFile === '' ? [] : [`${variables.clientCaFile} needs ${variables.certFile} and ${variables.keyFile}`];
+    return files.clientCaFile === ''
+      ? []
+      : [`${variables.clientCaFile} needs ${variables.certFile} and ${variables.keyFile}`];
   }
   const faults: string[] = [];
   const contents = readAll(files, faults);
@@ -133,7 +139,8 @@ export const createTls = (files: TlsFiles, reloadMs: number, log: Log): Tls => {
     if (found.length === 0) faultsIn(contents, found);
     if (found.length > 0) {
       // While certificate and key are being replaced they don't fit for a moment; a fault that stays is told once.
-      if (found.join() !== lastFaults) log.warn({ faults: found }, 'the TLS files are not usable; the ones read before stay in use');
+      if (found.join() !== lastFaults)
+        log.warn({ faults: found }, 'the TLS files are not usable; the ones read before stay in use');
       lastFaults = found.join();
       return;
     }

@@ -1,7 +1,8 @@
 /**
- * Traces behind a switch: without an address of a collector nothing of OpenTelemetry is even loaded, and spans cost nothing. A context is the text of W3C
- * `traceparent`, so that it goes through a header, a stream message or a log as it is. Rejected: automatic instrumentation, which patches modules as
- * they are loaded and does not see ours; and a context that travels by itself, where a batch belongs to many traces at once.
+ * Traces behind a switch: without an address of a collector nothing of OpenTelemetry is even loaded, and spans cost
+ * nothing. A context is the text of W3C `traceparent`, so that it goes through a header, a stream message or a log as
+ * it is. Rejected: automatic instrumentation, which patches modules as they are loaded and does not see ours; and a
+ * context that travels by itself, where a batch belongs to many traces at once.
  */
 import type { AttributeValue, Context, Span as OtelSpan, SpanContext } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
@@ -39,8 +40,9 @@ export const extractTrace = (header: unknown): TraceParent | undefined =>
   typeof header === 'string' && shape.test(header) ? header : undefined;
 
 /**
- * The trace of a billing run, made of its id: rater and invoicer work on its shards at different times in different processes, and all of it is one trace
- * without being stored. Whoever has the id of a run has the id of its trace: the 32 digits behind `run_`.
+ * The trace of a billing run, made of its id: rater and invoicer work on its shards at different times in different
+ * processes, and all of it is one trace without being stored. Whoever has the id of a run has the id of its trace: the
+ * 32 digits behind `run_`.
  */
 export const traceOfRun = (runId: string): TraceParent | undefined => {
   const digits = runId.slice(runId.indexOf('_') + 1);
@@ -53,7 +55,12 @@ export const noTracer: Tracer = {
 };
 
 /** Runs `work` in a span; what it throws stands on the span. */
-export const inSpan = async <T>(tracer: Tracer, name: string, options: SpanOptions, work: (span: Span) => Promise<T>): Promise<T> => {
+export const inSpan = async <T>(
+  tracer: Tracer,
+  name: string,
+  options: SpanOptions,
+  work: (span: Span) => Promise<T>,
+): Promise<T> => {
   const span = tracer.start(name, options);
   try {
     const result = await work(span);
@@ -86,7 +93,9 @@ export const createTracer = async (url: string, name: string, log: Log): Promise
     spanProcessors: [
       new sdk.BatchSpanProcessor({
         exporter: new OTLPTraceExporter({ url, timeoutMillis: flushMsMax }),
-        ...{ maxQueueSize: 8_192, maxExportBatchSize: 512, scheduledDelayMillis: 1_000 },
+        maxQueueSize: 8_192,
+        maxExportBatchSize: 512,
+        scheduledDelayMillis: 1_000,
       }),
     ],
   });
@@ -104,7 +113,11 @@ export const createTracer = async (url: string, name: string, log: Log): Promise
   log.info({ url }, 'traces are sent');
   return {
     start: (spanName, { parent, kind = 'internal', attributes = {} } = {}) => {
-      const span = tracer.startSpan(spanName, { kind: spanKinds[kind], attributes: { ...attributes } }, contextOf(parent));
+      const span = tracer.startSpan(
+        spanName,
+        { kind: spanKinds[kind], attributes: { ...attributes } },
+        contextOf(parent),
+      );
       return {
         traceparent: textOf(span),
         end: (more, error) => {
@@ -120,7 +133,9 @@ export const createTracer = async (url: string, name: string, log: Log): Promise
       };
     },
     close: async () => {
-      await within(flushMsMax, provider.shutdown()).catch((error) => log.warn({ err: error }, 'the last spans were not sent'));
+      await within(flushMsMax, provider.shutdown()).catch((error) =>
+        log.warn({ err: error }, 'the last spans were not sent'),
+      );
     },
   };
 };
@@ -134,7 +149,10 @@ declare module 'fastify' {
   }
 }
 
-/** A span for every request under `/v1`, as the child of the caller's. What a scraper or a load balancer asks is no part of anybody's story. */
+/**
+ * A span for every request under `/v1`, as the child of the caller's. What a scraper or a load balancer asks is no part
+ * of anybody's story.
+ */
 export const traceRequests = (app: FastifyInstance, tracer: Tracer): void => {
   app.decorateRequest('traceparent', undefined);
   app.decorateRequest('span', undefined);

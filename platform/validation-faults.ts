@@ -1,8 +1,13 @@
-/** What a JSON schema refuses, in the words and the form of our faults: a dotted field, a stable code, and a message that says what is expected. */
+/**
+ * What a JSON schema refuses, in the words and the form of our faults: a dotted field, a stable code, and a message
+ * that says what is expected.
+ */
 import type { FastifyError } from 'fastify';
 import { type Fault, FaultCode, unknownFieldMessage } from '#schemas/fault.ts';
 
-/** Ajv's keywords as the codes of schemas/fault.ts; a keyword that is not here stands for itself, in lower snake case. */
+/**
+ * Ajv's keywords as the codes of schemas/fault.ts; a keyword that is not here stands for itself, in lower snake case.
+ */
 const keywordCodes: Record<string, FaultCode> = {
   required: FaultCode.missing,
   additionalProperties: FaultCode.unknownField,
@@ -56,20 +61,28 @@ const messageOf = ({ keyword, message, params, parentSchema = {} }: SchemaFault)
 };
 
 const fieldOf = ({ instancePath, params }: SchemaFault, whole: string): string => {
-  const { missingProperty: missing, additionalProperty: extra } = params as { missingProperty?: string; additionalProperty?: string };
+  const { missingProperty: missing, additionalProperty: extra } = params as {
+    missingProperty?: string;
+    additionalProperty?: string;
+  };
   const names = instancePath.split('/').slice(1);
   const path = [...names, ...(missing ? [missing] : []), ...(extra ? [extra] : [])];
   const field = path.map((part) => (/^\d+$/.test(part) ? `[${part}]` : `.${part}`)).join('');
   return field.replace(/^\./, '').slice(0, fieldCharactersMax) || whole;
 };
 
-const isNullFault = ({ keyword, params }: SchemaFault): boolean => keyword === 'type' && (params as { type?: unknown }).type === 'null';
+const isNullFault = ({ keyword, params }: SchemaFault): boolean =>
+  keyword === 'type' && (params as { type?: unknown }).type === 'null';
 
 /** Of a field that may also be null, or one of several forms: that it is none of them is said by what each lacks. */
 const isSaidElsewhere = (fault: SchemaFault, all: readonly SchemaFault[]): boolean => {
   if (!isNullFault(fault) && fault.keyword !== 'anyOf') return false;
   return all.some(
-    (other) => other !== fault && other.keyword !== 'anyOf' && other.instancePath.startsWith(fault.instancePath) && !isNullFault(other),
+    (other) =>
+      other !== fault &&
+      other.keyword !== 'anyOf' &&
+      other.instancePath.startsWith(fault.instancePath) &&
+      !isNullFault(other),
   );
 };
 
@@ -84,6 +97,7 @@ export const validationFaults = (error: FastifyError): Fault[] => {
       message: messageOf(fault),
     }));
   const isFirst = (fault: Fault, index: number): boolean =>
-    faults.findIndex((one) => one.field === fault.field && one.code === fault.code && one.message === fault.message) === index;
+    faults.findIndex((one) => one.field === fault.field && one.code === fault.code && one.message === fault.message) ===
+    index;
   return faults.filter(isFirst).slice(0, faultsMax);
 };

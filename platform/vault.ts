@@ -1,9 +1,12 @@
 /**
- * Seals and opens values of an organization: keeps its data keys in PostgreSQL, wrapped by a master key, and the unwrapped ones in memory.
+ * Seals and opens values of an organization: keeps its data keys in PostgreSQL, wrapped by a master key, and the
+ * unwrapped ones in memory.
  *
  * What a transaction has written may still be rolled back, and with it the very key that a value was sealed under. So:
- * - the key to seal with is remembered only once it was read as the work of an earlier transaction, which has thereby committed;
- * - a key that does not open a value is read again before the value counts as broken, so a remembered key that was rolled back does no harm.
+ * - the key to seal with is remembered only once it was read as the work of an earlier transaction, which has thereby
+ * committed;
+ * - a key that does not open a value is read again before the value counts as broken, so a remembered key that was
+ * rolled back does no harm.
  */
 import assert from 'node:assert/strict';
 import { type KeyObject, randomBytes as systemRandomBytes } from 'node:crypto';
@@ -25,7 +28,9 @@ import {
 } from './encryption.ts';
 import type { Queryable } from './postgres.ts';
 
-type ColumnOf<C> = C extends { readonly table: infer T; readonly column: infer N } ? { readonly table: T; readonly column: N } : never;
+type ColumnOf<C> = C extends { readonly table: infer T; readonly column: infer N }
+  ? { readonly table: T; readonly column: N }
+  : never;
 
 /** Where a value stands, and which key of the organization seals it. */
 export type Place = ColumnOf<(typeof sealedColumns)[keyof typeof sealedColumns]> & {
@@ -54,7 +59,10 @@ export class MasterKeyMissingError extends Error {
 }
 
 /** The master keys of a configuration, which has checked them. */
-export const masterKeysFrom = (config: { readonly masterKey: string; readonly previousMasterKey: string }): MasterKeys => {
+export const masterKeysFrom = (config: {
+  readonly masterKey: string;
+  readonly previousMasterKey: string;
+}): MasterKeys => {
   const current = masterKeyFrom(config.masterKey);
   assert(current, 'loadConfig checks MILLRACE_MASTER_KEY');
   return { current, previous: masterKeyFrom(config.previousMasterKey) };
@@ -72,8 +80,9 @@ const organizationsMax = 2_000;
 const derivedKeysMax = 20_000;
 
 /**
- * Remembers at least the last half of `entriesMax` entries that were used: once the young half is full it becomes the old one, which is then forgotten.
- * Rejected: one Map that forgets its first entry. V8 steps over the places of all that were forgotten before, which took longer than AES.
+ * Remembers at least the last half of `entriesMax` entries that were used: once the young half is full it becomes the
+ * old one, which is then forgotten. Rejected: one Map that forgets its first entry. V8 steps over the places of all
+ * that were forgotten before, which took longer than AES.
  */
 const createMemory = <T>(entriesMax: number) => {
   let young = new Map<string, T>();
@@ -105,7 +114,8 @@ type KeyRow = { readonly master_key_id: string; readonly wrapped: Buffer };
 type NewestRow = KeyRow & { readonly version: number; readonly settled: boolean };
 type DataKey = { readonly serial: number; readonly version: number; readonly wrapped: Buffer; readonly key: KeyObject };
 
-// A row is visible if its transaction has committed or is this one, savepoints included, and age() is 0 or less for what is this one's.
+// A row is visible if its transaction has committed or is this one, savepoints included, and age() is 0 or less for
+// what is this one's.
 const selectNewest =
   'SELECT version, master_key_id, wrapped, age(xmin) > 0 AS settled FROM data_keys WHERE organization_id = $1 ORDER BY version DESC LIMIT 1';
 // Of two processes at once one waits for the other's end, and then either finds its key or writes its own.
@@ -116,17 +126,32 @@ const selectVersion = 'SELECT master_key_id, wrapped FROM find_data_key($1, $2)'
 
 export type Vault = {
   /**
-   * `db` must be able to read and write the organization's data keys; its first one is made in the transaction of `db`, if it has one. That
-   * transaction holds up others that want to make the first key too: see `prepare`.
+   * `db` must be able to read and write the organization's data keys; its first one is made in the transaction of `db`,
+   * if it has one. That transaction holds up others that want to make the first key too: see `prepare`.
    */
   readonly seal: (db: Queryable, place: Place, plaintext: Buffer) => Promise<Buffer>;
-  /** Throws `SealBrokenError` for what was not sealed in this place, and `MasterKeyMissingError`. `db` is asked for keys not known yet only. */
+  /**
+   * Throws `SealBrokenError` for what was not sealed in this place, and `MasterKeyMissingError`. `db` is asked for keys
+   * not known yet only.
+   */
   readonly open: (db: Queryable, place: Place, sealed: Buffer) => Promise<Buffer>;
-  readonly sealMany: (db: Queryable, values: readonly { readonly place: Place; readonly plaintext: Buffer }[]) => Promise<Buffer[]>;
-  readonly openMany: (db: Queryable, values: readonly { readonly place: Place; readonly sealed: Buffer }[]) => Promise<Buffer[]>;
-  /** Has the key for `seal` ready. Called before a transaction, it makes the first key in one of its own, for which nobody waits long. */
+  readonly sealMany: (
+    db: Queryable,
+    values: readonly { readonly place: Place; readonly plaintext: Buffer }[],
+  ) => Promise<Buffer[]>;
+  readonly openMany: (
+    db: Queryable,
+    values: readonly { readonly place: Place; readonly sealed: Buffer }[],
+  ) => Promise<Buffer[]>;
+  /**
+   * Has the key for `seal` ready. Called before a transaction, it makes the first key in one of its own, for which
+   * nobody waits long.
+   */
   readonly prepare: (db: Queryable, organizationId: string) => Promise<void>;
-  /** Makes the version after the newest one, for what is sealed from now on. Nothing happens where someone else just did. */
+  /**
+   * Makes the version after the newest one, for what is sealed from now on. Nothing happens where someone else just
+   * did.
+   */
   readonly renew: (db: Queryable, organizationId: string) => Promise<void>;
 };
 
@@ -158,7 +183,13 @@ export const createVault = (options: {
   };
 
   const insert = (db: Queryable, organizationId: string, version: number): Promise<unknown> => {
-    const wrapped = wrapDataKey(masterKeys.current, newDataKey(randomBytes), organizationId, version, randomBytes(ivBytes));
+    const wrapped = wrapDataKey(
+      masterKeys.current,
+      newDataKey(randomBytes),
+      organizationId,
+      version,
+      randomBytes(ivBytes),
+    );
     return db.query(insertKey, [organizationId, version, masterKeys.current.id, wrapped, new Date(clock.nowMs())]);
   };
 
@@ -200,7 +231,8 @@ export const createVault = (options: {
       }
     }
     // A version that does not fit into PostgreSQL's integer is none that was ever given.
-    const { rows } = version > 0x7fffffff ? { rows: [] } : await db.query<KeyRow>(selectVersion, [place.organizationId, version]);
+    const { rows } =
+      version > 0x7fffffff ? { rows: [] } : await db.query<KeyRow>(selectVersion, [place.organizationId, version]);
     const row = rows[0];
     if (!row) throw new SealBrokenError(`${place.organizationId} has no data key of version ${version}`);
     if (known?.wrapped.equals(row.wrapped)) throw fault;

@@ -1,11 +1,13 @@
 /**
- * One process as several that share its port: the first one starts the others, starts again what dies, and ends all of them in good order. Workers
- * drain by themselves when it is gone (`runProcess`).
+ * One process as several that share its port: the first one starts the others, starts again what dies, and ends all of
+ * them in good order. Workers drain by themselves when it is gone (`runProcess`).
  *
- * Every worker listens itself (SO_REUSEPORT), and the kernel spreads connections by a hash of their addresses: of 12, 48 and 300 that stay
- * open, 3 workers had 2/4/6, 14/16/18 and 86/98/116. Rejected: node:cluster's own hand-out in turn, 4/4/4, 16/16/16 and 100/100/100. It loses what it
- * hands to a worker that is killed at that moment: the connection stays open and is never answered (in 25 kills 1 of 6 clients, and all 6
- * where each request opens a connection; here none). Rejected: one socket that all accept from, where who is awake takes more: 1/2/9, 1/23/24, 10/138/152.
+ * Every worker listens itself (SO_REUSEPORT), and the kernel spreads connections by a hash of their addresses: of 12,
+ * 48 and 300 that stay open, 3 workers had 2/4/6, 14/16/18 and 86/98/116. Rejected: node:cluster's own hand-out in
+ * turn, 4/4/4, 16/16/16 and 100/100/100. It loses what it hands to a worker that is killed at that moment: the
+ * connection stays open and is never answered (in 25 kills 1 of 6 clients, and all 6 where each request opens a
+ * connection; here none). Rejected: one socket that all accept from, where who is awake takes more: 1/2/9, 1/23/24,
+ * 10/138/152.
  */
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
@@ -21,7 +23,10 @@ import { lastingOf, sumOf, textOfSum } from './worker-metrics.ts';
 export type WorkersOptions = {
   readonly log: Log;
   readonly workers: number;
-  /** Of each worker. The first process waits half a second more, so that a worker can say itself that its drain took too long. */
+  /**
+   * Of each worker. The first process waits half a second more, so that a worker can say itself that its drain took too
+   * long.
+   */
   readonly shutdownMsMax: number;
   readonly host: string;
   readonly port: number;
@@ -105,7 +110,14 @@ const expectFree = async (host: string, port: number): Promise<void> => {
   await new Promise((resolve) => probe.close(resolve));
 };
 
-const startCrew = async ({ log, workers, shutdownMsMax, host, port, portVariable }: WorkersOptions): Promise<Running> => {
+const startCrew = async ({
+  log,
+  workers,
+  shutdownMsMax,
+  host,
+  port,
+  portVariable,
+}: WorkersOptions): Promise<Running> => {
   await expectFree(host, port);
   const sums = createSums();
   const stopping = new AbortController();
@@ -121,7 +133,9 @@ const startCrew = async ({ log, workers, shutdownMsMax, host, port, portVariable
     } else if (message.type === 'readings') sums.take(worker, message.readings);
     else if (message.type === 'scrape') {
       const answer = (text: string) => tell(worker, { type: 'sum', text });
-      sums.scrape([...serving]).then(answer, (error) => log.warn({ err: error }, 'the metrics of the workers could not be added up'));
+      sums
+        .scrape([...serving])
+        .then(answer, (error) => log.warn({ err: error }, 'the metrics of the workers could not be added up'));
     }
   };
 
@@ -131,7 +145,9 @@ const startCrew = async ({ log, workers, shutdownMsMax, host, port, portVariable
     const ended = new Promise((resolve) => worker.once('exit', resolve));
     alive.set(worker, ended);
     worker.on('message', (message: FromWorker) => hear(worker, message, onReady));
-    worker.on('error', (error) => log.warn({ err: error, worker: worker.process.pid }, 'a worker can not be told something'));
+    worker.on('error', (error) =>
+      log.warn({ err: error, worker: worker.process.pid }, 'a worker can not be told something'),
+    );
     await ended;
     alive.delete(worker);
     serving.delete(worker);
@@ -139,7 +155,10 @@ const startCrew = async ({ log, workers, shutdownMsMax, host, port, portVariable
     if (!stopping.signal.aborted) log.warn({ worker: worker.process.pid, how: exitText(worker) }, 'a worker died');
   };
 
-  /** One worker after the other in one place, for as long as this process runs. Rejects where the first one ends before it serves. */
+  /**
+   * One worker after the other in one place, for as long as this process runs. Rejects where the first one ends before
+   * it serves.
+   */
   const keep = async (): Promise<string> => {
     const first = Promise.withResolvers<string>();
     void (async () => {
@@ -162,7 +181,9 @@ const startCrew = async ({ log, workers, shutdownMsMax, host, port, portVariable
     close: async () => {
       stopping.abort();
       for (const worker of alive.keys()) worker.process.kill('SIGTERM');
-      const ends = Promise.all([...alive].map(async ([worker, ended]) => ended.then(() => worker.process.exitCode === 0)));
+      const ends = Promise.all(
+        [...alive].map(async ([worker, ended]) => ended.then(() => worker.process.exitCode === 0)),
+      );
       const inOrder = await within(shutdownMsMax + lastWordMs, ends).catch(() => [false]);
       for (const worker of alive.keys()) worker.process.kill('SIGKILL');
       if (inOrder.includes(false)) throw new Error('a worker did not drain');
@@ -170,7 +191,9 @@ const startCrew = async ({ log, workers, shutdownMsMax, host, port, portVariable
   };
 };
 
-/** In a worker, metrics whose text is the sum over all workers, whichever of them is asked; elsewhere the same metrics. */
+/**
+ * In a worker, metrics whose text is the sum over all workers, whichever of them is asked; elsewhere the same metrics.
+ */
 export const shareMetrics = (metrics: Metrics): Metrics => {
   if (!cluster.isWorker) return metrics;
   let scraping: PromiseWithResolvers<string> | undefined;
@@ -179,7 +202,8 @@ export const shareMetrics = (metrics: Metrics): Metrics => {
     if (message.type === 'sum') {
       scraping?.resolve(message.text);
       scraping = undefined;
-    } else if (message.type === 'read') void metrics.readings().then((readings) => tellFirst({ type: 'readings', readings }));
+    } else if (message.type === 'read')
+      void metrics.readings().then((readings) => tellFirst({ type: 'readings', readings }));
   });
   return {
     ...metrics,

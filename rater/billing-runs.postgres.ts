@@ -19,8 +19,9 @@ type RunRow = {
   request_id: string | null;
 };
 
-// Subscriptions that overlap the period and have no invoice for it yet, in shards of $6. A customer's subscriptions lie side by side.
-// Both counts come from one statement, so from one moment: an invoice that another run issues meanwhile is in exactly one of them.
+// Subscriptions that overlap the period and have no invoice for it yet, in shards of $6. A customer's subscriptions lie
+// side by side. Both counts come from one statement, so from one moment: an invoice that another run issues meanwhile
+// is in exactly one of them.
 const insertShards = `
 WITH inserted AS (
 INSERT INTO billing_run_shards (run_id, shard_number, subscription_ids, state)
@@ -41,14 +42,28 @@ SELECT (SELECT count(*) FROM inserted)::integer AS shards, (
 
 type EndedRun = { readonly id: string; readonly organizationId: string; readonly requestId: string | undefined };
 
-const auditEnd = (client: Queryable, how: 'completed' | 'failed', { id, organizationId, requestId }: EndedRun, now: Date): Promise<void> =>
-  appendAudit(client, organizationId, { actor: 'rater', requestId, result: 'done' }, [runEnded(how, id)], now.getTime());
+const auditEnd = (
+  client: Queryable,
+  how: 'completed' | 'failed',
+  { id, organizationId, requestId }: EndedRun,
+  now: Date,
+): Promise<void> =>
+  appendAudit(
+    client,
+    organizationId,
+    { actor: 'rater', requestId, result: 'done' },
+    [runEnded(how, id)],
+    now.getTime(),
+  );
 
 /** What keeps killing processes fails its run, whichever of rater and invoicer it was. */
 const failDeadly = async (client: Queryable): Promise<void> => {
-  const { rows } = await client.query<{ run_id: string; organization_id: string; request_id: string | null; now: Date }>(
-    'SELECT *, clock_timestamp() AS now FROM fail_deadly_billing_run_shards()',
-  );
+  const { rows } = await client.query<{
+    run_id: string;
+    organization_id: string;
+    request_id: string | null;
+    now: Date;
+  }>('SELECT *, clock_timestamp() AS now FROM fail_deadly_billing_run_shards()');
   for (const row of rows) {
     const run = { id: row.run_id, organizationId: row.organization_id, requestId: row.request_id ?? undefined };
     await auditEnd(client, 'failed', run, row.now);
@@ -79,8 +94,12 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         return { ...named, watermark: undefined, shards: 0, failure: error.message };
       }
       if (!(await isChecked(watermark))) {
-        // The sink or the identity check is behind. The watermark stays; the run goes to the end of the queue, so that it holds up no other organization's.
-        await client.query('UPDATE billing_runs SET watermark = $2, updated_at = clock_timestamp() WHERE id = $1', [run.id, watermark]);
+        // The sink or the identity check is behind. The watermark stays; the run goes to the end of the queue, so that
+        // it holds up no other organization's.
+        await client.query('UPDATE billing_runs SET watermark = $2, updated_at = clock_timestamp() WHERE id = $1', [
+          run.id,
+          watermark,
+        ]);
         return undefined;
       }
       const counted = await client.query<{ shards: number; issued: number }>(insertShards, [
@@ -142,9 +161,10 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
 export const createIsChecked =
   (postgres: Postgres, stream: string): RatePorts['isChecked'] =>
   async (sequence) => {
-    const { rows } = await postgres.query<{ checked_sequence: bigint }>('SELECT checked_sequence FROM identity_checks WHERE stream = $1', [
-      stream,
-    ]);
+    const { rows } = await postgres.query<{ checked_sequence: bigint }>(
+      'SELECT checked_sequence FROM identity_checks WHERE stream = $1',
+      [stream],
+    );
     return (rows[0]?.checked_sequence ?? 0n) >= sequence;
   };
 
@@ -178,6 +198,17 @@ type BacklogRow = {
 
 export const createReadBacklog = (postgres: Postgres) => async (): Promise<Backlog> => {
   const { rows } = await postgres.query<BacklogRow>(backlogStatement);
-  const { queued = 0, running = 0, failed = 0, oldest_seconds = 0, shards_queued = 0, shards_rated = 0 } = rows[0] ?? {};
-  return { runs: { queued, running, failed }, oldestSeconds: oldest_seconds, shards: { queued: shards_queued, rated: shards_rated } };
+  const {
+    queued = 0,
+    running = 0,
+    failed = 0,
+    oldest_seconds = 0,
+    shards_queued = 0,
+    shards_rated = 0,
+  } = rows[0] ?? {};
+  return {
+    runs: { queued, running, failed },
+    oldestSeconds: oldest_seconds,
+    shards: { queued: shards_queued, rated: shards_rated },
+  };
 };

@@ -1,4 +1,7 @@
-/** What the rater reads of the catalog: subscriptions with their plan versions, and the versions of meters that these are bound to. */
+/**
+ * What the rater reads of the catalog: subscriptions with their plan versions, and the versions of meters that these
+ * are bound to.
+ */
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
@@ -23,7 +26,10 @@ type PinnedRow = StoredMeter & { readonly plan_version_id: string };
 const storedCharges = (row: SubscriptionRow) =>
   row.charges.map((json) => {
     const parsed = chargeFromJson(json);
-    assert(parsed.ok, `a charge of plan version ${row.plan_version_id} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`);
+    assert(
+      parsed.ok,
+      `a charge of plan version ${row.plan_version_id} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
+    );
     return parsed.value;
   });
 

@@ -46,7 +46,12 @@ await runProcess(log, config.shutdownMsMax, async () => {
     faults.inc();
     log.warn({ err: error }, 'rating has to be tried again');
   };
-  const preparing = startJobLoop({ work: () => prepareRun(ports, config.raterShardSize), lanes: 1, pollMs: config.jobPollMs, onFault });
+  const preparing = startJobLoop({
+    work: () => prepareRun(ports, config.raterShardSize),
+    lanes: 1,
+    pollMs: config.jobPollMs,
+    onFault,
+  });
   const rating = startJobLoop({
     work: () => rateOneShard(ports),
     lanes: config.raterWorkers,

@@ -1,4 +1,7 @@
-/** What is measured, logged and traced of rating, apart from the use case. Once per run or shard and never per subscription. */
+/**
+ * What is measured, logged and traced of rating, apart from the use case. Once per run or shard and never per
+ * subscription.
+ */
 import type { Log } from '#platform/log.ts';
 import { type Metrics, powersOfTen, workSeconds } from '#platform/metrics.ts';
 import { type Span, type Tracer, traceOfRun } from '#platform/tracing.ts';
@@ -8,18 +11,32 @@ import type { RatingPool } from './pool.piscina.ts';
 import type { RatePorts } from './rate-period.ts';
 
 export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, tracer: Tracer): RatePorts => {
-  const runs = metrics.counter('millrace_rater_runs_total', 'Billing runs that were cut into shards, by what became of them', ['result']);
-  const shards = metrics.counter('millrace_rater_shards_total', 'Shards of billing runs, by whether they were rated or given back', [
-    'result',
-  ]);
-  const shardSeconds = metrics.histogram('millrace_rater_shard_seconds', 'Time to rate one shard, from its lease to its rows', workSeconds);
+  const runs = metrics.counter(
+    'millrace_rater_runs_total',
+    'Billing runs that were cut into shards, by what became of them',
+    ['result'],
+  );
+  const shards = metrics.counter(
+    'millrace_rater_shards_total',
+    'Shards of billing runs, by whether they were rated or given back',
+    ['result'],
+  );
+  const shardSeconds = metrics.histogram(
+    'millrace_rater_shard_seconds',
+    'Time to rate one shard, from its lease to its rows',
+    workSeconds,
+  );
   const shardLines = metrics.histogram('millrace_rater_shard_lines', 'Rated lines of one shard', powersOfTen);
   const reading = metrics.histogram(
     'millrace_rater_quantities_seconds',
     'Time to read the quantities of a shard in ClickHouse',
     workSeconds,
   );
-  const rating = metrics.histogram('millrace_rater_rating_seconds', 'Time of a shard in the worker pool, with its wait there', workSeconds);
+  const rating = metrics.histogram(
+    'millrace_rater_rating_seconds',
+    'Time of a shard in the worker pool, with its wait there',
+    workSeconds,
+  );
 
   const timed = async <T>(into: { observe: (seconds: number) => void }, work: () => Promise<T>): Promise<T> => {
     const elapsedMs = ports.stopwatch();
@@ -39,8 +56,11 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
         if (!run) return run;
         runs.labels(run.failure === undefined ? 'prepared' : 'failed').inc();
         const fields = {
-          ...{ request_id: run.requestId, run_id: run.runId, organization_id: run.organizationId },
-          ...{ watermark: run.watermark?.toString(), shards: run.shards },
+          request_id: run.requestId,
+          run_id: run.runId,
+          organization_id: run.organizationId,
+          watermark: run.watermark?.toString(),
+          shards: run.shards,
         };
         if (run.failure === undefined) log.info(fields, 'a billing run was cut into shards');
         else log.error({ ...fields, failure: run.failure }, 'a billing run failed');
@@ -49,7 +69,11 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
       leaseShard: async () => {
         const shard = await ports.runs.leaseShard();
         if (shard) {
-          const span = tracer.start('rate shard', { parent: traceOfRun(shard.runId), kind: 'consumer', attributes: shardFields(shard) });
+          const span = tracer.start('rate shard', {
+            parent: traceOfRun(shard.runId),
+            kind: 'consumer',
+            attributes: shardFields(shard),
+          });
           open.set(shard, { span, elapsedMs: ports.stopwatch() });
         }
         return shard;
@@ -61,7 +85,10 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
         const one = open.get(shard);
         if (one) shardSeconds.observe(one.elapsedMs() / 1000);
         one?.span.end({ lines: lines.length });
-        log.info({ ...shardFields(shard), subscriptions: shard.subscriptionIds.length, lines: lines.length, ratedMs }, 'a shard was rated');
+        log.info(
+          { ...shardFields(shard), subscriptions: shard.subscriptionIds.length, lines: lines.length, ratedMs },
+          'a shard was rated',
+        );
       },
       giveUp: async (shard, error) => {
         shards.labels('given_back').inc();
@@ -76,7 +103,11 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
 };
 
 /** Read at each scrape. Every rater says the same of the backlog, as it is that of all of them. */
-export const observeBacklog = (metrics: Metrics, read: () => Promise<Backlog>, pool: Pick<RatingPool, 'load'>): void => {
+export const observeBacklog = (
+  metrics: Metrics,
+  read: () => Promise<Backlog>,
+  pool: Pick<RatingPool, 'load'>,
+): void => {
   let reading: Promise<Backlog> | undefined;
   const backlog = (): Promise<Backlog> => {
     reading ??= read().finally(() => {

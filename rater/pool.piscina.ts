@@ -12,9 +12,15 @@ export type RatingPoolBounds = {
 };
 
 export type RatingPool = {
-  /** Rejects with `RatingPoolFull` when workers and queue are taken, and with the worker's error when rating meets a bug. */
+  /**
+   * Rejects with `RatingPoolFull` when workers and queue are taken, and with the worker's error when rating meets a
+   * bug.
+   */
   rate(shard: RatingShard): Promise<RatedLine[]>;
-  /** Shards that a worker is rating and that wait for one, and the share of the workers' time that was used since the start. */
+  /**
+   * Shards that a worker is rating and that wait for one, and the share of the workers' time that was used since the
+   * start.
+   */
   load(): { readonly working: number; readonly queued: number; readonly utilization: number };
   /** Finishes the shards that were taken on, then ends the workers. */
   close(): Promise<void>;
@@ -35,7 +41,8 @@ export const createRatingPool = ({ workersMax, queueMax, closeTimeoutMs = 30_000
     filename: new URL('./rate.worker.ts', import.meta.url).href,
     minThreads: workersMax,
     maxThreads: workersMax,
-    // While threads start, Piscina counts the shards meant for them as queued; the bound that callers see is `shardsMax` below.
+    // While threads start, Piscina counts the shards meant for them as queued; the bound that callers see is
+    // `shardsMax` below.
     maxQueue: shardsMax,
     closeTimeout: closeTimeoutMs,
     // Rating reads no environment, so the secrets in it stay in the main thread.

@@ -1,4 +1,7 @@
-/** Reads usage for billing. Quantities of a whole shard come in one grouped query, or in a few where one would pass the bounds of a request. */
+/**
+ * Reads usage for billing. Quantities of a whole shard come in one grouped query, or in a few where one would pass the
+ * bounds of a request.
+ */
 import type { ClickHouseClient } from '@clickhouse/client';
 import { readRows } from '#platform/clickhouse.ts';
 import {

@@ -61,7 +61,10 @@ export type RatePorts = {
     readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   };
   readonly catalog: {
-    readonly subscriptions: (organizationId: string, ids: readonly string[]) => Promise<readonly BillableSubscription[]>;
+    readonly subscriptions: (
+      organizationId: string,
+      ids: readonly string[],
+    ) => Promise<readonly BillableSubscription[]>;
     /** What those plan versions charge by, in the versions that they were made with. */
     readonly meters: (organizationId: string, planVersionIds: readonly string[]) => Promise<readonly PinnedMeter[]>;
   };
@@ -79,7 +82,9 @@ export type RatePorts = {
 /** Thrown by step 1; it fails the run, as waiting would not help. */
 export class StreamBehindError extends Error {
   constructor(stored: bigint, last: bigint) {
-    super(`the store holds usage at sequence ${stored}, but the stream ends at ${last}: it was lost, or restored from an older copy`);
+    super(
+      `the store holds usage at sequence ${stored}, but the stream ends at ${last}: it was lost, or restored from an older copy`,
+    );
     this.name = 'StreamBehindError';
   }
 }
@@ -94,7 +99,8 @@ const takeWatermark = async (ports: RatePorts, organizationId: string): Promise<
 
 /** Steps 1 to 3 for one run. */
 export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<boolean> =>
-  (await ports.runs.prepare((organizationId) => takeWatermark(ports, organizationId), ports.isChecked, shardSize)) !== undefined;
+  (await ports.runs.prepare((organizationId) => takeWatermark(ports, organizationId), ports.isChecked, shardSize)) !==
+  undefined;
 
 const measured = (subscription: BillableSubscription, period: Period): MeasuredSubscription[] => {
   const covered = intersect(period, { start: subscription.startedAt, end: subscription.endedAt ?? period.end });
@@ -109,10 +115,15 @@ const measured = (subscription: BillableSubscription, period: Period): MeasuredS
     : [];
 };
 
-/** Two plan versions may be bound to two versions of one meter, so among the quantities of a shard a meter goes by both. */
+/**
+ * Two plan versions may be bound to two versions of one meter, so among the quantities of a shard a meter goes by both.
+ */
 const versionName = ({ code, version }: Meter): string => `${code}@${version}`;
 
-/** The quantities of a shard, each by the code of the meter in the version that the subscription's plan version is bound to. */
+/**
+ * The quantities of a shard, each by the code of the meter in the version that the subscription's plan version is bound
+ * to.
+ */
 const readShard = async (ports: RatePorts, shard: Shard, subscriptions: readonly BillableSubscription[]) => {
   const planVersionIds = [...new Set(subscriptions.map(({ planVersionId }) => planVersionId))];
   const pinned = await ports.catalog.meters(shard.organizationId, planVersionIds);
@@ -152,7 +163,9 @@ export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
         planVersionId,
         currency,
         charges,
-        quantities: Object.fromEntries([...(quantities.get(subscriptionId) ?? [])].map(([code, { quantity }]) => [code, quantity])),
+        quantities: Object.fromEntries(
+          [...(quantities.get(subscriptionId) ?? [])].map(([code, { quantity }]) => [code, quantity]),
+        ),
       })),
     });
     const unmeasuredOf = (line: RatedLine) =>

@@ -1,6 +1,6 @@
 /**
- * Rating: (quantities, prices, rounding policy) -> rated lines. Nothing else goes in, so the same input gives the same bytes on every
- * machine, with any number of workers in any order.
+ * Rating: (quantities, prices, rounding policy) -> rated lines. Nothing else goes in, so the same input gives the same
+ * bytes on every machine, with any number of workers in any order.
  */
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
@@ -30,7 +30,12 @@ export const priceQuantity = (price: Price, quantity: Quantity): Priced => {
 };
 
 /** One charge of one billing period. The exact amount is rounded here, once, straight to minor units. */
-export const rateCharge = (charge: Charge, quantity: Quantity, currency: Currency, policy: RatingPolicy): RatedCharge => {
+export const rateCharge = (
+  charge: Charge,
+  quantity: Quantity,
+  currency: Currency,
+  policy: RatingPolicy,
+): RatedCharge => {
   const { precise, billableQuantity, steps } = priceQuantity(charge.price, quantity);
   return {
     chargeCode: charge.code,
@@ -47,7 +52,10 @@ export const rateCharge = (charge: Charge, quantity: Quantity, currency: Currenc
   };
 };
 
-/** All charges of one subscription, in the order of its plan; a charge of zero gives a line too, so that every charge is accounted for. */
+/**
+ * All charges of one subscription, in the order of its plan; a charge of zero gives a line too, so that every charge is
+ * accounted for.
+ */
 export const ratePlan = (subscription: SubscriptionToRate, policy: RatingPolicy): RatedLine[] =>
   subscription.charges.map((charge, index) => ({
     ...rateCharge(charge, quantityOf(subscription, charge), subscription.currency, policy),
@@ -68,6 +76,9 @@ const quantityOf = ({ subscriptionId, quantities }: SubscriptionToRate, charge: 
   if (text === undefined) return zeroQuantity;
   const quantity = parseQuantity(text);
   // The text comes from our own store, so this is a bug and not a customer's fault; billing it as 0 would hide it.
-  assert(quantity !== undefined, `the quantity of meter ${charge.meter} of subscription ${subscriptionId} is not a decimal: ${text}`);
+  assert(
+    quantity !== undefined,
+    `the quantity of meter ${charge.meter} of subscription ${subscriptionId} is not a decimal: ${text}`,
+  );
   return quantity;
 };

@@ -1,4 +1,7 @@
-/** What the rater asks of the stream: how far it reaches. How far the store has followed, and was checked, PostgreSQL says. */
+/**
+ * What the rater asks of the stream: how far it reaches. How far the store has followed, and was checked, PostgreSQL
+ * says.
+ */
 import type { Nats } from '#platform/nats.ts';
 
 /** The sequence of the last accepted message. */

@@ -1,10 +1,18 @@
 /**
- * Amendments of events: what is asked for, and the message that carries one through the stream. A message has a row for each event that stops standing, under the
- * organization's name with a zero byte behind it, and for a replacement the event that stands from then on. The store needs to know nothing of it: a materialized
- * view makes voids of the first, and the second is an event like any other. Pure.
+ * Amendments of events: what is asked for, and the message that carries one through the stream. A message has a row for
+ * each event that stops standing, under the organization's name with a zero byte behind it, and for a replacement the
+ * event that stands from then on. The store needs to know nothing of it: a materialized view makes voids of the first,
+ * and the second is an event like any other. Pure.
  */
 import { hash } from 'node:crypto';
-import { controlsOfStored, earliestEventMs, isEventId, isRecord, readEventId, readTimestamp } from '#schemas/event-fields.ts';
+import {
+  controlsOfStored,
+  earliestEventMs,
+  isEventId,
+  isRecord,
+  readEventId,
+  readTimestamp,
+} from '#schemas/event-fields.ts';
 import { flattenProperties } from '#schemas/event-properties.ts';
 import { type Fault, type Parsed, unknownFieldMessage } from '#schemas/fault.ts';
 import { type Property, toMessage, type UsageEvent } from '#schemas/usage-event.ts';
@@ -47,10 +55,12 @@ export type OutgoingAmendment = {
 };
 
 /** The identity of a row, as the sink's statement makes it of tenant and key. */
-export const keyDigest = (tenant: string, key: string): Buffer => hash('sha256', `${tenant}\0${key}`, 'buffer').subarray(0, 16);
+export const keyDigest = (tenant: string, key: string): Buffer =>
+  hash('sha256', `${tenant}\0${key}`, 'buffer').subarray(0, 16);
 
 /** Under which key the replacement of an event is stored. No event of a caller has a zero byte in its key. */
-export const replacementKey = (idempotencyKey: string, amendmentId: string): string => `${idempotencyKey}\0${amendmentId}`;
+export const replacementKey = (idempotencyKey: string, amendmentId: string): string =>
+  `${idempotencyKey}\0${amendmentId}`;
 
 /** The caller's part of a stored key. */
 export const shownKey = (storedKey: string): string => storedKey.split('\0')[0] as string;
@@ -61,7 +71,11 @@ export const amendmentMessage = (amendment: OutgoingAmendment): Buffer => {
   const reason = added ? 'replaced' : 'voided';
   const rows = removed.map(
     ({ digest, event, customer, occurredAtMs }): UsageEvent => ({
-      ...{ tenant: `${organizationId}\0`, idempotencyKey: `\0${id}`, event: reason, customer, occurredAtMs },
+      tenant: `${organizationId}\0`,
+      idempotencyKey: `\0${id}`,
+      event: reason,
+      customer,
+      occurredAtMs,
       receivedAtMs: createdAtMs,
       properties: [
         ['event', event],
@@ -71,21 +85,37 @@ export const amendmentMessage = (amendment: OutgoingAmendment): Buffer => {
     }),
   );
   if (!added) return toMessage(rows);
-  const replacement = { ...added, tenant: organizationId, idempotencyKey: replacementKey(idempotencyKey, id), receivedAtMs: createdAtMs };
+  const replacement = {
+    ...added,
+    tenant: organizationId,
+    idempotencyKey: replacementKey(idempotencyKey, id),
+    receivedAtMs: createdAtMs,
+  };
   return toMessage([...rows, replacement]);
 };
 
 const unknownFields = (object: Record<string, unknown>, known: readonly string[], faults: Fault[]): void => {
   for (const name of Object.keys(object))
-    if (!known.includes(name)) faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: unknownFieldMessage(known) });
+    if (!known.includes(name))
+      faults.push({ field: name.slice(0, 64), code: 'unknown_field', message: unknownFieldMessage(known) });
 };
 
-/** The times that a replacement may have: no later than the gateway takes events, and back to the earliest event of all. */
+/**
+ * The times that a replacement may have: no later than the gateway takes events, and back to the earliest event of all.
+ */
 export type ReplacementHorizon = { readonly nowMs: number; readonly futureMsMax: number };
 
-const readReplacement = (raw: unknown, { nowMs, futureMsMax }: ReplacementHorizon, faults: Fault[]): EventPayload | undefined => {
+const readReplacement = (
+  raw: unknown,
+  { nowMs, futureMsMax }: ReplacementHorizon,
+  faults: Fault[],
+): EventPayload | undefined => {
   if (!isRecord(raw)) {
-    faults.push({ field: '', code: raw === undefined ? 'missing' : 'wrong_type', message: 'must be the event that takes the place' });
+    faults.push({
+      field: '',
+      code: raw === undefined ? 'missing' : 'wrong_type',
+      message: 'must be the event that takes the place',
+    });
     return undefined;
   }
   const event = readEventId(raw, 'event', faults);
@@ -103,7 +133,8 @@ const readReplacement = (raw: unknown, { nowMs, futureMsMax }: ReplacementHorizo
 };
 
 const readReason = (value: unknown, faults: Fault[]): string => {
-  if (typeof value === 'string' && value.trim() !== '' && [...value].length <= reasonCharactersMax && isStorable(value)) return value;
+  if (typeof value === 'string' && value.trim() !== '' && [...value].length <= reasonCharactersMax && isStorable(value))
+    return value;
   const code = value === undefined ? 'missing' : typeof value === 'string' ? 'wrong_format' : 'wrong_type';
   faults.push({ field: 'reason', code, message: `must say why, in 1 to ${reasonCharactersMax} characters` });
   return '';
@@ -125,17 +156,23 @@ const readAmendment = (raw: unknown, horizon: ReplacementHorizon, faults: Fault[
   const reason = readReason(raw.reason, faults);
   const inner: Fault[] = [];
   const replacement = action === 'replace' ? readReplacement(raw.replacement, horizon, inner) : undefined;
-  faults.push(...inner.map((fault) => ({ ...fault, field: fault.field === '' ? 'replacement' : `replacement.${fault.field}` })));
+  faults.push(
+    ...inner.map((fault) => ({ ...fault, field: fault.field === '' ? 'replacement' : `replacement.${fault.field}` })),
+  );
   if (action === 'void' && raw.replacement !== undefined)
     faults.push({ field: 'replacement', code: 'not_allowed', message: 'belongs to the action replace' });
   unknownFields(raw, ['idempotency_key', 'action', 'reason', 'replacement'], faults);
   return { idempotencyKey, action: action ?? 'void', reason, replacement };
 };
 
-/** A body `{"amendments": [...]}`, its inexact numbers wrapped (`exact-numbers.ts`): an event here is held to what the gateway holds one to. */
+/**
+ * A body `{"amendments": [...]}`, its inexact numbers wrapped (`exact-numbers.ts`): an event here is held to what the
+ * gateway holds one to.
+ */
 export const amendmentsFromJson = (json: unknown, horizon: ReplacementHorizon): Parsed<readonly AmendmentRequest[]> => {
   const faults: Fault[] = [];
-  if (!isRecord(json)) return { ok: false, faults: [{ field: '', code: 'wrong_type', message: 'must be {"amendments": [...]}' }] };
+  if (!isRecord(json))
+    return { ok: false, faults: [{ field: '', code: 'wrong_type', message: 'must be {"amendments": [...]}' }] };
   unknownFields(json, ['amendments'], faults);
   const { amendments } = json;
   if (!Array.isArray(amendments) || amendments.length === 0 || amendments.length > amendmentsMax) {
@@ -159,7 +196,8 @@ export const amendmentsFromJson = (json: unknown, horizon: ReplacementHorizon): 
       read.push(amendment);
     }
     for (const fault of inner)
-      if (faults.length < faultsMax) faults.push({ ...fault, field: `amendments[${index}]${fault.field === '' ? '' : `.${fault.field}`}` });
+      if (faults.length < faultsMax)
+        faults.push({ ...fault, field: `amendments[${index}]${fault.field === '' ? '' : `.${fault.field}`}` });
   }
   return faults.length === 0 ? { ok: true, value: read } : { ok: false, faults };
 };

@@ -1,9 +1,12 @@
 /**
- * What the audit log says of an object beside what callers see: a digest of the rows that it is stored in, column by column. A test goes over every column of
- * the database: each is in here, or stands in `undigested` with the reason.
+ * What the audit log says of an object beside what callers see: a digest of the rows that it is stored in, column by
+ * column. A test goes over every column of the database: each is in here, or stands in `undigested` with the reason.
  */
 
-/** How a column becomes text, so that it is the same text in every session: `text` is PostgreSQL's own, which no setting changes for these types. */
+/**
+ * How a column becomes text, so that it is the same text in every session: `text` is PostgreSQL's own, which no setting
+ * changes for these types.
+ */
 export type ColumnForm = 'text' | 'instant' | 'bytes';
 
 /** The rows of an object that stand in another table. */
@@ -29,7 +32,10 @@ export type AuditedObject = {
   /** Its version counts its entries. */
   readonly isVersioned: boolean;
   readonly columns: Readonly<Record<string, ColumnForm>>;
-  /** Columns that processes move by themselves, and the state on which they have come to rest, with an entry of its own; a condition on the row `t`. */
+  /**
+   * Columns that processes move by themselves, and the state on which they have come to rest, with an entry of its own;
+   * a condition on the row `t`.
+   */
   readonly settling?: { readonly columns: Readonly<Record<string, ColumnForm>>; readonly when: string };
   readonly children: readonly ChildRows[];
 };
@@ -62,9 +68,21 @@ export const auditedObjects = {
     createdAt: 'created_at',
     isVersioned: true,
     columns: {
-      ...{ id: 'text', organization_id: 'text', name: 'text', key_hash: 'bytes', scopes: 'text', created_at: 'instant' },
-      ...{ expires_at: 'instant', revoked_at: 'instant', hint: 'text', kind: 'text', signing_secret: 'bytes', rotated_to: 'text' },
-      ...{ metadata: 'text', version: 'text', updated_at: 'instant' },
+      id: 'text',
+      organization_id: 'text',
+      name: 'text',
+      key_hash: 'bytes',
+      scopes: 'text',
+      created_at: 'instant',
+      expires_at: 'instant',
+      revoked_at: 'instant',
+      hint: 'text',
+      kind: 'text',
+      signing_secret: 'bytes',
+      rotated_to: 'text',
+      metadata: 'text',
+      version: 'text',
+      updated_at: 'instant',
     },
     children: [],
   },
@@ -81,8 +99,14 @@ export const auditedObjects = {
         parent: 'meter_id',
         order: ['version_number', 'id'],
         columns: {
-          ...{ id: 'text', organization_id: 'text', meter_id: 'text', version_number: 'text', event: 'text' },
-          ...{ aggregation: 'text', definition: 'text', created_at: 'instant' },
+          id: 'text',
+          organization_id: 'text',
+          meter_id: 'text',
+          version_number: 'text',
+          event: 'text',
+          aggregation: 'text',
+          definition: 'text',
+          created_at: 'instant',
         },
       },
     ],
@@ -100,8 +124,14 @@ export const auditedObjects = {
         parent: 'plan_id',
         order: ['version_number', 'id'],
         columns: {
-          ...{ id: 'text', organization_id: 'text', plan_id: 'text', version_number: 'text', currency: 'text' },
-          ...{ billing_interval: 'text', charges: 'text', created_at: 'instant' },
+          id: 'text',
+          organization_id: 'text',
+          plan_id: 'text',
+          version_number: 'text',
+          currency: 'text',
+          billing_interval: 'text',
+          charges: 'text',
+          created_at: 'instant',
         },
         children: [planVersionMeters],
       },
@@ -114,7 +144,12 @@ export const auditedObjects = {
     createdAt: 'created_at',
     isVersioned: true,
     columns: {
-      ...{ id: 'text', organization_id: 'text', external_id: 'text', name: 'text', metadata: 'text', personal: 'bytes' },
+      id: 'text',
+      organization_id: 'text',
+      external_id: 'text',
+      name: 'text',
+      metadata: 'text',
+      personal: 'bytes',
       ...versioned,
     },
     children: [],
@@ -126,8 +161,14 @@ export const auditedObjects = {
     createdAt: 'created_at',
     isVersioned: true,
     columns: {
-      ...{ id: 'text', organization_id: 'text', customer_id: 'text', plan_version_id: 'text', state: 'text' },
-      ...{ started_at: 'instant', ended_at: 'instant', metadata: 'text' },
+      id: 'text',
+      organization_id: 'text',
+      customer_id: 'text',
+      plan_version_id: 'text',
+      state: 'text',
+      started_at: 'instant',
+      ended_at: 'instant',
+      metadata: 'text',
       ...versioned,
     },
     children: [],
@@ -139,8 +180,15 @@ export const auditedObjects = {
     createdAt: 'created_at',
     isVersioned: false,
     columns: {
-      ...{ id: 'text', organization_id: 'text', period_start: 'instant', period_end: 'instant', customer_id: 'text' },
-      ...{ subscription_id: 'text', created_at: 'instant', request_id: 'text', api_key_id: 'text' },
+      id: 'text',
+      organization_id: 'text',
+      period_start: 'instant',
+      period_end: 'instant',
+      customer_id: 'text',
+      subscription_id: 'text',
+      created_at: 'instant',
+      request_id: 'text',
+      api_key_id: 'text',
     },
     settling: {
       columns: { state: 'text', watermark: 'text', already_issued: 'text', failure: 'text', updated_at: 'instant' },
@@ -152,9 +200,18 @@ export const auditedObjects = {
         parent: 'run_id',
         order: ['shard_number'],
         columns: {
-          ...{ run_id: 'text', shard_number: 'text', subscription_ids: 'text', state: 'text', leased_until: 'instant' },
-          ...{ attempts: 'text', issued: 'text', already_issued: 'text', rated_ms: 'text', issued_ms: 'text' },
-          ...{ failure: 'text', lines_digest: 'text' },
+          run_id: 'text',
+          shard_number: 'text',
+          subscription_ids: 'text',
+          state: 'text',
+          leased_until: 'instant',
+          attempts: 'text',
+          issued: 'text',
+          already_issued: 'text',
+          rated_ms: 'text',
+          issued_ms: 'text',
+          failure: 'text',
+          lines_digest: 'text',
         },
         // Other shards of a run that failed are worked off all the same.
         when: "t.state = 'completed'",
@@ -168,8 +225,13 @@ export const auditedObjects = {
     createdAt: 'created_at',
     isVersioned: false,
     columns: {
-      ...{ id: 'text', organization_id: 'text', idempotency_key: 'text', number: 'text', action: 'text' },
-      ...{ reason: 'text', created_at: 'instant' },
+      id: 'text',
+      organization_id: 'text',
+      idempotency_key: 'text',
+      number: 'text',
+      action: 'text',
+      reason: 'text',
+      created_at: 'instant',
     },
     settling: {
       columns: { published_sequence: 'text', published_at: 'instant', stream_sequence: 'text', applied_at: 'instant' },
@@ -181,8 +243,15 @@ export const auditedObjects = {
         parent: 'amendment_id',
         order: ['effect', 'position'],
         columns: {
-          ...{ organization_id: 'text', amendment_id: 'text', effect: 'text', position: 'text', event: 'text' },
-          ...{ customer: 'text', occurred_at: 'instant', row_digest: 'bytes', properties: 'text' },
+          organization_id: 'text',
+          amendment_id: 'text',
+          effect: 'text',
+          position: 'text',
+          event: 'text',
+          customer: 'text',
+          occurred_at: 'instant',
+          row_digest: 'bytes',
+          properties: 'text',
         },
       },
     ],
@@ -194,10 +263,23 @@ export const auditedObjects = {
     createdAt: 'issued_at',
     isVersioned: false,
     columns: {
-      ...{ id: 'text', organization_id: 'text', series_number: 'text', kind: 'text', customer_id: 'text' },
-      ...{ subscription_id: 'text', plan_version_id: 'text', run_id: 'text', period_start: 'instant', period_end: 'instant' },
-      ...{ watermark: 'text', currency: 'text', subtotal: 'text', total: 'text', issued_at: 'instant' },
-      ...{ previous_hash: 'text', hash: 'text' },
+      id: 'text',
+      organization_id: 'text',
+      series_number: 'text',
+      kind: 'text',
+      customer_id: 'text',
+      subscription_id: 'text',
+      plan_version_id: 'text',
+      run_id: 'text',
+      period_start: 'instant',
+      period_end: 'instant',
+      watermark: 'text',
+      currency: 'text',
+      subtotal: 'text',
+      total: 'text',
+      issued_at: 'instant',
+      previous_hash: 'text',
+      hash: 'text',
     },
     // Its lines are in its hash (invoicer/invoice-hash.ts), which the entry holds too.
     children: [],
@@ -211,8 +293,17 @@ export const uncountedActions = ['customer.resealed', 'api_key.resealed'] as con
 
 /** Of one shard; digested when it is rated (`billing_run_shards.lines_digest`). */
 export const ratedLineColumns: Readonly<Record<string, ColumnForm>> = {
-  ...{ organization_id: 'text', subscription_id: 'text', period_start: 'instant', period_end: 'instant', charge_code: 'text' },
-  ...{ watermark: 'text', plan_version_id: 'text', position: 'text', line: 'text', unmeasured_events: 'text', rated_at: 'instant' },
+  organization_id: 'text',
+  subscription_id: 'text',
+  period_start: 'instant',
+  period_end: 'instant',
+  charge_code: 'text',
+  watermark: 'text',
+  plan_version_id: 'text',
+  position: 'text',
+  line: 'text',
+  unmeasured_events: 'text',
+  rated_at: 'instant',
 };
 
 /** Columns of audited tables that no digest holds. */

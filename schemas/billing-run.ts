@@ -1,4 +1,6 @@
-/** The unit of work of a billing run, which rater and invoicer lease one after the other by `lease_billing_run_shard`. */
+/**
+ * The unit of work of a billing run, which rater and invoicer lease one after the other by `lease_billing_run_shard`.
+ */
 import type { Period } from '#schemas/period.ts';
 
 export type Shard = {
@@ -47,7 +49,10 @@ export const shardFields = (shard: Shard) => ({
 const attemptsMax = 5;
 const reasonCharactersMax = 2_000;
 
-/** A statement with its values. The rules stand in the functions of migrations 0001 and 0013; rater and invoicer both call them. */
+/**
+ * A statement with its values. The rules stand in the functions of migrations 0001 and 0013; rater and invoicer both
+ * call them.
+ */
 export type Statement = readonly [text: string, values: readonly unknown[]];
 
 /** Takes one shard that waits to be rated (`queued`) or to be invoiced (`rated`). */

@@ -1,11 +1,12 @@
 /**
- * ISO 4217, list one (SIX Group, up to amendment 180, in force since 2026-01-01): every active code that has a minor unit, with the
- * number of its decimal places.
+ * ISO 4217, list one (SIX Group, up to amendment 180, in force since 2026-01-01): every active code that has a minor
+ * unit, with the number of its decimal places.
  *
- * A table and not Intl: Intl follows CLDR, which says how cash is written and not how an amount is booked (HUF 0 there, 2 in the standard),
- * and which changes with the Node version, so the same log could give two invoices.
- * MGA and MRU are divided into fifths, but the standard gives them 2 places, so amounts are booked in hundredths.
- * Codes whose minor unit is "N.A." (metals, XDR, XTS, XXX ...) are left out: nothing can be rounded to them, so nothing is billed in them.
+ * A table and not Intl: Intl follows CLDR, which says how cash is written and not how an amount is booked (HUF 0 there,
+ * 2 in the standard), and which changes with the Node version, so the same log could give two invoices. MGA and MRU are
+ * divided into fifths, but the standard gives them 2 places, so amounts are booked in hundredths. Codes whose minor
+ * unit is "N.A." (metals, XDR, XTS, XXX ...) are left out: nothing can be rounded to them, so nothing is billed in
+ * them.
  */
 const minorUnitsByCode = {
   AED: 2,
@@ -180,7 +181,10 @@ export type Currency = keyof typeof minorUnitsByCode;
 /** Every currency that can be billed in, in alphabetical order. */
 export const currencies: readonly Currency[] = Object.freeze(Object.keys(minorUnitsByCode) as Currency[]);
 
-/** Whether `text` is such a code; upper case as in the standard ("usd" is refused, so that one currency has one spelling everywhere). */
+/**
+ * Whether `text` is such a code; upper case as in the standard ("usd" is refused, so that one currency has one spelling
+ * everywhere).
+ */
 export const isCurrency = (text: string): text is Currency => Object.hasOwn(minorUnitsByCode, text);
 
 /** Decimal places of the currency's minor unit. */

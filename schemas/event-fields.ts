@@ -6,10 +6,15 @@ import { instantFromText } from '#schemas/instant.ts';
 
 export const idCharactersMax = 255;
 
-/** The earliest time of an event of the past: before it lies what was measured in seconds, or by a clock that was never set. */
+/**
+ * The earliest time of an event of the past: before it lies what was measured in seconds, or by a clock that was never
+ * set.
+ */
 export const earliestEventMs = Date.UTC(2000, 0, 1);
 
-/** Characters as JSON schemas count them, by code point, so that an id that the API takes is one that an event can name. */
+/**
+ * Characters as JSON schemas count them, by code point, so that an id that the API takes is one that an event can name.
+ */
 const charactersOf = (text: string): number =>
   text.length <= idCharactersMax || text.length > 2 * idCharactersMax ? text.length : [...text].length;
 
@@ -26,14 +31,23 @@ export const isEventId = (text: string, controls: RegExp = controlCharacters): b
   text.length > 0 && charactersOf(text) <= idCharactersMax && !controls.test(text) && text.isWellFormed();
 
 /** A mandatory name; empty where it is at fault. */
-export const readEventId = (raw: Record<string, unknown>, field: string, faults: Fault[], controls?: RegExp): string => {
+export const readEventId = (
+  raw: Record<string, unknown>,
+  field: string,
+  faults: Fault[],
+  controls?: RegExp,
+): string => {
   const value = raw[field];
   if (value === undefined) faults.push({ field, code: 'missing', message: `${field} is required` });
   else if (typeof value !== 'string') faults.push({ field, code: 'wrong_type', message: `${field} must be a string` });
   else if (value.length === 0 || charactersOf(value) > idCharactersMax)
     faults.push({ field, code: 'wrong_length', message: `${field} must have 1 to ${idCharactersMax} characters` });
   else if (!isEventId(value, controls))
-    faults.push({ field, code: 'wrong_format', message: `${field} must not have control characters or broken surrogates` });
+    faults.push({
+      field,
+      code: 'wrong_format',
+      message: `${field} must not have control characters or broken surrogates`,
+    });
   else return value;
   return '';
 };
@@ -45,6 +59,10 @@ export const readTimestamp = ({ timestamp }: Record<string, unknown>, faults: Fa
   if (timestamp === undefined || timestamp === null) return undefined;
   const instant = typeof timestamp === 'string' ? instantFromText(timestamp) : undefined;
   if (instant === undefined)
-    faults.push({ field: 'timestamp', code: typeof timestamp === 'string' ? 'not_rfc3339' : 'wrong_type', message: timestampMessage });
+    faults.push({
+      field: 'timestamp',
+      code: typeof timestamp === 'string' ? 'not_rfc3339' : 'wrong_type',
+      message: timestampMessage,
+    });
   return instant;
 };

@@ -1,7 +1,8 @@
 /**
- * Properties: any JSON object -> pairs of dotted path and text, in order of the paths. Numbers become their plain decimal digits,
- * booleans "true" and "false", an array its JSON text; null means absent. ClickHouse reads `a.b` and `{"a":{"b"}}` as the same path, so
- * a path that would be given twice is a fault here rather than a poisoned insert there.
+ * Properties: any JSON object -> pairs of dotted path and text, in order of the paths. Numbers become their plain
+ * decimal digits, booleans "true" and "false", an array its JSON text; null means absent. ClickHouse reads `a.b` and
+ * `{"a":{"b"}}` as the same path, so a path that would be given twice is a fault here rather than a poisoned insert
+ * there.
  */
 
 import { inexactSourceOf } from '#schemas/exact-numbers.ts';
@@ -16,7 +17,10 @@ export const propertiesBytesMax = 65_536;
 /** An event's list of faults ends here: a body of faults must not become an answer of many times its size. */
 export const faultsPerEventMax = 100;
 
-/** What was read so far. Each value makes a byte of text or more: beyond `propertiesBytesMax` of them nothing is read any more, whatever a body holds. */
+/**
+ * What was read so far. Each value makes a byte of text or more: beyond `propertiesBytesMax` of them nothing is read
+ * any more, whatever a body holds.
+ */
 type Reading = { readonly leaves: Map<string, string>; readonly faults: Fault[]; values: number };
 
 const isFull = ({ leaves, faults, values }: Reading): boolean =>
@@ -25,7 +29,8 @@ const isFull = ({ leaves, faults, values }: Reading): boolean =>
 const fieldCharactersMax = 300;
 
 /** A path may hold a name of megabytes; a fault's field holds its beginning. */
-export const fieldOf = (path: string): string => (path.length > fieldCharactersMax ? `${path.slice(0, fieldCharactersMax)}...` : path);
+export const fieldOf = (path: string): string =>
+  path.length > fieldCharactersMax ? `${path.slice(0, fieldCharactersMax)}...` : path;
 
 const rangeFault = (field: string): Fault => ({
   field,
@@ -33,7 +38,8 @@ const rangeFault = (field: string): Fault => ({
   message: `is a number that no meter can measure: it may have ${integerDigitsMax} digits before the point and ${decimalsMax} behind it`,
 });
 
-const isNested = (value: unknown): value is object => typeof value === 'object' && value !== null && inexactSourceOf(value) === undefined;
+const isNested = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && inexactSourceOf(value) === undefined;
 
 const leafText = (value: unknown, path: string, faults: Fault[]): string | undefined => {
   if (typeof value === 'string') {
@@ -72,12 +78,17 @@ const jsonText = (value: unknown, path: string, depth: number, reading: Reading)
   return `{${fields.map(([name, inner]) => `${JSON.stringify(name)}:${jsonText(inner, `${path}.${name}`, depth + 1, reading)}`).join(',')}}`;
 };
 
-const depthFault = (field: string): Fault => ({ field, code: 'too_deep', message: `is nested deeper than ${depthMax}` });
+const depthFault = (field: string): Fault => ({
+  field,
+  code: 'too_deep',
+  message: `is nested deeper than ${depthMax}`,
+});
 
 /**
- * What Unicode calls control characters (Cc): C0, DEL and C1, which terminals and old readers of text obey. Others are kept on purpose: line and paragraph
- * separators, a byte order mark inside of a text, marks of writing direction (names in Arabic and Hebrew need them) and non-characters are text to Unicode,
- * any store keeps them, and a rule for them would refuse names that people have.
+ * What Unicode calls control characters (Cc): C0, DEL and C1, which terminals and old readers of text obey. Others are
+ * kept on purpose: line and paragraph separators, a byte order mark inside of a text, marks of writing direction (names
+ * in Arabic and Hebrew need them) and non-characters are text to Unicode, any store keeps them, and a rule for them
+ * would refuse names that people have.
  */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
 export const controlCharacters = /[\u0000-\u001f\u007f-\u009f]/;
@@ -113,7 +124,8 @@ const collect = (record: Record<string, unknown>, prefix: string, depth: number,
       continue;
     }
     const text = Array.isArray(value) ? jsonText(value, field, depth + 1, reading) : leafText(value, field, faults);
-    if (leaves.has(path)) faults.push({ field, code: 'duplicate', message: 'is given twice, once with a dot and once nested' });
+    if (leaves.has(path))
+      faults.push({ field, code: 'duplicate', message: 'is given twice, once with a dot and once nested' });
     else if (text !== undefined) leaves.set(path, text);
   }
 };
@@ -129,11 +141,19 @@ export const flattenProperties = (raw: unknown, faults: Fault[]): readonly Prope
   collect(raw as Record<string, unknown>, '', 1, reading);
   const { leaves, values } = reading;
   if (leaves.size > propertiesMax)
-    faults.push({ field: 'properties', code: 'too_many_properties', message: `an event may have at most ${propertiesMax} properties` });
+    faults.push({
+      field: 'properties',
+      code: 'too_many_properties',
+      message: `an event may have at most ${propertiesMax} properties`,
+    });
   let bytes = 0;
   for (const [path, value] of leaves) bytes += Buffer.byteLength(path) + Buffer.byteLength(value);
   if (bytes > propertiesBytesMax || values > propertiesBytesMax)
-    faults.push({ field: 'properties', code: 'too_large', message: `properties may have at most ${propertiesBytesMax} bytes` });
+    faults.push({
+      field: 'properties',
+      code: 'too_large',
+      message: `properties may have at most ${propertiesBytesMax} bytes`,
+    });
   // In order of their paths, so that the same properties give the same fingerprint however they were sent.
   return [...leaves].sort(byName);
 };

@@ -1,15 +1,19 @@
 /**
- * JSON numbers without loss. JavaScript reads a number as a double, which keeps 15 significant digits and turns what is too small into zero.
- * So the few numbers that a double does not carry are wrapped in the bytes, before they are parsed, and are read later from their own text (number-text.ts).
- * Rejected option: JSON.parse with a reviver that sees each number's source. It calls back for every value (1.9 s for 5 MB of zeros
- * against 0.1 s) and recurses, so that deep nesting ends in a RangeError.
+ * JSON numbers without loss. JavaScript reads a number as a double, which keeps 15 significant digits and turns what is
+ * too small into zero. So the few numbers that a double does not carry are wrapped in the bytes, before they are
+ * parsed, and are read later from their own text (number-text.ts). Rejected option: JSON.parse with a reviver that sees
+ * each number's source. It calls back for every value (1.9 s for 5 MB of zeros against 0.1 s) and recurses, so that
+ * deep nesting ends in a RangeError.
  */
 import { randomUUID } from 'node:crypto';
 
 /** What a double carries without loss. */
 export const significantDigitsMax = 15;
 
-/** Significant digits of a JSON number's text: without sign, point, exponent and the zeros at either end. One pass, also over megabytes. */
+/**
+ * Significant digits of a JSON number's text: without sign, point, exponent and the zeros at either end. One pass, also
+ * over megabytes.
+ */
 export const significantDigitsOf = (source: string): number => {
   let digits = 0;
   let first = 0;
@@ -27,7 +31,9 @@ export const significantDigitsOf = (source: string): number => {
   return last < 0 ? 0 : last - first + 1;
 };
 
-/** A number of up to 15 characters has at most 15 digits, and one without a long exponent or long text is not too small. */
+/**
+ * A number of up to 15 characters has at most 15 digits, and one without a long exponent or long text is not too small.
+ */
 const mayBeInexact = /[0-9.]{16}|[eE]-0*[1-9]\d\d/;
 
 const numberShape = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
@@ -38,7 +44,10 @@ const isInexact = (source: string): boolean => {
   return digits > significantDigitsMax || (digits > 0 && Number(source) === 0);
 };
 
-/** Known to nobody outside of this process, so no caller can send what is wrapped already; what is read does not depend on it. */
+/**
+ * Known to nobody outside of this process, so no caller can send what is wrapped already; what is read does not depend
+ * on it.
+ */
 const mark = `\u0000${randomUUID()}`;
 const markStart = Buffer.from(`{${JSON.stringify(mark)}:"`);
 const markEnd = Buffer.from('"}');
@@ -65,7 +74,10 @@ const endOfString = (body: Buffer, from: number): number => {
   return at + 1;
 };
 
-/** The body with each inexact number wrapped; the same body where it has none. Text that is no JSON stays text that is no JSON. */
+/**
+ * The body with each inexact number wrapped; the same body where it has none. Text that is no JSON stays text that is
+ * no JSON.
+ */
 export const wrapInexactNumbers = (body: Buffer, text: string): string => {
   if (!mayBeInexact.test(text)) return text;
   const parts: Buffer[] = [];

@@ -1,6 +1,7 @@
 /**
- * How many digits the value of an expression can have, before any event is seen. A value is a whole number at a power of ten that only the text of the expression
- * decides, in an Int256 (76 digits); so nothing overflows and nothing is rounded but a division, and the store and this code come to the same digits.
+ * How many digits the value of an expression can have, before any event is seen. A value is a whole number at a power
+ * of ten that only the text of the expression decides, in an Int256 (76 digits); so nothing overflows and nothing is
+ * rounded but a division, and the store and this code come to the same digits.
  */
 import assert from 'node:assert/strict';
 import type { Expression } from '#schemas/expression.ts';
@@ -25,7 +26,10 @@ export const literalDigits = (text: string): Digits => {
 };
 
 /** By which powers of ten dividend and divisor are multiplied, so that their whole quotient has 12 decimals. */
-export const quotientShifts = (left: Digits, right: Digits): { readonly dividend: number; readonly divisor: number } => {
+export const quotientShifts = (
+  left: Digits,
+  right: Digits,
+): { readonly dividend: number; readonly divisor: number } => {
   const shift = valueScale + right.scale - left.scale;
   return { dividend: Math.max(0, shift), divisor: Math.max(0, -shift) };
 };
@@ -70,7 +74,9 @@ export const digitsFault = (expression: Expression, integerMax = valueIntegerDig
   if (needed > digitsMax) {
     return `may need ${needed} digits, and ${digitsMax} can be kept exactly: a property counts as ${operandDigits.integer} digits before and ${operandDigits.scale} after the point, and a product adds up`;
   }
-  return integer > integerMax ? `may have ${integer} digits before the point, and a value has at most ${integerMax}` : undefined;
+  return integer > integerMax
+    ? `may have ${integer} digits before the point, and a value has at most ${integerMax}`
+    : undefined;
 };
 
 /** A literal or a property's text as a whole number at `scale`; the text has no more decimals. */

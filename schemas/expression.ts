@@ -1,6 +1,7 @@
 /**
- * Arithmetic over the properties of one event: + - * / ( ), unary minus, decimal literals, property paths. A path is of names (letters, digits and underscores,
- * not a digit first) joined by dots; any other name stands in double quotes. Parsed here to a tree; its text never becomes text of a query.
+ * Arithmetic over the properties of one event: + - * / ( ), unary minus, decimal literals, property paths. A path is of
+ * names (letters, digits and underscores, not a digit first) joined by dots; any other name stands in double quotes.
+ * Parsed here to a tree; its text never becomes text of a query.
  */
 import { isPropertyPath, propertyAbout } from '#schemas/property-path.ts';
 
@@ -19,7 +20,9 @@ export const expressionPropertiesMax = 20;
 
 /** `column` counts characters from 1. */
 export type ExpressionFault = { readonly column: number; readonly message: string };
-export type ParsedExpression = { readonly ok: true; readonly value: Expression } | { readonly ok: false; readonly fault: ExpressionFault };
+export type ParsedExpression =
+  | { readonly ok: true; readonly value: Expression }
+  | { readonly ok: false; readonly fault: ExpressionFault };
 
 type Token = { readonly kind: 'literal' | 'path' | 'sign' | 'end'; readonly text: string; readonly at: number };
 
@@ -105,7 +108,8 @@ const deeper = (levels: number, at: number): number => {
 };
 
 const binary = (operator: Operator, left: Built, right: Built, at: number): Built => {
-  if (operator === '/' && right.tree.kind === 'literal' && /^[0.]+$/.test(right.tree.text)) throw new Refused(at, 'divides by zero');
+  if (operator === '/' && right.tree.kind === 'literal' && /^[0.]+$/.test(right.tree.text))
+    throw new Refused(at, 'divides by zero');
   return {
     tree: { kind: 'binary', operator, left: left.tree, right: right.tree },
     levels: deeper(Math.max(left.levels, right.levels), at),
@@ -123,7 +127,8 @@ const buildTree = (tokens: readonly Token[]): Expression => {
   };
   const chain = (signs: string, operand: (depth: number) => Built, depth: number): Built => {
     let left = operand(depth);
-    for (let token = taken(signs); token; token = taken(signs)) left = binary(token.text as Operator, left, operand(depth), token.at);
+    for (let token = taken(signs); token; token = taken(signs))
+      left = binary(token.text as Operator, left, operand(depth), token.at);
     return left;
   };
   const sum = (depth: number): Built => chain('+-', product, depth);
@@ -149,7 +154,8 @@ const buildTree = (tokens: readonly Token[]): Expression => {
     throw new Refused(token.at, `${shown(token)} stands where a value is expected`);
   };
   const { tree } = sum(1);
-  if (peek().kind !== 'end') throw new Refused(peek().at, `${shown(peek())} stands where an operator or the end is expected`);
+  if (peek().kind !== 'end')
+    throw new Refused(peek().at, `${shown(peek())} stands where an operator or the end is expected`);
   return tree;
 };
 
@@ -158,7 +164,10 @@ const shown = ({ kind, text }: Token): string => (kind === 'end' ? text : JSON.s
 /** Reads the text of an expression; a fault names the column. */
 export const parseExpression = (text: string): ParsedExpression => {
   if (text.length > expressionCharactersMax) {
-    return { ok: false, fault: { column: expressionCharactersMax + 1, message: `has more than ${expressionCharactersMax} characters` } };
+    return {
+      ok: false,
+      fault: { column: expressionCharactersMax + 1, message: `has more than ${expressionCharactersMax} characters` },
+    };
   }
   try {
     const value = buildTree(tokensOf(text));

@@ -1,15 +1,25 @@
 /**
- * Every public error code, once: status, what it means, and what the caller does about it. An answer names its code; a client may
- * rely on the code and on the status, never on the words.
+ * Every public error code, once: status, what it means, and what the caller does about it. An answer names its code; a
+ * client may rely on the code and on the status, never on the words.
  */
 import type { Fault } from '#schemas/fault.ts';
 
 export type { Fault };
 
 /** `title` and `cause` say what is so, `cure` what the caller does. */
-export type Failure = { readonly status: number; readonly title: string; readonly cause: string; readonly cure: string };
+export type Failure = {
+  readonly status: number;
+  readonly title: string;
+  readonly cause: string;
+  readonly cure: string;
+};
 
-const failure = (status: number, title: string, cause: string, cure: string): Failure => ({ status, title, cause, cure });
+const failure = (status: number, title: string, cause: string, cure: string): Failure => ({
+  status,
+  title,
+  cause,
+  cure,
+});
 
 export const failures = {
   MALFORMED_BODY: failure(
@@ -297,7 +307,12 @@ export type Problem = {
   readonly errors: readonly Fault[];
 };
 
-export const toProblem = (code: FailureCode, requestId: string, detail?: string, errors: readonly Fault[] = []): Problem => ({
+export const toProblem = (
+  code: FailureCode,
+  requestId: string,
+  detail?: string,
+  errors: readonly Fault[] = [],
+): Problem => ({
   type: `/docs/errors/${code}`,
   title: failures[code].title,
   status: failures[code].status,

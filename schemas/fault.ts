@@ -1,6 +1,6 @@
 /**
- * What is wrong with a caller's JSON: values, never thrown, all reported together. A reader adds a fault and returns `undefined`; who
- * asked for the whole goes on reading its other fields and decides at the end.
+ * What is wrong with a caller's JSON: values, never thrown, all reported together. A reader adds a fault and returns
+ * `undefined`; who asked for the whole goes on reading its other fields and decides at the end.
  */
 import { type Amount, amountIntegerDigitsMax, amountScale, parseAmount } from '#schemas/money.ts';
 import { parseQuantity, type Quantity } from '#schemas/quantity.ts';
@@ -20,10 +20,15 @@ export const FaultCode = {
 } as const;
 export type FaultCode = (typeof FaultCode)[keyof typeof FaultCode];
 
-/** One fault. `code` is one of `FaultCode`, or a word of the part that found it. `field` is a path from the root of the request body: "charges[2].price.tiers[0].up_to". */
+/**
+ * One fault. `code` is one of `FaultCode`, or a word of the part that found it. `field` is a path from the root of the
+ * request body: "charges[2].price.tiers[0].up_to".
+ */
 export type Fault = { readonly field: string; readonly code: string; readonly message: string };
 
-export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly faults: readonly Fault[] };
+export type Parsed<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly faults: readonly Fault[] };
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -46,12 +51,24 @@ export const unknownFieldMessage = (known: readonly string[]): string => {
 /** Of more unknown fields of one object the first are told. */
 const unknownFieldsMax = 50;
 
-/** An object with no other own fields than `known`; an unknown one is a fault, because a misspelt optional field would change a bill. */
-export const readObject = (json: unknown, field: string, known: readonly string[], faults: Fault[]): JsonObject | undefined => {
+/**
+ * An object with no other own fields than `known`; an unknown one is a fault, because a misspelt optional field would
+ * change a bill.
+ */
+export const readObject = (
+  json: unknown,
+  field: string,
+  known: readonly string[],
+  faults: Fault[],
+): JsonObject | undefined => {
   const object = asObject(json, field, faults);
   const unknown = Object.keys(object ?? {}).filter((name) => !known.includes(name));
   for (const name of unknown.slice(0, unknownFieldsMax))
-    faults.push({ field: fieldOf(field, name.slice(0, 64)), code: 'unknown_field', message: unknownFieldMessage(known) });
+    faults.push({
+      field: fieldOf(field, name.slice(0, 64)),
+      code: 'unknown_field',
+      message: unknownFieldMessage(known),
+    });
   return object;
 };
 
@@ -62,7 +79,13 @@ export const asObject = (json: unknown, field: string, faults: Fault[]): JsonObj
 };
 
 /** An array of 1 to `lengthMax` items. */
-export const readArray = (object: JsonObject, name: string, parent: string, lengthMax: number, faults: Fault[]): unknown[] | undefined => {
+export const readArray = (
+  object: JsonObject,
+  name: string,
+  parent: string,
+  lengthMax: number,
+  faults: Fault[],
+): unknown[] | undefined => {
   const value = ownValue(object, name);
   const field = fieldOf(parent, name);
   if (!Array.isArray(value)) {
@@ -76,11 +99,21 @@ export const readArray = (object: JsonObject, name: string, parent: string, leng
 
 export type TextRule = { readonly pattern: RegExp; readonly about: string };
 
-export const readText = (object: JsonObject, name: string, parent: string, rule: TextRule, faults: Fault[]): string | undefined => {
+export const readText = (
+  object: JsonObject,
+  name: string,
+  parent: string,
+  rule: TextRule,
+  faults: Fault[],
+): string | undefined => {
   const value = ownValue(object, name);
   const field = fieldOf(parent, name);
   if (typeof value !== 'string') {
-    faults.push({ field, code: value === undefined ? 'missing' : 'wrong_type', message: `must be a string: ${rule.about}` });
+    faults.push({
+      field,
+      code: value === undefined ? 'missing' : 'wrong_type',
+      message: `must be a string: ${rule.about}`,
+    });
     return undefined;
   }
   if (rule.pattern.test(value)) return value;
@@ -88,7 +121,10 @@ export const readText = (object: JsonObject, name: string, parent: string, rule:
   return undefined;
 };
 
-/** A decimal string, zero or more; `fallback` is taken where the field is absent, and `undefined` as fallback makes it mandatory. */
+/**
+ * A decimal string, zero or more; `fallback` is taken where the field is absent, and `undefined` as fallback makes it
+ * mandatory.
+ */
 export const readAmount = (
   object: JsonObject,
   name: string,
@@ -120,7 +156,11 @@ const readDecimal = <T extends bigint>(
     return fallback;
   }
   if (typeof value !== 'string') {
-    faults.push({ field, code: 'wrong_type', message: `must be ${decimalAbout}; a JSON number can't carry every decimal exactly` });
+    faults.push({
+      field,
+      code: 'wrong_type',
+      message: `must be ${decimalAbout}; a JSON number can't carry every decimal exactly`,
+    });
     return undefined;
   }
   if (decimalText.test(value)) return parse(value);
@@ -136,4 +176,5 @@ const readDecimal = <T extends bigint>(
 const decimalAbout = `a decimal string such as "0.000015", with at most ${amountIntegerDigitsMax} digits before and ${amountScale} after the point`;
 
 /** Only what the JSON itself holds: a name such as "constructor" must not find something on the prototype. */
-export const ownValue = (object: JsonObject, name: string): unknown => (Object.hasOwn(object, name) ? object[name] : undefined);
+export const ownValue = (object: JsonObject, name: string): unknown =>
+  Object.hasOwn(object, name) ? object[name] : undefined;

@@ -1,7 +1,8 @@
 /**
- * Filters over the properties of events: their type, their JSON and the way between the two. Logic has two values: a missing property fails every test but `ne`,
- * `not_in` and `exists: false`. `eq`, `ne`, `in`, `not_in` and `prefix` compare texts as they are stored ("1.0" is not "1"); `gt`, `gte`, `lt`, `lte` compare
- * decimals, and a property that is none fails them.
+ * Filters over the properties of events: their type, their JSON and the way between the two. Logic has two values: a
+ * missing property fails every test but `ne`, `not_in` and `exists: false`. `eq`, `ne`, `in`, `not_in` and `prefix`
+ * compare texts as they are stored ("1.0" is not "1"); `gt`, `gte`, `lt`, `lte` compare decimals, and a property that
+ * is none fails them.
  */
 import { asObject, type Fault, fieldOf, type JsonObject, ownValue, type Parsed, readObject } from '#schemas/fault.ts';
 import { isPropertyPath, propertyAbout, propertyFaultCode } from '#schemas/property-path.ts';
@@ -28,7 +29,10 @@ export const filterDepthMax = 5;
 export const conditionsMax = 50;
 export const listValuesMax = 100;
 export const filterValueCharactersMax = 255;
-/** Of a list of values: they travel to ClickHouse in one parameter, which has a bound, in the longest form that they may have there. */
+/**
+ * Of a list of values: they travel to ClickHouse in one parameter, which has a bound, in the longest form that they may
+ * have there.
+ */
 export const listBytesMax = 65_536;
 
 /** A decimal that `gt` and its like compare by: what a property may have as a value. */
@@ -53,7 +57,10 @@ export const filterFromJson = (json: unknown, field = 'filter'): Parsed<Filter> 
   return value && faults.length === 0 ? { ok: true, value } : { ok: false, faults };
 };
 
-/** For readers of a larger whole: adds faults to `faults`. Work is bounded by the bounds above, whatever the size of the JSON. */
+/**
+ * For readers of a larger whole: adds faults to `faults`. Work is bounded by the bounds above, whatever the size of the
+ * JSON.
+ */
 export const readFilter = (json: unknown, field: string, faults: Fault[]): Filter | undefined =>
   readNode(json, field, 1, { conditions: 0 }, faults);
 
@@ -89,7 +96,11 @@ const readJoint = (
     return undefined;
   }
   if (items.length === 0 || items.length > conditionsMax) {
-    faults.push({ field: path, code: 'wrong_length', message: `must have 1 to ${conditionsMax} items, not ${items.length}` });
+    faults.push({
+      field: path,
+      code: 'wrong_length',
+      message: `must have 1 to ${conditionsMax} items, not ${items.length}`,
+    });
     return undefined;
   }
   const filters = items.map((item, index) => readNode(item, `${path}[${index}]`, depth + 1, bounds, faults));
@@ -102,7 +113,11 @@ const readCondition = (object: JsonObject, field: string, faults: Fault[]): Cond
   const property = ownValue(object, 'property');
   const operator = filterOperators.find((one) => one === ownValue(object, 'operator'));
   if (!isPropertyPath(property)) {
-    faults.push({ field: fieldOf(field, 'property'), code: propertyFaultCode(property), message: `must be ${propertyAbout}` });
+    faults.push({
+      field: fieldOf(field, 'property'),
+      code: propertyFaultCode(property),
+      message: `must be ${propertyAbout}`,
+    });
   }
   if (operator === undefined) {
     const code = ownValue(object, 'operator') === undefined ? 'missing' : 'not_allowed';
@@ -113,7 +128,12 @@ const readCondition = (object: JsonObject, field: string, faults: Fault[]): Cond
   return value === undefined || !isPropertyPath(property) ? undefined : ({ property, operator, value } as Condition);
 };
 
-const readValue = (operator: FilterOperator, value: unknown, field: string, faults: Fault[]): string | string[] | boolean | undefined => {
+const readValue = (
+  operator: FilterOperator,
+  value: unknown,
+  field: string,
+  faults: Fault[],
+): string | string[] | boolean | undefined => {
   if (operator === 'exists') {
     if (typeof value === 'boolean') return value;
     faults.push({ field, code: value === undefined ? 'missing' : 'wrong_type', message: 'must be true or false' });
@@ -152,12 +172,16 @@ const readList = (value: unknown, field: string, faults: Fault[]): string[] | un
 
 const readValueText = (value: unknown, field: string, faults: Fault[]): string | undefined => {
   const text = textOf(value);
-  if (text !== undefined && text.length <= filterValueCharactersMax && text.isWellFormed() && !text.includes('\0')) return text;
+  if (text !== undefined && text.length <= filterValueCharactersMax && text.isWellFormed() && !text.includes('\0'))
+    return text;
   const [code, message] =
     value === undefined
       ? ['missing', 'must be given as a text']
       : text === undefined
-        ? ['wrong_type', 'must be a text, a boolean, or a number that JSON carries exactly; write other numbers as texts']
+        ? [
+            'wrong_type',
+            'must be a text, a boolean, or a number that JSON carries exactly; write other numbers as texts',
+          ]
         : text.length > filterValueCharactersMax
           ? ['wrong_length', `must have at most ${filterValueCharactersMax} characters`]
           : ['wrong_format', 'must be Unicode without a zero character'];

@@ -5,12 +5,18 @@
 import assert from 'node:assert/strict';
 
 export type FixedPointBounds = {
-  /** Decimal places of the scale, which is also the most that a text may have: a digit that can't be kept is refused, not cut off. */
+  /**
+   * Decimal places of the scale, which is also the most that a text may have: a digit that can't be kept is refused,
+   * not cut off.
+   */
   readonly scale: number;
   readonly integerDigitsMax: number;
 };
 
-/** `undefined` if the text is not `-?\d+(\.\d+)?` within the bounds. Leading zeros count as digits, so work is bounded by the length. */
+/**
+ * `undefined` if the text is not `-?\d+(\.\d+)?` within the bounds. Leading zeros count as digits, so work is bounded
+ * by the length.
+ */
 export const parseFixedPoint = (text: string, { scale, integerDigitsMax }: FixedPointBounds): bigint | undefined => {
   if (text.length > integerDigitsMax + scale + 2) return undefined;
   const match = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text);
@@ -28,10 +34,15 @@ export const formatFixedPoint = (value: bigint, scale: number): string => {
   return significant === '' ? sign + integer : `${sign}${integer}.${significant}`;
 };
 
-/** Text with exactly `places` decimals ("25.40"). The value must be a multiple of that unit: formatting never rounds. */
+/**
+ * Text with exactly `places` decimals ("25.40"). The value must be a multiple of that unit: formatting never rounds.
+ */
 export const formatFixedPlaces = (value: bigint, scale: number, places: number): string => {
   const { sign, integer, fraction } = digitsOf(value, scale);
-  assert(/^0*$/.test(fraction.slice(places)), `${formatFixedPoint(value, scale)} is not a whole number of units of ${places} decimals`);
+  assert(
+    /^0*$/.test(fraction.slice(places)),
+    `${formatFixedPoint(value, scale)} is not a whole number of units of ${places} decimals`,
+  );
   return places === 0 ? sign + integer : `${sign}${integer}.${fraction.slice(0, places)}`;
 };
 

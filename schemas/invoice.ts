@@ -1,6 +1,12 @@
 /** Invoices: their states, their content, and the JSON of that content. */
 import type { Currency } from '#schemas/currency.ts';
-import { type Amount, formatMinorUnits, formatPreciseAmount, type PreciseAmount, type RoundingMode } from '#schemas/money.ts';
+import {
+  type Amount,
+  formatMinorUnits,
+  formatPreciseAmount,
+  type PreciseAmount,
+  type RoundingMode,
+} from '#schemas/money.ts';
 import type { Instant, Period, PeriodJson } from '#schemas/period.ts';
 import { formatQuantity, type Quantity } from '#schemas/quantity.ts';
 import { type PriceStep, priceStepToJson } from '#schemas/rated-line.ts';
@@ -49,13 +55,19 @@ export type DraftInvoice = {
   readonly total: Amount;
 };
 
-/** Never changes once it exists. What happens to it later (paid, voided) is recorded beside it and is no part of its hash. */
+/**
+ * Never changes once it exists. What happens to it later (paid, voided) is recorded beside it and is no part of its
+ * hash.
+ */
 export type IssuedInvoice = DraftInvoice & {
   readonly id: string;
   readonly tenant: string;
   /** From 1, gap-free within the tenant. */
   readonly number: number;
-  /** The highest stream sequence that was billed: with the period it says exactly which events the quantities are made of. */
+  /**
+   * The highest stream sequence that was billed: with the period it says exactly which events the quantities are made
+   * of.
+   */
   readonly watermark: bigint;
   readonly issuedAt: Instant;
   /** Hash of the invoice numbered one less, or the genesis hash. */
@@ -67,8 +79,8 @@ export type IssuedInvoice = DraftInvoice & {
 export const hashedInstantPattern = '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,3})?Z$';
 
 /**
- * The form of an instant in what is hashed: "2026-10-01T00:00:00Z", a fraction only where there is one. It is a part of every hash that exists, so it never changes;
- * anything else writes instants by `formatInstant`.
+ * The form of an instant in what is hashed: "2026-10-01T00:00:00Z", a fraction only where there is one. It is a part of
+ * every hash that exists, so it never changes; anything else writes instants by `formatInstant`.
  */
 const hashedInstant = (instant: Instant): string => Temporal.Instant.fromEpochMilliseconds(instant).toString();
 const hashedPeriod = ({ start, end }: Period): PeriodJson => ({ start: hashedInstant(start), end: hashedInstant(end) });

@@ -1,4 +1,7 @@
-/** A meter turns events into a quantity: which events, and what of them. Its definition, its JSON and the way between the two. */
+/**
+ * A meter turns events into a quantity: which events, and what of them. Its definition, its JSON and the way between
+ * the two.
+ */
 import { parseExpression } from '#schemas/expression.ts';
 import { digitsFault, valueIntegerDigitsMax, weightedIntegerDigitsMax } from '#schemas/expression-digits.ts';
 import { asObject, type Fault, fieldOf, type JsonObject, ownValue, type Parsed, readObject } from '#schemas/fault.ts';
@@ -8,7 +11,17 @@ import { isPropertyPath, propertyAbout, propertyFaultCode } from '#schemas/prope
 
 export { propertyPattern } from '#schemas/property-path.ts';
 
-export const aggregations = ['count', 'sum', 'max', 'min', 'unique', 'latest', 'average', 'weighted_sum', 'percentile'] as const;
+export const aggregations = [
+  'count',
+  'sum',
+  'max',
+  'min',
+  'unique',
+  'latest',
+  'average',
+  'weighted_sum',
+  'percentile',
+] as const;
 export type Aggregation = (typeof aggregations)[number];
 
 /** Acts on the final quantity, which has at most 12 decimals. `decimals` is 0 to 12. */
@@ -50,7 +63,16 @@ export type MeterDefinitionJson = {
   percentile?: { rank: string; method: PercentileMethod };
 };
 
-export const definitionFields = ['event', 'aggregation', 'property', 'expression', 'filter', 'group_by', 'rounding', 'percentile'] as const;
+export const definitionFields = [
+  'event',
+  'aggregation',
+  'property',
+  'expression',
+  'filter',
+  'group_by',
+  'rounding',
+  'percentile',
+] as const;
 export const eventNameCharactersMax = 255;
 export const groupByMax = 10;
 export const roundingDecimalsMax = 12;
@@ -96,7 +118,13 @@ const readOneOf = <T extends string>(
 const readEvent = (object: JsonObject, faults: Fault[]): string | undefined => {
   const event = ownValue(object, 'event');
   const length = typeof event === 'string' ? event.length : 0;
-  if (typeof event === 'string' && length >= 1 && length <= eventNameCharactersMax && event.isWellFormed() && !event.includes('\0'))
+  if (
+    typeof event === 'string' &&
+    length >= 1 &&
+    length <= eventNameCharactersMax &&
+    event.isWellFormed() &&
+    !event.includes('\0')
+  )
     return event;
   const code = event === undefined ? 'missing' : typeof event !== 'string' ? 'wrong_type' : 'wrong_length';
   faults.push({
@@ -113,17 +141,28 @@ const readMeasured = (object: JsonObject, aggregation: Aggregation | undefined, 
   const given = ['property', 'expression'].filter((name) => !isAbsent(object, name));
   const needed = aggregation === 'unique' ? 'a property' : 'a property or an expression';
   if (aggregation === 'count') {
-    for (const field of given) faults.push({ field, code: 'not_allowed', message: 'is not allowed with count, which counts events' });
+    for (const field of given)
+      faults.push({ field, code: 'not_allowed', message: 'is not allowed with count, which counts events' });
   } else if (given.length === 2) {
-    faults.push({ field: 'expression', code: 'not_allowed', message: 'a meter measures a property or an expression, not both' });
+    faults.push({
+      field: 'expression',
+      code: 'not_allowed',
+      message: 'a meter measures a property or an expression, not both',
+    });
   } else if (given.length === 0 && aggregation !== undefined) {
     faults.push({ field: 'property', code: 'missing', message: `${aggregation} measures ${needed}` });
   } else if (aggregation === 'unique' && given[0] === 'expression') {
-    faults.push({ field: 'expression', code: 'not_allowed', message: 'unique counts the different texts of a property' });
+    faults.push({
+      field: 'expression',
+      code: 'not_allowed',
+      message: 'unique counts the different texts of a property',
+    });
   }
   return {
     property: given.includes('property') ? readProperty(ownValue(object, 'property'), 'property', faults) : null,
-    expression: given.includes('expression') ? readExpression(ownValue(object, 'expression'), aggregation, faults) : null,
+    expression: given.includes('expression')
+      ? readExpression(ownValue(object, 'expression'), aggregation, faults)
+      : null,
   };
 };
 
@@ -138,10 +177,14 @@ const readExpression = (value: unknown, aggregation: Aggregation | undefined, fa
     faults.push({ field: 'expression', code, message });
     return null;
   };
-  if (typeof value !== 'string') return refuse('wrong_type', 'must be a text such as "input_tokens + 4 * output_tokens"');
+  if (typeof value !== 'string')
+    return refuse('wrong_type', 'must be a text such as "input_tokens + 4 * output_tokens"');
   const parsed = parseExpression(value);
   if (!parsed.ok) return refuse('wrong_format', `column ${parsed.fault.column}: ${parsed.fault.message}`);
-  const message = digitsFault(parsed.value, aggregation === 'weighted_sum' ? weightedIntegerDigitsMax : valueIntegerDigitsMax);
+  const message = digitsFault(
+    parsed.value,
+    aggregation === 'weighted_sum' ? weightedIntegerDigitsMax : valueIntegerDigitsMax,
+  );
   return message === undefined ? value : refuse('not_allowed', message);
 };
 
@@ -184,14 +227,23 @@ const readRounding = (json: unknown, faults: Fault[]): MeterRounding | undefined
   return undefined;
 };
 
-const readPercentile = (meter: JsonObject, aggregation: Aggregation | undefined, faults: Fault[]): Percentile | null => {
+const readPercentile = (
+  meter: JsonObject,
+  aggregation: Aggregation | undefined,
+  faults: Fault[],
+): Percentile | null => {
   const absent = isAbsent(meter, 'percentile');
   if (aggregation !== 'percentile') {
-    if (!absent) faults.push({ field: 'percentile', code: 'not_allowed', message: 'belongs to the aggregation percentile' });
+    if (!absent)
+      faults.push({ field: 'percentile', code: 'not_allowed', message: 'belongs to the aggregation percentile' });
     return null;
   }
   if (absent) {
-    faults.push({ field: 'percentile', code: 'missing', message: 'must be given as {"rank": "95", "method": "nearest_rank"}' });
+    faults.push({
+      field: 'percentile',
+      code: 'missing',
+      message: 'must be given as {"rank": "95", "method": "nearest_rank"}',
+    });
     return null;
   }
   const object = asObject(ownValue(meter, 'percentile'), 'percentile', faults);
@@ -202,7 +254,11 @@ const readPercentile = (meter: JsonObject, aggregation: Aggregation | undefined,
   const parts = typeof value === 'string' && rank.test(value) ? rankParts(value) : 0n;
   if (parts > 0n && parts <= 1_000_000n) return method ? { rank: value as string, method } : null;
   const code = value === undefined ? 'missing' : typeof value === 'string' ? 'not_allowed' : 'wrong_type';
-  faults.push({ field: 'percentile.rank', code, message: 'must be a decimal text, more than 0 and at most 100, with at most 4 decimals' });
+  faults.push({
+    field: 'percentile.rank',
+    code,
+    message: 'must be a decimal text, more than 0 and at most 100, with at most 4 decimals',
+  });
   return null;
 };
 

@@ -1,10 +1,11 @@
 /**
- * Paths that are well formed and still find nothing in any event, because they are written as another notation has them: `$.n` (JSONPath), `properties.n` (from the
- * root of the event), `a[0]` (an item of an array, which is kept as one JSON text). A meter by such a path would count nothing for ever. Only what is given now is
- * judged: a definition that is stored stays what it is.
+ * Paths that are well formed and still find nothing in any event, because they are written as another notation has
+ * them: `$.n` (JSONPath), `properties.n` (from the root of the event), `a[0]` (an item of an array, which is kept as
+ * one JSON text). A meter by such a path would count nothing for ever. Only what is given now is judged: a definition
+ * that is stored stays what it is.
  *
- * Names with a dollar sign or brackets are fine otherwise (`$price`, `size[mm]`). What can't be measured: a property inside an object that is itself called `$` or
- * `properties`, and one whose own name ends with an index.
+ * Names with a dollar sign or brackets are fine otherwise (`$price`, `size[mm]`). What can't be measured: a property
+ * inside an object that is itself called `$` or `properties`, and one whose own name ends with an index.
  */
 import { parseExpression, propertiesOf } from '#schemas/expression.ts';
 import { type Fault, fieldOf } from '#schemas/fault.ts';
@@ -51,6 +52,8 @@ export const misreadPathFaults = (given: Readonly<Record<string, unknown>>): Fau
     ...faultOf(property, 'property'),
     ...ofExpression(expression),
     ...ofFilter(filter, 'filter', 1),
-    ...(Array.isArray(groupBy) ? groupBy : []).slice(0, 100).flatMap((path, index) => faultOf(path, `group_by[${index}]`)),
+    ...(Array.isArray(groupBy) ? groupBy : [])
+      .slice(0, 100)
+      .flatMap((path, index) => faultOf(path, `group_by[${index}]`)),
   ];
 };

@@ -1,10 +1,10 @@
 /**
  * Money as branded whole numbers. Two scales, for one reason: a line is rounded exactly once.
  *
- * `Amount` (10^-12 of the major unit) is what people write and read: unit prices and printed amounts.
- * `PreciseAmount` (10^-24) is the product of a unit price (scale 12) and a quantity (scale 12), which has up to 24 decimals. Keeping
- * all of them lets a line go from the exact product straight to minor units. With one scale of 10^-12 it would be rounded twice:
- * 0.0049999999999996 would become 0.005 and then 0.01, one cent too much.
+ * `Amount` (10^-12 of the major unit) is what people write and read: unit prices and printed amounts. `PreciseAmount`
+ * (10^-24) is the product of a unit price (scale 12) and a quantity (scale 12), which has up to 24 decimals. Keeping
+ * all of them lets a line go from the exact product straight to minor units. With one scale of 10^-12 it would be
+ * rounded twice: 0.0049999999999996 would become 0.005 and then 0.01, one cent too much.
  */
 import assert from 'node:assert/strict';
 import { type Currency, minorUnitsOf } from '#schemas/currency.ts';
@@ -22,8 +22,9 @@ export const zeroAmount = 0n as Amount;
 export const zeroPrecise = 0n as PreciseAmount;
 
 /**
- * How a division ends when it does not come out even. All four mirror at zero: round(-x) = -round(x), so a credit note is to the cent
- * what it takes back. (Half "up" towards +infinity would turn -0.005 into 0.00 while 0.005 becomes 0.01.)
+ * How a division ends when it does not come out even. All four mirror at zero: round(-x) = -round(x), so a credit note
+ * is to the cent what it takes back. (Half "up" towards +infinity would turn -0.005 into 0.00 while 0.005 becomes
+ * 0.01.)
  */
 export const RoundingMode = {
   /** To the nearest; a half goes away from zero. What invoices use unless told otherwise. */
@@ -66,8 +67,8 @@ export const parseAmount = (text: string): Amount | undefined =>
   parseFixedPoint(text, { scale: amountScale, integerDigitsMax: amountIntegerDigitsMax }) as Amount | undefined;
 
 /**
- * For amounts that were computed, stored and read back. They have more integer digits than a price may have: 20 of the widest price and
- * 76 of the widest quantity make 96, and a sum of many adds some.
+ * For amounts that were computed, stored and read back. They have more integer digits than a price may have: 20 of the
+ * widest price and 76 of the widest quantity make 96, and a sum of many adds some.
  */
 export const parseStoredAmount = (text: string): Amount | undefined =>
   parseFixedPoint(text, { scale: amountScale, integerDigitsMax: storedIntegerDigitsMax }) as Amount | undefined;
@@ -86,14 +87,17 @@ export const formatMinorUnits = (amount: Amount, currency: Currency): string =>
   formatFixedPlaces(amount, amountScale, minorUnitsOf(currency));
 
 /** Exact: nothing is rounded here. */
-export const multiply = (unitAmount: Amount, quantity: Quantity): PreciseAmount => (unitAmount * quantity) as bigint as PreciseAmount;
+export const multiply = (unitAmount: Amount, quantity: Quantity): PreciseAmount =>
+  (unitAmount * quantity) as bigint as PreciseAmount;
 
 const preciseUnitsPerAmountUnit = 10n ** BigInt(preciseScale - amountScale);
 
 /** The same amount of money at the finer scale. */
 export const toPrecise = (amount: Amount): PreciseAmount => (amount * preciseUnitsPerAmountUnit) as PreciseAmount;
 
-/** The only way from an exact amount to a printed one: a whole number of the currency's minor units, in one division. */
+/**
+ * The only way from an exact amount to a printed one: a whole number of the currency's minor units, in one division.
+ */
 export const roundToMinorUnits = (precise: PreciseAmount, currency: Currency, mode: RoundingMode): Amount => {
   const minorUnits = minorUnitsOf(currency);
   const wholeMinorUnits = divide(precise, 10n ** BigInt(preciseScale - minorUnits), mode);
@@ -109,16 +113,18 @@ export const addPrecise = (a: PreciseAmount, b: PreciseAmount): PreciseAmount =>
 export const sumPrecise = (amounts: readonly PreciseAmount[]): PreciseAmount => amounts.reduce(addPrecise, zeroPrecise);
 
 /** For `sort`: negative, zero or positive. */
-export const compareAmounts = <T extends Amount | PreciseAmount>(a: T, b: T): -1 | 0 | 1 => (a < b ? -1 : a > b ? 1 : 0);
+export const compareAmounts = <T extends Amount | PreciseAmount>(a: T, b: T): -1 | 0 | 1 =>
+  a < b ? -1 : a > b ? 1 : 0;
 
 /** One minor unit of the currency as an amount. */
 const minorUnitOf = (currency: Currency): bigint => 10n ** BigInt(amountScale - minorUnitsOf(currency));
 
 /**
- * Splits a printed amount over `weights` by the largest remainder, in whole minor units: each part differs from its exact share by less
- * than one minor unit, and the parts sum to the total. Where remainders are equal the earlier position gets the unit, so the same
- * input always gives the same parts. A negative total is split like its positive twin, so that a refund mirrors what it refunds.
- * Weights are zero or more and not all zero (unless there is nothing to split); anything else is a bug of the caller.
+ * Splits a printed amount over `weights` by the largest remainder, in whole minor units: each part differs from its
+ * exact share by less than one minor unit, and the parts sum to the total. Where remainders are equal the earlier
+ * position gets the unit, so the same input always gives the same parts. A negative total is split like its positive
+ * twin, so that a refund mirrors what it refunds. Weights are zero or more and not all zero (unless there is nothing to
+ * split); anything else is a bug of the caller.
  */
 export const allocate = (total: Amount, weights: readonly bigint[], currency: Currency): Amount[] => {
   const minorUnit = minorUnitOf(currency);
@@ -139,7 +145,9 @@ export const allocate = (total: Amount, weights: readonly bigint[], currency: Cu
   }));
   // Fewer units are left over than there are non-zero remainders, so each receiver gets one.
   let leftOver = units - shares.reduce((sum, share) => sum + share.units, 0n);
-  const receivers = shares.toSorted((a, b) => (a.remainder > b.remainder ? -1 : a.remainder < b.remainder ? 1 : a.position - b.position));
+  const receivers = shares.toSorted((a, b) =>
+    a.remainder > b.remainder ? -1 : a.remainder < b.remainder ? 1 : a.position - b.position,
+  );
   for (const share of receivers) {
     if (leftOver === 0n) break;
     share.units += 1n;

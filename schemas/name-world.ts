@@ -1,12 +1,19 @@
-/** Test keys see a world of their own, and what they don't find may well be in the other one: a refusal says where was looked. Pure. */
+/**
+ * Test keys see a world of their own, and what they don't find may well be in the other one: a refusal says where was
+ * looked. Pure.
+ */
 import type { World } from '#schemas/api-key.ts';
 import { type FailureCode, type Fault, failures } from '#schemas/failures.ts';
 
-type Refusal = { readonly code: FailureCode; readonly detail?: string | undefined; readonly faults?: readonly Fault[] | undefined };
+type Refusal = {
+  readonly code: FailureCode;
+  readonly detail?: string | undefined;
+  readonly faults?: readonly Fault[] | undefined;
+};
 
 /**
- * The refusal as a caller of that world is told of it; what is not a test key's is left as it is. The words are the same whatever the live world holds:
- * whether the object is there, nobody looked.
+ * The refusal as a caller of that world is told of it; what is not a test key's is left as it is. The words are the
+ * same whatever the live world holds: whether the object is there, nobody looked.
  */
 export const nameWorld = (world: World | undefined, refusal: Refusal): Refusal => {
   if (world !== 'test') return refusal;

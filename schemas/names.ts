@@ -1,10 +1,11 @@
 /**
- * The names that callers give to their objects, by which these are looked up beside their ids: codes of meters, plans and charges, external ids of customers. None of
- * them has the form of an id, of whatever kind, so a text means one object or none. Names are compared character by character: "Acme", "acme" and "acme " are three,
- * and so are two ways to write one accent. What is only shown, such as `name`, is free.
+ * The names that callers give to their objects, by which these are looked up beside their ids: codes of meters, plans
+ * and charges, external ids of customers. None of them has the form of an id, of whatever kind, so a text means one
+ * object or none. Names are compared character by character: "Acme", "acme" and "acme " are three, and so are two ways
+ * to write one accent. What is only shown, such as `name`, is free.
  *
- * Rows from before this rule may have such a name. Where it has the form of an id of their own kind, they go by their id alone (`lookUpColumn`, `usageNames`);
- * `npm run migrate` and `npm run verify` list them.
+ * Rows from before this rule may have such a name. Where it has the form of an id of their own kind, they go by their
+ * id alone (`lookUpColumn`, `usageNames`); `npm run migrate` and `npm run verify` list them.
  */
 import { type Fault, fieldOf, type JsonObject, readText, type TextRule } from '#schemas/fault.ts';
 import { type IdPrefix, isId } from '#schemas/ids.ts';
@@ -26,10 +27,18 @@ export const codeRule: TextRule = {
 /** What is wrong with a name, for one that is given now; nothing where it may be given. */
 export const newNameFault = (name: string, field: string): Fault | undefined => {
   if (hasIdForm(name))
-    return { field, code: 'not_allowed', message: `must not have ${idFormAbout}; choose a name that can't be taken for one` };
+    return {
+      field,
+      code: 'not_allowed',
+      message: `must not have ${idFormAbout}; choose a name that can't be taken for one`,
+    };
   // No client can send it in a path: it is resolved before it leaves.
   if (name === '.' || name === '..')
-    return { field, code: 'not_allowed', message: 'must be more than dots, which have a meaning of their own in a URL' };
+    return {
+      field,
+      code: 'not_allowed',
+      message: 'must be more than dots, which have a meaning of their own in a URL',
+    };
   return undefined;
 };
 
@@ -43,14 +52,20 @@ export const readNewCode = (object: JsonObject, parent: string, faults: Fault[])
 };
 
 /** Where a text that stands for an object of that kind is looked up: by its id or by its name, never by both. */
-export const lookUpColumn = <N extends string>(prefix: IdPrefix, text: string, name: N): 'id' | N => (isId(prefix, text) ? 'id' : name);
+export const lookUpColumn = <N extends string>(prefix: IdPrefix, text: string, name: N): 'id' | N =>
+  isId(prefix, text) ? 'id' : name;
 
 /** Of texts that stand for customers, those that are ids and those that are external ids. */
-export const splitNames = (texts: readonly string[]): { readonly ids: readonly string[]; readonly externalIds: readonly string[] } => ({
+export const splitNames = (
+  texts: readonly string[],
+): { readonly ids: readonly string[]; readonly externalIds: readonly string[] } => ({
   ids: texts.filter((text) => isId('cus', text)),
   externalIds: texts.filter((text) => !isId('cus', text)),
 });
 
-/** Under which names the events of a customer come. An external id in the form of a customer's id is no name of this one: events under it are those of that id. */
+/**
+ * Under which names the events of a customer come. An external id in the form of a customer's id is no name of this
+ * one: events under it are those of that id.
+ */
 export const usageNames = (customerId: string, externalId: string): readonly string[] =>
   isId('cus', externalId) ? [customerId] : [customerId, externalId];

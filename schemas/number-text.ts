@@ -1,8 +1,10 @@
 /**
- * Which texts are numbers, and what they are worth: the one definition that events, meters and their SQL share (rater/aggregate/exact.ts says the same to the store, and
- * a test holds both together). A number is what JSON takes for one, with leading zeros allowed: `-?digits(.digits)?([eE][+-]?digits)?`. It may have 40 digits before the
- * point and 52 behind it: a JSON number once its exponent is written out and without zeros at the ends; a text as it stands, or with up to 3 and 20 digits and an exponent
- * from -52 to 37. What a meter takes of it is rounded once to 12 decimals, half away from zero.
+ * Which texts are numbers, and what they are worth: the one definition that events, meters and their SQL share
+ * (rater/aggregate/exact.ts says the same to the store, and a test holds both together). A number is what JSON takes
+ * for one, with leading zeros allowed: `-?digits(.digits)?([eE][+-]?digits)?`. It may have 40 digits before the point
+ * and 52 behind it: a JSON number once its exponent is written out and without zeros at the ends; a text as it stands,
+ * or with up to 3 and 20 digits and an exponent from -52 to 37. What a meter takes of it is rounded once to 12
+ * decimals, half away from zero.
  */
 
 /** Digits before the point, of a number that is written without exponent and without zeros in front. */
@@ -37,7 +39,10 @@ const partsOf = (text: string): Parts | undefined => {
 const isWithin = ({ digits, point }: Parts): boolean =>
   digits === '' || (point <= integerDigitsMax && digits.length - point <= decimalsMax);
 
-/** The same number without exponent and needless zeros: "1e3" -> "1000". Undefined for what is no number, or has more digits than a number may have. */
+/**
+ * The same number without exponent and needless zeros: "1e3" -> "1000". Undefined for what is no number, or has more
+ * digits than a number may have.
+ */
 export const plainNumber = (text: string): string | undefined => {
   const parts = partsOf(text);
   if (!parts || !isWithin(parts)) return undefined;
@@ -49,8 +54,8 @@ export const plainNumber = (text: string): string | undefined => {
 };
 
 /**
- * What a meter reads, with up to so many digits before the point once the exponent is written out. A language writes one digit in front of the point where it writes an
- * exponent; three are allowed.
+ * What a meter reads, with up to so many digits before the point once the exponent is written out. A language writes
+ * one digit in front of the point where it writes an exponent; three are allowed.
  */
 export const measuredPattern = (integerMax: number): string => {
   const exponentMax = integerMax - 3;
@@ -60,12 +65,17 @@ export const measuredPattern = (integerMax: number): string => {
 };
 const shapes = new Map([integerDigitsMax, operandDigitsMax].map((max) => [max, new RegExp(measuredPattern(max))]));
 
-/** What a meter takes of a text: a whole number at 10^-12, half away from zero. Undefined where it has no value: the text is no number, or one with too many digits. */
+/**
+ * What a meter takes of a text: a whole number at 10^-12, half away from zero. Undefined where it has no value: the
+ * text is no number, or one with too many digits.
+ */
 export const measuredNumber = (text: string, integerMax: IntegerMax = integerDigitsMax): bigint | undefined => {
   const parts = shapes.get(integerMax)?.test(text) ? partsOf(text) : undefined;
   if (!parts) return undefined;
   const { isNegative, digits, point } = parts;
   const kept = point + valueDecimals;
-  const magnitude = BigInt(kept > 0 ? digits.slice(0, kept).padEnd(kept, '0') : '0') + (kept >= 0 && digits.charAt(kept) >= '5' ? 1n : 0n);
+  const magnitude =
+    BigInt(kept > 0 ? digits.slice(0, kept).padEnd(kept, '0') : '0') +
+    (kept >= 0 && digits.charAt(kept) >= '5' ? 1n : 0n);
   return isNegative ? -magnitude : magnitude;
 };

@@ -1,10 +1,11 @@
 /**
  * The one period type: half-open, [start, end), in epoch milliseconds.
  *
- * Numbers and not `Temporal.Instant`: a period crosses to worker threads (a Temporal object can't be structured-cloned), is compared in
- * inner loops (an Instant has no `<`), and is stored as `timestamptz` and `DateTime64(3)`. Milliseconds carry every boundary exactly,
- * and an event with finer digits keeps its side when they are cut off, as no boundary lies inside a millisecond.
- * Temporal does what numbers can't: calendars, time zones, RFC 3339.
+ * Numbers and not `Temporal.Instant`: a period crosses to worker threads (a Temporal object can't be
+ * structured-cloned), is compared in inner loops (an Instant has no `<`), and is stored as `timestamptz` and
+ * `DateTime64(3)`. Milliseconds carry every boundary exactly, and an event with finer digits keeps its side when they
+ * are cut off, as no boundary lies inside a millisecond. Temporal does what numbers can't: calendars, time zones, RFC
+ * 3339.
  */
 import assert from 'node:assert/strict';
 import { formatInstant } from '#schemas/instant.ts';
@@ -38,8 +39,9 @@ export const samePeriod = (a: Period, b: Period): boolean => a.start === b.start
 export const monthOf = (instant: Instant, timeZone = 'UTC'): Period => {
   const local = Temporal.Instant.fromEpochMilliseconds(instant).toZonedDateTimeISO(timeZone);
   const month = periodOfMonth(local.toPlainDate().toPlainYearMonth(), timeZone);
-  // A clock set back over midnight shows the last day of a month again after the new month began (St. John's, 2009-11-01 00:01).
-  // A month begins once, at its first midnight, so the repeated hour belongs to the new one; otherwise two months would hold it.
+  // A clock set back over midnight shows the last day of a month again after the new month began (St. John's,
+  // 2009-11-01 00:01). A month begins once, at its first midnight, so the repeated hour belongs to the new one;
+  // otherwise two months would hold it.
   return instant < month.end ? month : monthOf(month.end, timeZone);
 };
 
@@ -53,4 +55,7 @@ const periodOfMonth = (month: Temporal.PlainYearMonth, timeZone: string): Period
 const startOfMonth = (month: Temporal.PlainYearMonth, timeZone: string): Instant =>
   month.toPlainDate({ day: 1 }).toZonedDateTime(timeZone).epochMilliseconds;
 
-export const formatPeriod = (period: Period): PeriodJson => ({ start: formatInstant(period.start), end: formatInstant(period.end) });
+export const formatPeriod = (period: Period): PeriodJson => ({
+  start: formatInstant(period.start),
+  end: formatInstant(period.end),
+});

@@ -16,8 +16,16 @@ import {
 import { codePattern, codeRule, newNameFault, readNewCode } from '#schemas/names.ts';
 import { modelFromJson, type Price, PriceSchema, priceToJson, readPrice } from '#schemas/price.ts';
 
-/** `meter` is the code of the meter whose quantity is priced; a flat charge has none. `code` is unique within its plan version. */
-export type Charge = { readonly code: string; readonly name: string; readonly meter: string | null; readonly price: Price };
+/**
+ * `meter` is the code of the meter whose quantity is priced; a flat charge has none. `code` is unique within its plan
+ * version.
+ */
+export type Charge = {
+  readonly code: string;
+  readonly name: string;
+  readonly meter: string | null;
+  readonly price: Price;
+};
 
 export type PlanVersion = {
   readonly code: string;
@@ -30,7 +38,10 @@ export const chargesMax = 100;
 
 // No control characters: PostgreSQL refuses NUL, and a name is printed on invoices.
 const namePattern = '^[^\\u0000-\\u001f\\u007f]{1,200}$';
-export const nameRule: TextRule = { pattern: new RegExp(namePattern, 'u'), about: '1 to 200 characters, none of them a control character' };
+export const nameRule: TextRule = {
+  pattern: new RegExp(namePattern, 'u'),
+  about: '1 to 200 characters, none of them a control character',
+};
 
 export const ChargeSchema = Type.Object({
   code: Type.String({ pattern: codePattern, description: 'Unique within the plan.' }),
@@ -80,7 +91,12 @@ const addDuplicateCodes = (items: readonly unknown[], faults: Fault[]): void => 
     if (typeof code !== 'string') continue;
     const first = firstByCode.get(code);
     if (first === undefined) firstByCode.set(code, index);
-    else faults.push({ field: `charges[${index}].code`, code: 'duplicate', message: `is already the code of charges[${first}]` });
+    else
+      faults.push({
+        field: `charges[${index}].code`,
+        code: 'duplicate',
+        message: `is already the code of charges[${first}]`,
+      });
   }
 };
 
@@ -106,7 +122,9 @@ const readCharge = (json: unknown, field: string, faults: Fault[]): Charge | und
   const name = readName(object, field, faults);
   const price = readPrice(ownValue(object, 'price'), fieldOf(field, 'price'), faults);
   const meter = readMeter(object, field, faults);
-  return code === undefined || name === undefined || !price || meter === undefined ? undefined : { code, name, meter, price };
+  return code === undefined || name === undefined || !price || meter === undefined
+    ? undefined
+    : { code, name, meter, price };
 };
 
 /** Whether a meter must be there depends on the model; where that is not known, its own fault is enough. */
@@ -136,7 +154,11 @@ const readCurrency = (object: JsonObject, faults: Fault[]): Currency | undefined
   const rule: TextRule = { pattern: /^[A-Z]{3}$/, about: 'an ISO 4217 code in upper case' };
   const code = readText(object, 'currency', '', rule, faults);
   if (code === undefined || isCurrency(code)) return code;
-  faults.push({ field: 'currency', code: 'not_allowed', message: `"${code}" is not an active ISO 4217 currency with a minor unit` });
+  faults.push({
+    field: 'currency',
+    code: 'not_allowed',
+    message: `"${code}" is not an active ISO 4217 currency with a minor unit`,
+  });
   return undefined;
 };
 

@@ -1,9 +1,10 @@
 /**
- * The price models: their types (whole numbers at a fixed scale), their JSON (decimal strings) and the way between the two.
- * Negative prices are refused in this version: what a customer gets back is a credit, which has its own document.
+ * The price models: their types (whole numbers at a fixed scale), their JSON (decimal strings) and the way between the
+ * two. Negative prices are refused in this version: what a customer gets back is a credit, which has its own document.
  *
- * The JSON schemas leave `additionalProperties` open on purpose: Fastify by default deletes silently what a closed schema does not know,
- * so a misspelt `free_units` would vanish and change a bill, whereas `priceFromJson` names each unknown field.
+ * The JSON schemas leave `additionalProperties` open on purpose: Fastify by default deletes silently what a closed
+ * schema does not know, so a misspelt `free_units` would vanish and change a bill, whereas `priceFromJson` names each
+ * unknown field.
  */
 import { Type } from 'typebox';
 import {
@@ -32,11 +33,15 @@ export type FlatPrice = { readonly model: 'flat'; readonly amount: Amount };
 export type PerUnitPrice = { readonly model: 'per_unit'; readonly unitAmount: Amount; readonly freeUnits: Quantity };
 
 /** Each tier prices only the units inside it. Bounds count the units after the free ones. */
-export type GraduatedPrice = { readonly model: 'graduated'; readonly tiers: readonly Tier[]; readonly freeUnits: Quantity };
+export type GraduatedPrice = {
+  readonly model: 'graduated';
+  readonly tiers: readonly Tier[];
+  readonly freeUnits: Quantity;
+};
 
 /**
- * The units above the previous tier's `upTo` and not above this one's; `null` is unbounded and stands last. `flatAmount` is charged
- * once as soon as any quantity, however small, falls into the tier.
+ * The units above the previous tier's `upTo` and not above this one's; `null` is unbounded and stands last.
+ * `flatAmount` is charged once as soon as any quantity, however small, falls into the tier.
  */
 export type Tier = { readonly upTo: Quantity | null; readonly unitAmount: Amount; readonly flatAmount: Amount };
 
@@ -62,7 +67,10 @@ const upTo = Type.Unsafe<string | null>({
   description: 'Upper bound of the tier, counted from zero; null in the last tier.',
 });
 
-export const FlatPriceSchema = Type.Object({ model: Type.Literal('flat'), amount: decimal('Charged once per billing period.') });
+export const FlatPriceSchema = Type.Object({
+  model: Type.Literal('flat'),
+  amount: decimal('Charged once per billing period.'),
+});
 export const PerUnitPriceSchema = Type.Object({
   model: Type.Literal('per_unit'),
   unit_amount: decimal('Charged for each unit.'),
@@ -122,7 +130,9 @@ const readPerUnit = (json: unknown, field: string, faults: Fault[]): PerUnitPric
   if (!object) return undefined;
   const unitAmount = readAmount(object, 'unit_amount', field, faults);
   const free = readQuantity(object, 'free_units', field, faults, zeroQuantity);
-  return unitAmount === undefined || free === undefined ? undefined : { model: 'per_unit', unitAmount, freeUnits: free };
+  return unitAmount === undefined || free === undefined
+    ? undefined
+    : { model: 'per_unit', unitAmount, freeUnits: free };
 };
 
 const readPackage = (json: unknown, field: string, faults: Fault[]): PackagePrice | undefined => {
@@ -154,13 +164,21 @@ const readGraduated = (json: unknown, field: string, faults: Fault[]): Graduated
   return free === undefined ? undefined : { model: 'graduated', tiers, freeUnits: free };
 };
 
-const readTier = (json: unknown, field: string, lowerBound: Quantity, last: boolean, faults: Fault[]): Tier | undefined => {
+const readTier = (
+  json: unknown,
+  field: string,
+  lowerBound: Quantity,
+  last: boolean,
+  faults: Fault[],
+): Tier | undefined => {
   const object = readObject(json, field, ['up_to', 'unit_amount', 'flat_amount'], faults);
   if (!object) return undefined;
   const unitAmount = readAmount(object, 'unit_amount', field, faults);
   const flatAmount = readAmount(object, 'flat_amount', field, faults, zeroAmount);
   const bound = readUpTo(object, field, lowerBound, last, faults);
-  return unitAmount === undefined || flatAmount === undefined || bound === undefined ? undefined : { upTo: bound, unitAmount, flatAmount };
+  return unitAmount === undefined || flatAmount === undefined || bound === undefined
+    ? undefined
+    : { upTo: bound, unitAmount, flatAmount };
 };
 
 const readUpTo = (
@@ -184,7 +202,11 @@ const readUpTo = (
   }
   const bound = readQuantity(object, 'up_to', parent, faults);
   if (bound === undefined || bound > lowerBound) return bound;
-  faults.push({ field, code: 'not_increasing', message: `must be more than ${formatQuantity(lowerBound)}, where the tier begins` });
+  faults.push({
+    field,
+    code: 'not_increasing',
+    message: `must be more than ${formatQuantity(lowerBound)}, where the tier begins`,
+  });
   return bound;
 };
 
@@ -195,13 +217,20 @@ const readers = {
   package: readPackage,
 } as const satisfies Record<PriceModel, (json: unknown, field: string, faults: Fault[]) => Price | undefined>;
 
-/** The canonical JSON of a price: fixed key order, canonical decimals, defaults written out; `priceFromJson` reads it back. */
+/**
+ * The canonical JSON of a price: fixed key order, canonical decimals, defaults written out; `priceFromJson` reads it
+ * back.
+ */
 export const priceToJson = (price: Price): PriceJson => {
   switch (price.model) {
     case 'flat':
       return { model: price.model, amount: formatAmount(price.amount) };
     case 'per_unit':
-      return { model: price.model, unit_amount: formatAmount(price.unitAmount), free_units: formatQuantity(price.freeUnits) };
+      return {
+        model: price.model,
+        unit_amount: formatAmount(price.unitAmount),
+        free_units: formatQuantity(price.freeUnits),
+      };
     case 'graduated':
       return { model: price.model, tiers: price.tiers.map(tierToJson), free_units: formatQuantity(price.freeUnits) };
     case 'package':

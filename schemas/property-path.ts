@@ -1,8 +1,8 @@
 /** The name of a property: a dotted path into an event's own data. */
 
 /**
- * A dotted path without empty parts. Quotes, backslashes and backticks are refused: ClickHouse does not read them back from a parameter that is an
- * identifier, so such a meter would find no value in any event.
+ * A dotted path without empty parts. Quotes, backslashes and backticks are refused: ClickHouse does not read them back
+ * from a parameter that is an identifier, so such a meter would find no value in any event.
  */
 export const propertyPattern = '^[^\\u0000-\\u001f\\u007f.\'"`\\\\]+(\\.[^\\u0000-\\u001f\\u007f.\'"`\\\\]+)*$';
 export const propertyCharactersMax = 255;

@@ -5,15 +5,22 @@ export type Quantity = bigint & { readonly unit: 'quantity at 10^-12' };
 
 export const quantityScale = 12;
 
-/** `Decimal(76, 12)`, ClickHouse's widest sum at this scale, prints 64 integer digits; a count of packages of 10^-12 units has 12 more. */
+/**
+ * `Decimal(76, 12)`, ClickHouse's widest sum at this scale, prints 64 integer digits; a count of packages of 10^-12
+ * units has 12 more.
+ */
 const bounds = { scale: quantityScale, integerDigitsMax: 76 };
 
 export const zeroQuantity = 0n as Quantity;
 /** One whole unit: what a flat charge is charged for. */
 export const oneQuantity = (10n ** BigInt(quantityScale)) as Quantity;
 
-/** Reads `-?\d+(\.\d+)?`, trailing zeros allowed as ClickHouse prints them; `undefined` for anything else, exponents included. */
-export const parseQuantity = (text: string): Quantity | undefined => parseFixedPoint(text, bounds) as Quantity | undefined;
+/**
+ * Reads `-?\d+(\.\d+)?`, trailing zeros allowed as ClickHouse prints them; `undefined` for anything else, exponents
+ * included.
+ */
+export const parseQuantity = (text: string): Quantity | undefined =>
+  parseFixedPoint(text, bounds) as Quantity | undefined;
 
 /** Canonical decimal text: "426684", "0.5". */
 export const formatQuantity = (quantity: Quantity): string => formatFixedPoint(quantity, quantityScale);

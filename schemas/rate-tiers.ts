@@ -1,6 +1,6 @@
 /**
- * How many requests an organization may send, by its tier and by what the request does. One table, from which the limiter takes its numbers;
- * `docs/rate-limits.md` shows it, and a test holds the two together.
+ * How many requests an organization may send, by its tier and by what the request does. One table, from which the
+ * limiter takes its numbers; `docs/rate-limits.md` shows it, and a test holds the two together.
  */
 
 /** What a request does: reads, changes, touches money or secrets, brings in usage, or reads with a publishable key. */
@@ -16,7 +16,8 @@ export type Limit = { readonly perSecond: number; readonly burst: number; readon
 
 /**
  * A quota lies between an hour and a day of the full rate: the rate is for peaks, the quota for what a day may come to.
- * `burst` is at least as much as a second brings, or a steady stream at the full rate would be refused by its own jitter.
+ * `burst` is at least as much as a second brings, or a steady stream at the full rate would be refused by its own
+ * jitter.
  */
 export const rateTiers: { readonly [T in OrganizationTier]: { readonly [C in RateClass]: Limit } } = {
   starter: {

@@ -1,4 +1,6 @@
-/** What rating gives: one line per charge, with the steps that explain its amount. Shared by rater, invoicer and api. */
+/**
+ * What rating gives: one line per charge, with the steps that explain its amount. Shared by rater, invoicer and api.
+ */
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
 import {
@@ -35,12 +37,15 @@ export const StepKind = {
 export type StepKind = (typeof StepKind)[keyof typeof StepKind];
 
 /**
- * One term of an amount: `amount` = `priced` x `unitAmount` + `flatAmount`, exactly. The steps of a metered line tile its quantity:
- * each begins where the one before ends, and their units sum to the quantity.
+ * One term of an amount: `amount` = `priced` x `unitAmount` + `flatAmount`, exactly. The steps of a metered line tile
+ * its quantity: each begins where the one before ends, and their units sum to the quantity.
  */
 export type PriceStep = {
   readonly kind: StepKind;
-  /** Bounds on the metered quantity, half-open; free units are counted, so a tier begins at its own bound plus the free units. */
+  /**
+   * Bounds on the metered quantity, half-open; free units are counted, so a tier begins at its own bound plus the free
+   * units.
+   */
   readonly from: Quantity;
   readonly to: Quantity | null;
   /** How much of the quantity lies between the bounds. */

@@ -1,12 +1,13 @@
 /**
- * Signed receipts: what a gateway took, in a form that its caller can keep and show. The signature (Ed25519, RFC 8032) is over these texts, each on a line of its
- * own and none behind the last, so that none can slide into the next:
+ * Signed receipts: what a gateway took, in a form that its caller can keep and show. The signature (Ed25519, RFC 8032)
+ * is over these texts, each on a line of its own and none behind the last, so that none can slide into the next:
  *
  *   millrace-receipt-1, organization, request_id, received_at, accepted, duplicates, events_digest
  *
- * `events_digest` is SHA-256, in base64url, over the idempotency keys of the events that were accepted or duplicates, in the order of the request: of each the number
- * of its bytes in UTF-8, as 4 bytes with the most significant first, and then these bytes. Rejected: a JWS; its header says by which algorithm it wants to be
- * verified, and who believes that can be made to believe anything.
+ * `events_digest` is SHA-256, in base64url, over the idempotency keys of the events that were accepted or duplicates,
+ * in the order of the request: of each the number of its bytes in UTF-8, as 4 bytes with the most significant first,
+ * and then these bytes. Rejected: a JWS; its header says by which algorithm it wants to be verified, and who believes
+ * that can be made to believe anything.
  */
 import { createHash, createPublicKey, verify } from 'node:crypto';
 
@@ -77,7 +78,10 @@ const isSigned = (receipt: Receipt, key: ReceiptKey): boolean => {
 
 export type Verdict = { readonly isValid: true } | { readonly isValid: false; readonly reason: string };
 
-/** Whether the receipt was signed with this key, and is one for these idempotency keys where they are given: accepted and duplicates, in the order of the request. */
+/**
+ * Whether the receipt was signed with this key, and is one for these idempotency keys where they are given: accepted
+ * and duplicates, in the order of the request.
+ */
 export const verifyReceipt = (receipt: Receipt, key: ReceiptKey, idempotencyKeys?: readonly string[]): Verdict => {
   if (receipt.key_id !== thumbprintOf(key.x)) return { isValid: false, reason: 'it was signed with another key' };
   if (!isSigned(receipt, key)) return { isValid: false, reason: 'its signature does not fit what it says' };

@@ -1,6 +1,7 @@
 /**
- * Signed requests: `X-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256>` over time, method, path with query, and body, each on a line of its own, so that
- * none can slide into the next. Several `v1` may stand there while a secret is being changed.
+ * Signed requests: `X-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256>` over time, method, path with query, and body,
+ * each on a line of its own, so that none can slide into the next. Several `v1` may stand there while a secret is being
+ * changed.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
@@ -21,7 +22,12 @@ export const signRequest = (secret: string, nowMs: number, request: SignedReques
 const headerShape = /^t=(\d{1,12})((?:,v1=[0-9a-f]{64}){1,4})$/;
 
 /** Why the signature is not good, in words for the caller; undefined where it is. */
-export const signatureFault = (header: string | undefined, secret: string, nowMs: number, request: SignedRequest): string | undefined => {
+export const signatureFault = (
+  header: string | undefined,
+  secret: string,
+  nowMs: number,
+  request: SignedRequest,
+): string | undefined => {
   if (header === undefined) return 'This key takes signed requests only: X-Signature is missing';
   const [, time = '', signatures = ''] = headerShape.exec(header) ?? [];
   if (time === '') return 'X-Signature must have the form t=<unix seconds>,v1=<64 hex digits>';
@@ -33,5 +39,7 @@ export const signatureFault = (header: string | undefined, secret: string, nowMs
     .split(',v1=')
     .slice(1)
     .some((signature) => timingSafeEqual(Buffer.from(signature, 'hex'), expected));
-  return good ? undefined : 'X-Signature does not match time, method, path and body under the signing secret of this key';
+  return good
+    ? undefined
+    : 'X-Signature does not match time, method, path and body under the signing secret of this key';
 };

@@ -1,6 +1,6 @@
 /**
- * Every column that is encrypted at rest. Its table and name are part of what authenticates a value, so whoever seals, opens or re-seals takes
- * them from here; a column that is missing here is left behind when keys are rotated.
+ * Every column that is encrypted at rest. Its table and name are part of what authenticates a value, so whoever seals,
+ * opens or re-seals takes them from here; a column that is missing here is left behind when keys are rotated.
  */
 export type SealedColumn = {
   readonly table: string;

@@ -12,7 +12,10 @@ export type StoredMeter = {
 /** Definitions were checked when they came; one that does not read now is damage. */
 export const storedDefinition = (json: unknown, meterVersionId: string): MeterDefinition => {
   const parsed = meterDefinitionFromJson(json);
-  assert(parsed.ok, `the meter version ${meterVersionId} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`);
+  assert(
+    parsed.ok,
+    `the meter version ${meterVersionId} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
+  );
   return parsed.value;
 };
 

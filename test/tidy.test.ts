@@ -13,12 +13,14 @@ const exemptions: readonly Exemption[] = [
     line: 'Math.round(elapsedMs)',
     reason: 'The time of a stopwatch for the statistics of a run; no amount.',
   },
-  ...['platform/local/service.ts', 'platform/local/services.ts', 'test/integration/local/fixtures/service.main.ts'].map((path) => ({
-    rule: 'names are kebab-case and say what a file is',
-    path,
-    line: '',
-    reason: 'Here a service is a process that a supervisor keeps alive, and no layer of the business.',
-  })),
+  ...['platform/local/service.ts', 'platform/local/services.ts', 'test/integration/local/fixtures/service.main.ts'].map(
+    (path) => ({
+      rule: 'names are kebab-case and say what a file is',
+      path,
+      line: '',
+      reason: 'Here a service is a process that a supervisor keeps alive, and no layer of the business.',
+    }),
+  ),
   ...['hey-api', 'openapi-fetch'].map((name) => ({
     rule: 'a relative import names a file that is there, with its extension',
     path: `test/clients/typescript/${name}.ts`,
@@ -37,7 +39,8 @@ const faultsOf = (rule: Rule, files: readonly SourceFile[]) =>
 const isExempt = (rule: Rule, fault: { path: string; line: string }) => (exemption: Exemption) =>
   exemption.rule === rule.name && exemption.path === fault.path && fault.line.includes(exemption.line);
 
-const sampleFiles = (sample: Sample): SourceFile[] => Object.entries(sample).map(([path, text]) => sourceFile(path, text));
+const sampleFiles = (sample: Sample): SourceFile[] =>
+  Object.entries(sample).map(([path, text]) => sourceFile(path, text));
 
 const repository = sourceFiles();
 
@@ -64,8 +67,9 @@ describe('this test', () => {
   });
 
   it('sees code and not what stands in comments, strings and regular expressions, at the same places', () => {
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: a template literal as a file holds it
-    const text = "const a = `x ${b(`y ${c} z`)} }`; // d\nconst e = f / g / h; const i = /[/'\"]j/; /* k\n l */ m = '\\'n' + \"o\";";
+    const text =
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: a template literal as a file holds it
+      "const a = `x ${b(`y ${c} z`)} }`; // d\nconst e = f / g / h; const i = /[/'\"]j/; /* k\n l */ m = '\\'n' + \"o\";";
     const code = codeIn(text);
     expect(code).toHaveLength(text.length);
     expect(code.match(/\w+/g)).toEqual(['const', 'a', 'b', 'c', 'const', 'e', 'f', 'g', 'h', 'const', 'i', 'm']);

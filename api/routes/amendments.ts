@@ -15,10 +15,18 @@ import { listJson, listSchema } from '../lists.ts';
 import type { ApiPorts } from '../server.ts';
 import { found } from './fields.ts';
 
-const headJson = ({ event, customer, occurred_at }: AmendedJson) => ({ event, customer_id: customer, timestamp: occurred_at });
+const headJson = ({ event, customer, occurred_at }: AmendedJson) => ({
+  event,
+  customer_id: customer,
+  timestamp: occurred_at,
+});
 
 export const amendmentJson = (row: AmendmentRow) => ({
-  ...{ id: row.id, idempotency_key: row.idempotency_key, number: row.number, action: row.action, reason: row.reason },
+  id: row.id,
+  idempotency_key: row.idempotency_key,
+  number: row.number,
+  action: row.action,
+  reason: row.reason,
   state: row.stream_sequence === null ? 'pending' : 'applied',
   sequence: row.stream_sequence?.toString() ?? null,
   before: row.removed.map(headJson),
@@ -28,9 +36,13 @@ export const amendmentJson = (row: AmendmentRow) => ({
 });
 
 /** What an amendment says of itself for good, without how far it has come. */
-const lasting = ({ state: _state, sequence: _sequence, applied_at: _at, ...shown }: ReturnType<typeof amendmentJson>) => shown;
+const lasting = ({ state: _state, sequence: _sequence, applied_at: _at, ...shown }: ReturnType<typeof amendmentJson>) =>
+  shown;
 
-/** Read from the bytes: parsed as JSON, a number may have lost digits that the gateway would have refused. The body is known to be JSON without twins. */
+/**
+ * Read from the bytes: parsed as JSON, a number may have lost digits that the gateway would have refused. The body is
+ * known to be JSON without twins.
+ */
 const readAmendments = (rawBody: Buffer, nowMs: number, futureMsMax: number): readonly AmendmentRequest[] => {
   const body = withoutMark(rawBody);
   const json = parseJsonText(wrapInexactNumbers(body, body.toString('utf8')));
@@ -45,8 +57,15 @@ export const amendmentRoutes = ({ get, list, change }: Routes, ports: ApiPorts):
 
   change(
     {
-      ...{ method: 'POST', url: '/v1/events/amendments', operation: 'amendEvents', tag, summary: 'Void or replace events' },
-      ...{ scope: 'write:usage', rateClass: 'write', documentedBody: NewAmendments, answers: { 201: AmendmentsAnswer } },
+      method: 'POST',
+      url: '/v1/events/amendments',
+      operation: 'amendEvents',
+      tag,
+      summary: 'Void or replace events',
+      scope: 'write:usage',
+      rateClass: 'write',
+      documentedBody: NewAmendments,
+      answers: { 201: AmendmentsAnswer },
       failures: ['EVENT_NOT_FOUND', 'EVENT_ALREADY_VOID'],
     },
     async ({ db, rawBody, nowMs, isCallerThere }) => {
@@ -58,7 +77,10 @@ export const amendmentRoutes = ({ get, list, change }: Routes, ports: ApiPorts):
         status: 201,
         body: { items },
         changes: items.map((item) => ({
-          ...{ action: 'amendment.created', objectType: 'amendment', objectId: item.id, after: lasting(item) },
+          action: 'amendment.created',
+          objectType: 'amendment',
+          objectId: item.id,
+          after: lasting(item),
         })),
       };
     },
@@ -66,16 +88,28 @@ export const amendmentRoutes = ({ get, list, change }: Routes, ports: ApiPorts):
 
   list(
     {
-      ...{ url: '/v1/events/amendments', operation: 'listAmendments', tag, summary: 'List amendments' },
-      ...{ scope: 'read:usage', list: amendments.amendmentList, answers: { 200: listSchema(Amendment) }, failures: [] },
+      url: '/v1/events/amendments',
+      operation: 'listAmendments',
+      tag,
+      summary: 'List amendments',
+      scope: 'read:usage',
+      list: amendments.amendmentList,
+      answers: { 200: listSchema(Amendment) },
+      failures: [],
     },
     async ({ db, query }) => listJson(query, await amendments.amendments(db, query), amendmentJson),
   );
 
   get(
     {
-      ...{ url: '/v1/events/amendments/:id', operation: 'getAmendment', tag, summary: 'Read an amendment' },
-      ...{ scope: 'read:usage', params: IdParam, answers: { 200: Amendment }, failures: ['AMENDMENT_NOT_FOUND'] },
+      url: '/v1/events/amendments/:id',
+      operation: 'getAmendment',
+      tag,
+      summary: 'Read an amendment',
+      scope: 'read:usage',
+      params: IdParam,
+      answers: { 200: Amendment },
+      failures: ['AMENDMENT_NOT_FOUND'],
     },
     async ({ db, params }) => amendmentJson(found(await amendments.amendment(db, params.id), 'AMENDMENT_NOT_FOUND')),
   );

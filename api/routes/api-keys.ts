@@ -4,7 +4,14 @@ import { randomBytes } from 'node:crypto';
 import { type Caller, covers } from '#platform/authenticate.ts';
 import { hintOfApiKey, newApiKey, publishableScopes, type World } from '#schemas/api-key.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
-import { ApiKey, KeyRotation, type keyStates, NewApiKey, NewApiKeyAnswer, NewApiKeyDocument } from '#schemas/http/api-keys.ts';
+import {
+  ApiKey,
+  KeyRotation,
+  type keyStates,
+  NewApiKey,
+  NewApiKeyAnswer,
+  NewApiKeyDocument,
+} from '#schemas/http/api-keys.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { ApiKeyRow, NewApiKeyRow } from '../api-keys.postgres.ts';
@@ -52,7 +59,8 @@ const newSigningSecret = (): string => `mrsig_${randomBytes(32).toString('base64
 /** Nobody gets a key, by making or by rotating one, that may more than the key they call with. */
 const refuseBeyond = (caller: Caller, scopes: readonly string[]): void => {
   const beyond = scopes.filter((wanted) => !caller.scopes.some((held) => covers(held, wanted)));
-  if (beyond.length > 0) throw new FailureError('SCOPE_NOT_GRANTABLE', `The calling key does not hold ${beyond.join(', ')}`);
+  if (beyond.length > 0)
+    throw new FailureError('SCOPE_NOT_GRANTABLE', `The calling key does not hold ${beyond.join(', ')}`);
 };
 
 /** Everyone who sees the page has a publishable key, whoever makes it. */
@@ -61,21 +69,39 @@ const refuseBeyondPublic = (scopes: readonly string[], signed: boolean): void =>
     ...scopes.flatMap((scope, index) =>
       (publishableScopes as readonly string[]).includes(scope)
         ? []
-        : [{ field: `scopes[${index}]`, code: 'not_allowed', message: `a publishable key can have ${publishableScopes.join(', ')} alone` }],
+        : [
+            {
+              field: `scopes[${index}]`,
+              code: 'not_allowed',
+              message: `a publishable key can have ${publishableScopes.join(', ')} alone`,
+            },
+          ],
     ),
     ...(signed
-      ? [{ field: 'signed_requests', code: 'not_allowed', message: 'a publishable key signs nothing, as a page keeps no secret' }]
+      ? [
+          {
+            field: 'signed_requests',
+            code: 'not_allowed',
+            message: 'a publishable key signs nothing, as a page keeps no secret',
+          },
+        ]
       : []),
   ]);
 
 type Bounds = { readonly expiresAt: Date | null; readonly signed: boolean };
 
 /**
- * Nobody gets a key that is bound less than the one they call with, as it is now and for as long as the transaction lasts: a key that is revoked makes none
- * meanwhile.
+ * Nobody gets a key that is bound less than the one they call with, as it is now and for as long as the transaction
+ * lasts: a key that is revoked makes none meanwhile.
  */
-const refuseLooser = (maker: ApiKeyRow | undefined, { expiresAt, signed }: Bounds, expiryField: string, nowMs: number): void => {
-  if (maker === undefined || stateOf(maker, nowMs) !== 'active') throw new FailureError('KEY_NOT_GRANTABLE', 'The calling key has ended');
+const refuseLooser = (
+  maker: ApiKeyRow | undefined,
+  { expiresAt, signed }: Bounds,
+  expiryField: string,
+  nowMs: number,
+): void => {
+  if (maker === undefined || stateOf(maker, nowMs) !== 'active')
+    throw new FailureError('KEY_NOT_GRANTABLE', 'The calling key has ended');
   const faults: Fault[] = [];
   const end = maker.expires_at;
   if (end !== null && (expiresAt === null || expiresAt > end))
@@ -85,11 +111,18 @@ const refuseLooser = (maker: ApiKeyRow | undefined, { expiresAt, signed }: Bound
       message: `must be ${end.toISOString()} at the latest, when the calling key ends`,
     });
   if (maker.signing_secret !== null && !signed)
-    faults.push({ field: 'signed_requests', code: 'not_allowed', message: 'must be true, as the calling key takes signed requests only' });
+    faults.push({
+      field: 'signed_requests',
+      code: 'not_allowed',
+      message: 'must be true, as the calling key takes signed requests only',
+    });
   if (faults.length > 0) throw new FailureError('KEY_NOT_GRANTABLE', undefined, faults);
 };
 
-type KeyOf = Omit<NewApiKeyRow, 'hint' | 'hash' | 'signingSecret'> & { readonly world: World; readonly signed: boolean };
+type KeyOf = Omit<NewApiKeyRow, 'hint' | 'hash' | 'signingSecret'> & {
+  readonly world: World;
+  readonly signed: boolean;
+};
 
 export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }: ApiPorts): void => {
   const tag = 'API keys';
@@ -100,20 +133,25 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
     const signingSecret = signed ? newSigningSecret() : undefined;
     const made = { ...of, hint: hintOfApiKey(key), hash: hashKey(key), signingSecret };
     const shown = keyJson(found(await apiKeys.addKey(db, made, new Date(nowMs)), 'API_KEY_NOT_FOUND'), nowMs);
-    return { ...created('api_key', '/v1/api-keys', shown, { lasting }), body: { ...shown, key, signing_secret: signingSecret ?? null } };
+    return {
+      ...created('api_key', '/v1/api-keys', shown, { lasting }),
+      body: { ...shown, key, signing_secret: signingSecret ?? null },
+    };
   };
 
   change(
     {
-      ...{ method: 'POST', url: '/v1/api-keys', operation: 'createApiKey', tag, summary: 'Create an API key' },
-      ...{
-        scope,
-        rateClass: 'sensitive',
-        body: NewApiKey,
-        documentedBody: NewApiKeyDocument,
-        answers: { 201: NewApiKeyAnswer },
-        failures: ['SCOPE_NOT_GRANTABLE', 'KEY_NOT_GRANTABLE'],
-      },
+      method: 'POST',
+      url: '/v1/api-keys',
+      operation: 'createApiKey',
+      tag,
+      summary: 'Create an API key',
+      scope,
+      rateClass: 'sensitive',
+      body: NewApiKey,
+      documentedBody: NewApiKeyDocument,
+      answers: { 201: NewApiKeyAnswer },
+      failures: ['SCOPE_NOT_GRANTABLE', 'KEY_NOT_GRANTABLE'],
     },
     async ({ db, caller, body, nowMs }) => {
       const { name, scopes, kind = 'secret', world, expires_in_seconds: expiresInSeconds, metadata = {} } = body;
@@ -121,7 +159,8 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
       if (kind === 'publishable') refuseBeyondPublic(scopes, signed);
       refuseBeyond(caller, scopes);
       const place = await apiKeys.findWorld(db, world);
-      if (place === undefined) throw new FailureError('SCOPE_NOT_GRANTABLE', `A key of the sandbox makes no ${world} key`);
+      if (place === undefined)
+        throw new FailureError('SCOPE_NOT_GRANTABLE', `A key of the sandbox makes no ${world} key`);
       const expiresAt = expiresInSeconds === undefined ? null : new Date(nowMs + expiresInSeconds * 1000);
       refuseLooser(await apiKeys.lockKey(db, caller.keyId), { expiresAt, signed }, 'expires_in_seconds', nowMs);
       return make(db, { ...place, kind, name, scopes, expiresAt, metadata, signed }, nowMs);
@@ -130,30 +169,45 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
 
   list(
     {
-      ...{ url: '/v1/api-keys', operation: 'listApiKeys', tag, summary: 'List API keys, of the sandbox too' },
-      ...{ scope, list: apiKeys.apiKeyList, answers: { 200: listSchema(ApiKey) }, failures: [] },
+      url: '/v1/api-keys',
+      operation: 'listApiKeys',
+      tag,
+      summary: 'List API keys, of the sandbox too',
+      scope,
+      list: apiKeys.apiKeyList,
+      answers: { 200: listSchema(ApiKey) },
+      failures: [],
     },
     async ({ db, query, nowMs }) => listJson(query, await apiKeys.keys(db, query), (row) => keyJson(row, nowMs)),
   );
 
   get(
     {
-      ...{ url: '/v1/api-keys/:id', operation: 'getApiKey', tag, summary: 'Read an API key, without its secret' },
-      ...{ scope, params: IdParam, changesByItself: true, answers: { 200: ApiKey }, failures: ['API_KEY_NOT_FOUND'] },
+      url: '/v1/api-keys/:id',
+      operation: 'getApiKey',
+      tag,
+      summary: 'Read an API key, without its secret',
+      scope,
+      params: IdParam,
+      changesByItself: true,
+      answers: { 200: ApiKey },
+      failures: ['API_KEY_NOT_FOUND'],
     },
     async ({ db, params, nowMs }) => keyJson(found(await apiKeys.key(db, params.id), 'API_KEY_NOT_FOUND'), nowMs),
   );
 
   change(
     {
-      ...{
-        method: 'POST',
-        url: '/v1/api-keys/:id/rotate',
-        operation: 'rotateApiKey',
-        tag,
-        summary: 'Replace an API key; both work for a while',
-      },
-      ...{ scope, rateClass: 'sensitive', params: IdParam, body: KeyRotation, answers: { 201: NewApiKeyAnswer } },
+      method: 'POST',
+      url: '/v1/api-keys/:id/rotate',
+      operation: 'rotateApiKey',
+      tag,
+      summary: 'Replace an API key; both work for a while',
+      scope,
+      rateClass: 'sensitive',
+      params: IdParam,
+      body: KeyRotation,
+      answers: { 201: NewApiKeyAnswer },
       failures: ['API_KEY_NOT_FOUND', 'API_KEY_NOT_ACTIVE', 'SCOPE_NOT_GRANTABLE', 'KEY_NOT_GRANTABLE'],
     },
     async ({ db, caller, params, body, nowMs }) => {
@@ -175,20 +229,16 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
 
   change(
     {
-      ...{
-        method: 'DELETE',
-        url: '/v1/api-keys/:id',
-        operation: 'revokeApiKey',
-        tag,
-        summary: 'Revoke an API key; refused everywhere within 2 seconds',
-      },
-      ...{
-        scope,
-        rateClass: 'sensitive',
-        params: IdParam,
-        answers: { 200: ApiKey },
-        failures: ['API_KEY_NOT_FOUND', 'API_KEY_NOT_ACTIVE'],
-      },
+      method: 'DELETE',
+      url: '/v1/api-keys/:id',
+      operation: 'revokeApiKey',
+      tag,
+      summary: 'Revoke an API key; refused everywhere within 2 seconds',
+      scope,
+      rateClass: 'sensitive',
+      params: IdParam,
+      answers: { 200: ApiKey },
+      failures: ['API_KEY_NOT_FOUND', 'API_KEY_NOT_ACTIVE'],
     },
     async ({ db, params, nowMs, matchVersion }) => {
       const row = found(await apiKeys.lockKey(db, params.id), 'API_KEY_NOT_FOUND');

@@ -30,8 +30,14 @@ const entryJson = (row: AuditRow) => {
 export const auditLogRoutes = ({ list }: Routes, { auditLog }: ApiPorts): void => {
   list(
     {
-      ...{ url: '/v1/audit-log', operation: 'listAuditLog', tag: 'Audit log', summary: 'List the changes of all objects, chained by hash' },
-      ...{ scope: 'read:audit-log', list: auditLog.auditList, answers: { 200: listSchema(AuditEntry) }, failures: [] },
+      url: '/v1/audit-log',
+      operation: 'listAuditLog',
+      tag: 'Audit log',
+      summary: 'List the changes of all objects, chained by hash',
+      scope: 'read:audit-log',
+      list: auditLog.auditList,
+      answers: { 200: listSchema(AuditEntry) },
+      failures: [],
     },
     async ({ db, query }) => listJson(query, await auditLog.entries(db, query), entryJson),
   );

@@ -24,18 +24,21 @@ const planJson = (row: PlanRow) => ({
 
 export const planRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void => {
   const tag = 'Plans';
-  // A plan is read by its own reader, which names every fault at its place; the schema of the route only bounds what comes in.
+  // A plan is read by its own reader, which names every fault at its place; the schema of the route only bounds what
+  // comes in.
   change(
     {
-      ...{ method: 'POST', url: '/v1/plans', operation: 'createPlan', tag, summary: 'Create a plan with its first version' },
-      ...{
-        scope: 'write:plans',
-        rateClass: 'write',
-        body: NewPlan,
-        documentedBody: NewPlanDocument,
-        answers: { 201: Plan },
-        failures: ['PLAN_ALREADY_EXISTS'],
-      },
+      method: 'POST',
+      url: '/v1/plans',
+      operation: 'createPlan',
+      tag,
+      summary: 'Create a plan with its first version',
+      scope: 'write:plans',
+      rateClass: 'write',
+      body: NewPlan,
+      documentedBody: NewPlanDocument,
+      answers: { 201: Plan },
+      failures: ['PLAN_ALREADY_EXISTS'],
     },
     async ({ db, body, nowMs }) => {
       const { interval: _monthly, metadata = {}, ...json } = body as typeof body & PlanVersionJson;
@@ -51,40 +54,60 @@ export const planRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts)
             : [],
         ),
       );
-      const row = found(await catalog.addPlan(db, { ...plan, metadata }, versions, new Date(nowMs)), 'PLAN_ALREADY_EXISTS');
+      const row = found(
+        await catalog.addPlan(db, { ...plan, metadata }, versions, new Date(nowMs)),
+        'PLAN_ALREADY_EXISTS',
+      );
       return created('plan', '/v1/plans', planJson(row));
     },
   );
   list(
     {
-      ...{ url: '/v1/plans', operation: 'listPlans', tag, summary: 'List plans' },
-      ...{ scope: 'read:plans', list: catalog.planList, answers: { 200: listSchema(Plan) }, failures: [] },
+      url: '/v1/plans',
+      operation: 'listPlans',
+      tag,
+      summary: 'List plans',
+      scope: 'read:plans',
+      list: catalog.planList,
+      answers: { 200: listSchema(Plan) },
+      failures: [],
     },
     async ({ db, query }) => listJson(query, await catalog.plans(db, query), planJson),
   );
   get(
     {
-      ...{ url: '/v1/plans/:id', operation: 'getPlan', tag, summary: 'Read a plan by id or code' },
-      ...{ scope: 'read:plans', params: IdParam, answers: { 200: Plan }, failures: ['PLAN_NOT_FOUND'] },
+      url: '/v1/plans/:id',
+      operation: 'getPlan',
+      tag,
+      summary: 'Read a plan by id or code',
+      scope: 'read:plans',
+      params: IdParam,
+      answers: { 200: Plan },
+      failures: ['PLAN_NOT_FOUND'],
     },
     async ({ db, params }) => planJson(found(await catalog.plan(db, params.id), 'PLAN_NOT_FOUND')),
   );
   change(
     {
-      ...{ method: 'PATCH', url: '/v1/plans/:id', operation: 'updatePlan', tag, summary: 'Change the name or the metadata of a plan' },
-      ...{
-        scope: 'write:plans',
-        rateClass: 'write',
-        params: IdParam,
-        body: NamePatch,
-        answers: { 200: Plan },
-        failures: ['PLAN_NOT_FOUND'],
-      },
+      method: 'PATCH',
+      url: '/v1/plans/:id',
+      operation: 'updatePlan',
+      tag,
+      summary: 'Change the name or the metadata of a plan',
+      scope: 'write:plans',
+      rateClass: 'write',
+      params: IdParam,
+      body: NamePatch,
+      answers: { 200: Plan },
+      failures: ['PLAN_NOT_FOUND'],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
       const row = found(await catalog.lockPlan(db, params.id), 'PLAN_NOT_FOUND');
       matchVersion(row.version);
-      const changed = found(await catalog.changePlan(db, row.id, { ...row, ...body }, new Date(nowMs)), 'PLAN_NOT_FOUND');
+      const changed = found(
+        await catalog.changePlan(db, row.id, { ...row, ...body }, new Date(nowMs)),
+        'PLAN_NOT_FOUND',
+      );
       return updated('plan', planJson(row), planJson(changed));
     },
   );

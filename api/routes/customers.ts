@@ -40,59 +40,94 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, invoic
 
   change(
     {
-      ...{ method: 'POST', url: '/v1/customers', operation: 'createCustomer', tag, summary: 'Create a customer' },
-      ...{
-        scope: 'write:customers',
-        rateClass: 'write',
-        body: NewCustomer,
-        documentedBody: NewCustomerDocument,
-        answers: { 201: WrittenCustomer },
-        failures: ['CUSTOMER_ALREADY_EXISTS'],
-      },
+      method: 'POST',
+      url: '/v1/customers',
+      operation: 'createCustomer',
+      tag,
+      summary: 'Create a customer',
+      scope: 'write:customers',
+      rateClass: 'write',
+      body: NewCustomer,
+      documentedBody: NewCustomerDocument,
+      answers: { 201: WrittenCustomer },
+      failures: ['CUSTOMER_ALREADY_EXISTS'],
     },
     async ({ db, body, nowMs }) => {
       const { external_id: externalId, metadata = {}, ...personal } = body;
       refuseFaults([newNameFault(externalId, 'external_id')].filter((fault) => fault !== undefined));
-      const row = found(await accounts.addCustomer(db, { externalId, personal, metadata }, new Date(nowMs)), 'CUSTOMER_ALREADY_EXISTS');
+      const row = found(
+        await accounts.addCustomer(db, { externalId, personal, metadata }, new Date(nowMs)),
+        'CUSTOMER_ALREADY_EXISTS',
+      );
       return created('customer', '/v1/customers', customerJson(row));
     },
   );
 
   list(
     {
-      ...{ url: '/v1/customers', operation: 'listCustomers', tag, summary: 'List customers' },
-      ...{ scope: 'read:customers', list: accounts.customerList, answers: { 200: listSchema(Customer) }, failures: [] },
+      url: '/v1/customers',
+      operation: 'listCustomers',
+      tag,
+      summary: 'List customers',
+      scope: 'read:customers',
+      list: accounts.customerList,
+      answers: { 200: listSchema(Customer) },
+      failures: [],
     },
     async ({ db, query }) => listJson(query, await accounts.customers(db, query), customerJson),
   );
 
   get(
     {
-      ...{ url: '/v1/customers/:id', operation: 'getCustomer', tag, summary: 'Read a customer by id or external id' },
-      ...{ scope: 'read:customers', params: IdParam, answers: { 200: Customer }, failures: ['CUSTOMER_NOT_FOUND'] },
+      url: '/v1/customers/:id',
+      operation: 'getCustomer',
+      tag,
+      summary: 'Read a customer by id or external id',
+      scope: 'read:customers',
+      params: IdParam,
+      answers: { 200: Customer },
+      failures: ['CUSTOMER_NOT_FOUND'],
     },
     async ({ db, params }) => customerJson(await customerOf(db, params.id)),
   );
 
   change(
     {
-      ...{ method: 'PATCH', url: '/v1/customers/:id', operation: 'updateCustomer', tag, summary: 'Change a customer' },
-      ...{ scope: 'write:customers', rateClass: 'write', params: IdParam, body: CustomerPatchBody },
-      ...{ answers: { 200: WrittenCustomer }, failures: ['CUSTOMER_NOT_FOUND'] },
+      method: 'PATCH',
+      url: '/v1/customers/:id',
+      operation: 'updateCustomer',
+      tag,
+      summary: 'Change a customer',
+      scope: 'write:customers',
+      rateClass: 'write',
+      params: IdParam,
+      body: CustomerPatchBody,
+      answers: { 200: WrittenCustomer },
+      failures: ['CUSTOMER_NOT_FOUND'],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
       const row = await customerOf(db, params.id, 'lock');
       matchVersion(row.version);
       const next = { personal: patched(row.personal, body), metadata: body.metadata ?? row.metadata };
-      return updated('customer', customerJson(row), customerJson(await accounts.changeCustomer(db, row.id, next, new Date(nowMs))));
+      return updated(
+        'customer',
+        customerJson(row),
+        customerJson(await accounts.changeCustomer(db, row.id, next, new Date(nowMs))),
+      );
     },
   );
 
   list(
     {
-      ...{ url: '/v1/customers/:id/invoices', operation: 'listCustomerInvoices', tag, summary: 'List the invoices of a customer' },
-      ...{ scope: 'read:invoices', params: IdParam, list: invoices.customerInvoiceList },
-      ...{ answers: { 200: listSchema(InvoiceHead) }, failures: ['CUSTOMER_NOT_FOUND'] },
+      url: '/v1/customers/:id/invoices',
+      operation: 'listCustomerInvoices',
+      tag,
+      summary: 'List the invoices of a customer',
+      scope: 'read:invoices',
+      params: IdParam,
+      list: invoices.customerInvoiceList,
+      answers: { 200: listSchema(InvoiceHead) },
+      failures: ['CUSTOMER_NOT_FOUND'],
     },
     async ({ db, params, query }) => {
       const { id } = await customerOf(db, params.id);

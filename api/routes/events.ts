@@ -34,7 +34,9 @@ const billingJson = ({ reason, subscriptionId, charge, meter, value, invoiceId, 
 });
 
 const headJson = ({ event, customer, occurredAtMs }: EventVersion | Twin) => ({
-  ...{ event, customer_id: customer, timestamp: formatInstant(occurredAtMs) },
+  event,
+  customer_id: customer,
+  timestamp: formatInstant(occurredAtMs),
 });
 
 const versionJson = (version: Fate['versions'][number]) => ({
@@ -48,32 +50,42 @@ const versionJson = (version: Fate['versions'][number]) => ({
 });
 
 const fateJson = (key: string, { state, watermark, first, message, versions, twins, amendments }: Fate) => ({
-  ...{ idempotency_key: key, state, watermark: watermark.toString() },
-  ...{ received_at: formatInstant(first.receivedAtMs), sequence: first.sequence.toString() },
+  idempotency_key: key,
+  state,
+  watermark: watermark.toString(),
+  received_at: formatInstant(first.receivedAtMs),
+  sequence: first.sequence.toString(),
   stored_at: message ? formatInstant(message.storedAtMs) : null,
   is_backfill: message?.isBackfill ?? false,
   versions: versions.map(versionJson),
   twins: twins.map((twin) => ({
-    ...{ ...headJson(twin), received_at: formatInstant(twin.receivedAtMs), sequence: twin.sequence.toString(), reason: twin.reason },
+    ...headJson(twin),
+    received_at: formatInstant(twin.receivedAtMs),
+    sequence: twin.sequence.toString(),
+    reason: twin.reason,
   })),
   amendments: amendments.map(amendmentJson),
 });
 
-const searchRoute = ({ get }: Routes, { amendments, storedEvents, readWatermark, cursors, accounts }: ApiPorts): void => {
+const searchRoute = (
+  { get }: Routes,
+  { amendments, storedEvents, readWatermark, cursors, accounts }: ApiPorts,
+): void => {
   const namesOf = async (db: Db, customer: string): Promise<readonly string[]> => {
     const row = await accounts.customerNames(db, customer);
     return row ? usageNames(row.id, row.external_id) : [customer];
   };
   get(
     {
-      ...{ url: '/v1/events', operation: 'searchEvents', tag: 'Events', summary: 'Search stored events, newest first' },
-      ...{
-        scope: 'read:usage',
-        query: EventSearchQuery,
-        documentedQuery: EventSearchQueryDocument,
-        answers: { 200: EventSearch },
-        failures: [],
-      },
+      url: '/v1/events',
+      operation: 'searchEvents',
+      tag: 'Events',
+      summary: 'Search stored events, newest first',
+      scope: 'read:usage',
+      query: EventSearchQuery,
+      documentedQuery: EventSearchQueryDocument,
+      answers: { 200: EventSearch },
+      failures: [],
     },
     async ({ db, query, nowMs }) => {
       const faults: Fault[] = [];
@@ -81,8 +93,13 @@ const searchRoute = ({ get }: Routes, { amendments, storedEvents, readWatermark,
       const before = readInstant(query.occurred_at_before, 'occurred_at_before', faults);
       if (faults.length > 0) throw new FailureError('BAD_REQUEST', undefined, faults);
       const asked = {
-        ...{ customer: query.customer_id, event: query.event, idempotencyKey: query.idempotency_key, after, before },
-        ...{ limit: Number(query.limit ?? 100), cursor: query.cursor },
+        customer: query.customer_id,
+        event: query.event,
+        idempotencyKey: query.idempotency_key,
+        after,
+        before,
+        limit: Number(query.limit ?? 100),
+        cursor: query.cursor,
       };
       const page = await searchEvents(db, asked, nowMs, { amendments, storedEvents, readWatermark, cursors, namesOf });
       return {
@@ -92,7 +109,11 @@ const searchRoute = ({ get }: Routes, { amendments, storedEvents, readWatermark,
           occurred_at_before: page.span.before === undefined ? null : formatInstant(page.span.before),
         },
         items: page.events.map(foundEventJson),
-        pagination: { page_size: page.events.length, has_more: page.nextCursor !== undefined, next_cursor: page.nextCursor ?? null },
+        pagination: {
+          page_size: page.events.length,
+          has_more: page.nextCursor !== undefined,
+          next_cursor: page.nextCursor ?? null,
+        },
       };
     },
   );
@@ -106,8 +127,14 @@ export const eventRoutes = (routes: Routes, ports: ApiPorts): void => {
 
   get(
     {
-      ...{ url: '/v1/events/:id', operation: 'getEvent', tag, summary: 'What became of an event, by its idempotency key' },
-      ...{ scope: 'read:usage', params: IdParam, answers: { 200: EventFate }, failures: ['EVENT_NOT_FOUND'] },
+      url: '/v1/events/:id',
+      operation: 'getEvent',
+      tag,
+      summary: 'What became of an event, by its idempotency key',
+      scope: 'read:usage',
+      params: IdParam,
+      answers: { 200: EventFate },
+      failures: ['EVENT_NOT_FOUND'],
     },
     async ({ db, params }) => {
       const metersOf = async (of: Db) => (await catalog.allMeters(of)).map(meterOf);
@@ -118,8 +145,14 @@ export const eventRoutes = (routes: Routes, ports: ApiPorts): void => {
 
   ask(
     {
-      ...{ url: '/v1/events/check', operation: 'checkEvents', tag, summary: 'Which idempotency keys are stored, up to 10,000 at once' },
-      ...{ scope: 'read:usage', body: EventCheck, answers: { 200: EventCheckAnswer }, failures: [] },
+      url: '/v1/events/check',
+      operation: 'checkEvents',
+      tag,
+      summary: 'Which idempotency keys are stored, up to 10,000 at once',
+      scope: 'read:usage',
+      body: EventCheck,
+      answers: { 200: EventCheckAnswer },
+      failures: [],
     },
     async ({ db, body }) => {
       const digests = body.idempotency_keys.map((key) => keyDigest(db.organizationId, key).toString('hex'));
@@ -128,7 +161,9 @@ export const eventRoutes = (routes: Routes, ports: ApiPorts): void => {
       const items = body.idempotency_keys.map((key, index) => {
         const row = byDigest.get(digests[index] as string);
         return {
-          ...{ idempotency_key: key, status: row ? 'known' : 'unknown', sequence: row?.sequence ?? null },
+          idempotency_key: key,
+          status: row ? 'known' : 'unknown',
+          sequence: row?.sequence ?? null,
           received_at: row ? formatInstant(Number(row.received_at_ms)) : null,
         };
       });

@@ -1,4 +1,6 @@
-/** What the routes of several resources share: reading times, the end of every resource, and how a change is answered. */
+/**
+ * What the routes of several resources share: reading times, the end of every resource, and how a change is answered.
+ */
 import { type FailureCode, FailureError, type Fault } from '#schemas/failures.ts';
 import { formatInstant, instantFromText } from '#schemas/instant.ts';
 import type { Done } from '../define-route.ts';
@@ -18,7 +20,11 @@ export const readInstant = (value: unknown, field: string, faults: Fault[]): num
     return undefined;
   }
   if (instant !== undefined) return instant;
-  faults.push({ field, code: 'wrong_format', message: 'must be an RFC 3339 date-time with a zone, such as 2026-11-20T12:00:00Z' });
+  faults.push({
+    field,
+    code: 'wrong_format',
+    message: 'must be an RFC 3339 date-time with a zone, such as 2026-11-20T12:00:00Z',
+  });
   return undefined;
 };
 
@@ -50,8 +56,8 @@ export const found = <R>(row: R | undefined, code: FailureCode): R => {
 type Shown = { readonly id: string };
 
 /**
- * The answer to the making of an object, with its audit entry; `url` is that of its kind. `lasting` is what of an object changes with its version: an entry's digest
- * must not be of what changes by itself.
+ * The answer to the making of an object, with its audit entry; `url` is that of its kind. `lasting` is what of an
+ * object changes with its version: an entry's digest must not be of what changes by itself.
  */
 export const created = <S extends Shown>(
   objectType: string,
@@ -66,7 +72,14 @@ export const created = <S extends Shown>(
 });
 
 /** The answer to the change of an object, with its audit entry. */
-export const updated = <S extends Shown>(objectType: string, before: S, after: S, lasting = (of: S): unknown => of): Done => ({
+export const updated = <S extends Shown>(
+  objectType: string,
+  before: S,
+  after: S,
+  lasting = (of: S): unknown => of,
+): Done => ({
   body: after,
-  changes: [{ action: `${objectType}.updated`, objectType, objectId: after.id, before: lasting(before), after: lasting(after) }],
+  changes: [
+    { action: `${objectType}.updated`, objectType, objectId: after.id, before: lasting(before), after: lasting(after) },
+  ],
 });

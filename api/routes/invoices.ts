@@ -39,33 +39,41 @@ const runJson = (row: BillingRunRow) => ({
   updated_at: formatInstant(row.updated_at),
 });
 
-/** Often at first, then a fifth of the time that was waited: a thousand who wait for a long run must not keep the database busy. */
+/**
+ * Often at first, then a fifth of the time that was waited: a thousand who wait for a long run must not keep the
+ * database busy.
+ */
 const pauseMsAfter = (waitedMs: number): number => Math.min(500, Math.max(50, waitedMs / 5));
 
 const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: ApiPorts): void => {
   const tag = 'Billing runs';
-  const runOf = async (db: Db, id: string): Promise<BillingRunRow> => found(await invoices.run(db, id), 'BILLING_RUN_NOT_FOUND');
+  const runOf = async (db: Db, id: string): Promise<BillingRunRow> =>
+    found(await invoices.run(db, id), 'BILLING_RUN_NOT_FOUND');
 
   change(
     {
-      ...{
-        method: 'POST',
-        url: '/v1/invoices/run',
-        operation: 'createBillingRun',
-        tag,
-        summary: 'Close a month and issue what is not issued yet',
-      },
-      ...{ scope: 'write:invoices', rateClass: 'write', body: NewBillingRun, answers: { 202: BillingRun } },
+      method: 'POST',
+      url: '/v1/invoices/run',
+      operation: 'createBillingRun',
+      tag,
+      summary: 'Close a month and issue what is not issued yet',
+      scope: 'write:invoices',
+      rateClass: 'write',
+      body: NewBillingRun,
+      answers: { 202: BillingRun },
       failures: ['PERIOD_NOT_ENDED', 'CUSTOMER_NOT_FOUND', 'SUBSCRIPTION_NOT_FOUND'],
     },
     async ({ db, body, caller, requestId, nowMs }) => {
       const { period: month, customer_id: customer, subscription_id: subscriptionId } = body;
       const period = monthFromText(month);
       if (!period || isTooEarly(period.start)) {
-        refuseFaults([{ field: 'period', code: 'wrong_format', message: 'must be a month from 2000-01 on, such as 2026-10' }]);
+        refuseFaults([
+          { field: 'period', code: 'wrong_format', message: 'must be a month from 2000-01 on, such as 2026-10' },
+        ]);
         throw new FailureError('VALIDATION_FAILED');
       }
-      if (period.end > nowMs) throw new FailureError('PERIOD_NOT_ENDED', `The period ends at ${formatPeriod(period).end}`);
+      if (period.end > nowMs)
+        throw new FailureError('PERIOD_NOT_ENDED', `The period ends at ${formatPeriod(period).end}`);
       const customerId = customer === undefined ? undefined : await accounts.customerId(db, customer);
       if (customer !== undefined && customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
       const subscription = subscriptionId === undefined ? undefined : await accounts.subscription(db, subscriptionId);
@@ -79,7 +87,12 @@ const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: A
             message: `is of the customer ${subscription.customer_id}; leave one of the two out`,
           },
         ]);
-      const of = { customerId: customerId ?? null, subscriptionId: subscriptionId ?? null, requestId, apiKeyId: caller.keyId };
+      const of = {
+        customerId: customerId ?? null,
+        subscriptionId: subscriptionId ?? null,
+        requestId,
+        apiKeyId: caller.keyId,
+      };
       const row = await invoices.addRun(db, { period, ...of }, new Date(nowMs));
       return created('billing_run', '/v1/invoices/runs', runJson(row), { status: 202 });
     },
@@ -87,15 +100,16 @@ const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: A
 
   get(
     {
-      ...{ url: '/v1/invoices/runs/:id', operation: 'getBillingRun', tag, summary: 'Read a billing run, or wait for its end' },
-      ...{
-        scope: 'read:invoices',
-        params: IdParam,
-        query: RunWait,
-        documentedQuery: RunWaitDocument,
-        answers: { 200: BillingRun },
-        failures: ['BILLING_RUN_NOT_FOUND'],
-      },
+      url: '/v1/invoices/runs/:id',
+      operation: 'getBillingRun',
+      tag,
+      summary: 'Read a billing run, or wait for its end',
+      scope: 'read:invoices',
+      params: IdParam,
+      query: RunWait,
+      documentedQuery: RunWaitDocument,
+      answers: { 200: BillingRun },
+      failures: ['BILLING_RUN_NOT_FOUND'],
     },
     async ({ db, params, query, isCallerThere }) => {
       const waitMsMax = Number(query.wait_seconds ?? 0) * 1000;
@@ -118,16 +132,28 @@ export const invoiceRoutes = (routes: Routes, ports: ApiPorts): void => {
 
   list(
     {
-      ...{ url: '/v1/invoices', operation: 'listInvoices', tag, summary: 'List invoices, without their lines' },
-      ...{ scope: 'read:invoices', list: invoices.invoiceList, answers: { 200: listSchema(InvoiceHead) }, failures: [] },
+      url: '/v1/invoices',
+      operation: 'listInvoices',
+      tag,
+      summary: 'List invoices, without their lines',
+      scope: 'read:invoices',
+      list: invoices.invoiceList,
+      answers: { 200: listSchema(InvoiceHead) },
+      failures: [],
     },
     async ({ db, query }) => listJson(query, await invoices.invoices(db, query), invoiceHeadJson),
   );
 
   get(
     {
-      ...{ url: '/v1/invoices/:id', operation: 'getInvoice', tag, summary: 'Read an invoice with its lines' },
-      ...{ scope: 'read:invoices', params: IdParam, answers: { 200: Invoice }, failures: ['INVOICE_NOT_FOUND'] },
+      url: '/v1/invoices/:id',
+      operation: 'getInvoice',
+      tag,
+      summary: 'Read an invoice with its lines',
+      scope: 'read:invoices',
+      params: IdParam,
+      answers: { 200: Invoice },
+      failures: ['INVOICE_NOT_FOUND'],
     },
     async ({ db, params }) => {
       return invoiceJson(found(await invoices.invoice(db, params.id), 'INVOICE_NOT_FOUND'));

@@ -5,7 +5,14 @@ import { isDeepStrictEqual } from 'node:util';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { type JsonObject, ownValue, type Parsed, readText } from '#schemas/fault.ts';
 import { IdParam, NoContent } from '#schemas/http/fields.ts';
-import { Meter, MeterPatch, MeterPatchDocument, MeterVersion, NewMeter, NewMeterDocument } from '#schemas/http/meters.ts';
+import {
+  Meter,
+  MeterPatch,
+  MeterPatchDocument,
+  MeterVersion,
+  NewMeter,
+  NewMeterDocument,
+} from '#schemas/http/meters.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import {
   definitionFields,
@@ -87,23 +94,41 @@ const tag = 'Meters';
 const readingRoutes = ({ get, list }: Routes, { catalog }: ApiPorts): void => {
   list(
     {
-      ...{ url: '/v1/meters', operation: 'listMeters', tag, summary: 'List meters' },
-      ...{ scope: 'read:meters', list: catalog.meterList, answers: { 200: listSchema(Meter) }, failures: [] },
+      url: '/v1/meters',
+      operation: 'listMeters',
+      tag,
+      summary: 'List meters',
+      scope: 'read:meters',
+      list: catalog.meterList,
+      answers: { 200: listSchema(Meter) },
+      failures: [],
     },
     async ({ db, query }) => listJson(query, await catalog.meters(db, query), meterJson),
   );
   get(
     {
-      ...{ url: '/v1/meters/:id', operation: 'getMeter', tag, summary: 'Read a meter by id or code' },
-      ...{ scope: 'read:meters', params: IdParam, answers: { 200: Meter }, failures: ['METER_NOT_FOUND'] },
+      url: '/v1/meters/:id',
+      operation: 'getMeter',
+      tag,
+      summary: 'Read a meter by id or code',
+      scope: 'read:meters',
+      params: IdParam,
+      answers: { 200: Meter },
+      failures: ['METER_NOT_FOUND'],
     },
     async ({ db, params }) => meterJson(found(await catalog.meter(db, params.id), 'METER_NOT_FOUND')),
   );
   list(
     {
-      ...{ url: '/v1/meters/:id/versions', operation: 'listMeterVersions', tag, summary: 'List what a meter measured and measures' },
-      ...{ scope: 'read:meters', params: IdParam, list: catalog.meterVersionList },
-      ...{ answers: { 200: listSchema(MeterVersion) }, failures: ['METER_NOT_FOUND'] },
+      url: '/v1/meters/:id/versions',
+      operation: 'listMeterVersions',
+      tag,
+      summary: 'List what a meter measured and measures',
+      scope: 'read:meters',
+      params: IdParam,
+      list: catalog.meterVersionList,
+      answers: { 200: listSchema(MeterVersion) },
+      failures: ['METER_NOT_FOUND'],
     },
     async ({ db, params, query }) => {
       const { id } = found(await catalog.meter(db, params.id), 'METER_NOT_FOUND');
@@ -115,28 +140,49 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: ApiPorts): void => {
 export const meterRoutes = (routes: Routes, ports: ApiPorts): void => {
   const { change } = routes;
   const { catalog } = ports;
-  // A definition is read by its own reader, which names every fault at its place; the schema of the route only bounds what comes in.
+  // A definition is read by its own reader, which names every fault at its place; the schema of the route only bounds
+  // what comes in.
   change(
     {
-      ...{ method: 'POST', url: '/v1/meters', operation: 'createMeter', tag, summary: 'Create a meter with its first version' },
-      ...{ scope: 'write:meters', rateClass: 'write', body: NewMeter, documentedBody: NewMeterDocument },
-      ...{ answers: { 201: Meter }, failures: ['METER_ALREADY_EXISTS'] },
+      method: 'POST',
+      url: '/v1/meters',
+      operation: 'createMeter',
+      tag,
+      summary: 'Create a meter with its first version',
+      scope: 'write:meters',
+      rateClass: 'write',
+      body: NewMeter,
+      documentedBody: NewMeterDocument,
+      answers: { 201: Meter },
+      failures: ['METER_ALREADY_EXISTS'],
     },
     async ({ db, body, nowMs }) => {
       const { metadata = {}, ...json } = body;
       const parsed = meterFromJson(json);
       if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
-      const row = found(await catalog.addMeter(db, { ...parsed.value, metadata }, new Date(nowMs)), 'METER_ALREADY_EXISTS');
+      const row = found(
+        await catalog.addMeter(db, { ...parsed.value, metadata }, new Date(nowMs)),
+        'METER_ALREADY_EXISTS',
+      );
       return created('meter', '/v1/meters', meterJson(row));
     },
   );
   readingRoutes(routes, ports);
   change(
     {
-      ...{ method: 'PATCH', url: '/v1/meters/:id', operation: 'updateMeter', tag },
-      summary: 'Change a meter; what changes its definition makes a new version, and plans keep the one that they were made with',
-      ...{ scope: 'write:meters', rateClass: 'write', params: IdParam, body: MeterPatch, documentedBody: MeterPatchDocument },
-      ...{ answers: { 200: Meter }, failures: ['METER_NOT_FOUND'] },
+      method: 'PATCH',
+      url: '/v1/meters/:id',
+      operation: 'updateMeter',
+      tag,
+      summary:
+        'Change a meter; what changes its definition makes a new version, and plans keep the one that they were made with',
+      scope: 'write:meters',
+      rateClass: 'write',
+      params: IdParam,
+      body: MeterPatch,
+      documentedBody: MeterPatchDocument,
+      answers: { 200: Meter },
+      failures: ['METER_NOT_FOUND'],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
       const row = found(await catalog.lockMeter(db, params.id), 'METER_NOT_FOUND');
@@ -149,9 +195,16 @@ export const meterRoutes = (routes: Routes, ports: ApiPorts): void => {
   );
   change(
     {
-      ...{ method: 'DELETE', url: '/v1/meters/:id', operation: 'deleteMeter', tag, summary: 'End a meter that no plan charges by' },
-      ...{ scope: 'write:meters', rateClass: 'write', params: IdParam },
-      ...{ answers: { 204: NoContent }, failures: ['METER_NOT_FOUND', 'METER_IN_USE'] },
+      method: 'DELETE',
+      url: '/v1/meters/:id',
+      operation: 'deleteMeter',
+      tag,
+      summary: 'End a meter that no plan charges by',
+      scope: 'write:meters',
+      rateClass: 'write',
+      params: IdParam,
+      answers: { 204: NoContent },
+      failures: ['METER_NOT_FOUND', 'METER_IN_USE'],
     },
     async ({ db, params, nowMs, matchVersion }) => {
       const row = found(await catalog.lockMeter(db, params.id), 'METER_NOT_FOUND');

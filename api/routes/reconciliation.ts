@@ -18,8 +18,10 @@ const hoursOf = (query: { from?: string; to?: string }, nowMs: number) => {
   const faults: Fault[] = [];
   const to = readInstant(query.to, 'to', faults) ?? nowMs + 1;
   const from = readInstant(query.from, 'from', faults) ?? to - spanMsDefault;
-  if (faults.length === 0 && from >= to) faults.push({ field: 'from', code: 'not_increasing', message: 'must be before to' });
-  if (to - from > spanMsMax) faults.push({ field: 'to', code: 'out_of_range', message: 'must be at most 31 days after from' });
+  if (faults.length === 0 && from >= to)
+    faults.push({ field: 'from', code: 'not_increasing', message: 'must be before to' });
+  if (to - from > spanMsMax)
+    faults.push({ field: 'to', code: 'out_of_range', message: 'must be at most 31 days after from' });
   if (faults.length > 0) throw new FailureError('BAD_REQUEST', undefined, faults);
   return { from: new Date(Math.floor(from / hourMs) * hourMs), to: new Date(Math.ceil(to / hourMs) * hourMs) };
 };
@@ -30,9 +32,14 @@ export const reconciliationRoutes = (
 ): void => {
   get(
     {
-      ...{ url: '/v1/reconciliation', operation: 'getReconciliation', tag: 'Reconciliation' },
+      url: '/v1/reconciliation',
+      operation: 'getReconciliation',
+      tag: 'Reconciliation',
       summary: 'Hold what was answered to events against what is stored and what is billed, by hour of receipt',
-      ...{ scope: 'read:usage', query: ReconciliationSpan, answers: { 200: Reconciliation }, failures: [] },
+      scope: 'read:usage',
+      query: ReconciliationSpan,
+      answers: { 200: Reconciliation },
+      failures: [],
     },
     async ({ db, query, nowMs, isCallerThere }) => {
       const hours = hoursOf(query, nowMs);

@@ -31,15 +31,23 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
   const tag = 'Subscriptions';
   change(
     {
-      ...{ method: 'POST', url: '/v1/subscriptions', operation: 'createSubscription', tag, summary: 'Subscribe a customer to a plan' },
-      ...{ scope: 'write:subscriptions', rateClass: 'write', body: NewSubscription, answers: { 201: Subscription } },
+      method: 'POST',
+      url: '/v1/subscriptions',
+      operation: 'createSubscription',
+      tag,
+      summary: 'Subscribe a customer to a plan',
+      scope: 'write:subscriptions',
+      rateClass: 'write',
+      body: NewSubscription,
+      answers: { 201: Subscription },
       failures: ['CUSTOMER_NOT_FOUND', 'PLAN_NOT_FOUND', 'SUBSCRIPTION_ALREADY_ACTIVE'],
     },
     async ({ db, body, nowMs }) => {
       const { customer_id: customer, plan: planId, started_at: startedText, metadata = {} } = body;
       const faults: Fault[] = [];
       const startedAt = readInstant(startedText, 'started_at', faults) ?? nowMs;
-      if (startedAt > nowMs) faults.push({ field: 'started_at', code: 'out_of_range', message: 'must not be in the future' });
+      if (startedAt > nowMs)
+        faults.push({ field: 'started_at', code: 'out_of_range', message: 'must not be in the future' });
       refuseFaults(faults);
       const customerId = await accounts.customerId(db, customer);
       if (customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
@@ -57,42 +65,56 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
 
   list(
     {
-      ...{ url: '/v1/subscriptions', operation: 'listSubscriptions', tag, summary: 'List subscriptions' },
-      ...{ scope: 'read:subscriptions', list: accounts.subscriptionList, answers: { 200: listSchema(Subscription) }, failures: [] },
+      url: '/v1/subscriptions',
+      operation: 'listSubscriptions',
+      tag,
+      summary: 'List subscriptions',
+      scope: 'read:subscriptions',
+      list: accounts.subscriptionList,
+      answers: { 200: listSchema(Subscription) },
+      failures: [],
     },
-    async ({ db, query, nowMs }) => listJson(query, await accounts.subscriptions(db, query), (row) => subscriptionJson(row, nowMs)),
+    async ({ db, query, nowMs }) =>
+      listJson(query, await accounts.subscriptions(db, query), (row) => subscriptionJson(row, nowMs)),
   );
 
   get(
     {
-      ...{ url: '/v1/subscriptions/:id', operation: 'getSubscription', tag, summary: 'Read a subscription' },
-      ...{
-        scope: 'read:subscriptions',
-        params: IdParam,
-        changesByItself: true,
-        answers: { 200: Subscription },
-        failures: ['SUBSCRIPTION_NOT_FOUND'],
-      },
+      url: '/v1/subscriptions/:id',
+      operation: 'getSubscription',
+      tag,
+      summary: 'Read a subscription',
+      scope: 'read:subscriptions',
+      params: IdParam,
+      changesByItself: true,
+      answers: { 200: Subscription },
+      failures: ['SUBSCRIPTION_NOT_FOUND'],
     },
-    async ({ db, params, nowMs }) => subscriptionJson(found(await accounts.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND'), nowMs),
+    async ({ db, params, nowMs }) =>
+      subscriptionJson(found(await accounts.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND'), nowMs),
   );
 
   change(
     {
-      ...{
-        method: 'PATCH',
-        url: '/v1/subscriptions/:id',
-        operation: 'updateSubscription',
-        tag,
-        summary: 'Change the metadata of a subscription',
-      },
-      ...{ scope: 'write:subscriptions', rateClass: 'write', params: IdParam, body: SubscriptionPatch },
-      ...{ answers: { 200: Subscription }, failures: ['SUBSCRIPTION_NOT_FOUND'] },
+      method: 'PATCH',
+      url: '/v1/subscriptions/:id',
+      operation: 'updateSubscription',
+      tag,
+      summary: 'Change the metadata of a subscription',
+      scope: 'write:subscriptions',
+      rateClass: 'write',
+      params: IdParam,
+      body: SubscriptionPatch,
+      answers: { 200: Subscription },
+      failures: ['SUBSCRIPTION_NOT_FOUND'],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
       const row = found(await accounts.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
-      const changed = found(await accounts.changeSubscription(db, row.id, body.metadata, new Date(nowMs)), 'SUBSCRIPTION_NOT_FOUND');
+      const changed = found(
+        await accounts.changeSubscription(db, row.id, body.metadata, new Date(nowMs)),
+        'SUBSCRIPTION_NOT_FOUND',
+      );
       return updated('subscription', subscriptionJson(row, nowMs), subscriptionJson(changed, nowMs), lasting);
     },
   );

@@ -14,7 +14,14 @@ import type { Db, Routes } from '../define-route.ts';
 import { limitsOf } from '../limits.ts';
 import type { MeterRow } from '../meters.postgres.ts';
 import type { ApiPorts } from '../server.ts';
-import { readGivenWatermark, readMeterVersion, readUsageAsked, type Texts, textsOf, type UsageAsked } from '../usage-asked.ts';
+import {
+  readGivenWatermark,
+  readMeterVersion,
+  readUsageAsked,
+  type Texts,
+  textsOf,
+  type UsageAsked,
+} from '../usage-asked.ts';
 import { usageCsv } from '../usage-csv.ts';
 import { readUsageCursor, scopeOf, type UsagePosition, usageCursor } from '../usage-cursor.ts';
 import { found, readInstant } from './fields.ts';
@@ -43,12 +50,20 @@ const rowsJson = (rows: readonly UsageRow[], { period, windowStarts, groupBy }: 
   });
 };
 
-const meterUsageRoute = ({ get }: Routes, { accounts, catalog, cursors, readUsage, recentWatermark }: ApiPorts): void => {
+const meterUsageRoute = (
+  { get }: Routes,
+  { accounts, catalog, cursors, readUsage, recentWatermark }: ApiPorts,
+): void => {
   /** The meter as that version of it measures. */
   const inVersion = async (db: Db, row: MeterRow, number: number): Promise<Meter> => {
     if (number === row.version_number) return meterOf(row);
     const version = found(await catalog.meterVersion(db, row.id, number), 'METER_NOT_FOUND');
-    return meterOf({ code: row.code, meter_version_id: version.id, version_number: number, definition: version.definition });
+    return meterOf({
+      code: row.code,
+      meter_version_id: version.id,
+      version_number: number,
+      definition: version.definition,
+    });
   };
   const customerOf = async (db: Db, texts: Texts) => {
     const id = texts.get('customer_id');
@@ -68,16 +83,26 @@ const meterUsageRoute = ({ get }: Routes, { accounts, catalog, cursors, readUsag
 
   get(
     {
-      ...{ url: '/v1/meters/:id/usage', operation: 'getMeterUsage', tag: 'Usage' },
+      url: '/v1/meters/:id/usage',
+      operation: 'getMeterUsage',
+      tag: 'Usage',
       summary: 'Usage of a meter in windows and groups, repeatable at its watermark',
-      ...{ scope: 'read:usage', params: IdParam, query: anyQuery, documentedQuery: MeterUsageQuery, answers: { 200: MeterUsage } },
-      ...{ mediaTypes: ['application/json', 'text/csv'], answerHeaders: ['Millrace-Watermark', 'Millrace-Next-Cursor'] },
+      scope: 'read:usage',
+      params: IdParam,
+      query: anyQuery,
+      documentedQuery: MeterUsageQuery,
+      answers: { 200: MeterUsage },
+      mediaTypes: ['application/json', 'text/csv'],
+      answerHeaders: ['Millrace-Watermark', 'Millrace-Next-Cursor'],
       failures: ['METER_NOT_FOUND', 'CUSTOMER_NOT_FOUND'],
     },
     async ({ db, params, query, nowMs, setHeader, setType }) => {
       const faults: Fault[] = [];
       const texts = textsOf(query as Readonly<Record<string, unknown>>, faults);
-      const [row, checked] = await Promise.all([catalog.meter(db, params.id), recentWatermark(db, texts.get('watermark'))]);
+      const [row, checked] = await Promise.all([
+        catalog.meter(db, params.id),
+        recentWatermark(db, texts.get('watermark')),
+      ]);
       const { id, code, version_number: newest } = found(row, 'METER_NOT_FOUND');
       const scope = scopeOf(db.organizationId, id, texts);
       const position = positionIn(scope, texts, faults);
@@ -88,15 +113,24 @@ const meterUsageRoute = ({ get }: Routes, { accounts, catalog, cursors, readUsag
       const customer = await customerOf(db, texts);
       const { period, watermark, windowStarts, groupBy, filter, limit, format, window, timeZone } = asked as UsageAsked;
       const rows = await readUsage.rows({
-        ...{ tenant: db.organizationId, watermark, meter, period, windowStarts, groupBy, filter },
-        ...{ customers: customer ? usageNames(customer.id, customer.external_id) : null, after: position?.after ?? null, limit: limit + 1 },
+        tenant: db.organizationId,
+        watermark,
+        meter,
+        period,
+        windowStarts,
+        groupBy,
+        filter,
+        customers: customer ? usageNames(customer.id, customer.external_id) : null,
+        after: position?.after ?? null,
+        limit: limit + 1,
       });
       const shown = rows.slice(0, limit);
       const last = rows.length > limit ? shown.at(-1) : undefined;
       const moment = { period, watermark, meterVersion: number };
       const next = last === undefined ? null : usageCursor(cursors, scope, { moment, after: last });
       if (next === undefined) {
-        const message = 'has a text that is too long for a page to end at; ask with a higher limit, a filter, or without that group';
+        const message =
+          'has a text that is too long for a page to end at; ask with a higher limit, a filter, or without that group';
         refuse([{ field: 'group_by', code: 'wrong_length', message }]);
       }
       const items = rowsJson(shown, asked as UsageAsked);
@@ -107,8 +141,15 @@ const meterUsageRoute = ({ get }: Routes, { accounts, catalog, cursors, readUsag
         return usageCsv(groupBy, items);
       }
       return {
-        ...{ meter_id: id, meter: code, meter_version: number, customer_id: customer?.id ?? null },
-        ...{ period: formatPeriod(period), window, time_zone: timeZone, watermark: watermark.toString(), items },
+        meter_id: id,
+        meter: code,
+        meter_version: number,
+        customer_id: customer?.id ?? null,
+        period: formatPeriod(period),
+        window,
+        time_zone: timeZone,
+        watermark: watermark.toString(),
+        items,
         pagination: { page_size: items.length, has_more: last !== undefined, next_cursor: next ?? null },
       };
     },
@@ -117,7 +158,9 @@ const meterUsageRoute = ({ get }: Routes, { accounts, catalog, cursors, readUsag
 
 const spanMsMax = 400 * 86_400_000;
 
-/** What both routes of one customer read: a span, by default the current month, and a watermark. Throws `BAD_REQUEST`. */
+/**
+ * What both routes of one customer read: a span, by default the current month, and a watermark. Throws `BAD_REQUEST`.
+ */
 const readSpan = (
   query: { readonly from?: string; readonly to?: string; readonly watermark?: string },
   nowMs: Instant,
@@ -127,8 +170,10 @@ const readSpan = (
   const month = monthOf(nowMs);
   const from = readInstant(query.from, 'from', faults) ?? month.start;
   const to = readInstant(query.to, 'to', faults) ?? month.end;
-  if (faults.length === 0 && from >= to) faults.push({ field: 'from', code: 'not_increasing', message: 'must be before to' });
-  if (to - from > spanMsMax) faults.push({ field: 'to', code: 'out_of_range', message: 'must be at most 400 days after from' });
+  if (faults.length === 0 && from >= to)
+    faults.push({ field: 'from', code: 'not_increasing', message: 'must be before to' });
+  if (to - from > spanMsMax)
+    faults.push({ field: 'to', code: 'out_of_range', message: 'must be at most 400 days after from' });
   const watermark = readGivenWatermark(query.watermark, checked, faults);
   refuse(faults);
   return { period: periodOf(from, to), watermark };
@@ -137,16 +182,28 @@ const readSpan = (
 const customerUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, readWatermark }: ApiPorts): void =>
   get(
     {
-      ...{ url: '/v1/customers/:id/usage', operation: 'getCustomerUsage', tag: 'Usage' },
+      url: '/v1/customers/:id/usage',
+      operation: 'getCustomerUsage',
+      tag: 'Usage',
       summary: "A customer's quantity of every meter in a span of time",
-      ...{ scope: 'read:usage', params: IdParam, query: UsageSpan, answers: { 200: CustomerUsage }, failures: ['CUSTOMER_NOT_FOUND'] },
+      scope: 'read:usage',
+      params: IdParam,
+      query: UsageSpan,
+      answers: { 200: CustomerUsage },
+      failures: ['CUSTOMER_NOT_FOUND'],
     },
     async ({ db, params, query, nowMs }) => {
       const { period, watermark } = readSpan(query, nowMs, await readWatermark(db));
       const customer = found(await accounts.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
       const meters = (await catalog.allMeters(db)).map(meterOf);
       const customers = usageNames(customer.id, customer.external_id);
-      const usage = await readUsage.quantities({ organizationId: db.organizationId, watermark, customers, meters, period });
+      const usage = await readUsage.quantities({
+        organizationId: db.organizationId,
+        watermark,
+        customers,
+        meters,
+        period,
+      });
       return {
         customer_id: customer.id,
         external_id: customer.external_id,
@@ -165,9 +222,14 @@ const customerUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, rea
 const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, readWatermark }: ApiPorts): void =>
   get(
     {
-      ...{ url: '/v1/subscriptions/:id/usage', operation: 'getSubscriptionUsage', tag: 'Usage' },
+      url: '/v1/subscriptions/:id/usage',
+      operation: 'getSubscriptionUsage',
+      tag: 'Usage',
       summary: "A subscription's usage by charge, against the free units and tiers of its prices",
-      ...{ scope: 'read:usage', params: IdParam, query: UsageSpan, answers: { 200: SubscriptionUsage } },
+      scope: 'read:usage',
+      params: IdParam,
+      query: UsageSpan,
+      answers: { 200: SubscriptionUsage },
       failures: ['SUBSCRIPTION_NOT_FOUND'],
     },
     async ({ db, params, query, nowMs }) => {
@@ -179,7 +241,10 @@ const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage,
         const charge = chargeFromJson(json);
         return charge.ok ? [charge.value] : [];
       });
-      const whole = { start: subscription.started_at.getTime(), end: subscription.ended_at?.getTime() ?? Number.POSITIVE_INFINITY };
+      const whole = {
+        start: subscription.started_at.getTime(),
+        end: subscription.ended_at?.getTime() ?? Number.POSITIVE_INFINITY,
+      };
       // As it is billed: of the span, what the subscription covers.
       const covered = intersect(period, whole);
       const customers = usageNames(customer.id, customer.external_id);
@@ -197,7 +262,11 @@ const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage,
           const quantity: string = usage.get(meter.code)?.quantity ?? '0';
           return [
             {
-              ...{ charge: code, name, meter: meter.code, meter_version: meter.version, quantity },
+              charge: code,
+              name,
+              meter: meter.code,
+              meter_version: meter.version,
+              quantity,
               unmeasured_events: Number(usage.get(meter.code)?.unmeasuredEvents ?? 0n),
               ...limitsOf(price, quantity),
             },

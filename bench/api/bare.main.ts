@@ -1,6 +1,6 @@
 /**
- * What the platform is compared with: a bare Fastify route with the same schema that reads the same row by the same statement, opens it and answers the same
- * body; no key, no limit, no tenant wall, no headers of ours.
+ * What the platform is compared with: a bare Fastify route with the same schema that reads the same row by the same
+ * statement, opens it and answers the same body; no key, no limit, no tenant wall, no headers of ours.
  */
 import Fastify from 'fastify';
 import { systemClock } from '#platform/clock.ts';
@@ -14,7 +14,10 @@ import { createAccountStore } from '../../api/accounts.postgres.ts';
 import { customerJson } from '../../api/routes/customers.ts';
 
 const config = loadConfig(process.env, ['databaseUrl', 'masterKey']);
-const postgres = connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, log: createLog('bare', 'warn') });
+const postgres = connectPostgres(config.databaseUrl, {
+  poolMax: config.databasePoolMax,
+  log: createLog('bare', 'warn'),
+});
 const accounts = createAccountStore(createVault({ masterKeys: masterKeysFrom(config), clock: systemClock }));
 const organizationId = process.env.BENCH_ORGANIZATION_ID ?? '';
 const metrics = createMetrics();

@@ -1,6 +1,7 @@
 /**
- * A load of GETs at a fixed rate over plain sockets: little work of its own, so that on a small machine it is the server that is measured. The rate does not
- * wait for answers, and a latency counts from when its request was due: a server that stalls shows all of its stall.
+ * A load of GETs at a fixed rate over plain sockets: little work of its own, so that on a small machine it is the
+ * server that is measured. The rate does not wait for answers, and a latency counts from when its request was due: a
+ * server that stalls shows all of its stall.
  */
 import { connect, type Socket } from 'node:net';
 
@@ -33,11 +34,14 @@ const wholeAnswer = (bytes: Buffer): { readonly length: number; readonly status:
   return bytes.length < length ? undefined : { length, status: text.slice(9, 12) };
 };
 
-export const percentile = (sorted: readonly number[], share: number): number => sorted[Math.ceil(sorted.length * share) - 1] ?? 0;
+export const percentile = (sorted: readonly number[], share: number): number =>
+  sorted[Math.ceil(sorted.length * share) - 1] ?? 0;
 
 export const runLoad = async ({ url, paths, key, perSecond, seconds }: Load): Promise<LoadResult> => {
   const { hostname, port } = new URL(url);
-  const requests = paths.map((path) => Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: Bearer ${key}\r\n\r\n`));
+  const requests = paths.map((path) =>
+    Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: Bearer ${key}\r\n\r\n`),
+  );
   let given = 0;
   const latenciesMs: number[] = [];
   const statuses: Record<string, number> = {};
@@ -86,7 +90,10 @@ export const runLoad = async ({ url, paths, key, perSecond, seconds }: Load): Pr
     if (sent === total) clearInterval(timer);
     give();
   }, 1);
-  const late = setTimeout(() => done.reject(new Error(`${latenciesMs.length} of ${total} answered`)), (seconds + 30) * 1000);
+  const late = setTimeout(
+    () => done.reject(new Error(`${latenciesMs.length} of ${total} answered`)),
+    (seconds + 30) * 1000,
+  );
   await done.promise.finally(() => {
     clearInterval(timer);
     clearTimeout(late);

@@ -30,7 +30,8 @@ export const checkConservation = async (client: Client, fromMs: number, received
   for (const begin = performance.now(); ; await new Promise((resolve) => setTimeout(resolve, 100))) {
     const { is_settled, total } = await readStages(client, fromMs);
     if (is_settled && total.received >= receivedMin && total.is_balanced) return total;
-    if (performance.now() - begin > waitMsMax) throw new Error(`what was answered is not what is stored: ${JSON.stringify(total)}`);
+    if (performance.now() - begin > waitMsMax)
+      throw new Error(`what was answered is not what is stored: ${JSON.stringify(total)}`);
   }
 };
 

@@ -1,13 +1,19 @@
 /**
- * A seeded generator of LLM usage: the same seed and month always give the same events, keys and times included, so that a second demo
- * sends nothing new. Customers are skewed as in production: a few make most of the calls, and tokens per call have a long tail.
+ * A seeded generator of LLM usage: the same seed and month always give the same events, keys and times included, so
+ * that a second demo sends nothing new. Customers are skewed as in production: a few make most of the calls, and tokens
+ * per call have a long tail.
  */
 export type UsageEventJson = {
   readonly idempotency_key: string;
   readonly event: string;
   readonly customer_id: string;
   readonly timestamp: string;
-  readonly properties: { readonly model: string; readonly region: string; readonly input_tokens: number; readonly output_tokens: number };
+  readonly properties: {
+    readonly model: string;
+    readonly region: string;
+    readonly input_tokens: number;
+    readonly output_tokens: number;
+  };
 };
 
 export type UsageOptions = {

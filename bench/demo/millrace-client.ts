@@ -18,7 +18,11 @@ export type EventsAnswer = {
 
 const triesMax = 60;
 
-export const createClient = (urls: { readonly apiUrl: string; readonly ingestUrl: string; readonly apiKey: string }): Client => {
+export const createClient = (urls: {
+  readonly apiUrl: string;
+  readonly ingestUrl: string;
+  readonly apiKey: string;
+}): Client => {
   const base = (url: string) => url.replace(/\/$/, '');
   const headers = { authorization: `Bearer ${urls.apiKey}`, 'content-type': 'application/json' };
   const post = async <T>(url: string, text: string): Promise<Answer<T> & { readonly retryAfterMs: number }> => {
@@ -50,7 +54,11 @@ export const createClient = (urls: { readonly apiUrl: string; readonly ingestUrl
 };
 
 /** Works through `items` with `lanes` at a time. */
-export const inLanes = async <T>(items: Iterable<T>, lanes: number, work: (item: T) => Promise<void>): Promise<void> => {
+export const inLanes = async <T>(
+  items: Iterable<T>,
+  lanes: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> => {
   const iterator = items[Symbol.iterator]();
   const lane = async () => {
     for (let next = iterator.next(); !next.done; next = iterator.next()) await work(next.value);

@@ -43,7 +43,12 @@ type RunJson = {
 export type DemoReport = {
   readonly period: string;
   readonly ran_before: boolean;
-  readonly events: { readonly sent: number; readonly accepted: number; readonly duplicates: number; readonly stored: number };
+  readonly events: {
+    readonly sent: number;
+    readonly accepted: number;
+    readonly duplicates: number;
+    readonly stored: number;
+  };
   readonly customers: number;
   readonly invoices: {
     readonly issued: number;
@@ -89,14 +94,31 @@ const plan = {
         ],
       },
     },
-    { code: 'output', name: 'Output tokens', meter: 'demo_output_tokens', price: { model: 'per_unit', unit_amount: '0.000015' } },
+    {
+      code: 'output',
+      name: 'Output tokens',
+      meter: 'demo_output_tokens',
+      price: { model: 'per_unit', unit_amount: '0.000015' },
+    },
   ],
 };
 
 const meters = [
   { code: 'demo_requests', name: 'Requests', event: 'llm.request', aggregation: 'count' },
-  { code: 'demo_input_tokens', name: 'Input tokens', event: 'llm.request', aggregation: 'sum', property: 'input_tokens' },
-  { code: 'demo_output_tokens', name: 'Output tokens', event: 'llm.request', aggregation: 'sum', property: 'output_tokens' },
+  {
+    code: 'demo_input_tokens',
+    name: 'Input tokens',
+    event: 'llm.request',
+    aggregation: 'sum',
+    property: 'input_tokens',
+  },
+  {
+    code: 'demo_output_tokens',
+    name: 'Output tokens',
+    event: 'llm.request',
+    aggregation: 'sum',
+    property: 'output_tokens',
+  },
 ];
 
 /** Creates it, or finds that an earlier demo did. */

@@ -16,7 +16,9 @@ export const findK6 = async (log: Log): Promise<Program> => {
   if (kept) return kept;
   const goPath = findOnPath('go');
   const go = goPath ? await tryProgram(goPath, 'version', 'the PATH') : undefined;
-  const old = found ? `k6 ${versionText(found.version)} on the PATH is older than ${versionText(least)}` : 'there is no k6 on the PATH';
+  const old = found
+    ? `k6 ${versionText(found.version)} on the PATH is older than ${versionText(least)}`
+    : 'there is no k6 on the PATH';
   let fault = 'there is no Go here to build it';
   if (go && !isAtLeast(go.version, versions.go.least))
     fault = `Go ${versionText(go.version)} is older than ${versionText(versions.go.least)}`;

@@ -1,4 +1,7 @@
-/** What is measured of the line: each case sends events of its own name, and ends when all of them can be queried, so that none disturbs the next. */
+/**
+ * What is measured of the line: each case sends events of its own name, and ends when all of them can be queried, so
+ * that none disturbs the next.
+ */
 import type { LoadReport } from '../load/run-load.ts';
 import { measureFreshness } from './freshness.ts';
 import type { LineUnderTest, LoadShape, Measured } from './line-under-test.ts';
@@ -18,8 +21,14 @@ type Case = (line: LineUnderTest, bounds: CaseBounds) => Promise<Readonly<Record
 const figuresOf = (load: LoadReport): Record<string, number> => ({
   events_per_second: load.accepted / load.seconds,
   requests_per_second: load.requests / load.seconds,
-  ...{ p50_ms: load.latencyMs.p50, p95_ms: load.latencyMs.p95, p99_ms: load.latencyMs.p99, max_ms: load.latencyMs.max },
-  ...{ sent: load.events, accepted: load.accepted, duplicates: load.duplicates, refused_requests: load.statuses['503'] ?? 0 },
+  p50_ms: load.latencyMs.p50,
+  p95_ms: load.latencyMs.p95,
+  p99_ms: load.latencyMs.p99,
+  max_ms: load.latencyMs.max,
+  sent: load.events,
+  accepted: load.accepted,
+  duplicates: load.duplicates,
+  refused_requests: load.statuses['503'] ?? 0,
   ...(load.unsent > 0 && { unsent_requests: load.unsent }),
 });
 
@@ -30,7 +39,10 @@ export const checked = (load: LoadReport): LoadReport => {
   return load;
 };
 
-const resultOf = ({ load, cpuMicrosPerEvent, otherCores }: Measured, more: Readonly<Record<string, number>> = {}): CaseResult => ({
+const resultOf = (
+  { load, cpuMicrosPerEvent, otherCores }: Measured,
+  more: Readonly<Record<string, number>> = {},
+): CaseResult => ({
   figures: { ...figuresOf(checked(load)), other_cores: otherCores, ...more },
   cpuMicrosPerEvent,
 });
@@ -44,7 +56,10 @@ const atTheGateway = async (line: LineUnderTest, shape: LoadShape): Promise<Case
 
 const half = (seconds: number): number => Math.max(1, Math.round(seconds / 2));
 
-/** Everything at once: what is accepted is stored at the same time, and the costs are those until the last event can be queried. */
+/**
+ * Everything at once: what is accepted is stored at the same time, and the costs are those until the last event can be
+ * queried.
+ */
 const wholeLine: Case = async (line, { seconds }) => {
   const event = 'llm.line';
   let behindMs = 0;
@@ -81,7 +96,11 @@ const single: Case = async (line, { seconds }) => {
   return {
     'single, flat out': await atTheGateway(line, { ...shape, event: 'llm.single' }),
     'single, pipelined': await atTheGateway(line, { ...shape, event: 'llm.piped', connections: 8, inFlight: 16 }),
-    'single, at a rate': await atTheGateway(line, { ...shape, event: 'llm.rate', eventsPerSecond: singleRequestsPerSecond }),
+    'single, at a rate': await atTheGateway(line, {
+      ...shape,
+      event: 'llm.rate',
+      eventsPerSecond: singleRequestsPerSecond,
+    }),
   };
 };
 
@@ -95,7 +114,9 @@ const forms: Case = async (line, { seconds }) => {
   const results: Record<string, CaseResult> = {};
   for (const format of ['json', 'ndjson', 'avro'] as const) {
     const event = `llm.${format}`;
-    const [probe] = Object.keys((await line.measure({ event, format, seconds: 1, eventsPerSecond: 200 })).load.statuses);
+    const [probe] = Object.keys(
+      (await line.measure({ event, format, seconds: 1, eventsPerSecond: 200 })).load.statuses,
+    );
     results[`batches, ${format}`] =
       probe === '200'
         ? await atTheGateway(line, { event: `${event}.load`, format, seconds: half(seconds) })
@@ -112,7 +133,8 @@ const freshness: Case = async (line, { seconds }) => {
   return { freshness: resultOf(measured, fresh) };
 };
 
-const average = (numbers: readonly number[]): number => numbers.reduce((sum, number) => sum + number, 0) / Math.max(numbers.length, 1);
+const average = (numbers: readonly number[]): number =>
+  numbers.reduce((sum, number) => sum + number, 0) / Math.max(numbers.length, 1);
 
 /** Memory over a long time at full speed: what grows without bound shows in its last third against its first. */
 const flood: Case = async (line, { floodSeconds }) => {
@@ -131,4 +153,12 @@ const flood: Case = async (line, { floodSeconds }) => {
   return { flood: resultOf(measured, figures) };
 };
 
-export const cases: Readonly<Record<string, Case>> = { line: wholeLine, gateway, single, duplicates, forms, freshness, flood };
+export const cases: Readonly<Record<string, Case>> = {
+  line: wholeLine,
+  gateway,
+  single,
+  duplicates,
+  forms,
+  freshness,
+  flood,
+};

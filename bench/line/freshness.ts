@@ -1,4 +1,7 @@
-/** How long it takes from the answer to an event until usage is read with it, stored and checked: single events, sent beside whatever load there is, and looked for all the time. */
+/**
+ * How long it takes from the answer to an event until usage is read with it, stored and checked: single events, sent
+ * beside whatever load there is, and looked for all the time.
+ */
 import { randomUUID } from 'node:crypto';
 import { percentile } from '../api/load.ts';
 import { type LineUnderTest, pause } from './line-under-test.ts';
@@ -14,7 +17,8 @@ const send = async (line: LineUnderTest, event: string, key: string): Promise<vo
     headers: { authorization: `Bearer ${line.key}`, 'content-type': 'application/json' },
     body: JSON.stringify({ idempotency_key: key, event, customer_id: 'marker' }),
   });
-  if (response.status !== 200) throw new Error(`a marker was answered ${response.status}: ${(await response.text()).slice(0, 300)}`);
+  if (response.status !== 200)
+    throw new Error(`a marker was answered ${response.status}: ${(await response.text()).slice(0, 300)}`);
   await response.arrayBuffer();
 };
 
@@ -27,9 +31,11 @@ export const measureFreshness = async (line: LineUnderTest, seconds: number): Pr
   let sending = true;
   const look = async () => {
     while (sending || acceptedAt.size > 0) {
-      if (performance.now() - startMs > seconds * 1000 + lateMsMax) throw new Error(`${acceptedAt.size} markers can't be read`);
+      if (performance.now() - startMs > seconds * 1000 + lateMsMax)
+        throw new Error(`${acceptedAt.size} markers can't be read`);
       const checked = await line.checkedSequence();
-      const query = 'SELECT idempotency_key AS key FROM usage_events WHERE event = {event:String} AND stream_sequence <= {checked:UInt64}';
+      const query =
+        'SELECT idempotency_key AS key FROM usage_events WHERE event = {event:String} AND stream_sequence <= {checked:UInt64}';
       const result = await line.clickhouse.query({ query, query_params: { event, checked }, format: 'JSONEachRow' });
       const nowMs = performance.now();
       for (const { key } of await result.json<{ key: string }>()) {
@@ -53,6 +59,8 @@ export const measureFreshness = async (line: LineUnderTest, seconds: number): Pr
   const sorted = freshMs.toSorted((a, b) => a - b);
   return {
     markers: sorted.length,
-    ...{ fresh_p50_ms: percentile(sorted, 0.5), fresh_p99_ms: percentile(sorted, 0.99), fresh_max_ms: sorted.at(-1) ?? 0 },
+    fresh_p50_ms: percentile(sorted, 0.5),
+    fresh_p99_ms: percentile(sorted, 0.99),
+    fresh_max_ms: sorted.at(-1) ?? 0,
   };
 };

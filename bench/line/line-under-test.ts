@@ -1,4 +1,7 @@
-/** The line as the cases see it: where to send, what is stored, which process costs what, and a sink that can be made to stand still. */
+/**
+ * The line as the cases see it: where to send, what is stored, which process costs what, and a sink that can be made to
+ * stand still.
+ */
 import { type ClickHouseClient, createClient } from '@clickhouse/client';
 import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
@@ -68,14 +71,22 @@ export const createLineUnderTest = (stack: Stack): LineUnderTest => {
     if (sink) process.kill(sink, signal);
   };
   return {
-    ...{ url, key: stack.apiKey, clickhouse, pids, rowsOf },
+    url,
+    key: stack.apiKey,
+    clickhouse,
+    pids,
+    rowsOf,
     measure: async (shape, afterwards) => {
       const generator = await startGenerator({ ...usualLoad, ...shape, url, key: stack.apiKey });
       const startMs = performance.now();
       const [before, ownBefore, machineBefore] = [cpuOf(pids()), cpuSecondsOf(process.pid), machineCpuSeconds()];
       const load = await generator.run();
       await afterwards?.(load);
-      const [after, ownSeconds, machineSeconds] = [cpuOf(pids()), cpuSecondsOf(process.pid), machineCpuSeconds() - machineBefore];
+      const [after, ownSeconds, machineSeconds] = [
+        cpuOf(pids()),
+        cpuSecondsOf(process.pid),
+        machineCpuSeconds() - machineBefore,
+      ];
       const cpu = microsPerEvent(before, after, load.events);
       // The servers and the generator are children of this process.
       const otherSeconds = machineSeconds - (ownSeconds - ownBefore);
@@ -88,13 +99,16 @@ export const createLineUnderTest = (stack: Stack): LineUnderTest => {
     distinctOf: (event) => numberOf('uniqExact(key_digest)', event),
     checkedSequence: async () => {
       await connected;
-      const { rows } = await postgres.query<{ checked: string }>('SELECT max(checked_sequence)::text AS checked FROM identity_checks');
+      const { rows } = await postgres.query<{ checked: string }>(
+        'SELECT max(checked_sequence)::text AS checked FROM identity_checks',
+      );
       return rows[0]?.checked ?? '0';
     },
     untilStored: async (event, rows) => {
       const startMs = performance.now();
       while ((await rowsOf(event)) < rows) {
-        if (performance.now() - startMs > storedMsMax) throw new Error(`${await rowsOf(event)} of ${rows} events were stored`);
+        if (performance.now() - startMs > storedMsMax)
+          throw new Error(`${await rowsOf(event)} of ${rows} events were stored`);
         await pause(pollMs);
       }
       return performance.now() - startMs;
@@ -102,7 +116,9 @@ export const createLineUnderTest = (stack: Stack): LineUnderTest => {
     untilMerged: async () => {
       const startMs = performance.now();
       for (let quietPolls = 0; quietPolls < 5 && performance.now() - startMs < mergedMsMax; ) {
-        const [row] = await (await clickhouse.query({ query: 'SELECT count() AS number FROM system.merges', format: 'JSONEachRow' })).json<{
+        const [row] = await (
+          await clickhouse.query({ query: 'SELECT count() AS number FROM system.merges', format: 'JSONEachRow' })
+        ).json<{
           number: string | number;
         }>();
         quietPolls = Number(row?.number) === 0 ? quietPolls + 1 : 0;

@@ -1,7 +1,12 @@
-/** What processes cost, as Linux counts it: CPU time and memory. On another system there is nothing to read, and nothing is shown. */
+/**
+ * What processes cost, as Linux counts it: CPU time and memory. On another system there is nothing to read, and nothing
+ * is shown.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Linux shows times to programs in hundredths of a second, whatever its own clock does (`USER_HZ`, proc_pid_stat(5)). */
+/**
+ * Linux shows times to programs in hundredths of a second, whatever its own clock does (`USER_HZ`, proc_pid_stat(5)).
+ */
 const ticksPerSecond = 100;
 
 const readOf = (pid: number, file: string): string | undefined => {
@@ -25,12 +30,14 @@ const childrenOf = (pid: number): number[] => {
 /** A process and all below it: a gateway may have workers. */
 const treeOf = (pid: number): number[] => [pid, ...childrenOf(pid).flatMap(treeOf)];
 
-const sumOver = (pid: number, cost: (one: number) => number): number => treeOf(pid).reduce((sum, one) => sum + cost(one), 0);
+const sumOver = (pid: number, cost: (one: number) => number): number =>
+  treeOf(pid).reduce((sum, one) => sum + cost(one), 0);
 
 /** Of all its threads, its children, and those of them that ended: Redis rewrites its file in one. */
 export const cpuSecondsOf = (pid: number): number =>
   sumOver(pid, (one) => {
-    // The name of the program, in parentheses, may hold anything; the fields are counted from behind it: 14 to 17 are 11 to 14 then.
+    // The name of the program, in parentheses, may hold anything; the fields are counted from behind it: 14 to 17 are
+    // 11 to 14 then.
     const fields = readOf(one, 'stat')
       ?.replace(/^.*\)\s/s, '')
       .split(' ');
@@ -57,11 +64,17 @@ export const residentMegabytesOf = (pid: number): number =>
 export type Pids = Readonly<Record<string, number>>;
 export type CpuSeconds = Readonly<Record<string, number>>;
 
-export const cpuOf = (pids: Pids): CpuSeconds => Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, cpuSecondsOf(pid)]));
+export const cpuOf = (pids: Pids): CpuSeconds =>
+  Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, cpuSecondsOf(pid)]));
 
 /** Microseconds per event of each process, between two readings. */
 export const microsPerEvent = (before: CpuSeconds, after: CpuSeconds, events: number): Record<string, number> =>
-  Object.fromEntries(Object.entries(after).map(([name, seconds]) => [name, ((seconds - (before[name] ?? 0)) * 1e6) / Math.max(events, 1)]));
+  Object.fromEntries(
+    Object.entries(after).map(([name, seconds]) => [
+      name,
+      ((seconds - (before[name] ?? 0)) * 1e6) / Math.max(events, 1),
+    ]),
+  );
 
 /** Reads the memory of some processes every second until it is stopped. */
 export const watchMemory = (pids: Pids): (() => Readonly<Record<string, readonly number[]>>) => {

@@ -34,7 +34,8 @@ export type Report = {
 
 /** The short name of the commit, with a word where the files differ from it. */
 const commitName = (): string => {
-  const git = (...words: string[]) => execFileSync('git', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  const git = (...words: string[]) =>
+    execFileSync('git', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
     return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : ' and changes'}`;
   } catch {
@@ -52,17 +53,22 @@ export const machineOf = (natsSyncAlways: boolean | null): Report['machine'] => 
 });
 
 /**
- * What the stages allow where each event passes all of them, every core does nothing else, and none waits: cores / sum of their costs. The line
- * does more than the stages that are measured, so its share says what the rest costs.
+ * What the stages allow where each event passes all of them, every core does nothing else, and none waits: cores / sum
+ * of their costs. The line does more than the stages that are measured, so its share says what the rest costs.
  */
-export const limitOf = (stages: Report['stages'], cores: number, lineEventsPerSecond: number | undefined): Report['limit'] | undefined => {
+export const limitOf = (
+  stages: Report['stages'],
+  cores: number,
+  lineEventsPerSecond: number | undefined,
+): Report['limit'] | undefined => {
   const micros = Object.values(stages).reduce((sum, { cpuMicrosPerEvent }) => sum + cpuMicrosPerEvent, 0);
   if (micros === 0 || lineEventsPerSecond === undefined) return undefined;
   const eventsPerSecond = (cores * 1e6) / micros;
   return { events_per_second: eventsPerSecond, share_reached: lineEventsPerSecond / eventsPerSecond };
 };
 
-const number = (value: number): string => value.toLocaleString('en-US', { maximumFractionDigits: value < 100 ? (value < 10 ? 2 : 1) : 0 });
+const number = (value: number): string =>
+  value.toLocaleString('en-US', { maximumFractionDigits: value < 100 ? (value < 10 ? 2 : 1) : 0 });
 
 const table = (rows: readonly (readonly string[])[]): string => {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
@@ -74,10 +80,19 @@ const table = (rows: readonly (readonly string[])[]): string => {
     .join('\n');
 };
 
-const columns = ['events_per_second', 'requests_per_second', 'p50_ms', 'p95_ms', 'p99_ms', 'refused_requests', 'other_cores'] as const;
+const columns = [
+  'events_per_second',
+  'requests_per_second',
+  'p50_ms',
+  'p95_ms',
+  'p99_ms',
+  'refused_requests',
+  'other_cores',
+] as const;
 const processes = ['gateway', 'sink', 'checker', 'nats', 'redis', 'clickhouse', 'postgres', 'generator'] as const;
 
-const sumOf = (costs: Readonly<Record<string, number>>): number => Object.values(costs).reduce((sum, cost) => sum + cost, 0);
+const sumOf = (costs: Readonly<Record<string, number>>): number =>
+  Object.values(costs).reduce((sum, cost) => sum + cost, 0);
 
 const costRow = (name: string, costs: Readonly<Record<string, number>>): string[] => {
   const sum = sumOf(costs);
@@ -103,7 +118,9 @@ const machineText = ({ date, commit, machine }: Report): string => {
 const casesText = (cases: Report['cases']): string[] => {
   const all = Object.entries(cases);
   const ran = all.filter(([, { skipped }]) => skipped === undefined);
-  const leftOut = all.flatMap(([name, { skipped }]) => (skipped === undefined ? [] : [`  ${name}: left out, ${skipped}`]));
+  const leftOut = all.flatMap(([name, { skipped }]) =>
+    skipped === undefined ? [] : [`  ${name}: left out, ${skipped}`],
+  );
   if (all.length === 0) return [];
   return [
     table([
@@ -115,7 +132,10 @@ const casesText = (cases: Report['cases']): string[] => {
     ...ran.flatMap(([name, result]) => more(name, result)),
     '',
     'CPU in microseconds per event',
-    table([['', ...processes, 'rest', 'all'], ...ran.map(([name, { cpuMicrosPerEvent }]) => costRow(name, cpuMicrosPerEvent))]),
+    table([
+      ['', ...processes, 'rest', 'all'],
+      ...ran.map(([name, { cpuMicrosPerEvent }]) => costRow(name, cpuMicrosPerEvent)),
+    ]),
     '',
   ];
 };
@@ -145,7 +165,9 @@ export const textOf = (report: Report): string => {
     '',
     ...casesText(report.cases),
     ...(stages.length === 0 ? [] : ['Stages by themselves', table([['', 'events/s', 'CPU us/event'], ...rows])]),
-    ...(memory ? [`  Claims take ${number(memory.bytes_per_key)} bytes a key in Redis, at ${number(memory.keys)} keys.`] : []),
+    ...(memory
+      ? [`  Claims take ${number(memory.bytes_per_key)} bytes a key in Redis, at ${number(memory.keys)} keys.`]
+      : []),
     ...Object.entries(report.identity ?? {}).map(
       ([name, figures]) =>
         `  identity, ${name.replaceAll('_', ' ')}: ${Object.entries(figures)
@@ -160,11 +182,15 @@ export const textOf = (report: Report): string => {
 const inFileForm = (value: unknown): unknown =>
   typeof value === 'object' && value !== null
     ? Object.fromEntries(
-        Object.entries(value).map(([name, one]) => [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), inFileForm(one)]),
+        Object.entries(value).map(([name, one]) => [
+          name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+          inFileForm(one),
+        ]),
       )
     : value;
 
-const rounded = (_key: string, value: unknown): unknown => (typeof value === 'number' ? Number(value.toPrecision(5)) : value);
+const rounded = (_key: string, value: unknown): unknown =>
+  typeof value === 'number' ? Number(value.toPrecision(5)) : value;
 
 export const todayAndCommit = (): Pick<Report, 'date' | 'commit'> => ({
   date: new Date().toISOString().slice(0, 10),

@@ -1,4 +1,7 @@
-/** Reads what a generator of load needs of HTTP/1.1 answers, and nothing more: where each ends, its status, and how many events were accepted. */
+/**
+ * Reads what a generator of load needs of HTTP/1.1 answers, and nothing more: where each ends, its status, and how many
+ * events were accepted.
+ */
 
 const headEnd = Buffer.from('\r\n\r\n');
 const lengthName = Buffer.from('content-length: ');
@@ -25,7 +28,10 @@ const fieldIn = (bytes: Buffer, name: Buffer, from: number, end: number): number
 /** `accepted` and `duplicates` are undefined where the answer does not say. */
 export type OnAnswer = (status: number, accepted: number | undefined, duplicates: number | undefined) => void;
 
-/** A function that is given the bytes of a connection, in any pieces; it keeps a copy of what is not whole yet. Throws on an answer of unknown length. */
+/**
+ * A function that is given the bytes of a connection, in any pieces; it keeps a copy of what is not whole yet. Throws
+ * on an answer of unknown length.
+ */
 export const createAnswerReader = (onAnswer: OnAnswer): ((chunk: Buffer) => void) => {
   let rest: Buffer = nothing;
   return (chunk) => {
@@ -35,11 +41,16 @@ export const createAnswerReader = (onAnswer: OnAnswer): ((chunk: Buffer) => void
       const head = bytes.indexOf(headEnd, at);
       if (head < 0) break;
       const length = fieldIn(bytes, lengthName, at, head);
-      if (length === undefined) throw new Error(`an answer without content-length: ${bytes.toString('latin1', at, head).slice(0, 200)}`);
+      if (length === undefined)
+        throw new Error(`an answer without content-length: ${bytes.toString('latin1', at, head).slice(0, 200)}`);
       const end = head + headEnd.length + length;
       if (end > bytes.length) break;
       const accepted = fieldIn(bytes, acceptedName, head, end);
-      onAnswer(numberAt(bytes, at + 9), accepted, accepted === undefined ? undefined : fieldIn(bytes, duplicatesName, head, end));
+      onAnswer(
+        numberAt(bytes, at + 9),
+        accepted,
+        accepted === undefined ? undefined : fieldIn(bytes, duplicatesName, head, end),
+      );
       at = end;
     }
     rest = at >= bytes.length ? nothing : Buffer.from(bytes.subarray(at));

@@ -82,7 +82,9 @@ export const openConnection = (options: ConnectionOptions): Promise<Connection> 
     options.onFault(error);
   };
   const socket = connect({
-    ...{ host: hostname, port: Number(port), noDelay: true },
+    host: hostname,
+    port: Number(port),
+    noDelay: true,
     // One buffer for all that arrives: nothing is allocated per answer.
     onread: {
       buffer: Buffer.allocUnsafe(65_536),

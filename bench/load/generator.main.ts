@@ -1,4 +1,7 @@
-/** A generator of load as a process of its own: it is told what to send, says `ready` with its connections open, sends on `go`, and reports. */
+/**
+ * A generator of load as a process of its own: it is told what to send, says `ready` with its connections open, sends
+ * on `go`, and reports.
+ */
 import { type LoadOptions, prepareLoad } from './run-load.ts';
 
 const told = (): Promise<unknown> => new Promise((resolve) => process.once('message', resolve));

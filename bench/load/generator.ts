@@ -19,7 +19,8 @@ export const startGenerator = async (options: LoadOptions): Promise<Generator> =
       child.once('exit', gone);
       child.once('message', (message: Told) => {
         child.off('exit', gone);
-        if (typeof message === 'object' && 'fault' in message) reject(new Error(`the generator of load: ${message.fault}`));
+        if (typeof message === 'object' && 'fault' in message)
+          reject(new Error(`the generator of load: ${message.fault}`));
         else resolve(message);
       });
     });

@@ -1,6 +1,7 @@
 /**
- * Writes fresh idempotency keys, 36 characters in the form of a UUID, straight into bytes. 128 random bits each, from a generator that begins at a random
- * state: so no two keys of any runs are the same, and the store can compress them no better than those of a real caller. About 40 ns a key.
+ * Writes fresh idempotency keys, 36 characters in the form of a UUID, straight into bytes. 128 random bits each, from a
+ * generator that begins at a random state: so no two keys of any runs are the same, and the store can compress them no
+ * better than those of a real caller. About 40 ns a key.
  */
 import { randomBytes } from 'node:crypto';
 

@@ -1,8 +1,9 @@
 /**
  * A load on POST /v1/events that costs as little as it can: what it measures runs on the same cores.
  *
- * Closed loop: every connection sends its next request when an answer frees it, as fast as the gateway goes. Open loop: requests are due at a fixed rate
- * whether or not earlier ones were answered, and a latency counts from when its request was due, so a gateway that stalls shows all of its stall.
+ * Closed loop: every connection sends its next request when an answer frees it, as fast as the gateway goes. Open loop:
+ * requests are due at a fixed rate whether or not earlier ones were answered, and a latency counts from when its
+ * request was due, so a gateway that stalls shows all of its stall.
  */
 import { createHistogram } from 'node:perf_hooks';
 import { type Answered, type Connection, openConnection } from './connection.ts';
@@ -58,7 +59,8 @@ const createTally = () => {
       sums.accepted += accepted ?? 0;
       sums.duplicates += duplicates ?? 0;
       if (status === 503) return;
-      if (accepted === undefined && status === 200) throw new Error('an answer of 200 that does not say how many events were accepted');
+      if (accepted === undefined && status === 200)
+        throw new Error('an answer of 200 that does not say how many events were accepted');
       latencyMicros.record(Math.max(1, Math.round((performance.now() - dueMs) * 1000)));
       sums.requests += 1;
       sums.events += events;
@@ -137,7 +139,10 @@ const openLoop = (connections: readonly Connection[], seconds: number, everyMs: 
 export const prepareLoad = async (options: LoadOptions): Promise<() => Promise<LoadReport>> => {
   const { seconds, batch, eventsPerSecond, duplicateShare } = options;
   const keys = createKeyWriter();
-  const templates = createTemplates({ ...options, nowMs: Date.now(), seed: 20261121 }, options.connections * options.inFlight * 2);
+  const templates = createTemplates(
+    { ...options, nowMs: Date.now(), seed: 20261121 },
+    options.connections * options.inFlight * 2,
+  );
   const tally = createTally();
   const done = Promise.withResolvers<void>();
   // A fault may come before anybody waits.
@@ -146,7 +151,10 @@ export const prepareLoad = async (options: LoadOptions): Promise<() => Promise<L
   const connections: readonly Connection[] = await Promise.all(
     Array.from({ length: options.connections }, () =>
       openConnection({
-        ...{ url: options.url, keys, duplicateShare, inFlightMax: options.inFlight },
+        url: options.url,
+        keys,
+        duplicateShare,
+        inFlightMax: options.inFlight,
         templates: templates.splice(0, options.inFlight * 2),
         onAnswer: (answered, connection) => {
           tally.add(answered);
@@ -158,7 +166,9 @@ export const prepareLoad = async (options: LoadOptions): Promise<() => Promise<L
     ),
   );
   loop =
-    eventsPerSecond === undefined ? closedLoop(connections, seconds) : openLoop(connections, seconds, (batch * 1000) / eventsPerSecond);
+    eventsPerSecond === undefined
+      ? closedLoop(connections, seconds)
+      : openLoop(connections, seconds, (batch * 1000) / eventsPerSecond);
   return async () => {
     const cpuBefore = process.cpuUsage();
     const startMs = performance.now();
@@ -171,6 +181,11 @@ export const prepareLoad = async (options: LoadOptions): Promise<() => Promise<L
       for (const connection of connections) connection.close();
     });
     const { user, system } = process.cpuUsage(cpuBefore);
-    return { ...tally.report(), unsent, seconds: (performance.now() - startMs) / 1000, cpuSeconds: (user + system) / 1e6 };
+    return {
+      ...tally.report(),
+      unsent,
+      seconds: (performance.now() - startMs) / 1000,
+      cpuSeconds: (user + system) / 1e6,
+    };
   };
 };

@@ -1,6 +1,6 @@
 /**
- * Whole HTTP requests, made once. Between two sends only the idempotency keys are written over, in place: to send an event costs no text, no JSON and no
- * allocation.
+ * Whole HTTP requests, made once. Between two sends only the idempotency keys are written over, in place: to send an
+ * event costs no text, no JSON and no allocation.
  */
 import avro from 'avsc';
 import { llmUsage } from '../demo/llm-usage.ts';
@@ -67,13 +67,19 @@ const containerOf = (events: readonly EventJson[]): Buffer => {
   );
   return Buffer.concat([
     ...[Buffer.from('Obj\u0001', 'latin1'), longType.toBuffer(1)],
-    ...[stringType.toBuffer('avro.schema'), stringType.toBuffer(JSON.stringify(eventType.schema())), longType.toBuffer(0), marker],
+    ...[
+      stringType.toBuffer('avro.schema'),
+      stringType.toBuffer(JSON.stringify(eventType.schema())),
+      longType.toBuffer(0),
+      marker,
+    ],
     ...[longType.toBuffer(events.length), longType.toBuffer(records.length), records, marker],
   ]);
 };
 
 /** One event goes as it is, several as an array. */
-const jsonOf = (events: readonly EventJson[]): Buffer => Buffer.from(JSON.stringify(events.length === 1 ? events[0] : events));
+const jsonOf = (events: readonly EventJson[]): Buffer =>
+  Buffer.from(JSON.stringify(events.length === 1 ? events[0] : events));
 
 const bodyOf: Readonly<Record<Format, (events: readonly EventJson[]) => Buffer>> = {
   json: jsonOf,
@@ -90,7 +96,14 @@ const placesOf = (bytes: Buffer, text: string): number[] => {
 /** `count` requests with other customers, models and amounts in each, of the kind that the demo sends. */
 export const createTemplates = (options: TemplateOptions, count: number): Template[] => {
   const { url, key, format, batch, event, nowMs, seed } = options;
-  const usage = llmUsage({ seed, events: batch * count, customers: 1_000, month: 'load', from: nowMs - 3_600_000, to: nowMs });
+  const usage = llmUsage({
+    seed,
+    events: batch * count,
+    customers: 1_000,
+    month: 'load',
+    from: nowMs - 3_600_000,
+    to: nowMs,
+  });
   const head = `POST /v1/events HTTP/1.1\r\nHost: ${new URL(url).host}\r\nAuthorization: Bearer ${key}\r\nContent-Type: ${formats[format]}\r\n`;
   return Array.from({ length: count }, () => {
     const events = Array.from({ length: batch }, () => {
@@ -103,7 +116,10 @@ export const createTemplates = (options: TemplateOptions, count: number): Templa
   });
 };
 
-/** Makes the request a new one. A share of its events keep their key, and so are duplicates of what it carried when it was sent last. */
+/**
+ * Makes the request a new one. A share of its events keep their key, and so are duplicates of what it carried when it
+ * was sent last.
+ */
 export const freshen = (template: Template, keys: KeyWriter, duplicateShare: number): void => {
   const { bytes, keysAt, used } = template;
   for (const at of keysAt) if (!used || duplicateShare === 0 || keys.random() >= duplicateShare) keys.write(bytes, at);

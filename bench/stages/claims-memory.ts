@@ -8,7 +8,10 @@ import type { StageServers } from './stage.ts';
 
 const claimsPerRequest = 200;
 
-/** Bytes of Redis for each of `keys` claims, confirmed, that came in requests of 200. Empties the Redis that it measures. */
+/**
+ * Bytes of Redis for each of `keys` claims, confirmed, that came in requests of 200. Empties the Redis that it
+ * measures.
+ */
 export const measureClaimsMemory = async (servers: StageServers, keys: number): Promise<number> => {
   const config = loadConfig({}, []);
   const redis = connectRedis(servers.urls.redis, 60_000, createLog('bench', 'warn'));
@@ -19,7 +22,8 @@ export const measureClaimsMemory = async (servers: StageServers, keys: number): 
     const before = await usedBytes();
     const claims = createClaims(redis, {
       streamName: 'BENCH',
-      ...{ leaseSeconds: config.claimLeaseSeconds, windowSeconds: config.claimWindowHours * 3600 },
+      leaseSeconds: config.claimLeaseSeconds,
+      windowSeconds: config.claimWindowHours * 3600,
       onFault: (error) => {
         throw error;
       },

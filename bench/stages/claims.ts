@@ -18,7 +18,8 @@ export const claimsStage = (servers: StageServers): Stage => ({
     await redis.connect();
     const claims = createClaims(redis, {
       streamName: 'BENCH',
-      ...{ leaseSeconds: config.claimLeaseSeconds, windowSeconds: config.claimWindowHours * 3600 },
+      leaseSeconds: config.claimLeaseSeconds,
+      windowSeconds: config.claimWindowHours * 3600,
       onFault: (error) => {
         throw error;
       },

@@ -1,6 +1,7 @@
 /**
- * The identity check by itself: what a key takes in memory, what the check of an event costs with filters and by asking the store for each, and how long a start takes.
- * Keys are written into the store directly, under sequences below those of the stack's own stream, and checked under a stream's name of their own.
+ * The identity check by itself: what a key takes in memory, what the check of an event costs with filters and by asking
+ * the store for each, and how long a start takes. Keys are written into the store directly, under sequences below those
+ * of the stack's own stream, and checked under a stream's name of their own.
  */
 import { randomFillSync } from 'node:crypto';
 import type { ClickHouseClient } from '@clickhouse/client';
@@ -25,7 +26,8 @@ const dayMs = 86_400_000;
 const randomHalves = (count: number): Uint32Array => {
   const halves = new Uint32Array(count);
   // What can be filled at a time has a bound.
-  for (let from = 0; from < count; from += 1_000_000) randomFillSync(halves.subarray(from, Math.min(count, from + 1_000_000)));
+  for (let from = 0; from < count; from += 1_000_000)
+    randomFillSync(halves.subarray(from, Math.min(count, from + 1_000_000)));
   return halves;
 };
 
@@ -45,11 +47,14 @@ const inMemory = (keys: number): IdentityFigures => {
   const strangers = randomHalves(4_000_000);
   let passed = 0;
   startMs = performance.now();
-  for (let key = 0; key < strangers.length; key += 2) if (mayHave(strangers[key] as number, strangers[key + 1] as number)) passed += 1;
+  for (let key = 0; key < strangers.length; key += 2)
+    if (mayHave(strangers[key] as number, strangers[key + 1] as number)) passed += 1;
   return {
     open_bytes_per_key: table.bytes() / keys,
     closed_bytes_per_key: filters.reduce((sum, { bytes }) => sum + bytes.byteLength, 0) / keys,
-    ...{ add_ns: addNanos, build_ns: buildNanos, probe_ns: ((performance.now() - startMs) * 1e6) / (strangers.length / 2) },
+    add_ns: addNanos,
+    build_ns: buildNanos,
+    probe_ns: ((performance.now() - startMs) * 1e6) / (strangers.length / 2),
     passed_of_a_million: (passed * 1e6) / (strangers.length / 2),
   };
 };
@@ -63,7 +68,10 @@ FROM numbers({from:UInt64}, {count:UInt64})`;
 const storeKeys = async (clickhouse: ClickHouseClient, keys: number): Promise<void> => {
   const perInsert = 500_000;
   for (let from = 0; from < keys; from += perInsert) {
-    await clickhouse.command({ query: insert, query_params: { perMessage, from, count: Math.min(perInsert, keys - from) } });
+    await clickhouse.command({
+      query: insert,
+      query_params: { perMessage, from, count: Math.min(perInsert, keys - from) },
+    });
   }
 };
 
@@ -89,7 +97,10 @@ const checkerOf = (
 /** As if there were no memory: each event is asked of the store. */
 const withoutFilters = (ports: CheckPorts): CheckPorts => ({
   ...ports,
-  keys: { ...ports.keys, read: async (...range) => ({ ...(await ports.keys.read(...range)), low: () => 1, high: () => 1 }) },
+  keys: {
+    ...ports.keys,
+    read: async (...range) => ({ ...(await ports.keys.read(...range)), low: () => 1, high: () => 1 }),
+  },
 });
 
 /** Milliseconds, and microseconds of processor time of this process and of ClickHouse, each for one event. */
@@ -109,7 +120,10 @@ const costOf = async (
   };
 };
 
-export const measureIdentity = async (servers: StageServers, keys: number): Promise<Readonly<Record<string, IdentityFigures>>> => {
+export const measureIdentity = async (
+  servers: StageServers,
+  keys: number,
+): Promise<Readonly<Record<string, IdentityFigures>>> => {
   const clickhouse = connectClickHouse(servers.urls.clickhouse, { requestTimeoutMs: 300_000, connectionsMax: 4 });
   const whole = { from: 0, to: keys / perMessage };
   const last = { from: whole.to - askedKeys / perMessage, to: whole.to };
@@ -125,7 +139,9 @@ export const measureIdentity = async (servers: StageServers, keys: number): Prom
     const start = await costOf(servers, 1, () => checkAll(restarted));
     const openOnly = checkerOf(clickhouse, 'BENCH-OPEN', { from: whole.to, to: whole.to }, keys);
     const startOpen = await costOf(servers, 1, () => checkAll(openOnly));
-    const asked = await costOf(servers, askedKeys, () => checkAll(checkerOf(clickhouse, 'BENCH-ASKED', last, keys * 2, withoutFilters)));
+    const asked = await costOf(servers, askedKeys, () =>
+      checkAll(checkerOf(clickhouse, 'BENCH-ASKED', last, keys * 2, withoutFilters)),
+    );
     const { generations: closed, closedBytes, closedKeys } = filtered.known.holdings();
     return {
       ...memory,

@@ -40,7 +40,8 @@ const sampleMessage = (): Buffer => {
   return message;
 };
 
-const connect = ({ urls }: StageServers) => connectClickHouse(urls.clickhouse, { requestTimeoutMs: 60_000, connectionsMax: inserts });
+const connect = ({ urls }: StageServers) =>
+  connectClickHouse(urls.clickhouse, { requestTimeoutMs: 60_000, connectionsMax: inserts });
 
 /** Stream messages to queryable rows, as the sink does it on a backlog: two inserts at a time of 50,000 rows. */
 export const insertStage = (servers: StageServers): Stage => ({
@@ -73,13 +74,17 @@ export const insertTextStage = (servers: StageServers): Stage => ({
     const clickhouse = connect(servers);
     const message = sampleMessage();
     const lines = [...Array(200).keys()].map((row) => {
-      const at = 8 + 4 * 200 + [...Array(row).keys()].reduce((sum, before) => sum + message.readUInt32LE(8 + 4 * before), 0);
+      const at =
+        8 + 4 * 200 + [...Array(row).keys()].reduce((sum, before) => sum + message.readUInt32LE(8 + 4 * before), 0);
       const { properties, ...event } = fromRow(message.subarray(at, at + message.readUInt32LE(8 + 4 * row)));
       return { ...event, properties: JSON.stringify(Object.fromEntries(properties)) };
     });
     const text = (value: string): Buffer => {
       const bytes = Buffer.from(value);
-      return Buffer.concat([Buffer.from(bytes.length < 128 ? [bytes.length] : [(bytes.length & 127) | 128, bytes.length >> 7]), bytes]);
+      return Buffer.concat([
+        Buffer.from(bytes.length < 128 ? [bytes.length] : [(bytes.length & 127) | 128, bytes.length >> 7]),
+        bytes,
+      ]);
     };
     const integer = (value: number): Buffer => {
       const bytes = Buffer.alloc(8);

@@ -14,7 +14,14 @@ const nowMs = Date.UTC(2026, 10, 20, 12);
 const horizon = { nowMs, pastMsMax: 35 * 86_400_000, futureMsMax: 300_000 };
 
 const sampleEvents = () => [
-  ...llmUsage({ seed: 1, events: eventsPerRequest, customers: 1_000, month: 'bench', from: nowMs - 3_600_000, to: nowMs }),
+  ...llmUsage({
+    seed: 1,
+    events: eventsPerRequest,
+    customers: 1_000,
+    month: 'bench',
+    from: nowMs - 3_600_000,
+    to: nowMs,
+  }),
 ];
 
 /** A request of events like those of the demo. */
@@ -29,7 +36,9 @@ const sampleContainer = (): Buffer => {
     avro.Type,
   ];
   const records = sampleEvents().map((event) => {
-    const properties = Object.fromEntries(Object.entries(event.properties).map(([name, value]) => [name, String(value)]));
+    const properties = Object.fromEntries(
+      Object.entries(event.properties).map(([name, value]) => [name, String(value)]),
+    );
     return type.toBuffer({ ...event, timestamp: Date.parse(event.timestamp), properties });
   });
   const [block, sync] = [Buffer.concat(records), Buffer.alloc(16)];

@@ -20,7 +20,13 @@ export const publishStage = (servers: StageServers): Stage => ({
     const nats = await connectNats(servers.urls.nats, 'bench', createLog('bench', 'warn'));
     await ensureUsageStream(nats, config, systemClock);
     const { streamName, publishTimeoutMs: timeoutMs, publishAttemptsMax: attemptsMax } = config;
-    const publish = createPublish(nats, { streamName, timeoutMs, attemptsMax, mayPublish: () => true, onNoStream: () => {} });
+    const publish = createPublish(nats, {
+      streamName,
+      timeoutMs,
+      attemptsMax,
+      mayPublish: () => true,
+      onNoStream: () => {},
+    });
     const body = randomBytes(messageBytes);
     try {
       return await measureStage({ seconds, lanes: inFlight, pids: [pidOf(servers, 'nats')] }, async () => {

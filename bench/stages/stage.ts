@@ -13,11 +13,12 @@ export type Stage = { readonly name: string; readonly run: (seconds: number) => 
 /** What a stage works on: the servers by their URLs and pids, both of the stack. */
 export type StageServers = Pick<Stack, 'urls' | 'processes'>;
 
-export const pidOf = ({ processes }: StageServers, name: string): number => processes.find((one) => one.name === name)?.pid ?? 0;
+export const pidOf = ({ processes }: StageServers, name: string): number =>
+  processes.find((one) => one.name === name)?.pid ?? 0;
 
 /**
- * Runs `step` in so many lanes for a time; a step says how many events it did. The servers whose `pids` are named belong to the cost. The first
- * half second warms up and does not count.
+ * Runs `step` in so many lanes for a time; a step says how many events it did. The servers whose `pids` are named
+ * belong to the cost. The first half second warms up and does not count.
  */
 export const measureStage = async (
   { seconds, lanes, pids }: { readonly seconds: number; readonly lanes: number; readonly pids: readonly number[] },

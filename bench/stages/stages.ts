@@ -13,4 +13,8 @@ export const stagesOf = (servers: StageServers): readonly Stage[] => [
 ];
 
 /** Other ways, beside those of the line: of another form of the events, and two that were rejected. */
-export const rejectedStagesOf = (servers: StageServers): readonly Stage[] => [parseAvroStage, parseObjectsStage, insertTextStage(servers)];
+export const rejectedStagesOf = (servers: StageServers): readonly Stage[] => [
+  parseAvroStage,
+  parseObjectsStage,
+  insertTextStage(servers),
+];

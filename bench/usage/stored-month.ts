@@ -1,6 +1,6 @@
 /**
- * A month of usage that lies in the store: written into ClickHouse directly, as it is the reading that is measured. Its sequences lie below those of the stream, so
- * every watermark holds all of it.
+ * A month of usage that lies in the store: written into ClickHouse directly, as it is the reading that is measured. Its
+ * sequences lie below those of the stream, so every watermark holds all of it.
  */
 import type { ClickHouseClient } from '@clickhouse/client';
 
@@ -27,13 +27,26 @@ SELECT {tenant:String}, {event:String}, concat('customer-', toString(number % {c
   intDiv(number, {perMessage:UInt64}) + 1
 FROM numbers({from:UInt64}, {count:UInt64})`;
 
-export const storeMonth = async (clickhouse: ClickHouseClient, month: StoredMonth, report: (stored: number) => void): Promise<void> => {
+export const storeMonth = async (
+  clickhouse: ClickHouseClient,
+  month: StoredMonth,
+  report: (stored: number) => void,
+): Promise<void> => {
   const { tenant, event, customers, startMs, endMs, events } = month;
   for (let from = 0; from < events; from += eventsPerInsert) {
     const count = Math.min(eventsPerInsert, events - from);
     await clickhouse.command({
       query: insert,
-      query_params: { ...{ tenant, event, customers, from, count }, start: startMs, span: endMs - startMs, perMessage: eventsPerMessage },
+      query_params: {
+        tenant,
+        event,
+        customers,
+        from,
+        count,
+        start: startMs,
+        span: endMs - startMs,
+        perMessage: eventsPerMessage,
+      },
       clickhouse_settings: { max_partitions_per_insert_block: '0', wait_end_of_query: 1 },
     });
     report(from + count);

@@ -1,5 +1,6 @@
 /**
- * The identity check: every stored event is held against all events of its key that came before it, and the later one is made void. The order of effects:
+ * The identity check: every stored event is held against all events of its key that came before it, and the later one
+ * is made void. The order of effects:
  *
  *   1. ask how far the store has followed the stream;
  *   2. read the keys up to there, from where this process has checked;
@@ -8,7 +9,8 @@
  *   5. advance the checked sequence: what bills waits for it, so it never counts a twin;
  *   6. with nothing in hand, work on the generations of what is known (known-keys.ts).
  *
- * A crash anywhere in between repeats the same reads and the same rows, as they depend on nothing but what is stored. Two checkers at once do the same twice.
+ * A crash anywhere in between repeats the same reads and the same rows, as they depend on nothing but what is stored.
+ * Two checkers at once do the same twice.
  */
 import { type FirstOfDay, findTwins, type Twin } from './find-twins.ts';
 import type { KeyRow, KeyRows } from './key-rows.ts';
@@ -60,7 +62,12 @@ export type IdentityCheck = {
 };
 
 /** A range that was read and not checked to its end. */
-type Batch = { readonly events: number; readonly oldestMs: number; readonly suspects: readonly KeyRow[]; readonly upTo: number };
+type Batch = {
+  readonly events: number;
+  readonly oldestMs: number;
+  readonly suspects: readonly KeyRow[];
+  readonly upTo: number;
+};
 
 export const createIdentityCheck = (limits: CheckLimits, ports: CheckPorts): IdentityCheck => {
   const known = new KnownKeys(limits, ports);

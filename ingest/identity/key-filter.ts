@@ -1,9 +1,11 @@
 /**
- * A negative filter over a fixed set of 64-bit hashes: "certainly not in the set", or "may be". A binary fuse filter with four probes (Graf and Lemire, Binary Fuse
- * Filters: Fast and Smaller Than Xor Filters, 2022, https://arxiv.org/abs/2201.01174), its fingerprints packed bit by bit.
+ * A negative filter over a fixed set of 64-bit hashes: "certainly not in the set", or "may be". A binary fuse filter
+ * with four probes (Graf and Lemire, Binary Fuse Filters: Fast and Smaller Than Xor Filters, 2022,
+ * https://arxiv.org/abs/2201.01174), its fingerprints packed bit by bit.
  *
- * A hash that is in the set is never denied. One that is not is let pass with a chance of 2^-fingerprintBits.
- * Rejected: a Bloom filter; 2.5 bytes a key for the same chance. Rejected: three probes; 5 % more bytes, and no faster where the filter is not in the cache.
+ * A hash that is in the set is never denied. One that is not is let pass with a chance of 2^-fingerprintBits. Rejected:
+ * a Bloom filter; 2.5 bytes a key for the same chance. Rejected: three probes; 5 % more bytes, and no faster where the
+ * filter is not in the cache.
  *
  * As bytes: seed, slots, windowLength and keys (4 bytes each, little-endian), then the fingerprints.
  */
@@ -16,7 +18,10 @@ export type KeyFilter = {
   readonly mayHave: (low: number, high: number) => boolean;
 };
 
-/** 35 filters of so many bits let one new key in 470 pass to a look-up, for 1.9 bytes a key (`npm run bench -- --only identity`). */
+/**
+ * 35 filters of so many bits let one new key in 470 pass to a look-up, for 1.9 bytes a key (`npm run bench -- --only
+ * identity`).
+ */
 export const fingerprintBits = 14;
 const fingerprintMask = 2 ** fingerprintBits - 1;
 
@@ -34,9 +39,15 @@ const mixed = (hash: number): number => {
 /** Where the four slots of a hash lie: windows of `windowLength`, each beside the last, the first of them anywhere. */
 type Shape = { readonly slots: number; readonly windowLength: number };
 
-/** The sizes of the paper for four probes. They are tuned for large sets; a small one gets more room, and costs little in any case. */
+/**
+ * The sizes of the paper for four probes. They are tuned for large sets; a small one gets more room, and costs little
+ * in any case.
+ */
 const shapeFor = (keys: number): Shape => {
-  const windowLength = Math.min(2 ** 18, keys < 2 ? 4 : 2 ** Math.max(2, Math.floor(Math.log(keys) / Math.log(2.91) - 0.5)));
+  const windowLength = Math.min(
+    2 ** 18,
+    keys < 2 ? 4 : 2 ** Math.max(2, Math.floor(Math.log(keys) / Math.log(2.91) - 0.5)),
+  );
   const roominess = keys < 2 ? 0 : Math.max(1.075, 0.77 + (0.305 * Math.log(600_000)) / Math.log(keys));
   const windows = Math.max(1, Math.ceil((keys * roominess) / windowLength) - 3);
   return { slots: (windows + 3) * windowLength, windowLength };
@@ -88,7 +99,11 @@ const writeSlot = (bytes: Uint8Array, slot: number, fingerprint: number): void =
 /** The hashes in an order in which each has a slot that no later one touches; undefined where the seed gives none. */
 const peel = (lows: Uint32Array, highs: Uint32Array, shape: Shape, seed: number) => {
   const probe = createProbe(shape, seed);
-  const [counts, xorLow, xorHigh] = [new Uint8Array(shape.slots), new Uint32Array(shape.slots), new Uint32Array(shape.slots)];
+  const [counts, xorLow, xorHigh] = [
+    new Uint8Array(shape.slots),
+    new Uint32Array(shape.slots),
+    new Uint32Array(shape.slots),
+  ];
   const toggle = (slot: number, low: number, high: number, by: 1 | -1): number => {
     xorLow[slot] = (xorLow[slot] as number) ^ low;
     xorHigh[slot] = (xorHigh[slot] as number) ^ high;
@@ -104,7 +119,12 @@ const peel = (lows: Uint32Array, highs: Uint32Array, shape: Shape, seed: number)
   const alone = new Uint32Array(4 * lows.length + shape.slots);
   let waiting = 0;
   for (let slot = 0; slot < shape.slots; slot += 1) if (counts[slot] === 1) alone[waiting++] = slot;
-  const order = { lows: new Uint32Array(lows.length), highs: new Uint32Array(lows.length), slots: new Uint32Array(lows.length), count: 0 };
+  const order = {
+    lows: new Uint32Array(lows.length),
+    highs: new Uint32Array(lows.length),
+    slots: new Uint32Array(lows.length),
+    count: 0,
+  };
   while (waiting > 0) {
     const slot = alone[--waiting] as number;
     if (counts[slot] !== 1) continue;
@@ -131,7 +151,8 @@ export const buildKeyFilter = (lows: Uint32Array, highs: Uint32Array): KeyFilter
     if (!order) continue;
     const bytes = new Uint8Array(headerBytes + Math.ceil((shape.slots * fingerprintBits) / 8) + paddingBytes);
     const header = new DataView(bytes.buffer);
-    for (const [index, value] of [seed, shape.slots, shape.windowLength, lows.length].entries()) header.setUint32(4 * index, value, true);
+    for (const [index, value] of [seed, shape.slots, shape.windowLength, lows.length].entries())
+      header.setUint32(4 * index, value, true);
     const probe = createProbe(shape, seed);
     for (let place = order.count - 1; place >= 0; place -= 1) {
       probe.at(order.lows[place] as number, order.highs[place] as number);
@@ -152,7 +173,12 @@ export const buildKeyFilter = (lows: Uint32Array, highs: Uint32Array): KeyFilter
 export const openKeyFilter = (bytes: Uint8Array): KeyFilter => {
   if (bytes.byteLength < headerBytes) throw new RangeError('not a filter of keys');
   const header = new DataView(bytes.buffer, bytes.byteOffset, headerBytes);
-  const [seed, slots, windowLength, keys] = [0, 4, 8, 12].map((at) => header.getUint32(at, true)) as [number, number, number, number];
+  const [seed, slots, windowLength, keys] = [0, 4, 8, 12].map((at) => header.getUint32(at, true)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
   if (bytes.byteLength !== headerBytes + Math.ceil((slots * fingerprintBits) / 8) + paddingBytes)
     throw new RangeError('not a filter of keys');
   const probe = createProbe({ slots, windowLength }, seed);

@@ -1,4 +1,6 @@
-/** Closed generations of the identity check in the store: a row for each of their filters, all written with one insert. */
+/**
+ * Closed generations of the identity check in the store: a row for each of their filters, all written with one insert.
+ */
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { ClickHouseClient } from '@clickhouse/client';

@@ -1,6 +1,7 @@
 /**
- * A closed generation of the identity check: the keys of a range of sequences, as filters that never change. They are cut by the first bits of the hash, so that
- * each is built in a fraction of a second and the check goes on between two of them.
+ * A closed generation of the identity check: the keys of a range of sequences, as filters that never change. They are
+ * cut by the first bits of the hash, so that each is built in a fraction of a second and the check goes on between two
+ * of them.
  */
 import { buildKeyFilter, type KeyFilter, openKeyFilter } from './key-filter.ts';
 import { firstBits, type KeyTable } from './key-table.ts';
@@ -21,7 +22,8 @@ const segmentKeysMax = 2 ** 19;
 export const segmentBitsFor = (keys: number): number => Math.max(0, Math.ceil(Math.log2(keys / segmentKeysMax)));
 
 export const keysOf = ({ filters }: Generation): number => filters.reduce((sum, { keys }) => sum + keys, 0);
-export const bytesOf = ({ filters }: Generation): number => filters.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+export const bytesOf = ({ filters }: Generation): number =>
+  filters.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
 
 /** Asks for one hash after the other: whether it may be in the generation. */
 export const probeOf = ({ filters }: Pick<Generation, 'filters'>): ((low: number, high: number) => boolean) => {
@@ -48,11 +50,16 @@ export const createGenerationBuilder = (table: KeyTable, bits = segmentBitsFor(t
 };
 
 /** What is known of a stored generation before its filters are read. */
-export type StoredGeneration = Range & { readonly receivedUntilMs: number; readonly segments: number; readonly storedSegments: number };
+export type StoredGeneration = Range & {
+  readonly receivedUntilMs: number;
+  readonly segments: number;
+  readonly storedSegments: number;
+};
 
 /**
- * The generations that cover all from the beginning without a gap, each beginning where or before the last one ends. Two checkers at once may have stored ranges that
- * overlap; an incomplete one, and whatever lies behind a gap, is left out and made again from the store.
+ * The generations that cover all from the beginning without a gap, each beginning where or before the last one ends.
+ * Two checkers at once may have stored ranges that overlap; an incomplete one, and whatever lies behind a gap, is left
+ * out and made again from the store.
  */
 export const chainOf = (stored: readonly StoredGeneration[]): StoredGeneration[] => {
   const whole = stored.filter(({ segments, storedSegments }) => segments === storedSegments);
@@ -65,7 +72,12 @@ export const chainOf = (stored: readonly StoredGeneration[]): StoredGeneration[]
   }
 };
 
-export const openGeneration = ({ from, to, receivedUntilMs }: StoredGeneration, filters: readonly Uint8Array[]): Generation => ({
-  ...{ from, to, receivedUntilMs },
+export const openGeneration = (
+  { from, to, receivedUntilMs }: StoredGeneration,
+  filters: readonly Uint8Array[],
+): Generation => ({
+  from,
+  to,
+  receivedUntilMs,
   filters: filters.map(openKeyFilter),
 });

@@ -1,6 +1,7 @@
 /**
- * Rows of `usage_keys` as ClickHouse sends them (RowBinary), read where they lie: of a batch only the few rows that may be twins are ever decoded.
- * A row: key_digest (16 bytes), stream_sequence, received_at, occurred_at, payload (8 bytes each), then tenant, event and customer, each behind its length.
+ * Rows of `usage_keys` as ClickHouse sends them (RowBinary), read where they lie: of a batch only the few rows that may
+ * be twins are ever decoded. A row: key_digest (16 bytes), stream_sequence, received_at, occurred_at, payload (8 bytes
+ * each), then tenant, event and customer, each behind its length.
  */
 
 /** The columns in that order, for a query. Times are milliseconds. */
@@ -74,7 +75,9 @@ export const keyRowsFrom = (bytes: Buffer): KeyRows => {
         return bytes.toString('utf8', next, at);
       };
       return {
-        ...{ tenant: readText(), event: readText(), customer: readText() },
+        tenant: readText(),
+        event: readText(),
+        customer: readText(),
         digest: bytes.toString('hex', start, start + 16),
         sequence: integer(row, offsets.sequence),
         receivedAtMs: integer(row, offsets.receivedAt),

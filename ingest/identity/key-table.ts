@@ -1,6 +1,7 @@
 /**
- * An exact set of 64-bit hashes in one flat array: 10.7 to 21.4 bytes a key, and nothing for the collector to visit. Open addressing by the first bits of `low`, so
- * that hashes with the same first bits lie together; what was added is never taken out.
+ * An exact set of 64-bit hashes in one flat array: 10.7 to 21.4 bytes a key, and nothing for the collector to visit.
+ * Open addressing by the first bits of `low`, so that hashes with the same first bits lie together; what was added is
+ * never taken out.
  */
 
 /** Halves of hashes, side by side. */
@@ -24,7 +25,8 @@ const fullest = 0.75;
 
 export const createKeyTable = (firstPlaceBits = 12): KeyTable => {
   let placeBits = firstPlaceBits;
-  // Both halves of a hash in one line of the processor's cache. An empty place is two zeros; the one hash that looks like it stands apart.
+  // Both halves of a hash in one line of the processor's cache. An empty place is two zeros; the one hash that looks
+  // like it stands apart.
   let halves = new Uint32Array(2 * 2 ** placeBits);
   let filled = 0;
   let hasZero = false;

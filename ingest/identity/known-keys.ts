@@ -1,6 +1,6 @@
 /**
- * Which keys may have been there before: the keys since the last closed generation exactly, those of the window as filters. In memory, made again from the store at a start.
- * The order of effects when a generation is closed:
+ * Which keys may have been there before: the keys since the last closed generation exactly, those of the window as
+ * filters. In memory, made again from the store at a start. The order of effects when a generation is closed:
  *
  *   1. a new, empty table takes what comes from now on; both are asked;
  *   2. the store says how many keys it holds of the range, so that a filter is never built of fewer;
@@ -57,7 +57,12 @@ export type Holdings = {
 };
 
 /** A generation whose filters are being built. */
-type Closing = { readonly range: Range; readonly table: KeyTable; readonly receivedUntilMs: number; readonly builder: GenerationBuilder };
+type Closing = {
+  readonly range: Range;
+  readonly table: KeyTable;
+  readonly receivedUntilMs: number;
+  readonly builder: GenerationBuilder;
+};
 
 /** What was done; `againFrom`: the check has to begin there anew. */
 export type Tended = { readonly worked: boolean; readonly againFrom?: number };
@@ -126,9 +131,11 @@ export class KnownKeys {
       const isNew = this.#open.add(rows.low(row), rows.high(row));
       if (!isNew || mayBeForgotten || isBackfill(times, this.#limits)) isSuspect[row] = 1;
     }
-    // One filter after the other, and not one row after the other: a filter that fits into the processor's cache stays there.
+    // One filter after the other, and not one row after the other: a filter that fits into the processor's cache stays
+    // there.
     for (const has of [...(this.#closing ? [this.#closing.table.has] : []), ...this.#closed.map(probeOf)]) {
-      for (let row = 0; row < rows.count; row += 1) if (isSuspect[row] === 0 && has(rows.low(row), rows.high(row))) isSuspect[row] = 1;
+      for (let row = 0; row < rows.count; row += 1)
+        if (isSuspect[row] === 0 && has(rows.low(row), rows.high(row))) isSuspect[row] = 1;
     }
     this.#saw(receivedUntilMs);
     const suspects: number[] = [];
@@ -141,7 +148,8 @@ export class KnownKeys {
     // A stream that lost its end went back.
     this.#openFrom = Math.min(this.#openFrom, covered);
     if (this.#closing) return this.#build(this.#closing);
-    const isDue = this.#open.size() >= this.#limits.generationKeysMax || dayOf(this.#ports.clock.nowMs()) > this.#openedDay;
+    const isDue =
+      this.#open.size() >= this.#limits.generationKeysMax || dayOf(this.#ports.clock.nowMs()) > this.#openedDay;
     return isDue && this.#open.size() > 0 && covered > this.#openFrom
       ? this.#close({ from: this.#openFrom, to: covered })
       : { worked: false };
@@ -191,7 +199,9 @@ export class KnownKeys {
     return {
       openKeys: this.#open.size() + (this.#closing?.table.size() ?? 0),
       openBytes: this.#open.bytes() + (this.#closing?.table.bytes() ?? 0),
-      ...{ closedKeys: sum(keysOf), closedBytes: sum(bytesOf), generations: this.#closed.length },
+      closedKeys: sum(keysOf),
+      closedBytes: sum(bytesOf),
+      generations: this.#closed.length,
     };
   }
 }

@@ -4,7 +4,10 @@ import { type Metrics, powersOfTen, workSeconds } from '#platform/metrics.ts';
 import type { CheckPorts, IdentityCheck } from './check-identity.ts';
 
 export const observeCheck = (metrics: Metrics, log: Log): CheckPorts['report'] => {
-  const events = metrics.counter('millrace_checker_events_total', 'Stored events that were held against all before them');
+  const events = metrics.counter(
+    'millrace_checker_events_total',
+    'Stored events that were held against all before them',
+  );
   const twins = metrics.counter(
     'millrace_checker_twins_total',
     'Stored events that do not count, as their key came before, by whether they say the same',
@@ -31,7 +34,8 @@ export const observeCheck = (metrics: Metrics, log: Log): CheckPorts['report'] =
       batch.observe(checked.events);
       if (checked.lagMs !== undefined) lag.observe(checked.lagMs / 1000);
       for (const { reason } of checked.twins) twins.labels(reason).inc();
-      if (checked.twins.length > 0) log.info({ twins: checked.twins.length, upTo: checked.upTo }, 'later twins were made void');
+      if (checked.twins.length > 0)
+        log.info({ twins: checked.twins.length, upTo: checked.upTo }, 'later twins were made void');
     },
     again: (fromSequence) => {
       again.inc();
@@ -50,7 +54,11 @@ export const observeHoldings = (metrics: Metrics, { known, standing }: IdentityC
     if (!now) throw new Error('nothing was checked yet');
     return now;
   };
-  metrics.gaugeOf('millrace_checker_behind_messages', 'Stream messages that are not checked yet', () => asked().last - asked().covered);
+  metrics.gaugeOf(
+    'millrace_checker_behind_messages',
+    'Stream messages that are not checked yet',
+    () => asked().last - asked().covered,
+  );
   metrics.gaugeOf(
     'millrace_checker_keys',
     'Keys that the checker knows, exactly or in filters',
@@ -69,5 +77,9 @@ export const observeHoldings = (metrics: Metrics, { known, standing }: IdentityC
     },
     'state',
   );
-  metrics.gaugeOf('millrace_checker_generations', 'Closed generations of keys within the window', () => known.holdings().generations);
+  metrics.gaugeOf(
+    'millrace_checker_generations',
+    'Closed generations of keys within the window',
+    () => known.holdings().generations,
+  );
 };

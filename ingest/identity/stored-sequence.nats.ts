@@ -10,8 +10,8 @@ export const createReadStored =
     // The stream first: what comes in between the two questions lies behind this sequence.
     const last = (await manager.streams.info(streamName)).state.last_seq;
     const { num_pending, num_ack_pending, ack_floor } = await manager.consumers.info(streamName, sinkConsumer);
-    // Nothing waits to be delivered or acknowledged: then the store has all there is, also where the floor stands lower, because the stream
-    // is new or messages expired before they were delivered.
+    // Nothing waits to be delivered or acknowledged: then the store has all there is, also where the floor stands
+    // lower, because the stream is new or messages expired before they were delivered.
     const settled = num_pending === 0 && num_ack_pending === 0;
     return { last, stored: settled ? last : Math.min(ack_floor.stream_seq, last) };
   };

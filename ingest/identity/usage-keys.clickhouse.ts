@@ -43,8 +43,17 @@ type LookUpRow = {
   readonly says: readonly [event: string, customer: string, payload: string];
 };
 
-const fromLookUp = ({ tenant, digest, received_day, sequence, says: [event, customer, payload] }: LookUpRow): FirstOfDay => ({
-  ...{ tenant, digest, event, customer },
+const fromLookUp = ({
+  tenant,
+  digest,
+  received_day,
+  sequence,
+  says: [event, customer, payload],
+}: LookUpRow): FirstOfDay => ({
+  tenant,
+  digest,
+  event,
+  customer,
   receivedDay: received_day,
   sequence: Number(sequence),
   payload: BigInt(payload),
@@ -59,8 +68,15 @@ FORMAT JSONEachRow`;
 
 const voidLine = ({ row, firstSequence, reason }: Twin): string =>
   `${JSON.stringify({
-    ...{ tenant: row.tenant, event: row.event, customer: row.customer, occurred_at: row.occurredAtMs, digest: row.digest },
-    ...{ sequence: row.sequence, reason, first_sequence: firstSequence, received_at: row.receivedAtMs },
+    tenant: row.tenant,
+    event: row.event,
+    customer: row.customer,
+    occurred_at: row.occurredAtMs,
+    digest: row.digest,
+    sequence: row.sequence,
+    reason,
+    first_sequence: firstSequence,
+    received_at: row.receivedAtMs,
   })}\n`;
 
 export const createUsageKeys = (clickhouse: ClickHouseClient): CheckPorts['keys'] => ({
@@ -78,7 +94,8 @@ export const createUsageKeys = (clickhouse: ClickHouseClient): CheckPorts['keys'
     const { stream } = await clickhouse.exec({
       query: hashesStatement,
       query_params: { from, to },
-      // All of it before the first byte: a fault halfway would otherwise look like an end, and the keys behind it like new ones.
+      // All of it before the first byte: a fault halfway would otherwise look like an end, and the keys behind it like
+      // new ones.
       clickhouse_settings: { wait_end_of_query: 1 },
     });
     for await (const piece of stream) yield piece as Buffer;
@@ -98,7 +115,8 @@ export const createUsageKeys = (clickhouse: ClickHouseClient): CheckPorts['keys'
     for (let from = 0; from < wanted.length; from += keysPerLookUp) {
       const part = wanted.slice(from, from + keysPerLookUp);
       const params = { upTo, tenants: part.map(({ tenant }) => tenant), digests: part.map(({ digest }) => digest) };
-      for (const row of await readRows<LookUpRow>(clickhouse, { query: lookUpStatement, params })) found.push(fromLookUp(row));
+      for (const row of await readRows<LookUpRow>(clickhouse, { query: lookUpStatement, params }))
+        found.push(fromLookUp(row));
     }
     return found;
   },
@@ -109,7 +127,12 @@ export const createUsageKeys = (clickhouse: ClickHouseClient): CheckPorts['keys'
       query: voidStatement,
       values: Readable.from(twins.map(voidLine), { objectMode: false }),
       // The same rows again are kept once by the table, so nothing has to be remembered of the insert.
-      clickhouse_settings: { async_insert: 0, insert_deduplicate: 0, max_partitions_per_insert_block: '0', wait_end_of_query: 1 },
+      clickhouse_settings: {
+        async_insert: 0,
+        insert_deduplicate: 0,
+        max_partitions_per_insert_block: '0',
+        wait_end_of_query: 1,
+      },
     });
     await buffer(stream);
   },

@@ -1,17 +1,23 @@
 /**
- * Reads values of Avro's binary form (Avro 1.12, "Binary Encoding") by their types. Nothing is believed of a length or a count but what the bytes hold; values
- * without bytes, of which a stranger could order any number, are counted too. Pure.
+ * Reads values of Avro's binary form (Avro 1.12, "Binary Encoding") by their types. Nothing is believed of a length or
+ * a count but what the bytes hold; values without bytes, of which a stranger could order any number, are counted too.
+ * Pure.
  */
 import { isUtf8 } from 'node:buffer';
 import { inexactNumber, significantDigitsMax, significantDigitsOf } from '#schemas/exact-numbers.ts';
 import type { Fault } from '#schemas/failures.ts';
 import { type AvroRecord, type AvroType, eventFields, ticksPerMs } from './avro-schema.ts';
 
-/** The bytes are not what their schema says: of a whole container, as nothing behind such a place can be found. Caught by avro.ts. */
+/**
+ * The bytes are not what their schema says: of a whole container, as nothing behind such a place can be found. Caught
+ * by avro.ts.
+ */
 export class BrokenAvro extends Error {}
 
 const depthMax = 64;
-/** An event has at most 256 properties and 64 KiB of them: who says that it holds more values than this has no event. */
+/**
+ * An event has at most 256 properties and 64 KiB of them: who says that it holds more values than this has no event.
+ */
 const valuesPerEventMax = 70_000;
 /** Beside as many values as there are bytes twice over. */
 const spareValues = 10_000;
@@ -26,21 +32,28 @@ const floatText = (value: number): string => {
 };
 
 /** A number as a double carries it, or by its text where that has more digits. */
-const exactNumber = (text: string): unknown => (significantDigitsOf(text) > significantDigitsMax ? inexactNumber(text) : Number(text));
+const exactNumber = (text: string): unknown =>
+  significantDigitsOf(text) > significantDigitsMax ? inexactNumber(text) : Number(text);
 
 /** Two's complement, most significant byte first, as decimal digits. */
 const decimalText = (bytes: Buffer, scale: number): string => {
   const unsigned = BigInt(`0x${bytes.toString('hex') || '0'}`);
   const value = BigInt.asIntN(8 * bytes.length, unsigned);
   const digits = (value < 0n ? -value : value).toString().padStart(scale + 1, '0');
-  const [whole, fraction] = [digits.slice(0, digits.length - scale), digits.slice(digits.length - scale).replace(/0+$/, '')];
+  const [whole, fraction] = [
+    digits.slice(0, digits.length - scale),
+    digits.slice(digits.length - scale).replace(/0+$/, ''),
+  ];
   return `${value < 0n ? '-' : ''}${whole}${fraction === '' ? '' : `.${fraction}`}`;
 };
 
 const earliestMs = -62_135_596_800_000;
 const latestMs = 253_402_300_799_999;
 
-/** Digits beyond the milliseconds are cut off, as those of a text are. A year that no text can name is as far away as the last one that can be. */
+/**
+ * Digits beyond the milliseconds are cut off, as those of a text are. A year that no text can name is as far away as
+ * the last one that can be.
+ */
 const instantText = (value: bigint, ticks: bigint): string => {
   const rest = ((value % ticks) + ticks) % ticks;
   const ms = Number((value - rest) / ticks);
@@ -66,7 +79,10 @@ export class AvroReader {
     return this.at === this.#bytes.length;
   }
 
-  /** An event as JSON would hold it: longs beyond its numbers, decimals and times as text. Adds what is wrong in the fields of ours to the faults. */
+  /**
+   * An event as JSON would hold it: longs beyond its numbers, decimals and times as text. Adds what is wrong in the
+   * fields of ours to the faults.
+   */
   event(type: AvroRecord, faults: Fault[]): Readonly<Record<string, unknown>> {
     this.#ofEventLeft = valuesPerEventMax;
     this.#path.length = 0;
@@ -80,7 +96,8 @@ export class AvroReader {
 
   take(length: number): Buffer {
     const from = this.at;
-    if (length > this.#bytes.length - from) throw new BrokenAvro(`${length} bytes are announced at byte ${from}, and fewer are left`);
+    if (length > this.#bytes.length - from)
+      throw new BrokenAvro(`${length} bytes are announced at byte ${from}, and fewer are left`);
     this.at = from + length;
     return this.#bytes.subarray(from, this.at);
   }
@@ -111,7 +128,9 @@ export class AvroReader {
     }
     if (value >= 1n << 64n) throw new BrokenAvro(`the number that ends at byte ${this.at} has more than 64 bits`);
     const signed = (value >> 1n) ^ -(value & 1n);
-    return signed >= BigInt(Number.MIN_SAFE_INTEGER) && signed <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(signed) : signed;
+    return signed >= BigInt(Number.MIN_SAFE_INTEGER) && signed <= BigInt(Number.MAX_SAFE_INTEGER)
+      ? Number(signed)
+      : signed;
   }
 
   text(): string {
@@ -160,7 +179,9 @@ export class AvroReader {
       case 'map':
         return this.#map(type.items, depth);
       case 'record':
-        return Object.fromEntries(type.fields.map((field) => [field.name, this.#named(field.name, field.type, depth + 1)]));
+        return Object.fromEntries(
+          type.fields.map((field) => [field.name, this.#named(field.name, field.type, depth + 1)]),
+        );
     }
   }
 
@@ -211,7 +232,8 @@ export class AvroReader {
       const bytes = isSized ? this.size() : 0;
       const end = this.at + bytes;
       for (let left = isSized ? -Number(count) : Number(count); left > 0; left -= 1) read();
-      if (isSized && this.at !== end) throw new BrokenAvro(`a block of items ends at byte ${this.at}, and not at ${end} as it says`);
+      if (isSized && this.at !== end)
+        throw new BrokenAvro(`a block of items ends at byte ${this.at}, and not at ${end} as it says`);
     }
   }
 
@@ -233,6 +255,7 @@ export class AvroReader {
   }
 
   #fault(code: string, message: string, ...more: readonly string[]): void {
-    if (this.#faults.length < 100) this.#faults.push({ field: [...this.#path, ...more].join('.').slice(0, 300), code, message });
+    if (this.#faults.length < 100)
+      this.#faults.push({ field: [...this.#path, ...more].join('.').slice(0, 300), code, message });
   }
 }

@@ -1,9 +1,9 @@
 /**
- * The schema that a container of Avro brings along (Avro 1.12, "Schema Declaration"), as types to read its values by. It is a stranger's: its length and depth are
- * bounded, and nothing is compiled from it.
+ * The schema that a container of Avro brings along (Avro 1.12, "Schema Declaration"), as types to read its values by.
+ * It is a stranger's: its length and depth are bounded, and nothing is compiled from it.
  *
- * Rejected: avsc, which makes a function from the names in a schema with `new Function`, and reads on behind the end of a block, so that an array of 2^50 items in
- * 10 bytes keeps it busy for days.
+ * Rejected: avsc, which makes a function from the names in a schema with `new Function`, and reads on behind the end of
+ * a block, so that an array of 2^50 items in 10 bytes keeps it busy for days.
  */
 import { placeOf, twinMessage } from '#platform/json-scan.ts';
 import { readJson, TooDeep } from './read-json.ts';
@@ -63,21 +63,24 @@ class SchemaReader {
     const { type } = json;
     if (type === 'array') return { kind: 'array', items: this.type(json.items, namespace, depth + 1) };
     if (type === 'map') return { kind: 'map', items: this.type(json.values, namespace, depth + 1) };
-    if (type === 'record' || type === 'error' || type === 'enum' || type === 'fixed') return this.#define(type, json, namespace, depth);
+    if (type === 'record' || type === 'error' || type === 'enum' || type === 'fixed')
+      return this.#define(type, json, namespace, depth);
     if (typeof type === 'string' && isPrimitive(type)) return { kind: type, ...logicalOf(json, type === 'bytes') };
     return this.type(type, namespace, depth + 1);
   }
 
   #reference(name: string, namespace: string): AvroType {
     if (isPrimitive(name)) return { kind: name };
-    const found = this.#named.get(name.includes('.') || namespace === '' ? name : `${namespace}.${name}`) ?? this.#named.get(name);
+    const found =
+      this.#named.get(name.includes('.') || namespace === '' ? name : `${namespace}.${name}`) ?? this.#named.get(name);
     if (found) return found;
     throw new SchemaFault(`the type ${quoted(name)} is not defined`);
   }
 
   #union(branches: readonly unknown[], namespace: string, depth: number): AvroType {
     const read = branches.map((branch) => this.type(branch, namespace, depth + 1));
-    if (read.length === 0 || read.some(({ kind }) => kind === 'union')) throw new SchemaFault('a union has branches, and none is a union');
+    if (read.length === 0 || read.some(({ kind }) => kind === 'union'))
+      throw new SchemaFault('a union has branches, and none is a union');
     return { kind: 'union', branches: read };
   }
 
@@ -87,7 +90,8 @@ class SchemaReader {
     const given = parts.length > 0 ? parts.join('.') : json.namespace;
     const namespace = typeof given === 'string' ? given : outer;
     const fullName = namespace === '' ? name : `${namespace}.${name}`;
-    if (this.#named.has(fullName) || isPrimitive(fullName)) throw new SchemaFault(`the type ${quoted(fullName)} is defined twice`);
+    if (this.#named.has(fullName) || isPrimitive(fullName))
+      throw new SchemaFault(`the type ${quoted(fullName)} is defined twice`);
     if (type === 'enum') {
       const { symbols } = json;
       if (!Array.isArray(symbols) || symbols.length === 0) throw new SchemaFault(`the enum ${name} has no symbols`);
@@ -136,22 +140,34 @@ export const parseAvroSchema = (text: Buffer): ParsedSchema => {
     if (twin) return { reason: `${twinMessage(String(twin.path.at(-1)))}, at ${placeOf(json, twin.at)}` };
     return { type: new SchemaReader().type(value, '', 0) };
   } catch (error) {
-    if (error instanceof SchemaFault || error instanceof SyntaxError || error instanceof TooDeep) return { reason: error.message };
+    if (error instanceof SchemaFault || error instanceof SyntaxError || error instanceof TooDeep)
+      return { reason: error.message };
     throw error;
   }
 };
 
-const ticks: Readonly<Record<string, bigint>> = { 'timestamp-millis': 1n, 'timestamp-micros': 1_000n, 'timestamp-nanos': 1_000_000n };
+const ticks: Readonly<Record<string, bigint>> = {
+  'timestamp-millis': 1n,
+  'timestamp-micros': 1_000n,
+  'timestamp-nanos': 1_000_000n,
+};
 
 /**
- * How many of a time's units make a millisecond; undefined for what is no such number. A long that says nothing of its unit holds milliseconds, as the canonical
- * form of our schema has none and some writers leave it away: of another unit, its times are decades off and none of them is taken.
+ * How many of a time's units make a millisecond; undefined for what is no such number. A long that says nothing of its
+ * unit holds milliseconds, as the canonical form of our schema has none and some writers leave it away: of another
+ * unit, its times are decades off and none of them is taken.
  */
 export const ticksPerMs = (type: AvroType): bigint | undefined =>
   type.kind === 'long' ? ticks[type.logicalType ?? 'timestamp-millis'] : undefined;
 
 /** In the order in which our schema has them. */
-export const eventFields: ReadonlySet<string> = new Set(['idempotency_key', 'event', 'customer_id', 'timestamp', 'properties']);
+export const eventFields: ReadonlySet<string> = new Set([
+  'idempotency_key',
+  'event',
+  'customer_id',
+  'timestamp',
+  'properties',
+]);
 const required = ['idempotency_key', 'event', 'customer_id'];
 
 /** Why no events can be read by a schema. Its further fields are skipped, as Avro's rules of resolution have it. */
@@ -169,16 +185,28 @@ export const eventSchemaFault = (type: AvroType): string | undefined => {
 
 const isPlain = (type: AvroType | undefined, kind: AvroType['kind']): boolean => type?.kind === kind;
 
-/** How a time stands in the bytes of events that are otherwise those of schemas/usage-event.avsc: as there behind the branch of a union, or by itself. */
+/**
+ * How a time stands in the bytes of events that are otherwise those of schemas/usage-event.avsc: as there behind the
+ * branch of a union, or by itself.
+ */
 export type PlainTimes = 'union' | 'always';
 
 /** Undefined where the bytes are others. The names of types play no part in it, the order of fields does. */
 export const plainTimesOf = (type: AvroType): PlainTimes | undefined => {
-  if (type.kind !== 'record' || type.fields.map(({ name }) => name).join() !== [...eventFields].join()) return undefined;
-  const [key, event, customer, timestamp, properties] = type.fields as [AvroField, AvroField, AvroField, AvroField, AvroField];
+  if (type.kind !== 'record' || type.fields.map(({ name }) => name).join() !== [...eventFields].join())
+    return undefined;
+  const [key, event, customer, timestamp, properties] = type.fields as [
+    AvroField,
+    AvroField,
+    AvroField,
+    AvroField,
+    AvroField,
+  ];
   if (![key, event, customer].every((field) => isPlain(field.type, 'string'))) return undefined;
   if (properties.type.kind !== 'map' || !isPlain(properties.type.items, 'string')) return undefined;
   if (ticksPerMs(timestamp.type) === 1n) return 'always';
   const [nothing, time, ...more] = timestamp.type.kind === 'union' ? timestamp.type.branches : [];
-  return isPlain(nothing, 'null') && time !== undefined && ticksPerMs(time) === 1n && more.length === 0 ? 'union' : undefined;
+  return isPlain(nothing, 'null') && time !== undefined && ticksPerMs(time) === 1n && more.length === 0
+    ? 'union'
+    : undefined;
 };

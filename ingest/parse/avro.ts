@@ -1,7 +1,8 @@
 /**
- * Avro object containers (Avro 1.12, "Object Container Files"): bytes -> rows or faults. Events of the public schema (schemas/usage-event.avsc), or of one without its null, are copied from the
- * bytes as they stand, without an object for any of them; events of another schema, and those that are not plain, are read by their types and judged as JSON is.
- * Pure: who drives it unpacks the blocks, and counts what is unpacked.
+ * Avro object containers (Avro 1.12, "Object Container Files"): bytes -> rows or faults. Events of the public schema
+ * (schemas/usage-event.avsc), or of one without its null, are copied from the bytes as they stand, without an object
+ * for any of them; events of another schema, and those that are not plain, are read by their types and judged as JSON
+ * is. Pure: who drives it unpacks the blocks, and counts what is unpacked.
  */
 import type { Fault } from '#schemas/failures.ts';
 import { AvroReader, BrokenAvro } from './avro-reader.ts';
@@ -32,7 +33,8 @@ const orRefused = <T>(read: () => T): T | Refused => {
   try {
     return read();
   } catch (error) {
-    if (error instanceof BrokenAvro) return { kind: 'malformed', reason: `the Avro container is broken: ${error.message}` };
+    if (error instanceof BrokenAvro)
+      return { kind: 'malformed', reason: `the Avro container is broken: ${error.message}` };
     throw error;
   }
 };
@@ -68,7 +70,9 @@ const readSchema = (text: Buffer): EventSchema | Refused => {
   const parsed = parseAvroSchema(text);
   if ('reason' in parsed) return { kind: 'schema', reason: parsed.reason };
   const reason = eventSchemaFault(parsed.type);
-  return reason === undefined ? { type: parsed.type as AvroRecord, plainTimes: plainTimesOf(parsed.type) } : { kind: 'schema', reason };
+  return reason === undefined
+    ? { type: parsed.type as AvroRecord, plainTimes: plainTimesOf(parsed.type) }
+    : { kind: 'schema', reason };
 };
 
 /** The schema that was used last, by its text: those who send containers send the same one again and again. */
@@ -83,7 +87,12 @@ const schemaOf = (text: Buffer): EventSchema | Refused => {
 
 const plain = new PlainEvent();
 
-const addEvents = ({ type, plainTimes }: EventSchema, block: AvroBlock, writer: BlockWriter, horizon: Horizon): void => {
+const addEvents = (
+  { type, plainTimes }: EventSchema,
+  block: AvroBlock,
+  writer: BlockWriter,
+  horizon: Horizon,
+): void => {
   const { events, data } = block;
   const reader = new AvroReader(data);
   for (let event = 0; event < events; event += 1) {
@@ -96,7 +105,8 @@ const addEvents = ({ type, plainTimes }: EventSchema, block: AvroBlock, writer: 
 
 export const openAvroContainer = (body: Buffer): AvroContainer | Refused =>
   orRefused((): AvroContainer | Refused => {
-    if (!body.subarray(0, magic.length).equals(magic)) return { kind: 'malformed', reason: 'the body is no Avro object container' };
+    if (!body.subarray(0, magic.length).equals(magic))
+      return { kind: 'malformed', reason: 'the body is no Avro object container' };
     const reader = new AvroReader(body, magic.length);
     const metadata = readMetadata(reader);
     const sync = reader.take(syncBytes);
@@ -111,7 +121,8 @@ export const openAvroContainer = (body: Buffer): AvroContainer | Refused =>
           if (reader.isAtEnd) return undefined;
           const events = reader.size();
           const data = reader.take(reader.size());
-          if (!reader.take(syncBytes).equals(sync)) throw new BrokenAvro(`the sync marker before byte ${reader.at} is another one`);
+          if (!reader.take(syncBytes).equals(sync))
+            throw new BrokenAvro(`the sync marker before byte ${reader.at} is another one`);
           return { events, data };
         }),
       add: (events, unpacked, writer, horizon) =>

@@ -1,6 +1,7 @@
 /**
- * The events of one request as the rest of ingest sees them: rows ready for the stream, back to back in one buffer, and what is claimed for each. No object stands
- * for an event, so a request of 200 costs the collector as much as a request of one.
+ * The events of one request as the rest of ingest sees them: rows ready for the stream, back to back in one buffer, and
+ * what is claimed for each. No object stands for an event, so a request of 200 costs the collector as much as a request
+ * of one.
  */
 import { isUtf8 } from 'node:buffer';
 import type { Fault } from '#schemas/fault.ts';
@@ -9,7 +10,10 @@ import { hashInto, keyHashInto, type Seeds } from './key-hash.ts';
 import type { ParsedEvent, RejectedEvent } from './native.ts';
 import type { PlainEvent } from './plain-event.ts';
 
-/** What is claimed for an event: 10 bytes that stand for its key, and 4 of its payload, which tell a retry from a conflict. */
+/**
+ * What is claimed for an event: 10 bytes that stand for its key, and 4 of its payload, which tell a retry from a
+ * conflict.
+ */
 export const claimBytes = 14;
 export const digestBytes = 10;
 
@@ -20,7 +24,10 @@ export type Rejection = {
   readonly faults: readonly Fault[];
 };
 
-/** Events of one organization that arrived together. An event is named by its place in the request, a row by its position in the block. */
+/**
+ * Events of one organization that arrived together. An event is named by its place in the request, a row by its
+ * position in the block.
+ */
 export type EventBlock = {
   readonly tenant: string;
   /** Events in the request, those that are rejected included. */
@@ -39,7 +46,8 @@ export type EventBlock = {
 /** Whose events, under which seeds, and when they arrived. */
 export type BlockOrigin = { readonly tenant: string; readonly seeds: Seeds; readonly receivedAtMs: number };
 
-export const startOfRow = ({ ends }: EventBlock, position: number): number => (position === 0 ? 0 : (ends[position - 1] as number));
+export const startOfRow = ({ ends }: EventBlock, position: number): number =>
+  position === 0 ? 0 : (ends[position - 1] as number);
 
 /** The idempotency key of a row, read back. */
 export const keyOfRow = (block: EventBlock, position: number): string => {
@@ -104,8 +112,8 @@ export class BlockWriter {
 
   /** Adds an event whose bytes were found plain: they are copied as they stand in the body. */
   addPlain(body: Buffer, plain: PlainEvent): void {
-    // A text grows by its length, of one to three bytes, and a property by its type; in JSON the quotes and commas around it were longer, and in Avro a plain event
-    // has no more than 64 properties.
+    // A text grows by its length, of one to three bytes, and a property by its type; in JSON the quotes and commas
+    // around it were longer, and in Avro a plain event has no more than 64 properties.
     this.#reserve(plain.bytes + 64);
     this.#open(plain.occurredAtMs);
     this.#copy(body, plain.keyFrom, plain.keyTo);
@@ -125,8 +133,8 @@ export class BlockWriter {
   }
 
   /**
-   * Adds an event whose parts were found by their lengths alone, if they are plain: its texts are looked at while they are copied. False where one is not plain; then
-   * nothing was added.
+   * Adds an event whose parts were found by their lengths alone, if they are plain: its texts are looked at while they
+   * are copied. False where one is not plain; then nothing was added.
    */
   addUnseen(body: Buffer, found: PlainEvent): boolean {
     const from = this.#at;
@@ -143,7 +151,11 @@ export class BlockWriter {
   #copyUnseen(body: Buffer, found: PlainEvent): boolean {
     if (!this.#copyId(body, found.keyFrom, found.keyTo)) return false;
     const keyTo = this.#at;
-    if (!this.#copyId(body, found.eventFrom, found.eventTo) || !this.#copyId(body, found.customerFrom, found.customerTo)) return false;
+    if (
+      !this.#copyId(body, found.eventFrom, found.eventTo) ||
+      !this.#copyId(body, found.customerFrom, found.customerTo)
+    )
+      return false;
     const { bounds } = found;
     this.#length(found.properties);
     for (let property = 0; property < found.properties; property += 1) {

@@ -1,11 +1,14 @@
 /**
- * The hashes behind claims. Both are keyed by secrets that each organization has of its own; the store has an identity of its own beside them.
+ * The hashes behind claims. Both are keyed by secrets that each organization has of its own; the store has an identity
+ * of its own beside them.
  *
- * Keys: HalfSipHash-2-4 with 64 bits (Aumasson and Bernstein, "SipHash: a fast short-input PRF"), made for keys that a stranger chooses: who does not know the
- * secret can't make two keys that meet, of which the second would be taken for a duplicate and never billed. 16 bits of the other hash stand beside it.
+ * Keys: HalfSipHash-2-4 with 64 bits (Aumasson and Bernstein, "SipHash: a fast short-input PRF"), made for keys that a
+ * stranger chooses: who does not know the secret can't make two keys that meet, of which the second would be taken for
+ * a duplicate and never billed. 16 bits of the other hash stand beside it.
  *
- * Payloads: MurmurHash3 (x86, 128 bits; Austin Appleby, public domain), its four lanes started with four seeds. It has collisions that no seed prevents; who makes one
- * under a key of his own gets `duplicate` instead of `conflict`, and neither is billed.
+ * Payloads: MurmurHash3 (x86, 128 bits; Austin Appleby, public domain), its four lanes started with four seeds. It has
+ * collisions that no seed prevents; who makes one under a key of his own gets `duplicate` instead of `conflict`, and
+ * neither is billed.
  *
  * Rejected: SHA-256 of node:crypto, 0.7 to 1.3 microseconds a call.
  */
@@ -37,7 +40,9 @@ const scrambled = (k: number, by: number, rotation: number, then: number): numbe
   return Math.imul((product << rotation) | (product >>> (32 - rotation)), then);
 };
 
-/** Bytes of the last, shorter block: `from` up to 4 of them, least significant first; those behind `to` count as zero. */
+/**
+ * Bytes of the last, shorter block: `from` up to 4 of them, least significant first; those behind `to` count as zero.
+ */
 const tailWord = (source: Buffer, from: number, to: number): number => {
   let word = 0;
   for (let at = Math.min(from + 4, to) - 1; at >= from; at -= 1) word = (word << 8) | (source[at] as number);
@@ -50,7 +55,10 @@ export const hashInto = (lanes: Int32Array, source: Buffer, from: number, to: nu
   let at = from;
   for (; at + 16 <= to; at += 16) {
     const k1 =
-      (source[at] as number) | ((source[at + 1] as number) << 8) | ((source[at + 2] as number) << 16) | ((source[at + 3] as number) << 24);
+      (source[at] as number) |
+      ((source[at + 1] as number) << 8) |
+      ((source[at + 2] as number) << 16) |
+      ((source[at + 3] as number) << 24);
     const k2 =
       (source[at + 4] as number) |
       ((source[at + 5] as number) << 8) |
@@ -104,9 +112,15 @@ export const hashInto = (lanes: Int32Array, source: Buffer, from: number, to: nu
 };
 
 const word = (source: Buffer, at: number): number =>
-  (source[at] as number) | ((source[at + 1] as number) << 8) | ((source[at + 2] as number) << 16) | ((source[at + 3] as number) << 24);
+  (source[at] as number) |
+  ((source[at + 1] as number) << 8) |
+  ((source[at + 2] as number) << 16) |
+  ((source[at + 3] as number) << 24);
 
-/** HalfSipHash of `source` from `from` to `to` under the first two seeds, into the first two lanes. The rounds stand in a loop, each with the word that it takes in. */
+/**
+ * HalfSipHash of `source` from `from` to `to` under the first two seeds, into the first two lanes. The rounds stand in
+ * a loop, each with the word that it takes in.
+ */
 export const keyHashInto = (lanes: Int32Array, source: Buffer, from: number, to: number, seeds: Seeds): void => {
   const [key0, key1] = seeds;
   let v0 = key0;

@@ -1,8 +1,8 @@
 /**
- * The product's own JSON form: bytes -> rows or faults. Pure; `nowMs` and the horizon are arguments. An event that is plain is copied from the body as it stands
- * (plain-event.ts); any other is parsed.
- * Every fault of an event is listed, and no number is changed on its way: one that a double does not carry is refused with the advice to
- * send it as a string.
+ * The product's own JSON form: bytes -> rows or faults. Pure; `nowMs` and the horizon are arguments. An event that is
+ * plain is copied from the body as it stands (plain-event.ts); any other is parsed. Every fault of an event is listed,
+ * and no number is changed on its way: one that a double does not carry is refused with the advice to send it as a
+ * string.
  */
 
 import { isUtf8 } from 'node:buffer';
@@ -51,7 +51,11 @@ export type Horizon = {
 };
 
 type ParsedJson =
-  | { readonly kind: 'events'; readonly events: readonly unknown[]; readonly twins: ReadonlyMap<number, readonly Twin[]> }
+  | {
+      readonly kind: 'events';
+      readonly events: readonly unknown[];
+      readonly twins: ReadonlyMap<number, readonly Twin[]>;
+    }
   | { readonly kind: 'malformed'; readonly reason: string };
 
 const malformed = (reason: string) => ({ kind: 'malformed' as const, reason });
@@ -98,8 +102,13 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon, twins = noTwins
       faults: [{ field: '', code: 'wrong_type', message: 'an event must be a JSON object' }],
     };
   }
-  if (typeof raw.specversion === 'string' && raw.idempotency_key === undefined && (raw.type ?? raw.source ?? raw.id) !== undefined) {
-    const message = 'is a CloudEvent: send it as application/cloudevents+json, several in an array as application/cloudevents-batch+json';
+  if (
+    typeof raw.specversion === 'string' &&
+    raw.idempotency_key === undefined &&
+    (raw.type ?? raw.source ?? raw.id) !== undefined
+  ) {
+    const message =
+      'is a CloudEvent: send it as application/cloudevents+json, several in an array as application/cloudevents-batch+json';
     return { status: 'invalid', idempotencyKey: undefined, faults: [{ field: '', code: 'not_allowed', message }] };
   }
   const faults = twinFaults(twins);
@@ -110,7 +119,11 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon, twins = noTwins
   const properties = flattenProperties(raw.properties, faults);
   for (const name in raw) {
     if (faults.length >= faultsPerEventMax) {
-      faults.push({ field: '', code: 'too_many_faults', message: `only the first ${faultsPerEventMax} faults are listed` });
+      faults.push({
+        field: '',
+        code: 'too_many_faults',
+        message: `only the first ${faultsPerEventMax} faults are listed`,
+      });
       break;
     }
     // A misspelt field would otherwise be usage that silently vanishes.
@@ -126,7 +139,11 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon, twins = noTwins
     return { status: 'invalid', idempotencyKey: isKnown ? idempotencyKey : undefined, faults };
   }
   if (occurredAtMs !== undefined && occurredAtMs < horizon.nowMs - horizon.pastMsMax) {
-    return { status: 'too_old', idempotencyKey, faults: [{ field: 'timestamp', code: 'too_old', message: tooOldMessage(horizon) }] };
+    return {
+      status: 'too_old',
+      idempotencyKey,
+      faults: [{ field: 'timestamp', code: 'too_old', message: tooOldMessage(horizon) }],
+    };
   }
   if (occurredAtMs !== undefined && occurredAtMs > horizon.nowMs + horizon.futureMsMax) {
     const minutes = horizon.futureMsMax / 60_000;
@@ -143,7 +160,10 @@ const plain = new PlainEvent();
 
 const eventsName = Buffer.from('"events"');
 
-/** Where the first event stands, and the bytes that close the body behind the last one. Undefined where the body begins in another way. */
+/**
+ * Where the first event stands, and the bytes that close the body behind the last one. Undefined where the body begins
+ * in another way.
+ */
 const openingOf = (body: Buffer): { readonly at: number; readonly closing: string } | undefined => {
   const at = skipSpace(body, 0);
   if (body[at] === 0x5b) return { at: skipSpace(body, at + 1), closing: ']' };
@@ -169,7 +189,9 @@ const closes = (body: Buffer, from: number, closing: string): boolean => {
 export const isInHorizon = (time: number, horizon: Horizon): boolean =>
   !(time < horizon.nowMs - horizon.pastMsMax || time > horizon.nowMs + horizon.futureMsMax);
 
-/** Adds the event at `from` if it is plain; returns what lies behind it, or -1 where it is left to the general reader. */
+/**
+ * Adds the event at `from` if it is plain; returns what lies behind it, or -1 where it is left to the general reader.
+ */
 const addPlainAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Horizon): number => {
   const end = plain.read(body, from);
   if (end < 0 || !isInHorizon(plain.occurredAtMs, horizon)) return -1;
@@ -177,7 +199,10 @@ const addPlainAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Ho
   return end;
 };
 
-/** Adds the event at `from`, which stands so deep in its body; returns what lies behind it, or -1 where its end can't be told. */
+/**
+ * Adds the event at `from`, which stands so deep in its body; returns what lies behind it, or -1 where its end can't be
+ * told.
+ */
 export const addEventAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Horizon, depth = 0): number => {
   const plainEnd = plain.read(body, from);
   if (plainEnd >= 0 && isInHorizon(plain.occurredAtMs, horizon)) {
@@ -206,7 +231,9 @@ export const addEventText = (text: Buffer, writer: BlockWriter, horizon: Horizon
   try {
     json = readJson(text);
   } catch (error) {
-    const faults = [{ field: '', code: error instanceof TooDeep ? 'too_deep' : 'not_json', message: (error as Error).message }];
+    const faults = [
+      { field: '', code: error instanceof TooDeep ? 'too_deep' : 'not_json', message: (error as Error).message },
+    ];
     writer.add({ status: 'invalid', idempotencyKey: undefined, faults });
     return;
   }
@@ -219,7 +246,8 @@ const addOneByOne = (body: Buffer, writer: BlockWriter, horizon: Horizon, events
   if (!opening) return false;
   let { at } = opening;
   if (opening.closing === '') {
-    // One that stands alone and is not plain may be a batch in other words: "events" behind another name, or with an escape. The whole decides.
+    // One that stands alone and is not plain may be a batch in other words: "events" behind another name, or with an
+    // escape. The whole decides.
     const end = eventsMax > 0 ? addPlainAt(body, at, writer, horizon) : -1;
     return end >= 0 && closes(body, end, '');
   }
@@ -235,7 +263,12 @@ const addOneByOne = (body: Buffer, writer: BlockWriter, horizon: Horizon, events
 };
 
 /** One event, an array of them, or `{"events": [...]}`, into the writer. */
-export const parseNativeBody = (bytes: Buffer, writer: BlockWriter, horizon: Horizon, eventsMax: number): ParsedBody => {
+export const parseNativeBody = (
+  bytes: Buffer,
+  writer: BlockWriter,
+  horizon: Horizon,
+  eventsMax: number,
+): ParsedBody => {
   if (!isUtf8(bytes)) return malformed('the body is not valid UTF-8');
   const body = withoutMark(bytes);
   if (addOneByOne(body, writer, horizon, eventsMax)) return { kind: 'events' };
@@ -244,6 +277,7 @@ export const parseNativeBody = (bytes: Buffer, writer: BlockWriter, horizon: Hor
   const parsed = parseWhole(body);
   if (parsed.kind === 'malformed') return parsed;
   if (parsed.events.length > eventsMax) return { kind: 'too_many', events: parsed.events.length };
-  for (const [place, event] of parsed.events.entries()) writer.add(parseNativeEvent(event, horizon, parsed.twins.get(place)));
+  for (const [place, event] of parsed.events.entries())
+    writer.add(parseNativeEvent(event, horizon, parsed.twins.get(place)));
   return { kind: 'events' };
 };

@@ -1,6 +1,7 @@
 /**
- * Newline-delimited JSON, read as its bytes come: one event a line, taken in blocks, so that what is held does not grow with the body. A line that is no event is
- * the fault of that line; blank ones are skipped, and are no events. Pure: who drives it waits for the bytes, and for the blocks to be taken.
+ * Newline-delimited JSON, read as its bytes come: one event a line, taken in blocks, so that what is held does not grow
+ * with the body. A line that is no event is the fault of that line; blank ones are skipped, and are no events. Pure:
+ * who drives it waits for the bytes, and for the blocks to be taken.
  */
 import { isUtf8 } from 'node:buffer';
 import { withoutMark } from '#platform/json-text.ts';
@@ -36,7 +37,10 @@ export class LineReader {
   readonly #limits: LineLimits;
   #current: OpenBlock | undefined;
   #blockBytes = 0;
-  /** The beginning of a line whose end has not come yet. A buffer of our own: a chunk of one byte may stand for memory of 64 KiB. */
+  /**
+   * The beginning of a line whose end has not come yet. A buffer of our own: a chunk of one byte may stand for memory
+   * of 64 KiB.
+   */
   #held = Buffer.alloc(0);
   #heldBytes = 0;
   #isSkipping = false;
@@ -87,7 +91,9 @@ export class LineReader {
       return;
     }
     if (needed > this.#held.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.min(this.#limits.lineBytesMax, Math.max(needed, 2 * this.#held.length, 4096)));
+      const larger = Buffer.allocUnsafeSlow(
+        Math.min(this.#limits.lineBytesMax, Math.max(needed, 2 * this.#held.length, 4096)),
+      );
       this.#held.copy(larger, 0, 0, this.#heldBytes);
       this.#held = larger;
     }
@@ -126,7 +132,8 @@ export class LineReader {
 
   #refuse(code: string, message: string): void {
     const { writer } = this.#begin(0);
-    if (!this.isTooLong) writer.add({ status: 'invalid', idempotencyKey: undefined, faults: [{ field: '', code, message }] });
+    if (!this.isTooLong)
+      writer.add({ status: 'invalid', idempotencyKey: undefined, faults: [{ field: '', code, message }] });
     this.#closeIfFull();
   }
 
@@ -143,7 +150,8 @@ export class LineReader {
   }
 
   #close(): void {
-    if (this.#current) this.#full.push({ block: this.#current.writer.done(), receivedAtMs: this.#current.receivedAtMs });
+    if (this.#current)
+      this.#full.push({ block: this.#current.writer.done(), receivedAtMs: this.#current.receivedAtMs });
     this.#current = undefined;
     this.#blockBytes = 0;
   }

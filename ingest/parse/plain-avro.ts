@@ -1,6 +1,7 @@
 /**
- * Finds the parts of an event of the public schema in the bytes of an Avro block by their lengths, without looking at its texts: these are judged while they are
- * copied (`BlockWriter.addUnseen`). What is not plain, right or wrong, is left to the general reader (avro-reader.ts).
+ * Finds the parts of an event of the public schema in the bytes of an Avro block by their lengths, without looking at
+ * its texts: these are judged while they are copied (`BlockWriter.addUnseen`). What is not plain, right or wrong, is
+ * left to the general reader (avro-reader.ts).
  */
 import { idBytesMax, type PlainEvent, plainBytesMax, plainPropertiesMax } from './plain-event.ts';
 

@@ -1,8 +1,9 @@
 /**
- * Finds the parts of a plain JSON event in the bytes of a body, without making a string or an object: one pass, offsets only. Plain is what most events are: the
- * five fields, texts without escapes, properties without nesting, numbers as they will be stored. Anything else, right or wrong, is left to the general reader
- * (native.ts), which also words the faults; so this one may refuse at will, and must never take what the other refuses or reads in another way. The fuzzer of the
- * parsers holds both side by side.
+ * Finds the parts of a plain JSON event in the bytes of a body, without making a string or an object: one pass, offsets
+ * only. Plain is what most events are: the five fields, texts without escapes, properties without nesting, numbers as
+ * they will be stored. Anything else, right or wrong, is left to the general reader (native.ts), which also words the
+ * faults; so this one may refuse at will, and must never take what the other refuses or reads in another way. The
+ * fuzzer of the parsers holds both side by side.
  */
 import { plainInstant } from './plain-instant.ts';
 
@@ -32,7 +33,10 @@ const words = { null: Buffer.from('null'), true: Buffer.from('true'), false: Buf
 
 /** The fields of an event, told apart by the length of their names. */
 const names = new Map(
-  ['idempotency_key', 'event', 'customer_id', 'timestamp', 'properties'].map((name) => [name.length, Buffer.from(name)]),
+  ['idempotency_key', 'event', 'customer_id', 'timestamp', 'properties'].map((name) => [
+    name.length,
+    Buffer.from(name),
+  ]),
 );
 const nameOfLength = Array.from({ length: 16 }, (_, length) => names.get(length));
 const required = (1 << 15) | (1 << 5) | (1 << 11);
@@ -88,7 +92,10 @@ const endOfText = (body: Buffer, from: number): number => {
 
 const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= zero && byte <= nine;
 
-/** The end of a number whose text is already the one that is stored: no exponent, no zero that could be left out, no more digits than a double keeps. */
+/**
+ * The end of a number whose text is already the one that is stored: no exponent, no zero that could be left out, no
+ * more digits than a double keeps.
+ */
 const endOfNumber = (body: Buffer, from: number): number => {
   let at = body[from] === minus ? from + 1 : from;
   const first = at;

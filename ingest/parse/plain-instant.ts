@@ -6,7 +6,10 @@ const pair = (body: Buffer, at: number): number => {
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? 10 * tens + ones : Number.NaN;
 };
 
-/** Days since 1970 of a date of the Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date algorithms", days_from_civil). */
+/**
+ * Days since 1970 of a date of the Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date algorithms",
+ * days_from_civil).
+ */
 const daysOf = (year: number, month: number, day: number): number => {
   const shifted = month <= 2 ? year - 1 : year;
   const era = Math.floor(shifted / 400);
@@ -20,9 +23,13 @@ const monthDays = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const;
 const daysOfMonth = (year: number, month: number): number =>
   month === 2 && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : (monthDays[month - 1] ?? 0);
 
-/** Milliseconds since 1970 of the text between `from` and `to`; NaN for anything that `instantFromText` might read in another way, leap seconds among it. */
+/**
+ * Milliseconds since 1970 of the text between `from` and `to`; NaN for anything that `instantFromText` might read in
+ * another way, leap seconds among it.
+ */
 export const plainInstant = (body: Buffer, from: number, to: number): number => {
-  if (to - from < 20 || body[from + 4] !== 0x2d || body[from + 7] !== 0x2d || body[from + 10] !== 0x54) return Number.NaN;
+  if (to - from < 20 || body[from + 4] !== 0x2d || body[from + 7] !== 0x2d || body[from + 10] !== 0x54)
+    return Number.NaN;
   if (body[from + 13] !== 0x3a || body[from + 16] !== 0x3a) return Number.NaN;
   const year = 100 * pair(body, from) + pair(body, from + 2);
   const month = pair(body, from + 5);
@@ -30,7 +37,8 @@ export const plainInstant = (body: Buffer, from: number, to: number): number => 
   const hour = pair(body, from + 11);
   const minute = pair(body, from + 14);
   const second = pair(body, from + 17);
-  if (!(year >= 0 && day >= 1 && day <= daysOfMonth(year, month) && hour <= 23 && minute <= 59 && second <= 59)) return Number.NaN;
+  if (!(year >= 0 && day >= 1 && day <= daysOfMonth(year, month) && hour <= 23 && minute <= 59 && second <= 59))
+    return Number.NaN;
   let at = from + 19;
   let milliseconds = 0;
   if (body[at] === 0x2e) {
@@ -43,7 +51,8 @@ export const plainInstant = (body: Buffer, from: number, to: number): number => 
     }
     if (at === fraction || at - fraction > 24) return Number.NaN;
   }
-  const instant = daysOf(year, month, day) * 86_400_000 + hour * 3_600_000 + minute * 60_000 + second * 1000 + milliseconds;
+  const instant =
+    daysOf(year, month, day) * 86_400_000 + hour * 3_600_000 + minute * 60_000 + second * 1000 + milliseconds;
   const zone = body[at];
   if (zone === 0x5a) return at + 1 === to ? instant : Number.NaN;
   if ((zone !== 0x2b && zone !== 0x2d) || at + 6 !== to || body[at + 3] !== 0x3a) return Number.NaN;

@@ -1,6 +1,7 @@
 /**
- * The JSON of events: bytes -> a value with its inexact numbers wrapped, and the names that one of its objects has twice. Which of two twins a caller meant nobody
- * knows, so their event is at fault, and the body where it is told by them what the events are. Pure.
+ * The JSON of events: bytes -> a value with its inexact numbers wrapped, and the names that one of its objects has
+ * twice. Which of two twins a caller meant nobody knows, so their event is at fault, and the body where it is told by
+ * them what the events are. Pure.
  */
 import { placeOf, scanJson, twinMessage } from '#platform/json-scan.ts';
 import { parseJsonText } from '#platform/json-text.ts';
@@ -9,8 +10,9 @@ import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import type { Fault } from '#schemas/failures.ts';
 
 /**
- * Twice what an event and what is around it can need. Below it an event that is too deep is told apart from the others of its body; what is deeper is refused before
- * anything is made of it: two million arrays in each other took `JSON.parse` and the garbage collector more than a second.
+ * Twice what an event and what is around it can need. Below it an event that is too deep is told apart from the others
+ * of its body; what is deeper is refused before anything is made of it: two million arrays in each other took
+ * `JSON.parse` and the garbage collector more than a second.
  */
 export const nestingMax = 128;
 
@@ -86,7 +88,11 @@ const nameCharactersMax = 300;
 
 const fieldOfPath = (path: Path): string =>
   fieldOf(
-    path.map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at > 0 ? '.' : ''}${part.slice(0, nameCharactersMax)}`)).join(''),
+    path
+      .map((part, at) =>
+        typeof part === 'number' ? `[${part}]` : `${at > 0 ? '.' : ''}${part.slice(0, nameCharactersMax)}`,
+      )
+      .join(''),
   );
 
 /** A fault for each field that is given twice, however often it is there. */
@@ -96,4 +102,5 @@ export const twinFaults = (twins: readonly Twin[]): Fault[] =>
     .map((field) => ({ field, code: 'duplicate', message: 'is given twice in one object' }));
 
 /** Whether a field of the event itself is given twice: then nobody knows what it is. */
-export const isTwin = (twins: readonly Twin[], field: string): boolean => twins.some(({ path }) => path.length === 1 && path[0] === field);
+export const isTwin = (twins: readonly Twin[], field: string): boolean =>
+  twins.some(({ path }) => path.length === 1 && path[0] === field);

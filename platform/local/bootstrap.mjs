@@ -1,6 +1,7 @@
 /**
- * `node platform/local/bootstrap.mjs COMMAND [arguments]`: what the npm scripts run; COMMAND is one of `commands` below. Plain JavaScript that any Node
- * from 18 on can run with nothing installed. It brings `node_modules` up to date, and then runs the command with the Node of this project.
+ * `node platform/local/bootstrap.mjs COMMAND [arguments]`: what the npm scripts run; COMMAND is one of `commands`
+ * below. Plain JavaScript that any Node from 18 on can run with nothing installed. It brings `node_modules` up to date,
+ * and then runs the command with the Node of this project.
  *
  * It writes to stderr only: `npm start -- --json` promises that stdout holds one line, and that line is the command's.
  */
@@ -50,9 +51,9 @@ const packagesOf = (path) => {
 };
 
 /**
- * True if node_modules holds what package-lock.json lists. npm writes `node_modules/.package-lock.json` as the last act of an install, so
- * an install that was interrupted doesn't pass, and no marker of our own can go stale. Optional packages may be absent: they are those of
- * other systems.
+ * True if node_modules holds what package-lock.json lists. npm writes `node_modules/.package-lock.json` as the last act
+ * of an install, so an install that was interrupted doesn't pass, and no marker of our own can go stale. Optional
+ * packages may be absent: they are those of other systems.
  */
 const isInstalled = () => {
   const wanted = packagesOf(join(root, 'package-lock.json'));
@@ -69,22 +70,27 @@ const run = (command, words, options) =>
   new Promise((resolve) => {
     const child = spawn(command, words, { cwd: root, ...options });
     child.once('error', (error) => resolve(error.message));
-    child.once('exit', (code, signal) => resolve(code === 0 ? undefined : signal ? `ended by ${signal}` : `exit code ${code}`));
+    child.once('exit', (code, signal) =>
+      resolve(code === 0 ? undefined : signal ? `ended by ${signal}` : `exit code ${code}`),
+    );
   });
 
 /**
- * `npm install --no-save` takes the versions of the lock file, as `npm ci` does, and leaves the lock file alone; that it did is checked
- * afterwards. Unlike `npm ci` it does not empty node_modules first, from which another process of this checkout may be running, and it
- * accepts a lock file that was written where some optional package of another system could not be had.
+ * `npm install --no-save` takes the versions of the lock file, as `npm ci` does, and leaves the lock file alone; that
+ * it did is checked afterwards. Unlike `npm ci` it does not empty node_modules first, from which another process of
+ * this checkout may be running, and it accepts a lock file that was written where some optional package of another
+ * system could not be had.
  */
 const installWords = ['install', '--no-save', '--include=dev'];
 
 const install = async () => {
   const begin = Date.now();
   print(`installing dependencies with npm ${installWords.join(' ')} ...`);
-  // `npm start` says where the npm is that called it; another package manager that does so is not asked to read npm's lock file.
+  // `npm start` says where the npm is that called it; another package manager that does so is not asked to read npm's
+  // lock file.
   const caller = process.env.npm_execpath ?? '';
-  const npm = basename(caller) === 'npm-cli.js' ? [process.execPath, caller] : [process.platform === 'win32' ? 'npm.cmd' : 'npm'];
+  const npm =
+    basename(caller) === 'npm-cli.js' ? [process.execPath, caller] : [process.platform === 'win32' ? 'npm.cmd' : 'npm'];
   // The Node and the compiler of this project are development dependencies, so they are wanted in production mode too.
   const words = [...npm.slice(1), ...installWords, '--loglevel=error', '--no-audit', '--no-fund'];
   const fault = await run(npm[0], words, { stdio: ['ignore', 2, 2] });
@@ -128,8 +134,9 @@ const lockAgeMs = () => {
 };
 
 /**
- * Installs where it is due. One process at a time: its lock file is touched every second, so a lock that was not touched for a while
- * belongs to a dead process (a pid in it would not say so: pids are reused, and other containers count their own).
+ * Installs where it is due. One process at a time: its lock file is touched every second, so a lock that was not
+ * touched for a while belongs to a dead process (a pid in it would not say so: pids are reused, and other containers
+ * count their own).
  */
 const ensureInstalled = async () => {
   for (let told = false; !isInstalled(); ) {
@@ -151,7 +158,9 @@ const ensureInstalled = async () => {
   }
 };
 
-/** Signals are passed on, but not twice within a second: npm passes on what a terminal has already sent to all of us. */
+/**
+ * Signals are passed on, but not twice within a second: npm passes on what a terminal has already sent to all of us.
+ */
 const forwardSignals = (child) => {
   const lastAt = {};
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -165,8 +174,8 @@ const forwardSignals = (child) => {
 };
 
 /**
- * npm can be killed without a chance to pass anything on. What it started then ends as on SIGTERM, so that the next start finds its home free.
- * Only under npm: whoever runs this file by hand may leave it to itself.
+ * npm can be killed without a chance to pass anything on. What it started then ends as on SIGTERM, so that the next
+ * start finds its home free. Only under npm: whoever runs this file by hand may leave it to itself.
  */
 const endWithParent = (child) => {
   const parent = process.ppid;
@@ -180,7 +189,8 @@ const endWithParent = (child) => {
 
 const runCommand = ({ file, isOurs = false, words: firstWords = [], folder = process.cwd() }, words) => {
   const environment = { ...process.env, PATH: [join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter) };
-  // Compiled code is kept, which takes a third off the start of each process. Tests go without: it would blur their coverage.
+  // Compiled code is kept, which takes a third off the start of each process. Tests go without: it would blur their
+  // coverage.
   if (isOurs) environment.NODE_COMPILE_CACHE ??= join(root, '.millrace', 'compile-cache');
   const child = spawn(pinnedNode, [join(root, file), ...firstWords, ...words], {
     // By the channel, a command of ours learns that this process was killed, and stops what it started.

@@ -1,9 +1,10 @@
 /**
- * ClickHouse as a process: `node clickhouse-server.mjs <libchdb> --http_port <port> --path <folder> ...`. Plain JavaScript, because Node's
- * types don't know `node:ffi` yet.
+ * ClickHouse as a process: `node clickhouse-server.mjs <libchdb> --http_port <port> --path <folder> ...`. Plain
+ * JavaScript, because Node's types don't know `node:ffi` yet.
  *
- * The engine runs in a worker, where its call blocks for as long as it serves, and the main thread stays free to listen: SIGTERM or the
- * end of the supervisor's channel cancels the query that keeps the server up, upon which the engine closes its tables and the call returns.
+ * The engine runs in a worker, where its call blocks for as long as it serves, and the main thread stays free to
+ * listen: SIGTERM or the end of the supervisor's channel cancels the query that keeps the server up, upon which the
+ * engine closes its tables and the call returns.
  */
 import ffi from 'node:ffi';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
@@ -25,8 +26,8 @@ const runEngine = (library, options) => {
     argv.writeBigUInt64LE(BigInt(ffi.getRawPointer(word)), index * 8);
   });
   functions.chdb_query_cmdline(words.length, ffi.getRawPointer(argv));
-  // The engine has closed its tables. A thread that ran it can't be taken down in order (its destructors crash), so the process ends
-  // here; the main thread has said by now whether the end was wanted.
+  // The engine has closed its tables. A thread that ran it can't be taken down in order (its destructors crash), so the
+  // process ends here; the main thread has said by now whether the end was wanted.
   functions._exit(Atomics.load(workerData.wanted, 0) === 1 ? 0 : 1);
 };
 
@@ -34,8 +35,12 @@ if (isMainThread) {
   const [library, ...options] = process.argv.slice(2);
   const port = options[options.indexOf('--http_port') + 1];
   const wanted = new Int32Array(new SharedArrayBuffer(4));
-  // Loading a table parses its definition on this thread's stack; 4 MB, Node's default, is half of what the engine's own threads have.
-  new Worker(new URL(import.meta.url), { workerData: { library, options, wanted }, resourceLimits: { stackSizeMb: 8 } });
+  // Loading a table parses its definition on this thread's stack; 4 MB, Node's default, is half of what the engine's
+  // own threads have.
+  new Worker(new URL(import.meta.url), {
+    workerData: { library, options, wanted },
+    resourceLimits: { stackSizeMb: 8 },
+  });
   const stop = async () => {
     Atomics.store(wanted, 0, 1);
     try {

@@ -6,10 +6,11 @@ import { dataFolder } from './home.ts';
 import { type LocalServer, type ServerOptions, startServer } from './server.ts';
 
 /**
- * What the engine may take of a machine that it shares with everything else. The caches are upper bounds that fill with use; ClickHouse's
- * own bounds (5 GiB of marks, for one) are those of a machine of its own. System logs (query_log and the like) are only kept where the
- * configuration names them, so none grows here. A stop waits for idle connections, up to 5 s with the usual keep-alive of 30 s; 3 s is
- * just above the 2.5 s after which the Node client lets go of an idle one by itself.
+ * What the engine may take of a machine that it shares with everything else. The caches are upper bounds that fill with
+ * use; ClickHouse's own bounds (5 GiB of marks, for one) are those of a machine of its own. System logs (query_log and
+ * the like) are only kept where the configuration names them, so none grows here. A stop waits for idle connections, up
+ * to 5 s with the usual keep-alive of 30 s; 3 s is just above the 2.5 s after which the Node client lets go of an idle
+ * one by itself.
  */
 const configuration = `<clickhouse>
   <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>

@@ -61,7 +61,9 @@ export const readIfThere = (path: string): string | undefined => {
   }
 };
 
-/** The secret kept in `path`, made by `make` on first use. Two processes that start at once end up with the same one. */
+/**
+ * The secret kept in `path`, made by `make` on first use. Two processes that start at once end up with the same one.
+ */
 export const keptSecret = (path: string, make: () => string): string => {
   try {
     writeFileSync(path, `${make()}\n`, { mode: 0o600, flag: 'wx' });
@@ -109,8 +111,9 @@ export class HomeInUseError extends Error {}
 export type HomeLock = { release(): void };
 
 /**
- * Takes the home for this process, or throws `HomeInUseError`. The lock is SQLite's exclusive lock on a file: the operating system holds
- * it, so it ends with the process however that dies, and no stale lock has to be told from a live one by pids, which are reused.
+ * Takes the home for this process, or throws `HomeInUseError`. The lock is SQLite's exclusive lock on a file: the
+ * operating system holds it, so it ends with the process however that dies, and no stale lock has to be told from a
+ * live one by pids, which are reused.
  */
 export const lockHome = (home: string): HomeLock => {
   prepareHome(home);

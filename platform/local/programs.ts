@@ -1,7 +1,8 @@
 /**
- * Where the programs come from that npm does not ship: the PATH, or a folder `.millrace/bin` of the checkout that is filled on first use,
- * by Go's own installer or from the packages of a Debian-like system. Nothing is installed into the system, so nothing needs root, no
- * service is started, and removing the folder undoes it all. What can't be had like that is named with the command that would install it.
+ * Where the programs come from that npm does not ship: the PATH, or a folder `.millrace/bin` of the checkout that is
+ * filled on first use, by Go's own installer or from the packages of a Debian-like system. Nothing is installed into
+ * the system, so nothing needs root, no service is started, and removing the folder undoes it all. What can't be had
+ * like that is named with the command that would install it.
  */
 import { execFile } from 'node:child_process';
 import {
@@ -61,7 +62,10 @@ export const tryProgram = async (
   environment: NodeJS.ProcessEnv = {},
 ): Promise<Program | undefined> => {
   try {
-    const { stdout, stderr } = await run(path, [versionFlag], { env: { ...process.env, ...environment }, timeout: 10_000 });
+    const { stdout, stderr } = await run(path, [versionFlag], {
+      env: { ...process.env, ...environment },
+      timeout: 10_000,
+    });
     const version = parseVersion(stdout || stderr);
     return version && { path, version, source, environment };
   } catch {
@@ -88,10 +92,14 @@ export type Fetch = {
 };
 
 /**
- * The program that an earlier run fetched, or else one that `fill` fetches now into an empty folder. The folder takes its place in one
- * step, and only where no other start was faster: a program is never taken away from under somebody who runs it.
+ * The program that an earlier run fetched, or else one that `fill` fetches now into an empty folder. The folder takes
+ * its place in one step, and only where no other start was faster: a program is never taken away from under somebody
+ * who runs it.
  */
-const fetchProgram = async ({ what, target, probe, log }: Fetch, fill: (draft: string) => Promise<void>): Promise<Fetched> => {
+const fetchProgram = async (
+  { what, target, probe, log }: Fetch,
+  fill: (draft: string) => Promise<void>,
+): Promise<Fetched> => {
   const kept = await probe();
   if (kept) return { program: kept };
   log.info(`fetching ${what}; this happens once, and may take a minute`);
@@ -121,13 +129,15 @@ export const fetchWithGo = (module: string, version: string, fetch: Omit<Fetch, 
   fetchProgram({ ...fetch, what: `${module}@${version} by go install` }, async (draft) => {
     await run('go', ['install', `${module}@${version}`], {
       env: { ...process.env, GOBIN: draft, CGO_ENABLED: '0', GOFLAGS: '-trimpath' },
-      ...{ timeout: 600_000, maxBuffer: 16_777_216, signal: fetch.signal },
+      timeout: 600_000,
+      maxBuffer: 16_777_216,
+      signal: fetch.signal,
     });
   });
 
 /**
- * Unpacks a package of the system's repository, and those that it needs and the system lacks, into the folder, by apt with lists and a
- * cache of its own.
+ * Unpacks a package of the system's repository, and those that it needs and the system lacks, into the folder, by apt
+ * with lists and a cache of its own.
  */
 export const fetchWithApt = async (packageName: string, fetch: Omit<Fetch, 'what'>): Promise<Fetched> => {
   if (!findOnPath('apt-get') || !findOnPath('dpkg-deb')) return { fault: 'there is no apt-get here' };

@@ -2,15 +2,23 @@ import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { dataFolder, type Log } from './home.ts';
-import { fetchWithApt, findOnPath, libraryEnvironment, linkAs, type Program, programsFolder, tryProgram } from './programs.ts';
+import {
+  fetchWithApt,
+  findOnPath,
+  libraryEnvironment,
+  linkAs,
+  type Program,
+  programsFolder,
+  tryProgram,
+} from './programs.ts';
 import { type LocalServer, type ServerOptions, startServer } from './server.ts';
 import { isAtLeast, versions, versionText } from './versions.ts';
 
 const unpackedFolder = join(programsFolder, 'redis-package');
 
 /**
- * Debian's package redis-server is only the system service: the program is in redis-tools, as `redis-check-rdb`, which is a server when
- * it is called `redis-server`.
+ * Debian's package redis-server is only the system service: the program is in redis-tools, as `redis-check-rdb`, which
+ * is a server when it is called `redis-server`.
  */
 const unpackedProgram = async (): Promise<Program | undefined> => {
   const checker = join(unpackedFolder, 'usr/bin/redis-check-rdb');
@@ -34,7 +42,10 @@ const findRedis = async (log: Log, signal?: AbortSignal): Promise<Program> => {
   );
 };
 
-/** Redis on loopback, with an append-only file: a crash of the process loses nothing, a power cut about a second of hot state. */
+/**
+ * Redis on loopback, with an append-only file: a crash of the process loses nothing, a power cut about a second of hot
+ * state.
+ */
 export const startRedis = async (options: ServerOptions): Promise<LocalServer> => {
   const { home, log } = options;
   const program = await findRedis(log, options.signal);
@@ -57,7 +68,8 @@ export const startRedis = async (options: ServerOptions): Promise<LocalServer> =
       arguments: [
         ...['--port', String(port), '--bind', '127.0.0.1', '--protected-mode', 'yes', '--daemonize', 'no'],
         ...['--dir', folder, '--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''],
-        // Its file is written anew when it doubled, yet not while it is small: each time Redis forks, and every page that is claimed in is copied.
+        // Its file is written anew when it doubled, yet not while it is small: each time Redis forks, and every page
+        // that is claimed in is copied.
         ...['--auto-aof-rewrite-min-size', '1gb'],
         // Nothing is evicted: a claim that vanished early would let a twin through to the store.
         ...['--maxmemory-policy', 'noeviction', '--databases', '16', '--logfile', ''],
@@ -68,13 +80,17 @@ export const startRedis = async (options: ServerOptions): Promise<LocalServer> =
       const text = await askOver(port, 'PING\r\nINFO server\r\n', /redis_version:.*process_id:\d+/s, signal);
       if (!text.startsWith('+PONG')) throw new Error(text.split('\r\n')[0]);
       const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(text)?.[1] ?? '';
-      if (field('process_id') !== String(pid)) throw new Error(`port ${port} is answered by another Redis, process ${field('process_id')}`);
+      if (field('process_id') !== String(pid))
+        throw new Error(`port ${port} is answered by another Redis, process ${field('process_id')}`);
       return field('redis_version');
     },
   });
 };
 
-/** Sends inline commands (Redis protocol) and resolves with all that was answered once it holds `complete`, or an error reply came. */
+/**
+ * Sends inline commands (Redis protocol) and resolves with all that was answered once it holds `complete`, or an error
+ * reply came.
+ */
 const askOver = (port: number, commands: string, complete: RegExp, signal: AbortSignal): Promise<string> =>
   new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', signal }, () => socket.write(commands));

@@ -1,4 +1,6 @@
-/** The life of a command that runs all of Millrace on this machine: start, do its work, stay until it is told to stop. */
+/**
+ * The life of a command that runs all of Millrace on this machine: start, do its work, stay until it is told to stop.
+ */
 import { ConfigError, settings } from '../config.ts';
 import { HomeInUseError, type Log, resolveHome } from './home.ts';
 import { killChildren } from './processes.ts';
@@ -12,8 +14,9 @@ export const print = (line: string): void => {
 export const log: Log = { info: print, warn: (line) => print(`warning: ${line}`) };
 
 /**
- * Starts the stack, calls `work` with it, and then stays up, or stops it where `work` resolves with `exit`. SIGINT and SIGTERM drain
- * and stop everything at any point, with exit code 0; a second SIGINT ends it at once (130). A start or work that fails ends with 1.
+ * Starts the stack, calls `work` with it, and then stays up, or stops it where `work` resolves with `exit`. SIGINT and
+ * SIGTERM drain and stop everything at any point, with exit code 0; a second SIGINT ends it at once (130). A start or
+ * work that fails ends with 1.
  */
 export const runStack = async (work: (stack: Stack, startedMs: number) => Promise<'stay' | 'exit'>): Promise<void> => {
   const home = resolveHome(process.env.MILLRACE_HOME || settings.home.fallback);

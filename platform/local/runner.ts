@@ -1,4 +1,7 @@
-/** What servers and services have in common: one child at a time, waited for until it is ready, ended when asked, and told of when it dies unasked. */
+/**
+ * What servers and services have in common: one child at a time, waited for until it is ready, ended when asked, and
+ * told of when it dies unasked.
+ */
 import { logTail } from './home.ts';
 import { type Child, endChild, exitText, killChild } from './processes.ts';
 
@@ -40,7 +43,10 @@ export class Runner {
     this.#listeners.push(listener);
   }
 
-  /** Resolves with what `ready` tells of the child. Where it throws, the child is killed first, and `NotReadyError` holds the end of its log. */
+  /**
+   * Resolves with what `ready` tells of the child. Where it throws, the child is killed first, and `NotReadyError`
+   * holds the end of its log.
+   */
   async start<T>(spawn: () => Promise<Child>, ready: (child: Child, isAsked: () => boolean) => Promise<T>): Promise<T> {
     const begin = performance.now();
     const child = await spawn();

@@ -1,4 +1,7 @@
-/** One local server as a resource: started, asked until it answers, stopped, killed, and started again on the same port and data. */
+/**
+ * One local server as a resource: started, asked until it answers, stopped, killed, and started again on the same port
+ * and data.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Log, prepareHome } from './home.ts';
 import { findFreePort, isPortFree } from './ports.ts';
@@ -53,8 +56,8 @@ export type ServerPlan = ServerOptions & {
   /** What to run. Called before every start, so it may write configuration. */
   launch(port: number): Promise<Launch>;
   /**
-   * Asks the server over its own protocol and resolves with its version. Throws while it isn't ready, and where whoever answers on the
-   * port is not the process `pid` with its data.
+   * Asks the server over its own protocol and resolves with its version. Throws while it isn't ready, and where whoever
+   * answers on the port is not the process `pid` with its data.
    */
   ask(port: number, pid: number, signal: AbortSignal): Promise<string>;
 };
@@ -134,8 +137,10 @@ class ServerProcess implements LocalServer {
   async #startOn(port: number): Promise<void> {
     const { home, name, stopSignal } = this.#plan;
     this.#port = port;
-    // Asked beforehand, because a server that can't have its port must not be mistaken for the stranger who answers there.
-    if (!(await isPortFree(port))) throw new PortTakenError(`${name}: port ${port} of 127.0.0.1 is taken by another process`);
+    // Asked beforehand, because a server that can't have its port must not be mistaken for the stranger who answers
+    // there.
+    if (!(await isPortFree(port)))
+      throw new PortTakenError(`${name}: port ${port} of 127.0.0.1 is taken by another process`);
     this.#plan.clear?.();
     try {
       this.#version = await this.#runner.start(
@@ -145,7 +150,9 @@ class ServerProcess implements LocalServer {
     } catch (error) {
       if (!(error instanceof NotReadyError)) throw error;
       if (/address (is )?already in use/i.test(error.tail)) {
-        throw new PortTakenError(`${name}: port ${port} of 127.0.0.1 was taken by another process while it started`, { cause: error });
+        throw new PortTakenError(`${name}: port ${port} of 127.0.0.1 was taken by another process while it started`, {
+          cause: error,
+        });
       }
       throw this.#plan.notYet?.test(error.tail) ? new NotYetError(error.message, { cause: error }) : error;
     }

@@ -15,7 +15,10 @@ export const serverKinds = {
 export type ServerName = keyof typeof serverKinds;
 export const serverNames = Object.keys(serverKinds) as ServerName[];
 
-/** Starts servers side by side. Where one fails, the others give up, and what runs already is stopped before the error is thrown. */
+/**
+ * Starts servers side by side. Where one fails, the others give up, and what runs already is stopped before the error
+ * is thrown.
+ */
 export const startServers = async (
   names: readonly ServerName[],
   options: Omit<ServerOptions, 'port'>,

@@ -1,4 +1,7 @@
-/** One of our own services as a resource: a child that runs a `*.main.ts`, says over IPC when it serves, and drains on SIGTERM. */
+/**
+ * One of our own services as a resource: a child that runs a `*.main.ts`, says over IPC when it serves, and drains on
+ * SIGTERM.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { backoff, nextPause } from '../restart-pause.ts';
@@ -77,7 +80,9 @@ class ServiceProcess implements Service {
       } catch (error) {
         if (signal?.aborted || attempt === startAttemptsMax) throw error;
         pauseMs = nextPause(pauseMs, 0, backoff);
-        log.warn(`${name}: attempt ${attempt} of ${startAttemptsMax} to start it failed; trying again in ${pauseMs} ms`);
+        log.warn(
+          `${name}: attempt ${attempt} of ${startAttemptsMax} to start it failed; trying again in ${pauseMs} ms`,
+        );
       }
       await delay(pauseMs, undefined, signal ? { signal } : {});
     }
@@ -89,8 +94,14 @@ class ServiceProcess implements Service {
     this.#url = await this.#runner.start(
       () =>
         spawnChild({
-          ...{ home, name, command: process.execPath, arguments: [file], environment },
-          ...{ workingFolder: root, channel: true, stopSignal: 'SIGTERM' },
+          home,
+          name,
+          command: process.execPath,
+          arguments: [file],
+          environment,
+          workingFolder: root,
+          channel: true,
+          stopSignal: 'SIGTERM',
         }),
       (child) => this.#waitUntilReady(child),
     );
@@ -100,7 +111,10 @@ class ServiceProcess implements Service {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const { signal } = this.#options;
     const give = () => reject(new Error('it was told to stop meanwhile'));
-    const timer = setTimeout(() => reject(new Error(`after ${readyMsMax / 1000} s it still was not ready`)), readyMsMax);
+    const timer = setTimeout(
+      () => reject(new Error(`after ${readyMsMax / 1000} s it still was not ready`)),
+      readyMsMax,
+    );
     const hear = (message: unknown) => isReady(message) && resolve(message.url);
     child.process.on('message', hear);
     void child.exited.then((exit: Exit) => reject(new Error(`it ${exitText(exit)}`)));
@@ -144,8 +158,13 @@ export const runOnce = async (options: {
 }): Promise<void> => {
   const { home, name, file, environment, signal } = options;
   const child = await spawnChild({
-    ...{ home, name, command: process.execPath, arguments: [file], environment },
-    ...{ workingFolder: root, stopSignal: 'SIGTERM' },
+    home,
+    name,
+    command: process.execPath,
+    arguments: [file],
+    environment,
+    workingFolder: root,
+    stopSignal: 'SIGTERM',
   });
   const end = () => void endChild(child, 'SIGTERM', 1000);
   signal?.addEventListener('abort', end);

@@ -14,7 +14,13 @@ export const serviceGroups = [
     { name: 'api', file: 'api/main.ts', portVariable: 'MILLRACE_API_PORT', port: 'apiPort', login: 'millrace_app' },
   ],
   [
-    { name: 'sink', file: 'ingest/sink.main.ts', portVariable: 'MILLRACE_SINK_PORT', port: 'sinkPort', login: undefined },
+    {
+      name: 'sink',
+      file: 'ingest/sink.main.ts',
+      portVariable: 'MILLRACE_SINK_PORT',
+      port: 'sinkPort',
+      login: undefined,
+    },
     {
       name: 'checker',
       file: 'ingest/checker.main.ts',
@@ -22,8 +28,20 @@ export const serviceGroups = [
       port: 'checkerPort',
       login: 'millrace_worker',
     },
-    { name: 'rater', file: 'rater/main.ts', portVariable: 'MILLRACE_RATER_PORT', port: 'raterPort', login: 'millrace_worker' },
-    { name: 'invoicer', file: 'invoicer/main.ts', portVariable: 'MILLRACE_INVOICER_PORT', port: 'invoicerPort', login: 'millrace_worker' },
+    {
+      name: 'rater',
+      file: 'rater/main.ts',
+      portVariable: 'MILLRACE_RATER_PORT',
+      port: 'raterPort',
+      login: 'millrace_worker',
+    },
+    {
+      name: 'invoicer',
+      file: 'invoicer/main.ts',
+      portVariable: 'MILLRACE_INVOICER_PORT',
+      port: 'invoicerPort',
+      login: 'millrace_worker',
+    },
   ],
 ] as const;
 
@@ -37,12 +55,17 @@ export const checkPorts = async (config: Config): Promise<void> => {
     const twin = kinds.slice(0, index).find((other) => config[other.port] === config[port]);
     if (twin) faults.push(`${portVariable} and ${twin.portVariable} are both ${config[port]}`);
     else if (!(await isPortFree(config[port], config.host)))
-      faults.push(`${portVariable}: the ${name} can't listen on port ${config[port]} of ${config.host}; another process may have it`);
+      faults.push(
+        `${portVariable}: the ${name} can't listen on port ${config[port]} of ${config.host}; another process may have it`,
+      );
   }
   if (faults.length > 0) throw new ConfigError(faults);
 };
 
 /** The port of a service, chosen here where the service may have any: a restarted service then keeps its address. */
-export const portEnvironment = async ({ port, portVariable }: ServiceKind, config: Config): Promise<NodeJS.ProcessEnv> => ({
+export const portEnvironment = async (
+  { port, portVariable }: ServiceKind,
+  config: Config,
+): Promise<NodeJS.ProcessEnv> => ({
   [portVariable]: String(config[port] === 0 ? await findFreePort() : config[port]),
 });

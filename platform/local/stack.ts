@@ -60,7 +60,10 @@ export type StackOptions = {
   readonly log: Log;
   /** False for the servers and their migrations only. */
   readonly services?: boolean;
-  /** Added to the environment of the service of that name, and asked before each of its starts: a crash test aims at one process, once. */
+  /**
+   * Added to the environment of the service of that name, and asked before each of its starts: a crash test aims at one
+   * process, once.
+   */
   readonly extraOf?: (service: string, environment: NodeJS.ProcessEnv) => NodeJS.ProcessEnv;
   /** Makes the start give up: what was started is stopped, and `startStack` throws. */
   readonly signal?: AbortSignal;
@@ -69,7 +72,8 @@ export type StackOptions = {
 type Part = { readonly item: LocalServer | Service; readonly guard: { end(): Promise<void> } };
 
 /** Used where the environment names no other. Whoever loses it loses all that is sealed. */
-export const keptMasterKey = (home: string): string => keptSecret(join(home, 'master-key'), () => randomBytes(32).toString('base64'));
+export const keptMasterKey = (home: string): string =>
+  keptSecret(join(home, 'master-key'), () => randomBytes(32).toString('base64'));
 
 /** What a running stack tells other commands of the same home. */
 export const stackFile = (home: string): string => join(home, 'run', 'stack.json');
@@ -98,14 +102,19 @@ class RunningStack {
     return this.#stopping.signal;
   }
 
-  /** Adds what runs now: it is kept alive from here on, and a stop ends it before the groups that were added earlier. */
+  /**
+   * Adds what runs now: it is kept alive from here on, and a stop ends it before the groups that were added earlier.
+   */
   add(items: readonly (LocalServer | Service)[]): void {
     this.#groups.push(items.map((item) => ({ item, guard: keepAlive(item, this.#options.log, this.signal) })));
   }
 
   get processes(): StackProcess[] {
     return this.#groups.flat().map(({ item }) => ({
-      ...{ name: item.name, pid: item.pid, url: withoutPassword(item.url), startedMs: item.startedMs },
+      name: item.name,
+      pid: item.pid,
+      url: withoutPassword(item.url),
+      startedMs: item.startedMs,
       ...('origin' in item ? { origin: item.origin } : {}),
     }));
   }
@@ -147,7 +156,12 @@ const databaseEnvironment = ({ login }: ServiceKind, environment: NodeJS.Process
   return { DATABASE_URL: login && loginUrl(ownerUrl, login, password), MILLRACE_DATABASE_PASSWORD: undefined };
 };
 
-const startServices = async (running: RunningStack, options: StackOptions, config: Config, environment: NodeJS.ProcessEnv) => {
+const startServices = async (
+  running: RunningStack,
+  options: StackOptions,
+  config: Config,
+  environment: NodeJS.ProcessEnv,
+) => {
   const failure = new AbortController();
   const signal = AbortSignal.any([running.signal, failure.signal]);
   const started = new Map<ServiceKind, Service>();
@@ -155,10 +169,18 @@ const startServices = async (running: RunningStack, options: StackOptions, confi
   const startOne = async (kind: ServiceKind): Promise<void> => {
     try {
       const service = await startService({
-        ...{ home: options.home, log: options.log, name: kind.name, file: kind.file, signal },
+        home: options.home,
+        log: options.log,
+        name: kind.name,
+        file: kind.file,
+        signal,
         shutdownMsMax: config.shutdownMsMax,
         extra: (environment) => options.extraOf?.(kind.name, environment) ?? {},
-        environment: async () => ({ ...environment, ...databaseEnvironment(kind, environment), ...(await portEnvironment(kind, config)) }),
+        environment: async () => ({
+          ...environment,
+          ...databaseEnvironment(kind, environment),
+          ...(await portEnvironment(kind, config)),
+        }),
       });
       options.log.info(`${kind.name}: ${kind.file}, ${service.url}, ${service.startedMs} ms`);
       started.set(kind, service);
@@ -168,7 +190,8 @@ const startServices = async (running: RunningStack, options: StackOptions, confi
     }
   };
   await Promise.all(serviceGroups.flat().map(startOne));
-  // Started side by side, yet added so that a stop ends the first group first; and added in any case, to be stopped with the rest.
+  // Started side by side, yet added so that a stop ends the first group first; and added in any case, to be stopped
+  // with the rest.
   for (const kinds of serviceGroups.toReversed()) running.add(kinds.flatMap((kind) => started.get(kind) ?? []));
   if (firstFault !== undefined) throw firstFault;
   const urlOf = (name: string) => [...started].find(([kind]) => kind.name === name)?.[1].url ?? '';
@@ -207,9 +230,16 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
 
     const migrating = performance.now();
     const databasePassword =
-      config.databasePassword || keptSecret(join(home, 'database-password'), () => randomBytes(24).toString('base64url'));
-    const { applied, warnings } = await migrateAll({ databaseUrl: urls.postgres, databasePassword, clickhouseUrl: urls.clickhouse });
-    log.info(`migrations: ${applied.length === 0 ? 'none due' : applied.join(', ')}, ${Math.round(performance.now() - migrating)} ms`);
+      config.databasePassword ||
+      keptSecret(join(home, 'database-password'), () => randomBytes(24).toString('base64url'));
+    const { applied, warnings } = await migrateAll({
+      databaseUrl: urls.postgres,
+      databasePassword,
+      clickhouseUrl: urls.clickhouse,
+    });
+    log.info(
+      `migrations: ${applied.length === 0 ? 'none due' : applied.join(', ')}, ${Math.round(performance.now() - migrating)} ms`,
+    );
     for (const warning of warnings) log.warn(warning);
     running.signal.throwIfAborted();
 
@@ -218,7 +248,8 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
       ...environment,
       ...Object.fromEntries(serverNames.map((name) => [serverKinds[name].variable, urls[name]])),
       MILLRACE_HOME: home,
-      MILLRACE_KEY_PEPPER: config.keyPepper || keptSecret(join(home, 'key-pepper'), () => randomBytes(32).toString('base64url')),
+      MILLRACE_KEY_PEPPER:
+        config.keyPepper || keptSecret(join(home, 'key-pepper'), () => randomBytes(32).toString('base64url')),
       MILLRACE_MASTER_KEY: config.masterKey || keptMasterKey(home),
       MILLRACE_BOOTSTRAP_KEY: apiKey,
       MILLRACE_DATABASE_PASSWORD: databasePassword,
@@ -226,7 +257,13 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
     let addresses = { apiUrl: '', ingestUrl: '' };
     if (services) {
       const begin = performance.now();
-      await runOnce({ home, name: 'bootstrap', file: 'api/bootstrap.main.ts', environment: childEnvironment, signal: running.signal });
+      await runOnce({
+        home,
+        name: 'bootstrap',
+        file: 'api/bootstrap.main.ts',
+        environment: childEnvironment,
+        signal: running.signal,
+      });
       log.info(`bootstrap: the organization and its key are there, ${Math.round(performance.now() - begin)} ms`);
       addresses = await startServices(running, options, config, childEnvironment);
     }
@@ -234,7 +271,12 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
     const { apiUrl, ingestUrl } = addresses;
     writeFileWhole(stackFile(home), JSON.stringify({ pid: process.pid, apiUrl, ingestUrl, urls }));
     return {
-      ...{ home, apiUrl, ingestUrl, apiKey, urls, natsSyncAlways: nats?.syncAlways ?? null },
+      home,
+      apiUrl,
+      ingestUrl,
+      apiKey,
+      urls,
+      natsSyncAlways: nats?.syncAlways ?? null,
       get processes() {
         return running.processes;
       },

@@ -1,4 +1,7 @@
-/** `npm start`: all of Millrace on this machine, until it is told to stop. `--json` reports in one line of JSON on stdout. */
+/**
+ * `npm start`: all of Millrace on this machine, until it is told to stop. `--json` reports in one line of JSON on
+ * stdout.
+ */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { print, runStack } from './run-stack.ts';
@@ -12,7 +15,13 @@ const jsonOf = (stack: Stack, elapsedMs: number): string =>
     ingest: stack.ingestUrl,
     api_key: stack.apiKey,
     home: stack.home,
-    processes: stack.processes.map(({ name, pid, url, origin, startedMs }) => ({ name, pid, url, origin, started_ms: startedMs })),
+    processes: stack.processes.map(({ name, pid, url, origin, startedMs }) => ({
+      name,
+      pid,
+      url,
+      origin,
+      started_ms: startedMs,
+    })),
     servers: Object.fromEntries(Object.entries(stack.urls).map(([name, url]) => [name, withoutPassword(url)])),
     nats_sync_always: stack.natsSyncAlways,
     elapsed_ms: elapsedMs,

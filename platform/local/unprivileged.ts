@@ -1,4 +1,7 @@
-/** PostgreSQL refuses to run as root. Where we are root, this finds a way to run it as `nobody`, an account that every system has. */
+/**
+ * PostgreSQL refuses to run as root. Where we are root, this finds a way to run it as `nobody`, an account that every
+ * system has.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chownSync, statSync } from 'node:fs';
 
@@ -10,15 +13,19 @@ export type RunAs = {
 
 const idOf = (option: '-u' | '-g'): number => Number(execFileSync('id', [option, 'nobody'], { encoding: 'utf8' }));
 
-/** True if a process started like this may enter the folder and run the program: asked by trying, as only the kernel knows all rules. */
+/**
+ * True if a process started like this may enter the folder and run the program: asked by trying, as only the kernel
+ * knows all rules.
+ */
 const canReach = ({ user, prefix }: RunAs, program: string, folder: string): boolean => {
   const [command = '', ...words] = [...prefix, 'sh', '-c', 'test -x "$1" && cd "$2"', 'sh', program, folder];
   return spawnSync(command, words, { cwd: '/', stdio: 'ignore', ...(user ?? {}) }).status === 0;
 };
 
 /**
- * Gives `folder` to the account that PostgreSQL will run as, and returns that account; where we are not root, nothing is to be done. A
- * folder that already belongs to an ordinary user (who once ran this home) stays with that user, as all data in it does.
+ * Gives `folder` to the account that PostgreSQL will run as, and returns that account; where we are not root, nothing
+ * is to be done. A folder that already belongs to an ordinary user (who once ran this home) stays with that user, as
+ * all data in it does.
  */
 export const giveAway = (folder: string): RunAs['user'] => {
   if (process.getuid?.() !== 0) return undefined;
@@ -30,10 +37,10 @@ export const giveAway = (folder: string): RunAs['user'] => {
 };
 
 /**
- * How to run `program` on `folder`, which `user` owns. Folders above either may be closed to that user (`/root`,
- * a temporary folder of mode 0700): then, on Linux, it keeps one capability of root, to pass by file permissions. Rejected: copying
- * program and data to where the user may go (data must stay below the home), opening the folders above (not ours to open), and a user
- * namespace (containers forbid it).
+ * How to run `program` on `folder`, which `user` owns. Folders above either may be closed to that user (`/root`, a
+ * temporary folder of mode 0700): then, on Linux, it keeps one capability of root, to pass by file permissions.
+ * Rejected: copying program and data to where the user may go (data must stay below the home), opening the folders
+ * above (not ours to open), and a user namespace (containers forbid it).
  */
 export const unprivileged = (user: RunAs['user'], program: string, folder: string): RunAs => {
   const plain: RunAs = { user, prefix: [] };

@@ -1,4 +1,7 @@
-/** Every version that the local servers are pinned to or measured against, and how a version is read out of what a program prints. */
+/**
+ * Every version that the local servers are pinned to or measured against, and how a version is read out of what a
+ * program prints.
+ */
 
 export type Version = readonly [major: number, minor: number, patch: number];
 
@@ -7,7 +10,10 @@ export const versions = {
     module: 'github.com/nats-io/nats-server/v2',
     /** What `go install` builds where no new enough server is found. */
     pin: 'v2.12.15',
-    /** From here on a stream can sync each write (`sync_interval: always`), so that an acknowledged event outlives a power cut. */
+    /**
+     * From here on a stream can sync each write (`sync_interval: always`), so that an acknowledged event outlives a
+     * power cut.
+     */
     syncAlways: [2, 10, 0],
   },
   /** The generator of load that `npm run bench:k6` uses: built where no new enough one is on the PATH. */
@@ -18,7 +24,10 @@ export const versions = {
   redis: { least: [7, 0, 0] },
 } as const satisfies Record<string, Record<string, string | Version>>;
 
-/** The first `1.2` or `1.2.3` in a text, whatever stands around it: `nats-server: v2.9.10`, `go version go1.26.8 linux/amd64`. */
+/**
+ * The first `1.2` or `1.2.3` in a text, whatever stands around it: `nats-server: v2.9.10`, `go version go1.26.8
+ * linux/amd64`.
+ */
 export const parseVersion = (text: string): Version | undefined => {
   const found = /(?<![\d.])(\d+)\.(\d+)(?:\.(\d+))?/.exec(text);
   return found ? [Number(found[1]), Number(found[2]), Number(found[3] ?? 0)] : undefined;

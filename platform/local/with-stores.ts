@@ -1,6 +1,6 @@
 /**
- * The stores that a command works on, wherever they are: at the URLs of the environment, in the stack that runs in this home, or in servers of this
- * home that are started for the purpose and stopped after it.
+ * The stores that a command works on, wherever they are: at the URLs of the environment, in the stack that runs in this
+ * home, or in servers of this home that are started for the purpose and stopped after it.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -50,7 +50,12 @@ const withStores = async <N extends StoreName>(
   const home = resolveHome(config.home || settings.home.fallback);
   const given: StoreUrls = { postgres: config.databaseUrl, clickhouse: config.clickhouseUrl, nats: config.natsUrl };
   const workAt = (urlOf: (name: N) => string | undefined) =>
-    work({ config, home, signal, urls: Object.fromEntries(names.map((name) => [name, given[name] || urlOf(name)])) as Pick<Urls, N> });
+    work({
+      config,
+      home,
+      signal,
+      urls: Object.fromEntries(names.map((name) => [name, given[name] || urlOf(name)])) as Pick<Urls, N>,
+    });
   const missing = names.filter((name) => given[name] === '');
   if (missing.length === 0) return workAt(() => undefined);
   const held = lockOrUrls(home);
@@ -85,17 +90,21 @@ export const runOnStores = async <N extends StoreName>(
 };
 
 /**
- * Runs a file of a domain on one store, with the words of this command and its exit code. A process of its own like every other of a domain:
- * what stands on platform is started from here and not imported.
+ * Runs a file of a domain on one store, with the words of this command and its exit code. A process of its own like
+ * every other of a domain: what stands on platform is started from here and not imported.
  */
 export const runFileOnStore = (file: string, store: StoreName, failure: string): Promise<void> =>
   runOnStores({ readConfig: () => loadConfig(process.env, []), names: [store], failure }, async ({ urls, signal }) => {
     const { variable } = serverKinds[store];
-    const child = spawn(process.execPath, [fileURLToPath(new URL(`../../${file}`, import.meta.url)), ...process.argv.slice(2)], {
-      env: { ...process.env, [variable]: urls[store], [`${variable}_FILE`]: undefined },
-      stdio: ['ignore', 'inherit', 'inherit'],
-      signal,
-    });
+    const child = spawn(
+      process.execPath,
+      [fileURLToPath(new URL(`../../${file}`, import.meta.url)), ...process.argv.slice(2)],
+      {
+        env: { ...process.env, [variable]: urls[store], [`${variable}_FILE`]: undefined },
+        stdio: ['ignore', 'inherit', 'inherit'],
+        signal,
+      },
+    );
     const [code] = (await once(child, 'exit')) as [number | null];
     process.exitCode = code ?? 1;
   });

@@ -1,6 +1,7 @@
 /**
- * What a statement is given beside its text. Everything of a caller goes through here and comes back as the name of a parameter or a column, which are ours.
- * A property that several meters read is selected once, and nothing else of an event's own data is read.
+ * What a statement is given beside its text. Everything of a caller goes through here and comes back as the name of a
+ * parameter or a column, which are ours. A property that several meters read is selected once, and nothing else of an
+ * event's own data is read.
  */
 export type Bindings = {
   /** The column that holds the text of a property, `Nullable(String)`, of the query over single events. */
@@ -14,7 +15,9 @@ export type Bindings = {
   readonly params: () => Record<string, unknown>;
 };
 
-/** An instant has 14 characters and a comma of 3, as they are encoded: 68 KB of the 128 KiB that a parameter may have. */
+/**
+ * An instant has 14 characters and a comma of 3, as they are encoded: 68 KB of the 128 KiB that a parameter may have.
+ */
 const integersPerParameterMax = 4_000;
 
 export const createBindings = (): Bindings => {
@@ -45,7 +48,9 @@ export const createBindings = (): Bindings => {
       return texts.length === 1 ? (texts[0] as string) : `arrayConcat(${texts.join(', ')})`;
     },
     columns: () =>
-      [...columnByPath.values()].map((column) => `CAST(properties.{${column}_path:Identifier} AS Nullable(String)) AS ${column}`),
+      [...columnByPath.values()].map(
+        (column) => `CAST(properties.{${column}_path:Identifier} AS Nullable(String)) AS ${column}`,
+      ),
     params: () => params,
   };
 };

@@ -1,11 +1,15 @@
-/** Decimal text, and arithmetic over it, as SQL: whole numbers at a power of ten in an Int256, NULL where there is no usable value. */
+/**
+ * Decimal text, and arithmetic over it, as SQL: whole numbers at a power of ten in an Int256, NULL where there is no
+ * usable value.
+ */
 import type { Expression } from '#schemas/expression.ts';
 import { digitsOf, literalDigits, quotientShifts, scaled, valueScale } from '#schemas/expression-digits.ts';
 import { type IntegerMax, integerDigitsMax, measuredPattern, operandDigitsMax } from '#schemas/number-text.ts';
 
 /**
- * A text as a whole number at 10^-12, NULL where it has no value: `measuredNumber` of schemas/number-text.ts. `text` is a column of `Nullable(String)`. The store's decimal
- * cuts off what is behind the 13th digit, and that digit says how the 12th is rounded. Short, as reading a statement takes longer than running it over little usage.
+ * A text as a whole number at 10^-12, NULL where it has no value: `measuredNumber` of schemas/number-text.ts. `text` is
+ * a column of `Nullable(String)`. The store's decimal cuts off what is behind the 13th digit, and that digit says how
+ * the 12th is rounded. Short, as reading a statement takes longer than running it over little usage.
  */
 export const scaledSql = (text: string, integerMax: IntegerMax = integerDigitsMax): string => {
   const kept = `ifNull(round(toDecimal256OrNull(${text}, ${valueScale + 1}), ${valueScale}), toDecimal256(0, ${valueScale + 1}))`;
@@ -17,8 +21,8 @@ const wholeSql = (value: bigint): string => `toInt256('${value}')`;
 const shifted = (sql: string, by: number): string => (by === 0 ? sql : `(${sql} * ${wholeSql(10n ** BigInt(by))})`);
 
 /**
- * A quotient, half away from zero; NULL for a divisor of zero. Each operand stands in the text once, as an argument of a lambda: written out, a text would double with
- * every level.
+ * A quotient, half away from zero; NULL for a divisor of zero. Each operand stands in the text once, as an argument of
+ * a lambda: written out, a text would double with every level.
  */
 const quotientSql = (dividend: string, divisor: string): string =>
   `arrayMap((n, d) -> if(ifNull(d, 0) = 0, NULL, sign(n) * if(d < 0, -1, 1) * intDiv(2 * abs(n) + abs(d), if(ifNull(d, 0) = 0, toUInt256(1), 2 * abs(assumeNotNull(d))))), [${dividend}], [${divisor}])[1]`;
@@ -45,7 +49,10 @@ const nodeSql = (node: Expression, columnOf: (path: string) => string): string =
   return `(${shifted(left, scale - leftDigits.scale)} ${node.operator} ${shifted(right, scale - rightDigits.scale)})`;
 };
 
-/** The value of an expression at 10^-12, rounded half away from zero; NULL where a property is missing or no decimal, or a divisor is zero. */
+/**
+ * The value of an expression at 10^-12, rounded half away from zero; NULL where a property is missing or no decimal, or
+ * a divisor is zero.
+ */
 export const expressionSql = (expression: Expression, columnOf: (path: string) => string): string => {
   const { scale } = digitsOf(expression);
   const sql = nodeSql(expression, columnOf);

@@ -28,5 +28,7 @@ const conditionSql = (condition: Condition, { property, bind }: Bindings): strin
 
 export const filterSql = (filter: Filter, bindings: Bindings): string => {
   const [filters, joint] = 'and' in filter ? [filter.and, ' AND '] : 'or' in filter ? [filter.or, ' OR '] : [null, ''];
-  return filters === null ? conditionSql(filter as Condition, bindings) : `(${filters.map((one) => filterSql(one, bindings)).join(joint)})`;
+  return filters === null
+    ? conditionSql(filter as Condition, bindings)
+    : `(${filters.map((one) => filterSql(one, bindings)).join(joint)})`;
 };

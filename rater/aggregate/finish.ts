@@ -1,4 +1,7 @@
-/** The one place where a quantity is divided and rounded: half away from zero to 12 decimals, and from there as its meter says. */
+/**
+ * The one place where a quantity is divided and rounded: half away from zero to 12 decimals, and from there as its
+ * meter says.
+ */
 import type { MeterDefinition } from '#schemas/meter.ts';
 import { divide } from '#schemas/money.ts';
 import { formatQuantity, type Quantity, quantityScale } from '#schemas/quantity.ts';

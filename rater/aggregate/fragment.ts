@@ -11,8 +11,9 @@ export type Results = Readonly<Record<string, string | null>>;
 
 export type Fragment = {
   /**
-   * Whole numbers over the rows of one group, by a name of the fragment's own; all of them texts. What would have to be divided leaves ClickHouse undivided.
-   * The rows have the columns `counted`, `value` (NULL where `counted` is 0), `occurred_at`, `idempotency_key`, under the names that are given.
+   * Whole numbers over the rows of one group, by a name of the fragment's own; all of them texts. What would have to be
+   * divided leaves ClickHouse undivided. The rows have the columns `counted`, `value` (NULL where `counted` is 0),
+   * `occurred_at`, `idempotency_key`, under the names that are given.
    */
   readonly results: Readonly<Record<string, string>>;
   /** Null where there is no quantity, as there is no value. */

@@ -1,6 +1,9 @@
 import { type Columns, type Fragment, integerOf, whole } from './fragment.ts';
 
-/** The value of the last event that has one; of events of the same millisecond, the one with the greatest idempotency key in order of bytes. */
+/**
+ * The value of the last event that has one; of events of the same millisecond, the one with the greatest idempotency
+ * key in order of bytes.
+ */
 export const latestFragment = ({ value }: Columns): Fragment => ({
   results: {
     latest: `toString(argMaxIf(assumeNotNull(${value}), (occurred_at, idempotency_key), isNotNull(${value})))`,

@@ -8,7 +8,10 @@ import { divide } from '#schemas/money.ts';
 import { measuredNumber, operandDigitsMax } from '#schemas/number-text.ts';
 import { formatQuantity, type Quantity } from '#schemas/quantity.ts';
 
-/** `value` is canonical decimal text (1 for `count`; for `unique` the property's own text); null where the event has no usable one. */
+/**
+ * `value` is canonical decimal text (1 for `count`; for `unique` the property's own text); null where the event has no
+ * usable one.
+ */
 export type MeasuredEvent = { readonly counted: false } | { readonly counted: true; readonly value: string | null };
 
 export type PlainEvent = { readonly event: string; readonly properties: ReadonlyMap<string, string> };
@@ -83,7 +86,9 @@ const valueOfExpression = (text: string, properties: ReadonlyMap<string, string>
   const { scale } = digitsOf(parsed.value);
   const exact = evaluate(parsed.value, properties);
   if (exact === undefined) return undefined;
-  return scale <= valueScale ? exact * 10n ** BigInt(valueScale - scale) : quotient(exact, 10n ** BigInt(scale - valueScale));
+  return scale <= valueScale
+    ? exact * 10n ** BigInt(valueScale - scale)
+    : quotient(exact, 10n ** BigInt(scale - valueScale));
 };
 
 const valueText = (meter: MeterDefinition, properties: ReadonlyMap<string, string>): string | null => {

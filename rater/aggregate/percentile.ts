@@ -5,8 +5,9 @@ import { type Columns, type Fragment, integerOf, whole } from './fragment.ts';
 const partsOfWhole = 1_000_000n;
 
 /**
- * nearest_rank: the value at ceil(p/100 * N) of the sorted. linear: the value at 1 + (N - 1) * p/100, between two values in proportion (type 7 of Hyndman and Fan).
- * Places are counted in whole numbers: ClickHouse's own quantiles take the rank as a binary float, and miss a place.
+ * nearest_rank: the value at ceil(p/100 * N) of the sorted. linear: the value at 1 + (N - 1) * p/100, between two
+ * values in proportion (type 7 of Hyndman and Fan). Places are counted in whole numbers: ClickHouse's own quantiles
+ * take the rank as a binary float, and miss a place.
  */
 export const percentileFragment = ({ rank, method }: Percentile, { value }: Columns): Fragment => {
   const parts = rankParts(rank);
@@ -15,7 +16,10 @@ export const percentileFragment = ({ rank, method }: Percentile, { value }: Colu
   const at = (place: string): string => `toString(${sorted}[greatest(toInt64(1), toInt64(${place}))])`;
   if (method === 'nearest_rank') {
     return {
-      results: { value: at(`intDiv(${count} * ${parts} + ${partsOfWhole - 1n}, ${partsOfWhole})`), count: `toString(${count})` },
+      results: {
+        value: at(`intDiv(${count} * ${parts} + ${partsOfWhole - 1n}, ${partsOfWhole})`),
+        count: `toString(${count})`,
+      },
       quantityOf: (results) => (integerOf(results.count) === 0n ? null : whole(integerOf(results.value))),
     };
   }

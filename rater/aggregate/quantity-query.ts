@@ -1,4 +1,7 @@
-/** The queries for quantities: usage per (subscription, meter) at a watermark, for any number of subscriptions. Pure: text and parameters. */
+/**
+ * The queries for quantities: usage per (subscription, meter) at a watermark, for any number of subscriptions. Pure:
+ * text and parameters.
+ */
 import { conditionsOf } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
@@ -44,15 +47,19 @@ export type QuantityStatement = {
 export const dayMs = 86_400_000;
 
 /**
- * FINAL has to see whole days, as the order key holds the day: within a part of a day ClickHouse may leave out the part of the table that holds the first of two twins,
- * and the second would count until they are merged. The exact bounds are tested outside of it.
+ * FINAL has to see whole days, as the order key holds the day: within a part of a day ClickHouse may leave out the part
+ * of the table that holds the first of two twins, and the second would count until they are merged. The exact bounds
+ * are tested outside of it.
  */
 export const wholeDays = ({ start, end }: Period): Period => ({
   start: Math.floor(start / dayMs) * dayMs,
   end: Math.ceil(end / dayMs) * dayMs,
 });
 
-/** A twin never lies in another month's partition than its first copy as long as its day is the same, so FINAL may work by partition. */
+/**
+ * A twin never lies in another month's partition than its first copy as long as its day is the same, so FINAL may work
+ * by partition.
+ */
 export const finalByPartition = { do_not_merge_across_partitions_select_final: 1 } as const;
 
 /** The bounds of the row's subscription, which the join has put beside it. */
@@ -61,10 +68,15 @@ const span = { start: 'toUnixTimestamp64Milli(covered_from)', end: 'toUnixTimest
 /** Levels are carried from the first event on; everything else is of the period alone. */
 const readsBefore = ({ aggregation }: Meter): boolean => aggregation === 'weighted_sum';
 
-const oneStatement = ({ tenant, watermark, subscriptions, meters }: QuantityQuery, before: boolean): QuantityStatement => {
+const oneStatement = (
+  { tenant, watermark, subscriptions, meters }: QuantityQuery,
+  before: boolean,
+): QuantityStatement => {
   const bindings = createBindings();
   const columns = meters.map((meter) => meterColumns(meter, bindings));
-  const fragments = meters.map((meter, index) => fragmentOf(meter, { counted: `counted_${index}`, value: `value_${index}` }, span));
+  const fragments = meters.map((meter, index) =>
+    fragmentOf(meter, { counted: `counted_${index}`, value: `value_${index}` }, span),
+  );
   const perEvent = columns.flatMap(({ counted, value }, index) => [
     `${counted} AS counted_${index}`,
     `if(counted_${index}, ${value}, NULL) AS value_${index}`,
@@ -81,8 +93,9 @@ const oneStatement = ({ tenant, watermark, subscriptions, meters }: QuantityQuer
     start: Math.min(...rows.map(({ period }) => period.start)),
     end: Math.max(...rows.map(({ period }) => period.end)),
   });
-  // PREWHERE is tested before FINAL, on what the rows of one order key share, and on the watermark: of twins FINAL keeps the lowest sequence, so if any of them counts,
-  // that one does. Only rows that pass are merged and have their properties read: a third of the time for one customer's month.
+  // PREWHERE is tested before FINAL, on what the rows of one order key share, and on the watermark: of twins FINAL
+  // keeps the lowest sequence, so if any of them counts, that one does. Only rows that pass are merged and have their
+  // properties read: a third of the time for one customer's month.
   const query = `
 SELECT subscription, ${results.join(', ')}
 FROM (
@@ -124,8 +137,9 @@ GROUP BY subscription`;
 };
 
 /**
- * ClickHouse takes about 1,000 parameters in a request, and 128 KiB, encoded for a URL, in each. An ordinary meter has two. What it takes to read a statement grows with
- * the square of its columns: 25 meters take 0.14 s on two busy cores, 50 take 0.6 s and 200 took 10 s, of a table without a row.
+ * ClickHouse takes about 1,000 parameters in a request, and 128 KiB, encoded for a URL, in each. An ordinary meter has
+ * two. What it takes to read a statement grows with the square of its columns: 25 meters take 0.14 s on two busy cores,
+ * 50 take 0.6 s and 200 took 10 s, of a table without a row.
  */
 export const metersPerStatementMax = 25;
 const parametersMax = 800;
@@ -133,10 +147,15 @@ export const parameterBytesMax = 100_000;
 
 /** The most parameters that a meter can have, where its properties are no other's. */
 const parametersOf = ({ filter, expression }: Meter): number =>
-  parametersMax / metersPerStatementMax + (filter ? 2 * conditionsOf(filter).length : 0) + (expression === null ? 0 : 20);
+  parametersMax / metersPerStatementMax +
+  (filter ? 2 * conditionsOf(filter).length : 0) +
+  (expression === null ? 0 : 20);
 
 const encodedBytes = ({ subscriptionId, customers }: MeasuredSubscription): number =>
-  customers.reduce((sum, customer) => sum + encodeURIComponent(JSON.stringify(customer)).length + subscriptionId.length + 12, 0);
+  customers.reduce(
+    (sum, customer) => sum + encodeURIComponent(JSON.stringify(customer)).length + subscriptionId.length + 12,
+    0,
+  );
 
 /** Cuts a list into runs of at most `sizeMax` in all; an item that is larger alone stands alone. */
 const inRuns = <T>(items: readonly T[], sizeOf: (item: T) => number, sizeMax: number): T[][] => {
@@ -154,12 +173,17 @@ const inRuns = <T>(items: readonly T[], sizeOf: (item: T) => number, sizeMax: nu
   return runs;
 };
 
-/** One statement, or as many as the bounds of a request and carried levels ask for. No two of them give the same subscription the same meter. */
+/**
+ * One statement, or as many as the bounds of a request and carried levels ask for. No two of them give the same
+ * subscription the same meter.
+ */
 export const quantityStatements = (wanted: QuantityQuery): QuantityStatement[] =>
   inRuns(wanted.subscriptions, encodedBytes, parameterBytesMax).flatMap((subscriptions) =>
     [false, true].flatMap((before) => {
       const metersOfKind = wanted.meters.filter((meter) => readsBefore(meter) === before);
-      return inRuns(metersOfKind, parametersOf, parametersMax).map((meters) => oneStatement({ ...wanted, subscriptions, meters }, before));
+      return inRuns(metersOfKind, parametersOf, parametersMax).map((meters) =>
+        oneStatement({ ...wanted, subscriptions, meters }, before),
+      );
     }),
   );
 
@@ -190,4 +214,6 @@ export const quantitiesFromRows = (
 
 /** A fragment's results in a row, whose columns carry `suffix`. */
 export const resultsOf = (fragment: Fragment, row: Readonly<Record<string, unknown>>, suffix: string): Results =>
-  Object.fromEntries(Object.keys(fragment.results).map((name) => [name, (row[`result_${name}${suffix}`] ?? null) as string | null]));
+  Object.fromEntries(
+    Object.keys(fragment.results).map((name) => [name, (row[`result_${name}${suffix}`] ?? null) as string | null]),
+  );

@@ -1,9 +1,13 @@
 /**
- * Which stored rows stand at a watermark. A row falls when its own void is at or under the watermark: a later twin by its digest and sequence, an amended event by its
- * digest alone. So the same watermark gives the same rows for ever, whatever is voided later.
+ * Which stored rows stand at a watermark. A row falls when its own void is at or under the watermark: a later twin by
+ * its digest and sequence, an amended event by its digest alone. So the same watermark gives the same rows for ever,
+ * whatever is voided later.
  */
 
-/** Of what the reading statement is about; each narrows the voids that are looked at, by the parameter of that name, and must hold for the rows that are read. */
+/**
+ * Of what the reading statement is about; each narrows the voids that are looked at, by the parameter of that name, and
+ * must hold for the rows that are read.
+ */
 export type StandingScope = {
   /** `events`, an array of texts. */
   readonly events?: boolean;
@@ -15,10 +19,16 @@ export type StandingScope = {
 };
 
 /**
- * A condition over rows of `usage_events`, which begins with AND. The statement has the parameters `tenant` and `watermark`, and those of its scope. It holds before
- * FINAL as after it: what the identity check voids of one day and key are later rows, which FINAL leaves out too.
+ * A condition over rows of `usage_events`, which begins with AND. The statement has the parameters `tenant` and
+ * `watermark`, and those of its scope. It holds before FINAL as after it: what the identity check voids of one day and
+ * key are later rows, which FINAL leaves out too.
  */
-export const standingCondition = ({ events = true, customers = true, start = true, end = true }: StandingScope = {}): string => {
+export const standingCondition = ({
+  events = true,
+  customers = true,
+  start = true,
+  end = true,
+}: StandingScope = {}): string => {
   const voids = [
     'tenant = {tenant:String}',
     events && 'event IN {events:Array(String)}',

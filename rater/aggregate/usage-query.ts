@@ -18,13 +18,16 @@ export type UsageWanted = {
   readonly watermark: bigint;
   readonly meter: Meter;
   readonly period: Period;
-  /** Where windows begin, ascending, the first at the period's start, the last before its end; null for one window without a name. At most 10,000. */
+  /**
+   * Where windows begin, ascending, the first at the period's start, the last before its end; null for one window
+   * without a name. At most 10,000.
+   */
   readonly windowStarts: readonly number[] | null;
   /** Names under which events may have come; null for every customer. */
   readonly customers: readonly string[] | null;
   /**
-   * Several reads in one: for each of the names, which read it belongs to. The number of the read is then the first group, and the limit is that of each.
-   * Absent for a read by itself.
+   * Several reads in one: for each of the names, which read it belongs to. The number of the read is then the first
+   * group, and the limit is that of each. Absent for a read by itself.
    */
   readonly readNumbers?: readonly number[];
   /** 'customer_id', which is the customer as events name it, or paths of properties. */
@@ -38,7 +41,10 @@ export type UsageWanted = {
 
 export type UsageRow = {
   readonly windowStart: number | null;
-  /** In the order of `groupBy`, behind the number of the read where there are several; null where an event has no such property. */
+  /**
+   * In the order of `groupBy`, behind the number of the read where there are several; null where an event has no such
+   * property.
+   */
   readonly group: readonly (string | null)[];
   readonly quantity: string | null;
   /** Events of the meter that occurred in the window. */
@@ -69,12 +75,16 @@ const firstRead = (wanted: UsageWanted): number =>
   isCarried(wanted) ? wanted.period.start : (wanted.after?.windowStart ?? wanted.period.start);
 
 /**
- * Milliseconds, by a function that no index understands. A plain comparison would be pushed under FINAL and leave out the parts of the table without an instant of the
- * period, with the first of two twins in them; the days are tested there instead.
+ * Milliseconds, by a function that no index understands. A plain comparison would be pushed under FINAL and leave out
+ * the parts of the table without an instant of the period, with the first of two twins in them; the days are tested
+ * there instead.
  */
 const opaqueInstant = 'reinterpretAsInt64(occurred_at)';
 
-/** Where customers are the first group and no window stands before them, a page that goes on reads none of those that came before. */
+/**
+ * Where customers are the first group and no window stands before them, a page that goes on reads none of those that
+ * came before.
+ */
 const firstCustomerSql = ({ after, windowStarts, groupBy }: UsageWanted, { bind }: Bindings): string => {
   const customer = windowStarts === null && groupBy[0] === 'customer_id' ? after?.group[0] : undefined;
   return customer === undefined || customer === null ? '' : `AND customer >= ${bind(customer, 'String')}`;
@@ -98,7 +108,9 @@ const eventsSql = (wanted: UsageWanted, bindings: Bindings): string => {
   ].map((sql, index) => `${sql} AS group_${index}`);
   const keys = meter.aggregation === 'latest' ? ['idempotency_key'] : [];
   const windowStart = carried ? `roundDown(greatest(at, ${from}), ${starts})` : `roundDown(at, ${starts})`;
-  const windowEnd = carried ? [`transform(window_start, ${starts}, ${bindings.integers(endsOf(wanted))}) AS window_end`] : [];
+  const windowEnd = carried
+    ? [`transform(window_start, ${starts}, ${bindings.integers(endsOf(wanted))}) AS window_end`]
+    : [];
   return `
     SELECT ${[`${windowStart} AS window_start`, ...windowEnd, `at >= ${from} AS is_inside`, 'occurred_at', ...keys, ...groups, `${value} AS value`].join(', ')}
     FROM (
@@ -147,8 +159,9 @@ ORDER BY ${placeOf(wanted)}
 ${limitSql(wanted)}`;
 
 /**
- * A level goes on in windows without an event. So each group is given a row of nothing for every window behind its first, and a sum over its windows tells the level
- * that comes into each: it lasts for the whole window, and what changes within is added.
+ * A level goes on in windows without an event. So each group is given a row of nothing for every window behind its
+ * first, and a sum over its windows tells the level that comes into each: it lasts for the whole window, and what
+ * changes within is added.
  */
 const carriedSql = (wanted: UsageWanted, bindings: Bindings): string => {
   const groups = groupNames(wanted);
@@ -183,19 +196,29 @@ ORDER BY ${placeOf(wanted)}
 ${limitSql(wanted)}`;
 };
 
-/** Ordered by window and groups; texts in order of their bytes, null first. Windows without an event are left out, but for levels that are carried into them. */
+/**
+ * Ordered by window and groups; texts in order of their bytes, null first. Windows without an event are left out, but
+ * for levels that are carried into them.
+ */
 export const usageStatement = (wanted: UsageWanted): UsageStatement => {
   const { tenant, watermark, meter, period, customers, windowStarts, readNumbers, limit } = wanted;
   const starts = startsOf(wanted);
   assert(starts.length >= 1 && starts.length <= windowsMax, `1 to ${windowsMax} windows`);
   assert(windowStarts === null || starts[0] === period.start, 'the first window begins with the period');
   const bindings = createBindings();
-  const query = isCarried(wanted) ? carriedSql(wanted, bindings) : plainSql(wanted, fragmentOf(meter, columns, span), bindings);
+  const query = isCarried(wanted)
+    ? carriedSql(wanted, bindings)
+    : plainSql(wanted, fragmentOf(meter, columns, span), bindings);
   const days = wholeDays({ start: firstRead(wanted), end: period.end });
   return {
     query,
     params: {
-      ...{ tenant, watermark: watermark.toString(), events: [meter.event], start: days.start, end: days.end, limit },
+      tenant,
+      watermark: watermark.toString(),
+      events: [meter.event],
+      start: days.start,
+      end: days.end,
+      limit,
       rows: limit * (readNumbers === undefined ? 1 : new Set(readNumbers).size),
       ...(customers && { customers: [...customers] }),
       ...bindings.params(),
@@ -210,7 +233,10 @@ export const usageFromRows = (wanted: UsageWanted, rows: readonly Readonly<Recor
   const endByStart = new Map(startsOf(wanted).map((start, index) => [start, ends[index] as number]));
   return rows.map((row) => {
     const start = Number(row.window);
-    const ratio = fragment.quantityOf(resultsOf(fragment, row, ''), { start, end: endByStart.get(start) ?? wanted.period.end });
+    const ratio = fragment.quantityOf(resultsOf(fragment, row, ''), {
+      start,
+      end: endByStart.get(start) ?? wanted.period.end,
+    });
     return {
       windowStart: wanted.windowStarts === null ? null : start,
       group: groupNames(wanted).map((name) => (row[name] ?? null) as string | null),

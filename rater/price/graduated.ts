@@ -4,8 +4,8 @@ import type { Priced } from '#schemas/rated-line.ts';
 import { pricedOf, takeFreeUnits, unitsStep } from './steps.ts';
 
 /**
- * Each tier prices only the units inside it: with bounds 100 and 200, unit 100 belongs to the first tier and whatever exceeds it, be it
- * 0.000000000001, to the second. A tier without units gives no step and charges no flat amount.
+ * Each tier prices only the units inside it: with bounds 100 and 200, unit 100 belongs to the first tier and whatever
+ * exceeds it, be it 0.000000000001, to the second. A tier without units gives no step and charges no flat amount.
  */
 export const priceGraduated = (price: GraduatedPrice, quantity: Quantity): Priced => {
   const { billable, steps } = takeFreeUnits(quantity, price.freeUnits);

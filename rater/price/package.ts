@@ -4,7 +4,9 @@ import { oneQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
 import type { Priced } from '#schemas/rated-line.ts';
 import { pricedOf, stepOf, takeFreeUnits } from './steps.ts';
 
-/** amount = package amount x started packages after the free units: 25 units are one package of 25, and 25.1 are two. */
+/**
+ * amount = package amount x started packages after the free units: 25 units are one package of 25, and 25.1 are two.
+ */
 export const pricePackage = (price: PackagePrice, quantity: Quantity): Priced => {
   const { billable, steps } = takeFreeUnits(quantity, price.freeUnits);
   if (billable > zeroQuantity) {

@@ -18,9 +18,9 @@ export const pricedOf = (billableQuantity: Quantity, steps: readonly PriceStep[]
 /**
  * What is left of a quantity to charge for, and the steps for what is not.
  *
- * A quantity below zero is charged as zero, and a step says so. It comes about when corrections take back more than the period used;
- * then the usage that they correct was billed with an earlier period and is given back as a delta that names that period. A negative
- * amount here would pay it back twice, and at whatever tier this period happens to be in.
+ * A quantity below zero is charged as zero, and a step says so. It comes about when corrections take back more than the
+ * period used; then the usage that they correct was billed with an earlier period and is given back as a delta that
+ * names that period. A negative amount here would pay it back twice, and at whatever tier this period happens to be in.
  */
 export const takeFreeUnits = (quantity: Quantity, freeUnits: Quantity): { billable: Quantity; steps: PriceStep[] } => {
   const steps: PriceStep[] = [];
@@ -34,5 +34,10 @@ const unpriced = (kind: PriceStep['kind'], from: Quantity, to: Quantity, units: 
   stepOf({ kind, from, to, units, priced: zeroQuantity, unitAmount: zeroAmount, flatAmount: zeroAmount });
 
 /** Units that all cost the same, with an amount charged once beside them. */
-export const unitsStep = (from: Quantity, to: Quantity | null, units: Quantity, unitAmount: Amount, flatAmount: Amount): PriceStep =>
-  stepOf({ kind: 'units', from, to, units, priced: units, unitAmount, flatAmount });
+export const unitsStep = (
+  from: Quantity,
+  to: Quantity | null,
+  units: Quantity,
+  unitAmount: Amount,
+  flatAmount: Amount,
+): PriceStep => stepOf({ kind: 'units', from, to, units, priced: units, unitAmount, flatAmount });

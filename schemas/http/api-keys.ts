@@ -28,13 +28,18 @@ export const scopes = [
 
 const World = Type.Enum([...worlds], {
   title: 'World',
-  description: 'A test key sees the sandbox of the organization. Of a new key that says nothing: the world of the calling key.',
+  description:
+    'A test key sees the sandbox of the organization. Of a new key that says nothing: the world of the calling key.',
 });
 const KeyKind = Type.Enum([...keyKinds], {
   title: 'KeyKind',
   description: `A publishable key (\`mr_pub_...\`) may stand in a web page. It can have no scope but ${publishableScopes.join(', ')}, and makes no signed requests. Of a new key that says nothing: secret.`,
 });
-const Scopes = Type.Array(Type.Enum([...scopes], { title: 'Scope' }), { minItems: 1, maxItems: scopes.length, uniqueItems: true });
+const Scopes = Type.Array(Type.Enum([...scopes], { title: 'Scope' }), {
+  minItems: 1,
+  maxItems: scopes.length,
+  uniqueItems: true,
+});
 
 export const NewApiKey = Type.Object(
   {
@@ -62,7 +67,10 @@ export const NewApiKey = Type.Object(
 export type NewApiKey = Static<typeof NewApiKey>;
 
 const { kind: _kind, scopes: _scopes, signed_requests: signedRequests, ...ofBoth } = NewApiKey.properties;
-/** The same as OpenAPI documents show it: what a publishable key can't have is refused field by field, with words that a schema has not. */
+/**
+ * The same as OpenAPI documents show it: what a publishable key can't have is refused field by field, with words that a
+ * schema has not.
+ */
 export const NewApiKeyDocument = Type.Union(
   [
     Type.Object(
@@ -80,7 +88,11 @@ export const NewApiKeyDocument = Type.Union(
         }),
         signed_requests: Type.Optional(Type.Literal(false)),
       },
-      { ...closed, title: 'NewPublishableKey', description: 'May stand in a web page (`mr_pub_...`): it reads what is public.' },
+      {
+        ...closed,
+        title: 'NewPublishableKey',
+        description: 'May stand in a web page (`mr_pub_...`): it reads what is public.',
+      },
     ),
   ],
   { title: 'NewApiKeyRequest' },
@@ -89,7 +101,11 @@ export const NewApiKeyDocument = Type.Union(
 export const KeyRotation = Type.Object(
   {
     overlap_seconds: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 2_592_000, description: 'How long the old key goes on; 24 hours where nothing is said.' }),
+      Type.Integer({
+        minimum: 0,
+        maximum: 2_592_000,
+        description: 'How long the old key goes on; 24 hours where nothing is said.',
+      }),
     ),
   },
   { ...closed, title: 'KeyRotation' },

@@ -11,7 +11,10 @@ export const NamePatch = Type.Object(
 export type NamePatch = Static<typeof NamePatch>;
 
 /** Read in full by `planVersionFromJson`, which names every fault at its place; this bounds what comes in. */
-export const NewPlan = Type.Object({ interval: Type.Optional(Type.Literal('month')), metadata: Type.Optional(Metadata) });
+export const NewPlan = Type.Object({
+  interval: Type.Optional(Type.Literal('month')),
+  metadata: Type.Optional(Metadata),
+});
 
 export const Plan = Type.Object(
   {

@@ -1,6 +1,16 @@
 /** Customers in requests and answers. */
 import { type Static, type TSchema, Type } from 'typebox';
-import { closed, ExternalId, formed, GivenId, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
+import {
+  closed,
+  ExternalId,
+  formed,
+  GivenId,
+  idOf,
+  Metadata,
+  Name,
+  nullable,
+  resourceFields,
+} from '#schemas/http/fields.ts';
 import { toldTo } from '#schemas/http/withheld.ts';
 import { idFormAbout, idFormPattern } from '#schemas/names.ts';
 
@@ -19,13 +29,17 @@ const Address = Type.Object(
     postal_code: Type.Optional(Line),
     city: Line,
     state: Type.Optional(Line),
-    country: formed('^[A-Z]{2}$', 'a country by its two letters (ISO 3166-1 alpha-2), such as DE', { description: 'ISO 3166-1 alpha-2.' }),
+    country: formed('^[A-Z]{2}$', 'a country by its two letters (ISO 3166-1 alpha-2), such as DE', {
+      description: 'ISO 3166-1 alpha-2.',
+    }),
   },
   { ...closed, title: 'Address' },
 );
 const TaxId = Type.Object(
   {
-    type: formed('^[a-z]{2}_[a-z]{2,8}$', 'a kind of tax id in lower case, such as eu_vat', { description: 'Such as eu_vat.' }),
+    type: formed('^[a-z]{2}_[a-z]{2,8}$', 'a kind of tax id in lower case, such as eu_vat', {
+      description: 'Such as eu_vat.',
+    }),
     value: formed('^[A-Za-z0-9 .-]{2,40}$', '2 to 40 letters, digits, blanks, "." and "-"'),
   },
   { ...closed, title: 'TaxId' },
@@ -54,7 +68,10 @@ const NewExternalId = Type.Unsafe<string>({
   description: `The caller's own name of the customer, compared character by character. It must not have ${idFormAbout}, and not be "." or "..".`,
 });
 
-export const NewCustomer = Type.Object({ external_id: GivenId, ...Personal.properties, metadata: Type.Optional(Metadata) }, closed);
+export const NewCustomer = Type.Object(
+  { external_id: GivenId, ...Personal.properties, metadata: Type.Optional(Metadata) },
+  closed,
+);
 export const NewCustomerDocument = Type.Object(
   { ...NewCustomer.properties, external_id: NewExternalId },
   { ...closed, title: 'NewCustomer' },
@@ -70,7 +87,12 @@ export const CustomerPatch = Type.Object(
     payment_reference: Type.Optional(nullable(PaymentReference)),
     metadata: Type.Optional(Metadata),
   },
-  { ...closed, title: 'CustomerPatch', minProperties: 1, description: 'A field that is left out stays, and null clears it.' },
+  {
+    ...closed,
+    title: 'CustomerPatch',
+    minProperties: 1,
+    description: 'A field that is left out stays, and null clears it.',
+  },
 );
 export type CustomerPatch = Static<typeof CustomerPatch>;
 

@@ -1,4 +1,7 @@
-/** Events in requests to the ingest host, and what became of them. Events are judged by ingest/parse, number by number; here is what a JSON schema can say of it. */
+/**
+ * Events in requests to the ingest host, and what became of them. Events are judged by ingest/parse, number by number;
+ * here is what a JSON schema can say of it.
+ */
 import { type TSchema, Type } from 'typebox';
 import { closed, GivenId, GivenInstant, Instant, nullable } from '#schemas/http/fields.ts';
 import { Fault, Problem } from '#schemas/http/problem.ts';
@@ -8,16 +11,25 @@ const Properties = Type.Unsafe<Record<string, unknown>>({
   title: 'EventProperties',
   additionalProperties: true,
   maxProperties: 256,
-  propertyNames: { pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f.]+(\\.[^\\u0000-\\u001f\\u007f-\\u009f.]+)*$', maxLength: 255 },
+  propertyNames: {
+    pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f.]+(\\.[^\\u0000-\\u001f\\u007f-\\u009f.]+)*$',
+    maxLength: 255,
+  },
   description:
     'Your own data, up to 16 levels deep, no name twice in one object. A number keeps its digits, up to 40 before the point and 52 behind it, with an exponent or without (`1.0` is `1`); one with more is refused.',
 });
 
 export const Event = Type.Object(
   {
-    idempotency_key: Type.Unsafe<string>({ ...GivenId, description: 'The name of the event, the same on every retry; billed once.' }),
+    idempotency_key: Type.Unsafe<string>({
+      ...GivenId,
+      description: 'The name of the event, the same on every retry; billed once.',
+    }),
     event: Type.Unsafe<string>({ ...GivenId, description: 'What happened; meters select by it.' }),
-    customer_id: Type.Unsafe<string>({ ...GivenId, description: 'The id of a customer or its external_id; it may be created later.' }),
+    customer_id: Type.Unsafe<string>({
+      ...GivenId,
+      description: 'The id of a customer or its external_id; it may be created later.',
+    }),
     timestamp: Type.Optional(nullable(GivenInstant)),
     properties: Type.Optional(nullable(Properties)),
   },
@@ -29,12 +41,15 @@ const listOf = (title: string, event: TSchema, eventsMax: number) =>
   Type.Array(event, {
     title,
     maxItems: eventsMax,
-    description: 'Each is judged by itself: what is no event stands in `results`. An empty list is 200 with all counts 0.',
+    description:
+      'Each is judged by itself: what is no event stands in `results`. An empty list is 200 with all counts 0.',
   });
 
 export const newEvents = (eventsMax: number) => {
   const list = listOf('EventList', Event, eventsMax);
-  return Type.Union([Event, list, Type.Object({ events: list }, { ...closed, title: 'EventBatch' })], { title: 'NewEvents' });
+  return Type.Union([Event, list, Type.Object({ events: list }, { ...closed, title: 'EventBatch' })], {
+    title: 'NewEvents',
+  });
 };
 
 const ofCloudEvent = (description: string) => Type.Unsafe<string>({ ...GivenId, description });
@@ -61,18 +76,31 @@ export const CloudEvent = Type.Object(
 /** Every form of a body, by its media type. */
 export const eventBodies = (eventsMax: number): Readonly<Record<string, TSchema>> => ({
   'application/json': newEvents(eventsMax),
-  'application/x-ndjson': Type.String({ title: 'EventLines', description: 'One Event a line; taken while it arrives.' }),
+  'application/x-ndjson': Type.String({
+    title: 'EventLines',
+    description: 'One Event a line; taken while it arrives.',
+  }),
   'application/cloudevents+json': CloudEvent,
   'application/cloudevents-batch+json': listOf('CloudEventList', CloudEvent, eventsMax),
   'application/avro': Type.Unsafe<string>({
     type: 'string',
     title: 'EventContainer',
     format: 'binary',
-    description: 'An Avro object container with the codec null, deflate or zstandard; the fields of its records are those of an Event.',
+    description:
+      'An Avro object container with the codec null, deflate or zstandard; the fields of its records are those of an Event.',
   }),
 });
 
-export const eventStatuses = ['accepted', 'duplicate', 'conflict', 'invalid', 'too_old', 'in_future', 'unavailable', 'in_flight'] as const;
+export const eventStatuses = [
+  'accepted',
+  'duplicate',
+  'conflict',
+  'invalid',
+  'too_old',
+  'in_future',
+  'unavailable',
+  'in_flight',
+] as const;
 
 const EventResult = Type.Object(
   {
@@ -87,7 +115,10 @@ const EventResult = Type.Object(
 const counts = {
   accepted: Type.Integer({ minimum: 0 }),
   duplicates: Type.Integer({ minimum: 0, description: 'Were taken before; as good as accepted.' }),
-  conflicts: Type.Integer({ minimum: 0, description: 'Their idempotency_key was used for another event, which stands.' }),
+  conflicts: Type.Integer({
+    minimum: 0,
+    description: 'Their idempotency_key was used for another event, which stands.',
+  }),
   rejected: Type.Integer({ minimum: 0 }),
   results: Type.Array(EventResult, { description: 'What was not accepted; with `results=all` every event.' }),
 };
@@ -110,10 +141,17 @@ const SignedReceipt = Type.Object(
     key_id: base64url(32, 'The `kid` of GET /v1/receipts/key.'),
     signature: base64url(64, 'Ed25519.'),
   },
-  { ...closed, title: 'Receipt', description: 'Proof of what was taken, with `receipt=true` and where the request succeeded.' },
+  {
+    ...closed,
+    title: 'Receipt',
+    description: 'Proof of what was taken, with `receipt=true` and where the request succeeded.',
+  },
 );
 
-export const EventsAnswer = Type.Object({ ...counts, receipt: Type.Optional(SignedReceipt) }, { ...closed, title: 'EventsAnswer' });
+export const EventsAnswer = Type.Object(
+  { ...counts, receipt: Type.Optional(SignedReceipt) },
+  { ...closed, title: 'EventsAnswer' },
+);
 
 export const ReceiptKey = Type.Object(
   {
@@ -157,7 +195,8 @@ export const EventsValidation = Type.Object(
     rejected: Type.Integer({ minimum: 0 }),
     warnings: Type.Array(EventWarning, {
       maxItems: 100,
-      description: 'Of valid events, the first 100: texts that read as a number and that no meter can measure, such as "1e400".',
+      description:
+        'Of valid events, the first 100: texts that read as a number and that no meter can measure, such as "1e400".',
     }),
     results: Type.Array(ValidationResult, {
       description: 'What would be rejected, with all of its faults; with `results=all` every event.',
@@ -175,7 +214,9 @@ export const EventsQuery = Type.Object({ ...reading, receipt: flag }, closed);
 const documentedReading = {
   results: Type.Optional(Type.Literal('all', { description: 'Lists accepted events, too.' })),
   backfill: Type.Optional(
-    Type.Boolean({ description: 'Takes events of the past, back to the year 2000. Needs the scope `write:backfill`, too.' }),
+    Type.Boolean({
+      description: 'Takes events of the past, back to the year 2000. Needs the scope `write:backfill`, too.',
+    }),
   ),
 };
 export const ValidationQueryDocument = Type.Object(documentedReading, closed);

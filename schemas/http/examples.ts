@@ -1,9 +1,11 @@
 /**
- * What bodies and parameters look like, in the OpenAPI documents: the tour of the README, one object of each kind, which all fit together. By the names of
- * schemas; see `DocumentInfo`. What is sent works in an empty installation, in the order of the tour and at any time: an event says no timestamp, so that it
- * occurs when it is sent, and 2026-10 has ended.
+ * What bodies and parameters look like, in the OpenAPI documents: the tour of the README, one object of each kind,
+ * which all fit together. By the names of schemas; see `DocumentInfo`. What is sent works in an empty installation, in
+ * the order of the tour and at any time: an event says no timestamp, so that it occurs when it is sent, and 2026-10 has
+ * ended.
  */
-const id = (prefix: string, last: number): string => `${prefix}_01a1fb2b2f1e75dd8fa1574e85b725${last.toString(16).padStart(2, '0')}`;
+const id = (prefix: string, last: number): string =>
+  `${prefix}_01a1fb2b2f1e75dd8fa1574e85b725${last.toString(16).padStart(2, '0')}`;
 const hash = (digit: string): string => digit.repeat(64);
 
 const createdAt = '2026-11-01T08:00:00.000Z';
@@ -11,9 +13,19 @@ const month = { start: '2026-10-01T00:00:00.000Z', end: '2026-11-01T00:00:00.000
 /** As it stands in what is hashed. */
 const billedMonth = { start: '2026-10-01T00:00:00Z', end: '2026-11-01T00:00:00Z' };
 const resource = { metadata: {}, version: 1, created_at: createdAt, updated_at: createdAt };
-const page = (item: unknown) => ({ items: [item], pagination: { total: 1, page_size: 1, has_more: false, next_cursor: null } });
+const page = (item: unknown) => ({
+  items: [item],
+  pagination: { total: 1, page_size: 1, has_more: false, next_cursor: null },
+});
 
-const newMeter = { code: 'tokens', name: 'Tokens', event: 'llm.request', aggregation: 'sum', property: 'tokens', group_by: ['model'] };
+const newMeter = {
+  code: 'tokens',
+  name: 'Tokens',
+  event: 'llm.request',
+  aggregation: 'sum',
+  property: 'tokens',
+  group_by: ['model'],
+};
 const definition = {
   event: newMeter.event,
   aggregation: newMeter.aggregation,
@@ -24,7 +36,14 @@ const definition = {
   rounding: null,
   percentile: null,
 };
-const meter = { id: id('mtr', 1), code: newMeter.code, name: newMeter.name, version_number: 1, ...definition, ...resource };
+const meter = {
+  id: id('mtr', 1),
+  code: newMeter.code,
+  name: newMeter.name,
+  version_number: 1,
+  ...definition,
+  ...resource,
+};
 const meterVersion = { id: id('mtv', 2), meter_id: meter.id, version_number: 1, ...definition, created_at: createdAt };
 
 const flatCharge = { code: 'base', name: 'Base fee', price: { model: 'flat', amount: '9.00' } };
@@ -54,7 +73,11 @@ const customer = {
   ...resource,
 };
 
-const newSubscription = { customer_id: newCustomer.external_id, plan: newPlan.code, started_at: '2026-10-01T00:00:00Z' };
+const newSubscription = {
+  customer_id: newCustomer.external_id,
+  plan: newPlan.code,
+  started_at: '2026-10-01T00:00:00Z',
+};
 const subscription = {
   id: id('sub', 6),
   customer_id: customer.id,
@@ -111,7 +134,15 @@ const lines = [
     amount: '4.98',
     steps: [
       { ...step, kind: 'free', to: '1000', units: '1000' },
-      { ...step, kind: 'units', from: '1000', units: '249000', priced: '249000', unit_amount: '0.00002', amount: '4.98' },
+      {
+        ...step,
+        kind: 'units',
+        from: '1000',
+        units: '249000',
+        priced: '249000',
+        unit_amount: '0.00002',
+        amount: '4.98',
+      },
     ],
     service_period: billedMonth,
   },
@@ -215,7 +246,14 @@ const eventFate = {
 };
 
 const usage = { meter: meter.code, meter_version: 1, quantity: '250000', unmeasured_events: 0 };
-const usageRow = { window_start: month.start, window_end: month.end, group: {}, quantity: '250000', events: '1', unmeasured_events: '0' };
+const usageRow = {
+  window_start: month.start,
+  window_end: month.end,
+  group: {},
+  quantity: '250000',
+  events: '1',
+  unmeasured_events: '0',
+};
 const meterUsage = {
   meter_id: meter.id,
   meter: meter.code,
@@ -314,11 +352,18 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
     known: 1,
     unknown: 1,
     items: [
-      { idempotency_key: 'req-1', status: 'known', sequence: storedEvent.sequence, received_at: storedEvent.received_at },
+      {
+        idempotency_key: 'req-1',
+        status: 'known',
+        sequence: storedEvent.sequence,
+        received_at: storedEvent.received_at,
+      },
       { idempotency_key: 'req-2', status: 'unknown', sequence: null, received_at: null },
     ],
   },
-  NewAmendments: { amendments: [{ idempotency_key: amendment.idempotency_key, action: 'void', reason: amendment.reason }] },
+  NewAmendments: {
+    amendments: [{ idempotency_key: amendment.idempotency_key, action: 'void', reason: amendment.reason }],
+  },
   AmendmentsAnswer: { items: [amendment] },
   Amendment: amendment,
   AmendmentPage: page(amendment),
@@ -343,7 +388,16 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
     plan_version_id: plan.plan_version_id,
     period: month,
     watermark: billingRun.watermark,
-    items: [{ charge: meteredCharge.code, name: meteredCharge.name, ...usage, free_units: '1000', free_units_left: '0', tiers: [] }],
+    items: [
+      {
+        charge: meteredCharge.code,
+        name: meteredCharge.name,
+        ...usage,
+        free_units: '1000',
+        free_units_left: '0',
+        tiers: [],
+      },
+    ],
   },
   Reconciliation: {
     period: hour,
@@ -374,7 +428,12 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
   }),
 };
 
-const event = { idempotency_key: 'req-1', event: newMeter.event, customer_id: 'acme', properties: { tokens: 250_000, model: 'small' } };
+const event = {
+  idempotency_key: 'req-1',
+  event: newMeter.event,
+  customer_id: 'acme',
+  properties: { tokens: 250_000, model: 'small' },
+};
 const secondEvent = { ...event, idempotency_key: 'req-2', properties: { tokens: 1_200, model: 'large', cached: true } };
 const cloudEvent = {
   specversion: '1.0',
@@ -396,5 +455,12 @@ export const ingestExamples: Readonly<Record<string, unknown>> = {
   'createEvents answer application/x-ndjson':
     '{"index":0,"idempotency_key":"req-1","status":"invalid","errors":[{"field":"event","code":"missing","message":"must be there"}]}\n{"final":true,"status":200,"accepted":1,"duplicates":0,"conflicts":0,"rejected":1}\n',
   EventsValidation: { valid: 2, rejected: 0, warnings: [], results: [] },
-  ReceiptKey: { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo', kid: key, alg: 'EdDSA', use: 'sig' },
+  ReceiptKey: {
+    kty: 'OKP',
+    crv: 'Ed25519',
+    x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo',
+    kid: key,
+    alg: 'EdDSA',
+    use: 'sig',
+  },
 };

@@ -10,8 +10,11 @@ import { codePattern, codeRule, idFormAbout, idFormPattern } from '#schemas/name
 /** No field beyond those that are named. */
 export const closed = { additionalProperties: false } as const;
 
-/** A text of a certain form. `expected` says in words what the pattern says: a fault tells it instead of the pattern. */
-export const formed = (pattern: string, expected: string, more: object = {}) => Type.String({ pattern, 'x-expected': expected, ...more });
+/**
+ * A text of a certain form. `expected` says in words what the pattern says: a fault tells it instead of the pattern.
+ */
+export const formed = (pattern: string, expected: string, more: object = {}) =>
+  Type.String({ pattern, 'x-expected': expected, ...more });
 
 export const Metadata = Type.Record(
   Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,64}$' }),
@@ -26,11 +29,22 @@ export const Metadata = Type.Record(
 );
 
 /** Printable text. */
-export const Name = formed('^[^\\u0000-\\u001f\\u007f]{1,200}$', '1 to 200 characters, none of them a control character');
-export const Code = formed(codePattern, codeRule.about, { description: "The caller's own name of it, unique in its kind." });
-export const ExternalId = formed('^[^\\u0000-\\u001f\\u007f]{1,255}$', '1 to 255 characters, none of them a control character');
+export const Name = formed(
+  '^[^\\u0000-\\u001f\\u007f]{1,200}$',
+  '1 to 200 characters, none of them a control character',
+);
+export const Code = formed(codePattern, codeRule.about, {
+  description: "The caller's own name of it, unique in its kind.",
+});
+export const ExternalId = formed(
+  '^[^\\u0000-\\u001f\\u007f]{1,255}$',
+  '1 to 255 characters, none of them a control character',
+);
 /** A name that is given now. Stored ones from before C1 was refused have `ExternalId`, and are still found. */
-export const GivenId = formed('^[^\\u0000-\\u001f\\u007f-\\u009f]{1,255}$', '1 to 255 characters, none of them a control character');
+export const GivenId = formed(
+  '^[^\\u0000-\\u001f\\u007f-\\u009f]{1,255}$',
+  '1 to 255 characters, none of them a control character',
+);
 /** For what is made now; answers may hold a name from before this was refused. */
 export const NewCode = Type.Unsafe<string>({
   ...Code,
@@ -57,7 +71,9 @@ export const GivenInstant = formed(
       'RFC 3339 with a zone, from the year 2000 on. Digits behind the milliseconds are cut off; a leap second at the end of a month of UTC is the second before.',
   },
 );
-export const Decimal = formed('^-?[0-9]+(\\.[0-9]+)?$', 'a decimal such as "0.5"', { description: 'An exact decimal.' });
+export const Decimal = formed('^-?[0-9]+(\\.[0-9]+)?$', 'a decimal such as "0.5"', {
+  description: 'An exact decimal.',
+});
 export const CurrencyCode = Type.Enum([...currencies], {
   title: 'Currency',
   description: 'An active ISO 4217 code that has a minor unit.',
@@ -76,10 +92,14 @@ export const RoundingModeName = Type.Enum(Object.values(RoundingMode), { title: 
 export const nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 
 /**
- * Null where a sibling has a text. Of the type null alone Go's generator makes an `interface{}`, and the types of openapi-fetch lose the field; what is not a
- * text and yet text or null is the same, and they read it well.
+ * Null where a sibling has a text. Of the type null alone Go's generator makes an `interface{}`, and the types of
+ * openapi-fetch lose the field; what is not a text and yet text or null is the same, and they read it well.
  */
-export const NullInsteadOfText = Type.Unsafe<null>({ type: ['string', 'null'], not: { type: 'string' }, description: 'Null here.' });
+export const NullInsteadOfText = Type.Unsafe<null>({
+  type: ['string', 'null'],
+  not: { type: 'string' },
+  description: 'Null here.',
+});
 
 export const IdParam = Type.Object(
   {

@@ -1,7 +1,7 @@
 /**
- * Meters in requests and answers. What a meter measures is judged by `meterDefinitionFromJson`, which names every fault at its place; the schemas here are for the
- * documents. What no JSON schema can say, and only the reader refuses: the text of an expression, the depth of a filter and how much it holds in all, a number
- * whose digits JSON does not carry.
+ * Meters in requests and answers. What a meter measures is judged by `meterDefinitionFromJson`, which names every fault
+ * at its place; the schemas here are for the documents. What no JSON schema can say, and only the reader refuses: the
+ * text of an expression, the depth of a filter and how much it holds in all, a number whose digits JSON does not carry.
  */
 import { type Static, type TSchema, Type } from 'typebox';
 import { comparisons, conditionsMax, filterValueCharactersMax, listValuesMax } from '#schemas/filter.ts';
@@ -95,7 +95,9 @@ const measuredFields = {
   rounding: optional(Rounding),
 };
 const absent = Type.Optional(NullInsteadOfText);
-const noPercentile = Type.Optional(Type.Unsafe<null>({ ...nullable(Percentile), not: { type: 'object' }, description: 'Null here.' }));
+const noPercentile = Type.Optional(
+  Type.Unsafe<null>({ ...nullable(Percentile), not: { type: 'object' }, description: 'Null here.' }),
+);
 const byProperty = { property: Property, expression: absent };
 const byExpression = { property: absent, expression: Expression };
 const Aggregation = Type.Enum([...aggregations], { title: 'Aggregation' });
@@ -108,20 +110,39 @@ const NumericAggregation = Type.Enum(
 export const NewMeter = Type.Object({ metadata: Type.Optional(Metadata) });
 
 const newMeter = (title: string, fields: Readonly<Record<string, TSchema>>) =>
-  Type.Object({ code: NewCode, name: Name, metadata: Type.Optional(Metadata), ...measuredFields, ...fields }, { ...closed, title });
+  Type.Object(
+    { code: NewCode, name: Name, metadata: Type.Optional(Metadata), ...measuredFields, ...fields },
+    { ...closed, title },
+  );
 export const NewMeterDocument = Type.Union(
   [
-    newMeter('NewCountMeter', { aggregation: Type.Literal('count'), property: absent, expression: absent, percentile: noPercentile }),
+    newMeter('NewCountMeter', {
+      aggregation: Type.Literal('count'),
+      property: absent,
+      expression: absent,
+      percentile: noPercentile,
+    }),
     newMeter('NewUniqueMeter', { aggregation: Type.Literal('unique'), ...byProperty, percentile: noPercentile }),
     newMeter('NewPropertyMeter', { aggregation: NumericAggregation, ...byProperty, percentile: noPercentile }),
     newMeter('NewExpressionMeter', { aggregation: NumericAggregation, ...byExpression, percentile: noPercentile }),
-    newMeter('NewPropertyPercentileMeter', { aggregation: Type.Literal('percentile'), ...byProperty, percentile: Percentile }),
-    newMeter('NewExpressionPercentileMeter', { aggregation: Type.Literal('percentile'), ...byExpression, percentile: Percentile }),
+    newMeter('NewPropertyPercentileMeter', {
+      aggregation: Type.Literal('percentile'),
+      ...byProperty,
+      percentile: Percentile,
+    }),
+    newMeter('NewExpressionPercentileMeter', {
+      aggregation: Type.Literal('percentile'),
+      ...byExpression,
+      percentile: Percentile,
+    }),
   ],
   { title: 'NewMeter' },
 );
 
-export const MeterPatch = Type.Object({ name: Type.Optional(Name), metadata: Type.Optional(Metadata) }, { minProperties: 1 });
+export const MeterPatch = Type.Object(
+  { name: Type.Optional(Name), metadata: Type.Optional(Metadata) },
+  { minProperties: 1 },
+);
 export type MeterPatch = Static<typeof MeterPatch>;
 export const MeterPatchDocument = Type.Object(
   {
@@ -140,7 +161,8 @@ export const MeterPatchDocument = Type.Object(
     ...closed,
     title: 'MeterPatch',
     minProperties: 1,
-    description: 'A field that is left out stays, and null clears it. Whatever changes what is measured makes a new version of the meter.',
+    description:
+      'A field that is left out stays, and null clears it. Whatever changes what is measured makes a new version of the meter.',
   },
 );
 
@@ -155,14 +177,30 @@ const definitionFields = {
   rounding: nullable(Rounding),
   percentile: nullable(Percentile),
 };
-export const MeterVersionNumber = Type.Integer({ minimum: 1, description: 'Which version of what the meter measures.' });
+export const MeterVersionNumber = Type.Integer({
+  minimum: 1,
+  description: 'Which version of what the meter measures.',
+});
 
 export const Meter = Type.Object(
-  { id: idOf('mtr'), code: Code, name: Name, version_number: MeterVersionNumber, ...definitionFields, ...resourceFields },
+  {
+    id: idOf('mtr'),
+    code: Code,
+    name: Name,
+    version_number: MeterVersionNumber,
+    ...definitionFields,
+    ...resourceFields,
+  },
   { ...closed, title: 'Meter' },
 );
 
 export const MeterVersion = Type.Object(
-  { id: idOf('mtv'), meter_id: idOf('mtr'), version_number: MeterVersionNumber, ...definitionFields, created_at: Instant },
+  {
+    id: idOf('mtv'),
+    meter_id: idOf('mtr'),
+    version_number: MeterVersionNumber,
+    ...definitionFields,
+    created_at: Instant,
+  },
   { ...closed, title: 'MeterVersion', description: 'What a meter measures. It never changes.' },
 );

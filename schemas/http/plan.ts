@@ -1,13 +1,21 @@
 /**
- * The exact JSON schema of a plan's charges and prices, closed, for the documents. What comes in is judged by `planVersionFromJson`, which names every fault at
- * its place; a test holds the two together. What no JSON schema can say, and only the reader refuses: bounds of tiers that do not increase, a null bound
- * that is not the last, a code that two charges of one plan have, a name with half of a surrogate pair.
+ * The exact JSON schema of a plan's charges and prices, closed, for the documents. What comes in is judged by
+ * `planVersionFromJson`, which names every fault at its place; a test holds the two together. What no JSON schema can
+ * say, and only the reader refuses: bounds of tiers that do not increase, a null bound that is not the last, a code
+ * that two charges of one plan have, a name with half of a surrogate pair.
  */
 import { type TSchema, Type } from 'typebox';
 import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { idFormAbout } from '#schemas/names.ts';
 import { ChargeSchema, chargesMax, PlanVersionSchema } from '#schemas/plan.ts';
-import { FlatPriceSchema, GraduatedPriceSchema, PackagePriceSchema, PerUnitPriceSchema, TierSchema, tiersMax } from '#schemas/price.ts';
+import {
+  FlatPriceSchema,
+  GraduatedPriceSchema,
+  PackagePriceSchema,
+  PerUnitPriceSchema,
+  TierSchema,
+  tiersMax,
+} from '#schemas/price.ts';
 
 const zero = '^0+(\\.0+)?$';
 
@@ -20,7 +28,10 @@ const meterCode = Type.Unsafe<string>({ ...code, description: 'Code of the meter
 
 const FlatPrice = Type.Object(FlatPriceSchema.properties, { ...closed, title: 'FlatPrice' });
 
-const newCode = Type.Unsafe<string>({ ...NewCode, description: `Unique within the plan. It must not have ${idFormAbout}.` });
+const newCode = Type.Unsafe<string>({
+  ...NewCode,
+  description: `Unique within the plan. It must not have ${idFormAbout}.`,
+});
 
 /** What a request may leave out is always there in an answer, so each of the two has its own names. */
 const chargeSchemas = (prefix: '' | 'New') => {
@@ -45,9 +56,15 @@ const chargeSchemas = (prefix: '' | 'New') => {
     discriminator: { propertyName: 'model' },
   });
   const chargeCode = prefix === 'New' ? newCode : code;
-  const FlatCharge = named({ code: chargeCode, name, meter: Type.Optional(NullInsteadOfText), price: FlatPrice }, 'FlatCharge');
+  const FlatCharge = named(
+    { code: chargeCode, name, meter: Type.Optional(NullInsteadOfText), price: FlatPrice },
+    'FlatCharge',
+  );
   const MeteredCharge = named({ code: chargeCode, name, meter: meterCode, price: MeteredPrice }, 'MeteredCharge');
-  return Type.Array(Type.Union([FlatCharge, MeteredCharge], { title: `${prefix}Charge` }), { minItems: 1, maxItems: chargesMax });
+  return Type.Array(Type.Union([FlatCharge, MeteredCharge], { title: `${prefix}Charge` }), {
+    minItems: 1,
+    maxItems: chargesMax,
+  });
 };
 
 export const NewPlanDocument = Type.Object(
@@ -62,5 +79,7 @@ export const NewPlanDocument = Type.Object(
   { ...closed, title: 'NewPlan' },
 );
 
-/** Charges as answers hold them: canonical, so with every field that has a default, and `meter: null` for a flat one. */
+/**
+ * Charges as answers hold them: canonical, so with every field that has a default, and `meter: null` for a flat one.
+ */
 export const ChargesAnswer = chargeSchemas('');

@@ -11,13 +11,17 @@ const stages = {
   conflicts: count('Answered `conflict`.'),
   rejected: count('Answered `invalid`, `too_old` or `in_future`.'),
   not_final: count('Answered `unavailable` or `in_flight`: to be sent again.'),
-  repeated: count('Of the accepted: sent again where nobody knew of the first, and recognized by the stream, which stored them once.'),
+  repeated: count(
+    'Of the accepted: sent again where nobody knew of the first, and recognized by the stream, which stored them once.',
+  ),
   published: count('Events of the stream messages that reached the store, twins included.'),
   backfilled: count('Of the published: sent with `backfill=true`.'),
   distinct: count('Events in the store by their idempotency key, the first of each; what can be billed.'),
   twins_removed: count('published - distinct.'),
   twins: count('Later events of a key with the same payload, which slipped by the answer `duplicate`; not billed.'),
-  stored_conflicts: count('Later events of a key with another payload, which slipped by the answer `conflict`; not billed.'),
+  stored_conflicts: count(
+    'Later events of a key with another payload, which slipped by the answer `conflict`; not billed.',
+  ),
   voided: count('Amendments that void an event, received in this hour.'),
   replaced: count(
     'Amendments that replace an event, received in this hour. Each brings a replacement, which counts like an event of this hour.',
@@ -40,7 +44,11 @@ const stages = {
         period_open: count('Their period has no invoice yet.'),
         late: count('The invoice of their period was made before they were stored.'),
       },
-      { ...closed, title: 'Unbilled', description: 'Of distinct and replacements: what is on no invoice, by the first reason that holds.' },
+      {
+        ...closed,
+        title: 'Unbilled',
+        description: 'Of distinct and replacements: what is on no invoice, by the first reason that holds.',
+      },
     ),
   ),
   unanswered: count(
@@ -67,16 +75,22 @@ const stages = {
   }),
 };
 
-export const ReconciliationSpan = Type.Object({ from: Type.Optional(GivenInstant), to: Type.Optional(GivenInstant) }, closed);
+export const ReconciliationSpan = Type.Object(
+  { from: Type.Optional(GivenInstant), to: Type.Optional(GivenInstant) },
+  closed,
+);
 
 export const Reconciliation = Type.Object(
   {
     period: Period,
-    is_settled: Type.Boolean({ description: 'Whether the store has everything that the stream held when this was asked.' }),
+    is_settled: Type.Boolean({
+      description: 'Whether the store has everything that the stream held when this was asked.',
+    }),
     is_balanced: Type.Boolean({ description: 'Whether every hour is balanced.' }),
     watermark: Type.Unsafe<string>({
       ...Sequence,
-      description: 'The stream sequence at which the store was read: up to there every event was held against all before it.',
+      description:
+        'The stream sequence at which the store was read: up to there every event was held against all before it.',
     }),
     total: Type.Object(stages, { ...closed, title: 'IngestStages' }),
     hours: Type.Array(Type.Object({ hour: Instant, ...stages }, { ...closed, title: 'IngestHour' }), {
@@ -91,7 +105,10 @@ export const Reconciliation = Type.Object(
           description: 'What it answered after `reported_at` is not counted; up to about a second of answers.',
         },
       ),
-      { description: 'Processes that died without writing down their last counts. Their events are not lost, but show as `unanswered`.' },
+      {
+        description:
+          'Processes that died without writing down their last counts. Their events are not lost, but show as `unanswered`.',
+      },
     ),
     losses: Type.Array(
       Type.Object(
@@ -108,7 +125,13 @@ export const Reconciliation = Type.Object(
           'Ranges of messages, of all organizations, that the stream had acknowledged and lost, by the time when that was found.',
       },
     ),
-    dead_letters: nullable(count('Messages of all organizations that lie aside as unreadable; null where the stream does not answer.')),
+    dead_letters: nullable(
+      count('Messages of all organizations that lie aside as unreadable; null where the stream does not answer.'),
+    ),
   },
-  { ...closed, title: 'Reconciliation', description: 'Of the whole hours (UTC) that hold the span that was asked for.' },
+  {
+    ...closed,
+    title: 'Reconciliation',
+    description: 'Of the whole hours (UTC) that hold the span that was asked for.',
+  },
 );

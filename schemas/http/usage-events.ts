@@ -2,17 +2,31 @@
 import { Type } from 'typebox';
 import { amendmentActions, amendmentsMax, reasonCharactersMax } from '#schemas/amendment.ts';
 import { Event } from '#schemas/http/events.ts';
-import { Sequence as AnySequence, Code, closed, ExternalId, formed, GivenInstant, Instant, idOf, nullable } from '#schemas/http/fields.ts';
+import {
+  Sequence as AnySequence,
+  Code,
+  closed,
+  ExternalId,
+  formed,
+  GivenInstant,
+  Instant,
+  idOf,
+  nullable,
+} from '#schemas/http/fields.ts';
 import { fateReasons } from '#schemas/unbilled-reasons.ts';
 
 const Sequence = Type.Unsafe<string>({
   ...AnySequence,
   description: 'A sequence of the stream: usage at a watermark counts what is at or under it.',
 });
-const Watermark = Type.Unsafe<string>({ ...AnySequence, description: 'The answer is as of this sequence of the stream.' });
+const Watermark = Type.Unsafe<string>({
+  ...AnySequence,
+  description: 'The answer is as of this sequence of the stream.',
+});
 const Properties = Type.Record(Type.String(), Type.String(), {
   title: 'StoredProperties',
-  description: 'Dotted path to text, each exactly as it is stored: a number in its own decimal digits, an array as its JSON.',
+  description:
+    'Dotted path to text, each exactly as it is stored: a number in its own decimal digits, an array as its JSON.',
 });
 
 const payload = { event: Type.String(), customer_id: Type.String(), timestamp: Instant };
@@ -94,7 +108,8 @@ export const StoredEvent = Type.Object(
     void_reason: nullable(
       Type.Enum([...voidReasons], {
         title: 'VoidReason',
-        description: 'A later twin of another event of its key, a twin with another payload, or what an amendment took away.',
+        description:
+          'A later twin of another event of its key, a twin with another payload, or what an amendment took away.',
       }),
     ),
     voided_by: nullable(Type.String({ description: 'The amendment.' })),
@@ -106,16 +121,24 @@ export const eventsPageMax = 1_000;
 
 export const EventSearchQuery = Type.Object(
   {
-    customer_id: Type.Optional(Type.Unsafe<string>({ ...ExternalId, description: 'Id or external id; a customer need not exist.' })),
+    customer_id: Type.Optional(
+      Type.Unsafe<string>({ ...ExternalId, description: 'Id or external id; a customer need not exist.' }),
+    ),
     event: Type.Optional(ExternalId),
-    idempotency_key: Type.Optional(Type.Unsafe<string>({ ...ExternalId, description: 'The span is not bounded then.' })),
+    idempotency_key: Type.Optional(
+      Type.Unsafe<string>({ ...ExternalId, description: 'The span is not bounded then.' }),
+    ),
     occurred_at_after: Type.Optional(
-      Type.Unsafe<string>({ ...GivenInstant, description: 'Only what occurred strictly after; by default 24 hours before the other end.' }),
+      Type.Unsafe<string>({
+        ...GivenInstant,
+        description: 'Only what occurred strictly after; by default 24 hours before the other end.',
+      }),
     ),
     occurred_at_before: Type.Optional(
       Type.Unsafe<string>({
         ...GivenInstant,
-        description: 'Only what occurred strictly before; by default an hour from now, as clocks differ. The answer says the `span`.',
+        description:
+          'Only what occurred strictly before; by default an hour from now, as clocks differ. The answer says the `span`.',
       }),
     ),
     limit: Type.Optional(formed('^([1-9][0-9]{0,2}|1000)$', 'a whole number from 1 to 1000')),
@@ -133,7 +156,12 @@ export const EventSearchQueryDocument = Type.Object(
   {
     ...EventSearchQuery.properties,
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: eventsPageMax, default: 100, description: 'How many items a page has at most.' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: eventsPageMax,
+        default: 100,
+        description: 'How many items a page has at most.',
+      }),
     ),
   },
   closed,
@@ -226,7 +254,9 @@ export const EventFate = Type.Object(
     sequence: Sequence,
     stored_at: nullable(Instant),
     is_backfill: Type.Boolean(),
-    versions: Type.Array(Version, { description: 'What stood under the key, in order; where the last has no end, it stands now.' }),
+    versions: Type.Array(Version, {
+      description: 'What stood under the key, in order; where the last has no end, it stands now.',
+    }),
     twins: Type.Array(Twin, { description: 'The same key again: none of them counts.' }),
     amendments: Type.Array(Amendment),
   },

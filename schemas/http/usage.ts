@@ -1,6 +1,17 @@
 /** Usage in requests and answers. */
 import { Type } from 'typebox';
-import { Code, closed, Decimal, ExternalId, GivenInstant, Instant, idOf, nullable, Period, Sequence } from '#schemas/http/fields.ts';
+import {
+  Code,
+  closed,
+  Decimal,
+  ExternalId,
+  GivenInstant,
+  Instant,
+  idOf,
+  nullable,
+  Period,
+  Sequence,
+} from '#schemas/http/fields.ts';
 import { MeterVersionNumber } from '#schemas/http/meters.ts';
 
 export const Watermark = Type.Unsafe<string>({
@@ -8,10 +19,14 @@ export const Watermark = Type.Unsafe<string>({
   description: 'The highest stream sequence that is counted. The same watermark gives the same answer for ever.',
 });
 const GivenWatermark = Type.Optional(
-  Type.Unsafe<string>({ ...Sequence, description: 'Count up to this stream sequence; by default the highest that is checked.' }),
+  Type.Unsafe<string>({
+    ...Sequence,
+    description: 'Count up to this stream sequence; by default the highest that is checked.',
+  }),
 );
 
-const optionalText = (description: string, more: object = {}) => Type.Optional(Type.String({ minLength: 1, description, ...more }));
+const optionalText = (description: string, more: object = {}) =>
+  Type.Optional(Type.String({ minLength: 1, description, ...more }));
 export const usageFilterCharactersMax = 8_000;
 
 const UsageWindow = Type.Enum(['minute', 'hour', 'day', 'month'], {
@@ -22,19 +37,33 @@ const UsageWindow = Type.Enum(['minute', 'hour', 'day', 'month'], {
 /** Read by `readUsageAsked`, which names every fault with its cure; this is for the documents. */
 export const MeterUsageQuery = Type.Object(
   {
-    from: Type.Optional(Type.Unsafe<string>({ ...GivenInstant, description: 'Default: the begin of the current month in `time_zone`.' })),
-    to: Type.Optional(Type.Unsafe<string>({ ...GivenInstant, description: 'Not in it. Default: the end of the running minute.' })),
+    from: Type.Optional(
+      Type.Unsafe<string>({ ...GivenInstant, description: 'Default: the begin of the current month in `time_zone`.' }),
+    ),
+    to: Type.Optional(
+      Type.Unsafe<string>({ ...GivenInstant, description: 'Not in it. Default: the end of the running minute.' }),
+    ),
     window: Type.Optional(UsageWindow),
-    time_zone: optionalText('An IANA name such as Europe/Berlin, whose clock and calendar windows follow. Default: UTC.'),
+    time_zone: optionalText(
+      'An IANA name such as Europe/Berlin, whose clock and calendar windows follow. Default: UTC.',
+    ),
     group_by: optionalText(
       'Separated by commas: `customer_id`, and properties that the meter has in its `group_by`. One with a comma in it stands in double quotes.',
     ),
-    filter: optionalText("A filter as meters have it, as JSON, over the meter's own properties.", { maxLength: usageFilterCharactersMax }),
-    customer_id: Type.Optional(Type.Unsafe<string>({ ...ExternalId, description: 'Id or external id of a customer. Default: all.' })),
+    filter: optionalText("A filter as meters have it, as JSON, over the meter's own properties.", {
+      maxLength: usageFilterCharactersMax,
+    }),
+    customer_id: Type.Optional(
+      Type.Unsafe<string>({ ...ExternalId, description: 'Id or external id of a customer. Default: all.' }),
+    ),
     watermark: GivenWatermark,
     meter_version: Type.Optional(Type.Integer({ minimum: 1, maximum: 999_999, description: 'Default: the newest.' })),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 100, description: 'How many rows a page has at most.' })),
-    cursor: optionalText('The `next_cursor` of the page before, with the same query. Pages are of one moment, whatever arrives meanwhile.'),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1_000, default: 100, description: 'How many rows a page has at most.' }),
+    ),
+    cursor: optionalText(
+      'The `next_cursor` of the page before, with the same query. Pages are of one moment, whatever arrives meanwhile.',
+    ),
     format: Type.Optional(Type.Enum(['json', 'csv'], { default: 'json' })),
   },
   closed,
@@ -52,7 +81,10 @@ const MeterUsageRow = Type.Object(
       description: 'Null where no event has a value, and the aggregation has none of nothing.',
     }),
     events: Type.Unsafe<string>({ ...Events, description: 'How many events of the meter there are.' }),
-    unmeasured_events: Type.Unsafe<string>({ ...Events, description: 'How many of them have no value that can be measured.' }),
+    unmeasured_events: Type.Unsafe<string>({
+      ...Events,
+      description: 'How many of them have no value that can be measured.',
+    }),
   },
   { ...closed, title: 'MeterUsageRow' },
 );

@@ -1,6 +1,7 @@
 /**
- * Fields of an answer that are told to holders of a read scope alone. A field is marked once, in the schema of its object, and is then left out of every answer to
- * a key that may write the object but not read it. It is absent and not null: null says that there is no value. Pure.
+ * Fields of an answer that are told to holders of a read scope alone. A field is marked once, in the schema of its
+ * object, and is then left out of every answer to a key that may write the object but not read it. It is absent and not
+ * null: null says that there is no value. Pure.
  */
 import assert from 'node:assert/strict';
 import { type Static, type TSchema, Type } from 'typebox';
@@ -8,7 +9,8 @@ import { type Static, type TSchema, Type } from 'typebox';
 const mark = 'x-needs-scope';
 
 /** The field, for holders of the scope. */
-export const toldTo = <S extends TSchema>(scope: string, schema: S) => Type.Unsafe<Static<S>>({ ...schema, [mark]: scope } as never);
+export const toldTo = <S extends TSchema>(scope: string, schema: S) =>
+  Type.Unsafe<Static<S>>({ ...schema, [mark]: scope } as never);
 
 type Node = {
   readonly properties?: Readonly<Record<string, Node>>;
@@ -25,7 +27,11 @@ const marksIn = (schema: unknown): string[] => {
 };
 
 /** The marked fields that `withhold` can take out: of objects and of lists of them. */
-const fieldsIn = ({ properties = {}, items, required = [] }: Node): { name: string; scope: string; isRequired: boolean }[] => [
+const fieldsIn = ({
+  properties = {},
+  items,
+  required = [],
+}: Node): { name: string; scope: string; isRequired: boolean }[] => [
   ...Object.entries(properties).flatMap(([name, field]) => [
     ...(field[mark] === undefined ? [] : [{ name, scope: field[mark], isRequired: required.includes(name) }]),
     ...fieldsIn(field),
@@ -41,14 +47,17 @@ const without = (schema: Node, value: unknown, holds: (scope: string) => boolean
     const scope = properties[name]?.[mark];
     return scope === undefined || holds(scope);
   });
-  return Object.fromEntries(told.map(([name, inner]) => [name, properties[name] ? without(properties[name], inner, holds) : inner]));
+  return Object.fromEntries(
+    told.map(([name, inner]) => [name, properties[name] ? without(properties[name], inner, holds) : inner]),
+  );
 };
 
 export type Withhold = (body: unknown, holds: (scope: string) => boolean) => unknown;
 
 /**
- * Takes out of an answer of that form what its caller may not read. `isHeld`: the scopes that every caller of the route holds. Undefined where there is nothing to
- * take out. Throws where the form says that a field is always there which may be left out.
+ * Takes out of an answer of that form what its caller may not read. `isHeld`: the scopes that every caller of the route
+ * holds. Undefined where there is nothing to take out. Throws where the form says that a field is always there which
+ * may be left out.
  */
 export const withholding = (schema: TSchema, isHeld: (scope: string) => boolean): Withhold | undefined => {
   const fields = fieldsIn(schema as Node);

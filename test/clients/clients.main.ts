@@ -1,7 +1,8 @@
 /**
- * `npm run test:clients`: what generators make of the OpenAPI documents. Starts everything as the tests do, takes the documents of both hosts, makes four clients
- * of them, compiles each strictly with a program that meters, plans, sends events, bills a month and reads the invoice, runs it, and compares what it found.
- * Ends with 1 where one of that fails, and where a language is missing: nothing is left out in silence.
+ * `npm run test:clients`: what generators make of the OpenAPI documents. Starts everything as the tests do, takes the
+ * documents of both hosts, makes four clients of them, compiles each strictly with a program that meters, plans, sends
+ * events, bills a month and reads the invoice, runs it, and compares what it found. Ends with 1 where one of that
+ * fails, and where a language is missing: nothing is left out in silence.
  */
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -70,13 +71,22 @@ const tryClient = async ({ name, words }: Client, work: string, { stack, key }: 
     MILLRACE_MONTH_START: new Date(month.start).toISOString(),
     MILLRACE_OCCURRED_AT: new Date(month.end - 1_000).toISOString(),
   };
-  assert.deepEqual(JSON.parse(await runProgram(words, { cwd: work, environment })), expected, `what the client of ${name} found`);
+  assert.deepEqual(
+    JSON.parse(await runProgram(words, { cwd: work, environment })),
+    expected,
+    `what the client of ${name} found`,
+  );
 };
 
 const secondsSince = (begin: number): string => `${((performance.now() - begin) / 1_000).toFixed(1)} s`;
 
 /** Gives what failed. */
-const tryToolchain = async (toolchain: Toolchain, tools: string, work: string, pipeline: Pipeline): Promise<string[]> => {
+const tryToolchain = async (
+  toolchain: Toolchain,
+  tools: string,
+  work: string,
+  pipeline: Pipeline,
+): Promise<string[]> => {
   const begin = performance.now();
   try {
     const clients = await toolchain.build(work, tools);
@@ -107,7 +117,10 @@ const faults: string[] = [];
 try {
   const pipeline = await startPipeline(servers.urls);
   try {
-    const [api, ingest] = await Promise.all([fetchDocument(pipeline.stack.apiUrl), fetchDocument(pipeline.stack.ingestUrl)]);
+    const [api, ingest] = await Promise.all([
+      fetchDocument(pipeline.stack.apiUrl),
+      fetchDocument(pipeline.stack.ingestUrl),
+    ]);
     const tools = await installing;
     print(`servers and generators are ready, ${secondsSince(begin)}`);
     const tried = toolchains.map((toolchain, index) =>

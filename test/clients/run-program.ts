@@ -12,7 +12,11 @@ const shownCharacters = 8_000;
 export const runProgram = (words: readonly string[], { cwd, environment = {} }: ProgramOptions): Promise<string> =>
   new Promise((resolve, reject) => {
     const [program = '', ...rest] = words;
-    const child = spawn(program, rest, { cwd, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, rest, {
+      cwd,
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let stdout = '';
     let all = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

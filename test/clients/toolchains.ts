@@ -1,6 +1,7 @@
 /**
- * The four generators at their versions: how each is installed, makes a client of the two documents, compiles it with a program strictly, and is run. What is
- * installed stays in a folder that the lock file names, so that it is there the next time.
+ * The four generators at their versions: how each is installed, makes a client of the two documents, compiles it with a
+ * program strictly, and is run. What is installed stays in a folder that the lock file names, so that it is there the
+ * next time.
  */
 import { hash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -30,7 +31,11 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const hosts = ['api', 'ingest'] as const;
 
 /** Runs `fill` in a folder that the content of the lock file names, once. */
-const installOnce = async (toolsFolder: string, lockFile: string, fill: (folder: string) => Promise<void>): Promise<string> => {
+const installOnce = async (
+  toolsFolder: string,
+  lockFile: string,
+  fill: (folder: string) => Promise<void>,
+): Promise<string> => {
   const folder = join(toolsFolder, `clients-${hash('sha256', readFileSync(join(here, lockFile))).slice(0, 16)}`);
   const mark = join(folder, 'installed');
   if (existsSync(mark)) return folder;
@@ -45,8 +50,11 @@ const typescript: Toolchain = {
   needs: { words: ['npm', '--version'], cure: 'install Node 20 or newer with npm' },
   install: (toolsFolder) =>
     installOnce(toolsFolder, 'typescript/package-lock.json', async (folder) => {
-      for (const name of ['package.json', 'package-lock.json']) cpSync(join(here, 'typescript', name), join(folder, name));
-      await runProgram(['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: folder });
+      for (const name of ['package.json', 'package-lock.json'])
+        cpSync(join(here, 'typescript', name), join(folder, name));
+      await runProgram(['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
+        cwd: folder,
+      });
     }),
   build: async (work, tools) => {
     symlinkSync(join(tools, 'node_modules'), join(work, 'node_modules'));
@@ -56,7 +64,9 @@ const typescript: Toolchain = {
         const files = [`documents/${host}.json`, '-o', `openapi-typescript/${host}.ts`];
         return runProgram([...binary('openapi-typescript/bin/cli.js'), ...files], { cwd: work });
       }),
-      runProgram([...binary('@hey-api/openapi-ts/bin/run.js'), '-f', 'openapi-ts.config.mjs', '--no-log-file'], { cwd: work }),
+      runProgram([...binary('@hey-api/openapi-ts/bin/run.js'), '-f', 'openapi-ts.config.mjs', '--no-log-file'], {
+        cwd: work,
+      }),
     ]);
     // With the compiler of this project; that of the tools is what they generate with.
     await runProgram([process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', '.'], { cwd: work });
@@ -77,7 +87,15 @@ const go: Toolchain = {
   build: async (work) => {
     for (const host of hosts) {
       mkdirSync(join(work, host));
-      const words = ['-config', 'oapi-codegen.yaml', '-package', host, '-o', `${host}/${host}.gen.go`, `documents/${host}.json`];
+      const words = [
+        '-config',
+        'oapi-codegen.yaml',
+        '-package',
+        host,
+        '-o',
+        `${host}/${host}.gen.go`,
+        `documents/${host}.json`,
+      ];
       await runProgram(['go', 'tool', 'oapi-codegen', ...words], { cwd: work });
     }
     await runProgram(['go', 'vet', './...'], { cwd: work });
@@ -99,12 +117,24 @@ const python: Toolchain = {
     const tool = (name: string) => join(tools, 'bin', name);
     await Promise.all(
       hosts.map((host) => {
-        const words = ['generate', '--path', `documents/${host}.json`, '--output-path', host, '--meta', 'none', '--config', 'config.yml'];
+        const words = [
+          'generate',
+          '--path',
+          `documents/${host}.json`,
+          '--output-path',
+          host,
+          '--meta',
+          'none',
+          '--config',
+          'config.yml',
+        ];
         return runProgram([tool('openapi-python-client'), ...words], { cwd: work });
       }),
     );
     await runProgram([tool('python'), '-m', 'compileall', '-q', 'api', 'ingest', 'main.py'], { cwd: work });
-    await runProgram([tool('mypy'), '--strict', '--cache-dir', join(tools, 'mypy-cache'), 'api', 'ingest', 'main.py'], { cwd: work });
+    await runProgram([tool('mypy'), '--strict', '--cache-dir', join(tools, 'mypy-cache'), 'api', 'ingest', 'main.py'], {
+      cwd: work,
+    });
     return [{ name: 'openapi-python-client', words: [tool('python'), 'main.py'] }];
   },
 };

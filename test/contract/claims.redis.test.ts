@@ -49,7 +49,9 @@ describe.skipIf(!own)('[I10] what the claims leave in Redis', () => {
     const keys = await expectAllToExpire(long);
     expect(keys.length).toBeGreaterThan(1_000);
     const hashes = keys.filter((key) => !key.toString().endsWith('mark'));
-    expect(new Set(await Promise.all(hashes.map((key) => redis.object('ENCODING', key))))).toEqual(new Set(['listpack']));
+    expect(new Set(await Promise.all(hashes.map((key) => redis.object('ENCODING', key))))).toEqual(
+      new Set(['listpack']),
+    );
   });
 
   it('expires also with two gateways that fill the same buckets in turn and at the same time', async () => {
@@ -93,7 +95,8 @@ describe.skipIf(!own)('[I10] what the claims leave in Redis', () => {
     const first = await window();
     await answerTo(claims, asked);
     await vi.waitFor(async () => expect(await window()).toBe(first + 1), { timeout: 5_000, interval: 5 });
-    // The first call makes the window, the second finds held keys in buckets that are not there yet, beside new ones of the same buckets.
+    // The first call makes the window, the second finds held keys in buckets that are not there yet, beside new ones of
+    // the same buckets.
     await answerTo(claims, [newClaim()]);
     await Promise.all([
       answerTo(claims, [...asked.slice(0, 30), ...asked.slice(0, 10).map(neighbour)]),
@@ -152,28 +155,34 @@ describe.skipIf(!own)('a Redis that', () => {
     expect(performance.now() - begin).toBeLessThan(500);
     expect(faults.length).toBeGreaterThanOrEqual(3);
     await server.restart();
-    await vi.waitFor(async () => expect(await ask(claims, ...newClaims(5))).toEqual(['won', 'won', 'won', 'won', 'won']), {
-      timeout: 10_000,
-      interval: 20,
-    });
+    await vi.waitFor(
+      async () => expect(await ask(claims, ...newClaims(5))).toEqual(['won', 'won', 'won', 'won', 'won']),
+      {
+        timeout: 10_000,
+        interval: 20,
+      },
+    );
   });
 
   it.each([
     ['confirmed', ({ confirm }: Claims, batch: number) => confirm(batch, 1)],
     ['released', ({ release }: Claims, batch: number) => release(batch)],
-  ])('[I5] comes back as an older copy of itself lets no claim be %s by a number that it gave before', async (_, settle) => {
-    const [one, redis] = await Promise.all([open(long), connect()]);
-    const copied = await redis.get(`${claimsPrefix}batch`).then((number) => number ?? '1000');
-    await redis.set(`${claimsPrefix}batch`, copied);
-    const { batch } = await answerTo(one, newClaims(1));
-    await server.stop();
-    await server.restart();
-    await vi.waitFor(() => redis.set(`${claimsPrefix}batch`, copied), { timeout: 10_000, interval: 20 });
-    const [two, claim] = [await open(long), newClaim()];
-    await answerTo(two, [claim]);
-    // A call of its own: it is connected again.
-    await vi.waitFor(() => answerTo(one, newClaims(1)), { timeout: 10_000, interval: 20 });
-    await settle(one, batch);
-    expect(await ask(two, claim)).toEqual(['in_flight']);
-  });
+  ])(
+    '[I5] comes back as an older copy of itself lets no claim be %s by a number that it gave before',
+    async (_, settle) => {
+      const [one, redis] = await Promise.all([open(long), connect()]);
+      const copied = await redis.get(`${claimsPrefix}batch`).then((number) => number ?? '1000');
+      await redis.set(`${claimsPrefix}batch`, copied);
+      const { batch } = await answerTo(one, newClaims(1));
+      await server.stop();
+      await server.restart();
+      await vi.waitFor(() => redis.set(`${claimsPrefix}batch`, copied), { timeout: 10_000, interval: 20 });
+      const [two, claim] = [await open(long), newClaim()];
+      await answerTo(two, [claim]);
+      // A call of its own: it is connected again.
+      await vi.waitFor(() => answerTo(one, newClaims(1)), { timeout: 10_000, interval: 20 });
+      await settle(one, batch);
+      expect(await ask(two, claim)).toEqual(['in_flight']);
+    },
+  );
 });

@@ -1,7 +1,19 @@
-/** One suite for the claims of ingest, run against the memory fake and against the scripts in a real Redis: what is claimed, and what becomes of it. */
+/**
+ * One suite for the claims of ingest, run against the memory fake and against the scripts in a real Redis: what is
+ * claimed, and what becomes of it.
+ */
 import { describe, expect, it } from 'vitest';
 import { claimBytes } from '../../ingest/parse/event-block.ts';
-import { answerTo, ask, type Claims, neighbour, newClaim, newClaims, otherPayload, statusesOf } from '../support/claim-records.ts';
+import {
+  answerTo,
+  ask,
+  type Claims,
+  neighbour,
+  newClaim,
+  newClaims,
+  otherPayload,
+  statusesOf,
+} from '../support/claim-records.ts';
 import { type ClaimsSubject, holdClaims } from '../support/claims-subject.ts';
 import type { ClaimsOptions } from '../support/memory-claims.ts';
 
@@ -30,7 +42,9 @@ const claiming = ({ open }: ClaimsSubject): void => {
     const { batch } = await answerTo(claims, [newClaim(), claim]);
     const other = otherPayload(claim);
     for (const asked of [claim, other])
-      expect((await answerTo(claims, [asked])).exceptions).toEqual([{ position: 0, status: 'in_flight', batch, assignedMs: 0 }]);
+      expect((await answerTo(claims, [asked])).exceptions).toEqual([
+        { position: 0, status: 'in_flight', batch, assignedMs: 0 },
+      ]);
     expect(await ask(claims, claim)).toEqual(['in_flight']);
     await claims.confirm(batch, 1);
     expect(await ask(claims, other, claim)).toEqual(['conflict', 'duplicate']);
@@ -41,7 +55,9 @@ const claiming = ({ open }: ClaimsSubject): void => {
     const claim = newClaim();
     const { batch } = await answerTo(claims, [claim]);
     await claims.confirm(batch, 1);
-    expect((await answerTo(claims, [claim])).exceptions).toEqual([{ position: 0, status: 'duplicate', batch: 0, assignedMs: 0 }]);
+    expect((await answerTo(claims, [claim])).exceptions).toEqual([
+      { position: 0, status: 'duplicate', batch: 0, assignedMs: 0 },
+    ]);
     expect(await ask(claims, otherPayload(claim))).toEqual(['conflict']);
     expect(await ask(claims, claim)).toEqual(['duplicate']);
   });
@@ -233,7 +249,10 @@ const losses = ({ open, knowledge, empty }: ClaimsSubject): void => {
   it('of a stream that was made in place of another, everything that the other confirmed is void, however far the new one is', async () => {
     const { claims, voidBehind } = await begin();
     const asked = await confirmedAt(claims, 5, 600);
-    expect(await voidBehind({ lastSequence: 1_000, streamId: 'made_another' }, undefined)).toEqual({ from: 0, to: 600 });
+    expect(await voidBehind({ lastSequence: 1_000, streamId: 'made_another' }, undefined)).toEqual({
+      from: 0,
+      to: 600,
+    });
     expect(await ask(claims, ...asked)).toEqual(['taken_over', 'taken_over']);
     expect(await voidBehind({ lastSequence: 1_000, streamId: 'made_another' }, undefined)).toBeUndefined();
   });

@@ -1,4 +1,7 @@
-/** One suite for the claims of ingest, run against the memory fake and against the scripts in a real Redis: leases and windows. */
+/**
+ * One suite for the claims of ingest, run against the memory fake and against the scripts in a real Redis: leases and
+ * windows.
+ */
 import { describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../platform/clock.ts';
 import { answerTo, ask, type Claims, newClaim, newClaims, otherPayload, statusesOf } from '../support/claim-records.ts';
@@ -82,7 +85,10 @@ const leases = ({ open }: ClaimsSubject): void => {
 
 const windowsOf = ({ open }: ClaimsSubject): void => {
   const options: ClaimsOptions = { leaseSeconds: 1, windowSeconds: 2 };
-  /** How long a key is remembered from now on, by somebody who asks all the time with another payload and so changes nothing. */
+  /**
+   * How long a key is remembered from now on, by somebody who asks all the time with another payload and so changes
+   * nothing.
+   */
   const forgotten = async (claims: Claims, claim: Buffer) => {
     const begin = performance.now();
     await vi.waitFor(async () => expect(await ask(claims, otherPayload(claim))).not.toEqual(['conflict']), {
@@ -122,20 +128,23 @@ const windowsOf = ({ open }: ClaimsSubject): void => {
   it.each([
     ['taken over', async (_claims: Claims, _batch: number) => {}],
     ['released and won again', async (claims: Claims, batch: number) => claims.release(batch)],
-  ])('[I7] a key of the older window that is %s is remembered for a whole window from then on', async (_how, settle) => {
-    const claims = await open(options);
-    const claim = newClaim();
-    await nextWindow();
-    await settle(claims, (await answerTo(claims, [claim])).batch);
-    // Late in the next one, after the lease.
-    await nextWindow(1_500);
-    await nextWindow(1_500);
-    const answer = await answerTo(claims, [claim]);
-    expect(statusesOf(answer, 1)[0]).toMatch(/won|taken_over/);
-    await claims.confirm(answer.batch, 1);
-    expect(await ask(claims, claim)).toEqual(['duplicate']);
-    expect(await forgotten(claims, claim)).toBeGreaterThanOrEqual(2_000 - 50);
-  });
+  ])(
+    '[I7] a key of the older window that is %s is remembered for a whole window from then on',
+    async (_how, settle) => {
+      const claims = await open(options);
+      const claim = newClaim();
+      await nextWindow();
+      await settle(claims, (await answerTo(claims, [claim])).batch);
+      // Late in the next one, after the lease.
+      await nextWindow(1_500);
+      await nextWindow(1_500);
+      const answer = await answerTo(claims, [claim]);
+      expect(statusesOf(answer, 1)[0]).toMatch(/won|taken_over/);
+      await claims.confirm(answer.batch, 1);
+      expect(await ask(claims, claim)).toEqual(['duplicate']);
+      expect(await forgotten(claims, claim)).toBeGreaterThanOrEqual(2_000 - 50);
+    },
+  );
 };
 
 await holdClaims(

@@ -1,8 +1,16 @@
-/** The rate limit while its Redis hangs, dies or is full: requests are answered, the limits hold for the process, and are shared again afterwards. */
+/**
+ * The rate limit while its Redis hangs, dies or is full: requests are answered, the limits hold for the process, and
+ * are shared again afterwards.
+ */
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { RateLimit, Verdict } from '../../platform/rate-limit.ts';
 import { createSetClock } from '../support/ingest-fakes.ts';
-import { newOrganization, type RateLimitRedis, startRateLimitRedis, untilRefused } from '../support/rate-limit-redis.ts';
+import {
+  newOrganization,
+  type RateLimitRedis,
+  startRateLimitRedis,
+  untilRefused,
+} from '../support/rate-limit-redis.ts';
 
 const own = await startRateLimitRedis();
 const { connect, open, server } = (own ?? {}) as RateLimitRedis;
@@ -15,10 +23,21 @@ describe.skipIf(!own)('while Redis does not answer', () => {
     const faults: unknown[] = [];
     const said: string[] = [];
     const say = (...words: unknown[]) => said.push(String(words.at(-1)));
-    const limiter = await open({ clock, timeoutMs: 100, onFault: (error) => faults.push(error), log: { info: say, warn: say } });
+    const limiter = await open({
+      clock,
+      timeoutMs: 100,
+      onFault: (error) => faults.push(error),
+      log: { info: say, warn: say },
+    });
     return { ...limiter, clock, faults, said };
   };
-  const untilShared = async ({ take, clock }: { take: RateLimit['take']; clock: ReturnType<typeof createSetClock> }) => {
+  const untilShared = async ({
+    take,
+    clock,
+  }: {
+    take: RateLimit['take'];
+    clock: ReturnType<typeof createSetClock>;
+  }) => {
     const probe = newOrganization();
     await vi.waitFor(
       async () => {
@@ -70,7 +89,10 @@ describe.skipIf(!own)('while Redis does not answer', () => {
       process.kill(server.pid, 'SIGCONT');
     }
     await untilShared(limiter);
-    expect(said).toEqual(['Redis does not answer: rate limits hold for this process alone', 'rate limits hold over all processes again']);
+    expect(said).toEqual([
+      'Redis does not answer: rate limits hold for this process alone',
+      'rate limits hold over all processes again',
+    ]);
   });
 
   it('because this process was busy itself, Redis is not taken for away', async () => {
@@ -112,7 +134,11 @@ describe.skipIf(!own)('while Redis does not answer', () => {
 
     await server.restart();
     await untilShared(limiter);
-    expect(await take(newOrganization(), 'starter', 'read')).toMatchObject({ allowed: true, from: 'redis', remaining: 99 });
+    expect(await take(newOrganization(), 'starter', 'read')).toMatchObject({
+      allowed: true,
+      from: 'redis',
+      remaining: 99,
+    });
   });
 
   it('because it is full, requests are answered all the same', async () => {
@@ -120,7 +146,10 @@ describe.skipIf(!own)('while Redis does not answer', () => {
     const redis = await connect();
     await redis.config('SET', 'maxmemory', '1');
     try {
-      expect(await limiter.take(newOrganization(), 'starter', 'read')).toMatchObject({ allowed: true, from: 'process' });
+      expect(await limiter.take(newOrganization(), 'starter', 'read')).toMatchObject({
+        allowed: true,
+        from: 'process',
+      });
     } finally {
       await redis.config('SET', 'maxmemory', '0');
     }

@@ -6,7 +6,12 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type RateLimit, rateLimitHeaders, rateLimitKey, type Verdict } from '../../platform/rate-limit.ts';
 import { type RateClass, rateClasses } from '../../schemas/rate-tiers.ts';
 import { createSetClock } from '../support/ingest-fakes.ts';
-import { newOrganization, type RateLimitRedis, startRateLimitRedis, untilRefused } from '../support/rate-limit-redis.ts';
+import {
+  newOrganization,
+  type RateLimitRedis,
+  startRateLimitRedis,
+  untilRefused,
+} from '../support/rate-limit-redis.ts';
 import type { Order, Sum } from '../support/rate-limit-taker.main.ts';
 
 const own = await startRateLimitRedis();
@@ -53,7 +58,10 @@ describe.skipIf(!own)('a bucket in Redis', () => {
       from: 'redis',
     });
     expect(rateLimitHeaders(verdict)).toEqual({
-      ...{ 'X-RateLimit-Limit': '10', 'X-RateLimit-Remaining': '0', 'X-RateLimit-Reset': '10', 'Retry-After': '1' },
+      'X-RateLimit-Limit': '10',
+      'X-RateLimit-Remaining': '0',
+      'X-RateLimit-Reset': '10',
+      'Retry-After': '1',
     });
   });
 
@@ -72,16 +80,23 @@ describe.skipIf(!own)('a bucket in Redis', () => {
     const organization = newOrganization();
     await untilRefused(() => limiter.take(organization, 'starter', 'write'));
     await redis.hincrby(rateLimitKey(organization, 'write'), 'at', -86_400 * micro);
-    expect(await limiter.take(organization, 'starter', 'write')).toMatchObject({ allowed: true, remaining: 49, resetSeconds: 1 });
+    expect(await limiter.take(organization, 'starter', 'write')).toMatchObject({
+      allowed: true,
+      remaining: 49,
+      resetSeconds: 1,
+    });
   });
 
   it('goes on at once where the clock of Redis was set back', async () => {
     const organization = newOrganization();
     await untilRefused(() => limiter.take(organization, 'starter', 'write'));
     await redis.hincrby(rateLimitKey(organization, 'write'), 'at', 3_600 * micro);
-    await vi.waitFor(async () => expect(await limiter.take(organization, 'starter', 'write')).toMatchObject({ allowed: true }), {
-      interval: 10,
-    });
+    await vi.waitFor(
+      async () => expect(await limiter.take(organization, 'starter', 'write')).toMatchObject({ allowed: true }),
+      {
+        interval: 10,
+      },
+    );
   });
 
   it('takes on the numbers of another tier with the next request', async () => {
@@ -128,11 +143,25 @@ describe.skipIf(!own)('a bucket in Redis', () => {
       ' a',
       'a ',
     ];
-    ids.push('__proto__', 'constructor', 'ä', 'a\u0308', '\ud800', '\ud801', '\ufffd', '\\ud800', '"\\ud800"', 'x'.repeat(10_000));
+    ids.push(
+      '__proto__',
+      'constructor',
+      'ä',
+      'a\u0308',
+      '\ud800',
+      '\ud801',
+      '\ufffd',
+      '\\ud800',
+      '"\\ud800"',
+      'x'.repeat(10_000),
+    );
     for (const id of ids) {
       for (const rateClass of rateClasses) {
         const { limit, remaining, from } = await limiter.take(id, 'starter', rateClass);
-        expect({ remaining, from }, `${JSON.stringify(id).slice(0, 40)} ${rateClass}`).toEqual({ remaining: limit - 1, from: 'redis' });
+        expect({ remaining, from }, `${JSON.stringify(id).slice(0, 40)} ${rateClass}`).toEqual({
+          remaining: limit - 1,
+          from: 'redis',
+        });
       }
     }
   });
@@ -221,7 +250,13 @@ describe.skipIf(!own)('several processes', () => {
   };
 
   it('together get exactly the burst and what flows in meanwhile, and not a token more', async () => {
-    const order: Order = { organizationId: newOrganization(), tier: 'starter', rateClass: 'write', blockSize: 1, forMs: 1_500 };
+    const order: Order = {
+      organizationId: newOrganization(),
+      tier: 'starter',
+      rateClass: 'write',
+      blockSize: 1,
+      forMs: 1_500,
+    };
     const begin = performance.now();
     const sum = await takeEverywhere(order);
     const elapsedSeconds = (performance.now() - begin) / 1_000;
@@ -233,7 +268,13 @@ describe.skipIf(!own)('several processes', () => {
   });
 
   it('on an empty bucket get what flows in to the micro-token, and leave nothing', async () => {
-    const order: Order = { organizationId: newOrganization(), tier: 'standard', rateClass: 'write', blockSize: 1, forMs: 1_000 };
+    const order: Order = {
+      organizationId: newOrganization(),
+      tier: 'standard',
+      rateClass: 'write',
+      blockSize: 1,
+      forMs: 1_000,
+    };
     const { take } = await open();
     const drain = () => untilRefused(() => take(order.organizationId, order.tier, order.rateClass));
     await drain();
@@ -248,7 +289,13 @@ describe.skipIf(!own)('several processes', () => {
   });
 
   it('that take in blocks spend no token that was not taken', async () => {
-    const order: Order = { organizationId: newOrganization(), tier: 'standard', rateClass: 'events', blockSize: 200, forMs: 1_000 };
+    const order: Order = {
+      organizationId: newOrganization(),
+      tier: 'standard',
+      rateClass: 'events',
+      blockSize: 200,
+      forMs: 1_000,
+    };
     const { take } = await open();
     const begin = performance.now();
     const { allowed, alone } = await takeEverywhere(order);
@@ -298,7 +345,8 @@ describe.skipIf(!own)('one process', () => {
     expect((await stored(redis, organization, 'events')).used).toBe(1);
     await next();
     const calls = await scriptCalls(async () => {
-      for (let spent = 2; spent < 41; spent += 1) expect(await next()).toMatchObject({ allowed: true, quota: { used: spent + 1 } });
+      for (let spent = 2; spent < 41; spent += 1)
+        expect(await next()).toMatchObject({ allowed: true, quota: { used: spent + 1 } });
     });
     expect(calls).toBe(0);
     expect((await stored(redis, organization, 'events')).used).toBe(41);
@@ -318,8 +366,11 @@ describe.skipIf(!own)('one process', () => {
     const { take } = await open({ redis: connection, blockSize: { events: 40 } });
     await take(organization, 'starter', 'events');
     await take(organization, 'starter', 'events');
-    const script = connection as unknown as { readonly millrace_take: (key: string, ...args: number[]) => Promise<number[]> };
-    const giveBack = (day: number) => script.millrace_take(rateLimitKey(organization, 'events'), 500, 1_000, 10_000_000, 0, 39, day);
+    const script = connection as unknown as {
+      readonly millrace_take: (key: string, ...args: number[]) => Promise<number[]>;
+    };
+    const giveBack = (day: number) =>
+      script.millrace_take(rateLimitKey(organization, 'events'), 500, 1_000, 10_000_000, 0, 39, day);
     const today = await redisDay(redis);
     await giveBack(today - 1);
     expect((await stored(redis, organization, 'events')).used).toBe(41);
@@ -333,8 +384,11 @@ describe.skipIf(!own)('one process', () => {
     const organization = newOrganization();
     const connection = await connect();
     const { take } = await open({ redis: connection });
-    const script = connection as unknown as { readonly millrace_take: (key: string, ...args: number[]) => Promise<number[]> };
-    const giveBack = (tokens: number) => script.millrace_take(rateLimitKey(organization, 'write'), 10, 50, 200_000, 0, tokens, 0);
+    const script = connection as unknown as {
+      readonly millrace_take: (key: string, ...args: number[]) => Promise<number[]>;
+    };
+    const giveBack = (tokens: number) =>
+      script.millrace_take(rateLimitKey(organization, 'write'), 10, 50, 200_000, 0, tokens, 0);
     await untilRefused(() => take(organization, 'starter', 'write'));
     const before = await stored(redis, organization, 'write');
     await giveBack(3);
@@ -356,7 +410,8 @@ describe.skipIf(!own)('one process', () => {
     const organization = newOrganization();
     const { take } = await open({ blockSize: { read: 50 } });
     // A burst of 100, in blocks of 10 down to the half of it.
-    for (let taken = 0; taken < 80; taken += 1) expect((await take(organization, 'starter', 'read')).allowed).toBe(true);
+    for (let taken = 0; taken < 80; taken += 1)
+      expect((await take(organization, 'starter', 'read')).allowed).toBe(true);
     const before = await stored(redis, organization, 'read');
     expect((await take(organization, 'starter', 'read')).allowed).toBe(true);
     expect((await stored(redis, organization, 'read')).used).toBe(before.used + 1);

@@ -1,4 +1,7 @@
-/** A client that does what the API says: what was not answered, or answered with 503, it sends again, unchanged, until the answer is final. It keeps the books. */
+/**
+ * A client that does what the API says: what was not answered, or answered with 503, it sends again, unchanged, until
+ * the answer is final. It keeps the books.
+ */
 import { type SentEvent, type Step, toBody, type Workload } from './workload.ts';
 
 export type Book = {
@@ -85,7 +88,8 @@ export const createCrashClient = (url: string, key: string): CrashClient => {
       }
       if (answer instanceof Error) unanswered += 1;
       else if (!mayRepeat(answer)) throw new Error(`a batch was answered ${answer.status}`);
-      if (performance.now() - begin > finalMsMax) throw new Error(`a batch had no final answer within ${finalMsMax} ms`);
+      if (performance.now() - begin > finalMsMax)
+        throw new Error(`a batch had no final answer within ${finalMsMax} ms`);
       resent += 1;
       await pause(retryMs);
     }

@@ -1,4 +1,7 @@
-/** The verdict over a round: what the client was told against what is stored and what stands on the invoices. Pure, so that it can be given lies to find. */
+/**
+ * The verdict over a round: what the client was told against what is stored and what stands on the invoices. Pure, so
+ * that it can be given lies to find.
+ */
 
 import { formatMinorUnits, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
@@ -26,7 +29,11 @@ export type PrintedLine = {
 /** Customer -> lines of its invoice. */
 export type PrintedInvoices = ReadonlyMap<string, readonly PrintedLine[]>;
 
-export type Evidence = { readonly book: Book; readonly stored: readonly StoredKey[]; readonly invoices: PrintedInvoices };
+export type Evidence = {
+  readonly book: Book;
+  readonly stored: readonly StoredKey[];
+  readonly invoices: PrintedInvoices;
+};
 
 export type Verdict = {
   readonly accepted: number;
@@ -64,11 +71,15 @@ const text = ({ charge_code, quantity, precise_amount, amount }: PrintedLine): s
 
 const invoiceFaults = (taken: readonly SentEvent[], invoices: PrintedInvoices): string[] =>
   [...invoices].flatMap(([customer, lines]) => {
-    const implied = impliedInvoice(taken.filter((event) => event.customer === customer && event.atMs !== undefined)).map(text);
+    const implied = impliedInvoice(
+      taken.filter((event) => event.customer === customer && event.atMs !== undefined),
+    ).map(text);
     const printed = lines.map(text);
     return printed.join('\n') === implied.join('\n')
       ? []
-      : [`the invoice of ${customer} is not what its events imply: ${printed.join('; ')} instead of ${implied.join('; ')}`];
+      : [
+          `the invoice of ${customer} is not what its events imply: ${printed.join('; ')} instead of ${implied.join('; ')}`,
+        ];
   });
 
 const isAsSent = (row: StoredKey, event: SentEvent): boolean =>
@@ -77,18 +88,22 @@ const isAsSent = (row: StoredKey, event: SentEvent): boolean =>
   row.input === event.input * row.rows &&
   row.output === event.output * row.rows;
 
-/** Redis was lost, a variant took the key there, and then a repeat of the event, which had been accepted and stands, met it. */
+/**
+ * Redis was lost, a variant took the key there, and then a repeat of the event, which had been accepted and stands, met
+ * it.
+ */
 const isOvertaken = ({ taken, variantsTaken }: Book, key: string, status: string): boolean =>
   status === 'conflict' && taken.has(key) && variantsTaken.includes(key);
 
 /**
- * `mayForget`: Redis was lost in this round, so nobody could know of the first event: a variant of it may be taken, and the event itself be accepted again. Its
- * payload must stand all the same, once.
+ * `mayForget`: Redis was lost in this round, so nobody could know of the first event: a variant of it may be taken, and
+ * the event itself be accepted again. Its payload must stand all the same, once.
  */
 export const judge = ({ book, stored, invoices }: Evidence, mayForget: boolean): Verdict => {
   const taken = [...book.taken].flatMap((key) => book.sent.get(key) ?? []);
   const byKey = new Map(stored.map((row) => [row.key, row]));
-  const total = (of: (row: { input: number }) => number, rows: readonly { input: number }[]) => rows.reduce((sum, row) => sum + of(row), 0);
+  const total = (of: (row: { input: number }) => number, rows: readonly { input: number }[]) =>
+    rows.reduce((sum, row) => sum + of(row), 0);
   const [told, held] = [total(({ input }) => input, taken), total(({ input }) => input, stored)];
   const changed = stored.filter((row) => {
     const event = book.sent.get(row.key);
@@ -129,24 +144,35 @@ export const judge = ({ book, stored, invoices }: Evidence, mayForget: boolean):
   };
 };
 
-export const isSound = ({ lost, doubled, faults }: Verdict): boolean => lost.length === 0 && doubled.length === 0 && faults.length === 0;
+export const isSound = ({ lost, doubled, faults }: Verdict): boolean =>
+  lost.length === 0 && doubled.length === 0 && faults.length === 0;
 
 export type Lie = 'loss' | 'double';
 
-/** Evidence in which one accepted event is missing, and one in which it counts twice: a check that passes these sees nothing. */
+/**
+ * Evidence in which one accepted event is missing, and one in which it counts twice: a check that passes these sees
+ * nothing.
+ */
 export const plantedLies = (evidence: Evidence): Readonly<Record<Lie, Evidence>> => {
   const victim = evidence.stored.find(({ rows }) => rows === 1);
   if (!victim) throw new Error('there is nothing stored to lie about');
   const others = evidence.stored.filter((row) => row !== victim);
   return {
     loss: { ...evidence, stored: others },
-    double: { ...evidence, stored: [{ ...victim, rows: 2, input: victim.input * 2, output: victim.output * 2 }, ...others] },
+    double: {
+      ...evidence,
+      stored: [{ ...victim, rows: 2, input: victim.input * 2, output: victim.output * 2 }, ...others],
+    },
   };
 };
 
 /** Whether the check finds both lies, each as what it is, beside whatever else is wrong. */
 export const findsPlantedLies = (evidence: Evidence, mayForget: boolean): boolean => {
   const { loss, double } = plantedLies(evidence);
-  const [truth, lost, doubled] = [evidence, loss, double].map((one) => judge(one, mayForget)) as [Verdict, Verdict, Verdict];
+  const [truth, lost, doubled] = [evidence, loss, double].map((one) => judge(one, mayForget)) as [
+    Verdict,
+    Verdict,
+    Verdict,
+  ];
   return lost.lost.length === truth.lost.length + 1 && doubled.doubled.length === truth.doubled.length + 1;
 };

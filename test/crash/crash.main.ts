@@ -1,6 +1,7 @@
 /**
- * `npm run test:crash -- [--seeds N] [--seed N] [--only TEXT,TEXT] [--ci] [--list] [--self-check]`: the crash matrix. Every scenario with every seed on real processes and servers; ends with 1
- * where any accepted event was lost, billed twice, or billed for another amount, and where a round could not be judged.
+ * `npm run test:crash -- [--seeds N] [--seed N] [--only TEXT,TEXT] [--ci] [--list] [--self-check]`: the crash matrix.
+ * Every scenario with every seed on real processes and servers; ends with 1 where any accepted event was lost, billed
+ * twice, or billed for another amount, and where a round could not be judged.
  */
 import { parseArgs } from 'node:util';
 import { onStopSignals } from '#platform/local/signals.ts';
@@ -64,7 +65,10 @@ if (chosen.length === 0) throw new Error(`no scenario is called ${values.only}; 
 const firstSeed = numberOf('seed', values.seed);
 const seeds = Array.from({ length: values.ci ? 1 : numberOf('seeds', values.seeds) }, (_, index) => firstSeed + index);
 
-/** A round whose evidence misses an event, and one whose evidence holds one twice: both must be reported, each as what it is. */
+/**
+ * A round whose evidence misses an event, and one whose evidence holds one twice: both must be reported, each as what
+ * it is.
+ */
 const checkSelf = async (): Promise<void> => {
   const servers = await startServers();
   try {

@@ -7,7 +7,11 @@ import { checkedSequence } from '../support/checker.ts';
 import { type Pipeline, until } from '../support/pipeline.ts';
 import type { PrintedInvoices, StoredKey, Verdict } from './conservation.ts';
 
-const rowsOf = async <R>(pipeline: Pipeline, query: string, params: Readonly<Record<string, unknown>> = {}): Promise<R[]> => {
+const rowsOf = async <R>(
+  pipeline: Pipeline,
+  query: string,
+  params: Readonly<Record<string, unknown>> = {},
+): Promise<R[]> => {
   const clickhouse = connectClickHouse(pipeline.clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 1 });
   try {
     return await readRows<R>(clickhouse, { query, params });
@@ -32,7 +36,10 @@ export const readStored = (pipeline: Pipeline, key = ''): Promise<StoredKey[]> =
     return [];
   });
 
-/** Waits until the stream has nothing left for the sinks, neither to fetch nor to acknowledge, and all of it was checked: then no row is on its way any more. */
+/**
+ * Waits until the stream has nothing left for the sinks, neither to fetch nor to acknowledge, and all of it was
+ * checked: then no row is on its way any more.
+ */
 export const untilSettled = async (pipeline: Pipeline, natsUrl: string): Promise<void> => {
   const connection = await connect({ servers: new URL(natsUrl).host });
   try {
@@ -65,7 +72,10 @@ export const readInvoices = async (pipeline: Pipeline, customers: readonly strin
   return invoices;
 };
 
-/** What the product itself says of it: nothing that a gateway counted as accepted is missing, nothing is stored that no message brought, and no stream is lost. */
+/**
+ * What the product itself says of it: nothing that a gateway counted as accepted is missing, nothing is stored that no
+ * message brought, and no stream is lost.
+ */
 const checkReconciliation = async (pipeline: Pipeline, accepted: number): Promise<string[]> => {
   const { body } = await until(
     () => pipeline.api('GET', '/v1/reconciliation'),
@@ -75,24 +85,36 @@ const checkReconciliation = async (pipeline: Pipeline, accepted: number): Promis
   );
   const { total, losses } = body;
   const holds =
-    total.is_balanced && total.missing === 0 && total.accepted - total.repeated <= total.published && total.distinct === accepted;
+    total.is_balanced &&
+    total.missing === 0 &&
+    total.accepted - total.repeated <= total.published &&
+    total.distinct === accepted;
   return [
     ...(holds ? [] : [`the reconciliation does not hold for ${accepted} accepted events: ${JSON.stringify(total)}`]),
     // No fault of the matrix takes anything from the stream.
-    ...(losses.length === 0 ? [] : [`the reconciliation tells losses of a stream that lost nothing: ${JSON.stringify(losses)}`]),
+    ...(losses.length === 0
+      ? []
+      : [`the reconciliation tells losses of a stream that lost nothing: ${JSON.stringify(losses)}`]),
   ];
 };
 
-/** The last step of a round: what the store itself says of what it holds, against the verdict. In words, what does not add up. */
+/**
+ * The last step of a round: what the store itself says of what it holds, against the verdict. In words, what does not
+ * add up.
+ */
 export const checkConservation = async (pipeline: Pipeline, { accepted, billed, open }: Verdict): Promise<string[]> => {
   const [counts] = await rowsOf<{ billed: number; distinct: number }>(
     pipeline,
     `SELECT toUInt32(count()) AS billed, toUInt32(uniqExact(tenant, idempotency_key)) AS distinct FROM (SELECT * FROM usage_events FINAL) WHERE ${standing}`,
   );
   return [
-    ...(counts?.billed === counts?.distinct ? [] : [`${counts?.billed} events are stored under ${counts?.distinct} keys`]),
+    ...(counts?.billed === counts?.distinct
+      ? []
+      : [`${counts?.billed} events are stored under ${counts?.distinct} keys`]),
     ...(counts?.distinct === accepted ? [] : [`${counts?.distinct} keys are stored, ${accepted} were accepted`]),
     ...(await checkReconciliation(pipeline, accepted)),
-    ...(billed + open === accepted ? [] : [`${billed} are billed and ${open} are of the open month, ${accepted} were accepted`]),
+    ...(billed + open === accepted
+      ? []
+      : [`${billed} are billed and ${open} are of the open month, ${accepted} were accepted`]),
   ];
 };

@@ -28,7 +28,10 @@ const networkFaultMs = 2_000;
 
 const copyOf = (folder: string): string => `${folder}-old`;
 
-/** Early in the round: what a backup of Redis would hold. Its files grow at their ends only, so a copy of them is what a crash at that moment leaves. */
+/**
+ * Early in the round: what a backup of Redis would hold. Its files grow at their ends only, so a copy of them is what a
+ * crash at that moment leaves.
+ */
 export const copyRedis = ({ servers }: Scene): void => {
   const folder = join(servers.home, 'redis');
   rmSync(copyOf(folder), { recursive: true, force: true });
@@ -52,7 +55,10 @@ const emptyRedis = async ({ servers }: Scene): Promise<void> => {
 
 const restarts = ['kill', 'stop', 'kill'] as const;
 
-/** The gateway meets the servers after each restart: what it takes for the loss of a stream may show at a later one alone. */
+/**
+ * The gateway meets the servers after each restart: what it takes for the loss of a stream may show at a later one
+ * alone.
+ */
 const restartAll = async (names: readonly ServerName[], scene: Scene): Promise<void> => {
   const servers = names.map((name) => serverOf(scene, name));
   for (const end of restarts) {
@@ -63,7 +69,10 @@ const restartAll = async (names: readonly ServerName[], scene: Scene): Promise<v
   }
 };
 
-/** Does the fault; `begun` is called at its first moment. Resolves when the outside world is whole again; what recovers by itself may still be about it. */
+/**
+ * Does the fault; `begun` is called at its first moment. Resolves when the outside world is whole again; what recovers
+ * by itself may still be about it.
+ */
 export const inflict = async (fault: Fault, scene: Scene, begun: () => void): Promise<void> => {
   switch (fault.kind) {
     // The process does it by itself.

@@ -1,5 +1,6 @@
 /**
- * One round: a pipeline with stores of its own, a seeded load, one fault in the middle of it, and the verdict. The order of its steps:
+ * One round: a pipeline with stores of its own, a seeded load, one fault in the middle of it, and the verdict. The
+ * order of its steps:
  *
  *   1. start our processes, one of them armed or behind a proxy; make a plan and its subscriptions
  *   2. load; at a third of it the fault, unless a fail point brings it by itself
@@ -13,7 +14,15 @@ import { lastMonth, type Pipeline, startPipeline, type TestServers, until } from
 import { shortLeases } from '../support/quick.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { type CrashClient, createCrashClient } from './client.ts';
-import { type Evidence, findsPlantedLies, isSound, judge, type Lie, plantedLies, type Verdict } from './conservation.ts';
+import {
+  type Evidence,
+  findsPlantedLies,
+  isSound,
+  judge,
+  type Lie,
+  plantedLies,
+  type Verdict,
+} from './conservation.ts';
 import { checkConservation, readInvoices, readStored, untilSettled } from './evidence.ts';
 import { copyRedis, inflict, pidOf, type Scene } from './faults.ts';
 import type { Scenario } from './scenarios.ts';
@@ -41,7 +50,8 @@ const settings = {
 };
 
 /** Something in [min, max] that depends on the seed alone. */
-const between = (seed: number, min: number, max: number): number => min + ((Math.imul(seed, 0x9e3779b1) >>> 8) % (max - min + 1));
+const between = (seed: number, min: number, max: number): number =>
+  min + ((Math.imul(seed, 0x9e3779b1) >>> 8) % (max - min + 1));
 
 const startProxy = async ({ fault }: Scenario, servers: TestServers): Promise<TcpProxy | undefined> => {
   if (fault.kind !== 'network') return undefined;
@@ -49,7 +59,10 @@ const startProxy = async ({ fault }: Scenario, servers: TestServers): Promise<Tc
   return startTcpProxy({ host: hostname, port: Number(port) });
 };
 
-/** What the process under test gets into its environment at each start: a fail point for its first lives, or the proxy in place of a server. */
+/**
+ * What the process under test gets into its environment at each start: a fail point for its first lives, or the proxy
+ * in place of a server.
+ */
 const arm = ({ fault }: Scenario, seed: number, proxy: TcpProxy | undefined) => {
   let lives = 0;
   return (service: string, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv => {
@@ -92,7 +105,9 @@ const createProbes = (client: CrashClient, seed: number) => {
   return async (): Promise<string> => {
     made += 1;
     const key = `probe-${seed}-${made}`;
-    await client.send([{ kind: 'first', key, customer: customers[0] as string, atMs: lastMonth().end - 1, input: 1, output: 1 }]);
+    await client.send([
+      { kind: 'first', key, customer: customers[0] as string, atMs: lastMonth().end - 1, input: 1, output: 1 },
+    ]);
     return key;
   };
 };
@@ -107,13 +122,18 @@ const recover = async ({ pipeline, sendProbe }: Scene): Promise<void> => {
   );
 };
 
-/** Some of the events of all times of the round, before the fault and after it: of these, each is a duplicate by now. */
+/**
+ * Some of the events of all times of the round, before the fault and after it: of these, each is a duplicate by now.
+ */
 const repeats = (workload: Workload): SentEvent[] => {
   const firsts = workload.flat().flatMap(({ batches }) => batches.flat().filter(({ kind }) => kind === 'first'));
   return firsts.filter((_, index) => index % 10 === 0).map((event) => ({ ...event, kind: 'repeat' }));
 };
 
-/** Step 2 and 3, and the beginning of 4. Resolves when every batch has its final answer, with the times of the fault and the recovery. */
+/**
+ * Step 2 and 3, and the beginning of 4. Resolves when every batch has its final answer, with the times of the fault and
+ * the recovery.
+ */
 const loadThrough = async (scenario: Scenario, scene: Scene, client: CrashClient, workload: Workload) => {
   const { pipeline } = scene;
   const steps = workload.flat().length;
@@ -170,7 +190,13 @@ export const runRound = async (
   try {
     await makeLlmPro(pipeline, customers, lastMonth().start);
     const client = createCrashClient(pipeline.stack.ingestUrl, pipeline.key);
-    const scene = { servers, pipeline, proxy, awayMs: between(seed, 200, 1_500), sendProbe: createProbes(client, seed) };
+    const scene = {
+      servers,
+      pipeline,
+      proxy,
+      awayMs: between(seed, 200, 1_500),
+      sendProbe: createProbes(client, seed),
+    };
     const workload = makeWorkload({ seed, events, lanes, customers, month: lastMonth() });
     const { beganMs, recoveredMs, deaths } = await loadThrough(scenario, scene, client, workload);
     await untilSettled(pipeline, servers.urls.nats);

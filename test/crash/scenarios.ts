@@ -17,10 +17,18 @@ export type Route = (typeof routes)[number];
 
 export type Fault =
   /** A process of ours ends itself at a named place. `passesMin` to `passesMax`: at which pass of it. */
-  | { readonly kind: 'fail_point'; readonly point: FailPointName; readonly passesMin: number; readonly passesMax: number }
+  | {
+      readonly kind: 'fail_point';
+      readonly point: FailPointName;
+      readonly passesMin: number;
+      readonly passesMax: number;
+    }
   | { readonly kind: 'kill_process'; readonly process: 'gateway' | 'sink' | 'checker' }
   | { readonly kind: 'kill_server'; readonly server: ServerName }
-  /** Again and again, killed and stopped in turn; all of them are away at the same time, and a new event is taken in between. */
+  /**
+   * Again and again, killed and stopped in turn; all of them are away at the same time, and a new event is taken in
+   * between.
+   */
   | { readonly kind: 'restart_servers'; readonly servers: readonly ServerName[] }
   | { readonly kind: 'empty_redis' }
   | { readonly kind: 'restore_redis' }
@@ -30,8 +38,9 @@ export type Scenario = {
   readonly name: string;
   readonly fault: Fault;
   /**
-   * Redis is away for a while, or has forgotten: then only the store and the identity check tell twins apart. A variant may be taken then, and is never billed,
-   * whatever its time and its customer; and an event that was accepted may be accepted again, where it is told as a duplicate otherwise.
+   * Redis is away for a while, or has forgotten: then only the store and the identity check tell twins apart. A variant
+   * may be taken then, and is never billed, whatever its time and its customer; and an event that was accepted may be
+   * accepted again, where it is told as a duplicate otherwise.
    */
   readonly losesClaims: boolean;
   readonly inCi: boolean;
@@ -53,12 +62,21 @@ const scenario = (name: string, fault: Fault, losesClaims = emptiesRedis(fault))
   name,
   fault,
   losesClaims,
-  inCi: ['gateway.after_pub_ack', 'sink.after_insert', 'checker.after_voids', 'kill nats', 'restart nats', 'empty redis'].includes(name),
+  inCi: [
+    'gateway.after_pub_ack',
+    'sink.after_insert',
+    'checker.after_voids',
+    'kill nats',
+    'restart nats',
+    'empty redis',
+  ].includes(name),
 });
 
 export const scenarios: readonly Scenario[] = [
   ...failPointNames.map((point) => scenario(point, { kind: 'fail_point', point, ...passesOf(point) })),
-  ...(['gateway', 'sink', 'checker'] as const).map((process) => scenario(`kill ${process}`, { kind: 'kill_process', process })),
+  ...(['gateway', 'sink', 'checker'] as const).map((process) =>
+    scenario(`kill ${process}`, { kind: 'kill_process', process }),
+  ),
   ...(['nats', 'redis', 'clickhouse', 'postgres'] as const).map((server) =>
     scenario(`kill ${server}`, { kind: 'kill_server', server }, server === 'redis'),
   ),
@@ -67,6 +85,8 @@ export const scenarios: readonly Scenario[] = [
   scenario('empty redis', { kind: 'empty_redis' }, true),
   scenario('restore old redis', { kind: 'restore_redis' }, true),
   ...routes.flatMap((route) =>
-    networkFaults.map((fault) => scenario(`${route.from}-${route.to} ${fault}`, { kind: 'network', route, fault }, route.to === 'redis')),
+    networkFaults.map((fault) =>
+      scenario(`${route.from}-${route.to} ${fault}`, { kind: 'network', route, fault }, route.to === 'redis'),
+    ),
   ),
 ];

@@ -43,6 +43,7 @@ const cellsOf = ({ name, results }: Row): string[] => {
 export const tableOf = (rows: readonly Row[]): string => {
   const lines = [columns, ...rows.map(cellsOf)];
   const widths = columns.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));
-  const line = (cells: readonly string[]) => `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
   return [line(columns), line(widths.map((width) => '-'.repeat(width))), ...lines.slice(1).map(line)].join('\n');
 };

@@ -2,7 +2,10 @@
 import { seededRandom } from '../../bench/demo/llm-usage.ts';
 import { llmRequest } from '../support/llm-pro.ts';
 
-/** `repeat`: the same event under the same key again. `variant`: another payload under a key whose first event was answered already. */
+/**
+ * `repeat`: the same event under the same key again. `variant`: another payload under a key whose first event was
+ * answered already.
+ */
 export type SentEvent = {
   readonly kind: 'first' | 'repeat' | 'variant';
   readonly key: string;
@@ -48,7 +51,11 @@ const batchSize = ({ chance, upTo }: Dice): number => {
   return chance(0.15) ? upTo(batchMax) : upTo(60);
 };
 
-const firstEvent = (number: number, { chance, upTo }: Dice, { seed, customers, month }: WorkloadOptions): SentEvent => ({
+const firstEvent = (
+  number: number,
+  { chance, upTo }: Dice,
+  { seed, customers, month }: WorkloadOptions,
+): SentEvent => ({
   kind: 'first',
   key: `crash-${seed}-${number}`,
   customer: customers[upTo(customers.length) - 1] as string,
@@ -82,8 +89,11 @@ export const makeWorkload = (options: WorkloadOptions): Workload => {
     });
     const fresh = [...batch];
     const picked = (count: number) =>
-      new Map(Array.from({ length: count }, () => known[upTo(known.length) - 1] as SentEvent).map((one) => [one.key, one]));
-    if (known.length > 0 && chance(0.4)) for (const event of picked(upTo(6)).values()) batch.push({ ...event, kind: 'repeat' });
+      new Map(
+        Array.from({ length: count }, () => known[upTo(known.length) - 1] as SentEvent).map((one) => [one.key, one]),
+      );
+    if (known.length > 0 && chance(0.4))
+      for (const event of picked(upTo(6)).values()) batch.push({ ...event, kind: 'repeat' });
     const repeated = new Set(batch.map(({ key }) => key));
     if (known.length > 0 && chance(0.3)) {
       for (const event of picked(upTo(2)).values()) {
@@ -91,7 +101,8 @@ export const makeWorkload = (options: WorkloadOptions): Workload => {
       }
     }
     const batches: SentEvent[][] = [batch];
-    if (chance(0.25)) batches.push(fresh.slice(0, Math.ceil(fresh.length / 3)).map((event) => ({ ...event, kind: 'repeat' })));
+    if (chance(0.25))
+      batches.push(fresh.slice(0, Math.ceil(fresh.length / 3)).map((event) => ({ ...event, kind: 'repeat' })));
     known.push(...fresh);
     laneSteps[lane]?.push({ batches, pauseMs: 40 + upTo(80) });
   }

@@ -1,6 +1,7 @@
 /**
- * `npm run fuzz:api -- [--examples N] [--seed N] [--cases-min N]`: starts everything, gives it some data, and lets Schemathesis try what the OpenAPI documents
- * of both hosts allow and what they don't. Ends with 1 on any failure, and where fewer cases were tried than asked for.
+ * `npm run fuzz:api -- [--examples N] [--seed N] [--cases-min N]`: starts everything, gives it some data, and lets
+ * Schemathesis try what the OpenAPI documents of both hosts allow and what they don't. Ends with 1 on any failure, and
+ * where fewer cases were tried than asked for.
  */
 import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,7 +12,13 @@ import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
 import { rateLimitKey } from '#platform/rate-limit.ts';
 import { lastMonth, type Pipeline, startPipeline, startTestServers } from '../support/pipeline.ts';
-import { ensureSchemathesis, type FuzzReport, readReport, runSchemathesis, schemathesisVersion } from './schemathesis.ts';
+import {
+  ensureSchemathesis,
+  type FuzzReport,
+  readReport,
+  runSchemathesis,
+  schemathesisVersion,
+} from './schemathesis.ts';
 
 const print = (line: string): void => void process.stderr.write(`millrace  ${line}\n`);
 
@@ -51,16 +58,26 @@ const addData = async ({ api, sendEvents, closePeriod }: Pipeline): Promise<void
   ];
   await must('/v1/plans', { code: 'starter', name: 'Starter', currency: 'USD', charges });
   await must('/v1/customers', { external_id: 'acme', name: 'Acme Inc.' });
-  await must('/v1/subscriptions', { customer_id: 'acme', plan: 'starter', started_at: new Date(month.start).toISOString() });
+  await must('/v1/subscriptions', {
+    customer_id: 'acme',
+    plan: 'starter',
+    started_at: new Date(month.start).toISOString(),
+  });
   const timestamp = new Date(month.end - 1000).toISOString();
-  await sendEvents({ idempotency_key: 'fuzz-1', event: 'llm.request', customer_id: 'acme', timestamp, properties: { tokens: 2500 } });
+  await sendEvents({
+    idempotency_key: 'fuzz-1',
+    event: 'llm.request',
+    customer_id: 'acme',
+    timestamp,
+    properties: { tokens: 2500 },
+  });
   const run = await closePeriod({ period: month.name });
   if (run.body.invoices_issued !== 1) throw new Error(`the month was not closed: ${JSON.stringify(run.body)}`);
 };
 
 /**
- * Keeps the buckets full of what has the strictest limit: 20 a second would turn away every second case about keys, and hide what is behind. What the limits
- * do is tried elsewhere (test/contract/rate-limit.test.ts).
+ * Keeps the buckets full of what has the strictest limit: 20 a second would turn away every second case about keys, and
+ * hide what is behind. What the limits do is tried elsewhere (test/contract/rate-limit.test.ts).
  */
 const keepFull = async ({ asOwner }: Pipeline, redisUrl: string): Promise<() => Promise<void>> => {
   const redis = new Redis(redisUrl);
@@ -115,7 +132,9 @@ try {
     if (limited * 100 > report.cases) print(`${name}: ${limited} cases met a rate limit, which is more than 1 %`);
     failed ||= limited * 100 > report.cases;
   }
-  print(`${cases} cases in ${((performance.now() - begin) / 1000).toFixed(0)} s, ${failed ? 'with failures' : '0 failures'}; seed ${seed}`);
+  print(
+    `${cases} cases in ${((performance.now() - begin) / 1000).toFixed(0)} s, ${failed ? 'with failures' : '0 failures'}; seed ${seed}`,
+  );
   if (cases < casesMin) print(`that is less than ${casesMin}: raise --examples`);
   failed ||= cases < casesMin;
 } finally {

@@ -1,4 +1,7 @@
-/** Schemathesis, a property-based fuzzer of APIs that was not written here: its installation, its run, and what its report says. */
+/**
+ * Schemathesis, a property-based fuzzer of APIs that was not written here: its installation, its run, and what its
+ * report says.
+ */
 import { type SpawnOptions, spawn } from 'node:child_process';
 import { createReadStream, existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,11 +25,20 @@ export const ensureSchemathesis = async (folder: string): Promise<string> => {
   if (existsSync(command)) return command;
   const steps = [
     ['python3', '-m', 'venv', folder],
-    [join(folder, 'bin', 'pip'), 'install', '--quiet', '--disable-pip-version-check', `schemathesis==${schemathesisVersion}`],
+    [
+      join(folder, 'bin', 'pip'),
+      'install',
+      '--quiet',
+      '--disable-pip-version-check',
+      `schemathesis==${schemathesisVersion}`,
+    ],
   ] as const;
   for (const [program, ...words] of steps) {
     const code = await run(program, words, { stdio: ['ignore', 2, 2] });
-    if (code !== 0) throw new Error(`${program} ${words.join(' ')} ended with ${code}; it needs Python 3.10 or newer with venv and pip`);
+    if (code !== 0)
+      throw new Error(
+        `${program} ${words.join(' ')} ended with ${code}; it needs Python 3.10 or newer with venv and pip`,
+      );
   }
   return command;
 };
@@ -41,9 +53,9 @@ export type FuzzBounds = {
 };
 
 /**
- * Runs what schemathesis.toml says against one host; `--checks all` on the command line would overrule its exceptions. Gives the exit code: 0 is no failure.
- * One worker: it is Python that the time goes to, which works on one thread at a time, and on two Hypothesis ends now and then with "AST constructor recursion
- * depth mismatch".
+ * Runs what schemathesis.toml says against one host; `--checks all` on the command line would overrule its exceptions.
+ * Gives the exit code: 0 is no failure. One worker: it is Python that the time goes to, which works on one thread at a
+ * time, and on two Hypothesis ends now and then with "AST constructor recursion depth mismatch".
  */
 export const runSchemathesis = (
   command: string,
@@ -54,7 +66,16 @@ export const runSchemathesis = (
     command,
     [
       ...['--config-file', 'schemathesis.toml', 'run', `${url}/openapi.json`, '--no-color'],
-      ...['--max-examples', String(examples), '--seed', String(seed), '--workers', '1', '--generation-database', 'none'],
+      ...[
+        '--max-examples',
+        String(examples),
+        '--seed',
+        String(seed),
+        '--workers',
+        '1',
+        '--generation-database',
+        'none',
+      ],
       ...['--report', 'ndjson', '--report-ndjson-path', reportFile],
     ],
     {
@@ -87,7 +108,9 @@ type Scenario = {
   };
 };
 
-/** How many cases were sent, and how they were answered. A scenario of one operation is called by it: `GET /v1/meters`. */
+/**
+ * How many cases were sent, and how they were answered. A scenario of one operation is called by it: `GET /v1/meters`.
+ */
 export const readReport = async (file: string): Promise<FuzzReport> => {
   const statuses = new Map<number, number>();
   const operations = new Set<string>();

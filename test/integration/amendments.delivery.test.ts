@@ -1,11 +1,21 @@
-/** [I2] An amendment that is answered holds, whatever dies between its commit and the store; and it holds once, however often its message goes out. */
+/**
+ * [I2] An amendment that is answered holds, whatever dies between its commit and the store; and it holds once, however
+ * often its message goes out.
+ */
 import { jetstream } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LocalServer } from '#platform/local/server.ts';
 import { amendmentMessage, keyDigest } from '#schemas/amendment.ts';
 import { subjectOf } from '#schemas/usage-stream.ts';
-import { lastMonth, type Pipeline, startPipeline, startTestServers, type TestServers, until } from '../support/pipeline.ts';
+import {
+  lastMonth,
+  type Pipeline,
+  startPipeline,
+  startTestServers,
+  type TestServers,
+  until,
+} from '../support/pipeline.ts';
 import { firstTenant, unique } from '../support/tenants.ts';
 
 let own: TestServers;
@@ -16,7 +26,13 @@ const atMs = month.end - 3_600_000;
 beforeAll(async () => {
   own = await startTestServers();
   pipeline = await startPipeline(own.urls);
-  await pipeline.api('POST', '/v1/meters', { code: 'tokens', name: 'Tokens', event: 'llm', aggregation: 'sum', property: 'tokens' });
+  await pipeline.api('POST', '/v1/meters', {
+    code: 'tokens',
+    name: 'Tokens',
+    event: 'llm',
+    aggregation: 'sum',
+    property: 'tokens',
+  });
 });
 afterAll(async () => {
   await pipeline?.stop();
@@ -24,7 +40,10 @@ afterAll(async () => {
 });
 
 const payload = (customer: string, tokens: string) => ({
-  ...{ event: 'llm', customer_id: customer, timestamp: new Date(atMs).toISOString(), properties: { tokens } },
+  event: 'llm',
+  customer_id: customer,
+  timestamp: new Date(atMs).toISOString(),
+  properties: { tokens },
 });
 /** A customer with one event of ten tokens, which is stored and checked. */
 const prepared = async () => {
@@ -77,14 +96,19 @@ describe('an amendment', () => {
     const [item] = (await replace(key, customer, '8')).body.items;
     const shown = await applied(item.id);
     const message = amendmentMessage({
-      ...{ id: item.id, organizationId, idempotencyKey: key, createdAtMs: Date.parse(item.created_at) },
+      id: item.id,
+      organizationId,
+      idempotencyKey: key,
+      createdAtMs: Date.parse(item.created_at),
       removed: [{ event: 'llm', customer, occurredAtMs: atMs, digest: keyDigest(organizationId, key) }],
       added: { event: 'llm', customer, occurredAtMs: atMs, properties: [['tokens', '8']] },
     });
     const connection = await connect({ servers: new URL(own.urls.nats).host });
     let last = 0;
     for (let copy = 0; copy < 3; copy += 1) {
-      const ack = await jetstream(connection).publish(subjectOf(pipeline.streamName), message, { msgID: `${item.id}-${copy}` });
+      const ack = await jetstream(connection).publish(subjectOf(pipeline.streamName), message, {
+        msgID: `${item.id}-${copy}`,
+      });
       last = ack.seq;
     }
     await connection.close();
@@ -94,7 +118,9 @@ describe('an amendment', () => {
     );
     expect(await usageOf(customer)).toBe('8');
     const { body } = await pipeline.api('GET', `/v1/events/${key}`);
-    expect(body.versions.map(({ from_sequence: from, until_sequence: to }: Record<string, string>) => [from, to])).toEqual([
+    expect(
+      body.versions.map(({ from_sequence: from, until_sequence: to }: Record<string, string>) => [from, to]),
+    ).toEqual([
       [expect.any(String), shown?.body.sequence],
       [shown?.body.sequence, null],
     ]);

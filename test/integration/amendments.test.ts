@@ -10,14 +10,30 @@ const month = lastMonth();
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
 
-  await pipeline.api('POST', '/v1/meters', { code: 'tokens', name: 'Tokens', event: 'llm', aggregation: 'sum', property: 'tokens' });
+  await pipeline.api('POST', '/v1/meters', {
+    code: 'tokens',
+    name: 'Tokens',
+    event: 'llm',
+    aggregation: 'sum',
+    property: 'tokens',
+  });
 });
 afterAll(() => pipeline?.stop());
 
 const path = '/v1/events/amendments';
 type Sent = { key?: string; customer: string; tokens?: string; atMs?: number; event?: string };
-const event = ({ key = `k-${unique()}`, customer, tokens = '10', atMs = month.end - 3_600_000, event: name = 'llm' }: Sent) => ({
-  ...{ idempotency_key: key, event: name, customer_id: customer, timestamp: new Date(atMs).toISOString(), properties: { tokens } },
+const event = ({
+  key = `k-${unique()}`,
+  customer,
+  tokens = '10',
+  atMs = month.end - 3_600_000,
+  event: name = 'llm',
+}: Sent) => ({
+  idempotency_key: key,
+  event: name,
+  customer_id: customer,
+  timestamp: new Date(atMs).toISOString(),
+  properties: { tokens },
 });
 const replacementOf = (of: Sent) => {
   const { idempotency_key: _key, ...replacement } = event(of);
@@ -38,7 +54,10 @@ const sent = async (...events: Sent[]): Promise<string[]> => {
 const amend = (...amendments: unknown[]) => pipeline.api('POST', path, { amendments });
 const voiding = (key: string, reason = 'a test') => ({ idempotency_key: key, action: 'void', reason });
 const replacing = (key: string, by: Sent, reason = 'a test') => ({
-  ...{ idempotency_key: key, action: 'replace', reason, replacement: replacementOf(by) },
+  idempotency_key: key,
+  action: 'replace',
+  reason,
+  replacement: replacementOf(by),
 });
 const applied = (id: string) =>
   until(
@@ -52,7 +71,10 @@ const customerOf = async (): Promise<string> => {
 };
 const usageOf = async (customer: string, watermark = ''): Promise<string> => {
   const span = `from=${new Date(month.start).toISOString()}&to=${new Date(month.end).toISOString()}`;
-  const { body } = await pipeline.api('GET', `/v1/customers/${customer}/usage?${span}${watermark ? `&watermark=${watermark}` : ''}`);
+  const { body } = await pipeline.api(
+    'GET',
+    `/v1/customers/${customer}/usage?${span}${watermark ? `&watermark=${watermark}` : ''}`,
+  );
   return body.items.find(({ meter }: { meter: string }) => meter === 'tokens').quantity;
 };
 
@@ -100,14 +122,14 @@ describe('an event', () => {
   it('that is replaced counts as what it is now: of another customer, another time and another amount', async () => {
     const [from, to] = [await customerOf(), await customerOf()];
     const [key = ''] = await sent({ customer: from, tokens: '10' });
-    const body = await amended(replacing(key, { customer: to, tokens: '0.000000000001', atMs: month.end - 86_400_000 }));
+    const body = await amended(
+      replacing(key, { customer: to, tokens: '0.000000000001', atMs: month.end - 86_400_000 }),
+    );
     expect(body.after).toEqual({
-      ...{
-        event: 'llm',
-        customer_id: to,
-        timestamp: new Date(month.end - 86_400_000).toISOString(),
-        properties: { tokens: '0.000000000001' },
-      },
+      event: 'llm',
+      customer_id: to,
+      timestamp: new Date(month.end - 86_400_000).toISOString(),
+      properties: { tokens: '0.000000000001' },
     });
     expect([await usageOf(from), await usageOf(to)]).toEqual(['0', '0.000000000001']);
   });
@@ -129,11 +151,15 @@ describe('an event', () => {
       expect(await usageOf(customer)).toBe(quantity);
       seen.push([body.sequence, quantity]);
     }
-    for (const [watermark, quantity] of seen) expect([watermark, await usageOf(customer, watermark)]).toEqual([watermark, quantity]);
+    for (const [watermark, quantity] of seen)
+      expect([watermark, await usageOf(customer, watermark)]).toEqual([watermark, quantity]);
     const refused = await amend(voiding(key));
     expect(refused).toMatchObject({
       status: 409,
-      body: { error_code: 'EVENT_ALREADY_VOID', errors: [{ field: 'amendments[0].idempotency_key', code: 'already_void' }] },
+      body: {
+        error_code: 'EVENT_ALREADY_VOID',
+        errors: [{ field: 'amendments[0].idempotency_key', code: 'already_void' }],
+      },
     });
   });
 
@@ -142,7 +168,8 @@ describe('an event', () => {
     const [key = ''] = await sent({ customer, tokens: '1' });
     const before = BigInt(await highest());
     const ids: string[] = [];
-    for (const tokens of ['2', '3', '4']) ids.push((await amend(replacing(key, { customer, tokens }))).body.items[0].id);
+    for (const tokens of ['2', '3', '4'])
+      ids.push((await amend(replacing(key, { customer, tokens }))).body.items[0].id);
     const sequences: bigint[] = [];
     for (const id of ids) sequences.push(BigInt((await applied(id)).body.sequence));
     expect(sequences).toEqual(sequences.toSorted((a, b) => (a < b ? -1 : 1)));
@@ -160,7 +187,9 @@ describe('an event', () => {
     );
     expect(answers.map(({ status }) => status)).toEqual(Array(12).fill(201));
     const items = answers.map(({ body }) => body.items[0]);
-    expect(items.map(({ number }) => number).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, index) => index + 1));
+    expect(items.map(({ number }) => number).toSorted((a, b) => a - b)).toEqual(
+      Array.from({ length: 12 }, (_, index) => index + 1),
+    );
     for (const { id } of items) await applied(id);
     const last = items.find(({ number }) => number === 12);
     expect(await usageOf(customer)).toBe(last.after.properties.tokens);
@@ -171,7 +200,10 @@ describe('an event', () => {
     const [key = ''] = await sent({ customer });
     const again = { 'idempotency-key': unique() };
     const body = { amendments: [replacing(key, { customer, tokens: '7' })] };
-    const [first, second] = [await pipeline.api('POST', path, body, again), await pipeline.api('POST', path, body, again)];
+    const [first, second] = [
+      await pipeline.api('POST', path, body, again),
+      await pipeline.api('POST', path, body, again),
+    ];
     expect([first.status, second.status, second.body]).toEqual([201, 201, first.body]);
     expect(second.headers.get('idempotency-replayed')).toBe('true');
     expect((await pipeline.api('GET', `${path}?idempotency_key=${key}`)).body.pagination.total).toBe(1);
@@ -181,7 +213,10 @@ describe('an event', () => {
     const customer = await customerOf();
     const [key = ''] = await sent({ customer, tokens: '10' });
     await amended(voiding(key));
-    expect((await pipeline.sendEvents([event({ key, customer, tokens: '10' })])).body).toMatchObject({ accepted: 0, duplicates: 1 });
+    expect((await pipeline.sendEvents([event({ key, customer, tokens: '10' })])).body).toMatchObject({
+      accepted: 0,
+      duplicates: 1,
+    });
     expect(await usageOf(customer)).toBe('0');
   });
 
@@ -200,9 +235,15 @@ describe('an event', () => {
     await amended(replacing(key, { customer, tokens: '3' }));
     expect(await usageOf(customer)).toBe('3');
     const { body } = await known(key);
-    expect(body).toMatchObject({ idempotency_key: key, versions: [{ properties: { tokens: '10' } }, { properties: { tokens: '3' } }] });
+    expect(body).toMatchObject({
+      idempotency_key: key,
+      versions: [{ properties: { tokens: '10' } }, { properties: { tokens: '3' } }],
+    });
     const search = await pipeline.api('GET', `/v1/events?idempotency_key=${encodeURIComponent(key)}`);
-    expect(search.body.items.map(({ idempotency_key: shown }: { idempotency_key: string }) => shown)).toEqual([key, key]);
+    expect(search.body.items.map(({ idempotency_key: shown }: { idempotency_key: string }) => shown)).toEqual([
+      key,
+      key,
+    ]);
   });
 });
 
@@ -241,7 +282,9 @@ describe('a request', () => {
     ])
       expect(answer.status).toBe(404);
     expect((await other.api('GET', path)).body.items).toEqual([]);
-    expect((await other.api('POST', '/v1/events/check', { idempotency_keys: [key] })).body.items[0].status).toBe('unknown');
+    expect((await other.api('POST', '/v1/events/check', { idempotency_keys: [key] })).body.items[0].status).toBe(
+      'unknown',
+    );
     expect((await other.api('GET', `/v1/events?idempotency_key=${key}`)).body.items).toEqual([]);
     expect(await usageOf(customer)).toBe('11');
   });

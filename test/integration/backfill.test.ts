@@ -1,4 +1,7 @@
-/** Events of the past and receipts, over HTTP on the real servers: who may send them, what is stored, and what a receipt is worth. */
+/**
+ * Events of the past and receipts, over HTTP on the real servers: who may send them, what is stored, and what a receipt
+ * is worth.
+ */
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { pino } from 'pino';
@@ -36,7 +39,8 @@ afterAll(async () => {
 });
 
 const at = (key: string, time: string) => llmRequest(key, 'old', Date.parse(time), { input: 1, output: 1 });
-const backfill = (body: unknown, headers = {}, hosts = backfiller) => hosts.ingest('POST', '/v1/events?backfill=true', body, headers);
+const backfill = (body: unknown, headers = {}, hosts = backfiller) =>
+  hosts.ingest('POST', '/v1/events?backfill=true', body, headers);
 
 type StoredEvent = { readonly key: string; readonly occurredAt: string; readonly isBackfill: number };
 const storedLike = (prefix: string): Promise<StoredEvent[]> =>
@@ -59,15 +63,23 @@ describe('a backfill', () => {
       ['application/x-ndjson', JSON.stringify(at('refused', '2020-01-01T00:00:00Z'))],
       ['application/cloudevents+json', '{}'],
     ] as const) {
-      expect(await backfill(body, { 'content-type': type }, plain)).toMatchObject({ status: 403, body: { error_code: 'MISSING_SCOPE' } });
-      expect(await plain.ingest('POST', '/v1/events/validate?backfill=true', body, { 'content-type': type })).toMatchObject({
+      expect(await backfill(body, { 'content-type': type }, plain)).toMatchObject({
+        status: 403,
+        body: { error_code: 'MISSING_SCOPE' },
+      });
+      expect(
+        await plain.ingest('POST', '/v1/events/validate?backfill=true', body, { 'content-type': type }),
+      ).toMatchObject({
         status: 403,
       });
     }
     const alone = await makeKey(pipeline, pipeline.api, { scopes: ['write:backfill'] });
     expect(await backfill([at('refused', '2020-01-01T00:00:00Z')], {}, alone)).toMatchObject({ status: 403 });
     const all = await makeKey(pipeline, pipeline.api, { scopes: ['write:*'] });
-    expect(await backfill([at('all-scopes', '2020-01-01T00:00:00Z')], {}, all)).toMatchObject({ status: 200, body: { accepted: 1 } });
+    expect(await backfill([at('all-scopes', '2020-01-01T00:00:00Z')], {}, all)).toMatchObject({
+      status: 200,
+      body: { accepted: 1 },
+    });
     expect(await storedLike('refused')).toEqual([]);
   });
 
@@ -90,13 +102,24 @@ describe('a backfill', () => {
     ]);
     expect(body.results[0].errors[0].message).toBe('timestamp is before the year 2000');
     const stored = await untilStored('time-', 3);
-    expect(stored.map(({ occurredAt }) => occurredAt).slice(0, 2)).toEqual(['2000-01-01 00:00:00.000', '2019-02-28 23:59:59.999']);
+    expect(stored.map(({ occurredAt }) => occurredAt).slice(0, 2)).toEqual([
+      '2000-01-01 00:00:00.000',
+      '2019-02-28 23:59:59.999',
+    ]);
     expect(stored.map(({ isBackfill }) => isBackfill)).toEqual([1, 1, 1]);
   });
 
   it('comes in every format', async () => {
     const time = '2021-06-01T00:00:00Z';
-    const cloudEvent = (id: string) => ({ specversion: '1.0', id, source: '/a', type: 'llm.request', subject: 'old', time, data: {} });
+    const cloudEvent = (id: string) => ({
+      specversion: '1.0',
+      id,
+      source: '/a',
+      type: 'llm.request',
+      subject: 'old',
+      time,
+      data: {},
+    });
     const sent: [string, unknown][] = [
       ['application/x-ndjson', ['form-1', 'form-2'].map((key) => JSON.stringify(at(key, time))).join('\n')],
       ['application/cloudevents+json', cloudEvent('form-3')],
@@ -113,9 +136,16 @@ describe('a backfill', () => {
   it('is what the refusal of an old event leads to, and a dry run tells the same', async () => {
     const old = at('cure', '2020-01-01T00:00:00Z');
     const { body } = await plain.ingest('POST', '/v1/events', [old]);
-    expect(body.errors[0]).toMatchObject({ code: 'too_old', message: expect.stringMatching(/\?backfill=true.*write:backfill/) });
-    expect(await backfiller.ingest('POST', '/v1/events/validate', [old])).toMatchObject({ body: { valid: 0, rejected: 1 } });
-    expect(await backfiller.ingest('POST', '/v1/events/validate?backfill=true', [old])).toMatchObject({ body: { valid: 1, rejected: 0 } });
+    expect(body.errors[0]).toMatchObject({
+      code: 'too_old',
+      message: expect.stringMatching(/\?backfill=true.*write:backfill/),
+    });
+    expect(await backfiller.ingest('POST', '/v1/events/validate', [old])).toMatchObject({
+      body: { valid: 0, rejected: 1 },
+    });
+    expect(await backfiller.ingest('POST', '/v1/events/validate?backfill=true', [old])).toMatchObject({
+      body: { valid: 1, rejected: 0 },
+    });
   });
 
   it('[I5] of an event that was sent before is a duplicate, and with another payload a conflict', async () => {
@@ -134,7 +164,8 @@ describe('a backfill', () => {
     );
     for (const { status } of await Promise.all(requests)) expect(status).toBe(200);
     const stored = await untilStored('beside-', 60);
-    for (const { key, isBackfill } of stored) expect([key, isBackfill]).toEqual([key, key.startsWith('beside-old-') ? 1 : 0]);
+    for (const { key, isBackfill } of stored)
+      expect([key, isBackfill]).toEqual([key, key.startsWith('beside-old-') ? 1 : 0]);
   });
 
   it('that was put aside stays one when it is given back', async () => {
@@ -142,8 +173,16 @@ describe('a backfill', () => {
     const { organizationId } = await firstTenant(pipeline);
     const body = toMessage([toRow({ ...exampleEvent, tenant: organizationId, idempotencyKey: 'aside-1' })]);
     const putAside = createDeadLetter(nats, pipeline.streamName);
-    await putAside({ sequence: 1, body, publishedAtMs: 1, isBackfill: true, ack: () => {}, working: () => {} }, 'put aside by this test');
-    const publish = createPublish(nats, { streamName: pipeline.streamName, timeoutMs: 2_000, attemptsMax: 2, onNoStream: () => {} });
+    await putAside(
+      { sequence: 1, body, publishedAtMs: 1, isBackfill: true, ack: () => {}, working: () => {} },
+      'put aside by this test',
+    );
+    const publish = createPublish(nats, {
+      streamName: pipeline.streamName,
+      timeoutMs: 2_000,
+      attemptsMax: 2,
+      onNoStream: () => {},
+    });
     const letters = await openDeadLetters(nats, pipeline.streamName, publish);
     const [letter] = await Array.fromAsync(letters.all());
     expect(letter).toMatchObject({ isBackfill: true });
@@ -151,7 +190,9 @@ describe('a backfill', () => {
     expect(await untilStored('aside-', 1)).toMatchObject([{ isBackfill: 1 }]);
     await nats.close();
     const connection = await connect({ servers: new URL(inject('serverUrls').nats).host });
-    expect((await (await jetstreamManager(connection)).streams.info(deadLetterStreamOf(pipeline.streamName))).state.messages).toBe(0);
+    expect(
+      (await (await jetstreamManager(connection)).streams.info(deadLetterStreamOf(pipeline.streamName))).state.messages,
+    ).toBe(0);
     await connection.close();
   });
 });
@@ -162,10 +203,17 @@ describe('a receipt', () => {
   it('is given with what was taken, for its request and its organization, and verifies with the key of the host', async () => {
     const now = new Date().toISOString();
     const events = ['r-1', 'r-2', 'r-1'].map((key) => at(key, now));
-    const { body } = await plain.ingest('POST', '/v1/events?receipt=true', events, { 'x-request-id': 'of-the-receipt' });
+    const { body } = await plain.ingest('POST', '/v1/events?receipt=true', events, {
+      'x-request-id': 'of-the-receipt',
+    });
     const receipt: Receipt = body.receipt;
     const { organizationId } = await firstTenant(pipeline);
-    expect(receipt).toMatchObject({ organization: organizationId, request_id: 'of-the-receipt', accepted: 2, duplicates: 1 });
+    expect(receipt).toMatchObject({
+      organization: organizationId,
+      request_id: 'of-the-receipt',
+      accepted: 2,
+      duplicates: 1,
+    });
     expect(verifyReceipt(receipt, await keyOf(plain), ['r-1', 'r-2', 'r-1'])).toEqual({ isValid: true });
     expect(Math.abs(Date.parse(receipt.received_at) - Date.now())).toBeLessThan(60_000);
     expect((await plain.ingest('POST', '/v1/events?receipt=false', events)).body).not.toHaveProperty('receipt');
@@ -177,20 +225,33 @@ describe('a receipt', () => {
     const keys = Array.from({ length: 2_500 }, (_, index) => `line-${index}`);
     const body = keys.map((key) => JSON.stringify(at(key, now))).join('\n');
     const answer = await fetch(new URL('/v1/events?receipt=true', pipeline.stack.ingestUrl), {
-      ...{ method: 'POST', body },
-      headers: { authorization: `Bearer ${plain.key}`, 'content-type': 'application/x-ndjson', accept: 'application/x-ndjson' },
+      method: 'POST',
+      body,
+      headers: {
+        authorization: `Bearer ${plain.key}`,
+        'content-type': 'application/x-ndjson',
+        accept: 'application/x-ndjson',
+      },
     });
     const last = JSON.parse((await answer.text()).trim().split('\n').at(-1) ?? '');
     expect(last).toMatchObject({ final: true, accepted: 2_500 });
     expect(verifyReceipt(last.receipt, await keyOf(plain), keys)).toEqual({ isValid: true });
-    const document = await plain.ingest('POST', '/v1/events?receipt=true', body, { 'content-type': 'application/x-ndjson' });
-    expect(document.body.receipt).toMatchObject({ accepted: 0, duplicates: 2_500, events_digest: last.receipt.events_digest });
+    const document = await plain.ingest('POST', '/v1/events?receipt=true', body, {
+      'content-type': 'application/x-ndjson',
+    });
+    expect(document.body.receipt).toMatchObject({
+      accepted: 0,
+      duplicates: 2_500,
+      events_digest: last.receipt.events_digest,
+    });
   });
 
   it('of any gateway of the installation verifies with the key of any other', async () => {
     const gateway = await startGatewayByHand(pipeline, inject('serverUrls'), secrets);
     const other = { ...plain, ingest: call(gateway.url, plain.key) };
-    const { body } = await other.ingest('POST', '/v1/events?receipt=true', [at('other-gateway', new Date().toISOString())]);
+    const { body } = await other.ingest('POST', '/v1/events?receipt=true', [
+      at('other-gateway', new Date().toISOString()),
+    ]);
     expect(verifyReceipt(body.receipt, await keyOf(plain), ['other-gateway'])).toEqual({ isValid: true });
     gateway.process.kill('SIGTERM');
     await gateway.exited;
@@ -200,7 +261,9 @@ describe('a receipt', () => {
     const refused = await plain.ingest('POST', '/v1/events?receipt=true', [{ idempotency_key: 'x' }]);
     expect(refused).toMatchObject({ status: 422 });
     expect(refused.body).not.toHaveProperty('receipt');
-    expect(await plain.ingest('GET', '/v1/receipts/key', undefined, { authorization: '' })).toMatchObject({ status: 401 });
+    expect(await plain.ingest('GET', '/v1/receipts/key', undefined, { authorization: '' })).toMatchObject({
+      status: 401,
+    });
   });
 
   it.each(['backfill=yes', 'receipt=1', 'backfill=true&backfill=true', 'receipt=true&receipt=true', 'backfil=true'])(

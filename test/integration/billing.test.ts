@@ -17,7 +17,9 @@ beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_RATER_SHARD_SIZE: '7' });
   await makeLlmPro(pipeline, customers, month.start);
   const events = customers.flatMap((customer, index) =>
-    Array.from({ length: index + 1 }, (_, n) => llmRequest(`${customer}-${n}`, customer, at + n, { input: 200_000, output: 1_000 })),
+    Array.from({ length: index + 1 }, (_, n) =>
+      llmRequest(`${customer}-${n}`, customer, at + n, { input: 200_000, output: 1_000 }),
+    ),
   );
   expect(await pipeline.sendEvents(events)).toMatchObject({ status: 200, body: { accepted: events.length } });
 });
@@ -28,7 +30,10 @@ const chain = () => invoiceChain(pipeline);
 describe('closing a period', () => {
   it('one customer can be closed alone', async () => {
     const run = await pipeline.closePeriod({ period: month.name, customer_id: 'customer-2' });
-    expect(run).toMatchObject({ status: 200, body: { state: 'completed', invoices_issued: 1, invoices_already_issued: 0 } });
+    expect(run).toMatchObject({
+      status: 200,
+      body: { state: 'completed', invoices_issued: 1, invoices_already_issued: 0 },
+    });
     const { body } = await pipeline.api('GET', '/v1/customers/customer-2/invoices');
     // 3 requests: 20.00 base, none above 20 free, 600,000 tokens = 0.30 + 0.96, 3,000 tokens = 0.045 -> 0.05
     expect(body.items).toMatchObject([
@@ -54,12 +59,16 @@ describe('closing a period', () => {
   it('a run of a closed period issues nothing and says how many there were', async () => {
     const run = await pipeline.closePeriod({ period: month.name });
     expect(run.body).toMatchObject({ state: 'completed', invoices_issued: 0, invoices_already_issued: 30 });
-    expect(await pipeline.api('GET', `/v1/invoices/runs/${run.body.id}`)).toMatchObject({ status: 200, body: run.body });
+    expect(await pipeline.api('GET', `/v1/invoices/runs/${run.body.id}`)).toMatchObject({
+      status: 200,
+      body: run.body,
+    });
   });
 
   it('[I19] every line is explained by steps that add up, and the total is the sum of the lines', async () => {
     for (const invoice of await chain()) {
-      for (const line of invoice.lines) expect(line.steps.reduce((sum, step) => sum + step.amount, 0n)).toBe(line.precise);
+      for (const line of invoice.lines)
+        expect(line.steps.reduce((sum, step) => sum + step.amount, 0n)).toBe(line.precise);
       expect(invoice.total).toBe(invoice.lines.reduce((sum, line) => sum + line.amount, 0n));
     }
   });
@@ -74,7 +83,9 @@ describe('closing a period', () => {
 
   it('usage that arrives after the invoice changes nothing that was issued', async () => {
     const before = (await chain()).map(({ hash }) => hash);
-    expect(await pipeline.sendEvents(llmRequest('late', 'customer-1', at, { input: 5_000_000, output: 1 }))).toMatchObject({
+    expect(
+      await pipeline.sendEvents(llmRequest('late', 'customer-1', at, { input: 5_000_000, output: 1 })),
+    ).toMatchObject({
       body: { accepted: 1 },
     });
     await until(
@@ -114,8 +125,12 @@ describe('issued invoices are immutable', () => {
     await expect(pipeline.asOwner.query(statement)).rejects.toThrow(/are immutable/);
   });
   it("the application's role can't switch the triggers off", async () => {
-    await expect(pipeline.asApplication.query('ALTER TABLE invoices DISABLE TRIGGER immutable')).rejects.toMatchObject({ code: '42501' });
-    await expect(pipeline.asApplication.query("SET session_replication_role = 'replica'")).rejects.toMatchObject({ code: '42501' });
+    await expect(pipeline.asApplication.query('ALTER TABLE invoices DISABLE TRIGGER immutable')).rejects.toMatchObject({
+      code: '42501',
+    });
+    await expect(pipeline.asApplication.query("SET session_replication_role = 'replica'")).rejects.toMatchObject({
+      code: '42501',
+    });
   });
 
   it('[I17] the hash chain verifies from the rows, and a change by the owner of the database breaks it at that row', async () => {
@@ -131,9 +146,13 @@ describe('issued invoices are immutable', () => {
       });
     };
     const of17 = '(SELECT id FROM invoices WHERE series_number = 17)';
-    await tamper(`UPDATE invoice_lines SET quantity = quantity + 1 WHERE invoice_id = ${of17} AND charge_code = 'output'`);
+    await tamper(
+      `UPDATE invoice_lines SET quantity = quantity + 1 WHERE invoice_id = ${of17} AND charge_code = 'output'`,
+    );
     expect(verifyChain(await chain(), head)).toEqual({ ok: false, number: 17, reason: 'hash_differs' });
-    await tamper(`UPDATE invoice_lines SET quantity = quantity - 1 WHERE invoice_id = ${of17} AND charge_code = 'output'`);
+    await tamper(
+      `UPDATE invoice_lines SET quantity = quantity - 1 WHERE invoice_id = ${of17} AND charge_code = 'output'`,
+    );
     expect(verifyChain(await chain(), head)).toEqual({ ok: true });
   });
 });
@@ -146,7 +165,12 @@ describe('the catalog', () => {
       currency: 'EURO',
       charges: [
         { code: 'a', name: 'A', meter: 'requests', price: { model: 'per_unit', unit_amount: 0.1 } },
-        { code: 'a', name: 'B', meter: 'requests', price: { model: 'package', package_amount: '1', package_size: '0' } },
+        {
+          code: 'a',
+          name: 'B',
+          meter: 'requests',
+          price: { model: 'package', package_amount: '1', package_size: '0' },
+        },
       ],
     });
     expect(answer).toMatchObject({ status: 422, body: { error_code: 'VALIDATION_FAILED' } });
@@ -160,20 +184,54 @@ describe('the catalog', () => {
   });
 
   it.each([
-    ['a meter twice', '/v1/meters', { code: 'requests', name: 'R', event: 'e', aggregation: 'count' }, 409, 'METER_ALREADY_EXISTS'],
+    [
+      'a meter twice',
+      '/v1/meters',
+      { code: 'requests', name: 'R', event: 'e', aggregation: 'count' },
+      409,
+      'METER_ALREADY_EXISTS',
+    ],
     ['a plan twice', '/v1/plans', llmProPlan, 409, 'PLAN_ALREADY_EXISTS'],
     ['a customer twice', '/v1/customers', { external_id: 'customer-1', name: 'C' }, 409, 'CUSTOMER_ALREADY_EXISTS'],
-    ['a subscription twice', '/v1/subscriptions', { customer_id: 'customer-1', plan: 'llm-pro' }, 409, 'SUBSCRIPTION_ALREADY_ACTIVE'],
-    ['a sum of nothing', '/v1/meters', { code: 'x', name: 'R', event: 'e', aggregation: 'sum' }, 422, 'VALIDATION_FAILED'],
     [
-      'a plan with a meter that is not there',
-      '/v1/plans',
-      { ...llmProPlan, code: 'p2', charges: [{ code: 'a', name: 'A', meter: 'gone', price: { model: 'per_unit', unit_amount: '1' } }] },
+      'a subscription twice',
+      '/v1/subscriptions',
+      { customer_id: 'customer-1', plan: 'llm-pro' },
+      409,
+      'SUBSCRIPTION_ALREADY_ACTIVE',
+    ],
+    [
+      'a sum of nothing',
+      '/v1/meters',
+      { code: 'x', name: 'R', event: 'e', aggregation: 'sum' },
       422,
       'VALIDATION_FAILED',
     ],
-    ['a subscription of nobody', '/v1/subscriptions', { customer_id: 'nobody', plan: 'llm-pro' }, 404, 'CUSTOMER_NOT_FOUND'],
-    ['a subscription to nothing', '/v1/subscriptions', { customer_id: 'customer-1', plan: 'nothing' }, 404, 'PLAN_NOT_FOUND'],
+    [
+      'a plan with a meter that is not there',
+      '/v1/plans',
+      {
+        ...llmProPlan,
+        code: 'p2',
+        charges: [{ code: 'a', name: 'A', meter: 'gone', price: { model: 'per_unit', unit_amount: '1' } }],
+      },
+      422,
+      'VALIDATION_FAILED',
+    ],
+    [
+      'a subscription of nobody',
+      '/v1/subscriptions',
+      { customer_id: 'nobody', plan: 'llm-pro' },
+      404,
+      'CUSTOMER_NOT_FOUND',
+    ],
+    [
+      'a subscription to nothing',
+      '/v1/subscriptions',
+      { customer_id: 'customer-1', plan: 'nothing' },
+      404,
+      'PLAN_NOT_FOUND',
+    ],
     ['an unknown field', '/v1/customers', { external_id: 'x', name: 'X', colour: 'red' }, 422, 'VALIDATION_FAILED'],
     [
       'a property that ClickHouse could not find',
@@ -182,8 +240,20 @@ describe('the catalog', () => {
       422,
       'VALIDATION_FAILED',
     ],
-    ['text with NUL, anywhere', '/v1/customers', { external_id: 'nul', name: 'N', metadata: { a: 'b\u0000' } }, 422, 'VALIDATION_FAILED'],
-    ['a broken surrogate, anywhere', '/v1/customers', { external_id: 'half-\ud800', name: 'N' }, 422, 'VALIDATION_FAILED'],
+    [
+      'text with NUL, anywhere',
+      '/v1/customers',
+      { external_id: 'nul', name: 'N', metadata: { a: 'b\u0000' } },
+      422,
+      'VALIDATION_FAILED',
+    ],
+    [
+      'a broken surrogate, anywhere',
+      '/v1/customers',
+      { external_id: 'half-\ud800', name: 'N' },
+      422,
+      'VALIDATION_FAILED',
+    ],
     [
       'metadata that is no text',
       '/v1/customers',
@@ -214,7 +284,9 @@ describe('the catalog', () => {
   it('twin requests for a subscription make one', async () => {
     await pipeline.api('POST', '/v1/customers', { external_id: 'twice', name: 'Twice' });
     const answers = await Promise.all(
-      Array.from({ length: 6 }, () => pipeline.api('POST', '/v1/subscriptions', { customer_id: 'twice', plan: 'llm-pro' })),
+      Array.from({ length: 6 }, () =>
+        pipeline.api('POST', '/v1/subscriptions', { customer_id: 'twice', plan: 'llm-pro' }),
+      ),
     );
     expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409, 409, 409, 409]);
   });
@@ -236,7 +308,10 @@ describe('the catalog', () => {
   it.each(['limit=0', 'limit=1001', 'limit=x', 'cursor=x', 'colour=red', 'limit=1&limit=2', 'customer_id=%00'])(
     'a list asked with %s is 400',
     async (query) => {
-      expect(await pipeline.api('GET', `/v1/invoices?${query}`)).toMatchObject({ status: 400, body: { error_code: 'BAD_REQUEST' } });
+      expect(await pipeline.api('GET', `/v1/invoices?${query}`)).toMatchObject({
+        status: 400,
+        body: { error_code: 'BAD_REQUEST' },
+      });
     },
   );
 
@@ -262,7 +337,11 @@ describe('a run for a customer and a subscription of another', () => {
     ];
     const subscription = await made('/v1/subscriptions', { customer_id: one.id, plan: 'llm-pro' });
     const run = (customerId: string) =>
-      pipeline.api('POST', '/v1/invoices/run', { period: lastMonth().name, customer_id: customerId, subscription_id: subscription.id });
+      pipeline.api('POST', '/v1/invoices/run', {
+        period: lastMonth().name,
+        customer_id: customerId,
+        subscription_id: subscription.id,
+      });
     for (const name of [other.id, 'run-2'])
       expect(await run(name)).toMatchObject({
         status: 422,
@@ -275,7 +354,10 @@ describe('a run for a customer and a subscription of another', () => {
 describe('usage', () => {
   it("a value that can't be measured is reported, never silently 0", async () => {
     await pipeline.sendEvents([
-      { ...llmRequest('odd-1', 'odd', Date.now(), { input: 1, output: 1 }), properties: { input_tokens: 'many', output_tokens: '2.5' } },
+      {
+        ...llmRequest('odd-1', 'odd', Date.now(), { input: 1, output: 1 }),
+        properties: { input_tokens: 'many', output_tokens: '2.5' },
+      },
       { ...llmRequest('odd-2', 'odd', Date.now(), { input: 1, output: 1 }), properties: { output_tokens: '1e400' } },
       {
         ...llmRequest('odd-3', 'odd', Date.now(), { input: 1, output: 1 }),
@@ -288,7 +370,12 @@ describe('usage', () => {
       (answer) => answer.body.items.find(({ meter }: { meter: string }) => meter === 'requests').quantity === '3',
     );
     expect(body.items).toEqual([
-      { meter: 'input_tokens', meter_version: 1, quantity: '12345678901234567890123456789.000000000001', unmeasured_events: 2 },
+      {
+        meter: 'input_tokens',
+        meter_version: 1,
+        quantity: '12345678901234567890123456789.000000000001',
+        unmeasured_events: 2,
+      },
       { meter: 'output_tokens', meter_version: 1, quantity: '1.5', unmeasured_events: 1 },
       { meter: 'requests', meter_version: 1, quantity: '3', unmeasured_events: 0 },
     ]);
@@ -304,7 +391,10 @@ describe('usage', () => {
       await storeByHand(pipeline, { customer: 'split', key: 'twin', atMs: Date.UTC(2026, 9, 5, hour), sequence });
     }
     const requests = async (from: string, to: string) => {
-      const { body } = await pipeline.api('GET', `/v1/customers/split/usage?from=2026-10-05T${from}:00:00Z&to=2026-10-05T${to}:00:00Z`);
+      const { body } = await pipeline.api(
+        'GET',
+        `/v1/customers/split/usage?from=2026-10-05T${from}:00:00Z&to=2026-10-05T${to}:00:00Z`,
+      );
       return body.items.find(({ meter }: { meter: string }) => meter === 'requests').quantity;
     };
     const answers = async () => [await requests('00', '23'), await requests('10', '11'), await requests('11', '13')];
@@ -326,7 +416,12 @@ describe('usage', () => {
     }
     const name = '\u6f22/'.repeat(120);
     await pipeline.api('POST', '/v1/customers', { external_id: name, name: 'Long' });
-    await pipeline.sendEvents({ idempotency_key: 'many', event: 'many', customer_id: name, properties: { p0: 1, p449: '2.5' } });
+    await pipeline.sendEvents({
+      idempotency_key: 'many',
+      event: 'many',
+      customer_id: name,
+      properties: { p0: 1, p449: '2.5' },
+    });
     const { body } = await until(
       () => pipeline.api('GET', `/v1/customers/${encodeURIComponent(name)}/usage`),
       (answer) => answer.body.items?.filter(({ quantity }: { quantity: string }) => quantity !== '0').length === 2,
@@ -338,10 +433,12 @@ describe('usage', () => {
     ]);
   });
 
-  it.each(['from=yesterday', 'from=2026-10-02T00:00:00Z&to=2026-10-01T00:00:00Z', 'from=2020-01-01T00:00:00Z', 'colour=red'])(
-    'asked with %s is 400',
-    async (query) => {
-      expect(await pipeline.api('GET', `/v1/customers/customer-1/usage?${query}`)).toMatchObject({ status: 400 });
-    },
-  );
+  it.each([
+    'from=yesterday',
+    'from=2026-10-02T00:00:00Z&to=2026-10-01T00:00:00Z',
+    'from=2020-01-01T00:00:00Z',
+    'colour=red',
+  ])('asked with %s is 400', async (query) => {
+    expect(await pipeline.api('GET', `/v1/customers/customer-1/usage?${query}`)).toMatchObject({ status: 400 });
+  });
 });

@@ -30,7 +30,8 @@ beforeAll(async () => {
 afterAll(() => pipeline?.stop());
 
 const eventOf = (key: string, input = 1) => llmRequest(key, 'a-customer', atMs, { input, output: 1 });
-const eventsOf = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => eventOf(`${prefix}-${index}`));
+const eventsOf = (prefix: string, count: number) =>
+  Array.from({ length: count }, (_, index) => eventOf(`${prefix}-${index}`));
 
 type Stages = Readonly<Record<'received' | 'accepted' | 'duplicates' | 'conflicts' | 'rejected' | 'missing', number>>;
 
@@ -71,16 +72,34 @@ describe('[I11] the stages of ingest', () => {
   it('add up to what the client was told, with duplicates, conflicts, invalid events, and a sink that died before it acknowledged', async () => {
     for (let round = 0; round < 8; round += 1) {
       await send(eventsOf(`mixed-${round}`, 50));
-      await send([...eventsOf(`mixed-${round}`, 20), eventOf(`mixed-${round}-30`, 2), { ...eventOf('bad'), event: '' }]);
+      await send([
+        ...eventsOf(`mixed-${round}`, 20),
+        eventOf(`mixed-${round}-30`, 2),
+        { ...eventOf('bad'), event: '' },
+      ]);
       await send([eventOf(`twin-${round}`), eventOf(`twin-${round}`), { idempotency_key: 'no event at all' }]);
       // One insert a round.
       await settled(tenant.api);
     }
     expect(told).toMatchObject({ accepted: 8 * 51, duplicates: 8 * 21, conflicts: 8, rejected: 16 });
-    const { total, hours, is_balanced, ...rest } = await settled(tenant.api, ({ received }) => received === told.received);
-    expect(total).toMatchObject({ ...told, not_final: 0, published: told.accepted, distinct: told.accepted, twins_removed: 0 });
+    const { total, hours, is_balanced, ...rest } = await settled(
+      tenant.api,
+      ({ received }) => received === told.received,
+    );
+    expect(total).toMatchObject({
+      ...told,
+      not_final: 0,
+      published: told.accepted,
+      distinct: told.accepted,
+      twins_removed: 0,
+    });
     expect(total).toMatchObject({ missing: 0, on_the_way: 0, unanswered: 0, repeated: 0, is_balanced: true });
-    expect({ is_balanced, ...rest }).toMatchObject({ is_balanced: true, losses: [], dead_letters: 0, unreported_gateways: [] });
+    expect({ is_balanced, ...rest }).toMatchObject({
+      is_balanced: true,
+      losses: [],
+      dead_letters: 0,
+      unreported_gateways: [],
+    });
     expect(hours.reduce((sum: number, { received }: Stages) => sum + received, 0)).toBe(told.received);
     expect(sinkLives).toBe(2);
   }, 60_000);
@@ -90,8 +109,15 @@ describe('[I11] the stages of ingest', () => {
     const sandbox = await makeKey(pipeline, tenant.api, { scopes: ['admin'], world: 'test' });
     const before = (await settled(tenant.api)).total;
     expect((await sandbox.ingest('POST', '/v1/events', eventsOf('sandbox', 3))).body.accepted).toBe(3);
-    expect((await settled(sandbox.api, ({ received }) => received === 3)).total).toMatchObject({ accepted: 3, distinct: 3 });
-    expect(await settled(other.api)).toMatchObject({ is_balanced: true, hours: [], total: { received: 0, published: 0, distinct: 0 } });
+    expect((await settled(sandbox.api, ({ received }) => received === 3)).total).toMatchObject({
+      accepted: 3,
+      distinct: 3,
+    });
+    expect(await settled(other.api)).toMatchObject({
+      is_balanced: true,
+      hours: [],
+      total: { received: 0, published: 0, distinct: 0 },
+    });
     expect((await settled(tenant.api)).total).toEqual(before);
   });
 
@@ -142,14 +168,20 @@ describe('[I11] the span', () => {
     const span = Date.parse(body.period.end) - Date.parse(body.period.start);
     expect([24, 25]).toContain(span / 3_600_000);
     const past = await tenant.api('GET', '/v1/reconciliation?from=2026-01-01T10:30:00Z&to=2026-01-01T12:30:00%2B01:00');
-    expect(past.body).toMatchObject({ period: { start: '2026-01-01T10:00:00.000Z', end: '2026-01-01T12:00:00.000Z' }, hours: [] });
+    expect(past.body).toMatchObject({
+      period: { start: '2026-01-01T10:00:00.000Z', end: '2026-01-01T12:00:00.000Z' },
+      hours: [],
+    });
   });
 
   it.each([
     ['from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z', 'from', 'not_increasing'],
     ['from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00.001Z', 'to', 'out_of_range'],
   ])('%s is refused', async (query, field, code) => {
-    expect(await tenant.api('GET', `/v1/reconciliation?${query}`)).toMatchObject({ status: 400, body: { errors: [{ field, code }] } });
+    expect(await tenant.api('GET', `/v1/reconciliation?${query}`)).toMatchObject({
+      status: 400,
+      body: { errors: [{ field, code }] },
+    });
   });
 });
 
@@ -210,7 +242,10 @@ describe('[I11] what does not add up', () => {
     await forget('usage_messages');
     // Events that no message brought.
     expect((await settled(victim.api)).total).toMatchObject({
-      ...{ published: 5, distinct: 14, missing: 9, is_balanced: false },
+      published: 5,
+      distinct: 14,
+      missing: 9,
+      is_balanced: false,
       differences: [
         { stage: 'published', difference: 9 },
         { stage: 'distinct', difference: 9 },
@@ -218,10 +253,20 @@ describe('[I11] what does not add up', () => {
     });
     // Keys of events that nobody can bill.
     await forget('usage_events');
-    expect((await settled(victim.api)).total).toMatchObject({ distinct: 14, differences: { 2: { stage: 'billed', difference: 9 } } });
+    expect((await settled(victim.api)).total).toMatchObject({
+      distinct: 14,
+      differences: { 2: { stage: 'billed', difference: 9 } },
+    });
     await forget('usage_keys');
     const { total, hours, is_balanced } = await settled(victim.api);
-    expect(total).toMatchObject({ accepted: 14, published: 5, distinct: 5, missing: 9, on_the_way: 0, is_balanced: false });
+    expect(total).toMatchObject({
+      accepted: 14,
+      published: 5,
+      distinct: 5,
+      missing: 9,
+      on_the_way: 0,
+      is_balanced: false,
+    });
     expect([is_balanced, hours.some((hour: { is_balanced: boolean }) => !hour.is_balanced)]).toEqual([false, true]);
     expect(await settled(tenant.api)).toMatchObject({ is_balanced: true });
   }, 30_000);

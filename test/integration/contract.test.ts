@@ -1,4 +1,7 @@
-/** The OpenAPI documents of the running processes: valid, whole, and what every answer of every test here is held against (support/contract.ts). */
+/**
+ * The OpenAPI documents of the running processes: valid, whole, and what every answer of every test here is held
+ * against (support/contract.ts).
+ */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Validator } from '@seriousme/openapi-schema-validator';
@@ -15,7 +18,10 @@ let documents: { readonly api: Document; readonly ingest: Document };
 
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
-  const [api, ingest] = await Promise.all([fetchDocument(pipeline.stack.apiUrl), fetchDocument(pipeline.stack.ingestUrl)]);
+  const [api, ingest] = await Promise.all([
+    fetchDocument(pipeline.stack.apiUrl),
+    fetchDocument(pipeline.stack.ingestUrl),
+  ]);
   documents = { api, ingest };
 });
 afterAll(() => pipeline.stop());
@@ -26,9 +32,15 @@ type Operation = {
   readonly security: readonly Record<string, readonly string[]>[];
   readonly responses: Readonly<Record<string, object>>;
 };
-const operationsOf = (document: Document): { readonly path: string; readonly method: string; readonly operation: Operation }[] =>
+const operationsOf = (
+  document: Document,
+): { readonly path: string; readonly method: string; readonly operation: Operation }[] =>
   Object.entries(document.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => ({ path, method, operation: operation as unknown as Operation })),
+    Object.entries(methods).map(([method, operation]) => ({
+      path,
+      method,
+      operation: operation as unknown as Operation,
+    })),
   );
 
 const withChange = (document: Document, change: (copy: Record<string, never>) => void): Document => {
@@ -57,7 +69,9 @@ describe.each(['api', 'ingest'] as const)('the document of the %s', (host) => {
   });
 
   it('refers to nothing that is not there', () => {
-    const references = [...JSON.stringify(documents[host]).matchAll(/"\$ref":"#\/([^"]+)"/g)].map(([, target]) => target as string);
+    const references = [...JSON.stringify(documents[host]).matchAll(/"\$ref":"#\/([^"]+)"/g)].map(
+      ([, target]) => target as string,
+    );
     expect(references.length).toBeGreaterThan(20);
     for (const target of new Set(references)) {
       const found = target
@@ -100,10 +114,12 @@ describe('an answer', () => {
     expect(violations({ ...answered, headers: headers((all) => all.delete('x-ratelimit-limit')) })).toEqual([
       'the header X-RateLimit-Limit is missing',
     ]);
-    expect(violations({ ...answered, headers: headers((all) => all.set('x-ratelimit-limit', 'many')) }).join()).toContain(
-      'X-RateLimit-Limit',
-    );
-    expect(violations({ ...answered, headers: headers((all) => all.set('content-type', 'text/csv')) }).join()).toContain('text/csv');
+    expect(
+      violations({ ...answered, headers: headers((all) => all.set('x-ratelimit-limit', 'many')) }).join(),
+    ).toContain('X-RateLimit-Limit');
+    expect(
+      violations({ ...answered, headers: headers((all) => all.set('content-type', 'text/csv')) }).join(),
+    ).toContain('text/csv');
     expect(violations({ ...answered, body: { ...(answered.body as object), extra: 1 } }).join()).toContain('extra');
     expect(violations({ ...answered, path: '/v1/unknown' }).length).toBeGreaterThan(0);
     expect(violations({ ...answered, method: 'PUT' }).length).toBeGreaterThan(0);
@@ -115,10 +131,21 @@ describe('an answer', () => {
     } as unknown as Document;
     const { violations } = createContract(loose);
     const answered = (body: unknown): Answered => ({
-      ...{ method: 'GET', path: '/x', status: 200, headers: new Headers({ 'content-type': 'application/json' }), body },
+      method: 'GET',
+      path: '/x',
+      status: 200,
+      headers: new Headers({ 'content-type': 'application/json' }),
+      body,
     });
-    expect(violations(answered({ a: [{ at: '2026-10-01T00:00:00.000Z' }], properties: { at: '2026-10-01T00:00:00Z' } }))).toEqual([]);
-    for (const text of ['2026-10-01T00:00:00Z', '2026-10-01T00:00:00.5Z', '2026-10-01T00:00:00.000+00:00', '2026-10-01t00:00:00.000z'])
+    expect(
+      violations(answered({ a: [{ at: '2026-10-01T00:00:00.000Z' }], properties: { at: '2026-10-01T00:00:00Z' } })),
+    ).toEqual([]);
+    for (const text of [
+      '2026-10-01T00:00:00Z',
+      '2026-10-01T00:00:00.5Z',
+      '2026-10-01T00:00:00.000+00:00',
+      '2026-10-01t00:00:00.000z',
+    ])
       expect(violations(answered({ a: [{ at: text }] }))).toEqual([`the body/a/0/at writes an instant as ${text}`]);
   });
 
@@ -140,25 +167,37 @@ describe('an answer', () => {
     };
     for (const document of Object.values(documents))
       for (const { operation, path } of operationsOf(document)) visit(operation.responses, document, new Set(), path);
-    expect([...new Set(found)].toSorted()).toEqual(['HashedPeriod as hashed', 'Invoice as hashed', 'InvoiceHead as hashed']);
+    expect([...new Set(found)].toSorted()).toEqual([
+      'HashedPeriod as hashed',
+      'Invoice as hashed',
+      'InvoiceHead as hashed',
+    ]);
   });
 
   it('fails where the document was tampered with', async () => {
     const tampered = withChange(documents.api, (copy: Record<string, never>) => {
-      (copy as never as { components: { schemas: { Pagination: { required: string[] } } } }).components.schemas.Pagination.required.push(
-        'page',
-      );
+      (
+        copy as never as { components: { schemas: { Pagination: { required: string[] } } } }
+      ).components.schemas.Pagination.required.push('page');
     });
     const answered = await good();
-    expect(() => expectContract(createContract(tampered), answered)).toThrow(/GET \/v1\/meters\?limit=5 answered 200[\s\S]*'page'/);
+    expect(() => expectContract(createContract(tampered), answered)).toThrow(
+      /GET \/v1\/meters\?limit=5 answered 200[\s\S]*'page'/,
+    );
   });
 
   it('of any call of a test is held against the document of the host that gave it', async () => {
-    const answers = { 200: { description: '', content: { 'application/json': { schema: { type: 'object', maxProperties: 1 } } } } };
+    const answers = {
+      200: { description: '', content: { 'application/json': { schema: { type: 'object', maxProperties: 1 } } } },
+    };
     const document = { openapi: '3.1.1', paths: { '/things': { get: { responses: answers } } } };
     const host = createServer((request, response) => {
       response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify(request.url === '/openapi.json' ? document : request.url === '/things' ? { a: 1 } : { a: 1, b: 2 }));
+      response.end(
+        JSON.stringify(
+          request.url === '/openapi.json' ? document : request.url === '/things' ? { a: 1 } : { a: 1, b: 2 },
+        ),
+      );
     });
     await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
     const ask = call(`http://127.0.0.1:${(host.address() as AddressInfo).port}`, 'key');
@@ -173,9 +212,9 @@ describe('an answer', () => {
     expect(answer.status).toBe(405);
     expect(answer.headers.get('allow')?.split(', ').sort()).toEqual(['GET', 'HEAD', 'OPTIONS', 'POST']);
     // A method with a body that nobody can read is as unknown as any other.
-    expect((await pipeline.api('PUT', '/v1/invoices/run', '{', { 'content-type': 'text/plain' })).headers.get('allow')).toBe(
-      'POST, OPTIONS',
-    );
+    expect(
+      (await pipeline.api('PUT', '/v1/invoices/run', '{', { 'content-type': 'text/plain' })).headers.get('allow'),
+    ).toBe('POST, OPTIONS');
   });
 });
 
@@ -204,7 +243,11 @@ describe('the pages', () => {
 
   it('show each error code, as HTML to a browser and as JSON to a program', async () => {
     for (const [code, { status, title }] of Object.entries(failures)) {
-      const page = await open(pipeline.stack.apiUrl, `/docs/errors/${code}`, 'text/html,application/xhtml+xml,*/*;q=0.8');
+      const page = await open(
+        pipeline.stack.apiUrl,
+        `/docs/errors/${code}`,
+        'text/html,application/xhtml+xml,*/*;q=0.8',
+      );
       expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
       expect(page.text).toContain(`<h1><code>${code}</code></h1>`);
       const { body } = await pipeline.api('GET', `/docs/errors/${code}`, undefined, { accept: 'application/json' });
@@ -239,10 +282,14 @@ describe('the examples of the documents', () => {
     const query = new URLSearchParams(
       shown.flatMap((one): [string, string][] => (one.in === 'query' ? [[one.name, String(one.example)]] : [])),
     );
-    const filled = path.replaceAll(/\{([^}]+)\}/g, (_, name) => String(shown.find((one) => one.name === name)?.example));
+    const filled = path.replaceAll(/\{([^}]+)\}/g, (_, name) =>
+      String(shown.find((one) => one.name === name)?.example),
+    );
     return query.size > 0 ? `${filled}?${query}` : filled;
   };
-  /** In the order of the document: a request for each body with an example, and one for each operation without a body. */
+  /**
+   * In the order of the document: a request for each body with an example, and one for each operation without a body.
+   */
   const requestsOf = (document: Document): Asked[] =>
     operationsOf(document).flatMap(({ path, method, operation }) => {
       const shown = operation as Shown;
@@ -254,11 +301,15 @@ describe('the examples of the documents', () => {
   const send = (base: string, { method, path, type, example }: Asked) =>
     type === undefined
       ? call(base, pipeline.key)(method, path)
-      : call(base, pipeline.key)(method, path, typeof example === 'string' ? example : JSON.stringify(example), { 'content-type': type });
+      : call(base, pipeline.key)(method, path, typeof example === 'string' ? example : JSON.stringify(example), {
+          'content-type': type,
+        });
 
   it('work one after the other in an empty installation', async () => {
     const events = requestsOf(documents.ingest).filter(({ type }) => type !== undefined);
-    expect(events.map(({ type }) => type)).toEqual(expect.arrayContaining(['application/json', 'application/x-ndjson']));
+    expect(events.map(({ type }) => type)).toEqual(
+      expect.arrayContaining(['application/json', 'application/x-ndjson']),
+    );
     for (const asked of events) {
       const { status, body } = await send(pipeline.stack.ingestUrl, asked);
       expect([asked.path, asked.type, status], JSON.stringify(body)).toEqual([asked.path, asked.type, 200]);
@@ -271,9 +322,15 @@ describe('the examples of the documents', () => {
     const made: Record<string, string> = {};
     for (const asked of requestsOf(documents.api).filter(({ type }) => type !== undefined)) {
       // What we name ourselves can't be known before.
-      const path = asked.path.replace(/\/(subscriptions|api-keys)\/[^/]+/, (_, kind) => `/${kind}/${made[`/v1/${kind}`]}`);
+      const path = asked.path.replace(
+        /\/(subscriptions|api-keys)\/[^/]+/,
+        (_, kind) => `/${kind}/${made[`/v1/${kind}`]}`,
+      );
       const { status, body } = await send(pipeline.stack.apiUrl, { ...asked, path });
-      expect([path, status], JSON.stringify(body)).toEqual([path, expect.toSatisfy((of: number) => of >= 200 && of < 300)]);
+      expect([path, status], JSON.stringify(body)).toEqual([
+        path,
+        expect.toSatisfy((of: number) => of >= 200 && of < 300),
+      ]);
       made[path] ??= body.id;
     }
   });
@@ -283,7 +340,11 @@ describe('the examples of the documents', () => {
     for (const asked of requestsOf(documents.api).filter(({ method }) => method === 'GET')) {
       const { status, body } = await send(pipeline.stack.apiUrl, asked);
       if (status === 200) found.push(asked.path);
-      else expect([asked.path, status], JSON.stringify(body)).toEqual([expect.stringMatching(/\/[a-z]+_[0-9a-f]{32}/), 404]);
+      else
+        expect([asked.path, status], JSON.stringify(body)).toEqual([
+          expect.stringMatching(/\/[a-z]+_[0-9a-f]{32}/),
+          404,
+        ]);
     }
     const named = ['/v1/meters/tokens', '/v1/plans/starter', '/v1/customers/acme', '/v1/events/req-1'];
     expect(found).toEqual(expect.arrayContaining(named));
@@ -294,17 +355,18 @@ describe('the examples of the documents', () => {
 describe('an operation', () => {
   it('lists the codes of its method and of its own', () => {
     const of = failuresOf({
-      ...{
-        method: 'PATCH',
-        url: '/v1/things/:id',
-        operation: 'updateThing',
-        tag: 'Things',
-        summary: 'Change a thing',
-        scope: 'write:things',
-      },
-      ...{ answers: {}, failures: ['METER_NOT_FOUND'] },
+      method: 'PATCH',
+      url: '/v1/things/:id',
+      operation: 'updateThing',
+      tag: 'Things',
+      summary: 'Change a thing',
+      scope: 'write:things',
+      answers: {},
+      failures: ['METER_NOT_FOUND'],
     });
-    expect(of).toEqual(expect.arrayContaining(['METER_NOT_FOUND', 'VERSION_MISMATCH', 'MISSING_SCOPE', 'MALFORMED_BODY']));
+    expect(of).toEqual(
+      expect.arrayContaining(['METER_NOT_FOUND', 'VERSION_MISMATCH', 'MISSING_SCOPE', 'MALFORMED_BODY']),
+    );
     expect(of).not.toContain('IDEMPOTENCY_KEY_REUSED');
   });
 });

@@ -41,7 +41,11 @@ afterAll(async () => {
 const command = 'platform/local/dead-letters.main.ts';
 const processOfIt = 'ingest/dead-letters.main.ts';
 
-const spawnFile = (file: string, words: readonly string[], environment: NodeJS.ProcessEnv): ChildProcessByStdio<null, Readable, Readable> =>
+const spawnFile = (
+  file: string,
+  words: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): ChildProcessByStdio<null, Readable, Readable> =>
   spawn(process.execPath, [file, ...words], {
     env: { PATH: process.env.PATH, ...compileCache, MILLRACE_STREAM: pipeline.streamName, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -57,7 +61,12 @@ const run = async (
   return { code, stdout, stderr };
 };
 
-type Letter = { readonly sequence: number; readonly original_sequence: number; readonly bytes: number; readonly reason: string };
+type Letter = {
+  readonly sequence: number;
+  readonly original_sequence: number;
+  readonly bytes: number;
+  readonly reason: string;
+};
 const list = async (): Promise<readonly Letter[]> => JSON.parse((await run(['list', '--json'])).stdout).dead_letters;
 /** Lists them once so many are there: a command for each look would take longer than what it waits for. */
 const untilListed = async (count: number): Promise<readonly Letter[]> => {
@@ -91,7 +100,8 @@ const packed = async (customer: string, count: number): Promise<Buffer[]> => {
   }
   const { first_seq: first, messages } = (await manager.streams.info(streamName)).state;
   expect(messages).toBe(count);
-  const bodyAt = async (sequence: number) => Buffer.from((await manager.streams.getMessage(streamName, { seq: sequence }))?.data ?? []);
+  const bodyAt = async (sequence: number) =>
+    Buffer.from((await manager.streams.getMessage(streamName, { seq: sequence }))?.data ?? []);
   return Promise.all(Array.from({ length: count }, (_, index) => bodyAt(first + index)));
 };
 
@@ -114,10 +124,14 @@ describe('a message that nobody can read', () => {
     const shown = await run(['show', String(letter?.sequence)]);
     expect(shown).toMatchObject({ code: 0, stderr: '' });
     expect(shown.stdout).toContain('request_id: req-of-the-garbage');
-    expect(shown.stdout).toContain('0000  00 6e 6f 20 6d 65 73 73 61 67 65 20 61 74 20 61  .no message at a\n0010  6c 6c ');
+    expect(shown.stdout).toContain(
+      '0000  00 6e 6f 20 6d 65 73 73 61 67 65 20 61 74 20 61  .no message at a\n0010  6c 6c ',
+    );
     const listed = (await run([])).stdout.split('\n');
     expect(listed[0]).toMatch(/^SEQUENCE +ORIGINAL +PUT ASIDE +BYTES +EVENTS +REQUEST +REASON$/);
-    expect(listed[1]).toMatch(new RegExp(`^${letter?.sequence} +${seq} +\\S+Z +18 +- +req-of-the-garbage +.*not a message`));
+    expect(listed[1]).toMatch(
+      new RegExp(`^${letter?.sequence} +${seq} +\\S+Z +18 +- +req-of-the-garbage +.*not a message`),
+    );
   });
 
   it('that is re-driven leaves, and is put aside again as a new one', async () => {
@@ -209,13 +223,20 @@ describe('the command', () => {
   it('finds nothing where no stream was made yet', async () => {
     const environment = { NATS_URL: inject('serverUrls').nats, MILLRACE_STREAM: 'NEVER_MADE' };
     expect(await run(['list', '--json'], environment)).toMatchObject({ code: 0, stdout: '{"dead_letters":[]}\n' });
-    expect(await run(['show', '7'], environment, command)).toMatchObject({ code: 1, stdout: 'There is no dead letter 7.\n' });
+    expect(await run(['show', '7'], environment, command)).toMatchObject({
+      code: 1,
+      stdout: 'There is no dead letter 7.\n',
+    });
   });
 
   it.each([[['drop', '1']], [['show']], [['show', 'x']], [['re-drive']], [['re-drive', '--all', '1']], [['--colour']]])(
     'refuses %j and says what there is',
     async (words) => {
-      expect(await run(words)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('usage: npm run dead-letters') });
+      expect(await run(words)).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: expect.stringContaining('usage: npm run dead-letters'),
+      });
     },
   );
 });

@@ -62,7 +62,9 @@ describe('a value', () => {
     ] as Place[]) {
       const reader = elsewhere.organizationId === db.organizationId ? db : other;
       await expect(vault.open(reader, elsewhere, sealed), JSON.stringify(elsewhere)).rejects.toThrow(SealBrokenError);
-      await expect(vaultWith().open(reader, elsewhere, sealed), JSON.stringify(elsewhere)).rejects.toThrow(SealBrokenError);
+      await expect(vaultWith().open(reader, elsewhere, sealed), JSON.stringify(elsewhere)).rejects.toThrow(
+        SealBrokenError,
+      );
     }
     expect(String(await vault.open(db, place, sealed))).toBe('Ada');
   });
@@ -78,7 +80,9 @@ describe('a value', () => {
       await expect(vault.open(db, place, broken), `bit ${bit}`).rejects.toThrow(SealBrokenError);
     }
     for (let length = 0; length < sealed.length; length += 1) {
-      await expect(vault.open(db, place, sealed.subarray(0, length)), `${length} bytes`).rejects.toThrow(SealBrokenError);
+      await expect(vault.open(db, place, sealed.subarray(0, length)), `${length} bytes`).rejects.toThrow(
+        SealBrokenError,
+      );
     }
     expect(String(await vault.open(db, place, sealed))).toBe('a signing secret');
   });
@@ -96,7 +100,9 @@ describe('a value', () => {
     const place = personalOf(db.organizationId, newId('cus'));
     const sealed = await vaultWith().seal(db, place, Buffer.from('Ada'));
     const wrong = masterKeysFrom({ masterKey: newMaster, previousMasterKey: '' });
-    const message = new RegExp(`${masterKeys.current.id}, which is not given: MILLRACE_MASTER_KEY is ${wrong.current.id}, .*not set`);
+    const message = new RegExp(
+      `${masterKeys.current.id}, which is not given: MILLRACE_MASTER_KEY is ${wrong.current.id}, .*not set`,
+    );
     await expect(vaultWith(wrong).open(db, place, sealed)).rejects.toThrow(message);
     await expect(vaultWith(wrong).seal(db, place, Buffer.from('Ada'))).rejects.toThrow(message);
     const both = masterKeysFrom({ masterKey: newMaster, previousMasterKey: oldMaster });
@@ -148,7 +154,9 @@ describe('the first data key of an organization', () => {
     expect(await database.dataKeysOf(db.organizationId)).toEqual([]);
     const sealed = await vaultWith().seal(db, place, Buffer.from('kept'));
     expect(String(await vault.open(db, place, sealed))).toBe('kept');
-    expect(String(await vaultWith().open(db, place, await vault.seal(db, place, Buffer.from('kept too'))))).toBe('kept too');
+    expect(String(await vaultWith().open(db, place, await vault.seal(db, place, Buffer.from('kept too'))))).toBe(
+      'kept too',
+    );
   });
 
   it('that is rolled back to a savepoint is not used again either', async () => {
@@ -191,7 +199,10 @@ describe('the first data key of an organization', () => {
 
   it('can be made by the live world for its sandbox, whose API keys it keeps, and not the other way round', async () => {
     const [live, sandbox] = [await database.newOrganization(), await database.newOrganization()];
-    await database.owner.query('UPDATE organizations SET sandbox_of = $1 WHERE id = $2', [live.organizationId, sandbox.organizationId]);
+    await database.owner.query('UPDATE organizations SET sandbox_of = $1 WHERE id = $2', [
+      live.organizationId,
+      sandbox.organizationId,
+    ]);
     const place = secretOf(sandbox.organizationId, newId('key'));
     const sealed = await vaultWith().seal(live, place, Buffer.from('a signing secret'));
     expect(String(await vaultWith().open(sandbox, place, sealed))).toBe('a signing secret');
@@ -227,13 +238,16 @@ describe('a dump of the database', () => {
     await addSecret(db, keyId, sealedSecret);
     await addAnswer(db, key, sealedAnswer);
 
-    const { rows } = await database.owner.query('SELECT wrapped FROM data_keys WHERE organization_id = $1', [db.organizationId]);
+    const { rows } = await database.owner.query('SELECT wrapped FROM data_keys WHERE organization_id = $1', [
+      db.organizationId,
+    ]);
     const dataKey = unwrapDataKey(masterKeys.current, rows[0].wrapped, db.organizationId, 1).export();
     const dump = await dumpOf(database.owner);
     for (const id of [customer, keyId, key]) expect(dump).toContain(id);
     expect(clearTextsIn(dump, [...Object.values(personal).flat(), secret, answer])).toEqual([]);
     for (const bytes of [dataKey, Buffer.from(oldMaster, 'base64')]) {
-      for (const encoding of ['hex', 'base64', 'base64url', 'latin1'] as const) expect(dump).not.toContain(bytes.toString(encoding));
+      for (const encoding of ['hex', 'base64', 'base64url', 'latin1'] as const)
+        expect(dump).not.toContain(bytes.toString(encoding));
     }
   });
 
@@ -242,7 +256,9 @@ describe('a dump of the database', () => {
     const text = 'a text in clear, long enough';
     const plant = async (name: string | undefined, personal: Buffer | null) => {
       const id = newId('cus');
-      await addCustomers(database.owner, db.organizationId, [{ id, personal, ...(name === undefined ? {} : { name }) }]);
+      await addCustomers(database.owner, db.organizationId, [
+        { id, personal, ...(name === undefined ? {} : { name }) },
+      ]);
       const found = clearTextsIn(await dumpOf(database.owner), [text, 'another text that is nowhere']);
       await database.owner.query('DELETE FROM customers WHERE id = $1', [id]);
       return found;

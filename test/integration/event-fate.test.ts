@@ -1,4 +1,7 @@
-/** [I11] [I15] What became of an event, from its acceptance to its invoice line; and what an amendment changes before and after a bill. */
+/**
+ * [I11] [I15] What became of an event, from its acceptance to its invoice line; and what an amendment changes before
+ * and after a bill.
+ */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createBilledChanges } from '../../invoicer/billed-changes.postgres.ts';
 import { llmProPlan, makeLlmPro } from '../support/llm-pro.ts';
@@ -19,7 +22,10 @@ afterAll(() => pipeline?.stop());
 
 type Sent = { key: string; customer: string; input?: string; atMs?: number; event?: string };
 const event = ({ key, customer, input = '1000', atMs = at, event: name = 'llm.request' }: Sent) => ({
-  ...{ idempotency_key: key, event: name, customer_id: customer, timestamp: new Date(atMs).toISOString() },
+  idempotency_key: key,
+  event: name,
+  customer_id: customer,
+  timestamp: new Date(atMs).toISOString(),
   properties: { input_tokens: input, output_tokens: '1', nested: { region: 'eu' }, 'a.b': 0.1, list: [1, 'x'] },
 });
 const fateOf = async (key: string) => (await pipeline.api('GET', `/v1/events/${encodeURIComponent(key)}`)).body;
@@ -33,15 +39,27 @@ const send = async (...events: Sent[]): Promise<void> => {
 };
 const amend = async (key: string, action: 'void' | 'replace', by?: Sent) => {
   const { idempotency_key: _key, ...replacement } = by ? event(by) : event({ key, customer: '' });
-  const amendment = { idempotency_key: key, action, reason: 'a test', ...(action === 'replace' ? { replacement } : {}) };
+  const amendment = {
+    idempotency_key: key,
+    action,
+    reason: 'a test',
+    ...(action === 'replace' ? { replacement } : {}),
+  };
   const { body } = await pipeline.api('POST', '/v1/events/amendments', { amendments: [amendment] });
   return until(
     () => pipeline.api('GET', `/v1/events/amendments/${body.items[0].id}`),
     ({ body: shown }) => shown.state === 'applied',
   ).then(({ body: shown }) => shown);
 };
-type Line = { state: string; reason: string | null; charge: string | null; invoice_id: string | null; line_position: number | null };
-const reasonsOf = (billing: readonly Line[]): string[] => billing.map(({ charge, reason, state }) => `${charge ?? '-'} ${reason ?? state}`);
+type Line = {
+  state: string;
+  reason: string | null;
+  charge: string | null;
+  invoice_id: string | null;
+  line_position: number | null;
+};
+const reasonsOf = (billing: readonly Line[]): string[] =>
+  billing.map(({ charge, reason, state }) => `${charge ?? '-'} ${reason ?? state}`);
 const invoiceOf = async (customer: string) => {
   const { body } = await pipeline.api('GET', `/v1/customers/${customer}/invoices`);
   return (await pipeline.api('GET', `/v1/invoices/${body.items[0].id}`)).body;
@@ -51,7 +69,10 @@ const inputOf = (invoice: { lines: { charge_code: string; quantity: string }[] }
 
 describe('an event', () => {
   it('that nobody sent has no fate', async () => {
-    expect(await pipeline.api('GET', '/v1/events/nobody-sent-it')).toMatchObject({ status: 404, body: { error_code: 'EVENT_NOT_FOUND' } });
+    expect(await pipeline.api('GET', '/v1/events/nobody-sent-it')).toMatchObject({
+      status: 404,
+      body: { error_code: 'EVENT_NOT_FOUND' },
+    });
   });
 
   it('says when it was accepted and stored, what it says to the last digit, and which meters count it', async () => {
@@ -63,7 +84,11 @@ describe('an event', () => {
     expect(BigInt(fate.sequence)).toBeLessThanOrEqual(BigInt(fate.watermark));
     const [version] = fate.versions;
     expect(version.properties).toEqual({
-      ...{ input_tokens: '0.000000000001', output_tokens: '1', 'nested.region': 'eu', 'a.b': '0.1', list: '[1,"x"]' },
+      input_tokens: '0.000000000001',
+      output_tokens: '1',
+      'nested.region': 'eu',
+      'a.b': '0.1',
+      list: '[1,"x"]',
     });
     expect(version.meters).toEqual([
       { meter: 'input_tokens', meter_version: 1, value: '0.000000000001' },
@@ -119,7 +144,12 @@ describe('an amendment', () => {
     expect(reasonsOf(first.billing)).toEqual(['requests replaced', 'input replaced', 'output replaced']);
     const inputLine = invoice.lines.find(({ charge_code: code }: { charge_code: string }) => code === 'input');
     expect(second.billing.find(({ charge }: Line) => charge === 'input')).toMatchObject({
-      ...{ state: 'billed', reason: null, invoice_id: invoice.id, line_position: inputLine.position, value: '11', meter: 'input_tokens' },
+      state: 'billed',
+      reason: null,
+      invoice_id: invoice.id,
+      line_position: inputLine.position,
+      value: '11',
+      meter: 'input_tokens',
     });
 
     const after = await amend(voided, 'void');
@@ -187,7 +217,11 @@ describe('search', () => {
 
   it('shows events newest first, page by page as of one moment, each once, with those that are void', async () => {
     const customer = `s-${unique()}`;
-    const events = Array.from({ length: 25 }, (_, index) => ({ key: `${customer}-${index}`, customer, atMs: at + (index % 5) * 1_000 }));
+    const events = Array.from({ length: 25 }, (_, index) => ({
+      key: `${customer}-${index}`,
+      customer,
+      atMs: at + (index % 5) * 1_000,
+    }));
     await send(...events);
     await amend(`${customer}-3`, 'void');
     const filters = `customer_id=${customer}&occurred_at_after=${from}&occurred_at_before=${until_}`;
@@ -210,7 +244,9 @@ describe('search', () => {
         .toReversed(),
     );
     expect(watermarks.size).toBe(1);
-    expect(seen.filter(({ state }) => state === 'void')).toMatchObject([{ idempotency_key: `${customer}-3`, void_reason: 'voided' }]);
+    expect(seen.filter(({ state }) => state === 'void')).toMatchObject([
+      { idempotency_key: `${customer}-3`, void_reason: 'voided' },
+    ]);
   });
 
   it('finds by name of the event and by key, whenever it was, and by both names of a customer', async () => {
@@ -240,8 +276,11 @@ describe('search', () => {
   });
 
   it('takes a cursor for no other search', async () => {
-    const { next_cursor: cursor } = (await search(`occurred_at_after=${from}&occurred_at_before=${until_}&limit=1`)).body.pagination;
-    expect((await search(`occurred_at_after=${from}&occurred_at_before=${until_}&limit=1&cursor=${cursor}`)).status).toBe(200);
+    const { next_cursor: cursor } = (await search(`occurred_at_after=${from}&occurred_at_before=${until_}&limit=1`))
+      .body.pagination;
+    expect(
+      (await search(`occurred_at_after=${from}&occurred_at_before=${until_}&limit=1&cursor=${cursor}`)).status,
+    ).toBe(200);
     expect((await search(`occurred_at_after=${from}&limit=1&cursor=${cursor}`)).status).toBe(400);
   });
 
@@ -252,8 +291,14 @@ describe('search', () => {
     const { status, body } = await pipeline.api('POST', '/v1/events/check', { idempotency_keys: keys });
     expect([status, body.known, body.unknown]).toEqual([200, 1, 9_999]);
     expect(keysOf(body.items)).toEqual(keys);
-    expect(body.items[7_777]).toMatchObject({ status: 'known', sequence: expect.stringMatching(/^\d+$/), received_at: expect.any(String) });
-    expect((await pipeline.api('POST', '/v1/events/check', { idempotency_keys: [...keys, 'one more'] })).status).toBe(422);
+    expect(body.items[7_777]).toMatchObject({
+      status: 'known',
+      sequence: expect.stringMatching(/^\d+$/),
+      received_at: expect.any(String),
+    });
+    expect((await pipeline.api('POST', '/v1/events/check', { idempotency_keys: [...keys, 'one more'] })).status).toBe(
+      422,
+    );
   });
 });
 
@@ -266,7 +311,8 @@ describe('the search of events', () => {
     expect(before).toBeGreaterThanOrEqual(begin);
     const given = 'occurred_at_after=2026-01-01T00:00:00Z&occurred_at_before=2026-01-02T00:00:00Z';
     expect((await pipeline.api('GET', `/v1/events?${given}`)).body.span).toEqual({
-      ...{ occurred_at_after: '2026-01-01T00:00:00.000Z', occurred_at_before: '2026-01-02T00:00:00.000Z' },
+      occurred_at_after: '2026-01-01T00:00:00.000Z',
+      occurred_at_before: '2026-01-02T00:00:00.000Z',
     });
     expect((await pipeline.api('GET', '/v1/events?idempotency_key=none')).body.span).toEqual({
       occurred_at_after: null,

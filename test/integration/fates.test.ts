@@ -1,4 +1,7 @@
-/** The fates of events as ClickHouse tells them, against a plain reading of the same words: of random customers, subscriptions, invoices, events and voids. */
+/**
+ * The fates of events as ClickHouse tells them, against a plain reading of the same words: of random customers,
+ * subscriptions, invoices, events and voids.
+ */
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -7,7 +10,14 @@ import { migrateAll } from '#platform/migrate.ts';
 import type { Filter } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { toFateReason } from '#schemas/unbilled-reasons.ts';
-import { type Fate, type FateCounts, fates, type KnownSubscription, noFates, usageCustomers } from '../../api/billed-usage.ts';
+import {
+  type Fate,
+  type FateCounts,
+  fates,
+  type KnownSubscription,
+  noFates,
+  usageCustomers,
+} from '../../api/billed-usage.ts';
 import { type Billing, billingOf, type EventVersion, type SubscriptionFacts } from '../../api/event-fate.ts';
 import { addFates, fateStatements } from '../../api/fate-query.ts';
 import { createStoredUsage } from '../../api/stored-usage.clickhouse.ts';
@@ -32,18 +42,16 @@ const dayMs = 24 * hourMs;
 const beginMs = Date.UTC(2026, 10, 1);
 
 const meter = (code: string, event: string, some: Partial<Meter> = {}): Meter => ({
-  ...{
-    code,
-    version: 1,
-    event,
-    aggregation: 'count',
-    property: null,
-    expression: null,
-    filter: null,
-    groupBy: [],
-    rounding: null,
-    percentile: null,
-  },
+  code,
+  version: 1,
+  event,
+  aggregation: 'count',
+  property: null,
+  expression: null,
+  filter: null,
+  groupBy: [],
+  rounding: null,
+  percentile: null,
   ...some,
 });
 const isLarge: Filter = { property: 'size', operator: 'eq', value: 'large' };
@@ -52,17 +60,25 @@ const isLarge: Filter = { property: 'size', operator: 'eq', value: 'large' };
 const plans = new Map<string, readonly Meter[]>([
   ['plan_count', [meter('calls', 'call')]],
   ['plan_sum', [meter('tokens', 'call', { aggregation: 'sum', property: 'tokens' })]],
-  ['plan_large', [meter('large', 'call', { filter: isLarge }), meter('bytes', 'upload', { aggregation: 'max', property: 'a.b' })]],
+  [
+    'plan_large',
+    [meter('large', 'call', { filter: isLarge }), meter('bytes', 'upload', { aggregation: 'max', property: 'a.b' })],
+  ],
   ['plan_flat', []],
 ]);
 type Properties = Readonly<Record<string, string>>;
 const isNumber = (text: string | undefined): boolean => text !== undefined && /^-?\d+(\.\d+)?$/.test(text);
-const plainly: Readonly<Record<string, (event: string, properties: Properties) => { counted: boolean; measured: boolean }>> = {
+const plainly: Readonly<
+  Record<string, (event: string, properties: Properties) => { counted: boolean; measured: boolean }>
+> = {
   plan_count: (event) => ({ counted: event === 'call', measured: event === 'call' }),
   plan_sum: (event, { tokens }) => ({ counted: event === 'call', measured: event === 'call' && isNumber(tokens) }),
   plan_large: (event, properties) => {
     const isCounted = event === 'call' && properties.size === 'large';
-    return { counted: isCounted || event === 'upload', measured: isCounted || (event === 'upload' && isNumber(properties['a.b'])) };
+    return {
+      counted: isCounted || event === 'upload',
+      measured: isCounted || (event === 'upload' && isNumber(properties['a.b'])),
+    };
   },
   plan_flat: () => ({ counted: false, measured: false }),
 };
@@ -104,7 +120,9 @@ const sentEvent: fc.Arbitrary<SentEvent> = fc.record({
   event: fc.constantFrom('call', 'call', 'upload', 'other'),
   day,
   hour: fc.integer({ min: 0, max: 3 }),
-  properties: fc.dictionary(fc.constantFrom('tokens', 'size', 'a.b'), fc.constantFrom('large', '12', '0.5', 'many'), { maxKeys: 3 }),
+  properties: fc.dictionary(fc.constantFrom('tokens', 'size', 'a.b'), fc.constantFrom('large', '12', '0.5', 'many'), {
+    maxKeys: 3,
+  }),
   void: fc.constantFrom(undefined, undefined, undefined, 'twin', 'voided', 'replaced'),
   voidAt: fc.integer({ min: 0, max: 45 }),
 });
@@ -115,9 +133,12 @@ const world: fc.Arbitrary<World> = fc.record({
       plan: fc.constantFrom('plan_count', ...plans.keys()),
       from: day,
       to: fc.option(fc.integer({ min: 1, max: 20 })),
-      invoices: fc.array(fc.record({ from: day, days: fc.integer({ min: 3, max: 15 }), watermark: fc.integer({ min: 1, max: 25 }) }), {
-        maxLength: 3,
-      }),
+      invoices: fc.array(
+        fc.record({ from: day, days: fc.integer({ min: 3, max: 15 }), watermark: fc.integer({ min: 1, max: 25 }) }),
+        {
+          maxLength: 3,
+        },
+      ),
     }),
     { maxLength: 6, size: 'max' },
   ),
@@ -156,7 +177,9 @@ const plainFate = (all: World, event: SentEvent, index: number): Fate | undefine
   const covering = own.filter(({ from, to }) => atDay(from) <= at && (to === null || at < atDay(from + to)));
   const judged = covering.map((subscription) => ({
     ...(plainly[subscription.plan]?.(event.event, event.properties) ?? { counted: false, measured: false }),
-    invoices: subscription.invoices.filter((invoice) => atDay(invoice.from) <= at && at < atDay(invoice.from + invoice.days)),
+    invoices: subscription.invoices.filter(
+      (invoice) => atDay(invoice.from) <= at && at < atDay(invoice.from + invoice.days),
+    ),
   }));
   // An amendment that lies behind the watermark is not known there.
   const isAmended = isVoidAt(all.watermark);
@@ -170,7 +193,8 @@ const plainFate = (all: World, event: SentEvent, index: number): Fate | undefine
   return judged.some(({ measured, invoices }) => measured && invoices.length === 0) ? 'period_open' : 'late';
 };
 
-const digestOf = (tenant: string, key: string) => createHash('sha256').update(`${tenant}\0${key}`).digest('hex').slice(0, 32);
+const digestOf = (tenant: string, key: string) =>
+  createHash('sha256').update(`${tenant}\0${key}`).digest('hex').slice(0, 32);
 
 const store = async (tenant: string, { events }: World): Promise<void> => {
   const messages = events.map((event, index) => ({
@@ -179,11 +203,17 @@ const store = async (tenant: string, { events }: World): Promise<void> => {
     publishedAtMs: 1_000 * tenants + index,
     body: toMessage([
       toRow({
-        ...{ tenant, idempotencyKey: `key-${index}`, event: event.event, customer: event.name },
-        ...{ occurredAtMs: occurredAt(event, index), receivedAtMs: receivedAt(event), properties: Object.entries(event.properties).sort() },
+        tenant,
+        idempotencyKey: `key-${index}`,
+        event: event.event,
+        customer: event.name,
+        occurredAtMs: occurredAt(event, index),
+        receivedAtMs: receivedAt(event),
+        properties: Object.entries(event.properties).sort(),
       }),
     ]),
-    ...{ ack: () => {}, working: () => {} },
+    ack: () => {},
+    working: () => {},
   }));
   await insert(messages);
   // What was delivered again in another batch is there twice.
@@ -193,15 +223,16 @@ const store = async (tenant: string, { events }: World): Promise<void> => {
       ? []
       : [
           {
-            ...{
-              tenant,
-              event: event.event,
-              customer: event.name,
-              reason: event.void,
-              amendment_id: event.void === 'twin' ? '' : `amd-${index}`,
-            },
-            ...{ occurred_at: occurredAt(event, index), received_at: receivedAt(event), digest: digestOf(tenant, `key-${index}`) },
-            ...{ row_sequence: event.void === 'twin' ? sequenceOf(index) : 0, void_sequence: voidSequenceOf(event, index) },
+            tenant,
+            event: event.event,
+            customer: event.name,
+            reason: event.void,
+            amendment_id: event.void === 'twin' ? '' : `amd-${index}`,
+            occurred_at: occurredAt(event, index),
+            received_at: receivedAt(event),
+            digest: digestOf(tenant, `key-${index}`),
+            row_sequence: event.void === 'twin' ? sequenceOf(index) : 0,
+            void_sequence: voidSequenceOf(event, index),
           },
         ],
   );
@@ -221,8 +252,18 @@ const seen = new Set<Fate>();
 
 /** The second event comes after the invoice of its day, which chance rarely makes of few worlds. */
 const late: World = {
-  subscriptions: [{ customer: 2, plan: 'plan_count', from: 0, to: null, invoices: [{ from: 0, days: 15, watermark: 1 }] }],
-  events: [0, 1].map((hour) => ({ name: 'cus_c', event: 'call', day: 1, hour, properties: {}, void: undefined, voidAt: 0 })),
+  subscriptions: [
+    { customer: 2, plan: 'plan_count', from: 0, to: null, invoices: [{ from: 0, days: 15, watermark: 1 }] },
+  ],
+  events: [0, 1].map((hour) => ({
+    name: 'cus_c',
+    event: 'call',
+    day: 1,
+    hour,
+    properties: {},
+    void: undefined,
+    voidAt: 0,
+  })),
   watermark: 60,
   cut: 0,
 };
@@ -269,7 +310,11 @@ describe('[I11] the fates of events', () => {
     const [atMs, invoicedTo] = [beginMs + dayMs, 1_000];
     const spanOfInvoice = { start: beginMs, end: beginMs + 10 * dayMs };
     /** Customers by what is invoiced for them; the last one has no subscription, and `nobody` is no customer. */
-    const watermarks: Readonly<Record<string, bigint | undefined>> = { billed: BigInt(invoicedTo), late: 1n, open: undefined };
+    const watermarks: Readonly<Record<string, bigint | undefined>> = {
+      billed: BigInt(invoicedTo),
+      late: 1n,
+      open: undefined,
+    };
     const own = [...Object.keys(watermarks), 'unsubscribed'];
     const sent = [...own, 'nobody'].flatMap((name) =>
       (['other', 'call with a number', 'call without one'] as const).flatMap((what) =>
@@ -281,9 +326,13 @@ describe('[I11] the fates of events', () => {
     /** The place that `store` gives each; one event an hour tells them apart. */
     const events = sent.map(
       ({ name, what, as, voidAt }, index): SentEvent => ({
-        ...{ name, event: what === 'other' ? 'other' : 'call', day: 1, hour: index },
+        name,
+        event: what === 'other' ? 'other' : 'call',
+        day: 1,
+        hour: index,
         properties: what === 'call with a number' ? { tokens: '12' } : {},
-        ...{ void: as, voidAt: voidAt === undefined ? 0 : voidAt - sequenceOf(index) - 1 },
+        void: as,
+        voidAt: voidAt === undefined ? 0 : voidAt - sequenceOf(index) - 1,
       }),
     );
     await store(tenant, { subscriptions: [], events, watermark: 0, cut: 0 });
@@ -292,26 +341,41 @@ describe('[I11] the fates of events', () => {
       [...own, 'nobody'],
       new Set(own),
       Object.entries(watermarks).map(([name, watermark]) => ({
-        ...{ names: [name], planVersionId: 'plan_sum', startedAt: beginMs, endedAt: null },
+        names: [name],
+        planVersionId: 'plan_sum',
+        startedAt: beginMs,
+        endedAt: null,
         invoices: watermark === undefined ? [] : [{ ...spanOfInvoice, watermark }],
       })),
     );
     const counted = new Map<number, FateCounts>();
     const from = beginMs + 25 * dayMs;
     const wanted = { tenant, watermark: 2_000n, from, to: from + events.length * hourMs, meters: plans, customers: of };
-    for (const statement of fateStatements(wanted)) addFates(counted, await createStoredUsage(clickhouse).fates(statement));
+    for (const statement of fateStatements(wanted))
+      addFates(counted, await createStoredUsage(clickhouse).fates(statement));
 
     const subscriptions = Object.entries(watermarks).map(
       ([name, watermark]): SubscriptionFacts => ({
-        ...{ id: name, names: [name], startedAt: beginMs, endedAt: undefined, charges: [{ code: 'tokens', meter: 'tokens' }] },
+        id: name,
+        names: [name],
+        startedAt: beginMs,
+        endedAt: undefined,
+        charges: [{ code: 'tokens', meter: 'tokens' }],
         meters: new Map((plans.get('plan_sum') ?? []).map((one) => [one.code, one])),
-        invoices: watermark === undefined ? [] : [{ ...spanOfInvoice, id: 'inv', watermark, lines: [{ position: 1, charge: 'tokens' }] }],
+        invoices:
+          watermark === undefined
+            ? []
+            : [{ ...spanOfInvoice, id: 'inv', watermark, lines: [{ position: 1, charge: 'tokens' }] }],
       }),
     );
     const told = events.map((event, index): Billing | undefined => {
       const version: EventVersion = {
-        ...{ event: event.event, customer: event.name, occurredAtMs: atMs, properties: Object.entries(event.properties) },
-        ...{ amendmentId: undefined, from: BigInt(sequenceOf(index)) },
+        event: event.event,
+        customer: event.name,
+        occurredAtMs: atMs,
+        properties: Object.entries(event.properties),
+        amendmentId: undefined,
+        from: BigInt(sequenceOf(index)),
         until: event.void && BigInt(voidSequenceOf(event, index)),
         endedAs: event.void === 'voided' ? 'void' : event.void === 'replaced' ? 'replaced' : undefined,
       };

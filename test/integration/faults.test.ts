@@ -1,4 +1,7 @@
-/** Each of the four servers is stopped under load and started again: who is refused, that nothing is lost or doubled, and that nobody has to be restarted. */
+/**
+ * Each of the four servers is stopped under load and started again: who is refused, that nothing is lost or doubled,
+ * and that nobody has to be restarted.
+ */
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
@@ -9,7 +12,15 @@ import type { ServerName } from '#platform/local/servers.ts';
 import { sinkConsumer } from '#schemas/usage-stream.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { type Load, startLoad } from '../support/load.ts';
-import { type ApiAnswer, lastMonth, type Pipeline, startPipeline, startTestServers, type TestServers, until } from '../support/pipeline.ts';
+import {
+  type ApiAnswer,
+  lastMonth,
+  type Pipeline,
+  startPipeline,
+  startTestServers,
+  type TestServers,
+  until,
+} from '../support/pipeline.ts';
 import { shortLeases } from '../support/quick.ts';
 import { countStored, untilAllStored } from '../support/stored.ts';
 
@@ -28,7 +39,8 @@ afterAll(async () => {
 });
 
 const pids = () => Object.fromEntries(pipeline.stack.processes.map(({ name, pid }) => [name, pid]));
-const load = (customer: string) => startLoad(pipeline, { customer, atMs: month.end - 3_600_000, lanes: 3, batch: 20, pauseMs: 10 });
+const load = (customer: string) =>
+  startLoad(pipeline, { customer, atMs: month.end - 3_600_000, lanes: 3, batch: 20, pauseMs: 10 });
 
 /** Runs `meanwhile` while the server is away under load; afterwards everything that was sent must be stored once. */
 const whileAway = async (
@@ -135,7 +147,8 @@ describe('a server that is stopped under load and started again', () => {
       expect(await pipeline.sendEvents([oneEvent(true)])).toMatchObject({ status: 200, body: { accepted: 1 } });
       await refusedFor('redis', () => pipeline.sendEvents([oneEvent(false)]));
     });
-    // A batch may meet the moment in which its claim was made and its confirmation lost: it is in flight until the lease ends.
+    // A batch may meet the moment in which its claim was made and its confirmation lost: it is in flight until the
+    // lease ends.
     for (const refusal of refusals) expect(refusal).toMatchObject({ status: 503 });
     expect(await pipeline.sendEvents([oneEvent(false)])).toMatchObject({ status: 200, body: { accepted: 1 } });
   }, 90_000);
@@ -151,7 +164,9 @@ describe('a server that is stopped under load and started again', () => {
   it('PostgreSQL: ingest goes on with the keys it knows, the API is refused with 503 that names it', async () => {
     const refusals = await whileAway('postgres', 'postgres', async () => {
       await refusedFor('postgres', () => pipeline.api('GET', '/v1/invoices'));
-      await refusedFor('postgres', () => pipeline.sendEvents([oneEvent(true)], { authorization: 'Bearer mr_live_a_key_not_seen_before' }));
+      await refusedFor('postgres', () =>
+        pipeline.sendEvents([oneEvent(true)], { authorization: 'Bearer mr_live_a_key_not_seen_before' }),
+      );
       expect(await pipeline.sendEvents([oneEvent(true)])).toMatchObject({ status: 200, body: { accepted: 1 } });
     });
     expect(refusals).toEqual([]);
@@ -162,7 +177,9 @@ describe('a server that is stopped under load and started again', () => {
     const { pid } = own.servers.get('nats') as LocalServer;
     const gateway = pipeline.stack.processes.find(({ name }) => name === 'gateway')?.url as string;
     const residentBytes = async () =>
-      Number(/^process_resident_memory_bytes (\S+)/m.exec(await (await fetch(new URL('/metrics', gateway))).text())?.[1]);
+      Number(
+        /^process_resident_memory_bytes (\S+)/m.exec(await (await fetch(new URL('/metrics', gateway))).text())?.[1],
+      );
     const body = Array.from({ length: 2_000 }, (_, index) => ({
       ...llmRequest(`hang-${index}`, 'hang', Date.now(), { input: 1, output: 1 }),
       properties: { text: 'x'.repeat(2_000) },
@@ -173,7 +190,9 @@ describe('a server that is stopped under load and started again', () => {
       await refusedFor('nats', () => pipeline.sendEvents([oneEvent(true)]));
       const refuse = async (from: number, to: number) => {
         for (let round = from; round < to; round += 1) {
-          const answer = await pipeline.sendEvents(body.map((event, index) => ({ ...event, idempotency_key: `hang-${round}-${index}` })));
+          const answer = await pipeline.sendEvents(
+            body.map((event, index) => ({ ...event, idempotency_key: `hang-${round}-${index}` })),
+          );
           expect(answer).toMatchObject({ status: 503, body: { error_code: 'DEPENDENCY_UNAVAILABLE' } });
         }
       };

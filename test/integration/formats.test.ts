@@ -1,4 +1,6 @@
-/** Every form of a body of events, on the running gateway: what is stored of it, and what hostile bodies are answered. */
+/**
+ * Every form of a body of events, on the running gateway: what is stored of it, and what hostile bodies are answered.
+ */
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { deflateRawSync, gzipSync, zstdCompressSync } from 'node:zlib';
@@ -25,23 +27,44 @@ beforeAll(async () => {
 });
 afterAll(() => pipeline?.stop());
 
-type Options = { readonly type: string; readonly encoding?: string; readonly path?: string; readonly headers?: Record<string, string> };
+type Options = {
+  readonly type: string;
+  readonly encoding?: string;
+  readonly path?: string;
+  readonly headers?: Record<string, string>;
+};
 
-const send = (body: string | Buffer, { type, encoding, path = '/v1/events', headers = {} }: Options): Promise<ApiAnswer> =>
+const send = (
+  body: string | Buffer,
+  { type, encoding, path = '/v1/events', headers = {} }: Options,
+): Promise<ApiAnswer> =>
   call(pipeline.stack.ingestUrl, pipeline.key)('POST', path, body as string, {
     'content-type': type,
     ...(encoding === undefined ? {} : { 'content-encoding': encoding }),
     ...headers,
   });
 
-const event = (key: string, customer: string, properties: Record<string, unknown> = { model: 'small-3', tokens: '540' }) => ({
-  ...{ idempotency_key: key, event: 'llm.request', customer_id: customer, timestamp, properties },
+const event = (
+  key: string,
+  customer: string,
+  properties: Record<string, unknown> = { model: 'small-3', tokens: '540' },
+) => ({
+  idempotency_key: key,
+  event: 'llm.request',
+  customer_id: customer,
+  timestamp,
+  properties,
 });
 const lines = (events: readonly unknown[]): string => events.map((one) => `${JSON.stringify(one)}\n`).join('');
 const json = 'application/json';
 const ndjson = 'application/x-ndjson';
 
-type Row = { readonly idempotency_key: string; readonly event: string; readonly occurred_at: string; readonly properties: unknown };
+type Row = {
+  readonly idempotency_key: string;
+  readonly event: string;
+  readonly occurred_at: string;
+  readonly properties: unknown;
+};
 const stored = async (customer: string): Promise<Row[]> => {
   const clickhouse = createClient({ url: pipeline.clickhouseUrl });
   const result = await clickhouse.query({
@@ -73,7 +96,12 @@ const untilNothingHeld = () =>
 
 const ofCloudEvent = (id: string, subject: string, replaced: Record<string, unknown> = {}) =>
   new CloudEvent({
-    ...{ id, subject, source: '/tests', type: 'llm.request', time: timestamp, data: { model: 'small-3', tokens: '540' } },
+    id,
+    subject,
+    source: '/tests',
+    type: 'llm.request',
+    time: timestamp,
+    data: { model: 'small-3', tokens: '540' },
     ...replaced,
   });
 
@@ -87,7 +115,10 @@ describe('one event in every form', () => {
       [JSON.stringify(one), { type: json }],
       [JSON.stringify([one]), { type: `${json}; charset=utf-8` }],
       [lines([one]), { type: ndjson }],
-      [structured.body as string, { type: 'application/cloudevents+json', headers: structured.headers as Record<string, string> }],
+      [
+        structured.body as string,
+        { type: 'application/cloudevents+json', headers: structured.headers as Record<string, string> },
+      ],
       [`[${structured.body as string}]`, { type: 'application/cloudevents-batch+json' }],
       [binary.body as string, { type: json, headers: binary.headers as Record<string, string> }],
       [container, { type: 'application/avro' }],
@@ -122,17 +153,31 @@ describe('one event in every form', () => {
       [lines([good, bad]), ndjson],
       [container, 'application/avro'],
     ] as const) {
-      const expected = { index: 1, idempotency_key: null, status: 'invalid', errors: [{ field: 'idempotency_key', code: 'wrong_length' }] };
+      const expected = {
+        index: 1,
+        idempotency_key: null,
+        status: 'invalid',
+        errors: [{ field: 'idempotency_key', code: 'wrong_length' }],
+      };
       const answer = await send(body, { type, path });
       expect(answer).toMatchObject({ status: 200, body: { valid: 1, rejected: 1, results: [expected] } });
       const all = await send(gzipSync(body), { type, path: `${path}?results=all`, encoding: 'gzip' });
-      expect(all.body.results).toMatchObject([{ index: 0, idempotency_key: 'dry', status: 'valid', errors: [] }, expected]);
+      expect(all.body.results).toMatchObject([
+        { index: 0, idempotency_key: 'dry', status: 'valid', errors: [] },
+        expected,
+      ]);
     }
-    const events = [{ ...ofCloudEvent('dry', 'dry-customer').toJSON(), subject: 7 }, ofCloudEvent('dry', 'dry-customer').toJSON()];
+    const events = [
+      { ...ofCloudEvent('dry', 'dry-customer').toJSON(), subject: 7 },
+      ofCloudEvent('dry', 'dry-customer').toJSON(),
+    ];
     expect(await send(JSON.stringify(events), { type: 'application/cloudevents-batch+json', path })).toMatchObject({
       body: { valid: 1, rejected: 1, results: [{ index: 0, errors: [{ field: 'subject', code: 'wrong_type' }] }] },
     });
-    expect(await send('[', { type: json, path })).toMatchObject({ status: 400, body: { error_code: 'MALFORMED_BODY' } });
+    expect(await send('[', { type: json, path })).toMatchObject({
+      status: 400,
+      body: { error_code: 'MALFORMED_BODY' },
+    });
     // Had a dry run claimed its key, this would be a duplicate.
     expect(await send(JSON.stringify(good), { type: json })).toMatchObject({ body: { accepted: 1, duplicates: 0 } });
     expect(await untilStored('dry-customer', 1)).toHaveLength(1);
@@ -145,10 +190,17 @@ describe('the CloudEvents client', () => {
     ['structured', Mode.STRUCTURED],
   ])('emits in %s mode what is stored', async (name, mode) => {
     const emit = emitterFor(httpTransport(`${pipeline.stack.ingestUrl}/v1/events`), { binding: HTTP, mode });
-    const one = ofCloudEvent(`größe ${name}`, `cloud ${name}`, { data: { tokens: 540, where: { region: 'eu' } }, traceparent: 'x' });
+    const one = ofCloudEvent(`größe ${name}`, `cloud ${name}`, {
+      data: { tokens: 540, where: { region: 'eu' } },
+      traceparent: 'x',
+    });
     await emit(one, { headers: { authorization: `Bearer ${pipeline.key}` } });
     expect(await untilStored(`cloud ${name}`, 1)).toMatchObject([
-      { idempotency_key: `größe ${name}`, event: 'llm.request', properties: { tokens: '540', where: { region: 'eu' } } },
+      {
+        idempotency_key: `größe ${name}`,
+        event: 'llm.request',
+        properties: { tokens: '540', where: { region: 'eu' } },
+      },
     ]);
   });
 
@@ -161,7 +213,12 @@ describe('the CloudEvents client', () => {
     const answer = await send(JSON.stringify(batch), { type: 'application/cloudevents-batch+json' });
     expect(answer).toMatchObject({ status: 200, body: { accepted: 1, conflicts: 1, rejected: 1 } });
     expect(answer.body.results).toMatchObject([
-      { index: 1, idempotency_key: 'batch-1', status: 'conflict', errors: [{ field: 'id', code: 'idempotency_conflict' }] },
+      {
+        index: 1,
+        idempotency_key: 'batch-1',
+        status: 'conflict',
+        errors: [{ field: 'id', code: 'idempotency_conflict' }],
+      },
       { index: 2, status: 'invalid', errors: [{ field: 'specversion' }, { field: 'time', code: 'not_rfc3339' }] },
     ]);
   });
@@ -202,7 +259,9 @@ describe('lines', () => {
 
   it('answers in lines while the rest is still to come, and sums up in the last one', async () => {
     const { sent, answered, lines: answers } = openRequest({ accept: ndjson });
-    sent.write(lines([event('', 'stream'), ...Array.from({ length: 999 }, (_, index) => event(`stream-${index}`, 'stream'))]));
+    sent.write(
+      lines([event('', 'stream'), ...Array.from({ length: 999 }, (_, index) => event(`stream-${index}`, 'stream'))]),
+    );
     const [first] = await until(
       async () => answers(),
       (found) => found.length > 0,
@@ -222,7 +281,11 @@ describe('lines', () => {
     const { sent, answered, lines: answers } = openRequest({ accept: ndjson });
     sent.end('{}\nnothing\n');
     await answered;
-    expect(JSON.parse(answers().at(-1) as string)).toMatchObject({ final: true, status: 422, error_code: 'EVENTS_REJECTED' });
+    expect(JSON.parse(answers().at(-1) as string)).toMatchObject({
+      final: true,
+      status: 422,
+      error_code: 'EVENTS_REJECTED',
+    });
   });
 
   it('[I1] more events than a request may have are 413, which says what was taken up to there', async () => {
@@ -266,12 +329,23 @@ describe('lines', () => {
   });
 
   it('are signed as a whole, packed as they are: nothing is taken of lines whose signature is not good', async () => {
-    const made = await pipeline.api('POST', '/v1/api-keys', { name: 'signed', scopes: ['write:events'], signed_requests: true });
+    const made = await pipeline.api('POST', '/v1/api-keys', {
+      name: 'signed',
+      scopes: ['write:events'],
+      signed_requests: true,
+    });
     const body = gzipSync(lines([event('signed', 'signed')]));
     const sign = (secret: string) => signRequest(secret, Date.now(), { method: 'POST', path: '/v1/events', body });
     const sendSigned = (signature: string) =>
-      send(body, { type: ndjson, encoding: 'gzip', headers: { authorization: `Bearer ${made.body.key}`, 'x-signature': signature } });
-    expect(await sendSigned(sign('mrsig_another'))).toMatchObject({ status: 401, body: { error_code: 'INVALID_SIGNATURE' } });
+      send(body, {
+        type: ndjson,
+        encoding: 'gzip',
+        headers: { authorization: `Bearer ${made.body.key}`, 'x-signature': signature },
+      });
+    expect(await sendSigned(sign('mrsig_another'))).toMatchObject({
+      status: 401,
+      body: { error_code: 'INVALID_SIGNATURE' },
+    });
     expect(await sendSigned(sign(made.body.signing_secret))).toMatchObject({ status: 200, body: { accepted: 1 } });
   });
 });
@@ -286,7 +360,10 @@ describe('hostile bodies', () => {
     expect(packed.length).toBeLessThan(bodyBytesMax);
     const before = await metric('process_resident_memory_bytes');
     for (const type of [json, ndjson, 'application/avro', 'application/cloudevents+json'])
-      expect(await send(packed, { type, encoding })).toMatchObject({ status: 413, body: { error_code: 'BODY_TOO_LARGE' } });
+      expect(await send(packed, { type, encoding })).toMatchObject({
+        status: 413,
+        body: { error_code: 'BODY_TOO_LARGE' },
+      });
     expect((await metric('process_resident_memory_bytes')) - before).toBeLessThan(100 * 1_048_576);
     await untilNothingHeld();
   });
@@ -301,7 +378,10 @@ describe('hostile bodies', () => {
 
   it.each([
     ['cut off', (packed: Buffer) => packed.subarray(0, -5)],
-    ['changed', (packed: Buffer) => Buffer.concat([packed.subarray(0, 15), Buffer.from([255, 255, 255]), packed.subarray(18)])],
+    [
+      'changed',
+      (packed: Buffer) => Buffer.concat([packed.subarray(0, 15), Buffer.from([255, 255, 255]), packed.subarray(18)]),
+    ],
     ['followed by something else', (packed: Buffer) => Buffer.concat([packed, Buffer.from('something else')])],
     ['not packed at all', () => Buffer.from('[]')],
     ['empty', () => Buffer.alloc(0)],
@@ -312,27 +392,41 @@ describe('hostile bodies', () => {
     ] as const)
       for (const type of [json, ndjson]) {
         const text = type === json ? JSON.stringify([event('spoilt', 'spoilt')]) : lines([event('spoilt', 'spoilt')]);
-        expect(await send(spoil(pack(text)), { type, encoding })).toMatchObject({ status: 400, body: { error_code: 'MALFORMED_BODY' } });
+        expect(await send(spoil(pack(text)), { type, encoding })).toMatchObject({
+          status: 400,
+          body: { error_code: 'MALFORMED_BODY' },
+        });
       }
   });
 
   it('several members one behind the other are one body', async () => {
     const parts = [event('member-1', 'members'), event('member-2', 'members')].map((one) => lines([one]));
-    expect(await send(Buffer.concat(parts.map((part) => gzipSync(part))), { type: ndjson, encoding: 'gzip' })).toMatchObject({
+    expect(
+      await send(Buffer.concat(parts.map((part) => gzipSync(part))), { type: ndjson, encoding: 'gzip' }),
+    ).toMatchObject({
       body: { accepted: 2 },
     });
-    expect(await send(Buffer.concat(parts.map((part) => zstdCompressSync(part))), { type: ndjson, encoding: 'zstd' })).toMatchObject({
+    expect(
+      await send(Buffer.concat(parts.map((part) => zstdCompressSync(part))), { type: ndjson, encoding: 'zstd' }),
+    ).toMatchObject({
       body: { duplicates: 2 },
     });
   });
 
   it('a 415 says what is taken: the types of a body, or its encodings', async () => {
     const type = await send('a,b', { type: 'text/csv' });
-    expect(type.headers.get('accept')).toContain('application/json, application/x-ndjson, application/cloudevents+json');
+    expect(type.headers.get('accept')).toContain(
+      'application/json, application/x-ndjson, application/cloudevents+json',
+    );
     expect(type.body.detail).toContain('application/cloudevents+json');
     const encoding = await send('{}', { type: json, encoding: 'br' });
-    expect([encoding.headers.get('accept-encoding'), encoding.headers.get('accept')]).toEqual(['gzip, x-gzip, zstd', null]);
-    const api = await call(pipeline.stack.apiUrl, pipeline.key)('POST', '/v1/meters', 'a,b', { 'content-type': 'text/csv' });
+    expect([encoding.headers.get('accept-encoding'), encoding.headers.get('accept')]).toEqual([
+      'gzip, x-gzip, zstd',
+      null,
+    ]);
+    const api = await call(pipeline.stack.apiUrl, pipeline.key)('POST', '/v1/meters', 'a,b', {
+      'content-type': 'text/csv',
+    });
     expect([api.status, api.headers.get('accept')]).toEqual([415, 'application/json']);
   });
 
@@ -346,8 +440,13 @@ describe('hostile bodies', () => {
   it('other routes and types read nothing packed, and no type that is not theirs', async () => {
     const packed = await pipeline.api('POST', '/v1/customers', '{}', { 'content-encoding': 'gzip' });
     expect(packed).toMatchObject({ status: 415 });
-    expect(await send('a,b', { type: 'text/csv' })).toMatchObject({ status: 415, body: { error_code: 'UNSUPPORTED_MEDIA_TYPE' } });
-    expect(await send(rawContainer(publicSchema, [], 'snappy'), { type: 'application/avro' })).toMatchObject({ status: 415 });
+    expect(await send('a,b', { type: 'text/csv' })).toMatchObject({
+      status: 415,
+      body: { error_code: 'UNSUPPORTED_MEDIA_TYPE' },
+    });
+    expect(await send(rawContainer(publicSchema, [], 'snappy'), { type: 'application/avro' })).toMatchObject({
+      status: 415,
+    });
     expect(await send(rawContainer('"string"', []), { type: 'application/avro' })).toMatchObject({
       status: 422,
       body: { error_code: 'UNUSABLE_AVRO_SCHEMA' },
@@ -369,7 +468,9 @@ describe('hostile bodies', () => {
   it('an Avro block that is a bomb is 413', async () => {
     const data = deflateRawSync(Buffer.alloc(100 * 1_048_576));
     expect(data.length).toBeLessThan(bodyBytesMax);
-    expect(await send(rawContainer(publicSchema, [{ count: 1, data }], 'deflate'), { type: 'application/avro' })).toMatchObject({
+    expect(
+      await send(rawContainer(publicSchema, [{ count: 1, data }], 'deflate'), { type: 'application/avro' }),
+    ).toMatchObject({
       status: 413,
     });
   });

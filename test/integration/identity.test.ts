@@ -1,4 +1,7 @@
-/** The identity check over real stores: rows are stored as the sink stores them, also such as no gateway with a Redis in good order would let pass. */
+/**
+ * The identity check over real stores: rows are stored as the sink stores them, also such as no gateway with a Redis in
+ * good order would let pass.
+ */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
@@ -8,7 +11,13 @@ import { connectPostgres, loginUrl, type Postgres } from '#platform/postgres.ts'
 import type { UsageEvent } from '#schemas/usage-event.ts';
 import type { CheckPorts } from '../../ingest/identity/check-identity.ts';
 import { createInsert } from '../../ingest/usage-store.clickhouse.ts';
-import { type CheckedStores, checkedSequence, openChecker, type TestChecker, type TestCheckerOptions } from '../support/checker.ts';
+import {
+  type CheckedStores,
+  checkedSequence,
+  openChecker,
+  type TestChecker,
+  type TestCheckerOptions,
+} from '../support/checker.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 import { exampleEvent, toMessage, toRow } from '../support/usage-rows.ts';
@@ -39,7 +48,10 @@ afterAll(async () => {
   await Promise.all([clickhouse?.close(), postgres?.close()]);
 });
 
-/** Each test has a stream and a tenant of its own; all share the tables, so the check of one passes over the rows of the others. */
+/**
+ * Each test has a stream and a tenant of its own; all share the tables, so the check of one passes over the rows of the
+ * others.
+ */
 let tenant: string;
 let sequence = 1_000;
 let publishedAtMs = 1;
@@ -128,7 +140,10 @@ describe('a twin that Redis did not know', () => {
     expect(await checkedSequence(postgres, tenant)).toBe(later);
   });
 
-  const pick = ({ event, customer }: Partial<UsageEvent>) => ({ ...(event ? { event } : {}), ...(customer ? { customer } : {}) });
+  const pick = ({ event, customer }: Partial<UsageEvent>) => ({
+    ...(event ? { event } : {}),
+    ...(customer ? { customer } : {}),
+  });
 
   it('beyond the window is another event', async () => {
     await store({ key: 'a' });
@@ -140,8 +155,16 @@ describe('a twin that Redis did not know', () => {
 
   it('of a key whose first event left the window counts as long as another twin is in it', async () => {
     const first = await store({ key: 'a' });
-    const second = await store({ key: 'a', receivedAtMs: receivedAtMs + 20 * dayMs, occurredAtMs: receivedAtMs + 20 * dayMs });
-    const third = await store({ key: 'a', receivedAtMs: receivedAtMs + 40 * dayMs, occurredAtMs: receivedAtMs + 40 * dayMs });
+    const second = await store({
+      key: 'a',
+      receivedAtMs: receivedAtMs + 20 * dayMs,
+      occurredAtMs: receivedAtMs + 20 * dayMs,
+    });
+    const third = await store({
+      key: 'a',
+      receivedAtMs: receivedAtMs + 40 * dayMs,
+      occurredAtMs: receivedAtMs + 40 * dayMs,
+    });
     await checkerOf().checkAll();
     expect((await voids()).map((row) => [row.sequence, row.first])).toEqual([
       [second, first],
@@ -182,7 +205,9 @@ describe('a twin that Redis did not know', () => {
     await store(message);
     sequence -= 1;
     await clickhouse.command({ query: 'SYSTEM STOP MERGES usage_keys' });
-    await clickhouse.command({ query: 'INSERT INTO usage_keys SELECT * FROM usage_keys SETTINGS insert_deduplicate = 0' });
+    await clickhouse.command({
+      query: 'INSERT INTO usage_keys SELECT * FROM usage_keys SETTINGS insert_deduplicate = 0',
+    });
     const checker = checkerOf();
     await checker.checkAll();
     await clickhouse.command({ query: 'SYSTEM START MERGES usage_keys' });
@@ -230,7 +255,9 @@ describe('what is known in memory', () => {
   it('is made again from the store where a stored generation is incomplete', async () => {
     await store({ key: 'a' });
     await checkerOf({ limits: { generationKeysMax: 1 } }).checkAll();
-    await clickhouse.command({ query: 'ALTER TABLE key_filters UPDATE segments = 2 WHERE 1 SETTINGS mutations_sync = 1' });
+    await clickhouse.command({
+      query: 'ALTER TABLE key_filters UPDATE segments = 2 WHERE 1 SETTINGS mutations_sync = 1',
+    });
     const later = await store({ key: 'a', customer: 'cus_2' });
     const restarted = checkerOf();
     await restarted.checkAll();
@@ -239,7 +266,8 @@ describe('what is known in memory', () => {
   });
 
   it('cuts what it reads where a batch is full, and loses nothing at the cut', async () => {
-    for (let message = 0; message < 6; message += 1) await store(...['a', 'b', 'c'].map((key) => ({ key: `${key}${message % 2}` })));
+    for (let message = 0; message < 6; message += 1)
+      await store(...['a', 'b', 'c'].map((key) => ({ key: `${key}${message % 2}` })));
     const checker = checkerOf({ limits: { rowsMax: 4 } });
     await checker.checkAll();
     expect(checker.found.map(({ events }) => events)).toEqual([6, 6, 6]);
@@ -265,7 +293,10 @@ describe('faults', () => {
   it('two checkers at once write the same rows, and the checked sequence only rises', async () => {
     for (let message = 0; message < 20; message += 1)
       await store({ key: `k${message % 7}`, occurredAtMs: receivedAtMs - (message % 3) * dayMs });
-    const both = [checkerOf({ limits: { rowsMax: 3, generationKeysMax: 2 } }), checkerOf({ limits: { rowsMax: 2, generationKeysMax: 3 } })];
+    const both = [
+      checkerOf({ limits: { rowsMax: 3, generationKeysMax: 2 } }),
+      checkerOf({ limits: { rowsMax: 2, generationKeysMax: 3 } }),
+    ];
     await Promise.all(both.map((checker) => checker.checkAll()));
     expect(await voids()).toHaveLength(13);
     expect(await standing()).toHaveLength(7);
@@ -312,7 +343,11 @@ describe('faults', () => {
               voidTwins: faulty('voidTwins', ports.keys.voidTwins),
               facts: faulty('facts', ports.keys.facts),
             },
-            filters: { ...ports.filters, list: faulty('list', ports.filters.list), save: faulty('save', ports.filters.save) },
+            filters: {
+              ...ports.filters,
+              list: faulty('list', ports.filters.list),
+              save: faulty('save', ports.filters.save),
+            },
           }),
         });
       let checker = start();

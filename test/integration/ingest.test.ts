@@ -10,7 +10,10 @@ import { exchangeRaw } from '../support/raw-http.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_BODY_BYTES_MAX: '1048576', MILLRACE_EVENTS_PER_REQUEST_MAX: '1000' });
+  pipeline = await startPipeline(inject('serverUrls'), {
+    MILLRACE_BODY_BYTES_MAX: '1048576',
+    MILLRACE_EVENTS_PER_REQUEST_MAX: '1000',
+  });
 });
 afterAll(() => pipeline?.stop());
 
@@ -19,7 +22,9 @@ const event = (key: string, customer = 'acme') => llmRequest(key, customer, nowM
 
 const stored = async (
   customer: string,
-): Promise<{ idempotency_key: string; properties: Record<string, string>; stream_sequence: string; occurred_at: string }[]> => {
+): Promise<
+  { idempotency_key: string; properties: Record<string, string>; stream_sequence: string; occurred_at: string }[]
+> => {
   const clickhouse = createClient({ url: pipeline.clickhouseUrl });
   const result = await clickhouse.query({
     query:
@@ -48,16 +53,25 @@ describe('authentication', () => {
   it('a key without the scope is answered 403 and nothing is taken', async () => {
     const { body } = await pipeline.api('POST', '/v1/api-keys', { name: 'reader', scopes: ['read:invoices'] });
     const headers = { authorization: `Bearer ${body.key}` };
-    expect(await pipeline.sendEvents([event('scope')], headers)).toMatchObject({ status: 403, body: { error_code: 'MISSING_SCOPE' } });
+    expect(await pipeline.sendEvents([event('scope')], headers)).toMatchObject({
+      status: 403,
+      body: { error_code: 'MISSING_SCOPE' },
+    });
     expect(await pipeline.api('GET', '/v1/invoices', undefined, headers)).toMatchObject({ status: 200 });
   });
 });
 
 describe('outcomes', () => {
   it('one event, an array and {"events"} are taken', async () => {
-    expect(await pipeline.sendEvents(event('form-1', 'forms'))).toMatchObject({ status: 200, body: { accepted: 1, results: [] } });
+    expect(await pipeline.sendEvents(event('form-1', 'forms'))).toMatchObject({
+      status: 200,
+      body: { accepted: 1, results: [] },
+    });
     expect(await pipeline.sendEvents([event('form-2', 'forms')])).toMatchObject({ status: 200, body: { accepted: 1 } });
-    expect(await pipeline.sendEvents({ events: [event('form-3', 'forms')] })).toMatchObject({ status: 200, body: { accepted: 1 } });
+    expect(await pipeline.sendEvents({ events: [event('form-3', 'forms')] })).toMatchObject({
+      status: 200,
+      body: { accepted: 1 },
+    });
     expect(await pipeline.sendEvents([])).toMatchObject({ status: 200, body: { accepted: 0 } });
     const rows = await until(
       () => stored('forms'),
@@ -160,13 +174,24 @@ describe('numbers and times', () => {
     const answer = await pipeline.sendEvents(raw);
     expect(answer).toMatchObject({
       status: 200,
-      body: { accepted: 1, rejected: 1, results: [{ index: 1, status: 'invalid', errors: [{ field: 'properties.a' }] }] },
+      body: {
+        accepted: 1,
+        rejected: 1,
+        results: [{ index: 1, status: 'invalid', errors: [{ field: 'properties.a' }] }],
+      },
     });
     const [row] = await until(
       () => stored('digits'),
       (found) => found.length === 1,
     );
-    expect(row?.properties).toMatchObject({ a: '0.1', b: '123456789012345', c: '1000', d: '0.10', e: 'true', g: { h: '-0.5' } });
+    expect(row?.properties).toMatchObject({
+      a: '0.1',
+      b: '123456789012345',
+      c: '1000',
+      d: '0.10',
+      e: 'true',
+      g: { h: '-0.5' },
+    });
     expect(row?.properties).toMatchObject({ i: '9007199254740993', j: '0.30000000000000004', k: '0.0000001' });
   });
 
@@ -244,7 +269,10 @@ describe('every process', () => {
       expect(await (await fetch(new URL('/health/live', url))).json(), name).toEqual({ status: 'live' });
       const ready = await fetch(new URL('/health/ready', url));
       expect(ready.status, name).toBe(200);
-      expect(Object.values(((await ready.json()) as { dependencies: Record<string, string> }).dependencies), name).not.toContain('down');
+      expect(
+        Object.values(((await ready.json()) as { dependencies: Record<string, string> }).dependencies),
+        name,
+      ).not.toContain('down');
       expect(await (await fetch(new URL('/metrics', url))).text(), name).toContain('process_cpu_user_seconds_total');
     }
   });
@@ -287,7 +315,10 @@ describe('a CloudEvent in binary mode', () => {
     const customer = `binary-${type ?? 'none'}`.replaceAll(/[^a-z]/g, '-').slice(0, 40);
     const headers = { ...attributes(customer, customer), ...(type === undefined ? {} : { 'content-type': type }) };
     expect(await post(headers, '{"tokens":7}')).toBe(200);
-    expect((await untilStored(customer, 1))[0]).toMatchObject({ idempotency_key: customer, properties: { tokens: '7' } });
+    expect((await untilStored(customer, 1))[0]).toMatchObject({
+      idempotency_key: customer,
+      properties: { tokens: '7' },
+    });
   });
 
   it('lands on the customer that is meant, however its name is written', async () => {
@@ -295,7 +326,9 @@ describe('a CloudEvent in binary mode', () => {
     for (const [index, subject] of written.entries())
       expect(await post(attributes(`written-${index}`, Buffer.from(subject).toString('latin1')), '{}')).toBe(200);
     expect(await untilStored('größe', written.length)).toHaveLength(written.length);
-    const message = HTTP.binary(new CloudEvent({ id: 'by-the-client', source: '/tests', type: 'llm.request', subject: 'größe', data: {} }));
+    const message = HTTP.binary(
+      new CloudEvent({ id: 'by-the-client', source: '/tests', type: 'llm.request', subject: 'größe', data: {} }),
+    );
     expect(await post(message.headers as Record<string, string>, '{}')).toBe(200);
     expect(await untilStored('größe', written.length + 1)).toHaveLength(written.length + 1);
   });

@@ -37,8 +37,16 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-const rotate = (options: { masterKeys?: MasterKeys; renewDataKeys?: boolean; clock?: Clock } = {}): Promise<RotationReport> =>
-  rotateKeys(database.owner, { masterKeys, renewDataKeys: false, clock: systemClock, ...options, columns: Object.values(sealedColumns) });
+const rotate = (
+  options: { masterKeys?: MasterKeys; renewDataKeys?: boolean; clock?: Clock } = {},
+): Promise<RotationReport> =>
+  rotateKeys(database.owner, {
+    masterKeys,
+    renewDataKeys: false,
+    clock: systemClock,
+    ...options,
+    columns: Object.values(sealedColumns),
+  });
 
 const columnOf = (report: RotationReport, name: string) => report.columns.find((column) => column.name === name);
 
@@ -47,7 +55,12 @@ describe('a rotation', () => {
     const { rows } = await database.owner.query<{ name: string }>(
       `SELECT table_name || '.' || column_name AS name FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'bytea' ORDER BY 1`,
     );
-    const notSealed = ['amended_events.row_digest', 'api_keys.key_hash', 'data_keys.wrapped', 'idempotency_keys.fingerprint'];
+    const notSealed = [
+      'amended_events.row_digest',
+      'api_keys.key_hash',
+      'data_keys.wrapped',
+      'idempotency_keys.fingerprint',
+    ];
     const sealed = Object.values(sealedColumns).map(({ table, column }) => `${table}.${column}`);
     expect(rows.map(({ name }) => name)).toEqual([...notSealed, ...sealed].toSorted());
   });
@@ -83,7 +96,8 @@ describe('a rotation', () => {
     expect(String(await running.open(db, secretOf(db.organizationId, keyId), stored.secret))).toBe('a signing secret');
     expect(String(await running.open(db, answerOf(db.organizationId, key), stored.answer))).toBe('{"id":"cus_1"}');
 
-    const versionNow = async () => keyVersionOf(await running.seal(db, personalOf(db.organizationId, 'x'), Buffer.alloc(1)));
+    const versionNow = async () =>
+      keyVersionOf(await running.seal(db, personalOf(db.organizationId, 'x'), Buffer.alloc(1)));
     nowMs += 59_999;
     expect(await versionNow()).toBe(1);
     nowMs += 1;
@@ -92,7 +106,11 @@ describe('a rotation', () => {
 
   it('seals names that were in clear, as JSON, and leaves what is sealed alone', async () => {
     const db = await database.newOrganization();
-    const clear = Array.from({ length: 600 }, (_, index) => ({ id: newId('cus'), personal: null, name: `Zoë "${index}"` }));
+    const clear = Array.from({ length: 600 }, (_, index) => ({
+      id: newId('cus'),
+      personal: null,
+      name: `Zoë "${index}"`,
+    }));
     await addCustomers(database.owner, db.organizationId, clear);
     const report = await rotate();
     expect(columnOf(report, 'customers.personal')).toMatchObject({ sealedFromClear: 600 });
@@ -121,7 +139,11 @@ describe('a rotation', () => {
         const id = mine[turn % mine.length] as string;
         const plaintext = `${id} ${turn}`;
         const sealed = await vault.seal(db, personalOf(db.organizationId, id), Buffer.from(plaintext));
-        await db.query('UPDATE customers SET personal = $1 WHERE organization_id = $2 AND id = $3', [sealed, db.organizationId, id]);
+        await db.query('UPDATE customers SET personal = $1 WHERE organization_id = $2 AND id = $3', [
+          sealed,
+          db.organizationId,
+          id,
+        ]);
         last.set(id, plaintext);
         writes += 1;
       }
@@ -151,12 +173,18 @@ describe('a rotation', () => {
     await rotate({ renewDataKeys: true, clock: { nowMs: () => nowMs } });
     await rotate({ clock: { nowMs: () => nowMs + 3_600_000 } });
     expect(await versions()).toEqual([1, 2]);
-    const later = { clock: { nowMs: () => nowMs + 3_600_001 }, masterKeys, renewDataKeys: false, columns: Object.values(sealedColumns) };
+    const later = {
+      clock: { nowMs: () => nowMs + 3_600_001 },
+      masterKeys,
+      renewDataKeys: false,
+      columns: Object.values(sealedColumns),
+    };
     // Written between the last look at the customers and the deletion, by someone who knew nothing of the new key.
     const withLateWriter: Pick<Postgres, 'query' | 'transaction'> = {
       transaction: database.owner.transaction,
       query: async (sql, values) => {
-        if (sql.startsWith('DELETE')) await database.owner.query('UPDATE customers SET personal = $1 WHERE id = $2', [late, id]);
+        if (sql.startsWith('DELETE'))
+          await database.owner.query('UPDATE customers SET personal = $1 WHERE id = $2', [late, id]);
         return database.owner.query(sql, values);
       },
     };
@@ -173,7 +201,9 @@ describe('a rotation', () => {
     await addSealedCustomers(db, 1);
     const before = await database.dataKeysOf(db.organizationId);
     const wrong = masterKeysFrom({ masterKey: newMaster, previousMasterKey: '' });
-    await expect(rotate({ masterKeys: wrong, renewDataKeys: true })).rejects.toThrow(`${masterKeys.current.id}, which is not given`);
+    await expect(rotate({ masterKeys: wrong, renewDataKeys: true })).rejects.toThrow(
+      `${masterKeys.current.id}, which is not given`,
+    );
     expect(await database.dataKeysOf(db.organizationId)).toEqual(before);
   });
 
@@ -184,7 +214,9 @@ describe('a rotation', () => {
     const onlyNew = masterKeysFrom({ masterKey: newMaster, previousMasterKey: '' });
     const report = await rotate({ masterKeys: both });
     expect(report.rewrapped).toBe(report.dataKeys);
-    expect(new Set((await database.dataKeysOf(db.organizationId)).map((key) => key.master_key_id))).toEqual(new Set([onlyNew.current.id]));
+    expect(new Set((await database.dataKeysOf(db.organizationId)).map((key) => key.master_key_id))).toEqual(
+      new Set([onlyNew.current.id]),
+    );
     expect(await database.openAll(db, onlyNew)).toEqual(new Map([[id, id]]));
     await expect(database.openAll(db, masterKeys)).rejects.toThrow(/is not given/);
     // And back, for the other tests.
@@ -213,8 +245,8 @@ describe('npm run rotate-keys', () => {
   it('that is killed in the middle of a master key, of data keys and of names in clear is finished by the next run', async () => {
     const db = await database.newOrganization();
     const ids = await addSealedCustomers(db, 3_000);
-    const clear = Array.from({ length: 1_500 }, () => ({ id: newId('cus'), personal: null, name: 'Zoë' })).toSorted((a, b) =>
-      a.id < b.id ? -1 : 1,
+    const clear = Array.from({ length: 1_500 }, () => ({ id: newId('cus'), personal: null, name: 'Zoë' })).toSorted(
+      (a, b) => (a.id < b.id ? -1 : 1),
     );
     await addCustomers(database.owner, db.organizationId, clear);
     const settings = { MILLRACE_MASTER_KEY: newMaster, MILLRACE_PREVIOUS_MASTER_KEY: oldMaster };
@@ -226,8 +258,12 @@ describe('npm run rotate-keys', () => {
         const { child, finished } = startCommand(settings, ...words);
         await until(
           async () =>
-            (await database.owner.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1", [statement]))
-              .rowCount,
+            (
+              await database.owner.query(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1",
+                [statement],
+              )
+            ).rowCount,
           (count) => count === 1,
         );
         child.kill('SIGKILL');
@@ -235,7 +271,11 @@ describe('npm run rotate-keys', () => {
       });
     };
     const lockCustomer = 'SELECT 1 FROM customers WHERE id = $1 FOR UPDATE';
-    await killAt('UPDATE data_keys%', 'SELECT 1 FROM data_keys WHERE organization_id = $1 FOR UPDATE', db.organizationId);
+    await killAt(
+      'UPDATE data_keys%',
+      'SELECT 1 FROM data_keys WHERE organization_id = $1 FOR UPDATE',
+      db.organizationId,
+    );
     await killAt('UPDATE customers%', lockCustomer, clear[700]?.id ?? '', '--data-keys');
     await killAt('UPDATE customers%', lockCustomer, ids[1_600] ?? '');
     const versionsUsed = async () =>
@@ -255,7 +295,11 @@ describe('npm run rotate-keys', () => {
 
   it.each([
     ['no master key, and none is kept', {}, /MILLRACE_MASTER_KEY is missing, and there is no .+master-key/],
-    ['a master key of 31 bytes', { MILLRACE_MASTER_KEY: randomBytes(31).toString('base64') }, /MILLRACE_MASTER_KEY must be 32 bytes/],
+    [
+      'a master key of 31 bytes',
+      { MILLRACE_MASTER_KEY: randomBytes(31).toString('base64') },
+      /MILLRACE_MASTER_KEY must be 32 bytes/,
+    ],
     [
       'another master key',
       { MILLRACE_MASTER_KEY: newMaster },

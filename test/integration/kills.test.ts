@@ -69,7 +69,9 @@ describe('a process of ours that is killed', () => {
 
   it('[I12] [I16] [I18] rater and invoicer in the middle of a run: each invoice is issued once, numbered without gap, on an unbroken chain', async () => {
     await makeLlmPro(pipeline, customers, month.start);
-    await pipeline.sendEvents(customers.map((customer) => llmRequest(customer, customer, month.end - 1, { input: 150_000, output: 100 })));
+    await pipeline.sendEvents(
+      customers.map((customer) => llmRequest(customer, customer, month.end - 1, { input: 150_000, output: 100 })),
+    );
     // The API that takes the request is killed, too: its answer is lost, the run is not.
     const asked = pipeline.api('POST', '/v1/invoices/run', { period: month.name }).catch(() => undefined);
     for (const name of ['rater', 'invoicer', 'rater', 'invoicer', 'api']) {

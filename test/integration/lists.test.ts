@@ -1,4 +1,6 @@
-/** Lists against the real PostgreSQL: pages while rows come and go, hostile queries, and the plan of a page far behind. */
+/**
+ * Lists against the real PostgreSQL: pages while rows come and go, hostile queries, and the plan of a page far behind.
+ */
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import pg from 'pg';
@@ -29,7 +31,10 @@ const things = defineList({
   filters: {
     label: { column: 't.label' },
     state: { column: 't.state', choices: ['active', 'ended'] },
-    any_label: { column: 't.label', test: (value) => `t.label IN (SELECT label FROM things WHERE organization_id = $1 AND id = ${value})` },
+    any_label: {
+      column: 't.label',
+      test: (value) => `t.label IN (SELECT label FROM things WHERE organization_id = $1 AND id = ${value})`,
+    },
   },
   times: { created_at: 't.made_at' },
 });
@@ -156,7 +161,11 @@ const queryOf = ({ label, state, after, before }: Filters): Record<string, strin
 
 const readThings = async (query: Record<string, string>, list: List = things) => {
   const page = list.read(query, 'org_1', cursors);
-  return listJson(page, await listRows<Record<string, unknown> & { id: string }>(asQueryable(reader), list, 'org_1', page), (row) => row);
+  return listJson(
+    page,
+    await listRows<Record<string, unknown> & { id: string }>(asQueryable(reader), list, 'org_1', page),
+    (row) => row,
+  );
 };
 
 describe('pages, while rows come and go', () => {
@@ -174,7 +183,12 @@ describe('pages, while rows come and go', () => {
         let cursor: string | null = null;
         for (let turn = 0; ; turn += 1) {
           const step = steps[turn % steps.length] as (typeof steps)[number];
-          const answer = await readThings({ ...queryOf(filters), sort, limit: String(step.limit), ...(cursor ? { cursor } : {}) });
+          const answer = await readThings({
+            ...queryOf(filters),
+            sort,
+            limit: String(step.limit),
+            ...(cursor ? { cursor } : {}),
+          });
           const matching = [...now.values()].filter((row) => matches(row, filters)).sort(order);
           const lastSeen = seen.at(-1);
           const behind = lastSeen ? matching.filter((row) => order(row, lastSeen) > 0) : matching;
@@ -194,7 +208,9 @@ describe('pages, while rows come and go', () => {
           // After 60 turns nothing comes any more, so that the walk ends.
           const come =
             turn < 60
-              ? step.come.filter(({ id }) => !ever.has(id)).filter(({ id }, at, all) => all.findIndex((o) => o.id === id) === at)
+              ? step.come
+                  .filter(({ id }) => !ever.has(id))
+                  .filter(({ id }, at, all) => all.findIndex((o) => o.id === id) === at)
               : [];
           await insert(come);
           for (const row of come) {
@@ -225,7 +241,14 @@ describe('pages, while rows come and go', () => {
 
   it('go on behind a row that was deleted, and end with a right total where all behind it are gone', async () => {
     await clear();
-    const rows = [1, 2, 3].map((n) => ({ id: `thg_${n}`, organization_id: 'org_1', label: 'a', state: 'active', micros: 7, size: 0n }));
+    const rows = [1, 2, 3].map((n) => ({
+      id: `thg_${n}`,
+      organization_id: 'org_1',
+      label: 'a',
+      state: 'active',
+      micros: 7,
+      size: 0n,
+    }));
     await insert(rows);
     const first = await readThings({ limit: '2' });
     expect(first.items.map(({ id }) => id)).toEqual(['thg_3', 'thg_2']);
@@ -243,7 +266,9 @@ describe('pages, while rows come and go', () => {
     await clear();
     await insert([{ id: 'thg_1', organization_id: 'org_1', label: 'a', state: 'active', micros: 1, size: 5n }]);
     const { items } = await readThings({});
-    expect(items).toEqual([{ id: 'thg_1', label: 'a', state: 'active', made_at: new Date(epoch), size: 5n, owner: 'one' }]);
+    expect(items).toEqual([
+      { id: 'thg_1', label: 'a', state: 'active', made_at: new Date(epoch), size: 5n, owner: 'one' },
+    ]);
   });
 
   it('keep to the conditions of the route', async () => {
@@ -260,9 +285,14 @@ describe('pages, while rows come and go', () => {
     const page = things.read({ limit: '1' }, 'org_1', cursors, { label: 'a' });
     const found = await listRows(asQueryable(reader), things, 'org_1', page, { 't.label': 'a' });
     expect(found).toMatchObject({ rows: [{ id: 'thg_2' }], total: 2 });
-    const next = things.read({ limit: '1', cursor: listJson(page, found, String).pagination.next_cursor }, 'org_1', cursors, {
-      label: 'a',
-    });
+    const next = things.read(
+      { limit: '1', cursor: listJson(page, found, String).pagination.next_cursor },
+      'org_1',
+      cursors,
+      {
+        label: 'a',
+      },
+    );
     expect(await listRows(asQueryable(reader), things, 'org_1', next, { 't.label': 'a' })).toMatchObject({
       rows: [{ id: 'thg_0' }],
       total: 2,
@@ -274,8 +304,27 @@ describe('pages, while rows come and go', () => {
 describe('a hostile query', () => {
   it('finds by a filter what has exactly that value, whatever it means to SQL', async () => {
     await clear();
-    const labels = [...hostile, "a' OR '1'='1", 'a", "b', '$2', '0) OR (1=1', "E'\\047", '; SELECT pg_sleep(10)', '/*', '--'];
-    await insert(labels.map((label, n) => ({ id: `thg_${n}`, organization_id: 'org_1', label, state: 'active', micros: n, size: 0n })));
+    const labels = [
+      ...hostile,
+      "a' OR '1'='1",
+      'a", "b',
+      '$2',
+      '0) OR (1=1',
+      "E'\\047",
+      '; SELECT pg_sleep(10)',
+      '/*',
+      '--',
+    ];
+    await insert(
+      labels.map((label, n) => ({
+        id: `thg_${n}`,
+        organization_id: 'org_1',
+        label,
+        state: 'active',
+        micros: n,
+        size: 0n,
+      })),
+    );
     for (const [n, label] of labels.entries()) {
       const { items, pagination } = await readThings({ label });
       expect(
@@ -306,18 +355,32 @@ describe('a hostile query', () => {
     const { last } = await listRows(asQueryable(reader), things, 'org_2', page);
     const cursor = page.cursorBehind(last as NonNullable<typeof last>);
     await expect(readThings({ limit: '1', cursor })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
-    await expect(listRows(asQueryable(reader), things, 'org_1', page)).rejects.toThrow('a page of another list or caller');
+    await expect(listRows(asQueryable(reader), things, 'org_1', page)).rejects.toThrow(
+      'a page of another list or caller',
+    );
     expect((await readThings({ label: 'a' })).items.map(({ id }) => id)).toEqual(['thg_2', 'thg_1']);
   });
 
   it('asks for the edges of time and gets an answer', async () => {
-    for (const time of ['1970-01-01T00:00:00+23:59', '9999-12-31T23:59:59.999999999999-23:59', '9999-12-31T23:59:59.9999999Z']) {
-      await expect(readThings({ created_at_after: time, created_at_before: time })).resolves.toMatchObject({ items: [] });
+    for (const time of [
+      '1970-01-01T00:00:00+23:59',
+      '9999-12-31T23:59:59.999999999999-23:59',
+      '9999-12-31T23:59:59.9999999Z',
+    ]) {
+      await expect(readThings({ created_at_after: time, created_at_before: time })).resolves.toMatchObject({
+        items: [],
+      });
     }
   });
 });
 
-type Plan = { 'Node Type': string; 'Index Name'?: string; 'Index Cond'?: string; 'Actual Rows'?: number; Plans?: Plan[] };
+type Plan = {
+  'Node Type': string;
+  'Index Name'?: string;
+  'Index Cond'?: string;
+  'Actual Rows'?: number;
+  Plans?: Plan[];
+};
 const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 
 /** The plan of the page that the query asks for, as the API's login under row-level security. */
@@ -329,7 +392,9 @@ const planOf = async (list: List, query: Record<string, string>): Promise<Plan[]
       return reader.query(text, values as unknown[]);
     },
   };
-  await reader.query("BEGIN; SET LOCAL ROLE millrace_app; SELECT set_config('millrace.organization_id', 'org_1', true)");
+  await reader.query(
+    "BEGIN; SET LOCAL ROLE millrace_app; SELECT set_config('millrace.organization_id', 'org_1', true)",
+  );
   try {
     const page = list.read(query, 'org_1', cursors);
     await listRows(spy, list, 'org_1', page);
@@ -375,7 +440,10 @@ describe('a page far behind', () => {
     expect(scan?.['Node Type']).toMatch(/^Index (Only )?Scan$/);
     expect(scan?.['Actual Rows']).toBeLessThanOrEqual(102);
     if (column === 'created_at')
-      expect(scan).toMatchObject({ 'Index Name': 'customers_by_creation', 'Index Cond': expect.stringContaining('ROW(') });
+      expect(scan).toMatchObject({
+        'Index Name': 'customers_by_creation',
+        'Index Cond': expect.stringContaining('ROW('),
+      });
   });
 
   it('is the page that an offset would show', async () => {

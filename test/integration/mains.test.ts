@@ -3,7 +3,9 @@ import { execFile, execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { compileCache } from '../support/quick.ts';
 
-const mains = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*main.ts'], { encoding: 'utf8' })
+const mains = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*main.ts'], {
+  encoding: 'utf8',
+})
   .trim()
   .split('\n');
 const services = mains.filter((file) => /^(ingest|rater|invoicer|api)\//.test(file));

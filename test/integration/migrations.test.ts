@@ -24,7 +24,8 @@ const tablesOf = async ({ databaseUrl, clickhouseUrl }: { databaseUrl: string; c
   const clickhouse = createClient({ url: clickhouseUrl });
   const tables = await (
     await clickhouse.query({
-      query: 'SELECT name, create_table_query, uuid FROM system.tables WHERE database = currentDatabase() ORDER BY name',
+      query:
+        'SELECT name, create_table_query, uuid FROM system.tables WHERE database = currentDatabase() ORDER BY name',
       format: 'JSONEachRow',
     })
   ).json();
@@ -49,7 +50,9 @@ it('two processes at once apply each file once', async () => {
   const script = `
     const { migrateAll } = await import('./platform/migrate.ts');
     console.log(JSON.stringify((await migrateAll(${JSON.stringify(stores)})).applied));`;
-  const outcomes = await Promise.all(Array.from({ length: 3 }, () => run(process.execPath, ['--input-type=module', '--eval', script])));
+  const outcomes = await Promise.all(
+    Array.from({ length: 3 }, () => run(process.execPath, ['--input-type=module', '--eval', script])),
+  );
   const applied = outcomes.flatMap(({ stdout }) => JSON.parse(stdout) as string[]);
   expect(applied.toSorted()).toEqual([...new Set(applied)].toSorted());
   expect(applied).toContain('postgres/0001_billing.sql');
@@ -181,7 +184,9 @@ it('[I34] rows whose names have the form of an id stop no migration and keep the
     ]);
   }
   // What is there goes on being changed and ended.
-  await owner.query("UPDATE customers SET metadata = '{}', version = 2; UPDATE meters SET deleted_at = now(); UPDATE plans SET name = 'y'");
+  await owner.query(
+    "UPDATE customers SET metadata = '{}', version = 2; UPDATE meters SET deleted_at = now(); UPDATE plans SET name = 'y'",
+  );
   expect((await owner.query('SELECT external_id FROM customers ORDER BY id')).rows).toEqual([
     { external_id: 'acme' },
     { external_id: `cus_${two}` },

@@ -1,4 +1,7 @@
-/** What the running processes say of themselves: one event and one billing run, followed by their request id through logs, metrics and traces. */
+/**
+ * What the running processes say of themselves: one event and one billing run, followed by their request id through
+ * logs, metrics and traces.
+ */
 import { readFileSync } from 'node:fs';
 import { headers } from '@nats-io/transport-node';
 import { pino } from 'pino';
@@ -18,7 +21,12 @@ const pepper = 'the-pepper-of-this-test-is-long-enough';
 let collector: TraceCollector;
 let pipeline: Pipeline;
 
-type Line = { readonly msg: string; readonly request_id?: string; readonly request_ids?: readonly string[]; readonly run_id?: string };
+type Line = {
+  readonly msg: string;
+  readonly request_id?: string;
+  readonly request_ids?: readonly string[];
+  readonly run_id?: string;
+};
 
 const logOf = (name: string): string => readFileSync(logPath(pipeline.stack.home, name), 'utf8');
 const linesOf = (name: string): Line[] =>
@@ -98,7 +106,11 @@ describe('traces', () => {
     );
     const named = (name: string) => spans.find((span) => span.name === name);
     const request = named('POST /v1/events');
-    expect(request).toMatchObject({ process: 'gateway', parentSpanId: 'b'.repeat(16), attributes: { request_id: eventRequest } });
+    expect(request).toMatchObject({
+      process: 'gateway',
+      parentSpanId: 'b'.repeat(16),
+      attributes: { request_id: eventRequest },
+    });
     expect(named('claim')).toMatchObject({ process: 'gateway', parentSpanId: request?.spanId });
     expect(named('publish')).toMatchObject({ process: 'gateway', parentSpanId: request?.spanId });
     expect(named('insert')).toMatchObject({
@@ -115,8 +127,12 @@ describe('traces', () => {
       async () => collector.spans.filter((span) => span.traceId === rows[0]?.id.slice(4)),
       (found) => found.length === 2,
     );
-    expect(spans.map(({ process, name }) => `${process}: ${name}`).sort()).toEqual(['invoicer: issue shard', 'rater: rate shard']);
-    for (const { attributes } of spans) expect(attributes).toMatchObject({ request_id: runRequest, run_id: rows[0]?.id });
+    expect(spans.map(({ process, name }) => `${process}: ${name}`).sort()).toEqual([
+      'invoicer: issue shard',
+      'rater: rate shard',
+    ]);
+    for (const { attributes } of spans)
+      expect(attributes).toMatchObject({ request_id: runRequest, run_id: rows[0]?.id });
   });
 });
 
@@ -139,14 +155,17 @@ const read = (name: string): string => readFileSync(new URL(name, folder), 'utf8
 
 /** The rows of the table: name -> type and labels. */
 const documented = new Map<string, Documented>(
-  [...read('README.md').matchAll(/^\| `(millrace_\w+)`\s*\| (\w+)\s*\|([^|]*)\|/gm)].map(([, name = '', type = '', labels = '']) => [
-    name,
-    { type, labels: [...labels.matchAll(/`(\w+)`/g)].map((match) => match[1] ?? '') },
-  ]),
+  [...read('README.md').matchAll(/^\| `(millrace_\w+)`\s*\| (\w+)\s*\|([^|]*)\|/gm)].map(
+    ([, name = '', type = '', labels = '']) => [
+      name,
+      { type, labels: [...labels.matchAll(/`(\w+)`/g)].map((match) => match[1] ?? '') },
+    ],
+  ),
 );
 
 /** A series is named after its metric; those of a histogram have an ending. */
-const metricOf = (series: string): string => (documented.has(series) ? series : series.replace(/_(?:bucket|sum|count)$/, ''));
+const metricOf = (series: string): string =>
+  documented.has(series) ? series : series.replace(/_(?:bucket|sum|count)$/, '');
 
 describe('the metrics', () => {
   let answers: ReadonlyMap<string, string>;
@@ -156,7 +175,9 @@ describe('the metrics', () => {
   const all = () => [...answers.values()].join('\n');
 
   it('that are scraped are those of docs/observability, with their types', () => {
-    const scraped = new Map([...all().matchAll(/^# TYPE (millrace_\w+) (\w+)$/gm)].map(([, name, type]) => [name ?? '', type]));
+    const scraped = new Map(
+      [...all().matchAll(/^# TYPE (millrace_\w+) (\w+)$/gm)].map(([, name, type]) => [name ?? '', type]),
+    );
     expect([...scraped.keys()].sort()).toEqual([...documented.keys()].sort());
     for (const [name, { type }] of documented) expect(scraped.get(name), name).toBe(type);
   });
@@ -177,7 +198,9 @@ describe('the metrics', () => {
   });
 
   it('every metric is on the dashboard', () => {
-    const shown = new Set([...read('grafana-dashboard.json').matchAll(/\bmillrace_[a-z_]+/g)].map(([series]) => metricOf(series)));
+    const shown = new Set(
+      [...read('grafana-dashboard.json').matchAll(/\bmillrace_[a-z_]+/g)].map(([series]) => metricOf(series)),
+    );
     expect([...documented.keys()].filter((name) => !shown.has(name))).toEqual([]);
   });
 

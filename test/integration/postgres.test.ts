@@ -92,7 +92,8 @@ it('one organization holds half of the connections at most: others are served me
   expect((await other.query(organization)).rows).toEqual([{ id: 'org_other' }]);
   expect(served).toBe(0);
   const outcomes = await Promise.allSettled(short);
-  for (const outcome of outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: { name: 'UnavailableError' } });
+  for (const outcome of outcomes)
+    expect(outcome).toMatchObject({ status: 'rejected', reason: { name: 'UnavailableError' } });
   await Promise.all(long);
   await Promise.all(Array.from({ length: 20 }, () => busy.query('SELECT 1')));
   await pool.close();

@@ -1,4 +1,7 @@
-/** Every event that was received is billed, or not billed for a reason that is told: `GET /v1/reconciliation` over a closed month and an open one. */
+/**
+ * Every event that was received is billed, or not billed for a reason that is told: `GET /v1/reconciliation` over a
+ * closed month and an open one.
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,11 +17,14 @@ import { toMessage, toRow } from '../support/usage-rows.ts';
 let pipeline: Pipeline;
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
-  const made = async (path: string, body: unknown) => expect(await pipeline.api('POST', path, body)).toMatchObject({ status: 201 });
+  const made = async (path: string, body: unknown) =>
+    expect(await pipeline.api('POST', path, body)).toMatchObject({ status: 201 });
   await made('/v1/meters', { code: 'tokens', name: 'Tokens', event: 'call', aggregation: 'sum', property: 'tokens' });
   const price = { model: 'per_unit', unit_amount: '0.01' };
   await made('/v1/plans', {
-    ...{ code: 'by-token', name: 'By token', currency: 'USD' },
+    code: 'by-token',
+    name: 'By token',
+    currency: 'USD',
     charges: [{ code: 'tokens', name: 'Tokens', meter: 'tokens', price }],
   });
   for (const external of ['acme', 'idle']) await made('/v1/customers', { external_id: external, name: external });
@@ -30,7 +36,11 @@ afterAll(() => pipeline?.stop());
 const month = lastMonth();
 const inMonth = month.end - 86_400_000;
 const eventOf = (key: string, some: Record<string, unknown> = {}) => ({
-  ...{ idempotency_key: key, event: 'call', customer_id: 'acme', timestamp: new Date(inMonth).toISOString(), properties: { tokens: '5' } },
+  idempotency_key: key,
+  event: 'call',
+  customer_id: 'acme',
+  timestamp: new Date(inMonth).toISOString(),
+  properties: { tokens: '5' },
   ...some,
 });
 
@@ -41,7 +51,11 @@ const balanced = async (distinct: number): Promise<Total> => {
   const { body } = await until(
     () => pipeline.api('GET', '/v1/reconciliation'),
     ({ status, body: { total, is_settled } }) =>
-      status === 200 && is_settled && total.distinct === distinct && total.unbilled.unchecked === 0 && total.received >= distinct,
+      status === 200 &&
+      is_settled &&
+      total.distinct === distinct &&
+      total.unbilled.unchecked === 0 &&
+      total.received >= distinct,
     40_000,
   );
   expect(body.total).toMatchObject({ is_balanced: true, differences: [] });
@@ -51,7 +65,10 @@ const balanced = async (distinct: number): Promise<Total> => {
 };
 const send = async (events: readonly unknown[], query = '') => {
   const ingest = call(pipeline.stack.ingestUrl, pipeline.key);
-  expect(await ingest('POST', `/v1/events${query}`, events)).toMatchObject({ status: 200, body: { accepted: events.length } });
+  expect(await ingest('POST', `/v1/events${query}`, events)).toMatchObject({
+    status: 200,
+    body: { accepted: events.length },
+  });
 };
 const none = {
   unchecked: 0,
@@ -80,7 +97,14 @@ describe('[I11] distinct events are billed or unbilled for a stated reason', () 
     await send([eventOf('long ago', { timestamp: '2020-01-01T00:00:00Z' })], '?backfill=true');
     const total = await balanced(9);
     expect(total).toMatchObject({ billed: 0, backfilled: 1, twins: 0, stored_conflicts: 0, voided: 0, replaced: 0 });
-    expect(total.unbilled).toEqual({ ...none, period_open: 3, no_customer: 1, no_subscription: 2, no_charge: 1, unmeasured: 2 });
+    expect(total.unbilled).toEqual({
+      ...none,
+      period_open: 3,
+      no_customer: 1,
+      no_subscription: 2,
+      no_charge: 1,
+      unmeasured: 2,
+    });
   }, 60_000);
 
   it('after the invoice of a period what it counts is billed, and what comes later is late', async () => {
@@ -104,7 +128,10 @@ describe('[I11] distinct events are billed or unbilled for a stated reason', () 
   it('a retry that nobody knew of is a twin, and one with another payload a conflict: stored, and not distinct', async () => {
     const secret = (name: string) => readFileSync(join(pipeline.stack.home, name), 'utf8').trim();
     const secrets = { MILLRACE_KEY_PEPPER: secret('key-pepper'), MILLRACE_MASTER_KEY: secret('master-key') };
-    const gateway = await startGatewayByHand(pipeline, inject('serverUrls'), { ...secrets, REDIS_URL: 'redis://127.0.0.1:1' });
+    const gateway = await startGatewayByHand(pipeline, inject('serverUrls'), {
+      ...secrets,
+      REDIS_URL: 'redis://127.0.0.1:1',
+    });
     const blind = call(gateway.url, pipeline.key);
     const again = [
       eventOf('in-period-1', { timestamp: new Date(inMonth - 86_400_000).toISOString() }),
@@ -117,26 +144,49 @@ describe('[I11] distinct events are billed or unbilled for a stated reason', () 
       () => balanced(11),
       ({ published }) => published === 13,
     );
-    expect(total).toMatchObject({ accepted: 13, twins: 1, stored_conflicts: 1, twins_removed: 2, billed: 2, unbilled: { late: 2 } });
+    expect(total).toMatchObject({
+      accepted: 13,
+      twins: 1,
+      stored_conflicts: 1,
+      twins_removed: 2,
+      billed: 2,
+      unbilled: { late: 2 },
+    });
   }, 60_000);
 
   it('an amendment takes an event from what is open and never from what is billed, and its replacement counts in its place', async () => {
     const nats = await connectNats(inject('serverUrls').nats, 'test', pino({ level: 'silent' }));
-    const publish = createPublish(nats, { streamName: pipeline.streamName, timeoutMs: 2_000, attemptsMax: 2, onNoStream: () => {} });
+    const publish = createPublish(nats, {
+      streamName: pipeline.streamName,
+      timeoutMs: 2_000,
+      attemptsMax: 2,
+      onNoStream: () => {},
+    });
     const { organizationId } = await firstTenant(pipeline);
-    const amend = async (id: string, key: string, replacement?: { readonly occurredAtMs: number; readonly tokens: string }) => {
+    const amend = async (
+      id: string,
+      key: string,
+      replacement?: { readonly occurredAtMs: number; readonly tokens: string },
+    ) => {
       const row_digest = createHash('sha256').update(`${organizationId}\0${key}`).digest('hex').slice(0, 32);
       const common = { customer: 'acme', occurredAtMs: inMonth, receivedAtMs: Date.now() };
       const rows = [
         toRow({
-          ...{ ...common, tenant: `${organizationId}\0`, event: replacement ? 'replaced' : 'voided', idempotencyKey: `\0${id}` },
+          ...common,
+          tenant: `${organizationId}\0`,
+          event: replacement ? 'replaced' : 'voided',
+          idempotencyKey: `\0${id}`,
           properties: Object.entries({ event: 'call', key, row_digest }),
         }),
         ...(replacement
           ? [
               toRow({
-                ...{ ...common, tenant: organizationId, event: 'call', idempotencyKey: `${key}\0${id}` },
-                ...{ occurredAtMs: replacement.occurredAtMs, properties: [['tokens', replacement.tokens]] },
+                ...common,
+                tenant: organizationId,
+                event: 'call',
+                idempotencyKey: `${key}\0${id}`,
+                occurredAtMs: replacement.occurredAtMs,
+                properties: [['tokens', replacement.tokens]],
               }),
             ]
           : []),
@@ -158,7 +208,10 @@ describe('[I11] distinct events are billed or unbilled for a stated reason', () 
   it('[I5] what makes a retry a conflict, at the gateway and for the identity check once Redis has forgotten it, is as docs/ingest.md says', async () => {
     const secret = (name: string) => readFileSync(join(pipeline.stack.home, name), 'utf8').trim();
     const secrets = { MILLRACE_KEY_PEPPER: secret('key-pepper'), MILLRACE_MASTER_KEY: secret('master-key') };
-    const gateway = await startGatewayByHand(pipeline, inject('serverUrls'), { ...secrets, REDIS_URL: 'redis://127.0.0.1:1' });
+    const gateway = await startGatewayByHand(pipeline, inject('serverUrls'), {
+      ...secrets,
+      REDIS_URL: 'redis://127.0.0.1:1',
+    });
     const blind = call(gateway.url, pipeline.key);
     const { timestamp: _, ...untimed } = eventOf('');
     const [at, later] = [new Date(inMonth).toISOString(), new Date(inMonth + 1).toISOString()];
@@ -166,7 +219,13 @@ describe('[I11] distinct events are billed or unbilled for a stated reason', () 
     const rows = [
       ['nothing', timed, timed, 'duplicate', 'twin'],
       ['the order of the properties', timed, { ...timed, properties: { b: { c: 'x' }, a: 1 } }, 'duplicate', 'twin'],
-      ['how the same instant is written', timed, { ...timed, timestamp: at.replace('Z', '+00:00') }, 'duplicate', 'twin'],
+      [
+        'how the same instant is written',
+        timed,
+        { ...timed, timestamp: at.replace('Z', '+00:00') },
+        'duplicate',
+        'twin',
+      ],
       ['a number or its text', timed, { ...timed, properties: { a: '1', b: { c: 'x' } } }, 'duplicate', 'twin'],
       ['the time', timed, { ...timed, timestamp: later }, 'conflict', 'twin'],
       ['a time that was not given before', untimed, { ...untimed, timestamp: at }, 'conflict', 'twin'],

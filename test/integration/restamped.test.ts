@@ -1,4 +1,6 @@
-/** Retries that Redis has forgotten and that are not the same event any more, through the whole pipeline to the invoice. */
+/**
+ * Retries that Redis has forgotten and that are not the same event any more, through the whole pipeline to the invoice.
+ */
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { claimsPrefixOf } from '../../ingest/claims.redis.ts';
@@ -50,7 +52,9 @@ const voidReasons = async (): Promise<string[]> => {
 const requestsOf = async (customer: string): Promise<string> => {
   const { body: list } = await pipeline.api('GET', `/v1/customers/${customer}/invoices`);
   const { body } = await pipeline.api('GET', `/v1/invoices/${list.items[0].id}`);
-  return body.lines.map((line: { charge_code: string; quantity: string }) => `${line.charge_code} ${line.quantity}`).join(', ');
+  return body.lines
+    .map((line: { charge_code: string; quantity: string }) => `${line.charge_code} ${line.quantity}`)
+    .join(', ');
 };
 
 const pidOfChecker = (): number => pipeline.stack.processes.find(({ name }) => name === 'checker')?.pid ?? 0;
@@ -89,7 +93,9 @@ it('[I2] [I6] [I7] with the time of another day, for another customer and under 
   isHeld = false;
   const run = await until(runOf, ({ state }) => state !== 'queued' && state !== 'running', 40_000);
   expect(run.state).toBe('completed');
-  expect(await checkedSequence(pipeline.asWorker, pipeline.streamName)).toBeGreaterThanOrEqual(Number(rows[0]?.watermark));
+  expect(await checkedSequence(pipeline.asWorker, pipeline.streamName)).toBeGreaterThanOrEqual(
+    Number(rows[0]?.watermark),
+  );
   expect(await voidReasons()).toEqual(['conflict', 'conflict', 'conflict', 'twin']);
   expect(await requestsOf('restamped-1')).toBe('base 1, requests 4, input 800000, output 0');
   expect(await requestsOf('restamped-2')).toBe('base 1, requests 1, input 200000, output 0');

@@ -1,4 +1,6 @@
-/** A stream that lost its end, as after a power cut without synced writes, or where a copy of its files was put back. */
+/**
+ * A stream that lost its end, as after a power cut without synced writes, or where a copy of its files was put back.
+ */
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,7 +93,11 @@ it('[I5] a stream that is made in place of another is another one', async () => 
 it('[I5] a stream that was made without an id has one from then on, the same for all who meet it', async () => {
   const other = { ...config, streamName: 'FROM_BEFORE' };
   const { streams } = await jetstreamManager(nats.connection);
-  await streams.add({ name: other.streamName, subjects: [subjectsOf(other.streamName)], metadata: { team: 'billing' } });
+  await streams.add({
+    name: other.streamName,
+    subjects: [subjectsOf(other.streamName)],
+    metadata: { team: 'billing' },
+  });
   const ends = await Promise.all([readEnd(other), readEnd(other), readEnd(other)]);
   expect(new Set(ends.map(({ streamId }) => streamId)).size).toBe(1);
   expect(ends[0]?.streamId).toMatch(/^adopted_/);

@@ -19,31 +19,40 @@ beforeAll(async () => {
 afterAll(() => pipeline?.stop());
 
 const batch = (from: number) =>
-  Array.from({ length: 10 }, (_, index) => llmRequest(`lost-${from + index}`, 'lost', month.end - 60_000, { input: 1, output: 1 }));
+  Array.from({ length: 10 }, (_, index) =>
+    llmRequest(`lost-${from + index}`, 'lost', month.end - 60_000, { input: 1, output: 1 }),
+  );
 
 it("a message that the store can't read is put aside with its reason, and those around it are stored", async () => {
   const nats = await connect({ servers: inject('serverUrls').nats.replace('nats://', '') });
   const js = jetstream(nats);
   const publish = (body: Uint8Array) => js.publish(subjectOf(pipeline.streamName), body);
-  expect(await pipeline.sendEvents(llmRequest('before', 'beside', Date.now(), { input: 1, output: 1 }))).toMatchObject({ status: 200 });
+  expect(await pipeline.sendEvents(llmRequest('before', 'beside', Date.now(), { input: 1, output: 1 }))).toMatchObject({
+    status: 200,
+  });
   // Three records are announced, and there is nothing of them: the count reads, so only ClickHouse finds it out.
   await publish(Buffer.from([6, 2, 0x41]));
   await publish(Buffer.from('no message at all'));
-  expect(await pipeline.sendEvents(llmRequest('after', 'beside', Date.now(), { input: 1, output: 1 }))).toMatchObject({ status: 200 });
+  expect(await pipeline.sendEvents(llmRequest('after', 'beside', Date.now(), { input: 1, output: 1 }))).toMatchObject({
+    status: 200,
+  });
   await untilAllStored(pipeline, 'beside', 2);
   const manager = await jetstreamManager(nats);
   const dead = await until(
     () => manager.streams.info(deadLetterStreamOf(pipeline.streamName)),
     ({ state }) => state.messages === 2,
   );
-  const letter = await manager.streams.getMessage(deadLetterStreamOf(pipeline.streamName), { seq: dead.state.first_seq });
+  const letter = await manager.streams.getMessage(deadLetterStreamOf(pipeline.streamName), {
+    seq: dead.state.first_seq,
+  });
   expect(letter?.header.get('Millrace-Reason')).toMatch(/store can't read the data/);
   await nats.close();
 }, 60_000);
 
 it('[I5] [I8] a stream that is made again is another one, told as lost, and sequences rise over the loss', async () => {
   await makeLlmPro(pipeline, ['lost'], month.start);
-  for (const from of [0, 10, 20]) expect(await pipeline.sendEvents(batch(from))).toMatchObject({ status: 200, body: { accepted: 10 } });
+  for (const from of [0, 10, 20])
+    expect(await pipeline.sendEvents(batch(from))).toMatchObject({ status: 200, body: { accepted: 10 } });
   await untilAllStored(pipeline, 'lost', 30);
 
   const nats = await connect({ servers: inject('serverUrls').nats.replace('nats://', '') });
@@ -96,7 +105,12 @@ it('[I5] a stream that another process made again is met by the gateway, and wha
   const nats = await connectNats(inject('serverUrls').nats, 'test', createLog('test', 'silent'));
   await (await nats.manager()).streams.delete(pipeline.streamName);
   // As a sink does that starts.
-  const settings = { streamName: pipeline.streamName, streamHoursMax: 168, streamBytesMax: 268_435_456, streamReplicas: 1 };
+  const settings = {
+    streamName: pipeline.streamName,
+    streamHoursMax: 168,
+    streamBytesMax: 268_435_456,
+    streamReplicas: 1,
+  };
   await ensureUsageStream(nats, settings, systemClock);
   await until(
     () => pipeline.sendEvents(known),

@@ -1,4 +1,6 @@
-/** The whole pipeline over TLS: our real processes with certificates of a CA made here, clients with and without one. */
+/**
+ * The whole pipeline over TLS: our real processes with certificates of a CA made here, clients with and without one.
+ */
 import { spawn } from 'node:child_process';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
@@ -52,11 +54,18 @@ const call = (
   body?: unknown,
 ): Promise<Pick<ApiAnswer, 'status' | 'body'> & { hsts: unknown }> => {
   const { promise, resolve, reject } = Promise.withResolvers<Pick<ApiAnswer, 'status' | 'body'> & { hsts: unknown }>();
-  const headers = { authorization: `Bearer ${pipeline.key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+  const headers = {
+    authorization: `Bearer ${pipeline.key}`,
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+  };
   const sent = request(`${url}${path}`, { method, agent, headers }, async (answer) => {
     const text = Buffer.concat(await answer.toArray()).toString();
     const isJson = /json/.test(answer.headers['content-type'] ?? '');
-    resolve({ status: answer.statusCode ?? 0, body: isJson ? JSON.parse(text) : text, hsts: answer.headers['strict-transport-security'] });
+    resolve({
+      status: answer.statusCode ?? 0,
+      body: isJson ? JSON.parse(text) : text,
+      hsts: answer.headers['strict-transport-security'],
+    });
   });
   sent.on('error', reject).end(body === undefined ? undefined : JSON.stringify(body));
   return promise;
@@ -75,14 +84,21 @@ const nameAt = (url: string): Promise<string> =>
 describe('the pipeline over TLS', () => {
   it('says https for all of its processes, and takes and stores usage', async () => {
     const { stack } = pipeline;
-    const services = stack.processes.filter(({ name }) => ['gateway', 'api', 'sink', 'checker', 'rater', 'invoicer'].includes(name));
+    const services = stack.processes.filter(({ name }) =>
+      ['gateway', 'api', 'sink', 'checker', 'rater', 'invoicer'].includes(name),
+    );
     expect(services.map(({ url }) => new URL(url ?? '').protocol)).toEqual(Array(6).fill('https:'));
-    expect(await call(stack.apiUrl, 'POST', '/v1/customers', { external_id: 'over-tls', name: 'Over TLS' })).toMatchObject({
+    expect(
+      await call(stack.apiUrl, 'POST', '/v1/customers', { external_id: 'over-tls', name: 'Over TLS' }),
+    ).toMatchObject({
       status: 201,
       hsts: 'max-age=31536000',
     });
     const event = llmRequest('over-tls', 'over-tls', Date.now() - 60_000, { input: 1, output: 1 });
-    expect(await call(stack.ingestUrl, 'POST', '/v1/events', event)).toMatchObject({ status: 200, body: { accepted: 1 } });
+    expect(await call(stack.ingestUrl, 'POST', '/v1/events', event)).toMatchObject({
+      status: 200,
+      body: { accepted: 1 },
+    });
     const sink = services.find(({ name }) => name === 'sink')?.url ?? '';
     await until(
       () => call(sink, 'GET', '/metrics'),
@@ -127,7 +143,11 @@ describe('a start that could not be trusted', () => {
       { ...tlsSettings, MILLRACE_TLS_KEY_FILE: client.key },
       /MILLRACE_TLS_KEY_FILE must name the key of the certificate/,
     ],
-    ['a key that is not there', { ...tlsSettings, MILLRACE_TLS_KEY_FILE: '/nowhere.key' }, /MILLRACE_TLS_KEY_FILE can't be read: ENOENT/],
+    [
+      'a key that is not there',
+      { ...tlsSettings, MILLRACE_TLS_KEY_FILE: '/nowhere.key' },
+      /MILLRACE_TLS_KEY_FILE can't be read: ENOENT/,
+    ],
     ['plain HTTP on all addresses', { MILLRACE_HOST: '0.0.0.0' }, /MILLRACE_HOST 0\.0\.0\.0 is not a loopback address/],
   ])('ends before anything runs, in plain words: %s', async (_what, settings, words) => {
     await expect(startPipeline(inject('serverUrls'), settings)).rejects.toThrow(words);
@@ -141,8 +161,13 @@ describe('a start that could not be trusted', () => {
         cwd: root,
         env: { ...process.env, ...compileCache, ...required, MILLRACE_HOST: '::' },
       });
-      const [errors, code] = await Promise.all([child.stderr.toArray(), new Promise((resolve) => child.once('exit', resolve))]);
-      expect(Buffer.concat(errors).toString()).toMatch(/MILLRACE_HOST :: is not a loopback address: give MILLRACE_TLS_CERT_FILE/);
+      const [errors, code] = await Promise.all([
+        child.stderr.toArray(),
+        new Promise((resolve) => child.once('exit', resolve)),
+      ]);
+      expect(Buffer.concat(errors).toString()).toMatch(
+        /MILLRACE_HOST :: is not a loopback address: give MILLRACE_TLS_CERT_FILE/,
+      );
       expect(code).toBe(1);
     },
   );

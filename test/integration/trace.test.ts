@@ -46,15 +46,31 @@ describe.skipIf(!there)('the Azure LLM trace of 2023', () => {
     for (let from = 0; from < events.length; from += 500) {
       const batch = events.slice(from, from + 500);
       const first = await pipeline.sendEvents(batch);
-      expect(first).toMatchObject({ status: 200, body: { accepted: batch.length, duplicates: 0, conflicts: 0, rejected: 0 } });
+      expect(first).toMatchObject({
+        status: 200,
+        body: { accepted: batch.length, duplicates: 0, conflicts: 0, rejected: 0 },
+      });
       const second = await pipeline.sendEvents(batch);
-      expect(second).toMatchObject({ status: 200, body: { accepted: 0, duplicates: batch.length, conflicts: 0, rejected: 0 } });
+      expect(second).toMatchObject({
+        status: 200,
+        body: { accepted: 0, duplicates: batch.length, conflicts: 0, rejected: 0 },
+      });
     }
     const run = await pipeline.closePeriod({ period: month.name });
     expect(run).toMatchObject({ status: 200, body: { state: 'completed', invoices_issued: 40, unmeasured_events: 0 } });
 
     let cents = 0n;
-    for (const [customer, requests, input, output, requestsAmount, inputAmount, outputAmount, baseAmount, total] of expected) {
+    for (const [
+      customer,
+      requests,
+      input,
+      output,
+      requestsAmount,
+      inputAmount,
+      outputAmount,
+      baseAmount,
+      total,
+    ] of expected) {
       const list = await pipeline.api('GET', `/v1/customers/${customer}/invoices`);
       expect(list.body.pagination.total).toBe(1);
       const { body: invoice } = await pipeline.api('GET', `/v1/invoices/${list.body.items[0].id}`);

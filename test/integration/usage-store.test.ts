@@ -19,7 +19,12 @@ beforeAll(async () => {
 afterAll(() => clickhouse?.close());
 
 /** The events of the message differ from each other and from those of other messages by their keys alone. */
-const messageOf = (sequence: number, publishedAtMs: number, keys: readonly string[], tenant: string): StreamMessage => ({
+const messageOf = (
+  sequence: number,
+  publishedAtMs: number,
+  keys: readonly string[],
+  tenant: string,
+): StreamMessage => ({
   sequence,
   publishedAtMs,
   body: toMessage(keys.map((idempotencyKey) => toRow({ ...exampleEvent, tenant, idempotencyKey }))),
@@ -41,13 +46,15 @@ it('[I2] a message is stored that has the sequence of an earlier one, which the 
 });
 
 it('[I8] a batch that is delivered again is stored once, as the same rows', async () => {
-  for (const _ of [1, 2]) await insert([messageOf(200, 1_000, ['a', 'b'], 'org_again'), messageOf(201, 1_001, ['c'], 'org_again')]);
+  for (const _ of [1, 2])
+    await insert([messageOf(200, 1_000, ['a', 'b'], 'org_again'), messageOf(201, 1_001, ['c'], 'org_again')]);
   expect(await stored('org_again', 'usage_events')).toEqual(['a', 'b', 'c']);
 });
 
 it('[I2] twins that come with one insert are read as one, and it is the first', async () => {
   await insert([messageOf(302, 1_000, ['a', 'b'], 'org_twins'), messageOf(301, 1_000, ['a'], 'org_twins')]);
   expect(await stored('org_twins', 'usage_events FINAL')).toEqual(['a', 'b']);
-  const query = "SELECT toString(stream_sequence) AS sequence FROM usage_events FINAL WHERE tenant = 'org_twins' ORDER BY idempotency_key";
+  const query =
+    "SELECT toString(stream_sequence) AS sequence FROM usage_events FINAL WHERE tenant = 'org_twins' ORDER BY idempotency_key";
   expect(await readRows(clickhouse, { query, params: {} })).toEqual([{ sequence: '301' }, { sequence: '302' }]);
 });

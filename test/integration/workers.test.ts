@@ -1,4 +1,7 @@
-/** Several processes behind one port, and several gateways beside each other: what holds of one gateway holds of them together. */
+/**
+ * Several processes behind one port, and several gateways beside each other: what holds of one gateway holds of them
+ * together.
+ */
 import { readFileSync } from 'node:fs';
 import { createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -69,7 +72,9 @@ const event = (key: string, customer: string, atMs: number) => llmRequest(key, c
 
 const readMetric = async (series: string): Promise<number> => {
   // A connection of its own, so that each scrape may reach another worker.
-  const text = await (await fetch(new URL('/metrics', pipeline.stack.ingestUrl), { headers: { connection: 'close' } })).text();
+  const text = await (
+    await fetch(new URL('/metrics', pipeline.stack.ingestUrl), { headers: { connection: 'close' } })
+  ).text();
   const line = text.split('\n').find((one) => one.startsWith(`${series} `));
   return Number(line?.split(' ')[1] ?? Number.NaN);
 };

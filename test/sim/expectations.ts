@@ -32,14 +32,21 @@ export const wishesOf = (random: Random, withConflicts: boolean): Wish[] =>
     return Array.from({ length: withConflicts && random.chance(0.25) ? 2 : 1 }, (_, variant): Wish => {
       const properties = { tokens: 12, variant };
       return {
-        ...{ name: variant === 0 ? key : `${key}*`, key, variant, isTimed, abandoned: random.chance(0.1) },
+        name: variant === 0 ? key : `${key}*`,
+        key,
+        variant,
+        isTimed,
+        abandoned: random.chance(0.1),
         body: event(key, { properties, ...(isTimed ? {} : { timestamp: undefined }) }),
-        ...{ sent: 0, settled: undefined, promised: false },
+        sent: 0,
+        settled: undefined,
+        promised: false,
       };
     });
   }).flat();
 
-const variantOf = ({ properties }: UsageEvent): string | undefined => properties.find(([path]) => path === 'variant')?.[1];
+const variantOf = ({ properties }: UsageEvent): string | undefined =>
+  properties.find(([path]) => path === 'variant')?.[1];
 const isOf = (wish: Wish, found: UsageEvent): boolean => variantOf(found) === String(wish.variant);
 
 /** When a client is answered. */
@@ -58,7 +65,10 @@ export const checkAnswer = (asked: Asked, statuses: readonly Status[], stream: S
         streamed.some((found) => isOf(wish, found)),
         `[I5] ${wish.name} was called a duplicate and is not in the stream`,
       );
-    assert.ok(['accepted', 'duplicate', 'conflict', 'unavailable', 'in_flight'].includes(status), `${wish.name} is ${status}`);
+    assert.ok(
+      ['accepted', 'duplicate', 'conflict', 'unavailable', 'in_flight'].includes(status),
+      `${wish.name} is ${status}`,
+    );
     if (status === 'accepted' || status === 'duplicate') wish.promised = true;
     if (isFinal) wish.settled = status === 'conflict' ? 'conflict' : 'taken';
   }
@@ -85,7 +95,8 @@ export const checkEnd = (wishes: readonly Wish[], stream: SimStream, store: SimS
         new Set(streamed.map(({ occurredAtMs }) => occurredAtMs)).size <= 1,
         `[I2] ${key} is in the stream with more than one time`,
       );
-    if (isStrict) assert.ok(new Set(streamed.map(variantOf)).size <= 1, `[I4] ${key} is in the stream with more than one payload`);
+    if (isStrict)
+      assert.ok(new Set(streamed.map(variantOf)).size <= 1, `[I4] ${key} is in the stream with more than one payload`);
   }
   const before = store.billed();
   stream.replay(store);

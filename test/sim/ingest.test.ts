@@ -1,4 +1,7 @@
-/** Thousands of runs of ingest, each from a seed that is printed where it fails: `MILLRACE_SIM_SEED=17 npm test -- test/sim` runs that one again. */
+/**
+ * Thousands of runs of ingest, each from a seed that is printed where it fails: `MILLRACE_SIM_SEED=17 npm test --
+ * test/sim` runs that one again.
+ */
 import { AssertionError } from 'node:assert/strict';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { scaled } from '../support/scale.ts';

@@ -1,4 +1,7 @@
-/** The processes of a run: gateways and sinks with the real use cases, over ports that reach the other parts through the scheduler. */
+/**
+ * The processes of a run: gateways and sinks with the real use cases, over ports that reach the other parts through the
+ * scheduler.
+ */
 import assert from 'node:assert/strict';
 import { type AcceptPorts, acceptEvents, PublishError, type Status } from '../../ingest/accept-events.ts';
 import { joinRequests } from '../../ingest/join-requests.ts';
@@ -45,7 +48,10 @@ const claimsOf = (world: World, process: Process): AcceptPorts['claims'] => {
   };
 };
 
-/** As usage-stream.nats.ts: tries again under the same id, and says whether the stream may hold the message all the same. */
+/**
+ * As usage-stream.nats.ts: tries again under the same id, and says whether the stream may hold the message all the
+ * same.
+ */
 const publishTo =
   (world: World, process: Process): AcceptPorts['publish'] =>
   async (message) => {
@@ -61,7 +67,10 @@ const publishTo =
     }
   };
 
-export type SimGateway = { readonly process: Process; readonly handle: (events: readonly unknown[]) => Promise<readonly Status[]> };
+export type SimGateway = {
+  readonly process: Process;
+  readonly handle: (events: readonly unknown[]) => Promise<readonly Status[]>;
+};
 
 /** Messages are small, so that most requests are of several. */
 const packLimits = { messageBytesMax: 500, messageEventsMax: 3 };
@@ -72,7 +81,9 @@ export const startGateway = (world: World, name: string): SimGateway => {
   const skewMs = random.below(4_000) - 2_000;
   const ports: AcceptPorts = { claims: claimsOf(world, process), publish: publishTo(world, process) };
   const take = joinRequests<undefined>({
-    ...{ rowsMax: 3, groupsMax: 1 + random.below(2), groupRowsMax: 6 },
+    rowsMax: 3,
+    groupsMax: 1 + random.below(2),
+    groupRowsMax: 6,
     accept: (joined) => {
       const blocks = joined.map(({ block }) => block);
       const whole = blocks.flatMap((block) => block.places.map((_, row) => keyOfRow(block, row))).join();
@@ -106,7 +117,10 @@ export const runSink = async (world: World, name: string): Promise<Process> => {
     clock,
     report: { stored: () => {}, waiting: () => {}, deadLettered: () => {} },
   };
-  const sink = await startSink({ rowsMax: 6, bytesMax: 5_000, ageMsMax: 2_000, insertsMax: 2 }, bug.store?.(ports) ?? ports);
+  const sink = await startSink(
+    { rowsMax: 6, bytesMax: 5_000, ageMsMax: 2_000, insertsMax: 2 },
+    bug.store?.(ports) ?? ports,
+  );
   sink.done.catch((error) => broken.push(error));
   return process;
 };

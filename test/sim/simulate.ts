@@ -1,6 +1,7 @@
 /**
- * One run of ingest from a seed: the real use cases over parts that lose, delay, repeat and reorder, with processes that end at any await. First chaos, in which
- * clients send and send again; then calm, in which all they still want has to come to an end. What must hold is checked when anybody is answered, and at the end.
+ * One run of ingest from a seed: the real use cases over parts that lose, delay, repeat and reorder, with processes
+ * that end at any await. First chaos, in which clients send and send again; then calm, in which all they still want has
+ * to come to an end. What must hold is checked when anybody is answered, and at the end.
  */
 import assert from 'node:assert/strict';
 import type { Status } from '../../ingest/accept-events.ts';
@@ -35,7 +36,12 @@ const drawAct = (random: Random, acts: readonly Act[]): Act[1] => {
 };
 
 /** Clients send some of what they want, and wait until they are answered or the gateway is gone. */
-const createClients = (world: World, gateways: readonly SimGateway[], wishes: readonly Wish[], told: Map<Status, number>) => {
+const createClients = (
+  world: World,
+  gateways: readonly SimGateway[],
+  wishes: readonly Wish[],
+  told: Map<Status, number>,
+) => {
   const { random, scheduler, stream, broken } = world;
   let last: Asked = [];
   const send = (asked: Asked): void => {
@@ -45,7 +51,9 @@ const createClients = (world: World, gateways: readonly SimGateway[], wishes: re
     scheduler.note(`a client sends ${asked.map(({ name }) => name).join(' ')} to ${process.name}`);
     const answered = handle(asked.map(({ body }) => body)).then((statuses) => {
       if (!process.alive) return;
-      scheduler.note(`${process.name} answers ${asked.map(({ name }, index) => `${name}: ${statuses[index]}`).join(', ')}`);
+      scheduler.note(
+        `${process.name} answers ${asked.map(({ name }, index) => `${name}: ${statuses[index]}`).join(', ')}`,
+      );
       for (const status of statuses) told.set(status, (told.get(status) ?? 0) + 1);
       checkAnswer(asked, statuses, stream);
     });
@@ -68,7 +76,11 @@ const createWorld = (seed: number, bug: PlantedBug, clock: World['clock']) => {
   const scheduler = createScheduler(random);
   const claimsStore = createClaimsStore(clock);
   const world: World = {
-    ...{ random, scheduler, clock, bug, broken: [] },
+    random,
+    scheduler,
+    clock,
+    bug,
+    broken: [],
     stream: createSimStream(clock, scheduler),
     store: createSimStore(),
     claims: claimsStore.open(claimsOptions),
@@ -82,7 +94,8 @@ export const createSimulation = (seed: number, timers: Timers, bug: PlantedBug =
   let nowMs = startMs;
   const { world, claimsStore } = createWorld(seed, bug, { nowMs: () => nowMs });
   const { random, scheduler, stream, store, faults, redisFails, broken } = world;
-  // Where Redis fails, the store alone tells twins apart, and that tells no payload from another: then no key comes with two.
+  // Where Redis fails, the store alone tells twins apart, and that tells no payload from another: then no key comes
+  // with two.
   const wishes = wishesOf(random, !redisFails);
   const told = new Map<Status, number>();
   const gateways = ['gateway 1', 'gateway 2'].map((name) => startGateway(world, name));

@@ -1,4 +1,6 @@
-/** The parts around ingest in memory: the stream with its consumer, and the store; with what must always hold of them. */
+/**
+ * The parts around ingest in memory: the stream with its consumer, and the store; with what must always hold of them.
+ */
 import assert from 'node:assert/strict';
 import { fromRow, rowOffsets, rowsWithSequence, type UsageEvent } from '#schemas/usage-event.ts';
 import type { OutgoingMessage } from '../../ingest/accept-events.ts';
@@ -8,7 +10,13 @@ import type { Process, Scheduler } from './scheduler.ts';
 /** The stream says that it did not store a message. */
 export class RefusalError extends Error {}
 
-type Stored = { readonly id: string; readonly atMs: number; readonly body: Buffer; acked: boolean; redeliverAtMs: number };
+type Stored = {
+  readonly id: string;
+  readonly atMs: number;
+  readonly body: Buffer;
+  acked: boolean;
+  redeliverAtMs: number;
+};
 
 export type SimStream = {
   full: boolean;
@@ -41,7 +49,11 @@ export const createSimStream = (clock: { readonly nowMs: () => number }, schedul
   const stored: Stored[] = [];
   const sequences = new Map<string, number>();
   const byKey = new Map<string, UsageEvent[]>();
-  type Asking = { readonly sink: Process; readonly loseAck: () => boolean; readonly take: (message: number | undefined) => void };
+  type Asking = {
+    readonly sink: Process;
+    readonly loseAck: () => boolean;
+    readonly take: (message: number | undefined) => void;
+  };
   const asking: Asking[] = [];
   const waiting = (): number[] =>
     stored.flatMap(({ acked, redeliverAtMs }, index) => (acked || redeliverAtMs > clock.nowMs() ? [] : [index + 1]));
@@ -116,7 +128,10 @@ export type SimStore = {
   readonly billed: () => string;
 };
 
-/** As ReplacingMergeTree keeps rows: one for each tenant, name, customer, day and key, and of twins the one with the lowest sequence. */
+/**
+ * As ReplacingMergeTree keeps rows: one for each tenant, name, customer, day and key, and of twins the one with the
+ * lowest sequence.
+ */
 export const createSimStore = (): SimStore => {
   const rows = new Map<string, { readonly sequence: number; readonly event: UsageEvent }>();
   return {
@@ -133,6 +148,8 @@ export const createSimStore = (): SimStore => {
     },
     eventsOf: (key) => [...rows.values()].filter(({ event }) => event.idempotencyKey === key).map(({ event }) => event),
     billed: () =>
-      JSON.stringify([...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([orderKey, { event }]) => [orderKey, event.properties])),
+      JSON.stringify(
+        [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([orderKey, { event }]) => [orderKey, event.properties]),
+      ),
   };
 };

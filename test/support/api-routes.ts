@@ -26,19 +26,31 @@ const nothing = {} as never;
 
 /** The app with its real stores over nothing: it is registered and never called. */
 export const apiOptions = (): ApiOptions => ({
-  ...{ log: pino({ level: 'silent' }), metrics: createMetrics(), health: [], bodyBytesMax: 1 },
+  log: pino({ level: 'silent' }),
+  metrics: createMetrics(),
+  health: [],
+  bodyBytesMax: 1,
   guard: { clock: systemClock, authenticate: nothing, rateLimit: nothing, openSigningSecret: nothing },
   routes: nothing,
   ports: {
-    ...{
-      catalog: catalogStore,
-      accounts: createAccountStore(vaultWith()),
-      invoices: invoiceReader,
-      apiKeys: createApiKeyStore(vaultWith()),
-    },
-    ...{ amendments: amendmentStore, lastSequence: nothing, storedEvents: nothing, billingFactsOf: nothing, futureMsMax: 0 },
-    ...{ auditLog, readUsage: nothing, readWatermark: nothing, recentWatermark: nothing, hashKey: nothing },
-    ...{ ingestCounts: createIngestCounts('USAGE'), storedUsage: nothing, billedUsage, streamSays: nothing },
+    catalog: catalogStore,
+    accounts: createAccountStore(vaultWith()),
+    invoices: invoiceReader,
+    apiKeys: createApiKeyStore(vaultWith()),
+    amendments: amendmentStore,
+    lastSequence: nothing,
+    storedEvents: nothing,
+    billingFactsOf: nothing,
+    futureMsMax: 0,
+    auditLog,
+    readUsage: nothing,
+    readWatermark: nothing,
+    recentWatermark: nothing,
+    hashKey: nothing,
+    ingestCounts: createIngestCounts('USAGE'),
+    storedUsage: nothing,
+    billedUsage,
+    streamSays: nothing,
   },
 });
 
@@ -83,7 +95,10 @@ export const examples: Readonly<Record<string, (api: Call, objects: Objects) => 
   createMeter: async () => ({ path: '/v1/meters', body: meter() }),
   listMeters: async () => ({ path: '/v1/meters' }),
   getMeter: async (_, { meter: id }) => ({ path: `/v1/meters/${id}` }),
-  updateMeter: async (api) => ({ path: `/v1/meters/${await idOf(api, '/v1/meters', meter())}`, body: { name: 'Another name' } }),
+  updateMeter: async (api) => ({
+    path: `/v1/meters/${await idOf(api, '/v1/meters', meter())}`,
+    body: { name: 'Another name' },
+  }),
   listMeterVersions: async (_, { meter: id }) => ({ path: `/v1/meters/${id}/versions` }),
   deleteMeter: async (api) => ({ path: `/v1/meters/${await idOf(api, '/v1/meters', meter())}` }),
   getMeterUsage: async (_, { meter: id }) => ({ path: `/v1/meters/${id}/usage` }),
@@ -126,7 +141,9 @@ export const examples: Readonly<Record<string, (api: Call, objects: Objects) => 
     path: `/v1/api-keys/${await idOf(api, '/v1/api-keys', { name: 'A key', scopes: ['read:meters'] })}/rotate`,
     body: {},
   }),
-  revokeApiKey: async (api) => ({ path: `/v1/api-keys/${await idOf(api, '/v1/api-keys', { name: 'A key', scopes: ['read:meters'] })}` }),
+  revokeApiKey: async (api) => ({
+    path: `/v1/api-keys/${await idOf(api, '/v1/api-keys', { name: 'A key', scopes: ['read:meters'] })}`,
+  }),
   searchEvents: async () => ({ path: '/v1/events' }),
   getEvent: async (_, { event }) => ({ path: `/v1/events/${event}` }),
   checkEvents: async (_, { event }) => ({ path: '/v1/events/check', body: { idempotency_keys: [event] } }),
@@ -135,8 +152,14 @@ export const examples: Readonly<Record<string, (api: Call, objects: Objects) => 
     body: {
       amendments: [
         {
-          ...{ idempotency_key: event, action: 'replace', reason: 'an example' },
-          replacement: { event: 'llm.request', customer_id: 'someone', timestamp: new Date(Date.now() - 60_000).toISOString() },
+          idempotency_key: event,
+          action: 'replace',
+          reason: 'an example',
+          replacement: {
+            event: 'llm.request',
+            customer_id: 'someone',
+            timestamp: new Date(Date.now() - 60_000).toISOString(),
+          },
         },
       ],
     },

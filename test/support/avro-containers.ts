@@ -1,9 +1,14 @@
-/** Avro object containers: the events in them by avsc, which the gateway does not read with, and what is around them by hand, so that a test can break it. */
+/**
+ * Avro object containers: the events in them by avsc, which the gateway does not read with, and what is around them by
+ * hand, so that a test can break it.
+ */
 import { readFileSync } from 'node:fs';
 import { deflateRawSync, zstdCompressSync } from 'node:zlib';
 import avro from 'avsc';
 
-export const publicSchema = JSON.parse(readFileSync(new URL('../../schemas/usage-event.avsc', import.meta.url), 'utf8')) as avro.Schema;
+export const publicSchema = JSON.parse(
+  readFileSync(new URL('../../schemas/usage-event.avsc', import.meta.url), 'utf8'),
+) as avro.Schema;
 
 /** Longs are bigint here, as a double does not hold all of them. */
 const exactLongs = avro.types.LongType.__with({
@@ -54,7 +59,12 @@ export const rawContainer = (schema: unknown, blocks: readonly RawBlock[], codec
     ...(codec === undefined ? [] : [avroText('avro.codec'), avroText(codec)]),
     avroLong(0),
     sync,
-    ...blocks.flatMap((block) => [avroLong(block.count), avroLong(block.bytes ?? block.data.length), block.data, block.sync ?? sync]),
+    ...blocks.flatMap((block) => [
+      avroLong(block.count),
+      avroLong(block.bytes ?? block.data.length),
+      block.data,
+      block.sync ?? sync,
+    ]),
   ]);
 
 const pack = { null: (data: Buffer) => data, deflate: deflateRawSync, zstandard: zstdCompressSync } as const;
@@ -65,7 +75,9 @@ export const avroContainer = (
   codec: keyof typeof pack = 'null',
   eventsPerBlock = 100,
 ): Buffer => {
-  const type = avro.Type.forSchema(schema, { typeHook: (one: avro.Schema) => (isLong(one) ? exactLongs : undefined) } as never);
+  const type = avro.Type.forSchema(schema, {
+    typeHook: (one: avro.Schema) => (isLong(one) ? exactLongs : undefined),
+  } as never);
   const blocks = Array.from({ length: Math.ceil(values.length / eventsPerBlock) }, (_, block): RawBlock => {
     const events = values.slice(block * eventsPerBlock, (block + 1) * eventsPerBlock);
     return { count: events.length, data: pack[codec](Buffer.concat(events.map((value) => type.toBuffer(value)))) };

@@ -22,7 +22,8 @@ const openssl = (folder: string, ...words: string[]): void => {
   try {
     execFileSync('openssl', words, { cwd: folder, stdio: 'pipe' });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new Error('the tests of TLS need the program openssl');
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new Error('the tests of TLS need the program openssl');
     throw error;
   }
 };
@@ -39,7 +40,20 @@ export const createCertificates = (): Certificates => {
     end: () => rmSync(folder, { recursive: true, force: true }),
     authority: (name) => {
       const ca = pair(name);
-      openssl(folder, 'req', '-x509', ...newKey, '-days', '2', '-subj', `/CN=${name}`, '-keyout', ca.key, '-out', ca.cert);
+      openssl(
+        folder,
+        'req',
+        '-x509',
+        ...newKey,
+        '-days',
+        '2',
+        '-subj',
+        `/CN=${name}`,
+        '-keyout',
+        ca.key,
+        '-out',
+        ca.cert,
+      );
       return {
         ...ca,
         issue: (subject) => {

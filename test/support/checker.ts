@@ -22,7 +22,12 @@ export type CheckedStores = {
 
 const dayMs = 86_400_000;
 
-export const defaultLimits: CheckLimits = { rowsMax: 100_000, generationKeysMax: 1_000_000, windowDays: 35, horizonMs: 35 * dayMs };
+export const defaultLimits: CheckLimits = {
+  rowsMax: 100_000,
+  generationKeysMax: 1_000_000,
+  windowDays: 35,
+  horizonMs: 35 * dayMs,
+};
 
 export type TestChecker = IdentityCheck & {
   /** What each batch found. */
@@ -79,7 +84,8 @@ export const openChecker = (
 };
 
 /**
- * Checks all that is stored, and lets reads go up to `upTo`: by default the highest stored sequence. Resolves with what each batch found.
+ * Checks all that is stored, and lets reads go up to `upTo`: by default the highest stored sequence. Resolves with what
+ * each batch found.
  */
 export const checkStored = async (stores: CheckedStores, upTo?: number): Promise<readonly Checked[]> => {
   const checker = openChecker(stores, upTo === undefined ? {} : { last: async () => upTo });

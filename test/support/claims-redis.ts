@@ -22,7 +22,10 @@ export type ClaimsRedis = {
   readonly stop: () => Promise<void>;
 };
 
-/** Undefined on a machine without Redis, with the reason said; called before the tests are named, so that they show as skipped there. */
+/**
+ * Undefined on a machine without Redis, with the reason said; called before the tests are named, so that they show as
+ * skipped there.
+ */
 export const startClaimsRedis = async (commandTimeoutMs = 2_000): Promise<ClaimsRedis | undefined> => {
   const home = mkdtempSync(join(tmpdir(), 'millrace-claims-'));
   const server = await startRedis({ home, log: { info: () => {}, warn: () => {} } }).catch((error: Error) => {
@@ -40,7 +43,8 @@ export const startClaimsRedis = async (commandTimeoutMs = 2_000): Promise<Claims
   return {
     server,
     connect,
-    open: async (options, onFault = () => {}) => createClaims(await connect(), { ...options, streamName: claimedStream, onFault }),
+    open: async (options, onFault = () => {}) =>
+      createClaims(await connect(), { ...options, streamName: claimedStream, onFault }),
     stop: async () => {
       for (const redis of connections) redis.disconnect();
       await server.stop();

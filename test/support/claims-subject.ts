@@ -13,11 +13,20 @@ export type ClaimsSubject = {
   readonly empty: () => Promise<unknown>;
 };
 
-/** `concurrent` where no test minds another one in the same store: then those that wait for time to pass wait together. */
-export const holdClaims = async (contract: (subject: ClaimsSubject) => void, { concurrent = false } = {}): Promise<void> => {
+/**
+ * `concurrent` where no test minds another one in the same store: then those that wait for time to pass wait together.
+ */
+export const holdClaims = async (
+  contract: (subject: ClaimsSubject) => void,
+  { concurrent = false } = {},
+): Promise<void> => {
   describe('claims in memory', { concurrent }, () => {
     const store = createClaimsStore(systemClock);
-    contract({ open: async (options) => store.open(options), knowledge: async () => store.knowledge, empty: async () => store.empty() });
+    contract({
+      open: async (options) => store.open(options),
+      knowledge: async () => store.knowledge,
+      empty: async () => store.empty(),
+    });
   });
   const own = await startClaimsRedis();
   afterAll(() => own?.stop());

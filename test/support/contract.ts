@@ -1,6 +1,6 @@
 /**
- * Holds answers against an OpenAPI document: a status, a header, a media type or a field that the document does not know is a violation, and so is an instant that is
- * not written as all are.
+ * Holds answers against an OpenAPI document: a status, a header, a media type or a field that the document does not
+ * know is a violation, and so is an instant that is not written as all are.
  */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
@@ -19,7 +19,10 @@ export type Answered = {
 type Json = { readonly [name: string]: unknown };
 type Reference = { readonly $ref?: string };
 type Header = Reference & { readonly required?: boolean; readonly schema: { readonly type?: string } };
-type Response = Reference & { readonly headers?: Readonly<Record<string, Header>>; readonly content?: Readonly<Record<string, Json>> };
+type Response = Reference & {
+  readonly headers?: Readonly<Record<string, Header>>;
+  readonly content?: Readonly<Record<string, Json>>;
+};
 type Operation = { readonly responses: Readonly<Record<string, Response>> };
 export type Document = Json & { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> };
 
@@ -49,10 +52,13 @@ const asHashed = ['issued_at', 'period', 'lines'];
 
 /** Instants that are not written as all are, whatever a schema says of their place. */
 const instantFaults = (value: unknown, place: string): string[] => {
-  if (typeof value === 'string') return instantLike.test(value) && !oneForm.test(value) ? [`${place} writes an instant as ${value}`] : [];
+  if (typeof value === 'string')
+    return instantLike.test(value) && !oneForm.test(value) ? [`${place} writes an instant as ${value}`] : [];
   if (typeof value !== 'object' || value === null) return [];
   const skipped = 'previous_hash' in value && 'tenant' in value ? [...callersOwn, ...asHashed] : callersOwn;
-  return Object.entries(value).flatMap(([name, inner]) => (skipped.includes(name) ? [] : instantFaults(inner, `${place}/${name}`)));
+  return Object.entries(value).flatMap(([name, inner]) =>
+    skipped.includes(name) ? [] : instantFaults(inner, `${place}/${name}`),
+  );
 };
 
 export const createContract = (document: Document): Contract => {
@@ -115,19 +121,27 @@ export const createContract = (document: Document): Contract => {
       const template = templateOf(document, path);
       if (template === undefined) return problemFaults(answered, 404);
       if (answered.method === 'OPTIONS')
-        return answered.status === 204 && answered.headers.has('allow') ? headFaults(answered) : ['it does not say the methods there are'];
+        return answered.status === 204 && answered.headers.has('allow')
+          ? headFaults(answered)
+          : ['it does not say the methods there are'];
       const isHead = answered.method === 'HEAD';
       const method = isHead ? 'get' : answered.method.toLowerCase();
       const operation = document.paths[template]?.[method];
       if (!operation) return problemFaults(answered, 405);
       const response = operation.responses[answered.status];
       if (!response) return [`the status is none of ${Object.keys(operation.responses).join(', ')}`];
-      const { thing, place } = resolved(response, pointer('paths', template, method, 'responses', String(answered.status)));
+      const { thing, place } = resolved(
+        response,
+        pointer('paths', template, method, 'responses', String(answered.status)),
+      );
       return [
         ...headerFaults(thing, place, answered.headers),
         ...(isHead
           ? headFaults(answered)
-          : [...bodyFaults(thing, place, answered), ...(path === '/openapi.json' ? [] : instantFaults(answered.body, 'the body'))]),
+          : [
+              ...bodyFaults(thing, place, answered),
+              ...(path === '/openapi.json' ? [] : instantFaults(answered.body, 'the body')),
+            ]),
       ];
     },
   };

@@ -1,4 +1,6 @@
-/** The OpenAPI documents as the processes serve them, from the routes as they are registered, with no store behind them. */
+/**
+ * The OpenAPI documents as the processes serve them, from the routes as they are registered, with no store behind them.
+ */
 import { pino } from 'pino';
 import { systemClock } from '#platform/clock.ts';
 import { createMetrics } from '#platform/metrics.ts';
@@ -31,7 +33,9 @@ const gateway = () =>
     },
   }).app;
 
-export const servedDocuments = async (path = '/openapi.json'): Promise<{ readonly api: Json; readonly ingest: Json }> => {
+export const servedDocuments = async (
+  path = '/openapi.json',
+): Promise<{ readonly api: Json; readonly ingest: Json }> => {
   const [api, ingest] = await Promise.all([createApi(apiOptions()), gateway()].map((app) => app.inject({ url: path })));
   return { api: api?.json() as Json, ingest: ingest?.json() as Json };
 };

@@ -4,7 +4,10 @@ import pg from 'pg';
 
 export type FreshStores = { readonly name: string; readonly databaseUrl: string; readonly clickhouseUrl: string };
 
-export const freshStores = async (urls: { readonly postgres: string; readonly clickhouse: string }): Promise<FreshStores> => {
+export const freshStores = async (urls: {
+  readonly postgres: string;
+  readonly clickhouse: string;
+}): Promise<FreshStores> => {
   const name = `test_${randomBytes(6).toString('hex')}`;
   const maker = new pg.Client({ connectionString: urls.postgres });
   await maker.connect();

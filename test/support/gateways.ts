@@ -28,7 +28,10 @@ export const workersIn = (lines: readonly LogLine[], supervisor: number): number
   return lines.filter(({ msg, pid }) => msg === 'ready' && pid !== supervisor && !dead.has(pid)).map(({ pid }) => pid);
 };
 
-/** A gateway on a free port and the stores of a pipeline that has the `sharedSecrets`. Resolves once it says that it is ready. */
+/**
+ * A gateway on a free port and the stores of a pipeline that has the `sharedSecrets`. Resolves once it says that it is
+ * ready.
+ */
 export const startGatewayByHand = async (
   pipeline: Pipeline,
   urls: ServerUrls,
@@ -50,7 +53,8 @@ export const startGatewayByHand = async (
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   const lines: LogLine[] = [];
-  if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => lines.push(JSON.parse(line) as LogLine));
+  if (child.stdout)
+    createInterface({ input: child.stdout }).on('line', (line) => lines.push(JSON.parse(line) as LogLine));
   const exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
   const [ready] = (await Promise.race([
     once(child, 'message'),
@@ -59,7 +63,10 @@ export const startGatewayByHand = async (
   return { url: ready.url, process: child, lines, exited };
 };
 
-export type Answer = { readonly status: number; readonly body: { readonly accepted?: number; readonly duplicates?: number } };
+export type Answer = {
+  readonly status: number;
+  readonly body: { readonly accepted?: number; readonly duplicates?: number };
+};
 
 export type Client = { readonly send: (body: unknown) => Promise<Answer>; readonly close: () => void };
 

@@ -1,10 +1,18 @@
 import type { IssuedInvoice } from '#schemas/invoice.ts';
-import { type InvoiceLineRow, type InvoiceRow, invoiceColumns, invoiceFromRows, invoiceLineColumns } from '../../invoicer/invoice-rows.ts';
+import {
+  type InvoiceLineRow,
+  type InvoiceRow,
+  invoiceColumns,
+  invoiceFromRows,
+  invoiceLineColumns,
+} from '../../invoicer/invoice-rows.ts';
 import type { Pipeline } from './pipeline.ts';
 
 /** All invoices in the order of their numbers, from the rows themselves. */
 export const invoiceChain = async (pipeline: Pipeline): Promise<IssuedInvoice[]> => {
-  const invoices = await pipeline.asOwner.query<InvoiceRow>(`SELECT ${invoiceColumns} FROM invoices ORDER BY series_number`);
+  const invoices = await pipeline.asOwner.query<InvoiceRow>(
+    `SELECT ${invoiceColumns} FROM invoices ORDER BY series_number`,
+  );
   const lines = await pipeline.asOwner.query<InvoiceLineRow>(
     `SELECT ${invoiceLineColumns} FROM invoice_lines ORDER BY invoice_id, position`,
   );

@@ -14,7 +14,12 @@ export const llmPro: PlanVersion = parsed.value;
 
 export const october = monthFromText('2026-10') as Period;
 
-export const parties = { subscriptionId: 'sub_1', customerId: 'cus_1', planVersionId: 'plv_1', currency: llmPro.currency } as const;
+export const parties = {
+  subscriptionId: 'sub_1',
+  customerId: 'cus_1',
+  planVersionId: 'plv_1',
+  currency: llmPro.currency,
+} as const;
 
 export const ratedLlmPro = (quantities: Record<string, string>): RatedLine[] =>
   ratePlan({ ...parties, charges: llmPro.charges, quantities }, defaultRatingPolicy);
@@ -23,8 +28,19 @@ export const ratedLlmPro = (quantities: Record<string, string>): RatedLine[] =>
 export const issuedChain = (length: number, tenant = 'ten_1'): IssuedInvoice[] => {
   const chain: IssuedInvoice[] = [];
   for (let number = 1; number <= length; number += 1) {
-    const draft = draftInvoice(parties, october, ratedLlmPro({ requests: String(20 + number), output_tokens: String(number * 1000) }));
-    const content = { ...draft, id: `inv_${number}`, tenant, number, watermark: BigInt(number * 10), issuedAt: october.end + number };
+    const draft = draftInvoice(
+      parties,
+      october,
+      ratedLlmPro({ requests: String(20 + number), output_tokens: String(number * 1000) }),
+    );
+    const content = {
+      ...draft,
+      id: `inv_${number}`,
+      tenant,
+      number,
+      watermark: BigInt(number * 10),
+      issuedAt: october.end + number,
+    };
     const previousHash = chain.at(-1)?.hash ?? genesisHash;
     chain.push({ ...content, previousHash, hash: chainHash(previousHash, canonicalInvoice(content)) });
   }

@@ -32,7 +32,12 @@ export const llmProPlan = {
         ],
       },
     },
-    { code: 'output', name: 'Output tokens', meter: 'output_tokens', price: { model: 'per_unit', unit_amount: '0.000015' } },
+    {
+      code: 'output',
+      name: 'Output tokens',
+      meter: 'output_tokens',
+      price: { model: 'per_unit', unit_amount: '0.000015' },
+    },
   ],
 };
 
@@ -46,7 +51,11 @@ const made = async (pipeline: Pipeline, path: string, body: unknown): Promise<{ 
 const lanes = 4;
 
 /** Meters, plan, and a customer with a subscription since `startedAt` for each external id. */
-export const makeLlmPro = async (pipeline: Pipeline, customers: readonly string[], startedAt: number): Promise<void> => {
+export const makeLlmPro = async (
+  pipeline: Pipeline,
+  customers: readonly string[],
+  startedAt: number,
+): Promise<void> => {
   for (const meter of llmProMeters) await made(pipeline, '/v1/meters', meter);
   await made(pipeline, '/v1/plans', llmProPlan);
   const started_at = new Date(startedAt).toISOString();

@@ -28,7 +28,10 @@ export const startLoad = (pipeline: Pipeline, options: LoadOptions): Load => {
   const lane = async (number: number) => {
     for (let turn = 0; running; turn += 1) {
       const batch = Array.from({ length: options.batch }, (_, index) =>
-        llmRequest(`${options.customer}-${number}-${turn}-${index}`, options.customer, options.atMs + turn, { input: 3, output: 1 }),
+        llmRequest(`${options.customer}-${number}-${turn}-${index}`, options.customer, options.atMs + turn, {
+          input: 3,
+          output: 1,
+        }),
       );
       sent += batch.length;
       for (;;) {

@@ -1,4 +1,7 @@
-/** The claims of ingest in memory, by the rules of the scripts in Redis (test/contract/claims.test.ts holds both to them). */
+/**
+ * The claims of ingest in memory, by the rules of the scripts in Redis (test/contract/claims.test.ts holds both to
+ * them).
+ */
 import type { AcceptPorts, ClaimException } from '../../ingest/accept-events.ts';
 import { claimBytes, digestBytes } from '../../ingest/parse/event-block.ts';
 import type { GuardPorts } from '../../ingest/stream-guard.ts';
@@ -42,7 +45,8 @@ export const createClaimsStore = (clock: { readonly nowMs: () => number }): Clai
   /** What stands against a claim of a key that is held; undefined where it is won from the first try. */
   const standingOf = (held: Held, fingerprint: string, own: number, now: number): Standing | undefined => {
     const batch = batches.get(held.batch);
-    if (held.batch !== own && batch?.state === 'pending' && batch.leaseEnd >= now) return { status: 'in_flight', batch: held.batch };
+    if (held.batch !== own && batch?.state === 'pending' && batch.leaseEnd >= now)
+      return { status: 'in_flight', batch: held.batch };
     if (held.fingerprint !== fingerprint) return { status: 'conflict', batch: 0 };
     if (held.batch === own) return { status: 'in_flight', batch: held.batch };
     if (batch?.state === 'confirmed' && !isVoid(held.batch, batch.sequence)) return { status: 'duplicate', batch: 0 };
@@ -105,7 +109,8 @@ export const createClaimsStore = (clock: { readonly nowMs: () => number }): Clai
       confirm: async (batch, sequence) => {
         if (down) return;
         const known = batches.get(batch);
-        if (known?.state === 'pending') batches.set(batch, { state: 'confirmed', sequence, assignedMs: known.assignedMs });
+        if (known?.state === 'pending')
+          batches.set(batch, { state: 'confirmed', sequence, assignedMs: known.assignedMs });
         highest = Math.max(highest, sequence);
       },
       release: async (batch) => {

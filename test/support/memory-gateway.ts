@@ -10,7 +10,12 @@ import { type ClaimsStore, createClaimsStore } from './memory-claims.ts';
 export const startMs = Date.UTC(2026, 10, 20, 12);
 export const leaseSeconds = 15;
 export const windowSeconds = 86_400;
-export const acceptLimits = { pastMsMax: 35 * 86_400_000, futureMsMax: 300_000, messageBytesMax: 16_384, messageEventsMax: 10_000 };
+export const acceptLimits = {
+  pastMsMax: 35 * 86_400_000,
+  futureMsMax: 300_000,
+  messageBytesMax: 16_384,
+  messageEventsMax: 10_000,
+};
 
 /** The events of a body as the gateway reads them. */
 export const blockOf = (events: readonly unknown[], receivedAtMs: number, tenant = 'org_1'): EventBlock => {
@@ -49,7 +54,12 @@ export const setUpGateway = (): MemoryGateway => {
   const stream = createMemoryStream();
   const ports: AcceptPorts = { claims: claimsStore.open({ leaseSeconds, windowSeconds }), publish: stream.publish };
   const acceptBlocks = async (blocks: readonly EventBlock[], { limits, ...replaced }: Replaced): Promise<Taken[]> => {
-    const accepted = await acceptEvents(blocks, clock.nowMs(), { ...acceptLimits, ...limits }, { ...ports, ...replaced });
+    const accepted = await acceptEvents(
+      blocks,
+      clock.nowMs(),
+      { ...acceptLimits, ...limits },
+      { ...ports, ...replaced },
+    );
     return accepted.outcomes.map(({ statuses, faults }) => ({
       ...accepted,
       statuses,
@@ -59,7 +69,11 @@ export const setUpGateway = (): MemoryGateway => {
   const accept: MemoryGateway['accept'] = async (events, replaced = {}, tenant = 'org_1') =>
     (await acceptBlocks([blockOf(events, clock.nowMs(), tenant)], replaced))[0] as Taken;
   return {
-    ...{ clock, claimsStore, stream, ports, accept },
+    clock,
+    claimsStore,
+    stream,
+    ports,
+    accept,
     acceptJoined: (requests, replaced = {}) =>
       acceptBlocks(
         requests.map((events) => blockOf(events, clock.nowMs())),
@@ -84,4 +98,5 @@ export const event = (key: string, replaced: Record<string, unknown> = {}) => ({
 });
 
 /** One whose time is ours to give. */
-export const unstamped = (key: string, replaced: Record<string, unknown> = {}) => event(key, { timestamp: undefined, ...replaced });
+export const unstamped = (key: string, replaced: Record<string, unknown> = {}) =>
+  event(key, { timestamp: undefined, ...replaced });

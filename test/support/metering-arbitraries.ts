@@ -1,13 +1,31 @@
-/** Random events, meters, filters and windows around awkward values: for the tests that hold queries against `usage-reference.ts`. */
+/**
+ * Random events, meters, filters and windows around awkward values: for the tests that hold queries against
+ * `usage-reference.ts`.
+ */
 import fc from 'fast-check';
 import type { Condition, Filter } from '#schemas/filter.ts';
-import { type Aggregation, aggregations, type Meter, meterDefinitionFromJson, meterDefinitionToJson } from '#schemas/meter.ts';
-import { type ReferenceEvent, type ReferenceMeter, type ReferenceVoid, type Tree, textOfTree } from './usage-reference.ts';
+import {
+  type Aggregation,
+  aggregations,
+  type Meter,
+  meterDefinitionFromJson,
+  meterDefinitionToJson,
+} from '#schemas/meter.ts';
+import {
+  type ReferenceEvent,
+  type ReferenceMeter,
+  type ReferenceVoid,
+  type Tree,
+  textOfTree,
+} from './usage-reference.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
-/** Clocks of New York and Berlin change within a week of it; months of UTC end at it. Lord Howe Island adds an offset of half an hour. */
+/**
+ * Clocks of New York and Berlin change within a week of it; months of UTC end at it. Lord Howe Island adds an offset of
+ * half an hour.
+ */
 export const anchorMs = Date.UTC(2026, 9, 31, 23);
 
 export const paths = ['n', 'a.b', 'odd name', 'm'] as const;
@@ -15,7 +33,13 @@ const aPath = fc.constantFrom<string>(...paths);
 
 const awkwardTexts = [
   ...['0', '1', '1.0', '-1', '-0', '007', '0.5', '-0.000000000001', '0.1', '3', '2.5', '1000000', '0.333333333333'],
-  ...['999999999999999999.999999999999', '-999999999999999999.999999999999', '1234567890123456789', '9'.repeat(40), `-${'9'.repeat(40)}`],
+  ...[
+    '999999999999999999.999999999999',
+    '-999999999999999999.999999999999',
+    '1234567890123456789',
+    '9'.repeat(40),
+    `-${'9'.repeat(40)}`,
+  ],
   ...[
     '9'.repeat(41),
     '0.1234567890123',
@@ -40,12 +64,19 @@ const awkwardTexts = [
   ...["x'; DROP TABLE usage_events; --", '{v0:String}', 'grün', '`', '"', '\\', '%', 'e.*>', '😀'],
 ];
 const smallText = fc.integer({ min: -50, max: 50 }).map((value) => (value % 4 === 0 ? `${value / 4}` : `${value}.25`));
-const aValue = fc.oneof({ weight: 3, arbitrary: smallText }, { weight: 2, arbitrary: fc.constantFrom(...awkwardTexts) });
+const aValue = fc.oneof(
+  { weight: 3, arbitrary: smallText },
+  { weight: 2, arbitrary: fc.constantFrom(...awkwardTexts) },
+);
 
 const aTime = fc.oneof(
   fc.integer({ min: anchorMs - 4 * dayMs, max: anchorMs + 4 * dayMs }),
-  fc.tuple(fc.integer({ min: -8, max: 8 }), fc.constantFrom(-1, 0, 1)).map(([halfDays, off]) => anchorMs + (halfDays * dayMs) / 2 + off),
-  fc.tuple(fc.integer({ min: -40, max: 40 }), fc.constantFrom(-1, 0)).map(([halfHours, off]) => anchorMs + (halfHours * hourMs) / 2 + off),
+  fc
+    .tuple(fc.integer({ min: -8, max: 8 }), fc.constantFrom(-1, 0, 1))
+    .map(([halfDays, off]) => anchorMs + (halfDays * dayMs) / 2 + off),
+  fc
+    .tuple(fc.integer({ min: -40, max: 40 }), fc.constantFrom(-1, 0))
+    .map(([halfHours, off]) => anchorMs + (halfHours * hourMs) / 2 + off),
 );
 
 export const customers = ['c1', 'c2', "ç'); DROP TABLE usage_events; --`{customers:String}\\"] as const;
@@ -59,7 +90,10 @@ const aPayload = fc.record({
 });
 type Payload = typeof aPayload extends fc.Arbitrary<infer T> ? T : never;
 
-/** What happens to the stream next. A twin has the payload of an earlier event, stamped anew, or another one; an amendment voids or replaces. */
+/**
+ * What happens to the stream next. A twin has the payload of an earlier event, stamped anew, or another one; an
+ * amendment voids or replaces.
+ */
 const aStep = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('event' as const), payload: aPayload }) },
   {
@@ -71,7 +105,10 @@ const aStep = fc.oneof(
       laterMs: fc.constantFrom(0, 1, hourMs, dayMs),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('amendment' as const), of: fc.nat(), payload: fc.option(aPayload) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('amendment' as const), of: fc.nat(), payload: fc.option(aPayload) }),
+  },
 );
 
 /** One message of the stream: an event, or an amendment of one. */
@@ -86,8 +123,16 @@ export type History = {
   readonly voids: readonly ReferenceVoid[];
 };
 
-const eventOf = ({ event, customer, occurredAtMs, properties }: Payload, key: string, sequence: number): ReferenceEvent => ({
-  ...{ event, customer, occurredAtMs, key, sequence },
+const eventOf = (
+  { event, customer, occurredAtMs, properties }: Payload,
+  key: string,
+  sequence: number,
+): ReferenceEvent => ({
+  event,
+  customer,
+  occurredAtMs,
+  key,
+  sequence,
   properties: new Map(properties),
 });
 
@@ -121,7 +166,11 @@ export const aHistory: fc.Arbitrary<History> = fc.array(aStep, { maxLength: 50 }
 
 const aCondition: fc.Arbitrary<Condition> = fc.oneof(
   fc.record({ property: aPath, operator: fc.constantFrom('eq', 'ne', 'prefix'), value: aValue }),
-  fc.record({ property: aPath, operator: fc.constantFrom('in', 'not_in'), value: fc.array(aValue, { minLength: 1, maxLength: 4 }) }),
+  fc.record({
+    property: aPath,
+    operator: fc.constantFrom('in', 'not_in'),
+    value: fc.array(aValue, { minLength: 1, maxLength: 4 }),
+  }),
   fc.record({
     property: aPath,
     operator: fc.constantFrom('gt', 'gte', 'lt', 'lte'),
@@ -150,7 +199,10 @@ export const aTree: fc.Arbitrary<Tree> = fc.letrec<{ tree: Tree }>((tie) => ({
 })).tree;
 
 const aRounding = fc.option(
-  fc.record({ mode: fc.constantFrom('half_up', 'half_even', 'up', 'down'), decimals: fc.constantFrom(0, 1, 2, 11, 12) }),
+  fc.record({
+    mode: fc.constantFrom('half_up', 'half_even', 'up', 'down'),
+    decimals: fc.constantFrom(0, 1, 2, 11, 12),
+  }),
 );
 const aPercentile = fc.record({
   rank: fc.constantFrom('50', '95', '100', '0.0001', '99.9999', '33.3333', '1', '75.5'),
@@ -160,10 +212,20 @@ const aPercentile = fc.record({
 /** A meter as the reader of the API takes it; what it refuses (a tree of too many digits) is no meter. */
 export const aMeter = (aggregation: Aggregation, code: string = aggregation): fc.Arbitrary<ReferenceMeter> =>
   fc
-    .record({ path: aPath, tree: fc.option(aTree), filter: fc.option(aFilter), rounding: aRounding, percentile: aPercentile })
+    .record({
+      path: aPath,
+      tree: fc.option(aTree),
+      filter: fc.option(aFilter),
+      rounding: aRounding,
+      percentile: aPercentile,
+    })
     .map(({ path, tree, filter, rounding, percentile }): ReferenceMeter | undefined => {
       const measured =
-        aggregation === 'count' ? {} : tree && aggregation !== 'unique' ? { expression: textOfTree(tree) } : { property: path };
+        aggregation === 'count'
+          ? {}
+          : tree && aggregation !== 'unique'
+            ? { expression: textOfTree(tree) }
+            : { property: path };
       const json = {
         event: eventNames[0],
         aggregation,
@@ -182,7 +244,9 @@ export const aMeter = (aggregation: Aggregation, code: string = aggregation): fc
     .filter((meter) => meter !== undefined);
 
 /** One of each aggregation. */
-export const someMeters: fc.Arbitrary<ReferenceMeter[]> = fc.tuple(...aggregations.map((aggregation) => aMeter(aggregation)));
+export const someMeters: fc.Arbitrary<ReferenceMeter[]> = fc.tuple(
+  ...aggregations.map((aggregation) => aMeter(aggregation)),
+);
 
 const zones = ['UTC', 'America/New_York', 'Europe/Berlin', 'Australia/Lord_Howe', 'Asia/Kolkata'];
 
@@ -198,7 +262,8 @@ export const someWindows = fc
     const end = startMs + (unit === 'minute' ? Math.min(lengthMs, 2 * hourMs) : lengthMs);
     if (unit === null) return { period: { start: startMs, end }, windowStarts: null };
     const at = Temporal.Instant.fromEpochMilliseconds(startMs).toZonedDateTimeISO(zone);
-    const first = unit === 'month' ? at.with({ day: 1 }).startOfDay() : at.round({ smallestUnit: unit, roundingMode: 'floor' });
+    const first =
+      unit === 'month' ? at.with({ day: 1 }).startOfDay() : at.round({ smallestUnit: unit, roundingMode: 'floor' });
     const starts = [startMs];
     for (let step = 1; ; step += 1) {
       const next = first.add({ [`${unit}s`]: step }).epochMilliseconds;

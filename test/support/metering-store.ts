@@ -1,4 +1,7 @@
-/** Puts a made-up history into a real store, by the product's own insert: each under an organization of its own, in several parts, some of it delivered twice. */
+/**
+ * Puts a made-up history into a real store, by the product's own insert: each under an organization of its own, in
+ * several parts, some of it delivered twice.
+ */
 
 import { createHash } from 'node:crypto';
 import type { ClickHouseClient } from '@clickhouse/client';
@@ -14,7 +17,15 @@ export const digestOf = (tenant: string, key: string): string =>
   createHash('sha256').update(`${tenant}\0${key}`).digest('hex').slice(0, 32);
 
 const rowOf = (tenant: string, { event, customer, key, occurredAtMs, properties }: ReferenceEvent): Buffer =>
-  toRow({ tenant, event, customer, idempotencyKey: key, occurredAtMs, receivedAtMs, properties: [...properties].sort() });
+  toRow({
+    tenant,
+    event,
+    customer,
+    idempotencyKey: key,
+    occurredAtMs,
+    receivedAtMs,
+    properties: [...properties].sort(),
+  });
 
 const amendmentRow = (tenant: string, { id, target, isReplaced }: NonNullable<Message['amends']>): Buffer =>
   toRow({
@@ -55,11 +66,17 @@ export const createStoreHistory = (clickhouse: ClickHouseClient): ((history: His
   return async ({ messages }) => {
     organizations += 1;
     const tenant = `org_${organizations}`;
-    // Each history has a time of its own in the stream, as the insert leaves out a block of sequences and times that it had.
+    // Each history has a time of its own in the stream, as the insert leaves out a block of sequences and times that it
+    // had.
     const third = Math.ceil(messages.length / 3);
     // The second block repeats a message of the first, as a sink does that was killed before it acknowledged.
-    for (const block of [messages.slice(0, third), messages.slice(Math.max(0, third - 1), 2 * third), messages.slice(2 * third)]) {
-      if (block.length > 0) await insert(block.map((message) => messageOf(tenant, receivedAtMs + organizations, message)));
+    for (const block of [
+      messages.slice(0, third),
+      messages.slice(Math.max(0, third - 1), 2 * third),
+      messages.slice(2 * third),
+    ]) {
+      if (block.length > 0)
+        await insert(block.map((message) => messageOf(tenant, receivedAtMs + organizations, message)));
     }
     await clickhouse.command({ query: voidTwins, query_params: { tenant } });
     return tenant;

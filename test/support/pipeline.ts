@@ -1,4 +1,7 @@
-/** The whole pipeline for a test: our real processes on the real servers, with a database, a stream and a home folder of its own. */
+/**
+ * The whole pipeline for a test: our real processes on the real servers, with a database, a stream and a home folder of
+ * its own.
+ */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -77,10 +80,16 @@ export const call =
   async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<ApiAnswer> => {
     const response = await fetch(`${base.replace(/\/$/, '')}${path}`, {
       method,
-      headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      headers: {
+        authorization: `Bearer ${key}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
       ...(body === undefined
         ? {}
-        : { body: typeof body === 'string' ? body : Buffer.isBuffer(body) ? new Uint8Array(body) : JSON.stringify(body) }),
+        : {
+            body: typeof body === 'string' ? body : Buffer.isBuffer(body) ? new Uint8Array(body) : JSON.stringify(body),
+          }),
     });
     const text = await response.text();
     const { status, headers: answerHeaders } = response;
@@ -96,7 +105,10 @@ export const call =
 /** Logins belong to the whole server, which the tests share. */
 export const databasePassword = 'the-password-of-the-logins';
 
-/** `settings` are added to the environment of every process, and what `extraOf` answers to that of one service, at each of its starts. */
+/**
+ * `settings` are added to the environment of every process, and what `extraOf` answers to that of one service, at each
+ * of its starts.
+ */
 export const startPipeline = async (
   urls: ServerUrls,
   settings: Readonly<Record<string, string>> = {},
@@ -131,7 +143,8 @@ export const startPipeline = async (
     },
   });
   const silent = pino({ level: 'silent' });
-  const as = (login: Login) => connectPostgres(loginUrl(databaseUrl, login, databasePassword), { poolMax: 2, log: silent });
+  const as = (login: Login) =>
+    connectPostgres(loginUrl(databaseUrl, login, databasePassword), { poolMax: 2, log: silent });
   const [asApplication, asWorker] = [as('millrace_app'), as('millrace_worker')];
   const asOwner = connectPostgres(databaseUrl, { poolMax: 2, log: silent });
   const api = call(stack.apiUrl, key);
@@ -165,7 +178,8 @@ export const until = async <T>(ask: () => Promise<T>, holds: (answer: T) => bool
   for (;;) {
     const answer = await ask();
     if (holds(answer)) return answer;
-    if (performance.now() - begin > msMax) throw new Error(`still not so after ${msMax} ms: ${JSON.stringify(answer)?.slice(0, 1000)}`);
+    if (performance.now() - begin > msMax)
+      throw new Error(`still not so after ${msMax} ms: ${JSON.stringify(answer)?.slice(0, 1000)}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 };

@@ -18,7 +18,10 @@ export type RateLimitRedis = {
   readonly stop: () => Promise<void>;
 };
 
-/** Undefined on a machine without Redis, with the reason said; called before the tests are named, so that they show as skipped there. */
+/**
+ * Undefined on a machine without Redis, with the reason said; called before the tests are named, so that they show as
+ * skipped there.
+ */
 export const startRateLimitRedis = async (): Promise<RateLimitRedis | undefined> => {
   const home = mkdtempSync(join(tmpdir(), 'millrace-rate-limit-'));
   const server = await startRedis({ home, log: { info: () => {}, warn: () => {} } }).catch((error: Error) => {
@@ -36,7 +39,8 @@ export const startRateLimitRedis = async (): Promise<RateLimitRedis | undefined>
   return {
     server,
     connect,
-    open: async (options = {}) => createRateLimit({ redis: await connect(), clock: systemClock, timeoutMs: 5_000, ...options }),
+    open: async (options = {}) =>
+      createRateLimit({ redis: await connect(), clock: systemClock, timeoutMs: 5_000, ...options }),
     stop: async () => {
       for (const redis of connections) redis.disconnect();
       await server.stop();

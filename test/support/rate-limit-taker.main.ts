@@ -1,4 +1,7 @@
-/** An API process in small, for tests of the rate limit: says that it is ready, then takes over several connections for as long as it is told, and tells the sum. */
+/**
+ * An API process in small, for tests of the rate limit: says that it is ready, then takes over several connections for
+ * as long as it is told, and tells the sum.
+ */
 import type { OrganizationTier, RateClass } from '#schemas/rate-tiers.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { createLog } from '../../platform/log.ts';

@@ -59,7 +59,10 @@ export const graduatedPrices: fc.Arbitrary<GraduatedPrice> = fc
   })
   .map(({ bounds, rates, freeUnits }) => {
     const upTos = [...bounds.toSorted((a, b) => (a < b ? -1 : 1)), null];
-    const tiers = upTos.map((upTo, index) => ({ upTo, ...(rates[index] as { unitAmount: Amount; flatAmount: Amount }) }));
+    const tiers = upTos.map((upTo, index) => ({
+      upTo,
+      ...(rates[index] as { unitAmount: Amount; flatAmount: Amount }),
+    }));
     return { model: 'graduated', tiers, freeUnits };
   });
 

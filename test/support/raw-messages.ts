@@ -18,14 +18,18 @@ export const openRawMessages = async (natsUrl: string, streamName: string): Prom
   const connection = await connect({ servers: natsUrl.replace('nats://', '') });
   const send = async (...events: readonly UsageEvent[]): Promise<number> => {
     const body = toMessage(events.map((event) => toRow(event)));
-    const ack = await jetstream(connection).publish(subjectOf(streamName), body, { msgID: randomBytes(8).toString('hex') });
+    const ack = await jetstream(connection).publish(subjectOf(streamName), body, {
+      msgID: randomBytes(8).toString('hex'),
+    });
     return ack.seq;
   };
   return {
     send,
     amend: (event, replacement) => {
       const id = `amd_${randomBytes(16).toString('hex')}`;
-      const digest = hash('sha256', `${event.tenant}\0${event.idempotencyKey}`, 'buffer').subarray(0, 16).toString('hex');
+      const digest = hash('sha256', `${event.tenant}\0${event.idempotencyKey}`, 'buffer')
+        .subarray(0, 16)
+        .toString('hex');
       const record: UsageEvent = {
         ...event,
         tenant: `${event.tenant}\0`,

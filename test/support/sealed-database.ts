@@ -12,18 +12,28 @@ import type { ServerUrls } from './pipeline.ts';
 export const oldMaster = randomBytes(32).toString('base64');
 export const newMaster = randomBytes(32).toString('base64url');
 export const masterKeys = masterKeysFrom({ masterKey: oldMaster, previousMasterKey: '' });
-export const vaultWith = (keys: MasterKeys = masterKeys, clock: Clock = systemClock) => createVault({ masterKeys: keys, clock });
+export const vaultWith = (keys: MasterKeys = masterKeys, clock: Clock = systemClock) =>
+  createVault({ masterKeys: keys, clock });
 
 export const personalOf = (organizationId: string, customerId: string): Place => ({
-  ...{ organizationId, table: 'customers', column: 'personal', row: customerId },
+  organizationId,
+  table: 'customers',
+  column: 'personal',
+  row: customerId,
   key: { kind: 'customer', customerId },
 });
 export const secretOf = (organizationId: string, keyId: string): Place => ({
-  ...{ organizationId, table: 'api_keys', column: 'signing_secret', row: keyId },
+  organizationId,
+  table: 'api_keys',
+  column: 'signing_secret',
+  row: keyId,
   key: { kind: 'secret' },
 });
 export const answerOf = (organizationId: string, key: string): Place => ({
-  ...{ organizationId, table: 'idempotency_keys', column: 'body', row: key },
+  organizationId,
+  table: 'idempotency_keys',
+  column: 'body',
+  row: key,
   key: { kind: 'answer' },
 });
 
@@ -35,12 +45,21 @@ export const addCustomers = async (
   await db.query(
     `INSERT INTO customers (id, organization_id, external_id, name, personal, metadata, version, created_at, updated_at)
      SELECT n.id, $1, 'of ' || n.id, n.name, n.personal, '{}', 1, now(), now() FROM unnest($2::text[], $3::bytea[], $4::text[]) AS n (id, personal, name)`,
-    [organizationId, rows.map(({ id }) => id), rows.map(({ personal }) => personal), rows.map(({ name }) => name ?? null)],
+    [
+      organizationId,
+      rows.map(({ id }) => id),
+      rows.map(({ personal }) => personal),
+      rows.map(({ name }) => name ?? null),
+    ],
   );
 };
 
 /** As many customers as asked for, in the order of their ids, each sealed with its id as the plaintext. */
-export const addSealedCustomers = async (db: OrganizationPostgres, count: number, vault = vaultWith()): Promise<string[]> => {
+export const addSealedCustomers = async (
+  db: OrganizationPostgres,
+  count: number,
+  vault = vaultWith(),
+): Promise<string[]> => {
   const ids = Array.from({ length: count }, () => newId('cus')).toSorted();
   const sealed = await vault.sealMany(
     db,
@@ -89,17 +108,27 @@ export const createSealedDatabase = async (urls: ServerUrls): Promise<SealedData
   const as = (login: string) => connectPostgres(`${databaseUrl}?options=-c%20role%3D${login}`, { poolMax: 8, log });
   const [application, gateway] = [as('millrace_app'), as('millrace_gateway')];
   const personalRows: SealedDatabase['personalRows'] = async (organizationId) =>
-    (await owner.query('SELECT id, personal FROM customers WHERE organization_id = $1 ORDER BY id', [organizationId])).rows;
+    (await owner.query('SELECT id, personal FROM customers WHERE organization_id = $1 ORDER BY id', [organizationId]))
+      .rows;
   return {
-    ...{ databaseUrl, owner, gateway, personalRows },
+    databaseUrl,
+    owner,
+    gateway,
+    personalRows,
     newOrganization: async () => {
       const id = newId('org');
-      await owner.query("INSERT INTO organizations (id, name, created_at, tier) VALUES ($1, 'An organization', now(), 'scale')", [id]);
+      await owner.query(
+        "INSERT INTO organizations (id, name, created_at, tier) VALUES ($1, 'An organization', now(), 'scale')",
+        [id],
+      );
       return application.forOrganization(id);
     },
     dataKeysOf: async (organizationId) =>
-      (await owner.query('SELECT version, master_key_id FROM data_keys WHERE organization_id = $1 ORDER BY version', [organizationId]))
-        .rows,
+      (
+        await owner.query('SELECT version, master_key_id FROM data_keys WHERE organization_id = $1 ORDER BY version', [
+          organizationId,
+        ])
+      ).rows,
     openAll: async (db, keys = masterKeys) => {
       const rows = await personalRows(db.organizationId);
       const opened = await vaultWith(keys).openMany(
@@ -123,13 +152,18 @@ export const dumpOf = async (owner: Queryable): Promise<string> => {
   const parts: string[] = [];
   for (const { name, bytes } of tables) {
     const columns = ['t::text', ...bytes.map((column) => `encode(t.${column}, 'escape')`)];
-    const { rows } = await owner.query<{ line: string }>(`SELECT concat_ws(E'\\t', ${columns.join(', ')}) AS line FROM ${name} t`);
+    const { rows } = await owner.query<{ line: string }>(
+      `SELECT concat_ws(E'\\t', ${columns.join(', ')}) AS line FROM ${name} t`,
+    );
     parts.push(...rows.map(({ line }) => line));
   }
   return parts.join('\n');
 };
 
-/** The texts that a dump gives away: as they are, in hex, or in base64 at any of the three offsets within what was encoded. */
+/**
+ * The texts that a dump gives away: as they are, in hex, or in base64 at any of the three offsets within what was
+ * encoded.
+ */
 export const clearTextsIn = (dump: string, texts: readonly string[]): string[] => {
   const lower = dump.toLowerCase();
   const base64Of = (text: string, offset: number) =>
@@ -143,7 +177,8 @@ export const clearTextsIn = (dump: string, texts: readonly string[]): string[] =
       lower.includes(Buffer.from(text).toString('hex')) ||
       [0, 1, 2].some(
         (offset) =>
-          dump.includes(base64Of(text, offset)) || dump.includes(base64Of(text, offset).replaceAll('+', '-').replaceAll('/', '_')),
+          dump.includes(base64Of(text, offset)) ||
+          dump.includes(base64Of(text, offset).replaceAll('+', '-').replaceAll('/', '_')),
       ),
   );
 };

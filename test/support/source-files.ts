@@ -10,7 +10,10 @@ export type SourceFile = {
   /** From the root of the repository. */
   readonly path: string;
   readonly text: string;
-  /** The text with its comments, and what stands inside of quotes, replaced by spaces: at the same places. Empty for what is no code. */
+  /**
+   * The text with its comments, and what stands inside of quotes, replaced by spaces: at the same places. Empty for
+   * what is no code.
+   */
   readonly code: string;
   readonly imports: readonly Import[];
 };
@@ -20,7 +23,9 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const listed = (): string[] => {
   try {
     const words = ['ls-files', '-z', '--cached', '--others', '--exclude-standard'];
-    return execFileSync('git', words, { cwd: root, encoding: 'utf8', maxBuffer: 67_108_864, stdio: 'pipe' }).split('\0');
+    return execFileSync('git', words, { cwd: root, encoding: 'utf8', maxBuffer: 67_108_864, stdio: 'pipe' }).split(
+      '\0',
+    );
   } catch {
     // A copy without its history: everything but what is never committed.
     return readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(
@@ -49,7 +54,8 @@ export const sourceFile = (path: string, text: string): SourceFile => {
 };
 
 /** After these a slash begins a regular expression and is no division. */
-const mayPrecedeRegExp = /(?:^|[(,=:[!&|?{};+\-*%<>~^]|\b(?:return|typeof|case|in|of|do|else|void|delete|await|yield|throw|new))\s*$/;
+const mayPrecedeRegExp =
+  /(?:^|[(,=:[!&|?{};+\-*%<>~^]|\b(?:return|typeof|case|in|of|do|else|void|delete|await|yield|throw|new))\s*$/;
 
 export const codeIn = (text: string): string => {
   let code = '';
@@ -76,7 +82,8 @@ export const codeIn = (text: string): string => {
     else if (pair === '/*') code += blank(next(/\/\*[\s\S]*?(?:\*\/|$)/y));
     else if (char === "'" || char === '"') quoted(next(/(['"])(?:\\[\s\S]|(?!\1)[^\\\n])*\1/y));
     else if (char === '`') template();
-    else if (char === '/' && mayPrecedeRegExp.test(code.slice(-100))) quoted(next(/\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])+\//y));
+    else if (char === '/' && mayPrecedeRegExp.test(code.slice(-100)))
+      quoted(next(/\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])+\//y));
     else if (char === '}' && templates.at(-1) === depth) {
       templates.pop();
       template();
@@ -88,7 +95,8 @@ export const codeIn = (text: string): string => {
   return code;
 };
 
-const importPattern = /\b(?:import|export)\s+(type\s+)?([\w*${}\s,]*?)\s*\bfrom\s*(['"] *['"])|\bimport\s*\(?\s*(['"] *['"])/dg;
+const importPattern =
+  /\b(?:import|export)\s+(type\s+)?([\w*${}\s,]*?)\s*\bfrom\s*(['"] *['"])|\bimport\s*\(?\s*(['"] *['"])/dg;
 
 const importsIn = (text: string, code: string): Import[] =>
   [...code.matchAll(importPattern)].map((match) => {

@@ -1,4 +1,6 @@
-/** Changes rows as the owner of the database may who means ill: past triggers, keys and checks. All of it is taken back. */
+/**
+ * Changes rows as the owner of the database may who means ill: past triggers, keys and checks. All of it is taken back.
+ */
 import type { Postgres, Queryable } from '#platform/postgres.ts';
 import { type AuditedObject, auditedObjects, type ChildRows } from '#schemas/audited-objects.ts';
 import { verifyChains } from '../../api/verify-chains.postgres.ts';
@@ -47,7 +49,9 @@ const dropConstraints = async (client: Queryable, table: string): Promise<void> 
 
 /** Every fault that a verification finds, as the command words it. */
 export const verifyAll = async (db: Queryable): Promise<string[]> => {
-  const { rows } = await db.query<{ id: string }>('SELECT id FROM organizations UNION SELECT organization_id FROM audit_heads ORDER BY 1');
+  const { rows } = await db.query<{ id: string }>(
+    'SELECT id FROM organizations UNION SELECT organization_id FROM audit_heads ORDER BY 1',
+  );
   const faults: string[] = [];
   for (const { id: organizationId } of rows) {
     for (const { chain, fault } of await verifyChains(db, organizationId, []))
@@ -55,7 +59,8 @@ export const verifyAll = async (db: Queryable): Promise<string[]> => {
     for await (const found of verifyChanges(db, organizationId))
       faults.push(...found.rows.map(({ kind, id, reason }) => `${kind} (${id}): ${reason}`));
   }
-  for (const found of await verifyStrays(db)) faults.push(...found.rows.map(({ kind, id, reason }) => `${kind} (${id}): ${reason}`));
+  for (const found of await verifyStrays(db))
+    faults.push(...found.rows.map(({ kind, id, reason }) => `${kind} (${id}): ${reason}`));
   return faults;
 };
 
@@ -64,7 +69,12 @@ const deadlock = '40P01';
 class TakenBack extends Error {}
 
 /** What a verification finds after the statement. Nothing of it stays. */
-export const faultsAfter = async (owner: Postgres, table: string, sql: string, values: readonly unknown[] = []): Promise<string[]> => {
+export const faultsAfter = async (
+  owner: Postgres,
+  table: string,
+  sql: string,
+  values: readonly unknown[] = [],
+): Promise<string[]> => {
   let faults: string[] = [];
   const tampering = owner.transaction(async (client) => {
     await client.query("SET LOCAL session_replication_role = 'replica'");
@@ -77,7 +87,8 @@ export const faultsAfter = async (owner: Postgres, table: string, sql: string, v
   try {
     await tampering;
   } catch (error) {
-    // The services go on meanwhile; where their locks and these wait for each other, PostgreSQL takes back one, and this one is begun anew.
+    // The services go on meanwhile; where their locks and these wait for each other, PostgreSQL takes back one, and
+    // this one is begun anew.
     const { code, cause } = error as { code?: string; cause?: { code?: string } };
     if (code === deadlock || cause?.code === deadlock) return faultsAfter(owner, table, sql, values);
     if (!(error instanceof TakenBack)) throw error;
@@ -88,7 +99,11 @@ export const faultsAfter = async (owner: Postgres, table: string, sql: string, v
 /** How a fault in a row of this table names its object: the kind, and the id as an expression over the row `r`. */
 export type Naming = { readonly kind: string; readonly id: string };
 
-const childNamings = (kind: string, children: readonly ChildRows[], idOf: (parent: string) => string): [string, Naming][] =>
+const childNamings = (
+  kind: string,
+  children: readonly ChildRows[],
+  idOf: (parent: string) => string,
+): [string, Naming][] =>
   children.flatMap(({ table, parent, children: below = [] }) => [
     [table, { kind, id: idOf(`r.${parent}`) }] as [string, Naming],
     ...childNamings(kind, below, (child) => idOf(`(SELECT p.${parent} FROM ${table} p WHERE p.id = ${child})`)),
@@ -96,10 +111,12 @@ const childNamings = (kind: string, children: readonly ChildRows[], idOf: (paren
 
 /** By table; of every one that a verification covers. */
 export const namings: ReadonlyMap<string, Naming> = new Map<string, Naming>([
-  ...(Object.entries(auditedObjects) as [string, AuditedObject][]).flatMap(([kind, { table, children }]): [string, Naming][] => [
-    [table, { kind, id: 'r.id' }],
-    ...childNamings(kind, children, (parent) => parent),
-  ]),
+  ...(Object.entries(auditedObjects) as [string, AuditedObject][]).flatMap(
+    ([kind, { table, children }]): [string, Naming][] => [
+      [table, { kind, id: 'r.id' }],
+      ...childNamings(kind, children, (parent) => parent),
+    ],
+  ),
   ['invoice_lines', { kind: 'invoices', id: 'r.invoice_id' }],
   [
     'rated_lines',

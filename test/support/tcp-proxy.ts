@@ -5,8 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export const networkFaults = ['latency', 'cut', 'reset', 'half_open'] as const;
 /**
- * `latency`: each piece of data is late, in both directions. `cut`: connections end, and new ones are refused. `reset`: connections end with a reset; new ones
- * work. `half_open`: what is sent is swallowed, nobody hears of an end, and new connections meet the same.
+ * `latency`: each piece of data is late, in both directions. `cut`: connections end, and new ones are refused. `reset`:
+ * connections end with a reset; new ones work. `half_open`: what is sent is swallowed, nobody hears of an end, and new
+ * connections meet the same.
  */
 export type NetworkFault = (typeof networkFaults)[number];
 

@@ -18,7 +18,11 @@ export const hostsOf = (pipeline: Pipeline, key: string): Hosts => ({
 });
 
 /** A key with all scopes, put there by hand as the bootstrap does it. */
-export const addAdminKey = async (pipeline: Pipeline, organizationId: string, world: World = 'live'): Promise<Hosts> => {
+export const addAdminKey = async (
+  pipeline: Pipeline,
+  organizationId: string,
+  world: World = 'live',
+): Promise<Hosts> => {
   const key = newApiKey(randomBytes, world);
   const pepper = readFileSync(join(pipeline.stack.home, 'key-pepper'), 'utf8').trim();
   await pipeline.asOwner.query(
@@ -68,7 +72,11 @@ export type Objects = Readonly<
 /** An event that is stored and checked, under its key, and an amendment of it. */
 const makeAmendedEvent = async (api: Call, ingest: Call): Promise<{ event: string; amendment: string }> => {
   const event = `event-of-objects-${unique()}`;
-  const payload = { event: 'llm.request', customer_id: 'someone', timestamp: new Date(Date.now() - 60_000).toISOString() };
+  const payload = {
+    event: 'llm.request',
+    customer_id: 'someone',
+    timestamp: new Date(Date.now() - 60_000).toISOString(),
+  };
   await ingest('POST', '/v1/events', { idempotency_key: event, ...payload });
   const amendments = [{ idempotency_key: event, action: 'replace', reason: 'an example', replacement: payload }];
   const made = await until(
@@ -88,18 +96,32 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   const meters: { id: string }[] = [];
   for (const meter of llmProMeters) meters.push(await made(api, '/v1/meters', meter));
   const plan = await made(api, '/v1/plans', llmProPlan);
-  const customer = await made(api, '/v1/customers', { external_id: externalId, name: 'A customer', email: 'someone@example.com' });
+  const customer = await made(api, '/v1/customers', {
+    external_id: externalId,
+    name: 'A customer',
+    email: 'someone@example.com',
+  });
   const month = lastMonth();
   const started = new Date(month.start).toISOString();
-  const subscription = await made(api, '/v1/subscriptions', { customer_id: externalId, plan: llmProPlan.code, started_at: started });
+  const subscription = await made(api, '/v1/subscriptions', {
+    customer_id: externalId,
+    plan: llmProPlan.code,
+    started_at: started,
+  });
   const run = await made(api, '/v1/invoices/run', { period: month.name });
   const ended = await api('GET', `/v1/invoices/runs/${run.id}?wait_seconds=25`);
   if (ended.body.state !== 'completed') throw new Error(`the billing run ended as ${JSON.stringify(ended.body)}`);
   const [invoice] = (await api('GET', '/v1/invoices')).body.items;
   const key = await made(api, '/v1/api-keys', { name: 'A key of the objects', scopes: ['read:meters'] });
   return {
-    ...{ meter: meters[0]?.id ?? '', plan: plan.id, customer: customer.id, subscription: subscription.id },
-    ...{ run: run.id, invoice: invoice.id, apiKey: key.id, externalId },
+    meter: meters[0]?.id ?? '',
+    plan: plan.id,
+    customer: customer.id,
+    subscription: subscription.id,
+    run: run.id,
+    invoice: invoice.id,
+    apiKey: key.id,
+    externalId,
     ...(ingest ? await makeAmendedEvent(api, ingest) : { event: '', amendment: '' }),
   };
 };

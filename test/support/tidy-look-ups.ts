@@ -1,8 +1,12 @@
-/** The tidy rule that keeps look-ups from meaning two objects, with what breaks it. A file of its own, as its samples would break it anywhere else. */
+/**
+ * The tidy rule that keeps look-ups from meaning two objects, with what breaks it. A file of its own, as its samples
+ * would break it anywhere else.
+ */
 import type { Rule, Sample } from './tidy-rules.ts';
 
 /** A column that is compared with something: `m.code = $2`, `id = ANY ($2)`, `c.external_id IN (...)`. */
-const comparedColumn = (names: string): string => `(?:\\b\\w+\\.)?\\b(?:${names})\\s*(?:=|IN\\b|IS NOT DISTINCT FROM\\b)`;
+const comparedColumn = (names: string): string =>
+  `(?:\\b\\w+\\.)?\\b(?:${names})\\s*(?:=|IN\\b|IS NOT DISTINCT FROM\\b)`;
 const nameColumns = 'code|external_id|name|\\w+_code|external';
 /** Up to where a condition goes on beside an OR: not past the end of its pair of parentheses or of its statement. */
 const beside = '[^()`;]*(?:\\([^()`;]*\\)[^()`;]*)*';

@@ -38,7 +38,10 @@ const fromOtlp = ({ resourceSpans }: Sent): CollectedSpan[] =>
   resourceSpans.flatMap(({ resource, scopeSpans }) =>
     scopeSpans.flatMap(({ spans }) =>
       spans.map(({ name, traceId, spanId, parentSpanId, attributes, status }) => ({
-        ...{ process: String(plain(resource.attributes)['service.name']), name, traceId, spanId },
+        process: String(plain(resource.attributes)['service.name']),
+        name,
+        traceId,
+        spanId,
         parentSpanId: parentSpanId || undefined,
         attributes: plain(attributes),
         failed: status.code === 2,
@@ -46,7 +49,11 @@ const fromOtlp = ({ resourceSpans }: Sent): CollectedSpan[] =>
     ),
   );
 
-export type TraceCollector = { readonly url: string; readonly spans: CollectedSpan[]; readonly close: () => Promise<void> };
+export type TraceCollector = {
+  readonly url: string;
+  readonly spans: CollectedSpan[];
+  readonly close: () => Promise<void>;
+};
 
 export const startTraceCollector = async (): Promise<TraceCollector> => {
   const spans: CollectedSpan[] = [];

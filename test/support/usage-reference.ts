@@ -1,6 +1,7 @@
 /**
- * Usage worked out from an array of events, one by one and in plain fractions: what the queries are held against. It shares no arithmetic, no evaluation and no reading
- * of expressions with the product; of the product's types it knows what a filter and a meter look like.
+ * Usage worked out from an array of events, one by one and in plain fractions: what the queries are held against. It
+ * shares no arithmetic, no evaluation and no reading of expressions with the product; of the product's types it knows
+ * what a filter and a meter look like.
  */
 import type { Filter } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
@@ -34,7 +35,9 @@ export const textOfTree = (tree: Tree): string => {
       .map((name) => (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? name : `"${name}"`))
       .join('.');
   }
-  return 'minus' in tree ? `-(${textOfTree(tree.minus)})` : `(${textOfTree(tree.left)} ${tree.sign} ${textOfTree(tree.right)})`;
+  return 'minus' in tree
+    ? `-(${textOfTree(tree.minus)})`
+    : `(${textOfTree(tree.left)} ${tree.sign} ${textOfTree(tree.right)})`;
 };
 
 type Fraction = { readonly n: bigint; readonly d: bigint };
@@ -68,14 +71,18 @@ const written = ({ n, d }: Fraction): string => {
   return `${units < 0n ? '-' : ''}${digits.slice(0, -12)}${fractionDigits === '' ? '' : `.${fractionDigits}`}`;
 };
 
-/** Decimals with an exponent or without: no plus in front, space or lone point; less than 10^`integerDigits`, and 12 decimals are kept. Bounds of its parts aside. */
+/**
+ * Decimals with an exponent or without: no plus in front, space or lone point; less than 10^`integerDigits`, and 12
+ * decimals are kept. Bounds of its parts aside.
+ */
 const decimal = (text: string | undefined, integerDigits: number): Fraction | null => {
   if (text === undefined) return null;
   const body = text.startsWith('-') ? text.slice(1) : text;
   const [mantissa = '', exponent, ...others] = body.split(/e/i);
   const [integer = '', decimals, ...more] = mantissa.split('.');
   const isDigits = (part: string): boolean => part !== '' && [...part].every((one) => '0123456789'.includes(one));
-  if (others.length + more.length > 0 || !isDigits(integer) || (decimals !== undefined && !isDigits(decimals))) return null;
+  if (others.length + more.length > 0 || !isDigits(integer) || (decimals !== undefined && !isDigits(decimals)))
+    return null;
   if (exponent !== undefined && !isDigits(exponent.replace(/^[+-]/, ''))) return null;
   const power = Number(exponent ?? 0);
   const [up, down] = [10n ** BigInt(Math.max(0, power)), 10n ** BigInt(Math.max(0, -power) + (decimals?.length ?? 0))];
@@ -117,7 +124,9 @@ const holds = (filter: Filter, properties: ReadonlyMap<string, string>): boolean
 };
 
 export const isCounted = ({ meter }: ReferenceMeter, event: ReferenceEvent, filter: Filter | null = null): boolean =>
-  event.event === meter.event && (!meter.filter || holds(meter.filter, event.properties)) && (!filter || holds(filter, event.properties));
+  event.event === meter.event &&
+  (!meter.filter || holds(meter.filter, event.properties)) &&
+  (!filter || holds(filter, event.properties));
 
 const exactValue = ({ meter, tree }: ReferenceMeter, { properties }: ReferenceEvent): Fraction | null => {
   if (tree) {
@@ -179,7 +188,9 @@ const exactQuantity = (
     case 'min':
       return extreme(less);
     case 'unique':
-      return fraction(BigInt(new Set(inside.flatMap(({ properties }) => properties.get(meter.property ?? '') ?? [])).size));
+      return fraction(
+        BigInt(new Set(inside.flatMap(({ properties }) => properties.get(meter.property ?? '') ?? [])).size),
+      );
     case 'average':
       return values.length === 0 ? null : over(total(values), fraction(BigInt(values.length)));
     case 'percentile':
@@ -187,7 +198,10 @@ const exactQuantity = (
     case 'latest':
       return (
         measured
-          .sort((a, b) => a.event.occurredAtMs - b.event.occurredAtMs || Buffer.compare(bytesOf(a.event.key), bytesOf(b.event.key)))
+          .sort(
+            (a, b) =>
+              a.event.occurredAtMs - b.event.occurredAtMs || Buffer.compare(bytesOf(a.event.key), bytesOf(b.event.key)),
+          )
           .at(-1)?.value ?? null
       );
     case 'weighted_sum': {
@@ -214,11 +228,18 @@ export const quantityOf = (
 };
 
 /** The events that count at a watermark: no later twin of one day and name, nothing that was voided by then. */
-export const standing = (events: readonly ReferenceEvent[], voids: readonly ReferenceVoid[], watermark: number): ReferenceEvent[] => {
+export const standing = (
+  events: readonly ReferenceEvent[],
+  voids: readonly ReferenceVoid[],
+  watermark: number,
+): ReferenceEvent[] => {
   const first = new Map<string, ReferenceEvent>();
   for (const event of events.filter(({ sequence }) => sequence <= watermark)) {
     const falls = voids.some(
-      (one) => one.voidSequence <= watermark && one.key === event.key && (one.sequence === null || one.sequence === event.sequence),
+      (one) =>
+        one.voidSequence <= watermark &&
+        one.key === event.key &&
+        (one.sequence === null || one.sequence === event.sequence),
     );
     if (falls) continue;
     const day = Math.floor(event.occurredAtMs / 86_400_000);
@@ -257,9 +278,15 @@ const inOrder = (a: ReferenceRow, b: ReferenceRow): number => {
 };
 
 /** Usage in windows and groups, of events that stand. */
-export const referenceUsage = (one: ReferenceMeter, events: readonly ReferenceEvent[], wanted: ReferenceWanted): ReferenceRow[] => {
+export const referenceUsage = (
+  one: ReferenceMeter,
+  events: readonly ReferenceEvent[],
+  wanted: ReferenceWanted,
+): ReferenceRow[] => {
   const { period, groupBy, customers } = wanted;
-  const counted = events.filter((event) => isCounted(one, event, wanted.filter) && (!customers || customers.includes(event.customer)));
+  const counted = events.filter(
+    (event) => isCounted(one, event, wanted.filter) && (!customers || customers.includes(event.customer)),
+  );
   const groupOf = ({ customer, properties }: ReferenceEvent): (string | null)[] =>
     groupBy.map((name) => (name === 'customer_id' ? customer : (properties.get(name) ?? null)));
   const groups = new Map(counted.map((event) => [JSON.stringify(groupOf(event)), groupOf(event)]));

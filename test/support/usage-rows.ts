@@ -1,4 +1,7 @@
-/** Usage events as rows and messages, written from the description of the form and apart from the code that writes them in the product. */
+/**
+ * Usage events as rows and messages, written from the description of the form and apart from the code that writes them
+ * in the product.
+ */
 import type { UsageEvent } from '#schemas/usage-event.ts';
 
 const lengthOf = (value: number): Buffer => {

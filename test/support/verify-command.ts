@@ -11,7 +11,11 @@ export type Verdict = {
 };
 
 /** Runs the command over a database. `faults` are the lines that tell of one. */
-export const verify = async (databaseUrl: string, words: readonly string[] = [], file = 'api/verify.main.ts'): Promise<Verdict> => {
+export const verify = async (
+  databaseUrl: string,
+  words: readonly string[] = [],
+  file = 'api/verify.main.ts',
+): Promise<Verdict> => {
   const child = spawn(process.execPath, [new URL(`../../${file}`, import.meta.url).pathname, ...words], {
     env: { PATH: process.env.PATH ?? '', ...compileCache, DATABASE_URL: databaseUrl },
   });

@@ -28,7 +28,12 @@ it('ends with the invoice that the README says', async () => {
     .map((line) => JSON.parse(line));
   expect(answers).toHaveLength(9);
   const [meter, plan, customer, subscription, first, second, usage, run, invoices] = answers;
-  expect([meter.code, plan.code, customer.external_id, subscription.state]).toEqual(['tokens', 'starter', 'acme', 'active']);
+  expect([meter.code, plan.code, customer.external_id, subscription.state]).toEqual([
+    'tokens',
+    'starter',
+    'acme',
+    'active',
+  ]);
   expect(first).toMatchObject({ accepted: 1, duplicates: 0 });
   expect(second).toMatchObject({ accepted: 0, duplicates: 1 });
   expect(usage.items).toEqual([{ meter: 'tokens', meter_version: 1, quantity: '250000', unmeasured_events: 0 }]);

@@ -1,4 +1,7 @@
-/** docker-compose.yml, Dockerfile and .dockerignore against the code that they run, and against what durability asks of the stores. */
+/**
+ * docker-compose.yml, Dockerfile and .dockerignore against the code that they run, and against what durability asks of
+ * the stores.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -35,7 +38,10 @@ type Compose = {
 
 const compose = parse(read('docker-compose.yml'), { merge: true }) as Compose;
 const dockerfile = read('Dockerfile');
-const { version, devDependencies } = JSON.parse(read('package.json')) as { version: string; devDependencies: Record<string, string> };
+const { version, devDependencies } = JSON.parse(read('package.json')) as {
+  version: string;
+  devDependencies: Record<string, string>;
+};
 
 const services = Object.entries(compose.services);
 const stores = ['nats', 'clickhouse', 'redis', 'postgres'];
@@ -77,7 +83,9 @@ describe('the services of docker-compose.yml', () => {
       'api',
       ...commands,
     ]);
-    expect(services.filter(([, { profiles }]) => profiles?.includes('commands')).map(([name]) => name)).toEqual(commands);
+    expect(services.filter(([, { profiles }]) => profiles?.includes('commands')).map(([name]) => name)).toEqual(
+      commands,
+    );
   });
 
   it.each(services)('%s runs an image of a named version', (_, { image }) => {
@@ -106,26 +114,34 @@ describe('the services of docker-compose.yml', () => {
     for (const [name, { networks }] of ours) expect(networks, name).toContain('stores');
   });
 
-  it.each(services.filter(([name]) => !oneShots.includes(name)))('%s has a health check and is started again', (_, service) => {
-    expect(service.healthcheck?.test[0]).toMatch(/^CMD(?:-SHELL)?$/);
-    expect(service.restart).toBe('unless-stopped');
-  });
+  it.each(services.filter(([name]) => !oneShots.includes(name)))(
+    '%s has a health check and is started again',
+    (_, service) => {
+      expect(service.healthcheck?.test[0]).toMatch(/^CMD(?:-SHELL)?$/);
+      expect(service.restart).toBe('unless-stopped');
+    },
+  );
 
   it.each(oneShots)('%s runs once', (name) => {
     expect(serviceOf(name).restart).toBe('no');
     expect(serviceOf(name).healthcheck).toBeUndefined();
   });
 
-  it.each(services)('%s waits only for services that there are, and for their health or their end', (_, { depends_on = {} }) => {
-    for (const [name, { condition }] of Object.entries(depends_on)) {
-      expect(compose.services).toHaveProperty(name);
-      expect(condition).toBe(oneShots.includes(name) ? 'service_completed_successfully' : 'service_healthy');
-    }
-  });
+  it.each(services)(
+    '%s waits only for services that there are, and for their health or their end',
+    (_, { depends_on = {} }) => {
+      for (const [name, { condition }] of Object.entries(depends_on)) {
+        expect(compose.services).toHaveProperty(name);
+        expect(condition).toBe(oneShots.includes(name) ? 'service_completed_successfully' : 'service_healthy');
+      }
+    },
+  );
 
   it.each(longRunning)('%s starts only after the migrations', (_, { depends_on = {} }) => {
     const before = (name: string): string[] => [name, ...Object.keys(serviceOf(name).depends_on ?? {}).flatMap(before)];
-    expect(Object.keys(depends_on).flatMap(before)).toEqual(expect.arrayContaining(['migrate', 'postgres', 'clickhouse']));
+    expect(Object.keys(depends_on).flatMap(before)).toEqual(
+      expect.arrayContaining(['migrate', 'postgres', 'clickhouse']),
+    );
   });
 });
 
@@ -140,7 +156,13 @@ describe.each(ours)('%s', (_name, service) => {
   });
 
   it('is the one image of this version, without rights that it does not need', () => {
-    expect(service).toMatchObject({ build: '.', image: `millrace:${version}`, read_only: true, init: true, cap_drop: ['ALL'] });
+    expect(service).toMatchObject({
+      build: '.',
+      image: `millrace:${version}`,
+      read_only: true,
+      init: true,
+      cap_drop: ['ALL'],
+    });
   });
 
   it('is given only variables that there are', () => {
@@ -148,7 +170,9 @@ describe.each(ours)('%s', (_name, service) => {
   });
 
   it('is given every setting that it asks for and that has no default', () => {
-    const needed = new Set(wantedBy(file).filter((name) => settings[name].fallback === undefined || settings[name].fallback === ''));
+    const needed = new Set(
+      wantedBy(file).filter((name) => settings[name].fallback === undefined || settings[name].fallback === ''),
+    );
     // It asks for none, as it can start servers of its own; here they are elsewhere.
     if (file === 'platform/local/migrate.main.ts') needed.add('databaseUrl').add('clickhouseUrl');
     if (file === 'platform/local/rotate-keys.main.ts') needed.add('databaseUrl').add('masterKey');
@@ -159,7 +183,9 @@ describe.each(ours)('%s', (_name, service) => {
   });
 
   it('has a configuration that the process takes', () => {
-    const given = Object.fromEntries(Object.entries(environment).map(([name, text]) => [name, interpolated(text, 'x'.repeat(43))]));
+    const given = Object.fromEntries(
+      Object.entries(environment).map(([name, text]) => [name, interpolated(text, 'x'.repeat(43))]),
+    );
     expect(() => loadConfig(given, wantedBy(file))).not.toThrow();
   });
 
@@ -198,13 +224,19 @@ describe.each(Object.entries(ports))('%s', (name, variable) => {
 
 describe('secrets', () => {
   const texts = services.flatMap(([name, { environment = {} }]) =>
-    Object.entries(environment).map(([variable, text]) => ({ where: `${name} ${variable}`, variable, text: String(text) })),
+    Object.entries(environment).map(([variable, text]) => ({
+      where: `${name} ${variable}`,
+      variable,
+      text: String(text),
+    })),
   );
 
   it('are given by whoever runs it: no literal one, no default, and a start without one fails', () => {
     for (const { where, variable, text } of texts.filter((one) => /KEY|PASSWORD|SECRET|PEPPER/.test(one.variable))) {
       // Only while keys are rotated is there one before.
-      expect(text, where).toMatch(variable === 'MILLRACE_PREVIOUS_MASTER_KEY' ? /^\$\{\w+:-\}$/ : /^\$\{\w+:\?[^}]+\}$/);
+      expect(text, where).toMatch(
+        variable === 'MILLRACE_PREVIOUS_MASTER_KEY' ? /^\$\{\w+:-\}$/ : /^\$\{\w+:\?[^}]+\}$/,
+      );
     }
     for (const { where, text } of texts) {
       const password = /:\/\/[^:/@]*:(.*)@/.exec(text)?.[1];
@@ -225,7 +257,17 @@ describe('secrets', () => {
       .filter((line) => line !== '' && !line.startsWith('#'));
     expect(first).toBe('*');
     const allowed = rest.filter((line) => line.startsWith('!')).map((line) => line.slice(1));
-    expect(allowed).toEqual(['package.json', 'package-lock.json', '.npmrc', 'schemas', 'platform', 'ingest', 'rater', 'invoicer', 'api']);
+    expect(allowed).toEqual([
+      'package.json',
+      'package-lock.json',
+      '.npmrc',
+      'schemas',
+      'platform',
+      'ingest',
+      'rater',
+      'invoicer',
+      'api',
+    ]);
   });
 });
 
@@ -260,12 +302,14 @@ describe('what is acknowledged is kept', () => {
 
   it('PostgreSQL syncs every commit', () => {
     const words = serviceOf('postgres').command?.join(' ');
-    for (const flag of ['fsync=on', 'synchronous_commit=on', 'full_page_writes=on']) expect(words).toContain(`-c ${flag}`);
+    for (const flag of ['fsync=on', 'synchronous_commit=on', 'full_page_writes=on'])
+      expect(words).toContain(`-c ${flag}`);
   });
 
   it('Redis has an append-only file and evicts nothing', () => {
     const words = serviceOf('redis').command?.join(' ');
-    for (const flag of ['--appendonly yes', '--appendfsync everysec', '--maxmemory-policy noeviction']) expect(words).toContain(flag);
+    for (const flag of ['--appendonly yes', '--appendfsync everysec', '--maxmemory-policy noeviction'])
+      expect(words).toContain(flag);
   });
 
   it.each(stores)('%s has time to end in good order', (name) => {
@@ -280,7 +324,10 @@ describe('the image', () => {
 
   it('has the Node of package.json', () => {
     const minor = devDependencies.node?.split('.').slice(0, 2).join('.');
-    expect(instructionsOf('FROM').map((image) => image.split(' ')[0])).toEqual([`node:${minor}-slim`, `node:${minor}-slim`]);
+    expect(instructionsOf('FROM').map((image) => image.split(' ')[0])).toEqual([
+      `node:${minor}-slim`,
+      `node:${minor}-slim`,
+    ]);
   });
 
   it('is installed from the lock file, without what only tests and laptops need', () => {
@@ -288,9 +335,13 @@ describe('the image', () => {
   });
 
   it('can be installed: the lock file names the optional packages of every system, without which `npm ci` refuses it', () => {
-    const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, { optionalDependencies?: object }> };
+    const { packages } = JSON.parse(read('package-lock.json')) as {
+      packages: Record<string, { optionalDependencies?: object }>;
+    };
     const missing = Object.entries(packages).flatMap(([folder, { optionalDependencies = {} }]) =>
-      Object.keys(optionalDependencies).filter((name) => !packages[`node_modules/${name}`] && !packages[`${folder}/node_modules/${name}`]),
+      Object.keys(optionalDependencies).filter(
+        (name) => !packages[`node_modules/${name}`] && !packages[`${folder}/node_modules/${name}`],
+      ),
     );
     expect(missing).toEqual([]);
   });

@@ -1,4 +1,7 @@
-/** What holds of logs, metrics and traces whatever is observed. What the running processes say is in test/integration/observability.test.ts. */
+/**
+ * What holds of logs, metrics and traces whatever is observed. What the running processes say is in
+ * test/integration/observability.test.ts.
+ */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -47,11 +50,19 @@ describe('a log', () => {
     ['an API key in a field', secretOfKey, (log) => log.info({ deep: { deeper: [{ value: key }] } }, 'a line')],
     ['an API key that is not in our format', 'first_millrace_key', (log) => log.info('mr_live_my_first_millrace_key')],
     ['an API key in the words of an error', secretOfKey, (log) => log.warn({ err: new Error(`no ${key}`) }, 'a line')],
-    ['an API key in the cause of an error', secretOfKey, (log) => log.warn({ err: new Error('a', { cause: new Error(key) }) }, 'a line')],
+    [
+      'an API key in the cause of an error',
+      secretOfKey,
+      (log) => log.warn({ err: new Error('a', { cause: new Error(key) }) }, 'a line'),
+    ],
     ['an API key in a bound field', secretOfKey, (log) => log.child({ of: key }).info('a line')],
     ['an API key as a format argument', secretOfKey, (log) => log.info('the key %s', key)],
     ['an error that is logged by itself', secretOfKey, (log) => log.error(new Error(key))],
-    ['an Authorization header', 'dXNlcjpwYXNz', (log) => log.info({ req: { headers: { authorization: 'Basic dXNlcjpwYXNz' } } }, 'a')],
+    [
+      'an Authorization header',
+      'dXNlcjpwYXNz',
+      (log) => log.info({ req: { headers: { authorization: 'Basic dXNlcjpwYXNz' } } }, 'a'),
+    ],
     ['a bearer token in a text', 'abcdefghij', (log) => log.info('sent Authorization: Bearer abcdefghij')],
     ['a signature header', 'v1=abcdef', (log) => log.info({ headers: { 'x-signature': 't=1,v1=abcdef' } }, 'a line')],
     ['a cookie', 'session-of-ada', (log) => log.info({ headers: { cookie: ['session-of-ada', 'b'] } }, 'a line')],
@@ -62,7 +73,11 @@ describe('a log', () => {
     ['a password in a URL', 'hunter22', (log) => log.info('connect postgres://ada:hunter22@10.0.0.1/a')],
     ['a password with an @ in a URL', 'ter22', (log) => log.info('connect postgres://ada:hun@ter22@10.0.0.1/a')],
     ['a password with a quote in a URL', 'ter22', (log) => log.info('connect postgres://ada:hun"ter22@10.0.0.1/a')],
-    ['a URL that is none, in its error', 'hunter22', (log) => log.error(withFields(new Error('Invalid URL'), { input: 'a:hunter22@' }))],
+    [
+      'a URL that is none, in its error',
+      'hunter22',
+      (log) => log.error(withFields(new Error('Invalid URL'), { input: 'a:hunter22@' })),
+    ],
     ['the pepper of this process', pepper, (log) => log.info({ value: `x${pepper}x` }, 'a line')],
     ['the master key of this process', masterKey, (log) => log.info(`unwrapped with ${masterKey}`)],
     ['the password of a store, without its URL', 'click-house-pass', (log) => log.info('refused: click-house-pass')],
@@ -80,7 +95,11 @@ describe('a log', () => {
     [
       'the arguments of a command of Redis',
       'argument-of-it',
-      (log) => log.warn({ err: withFields(new Error('ERR'), { command: { name: 'evalsha', args: ['argument-of-it'] } }) }, 'a line'),
+      (log) =>
+        log.warn(
+          { err: withFields(new Error('ERR'), { command: { name: 'evalsha', args: ['argument-of-it'] } }) },
+          'a line',
+        ),
     ],
   ])('never has %s', (_, secret, write) => {
     expect(linesOf(write)).not.toContain(secret);
@@ -93,18 +112,31 @@ describe('a log', () => {
       port: 5432,
     });
     const { err } = JSON.parse(linesOf((log) => log.warn({ err: error }, 'postgres://ada:hunter22@10.0.0.1/a')));
-    expect(err).toMatchObject({ type: 'Error', message: 'connect failed', code: 'ECONNREFUSED', address: '10.0.0.1', port: 5432 });
+    expect(err).toMatchObject({
+      type: 'Error',
+      message: 'connect failed',
+      code: 'ECONNREFUSED',
+      address: '10.0.0.1',
+      port: 5432,
+    });
     expect(err.cause.message).toBe('the cause');
     expect(err.stack).toContain('observability.test.ts');
     expect(linesOf((log) => log.info(`the key ${key}`))).toContain(`${key.slice(0, 24)}_[redacted]`);
-    expect(linesOf((log) => log.info('postgres://ada:hunter22@10.0.0.1/a'))).toContain('postgres://[redacted]@10.0.0.1/a');
-    expect(linesOf((log) => log.info({ key_id: 'key_1', request_id: 'req_1' }, 'a'))).toContain('"key_id":"key_1","request_id":"req_1"');
+    expect(linesOf((log) => log.info('postgres://ada:hunter22@10.0.0.1/a'))).toContain(
+      'postgres://[redacted]@10.0.0.1/a',
+    );
+    expect(linesOf((log) => log.info({ key_id: 'key_1', request_id: 'req_1' }, 'a'))).toContain(
+      '"key_id":"key_1","request_id":"req_1"',
+    );
   });
 
   it('stays JSON and has no secret of this process, whatever it is about', () => {
     const secret = 'pa"ss\\wo/rd-of\u00e9';
     const redact = createRedaction([secret, pepper]);
-    const word = fc.oneof(fc.string(), fc.constantFrom(secret, pepper, 'password', 'token=', 'Bearer ', '://', '@', '"', '\\', 'mr_live_'));
+    const word = fc.oneof(
+      fc.string(),
+      fc.constantFrom(secret, pepper, 'password', 'token=', 'Bearer ', '://', '@', '"', '\\', 'mr_live_'),
+    );
     const text = fc.array(word, { maxLength: 8 }).map((words) => words.join(''));
     fc.assert(
       fc.property(fc.dictionary(text, fc.oneof(text, fc.array(text), fc.dictionary(text, text))), (fields) => {
@@ -124,7 +156,18 @@ describe('a log', () => {
       redact(part.repeat(200_000 / part.length));
       return (performance.now() - started) / 1000;
     };
-    for (const part of ['://', '"a', 'mr_live_', 'Bearer ', '"password', '\\"', 'secret= ', '"secret":["a",', '"a-a-', 'password=']) {
+    for (const part of [
+      '://',
+      '"a',
+      'mr_live_',
+      'Bearer ',
+      '"password',
+      '\\"',
+      'secret= ',
+      '"secret":["a",',
+      '"a-a-',
+      'password=',
+    ]) {
       expect(secondsOf(part), part).toBeLessThan(1);
     }
   });
@@ -190,7 +233,9 @@ describe('a trace', () => {
   });
 
   it('of a billing run has the id of the run', () => {
-    expect(traceOfRun('run_01a1fb2b2f1e75dd8fa1574e85b72578')).toBe('00-01a1fb2b2f1e75dd8fa1574e85b72578-8fa1574e85b72578-01');
+    expect(traceOfRun('run_01a1fb2b2f1e75dd8fa1574e85b72578')).toBe(
+      '00-01a1fb2b2f1e75dd8fa1574e85b72578-8fa1574e85b72578-01',
+    );
     expect(traceOfRun('run_1')).toBeUndefined();
   });
 
@@ -206,7 +251,9 @@ describe('a trace', () => {
       await createTracer('http://127.0.0.1:1/v1/traces', 'test', { info() {} });
       console.log(without, loaded.length > 0);`;
     const root = new URL('../../', import.meta.url);
-    expect(execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: root, encoding: 'utf8' }).trim()).toBe('0 true');
+    expect(
+      execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: root, encoding: 'utf8' }).trim(),
+    ).toBe('0 true');
   });
 
   it('is sent with its parents, its attributes, and of an error the name and not the words; the end of a process waits for it', async () => {
@@ -223,7 +270,13 @@ describe('a trace', () => {
     await expect(failing).rejects.toThrow('a secret');
     await tracer.close();
     const [inner, outer] = collector.spans.splice(0);
-    expect(outer).toMatchObject({ process: 'test', name: 'outer', traceId: '1'.repeat(32), parentSpanId: '2'.repeat(16), failed: true });
+    expect(outer).toMatchObject({
+      process: 'test',
+      name: 'outer',
+      traceId: '1'.repeat(32),
+      parentSpanId: '2'.repeat(16),
+      failed: true,
+    });
     expect(outer?.attributes).toEqual({ request_id: 'req_1', 'error.type': 'TypeError' });
     expect(inner).toMatchObject({
       name: 'inner',
@@ -269,7 +322,11 @@ describe('a trace', () => {
     expect(thing).toMatchObject({ name: 'GET /v1/things/:id', parentSpanId: '2'.repeat(16), failed: false });
     expect(thing?.attributes).toMatchObject({ request_id: 'req-7', 'http.response.status_code': 200 });
     expect(answer.json().traceparent).toBe(`00-${'1'.repeat(32)}-${thing?.spanId}-01`);
-    expect(broken).toMatchObject({ name: 'GET /v1/broken', failed: true, attributes: { 'error.type': 'INTERNAL_ERROR' } });
+    expect(broken).toMatchObject({
+      name: 'GET /v1/broken',
+      failed: true,
+      attributes: { 'error.type': 'INTERNAL_ERROR' },
+    });
   });
 });
 
@@ -294,16 +351,20 @@ const read = (name: string): string => readFileSync(new URL(name, folder), 'utf8
 describe('docs/observability', () => {
   const dashboard = JSON.parse(read('grafana-dashboard.json')) as {
     readonly panels: readonly Panel[];
-    readonly templating: { readonly list: readonly { readonly name: string; readonly type: string; readonly query: string }[] };
+    readonly templating: {
+      readonly list: readonly { readonly name: string; readonly type: string; readonly query: string }[];
+    };
     readonly schemaVersion: number;
   };
-  const rules = (parse(read('alerts.yml')) as { readonly groups: readonly { readonly rules: readonly Rule[] }[] }).groups.flatMap(
-    (group) => group.rules,
-  );
+  const rules = (
+    parse(read('alerts.yml')) as { readonly groups: readonly { readonly rules: readonly Rule[] }[] }
+  ).groups.flatMap((group) => group.rules);
 
   it('the dashboard asks the data source that is chosen in it, in panels that do not overlap, a row for every stage', () => {
     expect(dashboard.schemaVersion).toBeGreaterThanOrEqual(38);
-    expect(dashboard.templating.list).toEqual([expect.objectContaining({ name: 'datasource', type: 'datasource', query: 'prometheus' })]);
+    expect(dashboard.templating.list).toEqual([
+      expect.objectContaining({ name: 'datasource', type: 'datasource', query: 'prometheus' }),
+    ]);
     const { panels } = dashboard;
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     expect(panels.filter(({ type }) => type === 'row').map(({ title }) => title)).toEqual([
@@ -320,7 +381,8 @@ describe('docs/observability', () => {
     ]);
     for (const panel of panels.filter(({ type }) => type !== 'row')) {
       expect(panel.targets?.length, panel.title).toBeGreaterThan(0);
-      for (const of of [panel, ...(panel.targets ?? [])]) expect(of.datasource?.uid, panel.title).toBe(`\${${'datasource'}}`);
+      for (const of of [panel, ...(panel.targets ?? [])])
+        expect(of.datasource?.uid, panel.title).toBe(`\${${'datasource'}}`);
     }
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
       Array.from({ length: w * h }, (_, at) => `${x + (at % w)},${y + Math.floor(at / w)}`),

@@ -52,7 +52,9 @@ describe('the table of settings', () => {
     expect(shown, `README.md must have ${tableStart} and, below it, ${tableEnd}; ${update}`).toBeDefined();
     // How wide its columns are is the formatter's business.
     const rowsOf = (table: string) => table.split('\n').map((row) => row.replace(/ +\|/g, ' |').replace(/-+/g, '-'));
-    expect(rowsOf(shown ?? ''), `README.md differs from platform/config.ts; ${update}`).toEqual(rowsOf(configTable(settings)));
+    expect(rowsOf(shown ?? ''), `README.md differs from platform/config.ts; ${update}`).toEqual(
+      rowsOf(configTable(settings)),
+    );
   });
 });
 
@@ -61,7 +63,9 @@ const linksOf = (text: string): string[] => {
   const prose = text.replace(/^(```|~~~)[\s\S]*?^\1/gm, '').replace(/`[^`\n]*`/g, '');
   const inline = [...prose.matchAll(/\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)/g)];
   const references = [...prose.matchAll(/^\s{0,3}\[[^\]]+\]:\s*<?(\S+?)>?(?:\s|$)/gm)];
-  return [...inline, ...references].map((match) => match[1] ?? '').filter((target) => !/^[a-z][a-z0-9+.-]*:|^\/\//i.test(target));
+  return [...inline, ...references]
+    .map((match) => match[1] ?? '')
+    .filter((target) => !/^[a-z][a-z0-9+.-]*:|^\/\//i.test(target));
 };
 
 /** A heading as GitHub names it in a link. */
@@ -75,13 +79,15 @@ const anchorsOf = (text: string): Set<string> =>
     ),
   );
 
-const isThere = (path: string): boolean => files.includes(path) || path === '' || files.some((file) => file.startsWith(`${path}/`));
+const isThere = (path: string): boolean =>
+  files.includes(path) || path === '' || files.some((file) => file.startsWith(`${path}/`));
 
 /** The links of a document that lead nowhere. */
 const deadLinks = (path: string, text: string): string[] =>
   linksOf(text).filter((target) => {
     const [file = '', anchor] = decodeURI(target).split('#');
-    const resolved = file === '' ? path : file.startsWith('/') ? file : join(dirname(path), file).replace(/^\.$|\/$/g, '');
+    const resolved =
+      file === '' ? path : file.startsWith('/') ? file : join(dirname(path), file).replace(/^\.$|\/$/g, '');
     if (file !== '' && !isThere(resolved)) return true;
     if (!anchor || !resolved.endsWith('.md')) return false;
     return !anchorsOf(resolved === path ? text : read(resolved)).has(anchor);
@@ -131,20 +137,27 @@ describe('the README of a folder', () => {
     expect(unnamed('`a.ts`, `routes/` and b.ts', ['a.ts', 'b.ts', 'routes/c.ts'])).toEqual(['b.ts']);
   });
 
-  it.each(['ingest', 'rater', 'invoicer', 'schemas', 'platform'])('%s names every file that is there, and none that is not', (folder) => {
-    const readme = read(`${folder}/README.md`);
-    const inFolder = files
-      .filter((path) => path.startsWith(`${folder}/`) && !path.endsWith('.md'))
-      .map((path) => path.slice(folder.length + 1));
-    expect(unnamed(readme, inFolder)).toEqual([]);
-    const named = namesIn(readme).filter((name) => /^[\w./-]+\.(?:ts|mjs|sql|avsc)$/.test(name));
-    expect(named.filter((name) => !inFolder.includes(name) && !files.includes(name))).toEqual([]);
-  });
+  it.each(['ingest', 'rater', 'invoicer', 'schemas', 'platform'])(
+    '%s names every file that is there, and none that is not',
+    (folder) => {
+      const readme = read(`${folder}/README.md`);
+      const inFolder = files
+        .filter((path) => path.startsWith(`${folder}/`) && !path.endsWith('.md'))
+        .map((path) => path.slice(folder.length + 1));
+      expect(unnamed(readme, inFolder)).toEqual([]);
+      const named = namesIn(readme).filter((name) => /^[\w./-]+\.(?:ts|mjs|sql|avsc)$/.test(name));
+      expect(named.filter((name) => !inFolder.includes(name) && !files.includes(name))).toEqual([]);
+    },
+  );
 
   it('test/README.md states every invariant that the name of a test or another README gives by its number', () => {
     const numbers = (text: string) => text.match(/(?<=\[)I\d+(?=\])/g) ?? [];
-    const used = new Set(files.filter((path) => /^test\/.+\.ts$|README\.md$/.test(path)).flatMap((path) => numbers(read(path))));
-    const stated = new Set([...read('test/README.md').matchAll(/^\|\s*(I\d+)\s*\|\s*\S.*\|$/gm)].map((match) => match[1]));
+    const used = new Set(
+      files.filter((path) => /^test\/.+\.ts$|README\.md$/.test(path)).flatMap((path) => numbers(read(path))),
+    );
+    const stated = new Set(
+      [...read('test/README.md').matchAll(/^\|\s*(I\d+)\s*\|\s*\S.*\|$/gm)].map((match) => match[1]),
+    );
     expect([...used].filter((number) => !stated.has(number))).toEqual([]);
     expect(used.size).toBeGreaterThan(10);
   });

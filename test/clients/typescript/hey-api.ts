@@ -27,7 +27,15 @@ const event = (number: number, tokens: number): Event => ({
   event: `llm.request.${task.name}`,
   customer_id: task.name,
   timestamp: task.occurredAt,
-  properties: { tokens, model: 'small', cached: true, ratio: 0.25, tags: ['a', 1, null], nested: { deep: false }, nothing: null },
+  properties: {
+    tokens,
+    model: 'small',
+    cached: true,
+    ratio: 0.25,
+    tags: ['a', 1, null],
+    nested: { deep: false },
+    nothing: null,
+  },
 });
 
 const meter = must(
@@ -61,16 +69,22 @@ const plan = must(
     },
   }),
 );
-const tiers = plan.charges.flatMap(({ price }) => (price.model === 'graduated' ? price.tiers.map(({ up_to }) => up_to) : []));
+const tiers = plan.charges.flatMap(({ price }) =>
+  price.model === 'graduated' ? price.tiers.map(({ up_to }) => up_to) : [],
+);
 
 const newCustomer = { external_id: task.name, name: 'Acme Inc.', metadata: { contract: '2026-117' } };
 const made = await createCustomer({ client, body: newCustomer, headers: { 'Idempotency-Key': task.name } });
 const customer = must(made);
 const again = await createCustomer({ client, body: newCustomer });
-must(await createSubscription({ client, body: { customer_id: task.name, plan: plan.code, started_at: task.monthStart } }));
+must(
+  await createSubscription({ client, body: { customer_id: task.name, plan: plan.code, started_at: task.monthStart } }),
+);
 
 const single = must(await createEvents({ client: ingest, body: event(1, 700), query: { receipt: true } }));
-const batch = must(await createEvents({ client: ingest, body: { events: [event(1, 700), event(2, 800), event(3, 500)] } }));
+const batch = must(
+  await createEvents({ client: ingest, body: { events: [event(1, 700), event(2, 800), event(3, 500)] } }),
+);
 const rejected = await createEvents({ client: ingest, body: { ...event(4, 1), event: '' } });
 
 const usage = await until(
@@ -93,7 +107,10 @@ const stale = await updateCustomer({
 });
 const missing = await getInvoice({ client, path: { id: `inv_${'0'.repeat(32)}` } });
 const unused = must(
-  await createMeter({ client, body: { code: `unused-${task.name}`, name: 'Unused', event: 'nothing', aggregation: 'count' } }),
+  await createMeter({
+    client,
+    body: { code: `unused-${task.name}`, name: 'Unused', event: 'nothing', aggregation: 'count' },
+  }),
 );
 const deleted = await deleteMeter({ client, path: { id: unused.id } });
 

@@ -17,7 +17,15 @@ const event = (number: number, tokens: number): Event => ({
   event: `llm.request.${task.name}`,
   customer_id: task.name,
   timestamp: task.occurredAt,
-  properties: { tokens, model: 'small', cached: true, ratio: 0.25, tags: ['a', 1, null], nested: { deep: false }, nothing: null },
+  properties: {
+    tokens,
+    model: 'small',
+    cached: true,
+    ratio: 0.25,
+    tags: ['a', 1, null],
+    nested: { deep: false },
+    nothing: null,
+  },
 });
 
 const meter = must(
@@ -46,30 +54,47 @@ const newPlan: NewPlan = {
   ],
 };
 const plan = must(await api.POST('/v1/plans', { body: newPlan }));
-const tiers = plan.charges.flatMap(({ price }) => (price.model === 'graduated' ? price.tiers.map(({ up_to }) => up_to) : []));
+const tiers = plan.charges.flatMap(({ price }) =>
+  price.model === 'graduated' ? price.tiers.map(({ up_to }) => up_to) : [],
+);
 
 const newCustomer = { external_id: task.name, name: 'Acme Inc.', metadata: { contract: '2026-117' } };
-const made = await api.POST('/v1/customers', { body: newCustomer, params: { header: { 'Idempotency-Key': task.name } } });
+const made = await api.POST('/v1/customers', {
+  body: newCustomer,
+  params: { header: { 'Idempotency-Key': task.name } },
+});
 const customer = must(made);
 const again = await api.POST('/v1/customers', { body: newCustomer });
-must(await api.POST('/v1/subscriptions', { body: { customer_id: task.name, plan: plan.code, started_at: task.monthStart } }));
+must(
+  await api.POST('/v1/subscriptions', {
+    body: { customer_id: task.name, plan: plan.code, started_at: task.monthStart },
+  }),
+);
 
 const single = must(await ingest.POST('/v1/events', { body: event(1, 700), params: { query: { receipt: true } } }));
 if (typeof single === 'string') throw new Error('the answer is text');
-const batch = must(await ingest.POST('/v1/events', { body: { events: [event(1, 700), event(2, 800), event(3, 500)] } }));
+const batch = must(
+  await ingest.POST('/v1/events', { body: { events: [event(1, 700), event(2, 800), event(3, 500)] } }),
+);
 if (typeof batch === 'string') throw new Error('the answer is text');
 const rejected = await ingest.POST('/v1/events', { body: { ...event(4, 1), event: '' } });
 
 const usage = await until(
   async () =>
-    must(await api.GET('/v1/customers/{id}/usage', { params: { path: { id: task.name }, query: { from: task.monthStart } } })).items.find(
-      (item) => item.meter === code,
-    )?.quantity,
+    must(
+      await api.GET('/v1/customers/{id}/usage', {
+        params: { path: { id: task.name }, query: { from: task.monthStart } },
+      }),
+    ).items.find((item) => item.meter === code)?.quantity,
   (quantity) => quantity === '2000',
 );
 const run = must(await api.POST('/v1/invoices/run', { body: { period: task.month, customer_id: task.name } }));
-const ended = must(await api.GET('/v1/invoices/runs/{id}', { params: { path: { id: run.id }, query: { wait_seconds: 25 } } }));
-const page = must(await api.GET('/v1/customers/{id}/invoices', { params: { path: { id: task.name }, query: { limit: 1 } } }));
+const ended = must(
+  await api.GET('/v1/invoices/runs/{id}', { params: { path: { id: run.id }, query: { wait_seconds: 25 } } }),
+);
+const page = must(
+  await api.GET('/v1/customers/{id}/invoices', { params: { path: { id: task.name }, query: { limit: 1 } } }),
+);
 const invoice = must(await api.GET('/v1/invoices/{id}', { params: { path: { id: page.items[0]?.id ?? '' } } }));
 
 const stale = await api.PATCH('/v1/customers/{id}', {
@@ -78,7 +103,9 @@ const stale = await api.PATCH('/v1/customers/{id}', {
 });
 const missing = await api.GET('/v1/invoices/{id}', { params: { path: { id: `inv_${'0'.repeat(32)}` } } });
 const unused = must(
-  await api.POST('/v1/meters', { body: { code: `unused-${task.name}`, name: 'Unused', event: 'nothing', aggregation: 'count' } }),
+  await api.POST('/v1/meters', {
+    body: { code: `unused-${task.name}`, name: 'Unused', event: 'nothing', aggregation: 'count' },
+  }),
 );
 const deleted = await api.DELETE('/v1/meters/{id}', { params: { path: { id: unused.id } } });
 

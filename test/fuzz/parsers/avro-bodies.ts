@@ -1,4 +1,7 @@
-/** Blocks of Avro in the public schema (schemas/usage-event.avsc), and containers around them. A block is written here as its number of events, one byte, and its data. */
+/**
+ * Blocks of Avro in the public schema (schemas/usage-event.avsc), and containers around them. A block is written here
+ * as its number of events, one byte, and its data.
+ */
 import { readFileSync } from 'node:fs';
 import { idText, nameText, numberText, stringText } from './json-texts.ts';
 import { nowMs } from './outcome.ts';
@@ -47,7 +50,10 @@ const timestamp = (random: Random): Buffer => {
 };
 
 const entry = (random: Random, number: number): Buffer =>
-  Buffer.concat([said(nameText(random, number)), random.chance(0.5) ? ofText(numberText(random)) : said(stringText(random))]);
+  Buffer.concat([
+    said(nameText(random, number)),
+    random.chance(0.5) ? ofText(numberText(random)) : said(stringText(random)),
+  ]);
 
 /** A map in blocks, some of which say how many bytes they have. */
 const properties = (random: Random): Buffer => {
@@ -55,7 +61,9 @@ const properties = (random: Random): Buffer => {
   for (let left = random.chance(0.02) ? random.oneOf([63, 64, 65, 256, 257]) : random.below(6); left > 0; ) {
     const count = random.chance(0.8) ? left : 1 + random.below(left);
     const items = Buffer.concat(
-      times(count, (number) => (left > 60 ? Buffer.concat([ofText(`p${left}.${number}`), ofText('1')]) : entry(random, number))),
+      times(count, (number) =>
+        left > 60 ? Buffer.concat([ofText(`p${left}.${number}`), ofText('1')]) : entry(random, number),
+      ),
     );
     parts.push(
       random.chance(0.8)
@@ -69,7 +77,13 @@ const properties = (random: Random): Buffer => {
 };
 
 const record = (random: Random): Buffer =>
-  Buffer.concat([said(idText(random)), said(idText(random)), said(idText(random)), timestamp(random), properties(random)]);
+  Buffer.concat([
+    said(idText(random)),
+    said(idText(random)),
+    said(idText(random)),
+    timestamp(random),
+    properties(random),
+  ]);
 
 export const avroBlock = (random: Random): Buffer => {
   const records = times(random.below(5), () => record(random));

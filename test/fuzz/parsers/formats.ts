@@ -112,7 +112,9 @@ const readAvro = (container: Buffer, horizon: Horizon): Decoded => {
 const decodedOrTooMany = (writer: BlockWriter): Decoded =>
   writer.total > eventsMax ? { outcome: { kind: 'too_many', events: writer.total } } : decodedBlock(writer.done());
 
-/** A time of 64 bits may be in no year that has a text. Such are out of every horizon that can be set, so they are here. */
+/**
+ * A time of 64 bits may be in no year that has a text. Such are out of every horizon that can be set, so they are here.
+ */
 const inYears = (horizon: Horizon): Horizon => ({
   ...horizon,
   pastMsMax: Math.min(horizon.pastMsMax, 6e13),
@@ -120,7 +122,13 @@ const inYears = (horizon: Horizon): Horizon => ({
 });
 
 export const formats: readonly Format[] = [
-  { name: 'json', body: nativeBody, production: readBy(parseNativeBody), reference: judgeNativeBody, longWay: readNativeTheLongWay },
+  {
+    name: 'json',
+    body: nativeBody,
+    production: readBy(parseNativeBody),
+    reference: judgeNativeBody,
+    longWay: readNativeTheLongWay,
+  },
   {
     name: 'ndjson',
     body: linesBody,

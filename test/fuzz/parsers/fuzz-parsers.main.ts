@@ -1,6 +1,7 @@
 /**
- * `npm run fuzz:parsers -- [--cases N] [--seed N] [--format NAME] [--case NAME:HORIZON:BASE64]`: every reader of events against a plain one, on random and mutated bodies.
- * Ends with 1 on the first case on which they differ, made small; `--case` looks at one again.
+ * `npm run fuzz:parsers -- [--cases N] [--seed N] [--format NAME] [--case NAME:HORIZON:BASE64]`: every reader of events
+ * against a plain one, on random and mutated bodies. Ends with 1 on the first case on which they differ, made small;
+ * `--case` looks at one again.
  */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -66,6 +67,10 @@ const run = (cases: number, seed: number, chosen: readonly Format[]): boolean =>
 const { values } = parseArgs({ options });
 const isSound =
   values.case === undefined
-    ? run(numberOf('cases', values.cases), numberOf('seed', values.seed), values.format === undefined ? formats : [formatOf(values.format)])
+    ? run(
+        numberOf('cases', values.cases),
+        numberOf('seed', values.seed),
+        values.format === undefined ? formats : [formatOf(values.format)],
+      )
     : again(values.case);
 process.exitCode = isSound ? 0 : 1;

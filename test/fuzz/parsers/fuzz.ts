@@ -1,4 +1,6 @@
-/** The fuzzer: makes cases, has production and reference judge each, and makes the first one on which they differ small. */
+/**
+ * The fuzzer: makes cases, has production and reference judge each, and makes the first one on which they differ small.
+ */
 import { stopwatch } from '#platform/clock.ts';
 import type { Format } from './formats.ts';
 import { mutated } from './mutate.ts';
@@ -8,7 +10,12 @@ import { createRandom, type Random } from './random.ts';
 export type FuzzCase = { readonly horizon: HorizonName; readonly body: Buffer };
 export type ProblemKind = 'crash' | 'difference' | 'paths' | 'slow';
 export type Problem = { readonly kind: ProblemKind; readonly what: string };
-export type Finding = { readonly format: string; readonly number: number; readonly problem: Problem; readonly case: FuzzCase };
+export type Finding = {
+  readonly format: string;
+  readonly number: number;
+  readonly problem: Problem;
+  readonly case: FuzzCase;
+};
 
 /** What the cases of a run were: one that only ever saw malformed bodies would prove nothing. */
 export type FuzzStats = { cases: number; malformed: number; tooMany: number; accepted: number; refused: number };
@@ -35,7 +42,8 @@ export const judgeCase = (format: Format, { horizon: name, body }: FuzzCase): Ju
     return crashOf('production', error);
   }
   const ms = elapsed();
-  if (ms > caseMsMax) return { decoded, problem: { kind: 'slow', what: `production took ${ms.toFixed(0)} ms for ${body.length} bytes` } };
+  if (ms > caseMsMax)
+    return { decoded, problem: { kind: 'slow', what: `production took ${ms.toFixed(0)} ms for ${body.length} bytes` } };
   let difference: string | undefined;
   try {
     if (format.reference) difference = differenceOf(decoded.outcome, format.reference(own(), horizon));
@@ -54,7 +62,10 @@ export const judgeCase = (format: Format, { horizon: name, body }: FuzzCase): Ju
   return { decoded, problem: undefined };
 };
 
-/** The problem of a case, if it has one. A slow case is one that is slow each time: another process may have had the machine. */
+/**
+ * The problem of a case, if it has one. A slow case is one that is slow each time: another process may have had the
+ * machine.
+ */
 export const problemOf = (format: Format, one: FuzzCase): Judged => {
   let judged = judgeCase(format, one);
   for (let again = 0; again < 2 && judged.problem?.kind === 'slow'; again += 1) judged = judgeCase(format, one);
@@ -63,7 +74,9 @@ export const problemOf = (format: Format, one: FuzzCase): Judged => {
 
 const shrinkTriesMax = 60_000;
 const shrinkMsMax = 10_000;
-/** Up to here every part of a body is tried, wherever it begins and ends: what stands between two braces goes at once. */
+/**
+ * Up to here every part of a body is tried, wherever it begins and ends: what stands between two braces goes at once.
+ */
 const thoroughBytesMax = 250;
 
 const zero = Buffer.from('0');
@@ -71,7 +84,11 @@ const zero = Buffer.from('0');
 /** Bodies that lack a part of this one, or have 0 in its place; the largest parts come first. */
 function* smaller(body: Buffer): Generator<Buffer> {
   const isThorough = body.length <= thoroughBytesMax;
-  for (let size = isThorough ? body.length : Math.ceil(body.length / 2); size >= 1; size = isThorough ? size - 1 : Math.floor(size / 2)) {
+  for (
+    let size = isThorough ? body.length : Math.ceil(body.length / 2);
+    size >= 1;
+    size = isThorough ? size - 1 : Math.floor(size / 2)
+  ) {
     for (let at = 0; at + size <= body.length; at += isThorough ? 1 : size) {
       const [before, behind] = [body.subarray(0, at), body.subarray(at + size)];
       yield Buffer.concat([before, behind]);
@@ -120,9 +137,16 @@ const count = (stats: FuzzStats, decoded: Decoded | undefined): void => {
 };
 
 /** Tries `cases` cases, spread over the formats; ends with the first finding, made small. */
-export const fuzzParsers = (formats: readonly Format[], cases: number, seed: number, onCase?: (number: number) => void): FuzzRun => {
+export const fuzzParsers = (
+  formats: readonly Format[],
+  cases: number,
+  seed: number,
+  onCase?: (number: number) => void,
+): FuzzRun => {
   const random = createRandom(seed);
-  const stats = new Map(formats.map(({ name }) => [name, { cases: 0, malformed: 0, tooMany: 0, accepted: 0, refused: 0 }]));
+  const stats = new Map(
+    formats.map(({ name }) => [name, { cases: 0, malformed: 0, tooMany: 0, accepted: 0, refused: 0 }]),
+  );
   for (let number = 0; number < cases; number += 1) {
     const format = formats[number % formats.length] as Format;
     const one = makeCase(format, random);
@@ -131,7 +155,10 @@ export const fuzzParsers = (formats: readonly Format[], cases: number, seed: num
     onCase?.(number);
     if (!problem) continue;
     const small = shrunk(format, one, problem.kind);
-    return { stats, finding: { format: format.name, number, problem: problemOf(format, small).problem ?? problem, case: small } };
+    return {
+      stats,
+      finding: { format: format.name, number, problem: problemOf(format, small).problem ?? problem, case: small },
+    };
   }
   return { stats, finding: undefined };
 };

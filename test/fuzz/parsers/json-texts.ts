@@ -1,4 +1,6 @@
-/** Pieces of JSON text, most of them ordinary and some of them nasty: what valid and nearly valid bodies are made of. */
+/**
+ * Pieces of JSON text, most of them ordinary and some of them nasty: what valid and nearly valid bodies are made of.
+ */
 import { nowMs } from './outcome.ts';
 import { type Random, times } from './random.ts';
 
@@ -41,30 +43,108 @@ const characters = ['x', 'é', '日', '😀', '0', '.', '\\\\', '\\u0041'];
 const longText = (random: Random): string => `"${random.oneOf(characters).repeat(random.oneOf(lengths))}"`;
 
 export const stringText = (random: Random): string => {
-  if (random.chance(0.75)) return `"${random.oneOf(['gpt', 'eu', 'a', 'llm.request', 'x y', '12', '0.10', 'true'])}${random.below(50)}"`;
+  if (random.chance(0.75))
+    return `"${random.oneOf(['gpt', 'eu', 'a', 'llm.request', 'x y', '12', '0.10', 'true'])}${random.below(50)}"`;
   return random.chance(0.7) ? random.oneOf(nastyTexts) : longText(random);
 };
 
-export const idText = (random: Random): string => (random.chance(0.97) ? `"id-${random.below(1000)}"` : stringText(random));
+export const idText = (random: Random): string =>
+  random.chance(0.97) ? `"id-${random.below(1000)}"` : stringText(random);
 
 const nastyNumbers = [
-  ...['-0', '0', '-0.0', '0.0', '0e9', '-0e999', '0.10', '1.50', '0.1', '100', '1e5', '1E5', '1e+5', '1e-5', '15e-1', '1.50e1', '10e-1'],
-  ...['1E400', '-1e400', '1e-400', '1e-324', '5e-324', '1e40', '1e41', '1e-40', '1e-41', '0.1e42', '1e21', '1e20', '1e-6', '1e-7'],
-  ...['123456789012345', '1234567890123456', '999999999999999', '9999999999999999', '9007199254740993', '12345678901234567890'],
-  ...['0.123456789012345', '0.1234567890123456', '1.23456789012345', '1.234567890123456', '123456789012345e20', '0.000000000000001'],
-  ...['0.00000000000001', '1000000000000000000000', '100000000000000000000', '12345678901234.50', '123456789012345.0', '1234567890123450'],
-  ...['01', '-01', '00', '+1', '.5', '5.', '1.e5', '1e', '1e+', '-', '--1', '0x10', '1_0', 'NaN', 'Infinity', '1.2.3', '1e5.5'],
+  ...[
+    '-0',
+    '0',
+    '-0.0',
+    '0.0',
+    '0e9',
+    '-0e999',
+    '0.10',
+    '1.50',
+    '0.1',
+    '100',
+    '1e5',
+    '1E5',
+    '1e+5',
+    '1e-5',
+    '15e-1',
+    '1.50e1',
+    '10e-1',
+  ],
+  ...[
+    '1E400',
+    '-1e400',
+    '1e-400',
+    '1e-324',
+    '5e-324',
+    '1e40',
+    '1e41',
+    '1e-40',
+    '1e-41',
+    '0.1e42',
+    '1e21',
+    '1e20',
+    '1e-6',
+    '1e-7',
+  ],
+  ...[
+    '123456789012345',
+    '1234567890123456',
+    '999999999999999',
+    '9999999999999999',
+    '9007199254740993',
+    '12345678901234567890',
+  ],
+  ...[
+    '0.123456789012345',
+    '0.1234567890123456',
+    '1.23456789012345',
+    '1.234567890123456',
+    '123456789012345e20',
+    '0.000000000000001',
+  ],
+  ...[
+    '0.00000000000001',
+    '1000000000000000000000',
+    '100000000000000000000',
+    '12345678901234.50',
+    '123456789012345.0',
+    '1234567890123450',
+  ],
+  ...[
+    '01',
+    '-01',
+    '00',
+    '+1',
+    '.5',
+    '5.',
+    '1.e5',
+    '1e',
+    '1e+',
+    '-',
+    '--1',
+    '0x10',
+    '1_0',
+    'NaN',
+    'Infinity',
+    '1.2.3',
+    '1e5.5',
+  ],
 ];
 
 const digitsOf = (random: Random, count: number): string => times(count, () => random.below(10)).join('');
 
 /** A number by the grammar of JSON, its lengths around what a double keeps. */
 const randomNumber = (random: Random): string => {
-  const whole = random.chance(0.3) ? '0' : `${1 + random.below(9)}${digitsOf(random, random.below(random.chance(0.8) ? 8 : 17))}`;
+  const whole = random.chance(0.3)
+    ? '0'
+    : `${1 + random.below(9)}${digitsOf(random, random.below(random.chance(0.8) ? 8 : 17))}`;
   const fraction = random.chance(0.5)
     ? `.${'0'.repeat(random.chance(0.2) ? random.below(45) : 0)}${digitsOf(random, 1 + random.below(random.chance(0.8) ? 6 : 16))}`
     : '';
-  const exponent = random.chance(0.2) ? `${random.oneOf(['e', 'E'])}${random.oneOf(['', '+', '-'])}${random.below(50)}` : '';
+  const exponent = random.chance(0.2)
+    ? `${random.oneOf(['e', 'E'])}${random.oneOf(['', '+', '-'])}${random.below(50)}`
+    : '';
   return `${random.chance(0.2) ? '-' : ''}${whole}${fraction}${exponent}`;
 };
 
@@ -112,19 +192,53 @@ const nastyInstants = [
   '+002026-11-20T12:00:00Z',
   '2026-11-20T12:00Z',
 ];
-const zones = ['z', '+00:00', '-00:00', '+02:00', '-23:59', '+23:59', '+24:00', '+00:60', '+0200', '+02', 'Z[UTC]', '', 'ZZ'];
+const zones = [
+  'z',
+  '+00:00',
+  '-00:00',
+  '+02:00',
+  '-23:59',
+  '+23:59',
+  '+24:00',
+  '+00:60',
+  '+0200',
+  '+02',
+  'Z[UTC]',
+  '',
+  'ZZ',
+];
 
 export const instantText = (random: Random): string => {
-  if (random.chance(0.5)) return JSON.stringify(new Date(nowMs - random.below(40 * 86_400_000) + 3 * 86_400_000).toISOString());
+  if (random.chance(0.5))
+    return JSON.stringify(new Date(nowMs - random.below(40 * 86_400_000) + 3 * 86_400_000).toISOString());
   if (random.chance(0.05)) return JSON.stringify(random.oneOf(nastyInstants));
   const usual = random.chance(0.85);
   const [hours, minutes] = usual ? [24, 60] : [26, 62];
-  const fraction = random.chance(0.5) ? `.${digitsOf(random, random.chance(0.8) ? random.below(14) : 22 + random.below(5))}` : '';
+  const fraction = random.chance(0.5)
+    ? `.${digitsOf(random, random.chance(0.8) ? random.below(14) : 22 + random.below(5))}`
+    : '';
   const time = `${two(random.below(hours))}:${two(random.below(minutes))}:${two(random.below(random.chance(0.9) ? 60 : 62))}${fraction}`;
   return `"${dayText(random)}${random.chance(0.9) ? 'T' : 't'}${time}${usual ? 'Z' : random.oneOf(zones)}"`;
 };
 
-const plainNames = ['tokens', 'model', 'region', 'a', 'b', 'c', 'A', 'a-', 'a.b', 'a.b.c', 'b.a', '10', '2', '1', 'input_tokens', 'x'];
+const plainNames = [
+  'tokens',
+  'model',
+  'region',
+  'a',
+  'b',
+  'c',
+  'A',
+  'a-',
+  'a.b',
+  'a.b.c',
+  'b.a',
+  '10',
+  '2',
+  '1',
+  'input_tokens',
+  'x',
+];
 const nastyNames = [
   '',
   '.',
@@ -157,7 +271,8 @@ export type Space = () => string;
 export const objectText = (space: Space, fields: readonly (readonly [name: string, value: string])[]): string =>
   `{${space()}${fields.map(([name, value]) => `${name}${space()}:${space()}${value}`).join(`${space()},${space()}`)}${space()}}`;
 
-export const arrayText = (space: Space, items: readonly string[]): string => `[${space()}${items.join(`${space()},${space()}`)}${space()}]`;
+export const arrayText = (space: Space, items: readonly string[]): string =>
+  `[${space()}${items.join(`${space()},${space()}`)}${space()}]`;
 
 const scalarText = (random: Random): string => {
   const kind = random.below(10);

@@ -28,10 +28,27 @@ const tokens = [
     '\\u0000',
     '\\ud800',
   ],
-  ...['\\/', '\u0000', '\u007f', '\ufeff', 'é', '😀', '9999999999999999', '0.10', '1e400', '__proto__', '"a":1,', '{"events":['],
+  ...[
+    '\\/',
+    '\u0000',
+    '\u007f',
+    '\ufeff',
+    'é',
+    '😀',
+    '9999999999999999',
+    '0.10',
+    '1e400',
+    '__proto__',
+    '"a":1,',
+    '{"events":[',
+  ],
 ]
   .map((text) => Buffer.from(text))
-  .concat([[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xe2, 0x82], [0x80], [0xf4, 0x90, 0x80, 0x80]].map((bytes) => Buffer.from(bytes)));
+  .concat(
+    [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xe2, 0x82], [0x80], [0xf4, 0x90, 0x80, 0x80]].map((bytes) =>
+      Buffer.from(bytes),
+    ),
+  );
 
 const spliced = (body: Buffer, from: number, to: number, between: Buffer): Buffer =>
   Buffer.concat([body.subarray(0, from), between, body.subarray(to)]);
@@ -55,12 +72,25 @@ const changed = (random: Random, body: Buffer, other: () => Buffer): Buffer => {
   if (kind === 5) {
     const source = other();
     const from = random.below(source.length + 1);
-    return spliced(body, at, random.chance(0.5) ? body.length : at, source.subarray(from, random.chance(0.5) ? source.length : from + 20));
+    return spliced(
+      body,
+      at,
+      random.chance(0.5) ? body.length : at,
+      source.subarray(from, random.chance(0.5) ? source.length : from + 20),
+    );
   }
-  if (kind === 6) return random.chance(0.2) ? body.subarray(0, at) : spliced(body, at, Math.min(body.length, at + 1), random.oneOf(tokens));
+  if (kind === 6)
+    return random.chance(0.2)
+      ? body.subarray(0, at)
+      : spliced(body, at, Math.min(body.length, at + 1), random.oneOf(tokens));
   // Two neighbours change places.
   const middle = Math.min(body.length, until + (until - at));
-  return Buffer.concat([body.subarray(0, at), body.subarray(until, middle), body.subarray(at, until), body.subarray(middle)]);
+  return Buffer.concat([
+    body.subarray(0, at),
+    body.subarray(until, middle),
+    body.subarray(at, until),
+    body.subarray(middle),
+  ]);
 };
 
 export const mutated = (random: Random, body: Buffer, other: () => Buffer): Buffer => {

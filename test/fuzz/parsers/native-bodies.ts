@@ -1,12 +1,24 @@
 /** Bodies of the product's own JSON form: valid, nearly valid, and soup. */
-import { arrayText, idText, instantText, numberText, objectText, propertiesText, type Space, stringText, valueText } from './json-texts.ts';
+import {
+  arrayText,
+  idText,
+  instantText,
+  numberText,
+  objectText,
+  propertiesText,
+  type Space,
+  stringText,
+  valueText,
+} from './json-texts.ts';
 import { eventsMax } from './outcome.ts';
 import { type Random, times } from './random.ts';
 
 const noSpace: Space = () => '';
 
 export const spaceOf = (random: Random): Space =>
-  random.chance(0.7) ? noSpace : () => (random.chance(0.5) ? '' : random.oneOf([' ', '\t', '\n', '\r\n', '  ', ' \n\t ']));
+  random.chance(0.7)
+    ? noSpace
+    : () => (random.chance(0.5) ? '' : random.oneOf([' ', '\t', '\n', '\r\n', '  ', ' \n\t ']));
 
 export type Field = readonly [name: string, value: string];
 
@@ -37,7 +49,10 @@ export const withQuirk = (random: Random, space: Space, fields: Field[]): Field[
   if (quirk === 3)
     return [
       ...fields,
-      [random.oneOf(['"events"', '"__proto__"', '"constructor"', '"Event"', '""', stringText(random)]), valueText(random, space, 2)],
+      [
+        random.oneOf(['"events"', '"__proto__"', '"constructor"', '"Event"', '""', stringText(random)]),
+        valueText(random, space, 2),
+      ],
     ];
   if (quirk === 4) return fields.with(at, [name, 'null']);
   if (quirk === 5) return fields.with(at, [name, numberText(random)]);
@@ -95,7 +110,9 @@ const pieces = [
 ];
 
 export const soup = (random: Random): Buffer =>
-  random.chance(0.3) ? random.bytes(random.below(60)) : Buffer.from(times(random.below(25), () => random.oneOf(pieces)).join(''));
+  random.chance(0.3)
+    ? random.bytes(random.below(60))
+    : Buffer.from(times(random.below(25), () => random.oneOf(pieces)).join(''));
 
 /** So deep that a reader which calls itself would end. */
 const deep = (random: Random): string => {
@@ -116,10 +133,13 @@ export const nativeBody = (random: Random): Buffer => {
   const space = spaceOf(random);
   const shape = random.below(20);
   if (shape < 6) return Buffer.from(markText(random) + space() + eventText(random, space) + space());
-  if (shape < 12) return Buffer.from(markText(random) + space() + arrayText(space, eventTexts(random, space)) + space());
+  if (shape < 12)
+    return Buffer.from(markText(random) + space() + arrayText(space, eventTexts(random, space)) + space());
   if (shape < 18) return Buffer.from(markText(random) + space() + envelopeText(random, space) + space());
   if (shape < 19 || !random.chance(0.1)) return Buffer.from(valueText(random, space, 3));
   return Buffer.from(
-    random.chance(0.5) ? deep(random) : `{"idempotency_key":"k","event":"e","customer_id":"c","properties":${deep(random)}}`,
+    random.chance(0.5)
+      ? deep(random)
+      : `{"idempotency_key":"k","event":"e","customer_id":"c","properties":${deep(random)}}`,
   );
 };

@@ -1,5 +1,14 @@
 /** Bodies of the formats around an event: lines, and CloudEvents. */
-import { arrayText, idText, instantText, objectText, propertiesText, type Space, stringText, valueText } from './json-texts.ts';
+import {
+  arrayText,
+  idText,
+  instantText,
+  objectText,
+  propertiesText,
+  type Space,
+  stringText,
+  valueText,
+} from './json-texts.ts';
 import { eventText, type Field, markText, shuffled, soup, spaceOf, withQuirk } from './native-bodies.ts';
 import { eventsMax, lineBytesMax } from './outcome.ts';
 import { type Random, times } from './random.ts';
@@ -11,7 +20,8 @@ const lineText = (random: Random, space: Space): string => {
   // A newline in the middle makes two broken lines; most lines have none.
   const line = random.chance(0.95) ? text.replace(/[\r\n]/g, ' ') : text;
   // As long as a line may be, and one byte more.
-  if (random.chance(0.005)) return line.padStart(lineBytesMax - Buffer.byteLength(line) + line.length + random.below(2), ' ');
+  if (random.chance(0.005))
+    return line.padStart(lineBytesMax - Buffer.byteLength(line) + line.length + random.below(2), ' ');
   return `${random.chance(0.05) ? ' ' : ''}${line}${random.oneOf(['', '', '', '\r', ' ', '\t\r'])}`;
 };
 
@@ -24,8 +34,25 @@ export const linesBody = (random: Random): Buffer => {
   return Buffer.from(markText(random) + (random.chance(0.3) ? text.trimEnd() : text));
 };
 
-const contentTypes = ['"application/json"', '"text/json; charset=utf-8"', '"application/x+json"', '"text/plain"', '""', 'null', '5'];
-const extensions = ['"traceparent"', '"x1"', '"Subject"', '"x-y"', '"data_base64"', '"dataschema"', '"__proto__"', '"events"'];
+const contentTypes = [
+  '"application/json"',
+  '"text/json; charset=utf-8"',
+  '"application/x+json"',
+  '"text/plain"',
+  '""',
+  'null',
+  '5',
+];
+const extensions = [
+  '"traceparent"',
+  '"x1"',
+  '"Subject"',
+  '"x-y"',
+  '"data_base64"',
+  '"dataschema"',
+  '"__proto__"',
+  '"events"',
+];
 
 const cloudEventText = (random: Random, space: Space): string => {
   let fields: Field[] = [
@@ -37,7 +64,8 @@ const cloudEventText = (random: Random, space: Space): string => {
   ];
   if (random.chance(0.8)) fields.push(['"time"', instantText(random)]);
   if (random.chance(0.9)) fields.push(['"data"', propertiesText(random, space)]);
-  if (random.chance(0.2)) fields.push(['"datacontenttype"', random.chance(0.7) ? '"application/json"' : random.oneOf(contentTypes)]);
+  if (random.chance(0.2))
+    fields.push(['"datacontenttype"', random.chance(0.7) ? '"application/json"' : random.oneOf(contentTypes)]);
   if (random.chance(0.1))
     fields.push([
       random.chance(0.7) ? '"traceparent"' : random.oneOf(extensions),
@@ -57,7 +85,9 @@ export const structuredBody = (random: Random): Buffer => {
 export const batchBody = (random: Random): Buffer => {
   const space = spaceOf(random);
   if (random.chance(0.05)) return random.chance(0.5) ? soup(random) : Buffer.from(valueText(random, space, 3));
-  const events = times(manyOrFew(random), () => (random.chance(0.97) ? cloudEventText(random, space) : valueText(random, space, 2)));
+  const events = times(manyOrFew(random), () =>
+    random.chance(0.97) ? cloudEventText(random, space) : valueText(random, space, 2),
+  );
   return Buffer.from(markText(random) + arrayText(space, events));
 };
 
@@ -89,7 +119,9 @@ const headerBytes = (random: Random, plain: string): Buffer => {
   if (random.chance(0.94)) return Buffer.from(plain);
   if (random.chance(0.6)) return Buffer.from(random.oneOf(headerValues), random.chance(0.7) ? 'utf8' : 'latin1');
   return Buffer.from(
-    times(random.below(8), () => random.oneOf([0x22, 0x25, 0x5c, 0x20, 0x09, 0x41, 0x7e, 0xc3, 0xb6, 0xff, 0xe6, 0x97, 0xa5, 0x32])),
+    times(random.below(8), () =>
+      random.oneOf([0x22, 0x25, 0x5c, 0x20, 0x09, 0x41, 0x7e, 0xc3, 0xb6, 0xff, 0xe6, 0x97, 0xa5, 0x32]),
+    ),
   );
 };
 
@@ -103,9 +135,12 @@ export const binaryBody = (random: Random): Buffer => {
     ['subject', 'acme'],
   ];
   if (random.chance(0.7)) fields.push(['time', instantText(random).slice(1, -1)]);
-  if (random.chance(0.2)) fields.push([random.oneOf(['traceparent', 'dataschema', 'datacontenttype', 'data', 'x_y']), 'x']);
+  if (random.chance(0.2))
+    fields.push([random.oneOf(['traceparent', 'dataschema', 'datacontenttype', 'data', 'x_y']), 'x']);
   const kept = fields.filter(() => random.chance(0.98));
-  const head = kept.map(([name, plain]) => Buffer.concat([Buffer.from(`${name}:`), headerBytes(random, plain), Buffer.from('\n')]));
+  const head = kept.map(([name, plain]) =>
+    Buffer.concat([Buffer.from(`${name}:`), headerBytes(random, plain), Buffer.from('\n')]),
+  );
   const data = random.chance(0.1)
     ? ''
     : random.chance(0.9)

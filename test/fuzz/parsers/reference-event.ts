@@ -1,8 +1,20 @@
-/** The rules of an event, written a second time and in the most obvious way: as the documents say them, with no thought of speed. */
+/**
+ * The rules of an event, written a second time and in the most obvious way: as the documents say them, with no thought
+ * of speed.
+ */
 import type { Horizon } from '../../../ingest/parse/native.ts';
 import type { AcceptedEvent, Outcome, RefusedEvent } from './outcome.ts';
 import { eventsMax } from './outcome.ts';
-import { hasTwinsWithin, isArray, isObject, type JsonObject, type JsonValue, nestingOf, plainDigits, readJson } from './reference-json.ts';
+import {
+  hasTwinsWithin,
+  isArray,
+  isObject,
+  type JsonObject,
+  type JsonValue,
+  nestingOf,
+  plainDigits,
+  readJson,
+} from './reference-json.ts';
 
 export type Judged = Omit<AcceptedEvent, 'place'> | Omit<RefusedEvent, 'place'>;
 
@@ -23,7 +35,10 @@ const idOf = (value: JsonValue | undefined): string | undefined => {
 
 const dateTime = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:([0-5]\d|60)(\.\d{1,24})?([Zz]|[+-]\d\d:\d\d)$/;
 
-/** An RFC 3339 date-time; a leap second is the second before where that ends a month of UTC, and what is behind the milliseconds is cut off. */
+/**
+ * An RFC 3339 date-time; a leap second is the second before where that ends a month of UTC, and what is behind the
+ * milliseconds is cut off.
+ */
 export const instantOf = (text: string): number | undefined => {
   if (!dateTime.test(text)) return undefined;
   try {
@@ -41,7 +56,8 @@ export const instantOf = (text: string): number | undefined => {
 const scalarText = (value: JsonValue): string => {
   if (typeof value === 'string') return value.isWellFormed() ? value : refuse('half a pair');
   if (typeof value === 'boolean') return String(value);
-  if (value !== null && value.kind === 'number') return plainDigits(value.source) ?? refuse('a number that needs a text');
+  if (value !== null && value.kind === 'number')
+    return plainDigits(value.source) ?? refuse('a number that needs a text');
   return refuse('no scalar');
 };
 
@@ -61,7 +77,9 @@ const jsonTextOf = (value: JsonValue, depth: number): string => {
 };
 
 const isPath = (path: string): boolean =>
-  path.length <= 255 && path.isWellFormed() && path.split('.').every((part) => part !== '' && ![...part].some(isControl));
+  path.length <= 255 &&
+  path.isWellFormed() &&
+  path.split('.').every((part) => part !== '' && ![...part].some(isControl));
 
 const collect = (object: JsonObject, parents: readonly string[], leaves: Map<string, string>): void => {
   if (parents.length >= depthMax) refuse('too deep');
@@ -108,7 +126,8 @@ export const judgeEvent = (value: JsonValue, { nowMs, pastMsMax, futureMsMax }: 
     const occurredAtMs = timeOf(fields.get('timestamp'));
     const properties = propertiesOf(fields.get('properties'));
     if (occurredAtMs !== undefined && nowMs - occurredAtMs > pastMsMax) return { idempotencyKey, status: 'too_old' };
-    if (occurredAtMs !== undefined && occurredAtMs - nowMs > futureMsMax) return { idempotencyKey, status: 'in_future' };
+    if (occurredAtMs !== undefined && occurredAtMs - nowMs > futureMsMax)
+      return { idempotencyKey, status: 'in_future' };
     return { idempotencyKey, event, customer, occurredAtMs, properties };
   } catch (error) {
     if (error instanceof Refusal) return { idempotencyKey, status: 'invalid' };
@@ -133,7 +152,10 @@ const judgeEvents = (values: readonly JsonValue[], horizon: Horizon): Outcome =>
 
 export const malformed = (reason?: string): Outcome & { readonly kind: 'malformed' } => ({ kind: 'malformed', reason });
 
-/** The text of a body without the byte order mark that may begin it; undefined where it is no UTF-8. Any other mark stays, and is no JSON. */
+/**
+ * The text of a body without the byte order mark that may begin it; undefined where it is no UTF-8. Any other mark
+ * stays, and is no JSON.
+ */
 export const textOf = (body: Buffer, skipsMark = true): string | undefined => {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: !skipsMark }).decode(body);

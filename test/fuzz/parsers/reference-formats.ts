@@ -27,7 +27,10 @@ export const judgeLines = (body: Buffer, horizon: Horizon): Outcome => {
   const lines = body
     .toString('latin1')
     .split('\n')
-    .map((text, place) => ({ text: place === 0 && text.startsWith(mark) ? text.slice(mark.length) : text, bytes: text.length }));
+    .map((text, place) => ({
+      text: place === 0 && text.startsWith(mark) ? text.slice(mark.length) : text,
+      bytes: text.length,
+    }));
   const events = lines
     .filter(({ text, bytes }) => bytes > lineBytesMax || /[^ \t\r]/.test(text))
     .map(({ text, bytes }) => ({ line: Buffer.from(text, 'latin1'), bytes }));
@@ -36,7 +39,18 @@ export const judgeLines = (body: Buffer, horizon: Horizon): Outcome => {
   return outcomeOf(events.map((line) => judgeLine(line, horizon)));
 };
 
-const ownNames = ['specversion', 'id', 'source', 'type', 'subject', 'time', 'datacontenttype', 'dataschema', 'data', 'data_base64'];
+const ownNames = [
+  'specversion',
+  'id',
+  'source',
+  'type',
+  'subject',
+  'time',
+  'datacontenttype',
+  'dataschema',
+  'data',
+  'data_base64',
+];
 
 /** What CloudEvents ask of an event beside what we do. */
 const isEnvelope = (fields: ReadonlyMap<string, JsonValue>): boolean => {
@@ -47,7 +61,8 @@ const isEnvelope = (fields: ReadonlyMap<string, JsonValue>): boolean => {
     fields.get('specversion') === '1.0' &&
     typeof source === 'string' &&
     source !== '' &&
-    (contentType === null || (typeof contentType === 'string' && /^\s*[\w.+-]+\/([\w.+-]+\+)?json\s*(;|$)/i.test(contentType))) &&
+    (contentType === null ||
+      (typeof contentType === 'string' && /^\s*[\w.+-]+\/([\w.+-]+\+)?json\s*(;|$)/i.test(contentType))) &&
     (schema === null || typeof schema === 'string') &&
     (fields.get('data_base64') ?? null) === null &&
     [...fields.keys()].every((name) => ownNames.includes(name) || /^[a-z0-9]+$/.test(name))
@@ -71,7 +86,9 @@ const judgeCloudEvent = (value: JsonValue, horizon: Horizon): Judged => {
   }
   const twice = value.twice?.has('id') ? new Set(['idempotency_key']) : undefined;
   const judged = judgeEvent({ kind: 'object', fields, ...(twice ? { twice } : {}) }, horizon);
-  return isEnvelope(value.fields) && !hasTwinsWithin(value) ? judged : { idempotencyKey: judged.idempotencyKey, status: 'invalid' };
+  return isEnvelope(value.fields) && !hasTwinsWithin(value)
+    ? judged
+    : { idempotencyKey: judged.idempotencyKey, status: 'invalid' };
 };
 
 /** The text of a header, byte by byte; undefined where it holds none. */
@@ -121,7 +138,9 @@ export const judgeBinary = (body: Buffer, horizon: Horizon): Outcome => {
     fields.set(name, text);
   }
   if (data.length === 0) return outcomeOf([judgeCloudEvent({ kind: 'object', fields }, horizon)]);
-  return judgeWhole(data, (value) => outcomeOf([judgeCloudEvent({ kind: 'object', fields: fields.set('data', value) }, horizon)]));
+  return judgeWhole(data, (value) =>
+    outcomeOf([judgeCloudEvent({ kind: 'object', fields: fields.set('data', value) }, horizon)]),
+  );
 };
 
 const judgeWhole = (body: Buffer, judge: (value: JsonValue) => Outcome): Outcome => {
@@ -135,4 +154,6 @@ export const judgeStructured = (body: Buffer, horizon: Horizon): Outcome =>
   judgeWhole(body, (value) => (isObject(value) ? outcomeOf([judgeCloudEvent(value, horizon)]) : malformed()));
 
 export const judgeBatch = (body: Buffer, horizon: Horizon): Outcome =>
-  judgeWhole(body, (value) => (isArray(value) ? outcomeOf(value.items.map((item) => judgeCloudEvent(item, horizon))) : malformed()));
+  judgeWhole(body, (value) =>
+    isArray(value) ? outcomeOf(value.items.map((item) => judgeCloudEvent(item, horizon))) : malformed(),
+  );

@@ -1,9 +1,16 @@
-/** JSON as its text says it, with numbers as they are written. Plain and slow: it is what the product's readers are compared with. */
+/**
+ * JSON as its text says it, with numbers as they are written. Plain and slow: it is what the product's readers are
+ * compared with.
+ */
 
 export type JsonNumber = { readonly kind: 'number'; readonly source: string };
 export type JsonArray = { readonly kind: 'array'; readonly items: readonly JsonValue[] };
 /** `twice`: the names that it has twice, however they are spelt. */
-export type JsonObject = { readonly kind: 'object'; readonly fields: ReadonlyMap<string, JsonValue>; readonly twice?: ReadonlySet<string> };
+export type JsonObject = {
+  readonly kind: 'object';
+  readonly fields: ReadonlyMap<string, JsonValue>;
+  readonly twice?: ReadonlySet<string>;
+};
 export type JsonValue = null | boolean | string | JsonNumber | JsonArray | JsonObject;
 
 export const isObject = (value: JsonValue | undefined): value is JsonObject =>

@@ -1,6 +1,6 @@
 /**
- * Attacks on the API by what a request says. Each names the status that it gets; the process that took it lives on, with the same pid and without growing, and
- * what it keeps for honest callers is unharmed.
+ * Attacks on the API by what a request says. Each names the status that it gets; the process that took it lives on,
+ * with the same pid and without growing, and what it keeps for honest callers is unharmed.
  */
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -11,7 +11,13 @@ let pipeline: Pipeline;
 let foreignKey: string;
 const month = lastMonth();
 
-const raw = async (host: 'api' | 'ingest', method: string, path: string, body?: Buffer | string, headers: Record<string, string> = {}) => {
+const raw = async (
+  host: 'api' | 'ingest',
+  method: string,
+  path: string,
+  body?: Buffer | string,
+  headers: Record<string, string> = {},
+) => {
   const base = (host === 'api' ? pipeline.stack.apiUrl : pipeline.stack.ingestUrl).replace(/\/$/, '');
   const response = await fetch(`${base}${path}`, {
     method,
@@ -25,7 +31,8 @@ const raw = async (host: 'api' | 'ingest', method: string, path: string, body?: 
   };
 };
 
-const pidOf = (name: string): number | undefined => pipeline.stack.processes.find((process) => process.name === name)?.pid;
+const pidOf = (name: string): number | undefined =>
+  pipeline.stack.processes.find((process) => process.name === name)?.pid;
 const residentBytes = async (): Promise<number> => {
   const text = (await pipeline.api('GET', '/metrics')).body as string;
   return Number(/^process_resident_memory_bytes ([\d.e+]+)/m.exec(text)?.[1]);
@@ -41,7 +48,12 @@ beforeAll(async () => {
     [
       'POST',
       '/v1/plans',
-      { code: 'plan', name: 'Plan', currency: 'USD', charges: [{ code: 'a', name: 'A', price: { model: 'flat', amount: '1' } }] },
+      {
+        code: 'plan',
+        name: 'Plan',
+        currency: 'USD',
+        charges: [{ code: 'a', name: 'A', price: { model: 'flat', amount: '1' } }],
+      },
     ],
     ['POST', '/v1/customers', { external_id: 'honest', name: 'Honest Inc.' }],
     ['POST', '/v1/subscriptions', { customer_id: 'honest', plan: 'plan' }],
@@ -57,7 +69,12 @@ const nested = (depth: number, open: string, close: string): string => open.repe
 
 describe('a body', () => {
   it.each([
-    ['nested 100,000 arrays deep', `{"external_id":"x","name":"X","metadata":${nested(100_000, '[', ']')}}`, 400, 'MALFORMED_BODY'],
+    [
+      'nested 100,000 arrays deep',
+      `{"external_id":"x","name":"X","metadata":${nested(100_000, '[', ']')}}`,
+      400,
+      'MALFORMED_BODY',
+    ],
     ['nested 100,000 objects deep', `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`, 400, 'MALFORMED_BODY'],
     ['with the key __proto__', customer(',"__proto__":{"admin":true}'), 400, 'MALFORMED_BODY'],
     ['with the key __proto__, escaped', customer(',"\\u005f_proto__":{"admin":true}'), 400, 'MALFORMED_BODY'],
@@ -79,12 +96,19 @@ describe('a body', () => {
     ['that brings its version', customer(',"version":99'), 422, 'VALIDATION_FAILED'],
     [
       'with 51 notes',
-      customer(`,"metadata":${JSON.stringify(Object.fromEntries(Array.from({ length: 51 }, (_, n) => [`k${n}`, 'v'])))}`),
+      customer(
+        `,"metadata":${JSON.stringify(Object.fromEntries(Array.from({ length: 51 }, (_, n) => [`k${n}`, 'v'])))}`,
+      ),
       422,
       'VALIDATION_FAILED',
     ],
     ['with a note of 513 characters', customer(`,"metadata":{"a":"${'x'.repeat(513)}"}`), 422, 'VALIDATION_FAILED'],
-    ['with an address of 500 kB for a slow pattern', customer(`,"email":"${'a@'.repeat(250_000)}"`), 422, 'VALIDATION_FAILED'],
+    [
+      'with an address of 500 kB for a slow pattern',
+      customer(`,"email":"${'a@'.repeat(250_000)}"`),
+      422,
+      'VALIDATION_FAILED',
+    ],
     ['with dots for a slow pattern', customer(`,"email":"a@${'a.'.repeat(120)}"`), 422, 'VALIDATION_FAILED'],
     ['of more than the limit', customer(`,"metadata":{"a":"${'x'.repeat(1_100_000)}"}`), 413, 'BODY_TOO_LARGE'],
   ])('%s is refused', async (_name, body, status, code) => {
@@ -106,13 +130,20 @@ describe('a body', () => {
   });
 
   const bomb = gzipSync(Buffer.alloc(50_000_000, 0x20));
-  it.each(['gzip', 'br', 'deflate', 'zstd', 'gzip, gzip'])('compressed by %s is refused, a bomb or not', async (encoding) => {
-    const refused = { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' };
-    expect(await raw('api', 'POST', '/v1/customers', bomb, { 'content-encoding': encoding })).toEqual(refused);
-    // Events may be compressed in two ways, and a bomb is too large.
-    const unpacked = { gzip: { status: 413, code: 'BODY_TOO_LARGE' }, zstd: { status: 400, code: 'MALFORMED_BODY' } }[encoding];
-    expect(await raw('ingest', 'POST', '/v1/events', bomb, { 'content-encoding': encoding })).toEqual(unpacked ?? refused);
-  });
+  it.each(['gzip', 'br', 'deflate', 'zstd', 'gzip, gzip'])(
+    'compressed by %s is refused, a bomb or not',
+    async (encoding) => {
+      const refused = { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' };
+      expect(await raw('api', 'POST', '/v1/customers', bomb, { 'content-encoding': encoding })).toEqual(refused);
+      // Events may be compressed in two ways, and a bomb is too large.
+      const unpacked = { gzip: { status: 413, code: 'BODY_TOO_LARGE' }, zstd: { status: 400, code: 'MALFORMED_BODY' } }[
+        encoding
+      ];
+      expect(await raw('ingest', 'POST', '/v1/events', bomb, { 'content-encoding': encoding })).toEqual(
+        unpacked ?? refused,
+      );
+    },
+  );
 
   it.each([
     'text/plain',
@@ -129,7 +160,11 @@ describe('a body', () => {
 
   it('of a plan with 5,000 charges, or prices of 10,000 digits, is 422 within a second', async () => {
     const price = { model: 'flat', amount: '9'.repeat(10_000) };
-    const charges = Array.from({ length: 5_000 }, (_, n) => ({ code: `c${n}`, name: 'C', price: { model: 'flat', amount: '1' } }));
+    const charges = Array.from({ length: 5_000 }, (_, n) => ({
+      code: `c${n}`,
+      name: 'C',
+      price: { model: 'flat', amount: '1' },
+    }));
     const begin = performance.now();
     const plan = (of: unknown[]) => JSON.stringify({ code: 'p', name: 'P', currency: 'USD', charges: of });
     expect(await raw('api', 'POST', '/v1/plans', plan(charges))).toEqual({ status: 422, code: 'VALIDATION_FAILED' });
@@ -166,8 +201,16 @@ describe('a path or a query', () => {
     ['the year 0', '/v1/customers?created_at_after=0000-01-01T00:00:00Z', 400],
     ['the year 10000', '/v1/customers?created_at_after=%2B010000-01-01T00:00:00Z', 400],
     ['the 30th of February', '/v1/customers?created_at_after=2026-02-30T00:00:00Z', 400],
-    ['a span of usage of a thousand years', '/v1/customers/honest/usage?from=2000-01-01T00:00:00Z&to=3000-01-01T00:00:00Z', 400],
-    ['a span of usage that ends before it begins', '/v1/customers/honest/usage?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z', 400],
+    [
+      'a span of usage of a thousand years',
+      '/v1/customers/honest/usage?from=2000-01-01T00:00:00Z&to=3000-01-01T00:00:00Z',
+      400,
+    ],
+    [
+      'a span of usage that ends before it begins',
+      '/v1/customers/honest/usage?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z',
+      400,
+    ],
     ['a wait of an hour', '/v1/invoices/runs/run_00000000000000000000000000000000?wait_seconds=3600', 400],
   ])('with %s is answered', async (_name, path, status) => {
     expect((await raw('api', 'GET', path)).status).toBe(status);
@@ -204,7 +247,10 @@ describe('dates in a body', () => {
     ['a number', '1767225600'],
   ])('of %s are 422', async (_name, started) => {
     const body = { customer_id: 'honest', plan: 'plan', started_at: started };
-    expect(await pipeline.api('POST', '/v1/subscriptions', body)).toMatchObject({ status: 422, body: { error_code: 'VALIDATION_FAILED' } });
+    expect(await pipeline.api('POST', '/v1/subscriptions', body)).toMatchObject({
+      status: 422,
+      body: { error_code: 'VALIDATION_FAILED' },
+    });
   });
 
   it('of a period that has not ended are 409, in the last year that there is too', async () => {
@@ -225,17 +271,23 @@ describe('what belongs to another organization', () => {
       const missing = `${id.slice(0, 4)}${'0'.repeat(32)}`;
       const foreign = await pipeline.api('GET', `/v1/${kind}/${id}`, undefined, asForeigner);
       expect(foreign.status, kind).toBe(404);
-      expect(strip(foreign)).toEqual(strip(await pipeline.api('GET', `/v1/${kind}/${missing}`, undefined, asForeigner)));
+      expect(strip(foreign)).toEqual(
+        strip(await pipeline.api('GET', `/v1/${kind}/${missing}`, undefined, asForeigner)),
+      );
     }
     for (const kind of ['customers', 'meters', 'plans'])
-      expect((await pipeline.api('PATCH', `/v1/${kind}/${ids[kind]}`, { name: 'Mine' }, asForeigner)).status, kind).toBe(404);
+      expect(
+        (await pipeline.api('PATCH', `/v1/${kind}/${ids[kind]}`, { name: 'Mine' }, asForeigner)).status,
+        kind,
+      ).toBe(404);
     expect((await pipeline.api('DELETE', `/v1/api-keys/${ids['api-keys']}`, undefined, asForeigner)).status).toBe(404);
     expect((await pipeline.api('POST', `/v1/api-keys/${ids['api-keys']}/rotate`, {}, asForeigner)).status).toBe(404);
     const stolen = { customer_id: ids.customers, plan: ids.plans };
     expect((await pipeline.api('POST', '/v1/subscriptions', stolen, asForeigner)).status).toBe(404);
-    expect((await pipeline.api('POST', '/v1/invoices/run', { period: month.name, customer_id: ids.customers }, asForeigner)).status).toBe(
-      404,
-    );
+    expect(
+      (await pipeline.api('POST', '/v1/invoices/run', { period: month.name, customer_id: ids.customers }, asForeigner))
+        .status,
+    ).toBe(404);
   });
 
   it('has cursors that are 400 elsewhere', async () => {
@@ -258,7 +310,10 @@ describe('a key', () => {
     ['that is a statement', "Bearer ' OR 1=1--"],
     ['that is a wildcard', 'Bearer *'],
   ])('%s is 401', async (_name, authorization) => {
-    expect(await raw('api', 'GET', '/v1/customers', undefined, { authorization })).toEqual({ status: 401, code: 'UNKNOWN_API_KEY' });
+    expect(await raw('api', 'GET', '/v1/customers', undefined, { authorization })).toEqual({
+      status: 401,
+      code: 'UNKNOWN_API_KEY',
+    });
   });
 
   it('that may only make keys makes none that may more: 403', async () => {
@@ -284,17 +339,23 @@ describe('a header', () => {
 
   it('If-Match with anything but the version is 412, and changes nothing', async () => {
     for (const value of ['"999"', 'W/"1"', '1', '"', '"1', "'1'", '"1" OR "1"'])
-      expect((await raw('api', 'PATCH', '/v1/customers/honest', '{"name":"Evil"}', { 'if-match': value })).status, value).toBe(412);
+      expect(
+        (await raw('api', 'PATCH', '/v1/customers/honest', '{"name":"Evil"}', { 'if-match': value })).status,
+        value,
+      ).toBe(412);
     expect((await pipeline.api('GET', '/v1/customers/honest')).body).toMatchObject({ name: 'Honest Inc.', version: 1 });
   });
 });
 
 describe('a method', () => {
-  it.each(['PUT', 'DELETE', 'PATCH'])('%s that the route has not is 405 and names those that it has', async (method) => {
-    const answer = await pipeline.api(method, '/v1/customers');
-    expect(answer).toMatchObject({ status: 405, body: { error_code: 'METHOD_NOT_ALLOWED' } });
-    expect(answer.headers.get('allow')?.split(', ').toSorted()).toEqual(['GET', 'HEAD', 'OPTIONS', 'POST']);
-  });
+  it.each(['PUT', 'DELETE', 'PATCH'])(
+    '%s that the route has not is 405 and names those that it has',
+    async (method) => {
+      const answer = await pipeline.api(method, '/v1/customers');
+      expect(answer).toMatchObject({ status: 405, body: { error_code: 'METHOD_NOT_ALLOWED' } });
+      expect(answer.headers.get('allow')?.split(', ').toSorted()).toEqual(['GET', 'HEAD', 'OPTIONS', 'POST']);
+    },
+  );
 });
 
 describe('many at once', () => {
@@ -313,7 +374,8 @@ describe('many at once', () => {
       () => raw('ingest', 'POST', '/v1/events', nested(20_000, '[', ']')),
     ];
     const storm = async (count: number) => {
-      for (let sent = 0; sent < count; sent += 40) await Promise.all(Array.from({ length: 40 }, (_, n) => attacks[n % attacks.length]?.()));
+      for (let sent = 0; sent < count; sent += 40)
+        await Promise.all(Array.from({ length: 40 }, (_, n) => attacks[n % attacks.length]?.()));
     };
     await storm(1_000);
     const before = await residentBytes();
@@ -324,6 +386,8 @@ describe('many at once', () => {
   it('after all this the processes are the ones that were started, and honest requests are served', async () => {
     expect([pidOf('api'), pidOf('gateway')]).toEqual(pids);
     expect((await pipeline.api('GET', '/v1/customers/honest')).status).toBe(200);
-    expect((await pipeline.sendEvents({ idempotency_key: 'honest', event: 'request', customer_id: 'honest' })).status).toBe(200);
+    expect(
+      (await pipeline.sendEvents({ idempotency_key: 'honest', event: 'request', customer_id: 'honest' })).status,
+    ).toBe(200);
   });
 });

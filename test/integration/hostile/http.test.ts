@@ -1,6 +1,6 @@
 /**
- * Hostile HTTP against the running API and gateway, over bare sockets. Every attack has an answer of its own or a closed connection, the process
- * it meets lives on, and its memory stays flat.
+ * Hostile HTTP against the running API and gateway, over bare sockets. Every attack has an answer of its own or a
+ * closed connection, the process it meets lives on, and its memory stays flat.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -57,7 +57,8 @@ const expectProblem = (answer: RawAnswer | undefined, status: number): void => {
 
 type Attack = readonly [name: string, status: number, bytes: (target: Target) => string | Buffer];
 
-const chunked = (target: Target, ...chunks: readonly string[]) => post(target, ['Transfer-Encoding: chunked'], chunks.join(''));
+const chunked = (target: Target, ...chunks: readonly string[]) =>
+  post(target, ['Transfer-Encoding: chunked'], chunks.join(''));
 const get = (target: Target, ...headers: readonly string[]) =>
   [`GET ${pathOf(target)} HTTP/1.1`, 'Host: a', ...headers, '', ''].join('\r\n');
 
@@ -77,8 +78,16 @@ const noRequest: readonly Attack[] = [
 ];
 
 const smuggled: readonly Attack[] = [
-  ['both a length and chunks', 400, (target) => post(target, ['Content-Length: 5', 'Transfer-Encoding: chunked'], '0\r\n\r\n')],
-  ['chunks and a length', 400, (target) => post(target, ['Transfer-Encoding: chunked', 'Content-Length: 5'], '0\r\n\r\n')],
+  [
+    'both a length and chunks',
+    400,
+    (target) => post(target, ['Content-Length: 5', 'Transfer-Encoding: chunked'], '0\r\n\r\n'),
+  ],
+  [
+    'chunks and a length',
+    400,
+    (target) => post(target, ['Transfer-Encoding: chunked', 'Content-Length: 5'], '0\r\n\r\n'),
+  ],
   ['two lengths', 400, (target) => post(target, ['Content-Length: 2', 'Content-Length: 3'], '{}x')],
   ['the same length twice', 400, (target) => post(target, ['Content-Length: 2', 'Content-Length: 2'], '{}')],
   ['a list of lengths', 400, (target) => post(target, ['Content-Length: 2, 2'], '{}')],
@@ -87,8 +96,16 @@ const smuggled: readonly Attack[] = [
   ['a length in hex', 400, (target) => post(target, ['Content-Length: 0x2'], '{}')],
   ['a length beyond 64 bits', 400, (target) => post(target, ['Content-Length: 99999999999999999999'], '{}')],
   ['an unknown transfer encoding', 400, (target) => post(target, ['Transfer-Encoding: gzip'], '0\r\n\r\n')],
-  ['chunks that are not the last encoding', 400, (target) => post(target, ['Transfer-Encoding: chunked, identity'], '0\r\n\r\n')],
-  ['transfer encoding twice', 400, (target) => post(target, ['Transfer-Encoding: chunked', 'Transfer-Encoding: identity'], '0\r\n\r\n')],
+  [
+    'chunks that are not the last encoding',
+    400,
+    (target) => post(target, ['Transfer-Encoding: chunked, identity'], '0\r\n\r\n'),
+  ],
+  [
+    'transfer encoding twice',
+    400,
+    (target) => post(target, ['Transfer-Encoding: chunked', 'Transfer-Encoding: identity'], '0\r\n\r\n'),
+  ],
   ['a chunk whose size is no number', 400, (target) => chunked(target, 'zz\r\n{}\r\n0\r\n\r\n')],
   ['a chunk whose size is beyond 64 bits', 400, (target) => chunked(target, 'fffffffffffffffff\r\n{}')],
   ['a chunk that is longer than its size', 400, (target) => chunked(target, '1\r\n{}\r\n0\r\n\r\n')],
@@ -115,7 +132,11 @@ const headers: readonly Attack[] = [
   doubled('X-Request-Id', 'a', 'b'),
   ['headers of 17 KiB', 431, (target) => get(target, `X-A: ${'a'.repeat(17_000)}`)],
   ['101 headers', 431, (target) => get(target, ...Array.from({ length: 100 }, (_, index) => `X-${index}: a`))],
-  ['4000 tiny headers, a second key behind them', 431, (target) => get(target, ...Array(4000).fill('a:'), 'Authorization: Bearer b')],
+  [
+    '4000 tiny headers, a second key behind them',
+    431,
+    (target) => get(target, ...Array(4000).fill('a:'), 'Authorization: Bearer b'),
+  ],
   ['a path of 17 KiB', 431, () => `GET /${'a'.repeat(17_000)} HTTP/1.1\r\nHost: a\r\n\r\n`],
 ];
 
@@ -130,8 +151,16 @@ const requests: readonly Attack[] = [
   ['the address of another host', 404, () => 'GET http://other.example.com/v1/nothing HTTP/1.1\r\nHost: a\r\n\r\n'],
   ['OPTIONS *', 404, () => 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n'],
   ['a body of more bytes than the limit', 413, (target) => post(target, ['Content-Length: 1048577'], '{')],
-  ['chunks of more bytes than the limit', 413, (target) => chunked(target, ...Array(17).fill(`10000\r\n${' '.repeat(65_536)}\r\n`))],
-  ['a body in an encoding that no route reads', 415, (target) => post(target, ['Content-Encoding: br', 'Content-Length: 2'], '{}')],
+  [
+    'chunks of more bytes than the limit',
+    413,
+    (target) => chunked(target, ...Array(17).fill(`10000\r\n${' '.repeat(65_536)}\r\n`)),
+  ],
+  [
+    'a body in an encoding that no route reads',
+    415,
+    (target) => post(target, ['Content-Encoding: br', 'Content-Length: 2'], '{}'),
+  ],
 ];
 
 describe.each<Target>(['api', 'gateway'])('the %s', (target) => {
@@ -143,17 +172,23 @@ describe.each<Target>(['api', 'gateway'])('the %s', (target) => {
     expect(pids.size, 'it is the same process as before').toBe(1);
   });
 
-  it.each([...noRequest, ...smuggled, ...headers])('answers %s with a problem of status %i', async (_name, status, bytes) => {
-    expectProblem(await exchangeRaw(urlOf(target), bytes(target)), status);
-  });
+  it.each([...noRequest, ...smuggled, ...headers])(
+    'answers %s with a problem of status %i',
+    async (_name, status, bytes) => {
+      expectProblem(await exchangeRaw(urlOf(target), bytes(target)), status);
+    },
+  );
 
-  it.each([...noRequest, ...smuggled])('takes nothing that comes after %s for a request', async (_name, _status, bytes) => {
-    const connection = await openRaw(urlOf(target));
-    connection.send(bytes(target));
-    connection.send(health);
-    await connection.closed;
-    expect(connection.answers().map(({ status }) => status)).toEqual([400]);
-  });
+  it.each([...noRequest, ...smuggled])(
+    'takes nothing that comes after %s for a request',
+    async (_name, _status, bytes) => {
+      const connection = await openRaw(urlOf(target));
+      connection.send(bytes(target));
+      connection.send(health);
+      await connection.closed;
+      expect(connection.answers().map(({ status }) => status)).toEqual([400]);
+    },
+  );
 
   it.each(requests.filter(([name]) => target === 'gateway' || name !== 'a compressed body'))(
     'answers %s with a problem of status %i',
@@ -170,24 +205,35 @@ describe.each<Target>(['api', 'gateway'])('the %s', (target) => {
   });
 
   it('opens no tunnel: CONNECT ends the connection', async () => {
-    expect(await exchangeRaw(urlOf(target), 'CONNECT other.example.com:443 HTTP/1.1\r\nHost: a\r\n\r\n')).toBeUndefined();
+    expect(
+      await exchangeRaw(urlOf(target), 'CONNECT other.example.com:443 HTTP/1.1\r\nHost: a\r\n\r\n'),
+    ).toBeUndefined();
   });
 
   it.each([
     ['an upgrade to h2c', 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n'],
-    ['an upgrade to a web socket', 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n'],
+    [
+      'an upgrade to a web socket',
+      'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n',
+    ],
     ['an expectation that nobody knows', 'Expect: a-miracle\r\n'],
-    ['what a proxy says about the caller', 'X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: https\r\nForwarded: for=127.0.0.1\r\n'],
+    [
+      'what a proxy says about the caller',
+      'X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: https\r\nForwarded: for=127.0.0.1\r\n',
+    ],
   ])('answers a request with %s as one without', async (_name, lines) => {
     const answer = await exchangeRaw(urlOf(target), health.replace('\r\n\r\n', `\r\n${lines}\r\n`));
     expect(answer).toMatchObject({ status: 200, headers: { 'x-content-type-options': 'nosniff' } });
     expect(answer?.headers).not.toHaveProperty('upgrade');
   });
 
-  it.each(['a b', 'é', 'a'.repeat(129), '<script>', '', '../a'])('gives a request of its own id where it was given "%s"', async (id) => {
-    const answer = await exchangeRaw(urlOf(target), health.replace('\r\n\r\n', `\r\nX-Request-Id: ${id}\r\n\r\n`));
-    expect(answer).toMatchObject({ status: 200, headers: { 'x-request-id': expect.stringMatching(/^req_/) } });
-  });
+  it.each(['a b', 'é', 'a'.repeat(129), '<script>', '', '../a'])(
+    'gives a request of its own id where it was given "%s"',
+    async (id) => {
+      const answer = await exchangeRaw(urlOf(target), health.replace('\r\n\r\n', `\r\nX-Request-Id: ${id}\r\n\r\n`));
+      expect(answer).toMatchObject({ status: 200, headers: { 'x-request-id': expect.stringMatching(/^req_/) } });
+    },
+  );
 
   it('says neither what it runs on, nor that other sites may read it', async () => {
     const answer = await exchangeRaw(urlOf(target), get(target, 'Origin: https://evil.example.com'));
@@ -230,7 +276,10 @@ describe.each<Target>(['api', 'gateway'])('the %s', (target) => {
     ])('answers 408 and ends the connection where %s', async (_name, start, part, drips) => {
       const begin = performance.now();
       const connection = await openRaw(urlOf(target));
-      const heads: Record<string, string> = { chunked: chunked(target), length: post(target, ['Content-Length: 100000']) };
+      const heads: Record<string, string> = {
+        chunked: chunked(target),
+        length: post(target, ['Content-Length: 100000']),
+      };
       if (start !== '') connection.send(heads[start] ?? start);
       if (drips) await drip(connection, part, 50);
       expectProblem(await connection.answer, 408);
@@ -271,7 +320,8 @@ describe.each<Target>(['api', 'gateway'])('the %s', (target) => {
       get(target, ...Array(4000).fill('a:')),
     ];
     const round = async () => {
-      for (let turn = 0; turn < 8; turn += 1) await Promise.all(large.map((bytes) => exchangeRaw(urlOf(target), bytes)));
+      for (let turn = 0; turn < 8; turn += 1)
+        await Promise.all(large.map((bytes) => exchangeRaw(urlOf(target), bytes)));
     };
     await round();
     await round();
@@ -282,7 +332,8 @@ describe.each<Target>(['api', 'gateway'])('the %s', (target) => {
   });
 
   it('has room for so many connections and closes those beyond it; the ones that are there are served', async () => {
-    // Those that were answered once may stay, however long the rest of this takes. Others have connections, too: one after the other until one finds no room.
+    // Those that were answered once may stay, however long the rest of this takes. Others have connections, too: one
+    // after the other until one finds no room.
     const open: Awaited<ReturnType<typeof openRaw>>[] = [];
     for (;;) {
       const next = await openRaw(urlOf(target)).catch(() => undefined);
@@ -330,7 +381,10 @@ describe('a body of the API', () => {
 
 describe.each(['api', 'gateway'] as const)('the body of a request to the %s', (target) => {
   /** Sends the head alone, and the body once it is asked for. */
-  const expecting = async (headers: readonly string[], body: string): Promise<{ asked: boolean; answer: RawAnswer | undefined }> => {
+  const expecting = async (
+    headers: readonly string[],
+    body: string,
+  ): Promise<{ asked: boolean; answer: RawAnswer | undefined }> => {
     const connection = await openRaw(urlOf(target));
     connection.send(post(target, ['Expect: 100-Continue', ...headers]));
     const asked = () => connection.answers().some(({ status }) => status === 100);

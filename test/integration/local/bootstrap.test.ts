@@ -1,7 +1,20 @@
-/** The bootstrap in a small checkout of its own, with a stand-in for npm that takes its time and can fail, as installs do. */
+/**
+ * The bootstrap in a small checkout of its own, with a stand-in for npm that takes its time and can fail, as installs
+ * do.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -37,7 +50,10 @@ beforeEach(() => {
   checkout = mkdtempSync(join(tmpdir(), 'millrace-bootstrap-'));
   children = [];
   mkdirSync(join(checkout, 'platform/local'), { recursive: true });
-  cpSync(new URL('../../../platform/local/bootstrap.mjs', import.meta.url), join(checkout, 'platform/local/bootstrap.mjs'));
+  cpSync(
+    new URL('../../../platform/local/bootstrap.mjs', import.meta.url),
+    join(checkout, 'platform/local/bootstrap.mjs'),
+  );
   writeFileSync(join(checkout, 'package.json'), '{"type":"module"}');
   writeFileSync(join(checkout, 'package-lock.json'), JSON.stringify(lockFile));
   mkdirSync(join(checkout, 'npm'));
@@ -63,7 +79,8 @@ const finish = async (child: ReturnType<typeof begin>) => {
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   return { out, err, code: code as number | null };
 };
-const installs = () => (existsSync(join(checkout, 'installs')) ? readFileSync(join(checkout, 'installs'), 'utf8').trim().split('\n') : []);
+const installs = () =>
+  existsSync(join(checkout, 'installs')) ? readFileSync(join(checkout, 'installs'), 'utf8').trim().split('\n') : [];
 
 test('the first run installs, keeps stdout for the command, and ends with its code', { timeout: 20_000 }, async () => {
   const first = await finish(begin(['start', '--json']));
@@ -81,7 +98,9 @@ test('two first runs at once install once', { timeout: 20_000 }, async () => {
   expect(installs()).toHaveLength(1);
 });
 
-test('a changed lock file, a missing package and an interrupted install each lead to a new install', { timeout: 30_000 }, async () => {
+test('a changed lock file, a missing package and an interrupted install each lead to a new install', {
+  timeout: 30_000,
+}, async () => {
   await finish(begin(['start']));
   const changed = { packages: { ...lockFile.packages, 'node_modules/b': { version: '2.0.0', integrity: 'sha512-b' } } };
   writeFileSync(join(checkout, 'package-lock.json'), JSON.stringify(changed));
@@ -94,16 +113,22 @@ test('a changed lock file, a missing package and an interrupted install each lea
 
 test('an optional package of another system may be absent', { timeout: 20_000 }, async () => {
   await finish(begin(['start']));
-  const withOptional = { packages: { ...lockFile.packages, 'node_modules/b': { version: '1.0.0', integrity: 'x', optional: true } } };
+  const withOptional = {
+    packages: { ...lockFile.packages, 'node_modules/b': { version: '1.0.0', integrity: 'x', optional: true } },
+  };
   writeFileSync(join(checkout, 'package-lock.json'), JSON.stringify(withOptional));
   await finish(begin(['start']));
   expect(installs()).toHaveLength(1);
 });
 
-test('a failed install says why and what to run by hand, and the next run tries again', { timeout: 20_000 }, async () => {
+test('a failed install says why and what to run by hand, and the next run tries again', {
+  timeout: 20_000,
+}, async () => {
   const failed = await finish(begin(['start'], { NPM_FAILS: '1' }));
   expect(failed.code).toBe(1);
-  expect(failed.err).toMatch(/no such registry[\s\S]*npm install failed \(exit code 7\)[\s\S]*npm install --no-save --include=dev/);
+  expect(failed.err).toMatch(
+    /no such registry[\s\S]*npm install failed \(exit code 7\)[\s\S]*npm install --no-save --include=dev/,
+  );
   expect((await finish(begin(['start']))).code).toBe(5);
 });
 
@@ -115,7 +140,9 @@ test('the lock of an install that was killed is taken over', { timeout: 20_000 }
   expect((await finish(begin(['start']))).code).toBe(5);
 });
 
-test('a signal that arrives twice at once is passed on once, and the command ends in its own time', { timeout: 20_000 }, async () => {
+test('a signal that arrives twice at once is passed on once, and the command ends in its own time', {
+  timeout: 20_000,
+}, async () => {
   await finish(begin(['start']));
   const child = begin(['start', '--stay']);
   const ended = finish(child);
@@ -128,7 +155,9 @@ test('a signal that arrives twice at once is passed on once, and the command end
   expect(code).toBe(0);
 });
 
-test('the command is stopped when the npm that runs it is killed, which can pass nothing on', { timeout: 20_000 }, async () => {
+test('the command is stopped when the npm that runs it is killed, which can pass nothing on', {
+  timeout: 20_000,
+}, async () => {
   await finish(begin(['start']));
   const script = `"${process.execPath}" "${join(checkout, 'platform/local/bootstrap.mjs')}" start --stay & wait`;
   const npmRun = spawn('sh', ['-c', script], {

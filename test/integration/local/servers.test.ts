@@ -81,14 +81,19 @@ const kinds: Record<string, { start(options: ServerOptions): Promise<LocalServer
     start: startPostgres,
     store: (url) => ({
       write: () => postgres(url, async (client) => (await client.query('INSERT INTO kept VALUES (1)')).rowCount ?? 0),
-      count: () => postgres(url, async (client) => Number((await client.query('SELECT count(*) AS n FROM kept')).rows[0].n)),
+      count: () =>
+        postgres(url, async (client) => Number((await client.query('SELECT count(*) AS n FROM kept')).rows[0].n)),
     }),
   },
   nats: {
     start: startNats,
     store: (url) => ({
       write: () => nats(url, async (connection) => (await jetstream(connection).publish('kept', 'x')).seq),
-      count: () => nats(url, async (connection) => (await (await jetstreamManager(connection)).streams.info('KEPT')).state.messages),
+      count: () =>
+        nats(
+          url,
+          async (connection) => (await (await jetstreamManager(connection)).streams.info('KEPT')).state.messages,
+        ),
     }),
   },
   redis: {
@@ -131,7 +136,10 @@ describe.each(Object.keys(kinds))('%s', { concurrent: true }, (name) => {
   const storeOf = (server: LocalServer) => kinds[name]?.store(server.url) as Store;
 
   // The first test of NATS on a machine builds its server.
-  test('keeps its data, its port and its address through a SIGKILL and a stop', { timeout: 300_000, concurrent: false }, async () => {
+  test('keeps its data, its port and its address through a SIGKILL and a stop', {
+    timeout: 300_000,
+    concurrent: false,
+  }, async () => {
     const server = await start();
     const { url, pid } = server;
     expect(startOf(pid)).toBeDefined();
@@ -221,7 +229,9 @@ describe('under work', () => {
     const probe = new pg.Client(server.url);
     await probe.connect();
     const busy = "SELECT count(*)::int AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO %'";
-    await vi.waitFor(async () => expect((await probe.query(busy)).rows[0].n).toBeGreaterThanOrEqual(10), { timeout: 10_000 });
+    await vi.waitFor(async () => expect((await probe.query(busy)).rows[0].n).toBeGreaterThanOrEqual(10), {
+      timeout: 10_000,
+    });
     probe.on('error', () => {});
     await server.kill();
     // As a start leaves it that is killed at its very beginning.

@@ -39,7 +39,9 @@ test('two stacks run side by side, each migrated, and stop without a trace', { t
   for (const stack of [one, two]) {
     const client = new pg.Client(stack.urls.postgres);
     await client.connect();
-    expect((await client.query('SELECT count(*) > 0 AS migrated FROM schema_migrations')).rows).toEqual([{ migrated: true }]);
+    expect((await client.query('SELECT count(*) > 0 AS migrated FROM schema_migrations')).rows).toEqual([
+      { migrated: true },
+    ]);
     await client.end();
     expect(JSON.stringify(stack.processes)).not.toContain(new URL(stack.urls.postgres).password);
     expect(statSync(stackFile(stack.home)).mode & 0o777).toBe(0o600);
@@ -85,7 +87,10 @@ test('a start that is given up leaves nothing running, and the home free', { tim
   const giveUp = new AbortController();
   const starting = start(clean, home, giveUp.signal);
   const refused = expect(starting).rejects.toThrow();
-  await vi.waitFor(() => expect(readdirSync(join(home, 'run'))).toContain('redis.json'), { timeout: 20_000, interval: 2 });
+  await vi.waitFor(() => expect(readdirSync(join(home, 'run'))).toContain('redis.json'), {
+    timeout: 20_000,
+    interval: 2,
+  });
   giveUp.abort();
   await refused;
   expect(readdirSync(join(home, 'run')).filter((name) => name.endsWith('.json'))).toEqual([]);

@@ -18,7 +18,14 @@ type Ready = {
   elapsed_ms: number;
 };
 
-const { CLICKHOUSE_URL: _c, DATABASE_URL: _d, NATS_URL: _n, REDIS_URL: _r, MILLRACE_BOOTSTRAP_KEY: _b, ...clean } = process.env;
+const {
+  CLICKHOUSE_URL: _c,
+  DATABASE_URL: _d,
+  NATS_URL: _n,
+  REDIS_URL: _r,
+  MILLRACE_BOOTSTRAP_KEY: _b,
+  ...clean
+} = process.env;
 const bootstrapFile = new URL('../../../platform/local/bootstrap.mjs', import.meta.url).pathname;
 
 let home: string;
@@ -51,11 +58,21 @@ const stop = async (signal: NodeJS.Signals): Promise<number | null> => {
 const isUp = async (url: string) => (await fetch(`${url}/health/ready`)).ok;
 /** What a first send, or a retry of the same event, is told: once it is told anything for good. */
 const sendOnce = async ({ ingest, api_key }: Ready): Promise<{ accepted: number; duplicates: number }> => {
-  const event = { idempotency_key: 'kept', event: 'call', customer_id: 'acme', timestamp: '2026-11-27T12:00:00Z', properties: {} };
+  const event = {
+    idempotency_key: 'kept',
+    event: 'call',
+    customer_id: 'acme',
+    timestamp: '2026-11-27T12:00:00Z',
+    properties: {},
+  };
   const { status, told } = await vi.waitFor(
     async () => {
       const headers = { authorization: `Bearer ${api_key}`, 'content-type': 'application/json' };
-      const response = await fetch(`${ingest}/v1/events?backfill=true`, { method: 'POST', headers, body: JSON.stringify(event) });
+      const response = await fetch(`${ingest}/v1/events?backfill=true`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify(event),
+      });
       expect(response.status).not.toBe(503);
       return { status: response.status, told: await response.json() };
     },
@@ -78,7 +95,9 @@ afterEach(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-test('one line on stdout once everything answers; the key stays; SIGTERM ends all with code 0', { timeout: 120_000 }, async () => {
+test('one line on stdout once everything answers; the key stays; SIGTERM ends all with code 0', {
+  timeout: 120_000,
+}, async () => {
   begin();
   const first = await ready();
   expect(first).toMatchObject({ ready: true, home });
@@ -105,7 +124,9 @@ test('one line on stdout once everything answers; the key stays; SIGTERM ends al
   }
 });
 
-test('[I5] whatever is killed comes back at its address, and knows what was accepted', { timeout: 120_000 }, async () => {
+test('[I5] whatever is killed comes back at its address, and knows what was accepted', {
+  timeout: 120_000,
+}, async () => {
   begin();
   const first = await ready();
   expect(await sendOnce(first)).toMatchObject({ accepted: 1 });

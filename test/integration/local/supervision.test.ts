@@ -30,7 +30,11 @@ const superviseInChild = async (): Promise<{ child: ChildProcess; report: Report
 
 const startFixture = (environment: NodeJS.ProcessEnv): Promise<Service> =>
   startService({
-    ...{ home, log, name: 'fixture', file: serviceFile, shutdownMsMax: 2000 },
+    home,
+    log,
+    name: 'fixture',
+    file: serviceFile,
+    shutdownMsMax: 2000,
     environment: async () => ({ ...process.env, ...environment }),
   });
 
@@ -75,12 +79,17 @@ test('a record whose pid now belongs to another process ends nobody', async () =
   supervisors.push(stranger);
   await once(stranger, 'message');
   const identity = { pid: stranger.pid, started: 'another boot 1' };
-  writeFileWhole(join(home, 'run', 'redis.json'), JSON.stringify({ ...identity, stopSignal: 'SIGKILL', supervisor: identity }));
+  writeFileWhole(
+    join(home, 'run', 'redis.json'),
+    JSON.stringify({ ...identity, stopSignal: 'SIGKILL', supervisor: identity }),
+  );
   await endLeftovers(home, log, []);
   expect(startOf(stranger.pid ?? 0)).toBeDefined();
 });
 
-test('a service that dies is started again at the same address, and stays down once it is ended', { timeout: 30_000 }, async () => {
+test('a service that dies is started again at the same address, and stays down once it is ended', {
+  timeout: 30_000,
+}, async () => {
   const stopping = new AbortController();
   const service = await startFixture({ FIXTURE_PORT: String(await findFreePort()) });
   const guard = keepAlive(service, log, stopping.signal);
@@ -106,7 +115,11 @@ test('ending a service while it is about to be restarted leaves nothing running'
   expect(service.pid).toBe(0);
 });
 
-test('a service that can not start fails after five attempts with the end of its log', { timeout: 60_000 }, async () => {
-  await expect(startFixture({ FIXTURE_EXIT: '3' })).rejects.toThrow(/exited with code 3[\s\S]*giving up as told, with code 3/);
+test('a service that can not start fails after five attempts with the end of its log', {
+  timeout: 60_000,
+}, async () => {
+  await expect(startFixture({ FIXTURE_EXIT: '3' })).rejects.toThrow(
+    /exited with code 3[\s\S]*giving up as told, with code 3/,
+  );
   expect(lines.filter((line) => line.includes('attempt'))).toHaveLength(4);
 });

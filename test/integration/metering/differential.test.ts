@@ -1,16 +1,31 @@
-/** Queries over a real store against usage worked out event by event: equal to the last digit, whatever the events, meters, filters, windows, twins and voids are. */
+/**
+ * Queries over a real store against usage worked out event by event: equal to the last digit, whatever the events,
+ * meters, filters, windows, twins and voids are.
+ */
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
 import { migrateAll } from '#platform/migrate.ts';
 import { quantitiesFromRows, quantityStatements, type StatementRow } from '../../../rater/aggregate/quantity-query.ts';
-import { type UsageRow, type UsageWanted, usageFromRows, usageStatement } from '../../../rater/aggregate/usage-query.ts';
+import {
+  type UsageRow,
+  type UsageWanted,
+  usageFromRows,
+  usageStatement,
+} from '../../../rater/aggregate/usage-query.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
 import { aFilter, aHistory, customers, someMeters, someWindows } from '../../support/metering-arbitraries.ts';
 import { createStoreHistory } from '../../support/metering-store.ts';
 import { databasePassword } from '../../support/pipeline.ts';
 import { scaled } from '../../support/scale.ts';
-import { isCounted, quantityOf, type ReferenceWanted, referenceUsage, standing, valueTextOf } from '../../support/usage-reference.ts';
+import {
+  isCounted,
+  quantityOf,
+  type ReferenceWanted,
+  referenceUsage,
+  standing,
+  valueTextOf,
+} from '../../support/usage-reference.ts';
 
 let clickhouse: ReturnType<typeof connectClickHouse>;
 let store: ReturnType<typeof createStoreHistory>;
@@ -34,7 +49,10 @@ const readUsage = async (wanted: Omit<UsageWanted, 'after'>): Promise<UsageRow[]
   }
 };
 
-/** Every run is made, however slow the machine is; a failure names its seed and is not made smaller, which would store hundreds of histories. */
+/**
+ * Every run is made, however slow the machine is; a failure names its seed and is not made smaller, which would store
+ * hundreds of histories.
+ */
 const runs = (count: number) => ({ numRuns: scaled(count), endOnFailure: true });
 
 it('[I13] usage in windows and groups is that of the events one by one, for every aggregation', async () => {
@@ -46,17 +64,22 @@ it('[I13] usage in windows and groups is that of the events one by one, for ever
     limit: fc.constantFrom(3, 10_000),
     watermarkBehind: fc.nat(20),
   });
-  const property = fc.asyncProperty(aHistory, someMeters, fc.infiniteStream(aWanted), async (history, meters, questions) => {
-    const tenant = await store(history);
-    for (const one of meters) {
-      const { windows, groupBy, filter, only, limit, watermarkBehind } = questions.next().value;
-      const watermark = Math.max(0, history.messages.length - watermarkBehind);
-      const asked: ReferenceWanted = { ...windows, customers: only, groupBy, filter };
-      const rows = await readUsage({ ...asked, tenant, watermark: BigInt(watermark), meter: one.meter, limit });
-      const expected = referenceUsage(one, standing(history.events, history.voids, watermark), asked);
-      expect(rows, JSON.stringify({ ...asked, meter: one.meter, watermark })).toEqual(expected);
-    }
-  });
+  const property = fc.asyncProperty(
+    aHistory,
+    someMeters,
+    fc.infiniteStream(aWanted),
+    async (history, meters, questions) => {
+      const tenant = await store(history);
+      for (const one of meters) {
+        const { windows, groupBy, filter, only, limit, watermarkBehind } = questions.next().value;
+        const watermark = Math.max(0, history.messages.length - watermarkBehind);
+        const asked: ReferenceWanted = { ...windows, customers: only, groupBy, filter };
+        const rows = await readUsage({ ...asked, tenant, watermark: BigInt(watermark), meter: one.meter, limit });
+        const expected = referenceUsage(one, standing(history.events, history.voids, watermark), asked);
+        expect(rows, JSON.stringify({ ...asked, meter: one.meter, watermark })).toEqual(expected);
+      }
+    },
+  );
   await fc.assert(property, runs(20));
 }, 300_000);
 
@@ -89,10 +112,15 @@ it('[I13] what is billed, of all aggregations at once and several subscriptions,
       for (const { subscriptionId, customers: names, period } of subscriptions) {
         for (const one of meters) {
           const counted = events.filter((event) => names.includes(event.customer) && isCounted(one, event));
-          const inside = counted.filter(({ occurredAtMs }) => occurredAtMs >= period.start && occurredAtMs < period.end);
+          const inside = counted.filter(
+            ({ occurredAtMs }) => occurredAtMs >= period.start && occurredAtMs < period.end,
+          );
           const before = counted.filter(({ occurredAtMs }) => occurredAtMs < period.start);
           const unmeasured = inside.filter((event) => valueTextOf(one, event) === null);
-          expect(quantities.get(subscriptionId)?.get(one.meter.code) ?? { quantity: '0', unmeasuredEvents: 0n }, one.meter.code).toEqual({
+          expect(
+            quantities.get(subscriptionId)?.get(one.meter.code) ?? { quantity: '0', unmeasuredEvents: 0n },
+            one.meter.code,
+          ).toEqual({
             quantity: quantityOf(one, inside, before, period) ?? '0',
             unmeasuredEvents: BigInt(unmeasured.length),
           });

@@ -1,4 +1,7 @@
-/** Queries for usage over a real store, where a random history would hardly come: twins at a bound, hostile names, as many windows as there may be, columns that are read. */
+/**
+ * Queries for usage over a real store, where a random history would hardly come: twins at a bound, hostile names, as
+ * many windows as there may be, columns that are read.
+ */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
@@ -8,7 +11,13 @@ import { type IntegerMax, integerDigitsMax, measuredNumber, operandDigitsMax } f
 import { isPropertyPath } from '#schemas/property-path.ts';
 import { scaledSql } from '../../../rater/aggregate/exact.ts';
 import { quantitiesFromRows, quantityStatements, type StatementRow } from '../../../rater/aggregate/quantity-query.ts';
-import { type UsageRow, type UsageWanted, usageFromRows, usageStatement, windowsMax } from '../../../rater/aggregate/usage-query.ts';
+import {
+  type UsageRow,
+  type UsageWanted,
+  usageFromRows,
+  usageStatement,
+  windowsMax,
+} from '../../../rater/aggregate/usage-query.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
 import { createStoreHistory } from '../../support/metering-store.ts';
 import { numberTexts } from '../../support/number-texts.ts';
@@ -36,7 +45,11 @@ const store = (given: readonly Given[]): Promise<string> => {
     const plain = { event: 'e', customer: 'c', key: `key-${index}`, occurredAtMs: noonMs, sequence: index + 1 };
     return { ...plain, ...one, properties: new Map(Object.entries(one.properties ?? {})) };
   });
-  return storeHistory({ events, voids: [], messages: events.map((event) => ({ sequence: event.sequence, event, amends: null })) });
+  return storeHistory({
+    events,
+    voids: [],
+    messages: events.map((event) => ({ sequence: event.sequence, event, amends: null })),
+  });
 };
 
 const meterOf = (json: Readonly<Record<string, unknown>>): Meter => {
@@ -46,24 +59,27 @@ const meterOf = (json: Readonly<Record<string, unknown>>): Meter => {
 };
 
 const asked = (tenant: string, meter: Meter, more: Partial<UsageWanted> = {}): UsageWanted => ({
-  ...{
-    tenant,
-    meter,
-    watermark: 1_000n,
-    period: day,
-    windowStarts: null,
-    customers: null,
-    groupBy: [],
-    filter: null,
-    after: null,
-    limit: 20_000,
-  },
+  tenant,
+  meter,
+  watermark: 1_000n,
+  period: day,
+  windowStarts: null,
+  customers: null,
+  groupBy: [],
+  filter: null,
+  after: null,
+  limit: 20_000,
   ...more,
 });
 const usage = async (wanted: UsageWanted): Promise<UsageRow[]> =>
   usageFromRows(wanted, await readRows<Record<string, unknown>>(clickhouse, usageStatement(wanted)));
 
-const billed = async (tenant: string, meter: Meter, period: UsageWanted['period'], watermark: bigint): Promise<string | undefined> => {
+const billed = async (
+  tenant: string,
+  meter: Meter,
+  period: UsageWanted['period'],
+  watermark: bigint,
+): Promise<string | undefined> => {
   const subscriptions = [{ subscriptionId: 's', customers: ['c'], period }];
   const answers = [];
   for (const statement of quantityStatements({ tenant, watermark, subscriptions, meters: [meter] })) {
@@ -164,7 +180,18 @@ describe('hostile names', () => {
       'null',
       ' ',
     ],
-    ...['{p0_path:Identifier}', 'tenant', 'properties', '__proto__', 'constructor', "unhex('00')", '1e400', '[1,2]', '(1', "['x']"],
+    ...[
+      '{p0_path:Identifier}',
+      'tenant',
+      'properties',
+      '__proto__',
+      'constructor',
+      "unhex('00')",
+      '1e400',
+      '[1,2]',
+      '(1',
+      "['x']",
+    ],
   ];
 
   it('[I25] every name is data: as event, customer, key, value, group, condition and path', async () => {
@@ -189,7 +216,10 @@ describe('hostile names', () => {
     }
     for (const path of paths) {
       const sum = await usage(
-        asked(tenant, meterOf({ event: 'by path', aggregation: 'sum', property: path }), { customers: [path], groupBy: [path] }),
+        asked(tenant, meterOf({ event: 'by path', aggregation: 'sum', property: path }), {
+          customers: [path],
+          groupBy: [path],
+        }),
       );
       expect(sum, path).toMatchObject([{ group: ['2.5'], quantity: '2.5' }]);
       const expression = path
@@ -197,7 +227,9 @@ describe('hostile names', () => {
         .map((part) => `"${part}"`)
         .join('.');
       const twice = await usage(
-        asked(tenant, meterOf({ event: 'by path', aggregation: 'sum', expression: `2 * ${expression}` }), { customers: [path] }),
+        asked(tenant, meterOf({ event: 'by path', aggregation: 'sum', expression: `2 * ${expression}` }), {
+          customers: [path],
+        }),
       );
       expect(twice, path).toMatchObject([{ quantity: '5' }]);
     }
@@ -215,7 +247,9 @@ describe('windows', () => {
       { windowStart: day.start, quantity: '1' },
       { windowStart: windowStarts.at(-1), quantity: '1' },
     ]);
-    const levels = await usage(asked(tenant, meterOf({ aggregation: 'weighted_sum', property: 'n' }), { windowStarts }));
+    const levels = await usage(
+      asked(tenant, meterOf({ aggregation: 'weighted_sum', property: 'n' }), { windowStarts }),
+    );
     expect(levels.map(({ windowStart }) => windowStart)).toEqual(windowStarts);
     // A level of 3 from the second of 8,640 milliseconds on.
     expect(levels[0]?.quantity).toBe('2.999652777778');
@@ -227,7 +261,11 @@ describe('what is read', () => {
   /** Columns that the plan takes from the table of usage, told by its own description. */
   const columnsRead = async (wanted: UsageWanted): Promise<string[]> => {
     const { query, params, settings } = usageStatement(wanted);
-    const rows = await readRows<{ explain: string }>(clickhouse, { query: `EXPLAIN header = 1 ${query}`, params, settings });
+    const rows = await readRows<{ explain: string }>(clickhouse, {
+      query: `EXPLAIN header = 1 ${query}`,
+      params,
+      settings,
+    });
     const lines = rows.map(({ explain }) => explain);
     const from = lines.findIndex((line) => line.includes('ReadFromMergeTree') && line.includes('usage_events'));
     expect(from).toBeGreaterThan(-1);
@@ -251,6 +289,9 @@ describe('what is read', () => {
       expect.stringMatching(/^properties\.`?n`?/),
     ]);
     const grouped = await ownData({ aggregation: 'sum', expression: 'n * n' }, { groupBy: ['region', 'customer_id'] });
-    expect(grouped).toEqual([expect.stringMatching(/^properties\.`?n`?/), expect.stringMatching(/^properties\.`?region`?/)]);
+    expect(grouped).toEqual([
+      expect.stringMatching(/^properties\.`?n`?/),
+      expect.stringMatching(/^properties\.`?region`?/),
+    ]);
   });
 });

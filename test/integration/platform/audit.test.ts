@@ -2,7 +2,15 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { definedRoutes, examples } from '../../support/api-routes.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
-import { firstTenant, hostsOf, makeKey, makeObjects, type Objects, type Tenant, unique } from '../../support/tenants.ts';
+import {
+  firstTenant,
+  hostsOf,
+  makeKey,
+  makeObjects,
+  type Objects,
+  type Tenant,
+  unique,
+} from '../../support/tenants.ts';
 import { verify } from '../../support/verify-command.ts';
 
 type Entry = Readonly<Record<string, string | number | null>>;
@@ -17,49 +25,64 @@ beforeAll(async () => {
 });
 afterAll(() => pipeline?.stop());
 
-const entries = async (query: string): Promise<Entry[]> => (await pipeline.api('GET', `/v1/audit-log?limit=1000&${query}`)).body.items;
-const total = async (query = ''): Promise<number> => (await pipeline.api('GET', `/v1/audit-log?limit=1&${query}`)).body.pagination.total;
+const entries = async (query: string): Promise<Entry[]> =>
+  (await pipeline.api('GET', `/v1/audit-log?limit=1000&${query}`)).body.items;
+const total = async (query = ''): Promise<number> =>
+  (await pipeline.api('GET', `/v1/audit-log?limit=1&${query}`)).body.pagination.total;
 const changes = definedRoutes().flatMap((route) =>
   route.method === 'GET' || route.idempotencyHeader === false ? [] : [[`${route.method} ${route.url}`, route] as const],
 );
 const digest = expect.stringMatching(/^[0-9a-f]{64}$/);
 
 describe('[I28] the audit log', () => {
-  it.each(changes)('%s writes one entry per object that it changes, and who, when, why and what of', async (_, { method, operation }) => {
-    const actor = await makeKey(pipeline, pipeline.api, { scopes: ['admin'] });
-    const { path, body } = (await examples[operation]?.(pipeline.api, objects)) ?? { path: '' };
-    const [requestId, beginMs] = [`request-${unique()}`, Date.now()];
-    const answer = await actor.api(method, path, body, { 'x-request-id': requestId });
-    // A rotation makes one key and ends another.
-    const expected = operation === 'rotateApiKey' ? 2 : 1;
-    const objectId: string = answer.status === 204 ? (path.split('/').at(-1) ?? '') : (answer.body.items?.[0].id ?? answer.body.id);
-    const written = await entries(`request_id=${requestId}&object_id=${objectId}`);
-    expect(written).toHaveLength(1);
-    expect(await total(`request_id=${requestId}`)).toBe(expected);
-    // What processes bring to its end meanwhile has entries of theirs.
-    expect(await total(`actor=${actor.id}`)).toBe(expected);
-    const [entry] = written;
-    const isNew = method === 'POST';
-    expect(entry).toMatchObject({
-      ...{ actor: actor.id, result: String(answer.status), object_id: objectId, object_type: String(entry?.action).split('.')[0] },
-      ...{ before_digest: isNew ? null : digest, after_digest: answer.status === 204 ? null : digest },
-    });
-    expect(String(entry?.id)).toMatch(/^aud_/);
-    const occurredMs = Date.parse(String(entry?.occurred_at));
-    expect([occurredMs >= beginMs, occurredMs <= Date.now()]).toEqual([true, true]);
-  });
+  it.each(changes)(
+    '%s writes one entry per object that it changes, and who, when, why and what of',
+    async (_, { method, operation }) => {
+      const actor = await makeKey(pipeline, pipeline.api, { scopes: ['admin'] });
+      const { path, body } = (await examples[operation]?.(pipeline.api, objects)) ?? { path: '' };
+      const [requestId, beginMs] = [`request-${unique()}`, Date.now()];
+      const answer = await actor.api(method, path, body, { 'x-request-id': requestId });
+      // A rotation makes one key and ends another.
+      const expected = operation === 'rotateApiKey' ? 2 : 1;
+      const objectId: string =
+        answer.status === 204 ? (path.split('/').at(-1) ?? '') : (answer.body.items?.[0].id ?? answer.body.id);
+      const written = await entries(`request_id=${requestId}&object_id=${objectId}`);
+      expect(written).toHaveLength(1);
+      expect(await total(`request_id=${requestId}`)).toBe(expected);
+      // What processes bring to its end meanwhile has entries of theirs.
+      expect(await total(`actor=${actor.id}`)).toBe(expected);
+      const [entry] = written;
+      const isNew = method === 'POST';
+      expect(entry).toMatchObject({
+        actor: actor.id,
+        result: String(answer.status),
+        object_id: objectId,
+        object_type: String(entry?.action).split('.')[0],
+        before_digest: isNew ? null : digest,
+        after_digest: answer.status === 204 ? null : digest,
+      });
+      expect(String(entry?.id)).toMatch(/^aud_/);
+      const occurredMs = Date.parse(String(entry?.occurred_at));
+      expect([occurredMs >= beginMs, occurredMs <= Date.now()]).toEqual([true, true]);
+    },
+  );
 
   it("links an object's entries: before this change it was what it was after the last one", async () => {
     const { id } = (await pipeline.api('POST', '/v1/customers', { external_id: unique(), name: 'A' })).body;
     for (const name of ['B', 'C', 'C']) await pipeline.api('PATCH', `/v1/customers/${id}`, { name });
     const written = (await entries(`object_id=${id}`)).toReversed();
     expect(written.map(({ action }) => action)).toEqual(['customer.created', ...Array(3).fill('customer.updated')]);
-    for (const [index, entry] of written.entries()) expect(entry.before_digest).toBe(written[index - 1]?.after_digest ?? null);
+    for (const [index, entry] of written.entries())
+      expect(entry.before_digest).toBe(written[index - 1]?.after_digest ?? null);
     expect(new Set(written.map(({ after_digest: after }) => after)).size).toBe(4);
   });
 
   it('holds no name, address or key: nobody reads from it what an object was', async () => {
-    await pipeline.api('POST', '/v1/customers', { external_id: `ext-${unique()}`, name: 'Somebody Secret', email: 'secret@example.com' });
+    await pipeline.api('POST', '/v1/customers', {
+      external_id: `ext-${unique()}`,
+      name: 'Somebody Secret',
+      email: 'secret@example.com',
+    });
     const { rows } = await pipeline.asOwner.query<{ row: string }>('SELECT a::text AS row FROM audit_log a');
     expect(rows.map(({ row }) => row).join('\n')).not.toMatch(/Somebody|secret@|ext-/);
   });
@@ -69,18 +92,35 @@ describe('[I28] the audit log', () => {
     const before = await ofTheseKinds();
     const external = `refused-${unique()}`;
     const once = { 'idempotency-key': unique() };
-    expect((await pipeline.api('POST', '/v1/customers', { external_id: objects.externalId, name: 'T' })).status).toBe(409);
-    expect((await pipeline.api('POST', '/v1/customers', { external_id: objects.externalId, name: 'T' }, once)).status).toBe(409);
-    expect((await pipeline.api('PATCH', `/v1/customers/${objects.customer}`, { name: 'T' }, { 'if-match': '"99"' })).status).toBe(412);
+    expect((await pipeline.api('POST', '/v1/customers', { external_id: objects.externalId, name: 'T' })).status).toBe(
+      409,
+    );
     expect(
-      (await pipeline.api('POST', '/v1/subscriptions', { customer_id: 'nobody', plan: 'llm-pro' }, { 'idempotency-key': unique() })).status,
+      (await pipeline.api('POST', '/v1/customers', { external_id: objects.externalId, name: 'T' }, once)).status,
+    ).toBe(409);
+    expect(
+      (await pipeline.api('PATCH', `/v1/customers/${objects.customer}`, { name: 'T' }, { 'if-match': '"99"' })).status,
+    ).toBe(412);
+    expect(
+      (
+        await pipeline.api(
+          'POST',
+          '/v1/subscriptions',
+          { customer_id: 'nobody', plan: 'llm-pro' },
+          { 'idempotency-key': unique() },
+        )
+      ).status,
     ).toBe(404);
-    await pipeline.asOwner.query("CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$");
+    await pipeline.asOwner.query(
+      "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$",
+    );
     await pipeline.asOwner.query(
       'CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON audit_log DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()',
     );
     for (const headers of [{}, { 'idempotency-key': unique() }] as Record<string, string>[])
-      expect((await pipeline.api('POST', '/v1/customers', { external_id: external, name: 'T' }, headers)).status).toBe(500);
+      expect((await pipeline.api('POST', '/v1/customers', { external_id: external, name: 'T' }, headers)).status).toBe(
+        500,
+      );
     await pipeline.asOwner.query('DROP TRIGGER fail ON audit_log');
     expect(await ofTheseKinds()).toEqual(before);
     expect((await pipeline.api('GET', `/v1/customers/${external}`)).status).toBe(404);
@@ -93,7 +133,9 @@ describe('[I28] the audit log', () => {
     const many = Array.from({ length: 60 }, (_, index) =>
       (index % 3 === 0 ? test.api : pipeline.api)('POST', '/v1/customers', { external_id: `many-${index}`, name: 'M' }),
     );
-    const changed = Array.from({ length: 20 }, (_, index) => pipeline.api('PATCH', `/v1/meters/${objects.meter}`, { name: `M ${index}` }));
+    const changed = Array.from({ length: 20 }, (_, index) =>
+      pipeline.api('PATCH', `/v1/meters/${objects.meter}`, { name: `M ${index}` }),
+    );
     const runs = Array.from({ length: 3 }, () => pipeline.closePeriod({ period: lastMonth().name }));
     const statuses = (await Promise.all([...many, ...changed, ...runs])).map(({ status }) => status);
     expect(new Set(statuses)).toEqual(new Set([200, 201]));
@@ -112,7 +154,12 @@ describe('[I28] the audit log', () => {
     const started = new Date(lastMonth().start).toISOString();
     await pipeline.api('POST', '/v1/subscriptions', { customer_id: externalId, plan: 'llm-pro', started_at: started });
     const requestId = `request-${unique()}`;
-    await pipeline.api('POST', '/v1/invoices/run', { period: lastMonth().name, customer_id: externalId }, { 'x-request-id': requestId });
+    await pipeline.api(
+      'POST',
+      '/v1/invoices/run',
+      { period: lastMonth().name, customer_id: externalId },
+      { 'x-request-id': requestId },
+    );
     const [invoice] = await until(
       async () => (await pipeline.api('GET', `/v1/invoices?customer_id=${externalId}`)).body.items,
       (items) => items.length === 1,

@@ -1,4 +1,6 @@
-/** [I22] A change that is asked for again: under an Idempotency-Key, after a crash, and under a version that is gone. */
+/**
+ * [I22] A change that is asked for again: under an Idempotency-Key, after a crash, and under a version that is gone.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -36,20 +38,29 @@ describe('[I22] the same key', () => {
   it.each([
     ['409', customers, () => ({ external_id: objects.externalId, name: 'Taken' }), 409, 'CUSTOMER_ALREADY_EXISTS'],
     ['404', '/v1/subscriptions', () => ({ customer_id: 'nobody', plan: 'llm-pro' }), 404, 'CUSTOMER_NOT_FOUND'],
-    ['422', '/v1/meters', () => ({ code: `m-${unique()}`, name: 'M', event: 'e', aggregation: 'sum' }), 422, 'VALIDATION_FAILED'],
+    [
+      '422',
+      '/v1/meters',
+      () => ({ code: `m-${unique()}`, name: 'M', event: 'e', aggregation: 'sum' }),
+      422,
+      'VALIDATION_FAILED',
+    ],
     ['201', keys, () => ({ ...newKey, world: 'live', scopes: ['admin'] }), 201, undefined],
-  ] as const)('repeats what the work answered, such as %s, request id and all', async (_, path, bodyOf, status, code) => {
-    const [key, body] = [unique(), bodyOf()];
-    const [first, second] = [await post(path, body, key), await post(path, body, key)];
-    expect(first).toMatchObject({ status, body: code ? { error_code: code } : {} });
-    expect([isReplay(first), isReplay(second)]).toEqual([false, true]);
-    expect([second.status, second.body, second.headers.get('content-type')]).toEqual([
-      first.status,
-      first.body,
-      first.headers.get('content-type'),
-    ]);
-    expect(second.headers.get('x-request-id')).not.toBe(first.headers.get('x-request-id'));
-  });
+  ] as const)(
+    'repeats what the work answered, such as %s, request id and all',
+    async (_, path, bodyOf, status, code) => {
+      const [key, body] = [unique(), bodyOf()];
+      const [first, second] = [await post(path, body, key), await post(path, body, key)];
+      expect(first).toMatchObject({ status, body: code ? { error_code: code } : {} });
+      expect([isReplay(first), isReplay(second)]).toEqual([false, true]);
+      expect([second.status, second.body, second.headers.get('content-type')]).toEqual([
+        first.status,
+        first.body,
+        first.headers.get('content-type'),
+      ]);
+      expect(second.headers.get('x-request-id')).not.toBe(first.headers.get('x-request-id'));
+    },
+  );
 
   it('repeats a refusal also where its reason is gone, and another key works', async () => {
     const [key, body] = [unique(), { customer_id: `late-${unique()}`, plan: 'llm-pro' }];
@@ -84,9 +95,15 @@ describe('[I22] the same key', () => {
 
   it('keeps a refusal and undoes what the work had written before it', async () => {
     const masterKey = readFileSync(join(pipeline.stack.home, 'master-key'), 'utf8').trim();
-    const answers = createAnswerStore(pipeline.asApplication, vaultWith(masterKeysFrom({ masterKey, previousMasterKey: '' })));
+    const answers = createAnswerStore(
+      pipeline.asApplication,
+      vaultWith(masterKeysFrom({ masterKey, previousMasterKey: '' })),
+    );
     const db = pipeline.asApplication.forOrganization(tenant.organizationId);
-    const [once, external] = [{ key: unique(), fingerprint: Buffer.from('x'), nowMs: Date.now() }, `undone-${unique()}`];
+    const [once, external] = [
+      { key: unique(), fingerprint: Buffer.from('x'), nowMs: Date.now() },
+      `undone-${unique()}`,
+    ];
     const refused = { status: 409, headers: {}, body: Buffer.from('{"refused":true}') };
     const work = async (client: Queryable): Promise<never> => {
       await addCustomers(client, tenant.organizationId, [{ id: external, personal: Buffer.from('x') }]);
@@ -159,7 +176,12 @@ describe('[I22] the same key', () => {
     expect((await post(`${customers}?colour=red`, body, key)).status).toBe(400);
     const other = await pipeline.api('POST', keys, newKey);
     expect(
-      (await pipeline.api('POST', customers, body, { 'idempotency-key': key, authorization: `Bearer ${other.body.key}` })).status,
+      (
+        await pipeline.api('POST', customers, body, {
+          'idempotency-key': key,
+          authorization: `Bearer ${other.body.key}`,
+        })
+      ).status,
     ).toBe(403);
     expect(await post(customers, body, key)).toMatchObject({ status: 201 });
   });
@@ -168,7 +190,10 @@ describe('[I22] the same key', () => {
     for (let round = 0; round < 5; round += 1) {
       const [key, body] = [unique(), newCustomer()];
       const answers = await Promise.all(Array.from({ length: 20 }, () => post(customers, body, key)));
-      const [busy, done] = [answers.filter(({ status }) => status === 409), answers.filter(({ status }) => status === 201)];
+      const [busy, done] = [
+        answers.filter(({ status }) => status === 409),
+        answers.filter(({ status }) => status === 201),
+      ];
       expect(busy.length + done.length).toBe(20);
       for (const answer of busy) {
         expect(answer.body.error_code).toBe('IDEMPOTENCY_KEY_IN_USE');
@@ -199,10 +224,18 @@ describe('[I22] the same key', () => {
   it('is forgotten by a purge once its time is over, and not before', async () => {
     const [old, fresh] = [unique(), unique()];
     for (const key of [old, fresh]) await post(customers, newCustomer(), key);
-    await pipeline.asOwner.query("UPDATE idempotency_keys SET expires_at = now() - interval '1 second' WHERE key = $1", [old]);
-    const { rows } = await pipeline.asApplication.query<{ gone: bigint }>('SELECT purge_idempotency_keys(now()) AS gone');
+    await pipeline.asOwner.query(
+      "UPDATE idempotency_keys SET expires_at = now() - interval '1 second' WHERE key = $1",
+      [old],
+    );
+    const { rows } = await pipeline.asApplication.query<{ gone: bigint }>(
+      'SELECT purge_idempotency_keys(now()) AS gone',
+    );
     expect(rows[0]?.gone).toBeGreaterThanOrEqual(1n);
-    const left = await pipeline.asOwner.query<{ key: string }>('SELECT key FROM idempotency_keys WHERE key = ANY ($1)', [[old, fresh]]);
+    const left = await pipeline.asOwner.query<{ key: string }>(
+      'SELECT key FROM idempotency_keys WHERE key = ANY ($1)',
+      [[old, fresh]],
+    );
     expect(left.rows).toEqual([{ key: fresh }]);
   });
 
@@ -308,7 +341,9 @@ describe('versions', () => {
       `/v1/subscriptions/${objects.subscription}`,
     ]) {
       const etag = (await pipeline.api('GET', path)).headers.get('etag') ?? '';
-      const answers = await Promise.all(Array.from({ length: 10 }, (_, index) => patch(path, { metadata: { by: String(index) } }, etag)));
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, (_, index) => patch(path, { metadata: { by: String(index) } }, etag)),
+      );
       expect(answers.map(({ status }) => status).toSorted(), path).toEqual([200, ...Array(9).fill(412)]);
       const winner = answers.find(({ status }) => status === 200);
       expect((await pipeline.api('GET', path)).body, path).toEqual(winner?.body);
@@ -345,12 +380,22 @@ describe('versions', () => {
   });
 
   it('a field that is left out stays, null clears it, and nothing at all is no change', async () => {
-    const path = await added({ email: 'a@example.com', tax_ids: [{ type: 'eu_vat', value: 'DE123456789' }], metadata: { a: '1' } });
+    const path = await added({
+      email: 'a@example.com',
+      tax_ids: [{ type: 'eu_vat', value: 'DE123456789' }],
+      metadata: { a: '1' },
+    });
     const before = (await pipeline.api('GET', path)).body;
     const { body } = await patch(path, { name: 'Another' });
     expect({ ...body, updated_at: '' }).toEqual({ ...before, name: 'Another', version: 2, updated_at: '' });
     const cleared = await patch(path, { email: null, tax_ids: null });
-    expect({ ...cleared.body, updated_at: '' }).toEqual({ ...body, email: null, tax_ids: [], version: 3, updated_at: '' });
+    expect({ ...cleared.body, updated_at: '' }).toEqual({
+      ...body,
+      email: null,
+      tax_ids: [],
+      version: 3,
+      updated_at: '',
+    });
     expect((await pipeline.api('GET', path)).body).toEqual(cleared.body);
     for (const wrong of [{}, { name: null }, { external_id: 'x' }, { metadata: null }])
       expect((await patch(path, wrong)).status, JSON.stringify(wrong)).toBe(422);
@@ -359,8 +404,11 @@ describe('versions', () => {
 
   it('a key that is revoked by version is not revoked by another one', async () => {
     const { body } = await pipeline.api('POST', keys, newKey);
-    const revoke = (ifMatch: string) => pipeline.api('DELETE', `${keys}/${body.id}`, undefined, { 'if-match': ifMatch });
-    expect([(await revoke('"2"')).status, (await revoke('W/"1"')).status, (await revoke('"1"')).status]).toEqual([412, 412, 200]);
+    const revoke = (ifMatch: string) =>
+      pipeline.api('DELETE', `${keys}/${body.id}`, undefined, { 'if-match': ifMatch });
+    expect([(await revoke('"2"')).status, (await revoke('W/"1"')).status, (await revoke('"1"')).status]).toEqual([
+      412, 412, 200,
+    ]);
     expect(await entriesOf(body.id)).toBe(2);
   });
 });

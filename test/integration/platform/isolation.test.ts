@@ -22,7 +22,12 @@ beforeAll(async () => {
   ownObjects = await makeObjects(own.api, 'customer-of-own', own.ingest);
   otherObjects = await makeObjects(other.api, 'customer-of-other', other.ingest);
   for (const { api } of [own, other])
-    await api('POST', '/v1/customers', { external_id: `kept-${unique()}`, name: 'K' }, { 'idempotency-key': 'the same for both' });
+    await api(
+      'POST',
+      '/v1/customers',
+      { external_id: `kept-${unique()}`, name: 'K' },
+      { 'idempotency-key': 'the same for both' },
+    );
   await ingestCounted(own, 2);
   await ingestCounted(other, 3);
   const url = loginUrl(pipeline.databaseUrl, 'millrace_gateway', databasePassword);
@@ -33,12 +38,17 @@ afterAll(async () => {
   await pipeline?.stop();
 });
 
-/** Sends events, beside the one of the objects, and waits until the gateway has written down what it answered and the sink has stored them. */
+/**
+ * Sends events, beside the one of the objects, and waits until the gateway has written down what it answered and the
+ * sink has stored them.
+ */
 const ingestCounted = async ({ api, ingest }: Tenant, count: number): Promise<void> => {
   await ingest(
     'POST',
     '/v1/events',
-    Array.from({ length: count }, (_, index) => llmRequest(`event-${index}`, 'someone', Date.now(), { input: 1, output: 1 })),
+    Array.from({ length: count }, (_, index) =>
+      llmRequest(`event-${index}`, 'someone', Date.now(), { input: 1, output: 1 }),
+    ),
   );
   await until(
     () => api('GET', '/v1/reconciliation'),
@@ -64,8 +74,12 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/api-keys/:id': 'apiKey',
   '/v1/api-keys/:id/rotate': 'apiKey',
 };
-const withId = definedRoutes().flatMap((route) => (route.url.includes(':') ? [[`${route.method} ${route.url}`, route] as const] : []));
-const lists = definedRoutes().flatMap((route) => (route.list && !route.url.includes(':') ? [[route.url, route] as const] : []));
+const withId = definedRoutes().flatMap((route) =>
+  route.url.includes(':') ? [[`${route.method} ${route.url}`, route] as const] : [],
+);
+const lists = definedRoutes().flatMap((route) =>
+  route.list && !route.url.includes(':') ? [[route.url, route] as const] : [],
+);
 
 /** Every row of an organization and its sandbox, but when its keys were used. */
 const rowsOf = async ({ organizationId, sandboxId }: Tenant): Promise<string> => {
@@ -116,18 +130,23 @@ describe('[I25] a foreign id', () => {
     expect([...foreign.headers.keys()]).toEqual([...absent.headers.keys()]);
     expect(await rowsOf(other)).toBe(before);
     expect(
-      (await other.api('GET', kind === 'run' ? `/v1/invoices/runs/${otherObjects.run}` : `${url.split('/:')[0]}/${otherObjects[kind]}`))
-        .status,
+      (
+        await other.api(
+          'GET',
+          kind === 'run' ? `/v1/invoices/runs/${otherObjects.run}` : `${url.split('/:')[0]}/${otherObjects[kind]}`,
+        )
+      ).status,
     ).toBe(200);
   });
 
-  it.each(['/v1/customers/customer-of-other', '/v1/customers/customer-of-other/usage', '/v1/customers/customer-of-other/invoices'])(
-    "of the caller's own kind is foreign too: %s",
-    async (path) => {
-      expect(await own.api('GET', path)).toMatchObject({ status: 404, body: { error_code: 'CUSTOMER_NOT_FOUND' } });
-      expect((await other.api('GET', path)).status).toBe(200);
-    },
-  );
+  it.each([
+    '/v1/customers/customer-of-other',
+    '/v1/customers/customer-of-other/usage',
+    '/v1/customers/customer-of-other/invoices',
+  ])("of the caller's own kind is foreign too: %s", async (path) => {
+    expect(await own.api('GET', path)).toMatchObject({ status: 404, body: { error_code: 'CUSTOMER_NOT_FOUND' } });
+    expect((await other.api('GET', path)).status).toBe(200);
+  });
 
   it('in a body is as one that is not there', async () => {
     const before = await rowsOf(other);
@@ -180,7 +199,10 @@ describe('[I25] a list', () => {
     const { next_cursor: cursor } = (await other.api('GET', `${url}?limit=1`)).body.pagination;
     if (cursor === null) return expect(otherIds).toHaveLength(1);
     expect((await other.api('GET', `${url}?limit=1&cursor=${cursor}`)).status).toBe(200);
-    expect(await own.api('GET', `${url}?limit=1&cursor=${cursor}`)).toMatchObject({ status: 400, body: { errors: [{ field: 'cursor' }] } });
+    expect(await own.api('GET', `${url}?limit=1&cursor=${cursor}`)).toMatchObject({
+      status: 400,
+      body: { errors: [{ field: 'cursor' }] },
+    });
   });
 
   it.each([
@@ -191,13 +213,19 @@ describe('[I25] a list', () => {
     ['/v1/audit-log', (objects: Objects) => `object_id=${objects.customer}`],
   ])("%s filtered by what is another's is empty", async (url, filterOf) => {
     expect((await other.api('GET', `${url}?${filterOf(otherObjects)}`)).body.pagination.total).toBeGreaterThan(0);
-    expect((await own.api('GET', `${url}?${filterOf(otherObjects)}`)).body).toMatchObject({ items: [], pagination: { total: 0 } });
+    expect((await own.api('GET', `${url}?${filterOf(otherObjects)}`)).body).toMatchObject({
+      items: [],
+      pagination: { total: 0 },
+    });
   });
 
   it('[I22] an idempotency key of another is invisible', async () => {
     const body = { external_id: `once-${unique()}`, name: 'O' };
     const key = { 'idempotency-key': unique() };
-    const [first, second] = [await other.api('POST', '/v1/customers', body, key), await own.api('POST', '/v1/customers', body, key)];
+    const [first, second] = [
+      await other.api('POST', '/v1/customers', body, key),
+      await own.api('POST', '/v1/customers', body, key),
+    ];
     expect([first.status, second.status, second.headers.get('idempotency-replayed')]).toEqual([201, 201, null]);
     expect(second.body.id).not.toBe(first.body.id);
     expect((await own.api('POST', '/v1/customers', body, key)).body).toEqual(second.body);
@@ -212,7 +240,9 @@ describe('[I11] [I25] the reconciliation', () => {
       [other, 3],
     ] as const)
       expect((await api('GET', '/v1/reconciliation')).body.total).toMatchObject({
-        ...{ received: count + 1, published: count + 1, distinct: count + 1 },
+        received: count + 1,
+        published: count + 1,
+        distinct: count + 1,
       });
   });
 });
@@ -235,14 +265,18 @@ describe('row-level security', () => {
   it('shows the application its own rows alone, and none at all where it says nothing', async () => {
     const seen = async (db: Queryable, name: string, column = 'organization_id'): Promise<string[] | string> => {
       try {
-        return (await db.query<{ of: string }>(`SELECT DISTINCT ${column} AS of FROM ${name} ORDER BY 1`)).rows.map(({ of }) => of);
+        return (await db.query<{ of: string }>(`SELECT DISTINCT ${column} AS of FROM ${name} ORDER BY 1`)).rows.map(
+          ({ of }) => of,
+        );
       } catch (error) {
         return (error as { code: string }).code;
       }
     };
     const hidden: string[] = [];
     for (const { name } of await tablesOfOrganizations()) {
-      expect(await seen(pipeline.asOwner, name), name).toEqual(expect.arrayContaining([own.organizationId, other.organizationId]));
+      expect(await seen(pipeline.asOwner, name), name).toEqual(
+        expect.arrayContaining([own.organizationId, other.organizationId]),
+      );
       const shown = await seen(pipeline.asApplication.forOrganization(own.organizationId), name);
       if (shown === denied) hidden.push(name);
       else expect(shown, name).toEqual([own.organizationId]);
@@ -268,21 +302,29 @@ describe('row-level security', () => {
         `UPDATE ${name} SET organization_id = organization_id WHERE organization_id = $1`,
         `DELETE FROM ${name} WHERE organization_id = $1`,
       ]) {
-        const changed = await db.query(statement, [other.organizationId]).catch((error: { code: string }) => error.code);
+        const changed = await db
+          .query(statement, [other.organizationId])
+          .catch((error: { code: string }) => error.code);
         expect([denied, 0], `${statement} ${JSON.stringify(changed)}`).toContainEqual(
           typeof changed === 'string' ? changed : changed.rowCount,
         );
       }
       // A row that would be the other's, and one of its own that becomes the other's.
       const [copy] = (
-        await pipeline.asOwner.query<{ row: string }>(`SELECT to_jsonb(t)::text AS row FROM ${name} t WHERE organization_id = $1 LIMIT 1`, [
-          other.organizationId,
-        ])
+        await pipeline.asOwner.query<{ row: string }>(
+          `SELECT to_jsonb(t)::text AS row FROM ${name} t WHERE organization_id = $1 LIMIT 1`,
+          [other.organizationId],
+        )
       ).rows;
-      expect(await codeOf(db.query(`INSERT INTO ${name} SELECT * FROM jsonb_populate_record(NULL::${name}, $1)`, [copy?.row])), name).toBe(
+      expect(
+        await codeOf(
+          db.query(`INSERT INTO ${name} SELECT * FROM jsonb_populate_record(NULL::${name}, $1)`, [copy?.row]),
+        ),
+        name,
+      ).toBe(denied);
+      expect(await codeOf(db.query(`UPDATE ${name} SET organization_id = $1`, [other.organizationId])), name).toBe(
         denied,
       );
-      expect(await codeOf(db.query(`UPDATE ${name} SET organization_id = $1`, [other.organizationId])), name).toBe(denied);
     }
     expect(await rowsOf(other)).toBe(before);
   });
@@ -311,8 +353,12 @@ describe('the keys between tables', () => {
       const version = `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, currency, billing_interval, charges, created_at) VALUES ($1, $2, $3, 9, 'USD', 'month', '[]', $4)`;
       expect(await codeOf(db.query(version, [newId('plv'), organizationId, otherObjects.plan, now]))).toBe(foreignKey);
       const run = `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state, created_at, updated_at) VALUES ($1, $2, '2020-01-01', '2020-02-01', $3, $4, 'failed', $5, $5)`;
-      expect(await codeOf(db.query(run, [newId('run'), organizationId, otherObjects.customer, null, now]))).toBe(foreignKey);
-      expect(await codeOf(db.query(run, [newId('run'), organizationId, null, otherObjects.subscription, now]))).toBe(foreignKey);
+      expect(await codeOf(db.query(run, [newId('run'), organizationId, otherObjects.customer, null, now]))).toBe(
+        foreignKey,
+      );
+      expect(await codeOf(db.query(run, [newId('run'), organizationId, null, otherObjects.subscription, now]))).toBe(
+        foreignKey,
+      );
     }
   });
 });
@@ -320,7 +366,9 @@ describe('the keys between tables', () => {
 describe('the logins', () => {
   const tablesAll = async () =>
     (
-      await pipeline.asOwner.query<{ name: string }>("SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+      await pipeline.asOwner.query<{ name: string }>(
+        "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1",
+      )
     ).rows.map(({ name }) => name);
 
   it('millrace_gateway finds keys by their hash, and reads no table', async () => {
@@ -328,7 +376,9 @@ describe('the logins', () => {
       expect(await codeOf(asGateway.query(`SELECT 1 FROM ${name}`)), name).toBe(denied);
       expect(await codeOf(asGateway.query(`DELETE FROM ${name}`)), name).toBe(denied);
     }
-    expect((await asGateway.query('SELECT * FROM find_api_key($1)', [hashApiKey('x'.repeat(32), 'nobody')])).rows).toEqual([]);
+    expect(
+      (await asGateway.query('SELECT * FROM find_api_key($1)', [hashApiKey('x'.repeat(32), 'nobody')])).rows,
+    ).toEqual([]);
     expect((await asGateway.query('SELECT * FROM find_data_key($1, 1)', [own.organizationId])).rows).toHaveLength(1);
     await asGateway.query('SELECT touch_api_keys($1, now())', [[]]);
     // What it answered, and nothing else: its totals only rise.
@@ -338,7 +388,9 @@ describe('the logins', () => {
       await asGateway.query("SELECT report_ingest('gtw_of_this_test', $1, '[]', true)", [
         JSON.stringify([{ ...count, accepted, ...none }]),
       ]);
-    const { rows } = await pipeline.asOwner.query("DELETE FROM ingest_counts WHERE gateway_id = 'gtw_of_this_test' RETURNING accepted");
+    const { rows } = await pipeline.asOwner.query(
+      "DELETE FROM ingest_counts WHERE gateway_id = 'gtw_of_this_test' RETURNING accepted",
+    );
     expect(rows).toEqual([{ accepted: 5n }]);
     for (const call of ["lease_billing_run_shard('rated', 1)", 'purge_idempotency_keys(now())'])
       expect(await codeOf(asGateway.query(`SELECT * FROM ${call}`)), call).toBe(denied);
@@ -365,7 +417,8 @@ describe('the logins', () => {
       'DROP TABLE audit_log',
     ])
       expect(await codeOf(db.query(statement)), statement).toBe(denied);
-    for (const other of logins.filter((login) => login !== before)) expect(await codeOf(db.query(`SET ROLE ${other}`)), other).toBe(denied);
+    for (const other of logins.filter((login) => login !== before))
+      expect(await codeOf(db.query(`SET ROLE ${other}`)), other).toBe(denied);
   });
 
   it.each(['asApplication', 'asWorker'] as const)('[I17] %s changes nothing that is issued or logged', async (name) => {

@@ -23,7 +23,11 @@ const refused = { status: 401, body: { error_code: 'UNKNOWN_API_KEY' } };
 
 describe('an API key', () => {
   it('is shown once, in the answer that makes it, and every other answer holds its public part only', async () => {
-    const key = await newKey({ scopes: ['read:meters', 'write:events'], signed_requests: true, metadata: { for: 'tests' } });
+    const key = await newKey({
+      scopes: ['read:meters', 'write:events'],
+      signed_requests: true,
+      metadata: { for: 'tests' },
+    });
     expect(key.shown).toMatchObject({
       state: 'active',
       world: 'live',
@@ -40,7 +44,9 @@ describe('an API key', () => {
     const listed = await pipeline.api('GET', '/v1/api-keys?limit=1');
     expect(listed.body.items).toEqual([rest]);
     const log = await pipeline.api('GET', `/v1/audit-log?object_id=${key.id}`);
-    expect(log.body.items).toMatchObject([{ action: 'api_key.created', before_digest: null, after_digest: expect.any(String) }]);
+    expect(log.body.items).toMatchObject([
+      { action: 'api_key.created', before_digest: null, after_digest: expect.any(String) },
+    ]);
     for (const { body } of [listed, log]) {
       expect(JSON.stringify(body)).not.toContain(key.key.slice(24));
       expect(JSON.stringify(body)).not.toContain(key.shown.signing_secret);
@@ -52,7 +58,10 @@ describe('an API key', () => {
     expect([(await meters(key)).status, (await send(key)).status]).toEqual([200, 200]);
     const revoked = await pipeline.api('DELETE', `/v1/api-keys/${key.id}`);
     const begin = performance.now();
-    expect(revoked).toMatchObject({ status: 200, body: { state: 'revoked', revoked_at: expect.any(String), version: 2 } });
+    expect(revoked).toMatchObject({
+      status: 200,
+      body: { state: 'revoked', revoked_at: expect.any(String), version: 2 },
+    });
     for (const ask of [() => meters(key), () => send(key)]) await until(ask, ({ status }) => status === 401, 2_500);
     expect(performance.now() - begin).toBeLessThan(2_500);
     expect(await meters(key)).toMatchObject(refused);
@@ -124,11 +133,15 @@ describe('an API key', () => {
       );
     const [before] = await settled();
     for (const key of wrong.flatMap((one) => one ?? []))
-      expect(await pipeline.api('GET', '/v1/meters', undefined, { authorization: `Bearer ${key}` })).toMatchObject(refused);
+      expect(await pipeline.api('GET', '/v1/meters', undefined, { authorization: `Bearer ${key}` })).toMatchObject(
+        refused,
+      );
     const [between] = await settled();
     expect(between).toBe(before);
     // That the counter counts: a key that could be one is looked up.
-    expect(await pipeline.api('GET', '/v1/meters', undefined, { authorization: `Bearer ${good}` })).toMatchObject(refused);
+    expect(await pipeline.api('GET', '/v1/meters', undefined, { authorization: `Bearer ${good}` })).toMatchObject(
+      refused,
+    );
     await until(scans, (count) => count > (before ?? 0));
   });
 });
@@ -197,7 +210,8 @@ describe('the rotation of a key', () => {
 });
 
 describe('scopes', () => {
-  const create = (hosts: Hosts, scopes: readonly string[]) => hosts.api('POST', '/v1/api-keys', { name: 'A key', scopes });
+  const create = (hosts: Hosts, scopes: readonly string[]) =>
+    hosts.api('POST', '/v1/api-keys', { name: 'A key', scopes });
 
   it.each([
     [
@@ -241,7 +255,10 @@ describe('scopes', () => {
 
   it('that nobody knows can not be granted', async () => {
     for (const scopes of [['read:everything'], [], ['read:meters', 'read:meters'], ['admin', '']])
-      expect(await create(pipeline as unknown as Hosts, scopes)).toMatchObject({ status: 422, body: { error_code: 'VALIDATION_FAILED' } });
+      expect(await create(pipeline as unknown as Hosts, scopes)).toMatchObject({
+        status: 422,
+        body: { error_code: 'VALIDATION_FAILED' },
+      });
   });
 });
 
@@ -252,20 +269,34 @@ describe('a dump of the databases, and the logs', () => {
     const unsigned = await newKey({ scopes });
     const once = { 'idempotency-key': unique() };
     const kept = await unsigned.api('POST', '/v1/api-keys', { name: 'Kept', scopes, signed_requests: true }, once);
-    const rotated = await unsigned.api('POST', `/v1/api-keys/${kept.body.id}/rotate`, {}, { 'idempotency-key': unique() });
-    expect([kept.status, rotated.status, (await meters(unsigned)).status, (await meters(key)).status]).toEqual([201, 201, 200, 401]);
-    // The repeated answer shows the key again, to the one who made it: it is kept, sealed.
-    expect((await unsigned.api('POST', '/v1/api-keys', { name: 'Kept', scopes, signed_requests: true }, once)).body).toEqual(kept.body);
-    await unsigned.api('GET', `/v1/meters?key=${unsigned.key}`);
-    const secrets = [key.shown, unsigned.shown, kept.body, rotated.body].flatMap(({ key: text, signing_secret: secret, hint }) => [
-      ...[text, text.slice(hint.length + 1), text.slice(hint.length + 1, -6)],
-      ...(secret ? [secret, secret.slice('mrsig_'.length)] : []),
+    const rotated = await unsigned.api(
+      'POST',
+      `/v1/api-keys/${kept.body.id}/rotate`,
+      {},
+      { 'idempotency-key': unique() },
+    );
+    expect([kept.status, rotated.status, (await meters(unsigned)).status, (await meters(key)).status]).toEqual([
+      201, 201, 200, 401,
     ]);
+    // The repeated answer shows the key again, to the one who made it: it is kept, sealed.
+    expect(
+      (await unsigned.api('POST', '/v1/api-keys', { name: 'Kept', scopes, signed_requests: true }, once)).body,
+    ).toEqual(kept.body);
+    await unsigned.api('GET', `/v1/meters?key=${unsigned.key}`);
+    const secrets = [key.shown, unsigned.shown, kept.body, rotated.body].flatMap(
+      ({ key: text, signing_secret: secret, hint }) => [
+        ...[text, text.slice(hint.length + 1), text.slice(hint.length + 1, -6)],
+        ...(secret ? [secret, secret.slice('mrsig_'.length)] : []),
+      ],
+    );
     expect(secrets.length).toBe(4 * 3 + 3 * 2);
     const dump = await dumpOf(pipeline.asOwner);
     // That it looks at what is there: a public part is in it, and a secret that is put into it is found.
     expect(dump).toContain(key.shown.hint);
-    expect(clearTextsIn(`${dump}${Buffer.from(`x${secrets[1]}`).toString('base64')}`, secrets)).toEqual([secrets[1], secrets[2]]);
+    expect(clearTextsIn(`${dump}${Buffer.from(`x${secrets[1]}`).toString('base64')}`, secrets)).toEqual([
+      secrets[1],
+      secrets[2],
+    ]);
     expect(clearTextsIn(dump, secrets)).toEqual([]);
     const folder = join(pipeline.stack.home, 'log');
     const logs = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));

@@ -42,7 +42,9 @@ afterAll(async () => {
 });
 
 const get = async (base: string, path: string): Promise<Response> => {
-  const response = await fetch(`${base.replace(/\/$/, '')}${path}`, { headers: { authorization: `Bearer ${pipeline.key}` } });
+  const response = await fetch(`${base.replace(/\/$/, '')}${path}`, {
+    headers: { authorization: `Bearer ${pipeline.key}` },
+  });
   await response.arrayBuffer();
   return response;
 };
@@ -76,7 +78,11 @@ it('what is refused as a read is not taken from writes, nor from the sandbox', a
 
 it('what visitors of a page use up with a publishable key is taken from nothing that servers read', async () => {
   const { burst } = rateTiers.starter.public;
-  const { body } = await pipeline.api('POST', '/v1/api-keys', { name: 'page', kind: 'publishable', scopes: ['read:plans'] });
+  const { body } = await pipeline.api('POST', '/v1/api-keys', {
+    name: 'page',
+    kind: 'publishable',
+    scopes: ['read:plans'],
+  });
   const visit = () => pipeline.api('GET', '/v1/plans', undefined, { authorization: `Bearer ${body.key}` });
   const visits = await Promise.all(Array.from({ length: 3 * burst }, visit));
   expect(new Set(visits.map(({ status }) => status))).toEqual(new Set([200, 429]));
@@ -88,7 +94,9 @@ it('what visitors of a page use up with a publishable key is taken from nothing 
 it('routes that touch keys have the strictest limit', async () => {
   const { burst } = rateTiers.starter.sensitive;
   const answers = await Promise.all(
-    Array.from({ length: 3 * burst }, (_, n) => pipeline.api('POST', '/v1/api-keys', { name: `key ${n}`, scopes: ['read:meters'] })),
+    Array.from({ length: 3 * burst }, (_, n) =>
+      pipeline.api('POST', '/v1/api-keys', { name: `key ${n}`, scopes: ['read:meters'] }),
+    ),
   );
   const made = answers.filter(({ status }) => status === 201).length;
   expect(made).toBeLessThan(burst + 5);

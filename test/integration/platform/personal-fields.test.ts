@@ -11,7 +11,14 @@ beforeAll(async () => {
 afterAll(() => pipeline?.stop());
 
 it('[I26] a dump of the database holds no name, address, tax id or payment reference in clear, kept answers and audit log included', async () => {
-  const texts = ['Ada Lovelace Ltd', 'ada@lovelace.example', '12 St James Square', 'GB123456789', 'pay_ref_7f3a91', 'Ada King'];
+  const texts = [
+    'Ada Lovelace Ltd',
+    'ada@lovelace.example',
+    '12 St James Square',
+    'GB123456789',
+    'pay_ref_7f3a91',
+    'Ada King',
+  ];
   const [name, email, line1, taxId, reference, later] = texts as [string, string, string, string, string, string];
   const personal = {
     name,
@@ -20,7 +27,12 @@ it('[I26] a dump of the database holds no name, address, tax id or payment refer
     tax_ids: [{ type: 'gb_vat', value: taxId }],
     payment_reference: reference,
   };
-  const made = await pipeline.api('POST', '/v1/customers', { external_id: 'ada', ...personal }, { 'idempotency-key': 'make-ada' });
+  const made = await pipeline.api(
+    'POST',
+    '/v1/customers',
+    { external_id: 'ada', ...personal },
+    { 'idempotency-key': 'make-ada' },
+  );
   expect(made).toMatchObject({ status: 201, body: personal });
   expect((await pipeline.api('PATCH', '/v1/customers/ada', { name: later })).status).toBe(200);
   // It is all there for who may read it ...
@@ -33,8 +45,24 @@ it('[I26] a dump of the database holds no name, address, tax id or payment refer
 });
 
 it('a key that may write customers and not read them is told nothing personal, in no answer and no repeated one', async () => {
-  const texts = ['Grace Hopper', 'grace@hopper.example', '1 Navy Yard', 'US987654321', 'pay_ref_1952', 'Amazing Grace', 'Nobody Else'];
-  const [name, email, line1, value, reference, later, wrong] = texts as [string, string, string, string, string, string, string];
+  const texts = [
+    'Grace Hopper',
+    'grace@hopper.example',
+    '1 Navy Yard',
+    'US987654321',
+    'pay_ref_1952',
+    'Amazing Grace',
+    'Nobody Else',
+  ];
+  const [name, email, line1, value, reference, later, wrong] = texts as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
   const address = { line1, city: 'Arlington', country: 'US' };
   const personal = { name, email, address, tax_ids: [{ type: 'us_ein', value }], payment_reference: reference };
   const writer = await makeKey(pipeline, pipeline.api, { scopes: ['write:customers'] });
@@ -61,7 +89,14 @@ it('a key that may write customers and not read them is told nothing personal, i
   expect([repeated?.body, repeated?.headers.get('idempotency-replayed')]).toEqual([made?.body, 'true']);
   expect(patched).toMatchObject({ body: { id: made?.body.id, external_id: 'grace', metadata: {}, version: 2 } });
   // Absent, as null would say that there is none.
-  expect(Object.keys(patched?.body).toSorted()).toEqual(['created_at', 'external_id', 'id', 'metadata', 'updated_at', 'version']);
+  expect(Object.keys(patched?.body).toSorted()).toEqual([
+    'created_at',
+    'external_id',
+    'id',
+    'metadata',
+    'updated_at',
+    'version',
+  ]);
   // All of it was taken, and who may read it is told.
   const whole = { ...personal, name: later };
   expect((await both.api('PATCH', '/v1/customers/grace', { metadata: {} })).body).toMatchObject(whole);

@@ -24,7 +24,8 @@ const registered = registeredRoutes().filter(({ url, method }) => url.startsWith
 const routes = definedRoutes();
 const named = routes.map((route) => [`${route.method} ${route.url}`, route] as const);
 /** A POST that changes nothing says so. */
-const isChange = ({ method, idempotencyHeader }: (typeof routes)[number]) => method !== 'GET' && idempotencyHeader !== false;
+const isChange = ({ method, idempotencyHeader }: (typeof routes)[number]) =>
+  method !== 'GET' && idempotencyHeader !== false;
 const changes = named.filter(([, route]) => isChange(route));
 const withMethod = (...methods: string[]) => named.filter(([, { method }]) => methods.includes(method));
 const lists = named.filter(([, { list }]) => list !== undefined);
@@ -52,7 +53,8 @@ describe('the table of routes', () => {
   });
 
   it('has HEAD wherever it has GET, and nowhere else', () => {
-    const urlsOf = (wanted: string) => registeredRoutes().flatMap(({ method, url }) => (method === wanted ? [url] : []));
+    const urlsOf = (wanted: string) =>
+      registeredRoutes().flatMap(({ method, url }) => (method === wanted ? [url] : []));
     expect(urlsOf('GET').length).toBeGreaterThan(20);
     expect(urlsOf('HEAD').toSorted()).toEqual(urlsOf('GET').toSorted());
   });
@@ -77,16 +79,21 @@ describe('the table of routes', () => {
     guardRoutes(guarded, {} as GuardPorts);
     for (const config of [{}, { scope: 'read:meters' }, { rateClass: 'read' as const }])
       expect(() => guarded.get('/v1/bare', { config }, handler)).toThrow('GET /v1/bare names no scope or no limit');
-    expect(() => bareApp().app.get('/v1/bare', { config: { scope: 'read:meters', rateClass: 'read' } }, handler)).toThrow(
-      'GET /v1/bare has no place in the OpenAPI document',
-    );
+    expect(() =>
+      bareApp().app.get('/v1/bare', { config: { scope: 'read:meters', rateClass: 'read' } }, handler),
+    ).toThrow('GET /v1/bare has no place in the OpenAPI document');
   });
 
   it('takes a route that is defined, and its scope is then demanded', async () => {
     const { app, routes: defining } = bareApp();
     defining.get(
       {
-        ...{ url: '/v1/good', operation: 'getGood', tag: 'Good', summary: 'Good', scope: 'read:meters', answers: { 200: Type.Object({}) } },
+        url: '/v1/good',
+        operation: 'getGood',
+        tag: 'Good',
+        summary: 'Good',
+        scope: 'read:meters',
+        answers: { 200: Type.Object({}) },
         failures: [],
       },
       async () => ({}),
@@ -95,7 +102,9 @@ describe('the table of routes', () => {
   });
 
   it('[I28] has no way to change the audit log', () => {
-    expect(registered.filter(({ url }) => url.startsWith('/v1/audit-log')).map(({ method }) => method)).toEqual(['GET']);
+    expect(registered.filter(({ url }) => url.startsWith('/v1/audit-log')).map(({ method }) => method)).toEqual([
+      'GET',
+    ]);
   });
 
   it('says each route in the OpenAPI document, and no other', async () => {
@@ -126,7 +135,9 @@ describe.each(named)('%s', (_, { operation, scope }) => {
       body: { error_code: 'MISSING_SCOPE', detail: expect.stringContaining(scope) },
     });
     // Of a key with admin:keys alone nothing more can be asked than what it holds itself.
-    const alone = await makeKey(pipeline, pipeline.api, { scopes: scope === 'admin:keys' ? [scope, 'read:meters'] : [scope] });
+    const alone = await makeKey(pipeline, pipeline.api, {
+      scopes: scope === 'admin:keys' ? [scope, 'read:meters'] : [scope],
+    });
     expect((await alone.api(method, path, body)).status).toBeLessThan(300);
   });
 
@@ -137,7 +148,8 @@ describe.each(named)('%s', (_, { operation, scope }) => {
     ]) {
       expect(answer.headers.get('x-request-id')).toBe('the-request');
       expect(answer.headers.get('api-version')).toBe('2026-11-20');
-      for (const name of ['limit', 'remaining', 'reset']) expect(answer.headers.get(`x-ratelimit-${name}`)).toMatch(/^\d+$/);
+      for (const name of ['limit', 'remaining', 'reset'])
+        expect(answer.headers.get(`x-ratelimit-${name}`)).toMatch(/^\d+$/);
     }
   });
 
@@ -172,9 +184,12 @@ describe.each(withMethod('POST').filter(([, route]) => isChange(route)))('%s', (
     expect(first.headers.get('idempotency-replayed')).toBeNull();
     expect(second.headers.get('idempotency-replayed')).toBe('true');
     expect([second.status, second.body]).toEqual([first.status, first.body]);
-    for (const header of ['etag', 'location', 'content-type']) expect(second.headers.get(header)).toBe(first.headers.get(header));
+    for (const header of ['etag', 'location', 'content-type'])
+      expect(second.headers.get(header)).toBe(first.headers.get(header));
     expect(between.body.pagination.total).toBeGreaterThan(before.body.pagination.total);
-    expect((await pipeline.api('GET', '/v1/audit-log?limit=1')).body.pagination.total).toBe(between.body.pagination.total);
+    expect((await pipeline.api('GET', '/v1/audit-log?limit=1')).body.pagination.total).toBe(
+      between.body.pagination.total,
+    );
   });
 });
 
@@ -183,7 +198,8 @@ describe.each(withMethod('GET'))('HEAD of %s', (_, { operation }) => {
     const { path } = await exampleOf(operation);
     const [got, head] = [await pipeline.api('GET', path), await pipeline.api('HEAD', path)];
     expect([head.status, head.body]).toEqual([got.status, '']);
-    for (const name of ['content-type', 'etag', 'cache-control']) expect(head.headers.get(name), name).toBe(got.headers.get(name));
+    for (const name of ['content-type', 'etag', 'cache-control'])
+      expect(head.headers.get(name), name).toBe(got.headers.get(name));
     expect(Number(head.headers.get('content-length'))).toBeGreaterThan(0);
     expect((await pipeline.api('HEAD', path, undefined, { authorization: '' })).status).toBe(401);
   });
@@ -196,7 +212,9 @@ describe.each(withMethod('PATCH', 'DELETE'))('%s', (_, { operation, method }) =>
     for (const tag of [undefined, '*']) {
       const { path, body } = await exampleOf(operation);
       const etag = tag ?? (await pipeline.api('GET', path)).headers.get('etag') ?? 'no etag';
-      expect((await pipeline.api(method, path, body, { 'if-match': etag })).status).toBe(operation === 'deleteMeter' ? 204 : 200);
+      expect((await pipeline.api(method, path, body, { 'if-match': etag })).status).toBe(
+        operation === 'deleteMeter' ? 204 : 200,
+      );
     }
   });
 });
@@ -225,9 +243,15 @@ describe.each(lists)('%s', (_, { operation, list }) => {
   it('has limit, cursor and sort, and refuses what they can not be', async () => {
     const { path } = await exampleOf(operation);
     const page = await pipeline.api('GET', `${path}?limit=1&sort=${list?.defaultSort}`);
-    expect(page).toMatchObject({ status: 200, body: { items: expect.any(Array), pagination: { page_size: page.body.items.length } } });
+    expect(page).toMatchObject({
+      status: 200,
+      body: { items: expect.any(Array), pagination: { page_size: page.body.items.length } },
+    });
     const { next_cursor: cursor } = page.body.pagination;
-    if (cursor) expect((await pipeline.api('GET', `${path}?limit=1&sort=${list?.defaultSort}&cursor=${cursor}`)).status).toBe(200);
+    if (cursor)
+      expect((await pipeline.api('GET', `${path}?limit=1&sort=${list?.defaultSort}&cursor=${cursor}`)).status).toBe(
+        200,
+      );
     for (const query of ['limit=0', 'limit=1001', 'limit=x', 'cursor=x', 'sort=colour', 'limit=1&limit=2'])
       expect(await pipeline.api('GET', `${path}?${query}`), query).toMatchObject({
         status: 400,
@@ -241,7 +265,14 @@ describe.each(withMethod('GET').filter(([, { list }]) => !list))('%s', (_, { ope
     const answer = await send(operation);
     expect(answer.status).toBe(200);
     if (answer.body.version === undefined) {
-      const unversioned = ['getInvoice', 'getBillingRun', 'getCustomerUsage', 'getSubscriptionUsage', 'getMeterUsage', 'getReconciliation'];
+      const unversioned = [
+        'getInvoice',
+        'getBillingRun',
+        'getCustomerUsage',
+        'getSubscriptionUsage',
+        'getMeterUsage',
+        'getReconciliation',
+      ];
       expect([...unversioned, 'searchEvents', 'getEvent', 'getAmendment']).toContain(operation);
       return expect(answer.headers.get('etag')).toBeNull();
     }
@@ -266,7 +297,12 @@ describe('a publishable key', () => {
 
   it('reads plans, and nothing else: no other route of either host lets it in', async () => {
     const key = await newPublic();
-    expect(key.shown).toMatchObject({ kind: 'publishable', world: 'live', scopes: ['read:plans'], signed_requests: false });
+    expect(key.shown).toMatchObject({
+      kind: 'publishable',
+      world: 'live',
+      scopes: ['read:plans'],
+      signed_requests: false,
+    });
     expect(key.key).toMatch(/^mr_pub_[0-9a-f]{16}_[\w-]{43}[0-9a-f]{6}$/);
     expect(key.shown.hint).toBe(key.key.slice(0, 23));
     expect((await key.api('GET', '/v1/plans')).status).toBe(200);
@@ -274,7 +310,11 @@ describe('a publishable key', () => {
     const others = routes.filter(({ scope }) => scope !== 'read:plans');
     expect(others.length).toBeGreaterThan(25);
     for (const { method, url } of others) {
-      const answer = await key.api(method, url.replace(/:\w+/g, 'x'), method === 'GET' || method === 'DELETE' ? undefined : {});
+      const answer = await key.api(
+        method,
+        url.replace(/:\w+/g, 'x'),
+        method === 'GET' || method === 'DELETE' ? undefined : {},
+      );
       expect(answer, `${method} ${url}`).toMatchObject({ status: 403, body: { error_code: 'MISSING_SCOPE' } });
     }
     expect((await key.ingest('POST', '/v1/events', [])).status).toBe(403);
@@ -297,7 +337,9 @@ describe('a publishable key', () => {
     });
     expect(signed).toMatchObject({ status: 422, body: { errors: [{ field: 'signed_requests' }] } });
     const keeper = await makeKey(pipeline, pipeline.api, { scopes: ['admin:keys', 'read:meters'] });
-    expect(await keeper.api('POST', '/v1/api-keys', { name: 'P', kind: 'publishable', scopes: ['read:plans'] })).toMatchObject({
+    expect(
+      await keeper.api('POST', '/v1/api-keys', { name: 'P', kind: 'publishable', scopes: ['read:plans'] }),
+    ).toMatchObject({
       status: 403,
       body: { error_code: 'SCOPE_NOT_GRANTABLE' },
     });
@@ -320,7 +362,10 @@ describe('a publishable key', () => {
       key: expect.stringMatching(/^mr_pub_/),
       expires_at: key.shown.expires_at,
     });
-    expect((await pipeline.api('DELETE', `/v1/api-keys/${rotated.body.id}`)).body).toMatchObject({ kind: 'publishable', state: 'revoked' });
+    expect((await pipeline.api('DELETE', `/v1/api-keys/${rotated.body.id}`)).body).toMatchObject({
+      kind: 'publishable',
+      state: 'revoked',
+    });
     expect((await pipeline.api('GET', `/v1/api-keys/${key.id}`)).body).not.toHaveProperty('key');
   });
 
@@ -336,7 +381,11 @@ describe('a publishable key', () => {
     const key = await newPublic();
     const from = { origin: shop };
     const answer = await key.api('GET', '/v1/plans', undefined, from);
-    expect([answer.status, answer.headers.get('access-control-allow-origin'), answer.headers.get('vary')]).toEqual([200, shop, 'Origin']);
+    expect([answer.status, answer.headers.get('access-control-allow-origin'), answer.headers.get('vary')]).toEqual([
+      200,
+      shop,
+      'Origin',
+    ]);
     const asked = await pipeline.api('OPTIONS', '/v1/plans', undefined, {
       ...from,
       authorization: '',
@@ -348,7 +397,10 @@ describe('a publishable key', () => {
       body: { error_code: 'SECRET_KEY_IN_BROWSER' },
     });
     const ingest = call(pipeline.stack.ingestUrl, pipeline.key);
-    for (const { headers } of [await ingest('OPTIONS', '/v1/events', undefined, from), await ingest('POST', '/v1/events', [], from)])
+    for (const { headers } of [
+      await ingest('OPTIONS', '/v1/events', undefined, from),
+      await ingest('POST', '/v1/events', [], from),
+    ])
       expect([...headers.keys()].filter((name) => /^access-control|^vary$/.test(name))).toEqual([]);
   });
 });

@@ -34,8 +34,11 @@ beforeAll(async () => {
 afterAll(() => pipeline?.stop());
 
 const organizationOf = async (table: string, id: string): Promise<string> =>
-  (await pipeline.asOwner.query<{ organization_id: string }>(`SELECT organization_id FROM ${table} WHERE id = $1`, [id])).rows[0]
-    ?.organization_id ?? '';
+  (
+    await pipeline.asOwner.query<{ organization_id: string }>(`SELECT organization_id FROM ${table} WHERE id = $1`, [
+      id,
+    ])
+  ).rows[0]?.organization_id ?? '';
 
 describe('a test key', () => {
   it('is made by a live key, and says what it is', async () => {
@@ -73,8 +76,12 @@ describe('a test key', () => {
 
   it('hears of the sandbox also in a refusal that is kept and repeated, and in the faults of a body', async () => {
     const sent = [{ customer_id: 'nobody', plan: 'llm-pro' }, { 'idempotency-key': unique() }] as const;
-    const answers = [await test.api('POST', '/v1/subscriptions', ...sent), await test.api('POST', '/v1/subscriptions', ...sent)];
-    for (const { status, body } of answers) expect([status, body.detail]).toEqual([404, expect.stringContaining('in the sandbox')]);
+    const answers = [
+      await test.api('POST', '/v1/subscriptions', ...sent),
+      await test.api('POST', '/v1/subscriptions', ...sent),
+    ];
+    for (const { status, body } of answers)
+      expect([status, body.detail]).toEqual([404, expect.stringContaining('in the sandbox')]);
     const plan = {
       code: `p-${unique()}`,
       name: 'P',
@@ -93,14 +100,20 @@ describe('a test key', () => {
       [live, liveObjects],
       [test, testObjects],
     ] as const)
-      expect((await api('GET', `/v1/invoices/${invoice}`)).body).toMatchObject({ number: 1, previous_hash: '0'.repeat(64) });
+      expect((await api('GET', `/v1/invoices/${invoice}`)).body).toMatchObject({
+        number: 1,
+        previous_hash: '0'.repeat(64),
+      });
   });
 
   it('sends events that do not show in live usage', async () => {
     const events = [1, 2, 3].map(() => llmRequest(unique(), 'customer-1', Date.now() - 1_000, { input: 7, output: 1 }));
     // The same keys in both worlds: they are other events there.
     expect((await test.ingest('POST', '/v1/events', events)).body).toMatchObject({ accepted: 3 });
-    expect((await live.ingest('POST', '/v1/events', events.slice(0, 1))).body).toMatchObject({ accepted: 1, duplicates: 0 });
+    expect((await live.ingest('POST', '/v1/events', events.slice(0, 1))).body).toMatchObject({
+      accepted: 1,
+      duplicates: 0,
+    });
     const usageOf = async (hosts: Hosts) =>
       Object.fromEntries(
         (await hosts.api('GET', '/v1/customers/customer-1/usage')).body.items.map(
@@ -136,7 +149,9 @@ describe('a test key', () => {
       ['DELETE', ''],
       ['POST', '/rotate'],
     ] as const)
-      expect((await test.api(method, `/v1/api-keys/${liveKey.id}${path}`, method === 'POST' ? {} : undefined)).status).toBe(404);
+      expect(
+        (await test.api(method, `/v1/api-keys/${liveKey.id}${path}`, method === 'POST' ? {} : undefined)).status,
+      ).toBe(404);
     const worlds = async (hosts: Hosts) =>
       new Set((await hosts.api('GET', '/v1/api-keys')).body.items.map(({ world }: { world: string }) => world));
     expect([await worlds(test), await worlds(live)]).toEqual([new Set(['test']), new Set(['live', 'test'])]);
@@ -146,14 +161,19 @@ describe('a test key', () => {
     const key = await makeKey(pipeline, live.api, { scopes: ['read:meters'], world: 'test', signed_requests: true });
     const rotated = await live.api('POST', `/v1/api-keys/${key.id}/rotate`, {});
     expect(rotated).toMatchObject({ status: 201, body: { world: 'test', key: expect.stringMatching(/^mr_test_/) } });
-    expect((await live.api('DELETE', `/v1/api-keys/${rotated.body.id}`)).body).toMatchObject({ world: 'test', state: 'revoked' });
+    expect((await live.api('DELETE', `/v1/api-keys/${rotated.body.id}`)).body).toMatchObject({
+      world: 'test',
+      state: 'revoked',
+    });
   });
 
   it('has limits of its own: a live world that has used up its own leaves them as they are, and the other way round', async () => {
     const tenant = await addTenant(pipeline);
     const { organizationId, sandboxId, api } = tenant;
     const testKey = await makeKey(pipeline, api, { scopes: ['admin'], world: 'test' });
-    await pipeline.asOwner.query("UPDATE organizations SET tier = 'starter' WHERE id = ANY ($1)", [[organizationId, sandboxId]]);
+    await pipeline.asOwner.query("UPDATE organizations SET tier = 'starter' WHERE id = ANY ($1)", [
+      [organizationId, sandboxId],
+    ]);
     const create = (hosts: Hosts) => hosts.api('POST', '/v1/api-keys', { name: 'A key', scopes: ['read:meters'] });
     await until(
       () => create(tenant),
@@ -171,22 +191,32 @@ describe('a test key', () => {
 describe('a bootstrap key that begins with mr_test_', () => {
   it('sees the sandbox of the first organization, whichever of both came first', async () => {
     const key = newApiKey(randomBytes, 'test');
-    const { status, stderr } = spawnSync(process.execPath, [new URL('../../../api/bootstrap.main.ts', import.meta.url).pathname], {
-      env: {
-        PATH: process.env.PATH ?? '',
-        DATABASE_URL: pipeline.databaseUrl,
-        MILLRACE_KEY_PEPPER: readFileSync(join(pipeline.stack.home, 'key-pepper'), 'utf8').trim(),
-        MILLRACE_BOOTSTRAP_KEY: key,
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [new URL('../../../api/bootstrap.main.ts', import.meta.url).pathname],
+      {
+        env: {
+          PATH: process.env.PATH ?? '',
+          DATABASE_URL: pipeline.databaseUrl,
+          MILLRACE_KEY_PEPPER: readFileSync(join(pipeline.stack.home, 'key-pepper'), 'utf8').trim(),
+          MILLRACE_BOOTSTRAP_KEY: key,
+        },
+        encoding: 'utf8',
       },
-      encoding: 'utf8',
-    });
+    );
     expect(status, stderr).toBe(0);
     const hosts = hostsOf(pipeline, key);
     expect((await hosts.api('GET', `/v1/customers/${testObjects.customer}`)).status).toBe(200);
     expect((await hosts.api('GET', `/v1/customers/${liveObjects.customer}`)).status).toBe(404);
-    expect((await hosts.api('POST', '/v1/api-keys', { name: 'L', scopes: ['read:meters'], world: 'live' })).status).toBe(403);
     expect(
-      (await pipeline.asOwner.query('SELECT 1 FROM organizations WHERE id = ANY ($1)', [[live.organizationId, live.sandboxId]])).rowCount,
+      (await hosts.api('POST', '/v1/api-keys', { name: 'L', scopes: ['read:meters'], world: 'live' })).status,
+    ).toBe(403);
+    expect(
+      (
+        await pipeline.asOwner.query('SELECT 1 FROM organizations WHERE id = ANY ($1)', [
+          [live.organizationId, live.sandboxId],
+        ])
+      ).rowCount,
     ).toBe(2);
   });
 });

@@ -1,4 +1,7 @@
-/** Keys that take signed requests only, at the API and at the gateway; and that nobody gets a key that is bound less than the own one. */
+/**
+ * Keys that take signed requests only, at the API and at the gateway; and that nobody gets a key that is bound less
+ * than the own one.
+ */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { signRequest } from '#schemas/request-signature.ts';
 import { llmRequest } from '../../support/llm-pro.ts';
@@ -14,7 +17,10 @@ afterAll(() => pipeline?.stop());
 const newKey = (body: Record<string, unknown> = { scopes: ['read:meters'] }) => makeKey(pipeline, pipeline.api, body);
 
 describe('a key that demands signed requests', () => {
-  const wrong = (detail: RegExp) => ({ status: 401, body: { error_code: 'INVALID_SIGNATURE', detail: expect.stringMatching(detail) } });
+  const wrong = (detail: RegExp) => ({
+    status: 401,
+    body: { error_code: 'INVALID_SIGNATURE', detail: expect.stringMatching(detail) },
+  });
   const body = () => JSON.stringify({ external_id: `signed-${unique()}`, name: 'Zoë' });
   const path = '/v1/customers';
   let key: Awaited<ReturnType<typeof newKey>>;
@@ -49,8 +55,12 @@ describe('a key that demands signed requests', () => {
     expect(await key.api('POST', path, text.replace('Zoë', 'Zoe'), good)).toMatchObject(doesNotMatch);
     expect(await key.api('POST', path, text, signatureOf('PUT', path, text))).toMatchObject(doesNotMatch);
     expect(await key.api('POST', path, text, signatureOf('POST', '/v1/plans', text))).toMatchObject(doesNotMatch);
-    expect(await key.api('GET', `${path}?limit=2`, undefined, signatureOf('GET', `${path}?limit=1`, ''))).toMatchObject(doesNotMatch);
-    expect(await key.api('POST', path, text, signatureOf('POST', path, text, Date.now(), 'mrsig_another'))).toMatchObject(doesNotMatch);
+    expect(await key.api('GET', `${path}?limit=2`, undefined, signatureOf('GET', `${path}?limit=1`, ''))).toMatchObject(
+      doesNotMatch,
+    );
+    expect(
+      await key.api('POST', path, text, signatureOf('POST', path, text, Date.now(), 'mrsig_another')),
+    ).toMatchObject(doesNotMatch);
     expect(await key.api('POST', path, text, signatureOf('POST', path, text, Date.now() - 301_000))).toMatchObject(
       wrong(/more than 300 seconds off/),
     );
@@ -71,7 +81,9 @@ describe('a key that demands signed requests', () => {
       });
     const event = JSON.stringify(llmRequest(unique(), 'unsigned', Date.now(), { input: 1, output: 1 }));
     expect(await key.ingest('POST', '/v1/events', event)).toMatchObject(wrong(/is missing/));
-    expect(await key.ingest('POST', '/v1/events', event, signatureOf('POST', '/v1/events', `${event} `))).toMatchObject(doesNotMatch);
+    expect(await key.ingest('POST', '/v1/events', event, signatureOf('POST', '/v1/events', `${event} `))).toMatchObject(
+      doesNotMatch,
+    );
     expect((await pipeline.api('GET', path)).body.pagination.total).toBe(before);
   });
 
@@ -83,7 +95,9 @@ describe('a key that demands signed requests', () => {
     const text = body();
     const { 'x-signature': good } = signatureOf('POST', path, text);
     const [time, signature] = good.split(',');
-    expect((await key.api('POST', path, text, { 'x-signature': `${time},v1=${'0'.repeat(64)},${signature}` })).status).toBe(201);
+    expect(
+      (await key.api('POST', path, text, { 'x-signature': `${time},v1=${'0'.repeat(64)},${signature}` })).status,
+    ).toBe(201);
   });
 
   it('is the only one that looks at the header', async () => {
@@ -105,14 +119,21 @@ describe('a key that is bound', () => {
   const make = (hosts: Pick<Hosts, 'api'>, body: Record<string, unknown> = {}, headers: Record<string, string> = {}) =>
     hosts.api('POST', '/v1/api-keys', { name: 'A key', scopes: ['read:meters'], ...body }, headers);
   const rotate = (hosts: Pick<Hosts, 'api'>, id: string) => hosts.api('POST', `/v1/api-keys/${id}/rotate`, {});
-  const notGrantable = (field: string) => ({ status: 403, body: { error_code: 'KEY_NOT_GRANTABLE', errors: [{ field }] } });
+  const notGrantable = (field: string) => ({
+    status: 403,
+    body: { error_code: 'KEY_NOT_GRANTABLE', errors: [{ field }] },
+  });
   const keeperScopes = ['admin:keys', 'read:meters'];
   /** Signs every request of a key. */
   const signing = (key: { key: string; shown: { signing_secret: string } }): Pick<Hosts, 'api'> => ({
     api: (method, path, body, headers = {}) => {
       const bytes = Buffer.from(body === undefined ? '' : JSON.stringify(body));
       const signature = signRequest(key.shown.signing_secret, Date.now(), { method, path, body: bytes });
-      return pipeline.api(method, path, body, { authorization: `Bearer ${key.key}`, 'x-signature': signature, ...headers });
+      return pipeline.api(method, path, body, {
+        authorization: `Bearer ${key.key}`,
+        'x-signature': signature,
+        ...headers,
+      });
     },
   });
 
@@ -120,7 +141,9 @@ describe('a key that is bound', () => {
     const keeper = await newKey({ scopes: keeperScopes, expires_in_seconds: 3_600 });
     for (const world of ['live', 'test']) {
       expect(await make(keeper, { world })).toMatchObject(notGrantable('expires_in_seconds'));
-      expect(await make(keeper, { world, expires_in_seconds: 3_700 })).toMatchObject(notGrantable('expires_in_seconds'));
+      expect(await make(keeper, { world, expires_in_seconds: 3_700 })).toMatchObject(
+        notGrantable('expires_in_seconds'),
+      );
       const made = await make(keeper, { world, expires_in_seconds: 3_000 });
       expect(made.status).toBe(201);
       expect(Date.parse(made.body.expires_at)).toBeLessThanOrEqual(Date.parse(keeper.shown.expires_at));
@@ -145,7 +168,9 @@ describe('a key that is bound', () => {
   it('to an end by its own rotation makes no key that outlives the overlap, at once', async () => {
     const keeper = await newKey({ scopes: keeperScopes });
     expect((await make(keeper)).status).toBe(201);
-    expect((await pipeline.api('POST', `/v1/api-keys/${keeper.id}/rotate`, { overlap_seconds: 3_600 })).status).toBe(201);
+    expect((await pipeline.api('POST', `/v1/api-keys/${keeper.id}/rotate`, { overlap_seconds: 3_600 })).status).toBe(
+      201,
+    );
     // The process that is asked may still know it as it was.
     expect(await make(keeper)).toMatchObject(notGrantable('expires_in_seconds'));
   });
@@ -166,7 +191,9 @@ describe('a key that is bound', () => {
     expect(await make(keeper, { kind: 'publishable', scopes: ['read:plans'] })).toMatchObject({ status: 403 });
     expect((await make(keeper, { signed_requests: true })).body).toMatchObject({ signed_requests: true });
     expect(await rotate(keeper, (await newKey()).id)).toMatchObject(notGrantable('signed_requests'));
-    expect((await rotate(keeper, (await newKey({ scopes: ['read:meters'], signed_requests: true })).id)).status).toBe(201);
+    expect((await rotate(keeper, (await newKey({ scopes: ['read:meters'], signed_requests: true })).id)).status).toBe(
+      201,
+    );
     expect((await rotate(keeper, signed.id)).body).toMatchObject({ signed_requests: true });
   });
 
@@ -187,7 +214,12 @@ describe('a key that is bound', () => {
 
   it('rotates once, whichever of two keys that rotate each other and themselves at one moment comes first', async () => {
     const [one, two] = [await newKey({ scopes: keeperScopes }), await newKey({ scopes: keeperScopes })];
-    const statuses = await Promise.all([rotate(one, two.id), rotate(two, one.id), rotate(one, one.id), rotate(two, two.id)]);
+    const statuses = await Promise.all([
+      rotate(one, two.id),
+      rotate(two, one.id),
+      rotate(one, one.id),
+      rotate(two, two.id),
+    ]);
     const sorted = statuses.map(({ status }) => status).toSorted();
     // Each is rotated once. Who comes late finds it rotated, or is by then bound to an end that the other key is not.
     expect(sorted.slice(0, 2)).toEqual([201, 201]);

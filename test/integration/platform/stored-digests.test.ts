@@ -1,4 +1,7 @@
-/** Every column of what is stored is covered by the digests of the audit log, whoever changes it: past the application, or a process of ours. */
+/**
+ * Every column of what is stored is covered by the digests of the audit log, whoever changes it: past the application,
+ * or a process of ours.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -22,7 +25,8 @@ beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
   tenant = await firstTenant(pipeline);
   objects = await makeObjects(pipeline.api, 'customer-1', tenant.ingest);
-  for (const index of [2, 3, 4]) await pipeline.api('POST', '/v1/customers', { external_id: `customer-${index}`, name: 'C' });
+  for (const index of [2, 3, 4])
+    await pipeline.api('POST', '/v1/customers', { external_id: `customer-${index}`, name: 'C' });
   await pipeline.closePeriod({ period: lastMonth().name });
 }, 60_000);
 afterAll(() => pipeline?.stop());
@@ -111,18 +115,25 @@ describe('[I28] what is stored', () => {
         `INSERT INTO ${table} SELECT (jsonb_populate_record(r, $2)).* FROM ${table} r WHERE ctid = $1::tid`,
         [place, change],
       );
-      if (!faults.some((fault) => fault.startsWith(named))) missed.push(`${table} ${JSON.stringify(change)}: ${faults}`);
+      if (!faults.some((fault) => fault.startsWith(named)))
+        missed.push(`${table} ${JSON.stringify(change)}: ${faults}`);
     }
     expect(missed).toEqual([]);
   });
 
   it('is named by the command, kind, id and reason, as many as there are', async () => {
-    const { rows } = await pipeline.asOwner.query<{ scopes: string[] }>('SELECT scopes FROM api_keys WHERE id = $1', [objects.apiKey]);
-    await tamper(["UPDATE api_keys SET scopes = '{admin}' WHERE id = $1", [objects.apiKey]], ["UPDATE organizations SET tier = 'starter'"]);
+    const { rows } = await pipeline.asOwner.query<{ scopes: string[] }>('SELECT scopes FROM api_keys WHERE id = $1', [
+      objects.apiKey,
+    ]);
+    await tamper(
+      ["UPDATE api_keys SET scopes = '{admin}' WHERE id = $1", [objects.apiKey]],
+      ["UPDATE organizations SET tier = 'starter'"],
+    );
     const { code, faults } = await run();
     const restored = 'UPDATE api_keys SET scopes = $2 WHERE id = $1';
     await tamper(["UPDATE organizations SET tier = 'scale'"], [restored, [objects.apiKey, rows[0]?.scopes]]);
-    const line = (kind: string, id: string) => `${tenant.organizationId} changes: FAULT ${kind} (${id}): differs_from_last_entry`;
+    const line = (kind: string, id: string) =>
+      `${tenant.organizationId} changes: FAULT ${kind} (${id}): differs_from_last_entry`;
     expect(code).toBe(1);
     expect(faults).toContain(line('api_key', objects.apiKey));
     expect(faults).toContain(line('organization', tenant.organizationId));
@@ -149,11 +160,29 @@ describe('[I28] what processes and commands change by themselves', () => {
         );
       }
       const made = runs.map(({ id }) => ({ action: 'billing_run.created', objectType: 'billing_run', objectId: id }));
-      await appendAudit(client, tenant.organizationId, { actor: 'test', requestId: undefined, result: 'done' }, made, now.getTime());
+      await appendAudit(
+        client,
+        tenant.organizationId,
+        { actor: 'test', requestId: undefined, result: 'done' },
+        made,
+        now.getTime(),
+      );
     });
-    const shard = { runId: runs[0]?.id ?? '', shardNumber: 0, organizationId: tenant.organizationId, watermark: 1n, subscriptionIds: [] };
+    const shard = {
+      runId: runs[0]?.id ?? '',
+      shardNumber: 0,
+      organizationId: tenant.organizationId,
+      watermark: 1n,
+      subscriptionIds: [],
+    };
     const period = { start: now.getTime() - 86_400_000, end: now.getTime() };
-    await giveUpShard(pipeline.asWorker, 'rater', { ...shard, period, requestId: undefined }, new Error('a bug'), false);
+    await giveUpShard(
+      pipeline.asWorker,
+      'rater',
+      { ...shard, period, requestId: undefined },
+      new Error('a bug'),
+      false,
+    );
     for (const { id } of runs) {
       const { body } = await until(
         () => pipeline.api('GET', `/v1/audit-log?object_id=${id}`),
@@ -165,12 +194,19 @@ describe('[I28] what processes and commands change by themselves', () => {
   });
 
   it('verifies after a tier was set by the command', async () => {
-    const setTier = (tier: string) => verify(pipeline.databaseUrl, [tenant.organizationId, tier], 'api/set-tier.main.ts');
-    expect(await setTier('starter')).toMatchObject({ code: 0, stdout: `${tenant.organizationId} and its sandbox are on starter\n` });
+    const setTier = (tier: string) =>
+      verify(pipeline.databaseUrl, [tenant.organizationId, tier], 'api/set-tier.main.ts');
+    expect(await setTier('starter')).toMatchObject({
+      code: 0,
+      stdout: `${tenant.organizationId} and its sandbox are on starter\n`,
+    });
     const { rows } = await pipeline.asOwner.query('SELECT DISTINCT tier FROM organizations');
     expect(rows).toEqual([{ tier: 'starter' }]);
     expect(await run()).toMatchObject({ code: 0, faults: [] });
-    expect(await setTier('golden')).toMatchObject({ code: 1, stderr: expect.stringContaining('usage: npm run set-tier') });
+    expect(await setTier('golden')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('usage: npm run set-tier'),
+    });
     expect(await setTier('scale')).toMatchObject({ code: 0 });
   });
 

@@ -16,7 +16,17 @@ let pipeline: Pipeline;
 let tenant: Tenant;
 let objects: Objects;
 let folder: string;
-const kept = ['audit_log', 'audit_heads', 'invoices', 'invoice_lines', 'invoice_series', 'customers', 'meters', 'api_keys', 'billing_runs'];
+const kept = [
+  'audit_log',
+  'audit_heads',
+  'invoices',
+  'invoice_lines',
+  'invoice_series',
+  'customers',
+  'meters',
+  'api_keys',
+  'billing_runs',
+];
 /** As the owner, past every trigger and foreign key. */
 const tamper = (...statements: readonly (readonly [string, (readonly unknown[])?])[]): Promise<void> =>
   pipeline.asOwner.transaction(async (client) => {
@@ -32,14 +42,22 @@ beforeAll(async () => {
   const started = new Date(lastMonth().start).toISOString();
   for (const index of [2, 3, 4]) {
     await pipeline.api('POST', '/v1/customers', { external_id: `customer-${index}`, name: 'C' });
-    await pipeline.api('POST', '/v1/subscriptions', { customer_id: `customer-${index}`, plan: 'llm-pro', started_at: started });
+    await pipeline.api('POST', '/v1/subscriptions', {
+      customer_id: `customer-${index}`,
+      plan: 'llm-pro',
+      started_at: started,
+    });
   }
   await pipeline.api('PATCH', `/v1/customers/${objects.customer}`, { name: 'Another' });
   await pipeline.closePeriod({ period: lastMonth().name });
   for (const table of kept) await pipeline.asOwner.query(`CREATE TABLE kept_${table} AS SELECT * FROM ${table}`);
 });
 afterEach(() =>
-  tamper(...kept.flatMap((table) => [[`DELETE FROM ${table}`], [`INSERT INTO ${table} SELECT * FROM kept_${table}`]] as const)),
+  tamper(
+    ...kept.flatMap(
+      (table) => [[`DELETE FROM ${table}`], [`INSERT INTO ${table} SELECT * FROM kept_${table}`]] as const,
+    ),
+  ),
 );
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
@@ -49,17 +67,18 @@ afterAll(async () => {
 const run = (...words: readonly string[]): Promise<Verdict> => verify(pipeline.databaseUrl, words);
 const rowAt = async (sequence: number): Promise<AuditRow> =>
   (
-    await pipeline.asOwner.query<AuditRow>(`SELECT ${auditColumns} FROM audit_log WHERE organization_id = $1 AND sequence = $2`, [
-      tenant.organizationId,
-      sequence,
-    ])
+    await pipeline.asOwner.query<AuditRow>(
+      `SELECT ${auditColumns} FROM audit_log WHERE organization_id = $1 AND sequence = $2`,
+      [tenant.organizationId, sequence],
+    )
   ).rows[0] as AuditRow;
 const lastSequence = async (): Promise<number> =>
   Number(
     (
-      await pipeline.asOwner.query<{ last: bigint }>('SELECT last_sequence AS last FROM audit_heads WHERE organization_id = $1', [
-        tenant.organizationId,
-      ])
+      await pipeline.asOwner.query<{ last: bigint }>(
+        'SELECT last_sequence AS last FROM audit_heads WHERE organization_id = $1',
+        [tenant.organizationId],
+      )
     ).rows[0]?.last,
   );
 const audit = (sequence: number, id: string | undefined, reason: string) =>
@@ -67,9 +86,13 @@ const audit = (sequence: number, id: string | undefined, reason: string) =>
 const invoices = (number: number, id: string | undefined, reason: string) =>
   `${tenant.organizationId} invoices: FAULT at ${number}${id ? ` (${id})` : ''}: ${reason}`;
 const invoiceAt = async (number: number): Promise<string> =>
-  (await pipeline.asOwner.query<{ id: string }>('SELECT id FROM invoices WHERE series_number = $1', [number])).rows[0]?.id ?? '';
+  (await pipeline.asOwner.query<{ id: string }>('SELECT id FROM invoices WHERE series_number = $1', [number])).rows[0]
+    ?.id ?? '';
 
-/** Writes the chain anew from a sequence on, as one would who covers up a change: every hash is right again, and so is the head. */
+/**
+ * Writes the chain anew from a sequence on, as one would who covers up a change: every hash is right again, and so is
+ * the head.
+ */
 const rewriteFrom = async (sequence: number): Promise<void> => {
   const last = await lastSequence();
   let previousHash = sequence === 1 ? auditGenesisHash : (await rowAt(sequence - 1)).hash;
@@ -81,7 +104,10 @@ const rewriteFrom = async (sequence: number): Promise<void> => {
     ]);
     previousHash = hash;
   }
-  await tamper(['UPDATE audit_heads SET head_hash = $2 WHERE organization_id = $1', [tenant.organizationId, previousHash]]);
+  await tamper([
+    'UPDATE audit_heads SET head_hash = $2 WHERE organization_id = $1',
+    [tenant.organizationId, previousHash],
+  ]);
 };
 
 describe('[I28] verify', () => {
@@ -109,7 +135,10 @@ describe('[I28] verify', () => {
     ['id', "'aud_x'"],
   ])('names the entry whose %s was changed', async (column, value) => {
     const { id } = await rowAt(5);
-    await tamper([`UPDATE audit_log SET ${column} = ${value} WHERE organization_id = $1 AND sequence = 5`, [tenant.organizationId]]);
+    await tamper([
+      `UPDATE audit_log SET ${column} = ${value} WHERE organization_id = $1 AND sequence = 5`,
+      [tenant.organizationId],
+    ]);
     const { code, faults } = await run();
     expect(code).toBe(1);
     expect(faults[0]).toBe(audit(5, column === 'id' ? 'aud_x' : id, 'hash_differs'));
@@ -133,7 +162,9 @@ describe('[I28] verify', () => {
     );
     expect((await run()).faults[0]).toBe(audit(5, 'aud_put', 'hash_differs'));
     await tamper(
-      ...kept.slice(0, 2).flatMap((table) => [[`DELETE FROM ${table}`], [`INSERT INTO ${table} SELECT * FROM kept_${table}`]] as const),
+      ...kept
+        .slice(0, 2)
+        .flatMap((table) => [[`DELETE FROM ${table}`], [`INSERT INTO ${table} SELECT * FROM kept_${table}`]] as const),
     );
     const { id } = await rowAt(6);
     const move = 'UPDATE audit_log SET sequence = $3 WHERE organization_id = $1 AND sequence = $2';
@@ -156,7 +187,9 @@ describe('[I28] verify', () => {
     expect(code).toBe(1);
     expect(
       faults.every((line) =>
-        /changes: FAULT [a-z_]+ \((?:org|key|mtr|pln|cus|sub|run|inv|amd)_[0-9a-f]{32}\): change_without_entry$/.test(line),
+        /changes: FAULT [a-z_]+ \((?:org|key|mtr|pln|cus|sub|run|inv|amd)_[0-9a-f]{32}\): change_without_entry$/.test(
+          line,
+        ),
       ),
     ).toBe(true);
     const kinds = new Set(faults.map((line) => line.split(' ')[3]));
@@ -187,7 +220,11 @@ describe('[I28] verify', () => {
         'hash_differs',
       ],
       ['UPDATE invoices SET total = total + 0.001 WHERE series_number = 2', 2, 'content_unreadable'],
-      ["UPDATE invoices SET period_end = period_end + interval '1 microsecond' WHERE series_number = 2", 2, 'hash_differs'],
+      [
+        "UPDATE invoices SET period_end = period_end + interval '1 microsecond' WHERE series_number = 2",
+        2,
+        'hash_differs',
+      ],
       [
         'DELETE FROM invoice_lines WHERE position = 2 AND invoice_id = (SELECT id FROM invoices WHERE series_number = 2)',
         2,
@@ -234,7 +271,10 @@ describe('[I28] verify', () => {
     const changed = id.includes('_') ? id : objects[id as 'meter'];
     await tamper([sql, sql.includes('$1') ? [changed] : []]);
     const { code, faults } = await run();
-    expect([code, faults]).toEqual([1, [`${tenant.organizationId} changes: FAULT ${kind} (${changed}): change_without_entry`]]);
+    expect([code, faults]).toEqual([
+      1,
+      [`${tenant.organizationId} changes: FAULT ${kind} (${changed}): change_without_entry`],
+    ]);
   });
 
   it('names an invoice whose entry has another hash than the invoice, though both chains hold', async () => {
@@ -244,7 +284,9 @@ describe('[I28] verify', () => {
     const [entry] = rows;
     await tamper(['UPDATE audit_log SET after_digest = $2 WHERE sequence = $1', [entry?.sequence, '0'.repeat(64)]]);
     await rewriteFrom(Number(entry?.sequence));
-    expect((await run()).faults).toEqual([`${tenant.organizationId} changes: FAULT invoice (${entry?.object_id}): change_without_entry`]);
+    expect((await run()).faults).toEqual([
+      `${tenant.organizationId} changes: FAULT invoice (${entry?.object_id}): change_without_entry`,
+    ]);
   });
 
   it('leaves out what was there before there was an audit log', async () => {
@@ -272,13 +314,21 @@ describe('[I28] anchors', () => {
     expect(await run('--anchors', path, '--write-anchors', path)).toMatchObject({ code: 0 });
     expect(readFileSync(path, 'utf8').trim().split('\n')).toHaveLength(2);
 
-    await tamper(["UPDATE audit_log SET actor = 'nobody' WHERE organization_id = $1 AND sequence = 5", [tenant.organizationId]]);
+    await tamper([
+      "UPDATE audit_log SET actor = 'nobody' WHERE organization_id = $1 AND sequence = 5",
+      [tenant.organizationId],
+    ]);
     await rewriteFrom(5);
     expect(await run()).toMatchObject({ code: 0 });
-    expect(await run('--anchors', path)).toMatchObject({ code: 1, faults: [audit(last, (await rowAt(last)).id, 'anchor_differs')] });
+    expect(await run('--anchors', path)).toMatchObject({
+      code: 1,
+      faults: [audit(last, (await rowAt(last)).id, 'anchor_differs')],
+    });
 
     await tamper(
-      ...kept.slice(0, 2).flatMap((table) => [[`DELETE FROM ${table}`], [`INSERT INTO ${table} SELECT * FROM kept_${table}`]] as const),
+      ...kept
+        .slice(0, 2)
+        .flatMap((table) => [[`DELETE FROM ${table}`], [`INSERT INTO ${table} SELECT * FROM kept_${table}`]] as const),
     );
     await tamper(
       ['DELETE FROM invoices WHERE series_number = 4'],
@@ -296,7 +346,10 @@ describe('[I28] anchors', () => {
 
   it('tell of an organization that is gone', async () => {
     const path = join(folder, 'gone');
-    writeFileSync(path, `${JSON.stringify({ organization_id: 'org_gone', chain: 'audit', number: 1, hash: 'a'.repeat(64) })}\n`);
+    writeFileSync(
+      path,
+      `${JSON.stringify({ organization_id: 'org_gone', chain: 'audit', number: 1, hash: 'a'.repeat(64) })}\n`,
+    );
     expect(await run('--anchors', path)).toMatchObject({ code: 1, faults: [expect.stringContaining('org_gone')] });
   });
 
@@ -325,11 +378,14 @@ describe('the command', () => {
     expect(await through()).toMatchObject({ code: 1, faults: [audit(5, (await rowAt(5)).id, 'hash_differs')] });
   });
 
-  it.each(['millrace_app', 'millrace_worker'] as const)('verifies nothing as %s, which does not see everything: code 2', async (login) => {
-    const { code, stderr } = await verify(loginUrl(pipeline.databaseUrl, login, databasePassword));
-    expect(code).toBe(2);
-    expect(stderr).toContain('has to name the owner of the schema');
-  });
+  it.each(['millrace_app', 'millrace_worker'] as const)(
+    'verifies nothing as %s, which does not see everything: code 2',
+    async (login) => {
+      const { code, stderr } = await verify(loginUrl(pipeline.databaseUrl, login, databasePassword));
+      expect(code).toBe(2);
+      expect(stderr).toContain('has to name the owner of the schema');
+    },
+  );
 
   it('says where it is called wrongly, or can not reach the database: code 2', async () => {
     expect(await run('--colour')).toMatchObject({ code: 2, stderr: expect.stringContaining('usage: npm run verify') });
@@ -342,7 +398,8 @@ describe('the command', () => {
   it('goes on beside changes: it reads one moment of them', async () => {
     let running = true;
     const writing = (async () => {
-      for (let count = 0; running; count += 1) await pipeline.api('PATCH', `/v1/meters/${objects.meter}`, { name: `M ${count}` });
+      for (let count = 0; running; count += 1)
+        await pipeline.api('PATCH', `/v1/meters/${objects.meter}`, { name: `M ${count}` });
     })();
     for (let round = 0; round < 3; round += 1) expect(await run()).toMatchObject({ code: 0, faults: [] });
     running = false;

@@ -1,4 +1,7 @@
-/** Names and expressions that want to be something else: text of a query, of a subject, of a page, of a path, a field that is none. */
+/**
+ * Names and expressions that want to be something else: text of a query, of a subject, of a page, of a path, a field
+ * that is none.
+ */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { makeKey } from '../../support/tenants.ts';
@@ -6,9 +9,10 @@ import { makeKey } from '../../support/tenants.ts';
 let pipeline: Pipeline;
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
-  expect((await pipeline.api('POST', '/v1/meters', { code: 'honest', name: 'Honest', event: 'work', aggregation: 'count' })).status).toBe(
-    201,
-  );
+  expect(
+    (await pipeline.api('POST', '/v1/meters', { code: 'honest', name: 'Honest', event: 'work', aggregation: 'count' }))
+      .status,
+  ).toBe(201);
   const event = { idempotency_key: 'honest', event: 'work', customer_id: 'acme', timestamp: new Date().toISOString() };
   expect((await pipeline.sendEvents(event)).body.accepted).toBe(1);
 });
@@ -48,8 +52,15 @@ describe('hostile names', () => {
     };
     expect((await post(event)).status).toBe(201);
     expect((await pipeline.api('GET', `/v1/meters?event=${encodeURIComponent(name)}`)).body.items).toHaveLength(1);
-    const sent = { idempotency_key: `hostile-${code}`, event: name, customer_id: 'acme', timestamp: new Date().toISOString() };
-    expect((await pipeline.sendEvents({ ...sent, properties: { p: name, q: name } })).body).toMatchObject({ accepted: 1 });
+    const sent = {
+      idempotency_key: `hostile-${code}`,
+      event: name,
+      customer_id: 'acme',
+      timestamp: new Date().toISOString(),
+    };
+    expect((await pipeline.sendEvents({ ...sent, properties: { p: name, q: name } })).body).toMatchObject({
+      accepted: 1,
+    });
     const { items } = await until(
       () => usage(`group_by=customer_id,q&filter=${json({ property: 'q', operator: 'in', value: [name] })}`, code),
       (body) => body.items.length > 0,
@@ -81,7 +92,10 @@ describe('hostile names', () => {
   ])('an expression %s is 422 within a second', async (_name, expression) => {
     const begin = performance.now();
     const body = { code: 'expression', name: 'Expression', event: 'work', aggregation: 'sum', expression };
-    expect(await pipeline.api('POST', '/v1/meters', body)).toMatchObject({ status: 422, body: { errors: [{ field: 'expression' }] } });
+    expect(await pipeline.api('POST', '/v1/meters', body)).toMatchObject({
+      status: 422,
+      body: { errors: [{ field: 'expression' }] },
+    });
     expect(performance.now() - begin).toBeLessThan(1_000);
   });
 });
@@ -106,11 +120,20 @@ describe('a meter by a path that would find nothing', () => {
       [{ group_by: ['region', path] }, 'group_by[1]'],
       [{ filter: { or: [{ property: path, operator: 'exists', value: true }] } }, 'filter.or[0].property'],
     ] as const)
-      expect(await pipeline.api('PATCH', `/v1/meters/${id}`, body)).toMatchObject({ status: 422, body: { errors: [{ field }] } });
+      expect(await pipeline.api('PATCH', `/v1/meters/${id}`, body)).toMatchObject({
+        status: 422,
+        body: { errors: [{ field }] },
+      });
   });
 
   it('from before is read, renamed and counted as it was', async () => {
-    const { id } = await made('/v1/meters', { code: 'old-path', name: 'O', event: 'e', aggregation: 'sum', property: 'n' });
+    const { id } = await made('/v1/meters', {
+      code: 'old-path',
+      name: 'O',
+      event: 'e',
+      aggregation: 'sum',
+      property: 'n',
+    });
     await pipeline.asOwner.transaction(async (client) => {
       await client.query("SET LOCAL session_replication_role = 'replica'");
       await client.query(
@@ -118,9 +141,15 @@ describe('a meter by a path that would find nothing', () => {
         [id],
       );
     });
-    expect((await pipeline.api('PATCH', `/v1/meters/${id}`, { name: 'Old' })).body).toMatchObject({ property: '$.n', version_number: 1 });
+    expect((await pipeline.api('PATCH', `/v1/meters/${id}`, { name: 'Old' })).body).toMatchObject({
+      property: '$.n',
+      version_number: 1,
+    });
     expect((await pipeline.api('GET', `/v1/meters/${id}/usage`)).status).toBe(200);
-    expect((await pipeline.api('PATCH', `/v1/meters/${id}`, { property: 'n' })).body).toMatchObject({ property: 'n', version_number: 2 });
+    expect((await pipeline.api('PATCH', `/v1/meters/${id}`, { property: 'n' })).body).toMatchObject({
+      property: 'n',
+      version_number: 2,
+    });
   });
 });
 
@@ -128,16 +157,20 @@ describe('an unknown field', () => {
   it('is answered with all that is known, on both hosts, in an answer of bounded size', async () => {
     const known = async (answer: { readonly body: { readonly errors: readonly { readonly message: string }[] } }) =>
       answer.body.errors.map(({ message }) => message).join('\n');
-    expect(await known(await pipeline.api('POST', '/v1/customers', { external_id: 'u', name: 'U', colour: 1 }))).toMatch(
-      /known are external_id, name, email, address, tax_ids, payment_reference, metadata/,
-    );
+    expect(
+      await known(await pipeline.api('POST', '/v1/customers', { external_id: 'u', name: 'U', colour: 1 })),
+    ).toMatch(/known are external_id, name, email, address, tax_ids, payment_reference, metadata/);
     expect(await known(await pipeline.api('GET', '/v1/events?colour=1'))).toMatch(
       /known are customer_id, event, idempotency_key, .*cursor/,
     );
     const key = await makeKey(pipeline, pipeline.api, { scopes: ['admin'] });
-    expect(await known(await key.ingest('POST', '/v1/events?colour=1', []))).toMatch(/known are results, backfill, receipt/);
+    expect(await known(await key.ingest('POST', '/v1/events?colour=1', []))).toMatch(
+      /known are results, backfill, receipt/,
+    );
     const rejected = await key.ingest('POST', '/v1/events', [{ colour: 1 }]);
-    expect(JSON.stringify(rejected.body)).toMatch(/known are idempotency_key, event, customer_id, timestamp, properties/);
+    expect(JSON.stringify(rejected.body)).toMatch(
+      /known are idempotency_key, event, customer_id, timestamp, properties/,
+    );
     const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`f${index}`, 1]));
     for (const path of ['/v1/customers', '/v1/plans', '/v1/meters']) {
       const { status, body } = await pipeline.api('POST', path, many);

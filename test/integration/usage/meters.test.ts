@@ -10,14 +10,22 @@ beforeAll(async () => {
 afterAll(() => pipeline?.stop());
 
 const api = (...parameters: Parameters<Pipeline['api']>) => pipeline.api(...parameters);
-const tokens = () => ({ code: `tokens-${unique()}`, name: 'Tokens', event: 'llm.request', aggregation: 'sum', property: 'tokens' });
+const tokens = () => ({
+  code: `tokens-${unique()}`,
+  name: 'Tokens',
+  event: 'llm.request',
+  aggregation: 'sum',
+  property: 'tokens',
+});
 const made = async (body: object) => {
   const answer = await api('POST', '/v1/meters', body);
   expect(answer, JSON.stringify(answer.body)).toMatchObject({ status: 201 });
   return answer.body;
 };
 const planOf = (meter: string) => ({
-  ...{ code: `plan-${unique()}`, name: 'Plan', currency: 'USD' },
+  code: `plan-${unique()}`,
+  name: 'Plan',
+  currency: 'USD',
   charges: [{ code: 'tokens', name: 'Tokens', meter, price: { model: 'per_unit', unit_amount: '1' } }],
 });
 
@@ -69,18 +77,28 @@ describe('a meter', () => {
   it('gets a new version by what changes its definition, and none by what does not', async () => {
     const meter = await made(tokens());
     const change = async (patch: object) => (await api('PATCH', `/v1/meters/${meter.id}`, patch)).body;
-    expect(await change({ name: 'Renamed', property: 'tokens' })).toMatchObject({ name: 'Renamed', version_number: 1, version: 2 });
+    expect(await change({ name: 'Renamed', property: 'tokens' })).toMatchObject({
+      name: 'Renamed',
+      version_number: 1,
+      version: 2,
+    });
     expect(await change({ filter: { property: 'model', operator: 'eq', value: 'a' } })).toMatchObject({
       version_number: 2,
       version: 3,
       property: 'tokens',
     });
     expect(await change({ filter: null, aggregation: 'count', property: null })).toMatchObject({
-      ...{ version_number: 3, aggregation: 'count', filter: null, property: null },
+      version_number: 3,
+      aggregation: 'count',
+      filter: null,
+      property: null,
     });
     const versions = await api('GET', `/v1/meters/${meter.id}/versions`);
     expect(
-      versions.body.items.map((one: { version_number: number; aggregation: string }) => [one.version_number, one.aggregation]),
+      versions.body.items.map((one: { version_number: number; aggregation: string }) => [
+        one.version_number,
+        one.aggregation,
+      ]),
     ).toEqual([
       [3, 'count'],
       [2, 'sum'],
@@ -113,7 +131,10 @@ describe('a meter', () => {
     const meter = await made(tokens());
     expect((await api('POST', '/v1/plans', planOf(meter.code))).status).toBe(201);
     await api('PATCH', `/v1/meters/${meter.id}`, { property: 'other' });
-    expect(await api('DELETE', `/v1/meters/${meter.id}`)).toMatchObject({ status: 409, body: { error_code: 'METER_IN_USE' } });
+    expect(await api('DELETE', `/v1/meters/${meter.id}`)).toMatchObject({
+      status: 409,
+      body: { error_code: 'METER_IN_USE' },
+    });
     expect((await api('GET', `/v1/meters/${meter.id}`)).status).toBe(200);
   });
 
@@ -146,14 +167,15 @@ describe('a meter', () => {
 });
 
 describe('a version of a meter', () => {
-  it.each(["UPDATE meter_versions SET definition = '{}'", 'DELETE FROM meter_versions', 'DELETE FROM plan_version_meters'])(
-    '[I12] can be changed by nobody: %s',
-    async (statement) => {
-      await expect(pipeline.asApplication.query(statement)).rejects.toMatchObject({ code: '42501' });
-      await expect(pipeline.asWorker.query(statement)).rejects.toMatchObject({ code: '42501' });
-      await expect(pipeline.asOwner.query(statement)).rejects.toThrow(/is immutable/);
-    },
-  );
+  it.each([
+    "UPDATE meter_versions SET definition = '{}'",
+    'DELETE FROM meter_versions',
+    'DELETE FROM plan_version_meters',
+  ])('[I12] can be changed by nobody: %s', async (statement) => {
+    await expect(pipeline.asApplication.query(statement)).rejects.toMatchObject({ code: '42501' });
+    await expect(pipeline.asWorker.query(statement)).rejects.toMatchObject({ code: '42501' });
+    await expect(pipeline.asOwner.query(statement)).rejects.toThrow(/is immutable/);
+  });
 
   it('[I12] that a plan was made with is billed by for good, beside a plan that was made with another one', async () => {
     const month = lastMonth();
@@ -171,13 +193,20 @@ describe('a version of a meter', () => {
     ] as const) {
       await api('POST', '/v1/customers', { external_id: customer, name: customer });
       const started = new Date(month.start).toISOString();
-      const answer = await api('POST', '/v1/subscriptions', { customer_id: customer, plan: plan.code, started_at: started });
+      const answer = await api('POST', '/v1/subscriptions', {
+        customer_id: customer,
+        plan: plan.code,
+        started_at: started,
+      });
       subscriptions.push(answer.body.id);
     }
     const timestamp = new Date(month.end - 1000).toISOString();
     const events = ['by-sum', 'by-max'].flatMap((customer_id) =>
       [2, 3].map((count) => ({
-        ...{ idempotency_key: unique(), event: 'llm.request', customer_id, timestamp },
+        idempotency_key: unique(),
+        event: 'llm.request',
+        customer_id,
+        timestamp,
         properties: { tokens: count },
       })),
     );
@@ -191,11 +220,17 @@ describe('a version of a meter', () => {
     expect(await quantityOf(subscriptions[0])).toMatchObject({ quantity: '5', meter_version: 1 });
     expect(await quantityOf(subscriptions[1])).toMatchObject({ quantity: '3', meter_version: 2 });
     expect(
-      (await api('GET', `/v1/customers/by-sum/usage?${span}`)).body.items.find((one: { meter: string }) => one.meter === meter.code),
+      (await api('GET', `/v1/customers/by-sum/usage?${span}`)).body.items.find(
+        (one: { meter: string }) => one.meter === meter.code,
+      ),
     ).toMatchObject({
-      ...{ quantity: '2', meter_version: 3 },
+      quantity: '2',
+      meter_version: 3,
     });
-    expect((await pipeline.closePeriod({ period: month.name })).body).toMatchObject({ state: 'completed', invoices_issued: 2 });
+    expect((await pipeline.closePeriod({ period: month.name })).body).toMatchObject({
+      state: 'completed',
+      invoices_issued: 2,
+    });
     for (const [customer, total] of [
       ['by-sum', '5.00'],
       ['by-max', '3.00'],

@@ -1,4 +1,7 @@
-/** [I34] A text means one object or none: no name that is given has the form of an id, and rows from before that rule are never taken for another. */
+/**
+ * [I34] A text means one object or none: no name that is given has the form of an id, and rows from before that rule
+ * are never taken for another.
+ */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { idPrefixes } from '#schemas/ids.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
@@ -17,7 +20,9 @@ const made = async (path: string, body: unknown): Promise<{ readonly id: string 
 };
 const meter = (code: string) => ({ code, name: code, event: 'work', aggregation: 'count' });
 const plan = (code: string, amount: string) => ({
-  ...{ code, name: code, currency: 'EUR' },
+  code,
+  name: code,
+  currency: 'EUR',
   charges: [{ code: 'base', name: 'Base', price: { model: 'flat', amount } }],
 });
 const customer = (name: string) => ({ external_id: name, name });
@@ -26,7 +31,9 @@ const customer = (name: string) => ({ external_id: name, name });
 const cross = (table: string, column: string, ids: readonly [string, string]): Promise<void> =>
   pipeline.asOwner.transaction(async (client) => {
     await client.query("SET LOCAL session_replication_role = 'replica'");
-    await client.query(`UPDATE ${table} SET ${column} = CASE id WHEN $1 THEN $2 ELSE $1 END WHERE id IN ($1, $2)`, [...ids]);
+    await client.query(`UPDATE ${table} SET ${column} = CASE id WHEN $1 THEN $2 ELSE $1 END WHERE id IN ($1, $2)`, [
+      ...ids,
+    ]);
   });
 
 const hex = 'f'.repeat(32);
@@ -38,7 +45,9 @@ describe('[I34] a name that is given', () => {
     const refused = async (path: string, body: unknown, field: string) => {
       const { status, body: problem } = await pipeline.api('POST', path, body);
       expect(status, `${path} ${JSON.stringify(problem)}`).toBe(422);
-      expect(problem.errors).toEqual([{ field, code: 'not_allowed', message: expect.stringContaining('choose a name') }]);
+      expect(problem.errors).toEqual([
+        { field, code: 'not_allowed', message: expect.stringContaining('choose a name') },
+      ]);
     };
     await refused('/v1/meters', meter(form), 'code');
     await refused('/v1/plans', plan(form, '1'), 'code');
@@ -68,13 +77,17 @@ describe('[I34] a name that is given', () => {
       const { id } = await made('/v1/meters', meter(code));
       expect((await pipeline.api('GET', `/v1/meters/${code}`)).body.id).toBe(id);
       expect((await pipeline.api('GET', `/v1/meters/${code}/versions`)).status).toBe(200);
-      expect((await made('/v1/plans', plan(code, '1'))).id).toBe((await pipeline.api('GET', `/v1/plans/${code}`)).body.id);
+      expect((await made('/v1/plans', plan(code, '1'))).id).toBe(
+        (await pipeline.api('GET', `/v1/plans/${code}`)).body.id,
+      );
     }
   });
 
   it('is refused by the database, too, whoever writes it', async () => {
     const { id } = await made('/v1/plans', plan('to-rename', '1'));
-    await expect(pipeline.asOwner.query('UPDATE plans SET code = $1 WHERE id = $1', [id])).rejects.toMatchObject({ code: '23514' });
+    await expect(pipeline.asOwner.query('UPDATE plans SET code = $1 WHERE id = $1', [id])).rejects.toMatchObject({
+      code: '23514',
+    });
     for (const statement of [
       `UPDATE customers SET external_id = 'sub_${hex}'`,
       `UPDATE meters SET code = 'mtr_${hex}'`,
@@ -86,15 +99,22 @@ describe('[I34] a name that is given', () => {
 
 describe('[I34] an id of another kind', () => {
   it('finds nothing', async () => {
-    const [one, other] = [await made('/v1/meters', meter('kind-meter')), await made('/v1/plans', plan('kind-plan', '1'))];
+    const [one, other] = [
+      await made('/v1/meters', meter('kind-meter')),
+      await made('/v1/plans', plan('kind-plan', '1')),
+    ];
     const { plan_version_id: version } = (await pipeline.api('GET', `/v1/plans/${other.id}`)).body;
     await made('/v1/customers', customer('kind'));
     for (const id of [one.id, version, other.id.toUpperCase().replace('PLN', 'pln')]) {
-      expect(await pipeline.api('GET', `/v1/plans/${id}`)).toMatchObject({ status: 404, body: { error_code: 'PLAN_NOT_FOUND' } });
+      expect(await pipeline.api('GET', `/v1/plans/${id}`)).toMatchObject({
+        status: 404,
+        body: { error_code: 'PLAN_NOT_FOUND' },
+      });
     }
     for (const id of [one.id, version])
       expect(await pipeline.api('POST', '/v1/subscriptions', { customer_id: 'kind', plan: id })).toMatchObject({
-        ...{ status: 404, body: { error_code: 'PLAN_NOT_FOUND' } },
+        status: 404,
+        body: { error_code: 'PLAN_NOT_FOUND' },
       });
     expect((await pipeline.api('GET', `/v1/meters/${other.id}`)).status).toBe(404);
     expect((await pipeline.api('GET', `/v1/customers/${other.id}`)).status).toBe(404);
@@ -114,26 +134,35 @@ describe('[I34] rows from before, each with the id of the other for a name', () 
       const { id } = await made('/v1/customers', customer(`of-${wanted}`));
       const subscription = await made('/v1/subscriptions', { customer_id: id, plan: wanted, started_at: started });
       expect(subscription).toMatchObject({ plan_id: wanted });
-      expect((await pipeline.closePeriod({ period: lastMonth().name, customer_id: id })).body).toMatchObject({ state: 'completed' });
+      expect((await pipeline.closePeriod({ period: lastMonth().name, customer_id: id })).body).toMatchObject({
+        state: 'completed',
+      });
       expect((await pipeline.api('GET', `/v1/invoices?customer_id=${id}`)).body.items).toMatchObject([{ total }]);
     }
   });
 
-  it.each(['plans', 'meters', 'customers'] as const)('a change of one of the %s is of that one, and so is its entry', async (kind) => {
-    const bodyOf = { plans: (name: string) => plan(name, '1'), meters: meter, customers: customer }[kind];
-    const ids = [
-      (await made(`/v1/${kind}`, bodyOf(`patch-1-${kind}`))).id,
-      (await made(`/v1/${kind}`, bodyOf(`patch-2-${kind}`))).id,
-    ] as const;
-    await cross(kind, kind === 'customers' ? 'external_id' : 'code', ids);
-    for (const [index, id] of ids.entries()) {
-      const name = `Changed ${index}`;
-      const requestId = `patch-${kind}-${index}`;
-      expect((await pipeline.api('PATCH', `/v1/${kind}/${id}`, { name }, { 'x-request-id': requestId })).body).toMatchObject({ id, name });
-      expect((await pipeline.api('GET', `/v1/audit-log?request_id=${requestId}`)).body.items).toMatchObject([{ object_id: id }]);
-      expect((await pipeline.api('GET', `/v1/${kind}/${id}`)).body).toMatchObject({ id, name, version: 2 });
-    }
-  });
+  it.each(['plans', 'meters', 'customers'] as const)(
+    'a change of one of the %s is of that one, and so is its entry',
+    async (kind) => {
+      const bodyOf = { plans: (name: string) => plan(name, '1'), meters: meter, customers: customer }[kind];
+      const ids = [
+        (await made(`/v1/${kind}`, bodyOf(`patch-1-${kind}`))).id,
+        (await made(`/v1/${kind}`, bodyOf(`patch-2-${kind}`))).id,
+      ] as const;
+      await cross(kind, kind === 'customers' ? 'external_id' : 'code', ids);
+      for (const [index, id] of ids.entries()) {
+        const name = `Changed ${index}`;
+        const requestId = `patch-${kind}-${index}`;
+        expect(
+          (await pipeline.api('PATCH', `/v1/${kind}/${id}`, { name }, { 'x-request-id': requestId })).body,
+        ).toMatchObject({ id, name });
+        expect((await pipeline.api('GET', `/v1/audit-log?request_id=${requestId}`)).body.items).toMatchObject([
+          { object_id: id },
+        ]);
+        expect((await pipeline.api('GET', `/v1/${kind}/${id}`)).body).toMatchObject({ id, name, version: 2 });
+      }
+    },
+  );
 
   it('a meter that is ended is that one', async () => {
     const ids = [(await made('/v1/meters', meter('end-1'))).id, (await made('/v1/meters', meter('end-2'))).id] as const;
@@ -152,11 +181,16 @@ describe('[I34] rows from before, each with the id of the other for a name', () 
       charges: [{ code: 'c', name: 'C', meter: 'shared', price: { model: 'per_unit', unit_amount: '1' } }],
     };
     await made('/v1/plans', metered);
-    const ids = [(await made('/v1/customers', customer('one'))).id, (await made('/v1/customers', customer('two'))).id] as const;
+    const ids = [
+      (await made('/v1/customers', customer('one'))).id,
+      (await made('/v1/customers', customer('two'))).id,
+    ] as const;
     const started = new Date(lastMonth().start).toISOString();
     const subscriptions = [];
     for (const id of ids)
-      subscriptions.push((await made('/v1/subscriptions', { customer_id: id, plan: 'metered', started_at: started })).id);
+      subscriptions.push(
+        (await made('/v1/subscriptions', { customer_id: id, plan: 'metered', started_at: started })).id,
+      );
     await cross('customers', 'external_id', ids);
     const timestamp = new Date(lastMonth().end - 60_000).toISOString();
     const event = { idempotency_key: 'shared', event: 'work', customer_id: ids[1], timestamp };
@@ -190,13 +224,17 @@ describe('[I34] rows from before, each with the id of the other for a name', () 
       [0, '0.00'],
       [1, '1.00'],
     ] as const)
-      expect((await pipeline.api('GET', `/v1/invoices?customer_id=${ids[index]}`)).body.items).toMatchObject([{ total }]);
+      expect((await pipeline.api('GET', `/v1/invoices?customer_id=${ids[index]}`)).body.items).toMatchObject([
+        { total },
+      ]);
     const [version] = (await pipeline.api('GET', '/v1/events/shared')).body.versions;
     expect(version.billing).toMatchObject([{ state: 'billed', subscription_id: subscriptions[1] }]);
     expect(
-      (await pipeline.api('GET', `/v1/reconciliation?from=${new Date(Date.now() - 7_200_000).toISOString()}`)).body.total,
+      (await pipeline.api('GET', `/v1/reconciliation?from=${new Date(Date.now() - 7_200_000).toISOString()}`)).body
+        .total,
     ).toMatchObject({
-      ...{ billed: 1, is_balanced: true },
+      billed: 1,
+      is_balanced: true,
     });
   });
 

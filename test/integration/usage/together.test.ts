@@ -13,7 +13,8 @@ beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
   const { organizationId: tenant } = await firstTenant(pipeline);
   const ids = new Map<string, string>();
-  for (const name of customers) ids.set(name, (await pipeline.api('POST', '/v1/customers', { external_id: name, name })).body.id);
+  for (const name of customers)
+    ids.set(name, (await pipeline.api('POST', '/v1/customers', { external_id: name, name })).body.id);
   for (const aggregation of ['sum', 'weighted_sum', 'unique', 'latest'])
     await pipeline.api('POST', '/v1/meters', {
       code: aggregation,
@@ -27,10 +28,16 @@ beforeAll(async () => {
   const events = Array.from({ length: 400 }, (_, number) => {
     const name = customers[(number * 7) % 10] as string;
     return {
-      ...{ tenant, idempotencyKey: `event-${number}`, event: 'work', customer: number % 3 === 0 ? (ids.get(name) as string) : name },
+      tenant,
+      idempotencyKey: `event-${number}`,
+      event: 'work',
+      customer: number % 3 === 0 ? (ids.get(name) as string) : name,
       occurredAtMs: start + number * 3_600_000,
       receivedAtMs: start + number * 3_600_000,
-      properties: [['units', `${number % 11}.5`], ...(number % 4 === 0 ? [] : [['model', `m${number % 3}`]])] as [string, string][],
+      properties: [['units', `${number % 11}.5`], ...(number % 4 === 0 ? [] : [['model', `m${number % 3}`]])] as [
+        string,
+        string,
+      ][],
     };
   });
   const raw = await openRawMessages(inject('serverUrls').nats, pipeline.streamName);

@@ -1,4 +1,7 @@
-/** Usage over the API: windows, groups, filters, CSV, limits of subscriptions, and everything that a query may get wrong. */
+/**
+ * Usage over the API: windows, groups, filters, CSV, limits of subscriptions, and everything that a query may get
+ * wrong.
+ */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { UsageEvent } from '#schemas/usage-event.ts';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
@@ -9,8 +12,19 @@ let pipeline: Pipeline;
 const at = (text: string): number => Temporal.Instant.from(text).epochMilliseconds;
 const span = 'from=2026-10-24T22:00:00Z&to=2026-10-26T23:00:00Z';
 
-const event = (key: string, time: string, properties: Record<string, string>, customer = 'acme', name = 'work'): UsageEvent => ({
-  ...{ tenant: '', idempotencyKey: key, event: name, customer, occurredAtMs: at(time), receivedAtMs: at(time) },
+const event = (
+  key: string,
+  time: string,
+  properties: Record<string, string>,
+  customer = 'acme',
+  name = 'work',
+): UsageEvent => ({
+  tenant: '',
+  idempotencyKey: key,
+  event: name,
+  customer,
+  occurredAtMs: at(time),
+  receivedAtMs: at(time),
   properties: Object.entries(properties),
 });
 const events = [
@@ -46,7 +60,11 @@ beforeAll(async () => {
   await meter('tokens', { aggregation: 'sum', property: 'tokens' });
   await meter('most', { aggregation: 'max', property: 'tokens' });
   await meter('seats', { event: 'seats', aggregation: 'weighted_sum', property: 'seats' });
-  await meter('regions', { aggregation: 'count', group_by: ['region', 'a,b'], filter: { property: 'model', operator: 'ne', value: 'b' } });
+  await meter('regions', {
+    aggregation: 'count',
+    group_by: ['region', 'a,b'],
+    filter: { property: 'model', operator: 'ne', value: 'b' },
+  });
   await post('/v1/customers', { external_id: 'acme', name: 'Acme' });
   await post('/v1/customers', { external_id: 'globex', name: 'Globex' });
   const raw = await openRawMessages(inject('serverUrls').nats, pipeline.streamName);
@@ -62,19 +80,21 @@ afterAll(() => pipeline?.stop());
 describe('usage of a meter', () => {
   it('is exact over the whole period, with the events that could not be measured beside it', async () => {
     expect(await usage(span)).toMatchObject({
-      ...{
-        meter: 'tokens',
-        meter_version: 1,
-        customer_id: null,
-        window: null,
-        time_zone: 'UTC',
-        watermark: expect.stringMatching(/^\d+$/),
-      },
+      meter: 'tokens',
+      meter_version: 1,
+      customer_id: null,
+      window: null,
+      time_zone: 'UTC',
+      watermark: expect.stringMatching(/^\d+$/),
       period: { start: '2026-10-24T22:00:00.000Z', end: '2026-10-26T23:00:00.000Z' },
       items: [
         {
-          ...{ window_start: '2026-10-24T22:00:00.000Z', window_end: '2026-10-26T23:00:00.000Z', group: {} },
-          ...{ quantity: '1020.3', events: '7', unmeasured_events: '1' },
+          window_start: '2026-10-24T22:00:00.000Z',
+          window_end: '2026-10-26T23:00:00.000Z',
+          group: {},
+          quantity: '1020.3',
+          events: '7',
+          unmeasured_events: '1',
         },
       ],
       pagination: { page_size: 1, has_more: false, next_cursor: null },
@@ -90,7 +110,9 @@ describe('usage of a meter', () => {
     ]);
     expect(told(days).map((one) => one.at(-1))).toEqual(['10.3', '1010']);
     // 02:30 twice, in two windows.
-    expect(told(await usage('from=2026-10-25T00:00:00Z&to=2026-10-25T02:00:00Z&window=hour&time_zone=Europe/Berlin'))).toEqual([
+    expect(
+      told(await usage('from=2026-10-25T00:00:00Z&to=2026-10-25T02:00:00Z&window=hour&time_zone=Europe/Berlin')),
+    ).toEqual([
       ['2026-10-25T00:00:00.000Z', '0.1'],
       ['2026-10-25T01:00:00.000Z', '0.2'],
     ]);
@@ -121,10 +143,9 @@ describe('usage of a meter', () => {
       ['2026-10-24T22:00:00.000Z', 'globex', null, '1000'],
       ['2026-10-24T22:00:00.000Z', 'globex', 'a,"b"\r\nc', '3'],
     ]);
-    expect((await usage(`${span}&group_by=request.path&customer_id=acme`)).items.map((one: { group: object }) => one.group)).toEqual([
-      { 'request.path': null },
-      { 'request.path': '/x' },
-    ]);
+    expect(
+      (await usage(`${span}&group_by=request.path&customer_id=acme`)).items.map((one: { group: object }) => one.group),
+    ).toEqual([{ 'request.path': null }, { 'request.path': '/x' }]);
     expect((await usage(`${span}&group_by=${encodeURIComponent('"a,b",region')}`, 'regions')).items[0].group).toEqual({
       'a,b': null,
       region: null,
@@ -134,8 +155,13 @@ describe('usage of a meter', () => {
   it('is of one customer by id and by external id, and null where an aggregation has nothing', async () => {
     const { id } = (await get('/v1/customers/globex')).body;
     for (const name of ['globex', id])
-      expect(await usage(`${span}&customer_id=${name}`)).toMatchObject({ customer_id: id, items: [{ quantity: '1003' }] });
-    expect(told(await usage('from=2026-10-25T22:00:00Z&to=2026-10-25T23:00:00Z', 'most'))).toEqual([['2026-10-25T22:00:00.000Z', null]]);
+      expect(await usage(`${span}&customer_id=${name}`)).toMatchObject({
+        customer_id: id,
+        items: [{ quantity: '1003' }],
+      });
+    expect(told(await usage('from=2026-10-25T22:00:00Z&to=2026-10-25T23:00:00Z', 'most'))).toEqual([
+      ['2026-10-25T22:00:00.000Z', null],
+    ]);
   });
 
   it('is filtered beside the filter of the meter', async () => {
@@ -143,7 +169,9 @@ describe('usage of a meter', () => {
     expect(told(await usage(filter({ property: 'model', operator: 'in', value: ['a', 'b'] })))).toMatchObject([
       [expect.any(String), '10.3'],
     ]);
-    expect(told(await usage(filter({ property: 'tokens', operator: 'gte', value: 7 })))).toMatchObject([[expect.any(String), '1017']]);
+    expect(told(await usage(filter({ property: 'tokens', operator: 'gte', value: 7 })))).toMatchObject([
+      [expect.any(String), '1017'],
+    ]);
     expect(told(await usage(filter({ property: 'region', operator: 'eq', value: 'eu' }), 'regions'))).toMatchObject([
       [expect.any(String), '2'],
     ]);
@@ -152,7 +180,10 @@ describe('usage of a meter', () => {
   it('is of any version of the meter that is asked for', async () => {
     expect((await pipeline.api('PATCH', '/v1/meters/most', { aggregation: 'min', group_by: [] })).status).toBe(200);
     expect(await usage(span, 'most')).toMatchObject({ meter_version: 2, items: [{ quantity: '0.1' }] });
-    expect(await usage(`${span}&meter_version=1&group_by=model`, 'most')).toMatchObject({ meter_version: 1, items: { length: 5 } });
+    expect(await usage(`${span}&meter_version=1&group_by=model`, 'most')).toMatchObject({
+      meter_version: 1,
+      items: { length: 5 },
+    });
   });
 
   it('is CSV that a spreadsheet takes for data and not for formulas', async () => {
@@ -180,7 +211,9 @@ describe('[I25] usage', () => {
     expect((await other.api('POST', '/v1/meters', meter)).status).toBe(201);
     expect((await other.api('GET', `/v1/meters/tokens/usage?${span}`)).body.items).toEqual([]);
     const { next_cursor: cursor } = (await usage(`${span}&group_by=customer_id&limit=1`)).pagination;
-    expect((await other.api('GET', `/v1/meters/tokens/usage?${span}&group_by=customer_id&cursor=${cursor}`)).status).toBe(400);
+    expect(
+      (await other.api('GET', `/v1/meters/tokens/usage?${span}&group_by=customer_id&cursor=${cursor}`)).status,
+    ).toBe(400);
   });
 });
 
@@ -194,7 +227,12 @@ describe('usage of a subscription', () => {
     const charges = [
       { code: 'base', name: 'Base', price: { model: 'flat', amount: '1' } },
       { code: 'tiered', name: 'Tiered', meter: 'tokens', price: { model: 'graduated', tiers, free_units: '2' } },
-      { code: 'plain', name: 'Plain', meter: 'regions', price: { model: 'per_unit', unit_amount: '1', free_units: '10' } },
+      {
+        code: 'plain',
+        name: 'Plain',
+        meter: 'regions',
+        price: { model: 'per_unit', unit_amount: '1', free_units: '10' },
+      },
     ];
     const plan = { code: 'limits', name: 'Limits', currency: 'USD', charges };
     expect((await pipeline.api('POST', '/v1/plans', plan)).status).toBe(201);
@@ -205,11 +243,20 @@ describe('usage of a subscription', () => {
     });
     // The first event is from before it.
     const answer = await get(`/v1/subscriptions/${subscribed.body.id}/usage?${span}`);
-    expect(answer.body).toMatchObject({ subscription_id: subscribed.body.id, period: { start: '2026-10-24T22:00:00.000Z' } });
+    expect(answer.body).toMatchObject({
+      subscription_id: subscribed.body.id,
+      period: { start: '2026-10-24T22:00:00.000Z' },
+    });
     expect(answer.body.items).toEqual([
       {
-        ...{ charge: 'tiered', name: 'Tiered', meter: 'tokens', meter_version: 1, quantity: '7.3', unmeasured_events: 1 },
-        ...{ free_units: '2', free_units_left: '0' },
+        charge: 'tiered',
+        name: 'Tiered',
+        meter: 'tokens',
+        meter_version: 1,
+        quantity: '7.3',
+        unmeasured_events: 1,
+        free_units: '2',
+        free_units_left: '0',
         tiers: [
           { up_to: '5', quantity: '5' },
           { up_to: '10', quantity: '0.3' },
@@ -217,8 +264,15 @@ describe('usage of a subscription', () => {
         ],
       },
       {
-        ...{ charge: 'plain', name: 'Plain', meter: 'regions', meter_version: 1, quantity: '2', unmeasured_events: 0 },
-        ...{ free_units: '10', free_units_left: '8', tiers: [] },
+        charge: 'plain',
+        name: 'Plain',
+        meter: 'regions',
+        meter_version: 1,
+        quantity: '2',
+        unmeasured_events: 0,
+        free_units: '10',
+        free_units_left: '8',
+        tiers: [],
       },
     ]);
     const current = await get(`/v1/subscriptions/${subscribed.body.id}/usage`);
@@ -238,8 +292,18 @@ describe('a query for usage', () => {
     ['a filter that is no JSON', 'filter=model=a', 'filter', 'wrong_format'],
     ['a filter that is a list', 'filter=[]', 'filter', 'wrong_type'],
     ['a filter of a number', 'filter=1', 'filter', 'wrong_type'],
-    ['a filter on an unknown property', `filter=${json({ property: 'colour', operator: 'eq', value: 'red' })}`, 'filter', 'not_allowed'],
-    ['a filter on the customer', `filter=${json({ property: 'customer_id', operator: 'eq', value: 'acme' })}`, 'filter', 'not_allowed'],
+    [
+      'a filter on an unknown property',
+      `filter=${json({ property: 'colour', operator: 'eq', value: 'red' })}`,
+      'filter',
+      'not_allowed',
+    ],
+    [
+      'a filter on the customer',
+      `filter=${json({ property: 'customer_id', operator: 'eq', value: 'acme' })}`,
+      'filter',
+      'not_allowed',
+    ],
     [
       'a filter with a value of another type',
       `filter=${json({ property: 'tokens', operator: 'gt', value: 'x' })}`,
@@ -252,18 +316,43 @@ describe('a query for usage', () => {
       'filter.operator',
       'not_allowed',
     ],
-    ['a filter with fields beyond', `filter=${json({ property: 'model', operator: 'eq', value: 'a', or: 1 })}`, 'filter.or', 'wrong_type'],
-    ['a filter nested too deep', `filter=${'{"and":['.repeat(6)}{}${']}'.repeat(6)}`, expect.stringContaining('filter.and'), 'not_allowed'],
+    [
+      'a filter with fields beyond',
+      `filter=${json({ property: 'model', operator: 'eq', value: 'a', or: 1 })}`,
+      'filter.or',
+      'wrong_type',
+    ],
+    [
+      'a filter nested too deep',
+      `filter=${'{"and":['.repeat(6)}{}${']}'.repeat(6)}`,
+      expect.stringContaining('filter.and'),
+      'not_allowed',
+    ],
     ['a filter nested 900 deep', `filter=${'[['.repeat(450)}${']]'.repeat(450)}`, 'filter', 'wrong_format'],
-    ['a filter with a name twice', 'filter={"property":"model","property":"region","operator":"eq","value":"a"}', 'filter', 'wrong_format'],
+    [
+      'a filter with a name twice',
+      'filter={"property":"model","property":"region","operator":"eq","value":"a"}',
+      'filter',
+      'wrong_format',
+    ],
     ['a prototype as a filter', `filter=${json('{"__proto__":{"and":[]}}')}`, expect.any(String), expect.any(String)],
-    ['a period that ends before it begins', 'from=2026-10-02T00:00:00Z&to=2026-10-01T00:00:00Z', 'from', 'not_increasing'],
+    [
+      'a period that ends before it begins',
+      'from=2026-10-02T00:00:00Z&to=2026-10-01T00:00:00Z',
+      'from',
+      'not_increasing',
+    ],
     ['an empty period', 'from=2026-10-01T00:00:00Z&to=2026-10-01T00:00:00Z', 'from', 'not_increasing'],
     ['a begin in the future without an end', 'from=2150-01-01T00:00:00Z', 'from', 'not_increasing'],
     ['a day that is none', 'from=2026-02-30T00:00:00Z', 'from', 'wrong_format'],
     ['a time without a zone', 'from=2026-02-01T00:00:00', 'from', 'wrong_format'],
     ['an end after all times', 'to=9999-12-31T00:00:00Z', 'to', 'out_of_range'],
-    ['more than 10,000 minutes', 'from=2026-10-01T00:00:00Z&to=2026-10-07T22:41:00Z&window=minute', 'window', 'out_of_range'],
+    [
+      'more than 10,000 minutes',
+      'from=2026-10-01T00:00:00Z&to=2026-10-07T22:41:00Z&window=minute',
+      'window',
+      'out_of_range',
+    ],
     ['an unknown window', 'window=week', 'window', 'not_allowed'],
     ['an unknown zone', 'time_zone=Mars/Olympus', 'time_zone', 'not_allowed'],
     ['an offset as a zone', 'time_zone=%2B01:00', 'time_zone', 'not_allowed'],
@@ -297,16 +386,21 @@ describe('a query for usage', () => {
   });
 
   it('of a meter or customer that there is not is 404', async () => {
-    expect(await pipeline.api('GET', '/v1/meters/nothing/usage')).toMatchObject({ status: 404, body: { error_code: 'METER_NOT_FOUND' } });
+    expect(await pipeline.api('GET', '/v1/meters/nothing/usage')).toMatchObject({
+      status: 404,
+      body: { error_code: 'METER_NOT_FOUND' },
+    });
     for (const customer of ['nobody', "x' OR '1'='1", 'work.>', '*'])
       expect(await pipeline.api('GET', `/v1/meters/tokens/usage?customer_id=${json(customer)}`)).toMatchObject({
-        ...{ status: 404, body: { error_code: 'CUSTOMER_NOT_FOUND' } },
+        status: 404,
+        body: { error_code: 'CUSTOMER_NOT_FOUND' },
       });
   });
 
   it('goes on only behind a page of the same query', async () => {
     const { next_cursor: cursor } = (await usage(`${span}&group_by=customer_id,model&limit=1`)).pagination;
-    const asked = (query: string, meter = 'tokens') => pipeline.api('GET', `/v1/meters/${meter}/usage?${query}&cursor=${cursor}`);
+    const asked = (query: string, meter = 'tokens') =>
+      pipeline.api('GET', `/v1/meters/${meter}/usage?${query}&cursor=${cursor}`);
     expect((await asked(`${span}&group_by=customer_id,model`)).status).toBe(200);
     for (const [query, meter] of [
       [`${span}&group_by=model,customer_id`],

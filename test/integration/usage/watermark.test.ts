@@ -35,7 +35,12 @@ beforeAll(async () => {
     { code: 'level', aggregation: 'weighted_sum', property: 'change' },
     { code: 'models', aggregation: 'unique', property: 'model' },
     { code: 'last', aggregation: 'latest', property: 'amount' },
-    { code: 'slow', aggregation: 'percentile', expression: 'amount * 3 / 7', percentile: { rank: '90', method: 'linear' } },
+    {
+      code: 'slow',
+      aggregation: 'percentile',
+      expression: 'amount * 3 / 7',
+      percentile: { rank: '90', method: 'linear' },
+    },
   ])
     expect((await pipeline.api('POST', '/v1/meters', { ...common, name: meter.code, ...meter })).status).toBe(201);
   for (const customer of ['c-0', 'c-1', 'c-2'])
@@ -71,14 +76,18 @@ const ask = async (path: string, watermark: string | bigint): Promise<string> =>
   expect(status, JSON.stringify(body)).toBe(200);
   return JSON.stringify(body);
 };
-const checked = async (): Promise<bigint> => BigInt((await pipeline.api('GET', `/v1/customers/c-0/usage?${span}`)).body.watermark);
+const checked = async (): Promise<bigint> =>
+  BigInt((await pipeline.api('GET', `/v1/customers/c-0/usage?${span}`)).body.watermark);
 const askAll = async (watermark: bigint): Promise<string[]> => {
   const answers: string[] = [];
   for (const path of queries) answers.push(await ask(path, watermark));
   return answers;
 };
 
-/** One step of the world: late events, twins of another day, customer or payload, events that are voided and replaced, parts that are merged. */
+/**
+ * One step of the world: late events, twins of another day, customer or payload, events that are voided and replaced,
+ * parts that are merged.
+ */
 const steps: readonly (() => Promise<unknown>)[] = [
   () => raw.send(next(), next(), next()),
   () => raw.send({ ...next(), occurredAtMs: now - 19 * dayMs }),
@@ -93,7 +102,11 @@ const steps: readonly (() => Promise<unknown>)[] = [
     const { idempotencyKey, customer, occurredAtMs, properties } = next();
     const timestamp = new Date(occurredAtMs).toISOString();
     return pipeline.sendEvents({
-      ...{ idempotency_key: idempotencyKey, event: 'work', customer_id: customer, timestamp, properties: Object.fromEntries(properties) },
+      idempotency_key: idempotencyKey,
+      event: 'work',
+      customer_id: customer,
+      timestamp,
+      properties: Object.fromEntries(properties),
     });
   },
 ];
@@ -124,7 +137,10 @@ describe('[I12] usage at a watermark', () => {
   it('counts an event once, in the first of its copies, and what was voided or replaced no more', async () => {
     const of = (key: string, amount: string): UsageEvent => ({
       ...eventOf(1),
-      ...{ idempotencyKey: key, customer: 'exact', occurredAtMs: now - dayMs, properties: [['amount', amount]] },
+      idempotencyKey: key,
+      customer: 'exact',
+      occurredAtMs: now - dayMs,
+      properties: [['amount', amount]],
     });
     await pipeline.api('POST', '/v1/customers', { external_id: 'exact', name: 'Exact' });
     const path = `/v1/meters/spent/usage?${span}&customer_id=exact`;
@@ -134,10 +150,18 @@ describe('[I12] usage at a watermark', () => {
       return item ? [item.quantity, item.events] : [];
     };
     const first = await raw.send(of('a', '1'), of('b', '10'), of('c', '100'));
-    const twin = await raw.send({ ...of('a', '1'), occurredAtMs: now - 2 * dayMs }, { ...of('b', '5'), occurredAtMs: now - 5 * dayMs });
+    const twin = await raw.send(
+      { ...of('a', '1'), occurredAtMs: now - 2 * dayMs },
+      { ...of('b', '5'), occurredAtMs: now - 5 * dayMs },
+    );
     const voided = await raw.amend(of('b', '10'));
     const replaced = await raw.amend(of('c', '100'), of('c', '50'));
-    expect([await quantityAt(first), await quantityAt(twin), await quantityAt(voided), await quantityAt(replaced)]).toEqual([
+    expect([
+      await quantityAt(first),
+      await quantityAt(twin),
+      await quantityAt(voided),
+      await quantityAt(replaced),
+    ]).toEqual([
       ['111', '3'],
       ['111', '3'],
       ['101', '2'],
@@ -160,7 +184,10 @@ describe('[I12] usage at a watermark', () => {
     const path = `/v1/meters/spent/usage?from=${new Date(now - 20 * dayMs).toISOString()}&window=hour&group_by=customer_id,model`;
     const pages: Awaited<ReturnType<Pipeline['api']>>['body'][] = [];
     for (let cursor: string | null = ''; cursor !== null; ) {
-      const { status, body } = await pipeline.api('GET', `${path}&limit=${5 + pages.length}${cursor && `&cursor=${cursor}`}`);
+      const { status, body } = await pipeline.api(
+        'GET',
+        `${path}&limit=${5 + pages.length}${cursor && `&cursor=${cursor}`}`,
+      );
       expect(status, JSON.stringify(body)).toBe(200);
       pages.push(body);
       cursor = body.pagination.next_cursor;

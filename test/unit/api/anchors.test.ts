@@ -7,14 +7,21 @@ const line = anchorLines([anchor], [], 0);
 
 describe('anchors', () => {
   it('are read as they were written, with the time beside them', () => {
-    expect(line).toBe(`{"organization_id":"org_1","chain":"audit","number":7,"hash":"${hash}","written_at":"1970-01-01T00:00:00.000Z"}\n`);
+    expect(line).toBe(
+      `{"organization_id":"org_1","chain":"audit","number":7,"hash":"${hash}","written_at":"1970-01-01T00:00:00.000Z"}\n`,
+    );
     expect(anchorsFromText(`${line}\n${line}`)).toEqual([anchor, anchor]);
     expect(anchorsFromText('')).toEqual([]);
   });
 
   it('are written once each, and not of a chain that has not begun', () => {
     expect(anchorLines([anchor, { ...anchor, number: 0 }], [anchor], 0)).toBe('');
-    for (const other of [{ number: 8 }, { hash: 'b'.repeat(64) }, { chain: 'invoices' as const }, { organizationId: 'org_2' }])
+    for (const other of [
+      { number: 8 },
+      { hash: 'b'.repeat(64) },
+      { chain: 'invoices' as const },
+      { organizationId: 'org_2' },
+    ])
       expect(anchorsFromText(anchorLines([{ ...anchor, ...other }], [anchor], 0))).toEqual([{ ...anchor, ...other }]);
   });
 

@@ -4,7 +4,11 @@ import { type CoveredSpan, coveredSpans, type KnownSubscription, usageCustomers 
 import { fateStatements } from '../../../api/fate-query.ts';
 
 const subscription = (some: Partial<KnownSubscription>): KnownSubscription => ({
-  ...{ names: ['cus_1', 'acme'], planVersionId: 'plv_1', startedAt: 10, endedAt: null, invoices: [] },
+  names: ['cus_1', 'acme'],
+  planVersionId: 'plv_1',
+  startedAt: 10,
+  endedAt: null,
+  invoices: [],
   ...some,
 });
 const shown = (spans: readonly CoveredSpan[]) => spans.map(({ start, end, watermark }) => [start, end, watermark]);
@@ -52,7 +56,11 @@ describe('the spans of a subscription', () => {
         [20, 40, 9n],
       ],
     ],
-    ['with an invoice that lies apart', { endedAt: 20, invoices: [{ start: 20, end: 30, watermark: 7n }] }, [[10, 20, 0n]]],
+    [
+      'with an invoice that lies apart',
+      { endedAt: 20, invoices: [{ start: 20, end: 30, watermark: 7n }] },
+      [[10, 20, 0n]],
+    ],
   ])('%s', (_, some, expected) => {
     expect(shown(coveredSpans(subscription(some)))).toEqual(expected);
   });
@@ -65,11 +73,17 @@ describe('the spans of a subscription', () => {
         fc.integer({ min: 1, max: 20 }),
         fc.array(invoice, { maxLength: 5 }),
         (from, length, some) => {
-          const invoices = some.map(({ start, length: of }, index) => ({ start, end: start + of, watermark: BigInt(index + 1) }));
+          const invoices = some.map(({ start, length: of }, index) => ({
+            start,
+            end: start + of,
+            watermark: BigInt(index + 1),
+          }));
           const spans = coveredSpans(subscription({ startedAt: from, endedAt: from + length, invoices }));
           for (let at = 0; at < 50; at += 1) {
             const isInside = at >= from && at < from + length;
-            const billing = invoices.filter(({ start, end }) => start <= at && at < end).map(({ watermark }) => watermark);
+            const billing = invoices
+              .filter(({ start, end }) => start <= at && at < end)
+              .map(({ watermark }) => watermark);
             const expected = isInside ? (billing.length > 0 ? billing : [0n]) : [];
             const found = spans.filter(({ start, end }) => start <= at && at < end).map(({ watermark }) => watermark);
             expect(found.toSorted()).toEqual(expected.toSorted());
@@ -84,8 +98,13 @@ describe('names of customers', () => {
   it('get the spans of everyone that they may mean, once each', () => {
     const one = subscription({ names: ['cus_1', 'cus_2'], endedAt: 20 });
     const two = subscription({ names: ['cus_2', 'cus_2'], startedAt: 30, endedAt: 40, planVersionId: 'plv_2' });
-    const found = usageCustomers(['cus_1', 'cus_2', 'cus_3', 'cus_4'], new Set(['cus_1', 'cus_2', 'cus_3']), [one, two]);
-    expect(found.map(({ name, isKnown, spans }) => [name, isKnown, spans.map(({ planVersionId }) => planVersionId)])).toEqual([
+    const found = usageCustomers(['cus_1', 'cus_2', 'cus_3', 'cus_4'], new Set(['cus_1', 'cus_2', 'cus_3']), [
+      one,
+      two,
+    ]);
+    expect(
+      found.map(({ name, isKnown, spans }) => [name, isKnown, spans.map(({ planVersionId }) => planVersionId)]),
+    ).toEqual([
       ['cus_1', true, ['plv_1']],
       ['cus_2', true, ['plv_1', 'plv_2']],
       ['cus_3', true, []],
@@ -114,7 +133,8 @@ describe('the statements of fates', () => {
     const statements = fateStatements({ ...wanted, customers, meters: new Map() });
     expect(statements.length).toBeGreaterThan(10);
     expect(statements.flatMap(({ params }) => params.customers)).toEqual(customers.map(({ name }) => name));
-    for (const { params } of statements) for (const value of Object.values(params)) expect(encoded(value)).toBeLessThan(131_072);
+    for (const { params } of statements)
+      for (const value of Object.values(params)) expect(encoded(value)).toBeLessThan(131_072);
   });
 
   it('are cut where the meters of their plans would be too many parameters', () => {
@@ -148,7 +168,15 @@ describe('the statements of fates', () => {
 
   it('have no word of a caller in their text', () => {
     const hostile = "'; DROP TABLE usage_events; --";
-    const meter = { version: 1, expression: null, groupBy: [], rounding: null, percentile: null, code: hostile, event: hostile };
+    const meter = {
+      version: 1,
+      expression: null,
+      groupBy: [],
+      rounding: null,
+      percentile: null,
+      code: hostile,
+      event: hostile,
+    };
     const filter = { property: `a.${hostile}`, operator: 'eq' as const, value: hostile };
     const meters = new Map([[hostile, [{ ...meter, filter, aggregation: 'sum' as const, property: hostile }]]]);
     const customers = [{ name: hostile, isKnown: true, spans: [span(hostile)] }];

@@ -11,17 +11,21 @@ import { until } from '../../support/pipeline.ts';
 const nothing = {} as never;
 const at = new Date(0);
 const row: BillingRunRow = {
-  ...{
-    id: 'run',
-    period_start: at,
-    period_end: at,
-    customer_id: null,
-    subscription_id: null,
-    state: 'running',
-    watermark: null,
-    failure: null,
-  },
-  ...{ created_at: at, updated_at: at, issued: 0, already_issued: 0, rated_ms: 0, issued_ms: 0, unmeasured_events: '0' },
+  id: 'run',
+  period_start: at,
+  period_end: at,
+  customer_id: null,
+  subscription_id: null,
+  state: 'running',
+  watermark: null,
+  failure: null,
+  created_at: at,
+  updated_at: at,
+  issued: 0,
+  already_issued: 0,
+  rated_ms: 0,
+  issued_ms: 0,
+  unmeasured_events: '0',
 };
 
 const ends: (() => Promise<unknown>)[] = [];
@@ -43,10 +47,20 @@ const setUp = async (answerMs: number) => {
       return row;
     },
   };
-  const key = { keyId: 'key', kind: 'secret', world: 'live', expiresMs: undefined, scopes: ['admin'], signingSecret: undefined } as const;
+  const key = {
+    keyId: 'key',
+    kind: 'secret',
+    world: 'live',
+    expiresMs: undefined,
+    scopes: ['admin'],
+    signingSecret: undefined,
+  } as const;
   const caller = { organizationId: 'org', tier: 'scale', ...key } as const;
   const options = {
-    ...{ log: pino({ level: 'silent' }), metrics: createMetrics(), health: [], bodyBytesMax: 1 },
+    log: pino({ level: 'silent' }),
+    metrics: createMetrics(),
+    health: [],
+    bodyBytesMax: 1,
     guard: {
       clock: systemClock,
       authenticate: async () => caller,
@@ -54,7 +68,14 @@ const setUp = async (answerMs: number) => {
       openSigningSecret: nothing,
     },
     routes: { clock: systemClock, postgres: { forOrganization: () => nothing } } as unknown as ApiOptions['routes'],
-    ports: { catalog: {}, accounts: {}, apiKeys: {}, auditLog: {}, amendments: {}, invoices } as unknown as ApiOptions['ports'],
+    ports: {
+      catalog: {},
+      accounts: {},
+      apiKeys: {},
+      auditLog: {},
+      amendments: {},
+      invoices,
+    } as unknown as ApiOptions['ports'],
   };
   const app = createApi(options);
   ends.push(() => app.close());

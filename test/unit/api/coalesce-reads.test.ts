@@ -3,7 +3,11 @@ import { coalesceReads } from '../../../api/coalesce-reads.ts';
 
 /** A read that ends when it is told to. */
 const createSlowRead = () => {
-  const reads: { readonly items: readonly string[]; readonly end: () => void; readonly fail: (error: Error) => void }[] = [];
+  const reads: {
+    readonly items: readonly string[];
+    readonly end: () => void;
+    readonly fail: (error: Error) => void;
+  }[] = [];
   const read = (_: string, items: readonly string[]): Promise<readonly string[]> =>
     new Promise((resolve, reject) => {
       reads.push({ items, end: () => resolve(items.map((item) => item.toUpperCase())), fail: reject });

@@ -20,7 +20,13 @@ const setUp = (customers: number, some: Partial<FatePorts> = {}) => {
       subscriptionsOf: async (_, some) =>
         some
           .filter((_, index) => index % 3 === 0)
-          .map((name, index) => ({ names: [name], planVersionId: `plv_${index % 2}`, startedAt: 1, endedAt: null, invoices: [] })),
+          .map((name, index) => ({
+            names: [name],
+            planVersionId: `plv_${index % 2}`,
+            startedAt: 1,
+            endedAt: null,
+            invoices: [],
+          })),
     },
     catalog: {
       pinnedMeters: async (_, plan) => {

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Meter } from '#schemas/meter.ts';
-import { billingOf, type EventVersion, measurementsOf, type SubscriptionFacts, sortRows, versionsOf } from '../../../api/event-fate.ts';
+import {
+  billingOf,
+  type EventVersion,
+  measurementsOf,
+  type SubscriptionFacts,
+  sortRows,
+  versionsOf,
+} from '../../../api/event-fate.ts';
 import type { EventVoid, KeyRow } from '../../../api/events.clickhouse.ts';
 import { keyDigest, replacementKey } from '../../../schemas/amendment.ts';
 
@@ -15,20 +22,42 @@ const row = (sequence: bigint, customer = 'c'): KeyRow => ({
   receivedAtMs: 160,
 });
 const voidAt = (voidSequence: bigint, of: Partial<EventVoid>): EventVoid => ({
-  ...{ digest, rowSequence: 0n, voidSequence, reason: 'voided', firstSequence: 0n, amendmentId: '' },
+  digest,
+  rowSequence: 0n,
+  voidSequence,
+  reason: 'voided',
+  firstSequence: 0n,
+  amendmentId: '',
   ...of,
 });
 const tokens: Meter = {
-  ...{ code: 'tokens', version: 2, event: 'llm', aggregation: 'sum', property: 'tokens', expression: null },
-  ...{ filter: null, groupBy: [], rounding: null, percentile: null },
+  code: 'tokens',
+  version: 2,
+  event: 'llm',
+  aggregation: 'sum',
+  property: 'tokens',
+  expression: null,
+  filter: null,
+  groupBy: [],
+  rounding: null,
+  percentile: null,
 };
 const version = (of: Partial<EventVersion> = {}): EventVersion => ({
-  ...{ event: 'llm', customer: 'ext', occurredAtMs: 150, properties: [['tokens', '3']], amendmentId: undefined },
-  ...{ from: 10n, until: undefined, endedAs: undefined },
+  event: 'llm',
+  customer: 'ext',
+  occurredAtMs: 150,
+  properties: [['tokens', '3']],
+  amendmentId: undefined,
+  from: 10n,
+  until: undefined,
+  endedAs: undefined,
   ...of,
 });
 const subscription: SubscriptionFacts = {
-  ...{ id: 'sub_1', names: ['cus_1', 'ext'], startedAt: 100, endedAt: 300 },
+  id: 'sub_1',
+  names: ['cus_1', 'ext'],
+  startedAt: 100,
+  endedAt: 300,
   charges: [
     { code: 'base', meter: undefined },
     { code: 'used', meter: 'tokens' },
@@ -41,10 +70,17 @@ const reasons = (one: EventVersion, of = facts) => billingOf(one, of).map(({ rea
 
 describe('rows of a key', () => {
   it('are the first, later twins by what they say, and those that nobody has checked yet', () => {
-    const voids = [voidAt(11n, { rowSequence: 11n, reason: 'twin' }), voidAt(12n, { rowSequence: 12n, reason: 'conflict' })];
+    const voids = [
+      voidAt(11n, { rowSequence: 11n, reason: 'twin' }),
+      voidAt(12n, { rowSequence: 12n, reason: 'conflict' }),
+    ];
     const { originals, twins } = sortRows([row(10n), row(11n), row(12n), row(30n)], voids, 20n);
     expect(originals.map(({ sequence }) => sequence)).toEqual([10n]);
-    expect(twins.map(({ sequence, reason }) => `${sequence} ${reason}`)).toEqual(['11 twin', '12 conflict', '30 unchecked']);
+    expect(twins.map(({ sequence, reason }) => `${sequence} ${reason}`)).toEqual([
+      '11 twin',
+      '12 conflict',
+      '30 unchecked',
+    ]);
   });
 });
 
@@ -53,7 +89,13 @@ describe('versions of an event', () => {
     const replacementDigest = keyDigest(organization, replacementKey('k', 'amd_1')).toString('hex');
     const added = { event: 'llm', customer: 'd', occurredAtMs: 170, properties: [] };
     const voids = [voidAt(20n, { reason: 'replaced' }), voidAt(30n, { digest: replacementDigest })];
-    const versions = versionsOf(organization, 'k', [{ ...row(10n), properties: [] }], [{ id: 'amd_1', sequence: 20n, added }], voids);
+    const versions = versionsOf(
+      organization,
+      'k',
+      [{ ...row(10n), properties: [] }],
+      [{ id: 'amd_1', sequence: 20n, added }],
+      voids,
+    );
     expect(versions.map(({ amendmentId, from, until, endedAs }) => [amendmentId, from, until, endedAs])).toEqual([
       [undefined, 10n, 20n, 'replaced'],
       ['amd_1', 20n, 30n, 'void'],
@@ -64,7 +106,15 @@ describe('versions of an event', () => {
 describe('[I11] where an event is billed, or why not', () => {
   it('names invoice, line, charge and what the meter read', () => {
     expect(billingOf(version(), facts)).toEqual([
-      { reason: undefined, subscriptionId: 'sub_1', charge: 'used', meter: tokens, value: '3', invoiceId: 'inv_1', linePosition: 1 },
+      {
+        reason: undefined,
+        subscriptionId: 'sub_1',
+        charge: 'used',
+        meter: tokens,
+        value: '3',
+        invoiceId: 'inv_1',
+        linePosition: 1,
+      },
     ]);
   });
 
@@ -83,7 +133,11 @@ describe('[I11] where an event is billed, or why not', () => {
     ['late, and void meanwhile', { from: 21n, until: 22n, endedAs: 'void' }, 'void'],
     ['late, in which the meter finds no number', { from: 21n, properties: [] }, 'unmeasured'],
     ['without a number, and made void after the invoice', { properties: [], until: 21n, endedAs: 'void' }, 'void'],
-    ['without a number, and replaced before the invoice', { properties: [], until: 20n, endedAs: 'replaced' }, 'replaced'],
+    [
+      'without a number, and replaced before the invoice',
+      { properties: [], until: 20n, endedAs: 'replaced' },
+      'replaced',
+    ],
     ['without a number in a period that is not invoiced', { properties: [], occurredAtMs: 250 }, 'unmeasured'],
     ['of nobody, and void', { customer: 'nobody', until: 22n, endedAs: 'void' }, 'void'],
   ] as const)('%s', (_, of, expected) => {
@@ -102,6 +156,8 @@ describe('the meters of an event', () => {
     expect(measurementsOf(exact, [tokens, { ...tokens, code: 'other', event: 'other' }])).toEqual([
       { meter: tokens, value: '0.100000000001' },
     ]);
-    expect(measurementsOf(version({ properties: [['tokens', 'many']] }), [tokens])).toEqual([{ meter: tokens, value: null }]);
+    expect(measurementsOf(version({ properties: [['tokens', 'many']] }), [tokens])).toEqual([
+      { meter: tokens, value: null },
+    ]);
   });
 });

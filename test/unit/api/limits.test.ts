@@ -28,7 +28,8 @@ describe('the limits of a price', () => {
     ['1000.5', '0', ['10', '20', '965.5']],
   ])('of %s units are %s free ones left and in the tiers %j', (quantity, left, used) => {
     expect(limitsOf(graduated, quantity)).toEqual({
-      ...{ free_units: '5', free_units_left: left },
+      free_units: '5',
+      free_units_left: left,
       tiers: ['10', '30', null].map((up_to, index) => ({ up_to, quantity: used[index] })),
     });
   });
@@ -39,7 +40,11 @@ describe('the limits of a price', () => {
       free_units_left: '0',
       tiers: [],
     });
-    expect(limitsOf(price({ model: 'flat', amount: '1' }), '1')).toEqual({ free_units: '0', free_units_left: '0', tiers: [] });
+    expect(limitsOf(price({ model: 'flat', amount: '1' }), '1')).toEqual({
+      free_units: '0',
+      free_units_left: '0',
+      tiers: [],
+    });
   });
 
   it('add up to the quantity: what is free and what lies in the tiers', () => {

@@ -40,7 +40,12 @@ const faultsOf = (query: ListQuery, ...more: [string?, Record<string, string>?])
 
 describe('a query', () => {
   it('without anything is the first 100, newest first', () => {
-    expect(read({})).toMatchObject({ limit: 100, after: undefined, conditions: [], sort: { column: 'created_at', descending: true } });
+    expect(read({})).toMatchObject({
+      limit: 100,
+      after: undefined,
+      conditions: [],
+      sort: { column: 'created_at', descending: true },
+    });
   });
 
   it.each([
@@ -76,7 +81,14 @@ describe('a query', () => {
   });
 
   it('is told all of its faults at once', () => {
-    const query = { limit: '0', sort: 'colour', state: 'gone', label: '', created_at_after: 'yesterday', colour: 'red' };
+    const query = {
+      limit: '0',
+      sort: 'colour',
+      state: 'gone',
+      label: '',
+      created_at_after: 'yesterday',
+      colour: 'red',
+    };
     expect(faultsOf(query).sort()).toEqual([
       'colour unknown_field',
       'created_at_after wrong_format',
@@ -118,8 +130,12 @@ describe('a query', () => {
   it('is taken exactly where the documented schema takes it', () => {
     const limit = fc.oneof(fc.integer({ min: -5, max: 1_100 }).map(String), fc.constantFrom('1', '1000', '1001', '0'));
     const time = fc.oneof(
-      fc.date({ min: new Date('1960-01-01'), max: new Date('9999-12-31'), noInvalidDate: true }).map((date) => date.toISOString()),
-      fc.stringMatching(/^(19|20|99)\d\d-[01]\d-[0-3]\d[Tt ][0-2]\d:[0-5]\d:[0-6]\d(\.\d{1,14})?([Zz]|[+-][0-2]\d:[0-6]\d)$/),
+      fc
+        .date({ min: new Date('1960-01-01'), max: new Date('9999-12-31'), noInvalidDate: true })
+        .map((date) => date.toISOString()),
+      fc.stringMatching(
+        /^(19|20|99)\d\d-[01]\d-[0-3]\d[Tt ][0-2]\d:[0-5]\d:[0-6]\d(\.\d{1,14})?([Zz]|[+-][0-2]\d:[0-6]\d)$/,
+      ),
       fc.constantFrom('9999-12-31T23:59:59-23:59', '1970-01-01T00:00:00+23:59', '2026-11-20', ''),
     );
     const text = fc.oneof(
@@ -137,7 +153,10 @@ describe('a query', () => {
     fc.assert(
       fc.property(query, (given) => {
         const { limit: limitText, ...rest } = given;
-        const asDocumented = Value.Check(things.querySchema, limitText === undefined ? rest : { ...rest, limit: Number(limitText) });
+        const asDocumented = Value.Check(
+          things.querySchema,
+          limitText === undefined ? rest : { ...rest, limit: Number(limitText) },
+        );
         expect(faultsOf(given).length === 0).toBe(asDocumented);
         seen[asDocumented ? 'taken' : 'refused'] += 1;
       }),
@@ -206,7 +225,9 @@ describe('a cursor', () => {
       { created_at_after: '2026-11-20T12:00:00Z' },
     ])
       expect(faultsOf({ cursor, ...more })).toEqual(wrong);
-    expect(() => defineList({ ...definition, name: 'others' }).read({ cursor }, 'org_1', cursors)).toThrow(FailureError);
+    expect(() => defineList({ ...definition, name: 'others' }).read({ cursor }, 'org_1', cursors)).toThrow(
+      FailureError,
+    );
     expect(() => things.read({ cursor }, 'org_1', createCursors('q'.repeat(32)))).toThrow(FailureError);
     const filtered = read({ label: 'a', created_at_after: '2026-11-20T12:00:00Z' }).cursorBehind(last);
     expect(faultsOf({ cursor: filtered, label: 'b', created_at_after: '2026-11-20T12:00:00Z' })).toEqual(wrong);
@@ -217,23 +238,28 @@ describe('a cursor', () => {
   });
 
   // Of three lengths in a row, two leave bits in their last character that no byte takes.
-  it.each(['thg_1', 'thg_12', 'thg_123'])('behind %s is refused with any bit flipped, any character changed, any length cut off', (id) => {
-    const cursor = read({}).cursorBehind({ ...last, id });
-    const bytes = Buffer.from(cursor, 'base64url');
-    for (let bit = 0; bit < bytes.length * 8; bit += 1) {
-      const flipped = Buffer.from(bytes);
-      flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
-      expect(faultsOf({ cursor: flipped.toString('base64url') })).toEqual(['cursor wrong_format']);
-    }
-    for (let at = 0; at < cursor.length; at += 1) {
-      for (const other of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-=+/. ') {
-        if (other !== cursor[at])
-          expect(faultsOf({ cursor: cursor.slice(0, at) + other + cursor.slice(at + 1) })).toEqual(['cursor wrong_format']);
+  it.each(['thg_1', 'thg_12', 'thg_123'])(
+    'behind %s is refused with any bit flipped, any character changed, any length cut off',
+    (id) => {
+      const cursor = read({}).cursorBehind({ ...last, id });
+      const bytes = Buffer.from(cursor, 'base64url');
+      for (let bit = 0; bit < bytes.length * 8; bit += 1) {
+        const flipped = Buffer.from(bytes);
+        flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
+        expect(faultsOf({ cursor: flipped.toString('base64url') })).toEqual(['cursor wrong_format']);
       }
-      expect(faultsOf({ cursor: cursor.slice(0, at) })).toEqual(['cursor wrong_format']);
-      expect(faultsOf({ cursor: cursor + cursor.slice(0, at + 1) })).toEqual(['cursor wrong_format']);
-    }
-  });
+      for (let at = 0; at < cursor.length; at += 1) {
+        for (const other of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-=+/. ') {
+          if (other !== cursor[at])
+            expect(faultsOf({ cursor: cursor.slice(0, at) + other + cursor.slice(at + 1) })).toEqual([
+              'cursor wrong_format',
+            ]);
+        }
+        expect(faultsOf({ cursor: cursor.slice(0, at) })).toEqual(['cursor wrong_format']);
+        expect(faultsOf({ cursor: cursor + cursor.slice(0, at + 1) })).toEqual(['cursor wrong_format']);
+      }
+    },
+  );
 
   it('that is garbage is refused and breaks nothing', () => {
     const garbage = [
@@ -249,7 +275,9 @@ describe('a cursor', () => {
       ` ${cursor}`,
     ];
     for (const text of garbage) expect(faultsOf({ cursor: text }), text.slice(0, 40)).toEqual(['cursor wrong_format']);
-    fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (text) => cursors.read('scope', text) === undefined));
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (text) => cursors.read('scope', text) === undefined),
+    );
   });
 
   it('can not be made with the secret itself, which hashes keys', () => {
@@ -286,13 +314,18 @@ describe('an answer', () => {
 
 describe('a definition', () => {
   it('that contradicts itself is refused', () => {
-    expect(() => defineList({ ...definition, filters: { limit: { column: 'label' } } })).toThrow('a parameter is named twice');
-    expect(() => defineList({ ...definition, filters: { created_at_after: { column: 'label' } } })).toThrow('a parameter is named twice');
+    expect(() => defineList({ ...definition, filters: { limit: { column: 'label' } } })).toThrow(
+      'a parameter is named twice',
+    );
+    expect(() => defineList({ ...definition, filters: { created_at_after: { column: 'label' } } })).toThrow(
+      'a parameter is named twice',
+    );
     expect(() => defineList({ ...definition, sorts: { label: { column: 'label', type: 'text' } } })).toThrow(
       "can't be sorted by -created_at",
     );
-    expect(defineList({ ...definition, sorts: { label: { column: 'label', type: 'text' } }, defaultSort: 'label' }).defaultSort).toBe(
-      'label',
-    );
+    expect(
+      defineList({ ...definition, sorts: { label: { column: 'label', type: 'text' } }, defaultSort: 'label' })
+        .defaultSort,
+    ).toBe('label');
   });
 });

@@ -9,7 +9,11 @@ const [nine, ten] = [Date.UTC(2026, 10, 21, 9), Date.UTC(2026, 10, 21, 10)];
 const answeredAt = (hourMs: number, accepted: number, more: { repeated?: number; duplicates?: number } = {}) => {
   const { repeated = 0, duplicates = 0 } = more;
   const none = { conflicts: 0n, rejected: 0n, not_final: 0n };
-  const counts = { received: BigInt(accepted + duplicates), accepted: BigInt(accepted), duplicates: BigInt(duplicates) };
+  const counts = {
+    received: BigInt(accepted + duplicates),
+    accepted: BigInt(accepted),
+    duplicates: BigInt(duplicates),
+  };
   return { hour: new Date(hourMs), ...counts, repeated: BigInt(repeated), ...none };
 };
 type Counted = ReadonlyMap<number, number>;
@@ -22,7 +26,8 @@ const voidsIn = (hour: number, some: Partial<Record<'twins' | 'conflicts' | 'voi
   new Map([[hour, { twins: 0, conflicts: 0, voided: 0, replaced: 0, ...some }]]);
 const fatesIn = (hour: number, some: Partial<FateCounts>): FatesByHour => new Map([[hour, { ...noFates, ...some }]]);
 /** Every event is billed, where nothing else is said. */
-const allBilled = (distinct: Counted): FatesByHour => new Map([...distinct].map(([hour, billed]) => [hour, { ...noFates, billed }]));
+const allBilled = (distinct: Counted): FatesByHour =>
+  new Map([...distinct].map(([hour, billed]) => [hour, { ...noFates, billed }]));
 
 const evidence = (some: Partial<Evidence>): Evidence => ({
   answered: [],
@@ -37,17 +42,36 @@ const evidence = (some: Partial<Evidence>): Evidence => ({
 describe('[I11] the stages of an hour', () => {
   it.each([
     ['nothing at all', 0, {}, 0, 0, true, { is_balanced: true }],
-    ['all of it stored', 5, { duplicates: 3 }, 5, 5, true, { received: 8, is_balanced: true, missing: 0, twins_removed: 0 }],
+    [
+      'all of it stored',
+      5,
+      { duplicates: 3 },
+      5,
+      5,
+      true,
+      { received: 8, is_balanced: true, missing: 0, twins_removed: 0 },
+    ],
     ['an answer that was lost', 5, {}, 7, 7, true, { unanswered: 2, is_balanced: true }],
-    ['a message that the stream had already', 10, { repeated: 5 }, 5, 5, true, { missing: 0, unanswered: 0, is_balanced: true }],
+    [
+      'a message that the stream had already',
+      10,
+      { repeated: 5 },
+      5,
+      5,
+      true,
+      { missing: 0, unanswered: 0, is_balanced: true },
+    ],
     ['events behind the store', 5, {}, 2, 2, false, { on_the_way: 3, missing: 0, is_balanced: false }],
     ['events that are nowhere', 5, {}, 2, 2, true, { on_the_way: 0, missing: 3, is_balanced: false }],
     ['events that no message brought', 5, {}, 5, 6, true, { twins_removed: 0, is_balanced: false }],
   ] as const)('%s', (_, accepted, more, published, distinct, isSettled, expected) => {
     const { hours } = reconcile(
       evidence({
-        ...{ answered: [answeredAt(nine, accepted, more)], isSettled, fates: allBilled(new Map([[nine, distinct]])) },
-        ...{ published: publishedIn(new Map([[nine, published]])), distinct: distinctIn(new Map([[nine, distinct]])) },
+        answered: [answeredAt(nine, accepted, more)],
+        isSettled,
+        fates: allBilled(new Map([[nine, distinct]])),
+        published: publishedIn(new Map([[nine, published]])),
+        distinct: distinctIn(new Map([[nine, distinct]])),
       }),
     );
     expect(hours).toHaveLength(1);
@@ -57,7 +81,9 @@ describe('[I11] the stages of an hour', () => {
   it('an outcome that was not received unbalances its hour', () => {
     const answered = [{ ...answeredAt(nine, 2), received: 3n }];
     const both = new Map([[nine, 2]]);
-    const { total } = reconcile(evidence({ answered, published: publishedIn(both), distinct: distinctIn(both), fates: allBilled(both) }));
+    const { total } = reconcile(
+      evidence({ answered, published: publishedIn(both), distinct: distinctIn(both), fates: allBilled(both) }),
+    );
     expect(total).toMatchObject({ is_balanced: false, differences: [{ stage: 'received', difference: 1 }] });
   });
 
@@ -68,8 +94,10 @@ describe('[I11] the stages of an hour', () => {
     ]);
     const { total, hours } = reconcile(
       evidence({
-        ...{ answered: [answeredAt(ten, 5), answeredAt(nine, 5)], fates: allBilled(stored) },
-        ...{ published: publishedIn(stored), distinct: distinctIn(stored) },
+        answered: [answeredAt(ten, 5), answeredAt(nine, 5)],
+        fates: allBilled(stored),
+        published: publishedIn(stored),
+        distinct: distinctIn(stored),
       }),
     );
     expect(hours.map(({ hourMs, is_balanced }) => [hourMs, is_balanced])).toEqual([
@@ -95,8 +123,15 @@ describe('[I11] what is stored and what is billed', () => {
     const found = hourOf({ fates }, { published: 7, distinct: 7 });
     expect(found).toMatchObject({ billed: 3, differences: [], is_balanced: true });
     expect(found?.unbilled).toEqual({
-      ...{ unchecked: 0, voided: 0, replaced: 0, no_customer: 1, no_subscription: 0 },
-      ...{ no_charge: 0, unmeasured: 0, period_open: 2, late: 1 },
+      unchecked: 0,
+      voided: 0,
+      replaced: 0,
+      no_customer: 1,
+      no_subscription: 0,
+      no_charge: 0,
+      unmeasured: 0,
+      period_open: 2,
+      late: 1,
     });
   });
 
@@ -122,7 +157,8 @@ describe('[I11] what is stored and what is billed', () => {
 
   it('balance with the later events of a key where the identity check found each of them, and differ by what it did not', () => {
     const fates = allBilled(new Map([[nine, 3]]));
-    const found = (twins: number) => hourOf({ voids: voidsIn(nine, { twins, conflicts: 1 }), fates }, { published: 5, distinct: 3 });
+    const found = (twins: number) =>
+      hourOf({ voids: voidsIn(nine, { twins, conflicts: 1 }), fates }, { published: 5, distinct: 3 });
     expect(found(1)).toMatchObject({ twins: 1, stored_conflicts: 1, twins_removed: 2, is_balanced: true });
     expect(found(0)).toMatchObject({ differences: [{ stage: 'distinct', difference: 1 }], is_balanced: false });
   });
@@ -133,12 +169,18 @@ describe('[I11] what is stored and what is billed', () => {
   });
 
   it('say nothing of bills where there were too many customers to look at', () => {
-    expect(hourOf({ fates: undefined }, { published: 3, distinct: 3 })).toMatchObject({ billed: null, unbilled: null, is_balanced: true });
+    expect(hourOf({ fates: undefined }, { published: 3, distinct: 3 })).toMatchObject({
+      billed: null,
+      unbilled: null,
+      is_balanced: true,
+    });
     const both = new Map([
       [nine, 3],
       [ten, 3],
     ]);
-    const { total } = reconcile(evidence({ published: publishedIn(both), distinct: distinctIn(both), fates: undefined }));
+    const { total } = reconcile(
+      evidence({ published: publishedIn(both), distinct: distinctIn(both), fates: undefined }),
+    );
     expect(total).toMatchObject({ distinct: 6, billed: null, unbilled: null });
   });
 
@@ -178,7 +220,9 @@ describe('[I11] the evidence of a store that goes on changing', () => {
           customerNames: async () => next('customers', [[]]),
           fates: async () => [],
         },
-        ...{ billedUsage: nobody, catalog: { pinnedMeters: async () => [] }, isCallerThere: () => true },
+        billedUsage: nobody,
+        catalog: { pinnedMeters: async () => [] },
+        isCallerThere: () => true,
       },
       { organizationId: 'org_1' } as Db,
       { from: new Date(nine), to: new Date(ten) },

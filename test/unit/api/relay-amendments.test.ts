@@ -4,7 +4,10 @@ import { createRelay, type RelayPorts } from '../../../api/relay-amendments.ts';
 
 type Row = { id: string; published?: bigint; publishedAtMs?: number; applied?: bigint };
 
-/** An outbox, a stream and a store in memory. What the stream takes is stored once the watermark passes it, unless it is lost. */
+/**
+ * An outbox, a stream and a store in memory. What the stream takes is stored once the watermark passes it, unless it is
+ * lost.
+ */
 const world = (ids: readonly string[]) => {
   const rows = new Map<string, Row>(ids.map((id) => [id, { id }]));
   const stream: string[] = [];
@@ -12,8 +15,14 @@ const world = (ids: readonly string[]) => {
   const faults = new Set<string>();
   const state = { nowMs: 0, watermark: 0n, reports: [] as unknown[] };
   const pendingOf = (row: Row): PendingAmendment => ({
-    ...{ id: row.id, organizationId: 'org_1', idempotencyKey: row.id, createdAtMs: 0, removed: [], added: undefined },
-    ...{ publishedSequence: row.published, publishedAtMs: row.publishedAtMs },
+    id: row.id,
+    organizationId: 'org_1',
+    idempotencyKey: row.id,
+    createdAtMs: 0,
+    removed: [],
+    added: undefined,
+    publishedSequence: row.published,
+    publishedAtMs: row.publishedAtMs,
   });
   const ports: RelayPorts = {
     clock: { nowMs: () => state.nowMs },
@@ -22,7 +31,8 @@ const world = (ids: readonly string[]) => {
     outbox: {
       pending: async () => [...rows.values()].filter(({ applied }) => applied === undefined).map(pendingOf),
       published: async (_, sequences, now) => {
-        for (const [id, sequence] of sequences) Object.assign(rows.get(id) as Row, { published: sequence, publishedAtMs: now.getTime() });
+        for (const [id, sequence] of sequences)
+          Object.assign(rows.get(id) as Row, { published: sequence, publishedAtMs: now.getTime() });
       },
       applied: async (_, sequences) => {
         for (const [id, sequence] of sequences) Object.assign(rows.get(id) as Row, { applied: sequence });

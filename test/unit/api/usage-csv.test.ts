@@ -2,8 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { usageCsv } from '../../../api/usage-csv.ts';
 
 const row = (text: string | null, quantity: string | null = '-1.5') => ({
-  ...{ window_start: '2026-01-01T00:00:00Z', window_end: '2026-02-01T00:00:00Z', group: { model: text } },
-  ...{ quantity, events: '2', unmeasured_events: '0' },
+  window_start: '2026-01-01T00:00:00Z',
+  window_end: '2026-02-01T00:00:00Z',
+  group: { model: text },
+  quantity,
+  events: '2',
+  unmeasured_events: '0',
 });
 const cellOf = (text: string | null): string =>
   usageCsv(['model'], [row(text)])
@@ -36,6 +40,8 @@ describe('usage as CSV', () => {
   });
 
   it('guards the names of columns too', () => {
-    expect(usageCsv(['=1', 'a,b'], [])).toBe('window_start,window_end,\'=1,"a,b",quantity,events,unmeasured_events\r\n');
+    expect(usageCsv(['=1', 'a,b'], [])).toBe(
+      'window_start,window_end,\'=1,"a,b",quantity,events,unmeasured_events\r\n',
+    );
   });
 });

@@ -35,7 +35,8 @@ describe('a cursor of usage', () => {
   });
 
   it('is not given behind a text that it could not hold, and never fails', () => {
-    const behind = (text: string) => usageCursor(cursors, scope, { ...position, after: { windowStart: null, group: [text] } });
+    const behind = (text: string) =>
+      usageCursor(cursors, scope, { ...position, after: { windowStart: null, group: [text] } });
     for (let length = 1_500; length <= 2_500; length += 1)
       for (const text of ['x'.repeat(length), '"'.repeat(length), '\u{1f600}'.repeat(Math.floor(length / 4))]) {
         const cursor = behind(text);

@@ -10,7 +10,15 @@ const starts = (from: string, to: string, window: WindowName, zone: string, max 
   shown(windowStarts({ start: at(from), end: at(to) }, window, zone, max));
 
 const zones = [
-  ...['UTC', 'America/New_York', 'Europe/Berlin', 'Australia/Lord_Howe', 'Asia/Kolkata', 'Asia/Kathmandu', 'America/St_Johns'],
+  ...[
+    'UTC',
+    'America/New_York',
+    'Europe/Berlin',
+    'Australia/Lord_Howe',
+    'Asia/Kolkata',
+    'Asia/Kathmandu',
+    'America/St_Johns',
+  ],
   ...['Pacific/Apia', 'America/Sao_Paulo', 'Africa/Cairo', 'Pacific/Chatham', 'Europe/Dublin', 'Africa/Casablanca'],
 ];
 
@@ -89,7 +97,8 @@ describe('windows', () => {
   });
 
   it('are as many as allowed and not one more', () => {
-    const minutes = (max: number) => starts('2026-01-01T00:00:00Z', '2026-01-01T01:40:00Z', 'minute', 'UTC', max)?.length;
+    const minutes = (max: number) =>
+      starts('2026-01-01T00:00:00Z', '2026-01-01T01:40:00Z', 'minute', 'UTC', max)?.length;
     expect([minutes(100), minutes(99)]).toEqual([100, undefined]);
   });
 

@@ -16,7 +16,8 @@ const options = {
 const made = (change: Partial<Parameters<typeof createTemplates>[0]> = {}): Template =>
   createTemplates({ ...options, ...change }, 1)[0] as Template;
 
-const keysOf = ({ bytes, keysAt }: Template): string[] => keysAt.map((at) => bytes.toString('latin1', at, at + keyCharacters));
+const keysOf = ({ bytes, keysAt }: Template): string[] =>
+  keysAt.map((at) => bytes.toString('latin1', at, at + keyCharacters));
 
 const bodyOf = ({ bytes }: Template): Buffer => bytes.subarray(bytes.indexOf('\r\n\r\n') + 4);
 
@@ -29,7 +30,13 @@ describe('a template of a request', () => {
     const events = JSON.parse(bodyOf(template).toString()) as Record<string, unknown>[];
     expect(new Set(events.map((event) => event.idempotency_key)).size).toBe(200);
     for (const event of events) {
-      expect(Object.keys(event).toSorted()).toEqual(['customer_id', 'event', 'idempotency_key', 'properties', 'timestamp']);
+      expect(Object.keys(event).toSorted()).toEqual([
+        'customer_id',
+        'event',
+        'idempotency_key',
+        'properties',
+        'timestamp',
+      ]);
     }
   });
 
@@ -69,7 +76,8 @@ describe('a template of a request', () => {
 });
 
 describe('the reader of answers', () => {
-  const answer = (status: string, body: string) => `HTTP/1.1 ${status}\r\ncontent-length: ${body.length}\r\nx: y\r\n\r\n${body}`;
+  const answer = (status: string, body: string) =>
+    `HTTP/1.1 ${status}\r\ncontent-length: ${body.length}\r\nx: y\r\n\r\n${body}`;
   const bytes = Buffer.from(
     [
       answer('200 OK', '{"accepted":190,"duplicates":10,"results":[]}'),

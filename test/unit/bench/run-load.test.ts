@@ -57,13 +57,21 @@ const load = async (change: Partial<LoadOptions>) => {
 };
 
 describe('a load', () => {
-  it.each([1, 4])('in a closed loop, %i in flight, gets an answer to all that it sent, and every key was new', async (inFlight) => {
-    const report = await load({ inFlight });
-    expect(report.requests).toBeGreaterThan(10);
-    expect(report).toMatchObject({ events: report.requests * 20, accepted: known.size, duplicates: 0, statuses: { 200: requests } });
-    expect(known.size).toBe(report.events);
-    expect(report.latencyMs.p99).toBeGreaterThanOrEqual(report.latencyMs.p50);
-  });
+  it.each([1, 4])(
+    'in a closed loop, %i in flight, gets an answer to all that it sent, and every key was new',
+    async (inFlight) => {
+      const report = await load({ inFlight });
+      expect(report.requests).toBeGreaterThan(10);
+      expect(report).toMatchObject({
+        events: report.requests * 20,
+        accepted: known.size,
+        duplicates: 0,
+        statuses: { 200: requests },
+      });
+      expect(known.size).toBe(report.events);
+      expect(report.latencyMs.p99).toBeGreaterThanOrEqual(report.latencyMs.p50);
+    },
+  );
 
   it('in an open loop sends what the rate asks for, and no more', async () => {
     const report = await load({ eventsPerSecond: 2_000, seconds: 0.5 });

@@ -16,7 +16,10 @@ type Statuses = Readonly<Record<string, string>>;
 /** Tests by file; one without tests could not be loaded, and one that is there and was not run is not named. */
 type Files = Readonly<Record<string, Statuses>>;
 
-/** Runs the script in a checkout that has the files `there`, over the reports of a first and, where there was one, of a second run. */
+/**
+ * Runs the script in a checkout that has the files `there`, over the reports of a first and, where there was one, of a
+ * second run.
+ */
 const judged = (there: readonly string[], first: Files, again?: Files) => {
   const root = mkdtempSync(join(tmpdir(), 'millrace-count-'));
   folders.push(root);
@@ -25,7 +28,10 @@ const judged = (there: readonly string[], first: Files, again?: Files) => {
   const reportOf = (files: Files) => ({
     testResults: Object.entries(files).map(([name, statuses], index) => ({
       name: join(root, 'test', name),
-      status: Object.values(statuses).every((status) => status !== 'failed') && Object.keys(statuses).length > 0 ? 'passed' : 'failed',
+      status:
+        Object.values(statuses).every((status) => status !== 'failed') && Object.keys(statuses).length > 0
+          ? 'passed'
+          : 'failed',
       message: 'it could not be loaded',
       startTime: 0,
       endTime: (index + 1) * 1_000,
@@ -34,7 +40,8 @@ const judged = (there: readonly string[], first: Files, again?: Files) => {
   });
   writeFileSync(join(root, 'vitest.json'), JSON.stringify(reportOf(first)));
   if (again) writeFileSync(join(root, 'again.json'), JSON.stringify(reportOf(again)));
-  const say = (what: string) => execFileSync(process.execPath, [script, root, what], { cwd: root, encoding: 'utf8' }).trim();
+  const say = (what: string) =>
+    execFileSync(process.execPath, [script, root, what], { cwd: root, encoding: 'utf8' }).trim();
   return { counts: say('counts'), files: say('files'), names: say('names') };
 };
 
@@ -49,7 +56,9 @@ describe('a run of the tests', () => {
   });
 
   it('fails by a test that was skipped', () => {
-    const { counts, names } = judged(['a.test.ts'], { 'a.test.ts': { one: 'passed', two: 'skipped', three: 'pending', four: 'todo' } });
+    const { counts, names } = judged(['a.test.ts'], {
+      'a.test.ts': { one: 'passed', two: 'skipped', three: 'pending', four: 'todo' },
+    });
     expect(counts).toBe('1 3');
     expect(names).toContain('LEFT OUT  test/a.test.ts: two');
   });

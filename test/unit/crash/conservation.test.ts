@@ -1,24 +1,47 @@
 /** The check of the crash matrix is fed every lie that it is there to find. */
 import { describe, expect, it } from 'vitest';
 import type { Book } from '../../crash/client.ts';
-import { type Evidence, findsPlantedLies, impliedInvoice, isSound, judge, plantedLies, type StoredKey } from '../../crash/conservation.ts';
+import {
+  type Evidence,
+  findsPlantedLies,
+  impliedInvoice,
+  isSound,
+  judge,
+  plantedLies,
+  type StoredKey,
+} from '../../crash/conservation.ts';
 import type { SentEvent } from '../../crash/workload.ts';
 
 const event = (number: number, more: Partial<SentEvent> = {}): SentEvent => ({
-  ...{ kind: 'first', key: `key-${number}`, customer: `customer-${number % 2}`, atMs: 1_000 + number, input: 100 * number, output: number },
+  kind: 'first',
+  key: `key-${number}`,
+  customer: `customer-${number % 2}`,
+  atMs: 1_000 + number,
+  input: 100 * number,
+  output: number,
   ...more,
 });
 
 const sent = [...Array.from({ length: 8 }, (_, index) => event(index + 1)), event(9, { atMs: undefined })];
 
-const asStored = ({ key, customer, input, output }: SentEvent): StoredKey => ({ key, rows: 1, customers: [customer], input, output });
+const asStored = ({ key, customer, input, output }: SentEvent): StoredKey => ({
+  key,
+  rows: 1,
+  customers: [customer],
+  input,
+  output,
+});
 
 const honest = (book: Partial<Book> = {}): Evidence => ({
   book: {
     sent: new Map(sent.map((one) => [one.key, one])),
     taken: new Set(sent.map(({ key }) => key)),
     refused: new Map(),
-    ...{ conflicts: 0, variantsTaken: [], acceptedAgain: new Set(), resent: 0, unanswered: 0 },
+    conflicts: 0,
+    variantsTaken: [],
+    acceptedAgain: new Set(),
+    resent: 0,
+    unanswered: 0,
     ...book,
   },
   stored: sent.map(asStored),
@@ -93,7 +116,9 @@ describe('the verdict over a round', () => {
   it('[I13] an invoice that is a cent or a unit off is found', () => {
     const { invoices, ...rest } = honest();
     for (const wrong of [{ amount: '20.01' }, { quantity: '2' }]) {
-      const lines = (invoices.get('customer-0') ?? []).map((line, index) => (index === 0 ? { ...line, ...wrong } : line));
+      const lines = (invoices.get('customer-0') ?? []).map((line, index) =>
+        index === 0 ? { ...line, ...wrong } : line,
+      );
       const verdict = judge({ ...rest, invoices: new Map([...invoices, ['customer-0', lines]]) }, false);
       expect(verdict.faults.join()).toContain('the invoice of customer-0 is not what its events imply');
     }

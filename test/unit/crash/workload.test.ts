@@ -2,11 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { makeWorkload, type SentEvent, type WorkloadOptions } from '../../crash/workload.ts';
 
 const options: WorkloadOptions = {
-  ...{ seed: 7, events: 3_000, lanes: 4, customers: ['a', 'b'] },
+  seed: 7,
+  events: 3_000,
+  lanes: 4,
+  customers: ['a', 'b'],
   month: { start: Date.parse('2026-10-01T00:00:00Z'), end: Date.parse('2026-11-01T00:00:00Z') },
 };
 
-const eventsOf = (workload: ReturnType<typeof makeWorkload>): SentEvent[] => workload.flat().flatMap(({ batches }) => batches.flat());
+const eventsOf = (workload: ReturnType<typeof makeWorkload>): SentEvent[] =>
+  workload.flat().flatMap(({ batches }) => batches.flat());
 
 describe('the workload of a round', () => {
   it('is the same for the same seed, and another for another', () => {
@@ -56,7 +60,11 @@ describe('the workload of a round', () => {
     const firsts = new Map(events.filter(({ kind }) => kind === 'first').map((event) => [event.key, event]));
     const changes = events
       .filter(({ kind }) => kind === 'variant')
-      .map((event) => (['input', 'atMs', 'customer'] as const).filter((field) => event[field] !== firsts.get(event.key)?.[field]).join());
+      .map((event) =>
+        (['input', 'atMs', 'customer'] as const)
+          .filter((field) => event[field] !== firsts.get(event.key)?.[field])
+          .join(),
+      );
     expect([...new Set(changes)].sort()).toEqual(['atMs', 'customer', 'input']);
   });
 

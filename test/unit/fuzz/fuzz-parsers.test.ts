@@ -19,7 +19,9 @@ const withEvents = (decoded: Decoded, change: (event: AcceptedEvent) => Accepted
 const withoutTwins = (body: Buffer): Buffer => {
   try {
     // Numbers lose nothing here that another fault would be found by: bodies with long ones stay as they are.
-    return /\d{15}|[.eE-]/.test(body.toString('latin1')) ? body : Buffer.from(JSON.stringify(JSON.parse(body.toString())));
+    return /\d{15}|[.eE-]/.test(body.toString('latin1'))
+      ? body
+      : Buffer.from(JSON.stringify(JSON.parse(body.toString())));
   } catch {
     return body;
   }
@@ -32,18 +34,26 @@ const planted: Record<string, { readonly kind: ProblemKind; readonly production:
     production: (body, horizon) =>
       withEvents(json.production(body, horizon), (event) => ({
         ...event,
-        properties: event.properties.map(([path, text]) => [path, /^\d+0$/.test(text) ? text.slice(0, -1) : text] as const),
+        properties: event.properties.map(
+          ([path, text]) => [path, /^\d+0$/.test(text) ? text.slice(0, -1) : text] as const,
+        ),
       })),
   },
   'a number of 16 digits that is taken': {
     kind: 'difference',
     production: (body, horizon) =>
-      json.production(Buffer.from(body.toString('latin1').replace(/([:[ ]\d{15})[1-9](?=[,}\]])/g, '$1'), 'latin1'), horizon),
+      json.production(
+        Buffer.from(body.toString('latin1').replace(/([:[ ]\d{15})[1-9](?=[,}\]])/g, '$1'), 'latin1'),
+        horizon,
+      ),
   },
   'milliseconds that are rounded': {
     kind: 'difference',
     production: (body, horizon) =>
-      json.production(Buffer.from(body.toString('latin1').replace(/\.(\d\d)\d[5-9]\d*Z"/g, '.$19Z"'), 'latin1'), horizon),
+      json.production(
+        Buffer.from(body.toString('latin1').replace(/\.(\d\d)\d[5-9]\d*Z"/g, '.$19Z"'), 'latin1'),
+        horizon,
+      ),
   },
   'properties in the order in which they were sent': {
     kind: 'difference',
@@ -65,11 +75,14 @@ const planted: Record<string, { readonly kind: ProblemKind; readonly production:
   'a byte order mark that is no JSON': {
     kind: 'difference',
     production: (body, horizon) =>
-      body[0] === 0xef ? { outcome: { kind: 'malformed', reason: 'a byte order mark' } } : json.production(body, horizon),
+      body[0] === 0xef
+        ? { outcome: { kind: 'malformed', reason: 'a byte order mark' } }
+        : json.production(body, horizon),
   },
   'a leap second that is refused': {
     kind: 'difference',
-    production: (body, horizon) => json.production(Buffer.from(body.toString('latin1').replaceAll(':60', ':61'), 'latin1'), horizon),
+    production: (body, horizon) =>
+      json.production(Buffer.from(body.toString('latin1').replaceAll(':60', ':61'), 'latin1'), horizon),
   },
   'a fraction of 13 digits that is refused': {
     kind: 'difference',

@@ -12,16 +12,36 @@ describe('requests that are taken together', () => {
   it('go in one message, and each has the outcomes of its own events', async () => {
     const { acceptJoined, send, stream } = setUpGateway();
     await send([event('known')]);
-    const taken = await acceptJoined([[event('a'), event('b')], [event('c', { event: 5 }), event('known')], [], [event('d')]]);
-    expect(taken.map(({ statuses }) => statuses)).toEqual([['accepted', 'accepted'], ['invalid', 'duplicate'], [], ['accepted']]);
+    const taken = await acceptJoined([
+      [event('a'), event('b')],
+      [event('c', { event: 5 }), event('known')],
+      [],
+      [event('d')],
+    ]);
+    expect(taken.map(({ statuses }) => statuses)).toEqual([
+      ['accepted', 'accepted'],
+      ['invalid', 'duplicate'],
+      [],
+      ['accepted'],
+    ]);
     expect(taken.map(({ faults }) => faults.map((found) => found.length))).toEqual([[0, 0], [1, 0], [], [0]]);
     expect(stream.calls.map(({ body }) => keysOf(body))).toEqual([['known'], ['a', 'b', 'd']]);
   });
 
   it('twins over two of them are told apart: the first request has the event, the other a duplicate or a conflict', async () => {
     const { acceptJoined, stream } = setUpGateway();
-    const taken = await acceptJoined([[event('a')], [event('b'), event('a')], [event('a', { event: 'x' })], [event('a')]]);
-    expect(taken.map(({ statuses }) => statuses)).toEqual([['accepted'], ['accepted', 'duplicate'], ['conflict'], ['duplicate']]);
+    const taken = await acceptJoined([
+      [event('a')],
+      [event('b'), event('a')],
+      [event('a', { event: 'x' })],
+      [event('a')],
+    ]);
+    expect(taken.map(({ statuses }) => statuses)).toEqual([
+      ['accepted'],
+      ['accepted', 'duplicate'],
+      ['conflict'],
+      ['duplicate'],
+    ]);
     expect(stream.events().map(({ idempotencyKey }) => idempotencyKey)).toEqual(['a', 'b']);
   });
 
@@ -38,7 +58,11 @@ describe('requests that are taken together', () => {
     const { acceptJoined, stream } = setUpGateway();
     await acceptJoined([[unstamped('a'), event('b')], [unstamped('c')]]);
     expect(stream.events().map(({ receivedAtMs }) => receivedAtMs)).toEqual([startMs, startMs, startMs]);
-    expect(stream.events().map(({ occurredAtMs }) => occurredAtMs)).toEqual([startMs, Date.UTC(2026, 10, 20, 11), startMs]);
+    expect(stream.events().map(({ occurredAtMs }) => occurredAtMs)).toEqual([
+      startMs,
+      Date.UTC(2026, 10, 20, 11),
+      startMs,
+    ]);
   });
 
   it('[I2] an event that was taken over keeps its first time also beside events of others that have none', async () => {
@@ -82,7 +106,10 @@ describe('requests that are taken together', () => {
 describe('several messages of one request', () => {
   it('twins over two of them are told apart', async () => {
     const { accept, stream } = setUpGateway();
-    const { statuses } = await accept([event('a'), event('b'), event('c'), event('a'), event('b', { event: 'x' }), event('a')], byTwo);
+    const { statuses } = await accept(
+      [event('a'), event('b'), event('c'), event('a'), event('b', { event: 'x' }), event('a')],
+      byTwo,
+    );
     expect(statuses).toEqual(['accepted', 'accepted', 'accepted', 'duplicate', 'conflict', 'duplicate']);
     expect(stream.calls.map(({ body }) => keysOf(body))).toEqual([['a', 'b'], ['c']]);
   });
@@ -91,7 +118,10 @@ describe('several messages of one request', () => {
     const { accept, stream } = setUpGateway();
     stream.faults.push('refused');
     const other = event('a', { event: 'x' });
-    const { statuses, faults } = await accept([event('a'), event('b'), other, event('c'), event('c', { event: 'x' }), other], byTwo);
+    const { statuses, faults } = await accept(
+      [event('a'), event('b'), other, event('c'), event('c', { event: 'x' }), other],
+      byTwo,
+    );
     expect(statuses).toEqual(['unavailable', 'unavailable', 'in_flight', 'accepted', 'conflict', 'in_flight']);
     expect(faults.map(([fault]) => fault?.code)).toEqual([
       ...['unavailable', 'unavailable', 'in_flight', undefined, 'idempotency_conflict', 'in_flight'],
@@ -173,7 +203,10 @@ describe('a loss of the stream', () => {
     await send([unstamped('lost')]);
     stream.forgetIds();
     clock.advance(60_000);
-    expect(await claimsStore.knowledge.voidBehind({ lastSequence: 1, streamId: 'one' }, undefined)).toEqual({ from: 2, to: 2 });
+    expect(await claimsStore.knowledge.voidBehind({ lastSequence: 1, streamId: 'one' }, undefined)).toEqual({
+      from: 2,
+      to: 2,
+    });
     expect(await send([unstamped('kept'), unstamped('lost')])).toEqual(['duplicate', 'accepted']);
     expect(stream.events().at(-1)).toMatchObject({ idempotencyKey: 'lost', occurredAtMs: startMs });
     expect(await send([unstamped('kept'), unstamped('lost')])).toEqual(['duplicate', 'duplicate']);

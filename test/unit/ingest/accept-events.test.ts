@@ -27,7 +27,16 @@ describe('each event of a request gets one outcome', () => {
       'no event',
       event('new'),
     ]);
-    expect(statuses).toEqual(['accepted', 'duplicate', 'conflict', 'invalid', 'too_old', 'in_future', 'invalid', 'duplicate']);
+    expect(statuses).toEqual([
+      'accepted',
+      'duplicate',
+      'conflict',
+      'invalid',
+      'too_old',
+      'in_future',
+      'invalid',
+      'duplicate',
+    ]);
   });
 
   it('and what is not taken says why, by field and code', async () => {
@@ -48,9 +57,12 @@ describe('each event of a request gets one outcome', () => {
     const calls = stream.calls.length;
     const claim = () => Promise.reject(new PublishError(false, new Error('away')));
     const never = async () => expect.fail('claimed nothing');
-    const { statuses, faults } = await accept([event('known'), event(''), unstamped('new'), event('twin'), event('twin')], {
-      claims: { claim, confirm: never, release: never },
-    });
+    const { statuses, faults } = await accept(
+      [event('known'), event(''), unstamped('new'), event('twin'), event('twin')],
+      {
+        claims: { claim, confirm: never, release: never },
+      },
+    );
     expect(statuses).toEqual(['unavailable', 'invalid', 'unavailable', 'unavailable', 'unavailable']);
     for (const index of [0, 2, 3, 4]) expect(faults[index]).toMatchObject([{ field: 'nats', code: 'unavailable' }]);
     expect(stream.calls).toHaveLength(calls);
@@ -142,7 +154,9 @@ describe('the order of effects', () => {
     const { accept, ports } = setUpGateway();
     const written = defer<void>();
     let drained = false;
-    const { statuses, confirmed } = await accept([event('a')], { claims: { ...ports.claims, confirm: () => written.promise } });
+    const { statuses, confirmed } = await accept([event('a')], {
+      claims: { ...ports.claims, confirm: () => written.promise },
+    });
     void confirmed.then(() => {
       drained = true;
     });
@@ -189,7 +203,11 @@ describe('while Redis is down', () => {
   it('twins within a request are still told apart', async () => {
     const { send, claimsStore, stream } = setUpGateway();
     claimsStore.setDown(true);
-    expect(await send([event('a'), event('a'), event('a', { event: 'x' })])).toEqual(['accepted', 'duplicate', 'conflict']);
+    expect(await send([event('a'), event('a'), event('a', { event: 'x' })])).toEqual([
+      'accepted',
+      'duplicate',
+      'conflict',
+    ]);
     expect(stream.events()).toHaveLength(1);
   });
 
@@ -227,7 +245,9 @@ describe('messages', () => {
     await fc.assert(
       fc.asyncProperty(sizes, async (bytes) => {
         const { send, stream } = setUpGateway();
-        const events = bytes.map((length, index) => event(`key-${index}`, { properties: { text: 'x'.repeat(length) } }));
+        const events = bytes.map((length, index) =>
+          event(`key-${index}`, { properties: { text: 'x'.repeat(length) } }),
+        );
         expect(new Set(await send(events))).toEqual(new Set(['accepted']));
         expect(stream.calls.flatMap(({ body }) => keysOf(body))).toEqual(events.map(({ idempotency_key: key }) => key));
         for (const { body } of stream.calls) {
@@ -235,7 +255,9 @@ describe('messages', () => {
           expect(keysOf(body)).toHaveLength(countInMessage(body));
         }
         // Packed, not one by one: two neighbours would not fit into one message.
-        const pairs = stream.calls.slice(1).map(({ body }, index) => body.length + (stream.calls[index]?.body.length ?? 0));
+        const pairs = stream.calls
+          .slice(1)
+          .map(({ body }, index) => body.length + (stream.calls[index]?.body.length ?? 0));
         expect(pairs.every((sum) => sum > acceptLimits.messageBytesMax - 16)).toBe(true);
       }),
       { numRuns: scaled(100) },
@@ -263,7 +285,12 @@ describe('messages', () => {
 
   it('have another id for another payload, another order and another selection', async () => {
     const { send, stream, claimsStore } = setUpGateway();
-    for (const events of [[event('a'), event('b')], [event('b'), event('a')], [event('a')], [event('a', { event: 'x' })]]) {
+    for (const events of [
+      [event('a'), event('b')],
+      [event('b'), event('a')],
+      [event('a')],
+      [event('a', { event: 'x' })],
+    ]) {
       await send(events);
       claimsStore.empty();
     }

@@ -1,12 +1,24 @@
 import { describe, expect, it } from 'vitest';
 import type { ClaimAnswer } from '../../../ingest/accept-events.ts';
 import { fromMessage } from '../../../schemas/usage-event.ts';
-import { blockOf, event, leaseSeconds, setUpGateway, startMs, unstamped, windowSeconds } from '../../support/memory-gateway.ts';
+import {
+  blockOf,
+  event,
+  leaseSeconds,
+  setUpGateway,
+  startMs,
+  unstamped,
+  windowSeconds,
+} from '../../support/memory-gateway.ts';
 
 describe('twins within a request', () => {
   it.each([
     ['the same event again', event('a'), 'duplicate'],
-    ['the same event with its properties in another order', event('a', { properties: { b: 1, a: [{ y: 1, x: 2 }] } }), 'duplicate'],
+    [
+      'the same event with its properties in another order',
+      event('a', { properties: { b: 1, a: [{ y: 1, x: 2 }] } }),
+      'duplicate',
+    ],
     ['another customer', event('a', { customer_id: 'cus_2' }), 'conflict'],
     ['another name', event('a', { event: 'llm.response' }), 'conflict'],
     ['another time', event('a', { timestamp: '2026-11-20T11:00:00.001Z' }), 'conflict'],
@@ -22,7 +34,10 @@ describe('twins within a request', () => {
 
   it('a time written in another zone is the same time', async () => {
     const { send } = setUpGateway();
-    expect(await send([event('a'), event('a', { timestamp: '2026-11-20T13:00:00.000+02:00' })])).toEqual(['accepted', 'duplicate']);
+    expect(await send([event('a'), event('a', { timestamp: '2026-11-20T13:00:00.000+02:00' })])).toEqual([
+      'accepted',
+      'duplicate',
+    ]);
   });
 
   it('a twin has no better fate than its first: unavailable and in flight', async () => {
@@ -42,11 +57,9 @@ describe('twins within a request', () => {
 
   it('an invalid event does not take the key from a valid one behind it', async () => {
     const { send } = setUpGateway();
-    expect(await send([event('a', { event: '' }), event('a'), event('a', { timestamp: '2020-01-01T00:00:00Z' })])).toEqual([
-      'invalid',
-      'accepted',
-      'too_old',
-    ]);
+    expect(
+      await send([event('a', { event: '' }), event('a'), event('a', { timestamp: '2020-01-01T00:00:00Z' })]),
+    ).toEqual(['invalid', 'accepted', 'too_old']);
   });
 });
 
@@ -198,15 +211,18 @@ describe('[I4] the same key with another payload', () => {
   it('does not keep the other events of its request from being accepted', async () => {
     const { send, stream } = setUpGateway();
     await send([event('a')]);
-    expect(await send([event('b'), event('a', { customer_id: 'cus_2' }), event('c')])).toEqual(['accepted', 'conflict', 'accepted']);
+    expect(await send([event('b'), event('a', { customer_id: 'cus_2' }), event('c')])).toEqual([
+      'accepted',
+      'conflict',
+      'accepted',
+    ]);
     expect(stream.events().map(({ idempotencyKey }) => idempotencyKey)).toEqual(['a', 'b', 'c']);
   });
 
   it('is told from fields that run into each other', async () => {
     const { send } = setUpGateway();
-    expect(await send([event('a', { event: 'ab', customer_id: 'c' }), event('a', { event: 'a', customer_id: 'bc' })])).toEqual([
-      'accepted',
-      'conflict',
-    ]);
+    expect(
+      await send([event('a', { event: 'ab', customer_id: 'c' }), event('a', { event: 'a', customer_id: 'bc' })]),
+    ).toEqual(['accepted', 'conflict']);
   });
 });

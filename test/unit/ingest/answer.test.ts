@@ -119,7 +119,13 @@ describe('the status of an answer', () => {
 
 describe('what an answer lists', () => {
   it('is nothing where all was accepted, and everything where that is asked for', () => {
-    expect(answerTo(['accepted', 'accepted']).body).toEqual({ accepted: 2, duplicates: 0, conflicts: 0, rejected: 0, results: [] });
+    expect(answerTo(['accepted', 'accepted']).body).toEqual({
+      accepted: 2,
+      duplicates: 0,
+      conflicts: 0,
+      rejected: 0,
+      results: [],
+    });
     expect(answerTo(['accepted', 'accepted'], true).body.results).toEqual([
       { index: 0, idempotency_key: 'k0', status: 'accepted', errors: [] },
       { index: 1, idempotency_key: 'k1', status: 'accepted', errors: [] },
@@ -129,7 +135,14 @@ describe('what an answer lists', () => {
   it('is otherwise each event that was not accepted, with its place and its key where it has one', async () => {
     const { accept, send } = setUpGateway();
     await send([event('known'), event('other')]);
-    const events = [event('new'), event('known'), event('other', { customer_id: 'x' }), event('', {}), event('bad', { event: 5 }), 5];
+    const events = [
+      event('new'),
+      event('known'),
+      event('other', { customer_id: 'x' }),
+      event('', {}),
+      event('bad', { event: 5 }),
+      5,
+    ];
     const { statuses: found, faults } = await accept(events);
     const outcomes: Outcomes = { statuses: found, faults: new Map(faults.entries()) };
     const { status, body } = answerOf(blockOf(events, startMs), outcomes);

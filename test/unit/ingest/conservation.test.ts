@@ -11,9 +11,13 @@ import { blockOf, event } from '../../support/memory-gateway.ts';
 import { until } from '../../support/pipeline.ts';
 
 const hour = Date.UTC(2026, 10, 21, 9);
-const countsOf = (some: Partial<Counts>): Counts => ({ ...(Object.fromEntries(statuses.map((one) => [one, 0])) as Counts), ...some });
+const countsOf = (some: Partial<Counts>): Counts => ({
+  ...(Object.fromEntries(statuses.map((one) => [one, 0])) as Counts),
+  ...some,
+});
 const none = { received: 0, accepted: 0, repeated: 0, duplicates: 0, conflicts: 0, rejected: 0, notFinal: 0 };
-const emptyOf = (tenant: string) => new BlockWriter({ tenant, seeds: seedsOf('a secret', tenant), receivedAtMs: hour }, 0).done();
+const emptyOf = (tenant: string) =>
+  new BlockWriter({ tenant, seeds: seedsOf('a secret', tenant), receivedAtMs: hour }, 0).done();
 const messageOf = (tenant: string, keys: readonly string[], receivedAtMs: number): Buffer => {
   const block = blockOf(
     keys.map((key) => event(key)),
@@ -28,7 +32,16 @@ const messageOf = (tenant: string, keys: readonly string[], receivedAtMs: number
 describe('[I11] what a gateway counts', () => {
   it('every event of an answer is received once, under one outcome', () => {
     const conservation = createConservation();
-    const counts = { accepted: 1, duplicate: 2, conflict: 3, invalid: 4, too_old: 5, in_future: 6, unavailable: 7, in_flight: 8 };
+    const counts = {
+      accepted: 1,
+      duplicate: 2,
+      conflict: 3,
+      invalid: 4,
+      too_old: 5,
+      in_future: 6,
+      unavailable: 7,
+      in_flight: 8,
+    };
     conservation.count(blockOf([event('a')], hour), hour, counts);
     const total = { received: 36, accepted: 1, repeated: 0, duplicates: 2, conflicts: 3, rejected: 15, notFinal: 15 };
     expect(conservation.changed(10)).toEqual([{ organizationId: 'org_1', hourMs: hour, ...total }]);
@@ -36,7 +49,8 @@ describe('[I11] what a gateway counts', () => {
 
   it('totals rise, and are kept apart by organization and by hour of receipt', () => {
     const conservation = createConservation();
-    for (const at of [hour, hour + hourMs - 1, hour + hourMs]) conservation.count(blockOf([event('a')], at), at, countsOf({ accepted: 1 }));
+    for (const at of [hour, hour + hourMs - 1, hour + hourMs])
+      conservation.count(blockOf([event('a')], at), at, countsOf({ accepted: 1 }));
     conservation.count(blockOf([event('a')], hour, 'org_2'), hour, countsOf({ accepted: 1 }));
     expect(conservation.changed(10)).toEqual([
       { ...none, organizationId: 'org_1', hourMs: hour, received: 2, accepted: 2 },
@@ -81,12 +95,17 @@ describe('[I11] what a gateway counts', () => {
 
   it('[I10] hours that could not be written are kept up to a bound', () => {
     const conservation = createConservation();
-    for (let index = 0; index < 50_010; index += 1) conservation.count(emptyOf(`org_${index}`), hour, countsOf({ invalid: 1 }));
+    for (let index = 0; index < 50_010; index += 1)
+      conservation.count(emptyOf(`org_${index}`), hour, countsOf({ invalid: 1 }));
     expect(conservation.changed(100_000)).toHaveLength(50_000);
   });
 });
 
-type Written = { readonly accepted: readonly number[]; readonly losses: readonly DetectedLoss[]; readonly hasEnded: boolean };
+type Written = {
+  readonly accepted: readonly number[];
+  readonly losses: readonly DetectedLoss[];
+  readonly hasEnded: boolean;
+};
 
 describe('[I11] what a gateway writes down', () => {
   const setUp = () => {

@@ -12,7 +12,9 @@ const unpack = async (chunks: readonly Buffer[], encoding: Encoding): Promise<st
   return Buffer.concat(parts).toString();
 };
 const cut = (bytes: Buffer, size: number): Buffer[] =>
-  Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) => bytes.subarray(index * size, (index + 1) * size));
+  Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
+    bytes.subarray(index * size, (index + 1) * size),
+  );
 
 const text = 'usage '.repeat(50_000);
 
@@ -75,7 +77,10 @@ it('[I27] zstd with a window beyond 8 MiB is refused', async () => {
 
 it('[I27] a body of many empty members is refused before it costs as many decompressors', async () => {
   const body = Buffer.concat(Array.from({ length: 5_000 }, () => zstdCompressSync('')));
-  await expect(unpack([body], 'zstd')).rejects.toMatchObject({ code: 'MALFORMED_BODY', detail: expect.stringContaining('100 members') });
+  await expect(unpack([body], 'zstd')).rejects.toMatchObject({
+    code: 'MALFORMED_BODY',
+    detail: expect.stringContaining('100 members'),
+  });
 });
 
 describe('bytes in flight', () => {

@@ -6,7 +6,10 @@ import type { CheckPorts } from '../../../ingest/identity/check-identity.ts';
 import type { SinkPorts } from '../../../ingest/sink.ts';
 import type { StreamMessage } from '../../../ingest/usage-stream.nats.ts';
 
-/** Ports that note what was called and what was answered, and a fail point that notes where the process would have ended. */
+/**
+ * Ports that note what was called and what was answered, and a fail point that notes where the process would have
+ * ended.
+ */
 const scene = (name: FailPointName, passes = 1) => {
   const happened: string[] = [];
   const failPoint = createFailPoint(`${name}:${passes}`, () => happened.push('the end'));
@@ -27,7 +30,12 @@ const accept = (name: FailPointName, passes?: number) => {
   const { happened, failPoint, call } = scene(name, passes);
   const claims = { claim: call('claim'), confirm: call('confirm'), release: call('release') };
   const ports = failAtAccept({ claims, publish: call('publish', 20) } as unknown as AcceptPorts, failPoint);
-  return { happened, claim: ports.claims.claim as Bare, confirm: ports.claims.confirm as Bare, publish: ports.publish as Bare };
+  return {
+    happened,
+    claim: ports.claims.claim as Bare,
+    confirm: ports.claims.confirm as Bare,
+    publish: ports.publish as Bare,
+  };
 };
 
 const store = (name: FailPointName) => {
@@ -37,7 +45,10 @@ const store = (name: FailPointName) => {
     happened.push('pulled');
     yield message;
   })();
-  const ports = { insert: call('insert', 40), subscribe: async () => ({ messages, stop: async () => {} }) } as unknown as SinkPorts;
+  const ports = {
+    insert: call('insert', 40),
+    subscribe: async () => ({ messages, stop: async () => {} }),
+  } as unknown as SinkPorts;
   return { happened, ports: failAtStore(ports, failPoint) };
 };
 

@@ -36,15 +36,13 @@ const setUp = async (replaced: Partial<AcceptPorts> = {}) => {
   const { clock, ports } = setUpGateway();
   const held = { waiting: 0, letIn: Promise.withResolvers<void>() };
   const { app } = createGateway({
-    ...{
-      log: pino({ level: 'silent' }),
-      metrics: createMetrics(),
-      clock,
-      ports: { ...ports, ...replaced },
-      health: [],
-      bodyBytesMax: 1_000,
-      claimSecret: 'a secret of tests',
-    },
+    log: pino({ level: 'silent' }),
+    metrics: createMetrics(),
+    clock,
+    ports: { ...ports, ...replaced },
+    health: [],
+    bodyBytesMax: 1_000,
+    claimSecret: 'a secret of tests',
     conservation: createConservation(),
     limits: { ...acceptLimits, eventsMax: 10, inFlightBytesMax: 2_000 },
     guard: {
@@ -66,7 +64,9 @@ it('[I10] callers who hang up while their key is looked up leave no bytes behind
   const { app, url, held } = await setUp();
   const sockets = Array.from({ length: 5 }, () => connect(Number(url.port), url.hostname));
   for (const socket of sockets)
-    socket.write('POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n');
+    socket.write(
+      'POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n',
+    );
   await until(
     async () => held.waiting,
     (waiting) => waiting === sockets.length,
@@ -78,7 +78,11 @@ it('[I10] callers who hang up while their key is looked up leave no bytes behind
   );
   held.letIn.resolve();
   const body = '[]';
-  const answer = await fetch(`${url.href}v1/events`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  const answer = await fetch(`${url.href}v1/events`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
   expect(answer.status).toBe(200);
   const metrics = await (await fetch(`${url.href}metrics`)).text();
   expect(metrics).toMatch(/^millrace_ingest_in_flight_bytes 0$/m);

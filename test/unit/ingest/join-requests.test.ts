@@ -10,10 +10,14 @@ const setUp = (limits: Partial<JoinOptions<string>> = {}) => {
   const groups: Group[] = [];
   const accept = (joined: readonly Joined<string>[]): Promise<Accepted> => {
     const { promise, resolve, reject } = Promise.withResolvers<Accepted>();
-    const outcomes = joined.map(({ block }) => ({ statuses: new Array<Status>(block.total).fill('accepted'), faults: new Map() }));
+    const outcomes = joined.map(({ block }) => ({
+      statuses: new Array<Status>(block.total).fill('accepted'),
+      faults: new Map(),
+    }));
     groups.push({
       names: joined.map(({ request }) => request),
-      answer: (fault) => (fault ? reject(fault) : resolve({ outcomes, confirmed: Promise.resolve(), unclaimed: false })),
+      answer: (fault) =>
+        fault ? reject(fault) : resolve({ outcomes, confirmed: Promise.resolve(), unclaimed: false }),
     });
     return promise;
   };
@@ -120,7 +124,9 @@ describe('requests that come together', () => {
     await settled();
     const behind = [hand('c'), hand('d')];
     groups[1]?.answer(new TypeError('a bug'));
-    for (const { status, reason } of await Promise.allSettled(together).then((all) => all.map((one) => ({ reason: undefined, ...one })))) {
+    for (const { status, reason } of await Promise.allSettled(together).then((all) =>
+      all.map((one) => ({ reason: undefined, ...one })),
+    )) {
       expect(status).toBe('rejected');
       expect(reason).toBeInstanceOf(TypeError);
     }

@@ -46,7 +46,10 @@ describe('a receipt', () => {
     expect(verifyReceipt(taken, signer.key)).toEqual({ isValid: true });
     expect(verifyReceipt(taken, signer.key, ['a', 'b', 'c'])).toEqual({ isValid: true });
     for (const others of [['a', 'c', 'b'], ['a', 'b'], ['a', 'b', 'c', 'd'], ['ab', 'c'], []])
-      expect(verifyReceipt(taken, signer.key, others)).toMatchObject({ isValid: false, reason: expect.stringContaining('other events') });
+      expect(verifyReceipt(taken, signer.key, others)).toMatchObject({
+        isValid: false,
+        reason: expect.stringContaining('other events'),
+      });
   });
 
   it('leaves out what was not taken', () => {
@@ -100,7 +103,12 @@ describe('a receipt', () => {
     expect([key, sign(receiptText(taken))]).toEqual([signer.key, taken.signature]);
     expect(JSON.stringify(key)).not.toContain(Buffer.from('a secret of tests').toString('base64url'));
     expect(
-      verify(null, receiptText(taken), createPublicKey({ key: { ...key }, format: 'jwk' }), Buffer.from(taken.signature, 'base64url')),
+      verify(
+        null,
+        receiptText(taken),
+        createPublicKey({ key: { ...key }, format: 'jwk' }),
+        Buffer.from(taken.signature, 'base64url'),
+      ),
     ).toBe(true);
   });
 
@@ -115,12 +123,16 @@ describe('a receipt', () => {
   });
 
   it('is not given to who did not ask', () => {
-    expect(JSON.parse(answerOfTally(tallyOf([[['a', 'accepted']]], false), 'req_1').body)).not.toHaveProperty('receipt');
+    expect(JSON.parse(answerOfTally(tallyOf([[['a', 'accepted']]], false), 'req_1').body)).not.toHaveProperty(
+      'receipt',
+    );
   });
 });
 
 it('two lists of keys have one digest only where they are the same bytes in the same cuts', () => {
-  const keys = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', '\0', '\u0001', 'é'), maxLength: 2 }), { maxLength: 3 });
+  const keys = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', '\0', '\u0001', 'é'), maxLength: 2 }), {
+    maxLength: 3,
+  });
   fc.assert(
     fc.property(keys, keys, (one, other) => {
       expect(eventsDigestOf(one) === eventsDigestOf(other)).toBe(JSON.stringify(one) === JSON.stringify(other));
@@ -133,7 +145,9 @@ describe('the example of docs/ingest.md', () => {
   it('believes a receipt where ours does, and no other', async () => {
     const document = readFileSync(new URL('../../../docs/ingest.md', import.meta.url), 'utf8');
     const code = /```js\n(.*?)```/s.exec(document)?.[1] ?? '';
-    const { isReceiptFor } = await import(/* @vite-ignore */ `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`);
+    const { isReceiptFor } = await import(
+      /* @vite-ignore */ `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`
+    );
     const keys = ['h\u00e9llo', '\u65e5\u672c'];
     const receipt = receiptFor(keys.map((key) => [key, 'accepted'] as const));
     expect(isReceiptFor(receipt, signer.key, keys)).toBe(true);

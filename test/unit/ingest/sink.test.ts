@@ -181,7 +181,8 @@ describe('an insert', () => {
     deliver(...bodies(4));
     // The consumer waits 15 s for an acknowledgement or a sign of work; one sign may get lost.
     await vi.advanceTimersByTimeAsync(14_000);
-    for (const sequence of [1, 2, 3, 4]) expect(worked.filter((one) => one === sequence).length).toBeGreaterThanOrEqual(2);
+    for (const sequence of [1, 2, 3, 4])
+      expect(worked.filter((one) => one === sequence).length).toBeGreaterThanOrEqual(2);
     expect(acked).toEqual([]);
     finish();
   });
@@ -222,7 +223,8 @@ describe('an unreadable message', () => {
   const unreadable =
     (...bad: number[]) =>
     async (sequences: number[]) => {
-      if (sequences.some((sequence) => bad.includes(sequence))) throw new UnreadableError(new Error('Cannot parse input'));
+      if (sequences.some((sequence) => bad.includes(sequence)))
+        throw new UnreadableError(new Error('Cannot parse input'));
     };
 
   it.each([
@@ -232,7 +234,10 @@ describe('an unreadable message', () => {
     ['two side by side', [3, 4]],
     ['all', [1, 2, 3, 4, 5, 6, 7, 8]],
   ])('is put aside alone, and the rest of its batch is stored: %s', async (_which, bad) => {
-    const { deliver, stored, acked, dead, reports } = await start(unreadable(...bad), undefined, { ...limits, rowsMax: 8 });
+    const { deliver, stored, acked, dead, reports } = await start(unreadable(...bad), undefined, {
+      ...limits,
+      rowsMax: 8,
+    });
     deliver(...bodies(8));
     await vi.waitFor(() => expect(acked).toHaveLength(8));
     expect(dead.map(({ sequence }) => sequence)).toEqual(bad);
@@ -283,21 +288,24 @@ describe('an unreadable message', () => {
 });
 
 describe('[I10] while the store is down', () => {
-  it.each([1, 2])('the sink stops taking messages after %i batches and one, and stores all of them once it is back', async (insertsMax) => {
-    let away = true;
-    const store = async () => {
-      if (away) throw down;
-    };
-    const { deliver, pulled, acked, stored, reports } = await start(store, undefined, { ...limits, insertsMax });
-    deliver(...bodies(1_000));
-    await vi.waitFor(() => expect(reports.waits).toBeGreaterThan(2), { timeout: 10_000 });
-    // The batches that are being inserted, the one that waits, and the message that showed that it was full.
-    expect(pulled.length).toBeLessThanOrEqual((insertsMax + 1) * limits.rowsMax + 1);
-    expect(acked).toEqual([]);
-    away = false;
-    await vi.waitFor(() => expect(acked.toSorted((a, b) => a - b)).toEqual(sequencesTo(1_000)), { timeout: 20_000 });
-    expect(stored.toSorted((a, b) => a - b)).toEqual(sequencesTo(1_000));
-  });
+  it.each([1, 2])(
+    'the sink stops taking messages after %i batches and one, and stores all of them once it is back',
+    async (insertsMax) => {
+      let away = true;
+      const store = async () => {
+        if (away) throw down;
+      };
+      const { deliver, pulled, acked, stored, reports } = await start(store, undefined, { ...limits, insertsMax });
+      deliver(...bodies(1_000));
+      await vi.waitFor(() => expect(reports.waits).toBeGreaterThan(2), { timeout: 10_000 });
+      // The batches that are being inserted, the one that waits, and the message that showed that it was full.
+      expect(pulled.length).toBeLessThanOrEqual((insertsMax + 1) * limits.rowsMax + 1);
+      expect(acked).toEqual([]);
+      away = false;
+      await vi.waitFor(() => expect(acked.toSorted((a, b) => a - b)).toEqual(sequencesTo(1_000)), { timeout: 20_000 });
+      expect(stored.toSorted((a, b) => a - b)).toEqual(sequencesTo(1_000));
+    },
+  );
 
   it('stop resolves and leaves everything unacknowledged', async () => {
     const { deliver, sink, acked, reports } = await start(async () => {
@@ -327,7 +335,11 @@ describe('[I10] while the store is down', () => {
 
 describe('the end', () => {
   it('stop stores what was taken before it resolves', async () => {
-    const { deliver, sink, stored, acked, pulled } = await start(works, undefined, { ...limits, rowsMax: 100, ageMsMax: 60_000 });
+    const { deliver, sink, stored, acked, pulled } = await start(works, undefined, {
+      ...limits,
+      rowsMax: 100,
+      ageMsMax: 60_000,
+    });
     deliver(...bodies(7));
     await vi.waitFor(() => expect(pulled).toHaveLength(7));
     expect(stored).toEqual([]);

@@ -36,7 +36,8 @@ const setUp = (replaced: Partial<GuardPorts> = {}) => {
   /** Keys that are confirmed at these sequences. */
   const confirmedAt = async (...sequences: readonly number[]) => {
     const asked = newClaims(sequences.length);
-    for (const [index, claim] of asked.entries()) await claims.confirm((await answerTo(claims, [claim])).batch, sequences[index] as number);
+    for (const [index, claim] of asked.entries())
+      await claims.confirm((await answerTo(claims, [claim])).batch, sequences[index] as number);
     return asked;
   };
   return { store, claims, guarded: guard.guarded(claims), guard, stream, seen, confirmedAt };

@@ -16,7 +16,8 @@ const amendment = (
   sequence,
   events: events.map(([effect, customer, occurredAt]) => ({ effect, customer, occurredAt })),
 });
-const changed = (...amendments: AmendmentInStream[]) => billedChanges([invoice], amendments, 100n).map(({ amendmentId }) => amendmentId);
+const changed = (...amendments: AmendmentInStream[]) =>
+  billedChanges([invoice], amendments, 100n).map(({ amendmentId }) => amendmentId);
 
 describe('[I15] an amendment of a billed period', () => {
   it.each([
@@ -35,7 +36,8 @@ describe('[I15] an amendment of a billed period', () => {
     ['the instant before', 99, false],
     ['its end', 200, false],
   ] as const)('is one by the time of what it takes away or puts there: %s', (_, at, is) => {
-    for (const effect of ['removed', 'added'] as const) expect(changed(amendment(60n, [effect, 'cus_1', at])).length).toBe(is ? 1 : 0);
+    for (const effect of ['removed', 'added'] as const)
+      expect(changed(amendment(60n, [effect, 'cus_1', at])).length).toBe(is ? 1 : 0);
   });
 
   it('is none of it where another customer or time is amended, and names the events of the period alone', () => {
@@ -56,8 +58,8 @@ describe('[I15] an amendment of a billed period', () => {
       amendment(70n, ['removed', 'ext', 150]),
       amendment(60n, ['added', 'ext', 150]),
     ];
-    expect(billedChanges([invoice, other], all, 100n).map(({ invoiceId, sequence }) => `${invoiceId} ${sequence}`)).toEqual([
-      ...['inv_1 60', 'inv_1 70', 'inv_2 70', 'inv_1 undefined', 'inv_2 undefined'],
-    ]);
+    expect(
+      billedChanges([invoice, other], all, 100n).map(({ invoiceId, sequence }) => `${invoiceId} ${sequence}`),
+    ).toEqual([...['inv_1 60', 'inv_1 70', 'inv_2 70', 'inv_1 undefined', 'inv_2 undefined']]);
   });
 });

@@ -25,18 +25,27 @@ describe('draft invoice', () => {
       total: '25.44',
     });
     expect(
-      json.lines.map((line) => [line.position, line.charge_code, line.description, line.quantity, line.precise_amount, line.amount]),
+      json.lines.map((line) => [
+        line.position,
+        line.charge_code,
+        line.description,
+        line.quantity,
+        line.precise_amount,
+        line.amount,
+      ]),
     ).toEqual([
       [1, 'base', 'Base fee', '1', '20', '20.00'],
       [2, 'requests', 'Requests', '221', '4.5', '4.50'],
       [3, 'input', 'Input tokens', '426684', '0.8440416', '0.84'],
       [4, 'output', 'Output tokens', '6462', '0.09693', '0.10'],
     ]);
-    expect(json.lines[2]?.steps.map((step) => [step.from, step.to, step.units, step.unit_amount, step.amount])).toEqual([
-      ['0', '100000', '100000', '0', '0'],
-      ['100000', '200000', '100000', '0.000003', '0.3'],
-      ['200000', null, '226684', '0.0000024', '0.5440416'],
-    ]);
+    expect(json.lines[2]?.steps.map((step) => [step.from, step.to, step.units, step.unit_amount, step.amount])).toEqual(
+      [
+        ['0', '100000', '100000', '0', '0'],
+        ['100000', '200000', '100000', '0.000003', '0.3'],
+        ['200000', null, '226684', '0.0000024', '0.5440416'],
+      ],
+    );
     expect(json.lines.every((line) => line.service_period.start === '2026-10-01T00:00:00Z')).toBe(true);
   });
 
@@ -51,7 +60,11 @@ describe('draft invoice', () => {
 
   it('[I19] the total is the sum of the printed lines', () => {
     const anyLines = fc
-      .record({ currency: anyCurrency, rounding: roundingModes, items: fc.array(fc.tuple(prices, quantities), { maxLength: 8 }) })
+      .record({
+        currency: anyCurrency,
+        rounding: roundingModes,
+        items: fc.array(fc.tuple(prices, quantities), { maxLength: 8 }),
+      })
       .map(({ currency, rounding, items }) => ({
         currency,
         rated: items.map(([price, quantity], index): RatedLine => {

@@ -3,7 +3,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type IssuedInvoice, issuedInvoiceToJson } from '#schemas/invoice.ts';
 import type { Amount } from '#schemas/money.ts';
-import { canonicalContent, canonicalInvoice, chainHash, genesisHash, linkFault, verifyChain } from '../../../invoicer/invoice-hash.ts';
+import {
+  canonicalContent,
+  canonicalInvoice,
+  chainHash,
+  genesisHash,
+  linkFault,
+  verifyChain,
+} from '../../../invoicer/invoice-hash.ts';
 import { issuedChain } from '../../support/invoice-examples.ts';
 import { scaled } from '../../support/scale.ts';
 
@@ -50,8 +57,18 @@ describe('chain of invoices', () => {
   it.each([
     ['the total', 3, () => ({ total: 1n as Amount }), 'content_unreadable'],
     ['the total by a cent', 3, (i: IssuedInvoice) => ({ total: (i.total + 10n ** 10n) as Amount }), 'hash_differs'],
-    ['a line’s amount', 2, (i: IssuedInvoice) => ({ lines: i.lines.map((line) => ({ ...line, amount: 0n as Amount })) }), 'hash_differs'],
-    ['a line’s description', 4, (i: IssuedInvoice) => ({ lines: i.lines.map((line) => ({ ...line, description: 'x' })) }), 'hash_differs'],
+    [
+      'a line’s amount',
+      2,
+      (i: IssuedInvoice) => ({ lines: i.lines.map((line) => ({ ...line, amount: 0n as Amount })) }),
+      'hash_differs',
+    ],
+    [
+      'a line’s description',
+      4,
+      (i: IssuedInvoice) => ({ lines: i.lines.map((line) => ({ ...line, description: 'x' })) }),
+      'hash_differs',
+    ],
     [
       'the description to half a surrogate pair',
       4,
@@ -114,7 +131,8 @@ describe('chain of invoices', () => {
     const { hash, previous_hash, ...content } = json;
     const paths: string[][] = [];
     const walk = (value: unknown, path: string[]): void => {
-      if (typeof value === 'object' && value !== null) for (const [key, child] of Object.entries(value)) walk(child, [...path, key]);
+      if (typeof value === 'object' && value !== null)
+        for (const [key, child] of Object.entries(value)) walk(child, [...path, key]);
       else paths.push(path);
     };
     walk(content, []);

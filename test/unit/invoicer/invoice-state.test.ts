@@ -24,6 +24,8 @@ describe('invoice states', () => {
     expect(changeInvoiceState('draft', 'paid')).toMatchObject({
       message: "the invoice is draft and can't become paid; it can become issued",
     });
-    expect(changeInvoiceState('paid', 'voided')).toMatchObject({ message: "the invoice is paid and can't become voided; it is final" });
+    expect(changeInvoiceState('paid', 'voided')).toMatchObject({
+      message: "the invoice is paid and can't become voided; it is final",
+    });
   });
 });

@@ -1,6 +1,6 @@
 /**
- * The bill of a real trace (Azure LLM inference 2023), whose amounts an independent program computed in exact decimals. The data lies
- * beside the checkout and is not part of it; where it is absent the test is skipped and says so.
+ * The bill of a real trace (Azure LLM inference 2023), whose amounts an independent program computed in exact decimals.
+ * The data lies beside the checkout and is not part of it; where it is absent the test is skipped and says so.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -10,7 +10,10 @@ import { llmPro, october, parties, ratedLlmPro } from '../../support/invoice-exa
 
 const expectedBill = new URL('../../../../shared/data/azure-llm-2023/expected-llm-pro.csv', import.meta.url);
 const present = existsSync(expectedBill);
-if (!present) console.warn('SKIPPED: the expected bill of the Azure trace is not beside the checkout (../shared/data/azure-llm-2023)');
+if (!present)
+  console.warn(
+    'SKIPPED: the expected bill of the Azure trace is not beside the checkout (../shared/data/azure-llm-2023)',
+  );
 
 const rows = present
   ? readFileSync(expectedBill, 'utf8')
@@ -22,9 +25,15 @@ const [header = [], ...customers] = rows;
 
 const billOf = (row: readonly string[]) => {
   const column = (name: string): string => row[header.indexOf(name)] ?? '';
-  const quantities = { requests: column('requests'), input_tokens: column('input_tokens'), output_tokens: column('output_tokens') };
+  const quantities = {
+    requests: column('requests'),
+    input_tokens: column('input_tokens'),
+    output_tokens: column('output_tokens'),
+  };
   const draft = draftInvoice(parties, october, ratedLlmPro(quantities));
-  const printed = Object.fromEntries(draft.lines.map((line) => [line.chargeCode, formatMinorUnits(line.amount, llmPro.currency)]));
+  const printed = Object.fromEntries(
+    draft.lines.map((line) => [line.chargeCode, formatMinorUnits(line.amount, llmPro.currency)]),
+  );
   const expected = {
     base: column('base_amount'),
     requests: column('requests_amount'),

@@ -60,7 +60,9 @@ describe('the chain of the audit log', () => {
   it('has one hash that anyone can compute', () => {
     // printf '%064d\n{"action":...}' 0 | sha256sum
     const before = { ...entry(1), objectId: 'cus_1', storedDigest: undefined };
-    expect(auditHash(auditGenesisHash, before)).toBe('345ee3abb9777e2a10ce2e3bb7c7d2acae9b47d6667e128c4d207a90adcf726a');
+    expect(auditHash(auditGenesisHash, before)).toBe(
+      '345ee3abb9777e2a10ce2e3bb7c7d2acae9b47d6667e128c4d207a90adcf726a',
+    );
     expect(auditHash(auditGenesisHash, { ...before, storedDigest: '1:ef' })).toBe(
       '08f984fe0250153cf0c2f8f5a8158da02d4cc91ea5eb59c6a148aafa6a509b87',
     );
@@ -75,7 +77,10 @@ describe('the chain of the audit log', () => {
     const row = chain[2] as ChainedEntry;
     const value = row[field as keyof AuditEntry];
     chain[2] = { ...row, [field]: typeof value === 'number' ? value + 1 : `${value ?? ''}x` };
-    expect(firstFault(chain)).toEqual([field === 'sequence' ? 4 : 3, field === 'sequence' ? 'sequence_has_gap' : 'hash_differs']);
+    expect(firstFault(chain)).toEqual([
+      field === 'sequence' ? 4 : 3,
+      field === 'sequence' ? 'sequence_has_gap' : 'hash_differs',
+    ]);
   });
 
   it.each([
@@ -83,7 +88,8 @@ describe('the chain of the audit log', () => {
     ['reordered', (chain: ChainedEntry[]) => chain.reverse(), [5, 'sequence_has_gap']],
     [
       'renumbered after a removal',
-      (chain: ChainedEntry[]) => chain.splice(1, 4, ...chain.slice(2).map((row) => ({ ...row, sequence: row.sequence - 1 }))),
+      (chain: ChainedEntry[]) =>
+        chain.splice(1, 4, ...chain.slice(2).map((row) => ({ ...row, sequence: row.sequence - 1 }))),
       [2, 'previous_hash_differs'],
     ],
   ] as const)('is broken where a row was %s', (_, tamper, expected) => {

@@ -13,7 +13,10 @@ const pepper = 'p'.repeat(32);
 const setUp = () => {
   const clock = createSetClock(1_000_000);
   type Row = { id: string; key_hash: Buffer; organization_id: string; scopes: string[]; expires_at: Date | null };
-  const rows = new Map<string, Row & { revoked_at: null; signing_secret: null; tier: 'scale'; kind: KeyKind; world: 'live' }>();
+  const rows = new Map<
+    string,
+    Row & { revoked_at: null; signing_secret: null; tier: 'scale'; kind: KeyKind; world: 'live' }
+  >();
   const postgres = { queries: 0, away: false, uses: [] as unknown[], held: async () => {} };
   const queryable: Queryable = {
     query: async <R extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) => {
@@ -35,8 +38,21 @@ const setUp = () => {
     kind: KeyKind = 'secret',
   ): string => {
     const hash = hashApiKey(pepper, key);
-    const fixed = { organization_id: 'org_1', revoked_at: null, signing_secret: null, tier: 'scale', world: 'live' } as const;
-    rows.set(hash.toString('hex'), { id: `key_${rows.size}`, key_hash: hash, scopes, expires_at: expiresAt, kind, ...fixed });
+    const fixed = {
+      organization_id: 'org_1',
+      revoked_at: null,
+      signing_secret: null,
+      tier: 'scale',
+      world: 'live',
+    } as const;
+    rows.set(hash.toString('hex'), {
+      id: `key_${rows.size}`,
+      key_hash: hash,
+      scopes,
+      expires_at: expiresAt,
+      kind,
+      ...fixed,
+    });
     return key;
   };
   const revoke = (key: string) => rows.delete(hashApiKey(pepper, key).toString('hex'));
@@ -54,7 +70,12 @@ const setUp = () => {
 describe('an API key', () => {
   it('that is publishable reads what is public, whatever else stands in its row', async () => {
     const { add, authenticate } = setUp();
-    const key = add(newApiKey(randomBytes, 'live', 'publishable'), ['admin', 'write:*', 'read:plans'], null, 'publishable');
+    const key = add(
+      newApiKey(randomBytes, 'live', 'publishable'),
+      ['admin', 'write:*', 'read:plans'],
+      null,
+      'publishable',
+    );
     expect(key).toMatch(/^mr_pub_[0-9a-f]{16}_[\w-]{43}[0-9a-f]{6}$/);
     expect(await authenticate(`Bearer ${key}`)).toMatchObject({ kind: 'publishable', scopes: ['read:plans'] });
     const other = add(newApiKey(randomBytes, 'test', 'publishable'), ['admin'], null, 'publishable');

@@ -13,7 +13,10 @@ const required = {
   MILLRACE_MASTER_KEY: Buffer.alloc(32, 'm').toString('base64'),
 };
 
-const faultsOf = (environment: Record<string, string>, wanted?: Parameters<typeof loadConfig>[1]): readonly string[] => {
+const faultsOf = (
+  environment: Record<string, string>,
+  wanted?: Parameters<typeof loadConfig>[1],
+): readonly string[] => {
   try {
     loadConfig(environment, wanted);
     return [];
@@ -46,12 +49,19 @@ describe('the configuration', () => {
   });
 
   it('takes what the environment gives, whole numbers as numbers', () => {
-    const config = loadConfig({ ...required, MILLRACE_EVENTS_PER_REQUEST_MAX: '17', MILLRACE_STREAM: 'OTHER', MILLRACE_LOG_LEVEL: 'warn' });
+    const config = loadConfig({
+      ...required,
+      MILLRACE_EVENTS_PER_REQUEST_MAX: '17',
+      MILLRACE_STREAM: 'OTHER',
+      MILLRACE_LOG_LEVEL: 'warn',
+    });
     expect(config).toMatchObject({ eventsPerRequestMax: 17, streamName: 'OTHER', logLevel: 'warn' });
   });
 
   it('takes an empty variable for an absent one', () => {
-    expect(loadConfig({ ...required, MILLRACE_HOST: '', MILLRACE_EVENTS_PER_REQUEST_MAX: '' })).toMatchObject({ host: '127.0.0.1' });
+    expect(loadConfig({ ...required, MILLRACE_HOST: '', MILLRACE_EVENTS_PER_REQUEST_MAX: '' })).toMatchObject({
+      host: '127.0.0.1',
+    });
     expect(faultsOf({ ...required, NATS_URL: '' })).toEqual([expect.stringMatching(/^NATS_URL is missing/)]);
   });
 
@@ -84,7 +94,10 @@ describe('the configuration', () => {
   });
 
   it('asks a process only for what it wants', () => {
-    expect(faultsOf({}, ['natsUrl', 'clickhouseUrl']).map((fault) => fault.split(' ')[0])).toEqual(['NATS_URL', 'CLICKHOUSE_URL']);
+    expect(faultsOf({}, ['natsUrl', 'clickhouseUrl']).map((fault) => fault.split(' ')[0])).toEqual([
+      'NATS_URL',
+      'CLICKHOUSE_URL',
+    ]);
     expect(faultsOf({ NATS_URL: required.NATS_URL }, ['natsUrl'])).toEqual([]);
   });
 
@@ -103,7 +116,9 @@ describe('the configuration', () => {
     ['99999999999999999999', false],
   ])('a port of "%s" is usable: %s', (port, usable) => {
     const faults = faultsOf({ ...required, MILLRACE_API_PORT: port });
-    expect(faults).toEqual(usable ? [] : [expect.stringMatching(/^MILLRACE_API_PORT must be a whole number from 0 to 65535/)]);
+    expect(faults).toEqual(
+      usable ? [] : [expect.stringMatching(/^MILLRACE_API_PORT must be a whole number from 0 to 65535/)],
+    );
   });
 
   it('never repeats a secret in its faults', () => {
@@ -172,7 +187,9 @@ describe('a secret', () => {
 
   it('in a file is held to the same rules', () => {
     const { MILLRACE_KEY_PEPPER: _, ...others } = required;
-    expect(faultsOf({ ...others, MILLRACE_KEY_PEPPER_FILE: fileWith('short') })).toEqual([expect.stringMatching(/^MILLRACE_KEY_PEPPER /)]);
+    expect(faultsOf({ ...others, MILLRACE_KEY_PEPPER_FILE: fileWith('short') })).toEqual([
+      expect.stringMatching(/^MILLRACE_KEY_PEPPER /),
+    ]);
   });
 
   it('is the only kind that a file may hold', () => {
@@ -197,7 +214,11 @@ describe('relations between settings', () => {
   });
 
   it('a publish may take all but the lease', () => {
-    const given = { MILLRACE_PUBLISH_TIMEOUT_MS: '9999', MILLRACE_PUBLISH_ATTEMPTS_MAX: '1', MILLRACE_CLAIM_LEASE_SECONDS: '10' };
+    const given = {
+      MILLRACE_PUBLISH_TIMEOUT_MS: '9999',
+      MILLRACE_PUBLISH_ATTEMPTS_MAX: '1',
+      MILLRACE_CLAIM_LEASE_SECONDS: '10',
+    };
     expect(faultsOf({ ...required, ...given })).toEqual([]);
   });
 
@@ -237,7 +258,9 @@ describe('the origins of web pages', () => {
     ['https://a.example https://b.example'],
     ['https://a.example\r\nx: y'],
   ])('are refused as %j, which no browser sends as an origin', (text) => {
-    expect(faultsOf({ ...required, MILLRACE_CORS_ORIGINS: text })).toEqual([expect.stringMatching(/^MILLRACE_CORS_ORIGINS /)]);
+    expect(faultsOf({ ...required, MILLRACE_CORS_ORIGINS: text })).toEqual([
+      expect.stringMatching(/^MILLRACE_CORS_ORIGINS /),
+    ]);
   });
 
   it('are all named that are wrong, with what would be right', () => {

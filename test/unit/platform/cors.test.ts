@@ -56,12 +56,22 @@ const operation = (method: 'GET' | 'POST', url: string, name: string): Operation
 
 const start = async (origins: readonly string[]): Promise<{ app: FastifyInstance; url: string }> => {
   const bounds = { ...defaultBounds, requestTimeoutMs: 500 };
-  const options = { log: createLog('test', 'silent'), metrics: createMetrics(), health: [], bodyBytesMax: 1_024, bounds };
+  const options = {
+    log: createLog('test', 'silent'),
+    metrics: createMetrics(),
+    health: [],
+    bodyBytesMax: 1_024,
+    bounds,
+  };
   const app = createHttpApp({ ...options, cors: corsOf(origins) });
   documentRoutes(app, { title: 'Things', version: '1', description: '', tags: {}, examples: {} });
   guardRoutes(app, guard);
   const guarded = { scope: 'read:plans', rateClass: 'read' } as const;
-  app.get('/v1/things', { config: { ...guarded, operation: operation('GET', '/v1/things', 'listThings') } }, async () => ({ items: [] }));
+  app.get(
+    '/v1/things',
+    { config: { ...guarded, operation: operation('GET', '/v1/things', 'listThings') } },
+    async () => ({ items: [] }),
+  );
   app.post(
     '/v1/things',
     { config: { ...guarded, scope: 'write:plans', operation: operation('POST', '/v1/things', 'addThing') } },
@@ -107,13 +117,18 @@ const head = async (url: string, path: string, headers: Record<string, string> =
   const { socket, closed: ended } = await openRaw(url);
   const parts: Buffer[] = [];
   socket.on('data', (part: Buffer) => parts.push(part));
-  const given = Object.entries({ Host: 'a', Connection: 'close', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
+  const given = Object.entries({ Host: 'a', Connection: 'close', ...headers }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  );
   socket.write(`HEAD ${path} HTTP/1.1\r\n${given.join('')}\r\n`);
   await ended;
   const text = Buffer.concat(parts).toString();
   const end = text.indexOf('\r\n\r\n');
   const [first = '', ...lines] = text.slice(0, end).split('\r\n');
-  const answered = lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 2)]);
+  const answered = lines.map((line) => [
+    line.slice(0, line.indexOf(':')).toLowerCase(),
+    line.slice(line.indexOf(':') + 2),
+  ]);
   return {
     status: Number(first.split(' ')[1]),
     headers: Object.fromEntries(answered) as Record<string, string>,
@@ -122,21 +137,38 @@ const head = async (url: string, path: string, headers: Record<string, string> =
 };
 
 describe('HEAD', () => {
-  const paths = ['/health/live', '/health/ready', '/metrics', '/openapi.json', '/docs', '/docs/errors', '/docs/errors/NOT_FOUND'];
+  const paths = [
+    '/health/live',
+    '/health/ready',
+    '/metrics',
+    '/openapi.json',
+    '/docs',
+    '/docs/errors',
+    '/docs/errors/NOT_FOUND',
+  ];
   const assets = ['/docs/assets/explorer.js', '/docs/assets/nothing'];
   const more = ['/v1/things', '/v1/things/one', '/v1/things/missing', '/v1/things/bug', '/nothing'];
   const secret = { Authorization: 'Bearer secret', 'X-Request-Id': 'same' };
-  it.each([...paths, ...assets, ...more])('of %s answers as GET does, with its length and without its body', async (path) => {
-    const got = await ask(closed.url, 'GET', path, secret);
-    const answer = await head(closed.url, path, secret);
-    expect(answer.body).toBe('');
-    expect(answer.status).toBe(got?.status);
-    const { date: _date, connection: _connection, 'keep-alive': _alive, 'content-length': length, ...rest } = got?.headers ?? {};
-    expect(answer.headers).toMatchObject(rest);
-    // What was measured meanwhile is longer.
-    if (path === '/metrics') expect(Number(answer.headers['content-length'])).toBeGreaterThan(0);
-    else expect(answer.headers['content-length']).toBe(length);
-  });
+  it.each([...paths, ...assets, ...more])(
+    'of %s answers as GET does, with its length and without its body',
+    async (path) => {
+      const got = await ask(closed.url, 'GET', path, secret);
+      const answer = await head(closed.url, path, secret);
+      expect(answer.body).toBe('');
+      expect(answer.status).toBe(got?.status);
+      const {
+        date: _date,
+        connection: _connection,
+        'keep-alive': _alive,
+        'content-length': length,
+        ...rest
+      } = got?.headers ?? {};
+      expect(answer.headers).toMatchObject(rest);
+      // What was measured meanwhile is longer.
+      if (path === '/metrics') expect(Number(answer.headers['content-length'])).toBeGreaterThan(0);
+      else expect(answer.headers['content-length']).toBe(length);
+    },
+  );
 
   it('answers 304 to who has the newest version, and says no other length than GET', async () => {
     const known = { ...secret, 'If-None-Match': '"1"' };
@@ -154,15 +186,22 @@ describe('HEAD', () => {
   });
 
   it('is 405 where there is no GET', async () => {
-    expect(await head(closed.url, '/v1/things/one/parts')).toMatchObject({ status: 405, headers: { allow: 'DELETE, OPTIONS' }, body: '' });
+    expect(await head(closed.url, '/v1/things/one/parts')).toMatchObject({
+      status: 405,
+      headers: { allow: 'DELETE, OPTIONS' },
+      body: '',
+    });
   });
 });
 
 describe('a method', () => {
-  it.each(['PUT', 'TRACE', 'PROPFIND', 'DELETE'])('%s that a path has not is 405 with those that it has', async (method) => {
-    const answer = await ask(closed.url, method, '/v1/things');
-    expect(answer).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD, POST, OPTIONS' } });
-  });
+  it.each(['PUT', 'TRACE', 'PROPFIND', 'DELETE'])(
+    '%s that a path has not is 405 with those that it has',
+    async (method) => {
+      const answer = await ask(closed.url, method, '/v1/things');
+      expect(answer).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD, POST, OPTIONS' } });
+    },
+  );
 
   it('OPTIONS says the methods of a path without a key, and is 404 where there is no path', async () => {
     expect(await ask(closed.url, 'OPTIONS', '/v1/things')).toMatchObject({
@@ -170,7 +209,10 @@ describe('a method', () => {
       headers: { allow: 'GET, HEAD, POST, OPTIONS' },
       body: '',
     });
-    expect(await ask(closed.url, 'OPTIONS', '/v1/things/one/parts')).toMatchObject({ status: 204, headers: { allow: 'DELETE, OPTIONS' } });
+    expect(await ask(closed.url, 'OPTIONS', '/v1/things/one/parts')).toMatchObject({
+      status: 204,
+      headers: { allow: 'DELETE, OPTIONS' },
+    });
     expect((await ask(closed.url, 'OPTIONS', '/v1/nothing'))?.status).toBe(404);
     expect((await ask(closed.url, 'OPTIONS', '*'))?.status).toBe(404);
   });
@@ -210,7 +252,14 @@ describe('a page of another origin', () => {
       'access-control-max-age': '600',
       vary: 'Origin',
     });
-    for (const name of ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'If-None-Match', 'X-Request-Id'])
+    for (const name of [
+      'Authorization',
+      'Content-Type',
+      'Idempotency-Key',
+      'If-Match',
+      'If-None-Match',
+      'X-Request-Id',
+    ])
       expect(answer?.headers['access-control-allow-headers']?.split(', ')).toContain(name);
   });
 
@@ -235,7 +284,15 @@ describe('a page of another origin', () => {
     expect(answer?.headers.vary?.split(', ')).toContain('Origin');
     expect(answer?.headers).not.toHaveProperty('access-control-allow-credentials');
     const exposed = answer?.headers['access-control-expose-headers']?.split(', ');
-    for (const name of ['ETag', 'Location', 'Retry-After', 'X-Request-Id', 'X-RateLimit-Remaining', 'Idempotency-Replayed', 'API-Version'])
+    for (const name of [
+      'ETag',
+      'Location',
+      'Retry-After',
+      'X-Request-Id',
+      'X-RateLimit-Remaining',
+      'Idempotency-Replayed',
+      'API-Version',
+    ])
       expect(exposed).toContain(name);
   });
 
@@ -243,9 +300,14 @@ describe('a page of another origin', () => {
     counted.length = 999;
     counted.fill('');
     const limited = await ask(open.url, 'GET', '/v1/things', { Origin: local, Authorization: 'Bearer public' });
-    expect(limited).toMatchObject({ status: 429, headers: { 'access-control-allow-origin': local, 'retry-after': '1' } });
+    expect(limited).toMatchObject({
+      status: 429,
+      headers: { 'access-control-allow-origin': local, 'retry-after': '1' },
+    });
     const slow = await openRaw(open.url);
-    slow.send(`POST /slow HTTP/1.1\r\nHost: a\r\nOrigin: ${shop}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{`);
+    slow.send(
+      `POST /slow HTTP/1.1\r\nHost: a\r\nOrigin: ${shop}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{`,
+    );
     expect(await slow.answer).toMatchObject({ status: 408, headers: { 'access-control-allow-origin': shop } });
   });
 
@@ -280,11 +342,11 @@ describe('a page of another origin', () => {
     expect((await from('Bearer public', shop))?.status).toBe(200);
     for (const key of ['Bearer secret', 'Bearer sandbox']) {
       const answer = await from(key, shop);
-      expect([answer?.status, JSON.parse(answer?.body ?? '{}').error_code, answer?.headers['access-control-allow-origin']]).toEqual([
-        403,
-        'SECRET_KEY_IN_BROWSER',
-        shop,
-      ]);
+      expect([
+        answer?.status,
+        JSON.parse(answer?.body ?? '{}').error_code,
+        answer?.headers['access-control-allow-origin'],
+      ]).toEqual([403, 'SECRET_KEY_IN_BROWSER', shop]);
       // The explorer's own page, and programs.
       expect((await from(key, open.url))?.status).toBe(200);
       expect((await from(key, ''))?.status).toBe(200);

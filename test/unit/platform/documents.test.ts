@@ -1,4 +1,7 @@
-/** What generators of clients need of the OpenAPI documents of both hosts, asked of every schema, parameter and body in them. */
+/**
+ * What generators of clients need of the OpenAPI documents of both hosts, asked of every schema, parameter and body in
+ * them.
+ */
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { describe, expect, it } from 'vitest';
@@ -27,7 +30,8 @@ type Document = Json & {
 };
 type Place = { readonly at: string; readonly schema: Schema };
 
-const isObject = (value: unknown): value is Schema => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Schema =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** A schema and all within it, each with its place. */
 const schemasIn = (at: string, schema: unknown): Place[] => {
@@ -54,14 +58,20 @@ describe.each(['api', 'ingest'] as const)('of the document of the %s', (host) =>
   const named = Object.entries(document.components.schemas);
   const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods));
   const parameters = operations.flatMap(({ operationId, parameters = [] }) =>
-    parameters.filter(({ name }) => name !== undefined).map((parameter) => ({ at: `${operationId} ${parameter.name}`, parameter })),
+    parameters
+      .filter(({ name }) => name !== undefined)
+      .map((parameter) => ({ at: `${operationId} ${parameter.name}`, parameter })),
   );
   const requests = operations.flatMap(({ operationId, requestBody }) => bodiesIn(operationId, requestBody?.content));
   const answers = operations.flatMap(({ operationId, responses }) =>
-    Object.entries(responses).flatMap(([status, { content }]) => (status < '300' ? bodiesIn(`${operationId} ${status}`, content) : [])),
+    Object.entries(responses).flatMap(([status, { content }]) =>
+      status < '300' ? bodiesIn(`${operationId} ${status}`, content) : [],
+    ),
   );
   const problems = operations.flatMap(({ operationId, responses }) =>
-    Object.entries(responses).flatMap(([status, { content }]) => (status >= '400' ? bodiesIn(`${operationId} ${status}`, content) : [])),
+    Object.entries(responses).flatMap(([status, { content }]) =>
+      status >= '400' ? bodiesIn(`${operationId} ${status}`, content) : [],
+    ),
   );
   const everywhere = [
     ...named.flatMap(([name, schema]) => schemasIn(name, schema)),
@@ -79,10 +89,14 @@ describe.each(['api', 'ingest'] as const)('of the document of the %s', (host) =>
 
   it('every object says whether it takes more fields, and none hides its fields in patterns', () => {
     expect(
-      where((schema) => schema.type === 'object' && schema.additionalProperties === undefined && schema.required === undefined),
+      where(
+        (schema) =>
+          schema.type === 'object' && schema.additionalProperties === undefined && schema.required === undefined,
+      ),
     ).toEqual([]);
     expect(where((schema) => schema.patternProperties !== undefined)).toEqual([]);
-    const free = host === 'ingest' ? ['EventProperties', 'CloudEvent', 'OpenApiDocument'] : ['EventProperties', 'OpenApiDocument'];
+    const free =
+      host === 'ingest' ? ['EventProperties', 'CloudEvent', 'OpenApiDocument'] : ['EventProperties', 'OpenApiDocument'];
     expect(
       named
         .filter(([, { additionalProperties }]) => additionalProperties === true)
@@ -117,7 +131,9 @@ describe.each(['api', 'ingest'] as const)('of the document of the %s', (host) =>
   it('no two schemas are the same, and none is numbered', () => {
     const texts = named
       .filter(([, { properties }]) => properties)
-      .map(([name, { title: _, description: __, examples: ___, ...schema }]) => [JSON.stringify(schema), name] as const);
+      .map(
+        ([name, { title: _, description: __, examples: ___, ...schema }]) => [JSON.stringify(schema), name] as const,
+      );
     const twins = texts.filter(([text], index) => texts.findIndex(([other]) => other === text) !== index);
     expect(twins.map(([, name]) => name)).toEqual([]);
     expect(named.map(([name]) => name).filter((name) => !/^[A-Z][A-Za-z]*$/.test(name))).toEqual([]);
@@ -128,7 +144,10 @@ describe.each(['api', 'ingest'] as const)('of the document of the %s', (host) =>
     const told = named.filter(([, { discriminator }]) => discriminator !== undefined).map(([name]) => name);
     expect(told.sort()).toEqual(host === 'api' ? ['MeteredPrice', 'NewAmendment', 'NewMeteredPrice'] : []);
     for (const { schema } of everywhere.filter(({ schema }) => schema.discriminator !== undefined)) {
-      const { discriminator, oneOf = [] } = schema as { discriminator: { mapping: Record<string, string> }; oneOf?: { $ref: string }[] };
+      const { discriminator, oneOf = [] } = schema as {
+        discriminator: { mapping: Record<string, string> };
+        oneOf?: { $ref: string }[];
+      };
       expect(new Set(Object.values(discriminator.mapping))).toEqual(new Set(oneOf.map(({ $ref }) => $ref)));
     }
   });
@@ -142,7 +161,9 @@ describe.each(['api', 'ingest'] as const)('of the document of the %s', (host) =>
     const inQuery = parameters.filter(({ parameter }) => parameter.in === 'query');
     expect(inQuery.length).toBeGreaterThan(3);
     // A sequence has up to 19 digits, more than a JSON number keeps everywhere; it is a text in bodies, too.
-    const atFault = inQuery.filter(({ parameter: { name, schema } }) => name !== 'watermark' && (isNumeric(schema) || isFlag(schema)));
+    const atFault = inQuery.filter(
+      ({ parameter: { name, schema } }) => name !== 'watermark' && (isNumeric(schema) || isFlag(schema)),
+    );
     expect(atFault.map(({ at }) => at)).toEqual([]);
   });
 
@@ -166,9 +187,14 @@ describe.each(['api', 'ingest'] as const)('of the document of the %s', (host) =>
   describe('every example', () => {
     const ajv = new Ajv2020({ strict: false, allErrors: true, validateSchema: false });
     addFormats.default(ajv);
-    ajv.addSchema(JSON.parse(JSON.stringify(document).replaceAll('"#/components', '"document#/components')), 'document');
+    ajv.addSchema(
+      JSON.parse(JSON.stringify(document).replaceAll('"#/components', '"document#/components')),
+      'document',
+    );
     const faultsOf = (schema: Schema, value: unknown): unknown => {
-      const validate = ajv.compile(JSON.parse(JSON.stringify(schema).replaceAll('"#/components', '"document#/components')));
+      const validate = ajv.compile(
+        JSON.parse(JSON.stringify(schema).replaceAll('"#/components', '"document#/components')),
+      );
       return validate(value) ? undefined : validate.errors;
     };
     // No text stands for a page or for bytes.
@@ -184,7 +210,8 @@ describe.each(['api', 'ingest'] as const)('of the document of the %s', (host) =>
     });
 
     it('is what its schema says', () => {
-      for (const { at, media } of shown) expect(faultsOf((media.schema ?? media['x-schema']) as Schema, media.example), at).toBeUndefined();
+      for (const { at, media } of shown)
+        expect(faultsOf((media.schema ?? media['x-schema']) as Schema, media.example), at).toBeUndefined();
       for (const [name, { examples = [], ...schema }] of named)
         for (const example of examples as unknown[]) expect(faultsOf(schema, example), name).toBeUndefined();
       for (const { at, parameter } of parameters.filter(({ parameter }) => parameter.example !== undefined))

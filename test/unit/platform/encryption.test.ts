@@ -24,17 +24,23 @@ const dataKey = createSecretKey(Buffer.alloc(32, 7));
 const key = deriveKey(dataKey, { kind: 'secret' });
 const place: SealedPlace = { organizationId: 'org_1', table: 'api_keys', column: 'signing_secret', row: 'key_1' };
 const bytesOf = (of: KeyObject) => of.export().toString('hex');
-const aBuffer = (size: { minLength?: number; maxLength?: number } = {}) => fc.uint8Array(size).map((bytes) => Buffer.from(bytes));
+const aBuffer = (size: { minLength?: number; maxLength?: number } = {}) =>
+  fc.uint8Array(size).map((bytes) => Buffer.from(bytes));
 const aVersion = fc.integer({ min: 1, max: 0x7fffffff });
 
 describe('a sealed value', () => {
   it('opens again, whatever it is, and says its key version', () => {
     fc.assert(
-      fc.property(aBuffer({ maxLength: 400 }), aVersion, aBuffer({ minLength: 12, maxLength: 12 }), (plaintext, version, iv) => {
-        const sealed = sealValue(key, version, place, plaintext, iv);
-        expect(keyVersionOf(sealed)).toBe(version);
-        expect(openValue(key, place, sealed)).toEqual(plaintext);
-      }),
+      fc.property(
+        aBuffer({ maxLength: 400 }),
+        aVersion,
+        aBuffer({ minLength: 12, maxLength: 12 }),
+        (plaintext, version, iv) => {
+          const sealed = sealValue(key, version, place, plaintext, iv);
+          expect(keyVersionOf(sealed)).toBe(version);
+          expect(openValue(key, place, sealed)).toEqual(plaintext);
+        },
+      ),
     );
   });
 
@@ -60,7 +66,11 @@ describe('a sealed value', () => {
         const broken = Buffer.from(sealed);
         const bit = choice % (sealed.length * 8);
         broken[bit >> 3] = (broken[bit >> 3] as number) ^ (1 << (bit & 7));
-        for (const bytes of [broken, sealed.subarray(0, choice % sealed.length), Buffer.concat([sealed, Buffer.alloc(1)])]) {
+        for (const bytes of [
+          broken,
+          sealed.subarray(0, choice % sealed.length),
+          Buffer.concat([sealed, Buffer.alloc(1)]),
+        ]) {
           expect(() => openValue(key, place, bytes)).toThrow(SealBrokenError);
         }
       }),
@@ -74,7 +84,13 @@ describe('a sealed value', () => {
   });
 
   it('is refused in a place whose parts give the same text together', () => {
-    const sealed = sealValue(key, 1, { ...place, table: 'ab', column: 'c' }, Buffer.from('a secret'), randomBytes(ivBytes));
+    const sealed = sealValue(
+      key,
+      1,
+      { ...place, table: 'ab', column: 'c' },
+      Buffer.from('a secret'),
+      randomBytes(ivBytes),
+    );
     expect(() => openValue(key, { ...place, table: 'a', column: 'bc' }, sealed)).toThrow(SealBrokenError);
   });
 
@@ -85,7 +101,12 @@ describe('a sealed value', () => {
   });
 
   it('is no text that was never sealed', () => {
-    for (const bytes of [Buffer.alloc(0), Buffer.alloc(4), Buffer.alloc(33), Buffer.from('{"name":"Ada Lovelace of London"}')]) {
+    for (const bytes of [
+      Buffer.alloc(0),
+      Buffer.alloc(4),
+      Buffer.alloc(33),
+      Buffer.from('{"name":"Ada Lovelace of London"}'),
+    ]) {
       expect(() => openValue(key, place, bytes)).toThrow(SealBrokenError);
     }
     expect(() => keyVersionOf(Buffer.alloc(4))).toThrow(SealBrokenError);
@@ -97,7 +118,9 @@ describe('a sealed value', () => {
       createSecretKey(hex('feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308')),
       hex('feedface'),
       hex('deadbeeffeedfacedeadbeefabaddad2'),
-      hex('d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39'),
+      hex(
+        'd9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39',
+      ),
       hex('cafebabefacedbaddecaf888'),
     );
     expect(sealed.subarray(16).toString('hex')).toBe(
@@ -122,7 +145,8 @@ describe('parts behind their lengths', () => {
 
 describe('a derived key', () => {
   it('is HKDF with SHA-256 of RFC 5869, with no salt and one block', () => {
-    const hmac = (secret: Buffer, ...parts: Buffer[]) => createHmac('sha256', secret).update(Buffer.concat(parts)).digest();
+    const hmac = (secret: Buffer, ...parts: Buffer[]) =>
+      createHmac('sha256', secret).update(Buffer.concat(parts)).digest();
     const info = lengthPrefixed(['millrace key', 'customer', 'cus_1']);
     const expected = hmac(hmac(Buffer.alloc(32), dataKey.export()), info, Buffer.of(1));
     expect(bytesOf(deriveKey(dataKey, { kind: 'customer', customerId: 'cus_1' }))).toBe(expected.toString('hex'));
@@ -134,7 +158,10 @@ describe('a derived key', () => {
       { kind: 'answer' },
       ...['', 'cus_1', 'cus_2', 'secret'].map((customerId) => ({ kind: 'customer', customerId }) as const),
     ];
-    const keys = [dataKey, createSecretKey(Buffer.alloc(32, 8))].flatMap((from) => [from, ...uses.map((use) => deriveKey(from, use))]);
+    const keys = [dataKey, createSecretKey(Buffer.alloc(32, 8))].flatMap((from) => [
+      from,
+      ...uses.map((use) => deriveKey(from, use)),
+    ]);
     expect(new Set(keys.map(bytesOf)).size).toBe(keys.length);
     expect(bytesOf(deriveKey(dataKey, { kind: 'secret' }))).toBe(bytesOf(key));
   });
@@ -173,7 +200,8 @@ describe('a master key', () => {
 });
 
 describe('a wrapped data key', () => {
-  const masterOf = (bytes: Buffer) => masterKeyFrom(bytes.toString('base64')) as NonNullable<ReturnType<typeof masterKeyFrom>>;
+  const masterOf = (bytes: Buffer) =>
+    masterKeyFrom(bytes.toString('base64')) as NonNullable<ReturnType<typeof masterKeyFrom>>;
   const master = masterOf(randomBytes(32));
 
   it('unwraps for its organization and version under its master key, and nowhere else', () => {

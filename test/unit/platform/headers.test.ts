@@ -9,9 +9,25 @@ describe('the headers of a request', () => {
     ['are fine', ['Accept', '*/*', 'Authorization', 'Bearer a']],
     [
       'may repeat a list',
-      ['Accept', 'text/plain', 'Accept', '*/*', 'Cookie', 'a', 'cookie', 'b', 'X-Forwarded-For', 'a', 'X-Forwarded-For', 'b'],
+      [
+        'Accept',
+        'text/plain',
+        'Accept',
+        '*/*',
+        'Cookie',
+        'a',
+        'cookie',
+        'b',
+        'X-Forwarded-For',
+        'a',
+        'X-Forwarded-For',
+        'b',
+      ],
     ],
-    ['may have the name of one as the value of another', ['x-a', 'authorization', 'x-b', 'authorization', 'authorization', 'host']],
+    [
+      'may have the name of one as the value of another',
+      ['x-a', 'authorization', 'x-b', 'authorization', 'authorization', 'host'],
+    ],
     ['may be as many as the limit', many(headersMax - 1)],
   ])('%s', (_what, headers) => {
     expect(faultOfHeaders([...host, ...headers], '1.1')).toBeUndefined();

@@ -28,7 +28,9 @@ const start = async (
 };
 
 const connectionsOf = (app: FastifyInstance): Promise<number> =>
-  new Promise((resolve, reject) => app.server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
+  new Promise((resolve, reject) =>
+    app.server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+  );
 
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
 
@@ -48,7 +50,9 @@ describe('a server', () => {
   it('does not wait for a caller whom it refused and who stays', async () => {
     const { app, url } = await start();
     const { hostname, port } = new URL(url);
-    const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }, () => socket.write('nonsense\r\n\r\n'));
+    const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }, () =>
+      socket.write('nonsense\r\n\r\n'),
+    );
     await new Promise((resolve) => socket.resume().once('end', resolve));
     await until(
       () => connectionsOf(app),

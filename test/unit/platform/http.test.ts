@@ -6,7 +6,12 @@ import { createMetrics } from '../../../platform/metrics.ts';
 import { UnavailableError } from '../../../platform/retry.ts';
 
 const createApp = (): FastifyInstance => {
-  const app = createHttpApp({ log: createLog('test', 'silent'), metrics: createMetrics(), health: [], bodyBytesMax: 1_024 });
+  const app = createHttpApp({
+    log: createLog('test', 'silent'),
+    metrics: createMetrics(),
+    health: [],
+    bodyBytesMax: 1_024,
+  });
   app.post(
     '/things',
     {
@@ -19,7 +24,11 @@ const createApp = (): FastifyInstance => {
             name: { type: 'string', minLength: 2, pattern: '^[a-z]*$' },
             kind: { enum: ['a', 'b'] },
             count: { type: 'integer', exclusiveMinimum: 0 },
-            tags: { type: 'array', maxItems: 1, items: { type: 'object', required: ['id'], properties: { id: { type: 'string' } } } },
+            tags: {
+              type: 'array',
+              maxItems: 1,
+              items: { type: 'object', required: ['id'], properties: { id: { type: 'string' } } },
+            },
           },
         },
       },
@@ -72,7 +81,10 @@ describe('a part that is down', () => {
     const answer = await app.inject('/down');
     expect(answer.statusCode).toBe(503);
     expect(answer.headers['retry-after']).toBe('1');
-    expect(answer.json()).toMatchObject({ error_code: 'DEPENDENCY_UNAVAILABLE', errors: [{ field: 'clickhouse', code: 'unavailable' }] });
+    expect(answer.json()).toMatchObject({
+      error_code: 'DEPENDENCY_UNAVAILABLE',
+      errors: [{ field: 'clickhouse', code: 'unavailable' }],
+    });
     expect(answer.body).not.toContain('10.0.0.1');
   });
 });
@@ -96,9 +108,16 @@ describe('readiness', () => {
       { name: 'up', required: true, check },
       { name: 'down', required: false, check: () => Promise.reject(new Error('away')) },
     ];
-    const one = createHttpApp({ log: createLog('test', 'silent'), metrics: createMetrics(), health, bodyBytesMax: 1_024 });
+    const one = createHttpApp({
+      log: createLog('test', 'silent'),
+      metrics: createMetrics(),
+      health,
+      bodyBytesMax: 1_024,
+    });
     const answers = await Promise.all(Array.from({ length: 100 }, () => one.inject('/health/ready')));
-    expect(new Set(answers.map(({ body }) => body))).toEqual(new Set(['{"status":"ready","dependencies":{"up":"up","down":"down"}}']));
+    expect(new Set(answers.map(({ body }) => body))).toEqual(
+      new Set(['{"status":"ready","dependencies":{"up":"up","down":"down"}}']),
+    );
     expect(asked).toBeLessThan(10);
     asked = 0;
     await one.inject('/health/ready');

@@ -23,7 +23,8 @@ const isHarmless = (root: unknown): boolean => {
     if (typeof value !== 'object' || value === null) continue;
     if (depth >= depthMax) return false;
     for (const [inner, item] of Object.entries(value)) {
-      if (!Array.isArray(value) && (inner === '__proto__' || (inner === 'prototype' && name === 'constructor'))) return false;
+      if (!Array.isArray(value) && (inner === '__proto__' || (inner === 'prototype' && name === 'constructor')))
+        return false;
       open.push({ value: item, depth: depth + 1, name: Array.isArray(value) ? '' : inner });
     }
   }
@@ -53,17 +54,33 @@ describe('a body', () => {
     ['no byte', '', 'the body is empty'],
     ['nothing but blanks', ' \n\t\r', 'the body is empty'],
     ['nothing but a byte order mark', '\uFEFF', 'the body is empty'],
-    ['a name given twice', '{"amount":"1",\n "amount":"2"}', 'the name "amount" is given twice in one object, at line 2, column 2'],
-    ['a name given twice in two spellings', '{"a":1,"\\u0061":2}', 'the name "a" is given twice in one object, at line 1, column 8'],
+    [
+      'a name given twice',
+      '{"amount":"1",\n "amount":"2"}',
+      'the name "amount" is given twice in one object, at line 2, column 2',
+    ],
+    [
+      'a name given twice in two spellings',
+      '{"a":1,"\\u0061":2}',
+      'the name "a" is given twice in one object, at line 1, column 8',
+    ],
     [
       'a name given twice with much between',
       '{"a":{"b":[1]},"c":[{}],"a":1}',
       'the name "a" is given twice in one object, at line 1, column 25',
     ],
     ['an empty name given twice', '{"":1,"":2}', 'the name "" is given twice in one object, at line 1, column 7'],
-    ['a twin deep inside', '[[{"x":{"k":1,"k":1}}]]', 'the name "k" is given twice in one object, at line 1, column 15'],
+    [
+      'a twin deep inside',
+      '[[{"x":{"k":1,"k":1}}]]',
+      'the name "k" is given twice in one object, at line 1, column 15',
+    ],
     ['__proto__', '{"__proto__":{"admin":true}}', 'the name "__proto__" is not allowed, at line 1, column 2'],
-    ['__proto__ in escapes', '{"a":{"\\u005f_proto\\u005f_":1}}', 'the name "__proto__" is not allowed, at line 1, column 7'],
+    [
+      '__proto__ in escapes',
+      '{"a":{"\\u005f_proto\\u005f_":1}}',
+      'the name "__proto__" is not allowed, at line 1, column 7',
+    ],
     [
       'constructor.prototype',
       '{"constructor":{"prototype":{}}}',
@@ -243,7 +260,9 @@ describe('any text', () => {
         const twin = given[from % given.length] as string;
         const whole = given.map((name) => `${JSON.stringify(name)}:{"x":[]}`);
         expect(read(`{${whole.join()}}`).ok).toBe(true);
-        expect(read(`{${whole.toSpliced(to % (whole.length + 1), 0, `${JSON.stringify(twin)}:1`).join()}}`).ok).toBe(false);
+        expect(read(`{${whole.toSpliced(to % (whole.length + 1), 0, `${JSON.stringify(twin)}:1`).join()}}`).ok).toBe(
+          false,
+        );
       }),
     );
   });

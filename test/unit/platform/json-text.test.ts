@@ -16,21 +16,33 @@ describe('the text of a caller', () => {
     }
   });
 
-  it.each(['', ' ', '{', '{"\\n":1,}', '{"\\x":1}', '{"\\n" 1}', '["\\n":1]', '{"\\n":01}', '{"\\n":1}x', '"\\u12"', '{"\\n'])(
-    'that is no JSON is refused in the words of JSON.parse: %s',
-    (text) => {
-      let words = 'none';
-      try {
-        JSON.parse(text);
-      } catch (error) {
-        words = (error as Error).message;
-      }
-      expect(() => parseJsonText(text)).toThrow(new SyntaxError(words));
-    },
-  );
+  it.each([
+    '',
+    ' ',
+    '{',
+    '{"\\n":1,}',
+    '{"\\x":1}',
+    '{"\\n" 1}',
+    '["\\n":1]',
+    '{"\\n":01}',
+    '{"\\n":1}x',
+    '"\\u12"',
+    '{"\\n',
+  ])('that is no JSON is refused in the words of JSON.parse: %s', (text) => {
+    let words = 'none';
+    try {
+      JSON.parse(text);
+    } catch (error) {
+      words = (error as Error).message;
+    }
+    expect(() => parseJsonText(text)).toThrow(new SyntaxError(words));
+  });
 
   it('gives what was written into it, with escapes in names and in values', () => {
-    const name = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('__proto__', '\\', '"', '\n', '1', ':', '\\u0061', ''));
+    const name = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('__proto__', '\\', '"', '\n', '1', ':', '\\u0061', ''),
+    );
     const { value } = fc.letrec((tie) => ({
       value: fc.oneof(
         { depthSize: 'small' },

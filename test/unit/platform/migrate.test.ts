@@ -3,7 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { dueMigrations, type MigrationFile, readMigrations } from '../../../platform/migrate.ts';
 
 const file = (name: string, sql: string): MigrationFile => ({ name, sql, checksum: hash('sha256', sql, 'hex') });
-const files = [file('0001_a.sql', 'CREATE TABLE a ()'), file('0002_b.sql', 'CREATE TABLE b ()'), file('0003_c.sql', 'CREATE TABLE c ()')];
+const files = [
+  file('0001_a.sql', 'CREATE TABLE a ()'),
+  file('0002_b.sql', 'CREATE TABLE b ()'),
+  file('0003_c.sql', 'CREATE TABLE c ()'),
+];
 const appliedOf = (...applied: MigrationFile[]) => new Map(applied.map(({ name, checksum }) => [name, checksum]));
 const [a, b, c] = files as [MigrationFile, MigrationFile, MigrationFile];
 
@@ -22,7 +26,9 @@ describe('the migrations that are due', () => {
     ['a comment', '-- why\n'],
   ])('are refused as a whole where one was changed after it was applied, by %s', (_what, added) => {
     const changed = [a, file('0002_b.sql', added + b.sql), c];
-    expect(() => dueMigrations(changed, appliedOf(a, b), 'PostgreSQL')).toThrow(/PostgreSQL migration 0002_b\.sql was changed after/);
+    expect(() => dueMigrations(changed, appliedOf(a, b), 'PostgreSQL')).toThrow(
+      /PostgreSQL migration 0002_b\.sql was changed after/,
+    );
   });
 
   it('may be changed as long as they were not applied', () => {

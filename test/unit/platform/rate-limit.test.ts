@@ -1,4 +1,6 @@
-/** What the limiter does without Redis: the headers, the limiter of a process alone, and the example of the documents. */
+/**
+ * What the limiter does without Redis: the headers, the limiter of a process alone, and the example of the documents.
+ */
 import { readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -37,7 +39,13 @@ describe('a process that decides alone', () => {
       });
     }
     expect(await take('org_1', 'starter', 'sensitive')).toEqual({
-      ...{ allowed: false, refusedBy: 'rate', limit: 10, remaining: 0, resetSeconds: 10, retryAfterSeconds: 1, from: 'process' },
+      allowed: false,
+      refusedBy: 'rate',
+      limit: 10,
+      remaining: 0,
+      resetSeconds: 10,
+      retryAfterSeconds: 1,
+      from: 'process',
       quota: { limit: 5_000, used: 10, resetSeconds: 43_200 },
     });
     expect(await take('org_2', 'starter', 'sensitive')).toMatchObject({ allowed: true, remaining: 9 });
@@ -74,9 +82,18 @@ describe('a process that decides alone', () => {
     }
     clock.set(Date.UTC(2026, 10, 21, 23, 59, 57));
     const refused = await take('org_1', 'starter', 'sensitive');
-    expect(refused).toMatchObject({ allowed: false, refusedBy: 'quota', remaining: 10, retryAfterSeconds: 3, quota: { used: 5_000 } });
+    expect(refused).toMatchObject({
+      allowed: false,
+      refusedBy: 'quota',
+      remaining: 10,
+      retryAfterSeconds: 3,
+      quota: { used: 5_000 },
+    });
     clock.advance(3_000);
-    expect(await take('org_1', 'starter', 'sensitive')).toMatchObject({ allowed: true, quota: { used: 1, resetSeconds: 86_400 } });
+    expect(await take('org_1', 'starter', 'sensitive')).toMatchObject({
+      allowed: true,
+      quota: { used: 1, resetSeconds: 86_400 },
+    });
   });
 
   it('asks Redis once a second and not at each take', async () => {
@@ -112,14 +129,22 @@ describe('a process that decides alone', () => {
   it('does not take a block that is no whole number of tokens', () => {
     const redis = connectRedis('redis://127.0.0.1:1', 100, createLog('test', 'silent'));
     for (const events of [0, -1, 2.5, Number.NaN]) {
-      expect(() => createRateLimit({ redis, clock: createSetClock(noon), blockSize: { events } })).toThrow('a block is a whole number');
+      expect(() => createRateLimit({ redis, clock: createSetClock(noon), blockSize: { events } })).toThrow(
+        'a block is a whole number',
+      );
     }
   });
 });
 
 describe('the headers of an answer', () => {
   const verdict: Verdict = {
-    ...{ allowed: true, refusedBy: undefined, limit: 100, remaining: 98, resetSeconds: 1, retryAfterSeconds: 0, from: 'redis' },
+    allowed: true,
+    refusedBy: undefined,
+    limit: 100,
+    remaining: 98,
+    resetSeconds: 1,
+    retryAfterSeconds: 0,
+    from: 'redis',
     quota: { limit: 1_000, used: 1, resetSeconds: 3_600 },
   };
   const plain = { 'X-RateLimit-Limit': '100', 'X-RateLimit-Remaining': '98', 'X-RateLimit-Reset': '1' };
@@ -141,15 +166,20 @@ describe('the headers of an answer', () => {
 });
 
 describe('the example of docs/rate-limits.md', () => {
-  type SendPatiently = (send: () => Promise<Response>, options?: { attemptsMax?: number; waitMsMax?: number }) => Promise<Response>;
+  type SendPatiently = (
+    send: () => Promise<Response>,
+    options?: { attemptsMax?: number; waitMsMax?: number },
+  ) => Promise<Response>;
 
   const load = async (): Promise<SendPatiently> => {
     const document = readFileSync(new URL('../../../docs/rate-limits.md', import.meta.url), 'utf8');
     const example = /```ts\n(.*?)```/s.exec(document)?.[1] ?? '';
     const code = stripTypeScriptTypes(example);
-    return (await import(/* @vite-ignore */ `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`)).sendPatiently;
+    return (await import(/* @vite-ignore */ `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`))
+      .sendPatiently;
   };
-  const refused = (status: number, retryAfter: string) => new Response('{}', { status, headers: { 'Retry-After': retryAfter } });
+  const refused = (status: number, retryAfter: string) =>
+    new Response('{}', { status, headers: { 'Retry-After': retryAfter } });
   const answering = (answers: readonly Response[]) => {
     const sent: Response[] = [];
     return { sent, send: async () => answers[sent.push(answers[sent.length] as Response) - 1] as Response };

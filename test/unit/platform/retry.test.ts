@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { backoffMs, isPassing, parts, UnavailableError } from '../../../platform/retry.ts';
 
-const coded = (code: string | number, message = 'failed', options?: ErrorOptions) => Object.assign(new Error(message, options), { code });
+const coded = (code: string | number, message = 'failed', options?: ErrorOptions) =>
+  Object.assign(new Error(message, options), { code });
 
 describe('a fault that passes', () => {
   it.each([
@@ -38,9 +39,15 @@ describe('a fault that stays', () => {
   it.each([
     ['a bug', new TypeError('undefined is not a function')],
     ['a broken constraint', coded('23505', 'duplicate key value violates unique constraint "plans_code_key"')],
-    ['a fault whose words quote the caller', coded('22P02', 'invalid input syntax for type uuid: "connection timeout"')],
+    [
+      'a fault whose words quote the caller',
+      coded('22P02', 'invalid input syntax for type uuid: "connection timeout"'),
+    ],
     ['a missing column that is named like a fault', coded('42703', 'column "timeout_ms" does not exist')],
-    ['data that ClickHouse can not parse, quoted', coded('27', 'Cannot parse input: expected , before: socket hang up')],
+    [
+      'data that ClickHouse can not parse, quoted',
+      coded('27', 'Cannot parse input: expected , before: socket hang up'),
+    ],
     ['a missing table', coded('60', 'Table usage_events does not exist')],
     ['a wrong password', coded('28P01', 'password authentication failed')],
     ['several of which none passes', new AggregateError([new Error('no'), coded('23505')])],

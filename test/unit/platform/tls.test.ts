@@ -1,4 +1,7 @@
-/** TLS of the HTTP floor in one process: what is refused at the start, who may connect, and a certificate that is renewed. */
+/**
+ * TLS of the HTTP floor in one process: what is refused at the start, who may connect, and a certificate that is
+ * renewed.
+ */
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { connect as connectPlain } from 'node:net';
@@ -38,18 +41,30 @@ const silent = pino({ level: 'silent' });
 
 const start = async (files: Partial<TlsFiles> = {}, log: Logger = silent): Promise<{ url: string; port: number }> => {
   const tls = createTls({ certFile: server.cert, keyFile: server.key, clientCaFile: '', ...files }, 20, log);
-  const app = createHttpApp({ log: silent, metrics: createMetrics(), health: [], bodyBytesMax: 1_024, bounds: { ...defaultBounds, tls } });
+  const app = createHttpApp({
+    log: silent,
+    metrics: createMetrics(),
+    health: [],
+    bodyBytesMax: 1_024,
+    bounds: { ...defaultBounds, tls },
+  });
   apps.push(app);
   const url = await listen(app, '127.0.0.1', 0);
   return { url, port: Number(new URL(url).port) };
 };
 
-type Answer = { readonly status: number; readonly headers: NodeJS.Dict<string | string[]>; readonly by: DetailedPeerCertificate };
+type Answer = {
+  readonly status: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly by: DetailedPeerCertificate;
+};
 
 const get = (url: string, options: ConnectionOptions = {}): Promise<Answer> => {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   request(`${url}/health/live`, { ca: readFileSync(ours.cert), agent: false, ...options }, (answer) => {
-    const by = (answer.socket as unknown as { getPeerCertificate: (detailed: true) => DetailedPeerCertificate }).getPeerCertificate(true);
+    const by = (
+      answer.socket as unknown as { getPeerCertificate: (detailed: true) => DetailedPeerCertificate }
+    ).getPeerCertificate(true);
     answer.resume().on('end', () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, by }));
   })
     .on('error', reject)
@@ -65,22 +80,57 @@ const handshake = (port: number, options: ConnectionOptions): Promise<string> =>
     }).on('error', reject);
   });
 
-const shows = (pair: { cert: string; key: string }): ConnectionOptions => ({ cert: readFileSync(pair.cert), key: readFileSync(pair.key) });
+const shows = (pair: { cert: string; key: string }): ConnectionOptions => ({
+  cert: readFileSync(pair.cert),
+  key: readFileSync(pair.key),
+});
 
 describe('TLS files that are not usable', () => {
   const files = { certFile: server.cert, keyFile: server.key, clientCaFile: '' };
 
   it.each<[string, Partial<TlsFiles>, RegExp]>([
-    ['a certificate without its key', { keyFile: '' }, /^MILLRACE_TLS_CERT_FILE and MILLRACE_TLS_KEY_FILE must be given together$/],
-    ['a key without its certificate', { certFile: '' }, /^MILLRACE_TLS_CERT_FILE and MILLRACE_TLS_KEY_FILE must be given together$/],
-    ['a CA alone', { certFile: '', keyFile: '', clientCaFile: ours.cert }, /^MILLRACE_TLS_CLIENT_CA_FILE needs MILLRACE_TLS_CERT_FILE/],
-    ['a certificate that is not there', { certFile: pathOf('absent') }, /^MILLRACE_TLS_CERT_FILE can't be read: ENOENT/],
+    [
+      'a certificate without its key',
+      { keyFile: '' },
+      /^MILLRACE_TLS_CERT_FILE and MILLRACE_TLS_KEY_FILE must be given together$/,
+    ],
+    [
+      'a key without its certificate',
+      { certFile: '' },
+      /^MILLRACE_TLS_CERT_FILE and MILLRACE_TLS_KEY_FILE must be given together$/,
+    ],
+    [
+      'a CA alone',
+      { certFile: '', keyFile: '', clientCaFile: ours.cert },
+      /^MILLRACE_TLS_CLIENT_CA_FILE needs MILLRACE_TLS_CERT_FILE/,
+    ],
+    [
+      'a certificate that is not there',
+      { certFile: pathOf('absent') },
+      /^MILLRACE_TLS_CERT_FILE can't be read: ENOENT/,
+    ],
     ['a key that is not there', { keyFile: pathOf('absent') }, /^MILLRACE_TLS_KEY_FILE can't be read: ENOENT/],
-    ['a CA that is not there', { clientCaFile: pathOf('absent') }, /^MILLRACE_TLS_CLIENT_CA_FILE can't be read: ENOENT/],
+    [
+      'a CA that is not there',
+      { clientCaFile: pathOf('absent') },
+      /^MILLRACE_TLS_CLIENT_CA_FILE can't be read: ENOENT/,
+    ],
     ['a folder', { keyFile: certificates.folder }, /^MILLRACE_TLS_KEY_FILE can't be read: EISDIR/],
-    ['a certificate that is none', { certFile: server.key }, /^MILLRACE_TLS_CERT_FILE must name a file with a certificate in PEM form$/],
-    ['a key that is none', { keyFile: server.cert }, /^MILLRACE_TLS_KEY_FILE must name a file with a private key in PEM form/],
-    ['a CA that is none', { clientCaFile: server.key }, /^MILLRACE_TLS_CLIENT_CA_FILE must name a file with a certificate/],
+    [
+      'a certificate that is none',
+      { certFile: server.key },
+      /^MILLRACE_TLS_CERT_FILE must name a file with a certificate in PEM form$/,
+    ],
+    [
+      'a key that is none',
+      { keyFile: server.cert },
+      /^MILLRACE_TLS_KEY_FILE must name a file with a private key in PEM form/,
+    ],
+    [
+      'a CA that is none',
+      { clientCaFile: server.key },
+      /^MILLRACE_TLS_CLIENT_CA_FILE must name a file with a certificate/,
+    ],
     ['an empty key', { keyFile: fileWith('empty', '') }, /^MILLRACE_TLS_KEY_FILE must name a file with a private key/],
     [
       'the key of another certificate',
@@ -92,7 +142,11 @@ describe('TLS files that are not usable', () => {
   });
 
   it('are told together, and none of them repeats what is in a file', () => {
-    const faults = tlsFaults({ certFile: server.key, keyFile: server.cert, clientCaFile: fileWith('secret', 'hunter2') });
+    const faults = tlsFaults({
+      certFile: server.key,
+      keyFile: server.cert,
+      clientCaFile: fileWith('secret', 'hunter2'),
+    });
     expect(faults).toHaveLength(3);
     expect(faults.join()).not.toMatch(/hunter2|BEGIN/);
   });
@@ -151,7 +205,9 @@ describe('plain HTTP', () => {
 
   it('on any address is fine behind a proxy that does TLS, and HTTPS is fine anywhere', () => {
     expect(faultsOf({ MILLRACE_HOST: '0.0.0.0', MILLRACE_TLS_TERMINATED_BY_PROXY: 'true' })).toEqual([]);
-    expect(faultsOf({ MILLRACE_HOST: '::', MILLRACE_TLS_CERT_FILE: server.cert, MILLRACE_TLS_KEY_FILE: server.key })).toEqual([]);
+    expect(
+      faultsOf({ MILLRACE_HOST: '::', MILLRACE_TLS_CERT_FILE: server.cert, MILLRACE_TLS_KEY_FILE: server.key }),
+    ).toEqual([]);
   });
 
   it.each(['yes', '1', 'TRUE', ' true'])('is not let through by a proxy of "%s": it must be true or false', (word) => {

@@ -38,14 +38,18 @@ const faultsOf = (schema: TSchema, value: unknown) => {
 describe('what a request may be', () => {
   it.each(judging)('has each pattern in words beside it: %s', (_, schema) => {
     for (const node of nodesOf(schema)) {
-      if (typeof node.pattern === 'string') expect(node, node.pattern).toMatchObject({ 'x-expected': expect.stringMatching(/\w/) });
-      if (typeof node.patternProperties === 'object') expect(node).toMatchObject({ 'x-expected-names': expect.stringMatching(/\w/) });
+      if (typeof node.pattern === 'string')
+        expect(node, node.pattern).toMatchObject({ 'x-expected': expect.stringMatching(/\w/) });
+      if (typeof node.patternProperties === 'object')
+        expect(node).toMatchObject({ 'x-expected-names': expect.stringMatching(/\w/) });
     }
   });
 
   it('is looked at on both hosts', () => {
     expect(judging.length).toBeGreaterThan(25);
-    expect(judging.flatMap(([, schema]) => nodesOf(schema)).filter(({ pattern }) => pattern !== undefined).length).toBeGreaterThan(30);
+    expect(
+      judging.flatMap(([, schema]) => nodesOf(schema)).filter(({ pattern }) => pattern !== undefined).length,
+    ).toBeGreaterThan(30);
   });
 });
 
@@ -55,7 +59,10 @@ describe('a fault', () => {
       if (node.type === 'object')
         return {
           ...Object.fromEntries(
-            Object.entries((node.properties ?? {}) as Record<string, Node>).map(([name, inner]) => [name, wrong(inner)]),
+            Object.entries((node.properties ?? {}) as Record<string, Node>).map(([name, inner]) => [
+              name,
+              wrong(inner),
+            ]),
           ),
           'un\u0000known': '\u0000',
         };
@@ -70,10 +77,16 @@ describe('a fault', () => {
   });
 
   it('of a field that may be null is one, and says what the field may be', () => {
-    const schema = Type.Object({ email: Type.Union([Type.String({ pattern: '^x$', 'x-expected': 'an x' }), Type.Null()]) });
-    expect(faultsOf(schema, { email: 'y' })).toEqual([{ field: 'email', code: 'wrong_format', message: 'must be an x' }]);
+    const schema = Type.Object({
+      email: Type.Union([Type.String({ pattern: '^x$', 'x-expected': 'an x' }), Type.Null()]),
+    });
+    expect(faultsOf(schema, { email: 'y' })).toEqual([
+      { field: 'email', code: 'wrong_format', message: 'must be an x' },
+    ]);
     expect(faultsOf(schema, { email: 1 })).toEqual([{ field: 'email', code: 'wrong_type', message: 'must be string' }]);
-    expect(faultsOf(Type.Object({ only: Type.Null() }), { only: 1 })).toMatchObject([{ field: 'only', code: 'wrong_type' }]);
+    expect(faultsOf(Type.Object({ only: Type.Null() }), { only: 1 })).toMatchObject([
+      { field: 'only', code: 'wrong_type' },
+    ]);
   });
 
   it('of an unknown field names all that is known, at every depth', () => {
@@ -83,7 +96,11 @@ describe('a fault', () => {
       colour: 1,
       address: { line1: '1', city: 'C', country: 'DE', zip: 1 },
     });
-    expect(outer).toEqual({ field: 'colour', code: 'unknown_field', message: unknownFieldMessage(Object.keys(NewCustomer.properties)) });
+    expect(outer).toEqual({
+      field: 'colour',
+      code: 'unknown_field',
+      message: unknownFieldMessage(Object.keys(NewCustomer.properties)),
+    });
     expect(inner).toMatchObject({
       field: 'address.zip',
       message: 'is not known here; known are line1, line2, postal_code, city, state, country',

@@ -21,7 +21,10 @@ const createDataKeys = () => {
 };
 
 const placeOf = (organizationId: string, customerId = 'cus_1'): Place => ({
-  ...{ organizationId, table: 'customers', column: 'personal', row: customerId },
+  organizationId,
+  table: 'customers',
+  column: 'personal',
+  row: customerId,
   key: { kind: 'customer', customerId },
 });
 
@@ -75,5 +78,7 @@ it('the newest key is asked for once a minute, and at once where the clock was s
     await vault.seal(db, placeOf('org_clock'), Buffer.from('a value'));
     return asked.length;
   };
-  expect([await askedAt(86_400_000), await askedAt(86_459_999), await askedAt(86_460_000), await askedAt(0)]).toEqual([1, 1, 2, 3]);
+  expect([await askedAt(86_400_000), await askedAt(86_459_999), await askedAt(86_460_000), await askedAt(0)]).toEqual([
+    1, 1, 2, 3,
+  ]);
 });

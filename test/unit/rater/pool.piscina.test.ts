@@ -2,7 +2,12 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { defaultRatingPolicy, type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
-import { createRatingPool, type RatingPool, type RatingPoolBounds, RatingPoolFull } from '../../../rater/pool.piscina.ts';
+import {
+  createRatingPool,
+  type RatingPool,
+  type RatingPoolBounds,
+  RatingPoolFull,
+} from '../../../rater/pool.piscina.ts';
 import { rateShard } from '../../../rater/rate.ts';
 import type { RatingShard, SubscriptionToRate } from '../../../rater/rating-task.ts';
 import { anyCurrency, prices, quantities } from '../../support/rating-arbitraries.ts';
@@ -20,16 +25,28 @@ afterEach(async () => {
 
 /** A fixed seed: the same 200 subscriptions in every run, three charges each. */
 const subscriptions: SubscriptionToRate[] = fc
-  .sample(fc.record({ currency: anyCurrency, prices: fc.tuple(prices, prices, prices), quantities: fc.tuple(quantities, quantities) }), {
-    numRuns: scaled(200),
-    seed: 7,
-  })
+  .sample(
+    fc.record({
+      currency: anyCurrency,
+      prices: fc.tuple(prices, prices, prices),
+      quantities: fc.tuple(quantities, quantities),
+    }),
+    {
+      numRuns: scaled(200),
+      seed: 7,
+    },
+  )
   .map((sample, index) => ({
     subscriptionId: `sub_${String(index).padStart(3, '0')}`,
     customerId: `cus_${index}`,
     planVersionId: 'plv_1',
     currency: sample.currency,
-    charges: sample.prices.map((price, meter) => ({ code: `m${meter}`, name: `Meter ${meter}`, meter: `m${meter}`, price })),
+    charges: sample.prices.map((price, meter) => ({
+      code: `m${meter}`,
+      name: `Meter ${meter}`,
+      meter: `m${meter}`,
+      price,
+    })),
     quantities: Object.fromEntries(sample.quantities.map((quantity, meter) => [`m${meter}`, formatQuantity(quantity)])),
   }));
 
@@ -42,7 +59,9 @@ const shardsOf = (all: readonly SubscriptionToRate[], size: number): RatingShard
 /** The bytes of all lines, in the order of subscription and position. */
 const bytesOf = (lines: readonly RatedLine[]): string =>
   lines
-    .toSorted((a, b) => (a.subscriptionId < b.subscriptionId ? -1 : a.subscriptionId > b.subscriptionId ? 1 : a.position - b.position))
+    .toSorted((a, b) =>
+      a.subscriptionId < b.subscriptionId ? -1 : a.subscriptionId > b.subscriptionId ? 1 : a.position - b.position,
+    )
     .map((line) => JSON.stringify(ratedLineToJson(line)))
     .join('\n');
 

@@ -36,7 +36,9 @@ const subscription = (charges: Charge[], perMeter: Record<string, string>): Subs
   quantities: perMeter,
 });
 
-const signedQuantities = fc.tuple(quantities, fc.constantFrom(1n, -1n)).map(([value, sign]) => (value * sign) as Quantity);
+const signedQuantities = fc
+  .tuple(quantities, fc.constantFrom(1n, -1n))
+  .map(([value, sign]) => (value * sign) as Quantity);
 
 describe('the steps of a line', () => {
   it('[I13] sum exactly to its exact amount, and each is its own terms multiplied out', () => {
@@ -44,7 +46,8 @@ describe('the steps of a line', () => {
       fc.property(prices, signedQuantities, (price, units) => {
         const { precise, steps } = priceQuantity(price, units);
         expect(sumPrecise(steps.map((step) => step.amount))).toBe(precise);
-        for (const step of steps) expect(step.amount).toBe(step.unitAmount * step.priced + step.flatAmount * 10n ** 12n);
+        for (const step of steps)
+          expect(step.amount).toBe(step.unitAmount * step.priced + step.flatAmount * 10n ** 12n);
       }),
       { numRuns: scaled(1000) },
     );
@@ -88,7 +91,8 @@ describe('rating a charge', () => {
   });
 
   it('half up is the rule unless a policy says otherwise', () => {
-    const half = (rounding: 'half_up' | 'half_even') => rateCharge(perUnit('c', '0.005'), quantity('1'), 'USD', { rounding }).amount;
+    const half = (rounding: 'half_up' | 'half_even') =>
+      rateCharge(perUnit('c', '0.005'), quantity('1'), 'USD', { rounding }).amount;
     expect(defaultRatingPolicy).toEqual({ rounding: 'half_up' });
     expect([half('half_up'), half('half_even')]).toEqual([amount('0.01'), amount('0')]);
   });
@@ -100,7 +104,13 @@ describe('rating a subscription', () => {
       subscription([flat, perUnit('calls', '0.25'), perUnit('unused', '1')], { calls: '3.000000000000' }),
       defaultRatingPolicy,
     );
-    expect(lines.map(({ position, chargeCode, amount: printed }) => [position, chargeCode, formatMinorUnits(printed, 'USD')])).toEqual([
+    expect(
+      lines.map(({ position, chargeCode, amount: printed }) => [
+        position,
+        chargeCode,
+        formatMinorUnits(printed, 'USD'),
+      ]),
+    ).toEqual([
       [1, 'base', '20.00'],
       [2, 'calls', '0.75'],
       [3, 'unused', '0.00'],
@@ -108,7 +118,10 @@ describe('rating a subscription', () => {
   });
 
   it('a meter without usage has quantity 0, also one named like something on the prototype', () => {
-    const lines = ratePlan(subscription([perUnit('constructor', '1'), perUnit('tostring', '1')], {}), defaultRatingPolicy);
+    const lines = ratePlan(
+      subscription([perUnit('constructor', '1'), perUnit('tostring', '1')], {}),
+      defaultRatingPolicy,
+    );
     expect(lines.map((line) => line.quantity)).toEqual([0n, 0n]);
   });
 
@@ -124,7 +137,10 @@ describe('rating a subscription', () => {
   });
 
   it('[I12] the JSON of a line has one form, down to the byte', () => {
-    const [line] = ratePlan(subscription([perUnit('calls', '0.000015')], { calls: '6462.000000000000' }), defaultRatingPolicy);
+    const [line] = ratePlan(
+      subscription([perUnit('calls', '0.000015')], { calls: '6462.000000000000' }),
+      defaultRatingPolicy,
+    );
     expect(JSON.stringify(ratedLineToJson(line as never))).toBe(
       '{"subscription_id":"sub_1","customer_id":"cus_1","plan_version_id":"plv_1","position":1,"charge_code":"calls","charge_name":"Charge calls",' +
         '"model":"per_unit","meter":"calls","currency":"USD","rounding":"half_up","quantity":"6462","billable_quantity":"6462",' +
@@ -138,7 +154,10 @@ describe('rating a subscription', () => {
       fc.property(prices, signedQuantities, anyCurrency, (price, units, currency) => {
         const line = {
           ...rateCharge({ code: 'c', name: 'C', meter: 'c', price }, units, currency, defaultRatingPolicy),
-          ...{ subscriptionId: 's', customerId: 'c', planVersionId: 'p', position: 1 },
+          subscriptionId: 's',
+          customerId: 'c',
+          planVersionId: 'p',
+          position: 1,
         };
         expect(ratedLineFromJson(JSON.parse(JSON.stringify(ratedLineToJson(line))))).toEqual(line);
         expect(() => ratedLineFromJson({ ...ratedLineToJson(line), amount: '1e3' })).toThrow("can't be read");
@@ -154,7 +173,9 @@ describe('rating a subscription', () => {
       packageSize: 1n as Quantity,
       freeUnits: 0n as Quantity,
     } as const;
-    const absurd: SubscriptionToRate = subscription([{ code: 'c', name: 'C', meter: 'c', price }], { c: '9'.repeat(64) });
+    const absurd: SubscriptionToRate = subscription([{ code: 'c', name: 'C', meter: 'c', price }], {
+      c: '9'.repeat(64),
+    });
     const [line] = ratePlan(absurd, defaultRatingPolicy);
     expect(line?.precise).toBe((10n ** 64n - 1n) * 10n ** 12n * (10n ** 20n - 1n) * 10n ** 24n);
     expect(ratedLineFromJson(ratedLineToJson(line as never))).toEqual(line);

@@ -89,7 +89,9 @@ describe('a replacement', () => {
           // The gateway stops at a time that is too old or too new only once all else is right; here all are told.
           if (byGateway.status === 'invalid')
             expect(
-              byApi.ok ? [] : byApi.faults.map(({ field, code }) => `${field.replace('amendments[0].replacement.', '')} ${code}`),
+              byApi.ok
+                ? []
+                : byApi.faults.map(({ field, code }) => `${field.replace('amendments[0].replacement.', '')} ${code}`),
             ).toEqual(expect.arrayContaining(codes));
           expect(byApi.ok).toBe(false);
         } else
@@ -118,7 +120,10 @@ describe('a replacement', () => {
       { amendments: [{ idempotency_key: 'k', action: 'replace', reason: 'r', replacement }] },
       { nowMs, futureMsMax },
     );
-    expect([ok, rest]).toMatchObject([false, { faults: [{ field: 'amendments[0].replacement.timestamp', code: 'missing' }] }]);
+    expect([ok, rest]).toMatchObject([
+      false,
+      { faults: [{ field: 'amendments[0].replacement.timestamp', code: 'missing' }] },
+    ]);
   });
 });
 
@@ -131,7 +136,12 @@ describe('the message of an amendment', () => {
     const rows = fromMessage(amendmentMessage(amendment));
     expect(rows).toEqual([
       {
-        ...{ tenant: 'org_1\0', idempotencyKey: '\0amd_1', event: 'replaced', customer: 'c', occurredAtMs: 5, receivedAtMs: 9 },
+        tenant: 'org_1\0',
+        idempotencyKey: '\0amd_1',
+        event: 'replaced',
+        customer: 'c',
+        occurredAtMs: 5,
+        receivedAtMs: 9,
         properties: [
           ['event', 'llm'],
           ['key', 'k'],
@@ -148,7 +158,9 @@ describe('the message of an amendment', () => {
         properties: [['tokens', '3']],
       },
     ]);
-    expect(fromMessage(amendmentMessage({ ...amendment, added: undefined })).map(({ event }) => event)).toEqual(['voided']);
+    expect(fromMessage(amendmentMessage({ ...amendment, added: undefined })).map(({ event }) => event)).toEqual([
+      'voided',
+    ]);
   });
 
   it('is the same bytes whenever it is made', () => {
@@ -162,7 +174,9 @@ describe('the message of an amendment', () => {
         (key) => {
           expect(shownKey(replacementKey(key, 'amd_1'))).toBe(key);
           expect(shownKey(key)).toBe(key);
-          expect(keyDigest('org_1', key).equals(createHash('sha256').update(`org_1\0${key}`).digest().subarray(0, 16))).toBe(true);
+          expect(
+            keyDigest('org_1', key).equals(createHash('sha256').update(`org_1\0${key}`).digest().subarray(0, 16)),
+          ).toBe(true);
         },
       ),
     );

@@ -45,10 +45,23 @@ describe('currency', () => {
     expect(currencies).toEqual(currencies.toSorted());
   });
 
-  it.each(['usd', 'BGN', 'HRK', 'ANG', 'ZWL', 'SLL', 'CUC', 'XAU', 'XDR', 'XXX', 'XTS', '', 'US', 'toString', '__proto__'])(
-    'nothing can be billed in "%s"',
-    (text) => {
-      expect(isCurrency(text)).toBe(false);
-    },
-  );
+  it.each([
+    'usd',
+    'BGN',
+    'HRK',
+    'ANG',
+    'ZWL',
+    'SLL',
+    'CUC',
+    'XAU',
+    'XDR',
+    'XXX',
+    'XTS',
+    '',
+    'US',
+    'toString',
+    '__proto__',
+  ])('nothing can be billed in "%s"', (text) => {
+    expect(isCurrency(text)).toBe(false);
+  });
 });

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { depthMax, faultsPerEventMax, flattenProperties, pathCharactersMax, propertiesBytesMax } from '#schemas/event-properties.ts';
+import {
+  depthMax,
+  faultsPerEventMax,
+  flattenProperties,
+  pathCharactersMax,
+  propertiesBytesMax,
+} from '#schemas/event-properties.ts';
 import type { Fault } from '#schemas/failures.ts';
 import { eventWith, readEvent } from '../../support/read-body.ts';
 import { scaled } from '../../support/scale.ts';
@@ -90,7 +96,9 @@ describe('every fault is listed with its path', () => {
   });
 
   it('a number with too many digits is told how many it may have', () => {
-    expect(flatten('{"a":1e-53}').faults[0]?.message).toMatch(/no meter can measure.* 40 digits before the point and 52 behind it/);
+    expect(flatten('{"a":1e-53}').faults[0]?.message).toMatch(
+      /no meter can measure.* 40 digits before the point and 52 behind it/,
+    );
   });
 });
 
@@ -100,8 +108,18 @@ describe('[I27] sizes and depths are bounded, and each bound is met exactly', ()
     ['objects', depthMax + 1, nestedObject(depthMax + 1, '1'), ['too_deep']],
     ['arrays below the object', depthMax, `{"a":${'['.repeat(depthMax - 1)}1${']'.repeat(depthMax - 1)}}`, []],
     ['arrays below the object', depthMax + 1, `{"a":${'['.repeat(depthMax)}1${']'.repeat(depthMax)}}`, ['too_deep']],
-    ['objects in arrays', depthMax, `{"a":[${'{"b":['.repeat(depthMax / 2 - 1)}1${']}'.repeat(depthMax / 2 - 1)}]}`, []],
-    ['objects in arrays', depthMax + 1, `{"a":${'[{"b":'.repeat(depthMax / 2)}1${'}]'.repeat(depthMax / 2)}}`, ['too_deep']],
+    [
+      'objects in arrays',
+      depthMax,
+      `{"a":[${'{"b":['.repeat(depthMax / 2 - 1)}1${']}'.repeat(depthMax / 2 - 1)}]}`,
+      [],
+    ],
+    [
+      'objects in arrays',
+      depthMax + 1,
+      `{"a":${'[{"b":'.repeat(depthMax / 2)}1${'}]'.repeat(depthMax / 2)}}`,
+      ['too_deep'],
+    ],
     ['an array in objects', depthMax + 1, nestedObject(depthMax, '[]'), ['too_deep']],
     ['objects', 100, nestedObject(100, '1'), ['too_deep']],
     ['arrays below the object', 100, `{"a":${'['.repeat(100)}1${']'.repeat(100)}}`, ['too_deep']],
@@ -115,14 +133,18 @@ describe('[I27] sizes and depths are bounded, and each bound is met exactly', ()
     [pathCharactersMax + 1, ['property_name']],
   ])('a path of %i characters', (length, codes) => {
     expect(flatten(JSON.stringify({ ['p'.repeat(length)]: 1 })).faults.map(({ code }) => code)).toEqual(codes);
-    expect(flatten(JSON.stringify({ a: { ['p'.repeat(length - 2)]: 1 } })).faults.map(({ code }) => code)).toEqual(codes);
+    expect(flatten(JSON.stringify({ a: { ['p'.repeat(length - 2)]: 1 } })).faults.map(({ code }) => code)).toEqual(
+      codes,
+    );
   });
 
   it.each([
     [256, []],
     [257, ['properties: too_many_properties']],
   ])('%i properties', (count, codes) => {
-    expect(codesOf(JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, index) => [`p${index}`, index]))))).toEqual(codes);
+    expect(
+      codesOf(JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, index) => [`p${index}`, index])))),
+    ).toEqual(codes);
   });
 
   it.each([
@@ -139,7 +161,10 @@ describe('[I27] sizes and depths are bounded, and each bound is met exactly', ()
     ['numbers in an array', `{"a":[${Array(50_000).fill('1e400').join(',')}]}`],
     ['nested arrays', `{"a":[${Array(50_000).fill('[1e400,1e400]').join(',')}]}`],
     ['names', `{${Array.from({ length: 50_000 }, (_, index) => `"${index}.":1`).join(',')}}`],
-    ['values below a name of a megabyte', `{"a":[{"${'x'.repeat(1_000_000)}":[${Array(50_000).fill('1e400').join(',')}]}]}`],
+    [
+      'values below a name of a megabyte',
+      `{"a":[{"${'x'.repeat(1_000_000)}":[${Array(50_000).fill('1e400').join(',')}]}]}`,
+    ],
   ])('a body full of faulty %s does not become a list of faults of its size', (_what, json) => {
     const { faults } = flatten(json);
     expect(faults.length).toBeGreaterThanOrEqual(faultsPerEventMax);
@@ -149,7 +174,10 @@ describe('[I27] sizes and depths are bounded, and each bound is met exactly', ()
 });
 
 describe('for any properties', () => {
-  const names = fc.oneof(fc.stringMatching(/^[a-z]{1,3}$/), fc.constantFrom('__proto__', 'constructor', 'a.b', '1', '0'));
+  const names = fc.oneof(
+    fc.stringMatching(/^[a-z]{1,3}$/),
+    fc.constantFrom('__proto__', 'constructor', 'a.b', '1', '0'),
+  );
   const scalars = fc.oneof(fc.string({ unit: 'binary' }), fc.integer(), fc.boolean(), fc.constant(null));
   const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
     tree: fc.oneof(
@@ -202,7 +230,9 @@ describe('for any properties', () => {
   });
 
   it('no prototype is changed by what was sent', () => {
-    flatten('{"__proto__":{"poisoned":"1"},"constructor":{"prototype":{"poisoned":"1"}},"a":[{"__proto__":{"poisoned":true}}]}');
+    flatten(
+      '{"__proto__":{"poisoned":"1"},"constructor":{"prototype":{"poisoned":"1"}},"a":[{"__proto__":{"poisoned":true}}]}',
+    );
     expect(({} as { poisoned?: unknown }).poisoned).toBeUndefined();
     expect((Object as { poisoned?: unknown }).poisoned).toBeUndefined();
   });

@@ -8,7 +8,9 @@ import { scaled } from '../../support/scale.ts';
 /** The stored text of a property that a body gives as this JSON, or the codes of what is wrong with it. */
 const stored = (json: string): string => {
   const read = readEvent(eventWith(`{"n":${json}}`));
-  return 'status' in read ? read.faults.map(({ code }) => code).join() : (read.properties.find(([path]) => path === 'n')?.[1] ?? '');
+  return 'status' in read
+    ? read.faults.map(({ code }) => code).join()
+    : (read.properties.find(([path]) => path === 'n')?.[1] ?? '');
 };
 
 describe('[I13] a number keeps its decimal digits', () => {

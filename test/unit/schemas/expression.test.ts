@@ -26,7 +26,9 @@ describe('expressions', () => {
   it('a path is of names and quoted names, joined by dots', () => {
     expect(treeOf('usage.input_tokens')).toEqual(path('usage.input_tokens'));
     expect(treeOf('"odd name"."2nd".x')).toEqual(path('odd name.2nd.x'));
-    expect(treeOf('"x; DROP TABLE {a:String} ..*>"')).toMatchObject({ message: expect.stringContaining('a property must be') });
+    expect(treeOf('"x; DROP TABLE {a:String} ..*>"')).toMatchObject({
+      message: expect.stringContaining('a property must be'),
+    });
     expect(treeOf('"{a:String} 漢 $1 --"')).toEqual(path('{a:String} 漢 $1 --'));
   });
 
@@ -52,7 +54,10 @@ describe('expressions', () => {
     ["a'", '2: "\'" has no meaning here'],
     ['sum(a)', '4: "(" stands where an operator or the end is expected'],
     ['a % b', '3: "%" has no meaning here'],
-    ['$.n * 2', '1: "$" has no meaning here: a path begins inside the properties of an event, so write n for the property n'],
+    [
+      '$.n * 2',
+      '1: "$" has no meaning here: a path begins inside the properties of an event, so write n for the property n',
+    ],
     ['2 * a[0]', '6: "[" has no meaning here: an array is kept as one JSON text, whose items have no path'],
     ['a\0', '2: "\\u0000" has no meaning here'],
   ])('%j is refused with the column', (text, fault) => {
@@ -68,7 +73,9 @@ describe('expressions', () => {
     expect(faultOf(`a${' '.repeat(expressionCharactersMax)}`)).toBe(
       `${expressionCharactersMax + 1}: has more than ${expressionCharactersMax} characters`,
     );
-    expect(faultOf(Array.from({ length: 21 }, (_, index) => `p${index}`).join('+'))).toContain('more than 20 properties');
+    expect(faultOf(Array.from({ length: 21 }, (_, index) => `p${index}`).join('+'))).toContain(
+      'more than 20 properties',
+    );
   });
 
   it('the properties are told once each, in the order of their use', () => {
@@ -81,13 +88,19 @@ describe('expressions', () => {
       fc.property(aTree, (tree) => {
         const parsed = parseExpression(textOfTree(tree));
         if (!parsed.ok) expect(parsed.fault.message).toMatch(/names no property|divides by zero/);
-        else expect(propertiesOf(parsed.value).every((name) => JSON.stringify(tree).includes(JSON.stringify(name)))).toBe(true);
+        else
+          expect(propertiesOf(parsed.value).every((name) => JSON.stringify(tree).includes(JSON.stringify(name)))).toBe(
+            true,
+          );
       }),
     );
   });
 
   it('[I27] any text is read or refused at once', () => {
-    const anything = fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom('(', ')', '-', '+', '*', '/', 'a', '1', '.', '"', ' ') }));
+    const anything = fc.oneof(
+      fc.string(),
+      fc.string({ unit: fc.constantFrom('(', ')', '-', '+', '*', '/', 'a', '1', '.', '"', ' ') }),
+    );
     fc.assert(fc.property(anything, (text) => parseExpression(text).ok || faultOf(text) !== ''));
   });
 });

@@ -65,7 +65,9 @@ describe('a code', () => {
     );
     const thrownInRoutes = sources
       .filter(({ path }) => path.startsWith('api/routes/') || path === 'ingest/gateway.ts')
-      .flatMap(({ text }) => [...text.replaceAll(/failures: \[[^\]]*\]/g, '').matchAll(quoted)].map(([, code]) => code as string))
+      .flatMap(({ text }) =>
+        [...text.replaceAll(/failures: \[[^\]]*\]/g, '').matchAll(quoted)].map(([, code]) => code as string),
+      )
       .filter(isFailureCode);
     const anywhere = {
       url: '/v1/a/:id',
@@ -79,7 +81,9 @@ describe('a code', () => {
     };
     const conventional = (['POST', 'PATCH'] as const).flatMap((method) => failuresOf({ method, ...anywhere }));
     expect(thrownInRoutes.length).toBeGreaterThan(10);
-    expect(thrownInRoutes.filter((code) => !listed.includes(code) && !conventional.includes(code as FailureCode))).toEqual([]);
+    expect(
+      thrownInRoutes.filter((code) => !listed.includes(code) && !conventional.includes(code as FailureCode)),
+    ).toEqual([]);
   });
 });
 
@@ -91,9 +95,14 @@ describe('the error reference', () => {
         .sort(),
     ).toEqual([...codes].sort());
     for (const page of errorPages()) {
-      expect(page.example).toMatchObject({ type: `/docs/errors/${page.error_code}`, status: page.status, error_code: page.error_code });
+      expect(page.example).toMatchObject({
+        type: `/docs/errors/${page.error_code}`,
+        status: page.status,
+        error_code: page.error_code,
+      });
       const html = errorPageHtml(page);
-      for (const part of [page.error_code, String(page.status), 'Cause', 'Cure', 'Example']) expect(html).toContain(part);
+      for (const part of [page.error_code, String(page.status), 'Cause', 'Cure', 'Example'])
+        expect(html).toContain(part);
       expect(html).toContain(escapeHtml(page.cause).split('`')[0]);
     }
   });
@@ -113,6 +122,7 @@ describe('the error reference', () => {
   });
 
   it('knows no code that only JavaScript knows', () => {
-    for (const text of ['constructor', '__proto__', 'toString', '', 'not_found']) expect(isFailureCode(text)).toBe(false);
+    for (const text of ['constructor', '__proto__', 'toString', '', 'not_found'])
+      expect(isFailureCode(text)).toBe(false);
   });
 });

@@ -9,7 +9,11 @@ const faultsOf = (json: unknown): string[] => {
   return parsed.ok ? [] : parsed.faults.map(({ field, code }) => `${field} ${code}`);
 };
 const sum = { event: 'e', aggregation: 'sum', property: 'tokens' };
-const percentile = (rank: unknown, method: unknown = 'linear') => ({ ...sum, aggregation: 'percentile', percentile: { rank, method } });
+const percentile = (rank: unknown, method: unknown = 'linear') => ({
+  ...sum,
+  aggregation: 'percentile',
+  percentile: { rank, method },
+});
 
 describe('meter definitions as JSON', () => {
   it('what is written is read back, with equal text', () => {

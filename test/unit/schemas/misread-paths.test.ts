@@ -37,7 +37,12 @@ describe('of a meter', () => {
     const faults = misreadPathFaults({
       property: '$.n',
       expression: 'input + properties.n * "$".m',
-      filter: { and: [{ property: 'a[0]', operator: 'exists', value: true }, { or: [{ property: '$.x', operator: 'eq', value: 'y' }] }] },
+      filter: {
+        and: [
+          { property: 'a[0]', operator: 'exists', value: true },
+          { or: [{ property: '$.x', operator: 'eq', value: 'y' }] },
+        ],
+      },
       group_by: ['region', 'properties.region'],
     });
     expect(faults.map(({ field, code }) => `${field} ${code}`)).toEqual([

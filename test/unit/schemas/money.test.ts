@@ -62,12 +62,28 @@ describe('amounts as text', () => {
     expect(formatAmount(amount(text))).toBe(canonical);
   });
 
-  it.each(['', '-', '.5', '5.', '1e3', '1E-7', '+1', ' 1', '1 ', '1\n', '1,000', '1_000', '0x10', 'NaN', 'Infinity', '--1', '1.2.3', '١'])(
-    'the text "%s" is refused and not guessed at',
-    (text) => {
-      expect(parseAmount(text)).toBeUndefined();
-    },
-  );
+  it.each([
+    '',
+    '-',
+    '.5',
+    '5.',
+    '1e3',
+    '1E-7',
+    '+1',
+    ' 1',
+    '1 ',
+    '1\n',
+    '1,000',
+    '1_000',
+    '0x10',
+    'NaN',
+    'Infinity',
+    '--1',
+    '1.2.3',
+    '١',
+  ])('the text "%s" is refused and not guessed at', (text) => {
+    expect(parseAmount(text)).toBeUndefined();
+  });
 
   it('a digit that could not be kept is refused: 13 decimals, 21 integer digits, a megabyte of zeros', () => {
     expect(parseAmount('0.0000000000001')).toBeUndefined();
@@ -96,7 +112,9 @@ describe('amounts as text', () => {
   });
 
   it('printing never rounds: a fraction of a minor unit is a bug', () => {
-    expect(() => formatMinorUnits(amount('0.005'), 'USD')).toThrow('0.005 is not a whole number of units of 2 decimals');
+    expect(() => formatMinorUnits(amount('0.005'), 'USD')).toThrow(
+      '0.005 is not a whole number of units of 2 decimals',
+    );
     expect(() => formatMinorUnits(amount('0.5'), 'JPY')).toThrow('not a whole number');
   });
 });
@@ -117,7 +135,10 @@ describe('rounding', () => {
   ];
   it.each(rows)('%s rounds to cents as each mode says', (text, expected) => {
     for (const mode of ['half_up', 'half_even', 'down', 'up'] as const) {
-      expect([mode, formatMinorUnits(roundToMinorUnits(precise(text), 'USD', mode), 'USD')]).toEqual([mode, expected[mode]]);
+      expect([mode, formatMinorUnits(roundToMinorUnits(precise(text), 'USD', mode), 'USD')]).toEqual([
+        mode,
+        expected[mode],
+      ]);
     }
   });
 
@@ -145,14 +166,17 @@ describe('rounding', () => {
         const oracle = amountOracle(price).mul(quantityOracle(quantity)).mul(Number(sign));
         expect(preciseOracle(exact).equals(oracle)).toBe(true);
         const rounded = roundToMinorUnits(exact, currency, mode);
-        expect(amountOracle(rounded).equals(oracle.toDecimalPlaces(minorUnitsOf(currency), oracleRounding[mode]))).toBe(true);
+        expect(amountOracle(rounded).equals(oracle.toDecimalPlaces(minorUnitsOf(currency), oracleRounding[mode]))).toBe(
+          true,
+        );
       }),
       { numRuns: scaled(5000) },
     );
   });
 
   it('[I13] halves and their neighbours round like exact decimals do', () => {
-    // Random products hardly ever hit a half, so halves are made: k halves of a minor unit, plus or minus the smallest step.
+    // Random products hardly ever hit a half, so halves are made: k halves of a minor unit, plus or minus the smallest
+    // step.
     const nearHalves = fc.record({
       halves: fc.bigInt({ min: -1000n, max: 1000n }),
       nudge: fc.constantFrom(-1n, 0n, 1n),
@@ -201,7 +225,12 @@ describe('sums and comparison', () => {
   });
 
   it('amounts sort by value', () => {
-    expect(['1', '-2', '0.5', '10'].map(amount).toSorted(compareAmounts).map(formatAmount)).toEqual(['-2', '0.5', '1', '10']);
+    expect(['1', '-2', '0.5', '10'].map(amount).toSorted(compareAmounts).map(formatAmount)).toEqual([
+      '-2',
+      '0.5',
+      '1',
+      '10',
+    ]);
     expect(compareAmounts(amount('1'), amount('1.0'))).toBe(0);
   });
 });
@@ -240,21 +269,30 @@ describe('allocation', () => {
       .array(fc.bigInt({ min: 0n, max: 10n ** 20n }), { minLength: 1, maxLength: 20 })
       .filter((all) => all.some((one) => one > 0n));
     fc.assert(
-      fc.property(fc.bigInt({ min: -(10n ** 15n), max: 10n ** 15n }), weights, anyCurrency, (units, shares, currency) => {
-        const minorUnit = 10n ** BigInt(12 - minorUnitsOf(currency));
-        const total = (units * minorUnit) as Amount;
-        const parts = allocate(total, shares, currency);
-        expect(sumAmounts(parts)).toBe(total);
-        const weightsSum = shares.reduce((sum, share) => sum + share, 0n);
-        for (const [index, part] of parts.entries()) {
-          expect(part % minorUnit).toBe(0n);
-          const difference = part * weightsSum - total * (shares[index] as bigint);
-          expect(difference < minorUnit * weightsSum && difference > -minorUnit * weightsSum).toBe(true);
-        }
-        const byWeight = parts.map((part, index) => ({ part: units < 0n ? -part : part, share: shares[index] as bigint }));
-        for (const a of byWeight) for (const b of byWeight) if (a.share > b.share) expect(a.part >= b.part).toBe(true);
-        expect(allocate(total, shares, currency)).toEqual(parts);
-      }),
+      fc.property(
+        fc.bigInt({ min: -(10n ** 15n), max: 10n ** 15n }),
+        weights,
+        anyCurrency,
+        (units, shares, currency) => {
+          const minorUnit = 10n ** BigInt(12 - minorUnitsOf(currency));
+          const total = (units * minorUnit) as Amount;
+          const parts = allocate(total, shares, currency);
+          expect(sumAmounts(parts)).toBe(total);
+          const weightsSum = shares.reduce((sum, share) => sum + share, 0n);
+          for (const [index, part] of parts.entries()) {
+            expect(part % minorUnit).toBe(0n);
+            const difference = part * weightsSum - total * (shares[index] as bigint);
+            expect(difference < minorUnit * weightsSum && difference > -minorUnit * weightsSum).toBe(true);
+          }
+          const byWeight = parts.map((part, index) => ({
+            part: units < 0n ? -part : part,
+            share: shares[index] as bigint,
+          }));
+          for (const a of byWeight)
+            for (const b of byWeight) if (a.share > b.share) expect(a.part >= b.part).toBe(true);
+          expect(allocate(total, shares, currency)).toEqual(parts);
+        },
+      ),
       { numRuns: scaled(1000) },
     );
   });

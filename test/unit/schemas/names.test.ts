@@ -3,7 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { newId } from '#platform/ids.ts';
 import type { Fault } from '#schemas/fault.ts';
 import { type IdPrefix, idPrefixes } from '#schemas/ids.ts';
-import { hasIdForm, idFormPattern, lookUpColumn, newNameFault, readNewCode, splitNames, usageNames } from '#schemas/names.ts';
+import {
+  hasIdForm,
+  idFormPattern,
+  lookUpColumn,
+  newNameFault,
+  readNewCode,
+  splitNames,
+  usageNames,
+} from '#schemas/names.ts';
 import { planVersionFromJson } from '#schemas/plan.ts';
 import { llmProPlan } from '../../support/llm-pro.ts';
 
@@ -13,7 +21,8 @@ const hex = '0123456789abcdef0123456789abcdef';
 describe('[I34] the form of an id', () => {
   it.each(prefixes)('is that of every id with %s, in whatever case', (prefix) => {
     const id = newId(prefix);
-    for (const text of [id, id.toUpperCase(), `${prefix.toUpperCase()}${id.slice(3)}`]) expect(hasIdForm(text), text).toBe(true);
+    for (const text of [id, id.toUpperCase(), `${prefix.toUpperCase()}${id.slice(3)}`])
+      expect(hasIdForm(text), text).toBe(true);
   });
 
   it('is that of ids to come: a prefix is three letters', () => {
@@ -40,7 +49,9 @@ describe('[I34] the form of an id', () => {
   it('is the same in the database', () => {
     const folder = new URL('../../../schemas/postgres/', import.meta.url);
     const name = readdirSync(folder).find((one) => one.startsWith('0012_')) as string;
-    const patterns = [...readFileSync(new URL(name, folder), 'utf8').matchAll(/'(\^\[A-Z[^']+)'/g)].map((match) => match[1]);
+    const patterns = [...readFileSync(new URL(name, folder), 'utf8').matchAll(/'(\^\[A-Z[^']+)'/g)].map(
+      (match) => match[1],
+    );
     expect(patterns.length).toBeGreaterThanOrEqual(4);
     expect(new Set(patterns)).toEqual(new Set([idFormPattern]));
   });
@@ -51,7 +62,9 @@ describe('[I34] a name that is given now', () => {
     'is not %s; the fault says the cure',
     (name) => {
       expect(newNameFault(name, 'external_id')).toEqual({
-        ...{ field: 'external_id', code: 'not_allowed', message: expect.stringMatching(/three letters|dots/) },
+        field: 'external_id',
+        code: 'not_allowed',
+        message: expect.stringMatching(/three letters|dots/),
       });
     },
   );
@@ -65,7 +78,11 @@ describe('[I34] a name that is given now', () => {
     expect(readNewCode({ code: `mtr_${hex}` }, '', faults)).toBeUndefined();
     expect(faults).toMatchObject([{ field: 'code', code: 'not_allowed' }]);
     const [charge, ...others] = llmProPlan.charges;
-    const parsed = planVersionFromJson({ ...llmProPlan, code: `pln_${hex}`, charges: [{ ...charge, code: `aud_${hex}` }, ...others] });
+    const parsed = planVersionFromJson({
+      ...llmProPlan,
+      code: `pln_${hex}`,
+      charges: [{ ...charge, code: `aud_${hex}` }, ...others],
+    });
     expect(parsed).toMatchObject({
       ok: false,
       faults: [
@@ -79,11 +96,15 @@ describe('[I34] a name that is given now', () => {
 describe('[I34] a text that stands for an object', () => {
   it('is looked up as an id or as a name, by its form alone', () => {
     expect(lookUpColumn('pln', `pln_${hex}`, 'code')).toBe('id');
-    for (const text of ['pro', `plv_${hex}`, `PLN_${hex}`, `pln_${hex}0`]) expect(lookUpColumn('pln', text, 'code'), text).toBe('code');
+    for (const text of ['pro', `plv_${hex}`, `PLN_${hex}`, `pln_${hex}0`])
+      expect(lookUpColumn('pln', text, 'code'), text).toBe('code');
   });
 
   it('of several, each is one of both', () => {
-    expect(splitNames([`cus_${hex}`, 'acme', `sub_${hex}`])).toEqual({ ids: [`cus_${hex}`], externalIds: ['acme', `sub_${hex}`] });
+    expect(splitNames([`cus_${hex}`, 'acme', `sub_${hex}`])).toEqual({
+      ids: [`cus_${hex}`],
+      externalIds: ['acme', `sub_${hex}`],
+    });
   });
 
   it('names no two customers of an event: an external id that is an id is that id', () => {

@@ -76,7 +76,9 @@ describe('a text', () => {
   it('[I13] is worth what decimal.js says, rounded once to 12 decimals, half away from zero', () => {
     fc.assert(
       fc.property(numberTexts, fc.constantFrom(operandDigitsMax, integerDigitsMax), (text, integerMax) => {
-        const rounded = isRead(text, integerMax) ? new Exact(text).toDecimalPlaces(12, Decimal.ROUND_HALF_UP) : undefined;
+        const rounded = isRead(text, integerMax)
+          ? new Exact(text).toDecimalPlaces(12, Decimal.ROUND_HALF_UP)
+          : undefined;
         expect(measuredNumber(text, integerMax)).toBe(rounded && BigInt(rounded.times(1e12).toFixed(0)));
         const whole = exactOf(text);
         const plain = plainNumber(text);

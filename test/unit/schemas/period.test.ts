@@ -5,7 +5,10 @@ import { scaled } from '../../support/scale.ts';
 
 const at = (text: string): number => Temporal.Instant.from(text).epochMilliseconds;
 
-/** Zones that are hard on calendars: clocks set over midnight, quarter hours, half-hour summer time, a day left out, no summer time. */
+/**
+ * Zones that are hard on calendars: clocks set over midnight, quarter hours, half-hour summer time, a day left out, no
+ * summer time.
+ */
 const timeZones = [
   'UTC',
   'Europe/Berlin',
@@ -37,8 +40,14 @@ describe('calendar months', () => {
   });
 
   it('a month begins with its first millisecond and ends with the first of the next', () => {
-    expect(formatPeriod(monthFromText('2026-10') as never)).toEqual({ start: '2026-10-01T00:00:00.000Z', end: '2026-11-01T00:00:00.000Z' });
-    expect(formatPeriod(monthFromText('2024-02') as never)).toEqual({ start: '2024-02-01T00:00:00.000Z', end: '2024-03-01T00:00:00.000Z' });
+    expect(formatPeriod(monthFromText('2026-10') as never)).toEqual({
+      start: '2026-10-01T00:00:00.000Z',
+      end: '2026-11-01T00:00:00.000Z',
+    });
+    expect(formatPeriod(monthFromText('2024-02') as never)).toEqual({
+      start: '2024-02-01T00:00:00.000Z',
+      end: '2024-03-01T00:00:00.000Z',
+    });
   });
 
   it('[I14] a month in a time zone follows its clocks over summer time', () => {

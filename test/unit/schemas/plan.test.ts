@@ -48,7 +48,8 @@ describe('plan versions as JSON', () => {
         const json = planVersionToJson(version);
         expect(planVersionFromJson(JSON.parse(JSON.stringify(json)))).toEqual({ ok: true, value: version });
         expect(Value.Check(PlanVersionSchema, json)).toBe(true);
-        for (const charge of version.charges) expect(chargeFromJson(chargeToJson(charge))).toEqual({ ok: true, value: charge });
+        for (const charge of version.charges)
+          expect(chargeFromJson(chargeToJson(charge))).toEqual({ ok: true, value: charge });
       }),
     );
   });
@@ -97,7 +98,11 @@ describe('plan versions as JSON', () => {
     ['a charge that is null', plan(null), ['charges[0] wrong_type']],
     ['a meter on a flat charge', plan({ ...base, meter: 'api_calls' }), ['charges[0].meter not_allowed']],
     ['no meter on a metered charge', plan({ ...base, price: perUnit }), ['charges[0].meter missing']],
-    ['a meter that is no code', plan({ ...base, price: perUnit, meter: 'API calls' }), ['charges[0].meter wrong_format']],
+    [
+      'a meter that is no code',
+      plan({ ...base, price: perUnit, meter: 'API calls' }),
+      ['charges[0].meter wrong_format'],
+    ],
     ['a charge without a price', plan({ code: 'base', name: 'Base' }), ['charges[0].price missing']],
     ['the same charge twice', plan(base, { ...base, name: 'Again' }), ['charges[1].code duplicate']],
     [

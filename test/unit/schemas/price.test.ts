@@ -17,17 +17,30 @@ const graduated = (...tiers: unknown[]) => ({ model: 'graduated', tiers });
 
 describe('prices as JSON', () => {
   it('a flat price has one amount', () => {
-    expect(priceFromJson({ model: 'flat', amount: '20.00' })).toEqual({ ok: true, value: { model: 'flat', amount: parseAmount('20') } });
+    expect(priceFromJson({ model: 'flat', amount: '20.00' })).toEqual({
+      ok: true,
+      value: { model: 'flat', amount: parseAmount('20') },
+    });
   });
 
   it('free units default to zero and are written out', () => {
     const parsed = priceFromJson({ model: 'per_unit', unit_amount: '0.000015' });
-    expect(parsed).toEqual({ ok: true, value: { model: 'per_unit', unitAmount: parseAmount('0.000015'), freeUnits: 0n } });
-    expect(parsed.ok && priceToJson(parsed.value)).toEqual({ model: 'per_unit', unit_amount: '0.000015', free_units: '0' });
+    expect(parsed).toEqual({
+      ok: true,
+      value: { model: 'per_unit', unitAmount: parseAmount('0.000015'), freeUnits: 0n },
+    });
+    expect(parsed.ok && priceToJson(parsed.value)).toEqual({
+      model: 'per_unit',
+      unit_amount: '0.000015',
+      free_units: '0',
+    });
   });
 
   it('tiers keep their order, and a flat amount defaults to zero', () => {
-    const json = graduated({ up_to: '100000', unit_amount: '0', flat_amount: '1.50' }, { up_to: null, unit_amount: '0.0000024' });
+    const json = graduated(
+      { up_to: '100000', unit_amount: '0', flat_amount: '1.50' },
+      { up_to: null, unit_amount: '0.0000024' },
+    );
     expect(priceFromJson(json)).toEqual({
       ok: true,
       value: {
@@ -43,7 +56,12 @@ describe('prices as JSON', () => {
 
   it('a package price has an amount, a size and free units', () => {
     const json = { model: 'package', package_amount: '0.50', package_size: '25', free_units: '20' };
-    const value = { model: 'package', packageAmount: parseAmount('0.5'), packageSize: parseQuantity('25'), freeUnits: parseQuantity('20') };
+    const value = {
+      model: 'package',
+      packageAmount: parseAmount('0.5'),
+      packageSize: parseQuantity('25'),
+      freeUnits: parseQuantity('20'),
+    };
     expect(priceFromJson(json)).toEqual({ ok: true, value });
   });
 
@@ -76,8 +94,16 @@ describe('prices as JSON', () => {
     ['minus and no decimal', { model: 'flat', amount: '-x' }, ['price.amount not_a_decimal']],
     ['a misspelt field', { model: 'per_unit', unit_amount: '1', free_unit: '5' }, ['price.free_unit unknown_field']],
     ['a negative allowance', { model: 'per_unit', unit_amount: '1', free_units: '-1' }, ['price.free_units negative']],
-    ['null for an optional field', { model: 'per_unit', unit_amount: '1', free_units: null }, ['price.free_units wrong_type']],
-    ['a package of nothing', { model: 'package', package_amount: '1', package_size: '0' }, ['price.package_size not_positive']],
+    [
+      'null for an optional field',
+      { model: 'per_unit', unit_amount: '1', free_units: null },
+      ['price.free_units wrong_type'],
+    ],
+    [
+      'a package of nothing',
+      { model: 'package', package_amount: '1', package_size: '0' },
+      ['price.package_size not_positive'],
+    ],
     ['no tiers', { model: 'graduated' }, ['price.tiers missing']],
     ['tiers that are no list', { model: 'graduated', tiers: {} }, ['price.tiers wrong_type']],
     ['an empty list of tiers', graduated(), ['price.tiers wrong_length']],

@@ -20,10 +20,13 @@ describe('quantity', () => {
     ['0.000000000001', '0.000000000001'],
     ['99999999999999999999999999.999999999999', '99999999999999999999999999.999999999999'],
     [`${'9'.repeat(64)}.999999999999`, `${'9'.repeat(64)}.999999999999`],
-  ])('[I13] %s, as ClickHouse prints a Decimal with or without trailing zeros, is the quantity %s', (text, canonical) => {
-    const quantity = parseQuantity(text);
-    expect(quantity === undefined ? undefined : formatQuantity(quantity)).toBe(canonical);
-  });
+  ])(
+    '[I13] %s, as ClickHouse prints a Decimal with or without trailing zeros, is the quantity %s',
+    (text, canonical) => {
+      const quantity = parseQuantity(text);
+      expect(quantity === undefined ? undefined : formatQuantity(quantity)).toBe(canonical);
+    },
+  );
 
   it.each(['', 'nan', 'inf', '1e6', '1.5e-7', '0.0000000000001', '9'.repeat(77), 'NULL', '1.', '.1'])(
     'the text "%s" is refused',

@@ -158,7 +158,10 @@ describe('the rows of a message', () => {
   it.each([
     ['bytes behind its end', Buffer.concat([toRow(exampleEvent), Buffer.from([0])])],
     ['its end missing', toRow(exampleEvent).subarray(0, -1)],
-    ['a property of another type', Buffer.from(toRow(exampleEvent).toString('latin1').replace('\x15', '\x16'), 'latin1')],
+    [
+      'a property of another type',
+      Buffer.from(toRow(exampleEvent).toString('latin1').replace('\x15', '\x16'), 'latin1'),
+    ],
   ])('one with %s is refused', (_what, row) => {
     expect(() => fromRow(row)).toThrow();
   });

@@ -43,7 +43,9 @@ describe('fields that some are told', () => {
   const secret = Type.Optional(toldTo('read:things', Type.String()));
 
   it('are taken out of objects and lists, however deep', () => {
-    const schema = Type.Object({ items: Type.Array(Type.Object({ id: Type.String(), inner: Type.Object({ secret }) })) });
+    const schema = Type.Object({
+      items: Type.Array(Type.Object({ id: Type.String(), inner: Type.Object({ secret }) })),
+    });
     const body = {
       items: [
         { id: 'a', inner: { secret: 'x' } },
@@ -65,7 +67,11 @@ describe('fields that some are told', () => {
 
   it('can not be promised in every answer, nor stand where nothing takes them out', () => {
     expect(() => withholding(Customer, nobody)).toThrow('name may be left out');
-    expect(() => withholding(Type.Union([Type.Object({ secret }), Type.Null()]), nobody)).toThrow('can not be left out');
-    expect(() => withholding(Type.Record(Type.String(), Type.Object({ secret })), nobody)).toThrow('can not be left out');
+    expect(() => withholding(Type.Union([Type.Object({ secret }), Type.Null()]), nobody)).toThrow(
+      'can not be left out',
+    );
+    expect(() => withholding(Type.Record(Type.String(), Type.Object({ secret })), nobody)).toThrow(
+      'can not be left out',
+    );
   });
 });

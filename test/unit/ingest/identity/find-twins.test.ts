@@ -7,12 +7,24 @@ const rule: TwinRule = { windowDays: 35, horizonMs: 35 * dayMs };
 const day = 20_000;
 
 const row = (change: Partial<KeyRow> = {}): KeyRow => ({
-  ...{ tenant: 'org_1', digest: 'aa', sequence: 50, event: 'e', customer: 'c', payload: 7n },
-  ...{ receivedAtMs: day * dayMs + 5, occurredAtMs: day * dayMs },
+  tenant: 'org_1',
+  digest: 'aa',
+  sequence: 50,
+  event: 'e',
+  customer: 'c',
+  payload: 7n,
+  receivedAtMs: day * dayMs + 5,
+  occurredAtMs: day * dayMs,
   ...change,
 });
 const first = (change: Partial<FirstOfDay> = {}): FirstOfDay => ({
-  ...{ tenant: 'org_1', digest: 'aa', receivedDay: day, sequence: 50, event: 'e', customer: 'c', payload: 7n },
+  tenant: 'org_1',
+  digest: 'aa',
+  receivedDay: day,
+  sequence: 50,
+  event: 'e',
+  customer: 'c',
+  payload: 7n,
   ...change,
 });
 const twinsOf = (one: KeyRow, ...firsts: FirstOfDay[]) =>

@@ -11,7 +11,10 @@ const random = (count: number, seed: number): [number, number][] => {
   return Array.from({ length: count }, () => [Math.floor(next() * 2 ** 32), Math.floor(next() * 2 ** 32)]);
 };
 
-const distinct = fc.uniqueArray(fc.tuple(fc.nat(0xffff_ffff), fc.nat(0xffff_ffff)), { maxLength: 400, selector: String });
+const distinct = fc.uniqueArray(fc.tuple(fc.nat(0xffff_ffff), fc.nat(0xffff_ffff)), {
+  maxLength: 400,
+  selector: String,
+});
 /** Hashes that have a half in common: the other half has to do. */
 const alike = fc.uniqueArray(fc.tuple(fc.nat(3), fc.nat(0xffff)), { maxLength: 400, selector: String });
 
@@ -21,7 +24,8 @@ describe('a filter of keys', () => {
       fc.property(fc.oneof(distinct, alike), (hashes) => {
         const filter = buildKeyFilter(...halvesOf(hashes));
         const read = openKeyFilter(Uint8Array.from(filter.bytes));
-        for (const [low, high] of hashes) expect([filter.mayHave(low, high), read.mayHave(low, high)]).toEqual([true, true]);
+        for (const [low, high] of hashes)
+          expect([filter.mayHave(low, high), read.mayHave(low, high)]).toEqual([true, true]);
         expect(read.keys).toBe(hashes.length);
       }),
     );

@@ -29,19 +29,24 @@ describe('a generation', () => {
 
   it('[I2] knows every key of its table, in however many segments, also after it was stored', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(0xffff_ffff), fc.nat(0xffff_ffff)), { maxLength: 200 }), fc.nat(5), (hashes, bits) => {
-        const table = createKeyTable();
-        for (const hash of hashes) table.add(...hash);
-        const builder = createGenerationBuilder(table, bits);
-        for (let turn = 1; turn < 2 ** bits; turn += 1) expect(builder.next()).toBeUndefined();
-        const filters = builder.next() ?? [];
-        const read = openGeneration(
-          stored(0, 1),
-          filters.map(({ bytes }) => bytes),
-        );
-        for (const mayHave of [probeOf({ filters }), probeOf(read)]) for (const hash of hashes) expect(mayHave(...hash)).toBe(true);
-        expect(builder.next()).toBe(filters);
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.nat(0xffff_ffff), fc.nat(0xffff_ffff)), { maxLength: 200 }),
+        fc.nat(5),
+        (hashes, bits) => {
+          const table = createKeyTable();
+          for (const hash of hashes) table.add(...hash);
+          const builder = createGenerationBuilder(table, bits);
+          for (let turn = 1; turn < 2 ** bits; turn += 1) expect(builder.next()).toBeUndefined();
+          const filters = builder.next() ?? [];
+          const read = openGeneration(
+            stored(0, 1),
+            filters.map(({ bytes }) => bytes),
+          );
+          for (const mayHave of [probeOf({ filters }), probeOf(read)])
+            for (const hash of hashes) expect(mayHave(...hash)).toBe(true);
+          expect(builder.next()).toBe(filters);
+        },
+      ),
     );
   });
 });

@@ -17,7 +17,10 @@ const bytesOf = (row: {
   integers.writeBigUInt64LE(row.payload, 24);
   const texts = row.texts.map((text) => {
     const length = Buffer.byteLength(text);
-    return Buffer.concat([Buffer.from(length < 128 ? [length] : [(length & 127) | 128, length >> 7]), Buffer.from(text)]);
+    return Buffer.concat([
+      Buffer.from(length < 128 ? [length] : [(length & 127) | 128, length >> 7]),
+      Buffer.from(text),
+    ]);
   });
   return Buffer.concat([Buffer.from(row.digest, 'hex'), integers, ...texts]);
 };
@@ -39,8 +42,14 @@ describe('rows of keys', () => {
       ...[0xff020100, 0x8f060504, 179_500_000_000_000, 1_795_000_000_001, -1],
     ]);
     expect(rows.decode(0)).toEqual({
-      ...{ tenant: 'org_1', event: 'llm.request', customer: 'ü'.repeat(100), digest: one.digest },
-      ...{ sequence: 179_500_000_000_000, receivedAtMs: 1_795_000_000_001, occurredAtMs: -1, payload: 2n ** 64n - 1n },
+      tenant: 'org_1',
+      event: 'llm.request',
+      customer: 'ü'.repeat(100),
+      digest: one.digest,
+      sequence: 179_500_000_000_000,
+      receivedAtMs: 1_795_000_000_001,
+      occurredAtMs: -1,
+      payload: 2n ** 64n - 1n,
     });
     expect(rows.decode(1)).toMatchObject({ tenant: '', event: '', customer: '', sequence: 1 });
   });

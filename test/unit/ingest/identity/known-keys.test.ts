@@ -1,4 +1,7 @@
-/** What is known in memory, over a store in memory: however keys, days, closings and restarts follow each other, no twin is ruled out. */
+/**
+ * What is known in memory, over a store in memory: however keys, days, closings and restarts follow each other, no twin
+ * is ruled out.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Generation, Range } from '../../../../ingest/identity/key-generation.ts';
@@ -9,7 +12,12 @@ import { scaled } from '../../../support/scale.ts';
 const dayMs = 86_400_000;
 const limits: KnownKeysLimits = { windowDays: 5, horizonMs: 5 * dayMs, generationKeysMax: 6 };
 
-type Row = { readonly sequence: number; readonly key: number; readonly receivedAtMs: number; readonly occurredAtMs: number };
+type Row = {
+  readonly sequence: number;
+  readonly key: number;
+  readonly receivedAtMs: number;
+  readonly occurredAtMs: number;
+};
 
 const halves = (key: number): readonly [number, number] => [Math.imul(key + 1, 0x9e3779b1) >>> 0, key];
 
@@ -63,7 +71,8 @@ const isTwin = (row: Row, before: readonly Row[]): boolean =>
   before.some(
     ({ key, receivedAtMs }) =>
       key === row.key &&
-      (row.occurredAtMs < row.receivedAtMs - limits.horizonMs || dayOf(receivedAtMs) >= dayOf(row.receivedAtMs) - limits.windowDays),
+      (row.occurredAtMs < row.receivedAtMs - limits.horizonMs ||
+        dayOf(receivedAtMs) >= dayOf(row.receivedAtMs) - limits.windowDays),
   );
 
 const step = fc.oneof(
@@ -71,9 +80,12 @@ const step = fc.oneof(
     weight: 5,
     arbitrary: fc.record({
       kind: fc.constant('rows' as const),
-      keys: fc.array(fc.record({ key: fc.nat(40), lateDays: fc.constantFrom(0, 0, 0, 1, 3, 9), agoDays: fc.constantFrom(0, 1, 20) }), {
-        maxLength: 8,
-      }),
+      keys: fc.array(
+        fc.record({ key: fc.nat(40), lateDays: fc.constantFrom(0, 0, 0, 1, 3, 9), agoDays: fc.constantFrom(0, 1, 20) }),
+        {
+          maxLength: 8,
+        },
+      ),
     }),
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('tend' as const), times: fc.nat(4) }) },

@@ -69,7 +69,12 @@ const schemaWith = (timestamp: unknown, properties: unknown, more: readonly unkn
     { name: 'idempotency_key', type: 'string' },
   ],
 });
-const theirs = (replaced: Record<string, unknown> = {}) => ({ customer_id: 'acme', event: 'storage', idempotency_key: 'k', ...replaced });
+const theirs = (replaced: Record<string, unknown> = {}) => ({
+  customer_id: 'acme',
+  event: 'storage',
+  idempotency_key: 'k',
+  ...replaced,
+});
 
 describe('the public schema', () => {
   const manyProperties = Object.fromEntries(Array.from({ length: 70 }, (_, index) => [`p${index}`, 'x']));
@@ -77,20 +82,27 @@ describe('the public schema', () => {
     event('plain'),
     event('no properties', { properties: {} }),
     event('no time', { timestamp: null }),
-    event('ünïcödé 😀', { event: '测试', customer_id: 'é', properties: { model: 'größe', b: '', 'a.b': 'c', a: '"\\\n' } }),
+    event('ünïcödé 😀', {
+      event: '测试',
+      customer_id: 'é',
+      properties: { model: 'größe', b: '', 'a.b': 'c', a: '"\\\n' },
+    }),
     event('k'.repeat(255), { properties: { [`${'p'.repeat(255)}`]: 'x'.repeat(300), long: 'y'.repeat(20_000) } }),
     event('😀'.repeat(255)),
     event('many', { properties: manyProperties }),
     event('not ascii', { properties: { größe: '1' } }),
   ];
 
-  it.each(['null', 'deflate', 'zstandard'] as const)('gives the same rows and claims as JSON does, with the codec %s', async (codec) => {
-    const [block, json] = [await read(avroContainer(events, publicSchema, codec, 3)), readJson(events.map(inJson))];
-    expect(json.ends).toHaveLength(events.length);
-    expect(block.rows.equals(json.rows)).toBe(true);
-    expect(block.claims.equals(json.claims)).toBe(true);
-    expect(block.untimed).toEqual(json.untimed);
-  });
+  it.each(['null', 'deflate', 'zstandard'] as const)(
+    'gives the same rows and claims as JSON does, with the codec %s',
+    async (codec) => {
+      const [block, json] = [await read(avroContainer(events, publicSchema, codec, 3)), readJson(events.map(inJson))];
+      expect(json.ends).toHaveLength(events.length);
+      expect(block.rows.equals(json.rows)).toBe(true);
+      expect(block.claims.equals(json.claims)).toBe(true);
+      expect(block.untimed).toEqual(json.untimed);
+    },
+  );
 
   it('without null as a time gives the same rows, too', async () => {
     const fields = (publicSchema as { fields: { name: string }[] }).fields.map((field) =>
@@ -143,7 +155,14 @@ describe('the public schema', () => {
 
   it('a map in blocks that say their length is read', async () => {
     const entry = (name: string) => Buffer.concat([avroText(name), avroText(name)]);
-    const sized = Buffer.concat([avroLong(-1), avroLong(entry('b').length), entry('b'), avroLong(1), entry('a'), avroLong(0)]);
+    const sized = Buffer.concat([
+      avroLong(-1),
+      avroLong(entry('b').length),
+      entry('b'),
+      avroLong(1),
+      entry('a'),
+      avroLong(0),
+    ]);
     const data = Buffer.concat([avroText('k'), avroText('e'), avroText('c'), avroLong(0), sized]);
     const block = await read(rawContainer(publicSchema, [{ count: 1, data }]));
     expect(rowsOf(block)[0]?.properties).toEqual([
@@ -164,14 +183,20 @@ describe('another schema', () => {
         { name: 'share', type: 'float' },
         { name: 'cached', type: 'boolean' },
         { name: 'none', type: ['null', 'string'] },
-        { name: 'where', type: { type: 'record', name: 'Where', namespace: 'place', fields: [{ name: 'region', type: 'string' }] } },
+        {
+          name: 'where',
+          type: { type: 'record', name: 'Where', namespace: 'place', fields: [{ name: 'region', type: 'string' }] },
+        },
         { name: 'sizes', type: { type: 'array', items: 'int' } },
         { name: 'more', type: { type: 'map', values: 'place.Where' } },
       ],
     };
     const values = { tokens: 540n, seconds: 0.1, share: Math.fround(0.1), cached: true, none: null };
     const nested = { where: { region: 'eu' }, sizes: [1, 2], more: { there: { region: 'us' } } };
-    const [schema, value] = [schemaWith('string', properties, [{ name: 'trace', type: 'bytes' }]), { ...values, ...nested }];
+    const [schema, value] = [
+      schemaWith('string', properties, [{ name: 'trace', type: 'bytes' }]),
+      { ...values, ...nested },
+    ];
     const body = avroContainer(
       [theirs({ trace: Buffer.from('x'), timestamp: '2026-11-20T11:00:00.123456Z', properties: value })],
       schema as never,
@@ -234,9 +259,14 @@ describe('another schema', () => {
     ['bytes', Buffer.from('x'), 'wrong_type'],
   ])('[I13] a property of type %s that has no exact text is a fault: %s', async (type, value, code) => {
     const block = await read(
-      avroContainer([theirs({ properties: { a: value } })], schemaWith(undefined, { type: 'map', values: type }) as never),
+      avroContainer(
+        [theirs({ properties: { a: value } })],
+        schemaWith(undefined, { type: 'map', values: type }) as never,
+      ),
     );
-    expect(block.rejected).toMatchObject([{ status: 'invalid', idempotencyKey: 'k', faults: [{ field: 'properties.a', code }] }]);
+    expect(block.rejected).toMatchObject([
+      { status: 'invalid', idempotencyKey: 'k', faults: [{ field: 'properties.a', code }] },
+    ]);
   });
 });
 
@@ -248,7 +278,10 @@ describe('refused as a whole', () => {
       ['avro.codec', 'deflate'],
     ].flatMap(([name = '', value = '']) => [avroText(name), avroText(value)]);
     const container = Buffer.concat([Buffer.from('Obj\u0001'), avroLong(3), ...entries, avroLong(0), Buffer.alloc(16)]);
-    expect(openAvroContainer(container)).toMatchObject({ kind: 'malformed', reason: expect.stringContaining('"avro.codec" twice') });
+    expect(openAvroContainer(container)).toMatchObject({
+      kind: 'malformed',
+      reason: expect.stringContaining('"avro.codec" twice'),
+    });
   });
 
   const map = { type: 'map', values: 'string' };
@@ -280,7 +313,11 @@ describe('refused as a whole', () => {
   const whole = rawContainer(publicSchema, [{ count: 1, data: one }]);
   const nulls = { type: 'array', items: 'null' };
   const list = { type: 'record', name: 'Node', fields: [{ name: 'next', type: ['null', 'Node'] }] };
-  const wide = { type: 'record', name: 'Wide', fields: Array.from({ length: 1_000 }, (_, index) => ({ name: `n${index}`, type: 'null' })) };
+  const wide = {
+    type: 'record',
+    name: 'Wide',
+    fields: Array.from({ length: 1_000 }, (_, index) => ({ name: `n${index}`, type: 'null' })),
+  };
   /** An event of `theirs` in another order, up to its properties. */
   const until = (properties: Buffer) => Buffer.concat([avroText('acme'), properties, avroLong(0), avroText('k')]);
   it.each<[string, Buffer]>([
@@ -301,10 +338,22 @@ describe('refused as a whole', () => {
       'a text that is no UTF-8',
       rawContainer(publicSchema, [{ count: 1, data: Buffer.concat([avroText(Buffer.from([0xff])), one.subarray(2)]) }]),
     ],
-    ['a branch that is none', rawContainer(publicSchema, [{ count: 1, data: Buffer.concat([one.subarray(0, 6), avroLong(9)]) }])],
-    ['an array of 2^50 nulls', rawContainer(schemaWith(undefined, nulls), [{ count: 1, data: until(avroLong(2n ** 50n)) }])],
-    ['a map of 2^50 entries', rawContainer(publicSchema, [{ count: 1, data: Buffer.concat([one.subarray(0, 7), avroLong(2n ** 50n)]) }])],
-    ['a list of 10,000 links', rawContainer(schemaWith(undefined, list), [{ count: 1, data: until(Buffer.alloc(10_000, 2)) }])],
+    [
+      'a branch that is none',
+      rawContainer(publicSchema, [{ count: 1, data: Buffer.concat([one.subarray(0, 6), avroLong(9)]) }]),
+    ],
+    [
+      'an array of 2^50 nulls',
+      rawContainer(schemaWith(undefined, nulls), [{ count: 1, data: until(avroLong(2n ** 50n)) }]),
+    ],
+    [
+      'a map of 2^50 entries',
+      rawContainer(publicSchema, [{ count: 1, data: Buffer.concat([one.subarray(0, 7), avroLong(2n ** 50n)]) }]),
+    ],
+    [
+      'a list of 10,000 links',
+      rawContainer(schemaWith(undefined, list), [{ count: 1, data: until(Buffer.alloc(10_000, 2)) }]),
+    ],
     [
       'records of 1,000 nulls',
       rawContainer(schemaWith(undefined, { type: 'array', items: wide }), [{ count: 1, data: until(avroLong(1_000)) }]),
@@ -338,20 +387,25 @@ describe('refused as a whole', () => {
       'TOO_MANY_EVENTS',
       expect.any(String),
     ]);
-    expect(await refusalOf(avroContainer(Array.from({ length: 1_001 }, (_, index) => event(`k${index}`))))).toMatchObject([
-      'TOO_MANY_EVENTS',
-      expect.any(String),
-    ]);
+    expect(
+      await refusalOf(avroContainer(Array.from({ length: 1_001 }, (_, index) => event(`k${index}`)))),
+    ).toMatchObject(['TOO_MANY_EVENTS', expect.any(String)]);
   });
 
-  it.each(['deflate', 'zstandard'] as const)('[I27] a block that unpacks with %s to more bytes than a body may have', async (codec) => {
-    const body = avroContainer([event('a', { properties: { a: 'x'.repeat(2_000_000) } })], publicSchema, codec);
-    expect(body.length).toBeLessThan(5_000);
-    expect(await refusalOf(body)).toMatchObject(['BODY_TOO_LARGE', expect.any(String)]);
-  });
+  it.each(['deflate', 'zstandard'] as const)(
+    '[I27] a block that unpacks with %s to more bytes than a body may have',
+    async (codec) => {
+      const body = avroContainer([event('a', { properties: { a: 'x'.repeat(2_000_000) } })], publicSchema, codec);
+      expect(body.length).toBeLessThan(5_000);
+      expect(await refusalOf(body)).toMatchObject(['BODY_TOO_LARGE', expect.any(String)]);
+    },
+  );
 
   it('a codec that is not read here, which names those that are', async () => {
     const refusal = await refusalOf(rawContainer(publicSchema, [{ count: 1, data: one }], 'snappy'));
-    expect(refusal).toEqual(['UNSUPPORTED_MEDIA_TYPE', `The Avro codec snappy is not read: use ${[...avroCodecs.keys()].join(', ')}`]);
+    expect(refusal).toEqual([
+      'UNSUPPORTED_MEDIA_TYPE',
+      `The Avro codec snappy is not read: use ${[...avroCodecs.keys()].join(', ')}`,
+    ]);
   });
 });

@@ -12,15 +12,24 @@ import { parseNativeBody, parseNativeEvent } from '../../../../ingest/parse/nati
 
 const nowMs = Date.UTC(2026, 10, 20, 12);
 const horizon = { nowMs, pastMsMax: 35 * 86_400_000, futureMsMax: 300_000 };
-const newWriter = () => new BlockWriter({ tenant: 'org_1', seeds: seedsOf('a secret of tests', 'org_1'), receivedAtMs: nowMs }, 512);
+const newWriter = () =>
+  new BlockWriter({ tenant: 'org_1', seeds: seedsOf('a secret of tests', 'org_1'), receivedAtMs: nowMs }, 512);
 
 const cloudEvent = (replaced: Record<string, unknown> = {}): Record<string, unknown> => ({
-  ...{ specversion: '1.0', id: 'a', source: '/tests', type: 'llm.request', subject: 'acme', time: '2026-11-20T11:00:00Z' },
+  specversion: '1.0',
+  id: 'a',
+  source: '/tests',
+  type: 'llm.request',
+  subject: 'acme',
+  time: '2026-11-20T11:00:00Z',
   data: { tokens: 12, where: { region: 'eu' } },
   ...replaced,
 });
 const native = {
-  ...{ idempotency_key: 'a', event: 'llm.request', customer_id: 'acme', timestamp: '2026-11-20T11:00:00Z' },
+  idempotency_key: 'a',
+  event: 'llm.request',
+  customer_id: 'acme',
+  timestamp: '2026-11-20T11:00:00Z',
   properties: { tokens: 12, where: { region: 'eu' } },
 };
 
@@ -47,7 +56,11 @@ describe('a CloudEvent', () => {
 
   it('may leave out its time and its data', () => {
     const { time: _, data: __, ...bare } = cloudEvent();
-    expect(parseCloudEvent(bare, horizon)).toEqual({ ...parseNativeEvent(native, horizon), occurredAtMs: undefined, properties: [] });
+    expect(parseCloudEvent(bare, horizon)).toEqual({
+      ...parseNativeEvent(native, horizon),
+      occurredAtMs: undefined,
+      properties: [],
+    });
   });
 
   it.each<[string, unknown, (readonly [string, string])[]]>([
@@ -120,7 +133,10 @@ describe('a body', () => {
     ['a text', '"a"'],
     ['nothing', ''],
   ])('in structured mode with %s is malformed', (_name, body) => {
-    expect(parseStructuredBody(Buffer.from(body), newWriter(), horizon)).toEqual({ kind: 'malformed', reason: expect.any(String) });
+    expect(parseStructuredBody(Buffer.from(body), newWriter(), horizon)).toEqual({
+      kind: 'malformed',
+      reason: expect.any(String),
+    });
   });
 
   it('in batched mode is an array, whose events are judged one by one', () => {
@@ -130,14 +146,22 @@ describe('a body', () => {
     expect(writer.done()).toMatchObject({ places: [0, 2], rejected: [{ place: 1 }] });
     expect(parseBatchBody(body, newWriter(), horizon, 2)).toEqual({ kind: 'too_many', events: 3 });
     expect(parseBatchBody(Buffer.from('{}'), newWriter(), horizon, 2)).toMatchObject({ kind: 'malformed' });
-    expect(parseBatchBody(Buffer.from([0x5b, 0xff, 0x5d]), newWriter(), horizon, 2)).toMatchObject({ kind: 'malformed' });
+    expect(parseBatchBody(Buffer.from([0x5b, 0xff, 0x5d]), newWriter(), horizon, 2)).toMatchObject({
+      kind: 'malformed',
+    });
   });
 });
 
 describe('binary mode', () => {
   const headers = {
-    ...{ 'content-type': 'application/json', 'ce-specversion': '1.0', 'ce-id': 'a', 'ce-source': '/tests', 'ce-type': 'llm.request' },
-    ...{ 'ce-subject': 'acme', 'ce-time': '2026-11-20T11:00:00Z', 'ce-traceparent': 'x' },
+    'content-type': 'application/json',
+    'ce-specversion': '1.0',
+    'ce-id': 'a',
+    'ce-source': '/tests',
+    'ce-type': 'llm.request',
+    'ce-subject': 'acme',
+    'ce-time': '2026-11-20T11:00:00Z',
+    'ce-traceparent': 'x',
   };
   const data = Buffer.from(JSON.stringify(native.properties));
   const rowsOf = (given: Record<string, string>, body: Buffer) => {
@@ -161,7 +185,9 @@ describe('binary mode', () => {
         return writer.done();
       })(),
     );
-    expect(parseBinaryBody({ ...headers, 'ce-id': '100%' }, data, newWriter(), horizon)).toMatchObject({ kind: 'malformed' });
+    expect(parseBinaryBody({ ...headers, 'ce-id': '100%' }, data, newWriter(), horizon)).toMatchObject({
+      kind: 'malformed',
+    });
   });
 
   /** As Node gives the bytes of a header: one character each. */
@@ -195,7 +221,9 @@ describe('binary mode', () => {
 
   it('control characters in a header are refused as in any other name', () => {
     for (const value of ['a%00b', 'a%0Ab', 'a%7Fb'])
-      expect(rowsOf({ ...headers, 'ce-subject': value }, data).rejected).toMatchObject([{ faults: [{ field: 'subject' }] }]);
+      expect(rowsOf({ ...headers, 'ce-subject': value }, data).rejected).toMatchObject([
+        { faults: [{ field: 'subject' }] },
+      ]);
   });
 
   it('without ce-specversion is told so', () => {
@@ -208,7 +236,9 @@ describe('binary mode', () => {
   it('an empty body is an event without data, and one that is no JSON is malformed', () => {
     expect(rowsOf(headers, Buffer.alloc(0)).ends).toHaveLength(1);
     expect(parseBinaryBody(headers, Buffer.from('{'), newWriter(), horizon)).toMatchObject({ kind: 'malformed' });
-    expect(rowsOf(headers, Buffer.from('[1]')).rejected).toMatchObject([{ faults: [{ field: 'data', code: 'wrong_type' }] }]);
+    expect(rowsOf(headers, Buffer.from('[1]')).rejected).toMatchObject([
+      { faults: [{ field: 'data', code: 'wrong_type' }] },
+    ]);
   });
 });
 

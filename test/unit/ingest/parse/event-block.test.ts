@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { BlockWriter, claimBytes, digestBytes, type EventBlock, keyOfRow } from '../../../../ingest/parse/event-block.ts';
+import {
+  BlockWriter,
+  claimBytes,
+  digestBytes,
+  type EventBlock,
+  keyOfRow,
+} from '../../../../ingest/parse/event-block.ts';
 import { seedsOf } from '../../../../ingest/parse/key-hash.ts';
 import type { ParsedEvent, RejectedEvent } from '../../../../ingest/parse/native.ts';
 import { eventsOf, newWriter, readAtMs, readBody } from '../../../support/read-body.ts';
@@ -18,7 +24,11 @@ const example: ParsedEvent = {
 const rejected = (faults: number): RejectedEvent => ({
   status: 'invalid',
   idempotencyKey: 'bad',
-  faults: Array.from({ length: faults }, () => ({ field: 'event', code: 'missing' as const, message: 'event is required' })),
+  faults: Array.from({ length: faults }, () => ({
+    field: 'event',
+    code: 'missing' as const,
+    message: 'event is required',
+  })),
 });
 
 const blockOf = (...events: readonly (ParsedEvent | RejectedEvent)[]): EventBlock => {
@@ -27,13 +37,19 @@ const blockOf = (...events: readonly (ParsedEvent | RejectedEvent)[]): EventBloc
   return writer.done();
 };
 
-const digestOf = ({ claims }: EventBlock, row = 0): string => claims.toString('hex', row * claimBytes, row * claimBytes + digestBytes);
+const digestOf = ({ claims }: EventBlock, row = 0): string =>
+  claims.toString('hex', row * claimBytes, row * claimBytes + digestBytes);
 const fingerprintOf = ({ claims }: EventBlock, row = 0): string =>
   claims.toString('hex', row * claimBytes + digestBytes, (row + 1) * claimBytes);
 
 describe('a block of events', () => {
   it('holds each event in its place, taken or rejected, and its key can be read back', () => {
-    const block = blockOf(example, rejected(1), { ...example, idempotencyKey: 'req-2', occurredAtMs: undefined }, rejected(2));
+    const block = blockOf(
+      example,
+      rejected(1),
+      { ...example, idempotencyKey: 'req-2', occurredAtMs: undefined },
+      rejected(2),
+    );
     expect(block).toMatchObject({ tenant: 'org_1', total: 4, places: [0, 2], untimed: [1] });
     expect(block.rejected.map(({ place }) => place)).toEqual([1, 3]);
     expect([keyOfRow(block, 0), keyOfRow(block, 1)]).toEqual(['req-1', 'req-2']);
@@ -45,7 +61,13 @@ describe('a block of events', () => {
     (length) => {
       for (const character of ['x', 'ü', '日', '😀']) {
         const text = character.repeat(length);
-        const event: ParsedEvent = { ...example, idempotencyKey: text, event: text, customer: text, properties: [['path', text]] };
+        const event: ParsedEvent = {
+          ...example,
+          idempotencyKey: text,
+          event: text,
+          customer: text,
+          properties: [['path', text]],
+        };
         const block = blockOf(event, example);
         expect(eventsOf(block)).toEqual([event, example]);
         expect(keyOfRow(block, 0)).toBe(text);
@@ -54,7 +76,10 @@ describe('a block of events', () => {
   );
 
   it('grows with its events, whatever was guessed', () => {
-    const events = Array.from({ length: 5_000 }, (_, index): ParsedEvent => ({ ...example, idempotencyKey: `req-${index}` }));
+    const events = Array.from(
+      { length: 5_000 },
+      (_, index): ParsedEvent => ({ ...example, idempotencyKey: `req-${index}` }),
+    );
     const block = blockOf(...events);
     expect(block.claims).toHaveLength(5_000 * claimBytes);
     expect(eventsOf(block)).toEqual(events);
@@ -154,7 +179,9 @@ describe('what is claimed for an event', () => {
   });
 
   it('tells 50,000 times apart that lie a second from each other', () => {
-    const block = blockOf(...Array.from({ length: 50_000 }, (_, index) => ({ ...example, occurredAtMs: readAtMs - index * 1000 })));
+    const block = blockOf(
+      ...Array.from({ length: 50_000 }, (_, index) => ({ ...example, occurredAtMs: readAtMs - index * 1000 })),
+    );
     const prints = new Set(Array.from({ length: 50_000 }, (_, row) => fingerprintOf(block, row)));
     // Of 32 bits, 50,000 have 0.3 pairs by chance.
     expect(prints.size).toBeGreaterThan(49_995);

@@ -18,8 +18,14 @@ const halfSipHashes = `
 
 /** Two keys with one MurmurHash3_x86_128 under all seeds, by its differential over three blocks. */
 const confused = [
-  Buffer.from('65766f6c61616161616161615d7e523c28d4aa7861616161616161616161616161616161616161616161616161616161', 'hex'),
-  Buffer.from('5a453a256161616161616161dc983d7928d4972461616161616161616161616161616161616161616161616161616161', 'hex'),
+  Buffer.from(
+    '65766f6c61616161616161615d7e523c28d4aa7861616161616161616161616161616161616161616161616161616161',
+    'hex',
+  ),
+  Buffer.from(
+    '5a453a256161616161616161dc983d7928d4972461616161616161616161616161616161616161616161616161616161',
+    'hex',
+  ),
 ] as const;
 
 const keyHashOf = (bytes: Buffer, seeds: Seeds, from = 0, to = bytes.length): string => {
@@ -29,12 +35,15 @@ const keyHashOf = (bytes: Buffer, seeds: Seeds, from = 0, to = bytes.length): st
 };
 
 describe('the hash of keys', () => {
-  it.each(halfSipHashes.map((hash, length) => [length, hash] as const))('is HalfSipHash-2-4: %i bytes', (length, hash) => {
-    const bytes = Buffer.from(Array.from({ length }, (_, at) => at));
-    expect(keyHashOf(bytes, [0x03020100, 0x07060504, 9, 9])).toBe(hash);
-    const around = Buffer.concat([Buffer.alloc(3, 0xee), bytes, Buffer.alloc(9, 0xee)]);
-    expect(keyHashOf(around, [0x03020100, 0x07060504, 8, 8], 3, 3 + length)).toBe(hash);
-  });
+  it.each(halfSipHashes.map((hash, length) => [length, hash] as const))(
+    'is HalfSipHash-2-4: %i bytes',
+    (length, hash) => {
+      const bytes = Buffer.from(Array.from({ length }, (_, at) => at));
+      expect(keyHashOf(bytes, [0x03020100, 0x07060504, 9, 9])).toBe(hash);
+      const around = Buffer.concat([Buffer.alloc(3, 0xee), bytes, Buffer.alloc(9, 0xee)]);
+      expect(keyHashOf(around, [0x03020100, 0x07060504, 8, 8], 3, 3 + length)).toBe(hash);
+    },
+  );
 
   it('keys that the hash of payloads can not tell apart under any secret are two', () => {
     const [one, other] = confused;
@@ -46,7 +55,9 @@ describe('the hash of keys', () => {
 
   it('another secret gives another hash', () => {
     const bytes = Buffer.from('idempotency-key-0001');
-    expect(new Set([keyHashOf(bytes, [1, 2, 0, 0]), keyHashOf(bytes, [2, 2, 0, 0]), keyHashOf(bytes, [1, 3, 0, 0])]).size).toBe(3);
+    expect(
+      new Set([keyHashOf(bytes, [1, 2, 0, 0]), keyHashOf(bytes, [2, 2, 0, 0]), keyHashOf(bytes, [1, 3, 0, 0])]).size,
+    ).toBe(3);
   });
 });
 
@@ -99,7 +110,12 @@ describe('the hash of payloads', () => {
 describe('the seeds of an organization', () => {
   it('are the same for the same secret and organization, and others for any other', () => {
     expect(seedsOf('secret', 'org_1')).toEqual(seedsOf('secret', 'org_1'));
-    const seeds = [seedsOf('secret', 'org_1'), seedsOf('secret', 'org_2'), seedsOf('other', 'org_1'), seedsOf('secretorg_', '1')];
+    const seeds = [
+      seedsOf('secret', 'org_1'),
+      seedsOf('secret', 'org_2'),
+      seedsOf('other', 'org_1'),
+      seedsOf('secretorg_', '1'),
+    ];
     expect(new Set(seeds.map(String)).size).toBe(4);
   });
 });

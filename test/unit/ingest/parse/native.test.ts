@@ -15,7 +15,10 @@ const example = {
 
 /** An event as a body carries it, with some fields replaced by their JSON text; undefined leaves a field out. */
 const eventText = (replaced: Record<string, string | undefined> = {}): string => {
-  const fields = { ...Object.fromEntries(Object.entries(example).map(([name, value]) => [name, JSON.stringify(value)])), ...replaced };
+  const fields = {
+    ...Object.fromEntries(Object.entries(example).map(([name, value]) => [name, JSON.stringify(value)])),
+    ...replaced,
+  };
   const given = Object.entries(fields).filter(([, text]) => text !== undefined);
   return `{${given.map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(',')}}`;
 };
@@ -94,7 +97,9 @@ describe('a body', () => {
   });
 
   it('the reason quotes what the caller sent, also beside a number that was looked at more closely', () => {
-    expect(readBody('[1234567890123456789, oops]')).toMatchObject({ reason: expect.stringContaining('"23456789, oops]"') });
+    expect(readBody('[1234567890123456789, oops]')).toMatchObject({
+      reason: expect.stringContaining('"23456789, oops]"'),
+    });
     expect(readBody('[1234567890123456789, oops]')).not.toMatchObject({ reason: expect.stringContaining('inexact') });
   });
 });
@@ -127,13 +132,19 @@ describe('an event', () => {
   });
 
   it.each([undefined, 'null'])('may leave out its time and its properties (%s)', (absent) => {
-    expect(readEvent(eventText({ timestamp: absent, properties: absent }))).toMatchObject({ occurredAtMs: undefined, properties: [] });
+    expect(readEvent(eventText({ timestamp: absent, properties: absent }))).toMatchObject({
+      occurredAtMs: undefined,
+      properties: [],
+    });
   });
 
-  it.each(['null', '5', '"text"', 'true', '[]', `[${eventText()}]`, '12345678901234567890'])('%s in its place is a fault', (text) => {
-    expect(readEvent(text)).toMatchObject({ status: 'invalid', idempotencyKey: undefined });
-    expect(faultsOf(text)).toEqual([': wrong_type']);
-  });
+  it.each(['null', '5', '"text"', 'true', '[]', `[${eventText()}]`, '12345678901234567890'])(
+    '%s in its place is a fault',
+    (text) => {
+      expect(readEvent(text)).toMatchObject({ status: 'invalid', idempotencyKey: undefined });
+      expect(faultsOf(text)).toEqual([': wrong_type']);
+    },
+  );
 
   describe.each(['idempotency_key', 'event', 'customer_id'])('%s', (field) => {
     it.each([
@@ -209,7 +220,9 @@ describe('an event', () => {
   });
 
   it('with faults and an old timestamp is invalid, so that all of it is corrected at once', () => {
-    expect(readEvent(eventText({ event: '""', timestamp: '"2020-01-01T00:00:00Z"' }))).toMatchObject({ status: 'invalid' });
+    expect(readEvent(eventText({ event: '""', timestamp: '"2020-01-01T00:00:00Z"' }))).toMatchObject({
+      status: 'invalid',
+    });
   });
 
   it('a prototype lends it no field, and it gives none to a prototype', () => {
@@ -219,7 +232,9 @@ describe('an event', () => {
       'customer_id: missing',
       '__proto__: unknown_field',
     ]);
-    expect(faultsOf(`{"constructor":{"prototype":{"event":"x"}},${eventText().slice(1)}`)).toEqual(['constructor: unknown_field']);
+    expect(faultsOf(`{"constructor":{"prototype":{"event":"x"}},${eventText().slice(1)}`)).toEqual([
+      'constructor: unknown_field',
+    ]);
     expect(({} as { event?: unknown }).event).toBeUndefined();
   });
 });
@@ -291,7 +306,9 @@ describe('[I27] no body ends in an exception', () => {
       insert: fc.oneof(
         fc.constantFrom(...pieces).map((piece) => Buffer.from(piece, 'latin1')),
         fc.uint8Array({ maxLength: 4 }).map((bytes) => Buffer.from(bytes)),
-        fc.tuple(fc.nat({ max: valid.length }), fc.nat({ max: 40 })).map(([from, length]) => valid.subarray(from, from + length)),
+        fc
+          .tuple(fc.nat({ max: valid.length }), fc.nat({ max: 40 }))
+          .map(([from, length]) => valid.subarray(from, from + length)),
       ),
     });
     const seen = new Map<string, number>();
@@ -337,7 +354,14 @@ describe('[I27] no body ends in an exception', () => {
         '0.1',
         '1e-400',
       ],
-      ...['true', 'null', '"\\"12345678901234567"', '1234567890.1234567', '01234567890123456789', '{"a":12345678901234567}'],
+      ...[
+        'true',
+        'null',
+        '"\\"12345678901234567"',
+        '1234567890.1234567',
+        '01234567890123456789',
+        '{"a":12345678901234567}',
+      ],
     );
     const shapes = fc.oneof(
       fc.array(pieces, { maxLength: 8 }).map((parts) => `[${parts.join('')}]`),

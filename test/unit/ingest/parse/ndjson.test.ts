@@ -23,7 +23,11 @@ const read = (text: string | Buffer, replaced: Partial<LineLimits> = {}): EventB
 };
 
 const event = (key: string, replaced: Record<string, unknown> = {}) => ({
-  ...{ idempotency_key: key, event: 'llm.request', customer_id: 'acme', timestamp: '2026-11-20T11:00:00Z', properties: { tokens: 12 } },
+  idempotency_key: key,
+  event: 'llm.request',
+  customer_id: 'acme',
+  timestamp: '2026-11-20T11:00:00Z',
+  properties: { tokens: 12 },
   ...replaced,
 });
 const linesOf = (events: readonly unknown[]): string => events.map((one) => `${JSON.stringify(one)}\n`).join('');
@@ -34,7 +38,13 @@ const asJson = (events: readonly unknown[]): EventBlock => {
 };
 
 describe('lines of JSON', () => {
-  const events = [event('a'), event('ü😀', { properties: { 'é"\\': 'x\ny' } }), event('c', { timestamp: null }), event(''), event('e')];
+  const events = [
+    event('a'),
+    event('ü😀', { properties: { 'é"\\': 'x\ny' } }),
+    event('c', { timestamp: null }),
+    event(''),
+    event('e'),
+  ];
 
   it('are the events that an array of them is, wherever the bytes are cut', () => {
     const expected = asJson(events);
@@ -91,7 +101,9 @@ describe('lines of JSON', () => {
     const reader = readerOf();
     for (let chunk = 0; chunk < 1_000; chunk += 1) expect(reader.push(Buffer.alloc(1_000, 0x78))).toEqual([]);
     reader.push(Buffer.from(`\n${linesOf([event('a')])}`));
-    expect(reader.end().map(({ block }) => [block.places, block.rejected.map(({ place }) => place)])).toEqual([[[1], [0]]]);
+    expect(reader.end().map(({ block }) => [block.places, block.rejected.map(({ place }) => place)])).toEqual([
+      [[1], [0]],
+    ]);
   });
 });
 

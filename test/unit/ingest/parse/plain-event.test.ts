@@ -40,7 +40,10 @@ const plainEvents: readonly (readonly [string, string])[] = [
   ['of all fields', eventText()],
   ['of the three that it needs', eventText({ timestamp: undefined, properties: undefined })],
   ['with null for the others', eventText({ timestamp: 'null', properties: 'null' })],
-  ['in another order', '{"properties":{"b":"1","a":"2"},"timestamp":null,"customer_id":"c","event":"e","idempotency_key":"k"}'],
+  [
+    'in another order',
+    '{"properties":{"b":"1","a":"2"},"timestamp":null,"customer_id":"c","event":"e","idempotency_key":"k"}',
+  ],
   [
     'with blanks everywhere',
     eventText()
@@ -49,7 +52,10 @@ const plainEvents: readonly (readonly [string, string])[] = [
       .trimStart(),
   ],
   ['with ids beyond ASCII', eventText({ idempotency_key: '"größe 😀"', event: '"ü"', customer_id: '"日本"' })],
-  ['with ids of characters beside C1', eventText({ idempotency_key: '"\u00a0"', event: '"\u00bf"', customer_id: '"\u00c0\u2028\ufeff"' })],
+  [
+    'with ids of characters beside C1',
+    eventText({ idempotency_key: '"\u00a0"', event: '"\u00bf"', customer_id: '"\u00c0\u2028\ufeff"' }),
+  ],
   ['with ids of 255 bytes', eventText({ idempotency_key: x(255), event: x(255), customer_id: x(255) })],
   ['without properties', eventWith('{}')],
   ['with properties that are null', eventWith('{"a":null,"b":"1","c":null}')],
@@ -78,7 +84,10 @@ const otherEvents: readonly (readonly [string, string])[] = [
   ['with an empty id', eventText({ event: '""' })],
   ['with an id of 256 bytes', eventText({ event: x(256) })],
   ...['\u0080', '\u0085', '\u009f'].flatMap((control): [string, string][] =>
-    ['idempotency_key', 'event', 'customer_id'].map((field) => [`with C1 in ${field}`, eventText({ [field]: `"a${control}b"` })]),
+    ['idempotency_key', 'event', 'customer_id'].map((field) => [
+      `with C1 in ${field}`,
+      eventText({ [field]: `"a${control}b"` }),
+    ]),
   ),
   ['with DEL in an id', eventText({ event: '"a\u007f"' })],
   ['with an id that is a number', eventText({ event: '5' })],
@@ -108,10 +117,9 @@ const otherEvents: readonly (readonly [string, string])[] = [
 ];
 
 const broken: readonly (readonly [string, string])[] = [
-  ...['01', '1.', '.5', '+1', '-', '1..2', 'nul', 'tru', 'falsy', 'NaN', '"a', '', '1 2'].map((value): [string, string] => [
-    `a property ${value || 'without a value'}`,
-    eventWith(`{"n":${value}}`),
-  ]),
+  ...['01', '1.', '.5', '+1', '-', '1..2', 'nul', 'tru', 'falsy', 'NaN', '"a', '', '1 2'].map(
+    (value): [string, string] => [`a property ${value || 'without a value'}`, eventWith(`{"n":${value}}`)],
+  ),
   ['a trailing comma', eventText().replace(/}$/, ',}')],
   ['a trailing comma in properties', eventWith('{"a":1,}')],
   ['no comma', eventText().replace('","event"', '" "event"')],
@@ -176,15 +184,25 @@ describe('for any event', () => {
         event: word,
         customer_id: word,
         timestamp: fc.oneof(
-          fc.date({ min: new Date(readHorizon.nowMs - 40 * 86_400_000), max: new Date(readHorizon.nowMs), noInvalidDate: true }),
+          fc.date({
+            min: new Date(readHorizon.nowMs - 40 * 86_400_000),
+            max: new Date(readHorizon.nowMs),
+            noInvalidDate: true,
+          }),
           fc.constant(null),
         ),
-        properties: fc.oneof(fc.dictionary(word, leaf), fc.dictionary(word, fc.dictionary(word, leaf)), fc.constant(null)),
+        properties: fc.oneof(
+          fc.dictionary(word, leaf),
+          fc.dictionary(word, fc.dictionary(word, leaf)),
+          fc.constant(null),
+        ),
       },
       { requiredKeys: [] },
     )
     .chain((event) =>
-      fc.shuffledSubarray(Object.entries(event), { minLength: Object.keys(event).length }).map((fields) => Object.fromEntries(fields)),
+      fc
+        .shuffledSubarray(Object.entries(event), { minLength: Object.keys(event).length })
+        .map((fields) => Object.fromEntries(fields)),
     );
 
   it('the row and the claim are the same from its bytes and from the general reader, so a retry in another form is no conflict', () => {
@@ -218,6 +236,7 @@ describe('the end of nested JSON', () => {
 
   it('white space is what JSON calls so, and nothing else', () => {
     expect(skipSpace(Buffer.from(' \t\r\n x'), 0)).toBe(5);
-    for (const other of ['\u0000', '\u000b', '\u000c', '\u00a0', '\u2003', '\ufeff']) expect(skipSpace(Buffer.from(other), 0)).toBe(0);
+    for (const other of ['\u0000', '\u000b', '\u000c', '\u00a0', '\u2003', '\ufeff'])
+      expect(skipSpace(Buffer.from(other), 0)).toBe(0);
   });
 });

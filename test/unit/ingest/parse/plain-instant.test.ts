@@ -16,7 +16,11 @@ describe('an instant in a body', () => {
     ['with tenths', '2026-11-20T11:59:59.2Z', Date.UTC(2026, 10, 20, 11, 59, 59, 200)],
     ['with milliseconds', '2026-11-20T11:59:59.250Z', Date.UTC(2026, 10, 20, 11, 59, 59, 250)],
     ['with twelve digits, cut off', '2026-11-20T11:59:59.999999999999Z', Date.UTC(2026, 10, 20, 11, 59, 59, 999)],
-    ['with 24 digits, cut off', '2026-11-20T11:59:59.999999999999999999999999Z', Date.UTC(2026, 10, 20, 11, 59, 59, 999)],
+    [
+      'with 24 digits, cut off',
+      '2026-11-20T11:59:59.999999999999999999999999Z',
+      Date.UTC(2026, 10, 20, 11, 59, 59, 999),
+    ],
     ['in a zone to the east', '2026-11-20T13:00:00+02:00', Date.UTC(2026, 10, 20, 11)],
     ['in a zone to the west', '2026-11-20T00:00:00.5-23:59', Date.UTC(2026, 10, 20, 23, 59, 0, 500)],
     ['on a leap day', '2024-02-29T00:00:00Z', Date.UTC(2024, 1, 29)],
@@ -71,7 +75,8 @@ describe('an instant in a body', () => {
 
   it('of every day of 800 years is the one that the general reader finds', () => {
     for (let day = Date.UTC(1600, 0, 1); day < Date.UTC(2400, 0, 1); day += 86_400_000) {
-      if (read(`${new Date(day).toISOString().slice(0, 10)}T00:00:00Z`) !== day) expect.fail(new Date(day).toISOString());
+      if (read(`${new Date(day).toISOString().slice(0, 10)}T00:00:00Z`) !== day)
+        expect.fail(new Date(day).toISOString());
     }
   });
 

@@ -16,7 +16,8 @@ const readBy = (read: (writer: BlockWriter) => ParsedBody) => {
   return parsed.kind === 'events' ? eventsOf(writer.done()) : parsed;
 };
 
-const faultsOf = (event: unknown): string[] => (event as RejectedEvent).faults.map(({ field, code }) => `${field}: ${code}`);
+const faultsOf = (event: unknown): string[] =>
+  (event as RejectedEvent).faults.map(({ field, code }) => `${field}: ${code}`);
 
 const events: readonly (readonly [string, string, readonly string[]])[] = [
   ['a field', `{"event":"x",${eventWith('{}').slice(1)}`, ['event: duplicate']],
@@ -29,10 +30,18 @@ const events: readonly (readonly [string, string, readonly string[]])[] = [
   ['a property in two spellings', eventWith('{"a":1,"\\u0061":2}'), ['properties.a: duplicate']],
   ['a property three times', eventWith('{"a":1,"a":2,"a":3}'), ['properties.a: duplicate']],
   ['a property in an object', eventWith('{"x":{"a":1,"a":1}}'), ['properties.x.a: duplicate']],
-  ['a property in an object in an array', eventWith('{"x":[{"a":1},{"y":[0,{"b":1,"b":2}]}]}'), ['properties.x[1].y[1].b: duplicate']],
+  [
+    'a property in an object in an array',
+    eventWith('{"x":[{"a":1},{"y":[0,{"b":1,"b":2}]}]}'),
+    ['properties.x[1].y[1].b: duplicate'],
+  ],
   ['__proto__', eventWith('{"__proto__":1,"__proto__":2}'), ['properties.__proto__: duplicate']],
   ['a number that no double has', eventWith('{"a":12345678901234567890,"a":1e-20}'), ['properties.a: duplicate']],
-  ['two properties', eventWith('{"a":1,"a":2,"b":{"c":1,"c":2}}'), ['properties.a: duplicate', 'properties.b.c: duplicate']],
+  [
+    'two properties',
+    eventWith('{"a":1,"a":2,"b":{"c":1,"c":2}}'),
+    ['properties.a: duplicate', 'properties.b.c: duplicate'],
+  ],
 ];
 
 describe('[I27] an event that has a name twice', () => {
@@ -67,7 +76,9 @@ describe('[I27] an event that has a name twice', () => {
 
   it('has no key where that is what it has twice', () => {
     const read = readBody(`{"idempotency_key":"x",${good('y').slice(1)}`);
-    expect(read).toMatchObject({ events: [{ idempotencyKey: undefined, faults: [{ field: 'idempotency_key', code: 'duplicate' }] }] });
+    expect(read).toMatchObject({
+      events: [{ idempotencyKey: undefined, faults: [{ field: 'idempotency_key', code: 'duplicate' }] }],
+    });
   });
 
   it('is told by no more than a hundred faults, and by the beginnings of its names', () => {
@@ -80,7 +91,9 @@ describe('[I27] an event that has a name twice', () => {
   });
 
   it('names that are alike but not the same, or in other objects, are no twins', () => {
-    const read = readBody(`[${eventWith('{"a":{"a":1},"A":1,"b":[{"a":1},{"a":1}],"c":"a","d":"\\"a\\":1,\\"a\\":2"}')}]`);
+    const read = readBody(
+      `[${eventWith('{"a":{"a":1},"A":1,"b":[{"a":1},{"a":1}],"c":"a","d":"\\"a\\":1,\\"a\\":2"}')}]`,
+    );
     expect(read).toMatchObject({ events: [{ idempotencyKey: 'req-1' }] });
   });
 });
@@ -88,7 +101,10 @@ describe('[I27] an event that has a name twice', () => {
 describe('an envelope that has a name twice', () => {
   it.each([
     [`{"events":[],"events":[${good('a')}]}`, 'the name "events" is given twice in one object, at line 1, column 14'],
-    [`{"events":[${good('a')}],\n"\\u0065vents":[]}`, 'the name "events" is given twice in one object, at line 2, column 1'],
+    [
+      `{"events":[${good('a')}],\n"\\u0065vents":[]}`,
+      'the name "events" is given twice in one object, at line 2, column 1',
+    ],
     ['{"events":[],"x":1,"x":2}', 'the name "x" is given twice in one object, at line 1, column 20'],
     ['{"events":1,"events":[]}', 'the name "events" is given twice in one object, at line 1, column 13'],
   ])('is refused whole, at the place: %s', (body, reason) => {
@@ -119,7 +135,8 @@ describe('a CloudEvent that has a name twice', () => {
 
   it('in the data of binary mode is refused with the path below data', () => {
     const headers = { 'ce-specversion': '1.0', 'ce-id': 'a', 'ce-source': '/s', 'ce-type': 't', 'ce-subject': 'c' };
-    const read = (data: string) => readBy((writer) => parseBinaryBody(headers, Buffer.from(data), writer, readHorizon)) as unknown[];
+    const read = (data: string) =>
+      readBy((writer) => parseBinaryBody(headers, Buffer.from(data), writer, readHorizon)) as unknown[];
     expect(read('{"a":1,"a":2}').map(faultsOf)).toEqual([['data.a: duplicate']]);
     expect(read('\ufeff{"a":1}')).toMatchObject([{ idempotencyKey: 'a', properties: [['a', '1']] }]);
   });
@@ -128,7 +145,10 @@ describe('a CloudEvent that has a name twice', () => {
 describe('a schema of Avro', () => {
   it.each([
     ['{"type":"string","type":"int"}', 'the name "type" is given twice in one object, at line 1, column 18'],
-    ['{"type":"array","items":{"type":"int","typ\\u0065":"int"}}', 'the name "type" is given twice in one object, at line 1, column 39'],
+    [
+      '{"type":"array","items":{"type":"int","typ\\u0065":"int"}}',
+      'the name "type" is given twice in one object, at line 1, column 39',
+    ],
   ])('that has a name twice is refused, at the place: %s', (text, reason) => {
     expect(parseAvroSchema(Buffer.from(text))).toEqual({ reason });
   });
@@ -150,7 +170,9 @@ describe('[I27] nesting that no event can have', () => {
         events: [{ faults: [{ code: 'too_deep' }] }, {}],
       });
       expect(readBody(`[${eventWith(`{"a":${nested(around + 1)}}`)},${last}]`)).toMatchObject({ kind: 'malformed' });
-      expect(readBody(`{"events":[${eventWith(`{"a":${nested(around)}}`)},${last}]}`)).toMatchObject({ kind: 'malformed' });
+      expect(readBody(`{"events":[${eventWith(`{"a":${nested(around)}}`)},${last}]}`)).toMatchObject({
+        kind: 'malformed',
+      });
     }
   });
 });

@@ -1,4 +1,7 @@
-/** One event's value against the plain fractions of the reference; the store is held against the same in `test/integration/metering/`. */
+/**
+ * One event's value against the plain fractions of the reference; the store is held against the same in
+ * `test/integration/metering/`.
+ */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { meterDefinitionFromJson } from '#schemas/meter.ts';

@@ -25,7 +25,9 @@ describe('the query for quantities', () => {
   });
 
   it('is cut so that no parameter passes the bound, and each subscription and meter meet exactly once', () => {
-    const subscriptions = Array.from({ length: 300 }, (_, index) => subscription(`sub_${index}`, `${'漢'.repeat(200)}${index}`));
+    const subscriptions = Array.from({ length: 300 }, (_, index) =>
+      subscription(`sub_${index}`, `${'漢'.repeat(200)}${index}`),
+    );
     const meters = Array.from({ length: metersPerStatementMax * 2 + 1 }, (_, index) => sum(`m${index}`));
     const statements = quantityStatements({ ...query, subscriptions, meters });
     const met = statements.flatMap(({ params, meters: asked }) =>
@@ -72,7 +74,11 @@ describe('the query for quantities', () => {
   });
 
   it('a property that many meters read is selected once, and no other', () => {
-    const [statement] = quantityStatements({ ...query, subscriptions: [subscription('s')], meters: [sum('a'), sum('b')] });
+    const [statement] = quantityStatements({
+      ...query,
+      subscriptions: [subscription('s')],
+      meters: [sum('a'), sum('b')],
+    });
     expect(statement?.query.match(/properties\./g)).toHaveLength(1);
     expect(Object.values(statement?.params ?? {}).filter((value) => value === 'p')).toHaveLength(1);
   });
@@ -87,7 +93,11 @@ describe('the query for quantities', () => {
   });
 
   it('meters with long filters and expressions are cut so that a statement has fewer than 1,000 parameters', () => {
-    const conditions = Array.from({ length: 50 }, (_, index) => ({ property: `p${index}`, operator: 'eq' as const, value: 'v' }));
+    const conditions = Array.from({ length: 50 }, (_, index) => ({
+      property: `p${index}`,
+      operator: 'eq' as const,
+      value: 'v',
+    }));
     const meters = Array.from({ length: 30 }, (_, index): Meter => {
       const own = conditions.map((one) => ({ ...one, property: `${one.property}.${index}` }));
       return { ...sum(`m${index}`), filter: { and: own } };
@@ -101,7 +111,9 @@ describe('the query for quantities', () => {
     const max: Meter = { ...sum('max'), aggregation: 'max' };
     const [statement] = quantityStatements({ ...query, subscriptions: [subscription('s')], meters: [max] });
     if (!statement) throw new Error('expected a statement');
-    const quantities = quantitiesFromRows([{ statement, rows: [{ subscription: 's', result_extreme_0: null, unmeasured_0: '2' }] }]);
+    const quantities = quantitiesFromRows([
+      { statement, rows: [{ subscription: 's', result_extreme_0: null, unmeasured_0: '2' }] },
+    ]);
     expect(quantities.get('s')?.get('max')).toEqual({ quantity: '0', unmeasuredEvents: 2n });
   });
 

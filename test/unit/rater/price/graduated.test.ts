@@ -4,7 +4,14 @@ import { type Amount, formatPreciseAmount, parseAmount } from '#schemas/money.ts
 import type { GraduatedPrice } from '#schemas/price.ts';
 import { addQuantities, formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { priceGraduated } from '../../../../rater/price/graduated.ts';
-import { amountOracle, Exact, graduatedPrices, preciseOracle, quantities, quantityOracle } from '../../../support/rating-arbitraries.ts';
+import {
+  amountOracle,
+  Exact,
+  graduatedPrices,
+  preciseOracle,
+  quantities,
+  quantityOracle,
+} from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
 
 const amount = (text: string) => parseAmount(text) as Amount;
@@ -18,7 +25,8 @@ const graduated = (freeUnits: string, ...tiers: [string | null, string, string?]
     flatAmount: amount(flatAmount),
   })),
 });
-const costOf = (price: GraduatedPrice, units: string) => formatPreciseAmount(priceGraduated(price, quantity(units)).precise);
+const costOf = (price: GraduatedPrice, units: string) =>
+  formatPreciseAmount(priceGraduated(price, quantity(units)).precise);
 
 describe('graduated price', () => {
   const inputTokens = graduated('0', ['100000', '0'], ['200000', '0.000003'], [null, '0.0000024']);
@@ -32,9 +40,12 @@ describe('graduated price', () => {
     ['200000.000000000001', '0.3000000000000000024'],
     ['200001', '0.3000024'],
     ['426684', '0.8440416'],
-  ])('the first 100,000 at 0, the next 100,000 at 0.000003, the rest at 0.0000024: %s units cost %s', (units, expected) => {
-    expect(costOf(inputTokens, units)).toBe(expected);
-  });
+  ])(
+    'the first 100,000 at 0, the next 100,000 at 0.000003, the rest at 0.0000024: %s units cost %s',
+    (units, expected) => {
+      expect(costOf(inputTokens, units)).toBe(expected);
+    },
+  );
 
   const withFlat = graduated('0', ['10', '1', '5'], ['20', '0', '7'], [null, '2', '0.5']);
   it.each([
@@ -73,7 +84,8 @@ describe('graduated price', () => {
         for (const tier of price.tiers) {
           const upper = tier.upTo === null ? billable : Exact.min(billable, quantityOracle(tier.upTo));
           const inside = Exact.max(0, upper.sub(lower));
-          if (inside.gt(0)) total = total.add(inside.mul(amountOracle(tier.unitAmount))).add(amountOracle(tier.flatAmount));
+          if (inside.gt(0))
+            total = total.add(inside.mul(amountOracle(tier.unitAmount))).add(amountOracle(tier.flatAmount));
           lower = tier.upTo === null ? billable : quantityOracle(tier.upTo);
         }
         expect(preciseOracle(priceGraduated(price, units).precise).equals(total)).toBe(true);

@@ -4,7 +4,14 @@ import { type Amount, formatPreciseAmount, parseAmount } from '#schemas/money.ts
 import type { PackagePrice } from '#schemas/price.ts';
 import { addQuantities, formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { pricePackage } from '../../../../rater/price/package.ts';
-import { amountOracle, Exact, packagePrices, preciseOracle, quantities, quantityOracle } from '../../../support/rating-arbitraries.ts';
+import {
+  amountOracle,
+  Exact,
+  packagePrices,
+  preciseOracle,
+  quantities,
+  quantityOracle,
+} from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
 
 const quantity = (text: string) => parseQuantity(text) as Quantity;

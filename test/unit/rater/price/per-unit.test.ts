@@ -3,7 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { type Amount, formatPreciseAmount, parseAmount } from '#schemas/money.ts';
 import { addQuantities, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { pricePerUnit } from '../../../../rater/price/per-unit.ts';
-import { amountOracle, Exact, perUnitPrices, preciseOracle, quantities, quantityOracle } from '../../../support/rating-arbitraries.ts';
+import {
+  amountOracle,
+  Exact,
+  perUnitPrices,
+  preciseOracle,
+  quantities,
+  quantityOracle,
+} from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
 
 const quantity = (text: string) => parseQuantity(text) as Quantity;
@@ -27,7 +34,16 @@ describe('per-unit price', () => {
 
   it('free units and charged units are explained as two steps', () => {
     expect(pricePerUnit(price('2', '20'), quantity('25')).steps).toEqual([
-      { kind: 'free', from: 0n, to: quantity('20'), units: quantity('20'), priced: 0n, unitAmount: 0n, flatAmount: 0n, amount: 0n },
+      {
+        kind: 'free',
+        from: 0n,
+        to: quantity('20'),
+        units: quantity('20'),
+        priced: 0n,
+        unitAmount: 0n,
+        flatAmount: 0n,
+        amount: 0n,
+      },
       {
         kind: 'units',
         from: quantity('20'),
@@ -45,7 +61,16 @@ describe('per-unit price', () => {
     const { precise, billableQuantity, steps } = pricePerUnit(price('2', '20'), quantity('-3'));
     expect([precise, billableQuantity]).toEqual([0n, 0n]);
     expect(steps).toEqual([
-      { kind: 'below_zero', from: quantity('-3'), to: 0n, units: quantity('-3'), priced: 0n, unitAmount: 0n, flatAmount: 0n, amount: 0n },
+      {
+        kind: 'below_zero',
+        from: quantity('-3'),
+        to: 0n,
+        units: quantity('-3'),
+        priced: 0n,
+        unitAmount: 0n,
+        flatAmount: 0n,
+        amount: 0n,
+      },
     ]);
   });
 

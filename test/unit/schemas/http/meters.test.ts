@@ -3,7 +3,12 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Filter, Meter, NewMeterDocument } from '#schemas/http/meters.ts';
-import { aggregations, type MeterDefinitionJson, meterDefinitionFromJson, meterDefinitionToJson } from '#schemas/meter.ts';
+import {
+  aggregations,
+  type MeterDefinitionJson,
+  meterDefinitionFromJson,
+  meterDefinitionToJson,
+} from '#schemas/meter.ts';
 import { scaled } from '../../../support/scale.ts';
 
 const ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false });
@@ -17,13 +22,30 @@ const isAnswer = ajv.compile(withoutTitles(Meter) as object);
 const property = fc.constantFrom('tokens', 'a.b', 'größe', 'request path');
 const text = fc.constantFrom('a', '', 'eu-1', '1.5', '-7');
 const condition = fc.oneof(
-  fc.record({ property, operator: fc.constantFrom('eq', 'ne', 'prefix'), value: fc.oneof(text, fc.boolean(), fc.integer()) }),
-  fc.record({ property, operator: fc.constantFrom('in', 'not_in'), value: fc.array(text, { minLength: 1, maxLength: 3 }) }),
-  fc.record({ property, operator: fc.constantFrom('gt', 'gte', 'lt', 'lte'), value: fc.oneof(fc.constantFrom('1', '-0.5'), fc.integer()) }),
+  fc.record({
+    property,
+    operator: fc.constantFrom('eq', 'ne', 'prefix'),
+    value: fc.oneof(text, fc.boolean(), fc.integer()),
+  }),
+  fc.record({
+    property,
+    operator: fc.constantFrom('in', 'not_in'),
+    value: fc.array(text, { minLength: 1, maxLength: 3 }),
+  }),
+  fc.record({
+    property,
+    operator: fc.constantFrom('gt', 'gte', 'lt', 'lte'),
+    value: fc.oneof(fc.constantFrom('1', '-0.5'), fc.integer()),
+  }),
   fc.record({ property, operator: fc.constant('exists'), value: fc.boolean() }),
 );
 const { filter } = fc.letrec((tie) => ({
-  filter: fc.oneof({ maxDepth: 3, depthSize: 'small' }, condition, fc.record({ and: tie('some') }), fc.record({ or: tie('some') })),
+  filter: fc.oneof(
+    { maxDepth: 3, depthSize: 'small' },
+    condition,
+    fc.record({ and: tie('some') }),
+    fc.record({ or: tie('some') }),
+  ),
   some: fc.array(tie('filter'), { minLength: 1, maxLength: 3 }),
 }));
 
@@ -35,13 +57,30 @@ const meters = fc
     filter: fc.option(filter),
     group_by: fc.option(fc.uniqueArray(property, { maxLength: 3 })),
     rounding: fc.option(
-      fc.record({ mode: fc.constantFrom('half_up', 'half_even', 'up', 'down'), decimals: fc.integer({ min: 0, max: 12 }) }),
+      fc.record({
+        mode: fc.constantFrom('half_up', 'half_even', 'up', 'down'),
+        decimals: fc.integer({ min: 0, max: 12 }),
+      }),
     ),
-    percentile: fc.record({ rank: fc.constantFrom('95', '0.0001', '100', '99.9'), method: fc.constantFrom('nearest_rank', 'linear') }),
+    percentile: fc.record({
+      rank: fc.constantFrom('95', '0.0001', '100', '99.9'),
+      method: fc.constantFrom('nearest_rank', 'linear'),
+    }),
   })
   .map(({ aggregation, property: path, expression, percentile, ...rest }): Record<string, unknown> => {
-    const measured = aggregation === 'count' ? {} : expression !== null && aggregation !== 'unique' ? { expression } : { property: path };
-    return { event: 'work', aggregation, ...measured, ...(aggregation === 'percentile' ? { percentile } : {}), ...rest };
+    const measured =
+      aggregation === 'count'
+        ? {}
+        : expression !== null && aggregation !== 'unique'
+          ? { expression }
+          : { property: path };
+    return {
+      event: 'work',
+      aggregation,
+      ...measured,
+      ...(aggregation === 'percentile' ? { percentile } : {}),
+      ...rest,
+    };
   });
 
 const strange = fc.constantFrom<unknown>(
@@ -66,7 +105,23 @@ const strange = fc.constantFrom<unknown>(
     'gt',
     'exists',
   ],
-  ...[null, 0, 1, 13, 1.5, -1, true, [], ['a'], ['a', 'a'], ['customer_id'], {}, undefined, { and: [] }, { rank: '50', method: 'linear' }],
+  ...[
+    null,
+    0,
+    1,
+    13,
+    1.5,
+    -1,
+    true,
+    [],
+    ['a'],
+    ['a', 'a'],
+    ['customer_id'],
+    {},
+    undefined,
+    { and: [] },
+    { rank: '50', method: 'linear' },
+  ],
   ...[
     { property: 'a', operator: 'exists', value: false },
     { mode: 'up', decimals: 2 },
@@ -93,7 +148,10 @@ const isNode = (value: unknown): value is Node => typeof value === 'object' && v
 const nodesOf = (value: unknown): Node[] => (isNode(value) ? [value, ...Object.values(value).flatMap(nodesOf)] : []);
 
 /** One field somewhere in it is changed, added or taken away. */
-const changed = (meter: Record<string, unknown>, [where, what, name, value]: readonly [number, number, string, unknown]) => {
+const changed = (
+  meter: Record<string, unknown>,
+  [where, what, name, value]: readonly [number, number, string, unknown],
+) => {
   const copy = structuredClone(meter);
   const nodes = nodesOf(copy);
   const node = nodes[what % 2 === 0 ? 0 : where % nodes.length] as Node;
@@ -123,7 +181,14 @@ describe('the documented schema of a meter', () => {
         expect(read.ok, JSON.stringify([json, read.ok ? [] : read.faults])).toBe(true);
         expect(isDocumented(named(json)), JSON.stringify([json, isDocumented.errors])).toBe(true);
         if (!read.ok) return;
-        const absent = { property: null, expression: null, filter: null, group_by: [], rounding: null, percentile: null };
+        const absent = {
+          property: null,
+          expression: null,
+          filter: null,
+          group_by: [],
+          rounding: null,
+          percentile: null,
+        };
         const shown: MeterDefinitionJson = meterDefinitionToJson(read.value);
         const times = { created_at: '2026-01-01T00:00:00.000Z', updated_at: '2026-01-01T00:00:00.000Z' };
         const resource = { id: `mtr_${'0'.repeat(32)}`, version_number: 1, metadata: {}, version: 1, ...times };

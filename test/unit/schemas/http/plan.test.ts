@@ -73,7 +73,10 @@ const names = [
 ];
 
 /** One field somewhere in it is changed, added, taken away, or stands elsewhere. */
-const changed = (plan: PlanVersionJson, [where, what, name, value]: readonly [number, number, string, unknown]): unknown => {
+const changed = (
+  plan: PlanVersionJson,
+  [where, what, name, value]: readonly [number, number, string, unknown],
+): unknown => {
   const copy: unknown = structuredClone(plan);
   const nodes = nodesOf(copy);
   const node = nodes[where % nodes.length] as Node;
@@ -102,7 +105,8 @@ describe('the documented schema of a plan', () => {
         const read = planVersionFromJson(plan);
         expect(read.ok).toBe(true);
         expect(isDocumented(plan), JSON.stringify(isDocumented.errors)).toBe(true);
-        if (read.ok) expect(isAnswer(planVersionToJson(read.value).charges), JSON.stringify(isAnswer.errors)).toBe(true);
+        if (read.ok)
+          expect(isAnswer(planVersionToJson(read.value).charges), JSON.stringify(isAnswer.errors)).toBe(true);
       }),
       { numRuns: scaled(1_000) },
     );
