@@ -18,6 +18,6 @@ COPY invoicer invoicer
 COPY api api
 # Nothing here belongs to this user: a process can read its code and not change it.
 USER node
-# Each process drains on it (platform/lifecycle.ts).
+# Each process drains on it (platform/start/lifecycle.ts).
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["node"]

@@ -1,14 +1,14 @@
 /**
- * The fail points of gateway, sink and checker (`platform/fail-point.ts`), around their ports and never inside of a use
+ * The fail points of gateway, sink and checker (`platform/process/fail-point.ts`), around their ports and never inside of a use
  * case. Without one the ports come back as they are.
  */
-import { sleep } from '#platform/clock.ts';
-import type { FailPoint, FailPointName } from '#platform/fail-point.ts';
-import type { AcceptPorts } from './accept-events.ts';
-import type { Gateway } from './gateway.ts';
+import { sleep } from '#platform/process/clock.ts';
+import type { FailPoint, FailPointName } from '#platform/process/fail-point.ts';
+import type { AcceptPorts } from './gateway/accept-events.ts';
+import type { Gateway } from './gateway/gateway.ts';
 import type { CheckPorts } from './identity/check-identity.ts';
-import type { SinkPorts } from './sink.ts';
-import type { StreamMessage, Subscription } from './usage-stream.nats.ts';
+import type { SinkPorts } from './sink/sink.ts';
+import type { StreamMessage, Subscription } from './stream/usage-stream.nats.ts';
 
 type Call = (...words: never[]) => Promise<unknown>;
 

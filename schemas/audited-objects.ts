@@ -281,7 +281,7 @@ export const auditedObjects = {
       previous_hash: 'text',
       hash: 'text',
     },
-    // Its lines are in its hash (invoicer/invoice-hash.ts), which the entry holds too.
+    // Its lines are in its hash (invoicer/invoices/invoice-hash.ts), which the entry holds too.
     children: [],
   },
 } as const satisfies Record<string, AuditedObject>;

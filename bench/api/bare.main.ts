@@ -3,15 +3,15 @@
  * statement, opens it and answers the same body; no key, no limit, no tenant wall, no headers of ours.
  */
 import Fastify from 'fastify';
-import { systemClock } from '#platform/clock.ts';
-import { loadConfig } from '#platform/config.ts';
-import { createLog } from '#platform/log.ts';
-import { createMetrics } from '#platform/metrics.ts';
-import { connectPostgres } from '#platform/postgres.ts';
-import { createVault, masterKeysFrom } from '#platform/vault.ts';
+import { loadConfig } from '#platform/config/config.ts';
+import { systemClock } from '#platform/process/clock.ts';
+import { createLog } from '#platform/process/log.ts';
+import { createMetrics } from '#platform/process/metrics.ts';
+import { createVault, masterKeysFrom } from '#platform/secrets/vault.ts';
+import { connectPostgres } from '#platform/stores/postgres.ts';
 import { IdParam } from '#schemas/http/fields.ts';
-import { createAccountStore } from '../../api/accounts.postgres.ts';
-import { customerJson } from '../../api/routes/customers.ts';
+import { createAccountStore } from '../../api/customers/accounts.postgres.ts';
+import { customerJson } from '../../api/customers/customer-routes.ts';
 
 const config = loadConfig(process.env, ['databaseUrl', 'masterKey']);
 const postgres = connectPostgres(config.databaseUrl, {

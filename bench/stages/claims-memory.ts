@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { loadConfig } from '#platform/config.ts';
-import { createLog } from '#platform/log.ts';
-import { connectRedis } from '#platform/redis.ts';
-import { createClaims } from '../../ingest/claims.redis.ts';
+import { loadConfig } from '#platform/config/config.ts';
+import { createLog } from '#platform/process/log.ts';
+import { connectRedis } from '#platform/stores/redis.ts';
+import { createClaims } from '../../ingest/claims/claims.redis.ts';
 import { claimBytes } from '../../ingest/parse/event-block.ts';
 import type { StageServers } from './stage.ts';
 

@@ -5,8 +5,8 @@
  */
 import { randomFillSync } from 'node:crypto';
 import type { ClickHouseClient } from '@clickhouse/client';
-import { connectClickHouse } from '#platform/clickhouse.ts';
-import { systemClock } from '#platform/clock.ts';
+import { systemClock } from '#platform/process/clock.ts';
+import { connectClickHouse } from '#platform/stores/clickhouse.ts';
 import { type CheckPorts, createIdentityCheck } from '../../ingest/identity/check-identity.ts';
 import { createKeyFilters } from '../../ingest/identity/key-filters.clickhouse.ts';
 import { createGenerationBuilder, probeOf } from '../../ingest/identity/key-generation.ts';

@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream';
-import { connectClickHouse } from '#platform/clickhouse.ts';
+import { connectClickHouse } from '#platform/stores/clickhouse.ts';
 import { fromRow, newMessage } from '#schemas/usage-event.ts';
 import { BlockWriter } from '../../ingest/parse/event-block.ts';
 import { seedsOf } from '../../ingest/parse/key-hash.ts';
 import { parseNativeBody } from '../../ingest/parse/native.ts';
-import { createInsert } from '../../ingest/usage-store.clickhouse.ts';
+import { createInsert } from '../../ingest/sink/usage-store.clickhouse.ts';
 import { sampleBody } from './parse.ts';
 import { measureStage, pidOf, type Stage, type StageServers } from './stage.ts';
 

@@ -1,10 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { systemClock } from '#platform/clock.ts';
-import { loadConfig } from '#platform/config.ts';
-import { createLog } from '#platform/log.ts';
-import { connectNats } from '#platform/nats.ts';
-import { ensureUsageStream } from '../../ingest/ensure-stream.nats.ts';
-import { createPublish } from '../../ingest/usage-stream.nats.ts';
+import { loadConfig } from '#platform/config/config.ts';
+import { systemClock } from '#platform/process/clock.ts';
+import { createLog } from '#platform/process/log.ts';
+import { connectNats } from '#platform/stores/nats.ts';
+import { ensureUsageStream } from '../../ingest/stream/ensure-stream.nats.ts';
+import { createPublish } from '../../ingest/stream/usage-stream.nats.ts';
 import { measureStage, pidOf, type Stage, type StageServers } from './stage.ts';
 
 /** A message as one request of 200 events gives it. */

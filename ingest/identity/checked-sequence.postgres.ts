@@ -2,7 +2,7 @@
  * Up to which sequence the stored events of a stream are checked: what the checker writes, and what everybody may read
  * up to.
  */
-import type { Queryable } from '#platform/postgres.ts';
+import type { Queryable } from '#platform/stores/postgres.ts';
 import type { CheckPorts } from './check-identity.ts';
 
 export const createCheckedSequence = (postgres: Queryable, stream: string): CheckPorts['checked'] => ({

@@ -4,7 +4,7 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { ClickHouseClient } from '@clickhouse/client';
-import { readRows } from '#platform/clickhouse.ts';
+import { readRows } from '#platform/stores/clickhouse.ts';
 import { openGeneration, type StoredGeneration } from './key-generation.ts';
 import type { KnownKeysPorts } from './known-keys.ts';
 

@@ -11,7 +11,7 @@
  * A crash in between leaves the range open: the next start reads its keys from the store.
  */
 import assert from 'node:assert/strict';
-import type { Clock } from '#platform/clock.ts';
+import type { Clock } from '#platform/process/clock.ts';
 import { isBackfill, type TwinRule } from './find-twins.ts';
 import {
   bytesOf,

@@ -1,6 +1,6 @@
 /** What is measured and logged of the identity check, apart from the use case. Once per batch, and never per event. */
-import type { Log } from '#platform/log.ts';
-import { type Metrics, powersOfTen, workSeconds } from '#platform/metrics.ts';
+import type { Log } from '#platform/process/log.ts';
+import { type Metrics, powersOfTen, workSeconds } from '#platform/process/metrics.ts';
 import type { CheckPorts, IdentityCheck } from './check-identity.ts';
 
 export const observeCheck = (metrics: Metrics, log: Log): CheckPorts['report'] => {

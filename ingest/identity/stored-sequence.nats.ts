@@ -1,5 +1,5 @@
 /** How far the store has followed the stream: the sink acknowledges after its insert, and nothing else acknowledges. */
-import type { Nats } from '#platform/nats.ts';
+import type { Nats } from '#platform/stores/nats.ts';
 import { sinkConsumer } from '#schemas/usage-stream.ts';
 import type { CheckPorts } from './check-identity.ts';
 

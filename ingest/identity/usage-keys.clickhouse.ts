@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { ClickHouseClient } from '@clickhouse/client';
-import { readRows } from '#platform/clickhouse.ts';
+import { readRows } from '#platform/stores/clickhouse.ts';
 import type { CheckPorts } from './check-identity.ts';
 import type { FirstOfDay, Twin } from './find-twins.ts';
 import { type KeyRow, type KeyRows, keyColumns, keyRowsFrom } from './key-rows.ts';

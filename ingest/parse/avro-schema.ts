@@ -5,7 +5,7 @@
  * Rejected: avsc, which makes a function from the names in a schema with `new Function`, and reads on behind the end of
  * a block, so that an array of 2^50 items in 10 bytes keeps it busy for days.
  */
-import { placeOf, twinMessage } from '#platform/json-scan.ts';
+import { placeOf, twinMessage } from '#platform/json/json-scan.ts';
 import { readJson, TooDeep } from './read-json.ts';
 
 export type AvroType =

@@ -6,7 +6,7 @@
  * its source. Pure: bytes -> rows or faults, which name the attributes as the caller does.
  */
 import { isUtf8 } from 'node:buffer';
-import { withoutMark } from '#platform/json-text.ts';
+import { withoutMark } from '#platform/json/json-text.ts';
 import { isRecord } from '#schemas/event-fields.ts';
 import type { Fault } from '#schemas/failures.ts';
 import type { BlockWriter } from './event-block.ts';

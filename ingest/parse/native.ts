@@ -6,7 +6,7 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { withoutMark } from '#platform/json-text.ts';
+import { withoutMark } from '#platform/json/json-text.ts';
 import { isRecord, readEventId, readTimestamp } from '#schemas/event-fields.ts';
 import { faultsPerEventMax, flattenProperties } from '#schemas/event-properties.ts';
 import type { Fault } from '#schemas/failures.ts';

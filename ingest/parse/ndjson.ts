@@ -4,7 +4,7 @@
  * who drives it waits for the bytes, and for the blocks to be taken.
  */
 import { isUtf8 } from 'node:buffer';
-import { withoutMark } from '#platform/json-text.ts';
+import { withoutMark } from '#platform/json/json-text.ts';
 import type { BlockWriter, EventBlock } from './event-block.ts';
 import { addEventText, type Horizon } from './native.ts';
 

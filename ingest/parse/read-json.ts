@@ -3,8 +3,8 @@
  * twice. Which of two twins a caller meant nobody knows, so their event is at fault, and the body where it is told by
  * them what the events are. Pure.
  */
-import { placeOf, scanJson, twinMessage } from '#platform/json-scan.ts';
-import { parseJsonText } from '#platform/json-text.ts';
+import { placeOf, scanJson, twinMessage } from '#platform/json/json-scan.ts';
+import { parseJsonText } from '#platform/json/json-text.ts';
 import { faultsPerEventMax, fieldOf } from '#schemas/event-properties.ts';
 import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import type { Fault } from '#schemas/failures.ts';

@@ -1,7 +1,7 @@
 /**
- * `npm run dead-letters`: runs `ingest/dead-letters.main.ts`, which says what it does, wherever NATS is
+ * `npm run dead-letters`: runs `ingest/sink/dead-letters.main.ts`, which says what it does, wherever NATS is
  * (with-stores.ts).
  */
 import { runFileOnStore } from './with-stores.ts';
 
-await runFileOnStore('ingest/dead-letters.main.ts', 'nats', 'the dead letters could not be worked on');
+await runFileOnStore('ingest/sink/dead-letters.main.ts', 'nats', 'the dead letters could not be worked on');

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { backoff, nextPause } from '../restart-pause.ts';
+import { backoff, nextPause } from '../start/restart-pause.ts';
 import type { Log } from './home.ts';
 
 /** A server or a service, as far as keeping it alive goes. */

@@ -1,6 +1,6 @@
 /** `npm run migrate`: brings PostgreSQL and ClickHouse up to date, wherever they are (with-stores.ts). */
-import { loadConfig } from '../config.ts';
-import { migrateAll } from '../migrate.ts';
+import { loadConfig } from '../config/config.ts';
+import { migrateAll } from '../stores/migrate.ts';
 import { runOnStores } from './with-stores.ts';
 
 const readConfig = () => loadConfig(process.env, []);

@@ -1,5 +1,5 @@
 /**
- * `npm run rotate-keys [-- --data-keys]`: rotation of the keys that encrypt at rest (platform/rotate-keys.ts), wherever
+ * `npm run rotate-keys [-- --data-keys]`: rotation of the keys that encrypt at rest (platform/secrets/rotate-keys.ts), wherever
  * PostgreSQL is (with-stores.ts).
  *
  * A new master key: start the processes with it as MILLRACE_MASTER_KEY and the old one as MILLRACE_PREVIOUS_MASTER_KEY,
@@ -9,12 +9,12 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sealedColumns } from '#schemas/sealed-columns.ts';
-import { systemClock } from '../clock.ts';
-import { type Config, ConfigError, loadConfig, secretsOf, settings } from '../config.ts';
-import { createLog } from '../log.ts';
-import { connectPostgres } from '../postgres.ts';
-import { type RotationReport, rotateKeys } from '../rotate-keys.ts';
-import { masterKeysFrom } from '../vault.ts';
+import { type Config, ConfigError, loadConfig, secretsOf, settings } from '../config/config.ts';
+import { systemClock } from '../process/clock.ts';
+import { createLog } from '../process/log.ts';
+import { type RotationReport, rotateKeys } from '../secrets/rotate-keys.ts';
+import { masterKeysFrom } from '../secrets/vault.ts';
+import { connectPostgres } from '../stores/postgres.ts';
 import { readIfThere } from './home.ts';
 import { print } from './run-stack.ts';
 import { keptMasterKey } from './stack.ts';

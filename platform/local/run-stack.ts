@@ -1,7 +1,7 @@
 /**
  * The life of a command that runs all of Millrace on this machine: start, do its work, stay until it is told to stop.
  */
-import { ConfigError, settings } from '../config.ts';
+import { ConfigError, settings } from '../config/config.ts';
 import { HomeInUseError, type Log, resolveHome } from './home.ts';
 import { killChildren } from './processes.ts';
 import { onStopSignals } from './signals.ts';

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { backoff, nextPause } from '../restart-pause.ts';
+import { backoff, nextPause } from '../start/restart-pause.ts';
 import { type Log, logTail } from './home.ts';
 import { type Child, type Exit, endChild, exitText, spawnChild } from './processes.ts';
 import { Runner } from './runner.ts';

@@ -1,4 +1,4 @@
-import { type Config, ConfigError } from '../config.ts';
+import { type Config, ConfigError } from '../config/config.ts';
 import { findFreePort, isPortFree } from './ports.ts';
 
 /** Our services, in groups that are stopped one after the other: what takes work in goes before what works it off. */
@@ -6,38 +6,38 @@ export const serviceGroups = [
   [
     {
       name: 'gateway',
-      file: 'ingest/gateway.main.ts',
+      file: 'ingest/gateway/gateway.main.ts',
       portVariable: 'MILLRACE_INGEST_PORT',
       port: 'ingestPort',
       login: 'millrace_gateway',
     },
-    { name: 'api', file: 'api/main.ts', portVariable: 'MILLRACE_API_PORT', port: 'apiPort', login: 'millrace_app' },
+    { name: 'api', file: 'api/api.main.ts', portVariable: 'MILLRACE_API_PORT', port: 'apiPort', login: 'millrace_app' },
   ],
   [
     {
       name: 'sink',
-      file: 'ingest/sink.main.ts',
+      file: 'ingest/sink/sink.main.ts',
       portVariable: 'MILLRACE_SINK_PORT',
       port: 'sinkPort',
       login: undefined,
     },
     {
       name: 'checker',
-      file: 'ingest/checker.main.ts',
+      file: 'ingest/identity/checker.main.ts',
       portVariable: 'MILLRACE_CHECKER_PORT',
       port: 'checkerPort',
       login: 'millrace_worker',
     },
     {
       name: 'rater',
-      file: 'rater/main.ts',
+      file: 'rater/rater.main.ts',
       portVariable: 'MILLRACE_RATER_PORT',
       port: 'raterPort',
       login: 'millrace_worker',
     },
     {
       name: 'invoicer',
-      file: 'invoicer/main.ts',
+      file: 'invoicer/invoicer.main.ts',
       portVariable: 'MILLRACE_INVOICER_PORT',
       port: 'invoicerPort',
       login: 'millrace_worker',

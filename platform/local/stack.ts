@@ -13,9 +13,9 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { newApiKey } from '#schemas/api-key.ts';
-import { type Config, loadConfig } from '../config.ts';
-import { migrateAll } from '../migrate.ts';
-import { loginUrl } from '../postgres.ts';
+import { type Config, loadConfig } from '../config/config.ts';
+import { migrateAll } from '../stores/migrate.ts';
+import { loginUrl } from '../stores/postgres.ts';
 import { keptSecret, type Log, lockHome, writeFileWhole } from './home.ts';
 import { keepAlive } from './keep-alive.ts';
 import type { LocalNats } from './nats.ts';
@@ -260,7 +260,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
       await runOnce({
         home,
         name: 'bootstrap',
-        file: 'api/bootstrap.main.ts',
+        file: 'api/access/bootstrap.main.ts',
         environment: childEnvironment,
         signal: running.signal,
       });

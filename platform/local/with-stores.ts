@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { type Config, ConfigError, loadConfig, settings } from '../config.ts';
+import { type Config, ConfigError, loadConfig, settings } from '../config/config.ts';
 import { HomeInUseError, type HomeLock, lockHome, readIfThere, resolveHome } from './home.ts';
 import { endLeftovers } from './processes.ts';
 import { log, print } from './run-stack.ts';

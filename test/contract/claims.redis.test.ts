@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { claimsPrefixOf } from '../../ingest/claims.redis.ts';
+import { claimsPrefixOf } from '../../ingest/claims/claims.redis.ts';
 import { claimBytes } from '../../ingest/parse/event-block.ts';
 import { answerTo, ask, type Claims, neighbour, newClaim, newClaims } from '../support/claim-records.ts';
 import { type ClaimsRedis, claimedStream, startClaimsRedis } from '../support/claims-redis.ts';

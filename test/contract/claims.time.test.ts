@@ -3,7 +3,7 @@
  * windows.
  */
 import { describe, expect, it, vi } from 'vitest';
-import { systemClock } from '../../platform/clock.ts';
+import { systemClock } from '../../platform/process/clock.ts';
 import { answerTo, ask, type Claims, newClaim, newClaims, otherPayload, statusesOf } from '../support/claim-records.ts';
 import { type ClaimsSubject, holdClaims } from '../support/claims-subject.ts';
 import type { ClaimsOptions } from '../support/memory-claims.ts';

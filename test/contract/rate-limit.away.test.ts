@@ -3,7 +3,7 @@
  * are shared again afterwards.
  */
 import { afterAll, describe, expect, it, vi } from 'vitest';
-import type { RateLimit, Verdict } from '../../platform/rate-limit.ts';
+import type { RateLimit, Verdict } from '../../platform/access/rate-limit.ts';
 import { createSetClock } from '../support/ingest-fakes.ts';
 import {
   newOrganization,

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type RateLimit, rateLimitHeaders, rateLimitKey, type Verdict } from '../../platform/rate-limit.ts';
+import { type RateLimit, rateLimitHeaders, rateLimitKey, type Verdict } from '../../platform/access/rate-limit.ts';
 import { type RateClass, rateClasses } from '../../schemas/rate-tiers.ts';
 import { createSetClock } from '../support/ingest-fakes.ts';
 import {

@@ -6,7 +6,7 @@
 import { formatMinorUnits, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { defaultRatingPolicy } from '#schemas/rated-line.ts';
-import { ratePlan } from '../../rater/rate.ts';
+import { ratePlan } from '../../rater/price/rate.ts';
 import { llmPro, parties } from '../support/invoice-examples.ts';
 import type { Book } from './client.ts';
 import type { SentEvent } from './workload.ts';

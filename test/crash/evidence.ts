@@ -1,7 +1,7 @@
 /** What a round left behind, read from the stores and the API. */
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
-import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
+import { connectClickHouse, readRows } from '#platform/stores/clickhouse.ts';
 import { sinkConsumer } from '#schemas/usage-stream.ts';
 import { checkedSequence } from '../support/checker.ts';
 import { type Pipeline, until } from '../support/pipeline.ts';

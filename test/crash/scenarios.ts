@@ -1,6 +1,7 @@
 /** Every way in which a round may go wrong. */
-import { type FailPointName, failPointNames } from '#platform/fail-point.ts';
+
 import type { ServerName } from '#platform/local/servers.ts';
+import { type FailPointName, failPointNames } from '#platform/process/fail-point.ts';
 import { type NetworkFault, networkFaults } from '../support/tcp-proxy.ts';
 
 /** Which process talks to which server over the proxy. */

@@ -10,7 +10,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
-import { rateLimitKey } from '#platform/rate-limit.ts';
+import { rateLimitKey } from '#platform/access/rate-limit.ts';
 import { lastMonth, type Pipeline, startPipeline, startTestServers } from '../support/pipeline.ts';
 import {
   ensureSchemathesis,

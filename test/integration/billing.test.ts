@@ -1,7 +1,7 @@
 /** From accepted events to issued invoices: once, in order, for ever. */
 import { createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { verifyChain } from '../../invoicer/invoice-hash.ts';
+import { verifyChain } from '../../invoicer/invoices/invoice-hash.ts';
 import { invoiceChain } from '../support/invoice-chain.ts';
 import { llmProPlan, llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';

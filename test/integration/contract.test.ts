@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { failuresOf } from '#platform/openapi.ts';
+import { failuresOf } from '#platform/http/openapi.ts';
 import { failures } from '#schemas/failures.ts';
 import { instantPattern } from '#schemas/instant.ts';
 import { hashedInstantPattern } from '#schemas/invoice.ts';

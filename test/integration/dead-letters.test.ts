@@ -7,9 +7,9 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, headers, type NatsConnection } from '@nats-io/transport-node';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
-import { connectNats, type Nats } from '#platform/nats.ts';
+import { connectNats, type Nats } from '#platform/stores/nats.ts';
 import { deadLetterStreamOf, sinkConsumer, subjectOf } from '#schemas/usage-stream.ts';
-import { createDeadLetter } from '../../ingest/usage-stream.nats.ts';
+import { createDeadLetter } from '../../ingest/stream/usage-stream.nats.ts';
 import { type HandStarted, sharedSecrets, startGatewayByHand } from '../support/gateways.ts';
 import { llmRequest } from '../support/llm-pro.ts';
 import { call, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
@@ -39,7 +39,7 @@ afterAll(async () => {
 
 /** `npm run dead-letters` as it is, and the process that it starts once it knows where NATS is. */
 const command = 'platform/local/dead-letters.main.ts';
-const processOfIt = 'ingest/dead-letters.main.ts';
+const processOfIt = 'ingest/sink/dead-letters.main.ts';
 
 const spawnFile = (
   file: string,

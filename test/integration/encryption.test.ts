@@ -1,10 +1,10 @@
 /** Encryption at rest on the real PostgreSQL: places, data keys and transactions, and a dump. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { SealBrokenError, unwrapDataKey } from '#platform/encryption.ts';
-import { newId } from '#platform/ids.ts';
-import type { Queryable } from '#platform/postgres.ts';
-import { masterKeysFrom, type Place } from '#platform/vault.ts';
+import { newId } from '#platform/process/ids.ts';
+import { SealBrokenError, unwrapDataKey } from '#platform/secrets/encryption.ts';
+import { masterKeysFrom, type Place } from '#platform/secrets/vault.ts';
+import type { Queryable } from '#platform/stores/postgres.ts';
 import { until } from '../support/pipeline.ts';
 import {
   addAnswer,

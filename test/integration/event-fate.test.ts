@@ -3,7 +3,7 @@
  * and after a bill.
  */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { createBilledChanges } from '../../invoicer/billed-changes.postgres.ts';
+import { createBilledChanges } from '../../invoicer/invoices/billed-changes.postgres.ts';
 import { llmProPlan, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { firstTenant, type Tenant, unique } from '../support/tenants.ts';

@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { connectClickHouse } from '#platform/clickhouse.ts';
-import { migrateAll } from '#platform/migrate.ts';
+import { connectClickHouse } from '#platform/stores/clickhouse.ts';
+import { migrateAll } from '#platform/stores/migrate.ts';
 import type { Filter } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { toFateReason } from '#schemas/unbilled-reasons.ts';
@@ -17,11 +17,11 @@ import {
   type KnownSubscription,
   noFates,
   usageCustomers,
-} from '../../api/billed-usage.ts';
-import { type Billing, billingOf, type EventVersion, type SubscriptionFacts } from '../../api/event-fate.ts';
-import { addFates, fateStatements } from '../../api/fate-query.ts';
-import { createStoredUsage } from '../../api/stored-usage.clickhouse.ts';
-import { createInsert } from '../../ingest/usage-store.clickhouse.ts';
+} from '../../api/events/billed-usage.ts';
+import { type Billing, billingOf, type EventVersion, type SubscriptionFacts } from '../../api/events/event-fate.ts';
+import { addFates, fateStatements } from '../../api/events/fate-query.ts';
+import { createStoredUsage } from '../../api/reconciliation/stored-usage.clickhouse.ts';
+import { createInsert } from '../../ingest/sink/usage-store.clickhouse.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 import { scaled } from '../support/scale.ts';

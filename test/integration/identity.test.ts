@@ -4,13 +4,13 @@
  */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
-import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
-import { createLog } from '#platform/log.ts';
-import { migrateAll } from '#platform/migrate.ts';
-import { connectPostgres, loginUrl, type Postgres } from '#platform/postgres.ts';
+import { createLog } from '#platform/process/log.ts';
+import { connectClickHouse, readRows } from '#platform/stores/clickhouse.ts';
+import { migrateAll } from '#platform/stores/migrate.ts';
+import { connectPostgres, loginUrl, type Postgres } from '#platform/stores/postgres.ts';
 import type { UsageEvent } from '#schemas/usage-event.ts';
 import type { CheckPorts } from '../../ingest/identity/check-identity.ts';
-import { createInsert } from '../../ingest/usage-store.clickhouse.ts';
+import { createInsert } from '../../ingest/sink/usage-store.clickhouse.ts';
 import {
   type CheckedStores,
   checkedSequence,

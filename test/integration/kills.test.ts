@@ -1,6 +1,6 @@
 /** Our own processes are killed with SIGKILL in the middle of their work: nothing is lost, doubled or left undone. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { verifyChain } from '../../invoicer/invoice-hash.ts';
+import { verifyChain } from '../../invoicer/invoices/invoice-hash.ts';
 import { invoiceChain } from '../support/invoice-chain.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { startLoad } from '../support/load.ts';

@@ -5,12 +5,12 @@ import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { migrateAll } from '#platform/migrate.ts';
-import type { Queryable } from '#platform/postgres.ts';
-import { customerList } from '../../api/accounts.postgres.ts';
-import { createCursors } from '../../api/cursors.ts';
-import { listRows } from '../../api/list-rows.postgres.ts';
-import { defineList, type List, listJson } from '../../api/lists.ts';
+import { migrateAll } from '#platform/stores/migrate.ts';
+import type { Queryable } from '#platform/stores/postgres.ts';
+import { customerList } from '../../api/customers/accounts.postgres.ts';
+import { createCursors } from '../../api/route/cursors.ts';
+import { listRows } from '../../api/route/list-rows.postgres.ts';
+import { defineList, type List, listJson } from '../../api/route/lists.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { scaled } from '../support/scale.ts';
 

@@ -23,16 +23,16 @@ const start = (file: string): Promise<{ code: number | null; stderr: string; std
 describe('a process that is started with plain Node and no configuration', () => {
   it('there are the processes of DESIGN', () => {
     expect(services.toSorted()).toEqual([
-      'api/bootstrap.main.ts',
-      'api/main.ts',
-      'api/set-tier.main.ts',
-      'api/verify.main.ts',
-      'ingest/checker.main.ts',
-      'ingest/dead-letters.main.ts',
-      'ingest/gateway.main.ts',
-      'ingest/sink.main.ts',
-      'invoicer/main.ts',
-      'rater/main.ts',
+      'api/access/bootstrap.main.ts',
+      'api/api.main.ts',
+      'api/access/set-tier.main.ts',
+      'api/verify/verify.main.ts',
+      'ingest/identity/checker.main.ts',
+      'ingest/sink/dead-letters.main.ts',
+      'ingest/gateway/gateway.main.ts',
+      'ingest/sink/sink.main.ts',
+      'invoicer/invoicer.main.ts',
+      'rater/rater.main.ts',
     ]);
   });
 

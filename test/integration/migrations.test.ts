@@ -4,8 +4,8 @@ import { promisify } from 'node:util';
 import { createClient } from '@clickhouse/client';
 import pg from 'pg';
 import { expect, inject, it } from 'vitest';
-import { migrateAll, readMigrations } from '#platform/migrate.ts';
-import { type Login, loginUrl } from '#platform/postgres.ts';
+import { migrateAll, readMigrations } from '#platform/stores/migrate.ts';
+import { type Login, loginUrl } from '#platform/stores/postgres.ts';
 import { freshStores as makeStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 
@@ -48,7 +48,7 @@ it('running them twice changes nothing', async () => {
 it('two processes at once apply each file once', async () => {
   const stores = await freshStores();
   const script = `
-    const { migrateAll } = await import('./platform/migrate.ts');
+    const { migrateAll } = await import('./platform/stores/migrate.ts');
     console.log(JSON.stringify((await migrateAll(${JSON.stringify(stores)})).applied));`;
   const outcomes = await Promise.all(
     Array.from({ length: 3 }, () => run(process.execPath, ['--input-type=module', '--eval', script])),

@@ -7,7 +7,7 @@ import { headers } from '@nats-io/transport-node';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { logPath } from '#platform/local/home.ts';
-import { connectNats } from '#platform/nats.ts';
+import { connectNats } from '#platform/stores/nats.ts';
 import { deadLetterStreamOf, subjectOf } from '#schemas/usage-stream.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';

@@ -1,8 +1,8 @@
 /** The pool on a real PostgreSQL: every statement ends, and a connection serves who it was lent to. */
 import { pino } from 'pino';
 import { afterAll, expect, inject, it } from 'vitest';
-import { connectPostgres } from '#platform/postgres.ts';
-import { UnavailableError } from '#platform/retry.ts';
+import { connectPostgres } from '#platform/stores/postgres.ts';
+import { UnavailableError } from '#platform/stores/retry.ts';
 
 const log = pino({ level: 'silent' });
 const connect = (poolMax: number, bounds: { statementMsMax?: number; lockMsMax?: number } = {}) =>

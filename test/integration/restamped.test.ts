@@ -3,7 +3,7 @@
  */
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { claimsPrefixOf } from '../../ingest/claims.redis.ts';
+import { claimsPrefixOf } from '../../ingest/claims/claims.redis.ts';
 import { checkedSequence } from '../support/checker.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';

@@ -2,11 +2,11 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { systemClock } from '#platform/clock.ts';
-import { createLog } from '#platform/log.ts';
-import { connectNats } from '#platform/nats.ts';
+import { systemClock } from '#platform/process/clock.ts';
+import { createLog } from '#platform/process/log.ts';
+import { connectNats } from '#platform/stores/nats.ts';
 import { deadLetterStreamOf, sinkConsumer, subjectOf } from '#schemas/usage-stream.ts';
-import { ensureUsageStream } from '../../ingest/ensure-stream.nats.ts';
+import { ensureUsageStream } from '../../ingest/stream/ensure-stream.nats.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { storeByHand, untilAllStored } from '../support/stored.ts';

@@ -153,24 +153,27 @@ describe('a start that could not be trusted', () => {
     await expect(startPipeline(inject('serverUrls'), settings)).rejects.toThrow(words);
   });
 
-  it.each(['api/main.ts', 'ingest/gateway.main.ts', 'ingest/sink.main.ts', 'rater/main.ts', 'invoicer/main.ts'])(
-    '%s, started by itself, says the same and ends with 1',
-    async (file) => {
-      const root = fileURLToPath(new URL('../../', import.meta.url));
-      const child = spawn(process.execPath, [file], {
-        cwd: root,
-        env: { ...process.env, ...compileCache, ...required, MILLRACE_HOST: '::' },
-      });
-      const [errors, code] = await Promise.all([
-        child.stderr.toArray(),
-        new Promise((resolve) => child.once('exit', resolve)),
-      ]);
-      expect(Buffer.concat(errors).toString()).toMatch(
-        /MILLRACE_HOST :: is not a loopback address: give MILLRACE_TLS_CERT_FILE/,
-      );
-      expect(code).toBe(1);
-    },
-  );
+  it.each([
+    'api/api.main.ts',
+    'ingest/gateway/gateway.main.ts',
+    'ingest/sink/sink.main.ts',
+    'rater/rater.main.ts',
+    'invoicer/invoicer.main.ts',
+  ])('%s, started by itself, says the same and ends with 1', async (file) => {
+    const root = fileURLToPath(new URL('../../', import.meta.url));
+    const child = spawn(process.execPath, [file], {
+      cwd: root,
+      env: { ...process.env, ...compileCache, ...required, MILLRACE_HOST: '::' },
+    });
+    const [errors, code] = await Promise.all([
+      child.stderr.toArray(),
+      new Promise((resolve) => child.once('exit', resolve)),
+    ]);
+    expect(Buffer.concat(errors).toString()).toMatch(
+      /MILLRACE_HOST :: is not a loopback address: give MILLRACE_TLS_CERT_FILE/,
+    );
+    expect(code).toBe(1);
+  });
 });
 
 /** Enough of a configuration; nothing of it is ever asked. */

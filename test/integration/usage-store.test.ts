@@ -1,9 +1,9 @@
 /** What the store does with blocks of messages that no pipeline in good order would send it. */
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
-import { migrateAll } from '#platform/migrate.ts';
-import { createInsert } from '../../ingest/usage-store.clickhouse.ts';
-import type { StreamMessage } from '../../ingest/usage-stream.nats.ts';
+import { connectClickHouse, readRows } from '#platform/stores/clickhouse.ts';
+import { migrateAll } from '#platform/stores/migrate.ts';
+import { createInsert } from '../../ingest/sink/usage-store.clickhouse.ts';
+import type { StreamMessage } from '../../ingest/stream/usage-stream.nats.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 import { exampleEvent, toMessage, toRow } from '../support/usage-rows.ts';

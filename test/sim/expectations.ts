@@ -1,7 +1,7 @@
 /** What clients want, and what must hold of what they are told and of what is stored. */
 import assert from 'node:assert/strict';
 import type { UsageEvent } from '#schemas/usage-event.ts';
-import type { Status } from '../../ingest/accept-events.ts';
+import type { Status } from '../../ingest/gateway/accept-events.ts';
 import { event } from '../support/memory-gateway.ts';
 import type { Random } from './scheduler.ts';
 import type { SimStore, SimStream } from './usage-line.ts';

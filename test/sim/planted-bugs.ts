@@ -1,6 +1,6 @@
 /** Bugs that the simulation must find, put around the ports: each is one that somebody could write. */
-import { type AcceptPorts, PublishError } from '../../ingest/accept-events.ts';
-import type { SinkPorts } from '../../ingest/sink.ts';
+import { type AcceptPorts, PublishError } from '../../ingest/gateway/accept-events.ts';
+import type { SinkPorts } from '../../ingest/sink/sink.ts';
 
 export type PlantedBug = {
   /** Around the ports of one group of requests, whose keys together are `whole`. */

@@ -3,10 +3,10 @@
  * scheduler.
  */
 import assert from 'node:assert/strict';
-import { type AcceptPorts, acceptEvents, PublishError, type Status } from '../../ingest/accept-events.ts';
-import { joinRequests } from '../../ingest/join-requests.ts';
+import { type AcceptPorts, acceptEvents, PublishError, type Status } from '../../ingest/gateway/accept-events.ts';
+import { joinRequests } from '../../ingest/gateway/join-requests.ts';
 import { keyOfRow } from '../../ingest/parse/event-block.ts';
-import { type SinkPorts, startSink } from '../../ingest/sink.ts';
+import { type SinkPorts, startSink } from '../../ingest/sink/sink.ts';
 import { blockOf } from '../support/memory-gateway.ts';
 import type { PlantedBug } from './planted-bugs.ts';
 import type { Fate, Process, Random, Scheduler } from './scheduler.ts';

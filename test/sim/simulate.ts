@@ -4,7 +4,7 @@
  * to come to an end. What must hold is checked when anybody is answered, and at the end.
  */
 import assert from 'node:assert/strict';
-import type { Status } from '../../ingest/accept-events.ts';
+import type { Status } from '../../ingest/gateway/accept-events.ts';
 import { createClaimsStore } from '../support/memory-claims.ts';
 import { type Asked, checkAnswer, checkEnd, type Wish, wishesOf } from './expectations.ts';
 import type { PlantedBug } from './planted-bugs.ts';

@@ -3,8 +3,8 @@
  */
 import assert from 'node:assert/strict';
 import { fromRow, rowOffsets, rowsWithSequence, type UsageEvent } from '#schemas/usage-event.ts';
-import type { OutgoingMessage } from '../../ingest/accept-events.ts';
-import type { Subscription } from '../../ingest/usage-stream.nats.ts';
+import type { OutgoingMessage } from '../../ingest/gateway/accept-events.ts';
+import type { Subscription } from '../../ingest/stream/usage-stream.nats.ts';
 import type { Process, Scheduler } from './scheduler.ts';
 
 /** The stream says that it did not store a message. */

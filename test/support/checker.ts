@@ -1,7 +1,8 @@
 /** The identity check in the process of a test, for tests that store rows by themselves and run no checker. */
-import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
-import { systemClock } from '#platform/clock.ts';
-import type { Queryable } from '#platform/postgres.ts';
+
+import { systemClock } from '#platform/process/clock.ts';
+import { connectClickHouse, readRows } from '#platform/stores/clickhouse.ts';
+import type { Queryable } from '#platform/stores/postgres.ts';
 import {
   type Checked,
   type CheckLimits,

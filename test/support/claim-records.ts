@@ -1,6 +1,6 @@
 /** Claims as the gateway hands them over, made up. */
 import { randomBytes } from 'node:crypto';
-import type { AcceptPorts, ClaimAnswer, ClaimException } from '../../ingest/accept-events.ts';
+import type { AcceptPorts, ClaimAnswer, ClaimException } from '../../ingest/gateway/accept-events.ts';
 import { claimBytes, digestBytes } from '../../ingest/parse/event-block.ts';
 
 export type Claims = AcceptPorts['claims'];

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { startRedis } from '#platform/local/redis.ts';
 import type { LocalServer } from '#platform/local/server.ts';
-import { createLog } from '#platform/log.ts';
-import { connectRedis } from '#platform/redis.ts';
-import { createClaims } from '../../ingest/claims.redis.ts';
+import { createLog } from '#platform/process/log.ts';
+import { connectRedis } from '#platform/stores/redis.ts';
+import { createClaims } from '../../ingest/claims/claims.redis.ts';
 import type { Claims } from './claim-records.ts';
 import type { ClaimsOptions } from './memory-claims.ts';
 

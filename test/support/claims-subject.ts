@@ -1,8 +1,8 @@
 /** Holds the memory fake of claims and the scripts in a real Redis to one suite. */
 import { afterAll, describe } from 'vitest';
-import { systemClock } from '#platform/clock.ts';
-import { createStreamKnowledge } from '../../ingest/claims.redis.ts';
-import type { GuardPorts } from '../../ingest/stream-guard.ts';
+import { systemClock } from '#platform/process/clock.ts';
+import { createStreamKnowledge } from '../../ingest/claims/claims.redis.ts';
+import type { GuardPorts } from '../../ingest/stream/stream-guard.ts';
 import type { Claims } from './claim-records.ts';
 import { type ClaimsRedis, claimedStream, startClaimsRedis } from './claims-redis.ts';
 import { type ClaimsOptions, createClaimsStore } from './memory-claims.ts';

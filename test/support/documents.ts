@@ -2,10 +2,10 @@
  * The OpenAPI documents as the processes serve them, from the routes as they are registered, with no store behind them.
  */
 import { pino } from 'pino';
-import { systemClock } from '#platform/clock.ts';
-import { createMetrics } from '#platform/metrics.ts';
+import { systemClock } from '#platform/process/clock.ts';
+import { createMetrics } from '#platform/process/metrics.ts';
 import { createApi } from '../../api/server.ts';
-import { createGateway } from '../../ingest/gateway.ts';
+import { createGateway } from '../../ingest/gateway/gateway.ts';
 import { apiOptions } from './api-routes.ts';
 
 export type Json = { readonly [name: string]: unknown };

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { createInterface } from 'node:readline';
-import { loginUrl } from '#platform/postgres.ts';
+import { loginUrl } from '#platform/stores/postgres.ts';
 import { databasePassword, type Pipeline, type ServerUrls } from './pipeline.ts';
 import { compileCache } from './quick.ts';
 
@@ -37,7 +37,7 @@ export const startGatewayByHand = async (
   urls: ServerUrls,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<HandStarted> => {
-  const child = spawn(process.execPath, ['ingest/gateway.main.ts'], {
+  const child = spawn(process.execPath, ['ingest/gateway/gateway.main.ts'], {
     env: {
       PATH: process.env.PATH,
       ...compileCache,

@@ -1,6 +1,6 @@
 /** The stream of ingest in memory, seen from the gateway and from the sink; its claims are in memory-claims.ts. */
-import { type AcceptPorts, PublishError } from '../../ingest/accept-events.ts';
-import type { StreamMessage, Subscription } from '../../ingest/usage-stream.nats.ts';
+import { type AcceptPorts, PublishError } from '../../ingest/gateway/accept-events.ts';
+import type { StreamMessage, Subscription } from '../../ingest/stream/usage-stream.nats.ts';
 import { fromMessage, type UsageEvent } from '../../schemas/usage-event.ts';
 
 export type SetClock = { nowMs: () => number; set: (ms: number) => void; advance: (ms: number) => void };

@@ -5,7 +5,7 @@ import {
   invoiceColumns,
   invoiceFromRows,
   invoiceLineColumns,
-} from '../../invoicer/invoice-rows.ts';
+} from '../../invoicer/invoices/invoice-rows.ts';
 import type { Pipeline } from './pipeline.ts';
 
 /** All invoices in the order of their numbers, from the rows themselves. */

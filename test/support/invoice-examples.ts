@@ -3,9 +3,9 @@ import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { monthFromText, type Period } from '#schemas/period.ts';
 import { type PlanVersion, planVersionFromJson } from '#schemas/plan.ts';
 import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
-import { draftInvoice } from '../../invoicer/draft-invoice.ts';
-import { canonicalInvoice, chainHash, genesisHash } from '../../invoicer/invoice-hash.ts';
-import { ratePlan } from '../../rater/rate.ts';
+import { draftInvoice } from '../../invoicer/invoices/draft-invoice.ts';
+import { canonicalInvoice, chainHash, genesisHash } from '../../invoicer/invoices/invoice-hash.ts';
+import { ratePlan } from '../../rater/price/rate.ts';
 import { llmProPlan } from './llm-pro.ts';
 
 const parsed = planVersionFromJson(llmProPlan);

@@ -2,10 +2,10 @@
  * The claims of ingest in memory, by the rules of the scripts in Redis (test/contract/claims.test.ts holds both to
  * them).
  */
-import type { AcceptPorts, ClaimException } from '../../ingest/accept-events.ts';
+import type { AcceptPorts, ClaimException } from '../../ingest/gateway/accept-events.ts';
 import { claimBytes, digestBytes } from '../../ingest/parse/event-block.ts';
-import type { GuardPorts } from '../../ingest/stream-guard.ts';
-import { adoptedPrefix } from '../../ingest/stream-identity.ts';
+import type { GuardPorts } from '../../ingest/stream/stream-guard.ts';
+import { adoptedPrefix } from '../../ingest/stream/stream-identity.ts';
 
 /** A claim, and where it was taken over the time that its first try assigned. */
 type Held = { readonly fingerprint: string; readonly batch: number; readonly firstMs?: number };

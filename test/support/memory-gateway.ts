@@ -1,6 +1,6 @@
 /** Gateways in memory: the use case of ingest over the fakes of its ports, at a time that the test sets. */
 import type { Fault } from '#schemas/failures.ts';
-import { type AcceptPorts, acceptEvents, type PackLimits, type Status } from '../../ingest/accept-events.ts';
+import { type AcceptPorts, acceptEvents, type PackLimits, type Status } from '../../ingest/gateway/accept-events.ts';
 import { BlockWriter, type EventBlock } from '../../ingest/parse/event-block.ts';
 import { seedsOf } from '../../ingest/parse/key-hash.ts';
 import { parseNativeBody } from '../../ingest/parse/native.ts';

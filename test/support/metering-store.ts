@@ -5,8 +5,8 @@
 
 import { createHash } from 'node:crypto';
 import type { ClickHouseClient } from '@clickhouse/client';
-import { createInsert } from '../../ingest/usage-store.clickhouse.ts';
-import type { StreamMessage } from '../../ingest/usage-stream.nats.ts';
+import { createInsert } from '../../ingest/sink/usage-store.clickhouse.ts';
+import type { StreamMessage } from '../../ingest/stream/usage-stream.nats.ts';
 import type { History, Message } from './metering-arbitraries.ts';
 import type { ReferenceEvent } from './usage-reference.ts';
 import { toMessage, toRow } from './usage-rows.ts';

@@ -10,7 +10,7 @@ import { pino } from 'pino';
 import type { LocalServer } from '#platform/local/server.ts';
 import { type ServerName, serverNames, startServers } from '#platform/local/servers.ts';
 import { type Stack, startStack } from '#platform/local/stack.ts';
-import { connectPostgres, type Login, loginUrl, type Postgres } from '#platform/postgres.ts';
+import { connectPostgres, type Login, loginUrl, type Postgres } from '#platform/stores/postgres.ts';
 import { type Contract, createContract, expectContract, fetchDocument } from './contract.ts';
 import { freshStores } from './fresh-stores.ts';
 import { compileCache } from './quick.ts';

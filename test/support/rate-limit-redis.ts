@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
-import { systemClock } from '#platform/clock.ts';
+import { createRateLimit, type RateLimit, type RateLimitOptions, type Verdict } from '#platform/access/rate-limit.ts';
 import { startRedis } from '#platform/local/redis.ts';
 import type { LocalServer } from '#platform/local/server.ts';
-import { createLog } from '#platform/log.ts';
-import { createRateLimit, type RateLimit, type RateLimitOptions, type Verdict } from '#platform/rate-limit.ts';
-import { connectRedis } from '#platform/redis.ts';
+import { systemClock } from '#platform/process/clock.ts';
+import { createLog } from '#platform/process/log.ts';
+import { connectRedis } from '#platform/stores/redis.ts';
 
 export type RateLimitRedis = {
   readonly server: LocalServer;

@@ -3,10 +3,10 @@
  * as long as it is told, and tells the sum.
  */
 import type { OrganizationTier, RateClass } from '#schemas/rate-tiers.ts';
-import { systemClock } from '../../platform/clock.ts';
-import { createLog } from '../../platform/log.ts';
-import { createRateLimit } from '../../platform/rate-limit.ts';
-import { connectRedis } from '../../platform/redis.ts';
+import { createRateLimit } from '../../platform/access/rate-limit.ts';
+import { systemClock } from '../../platform/process/clock.ts';
+import { createLog } from '../../platform/process/log.ts';
+import { connectRedis } from '../../platform/stores/redis.ts';
 
 export type Order = {
   readonly organizationId: string;

@@ -1,11 +1,16 @@
 /** A database of its own in which organizations, customers and their sealed values are put by hand, without the API. */
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
-import { type Clock, systemClock } from '#platform/clock.ts';
-import { newId } from '#platform/ids.ts';
-import { migrateAll } from '#platform/migrate.ts';
-import { connectPostgres, type OrganizationPostgres, type Postgres, type Queryable } from '#platform/postgres.ts';
-import { createVault, type MasterKeys, masterKeysFrom, type Place } from '#platform/vault.ts';
+import { type Clock, systemClock } from '#platform/process/clock.ts';
+import { newId } from '#platform/process/ids.ts';
+import { createVault, type MasterKeys, masterKeysFrom, type Place } from '#platform/secrets/vault.ts';
+import { migrateAll } from '#platform/stores/migrate.ts';
+import {
+  connectPostgres,
+  type OrganizationPostgres,
+  type Postgres,
+  type Queryable,
+} from '#platform/stores/postgres.ts';
 import { freshStores } from './fresh-stores.ts';
 import type { ServerUrls } from './pipeline.ts';
 

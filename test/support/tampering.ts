@@ -1,10 +1,10 @@
 /**
  * Changes rows as the owner of the database may who means ill: past triggers, keys and checks. All of it is taken back.
  */
-import type { Postgres, Queryable } from '#platform/postgres.ts';
+import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { type AuditedObject, auditedObjects, type ChildRows } from '#schemas/audited-objects.ts';
-import { verifyChains } from '../../api/verify-chains.postgres.ts';
-import { verifyChanges, verifyStrays } from '../../api/verify-changes.postgres.ts';
+import { verifyChains } from '../../api/verify/verify-chains.postgres.ts';
+import { verifyChanges, verifyStrays } from '../../api/verify/verify-changes.postgres.ts';
 
 export type Column = { readonly name: string; readonly type: string };
 

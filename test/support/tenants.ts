@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { newId } from '#platform/ids.ts';
+import { newId } from '#platform/process/ids.ts';
 import { hashApiKey, hintOfApiKey, newApiKey, type World } from '#schemas/api-key.ts';
 import { llmProMeters, llmProPlan } from './llm-pro.ts';
 import { type ApiAnswer, call, lastMonth, type Pipeline, until } from './pipeline.ts';

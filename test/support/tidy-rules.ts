@@ -195,11 +195,11 @@ export const rules: readonly Rule[] = [
       { 'schemas/a.ts': "import fastify from 'fastify';" },
       { 'platform/a.ts': "import type { B } from '../ingest/b.ts';" },
       { 'platform/a.ts': "import { startStack } from './local/stack.ts';" },
-      { 'platform/local/a.ts': "import { main } from '../../api/main.ts';" },
+      { 'platform/local/a.ts': "import { main } from '../../api/api.main.ts';" },
       { 'rater/a.ts': "import { b } from '../invoicer/draft-invoice.ts';" },
       { 'ingest/a.ts': "import { b } from '../rater/rate.ts';" },
       { 'invoicer/a.ts': "export { b } from '../rater/catalog.postgres.ts';" },
-      { 'api/routes/a.ts': "const { b } = await import('../../invoicer/close-period.ts');" },
+      { 'api/routes/a.ts': "const { b } = await import('../../invoicer/invoices/close-period.ts');" },
       { 'api/a.ts': "import '../rater/main.ts';" },
     ],
     good: [
@@ -220,20 +220,20 @@ export const rules: readonly Rule[] = [
     name: 'only edge files import a client library',
     check: eachImport(clientFault),
     bad: [
-      { 'ingest/sink.ts': "import type { JsMsg } from '@nats-io/jetstream';" },
-      { 'rater/rate-period.ts': "import pg from 'pg';" },
-      { 'rater/rate.ts': "import { Piscina } from 'piscina';" },
+      { 'ingest/sink/sink.ts': "import type { JsMsg } from '@nats-io/jetstream';" },
+      { 'rater/run/rate-period.ts': "import pg from 'pg';" },
+      { 'rater/price/rate.ts': "import { Piscina } from 'piscina';" },
       { 'api/routes/a.ts': "import { Redis } from 'ioredis';" },
       { 'schemas/a.ts': "import { createClient } from '@clickhouse/client';" },
-      { 'ingest/accept-events.ts': "import Fastify from 'fastify';" },
+      { 'ingest/gateway/accept-events.ts': "import Fastify from 'fastify';" },
     ],
     good: [
-      { 'ingest/claims.redis.ts': "import { Redis } from 'ioredis';" },
-      { 'ingest/gateway.ts': "import type { FastifyInstance } from 'fastify';" },
+      { 'ingest/claims/claims.redis.ts': "import { Redis } from 'ioredis';" },
+      { 'ingest/gateway/gateway.ts': "import type { FastifyInstance } from 'fastify';" },
       { 'api/routes/a.ts': "import type { FastifyInstance } from 'fastify';" },
       {
-        'platform/postgres.ts': "import pg from 'pg';",
-        'rater/main.ts': "import pg from 'pg';",
+        'platform/stores/postgres.ts': "import pg from 'pg';",
+        'rater/rater.main.ts': "import pg from 'pg';",
         'test/a.test.ts': "import pg from 'pg';",
       },
     ],
@@ -241,13 +241,13 @@ export const rules: readonly Rule[] = [
   {
     name: 'a use case imports no adapter, but for its types',
     check: eachImport(adapterFault),
-    bad: [{ 'ingest/sink.ts': "import { createInsert } from './usage-store.clickhouse.ts';" }],
+    bad: [{ 'ingest/sink/sink.ts': "import { createInsert } from './usage-store.clickhouse.ts';" }],
     good: [
       {
-        'ingest/sink.ts':
+        'ingest/sink/sink.ts':
           "import { type A, type B } from './usage-store.clickhouse.ts';\nimport type { C } from './c.nats.ts';",
       },
-      { 'ingest/sink.main.ts': "import { createInsert } from './usage-store.clickhouse.ts';" },
+      { 'ingest/sink/sink.main.ts': "import { createInsert } from './usage-store.clickhouse.ts';" },
     ],
   },
   {
@@ -273,7 +273,7 @@ export const rules: readonly Rule[] = [
         'rater/price/a.ts':
           "// await Date.now()\nconst a = 'await Math.random()'; new Date(0); new Date(b, 1); /await/.test(a);",
       },
-      { 'ingest/sink.ts': 'await b();' },
+      { 'ingest/sink/sink.ts': 'await b();' },
     ],
   },
   {
@@ -283,25 +283,25 @@ export const rules: readonly Rule[] = [
         ? 'a pure file is given what it needs'
         : undefined,
     ),
-    bad: [{ 'rater/rate.ts': "import { readFileSync } from 'node:fs';" }],
+    bad: [{ 'rater/price/rate.ts': "import { readFileSync } from 'node:fs';" }],
     good: [
       {
-        'rater/rate.ts': "import assert from 'node:assert/strict';",
-        'rater/main.ts': "import { readFileSync } from 'node:fs';",
+        'rater/price/rate.ts': "import assert from 'node:assert/strict';",
+        'rater/rater.main.ts': "import { readFileSync } from 'node:fs';",
       },
     ],
   },
   {
-    name: 'only platform/clock.ts asks for the time',
+    name: 'only platform/process/clock.ts asks for the time',
     check: forbid(
       /\bDate\.now\b|\bnew Date\b(?!\s*\(\s*[^)\s])|\bTemporal\.Now\b|\bperformance\.now\b/g,
-      'take a Clock, or the stopwatch, of platform/clock.ts',
-      (path) => path !== 'platform/clock.ts' && !isLocal(path) && !isTool(path),
+      'take a Clock, or the stopwatch, of platform/process/clock.ts',
+      (path) => path !== 'platform/process/clock.ts' && !isLocal(path) && !isTool(path),
     ),
     bad: ['Date.now();', 'new Date();', 'performance.now();'].map((text) => ({ 'api/a.ts': text })),
     good: [
       {
-        'platform/clock.ts': 'Date.now();',
+        'platform/process/clock.ts': 'Date.now();',
         'platform/local/a.ts': 'Date.now();',
         'api/a.ts': 'new Date(0); clock.nowMs();',
       },
@@ -453,15 +453,15 @@ export const rules: readonly Rule[] = [
     name: 'every process is in docker-compose.yml',
     check: strayMains,
     bad: [
-      { 'rater/balance/fold.main.ts': '', 'docker-compose.yml': 'command: [rater/main.ts]' },
-      { 'api/main.ts': '' },
+      { 'rater/balance/fold.main.ts': '', 'docker-compose.yml': 'command: [rater/rater.main.ts]' },
+      { 'api/api.main.ts': '' },
     ],
     good: [
       {
-        'rater/main.ts': '',
+        'rater/rater.main.ts': '',
         'platform/local/start.main.ts': '',
         'bench/a.main.ts': '',
-        'docker-compose.yml': 'command: [rater/main.ts]',
+        'docker-compose.yml': 'command: [rater/rater.main.ts]',
       },
     ],
   },

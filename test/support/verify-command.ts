@@ -14,7 +14,7 @@ export type Verdict = {
 export const verify = async (
   databaseUrl: string,
   words: readonly string[] = [],
-  file = 'api/verify.main.ts',
+  file = 'api/verify/verify.main.ts',
 ): Promise<Verdict> => {
   const child = spawn(process.execPath, [new URL(`../../${file}`, import.meta.url).pathname, ...words], {
     env: { PATH: process.env.PATH ?? '', ...compileCache, DATABASE_URL: databaseUrl },

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { settings } from '#platform/config.ts';
-import { configTable, tableEnd, tableIn, tableStart, withTable } from '#platform/config-table.ts';
+import { settings } from '#platform/config/config.ts';
+import { configTable, tableEnd, tableIn, tableStart, withTable } from '#platform/config/config-table.ts';
 import { sourceFiles } from '../support/source-files.ts';
 
 const root = new URL('../../', import.meta.url);
@@ -46,13 +46,13 @@ describe('the table of settings', () => {
     }
   });
 
-  it('in README.md is the one of platform/config.ts', () => {
-    const update = 'update it: node platform/config-table.ts --write';
+  it('in README.md is the one of platform/config/config.ts', () => {
+    const update = 'update it: node platform/config/config-table.ts --write';
     const shown = existsSync(new URL('README.md', root)) ? tableIn(read('README.md')) : undefined;
     expect(shown, `README.md must have ${tableStart} and, below it, ${tableEnd}; ${update}`).toBeDefined();
     // How wide its columns are is the formatter's business.
     const rowsOf = (table: string) => table.split('\n').map((row) => row.replace(/ +\|/g, ' |').replace(/-+/g, '-'));
-    expect(rowsOf(shown ?? ''), `README.md differs from platform/config.ts; ${update}`).toEqual(
+    expect(rowsOf(shown ?? ''), `README.md differs from platform/config/config.ts; ${update}`).toEqual(
       rowsOf(configTable(settings)),
     );
   });

@@ -1,5 +1,5 @@
 /** The formats: how production reads each, how the reference does, and which bodies are tried. */
-import { withoutMark } from '#platform/json-text.ts';
+import { withoutMark } from '#platform/json/json-text.ts';
 import { openAvroContainer } from '../../../ingest/parse/avro.ts';
 import { parseBatchBody, parseBinaryBody, parseStructuredBody } from '../../../ingest/parse/cloudevents.ts';
 import { BlockWriter, type EventBlock } from '../../../ingest/parse/event-block.ts';

@@ -5,7 +5,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { stopwatch } from '#platform/clock.ts';
+import { stopwatch } from '#platform/process/clock.ts';
 import { type Format, formats } from './formats.ts';
 import { type FuzzCase, type FuzzStats, fuzzParsers, type Problem, problemOf } from './fuzz.ts';
 import { type HorizonName, horizons } from './outcome.ts';

@@ -1,7 +1,7 @@
 /**
  * The fuzzer: makes cases, has production and reference judge each, and makes the first one on which they differ small.
  */
-import { stopwatch } from '#platform/clock.ts';
+import { stopwatch } from '#platform/process/clock.ts';
 import type { Format } from './formats.ts';
 import { mutated } from './mutate.ts';
 import { blockDifferenceOf, type Decoded, differenceOf, type HorizonName, horizons } from './outcome.ts';

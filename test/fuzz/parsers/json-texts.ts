@@ -309,7 +309,7 @@ const propertyValue = (random: Random, space: Space): string => {
   return random.chance(0.8) ? valueText(random, space, 3) : nested(random, random.oneOf([1, 14, 15, 16, 17]));
 };
 
-/** Two properties of one path, and pairs of names of which V8 took the second for the first (platform/json-text.ts). */
+/** Two properties of one path, and pairs of names of which V8 took the second for the first (platform/json/json-text.ts). */
 const twins: readonly (readonly [name: string, value: string])[][] = [
   [
     ['"a"', '{"b":1}'],

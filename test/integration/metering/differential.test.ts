@@ -4,8 +4,8 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
-import { migrateAll } from '#platform/migrate.ts';
+import { connectClickHouse, readRows } from '#platform/stores/clickhouse.ts';
+import { migrateAll } from '#platform/stores/migrate.ts';
 import { quantitiesFromRows, quantityStatements, type StatementRow } from '../../../rater/aggregate/quantity-query.ts';
 import {
   type UsageRow,

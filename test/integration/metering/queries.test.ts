@@ -4,8 +4,8 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { connectClickHouse, readRows } from '#platform/clickhouse.ts';
-import { migrateAll } from '#platform/migrate.ts';
+import { connectClickHouse, readRows } from '#platform/stores/clickhouse.ts';
+import { migrateAll } from '#platform/stores/migrate.ts';
 import { type Meter, meterDefinitionFromJson } from '#schemas/meter.ts';
 import { type IntegerMax, integerDigitsMax, measuredNumber, operandDigitsMax } from '#schemas/number-text.ts';
 import { isPropertyPath } from '#schemas/property-path.ts';

@@ -4,10 +4,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import type { Queryable } from '#platform/postgres.ts';
-import { masterKeysFrom } from '#platform/vault.ts';
+import { masterKeysFrom } from '#platform/secrets/vault.ts';
+import type { Queryable } from '#platform/stores/postgres.ts';
 import { FailureError } from '#schemas/failures.ts';
-import { createAnswerStore } from '../../../api/answers.postgres.ts';
+import { createAnswerStore } from '../../../api/route/answers.postgres.ts';
 import { type ApiAnswer, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { addCustomers, clearTextsIn, vaultWith } from '../../support/sealed-database.ts';
 import { firstTenant, makeKey, makeObjects, type Objects, type Tenant, unique } from '../../support/tenants.ts';

@@ -1,8 +1,8 @@
 /** Nothing of one organization is shown to another or changed by it: over the API, and below it in the database. */
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { newId } from '#platform/ids.ts';
-import { connectPostgres, logins, loginUrl, type Postgres, type Queryable } from '#platform/postgres.ts';
+import { newId } from '#platform/process/ids.ts';
+import { connectPostgres, logins, loginUrl, type Postgres, type Queryable } from '#platform/stores/postgres.ts';
 import { hashApiKey } from '#schemas/api-key.ts';
 import { definedRoutes, examples } from '../../support/api-routes.ts';
 import { llmProPlan, llmRequest } from '../../support/llm-pro.ts';

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { loginUrl } from '#platform/postgres.ts';
+import { loginUrl } from '#platform/stores/postgres.ts';
 import { rateTiers } from '#schemas/rate-tiers.ts';
 import { databasePassword, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 
@@ -15,7 +15,7 @@ beforeAll(async () => {
   const urls = inject('serverUrls');
   pipeline = await startPipeline(urls, { MILLRACE_ORGANIZATION_TIER: 'starter' });
   const kept = (name: string) => readFileSync(join(pipeline.stack.home, name), 'utf8').trim();
-  second = fork('api/main.ts', {
+  second = fork('api/api.main.ts', {
     stdio: 'ignore',
     env: {
       ...process.env,

@@ -2,8 +2,8 @@
 import Fastify from 'fastify';
 import { Type } from 'typebox';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { covers } from '#platform/authenticate.ts';
-import { type GuardPorts, guardRoutes } from '#platform/guard.ts';
+import { covers } from '#platform/access/authenticate.ts';
+import { type GuardPorts, guardRoutes } from '#platform/access/guard.ts';
 import { scopes } from '#schemas/http/api-keys.ts';
 import { rateClasses } from '#schemas/rate-tiers.ts';
 import { bareApp, definedRoutes, type Example, examples, registeredRoutes } from '../../support/api-routes.ts';

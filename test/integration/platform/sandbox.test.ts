@@ -193,7 +193,7 @@ describe('a bootstrap key that begins with mr_test_', () => {
     const key = newApiKey(randomBytes, 'test');
     const { status, stderr } = spawnSync(
       process.execPath,
-      [new URL('../../../api/bootstrap.main.ts', import.meta.url).pathname],
+      [new URL('../../../api/access/bootstrap.main.ts', import.meta.url).pathname],
       {
         env: {
           PATH: process.env.PATH ?? '',

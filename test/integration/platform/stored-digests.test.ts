@@ -5,12 +5,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { appendAudit } from '#platform/audit.ts';
-import { systemClock } from '#platform/clock.ts';
-import { giveUpShard } from '#platform/give-up-shard.ts';
-import { newId } from '#platform/ids.ts';
-import { rotateKeys } from '#platform/rotate-keys.ts';
-import { masterKeysFrom } from '#platform/vault.ts';
+import { appendAudit } from '#platform/audit/audit.ts';
+import { systemClock } from '#platform/process/clock.ts';
+import { newId } from '#platform/process/ids.ts';
+import { rotateKeys } from '#platform/secrets/rotate-keys.ts';
+import { masterKeysFrom } from '#platform/secrets/vault.ts';
+import { giveUpShard } from '#platform/work/give-up-shard.ts';
 import { unaudited, undigested } from '#schemas/audited-objects.ts';
 import { sealedColumns } from '#schemas/sealed-columns.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
@@ -195,7 +195,7 @@ describe('[I28] what processes and commands change by themselves', () => {
 
   it('verifies after a tier was set by the command', async () => {
     const setTier = (tier: string) =>
-      verify(pipeline.databaseUrl, [tenant.organizationId, tier], 'api/set-tier.main.ts');
+      verify(pipeline.databaseUrl, [tenant.organizationId, tier], 'api/access/set-tier.main.ts');
     expect(await setTier('starter')).toMatchObject({
       code: 0,
       stdout: `${tenant.organizationId} and its sandbox are on starter\n`,

@@ -1,11 +1,11 @@
 import { connect } from 'node:net';
 import { pino } from 'pino';
 import { afterEach, expect, it } from 'vitest';
-import type { BillingRunRow, InvoiceReader } from '../../../api/invoices.postgres.ts';
+import type { BillingRunRow, InvoiceReader } from '../../../api/invoices/invoices.postgres.ts';
 import { type ApiOptions, createApi } from '../../../api/server.ts';
-import { stopwatch, systemClock } from '../../../platform/clock.ts';
-import { listen } from '../../../platform/http.ts';
-import { createMetrics } from '../../../platform/metrics.ts';
+import { listen } from '../../../platform/http/http.ts';
+import { stopwatch, systemClock } from '../../../platform/process/clock.ts';
+import { createMetrics } from '../../../platform/process/metrics.ts';
 import { until } from '../../support/pipeline.ts';
 
 const nothing = {} as never;

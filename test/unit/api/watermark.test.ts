@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { Db } from '../../../api/define-route.ts';
-import { createRecentWatermark } from '../../../api/watermark.postgres.ts';
+import type { Db } from '../../../api/route/define-route.ts';
+import { createRecentWatermark } from '../../../api/usage/watermark.postgres.ts';
 
 const db = {} as Db;
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { createFailPoint, type FailPointName } from '#platform/fail-point.ts';
-import type { AcceptPorts } from '../../../ingest/accept-events.ts';
+import { createFailPoint, type FailPointName } from '#platform/process/fail-point.ts';
 import { failAtAccept, failAtCheck, failAtStore } from '../../../ingest/fail-points.ts';
+import type { AcceptPorts } from '../../../ingest/gateway/accept-events.ts';
 import type { CheckPorts } from '../../../ingest/identity/check-identity.ts';
-import type { SinkPorts } from '../../../ingest/sink.ts';
-import type { StreamMessage } from '../../../ingest/usage-stream.nats.ts';
+import type { SinkPorts } from '../../../ingest/sink/sink.ts';
+import type { StreamMessage } from '../../../ingest/stream/usage-stream.nats.ts';
 
 /**
  * Ports that note what was called and what was answered, and a fail point that notes where the process would have

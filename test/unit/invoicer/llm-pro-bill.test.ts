@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { addAmounts, formatMinorUnits, zeroAmount } from '#schemas/money.ts';
-import { draftInvoice } from '../../../invoicer/draft-invoice.ts';
+import { draftInvoice } from '../../../invoicer/invoices/draft-invoice.ts';
 import { llmPro, october, parties, ratedLlmPro } from '../../support/invoice-examples.ts';
 
 const expectedBill = new URL('../../../../shared/data/azure-llm-2023/expected-llm-pro.csv', import.meta.url);

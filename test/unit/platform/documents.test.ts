@@ -5,7 +5,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { describe, expect, it } from 'vitest';
-import { usageCsv } from '../../../api/usage-csv.ts';
+import { usageCsv } from '../../../api/usage/usage-csv.ts';
 import { type Json, servedDocuments } from '../../support/documents.ts';
 
 type Schema = { readonly [keyword: string]: unknown };

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseJsonText } from '#platform/json-text.ts';
+import { parseJsonText } from '#platform/json/json-text.ts';
 import { amendmentMessage, amendmentsFromJson, keyDigest, replacementKey, shownKey } from '#schemas/amendment.ts';
 import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import { fromMessage } from '#schemas/usage-event.ts';

@@ -7,8 +7,8 @@ import {
   errorPages,
   escapeHtml,
   isFailureCode,
-} from '#platform/error-reference.ts';
-import { failuresOf } from '#platform/openapi.ts';
+} from '#platform/http/error-reference.ts';
+import { failuresOf } from '#platform/http/openapi.ts';
 import { type FailureCode, failures } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { sourceFiles } from '../../support/source-files.ts';
@@ -19,7 +19,7 @@ const codes = Object.keys(failures) as FailureCode[];
 const sources = sourceFiles().filter(
   ({ path }) =>
     /^(?:api|ingest|invoicer|platform|rater|schemas)\/.*\.ts$/.test(path) &&
-    !['schemas/failures.ts', 'platform/error-reference.ts'].includes(path),
+    !['schemas/failures.ts', 'platform/http/error-reference.ts'].includes(path),
 );
 const quoted = /'([A-Z][A-Z0-9_]+)'/g;
 
@@ -64,7 +64,7 @@ describe('a code', () => {
       ),
     );
     const thrownInRoutes = sources
-      .filter(({ path }) => path.startsWith('api/routes/') || path === 'ingest/gateway.ts')
+      .filter(({ path }) => path.startsWith('api/routes/') || path === 'ingest/gateway/gateway.ts')
       .flatMap(({ text }) =>
         [...text.replaceAll(/failures: \[[^\]]*\]/g, '').matchAll(quoted)].map(([, code]) => code as string),
       )

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { newId } from '#platform/ids.ts';
+import { newId } from '#platform/process/ids.ts';
 import type { Fault } from '#schemas/fault.ts';
 import { type IdPrefix, idPrefixes } from '#schemas/ids.ts';
 import {

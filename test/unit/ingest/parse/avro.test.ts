@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { avroCodecs } from '../../../../ingest/decompress.ts';
-import { createInFlight } from '../../../../ingest/in-flight.ts';
+import { avroCodecs } from '../../../../ingest/gateway/decompress.ts';
+import { createInFlight } from '../../../../ingest/gateway/in-flight.ts';
+import { readAvro } from '../../../../ingest/gateway/read-events.ts';
 import { openAvroContainer } from '../../../../ingest/parse/avro.ts';
 import { BlockWriter, type EventBlock } from '../../../../ingest/parse/event-block.ts';
 import { seedsOf } from '../../../../ingest/parse/key-hash.ts';
 import { parseNativeBody } from '../../../../ingest/parse/native.ts';
-import { readAvro } from '../../../../ingest/read-events.ts';
 import { FailureError } from '../../../../schemas/failures.ts';
 import { fromRow } from '../../../../schemas/usage-event.ts';
 import { avroContainer, avroLong, avroText, publicSchema, rawContainer } from '../../../support/avro-containers.ts';

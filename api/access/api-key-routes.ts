@@ -1,0 +1,252 @@
+/** `/v1/api-keys`. The secret of a key stands in the answer that makes it, and nowhere else. */
+
+import { randomBytes } from 'node:crypto';
+import { type Caller, covers } from '#platform/access/authenticate.ts';
+import { hintOfApiKey, newApiKey, publishableScopes, type World } from '#schemas/api-key.ts';
+import { FailureError, type Fault } from '#schemas/failures.ts';
+import {
+  ApiKey,
+  KeyRotation,
+  type keyStates,
+  NewApiKey,
+  NewApiKeyAnswer,
+  NewApiKeyDocument,
+} from '#schemas/http/api-keys.ts';
+import { IdParam } from '#schemas/http/fields.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import type { Db, ObjectChange, Routes } from '../route/define-route.ts';
+import { listJson, listSchema } from '../route/lists.ts';
+import { created, found, refuseFaults, resourceJson } from '../route/resource-fields.ts';
+import type { ApiPorts } from '../server.ts';
+import type { ApiKeyRow, NewApiKeyRow } from './api-keys.postgres.ts';
+
+const stateOf = (row: ApiKeyRow, nowMs: number): (typeof keyStates)[number] => {
+  if (row.revoked_at) return 'revoked';
+  return row.expires_at && row.expires_at.getTime() <= nowMs ? 'expired' : 'active';
+};
+
+const keyJson = (row: ApiKeyRow, nowMs: number) => ({
+  id: row.id,
+  name: row.name,
+  kind: row.kind,
+  hint: row.hint,
+  world: row.world,
+  scopes: row.scopes,
+  state: stateOf(row, nowMs),
+  signed_requests: row.signing_secret !== null,
+  last_used_at: row.last_used_at && formatInstant(row.last_used_at),
+  expires_at: row.expires_at && formatInstant(row.expires_at),
+  revoked_at: row.revoked_at && formatInstant(row.revoked_at),
+  rotated_to: row.rotated_to,
+  ...resourceJson(row),
+});
+
+/** What of a key changes with its version: time ends it and use marks it by themselves, and a digest must not. */
+const lasting = ({ state: _state, last_used_at: _lastUse, ...key }: ReturnType<typeof keyJson>) => key;
+
+const endedBy = (how: 'rotated' | 'revoked', before: ApiKeyRow, after: ApiKeyRow, nowMs: number): ObjectChange => ({
+  action: `api_key.${how}`,
+  objectType: 'api_key',
+  objectId: after.id,
+  before: lasting(keyJson(before, nowMs)),
+  after: lasting(keyJson(after, nowMs)),
+});
+
+const overlapSecondsDefault = 86_400;
+
+const newSigningSecret = (): string => `mrsig_${randomBytes(32).toString('base64url')}`;
+
+/** Nobody gets a key, by making or by rotating one, that may more than the key they call with. */
+const refuseBeyond = (caller: Caller, scopes: readonly string[]): void => {
+  const beyond = scopes.filter((wanted) => !caller.scopes.some((held) => covers(held, wanted)));
+  if (beyond.length > 0)
+    throw new FailureError('SCOPE_NOT_GRANTABLE', `The calling key does not hold ${beyond.join(', ')}`);
+};
+
+/** Everyone who sees the page has a publishable key, whoever makes it. */
+const refuseBeyondPublic = (scopes: readonly string[], signed: boolean): void =>
+  refuseFaults([
+    ...scopes.flatMap((scope, index) =>
+      (publishableScopes as readonly string[]).includes(scope)
+        ? []
+        : [
+            {
+              field: `scopes[${index}]`,
+              code: 'not_allowed',
+              message: `a publishable key can have ${publishableScopes.join(', ')} alone`,
+            },
+          ],
+    ),
+    ...(signed
+      ? [
+          {
+            field: 'signed_requests',
+            code: 'not_allowed',
+            message: 'a publishable key signs nothing, as a page keeps no secret',
+          },
+        ]
+      : []),
+  ]);
+
+type Bounds = { readonly expiresAt: Date | null; readonly signed: boolean };
+
+/**
+ * Nobody gets a key that is bound less than the one they call with, as it is now and for as long as the transaction
+ * lasts: a key that is revoked makes none meanwhile.
+ */
+const refuseLooser = (
+  maker: ApiKeyRow | undefined,
+  { expiresAt, signed }: Bounds,
+  expiryField: string,
+  nowMs: number,
+): void => {
+  if (maker === undefined || stateOf(maker, nowMs) !== 'active')
+    throw new FailureError('KEY_NOT_GRANTABLE', 'The calling key has ended');
+  const faults: Fault[] = [];
+  const end = maker.expires_at;
+  if (end !== null && (expiresAt === null || expiresAt > end))
+    faults.push({
+      field: expiryField,
+      code: 'out_of_range',
+      message: `must be ${end.toISOString()} at the latest, when the calling key ends`,
+    });
+  if (maker.signing_secret !== null && !signed)
+    faults.push({
+      field: 'signed_requests',
+      code: 'not_allowed',
+      message: 'must be true, as the calling key takes signed requests only',
+    });
+  if (faults.length > 0) throw new FailureError('KEY_NOT_GRANTABLE', undefined, faults);
+};
+
+type KeyOf = Omit<NewApiKeyRow, 'hint' | 'hash' | 'signingSecret'> & {
+  readonly world: World;
+  readonly signed: boolean;
+};
+
+export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }: ApiPorts): void => {
+  const tag = 'API keys';
+  const scope = 'admin:keys';
+  /** Makes a key: the answer, which alone shows its secrets, with the audit entry of its making. */
+  const make = async (db: Db, { world, signed, ...of }: KeyOf, nowMs: number) => {
+    const key = newApiKey(randomBytes, world, of.kind);
+    const signingSecret = signed ? newSigningSecret() : undefined;
+    const made = { ...of, hint: hintOfApiKey(key), hash: hashKey(key), signingSecret };
+    const shown = keyJson(found(await apiKeys.addKey(db, made, new Date(nowMs)), 'API_KEY_NOT_FOUND'), nowMs);
+    return {
+      ...created('api_key', '/v1/api-keys', shown, { lasting }),
+      body: { ...shown, key, signing_secret: signingSecret ?? null },
+    };
+  };
+
+  change(
+    {
+      method: 'POST',
+      url: '/v1/api-keys',
+      operation: 'createApiKey',
+      tag,
+      summary: 'Create an API key',
+      scope,
+      rateClass: 'sensitive',
+      body: NewApiKey,
+      documentedBody: NewApiKeyDocument,
+      answers: { 201: NewApiKeyAnswer },
+      failures: ['SCOPE_NOT_GRANTABLE', 'KEY_NOT_GRANTABLE'],
+    },
+    async ({ db, caller, body, nowMs }) => {
+      const { name, scopes, kind = 'secret', world, expires_in_seconds: expiresInSeconds, metadata = {} } = body;
+      const signed = body.signed_requests ?? false;
+      if (kind === 'publishable') refuseBeyondPublic(scopes, signed);
+      refuseBeyond(caller, scopes);
+      const place = await apiKeys.findWorld(db, world);
+      if (place === undefined)
+        throw new FailureError('SCOPE_NOT_GRANTABLE', `A key of the sandbox makes no ${world} key`);
+      const expiresAt = expiresInSeconds === undefined ? null : new Date(nowMs + expiresInSeconds * 1000);
+      refuseLooser(await apiKeys.lockKey(db, caller.keyId), { expiresAt, signed }, 'expires_in_seconds', nowMs);
+      return make(db, { ...place, kind, name, scopes, expiresAt, metadata, signed }, nowMs);
+    },
+  );
+
+  list(
+    {
+      url: '/v1/api-keys',
+      operation: 'listApiKeys',
+      tag,
+      summary: 'List API keys, of the sandbox too',
+      scope,
+      list: apiKeys.apiKeyList,
+      answers: { 200: listSchema(ApiKey) },
+      failures: [],
+    },
+    async ({ db, query, nowMs }) => listJson(query, await apiKeys.keys(db, query), (row) => keyJson(row, nowMs)),
+  );
+
+  get(
+    {
+      url: '/v1/api-keys/:id',
+      operation: 'getApiKey',
+      tag,
+      summary: 'Read an API key, without its secret',
+      scope,
+      params: IdParam,
+      changesByItself: true,
+      answers: { 200: ApiKey },
+      failures: ['API_KEY_NOT_FOUND'],
+    },
+    async ({ db, params, nowMs }) => keyJson(found(await apiKeys.key(db, params.id), 'API_KEY_NOT_FOUND'), nowMs),
+  );
+
+  change(
+    {
+      method: 'POST',
+      url: '/v1/api-keys/:id/rotate',
+      operation: 'rotateApiKey',
+      tag,
+      summary: 'Replace an API key; both work for a while',
+      scope,
+      rateClass: 'sensitive',
+      params: IdParam,
+      body: KeyRotation,
+      answers: { 201: NewApiKeyAnswer },
+      failures: ['API_KEY_NOT_FOUND', 'API_KEY_NOT_ACTIVE', 'SCOPE_NOT_GRANTABLE', 'KEY_NOT_GRANTABLE'],
+    },
+    async ({ db, caller, params, body, nowMs }) => {
+      const [asked, maker] = await apiKeys.lockBoth(db, [params.id, caller.keyId]);
+      const old = found(asked, 'API_KEY_NOT_FOUND');
+      if (stateOf(old, nowMs) !== 'active' || old.rotated_to !== null) throw new FailureError('API_KEY_NOT_ACTIVE');
+      refuseBeyond(caller, old.scopes);
+      const { organization_id: organizationId, kind, name, scopes, expires_at: expiresAt, metadata, world } = old;
+      const signed = old.signing_secret !== null;
+      refuseLooser(maker, { expiresAt, signed }, 'expires_at', nowMs);
+      const made = await make(db, { organizationId, kind, name, scopes, expiresAt, metadata, world, signed }, nowMs);
+      const overlapMs = (body.overlap_seconds ?? overlapSecondsDefault) * 1000;
+      const endMs = Math.min(nowMs + overlapMs, expiresAt?.getTime() ?? Number.POSITIVE_INFINITY);
+      const end = { expiresAt: new Date(endMs), rotatedTo: made.body.id };
+      const ended = found(await apiKeys.endKey(db, old.id, end, new Date(nowMs)), 'API_KEY_NOT_FOUND');
+      return { ...made, changes: [...made.changes, endedBy('rotated', old, ended, nowMs)] };
+    },
+  );
+
+  change(
+    {
+      method: 'DELETE',
+      url: '/v1/api-keys/:id',
+      operation: 'revokeApiKey',
+      tag,
+      summary: 'Revoke an API key; refused everywhere within 2 seconds',
+      scope,
+      rateClass: 'sensitive',
+      params: IdParam,
+      answers: { 200: ApiKey },
+      failures: ['API_KEY_NOT_FOUND', 'API_KEY_NOT_ACTIVE'],
+    },
+    async ({ db, params, nowMs, matchVersion }) => {
+      const row = found(await apiKeys.lockKey(db, params.id), 'API_KEY_NOT_FOUND');
+      matchVersion(row.version);
+      if (row.revoked_at) throw new FailureError('API_KEY_NOT_ACTIVE');
+      const now = new Date(nowMs);
+      const ended = found(await apiKeys.endKey(db, row.id, { revokedAt: now }, now), 'API_KEY_NOT_FOUND');
+      return { body: keyJson(ended, nowMs), changes: [endedBy('revoked', row, ended, nowMs)] };
+    },
+  );
+};

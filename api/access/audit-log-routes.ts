@@ -1,0 +1,44 @@
+/** `/v1/audit-log`: read only. */
+
+import { type AuditRow, entryFromRow } from '#platform/audit/audit.ts';
+import { AuditEntry } from '#schemas/http/audit-log.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import type { Routes } from '../route/define-route.ts';
+import { listJson, listSchema } from '../route/lists.ts';
+import type { ApiPorts } from '../server.ts';
+
+const entryJson = (row: AuditRow) => {
+  const entry = entryFromRow(row);
+  return {
+    id: entry.id,
+    sequence: entry.sequence,
+    occurred_at: formatInstant(row.occurred_at),
+    actor: entry.actor,
+    action: entry.action,
+    object_type: entry.objectType,
+    object_id: entry.objectId,
+    before_digest: row.before_digest,
+    after_digest: row.after_digest,
+    request_id: row.request_id,
+    result: entry.result,
+    stored_digest: row.stored_digest,
+    previous_hash: entry.previousHash,
+    hash: entry.hash,
+  };
+};
+
+export const auditLogRoutes = ({ list }: Routes, { auditLog }: ApiPorts): void => {
+  list(
+    {
+      url: '/v1/audit-log',
+      operation: 'listAuditLog',
+      tag: 'Audit log',
+      summary: 'List the changes of all objects, chained by hash',
+      scope: 'read:audit-log',
+      list: auditLog.auditList,
+      answers: { 200: listSchema(AuditEntry) },
+      failures: [],
+    },
+    async ({ db, query }) => listJson(query, await auditLog.entries(db, query), entryJson),
+  );
+};

@@ -1,0 +1,116 @@
+/** `/v1/events/amendments`: events that are made void or replaced, by their idempotency keys. */
+
+import { parseJsonText, withoutMark } from '#platform/json/json-text.ts';
+import { type AmendmentRequest, amendmentsFromJson } from '#schemas/amendment.ts';
+import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
+import { FailureError } from '#schemas/failures.ts';
+import { IdParam } from '#schemas/http/fields.ts';
+import { Amendment, AmendmentsAnswer, NewAmendments } from '#schemas/http/usage-events.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import type { Routes } from '../route/define-route.ts';
+import { listJson, listSchema } from '../route/lists.ts';
+import { found } from '../route/resource-fields.ts';
+import type { ApiPorts } from '../server.ts';
+import { amendEvents } from './amend-events.ts';
+import type { AmendedJson } from './amended-places.ts';
+import type { AmendmentRow } from './amendments.postgres.ts';
+
+const headJson = ({ event, customer, occurred_at }: AmendedJson) => ({
+  event,
+  customer_id: customer,
+  timestamp: occurred_at,
+});
+
+export const amendmentJson = (row: AmendmentRow) => ({
+  id: row.id,
+  idempotency_key: row.idempotency_key,
+  number: row.number,
+  action: row.action,
+  reason: row.reason,
+  state: row.stream_sequence === null ? 'pending' : 'applied',
+  sequence: row.stream_sequence?.toString() ?? null,
+  before: row.removed.map(headJson),
+  after: row.added && { ...headJson(row.added), properties: Object.fromEntries(row.added.properties ?? []) },
+  created_at: formatInstant(row.created_at),
+  applied_at: row.applied_at && formatInstant(row.applied_at),
+});
+
+/** What an amendment says of itself for good, without how far it has come. */
+const lasting = ({ state: _state, sequence: _sequence, applied_at: _at, ...shown }: ReturnType<typeof amendmentJson>) =>
+  shown;
+
+/**
+ * Read from the bytes: parsed as JSON, a number may have lost digits that the gateway would have refused. The body is
+ * known to be JSON without twins.
+ */
+const readAmendments = (rawBody: Buffer, nowMs: number, futureMsMax: number): readonly AmendmentRequest[] => {
+  const body = withoutMark(rawBody);
+  const json = parseJsonText(wrapInexactNumbers(body, body.toString('utf8')));
+  const parsed = amendmentsFromJson(json, { nowMs, futureMsMax });
+  if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
+  return parsed.value;
+};
+
+export const amendmentRoutes = ({ get, list, change }: Routes, ports: ApiPorts): void => {
+  const { amendments, storedEvents, readWatermark, lastSequence, futureMsMax } = ports;
+  const tag = 'Events';
+
+  change(
+    {
+      method: 'POST',
+      url: '/v1/events/amendments',
+      operation: 'amendEvents',
+      tag,
+      summary: 'Void or replace events',
+      scope: 'write:usage',
+      rateClass: 'write',
+      documentedBody: NewAmendments,
+      answers: { 201: AmendmentsAnswer },
+      failures: ['EVENT_NOT_FOUND', 'EVENT_ALREADY_VOID'],
+    },
+    async ({ db, rawBody, nowMs, isCallerThere }) => {
+      const requests = readAmendments(rawBody, nowMs, futureMsMax);
+      const amending = { amendments, storedEvents, readWatermark, lastSequence };
+      const rows = await amendEvents(db, requests, amending, nowMs, isCallerThere);
+      const items = rows.map(amendmentJson);
+      return {
+        status: 201,
+        body: { items },
+        changes: items.map((item) => ({
+          action: 'amendment.created',
+          objectType: 'amendment',
+          objectId: item.id,
+          after: lasting(item),
+        })),
+      };
+    },
+  );
+
+  list(
+    {
+      url: '/v1/events/amendments',
+      operation: 'listAmendments',
+      tag,
+      summary: 'List amendments',
+      scope: 'read:usage',
+      list: amendments.amendmentList,
+      answers: { 200: listSchema(Amendment) },
+      failures: [],
+    },
+    async ({ db, query }) => listJson(query, await amendments.amendments(db, query), amendmentJson),
+  );
+
+  get(
+    {
+      url: '/v1/events/amendments/:id',
+      operation: 'getAmendment',
+      tag,
+      summary: 'Read an amendment',
+      scope: 'read:usage',
+      params: IdParam,
+      answers: { 200: Amendment },
+      failures: ['AMENDMENT_NOT_FOUND'],
+    },
+    async ({ db, params }) => amendmentJson(found(await amendments.amendment(db, params.id), 'AMENDMENT_NOT_FOUND')),
+  );
+};

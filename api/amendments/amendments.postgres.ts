@@ -1,0 +1,241 @@
+/**
+ * Amendments: what was asked for, in the order of each key, and how far each has come on its way through the stream.
+ */
+import { appendAudit } from '#platform/audit/audit.ts';
+import { newId } from '#platform/process/ids.ts';
+import type { OrganizationPostgres, Queryable } from '#platform/stores/postgres.ts';
+import type { AmendmentAction, EventPayload, EventPlace, OutgoingAmendment } from '#schemas/amendment.ts';
+import { keyDigest, replacementKey } from '#schemas/amendment.ts';
+import type { Db } from '../route/define-route.ts';
+import { listRows } from '../route/list-rows.postgres.ts';
+import { defineList, type ListPage } from '../route/lists.ts';
+import { type AmendedJson, payloadOf, placeOf } from './amended-places.ts';
+
+export type AmendmentRow = {
+  id: string;
+  idempotency_key: string;
+  number: number;
+  action: AmendmentAction;
+  reason: string;
+  created_at: Date;
+  published_sequence: bigint | null;
+  published_at: Date | null;
+  stream_sequence: bigint | null;
+  applied_at: Date | null;
+  removed: readonly AmendedJson[];
+  added: AmendedJson | null;
+};
+
+export type NewAmendment = {
+  readonly idempotencyKey: string;
+  readonly number: number;
+  readonly action: AmendmentAction;
+  readonly reason: string;
+  readonly removed: readonly EventPlace[];
+  readonly added: EventPayload | undefined;
+};
+
+// A time as text to the millisecond, and a digest as hex digits, since JSON has neither.
+const amended = `json_build_object('event', e.event, 'customer', e.customer, 'occurred_at', to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+  'row_digest', encode(e.row_digest, 'hex'), 'properties', e.properties)`;
+const columns = `a.id, a.idempotency_key, a.number, a.action, a.reason, a.created_at, a.published_sequence, a.published_at, a.stream_sequence, a.applied_at,
+  (SELECT coalesce(json_agg(${amended} ORDER BY e.position), '[]') FROM amended_events e WHERE e.amendment_id = a.id AND e.effect = 'removed') AS removed,
+  (SELECT ${amended} FROM amended_events e WHERE e.amendment_id = a.id AND e.effect = 'added') AS added`;
+
+const amendmentList = defineList({
+  name: 'amendments',
+  columns,
+  from: 'amendments a',
+  id: 'a.id',
+  organization: 'a.organization_id',
+  sorts: { created_at: { column: 'a.created_at', type: 'timestamptz' } },
+  filters: {
+    idempotency_key: { column: 'a.idempotency_key' },
+    action: { column: 'a.action', choices: ['void', 'replace'] },
+    state: {
+      column: 'a.stream_sequence',
+      choices: ['pending', 'applied'],
+      test: (value) => `(a.stream_sequence IS NULL) = (${value} = 'pending')`,
+    },
+  },
+  times: { created_at: 'a.created_at' },
+});
+
+const toOutgoing = (organizationId: string, row: AmendmentRow): OutgoingAmendment => ({
+  id: row.id,
+  organizationId,
+  idempotencyKey: row.idempotency_key,
+  createdAtMs: row.created_at.getTime(),
+  removed: row.removed.map(placeOf),
+  added: row.added ? payloadOf(row.added) : undefined,
+});
+
+export type PendingAmendment = OutgoingAmendment & {
+  /** The last sequence that the stream gave it, and when. */
+  readonly publishedSequence: bigint | undefined;
+  readonly publishedAtMs: number | undefined;
+};
+
+const insertAmendments = `INSERT INTO amendments (id, organization_id, idempotency_key, number, action, reason, created_at)
+  SELECT id, $1, key, number, action, reason, $2 FROM unnest($3::text[], $4::text[], $5::integer[], $6::text[], $7::text[]) AS n (id, key, number, action, reason)`;
+const insertEvents = `INSERT INTO amended_events (organization_id, amendment_id, effect, position, event, customer, occurred_at, row_digest, properties)
+  SELECT $1, id, effect, position, event, customer, occurred_at, decode(digest, 'hex'), properties::json
+  FROM unnest($2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::text[])
+    AS n (id, effect, position, event, customer, occurred_at, digest, properties)`;
+
+type AmendedRow = EventPlace & {
+  readonly id: string;
+  readonly effect: string;
+  readonly position: number;
+  readonly properties: string | null;
+};
+
+const amendedRows = (
+  organizationId: string,
+  id: string,
+  { idempotencyKey, removed, added }: NewAmendment,
+): AmendedRow[] => [
+  ...removed.map((place, position) => ({ ...place, id, effect: 'removed', position, properties: null })),
+  ...(added
+    ? [
+        {
+          ...added,
+          id,
+          effect: 'added',
+          position: 0,
+          properties: JSON.stringify(added.properties),
+          digest: keyDigest(organizationId, replacementKey(idempotencyKey, id)),
+        },
+      ]
+    : []),
+];
+
+export const amendmentStore = {
+  amendmentList,
+  amendments: (db: Db, page: ListPage) => listRows<AmendmentRow>(db, amendmentList, db.organizationId, page),
+  amendment: async (db: Db, id: string): Promise<AmendmentRow | undefined> => {
+    const { rows } = await db.query<AmendmentRow>(
+      `SELECT ${columns} FROM amendments a WHERE a.organization_id = $1 AND a.id = $2`,
+      [db.organizationId, id],
+    );
+    return rows[0];
+  },
+  /** All of one key, in order. */
+  amendmentsOf: async (db: Db, idempotencyKey: string): Promise<AmendmentRow[]> => {
+    const { rows } = await db.query<AmendmentRow>(
+      `SELECT ${columns} FROM amendments a WHERE a.organization_id = $1 AND a.idempotency_key = $2 ORDER BY a.number`,
+      [db.organizationId, idempotencyKey],
+    );
+    return rows;
+  },
+  /**
+   * The last amendment of each of the keys that has one. No other of the organization is added until the transaction
+   * ends: amendments of one key follow each other. One lock for all keys, as a lock for each of a thousand would fill
+   * the table of locks that all connections share; the audit log keeps an organization's changes in line anyway.
+   */
+  lockLast: async (db: Db, idempotencyKeys: readonly string[]): Promise<ReadonlyMap<string, AmendmentRow>> => {
+    await db.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 1))', [`amendments ${db.organizationId}`]);
+    const { rows } = await db.query<AmendmentRow>(
+      `SELECT DISTINCT ON (a.idempotency_key) ${columns} FROM amendments a WHERE a.organization_id = $1 AND a.idempotency_key = ANY ($2)
+       ORDER BY a.idempotency_key, a.number DESC`,
+      [db.organizationId, idempotencyKeys],
+    );
+    return new Map(rows.map((row) => [row.idempotency_key, row]));
+  },
+  /** Adds them, in order. */
+  addAmendments: async (db: Db, amendments: readonly NewAmendment[], now: Date): Promise<AmendmentRow[]> => {
+    const ids = amendments.map(() => newId('amd'));
+    await db.query(insertAmendments, [
+      ...[
+        db.organizationId,
+        now,
+        ids,
+        amendments.map(({ idempotencyKey }) => idempotencyKey),
+        amendments.map(({ number }) => number),
+      ],
+      ...[amendments.map(({ action }) => action), amendments.map(({ reason }) => reason)],
+    ]);
+    const events = amendments.flatMap((amendment, index) =>
+      amendedRows(db.organizationId, ids[index] as string, amendment),
+    );
+    const column = <T>(of: (row: AmendedRow) => T): T[] => events.map(of);
+    await db.query(insertEvents, [
+      ...[
+        db.organizationId,
+        column(({ id }) => id),
+        column(({ effect }) => effect),
+        column(({ position }) => position),
+      ],
+      ...[
+        column(({ event }) => event),
+        column(({ customer }) => customer),
+        column(({ occurredAtMs }) => new Date(occurredAtMs)),
+      ],
+      ...[column(({ digest }) => digest.toString('hex')), column(({ properties }) => properties)],
+    ]);
+    const { rows } = await db.query<AmendmentRow>(
+      `SELECT ${columns} FROM amendments a WHERE a.organization_id = $1 AND a.id = ANY ($2) ORDER BY array_position($2, a.id)`,
+      [db.organizationId, ids],
+    );
+    return rows;
+  },
+};
+
+export type AmendmentStore = typeof amendmentStore;
+
+/** The relay works in transactions of its own. */
+export type OutboxDb = Db & Pick<OrganizationPostgres, 'transaction'>;
+
+/** The outbox: what is committed and does not hold yet. */
+export const amendmentOutbox = {
+  /** Whose amendments wait. */
+  organizations: (postgres: Queryable) => async (): Promise<string[]> => {
+    const { rows } = await postgres.query<{ organization_id: string }>(
+      'SELECT organization_id FROM organizations_with_pending_amendments()',
+    );
+    return rows.map(({ organization_id: id }) => id);
+  },
+  /**
+   * Those whose turn it is, oldest first: an amendment waits until the one before it holds, or for a moment both events
+   * would stand.
+   */
+  pending: async (db: Db, limit: number): Promise<PendingAmendment[]> => {
+    const { rows } = await db.query<AmendmentRow>(
+      `SELECT ${columns} FROM amendments a WHERE a.organization_id = $1 AND a.stream_sequence IS NULL
+         AND NOT EXISTS (SELECT 1 FROM amendments b WHERE b.organization_id = $1 AND b.idempotency_key = a.idempotency_key AND b.number < a.number AND b.stream_sequence IS NULL)
+       ORDER BY a.created_at, a.id LIMIT $2`,
+      [db.organizationId, limit],
+    );
+    return rows.map((row) => ({
+      ...toOutgoing(db.organizationId, row),
+      publishedSequence: row.published_sequence ?? undefined,
+      publishedAtMs: row.published_at?.getTime(),
+    }));
+  },
+  published: async (db: Db, sequences: ReadonlyMap<string, bigint>, now: Date): Promise<void> => {
+    await db.query(
+      `UPDATE amendments a SET published_sequence = n.sequence, published_at = $2 FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
+       WHERE a.organization_id = $1 AND a.id = n.id AND a.stream_sequence IS NULL`,
+      [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
+    );
+  },
+  /** With the entry of each in the audit log: from here on it does not change any more. */
+  applied: (db: OutboxDb, sequences: ReadonlyMap<string, bigint>, now: Date): Promise<void> =>
+    db.transaction(async (client) => {
+      const { rows } = await client.query<{ id: string }>(
+        `UPDATE amendments a SET stream_sequence = n.sequence, applied_at = $2 FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
+       WHERE a.organization_id = $1 AND a.id = n.id AND a.stream_sequence IS NULL RETURNING a.id`,
+        [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
+      );
+      const changes = rows.map(({ id }) => ({ action: 'amendment.applied', objectType: 'amendment', objectId: id }));
+      await appendAudit(
+        client,
+        db.organizationId,
+        { actor: 'relay', requestId: undefined, result: 'done' },
+        changes,
+        now.getTime(),
+      );
+    }),
+};
+
+export type AmendmentOutbox = typeof amendmentOutbox;

@@ -1,0 +1,168 @@
+import { createAuthenticate } from '#platform/access/authenticate.ts';
+import { createRateLimit } from '#platform/access/rate-limit.ts';
+import { createOpenSigningSecret } from '#platform/access/signing-secret.ts';
+import { appendAudit } from '#platform/audit/audit.ts';
+import { createDigest } from '#platform/audit/audit-entry.ts';
+import { loadConfig, secretsOf } from '#platform/config/config.ts';
+import { corsOf } from '#platform/http/cors.ts';
+import { listen } from '#platform/http/http.ts';
+import { serverBoundsOf } from '#platform/http/http-server.ts';
+import { systemClock } from '#platform/process/clock.ts';
+import { createLog } from '#platform/process/log.ts';
+import { createMetrics, observePool } from '#platform/process/metrics.ts';
+import { createTracer } from '#platform/process/tracing.ts';
+import { createVault, masterKeysFrom } from '#platform/secrets/vault.ts';
+import { orExit, runProcess } from '#platform/start/lifecycle.ts';
+import { clickHouseAnswers, connectClickHouse } from '#platform/stores/clickhouse.ts';
+import { connectNats } from '#platform/stores/nats.ts';
+import { connectPostgres } from '#platform/stores/postgres.ts';
+import { connectRedis, redisAnswers } from '#platform/stores/redis.ts';
+import { startJobLoop } from '#platform/work/job-loop.ts';
+import { hashApiKey } from '#schemas/api-key.ts';
+import { createApiKeyStore } from './access/api-keys.postgres.ts';
+import { auditLog } from './access/audit-log.postgres.ts';
+import { createAmendmentStream } from './amendments/amendments.nats.ts';
+import { amendmentOutbox, amendmentStore } from './amendments/amendments.postgres.ts';
+import { observeRelay } from './amendments/observe-relay.ts';
+import { createRelay } from './amendments/relay-amendments.ts';
+import { catalogStore } from './catalog/catalog.postgres.ts';
+import { createAccountStore } from './customers/accounts.postgres.ts';
+import { billedUsage } from './events/billed-usage.postgres.ts';
+import { billingFactsOf } from './events/event-billing.postgres.ts';
+import { createStoredEvents } from './events/events.clickhouse.ts';
+import { invoiceReader } from './invoices/invoices.postgres.ts';
+import { createIngestCounts } from './reconciliation/ingest-counts.postgres.ts';
+import { createStoredUsage } from './reconciliation/stored-usage.clickhouse.ts';
+import { createStreamSays } from './reconciliation/stream-state.nats.ts';
+import { createAnswerStore } from './route/answers.postgres.ts';
+import { createCursors } from './route/cursors.ts';
+import { createApi } from './server.ts';
+import { createReadUsage } from './usage/usage.clickhouse.ts';
+import { createReadWatermark, createRecentWatermark } from './usage/watermark.postgres.ts';
+
+const config = orExit(() =>
+  loadConfig(process.env, ['natsUrl', 'clickhouseUrl', 'redisUrl', 'databaseUrl', 'keyPepper', 'masterKey']),
+);
+const log = createLog('api', config.logLevel, secretsOf(config));
+
+/** How often answers whose time is over are forgotten. */
+const purgeEveryMs = 60_000;
+/** How often amendments are looked for that are to go into the stream: an index without rows answers. */
+const relayEveryMs = 100;
+/** A caller waits for a statement; one that waits for a lock keeps a connection from others meanwhile. */
+const statementMsMax = 15_000;
+const lockMsMax = 5_000;
+/** How long a request waits for Redis before its process counts alone. */
+const redisTimeoutMs = 100;
+
+await runProcess(log, config.shutdownMsMax, async () => {
+  const metrics = createMetrics();
+  const tracer = await createTracer(config.otelTracesUrl, 'api', log);
+  const limitFaults = metrics.counter('millrace_rate_limit_faults_total', 'Rate limit calls that Redis did not answer');
+  const postgres = connectPostgres(config.databaseUrl, {
+    poolMax: config.databasePoolMax,
+    log,
+    statementMsMax,
+    lockMsMax,
+  });
+  observePool(metrics, postgres.counts);
+  const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 16 });
+  const redis = connectRedis(config.redisUrl, redisTimeoutMs, log);
+  await redis.connect().catch((error: Error) => log.warn({ err: error }, 'starting without Redis'));
+  // One route asks it, and answers without it, so nothing waits for it.
+  const nats = connectNats(config.natsUrl, 'api', log);
+  nats.catch((error: Error) => log.warn({ err: error }, 'NATS does not let the API in'));
+  const vault = createVault({ masterKeys: masterKeysFrom(config), clock: systemClock });
+  const answers = createAnswerStore(postgres, vault);
+  const storedEvents = createStoredEvents(clickhouse);
+  const amendmentStream = createAmendmentStream(nats, config.streamName);
+  const readWatermark = createReadWatermark(config.streamName);
+  const app = createApi({
+    log,
+    metrics,
+    tracer,
+    bodyBytesMax: Math.min(config.bodyBytesMax, 1_048_576),
+    bounds: serverBoundsOf(config, log),
+    cors: corsOf(config.corsOrigins),
+    guard: {
+      clock: systemClock,
+      authenticate: createAuthenticate(postgres, config.keyPepper, systemClock),
+      // Reads in blocks: as long as an organization is far from its limit, a read costs no call of its own.
+      rateLimit: createRateLimit({
+        redis,
+        clock: systemClock,
+        log,
+        onFault: () => limitFaults.inc(),
+        blockSize: { read: 50, public: 50 },
+      }),
+      openSigningSecret: createOpenSigningSecret(vault, postgres),
+    },
+    routes: {
+      clock: systemClock,
+      postgres,
+      answers,
+      appendAudit,
+      digestOf: createDigest(config.keyPepper),
+      cursors: createCursors(config.keyPepper),
+      vault,
+    },
+    ports: {
+      catalog: catalogStore,
+      accounts: createAccountStore(vault),
+      invoices: invoiceReader,
+      apiKeys: createApiKeyStore(vault),
+      auditLog,
+      readUsage: createReadUsage(clickhouse),
+      readWatermark,
+      recentWatermark: createRecentWatermark(readWatermark, systemClock),
+      amendments: amendmentStore,
+      lastSequence: amendmentStream.lastSequence,
+      storedEvents,
+      billingFactsOf,
+      futureMsMax: config.futureMinutesMax * 60_000,
+      ingestCounts: createIngestCounts(config.streamName),
+      storedUsage: createStoredUsage(clickhouse),
+      billedUsage,
+      streamSays: createStreamSays(nats, config.streamName),
+      hashKey: (key) => hashApiKey(config.keyPepper, key),
+    },
+    health: [
+      { name: 'postgres', required: true, check: postgres.answers },
+      { name: 'redis', required: false, check: () => redisAnswers(redis) },
+      { name: 'clickhouse', required: false, check: () => clickHouseAnswers(clickhouse) },
+    ],
+  });
+  const purging = startJobLoop({
+    work: async () => (await answers.purge(systemClock.nowMs())) > 0,
+    lanes: 1,
+    pollMs: purgeEveryMs,
+    onFault: (error) => log.warn({ err: error }, 'old answers could not be forgotten'),
+  });
+  const relaying = startJobLoop({
+    work: createRelay({
+      clock: systemClock,
+      organizations: amendmentOutbox.organizations(postgres),
+      dbOf: postgres.forOrganization,
+      outbox: amendmentOutbox,
+      publish: amendmentStream.publish,
+      amendmentSequences: storedEvents.amendmentSequences,
+      readWatermark,
+      report: observeRelay(metrics, log),
+    }),
+    lanes: 1,
+    pollMs: relayEveryMs,
+    onFault: (error) => log.warn({ err: error }, 'amendments wait for the stream'),
+  });
+  const url = await listen(app, config.host, config.apiPort);
+  return {
+    url,
+    close: async () => {
+      await Promise.all([purging.stop(), relaying.stop()]);
+      await app.close();
+      redis.disconnect();
+      void nats.then(({ close }) => close()).catch(() => {});
+      await Promise.all([postgres.close(), clickhouse.close()]);
+      await tracer.close();
+    },
+  };
+});

@@ -1,0 +1,76 @@
+/** Whose the customers of an event are, what they are charged by, and which invoices they have. */
+import type { Meter, MeterDefinitionJson } from '#schemas/meter.ts';
+import { splitNames, usageNames } from '#schemas/names.ts';
+import { meterOf } from '#schemas/stored-meter.ts';
+import type { CustomerNames } from '../customers/accounts.postgres.ts';
+import type { Db } from '../route/define-route.ts';
+import type { BillingFacts, SubscriptionFacts } from './event-fate.ts';
+
+// Of a customer who is named in both ways there is one row.
+const customersStatement = `SELECT id, external_id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
+  UNION SELECT id, external_id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)`;
+
+// Of invoices those that may be over one of the times. Times as milliseconds: JSON has no instants.
+const subscriptionsStatement = `SELECT s.id, s.customer_id, s.started_at, s.ended_at,
+    (SELECT coalesce(json_agg(json_build_object('code', c ->> 'code', 'meter', c ->> 'meter')), '[]') FROM json_array_elements(v.charges) AS c) AS charges,
+    (SELECT coalesce(json_agg(json_build_object('code', p.meter_code, 'version_number', mv.version_number, 'meter_version_id', mv.id, 'definition', mv.definition)), '[]')
+      FROM plan_version_meters p JOIN meter_versions mv ON mv.id = p.meter_version_id WHERE p.plan_version_id = v.id) AS meters,
+    (SELECT coalesce(json_agg(json_build_object('id', i.id, 'start', (extract(epoch FROM i.period_start) * 1000)::bigint, 'end', (extract(epoch FROM i.period_end) * 1000)::bigint,
+        'watermark', i.watermark::text,
+        'lines', (SELECT coalesce(json_agg(json_build_object('position', l.position, 'charge', l.charge_code)), '[]') FROM invoice_lines l WHERE l.invoice_id = i.id))), '[]')
+      FROM invoices i WHERE i.organization_id = $1 AND i.subscription_id = s.id AND i.period_start <= $4 AND i.period_end > $3) AS invoices
+  FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
+  WHERE s.organization_id = $1 AND s.customer_id = ANY ($2) ORDER BY s.id`;
+
+type InvoiceJson = {
+  id: string;
+  start: number;
+  end: number;
+  watermark: string;
+  lines: { position: number; charge: string }[];
+};
+type MeterJson = { code: string; version_number: number; meter_version_id: string; definition: MeterDefinitionJson };
+
+type SubscriptionRow = {
+  id: string;
+  customer_id: string;
+  started_at: Date;
+  ended_at: Date | null;
+  charges: { code: string; meter: string | null }[];
+  meters: MeterJson[];
+  invoices: InvoiceJson[];
+};
+
+const fromRow = (row: SubscriptionRow, names: readonly string[]): SubscriptionFacts => ({
+  id: row.id,
+  names,
+  startedAt: row.started_at.getTime(),
+  endedAt: row.ended_at?.getTime(),
+  charges: row.charges.map(({ code, meter }) => ({ code, meter: meter ?? undefined })),
+  meters: new Map(row.meters.map((meter): [string, Meter] => [meter.code, meterOf(meter)])),
+  invoices: row.invoices.map(({ watermark, ...invoice }) => ({ ...invoice, watermark: BigInt(watermark) })),
+});
+
+/** What bills events of these customers, by id or external id, between two times. */
+export const billingFactsOf = async (
+  db: Db,
+  customers: readonly string[],
+  span: { start: number; end: number },
+): Promise<BillingFacts> => {
+  const named = splitNames(customers);
+  const { rows: found } = await db.query<CustomerNames>(customersStatement, [
+    db.organizationId,
+    named.ids,
+    named.externalIds,
+  ]);
+  const namesOf = new Map(found.map(({ id, external_id }) => [id, usageNames(id, external_id)]));
+  const ids = [...namesOf.keys()];
+  const params = [db.organizationId, ids, new Date(span.start), new Date(span.end)];
+  const { rows } = ids.length === 0 ? { rows: [] } : await db.query<SubscriptionRow>(subscriptionsStatement, params);
+  return {
+    customerNames: new Set([...namesOf.values()].flat()),
+    subscriptions: rows.map((row) => fromRow(row, namesOf.get(row.customer_id) ?? [])),
+  };
+};
+
+export type BillingFactsOf = typeof billingFactsOf;

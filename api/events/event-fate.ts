@@ -1,0 +1,176 @@
+/**
+ * What became of one event: what stood under its key and when, which meters count it, and in which invoice lines, or
+ * why in none. Pure.
+ */
+import assert from 'node:assert/strict';
+import { type EventPayload, keyDigest, replacementKey } from '#schemas/amendment.ts';
+import type { Meter } from '#schemas/meter.ts';
+import { type FateReason, firstReason, toFateReason } from '#schemas/unbilled-reasons.ts';
+import { measureEvent } from '../../rater/aggregate/measure-event.ts';
+import type { EventVoid, KeyRow } from './events.clickhouse.ts';
+
+/**
+ * Events under one key: the original, and what amendments put in its place. It holds for watermarks from `from` on and
+ * before `until`.
+ */
+export type EventVersion = EventPayload & {
+  readonly amendmentId: string | undefined;
+  readonly from: bigint;
+  readonly until: bigint | undefined;
+  readonly endedAs: 'void' | 'replaced' | undefined;
+};
+
+export type Twin = KeyRow & { readonly reason: 'twin' | 'conflict' | 'unchecked' };
+
+export type KnownInvoice = {
+  readonly id: string;
+  readonly start: number;
+  readonly end: number;
+  readonly watermark: bigint;
+  readonly lines: readonly { readonly position: number; readonly charge: string }[];
+};
+
+export type SubscriptionFacts = {
+  readonly id: string;
+  /** Its customer's names. */
+  readonly names: readonly string[];
+  readonly startedAt: number;
+  readonly endedAt: number | undefined;
+  readonly charges: readonly { readonly code: string; readonly meter: string | undefined }[];
+  /** By code, in the versions that its plan version was made with. */
+  readonly meters: ReadonlyMap<string, Meter>;
+  readonly invoices: readonly KnownInvoice[];
+};
+
+export type BillingFacts = {
+  readonly customerNames: ReadonlySet<string>;
+  readonly subscriptions: readonly SubscriptionFacts[];
+};
+
+export type Billing = {
+  /** Undefined where it is billed. */
+  readonly reason: FateReason | undefined;
+  readonly subscriptionId?: string;
+  readonly charge?: string;
+  readonly meter?: Meter;
+  readonly value?: string | null;
+  readonly invoiceId?: string;
+  readonly linePosition?: number;
+};
+
+const isOf = (digest: string, sequence: bigint) => (one: EventVoid) =>
+  one.digest === digest && (one.rowSequence === 0n || one.rowSequence === sequence);
+
+/**
+ * Rows of the key by what they are: those that stood, and twins of them. `voids` are in the order in which they came to
+ * hold.
+ */
+export const sortRows = (rows: readonly KeyRow[], voids: readonly EventVoid[], watermark: bigint) => {
+  const originals: KeyRow[] = [];
+  const twins: Twin[] = [];
+  for (const row of rows) {
+    const own = voids.find((one) => one.digest === row.digest && one.rowSequence === row.sequence);
+    if (own) twins.push({ ...row, reason: own.reason === 'conflict' ? 'conflict' : 'twin' });
+    else if (row.sequence > watermark && originals.length > 0) twins.push({ ...row, reason: 'unchecked' });
+    else originals.push(row);
+  }
+  return { originals, twins };
+};
+
+const withEnd = (
+  version: Omit<EventVersion, 'until' | 'endedAs'>,
+  digest: string,
+  voids: readonly EventVoid[],
+): EventVersion => {
+  const end = voids.find(isOf(digest, version.from));
+  return { ...version, until: end?.voidSequence, endedAs: end && (end.reason === 'replaced' ? 'replaced' : 'void') };
+};
+
+export type AppliedAmendment = { readonly id: string; readonly sequence: bigint; readonly added: EventPayload };
+
+/** What stood under the key, in order. */
+export const versionsOf = (
+  organizationId: string,
+  key: string,
+  originals: readonly (KeyRow & EventPayload)[],
+  amendments: readonly AppliedAmendment[],
+  voids: readonly EventVoid[],
+): EventVersion[] => [
+  ...originals.map(({ digest, event, customer, occurredAtMs, properties, sequence }) =>
+    withEnd({ event, customer, occurredAtMs, properties, amendmentId: undefined, from: sequence }, digest, voids),
+  ),
+  ...amendments.map(({ id, sequence, added }) =>
+    withEnd(
+      { ...added, amendmentId: id, from: sequence },
+      keyDigest(organizationId, replacementKey(key, id)).toString('hex'),
+      voids,
+    ),
+  ),
+];
+
+const plainEvent = ({ event, properties }: EventPayload) => ({ event, properties: new Map(properties) });
+
+/** The meters that count the event, with what each reads from it. */
+export const measurementsOf = (
+  version: EventPayload,
+  meters: readonly Meter[],
+): { meter: Meter; value: string | null }[] =>
+  meters.flatMap((meter) => {
+    const measured = measureEvent(meter, plainEvent(version));
+    return measured.counted ? [{ meter, value: measured.value }] : [];
+  });
+
+type Holds = Parameters<typeof firstReason>[0];
+
+/** An amendment's end of the version goes before whatever else is the matter with it. */
+const reasonOf = ({ endedAs }: EventVersion, holds: Holds): FateReason => {
+  const reason = firstReason({ ...holds, voided: endedAs === 'void', replaced: endedAs === 'replaced' });
+  assert(reason !== undefined, 'an event is neither billed nor unbilled for a reason');
+  return toFateReason(reason);
+};
+
+const chargeBilling = (
+  version: EventVersion,
+  subscription: SubscriptionFacts,
+  charge: string,
+  meter: Meter,
+  value: string | null,
+): Billing => {
+  const of = { subscriptionId: subscription.id, charge, meter, value };
+  const invoice = subscription.invoices.find(
+    ({ start, end }) => start <= version.occurredAtMs && version.occurredAtMs < end,
+  );
+  if (!invoice) return { ...of, reason: reasonOf(version, { unmeasured: value === null, period_open: true }) };
+  const { from, until } = version;
+  const isOn = from <= invoice.watermark && (until === undefined || until > invoice.watermark);
+  if (value === null || !isOn) {
+    const reason = reasonOf(version, { unmeasured: value === null, late: true });
+    // One that was taken away before the invoice has nothing to do with it.
+    const isBefore = until !== undefined && until <= invoice.watermark;
+    return { ...of, reason, ...(isBefore ? {} : { invoiceId: invoice.id }) };
+  }
+  const line = invoice.lines.find((one) => one.charge === charge);
+  return { ...of, reason: undefined, invoiceId: invoice.id, ...(line ? { linePosition: line.position } : {}) };
+};
+
+/** One entry for each charge that counts the version, or one that says why there is none. */
+export const billingOf = (version: EventVersion, { customerNames, subscriptions }: BillingFacts): Billing[] => {
+  if (!customerNames.has(version.customer)) return [{ reason: reasonOf(version, { no_customer: true }) }];
+  const covering = subscriptions.filter(
+    ({ names, startedAt, endedAt }) =>
+      names.includes(version.customer) &&
+      startedAt <= version.occurredAtMs &&
+      version.occurredAtMs < (endedAt ?? Number.POSITIVE_INFINITY),
+  );
+  if (covering.length === 0) return [{ reason: reasonOf(version, { no_subscription: true }) }];
+  const entries = covering.flatMap((subscription) =>
+    subscription.charges.flatMap(({ code, meter: meterCode }) => {
+      const meter = meterCode === undefined ? undefined : subscription.meters.get(meterCode);
+      const measured = meter && measureEvent(meter, plainEvent(version));
+      return meter && measured?.counted ? [chargeBilling(version, subscription, code, meter, measured.value)] : [];
+    }),
+  );
+  return entries.length > 0
+    ? entries
+    : covering.map(({ id }) => ({ reason: reasonOf(version, { no_charge: true }), subscriptionId: id }));
+};

@@ -1,0 +1,162 @@
+/** `/v1/invoices`, and the billing runs that issue them. */
+
+import { sleep, stopwatch } from '#platform/process/clock.ts';
+import { FailureError } from '#schemas/failures.ts';
+import { IdParam } from '#schemas/http/fields.ts';
+import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait, RunWaitDocument } from '#schemas/http/invoices.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import { type IssuedInvoice, issuedInvoiceToJson } from '#schemas/invoice.ts';
+import { formatPeriod, monthFromText } from '#schemas/period.ts';
+import type { Db, Routes } from '../route/define-route.ts';
+import { listJson, listSchema } from '../route/lists.ts';
+import { created, found, isTooEarly, refuseFaults } from '../route/resource-fields.ts';
+import type { ApiPorts } from '../server.ts';
+import type { BillingRunRow } from './invoices.postgres.ts';
+
+/** An issued invoice is what was hashed, and its state beside it. */
+const invoiceJson = (invoice: IssuedInvoice) => ({ ...issuedInvoiceToJson(invoice), state: 'issued' });
+
+/** Without its lines, for lists. */
+export const invoiceHeadJson = (invoice: IssuedInvoice) => {
+  const { lines: _lines, ...head } = invoiceJson(invoice);
+  return head;
+};
+
+const runJson = (row: BillingRunRow) => ({
+  id: row.id,
+  period: formatPeriod({ start: row.period_start.getTime(), end: row.period_end.getTime() }),
+  customer_id: row.customer_id,
+  subscription_id: row.subscription_id,
+  state: row.state,
+  watermark: row.watermark?.toString() ?? null,
+  invoices_issued: row.issued,
+  invoices_already_issued: row.already_issued,
+  unmeasured_events: Number(row.unmeasured_events),
+  rating_ms: row.rated_ms,
+  issuing_ms: row.issued_ms,
+  failure: row.failure,
+  created_at: formatInstant(row.created_at),
+  updated_at: formatInstant(row.updated_at),
+});
+
+/**
+ * Often at first, then a fifth of the time that was waited: a thousand who wait for a long run must not keep the
+ * database busy.
+ */
+const pauseMsAfter = (waitedMs: number): number => Math.min(500, Math.max(50, waitedMs / 5));
+
+const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: ApiPorts): void => {
+  const tag = 'Billing runs';
+  const runOf = async (db: Db, id: string): Promise<BillingRunRow> =>
+    found(await invoices.run(db, id), 'BILLING_RUN_NOT_FOUND');
+
+  change(
+    {
+      method: 'POST',
+      url: '/v1/invoices/run',
+      operation: 'createBillingRun',
+      tag,
+      summary: 'Close a month and issue what is not issued yet',
+      scope: 'write:invoices',
+      rateClass: 'write',
+      body: NewBillingRun,
+      answers: { 202: BillingRun },
+      failures: ['PERIOD_NOT_ENDED', 'CUSTOMER_NOT_FOUND', 'SUBSCRIPTION_NOT_FOUND'],
+    },
+    async ({ db, body, caller, requestId, nowMs }) => {
+      const { period: month, customer_id: customer, subscription_id: subscriptionId } = body;
+      const period = monthFromText(month);
+      if (!period || isTooEarly(period.start)) {
+        refuseFaults([
+          { field: 'period', code: 'wrong_format', message: 'must be a month from 2000-01 on, such as 2026-10' },
+        ]);
+        throw new FailureError('VALIDATION_FAILED');
+      }
+      if (period.end > nowMs)
+        throw new FailureError('PERIOD_NOT_ENDED', `The period ends at ${formatPeriod(period).end}`);
+      const customerId = customer === undefined ? undefined : await accounts.customerId(db, customer);
+      if (customer !== undefined && customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
+      const subscription = subscriptionId === undefined ? undefined : await accounts.subscription(db, subscriptionId);
+      if (subscriptionId !== undefined && !subscription) throw new FailureError('SUBSCRIPTION_NOT_FOUND');
+      // It would bill nobody, and look as if all were billed.
+      if (customerId !== undefined && subscription && subscription.customer_id !== customerId)
+        refuseFaults([
+          {
+            field: 'subscription_id',
+            code: 'not_allowed',
+            message: `is of the customer ${subscription.customer_id}; leave one of the two out`,
+          },
+        ]);
+      const of = {
+        customerId: customerId ?? null,
+        subscriptionId: subscriptionId ?? null,
+        requestId,
+        apiKeyId: caller.keyId,
+      };
+      const row = await invoices.addRun(db, { period, ...of }, new Date(nowMs));
+      return created('billing_run', '/v1/invoices/runs', runJson(row), { status: 202 });
+    },
+  );
+
+  get(
+    {
+      url: '/v1/invoices/runs/:id',
+      operation: 'getBillingRun',
+      tag,
+      summary: 'Read a billing run, or wait for its end',
+      scope: 'read:invoices',
+      params: IdParam,
+      query: RunWait,
+      documentedQuery: RunWaitDocument,
+      answers: { 200: BillingRun },
+      failures: ['BILLING_RUN_NOT_FOUND'],
+    },
+    async ({ db, params, query, isCallerThere }) => {
+      const waitMsMax = Number(query.wait_seconds ?? 0) * 1000;
+      const waitedMs = stopwatch();
+      while (waitedMs() < waitMsMax && isServing() && isCallerThere()) {
+        const state = await invoices.runState(db, params.id);
+        if (state !== 'queued' && state !== 'running') break;
+        await sleep(Math.max(0, Math.min(pauseMsAfter(waitedMs()), waitMsMax - waitedMs())));
+      }
+      return runJson(await runOf(db, params.id));
+    },
+  );
+};
+
+export const invoiceRoutes = (routes: Routes, ports: ApiPorts): void => {
+  const { get, list } = routes;
+  const { invoices } = ports;
+  const tag = 'Invoices';
+  runRoutes(routes, ports);
+
+  list(
+    {
+      url: '/v1/invoices',
+      operation: 'listInvoices',
+      tag,
+      summary: 'List invoices, without their lines',
+      scope: 'read:invoices',
+      list: invoices.invoiceList,
+      answers: { 200: listSchema(InvoiceHead) },
+      failures: [],
+    },
+    async ({ db, query }) => listJson(query, await invoices.invoices(db, query), invoiceHeadJson),
+  );
+
+  get(
+    {
+      url: '/v1/invoices/:id',
+      operation: 'getInvoice',
+      tag,
+      summary: 'Read an invoice with its lines',
+      scope: 'read:invoices',
+      params: IdParam,
+      answers: { 200: Invoice },
+      failures: ['INVOICE_NOT_FOUND'],
+    },
+    async ({ db, params }) => {
+      return invoiceJson(found(await invoices.invoice(db, params.id), 'INVOICE_NOT_FOUND'));
+    },
+  );
+};

@@ -1,0 +1,55 @@
+/**
+ * Counts the fates of the events that an organization received, customer by customer: bounded work at a time, whatever
+ * the organization has. All of it is read at one watermark, so that what goes on meanwhile changes nothing.
+ */
+import type { Meter } from '#schemas/meter.ts';
+import type { CatalogStore } from '../catalog/catalog.postgres.ts';
+import type { BilledUsage } from '../events/billed-usage.postgres.ts';
+import { type FateCounts, type FatesByHour, type UsageCustomer, usageCustomers } from '../events/billed-usage.ts';
+import { addFates, fateStatements } from '../events/fate-query.ts';
+import type { Db } from '../route/define-route.ts';
+import type { Hours } from './ingest-counts.postgres.ts';
+import type { StoredUsage } from './stored-usage.clickhouse.ts';
+
+export type FatePorts = {
+  readonly billedUsage: Pick<BilledUsage, 'knownNames' | 'subscriptionsOf'>;
+  readonly catalog: Pick<CatalogStore, 'pinnedMeters'>;
+  readonly storedUsage: Pick<StoredUsage, 'customerNames' | 'fates'>;
+  readonly isCallerThere: () => boolean;
+};
+
+/** More names in a span are not counted: a caller asks for a shorter one. */
+export const customersMax = 200_000;
+
+const namesPerRead = 5_000;
+
+/** Undefined where the span holds events of too many customers. */
+export const countFates = async (
+  { billedUsage, catalog, storedUsage, isCallerThere }: FatePorts,
+  db: Db,
+  hours: Hours,
+  watermark: bigint,
+): Promise<FatesByHour | undefined> => {
+  const names = await storedUsage.customerNames(db.organizationId, hours, watermark, customersMax + 1);
+  if (names.length > customersMax) return undefined;
+  const pinned = new Map<string, readonly Meter[]>();
+  const readMeters = async (customers: readonly UsageCustomer[]): Promise<void> => {
+    for (const { spans } of customers)
+      for (const { planVersionId } of spans)
+        if (!pinned.has(planVersionId)) pinned.set(planVersionId, await catalog.pinnedMeters(db, planVersionId));
+  };
+  const fates = new Map<number, FateCounts>();
+  const span = { tenant: db.organizationId, watermark, from: hours.from.getTime(), to: hours.to.getTime() };
+  for (let at = 0; at < names.length && isCallerThere(); at += namesPerRead) {
+    const some = names.slice(at, at + namesPerRead);
+    const customers = usageCustomers(
+      some,
+      await billedUsage.knownNames(db, some),
+      await billedUsage.subscriptionsOf(db, some),
+    );
+    await readMeters(customers);
+    for (const statement of fateStatements({ ...span, customers, meters: pinned }))
+      addFates(fates, await storedUsage.fates(statement));
+  }
+  return fates;
+};

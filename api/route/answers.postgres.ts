@@ -1,0 +1,131 @@
+/**
+ * Idempotency: the answer to a POST is kept in the transaction of its work, under the caller's Idempotency-Key. So the
+ * work and its answer are there together or not at all, whatever dies: before the commit nothing happened, after it a
+ * repeat gets the same answer. The order of effects, all in one transaction:
+ *
+ *   1. take the lock of the key; another request that holds it is still at work: 409;
+ *   2. look the key up: there with the same request -> its answer, with another one -> 422;
+ *   3. do the work, with its audit entries; a refusal (4xx) undoes the work, and is an answer like any other;
+ *   4. keep the answer, sealed, as it may hold a secret or personal fields.
+ *
+ * The lock is asked for in a statement of its own: the look-up then sees whatever the last holder committed. Rejected:
+ * recovery points (brandur's rocket-rides); all effects lie in one database, so one transaction is enough.
+ */
+
+import type { Vault } from '#platform/secrets/vault.ts';
+import type { OrganizationPostgres, Queryable } from '#platform/stores/postgres.ts';
+import { FailureError, failures } from '#schemas/failures.ts';
+
+/** What is sent, and sent again. */
+export type Answer = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+};
+
+export type Once = {
+  readonly key: string;
+  /** Digest of method, path and body, and of what the caller may do. */
+  readonly fingerprint: Buffer;
+  readonly nowMs: number;
+};
+
+type AnswerRow = { fingerprint: Buffer; status: number; headers: Record<string, string>; body: Buffer };
+
+/** How long an answer is kept. */
+export const answerHoursMax = 24;
+
+const placeOf = (organizationId: string, key: string) =>
+  ({ organizationId, table: 'idempotency_keys', column: 'body', row: key, key: { kind: 'answer' } }) as const;
+
+export type AnswerStore = {
+  /** Works under the key, or repeats the answer. `refuse` makes the answer to a refusal of the work. */
+  readonly once: (
+    db: OrganizationPostgres,
+    once: Once,
+    work: (client: Queryable) => Promise<Answer>,
+    refuse: (failure: FailureError) => Answer,
+  ) => Promise<{ readonly answer: Answer; readonly replayed: boolean }>;
+  /** Forgets what is older than it has to be; says how many. */
+  readonly purge: (nowMs: number) => Promise<number>;
+};
+
+export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStore => {
+  const lock = async (client: Queryable, organizationId: string, key: string): Promise<void> => {
+    const { rows } = await client.query<{ locked: boolean }>(
+      'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS locked',
+      [`${organizationId}\n${key}`],
+    );
+    if (!rows[0]?.locked) throw new FailureError('IDEMPOTENCY_KEY_IN_USE');
+  };
+  const kept = async (
+    client: Queryable,
+    organizationId: string,
+    { key, fingerprint, nowMs }: Once,
+  ): Promise<Answer | undefined> => {
+    const { rows } = await client.query<AnswerRow>(
+      'SELECT fingerprint, status, headers, body FROM idempotency_keys WHERE organization_id = $1 AND key = $2 AND expires_at > $3',
+      [organizationId, key, new Date(nowMs)],
+    );
+    const row = rows[0];
+    if (!row) return undefined;
+    if (!row.fingerprint.equals(fingerprint)) throw new FailureError('IDEMPOTENCY_KEY_REUSED');
+    return {
+      status: row.status,
+      headers: row.headers,
+      body: await vault.open(client, placeOf(organizationId, key), row.body),
+    };
+  };
+  const keep = async (
+    client: Queryable,
+    organizationId: string,
+    { key, fingerprint, nowMs }: Once,
+    answer: Answer,
+  ): Promise<void> => {
+    await client.query(
+      `INSERT INTO idempotency_keys (organization_id, key, fingerprint, status, headers, body, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+       ON CONFLICT (organization_id, key) DO UPDATE SET fingerprint = $3, status = $4, headers = $5, body = $6, created_at = $7, expires_at = $8`,
+      [
+        organizationId,
+        key,
+        fingerprint,
+        answer.status,
+        answer.headers,
+        await vault.seal(client, placeOf(organizationId, key), answer.body),
+        new Date(nowMs),
+        new Date(nowMs + answerHoursMax * 3_600_000),
+      ],
+    );
+  };
+  const attempt = async (
+    client: Queryable,
+    work: (client: Queryable) => Promise<Answer>,
+    refuse: (failure: FailureError) => Answer,
+  ) => {
+    await client.query('SAVEPOINT work');
+    try {
+      return await work(client);
+    } catch (error) {
+      if (!(error instanceof FailureError) || failures[error.code].status >= 500) throw error;
+      await client.query('ROLLBACK TO SAVEPOINT work');
+      return refuse(error);
+    }
+  };
+  return {
+    once: (db, once, work, refuse) =>
+      db.transaction(async (client) => {
+        await lock(client, db.organizationId, once.key);
+        const earlier = await kept(client, db.organizationId, once);
+        if (earlier) return { answer: earlier, replayed: true };
+        const answer = await attempt(client, work, refuse);
+        await keep(client, db.organizationId, once, answer);
+        return { answer, replayed: false };
+      }),
+    purge: async (nowMs) => {
+      const { rows } = await postgres.query<{ gone: bigint }>('SELECT purge_idempotency_keys($1) AS gone', [
+        new Date(nowMs),
+      ]);
+      return Number(rows[0]?.gone ?? 0n);
+    },
+  };
+};

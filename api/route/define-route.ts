@@ -1,0 +1,332 @@
+/**
+ * The one way a route of the API comes to be. A definition says what the route is; everything of the contract's
+ * conventions follows from it, so that a new route has it without asking: key and scope, rate limit, closed query and
+ * body, idempotency of every POST, ETag and If-Match, the audit entry in the transaction of the change, and its place
+ * in the OpenAPI document.
+ */
+import assert from 'node:assert/strict';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Static, type TSchema, Type } from 'typebox';
+import { type Caller, covers, hasScope } from '#platform/access/authenticate.ts';
+import type { Actor } from '#platform/audit/audit.ts';
+import type { Change, DigestOf } from '#platform/audit/audit-entry.ts';
+import type { AnswerHeader } from '#platform/http/openapi-headers.ts';
+import type { Clock } from '#platform/process/clock.ts';
+import type { Vault } from '#platform/secrets/vault.ts';
+import type { OrganizationPostgres, Postgres, Queryable } from '#platform/stores/postgres.ts';
+import { type FailureCode, FailureError, failures, toProblem } from '#schemas/failures.ts';
+import { type Withhold, withholding } from '#schemas/http/withheld.ts';
+import { nameWorld } from '#schemas/name-world.ts';
+import type { RateClass } from '#schemas/rate-tiers.ts';
+import type { Answer, AnswerStore } from './answers.postgres.ts';
+import type { Cursors } from './cursors.ts';
+import { fingerprintOf, idempotencyKeyOf } from './idempotency-key.ts';
+import type { List, ListPage, ListQuery } from './lists.ts';
+
+/** A connection that is bound to one organization: its statements see nothing else. */
+export type Db = Queryable & { readonly organizationId: string };
+
+export type RoutePorts = {
+  readonly clock: Clock;
+  readonly postgres: Pick<Postgres, 'forOrganization'>;
+  readonly answers: AnswerStore;
+  readonly appendAudit: (
+    client: Queryable,
+    organizationId: string,
+    actor: Actor,
+    changes: readonly Change[],
+    nowMs: number,
+  ) => Promise<void>;
+  readonly digestOf: DigestOf;
+  readonly cursors: Cursors;
+  readonly vault: Pick<Vault, 'prepare'>;
+};
+
+type Schema = TSchema | undefined;
+type In<S> = S extends TSchema ? Static<S> : Record<string, never>;
+
+/** What a route is. */
+export type RouteDefinition<P extends Schema = Schema, Q extends Schema = Schema, B extends Schema = Schema> = {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** With `:id` for a parameter. */
+  readonly url: string;
+  /** Unique; the operationId of the OpenAPI document. */
+  readonly operation: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly scope: string;
+  readonly rateClass: RateClass;
+  readonly params?: P;
+  readonly query?: Q;
+  /**
+   * What the OpenAPI document shows instead of `query`, where a reader of its own judges the query and names its
+   * faults.
+   */
+  readonly documentedQuery?: TSchema;
+  readonly body?: B;
+  /**
+   * What the OpenAPI document shows instead of `body`, where a reader of its own judges the body and names its faults.
+   */
+  readonly documentedBody?: TSchema;
+  /** False for a POST that changes nothing: it may be repeated anyway. */
+  readonly idempotencyHeader?: boolean;
+  /**
+   * A GET whose answer also tells what changes without a version, such as when a key was used last: its ETag is for
+   * If-Match alone, and there is no 304.
+   */
+  readonly changesByItself?: boolean;
+  /** By status; a route has one answer of success. */
+  readonly answers: Readonly<Record<number, TSchema>>;
+  /**
+   * Of the answers; `application/json` where nothing is said. A read that gives a text says by `setType` which of the
+   * others it has.
+   */
+  readonly mediaTypes?: readonly string[];
+  /**
+   * Headers that answers of success may carry beyond those of every route; OpenAPI documents have them by these names.
+   */
+  readonly answerHeaders?: readonly AnswerHeader[];
+  /** What this route refuses of its own, beyond what every route may answer. */
+  readonly failures: readonly FailureCode[];
+};
+
+type Context<P, Q, B> = {
+  readonly caller: Caller;
+  readonly db: Db;
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  readonly nowMs: number;
+  readonly requestId: string;
+  readonly log: FastifyBaseLogger;
+  /** False once the caller has hung up: nobody waits for what takes long. */
+  readonly isCallerThere: () => boolean;
+  /** Sets a header of the answer, one that the definition names. */
+  readonly setHeader: (name: AnswerHeader, value: string) => void;
+  readonly setType: (type: string) => void;
+  /** The body as it came, for a reader that has to see numbers as they were written. */
+  readonly rawBody: Buffer;
+};
+
+/** What a change was about; before and after as callers see the object. */
+export type ObjectChange = {
+  readonly action: string;
+  readonly objectType: string;
+  readonly objectId: string;
+  readonly before?: unknown;
+  readonly after?: unknown;
+};
+
+export type Done = {
+  readonly status?: number;
+  readonly body: unknown;
+  readonly location?: string;
+  /** Each becomes an entry of the audit log. */
+  readonly changes: readonly ObjectChange[];
+};
+
+type WriteContext<P, B> = Context<P, Record<string, never>, B> & {
+  /**
+   * Holds `If-Match` against the version that the object has, read under a lock; PATCH and DELETE must call it. Throws
+   * `VERSION_MISMATCH`.
+   */
+  readonly matchVersion: (version: number) => void;
+};
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    definition?: RouteDefinition;
+    list?: List;
+  }
+}
+
+const etagOf = (body: unknown): string | undefined => {
+  const version = (body as { version?: unknown } | null)?.version;
+  return typeof version === 'number' ? `"${version}"` : undefined;
+};
+
+/** Compares the entity tags of a conditional header (RFC 9110, section 13.1): `*` matches anything. */
+const tagsMatch = (header: string, etag: string): boolean =>
+  header === '*' || header.split(',').some((tag) => tag.trim() === etag);
+
+const nothing = Type.Object({}, { additionalProperties: false });
+
+const toAnswer = ({ status = 200, body, location }: Done): Answer => {
+  const etag = etagOf(body);
+  return {
+    status,
+    headers: { ...(etag ? { etag } : {}), ...(location ? { location } : {}) },
+    body: status === 204 ? Buffer.alloc(0) : Buffer.from(JSON.stringify(body)),
+  };
+};
+
+const refusal = (failure: FailureError, { id, caller }: FastifyRequest): Answer => {
+  const { code, detail, faults } = nameWorld(caller.world, {
+    code: failure.code,
+    detail: failure.detail,
+    faults: failure.faults,
+  });
+  return {
+    status: failures[code].status,
+    headers: {},
+    body: Buffer.from(JSON.stringify(toProblem(code, id, detail, faults))),
+  };
+};
+
+/**
+ * What an answer of success tells its caller: all of it, but for what the key may not read although it may call the
+ * route.
+ */
+const tellerOf = ({ answers, scope }: RouteDefinition): ((body: unknown, caller: Caller) => unknown) => {
+  const success = Object.entries(answers).find(([status]) => Number(status) < 300)?.[1];
+  const withhold: Withhold | undefined = success && withholding(success, (needed) => covers(scope, needed));
+  return (body, caller) => (withhold ? withhold(body, (needed) => hasScope(caller, needed)) : body);
+};
+
+const send = (reply: FastifyReply, { status, headers, body }: Answer): FastifyReply => {
+  reply.code(status).headers(headers);
+  if (status === 204) return reply.send();
+  return reply.type(status >= 400 ? 'application/problem+json' : 'application/json').send(body);
+};
+
+export type Routes = {
+  /** A read: gives the body, and its version is the ETag. */
+  readonly get: <P extends Schema = undefined, Q extends Schema = undefined>(
+    definition: Omit<RouteDefinition<P, Q, undefined>, 'method' | 'rateClass' | 'body'>,
+    read: (context: Context<In<P>, In<Q>, undefined>) => Promise<unknown>,
+  ) => void;
+  /** A read whose question is too long for a URL: a POST that changes nothing. */
+  readonly ask: <P extends Schema = undefined, B extends Schema = undefined>(
+    definition: Omit<RouteDefinition<P, undefined, B>, 'method' | 'rateClass' | 'query' | 'idempotencyHeader'>,
+    read: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<unknown>,
+  ) => void;
+  /** A list: the query is what the list reads. */
+  readonly list: <P extends Schema = undefined>(
+    definition: Omit<RouteDefinition<P, undefined, undefined>, 'method' | 'rateClass' | 'body' | 'query'> & {
+      readonly list: List;
+    },
+    read: (context: Context<In<P>, ListPage, undefined>) => Promise<unknown>,
+  ) => void;
+  /** A change, in one transaction with its audit entries and, for a POST, with the answer under its Idempotency-Key. */
+  readonly change: <P extends Schema = undefined, B extends Schema = undefined>(
+    definition: Omit<RouteDefinition<P, undefined, B>, 'query'>,
+    work: (context: WriteContext<In<P>, In<B>>) => Promise<Done>,
+  ) => void;
+};
+
+export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes => {
+  const contextOf = (request: FastifyRequest, reply: FastifyReply, db: Db) => ({
+    caller: request.caller,
+    db,
+    params: request.params as never,
+    query: request.query as never,
+    body: request.body as never,
+    nowMs: ports.clock.nowMs(),
+    requestId: request.id,
+    log: request.log,
+    isCallerThere: () => !request.raw.socket.destroyed,
+    rawBody: request.rawBody ?? Buffer.alloc(0),
+    setHeader: (name: AnswerHeader, value: string) => void reply.header(name.toLowerCase(), value),
+    setType: (type: string) => void reply.type(type),
+  });
+  const dbOf = (request: FastifyRequest): OrganizationPostgres =>
+    ports.postgres.forOrganization(request.caller.organizationId);
+
+  const add = (
+    definition: RouteDefinition,
+    list: List | undefined,
+    handler: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
+  ): void => {
+    const { method, url, scope, rateClass, params = nothing, query = nothing, body } = definition;
+    app.route({
+      method,
+      url,
+      config: { scope, rateClass, definition, ...(list ? { list } : {}) },
+      // A list reads its own query, to tell all faults of it at once.
+      schema: { params, ...(list ? {} : { querystring: query }), ...(body ? { body } : {}) },
+      handler,
+    });
+  };
+
+  const get: Routes['get'] = (given, read) => {
+    const definition: RouteDefinition = { ...given, method: 'GET', rateClass: 'read' };
+    const tell = tellerOf(definition);
+    add(definition, undefined, async (request, reply) => {
+      const body = tell(await read(contextOf(request, reply, dbOf(request))), request.caller);
+      const etag = etagOf(body);
+      if (etag === undefined) return body;
+      reply.header('etag', etag);
+      const known = definition.changesByItself ? undefined : request.headers['if-none-match'];
+      if (known !== undefined && tagsMatch(known.replaceAll('W/', ''), etag)) return reply.code(304).send();
+      return body;
+    });
+  };
+
+  const ask: Routes['ask'] = (given, read) => {
+    const definition: RouteDefinition = { ...given, method: 'POST', rateClass: 'read', idempotencyHeader: false };
+    const tell = tellerOf(definition);
+    add(definition, undefined, async (request, reply) =>
+      tell(await read(contextOf(request, reply, dbOf(request))), request.caller),
+    );
+  };
+
+  const list: Routes['list'] = ({ list: of, ...given }, read) => {
+    const definition: RouteDefinition = { ...given, method: 'GET', rateClass: 'read' };
+    const tell = tellerOf(definition);
+    add(definition, of, async (request, reply) => {
+      const page = of.read(
+        request.query as ListQuery,
+        request.caller.organizationId,
+        ports.cursors,
+        request.params as Record<string, string>,
+      );
+      return tell(await read({ ...contextOf(request, reply, dbOf(request)), query: page }), request.caller);
+    });
+  };
+
+  const change: Routes['change'] = (definition, work) => {
+    const tell = tellerOf(definition);
+    const conditional = definition.method === 'PATCH' || definition.method === 'DELETE';
+    add(definition, undefined, async (request, reply) => {
+      const db = dbOf(request);
+      const ifMatch = request.headers['if-match'];
+      const inTransaction = async (client: Queryable): Promise<Answer> => {
+        const context = contextOf(request, reply, { organizationId: db.organizationId, query: client.query });
+        let matched = false;
+        const matchVersion = (version: number) => {
+          matched = true;
+          if (ifMatch !== undefined && !tagsMatch(ifMatch, `"${version}"`)) throw new FailureError('VERSION_MISMATCH');
+        };
+        const done = await work({ ...context, matchVersion });
+        assert(matched || !conditional, `${definition.operation} did not look at If-Match`);
+        assert(done.changes.length > 0, `${definition.operation} changed something without an audit entry`);
+        const answer = toAnswer({ ...done, body: tell(done.body, context.caller) });
+        const actor = { actor: context.caller.keyId, requestId: request.id, result: String(answer.status) };
+        const changes = done.changes.map(({ before, after, ...of }) => ({
+          ...of,
+          ...(before === undefined ? {} : { beforeDigest: ports.digestOf(before) }),
+          ...(after === undefined ? {} : { afterDigest: ports.digestOf(after) }),
+        }));
+        await ports.appendAudit(client, db.organizationId, actor, changes, context.nowMs);
+        return answer;
+      };
+      const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;
+      // The first data key of an organization is made before the transaction, so that two first requests don't wait for
+      // each other.
+      await ports.vault.prepare(db, db.organizationId);
+      if (key === undefined) return send(reply, await db.transaction(inTransaction));
+      const once = {
+        key,
+        fingerprint: fingerprintOf(request, definition.scope === 'admin:keys'),
+        nowMs: ports.clock.nowMs(),
+      };
+      const { answer, replayed } = await ports.answers.once(db, once, inTransaction, (failure) => {
+        reply.failureCode = failure.code;
+        return refusal(failure, request);
+      });
+      if (replayed) reply.header('idempotency-replayed', 'true');
+      return send(reply, answer);
+    });
+  };
+  return { get, ask, list, change };
+};

@@ -1,0 +1,85 @@
+/**
+ * What the routes of several resources share: reading times, the end of every resource, and how a change is answered.
+ */
+import { type FailureCode, FailureError, type Fault } from '#schemas/failures.ts';
+import { formatInstant, instantFromText } from '#schemas/instant.ts';
+import type { Done } from './define-route.ts';
+
+/** Nothing was billed before it: a period or a start from before is a slip of the pen. */
+const earliest = Date.UTC(2000);
+
+export const isTooEarly = (instant: number): boolean => instant < earliest;
+
+/** RFC 3339 text -> a time; adds a fault where it is not one, or where it lies before the year 2000. */
+export const readInstant = (value: unknown, field: string, faults: Fault[]): number | undefined => {
+  if (value === undefined) return undefined;
+  const instant = typeof value === 'string' ? instantFromText(value) : undefined;
+  // By the year as it is written, as the schema says it: an offset does not make it another one.
+  if (instant !== undefined && Number(String(value).slice(0, 4)) < 2000) {
+    faults.push({ field, code: 'out_of_range', message: 'must not be before the year 2000' });
+    return undefined;
+  }
+  if (instant !== undefined) return instant;
+  faults.push({
+    field,
+    code: 'wrong_format',
+    message: 'must be an RFC 3339 date-time with a zone, such as 2026-11-20T12:00:00Z',
+  });
+  return undefined;
+};
+
+export const refuseFaults = (faults: readonly Fault[]): void => {
+  if (faults.length > 0) throw new FailureError('VALIDATION_FAILED', undefined, faults);
+};
+
+type Resource = {
+  readonly metadata: Record<string, string>;
+  readonly version: number;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+};
+
+/** What each resource ends with. */
+export const resourceJson = (row: Resource) => ({
+  metadata: row.metadata,
+  version: row.version,
+  created_at: formatInstant(row.created_at),
+  updated_at: formatInstant(row.updated_at),
+});
+
+/** The row, or the refusal that there is none. */
+export const found = <R>(row: R | undefined, code: FailureCode): R => {
+  if (row === undefined) throw new FailureError(code);
+  return row;
+};
+
+type Shown = { readonly id: string };
+
+/**
+ * The answer to the making of an object, with its audit entry; `url` is that of its kind. `lasting` is what of an
+ * object changes with its version: an entry's digest must not be of what changes by itself.
+ */
+export const created = <S extends Shown>(
+  objectType: string,
+  url: string,
+  shown: S,
+  { status = 201, lasting = (of: S): unknown => of } = {},
+): Done => ({
+  status,
+  body: shown,
+  location: `${url}/${shown.id}`,
+  changes: [{ action: `${objectType}.created`, objectType, objectId: shown.id, after: lasting(shown) }],
+});
+
+/** The answer to the change of an object, with its audit entry. */
+export const updated = <S extends Shown>(
+  objectType: string,
+  before: S,
+  after: S,
+  lasting = (of: S): unknown => of,
+): Done => ({
+  body: after,
+  changes: [
+    { action: `${objectType}.updated`, objectType, objectId: after.id, before: lasting(before), after: lasting(after) },
+  ],
+});

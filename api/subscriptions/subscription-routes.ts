@@ -1,0 +1,121 @@
+/** `/v1/subscriptions`. */
+
+import { FailureError, type Fault } from '#schemas/failures.ts';
+import { IdParam } from '#schemas/http/fields.ts';
+import { NewSubscription, Subscription, SubscriptionPatch } from '#schemas/http/subscriptions.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import { formatPeriod, monthOf } from '#schemas/period.ts';
+import type { SubscriptionRow } from '../customers/accounts.postgres.ts';
+import type { Routes } from '../route/define-route.ts';
+import { listJson, listSchema } from '../route/lists.ts';
+import { created, found, readInstant, refuseFaults, resourceJson, updated } from '../route/resource-fields.ts';
+import type { ApiPorts } from '../server.ts';
+
+const subscriptionJson = (row: SubscriptionRow, nowMs: number) => ({
+  id: row.id,
+  customer_id: row.customer_id,
+  plan_id: row.plan_id,
+  plan_code: row.plan_code,
+  plan_version_id: row.plan_version_id,
+  state: row.state,
+  started_at: formatInstant(row.started_at),
+  ended_at: row.ended_at && formatInstant(row.ended_at),
+  current_period: formatPeriod(monthOf(nowMs)),
+  ...resourceJson(row),
+});
+
+/** What of a subscription changes with its version: the period goes on by itself, and a digest must not. */
+const lasting = ({ current_period: _period, ...subscription }: ReturnType<typeof subscriptionJson>) => subscription;
+
+export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, catalog }: ApiPorts): void => {
+  const tag = 'Subscriptions';
+  change(
+    {
+      method: 'POST',
+      url: '/v1/subscriptions',
+      operation: 'createSubscription',
+      tag,
+      summary: 'Subscribe a customer to a plan',
+      scope: 'write:subscriptions',
+      rateClass: 'write',
+      body: NewSubscription,
+      answers: { 201: Subscription },
+      failures: ['CUSTOMER_NOT_FOUND', 'PLAN_NOT_FOUND', 'SUBSCRIPTION_ALREADY_ACTIVE'],
+    },
+    async ({ db, body, nowMs }) => {
+      const { customer_id: customer, plan: planId, started_at: startedText, metadata = {} } = body;
+      const faults: Fault[] = [];
+      const startedAt = readInstant(startedText, 'started_at', faults) ?? nowMs;
+      if (startedAt > nowMs)
+        faults.push({ field: 'started_at', code: 'out_of_range', message: 'must not be in the future' });
+      refuseFaults(faults);
+      const customerId = await accounts.customerId(db, customer);
+      if (customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
+      const plan = await catalog.plan(db, planId);
+      if (!plan) throw new FailureError('PLAN_NOT_FOUND');
+      const row = await accounts.addSubscription(
+        db,
+        { customerId, planId: plan.id, planVersionId: plan.plan_version_id, startedAt: new Date(startedAt), metadata },
+        new Date(nowMs),
+      );
+      if (!row) throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
+      return created('subscription', '/v1/subscriptions', subscriptionJson(row, nowMs), { lasting });
+    },
+  );
+
+  list(
+    {
+      url: '/v1/subscriptions',
+      operation: 'listSubscriptions',
+      tag,
+      summary: 'List subscriptions',
+      scope: 'read:subscriptions',
+      list: accounts.subscriptionList,
+      answers: { 200: listSchema(Subscription) },
+      failures: [],
+    },
+    async ({ db, query, nowMs }) =>
+      listJson(query, await accounts.subscriptions(db, query), (row) => subscriptionJson(row, nowMs)),
+  );
+
+  get(
+    {
+      url: '/v1/subscriptions/:id',
+      operation: 'getSubscription',
+      tag,
+      summary: 'Read a subscription',
+      scope: 'read:subscriptions',
+      params: IdParam,
+      changesByItself: true,
+      answers: { 200: Subscription },
+      failures: ['SUBSCRIPTION_NOT_FOUND'],
+    },
+    async ({ db, params, nowMs }) =>
+      subscriptionJson(found(await accounts.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND'), nowMs),
+  );
+
+  change(
+    {
+      method: 'PATCH',
+      url: '/v1/subscriptions/:id',
+      operation: 'updateSubscription',
+      tag,
+      summary: 'Change the metadata of a subscription',
+      scope: 'write:subscriptions',
+      rateClass: 'write',
+      params: IdParam,
+      body: SubscriptionPatch,
+      answers: { 200: Subscription },
+      failures: ['SUBSCRIPTION_NOT_FOUND'],
+    },
+    async ({ db, params, body, nowMs, matchVersion }) => {
+      const row = found(await accounts.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
+      matchVersion(row.version);
+      const changed = found(
+        await accounts.changeSubscription(db, row.id, body.metadata, new Date(nowMs)),
+        'SUBSCRIPTION_NOT_FOUND',
+      );
+      return updated('subscription', subscriptionJson(row, nowMs), subscriptionJson(changed, nowMs), lasting);
+    },
+  );
+};

@@ -1,0 +1,283 @@
+/** Usage as it is read: of a meter in windows and groups, of a customer, of a subscription against its limits. */
+import { Type } from 'typebox';
+import { FailureError, type Fault } from '#schemas/failures.ts';
+import { IdParam } from '#schemas/http/fields.ts';
+import { CustomerUsage, MeterUsage, MeterUsageQuery, SubscriptionUsage, UsageSpan } from '#schemas/http/usage.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import type { Meter } from '#schemas/meter.ts';
+import { usageNames } from '#schemas/names.ts';
+import { formatPeriod, type Instant, intersect, monthOf, type Period, periodOf } from '#schemas/period.ts';
+import { chargeFromJson } from '#schemas/plan.ts';
+import { meterOf } from '#schemas/stored-meter.ts';
+import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
+import type { MeterRow } from '../catalog/meters.postgres.ts';
+import type { Db, Routes } from '../route/define-route.ts';
+import { found, readInstant } from '../route/resource-fields.ts';
+import type { ApiPorts } from '../server.ts';
+import { limitsOf } from './limits.ts';
+import {
+  readGivenWatermark,
+  readMeterVersion,
+  readUsageAsked,
+  type Texts,
+  textsOf,
+  type UsageAsked,
+} from './usage-asked.ts';
+import { usageCsv } from './usage-csv.ts';
+import { readUsageCursor, scopeOf, type UsagePosition, usageCursor } from './usage-cursor.ts';
+
+const faultsMax = 50;
+const refuse = (faults: readonly Fault[]): void => {
+  if (faults.length > 0) throw new FailureError('BAD_REQUEST', undefined, faults.slice(0, faultsMax));
+};
+
+/** A query that its own reader judges. */
+const anyQuery = Type.Object({}, { additionalProperties: true });
+
+const rowsJson = (rows: readonly UsageRow[], { period, windowStarts, groupBy }: UsageAsked) => {
+  const starts = windowStarts ?? [period.start];
+  const ends = new Map(starts.map((start, index) => [start, starts[index + 1] ?? period.end]));
+  return rows.map((row) => {
+    const start = row.windowStart ?? period.start;
+    return {
+      window_start: formatInstant(start),
+      window_end: formatInstant(ends.get(start) ?? period.end),
+      group: Object.fromEntries(groupBy.map((name, index) => [name, row.group[index] ?? null])),
+      quantity: row.quantity,
+      events: row.events,
+      unmeasured_events: row.unmeasuredEvents,
+    };
+  });
+};
+
+const meterUsageRoute = (
+  { get }: Routes,
+  { accounts, catalog, cursors, readUsage, recentWatermark }: ApiPorts,
+): void => {
+  /** The meter as that version of it measures. */
+  const inVersion = async (db: Db, row: MeterRow, number: number): Promise<Meter> => {
+    if (number === row.version_number) return meterOf(row);
+    const version = found(await catalog.meterVersion(db, row.id, number), 'METER_NOT_FOUND');
+    return meterOf({
+      code: row.code,
+      meter_version_id: version.id,
+      version_number: number,
+      definition: version.definition,
+    });
+  };
+  const customerOf = async (db: Db, texts: Texts) => {
+    const id = texts.get('customer_id');
+    return id === undefined ? undefined : found(await accounts.customerNames(db, id), 'CUSTOMER_NOT_FOUND');
+  };
+  const positionIn = (scope: string, texts: Texts, faults: Fault[]): UsagePosition | undefined => {
+    const cursor = texts.get('cursor');
+    const position = cursor === undefined ? undefined : readUsageCursor(cursors, scope, cursor);
+    if (cursor !== undefined && !position)
+      faults.push({
+        field: 'cursor',
+        code: 'wrong_format',
+        message: 'must be a next_cursor of this meter, with the same query; begin anew without it',
+      });
+    return position;
+  };
+
+  get(
+    {
+      url: '/v1/meters/:id/usage',
+      operation: 'getMeterUsage',
+      tag: 'Usage',
+      summary: 'Usage of a meter in windows and groups, repeatable at its watermark',
+      scope: 'read:usage',
+      params: IdParam,
+      query: anyQuery,
+      documentedQuery: MeterUsageQuery,
+      answers: { 200: MeterUsage },
+      mediaTypes: ['application/json', 'text/csv'],
+      answerHeaders: ['Millrace-Watermark', 'Millrace-Next-Cursor'],
+      failures: ['METER_NOT_FOUND', 'CUSTOMER_NOT_FOUND'],
+    },
+    async ({ db, params, query, nowMs, setHeader, setType }) => {
+      const faults: Fault[] = [];
+      const texts = textsOf(query as Readonly<Record<string, unknown>>, faults);
+      const [row, checked] = await Promise.all([
+        catalog.meter(db, params.id),
+        recentWatermark(db, texts.get('watermark')),
+      ]);
+      const { id, code, version_number: newest } = found(row, 'METER_NOT_FOUND');
+      const scope = scopeOf(db.organizationId, id, texts);
+      const position = positionIn(scope, texts, faults);
+      const number = position?.moment.meterVersion ?? readMeterVersion(texts, newest, faults);
+      const meter = await inVersion(db, row as MeterRow, number);
+      const asked = readUsageAsked(texts, meter, { nowMs, checked, settled: position?.moment }, faults);
+      refuse(faults);
+      const customer = await customerOf(db, texts);
+      const { period, watermark, windowStarts, groupBy, filter, limit, format, window, timeZone } = asked as UsageAsked;
+      const rows = await readUsage.rows({
+        tenant: db.organizationId,
+        watermark,
+        meter,
+        period,
+        windowStarts,
+        groupBy,
+        filter,
+        customers: customer ? usageNames(customer.id, customer.external_id) : null,
+        after: position?.after ?? null,
+        limit: limit + 1,
+      });
+      const shown = rows.slice(0, limit);
+      const last = rows.length > limit ? shown.at(-1) : undefined;
+      const moment = { period, watermark, meterVersion: number };
+      const next = last === undefined ? null : usageCursor(cursors, scope, { moment, after: last });
+      if (next === undefined) {
+        const message =
+          'has a text that is too long for a page to end at; ask with a higher limit, a filter, or without that group';
+        refuse([{ field: 'group_by', code: 'wrong_length', message }]);
+      }
+      const items = rowsJson(shown, asked as UsageAsked);
+      setHeader('Millrace-Watermark', watermark.toString());
+      if (next) setHeader('Millrace-Next-Cursor', next);
+      if (format === 'csv') {
+        setType('text/csv; charset=utf-8');
+        return usageCsv(groupBy, items);
+      }
+      return {
+        meter_id: id,
+        meter: code,
+        meter_version: number,
+        customer_id: customer?.id ?? null,
+        period: formatPeriod(period),
+        window,
+        time_zone: timeZone,
+        watermark: watermark.toString(),
+        items,
+        pagination: { page_size: items.length, has_more: last !== undefined, next_cursor: next ?? null },
+      };
+    },
+  );
+};
+
+const spanMsMax = 400 * 86_400_000;
+
+/**
+ * What both routes of one customer read: a span, by default the current month, and a watermark. Throws `BAD_REQUEST`.
+ */
+const readSpan = (
+  query: { readonly from?: string; readonly to?: string; readonly watermark?: string },
+  nowMs: Instant,
+  checked: bigint,
+): { readonly period: Period; readonly watermark: bigint } => {
+  const faults: Fault[] = [];
+  const month = monthOf(nowMs);
+  const from = readInstant(query.from, 'from', faults) ?? month.start;
+  const to = readInstant(query.to, 'to', faults) ?? month.end;
+  if (faults.length === 0 && from >= to)
+    faults.push({ field: 'from', code: 'not_increasing', message: 'must be before to' });
+  if (to - from > spanMsMax)
+    faults.push({ field: 'to', code: 'out_of_range', message: 'must be at most 400 days after from' });
+  const watermark = readGivenWatermark(query.watermark, checked, faults);
+  refuse(faults);
+  return { period: periodOf(from, to), watermark };
+};
+
+const customerUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, readWatermark }: ApiPorts): void =>
+  get(
+    {
+      url: '/v1/customers/:id/usage',
+      operation: 'getCustomerUsage',
+      tag: 'Usage',
+      summary: "A customer's quantity of every meter in a span of time",
+      scope: 'read:usage',
+      params: IdParam,
+      query: UsageSpan,
+      answers: { 200: CustomerUsage },
+      failures: ['CUSTOMER_NOT_FOUND'],
+    },
+    async ({ db, params, query, nowMs }) => {
+      const { period, watermark } = readSpan(query, nowMs, await readWatermark(db));
+      const customer = found(await accounts.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
+      const meters = (await catalog.allMeters(db)).map(meterOf);
+      const customers = usageNames(customer.id, customer.external_id);
+      const usage = await readUsage.quantities({
+        organizationId: db.organizationId,
+        watermark,
+        customers,
+        meters,
+        period,
+      });
+      return {
+        customer_id: customer.id,
+        external_id: customer.external_id,
+        period: formatPeriod(period),
+        watermark: watermark.toString(),
+        items: meters.map(({ code, version }) => ({
+          meter: code,
+          meter_version: version,
+          quantity: usage.get(code)?.quantity ?? '0',
+          unmeasured_events: Number(usage.get(code)?.unmeasuredEvents ?? 0n),
+        })),
+      };
+    },
+  );
+
+const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, readWatermark }: ApiPorts): void =>
+  get(
+    {
+      url: '/v1/subscriptions/:id/usage',
+      operation: 'getSubscriptionUsage',
+      tag: 'Usage',
+      summary: "A subscription's usage by charge, against the free units and tiers of its prices",
+      scope: 'read:usage',
+      params: IdParam,
+      query: UsageSpan,
+      answers: { 200: SubscriptionUsage },
+      failures: ['SUBSCRIPTION_NOT_FOUND'],
+    },
+    async ({ db, params, query, nowMs }) => {
+      const { period, watermark } = readSpan(query, nowMs, await readWatermark(db));
+      const subscription = found(await accounts.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
+      const customer = found(await accounts.customerNames(db, subscription.customer_id), 'CUSTOMER_NOT_FOUND');
+      const meters = await catalog.pinnedMeters(db, subscription.plan_version_id);
+      const charges = (await catalog.chargesOf(db, subscription.plan_version_id)).flatMap((json) => {
+        const charge = chargeFromJson(json);
+        return charge.ok ? [charge.value] : [];
+      });
+      const whole = {
+        start: subscription.started_at.getTime(),
+        end: subscription.ended_at?.getTime() ?? Number.POSITIVE_INFINITY,
+      };
+      // As it is billed: of the span, what the subscription covers.
+      const covered = intersect(period, whole);
+      const customers = usageNames(customer.id, customer.external_id);
+      const wanted = { organizationId: db.organizationId, watermark, customers, meters };
+      const usage = covered ? await readUsage.quantities({ ...wanted, period: covered }) : new Map();
+      return {
+        subscription_id: subscription.id,
+        customer_id: subscription.customer_id,
+        plan_version_id: subscription.plan_version_id,
+        period: formatPeriod(period),
+        watermark: watermark.toString(),
+        items: charges.flatMap(({ code, name, meter: meterCode, price }) => {
+          const meter = meters.find((one) => one.code === meterCode);
+          if (!meter) return [];
+          const quantity: string = usage.get(meter.code)?.quantity ?? '0';
+          return [
+            {
+              charge: code,
+              name,
+              meter: meter.code,
+              meter_version: meter.version,
+              quantity,
+              unmeasured_events: Number(usage.get(meter.code)?.unmeasuredEvents ?? 0n),
+              ...limitsOf(price, quantity),
+            },
+          ];
+        }),
+      };
+    },
+  );
+
+export const usageRoutes = (routes: Routes, ports: ApiPorts): void => {
+  meterUsageRoute(routes, ports);
+  customerUsageRoute(routes, ports);
+  subscriptionUsageRoute(routes, ports);
+};

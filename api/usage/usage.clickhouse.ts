@@ -1,0 +1,95 @@
+/**
+ * Reads usage at a watermark: of one meter in windows and groups, and of subscriptions or customers for all their
+ * meters.
+ */
+import type { ClickHouseClient } from '@clickhouse/client';
+import { type ClickHouseStatement, readRows, whileAvailable } from '#platform/stores/clickhouse.ts';
+import type { Meter } from '#schemas/meter.ts';
+import type { Period } from '#schemas/period.ts';
+import {
+  type Measured,
+  quantitiesFromRows,
+  quantityStatements,
+  type StatementRow,
+} from '../../rater/aggregate/quantity-query.ts';
+import { type UsageRow, type UsageWanted, usageFromRows, usageStatement } from '../../rater/aggregate/usage-query.ts';
+import { coalesceReads } from './coalesce-reads.ts';
+
+export type QuantitiesWanted = {
+  readonly organizationId: string;
+  readonly watermark: bigint;
+  /** Names under which the customer's events may have come. */
+  readonly customers: readonly string[];
+  readonly meters: readonly Meter[];
+  readonly period: Period;
+};
+
+export type ReadUsage = {
+  /** By meter code; a meter without events may be missing. */
+  readonly quantities: (wanted: QuantitiesWanted) => Promise<ReadonlyMap<string, Measured>>;
+  readonly rows: (wanted: UsageWanted) => Promise<UsageRow[]>;
+};
+
+/** What reads share that differ in their customer only. */
+type Shape = Omit<UsageWanted, 'customers' | 'readNumbers'>;
+
+/** A read of many customers is still a short one, and a second one keeps the other core at work. */
+const together = { readsMax: 2, itemsMax: 50 };
+
+const nameOf = (shape: Shape): string =>
+  JSON.stringify(shape, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value));
+
+/** A query that takes longer is ended by the server: nobody waits so long for a page. */
+const queryMsMax = 25_000;
+
+export const createReadUsage = (clickhouse: ClickHouseClient): ReadUsage => {
+  const read = <R>({ query, params, settings = {} }: ClickHouseStatement): Promise<R[]> =>
+    whileAvailable(() =>
+      readRows<R>(clickhouse, { query, params, settings: { ...settings, max_execution_time: queryMsMax / 1000 } }),
+    );
+  const readAlone = async (wanted: UsageWanted): Promise<UsageRow[]> =>
+    usageFromRows(wanted, await read(usageStatement(wanted)));
+  /**
+   * One statement for the reads of several customers, each by its names. A customer that is asked for twice is read
+   * once.
+   */
+  const readTogether = coalesceReads<Shape, readonly string[], UsageRow[]>(together, async (shape, items) => {
+    const numbers = new Map<string, number>();
+    const numberOf = (names: readonly string[]): number => {
+      const name = JSON.stringify(names);
+      const number = numbers.get(name) ?? numbers.size;
+      numbers.set(name, number);
+      return number;
+    };
+    const numberedItems = items.map((names) => ({ names, number: numberOf(names) }));
+    if (numbers.size === 1) {
+      const rows = await readAlone({ ...shape, customers: items[0] as readonly string[] });
+      return items.map(() => rows);
+    }
+    const numberByName = new Map(
+      numberedItems.flatMap(({ names, number }) => names.map((name) => [name, number] as const)),
+    );
+    const rows = await readAlone({
+      ...shape,
+      customers: [...numberByName.keys()],
+      readNumbers: [...numberByName.values()],
+    });
+    const rowsOf = Map.groupBy(rows, ({ group }) => Number(group[0]));
+    return numberedItems.map(({ number }) =>
+      (rowsOf.get(number) ?? []).map((row) => ({ ...row, group: row.group.slice(1) })),
+    );
+  });
+  return {
+    quantities: async ({ organizationId, watermark, customers, meters, period }) => {
+      const subscriptions = [{ subscriptionId: 'all', customers, period }];
+      const answers = [];
+      for (const statement of quantityStatements({ tenant: organizationId, watermark, subscriptions, meters }))
+        answers.push({ statement, rows: await read<StatementRow>(statement) });
+      return quantitiesFromRows(answers).get('all') ?? new Map();
+    },
+    rows: (wanted) => {
+      const { customers, ...shape } = wanted;
+      return customers === null ? readAlone(wanted) : readTogether(nameOf(shape), shape, customers);
+    },
+  };
+};

@@ -1,0 +1,134 @@
+/**
+ * `npm run verify [-- --anchors <file>] [--write-anchors <file>]`: whether the audit log and the invoices are as they
+ * were written, for every organization. One line each on stdout, and the first row that is not by name; exit code 1
+ * where anything is wrong (the configuration too), 2 where it could not be verified.
+ *
+ * `--write-anchors` adds the heads to a file, which belongs on another machine; only where all is well. `--anchors`
+ * holds the chains against the heads of such a file. Both may name the same file: it is read before it is written.
+ *
+ * Works as the owner of the schema, and reads one snapshot while the services go on.
+ */
+import { appendFile, readFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { loadConfig } from '#platform/config/config.ts';
+import { stopwatch, systemClock } from '#platform/process/clock.ts';
+import { createLog } from '#platform/process/log.ts';
+import { orExit } from '#platform/start/lifecycle.ts';
+import { linesOfNamesLikeIds, type NameLikeId, namesLikeIdsStatement } from '#platform/stores/names-like-ids.ts';
+import { connectPostgres, type Queryable } from '#platform/stores/postgres.ts';
+import { type Anchor, anchorLines, anchorsFromText } from './anchors.ts';
+import { type ChainReport, type FaultyRow, verifyChains } from './verify-chains.postgres.ts';
+import { type ChangeFaults, verifyChanges, verifyStrays } from './verify-changes.postgres.ts';
+
+const config = orExit(() => loadConfig(process.env, ['databaseUrl']));
+
+const fail = (message: string): never => {
+  process.stderr.write(`${message}\n`);
+  process.exit(2);
+};
+
+const readArguments = (): { anchors?: string; 'write-anchors'?: string } => {
+  try {
+    return parseArgs({ options: { anchors: { type: 'string' }, 'write-anchors': { type: 'string' } } }).values;
+  } catch (error) {
+    return fail(`${(error as Error).message}\nusage: npm run verify [-- --anchors <file>] [--write-anchors <file>]`);
+  }
+};
+
+const readAnchors = async (path: string | undefined, ifThere: boolean): Promise<Anchor[]> => {
+  if (path === undefined) return [];
+  try {
+    return anchorsFromText(await readFile(path, 'utf8'));
+  } catch (error) {
+    if (ifThere && (error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    return fail(`the anchors of ${path} can't be read: ${(error as Error).message}`);
+  }
+};
+
+/** Row-level security would hide rows from another login, and an empty chain verifies. */
+const refuseHidden = async (client: Queryable): Promise<void> => {
+  const { rows } = await client.query<{ hidden: boolean }>(
+    "SELECT row_security_active('audit_log') OR row_security_active('invoices') AS hidden",
+  );
+  if (rows[0]?.hidden)
+    throw new Error('DATABASE_URL has to name the owner of the schema: row-level security hides rows from this login');
+};
+
+const textOfFault = ({ number, kind, id, reason }: FaultyRow): string =>
+  [
+    'FAULT',
+    ...(number === undefined ? [] : [`at ${number}`]),
+    ...(kind === undefined ? [] : [kind]),
+    ...(id === undefined ? [] : [`(${id})`]),
+  ]
+    .join(' ')
+    .concat(`: ${reason}`);
+
+const textOf = ({ organizationId, chain, head, fault }: ChainReport): string =>
+  `${organizationId} ${chain}: ${fault ? textOfFault(fault) : `${head.number} as written${head.number > 0 ? `, head ${head.hash}` : ''}`}`;
+
+const print = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+/** Some statements read a whole table. */
+const statementMsMax = 1_800_000;
+
+const { anchors: anchorsPath, 'write-anchors': writePath } = readArguments();
+const anchors = await readAnchors(anchorsPath, false);
+const known = await readAnchors(writePath, true);
+const postgres = connectPostgres(config.databaseUrl, {
+  poolMax: 1,
+  log: createLog('verify', config.logLevel),
+  statementMsMax,
+});
+const heads: Anchor[] = [];
+let faults = 0;
+
+const printChanges = (of: string, { rows, more }: ChangeFaults): void => {
+  for (const fault of rows) print(`${of} changes: ${textOfFault(fault)}`);
+  if (more > 0) print(`${of} changes: FAULT ${rows[0]?.kind}: and ${more} more`);
+  faults += rows.length + more;
+};
+
+const verifyOrganization = async (client: Queryable, organizationId: string): Promise<void> => {
+  for (const report of await verifyChains(client, organizationId, anchors)) {
+    print(textOf(report));
+    if (report.fault) faults += 1;
+    heads.push({ organizationId, chain: report.chain, ...report.head });
+  }
+  for await (const found of verifyChanges(client, organizationId)) printChanges(organizationId, found);
+};
+
+const elapsedMs = stopwatch();
+try {
+  await postgres.transaction(async (client) => {
+    await client.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    await refuseHidden(client);
+    const { rows } = await client.query<{ id: string }>(
+      // One whose row is gone has its chain still.
+      'SELECT id FROM organizations UNION SELECT organization_id FROM audit_heads ORDER BY 1',
+    );
+    for (const { id } of rows) await verifyOrganization(client, id);
+    // Not as they would be written today, and still as they were written: no fault.
+    const { rows: named } = await client.query<NameLikeId>(namesLikeIdsStatement);
+    for (const line of linesOfNamesLikeIds(named)) print(line);
+    for (const found of await verifyStrays(client)) printChanges('installation', found);
+    const ids = new Set(rows.map(({ id }) => id));
+    for (const organizationId of new Set(anchors.map((anchor) => anchor.organizationId).filter((id) => !ids.has(id)))) {
+      print(`${organizationId} audit: FAULT: the organization of an anchor is gone`);
+      faults += 1;
+    }
+  });
+} catch (error) {
+  fail(`the chains could not be verified: ${(error as Error).message}`);
+}
+await postgres.close();
+
+const sumOf = (chain: string): number => heads.reduce((sum, head) => sum + (head.chain === chain ? head.number : 0), 0);
+const seconds = (elapsedMs() / 1000).toFixed(1);
+print(
+  `${sumOf('audit')} audit entries and ${sumOf('invoices')} invoices are as written, in ${seconds} s; ${faults === 0 ? 'no fault' : `faults: ${faults}`}`,
+);
+if (faults > 0) process.exitCode = 1;
+else if (writePath !== undefined) await appendFile(writePath, anchorLines(heads, known, systemClock.nowMs()));

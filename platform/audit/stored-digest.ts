@@ -1,0 +1,112 @@
+/**
+ * The digest of an object as it is stored: SHA-256 over the text of every column that schemas/audited-objects.ts names,
+ * computed by PostgreSQL, where the rows are. The entry of a change takes it as the last step of its transaction, and
+ * `npm run verify` holds it against the rows. No key: what is secret or personal in the rows is sealed or hashed with
+ * random bits, so that nobody finds it out by trying.
+ *
+ * The text begins with the number of the form. Another set of columns must be another number beside the old one, or old
+ * entries would stop verifying.
+ */
+import {
+  type AuditedObject,
+  type AuditedType,
+  auditedObjects,
+  type ChildRows,
+  type ColumnForm,
+  ratedLineColumns,
+  uncountedActions,
+} from '#schemas/audited-objects.ts';
+import type { Queryable } from '../stores/postgres.ts';
+
+const form = 1;
+
+const textOf = (alias: string, [column, as]: readonly [string, ColumnForm]): string => {
+  const name = `${alias}.${column}`;
+  if (as === 'bytes') return `encode(${name}, 'hex')`;
+  // Seconds with all six digits, as a text would be in the time zone of the session.
+  return as === 'instant' ? `extract(epoch FROM ${name})::text` : `${name}::text`;
+};
+
+const textsOf = (alias: string, columns: Readonly<Record<string, ColumnForm>>): string[] =>
+  Object.entries(columns).map((column) => textOf(alias, column));
+
+/** By bytes, as the order of a language may change with its version. */
+const orderOf = (alias: string, order: readonly string[]): string =>
+  order.map((column) => `${alias}.${column}::text COLLATE "C"`).join(', ');
+
+const childrenOf = (children: readonly ChildRows[], parentId: string, depth: number): string[] =>
+  children.map(({ table, parent, order, columns, children: below = [], when = 'true' }) => {
+    const alias = `c${depth}`;
+    const texts = [...textsOf(alias, columns), ...childrenOf(below, `${alias}.id`, depth + 1)];
+    return `(SELECT jsonb_agg(jsonb_build_array(${texts.join(', ')}) ORDER BY ${orderOf(alias, order)}) FROM ${table} ${alias} WHERE ${alias}.${parent} = ${parentId} AND ${when})`;
+  });
+
+const digestOfTexts = (texts: string): string => `encode(sha256(convert_to(${texts}::text, 'UTF8')), 'hex')`;
+
+/** The expression for the digest of the row `t`. */
+export const storedDigest = ({ columns, settling, children }: AuditedObject): string => {
+  const texts = [...textsOf('t', columns), ...childrenOf(children, 't.id', 1)];
+  const settled = settling
+    ? `CASE WHEN ${settling.when} THEN jsonb_build_array(${textsOf('t', settling.columns).join(', ')}) END`
+    : 'NULL::jsonb';
+  return `'${form}:' || ${digestOfTexts(`jsonb_build_array(${[...texts, settled].join(', ')})`)}`;
+};
+
+/**
+ * The entries of the row `t` summed up, as one row. Keys of a sandbox are kept by keys of its live world too, and those
+ * entries stand in that chain: `digests` has the last of each chain, of which one is the last of all. Looked up by the
+ * index of objects, row by row: the log may be as long as it likes.
+ */
+export const entriesOf = (objectType: AuditedType): string => {
+  const { created, organization }: AuditedObject = auditedObjects[objectType];
+  const literals = (texts: readonly string[]): string => texts.map((text) => `'${text}'`).join(', ');
+  return `SELECT sum(c.changes)::integer AS changes, bool_or(c.created) AS created, max(c.after) AS after,
+      coalesce(array_agg(c.digest) FILTER (WHERE c.digest IS NOT NULL), '{}') AS digests
+    FROM (
+      SELECT count(*) FILTER (WHERE a.action NOT IN (${literals(uncountedActions)})) AS changes, bool_or(a.action IN (${literals(created)})) AS created,
+        max(a.after_digest) AS after, (array_agg(a.stored_digest ORDER BY a.sequence DESC))[1] AS digest
+      FROM audit_log a
+      WHERE a.organization_id = ANY (ARRAY(SELECT unnest(ARRAY[o.id, o.sandbox_of]) FROM organizations o WHERE o.id = t.${organization}))
+        AND a.object_id = t.id AND a.object_type = '${objectType}'
+      GROUP BY a.organization_id
+    ) c`;
+};
+
+/** Which of the objects are stored as their last entries say; locks them until the end of the transaction. */
+export const lockAccounted = async (
+  db: Queryable,
+  objectType: AuditedType,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> => {
+  const object = auditedObjects[objectType];
+  const { rows } = await db.query<{ id: string }>(
+    `SELECT t.id FROM ${object.table} t, LATERAL (${entriesOf(objectType)}) e WHERE t.id = ANY ($1) AND ${storedDigest(object)} = ANY (e.digests)
+     ORDER BY t.id FOR NO KEY UPDATE OF t`,
+    [ids],
+  );
+  return new Set(rows.map(({ id }) => id));
+};
+
+/** The expression for the digest of the rated lines of the shard `s` of the run `r`; null in none. */
+export const ratedLinesDigest = `(SELECT '${form}:' || ${digestOfTexts(
+  `jsonb_agg(jsonb_build_array(${textsOf('l', ratedLineColumns).join(', ')}) ORDER BY ${orderOf('l', ['subscription_id', 'charge_code'])})`,
+)} FROM rated_lines l WHERE l.organization_id = r.organization_id AND l.subscription_id = ANY (s.subscription_ids) AND l.period_start = r.period_start AND l.watermark = r.watermark)`;
+
+const statements = new Map(
+  (Object.entries(auditedObjects) as [AuditedType, AuditedObject][]).map(([type, object]) => [
+    type as string,
+    `SELECT t.id, ${storedDigest(object)} AS digest FROM ${object.table} t WHERE t.id = ANY ($1)`,
+  ]),
+);
+
+/** By id, of the objects that are stored, as the transaction sees them. */
+export const readStoredDigests = async (
+  db: Queryable,
+  objectType: string,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, string>> => {
+  const statement = statements.get(objectType);
+  if (statement === undefined) throw new Error(`no columns are named for the audited type ${objectType}`);
+  const { rows } = await db.query<{ id: string; digest: string }>(statement, [ids]);
+  return new Map(rows.map(({ id, digest }) => [id, digest]));
+};

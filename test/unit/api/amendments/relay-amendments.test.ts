@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import type { OutboxDb, PendingAmendment } from '../../../../api/amendments/amendments.postgres.ts';
+import { createRelay, type RelayPorts } from '../../../../api/amendments/relay-amendments.ts';
+
+type Row = { id: string; published?: bigint; publishedAtMs?: number; applied?: bigint };
+
+/**
+ * An outbox, a stream and a store in memory. What the stream takes is stored once the watermark passes it, unless it is
+ * lost.
+ */
+const world = (ids: readonly string[]) => {
+  const rows = new Map<string, Row>(ids.map((id) => [id, { id }]));
+  const stream: string[] = [];
+  const lost = new Set<number>();
+  const faults = new Set<string>();
+  const state = { nowMs: 0, watermark: 0n, reports: [] as unknown[] };
+  const pendingOf = (row: Row): PendingAmendment => ({
+    id: row.id,
+    organizationId: 'org_1',
+    idempotencyKey: row.id,
+    createdAtMs: 0,
+    removed: [],
+    added: undefined,
+    publishedSequence: row.published,
+    publishedAtMs: row.publishedAtMs,
+  });
+  const ports: RelayPorts = {
+    clock: { nowMs: () => state.nowMs },
+    organizations: async () => ([...rows.values()].some(({ applied }) => applied === undefined) ? ['org_1'] : []),
+    dbOf: (organizationId) => ({ organizationId }) as OutboxDb,
+    outbox: {
+      pending: async () => [...rows.values()].filter(({ applied }) => applied === undefined).map(pendingOf),
+      published: async (_, sequences, now) => {
+        for (const [id, sequence] of sequences)
+          Object.assign(rows.get(id) as Row, { published: sequence, publishedAtMs: now.getTime() });
+      },
+      applied: async (_, sequences) => {
+        for (const [id, sequence] of sequences) Object.assign(rows.get(id) as Row, { applied: sequence });
+      },
+    },
+    publish: async ({ id }) => {
+      if (faults.has(id)) throw new Error(`no answer to ${id}`);
+      return BigInt(stream.push(id));
+    },
+    amendmentSequences: async (_, amendments, watermark) =>
+      new Map(
+        amendments.flatMap(({ id }) => {
+          const at = stream.findIndex((one, index) => one === id && !lost.has(index + 1)) + 1;
+          return at > 0 && BigInt(at) <= watermark ? [[id, BigInt(at)] as const] : [];
+        }),
+      ),
+    readWatermark: async () => state.watermark,
+    report: (relayed) => state.reports.push(relayed),
+  };
+  return { rows, stream, lost, faults, state, relay: createRelay(ports) };
+};
+
+describe('the outbox of amendments', () => {
+  it('publishes what is committed, and notes its sequence once the store has it', async () => {
+    const { rows, stream, state, relay } = world(['a', 'b']);
+    expect(await relay()).toBe(true);
+    expect(stream).toEqual(['a', 'b']);
+    expect(await relay()).toBe(false);
+    state.watermark = 1n;
+    expect(await relay()).toBe(true);
+    expect([rows.get('a')?.applied, rows.get('b')?.applied]).toEqual([1n, undefined]);
+    state.watermark = 2n;
+    await relay();
+    expect(rows.get('b')?.applied).toBe(2n);
+    expect(await relay()).toBe(false);
+    expect(stream).toEqual(['a', 'b']);
+  });
+
+  it('that died between the stream and its note publishes again, and notes the first of the two sequences', async () => {
+    const { rows, stream, state, relay } = world(['a']);
+    await relay();
+    // As the next process finds it.
+    Object.assign(rows.get('a') as Row, { published: undefined, publishedAtMs: undefined });
+    await relay();
+    expect([stream, rows.get('a')?.published]).toEqual([['a', 'a'], 2n]);
+    state.watermark = 2n;
+    await relay();
+    expect(rows.get('a')?.applied).toBe(1n);
+  });
+
+  it('publishes again what the stream lost, and only once the store is past it for a while', async () => {
+    const { rows, stream, lost, state, relay } = world(['a']);
+    await relay();
+    lost.add(1);
+    state.nowMs = 10_000;
+    await relay();
+    expect(stream).toEqual(['a']);
+    state.watermark = 1n;
+    Object.assign(rows.get('a') as Row, { publishedAtMs: 6_000 });
+    await relay();
+    expect(stream).toEqual(['a']);
+    state.nowMs = 11_001;
+    await relay();
+    expect(stream).toEqual(['a', 'a']);
+    expect(state.reports.at(-1)).toEqual({ published: 1, applied: 0, lost: 1 });
+    state.watermark = 2n;
+    await relay();
+    expect(rows.get('a')?.applied).toBe(2n);
+  });
+
+  it('notes what went out where another did not, and says the fault', async () => {
+    const { rows, faults, relay } = world(['a', 'b', 'c']);
+    faults.add('b');
+    await expect(relay()).rejects.toThrow('no answer to b');
+    expect([...rows.values()].map(({ published }) => published !== undefined)).toEqual([true, false, true]);
+    faults.clear();
+    await relay();
+    expect(rows.get('b')?.published).toBe(3n);
+  });
+});

@@ -1,0 +1,195 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type CoveredSpan,
+  coveredSpans,
+  type KnownSubscription,
+  usageCustomers,
+} from '../../../../api/events/billed-usage.ts';
+import { fateStatements } from '../../../../api/events/fate-query.ts';
+
+const subscription = (some: Partial<KnownSubscription>): KnownSubscription => ({
+  names: ['cus_1', 'acme'],
+  planVersionId: 'plv_1',
+  startedAt: 10,
+  endedAt: null,
+  invoices: [],
+  ...some,
+});
+const shown = (spans: readonly CoveredSpan[]) => spans.map(({ start, end, watermark }) => [start, end, watermark]);
+const never = Date.UTC(9999, 11, 31);
+
+describe('the spans of a subscription', () => {
+  it.each<[string, Partial<KnownSubscription>, [number, number, bigint][]]>([
+    ['without an invoice', {}, [[10, never, 0n]]],
+    ['that ended', { endedAt: 20 }, [[10, 20, 0n]]],
+    [
+      'with an invoice that began before it',
+      { invoices: [{ start: 0, end: 15, watermark: 7n }] },
+      [
+        [10, 15, 7n],
+        [15, never, 0n],
+      ],
+    ],
+    [
+      'with invoices that leave a gap, whatever their order',
+      {
+        endedAt: 50,
+        invoices: [
+          { start: 30, end: 40, watermark: 9n },
+          { start: 10, end: 20, watermark: 7n },
+        ],
+      },
+      [
+        [10, 20, 7n],
+        [20, 30, 0n],
+        [30, 40, 9n],
+        [40, 50, 0n],
+      ],
+    ],
+    [
+      'with invoices that overlap',
+      {
+        endedAt: 40,
+        invoices: [
+          { start: 10, end: 30, watermark: 7n },
+          { start: 20, end: 40, watermark: 9n },
+        ],
+      },
+      [
+        [10, 30, 7n],
+        [20, 40, 9n],
+      ],
+    ],
+    [
+      'with an invoice that lies apart',
+      { endedAt: 20, invoices: [{ start: 20, end: 30, watermark: 7n }] },
+      [[10, 20, 0n]],
+    ],
+  ])('%s', (_, some, expected) => {
+    expect(shown(coveredSpans(subscription(some)))).toEqual(expected);
+  });
+
+  it('hold each instant of it, with every invoice that bills it and as open where none does', () => {
+    const invoice = fc.record({ start: fc.integer({ min: 0, max: 30 }), length: fc.integer({ min: 1, max: 12 }) });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 20 }),
+        fc.integer({ min: 1, max: 20 }),
+        fc.array(invoice, { maxLength: 5 }),
+        (from, length, some) => {
+          const invoices = some.map(({ start, length: of }, index) => ({
+            start,
+            end: start + of,
+            watermark: BigInt(index + 1),
+          }));
+          const spans = coveredSpans(subscription({ startedAt: from, endedAt: from + length, invoices }));
+          for (let at = 0; at < 50; at += 1) {
+            const isInside = at >= from && at < from + length;
+            const billing = invoices
+              .filter(({ start, end }) => start <= at && at < end)
+              .map(({ watermark }) => watermark);
+            const expected = isInside ? (billing.length > 0 ? billing : [0n]) : [];
+            const found = spans.filter(({ start, end }) => start <= at && at < end).map(({ watermark }) => watermark);
+            expect(found.toSorted()).toEqual(expected.toSorted());
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe('names of customers', () => {
+  it('get the spans of everyone that they may mean, once each', () => {
+    const one = subscription({ names: ['cus_1', 'cus_2'], endedAt: 20 });
+    const two = subscription({ names: ['cus_2', 'cus_2'], startedAt: 30, endedAt: 40, planVersionId: 'plv_2' });
+    const found = usageCustomers(['cus_1', 'cus_2', 'cus_3', 'cus_4'], new Set(['cus_1', 'cus_2', 'cus_3']), [
+      one,
+      two,
+    ]);
+    expect(
+      found.map(({ name, isKnown, spans }) => [name, isKnown, spans.map(({ planVersionId }) => planVersionId)]),
+    ).toEqual([
+      ['cus_1', true, ['plv_1']],
+      ['cus_2', true, ['plv_1', 'plv_2']],
+      ['cus_3', true, []],
+      ['cus_4', false, []],
+    ]);
+  });
+});
+
+describe('the statements of fates', () => {
+  const span = (planVersionId: string): CoveredSpan => ({
+    start: 1_760_000_000_000,
+    end: 1_770_000_000_000,
+    watermark: 2n ** 60n,
+    planVersionId,
+  });
+  const wanted = { tenant: 'org_1', watermark: 5n, from: 0, to: 1 };
+  const encoded = (value: unknown) =>
+    encodeURIComponent(JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? one.toString() : one))).length;
+
+  it('take every customer once, and no parameter is larger than ClickHouse takes', () => {
+    const customers = Array.from({ length: 6_000 }, (_, index) => ({
+      name: `${'日'.repeat(index % 50)}${index}`,
+      isKnown: true,
+      spans: Array.from({ length: index % 30 }, () => span('plv_1')),
+    }));
+    const statements = fateStatements({ ...wanted, customers, meters: new Map() });
+    expect(statements.length).toBeGreaterThan(10);
+    expect(statements.flatMap(({ params }) => params.customers)).toEqual(customers.map(({ name }) => name));
+    for (const { params } of statements)
+      for (const value of Object.values(params)) expect(encoded(value)).toBeLessThan(131_072);
+  });
+
+  it('are cut where the meters of their plans would be too many parameters', () => {
+    const of = (plan: string) => ({
+      version: 1,
+      expression: null,
+      filter: null,
+      groupBy: [],
+      rounding: null,
+      percentile: null,
+      code: plan,
+    });
+    const plans = Array.from({ length: 50 }, (_, index) => `plv_${index}`);
+    const meters = new Map(
+      plans.map((plan) => [
+        plan,
+        Array.from({ length: 30 }, (_, index) => ({
+          ...of(plan),
+          event: `e${index}`,
+          aggregation: 'sum' as const,
+          property: `${plan}.p${index}`,
+        })),
+      ]),
+    );
+    const customers = plans.map((plan) => ({ name: plan, isKnown: true, spans: [span(plan)] }));
+    const statements = fateStatements({ ...wanted, customers, meters });
+    expect(statements.length).toBeGreaterThan(1);
+    expect(statements.flatMap(({ params }) => params.customers)).toEqual(plans);
+    for (const { params } of statements) expect(Object.keys(params).length).toBeLessThan(1_000);
+  });
+
+  it('have no word of a caller in their text', () => {
+    const hostile = "'; DROP TABLE usage_events; --";
+    const meter = {
+      version: 1,
+      expression: null,
+      groupBy: [],
+      rounding: null,
+      percentile: null,
+      code: hostile,
+      event: hostile,
+    };
+    const filter = { property: `a.${hostile}`, operator: 'eq' as const, value: hostile };
+    const meters = new Map([[hostile, [{ ...meter, filter, aggregation: 'sum' as const, property: hostile }]]]);
+    const customers = [{ name: hostile, isKnown: true, spans: [span(hostile)] }];
+    const [statement] = fateStatements({ ...wanted, tenant: hostile, customers, meters });
+    expect(statement?.query).not.toContain('DROP');
+  });
+
+  it('of nobody are none', () => {
+    expect(fateStatements({ ...wanted, customers: [], meters: new Map() })).toEqual([]);
+  });
+});

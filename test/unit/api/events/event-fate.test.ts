@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import type { Meter } from '#schemas/meter.ts';
+import {
+  billingOf,
+  type EventVersion,
+  measurementsOf,
+  type SubscriptionFacts,
+  sortRows,
+  versionsOf,
+} from '../../../../api/events/event-fate.ts';
+import type { EventVoid, KeyRow } from '../../../../api/events/events.clickhouse.ts';
+import { keyDigest, replacementKey } from '../../../../schemas/amendment.ts';
+
+const organization = 'org_1';
+const digest = keyDigest(organization, 'k').toString('hex');
+const row = (sequence: bigint, customer = 'c'): KeyRow => ({
+  digest,
+  sequence,
+  event: 'llm',
+  customer,
+  occurredAtMs: 150,
+  receivedAtMs: 160,
+});
+const voidAt = (voidSequence: bigint, of: Partial<EventVoid>): EventVoid => ({
+  digest,
+  rowSequence: 0n,
+  voidSequence,
+  reason: 'voided',
+  firstSequence: 0n,
+  amendmentId: '',
+  ...of,
+});
+const tokens: Meter = {
+  code: 'tokens',
+  version: 2,
+  event: 'llm',
+  aggregation: 'sum',
+  property: 'tokens',
+  expression: null,
+  filter: null,
+  groupBy: [],
+  rounding: null,
+  percentile: null,
+};
+const version = (of: Partial<EventVersion> = {}): EventVersion => ({
+  event: 'llm',
+  customer: 'ext',
+  occurredAtMs: 150,
+  properties: [['tokens', '3']],
+  amendmentId: undefined,
+  from: 10n,
+  until: undefined,
+  endedAs: undefined,
+  ...of,
+});
+const subscription: SubscriptionFacts = {
+  id: 'sub_1',
+  names: ['cus_1', 'ext'],
+  startedAt: 100,
+  endedAt: 300,
+  charges: [
+    { code: 'base', meter: undefined },
+    { code: 'used', meter: 'tokens' },
+  ],
+  meters: new Map([['tokens', tokens]]),
+  invoices: [{ id: 'inv_1', start: 100, end: 200, watermark: 20n, lines: [{ position: 1, charge: 'used' }] }],
+};
+const facts = { customerNames: new Set(['cus_1', 'ext']), subscriptions: [subscription] };
+const reasons = (one: EventVersion, of = facts) => billingOf(one, of).map(({ reason }) => reason ?? 'billed');
+
+describe('rows of a key', () => {
+  it('are the first, later twins by what they say, and those that nobody has checked yet', () => {
+    const voids = [
+      voidAt(11n, { rowSequence: 11n, reason: 'twin' }),
+      voidAt(12n, { rowSequence: 12n, reason: 'conflict' }),
+    ];
+    const { originals, twins } = sortRows([row(10n), row(11n), row(12n), row(30n)], voids, 20n);
+    expect(originals.map(({ sequence }) => sequence)).toEqual([10n]);
+    expect(twins.map(({ sequence, reason }) => `${sequence} ${reason}`)).toEqual([
+      '11 twin',
+      '12 conflict',
+      '30 unchecked',
+    ]);
+  });
+});
+
+describe('versions of an event', () => {
+  it('follow each other: each begins with its amendment and ends with the next', () => {
+    const replacementDigest = keyDigest(organization, replacementKey('k', 'amd_1')).toString('hex');
+    const added = { event: 'llm', customer: 'd', occurredAtMs: 170, properties: [] };
+    const voids = [voidAt(20n, { reason: 'replaced' }), voidAt(30n, { digest: replacementDigest })];
+    const versions = versionsOf(
+      organization,
+      'k',
+      [{ ...row(10n), properties: [] }],
+      [{ id: 'amd_1', sequence: 20n, added }],
+      voids,
+    );
+    expect(versions.map(({ amendmentId, from, until, endedAs }) => [amendmentId, from, until, endedAs])).toEqual([
+      [undefined, 10n, 20n, 'replaced'],
+      ['amd_1', 20n, 30n, 'void'],
+    ]);
+  });
+});
+
+describe('[I11] where an event is billed, or why not', () => {
+  it('names invoice, line, charge and what the meter read', () => {
+    expect(billingOf(version(), facts)).toEqual([
+      {
+        reason: undefined,
+        subscriptionId: 'sub_1',
+        charge: 'used',
+        meter: tokens,
+        value: '3',
+        invoiceId: 'inv_1',
+        linePosition: 1,
+      },
+    ]);
+  });
+
+  it.each([
+    ['behind the watermark of the invoice', { from: 21n }, 'late'],
+    ['at its watermark', { from: 20n }, 'billed'],
+    ['of nobody', { customer: 'nobody' }, 'no_customer'],
+    ['before the subscription', { occurredAtMs: 99 }, 'no_subscription'],
+    ['at its end', { occurredAtMs: 300 }, 'no_subscription'],
+    ['in a period that is not invoiced', { occurredAtMs: 250 }, 'period_open'],
+    ['that no meter of the plan counts', { event: 'other' }, 'no_charge'],
+    ['in which the meter finds no number', { properties: [] }, 'unmeasured'],
+    ['that was made void before the invoice', { until: 20n, endedAs: 'void' }, 'void'],
+    ['that was replaced before the invoice', { until: 15n, endedAs: 'replaced' }, 'replaced'],
+    ['that was made void after the invoice', { until: 21n, endedAs: 'void' }, 'billed'],
+    ['late, and void meanwhile', { from: 21n, until: 22n, endedAs: 'void' }, 'void'],
+    ['late, in which the meter finds no number', { from: 21n, properties: [] }, 'unmeasured'],
+    ['without a number, and made void after the invoice', { properties: [], until: 21n, endedAs: 'void' }, 'void'],
+    [
+      'without a number, and replaced before the invoice',
+      { properties: [], until: 20n, endedAs: 'replaced' },
+      'replaced',
+    ],
+    ['without a number in a period that is not invoiced', { properties: [], occurredAtMs: 250 }, 'unmeasured'],
+    ['of nobody, and void', { customer: 'nobody', until: 22n, endedAs: 'void' }, 'void'],
+  ] as const)('%s', (_, of, expected) => {
+    expect(reasons(version(of as Partial<EventVersion>))).toEqual([expected]);
+  });
+
+  it('has an entry for each subscription and charge that counts it', () => {
+    const second = { ...subscription, id: 'sub_2', invoices: [] };
+    expect(reasons(version(), { ...facts, subscriptions: [subscription, second] })).toEqual(['billed', 'period_open']);
+  });
+});
+
+describe('the meters of an event', () => {
+  it('are those that count it, with the exact text that they read', () => {
+    const exact = version({ properties: [['tokens', '0.100000000001']] });
+    expect(measurementsOf(exact, [tokens, { ...tokens, code: 'other', event: 'other' }])).toEqual([
+      { meter: tokens, value: '0.100000000001' },
+    ]);
+    expect(measurementsOf(version({ properties: [['tokens', 'many']] }), [tokens])).toEqual([
+      { meter: tokens, value: null },
+    ]);
+  });
+});

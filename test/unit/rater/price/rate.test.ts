@@ -1,0 +1,191 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { minorUnitsOf } from '#schemas/currency.ts';
+import { type Amount, formatMinorUnits, parseAmount, sumPrecise } from '#schemas/money.ts';
+import type { Charge } from '#schemas/plan.ts';
+import { parseQuantity, type Quantity } from '#schemas/quantity.ts';
+import { defaultRatingPolicy, ratedLineFromJson, ratedLineToJson } from '#schemas/rated-line.ts';
+import { priceQuantity, rateCharge, ratePlan, rateShard } from '../../../../rater/price/rate.ts';
+import type { SubscriptionToRate } from '../../../../rater/price/rating-task.ts';
+import {
+  amountOracle,
+  anyCurrency,
+  oracleRounding,
+  preciseOracle,
+  prices,
+  quantities,
+  roundingModes,
+} from '../../../support/rating-arbitraries.ts';
+import { scaled } from '../../../support/scale.ts';
+
+const quantity = (text: string) => parseQuantity(text) as Quantity;
+const amount = (text: string) => parseAmount(text) as Amount;
+const perUnit = (code: string, unitAmount: string): Charge => ({
+  code,
+  name: `Charge ${code}`,
+  meter: code,
+  price: { model: 'per_unit', unitAmount: amount(unitAmount), freeUnits: quantity('0') },
+});
+const flat: Charge = { code: 'base', name: 'Base fee', meter: null, price: { model: 'flat', amount: amount('20') } };
+const subscription = (charges: Charge[], perMeter: Record<string, string>): SubscriptionToRate => ({
+  subscriptionId: 'sub_1',
+  customerId: 'cus_1',
+  planVersionId: 'plv_1',
+  currency: 'USD',
+  charges,
+  quantities: perMeter,
+});
+
+const signedQuantities = fc
+  .tuple(quantities, fc.constantFrom(1n, -1n))
+  .map(([value, sign]) => (value * sign) as Quantity);
+
+describe('the steps of a line', () => {
+  it('[I13] sum exactly to its exact amount, and each is its own terms multiplied out', () => {
+    fc.assert(
+      fc.property(prices, signedQuantities, (price, units) => {
+        const { precise, steps } = priceQuantity(price, units);
+        expect(sumPrecise(steps.map((step) => step.amount))).toBe(precise);
+        for (const step of steps)
+          expect(step.amount).toBe(step.unitAmount * step.priced + step.flatAmount * 10n ** 12n);
+      }),
+      { numRuns: scaled(1000) },
+    );
+  });
+
+  it('account for the whole quantity without gap or overlap', () => {
+    fc.assert(
+      fc.property(prices, signedQuantities, (price, units) => {
+        if (price.model === 'flat') return;
+        const { steps, billableQuantity } = priceQuantity(price, units);
+        expect(steps.reduce((sum, step) => sum + step.units, 0n)).toBe(units);
+        for (const [index, step] of steps.entries()) if (index > 0) expect(step.from).toBe(steps[index - 1]?.to);
+        const charged = steps.filter((step) => step.kind === 'units' || step.kind === 'packages');
+        expect(charged.reduce((sum, step) => sum + step.units, 0n)).toBe(billableQuantity);
+      }),
+      { numRuns: scaled(1000) },
+    );
+  });
+
+  it('no price makes an amount below zero', () => {
+    fc.assert(fc.property(prices, signedQuantities, (price, units) => priceQuantity(price, units).precise >= 0n));
+  });
+});
+
+describe('rating a charge', () => {
+  it('[I13] rounds once, from the exact amount straight to the currency’s minor units, as the policy says', () => {
+    fc.assert(
+      fc.property(prices, signedQuantities, anyCurrency, roundingModes, (price, units, currency, rounding) => {
+        const line = rateCharge({ code: 'c', name: 'C', meter: 'c', price }, units, currency, { rounding });
+        const oracle = preciseOracle(line.precise).toDecimalPlaces(minorUnitsOf(currency), oracleRounding[rounding]);
+        expect(amountOracle(line.amount).equals(oracle)).toBe(true);
+        expect([line.rounding, line.currency, line.quantity]).toEqual([rounding, currency, units]);
+      }),
+      { numRuns: scaled(1000) },
+    );
+  });
+
+  it('[I13] a product under half a cent by 10^-16 is no cent: 0.000000000004 x 1249999999.9999', () => {
+    const line = rateCharge(perUnit('c', '0.000000000004'), quantity('1249999999.9999'), 'USD', defaultRatingPolicy);
+    expect(formatMinorUnits(line.amount, 'USD')).toBe('0.00');
+  });
+
+  it('half up is the rule unless a policy says otherwise', () => {
+    const half = (rounding: 'half_up' | 'half_even') =>
+      rateCharge(perUnit('c', '0.005'), quantity('1'), 'USD', { rounding }).amount;
+    expect(defaultRatingPolicy).toEqual({ rounding: 'half_up' });
+    expect([half('half_up'), half('half_even')]).toEqual([amount('0.01'), amount('0')]);
+  });
+});
+
+describe('rating a subscription', () => {
+  it('gives one line per charge in the order of the plan, lines of zero included', () => {
+    const lines = ratePlan(
+      subscription([flat, perUnit('calls', '0.25'), perUnit('unused', '1')], { calls: '3.000000000000' }),
+      defaultRatingPolicy,
+    );
+    expect(
+      lines.map(({ position, chargeCode, amount: printed }) => [
+        position,
+        chargeCode,
+        formatMinorUnits(printed, 'USD'),
+      ]),
+    ).toEqual([
+      [1, 'base', '20.00'],
+      [2, 'calls', '0.75'],
+      [3, 'unused', '0.00'],
+    ]);
+  });
+
+  it('a meter without usage has quantity 0, also one named like something on the prototype', () => {
+    const lines = ratePlan(
+      subscription([perUnit('constructor', '1'), perUnit('tostring', '1')], {}),
+      defaultRatingPolicy,
+    );
+    expect(lines.map((line) => line.quantity)).toEqual([0n, 0n]);
+  });
+
+  it('a flat charge has quantity 1 and ignores what a meter says', () => {
+    const [line] = ratePlan(subscription([flat], { base: '7', null: '7' }), defaultRatingPolicy);
+    expect([line?.quantity, line?.amount]).toEqual([quantity('1'), amount('20')]);
+  });
+
+  it('a stored quantity that is no decimal stops the rating and is not billed as zero', () => {
+    expect(() => ratePlan(subscription([perUnit('calls', '1')], { calls: 'nan' }), defaultRatingPolicy)).toThrow(
+      'meter calls of subscription sub_1',
+    );
+  });
+
+  it('[I12] the JSON of a line has one form, down to the byte', () => {
+    const [line] = ratePlan(
+      subscription([perUnit('calls', '0.000015')], { calls: '6462.000000000000' }),
+      defaultRatingPolicy,
+    );
+    expect(JSON.stringify(ratedLineToJson(line as never))).toBe(
+      '{"subscription_id":"sub_1","customer_id":"cus_1","plan_version_id":"plv_1","position":1,"charge_code":"calls","charge_name":"Charge calls",' +
+        '"model":"per_unit","meter":"calls","currency":"USD","rounding":"half_up","quantity":"6462","billable_quantity":"6462",' +
+        '"precise_amount":"0.09693","amount":"0.10","steps":[{"kind":"units","from":"0","to":null,"units":"6462","priced":"6462",' +
+        '"unit_amount":"0.000015","flat_amount":"0","amount":"0.09693"}]}',
+    );
+  });
+
+  it('a stored line reads back as it was, and damage to it is noticed', () => {
+    fc.assert(
+      fc.property(prices, signedQuantities, anyCurrency, (price, units, currency) => {
+        const line = {
+          ...rateCharge({ code: 'c', name: 'C', meter: 'c', price }, units, currency, defaultRatingPolicy),
+          subscriptionId: 's',
+          customerId: 'c',
+          planVersionId: 'p',
+          position: 1,
+        };
+        expect(ratedLineFromJson(JSON.parse(JSON.stringify(ratedLineToJson(line))))).toEqual(line);
+        expect(() => ratedLineFromJson({ ...ratedLineToJson(line), amount: '1e3' })).toThrow("can't be read");
+      }),
+      { numRuns: scaled(1000) },
+    );
+  });
+
+  it('an absurd amount is not cut: a package of 10^-12 units over the widest quantity reads back whole', () => {
+    const price = {
+      model: 'package',
+      packageAmount: amount('9'.repeat(20)),
+      packageSize: 1n as Quantity,
+      freeUnits: 0n as Quantity,
+    } as const;
+    const absurd: SubscriptionToRate = subscription([{ code: 'c', name: 'C', meter: 'c', price }], {
+      c: '9'.repeat(64),
+    });
+    const [line] = ratePlan(absurd, defaultRatingPolicy);
+    expect(line?.precise).toBe((10n ** 64n - 1n) * 10n ** 12n * (10n ** 20n - 1n) * 10n ** 24n);
+    expect(ratedLineFromJson(ratedLineToJson(line as never))).toEqual(line);
+  });
+
+  it('a shard gives the lines of its subscriptions one after the other', () => {
+    const a = subscription([flat], {});
+    const b = { ...subscription([perUnit('calls', '1')], { calls: '2' }), subscriptionId: 'sub_2' };
+    const lines = rateShard({ policy: defaultRatingPolicy, subscriptions: [b, a] });
+    expect(lines).toEqual([...ratePlan(b, defaultRatingPolicy), ...ratePlan(a, defaultRatingPolicy)]);
+    expect(rateShard({ policy: defaultRatingPolicy, subscriptions: [] })).toEqual([]);
+  });
+});

@@ -1,0 +1,116 @@
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import { formatQuantity } from '#schemas/quantity.ts';
+import { defaultRatingPolicy, type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
+import { rateShard } from '../../../../rater/price/rate.ts';
+import type { RatingShard, SubscriptionToRate } from '../../../../rater/price/rating-task.ts';
+import {
+  createRatingPool,
+  type RatingPool,
+  type RatingPoolBounds,
+  RatingPoolFull,
+} from '../../../../rater/run/pool.piscina.ts';
+import { anyCurrency, prices, quantities } from '../../../support/rating-arbitraries.ts';
+import { scaled } from '../../../support/scale.ts';
+
+const pools: RatingPool[] = [];
+const poolOf = (bounds: RatingPoolBounds): RatingPool => {
+  const pool = createRatingPool(bounds);
+  pools.push(pool);
+  return pool;
+};
+afterEach(async () => {
+  await Promise.all(pools.splice(0).map((pool) => pool.close()));
+});
+
+/** A fixed seed: the same 200 subscriptions in every run, three charges each. */
+const subscriptions: SubscriptionToRate[] = fc
+  .sample(
+    fc.record({
+      currency: anyCurrency,
+      prices: fc.tuple(prices, prices, prices),
+      quantities: fc.tuple(quantities, quantities),
+    }),
+    {
+      numRuns: scaled(200),
+      seed: 7,
+    },
+  )
+  .map((sample, index) => ({
+    subscriptionId: `sub_${String(index).padStart(3, '0')}`,
+    customerId: `cus_${index}`,
+    planVersionId: 'plv_1',
+    currency: sample.currency,
+    charges: sample.prices.map((price, meter) => ({
+      code: `m${meter}`,
+      name: `Meter ${meter}`,
+      meter: `m${meter}`,
+      price,
+    })),
+    quantities: Object.fromEntries(sample.quantities.map((quantity, meter) => [`m${meter}`, formatQuantity(quantity)])),
+  }));
+
+const shardsOf = (all: readonly SubscriptionToRate[], size: number): RatingShard[] =>
+  Array.from({ length: Math.ceil(all.length / size) }, (_, index) => ({
+    policy: defaultRatingPolicy,
+    subscriptions: all.slice(index * size, (index + 1) * size),
+  }));
+
+/** The bytes of all lines, in the order of subscription and position. */
+const bytesOf = (lines: readonly RatedLine[]): string =>
+  lines
+    .toSorted((a, b) =>
+      a.subscriptionId < b.subscriptionId ? -1 : a.subscriptionId > b.subscriptionId ? 1 : a.position - b.position,
+    )
+    .map((line) => JSON.stringify(ratedLineToJson(line)))
+    .join('\n');
+
+const rateAll = async (pool: RatingPool, shards: readonly RatingShard[]): Promise<string> =>
+  bytesOf((await Promise.all(shards.map((shard) => pool.rate(shard)))).flat());
+
+describe('rating pool', () => {
+  it('[I12] one worker, three workers, other shards in another order: the lines are equal to the byte', async () => {
+    const expected = bytesOf(rateShard({ policy: defaultRatingPolicy, subscriptions }));
+    const one = poolOf({ workersMax: 1, queueMax: 100 });
+    const three = poolOf({ workersMax: 3, queueMax: 100 });
+    expect(await rateAll(one, shardsOf(subscriptions, 50))).toBe(expected);
+    expect(await rateAll(three, shardsOf(subscriptions, 7))).toBe(expected);
+    expect(await rateAll(three, shardsOf(subscriptions.toReversed(), 13))).toBe(expected);
+  });
+
+  it('[I10] takes no more shards than workers and queue hold, and takes new ones once there is room', async () => {
+    const pool = poolOf({ workersMax: 1, queueMax: 2 });
+    const shard = shardsOf(subscriptions, 200)[0] as RatingShard;
+    const taken = [pool.rate(shard), pool.rate(shard), pool.rate(shard)];
+    await expect(pool.rate(shard)).rejects.toBeInstanceOf(RatingPoolFull);
+    await Promise.all(taken);
+    expect(await pool.rate(shard)).toHaveLength(600);
+  });
+
+  it('a pool without a queue takes one shard per worker', async () => {
+    const pool = poolOf({ workersMax: 2, queueMax: 0 });
+    const shard = shardsOf(subscriptions, 10)[0] as RatingShard;
+    const taken = [pool.rate(shard), pool.rate(shard)];
+    await expect(pool.rate(shard)).rejects.toBeInstanceOf(RatingPoolFull);
+    expect((await Promise.all(taken)).map((lines) => lines.length)).toEqual([30, 30]);
+  });
+
+  it('a bug in one shard fails that shard, and the workers go on', async () => {
+    const pool = poolOf({ workersMax: 1, queueMax: 5 });
+    const [good] = shardsOf(subscriptions, 10) as [RatingShard];
+    const bad: RatingShard = {
+      policy: defaultRatingPolicy,
+      subscriptions: [{ ...(subscriptions[0] as SubscriptionToRate), quantities: { m0: 'x', m1: 'x', m2: 'x' } }],
+    };
+    const [failed, passed] = await Promise.allSettled([pool.rate(bad), pool.rate(good)]);
+    expect(failed.status === 'rejected' && failed.reason.message).toContain('is not a decimal: x');
+    expect(passed.status === 'fulfilled' && passed.value).toHaveLength(30);
+  });
+
+  it('closing finishes the shards that were taken on', async () => {
+    const pool = createRatingPool({ workersMax: 1, queueMax: 10 });
+    const taken = shardsOf(subscriptions, 40).map((shard) => pool.rate(shard));
+    await pool.close();
+    expect((await Promise.all(taken)).map((lines) => lines.length)).toEqual([120, 120, 120, 120, 120]);
+  });
+});
