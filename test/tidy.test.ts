@@ -1,7 +1,8 @@
 /** The style that no compiler checks. The rules are in `support/tidy-rules.ts`; here they meet the repository. */
 import { describe, expect, it } from 'vitest';
 import { codeIn, type SourceFile, sourceFile, sourceFiles } from './support/source-files.ts';
-import { type Rule, rules, type Sample } from './support/tidy-rules.ts';
+import type { Rule, Sample } from './support/tidy-paths.ts';
+import { rules } from './support/tidy-rules.ts';
 
 type Exemption = { readonly rule: string; readonly path: string; readonly line: string; readonly reason: string };
 

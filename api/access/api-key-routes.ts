@@ -17,8 +17,13 @@ import { formatInstant } from '#schemas/instant.ts';
 import type { Db, ObjectChange, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, refuseFaults, resourceJson } from '../route/resource-fields.ts';
-import type { ApiPorts } from '../server.ts';
-import type { ApiKeyRow, NewApiKeyRow } from './api-keys.postgres.ts';
+import type { ApiKeyRow, ApiKeyStore, NewApiKeyRow } from './api-keys.postgres.ts';
+
+export type ApiKeyPorts = {
+  readonly apiKeys: ApiKeyStore;
+  /** The keyed hash under which a key is found. */
+  readonly hashKey: (key: string) => Buffer;
+};
 
 const stateOf = (row: ApiKeyRow, nowMs: number): (typeof keyStates)[number] => {
   if (row.revoked_at) return 'revoked';
@@ -124,7 +129,7 @@ type KeyOf = Omit<NewApiKeyRow, 'hint' | 'hash' | 'signingSecret'> & {
   readonly signed: boolean;
 };
 
-export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }: ApiPorts): void => {
+export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }: ApiKeyPorts): void => {
   const tag = 'API keys';
   const scope = 'admin:keys';
   /** Makes a key: the answer, which alone shows its secrets, with the audit entry of its making. */

@@ -5,7 +5,11 @@ import { AuditEntry } from '#schemas/http/audit-log.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import type { ApiPorts } from '../server.ts';
+import type { AuditLog } from './audit-log.postgres.ts';
+
+export type AuditLogPorts = {
+  readonly auditLog: AuditLog;
+};
 
 const entryJson = (row: AuditRow) => {
   const entry = entryFromRow(row);
@@ -27,7 +31,7 @@ const entryJson = (row: AuditRow) => {
   };
 };
 
-export const auditLogRoutes = ({ list }: Routes, { auditLog }: ApiPorts): void => {
+export const auditLogRoutes = ({ list }: Routes, { auditLog }: AuditLogPorts): void => {
   list(
     {
       url: '/v1/audit-log',

@@ -5,7 +5,7 @@ import type { PlanVersionJson } from '#schemas/plan.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
-import { meterStore } from './meters.postgres.ts';
+import { meterStore, type NamePatch } from './meters.postgres.ts';
 
 export type PlanRow = {
   id: string;
@@ -40,8 +40,6 @@ const planList = defineList({
   filters: { code: { column: 'p.code' } },
   times: { created_at: 'p.created_at' },
 });
-
-export type NamePatch = { readonly name: string; readonly metadata: Record<string, string> };
 
 const planBy = async (db: Db, column: 'id' | 'code', value: string): Promise<PlanRow | undefined> => {
   const { rows } = await db.query<PlanRow>(

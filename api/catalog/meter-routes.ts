@@ -28,8 +28,12 @@ import { storedDefinition } from '#schemas/stored-meter.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, refuseFaults, resourceJson, updated } from '../route/resource-fields.ts';
-import type { ApiPorts } from '../server.ts';
+import type { CatalogStore } from './catalog.postgres.ts';
 import type { MeterRow, MeterVersionRow } from './meters.postgres.ts';
+
+export type MeterPorts = {
+  readonly catalog: CatalogStore;
+};
 
 /** Every field of a definition, null where it has none. */
 const definitionJson = ({ group_by = [], ...json }: MeterDefinitionJson) => ({
@@ -91,7 +95,7 @@ const patchedDefinition = (row: MeterRow, patch: JsonObject): MeterDefinition | 
 
 const tag = 'Meters';
 
-const readingRoutes = ({ get, list }: Routes, { catalog }: ApiPorts): void => {
+const readingRoutes = ({ get, list }: Routes, { catalog }: MeterPorts): void => {
   list(
     {
       url: '/v1/meters',
@@ -137,7 +141,7 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: ApiPorts): void => {
   );
 };
 
-export const meterRoutes = (routes: Routes, ports: ApiPorts): void => {
+export const meterRoutes = (routes: Routes, ports: MeterPorts): void => {
   const { change } = routes;
   const { catalog } = ports;
   // A definition is read by its own reader, which names every fault at its place; the schema of the route only bounds

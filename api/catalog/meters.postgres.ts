@@ -6,7 +6,6 @@ import { meterOf } from '#schemas/stored-meter.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
-import type { NamePatch } from './catalog.postgres.ts';
 
 /** A meter with one of its versions: the newest, unless another was asked for. */
 export type MeterRow = {
@@ -36,6 +35,9 @@ export type NewMeter = {
   readonly definition: MeterDefinition;
   readonly metadata: Record<string, string>;
 };
+
+/** What may change of a meter or a plan without a new version. */
+export type NamePatch = { readonly name: string; readonly metadata: Record<string, string> };
 
 export type MeterChange = NamePatch & {
   /** Null where it stays. */

@@ -7,8 +7,11 @@ import { type PlanVersionJson, planVersionFromJson, planVersionToJson } from '#s
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, refuseFaults, resourceJson, updated } from '../route/resource-fields.ts';
-import type { ApiPorts } from '../server.ts';
-import type { PlanRow } from './catalog.postgres.ts';
+import type { CatalogStore, PlanRow } from './catalog.postgres.ts';
+
+export type PlanPorts = {
+  readonly catalog: CatalogStore;
+};
 
 const planJson = (row: PlanRow) => ({
   id: row.id,
@@ -22,7 +25,7 @@ const planJson = (row: PlanRow) => ({
   ...resourceJson(row),
 });
 
-export const planRoutes = ({ get, list, change }: Routes, { catalog }: ApiPorts): void => {
+export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts): void => {
   const tag = 'Plans';
   // A plan is read by its own reader, which names every fault at its place; the schema of the route only bounds what
   // comes in.

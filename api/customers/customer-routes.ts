@@ -1,4 +1,4 @@
-/** `/v1/customers`, with their invoices. */
+/** `/v1/customers`. */
 import {
   Customer,
   type CustomerPatch,
@@ -9,14 +9,15 @@ import {
   WrittenCustomer,
 } from '#schemas/http/customers.ts';
 import { IdParam } from '#schemas/http/fields.ts';
-import { InvoiceHead } from '#schemas/http/invoices.ts';
 import { newNameFault } from '#schemas/names.ts';
-import { invoiceHeadJson } from '../invoices/invoice-routes.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, refuseFaults, resourceJson, updated } from '../route/resource-fields.ts';
-import type { ApiPorts } from '../server.ts';
-import type { CustomerRow } from './accounts.postgres.ts';
+import type { AccountStore, CustomerRow } from './accounts.postgres.ts';
+
+export type CustomerPorts = {
+  readonly accounts: AccountStore;
+};
 
 export const customerJson = ({ personal, ...row }: CustomerRow) => ({
   id: row.id,
@@ -33,7 +34,7 @@ export const customerJson = ({ personal, ...row }: CustomerRow) => ({
 const patched = (personal: Personal, { metadata: _metadata, ...patch }: CustomerPatch): Personal =>
   Object.fromEntries(Object.entries({ ...personal, ...patch }).filter(([, value]) => value !== null)) as Personal;
 
-export const customerRoutes = ({ get, list, change }: Routes, { accounts, invoices }: ApiPorts): void => {
+export const customerRoutes = ({ get, list, change }: Routes, { accounts }: CustomerPorts): void => {
   const tag = 'Customers';
   const customerOf = async (db: Db, id: string, lock?: 'lock'): Promise<CustomerRow> =>
     found(await accounts.customer(db, id, lock), 'CUSTOMER_NOT_FOUND');
@@ -114,24 +115,6 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts, invoic
         customerJson(row),
         customerJson(await accounts.changeCustomer(db, row.id, next, new Date(nowMs))),
       );
-    },
-  );
-
-  list(
-    {
-      url: '/v1/customers/:id/invoices',
-      operation: 'listCustomerInvoices',
-      tag,
-      summary: 'List the invoices of a customer',
-      scope: 'read:invoices',
-      params: IdParam,
-      list: invoices.customerInvoiceList,
-      answers: { 200: listSchema(InvoiceHead) },
-      failures: ['CUSTOMER_NOT_FOUND'],
-    },
-    async ({ db, params, query }) => {
-      const { id } = await customerOf(db, params.id);
-      return listJson(query, await invoices.customerInvoices(db, id, query), invoiceHeadJson);
     },
   );
 };

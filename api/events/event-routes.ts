@@ -13,13 +13,29 @@ import {
 import { formatInstant } from '#schemas/instant.ts';
 import { usageNames } from '#schemas/names.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
-import { amendmentJson } from '../amendments/amendment-routes.ts';
+import type { CatalogStore } from '../catalog/catalog.postgres.ts';
+import type { AccountStore } from '../customers/accounts.postgres.ts';
+import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant } from '../route/resource-fields.ts';
-import type { ApiPorts } from '../server.ts';
+import type { ReadWatermark } from '../usage/watermark.postgres.ts';
+import { amendmentJson } from './amendment-routes.ts';
+import type { AmendmentStore } from './amendments.postgres.ts';
+import type { BillingFactsOf } from './event-billing.postgres.ts';
 import type { Billing, EventVersion, Twin } from './event-fate.ts';
+import type { StoredEvents } from './events.clickhouse.ts';
 import { type Fate, readFate } from './read-fate.ts';
 import { foundEventJson, searchEvents } from './search-events.ts';
+
+export type EventPorts = {
+  readonly amendments: AmendmentStore;
+  readonly storedEvents: StoredEvents;
+  readonly readWatermark: ReadWatermark;
+  readonly cursors: Cursors;
+  readonly accounts: AccountStore;
+  readonly catalog: CatalogStore;
+  readonly billingFactsOf: BillingFactsOf;
+};
 
 const billingJson = ({ reason, subscriptionId, charge, meter, value, invoiceId, linePosition }: Billing) => ({
   state: reason === undefined ? 'billed' : 'unbilled',
@@ -69,7 +85,7 @@ const fateJson = (key: string, { state, watermark, first, message, versions, twi
 
 const searchRoute = (
   { get }: Routes,
-  { amendments, storedEvents, readWatermark, cursors, accounts }: ApiPorts,
+  { amendments, storedEvents, readWatermark, cursors, accounts }: EventPorts,
 ): void => {
   const namesOf = async (db: Db, customer: string): Promise<readonly string[]> => {
     const row = await accounts.customerNames(db, customer);
@@ -119,7 +135,7 @@ const searchRoute = (
   );
 };
 
-export const eventRoutes = (routes: Routes, ports: ApiPorts): void => {
+export const eventRoutes = (routes: Routes, ports: EventPorts): void => {
   const { get, ask } = routes;
   const { amendments, storedEvents, readWatermark, billingFactsOf, catalog } = ports;
   const tag = 'Events';

@@ -5,10 +5,10 @@
 import { type EventPlace, keyDigest, shownKey } from '#schemas/amendment.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import { placeOf } from '../amendments/amended-places.ts';
-import type { AmendmentStore } from '../amendments/amendments.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db } from '../route/define-route.ts';
+import { placeOf } from './amended-places.ts';
+import type { AmendmentStore } from './amendments.postgres.ts';
 import type { EventSearch, EventVoid, StoredEvent, StoredEvents } from './events.clickhouse.ts';
 
 export type SearchPorts = {

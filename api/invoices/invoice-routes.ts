@@ -7,11 +7,18 @@ import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait, RunWaitDocume
 import { formatInstant } from '#schemas/instant.ts';
 import { type IssuedInvoice, issuedInvoiceToJson } from '#schemas/invoice.ts';
 import { formatPeriod, monthFromText } from '#schemas/period.ts';
+import type { AccountStore } from '../customers/accounts.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, isTooEarly, refuseFaults } from '../route/resource-fields.ts';
-import type { ApiPorts } from '../server.ts';
-import type { BillingRunRow } from './invoices.postgres.ts';
+import type { BillingRunRow, InvoiceReader } from './invoices.postgres.ts';
+
+export type InvoicePorts = {
+  readonly accounts: AccountStore;
+  readonly invoices: InvoiceReader;
+  /** False once the process drains: whoever waits is answered. */
+  readonly isServing: () => boolean;
+};
 
 /** An issued invoice is what was hashed, and its state beside it. */
 const invoiceJson = (invoice: IssuedInvoice) => ({ ...issuedInvoiceToJson(invoice), state: 'issued' });
@@ -45,7 +52,7 @@ const runJson = (row: BillingRunRow) => ({
  */
 const pauseMsAfter = (waitedMs: number): number => Math.min(500, Math.max(50, waitedMs / 5));
 
-const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: ApiPorts): void => {
+const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: InvoicePorts): void => {
   const tag = 'Billing runs';
   const runOf = async (db: Db, id: string): Promise<BillingRunRow> =>
     found(await invoices.run(db, id), 'BILLING_RUN_NOT_FOUND');
@@ -124,11 +131,31 @@ const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: A
   );
 };
 
-export const invoiceRoutes = (routes: Routes, ports: ApiPorts): void => {
+const customerInvoiceRoute = ({ list }: Routes, { accounts, invoices }: InvoicePorts): void =>
+  list(
+    {
+      url: '/v1/customers/:id/invoices',
+      operation: 'listCustomerInvoices',
+      tag: 'Customers',
+      summary: 'List the invoices of a customer',
+      scope: 'read:invoices',
+      params: IdParam,
+      list: invoices.customerInvoiceList,
+      answers: { 200: listSchema(InvoiceHead) },
+      failures: ['CUSTOMER_NOT_FOUND'],
+    },
+    async ({ db, params, query }) => {
+      const { id } = found(await accounts.customer(db, params.id), 'CUSTOMER_NOT_FOUND');
+      return listJson(query, await invoices.customerInvoices(db, id, query), invoiceHeadJson);
+    },
+  );
+
+export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
   const { get, list } = routes;
   const { invoices } = ports;
   const tag = 'Invoices';
   runRoutes(routes, ports);
+  customerInvoiceRoute(routes, ports);
 
   list(
     {

@@ -3,11 +3,25 @@ import { FailureError, type Fault } from '#schemas/failures.ts';
 import { Reconciliation, ReconciliationSpan } from '#schemas/http/reconciliation.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { formatPeriod, periodOf } from '#schemas/period.ts';
+import type { CatalogStore } from '../catalog/catalog.postgres.ts';
+import type { BilledUsage } from '../events/billed-usage.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { readInstant } from '../route/resource-fields.ts';
-import type { ApiPorts } from '../server.ts';
+import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import { gatherEvidence } from './gather-evidence.ts';
+import type { IngestCounts } from './ingest-counts.postgres.ts';
 import { reconcile } from './reconcile.ts';
+import type { StoredUsage } from './stored-usage.clickhouse.ts';
+import type { StreamSays } from './stream-state.nats.ts';
+
+export type ReconciliationPorts = {
+  readonly ingestCounts: IngestCounts;
+  readonly storedUsage: StoredUsage;
+  readonly billedUsage: BilledUsage;
+  readonly catalog: CatalogStore;
+  readonly readWatermark: ReadWatermark;
+  readonly streamSays: (isCallerThere: () => boolean) => Promise<StreamSays>;
+};
 
 const hourMs = 3_600_000;
 const spanMsDefault = 24 * hourMs;
@@ -28,7 +42,7 @@ const hoursOf = (query: { from?: string; to?: string }, nowMs: number) => {
 
 export const reconciliationRoutes = (
   { get }: Routes,
-  { ingestCounts, storedUsage, billedUsage, catalog, readWatermark, streamSays }: ApiPorts,
+  { ingestCounts, storedUsage, billedUsage, catalog, readWatermark, streamSays }: ReconciliationPorts,
 ): void => {
   get(
     {

@@ -5,11 +5,16 @@ import { IdParam } from '#schemas/http/fields.ts';
 import { NewSubscription, Subscription, SubscriptionPatch } from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { formatPeriod, monthOf } from '#schemas/period.ts';
-import type { SubscriptionRow } from '../customers/accounts.postgres.ts';
+import type { CatalogStore } from '../catalog/catalog.postgres.ts';
+import type { AccountStore, SubscriptionRow } from '../customers/accounts.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, readInstant, refuseFaults, resourceJson, updated } from '../route/resource-fields.ts';
-import type { ApiPorts } from '../server.ts';
+
+export type SubscriptionPorts = {
+  readonly accounts: AccountStore;
+  readonly catalog: CatalogStore;
+};
 
 const subscriptionJson = (row: SubscriptionRow, nowMs: number) => ({
   id: row.id,
@@ -27,7 +32,7 @@ const subscriptionJson = (row: SubscriptionRow, nowMs: number) => ({
 /** What of a subscription changes with its version: the period goes on by itself, and a digest must not. */
 const lasting = ({ current_period: _period, ...subscription }: ReturnType<typeof subscriptionJson>) => subscription;
 
-export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, catalog }: ApiPorts): void => {
+export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, catalog }: SubscriptionPorts): void => {
   const tag = 'Subscriptions';
   change(
     {

@@ -10,11 +10,14 @@ import { formatPeriod, type Instant, intersect, monthOf, type Period, periodOf }
 import { chargeFromJson } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
+import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { MeterRow } from '../catalog/meters.postgres.ts';
+import type { AccountStore } from '../customers/accounts.postgres.ts';
+import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant } from '../route/resource-fields.ts';
-import type { ApiPorts } from '../server.ts';
 import { limitsOf } from './limits.ts';
+import type { ReadUsage } from './usage.clickhouse.ts';
 import {
   readGivenWatermark,
   readMeterVersion,
@@ -25,6 +28,16 @@ import {
 } from './usage-asked.ts';
 import { usageCsv } from './usage-csv.ts';
 import { readUsageCursor, scopeOf, type UsagePosition, usageCursor } from './usage-cursor.ts';
+import type { ReadWatermark, RecentWatermark } from './watermark.postgres.ts';
+
+export type UsagePorts = {
+  readonly accounts: AccountStore;
+  readonly catalog: CatalogStore;
+  readonly cursors: Cursors;
+  readonly readUsage: ReadUsage;
+  readonly readWatermark: ReadWatermark;
+  readonly recentWatermark: RecentWatermark;
+};
 
 const faultsMax = 50;
 const refuse = (faults: readonly Fault[]): void => {
@@ -52,7 +65,7 @@ const rowsJson = (rows: readonly UsageRow[], { period, windowStarts, groupBy }: 
 
 const meterUsageRoute = (
   { get }: Routes,
-  { accounts, catalog, cursors, readUsage, recentWatermark }: ApiPorts,
+  { accounts, catalog, cursors, readUsage, recentWatermark }: UsagePorts,
 ): void => {
   /** The meter as that version of it measures. */
   const inVersion = async (db: Db, row: MeterRow, number: number): Promise<Meter> => {
@@ -179,7 +192,7 @@ const readSpan = (
   return { period: periodOf(from, to), watermark };
 };
 
-const customerUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, readWatermark }: ApiPorts): void =>
+const customerUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, readWatermark }: UsagePorts): void =>
   get(
     {
       url: '/v1/customers/:id/usage',
@@ -219,7 +232,7 @@ const customerUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, rea
     },
   );
 
-const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, readWatermark }: ApiPorts): void =>
+const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, readWatermark }: UsagePorts): void =>
   get(
     {
       url: '/v1/subscriptions/:id/usage',
@@ -276,7 +289,7 @@ const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage,
     },
   );
 
-export const usageRoutes = (routes: Routes, ports: ApiPorts): void => {
+export const usageRoutes = (routes: Routes, ports: UsagePorts): void => {
   meterUsageRoute(routes, ports);
   customerUsageRoute(routes, ports);
   subscriptionUsageRoute(routes, ports);

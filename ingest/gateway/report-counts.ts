@@ -6,10 +6,10 @@
  */
 import type { Clock } from '#platform/process/clock.ts';
 import { startJobLoop } from '#platform/work/job-loop.ts';
-import type { Loss } from '../stream/stream-guard.ts';
 import type { Conservation, IngestCount } from './conservation.ts';
 
-export type DetectedLoss = Loss & { readonly detectedAtMs: number };
+/** Sequences that claims knew and the stream has lost; half-open. */
+export type DetectedLoss = { readonly from: number; readonly to: number; readonly detectedAtMs: number };
 
 export type ReportPorts = {
   readonly conservation: Pick<Conservation, 'changed' | 'written'>;
@@ -20,7 +20,7 @@ export type ReportPorts = {
 };
 
 export type Report = {
-  readonly addLoss: (loss: Loss) => void;
+  readonly addLoss: (loss: Pick<DetectedLoss, 'from' | 'to'>) => void;
   /** Writes the rest, and that this process ended in good order; where that fails it is left unsaid. */
   readonly stop: () => Promise<void>;
 };

@@ -7,8 +7,8 @@
 import type { Fault } from '#schemas/failures.ts';
 import { AvroReader, BrokenAvro } from './avro-reader.ts';
 import { type AvroRecord, eventSchemaFault, type PlainTimes, parseAvroSchema, plainTimesOf } from './avro-schema.ts';
-import type { BlockWriter } from './event-block.ts';
-import { type Horizon, isInHorizon, type ParsedEvent, parseNativeEvent, type RejectedEvent } from './native.ts';
+import type { BlockWriter, ParsedEvent, RejectedEvent } from './event-block.ts';
+import { type Horizon, isInHorizon, parseNativeEvent } from './native.ts';
 import { findPlainAvro } from './plain-avro.ts';
 import { PlainEvent } from './plain-event.ts';
 

@@ -9,8 +9,8 @@ import { isUtf8 } from 'node:buffer';
 import { withoutMark } from '#platform/json/json-text.ts';
 import { isRecord } from '#schemas/event-fields.ts';
 import type { Fault } from '#schemas/failures.ts';
-import type { BlockWriter } from './event-block.ts';
-import { type Horizon, type ParsedBody, type ParsedEvent, parseNativeEvent, type RejectedEvent } from './native.ts';
+import type { BlockWriter, ParsedEvent, RejectedEvent } from './event-block.ts';
+import { type Horizon, type ParsedBody, parseNativeEvent } from './native.ts';
 import { isTwin, noTwins, type ReadJson, readJson, twinFaults, twinsOfItems } from './read-json.ts';
 
 const attributes: Readonly<Record<string, string>> = {

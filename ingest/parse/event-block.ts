@@ -5,10 +5,24 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { Fault } from '#schemas/fault.ts';
-import { rowOffsets, stringType, writeInteger } from '#schemas/usage-event.ts';
+import { type Property, rowOffsets, stringType, writeInteger } from '#schemas/usage-event.ts';
 import { hashInto, keyHashInto, type Seeds } from './key-hash.ts';
-import type { ParsedEvent, RejectedEvent } from './native.ts';
 import type { PlainEvent } from './plain-event.ts';
+
+export type ParsedEvent = {
+  readonly idempotencyKey: string;
+  readonly event: string;
+  readonly customer: string;
+  /** Undefined where the caller left it to us: then it is the time of receipt. */
+  readonly occurredAtMs: number | undefined;
+  readonly properties: readonly Property[];
+};
+
+export type RejectedEvent = {
+  readonly status: 'invalid' | 'too_old' | 'in_future';
+  readonly idempotencyKey: string | undefined;
+  readonly faults: readonly Fault[];
+};
 
 /**
  * What is claimed for an event: 10 bytes that stand for its key, and 4 of its payload, which tell a retry from a

@@ -9,10 +9,8 @@ import { isUtf8 } from 'node:buffer';
 import { withoutMark } from '#platform/json/json-text.ts';
 import { isRecord, readEventId, readTimestamp } from '#schemas/event-fields.ts';
 import { faultsPerEventMax, flattenProperties } from '#schemas/event-properties.ts';
-import type { Fault } from '#schemas/failures.ts';
 import { unknownFieldMessage } from '#schemas/fault.ts';
-import type { Property } from '#schemas/usage-event.ts';
-import type { BlockWriter } from './event-block.ts';
+import type { BlockWriter, ParsedEvent, RejectedEvent } from './event-block.ts';
 import { endOfNested, PlainEvent, skipSpace } from './plain-event.ts';
 import {
   envelopeTwin,
@@ -26,21 +24,6 @@ import {
   twinFaults,
   twinsOfItems,
 } from './read-json.ts';
-
-export type ParsedEvent = {
-  readonly idempotencyKey: string;
-  readonly event: string;
-  readonly customer: string;
-  /** Undefined where the caller left it to us: then it is the time of receipt. */
-  readonly occurredAtMs: number | undefined;
-  readonly properties: readonly Property[];
-};
-
-export type RejectedEvent = {
-  readonly status: 'invalid' | 'too_old' | 'in_future';
-  readonly idempotencyKey: string | undefined;
-  readonly faults: readonly Fault[];
-};
 
 export type Horizon = {
   readonly nowMs: number;

@@ -1,6 +1,6 @@
 /** One setting: what it may be, and how its text is judged and read. */
 import { readFileSync } from 'node:fs';
-import { originFault, readOrigins } from '../http/cors.ts';
+import { originFault, readOrigins } from './origins.ts';
 
 export type Setting = {
   /** The environment variable. */

@@ -18,19 +18,6 @@ export type Cors = { readonly origins: ReadonlySet<string> };
 export const corsOf = (origins: readonly string[]): Cors | undefined =>
   origins.length > 0 ? { origins: new Set(origins) } : undefined;
 
-/** The origins of a setting as it is written: separated by commas. */
-export const readOrigins = (text: string): string[] =>
-  text === '' ? [] : text.split(',').map((origin) => origin.trim());
-
-/** Why a browser would never send such an origin; undefined where it could. */
-export const originFault = (origin: string): string | undefined => {
-  if (origin.includes('*')) return `may not have a *, as "${origin}" has: name each origin`;
-  const url = URL.canParse(origin) ? new URL(origin) : undefined;
-  if (url?.protocol !== 'https:' && url?.protocol !== 'http:')
-    return `must be origins such as https://shop.example.com, separated by commas; "${origin}" is none`;
-  return url.origin === origin ? undefined : `must be origins as browsers send them: ${url.origin}, not "${origin}"`;
-};
-
 const isAllowed = (cors: Cors, origin: string | undefined): origin is string =>
   origin !== undefined && cors.origins.has(origin);
 

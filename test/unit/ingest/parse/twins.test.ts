@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { parseAvroSchema } from '../../../../ingest/parse/avro-schema.ts';
 import { parseBatchBody, parseBinaryBody, parseStructuredBody } from '../../../../ingest/parse/cloudevents.ts';
-import type { BlockWriter } from '../../../../ingest/parse/event-block.ts';
-import type { ParsedBody, RejectedEvent } from '../../../../ingest/parse/native.ts';
+import type { BlockWriter, RejectedEvent } from '../../../../ingest/parse/event-block.ts';
+import type { ParsedBody } from '../../../../ingest/parse/native.ts';
 import { LineReader } from '../../../../ingest/parse/ndjson.ts';
 import { nestingMax } from '../../../../ingest/parse/read-json.ts';
 import { eventsOf, eventWith, newWriter, readAtMs, readBody, readHorizon } from '../../../support/read-body.ts';

@@ -5,10 +5,10 @@
 import { sleep, stopwatch } from '#platform/process/clock.ts';
 import { type AmendmentRequest, type EventPlace, keyDigest } from '#schemas/amendment.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
-import type { StoredEvents } from '../events/events.clickhouse.ts';
 import type { Db } from '../route/define-route.ts';
 import { placeOf } from './amended-places.ts';
 import type { AmendmentRow, AmendmentStore, NewAmendment } from './amendments.postgres.ts';
+import type { StoredEvents } from './events.clickhouse.ts';
 
 export type AmendPorts = {
   readonly amendments: Pick<AmendmentStore, 'lockLast' | 'addAmendments'>;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { OutboxDb, PendingAmendment } from '../../../../api/amendments/amendments.postgres.ts';
-import { createRelay, type RelayPorts } from '../../../../api/amendments/relay-amendments.ts';
+import type { OutboxDb, PendingAmendment } from '../../../../api/events/amendments.postgres.ts';
+import { createRelay, type RelayPorts } from '../../../../api/events/relay-amendments.ts';
 
 type Row = { id: string; published?: bigint; publishedAtMs?: number; applied?: bigint };
 

@@ -11,10 +11,10 @@
  * end of the stream, and is published again.
  */
 import type { Clock } from '#platform/process/clock.ts';
-import type { StoredEvents } from '../events/events.clickhouse.ts';
 import type { Db } from '../route/define-route.ts';
 import type { AmendmentStream } from './amendments.nats.ts';
 import type { AmendmentOutbox, OutboxDb, PendingAmendment } from './amendments.postgres.ts';
+import type { StoredEvents } from './events.clickhouse.ts';
 
 export type RelayPorts = {
   readonly clock: Clock;

@@ -10,10 +10,21 @@ import { formatInstant } from '#schemas/instant.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
-import type { ApiPorts } from '../server.ts';
+import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import { amendEvents } from './amend-events.ts';
 import type { AmendedJson } from './amended-places.ts';
-import type { AmendmentRow } from './amendments.postgres.ts';
+import type { AmendmentStream } from './amendments.nats.ts';
+import type { AmendmentRow, AmendmentStore } from './amendments.postgres.ts';
+import type { StoredEvents } from './events.clickhouse.ts';
+
+export type AmendmentPorts = {
+  readonly amendments: AmendmentStore;
+  readonly storedEvents: StoredEvents;
+  readonly readWatermark: ReadWatermark;
+  readonly lastSequence: AmendmentStream['lastSequence'];
+  /** How far ahead of now an event may occur. */
+  readonly futureMsMax: number;
+};
 
 const headJson = ({ event, customer, occurred_at }: AmendedJson) => ({
   event,
@@ -51,7 +62,7 @@ const readAmendments = (rawBody: Buffer, nowMs: number, futureMsMax: number): re
   return parsed.value;
 };
 
-export const amendmentRoutes = ({ get, list, change }: Routes, ports: ApiPorts): void => {
+export const amendmentRoutes = ({ get, list, change }: Routes, ports: AmendmentPorts): void => {
   const { amendments, storedEvents, readWatermark, lastSequence, futureMsMax } = ports;
   const tag = 'Events';
 

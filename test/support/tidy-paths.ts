@@ -1,0 +1,70 @@
+/** What a path says of its file, for the rules of style. */
+import { dirname, join } from 'node:path';
+import type { SourceFile } from './source-files.ts';
+
+export type Fault = { readonly path: string; readonly at: number; readonly message: string };
+/** A repository in small: path -> text. */
+export type Sample = Readonly<Record<string, string>>;
+export type Rule = {
+  readonly name: string;
+  readonly check: (files: readonly SourceFile[]) => readonly Fault[];
+  readonly bad: readonly Sample[];
+  readonly good: readonly Sample[];
+};
+
+/** The file that an import means, from the root of the repository; undefined for a package. */
+export const targetOf = (path: string, specifier: string): string | undefined => {
+  if (specifier.startsWith('#')) return specifier.slice(1);
+  return specifier.startsWith('.') ? join(dirname(path), specifier) : undefined;
+};
+
+export const packageOf = (specifier: string): string => (/^(?:@[^/]+\/)?[^/]+/.exec(specifier) ?? [specifier])[0];
+
+export const topOf = (path: string): string => path.split('/')[0] as string;
+export const isCode = ({ path }: SourceFile): boolean => /\.(ts|mjs)$/.test(path);
+export const domains = ['ingest', 'rater', 'invoicer', 'api'];
+export const isLocal = (path: string): boolean => path.startsWith('platform/local/');
+/** Tools around the product: they start, measure and test it. */
+export const isTool = (path: string): boolean => ['bench', 'test', '.ci'].includes(topOf(path)) || !path.includes('/');
+export const isMain = (path: string): boolean => /(?:^|[/.])main\.ts$/.test(path);
+export const isAdapter = (path: string): boolean => /\.(?:redis|nats|clickhouse|postgres|piscina)\.ts$/.test(path);
+export const isEdge = (path: string): boolean => topOf(path) === 'platform' || isMain(path) || isAdapter(path);
+/**
+ * What awaits ports, by name: a file that is not here, no route and no edge is pure. A new use case adds its line, and
+ * who adds one sees how few there are.
+ */
+export const useCases = new Set([
+  'api/server.ts',
+  'api/events/amend-events.ts',
+  'api/events/read-fate.ts',
+  'api/events/relay-amendments.ts',
+  'api/events/search-events.ts',
+  'api/reconciliation/count-fates.ts',
+  'api/reconciliation/gather-evidence.ts',
+  'api/route/define-route.ts',
+  'api/route/idempotency-key.ts',
+  'api/usage/coalesce-reads.ts',
+  'ingest/fail-points.ts',
+  'ingest/gateway/accept-events.ts',
+  'ingest/gateway/decompress.ts',
+  'ingest/gateway/gateway.ts',
+  'ingest/gateway/in-flight.ts',
+  'ingest/gateway/join-requests.ts',
+  'ingest/gateway/read-body.ts',
+  'ingest/gateway/read-events.ts',
+  'ingest/gateway/read-request.ts',
+  'ingest/gateway/report-counts.ts',
+  'ingest/gateway/take-lines.ts',
+  'ingest/identity/check-identity.ts',
+  'ingest/identity/known-keys.ts',
+  'ingest/sink/sink.ts',
+  'ingest/stream/stream-guard.ts',
+  'invoicer/invoices/close-period.ts',
+  'rater/run/rate-period.ts',
+]);
+export const isPure = (path: string): boolean =>
+  [...domains, 'schemas'].includes(topOf(path)) &&
+  path.endsWith('.ts') &&
+  !isEdge(path) &&
+  !useCases.has(path) &&
+  !/-routes\.ts$|\/observe-[a-z-]+\.ts$/.test(path);
