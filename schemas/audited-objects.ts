@@ -38,6 +38,12 @@ export type AuditedObject = {
    */
   readonly settling?: { readonly columns: Readonly<Record<string, ColumnForm>>; readonly when: string };
   readonly children: readonly ChildRows[];
+  /**
+   * The number of this set of columns, which each digest begins with. Another set is another number, and the one from
+   * before stands in `earlier`, or old entries would stop verifying.
+   */
+  readonly form?: number;
+  readonly earlier?: readonly Omit<AuditedObject, 'earlier'>[];
 };
 
 const named = { id: 'text', organization_id: 'text', code: 'text', name: 'text', metadata: 'text' } as const;
@@ -49,6 +55,83 @@ const planVersionMeters: ChildRows = {
   order: ['meter_code'],
   columns: { organization_id: 'text', plan_version_id: 'text', meter_code: 'text', meter_version_id: 'text' },
 };
+
+/** Of runs from before there were billing periods. */
+const billingRunOfForm1 = {
+  table: 'billing_runs',
+  organization: 'organization_id',
+  created: ['billing_run.created'],
+  createdAt: 'created_at',
+  isVersioned: false,
+  columns: {
+    id: 'text',
+    organization_id: 'text',
+    period_start: 'instant',
+    period_end: 'instant',
+    customer_id: 'text',
+    subscription_id: 'text',
+    created_at: 'instant',
+    request_id: 'text',
+    api_key_id: 'text',
+  },
+  settling: {
+    columns: { state: 'text', watermark: 'text', already_issued: 'text', failure: 'text', updated_at: 'instant' },
+    when: "t.state IN ('completed', 'failed')",
+  },
+  children: [
+    {
+      table: 'billing_run_shards',
+      parent: 'run_id',
+      order: ['shard_number'],
+      columns: {
+        run_id: 'text',
+        shard_number: 'text',
+        subscription_ids: 'text',
+        state: 'text',
+        leased_until: 'instant',
+        attempts: 'text',
+        issued: 'text',
+        already_issued: 'text',
+        rated_ms: 'text',
+        issued_ms: 'text',
+        failure: 'text',
+        lines_digest: 'text',
+      },
+      // Other shards of a run that failed are worked off all the same.
+      when: "t.state = 'completed'",
+    },
+  ],
+} as const satisfies AuditedObject;
+
+/** Of invoices of content version 1. */
+const invoiceOfForm1 = {
+  table: 'invoices',
+  organization: 'organization_id',
+  created: ['invoice.issued'],
+  createdAt: 'issued_at',
+  isVersioned: false,
+  columns: {
+    id: 'text',
+    organization_id: 'text',
+    series_number: 'text',
+    kind: 'text',
+    customer_id: 'text',
+    subscription_id: 'text',
+    plan_version_id: 'text',
+    run_id: 'text',
+    period_start: 'instant',
+    period_end: 'instant',
+    watermark: 'text',
+    currency: 'text',
+    subtotal: 'text',
+    total: 'text',
+    issued_at: 'instant',
+    previous_hash: 'text',
+    hash: 'text',
+  },
+  // Its lines are in its hash (invoicer/invoices/invoice-hash.ts), which the entry holds too.
+  children: [],
+} as const satisfies AuditedObject;
 
 /** By the `object_type` of their entries. */
 export const auditedObjects = {
@@ -174,6 +257,8 @@ export const auditedObjects = {
     children: [],
   },
   billing_run: {
+    form: 2,
+    earlier: [billingRunOfForm1],
     table: 'billing_runs',
     organization: 'organization_id',
     created: ['billing_run.created'],
@@ -203,6 +288,7 @@ export const auditedObjects = {
           run_id: 'text',
           shard_number: 'text',
           subscription_ids: 'text',
+          billing_period_ids: 'text',
           state: 'text',
           leased_until: 'instant',
           attempts: 'text',
@@ -262,11 +348,14 @@ export const auditedObjects = {
     created: ['invoice.issued'],
     createdAt: 'issued_at',
     isVersioned: false,
+    form: 2,
+    earlier: [invoiceOfForm1],
     columns: {
       id: 'text',
       organization_id: 'text',
       series_number: 'text',
       kind: 'text',
+      content_version: 'text',
       customer_id: 'text',
       subscription_id: 'text',
       plan_version_id: 'text',
@@ -282,7 +371,29 @@ export const auditedObjects = {
       hash: 'text',
     },
     // Its lines are in its hash (invoicer/invoices/invoice-hash.ts), which the entry holds too.
-    children: [],
+    children: [
+      {
+        table: 'billing_periods',
+        parent: 'invoice_id',
+        order: ['id'],
+        columns: {
+          id: 'text',
+          organization_id: 'text',
+          subscription_id: 'text',
+          customer_id: 'text',
+          plan_version_id: 'text',
+          billing_start: 'instant',
+          billing_end: 'instant',
+          segment: 'text',
+          span_start: 'instant',
+          span_end: 'instant',
+          state: 'text',
+          watermark: 'text',
+          invoice_id: 'text',
+          created_at: 'instant',
+        },
+      },
+    ],
   },
 } as const satisfies Record<string, AuditedObject>;
 

@@ -1,16 +1,14 @@
 /**
  * The unit of work of a billing run, which rater and invoicer lease one after the other by `lease_billing_run_shard`.
  */
-import type { Period } from '#schemas/period.ts';
-
 export type Shard = {
   readonly runId: string;
   readonly shardNumber: number;
   readonly organizationId: string;
-  readonly period: Period;
   /** The highest stream sequence that the run bills. */
   readonly watermark: bigint;
-  readonly subscriptionIds: readonly string[];
+  /** In the order in which their invoices are numbered. */
+  readonly billingPeriodIds: readonly string[];
   /** Of the request that asked for the run. */
   readonly requestId: string | undefined;
 };
@@ -20,10 +18,8 @@ export type ShardRow = {
   run_id: string;
   shard_number: number;
   organization_id: string;
-  period_start: Date;
-  period_end: Date;
   watermark: bigint;
-  subscription_ids: string[];
+  billing_period_ids: string[];
   request_id: string | null;
 };
 
@@ -31,9 +27,8 @@ export const shardFromRow = (row: ShardRow): Shard => ({
   runId: row.run_id,
   shardNumber: row.shard_number,
   organizationId: row.organization_id,
-  period: { start: row.period_start.getTime(), end: row.period_end.getTime() },
   watermark: row.watermark,
-  subscriptionIds: row.subscription_ids,
+  billingPeriodIds: row.billing_period_ids,
   requestId: row.request_id ?? undefined,
 });
 
@@ -50,7 +45,7 @@ const attemptsMax = 5;
 const reasonCharactersMax = 2_000;
 
 /**
- * A statement with its values. The rules stand in the functions of migrations 0001 and 0013; rater and invoicer both
+ * A statement with its values. The rules stand in the functions of migrations 0001, 0013 and 0015; rater and invoicer both
  * call them.
  */
 export type Statement = readonly [text: string, values: readonly unknown[]];

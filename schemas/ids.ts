@@ -8,6 +8,7 @@ export const idPrefixes = {
   cus: 'customer',
   sub: 'subscription',
   run: 'billing run',
+  bpd: 'billing period',
   inv: 'invoice',
   mtv: 'meter version',
   amd: 'amendment',

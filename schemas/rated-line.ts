@@ -14,6 +14,7 @@ import {
   parseStoredAmount,
   type RoundingMode,
 } from '#schemas/money.ts';
+import { formatPeriod, type Period } from '#schemas/period.ts';
 import type { PriceModel } from '#schemas/price.ts';
 import { formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 
@@ -79,6 +80,9 @@ export type RatedCharge = Priced & {
 };
 
 export type RatedLine = RatedCharge & {
+  readonly billingPeriodId: string;
+  /** The very time that was measured. */
+  readonly span: Period;
   readonly subscriptionId: string;
   readonly customerId: string;
   readonly planVersionId: string;
@@ -101,6 +105,8 @@ export type PriceStepJson = ReturnType<typeof priceStepToJson>;
 
 /** Stable key order and decimal strings: equal lines give equal bytes under `JSON.stringify`. */
 export const ratedLineToJson = (line: RatedLine) => ({
+  billing_period_id: line.billingPeriodId,
+  span: formatPeriod(line.span),
   subscription_id: line.subscriptionId,
   customer_id: line.customerId,
   plan_version_id: line.planVersionId,
@@ -131,7 +137,12 @@ export const priceStepFromJson = (json: PriceStepJson): PriceStep => ({
   amount: stored(parsePreciseAmount(json.amount), json),
 });
 
-export const ratedLineFromJson = (json: RatedLineJson): RatedLine => ({
+/** What a stored line has in columns of its own: its JSON from before there were billing periods lacks it. */
+export type RatedLinePeriod = Pick<RatedLine, 'billingPeriodId' | 'span'>;
+
+export const ratedLineFromJson = (json: RatedLineJson, { billingPeriodId, span }: RatedLinePeriod): RatedLine => ({
+  billingPeriodId,
+  span,
   subscriptionId: json.subscription_id,
   customerId: json.customer_id,
   planVersionId: json.plan_version_id,

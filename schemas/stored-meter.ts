@@ -19,8 +19,12 @@ export const storedDefinition = (json: unknown, meterVersionId: string): MeterDe
   return parsed.value;
 };
 
-export const meterOf = (stored: StoredMeter): Meter => ({
+/** A meter in one of its versions, which an id names for good. */
+export type MeterVersion = Meter & { readonly versionId: string };
+
+export const meterOf = (stored: StoredMeter): MeterVersion => ({
   ...storedDefinition(stored.definition, stored.meter_version_id),
   code: stored.code,
   version: stored.version_number,
+  versionId: stored.meter_version_id,
 });

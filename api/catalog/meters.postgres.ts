@@ -1,8 +1,8 @@
 /** Meters and their versions, and which versions a plan version is bound to. */
 import { newId } from '#platform/process/ids.ts';
-import { type Meter, type MeterDefinition, type MeterDefinitionJson, meterDefinitionToJson } from '#schemas/meter.ts';
+import { type MeterDefinition, type MeterDefinitionJson, meterDefinitionToJson } from '#schemas/meter.ts';
 import { lookUpColumn } from '#schemas/names.ts';
-import { meterOf } from '#schemas/stored-meter.ts';
+import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
@@ -186,7 +186,7 @@ export const meterStore = {
     );
   },
   /** The meters that a plan version charges by, in the versions that it was made with. */
-  pinnedMeters: async (db: Db, planVersionId: string): Promise<Meter[]> => {
+  pinnedMeters: async (db: Db, planVersionId: string): Promise<MeterVersion[]> => {
     const { rows } = await db.query<Pick<MeterRow, 'code' | 'version_number' | 'meter_version_id' | 'definition'>>(
       `SELECT p.meter_code AS code, v.version_number, v.id AS meter_version_id, v.definition
        FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id

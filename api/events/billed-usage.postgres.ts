@@ -1,4 +1,4 @@
-/** Who the names of events belong to, and which invoices bill their time. */
+/** Who the names of events belong to, and up to which watermark their time is billed. */
 import { splitNames, usageNames } from '#schemas/names.ts';
 import type { Db } from '../route/define-route.ts';
 import type { KnownSubscription } from './billed-usage.ts';
@@ -10,9 +10,9 @@ UNION ALL SELECT external_id FROM customers WHERE organization_id = $1 AND exter
 // Times as milliseconds: JSON has no instants.
 const subscriptions = `
 SELECT c.id AS customer_id, c.external_id, s.plan_version_id, s.started_at, s.ended_at, coalesce((
-    SELECT json_agg(json_build_array((extract(epoch FROM i.period_start) * 1000)::bigint, (extract(epoch FROM i.period_end) * 1000)::bigint, i.watermark::text)
-      ORDER BY i.period_start)
-    FROM invoices i WHERE i.subscription_id = s.id AND i.organization_id = $1), '[]') AS invoices
+    SELECT json_agg(json_build_array((extract(epoch FROM p.span_start) * 1000)::bigint, (extract(epoch FROM p.span_end) * 1000)::bigint, p.watermark::text, p.plan_version_id)
+      ORDER BY p.span_start)
+    FROM billing_periods p WHERE p.subscription_id = s.id AND p.organization_id = $1 AND p.state = 'billed'), '[]') AS periods
 FROM customers c JOIN subscriptions s ON s.customer_id = c.id AND s.organization_id = $1
 WHERE c.organization_id = $1 AND c.id IN (
   SELECT id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
@@ -25,7 +25,7 @@ type SubscriptionRow = {
   plan_version_id: string;
   started_at: Date;
   ended_at: Date | null;
-  invoices: [start: number, end: number, watermark: string][];
+  periods: [start: number, end: number, watermark: string, planVersionId: string][];
 };
 
 export const billedUsage = {
@@ -44,7 +44,11 @@ export const billedUsage = {
       planVersionId: row.plan_version_id,
       startedAt: row.started_at.getTime(),
       endedAt: row.ended_at?.getTime() ?? null,
-      invoices: row.invoices.map(([start, end, watermark]) => ({ start, end, watermark: BigInt(watermark) })),
+      periods: row.periods.map(([start, end, watermark, planVersionId]) => ({
+        span: { start, end },
+        watermark: BigInt(watermark),
+        planVersionId,
+      })),
     }));
   },
 };

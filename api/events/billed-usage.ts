@@ -3,8 +3,10 @@
  * that their events bear, with the spans of time in which a subscription takes their usage; every event that stands at
  * a watermark has exactly one fate.
  */
+import { type BilledPeriod, stretchesOf } from '#schemas/billing-period.ts';
 import type { Meter } from '#schemas/meter.ts';
-import { type Instant, intersect, type Period } from '#schemas/period.ts';
+import type { Period } from '#schemas/period.ts';
+import type { SubscriptionTime } from '#schemas/subscription.ts';
 import { unbilledReasons } from '#schemas/unbilled-reasons.ts';
 
 export const fates = ['billed', ...unbilledReasons] as const;
@@ -20,36 +22,20 @@ export type CoveredSpan = Period & {
   readonly watermark: bigint;
 };
 
-export type KnownSubscription = {
+export type KnownSubscription = SubscriptionTime & {
   /** The names under which its customer's events may come. */
   readonly names: readonly string[];
   readonly planVersionId: string;
-  readonly startedAt: Instant;
-  readonly endedAt: Instant | null;
-  readonly invoices: readonly (Period & { readonly watermark: bigint })[];
+  readonly periods: readonly (BilledPeriod & { readonly planVersionId: string })[];
 };
 
-/** Behind any event. */
-const never = Date.UTC(9999, 11, 31);
-
-/** The subscription's time, cut where its invoices begin and end; in order. */
-export const coveredSpans = ({ planVersionId, startedAt, endedAt, invoices }: KnownSubscription): CoveredSpan[] => {
-  const whole = { start: startedAt, end: endedAt ?? never };
-  const billed = invoices.flatMap((invoice) => {
-    const span = intersect(whole, invoice);
-    return span ? [{ ...span, planVersionId, watermark: invoice.watermark }] : [];
-  });
-  billed.sort((a, b) => a.start - b.start || a.end - b.end);
-  const spans: CoveredSpan[] = [];
-  let open = whole.start;
-  for (const span of billed) {
-    if (open < span.start) spans.push({ start: open, end: span.start, planVersionId, watermark: 0n });
-    spans.push(span);
-    open = Math.max(open, span.end);
-  }
-  if (open < whole.end) spans.push({ start: open, end: whole.end, planVersionId, watermark: 0n });
-  return spans;
-};
+/** The subscription's time, cut where it is billed; in order. */
+export const coveredSpans = ({ periods, planVersionId, ...time }: KnownSubscription): CoveredSpan[] =>
+  stretchesOf(time, periods).map(({ span, billed }) => ({
+    ...span,
+    planVersionId: billed?.planVersionId ?? planVersionId,
+    watermark: billed?.watermark ?? 0n,
+  }));
 
 /** A name that events bear, whoever it belongs to: it may be the id of one customer and the external id of another. */
 export type UsageCustomer = {

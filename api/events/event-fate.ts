@@ -4,7 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { type EventPayload, keyDigest, replacementKey } from '#schemas/amendment.ts';
+import { type BilledPeriod, stretchesOf } from '#schemas/billing-period.ts';
 import type { Meter } from '#schemas/meter.ts';
+import { contains } from '#schemas/period.ts';
+import type { SubscriptionTime } from '#schemas/subscription.ts';
 import { type FateReason, firstReason, toFateReason } from '#schemas/unbilled-reasons.ts';
 import { measureEvent } from '../../rater/aggregate/measure-event.ts';
 import type { EventVoid, KeyRow } from './events.clickhouse.ts';
@@ -22,24 +25,20 @@ export type EventVersion = EventPayload & {
 
 export type Twin = KeyRow & { readonly reason: 'twin' | 'conflict' | 'unchecked' };
 
-export type KnownInvoice = {
-  readonly id: string;
-  readonly start: number;
-  readonly end: number;
-  readonly watermark: bigint;
+/** A billed period, with the invoice that bills it and its lines there. */
+export type KnownPeriod = BilledPeriod & {
+  readonly invoiceId: string;
   readonly lines: readonly { readonly position: number; readonly charge: string }[];
 };
 
-export type SubscriptionFacts = {
+export type SubscriptionFacts = SubscriptionTime & {
   readonly id: string;
   /** Its customer's names. */
   readonly names: readonly string[];
-  readonly startedAt: number;
-  readonly endedAt: number | undefined;
   readonly charges: readonly { readonly code: string; readonly meter: string | undefined }[];
   /** By code, in the versions that its plan version was made with. */
   readonly meters: ReadonlyMap<string, Meter>;
-  readonly invoices: readonly KnownInvoice[];
+  readonly periods: readonly KnownPeriod[];
 };
 
 export type BillingFacts = {
@@ -129,48 +128,51 @@ const reasonOf = ({ endedAs }: EventVersion, holds: Holds): FateReason => {
   return toFateReason(reason);
 };
 
+/** `billed` is the billed period in which the event lies, if it lies in one. */
 const chargeBilling = (
   version: EventVersion,
-  subscription: SubscriptionFacts,
-  charge: string,
-  meter: Meter,
-  value: string | null,
+  of: { subscriptionId: string; charge: string; meter: Meter; value: string | null },
+  billed: KnownPeriod | undefined,
 ): Billing => {
-  const of = { subscriptionId: subscription.id, charge, meter, value };
-  const invoice = subscription.invoices.find(
-    ({ start, end }) => start <= version.occurredAtMs && version.occurredAtMs < end,
-  );
-  if (!invoice) return { ...of, reason: reasonOf(version, { unmeasured: value === null, period_open: true }) };
+  const isUnmeasured = of.value === null;
+  if (!billed) return { ...of, reason: reasonOf(version, { unmeasured: isUnmeasured, period_open: true }) };
   const { from, until } = version;
-  const isOn = from <= invoice.watermark && (until === undefined || until > invoice.watermark);
-  if (value === null || !isOn) {
-    const reason = reasonOf(version, { unmeasured: value === null, late: true });
+  const isOn = from <= billed.watermark && (until === undefined || until > billed.watermark);
+  if (isUnmeasured || !isOn) {
+    const reason = reasonOf(version, { unmeasured: isUnmeasured, late: true });
     // One that was taken away before the invoice has nothing to do with it.
-    const isBefore = until !== undefined && until <= invoice.watermark;
-    return { ...of, reason, ...(isBefore ? {} : { invoiceId: invoice.id }) };
+    const isBefore = until !== undefined && until <= billed.watermark;
+    return { ...of, reason, ...(isBefore ? {} : { invoiceId: billed.invoiceId }) };
   }
-  const line = invoice.lines.find((one) => one.charge === charge);
-  return { ...of, reason: undefined, invoiceId: invoice.id, ...(line ? { linePosition: line.position } : {}) };
+  const line = billed.lines.find((one) => one.charge === of.charge);
+  return { ...of, reason: undefined, invoiceId: billed.invoiceId, ...(line ? { linePosition: line.position } : {}) };
 };
 
 /** One entry for each charge that counts the version, or one that says why there is none. */
 export const billingOf = (version: EventVersion, { customerNames, subscriptions }: BillingFacts): Billing[] => {
   if (!customerNames.has(version.customer)) return [{ reason: reasonOf(version, { no_customer: true }) }];
-  const covering = subscriptions.filter(
-    ({ names, startedAt, endedAt }) =>
-      names.includes(version.customer) &&
-      startedAt <= version.occurredAtMs &&
-      version.occurredAtMs < (endedAt ?? Number.POSITIVE_INFINITY),
-  );
+  const covering = subscriptions.flatMap((subscription) => {
+    if (!subscription.names.includes(version.customer)) return [];
+    const stretch = stretchesOf(subscription, subscription.periods).find(({ span }) =>
+      contains(span, version.occurredAtMs),
+    );
+    return stretch ? [{ subscription, billed: stretch.billed }] : [];
+  });
   if (covering.length === 0) return [{ reason: reasonOf(version, { no_subscription: true }) }];
-  const entries = covering.flatMap((subscription) =>
+  const entries = covering.flatMap(({ subscription, billed }) =>
     subscription.charges.flatMap(({ code, meter: meterCode }) => {
       const meter = meterCode === undefined ? undefined : subscription.meters.get(meterCode);
       const measured = meter && measureEvent(meter, plainEvent(version));
-      return meter && measured?.counted ? [chargeBilling(version, subscription, code, meter, measured.value)] : [];
+      const of = { subscriptionId: subscription.id, charge: code };
+      return meter && measured?.counted
+        ? [chargeBilling(version, { ...of, meter, value: measured.value }, billed)]
+        : [];
     }),
   );
   return entries.length > 0
     ? entries
-    : covering.map(({ id }) => ({ reason: reasonOf(version, { no_charge: true }), subscriptionId: id }));
+    : covering.map(({ subscription }) => ({
+        reason: reasonOf(version, { no_charge: true }),
+        subscriptionId: subscription.id,
+      }));
 };

@@ -5,7 +5,10 @@ import { FailureError } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait, RunWaitDocument } from '#schemas/http/invoices.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import { type IssuedInvoice, issuedInvoiceToJson } from '#schemas/invoice.ts';
+import { issuedInvoiceToJson } from '#schemas/invoice/content.ts';
+import { periodsToJson } from '#schemas/invoice/content-2.ts';
+import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
+import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { formatPeriod, monthFromText } from '#schemas/period.ts';
 import type { AccountStore } from '../customers/accounts.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
@@ -20,8 +23,28 @@ export type InvoicePorts = {
   readonly isServing: () => boolean;
 };
 
-/** An issued invoice is what was hashed, and its state beside it. */
-const invoiceJson = (invoice: IssuedInvoice) => ({ ...issuedInvoiceToJson(invoice), state: 'issued' });
+/** Of an invoice with one billing period what it bills, as callers know it from content version 1. */
+const onlyPeriodJson = ({ periods }: IssuedInvoice) => {
+  const [only] = periodsToJson(periods.length === 1 ? periods : []);
+  return {
+    subscription_id: only?.subscription_id ?? null,
+    plan_version_id: only?.plan_version_id ?? null,
+    period: only ? { start: only.start, end: only.end } : null,
+    watermark: only?.watermark ?? null,
+  };
+};
+
+/** An issued invoice is what was hashed, and beside it its state and what the other content version has. */
+const invoiceJson = (invoice: IssuedInvoice) => ({
+  ...onlyPeriodJson(invoice),
+  periods: periodsToJson(invoice.periods),
+  ...issuedInvoiceToJson(invoice),
+  lines: invoice.lines.map((line) => ({
+    billing_period_id: line.billingPeriodId,
+    ...hashedLine(line, invoice.currency),
+  })),
+  state: 'issued',
+});
 
 /** Without its lines, for lists. */
 export const invoiceHeadJson = (invoice: IssuedInvoice) => {

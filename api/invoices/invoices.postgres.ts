@@ -5,10 +5,12 @@ import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Period } from '#schemas/period.ts';
 import {
   type InvoiceLineRow,
+  type InvoicePeriodRow,
   type InvoiceRow,
   invoiceColumns,
   invoiceFromRows,
   invoiceLineColumns,
+  selectPeriodsOfInvoices,
 } from '../../invoicer/invoices/invoice-rows.ts';
 import { customerFilter } from '../customers/accounts.postgres.ts';
 import type { Db } from '../route/define-route.ts';
@@ -51,7 +53,8 @@ const runFrom = `billing_runs r
   ) s ON true
   JOIN LATERAL (
     SELECT coalesce(sum(l.unmeasured_events), 0)::text AS unmeasured_events
-    FROM invoices i JOIN rated_lines l ON l.subscription_id = i.subscription_id AND l.period_start = i.period_start AND l.watermark = i.watermark
+    FROM invoices i JOIN billing_periods p ON p.invoice_id = i.id
+      JOIN rated_lines l ON l.billing_period_id = p.id AND l.watermark = p.watermark
     WHERE i.run_id = r.id
   ) u ON true`;
 
@@ -64,8 +67,19 @@ const invoices = {
     created_at: { column: 'issued_at', type: 'timestamptz' },
     number: { column: 'series_number', type: 'bigint' },
   },
-  filters: { subscription_id: { column: 'subscription_id' } },
-  times: { created_at: 'issued_at', period_start: 'period_start' },
+  filters: {
+    subscription_id: {
+      column: 'id',
+      test: (value: string) =>
+        `id IN (SELECT p.invoice_id FROM billing_periods p WHERE p.subscription_id = ${value} AND p.invoice_id IS NOT NULL)`,
+    },
+  },
+  times: {
+    created_at: 'issued_at',
+    // Of its first billing period; in content version 1 the month stands in the invoice.
+    period_start:
+      'coalesce(period_start, (SELECT min(p.span_start) FROM billing_periods p WHERE p.invoice_id = invoices.id))',
+  },
 } as const;
 
 const invoiceList = defineList({
@@ -75,10 +89,18 @@ const invoiceList = defineList({
 });
 const customerInvoiceList = defineList({ ...invoices, name: 'customer-invoices' });
 
-const withoutLines = ({ rows, ...rest }: PageRows<InvoiceRow>) => ({
-  ...rest,
-  rows: rows.map((row) => invoiceFromRows(row, [])),
-});
+const periodsOf = async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, InvoicePeriodRow[]>> => {
+  const { rows } = await db.query<InvoicePeriodRow>(selectPeriodsOfInvoices, [ids]);
+  return Map.groupBy(rows, (row) => row.invoice_id);
+};
+
+const withoutLines = async (db: Db, { rows, ...rest }: PageRows<InvoiceRow>): Promise<PageRows<IssuedInvoice>> => {
+  const periods = await periodsOf(
+    db,
+    rows.map(({ id }) => id),
+  );
+  return { ...rest, rows: rows.map((row) => invoiceFromRows(row, periods.get(row.id) ?? [], [])) };
+};
 
 const runOf = async (db: Db, id: string): Promise<BillingRunRow | undefined> => {
   const { rows } = await db.query<BillingRunRow>(
@@ -103,13 +125,14 @@ export const invoiceReader = {
       `SELECT ${invoiceLineColumns} FROM invoice_lines WHERE invoice_id = $1 ORDER BY position`,
       [row.id],
     );
-    return invoiceFromRows(row, lines.rows);
+    return invoiceFromRows(row, (await periodsOf(db, [row.id])).get(row.id) ?? [], lines.rows);
   },
   /** Without lines: a list shows heads. */
   invoices: async (db: Db, page: ListPage) =>
-    withoutLines(await listRows<InvoiceRow>(db, invoiceList, db.organizationId, page)),
+    withoutLines(db, await listRows<InvoiceRow>(db, invoiceList, db.organizationId, page)),
   customerInvoices: async (db: Db, customerId: string, page: ListPage) =>
     withoutLines(
+      db,
       await listRows<InvoiceRow>(db, customerInvoiceList, db.organizationId, page, { customer_id: customerId }),
     ),
   addRun: async (db: Db, run: NewBillingRun, now: Date): Promise<BillingRunRow> => {

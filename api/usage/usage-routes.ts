@@ -6,9 +6,10 @@ import { CustomerUsage, MeterUsage, MeterUsageQuery, SubscriptionUsage, UsageSpa
 import { formatInstant } from '#schemas/instant.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { usageNames } from '#schemas/names.ts';
-import { formatPeriod, type Instant, intersect, monthOf, type Period, periodOf } from '#schemas/period.ts';
+import { formatPeriod, type Instant, monthOf, type Period, periodOf } from '#schemas/period.ts';
 import { chargeFromJson } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
+import { coveredPeriods } from '#schemas/subscription.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { MeterRow } from '../catalog/meters.postgres.ts';
@@ -222,11 +223,11 @@ const customerUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, rea
         external_id: customer.external_id,
         period: formatPeriod(period),
         watermark: watermark.toString(),
-        items: meters.map(({ code, version }) => ({
+        items: meters.map(({ code, version, versionId }) => ({
           meter: code,
           meter_version: version,
-          quantity: usage.get(code)?.quantity ?? '0',
-          unmeasured_events: Number(usage.get(code)?.unmeasuredEvents ?? 0n),
+          quantity: usage.get(versionId)?.quantity ?? '0',
+          unmeasured_events: Number(usage.get(versionId)?.unmeasuredEvents ?? 0n),
         })),
       };
     },
@@ -254,15 +255,14 @@ const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage,
         const charge = chargeFromJson(json);
         return charge.ok ? [charge.value] : [];
       });
-      const whole = {
-        start: subscription.started_at.getTime(),
-        end: subscription.ended_at?.getTime() ?? Number.POSITIVE_INFINITY,
-      };
       // As it is billed: of the span, what the subscription covers.
-      const covered = intersect(period, whole);
+      const [covered] = coveredPeriods(
+        { startedAt: subscription.started_at.getTime(), endedAt: subscription.ended_at?.getTime() ?? null },
+        period,
+      );
       const customers = usageNames(customer.id, customer.external_id);
       const wanted = { organizationId: db.organizationId, watermark, customers, meters };
-      const usage = covered ? await readUsage.quantities({ ...wanted, period: covered }) : new Map();
+      const usage = covered ? await readUsage.quantities({ ...wanted, period: covered.span }) : new Map();
       return {
         subscription_id: subscription.id,
         customer_id: subscription.customer_id,
@@ -272,7 +272,7 @@ const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage,
         items: charges.flatMap(({ code, name, meter: meterCode, price }) => {
           const meter = meters.find((one) => one.code === meterCode);
           if (!meter) return [];
-          const quantity: string = usage.get(meter.code)?.quantity ?? '0';
+          const quantity: string = usage.get(meter.versionId)?.quantity ?? '0';
           return [
             {
               charge: code,
@@ -280,7 +280,7 @@ const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage,
               meter: meter.code,
               meter_version: meter.version,
               quantity,
-              unmeasured_events: Number(usage.get(meter.code)?.unmeasuredEvents ?? 0n),
+              unmeasured_events: Number(usage.get(meter.versionId)?.unmeasuredEvents ?? 0n),
               ...limitsOf(price, quantity),
             },
           ];

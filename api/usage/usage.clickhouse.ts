@@ -4,8 +4,8 @@
  */
 import type { ClickHouseClient } from '@clickhouse/client';
 import { type ClickHouseStatement, readRows, whileAvailable } from '#platform/stores/clickhouse.ts';
-import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
+import type { MeterVersion } from '#schemas/stored-meter.ts';
 import {
   type Measured,
   quantitiesFromRows,
@@ -20,12 +20,12 @@ export type QuantitiesWanted = {
   readonly watermark: bigint;
   /** Names under which the customer's events may have come. */
   readonly customers: readonly string[];
-  readonly meters: readonly Meter[];
+  readonly meters: readonly MeterVersion[];
   readonly period: Period;
 };
 
 export type ReadUsage = {
-  /** By meter code; a meter without events may be missing. */
+  /** By meter version id; a meter without events may be missing. */
   readonly quantities: (wanted: QuantitiesWanted) => Promise<ReadonlyMap<string, Measured>>;
   readonly rows: (wanted: UsageWanted) => Promise<UsageRow[]>;
 };
@@ -81,11 +81,11 @@ export const createReadUsage = (clickhouse: ClickHouseClient): ReadUsage => {
   });
   return {
     quantities: async ({ organizationId, watermark, customers, meters, period }) => {
-      const subscriptions = [{ subscriptionId: 'all', customers, period }];
+      const spans = [{ spanId: 'asked', customers, period }];
       const answers = [];
-      for (const statement of quantityStatements({ tenant: organizationId, watermark, subscriptions, meters }))
+      for (const statement of quantityStatements({ tenant: organizationId, watermark, spans, meters }))
         answers.push({ statement, rows: await read<StatementRow>(statement) });
-      return quantitiesFromRows(answers).get('all') ?? new Map();
+      return quantitiesFromRows(answers).get('asked') ?? new Map();
     },
     rows: (wanted) => {
       const { customers, ...shape } = wanted;

@@ -10,10 +10,12 @@ import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { ChainFault, genesisHash, linkFault } from '../../invoicer/invoices/invoice-hash.ts';
 import {
   type InvoiceLineRow,
+  type InvoicePeriodRow,
   type InvoiceRow,
   invoiceColumns,
   invoiceFromRows,
   invoiceLineColumns,
+  selectPeriodsOfInvoices,
 } from '../../invoicer/invoices/invoice-rows.ts';
 import type { Anchor, ChainName } from './anchors.ts';
 
@@ -83,23 +85,31 @@ const auditChain: Chain = {
   },
 };
 
-const selectInvoices = `SELECT ${invoiceColumns}, ${wholeMs(['period_start', 'period_end', 'issued_at'])} AS whole_ms FROM invoices
+const selectInvoices = `SELECT ${invoiceColumns}, ${wholeMs(['issued_at'])} AND coalesce(${wholeMs(['period_start', 'period_end'])}, true) AS whole_ms FROM invoices
   WHERE organization_id = $1 AND series_number > $2 ORDER BY series_number LIMIT ${invoicesMax}`;
+const selectPeriods = selectPeriodsOfInvoices.replace(
+  ' FROM',
+  `, ${wholeMs(['span_start', 'span_end'])} AS whole_ms FROM`,
+);
 const selectLines = `SELECT ${invoiceLineColumns}, ${wholeMs(['period_start', 'period_end'])} AS whole_ms FROM invoice_lines
   WHERE invoice_id = ANY ($1) ORDER BY invoice_id, position`;
 
 const invoiceFault = (
   row: Whole<InvoiceRow>,
+  periods: readonly Whole<InvoicePeriodRow>[],
   lines: readonly Whole<InvoiceLineRow>[],
   last: ChainHead,
 ): string | undefined => {
   let invoice: IssuedInvoice;
   try {
-    invoice = invoiceFromRows(row, lines);
+    invoice = invoiceFromRows(row, periods, lines);
   } catch {
     return ChainFault.unreadable;
   }
-  return linkFault(invoice, last) ?? ([row, ...lines].every(({ whole_ms }) => whole_ms) ? undefined : ChainFault.hash);
+  return (
+    linkFault(invoice, last) ??
+    ([row, ...periods, ...lines].every(({ whole_ms }) => whole_ms) ? undefined : ChainFault.hash)
+  );
 };
 
 const invoiceChain: Chain = {
@@ -109,12 +119,14 @@ const invoiceChain: Chain = {
   page: async (db, organizationId, after) => {
     const { rows } = await db.query<Whole<InvoiceRow>>(selectInvoices, [organizationId, after]);
     const lines = await db.query<Whole<InvoiceLineRow>>(selectLines, [rows.map(({ id }) => id)]);
+    const periods = await db.query<Whole<InvoicePeriodRow>>(selectPeriods, [rows.map(({ id }) => id)]);
     const linesOf = Map.groupBy(lines.rows, (line) => line.invoice_id);
+    const periodsOf = Map.groupBy(periods.rows, (period) => period.invoice_id);
     return rows.map((row) => ({
       position: row.series_number,
       id: row.id,
       hash: row.hash,
-      faultAfter: (last) => invoiceFault(row, linesOf.get(row.id) ?? [], last),
+      faultAfter: (last) => invoiceFault(row, periodsOf.get(row.id) ?? [], linesOf.get(row.id) ?? [], last),
     }));
   },
 };

@@ -6,7 +6,7 @@
  * were stored digests are counted alone.
  */
 
-import { entriesOf, ratedLinesDigest, storedDigest } from '#platform/audit/stored-digest.ts';
+import { entriesOf, ratedLinesDigest, storedDigests } from '#platform/audit/stored-digest.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { type AuditedObject, type AuditedType, auditedObjects, type ChildRows } from '#schemas/audited-objects.ts';
 import type { FaultyRow } from './verify-chains.postgres.ts';
@@ -31,10 +31,10 @@ const statementOf = (objectType: AuditedType, object: AuditedObject): string => 
         WHEN t.created_at >= $2 AND e.created IS NOT TRUE THEN 'change_without_entry'
         WHEN (t.created_at >= $2 OR e.created) AND ${counts} THEN 'change_without_entry'
         ${isInvoice ? "WHEN e.after IS DISTINCT FROM t.hash THEN 'change_without_entry'" : ''}
-        WHEN e.digests <> '{}' AND t.digest <> ALL (e.digests) THEN 'differs_from_last_entry'
+        WHEN e.digests <> '{}' AND NOT t.digests && e.digests THEN 'differs_from_last_entry'
       END AS reason
       FROM (
-        SELECT t.id${organization === 'id' ? '' : `, t.${organization}`}, t.${createdAt} AS created_at${isVersioned ? ', t.version' : ''}${isInvoice ? ', t.hash' : ''}, ${storedDigest(object)} AS digest,
+        SELECT t.id${organization === 'id' ? '' : `, t.${organization}`}, t.${createdAt} AS created_at${isVersioned ? ', t.version' : ''}${isInvoice ? ', t.hash' : ''}, ${storedDigests(object)} AS digests,
           row_number() OVER (ORDER BY t.id) AS place
         FROM (SELECT * FROM ${table} WHERE ${organization} = $1 AND id > $3 ORDER BY id LIMIT ${batchMax}) t
       ) t
@@ -56,6 +56,9 @@ const ratedStatement = `SELECT s.run_id || '/' || s.shard_number AS id FROM bill
 
 /** Lines that no shard rated. */
 const strayLinesStatement = `SELECT DISTINCT l.subscription_id AS id FROM rated_lines l WHERE l.organization_id = $1 AND NOT EXISTS (
+    SELECT 1 FROM billing_runs r JOIN billing_run_shards s ON s.run_id = r.id, unnest(s.billing_period_ids) AS rated (id)
+    WHERE r.organization_id = $1 AND rated.id = l.billing_period_id AND r.watermark = l.watermark
+  ) AND NOT EXISTS (
     SELECT 1 FROM billing_runs r JOIN billing_run_shards s ON s.run_id = r.id, unnest(s.subscription_ids) AS rated (id)
     WHERE r.organization_id = $1 AND rated.id = l.subscription_id AND r.period_start = l.period_start AND r.watermark = l.watermark
   ) ORDER BY 1`;
@@ -136,7 +139,7 @@ export const verifyStrays = async (db: Queryable): Promise<ChangeFaults[]> => {
   ]) {
     const { add, faults } = collect(table);
     const { rows } = await db.query<{ id: string }>(
-      `SELECT DISTINCT c.${parent} AS id FROM ${table} c WHERE NOT EXISTS (SELECT 1 FROM ${parentTable} p WHERE p.id = c.${parent}) ORDER BY 1`,
+      `SELECT DISTINCT c.${parent} AS id FROM ${table} c WHERE c.${parent} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ${parentTable} p WHERE p.id = c.${parent}) ORDER BY 1`,
     );
     for (const { id } of rows) add({ id, reason: 'change_without_entry' });
     all.push(faults());

@@ -5,23 +5,21 @@ import {
   type AmendedEvent,
   type AmendmentInStream,
   type BilledChange,
-  type BilledInvoice,
   billedChanges,
+  type InvoicedPeriod,
 } from './billed-changes.ts';
 
-const invoicesStatement = `SELECT i.id, i.subscription_id, c.id AS customer_id, c.external_id, i.watermark,
-    greatest(i.period_start, s.started_at) AS covered_from, least(i.period_end, coalesce(s.ended_at, i.period_end)) AS covered_to
-  FROM invoices i JOIN subscriptions s ON s.id = i.subscription_id JOIN customers c ON c.id = i.customer_id
-  WHERE i.organization_id = $1 AND i.id = ANY ($2)`;
+const periodsStatement = `SELECT p.invoice_id, p.subscription_id, c.id AS customer_id, c.external_id, p.watermark, p.span_start, p.span_end
+  FROM billing_periods p JOIN customers c ON c.id = p.customer_id WHERE p.organization_id = $1 AND p.invoice_id = ANY ($2)`;
 
-type InvoiceRow = {
-  id: string;
+type PeriodRow = {
+  invoice_id: string;
   subscription_id: string;
   customer_id: string;
   external_id: string;
   watermark: bigint;
-  covered_from: Date;
-  covered_to: Date;
+  span_start: Date;
+  span_end: Date;
 };
 
 // Found by whose events of which time they change; times as milliseconds, as JSON has no instants.
@@ -34,12 +32,12 @@ const amendmentsStatement = `SELECT a.id, a.stream_sequence, json_agg(json_build
 
 type AmendmentRow = { id: string; stream_sequence: bigint | null; events: AmendedEvent[] };
 
-const toInvoice = (row: InvoiceRow): BilledInvoice => ({
-  id: row.id,
+const toBilled = (row: PeriodRow): InvoicedPeriod => ({
+  invoiceId: row.invoice_id,
   subscriptionId: row.subscription_id,
   customers: usageNames(row.customer_id, row.external_id),
   watermark: row.watermark,
-  period: { start: row.covered_from.getTime(), end: row.covered_to.getTime() },
+  period: { start: row.span_start.getTime(), end: row.span_end.getTime() },
 });
 
 const toAmendment = ({ id, stream_sequence: sequence, events }: AmendmentRow): AmendmentInStream => ({
@@ -52,15 +50,15 @@ const toAmendment = ({ id, stream_sequence: sequence, events }: AmendmentRow): A
 export const createBilledChanges =
   (postgres: Queryable) =>
   async (organizationId: string, invoiceIds: readonly string[], upTo: bigint): Promise<BilledChange[]> => {
-    const { rows } = await postgres.query<InvoiceRow>(invoicesStatement, [organizationId, invoiceIds]);
-    const invoices = rows.map(toInvoice);
-    if (invoices.length === 0) return [];
+    const { rows } = await postgres.query<PeriodRow>(periodsStatement, [organizationId, invoiceIds]);
+    const periods = rows.map(toBilled);
+    if (periods.length === 0) return [];
     const bounds = {
-      start: new Date(Math.min(...invoices.map(({ period }) => period.start))),
-      end: new Date(Math.max(...invoices.map(({ period }) => period.end))),
-      after: invoices.map(({ watermark }) => watermark).sort((a, b) => (a < b ? -1 : 1))[0],
+      start: new Date(Math.min(...periods.map(({ period }) => period.start))),
+      end: new Date(Math.max(...periods.map(({ period }) => period.end))),
+      after: periods.map(({ watermark }) => watermark).sort((a, b) => (a < b ? -1 : 1))[0],
     };
-    const names = [...new Set(invoices.flatMap(({ customers }) => customers))];
+    const names = [...new Set(periods.flatMap(({ customers }) => customers))];
     const found = await postgres.query<AmendmentRow>(amendmentsStatement, [
       organizationId,
       names,
@@ -68,5 +66,5 @@ export const createBilledChanges =
       bounds.end,
       bounds.after,
     ]);
-    return billedChanges(invoices, found.rows.map(toAmendment), upTo);
+    return billedChanges(periods, found.rows.map(toAmendment), upTo);
   };

@@ -23,12 +23,13 @@ export type AmendmentInStream = {
   readonly events: readonly AmendedEvent[];
 };
 
-export type BilledInvoice = {
-  readonly id: string;
+/** A billing period with the invoice that bills it. */
+export type InvoicedPeriod = {
+  readonly invoiceId: string;
   readonly subscriptionId: string;
   /** The names that events of its customer bear: id and external id. */
   readonly customers: readonly string[];
-  /** As far as the subscription covered it. */
+  /** The very time that was measured. */
   readonly period: Period;
   readonly watermark: bigint;
 };
@@ -46,12 +47,12 @@ export type BilledChange = {
  * a delta at `upTo` draws it once none is on its way any more, as one may turn out to be under it.
  */
 export const billedChanges = (
-  invoices: readonly BilledInvoice[],
+  periods: readonly InvoicedPeriod[],
   amendments: readonly AmendmentInStream[],
   upTo: bigint,
 ): BilledChange[] =>
-  invoices
-    .flatMap(({ id: invoiceId, customers, period, watermark }) =>
+  periods
+    .flatMap(({ invoiceId, customers, period, watermark }) =>
       amendments.flatMap(({ id: amendmentId, sequence, events }) => {
         const isBehind = sequence === undefined || (sequence > watermark && sequence <= upTo);
         const touched = events.filter(

@@ -3,15 +3,16 @@
  * of PostgreSQL:
  *
  *   1. lock the organization's series row: its counter and the head of its hash chain;
- *   2. leave out the subscriptions that have an invoice for this period;
+ *   2. leave out the billing periods that are billed;
  *   3. draft, number and chain the others;
- *   4. write invoices and lines, the new counter and head, and the shard's new state.
+ *   4. write invoices and lines, their billing periods as billed, the new counter and head, and the shard's new state.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
  * none.
  */
 
 import type { Shard } from '#schemas/billing-run.ts';
+import { newestContentVersion } from '#schemas/invoice/content.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
@@ -19,8 +20,8 @@ import { draftInvoice } from './draft-invoice.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
 
-/** Where the organization's chain stands, and which subscriptions of the shard have their invoice already. */
-export type SeriesState = { readonly head: ChainHead; readonly alreadyIssued: ReadonlySet<string> };
+/** Where the organization's chain stands, and which billing periods of the shard are billed already. */
+export type SeriesState = { readonly head: ChainHead; readonly alreadyBilled: ReadonlySet<string> };
 
 export type IssuePorts = {
   readonly leaseShard: () => Promise<Shard | undefined>;
@@ -40,7 +41,7 @@ export type IssuePorts = {
   readonly stopwatch: () => () => number;
 };
 
-/** Numbers and chains the drafts of a shard, in the order of their subscriptions. Pure but for the ids. */
+/** Numbers and chains the drafts of a shard, in the order of their billing periods. Pure but for the ids. */
 export const issueInvoices = (
   shard: Shard,
   lines: readonly RatedLine[],
@@ -48,19 +49,20 @@ export const issueInvoices = (
   issuedAt: Instant,
   newInvoiceId: () => string,
 ): IssuedInvoice[] => {
-  const bySubscription = Map.groupBy(lines, (line) => line.subscriptionId);
+  const byPeriod = Map.groupBy(lines, (line) => line.billingPeriodId);
   let head = state.head;
   const issued: IssuedInvoice[] = [];
-  for (const subscriptionId of shard.subscriptionIds) {
-    const [first, ...rest] = bySubscription.get(subscriptionId) ?? [];
-    if (!first || state.alreadyIssued.has(subscriptionId)) continue;
-    const draft = draftInvoice(first, shard.period, [first, ...rest]);
+  for (const billingPeriodId of shard.billingPeriodIds) {
+    const [first, ...rest] = byPeriod.get(billingPeriodId) ?? [];
+    if (!first || state.alreadyBilled.has(billingPeriodId)) continue;
+    const { subscriptionId, planVersionId, span } = first;
+    const period = { billingPeriodId, subscriptionId, planVersionId, span, watermark: shard.watermark };
     const numbered = {
-      ...draft,
+      ...draftInvoice(first, [{ ...period, lines: [first, ...rest] }]),
+      contentVersion: newestContentVersion,
       id: newInvoiceId(),
       tenant: shard.organizationId,
       number: head.number + 1,
-      watermark: shard.watermark,
       issuedAt,
     };
     const hash = chainHash(head.hash, canonicalInvoice(numbered));

@@ -1,54 +1,55 @@
-/** Rated lines of one subscription and period -> the draft of its invoice. Nothing is priced or rounded here. */
+/** Rated lines of billing periods -> the draft of an invoice. Nothing is priced or rounded here. */
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
-import type { DraftInvoice, InvoiceLine } from '#schemas/invoice.ts';
+import type { DraftInvoice, InvoiceLine, InvoicePeriod } from '#schemas/invoice.ts';
 import { sumAmounts } from '#schemas/money.ts';
-import type { Period } from '#schemas/period.ts';
+import { samePeriod } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 
-export type InvoiceParties = {
-  readonly subscriptionId: string;
-  readonly customerId: string;
-  readonly planVersionId: string;
-  readonly currency: Currency;
-};
+export type InvoiceParties = { readonly customerId: string; readonly currency: Currency };
+
+/** A billing period with its rated lines. */
+export type RatedPeriod = InvoicePeriod & { readonly lines: readonly RatedLine[] };
 
 /**
- * The total is the sum of the printed lines. Lines stand in the order of the plan, in whatever order they come. They
- * must all be of this subscription and currency, each charge once: a foreign or doubled line is a bug and must not
- * become an invoice.
+ * The total is the sum of the printed lines. Lines stand in the order of the periods and of their plans, in whatever
+ * order they come. They must all be of their period, customer and currency, each charge once: a foreign or doubled line
+ * is a bug and must not become an invoice.
  */
 export const draftInvoice = (
-  parties: InvoiceParties,
-  period: Period,
-  ratedLines: readonly RatedLine[],
+  { customerId, currency }: InvoiceParties,
+  ratedPeriods: readonly RatedPeriod[],
 ): DraftInvoice => {
-  const { subscriptionId, customerId, planVersionId, currency } = parties;
-  for (const line of ratedLines) {
-    assert.equal(line.subscriptionId, subscriptionId, 'a line of another subscription');
-    assert.equal(line.customerId, customerId, 'a line of another customer');
-    assert.equal(line.planVersionId, planVersionId, 'a line of another plan version');
-    assert.equal(line.currency, currency, 'a line in another currency');
-  }
-  assert.equal(new Set(ratedLines.map((line) => line.chargeCode)).size, ratedLines.length, 'a charge appears twice');
-
-  const inPlanOrder = ratedLines.toSorted((a, b) => a.position - b.position);
-  const lines = inPlanOrder.map((line, index) => toInvoiceLine(line, index + 1, period));
+  const lines = ratedPeriods
+    .flatMap((period) => linesOf(period, { customerId, currency }))
+    .map((line, index) => toInvoiceLine(line, index + 1));
   const subtotal = sumAmounts(lines.map((line) => line.amount));
   return {
     kind: 'period',
-    subscriptionId,
     customerId,
-    planVersionId,
     currency,
-    period,
+    periods: ratedPeriods.map(({ lines: _lines, ...period }) => period),
     lines,
     subtotal,
     total: subtotal,
   };
 };
 
-const toInvoiceLine = (line: RatedLine, position: number, servicePeriod: Period): InvoiceLine => ({
+const linesOf = ({ lines, ...period }: RatedPeriod, { customerId, currency }: InvoiceParties): RatedLine[] => {
+  for (const line of lines) {
+    assert.equal(line.billingPeriodId, period.billingPeriodId, 'a line of another billing period');
+    assert.equal(line.subscriptionId, period.subscriptionId, 'a line of another subscription');
+    assert.equal(line.customerId, customerId, 'a line of another customer');
+    assert.equal(line.planVersionId, period.planVersionId, 'a line of another plan version');
+    assert.equal(line.currency, currency, 'a line in another currency');
+    assert(samePeriod(line.span, period.span), 'a line over another time');
+  }
+  assert.equal(new Set(lines.map((line) => line.chargeCode)).size, lines.length, 'a charge appears twice');
+  return lines.toSorted((a, b) => a.position - b.position);
+};
+
+const toInvoiceLine = (line: RatedLine, position: number): InvoiceLine => ({
+  billingPeriodId: line.billingPeriodId,
   position,
   chargeCode: line.chargeCode,
   description: line.chargeName,
@@ -58,5 +59,5 @@ const toInvoiceLine = (line: RatedLine, position: number, servicePeriod: Period)
   precise: line.precise,
   amount: line.amount,
   steps: line.steps,
-  servicePeriod,
+  servicePeriod: line.span,
 });

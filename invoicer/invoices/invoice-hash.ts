@@ -7,26 +7,19 @@
  */
 import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
-import { type InvoiceContentJson, type IssuedInvoice, invoiceContentToJson } from '#schemas/invoice.ts';
+import { contentToJson } from '#schemas/invoice/content.ts';
+import type { ContentVersion, InvoiceContent, IssuedInvoice } from '#schemas/invoice.ts';
 
 /** What stands before a tenant's first invoice. It needs no tenant in it, as every canonical form names its own. */
 export const genesisHash = '0'.repeat(64);
 
-/**
- * Version of what is hashed, a part of it: another set of fields must be another number, or old invoices would stop
- * verifying.
- */
-const canonicalVersion = 1;
+/** The content without both hashes and without what may change later, in the version that the invoice was issued in. */
+export const canonicalInvoice = (invoice: InvoiceContent): string =>
+  canonicalContent(invoice.contentVersion, contentToJson[invoice.contentVersion](invoice));
 
-/**
- * The content without both hashes and without what may change later; the fields are those of `invoiceContentToJson`.
- */
-export const canonicalInvoice = (invoice: Omit<IssuedInvoice, 'hash' | 'previousHash'>): string =>
-  canonicalContent(invoiceContentToJson(invoice));
-
-/** For a reader that has the published JSON and not the rows. */
-export const canonicalContent = (content: InvoiceContentJson): string =>
-  canonicalize({ canonical_version: canonicalVersion, ...content }) as string;
+/** For a reader that has the published JSON and not the rows. The version is a part of what is hashed. */
+export const canonicalContent = (version: ContentVersion, content: object): string =>
+  canonicalize({ canonical_version: version, ...content }) as string;
 
 /** `previousHash` as 64 ASCII characters; 64 lower-case hex digits back. */
 export const chainHash = (previousHash: string, canonical: string): string =>

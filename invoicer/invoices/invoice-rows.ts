@@ -4,7 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { isCurrency } from '#schemas/currency.ts';
-import type { InvoiceKind, InvoiceLine, IssuedInvoice } from '#schemas/invoice.ts';
+import {
+  type ContentVersion,
+  contentVersions,
+  type InvoiceKind,
+  type InvoiceLine,
+  type InvoicePeriod,
+  type IssuedInvoice,
+} from '#schemas/invoice.ts';
 import { parsePreciseAmount, parseStoredAmount, type RoundingMode } from '#schemas/money.ts';
 import { parseQuantity } from '#schemas/quantity.ts';
 import { type PriceStepJson, priceStepFromJson } from '#schemas/rated-line.ts';
@@ -14,13 +21,15 @@ export type InvoiceRow = {
   organization_id: string;
   series_number: bigint;
   kind: InvoiceKind;
+  content_version: number;
   customer_id: string;
-  subscription_id: string;
-  plan_version_id: string;
-  run_id: string;
-  period_start: Date;
-  period_end: Date;
-  watermark: bigint;
+  run_id: string | null;
+  /** These five are of content version 1, and null in every other. */
+  subscription_id: string | null;
+  plan_version_id: string | null;
+  period_start: Date | null;
+  period_end: Date | null;
+  watermark: bigint | null;
   currency: string;
   subtotal: string;
   total: string;
@@ -29,8 +38,20 @@ export type InvoiceRow = {
   hash: string;
 };
 
+/** A billing period of an invoice. */
+export type InvoicePeriodRow = {
+  invoice_id: string;
+  id: string;
+  subscription_id: string;
+  plan_version_id: string;
+  span_start: Date;
+  span_end: Date;
+  watermark: bigint;
+};
+
 export type InvoiceLineRow = {
   invoice_id: string;
+  billing_period_id: string | null;
   position: number;
   charge_code: string;
   description: string;
@@ -45,9 +66,10 @@ export type InvoiceLineRow = {
 };
 
 export const invoiceColumns =
-  'id, organization_id, series_number, kind, customer_id, subscription_id, plan_version_id, run_id, period_start, period_end, watermark, currency, subtotal, total, issued_at, previous_hash, hash';
+  'id, organization_id, series_number, kind, content_version, customer_id, subscription_id, plan_version_id, run_id, period_start, period_end, watermark, currency, subtotal, total, issued_at, previous_hash, hash';
+const invoicePeriodColumns = 'invoice_id, id, subscription_id, plan_version_id, span_start, span_end, watermark';
 export const invoiceLineColumns =
-  'invoice_id, position, charge_code, description, meter, quantity, rounding, precise_amount, amount, steps, period_start, period_end';
+  'invoice_id, billing_period_id, position, charge_code, description, meter, quantity, rounding, precise_amount, amount, steps, period_start, period_end';
 
 const read = <T>(value: T | undefined, what: string): T => {
   assert(value !== undefined, `a stored invoice can't be read: ${what}`);
@@ -55,6 +77,7 @@ const read = <T>(value: T | undefined, what: string): T => {
 };
 
 const lineFromRow = (row: InvoiceLineRow): InvoiceLine => ({
+  billingPeriodId: row.billing_period_id,
   position: row.position,
   chargeCode: row.charge_code,
   description: row.description,
@@ -67,22 +90,57 @@ const lineFromRow = (row: InvoiceLineRow): InvoiceLine => ({
   servicePeriod: { start: row.period_start.getTime(), end: row.period_end.getTime() },
 });
 
-/** `lines` are those of this invoice, by position. */
-export const invoiceFromRows = (row: InvoiceRow, lines: readonly InvoiceLineRow[]): IssuedInvoice => ({
-  id: row.id,
-  tenant: row.organization_id,
-  number: Number(row.series_number),
-  kind: row.kind,
-  customerId: row.customer_id,
+const periodFromRow = (row: InvoicePeriodRow): InvoicePeriod => ({
+  billingPeriodId: row.id,
   subscriptionId: row.subscription_id,
   planVersionId: row.plan_version_id,
-  period: { start: row.period_start.getTime(), end: row.period_end.getTime() },
+  span: { start: row.span_start.getTime(), end: row.span_end.getTime() },
   watermark: row.watermark,
-  currency: read(isCurrency(row.currency) ? row.currency : undefined, row.currency),
-  subtotal: read(parseStoredAmount(row.subtotal), row.subtotal),
-  total: read(parseStoredAmount(row.total), row.total),
-  issuedAt: row.issued_at.getTime(),
-  previousHash: row.previous_hash,
-  hash: row.hash,
-  lines: lines.map(lineFromRow),
 });
+
+/** What was hashed then stands in the invoice itself: the whole month. */
+const periodOfVersion1 = (row: InvoiceRow, billingPeriodId: string): InvoicePeriod => ({
+  billingPeriodId,
+  subscriptionId: read(row.subscription_id ?? undefined, 'subscription_id'),
+  planVersionId: read(row.plan_version_id ?? undefined, 'plan_version_id'),
+  span: {
+    start: read(row.period_start?.getTime(), 'period_start'),
+    end: read(row.period_end?.getTime(), 'period_end'),
+  },
+  watermark: read(row.watermark ?? undefined, 'watermark'),
+});
+
+const versionOf = (row: InvoiceRow): ContentVersion =>
+  read(
+    contentVersions.find((version) => version === row.content_version),
+    `content version ${row.content_version}`,
+  );
+
+/** `periods` and `lines` are those of this invoice, the lines by position. */
+export const invoiceFromRows = (
+  row: InvoiceRow,
+  periods: readonly InvoicePeriodRow[],
+  lines: readonly InvoiceLineRow[],
+): IssuedInvoice => {
+  const contentVersion = versionOf(row);
+  return {
+    contentVersion,
+    id: row.id,
+    tenant: row.organization_id,
+    number: Number(row.series_number),
+    kind: row.kind,
+    customerId: row.customer_id,
+    periods: contentVersion === 1 ? [periodOfVersion1(row, periods[0]?.id ?? '')] : periods.map(periodFromRow),
+    currency: read(isCurrency(row.currency) ? row.currency : undefined, row.currency),
+    subtotal: read(parseStoredAmount(row.subtotal), row.subtotal),
+    total: read(parseStoredAmount(row.total), row.total),
+    issuedAt: row.issued_at.getTime(),
+    previousHash: row.previous_hash,
+    hash: row.hash,
+    lines: lines.map(lineFromRow),
+  };
+};
+
+/** Beside the invoices with these ids, for `invoiceFromRows`; in the order of their lines. */
+export const selectPeriodsOfInvoices = `SELECT ${invoicePeriodColumns} FROM billing_periods WHERE invoice_id = ANY ($1)
+  ORDER BY invoice_id, customer_id, subscription_id, span_start`;

@@ -1,4 +1,5 @@
 /** Issuing invoices: one transaction, a gap-free number, the hash chain. */
+import assert from 'node:assert/strict';
 import { appendAudit } from '#platform/audit/audit.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { isPassing } from '#platform/stores/retry.ts';
@@ -26,24 +27,18 @@ const lockSeries = async (client: Queryable, organizationId: string): Promise<{ 
 const insertInvoices = async (client: Queryable, shard: Shard, invoices: readonly IssuedInvoice[]): Promise<void> => {
   const column = <T>(of: (invoice: IssuedInvoice) => T): T[] => invoices.map(of);
   await client.query(
-    `INSERT INTO invoices (id, organization_id, series_number, kind, customer_id, subscription_id, plan_version_id, run_id, period_start, period_end, watermark,
-       currency, subtotal, total, issued_at, previous_hash, hash)
-     SELECT i.id, $1, i.number, i.kind, i.customer_id, i.subscription_id, i.plan_version_id, $2, $3, $4, $5,
-       i.currency, i.subtotal, i.total, i.issued_at, i.previous_hash, i.hash
-     FROM unnest($6::text[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::numeric[], $14::numeric[], $15::timestamptz[], $16::text[], $17::text[])
-       AS i (id, number, kind, customer_id, subscription_id, plan_version_id, currency, subtotal, total, issued_at, previous_hash, hash)`,
+    `INSERT INTO invoices (id, organization_id, series_number, kind, content_version, customer_id, run_id, currency, subtotal, total, issued_at, previous_hash, hash)
+     SELECT i.id, $1, i.number, i.kind, i.content_version, i.customer_id, $2, i.currency, i.subtotal, i.total, i.issued_at, i.previous_hash, i.hash
+     FROM unnest($3::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::text[], $9::numeric[], $10::numeric[], $11::timestamptz[], $12::text[], $13::text[])
+       AS i (id, number, kind, content_version, customer_id, currency, subtotal, total, issued_at, previous_hash, hash)`,
     [
       shard.organizationId,
       shard.runId,
-      new Date(shard.period.start),
-      new Date(shard.period.end),
-      shard.watermark,
       column(({ id }) => id),
       column(({ number }) => number),
       column(({ kind }) => kind),
+      column(({ contentVersion }) => contentVersion),
       column(({ customerId }) => customerId),
-      column(({ subscriptionId }) => subscriptionId),
-      column(({ planVersionId }) => planVersionId),
       column(({ currency }) => currency),
       column(({ subtotal }) => formatAmount(subtotal)),
       column(({ total }) => formatAmount(total)),
@@ -54,13 +49,31 @@ const insertInvoices = async (client: Queryable, shard: Shard, invoices: readonl
   );
 };
 
+/** A billing period is billed once: one that is not open any more ends the transaction. */
+const billPeriods = async (client: Queryable, invoices: readonly IssuedInvoice[]): Promise<void> => {
+  const periods = invoices.flatMap(({ id: invoiceId, periods: billed }) =>
+    billed.map(({ billingPeriodId, watermark }) => ({ invoiceId, billingPeriodId, watermark })),
+  );
+  const { rowCount } = await client.query(
+    `UPDATE billing_periods p SET state = 'billed', invoice_id = b.invoice_id, watermark = b.watermark
+     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS b (id, invoice_id, watermark) WHERE p.id = b.id AND p.state = 'open'`,
+    [
+      periods.map(({ billingPeriodId }) => billingPeriodId),
+      periods.map(({ invoiceId }) => invoiceId),
+      periods.map(({ watermark }) => watermark),
+    ],
+  );
+  assert.equal(rowCount, periods.length, 'a billing period is billed already');
+};
+
 const insertLines = async (client: Queryable, invoices: readonly IssuedInvoice[]): Promise<void> => {
   const lines = invoices.flatMap((invoice) => invoice.lines.map((line) => ({ invoiceId: invoice.id, ...line })));
   await client.query(
-    `INSERT INTO invoice_lines (invoice_id, position, charge_code, description, meter, quantity, rounding, precise_amount, amount, steps, period_start, period_end)
-     SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::text[], $8::numeric[], $9::numeric[], $10::json[], $11::timestamptz[], $12::timestamptz[])`,
+    `INSERT INTO invoice_lines (invoice_id, billing_period_id, position, charge_code, description, meter, quantity, rounding, precise_amount, amount, steps, period_start, period_end)
+     SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::text[], $9::numeric[], $10::numeric[], $11::json[], $12::timestamptz[], $13::timestamptz[])`,
     [
       lines.map(({ invoiceId }) => invoiceId),
+      lines.map(({ billingPeriodId }) => billingPeriodId),
       lines.map(({ position }) => position),
       lines.map(({ chargeCode }) => chargeCode),
       lines.map(({ description }) => description),
@@ -98,6 +111,8 @@ const finishShard = async (
   return rows[0]?.now.getTime();
 };
 
+type RatedRow = { line: RatedLineJson; id: string; span_start: Date; span_end: Date };
+
 export type InvoiceStore = Pick<IssuePorts, 'leaseShard' | 'ratedLines' | 'commit' | 'giveUp'>;
 
 export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): InvoiceStore => ({
@@ -106,33 +121,39 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
     return rows[0] && shardFromRow(rows[0]);
   },
   ratedLines: async (shard) => {
-    const { rows } = await postgres.query<{ line: RatedLineJson }>(
-      `SELECT line FROM rated_lines WHERE organization_id = $1 AND subscription_id = ANY ($2) AND period_start = $3 AND watermark = $4
-       ORDER BY subscription_id, position`,
-      [shard.organizationId, shard.subscriptionIds, new Date(shard.period.start), shard.watermark],
+    const { rows } = await postgres.query<RatedRow>(
+      `SELECT l.line, p.id, p.span_start, p.span_end FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id
+       WHERE l.organization_id = $1 AND l.billing_period_id = ANY ($2) AND l.watermark = $3 ORDER BY l.billing_period_id, l.position`,
+      [shard.organizationId, shard.billingPeriodIds, shard.watermark],
     );
-    return rows.map(({ line }) => ratedLineFromJson(line));
+    return rows.map(({ line, id, span_start, span_end }) =>
+      ratedLineFromJson(line, {
+        billingPeriodId: id,
+        span: { start: span_start.getTime(), end: span_end.getTime() },
+      }),
+    );
   },
   commit: (shard, issue, elapsedMs) =>
     postgres.transaction(async (client) => {
       const head = await lockSeries(client, shard.organizationId);
-      const { rows } = await client.query<{ subscription_id: string }>(
-        "SELECT subscription_id FROM invoices WHERE subscription_id = ANY ($1) AND period_start = $2 AND period_end = $3 AND kind = 'period'",
-        [shard.subscriptionIds, new Date(shard.period.start), new Date(shard.period.end)],
+      const { rows } = await client.query<{ id: string }>(
+        "SELECT id FROM billing_periods WHERE id = ANY ($1) AND state = 'billed'",
+        [shard.billingPeriodIds],
       );
-      const alreadyIssued = new Set(rows.map((row) => row.subscription_id));
-      const invoices = issue({ head, alreadyIssued });
+      const alreadyBilled = new Set(rows.map(({ id }) => id));
+      const invoices = issue({ head, alreadyBilled });
       const last = invoices.at(-1);
       if (last) {
         await insertInvoices(client, shard, invoices);
         await insertLines(client, invoices);
+        await billPeriods(client, invoices);
         await client.query('UPDATE invoice_series SET last_number = $2, head_hash = $3 WHERE organization_id = $1', [
           shard.organizationId,
           last.number,
           last.hash,
         ]);
       }
-      const completedAt = await finishShard(client, shard, invoices.length, alreadyIssued.size, elapsedMs());
+      const completedAt = await finishShard(client, shard, invoices.length, alreadyBilled.size, elapsedMs());
       const changes = invoices.map(({ id, hash }) => ({
         action: 'invoice.issued',
         objectType: 'invoice',

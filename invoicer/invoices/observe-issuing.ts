@@ -50,7 +50,7 @@ export const observeIssuing = (ports: IssuePorts, metrics: Metrics, log: Log, tr
       if (one) shardSeconds.observe(one.elapsedMs() / 1000);
       one?.span.end({ invoices: issued });
       log.info(
-        { ...shardFields(shard), subscriptions: shard.subscriptionIds.length, invoices: issued },
+        { ...shardFields(shard), billing_periods: shard.billingPeriodIds.length, invoices: issued },
         'a shard was invoiced',
       );
       return issued;

@@ -18,8 +18,6 @@ import {
 } from '#schemas/audited-objects.ts';
 import type { Queryable } from '../stores/postgres.ts';
 
-const form = 1;
-
 const textOf = (alias: string, [column, as]: readonly [string, ColumnForm]): string => {
   const name = `${alias}.${column}`;
   if (as === 'bytes') return `encode(${name}, 'hex')`;
@@ -43,14 +41,18 @@ const childrenOf = (children: readonly ChildRows[], parentId: string, depth: num
 
 const digestOfTexts = (texts: string): string => `encode(sha256(convert_to(${texts}::text, 'UTF8')), 'hex')`;
 
-/** The expression for the digest of the row `t`. */
-export const storedDigest = ({ columns, settling, children }: AuditedObject): string => {
+/** The expression for the digest of the row `t`, in the newest form. */
+export const storedDigest = ({ columns, settling, children, form = 1 }: Omit<AuditedObject, 'earlier'>): string => {
   const texts = [...textsOf('t', columns), ...childrenOf(children, 't.id', 1)];
   const settled = settling
     ? `CASE WHEN ${settling.when} THEN jsonb_build_array(${textsOf('t', settling.columns).join(', ')}) END`
     : 'NULL::jsonb';
   return `'${form}:' || ${digestOfTexts(`jsonb_build_array(${[...texts, settled].join(', ')})`)}`;
 };
+
+/** The expression for the digests of the row `t` in every form: an entry has the one of its time. */
+export const storedDigests = (object: AuditedObject): string =>
+  `ARRAY[${[object, ...(object.earlier ?? [])].map(storedDigest).join(', ')}]`;
 
 /**
  * The entries of the row `t` summed up, as one row. Keys of a sandbox are kept by keys of its live world too, and those
@@ -80,17 +82,38 @@ export const lockAccounted = async (
 ): Promise<ReadonlySet<string>> => {
   const object = auditedObjects[objectType];
   const { rows } = await db.query<{ id: string }>(
-    `SELECT t.id FROM ${object.table} t, LATERAL (${entriesOf(objectType)}) e WHERE t.id = ANY ($1) AND ${storedDigest(object)} = ANY (e.digests)
+    `SELECT t.id FROM ${object.table} t, LATERAL (${entriesOf(objectType)}) e WHERE t.id = ANY ($1) AND ${storedDigests(object)} && e.digests
      ORDER BY t.id FOR NO KEY UPDATE OF t`,
     [ids],
   );
   return new Set(rows.map(({ id }) => id));
 };
 
-/** The expression for the digest of the rated lines of the shard `s` of the run `r`; null in none. */
-export const ratedLinesDigest = `(SELECT '${form}:' || ${digestOfTexts(
-  `jsonb_agg(jsonb_build_array(${textsOf('l', ratedLineColumns).join(', ')}) ORDER BY ${orderOf('l', ['subscription_id', 'charge_code'])})`,
-)} FROM rated_lines l WHERE l.organization_id = r.organization_id AND l.subscription_id = ANY (s.subscription_ids) AND l.period_start = r.period_start AND l.watermark = r.watermark)`;
+const digestOfLines = (
+  form: number,
+  columns: Readonly<Record<string, ColumnForm>>,
+  order: readonly string[],
+  where: string,
+): string =>
+  `(SELECT '${form}:' || ${digestOfTexts(
+    `jsonb_agg(jsonb_build_array(${textsOf('l', columns).join(', ')}) ORDER BY ${orderOf('l', order)})`,
+  )} FROM rated_lines l WHERE l.organization_id = r.organization_id AND l.watermark = r.watermark AND ${where})`;
+
+/**
+ * The expression for the digest of the rated lines of the shard `s` of the run `r`; null in none. A shard from before
+ * there were billing periods names subscriptions.
+ */
+export const ratedLinesDigest = `CASE WHEN s.billing_period_ids IS NULL THEN ${digestOfLines(
+  1,
+  ratedLineColumns,
+  ['subscription_id', 'charge_code'],
+  'l.subscription_id = ANY (s.subscription_ids) AND l.period_start = r.period_start',
+)} ELSE ${digestOfLines(
+  2,
+  { ...ratedLineColumns, billing_period_id: 'text' },
+  ['billing_period_id', 'charge_code'],
+  'l.billing_period_id = ANY (s.billing_period_ids)',
+)} END`;
 
 const statements = new Map(
   (Object.entries(auditedObjects) as [AuditedType, AuditedObject][]).map(([type, object]) => [

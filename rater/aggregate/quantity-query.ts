@@ -1,10 +1,11 @@
 /**
- * The queries for quantities: usage per (subscription, meter) at a watermark, for any number of subscriptions. Pure:
- * text and parameters.
+ * The queries for quantities: usage per (span, meter version) at a watermark, for any number of spans. Pure: text and
+ * parameters.
  */
 import { conditionsOf } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
+import type { MeterVersion } from '#schemas/stored-meter.ts';
 import { createBindings } from './bindings.ts';
 import { finish } from './finish.ts';
 import type { Fragment, Results } from './fragment.ts';
@@ -12,11 +13,13 @@ import { fragmentOf } from './fragment-of.ts';
 import { meterColumns } from './meter-columns.ts';
 import { standingCondition } from './standing.ts';
 
-export type MeasuredSubscription = {
-  readonly subscriptionId: string;
+/** A stretch of time of one customer that is measured by itself. */
+export type MeasuredSpan = {
+  /** Chosen by the caller, and told back with what was measured: the query knows nothing of what the span is of. */
+  readonly spanId: string;
   /** The names under which its customer's events may have come: its id and its external id. */
   readonly customers: readonly string[];
-  /** Half-open: the billing period, as far as the subscription covers it. */
+  /** Half-open. */
   readonly period: Period;
 };
 
@@ -24,14 +27,14 @@ export type QuantityQuery = {
   readonly tenant: string;
   /** The highest stream sequence that counts. The same watermark gives the same answer for ever. */
   readonly watermark: bigint;
-  readonly subscriptions: readonly MeasuredSubscription[];
-  readonly meters: readonly Meter[];
+  readonly spans: readonly MeasuredSpan[];
+  readonly meters: readonly MeterVersion[];
 };
 
 /** A meter that has no value gives 0 here, as there is nothing to charge. */
 export type Measured = { readonly quantity: string; readonly unmeasuredEvents: bigint };
 
-/** Subscription id -> meter code -> quantity. A subscription without events is missing. */
+/** Span id -> meter version id -> quantity. A span without events is missing. */
 export type Quantities = ReadonlyMap<string, ReadonlyMap<string, Measured>>;
 
 export type QuantityStatement = {
@@ -39,7 +42,7 @@ export type QuantityStatement = {
   readonly params: Readonly<Record<string, unknown>>;
   readonly settings: Readonly<Record<string, string | number>>;
   /** The meters of this statement, which its columns are numbered by. */
-  readonly meters: readonly Meter[];
+  readonly meters: readonly MeterVersion[];
   readonly fragments: readonly Fragment[];
   readonly periods: ReadonlyMap<string, Period>;
 };
@@ -62,20 +65,17 @@ export const wholeDays = ({ start, end }: Period): Period => ({
  */
 export const finalByPartition = { do_not_merge_across_partitions_select_final: 1 } as const;
 
-/** The bounds of the row's subscription, which the join has put beside it. */
-const span = { start: 'toUnixTimestamp64Milli(covered_from)', end: 'toUnixTimestamp64Milli(covered_to)' };
+/** The bounds of the row's span, which the join has put beside it. */
+const bounds = { start: 'toUnixTimestamp64Milli(covered_from)', end: 'toUnixTimestamp64Milli(covered_to)' };
 
 /** Levels are carried from the first event on; everything else is of the period alone. */
 const readsBefore = ({ aggregation }: Meter): boolean => aggregation === 'weighted_sum';
 
-const oneStatement = (
-  { tenant, watermark, subscriptions, meters }: QuantityQuery,
-  before: boolean,
-): QuantityStatement => {
+const oneStatement = ({ tenant, watermark, spans, meters }: QuantityQuery, before: boolean): QuantityStatement => {
   const bindings = createBindings();
   const columns = meters.map((meter) => meterColumns(meter, bindings));
   const fragments = meters.map((meter, index) =>
-    fragmentOf(meter, { counted: `counted_${index}`, value: `value_${index}` }, span),
+    fragmentOf(meter, { counted: `counted_${index}`, value: `value_${index}` }, bounds),
   );
   const perEvent = columns.flatMap(({ counted, value }, index) => [
     `${counted} AS counted_${index}`,
@@ -86,8 +86,8 @@ const oneStatement = (
     `toString(countIf(counted_${index} AND isNull(value_${index}) AND occurred_at >= covered_from)) AS unmeasured_${index}`,
   ]);
   const keys = meters.some(({ aggregation }) => aggregation === 'latest') ? ['idempotency_key'] : [];
-  const rows = subscriptions.flatMap(({ subscriptionId, customers, period }) =>
-    customers.map((customer) => ({ subscriptionId, customer, period })),
+  const rows = spans.flatMap(({ spanId, customers, period }) =>
+    customers.map((customer) => ({ spanId, customer, period })),
   );
   const days = wholeDays({
     start: Math.min(...rows.map(({ period }) => period.start)),
@@ -97,9 +97,9 @@ const oneStatement = (
   // keeps the lowest sequence, so if any of them counts, that one does. Only rows that pass are merged and have their
   // properties read: a third of the time for one customer's month.
   const query = `
-SELECT subscription, ${results.join(', ')}
+SELECT span, ${results.join(', ')}
 FROM (
-  SELECT subscription, covered_from, covered_to, ${['occurred_at', ...keys, ...perEvent].join(', ')}
+  SELECT span, covered_from, covered_to, ${['occurred_at', ...keys, ...perEvent].join(', ')}
   FROM (
     SELECT ${['customer', 'event', 'occurred_at', ...keys, ...bindings.columns()].join(', ')}
     FROM usage_events FINAL
@@ -109,12 +109,12 @@ FROM (
     WHERE true ${standingCondition({ start: !before })}
   ) AS usage
   INNER JOIN (
-    SELECT s.1 AS customer, s.2 AS subscription, fromUnixTimestamp64Milli(s.3, 'UTC') AS covered_from, fromUnixTimestamp64Milli(s.4, 'UTC') AS covered_to
-    FROM (SELECT arrayJoin(arrayZip({customers:Array(String)}, {subscriptions:Array(String)}, {starts:Array(Int64)}, {ends:Array(Int64)})) AS s)
+    SELECT s.1 AS customer, s.2 AS span, fromUnixTimestamp64Milli(s.3, 'UTC') AS covered_from, fromUnixTimestamp64Milli(s.4, 'UTC') AS covered_to
+    FROM (SELECT arrayJoin(arrayZip({customers:Array(String)}, {spans:Array(String)}, {starts:Array(Int64)}, {ends:Array(Int64)})) AS s)
   ) AS covered ON usage.customer = covered.customer
   WHERE ${before ? '' : 'occurred_at >= covered_from AND '}occurred_at < covered_to
 )
-GROUP BY subscription`;
+GROUP BY span`;
   return {
     query,
     params: {
@@ -124,7 +124,7 @@ GROUP BY subscription`;
       start: days.start,
       end: days.end,
       customers: rows.map(({ customer }) => customer),
-      subscriptions: rows.map(({ subscriptionId }) => subscriptionId),
+      spans: rows.map(({ spanId }) => spanId),
       starts: rows.map(({ period }) => period.start),
       ends: rows.map(({ period }) => period.end),
       ...bindings.params(),
@@ -132,7 +132,7 @@ GROUP BY subscription`;
     settings: finalByPartition,
     meters,
     fragments,
-    periods: new Map(subscriptions.map(({ subscriptionId, period }) => [subscriptionId, period])),
+    periods: new Map(spans.map(({ spanId, period }) => [spanId, period])),
   };
 };
 
@@ -151,9 +151,9 @@ const parametersOf = ({ filter, expression }: Meter): number =>
   (filter ? 2 * conditionsOf(filter).length : 0) +
   (expression === null ? 0 : 20);
 
-const encodedBytes = ({ subscriptionId, customers }: MeasuredSubscription): number =>
+const encodedBytes = ({ spanId, customers }: MeasuredSpan): number =>
   customers.reduce(
-    (sum, customer) => sum + encodeURIComponent(JSON.stringify(customer)).length + subscriptionId.length + 12,
+    (sum, customer) => sum + encodeURIComponent(JSON.stringify(customer)).length + spanId.length + 12,
     0,
   );
 
@@ -175,14 +175,14 @@ const inRuns = <T>(items: readonly T[], sizeOf: (item: T) => number, sizeMax: nu
 
 /**
  * One statement, or as many as the bounds of a request and carried levels ask for. No two of them give the same
- * subscription the same meter.
+ * span the same meter.
  */
 export const quantityStatements = (wanted: QuantityQuery): QuantityStatement[] =>
-  inRuns(wanted.subscriptions, encodedBytes, parameterBytesMax).flatMap((subscriptions) =>
+  inRuns(wanted.spans, encodedBytes, parameterBytesMax).flatMap((spans) =>
     [false, true].flatMap((before) => {
       const metersOfKind = wanted.meters.filter((meter) => readsBefore(meter) === before);
       return inRuns(metersOfKind, parametersOf, parametersMax).map((meters) =>
-        oneStatement({ ...wanted, subscriptions, meters }, before),
+        oneStatement({ ...wanted, spans, meters }, before),
       );
     }),
   );
@@ -197,15 +197,15 @@ export const quantitiesFromRows = (
   const quantities = new Map<string, Map<string, Measured>>();
   for (const { statement, rows } of answers) {
     for (const row of rows) {
-      const subscription = row.subscription ?? '';
-      const period = statement.periods.get(subscription);
+      const spanId = row.span ?? '';
+      const period = statement.periods.get(spanId);
       if (!period) continue;
-      const byMeter = quantities.get(subscription) ?? new Map<string, Measured>();
-      quantities.set(subscription, byMeter);
+      const byMeter = quantities.get(spanId) ?? new Map<string, Measured>();
+      quantities.set(spanId, byMeter);
       statement.meters.forEach((meter, index) => {
         const fragment = statement.fragments[index] as Fragment;
         const quantity = finish(fragment.quantityOf(resultsOf(fragment, row, `_${index}`), period), meter) ?? '0';
-        byMeter.set(meter.code, { quantity, unmeasuredEvents: BigInt(row[`unmeasured_${index}`] ?? '0') });
+        byMeter.set(meter.versionId, { quantity, unmeasuredEvents: BigInt(row[`unmeasured_${index}`] ?? '0') });
       });
     }
   }

@@ -13,7 +13,7 @@ import { priceFlat } from './flat.ts';
 import { priceGraduated } from './graduated.ts';
 import { pricePackage } from './package.ts';
 import { pricePerUnit } from './per-unit.ts';
-import type { RatingShard, SubscriptionToRate } from './rating-task.ts';
+import type { PeriodToRate, RatingShard } from './rating-task.ts';
 
 /** The only switch over price models. */
 export const priceQuantity = (price: Price, quantity: Quantity): Priced => {
@@ -53,23 +53,25 @@ export const rateCharge = (
 };
 
 /**
- * All charges of one subscription, in the order of its plan; a charge of zero gives a line too, so that every charge is
+ * All charges of one billing period, in the order of its plan; a charge of zero gives a line too, so that every charge is
  * accounted for.
  */
-export const ratePlan = (subscription: SubscriptionToRate, policy: RatingPolicy): RatedLine[] =>
-  subscription.charges.map((charge, index) => ({
-    ...rateCharge(charge, quantityOf(subscription, charge), subscription.currency, policy),
-    subscriptionId: subscription.subscriptionId,
-    customerId: subscription.customerId,
-    planVersionId: subscription.planVersionId,
+export const ratePlan = (period: PeriodToRate, policy: RatingPolicy): RatedLine[] =>
+  period.charges.map((charge, index) => ({
+    ...rateCharge(charge, quantityOf(period, charge), period.currency, policy),
+    billingPeriodId: period.billingPeriodId,
+    span: period.span,
+    subscriptionId: period.subscriptionId,
+    customerId: period.customerId,
+    planVersionId: period.planVersionId,
     position: index + 1,
   }));
 
-/** Lines in the order of the shard's subscriptions. */
+/** Lines in the order of the shard's billing periods. */
 export const rateShard = (shard: RatingShard): RatedLine[] =>
-  shard.subscriptions.flatMap((subscription) => ratePlan(subscription, shard.policy));
+  shard.periods.flatMap((period) => ratePlan(period, shard.policy));
 
-const quantityOf = ({ subscriptionId, quantities }: SubscriptionToRate, charge: Charge): Quantity => {
+const quantityOf = ({ subscriptionId, quantities }: PeriodToRate, charge: Charge): Quantity => {
   if (charge.meter === null) return oneQuantity;
   // `hasOwn`, because a meter may be called "constructor".
   const text = Object.hasOwn(quantities, charge.meter) ? quantities[charge.meter] : undefined;

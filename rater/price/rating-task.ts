@@ -1,9 +1,13 @@
 /** What goes to a rating worker: plain data that can be structured-cloned, bigints included. */
 import type { Currency } from '#schemas/currency.ts';
+import type { Period } from '#schemas/period.ts';
 import type { Charge } from '#schemas/plan.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 
-export type SubscriptionToRate = {
+export type PeriodToRate = {
+  readonly billingPeriodId: string;
+  /** The very time that was measured. */
+  readonly span: Period;
   readonly subscriptionId: string;
   readonly customerId: string;
   readonly planVersionId: string;
@@ -14,5 +18,5 @@ export type SubscriptionToRate = {
   readonly quantities: Readonly<Record<string, string>>;
 };
 
-/** Some subscriptions that are rated together. How they are cut into shards changes no line. */
-export type RatingShard = { readonly policy: RatingPolicy; readonly subscriptions: readonly SubscriptionToRate[] };
+/** Some billing periods that are rated together. How they are cut into shards changes no line. */
+export type RatingShard = { readonly policy: RatingPolicy; readonly periods: readonly PeriodToRate[] };

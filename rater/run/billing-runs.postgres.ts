@@ -1,11 +1,14 @@
 /** The billing runs as the rater sees them: prepared into shards, leased, and rated. */
 import { appendAudit } from '#platform/audit/audit.ts';
 import { ratedLinesDigest } from '#platform/audit/stored-digest.ts';
+import { newId } from '#platform/process/ids.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { isPassing } from '#platform/stores/retry.ts';
 import { giveUpShard } from '#platform/work/give-up-shard.ts';
 import { leaseShardStatement, runEnded, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
+import type { Period } from '#schemas/period.ts';
 import { ratedLineToJson } from '#schemas/rated-line.ts';
+import { coveredPeriods } from '#schemas/subscription.ts';
 import { type RatePorts, StreamBehindError } from './rate-period.ts';
 
 type RunRow = {
@@ -19,25 +22,73 @@ type RunRow = {
   request_id: string | null;
 };
 
-// Subscriptions that overlap the period and have no invoice for it yet, in shards of $6. A customer's subscriptions lie
-// side by side. Both counts come from one statement, so from one moment: an invoice that another run issues meanwhile
-// is in exactly one of them.
+// Of the subscriptions that overlap the period, those whose time in it was not cut yet.
+const selectUncut = `
+SELECT s.id, s.customer_id, s.plan_version_id, s.started_at, s.ended_at FROM subscriptions s
+WHERE s.organization_id = $1 AND s.started_at < $3 AND (s.ended_at IS NULL OR s.ended_at > $2)
+  AND ($4::text IS NULL OR s.customer_id = $4) AND ($5::text IS NULL OR s.id = $5)
+  AND NOT EXISTS (SELECT 1 FROM billing_periods p WHERE p.subscription_id = s.id AND p.billing_start = $2)`;
+
+// Another run may cut the same time at once: one of both wins, and both go on with what it wrote.
+const insertPeriods = `
+INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end, state, created_at)
+SELECT n.id, $1, n.subscription_id, n.customer_id, n.plan_version_id, $2, $3, n.segment, n.span_start, n.span_end, 'open', clock_timestamp()
+FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::integer[], $9::timestamptz[], $10::timestamptz[])
+  AS n (id, subscription_id, customer_id, plan_version_id, segment, span_start, span_end)
+ON CONFLICT (subscription_id, billing_start, segment) DO NOTHING`;
+
+type UncutRow = {
+  id: string;
+  customer_id: string;
+  plan_version_id: string;
+  started_at: Date;
+  ended_at: Date | null;
+};
+
+const periodOfRun = (run: RunRow): Period => ({ start: run.period_start.getTime(), end: run.period_end.getTime() });
+
+/** Writes down which time of which subscription the run bills. */
+const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
+  const { rows } = await client.query<UncutRow>(selectUncut, [
+    run.organization_id,
+    run.period_start,
+    run.period_end,
+    run.customer_id,
+    run.subscription_id,
+  ]);
+  const fresh = rows.flatMap((row) => {
+    const time = { startedAt: row.started_at.getTime(), endedAt: row.ended_at?.getTime() ?? null };
+    return coveredPeriods(time, periodOfRun(run)).map(({ segment, span }) => ({ row, segment, span }));
+  });
+  if (fresh.length === 0) return;
+  await client.query(insertPeriods, [
+    run.organization_id,
+    run.period_start,
+    run.period_end,
+    fresh.map(() => newId('bpd')),
+    fresh.map(({ row }) => row.id),
+    fresh.map(({ row }) => row.customer_id),
+    fresh.map(({ row }) => row.plan_version_id),
+    fresh.map(({ segment }) => segment),
+    fresh.map(({ span }) => new Date(span.start)),
+    fresh.map(({ span }) => new Date(span.end)),
+  ]);
+};
+
+// Open periods in shards of $6; those of a customer lie side by side. Both counts come from one statement, so from one
+// moment: what another run issues meanwhile is in exactly one of them.
 const insertShards = `
-WITH inserted AS (
-INSERT INTO billing_run_shards (run_id, shard_number, subscription_ids, state)
-SELECT $1, (place - 1) / $6, array_agg(id ORDER BY place), 'queued'
-FROM (
-  SELECT s.id, row_number() OVER (ORDER BY s.customer_id, s.id)::integer AS place
-  FROM subscriptions s
-  WHERE s.organization_id = $2 AND s.started_at < $4 AND (s.ended_at IS NULL OR s.ended_at > $3)
-    AND ($5::text IS NULL OR s.customer_id = $5) AND ($7::text IS NULL OR s.id = $7)
-    AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.subscription_id = s.id AND i.period_start = $3 AND i.period_end = $4 AND i.kind = 'period')
-) AS due
-GROUP BY (place - 1) / $6
-RETURNING 1)
+WITH due AS (
+  SELECT p.id, row_number() OVER (ORDER BY p.customer_id, p.subscription_id, p.segment)::integer AS place FROM billing_periods p
+  WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4 AND p.state = 'open'
+    AND ($5::text IS NULL OR p.customer_id = $5) AND ($7::text IS NULL OR p.subscription_id = $7)
+), inserted AS (
+  INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)
+  SELECT $1, (place - 1) / $6, array_agg(id ORDER BY place), 'queued' FROM due GROUP BY (place - 1) / $6
+  RETURNING 1)
 SELECT (SELECT count(*) FROM inserted)::integer AS shards, (
-  SELECT count(*) FROM invoices i WHERE i.organization_id = $2 AND i.period_start = $3 AND i.period_end = $4 AND i.kind = 'period'
-    AND ($5::text IS NULL OR i.customer_id = $5) AND ($7::text IS NULL OR i.subscription_id = $7)
+  SELECT count(*) FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4 AND p.state = 'billed'
+    AND ($5::text IS NULL OR p.customer_id = $5) AND ($7::text IS NULL OR p.subscription_id = $7)
 )::integer AS issued`;
 
 type EndedRun = { readonly id: string; readonly organizationId: string; readonly requestId: string | undefined };
@@ -102,6 +153,7 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         ]);
         return undefined;
       }
+      await openPeriods(client, run);
       const counted = await client.query<{ shards: number; issued: number }>(insertShards, [
         run.id,
         run.organization_id,
@@ -128,16 +180,18 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
   saveRated: (shard, lines, ratedMs) =>
     postgres.transaction(async (client) => {
       await client.query(
-        `INSERT INTO rated_lines (organization_id, subscription_id, period_start, period_end, charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
-         SELECT $1, l.subscription_id, $2, $3, l.charge_code, $4, l.plan_version_id, l.position, l.line, l.unmeasured_events, clock_timestamp()
-         FROM unnest($5::text[], $6::text[], $7::text[], $8::integer[], $9::json[], $10::bigint[]) AS l (subscription_id, charge_code, plan_version_id, position, line, unmeasured_events)
+        `INSERT INTO rated_lines (organization_id, billing_period_id, subscription_id, period_start, period_end, charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
+         SELECT $1, l.billing_period_id, l.subscription_id, l.span_start, l.span_end, l.charge_code, $2, l.plan_version_id, l.position, l.line, l.unmeasured_events, clock_timestamp()
+         FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::text[], $9::integer[], $10::json[], $11::bigint[])
+           AS l (billing_period_id, subscription_id, span_start, span_end, charge_code, plan_version_id, position, line, unmeasured_events)
          ON CONFLICT DO NOTHING`,
         [
           shard.organizationId,
-          new Date(shard.period.start),
-          new Date(shard.period.end),
           shard.watermark,
+          lines.map(({ line }) => line.billingPeriodId),
           lines.map(({ line }) => line.subscriptionId),
+          lines.map(({ line }) => new Date(line.span.start)),
+          lines.map(({ line }) => new Date(line.span.end)),
           lines.map(({ line }) => line.chargeCode),
           lines.map(({ line }) => line.planVersionId),
           lines.map(({ line }) => line.position),

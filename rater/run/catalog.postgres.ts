@@ -1,6 +1,6 @@
 /**
- * What the rater reads of the catalog: subscriptions with their plan versions, and the versions of meters that these
- * are bound to.
+ * What the rater reads: billing periods with the plan versions that charge for them, and the versions of meters that
+ * these are bound to.
  */
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
@@ -9,21 +9,22 @@ import { chargeFromJson } from '#schemas/plan.ts';
 import { meterOf, type StoredMeter } from '#schemas/stored-meter.ts';
 import type { RatePorts } from './rate-period.ts';
 
-type SubscriptionRow = {
+type PeriodRow = {
   id: string;
+  subscription_id: string;
   customer_id: string;
   external_id: string;
   plan_version_id: string;
   currency: string;
   charges: unknown[];
-  started_at: Date;
-  ended_at: Date | null;
+  span_start: Date;
+  span_end: Date;
 };
 
 type PinnedRow = StoredMeter & { readonly plan_version_id: string };
 
 /** Charges were checked when the plan was made; what does not read now is damage. */
-const storedCharges = (row: SubscriptionRow) =>
+const storedCharges = (row: PeriodRow) =>
   row.charges.map((json) => {
     const parsed = chargeFromJson(json);
     assert(
@@ -39,22 +40,22 @@ const storedCurrency = (currency: string) => {
 };
 
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
-  subscriptions: async (organizationId, ids) => {
-    const { rows } = await postgres.query<SubscriptionRow>(
-      `SELECT s.id, s.customer_id, c.external_id, s.plan_version_id, v.currency, v.charges, s.started_at, s.ended_at
-       FROM subscriptions s JOIN customers c ON c.id = s.customer_id JOIN plan_versions v ON v.id = s.plan_version_id
-       WHERE s.organization_id = $1 AND s.id = ANY ($2) ORDER BY s.customer_id, s.id`,
+  billingPeriods: async (organizationId, ids) => {
+    const { rows } = await postgres.query<PeriodRow>(
+      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, v.currency, v.charges, p.span_start, p.span_end
+       FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
+       WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
       [organizationId, ids],
     );
     return rows.map((row) => ({
-      subscriptionId: row.id,
+      billingPeriodId: row.id,
+      span: { start: row.span_start.getTime(), end: row.span_end.getTime() },
+      subscriptionId: row.subscription_id,
       customerId: row.customer_id,
       customerExternalId: row.external_id,
       planVersionId: row.plan_version_id,
       currency: storedCurrency(row.currency),
       charges: storedCharges(row),
-      startedAt: row.started_at.getTime(),
-      endedAt: row.ended_at?.getTime() ?? null,
     }));
   },
   meters: async (organizationId, planVersionIds) => {

@@ -86,7 +86,7 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
         if (one) shardSeconds.observe(one.elapsedMs() / 1000);
         one?.span.end({ lines: lines.length });
         log.info(
-          { ...shardFields(shard), subscriptions: shard.subscriptionIds.length, lines: lines.length, ratedMs },
+          { ...shardFields(shard), billing_periods: shard.billingPeriodIds.length, lines: lines.length, ratedMs },
           'a shard was rated',
         );
       },

@@ -4,7 +4,7 @@
  *   1. take the watermark: the last sequence of the stream, after the run was asked for, so everything accepted before is under it; a stream
  *      that stands below what is stored of it was lost or restored, and the run fails rather than leave stored usage out;
  *   2. wait until everything up to the watermark is stored and passed the identity check: no twin that is stored later can be under it;
- *   3. cut the subscriptions into shards, in one transaction;
+ *   3. write down which time of which subscription is due, and cut these billing periods into shards, in one transaction;
  * and for each shard, by whichever rater takes its lease:
  *   4. read its quantities at the watermark in one query, rate them in the pool, write the lines and the shard's new state in one transaction.
  *
@@ -13,27 +13,27 @@
 
 import type { Shard } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
-import type { Meter } from '#schemas/meter.ts';
 import { usageNames } from '#schemas/names.ts';
-import { intersect, type Period } from '#schemas/period.ts';
+import type { Period } from '#schemas/period.ts';
 import type { Charge } from '#schemas/plan.ts';
 import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
-import type { MeasuredSubscription, Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
+import type { MeterVersion } from '#schemas/stored-meter.ts';
+import type { Measured, Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
 import type { RatingShard } from '../price/rating-task.ts';
 
-/** A subscription with what its plan version charges for. */
-export type BillableSubscription = {
+/** A billing period with what its plan version charges for. */
+export type BillablePeriod = {
+  readonly billingPeriodId: string;
+  readonly span: Period;
   readonly subscriptionId: string;
   readonly customerId: string;
   readonly customerExternalId: string;
   readonly planVersionId: string;
   readonly currency: Currency;
   readonly charges: readonly Charge[];
-  readonly startedAt: number;
-  readonly endedAt: number | null;
 };
 
-export type PinnedMeter = { readonly planVersionId: string; readonly meter: Meter };
+export type PinnedMeter = { readonly planVersionId: string; readonly meter: MeterVersion };
 
 export type UnmeasuredLine = { readonly line: RatedLine; readonly unmeasuredEvents: bigint };
 
@@ -61,10 +61,7 @@ export type RatePorts = {
     readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   };
   readonly catalog: {
-    readonly subscriptions: (
-      organizationId: string,
-      ids: readonly string[],
-    ) => Promise<readonly BillableSubscription[]>;
+    readonly billingPeriods: (organizationId: string, ids: readonly string[]) => Promise<readonly BillablePeriod[]>;
     /** What those plan versions charge by, in the versions that they were made with. */
     readonly meters: (organizationId: string, planVersionIds: readonly string[]) => Promise<readonly PinnedMeter[]>;
   };
@@ -102,50 +99,38 @@ export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<b
   (await ports.runs.prepare((organizationId) => takeWatermark(ports, organizationId), ports.isChecked, shardSize)) !==
   undefined;
 
-const measured = (subscription: BillableSubscription, period: Period): MeasuredSubscription[] => {
-  const covered = intersect(period, { start: subscription.startedAt, end: subscription.endedAt ?? period.end });
-  return covered
-    ? [
-        {
-          subscriptionId: subscription.subscriptionId,
-          customers: usageNames(subscription.customerId, subscription.customerExternalId),
-          period: covered,
-        },
-      ]
-    : [];
-};
+/** What was measured of a charge of a billing period, or nothing where there was no event. */
+type MeasuredOf = (billingPeriodId: string, meterCode: string) => Measured | undefined;
 
-/**
- * Two plan versions may be bound to two versions of one meter, so among the quantities of a shard a meter goes by both.
- */
-const versionName = ({ code, version }: Meter): string => `${code}@${version}`;
-
-/**
- * The quantities of a shard, each by the code of the meter in the version that the subscription's plan version is bound
- * to.
- */
-const readShard = async (ports: RatePorts, shard: Shard, subscriptions: readonly BillableSubscription[]) => {
-  const planVersionIds = [...new Set(subscriptions.map(({ planVersionId }) => planVersionId))];
+/** The quantities of a shard: each of the meter version that the plan version of the period is bound to. */
+const readShard = async (ports: RatePorts, shard: Shard, periods: readonly BillablePeriod[]): Promise<MeasuredOf> => {
+  const planVersionIds = [...new Set(periods.map(({ planVersionId }) => planVersionId))];
   const pinned = await ports.catalog.meters(shard.organizationId, planVersionIds);
-  const byName = new Map(pinned.map(({ meter }) => [versionName(meter), { ...meter, code: versionName(meter) }]));
   const quantities = await ports.readQuantities({
     tenant: shard.organizationId,
     watermark: shard.watermark,
-    subscriptions: subscriptions.flatMap((subscription) => measured(subscription, shard.period)),
-    meters: [...byName.values()],
+    spans: periods.map(({ billingPeriodId, customerId, customerExternalId, span }) => ({
+      spanId: billingPeriodId,
+      customers: usageNames(customerId, customerExternalId),
+      period: span,
+    })),
+    meters: [...new Map(pinned.map(({ meter }) => [meter.versionId, meter])).values()],
   });
-  const ofPlan = Map.groupBy(pinned, ({ planVersionId }) => planVersionId);
-  return new Map(
-    subscriptions.map(({ subscriptionId, planVersionId }) => {
-      const found = quantities.get(subscriptionId);
-      const own = (ofPlan.get(planVersionId) ?? []).flatMap(({ meter }) => {
-        const quantity = found?.get(versionName(meter));
-        return quantity ? [[meter.code, quantity] as const] : [];
-      });
-      return [subscriptionId, new Map(own)];
+  const versionOf = new Map(
+    pinned.map(({ planVersionId, meter }) => [`${planVersionId} ${meter.code}`, meter.versionId]),
+  );
+  const planVersionOf = new Map(periods.map(({ billingPeriodId, planVersionId }) => [billingPeriodId, planVersionId]));
+  return (billingPeriodId, meterCode) =>
+    quantities.get(billingPeriodId)?.get(versionOf.get(`${planVersionOf.get(billingPeriodId)} ${meterCode}`) ?? '');
+};
+
+const quantitiesOf = ({ billingPeriodId, charges }: BillablePeriod, measuredOf: MeasuredOf): Record<string, string> =>
+  Object.fromEntries(
+    charges.flatMap(({ meter }) => {
+      const measured = meter === null ? undefined : measuredOf(billingPeriodId, meter);
+      return meter !== null && measured ? [[meter, measured.quantity]] : [];
     }),
   );
-};
 
 /** Step 4 for one shard. Resolves with whether there was one. */
 export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
@@ -153,23 +138,23 @@ export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
   if (!shard) return false;
   const elapsedMs = ports.stopwatch();
   try {
-    const subscriptions = await ports.catalog.subscriptions(shard.organizationId, shard.subscriptionIds);
-    const quantities = await readShard(ports, shard, subscriptions);
+    const periods = await ports.catalog.billingPeriods(shard.organizationId, shard.billingPeriodIds);
+    const measuredOf = await readShard(ports, shard, periods);
     const lines = await ports.rate({
       policy: defaultRatingPolicy,
-      subscriptions: subscriptions.map(({ subscriptionId, customerId, planVersionId, currency, charges }) => ({
-        subscriptionId,
-        customerId,
-        planVersionId,
-        currency,
-        charges,
-        quantities: Object.fromEntries(
-          [...(quantities.get(subscriptionId) ?? [])].map(([code, { quantity }]) => [code, quantity]),
-        ),
+      periods: periods.map((period) => ({
+        billingPeriodId: period.billingPeriodId,
+        span: period.span,
+        subscriptionId: period.subscriptionId,
+        customerId: period.customerId,
+        planVersionId: period.planVersionId,
+        currency: period.currency,
+        charges: period.charges,
+        quantities: quantitiesOf(period, measuredOf),
       })),
     });
-    const unmeasuredOf = (line: RatedLine) =>
-      (line.meter === null ? undefined : quantities.get(line.subscriptionId)?.get(line.meter)?.unmeasuredEvents) ?? 0n;
+    const unmeasuredOf = ({ billingPeriodId, meter }: RatedLine): bigint =>
+      (meter === null ? undefined : measuredOf(billingPeriodId, meter)?.unmeasuredEvents) ?? 0n;
     await ports.runs.saveRated(
       shard,
       lines.map((line) => ({ line, unmeasuredEvents: unmeasuredOf(line) })),

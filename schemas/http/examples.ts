@@ -110,8 +110,16 @@ const billingRun = {
 };
 
 const step = { from: '0', to: null, units: '1', priced: '0', unit_amount: '0.00', flat_amount: '0.00', amount: '0.00' };
+const billingPeriod = {
+  billing_period_id: id('bpd', 16),
+  subscription_id: subscription.id,
+  plan_version_id: plan.plan_version_id,
+  ...billedMonth,
+  watermark: billingRun.watermark,
+};
 const lines = [
   {
+    billing_period_id: billingPeriod.billing_period_id,
     position: 1,
     charge_code: flatCharge.code,
     description: flatCharge.name,
@@ -124,6 +132,7 @@ const lines = [
     service_period: billedMonth,
   },
   {
+    billing_period_id: billingPeriod.billing_period_id,
     position: 2,
     charge_code: meteredCharge.code,
     description: meteredCharge.name,
@@ -148,6 +157,7 @@ const lines = [
   },
 ];
 const invoiceHead = {
+  content_version: 2,
   id: id('inv', 8),
   tenant: id('org', 9),
   number: 1,
@@ -159,6 +169,7 @@ const invoiceHead = {
   plan_version_id: plan.plan_version_id,
   currency: plan.currency,
   period: billedMonth,
+  periods: [billingPeriod],
   subtotal: '13.98',
   total: '13.98',
   previous_hash: hash('0'),

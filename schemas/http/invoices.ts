@@ -1,5 +1,5 @@
 /** Invoices and billing runs in requests and answers. */
-import { Type } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import {
   Code,
   CurrencyCode,
@@ -14,7 +14,7 @@ import {
   Period,
   RoundingModeName,
 } from '#schemas/http/fields.ts';
-import { hashedInstantPattern } from '#schemas/invoice.ts';
+import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
 import { StepKind } from '#schemas/rated-line.ts';
 
 const PriceStep = Type.Object(
@@ -47,6 +47,7 @@ const HashedPeriod = Type.Object(
 
 const InvoiceLine = Type.Object(
   {
+    billing_period_id: nullable(idOf('bpd')),
     position: Type.Integer({ minimum: 1 }),
     charge_code: Code,
     description: Type.String(),
@@ -61,18 +62,41 @@ const InvoiceLine = Type.Object(
   { ...closed, title: 'InvoiceLine' },
 );
 
+const InvoicePeriod = Type.Object(
+  {
+    billing_period_id: idOf('bpd'),
+    subscription_id: idOf('sub'),
+    plan_version_id: idOf('plv'),
+    start: HashedInstant,
+    end: HashedInstant,
+    watermark: Type.String({ pattern: '^[0-9]+$', description: 'The highest stream sequence that was billed.' }),
+  },
+  {
+    ...closed,
+    title: 'InvoicePeriod',
+    description: 'A billing period that the invoice bills, with the very time that was measured; half-open.',
+  },
+);
+
+const ofOnlyPeriod = (schema: TSchema, what: string): TSchema =>
+  Type.Union([schema, Type.Null()], {
+    description: `${what} of its only billing period; null where \`periods\` has none or several.`,
+  });
+
 const headFields = {
+  content_version: Type.Integer({ minimum: 1, description: 'Which members are hashed: docs/invoices.md.' }),
   id: idOf('inv'),
   tenant: idOf('org'),
   number: Type.Integer({ minimum: 1 }),
-  watermark: Type.String({ pattern: '^[0-9]+$', description: 'The highest stream sequence that was billed.' }),
+  watermark: ofOnlyPeriod(Type.String({ pattern: '^[0-9]+$' }), 'The watermark'),
   issued_at: HashedInstant,
   kind: Type.Literal('period'),
-  subscription_id: idOf('sub'),
+  subscription_id: ofOnlyPeriod(idOf('sub'), 'The subscription'),
   customer_id: idOf('cus'),
-  plan_version_id: idOf('plv'),
+  plan_version_id: ofOnlyPeriod(idOf('plv'), 'The plan version'),
   currency: CurrencyCode,
-  period: HashedPeriod,
+  period: ofOnlyPeriod(HashedPeriod, 'The time'),
+  periods: Type.Array(InvoicePeriod),
   subtotal: Decimal,
   total: Decimal,
   previous_hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { failuresOf } from '#platform/http/openapi.ts';
 import { failures } from '#schemas/failures.ts';
 import { instantPattern } from '#schemas/instant.ts';
-import { hashedInstantPattern } from '#schemas/invoice.ts';
+import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
 import { type Answered, createContract, type Document, expectContract, fetchDocument } from '../support/contract.ts';
 import { call, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 

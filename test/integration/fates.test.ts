@@ -115,6 +115,16 @@ const customers = [
 const names = ['cus_a', 'cus_b', "o'brien\\", 'cus_c', '日本', 'nobody', '{x:String}'];
 
 const day = fc.integer({ min: 0, max: 20 });
+/** Billing periods of a subscription never overlap. */
+const oneAfterTheOther = (periods: readonly { gap: number; days: number; watermark: number }[]) => {
+  let from = 0;
+  return periods.map(({ gap, days, watermark }) => {
+    const period = { from: from + gap, days, watermark };
+    from += gap + days;
+    return period;
+  });
+};
+
 const sentEvent: fc.Arbitrary<SentEvent> = fc.record({
   name: fc.constantFrom(...names),
   event: fc.constantFrom('call', 'call', 'upload', 'other'),
@@ -133,12 +143,16 @@ const world: fc.Arbitrary<World> = fc.record({
       plan: fc.constantFrom('plan_count', ...plans.keys()),
       from: day,
       to: fc.option(fc.integer({ min: 1, max: 20 })),
-      invoices: fc.array(
-        fc.record({ from: day, days: fc.integer({ min: 3, max: 15 }), watermark: fc.integer({ min: 1, max: 25 }) }),
-        {
-          maxLength: 3,
-        },
-      ),
+      invoices: fc
+        .array(
+          fc.record({
+            gap: fc.integer({ min: 0, max: 8 }),
+            days: fc.integer({ min: 3, max: 10 }),
+            watermark: fc.integer({ min: 1, max: 25 }),
+          }),
+          { maxLength: 3 },
+        )
+        .map(oneAfterTheOther),
     }),
     { maxLength: 6, size: 'max' },
   ),
@@ -161,10 +175,10 @@ const known = ({ subscriptions }: World): KnownSubscription[] =>
     planVersionId: plan,
     startedAt: atDay(from),
     endedAt: to === null ? null : atDay(from + to),
-    invoices: invoices.map((invoice) => ({
-      start: atDay(invoice.from),
-      end: atDay(invoice.from + invoice.days),
+    periods: invoices.map((invoice) => ({
+      span: { start: atDay(invoice.from), end: atDay(invoice.from + invoice.days) },
       watermark: BigInt(invoice.watermark),
+      planVersionId: plan,
     })),
   }));
 
@@ -174,12 +188,15 @@ const plainFate = (all: World, event: SentEvent, index: number): Fate | undefine
   const isVoidAt = (watermark: number) => event.void !== undefined && voidAt <= watermark;
   if (sequence > all.watermark || (event.void === 'twin' && isVoidAt(all.watermark))) return undefined;
   const own = all.subscriptions.filter(({ customer }) => customers[customer]?.some((name) => name === event.name));
-  const covering = own.filter(({ from, to }) => atDay(from) <= at && (to === null || at < atDay(from + to)));
+  const isBilled = ({ from, days }: { from: number; days: number }) => atDay(from) <= at && at < atDay(from + days);
+  // What is billed stays so, whenever the subscription began and ended.
+  const covering = own.filter(
+    ({ from, to, invoices }) =>
+      (atDay(from) <= at && (to === null || at < atDay(from + to))) || invoices.some(isBilled),
+  );
   const judged = covering.map((subscription) => ({
     ...(plainly[subscription.plan]?.(event.event, event.properties) ?? { counted: false, measured: false }),
-    invoices: subscription.invoices.filter(
-      (invoice) => atDay(invoice.from) <= at && at < atDay(invoice.from + invoice.days),
-    ),
+    invoices: subscription.invoices.filter(isBilled),
   }));
   // An amendment that lies behind the watermark is not known there.
   const isAmended = isVoidAt(all.watermark);
@@ -345,7 +362,7 @@ describe('[I11] the fates of events', () => {
         planVersionId: 'plan_sum',
         startedAt: beginMs,
         endedAt: null,
-        invoices: watermark === undefined ? [] : [{ ...spanOfInvoice, watermark }],
+        periods: watermark === undefined ? [] : [{ span: spanOfInvoice, watermark, planVersionId: 'plan_sum' }],
       })),
     );
     const counted = new Map<number, FateCounts>();
@@ -359,13 +376,13 @@ describe('[I11] the fates of events', () => {
         id: name,
         names: [name],
         startedAt: beginMs,
-        endedAt: undefined,
+        endedAt: null,
         charges: [{ code: 'tokens', meter: 'tokens' }],
         meters: new Map((plans.get('plan_sum') ?? []).map((one) => [one.code, one])),
-        invoices:
+        periods:
           watermark === undefined
             ? []
-            : [{ ...spanOfInvoice, id: 'inv', watermark, lines: [{ position: 1, charge: 'tokens' }] }],
+            : [{ span: spanOfInvoice, invoiceId: 'inv', watermark, lines: [{ position: 1, charge: 'tokens' }] }],
       }),
     );
     const told = events.map((event, index): Billing | undefined => {

@@ -1,10 +1,12 @@
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import {
   type InvoiceLineRow,
+  type InvoicePeriodRow,
   type InvoiceRow,
   invoiceColumns,
   invoiceFromRows,
   invoiceLineColumns,
+  selectPeriodsOfInvoices,
 } from '../../invoicer/invoices/invoice-rows.ts';
 import type { Pipeline } from './pipeline.ts';
 
@@ -17,5 +19,9 @@ export const invoiceChain = async (pipeline: Pipeline): Promise<IssuedInvoice[]>
     `SELECT ${invoiceLineColumns} FROM invoice_lines ORDER BY invoice_id, position`,
   );
   const linesOf = Map.groupBy(lines.rows, (line) => line.invoice_id);
-  return invoices.rows.map((row) => invoiceFromRows(row, linesOf.get(row.id) ?? []));
+  const periods = await pipeline.asOwner.query<InvoicePeriodRow>(selectPeriodsOfInvoices, [
+    invoices.rows.map(({ id }) => id),
+  ]);
+  const periodsOf = Map.groupBy(periods.rows, (period) => period.invoice_id);
+  return invoices.rows.map((row) => invoiceFromRows(row, periodsOf.get(row.id) ?? [], linesOf.get(row.id) ?? []));
 };

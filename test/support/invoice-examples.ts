@@ -1,9 +1,10 @@
 /** Rated lines and issued invoices for tests, made by the product's own rating from readable texts. */
+import { newestContentVersion } from '#schemas/invoice/content.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { monthFromText, type Period } from '#schemas/period.ts';
 import { type PlanVersion, planVersionFromJson } from '#schemas/plan.ts';
 import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
-import { draftInvoice } from '../../invoicer/invoices/draft-invoice.ts';
+import { draftInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
 import { canonicalInvoice, chainHash, genesisHash } from '../../invoicer/invoices/invoice-hash.ts';
 import { ratePlan } from '../../rater/price/rate.ts';
 import { llmProPlan } from './llm-pro.ts';
@@ -14,7 +15,10 @@ export const llmPro: PlanVersion = parsed.value;
 
 export const october = monthFromText('2026-10') as Period;
 
+/** The billing period of the examples, and whose it is. */
 export const parties = {
+  billingPeriodId: 'bpd_1',
+  span: october,
   subscriptionId: 'sub_1',
   customerId: 'cus_1',
   planVersionId: 'plv_1',
@@ -24,21 +28,32 @@ export const parties = {
 export const ratedLlmPro = (quantities: Record<string, string>): RatedLine[] =>
   ratePlan({ ...parties, charges: llmPro.charges, quantities }, defaultRatingPolicy);
 
+/** The examples' period with some rated lines, as an invoice bills it at a watermark. */
+export const ratedPeriod = (lines: readonly RatedLine[], watermark = 10n): RatedPeriod => ({
+  billingPeriodId: parties.billingPeriodId,
+  subscriptionId: parties.subscriptionId,
+  planVersionId: parties.planVersionId,
+  span: parties.span,
+  watermark,
+  lines,
+});
+
 /** A chain of `length` invoices of one tenant with different amounts, hashed one after the other as issuing does it. */
-export const issuedChain = (length: number, tenant = 'ten_1'): IssuedInvoice[] => {
+export const issuedChain = (
+  length: number,
+  tenant = 'ten_1',
+  contentVersion = newestContentVersion,
+): IssuedInvoice[] => {
   const chain: IssuedInvoice[] = [];
   for (let number = 1; number <= length; number += 1) {
-    const draft = draftInvoice(
-      parties,
-      october,
-      ratedLlmPro({ requests: String(20 + number), output_tokens: String(number * 1000) }),
-    );
+    const rated = ratedLlmPro({ requests: String(20 + number), output_tokens: String(number * 1000) });
+    const draft = draftInvoice(parties, [ratedPeriod(rated, BigInt(number * 10))]);
     const content = {
       ...draft,
+      contentVersion,
       id: `inv_${number}`,
       tenant,
       number,
-      watermark: BigInt(number * 10),
       issuedAt: october.end + number,
     };
     const previousHash = chain.at(-1)?.hash ?? genesisHash;

@@ -97,8 +97,8 @@ describe('links', () => {
   it('that lead to no file, out of the repository or to no heading are found', () => {
     const text = [
       '# A first heading, with `code`',
-      '[a](absent.md) [b](../platform/config.ts) [c](#a-first-heading-with-code) [d](#absent) [e](/etc/passwd) [f](../../outside.md)',
-      '[g](https://example.com/x) `[h](absent-in-code.md)` [i](config.ts "title") [j][ref] [k](local/)',
+      '[a](absent.md) [b](../platform/config/config.ts) [c](#a-first-heading-with-code) [d](#absent) [e](/etc/passwd) [f](../../outside.md)',
+      '[g](https://example.com/x) `[h](absent-in-code.md)` [i](config/config.ts "title") [j][ref] [k](local/)',
       '```',
       '[l](absent-in-a-block.md)',
       '```',

@@ -83,7 +83,7 @@ it('[I13] usage in windows and groups is that of the events one by one, for ever
   await fc.assert(property, runs(20));
 }, 300_000);
 
-it('[I13] what is billed, of all aggregations at once and several subscriptions, is that of the events one by one', async () => {
+it('[I13] what is billed, of all aggregations at once and several spans, is that of the events one by one', async () => {
   const property = fc.asyncProperty(
     aHistory,
     someMeters,
@@ -93,23 +93,23 @@ it('[I13] what is billed, of all aggregations at once and several subscriptions,
     async (history, meters, first, second, watermarkBehind) => {
       const tenant = await store(history);
       const watermark = Math.max(0, history.messages.length - watermarkBehind);
-      const subscriptions = [
-        { subscriptionId: 's1', customers: ['c1', customers[2]], period: first.period },
-        { subscriptionId: 's2', customers: ['c2'], period: second.period },
-        { subscriptionId: 's3', customers: ['c1'], period: second.period },
+      const spans = [
+        { spanId: 's1', customers: ['c1', customers[2]], period: first.period },
+        { spanId: 's2', customers: ['c2'], period: second.period },
+        { spanId: 's3', customers: ['c1'], period: second.period },
       ];
       const answers = [];
       for (const statement of quantityStatements({
         tenant,
         watermark: BigInt(watermark),
-        subscriptions,
-        meters: meters.map(({ meter }) => meter),
+        spans,
+        meters: meters.map(({ meter }) => ({ ...meter, versionId: meter.code })),
       })) {
         answers.push({ statement, rows: await readRows<StatementRow>(clickhouse, statement) });
       }
       const quantities = quantitiesFromRows(answers);
       const events = standing(history.events, history.voids, watermark);
-      for (const { subscriptionId, customers: names, period } of subscriptions) {
+      for (const { spanId, customers: names, period } of spans) {
         for (const one of meters) {
           const counted = events.filter((event) => names.includes(event.customer) && isCounted(one, event));
           const inside = counted.filter(
@@ -118,7 +118,7 @@ it('[I13] what is billed, of all aggregations at once and several subscriptions,
           const before = counted.filter(({ occurredAtMs }) => occurredAtMs < period.start);
           const unmeasured = inside.filter((event) => valueTextOf(one, event) === null);
           expect(
-            quantities.get(subscriptionId)?.get(one.meter.code) ?? { quantity: '0', unmeasuredEvents: 0n },
+            quantities.get(spanId)?.get(one.meter.code) ?? { quantity: '0', unmeasuredEvents: 0n },
             one.meter.code,
           ).toEqual({
             quantity: quantityOf(one, inside, before, period) ?? '0',

@@ -80,9 +80,14 @@ const billed = async (
   period: UsageWanted['period'],
   watermark: bigint,
 ): Promise<string | undefined> => {
-  const subscriptions = [{ subscriptionId: 's', customers: ['c'], period }];
+  const spans = [{ spanId: 's', customers: ['c'], period }];
   const answers = [];
-  for (const statement of quantityStatements({ tenant, watermark, subscriptions, meters: [meter] })) {
+  for (const statement of quantityStatements({
+    tenant,
+    watermark,
+    spans,
+    meters: [{ ...meter, versionId: meter.code }],
+  })) {
     answers.push({ statement, rows: await readRows<StatementRow>(clickhouse, statement) });
   }
   return quantitiesFromRows(answers).get('s')?.get('m')?.quantity;

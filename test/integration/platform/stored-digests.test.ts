@@ -155,7 +155,7 @@ describe('[I28] what processes and commands change by themselves', () => {
         );
         // Nobody takes the first one before its time; of the second one the last process that took it is long dead.
         await client.query(
-          `INSERT INTO billing_run_shards (run_id, shard_number, subscription_ids, state, leased_until, attempts) VALUES ($1, 0, '{}', 'queued', $2, 20)`,
+          `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state, leased_until, attempts) VALUES ($1, 0, '{}', 'queued', $2, 20)`,
           [id, name === 'bug' ? new Date(Date.now() + 600_000) : new Date(Date.now() - 600_000)],
         );
       }
@@ -173,16 +173,9 @@ describe('[I28] what processes and commands change by themselves', () => {
       shardNumber: 0,
       organizationId: tenant.organizationId,
       watermark: 1n,
-      subscriptionIds: [],
+      billingPeriodIds: [],
     };
-    const period = { start: now.getTime() - 86_400_000, end: now.getTime() };
-    await giveUpShard(
-      pipeline.asWorker,
-      'rater',
-      { ...shard, period, requestId: undefined },
-      new Error('a bug'),
-      false,
-    );
+    await giveUpShard(pipeline.asWorker, 'rater', { ...shard, requestId: undefined }, new Error('a bug'), false);
     for (const { id } of runs) {
       const { body } = await until(
         () => pipeline.api('GET', `/v1/audit-log?object_id=${id}`),

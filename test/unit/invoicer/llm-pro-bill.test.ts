@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { addAmounts, formatMinorUnits, zeroAmount } from '#schemas/money.ts';
 import { draftInvoice } from '../../../invoicer/invoices/draft-invoice.ts';
-import { llmPro, october, parties, ratedLlmPro } from '../../support/invoice-examples.ts';
+import { llmPro, parties, ratedLlmPro, ratedPeriod } from '../../support/invoice-examples.ts';
 
 const expectedBill = new URL('../../../../shared/data/azure-llm-2023/expected-llm-pro.csv', import.meta.url);
 const present = existsSync(expectedBill);
@@ -30,7 +30,7 @@ const billOf = (row: readonly string[]) => {
     input_tokens: column('input_tokens'),
     output_tokens: column('output_tokens'),
   };
-  const draft = draftInvoice(parties, october, ratedLlmPro(quantities));
+  const draft = draftInvoice(parties, [ratedPeriod(ratedLlmPro(quantities))]);
   const printed = Object.fromEntries(
     draft.lines.map((line) => [line.chargeCode, formatMinorUnits(line.amount, llmPro.currency)]),
   );

@@ -13,8 +13,13 @@ const subscription = (some: Partial<KnownSubscription>): KnownSubscription => ({
   planVersionId: 'plv_1',
   startedAt: 10,
   endedAt: null,
-  invoices: [],
+  periods: [],
   ...some,
+});
+const period = (start: number, end: number, watermark: bigint) => ({
+  span: { start, end },
+  watermark,
+  planVersionId: 'plv_1',
 });
 const shown = (spans: readonly CoveredSpan[]) => spans.map(({ start, end, watermark }) => [start, end, watermark]);
 const never = Date.UTC(9999, 11, 31);
@@ -24,21 +29,18 @@ describe('the spans of a subscription', () => {
     ['without an invoice', {}, [[10, never, 0n]]],
     ['that ended', { endedAt: 20 }, [[10, 20, 0n]]],
     [
-      'with an invoice that began before it',
-      { invoices: [{ start: 0, end: 15, watermark: 7n }] },
+      'that is billed up to a point',
+      { periods: [period(10, 15, 7n)] },
       [
         [10, 15, 7n],
         [15, never, 0n],
       ],
     ],
     [
-      'with invoices that leave a gap, whatever their order',
+      'that is billed with a gap, in whatever order',
       {
         endedAt: 50,
-        invoices: [
-          { start: 30, end: 40, watermark: 9n },
-          { start: 10, end: 20, watermark: 7n },
-        ],
+        periods: [period(30, 40, 9n), period(10, 20, 7n)],
       },
       [
         [10, 20, 7n],
@@ -48,50 +50,45 @@ describe('the spans of a subscription', () => {
       ],
     ],
     [
-      'with invoices that overlap',
-      {
-        endedAt: 40,
-        invoices: [
-          { start: 10, end: 30, watermark: 7n },
-          { start: 20, end: 40, watermark: 9n },
-        ],
-      },
-      [
-        [10, 30, 7n],
-        [20, 40, 9n],
-      ],
+      'that was ended before what is billed: the invoice stands, and its events are on it',
+      { endedAt: 20, periods: [period(10, 30, 7n)] },
+      [[10, 30, 7n]],
     ],
     [
-      'with an invoice that lies apart',
-      { endedAt: 20, invoices: [{ start: 20, end: 30, watermark: 7n }] },
-      [[10, 20, 0n]],
+      'that was ended within what is billed first',
+      { endedAt: 20, periods: [period(15, 30, 7n), period(30, 40, 9n)] },
+      [
+        [10, 15, 0n],
+        [15, 30, 7n],
+        [30, 40, 9n],
+      ],
     ],
   ])('%s', (_, some, expected) => {
     expect(shown(coveredSpans(subscription(some)))).toEqual(expected);
   });
 
-  it('hold each instant of it, with every invoice that bills it and as open where none does', () => {
-    const invoice = fc.record({ start: fc.integer({ min: 0, max: 30 }), length: fc.integer({ min: 1, max: 12 }) });
+  it('hold each instant once: of what is billed, and of the rest what the subscription covers as open', () => {
+    const gapAndLength = fc.tuple(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 1, max: 8 }));
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 20 }),
         fc.integer({ min: 1, max: 20 }),
-        fc.array(invoice, { maxLength: 5 }),
-        (from, length, some) => {
-          const invoices = some.map(({ start, length: of }, index) => ({
-            start,
-            end: start + of,
-            watermark: BigInt(index + 1),
-          }));
-          const spans = coveredSpans(subscription({ startedAt: from, endedAt: from + length, invoices }));
-          for (let at = 0; at < 50; at += 1) {
-            const isInside = at >= from && at < from + length;
-            const billing = invoices
-              .filter(({ start, end }) => start <= at && at < end)
-              .map(({ watermark }) => watermark);
-            const expected = isInside ? (billing.length > 0 ? billing : [0n]) : [];
-            const found = spans.filter(({ start, end }) => start <= at && at < end).map(({ watermark }) => watermark);
-            expect(found.toSorted()).toEqual(expected.toSorted());
+        fc.integer({ min: 0, max: 20 }),
+        fc.array(gapAndLength, { maxLength: 4 }),
+        (from, length, first, some) => {
+          let at = first;
+          const periods = some.map(([gap, of], index) => {
+            const one = period(at + gap, at + gap + of, BigInt(index + 1));
+            at += gap + of;
+            return one;
+          });
+          const spans = coveredSpans(subscription({ startedAt: from, endedAt: from + length, periods }));
+          for (let instant = 0; instant < 80; instant += 1) {
+            const billed = periods.filter(({ span }) => span.start <= instant && instant < span.end);
+            const isCovered = instant >= from && instant < from + length;
+            const expected = billed.length > 0 ? billed.map(({ watermark }) => watermark) : isCovered ? [0n] : [];
+            const found = spans.filter(({ start, end }) => start <= instant && instant < end);
+            expect(found.map(({ watermark }) => watermark)).toEqual(expected);
           }
         },
       ),

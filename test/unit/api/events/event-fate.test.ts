@@ -63,7 +63,14 @@ const subscription: SubscriptionFacts = {
     { code: 'used', meter: 'tokens' },
   ],
   meters: new Map([['tokens', tokens]]),
-  invoices: [{ id: 'inv_1', start: 100, end: 200, watermark: 20n, lines: [{ position: 1, charge: 'used' }] }],
+  periods: [
+    {
+      invoiceId: 'inv_1',
+      span: { start: 100, end: 200 },
+      watermark: 20n,
+      lines: [{ position: 1, charge: 'used' }],
+    },
+  ],
 };
 const facts = { customerNames: new Set(['cus_1', 'ext']), subscriptions: [subscription] };
 const reasons = (one: EventVersion, of = facts) => billingOf(one, of).map(({ reason }) => reason ?? 'billed');
@@ -144,8 +151,15 @@ describe('[I11] where an event is billed, or why not', () => {
     expect(reasons(version(of as Partial<EventVersion>))).toEqual([expected]);
   });
 
+  it('is the invoice that bills its time, also where the subscription was ended before that afterwards', () => {
+    const ended = { ...facts, subscriptions: [{ ...subscription, endedAt: 120 }] };
+    expect(reasons(version(), ended)).toEqual(['billed']);
+    expect(reasons(version({ from: 21n }), ended)).toEqual(['late']);
+    expect(reasons(version({ occurredAtMs: 200 }), ended)).toEqual(['no_subscription']);
+  });
+
   it('has an entry for each subscription and charge that counts it', () => {
-    const second = { ...subscription, id: 'sub_2', invoices: [] };
+    const second = { ...subscription, id: 'sub_2', periods: [] };
     expect(reasons(version(), { ...facts, subscriptions: [subscription, second] })).toEqual(['billed', 'period_open']);
   });
 });

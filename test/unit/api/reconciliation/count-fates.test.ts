@@ -25,7 +25,7 @@ const setUp = (customers: number, some: Partial<FatePorts> = {}) => {
             planVersionId: `plv_${index % 2}`,
             startedAt: 1,
             endedAt: null,
-            invoices: [],
+            periods: [],
           })),
     },
     catalog: {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import {
   type AmendmentInStream,
-  type BilledInvoice,
   billedChanges,
+  type InvoicedPeriod,
 } from '../../../../invoicer/invoices/billed-changes.ts';
 
-const invoice: BilledInvoice = {
-  id: 'inv_1',
+const invoice: InvoicedPeriod = {
+  invoiceId: 'inv_1',
   subscriptionId: 'sub_1',
   customers: ['cus_1', 'ext'],
   period: { start: 100, end: 200 },
@@ -56,7 +56,7 @@ describe('[I15] an amendment of a billed period', () => {
   });
 
   it('stands in the order of the stream, those on their way last, and under each invoice that it changes', () => {
-    const other = { ...invoice, id: 'inv_2', watermark: 65n };
+    const other = { ...invoice, invoiceId: 'inv_2', watermark: 65n };
     const all = [
       amendment(undefined, ['removed', 'ext', 150]),
       amendment(70n, ['removed', 'ext', 150]),

@@ -1,26 +1,37 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { draftInvoiceToJson } from '#schemas/invoice.ts';
+import { contentToJson2 } from '#schemas/invoice/content-2.ts';
+import type { DraftInvoice } from '#schemas/invoice.ts';
 import { type Amount, sumAmounts, sumPrecise } from '#schemas/money.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import { draftInvoice } from '../../../../invoicer/invoices/draft-invoice.ts';
 import { rateCharge } from '../../../../rater/price/rate.ts';
-import { october, parties, ratedLlmPro } from '../../../support/invoice-examples.ts';
+import { october, parties, ratedLlmPro, ratedPeriod } from '../../../support/invoice-examples.ts';
 import { anyCurrency, Exact, prices, quantities, roundingModes } from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
+
+const toJson = (draft: DraftInvoice) =>
+  contentToJson2({ ...draft, contentVersion: 2, id: 'inv_1', tenant: 'org_1', number: 1, issuedAt: october.end });
 
 const lines = ratedLlmPro({ requests: '221', input_tokens: '426684', output_tokens: '6462' });
 
 describe('draft invoice', () => {
   it('prints each charge with quantity, amount, exact amount, explanation and service period', () => {
-    const json = draftInvoiceToJson(draftInvoice(parties, october, lines));
+    const json = toJson(draftInvoice(parties, [ratedPeriod(lines)]));
     expect(json).toMatchObject({
       kind: 'period',
-      subscription_id: 'sub_1',
       customer_id: 'cus_1',
-      plan_version_id: 'plv_1',
       currency: 'USD',
-      period: { start: '2026-10-01T00:00:00Z', end: '2026-11-01T00:00:00Z' },
+      periods: [
+        {
+          billing_period_id: 'bpd_1',
+          subscription_id: 'sub_1',
+          plan_version_id: 'plv_1',
+          start: '2026-10-01T00:00:00Z',
+          end: '2026-11-01T00:00:00Z',
+          watermark: '10',
+        },
+      ],
       subtotal: '25.44',
       total: '25.44',
     });
@@ -49,11 +60,30 @@ describe('draft invoice', () => {
     expect(json.lines.every((line) => line.service_period.start === '2026-10-01T00:00:00Z')).toBe(true);
   });
 
+  it('may be over several billing periods, whose lines follow each other', () => {
+    const second = { ...parties, billingPeriodId: 'bpd_2', subscriptionId: 'sub_2' };
+    const json = toJson(
+      draftInvoice(parties, [
+        ratedPeriod(lines),
+        { ...ratedPeriod(lines.map((line) => ({ ...line, ...second }))), ...second, watermark: 12n },
+      ]),
+    );
+    expect(json.lines.map(({ position, billing_period_id }) => `${position} ${billing_period_id}`)).toEqual([
+      ...lines.map((_, index) => `${index + 1} bpd_1`),
+      ...lines.map((_, index) => `${index + 1 + lines.length} bpd_2`),
+    ]);
+    expect(json.periods.map(({ subscription_id, watermark }) => [subscription_id, watermark])).toEqual([
+      ['sub_1', '10'],
+      ['sub_2', '12'],
+    ]);
+    expect(json.total).toBe('50.88');
+  });
+
   it('[I12] the order in which lines arrive changes no byte', () => {
-    const expected = JSON.stringify(draftInvoiceToJson(draftInvoice(parties, october, lines)));
+    const expected = JSON.stringify(toJson(draftInvoice(parties, [ratedPeriod(lines)])));
     fc.assert(
       fc.property(fc.shuffledSubarray(lines, { minLength: lines.length }), (shuffled) => {
-        expect(JSON.stringify(draftInvoiceToJson(draftInvoice(parties, october, shuffled)))).toBe(expected);
+        expect(JSON.stringify(toJson(draftInvoice(parties, [ratedPeriod(shuffled)])))).toBe(expected);
       }),
     );
   });
@@ -74,7 +104,7 @@ describe('draft invoice', () => {
       }));
     fc.assert(
       fc.property(anyLines, ({ currency, rated }) => {
-        const json = draftInvoiceToJson(draftInvoice({ ...parties, currency }, october, rated));
+        const json = toJson(draftInvoice({ ...parties, currency }, [ratedPeriod(rated)]));
         const printed = json.lines.reduce((sum, line) => sum.add(line.amount), new Exact(0));
         expect(printed.equals(json.subtotal) && printed.equals(json.total)).toBe(true);
         for (const line of json.lines) {
@@ -100,14 +130,14 @@ describe('draft invoice', () => {
         position: index + 1,
       }),
     );
-    const draft = draftInvoice(parties, october, rated);
+    const draft = draftInvoice(parties, [ratedPeriod(rated)]);
     expect(draft.total).toBe(0n);
     expect(sumPrecise(draft.lines.map((line) => line.precise))).toBe(12n * 10n ** 21n);
     expect(sumAmounts(draft.lines.map((line) => line.amount))).toBe(draft.total);
   });
 
   it('an invoice without lines is an invoice over nothing', () => {
-    expect(draftInvoiceToJson(draftInvoice({ ...parties, currency: 'JPY' }, october, []))).toMatchObject({
+    expect(toJson(draftInvoice({ ...parties, currency: 'JPY' }, [ratedPeriod([])]))).toMatchObject({
       lines: [],
       subtotal: '0',
       total: '0',
@@ -119,12 +149,14 @@ describe('draft invoice', () => {
     ['customer', { customerId: 'cus_2' }],
     ['plan version', { planVersionId: 'plv_2' }],
     ['currency', { currency: 'EUR' }],
+    ['billing period', { billingPeriodId: 'bpd_2' }],
+    ['time', { span: { start: october.start, end: october.end - 1 } }],
   ] as const)('a line of another %s never reaches an invoice', (what, change) => {
     const foreign = lines.map((line, index) => (index === 1 ? { ...line, ...change } : line));
-    expect(() => draftInvoice(parties, october, foreign)).toThrow(what);
+    expect(() => draftInvoice(parties, [ratedPeriod(foreign)])).toThrow(what);
   });
 
   it('[I2] the same charge never stands on an invoice twice', () => {
-    expect(() => draftInvoice(parties, october, [...lines, lines[1] as RatedLine])).toThrow('twice');
+    expect(() => draftInvoice(parties, [ratedPeriod([...lines, lines[1] as RatedLine])])).toThrow('twice');
   });
 });

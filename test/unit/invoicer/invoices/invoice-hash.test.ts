@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type IssuedInvoice, issuedInvoiceToJson } from '#schemas/invoice.ts';
+import { contentToJson, issuedInvoiceToJson, newestContentVersion } from '#schemas/invoice/content.ts';
+import { type ContentVersion, contentVersions, type IssuedInvoice } from '#schemas/invoice.ts';
 import type { Amount } from '#schemas/money.ts';
 import {
   canonicalContent,
@@ -15,6 +16,7 @@ import { issuedChain } from '../../../support/invoice-examples.ts';
 import { scaled } from '../../../support/scale.ts';
 
 const chain = issuedChain(5);
+const chainOfVersion1 = issuedChain(3, 'ten_1', 1);
 const first = chain[0] as IssuedInvoice;
 const changed = (number: number, change: (invoice: IssuedInvoice) => Partial<IssuedInvoice>): IssuedInvoice[] =>
   chain.map((invoice) => (invoice.number === number ? { ...invoice, ...change(invoice) } : invoice));
@@ -28,22 +30,52 @@ describe('invoice hash', () => {
     expect(byHand).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  it('[I17] the canonical form is fixed to the byte: a change of it would break every issued invoice', () => {
-    const { lines, ...rest } = first;
-    const oneLine = { ...rest, lines: lines.slice(0, 1) };
-    expect(canonicalInvoice(oneLine)).toBe(
+  const ofOneLine = ({ lines, ...rest }: IssuedInvoice) => ({ ...rest, lines: lines.slice(0, 1) });
+  const baseLine =
+    '"quantity":"1","rounding":"half_up","service_period":{"end":"2026-11-01T00:00:00Z","start":"2026-10-01T00:00:00Z"},' +
+    '"steps":[{"amount":"20","flat_amount":"20","from":"0","kind":"flat","priced":"0","to":"1","unit_amount":"0","units":"1"}]}],';
+  const canonical: Record<ContentVersion, string> = {
+    1:
       '{"canonical_version":1,"currency":"USD","customer_id":"cus_1","id":"inv_1","issued_at":"2026-11-01T00:00:00.001Z","kind":"period",' +
-        '"lines":[{"amount":"20.00","charge_code":"base","description":"Base fee","meter":null,"position":1,"precise_amount":"20",' +
-        '"quantity":"1","rounding":"half_up","service_period":{"end":"2026-11-01T00:00:00Z","start":"2026-10-01T00:00:00Z"},' +
-        '"steps":[{"amount":"20","flat_amount":"20","from":"0","kind":"flat","priced":"0","to":"1","unit_amount":"0","units":"1"}]}],' +
-        '"number":1,"period":{"end":"2026-11-01T00:00:00Z","start":"2026-10-01T00:00:00Z"},"plan_version_id":"plv_1",' +
-        '"subscription_id":"sub_1","subtotal":"20.52","tenant":"ten_1","total":"20.52","watermark":"10"}',
-    );
+      '"lines":[{"amount":"20.00","charge_code":"base","description":"Base fee","meter":null,"position":1,"precise_amount":"20",' +
+      `${baseLine}"number":1,"period":{"end":"2026-11-01T00:00:00Z","start":"2026-10-01T00:00:00Z"},"plan_version_id":"plv_1",` +
+      '"subscription_id":"sub_1","subtotal":"20.52","tenant":"ten_1","total":"20.52","watermark":"10"}',
+    2:
+      '{"canonical_version":2,"currency":"USD","customer_id":"cus_1","id":"inv_1","issued_at":"2026-11-01T00:00:00.001Z","kind":"period",' +
+      '"lines":[{"amount":"20.00","billing_period_id":"bpd_1","charge_code":"base","description":"Base fee","meter":null,"position":1,"precise_amount":"20",' +
+      `${baseLine}"number":1,"periods":[{"billing_period_id":"bpd_1","end":"2026-11-01T00:00:00Z","plan_version_id":"plv_1",` +
+      '"start":"2026-10-01T00:00:00Z","subscription_id":"sub_1","watermark":"10"}],"subtotal":"20.52","tenant":"ten_1","total":"20.52"}',
+  };
+
+  it.each(contentVersions)('[I17] the canonical form of version %s is fixed to the byte', (version) => {
+    const [invoice] = issuedChain(1, 'ten_1', version);
+    expect(canonicalInvoice(ofOneLine(invoice as IssuedInvoice))).toBe(canonical[version]);
   });
 
-  it('[I17] the published JSON is enough to verify an invoice', () => {
-    const { hash, previous_hash, ...content } = JSON.parse(JSON.stringify(issuedInvoiceToJson(first)));
-    expect(chainHash(previous_hash, canonicalContent(content))).toBe(hash);
+  it('[I35] invoices of version 1 have the hashes that they were issued with', () => {
+    expect(chainOfVersion1.map(({ hash }) => hash)).toEqual([
+      '579536ee30032eeec317b6e0327466638f9c8c2f8c9b461216b350374c0eb24f',
+      'e4f6bc72af77a6fc2980cff342790df9c557662df653604d23d08a428acb7f4f',
+      '4f304bb332f4cb7a001513c65df08c4d39708cf6781b2e3b7922df52c95572b1',
+    ]);
+    expect(verifyChain(chainOfVersion1)).toEqual({ ok: true });
+  });
+
+  it('[I35] a chain goes on from one version to the next', () => {
+    const [last] = chainOfVersion1.slice(-1) as [IssuedInvoice];
+    const content = { ...(chain[3] as IssuedInvoice), previousHash: last.hash };
+    const next = { ...content, hash: chainHash(last.hash, canonicalInvoice(content)) };
+    expect(verifyChain([...chainOfVersion1, next])).toEqual({ ok: true });
+    expect(verifyChain([...chainOfVersion1, { ...next, contentVersion: 1 }])).toMatchObject({ reason: 'hash_differs' });
+  });
+
+  it.each(contentVersions)('[I17] the published JSON of version %s is enough to verify an invoice', (version) => {
+    const [invoice] = issuedChain(1, 'ten_1', version);
+    const { hash, previous_hash, content_version, ...content } = JSON.parse(
+      JSON.stringify(issuedInvoiceToJson(invoice as IssuedInvoice)),
+    );
+    expect(Object.keys(content)).toEqual(Object.keys(contentToJson[version](invoice as IssuedInvoice)));
+    expect(chainHash(previous_hash, canonicalContent(content_version, content))).toBe(hash);
   });
 });
 
@@ -128,7 +160,7 @@ describe('chain of invoices', () => {
   it('[I17] no field of an invoice and its lines can change unnoticed', () => {
     // Every leaf of the published JSON, hashes aside, is altered in turn.
     const json = JSON.parse(JSON.stringify(issuedInvoiceToJson(chain[2] as IssuedInvoice)));
-    const { hash, previous_hash, ...content } = json;
+    const { hash, previous_hash, content_version: _version, ...content } = json;
     const paths: string[][] = [];
     const walk = (value: unknown, path: string[]): void => {
       if (typeof value === 'object' && value !== null)
@@ -143,7 +175,7 @@ describe('chain of invoices', () => {
         const parent = path.slice(0, -1).reduce((value, key) => value[key], copy);
         const key = path.at(-1) as string;
         parent[key] = `${parent[key]}x`;
-        expect(chainHash(previous_hash, canonicalContent(copy))).not.toBe(hash);
+        expect(chainHash(previous_hash, canonicalContent(newestContentVersion, copy))).not.toBe(hash);
       }),
       { numRuns: scaled(500) },
     );

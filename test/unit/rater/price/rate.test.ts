@@ -6,7 +6,7 @@ import type { Charge } from '#schemas/plan.ts';
 import { parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { defaultRatingPolicy, ratedLineFromJson, ratedLineToJson } from '#schemas/rated-line.ts';
 import { priceQuantity, rateCharge, ratePlan, rateShard } from '../../../../rater/price/rate.ts';
-import type { SubscriptionToRate } from '../../../../rater/price/rating-task.ts';
+import type { PeriodToRate } from '../../../../rater/price/rating-task.ts';
 import {
   amountOracle,
   anyCurrency,
@@ -27,7 +27,9 @@ const perUnit = (code: string, unitAmount: string): Charge => ({
   price: { model: 'per_unit', unitAmount: amount(unitAmount), freeUnits: quantity('0') },
 });
 const flat: Charge = { code: 'base', name: 'Base fee', meter: null, price: { model: 'flat', amount: amount('20') } };
-const subscription = (charges: Charge[], perMeter: Record<string, string>): SubscriptionToRate => ({
+const measured = { billingPeriodId: 'bpd_1', span: { start: 0, end: 1 } };
+const subscription = (charges: Charge[], perMeter: Record<string, string>): PeriodToRate => ({
+  ...measured,
   subscriptionId: 'sub_1',
   customerId: 'cus_1',
   planVersionId: 'plv_1',
@@ -142,7 +144,8 @@ describe('rating a subscription', () => {
       defaultRatingPolicy,
     );
     expect(JSON.stringify(ratedLineToJson(line as never))).toBe(
-      '{"subscription_id":"sub_1","customer_id":"cus_1","plan_version_id":"plv_1","position":1,"charge_code":"calls","charge_name":"Charge calls",' +
+      '{"billing_period_id":"bpd_1","span":{"start":"1970-01-01T00:00:00.000Z","end":"1970-01-01T00:00:00.001Z"},' +
+        '"subscription_id":"sub_1","customer_id":"cus_1","plan_version_id":"plv_1","position":1,"charge_code":"calls","charge_name":"Charge calls",' +
         '"model":"per_unit","meter":"calls","currency":"USD","rounding":"half_up","quantity":"6462","billable_quantity":"6462",' +
         '"precise_amount":"0.09693","amount":"0.10","steps":[{"kind":"units","from":"0","to":null,"units":"6462","priced":"6462",' +
         '"unit_amount":"0.000015","flat_amount":"0","amount":"0.09693"}]}',
@@ -154,13 +157,14 @@ describe('rating a subscription', () => {
       fc.property(prices, signedQuantities, anyCurrency, (price, units, currency) => {
         const line = {
           ...rateCharge({ code: 'c', name: 'C', meter: 'c', price }, units, currency, defaultRatingPolicy),
+          ...measured,
           subscriptionId: 's',
           customerId: 'c',
           planVersionId: 'p',
           position: 1,
         };
-        expect(ratedLineFromJson(JSON.parse(JSON.stringify(ratedLineToJson(line))))).toEqual(line);
-        expect(() => ratedLineFromJson({ ...ratedLineToJson(line), amount: '1e3' })).toThrow("can't be read");
+        expect(ratedLineFromJson(JSON.parse(JSON.stringify(ratedLineToJson(line))), measured)).toEqual(line);
+        expect(() => ratedLineFromJson({ ...ratedLineToJson(line), amount: '1e3' }, measured)).toThrow("can't be read");
       }),
       { numRuns: scaled(1000) },
     );
@@ -173,19 +177,19 @@ describe('rating a subscription', () => {
       packageSize: 1n as Quantity,
       freeUnits: 0n as Quantity,
     } as const;
-    const absurd: SubscriptionToRate = subscription([{ code: 'c', name: 'C', meter: 'c', price }], {
+    const absurd: PeriodToRate = subscription([{ code: 'c', name: 'C', meter: 'c', price }], {
       c: '9'.repeat(64),
     });
     const [line] = ratePlan(absurd, defaultRatingPolicy);
     expect(line?.precise).toBe((10n ** 64n - 1n) * 10n ** 12n * (10n ** 20n - 1n) * 10n ** 24n);
-    expect(ratedLineFromJson(ratedLineToJson(line as never))).toEqual(line);
+    expect(ratedLineFromJson(ratedLineToJson(line as never), measured)).toEqual(line);
   });
 
   it('a shard gives the lines of its subscriptions one after the other', () => {
     const a = subscription([flat], {});
     const b = { ...subscription([perUnit('calls', '1')], { calls: '2' }), subscriptionId: 'sub_2' };
-    const lines = rateShard({ policy: defaultRatingPolicy, subscriptions: [b, a] });
+    const lines = rateShard({ policy: defaultRatingPolicy, periods: [b, a] });
     expect(lines).toEqual([...ratePlan(b, defaultRatingPolicy), ...ratePlan(a, defaultRatingPolicy)]);
-    expect(rateShard({ policy: defaultRatingPolicy, subscriptions: [] })).toEqual([]);
+    expect(rateShard({ policy: defaultRatingPolicy, periods: [] })).toEqual([]);
   });
 });

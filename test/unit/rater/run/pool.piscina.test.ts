@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { defaultRatingPolicy, type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
 import { rateShard } from '../../../../rater/price/rate.ts';
-import type { RatingShard, SubscriptionToRate } from '../../../../rater/price/rating-task.ts';
+import type { PeriodToRate, RatingShard } from '../../../../rater/price/rating-task.ts';
 import {
   createRatingPool,
   type RatingPool,
@@ -23,8 +23,8 @@ afterEach(async () => {
   await Promise.all(pools.splice(0).map((pool) => pool.close()));
 });
 
-/** A fixed seed: the same 200 subscriptions in every run, three charges each. */
-const subscriptions: SubscriptionToRate[] = fc
+/** A fixed seed: the same 200 billing periods in every run, three charges each. */
+const periods: PeriodToRate[] = fc
   .sample(
     fc.record({
       currency: anyCurrency,
@@ -37,6 +37,8 @@ const subscriptions: SubscriptionToRate[] = fc
     },
   )
   .map((sample, index) => ({
+    billingPeriodId: `bpd_${String(index).padStart(3, '0')}`,
+    span: { start: index, end: index + 1 },
     subscriptionId: `sub_${String(index).padStart(3, '0')}`,
     customerId: `cus_${index}`,
     planVersionId: 'plv_1',
@@ -50,10 +52,10 @@ const subscriptions: SubscriptionToRate[] = fc
     quantities: Object.fromEntries(sample.quantities.map((quantity, meter) => [`m${meter}`, formatQuantity(quantity)])),
   }));
 
-const shardsOf = (all: readonly SubscriptionToRate[], size: number): RatingShard[] =>
+const shardsOf = (all: readonly PeriodToRate[], size: number): RatingShard[] =>
   Array.from({ length: Math.ceil(all.length / size) }, (_, index) => ({
     policy: defaultRatingPolicy,
-    subscriptions: all.slice(index * size, (index + 1) * size),
+    periods: all.slice(index * size, (index + 1) * size),
   }));
 
 /** The bytes of all lines, in the order of subscription and position. */
@@ -70,17 +72,17 @@ const rateAll = async (pool: RatingPool, shards: readonly RatingShard[]): Promis
 
 describe('rating pool', () => {
   it('[I12] one worker, three workers, other shards in another order: the lines are equal to the byte', async () => {
-    const expected = bytesOf(rateShard({ policy: defaultRatingPolicy, subscriptions }));
+    const expected = bytesOf(rateShard({ policy: defaultRatingPolicy, periods }));
     const one = poolOf({ workersMax: 1, queueMax: 100 });
     const three = poolOf({ workersMax: 3, queueMax: 100 });
-    expect(await rateAll(one, shardsOf(subscriptions, 50))).toBe(expected);
-    expect(await rateAll(three, shardsOf(subscriptions, 7))).toBe(expected);
-    expect(await rateAll(three, shardsOf(subscriptions.toReversed(), 13))).toBe(expected);
+    expect(await rateAll(one, shardsOf(periods, 50))).toBe(expected);
+    expect(await rateAll(three, shardsOf(periods, 7))).toBe(expected);
+    expect(await rateAll(three, shardsOf(periods.toReversed(), 13))).toBe(expected);
   });
 
   it('[I10] takes no more shards than workers and queue hold, and takes new ones once there is room', async () => {
     const pool = poolOf({ workersMax: 1, queueMax: 2 });
-    const shard = shardsOf(subscriptions, 200)[0] as RatingShard;
+    const shard = shardsOf(periods, 200)[0] as RatingShard;
     const taken = [pool.rate(shard), pool.rate(shard), pool.rate(shard)];
     await expect(pool.rate(shard)).rejects.toBeInstanceOf(RatingPoolFull);
     await Promise.all(taken);
@@ -89,7 +91,7 @@ describe('rating pool', () => {
 
   it('a pool without a queue takes one shard per worker', async () => {
     const pool = poolOf({ workersMax: 2, queueMax: 0 });
-    const shard = shardsOf(subscriptions, 10)[0] as RatingShard;
+    const shard = shardsOf(periods, 10)[0] as RatingShard;
     const taken = [pool.rate(shard), pool.rate(shard)];
     await expect(pool.rate(shard)).rejects.toBeInstanceOf(RatingPoolFull);
     expect((await Promise.all(taken)).map((lines) => lines.length)).toEqual([30, 30]);
@@ -97,10 +99,10 @@ describe('rating pool', () => {
 
   it('a bug in one shard fails that shard, and the workers go on', async () => {
     const pool = poolOf({ workersMax: 1, queueMax: 5 });
-    const [good] = shardsOf(subscriptions, 10) as [RatingShard];
+    const [good] = shardsOf(periods, 10) as [RatingShard];
     const bad: RatingShard = {
       policy: defaultRatingPolicy,
-      subscriptions: [{ ...(subscriptions[0] as SubscriptionToRate), quantities: { m0: 'x', m1: 'x', m2: 'x' } }],
+      periods: [{ ...(periods[0] as PeriodToRate), quantities: { m0: 'x', m1: 'x', m2: 'x' } }],
     };
     const [failed, passed] = await Promise.allSettled([pool.rate(bad), pool.rate(good)]);
     expect(failed.status === 'rejected' && failed.reason.message).toContain('is not a decimal: x');
@@ -109,7 +111,7 @@ describe('rating pool', () => {
 
   it('closing finishes the shards that were taken on', async () => {
     const pool = createRatingPool({ workersMax: 1, queueMax: 10 });
-    const taken = shardsOf(subscriptions, 40).map((shard) => pool.rate(shard));
+    const taken = shardsOf(periods, 40).map((shard) => pool.rate(shard));
     await pool.close();
     expect((await Promise.all(taken)).map((lines) => lines.length)).toEqual([120, 120, 120, 120, 120]);
   });
