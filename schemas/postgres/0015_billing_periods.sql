@@ -115,8 +115,8 @@ LANGUAGE sql AS $$
   FROM leased l JOIN billing_runs r ON r.id = l.run_id
 $$;
 DO $$ BEGIN
-  EXECUTE format('ALTER FUNCTION lease_billing_run_shard(text, integer) SET search_path = %I, pg_temp', current_schema());
-  EXECUTE 'REVOKE ALL ON FUNCTION lease_billing_run_shard(text, integer) FROM PUBLIC';
+  EXECUTE format('ALTER FUNCTION refuse_change_of_billed_period() SET search_path = %I, pg_temp', current_schema());
+  EXECUTE 'REVOKE ALL ON FUNCTION lease_billing_run_shard(text, integer), refuse_change_of_billed_period() FROM PUBLIC';
 END $$;
 GRANT EXECUTE ON FUNCTION lease_billing_run_shard(text, integer) TO millrace_worker;
 

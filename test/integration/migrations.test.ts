@@ -141,7 +141,8 @@ it('[I17] a table of its own before ours does not let the worker add a line to a
     INSERT INTO subscriptions VALUES ('sub', 'org', 'cus', 'plv', 'active', now(), NULL, '{}', 1, now(), now());
     INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, created_at, updated_at)
       VALUES ('run', 'org', '2026-10-01', '2026-11-01', 'completed', now(), now());
-    INSERT INTO invoices VALUES ('inv', 'org', 1, 'period', 'cus', 'sub', 'plv', 'run', '2026-10-01', '2026-11-01', 1, 'EUR', 1, 1, now(), 'x', 'y');`);
+    INSERT INTO invoices (id, organization_id, series_number, kind, content_version, customer_id, run_id, currency, subtotal, total, issued_at, previous_hash, hash)
+      VALUES ('inv', 'org', 1, 'period', 2, 'cus', 'run', 'EUR', 1, 1, now(), 'x', 'y');`);
   await owner.end();
   const worker = await connect(loginUrl(stores.databaseUrl, 'millrace_worker', databasePassword));
   await worker.query('CREATE TEMP TABLE invoices (id text)');

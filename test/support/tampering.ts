@@ -122,7 +122,7 @@ export const namings: ReadonlyMap<string, Naming> = new Map<string, Naming>([
     'rated_lines',
     {
       kind: 'rated_lines',
-      id: `(SELECT s.run_id || '/' || s.shard_number FROM billing_run_shards s WHERE r.subscription_id = ANY (s.subscription_ids) LIMIT 1)`,
+      id: `(SELECT s.run_id || '/' || s.shard_number FROM billing_run_shards s WHERE r.billing_period_id = ANY (s.billing_period_ids) LIMIT 1)`,
     },
   ],
 ]);

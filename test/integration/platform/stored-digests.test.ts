@@ -99,7 +99,8 @@ describe('[I28] what is stored', () => {
     }
     for (const [table, change, named] of [
       ['rated_lines', { watermark: 987_654 }, 'rated_lines (sub_'],
-      ['rated_lines', { period_start: '2001-01-01T00:00:00Z' }, 'rated_lines (sub_'],
+      ['rated_lines', { period_start: '2001-01-01T00:00:00Z' }, 'rated_lines (run_'],
+      ['billing_periods', { id: 'bpd_x', invoice_id: 'inv_x' }, 'billing_periods (inv_x'],
       ['plan_versions', { id: 'plv_x', plan_id: 'pln_x' }, 'plan_versions (pln_x'],
       ['plan_version_meters', { plan_version_id: 'plv_x' }, 'plan_version_meters (plv_x'],
       ['meter_versions', { id: 'mtv_x', meter_id: 'mtr_x' }, 'meter_versions (mtr_x'],

@@ -221,7 +221,7 @@ describe('[I28] verify', () => {
       ],
       ['UPDATE invoices SET total = total + 0.001 WHERE series_number = 2', 2, 'content_unreadable'],
       [
-        "UPDATE invoices SET period_end = period_end + interval '1 microsecond' WHERE series_number = 2",
+        "UPDATE billing_periods SET span_end = span_end - interval '1 microsecond' WHERE invoice_id = (SELECT id FROM invoices WHERE series_number = 2)",
         2,
         'hash_differs',
       ],
