@@ -7,7 +7,7 @@ import { loadConfig, secretsOf } from '#platform/config/config.ts';
 import { corsOf } from '#platform/http/cors.ts';
 import { listen } from '#platform/http/http.ts';
 import { serverBoundsOf } from '#platform/http/http-server.ts';
-import { systemClock } from '#platform/process/clock.ts';
+import { sameForAll, systemClock } from '#platform/process/clock.ts';
 import { createLog } from '#platform/process/log.ts';
 import { createMetrics, observePool } from '#platform/process/metrics.ts';
 import { createTracer } from '#platform/process/tracing.ts';
@@ -99,6 +99,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
     },
     routes: {
       clock: systemClock,
+      organizationClock: sameForAll(systemClock),
       postgres,
       answers,
       appendAudit,

@@ -1,7 +1,7 @@
 import { loadConfig, secretsOf } from '#platform/config/config.ts';
 import { createHttpApp, listen } from '#platform/http/http.ts';
 import { serverBoundsOf } from '#platform/http/http-server.ts';
-import { stopwatch, systemClock } from '#platform/process/clock.ts';
+import { sameForAll, stopwatch, systemClock } from '#platform/process/clock.ts';
 import { newId } from '#platform/process/ids.ts';
 import { createLog } from '#platform/process/log.ts';
 import { createMetrics, observePool } from '#platform/process/metrics.ts';
@@ -24,7 +24,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
   observePool(metrics, postgres.counts);
   const adapters = {
     ...createInvoiceStore(postgres, config.jobLeaseSeconds),
-    nowMs: systemClock.nowMs,
+    nowMs: sameForAll(systemClock).nowMs,
     newInvoiceId: () => newId('inv'),
     stopwatch,
   };

@@ -11,7 +11,7 @@ import { type Caller, covers, hasScope } from '#platform/access/authenticate.ts'
 import type { Actor } from '#platform/audit/audit.ts';
 import type { Change, DigestOf } from '#platform/audit/audit-entry.ts';
 import type { AnswerHeader } from '#platform/http/openapi-headers.ts';
-import type { Clock } from '#platform/process/clock.ts';
+import type { Clock, OrganizationClock } from '#platform/process/clock.ts';
 import type { Vault } from '#platform/secrets/vault.ts';
 import type { OrganizationPostgres, Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { type FailureCode, FailureError, failures, toProblem } from '#schemas/failures.ts';
@@ -28,6 +28,7 @@ export type Db = Queryable & { readonly organizationId: string };
 
 export type RoutePorts = {
   readonly clock: Clock;
+  readonly organizationClock: OrganizationClock;
   readonly postgres: Pick<Postgres, 'forOrganization'>;
   readonly answers: AnswerStore;
   readonly appendAudit: (
@@ -221,7 +222,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     params: request.params as never,
     query: request.query as never,
     body: request.body as never,
-    nowMs: ports.clock.nowMs(),
+    nowMs: ports.organizationClock.nowMs(db.organizationId),
     requestId: request.id,
     log: request.log,
     isCallerThere: () => !request.raw.socket.destroyed,
@@ -307,7 +308,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
           ...(before === undefined ? {} : { beforeDigest: ports.digestOf(before) }),
           ...(after === undefined ? {} : { afterDigest: ports.digestOf(after) }),
         }));
-        await ports.appendAudit(client, db.organizationId, actor, changes, context.nowMs);
+        await ports.appendAudit(client, db.organizationId, actor, changes, ports.clock.nowMs());
         return answer;
       };
       const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;

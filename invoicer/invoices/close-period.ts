@@ -11,6 +11,7 @@
  * none.
  */
 
+import type { OrganizationClock } from '#platform/process/clock.ts';
 import type { Shard } from '#schemas/billing-run.ts';
 import { newestContentVersion } from '#schemas/invoice/content.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
@@ -36,7 +37,7 @@ export type IssuePorts = {
     elapsedMs: () => number,
   ) => Promise<number>;
   readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
-  readonly nowMs: () => number;
+  readonly nowMs: OrganizationClock['nowMs'];
   readonly newInvoiceId: () => string;
   readonly stopwatch: () => () => number;
 };
@@ -81,7 +82,7 @@ export const issueOneShard = async (ports: IssuePorts): Promise<number | undefin
     const lines = await ports.ratedLines(shard);
     return await ports.commit(
       shard,
-      (state) => issueInvoices(shard, lines, state, ports.nowMs(), ports.newInvoiceId),
+      (state) => issueInvoices(shard, lines, state, ports.nowMs(shard.organizationId), ports.newInvoiceId),
       elapsedMs,
     );
   } catch (error) {

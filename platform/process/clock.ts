@@ -8,6 +8,16 @@ export type Clock = {
 
 export const systemClock: Clock = { nowMs: () => Date.now() };
 
+/**
+ * The hour by which an organization does business: what its objects are dated by, which period has ended, what is due.
+ * It may differ from one organization to another, as a test of a year's billing wants. Deadlines of this program, such
+ * as those of leases, signatures and kept answers, go by `Clock`.
+ */
+export type OrganizationClock = { readonly nowMs: (organizationId: string) => number };
+
+/** All organizations live in the time of this machine. */
+export const sameForAll = (clock: Clock): OrganizationClock => ({ nowMs: () => clock.nowMs() });
+
 /** A monotonic stopwatch in milliseconds, for durations only; it says nothing about the hour. */
 export const stopwatch = (): (() => number) => {
   const startedMs = performance.now();

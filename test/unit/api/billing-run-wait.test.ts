@@ -67,7 +67,11 @@ const setUp = async (answerMs: number) => {
       rateLimit: { take: async () => ({ allowed: true, quota: {} }) as never },
       openSigningSecret: nothing,
     },
-    routes: { clock: systemClock, postgres: { forOrganization: () => nothing } } as unknown as ApiOptions['routes'],
+    routes: {
+      clock: systemClock,
+      organizationClock: systemClock,
+      postgres: { forOrganization: () => nothing },
+    } as unknown as ApiOptions['routes'],
     ports: {
       catalog: {},
       accounts: {},
