@@ -29,10 +29,10 @@ await runProcess(log, config.shutdownMsMax, async () => {
     stopwatch,
   };
   const ports = observeIssuing(adapters, metrics, log, tracer);
-  // One lane: the invoices of an organization are chained, so a second one would mostly wait for the first.
+  // The invoices of an organization are chained, so a lane works for one that no other works for.
   const issuing = startJobLoop({
     work: async () => (await issueOneShard(ports)) !== undefined,
-    lanes: 1,
+    lanes: config.invoicerLanes,
     pollMs: config.jobPollMs,
     onFault: (error) => {
       faults.inc();

@@ -276,7 +276,14 @@ export const auditedObjects = {
       api_key_id: 'text',
     },
     settling: {
-      columns: { state: 'text', watermark: 'text', already_issued: 'text', failure: 'text', updated_at: 'instant' },
+      columns: {
+        state: 'text',
+        watermark: 'text',
+        already_issued: 'text',
+        failure: 'text',
+        updated_at: 'instant',
+        leased_until: 'instant',
+      },
       when: "t.state IN ('completed', 'failed')",
     },
     children: [

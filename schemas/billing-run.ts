@@ -1,5 +1,5 @@
 /**
- * The unit of work of a billing run, which rater and invoicer lease one after the other by `lease_billing_run_shard`.
+ * The unit of work of a billing run, which rater and invoicer lease one after the other.
  */
 export type Shard = {
   readonly runId: string;
@@ -13,7 +13,7 @@ export type Shard = {
   readonly requestId: string | undefined;
 };
 
-/** A row of `lease_billing_run_shard`. */
+/** A row of `lease_shard_to_rate` and `lease_shard_to_issue`. */
 export type ShardRow = {
   run_id: string;
   shard_number: number;
@@ -45,15 +45,21 @@ const attemptsMax = 5;
 const reasonCharactersMax = 2_000;
 
 /**
- * A statement with its values. The rules stand in the functions of migrations 0001, 0013 and 0015; rater and invoicer both
+ * A statement with its values. The rules stand in the functions of migrations 0001, 0013 and 0016; rater and invoicer both
  * call them.
  */
 export type Statement = readonly [text: string, values: readonly unknown[]];
 
-/** Takes one shard that waits to be rated (`queued`) or to be invoiced (`rated`). */
-export const leaseShardStatement = (state: 'queued' | 'rated', leaseSeconds: number): Statement => [
-  'SELECT * FROM lease_billing_run_shard($1, $2)',
-  [state, leaseSeconds],
+/** Takes one shard that waits to be rated. */
+export const leaseToRate = (leaseSeconds: number): Statement => [
+  'SELECT * FROM lease_shard_to_rate($1)',
+  [leaseSeconds],
+];
+
+/** Takes one rated shard, of an organization that no other invoicer works for. */
+export const leaseToIssue = (leaseSeconds: number): Statement => [
+  'SELECT * FROM lease_shard_to_issue($1)',
+  [leaseSeconds],
 ];
 
 /** The entry of the audit log for a run that came to its end. */

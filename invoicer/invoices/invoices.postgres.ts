@@ -4,24 +4,21 @@ import { appendAudit } from '#platform/audit/audit.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { isPassing } from '#platform/stores/retry.ts';
 import { giveUpShard } from '#platform/work/give-up-shard.ts';
-import { leaseShardStatement, runEnded, type Shard, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
+import { leaseToIssue, runEnded, type Shard, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import type { IssuePorts } from './close-period.ts';
-import { genesisHash } from './invoice-hash.ts';
 
 const lockSeries = async (client: Queryable, organizationId: string): Promise<{ number: number; hash: string }> => {
-  await client.query(
-    'INSERT INTO invoice_series (organization_id, last_number, head_hash) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING',
-    [organizationId, genesisHash],
-  );
   const { rows } = await client.query<{ last_number: bigint; head_hash: string }>(
     'SELECT last_number, head_hash FROM invoice_series WHERE organization_id = $1 FOR UPDATE',
     [organizationId],
   );
-  return { number: Number(rows[0]?.last_number ?? 0n), hash: rows[0]?.head_hash ?? genesisHash };
+  const [series] = rows;
+  assert(series, 'the lease of a shard makes the series of its organization');
+  return { number: Number(series.last_number), hash: series.head_hash };
 };
 
 const insertInvoices = async (client: Queryable, shard: Shard, invoices: readonly IssuedInvoice[]): Promise<void> => {
@@ -117,7 +114,7 @@ export type InvoiceStore = Pick<IssuePorts, 'leaseShard' | 'ratedLines' | 'commi
 
 export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): InvoiceStore => ({
   leaseShard: async () => {
-    const { rows } = await postgres.query<ShardRow>(...leaseShardStatement('rated', leaseSeconds));
+    const { rows } = await postgres.query<ShardRow>(...leaseToIssue(leaseSeconds));
     return rows[0] && shardFromRow(rows[0]);
   },
   ratedLines: async (shard) => {
@@ -147,12 +144,12 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         await insertInvoices(client, shard, invoices);
         await insertLines(client, invoices);
         await billPeriods(client, invoices);
-        await client.query('UPDATE invoice_series SET last_number = $2, head_hash = $3 WHERE organization_id = $1', [
-          shard.organizationId,
-          last.number,
-          last.hash,
-        ]);
       }
+      const next = last ?? head;
+      await client.query(
+        'UPDATE invoice_series SET last_number = $2, head_hash = $3, leased_until = NULL WHERE organization_id = $1',
+        [shard.organizationId, next.number, next.hash],
+      );
       const completedAt = await finishShard(client, shard, invoices.length, alreadyBilled.size, elapsedMs());
       const changes = invoices.map(({ id, hash }) => ({
         action: 'invoice.issued',

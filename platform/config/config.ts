@@ -316,6 +316,13 @@ export const settings = {
     10_000,
     'Subscriptions that are rated and invoiced together.',
   ),
+  invoicerLanes: integer(
+    'MILLRACE_INVOICER_LANES',
+    4,
+    1,
+    64,
+    'For how many organizations an invoicer issues invoices at a time.',
+  ),
   jobLeaseSeconds: integer(
     'MILLRACE_JOB_LEASE_SECONDS',
     60,

@@ -26,7 +26,7 @@ export const createReadQuantities =
 export const createHighestStored =
   (clickhouse: ClickHouseClient) =>
   async (tenant: string): Promise<bigint> => {
-    const query = 'SELECT toString(max(stream_sequence)) AS highest FROM usage_events WHERE tenant = {tenant:String}';
+    const query = 'SELECT toString(max(stream_sequence)) AS highest FROM usage_heads WHERE tenant = {tenant:String}';
     const [row] = await readRows<{ highest: string }>(clickhouse, { query, params: { tenant } });
     return BigInt(row?.highest ?? 0);
   };

@@ -1,15 +1,16 @@
 /** The billing runs as the rater sees them: prepared into shards, leased, and rated. */
+import assert from 'node:assert/strict';
 import { appendAudit } from '#platform/audit/audit.ts';
 import { ratedLinesDigest } from '#platform/audit/stored-digest.ts';
 import { newId } from '#platform/process/ids.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { isPassing } from '#platform/stores/retry.ts';
 import { giveUpShard } from '#platform/work/give-up-shard.ts';
-import { leaseShardStatement, runEnded, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
+import { leaseToRate, runEnded, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
 import type { Period } from '#schemas/period.ts';
 import { ratedLineToJson } from '#schemas/rated-line.ts';
 import { coveredPeriods } from '#schemas/subscription.ts';
-import { type RatePorts, StreamBehindError } from './rate-period.ts';
+import type { QueuedRun, RatePorts } from './rate-period.ts';
 
 type RunRow = {
   id: string;
@@ -121,59 +122,88 @@ const failDeadly = async (client: Queryable): Promise<void> => {
   }
 };
 
+const queuedRun = (row: RunRow): QueuedRun => ({
+  runId: row.id,
+  organizationId: row.organization_id,
+  requestId: row.request_id ?? undefined,
+  watermark: row.watermark ?? undefined,
+});
+
+const runColumns =
+  'r.id, r.organization_id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.watermark, r.request_id';
+
 export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): RatePorts['runs'] => ({
-  prepare: (watermarkNow, isChecked, shardSize) =>
+  leaseRun: async () => {
+    await postgres.transaction(failDeadly);
+    const { rows } = await postgres.query<RunRow>(
+      `WITH candidate AS (
+         SELECT id FROM billing_runs WHERE state = 'queued' AND (leased_until IS NULL OR leased_until < clock_timestamp())
+         ORDER BY updated_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+       UPDATE billing_runs r SET leased_until = clock_timestamp() + make_interval(secs => $1) FROM candidate c WHERE r.id = c.id
+       RETURNING ${runColumns}`,
+      [leaseSeconds],
+    );
+    return rows[0] && queuedRun(rows[0]);
+  },
+
+  takeWatermark: async ({ runId }, watermark) => {
+    const { rows } = await postgres.query<{ watermark: bigint }>(
+      'UPDATE billing_runs SET watermark = coalesce(watermark, $2) WHERE id = $1 RETURNING watermark',
+      [runId, watermark],
+    );
+    assert(rows[0], `the billing run ${runId} is gone`);
+    return rows[0].watermark;
+  },
+
+  giveBackRun: async ({ runId }) => {
+    await postgres.query(
+      "UPDATE billing_runs SET leased_until = NULL, updated_at = clock_timestamp() WHERE id = $1 AND state = 'queued'",
+      [runId],
+    );
+  },
+
+  failRun: (run, failure) =>
     postgres.transaction(async (client) => {
-      await failDeadly(client);
-      const { rows } = await client.query<RunRow>(
-        `SELECT id, organization_id, period_start, period_end, customer_id, subscription_id, watermark, request_id FROM billing_runs
-         WHERE state = 'queued' ORDER BY updated_at, id LIMIT 1 FOR UPDATE SKIP LOCKED`,
+      const { rows } = await client.query<{ now: Date }>(
+        `UPDATE billing_runs SET state = 'failed', failure = $2, leased_until = NULL, updated_at = clock_timestamp()
+         WHERE id = $1 AND state = 'queued' RETURNING updated_at AS now`,
+        [run.runId, failure],
       );
-      const run = rows[0];
-      if (!run) return undefined;
-      const named = { runId: run.id, organizationId: run.organization_id, requestId: run.request_id ?? undefined };
-      let watermark: bigint;
-      try {
-        watermark = run.watermark ?? (await watermarkNow(run.organization_id));
-      } catch (error) {
-        if (!(error instanceof StreamBehindError)) throw error;
-        const failed = await client.query<{ now: Date }>(
-          "UPDATE billing_runs SET state = 'failed', failure = $2, updated_at = clock_timestamp() WHERE id = $1 RETURNING updated_at AS now",
-          [run.id, error.message],
-        );
-        await auditEnd(client, 'failed', { ...named, id: run.id }, failed.rows[0]?.now as Date);
-        return { ...named, watermark: undefined, shards: 0, failure: error.message };
-      }
-      if (!(await isChecked(watermark))) {
-        // The sink or the identity check is behind. The watermark stays; the run goes to the end of the queue, so that
-        // it holds up no other organization's.
-        await client.query('UPDATE billing_runs SET watermark = $2, updated_at = clock_timestamp() WHERE id = $1', [
-          run.id,
-          watermark,
-        ]);
-        return undefined;
-      }
-      await openPeriods(client, run);
+      if (!rows[0]) return false;
+      await auditEnd(client, 'failed', { ...run, id: run.runId }, rows[0].now);
+      return true;
+    }),
+
+  cutRun: (run, shardSize) =>
+    postgres.transaction(async (client) => {
+      // Whoever held the run before may have cut it after its lease was over.
+      const { rows } = await client.query<RunRow>(
+        `SELECT ${runColumns} FROM billing_runs r WHERE r.id = $1 AND r.state = 'queued' FOR UPDATE`,
+        [run.runId],
+      );
+      const [row] = rows;
+      if (!row) return undefined;
+      await openPeriods(client, row);
       const counted = await client.query<{ shards: number; issued: number }>(insertShards, [
-        run.id,
-        run.organization_id,
-        run.period_start,
-        run.period_end,
-        run.customer_id,
+        row.id,
+        row.organization_id,
+        row.period_start,
+        row.period_end,
+        row.customer_id,
         shardSize,
-        run.subscription_id,
+        row.subscription_id,
       ]);
       const { shards = 0, issued = 0 } = counted.rows[0] ?? {};
       const prepared = await client.query<{ now: Date }>(
-        'UPDATE billing_runs SET watermark = $2, state = $3, already_issued = $4, updated_at = clock_timestamp() WHERE id = $1 RETURNING updated_at AS now',
-        [run.id, watermark, shards > 0 ? 'running' : 'completed', issued],
+        'UPDATE billing_runs SET state = $2, already_issued = $3, leased_until = NULL, updated_at = clock_timestamp() WHERE id = $1 RETURNING updated_at AS now',
+        [row.id, shards > 0 ? 'running' : 'completed', issued],
       );
-      if (shards === 0) await auditEnd(client, 'completed', { ...named, id: run.id }, prepared.rows[0]?.now as Date);
-      return { ...named, watermark, shards, failure: undefined };
+      if (shards === 0) await auditEnd(client, 'completed', { ...run, id: row.id }, prepared.rows[0]?.now as Date);
+      return shards;
     }),
 
   leaseShard: async () => {
-    const { rows } = await postgres.query<ShardRow>(...leaseShardStatement('queued', leaseSeconds));
+    const { rows } = await postgres.query<ShardRow>(...leaseToRate(leaseSeconds));
     return rows[0] && shardFromRow(rows[0]);
   },
 

@@ -8,7 +8,14 @@ import { type Span, type Tracer, traceOfRun } from '#platform/process/tracing.ts
 import { type Shard, shardFields } from '#schemas/billing-run.ts';
 import type { Backlog } from './billing-runs.postgres.ts';
 import type { RatingPool } from './pool.piscina.ts';
-import type { RatePorts } from './rate-period.ts';
+import type { QueuedRun, RatePorts } from './rate-period.ts';
+
+const runFields = (run: QueuedRun) => ({
+  request_id: run.requestId,
+  run_id: run.runId,
+  organization_id: run.organizationId,
+  watermark: run.watermark?.toString(),
+});
 
 export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, tracer: Tracer): RatePorts => {
   const runs = metrics.counter(
@@ -51,20 +58,20 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
   return {
     ...ports,
     runs: {
-      prepare: async (...given) => {
-        const run = await ports.runs.prepare(...given);
-        if (!run) return run;
-        runs.labels(run.failure === undefined ? 'prepared' : 'failed').inc();
-        const fields = {
-          request_id: run.requestId,
-          run_id: run.runId,
-          organization_id: run.organizationId,
-          watermark: run.watermark?.toString(),
-          shards: run.shards,
-        };
-        if (run.failure === undefined) log.info(fields, 'a billing run was cut into shards');
-        else log.error({ ...fields, failure: run.failure }, 'a billing run failed');
-        return run;
+      ...ports.runs,
+      cutRun: async (run, shardSize) => {
+        const count = await ports.runs.cutRun(run, shardSize);
+        if (count === undefined) return count;
+        runs.labels('prepared').inc();
+        log.info({ ...runFields(run), shards: count }, 'a billing run was cut into shards');
+        return count;
+      },
+      failRun: async (run, failure) => {
+        const hasFailed = await ports.runs.failRun(run, failure);
+        if (!hasFailed) return hasFailed;
+        runs.labels('failed').inc();
+        log.error({ ...runFields(run), failure }, 'a billing run failed');
+        return hasFailed;
       },
       leaseShard: async () => {
         const shard = await ports.runs.leaseShard();

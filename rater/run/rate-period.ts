@@ -37,24 +37,26 @@ export type PinnedMeter = { readonly planVersionId: string; readonly meter: Mete
 
 export type UnmeasuredLine = { readonly line: RatedLine; readonly unmeasuredEvents: bigint };
 
-/** A run behind step 3: cut into shards, or done at once as there was nothing to bill, or failed with its reason. */
-export type PreparedRun = {
+/** A run that waits to be prepared. Its watermark is there where it was taken before. */
+export type QueuedRun = {
   readonly runId: string;
   readonly organizationId: string;
   readonly requestId: string | undefined;
   readonly watermark: bigint | undefined;
-  readonly shards: number;
-  readonly failure: string | undefined;
 };
 
 export type RatePorts = {
   readonly runs: {
-    /** Prepares one queued run; resolves with it where there was one that got further. */
-    readonly prepare: (
-      watermarkNow: (organizationId: string) => Promise<bigint>,
-      isChecked: (watermark: bigint) => Promise<boolean>,
-      shardSize: number,
-    ) => Promise<PreparedRun | undefined>;
+    /** A queued run that nobody prepares, held for a while. */
+    readonly leaseRun: () => Promise<QueuedRun | undefined>;
+    /** Sets the watermark of a run, once: resolves with the one that it has. */
+    readonly takeWatermark: (run: QueuedRun, watermark: bigint) => Promise<bigint>;
+    /** Puts the run at the end of the queue, so that it holds up no other organization's. */
+    readonly giveBackRun: (run: QueuedRun) => Promise<void>;
+    /** False where the run was prepared meanwhile. */
+    readonly failRun: (run: QueuedRun, failure: string) => Promise<boolean>;
+    /** Step 3; resolves with the number of shards, or undefined where the run was prepared meanwhile. */
+    readonly cutRun: (run: QueuedRun, shardSize: number) => Promise<number | undefined>;
     /** A shard that waits to be rated. */
     readonly leaseShard: () => Promise<Shard | undefined>;
     readonly saveRated: (shard: Shard, lines: readonly UnmeasuredLine[], ratedMs: number) => Promise<void>;
@@ -94,10 +96,36 @@ const takeWatermark = async (ports: RatePorts, organizationId: string): Promise<
   return last;
 };
 
-/** Steps 1 to 3 for one run. */
-export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<boolean> =>
-  (await ports.runs.prepare((organizationId) => takeWatermark(ports, organizationId), ports.isChecked, shardSize)) !==
-  undefined;
+const prepareLeased = async (ports: RatePorts, run: QueuedRun, shardSize: number): Promise<boolean> => {
+  let watermark: bigint;
+  try {
+    watermark = run.watermark ?? (await ports.runs.takeWatermark(run, await takeWatermark(ports, run.organizationId)));
+  } catch (error) {
+    if (!(error instanceof StreamBehindError)) throw error;
+    return ports.runs.failRun(run, error.message);
+  }
+  if (!(await ports.isChecked(watermark))) {
+    // The sink or the identity check is behind. The watermark stays.
+    await ports.runs.giveBackRun(run);
+    return false;
+  }
+  return (await ports.runs.cutRun({ ...run, watermark }, shardSize)) !== undefined;
+};
+
+/**
+ * Steps 1 to 3 for one run; resolves with whether one got further. The run is held by a lease: no transaction is open
+ * while stream and store are asked, and each effect is a short one of its own that can be done twice.
+ */
+export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<boolean> => {
+  const run = await ports.runs.leaseRun();
+  if (!run) return false;
+  try {
+    return await prepareLeased(ports, run, shardSize);
+  } catch (error) {
+    await ports.runs.giveBackRun(run);
+    throw error;
+  }
+};
 
 /** What was measured of a charge of a billing period, or nothing where there was no event. */
 type MeasuredOf = (billingPeriodId: string, meterCode: string) => Measured | undefined;

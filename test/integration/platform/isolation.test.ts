@@ -392,7 +392,7 @@ describe('the logins', () => {
       "DELETE FROM ingest_counts WHERE gateway_id = 'gtw_of_this_test' RETURNING accepted",
     );
     expect(rows).toEqual([{ accepted: 5n }]);
-    for (const call of ["lease_billing_run_shard('rated', 1)", 'purge_idempotency_keys(now())'])
+    for (const call of ['lease_shard_to_issue(1)', 'lease_shard_to_rate(1)', 'purge_idempotency_keys(now())'])
       expect(await codeOf(asGateway.query(`SELECT * FROM ${call}`)), call).toBe(denied);
   });
 

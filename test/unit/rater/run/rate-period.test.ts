@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest';
+import { prepareRun, type QueuedRun, type RatePorts } from '../../../../rater/run/rate-period.ts';
+
+const queued: QueuedRun = {
+  runId: 'run_1',
+  organizationId: 'org_1',
+  requestId: undefined,
+  watermark: undefined,
+};
+
+/** What is done to the one run in the queue, in order. */
+const preparing = async (some: {
+  readonly run?: QueuedRun;
+  readonly last?: () => Promise<bigint>;
+  readonly stored?: bigint;
+  readonly isChecked?: boolean;
+  /** The watermark that another rater set meanwhile. */
+  readonly set?: bigint;
+}) => {
+  const effects: string[] = [];
+  const runs = {
+    leaseRun: async () => {
+      effects.push('lease');
+      return some.run ?? queued;
+    },
+    takeWatermark: async (_: QueuedRun, watermark: bigint) => {
+      effects.push(`set ${watermark}`);
+      return some.set ?? watermark;
+    },
+    giveBackRun: async () => {
+      effects.push('give back');
+    },
+    failRun: async (_: QueuedRun, failure: string) => {
+      effects.push(`fail: ${failure}`);
+      return true;
+    },
+    cutRun: async ({ watermark }: QueuedRun) => {
+      effects.push(`cut at ${watermark}`);
+      return 2;
+    },
+  };
+  const ports = {
+    runs,
+    lastSequence: async () => {
+      effects.push('ask stream');
+      return some.last ? some.last() : 7n;
+    },
+    highestStored: async () => {
+      effects.push('ask store');
+      return some.stored ?? 5n;
+    },
+    isChecked: async (sequence: bigint) => {
+      effects.push(`checked ${sequence}?`);
+      return some.isChecked ?? true;
+    },
+  } as unknown as RatePorts;
+  const moved = await prepareRun(ports, 250).catch((error: Error) => error.message);
+  return { effects, moved };
+};
+
+describe('a billing run is prepared', () => {
+  it('under a lease: the store is asked before the stream, then the run is cut at that watermark', async () => {
+    const { effects, moved } = await preparing({});
+    expect(effects).toEqual(['lease', 'ask store', 'ask stream', 'set 7', 'checked 7?', 'cut at 7']);
+    expect(moved).toBe(true);
+  });
+
+  it('at the watermark that was set first, whoever set it', async () => {
+    expect((await preparing({ set: 6n })).effects.slice(-2)).toEqual(['checked 6?', 'cut at 6']);
+    const { effects } = await preparing({ run: { ...queued, watermark: 4n } });
+    expect(effects).toEqual(['lease', 'checked 4?', 'cut at 4']);
+  });
+
+  it('later, and behind the others, while the identity check is behind', async () => {
+    const { effects, moved } = await preparing({ isChecked: false });
+    expect(effects.slice(-2)).toEqual(['checked 7?', 'give back']);
+    expect(moved).toBe(false);
+  });
+
+  it('never where the stream ends below what is stored of it: the run fails and says so', async () => {
+    const { effects, moved } = await preparing({ stored: 8n });
+    expect(effects.at(-1)).toMatch(/^fail: the store holds usage at sequence 8, but the stream ends at 7/);
+    expect(moved).toBe(true);
+  });
+
+  it('by somebody else at once, where stream or store do not answer', async () => {
+    const { effects, moved } = await preparing({ last: () => Promise.reject(new Error('no answer')) });
+    expect(effects).toEqual(['lease', 'ask store', 'ask stream', 'give back']);
+    expect(moved).toBe('no answer');
+  });
+});
