@@ -9,8 +9,8 @@ import { apiKeyRoutes } from './access/api-key-routes.ts';
 import type { ApiKeyStore } from './access/api-keys.postgres.ts';
 import type { AuditLog } from './access/audit-log.postgres.ts';
 import { auditLogRoutes } from './access/audit-log-routes.ts';
+import type { AmendPorts } from './amendments/amend-events.ts';
 import { amendmentRoutes } from './amendments/amendment-routes.ts';
-import type { AmendmentStream } from './amendments/amendments.nats.ts';
 import type { AmendmentStore } from './amendments/amendments.postgres.ts';
 import type { CatalogStore } from './catalog/catalog.postgres.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
@@ -46,7 +46,7 @@ export type ApiPorts = {
   readonly recentWatermark: RecentWatermark;
   readonly cursors: Cursors;
   readonly amendments: AmendmentStore;
-  readonly lastSequence: AmendmentStream['lastSequence'];
+  readonly lastSequence: AmendPorts['lastSequence'];
   readonly storedEvents: StoredEvents;
   readonly billingFactsOf: BillingFactsOf;
   /** How far ahead of now an event may occur. */

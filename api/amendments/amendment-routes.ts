@@ -1,6 +1,7 @@
 /** `/v1/events/amendments`: events that are made void or replaced, by their idempotency keys. */
 
 import { parseJsonText, withoutMark } from '#platform/json/json-text.ts';
+import type { AmendedJson } from '#schemas/amended-events.ts';
 import { type AmendmentRequest, amendmentsFromJson } from '#schemas/amendment.ts';
 import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import { FailureError } from '#schemas/failures.ts';
@@ -12,7 +13,6 @@ import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
 import type { ApiPorts } from '../server.ts';
 import { amendEvents } from './amend-events.ts';
-import type { AmendedJson } from './amended-places.ts';
 import type { AmendmentRow } from './amendments.postgres.ts';
 
 const headJson = ({ event, customer, occurred_at }: AmendedJson) => ({
