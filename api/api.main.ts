@@ -23,17 +23,14 @@ import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
 import { catalogStore } from './catalog/catalog.postgres.ts';
 import { createAccountStore } from './customers/accounts.postgres.ts';
-import { createAmendmentStream } from './events/amendments.nats.ts';
-import { amendmentOutbox, amendmentStore } from './events/amendments.postgres.ts';
+import { amendmentStore } from './events/amendments.postgres.ts';
 import { billedUsage } from './events/billed-usage.postgres.ts';
 import { billingFactsOf } from './events/event-billing.postgres.ts';
 import { createStoredEvents } from './events/events.clickhouse.ts';
-import { observeRelay } from './events/observe-relay.ts';
-import { createRelay } from './events/relay-amendments.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { createIngestCounts } from './reconciliation/ingest-counts.postgres.ts';
 import { createStoredUsage } from './reconciliation/stored-usage.clickhouse.ts';
-import { createStreamSays } from './reconciliation/stream-state.nats.ts';
+import { createLastSequence, createStreamSays } from './reconciliation/stream-state.nats.ts';
 import { createAnswerStore } from './route/answers.postgres.ts';
 import { createCursors } from './route/cursors.ts';
 import { createApi } from './server.ts';
@@ -47,8 +44,6 @@ const log = createLog('api', config.logLevel, secretsOf(config));
 
 /** How often answers whose time is over are forgotten. */
 const purgeEveryMs = 60_000;
-/** How often amendments are looked for that are to go into the stream: an index without rows answers. */
-const relayEveryMs = 100;
 /** A caller waits for a statement; one that waits for a lock keeps a connection from others meanwhile. */
 const statementMsMax = 15_000;
 const lockMsMax = 5_000;
@@ -75,7 +70,6 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const vault = createVault({ masterKeys: masterKeysFrom(config), clock: systemClock });
   const answers = createAnswerStore(postgres, vault);
   const storedEvents = createStoredEvents(clickhouse);
-  const amendmentStream = createAmendmentStream(nats, config.streamName);
   const readWatermark = createReadWatermark(config.streamName);
   const app = createApi({
     log,
@@ -117,7 +111,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       readWatermark,
       recentWatermark: createRecentWatermark(readWatermark, systemClock),
       amendments: amendmentStore,
-      lastSequence: amendmentStream.lastSequence,
+      lastSequence: createLastSequence(nats, config.streamName),
       storedEvents,
       billingFactsOf,
       futureMsMax: config.futureMinutesMax * 60_000,
@@ -139,26 +133,11 @@ await runProcess(log, config.shutdownMsMax, async () => {
     pollMs: purgeEveryMs,
     onFault: (error) => log.warn({ err: error }, 'old answers could not be forgotten'),
   });
-  const relaying = startJobLoop({
-    work: createRelay({
-      clock: systemClock,
-      organizations: amendmentOutbox.organizations(postgres),
-      dbOf: postgres.forOrganization,
-      outbox: amendmentOutbox,
-      publish: amendmentStream.publish,
-      amendmentSequences: storedEvents.amendmentSequences,
-      readWatermark,
-      report: observeRelay(metrics, log),
-    }),
-    lanes: 1,
-    pollMs: relayEveryMs,
-    onFault: (error) => log.warn({ err: error }, 'amendments wait for the stream'),
-  });
   const url = await listen(app, config.host, config.apiPort);
   return {
     url,
     close: async () => {
-      await Promise.all([purging.stop(), relaying.stop()]);
+      await purging.stop();
       await app.close();
       redis.disconnect();
       void nats.then(({ close }) => close()).catch(() => {});

@@ -22,6 +22,9 @@ export const reasonCharactersMax = 500;
 /** Faults of one answer; it must not become many times as large as its request. */
 const faultsMax = 1_000;
 
+/** Where PostgreSQL tells the relay that amendments were committed. */
+export const amendmentsChannel = 'amendments';
+
 export const amendmentActions = ['void', 'replace'] as const;
 export type AmendmentAction = (typeof amendmentActions)[number];
 

@@ -1,12 +1,12 @@
 /**
  * The use case of amendments: finds what stands under each key, and writes down what is to take its place. What is
- * written is committed with the answer; the way into the stream is relay-amendments.ts. All of a request, or none.
+ * written is committed with the answer; the way into the stream is ingest/amendments/relay.ts. All of a request, or none.
  */
 import { sleep, stopwatch } from '#platform/process/clock.ts';
+import { placeOf } from '#schemas/amended-events.ts';
 import { type AmendmentRequest, type EventPlace, keyDigest } from '#schemas/amendment.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { Db } from '../route/define-route.ts';
-import { placeOf } from './amended-places.ts';
 import type { AmendmentRow, AmendmentStore, NewAmendment } from './amendments.postgres.ts';
 import type { StoredEvents } from './events.clickhouse.ts';
 

@@ -1,6 +1,7 @@
 /** `/v1/events/amendments`: events that are made void or replaced, by their idempotency keys. */
 
 import { parseJsonText, withoutMark } from '#platform/json/json-text.ts';
+import type { AmendedJson } from '#schemas/amended-events.ts';
 import { type AmendmentRequest, amendmentsFromJson } from '#schemas/amendment.ts';
 import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import { FailureError } from '#schemas/failures.ts';
@@ -11,9 +12,7 @@ import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
-import { amendEvents } from './amend-events.ts';
-import type { AmendedJson } from './amended-places.ts';
-import type { AmendmentStream } from './amendments.nats.ts';
+import { type AmendPorts, amendEvents } from './amend-events.ts';
 import type { AmendmentRow, AmendmentStore } from './amendments.postgres.ts';
 import type { StoredEvents } from './events.clickhouse.ts';
 
@@ -21,7 +20,7 @@ export type AmendmentPorts = {
   readonly amendments: AmendmentStore;
   readonly storedEvents: StoredEvents;
   readonly readWatermark: ReadWatermark;
-  readonly lastSequence: AmendmentStream['lastSequence'];
+  readonly lastSequence: AmendPorts['lastSequence'];
   /** How far ahead of now an event may occur. */
   readonly futureMsMax: number;
 };

@@ -1,15 +1,13 @@
 /**
  * Amendments: what was asked for, in the order of each key, and how far each has come on its way through the stream.
  */
-import { appendAudit } from '#platform/audit/audit.ts';
 import { newId } from '#platform/process/ids.ts';
-import type { OrganizationPostgres, Queryable } from '#platform/stores/postgres.ts';
-import type { AmendmentAction, EventPayload, EventPlace, OutgoingAmendment } from '#schemas/amendment.ts';
-import { keyDigest, replacementKey } from '#schemas/amendment.ts';
+import { type AmendedJson, amendedEventsSql } from '#schemas/amended-events.ts';
+import type { AmendmentAction, EventPayload, EventPlace } from '#schemas/amendment.ts';
+import { amendmentsChannel, keyDigest, replacementKey } from '#schemas/amendment.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
-import { type AmendedJson, payloadOf, placeOf } from './amended-places.ts';
 
 export type AmendmentRow = {
   id: string;
@@ -35,12 +33,8 @@ export type NewAmendment = {
   readonly added: EventPayload | undefined;
 };
 
-// A time as text to the millisecond, and a digest as hex digits, since JSON has neither.
-const amended = `json_build_object('event', e.event, 'customer', e.customer, 'occurred_at', to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-  'row_digest', encode(e.row_digest, 'hex'), 'properties', e.properties)`;
 const columns = `a.id, a.idempotency_key, a.number, a.action, a.reason, a.created_at, a.published_sequence, a.published_at, a.stream_sequence, a.applied_at,
-  (SELECT coalesce(json_agg(${amended} ORDER BY e.position), '[]') FROM amended_events e WHERE e.amendment_id = a.id AND e.effect = 'removed') AS removed,
-  (SELECT ${amended} FROM amended_events e WHERE e.amendment_id = a.id AND e.effect = 'added') AS added`;
+  ${amendedEventsSql}`;
 
 const amendmentList = defineList({
   name: 'amendments',
@@ -60,21 +54,6 @@ const amendmentList = defineList({
   },
   times: { created_at: 'a.created_at' },
 });
-
-const toOutgoing = (organizationId: string, row: AmendmentRow): OutgoingAmendment => ({
-  id: row.id,
-  organizationId,
-  idempotencyKey: row.idempotency_key,
-  createdAtMs: row.created_at.getTime(),
-  removed: row.removed.map(placeOf),
-  added: row.added ? payloadOf(row.added) : undefined,
-});
-
-export type PendingAmendment = OutgoingAmendment & {
-  /** The last sequence that the stream gave it, and when. */
-  readonly publishedSequence: bigint | undefined;
-  readonly publishedAtMs: number | undefined;
-};
 
 const insertAmendments = `INSERT INTO amendments (id, organization_id, idempotency_key, number, action, reason, created_at)
   SELECT id, $1, key, number, action, reason, $2 FROM unnest($3::text[], $4::text[], $5::integer[], $6::text[], $7::text[]) AS n (id, key, number, action, reason)`;
@@ -142,7 +121,7 @@ export const amendmentStore = {
     );
     return new Map(rows.map((row) => [row.idempotency_key, row]));
   },
-  /** Adds them, in order. */
+  /** Adds them, in order, and wakes the relay once they are committed. */
   addAmendments: async (db: Db, amendments: readonly NewAmendment[], now: Date): Promise<AmendmentRow[]> => {
     const ids = amendments.map(() => newId('amd'));
     await db.query(insertAmendments, [
@@ -173,6 +152,7 @@ export const amendmentStore = {
       ],
       ...[column(({ digest }) => digest.toString('hex')), column(({ properties }) => properties)],
     ]);
+    await db.query('SELECT pg_notify($1, $2)', [amendmentsChannel, '']);
     const { rows } = await db.query<AmendmentRow>(
       `SELECT ${columns} FROM amendments a WHERE a.organization_id = $1 AND a.id = ANY ($2) ORDER BY array_position($2, a.id)`,
       [db.organizationId, ids],
@@ -182,60 +162,3 @@ export const amendmentStore = {
 };
 
 export type AmendmentStore = typeof amendmentStore;
-
-/** The relay works in transactions of its own. */
-export type OutboxDb = Db & Pick<OrganizationPostgres, 'transaction'>;
-
-/** The outbox: what is committed and does not hold yet. */
-export const amendmentOutbox = {
-  /** Whose amendments wait. */
-  organizations: (postgres: Queryable) => async (): Promise<string[]> => {
-    const { rows } = await postgres.query<{ organization_id: string }>(
-      'SELECT organization_id FROM organizations_with_pending_amendments()',
-    );
-    return rows.map(({ organization_id: id }) => id);
-  },
-  /**
-   * Those whose turn it is, oldest first: an amendment waits until the one before it holds, or for a moment both events
-   * would stand.
-   */
-  pending: async (db: Db, limit: number): Promise<PendingAmendment[]> => {
-    const { rows } = await db.query<AmendmentRow>(
-      `SELECT ${columns} FROM amendments a WHERE a.organization_id = $1 AND a.stream_sequence IS NULL
-         AND NOT EXISTS (SELECT 1 FROM amendments b WHERE b.organization_id = $1 AND b.idempotency_key = a.idempotency_key AND b.number < a.number AND b.stream_sequence IS NULL)
-       ORDER BY a.created_at, a.id LIMIT $2`,
-      [db.organizationId, limit],
-    );
-    return rows.map((row) => ({
-      ...toOutgoing(db.organizationId, row),
-      publishedSequence: row.published_sequence ?? undefined,
-      publishedAtMs: row.published_at?.getTime(),
-    }));
-  },
-  published: async (db: Db, sequences: ReadonlyMap<string, bigint>, now: Date): Promise<void> => {
-    await db.query(
-      `UPDATE amendments a SET published_sequence = n.sequence, published_at = $2 FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
-       WHERE a.organization_id = $1 AND a.id = n.id AND a.stream_sequence IS NULL`,
-      [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
-    );
-  },
-  /** With the entry of each in the audit log: from here on it does not change any more. */
-  applied: (db: OutboxDb, sequences: ReadonlyMap<string, bigint>, now: Date): Promise<void> =>
-    db.transaction(async (client) => {
-      const { rows } = await client.query<{ id: string }>(
-        `UPDATE amendments a SET stream_sequence = n.sequence, applied_at = $2 FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
-       WHERE a.organization_id = $1 AND a.id = n.id AND a.stream_sequence IS NULL RETURNING a.id`,
-        [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
-      );
-      const changes = rows.map(({ id }) => ({ action: 'amendment.applied', objectType: 'amendment', objectId: id }));
-      await appendAudit(
-        client,
-        db.organizationId,
-        { actor: 'relay', requestId: undefined, result: 'done' },
-        changes,
-        now.getTime(),
-      );
-    }),
-};
-
-export type AmendmentOutbox = typeof amendmentOutbox;

@@ -3,6 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import type { ClickHouseClient } from '@clickhouse/client';
 import { readRows, whileAvailable } from '#platform/stores/clickhouse.ts';
 import type { EventPlace } from '#schemas/amendment.ts';
+import { placeParams, placesSql, runsOfPlaces } from '#schemas/event-places.ts';
 import { fromRows, type UsageEvent } from '#schemas/usage-event.ts';
 
 /** ClickHouse takes 128 KiB in a parameter; a digest is 32 characters there. */
@@ -66,19 +67,10 @@ ORDER BY v.void_sequence`;
 /** The columns of a row as `fromRows` reads them. */
 const rowColumns = 'stream_sequence, occurred_at, received_at, tenant, idempotency_key, event, customer, properties';
 
-const placesSql = `(SELECT p.1, p.2, toDate(fromUnixTimestamp64Milli(p.3, 'UTC')), toFixedString(unhex(p.4), 16)
-  FROM (SELECT arrayJoin(arrayZip({placeEvents:Array(String)}, {placeCustomers:Array(String)}, {placeTimes:Array(Int64)}, {placeDigests:Array(String)})) AS p))`;
-
 const placesStatement = `
 SELECT ${rowColumns} FROM usage_events
 WHERE tenant = {tenant:String} AND (event, customer, toDate(occurred_at), key_digest) IN ${placesSql}
 FORMAT RowBinary`;
-
-const appliedStatement = `
-SELECT amendment_id AS id, toString(min(void_sequence)) AS sequence FROM usage_voids
-WHERE tenant = {tenant:String} AND void_sequence <= {watermark:UInt64} AND row_sequence = 0
-  AND (event, customer, toDate(occurred_at), row_digest) IN ${placesSql} AND amendment_id IN {ids:Array(String)}
-GROUP BY amendment_id`;
 
 const messagesStatement = `
 SELECT toString(stream_sequence) AS sequence, toString(toUnixTimestamp64Milli(min(stored_at))) AS stored_at_ms, max(is_backfill) AS is_backfill
@@ -136,31 +128,6 @@ export type StoredEvent = { readonly event: UsageEvent; readonly sequence: bigin
 const onceEach = (rows: readonly StoredEvent[]): StoredEvent[] => [
   ...new Map(rows.map((row) => [`${row.sequence} ${row.event.idempotencyKey}`, row])).values(),
 ];
-
-const encodedBytes = (text: string): number => encodeURIComponent(text).length + 9;
-
-/** Runs of places whose parameters are within their bounds. */
-const runsOf = <P extends EventPlace>(places: readonly P[]): P[][] => {
-  const runs: P[][] = [];
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const place of places) {
-    const more = Math.max(encodedBytes(place.event), encodedBytes(place.customer), 50);
-    if (bytes + more > 100_000) {
-      runs.push([]);
-      bytes = 0;
-    }
-    runs.at(-1)?.push(place);
-    bytes += more;
-  }
-  return runs;
-};
-
-const placeParams = (places: readonly EventPlace[]) => ({
-  placeEvents: places.map(({ event }) => event),
-  placeCustomers: places.map(({ customer }) => customer),
-  placeTimes: places.map(({ occurredAtMs }) => occurredAtMs),
-  placeDigests: places.map(({ digest }) => digest.toString('hex')),
-});
 
 export const createStoredEvents = (clickhouse: ClickHouseClient) => {
   const read = <R>(query: string, params: Record<string, unknown>): Promise<R[]> =>
@@ -220,7 +187,7 @@ export const createStoredEvents = (clickhouse: ClickHouseClient) => {
     /** Every stored row at these places, properties and all. */
     rowsAt: async (tenant: string, places: readonly EventPlace[]): Promise<StoredEvent[]> => {
       const found: StoredEvent[] = [];
-      for (const run of runsOf(places))
+      for (const run of runsOfPlaces(places))
         found.push(...(await readEvents(placesStatement, { tenant, ...placeParams(run) })));
       return found;
     },
@@ -253,24 +220,6 @@ export const createStoredEvents = (clickhouse: ClickHouseClient) => {
         sequence: sequence.toString(),
       });
       return row && { storedAtMs: Number(row.stored_at_ms), isBackfill: row.is_backfill === 1 };
-    },
-    /** The lowest sequence that the store has of each of the amendments, up to the watermark. */
-    amendmentSequences: async (
-      tenant: string,
-      amendments: readonly { readonly id: string; readonly removed: readonly EventPlace[] }[],
-      watermark: bigint,
-    ): Promise<Map<string, bigint>> => {
-      const sequences = new Map<string, bigint>();
-      const places = amendments.flatMap(({ id, removed }) => removed.map((place) => ({ ...place, id })));
-      for (const run of runsOf(places)) {
-        const ids = [...new Set(run.map(({ id }) => id))];
-        const params = { tenant, watermark: watermark.toString(), ids, ...placeParams(run) };
-        for (const { id, sequence } of await read<{ id: string; sequence: string }>(appliedStatement, params)) {
-          const before = sequences.get(id);
-          if (before === undefined || BigInt(sequence) < before) sequences.set(id, BigInt(sequence));
-        }
-      }
-      return sequences;
     },
   };
 };

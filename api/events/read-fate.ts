@@ -1,8 +1,9 @@
 /** The use case of one event's fate: gathers what the stores know of its key. */
+
+import { payloadOf } from '#schemas/amended-events.ts';
 import { type EventPlace, keyDigest, replacementKey } from '#schemas/amendment.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Db } from '../route/define-route.ts';
-import { payloadOf } from './amended-places.ts';
 import type { AmendmentRow, AmendmentStore } from './amendments.postgres.ts';
 import type { BillingFactsOf } from './event-billing.postgres.ts';
 import {

@@ -2,12 +2,13 @@
  * The use case of searching events: which span, a page of it as of one watermark, and why each that does not count does
  * not.
  */
+
+import { placeOf } from '#schemas/amended-events.ts';
 import { type EventPlace, keyDigest, shownKey } from '#schemas/amendment.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db } from '../route/define-route.ts';
-import { placeOf } from './amended-places.ts';
 import type { AmendmentStore } from './amendments.postgres.ts';
 import type { EventSearch, EventVoid, StoredEvent, StoredEvents } from './events.clickhouse.ts';
 

@@ -1,4 +1,4 @@
-/** Whether the store has followed the stream, and what lies aside. The API does without NATS but for this. */
+/** Where the stream ends, whether the store has followed it, and what lies aside. The API does without NATS but for this. */
 import { sleep, stopwatch, within } from '#platform/process/clock.ts';
 import type { Nats } from '#platform/stores/nats.ts';
 import { deadLetterStreamOf, sinkConsumer } from '#schemas/usage-stream.ts';
@@ -42,3 +42,19 @@ const ask = async (nats: Nats, streamName: string, isCallerThere: () => boolean)
     await sleep(askEveryMs);
   }
 };
+
+const endMsMax = 1_000;
+
+/** The sequence of the last accepted message; undefined where the stream does not say. */
+export const createLastSequence =
+  (connecting: Promise<Nats>, streamName: string) => async (): Promise<bigint | undefined> => {
+    try {
+      const nats = await within(endMsMax, connecting);
+      if (!nats.connected()) return undefined;
+      const manager = await nats.manager();
+      return BigInt((await within(endMsMax, manager.streams.info(streamName))).state.last_seq);
+    } catch (error) {
+      if (error instanceof Error) return undefined;
+      throw error;
+    }
+  };

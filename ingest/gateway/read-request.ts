@@ -1,5 +1,6 @@
 /** The body of a request of events to blocks of rows: as a whole, or line by line while it arrives. */
 import type { FastifyRequest } from 'fastify';
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '#platform/process/clock.ts';
 import { earliestEventMs } from '#schemas/event-fields.ts';
 import type { FailureError } from '#schemas/failures.ts';
@@ -50,13 +51,15 @@ export type ReadRequest = {
   ) => Promise<FailureError | undefined>;
 };
 
+const tenantsMax = 10_000;
+
 /** The seeds of the organizations that were seen last. */
 const createSeeds = (secret: string): ((tenant: string) => Seeds) => {
-  const known = new Map<string, Seeds>();
-  const tenantsMax = 10_000;
+  const known = new LRUCache<string, Seeds>({ max: tenantsMax });
   return (tenant) => {
-    const seeds = known.get(tenant) ?? seedsOf(secret, tenant);
-    if (known.size >= tenantsMax) known.clear();
+    const seen = known.get(tenant);
+    if (seen) return seen;
+    const seeds = seedsOf(secret, tenant);
     known.set(tenant, seeds);
     return seeds;
   };

@@ -1,15 +1,6 @@
-import { loadConfig, secretsOf } from '#platform/config/config.ts';
-import { createHttpApp, listen } from '#platform/http/http.ts';
-import { serverBoundsOf } from '#platform/http/http-server.ts';
 import { systemClock } from '#platform/process/clock.ts';
 import { createFailPoint } from '#platform/process/fail-point.ts';
-import { createLog } from '#platform/process/log.ts';
-import { createMetrics, observePool } from '#platform/process/metrics.ts';
-import { orExit, runProcess } from '#platform/start/lifecycle.ts';
-import { clickHouseAnswers, connectClickHouse } from '#platform/stores/clickhouse.ts';
-import { connectNats } from '#platform/stores/nats.ts';
-import { connectPostgres } from '#platform/stores/postgres.ts';
-import { startJobLoop } from '#platform/work/job-loop.ts';
+import { runWorker } from '#platform/start/run-worker.ts';
 import { failAtCheck } from '../fail-points.ts';
 import { ensureUsageStream } from '../stream/ensure-stream.nats.ts';
 import { createIdentityCheck } from './check-identity.ts';
@@ -33,17 +24,14 @@ const storeMsMax = 20_000;
 const progressMsMax = 5_000;
 const dayMs = 86_400_000;
 
-const config = orExit(() => loadConfig(process.env, ['natsUrl', 'clickhouseUrl', 'databaseUrl']));
-const log = createLog('checker', config.logLevel, secretsOf(config));
+const options = {
+  clickhouse: { requestTimeoutMs: storeMsMax, connectionsMax: 4 },
+  postgres: { poolMax: 2, statementMsMax: progressMsMax },
+  fault: { help: 'Checks that have to be done again', message: 'the identity check has to be tried again' },
+};
 
-await runProcess(log, config.shutdownMsMax, async () => {
-  const metrics = createMetrics();
-  const faults = metrics.counter('millrace_checker_faults_total', 'Checks that have to be done again');
-  const nats = await connectNats(config.natsUrl, 'checker', log);
+await runWorker('checker', options, async ({ config, log, metrics, nats, clickhouse, postgres }) => {
   await ensureUsageStream(nats, config, systemClock);
-  const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: storeMsMax, connectionsMax: 4 });
-  const postgres = connectPostgres(config.databaseUrl, { poolMax: 2, log, statementMsMax: progressMsMax });
-  observePool(metrics, postgres.counts);
   const identity = createIdentityCheck(
     { rowsMax, generationKeysMax, windowDays: config.identityWindowDays, horizonMs: config.pastDaysMax * dayMs },
     failAtCheck(
@@ -59,33 +47,5 @@ await runProcess(log, config.shutdownMsMax, async () => {
     ),
   );
   observeHoldings(metrics, identity);
-  const checking = startJobLoop({
-    work: identity.check,
-    lanes: 1,
-    pollMs,
-    onFault: (error) => {
-      faults.inc();
-      log.warn({ err: error }, 'the identity check has to be tried again');
-    },
-  });
-  const app = createHttpApp({
-    log,
-    metrics,
-    bodyBytesMax: 1024,
-    bounds: serverBoundsOf(config, log),
-    health: [
-      { name: 'nats', required: true, check: nats.answers },
-      { name: 'clickhouse', required: true, check: () => clickHouseAnswers(clickhouse) },
-      { name: 'postgres', required: true, check: postgres.answers },
-    ],
-  });
-  const url = await listen(app, config.host, config.checkerPort);
-  return {
-    url,
-    close: async () => {
-      await checking.stop();
-      await app.close();
-      await Promise.all([nats.close(), clickhouse.close(), postgres.close()]);
-    },
-  };
+  return { loops: [{ work: identity.check, lanes: 1, pollMs }] };
 });

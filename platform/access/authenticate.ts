@@ -1,5 +1,6 @@
 /** API keys: who calls, and with which scopes. The one place that reads a key. */
 import { hash, timingSafeEqual } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { hashApiKey, type KeyKind, mayBeApiKey, publishableScopes, type World } from '#schemas/api-key.ts';
 import { FailureError } from '#schemas/failures.ts';
 import type { OrganizationTier } from '#schemas/rate-tiers.ts';
@@ -108,17 +109,14 @@ const createLanes = () => {
 export const createAuthenticate = (postgres: Queryable, pepper: string, clock: Clock): Authenticate => {
   // Apart, so that a flood of invented keys makes none forgotten that is good: it may be asked for while PostgreSQL is
   // away.
-  const good = new Map<string, Entry>();
-  const refused = new Map<string, Entry>();
+  const good = new LRUCache<string, Entry>({ max: entriesMax });
+  const refused = new LRUCache<string, Entry>({ max: entriesMax });
   const entryOf = (id: string): Entry | undefined => good.get(id) ?? refused.get(id);
   const remember = (id: string, entry: Entry): Entry => {
     entry.usedMs = entryOf(id)?.usedMs ?? 0;
     good.delete(id);
     refused.delete(id);
-    const entries = entry.caller ? good : refused;
-    // Bounded: the oldest entry makes room.
-    if (entries.size >= entriesMax) entries.delete(entries.keys().next().value ?? '');
-    entries.set(id, entry);
+    (entry.caller ? good : refused).set(id, entry);
     return entry;
   };
   const refreshing = new Map<string, Promise<Entry>>();

@@ -12,6 +12,7 @@
  */
 import assert from 'node:assert/strict';
 import type { Redis } from 'ioredis';
+import { LRUCache } from 'lru-cache';
 import {
   type Limit,
   type OrganizationTier,
@@ -243,14 +244,13 @@ const createReach = (log: RateLimitOptions['log']) => {
  * remembers alone.
  */
 const createBuckets = (clock: Clock) => {
-  const buckets = new Map<string, Bucket>();
+  const buckets = new LRUCache<string, Bucket>({ max: bucketsMax });
   return (organizationId: string, rateClass: RateClass, limit: Limit): Bucket => {
     const name = `${rateClass}:${organizationId}`;
     const known = buckets.get(name);
-    if (known) buckets.delete(name);
-    else if (buckets.size >= bucketsMax) buckets.delete(buckets.keys().next().value ?? '');
+    if (known) return known;
     const nowMs = clock.nowMs();
-    const bucket = known ?? {
+    const bucket: Bucket = {
       key: rateLimitKey(organizationId, rateClass),
       level: limit.burst * micro,
       atMs: nowMs,

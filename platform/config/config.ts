@@ -7,6 +7,7 @@ import { BlockList, isIP } from 'node:net';
 import { unescape as decoded } from 'node:querystring';
 import { publishablePrefix } from '#schemas/api-key.ts';
 import { organizationTiers } from '#schemas/rate-tiers.ts';
+import { portSettings, processLogins } from '../config/processes.ts';
 import { failPointFault } from '../process/fail-point.ts';
 import { tlsFaults } from '../process/tls.ts';
 import { masterKeyFrom } from '../secrets/encryption.ts';
@@ -78,36 +79,13 @@ export const settings = {
     1_000_000,
     'Connections to one HTTP server (per worker of a gateway); more are closed at once.',
   ),
-  apiPort: integer('MILLRACE_API_PORT', 8080, 0, 65535, 'Port of the billing REST API; 0 takes a free one.'),
-  ingestPort: integer('MILLRACE_INGEST_PORT', 8081, 0, 65535, 'Port of the ingest gateway; 0 takes a free one.'),
+  ...portSettings,
   ingestWorkers: integer(
     'MILLRACE_INGEST_WORKERS',
     1,
     1,
     64,
     'Processes of one gateway that share its port; more than 1 needs Linux or FreeBSD. Each has its own connections to the stores, and bounds of its own where they are per worker.',
-  ),
-  sinkPort: integer('MILLRACE_SINK_PORT', 0, 0, 65535, 'Port of the sink for health and metrics; 0 takes a free one.'),
-  checkerPort: integer(
-    'MILLRACE_CHECKER_PORT',
-    0,
-    0,
-    65535,
-    'Port of the checker for health and metrics; 0 takes a free one.',
-  ),
-  raterPort: integer(
-    'MILLRACE_RATER_PORT',
-    0,
-    0,
-    65535,
-    'Port of the rater for health and metrics; 0 takes a free one.',
-  ),
-  invoicerPort: integer(
-    'MILLRACE_INVOICER_PORT',
-    0,
-    0,
-    65535,
-    'Port of the invoicer for health and metrics; 0 takes a free one.',
   ),
   home: {
     variable: 'MILLRACE_HOME',
@@ -163,8 +141,7 @@ export const settings = {
     variable: 'DATABASE_URL',
     kind: 'url',
     fallback: undefined,
-    about:
-      'PostgreSQL. For `npm start`, `migrate` and commands the owner of the schema, who may create roles; for a service its own login: `millrace_app` (api), `millrace_worker` (checker, rater, invoicer), `millrace_gateway`. Given to `npm start`, none is started.',
+    about: `PostgreSQL. For \`npm start\`, \`migrate\` and commands the owner of the schema, who may create roles; for a process its own login: ${processLogins}. Given to \`npm start\`, none is started.`,
   },
   organizationTier: {
     variable: 'MILLRACE_ORGANIZATION_TIER',

@@ -14,6 +14,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { newApiKey } from '#schemas/api-key.ts';
 import { type Config, loadConfig } from '../config/config.ts';
+import { type ProcessName, processes, processNames, stopGroups } from '../config/processes.ts';
 import { migrateAll } from '../stores/migrate.ts';
 import { loginUrl } from '../stores/postgres.ts';
 import { keptSecret, type Log, lockHome, writeFileWhole } from './home.ts';
@@ -23,7 +24,7 @@ import { endLeftovers, killChildren } from './processes.ts';
 import type { LocalServer } from './server.ts';
 import { type ServerName, serverKinds, serverNames, startServers } from './servers.ts';
 import { runOnce, type Service, startService } from './service.ts';
-import { checkPorts, portEnvironment, type ServiceKind, serviceGroups } from './services.ts';
+import { checkPorts, portEnvironment } from './services.ts';
 
 export type Urls = { readonly [K in ServerName]: string };
 
@@ -151,7 +152,8 @@ export const withoutPassword = (url: string): string => {
 };
 
 /** A service logs in as itself, and is told neither the owner's password nor what only commands need. */
-const databaseEnvironment = ({ login }: ServiceKind, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv => {
+const databaseEnvironment = (name: ProcessName, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv => {
+  const { login } = processes[name];
   const { DATABASE_URL: ownerUrl = '', MILLRACE_DATABASE_PASSWORD: password = '' } = environment;
   return { DATABASE_URL: login && loginUrl(ownerUrl, login, password), MILLRACE_DATABASE_PASSWORD: undefined };
 };
@@ -164,37 +166,37 @@ const startServices = async (
 ) => {
   const failure = new AbortController();
   const signal = AbortSignal.any([running.signal, failure.signal]);
-  const started = new Map<ServiceKind, Service>();
+  const started = new Map<ProcessName, Service>();
   let firstFault: unknown;
-  const startOne = async (kind: ServiceKind): Promise<void> => {
+  const startOne = async (name: ProcessName): Promise<void> => {
     try {
       const service = await startService({
         home: options.home,
         log: options.log,
-        name: kind.name,
-        file: kind.file,
+        name,
+        file: processes[name].file,
         signal,
         shutdownMsMax: config.shutdownMsMax,
-        extra: (environment) => options.extraOf?.(kind.name, environment) ?? {},
+        extra: (environment) => options.extraOf?.(name, environment) ?? {},
         environment: async () => ({
           ...environment,
-          ...databaseEnvironment(kind, environment),
-          ...(await portEnvironment(kind, config)),
+          ...databaseEnvironment(name, environment),
+          ...(await portEnvironment(name, config)),
         }),
       });
-      options.log.info(`${kind.name}: ${kind.file}, ${service.url}, ${service.startedMs} ms`);
-      started.set(kind, service);
+      options.log.info(`${name}: ${processes[name].file}, ${service.url}, ${service.startedMs} ms`);
+      started.set(name, service);
     } catch (error) {
       firstFault ??= error;
       failure.abort();
     }
   };
-  await Promise.all(serviceGroups.flat().map(startOne));
+  await Promise.all(processNames.map(startOne));
   // Started side by side, yet added so that a stop ends the first group first; and added in any case, to be stopped
   // with the rest.
-  for (const kinds of serviceGroups.toReversed()) running.add(kinds.flatMap((kind) => started.get(kind) ?? []));
+  for (const names of stopGroups.toReversed()) running.add(names.flatMap((name) => started.get(name) ?? []));
   if (firstFault !== undefined) throw firstFault;
-  const urlOf = (name: string) => [...started].find(([kind]) => kind.name === name)?.[1].url ?? '';
+  const urlOf = (name: ProcessName) => started.get(name)?.url ?? '';
   return { apiUrl: urlOf('api'), ingestUrl: urlOf('gateway') };
 };
 

@@ -10,6 +10,7 @@
  */
 import assert from 'node:assert/strict';
 import { type KeyObject, randomBytes as systemRandomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { sealedColumns } from '#schemas/sealed-columns.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Queryable } from '../stores/postgres.ts';
@@ -79,37 +80,6 @@ const newestFreshMs = 60_000;
 const organizationsMax = 2_000;
 const derivedKeysMax = 20_000;
 
-/**
- * Remembers at least the last half of `entriesMax` entries that were used: once the young half is full it becomes the
- * old one, which is then forgotten. Rejected: one Map that forgets its first entry. V8 steps over the places of all
- * that were forgotten before, which took longer than AES.
- */
-const createMemory = <T>(entriesMax: number) => {
-  let young = new Map<string, T>();
-  let old = new Map<string, T>();
-  const set = (id: string, entry: T): T => {
-    if (young.size >= entriesMax / 2) {
-      old = young;
-      young = new Map();
-    }
-    young.set(id, entry);
-    return entry;
-  };
-  return {
-    set,
-    get: (id: string): T | undefined => {
-      const entry = young.get(id);
-      if (entry !== undefined) return entry;
-      const older = old.get(id);
-      return older === undefined ? undefined : set(id, older);
-    },
-    delete: (id: string): void => {
-      young.delete(id);
-      old.delete(id);
-    },
-  };
-};
-
 type KeyRow = { readonly master_key_id: string; readonly wrapped: Buffer };
 type NewestRow = KeyRow & { readonly version: number; readonly settled: boolean };
 type DataKey = { readonly serial: number; readonly version: number; readonly wrapped: Buffer; readonly key: KeyObject };
@@ -161,9 +131,11 @@ export const createVault = (options: {
   readonly randomBytes?: (bytes: number) => Buffer;
 }): Vault => {
   const { masterKeys, clock, randomBytes = systemRandomBytes } = options;
-  const newest = createMemory<{ readonly dataKey: DataKey; readonly readMs: number }>(organizationsMax);
-  const versions = createMemory<DataKey>(organizationsMax);
-  const derived = createMemory<KeyObject>(derivedKeysMax);
+  const newest = new LRUCache<string, { readonly dataKey: DataKey; readonly readMs: number }>({
+    max: organizationsMax,
+  });
+  const versions = new LRUCache<string, DataKey>({ max: organizationsMax });
+  const derived = new LRUCache<string, KeyObject>({ max: derivedKeysMax });
   let serials = 0;
 
   const versionId = (organizationId: string, version: number): string => `${version} ${organizationId}`;
@@ -179,7 +151,11 @@ export const createVault = (options: {
   // By serial, so that the keys of one data key are never taken for those of another that has the same version.
   const keyFor = (dataKey: DataKey, use: KeyUse): KeyObject => {
     const id = `${dataKey.serial} ${use.kind} ${use.kind === 'customer' ? use.customerId : ''}`;
-    return derived.get(id) ?? derived.set(id, deriveKey(dataKey.key, use));
+    const known = derived.get(id);
+    if (known) return known;
+    const key = deriveKey(dataKey.key, use);
+    derived.set(id, key);
+    return key;
   };
 
   const insert = (db: Queryable, organizationId: string, version: number): Promise<unknown> => {
@@ -236,7 +212,8 @@ export const createVault = (options: {
     const row = rows[0];
     if (!row) throw new SealBrokenError(`${place.organizationId} has no data key of version ${version}`);
     if (known?.wrapped.equals(row.wrapped)) throw fault;
-    const dataKey = versions.set(id, unwrap(place.organizationId, version, row));
+    const dataKey = unwrap(place.organizationId, version, row);
+    versions.set(id, dataKey);
     return openValue(keyFor(dataKey, place.key), place, sealed);
   };
 

@@ -1,11 +1,15 @@
 import { sleep } from '../process/clock.ts';
 import { backoffMs } from '../stores/retry.ts';
 
-export type JobLoop = { readonly stop: () => Promise<void> };
+export type JobLoop = {
+  /** Has it look now, or again at once where it is looking. */
+  readonly wake: () => void;
+  readonly stop: () => Promise<void>;
+};
 
 export type JobLoopOptions = {
-  /** Does one piece of work; resolves with whether there was any. */
-  readonly work: () => Promise<boolean>;
+  /** Does one piece of work; resolves with whether there was any, or in how many milliseconds there will be some. */
+  readonly work: () => Promise<boolean | number>;
   /** How many pieces are worked on at a time. */
   readonly lanes: number;
   readonly pollMs: number;
@@ -13,18 +17,21 @@ export type JobLoopOptions = {
 };
 
 /**
- * Works as long as there is work, and looks for more every `pollMs`. A fault is reported and waited out; `stop` lets
- * running work finish.
+ * Works as long as there is work, and looks for more every `pollMs` or when it is woken. A fault is reported and waited
+ * out; `stop` lets running work finish.
  */
 export const startJobLoop = ({ work, lanes, pollMs, onFault }: JobLoopOptions): JobLoop => {
   const stopped = new AbortController();
+  let waking = new AbortController();
   const lane = async () => {
     let faults = 0;
     while (!stopped.signal.aborted) {
+      // Of before the look: who wakes meanwhile knows of work that this look may have missed.
+      const woken = waking.signal;
       try {
         const found = await work();
         faults = 0;
-        if (!found) await sleep(pollMs, stopped.signal);
+        if (found !== true) await sleep(found === false ? pollMs : found, woken);
       } catch (error) {
         onFault(error);
         await sleep(Math.max(pollMs, backoffMs(faults, Math.random())), stopped.signal);
@@ -33,9 +40,15 @@ export const startJobLoop = ({ work, lanes, pollMs, onFault }: JobLoopOptions): 
     }
   };
   const running = Promise.all(Array.from({ length: lanes }, lane));
+  const wake = () => {
+    waking.abort();
+    waking = new AbortController();
+  };
   return {
+    wake,
     stop: async () => {
       stopped.abort();
+      wake();
       await running;
     },
   };

@@ -2,13 +2,17 @@
  * [I2] An amendment that is answered holds, whatever dies between its commit and the store; and it holds once, however
  * often its message goes out.
  */
-import { jetstream } from '@nats-io/jetstream';
+import { fork } from 'node:child_process';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ProcessName, processes } from '#platform/config/processes.ts';
 import type { LocalServer } from '#platform/local/server.ts';
+import { loginUrl } from '#platform/stores/postgres.ts';
 import { amendmentMessage, keyDigest } from '#schemas/amendment.ts';
 import { subjectOf } from '#schemas/usage-stream.ts';
 import {
+  databasePassword,
   lastMonth,
   type Pipeline,
   startPipeline,
@@ -16,6 +20,7 @@ import {
   type TestServers,
   until,
 } from '../support/pipeline.ts';
+import { compileCache } from '../support/quick.ts';
 import { firstTenant, unique } from '../support/tenants.ts';
 
 let own: TestServers;
@@ -71,20 +76,32 @@ const applied = (id: string) =>
     40_000,
   );
 
+/** Ends a process on the spot, and waits until another one is in its place. */
+const killed = async (name: ProcessName): Promise<void> => {
+  const pidOf = () => pipeline.stack.processes.find((one) => one.name === name)?.pid ?? 0;
+  const pid = pidOf();
+  process.kill(pid, 'SIGKILL');
+  await until(
+    async () => pidOf(),
+    (now) => now > 0 && now !== pid,
+  );
+};
+
+const lastSequence = async (): Promise<number> => {
+  const connection = await connect({ servers: new URL(own.urls.nats).host });
+  const stream = await (await jetstreamManager(connection)).streams.info(pipeline.streamName);
+  await connection.close();
+  return stream.state.last_seq;
+};
+
 describe('an amendment', () => {
-  it('that is answered while the stream is away, by a process that dies then, holds once both are back', async () => {
+  it('that is answered while the stream is away, by a process that dies then, and its relay with it, holds once all are back', async () => {
     const { customer, key } = await prepared();
     const nats = own.servers.get('nats') as LocalServer;
     await nats.stop();
     const answer = await replace(key, customer, '7');
     expect([answer.status, answer.body.items[0].state]).toEqual([201, 'pending']);
-    const pidOf = () => pipeline.stack.processes.find(({ name }) => name === 'api')?.pid ?? 0;
-    const pid = pidOf();
-    process.kill(pid, 'SIGKILL');
-    await until(
-      async () => pidOf(),
-      (now) => now > 0 && now !== pid,
-    );
+    await Promise.all([killed('api'), killed('relay')]);
     await nats.restart();
     await applied(answer.body.items[0].id);
     expect(await usageOf(customer)).toBe('7');
@@ -126,4 +143,69 @@ describe('an amendment', () => {
     ]);
     expect((await pipeline.api('GET', '/v1/reconciliation')).body.total.missing).toBe(0);
   }, 60_000);
+});
+
+describe('the relay', () => {
+  it('that dies with an amendment on its way is taken up from where it was', async () => {
+    const { customer, key } = await prepared();
+    const [item] = (await replace(key, customer, '6')).body.items;
+    await killed('relay');
+    await applied(item.id);
+    expect(await usageOf(customer)).toBe('6');
+  }, 60_000);
+
+  it('that stands still keeps the API from nothing, and catches up', async () => {
+    const { customer, key } = await prepared();
+    const pid = pipeline.stack.processes.find(({ name }) => name === 'relay')?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    const [item] = (await replace(key, customer, '5')).body.items;
+    const shown = await pipeline.api('GET', `/v1/events/amendments/${item.id}`);
+    expect([shown.status, shown.body.state]).toEqual([200, 'pending']);
+    expect(await usageOf(customer)).toBe('10');
+    process.kill(pid, 'SIGCONT');
+    await applied(item.id);
+    expect(await usageOf(customer)).toBe('5');
+  }, 60_000);
+
+  it('works beside another one: each amendment goes into the stream once, and has one entry that says it holds', async () => {
+    const second = fork(processes.relay.file, {
+      stdio: 'ignore',
+      env: {
+        ...process.env,
+        ...compileCache,
+        DATABASE_URL: loginUrl(pipeline.databaseUrl, processes.relay.login, databasePassword),
+        CLICKHOUSE_URL: pipeline.clickhouseUrl,
+        NATS_URL: own.urls.nats,
+        MILLRACE_STREAM: pipeline.streamName,
+      },
+    });
+    const gone = new Promise((resolve) => second.once('exit', resolve));
+    try {
+      await new Promise<void>((resolve, reject) => {
+        second.once('message', () => resolve());
+        second.once('exit', (code) => reject(new Error(`the second relay ended with ${code}`)));
+      });
+      const { customer } = await prepared();
+      const keys = Array.from({ length: 40 }, () => `k-${unique()}`);
+      await pipeline.sendEvents(keys.map((key) => ({ idempotency_key: key, ...payload(customer, '1') })));
+      await until(
+        () => pipeline.api('GET', `/v1/events/${keys.at(-1)}`),
+        ({ body }) => body.state === 'counted',
+      );
+      const before = await lastSequence();
+      const answers = await Promise.all(keys.map((key) => replace(key, customer, '2')));
+      const ids = answers.map(({ body }) => body.items[0].id as string);
+      for (const id of ids) await applied(id);
+      expect((await lastSequence()) - before).toBe(keys.length);
+      const { rows } = await pipeline.asOwner.query(
+        "SELECT count(*)::integer AS entries FROM audit_log WHERE action = 'amendment.applied' AND object_id = ANY ($1)",
+        [ids],
+      );
+      expect(rows).toEqual([{ entries: keys.length }]);
+      expect(await usageOf(customer)).toBe(String(10 + 2 * keys.length));
+    } finally {
+      second.kill('SIGTERM');
+      expect(await gone).toBe(0);
+    }
+  }, 90_000);
 });

@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { createClient } from '@clickhouse/client';
 import { CloudEvent, HTTP } from 'cloudevents';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { processNames } from '#platform/config/processes.ts';
 import { llmRequest } from '../support/llm-pro.ts';
 import { type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { exchangeRaw } from '../support/raw-http.ts';
@@ -264,7 +265,7 @@ describe('every process', () => {
     const urls = pipeline.stack.processes.flatMap(({ name, url }) =>
       url?.startsWith('http') && name !== 'clickhouse' ? [[name, url] as const] : [],
     );
-    expect(urls.map(([name]) => name).sort()).toEqual(['api', 'checker', 'gateway', 'invoicer', 'rater', 'sink']);
+    expect(urls.map(([name]) => name).sort()).toEqual(processNames.toSorted());
     for (const [name, url] of urls) {
       expect(await (await fetch(new URL('/health/live', url))).json(), name).toEqual({ status: 'live' });
       const ready = await fetch(new URL('/health/ready', url));

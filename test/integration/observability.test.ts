@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { headers } from '@nats-io/transport-node';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { type ProcessName, processNames } from '#platform/config/processes.ts';
 import { logPath } from '#platform/local/home.ts';
 import { connectNats } from '#platform/stores/nats.ts';
 import { deadLetterStreamOf, subjectOf } from '#schemas/usage-stream.ts';
@@ -13,7 +14,6 @@ import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { startTraceCollector, type TraceCollector } from '../support/trace-collector.ts';
 
-const processes = ['gateway', 'api', 'sink', 'checker', 'rater', 'invoicer'] as const;
 const [eventRequest, runRequest] = ['req-of-the-event', 'req-of-the-run'];
 const traceId = 'a'.repeat(32);
 const pepper = 'the-pepper-of-this-test-is-long-enough';
@@ -140,7 +140,7 @@ describe('secrets', () => {
   it('are in no line of any process, at the level that says most', async () => {
     const passwords = [pipeline.databaseUrl, pipeline.clickhouseUrl].map((url) => new URL(url).password);
     const secrets = [pipeline.key, pepper, ...passwords].filter((secret) => secret.length >= 8);
-    for (const name of processes) {
+    for (const name of processNames) {
       const log = logOf(name);
       expect(log.length, name).toBeGreaterThan(0);
       for (const secret of secrets) expect(log.includes(secret), name).toBe(false);
@@ -170,7 +170,7 @@ const metricOf = (series: string): string =>
 describe('the metrics', () => {
   let answers: ReadonlyMap<string, string>;
   beforeAll(async () => {
-    answers = new Map(await Promise.all(processes.map(async (name) => [name, await scrape(name)] as const)));
+    answers = new Map(await Promise.all(processNames.map(async (name) => [name, await scrape(name)] as const)));
   });
   const all = () => [...answers.values()].join('\n');
 
@@ -204,7 +204,7 @@ describe('the metrics', () => {
     expect([...documented.keys()].filter((name) => !shown.has(name))).toEqual([]);
   });
 
-  it.each<[string, (typeof processes)[number], RegExp]>([
+  it.each<[string, ProcessName, RegExp]>([
     ['the gateway counted the event', 'gateway', /^millrace_ingest_events_total\{outcome="accepted"\} 1$/m],
     ['the gateway timed its claim', 'gateway', /^millrace_ingest_claim_seconds_count 1$/m],
     ['the gateway timed its publish', 'gateway', /^millrace_ingest_publish_seconds_count 1$/m],

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { processes, processNames } from '#platform/config/processes.ts';
 import { createCertificates, type Pair } from '../support/certificates.ts';
 import { llmRequest } from '../support/llm-pro.ts';
 import { type ApiAnswer, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
@@ -84,10 +85,8 @@ const nameAt = (url: string): Promise<string> =>
 describe('the pipeline over TLS', () => {
   it('says https for all of its processes, and takes and stores usage', async () => {
     const { stack } = pipeline;
-    const services = stack.processes.filter(({ name }) =>
-      ['gateway', 'api', 'sink', 'checker', 'rater', 'invoicer'].includes(name),
-    );
-    expect(services.map(({ url }) => new URL(url ?? '').protocol)).toEqual(Array(6).fill('https:'));
+    const services = stack.processes.filter(({ name }) => processNames.some((one) => one === name));
+    expect(services.map(({ url }) => new URL(url ?? '').protocol)).toEqual(processNames.map(() => 'https:'));
     expect(
       await call(stack.apiUrl, 'POST', '/v1/customers', { external_id: 'over-tls', name: 'Over TLS' }),
     ).toMatchObject({
@@ -153,27 +152,24 @@ describe('a start that could not be trusted', () => {
     await expect(startPipeline(inject('serverUrls'), settings)).rejects.toThrow(words);
   });
 
-  it.each([
-    'api/api.main.ts',
-    'ingest/gateway/gateway.main.ts',
-    'ingest/sink/sink.main.ts',
-    'rater/rater.main.ts',
-    'invoicer/invoicer.main.ts',
-  ])('%s, started by itself, says the same and ends with 1', async (file) => {
-    const root = fileURLToPath(new URL('../../', import.meta.url));
-    const child = spawn(process.execPath, [file], {
-      cwd: root,
-      env: { ...process.env, ...compileCache, ...required, MILLRACE_HOST: '::' },
-    });
-    const [errors, code] = await Promise.all([
-      child.stderr.toArray(),
-      new Promise((resolve) => child.once('exit', resolve)),
-    ]);
-    expect(Buffer.concat(errors).toString()).toMatch(
-      /MILLRACE_HOST :: is not a loopback address: give MILLRACE_TLS_CERT_FILE/,
-    );
-    expect(code).toBe(1);
-  });
+  it.each(Object.values(processes).map(({ file }) => file))(
+    '%s, started by itself, says the same and ends with 1',
+    async (file) => {
+      const root = fileURLToPath(new URL('../../', import.meta.url));
+      const child = spawn(process.execPath, [file], {
+        cwd: root,
+        env: { ...process.env, ...compileCache, ...required, MILLRACE_HOST: '::' },
+      });
+      const [errors, code] = await Promise.all([
+        child.stderr.toArray(),
+        new Promise((resolve) => child.once('exit', resolve)),
+      ]);
+      expect(Buffer.concat(errors).toString()).toMatch(
+        /MILLRACE_HOST :: is not a loopback address: give MILLRACE_TLS_CERT_FILE/,
+      );
+      expect(code).toBe(1);
+    },
+  );
 });
 
 /** Enough of a configuration; nothing of it is ever asked. */

@@ -73,6 +73,7 @@ const cycleFaults = (files: readonly SourceFile[]): Fault[] => {
 
 /** Tables that several rooms write, each with its reason. */
 const sharedTables: Readonly<Record<string, string>> = {
+  amendments: 'The API takes them in, the relay notes how far each has come on its way into the stream.',
   billing_periods: 'The rater cuts the time of a run into open ones, the invoicer marks them as billed.',
   billing_runs: 'A queue: the API asks, the rater prepares, the invoicer completes.',
   billing_run_shards: 'A queue: the rater makes and rates, the invoicer issues.',

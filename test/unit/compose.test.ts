@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig, settings } from '#platform/config/config.ts';
+import { type ProcessName, type ProcessRow, processes, processNames, urlSettings } from '#platform/config/processes.ts';
 
 const root = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
@@ -34,6 +35,7 @@ type Compose = {
   readonly volumes: Readonly<Record<string, unknown>>;
   readonly networks: Readonly<Record<string, { readonly internal?: boolean }>>;
   readonly configs: Readonly<Record<string, { readonly content: string }>>;
+  readonly 'x-addresses': Readonly<Record<string, string>>;
 };
 
 const compose = parse(read('docker-compose.yml'), { merge: true }) as Compose;
@@ -55,8 +57,13 @@ const serviceOf = (name: string): Service => compose.services[name] as Service;
 const settingOf = (variable: string) =>
   Object.values(settings).find((setting) => setting.variable === variable || `${setting.variable}_FILE` === variable);
 
-/** Settings that a main file names in its `loadConfig(process.env, [...])`; all of them where it names none. */
+/**
+ * Settings that a main file names in its `loadConfig(process.env, [...])`, all of them where it names none; of a worker
+ * those that its row brings.
+ */
 const wantedBy = (file: string): (keyof typeof settings)[] => {
+  const worker = /await runWorker\('(\w+)'/.exec(read(file))?.[1] as ProcessName | undefined;
+  if (worker) return processes[worker].needs.map((server) => urlSettings[server]);
   const list = /loadConfig\(process\.env(?:,\s*\[([^\]]*)\])?\)/.exec(read(file));
   expect(list, `${file} reads its configuration with loadConfig(process.env, [...])`).not.toBeNull();
   if (list?.[1] === undefined) return Object.keys(settings) as (keyof typeof settings)[];
@@ -70,19 +77,10 @@ const interpolated = (text: string, given: string): string =>
 const seconds = (duration = ''): number => Number(/^(\d+)s$/.exec(duration)?.[1]);
 
 describe('the services of docker-compose.yml', () => {
-  it('are the four stores, two that run once, six of ours, and commands that nothing starts by itself', () => {
-    expect(services.map(([name]) => name)).toEqual([
-      ...stores,
-      'migrate',
-      'bootstrap',
-      'gateway',
-      'sink',
-      'checker',
-      'rater',
-      'invoicer',
-      'api',
-      ...commands,
-    ]);
+  it('are the four stores, two that run once, a row of platform/config/processes.ts each, and commands that nothing starts by itself', () => {
+    expect(services.map(([name]) => name).toSorted()).toEqual(
+      [...stores, 'migrate', 'bootstrap', ...processNames, ...commands].toSorted(),
+    );
     expect(services.filter(([, { profiles }]) => profiles?.includes('commands')).map(([name]) => name)).toEqual(
       commands,
     );
@@ -196,25 +194,70 @@ describe.each(ours)('%s', (_name, service) => {
   });
 });
 
-const ports = {
-  gateway: 'MILLRACE_INGEST_PORT',
-  sink: 'MILLRACE_SINK_PORT',
-  checker: 'MILLRACE_CHECKER_PORT',
-  rater: 'MILLRACE_RATER_PORT',
-  invoicer: 'MILLRACE_INVOICER_PORT',
-  api: 'MILLRACE_API_PORT',
-};
+/** The name of the address of a server in docker-compose.yml. */
+const addressOf = ({ login }: ProcessRow, server: keyof typeof urlSettings): string =>
+  server === 'postgres' ? (login ?? '').replace('millrace_', '') : server;
 
-describe.each(Object.entries(ports))('%s', (name, variable) => {
-  const service = serviceOf(name);
+/** What a row comes to in docker-compose.yml. */
+const linesOf = (name: string, row: ProcessRow): string =>
+  [
+    `  ${name}:`,
+    '    <<: *service',
+    `    command: [${row.file}]`,
+    ...(row.serves ? ['    networks: [stores, front]', `    ports: ["127.0.0.1:${row.port}:${row.port}"]`] : []),
+    '    environment:',
+    '      <<: *environment',
+    `      ${row.portVariable}: "${row.port}"`,
+    ...row.needs.map((server) => `      ${settings[urlSettings[server]].variable}: *${addressOf(row, server)}-url`),
+  ].join('\n');
+
+const rows: [ProcessName, ProcessRow][] = processNames.map((name) => [name, processes[name]]);
+
+describe('a process that docker-compose.yml lacks', () => {
+  it('is told with the lines that it comes to', () => {
+    expect(linesOf('relay', processes.relay)).toBe(
+      [
+        '  relay:',
+        '    <<: *service',
+        '    command: [ingest/amendments/relay.main.ts]',
+        '    environment:',
+        '      <<: *environment',
+        '      MILLRACE_RELAY_PORT: "8086"',
+        '      NATS_URL: *nats-url',
+        '      CLICKHOUSE_URL: *clickhouse-url',
+        '      DATABASE_URL: *app-url',
+      ].join('\n'),
+    );
+  });
+});
+
+describe.each(rows)('%s', (name, row) => {
+  const service = serviceOf(name) ?? {};
+  const { environment = {}, command, ports = [] } = service;
+
+  it('stands there as its row of platform/config/processes.ts says', () => {
+    const urls = Object.entries(environment).filter(([variable]) => variable.endsWith('_URL'));
+    const shown = { command, ports, port: environment[row.portVariable], urls: Object.fromEntries(urls) };
+    expect(shown, `docker-compose.yml must have\n${linesOf(name, row)}\n`).toEqual({
+      command: [row.file],
+      ports: row.serves ? [`127.0.0.1:${row.port}:${row.port}`] : [],
+      port: String(row.port),
+      urls: Object.fromEntries(
+        row.needs.map((server) => [
+          settings[urlSettings[server]].variable,
+          compose['x-addresses'][addressOf(row, server)],
+        ]),
+      ),
+    });
+  });
 
   it('listens to other containers on a port of its own, and is asked there whether it is ready', () => {
-    const port = service.environment?.[variable];
-    expect(Number(port)).toBeGreaterThan(0);
-    expect(service.environment?.MILLRACE_HOST).toBe('0.0.0.0');
+    expect(environment.MILLRACE_HOST).toBe('0.0.0.0');
+    const told = Object.keys(environment).filter((one) => one.startsWith('MILLRACE_') && one.endsWith('_PORT'));
+    expect(told).toEqual([row.portVariable]);
+    expect(rows.filter(([, { port }]) => port === row.port)).toHaveLength(1);
     expect(service.healthcheck?.test.slice(0, 3)).toEqual(['CMD', 'node', '-e']);
-    expect(service.healthcheck?.test[3]).toContain(`'http://127.0.0.1:${port}/health/ready'`);
-    for (const published of service.ports ?? []) expect(published).toMatch(new RegExp(`:${port}$`));
+    expect(service.healthcheck?.test[3]).toContain("fetch('http://127.0.0.1:' + port + '/health/ready')");
   });
 
   it('may take as long to drain as it may take', () => {

@@ -10,6 +10,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig, secretsOf } from '../../platform/config/config.ts';
+import { processes, processNames } from '../../platform/config/processes.ts';
 import { createHttpApp } from '../../platform/http/http.ts';
 import { createLog } from '../../platform/process/log.ts';
 import { createMetrics } from '../../platform/process/metrics.ts';
@@ -397,6 +398,17 @@ describe('docs/observability', () => {
       expect(['critical', 'warning']).toContain(labels.severity);
       expect(annotations.summary.length).toBeGreaterThan(10);
     }
+  });
+
+  it('every process of platform/config/processes.ts is scraped, and missed where it is not', () => {
+    const missing = rules.find(({ alert }) => alert === 'MillraceProcessMissing')?.expr.split(/\s+or\s+/);
+    expect(missing, 'the rule MillraceProcessMissing').toEqual(
+      processNames.map((name) => `absent(up{job="millrace", process="${name}"})`),
+    );
+    const targets = read('README.md').match(/(?<=^ {6}- )\{ targets: .+\}$/gm);
+    expect(targets, 'the targets of README.md').toEqual(
+      processNames.map((name) => `{ targets: ["${name}:${processes[name].port}"], labels: { process: ${name} } }`),
+    );
   });
 
   it('what the issue asks for is watched: lag, errors and failed closes', () => {

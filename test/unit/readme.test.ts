@@ -2,7 +2,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { settings } from '#platform/config/config.ts';
-import { configTable, tableEnd, tableIn, tableStart, withTable } from '#platform/config/config-table.ts';
+import {
+  configMarkers,
+  configTable,
+  processMarkers,
+  processTable,
+  tableIn,
+  withTable,
+} from '#platform/config/config-table.ts';
+import { processes } from '#platform/config/processes.ts';
 import { sourceFiles } from '../support/source-files.ts';
 
 const root = new URL('../../', import.meta.url);
@@ -30,31 +38,34 @@ describe('the table of settings', () => {
     ]);
   });
 
+  const { start, end } = configMarkers;
+
   it('is written between the markers and read back from there, and the text around it stays', () => {
-    const document = `before\n${tableStart}\nold\n${tableEnd}\nafter\n`;
-    const written = withTable(document, 'new') ?? '';
-    expect(tableIn(written)).toBe('new');
+    const document = `before\n${start}\nold\n${end}\nafter\n`;
+    const written = withTable(document, 'new', configMarkers) ?? '';
+    expect(tableIn(written, configMarkers)).toBe('new');
     expect(written).toMatch(/^before\n/);
     expect(written).toMatch(/\nafter\n$/);
-    expect(withTable(written, 'new')).toBe(written);
+    expect(withTable(written, 'new', configMarkers)).toBe(written);
   });
 
   it('is not written into a document without both markers', () => {
-    for (const document of ['', tableStart, tableEnd, `${tableEnd}${tableStart}`]) {
-      expect(withTable(document, 'new')).toBeUndefined();
-      expect(tableIn(document)).toBeUndefined();
+    for (const document of ['', start, end, `${end}${start}`]) {
+      expect(withTable(document, 'new', configMarkers)).toBeUndefined();
+      expect(tableIn(document, configMarkers)).toBeUndefined();
     }
   });
 
-  it('in README.md is the one of platform/config/config.ts', () => {
+  it.each([
+    ['platform/config/config.ts', configMarkers, configTable(settings)],
+    ['platform/config/processes.ts', processMarkers, processTable(processes)],
+  ])('in README.md is the one of %s', (file, markers, table) => {
     const update = 'update it: node platform/config/config-table.ts --write';
-    const shown = existsSync(new URL('README.md', root)) ? tableIn(read('README.md')) : undefined;
-    expect(shown, `README.md must have ${tableStart} and, below it, ${tableEnd}; ${update}`).toBeDefined();
+    const shown = existsSync(new URL('README.md', root)) ? tableIn(read('README.md'), markers) : undefined;
+    expect(shown, `README.md must have ${markers.start} and, below it, ${markers.end}; ${update}`).toBeDefined();
     // How wide its columns are is the formatter's business.
-    const rowsOf = (table: string) => table.split('\n').map((row) => row.replace(/ +\|/g, ' |').replace(/-+/g, '-'));
-    expect(rowsOf(shown ?? ''), `README.md differs from platform/config/config.ts; ${update}`).toEqual(
-      rowsOf(configTable(settings)),
-    );
+    const rowsOf = (text: string) => text.split('\n').map((row) => row.replace(/ +\|/g, ' |').replace(/-+/g, '-'));
+    expect(rowsOf(shown ?? ''), `README.md differs from ${file}; ${update}`).toEqual(rowsOf(table));
   });
 });
 

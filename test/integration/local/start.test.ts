@@ -5,7 +5,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { processNames } from '#platform/config/processes.ts';
 import { startOf } from '#platform/local/processes.ts';
+import { serverNames } from '#platform/local/servers.ts';
 
 type Ready = {
   ready: boolean;
@@ -105,9 +107,7 @@ test('one line on stdout once everything answers; the key stays; SIGTERM ends al
   expect(out).not.toContain('postgres:postgres');
   expect(await isUp(first.api)).toBe(true);
   expect(await isUp(first.ingest)).toBe(true);
-  expect(first.processes.map(({ name }) => name).sort()).toEqual(
-    ['api', 'checker', 'clickhouse', 'gateway', 'invoicer', 'nats', 'postgres', 'rater', 'redis', 'sink'].sort(),
-  );
+  expect(first.processes.map(({ name }) => name).sort()).toEqual([...serverNames, ...processNames].toSorted());
   expect(await sendOnce(first)).toMatchObject({ accepted: 1 });
   expect(await stop('SIGTERM')).toBe(0);
   expect(alive(first.processes.map(({ pid }) => pid))).toEqual([]);

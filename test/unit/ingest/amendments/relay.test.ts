@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { OutboxDb, PendingAmendment } from '../../../../api/events/amendments.postgres.ts';
-import { createRelay, type RelayPorts } from '../../../../api/events/relay-amendments.ts';
+
+import type { OrganizationPostgres } from '#platform/stores/postgres.ts';
+import type { PendingAmendment } from '../../../../ingest/amendments/outbox.postgres.ts';
+import { createRelay, type RelayPorts } from '../../../../ingest/amendments/relay.ts';
 
 type Row = { id: string; published?: bigint; publishedAtMs?: number; applied?: bigint };
 
@@ -13,7 +15,7 @@ const world = (ids: readonly string[]) => {
   const stream: string[] = [];
   const lost = new Set<number>();
   const faults = new Set<string>();
-  const state = { nowMs: 0, watermark: 0n, reports: [] as unknown[] };
+  const state = { nowMs: 0, watermark: 0n, busy: false, reports: [] as unknown[] };
   const pendingOf = (row: Row): PendingAmendment => ({
     id: row.id,
     organizationId: 'org_1',
@@ -27,7 +29,8 @@ const world = (ids: readonly string[]) => {
   const ports: RelayPorts = {
     clock: { nowMs: () => state.nowMs },
     organizations: async () => ([...rows.values()].some(({ applied }) => applied === undefined) ? ['org_1'] : []),
-    dbOf: (organizationId) => ({ organizationId }) as OutboxDb,
+    dbOf: (organizationId) => ({ organizationId }) as OrganizationPostgres,
+    alone: async (_, work) => (state.busy ? undefined : work()),
     outbox: {
       pending: async () => [...rows.values()].filter(({ applied }) => applied === undefined).map(pendingOf),
       published: async (_, sequences, now) => {
@@ -42,7 +45,7 @@ const world = (ids: readonly string[]) => {
       if (faults.has(id)) throw new Error(`no answer to ${id}`);
       return BigInt(stream.push(id));
     },
-    amendmentSequences: async (_, amendments, watermark) =>
+    appliedSequences: async (_, amendments, watermark) =>
       new Map(
         amendments.flatMap(({ id }) => {
           const at = stream.findIndex((one, index) => one === id && !lost.has(index + 1)) + 1;
@@ -60,14 +63,14 @@ describe('the outbox of amendments', () => {
     const { rows, stream, state, relay } = world(['a', 'b']);
     expect(await relay()).toBe(true);
     expect(stream).toEqual(['a', 'b']);
-    expect(await relay()).toBe(false);
+    expect(await relay()).toBe(50);
     state.watermark = 1n;
     expect(await relay()).toBe(true);
     expect([rows.get('a')?.applied, rows.get('b')?.applied]).toEqual([1n, undefined]);
     state.watermark = 2n;
     await relay();
     expect(rows.get('b')?.applied).toBe(2n);
-    expect(await relay()).toBe(false);
+    expect(await relay()).toBe(5_000);
     expect(stream).toEqual(['a', 'b']);
   });
 
@@ -111,5 +114,25 @@ describe('the outbox of amendments', () => {
     faults.clear();
     await relay();
     expect(rows.get('b')?.published).toBe(3n);
+  });
+
+  it('leaves an organization to another relay that is at it, and looks again soon', async () => {
+    const { stream, state, relay } = world(['a']);
+    state.busy = true;
+    expect(await relay()).toBe(50);
+    expect([stream, state.reports]).toEqual([[], []]);
+    state.busy = false;
+    expect(await relay()).toBe(true);
+    expect(stream).toEqual(['a']);
+  });
+
+  it('looks less often at what stays on its way for long, and soon again once anything moved', async () => {
+    const { state, relay } = world(['a', 'b']);
+    await relay();
+    const waits: unknown[] = [];
+    for (let look = 0; look < 300; look += 1) waits.push(await relay());
+    expect([waits[0], waits[1], waits[100], waits[299]]).toEqual([50, 55, 550, 1_000]);
+    state.watermark = 1n;
+    expect([await relay(), await relay()]).toEqual([true, 50]);
   });
 });

@@ -1,7 +1,7 @@
 /** What is measured and logged of amendments on their way into the stream. */
 import type { Log } from '#platform/process/log.ts';
 import type { Metrics } from '#platform/process/metrics.ts';
-import type { RelayPorts } from './relay-amendments.ts';
+import type { RelayPorts } from './relay.ts';
 
 export const observeRelay = (metrics: Metrics, log: Log): RelayPorts['report'] => {
   const relayed = metrics.counter(

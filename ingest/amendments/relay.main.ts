@@ -1,0 +1,34 @@
+import { systemClock } from '#platform/process/clock.ts';
+import { runWorker } from '#platform/start/run-worker.ts';
+import { amendmentsChannel } from '#schemas/amendment.ts';
+import { createCheckedSequence } from '../identity/checked-sequence.postgres.ts';
+import { ensureUsageStream } from '../stream/ensure-stream.nats.ts';
+import { createPublishAmendment } from './amendments.nats.ts';
+import { createAppliedSequences } from './applied-sequences.clickhouse.ts';
+import { observeRelay } from './observe-relay.ts';
+import { amendmentOutbox } from './outbox.postgres.ts';
+import { createRelay, lookMsMin } from './relay.ts';
+
+const options = {
+  clickhouse: { requestTimeoutMs: 20_000, connectionsMax: 4 },
+  // Longer than a look may take from its first statement to its last: one of them holds the lock of the organization.
+  postgres: { poolMax: 4, statementMsMax: 60_000 },
+  fault: { help: 'Amendments that have to be relayed again', message: 'amendments wait for the stream' },
+};
+
+await runWorker('relay', options, async ({ config, log, metrics, nats, clickhouse, postgres }) => {
+  await ensureUsageStream(nats, config, systemClock);
+  const checked = createCheckedSequence(postgres, config.streamName);
+  const relay = createRelay({
+    clock: systemClock,
+    organizations: amendmentOutbox.organizations(postgres),
+    alone: amendmentOutbox.alone(postgres),
+    dbOf: postgres.forOrganization,
+    outbox: amendmentOutbox,
+    publish: createPublishAmendment(nats, config.streamName),
+    appliedSequences: createAppliedSequences(clickhouse),
+    readWatermark: async () => BigInt(await checked.read()),
+    report: observeRelay(metrics, log),
+  });
+  return { loops: [{ work: relay, lanes: 1, pollMs: lookMsMin, channel: amendmentsChannel }] };
+});

@@ -1,0 +1,72 @@
+/**
+ * Notices of PostgreSQL (LISTEN/NOTIFY): whoever waits for work is woken when the transaction that makes it commits.
+ * Who works must look by itself as well, if seldom: a notice is not kept for anybody who is away.
+ */
+import pg from 'pg';
+import { sleep, within } from '../process/clock.ts';
+import type { Log } from '../process/log.ts';
+import { backoffMs } from './retry.ts';
+
+export type Listening = { readonly stop: () => Promise<void> };
+
+/** A server that is gone without a word does not say good-bye. */
+const endMsMax = 1_000;
+/** A channel: a name of ours, which stands in a statement as it is. */
+const channelName = /^[a-z_]{1,60}$/;
+
+/**
+ * Listens over a connection of its own for as long as it lives, and makes a new one where that breaks. `onNotice` is
+ * also called whenever a connection stands, as a notice may have been missed before.
+ */
+export const listenTo = (url: string, channel: string, onNotice: () => void, log: Log): Listening => {
+  if (!channelName.test(channel)) throw new RangeError(`${channel} is no name of a channel`);
+  const stopped = new AbortController();
+  let faults = 0;
+  const listenOnce = async (): Promise<void> => {
+    const client = new pg.Client({
+      connectionString: url,
+      connectionTimeoutMillis: 3_000,
+      query_timeout: 5_000,
+      application_name: 'millrace',
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 30_000,
+    });
+    const { promise: gone, resolve } = Promise.withResolvers<void>();
+    client.on('error', () => resolve());
+    client.on('end', () => resolve());
+    client.on('notification', onNotice);
+    const leave = () => resolve();
+    stopped.signal.addEventListener('abort', leave);
+    try {
+      await client.connect();
+      await client.query(`LISTEN ${channel}`);
+      if (faults > 0) log.info({ channel }, 'PostgreSQL gives notices again');
+      faults = 0;
+      onNotice();
+      if (!stopped.signal.aborted) await gone;
+    } finally {
+      stopped.signal.removeEventListener('abort', leave);
+      await within(endMsMax, client.end()).catch(() => {});
+    }
+  };
+  const running = (async () => {
+    while (!stopped.signal.aborted) {
+      let fault: unknown;
+      try {
+        await listenOnce();
+      } catch (error) {
+        fault = error;
+      }
+      if (stopped.signal.aborted) return;
+      if (faults === 0) log.warn({ err: fault, channel }, 'PostgreSQL gives no notices');
+      await sleep(backoffMs(faults, Math.random()), stopped.signal);
+      faults += 1;
+    }
+  })();
+  return {
+    stop: async () => {
+      stopped.abort();
+      await running;
+    },
+  };
+};
