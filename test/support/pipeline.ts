@@ -12,7 +12,7 @@ import { type ServerName, serverNames, startServers } from '#platform/local/serv
 import { type Stack, startStack } from '#platform/local/stack.ts';
 import { connectPostgres, type Login, loginUrl, type Postgres } from '#platform/stores/postgres.ts';
 import { type Contract, createContract, expectContract, fetchDocument } from './contract.ts';
-import { freshStores } from './fresh-stores.ts';
+import { type FreshStores, freshStores } from './fresh-stores.ts';
 import { compileCache } from './quick.ts';
 
 export type ServerUrls = { readonly [K in ServerName]: string };
@@ -107,16 +107,17 @@ export const databasePassword = 'the-password-of-the-logins';
 
 /**
  * `settings` are added to the environment of every process, and what `extraOf` answers to that of one service, at each
- * of its starts.
+ * of its starts. `stores` may hold something already, such as what an older release wrote.
  */
 export const startPipeline = async (
   urls: ServerUrls,
   settings: Readonly<Record<string, string>> = {},
   extraOf: (service: string, environment: NodeJS.ProcessEnv) => NodeJS.ProcessEnv = () => ({}),
+  stores?: FreshStores,
 ): Promise<Pipeline> => {
-  const { name, databaseUrl, clickhouseUrl } = await freshStores(urls);
+  const { name, databaseUrl, clickhouseUrl } = stores ?? (await freshStores(urls));
   const home = newHome();
-  const key = `mr_live_${randomBytes(16).toString('hex')}`;
+  const key = settings.MILLRACE_BOOTSTRAP_KEY ?? `mr_live_${randomBytes(16).toString('hex')}`;
   const streamName = name.toUpperCase();
   const stack = await startStack({
     home,
