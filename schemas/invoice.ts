@@ -86,7 +86,7 @@ const hashedInstant = (instant: Instant): string => Temporal.Instant.fromEpochMi
 const hashedPeriod = ({ start, end }: Period): PeriodJson => ({ start: hashedInstant(start), end: hashedInstant(end) });
 
 /** Stable key order, decimal strings, printed amounts with the currency's decimals. */
-export const invoiceLineToJson = (line: InvoiceLine, currency: Currency) => ({
+const invoiceLineToJson = (line: InvoiceLine, currency: Currency) => ({
   position: line.position,
   charge_code: line.chargeCode,
   description: line.description,

@@ -194,5 +194,3 @@ export const meterStore = {
     return rows.map(meterOf);
   },
 };
-
-export type MeterStore = typeof meterStore;

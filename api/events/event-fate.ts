@@ -22,7 +22,7 @@ export type EventVersion = EventPayload & {
 
 export type Twin = KeyRow & { readonly reason: 'twin' | 'conflict' | 'unchecked' };
 
-export type KnownInvoice = {
+type KnownInvoice = {
   readonly id: string;
   readonly start: number;
   readonly end: number;

@@ -20,7 +20,7 @@ import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
 
 /** Where the organization's chain stands, and which subscriptions of the shard have their invoice already. */
-export type SeriesState = { readonly head: ChainHead; readonly alreadyIssued: ReadonlySet<string> };
+type SeriesState = { readonly head: ChainHead; readonly alreadyIssued: ReadonlySet<string> };
 
 export type IssuePorts = {
   readonly leaseShard: () => Promise<Shard | undefined>;
@@ -41,7 +41,7 @@ export type IssuePorts = {
 };
 
 /** Numbers and chains the drafts of a shard, in the order of their subscriptions. Pure but for the ids. */
-export const issueInvoices = (
+const issueInvoices = (
   shard: Shard,
   lines: readonly RatedLine[],
   state: SeriesState,

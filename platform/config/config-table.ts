@@ -1,6 +1,6 @@
 /**
- * The table of settings as the Markdown of the README: `node platform/config/config-table.ts` prints it, `--write` puts it
- * between the two markers of README.md. A test fails where both differ, so the README can't tell of a variable that is
+ * The settings as the Markdown of docs/configuration.md: `node platform/config/config-table.ts` prints it, `--write` puts it
+ * between the two markers of that page. A test fails where both differ, so the page can't tell of a variable that is
  * not there.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -10,6 +10,9 @@ import type { Setting } from './setting.ts';
 export const tableStart = '<!-- configuration:start -->';
 export const tableEnd = '<!-- configuration:end -->';
 
+/** As wide as the other documents are. */
+const columnsMax = 110;
+
 const inCell = (text: string): string => text.replaceAll('|', '\\|');
 
 const fallbackCell = ({ fallback }: Setting): string => {
@@ -17,7 +20,7 @@ const fallbackCell = ({ fallback }: Setting): string => {
   return fallback === '' ? 'none' : `\`${inCell(fallback)}\``;
 };
 
-const rangeCell = ({ kind, min, max, choices, variable }: Setting): string => {
+const rangeCell = ({ kind, min, max, choices }: Setting): string => {
   switch (kind) {
     case 'integer':
       return `${min} to ${max}`;
@@ -28,29 +31,39 @@ const rangeCell = ({ kind, min, max, choices, variable }: Setting): string => {
     case 'url':
       return 'URL';
     case 'secret':
-      return `text, or \`${variable}_FILE\` names the file that holds it`;
+      return 'secret';
     case 'origins':
-      return 'origins, separated by commas';
+      return 'origins';
     case 'text':
       return 'text';
   }
 };
 
 /** One row per setting, in the order of the table. A required setting is required only of a process that uses it. */
-const rowOf = (setting: Setting): string[] => [
-  `\`${setting.variable}\``,
-  fallbackCell(setting),
-  inCell(setting.about),
-  rangeCell(setting),
-];
+const rowOf = (setting: Setting): string[] => [`\`${setting.variable}\``, fallbackCell(setting), rangeCell(setting)];
 
-/** In columns of even width, as the formatter of this repository leaves a table. */
+/** An item of a list, broken between words and never within code. */
+const itemOf = (text: string): string => {
+  const lines: string[] = [];
+  let line = '-';
+  for (const word of text.match(/(?:`[^`]*`|[^\s`])+/g) ?? []) {
+    if (line.length + 1 + word.length > columnsMax) {
+      lines.push(line);
+      line = ' ';
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line].join('\n');
+};
+
+/** A table in columns of even width, and below it what each setting means. */
 export const configTable = (of: Readonly<Record<string, Setting>>): string => {
-  const rows = [['Variable', 'Default', 'What it means', 'Range'], ...Object.values(of).map(rowOf)];
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const rows = [['Variable', 'Default', 'Range'], ...Object.values(of).map(rowOf)];
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const lineOf = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const [head = '', ...body] = rows.map((row) => lineOf(row.map((cell, column) => cell.padEnd(widths[column] ?? 0))));
-  return [head, lineOf(widths.map((width) => '-'.repeat(width))), ...body].join('\n');
+  const meanings = Object.values(of).map(({ variable, about }) => itemOf(`\`${variable}\`: ${about}`));
+  return [head, lineOf(widths.map((width) => '-'.repeat(width))), ...body, '', ...meanings].join('\n');
 };
 
 /**
@@ -73,10 +86,10 @@ export const withTable = (document: string, table: string): string | undefined =
 if (import.meta.main) {
   const table = configTable(settings);
   if (process.argv[2] === '--write') {
-    const readme = new URL('../../README.md', import.meta.url);
-    const written = withTable(readFileSync(readme, 'utf8'), table);
-    if (written === undefined) throw new Error(`README.md has no ${tableStart} followed by ${tableEnd}`);
-    writeFileSync(readme, written);
+    const page = new URL('../../docs/configuration.md', import.meta.url);
+    const written = withTable(readFileSync(page, 'utf8'), table);
+    if (written === undefined) throw new Error(`docs/configuration.md has no ${tableStart} followed by ${tableEnd}`);
+    writeFileSync(page, written);
   } else {
     process.stdout.write(`${table}\n`);
   }

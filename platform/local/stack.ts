@@ -27,7 +27,7 @@ import { checkPorts, portEnvironment, type ServiceKind, serviceGroups } from './
 
 export type Urls = { readonly [K in ServerName]: string };
 
-export type StackProcess = {
+type StackProcess = {
   readonly name: string;
   readonly pid: number;
   readonly url?: string;

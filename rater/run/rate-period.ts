@@ -22,7 +22,7 @@ import type { MeasuredSubscription, Quantities, QuantityQuery } from '../aggrega
 import type { RatingShard } from '../price/rating-task.ts';
 
 /** A subscription with what its plan version charges for. */
-export type BillableSubscription = {
+type BillableSubscription = {
   readonly subscriptionId: string;
   readonly customerId: string;
   readonly customerExternalId: string;
@@ -33,12 +33,12 @@ export type BillableSubscription = {
   readonly endedAt: number | null;
 };
 
-export type PinnedMeter = { readonly planVersionId: string; readonly meter: Meter };
+type PinnedMeter = { readonly planVersionId: string; readonly meter: Meter };
 
-export type UnmeasuredLine = { readonly line: RatedLine; readonly unmeasuredEvents: bigint };
+type UnmeasuredLine = { readonly line: RatedLine; readonly unmeasuredEvents: bigint };
 
 /** A run behind step 3: cut into shards, or done at once as there was nothing to bill, or failed with its reason. */
-export type PreparedRun = {
+type PreparedRun = {
   readonly runId: string;
   readonly organizationId: string;
   readonly requestId: string | undefined;

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import type { Import, SourceFile } from './source-files.ts';
 import { lookUpRule } from './tidy-look-ups.ts';
 
-export type Fault = { readonly path: string; readonly at: number; readonly message: string };
+type Fault = { readonly path: string; readonly at: number; readonly message: string };
 /** A repository in small: path -> text. */
 export type Sample = Readonly<Record<string, string>>;
 export type Rule = {
