@@ -10,7 +10,7 @@ import type { Fault } from '#schemas/failures.ts';
 import { decimalsMax, integerDigitsMax, plainNumber } from '#schemas/number-text.ts';
 import type { Property } from '#schemas/usage-event.ts';
 
-export const propertiesMax = 256;
+const propertiesMax = 256;
 export const pathCharactersMax = 255;
 export const depthMax = 16;
 export const propertiesBytesMax = 65_536;

@@ -11,10 +11,10 @@ import { operandDigitsMax } from '#schemas/number-text.ts';
 export type Digits = { readonly integer: number; readonly scale: number };
 
 /** A property that an expression reads; one with more digits makes the event unmeasured. */
-export const operandDigits: Digits = { integer: operandDigitsMax, scale: 12 };
+const operandDigits: Digits = { integer: operandDigitsMax, scale: 12 };
 /** An event's value, and a quotient. */
 export const valueScale = 12;
-export const digitsMax = 76;
+const digitsMax = 76;
 /** Of an event's value: 12 digits are left for the sum over a trillion of events. */
 export const valueIntegerDigitsMax = 52;
 /** Of a value that is multiplied by milliseconds before it is summed: as many as a property alone may have. */

@@ -11,15 +11,15 @@ export type Expression =
   | { readonly kind: 'negative'; readonly of: Expression }
   | { readonly kind: 'binary'; readonly operator: Operator; readonly left: Expression; readonly right: Expression };
 
-export type Operator = '+' | '-' | '*' | '/';
+type Operator = '+' | '-' | '*' | '/';
 
 export const expressionCharactersMax = 1_000;
 /** Levels of the tree: each operator, minus and pair of parentheses is one. */
 export const expressionDepthMax = 32;
-export const expressionPropertiesMax = 20;
+const expressionPropertiesMax = 20;
 
 /** `column` counts characters from 1. */
-export type ExpressionFault = { readonly column: number; readonly message: string };
+type ExpressionFault = { readonly column: number; readonly message: string };
 export type ParsedExpression =
   | { readonly ok: true; readonly value: Expression }
   | { readonly ok: false; readonly fault: ExpressionFault };

@@ -9,8 +9,8 @@ import { isPropertyPath, propertyAbout, propertyFaultCode } from '#schemas/prope
 
 export const comparisons = ['gt', 'gte', 'lt', 'lte'] as const;
 export type Comparison = (typeof comparisons)[number];
-export const filterOperators = ['eq', 'ne', 'in', 'not_in', ...comparisons, 'exists', 'prefix'] as const;
-export type FilterOperator = (typeof filterOperators)[number];
+const filterOperators = ['eq', 'ne', 'in', 'not_in', ...comparisons, 'exists', 'prefix'] as const;
+type FilterOperator = (typeof filterOperators)[number];
 
 export type Condition =
   | { readonly property: string; readonly operator: 'eq' | 'ne' | 'prefix' | Comparison; readonly value: string }
@@ -33,10 +33,10 @@ export const filterValueCharactersMax = 255;
  * Of a list of values: they travel to ClickHouse in one parameter, which has a bound, in the longest form that they may
  * have there.
  */
-export const listBytesMax = 65_536;
+const listBytesMax = 65_536;
 
 /** A decimal that `gt` and its like compare by: what a property may have as a value. */
-export const comparedPattern = '^-?[0-9]{1,40}(\\.[0-9]{1,12})?$';
+const comparedPattern = '^-?[0-9]{1,40}(\\.[0-9]{1,12})?$';
 const compared = new RegExp(comparedPattern);
 
 /** Text of a scalar of JSON as events keep it; `undefined` where no exact text can be told. */

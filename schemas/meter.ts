@@ -25,10 +25,10 @@ export const aggregations = [
 export type Aggregation = (typeof aggregations)[number];
 
 /** Acts on the final quantity, which has at most 12 decimals. `decimals` is 0 to 12. */
-export type MeterRounding = { readonly mode: RoundingMode; readonly decimals: number };
+type MeterRounding = { readonly mode: RoundingMode; readonly decimals: number };
 
 export const percentileMethods = ['nearest_rank', 'linear'] as const;
-export type PercentileMethod = (typeof percentileMethods)[number];
+type PercentileMethod = (typeof percentileMethods)[number];
 /** `rank` is canonical decimal text, more than 0 and at most 100, with at most 4 decimals. */
 export type Percentile = { readonly rank: string; readonly method: PercentileMethod };
 
@@ -76,7 +76,7 @@ export const definitionFields = [
 export const eventNameCharactersMax = 255;
 export const groupByMax = 10;
 export const roundingDecimalsMax = 12;
-export const rankPattern = '^[0-9]{1,3}(\\.[0-9]{1,4})?$';
+const rankPattern = '^[0-9]{1,3}(\\.[0-9]{1,4})?$';
 const rank = new RegExp(rankPattern);
 
 /** All faults are listed, with paths from the root of the JSON. Absent and null are the same. */

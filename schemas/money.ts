@@ -15,11 +15,11 @@ export type Amount = bigint & { readonly unit: 'amount at 10^-12' };
 export type PreciseAmount = bigint & { readonly unit: 'amount at 10^-24' };
 
 export const amountScale = 12;
-export const preciseScale = 24;
+const preciseScale = 24;
 export const amountIntegerDigitsMax = 20;
 
 export const zeroAmount = 0n as Amount;
-export const zeroPrecise = 0n as PreciseAmount;
+const zeroPrecise = 0n as PreciseAmount;
 
 /**
  * How a division ends when it does not come out even. All four mirror at zero: round(-x) = -round(x), so a credit note

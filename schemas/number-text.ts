@@ -13,7 +13,7 @@ export const integerDigitsMax = 40;
 export const operandDigitsMax = 18;
 export type IntegerMax = typeof integerDigitsMax | typeof operandDigitsMax;
 /** Decimals that a meter keeps, and those that a text may have beyond them. */
-export const valueDecimals = 12;
+const valueDecimals = 12;
 export const decimalsMax = valueDecimals + 40;
 
 /** `digits` x 10^(`point` - their number): without zeros at either end, and none at all for zero. */

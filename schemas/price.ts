@@ -43,7 +43,7 @@ export type GraduatedPrice = {
  * The units above the previous tier's `upTo` and not above this one's; `null` is unbounded and stands last.
  * `flatAmount` is charged once as soon as any quantity, however small, falls into the tier.
  */
-export type Tier = { readonly upTo: Quantity | null; readonly unitAmount: Amount; readonly flatAmount: Amount };
+type Tier = { readonly upTo: Quantity | null; readonly unitAmount: Amount; readonly flatAmount: Amount };
 
 /** `packageAmount` for each started block of `packageSize` units after the free ones. */
 export type PackagePrice = {

@@ -6,7 +6,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
 /** How far the signer's clock may be off, and for how long a signed request may be sent again. */
-export const signatureToleranceSeconds = 300;
+const signatureToleranceSeconds = 300;
 
 export type SignedRequest = { readonly method: string; readonly path: string; readonly body: Buffer };
 

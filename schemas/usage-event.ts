@@ -175,7 +175,7 @@ const textBytes = (text: string): Buffer[] => {
  * Encodes an event, its properties in order of their paths. For events by ones; those of requests are written by
  * ingest/parse/event-block.ts.
  */
-export const toRow = ({
+const toRow = ({
   tenant,
   idempotencyKey,
   event,

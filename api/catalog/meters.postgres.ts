@@ -196,5 +196,3 @@ export const meterStore = {
     return rows.map(meterOf);
   },
 };
-
-export type MeterStore = typeof meterStore;

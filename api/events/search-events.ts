@@ -43,8 +43,8 @@ export type FoundPage = {
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
-export const spanMsDefault = dayMs;
-export const spanMsMax = 31 * dayMs;
+const spanMsDefault = dayMs;
+const spanMsMax = 31 * dayMs;
 /** Before and after all events. */
 const [earliest, latest] = [Date.UTC(1990), Date.UTC(2200)];
 
@@ -197,8 +197,6 @@ export const searchEvents = async (
   const span = { after: start === earliest ? undefined : start - 1, before: end === latest ? undefined : end };
   return { watermark, span, events: shown.map((one) => ({ ...one, void: voidOf(one, voids) })), nextCursor };
 };
-
-export type ShownEvent = ReturnType<typeof foundEventJson>;
 
 export const foundEventJson = ({ event, sequence, void: of }: FoundEvent) => ({
   idempotency_key: shownKey(event.idempotencyKey),

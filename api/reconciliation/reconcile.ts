@@ -15,14 +15,14 @@ import { type FateCounts, type FatesByHour, noFates } from '../events/billed-usa
 import type { AnsweredHour } from './ingest-counts.postgres.ts';
 import type { DistinctByHour, PublishedByHour, VoidsByHour } from './stored-usage.clickhouse.ts';
 
-export type Unbilled = Readonly<Record<UnbilledReason | 'unchecked', number>>;
+type Unbilled = Readonly<Record<UnbilledReason | 'unchecked', number>>;
 
-export const balancedStages = ['received', 'published', 'distinct', 'billed'] as const;
+const balancedStages = ['received', 'published', 'distinct', 'billed'] as const;
 /**
  * What a stage lacks of what led to it; less than zero: what it has too much. In the total, what its hours lack and
  * have too much, together.
  */
-export type Difference = { readonly stage: (typeof balancedStages)[number]; readonly difference: number };
+type Difference = { readonly stage: (typeof balancedStages)[number]; readonly difference: number };
 
 type Counts = {
   readonly received: number;

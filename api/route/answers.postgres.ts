@@ -23,7 +23,7 @@ export type Answer = {
   readonly body: Buffer;
 };
 
-export type Once = {
+type Once = {
   readonly key: string;
   /** Digest of method, path and body, and of what the caller may do. */
   readonly fingerprint: Buffer;
@@ -33,7 +33,7 @@ export type Once = {
 type AnswerRow = { fingerprint: Buffer; status: number; headers: Record<string, string>; body: Buffer };
 
 /** How long an answer is kept. */
-export const answerHoursMax = 24;
+const answerHoursMax = 24;
 
 const placeOf = (organizationId: string, key: string) =>
   ({ organizationId, table: 'idempotency_keys', column: 'body', row: key, key: { kind: 'answer' } }) as const;

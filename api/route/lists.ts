@@ -11,8 +11,8 @@ import { unknownFieldMessage } from '#schemas/fault.ts';
 import { type Cursors, cursorCharsMax, cursorPattern, type Position } from './cursors.ts';
 import { readTimeFilter, timeFilterPattern } from './time-filter.ts';
 
-export const pageSizeDefault = 100;
-export const pageSizeMax = 1000;
+const pageSizeDefault = 100;
+const pageSizeMax = 1000;
 /**
  * A query of many unknown names is answered with the first faults only: an answer must not be much larger than its
  * request.
@@ -91,7 +91,7 @@ export type List = {
   ) => ListPage;
 };
 
-export type Condition = {
+type Condition = {
   readonly name: string;
   readonly value: string;
   readonly test: (value: string, text: string) => string;

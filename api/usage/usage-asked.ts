@@ -161,7 +161,7 @@ const readGroupBy = (texts: Texts, meter: Meter, faults: Fault[]): string[] => {
 };
 
 /** The properties that a meter itself tells of: by which it groups, filters and measures. */
-export const propertiesOfMeter = ({ groupBy, filter, property, expression }: Meter): string[] => {
+const propertiesOfMeter = ({ groupBy, filter, property, expression }: Meter): string[] => {
   const parsed = expression === null ? undefined : parseExpression(expression);
   return [
     ...new Set([

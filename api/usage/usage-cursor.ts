@@ -8,8 +8,8 @@ import { periodOf } from '#schemas/period.ts';
 import { type Cursors, cursorCharsMax } from '../route/cursors.ts';
 import type { SettledUsage, Texts } from './usage-asked.ts';
 
-export type UsagePlace = { readonly windowStart: Instant | null; readonly group: readonly (string | null)[] };
-export type UsageMoment = SettledUsage & { readonly meterVersion: number };
+type UsagePlace = { readonly windowStart: Instant | null; readonly group: readonly (string | null)[] };
+type UsageMoment = SettledUsage & { readonly meterVersion: number };
 export type UsagePosition = { readonly moment: UsageMoment; readonly after: UsagePlace };
 
 /** What of a query a page may change: how many rows, and in which form. */

@@ -15,7 +15,7 @@ import {
 import { type UsageRow, type UsageWanted, usageFromRows, usageStatement } from '../../rater/aggregate/usage-query.ts';
 import { coalesceReads } from './coalesce-reads.ts';
 
-export type QuantitiesWanted = {
+type QuantitiesWanted = {
   readonly organizationId: string;
   readonly watermark: bigint;
   /** Names under which the customer's events may have come. */

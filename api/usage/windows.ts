@@ -12,7 +12,7 @@ export type WindowName = (typeof windowNames)[number];
 const unitMs: Readonly<Record<'minute' | 'hour', number>> = { minute: 60_000, hour: 3_600_000 };
 
 /** What can be an IANA name; an offset such as +01:00 is none, as it has no daylight saving. */
-export const timeZonePattern = '^[A-Za-z][A-Za-z0-9_+-]{0,31}(/[A-Za-z0-9_+-]{1,31}){0,2}$';
+const timeZonePattern = '^[A-Za-z][A-Za-z0-9_+-]{0,31}(/[A-Za-z0-9_+-]{1,31}){0,2}$';
 const timeZoneShape = new RegExp(timeZonePattern);
 
 /** The zone by its name in the letters that the database has, or undefined where it has none. */

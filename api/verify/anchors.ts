@@ -4,7 +4,7 @@
  * agree. A file only grows: with a line of every day it says not only that a chain was rewritten but between which two
  * days' heads.
  */
-export const chainNames = ['audit', 'invoices'] as const;
+const chainNames = ['audit', 'invoices'] as const;
 export type ChainName = (typeof chainNames)[number];
 
 /** The last link of a chain at some time. `number` is a sequence of the audit log or the number of an invoice. */
@@ -16,7 +16,7 @@ export type Anchor = {
 };
 
 /** A line that is none: half written, or of another file. */
-export class AnchorError extends Error {
+class AnchorError extends Error {
   override readonly name = 'AnchorError';
 }
 

@@ -19,7 +19,7 @@ import {
 } from '../../invoicer/invoices/invoice-rows.ts';
 import type { Anchor, ChainName } from './anchors.ts';
 
-export type ChainHead = { readonly number: number; readonly hash: string };
+type ChainHead = { readonly number: number; readonly hash: string };
 
 export type FaultyRow = {
   /** In the chain; undefined for a row that stands in none. */

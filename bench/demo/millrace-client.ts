@@ -1,5 +1,5 @@
 /** The product as a client sees it: HTTP only. */
-export type Answer<T> = { readonly status: number; readonly body: T };
+type Answer<T> = { readonly status: number; readonly body: T };
 
 export type Client = {
   readonly get: <T>(path: string) => Promise<T>;
@@ -9,7 +9,7 @@ export type Client = {
   readonly sendEvents: (events: readonly unknown[]) => Promise<EventsAnswer>;
 };
 
-export type EventsAnswer = {
+type EventsAnswer = {
   readonly accepted: number;
   readonly duplicates: number;
   readonly conflicts: number;

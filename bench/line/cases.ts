@@ -14,7 +14,7 @@ export type CaseResult = {
   readonly cpuMicrosPerEvent: Readonly<Record<string, number>>;
 };
 
-export type CaseBounds = { readonly seconds: number; readonly floodSeconds: number };
+type CaseBounds = { readonly seconds: number; readonly floodSeconds: number };
 
 type Case = (line: LineUnderTest, bounds: CaseBounds) => Promise<Readonly<Record<string, CaseResult>>>;
 

@@ -58,7 +58,7 @@ export const machineCpuSeconds = (): number => {
 };
 
 /** Memory that it and its children hold in RAM now. */
-export const residentMegabytesOf = (pid: number): number =>
+const residentMegabytesOf = (pid: number): number =>
   sumOver(pid, (one) => Number(/^VmRSS:\s+(\d+) kB/m.exec(readOf(one, 'status') ?? '')?.[1] ?? 0) / 1024);
 
 export type Pids = Readonly<Record<string, number>>;

@@ -6,7 +6,7 @@ import avro from 'avsc';
 import { llmUsage } from '../demo/llm-usage.ts';
 import { blankKey, type KeyWriter } from './key-writer.ts';
 
-export const formats = { json: 'application/json', ndjson: 'application/x-ndjson', avro: 'application/avro' } as const;
+const formats = { json: 'application/json', ndjson: 'application/x-ndjson', avro: 'application/avro' } as const;
 export type Format = keyof typeof formats;
 
 export type Template = {

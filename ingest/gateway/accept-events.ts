@@ -141,7 +141,7 @@ const streamFaults: readonly Fault[] = [
 ];
 
 /** Cuts the rows into messages within the limits; a row that is larger by itself goes alone. */
-export const packed = (blocks: readonly EventBlock[], limits: PackLimits): readonly Pack[] => {
+const packed = (blocks: readonly EventBlock[], limits: PackLimits): readonly Pack[] => {
   const packs: Pack[] = [];
   let pack: Pack | undefined;
   for (const [block, { ends }] of blocks.entries()) {

@@ -31,7 +31,7 @@ export type EventResult = {
 };
 
 /** Nothing is refused for it, and yet it is hardly what was meant. */
-export type EventWarning = {
+type EventWarning = {
   readonly index: number;
   readonly idempotency_key: string;
   readonly field: string;
@@ -54,7 +54,7 @@ export type Asked = { readonly everyResult: boolean; readonly keyField: string }
  * What became of each event, in order of their places; of all events, or of those only that were not accepted. The
  * first event of the block has the index `from`.
  */
-export const resultsOf = (
+const resultsOf = (
   block: EventBlock,
   outcomes: Outcomes,
   { everyResult, keyField }: Asked,

@@ -10,7 +10,7 @@ import { originOfMessage, receivedAtOf } from '#schemas/usage-event.ts';
 import type { EventBlock } from '../parse/event-block.ts';
 import type { Counts } from './answer.ts';
 
-export type IngestTotals = {
+type IngestTotals = {
   readonly received: number;
   readonly accepted: number;
   readonly repeated: number;

@@ -51,7 +51,7 @@ export type Checked = {
 
 export type CheckLimits = KnownKeysLimits & { readonly rowsMax: number };
 
-export type Standing = { readonly last: number; readonly covered: number };
+type Standing = { readonly last: number; readonly covered: number };
 
 export type IdentityCheck = {
   /** Does one piece of what is due. Resolves with whether there was something. */

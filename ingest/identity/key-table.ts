@@ -5,7 +5,7 @@
  */
 
 /** Halves of hashes, side by side. */
-export type Hashes = { readonly lows: Uint32Array; readonly highs: Uint32Array };
+type Hashes = { readonly lows: Uint32Array; readonly highs: Uint32Array };
 
 export type KeyTable = {
   readonly size: () => number;

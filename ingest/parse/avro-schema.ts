@@ -22,7 +22,7 @@ export type AvroType =
 
 /** Its fields follow once they are read: a record may be part of itself. */
 export type AvroRecord = { readonly kind: 'record'; fields: readonly AvroField[] };
-export type AvroField = { readonly name: string; readonly type: AvroType };
+type AvroField = { readonly name: string; readonly type: AvroType };
 
 export type ParsedSchema = { readonly type: AvroType } | { readonly reason: string };
 

@@ -11,7 +11,7 @@ import type { SinkPorts } from './sink.ts';
 /** A batch may come from thousands of requests; a line names so many of them, and how many there are. */
 const requestIdsMax = 20;
 
-export const requestsOf = (
+const requestsOf = (
   messages: readonly StreamMessage[],
 ): { readonly request_ids: string[]; readonly requests: number } => {
   const ids = new Set(messages.flatMap(({ requestId }) => requestId?.split(',') ?? []));

@@ -25,7 +25,7 @@ export type StreamEnd = {
 };
 
 /** What the claims know of the stream; texts, as Redis keeps them. */
-export type Known = { readonly highest: string; readonly stream: string };
+type Known = { readonly highest: string; readonly stream: string };
 
 /**
  * Sequences that were acknowledged once and that the stream does not hold any more. From 0: the whole of a stream that

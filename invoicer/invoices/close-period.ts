@@ -22,7 +22,7 @@ import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
 
 /** Where the organization's chain stands, and which billing periods of the shard are billed already. */
-export type SeriesState = { readonly head: ChainHead; readonly alreadyBilled: ReadonlySet<string> };
+type SeriesState = { readonly head: ChainHead; readonly alreadyBilled: ReadonlySet<string> };
 
 export type IssuePorts = {
   readonly leaseShard: () => Promise<Shard | undefined>;
@@ -43,7 +43,7 @@ export type IssuePorts = {
 };
 
 /** Numbers and chains the drafts of a shard, in the order of their billing periods. Pure but for the ids. */
-export const issueInvoices = (
+const issueInvoices = (
   shard: Shard,
   lines: readonly RatedLine[],
   state: SeriesState,

@@ -1,17 +1,20 @@
 /**
- * The tables of processes and of settings as the Markdown of the README: `node platform/config/config-table.ts` prints them,
- * `--write` puts each between its two markers of README.md. A test fails where they differ, so the README can't tell of
- * a process or a variable that is not there.
+ * The tables of processes and of settings as the Markdown of docs/running.md and docs/configuration.md: `node
+ * platform/config/config-table.ts` prints them, `--write` puts each between its two markers. A test fails where they
+ * differ, so no page can tell of a process or a variable that is not there.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { type ProcessRow, processes } from '../config/processes.ts';
 import { settings } from './config.ts';
+import { type ProcessRow, processes } from './processes.ts';
 import type { Setting } from './setting.ts';
 
 type Markers = { readonly start: string; readonly end: string };
 const markersOf = (name: string): Markers => ({ start: `<!-- ${name}:start -->`, end: `<!-- ${name}:end -->` });
 export const configMarkers = markersOf('configuration');
-export const processMarkers = markersOf('processes');
+const processMarkers = markersOf('processes');
+
+/** As wide as the other documents are. */
+const columnsMax = 110;
 
 const inCell = (text: string): string => text.replaceAll('|', '\\|');
 
@@ -20,7 +23,7 @@ const fallbackCell = ({ fallback }: Setting): string => {
   return fallback === '' ? 'none' : `\`${inCell(fallback)}\``;
 };
 
-const rangeCell = ({ kind, min, max, choices, variable }: Setting): string => {
+const rangeCell = ({ kind, min, max, choices }: Setting): string => {
   switch (kind) {
     case 'integer':
       return `${min} to ${max}`;
@@ -31,48 +34,65 @@ const rangeCell = ({ kind, min, max, choices, variable }: Setting): string => {
     case 'url':
       return 'URL';
     case 'secret':
-      return `text, or \`${variable}_FILE\` names the file that holds it`;
+      return 'secret';
     case 'origins':
-      return 'origins, separated by commas';
+      return 'origins';
     case 'text':
       return 'text';
   }
 };
 
 /** One row per setting, in the order of the table. A required setting is required only of a process that uses it. */
-const rowOf = (setting: Setting): string[] => [
-  `\`${setting.variable}\``,
-  fallbackCell(setting),
-  inCell(setting.about),
-  rangeCell(setting),
-];
+const rowOf = (setting: Setting): string[] => [`\`${setting.variable}\``, fallbackCell(setting), rangeCell(setting)];
 
-/** In columns of even width, as the formatter of this repository leaves a table. */
-const markdown = (rows: readonly string[][]): string => {
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const lineOf = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  const [head = '', ...body] = rows.map((row) => lineOf(row.map((cell, column) => cell.padEnd(widths[column] ?? 0))));
-  return [head, lineOf(widths.map((width) => '-'.repeat(width))), ...body].join('\n');
+/** An item of a list, broken between words and never within code. */
+const itemOf = (text: string): string => {
+  const lines: string[] = [];
+  let line = '-';
+  for (const word of text.match(/(?:`[^`]*`|[^\s`])+/g) ?? []) {
+    if (line.length + 1 + word.length > columnsMax) {
+      lines.push(line);
+      line = ' ';
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line].join('\n');
 };
 
+/** A table in columns of even width, and below it a list. */
+const markdown = (rows: readonly string[][], items: readonly string[]): string => {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lineOf = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const [head = '', ...body] = rows.map((row) => lineOf(row.map((cell, column) => cell.padEnd(widths[column] ?? 0))));
+  return [head, lineOf(widths.map((width) => '-'.repeat(width))), ...body, '', ...items.map(itemOf)].join('\n');
+};
+
+/** A table of the settings, and below it what each means. */
 export const configTable = (of: Readonly<Record<string, Setting>>): string =>
-  markdown([['Variable', 'Default', 'What it means', 'Range'], ...Object.values(of).map(rowOf)]);
+  markdown(
+    [['Variable', 'Default', 'Range'], ...Object.values(of).map(rowOf)],
+    Object.values(of).map(({ variable, about }) => `\`${variable}\`: ${about}`),
+  );
 
 const several: Readonly<Record<ProcessRow['several'], string>> = {
   share: 'share the work',
   repeat: 'all do all of it',
 };
 
+/** A table of the processes, and below it what each does. */
 export const processTable = (of: Readonly<Record<string, ProcessRow>>): string =>
-  markdown([
-    ['Process', 'What it does', 'Port', 'Several of it'],
-    ...Object.entries(of).map(([name, row]) => [
-      `${name}, \`${row.file}\``,
-      inCell(row.about),
-      `\`${row.portVariable}\``,
-      several[row.several],
-    ]),
-  ]);
+  markdown(
+    [
+      ['Process', 'Main', 'Port', 'Several of it'],
+      ...Object.entries(of).map(([name, row]) => [
+        name,
+        `\`${row.file}\``,
+        `\`${row.portVariable}\``,
+        several[row.several],
+      ]),
+    ],
+    Object.entries(of).map(([name, row]) => `${name}: ${row.about}`),
+  );
 
 /**
  * What stands between the markers, without the line breaks around it; undefined where the document lacks one of them.
@@ -91,19 +111,19 @@ export const withTable = (document: string, table: string, markers: Markers): st
   return `${document.slice(0, start + markers.start.length)}\n\n${table}\n\n${document.slice(end)}`;
 };
 
+/** Which page has which table. */
+export const tables = [
+  { page: 'docs/running.md', markers: processMarkers, table: processTable(processes) },
+  { page: 'docs/configuration.md', markers: configMarkers, table: configTable(settings) },
+];
+
 if (import.meta.main) {
-  const tables = [
-    { markers: processMarkers, table: processTable(processes) },
-    { markers: configMarkers, table: configTable(settings) },
-  ];
-  const readme = new URL('../../README.md', import.meta.url);
-  for (const { markers, table } of tables) {
+  for (const { page, markers, table } of tables) {
     if (process.argv[2] === '--write') {
-      const written = withTable(readFileSync(readme, 'utf8'), table, markers);
-      if (written === undefined) throw new Error(`README.md has no ${markers.start} followed by ${markers.end}`);
-      writeFileSync(readme, written);
-    } else {
-      process.stdout.write(`${table}\n\n`);
-    }
+      const file = new URL(`../../${page}`, import.meta.url);
+      const written = withTable(readFileSync(file, 'utf8'), table, markers);
+      if (written === undefined) throw new Error(`${page} has no ${markers.start} followed by ${markers.end}`);
+      writeFileSync(file, written);
+    } else process.stdout.write(`${table}\n\n`);
   }
 }

@@ -1,7 +1,6 @@
 /**
  * Configuration: one table of settings, read once from the environment in each `main.ts`, frozen, and passed on in
- * narrow slices. The table is also the source of the configuration section of the README and of the check of
- * docker-compose.yml.
+ * narrow slices. The table is also the source of docs/configuration.md and of the check of docker-compose.yml.
  */
 import { BlockList, isIP } from 'node:net';
 import { unescape as decoded } from 'node:querystring';

@@ -31,7 +31,7 @@ export const apiVersion = '2026-11-20';
  * Asks one dependency whether it answers; throws if not. A dependency that is not required never makes the process
  * unready.
  */
-export type HealthCheck = { readonly name: string; readonly required: boolean; readonly check: () => Promise<void> };
+type HealthCheck = { readonly name: string; readonly required: boolean; readonly check: () => Promise<void> };
 
 export type HttpOptions = {
   readonly log: Log;
@@ -63,7 +63,7 @@ declare module 'fastify' {
 const bodyTypesOf = ({ routeOptions }: FastifyRequest): readonly string[] =>
   routeOptions.config?.bodyTypes ?? ['application/json'];
 
-export const sendProblem = (
+const sendProblem = (
   request: FastifyRequest,
   reply: FastifyReply,
   code: FailureCode,

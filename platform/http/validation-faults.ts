@@ -26,7 +26,7 @@ const codeOfKeyword = (keyword: string): string =>
   keywordCodes[keyword] ?? keyword.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** Annotations of our schemas, which judge nothing: the form of a text, and of the names of an object, in words. */
-export const annotations = ['x-expected', 'x-expected-names'] as const;
+const annotations = ['x-expected', 'x-expected-names'] as const;
 
 /** What Ajv must be told, so that its faults hold the schema that refused. */
 export const faultOptions = { verbose: true, keywords: [...annotations] };

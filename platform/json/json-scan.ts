@@ -8,7 +8,7 @@
  * An object or array that is open. Sets are kept for the next one at the same depth: a body may hold 100 000 small
  * objects.
  */
-export type Level = {
+type Level = {
   isObject: boolean;
   expectsName: boolean;
   /** Of an object: the name whose value is being read. */
@@ -136,7 +136,7 @@ export const scanJson = (text: string, depthMax: number, { onName, onNumber }: V
 const shownMax = 64;
 
 /** A name may have megabytes; its beginning is told. */
-export const shownName = (name: string): string =>
+const shownName = (name: string): string =>
   JSON.stringify(name.length > shownMax ? `${name.slice(0, shownMax)}...` : name);
 
 export const twinMessage = (name: string): string => `the name ${shownName(name)} is given twice in one object`;

@@ -38,7 +38,7 @@ export type ServerOptions = {
   readonly signal?: AbortSignal | undefined;
 };
 
-export type Launch = Omit<ChildOptions, 'home' | 'name' | 'stopSignal'>;
+type Launch = Omit<ChildOptions, 'home' | 'name' | 'stopSignal'>;
 
 /** What a kind of server has to say about itself. */
 export type ServerPlan = ServerOptions & {

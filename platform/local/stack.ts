@@ -28,7 +28,7 @@ import { checkPorts, portEnvironment } from './services.ts';
 
 export type Urls = { readonly [K in ServerName]: string };
 
-export type StackProcess = {
+type StackProcess = {
   readonly name: string;
   readonly pid: number;
   readonly url?: string;

@@ -27,7 +27,7 @@ type LoggedError = { readonly [field: string]: unknown };
  * An error by named fields and not all that it carries: PostgreSQL's `detail` and `where` quote rows, a client's
  * `command` holds its arguments. Its words are cut off, since ClickHouse repeats the statement in them.
  */
-export const toLoggedError = (error: unknown, depth = 0): LoggedError => {
+const toLoggedError = (error: unknown, depth = 0): LoggedError => {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error).slice(0, textCharactersMax) };
   const carried = error as Error & Record<string, unknown>;
   const plain = plainFields.filter((field) => ['string', 'number'].includes(typeof carried[field]));

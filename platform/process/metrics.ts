@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { within } from './clock.ts';
 
 /** What a gauge shows at a scrape: a number, or one for each value of its label. */
-export type Reading = number | Readonly<Record<string, number>>;
+type Reading = number | Readonly<Record<string, number>>;
 
 /** All values of one process at one moment. */
 export type Readings = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;

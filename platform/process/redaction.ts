@@ -4,7 +4,7 @@
  * nothing of what a text quotes. What is left stays valid JSON. Pure.
  */
 
-export const redacted = '[redacted]';
+const redacted = '[redacted]';
 
 const secretName =
   'authorization|password|passwd|passphrase|secret|pepper|cookie|api[-_]?key|master[-_]?key|private[-_]?key|signature|token';

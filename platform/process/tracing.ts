@@ -12,7 +12,7 @@ import type { Log } from './log.ts';
 /** `00-<trace id>-<span id>-<flags>`. */
 export type TraceParent = string;
 
-export type Attributes = Readonly<Record<string, AttributeValue>>;
+type Attributes = Readonly<Record<string, AttributeValue>>;
 
 export type SpanOptions = {
   readonly parent?: TraceParent | undefined;

@@ -22,7 +22,7 @@ import type { Postgres, Queryable } from '../stores/postgres.ts';
 import { ivBytes, unwrapDataKey, wrapDataKey } from './encryption.ts';
 import { createVault, type MasterKeys, masterKeyOf, type Place, type Vault } from './vault.ts';
 
-export type RotatedColumn = {
+type RotatedColumn = {
   readonly name: string;
   readonly sealedFromClear: number;
   readonly resealed: number;

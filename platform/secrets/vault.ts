@@ -49,7 +49,7 @@ export type MasterKeys = {
 };
 
 /** A data key can't be unwrapped: the process was started without the master key for it. */
-export class MasterKeyMissingError extends Error {
+class MasterKeyMissingError extends Error {
   override readonly name = 'MasterKeyMissingError';
   constructor(missing: string, known: MasterKeys) {
     super(

@@ -4,7 +4,7 @@
 export type Ratio = { readonly numerator: bigint; readonly denominator: bigint };
 
 /** The span of a group in milliseconds, for what is weighted by time. */
-export type Span = { readonly start: number; readonly end: number };
+type Span = { readonly start: number; readonly end: number };
 
 /** The texts of a group's results by their names; ClickHouse's NULL is null. */
 export type Results = Readonly<Record<string, string | null>>;

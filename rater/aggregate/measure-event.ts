@@ -44,7 +44,7 @@ const holdsCondition = (condition: Condition, text: string | undefined): boolean
   }
 };
 
-export const holdsFilter = (filter: Filter, properties: ReadonlyMap<string, string>): boolean => {
+const holdsFilter = (filter: Filter, properties: ReadonlyMap<string, string>): boolean => {
   if ('and' in filter) return filter.and.every((one) => holdsFilter(one, properties));
   if ('or' in filter) return filter.or.some((one) => holdsFilter(one, properties));
   return holdsCondition(filter, properties.get(filter.property));

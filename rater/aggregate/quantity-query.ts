@@ -47,7 +47,7 @@ export type QuantityStatement = {
   readonly periods: ReadonlyMap<string, Period>;
 };
 
-export const dayMs = 86_400_000;
+const dayMs = 86_400_000;
 
 /**
  * FINAL has to see whole days, as the order key holds the day: within a part of a day ClickHouse may leave out the part

@@ -22,7 +22,7 @@ import type { Measured, Quantities, QuantityQuery } from '../aggregate/quantity-
 import type { RatingShard } from '../price/rating-task.ts';
 
 /** A billing period with what its plan version charges for. */
-export type BillablePeriod = {
+type BillablePeriod = {
   readonly billingPeriodId: string;
   readonly span: Period;
   readonly subscriptionId: string;
@@ -33,9 +33,9 @@ export type BillablePeriod = {
   readonly charges: readonly Charge[];
 };
 
-export type PinnedMeter = { readonly planVersionId: string; readonly meter: MeterVersion };
+type PinnedMeter = { readonly planVersionId: string; readonly meter: MeterVersion };
 
-export type UnmeasuredLine = { readonly line: RatedLine; readonly unmeasuredEvents: bigint };
+type UnmeasuredLine = { readonly line: RatedLine; readonly unmeasuredEvents: bigint };
 
 /** A run that waits to be prepared. Its watermark is there where it was taken before. */
 export type QueuedRun = {

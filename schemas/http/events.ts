@@ -45,7 +45,7 @@ const listOf = (title: string, event: TSchema, eventsMax: number) =>
       'Each is judged by itself: what is no event stands in `results`. An empty list is 200 with all counts 0.',
   });
 
-export const newEvents = (eventsMax: number) => {
+const newEvents = (eventsMax: number) => {
   const list = listOf('EventList', Event, eventsMax);
   return Type.Union([Event, list, Type.Object({ events: list }, { ...closed, title: 'EventBatch' })], {
     title: 'NewEvents',
@@ -54,7 +54,7 @@ export const newEvents = (eventsMax: number) => {
 
 const ofCloudEvent = (description: string) => Type.Unsafe<string>({ ...GivenId, description });
 
-export const CloudEvent = Type.Object(
+const CloudEvent = Type.Object(
   {
     specversion: Type.Literal('1.0'),
     id: ofCloudEvent('The idempotency_key of the event, whatever its source.'),
@@ -91,7 +91,7 @@ export const eventBodies = (eventsMax: number): Readonly<Record<string, TSchema>
   }),
 });
 
-export const eventStatuses = [
+const eventStatuses = [
   'accepted',
   'duplicate',
   'conflict',

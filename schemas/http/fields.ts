@@ -54,7 +54,7 @@ export const NewCode = Type.Unsafe<string>({
 /** `customer_id` where a customer is named: by id or by external id, whichever form the text has. */
 export const CustomerName = Type.Unsafe<string>({ ...ExternalId, description: 'Id or external id of a customer.' });
 
-export const idPatternOf = (prefix: string): string => `^${prefix}_[0-9a-f]{32}$`;
+const idPatternOf = (prefix: string): string => `^${prefix}_[0-9a-f]{32}$`;
 export const idOf = (prefix: string) => formed(idPatternOf(prefix), `an id: "${prefix}_" and 32 of 0-9 and a-f`);
 /** In answers: as `formatInstant` writes it. */
 export const Instant = formed(instantPattern, 'RFC 3339 in UTC, with milliseconds', {

@@ -94,9 +94,9 @@ export const AmendmentsAnswer = Type.Object(
   { ...closed, title: 'AmendmentsAnswer' },
 );
 
-export const voidReasons = ['twin', 'conflict', 'voided', 'replaced'] as const;
+const voidReasons = ['twin', 'conflict', 'voided', 'replaced'] as const;
 
-export const StoredEvent = Type.Object(
+const StoredEvent = Type.Object(
   {
     idempotency_key: Type.String(),
     ...payload,
@@ -117,7 +117,7 @@ export const StoredEvent = Type.Object(
   { ...closed, title: 'StoredEvent' },
 );
 
-export const eventsPageMax = 1_000;
+const eventsPageMax = 1_000;
 
 export const EventSearchQuery = Type.Object(
   {
@@ -263,7 +263,7 @@ export const EventFate = Type.Object(
   { ...closed, title: 'EventFate' },
 );
 
-export const checkedKeysMax = 10_000;
+const checkedKeysMax = 10_000;
 
 export const EventCheck = Type.Object(
   { idempotency_keys: Type.Array(ExternalId, { minItems: 1, maxItems: checkedKeysMax }) },

@@ -14,7 +14,7 @@ import {
 } from '#schemas/http/fields.ts';
 import { MeterVersionNumber } from '#schemas/http/meters.ts';
 
-export const Watermark = Type.Unsafe<string>({
+const Watermark = Type.Unsafe<string>({
   ...Sequence,
   description: 'The highest stream sequence that is counted. The same watermark gives the same answer for ever.',
 });

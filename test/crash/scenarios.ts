@@ -5,7 +5,7 @@ import { type FailPointName, failPointNames } from '#platform/process/fail-point
 import { type NetworkFault, networkFaults } from '../support/tcp-proxy.ts';
 
 /** Which process talks to which server over the proxy. */
-export const routes = [
+const routes = [
   { from: 'gateway', to: 'nats', variable: 'NATS_URL' },
   { from: 'gateway', to: 'redis', variable: 'REDIS_URL' },
   { from: 'sink', to: 'nats', variable: 'NATS_URL' },
@@ -14,7 +14,7 @@ export const routes = [
   { from: 'checker', to: 'clickhouse', variable: 'CLICKHOUSE_URL' },
   { from: 'checker', to: 'postgres', variable: 'DATABASE_URL' },
 ] as const;
-export type Route = (typeof routes)[number];
+type Route = (typeof routes)[number];
 
 export type Fault =
   /** A process of ours ends itself at a named place. `passesMin` to `passesMax`: at which pass of it. */

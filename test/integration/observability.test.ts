@@ -153,9 +153,9 @@ type Documented = { readonly type: string; readonly labels: readonly string[] };
 const folder = new URL('../../docs/observability/', import.meta.url);
 const read = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
 
-/** The rows of the table: name -> type and labels. */
+/** The items of the list: name -> type and labels. */
 const documented = new Map<string, Documented>(
-  [...read('README.md').matchAll(/^\| `(millrace_\w+)`\s*\| (\w+)\s*\|([^|]*)\|/gm)].map(
+  [...read('README.md').matchAll(/^- `(millrace_\w+)` \((\w+)([^)]*)\):/gm)].map(
     ([, name = '', type = '', labels = '']) => [
       name,
       { type, labels: [...labels.matchAll(/`(\w+)`/g)].map((match) => match[1] ?? '') },

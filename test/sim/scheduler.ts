@@ -33,7 +33,7 @@ export type Process = { readonly name: string; alive: boolean };
 type Step = { readonly what: string; readonly run: () => void };
 
 /** Thrown by a call whose request or answer was lost: the caller gave up waiting. */
-export class SilenceError extends Error {
+class SilenceError extends Error {
   constructor(what: string) {
     super(`no answer to ${what}`);
     this.name = 'SilenceError';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 /** Paths of PEM files. */
 export type Pair = { readonly cert: string; readonly key: string };
 
-export type Authority = Pair & {
+type Authority = Pair & {
   /** A certificate for 127.0.0.1, ::1 and localhost, good for servers and clients. */
   readonly issue: (name: string) => Pair;
 };

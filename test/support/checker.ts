@@ -23,7 +23,7 @@ export type CheckedStores = {
 
 const dayMs = 86_400_000;
 
-export const defaultLimits: CheckLimits = {
+const defaultLimits: CheckLimits = {
   rowsMax: 100_000,
   generationKeysMax: 1_000_000,
   windowDays: 35,
@@ -82,20 +82,6 @@ export const openChecker = (
     },
     close: () => clickhouse.close(),
   };
-};
-
-/**
- * Checks all that is stored, and lets reads go up to `upTo`: by default the highest stored sequence. Resolves with what
- * each batch found.
- */
-export const checkStored = async (stores: CheckedStores, upTo?: number): Promise<readonly Checked[]> => {
-  const checker = openChecker(stores, upTo === undefined ? {} : { last: async () => upTo });
-  try {
-    await checker.checkAll();
-    return checker.found;
-  } finally {
-    await checker.close();
-  }
 };
 
 /** How far the checker of a running pipeline has come. */

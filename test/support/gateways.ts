@@ -63,7 +63,7 @@ export const startGatewayByHand = async (
   return { url: ready.url, process: child, lines, exited };
 };
 
-export type Answer = {
+type Answer = {
   readonly status: number;
   readonly body: { readonly accepted?: number; readonly duplicates?: number };
 };

@@ -18,13 +18,13 @@ export const createSetClock = (startMs: number): SetClock => {
   };
 };
 
-export type Published = { readonly id: string; readonly body: Buffer };
+type Published = { readonly id: string; readonly body: Buffer };
 
 /**
  * What the next publish meets: refused by the stream, stored with its answer lost, or lost on the way with its fate
  * unknown.
  */
-export type PublishFault = 'refused' | 'answer lost' | 'lost';
+type PublishFault = 'refused' | 'answer lost' | 'lost';
 
 export type MemoryStream = {
   readonly publish: AcceptPorts['publish'];

@@ -26,7 +26,7 @@ export const blockOf = (events: readonly unknown[], receivedAtMs: number, tenant
   return writer.done();
 };
 
-export type Taken = {
+type Taken = {
   readonly statuses: readonly Status[];
   /** Of each event, none where it was taken. */
   readonly faults: readonly (readonly Fault[])[];

@@ -26,9 +26,9 @@ const dayMs = 24 * hourMs;
  * Clocks of New York and Berlin change within a week of it; months of UTC end at it. Lord Howe Island adds an offset of
  * half an hour.
  */
-export const anchorMs = Date.UTC(2026, 9, 31, 23);
+const anchorMs = Date.UTC(2026, 9, 31, 23);
 
-export const paths = ['n', 'a.b', 'odd name', 'm'] as const;
+const paths = ['n', 'a.b', 'odd name', 'm'] as const;
 const aPath = fc.constantFrom<string>(...paths);
 
 const awkwardTexts = [
@@ -80,7 +80,7 @@ const aTime = fc.oneof(
 );
 
 export const customers = ['c1', 'c2', "ç'); DROP TABLE usage_events; --`{customers:String}\\"] as const;
-export const eventNames = ['e', "f'; {events:String} `\\.*>"] as const;
+const eventNames = ['e', "f'; {events:String} `\\.*>"] as const;
 
 const aPayload = fc.record({
   event: fc.constantFrom<string>(eventNames[0], eventNames[0], eventNames[1]),
@@ -210,7 +210,7 @@ const aPercentile = fc.record({
 });
 
 /** A meter as the reader of the API takes it; what it refuses (a tree of too many digits) is no meter. */
-export const aMeter = (aggregation: Aggregation, code: string = aggregation): fc.Arbitrary<ReferenceMeter> =>
+const aMeter = (aggregation: Aggregation, code: string = aggregation): fc.Arbitrary<ReferenceMeter> =>
   fc
     .record({
       path: aPath,

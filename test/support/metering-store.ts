@@ -13,7 +13,7 @@ import { toMessage, toRow } from './usage-rows.ts';
 
 const receivedAtMs = Date.UTC(2026, 10, 5);
 
-export const digestOf = (tenant: string, key: string): string =>
+const digestOf = (tenant: string, key: string): string =>
   createHash('sha256').update(`${tenant}\0${key}`).digest('hex').slice(0, 32);
 
 const rowOf = (tenant: string, { event, customer, key, occurredAtMs, properties }: ReferenceEvent): Buffer =>

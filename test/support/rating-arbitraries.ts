@@ -41,7 +41,7 @@ export const quantities = fc
   )
   .map((value) => value as Quantity);
 
-export const positiveQuantities = quantities.map((quantity) => (quantity === 0n ? 1n : quantity) as Quantity);
+const positiveQuantities = quantities.map((quantity) => (quantity === 0n ? 1n : quantity) as Quantity);
 
 export const flatPrices: fc.Arbitrary<FlatPrice> = fc.record({ model: fc.constant('flat' as const), amount: amounts });
 

@@ -18,11 +18,7 @@ export const hostsOf = (pipeline: Pipeline, key: string): Hosts => ({
 });
 
 /** A key with all scopes, put there by hand as the bootstrap does it. */
-export const addAdminKey = async (
-  pipeline: Pipeline,
-  organizationId: string,
-  world: World = 'live',
-): Promise<Hosts> => {
+const addAdminKey = async (pipeline: Pipeline, organizationId: string, world: World = 'live'): Promise<Hosts> => {
   const key = newApiKey(randomBytes, world);
   const pepper = readFileSync(join(pipeline.stack.home, 'key-pepper'), 'utf8').trim();
   await pipeline.asOwner.query(

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 
 type Attribute = { readonly key: string; readonly value: Readonly<Record<string, unknown>> };
 
-export type CollectedSpan = {
+type CollectedSpan = {
   readonly process: string;
   readonly name: string;
   readonly traceId: string;

@@ -1,16 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { settings } from '#platform/config/config.ts';
-import {
-  configMarkers,
-  configTable,
-  processMarkers,
-  processTable,
-  tableIn,
-  withTable,
-} from '#platform/config/config-table.ts';
-import { processes } from '#platform/config/processes.ts';
+import { configMarkers, configTable, tableIn, tables, withTable } from '#platform/config/config-table.ts';
+import { servedDocuments } from '../support/documents.ts';
 import { sourceFiles } from '../support/source-files.ts';
 
 const root = new URL('../../', import.meta.url);
@@ -26,15 +18,24 @@ describe('the table of settings', () => {
     url: { variable: 'A_URL', kind: 'url', fallback: undefined, about: 'A server.' },
   } as const;
 
-  it('says variable, default, meaning and range, in columns of even width, and keeps a bar inside its cell', () => {
-    expect(configTable(example).split('\n')).toEqual([
-      '| Variable   | Default  | What it means | Range                                                 |',
-      '| ---------- | -------- | ------------- | ----------------------------------------------------- |',
-      '| `A_PORT`   | `80`     | A port.       | 0 to 99                                               |',
-      '| `A_LEVEL`  | `low`    | This \\| that. | `low`, `high`                                         |',
-      '| `A_PEPPER` | required | A secret.     | text, or `A_PEPPER_FILE` names the file that holds it |',
-      '| `A_KEY`    | none     | A key.        | text, or `A_KEY_FILE` names the file that holds it    |',
-      '| `A_URL`    | required | A server.     | URL                                                   |',
+  it('says variable, default and range in columns of even width, and below what each means', () => {
+    const { level } = example;
+    const long = { ...level, fallback: 'a|b', about: `${'Many words. '.repeat(9)}The end.` };
+    expect(configTable({ ...example, level: long }).split('\n')).toEqual([
+      '| Variable   | Default  | Range         |',
+      '| ---------- | -------- | ------------- |',
+      '| `A_PORT`   | `80`     | 0 to 99       |',
+      '| `A_LEVEL`  | `a\\|b`   | `low`, `high` |',
+      '| `A_PEPPER` | required | secret        |',
+      '| `A_KEY`    | none     | secret        |',
+      '| `A_URL`    | required | URL           |',
+      '',
+      '- `A_PORT`: A port.',
+      `- \`A_LEVEL\`: ${'Many words. '.repeat(8).trim()}`,
+      '  Many words. The end.',
+      '- `A_PEPPER`: A secret.',
+      '- `A_KEY`: A key.',
+      '- `A_URL`: A server.',
     ]);
   });
 
@@ -56,16 +57,52 @@ describe('the table of settings', () => {
     }
   });
 
-  it.each([
-    ['platform/config/config.ts', configMarkers, configTable(settings)],
-    ['platform/config/processes.ts', processMarkers, processTable(processes)],
-  ])('in README.md is the one of %s', (file, markers, table) => {
-    const update = 'update it: node platform/config/config-table.ts --write';
-    const shown = existsSync(new URL('README.md', root)) ? tableIn(read('README.md'), markers) : undefined;
-    expect(shown, `README.md must have ${markers.start} and, below it, ${markers.end}; ${update}`).toBeDefined();
-    // How wide its columns are is the formatter's business.
-    const rowsOf = (text: string) => text.split('\n').map((row) => row.replace(/ +\|/g, ' |').replace(/-+/g, '-'));
-    expect(rowsOf(shown ?? ''), `README.md differs from ${file}; ${update}`).toEqual(rowsOf(table));
+  it.each(tables)('in $page is the one that the code gives', ({ page, markers, table }) => {
+    const update = `${page} differs from the code; update it: node platform/config/config-table.ts --write`;
+    expect(tableIn(read(page), markers), update).toBe(table);
+  });
+});
+
+describe('docs/api.md', () => {
+  it('lists every route of both hosts, and none that is not there', async () => {
+    const { api, ingest } = await servedDocuments();
+    const served = [api, ingest].flatMap(({ paths }) =>
+      Object.entries(paths as Readonly<Record<string, object>>).flatMap(([path, methods]) =>
+        Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+      ),
+    );
+    expect(served.length).toBeGreaterThan(40);
+    const listed = [...read('docs/api.md').matchAll(/`((?:GET|POST|PUT|PATCH|DELETE) \/[^`]*)`/g)].map(
+      (match) => match[1],
+    );
+    expect([...new Set(listed)].sort()).toEqual([...new Set(served)].sort());
+  });
+});
+
+describe('docs/dependencies.md', () => {
+  it('gives a reason for every package of package.json, and for none that is gone', () => {
+    const { dependencies, devDependencies } = JSON.parse(read('package.json')) as Record<string, object>;
+    const [ours = ''] = read('docs/dependencies.md').split('## What a command installs for itself');
+    const items = [...ours.matchAll(/^- ((?:`[^`]+`,?\s*)+):/gm)].map((match) => match[1] ?? '');
+    const named = items.flatMap((names) => [...names.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? ''));
+    expect(named.sort()).toEqual(Object.keys({ ...dependencies, ...devDependencies }).sort());
+  });
+});
+
+describe('a document is read as text in a terminal', () => {
+  it('README.md has at most 150 lines', () => {
+    expect(read('README.md').trimEnd().split('\n').length).toBeLessThanOrEqual(150);
+  });
+
+  it('no line of any document is wider than 110 columns', () => {
+    const wide = files
+      .filter((path) => path.endsWith('.md'))
+      .flatMap((path) =>
+        read(path)
+          .split('\n')
+          .flatMap((line, index) => ([...line].length > 110 ? [`${path}:${index + 1} ${[...line].length}`] : [])),
+      );
+    expect(wide).toEqual([]);
   });
 });
 
@@ -138,6 +175,8 @@ describe('links', () => {
 /** What a README names in code: a file, or a folder with a slash behind it, which stands for all that is in it. */
 const namesIn = (text: string): string[] => [...text.matchAll(/`([^`\n]+)`/g)].map((match) => match[1] ?? '');
 
+const isFile = (name: string): boolean => /^[\w./-]+\.(?:ts|mjs|sql|avsc)$/.test(name);
+
 const unnamed = (readme: string, paths: readonly string[]): string[] => {
   const names = namesIn(readme);
   return paths.filter((path) => !names.some((name) => name === path || (name.endsWith('/') && path.startsWith(name))));
@@ -148,7 +187,7 @@ describe('the README of a folder', () => {
     expect(unnamed('`a.ts`, `routes/` and b.ts', ['a.ts', 'b.ts', 'routes/c.ts'])).toEqual(['b.ts']);
   });
 
-  it.each(['ingest', 'rater', 'invoicer', 'schemas', 'platform'])(
+  it.each(['ingest', 'rater', 'invoicer', 'api', 'schemas', 'platform', 'platform/local', 'bench'])(
     '%s names every file that is there, and none that is not',
     (folder) => {
       const readme = read(`${folder}/README.md`);
@@ -156,8 +195,28 @@ describe('the README of a folder', () => {
         .filter((path) => path.startsWith(`${folder}/`) && !path.endsWith('.md'))
         .map((path) => path.slice(folder.length + 1));
       expect(unnamed(readme, inFolder)).toEqual([]);
-      const named = namesIn(readme).filter((name) => /^[\w./-]+\.(?:ts|mjs|sql|avsc)$/.test(name));
+      const named = namesIn(readme).filter(isFile);
       expect(named.filter((name) => !inFolder.includes(name) && !files.includes(name))).toEqual([]);
+    },
+  );
+
+  it.each(['ingest', 'rater', 'invoicer', 'api', 'schemas', 'platform', 'platform/local', 'bench', 'test'])(
+    '%s says what it owns and what not, its invariants, and its files in reading order',
+    (folder) => {
+      const readme = read(`${folder}/README.md`);
+      for (const part of ['**Owns**', '**Does not own**', '\n## Invariants\n', '\n## Files in reading order\n'])
+        expect(readme).toContain(part);
+    },
+  );
+
+  it.each(files.filter((path) => path.startsWith('docs/decisions/')))(
+    'has its decisions in %s, which names no file that is gone',
+    (path) => {
+      expect(
+        namesIn(read(path))
+          .filter(isFile)
+          .filter((name) => !files.includes(name)),
+      ).toEqual([]);
     },
   );
 
@@ -166,9 +225,7 @@ describe('the README of a folder', () => {
     const used = new Set(
       files.filter((path) => /^test\/.+\.ts$|README\.md$/.test(path)).flatMap((path) => numbers(read(path))),
     );
-    const stated = new Set(
-      [...read('test/README.md').matchAll(/^\|\s*(I\d+)\s*\|\s*\S.*\|$/gm)].map((match) => match[1]),
-    );
+    const stated = new Set([...read('test/README.md').matchAll(/^- (I\d+): \S/gm)].map((match) => match[1]));
     expect([...used].filter((number) => !stated.has(number))).toEqual([]);
     expect(used.size).toBeGreaterThan(10);
   });

@@ -8,7 +8,7 @@ import { nowMs } from './outcome.ts';
 import { type Random, times } from './random.ts';
 
 /** A number as Avro writes it: zigzag, 7 bits a byte, the least significant first. */
-export const avroLong = (value: bigint): Buffer => {
+const avroLong = (value: bigint): Buffer => {
   const bytes: number[] = [];
   let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n));
   for (; rest >= 0x80n; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);

@@ -10,7 +10,7 @@ import { createRandom, type Random } from './random.ts';
 export type FuzzCase = { readonly horizon: HorizonName; readonly body: Buffer };
 export type ProblemKind = 'crash' | 'difference' | 'paths' | 'slow';
 export type Problem = { readonly kind: ProblemKind; readonly what: string };
-export type Finding = {
+type Finding = {
   readonly format: string;
   readonly number: number;
   readonly problem: Problem;
@@ -30,7 +30,7 @@ const crashOf = (who: string, error: unknown): Judged => ({
   problem: { kind: 'crash', what: `${who}: ${error instanceof Error ? error.stack : String(error)}` },
 });
 
-export const judgeCase = (format: Format, { horizon: name, body }: FuzzCase): Judged => {
+const judgeCase = (format: Format, { horizon: name, body }: FuzzCase): Judged => {
   const horizon = horizons[name];
   // A parser may keep or change what it is given: each gets bytes of its own.
   const own = (): Buffer => Buffer.from(body);
@@ -98,7 +98,7 @@ function* smaller(body: Buffer): Generator<Buffer> {
 }
 
 /** A shorter body with a problem of the same kind. */
-export const shrunk = (format: Format, one: FuzzCase, kind: ProblemKind): FuzzCase => {
+const shrunk = (format: Format, one: FuzzCase, kind: ProblemKind): FuzzCase => {
   const elapsed = stopwatch();
   let best = one;
   let tries = 0;

@@ -3,7 +3,7 @@
  * compared with.
  */
 
-export type JsonNumber = { readonly kind: 'number'; readonly source: string };
+type JsonNumber = { readonly kind: 'number'; readonly source: string };
 export type JsonArray = { readonly kind: 'array'; readonly items: readonly JsonValue[] };
 /** `twice`: the names that it has twice, however they are spelt. */
 export type JsonObject = {
