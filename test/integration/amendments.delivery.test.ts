@@ -193,8 +193,12 @@ describe('the relay', () => {
         ({ body }) => body.state === 'counted',
       );
       const before = await lastSequence();
-      const answers = await Promise.all(keys.map((key) => replace(key, customer, '2')));
-      const ids = answers.map(({ body }) => body.items[0].id as string);
+      const ids: string[] = [];
+      for (const key of keys) {
+        const { status, body } = await replace(key, customer, '2');
+        expect(status, JSON.stringify(body)).toBe(201);
+        ids.push(body.items[0].id);
+      }
       for (const id of ids) await applied(id);
       expect((await lastSequence()) - before).toBe(keys.length);
       const { rows } = await pipeline.asOwner.query(
