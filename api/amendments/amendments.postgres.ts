@@ -1,7 +1,8 @@
 /**
  * Amendments: what was asked for, in the order of each key, and how far each has come on its way through the stream.
  */
-import { appendAudit } from '#platform/audit/audit.ts';
+
+import { recordChange } from '#platform/audit/record-change.ts';
 import { newId } from '#platform/process/ids.ts';
 import type { OrganizationPostgres, Queryable } from '#platform/stores/postgres.ts';
 import type { AmendmentAction, EventPayload, EventPlace, OutgoingAmendment } from '#schemas/amendment.ts';
@@ -228,9 +229,8 @@ export const amendmentOutbox = {
         [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
       );
       const changes = rows.map(({ id }) => ({ action: 'amendment.applied', objectType: 'amendment', objectId: id }));
-      await appendAudit(
-        client,
-        db.organizationId,
+      await recordChange(
+        { query: client.query, organizationId: db.organizationId },
         { actor: 'relay', requestId: undefined, result: 'done' },
         changes,
         now.getTime(),

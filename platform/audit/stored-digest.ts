@@ -64,7 +64,7 @@ export const entriesOf = (objectType: AuditedType): string => {
       coalesce(array_agg(c.digest) FILTER (WHERE c.digest IS NOT NULL), '{}') AS digests
     FROM (
       SELECT count(*) FILTER (WHERE a.action NOT IN (${literals(uncountedActions)})) AS changes, bool_or(a.action IN (${literals(created)})) AS created,
-        max(a.after_digest) AS after, (array_agg(a.stored_digest ORDER BY a.sequence DESC))[1] AS digest
+        max(a.after_digest) AS after, (array_agg(a.stored_digest ORDER BY a.object_sequence DESC))[1] AS digest
       FROM audit_log a
       WHERE a.organization_id = ANY (ARRAY(SELECT unnest(ARRAY[o.id, o.sandbox_of]) FROM organizations o WHERE o.id = t.${organization}))
         AND a.object_id = t.id AND a.object_type = '${objectType}'
@@ -91,22 +91,3 @@ export const lockAccounted = async (
 export const ratedLinesDigest = `(SELECT '${form}:' || ${digestOfTexts(
   `jsonb_agg(jsonb_build_array(${textsOf('l', ratedLineColumns).join(', ')}) ORDER BY ${orderOf('l', ['subscription_id', 'charge_code'])})`,
 )} FROM rated_lines l WHERE l.organization_id = r.organization_id AND l.subscription_id = ANY (s.subscription_ids) AND l.period_start = r.period_start AND l.watermark = r.watermark)`;
-
-const statements = new Map(
-  (Object.entries(auditedObjects) as [AuditedType, AuditedObject][]).map(([type, object]) => [
-    type as string,
-    `SELECT t.id, ${storedDigest(object)} AS digest FROM ${object.table} t WHERE t.id = ANY ($1)`,
-  ]),
-);
-
-/** By id, of the objects that are stored, as the transaction sees them. */
-export const readStoredDigests = async (
-  db: Queryable,
-  objectType: string,
-  ids: readonly string[],
-): Promise<ReadonlyMap<string, string>> => {
-  const statement = statements.get(objectType);
-  if (statement === undefined) throw new Error(`no columns are named for the audited type ${objectType}`);
-  const { rows } = await db.query<{ id: string; digest: string }>(statement, [ids]);
-  return new Map(rows.map(({ id, digest }) => [id, digest]));
-};

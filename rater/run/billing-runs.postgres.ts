@@ -1,5 +1,6 @@
 /** The billing runs as the rater sees them: prepared into shards, leased, and rated. */
-import { appendAudit } from '#platform/audit/audit.ts';
+
+import { recordChange } from '#platform/audit/record-change.ts';
 import { ratedLinesDigest } from '#platform/audit/stored-digest.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { isPassing } from '#platform/stores/retry.ts';
@@ -48,9 +49,8 @@ const auditEnd = (
   { id, organizationId, requestId }: EndedRun,
   now: Date,
 ): Promise<void> =>
-  appendAudit(
-    client,
-    organizationId,
+  recordChange(
+    { query: client.query, organizationId },
     { actor: 'rater', requestId, result: 'done' },
     [runEnded(how, id)],
     now.getTime(),
@@ -63,7 +63,7 @@ const failDeadly = async (client: Queryable): Promise<void> => {
     organization_id: string;
     request_id: string | null;
     now: Date;
-  }>('SELECT *, clock_timestamp() AS now FROM fail_deadly_billing_run_shards()');
+  }>('SELECT *, clock_timestamp() AS now FROM fail_deadly_billing_run_shards() ORDER BY organization_id');
   for (const row of rows) {
     const run = { id: row.run_id, organizationId: row.organization_id, requestId: row.request_id ?? undefined };
     await auditEnd(client, 'failed', run, row.now);
