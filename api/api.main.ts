@@ -1,8 +1,8 @@
 import { createAuthenticate } from '#platform/access/authenticate.ts';
 import { createRateLimit } from '#platform/access/rate-limit.ts';
 import { createOpenSigningSecret } from '#platform/access/signing-secret.ts';
-import { appendAudit } from '#platform/audit/audit.ts';
 import { createDigest } from '#platform/audit/audit-entry.ts';
+import { recordChange } from '#platform/audit/record-change.ts';
 import { loadConfig, secretsOf } from '#platform/config/config.ts';
 import { corsOf } from '#platform/http/cors.ts';
 import { listen } from '#platform/http/http.ts';
@@ -96,7 +96,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       organizationClock: sameForAll(systemClock),
       postgres,
       answers,
-      appendAudit,
+      recordChange,
       digestOf: createDigest(config.keyPepper),
       cursors: createCursors(config.keyPepper),
       vault,

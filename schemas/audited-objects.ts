@@ -433,6 +433,7 @@ export const undigested: Readonly<Record<string, string>> = {
 export const unaudited: Readonly<Record<string, string>> = {
   audit_log: 'is a chain itself, which is verified link by link',
   audit_heads: 'is held against the last link of its chain',
+  outbox: 'says nothing that the entries beside it do not say, and is forgotten after 30 days',
   invoice_series: 'is held against the last link of its chain',
   data_keys: 'authenticate themselves: a wrapped key that was changed does not open',
   idempotency_keys: 'hold answers for 24 hours; each is authenticated, and none decides what is billed',

@@ -13,6 +13,7 @@ export const idPrefixes = {
   mtv: 'meter version',
   amd: 'amendment',
   aud: 'audit entry',
+  evt: 'row of the outbox',
   req: 'request',
   gtw: 'process of a gateway',
 } as const;

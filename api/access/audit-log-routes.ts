@@ -15,12 +15,15 @@ const entryJson = (row: AuditRow) => {
   const entry = entryFromRow(row);
   return {
     id: entry.id,
+    canonical_version: entry.canonicalVersion,
+    lane: entry.lane,
     sequence: entry.sequence,
     occurred_at: formatInstant(row.occurred_at),
     actor: entry.actor,
     action: entry.action,
     object_type: entry.objectType,
     object_id: entry.objectId,
+    object_sequence: entry.objectSequence,
     before_digest: row.before_digest,
     after_digest: row.after_digest,
     request_id: row.request_id,

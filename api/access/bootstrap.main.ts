@@ -3,8 +3,8 @@
  * begins with `mr_test_` sees the sandbox). Run again it changes nothing; with another key it adds that one. Works as
  * the owner of the schema, before there is an organization to work for.
  */
-import { appendAudit } from '#platform/audit/audit.ts';
 import type { Change } from '#platform/audit/audit-entry.ts';
+import { recordChange } from '#platform/audit/record-change.ts';
 import { loadConfig, secretsOf } from '#platform/config/config.ts';
 import { systemClock } from '#platform/process/clock.ts';
 import { newId } from '#platform/process/ids.ts';
@@ -20,9 +20,8 @@ if (config.bootstrapKey === '') {
   process.exit(1);
 }
 const audit = (client: Queryable, organizationId: string, changes: readonly Change[]): Promise<void> =>
-  appendAudit(
-    client,
-    organizationId,
+  recordChange(
+    { query: client.query, organizationId },
     { actor: 'bootstrap', requestId: undefined, result: 'done' },
     changes,
     systemClock.nowMs(),

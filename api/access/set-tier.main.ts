@@ -3,7 +3,8 @@
  * the audit log; exit code 1 where there is no such organization or tier. Gateways and API take it up as their keys are
  * read anew. Works as the owner of the schema.
  */
-import { appendAudit } from '#platform/audit/audit.ts';
+
+import { recordChange } from '#platform/audit/record-change.ts';
 import { loadConfig } from '#platform/config/config.ts';
 import { systemClock } from '#platform/process/clock.ts';
 import { createLog } from '#platform/process/log.ts';
@@ -25,9 +26,8 @@ const changed = await postgres.transaction(async (client) => {
     [organizationId, tier],
   );
   const changes = rows.map(({ id }) => ({ action: 'organization.updated', objectType: 'organization', objectId: id }));
-  await appendAudit(
-    client,
-    organizationId,
+  await recordChange(
+    { query: client.query, organizationId },
     { actor: 'set-tier', requestId: undefined, result: 'done' },
     changes,
     systemClock.nowMs(),

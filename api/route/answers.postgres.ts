@@ -8,10 +8,11 @@
  *   3. do the work, with its audit entries; a refusal (4xx) undoes the work, and is an answer like any other;
  *   4. keep the answer, sealed, as it may hold a secret or personal fields.
  *
- * The lock is asked for in a statement of its own: the look-up then sees whatever the last holder committed. Rejected:
+ * The lock is asked for in a statement of its own: the look-up then sees whatever the last holder committed. It goes to
+ * PostgreSQL with the BEGIN before it, and with the savepoint that a refusal goes back to, in one round trip. Rejected:
  * recovery points (brandur's rocket-rides); all effects lie in one database, so one transaction is enough.
  */
-
+import { hash } from 'node:crypto';
 import type { Vault } from '#platform/secrets/vault.ts';
 import type { OrganizationPostgres, Queryable } from '#platform/stores/postgres.ts';
 import { FailureError, failures } from '#schemas/failures.ts';
@@ -38,6 +39,10 @@ const answerHoursMax = 24;
 const placeOf = (organizationId: string, key: string) =>
   ({ organizationId, table: 'idempotency_keys', column: 'body', row: key, key: { kind: 'answer' } }) as const;
 
+/** Of the lock of a key: 64 bits of a digest, as PostgreSQL counts them. */
+const lockNumberOf = (organizationId: string, key: string): bigint =>
+  hash('sha256', `${organizationId}\n${key}`, 'buffer').readBigInt64BE();
+
 export type AnswerStore = {
   /** Works under the key, or repeats the answer. `refuse` makes the answer to a refusal of the work. */
   readonly once: (
@@ -51,13 +56,6 @@ export type AnswerStore = {
 };
 
 export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStore => {
-  const lock = async (client: Queryable, organizationId: string, key: string): Promise<void> => {
-    const { rows } = await client.query<{ locked: boolean }>(
-      'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS locked',
-      [`${organizationId}\n${key}`],
-    );
-    if (!rows[0]?.locked) throw new FailureError('IDEMPOTENCY_KEY_IN_USE');
-  };
   const kept = async (
     client: Queryable,
     organizationId: string,
@@ -102,7 +100,6 @@ export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStor
     work: (client: Queryable) => Promise<Answer>,
     refuse: (failure: FailureError) => Answer,
   ) => {
-    await client.query('SAVEPOINT work');
     try {
       return await work(client);
     } catch (error) {
@@ -113,14 +110,17 @@ export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStor
   };
   return {
     once: (db, once, work, refuse) =>
-      db.transaction(async (client) => {
-        await lock(client, db.organizationId, once.key);
-        const earlier = await kept(client, db.organizationId, once);
-        if (earlier) return { answer: earlier, replayed: true };
-        const answer = await attempt(client, work, refuse);
-        await keep(client, db.organizationId, once, answer);
-        return { answer, replayed: false };
-      }),
+      db.transaction(
+        async (client, [lock]) => {
+          if (!lock?.rows[0]?.locked) throw new FailureError('IDEMPOTENCY_KEY_IN_USE');
+          const earlier = await kept(client, db.organizationId, once);
+          if (earlier) return { answer: earlier, replayed: true };
+          const answer = await attempt(client, work, refuse);
+          await keep(client, db.organizationId, once, answer);
+          return { answer, replayed: false };
+        },
+        [`SELECT pg_try_advisory_xact_lock(${lockNumberOf(db.organizationId, once.key)}) AS locked`, 'SAVEPOINT work'],
+      ),
     purge: async (nowMs) => {
       const { rows } = await postgres.query<{ gone: bigint }>('SELECT purge_idempotency_keys($1) AS gone', [
         new Date(nowMs),

@@ -8,8 +8,8 @@ import assert from 'node:assert/strict';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, type TSchema, Type } from 'typebox';
 import { type Caller, covers, hasScope } from '#platform/access/authenticate.ts';
-import type { Actor } from '#platform/audit/audit.ts';
-import type { Change, DigestOf } from '#platform/audit/audit-entry.ts';
+import type { DigestOf } from '#platform/audit/audit-entry.ts';
+import type { RecordChange } from '#platform/audit/record-change.ts';
 import type { AnswerHeader } from '#platform/http/openapi-headers.ts';
 import type { Clock, OrganizationClock } from '#platform/process/clock.ts';
 import type { Vault } from '#platform/secrets/vault.ts';
@@ -31,13 +31,7 @@ export type RoutePorts = {
   readonly organizationClock: OrganizationClock;
   readonly postgres: Pick<Postgres, 'forOrganization'>;
   readonly answers: AnswerStore;
-  readonly appendAudit: (
-    client: Queryable,
-    organizationId: string,
-    actor: Actor,
-    changes: readonly Change[],
-    nowMs: number,
-  ) => Promise<void>;
+  readonly recordChange: RecordChange;
   readonly digestOf: DigestOf;
   readonly cursors: Cursors;
   readonly vault: Pick<Vault, 'prepare'>;
@@ -292,7 +286,8 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       const db = dbOf(request);
       const ifMatch = request.headers['if-match'];
       const inTransaction = async (client: Queryable): Promise<Answer> => {
-        const context = contextOf(request, reply, { organizationId: db.organizationId, query: client.query });
+        const transaction = { organizationId: db.organizationId, query: client.query };
+        const context = contextOf(request, reply, transaction);
         let matched = false;
         const matchVersion = (version: number) => {
           matched = true;
@@ -308,7 +303,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
           ...(before === undefined ? {} : { beforeDigest: ports.digestOf(before) }),
           ...(after === undefined ? {} : { afterDigest: ports.digestOf(after) }),
         }));
-        await ports.appendAudit(client, db.organizationId, actor, changes, ports.clock.nowMs());
+        await ports.recordChange(transaction, actor, changes, ports.clock.nowMs());
         return answer;
       };
       const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;

@@ -7,10 +7,14 @@
 const chainNames = ['audit', 'invoices'] as const;
 export type ChainName = (typeof chainNames)[number];
 
-/** The last link of a chain at some time. `number` is a sequence of the audit log or the number of an invoice. */
+/**
+ * The last link of a chain at some time. `number` is a sequence of a lane of the audit log or the number of an invoice.
+ */
 export type Anchor = {
   readonly organizationId: string;
   readonly chain: ChainName;
+  /** Of the audit log; 0 for invoices, and for lines from before there were several. */
+  readonly lane: number;
   readonly number: number;
   readonly hash: string;
 };
@@ -33,17 +37,19 @@ const parseLine = (line: string): Record<string, unknown> => {
 };
 
 const anchorFrom = (line: string, at: number): Anchor => {
-  const { organization_id: organizationId, chain, number, hash } = parseLine(line);
+  const { organization_id: organizationId, chain, lane = 0, number, hash } = parseLine(line);
   const isWhole = typeof number === 'number' && Number.isSafeInteger(number) && number > 0;
   if (
     typeof organizationId !== 'string' ||
     !isChain(chain) ||
+    typeof lane !== 'number' ||
+    !Number.isSafeInteger(lane) ||
     !isWhole ||
     typeof hash !== 'string' ||
     !hashShape.test(hash)
   )
     throw new AnchorError(`line ${at} is no anchor: ${line.slice(0, 80)}`);
-  return { organizationId, chain, number, hash };
+  return { organizationId, chain, lane, number, hash };
 };
 
 /** Throws `AnchorError`. */
@@ -52,13 +58,21 @@ export const anchorsFromText = (text: string): Anchor[] =>
 
 /** The lines to add for those of the heads that `known` does not hold yet. */
 export const anchorLines = (heads: readonly Anchor[], known: readonly Anchor[], nowMs: number): string => {
-  const idOf = ({ organizationId, chain, number, hash }: Anchor) => `${organizationId} ${chain} ${number} ${hash}`;
+  const idOf = ({ organizationId, chain, lane, number, hash }: Anchor) =>
+    `${organizationId} ${chain} ${lane} ${number} ${hash}`;
   const ids = new Set(known.map(idOf));
   return heads
     .filter((head) => head.number > 0 && !ids.has(idOf(head)))
     .map(
-      ({ organizationId, chain, number, hash }) =>
-        `${JSON.stringify({ organization_id: organizationId, chain, number, hash, written_at: new Date(nowMs).toISOString() })}\n`,
+      ({ organizationId, chain, lane, number, hash }) =>
+        `${JSON.stringify({
+          organization_id: organizationId,
+          chain,
+          ...(chain === 'audit' ? { lane } : {}),
+          number,
+          hash,
+          written_at: new Date(nowMs).toISOString(),
+        })}\n`,
     )
     .join('');
 };

@@ -1,10 +1,12 @@
 /**
- * Verifies the chains of the audit log and of the invoices, link by link from the rows themselves, and names the first
- * row that is not what was written. Rows cut off at the end differ from the head beside them; a chain that was
+ * Verifies the chains of the audit log, lane by lane, and of the invoices, link by link from the rows themselves, and
+ * names the first row of each that is not what was written. Rows cut off at the end differ from the head beside them; a
+ * lane that is gone is missed where lane 0 opened it, and one that lane 0 did not open is none; a chain that was
  * rewritten with its head differs from an anchor (anchors.ts).
  */
 import { type AuditRow, auditColumns, entryFromRow } from '#platform/audit/audit.ts';
 import { auditFault, auditGenesisHash } from '#platform/audit/audit-entry.ts';
+import { auditLanesMax, laneId, laneOpened, openedLane } from '#platform/audit/audit-lanes.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { ChainFault, genesisHash, linkFault } from '../../invoicer/invoices/invoice-hash.ts';
@@ -34,6 +36,8 @@ export type FaultyRow = {
 export type ChainReport = {
   readonly organizationId: string;
   readonly chain: ChainName;
+  /** Of the audit log; 0 of the invoices. */
+  readonly lane: number;
   /** How far it is as it was written. */
   readonly head: ChainHead;
   readonly fault: FaultyRow | undefined;
@@ -46,12 +50,20 @@ type Link = {
   readonly faultAfter: (last: ChainHead) => string | undefined;
 };
 
+/** Of one organization. */
 type Chain = {
+  readonly organizationId: string;
   readonly name: ChainName;
+  readonly lane: number;
   readonly genesis: string;
   /** The next links behind a position, in order. */
-  readonly page: (db: Queryable, organizationId: string, after: bigint) => Promise<Link[]>;
-  readonly head: string;
+  readonly page: (db: Queryable, after: bigint) => Promise<Link[]>;
+  readonly head: (db: Queryable) => Promise<ChainHead | undefined>;
+};
+
+const readHead = async (db: Queryable, sql: string, values: readonly unknown[]): Promise<ChainHead | undefined> => {
+  const { rows } = await db.query<{ number: bigint; hash: string }>(sql, values);
+  return rows[0] && { number: Number(rows[0].number), hash: rows[0].hash };
 };
 
 const rowsMax = 5_000;
@@ -67,14 +79,18 @@ const wholeMs = (columns: readonly string[]): string =>
 type Whole<R> = R & { readonly whole_ms: boolean };
 
 const selectEntries = `SELECT ${auditColumns}, ${wholeMs(['occurred_at'])} AS whole_ms FROM audit_log
-  WHERE organization_id = $1 AND sequence > $2 ORDER BY sequence LIMIT ${rowsMax}`;
+  WHERE organization_id = $1 AND lane = $2 AND sequence > $3 ORDER BY sequence LIMIT ${rowsMax}`;
+const selectLaneHead =
+  'SELECT last_sequence AS number, head_hash AS hash FROM audit_heads WHERE organization_id = $1 AND lane = $2';
 
-const auditChain: Chain = {
+const auditLane = (organizationId: string, lane: number, genesis: string): Chain => ({
+  organizationId,
   name: 'audit',
-  genesis: auditGenesisHash,
-  head: 'SELECT last_sequence AS number, head_hash AS hash FROM audit_heads WHERE organization_id = $1',
-  page: async (db, organizationId, after) => {
-    const { rows } = await db.query<Whole<AuditRow>>(selectEntries, [organizationId, after]);
+  lane,
+  genesis,
+  head: (db) => readHead(db, selectLaneHead, [organizationId, lane]),
+  page: async (db, after) => {
+    const { rows } = await db.query<Whole<AuditRow>>(selectEntries, [organizationId, lane, after]);
     return rows.map((row) => ({
       position: row.sequence,
       id: row.id,
@@ -83,7 +99,7 @@ const auditChain: Chain = {
         auditFault(entryFromRow(row), { sequence: number, hash }) ?? (row.whole_ms ? undefined : 'hash_differs'),
     }));
   },
-};
+});
 
 const selectInvoices = `SELECT ${invoiceColumns}, ${wholeMs(['issued_at'])} AND coalesce(${wholeMs(['period_start', 'period_end'])}, true) AS whole_ms FROM invoices
   WHERE organization_id = $1 AND series_number > $2 ORDER BY series_number LIMIT ${invoicesMax}`;
@@ -112,11 +128,15 @@ const invoiceFault = (
   );
 };
 
-const invoiceChain: Chain = {
+const selectSeries = 'SELECT last_number AS number, head_hash AS hash FROM invoice_series WHERE organization_id = $1';
+
+const invoiceChain = (organizationId: string): Chain => ({
+  organizationId,
   name: 'invoices',
+  lane: 0,
   genesis: genesisHash,
-  head: 'SELECT last_number AS number, head_hash AS hash FROM invoice_series WHERE organization_id = $1',
-  page: async (db, organizationId, after) => {
+  head: (db) => readHead(db, selectSeries, [organizationId]),
+  page: async (db, after) => {
     const { rows } = await db.query<Whole<InvoiceRow>>(selectInvoices, [organizationId, after]);
     const lines = await db.query<Whole<InvoiceLineRow>>(selectLines, [rows.map(({ id }) => id)]);
     const periods = await db.query<Whole<InvoicePeriodRow>>(selectPeriods, [rows.map(({ id }) => id)]);
@@ -129,15 +149,15 @@ const invoiceChain: Chain = {
       faultAfter: (last) => invoiceFault(row, periodsOf.get(row.id) ?? [], linesOf.get(row.id) ?? [], last),
     }));
   },
-};
+});
 
 /**
  * The page behind is asked for while this one is hashed: the database and this process work side by side, and two pages
  * are all that is held.
  */
-async function* pagesOf(chain: Chain, db: Queryable, organizationId: string): AsyncGenerator<Link[]> {
+async function* pagesOf(chain: Chain, db: Queryable): AsyncGenerator<Link[]> {
   const read = (after: bigint) => {
-    const page = chain.page(db, organizationId, after);
+    const page = chain.page(db, after);
     // Whoever stops at a fault does not wait for it.
     page.catch(() => {});
     return page;
@@ -151,46 +171,89 @@ async function* pagesOf(chain: Chain, db: Queryable, organizationId: string): As
   }
 }
 
-const storedHead = async (chain: Chain, db: Queryable, organizationId: string): Promise<ChainHead> => {
-  const { rows } = await db.query<{ number: bigint; hash: string }>(chain.head, [organizationId]);
-  return { number: Number(rows[0]?.number ?? 0n), hash: rows[0]?.hash ?? chain.genesis };
-};
-
-const verifyChain = async (
-  chain: Chain,
-  db: Queryable,
-  organizationId: string,
-  anchors: readonly Anchor[],
-): Promise<Pick<ChainReport, 'head' | 'fault'>> => {
-  const own = anchors.filter((anchor) => anchor.organizationId === organizationId && anchor.chain === chain.name);
+const verifyChain = async (chain: Chain, db: Queryable, anchors: readonly Anchor[]): Promise<ChainReport> => {
+  const { organizationId, name, lane, genesis } = chain;
+  const report = { organizationId, chain: name, lane };
+  const own = anchors.filter(
+    (anchor) => anchor.organizationId === organizationId && anchor.chain === name && anchor.lane === lane,
+  );
   const hashesAt = Map.groupBy(own, ({ number }) => number);
-  const head = await storedHead(chain, db, organizationId);
+  const head = (await chain.head(db)) ?? { number: 0, hash: genesis };
   const faultBeside = ({ number, hash }: ChainHead): string | undefined => {
     if (number > head.number) return 'behind_the_head';
     if (number === head.number && hash !== head.hash) return 'head_differs';
     return hashesAt.get(number)?.some((anchor) => anchor.hash !== hash) ? 'anchor_differs' : undefined;
   };
-  let last: ChainHead = { number: 0, hash: chain.genesis };
-  for await (const links of pagesOf(chain, db, organizationId)) {
+  let last: ChainHead = { number: 0, hash: genesis };
+  for await (const links of pagesOf(chain, db)) {
     for (const { position, id, hash, faultAfter } of links) {
       const link = { number: Number(position), hash };
       const reason = faultAfter(last) ?? faultBeside(link);
-      if (reason !== undefined) return { head: last, fault: { number: link.number, id, reason } };
+      if (reason !== undefined) return { ...report, head: last, fault: { number: link.number, id, reason } };
       last = link;
     }
   }
-  const isCutOff = last.number < head.number || own.some(({ number }) => number > last.number);
-  return { head: last, fault: isCutOff ? { number: last.number + 1, id: undefined, reason: 'cut_off' } : undefined };
+  if (last.number < head.number || own.some(({ number }) => number > last.number))
+    return { ...report, head: last, fault: { number: last.number + 1, id: undefined, reason: 'cut_off' } };
+  const isOfAnother = last.number === 0 && head.hash !== genesis;
+  const fault = isOfAnother ? { number: 0, id: undefined, reason: 'head_differs' } : undefined;
+  return { ...report, head: last, fault };
 };
 
-/** Both chains of an organization. `db` must see all of its rows, as of one snapshot. */
-export const verifyChains = async (
+/** Of lane 0, whether it holds or not. */
+const selectOpenings = `SELECT action, object_id, hash FROM audit_log
+  WHERE organization_id = $1 AND object_id = ANY ($2) AND action = $3 AND lane = 0 ORDER BY sequence`;
+const selectLanesOfRows = `SELECT lane FROM audit_heads WHERE organization_id = $1
+  UNION SELECT lane FROM audit_log WHERE organization_id = $1`;
+const laneIds = Array.from({ length: auditLanesMax }, (_, lane) => laneId(lane));
+
+/**
+ * Every lane that anything tells of, lane 0 first: what lane 0 opened has to have a head, and what has a head, an entry
+ * or an anchor has to be opened.
+ */
+const verifyLanes = async (
   db: Queryable,
   organizationId: string,
   anchors: readonly Anchor[],
 ): Promise<ChainReport[]> => {
+  const openings = await db.query<{ action: string; object_id: string; hash: string }>(selectOpenings, [
+    organizationId,
+    laneIds,
+    laneOpened,
+  ]);
+  const genesisOf = new Map<number | undefined, string>([[0, auditGenesisHash]]);
+  for (const { action, object_id: objectId, hash } of openings.rows)
+    genesisOf.set(openedLane({ action, objectId }), hash);
+  const known = await db.query<{ lane: number }>(selectLanesOfRows, [organizationId]);
+  const stored = new Set(known.rows.map(({ lane }) => lane));
+  const anchored = anchors.flatMap((anchor) =>
+    anchor.organizationId === organizationId && anchor.chain === 'audit' ? [anchor.lane] : [],
+  );
   const reports: ChainReport[] = [];
-  for (const chain of [auditChain, invoiceChain])
-    reports.push({ organizationId, chain: chain.name, ...(await verifyChain(chain, db, organizationId, anchors)) });
+  for (const lane of [...new Set([0, ...genesisOf.keys(), ...stored, ...anchored])].sort((a = 0, b = 0) => a - b)) {
+    if (lane === undefined) continue;
+    const genesis = genesisOf.get(lane);
+    const report = {
+      organizationId,
+      chain: 'audit',
+      lane,
+      head: { number: 0, hash: genesis ?? auditGenesisHash },
+    } as const;
+    if (genesis === undefined)
+      reports.push({ ...report, fault: { number: undefined, id: undefined, reason: 'lane_was_not_opened' } });
+    else if (lane > 0 && !stored.has(lane))
+      reports.push({ ...report, fault: { number: undefined, id: undefined, reason: 'lane_is_gone' } });
+    else reports.push(await verifyChain(auditLane(organizationId, lane, genesis), db, anchors));
+  }
   return reports;
 };
+
+/** All chains of an organization. `db` must see all of its rows, as of one snapshot. */
+export const verifyChains = async (
+  db: Queryable,
+  organizationId: string,
+  anchors: readonly Anchor[],
+): Promise<ChainReport[]> => [
+  ...(await verifyLanes(db, organizationId, anchors)),
+  await verifyChain(invoiceChain(organizationId), db, anchors),
+];

@@ -1,8 +1,8 @@
 /**
  * Holds the objects against the audit log: a row that came, changed or went without an entry was touched by nobody who
  * may. Each object as it stands has the stored digest of its last entry, over every column
- * (schemas/audited-objects.ts); an object's version counts its changes, so it has as many entries; and each entry's
- * object is there. Rows from before there was an audit log have no entries and are left out; entries from before there
+ * (schemas/audited-objects.ts); an object's version counts its changes, so it has as many entries; its entries are
+ * numbered, whichever lanes they stand in; and each entry's object is there. Rows from before there was an audit log have no entries and are left out; entries from before there
  * were stored digests are counted alone.
  */
 
@@ -49,6 +49,18 @@ const goneStatement = (objectType: AuditedType, { table, organization }: Audited
   `SELECT DISTINCT a.object_id AS id FROM audit_log a WHERE a.organization_id = $1 AND a.object_type = '${objectType}' AND NOT EXISTS (
      SELECT 1 FROM ${table} t WHERE t.id = a.object_id AND t.${organization} IN (SELECT o.id FROM organizations o WHERE o.id = $1 OR o.sandbox_of = $1)
    ) ORDER BY 1`;
+
+/**
+ * Objects whose entries are not numbered without a gap. Forms 1 and 2 do not hash the number, which is the order in
+ * their one lane.
+ */
+const numbersStatement = `SELECT DISTINCT a.object_type AS type, a.object_id AS id FROM (
+    SELECT a.object_type, a.object_id, a.object_sequence,
+      row_number() OVER (PARTITION BY a.object_id ORDER BY a.object_sequence, a.id) AS place,
+      row_number() OVER (PARTITION BY a.object_id ORDER BY a.canonical_version > 2, a.sequence) AS place_by_sequence,
+      a.canonical_version
+    FROM audit_log a WHERE a.organization_id = $1
+  ) a WHERE a.object_sequence <> a.place OR (a.canonical_version < 3 AND a.object_sequence <> a.place_by_sequence) ORDER BY 1, 2`;
 
 /** Shards whose rated lines are not those that were rated. */
 const ratedStatement = `SELECT s.run_id || '/' || s.shard_number AS id FROM billing_run_shards s JOIN billing_runs r ON r.id = s.run_id
@@ -115,6 +127,12 @@ export async function* verifyChanges(db: Queryable, organizationId: string): Asy
   const { rows } = await db.query<{ since: Date }>(selectSince);
   const since = rows[0]?.since as Date;
   for (const [type, object] of objects) yield await verifyKind(db, organizationId, type, object, since);
+  const unnumbered = await db.query<{ type: string; id: string }>(numbersStatement, [organizationId]);
+  for (const [type, some] of Map.groupBy(unnumbered.rows, (row) => row.type)) {
+    const entries = collect(type);
+    for (const { id } of some) entries.add({ id, reason: 'entry_is_missing' });
+    yield entries.faults();
+  }
   const { add, faults } = collect('rated_lines');
   for (const { id } of (await db.query<{ id: string }>(ratedStatement, [organizationId])).rows)
     add({ id, reason: 'differs_from_last_entry' });

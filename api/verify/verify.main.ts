@@ -1,6 +1,7 @@
 /**
  * `npm run verify [-- --anchors <file>] [--write-anchors <file>]`: whether the audit log and the invoices are as they
- * were written, for every organization. One line each on stdout, and the first row that is not by name; exit code 1
+ * were written, for every organization. One line each on stdout, of the audit log one per lane, and the first row that
+ * is not by name; exit code 1
  * where anything is wrong (the configuration too), 2 where it could not be verified.
  *
  * `--write-anchors` adds the heads to a file, which belongs on another machine; only where all is well. `--anchors`
@@ -64,8 +65,13 @@ const textOfFault = ({ number, kind, id, reason }: FaultyRow): string =>
     .join(' ')
     .concat(`: ${reason}`);
 
-const textOf = ({ organizationId, chain, head, fault }: ChainReport): string =>
-  `${organizationId} ${chain}: ${fault ? textOfFault(fault) : `${head.number} as written${head.number > 0 ? `, head ${head.hash}` : ''}`}`;
+const nameOf = ({ chain, lane }: ChainReport): string => (chain === 'audit' ? `audit lane ${lane}` : chain);
+
+const textOf = (report: ChainReport): string => {
+  const { organizationId, head, fault } = report;
+  const found = fault ? textOfFault(fault) : `${head.number} as written${head.number > 0 ? `, head ${head.hash}` : ''}`;
+  return `${organizationId} ${nameOf(report)}: ${found}`;
+};
 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -95,7 +101,7 @@ const verifyOrganization = async (client: Queryable, organizationId: string): Pr
   for (const report of await verifyChains(client, organizationId, anchors)) {
     print(textOf(report));
     if (report.fault) faults += 1;
-    heads.push({ organizationId, chain: report.chain, ...report.head });
+    heads.push({ organizationId, chain: report.chain, lane: report.lane, ...report.head });
   }
   for await (const found of verifyChanges(client, organizationId)) printChanges(organizationId, found);
 };

@@ -1,5 +1,5 @@
 /** The outbox of amendments: what is committed and does not hold yet, and how far each has come. */
-import { appendAudit } from '#platform/audit/audit.ts';
+import { recordChange } from '#platform/audit/record-change.ts';
 import type { OrganizationPostgres, Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { type AmendedJson, amendedEventsSql, payloadOf, placeOf } from '#schemas/amended-events.ts';
 import type { OutgoingAmendment } from '#schemas/amendment.ts';
@@ -86,9 +86,8 @@ export const amendmentOutbox = {
         [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
       );
       const changes = rows.map(({ id }) => ({ action: 'amendment.applied', objectType: 'amendment', objectId: id }));
-      await appendAudit(
-        client,
-        db.organizationId,
+      await recordChange(
+        { query: client.query, organizationId: db.organizationId },
         { actor: 'relay', requestId: undefined, result: 'done' },
         changes,
         now.getTime(),

@@ -1,3 +1,4 @@
+import { removeOldOutboxRows } from '#platform/audit/record-change.ts';
 import { systemClock } from '#platform/process/clock.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
 import { amendmentsChannel } from '#schemas/amendment.ts';
@@ -8,6 +9,9 @@ import { createAppliedSequences } from './applied-sequences.clickhouse.ts';
 import { observeRelay } from './observe-relay.ts';
 import { amendmentOutbox } from './outbox.postgres.ts';
 import { createRelay, lookMsMin } from './relay.ts';
+
+/** How often rows of the outbox are looked for that are too old for anyone to ask for. */
+const forgetEveryMs = 60_000;
 
 const options = {
   clickhouse: { requestTimeoutMs: 20_000, connectionsMax: 4 },
@@ -30,5 +34,11 @@ await runWorker('relay', options, async ({ config, log, metrics, nats, clickhous
     readWatermark: async () => BigInt(await checked.read()),
     report: observeRelay(metrics, log),
   });
-  return { loops: [{ work: relay, lanes: 1, pollMs: lookMsMin, channel: amendmentsChannel }] };
+  const forget = async (): Promise<boolean> => (await removeOldOutboxRows(postgres, systemClock.nowMs())) > 0;
+  return {
+    loops: [
+      { work: relay, lanes: 1, pollMs: lookMsMin, channel: amendmentsChannel },
+      { work: forget, lanes: 1, pollMs: forgetEveryMs },
+    ],
+  };
 });

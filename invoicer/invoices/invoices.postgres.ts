@@ -1,6 +1,6 @@
 /** Issuing invoices: one transaction, a gap-free number, the hash chain. */
 import assert from 'node:assert/strict';
-import { appendAudit } from '#platform/audit/audit.ts';
+import { recordChange } from '#platform/audit/record-change.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { isPassing } from '#platform/stores/retry.ts';
 import { giveUpShard } from '#platform/work/give-up-shard.ts';
@@ -159,9 +159,8 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
       }));
       const ended = completedAt === undefined ? [] : [runEnded('completed', shard.runId)];
       const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
-      await appendAudit(
-        client,
-        shard.organizationId,
+      await recordChange(
+        { query: client.query, organizationId: shard.organizationId },
         actor,
         [...changes, ...ended],
         last?.issuedAt ?? completedAt ?? 0,

@@ -66,7 +66,7 @@ export const entriesOf = (objectType: AuditedType): string => {
       coalesce(array_agg(c.digest) FILTER (WHERE c.digest IS NOT NULL), '{}') AS digests
     FROM (
       SELECT count(*) FILTER (WHERE a.action NOT IN (${literals(uncountedActions)})) AS changes, bool_or(a.action IN (${literals(created)})) AS created,
-        max(a.after_digest) AS after, (array_agg(a.stored_digest ORDER BY a.sequence DESC))[1] AS digest
+        max(a.after_digest) AS after, (array_agg(a.stored_digest ORDER BY a.object_sequence DESC))[1] AS digest
       FROM audit_log a
       WHERE a.organization_id = ANY (ARRAY(SELECT unnest(ARRAY[o.id, o.sandbox_of]) FROM organizations o WHERE o.id = t.${organization}))
         AND a.object_id = t.id AND a.object_type = '${objectType}'
@@ -114,22 +114,3 @@ export const ratedLinesDigest = `CASE WHEN s.billing_period_ids IS NULL THEN ${d
   ['billing_period_id', 'charge_code'],
   'l.billing_period_id = ANY (s.billing_period_ids)',
 )} END`;
-
-const statements = new Map(
-  (Object.entries(auditedObjects) as [AuditedType, AuditedObject][]).map(([type, object]) => [
-    type as string,
-    `SELECT t.id, ${storedDigest(object)} AS digest FROM ${object.table} t WHERE t.id = ANY ($1)`,
-  ]),
-);
-
-/** By id, of the objects that are stored, as the transaction sees them. */
-export const readStoredDigests = async (
-  db: Queryable,
-  objectType: string,
-  ids: readonly string[],
-): Promise<ReadonlyMap<string, string>> => {
-  const statement = statements.get(objectType);
-  if (statement === undefined) throw new Error(`no columns are named for the audited type ${objectType}`);
-  const { rows } = await db.query<{ id: string; digest: string }>(statement, [ids]);
-  return new Map(rows.map(({ id, digest }) => [id, digest]));
-};

@@ -23,6 +23,7 @@ const commands = {
   bench: { file: 'bench/line.main.ts', isOurs: true },
   'bench-k6': { file: 'bench/k6.main.ts', isOurs: true },
   'bench-api': { file: 'bench/api.main.ts', isOurs: true },
+  'bench-changes': { file: 'bench/changes.main.ts', isOurs: true },
   'bench-usage': { file: 'bench/usage.main.ts', isOurs: true },
   'test-clients': { file: 'test/clients/clients.main.ts', isOurs: true },
   'test-crash': { file: 'test/crash/crash.main.ts', isOurs: true },

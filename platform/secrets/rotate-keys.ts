@@ -15,7 +15,7 @@
 import { randomBytes } from 'node:crypto';
 import { type AuditedType, auditedObjects } from '#schemas/audited-objects.ts';
 import type { SealedColumn } from '#schemas/sealed-columns.ts';
-import { appendAudit } from '../audit/audit.ts';
+import { recordChange } from '../audit/record-change.ts';
 import { lockAccounted } from '../audit/stored-digest.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Postgres, Queryable } from '../stores/postgres.ts';
@@ -162,9 +162,8 @@ const updateAudited = (
         objectType: type as string,
         objectId: row,
       }));
-      await appendAudit(
-        client,
-        organizationId,
+      await recordChange(
+        { query: client.query, organizationId },
         { actor: 'rotate-keys', requestId: undefined, result: 'done' },
         entries,
         clock.nowMs(),

@@ -14,8 +14,14 @@ export type Queryable = {
 };
 
 export type Postgres = Queryable & {
-  /** Runs `work` in one transaction: commits its result or rolls everything back. */
-  readonly transaction: <T>(work: (client: Queryable) => Promise<T>) => Promise<T>;
+  /**
+   * Runs `work` in one transaction: commits its result or rolls everything back. `opening` are statements without
+   * parameters, of texts of ours alone, that go with the BEGIN in one round trip; `work` is given what each gave.
+   */
+  readonly transaction: <T>(
+    work: (client: Queryable, opened: readonly pg.QueryResult[]) => Promise<T>,
+    opening?: readonly string[],
+  ) => Promise<T>;
   /**
    * The same for one organization: row-level security shows its statements the rows of that organization alone.
    * `millrace_app` sees no row of a tenant without it.
@@ -129,8 +135,8 @@ const isHung = (error: unknown): boolean => error instanceof Error && error.mess
 
 /**
  * A bounded pool as whoever the URL names. `statementMsMax` bounds a statement, by the server and, where that hangs, by
- * this process; and how long a transaction may stand still, as one whose process hangs holds its locks: of rows, of the
- * audit chain, of an Idempotency-Key. `lockMsMax` bounds the wait for such a lock, by default like any statement.
+ * this process; and how long a transaction may stand still, as one whose process hangs holds its locks: of rows, of a
+ * lane of the audit log, of an Idempotency-Key. `lockMsMax` bounds the wait for such a lock, by default like any statement.
  */
 export const connectPostgres = (
   url: string,
@@ -182,11 +188,12 @@ export const connectPostgres = (
   const bound = (organizationId: string): OrganizationPostgres => ({
     organizationId,
     query: (text, values) => lend(organizationId, (client) => client.query(statementOf(text, values))),
-    transaction: (work) =>
+    transaction: (work, opening = []) =>
       lend(organizationId, async (client) => {
-        await client.query('BEGIN');
         try {
-          const result = await work({ query: (text, values) => client.query(statementOf(text, values)) });
+          const begun: unknown = await client.query(['BEGIN', ...opening].join('; '));
+          const opened = Array.isArray(begun) ? (begun as pg.QueryResult[]).slice(1) : [];
+          const result = await work({ query: (text, values) => client.query(statementOf(text, values)) }, opened);
           const { command } = await client.query('COMMIT');
           // A COMMIT after a statement that failed, and whose fault was passed over, is answered ROLLBACK and no error.
           assert.equal(command, 'COMMIT', 'a transaction with a failed statement was to be committed');

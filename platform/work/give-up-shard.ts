@@ -1,6 +1,6 @@
 /** Rater and invoicer give a shard back in the same way, with the audit entry of a run that fails by it. */
 import { giveUpShardStatement, runEnded, type Shard } from '#schemas/billing-run.ts';
-import { appendAudit } from '../audit/audit.ts';
+import { recordChange } from '../audit/record-change.ts';
 import type { Postgres } from '../stores/postgres.ts';
 
 export const giveUpShard = (
@@ -20,9 +20,8 @@ export const giveUpShard = (
     );
     const [failed] = rows;
     if (!failed) return;
-    await appendAudit(
-      client,
-      shard.organizationId,
+    await recordChange(
+      { query: client.query, organizationId: shard.organizationId },
       { actor, requestId: shard.requestId, result: 'done' },
       [runEnded('failed', shard.runId)],
       failed.now.getTime(),

@@ -1,6 +1,6 @@
 /** The billing runs as the rater sees them: prepared into shards, leased, and rated. */
 import assert from 'node:assert/strict';
-import { appendAudit } from '#platform/audit/audit.ts';
+import { recordChange } from '#platform/audit/record-change.ts';
 import { ratedLinesDigest } from '#platform/audit/stored-digest.ts';
 import { newId } from '#platform/process/ids.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
@@ -100,9 +100,8 @@ const auditEnd = (
   { id, organizationId, requestId }: EndedRun,
   now: Date,
 ): Promise<void> =>
-  appendAudit(
-    client,
-    organizationId,
+  recordChange(
+    { query: client.query, organizationId },
     { actor: 'rater', requestId, result: 'done' },
     [runEnded(how, id)],
     now.getTime(),
@@ -115,7 +114,7 @@ const failDeadly = async (client: Queryable): Promise<void> => {
     organization_id: string;
     request_id: string | null;
     now: Date;
-  }>('SELECT *, clock_timestamp() AS now FROM fail_deadly_billing_run_shards()');
+  }>('SELECT *, clock_timestamp() AS now FROM fail_deadly_billing_run_shards() ORDER BY organization_id');
   for (const row of rows) {
     const run = { id: row.run_id, organizationId: row.organization_id, requestId: row.request_id ?? undefined };
     await auditEnd(client, 'failed', run, row.now);

@@ -4,8 +4,12 @@ import { promisify } from 'node:util';
 import { createClient } from '@clickhouse/client';
 import pg from 'pg';
 import { expect, inject, it } from 'vitest';
+import { recordChange } from '#platform/audit/record-change.ts';
+import { createLog } from '#platform/process/log.ts';
 import { migrateAll, readMigrations } from '#platform/stores/migrate.ts';
-import { type Login, loginUrl } from '#platform/stores/postgres.ts';
+import { connectPostgres, type Login, loginUrl } from '#platform/stores/postgres.ts';
+import { verifyChains } from '../../api/verify/verify-chains.postgres.ts';
+import { auditExamples } from '../support/audit-examples.ts';
 import { freshStores as makeStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 
@@ -153,17 +157,77 @@ it('[I17] a table of its own before ours does not let the worker add a line to a
   await worker.end();
 });
 
-it('[I34] rows whose names have the form of an id stop no migration and keep their names; each is told, with its cure', async () => {
-  const stores = await freshStores();
-  const owner = await connect(stores.databaseUrl);
-  // As the release before left it.
+/** Brings a database to where the release before `name` left it. */
+const migrateBefore = async (owner: pg.Client, name: string): Promise<void> => {
   await owner.query(
     'CREATE TABLE schema_migrations (name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())',
   );
-  for (const { name, sql, checksum } of (await readMigrations('postgres')).filter((file) => file.name < '0012')) {
+  for (const { name: file, sql, checksum } of (await readMigrations('postgres')).filter((one) => one.name < name)) {
     await owner.query(sql);
-    await owner.query('INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)', [name, checksum]);
+    await owner.query('INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)', [file, checksum]);
   }
+};
+
+it('[I28] an audit log from before there were lanes is lane 0, verifies as it was written, and goes on', async () => {
+  const stores = await freshStores();
+  const client = await connect(stores.databaseUrl);
+  await migrateBefore(client, '0017');
+  const [first] = auditExamples;
+  const organizationId = first?.organizationId ?? '';
+  await client.query("INSERT INTO organizations (id, name, created_at, tier) VALUES ($1, 'O', now(), 'scale')", [
+    organizationId,
+  ]);
+  for (const entry of auditExamples)
+    await client.query(
+      `INSERT INTO audit_log (organization_id, sequence, id, occurred_at, actor, action, object_type, object_id, before_digest, after_digest, request_id, result,
+         previous_hash, hash, stored_digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+      [
+        ...[organizationId, entry.sequence, entry.id, new Date(entry.occurredAtMs), entry.actor, entry.action],
+        ...[entry.objectType, entry.objectId, entry.beforeDigest, entry.afterDigest, entry.requestId, entry.result],
+        ...[entry.previousHash, entry.hash, entry.storedDigest],
+      ],
+    );
+  const last = auditExamples.at(-1);
+  await client.query('INSERT INTO audit_heads VALUES ($1, $2, $3)', [organizationId, last?.sequence, last?.hash]);
+  expect((await migrateAll(stores)).applied).toContain('postgres/0017_audit_lanes.sql');
+  const { rows } = await client.query(
+    'SELECT lane, sequence, canonical_version, object_sequence FROM audit_log ORDER BY sequence',
+  );
+  expect(rows).toEqual(
+    auditExamples.map(({ sequence, canonicalVersion, objectSequence }) => ({
+      lane: 0,
+      sequence: BigInt(sequence),
+      canonical_version: canonicalVersion,
+      object_sequence: BigInt(objectSequence),
+    })),
+  );
+  await expect(client.query("UPDATE audit_log SET actor = 'x'")).rejects.toThrow('immutable');
+  await client.end();
+  const owner = connectPostgres(stores.databaseUrl, { poolMax: 1, log: createLog('test', 'error') });
+  const change = { action: 'customer.updated', objectType: 'customer', objectId: last?.objectId ?? '' };
+  await owner.transaction(({ query }) =>
+    recordChange(
+      { query, organizationId },
+      { actor: 'test', requestId: undefined, result: '200' },
+      [change],
+      Date.now(),
+    ),
+  );
+  const { rows: written } = await owner.query(
+    'SELECT lane, sequence, canonical_version, object_sequence, previous_hash FROM audit_log WHERE sequence > 4',
+  );
+  expect(written).toEqual([
+    { lane: 0, sequence: 5n, canonical_version: 3, object_sequence: 4n, previous_hash: last?.hash },
+  ]);
+  const [lane] = await verifyChains(owner, organizationId, []);
+  expect(lane).toMatchObject({ chain: 'audit', lane: 0, head: { number: 5 }, fault: undefined });
+  await owner.close();
+});
+
+it('[I34] rows whose names have the form of an id stop no migration and keep their names; each is told, with its cure', async () => {
+  const stores = await freshStores();
+  const owner = await connect(stores.databaseUrl);
+  await migrateBefore(owner, '0012');
   const [one, two] = ['a'.repeat(32), 'b'.repeat(32)];
   await owner.query(`
     INSERT INTO organizations (id, name, created_at, tier) VALUES ('org', 'x', now(), 'scale');

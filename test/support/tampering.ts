@@ -54,8 +54,8 @@ export const verifyAll = async (db: Queryable): Promise<string[]> => {
   );
   const faults: string[] = [];
   for (const { id: organizationId } of rows) {
-    for (const { chain, fault } of await verifyChains(db, organizationId, []))
-      if (fault) faults.push(`${chain} (${fault.id}): ${fault.reason}`);
+    for (const { chain, lane, fault } of await verifyChains(db, organizationId, []))
+      if (fault) faults.push(`${chain === 'audit' ? `audit ${lane}` : chain} (${fault.id}): ${fault.reason}`);
     for await (const found of verifyChanges(db, organizationId))
       faults.push(...found.rows.map(({ kind, id, reason }) => `${kind} (${id}): ${reason}`));
   }

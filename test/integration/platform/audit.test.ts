@@ -126,10 +126,12 @@ describe('[I28] the audit log', () => {
     expect((await pipeline.api('GET', `/v1/customers/${external}`)).status).toBe(404);
   });
 
-  it('stays one unbroken chain under changes at once, of API and billing runs, in both worlds', async () => {
+  it('stays unbroken in every lane under changes at once, of API and billing runs, in both worlds', async () => {
     const test = await makeKey(pipeline, pipeline.api, { scopes: ['admin'], world: 'test' });
     await makeObjects(test.api, 'customer-1');
-    const before = await total();
+    // That a lane was opened has an entry too, and how many are opened depends on what comes at once.
+    const countChanges = async () => (await total()) - (await total('object_type=audit_lane'));
+    const before = await countChanges();
     const many = Array.from({ length: 60 }, (_, index) =>
       (index % 3 === 0 ? test.api : pipeline.api)('POST', '/v1/customers', { external_id: `many-${index}`, name: 'M' }),
     );
@@ -140,9 +142,11 @@ describe('[I28] the audit log', () => {
     const statuses = (await Promise.all([...many, ...changed, ...runs])).map(({ status }) => status);
     expect(new Set(statuses)).toEqual(new Set([200, 201]));
     // A run is asked for, and it ends.
-    expect(await total()).toBe(before + 40 + 20 + 2 * 3);
-    const sequences = (await entries('sort=-created_at')).map(({ sequence }) => sequence);
-    expect(sequences).toEqual(Array.from({ length: sequences.length }, (_, index) => sequences.length - index));
+    expect(await countChanges()).toBe(before + 40 + 20 + 2 * 3);
+    for (const lane of Map.groupBy(await entries(''), (entry) => entry.lane).values()) {
+      const sequences = lane.map(({ sequence }) => Number(sequence)).sort((a, b) => a - b);
+      expect(sequences).toEqual(Array.from(sequences, (_, index) => index + 1));
+    }
     const { code, stdout } = await verify(pipeline.databaseUrl);
     expect(stdout).toContain('no fault');
     expect(code).toBe(0);

@@ -286,7 +286,7 @@ describe('[I22] the API that is killed', () => {
       // The last lock that a change takes: all of its work is done by then.
       await client.query('SELECT 1 FROM audit_heads WHERE organization_id = $1 FOR UPDATE', [tenant.organizationId]);
       const unanswered = post(customers, body, key).catch((error: Error) => error);
-      await waiting('INSERT INTO audit_heads%');
+      await waiting('SELECT lane, last_sequence, head_hash FROM audit_heads%');
       await killed(pidOf());
       expect(await unanswered).toBeInstanceOf(Error);
     });

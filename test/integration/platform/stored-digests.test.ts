@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { appendAudit } from '#platform/audit/audit.ts';
+import { recordChange } from '#platform/audit/record-change.ts';
 import { systemClock } from '#platform/process/clock.ts';
 import { newId } from '#platform/process/ids.ts';
 import { rotateKeys } from '#platform/secrets/rotate-keys.ts';
@@ -161,9 +161,8 @@ describe('[I28] what processes and commands change by themselves', () => {
         );
       }
       const made = runs.map(({ id }) => ({ action: 'billing_run.created', objectType: 'billing_run', objectId: id }));
-      await appendAudit(
-        client,
-        tenant.organizationId,
+      await recordChange(
+        { query: client.query, organizationId: tenant.organizationId },
         { actor: 'test', requestId: undefined, result: 'done' },
         made,
         now.getTime(),

@@ -65,24 +65,31 @@ afterAll(async () => {
 });
 
 const run = (...words: readonly string[]): Promise<Verdict> => verify(pipeline.databaseUrl, words);
-const rowAt = async (sequence: number): Promise<AuditRow> =>
+/** Of lane 0, where nothing else is said: where nothing goes on at once, it has them all. */
+const rowAt = async (sequence: number, lane = 0): Promise<AuditRow> =>
   (
     await pipeline.asOwner.query<AuditRow>(
-      `SELECT ${auditColumns} FROM audit_log WHERE organization_id = $1 AND sequence = $2`,
-      [tenant.organizationId, sequence],
+      `SELECT ${auditColumns} FROM audit_log WHERE organization_id = $1 AND lane = $3 AND sequence = $2`,
+      [tenant.organizationId, sequence, lane],
     )
   ).rows[0] as AuditRow;
-const lastSequence = async (): Promise<number> =>
+const lastSequence = async (lane = 0): Promise<number> =>
   Number(
     (
       await pipeline.asOwner.query<{ last: bigint }>(
-        'SELECT last_sequence AS last FROM audit_heads WHERE organization_id = $1',
-        [tenant.organizationId],
+        'SELECT last_sequence AS last FROM audit_heads WHERE organization_id = $1 AND lane = $2',
+        [tenant.organizationId, lane],
       )
     ).rows[0]?.last,
   );
-const audit = (sequence: number, id: string | undefined, reason: string) =>
-  `${tenant.organizationId} audit: FAULT at ${sequence}${id ? ` (${id})` : ''}: ${reason}`;
+/** The columns of an entry, some of them as other expressions. */
+const copied = (other: Readonly<Record<string, string>>): string =>
+  auditColumns
+    .split(', ')
+    .map((column) => other[column] ?? column)
+    .join(', ');
+const audit = (sequence: number, id: string | undefined, reason: string, lane = 0) =>
+  `${tenant.organizationId} audit lane ${lane}: FAULT at ${sequence}${id ? ` (${id})` : ''}: ${reason}`;
 const invoices = (number: number, id: string | undefined, reason: string) =>
   `${tenant.organizationId} invoices: FAULT at ${number}${id ? ` (${id})` : ''}: ${reason}`;
 const invoiceAt = async (number: number): Promise<string> =>
@@ -93,20 +100,20 @@ const invoiceAt = async (number: number): Promise<string> =>
  * Writes the chain anew from a sequence on, as one would who covers up a change: every hash is right again, and so is
  * the head.
  */
-const rewriteFrom = async (sequence: number): Promise<void> => {
-  const last = await lastSequence();
-  let previousHash = sequence === 1 ? auditGenesisHash : (await rowAt(sequence - 1)).hash;
+const rewriteFrom = async (sequence: number, lane = 0): Promise<void> => {
+  const last = await lastSequence(lane);
+  let previousHash = sequence === 1 ? auditGenesisHash : (await rowAt(sequence - 1, lane)).hash;
   for (let at = sequence; at <= last; at += 1) {
-    const hash = auditHash(previousHash, entryFromRow(await rowAt(at)));
+    const hash = auditHash(previousHash, entryFromRow(await rowAt(at, lane)));
     await tamper([
-      'UPDATE audit_log SET previous_hash = $3, hash = $4 WHERE organization_id = $1 AND sequence = $2',
-      [tenant.organizationId, at, previousHash, hash],
+      'UPDATE audit_log SET previous_hash = $3, hash = $4 WHERE organization_id = $1 AND sequence = $2 AND lane = $5',
+      [tenant.organizationId, at, previousHash, hash, lane],
     ]);
     previousHash = hash;
   }
   await tamper([
-    'UPDATE audit_heads SET head_hash = $2 WHERE organization_id = $1',
-    [tenant.organizationId, previousHash],
+    'UPDATE audit_heads SET head_hash = $2 WHERE organization_id = $1 AND lane = $3',
+    [tenant.organizationId, previousHash, lane],
   ]);
 };
 
@@ -115,10 +122,10 @@ describe('[I28] verify', () => {
     const { code, faults, stdout, stderr } = await run();
     expect({ code, faults, stderr }).toEqual({ code: 0, faults: [], stderr: '' });
     expect(stdout).toContain(
-      `${tenant.organizationId} audit: ${await lastSequence()} as written, head ${(await rowAt(await lastSequence())).hash}\n`,
+      `${tenant.organizationId} audit lane 0: ${await lastSequence()} as written, head ${(await rowAt(await lastSequence())).hash}\n`,
     );
     expect(stdout).toMatch(new RegExp(`${tenant.organizationId} invoices: 4 as written, head [0-9a-f]{64}\n`));
-    expect(stdout).toContain(`${tenant.sandboxId} audit: 0 as written\n`);
+    expect(stdout).toContain(`${tenant.sandboxId} audit lane 0: 0 as written\n`);
   });
 
   it.each([
@@ -136,7 +143,7 @@ describe('[I28] verify', () => {
   ])('names the entry whose %s was changed', async (column, value) => {
     const { id } = await rowAt(5);
     await tamper([
-      `UPDATE audit_log SET ${column} = ${value} WHERE organization_id = $1 AND sequence = 5`,
+      `UPDATE audit_log SET ${column} = ${value} WHERE organization_id = $1 AND lane = 0 AND sequence = 5`,
       [tenant.organizationId],
     ]);
     const { code, faults } = await run();
@@ -145,20 +152,27 @@ describe('[I28] verify', () => {
   });
 
   it('names the first entry behind one that was removed', async () => {
-    await tamper(['DELETE FROM audit_log WHERE organization_id = $1 AND sequence = 5', [tenant.organizationId]]);
+    await tamper([
+      'DELETE FROM audit_log WHERE organization_id = $1 AND lane = 0 AND sequence = 5',
+      [tenant.organizationId],
+    ]);
     expect((await run()).faults[0]).toBe(audit(6, (await rowAt(6)).id, 'sequence_has_gap'));
   });
 
   it('names an entry that was put in between, and the first of two that changed places', async () => {
-    const shift = 'UPDATE audit_log SET sequence = sequence + $2 WHERE organization_id = $1 AND sequence > $3';
+    const shift =
+      'UPDATE audit_log SET sequence = sequence + $2 WHERE organization_id = $1 AND lane = 0 AND sequence > $3';
     await tamper(
       [shift, [tenant.organizationId, 1_001, 4]],
       [shift, [tenant.organizationId, -1_000, 1_000]],
       [
-        `INSERT INTO audit_log (${auditColumns}) SELECT organization_id, 5, 'aud_put', occurred_at, actor, action, object_type, object_id, before_digest, after_digest, request_id, result, stored_digest, hash, hash FROM audit_log WHERE organization_id = $1 AND sequence = 4`,
+        `INSERT INTO audit_log (${auditColumns}) SELECT ${copied({ sequence: '5', id: "'aud_put'", object_sequence: '999', previous_hash: 'hash' })} FROM audit_log WHERE organization_id = $1 AND lane = 0 AND sequence = 4`,
         [tenant.organizationId],
       ],
-      ['UPDATE audit_heads SET last_sequence = last_sequence + 1 WHERE organization_id = $1', [tenant.organizationId]],
+      [
+        'UPDATE audit_heads SET last_sequence = last_sequence + 1 WHERE organization_id = $1 AND lane = 0',
+        [tenant.organizationId],
+      ],
     );
     expect((await run()).faults[0]).toBe(audit(5, 'aud_put', 'hash_differs'));
     await tamper(
@@ -167,7 +181,7 @@ describe('[I28] verify', () => {
         .flatMap((table) => [[`DELETE FROM ${table}`], [`INSERT INTO ${table} SELECT * FROM kept_${table}`]] as const),
     );
     const { id } = await rowAt(6);
-    const move = 'UPDATE audit_log SET sequence = $3 WHERE organization_id = $1 AND sequence = $2';
+    const move = 'UPDATE audit_log SET sequence = $3 WHERE organization_id = $1 AND lane = 0 AND sequence = $2';
     await tamper(
       [move, [tenant.organizationId, 5, 1_000]],
       [move, [tenant.organizationId, 6, 5]],
@@ -178,7 +192,10 @@ describe('[I28] verify', () => {
 
   it('tells that the end was cut off, one entry, all of them, or the head too', async () => {
     const last = await lastSequence();
-    await tamper(['DELETE FROM audit_log WHERE organization_id = $1 AND sequence = $2', [tenant.organizationId, last]]);
+    await tamper([
+      'DELETE FROM audit_log WHERE organization_id = $1 AND lane = 0 AND sequence = $2',
+      [tenant.organizationId, last],
+    ]);
     expect((await run()).faults[0]).toBe(audit(last, undefined, 'cut_off'));
     await tamper(['DELETE FROM audit_log WHERE organization_id = $1', [tenant.organizationId]]);
     expect((await run()).faults).toContain(audit(1, undefined, 'cut_off'));
@@ -198,9 +215,10 @@ describe('[I28] verify', () => {
 
   it('names an entry that was added behind the head, and one that stands before the first', async () => {
     const last = await lastSequence();
-    const entry = { ...entryFromRow(await rowAt(last)), sequence: last + 1, id: 'aud_behind' };
+    const behind = { sequence: last + 1, id: 'aud_behind', objectSequence: last + 1_001 };
+    const entry = { ...entryFromRow(await rowAt(last)), ...behind };
     const { hash } = await rowAt(last);
-    const add = `INSERT INTO audit_log (${auditColumns}) SELECT organization_id, $2, $3, occurred_at, actor, action, object_type, object_id, before_digest, after_digest, request_id, result, stored_digest, $4, $5 FROM audit_log WHERE organization_id = $1 AND sequence = $6`;
+    const add = `INSERT INTO audit_log (${auditColumns}) SELECT ${copied({ sequence: '$2::bigint', id: '$3', object_sequence: '$2::bigint + 1000', previous_hash: '$4', hash: '$5' })} FROM audit_log WHERE organization_id = $1 AND lane = 0 AND sequence = $6`;
     await tamper([add, [tenant.organizationId, last + 1, 'aud_behind', hash, auditHash(hash, entry), last]]);
     expect((await run()).faults[0]).toBe(audit(last + 1, 'aud_behind', 'behind_the_head'));
     await tamper([add, [tenant.organizationId, -1, 'aud_before', hash, hash, last]]);
@@ -278,12 +296,15 @@ describe('[I28] verify', () => {
   });
 
   it('names an invoice whose entry has another hash than the invoice, though both chains hold', async () => {
-    const { rows } = await pipeline.asOwner.query<{ sequence: bigint; object_id: string }>(
-      "SELECT sequence, object_id FROM audit_log WHERE action = 'invoice.issued' ORDER BY sequence DESC LIMIT 1",
+    const { rows } = await pipeline.asOwner.query<{ lane: number; sequence: bigint; object_id: string }>(
+      "SELECT lane, sequence, object_id FROM audit_log WHERE action = 'invoice.issued' ORDER BY lane, sequence DESC LIMIT 1",
     );
     const [entry] = rows;
-    await tamper(['UPDATE audit_log SET after_digest = $2 WHERE sequence = $1', [entry?.sequence, '0'.repeat(64)]]);
-    await rewriteFrom(Number(entry?.sequence));
+    await tamper([
+      'UPDATE audit_log SET after_digest = $2 WHERE lane = $3 AND sequence = $1',
+      [entry?.sequence, '0'.repeat(64), entry?.lane],
+    ]);
+    await rewriteFrom(Number(entry?.sequence), entry?.lane);
     expect((await run()).faults).toEqual([
       `${tenant.organizationId} changes: FAULT invoice (${entry?.object_id}): change_without_entry`,
     ]);
@@ -307,15 +328,15 @@ describe('[I28] anchors', () => {
       .split('\n')
       .map((line) => JSON.parse(line));
     const last = await lastSequence();
-    expect(lines).toMatchObject([
-      { organization_id: tenant.organizationId, chain: 'audit', number: last, hash: (await rowAt(last)).hash },
+    expect(lines.filter(({ lane = 0 }) => lane === 0)).toMatchObject([
+      { organization_id: tenant.organizationId, chain: 'audit', lane: 0, number: last, hash: (await rowAt(last)).hash },
       { organization_id: tenant.organizationId, chain: 'invoices', number: 4 },
     ]);
     expect(await run('--anchors', path, '--write-anchors', path)).toMatchObject({ code: 0 });
-    expect(readFileSync(path, 'utf8').trim().split('\n')).toHaveLength(2);
+    expect(readFileSync(path, 'utf8').trim().split('\n')).toHaveLength(lines.length);
 
     await tamper([
-      "UPDATE audit_log SET actor = 'nobody' WHERE organization_id = $1 AND sequence = 5",
+      "UPDATE audit_log SET actor = 'nobody' WHERE organization_id = $1 AND lane = 0 AND sequence = 5",
       [tenant.organizationId],
     ]);
     await rewriteFrom(5);
@@ -339,7 +360,7 @@ describe('[I28] anchors', () => {
 
   it('are not written of a chain that is broken', async () => {
     const path = join(folder, 'none');
-    await tamper(["UPDATE audit_log SET actor = 'nobody' WHERE sequence = 5"]);
+    await tamper(["UPDATE audit_log SET actor = 'nobody' WHERE lane = 0 AND sequence = 5"]);
     expect(await run('--write-anchors', path)).toMatchObject({ code: 1 });
     expect(() => readFileSync(path)).toThrow('ENOENT');
   });
@@ -374,7 +395,7 @@ describe('the command', () => {
   it('works through npm run verify as it does by itself, faults and code included', async () => {
     const through = () => verify(pipeline.databaseUrl, [], 'platform/local/verify.main.ts');
     expect(await through()).toMatchObject({ code: 0, faults: [] });
-    await tamper(["UPDATE audit_log SET actor = 'nobody' WHERE sequence = 5"]);
+    await tamper(["UPDATE audit_log SET actor = 'nobody' WHERE lane = 0 AND sequence = 5"]);
     expect(await through()).toMatchObject({ code: 1, faults: [audit(5, (await rowAt(5)).id, 'hash_differs')] });
   });
 

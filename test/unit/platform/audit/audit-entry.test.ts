@@ -9,11 +9,15 @@ import {
   canonicalEntry,
   createDigest,
 } from '#platform/audit/audit-entry.ts';
+import { auditExamples } from '../../../support/audit-examples.ts';
 
 const entry = (sequence: number): AuditEntry => ({
   id: `aud_${sequence}`,
   organizationId: 'org_1',
+  canonicalVersion: 3,
+  lane: 2,
   sequence,
+  objectSequence: 4,
   occurredAtMs: 1_800_000_000_000 + sequence,
   actor: 'key_1',
   action: 'customer.created',
@@ -49,23 +53,46 @@ describe('the chain of the audit log', () => {
   it.each([
     ['with all fields', { ...entry(7), beforeDigest: 'cd', requestId: 'req_1' }],
     ['with what may be absent', entry(7)],
-    ['from before there were stored digests', { ...entry(7), storedDigest: undefined }],
+    ['without a stored digest', { ...entry(7), storedDigest: undefined }],
+    ['from before there were lanes', { ...entry(7), canonicalVersion: 2, lane: 0 }],
+    ['from before there were stored digests', { ...entry(7), canonicalVersion: 1, lane: 0, storedDigest: undefined }],
   ])('hashes the RFC 8785 form of an entry %s', (_, one) => {
     const canonical = canonicalEntry(one);
     expect(canonical).toBe(canonicalize(JSON.parse(canonical)));
-    expect(Object.keys(JSON.parse(canonical))).toHaveLength(one.storedDigest === undefined ? 13 : 14);
-    expect(JSON.parse(canonical).canonical_version).toBe(one.storedDigest === undefined ? 1 : 2);
+    expect(Object.keys(JSON.parse(canonical))).toHaveLength([13, 14, 16][one.canonicalVersion - 1] as number);
+    expect(JSON.parse(canonical).canonical_version).toBe(one.canonicalVersion);
   });
 
   it('has one hash that anyone can compute', () => {
     // printf '%064d\n{"action":...}' 0 | sha256sum
-    const before = { ...entry(1), objectId: 'cus_1', storedDigest: undefined };
+    const before = { ...entry(1), canonicalVersion: 1, objectId: 'cus_1', storedDigest: undefined };
     expect(auditHash(auditGenesisHash, before)).toBe(
       '345ee3abb9777e2a10ce2e3bb7c7d2acae9b47d6667e128c4d207a90adcf726a',
     );
-    expect(auditHash(auditGenesisHash, { ...before, storedDigest: '1:ef' })).toBe(
+    expect(auditHash(auditGenesisHash, { ...before, canonicalVersion: 2, storedDigest: '1:ef' })).toBe(
       '08f984fe0250153cf0c2f8f5a8158da02d4cc91ea5eb59c6a148aafa6a509b87',
     );
+    expect(auditHash(auditGenesisHash, { ...before, canonicalVersion: 3, storedDigest: '1:ef' })).toBe(
+      '3be829b6d2508a041fbc0c9b379d7aee18ac6fc0eece9a590131688b4105c7a4',
+    );
+  });
+
+  it('holds for entries of forms 1 and 2 as they were stored', () => {
+    expect(firstFault(auditExamples)).toBeUndefined();
+    for (const [index, one] of auditExamples.entries())
+      expect(auditHash(auditExamples[index - 1]?.hash ?? auditGenesisHash, one)).toBe(one.hash);
+  });
+
+  it.each([
+    ['a form that there is none of', 3, { canonicalVersion: 4 }],
+    ['form 0', 1, { canonicalVersion: 0 }],
+    ['the form before', 3, { canonicalVersion: 1 }],
+    ['the form behind', 2, { canonicalVersion: 2 }],
+    ['a lane, which its form does not know', 2, { lane: 1 }],
+    ['a stored digest, which its form does not know', 2, { storedDigest: '1:ef' }],
+  ])('is broken by a row that says %s', (_, sequence, change) => {
+    const chain = auditExamples.map((one) => (one.sequence === sequence ? { ...one, ...change } : one));
+    expect(firstFault(chain)).toEqual([sequence, 'hash_differs']);
   });
 
   it('holds as it was written', () => {
