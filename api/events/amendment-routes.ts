@@ -11,7 +11,7 @@ import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
-import { amendEvents } from './amend-events.ts';
+import { amendEvents, findOriginals } from './amend-events.ts';
 import type { AmendedJson } from './amended-places.ts';
 import type { AmendmentStream } from './amendments.nats.ts';
 import type { AmendmentRow, AmendmentStore } from './amendments.postgres.ts';
@@ -62,11 +62,11 @@ const readAmendments = (rawBody: Buffer, nowMs: number, futureMsMax: number): re
   return parsed.value;
 };
 
-export const amendmentRoutes = ({ get, list, change }: Routes, ports: AmendmentPorts): void => {
+export const amendmentRoutes = ({ get, list, changeAfter }: Routes, ports: AmendmentPorts): void => {
   const { amendments, storedEvents, readWatermark, lastSequence, futureMsMax } = ports;
   const tag = 'Events';
 
-  change(
+  changeAfter(
     {
       method: 'POST',
       url: '/v1/events/amendments',
@@ -81,8 +81,11 @@ export const amendmentRoutes = ({ get, list, change }: Routes, ports: AmendmentP
     },
     async ({ db, rawBody, nowMs, isCallerThere }) => {
       const requests = readAmendments(rawBody, nowMs, futureMsMax);
-      const amending = { amendments, storedEvents, readWatermark, lastSequence };
-      const rows = await amendEvents(db, requests, amending, nowMs, isCallerThere);
+      const finding = { storedEvents, readWatermark, lastSequence };
+      return { requests, originals: await findOriginals(db, requests, finding, isCallerThere) };
+    },
+    async ({ db, nowMs }, { requests, originals }) => {
+      const rows = await amendEvents(db, requests, originals, { amendments }, nowMs);
       const items = rows.map(amendmentJson);
       return {
         status: 201,

@@ -39,6 +39,8 @@ const placeOf = (organizationId: string, key: string) =>
   ({ organizationId, table: 'idempotency_keys', column: 'body', row: key, key: { kind: 'answer' } }) as const;
 
 export type AnswerStore = {
+  /** What is kept under the key already; throws `IDEMPOTENCY_KEY_REUSED` like `once`. Promises nothing for later. */
+  readonly kept: (db: OrganizationPostgres, once: Once) => Promise<Answer | undefined>;
   /** Works under the key, or repeats the answer. `refuse` makes the answer to a refusal of the work. */
   readonly once: (
     db: OrganizationPostgres,
@@ -112,6 +114,7 @@ export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStor
     }
   };
   return {
+    kept: (db, once) => kept(db, db.organizationId, once),
     once: (db, once, work, refuse) =>
       db.transaction(async (client) => {
         await lock(client, db.organizationId, once.key);
