@@ -1,6 +1,8 @@
 /**
- * The use case of amendments: finds what stands under each key, and writes down what is to take its place. What is
- * written is committed with the answer; the way into the stream is ingest/amendments/relay.ts. All of a request, or none.
+ * The use case of amendments, in two steps. First, with no transaction open, what was stored under each key is looked
+ * for, which may take a while. Then, in the transaction of the answer, what is to take its place is written down; the
+ * way into the stream is ingest/amendments/relay.ts. All of a request, or none. Between the two another amendment of the same
+ * key may be committed: the second step sees it, and what was stored under the key does not change by it.
  */
 import { sleep, stopwatch } from '#platform/process/clock.ts';
 import { placeOf } from '#schemas/amended-events.ts';
@@ -10,13 +12,19 @@ import type { Db } from '../route/define-route.ts';
 import type { AmendmentRow, AmendmentStore, NewAmendment } from './amendments.postgres.ts';
 import type { StoredEvents } from './events.clickhouse.ts';
 
-export type AmendPorts = {
-  readonly amendments: Pick<AmendmentStore, 'lockLast' | 'addAmendments'>;
+export type FindPorts = {
   readonly storedEvents: Pick<StoredEvents, 'keyRows' | 'voids'>;
   readonly readWatermark: (db: Db) => Promise<bigint>;
   /** Where the stream ends; undefined where it does not say. */
   readonly lastSequence: () => Promise<bigint | undefined>;
 };
+
+export type AmendPorts = {
+  readonly amendments: Pick<AmendmentStore, 'lockLast' | 'addAmendments'>;
+};
+
+/** The rows that stand under each key, amendments aside; a key that nobody knows has no entry. */
+export type Originals = ReadonlyMap<string, readonly EventPlace[]>;
 
 /**
  * What was accepted a moment ago is stored and checked within this time; nobody waits longer for a key that may not be
@@ -29,11 +37,7 @@ const askEveryMs = 50;
  * The stored rows of each key that no twin of another is: one, or several where a key came again after the window of
  * the identity check.
  */
-const readOriginals = async (
-  db: Db,
-  keys: readonly string[],
-  ports: AmendPorts,
-): Promise<Map<string, EventPlace[]>> => {
+const readOriginals = async (db: Db, keys: readonly string[], ports: FindPorts): Promise<Map<string, EventPlace[]>> => {
   const watermark = await ports.readWatermark(db);
   const keyOf = new Map(keys.map((key) => [keyDigest(db.organizationId, key).toString('hex'), key]));
   const rows = (await ports.storedEvents.keyRows(db.organizationId, [...keyOf.keys()])).filter(
@@ -61,8 +65,17 @@ const readOriginals = async (
   return originals;
 };
 
-/** Waits for keys that are not there while events of before may still be on their way. */
-const awaitOriginals = async (db: Db, keys: readonly string[], ports: AmendPorts, isCallerThere: () => boolean) => {
+/**
+ * Waits for keys that are not there while events of before may still be on their way. Must not run in a transaction: it
+ * would hold a connection and its locks for as long.
+ */
+export const findOriginals = async (
+  db: Db,
+  requests: readonly AmendmentRequest[],
+  ports: FindPorts,
+  isCallerThere: () => boolean,
+): Promise<Originals> => {
+  const keys = requests.map(({ idempotencyKey }) => idempotencyKey);
   const elapsedMs = stopwatch();
   let originals = await readOriginals(db, keys, ports);
   if (originals.size === keys.length) return originals;
@@ -111,12 +124,11 @@ const toNew = (
 export const amendEvents = async (
   db: Db,
   requests: readonly AmendmentRequest[],
+  originals: Originals,
   ports: AmendPorts,
   nowMs: number,
-  isCallerThere: () => boolean,
 ): Promise<AmendmentRow[]> => {
   const keys = requests.map(({ idempotencyKey }) => idempotencyKey);
-  const originals = await awaitOriginals(db, keys, ports, isCallerThere);
   const lasts = await ports.amendments.lockLast(db, keys);
   const faults: Fault[] = [];
   const added: NewAmendment[] = [];

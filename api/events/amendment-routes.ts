@@ -12,7 +12,7 @@ import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
-import { type AmendPorts, amendEvents } from './amend-events.ts';
+import { amendEvents, type FindPorts, findOriginals } from './amend-events.ts';
 import type { AmendmentRow, AmendmentStore } from './amendments.postgres.ts';
 import type { StoredEvents } from './events.clickhouse.ts';
 
@@ -20,7 +20,7 @@ export type AmendmentPorts = {
   readonly amendments: AmendmentStore;
   readonly storedEvents: StoredEvents;
   readonly readWatermark: ReadWatermark;
-  readonly lastSequence: AmendPorts['lastSequence'];
+  readonly lastSequence: FindPorts['lastSequence'];
   /** How far ahead of now an event may occur. */
   readonly futureMsMax: number;
 };
@@ -61,11 +61,11 @@ const readAmendments = (rawBody: Buffer, nowMs: number, futureMsMax: number): re
   return parsed.value;
 };
 
-export const amendmentRoutes = ({ get, list, change }: Routes, ports: AmendmentPorts): void => {
+export const amendmentRoutes = ({ get, list, changeAfter }: Routes, ports: AmendmentPorts): void => {
   const { amendments, storedEvents, readWatermark, lastSequence, futureMsMax } = ports;
   const tag = 'Events';
 
-  change(
+  changeAfter(
     {
       method: 'POST',
       url: '/v1/events/amendments',
@@ -80,8 +80,11 @@ export const amendmentRoutes = ({ get, list, change }: Routes, ports: AmendmentP
     },
     async ({ db, rawBody, nowMs, isCallerThere }) => {
       const requests = readAmendments(rawBody, nowMs, futureMsMax);
-      const amending = { amendments, storedEvents, readWatermark, lastSequence };
-      const rows = await amendEvents(db, requests, amending, nowMs, isCallerThere);
+      const finding = { storedEvents, readWatermark, lastSequence };
+      return { requests, originals: await findOriginals(db, requests, finding, isCallerThere) };
+    },
+    async ({ db, nowMs }, { requests, originals }) => {
+      const rows = await amendEvents(db, requests, originals, { amendments }, nowMs);
       const items = rows.map(amendmentJson);
       return {
         status: 201,

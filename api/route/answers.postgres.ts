@@ -44,6 +44,8 @@ const lockNumberOf = (organizationId: string, key: string): bigint =>
   hash('sha256', `${organizationId}\n${key}`, 'buffer').readBigInt64BE();
 
 export type AnswerStore = {
+  /** What is kept under the key already; throws `IDEMPOTENCY_KEY_REUSED` like `once`. Promises nothing for later. */
+  readonly kept: (db: OrganizationPostgres, once: Once) => Promise<Answer | undefined>;
   /** Works under the key, or repeats the answer. `refuse` makes the answer to a refusal of the work. */
   readonly once: (
     db: OrganizationPostgres,
@@ -109,6 +111,7 @@ export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStor
     }
   };
   return {
+    kept: (db, once) => kept(db, db.organizationId, once),
     once: (db, once, work, refuse) =>
       db.transaction(
         async (client, [lock]) => {

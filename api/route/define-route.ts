@@ -207,6 +207,31 @@ export type Routes = {
     definition: Omit<RouteDefinition<P, undefined, B>, 'query'>,
     work: (context: WriteContext<In<P>, In<B>>) => Promise<Done>,
   ) => void;
+  /**
+   * A change that has to ask others than PostgreSQL: `prepare` does that before the transaction begins, which so never
+   * waits for another server while it holds a connection and locks. `work` has what it gave, and looks under its locks
+   * at whatever may have changed since. A repeat that finds its answer prepares nothing, and a refusal by `prepare` is
+   * kept like one by `work`. Two requests under one key may prepare at the same time; one of them works, and the other
+   * repeats its answer.
+   */
+  readonly changeAfter: <T, P extends Schema = undefined, B extends Schema = undefined>(
+    definition: Omit<RouteDefinition<P, undefined, B>, 'query'>,
+    prepare: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<T>,
+    work: (context: WriteContext<In<P>, In<B>>, prepared: T) => Promise<Done>,
+  ) => void;
+};
+
+/** Waits for `prepare` now, and gives or throws what came of it later: a refusal is kept where `work` is at work. */
+const outcomeOf = async <T>(prepared: Promise<T>): Promise<() => T> => {
+  try {
+    const value = await prepared;
+    return () => value;
+  } catch (error) {
+    if (!(error instanceof FailureError)) throw error;
+    return () => {
+      throw error;
+    };
+  }
 };
 
 export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes => {
@@ -279,12 +304,33 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     });
   };
 
-  const change: Routes['change'] = (definition, work) => {
+  const change: Routes['change'] = (definition, work) => addChange(definition, undefined, work);
+
+  const changeAfter: Routes['changeAfter'] = (definition, prepare, work) => addChange(definition, prepare, work);
+
+  const addChange = <T, P extends Schema, B extends Schema>(
+    definition: Omit<RouteDefinition<P, undefined, B>, 'query'>,
+    prepare: ((context: Context<In<P>, Record<string, never>, In<B>>) => Promise<T>) | undefined,
+    work: (context: WriteContext<In<P>, In<B>>, prepared: T) => Promise<Done>,
+  ): void => {
     const tell = tellerOf(definition);
     const conditional = definition.method === 'PATCH' || definition.method === 'DELETE';
     add(definition, undefined, async (request, reply) => {
       const db = dbOf(request);
       const ifMatch = request.headers['if-match'];
+      const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;
+      const once =
+        key === undefined
+          ? undefined
+          : {
+              key,
+              fingerprint: fingerprintOf(request, definition.scope === 'admin:keys'),
+              nowMs: ports.clock.nowMs(),
+            };
+      const repeat = (answer: Answer) => send(reply.header('idempotency-replayed', 'true'), answer);
+      const earlier = prepare && once && (await ports.answers.kept(db, once));
+      if (earlier) return repeat(earlier);
+      const prepared = await outcomeOf(prepare ? prepare(contextOf(request, reply, db)) : (undefined as never));
       const inTransaction = async (client: Queryable): Promise<Answer> => {
         const transaction = { organizationId: db.organizationId, query: client.query };
         const context = contextOf(request, reply, transaction);
@@ -293,7 +339,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
           matched = true;
           if (ifMatch !== undefined && !tagsMatch(ifMatch, `"${version}"`)) throw new FailureError('VERSION_MISMATCH');
         };
-        const done = await work({ ...context, matchVersion });
+        const done = await work({ ...context, matchVersion }, prepared());
         assert(matched || !conditional, `${definition.operation} did not look at If-Match`);
         assert(done.changes.length > 0, `${definition.operation} changed something without an audit entry`);
         const answer = toAnswer({ ...done, body: tell(done.body, context.caller) });
@@ -306,23 +352,16 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
         await ports.recordChange(transaction, actor, changes, ports.clock.nowMs());
         return answer;
       };
-      const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;
       // The first data key of an organization is made before the transaction, so that two first requests don't wait for
       // each other.
       await ports.vault.prepare(db, db.organizationId);
-      if (key === undefined) return send(reply, await db.transaction(inTransaction));
-      const once = {
-        key,
-        fingerprint: fingerprintOf(request, definition.scope === 'admin:keys'),
-        nowMs: ports.clock.nowMs(),
-      };
+      if (once === undefined) return send(reply, await db.transaction(inTransaction));
       const { answer, replayed } = await ports.answers.once(db, once, inTransaction, (failure) => {
         reply.failureCode = failure.code;
         return refusal(failure, request);
       });
-      if (replayed) reply.header('idempotency-replayed', 'true');
-      return send(reply, answer);
+      return replayed ? repeat(answer) : send(reply, answer);
     });
   };
-  return { get, ask, list, change };
+  return { get, ask, list, change, changeAfter };
 };

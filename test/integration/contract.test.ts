@@ -171,6 +171,7 @@ describe('an answer', () => {
       'HashedPeriod as hashed',
       'Invoice as hashed',
       'InvoiceHead as hashed',
+      'InvoicePeriod as hashed',
     ]);
   });
 

@@ -21,6 +21,7 @@ const kept = [
   'audit_heads',
   'invoices',
   'invoice_lines',
+  'billing_periods',
   'invoice_series',
   'customers',
   'meters',
