@@ -35,9 +35,13 @@ beforeAll(async () => {
   objects = await makeObjects(tenant.api, `c-${unique()}`, tenant.ingest);
 });
 afterAll(async () => {
-  // What hangs ends with its connection, and so does not hold up the end of the processes.
-  for (const proxy of proxies.values()) await proxy.close();
+  // What hangs ends with its connection, and so does not hold up the end of the processes; a proxy ends with its last one.
+  for (const proxy of proxies.values()) {
+    proxy.begin('reset');
+    proxy.heal();
+  }
   await pipeline?.stop();
+  for (const proxy of proxies.values()) await proxy.close();
 });
 
 /** No statement of ours, and no work between two of them, takes this long. */

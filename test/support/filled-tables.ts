@@ -23,7 +23,7 @@ const end = "'2020-02-01'::timestamptz";
 const statements: readonly string[] = [
   `INSERT INTO organizations (id, name, created_at, tier) SELECT org, 'x', now(), 'scale' ${fromOrganizations}`,
   `INSERT INTO data_keys (organization_id, version, master_key_id, wrapped, created_at) SELECT org, 1, 'x', '\\x00', now() ${fromOrganizations}`,
-  `INSERT INTO audit_heads (organization_id, last_sequence, head_hash) SELECT org, 10, repeat('0', 64) ${fromOrganizations}`,
+  `INSERT INTO audit_heads (organization_id, lane, last_sequence, head_hash) SELECT org, 0, 10, repeat('0', 64) ${fromOrganizations}`,
   `INSERT INTO invoice_series (organization_id, last_number, head_hash) SELECT org, 10, repeat('0', 64) ${fromOrganizations}`,
   `INSERT INTO api_keys (id, organization_id, name, hint, key_hash, scopes, created_at, updated_at)
    SELECT ${id('key')}, org, 'x', 'x', sha256(n::text::bytea), '{read:meters}', ${begin}, ${begin} ${from}`,
@@ -54,8 +54,10 @@ const statements: readonly string[] = [
   `INSERT INTO rated_lines (organization_id, billing_period_id, subscription_id, period_start, period_end, charge_code, watermark, plan_version_id, position, line,
      unmeasured_events, rated_at)
    SELECT org, ${id('bpd')}, ${id('sub')}, ${begin}, ${end}, 'c', 1, ${id('plv')}, 1, '{}', 0, ${begin} ${from}`,
-  `INSERT INTO audit_log (organization_id, sequence, id, occurred_at, actor, action, object_type, object_id, result, previous_hash, hash)
-   SELECT org, 1000000 + n, ${id('aud')}, ${begin} + n * interval '1 second', 'x', 'customer.created', 'customer', ${id('cus')}, '201', repeat('0', 64), repeat('0', 64) ${from}`,
+  `INSERT INTO audit_log (organization_id, canonical_version, lane, sequence, id, occurred_at, actor, action, object_type, object_id, object_sequence, result, previous_hash, hash)
+   SELECT org, 3, 0, 1000000 + n, ${id('aud')}, ${begin} + n * interval '1 second', 'x', 'customer.created', 'customer', ${id('cus')}, 1, '201', repeat('0', 64), repeat('0', 64) ${from}`,
+  `INSERT INTO outbox (organization_id, lane, sequence, id, type, object_type, object_id, occurred_at)
+   SELECT org, 0, 1000000 + n, 'evt_' || md5('fill' || n), 'customer.created', 'customer', ${id('cus')}, ${begin} + n * interval '1 second' ${from}`,
   `INSERT INTO idempotency_keys (organization_id, key, fingerprint, status, headers, body, created_at, expires_at)
    SELECT org, 'fill-' || n, '\\x00', 201, '{}', '\\x00', now(), now() + interval '23 hours' ${from}`,
   `INSERT INTO amendments (id, organization_id, idempotency_key, number, action, reason, created_at, published_sequence, published_at, stream_sequence, applied_at)

@@ -256,7 +256,7 @@ describe('[I28] verify', () => {
       const { code, faults } = await run();
       expect([code, faults[0]], sql).toEqual([1, invoices(number, id, reason)]);
       await tamper(
-        ...['invoices', 'invoice_lines'].flatMap(
+        ...['invoices', 'invoice_lines', 'billing_periods'].flatMap(
           (table) => [[`DELETE FROM ${table}`], [`INSERT INTO ${table} SELECT * FROM kept_${table}`]] as const,
         ),
       );
