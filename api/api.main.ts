@@ -42,6 +42,11 @@ const config = orExit(() =>
 );
 const log = createLog('api', config.logLevel, secretsOf(config));
 
+/**
+ * Changes are by ids and written as lists, so a plan for one is a plan for all. Left to itself PostgreSQL plans the two
+ * long statements of each entry anew every time: 1.0 ms of its time for a change instead of 0.75.
+ */
+const transactionSettings = ['SET LOCAL plan_cache_mode = force_generic_plan'];
 /** How often answers whose time is over are forgotten. */
 const purgeEveryMs = 60_000;
 /** A caller waits for a statement; one that waits for a lock keeps a connection from others meanwhile. */
@@ -59,6 +64,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
     log,
     statementMsMax,
     lockMsMax,
+    transactionSettings,
   });
   observePool(metrics, postgres.counts);
   const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 16 });

@@ -309,7 +309,7 @@ export const settings = {
   jobPollMs: integer('MILLRACE_JOB_POLL_MS', 200, 10, 60_000, 'How often rater and invoicer look for work.'),
   databasePoolMax: integer(
     'MILLRACE_DATABASE_POOL_MAX',
-    8,
+    12,
     1,
     100,
     'PostgreSQL connections of one process (per worker of a gateway).',

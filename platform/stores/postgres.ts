@@ -140,9 +140,16 @@ const isHung = (error: unknown): boolean => error instanceof Error && error.mess
  */
 export const connectPostgres = (
   url: string,
-  options: { poolMax: number; log: Log; statementMsMax?: number; lockMsMax?: number },
+  options: {
+    poolMax: number;
+    log: Log;
+    statementMsMax?: number;
+    lockMsMax?: number;
+    /** Statements that each transaction begins with. */
+    transactionSettings?: readonly string[];
+  },
 ): Postgres => {
-  const { statementMsMax = 60_000, lockMsMax = statementMsMax } = options;
+  const { statementMsMax = 60_000, lockMsMax = statementMsMax, transactionSettings = [] } = options;
   const pool = new pg.Pool({
     connectionString: url,
     max: options.poolMax,
@@ -191,8 +198,8 @@ export const connectPostgres = (
     transaction: (work, opening = []) =>
       lend(organizationId, async (client) => {
         try {
-          const begun: unknown = await client.query(['BEGIN', ...opening].join('; '));
-          const opened = Array.isArray(begun) ? (begun as pg.QueryResult[]).slice(1) : [];
+          const begun: unknown = await client.query(['BEGIN', ...transactionSettings, ...opening].join('; '));
+          const opened = Array.isArray(begun) ? (begun as pg.QueryResult[]).slice(1 + transactionSettings.length) : [];
           const result = await work({ query: (text, values) => client.query(statementOf(text, values)) }, opened);
           const { command } = await client.query('COMMIT');
           // A COMMIT after a statement that failed, and whose fault was passed over, is answered ROLLBACK and no error.

@@ -37,7 +37,7 @@ CREATE TABLE outbox (
   organization_id text NOT NULL REFERENCES organizations,
   lane            integer NOT NULL,
   sequence        bigint NOT NULL,
-  id              text NOT NULL UNIQUE,
+  id              text NOT NULL,
   type            text NOT NULL,
   object_type     text NOT NULL,
   object_id       text NOT NULL,
