@@ -209,6 +209,21 @@ describe('an event', () => {
     expect((await pipeline.api('GET', `${path}?idempotency_key=${key}`)).body.pagination.total).toBe(1);
   });
 
+  it('is amended once where the same request comes many times at the same moment', async () => {
+    const customer = await customerOf();
+    const [key = ''] = await sent({ customer });
+    const again = { 'idempotency-key': unique() };
+    const body = { amendments: [replacing(key, { customer, tokens: '7' })] };
+    const answers = await Promise.all(Array.from({ length: 8 }, () => pipeline.api('POST', path, body, again)));
+    const done = answers.filter(({ status }) => status === 201);
+    expect(done.length).toBeGreaterThan(0);
+    expect(new Set(done.map(({ body: { items } }) => items[0].id)).size).toBe(1);
+    // The others met it at work.
+    for (const { status, body: problem } of answers.filter((answer) => !done.includes(answer)))
+      expect([status, problem.error_code]).toEqual([409, 'IDEMPOTENCY_KEY_IN_USE']);
+    expect((await pipeline.api('GET', `${path}?idempotency_key=${key}`)).body.pagination.total).toBe(1);
+  });
+
   it('that comes again after its amendment is a duplicate, and changes nothing', async () => {
     const customer = await customerOf();
     const [key = ''] = await sent({ customer, tokens: '10' });
