@@ -1,33 +1,21 @@
 /** `/v1/api-keys`. The secret of a key stands in the answer that makes it, and nowhere else. */
 
 import { randomBytes } from 'node:crypto';
-import { type Caller, covers } from '#platform/access/authenticate.ts';
-import { hintOfApiKey, newApiKey, publishableScopes, type World } from '#schemas/api-key.ts';
-import { FailureError, type Fault } from '#schemas/failures.ts';
-import {
-  ApiKey,
-  KeyRotation,
-  type keyStates,
-  NewApiKey,
-  NewApiKeyAnswer,
-  NewApiKeyDocument,
-} from '#schemas/http/api-keys.ts';
+import { hintOfApiKey, newApiKey, type World } from '#schemas/api-key.ts';
+import { FailureError } from '#schemas/failures.ts';
+import { ApiKey, KeyRotation, NewApiKey, NewApiKeyAnswer, NewApiKeyDocument } from '#schemas/http/api-keys.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { Db, ObjectChange, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, refuseFaults, resourceJson } from '../route/resource-fields.ts';
+import { created, found, resourceJson } from '../route/resource-fields.ts';
 import type { ApiKeyRow, ApiKeyStore, NewApiKeyRow } from './api-keys.postgres.ts';
+import { refuseBeyond, refuseBeyondPublic, refuseLooser, stateOf } from './grantable-keys.ts';
 
 export type ApiKeyPorts = {
   readonly apiKeys: ApiKeyStore;
   /** The keyed hash under which a key is found. */
   readonly hashKey: (key: string) => Buffer;
-};
-
-const stateOf = (row: ApiKeyRow, nowMs: number): (typeof keyStates)[number] => {
-  if (row.revoked_at) return 'revoked';
-  return row.expires_at && row.expires_at.getTime() <= nowMs ? 'expired' : 'active';
 };
 
 const keyJson = (row: ApiKeyRow, nowMs: number) => ({
@@ -60,69 +48,6 @@ const endedBy = (how: 'rotated' | 'revoked', before: ApiKeyRow, after: ApiKeyRow
 const overlapSecondsDefault = 86_400;
 
 const newSigningSecret = (): string => `mrsig_${randomBytes(32).toString('base64url')}`;
-
-/** Nobody gets a key, by making or by rotating one, that may more than the key they call with. */
-const refuseBeyond = (caller: Caller, scopes: readonly string[]): void => {
-  const beyond = scopes.filter((wanted) => !caller.scopes.some((held) => covers(held, wanted)));
-  if (beyond.length > 0)
-    throw new FailureError('SCOPE_NOT_GRANTABLE', `The calling key does not hold ${beyond.join(', ')}`);
-};
-
-/** Everyone who sees the page has a publishable key, whoever makes it. */
-const refuseBeyondPublic = (scopes: readonly string[], signed: boolean): void =>
-  refuseFaults([
-    ...scopes.flatMap((scope, index) =>
-      (publishableScopes as readonly string[]).includes(scope)
-        ? []
-        : [
-            {
-              field: `scopes[${index}]`,
-              code: 'not_allowed',
-              message: `a publishable key can have ${publishableScopes.join(', ')} alone`,
-            },
-          ],
-    ),
-    ...(signed
-      ? [
-          {
-            field: 'signed_requests',
-            code: 'not_allowed',
-            message: 'a publishable key signs nothing, as a page keeps no secret',
-          },
-        ]
-      : []),
-  ]);
-
-type Bounds = { readonly expiresAt: Date | null; readonly signed: boolean };
-
-/**
- * Nobody gets a key that is bound less than the one they call with, as it is now and for as long as the transaction
- * lasts: a key that is revoked makes none meanwhile.
- */
-const refuseLooser = (
-  maker: ApiKeyRow | undefined,
-  { expiresAt, signed }: Bounds,
-  expiryField: string,
-  nowMs: number,
-): void => {
-  if (maker === undefined || stateOf(maker, nowMs) !== 'active')
-    throw new FailureError('KEY_NOT_GRANTABLE', 'The calling key has ended');
-  const faults: Fault[] = [];
-  const end = maker.expires_at;
-  if (end !== null && (expiresAt === null || expiresAt > end))
-    faults.push({
-      field: expiryField,
-      code: 'out_of_range',
-      message: `must be ${end.toISOString()} at the latest, when the calling key ends`,
-    });
-  if (maker.signing_secret !== null && !signed)
-    faults.push({
-      field: 'signed_requests',
-      code: 'not_allowed',
-      message: 'must be true, as the calling key takes signed requests only',
-    });
-  if (faults.length > 0) throw new FailureError('KEY_NOT_GRANTABLE', undefined, faults);
-};
 
 type KeyOf = Omit<NewApiKeyRow, 'hint' | 'hash' | 'signingSecret'> & {
   readonly world: World;

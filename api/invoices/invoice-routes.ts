@@ -1,7 +1,6 @@
 /** `/v1/invoices`, and the billing runs that issue them. */
 
 import { sleep, stopwatch } from '#platform/process/clock.ts';
-import { FailureError } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait, RunWaitDocument } from '#schemas/http/invoices.ts';
 import { formatInstant } from '#schemas/instant.ts';
@@ -9,11 +8,12 @@ import { issuedInvoiceToJson } from '#schemas/invoice/content.ts';
 import { periodsToJson } from '#schemas/invoice/content-2.ts';
 import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
-import { formatPeriod, monthFromText } from '#schemas/period.ts';
+import { formatPeriod } from '#schemas/period.ts';
 import type { AccountStore } from '../customers/accounts.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, isTooEarly, refuseFaults } from '../route/resource-fields.ts';
+import { created, found } from '../route/resource-fields.ts';
+import { askForRun } from './ask-for-run.ts';
 import type { BillingRunRow, InvoiceReader } from './invoices.postgres.ts';
 
 export type InvoicePorts = {
@@ -94,36 +94,7 @@ const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: I
       failures: ['PERIOD_NOT_ENDED', 'CUSTOMER_NOT_FOUND', 'SUBSCRIPTION_NOT_FOUND'],
     },
     async ({ db, body, caller, requestId, nowMs }) => {
-      const { period: month, customer_id: customer, subscription_id: subscriptionId } = body;
-      const period = monthFromText(month);
-      if (!period || isTooEarly(period.start)) {
-        refuseFaults([
-          { field: 'period', code: 'wrong_format', message: 'must be a month from 2000-01 on, such as 2026-10' },
-        ]);
-        throw new FailureError('VALIDATION_FAILED');
-      }
-      if (period.end > nowMs)
-        throw new FailureError('PERIOD_NOT_ENDED', `The period ends at ${formatPeriod(period).end}`);
-      const customerId = customer === undefined ? undefined : await accounts.customerId(db, customer);
-      if (customer !== undefined && customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
-      const subscription = subscriptionId === undefined ? undefined : await accounts.subscription(db, subscriptionId);
-      if (subscriptionId !== undefined && !subscription) throw new FailureError('SUBSCRIPTION_NOT_FOUND');
-      // It would bill nobody, and look as if all were billed.
-      if (customerId !== undefined && subscription && subscription.customer_id !== customerId)
-        refuseFaults([
-          {
-            field: 'subscription_id',
-            code: 'not_allowed',
-            message: `is of the customer ${subscription.customer_id}; leave one of the two out`,
-          },
-        ]);
-      const of = {
-        customerId: customerId ?? null,
-        subscriptionId: subscriptionId ?? null,
-        requestId,
-        apiKeyId: caller.keyId,
-      };
-      const row = await invoices.addRun(db, { period, ...of }, new Date(nowMs));
+      const row = await askForRun({ accounts, invoices }, db, { ...body, requestId, apiKeyId: caller.keyId }, nowMs);
       return created('billing_run', '/v1/invoices/runs', runJson(row), { status: 202 });
     },
   );

@@ -1,6 +1,5 @@
 /** `/v1/subscriptions`. */
 
-import { FailureError, type Fault } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { NewSubscription, Subscription, SubscriptionPatch } from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
@@ -9,7 +8,8 @@ import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { AccountStore, SubscriptionRow } from '../customers/accounts.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, readInstant, refuseFaults, resourceJson, updated } from '../route/resource-fields.ts';
+import { created, found, resourceJson, updated } from '../route/resource-fields.ts';
+import { startSubscription } from './start-subscription.ts';
 
 export type SubscriptionPorts = {
   readonly accounts: AccountStore;
@@ -48,22 +48,7 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
       failures: ['CUSTOMER_NOT_FOUND', 'PLAN_NOT_FOUND', 'SUBSCRIPTION_ALREADY_ACTIVE'],
     },
     async ({ db, body, nowMs }) => {
-      const { customer_id: customer, plan: planId, started_at: startedText, metadata = {} } = body;
-      const faults: Fault[] = [];
-      const startedAt = readInstant(startedText, 'started_at', faults) ?? nowMs;
-      if (startedAt > nowMs)
-        faults.push({ field: 'started_at', code: 'out_of_range', message: 'must not be in the future' });
-      refuseFaults(faults);
-      const customerId = await accounts.customerId(db, customer);
-      if (customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
-      const plan = await catalog.plan(db, planId);
-      if (!plan) throw new FailureError('PLAN_NOT_FOUND');
-      const row = await accounts.addSubscription(
-        db,
-        { customerId, planId: plan.id, planVersionId: plan.plan_version_id, startedAt: new Date(startedAt), metadata },
-        new Date(nowMs),
-      );
-      if (!row) throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
+      const row = await startSubscription({ accounts, catalog }, db, body, nowMs);
       return created('subscription', '/v1/subscriptions', subscriptionJson(row, nowMs), { lasting });
     },
   );

@@ -36,6 +36,8 @@ export const isEdge = (path: string): boolean => topOf(path) === 'platform' || i
 export const useCases = new Set([
   'api/server.ts',
   'api/events/amend-events.ts',
+  'api/invoices/ask-for-run.ts',
+  'api/subscriptions/start-subscription.ts',
   'api/events/read-fate.ts',
   'api/events/search-events.ts',
   'api/reconciliation/count-fates.ts',
