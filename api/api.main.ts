@@ -22,7 +22,7 @@ import { hashApiKey } from '#schemas/api-key.ts';
 import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
 import { catalogStore } from './catalog/catalog.postgres.ts';
-import { createAccountStore } from './customers/accounts.postgres.ts';
+import { createCustomerStore } from './customers/customers.postgres.ts';
 import { amendmentStore } from './events/amendments.postgres.ts';
 import { billedUsage } from './events/billed-usage.postgres.ts';
 import { billingFactsOf } from './events/event-billing.postgres.ts';
@@ -34,6 +34,7 @@ import { createLastSequence, createStreamSays } from './reconciliation/stream-st
 import { createAnswerStore } from './route/answers.postgres.ts';
 import { createCursors } from './route/cursors.ts';
 import { createApi } from './server.ts';
+import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
 import { createReadUsage } from './usage/usage.clickhouse.ts';
 import { createReadWatermark, createRecentWatermark } from './usage/watermark.postgres.ts';
 
@@ -109,7 +110,8 @@ await runProcess(log, config.shutdownMsMax, async () => {
     },
     ports: {
       catalog: catalogStore,
-      accounts: createAccountStore(vault),
+      customers: createCustomerStore(vault),
+      subscriptions: subscriptionStore,
       invoices: invoiceReader,
       apiKeys: createApiKeyStore(vault),
       auditLog,

@@ -1,8 +1,8 @@
 /** `/v1/customers`. */
 import {
-  Customer,
   type CustomerPatch,
   CustomerPatch as CustomerPatchBody,
+  Customer as CustomerSchema,
   NewCustomer,
   NewCustomerDocument,
   type Personal,
@@ -12,32 +12,32 @@ import { IdParam } from '#schemas/http/fields.ts';
 import { newNameFault } from '#schemas/names.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, refuseFaults, resourceJson, updated } from '../route/resource-fields.ts';
-import type { AccountStore, CustomerRow } from './accounts.postgres.ts';
+import { created, found, headToJson, refuseFaults, updated } from '../route/resource-fields.ts';
+import type { Customer, CustomerStore } from './customers.postgres.ts';
 
 export type CustomerPorts = {
-  readonly accounts: AccountStore;
+  readonly customers: CustomerStore;
 };
 
-export const customerJson = ({ personal, ...row }: CustomerRow) => ({
-  id: row.id,
-  external_id: row.external_id,
+export const customerJson = ({ personal, ...customer }: Customer) => ({
+  id: customer.id,
+  external_id: customer.externalId,
   name: personal.name,
   email: personal.email ?? null,
   address: personal.address ?? null,
   tax_ids: personal.tax_ids ?? [],
   payment_reference: personal.payment_reference ?? null,
-  ...resourceJson(row),
+  ...headToJson(customer),
 });
 
 /** What stays of a field that the patch leaves out, and what goes where it says null. */
 const patched = (personal: Personal, { metadata: _metadata, ...patch }: CustomerPatch): Personal =>
   Object.fromEntries(Object.entries({ ...personal, ...patch }).filter(([, value]) => value !== null)) as Personal;
 
-export const customerRoutes = ({ get, list, change }: Routes, { accounts }: CustomerPorts): void => {
+export const customerRoutes = ({ get, list, change }: Routes, { customers }: CustomerPorts): void => {
   const tag = 'Customers';
-  const customerOf = async (db: Db, id: string, lock?: 'lock'): Promise<CustomerRow> =>
-    found(await accounts.customer(db, id, lock), 'CUSTOMER_NOT_FOUND');
+  const customerOf = async (db: Db, id: string, lock?: 'lock'): Promise<Customer> =>
+    found(await customers.customer(db, id, lock), 'CUSTOMER_NOT_FOUND');
 
   change(
     {
@@ -57,7 +57,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts }: Cust
       const { external_id: externalId, metadata = {}, ...personal } = body;
       refuseFaults([newNameFault(externalId, 'external_id')].filter((fault) => fault !== undefined));
       const row = found(
-        await accounts.addCustomer(db, { externalId, personal, metadata }, new Date(nowMs)),
+        await customers.addCustomer(db, { externalId, personal, metadata }, new Date(nowMs)),
         'CUSTOMER_ALREADY_EXISTS',
       );
       return created('customer', '/v1/customers', customerJson(row));
@@ -71,11 +71,11 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts }: Cust
       tag,
       summary: 'List customers',
       scope: 'read:customers',
-      list: accounts.customerList,
-      answers: { 200: listSchema(Customer) },
+      list: customers.customerList,
+      answers: { 200: listSchema(CustomerSchema) },
       failures: [],
     },
-    async ({ db, query }) => listJson(query, await accounts.customers(db, query), customerJson),
+    async ({ db, query }) => listJson(query, await customers.customers(db, query), customerJson),
   );
 
   get(
@@ -86,7 +86,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts }: Cust
       summary: 'Read a customer by id or external id',
       scope: 'read:customers',
       params: IdParam,
-      answers: { 200: Customer },
+      answers: { 200: CustomerSchema },
       failures: ['CUSTOMER_NOT_FOUND'],
     },
     async ({ db, params }) => customerJson(await customerOf(db, params.id)),
@@ -113,7 +113,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { accounts }: Cust
       return updated(
         'customer',
         customerJson(row),
-        customerJson(await accounts.changeCustomer(db, row.id, next, new Date(nowMs))),
+        customerJson(await customers.changeCustomer(db, row.id, next, new Date(nowMs))),
       );
     },
   );

@@ -2,7 +2,6 @@
 import type { Meter, MeterDefinitionJson } from '#schemas/meter.ts';
 import { splitNames, usageNames } from '#schemas/names.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
-import type { CustomerNames } from '../customers/accounts.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import type { BillingFacts, SubscriptionFacts } from './event-fate.ts';
 
@@ -64,7 +63,7 @@ export const billingFactsOf = async (
   span: { start: number; end: number },
 ): Promise<BillingFacts> => {
   const named = splitNames(customers);
-  const { rows: found } = await db.query<CustomerNames>(customersStatement, [
+  const { rows: found } = await db.query<{ id: string; external_id: string }>(customersStatement, [
     db.organizationId,
     named.ids,
     named.externalIds,

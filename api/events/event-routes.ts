@@ -14,7 +14,7 @@ import { formatInstant } from '#schemas/instant.ts';
 import { usageNames } from '#schemas/names.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
-import type { AccountStore } from '../customers/accounts.postgres.ts';
+import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant } from '../route/resource-fields.ts';
@@ -32,7 +32,7 @@ export type EventPorts = {
   readonly storedEvents: StoredEvents;
   readonly readWatermark: ReadWatermark;
   readonly cursors: Cursors;
-  readonly accounts: AccountStore;
+  readonly customers: CustomerStore;
   readonly catalog: CatalogStore;
   readonly billingFactsOf: BillingFactsOf;
 };
@@ -85,11 +85,11 @@ const fateJson = (key: string, { state, watermark, first, message, versions, twi
 
 const searchRoute = (
   { get }: Routes,
-  { amendments, storedEvents, readWatermark, cursors, accounts }: EventPorts,
+  { amendments, storedEvents, readWatermark, cursors, customers }: EventPorts,
 ): void => {
   const namesOf = async (db: Db, customer: string): Promise<readonly string[]> => {
-    const row = await accounts.customerNames(db, customer);
-    return row ? usageNames(row.id, row.external_id) : [customer];
+    const names = await customers.customerNames(db, customer);
+    return names ? usageNames(names.id, names.externalId) : [customer];
   };
   get(
     {

@@ -9,9 +9,9 @@ import { isTooEarly, refuseFaults } from '../route/resource-fields.ts';
 import type { BillingRunRow, NewBillingRun } from './invoices.postgres.ts';
 
 export type AskForRunPorts = {
-  readonly accounts: {
-    readonly customerId: (db: Db, idOrExternalId: string) => Promise<string | undefined>;
-    readonly subscription: (db: Db, id: string) => Promise<{ readonly customer_id: string } | undefined>;
+  readonly customers: { readonly customerId: (db: Db, idOrExternalId: string) => Promise<string | undefined> };
+  readonly subscriptions: {
+    readonly subscription: (db: Db, id: string) => Promise<{ readonly customerId: string } | undefined>;
   };
   readonly invoices: { readonly addRun: (db: Db, run: NewBillingRun, now: Date) => Promise<BillingRunRow> };
 };
@@ -37,23 +37,23 @@ const endedMonth = (text: string, nowMs: number): Period => {
 };
 
 export const askForRun = async (
-  { accounts, invoices }: AskForRunPorts,
+  { customers, subscriptions, invoices }: AskForRunPorts,
   db: Db,
   { period: month, customer_id: customer, subscription_id: subscriptionId, requestId, apiKeyId }: Asked,
   nowMs: number,
 ): Promise<BillingRunRow> => {
   const period = endedMonth(month, nowMs);
-  const customerId = customer === undefined ? undefined : await accounts.customerId(db, customer);
+  const customerId = customer === undefined ? undefined : await customers.customerId(db, customer);
   if (customer !== undefined && customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
-  const subscription = subscriptionId === undefined ? undefined : await accounts.subscription(db, subscriptionId);
+  const subscription = subscriptionId === undefined ? undefined : await subscriptions.subscription(db, subscriptionId);
   if (subscriptionId !== undefined && !subscription) throw new FailureError('SUBSCRIPTION_NOT_FOUND');
   // It would bill nobody, and look as if all were billed.
-  if (customerId !== undefined && subscription && subscription.customer_id !== customerId)
+  if (customerId !== undefined && subscription && subscription.customerId !== customerId)
     refuseFaults([
       {
         field: 'subscription_id',
         code: 'not_allowed',
-        message: `is of the customer ${subscription.customer_id}; leave one of the two out`,
+        message: `is of the customer ${subscription.customerId}; leave one of the two out`,
       },
     ]);
   const run = {

@@ -9,15 +9,17 @@ import { periodsToJson } from '#schemas/invoice/content-2.ts';
 import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { formatPeriod } from '#schemas/period.ts';
-import type { AccountStore } from '../customers/accounts.postgres.ts';
+import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found } from '../route/resource-fields.ts';
+import type { SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { askForRun } from './ask-for-run.ts';
 import type { BillingRunRow, InvoiceReader } from './invoices.postgres.ts';
 
 export type InvoicePorts = {
-  readonly accounts: AccountStore;
+  readonly customers: CustomerStore;
+  readonly subscriptions: SubscriptionStore;
   readonly invoices: InvoiceReader;
   /** False once the process drains: whoever waits is answered. */
   readonly isServing: () => boolean;
@@ -75,7 +77,7 @@ const runJson = (row: BillingRunRow) => ({
  */
 const pauseMsAfter = (waitedMs: number): number => Math.min(500, Math.max(50, waitedMs / 5));
 
-const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: InvoicePorts): void => {
+const runRoutes = ({ get, change }: Routes, { customers, subscriptions, invoices, isServing }: InvoicePorts): void => {
   const tag = 'Billing runs';
   const runOf = async (db: Db, id: string): Promise<BillingRunRow> =>
     found(await invoices.run(db, id), 'BILLING_RUN_NOT_FOUND');
@@ -94,7 +96,12 @@ const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: I
       failures: ['PERIOD_NOT_ENDED', 'CUSTOMER_NOT_FOUND', 'SUBSCRIPTION_NOT_FOUND'],
     },
     async ({ db, body, caller, requestId, nowMs }) => {
-      const row = await askForRun({ accounts, invoices }, db, { ...body, requestId, apiKeyId: caller.keyId }, nowMs);
+      const row = await askForRun(
+        { customers, subscriptions, invoices },
+        db,
+        { ...body, requestId, apiKeyId: caller.keyId },
+        nowMs,
+      );
       return created('billing_run', '/v1/invoices/runs', runJson(row), { status: 202 });
     },
   );
@@ -125,7 +132,7 @@ const runRoutes = ({ get, change }: Routes, { accounts, invoices, isServing }: I
   );
 };
 
-const customerInvoiceRoute = ({ list }: Routes, { accounts, invoices }: InvoicePorts): void =>
+const customerInvoiceRoute = ({ list }: Routes, { customers, invoices }: InvoicePorts): void =>
   list(
     {
       url: '/v1/customers/:id/invoices',
@@ -139,7 +146,7 @@ const customerInvoiceRoute = ({ list }: Routes, { accounts, invoices }: InvoiceP
       failures: ['CUSTOMER_NOT_FOUND'],
     },
     async ({ db, params, query }) => {
-      const { id } = found(await accounts.customer(db, params.id), 'CUSTOMER_NOT_FOUND');
+      const { id } = found(await customers.customer(db, params.id), 'CUSTOMER_NOT_FOUND');
       return listJson(query, await invoices.customerInvoices(db, id, query), invoiceHeadJson);
     },
   );

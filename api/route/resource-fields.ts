@@ -3,6 +3,7 @@
  */
 import { type FailureCode, FailureError, type Fault } from '#schemas/failures.ts';
 import { formatInstant, instantFromText } from '#schemas/instant.ts';
+import type { Instant } from '#schemas/period.ts';
 import type { Done } from './define-route.ts';
 
 /** Nothing was billed before it: a period or a start from before is a slip of the pen. */
@@ -32,20 +33,39 @@ export const refuseFaults = (faults: readonly Fault[]): void => {
   if (faults.length > 0) throw new FailureError('VALIDATION_FAILED', undefined, faults);
 };
 
-type Resource = {
+/** What the row of each resource has. */
+export type ResourceRow = {
   readonly metadata: Record<string, string>;
   readonly version: number;
   readonly created_at: Date;
   readonly updated_at: Date;
 };
 
-/** What each resource ends with. */
-export const resourceJson = (row: Resource) => ({
-  metadata: row.metadata,
-  version: row.version,
-  created_at: formatInstant(row.created_at),
-  updated_at: formatInstant(row.updated_at),
+/** The same of the resource itself. */
+export type ResourceHead = {
+  readonly metadata: Record<string, string>;
+  readonly version: number;
+  readonly createdAt: Instant;
+  readonly updatedAt: Instant;
+};
+
+export const headFromRow = ({ metadata, version, created_at, updated_at }: ResourceRow): ResourceHead => ({
+  metadata,
+  version,
+  createdAt: created_at.getTime(),
+  updatedAt: updated_at.getTime(),
 });
+
+/** What each resource ends with. */
+export const headToJson = ({ metadata, version, createdAt, updatedAt }: ResourceHead) => ({
+  metadata,
+  version,
+  created_at: formatInstant(createdAt),
+  updated_at: formatInstant(updatedAt),
+});
+
+/** The same of a row that is no domain object yet. */
+export const resourceJson = (row: ResourceRow) => headToJson(headFromRow(row));
 
 /** The row, or the refusal that there is none. */
 export const found = <R>(row: R | undefined, code: FailureCode): R => {

@@ -3,36 +3,38 @@ import type { Static } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { NewSubscription } from '#schemas/http/subscriptions.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
-import type { AccountStore, SubscriptionRow } from '../customers/accounts.postgres.ts';
+import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { readInstant, refuseFaults } from '../route/resource-fields.ts';
+import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
 export type StartPorts = {
-  readonly accounts: Pick<AccountStore, 'customerId' | 'addSubscription'>;
+  readonly customers: Pick<CustomerStore, 'customerId'>;
+  readonly subscriptions: Pick<SubscriptionStore, 'addSubscription'>;
   readonly catalog: Pick<CatalogStore, 'plan'>;
 };
 
 /** Now, where the caller says no time; a time that is past bills what was used since. */
 export const startSubscription = async (
-  { accounts, catalog }: StartPorts,
+  { customers, subscriptions, catalog }: StartPorts,
   db: Db,
   { customer_id: customer, plan: planId, started_at: startedText, metadata = {} }: Static<typeof NewSubscription>,
   nowMs: number,
-): Promise<SubscriptionRow> => {
+): Promise<Subscription> => {
   const faults: Fault[] = [];
   const startedAt = readInstant(startedText, 'started_at', faults) ?? nowMs;
   if (startedAt > nowMs)
     faults.push({ field: 'started_at', code: 'out_of_range', message: 'must not be in the future' });
   refuseFaults(faults);
-  const customerId = await accounts.customerId(db, customer);
+  const customerId = await customers.customerId(db, customer);
   if (customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
   const plan = await catalog.plan(db, planId);
   if (!plan) throw new FailureError('PLAN_NOT_FOUND');
-  const row = await accounts.addSubscription(
+  const subscription = await subscriptions.addSubscription(
     db,
-    { customerId, planId: plan.id, planVersionId: plan.plan_version_id, startedAt: new Date(startedAt), metadata },
+    { customerId, planId: plan.id, planVersionId: plan.plan_version_id, startedAt, metadata },
     new Date(nowMs),
   );
-  if (!row) throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
-  return row;
+  if (!subscription) throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
+  return subscription;
 };

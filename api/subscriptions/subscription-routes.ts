@@ -1,38 +1,43 @@
 /** `/v1/subscriptions`. */
 
 import { IdParam } from '#schemas/http/fields.ts';
-import { NewSubscription, Subscription, SubscriptionPatch } from '#schemas/http/subscriptions.ts';
+import { NewSubscription, SubscriptionPatch, Subscription as SubscriptionSchema } from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { formatPeriod, monthOf } from '#schemas/period.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
-import type { AccountStore, SubscriptionRow } from '../customers/accounts.postgres.ts';
+import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, resourceJson, updated } from '../route/resource-fields.ts';
+import { created, found, headToJson, updated } from '../route/resource-fields.ts';
 import { startSubscription } from './start-subscription.ts';
+import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
 export type SubscriptionPorts = {
-  readonly accounts: AccountStore;
+  readonly customers: CustomerStore;
+  readonly subscriptions: SubscriptionStore;
   readonly catalog: CatalogStore;
 };
 
-const subscriptionJson = (row: SubscriptionRow, nowMs: number) => ({
-  id: row.id,
-  customer_id: row.customer_id,
-  plan_id: row.plan_id,
-  plan_code: row.plan_code,
-  plan_version_id: row.plan_version_id,
-  state: row.state,
-  started_at: formatInstant(row.started_at),
-  ended_at: row.ended_at && formatInstant(row.ended_at),
+const subscriptionJson = (subscription: Subscription, nowMs: number) => ({
+  id: subscription.id,
+  customer_id: subscription.customerId,
+  plan_id: subscription.planId,
+  plan_code: subscription.planCode,
+  plan_version_id: subscription.planVersionId,
+  state: subscription.state,
+  started_at: formatInstant(subscription.startedAt),
+  ended_at: subscription.endedAt === null ? null : formatInstant(subscription.endedAt),
   current_period: formatPeriod(monthOf(nowMs)),
-  ...resourceJson(row),
+  ...headToJson(subscription),
 });
 
 /** What of a subscription changes with its version: the period goes on by itself, and a digest must not. */
 const lasting = ({ current_period: _period, ...subscription }: ReturnType<typeof subscriptionJson>) => subscription;
 
-export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, catalog }: SubscriptionPorts): void => {
+export const subscriptionRoutes = (
+  { get, list, change }: Routes,
+  { customers, subscriptions, catalog }: SubscriptionPorts,
+): void => {
   const tag = 'Subscriptions';
   change(
     {
@@ -44,11 +49,11 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
       scope: 'write:subscriptions',
       rateClass: 'write',
       body: NewSubscription,
-      answers: { 201: Subscription },
+      answers: { 201: SubscriptionSchema },
       failures: ['CUSTOMER_NOT_FOUND', 'PLAN_NOT_FOUND', 'SUBSCRIPTION_ALREADY_ACTIVE'],
     },
     async ({ db, body, nowMs }) => {
-      const row = await startSubscription({ accounts, catalog }, db, body, nowMs);
+      const row = await startSubscription({ customers, subscriptions, catalog }, db, body, nowMs);
       return created('subscription', '/v1/subscriptions', subscriptionJson(row, nowMs), { lasting });
     },
   );
@@ -60,12 +65,12 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
       tag,
       summary: 'List subscriptions',
       scope: 'read:subscriptions',
-      list: accounts.subscriptionList,
-      answers: { 200: listSchema(Subscription) },
+      list: subscriptions.subscriptionList,
+      answers: { 200: listSchema(SubscriptionSchema) },
       failures: [],
     },
     async ({ db, query, nowMs }) =>
-      listJson(query, await accounts.subscriptions(db, query), (row) => subscriptionJson(row, nowMs)),
+      listJson(query, await subscriptions.subscriptions(db, query), (row) => subscriptionJson(row, nowMs)),
   );
 
   get(
@@ -77,11 +82,11 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
       scope: 'read:subscriptions',
       params: IdParam,
       changesByItself: true,
-      answers: { 200: Subscription },
+      answers: { 200: SubscriptionSchema },
       failures: ['SUBSCRIPTION_NOT_FOUND'],
     },
     async ({ db, params, nowMs }) =>
-      subscriptionJson(found(await accounts.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND'), nowMs),
+      subscriptionJson(found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND'), nowMs),
   );
 
   change(
@@ -95,14 +100,14 @@ export const subscriptionRoutes = ({ get, list, change }: Routes, { accounts, ca
       rateClass: 'write',
       params: IdParam,
       body: SubscriptionPatch,
-      answers: { 200: Subscription },
+      answers: { 200: SubscriptionSchema },
       failures: ['SUBSCRIPTION_NOT_FOUND'],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
-      const row = found(await accounts.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
+      const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
       const changed = found(
-        await accounts.changeSubscription(db, row.id, body.metadata, new Date(nowMs)),
+        await subscriptions.changeSubscription(db, row.id, body.metadata, new Date(nowMs)),
         'SUBSCRIPTION_NOT_FOUND',
       );
       return updated('subscription', subscriptionJson(row, nowMs), subscriptionJson(changed, nowMs), lasting);

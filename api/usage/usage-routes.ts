@@ -13,10 +13,11 @@ import { coveredPeriods } from '#schemas/subscription.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { MeterRow } from '../catalog/meters.postgres.ts';
-import type { AccountStore } from '../customers/accounts.postgres.ts';
+import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant } from '../route/resource-fields.ts';
+import type { SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { limitsOf } from './limits.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
 import {
@@ -32,7 +33,8 @@ import { readUsageCursor, scopeOf, type UsagePosition, usageCursor } from './usa
 import type { ReadWatermark, RecentWatermark } from './watermark.postgres.ts';
 
 export type UsagePorts = {
-  readonly accounts: AccountStore;
+  readonly customers: CustomerStore;
+  readonly subscriptions: SubscriptionStore;
   readonly catalog: CatalogStore;
   readonly cursors: Cursors;
   readonly readUsage: ReadUsage;
@@ -66,7 +68,7 @@ const rowsJson = (rows: readonly UsageRow[], { period, windowStarts, groupBy }: 
 
 const meterUsageRoute = (
   { get }: Routes,
-  { accounts, catalog, cursors, readUsage, recentWatermark }: UsagePorts,
+  { customers, catalog, cursors, readUsage, recentWatermark }: UsagePorts,
 ): void => {
   /** The meter as that version of it measures. */
   const inVersion = async (db: Db, row: MeterRow, number: number): Promise<Meter> => {
@@ -81,7 +83,7 @@ const meterUsageRoute = (
   };
   const customerOf = async (db: Db, texts: Texts) => {
     const id = texts.get('customer_id');
-    return id === undefined ? undefined : found(await accounts.customerNames(db, id), 'CUSTOMER_NOT_FOUND');
+    return id === undefined ? undefined : found(await customers.customerNames(db, id), 'CUSTOMER_NOT_FOUND');
   };
   const positionIn = (scope: string, texts: Texts, faults: Fault[]): UsagePosition | undefined => {
     const cursor = texts.get('cursor');
@@ -134,7 +136,7 @@ const meterUsageRoute = (
         windowStarts,
         groupBy,
         filter,
-        customers: customer ? usageNames(customer.id, customer.external_id) : null,
+        customers: customer ? usageNames(customer.id, customer.externalId) : null,
         after: position?.after ?? null,
         limit: limit + 1,
       });
@@ -193,7 +195,10 @@ const readSpan = (
   return { period: periodOf(from, to), watermark };
 };
 
-const customerUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, readWatermark }: UsagePorts): void =>
+const customerUsageRoute = (
+  { get }: Routes,
+  { customers: store, catalog, readUsage, readWatermark }: UsagePorts,
+): void =>
   get(
     {
       url: '/v1/customers/:id/usage',
@@ -208,9 +213,9 @@ const customerUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, rea
     },
     async ({ db, params, query, nowMs }) => {
       const { period, watermark } = readSpan(query, nowMs, await readWatermark(db));
-      const customer = found(await accounts.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
+      const customer = found(await store.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
       const meters = (await catalog.allMeters(db)).map(meterOf);
-      const customers = usageNames(customer.id, customer.external_id);
+      const customers = usageNames(customer.id, customer.externalId);
       const usage = await readUsage.quantities({
         organizationId: db.organizationId,
         watermark,
@@ -220,7 +225,7 @@ const customerUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, rea
       });
       return {
         customer_id: customer.id,
-        external_id: customer.external_id,
+        external_id: customer.externalId,
         period: formatPeriod(period),
         watermark: watermark.toString(),
         items: meters.map(({ code, version, versionId }) => ({
@@ -233,7 +238,10 @@ const customerUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, rea
     },
   );
 
-const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage, readWatermark }: UsagePorts): void =>
+const subscriptionUsageRoute = (
+  { get }: Routes,
+  { customers: store, subscriptions, catalog, readUsage, readWatermark }: UsagePorts,
+): void =>
   get(
     {
       url: '/v1/subscriptions/:id/usage',
@@ -248,25 +256,22 @@ const subscriptionUsageRoute = ({ get }: Routes, { accounts, catalog, readUsage,
     },
     async ({ db, params, query, nowMs }) => {
       const { period, watermark } = readSpan(query, nowMs, await readWatermark(db));
-      const subscription = found(await accounts.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
-      const customer = found(await accounts.customerNames(db, subscription.customer_id), 'CUSTOMER_NOT_FOUND');
-      const meters = await catalog.pinnedMeters(db, subscription.plan_version_id);
-      const charges = (await catalog.chargesOf(db, subscription.plan_version_id)).flatMap((json) => {
+      const subscription = found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
+      const customer = found(await store.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
+      const meters = await catalog.pinnedMeters(db, subscription.planVersionId);
+      const charges = (await catalog.chargesOf(db, subscription.planVersionId)).flatMap((json) => {
         const charge = chargeFromJson(json);
         return charge.ok ? [charge.value] : [];
       });
       // As it is billed: of the span, what the subscription covers.
-      const [covered] = coveredPeriods(
-        { startedAt: subscription.started_at.getTime(), endedAt: subscription.ended_at?.getTime() ?? null },
-        period,
-      );
-      const customers = usageNames(customer.id, customer.external_id);
+      const [covered] = coveredPeriods(subscription, period);
+      const customers = usageNames(customer.id, customer.externalId);
       const wanted = { organizationId: db.organizationId, watermark, customers, meters };
       const usage = covered ? await readUsage.quantities({ ...wanted, period: covered.span }) : new Map();
       return {
         subscription_id: subscription.id,
-        customer_id: subscription.customer_id,
-        plan_version_id: subscription.plan_version_id,
+        customer_id: subscription.customerId,
+        plan_version_id: subscription.planVersionId,
         period: formatPeriod(period),
         watermark: watermark.toString(),
         items: charges.flatMap(({ code, name, meter: meterCode, price }) => {

@@ -10,21 +10,21 @@ import { createMetrics } from '#platform/process/metrics.ts';
 import { createVault, masterKeysFrom } from '#platform/secrets/vault.ts';
 import { connectPostgres } from '#platform/stores/postgres.ts';
 import { IdParam } from '#schemas/http/fields.ts';
-import { createAccountStore } from '../../api/customers/accounts.postgres.ts';
 import { customerJson } from '../../api/customers/customer-routes.ts';
+import { createCustomerStore } from '../../api/customers/customers.postgres.ts';
 
 const config = loadConfig(process.env, ['databaseUrl', 'masterKey']);
 const postgres = connectPostgres(config.databaseUrl, {
   poolMax: config.databasePoolMax,
   log: createLog('bare', 'warn'),
 });
-const accounts = createAccountStore(createVault({ masterKeys: masterKeysFrom(config), clock: systemClock }));
+const customers = createCustomerStore(createVault({ masterKeys: masterKeysFrom(config), clock: systemClock }));
 const organizationId = process.env.BENCH_ORGANIZATION_ID ?? '';
 const metrics = createMetrics();
 
 const app = Fastify();
 app.get<{ Params: { id: string } }>('/v1/customers/:id', { schema: { params: IdParam } }, async (request, reply) => {
-  const row = await accounts.customer({ query: postgres.query, organizationId }, request.params.id);
+  const row = await customers.customer({ query: postgres.query, organizationId }, request.params.id);
   return row ? customerJson(row) : reply.code(404).send();
 });
 app.get('/metrics', () => metrics.text());

@@ -7,7 +7,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { migrateAll } from '#platform/stores/migrate.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
-import { customerList } from '../../api/customers/accounts.postgres.ts';
+import { customerList } from '../../api/customers/customers.postgres.ts';
 import { createCursors } from '../../api/route/cursors.ts';
 import { listRows } from '../../api/route/list-rows.postgres.ts';
 import { defineList, type List, listJson } from '../../api/route/lists.ts';

@@ -7,7 +7,7 @@ import { createMetrics } from '#platform/process/metrics.ts';
 import { createApiKeyStore } from '../../api/access/api-keys.postgres.ts';
 import { auditLog } from '../../api/access/audit-log.postgres.ts';
 import { catalogStore } from '../../api/catalog/catalog.postgres.ts';
-import { createAccountStore } from '../../api/customers/accounts.postgres.ts';
+import { createCustomerStore } from '../../api/customers/customers.postgres.ts';
 import { amendmentStore } from '../../api/events/amendments.postgres.ts';
 import { billedUsage } from '../../api/events/billed-usage.postgres.ts';
 import { invoiceReader } from '../../api/invoices/invoices.postgres.ts';
@@ -15,6 +15,7 @@ import { createIngestCounts } from '../../api/reconciliation/ingest-counts.postg
 import { createRoutes, type RouteDefinition } from '../../api/route/define-route.ts';
 import type { List } from '../../api/route/lists.ts';
 import { type ApiOptions, createApi } from '../../api/server.ts';
+import { subscriptionStore } from '../../api/subscriptions/subscriptions.postgres.ts';
 import { llmProPlan } from './llm-pro.ts';
 import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
@@ -34,7 +35,8 @@ export const apiOptions = (): ApiOptions => ({
   routes: nothing,
   ports: {
     catalog: catalogStore,
-    accounts: createAccountStore(vaultWith()),
+    customers: createCustomerStore(vaultWith()),
+    subscriptions: subscriptionStore,
     invoices: invoiceReader,
     apiKeys: createApiKeyStore(vaultWith()),
     amendments: amendmentStore,

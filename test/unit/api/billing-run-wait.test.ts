@@ -74,7 +74,8 @@ const setUp = async (answerMs: number) => {
     } as unknown as ApiOptions['routes'],
     ports: {
       catalog: {},
-      accounts: {},
+      customers: {},
+      subscriptions: {},
       apiKeys: {},
       auditLog: {},
       amendments: {},

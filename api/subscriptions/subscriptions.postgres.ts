@@ -1,0 +1,132 @@
+/** Subscriptions: rows of PostgreSQL as subscriptions. */
+import { newId } from '#platform/process/ids.ts';
+import type { SubscriptionTime } from '#schemas/subscription.ts';
+import { customerFilter } from '../customers/customers.postgres.ts';
+import type { Db } from '../route/define-route.ts';
+import { listRows } from '../route/list-rows.postgres.ts';
+import { defineList, type ListPage } from '../route/lists.ts';
+import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
+
+export type Subscription = ResourceHead &
+  SubscriptionTime & {
+    readonly id: string;
+    readonly customerId: string;
+    readonly planId: string;
+    readonly planCode: string;
+    readonly planVersionId: string;
+    readonly state: string;
+  };
+
+export type NewSubscription = Pick<Subscription, 'customerId' | 'planId' | 'planVersionId' | 'startedAt' | 'metadata'>;
+
+type SubscriptionRow = ResourceRow & {
+  id: string;
+  customer_id: string;
+  plan_id: string;
+  plan_code: string;
+  plan_version_id: string;
+  state: string;
+  started_at: Date;
+  ended_at: Date | null;
+};
+
+const fromRow = (row: SubscriptionRow): Subscription => ({
+  id: row.id,
+  customerId: row.customer_id,
+  planId: row.plan_id,
+  planCode: row.plan_code,
+  planVersionId: row.plan_version_id,
+  state: row.state,
+  startedAt: row.started_at.getTime(),
+  endedAt: row.ended_at?.getTime() ?? null,
+  ...headFromRow(row),
+});
+
+const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.plan_version_id, s.state, s.started_at, s.ended_at,
+  s.metadata, s.version, s.created_at, s.updated_at`;
+const from = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
+
+const subscriptionList = defineList({
+  name: 'subscriptions',
+  columns,
+  from,
+  countFrom: 'subscriptions s',
+  id: 's.id',
+  organization: 's.organization_id',
+  sorts: {
+    created_at: { column: 's.created_at', type: 'timestamptz' },
+    started_at: { column: 's.started_at', type: 'timestamptz' },
+  },
+  filters: { customer_id: customerFilter('s.customer_id'), state: { column: 's.state', choices: ['active', 'ended'] } },
+  times: { created_at: 's.created_at', started_at: 's.started_at' },
+});
+
+const subscriptionOf = async (db: Db, id: string): Promise<Subscription | undefined> => {
+  const { rows } = await db.query<SubscriptionRow>(
+    `SELECT ${columns} FROM ${from} WHERE s.organization_id = $1 AND s.id = $2`,
+    [db.organizationId, id],
+  );
+  return rows[0] && fromRow(rows[0]);
+};
+
+export const subscriptionStore = {
+  subscriptionList,
+  /**
+   * Undefined where the customer has an active subscription to the plan. The customer's row is locked, so of two at once
+   * one wins.
+   */
+  addSubscription: async (db: Db, subscription: NewSubscription, now: Date): Promise<Subscription | undefined> => {
+    await db.query('SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [
+      db.organizationId,
+      subscription.customerId,
+    ]);
+    const active = await db.query(
+      `SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
+       WHERE s.customer_id = $1 AND v.plan_id = $2 AND s.state = 'active'`,
+      [subscription.customerId, subscription.planId],
+    );
+    if (active.rowCount) return undefined;
+    const id = newId('sub');
+    await db.query(
+      `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, state, started_at, metadata, version, created_at, updated_at)
+       VALUES ($1, $2, $3, $4, 'active', $5, $6, 1, $7, $7)`,
+      [
+        id,
+        db.organizationId,
+        subscription.customerId,
+        subscription.planVersionId,
+        new Date(subscription.startedAt),
+        subscription.metadata,
+        now,
+      ],
+    );
+    return subscriptionOf(db, id);
+  },
+  subscription: subscriptionOf,
+  /** As it is when its row is locked. */
+  lockSubscription: async (db: Db, id: string): Promise<Subscription | undefined> => {
+    await db.query('SELECT 1 FROM subscriptions WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [
+      db.organizationId,
+      id,
+    ]);
+    return subscriptionOf(db, id);
+  },
+  changeSubscription: async (
+    db: Db,
+    id: string,
+    metadata: Record<string, string>,
+    now: Date,
+  ): Promise<Subscription | undefined> => {
+    await db.query(
+      'UPDATE subscriptions SET metadata = $3, version = version + 1, updated_at = $4 WHERE organization_id = $1 AND id = $2',
+      [db.organizationId, id, metadata, now],
+    );
+    return subscriptionOf(db, id);
+  },
+  subscriptions: async (db: Db, page: ListPage) => {
+    const { rows, ...rest } = await listRows<SubscriptionRow>(db, subscriptionList, db.organizationId, page);
+    return { ...rest, rows: rows.map(fromRow) };
+  },
+};
+
+export type SubscriptionStore = typeof subscriptionStore;
