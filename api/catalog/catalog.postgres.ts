@@ -5,22 +5,43 @@ import type { PlanVersionJson } from '#schemas/plan.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
+import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 import { meterStore, type NamePatch } from './meters.postgres.ts';
 
-export type PlanRow = {
+/** A plan as its newest version stands for it. */
+export type Plan = ResourceHead & {
+  readonly id: string;
+  readonly code: string;
+  readonly name: string;
+  readonly planVersionId: string;
+  readonly versionNumber: number;
+  readonly currency: string;
+  readonly billingInterval: string;
+  readonly charges: PlanVersionJson['charges'];
+};
+
+type PlanRow = ResourceRow & {
   id: string;
   code: string;
   name: string;
-  metadata: Record<string, string>;
-  version: number;
-  created_at: Date;
-  updated_at: Date;
   plan_version_id: string;
   version_number: number;
   currency: string;
   billing_interval: string;
   charges: PlanVersionJson['charges'];
 };
+
+const fromRow = (row: PlanRow): Plan => ({
+  id: row.id,
+  code: row.code,
+  name: row.name,
+  planVersionId: row.plan_version_id,
+  versionNumber: row.version_number,
+  currency: row.currency,
+  billingInterval: row.billing_interval,
+  charges: row.charges,
+  ...headFromRow(row),
+});
 
 export type NewPlan = PlanVersionJson & { readonly metadata: Record<string, string> };
 
@@ -41,15 +62,15 @@ const planList = defineList({
   times: { created_at: 'p.created_at' },
 });
 
-const planBy = async (db: Db, column: 'id' | 'code', value: string): Promise<PlanRow | undefined> => {
+const planBy = async (db: Db, column: 'id' | 'code', value: string): Promise<Plan | undefined> => {
   const { rows } = await db.query<PlanRow>(
     `SELECT ${planColumns} FROM ${planFrom} WHERE p.organization_id = $1 AND p.${column} = $2`,
     [db.organizationId, value],
   );
-  return rows[0];
+  return rows[0] && fromRow(rows[0]);
 };
 
-const planById = (db: Db, id: string): Promise<PlanRow | undefined> => planBy(db, 'id', id);
+const planById = (db: Db, id: string): Promise<Plan | undefined> => planBy(db, 'id', id);
 
 export const catalogStore = {
   ...meterStore,
@@ -60,7 +81,7 @@ export const catalogStore = {
     plan: NewPlan,
     meterVersions: ReadonlyMap<string, string>,
     now: Date,
-  ): Promise<PlanRow | undefined> => {
+  ): Promise<Plan | undefined> => {
     const planId = newId('pln');
     const added = await db.query(
       `INSERT INTO plans (id, organization_id, code, name, metadata, version, created_at, updated_at)
@@ -78,10 +99,10 @@ export const catalogStore = {
     return planById(db, planId);
   },
   /** By id or code. */
-  plan: (db: Db, idOrCode: string): Promise<PlanRow | undefined> =>
+  plan: (db: Db, idOrCode: string): Promise<Plan | undefined> =>
     planBy(db, lookUpColumn('pln', idOrCode, 'code'), idOrCode),
   /** The plan as it is when its row is locked: what is read is the row that was locked, by its id. */
-  lockPlan: async (db: Db, idOrCode: string): Promise<PlanRow | undefined> => {
+  lockPlan: async (db: Db, idOrCode: string): Promise<Plan | undefined> => {
     const column = lookUpColumn('pln', idOrCode, 'code');
     const { rows } = await db.query<{ id: string }>(
       `SELECT id FROM plans WHERE organization_id = $1 AND ${column} = $2 FOR NO KEY UPDATE`,
@@ -89,7 +110,7 @@ export const catalogStore = {
     );
     return rows[0] && planById(db, rows[0].id);
   },
-  changePlan: async (db: Db, id: string, { name, metadata }: NamePatch, now: Date): Promise<PlanRow | undefined> => {
+  changePlan: async (db: Db, id: string, { name, metadata }: NamePatch, now: Date): Promise<Plan | undefined> => {
     await db.query(
       'UPDATE plans SET name = $3, metadata = $4, version = version + 1, updated_at = $5 WHERE organization_id = $1 AND id = $2',
       [db.organizationId, id, name, metadata, now],
@@ -104,7 +125,10 @@ export const catalogStore = {
     );
     return rows[0]?.charges ?? [];
   },
-  plans: (db: Db, page: ListPage) => listRows<PlanRow>(db, planList, db.organizationId, page),
+  plans: async (db: Db, page: ListPage) => {
+    const { rows, ...rest } = await listRows<PlanRow>(db, planList, db.organizationId, page);
+    return { ...rest, rows: rows.map(fromRow) };
+  },
 };
 
 export type CatalogStore = typeof catalogStore;

@@ -1,28 +1,28 @@
 /** `/v1/plans`. */
 import { FailureError } from '#schemas/failures.ts';
-import { NamePatch, NewPlan, Plan } from '#schemas/http/catalog.ts';
+import { NamePatch, NewPlan, Plan as PlanSchema } from '#schemas/http/catalog.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { NewPlanDocument } from '#schemas/http/plan.ts';
 import { type PlanVersionJson, planVersionFromJson, planVersionToJson } from '#schemas/plan.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, refuseFaults, resourceJson, updated } from '../route/resource-fields.ts';
-import type { CatalogStore, PlanRow } from './catalog.postgres.ts';
+import { created, found, headToJson, refuseFaults, updated } from '../route/resource-fields.ts';
+import type { CatalogStore, Plan } from './catalog.postgres.ts';
 
 export type PlanPorts = {
   readonly catalog: CatalogStore;
 };
 
-const planJson = (row: PlanRow) => ({
-  id: row.id,
-  code: row.code,
-  name: row.name,
-  currency: row.currency,
-  interval: row.billing_interval,
-  plan_version_id: row.plan_version_id,
-  version_number: row.version_number,
-  charges: row.charges,
-  ...resourceJson(row),
+const planJson = (plan: Plan) => ({
+  id: plan.id,
+  code: plan.code,
+  name: plan.name,
+  currency: plan.currency,
+  interval: plan.billingInterval,
+  plan_version_id: plan.planVersionId,
+  version_number: plan.versionNumber,
+  charges: plan.charges,
+  ...headToJson(plan),
 });
 
 export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts): void => {
@@ -40,7 +40,7 @@ export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts
       rateClass: 'write',
       body: NewPlan,
       documentedBody: NewPlanDocument,
-      answers: { 201: Plan },
+      answers: { 201: PlanSchema },
       failures: ['PLAN_ALREADY_EXISTS'],
     },
     async ({ db, body, nowMs }) => {
@@ -72,7 +72,7 @@ export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts
       summary: 'List plans',
       scope: 'read:plans',
       list: catalog.planList,
-      answers: { 200: listSchema(Plan) },
+      answers: { 200: listSchema(PlanSchema) },
       failures: [],
     },
     async ({ db, query }) => listJson(query, await catalog.plans(db, query), planJson),
@@ -85,7 +85,7 @@ export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts
       summary: 'Read a plan by id or code',
       scope: 'read:plans',
       params: IdParam,
-      answers: { 200: Plan },
+      answers: { 200: PlanSchema },
       failures: ['PLAN_NOT_FOUND'],
     },
     async ({ db, params }) => planJson(found(await catalog.plan(db, params.id), 'PLAN_NOT_FOUND')),
@@ -101,7 +101,7 @@ export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts
       rateClass: 'write',
       params: IdParam,
       body: NamePatch,
-      answers: { 200: Plan },
+      answers: { 200: PlanSchema },
       failures: ['PLAN_NOT_FOUND'],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {

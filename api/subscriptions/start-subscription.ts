@@ -32,7 +32,7 @@ export const startSubscription = async (
   if (!plan) throw new FailureError('PLAN_NOT_FOUND');
   const subscription = await subscriptions.addSubscription(
     db,
-    { customerId, planId: plan.id, planVersionId: plan.plan_version_id, startedAt, metadata },
+    { customerId, planId: plan.id, planVersionId: plan.planVersionId, startedAt, metadata },
     new Date(nowMs),
   );
   if (!subscription) throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
