@@ -6,14 +6,14 @@ import { FailureError } from '#schemas/failures.ts';
 import { formatPeriod, monthFromText, type Period } from '#schemas/period.ts';
 import type { Db } from '../route/define-route.ts';
 import { isTooEarly, refuseFaults } from '../route/resource-fields.ts';
-import type { BillingRunRow, NewBillingRun } from './invoices.postgres.ts';
+import type { BillingRun, NewBillingRun } from './invoices.postgres.ts';
 
 export type AskForRunPorts = {
   readonly customers: { readonly customerId: (db: Db, idOrExternalId: string) => Promise<string | undefined> };
   readonly subscriptions: {
     readonly subscription: (db: Db, id: string) => Promise<{ readonly customerId: string } | undefined>;
   };
-  readonly invoices: { readonly addRun: (db: Db, run: NewBillingRun, now: Date) => Promise<BillingRunRow> };
+  readonly invoices: { readonly addRun: (db: Db, run: NewBillingRun, now: Date) => Promise<BillingRun> };
 };
 
 type Asked = {
@@ -41,7 +41,7 @@ export const askForRun = async (
   db: Db,
   { period: month, customer_id: customer, subscription_id: subscriptionId, requestId, apiKeyId }: Asked,
   nowMs: number,
-): Promise<BillingRunRow> => {
+): Promise<BillingRun> => {
   const period = endedMonth(month, nowMs);
   const customerId = customer === undefined ? undefined : await customers.customerId(db, customer);
   if (customer !== undefined && customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');

@@ -15,7 +15,7 @@ import { listJson, listSchema } from '../route/lists.ts';
 import { created, found } from '../route/resource-fields.ts';
 import type { SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { askForRun } from './ask-for-run.ts';
-import type { BillingRunRow, InvoiceReader } from './invoices.postgres.ts';
+import type { InvoiceReader, BillingRun as Run } from './invoices.postgres.ts';
 
 export type InvoicePorts = {
   readonly customers: CustomerStore;
@@ -54,21 +54,21 @@ export const invoiceHeadJson = (invoice: IssuedInvoice) => {
   return head;
 };
 
-const runJson = (row: BillingRunRow) => ({
-  id: row.id,
-  period: formatPeriod({ start: row.period_start.getTime(), end: row.period_end.getTime() }),
-  customer_id: row.customer_id,
-  subscription_id: row.subscription_id,
-  state: row.state,
-  watermark: row.watermark?.toString() ?? null,
-  invoices_issued: row.issued,
-  invoices_already_issued: row.already_issued,
-  unmeasured_events: Number(row.unmeasured_events),
-  rating_ms: row.rated_ms,
-  issuing_ms: row.issued_ms,
-  failure: row.failure,
-  created_at: formatInstant(row.created_at),
-  updated_at: formatInstant(row.updated_at),
+const runJson = (run: Run) => ({
+  id: run.id,
+  period: formatPeriod(run.period),
+  customer_id: run.customerId,
+  subscription_id: run.subscriptionId,
+  state: run.state,
+  watermark: run.watermark?.toString() ?? null,
+  invoices_issued: run.issued,
+  invoices_already_issued: run.alreadyIssued,
+  unmeasured_events: Number(run.unmeasuredEvents),
+  rating_ms: run.ratedMs,
+  issuing_ms: run.issuedMs,
+  failure: run.failure,
+  created_at: formatInstant(run.createdAt),
+  updated_at: formatInstant(run.updatedAt),
 });
 
 /**
@@ -79,8 +79,7 @@ const pauseMsAfter = (waitedMs: number): number => Math.min(500, Math.max(50, wa
 
 const runRoutes = ({ get, change }: Routes, { customers, subscriptions, invoices, isServing }: InvoicePorts): void => {
   const tag = 'Billing runs';
-  const runOf = async (db: Db, id: string): Promise<BillingRunRow> =>
-    found(await invoices.run(db, id), 'BILLING_RUN_NOT_FOUND');
+  const runOf = async (db: Db, id: string): Promise<Run> => found(await invoices.run(db, id), 'BILLING_RUN_NOT_FOUND');
 
   change(
     {

@@ -2,7 +2,7 @@
 import { newId } from '#platform/process/ids.ts';
 import type { runStates } from '#schemas/http/invoices.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
-import type { Period } from '#schemas/period.ts';
+import type { Instant, Period } from '#schemas/period.ts';
 import {
   type InvoiceLineRow,
   type InvoicePeriodRow,
@@ -17,7 +17,24 @@ import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage, type PageRows } from '../route/lists.ts';
 
-export type BillingRunRow = {
+export type BillingRun = {
+  readonly id: string;
+  readonly period: Period;
+  readonly customerId: string | null;
+  readonly subscriptionId: string | null;
+  readonly state: (typeof runStates)[number];
+  readonly watermark: bigint | null;
+  readonly failure: string | null;
+  readonly createdAt: Instant;
+  readonly updatedAt: Instant;
+  readonly issued: number;
+  readonly alreadyIssued: number;
+  readonly ratedMs: number;
+  readonly issuedMs: number;
+  readonly unmeasuredEvents: bigint;
+};
+
+type RunRow = {
   id: string;
   period_start: Date;
   period_end: Date;
@@ -34,6 +51,23 @@ export type BillingRunRow = {
   issued_ms: number;
   unmeasured_events: string;
 };
+
+const runFromRow = (row: RunRow): BillingRun => ({
+  id: row.id,
+  period: { start: row.period_start.getTime(), end: row.period_end.getTime() },
+  customerId: row.customer_id,
+  subscriptionId: row.subscription_id,
+  state: row.state,
+  watermark: row.watermark,
+  failure: row.failure,
+  createdAt: row.created_at.getTime(),
+  updatedAt: row.updated_at.getTime(),
+  issued: row.issued,
+  alreadyIssued: row.already_issued,
+  ratedMs: row.rated_ms,
+  issuedMs: row.issued_ms,
+  unmeasuredEvents: BigInt(row.unmeasured_events),
+});
 
 export type NewBillingRun = {
   readonly period: Period;
@@ -102,12 +136,12 @@ const withoutLines = async (db: Db, { rows, ...rest }: PageRows<InvoiceRow>): Pr
   return { ...rest, rows: rows.map((row) => invoiceFromRows(row, periods.get(row.id) ?? [], [])) };
 };
 
-const runOf = async (db: Db, id: string): Promise<BillingRunRow | undefined> => {
-  const { rows } = await db.query<BillingRunRow>(
+const runOf = async (db: Db, id: string): Promise<BillingRun | undefined> => {
+  const { rows } = await db.query<RunRow>(
     `SELECT ${runColumns} FROM ${runFrom} WHERE r.organization_id = $1 AND r.id = $2`,
     [db.organizationId, id],
   );
-  return rows[0];
+  return rows[0] && runFromRow(rows[0]);
 };
 
 export const invoiceReader = {
@@ -135,7 +169,7 @@ export const invoiceReader = {
       db,
       await listRows<InvoiceRow>(db, customerInvoiceList, db.organizationId, page, { customer_id: customerId }),
     ),
-  addRun: async (db: Db, run: NewBillingRun, now: Date): Promise<BillingRunRow> => {
+  addRun: async (db: Db, run: NewBillingRun, now: Date): Promise<BillingRun> => {
     const id = newId('run');
     await db.query(
       `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state, created_at, updated_at, request_id, api_key_id)
@@ -152,11 +186,11 @@ export const invoiceReader = {
         run.apiKeyId,
       ],
     );
-    return (await runOf(db, id)) as BillingRunRow;
+    return (await runOf(db, id)) as BillingRun;
   },
   run: runOf,
-  runState: async (db: Db, id: string): Promise<BillingRunRow['state'] | undefined> => {
-    const { rows } = await db.query<{ state: BillingRunRow['state'] }>(
+  runState: async (db: Db, id: string): Promise<BillingRun['state'] | undefined> => {
+    const { rows } = await db.query<{ state: BillingRun['state'] }>(
       'SELECT state FROM billing_runs WHERE organization_id = $1 AND id = $2',
       [db.organizationId, id],
     );

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { pino } from 'pino';
 import { afterEach, expect, it } from 'vitest';
-import type { BillingRunRow, InvoiceReader } from '../../../api/invoices/invoices.postgres.ts';
+import type { BillingRun, InvoiceReader } from '../../../api/invoices/invoices.postgres.ts';
 import { type ApiOptions, createApi } from '../../../api/server.ts';
 import { listen } from '../../../platform/http/http.ts';
 import { stopwatch, systemClock } from '../../../platform/process/clock.ts';
@@ -9,23 +9,21 @@ import { createMetrics } from '../../../platform/process/metrics.ts';
 import { until } from '../../support/pipeline.ts';
 
 const nothing = {} as never;
-const at = new Date(0);
-const row: BillingRunRow = {
-  id: 'run',
-  period_start: at,
-  period_end: at,
-  customer_id: null,
-  subscription_id: null,
+const row: BillingRun = {
+  id: `run_${'0'.repeat(32)}`,
+  period: { start: Date.UTC(2026, 9), end: Date.UTC(2026, 10) },
+  customerId: null,
+  subscriptionId: null,
   state: 'running',
   watermark: null,
   failure: null,
-  created_at: at,
-  updated_at: at,
+  createdAt: 0,
+  updatedAt: 0,
   issued: 0,
-  already_issued: 0,
-  rated_ms: 0,
-  issued_ms: 0,
-  unmeasured_events: '0',
+  alreadyIssued: 0,
+  ratedMs: 0,
+  issuedMs: 0,
+  unmeasuredEvents: 0n,
 };
 
 const ends: (() => Promise<unknown>)[] = [];
