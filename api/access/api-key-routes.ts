@@ -6,10 +6,11 @@ import { FailureError } from '#schemas/failures.ts';
 import { ApiKey, KeyRotation, NewApiKey, NewApiKeyAnswer, NewApiKeyDocument } from '#schemas/http/api-keys.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import type { Instant } from '#schemas/period.ts';
 import type { Db, ObjectChange, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, resourceJson } from '../route/resource-fields.ts';
-import type { ApiKeyRow, ApiKeyStore, NewApiKeyRow } from './api-keys.postgres.ts';
+import { created, found, headToJson } from '../route/resource-fields.ts';
+import type { ApiKeyStore, ApiKey as Key, NewApiKey as NewKey } from './api-keys.postgres.ts';
 import { refuseBeyond, refuseBeyondPublic, refuseLooser, stateOf } from './grantable-keys.ts';
 
 export type ApiKeyPorts = {
@@ -18,26 +19,28 @@ export type ApiKeyPorts = {
   readonly hashKey: (key: string) => Buffer;
 };
 
-const keyJson = (row: ApiKeyRow, nowMs: number) => ({
-  id: row.id,
-  name: row.name,
-  kind: row.kind,
-  hint: row.hint,
-  world: row.world,
-  scopes: row.scopes,
-  state: stateOf(row, nowMs),
-  signed_requests: row.signing_secret !== null,
-  last_used_at: row.last_used_at && formatInstant(row.last_used_at),
-  expires_at: row.expires_at && formatInstant(row.expires_at),
-  revoked_at: row.revoked_at && formatInstant(row.revoked_at),
-  rotated_to: row.rotated_to,
-  ...resourceJson(row),
+const timeJson = (instant: Instant | null) => (instant === null ? null : formatInstant(instant));
+
+const keyJson = (key: Key, nowMs: number) => ({
+  id: key.id,
+  name: key.name,
+  kind: key.kind,
+  hint: key.hint,
+  world: key.world,
+  scopes: key.scopes,
+  state: stateOf(key, nowMs),
+  signed_requests: key.signed,
+  last_used_at: timeJson(key.lastUsedAt),
+  expires_at: timeJson(key.expiresAt),
+  revoked_at: timeJson(key.revokedAt),
+  rotated_to: key.rotatedTo,
+  ...headToJson(key),
 });
 
 /** What of a key changes with its version: time ends it and use marks it by themselves, and a digest must not. */
 const lasting = ({ state: _state, last_used_at: _lastUse, ...key }: ReturnType<typeof keyJson>) => key;
 
-const endedBy = (how: 'rotated' | 'revoked', before: ApiKeyRow, after: ApiKeyRow, nowMs: number): ObjectChange => ({
+const endedBy = (how: 'rotated' | 'revoked', before: Key, after: Key, nowMs: number): ObjectChange => ({
   action: `api_key.${how}`,
   objectType: 'api_key',
   objectId: after.id,
@@ -49,7 +52,7 @@ const overlapSecondsDefault = 86_400;
 
 const newSigningSecret = (): string => `mrsig_${randomBytes(32).toString('base64url')}`;
 
-type KeyOf = Omit<NewApiKeyRow, 'hint' | 'hash' | 'signingSecret'> & {
+type KeyOf = Omit<NewKey, 'hint' | 'hash' | 'signingSecret'> & {
   readonly world: World;
   readonly signed: boolean;
 };
@@ -91,7 +94,7 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
       const place = await apiKeys.findWorld(db, world);
       if (place === undefined)
         throw new FailureError('SCOPE_NOT_GRANTABLE', `A key of the sandbox makes no ${world} key`);
-      const expiresAt = expiresInSeconds === undefined ? null : new Date(nowMs + expiresInSeconds * 1000);
+      const expiresAt = expiresInSeconds === undefined ? null : nowMs + expiresInSeconds * 1000;
       refuseLooser(await apiKeys.lockKey(db, caller.keyId), { expiresAt, signed }, 'expires_in_seconds', nowMs);
       return make(db, { ...place, kind, name, scopes, expiresAt, metadata, signed }, nowMs);
     },
@@ -143,14 +146,13 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
     async ({ db, caller, params, body, nowMs }) => {
       const [asked, maker] = await apiKeys.lockBoth(db, [params.id, caller.keyId]);
       const old = found(asked, 'API_KEY_NOT_FOUND');
-      if (stateOf(old, nowMs) !== 'active' || old.rotated_to !== null) throw new FailureError('API_KEY_NOT_ACTIVE');
+      if (stateOf(old, nowMs) !== 'active' || old.rotatedTo !== null) throw new FailureError('API_KEY_NOT_ACTIVE');
       refuseBeyond(caller, old.scopes);
-      const { organization_id: organizationId, kind, name, scopes, expires_at: expiresAt, metadata, world } = old;
-      const signed = old.signing_secret !== null;
+      const { organizationId, kind, name, scopes, expiresAt, metadata, world, signed } = old;
       refuseLooser(maker, { expiresAt, signed }, 'expires_at', nowMs);
       const made = await make(db, { organizationId, kind, name, scopes, expiresAt, metadata, world, signed }, nowMs);
       const overlapMs = (body.overlap_seconds ?? overlapSecondsDefault) * 1000;
-      const endMs = Math.min(nowMs + overlapMs, expiresAt?.getTime() ?? Number.POSITIVE_INFINITY);
+      const endMs = Math.min(nowMs + overlapMs, expiresAt ?? Number.POSITIVE_INFINITY);
       const end = { expiresAt: new Date(endMs), rotatedTo: made.body.id };
       const ended = found(await apiKeys.endKey(db, old.id, end, new Date(nowMs)), 'API_KEY_NOT_FOUND');
       return { ...made, changes: [...made.changes, endedBy('rotated', old, ended, nowMs)] };
@@ -173,7 +175,7 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
     async ({ db, params, nowMs, matchVersion }) => {
       const row = found(await apiKeys.lockKey(db, params.id), 'API_KEY_NOT_FOUND');
       matchVersion(row.version);
-      if (row.revoked_at) throw new FailureError('API_KEY_NOT_ACTIVE');
+      if (row.revokedAt !== null) throw new FailureError('API_KEY_NOT_ACTIVE');
       const now = new Date(nowMs);
       const ended = found(await apiKeys.endKey(db, row.id, { revokedAt: now }, now), 'API_KEY_NOT_FOUND');
       return { body: keyJson(ended, nowMs), changes: [endedBy('revoked', row, ended, nowMs)] };

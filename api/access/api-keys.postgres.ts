@@ -4,11 +4,29 @@ import { placeOfSigningSecret } from '#platform/access/signing-secret.ts';
 import { newId } from '#platform/process/ids.ts';
 import type { Vault } from '#platform/secrets/vault.ts';
 import type { KeyKind, World } from '#schemas/api-key.ts';
+import type { Instant } from '#schemas/period.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
+import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 
-export type ApiKeyRow = {
+export type ApiKey = ResourceHead & {
+  readonly id: string;
+  readonly organizationId: string;
+  readonly world: World;
+  readonly kind: KeyKind;
+  readonly name: string;
+  readonly hint: string;
+  readonly scopes: readonly string[];
+  /** Whether it takes signed requests only. */
+  readonly signed: boolean;
+  readonly lastUsedAt: Instant | null;
+  readonly expiresAt: Instant | null;
+  readonly revokedAt: Instant | null;
+  readonly rotatedTo: string | null;
+};
+
+type ApiKeyRow = ResourceRow & {
   id: string;
   organization_id: string;
   world: World;
@@ -21,13 +39,25 @@ export type ApiKeyRow = {
   expires_at: Date | null;
   revoked_at: Date | null;
   rotated_to: string | null;
-  metadata: Record<string, string>;
-  version: number;
-  created_at: Date;
-  updated_at: Date;
 };
 
-export type NewApiKeyRow = {
+const fromRow = (row: ApiKeyRow): ApiKey => ({
+  id: row.id,
+  organizationId: row.organization_id,
+  world: row.world,
+  kind: row.kind,
+  name: row.name,
+  hint: row.hint,
+  scopes: row.scopes,
+  signed: row.signing_secret !== null,
+  lastUsedAt: row.last_used_at?.getTime() ?? null,
+  expiresAt: row.expires_at?.getTime() ?? null,
+  revokedAt: row.revoked_at?.getTime() ?? null,
+  rotatedTo: row.rotated_to,
+  ...headFromRow(row),
+});
+
+export type NewApiKey = {
   readonly organizationId: string;
   readonly kind: KeyKind;
   readonly name: string;
@@ -35,7 +65,7 @@ export type NewApiKeyRow = {
   readonly hash: Buffer;
   readonly scopes: readonly string[];
   readonly signingSecret: string | undefined;
-  readonly expiresAt: Date | null;
+  readonly expiresAt: Instant | null;
   readonly metadata: Record<string, string>;
 };
 
@@ -56,12 +86,12 @@ const apiKeyList = defineList({
   times: { created_at: 'k.created_at' },
 });
 
-const keyOf = async (db: Db, id: string, lock = ''): Promise<ApiKeyRow | undefined> => {
+const keyOf = async (db: Db, id: string, lock = ''): Promise<ApiKey | undefined> => {
   const { rows } = await db.query<ApiKeyRow>(`SELECT ${columns} FROM ${from} WHERE k.id = $1 AND w.id = $2${lock}`, [
     id,
     db.organizationId,
   ]);
-  return rows[0];
+  return rows[0] && fromRow(rows[0]);
 };
 
 export const createApiKeyStore = (vault: Vault) => ({
@@ -82,7 +112,7 @@ export const createApiKeyStore = (vault: Vault) => ({
     const place = rows.find((row) => (world === undefined ? row.own : row.world === world));
     return place && { organizationId: place.organizationId, world: place.world };
   },
-  addKey: async (db: Db, key: NewApiKeyRow, now: Date): Promise<ApiKeyRow | undefined> => {
+  addKey: async (db: Db, key: NewApiKey, now: Date): Promise<ApiKey | undefined> => {
     const id = newId('key');
     const { organizationId, signingSecret } = key;
     const sealed =
@@ -101,28 +131,29 @@ export const createApiKeyStore = (vault: Vault) => ({
         key.hash,
         key.scopes,
         sealed,
-        key.expiresAt,
+        key.expiresAt === null ? null : new Date(key.expiresAt),
         key.metadata,
         now,
       ],
     );
     return keyOf(db, id);
   },
-  key: (db: Db, id: string): Promise<ApiKeyRow | undefined> => keyOf(db, id),
-  lockKey: (db: Db, id: string): Promise<ApiKeyRow | undefined> => keyOf(db, id, ' FOR NO KEY UPDATE OF k'),
+  key: (db: Db, id: string): Promise<ApiKey | undefined> => keyOf(db, id),
+  lockKey: (db: Db, id: string): Promise<ApiKey | undefined> => keyOf(db, id, ' FOR NO KEY UPDATE OF k'),
   /**
    * Two keys, one after the other in the order of their ids: two requests for the same two never wait for each other.
    */
   lockBoth: async (
     db: Db,
     ids: readonly [string, string],
-  ): Promise<readonly [ApiKeyRow | undefined, ApiKeyRow | undefined]> => {
+  ): Promise<readonly [ApiKey | undefined, ApiKey | undefined]> => {
     const { rows } = await db.query<ApiKeyRow>(
       `SELECT ${columns} FROM ${from} WHERE k.id = ANY ($1) AND w.id = $2 ORDER BY k.id FOR NO KEY UPDATE OF k`,
       [ids, db.organizationId],
     );
     const [first, second] = ids;
-    return [rows.find(({ id }) => id === first), rows.find(({ id }) => id === second)];
+    const keys = rows.map(fromRow);
+    return [keys.find(({ id }) => id === first), keys.find(({ id }) => id === second)];
   },
   /** A key ends at the given time, and names the one that takes its place where there is one. */
   endKey: async (
@@ -130,7 +161,7 @@ export const createApiKeyStore = (vault: Vault) => ({
     id: string,
     end: { expiresAt?: Date; revokedAt?: Date; rotatedTo?: string },
     now: Date,
-  ): Promise<ApiKeyRow | undefined> => {
+  ): Promise<ApiKey | undefined> => {
     await db.query(
       `UPDATE api_keys SET expires_at = coalesce($2, expires_at), revoked_at = coalesce($3, revoked_at), rotated_to = coalesce($4, rotated_to),
          version = version + 1, updated_at = $5 WHERE id = $1`,
@@ -138,7 +169,10 @@ export const createApiKeyStore = (vault: Vault) => ({
     );
     return keyOf(db, id);
   },
-  keys: (db: Db, page: ListPage) => listRows<ApiKeyRow>(db, apiKeyList, db.organizationId, page),
+  keys: async (db: Db, page: ListPage) => {
+    const { rows, ...rest } = await listRows<ApiKeyRow>(db, apiKeyList, db.organizationId, page);
+    return { ...rest, rows: rows.map(fromRow) };
+  },
 });
 
 export type ApiKeyStore = ReturnType<typeof createApiKeyStore>;

@@ -3,12 +3,14 @@ import { type Caller, covers } from '#platform/access/authenticate.ts';
 import { publishableScopes } from '#schemas/api-key.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { keyStates } from '#schemas/http/api-keys.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import type { Instant } from '#schemas/period.ts';
 import { refuseFaults } from '../route/resource-fields.ts';
-import type { ApiKeyRow } from './api-keys.postgres.ts';
+import type { ApiKey } from './api-keys.postgres.ts';
 
-export const stateOf = (row: ApiKeyRow, nowMs: number): (typeof keyStates)[number] => {
-  if (row.revoked_at) return 'revoked';
-  return row.expires_at && row.expires_at.getTime() <= nowMs ? 'expired' : 'active';
+export const stateOf = (key: ApiKey, nowMs: number): (typeof keyStates)[number] => {
+  if (key.revokedAt !== null) return 'revoked';
+  return key.expiresAt !== null && key.expiresAt <= nowMs ? 'expired' : 'active';
 };
 
 /** Nobody gets a key, by making or by rotating one, that may more than the key they call with. */
@@ -43,14 +45,14 @@ export const refuseBeyondPublic = (scopes: readonly string[], signed: boolean): 
       : []),
   ]);
 
-type Bounds = { readonly expiresAt: Date | null; readonly signed: boolean };
+type Bounds = { readonly expiresAt: Instant | null; readonly signed: boolean };
 
 /**
  * Nobody gets a key that is bound less than the one they call with, as it is now and for as long as the transaction
  * lasts: a key that is revoked makes none meanwhile.
  */
 export const refuseLooser = (
-  maker: ApiKeyRow | undefined,
+  maker: ApiKey | undefined,
   { expiresAt, signed }: Bounds,
   expiryField: string,
   nowMs: number,
@@ -58,14 +60,14 @@ export const refuseLooser = (
   if (maker === undefined || stateOf(maker, nowMs) !== 'active')
     throw new FailureError('KEY_NOT_GRANTABLE', 'The calling key has ended');
   const faults: Fault[] = [];
-  const end = maker.expires_at;
+  const end = maker.expiresAt;
   if (end !== null && (expiresAt === null || expiresAt > end))
     faults.push({
       field: expiryField,
       code: 'out_of_range',
-      message: `must be ${end.toISOString()} at the latest, when the calling key ends`,
+      message: `must be ${formatInstant(end)} at the latest, when the calling key ends`,
     });
-  if (maker.signing_secret !== null && !signed)
+  if (maker.signed && !signed)
     faults.push({
       field: 'signed_requests',
       code: 'not_allowed',
