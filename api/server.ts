@@ -20,7 +20,7 @@ import { type SubscriptionPorts, subscriptionRoutes } from './subscriptions/subs
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
 
 /** What the routes need, each as its file declares it. */
-export type ApiPorts = PlanPorts &
+type ApiPorts = PlanPorts &
   MeterPorts &
   ApiKeyPorts &
   AuditLogPorts &

@@ -257,40 +257,16 @@ export const auditedObjects = {
     children: [],
   },
   billing_run: {
+    ...billingRunOfForm1,
     form: 2,
     earlier: [billingRunOfForm1],
-    table: 'billing_runs',
-    organization: 'organization_id',
-    created: ['billing_run.created'],
-    createdAt: 'created_at',
-    isVersioned: false,
-    columns: {
-      id: 'text',
-      organization_id: 'text',
-      period_start: 'instant',
-      period_end: 'instant',
-      customer_id: 'text',
-      subscription_id: 'text',
-      created_at: 'instant',
-      request_id: 'text',
-      api_key_id: 'text',
-    },
     settling: {
-      columns: {
-        state: 'text',
-        watermark: 'text',
-        already_issued: 'text',
-        failure: 'text',
-        updated_at: 'instant',
-        leased_until: 'instant',
-      },
-      when: "t.state IN ('completed', 'failed')",
+      ...billingRunOfForm1.settling,
+      columns: { ...billingRunOfForm1.settling.columns, leased_until: 'instant' },
     },
     children: [
       {
-        table: 'billing_run_shards',
-        parent: 'run_id',
-        order: ['shard_number'],
+        ...billingRunOfForm1.children[0],
         columns: {
           run_id: 'text',
           shard_number: 'text',
@@ -306,8 +282,6 @@ export const auditedObjects = {
           failure: 'text',
           lines_digest: 'text',
         },
-        // Other shards of a run that failed are worked off all the same.
-        when: "t.state = 'completed'",
       },
     ],
   },
@@ -350,11 +324,7 @@ export const auditedObjects = {
     ],
   },
   invoice: {
-    table: 'invoices',
-    organization: 'organization_id',
-    created: ['invoice.issued'],
-    createdAt: 'issued_at',
-    isVersioned: false,
+    ...invoiceOfForm1,
     form: 2,
     earlier: [invoiceOfForm1],
     columns: {

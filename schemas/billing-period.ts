@@ -5,14 +5,6 @@
 import type { Instant, Period } from '#schemas/period.ts';
 import type { SubscriptionTime } from '#schemas/subscription.ts';
 
-export const BillingPeriodState = {
-  /** Not billed yet. */
-  open: 'open',
-  /** On an issued invoice, for good: what comes later is a difference to it. */
-  billed: 'billed',
-} as const;
-export type BillingPeriodState = (typeof BillingPeriodState)[keyof typeof BillingPeriodState];
-
 /** A billing period that an invoice bills. */
 export type BilledPeriod = {
   /** The very time that was measured. */

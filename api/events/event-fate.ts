@@ -26,7 +26,7 @@ export type EventVersion = EventPayload & {
 export type Twin = KeyRow & { readonly reason: 'twin' | 'conflict' | 'unchecked' };
 
 /** A billed period, with the invoice that bills it and its lines there. */
-export type KnownPeriod = BilledPeriod & {
+type KnownPeriod = BilledPeriod & {
   readonly invoiceId: string;
   readonly lines: readonly { readonly position: number; readonly charge: string }[];
 };

@@ -6,7 +6,6 @@ import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait, RunWaitDocume
 import { formatInstant } from '#schemas/instant.ts';
 import { issuedInvoiceToJson } from '#schemas/invoice/content.ts';
 import { periodsToJson } from '#schemas/invoice/content-2.ts';
-import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { formatPeriod } from '#schemas/period.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
@@ -25,31 +24,31 @@ export type InvoicePorts = {
   readonly isServing: () => boolean;
 };
 
-/** Of an invoice with one billing period what it bills, as callers know it from content version 1. */
-const onlyPeriodJson = ({ periods }: IssuedInvoice) => {
-  const [only] = periodsToJson(periods.length === 1 ? periods : []);
+/**
+ * An issued invoice is what was hashed, and beside it its state and what the other content version has: its billing
+ * periods as a list, and of the only one what callers know from version 1.
+ */
+const invoiceJson = (invoice: IssuedInvoice) => {
+  const content = issuedInvoiceToJson(invoice);
+  const periods = periodsToJson(invoice.periods);
+  const [only] = periods.length === 1 ? periods : [];
   return {
     subscription_id: only?.subscription_id ?? null,
     plan_version_id: only?.plan_version_id ?? null,
     period: only ? { start: only.start, end: only.end } : null,
     watermark: only?.watermark ?? null,
+    periods,
+    ...content,
+    lines: content.lines.map((line, index) => ({
+      billing_period_id: invoice.lines[index]?.billingPeriodId ?? null,
+      ...line,
+    })),
+    state: 'issued',
   };
 };
 
-/** An issued invoice is what was hashed, and beside it its state and what the other content version has. */
-const invoiceJson = (invoice: IssuedInvoice) => ({
-  ...onlyPeriodJson(invoice),
-  periods: periodsToJson(invoice.periods),
-  ...issuedInvoiceToJson(invoice),
-  lines: invoice.lines.map((line) => ({
-    billing_period_id: line.billingPeriodId,
-    ...hashedLine(line, invoice.currency),
-  })),
-  state: 'issued',
-});
-
 /** Without its lines, for lists. */
-export const invoiceHeadJson = (invoice: IssuedInvoice) => {
+const invoiceHeadJson = (invoice: IssuedInvoice) => {
   const { lines: _lines, ...head } = invoiceJson(invoice);
   return head;
 };

@@ -123,8 +123,10 @@ const invoiceList = defineList({
 });
 const customerInvoiceList = defineList({ ...invoices, name: 'customer-invoices' });
 
+const periodsStatement = selectPeriodsOfInvoices();
+
 const periodsOf = async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, InvoicePeriodRow[]>> => {
-  const { rows } = await db.query<InvoicePeriodRow>(selectPeriodsOfInvoices, [ids]);
+  const { rows } = await db.query<InvoicePeriodRow>(periodsStatement, [ids]);
   return Map.groupBy(rows, (row) => row.invoice_id);
 };
 

@@ -141,6 +141,10 @@ export const invoiceFromRows = (
   };
 };
 
-/** Beside the invoices with these ids, for `invoiceFromRows`; in the order of their lines. */
-export const selectPeriodsOfInvoices = `SELECT ${invoicePeriodColumns} FROM billing_periods WHERE invoice_id = ANY ($1)
+/**
+ * The billing periods of the invoices with these ids, for `invoiceFromRows`, in the order of their lines; `more` are
+ * columns that the reader wants beside.
+ */
+export const selectPeriodsOfInvoices = (...more: readonly string[]): string =>
+  `SELECT ${[invoicePeriodColumns, ...more].join(', ')} FROM billing_periods WHERE invoice_id = ANY ($1)
   ORDER BY invoice_id, customer_id, subscription_id, span_start`;

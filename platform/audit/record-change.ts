@@ -32,7 +32,7 @@ import {
 import { storedDigest } from './stored-digest.ts';
 
 /** The transaction of a change, and whose audit log it goes into. */
-export type ChangeTransaction = Queryable & { readonly organizationId: string };
+type ChangeTransaction = Queryable & { readonly organizationId: string };
 
 export type RecordChange = (
   transaction: ChangeTransaction,

@@ -80,7 +80,7 @@ const several: Readonly<Record<ProcessRow['several'], string>> = {
 };
 
 /** A table of the processes, and below it what each does. */
-export const processTable = (of: Readonly<Record<string, ProcessRow>>): string =>
+const processTable = (of: Readonly<Record<string, ProcessRow>>): string =>
   markdown(
     [
       ['Process', 'Main', 'Port', 'Several of it'],

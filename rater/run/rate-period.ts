@@ -79,7 +79,7 @@ export type RatePorts = {
 };
 
 /** Thrown by step 1; it fails the run, as waiting would not help. */
-export class StreamBehindError extends Error {
+class StreamBehindError extends Error {
   constructor(stored: bigint, last: bigint) {
     super(
       `the store holds usage at sequence ${stored}, but the stream ends at ${last}: it was lost, or restored from an older copy`,
@@ -127,8 +127,11 @@ export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<b
   }
 };
 
+/** A billing period, and the plan version that it is charged by: a line of it says both. */
+type ChargedPeriod = Pick<BillablePeriod, 'billingPeriodId' | 'planVersionId'>;
+
 /** What was measured of a charge of a billing period, or nothing where there was no event. */
-type MeasuredOf = (billingPeriodId: string, meterCode: string) => Measured | undefined;
+type MeasuredOf = (period: ChargedPeriod, meterCode: string) => Measured | undefined;
 
 /** The quantities of a shard: each of the meter version that the plan version of the period is bound to. */
 const readShard = async (ports: RatePorts, shard: Shard, periods: readonly BillablePeriod[]): Promise<MeasuredOf> => {
@@ -147,15 +150,14 @@ const readShard = async (ports: RatePorts, shard: Shard, periods: readonly Billa
   const versionOf = new Map(
     pinned.map(({ planVersionId, meter }) => [`${planVersionId} ${meter.code}`, meter.versionId]),
   );
-  const planVersionOf = new Map(periods.map(({ billingPeriodId, planVersionId }) => [billingPeriodId, planVersionId]));
-  return (billingPeriodId, meterCode) =>
-    quantities.get(billingPeriodId)?.get(versionOf.get(`${planVersionOf.get(billingPeriodId)} ${meterCode}`) ?? '');
+  return ({ billingPeriodId, planVersionId }, meterCode) =>
+    quantities.get(billingPeriodId)?.get(versionOf.get(`${planVersionId} ${meterCode}`) ?? '');
 };
 
-const quantitiesOf = ({ billingPeriodId, charges }: BillablePeriod, measuredOf: MeasuredOf): Record<string, string> =>
+const quantitiesOf = (period: BillablePeriod, measuredOf: MeasuredOf): Record<string, string> =>
   Object.fromEntries(
-    charges.flatMap(({ meter }) => {
-      const measured = meter === null ? undefined : measuredOf(billingPeriodId, meter);
+    period.charges.flatMap(({ meter }) => {
+      const measured = meter === null ? undefined : measuredOf(period, meter);
       return meter !== null && measured ? [[meter, measured.quantity]] : [];
     }),
   );
@@ -181,8 +183,8 @@ export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
         quantities: quantitiesOf(period, measuredOf),
       })),
     });
-    const unmeasuredOf = ({ billingPeriodId, meter }: RatedLine): bigint =>
-      (meter === null ? undefined : measuredOf(billingPeriodId, meter)?.unmeasuredEvents) ?? 0n;
+    const unmeasuredOf = (line: RatedLine): bigint =>
+      (line.meter === null ? undefined : measuredOf(line, line.meter)?.unmeasuredEvents) ?? 0n;
     await ports.runs.saveRated(
       shard,
       lines.map((line) => ({ line, unmeasuredEvents: unmeasuredOf(line) })),

@@ -12,8 +12,6 @@ export const contentToJson = { 1: contentToJson1, 2: contentToJson2 } as const s
 /** What new invoices are issued in. */
 export const newestContentVersion: ContentVersion = 2;
 
-export type InvoiceContentJson = ReturnType<(typeof contentToJson)[ContentVersion]>;
-
 /**
  * With both hashes: what is published, so that whoever has it can check it without this program. Hashed is what is
  * left without `content_version`, `previous_hash` and `hash`.

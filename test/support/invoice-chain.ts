@@ -19,7 +19,7 @@ export const invoiceChain = async (pipeline: Pipeline): Promise<IssuedInvoice[]>
     `SELECT ${invoiceLineColumns} FROM invoice_lines ORDER BY invoice_id, position`,
   );
   const linesOf = Map.groupBy(lines.rows, (line) => line.invoice_id);
-  const periods = await pipeline.asOwner.query<InvoicePeriodRow>(selectPeriodsOfInvoices, [
+  const periods = await pipeline.asOwner.query<InvoicePeriodRow>(selectPeriodsOfInvoices(), [
     invoices.rows.map(({ id }) => id),
   ]);
   const periodsOf = Map.groupBy(periods.rows, (period) => period.invoice_id);
