@@ -97,13 +97,22 @@ const defaultPriceField: Field<CellPrice> = {
   toJson: cellPriceToJson,
 };
 
-const namedOf = ({ match }: MatrixCell): number => Object.keys(match).length;
-
 type MatrixValues = { readonly dimensions: readonly string[]; readonly cells: readonly MatrixCell[] };
 
-/** In the order in which they are tried: those that name more dimensions first, else as they are listed. */
-export const cellsInOrder = ({ cells }: Pick<MatrixValues, 'cells'>): readonly MatrixCell[] =>
-  cells.toSorted((a, b) => namedOf(b) - namedOf(a));
+/** Which dimensions a cell names, so that texts sort as cells are tried. */
+const rankOf = (dimensions: readonly string[], { match }: MatrixCell): string => {
+  const named = dimensions.map((dimension) => Object.hasOwn(match, dimension));
+  return `${dimensions.length - named.filter(Boolean).length} ${named.map((is) => (is ? 'a' : 'b')).join('')}`;
+};
+
+/**
+ * In the order in which they are tried: those that name more dimensions first, and of as many those that name an earlier
+ * one. Two that name the same dimensions match no event both.
+ */
+export const cellsInOrder = ({ dimensions, cells }: MatrixValues): readonly MatrixCell[] => {
+  const ranked = cells.map((cell) => ({ cell, rank: rankOf(dimensions, cell) }));
+  return ranked.toSorted((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : 0)).map(({ cell }) => cell);
+};
 
 const valuesOf = (dimensions: readonly string[], { match }: MatrixCell): (string | null)[] =>
   dimensions.map((dimension) => (Object.hasOwn(match, dimension) ? (match[dimension] ?? null) : null));
@@ -142,7 +151,7 @@ const partsOf = (price: MatrixValues): { cells: Cells } => ({
 
 /**
  * A price for each combination of values of one to three properties. Of the cells that an event matches, the one that
- * names most dimensions counts, and of those the first; what matches none costs the default price. All usage of a cell
+ * names most dimensions counts, and of those the one that names the earlier; what matches none costs the default price. All usage of a cell
  * is priced together.
  */
 export const matrix = defineModel(
