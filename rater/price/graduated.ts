@@ -18,8 +18,8 @@ export const priceTiers = (tiers: readonly PricedTier[], freeUnits: Quantity, qu
   for (const tier of tiers) {
     if (billable <= lower) break;
     const upper = tier.upTo === null ? billable : minQuantity(tier.upTo, billable);
-    const from = addQuantities(lower, freeUnits);
-    const to = tier.upTo === null ? null : addQuantities(tier.upTo, freeUnits);
+    const from = addQuantities(freeUnits, lower);
+    const to = tier.upTo === null ? null : addQuantities(freeUnits, tier.upTo);
     steps.push(unitsStep(from, to, subtractQuantities(upper, lower), tier.unitAmount, tier.flatAmount));
     lower = upper;
   }

@@ -37,6 +37,7 @@ export const pricedOf = (billableQuantity: Quantity, steps: readonly PriceStep[]
  * names that period. A negative amount here would pay it back twice, and at whatever tier this period happens to be in.
  */
 export const takeFreeUnits = (quantity: Quantity, freeUnits: Quantity): { billable: Quantity; steps: PriceStep[] } => {
+  if (freeUnits === zeroQuantity && quantity >= zeroQuantity) return { billable: quantity, steps: [] };
   const steps: PriceStep[] = [];
   if (quantity < zeroQuantity) steps.push(unpricedStep('below_zero', quantity, zeroQuantity, quantity));
   const free = maxQuantity(zeroQuantity, minQuantity(quantity, freeUnits));
