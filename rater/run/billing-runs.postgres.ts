@@ -9,7 +9,9 @@ import { giveUpShard } from '#platform/work/give-up-shard.ts';
 import { leaseToRate, runEnded, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
 import type { Period } from '#schemas/period.ts';
 import { ratedLineToJson } from '#schemas/rated-line.ts';
+import { ratingInputToJson } from '#schemas/rating-input.ts';
 import { coveredPeriods } from '#schemas/subscription.ts';
+import { lineHashes } from './line-hashes.ts';
 import type { QueuedRun, RatePorts } from './rate-period.ts';
 
 type RunRow = {
@@ -206,13 +208,20 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
     return rows[0] && shardFromRow(rows[0]);
   },
 
-  saveRated: (shard, lines, ratedMs) =>
-    postgres.transaction(async (client) => {
+  saveRated: async (shard, made, ratedMs) => {
+    const lines = made.map(({ line, input }) => {
+      const json = ratedLineToJson(line);
+      const unmeasuredEvents = input.measured.reduce((sum, one) => sum + one.unmeasuredEvents, 0n);
+      return { line, json, unmeasuredEvents, hashes: lineHashes(ratingInputToJson(input), json) };
+    });
+    await postgres.transaction(async (client) => {
       await client.query(
-        `INSERT INTO rated_lines (organization_id, billing_period_id, subscription_id, period_start, period_end, charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
-         SELECT $1, l.billing_period_id, l.subscription_id, l.span_start, l.span_end, l.charge_code, $2, l.plan_version_id, l.position, l.line, l.unmeasured_events, clock_timestamp()
-         FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::text[], $9::integer[], $10::json[], $11::bigint[])
-           AS l (billing_period_id, subscription_id, span_start, span_end, charge_code, plan_version_id, position, line, unmeasured_events)
+        `INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end, charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at,
+           hash_version, input_hash, output_hash)
+         SELECT l.id, $1, l.billing_period_id, l.subscription_id, l.span_start, l.span_end, l.charge_code, $2, l.plan_version_id, l.position, l.line, l.unmeasured_events, clock_timestamp(),
+           l.hash_version, l.input_hash, l.output_hash
+         FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::text[], $9::integer[], $10::json[], $11::bigint[], $12::text[], $13::integer[], $14::text[], $15::text[])
+           AS l (billing_period_id, subscription_id, span_start, span_end, charge_code, plan_version_id, position, line, unmeasured_events, id, hash_version, input_hash, output_hash)
          ON CONFLICT DO NOTHING`,
         [
           shard.organizationId,
@@ -224,8 +233,12 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
           lines.map(({ line }) => line.chargeCode),
           lines.map(({ line }) => line.planVersionId),
           lines.map(({ line }) => line.position),
-          lines.map(({ line }) => JSON.stringify(ratedLineToJson(line))),
+          lines.map(({ json }) => JSON.stringify(json)),
           lines.map(({ unmeasuredEvents }) => unmeasuredEvents),
+          lines.map(() => newId('rln')),
+          lines.map(({ hashes }) => hashes.version),
+          lines.map(({ hashes }) => hashes.input),
+          lines.map(({ hashes }) => hashes.output),
         ],
       );
       await client.query(
@@ -233,7 +246,8 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
          FROM billing_runs r WHERE r.id = s.run_id AND s.run_id = $1 AND s.shard_number = $2 AND s.state = 'queued'`,
         [shard.runId, shard.shardNumber, ratedMs],
       );
-    }),
+    });
+  },
 
   giveUp: async (shard, error) => {
     await giveUpShard(postgres, 'rater', shard, error, isPassing(error));

@@ -11,12 +11,14 @@
  * Each step can be done twice: the watermark is set once, and the same watermark always gives the same lines.
  */
 
+import assert from 'node:assert/strict';
 import type { Shard } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { usageNames } from '#schemas/names.ts';
 import type { Period } from '#schemas/period.ts';
 import type { Charge } from '#schemas/plan.ts';
 import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
+import type { MeasuredInput, RatingInput } from '#schemas/rating-input.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
 import type { Measured, Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
 import type { RatingShard } from '../price/rating-task.ts';
@@ -35,7 +37,8 @@ type BillablePeriod = {
 
 type PinnedMeter = { readonly planVersionId: string; readonly meter: MeterVersion };
 
-type UnmeasuredLine = { readonly line: RatedLine; readonly unmeasuredEvents: bigint };
+/** A line with what went into it. */
+export type MadeLine = { readonly line: RatedLine; readonly input: RatingInput };
 
 /** A run that waits to be prepared. Its watermark is there where it was taken before. */
 export type QueuedRun = {
@@ -59,7 +62,7 @@ export type RatePorts = {
     readonly cutRun: (run: QueuedRun, shardSize: number) => Promise<number | undefined>;
     /** A shard that waits to be rated. */
     readonly leaseShard: () => Promise<Shard | undefined>;
-    readonly saveRated: (shard: Shard, lines: readonly UnmeasuredLine[], ratedMs: number) => Promise<void>;
+    readonly saveRated: (shard: Shard, lines: readonly MadeLine[], ratedMs: number) => Promise<void>;
     readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   };
   readonly catalog: {
@@ -127,51 +130,79 @@ export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<b
   }
 };
 
-/** A billing period, and the plan version that it is charged by: a line of it says both. */
-type ChargedPeriod = Pick<BillablePeriod, 'billingPeriodId' | 'planVersionId'>;
+/** What is rated: billing periods of one organization, at one watermark. */
+export type PeriodsToMeasure = Pick<Shard, 'organizationId' | 'watermark' | 'billingPeriodIds'>;
 
-/** What was measured of a charge of a billing period, or nothing where there was no event. */
-type MeasuredOf = (period: ChargedPeriod, meterCode: string) => Measured | undefined;
+export type MeasurePorts = Pick<RatePorts, 'catalog' | 'readQuantities'>;
+
+/** What was measured for a charge of a billing period, and by which version of its meter. */
+type MeasuredCharge = { readonly meterVersionId: string; readonly measured: Measured | undefined };
+type MeasuredOf = (period: BillablePeriod, meterCode: string) => MeasuredCharge;
 
 /** The quantities of a shard: each of the meter version that the plan version of the period is bound to. */
-const readShard = async (ports: RatePorts, shard: Shard, periods: readonly BillablePeriod[]): Promise<MeasuredOf> => {
+const readShard = async (
+  ports: MeasurePorts,
+  shard: PeriodsToMeasure,
+  periods: readonly BillablePeriod[],
+): Promise<MeasuredOf> => {
   const planVersionIds = [...new Set(periods.map(({ planVersionId }) => planVersionId))];
   const pinned = await ports.catalog.meters(shard.organizationId, planVersionIds);
   const quantities = await ports.readQuantities({
     tenant: shard.organizationId,
     watermark: shard.watermark,
-    spans: periods.map(({ billingPeriodId, customerId, customerExternalId, span }) => ({
-      spanId: billingPeriodId,
-      customers: usageNames(customerId, customerExternalId),
-      period: span,
+    spans: periods.map((period) => ({
+      spanId: period.billingPeriodId,
+      customers: namesOf(period),
+      period: period.span,
     })),
     meters: [...new Map(pinned.map(({ meter }) => [meter.versionId, meter])).values()],
   });
   const versionOf = new Map(
     pinned.map(({ planVersionId, meter }) => [`${planVersionId} ${meter.code}`, meter.versionId]),
   );
-  return ({ billingPeriodId, planVersionId }, meterCode) =>
-    quantities.get(billingPeriodId)?.get(versionOf.get(`${planVersionId} ${meterCode}`) ?? '');
+  return ({ billingPeriodId, planVersionId }, meterCode) => {
+    const meterVersionId = versionOf.get(`${planVersionId} ${meterCode}`) ?? '';
+    return { meterVersionId, measured: quantities.get(billingPeriodId)?.get(meterVersionId) };
+  };
 };
+
+const namesOf = ({ customerId, customerExternalId }: BillablePeriod): readonly string[] =>
+  usageNames(customerId, customerExternalId);
 
 const quantitiesOf = (period: BillablePeriod, measuredOf: MeasuredOf): Record<string, string> =>
   Object.fromEntries(
     period.charges.flatMap(({ meter }) => {
-      const measured = meter === null ? undefined : measuredOf(period, meter);
+      const measured = meter === null ? undefined : measuredOf(period, meter).measured;
       return meter !== null && measured ? [[meter, measured.quantity]] : [];
     }),
   );
 
-/** Step 4 for one shard. Resolves with whether there was one. */
-export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
-  const shard = await ports.runs.leaseShard();
-  if (!shard) return false;
-  const elapsedMs = ports.stopwatch();
-  try {
-    const periods = await ports.catalog.billingPeriods(shard.organizationId, shard.billingPeriodIds);
-    const measuredOf = await readShard(ports, shard, periods);
-    const lines = await ports.rate({
-      policy: defaultRatingPolicy,
+const measuredInput = (period: BillablePeriod, meter: string, measuredOf: MeasuredOf): MeasuredInput => {
+  const { meterVersionId, measured } = measuredOf(period, meter);
+  return {
+    meter,
+    meterVersionId,
+    customers: namesOf(period),
+    quantity: measured?.quantity ?? '0',
+    unmeasuredEvents: measured?.unmeasuredEvents ?? 0n,
+  };
+};
+
+/** Billing periods with their quantities: what the pure rating takes, and what of it went into each of its lines. */
+export type MeasuredShard = {
+  readonly toRate: RatingShard;
+  readonly inputOf: (line: RatedLine) => RatingInput;
+};
+
+/** All that is read for rating. The same periods at the same watermark give the same, whenever they are read. */
+export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure): Promise<MeasuredShard> => {
+  const periods = await ports.catalog.billingPeriods(shard.organizationId, shard.billingPeriodIds);
+  const measuredOf = await readShard(ports, shard, periods);
+  const periodById = new Map(periods.map((period) => [period.billingPeriodId, period]));
+  const policy = defaultRatingPolicy;
+  return {
+    toRate: {
+      policy,
       periods: periods.map((period) => ({
         billingPeriodId: period.billingPeriodId,
         span: period.span,
@@ -182,12 +213,39 @@ export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
         charges: period.charges,
         quantities: quantitiesOf(period, measuredOf),
       })),
-    });
-    const unmeasuredOf = (line: RatedLine): bigint =>
-      (line.meter === null ? undefined : measuredOf(line, line.meter)?.unmeasuredEvents) ?? 0n;
+    },
+    inputOf: (line) => {
+      const period = periodById.get(line.billingPeriodId);
+      const charge = period?.charges[line.position - 1];
+      assert(period && charge?.code === line.chargeCode, 'a line is of a charge of its billing period');
+      return {
+        billingPeriodId: period.billingPeriodId,
+        subscriptionId: period.subscriptionId,
+        customerId: period.customerId,
+        planVersionId: period.planVersionId,
+        position: line.position,
+        charge,
+        currency: period.currency,
+        policy,
+        span: period.span,
+        watermark: shard.watermark,
+        measured: charge.meter === null ? [] : [measuredInput(period, charge.meter, measuredOf)],
+      };
+    },
+  };
+};
+
+/** Step 4 for one shard. Resolves with whether there was one. */
+export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
+  const shard = await ports.runs.leaseShard();
+  if (!shard) return false;
+  const elapsedMs = ports.stopwatch();
+  try {
+    const { toRate, inputOf } = await measureShard(ports, shard);
+    const lines = await ports.rate(toRate);
     await ports.runs.saveRated(
       shard,
-      lines.map((line) => ({ line, unmeasuredEvents: unmeasuredOf(line) })),
+      lines.map((line) => ({ line, input: inputOf(line) })),
       Math.round(elapsedMs()),
     );
   } catch (error) {
