@@ -40,6 +40,7 @@ export const useCases = new Set([
   'api/subscriptions/start-subscription.ts',
   'api/events/read-fate.ts',
   'api/events/search-events.ts',
+  'api/explain/list-events.ts',
   'api/reconciliation/count-fates.ts',
   'api/reconciliation/gather-evidence.ts',
   'api/route/define-route.ts',

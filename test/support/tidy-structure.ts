@@ -16,6 +16,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'usage',
     'invoices',
     'events',
+    'explain',
     'reconciliation',
     'access',
     'verify',
