@@ -64,6 +64,7 @@ export const useCases = new Set([
   'ingest/stream/stream-guard.ts',
   'invoicer/invoices/close-period.ts',
   'rater/run/rate-period.ts',
+  'rater/verify/rate-again.ts',
 ]);
 export const isPure = (path: string): boolean =>
   [...domains, 'schemas'].includes(topOf(path)) &&
