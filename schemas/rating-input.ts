@@ -4,7 +4,7 @@
  */
 import type { Currency } from '#schemas/currency.ts';
 import { formatPeriod, type Period } from '#schemas/period.ts';
-import { type Charge, chargeToJson } from '#schemas/plan.ts';
+import type { ChargeJson } from '#schemas/plan.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 
 /** What was measured of one meter over the span. */
@@ -24,8 +24,8 @@ export type RatingInput = {
   readonly customerId: string;
   readonly planVersionId: string;
   readonly position: number;
-  /** As the plan version has it, with its price. */
-  readonly charge: Charge;
+  /** As it is stored in the plan version, with its price: what a later release writes differently changes no hash. */
+  readonly charge: ChargeJson;
   readonly currency: Currency;
   readonly policy: RatingPolicy;
   /** The very time that was measured. */
@@ -44,7 +44,7 @@ export const ratingInputToJson = (input: RatingInput) => ({
   customer_id: input.customerId,
   plan_version_id: input.planVersionId,
   position: input.position,
-  charge: chargeToJson(input.charge),
+  charge: input.charge,
   currency: input.currency,
   rounding_policy: { rounding: input.policy.rounding },
   span: formatPeriod(input.span),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { isCurrency } from '#schemas/currency.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, type Period } from '#schemas/period.ts';
-import { chargeFromJson } from '#schemas/plan.ts';
+import type { ChargeJson } from '#schemas/plan.ts';
 import type { RatedLineJson } from '#schemas/rated-line.ts';
 import type { RatingInput } from '#schemas/rating-input.ts';
 import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
@@ -59,7 +59,7 @@ type LineRow = {
   span_end: Date;
   plan_version_id: string;
   currency: string;
-  charges: { readonly code: string }[];
+  charges: ChargeJson[];
   code: string | null;
   version_number: number | null;
   meter_version_id: string | null;
@@ -69,9 +69,9 @@ type LineRow = {
 };
 
 const storedCharge = ({ charges, line, plan_version_id: planVersionId }: LineRow) => {
-  const parsed = chargeFromJson(charges.find(({ code }) => code === line.charge_code));
-  assert(parsed.ok, `the charge ${line.charge_code} of plan version ${planVersionId} can't be read`);
-  return parsed.value;
+  const charge = charges.find(({ code }) => code === line.charge_code);
+  assert(charge, `plan version ${planVersionId} has no charge ${line.charge_code}`);
+  return charge;
 };
 
 const meterFromRow = ({ code, version_number, meter_version_id, definition }: LineRow): MeterVersion | undefined =>

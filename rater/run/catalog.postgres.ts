@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { chargeFromJson } from '#schemas/plan.ts';
+import { type ChargeJson, chargeFromJson } from '#schemas/plan.ts';
 import { meterOf, type StoredMeter } from '#schemas/stored-meter.ts';
 import type { RatePorts } from './rate-period.ts';
 
@@ -16,7 +16,7 @@ type PeriodRow = {
   external_id: string;
   plan_version_id: string;
   currency: string;
-  charges: unknown[];
+  charges: ChargeJson[];
   span_start: Date;
   span_end: Date;
 };
@@ -56,6 +56,7 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       planVersionId: row.plan_version_id,
       currency: storedCurrency(row.currency),
       charges: storedCharges(row),
+      storedCharges: row.charges,
     }));
   },
   meters: async (organizationId, planVersionIds) => {

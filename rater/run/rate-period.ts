@@ -16,7 +16,7 @@ import type { Shard } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { usageNames } from '#schemas/names.ts';
 import type { Period } from '#schemas/period.ts';
-import type { Charge } from '#schemas/plan.ts';
+import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
 import type { MeasuredInput, RatingInput } from '#schemas/rating-input.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
@@ -33,6 +33,8 @@ type BillablePeriod = {
   readonly planVersionId: string;
   readonly currency: Currency;
   readonly charges: readonly Charge[];
+  /** The same as they are stored. */
+  readonly storedCharges: readonly ChargeJson[];
 };
 
 type PinnedMeter = { readonly planVersionId: string; readonly meter: MeterVersion };
@@ -216,7 +218,7 @@ export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure)
     },
     inputOf: (line) => {
       const period = periodById.get(line.billingPeriodId);
-      const charge = period?.charges[line.position - 1];
+      const charge = period?.storedCharges[line.position - 1];
       assert(period && charge?.code === line.chargeCode, 'a line is of a charge of its billing period');
       return {
         billingPeriodId: period.billingPeriodId,
@@ -229,7 +231,7 @@ export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure)
         policy,
         span: period.span,
         watermark: shard.watermark,
-        measured: charge.meter === null ? [] : [measuredInput(period, charge.meter, measuredOf)],
+        measured: line.meter === null ? [] : [measuredInput(period, line.meter, measuredOf)],
       };
     },
   };
