@@ -15,6 +15,8 @@ export type MeasuredInput = {
   readonly customers: readonly string[];
   /** As the store gave it; "0" where there was no event. */
   readonly quantity: string;
+  /** What the price asks for beyond the quantity, by the names of `partNames`; in whatever order. */
+  readonly parts: readonly { readonly part: string; readonly quantity: string; readonly events: string }[];
   readonly unmeasuredEvents: bigint;
 };
 
@@ -37,6 +39,29 @@ export type RatingInput = {
 
 export const ratingHashVersion = 1;
 
+const measuredToJson = ({ meter, meterVersionId, customers, quantity, parts, unmeasuredEvents }: MeasuredInput) => ({
+  meter,
+  meter_version_id: meterVersionId,
+  customers: [...customers],
+  quantity,
+  // In one order, whatever order they are measured in.
+  parts: parts
+    .map(({ part, quantity: ofPart, events }) => ({ part, quantity: ofPart, events }))
+    .toSorted((a, b) => (a.part < b.part ? -1 : 1)),
+  unmeasured_events: unmeasuredEvents.toString(),
+});
+export type MeasuredInputJson = ReturnType<typeof measuredToJson>;
+
+/** Reads back what is stored with a line. */
+export const measuredFromJson = (json: MeasuredInputJson): MeasuredInput => ({
+  meter: json.meter,
+  meterVersionId: json.meter_version_id,
+  customers: json.customers,
+  quantity: json.quantity,
+  parts: json.parts,
+  unmeasuredEvents: BigInt(json.unmeasured_events),
+});
+
 /** Never changes: it is a part of every hash of version 1. */
 export const ratingInputToJson = (input: RatingInput) => ({
   billing_period_id: input.billingPeriodId,
@@ -49,12 +74,6 @@ export const ratingInputToJson = (input: RatingInput) => ({
   rounding_policy: { rounding: input.policy.rounding },
   span: formatPeriod(input.span),
   watermark: input.watermark.toString(),
-  measured: input.measured.map(({ meter, meterVersionId, customers, quantity, unmeasuredEvents }) => ({
-    meter,
-    meter_version_id: meterVersionId,
-    customers: [...customers],
-    quantity,
-    unmeasured_events: unmeasuredEvents.toString(),
-  })),
+  measured: input.measured.map(measuredToJson),
 });
 export type RatingInputJson = ReturnType<typeof ratingInputToJson>;

@@ -210,18 +210,18 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
 
   saveRated: async (shard, made, ratedMs) => {
     const lines = made.map(({ line, input }) => {
-      const json = ratedLineToJson(line);
+      const [inputJson, json] = [ratingInputToJson(input), ratedLineToJson(line)];
       const unmeasuredEvents = input.measured.reduce((sum, one) => sum + one.unmeasuredEvents, 0n);
-      return { line, json, unmeasuredEvents, hashes: lineHashes(ratingInputToJson(input), json) };
+      return { line, json, unmeasuredEvents, measured: inputJson.measured, hashes: lineHashes(inputJson, json) };
     });
     await postgres.transaction(async (client) => {
       await client.query(
         `INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end, charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at,
-           hash_version, input_hash, output_hash)
+           measured, hash_version, input_hash, output_hash)
          SELECT l.id, $1, l.billing_period_id, l.subscription_id, l.span_start, l.span_end, l.charge_code, $2, l.plan_version_id, l.position, l.line, l.unmeasured_events, clock_timestamp(),
-           l.hash_version, l.input_hash, l.output_hash
-         FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::text[], $9::integer[], $10::json[], $11::bigint[], $12::text[], $13::integer[], $14::text[], $15::text[])
-           AS l (billing_period_id, subscription_id, span_start, span_end, charge_code, plan_version_id, position, line, unmeasured_events, id, hash_version, input_hash, output_hash)
+           l.measured, l.hash_version, l.input_hash, l.output_hash
+         FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::text[], $9::integer[], $10::json[], $11::bigint[], $12::text[], $13::json[], $14::integer[], $15::text[], $16::text[])
+           AS l (billing_period_id, subscription_id, span_start, span_end, charge_code, plan_version_id, position, line, unmeasured_events, id, measured, hash_version, input_hash, output_hash)
          ON CONFLICT DO NOTHING`,
         [
           shard.organizationId,
@@ -236,6 +236,7 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
           lines.map(({ json }) => JSON.stringify(json)),
           lines.map(({ unmeasuredEvents }) => unmeasuredEvents),
           lines.map(() => newId('rln')),
+          lines.map(({ measured }) => JSON.stringify(measured)),
           lines.map(({ hashes }) => hashes.version),
           lines.map(({ hashes }) => hashes.input),
           lines.map(({ hashes }) => hashes.output),

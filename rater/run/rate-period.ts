@@ -19,9 +19,9 @@ import type { Period } from '#schemas/period.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
 import type { MeasuredInput, RatingInput } from '#schemas/rating-input.ts';
-import type { MeterVersion } from '#schemas/stored-meter.ts';
-import type { Measured, Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
-import type { RatingShard } from '../price/rating-task.ts';
+import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
+import type { PeriodToRate, RatingShard } from '../price/rating-task.ts';
+import { type ChargeMeasured, chargeMeasured, measuresOf, type PinnedMeter } from './measures.ts';
 
 /** A billing period with what its plan version charges for. */
 type BillablePeriod = {
@@ -36,8 +36,6 @@ type BillablePeriod = {
   /** The same as they are stored. */
   readonly storedCharges: readonly ChargeJson[];
 };
-
-type PinnedMeter = { readonly planVersionId: string; readonly meter: MeterVersion };
 
 /** A line with what went into it. */
 export type MadeLine = { readonly line: RatedLine; readonly input: RatingInput };
@@ -137,11 +135,12 @@ export type PeriodsToMeasure = Pick<Shard, 'organizationId' | 'watermark' | 'bil
 
 export type MeasurePorts = Pick<RatePorts, 'catalog' | 'readQuantities'>;
 
-/** What was measured for a charge of a billing period, and by which version of its meter. */
-type MeasuredCharge = { readonly meterVersionId: string; readonly measured: Measured | undefined };
-type MeasuredOf = (period: BillablePeriod, meterCode: string) => MeasuredCharge;
+/** What was measured of a charge, nothing where there was no event, and by which version of its meter. */
+type MeasuredCharge = { readonly meterVersionId: string; readonly measured: ChargeMeasured };
+/** Undefined for a charge that is not metered. */
+type MeasuredOf = (period: BillablePeriod, charge: Charge) => MeasuredCharge | undefined;
 
-/** The quantities of a shard: each of the meter version that the plan version of the period is bound to. */
+/** The usage of a shard: each charge by the meter version that the plan version of the period is bound to. */
 const readShard = async (
   ports: MeasurePorts,
   shard: PeriodsToMeasure,
@@ -149,6 +148,7 @@ const readShard = async (
 ): Promise<MeasuredOf> => {
   const planVersionIds = [...new Set(periods.map(({ planVersionId }) => planVersionId))];
   const pinned = await ports.catalog.meters(shard.organizationId, planVersionIds);
+  const { measures, idsOf } = measuresOf(periods, pinned);
   const quantities = await ports.readQuantities({
     tenant: shard.organizationId,
     watermark: shard.watermark,
@@ -157,37 +157,43 @@ const readShard = async (
       customers: namesOf(period),
       period: period.span,
     })),
-    meters: [...new Map(pinned.map(({ meter }) => [meter.versionId, meter])).values()],
+    measures,
   });
-  const versionOf = new Map(
-    pinned.map(({ planVersionId, meter }) => [`${planVersionId} ${meter.code}`, meter.versionId]),
-  );
-  return ({ billingPeriodId, planVersionId }, meterCode) => {
-    const meterVersionId = versionOf.get(`${planVersionId} ${meterCode}`) ?? '';
-    return { meterVersionId, measured: quantities.get(billingPeriodId)?.get(meterVersionId) };
+  const versionOf = new Map(measures.map(({ measureId, meter }) => [measureId, meter.versionId]));
+  return ({ billingPeriodId, charges }, charge) => {
+    const ids = idsOf(charges, charge);
+    if (ids === undefined) return undefined;
+    const quantitiesOf = quantities.get(billingPeriodId);
+    const measured = chargeMeasured(quantitiesOf?.get(ids.usage), quantitiesOf?.get(ids.amounts ?? ''));
+    return { meterVersionId: versionOf.get(ids.usage) ?? '', measured };
   };
 };
 
 const namesOf = ({ customerId, customerExternalId }: BillablePeriod): readonly string[] =>
   usageNames(customerId, customerExternalId);
 
-const quantitiesOf = (period: BillablePeriod, measuredOf: MeasuredOf): Record<string, string> =>
+const usageOf = (period: BillablePeriod, measuredOf: MeasuredOf): PeriodToRate['usage'] =>
   Object.fromEntries(
-    period.charges.flatMap(({ meter }) => {
-      const measured = meter === null ? undefined : measuredOf(period, meter).measured;
-      return meter !== null && measured ? [[meter, measured.quantity]] : [];
+    period.charges.flatMap((charge) => {
+      const measured = measuredOf(period, charge)?.measured;
+      return measured ? [[charge.code, measured.usage]] : [];
     }),
   );
 
-const measuredInput = (period: BillablePeriod, meter: string, measuredOf: MeasuredOf): MeasuredInput => {
-  const { meterVersionId, measured } = measuredOf(period, meter);
-  return {
-    meter,
-    meterVersionId,
-    customers: namesOf(period),
-    quantity: measured?.quantity ?? '0',
-    unmeasuredEvents: measured?.unmeasuredEvents ?? 0n,
-  };
+const measuredInputs = (period: BillablePeriod, charge: Charge, measuredOf: MeasuredOf): MeasuredInput[] => {
+  const found = measuredOf(period, charge);
+  if (charge.meter === null || !found) return [];
+  const { meterVersionId, measured } = found;
+  return [
+    {
+      meter: charge.meter,
+      meterVersionId,
+      customers: namesOf(period),
+      quantity: measured?.usage.quantity ?? '0',
+      parts: measured?.usage.parts ?? [],
+      unmeasuredEvents: measured?.unmeasuredEvents ?? 0n,
+    },
+  ];
 };
 
 /** Billing periods with their quantities: what the pure rating takes, and what of it went into each of its lines. */
@@ -213,25 +219,25 @@ export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure)
         planVersionId: period.planVersionId,
         currency: period.currency,
         charges: period.charges,
-        quantities: quantitiesOf(period, measuredOf),
+        usage: usageOf(period, measuredOf),
       })),
     },
     inputOf: (line) => {
       const period = periodById.get(line.billingPeriodId);
-      const charge = period?.storedCharges[line.position - 1];
-      assert(period && charge?.code === line.chargeCode, 'a line is of a charge of its billing period');
+      const [charge, stored] = [period?.charges[line.position - 1], period?.storedCharges[line.position - 1]];
+      assert(period && charge && stored?.code === line.chargeCode, 'a line is of a charge of its billing period');
       return {
         billingPeriodId: period.billingPeriodId,
         subscriptionId: period.subscriptionId,
         customerId: period.customerId,
         planVersionId: period.planVersionId,
         position: line.position,
-        charge,
+        charge: stored,
         currency: period.currency,
         policy,
         span: period.span,
         watermark: shard.watermark,
-        measured: line.meter === null ? [] : [measuredInput(period, line.meter, measuredOf)],
+        measured: measuredInputs(period, charge, measuredOf),
       };
     },
   };

@@ -14,6 +14,7 @@ export type StoredLine = {
   readonly columns: Readonly<Record<LineColumn, string>>;
   /** The very bytes. */
   readonly line: string;
+  readonly measured: string | undefined;
   /** The calendar's period, which stands in the columns of a line from before there were billing periods. */
   readonly billing: Period;
   /** Undefined for a line from before lines were hashed. */
@@ -102,10 +103,14 @@ export const lineDifferences = (stored: StoredLine, { line, input }: RatedAgain)
     position: `${line.position}`,
     unmeasured_events: `${input.measured.reduce((sum, { unmeasuredEvents }) => sum + unmeasuredEvents, 0n)}`,
   };
-  const again = lineHashes(ratingInputToJson(input), ratedLineToJson(line));
+  const inputJson = ratingInputToJson(input);
+  const again = lineHashes(inputJson, ratedLineToJson(line));
   return [
     ...columnDifferences(stored.columns, recomputed),
     ...textDifferences('line', stored.line, JSON.stringify(inItsForm(stored, line))),
+    ...(stored.hashes
+      ? textDifferences('measured', stored.measured ?? nothing, JSON.stringify(inputJson.measured))
+      : []),
     ...(stored.hashes
       ? columnDifferences(
           {

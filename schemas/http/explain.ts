@@ -23,7 +23,7 @@ import {
   eventsPageMax,
   storedEventFields,
 } from '#schemas/http/usage-events.ts';
-import { PriceModel } from '#schemas/price.ts';
+import { priceModels } from '#schemas/price/price.ts';
 
 export const InvoiceLineParams = Type.Object(
   {
@@ -41,12 +41,22 @@ const CustomerNames = Type.Array(ExternalId, {
   description: 'The names under which the events of the customer came: its id and its external id.',
 });
 
+const MeasuredPart = Type.Object(
+  { part: Type.String(), quantity: Decimal, events: Sequence },
+  {
+    ...closed,
+    title: 'MeasuredPart',
+    description:
+      'Of a matrix a cell, by its place from 1 in the order in which cells are tried, or 0 for none; of events with a price of their own, what decided it; or `amounts`, the sum of what events say that they cost.',
+  },
+);
 const Measured = Type.Object(
   {
     meter: Code,
     meter_version_id: idOf('mtv'),
     customers: CustomerNames,
     quantity: Decimal,
+    parts: Type.Array(MeasuredPart, { description: 'What the price asks for beyond the quantity.' }),
     unmeasured_events: Sequence,
   },
   { ...closed, title: 'MeasuredInput' },
@@ -77,7 +87,10 @@ const RatingOutput = Type.Object(
     position: Type.Integer({ minimum: 1 }),
     charge_code: Code,
     charge_name: Type.String(),
-    model: Type.Enum(Object.values(PriceModel), { title: 'PriceModel' }),
+    model: Type.Enum(
+      priceModels.map(({ name }) => name),
+      { title: 'PriceModel' },
+    ),
     meter: nullable(Code),
     currency: CurrencyCode,
     rounding: RoundingModeName,
@@ -108,6 +121,7 @@ const TierUse = Type.Object(
     flat_amount: Decimal,
     units: Decimal,
     amount: Decimal,
+    cell: PriceStep.properties.cell,
   },
   { ...closed, title: 'TierUse', description: 'A tier of the price, with the units in it and what they cost.' },
 );
