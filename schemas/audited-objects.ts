@@ -406,7 +406,7 @@ export const ratedLineColumns = {
   3: {
     ...ratedLineColumnsOfForm2,
     id: 'text',
-    measured: 'text',
+    parts: 'text',
     hash_version: 'text',
     input_hash: 'text',
     output_hash: 'text',

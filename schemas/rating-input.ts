@@ -15,10 +15,13 @@ export type MeasuredInput = {
   readonly customers: readonly string[];
   /** As the store gave it; "0" where there was no event. */
   readonly quantity: string;
-  /** What the price asks for beyond the quantity, by the names of `partNames`; in whatever order. */
-  readonly parts: readonly { readonly part: string; readonly quantity: string; readonly events: string }[];
+  /** For a price that asks for more than one quantity. */
+  readonly parts?: readonly MeasuredPart[];
   readonly unmeasuredEvents: bigint;
 };
+
+/** What was measured of a part of the events: as text, like quantities. `schemas/price/usage-parts.ts` names parts. */
+export type MeasuredPart = { readonly part: string; readonly quantity: string; readonly events: string };
 
 export type RatingInput = {
   readonly billingPeriodId: string;
@@ -39,29 +42,6 @@ export type RatingInput = {
 
 export const ratingHashVersion = 1;
 
-const measuredToJson = ({ meter, meterVersionId, customers, quantity, parts, unmeasuredEvents }: MeasuredInput) => ({
-  meter,
-  meter_version_id: meterVersionId,
-  customers: [...customers],
-  quantity,
-  // In one order, whatever order they are measured in.
-  parts: parts
-    .map(({ part, quantity: ofPart, events }) => ({ part, quantity: ofPart, events }))
-    .toSorted((a, b) => (a.part < b.part ? -1 : 1)),
-  unmeasured_events: unmeasuredEvents.toString(),
-});
-export type MeasuredInputJson = ReturnType<typeof measuredToJson>;
-
-/** Reads back what is stored with a line. */
-export const measuredFromJson = (json: MeasuredInputJson): MeasuredInput => ({
-  meter: json.meter,
-  meterVersionId: json.meter_version_id,
-  customers: json.customers,
-  quantity: json.quantity,
-  parts: json.parts,
-  unmeasuredEvents: BigInt(json.unmeasured_events),
-});
-
 /** Never changes: it is a part of every hash of version 1. */
 export const ratingInputToJson = (input: RatingInput) => ({
   billing_period_id: input.billingPeriodId,
@@ -74,6 +54,13 @@ export const ratingInputToJson = (input: RatingInput) => ({
   rounding_policy: { rounding: input.policy.rounding },
   span: formatPeriod(input.span),
   watermark: input.watermark.toString(),
-  measured: input.measured.map(measuredToJson),
+  measured: input.measured.map(({ meter, meterVersionId, customers, quantity, parts, unmeasuredEvents }) => ({
+    meter,
+    meter_version_id: meterVersionId,
+    customers: [...customers],
+    quantity,
+    ...(parts && { parts: parts.map(({ part, quantity, events }) => ({ part, quantity, events })) }),
+    unmeasured_events: unmeasuredEvents.toString(),
+  })),
 });
 export type RatingInputJson = ReturnType<typeof ratingInputToJson>;

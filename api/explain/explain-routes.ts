@@ -65,7 +65,7 @@ const explain = async (db: Db, line: ExplainedLine, { lineEvents }: ExplainPorts
     input,
     output,
     hashes: hashes ? { ...hashes, is_as_rated: hashes.input === again.input && hashes.output === again.output } : null,
-    tiers: tierTable(line.price, output.steps),
+    tiers: tierTable(input.charge.price, output.steps),
     query: query ? queryJson(query) : null,
     events: summary
       ? {

@@ -3,15 +3,9 @@ import assert from 'node:assert/strict';
 import { isCurrency } from '#schemas/currency.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, type Period } from '#schemas/period.ts';
-import { type ChargeJson, chargeFromJson } from '#schemas/plan.ts';
-import type { Price } from '#schemas/price/price.ts';
+import type { ChargeJson } from '#schemas/plan.ts';
 import type { RatedLineJson } from '#schemas/rated-line.ts';
-import {
-  type MeasuredInput,
-  type MeasuredInputJson,
-  measuredFromJson,
-  type RatingInput,
-} from '#schemas/rating-input.ts';
+import type { MeasuredPart, RatingInput } from '#schemas/rating-input.ts';
 import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
 import type { LineHashes } from '../../rater/run/line-hashes.ts';
 import type { Db } from '../route/define-route.ts';
@@ -26,13 +20,12 @@ export type ExplainedLine = {
   readonly output: RatedLineJson;
   /** Undefined for a line from before lines were hashed. */
   readonly hashes: LineHashes | undefined;
-  readonly price: Price;
   /** Undefined for a flat charge. */
   readonly meter: MeterVersion | undefined;
 };
 
 const lineStatement = `
-SELECT l.id, l.line, l.measured, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.rated_at, l.hash_version, l.input_hash, l.output_hash,
+SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version, l.input_hash, l.output_hash,
   p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end, l.plan_version_id, v.currency, v.charges,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id, i.position AS invoice_position
 FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = l.plan_version_id
@@ -52,9 +45,9 @@ WHERE i.organization_id = $1 AND i.id = $2 AND il.position = $3`;
 type LineRow = {
   id: string;
   line: RatedLineJson;
-  measured: MeasuredInputJson[] | null;
   watermark: bigint;
   unmeasured_events: string;
+  parts: MeasuredPart[] | null;
   rated_at: Date;
   hash_version: number | null;
   input_hash: string | null;
@@ -82,31 +75,10 @@ const storedCharge = ({ charges, line, plan_version_id: planVersionId }: LineRow
   return charge;
 };
 
-const storedPrice = (charge: ChargeJson, row: LineRow): Price => {
-  const parsed = chargeFromJson(charge);
-  assert(parsed.ok, `the charge ${row.line.charge_code} of plan version ${row.plan_version_id} can't be read`);
-  return parsed.value.price;
-};
-
 const meterFromRow = ({ code, version_number, meter_version_id, definition }: LineRow): MeterVersion | undefined =>
   code === null || version_number === null || meter_version_id === null
     ? undefined
     : meterOf({ code, version_number, meter_version_id, definition });
-
-/** A line from before lines were hashed has its quantity alone. */
-const measuredOfOldLine = (row: LineRow, meter: MeterVersion | undefined): MeasuredInput[] =>
-  meter
-    ? [
-        {
-          meter: meter.code,
-          meterVersionId: meter.versionId,
-          customers: usageNames(row.customer_id, row.external_id),
-          quantity: row.line.quantity,
-          parts: [],
-          unmeasuredEvents: BigInt(row.unmeasured_events),
-        },
-      ]
-    : [];
 
 const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefined): RatingInput => {
   assert(isCurrency(row.currency), `${row.currency} is not a currency`);
@@ -121,7 +93,18 @@ const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefine
     policy: { rounding: row.line.rounding },
     span,
     watermark: row.watermark,
-    measured: row.measured?.map(measuredFromJson) ?? measuredOfOldLine(row, meter),
+    measured: meter
+      ? [
+          {
+            meter: meter.code,
+            meterVersionId: meter.versionId,
+            customers: usageNames(row.customer_id, row.external_id),
+            quantity: row.line.quantity,
+            ...(row.parts && { parts: row.parts }),
+            unmeasuredEvents: BigInt(row.unmeasured_events),
+          },
+        ]
+      : [],
   };
 };
 
@@ -135,7 +118,6 @@ const fromRow = (row: LineRow): ExplainedLine => {
   const meter = meterFromRow(row);
   // What a line from before there were billing periods lacks. Anything else is as it is stored.
   const lacking = { billing_period_id: row.billing_period_id, span: formatPeriod(span) };
-  const input = inputFromRow(row, span, meter);
   return {
     id: row.id,
     ratedAt: row.rated_at.getTime(),
@@ -143,10 +125,9 @@ const fromRow = (row: LineRow): ExplainedLine => {
       row.invoice_id === null || row.invoice_position === null
         ? undefined
         : { id: row.invoice_id, position: row.invoice_position },
-    input,
+    input: inputFromRow(row, span, meter),
     output: { ...lacking, ...row.line },
     hashes: hashesFromRow(row),
-    price: storedPrice(input.charge, row),
     meter,
   };
 };

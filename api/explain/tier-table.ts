@@ -1,8 +1,9 @@
 /** The tiers of a price, with what of a quantity lies in each and what it costs. Pure. */
+import assert from 'node:assert/strict';
 import { type Amount, formatAmount, zeroAmount } from '#schemas/money.ts';
 import type { CellPrice } from '#schemas/price/cell-price.ts';
 import { cellsInOrder } from '#schemas/price/matrix.ts';
-import type { Price } from '#schemas/price/price.ts';
+import { type Price, type PriceJson, priceFromJson } from '#schemas/price/price.ts';
 import { addQuantities, formatQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
 import type { PriceStepJson } from '#schemas/rated-line.ts';
 
@@ -49,7 +50,10 @@ const ofOnePrice = (price: Price | CellPrice, steps: readonly PriceStepJson[]): 
  * of them are in its tier. Nothing is priced here: units and amounts are those of the steps. Of a matrix the tiers of
  * each cell follow each other.
  */
-export const tierTable = (price: Price, steps: readonly PriceStepJson[]): TierUse[] => {
+export const tierTable = (json: PriceJson, steps: readonly PriceStepJson[]): TierUse[] => {
+  const parsed = priceFromJson(json);
+  assert(parsed.ok, 'a price that is stored was read before');
+  const price = parsed.value;
   if (price.model !== 'matrix') return ofOnePrice(price, steps);
   const cells = [...cellsInOrder(price), { match: {}, price: price.defaultPrice }];
   return cells.flatMap(({ match, price: cellPrice }) => {

@@ -11,17 +11,16 @@
  * Each step can be done twice: the watermark is set once, and the same watermark always gives the same lines.
  */
 
-import assert from 'node:assert/strict';
 import type { Shard } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { usageNames } from '#schemas/names.ts';
 import type { Period } from '#schemas/period.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
-import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
-import type { MeasuredInput, RatingInput } from '#schemas/rating-input.ts';
+import { defaultRatingPolicy } from '#schemas/rated-line.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
-import type { PeriodToRate, RatingShard } from '../price/rating-task.ts';
-import { type ChargeMeasured, chargeMeasured, measuresOf, type PinnedMeter } from './measures.ts';
+import type { MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
+import { chargeMeasured, type Measures, measuresOf, type PinnedMeter } from './measures.ts';
+import type { RatedRows } from './rated-rows.ts';
 
 /** A billing period with what its plan version charges for. */
 type BillablePeriod = {
@@ -36,9 +35,6 @@ type BillablePeriod = {
   /** The same as they are stored. */
   readonly storedCharges: readonly ChargeJson[];
 };
-
-/** A line with what went into it. */
-export type MadeLine = { readonly line: RatedLine; readonly input: RatingInput };
 
 /** A run that waits to be prepared. Its watermark is there where it was taken before. */
 export type QueuedRun = {
@@ -62,7 +58,7 @@ export type RatePorts = {
     readonly cutRun: (run: QueuedRun, shardSize: number) => Promise<number | undefined>;
     /** A shard that waits to be rated. */
     readonly leaseShard: () => Promise<Shard | undefined>;
-    readonly saveRated: (shard: Shard, lines: readonly MadeLine[], ratedMs: number) => Promise<void>;
+    readonly saveRated: (shard: Shard, rows: RatedRows, ratedMs: number) => Promise<void>;
     readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   };
   readonly catalog: {
@@ -76,7 +72,8 @@ export type RatePorts = {
   /** The highest sequence that the store holds of an organization. */
   readonly highestStored: (organizationId: string) => Promise<bigint>;
   readonly readQuantities: (query: QuantityQuery) => Promise<Quantities>;
-  readonly rate: (shard: RatingShard) => Promise<readonly RatedLine[]>;
+  /** All that is pure of step 4, in a worker. */
+  readonly rate: (shard: MeasuredShard) => Promise<RatedRows>;
   /** Milliseconds since the call. */
   readonly stopwatch: () => () => number;
 };
@@ -135,111 +132,59 @@ export type PeriodsToMeasure = Pick<Shard, 'organizationId' | 'watermark' | 'bil
 
 export type MeasurePorts = Pick<RatePorts, 'catalog' | 'readQuantities'>;
 
-/** What was measured of a charge, nothing where there was no event, and by which version of its meter. */
-type MeasuredCharge = { readonly meterVersionId: string; readonly measured: ChargeMeasured };
-/** Undefined for a charge that is not metered. */
-type MeasuredOf = (period: BillablePeriod, charge: Charge) => MeasuredCharge | undefined;
+const usageOf = (
+  { billingPeriodId, charges }: BillablePeriod,
+  { idsOf }: Measures,
+  quantities: Quantities,
+): MeasuredPeriod['usage'] => {
+  const measured = quantities.get(billingPeriodId);
+  if (!measured) return {};
+  const usage = charges.flatMap((charge) => {
+    const ids = idsOf(charges, charge);
+    const found = ids && chargeMeasured(measured.get(ids.usage), measured.get(ids.amounts ?? ''));
+    return found ? [[charge.code, found] as const] : [];
+  });
+  return Object.fromEntries(usage);
+};
 
-/** The usage of a shard: each charge by the meter version that the plan version of the period is bound to. */
-const readShard = async (
-  ports: MeasurePorts,
-  shard: PeriodsToMeasure,
-  periods: readonly BillablePeriod[],
-): Promise<MeasuredOf> => {
+/**
+ * All that is read for rating: the usage of each charge, by the meter version that the plan version of its period is
+ * bound to. The same periods at the same watermark give the same, whenever they are read.
+ */
+export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure): Promise<MeasuredShard> => {
+  const periods = await ports.catalog.billingPeriods(shard.organizationId, shard.billingPeriodIds);
   const planVersionIds = [...new Set(periods.map(({ planVersionId }) => planVersionId))];
-  const pinned = await ports.catalog.meters(shard.organizationId, planVersionIds);
-  const { measures, idsOf } = measuresOf(periods, pinned);
+  const measures = measuresOf(periods, await ports.catalog.meters(shard.organizationId, planVersionIds));
+  const named = periods.map((period) => ({
+    period,
+    customers: usageNames(period.customerId, period.customerExternalId),
+  }));
   const quantities = await ports.readQuantities({
     tenant: shard.organizationId,
     watermark: shard.watermark,
-    spans: periods.map((period) => ({
-      spanId: period.billingPeriodId,
-      customers: namesOf(period),
-      period: period.span,
+    spans: named.map(({ period: { billingPeriodId: spanId, span }, customers }) => ({
+      spanId,
+      customers,
+      period: span,
     })),
-    measures,
+    measures: measures.measures,
   });
-  const versionOf = new Map(measures.map(({ measureId, meter }) => [measureId, meter.versionId]));
-  return ({ billingPeriodId, charges }, charge) => {
-    const ids = idsOf(charges, charge);
-    if (ids === undefined) return undefined;
-    const quantitiesOf = quantities.get(billingPeriodId);
-    const measured = chargeMeasured(quantitiesOf?.get(ids.usage), quantitiesOf?.get(ids.amounts ?? ''));
-    return { meterVersionId: versionOf.get(ids.usage) ?? '', measured };
-  };
-};
-
-const namesOf = ({ customerId, customerExternalId }: BillablePeriod): readonly string[] =>
-  usageNames(customerId, customerExternalId);
-
-const usageOf = (period: BillablePeriod, measuredOf: MeasuredOf): PeriodToRate['usage'] =>
-  Object.fromEntries(
-    period.charges.flatMap((charge) => {
-      const measured = measuredOf(period, charge)?.measured;
-      return measured ? [[charge.code, measured.usage]] : [];
-    }),
-  );
-
-const measuredInputs = (period: BillablePeriod, charge: Charge, measuredOf: MeasuredOf): MeasuredInput[] => {
-  const found = measuredOf(period, charge);
-  if (charge.meter === null || !found) return [];
-  const { meterVersionId, measured } = found;
-  return [
-    {
-      meter: charge.meter,
-      meterVersionId,
-      customers: namesOf(period),
-      quantity: measured?.usage.quantity ?? '0',
-      parts: measured?.usage.parts ?? [],
-      unmeasuredEvents: measured?.unmeasuredEvents ?? 0n,
-    },
-  ];
-};
-
-/** Billing periods with their quantities: what the pure rating takes, and what of it went into each of its lines. */
-export type MeasuredShard = {
-  readonly toRate: RatingShard;
-  readonly inputOf: (line: RatedLine) => RatingInput;
-};
-
-/** All that is read for rating. The same periods at the same watermark give the same, whenever they are read. */
-export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure): Promise<MeasuredShard> => {
-  const periods = await ports.catalog.billingPeriods(shard.organizationId, shard.billingPeriodIds);
-  const measuredOf = await readShard(ports, shard, periods);
-  const periodById = new Map(periods.map((period) => [period.billingPeriodId, period]));
-  const policy = defaultRatingPolicy;
   return {
-    toRate: {
-      policy,
-      periods: periods.map((period) => ({
-        billingPeriodId: period.billingPeriodId,
-        span: period.span,
-        subscriptionId: period.subscriptionId,
-        customerId: period.customerId,
-        planVersionId: period.planVersionId,
-        currency: period.currency,
-        charges: period.charges,
-        usage: usageOf(period, measuredOf),
-      })),
-    },
-    inputOf: (line) => {
-      const period = periodById.get(line.billingPeriodId);
-      const [charge, stored] = [period?.charges[line.position - 1], period?.storedCharges[line.position - 1]];
-      assert(period && charge && stored?.code === line.chargeCode, 'a line is of a charge of its billing period');
-      return {
-        billingPeriodId: period.billingPeriodId,
-        subscriptionId: period.subscriptionId,
-        customerId: period.customerId,
-        planVersionId: period.planVersionId,
-        position: line.position,
-        charge: stored,
-        currency: period.currency,
-        policy,
-        span: period.span,
-        watermark: shard.watermark,
-        measured: measuredInputs(period, charge, measuredOf),
-      };
-    },
+    policy: defaultRatingPolicy,
+    watermark: shard.watermark,
+    periods: named.map(({ period, customers }) => ({
+      billingPeriodId: period.billingPeriodId,
+      span: period.span,
+      subscriptionId: period.subscriptionId,
+      customerId: period.customerId,
+      planVersionId: period.planVersionId,
+      currency: period.currency,
+      charges: period.charges,
+      storedCharges: period.storedCharges,
+      customers,
+      meterVersionIds: measures.meterVersionIds(period.charges),
+      usage: usageOf(period, measures, quantities),
+    })),
   };
 };
 
@@ -249,13 +194,8 @@ export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
   if (!shard) return false;
   const elapsedMs = ports.stopwatch();
   try {
-    const { toRate, inputOf } = await measureShard(ports, shard);
-    const lines = await ports.rate(toRate);
-    await ports.runs.saveRated(
-      shard,
-      lines.map((line) => ({ line, input: inputOf(line) })),
-      Math.round(elapsedMs()),
-    );
+    const rows = await ports.rate(await measureShard(ports, shard));
+    await ports.runs.saveRated(shard, rows, Math.round(elapsedMs()));
   } catch (error) {
     await ports.runs.giveUp(shard, error);
     throw error;

@@ -6,7 +6,7 @@ const periodsStatement = `SELECT id, watermark FROM billing_periods
   WHERE organization_id = $1 AND state = 'billed' AND id > $2 AND ($3::text IS NULL OR invoice_id = $3) ORDER BY id LIMIT $4`;
 
 // Texts of the columns, so that no reading of them hides what is stored.
-const ratedStatement = `SELECT l.id, l.billing_period_id, l.charge_code, l.line::text AS line, l.measured::text AS measured, l.hash_version::text AS hash_version, l.input_hash, l.output_hash,
+const ratedStatement = `SELECT l.id, l.billing_period_id, l.charge_code, l.line::text AS line, l.parts::text AS parts, l.hash_version::text AS hash_version, l.input_hash, l.output_hash,
     l.subscription_id, l.period_start, l.period_end, l.plan_version_id, l.position::text AS position, l.unmeasured_events::text AS unmeasured_events, b.billing_start, b.billing_end
   FROM unnest($2::text[], $3::bigint[]) AS p (id, watermark) JOIN rated_lines l ON l.billing_period_id = p.id AND l.watermark = p.watermark
     JOIN billing_periods b ON b.id = p.id
@@ -23,7 +23,7 @@ type RatedRow = {
   billing_period_id: string;
   charge_code: string;
   line: string;
-  measured: string | null;
+  parts: string | null;
   hash_version: string | null;
   input_hash: string | null;
   output_hash: string | null;
@@ -77,7 +77,7 @@ export const createBilledLines = (postgres: Queryable): Pick<RateAgainPorts, 'bi
         billingPeriodId: row.billing_period_id,
         chargeCode: row.charge_code,
         line: row.line,
-        measured: row.measured ?? undefined,
+        parts: row.parts ?? undefined,
         hashes: hashesFromRow(row),
         billing: { start: row.billing_start.getTime(), end: row.billing_end.getTime() },
         columns: {

@@ -14,7 +14,8 @@ export type StoredLine = {
   readonly columns: Readonly<Record<LineColumn, string>>;
   /** The very bytes. */
   readonly line: string;
-  readonly measured: string | undefined;
+  /** What was measured in parts, as JSON; undefined where it was not. */
+  readonly parts: string | undefined;
   /** The calendar's period, which stands in the columns of a line from before there were billing periods. */
   readonly billing: Period;
   /** Undefined for a line from before lines were hashed. */
@@ -103,14 +104,12 @@ export const lineDifferences = (stored: StoredLine, { line, input }: RatedAgain)
     position: `${line.position}`,
     unmeasured_events: `${input.measured.reduce((sum, { unmeasuredEvents }) => sum + unmeasuredEvents, 0n)}`,
   };
-  const inputJson = ratingInputToJson(input);
-  const again = lineHashes(inputJson, ratedLineToJson(line));
+  const again = lineHashes(ratingInputToJson(input), ratedLineToJson(line));
+  const parts = input.measured[0]?.parts;
   return [
     ...columnDifferences(stored.columns, recomputed),
     ...textDifferences('line', stored.line, JSON.stringify(inItsForm(stored, line))),
-    ...(stored.hashes
-      ? textDifferences('measured', stored.measured ?? nothing, JSON.stringify(inputJson.measured))
-      : []),
+    ...textDifferences('parts', stored.parts ?? nothing, parts ? JSON.stringify(parts) : nothing),
     ...(stored.hashes
       ? columnDifferences(
           {

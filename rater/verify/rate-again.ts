@@ -3,8 +3,9 @@
  * billed at, by the same pure core, and held against what is stored, byte by byte. A page of periods is all that is
  * held at a time.
  */
-import { rateShard } from '../price/rate.ts';
+import { ratePlan } from '../price/rate.ts';
 import { type MeasurePorts, measureShard } from '../run/rate-period.ts';
+import { ratingInputOf } from '../run/rated-rows.ts';
 import {
   type Difference,
   lineDifferences,
@@ -85,8 +86,10 @@ const rateAgain = async (
   const again = new Map<string, RatedAgain>();
   for (const [watermark, some] of Map.groupBy(periods, (period) => period.watermark)) {
     const billingPeriodIds = some.map(({ id }) => id);
-    const { toRate, inputOf } = await measureShard(ports, { organizationId, watermark, billingPeriodIds });
-    for (const line of rateShard(toRate)) again.set(nameOf(line), { line, input: inputOf(line) });
+    const shard = await measureShard(ports, { organizationId, watermark, billingPeriodIds });
+    for (const period of shard.periods)
+      for (const line of ratePlan(period, shard.policy))
+        again.set(nameOf(line), { line, input: ratingInputOf(shard, period, line.position) });
   }
   return again;
 };

@@ -34,7 +34,6 @@ export const explainExamples = ({ id, invoice, line, charge, customers, meter, p
     meter_version_id: meter.id,
     customers,
     quantity: line.quantity,
-    parts: [],
     unmeasured_events: '0',
   };
   const rounding = 'half_up';

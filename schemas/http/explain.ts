@@ -56,7 +56,9 @@ const Measured = Type.Object(
     meter_version_id: idOf('mtv'),
     customers: CustomerNames,
     quantity: Decimal,
-    parts: Type.Array(MeasuredPart, { description: 'What the price asks for beyond the quantity.' }),
+    parts: Type.Optional(
+      Type.Array(MeasuredPart, { description: 'For a price that asks for more than one quantity.' }),
+    ),
     unmeasured_events: Sequence,
   },
   { ...closed, title: 'MeasuredInput' },

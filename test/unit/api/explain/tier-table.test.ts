@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { chargeFromJson } from '#schemas/plan.ts';
+import { chargeFromJson, chargeToJson } from '#schemas/plan.ts';
 import { parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { defaultRatingPolicy, priceStepToJson } from '#schemas/rated-line.ts';
 import { tierTable } from '../../../../api/explain/tier-table.ts';
@@ -14,7 +14,7 @@ const chargeOf = (price: object) => {
 const tableOf = (price: object, quantity: Quantity) => {
   const charge = chargeOf(price);
   const steps = rateCharge(charge, { quantity }, 'USD', defaultRatingPolicy).steps.map(priceStepToJson);
-  return { steps, tiers: tierTable(charge.price, steps) };
+  return { steps, tiers: tierTable(chargeToJson(charge).price, steps) };
 };
 const graduated = {
   model: 'graduated',
@@ -108,7 +108,7 @@ it('has the tiers of each cell of a matrix', () => {
   const used = { quantity: parseQuantity('5') as Quantity, parts };
   const steps = rateCharge(charge, used, 'USD', defaultRatingPolicy).steps.map(priceStepToJson);
   const region = { region: 'eu' };
-  expect(tierTable(charge.price, steps)).toEqual([
+  expect(tierTable(chargeToJson(charge).price, steps)).toEqual([
     { from: '0', to: '1', unit_amount: '4', flat_amount: '0', units: '1', amount: '4', cell: region },
     { from: '1', to: null, unit_amount: '1', flat_amount: '0', units: '2', amount: '2', cell: region },
   ]);

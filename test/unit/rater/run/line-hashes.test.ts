@@ -21,8 +21,8 @@ const input: RatingInput = {
       customers: ['cus_1', 'acme'],
       quantity: '12.5',
       parts: [
-        { part: '2', quantity: '12', events: '3' },
         { part: '1', quantity: '0.5', events: '1' },
+        { part: '2', quantity: '12', events: '3' },
       ],
       unmeasuredEvents: 3n,
     },
