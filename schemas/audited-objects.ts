@@ -403,7 +403,14 @@ const ratedLineColumnsOfForm2: Readonly<Record<string, ColumnForm>> = {
 export const ratedLineColumns = {
   1: ratedLineColumnsOfForm1,
   2: ratedLineColumnsOfForm2,
-  3: { ...ratedLineColumnsOfForm2, id: 'text', hash_version: 'text', input_hash: 'text', output_hash: 'text' },
+  3: {
+    ...ratedLineColumnsOfForm2,
+    id: 'text',
+    parts: 'text',
+    hash_version: 'text',
+    input_hash: 'text',
+    output_hash: 'text',
+  },
 } as const satisfies Readonly<Record<number, Readonly<Record<string, ColumnForm>>>>;
 
 /** Columns of audited tables that no digest holds. */

@@ -48,6 +48,9 @@ const countedEvents = ({ tenant, meter, customers, watermark }: LineQuery, { sta
   return { from, params };
 };
 
+/** A query that takes longer is ended by the server: nobody waits so long for an answer. */
+const queryMsMax = 25_000;
+
 const pageStatement = (from: string, isBehind: boolean): string => `
 WITH page AS (
   SELECT ${keyColumns} FROM ${from}
@@ -83,7 +86,11 @@ export const createLineEvents = (clickhouse: ClickHouseClient) => ({
   /** How many there are, and the sum of their hashes in hex. */
   summary: async (query: LineQuery): Promise<{ events: bigint; contentHash: string }> => {
     const { from, params } = countedEvents(query, stretchOf(query));
-    const statement = { query: summaryStatement(from), params, settings: finalByPartition };
+    const statement = {
+      query: summaryStatement(from),
+      params,
+      settings: { ...finalByPartition, max_execution_time: queryMsMax / 1000 },
+    };
     const [row] = await whileAvailable(() => readRows<{ events: string; hash_sum: string }>(clickhouse, statement));
     return {
       events: BigInt(row?.events ?? 0),

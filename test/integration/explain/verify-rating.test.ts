@@ -163,6 +163,9 @@ describe('what was touched', () => {
     const [{ charges }] = (await pipeline.asOwner.query('SELECT charges::text FROM plan_versions')).rows;
     await tamper(`UPDATE plan_versions SET charges = '${charges.replace('"0.000015"', '"0.000016"')}'`);
     const verdict = await run();
+    const { invoice } = await lineOf('two', 'output');
+    const explained = await pipeline.api('GET', `/v1/invoices/${invoice}/line-items/4/explain`);
+    expect(explained.body.hashes.is_as_rated).toBe(false);
     expect(verdict.code).toBe(1);
     expect(verdict.faults.every((fault) => fault.includes(' output) '))).toBe(true);
     for (const field of ['input_hash', 'line.steps[0].unit_amount', 'line.precise_amount'])
