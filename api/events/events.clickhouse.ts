@@ -19,7 +19,9 @@ const digestsOf = (digests: readonly string[]): { readonly sql: string; readonly
   return { sql: `(SELECT toFixedString(unhex(arrayJoin(arrayConcat([], ${lists.join(', ')}))), 16))`, params };
 };
 
-export type KnownKey = { readonly digest: string; readonly sequence: string; readonly received_at_ms: string };
+export type KnownKey = { readonly digest: string; readonly sequence: bigint; readonly receivedAtMs: number };
+
+type KnownRow = Record<'digest' | 'sequence' | 'received_at_ms', string>;
 
 const knownStatement = (digests: string): string => `
 SELECT lower(hex(key_digest)) AS digest, toString(min(stream_sequence)) AS sequence,
@@ -140,9 +142,14 @@ export const createStoredEvents = (clickhouse: ClickHouseClient) => {
     });
   return {
     /** The first row of each key that is stored; at most 10,000 digests, in hex. */
-    known: (tenant: string, digests: readonly string[]): Promise<KnownKey[]> => {
+    known: async (tenant: string, digests: readonly string[]): Promise<KnownKey[]> => {
       const { sql, params } = digestsOf(digests);
-      return read<KnownKey>(knownStatement(sql), { tenant, ...params });
+      const rows = await read<KnownRow>(knownStatement(sql), { tenant, ...params });
+      return rows.map(({ digest, sequence, received_at_ms }) => ({
+        digest,
+        sequence: BigInt(sequence),
+        receivedAtMs: Number(received_at_ms),
+      }));
     },
     /** Every row of these keys, in the order of the stream. */
     keyRows: async (tenant: string, digests: readonly string[]): Promise<KeyRow[]> => {

@@ -92,7 +92,7 @@ type HourEvidence = {
 };
 
 const stagesOf = ({ answered, published, distinct, voids, fates, isSettled }: HourEvidence): Stages => {
-  const of = (name: Exclude<keyof AnsweredHour, 'hour'>): number => Number(answered?.[name] ?? 0n);
+  const of = (name: Exclude<keyof AnsweredHour, 'hourMs'>): number => Number(answered?.[name] ?? 0n);
   const counts = {
     received: of('received'),
     accepted: of('accepted'),
@@ -100,7 +100,7 @@ const stagesOf = ({ answered, published, distinct, voids, fates, isSettled }: Ho
     duplicates: of('duplicates'),
     conflicts: of('conflicts'),
     rejected: of('rejected'),
-    not_final: of('not_final'),
+    not_final: of('notFinal'),
   };
   const wanting = counts.accepted - counts.repeated - published.events;
   const unchecked = distinct.events - distinct.checked;
@@ -175,7 +175,7 @@ export const reconcile = (
   evidence: Evidence,
 ): { readonly total: Stages; readonly hours: readonly ReconciledHour[] } => {
   const { answered, published, distinct, voids, fates, isSettled } = evidence;
-  const answeredBy = new Map(answered.map((row) => [row.hour.getTime(), row]));
+  const answeredBy = new Map(answered.map((row) => [row.hourMs, row]));
   const at = (hourMs: number): Stages =>
     stagesOf({
       answered: answeredBy.get(hourMs),

@@ -107,9 +107,9 @@ export const createStoredUsage = (clickhouse: ClickHouseClient) => {
       if (losses.length === 0) return [];
       const [row] = await read<{ stored: (number | string)[] }>(storedOfLosses, {
         tenant,
-        froms: losses.map((loss) => loss.from_sequence),
-        tos: losses.map((loss) => loss.to_sequence),
-        ats: losses.map((loss) => loss.detected_at.getTime()),
+        froms: losses.map((loss) => loss.fromSequence),
+        tos: losses.map((loss) => loss.toSequence),
+        ats: losses.map((loss) => loss.detectedAt),
       });
       return losses.map((_, index) => Number(row?.stored[index] ?? 0));
     },

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import { chargeFromJson } from '#schemas/plan.ts';
-import { meterOf, type StoredMeter } from '#schemas/stored-meter.ts';
+import { meterOf } from '#schemas/stored-meter.ts';
 import type { RatePorts } from './rate-period.ts';
 
 type PeriodRow = {
@@ -21,7 +21,13 @@ type PeriodRow = {
   span_end: Date;
 };
 
-type PinnedRow = StoredMeter & { readonly plan_version_id: string };
+type PinnedRow = {
+  plan_version_id: string;
+  code: string;
+  version_number: number;
+  meter_version_id: string;
+  definition: unknown;
+};
 
 /** Charges were checked when the plan was made; what does not read now is damage. */
 const storedCharges = (row: PeriodRow) =>
@@ -65,6 +71,9 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
        WHERE p.organization_id = $1 AND p.plan_version_id = ANY ($2) ORDER BY p.meter_code, v.version_number`,
       [organizationId, planVersionIds],
     );
-    return rows.map((row) => ({ planVersionId: row.plan_version_id, meter: meterOf(row) }));
+    return rows.map(({ plan_version_id, code, version_number, meter_version_id, definition }) => ({
+      planVersionId: plan_version_id,
+      meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
+    }));
   },
 });

@@ -119,3 +119,7 @@ export const WrittenCustomer = Type.Object(
     description: 'A customer; to a key without `read:customers`, without the fields that say `x-needs-scope`.',
   },
 );
+
+/** What stays of a field that the patch leaves out, and what goes where it says null. */
+export const patchedPersonal = (personal: Personal, { metadata: _metadata, ...patch }: CustomerPatch): Personal =>
+  Object.fromEntries(Object.entries({ ...personal, ...patch }).filter(([, value]) => value !== null)) as Personal;

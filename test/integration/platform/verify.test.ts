@@ -86,7 +86,7 @@ const lastSequence = async (lane = 0): Promise<number> =>
 /** The columns of an entry, some of them as other expressions. */
 const copied = (other: Readonly<Record<string, string>>): string =>
   auditColumns
-    .split(', ')
+    .split(/,\s+/)
     .map((column) => other[column] ?? column)
     .join(', ');
 const audit = (sequence: number, id: string | undefined, reason: string, lane = 0) =>
