@@ -4,18 +4,11 @@ import type { FastifyInstance, RouteOptions } from 'fastify';
 import { pino } from 'pino';
 import { systemClock } from '#platform/process/clock.ts';
 import { createMetrics } from '#platform/process/metrics.ts';
-import { createApiKeyStore } from '../../api/access/api-keys.postgres.ts';
-import { auditLog } from '../../api/access/audit-log.postgres.ts';
-import { catalogStore } from '../../api/catalog/catalog.postgres.ts';
-import { createCustomerStore } from '../../api/customers/customers.postgres.ts';
-import { amendmentStore } from '../../api/events/amendments.postgres.ts';
-import { billedUsage } from '../../api/events/billed-usage.postgres.ts';
-import { invoiceReader } from '../../api/invoices/invoices.postgres.ts';
 import { createIngestCounts } from '../../api/reconciliation/ingest-counts.postgres.ts';
+import { createStores } from '../../api/resources.ts';
 import { createRoutes, type RouteDefinition } from '../../api/route/define-route.ts';
 import type { List } from '../../api/route/lists.ts';
 import { type ApiOptions, createApi } from '../../api/server.ts';
-import { subscriptionStore } from '../../api/subscriptions/subscriptions.postgres.ts';
 import { llmProPlan } from './llm-pro.ts';
 import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
@@ -34,24 +27,16 @@ export const apiOptions = (): ApiOptions => ({
   guard: { clock: systemClock, authenticate: nothing, rateLimit: nothing, openSigningSecret: nothing },
   routes: nothing,
   ports: {
-    catalog: catalogStore,
-    customers: createCustomerStore(vaultWith()),
-    subscriptions: subscriptionStore,
-    invoices: invoiceReader,
-    apiKeys: createApiKeyStore(vaultWith()),
-    amendments: amendmentStore,
+    ...createStores(vaultWith()),
     lastSequence: nothing,
     storedEvents: nothing,
-    billingFactsOf: nothing,
     futureMsMax: 0,
-    auditLog,
     readUsage: nothing,
     readWatermark: nothing,
     recentWatermark: nothing,
     hashKey: nothing,
     ingestCounts: createIngestCounts('USAGE'),
     storedUsage: nothing,
-    billedUsage,
     streamSays: nothing,
   },
 });
