@@ -1,8 +1,9 @@
 /** `/v1/meters`: what turns events into quantities, by versions that never change. */
 
 import { FailureError } from '#schemas/failures.ts';
-import { IdParam, NoContent } from '#schemas/http/fields.ts';
+import { NoContent } from '#schemas/http/fields.ts';
 import {
+  MeterId,
   MeterPatch,
   MeterPatchDocument,
   Meter as MeterSchema,
@@ -75,7 +76,7 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: MeterPorts): void => 
       tag,
       summary: 'Read a meter by id or code',
       scope: 'read:meters',
-      params: IdParam,
+      params: MeterId,
       answers: { 200: MeterSchema },
       failures: ['METER_NOT_FOUND'],
     },
@@ -88,7 +89,7 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: MeterPorts): void => 
       tag,
       summary: 'List what a meter measured and measures',
       scope: 'read:meters',
-      params: IdParam,
+      params: MeterId,
       list: catalog.meterVersionList,
       answers: { 200: listSchema(MeterVersionSchema) },
       failures: ['METER_NOT_FOUND'],
@@ -137,7 +138,7 @@ export const meterRoutes = (routes: Routes, ports: MeterPorts): void => {
         'Change a meter; what changes its definition makes a new version, and plans keep the one that they were made with',
       scope: 'write:meters',
       rateClass: 'write',
-      params: IdParam,
+      params: MeterId,
       body: MeterPatch,
       documentedBody: MeterPatchDocument,
       answers: { 200: MeterSchema },
@@ -161,7 +162,7 @@ export const meterRoutes = (routes: Routes, ports: MeterPorts): void => {
       summary: 'End a meter that no plan charges by',
       scope: 'write:meters',
       rateClass: 'write',
-      params: IdParam,
+      params: MeterId,
       answers: { 204: NoContent },
       failures: ['METER_NOT_FOUND', 'METER_IN_USE'],
     },

@@ -1,6 +1,5 @@
 /** `/v1/plans`. */
-import { NamePatch, NewPlan, Plan as PlanSchema } from '#schemas/http/catalog.ts';
-import { IdParam } from '#schemas/http/fields.ts';
+import { NamePatch, NewPlan, PlanId, Plan as PlanSchema } from '#schemas/http/catalog.ts';
 import { NewPlanDocument } from '#schemas/http/plan.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
@@ -67,7 +66,7 @@ export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts
       tag,
       summary: 'Read a plan by id or code',
       scope: 'read:plans',
-      params: IdParam,
+      params: PlanId,
       answers: { 200: PlanSchema },
       failures: ['PLAN_NOT_FOUND'],
     },
@@ -82,7 +81,7 @@ export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts
       summary: 'Change the name or the metadata of a plan',
       scope: 'write:plans',
       rateClass: 'write',
-      params: IdParam,
+      params: PlanId,
       body: NamePatch,
       answers: { 200: PlanSchema },
       failures: ['PLAN_NOT_FOUND'],

@@ -1,5 +1,6 @@
 /** `/v1/customers`. */
 import {
+  CustomerId,
   CustomerPatch,
   Customer as CustomerSchema,
   NewCustomer,
@@ -7,7 +8,6 @@ import {
   patchedPersonal,
   WrittenCustomer,
 } from '#schemas/http/customers.ts';
-import { IdParam } from '#schemas/http/fields.ts';
 import { newNameFault } from '#schemas/names.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
@@ -80,7 +80,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
       tag,
       summary: 'Read a customer by id or external id',
       scope: 'read:customers',
-      params: IdParam,
+      params: CustomerId,
       answers: { 200: CustomerSchema },
       failures: ['CUSTOMER_NOT_FOUND'],
     },
@@ -96,7 +96,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
       summary: 'Change a customer',
       scope: 'write:customers',
       rateClass: 'write',
-      params: IdParam,
+      params: CustomerId,
       body: CustomerPatch,
       answers: { 200: WrittenCustomer },
       failures: ['CUSTOMER_NOT_FOUND'],

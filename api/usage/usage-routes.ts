@@ -1,7 +1,9 @@
 /** Usage as it is read: of a meter in windows and groups, of a customer, of a subscription against its limits. */
 import { Type } from 'typebox';
 import type { Fault } from '#schemas/failures.ts';
-import { IdParam } from '#schemas/http/fields.ts';
+import { CustomerId } from '#schemas/http/customers.ts';
+import { MeterId } from '#schemas/http/meters.ts';
+import { SubscriptionId } from '#schemas/http/subscriptions.ts';
 import { CustomerUsage, MeterUsage, MeterUsageQuery, SubscriptionUsage, UsageSpan } from '#schemas/http/usage.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { Meter } from '#schemas/meter.ts';
@@ -100,7 +102,7 @@ const meterUsageRoute = (
       tag: 'Usage',
       summary: 'Usage of a meter in windows and groups, repeatable at its watermark',
       scope: 'read:usage',
-      params: IdParam,
+      params: MeterId,
       query: anyQuery,
       documentedQuery: MeterUsageQuery,
       answers: { 200: MeterUsage },
@@ -180,7 +182,7 @@ const customerUsageRoute = (
       tag: 'Usage',
       summary: "A customer's quantity of every meter in a span of time",
       scope: 'read:usage',
-      params: IdParam,
+      params: CustomerId,
       query: UsageSpan,
       answers: { 200: CustomerUsage },
       failures: ['CUSTOMER_NOT_FOUND'],
@@ -223,7 +225,7 @@ const subscriptionUsageRoute = (
       tag: 'Usage',
       summary: "A subscription's usage by charge, against the free units and tiers of its prices",
       scope: 'read:usage',
-      params: IdParam,
+      params: SubscriptionId,
       query: UsageSpan,
       answers: { 200: SubscriptionUsage },
       failures: ['SUBSCRIPTION_NOT_FOUND'],
