@@ -1,8 +1,9 @@
 /**
  * The resources of the API that are alike, a row each. A row says what follows from it everywhere: the prefix of ids
  * (`ids.ts`), the scopes that a key can have (`http/api-keys.ts`), the refusals of one that is not there or whose name
- * is taken (`failures.ts`), and what of its table the audit log digests (`audited-objects.ts`). The key of a row is the
- * `object_type` of its entries in the audit log, and in upper case the beginning of its error codes.
+ * is taken (`failures.ts`), what of its table the audit log digests (`audited-objects.ts`), and what the documents head
+ * it with (`api/route/openapi.ts`). The key of a row is the `object_type` of its entries in the audit log, and in upper
+ * case the beginning of its error codes.
  */
 
 /** `title` and `cause` say what is so, `cure` what the caller does. */
@@ -25,6 +26,9 @@ type Resource = {
   readonly noun: string;
   /** The noun where the sentence has said the rest of it. */
   readonly shortNoun?: string;
+  /** The heading of its operations in the documents, and what it is about. */
+  readonly tag: string;
+  readonly about: string;
   /** The field that the caller names it by, beside its id: unique in the organization. */
   readonly name?: 'code' | 'external_id';
   /** `meters` gives `read:meters` and `write:meters`. */
@@ -40,10 +44,18 @@ type Resource = {
 };
 
 export const resources = {
-  api_key: { prefix: 'key', noun: 'API key', shortNoun: 'key' },
+  api_key: {
+    prefix: 'key',
+    noun: 'API key',
+    shortNoun: 'key',
+    tag: 'API keys',
+    about: 'Keys with their scopes. The secret is in the answer that makes it, and nowhere else.',
+  },
   customer: {
     prefix: 'cus',
     noun: 'customer',
+    tag: 'Customers',
+    about: 'Who uses and pays, with their invoices.',
     name: 'external_id',
     scope: 'customers',
     stored: {
@@ -54,6 +66,8 @@ export const resources = {
   meter: {
     prefix: 'mtr',
     noun: 'meter',
+    tag: 'Meters',
+    about: 'What turns events into quantities.',
     name: 'code',
     scope: 'meters',
     conflicts: {
@@ -65,10 +79,19 @@ export const resources = {
       },
     },
   },
-  plan: { prefix: 'pln', noun: 'plan', name: 'code', scope: 'plans' },
+  plan: {
+    prefix: 'pln',
+    noun: 'plan',
+    tag: 'Plans',
+    about: 'What customers subscribe to: charges with their prices.',
+    name: 'code',
+    scope: 'plans',
+  },
   subscription: {
     prefix: 'sub',
     noun: 'subscription',
+    tag: 'Subscriptions',
+    about: 'A customer on a plan.',
     scope: 'subscriptions',
     conflicts: {
       SUBSCRIPTION_ALREADY_ACTIVE: {
@@ -90,7 +113,13 @@ export const resources = {
       },
     },
   },
-  invoice: { prefix: 'inv', noun: 'invoice', scope: 'invoices' },
+  invoice: {
+    prefix: 'inv',
+    noun: 'invoice',
+    tag: 'Invoices',
+    about: 'What was issued. An issued invoice never changes.',
+    scope: 'invoices',
+  },
 } as const satisfies Readonly<Record<string, Resource>>;
 
 type Resources = typeof resources;
@@ -107,6 +136,9 @@ export type ResourcePrefix = Resources[ResourceName]['prefix'];
 export const resourcePrefixes = Object.fromEntries(rows.map(([, { prefix, noun }]) => [prefix, noun])) as Readonly<
   Record<ResourcePrefix, string>
 >;
+
+/** What is about what, by tag. */
+export const resourceTags = Object.fromEntries(rows.map(([, { tag, about }]) => [tag, about]));
 
 export type ResourceScope = `${'read' | 'write'}:${Resources[With<'scope'>]['scope']}`;
 export const resourceScopes = rows.flatMap(([, { scope }]) =>

@@ -28,6 +28,8 @@ beforeAll(async () => {
       { external_id: `kept-${unique()}`, name: 'K' },
       { 'idempotency-key': 'the same for both' },
     );
+  for (const [tenant, objects] of [[own, ownObjects] as const, [other, otherObjects] as const])
+    await makeWhatIsListed(tenant, objects);
   await ingestCounted(own, 2);
   await ingestCounted(other, 3);
   const url = loginUrl(pipeline.databaseUrl, 'millrace_gateway', databasePassword);
@@ -57,11 +59,11 @@ const ingestCounted = async ({ api, ingest }: Tenant, count: number): Promise<vo
 };
 
 /** Whose object the id in a path is. */
+/** By what takes an id, which of the objects that there are it asks for; of others one is made. */
 const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/meters/:id': 'meter',
   '/v1/meters/:id/versions': 'meter',
   '/v1/meters/:id/usage': 'meter',
-  '/v1/plans/:id': 'plan',
   '/v1/customers/:id': 'customer',
   '/v1/customers/:id/usage': 'customer',
   '/v1/customers/:id/invoices': 'customer',
@@ -80,6 +82,16 @@ const withId = definedRoutes().flatMap((route) =>
 const lists = definedRoutes().flatMap((route) =>
   route.list && !route.url.includes(':') ? [[route.url, route] as const] : [],
 );
+
+/** One of each resource that none was made of yet. */
+const makeWhatIsListed = async ({ api }: Tenant, objects: Objects): Promise<void> => {
+  for (const [url] of lists) {
+    const making = definedRoutes().find((route) => route.method === 'POST' && route.url === url);
+    if (!making || (await api('GET', `${url}?limit=1`)).body.pagination.total > 0) continue;
+    const example = await examples[making.operation]?.(api, objects);
+    await api('POST', url, example?.body);
+  }
+};
 
 /** Every row of an organization and its sandbox, but when its keys were used. */
 const rowsOf = async ({ organizationId, sandboxId }: Tenant): Promise<string> => {
@@ -117,12 +129,13 @@ const denied = '42501';
 describe('[I25] a foreign id', () => {
   it.each(withId)('%s answers as if it were not there, and changes nothing', async (_, { method, url, operation }) => {
     const kind = kinds[url];
-    if (!kind) throw new Error(`${url} is not in the list of this test`);
     const { body } = (await examples[operation]?.(own.api, ownObjects)) ?? {};
+    const foreignPath = kind ? '' : ((await examples[operation]?.(other.api, otherObjects))?.path ?? '');
+    const foreignId = kind ? otherObjects[kind] : (foreignPath.split('/')[3] ?? '');
     const before = await rowsOf(other);
-    const missing = newId(otherObjects[kind].slice(0, 3) as 'cus');
+    const missing = newId(foreignId.slice(0, 3) as 'cus');
     const [foreign, absent] = [
-      await own.api(method, url.replace(':id', otherObjects[kind]), body, { 'if-match': '*' }),
+      await own.api(method, url.replace(':id', foreignId), body, { 'if-match': '*' }),
       await own.api(method, url.replace(':id', missing), body, { 'if-match': '*' }),
     ];
     expect(absent.status).toBe(404);
@@ -133,7 +146,7 @@ describe('[I25] a foreign id', () => {
       (
         await other.api(
           'GET',
-          kind === 'run' ? `/v1/invoices/runs/${otherObjects.run}` : `${url.split('/:')[0]}/${otherObjects[kind]}`,
+          kind === 'run' ? `/v1/invoices/runs/${otherObjects.run}` : `${url.split('/:')[0]}/${foreignId}`,
         )
       ).status,
     ).toBe(200);
