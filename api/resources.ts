@@ -1,6 +1,6 @@
 /**
- * The resources of the API: the stores of all of them, made once, and the routes over them. Beside the process it is the
- * one place that knows adapters, so that tests register the very same routes.
+ * The resources of the API: the stores of all of them, made once, and the routes over them. Beside the process it is
+ * the one place that knows adapters, so that tests register the very same routes.
  */
 import type { Vault } from '#platform/secrets/vault.ts';
 import { type ApiKeyPorts, apiKeyRoutes } from './access/api-key-routes.ts';

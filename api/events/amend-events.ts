@@ -1,8 +1,8 @@
 /**
  * The use case of amendments, in two steps. First, with no transaction open, what was stored under each key is looked
  * for, which may take a while. Then, in the transaction of the answer, what is to take its place is written down; the
- * way into the stream is ingest/amendments/relay.ts. All of a request, or none. Between the two another amendment of the
- * same key may be committed: the second step sees it, and what was stored under the key does not change by it.
+ * way into the stream is ingest/amendments/relay.ts. All of a request, or none. Between the two another amendment of
+ * the same key may be committed: the second step sees it, and what was stored under the key does not change by it.
  */
 import { sleep, stopwatch } from '#platform/process/clock.ts';
 import { type AmendmentRequest, type EventPlace, keyDigest } from '#schemas/amendment.ts';

@@ -37,7 +37,8 @@ export type Hours = { readonly from: Date; readonly to: Date };
 
 const answered = `
 SELECT hour, sum(received)::bigint AS received, sum(accepted)::bigint AS accepted, sum(repeated)::bigint AS repeated,
-  sum(duplicates)::bigint AS duplicates, sum(conflicts)::bigint AS conflicts, sum(rejected)::bigint AS rejected, sum(not_final)::bigint AS not_final
+  sum(duplicates)::bigint AS duplicates, sum(conflicts)::bigint AS conflicts, sum(rejected)::bigint AS rejected,
+  sum(not_final)::bigint AS not_final
 FROM ingest_counts WHERE organization_id = $1 AND hour >= $2 AND hour < $3 GROUP BY hour ORDER BY hour`;
 
 // A living process reports every 5 s at the latest (ingest/gateway/report-counts.ts), and what it had not reported yet

@@ -3,9 +3,13 @@
  * receipt [I11]. Pure.
  *
  *   received = accepted + duplicates + conflicts + rejected + not final
- *   accepted - repeated <= published                    a message that the stream took is counted once as new; the store has more where an answer was lost, or was no success
- *   published = distinct + twins + stored conflicts     later events of a key, which the identity check made void
- *   distinct + replaced = billed + unbilled             a replacement counts like an event, in the hour of the amendment that brought it
+ *   accepted - repeated <= published
+ *   published = distinct + twins + stored conflicts
+ *   distinct + replaced = billed + unbilled
+ *
+ * A message that the stream took is counted once as new; the store has more where an answer was lost, or was no
+ * success. Twins and stored conflicts are later events of a key, which the identity check made void. A replacement
+ * counts like an event, in the hour of the amendment that brought it.
  *
  * The last two hold exactly for what the identity check has passed: nothing changes there any more. What it has not
  * come to yet is unbilled as `unchecked`.

@@ -61,8 +61,8 @@ export type DocumentInfo = {
   readonly tags: Readonly<Record<string, string>>;
   /**
    * What a body looks like, by the name of its schema, where that has no `examples` of its own; of an answer that is
-   * text, by operation and media type ("getMetrics answer text/plain"). The same for a parameter: by its name, or by the
-   * path that ends with it ("/v1/customers/:id").
+   * text, by operation and media type ("getMetrics answer text/plain"). The same for a parameter: by its name, or by
+   * the path that ends with it ("/v1/customers/:id").
    */
   readonly examples: Readonly<Record<string, unknown>>;
 };

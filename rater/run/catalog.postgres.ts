@@ -48,7 +48,8 @@ const storedCurrency = (currency: string) => {
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   billingPeriods: async (organizationId, ids) => {
     const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, v.currency, v.charges, p.span_start, p.span_end
+      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, v.currency, v.charges,
+         p.span_start, p.span_end
        FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
        WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
       [organizationId, ids],

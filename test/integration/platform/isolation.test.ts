@@ -111,7 +111,8 @@ const rowsOf = async ({ organizationId, sandboxId }: Tenant): Promise<string> =>
 const tablesOfOrganizations = async () => {
   const { rows } = await pipeline.asOwner.query<{ name: string; secured: boolean; policies: string[] }>(
     `SELECT c.relname AS name, c.relrowsecurity AS secured,
-       array(SELECT r.rolname::text FROM pg_policy p, unnest(p.polroles) AS roles (id) JOIN pg_roles r ON r.oid = roles.id WHERE p.polrelid = c.oid ORDER BY 1) AS policies
+       array(SELECT r.rolname::text FROM pg_policy p, unnest(p.polroles) AS roles (id)
+         JOIN pg_roles r ON r.oid = roles.id WHERE p.polrelid = c.oid ORDER BY 1) AS policies
      FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id'
      WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace ORDER BY 1`,
   );
@@ -269,7 +270,8 @@ describe('row-level security', () => {
       expect(policies, name).toContain('millrace_app');
     }
     const { rows } = await pipeline.asOwner.query<{ name: string; secured: boolean }>(
-      "SELECT relname AS name, relrowsecurity AS secured FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace",
+      `SELECT relname AS name, relrowsecurity AS secured FROM pg_class WHERE relkind IN ('r', 'p')
+         AND relnamespace = 'public'::regnamespace`,
     );
     // What belongs to no organization.
     expect(rows.filter(({ secured }) => !secured).map(({ name }) => name)).toEqual(['schema_migrations']);
@@ -352,7 +354,8 @@ describe('the keys between tables', () => {
     const add = (db: Pick<typeof pipeline.asOwner, 'query'>, customer: string, version: string) =>
       codeOf(
         db.query(
-          `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, state, started_at, metadata, version, created_at, updated_at)
+          `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, state, started_at, metadata,
+             version, created_at, updated_at)
            VALUES ('${newId('sub')}', $1, $2, $3, ${started})`,
           [organizationId, customer, version, now],
         ),
@@ -363,9 +366,12 @@ describe('the keys between tables', () => {
     for (const db of [pipeline.asApplication.forOrganization(organizationId), pipeline.asOwner]) {
       expect(await add(db, otherObjects.customer, ownVersion)).toBe(foreignKey);
       expect(await add(db, ownObjects.customer, otherVersion)).toBe(foreignKey);
-      const version = `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, currency, billing_interval, charges, created_at) VALUES ($1, $2, $3, 9, 'USD', 'month', '[]', $4)`;
+      const version = `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, currency,
+          billing_interval, charges, created_at) VALUES ($1, $2, $3, 9, 'USD', 'month', '[]', $4)`;
       expect(await codeOf(db.query(version, [newId('plv'), organizationId, otherObjects.plan, now]))).toBe(foreignKey);
-      const run = `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state, created_at, updated_at) VALUES ($1, $2, '2020-01-01', '2020-02-01', $3, $4, 'failed', $5, $5)`;
+      const run = `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id,
+          subscription_id, state, created_at, updated_at) VALUES ($1, $2, '2020-01-01', '2020-02-01', $3, $4, 'failed',
+          $5, $5)`;
       expect(await codeOf(db.query(run, [newId('run'), organizationId, otherObjects.customer, null, now]))).toBe(
         foreignKey,
       );
