@@ -1,5 +1,4 @@
-/** A plan version: what a subscription is charged for. Its JSON is public; its prices are in `price.ts`. */
-import { Type } from 'typebox';
+/** A plan version: what a subscription is charged for. Its JSON is public; its prices are in `price/`. */
 import { type Currency, isCurrency } from '#schemas/currency.ts';
 import {
   asObject,
@@ -13,8 +12,8 @@ import {
   readText,
   type TextRule,
 } from '#schemas/fault.ts';
-import { codePattern, codeRule, newNameFault, readNewCode } from '#schemas/names.ts';
-import { modelFromJson, type Price, PriceSchema, priceToJson, readPrice } from '#schemas/price.ts';
+import { codeRule, newNameFault, readNewCode } from '#schemas/names.ts';
+import { modelNamed, type Price, type PriceJson, priceToJson, readPrice } from '#schemas/price/price.ts';
 
 /**
  * `meter` is the code of the meter whose quantity is priced; a flat charge has none. `code` is unique within its plan
@@ -37,33 +36,25 @@ export type PlanVersion = {
 export const chargesMax = 100;
 
 // No control characters: PostgreSQL refuses NUL, and a name is printed on invoices.
-const namePattern = '^[^\\u0000-\\u001f\\u007f]{1,200}$';
+export const namePattern = '^[^\\u0000-\\u001f\\u007f]{1,200}$';
 export const nameRule: TextRule = {
   pattern: new RegExp(namePattern, 'u'),
   about: '1 to 200 characters, none of them a control character',
 };
 
-export const ChargeSchema = Type.Object({
-  code: Type.String({ pattern: codePattern, description: 'Unique within the plan.' }),
-  name: Type.String({ pattern: namePattern, description: 'Printed on the invoice line.' }),
-  meter: Type.Optional(
-    Type.Unsafe<string | null>({
-      type: ['string', 'null'],
-      pattern: codePattern,
-      description: 'Code of the meter that is priced; null or absent for a flat price.',
-    }),
-  ),
-  price: PriceSchema,
-});
-export type ChargeJson = Type.Static<typeof ChargeSchema>;
-
-export const PlanVersionSchema = Type.Object({
-  code: Type.String({ pattern: codePattern }),
-  name: Type.String({ pattern: namePattern }),
-  currency: Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217 code of an active currency.' }),
-  charges: Type.Array(ChargeSchema, { minItems: 1, maxItems: chargesMax }),
-});
-export type PlanVersionJson = Type.Static<typeof PlanVersionSchema>;
+/** The canonical JSON of a charge, which is what is stored and answered. */
+export type ChargeJson = {
+  readonly code: string;
+  readonly name: string;
+  readonly meter: string | null;
+  readonly price: PriceJson;
+};
+export type PlanVersionJson = {
+  readonly code: string;
+  readonly name: string;
+  readonly currency: string;
+  readonly charges: readonly ChargeJson[];
+};
 
 /** All faults are listed, with paths from the root of the plan version. */
 export const planVersionFromJson = (json: unknown): Parsed<PlanVersion> => {
@@ -130,15 +121,15 @@ const readCharge = (json: unknown, field: string, faults: Fault[]): Charge | und
 /** Whether a meter must be there depends on the model; where that is not known, its own fault is enough. */
 const readMeter = (object: JsonObject, parent: string, faults: Fault[]): string | null | undefined => {
   const field = fieldOf(parent, 'meter');
-  const model = modelFromJson(ownValue(object, 'price'));
+  const model = modelNamed(ownValue(object, 'price'));
   const none = (ownValue(object, 'meter') ?? null) === null;
-  if (none && (model === 'flat' || model === undefined)) return null;
+  if (none && !model?.metered) return null;
   if (none) {
     faults.push({ field, code: 'missing', message: 'must be the code of the meter that is priced' });
     return undefined;
   }
-  if (model !== 'flat') return readText(object, 'meter', parent, codeRule, faults);
-  faults.push({ field, code: 'not_allowed', message: 'must be null: a flat price has no meter' });
+  if (!model || model.metered) return readText(object, 'meter', parent, codeRule, faults);
+  faults.push({ field, code: 'not_allowed', message: 'must be null: a price of this model has no meter' });
   return undefined;
 };
 

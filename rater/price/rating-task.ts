@@ -4,6 +4,13 @@ import type { Period } from '#schemas/period.ts';
 import type { Charge } from '#schemas/plan.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 
+/** Whole numbers and decimals as text, as the store prints them. */
+export type ChargeUsage = {
+  readonly quantity: string;
+  /** What the price asks for beyond the quantity, by the names of `partNames`. */
+  readonly parts?: readonly { readonly part: string; readonly quantity: string; readonly events: string }[];
+};
+
 export type PeriodToRate = {
   readonly billingPeriodId: string;
   /** The very time that was measured. */
@@ -14,8 +21,8 @@ export type PeriodToRate = {
   readonly currency: Currency;
   /** In the order of the plan version, which is the order of the invoice lines. */
   readonly charges: readonly Charge[];
-  /** Meter code -> decimal text as the store prints it. A meter that is missing has seen no event: quantity 0. */
-  readonly quantities: Readonly<Record<string, string>>;
+  /** By charge code. A charge that is missing has seen no event: quantity 0. */
+  readonly usage: Readonly<Record<string, ChargeUsage>>;
 };
 
 /** Some billing periods that are rated together. How they are cut into shards changes no line. */

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { chargeFromJson } from '#schemas/plan.ts';
+import { type Charge, chargeFromJson } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { RatePorts } from './rate-period.ts';
 
@@ -54,6 +54,13 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
        WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
       [organizationId, ids],
     );
+    // Parsed once for each plan version: a shard has many periods of few plans.
+    const chargesByVersion = new Map<string, readonly Charge[]>();
+    const chargesOf = (row: PeriodRow): readonly Charge[] => {
+      const charges = chargesByVersion.get(row.plan_version_id) ?? storedCharges(row);
+      chargesByVersion.set(row.plan_version_id, charges);
+      return charges;
+    };
     return rows.map((row) => ({
       billingPeriodId: row.id,
       span: { start: row.span_start.getTime(), end: row.span_end.getTime() },
@@ -62,7 +69,7 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       customerExternalId: row.external_id,
       planVersionId: row.plan_version_id,
       currency: storedCurrency(row.currency),
-      charges: storedCharges(row),
+      charges: chargesOf(row),
     }));
   },
   meters: async (organizationId, planVersionIds) => {

@@ -21,9 +21,9 @@ import { usageNames } from '#schemas/names.ts';
 import type { Period } from '#schemas/period.ts';
 import type { Charge } from '#schemas/plan.ts';
 import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
-import type { MeterVersion } from '#schemas/stored-meter.ts';
-import type { Measured, Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
-import type { RatingShard } from '../price/rating-task.ts';
+import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
+import type { PeriodToRate, RatingShard } from '../price/rating-task.ts';
+import { type ChargeMeasured, chargeMeasured, measuresOf, type PinnedMeter } from './measures.ts';
 
 /** A billing period with what its plan version charges for. */
 type BillablePeriod = {
@@ -36,8 +36,6 @@ type BillablePeriod = {
   readonly currency: Currency;
   readonly charges: readonly Charge[];
 };
-
-type PinnedMeter = { readonly planVersionId: string; readonly meter: MeterVersion };
 
 type UnmeasuredLine = { readonly line: RatedLine; readonly unmeasuredEvents: bigint };
 
@@ -131,16 +129,14 @@ export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<b
   }
 };
 
-/** A billing period, and the plan version that it is charged by: a line of it says both. */
-type ChargedPeriod = Pick<BillablePeriod, 'billingPeriodId' | 'planVersionId'>;
-
 /** What was measured of a charge of a billing period, or nothing where there was no event. */
-type MeasuredOf = (period: ChargedPeriod, meterCode: string) => Measured | undefined;
+type MeasuredOf = (period: Pick<BillablePeriod, 'billingPeriodId' | 'charges'>, charge: Charge) => ChargeMeasured;
 
-/** The quantities of a shard: each of the meter version that the plan version of the period is bound to. */
+/** The usage of a shard: each charge by the meter version that the plan version of the period is bound to. */
 const readShard = async (ports: RatePorts, shard: Shard, periods: readonly BillablePeriod[]): Promise<MeasuredOf> => {
   const planVersionIds = [...new Set(periods.map(({ planVersionId }) => planVersionId))];
   const pinned = await ports.catalog.meters(shard.organizationId, planVersionIds);
+  const { measures, idsOf } = measuresOf(periods, pinned);
   const quantities = await ports.readQuantities({
     tenant: shard.organizationId,
     watermark: shard.watermark,
@@ -149,20 +145,20 @@ const readShard = async (ports: RatePorts, shard: Shard, periods: readonly Billa
       customers: usageNames(customerId, customerExternalId),
       period: span,
     })),
-    meters: [...new Map(pinned.map(({ meter }) => [meter.versionId, meter])).values()],
+    measures,
   });
-  const versionOf = new Map(
-    pinned.map(({ planVersionId, meter }) => [`${planVersionId} ${meter.code}`, meter.versionId]),
-  );
-  return ({ billingPeriodId, planVersionId }, meterCode) =>
-    quantities.get(billingPeriodId)?.get(versionOf.get(`${planVersionId} ${meterCode}`) ?? '');
+  return ({ billingPeriodId, charges }, charge) => {
+    const ids = idsOf(charges, charge);
+    const measured = quantities.get(billingPeriodId);
+    return ids === undefined ? undefined : chargeMeasured(measured?.get(ids.usage), measured?.get(ids.amounts ?? ''));
+  };
 };
 
-const quantitiesOf = (period: BillablePeriod, measuredOf: MeasuredOf): Record<string, string> =>
+const usageOf = (period: BillablePeriod, measuredOf: MeasuredOf): PeriodToRate['usage'] =>
   Object.fromEntries(
-    period.charges.flatMap(({ meter }) => {
-      const measured = meter === null ? undefined : measuredOf(period, meter);
-      return meter !== null && measured ? [[meter, measured.quantity]] : [];
+    period.charges.flatMap((charge) => {
+      const measured = measuredOf(period, charge);
+      return measured ? [[charge.code, measured.usage]] : [];
     }),
   );
 
@@ -184,11 +180,15 @@ export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
         planVersionId: period.planVersionId,
         currency: period.currency,
         charges: period.charges,
-        quantities: quantitiesOf(period, measuredOf),
+        usage: usageOf(period, measuredOf),
       })),
     });
-    const unmeasuredOf = (line: RatedLine): bigint =>
-      (line.meter === null ? undefined : measuredOf(line, line.meter)?.unmeasuredEvents) ?? 0n;
+    const periodOf = new Map(periods.map((period) => [period.billingPeriodId, period]));
+    const unmeasuredOf = (line: RatedLine): bigint => {
+      const period = periodOf.get(line.billingPeriodId);
+      const charge = period?.charges[line.position - 1];
+      return (period && charge && measuredOf(period, charge)?.unmeasuredEvents) ?? 0n;
+    };
     await ports.runs.saveRated(
       shard,
       lines.map((line) => ({ line, unmeasuredEvents: unmeasuredOf(line) })),

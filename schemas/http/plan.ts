@@ -1,33 +1,21 @@
 /**
- * The exact JSON schema of a plan's charges and prices, closed, for the documents. What comes in is judged by
+ * The exact JSON schema of a plan's charges, closed, for the documents. What comes in is judged by
  * `planVersionFromJson`, which names every fault at its place; a test holds the two together. What no JSON schema can
  * say, and only the reader refuses: bounds of tiers that do not increase, a null bound that is not the last, a code
- * that two charges of one plan have, a name with half of a surrogate pair.
+ * that two charges of one plan have, a name with half of a surrogate pair, a cap under a minimum, a cell of a matrix
+ * that names what is no dimension of it, or what another cell names.
  */
 import { type TSchema, Type } from 'typebox';
 import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { meterExample } from '#schemas/http/meters.ts';
-import { idFormAbout } from '#schemas/names.ts';
-import { ChargeSchema, chargesMax, PlanVersionSchema } from '#schemas/plan.ts';
-import {
-  FlatPriceSchema,
-  GraduatedPriceSchema,
-  PackagePriceSchema,
-  PerUnitPriceSchema,
-  TierSchema,
-  tiersMax,
-} from '#schemas/price.ts';
+import { codePattern, idFormAbout } from '#schemas/names.ts';
+import { chargesMax, namePattern } from '#schemas/plan.ts';
+import { flat } from '#schemas/price/flat.ts';
+import { meteredPriceSchema } from '#schemas/price/price.ts';
 
-const zero = '^0+(\\.0+)?$';
-
-const aboveZero = { not: { type: 'string', pattern: zero } } as const;
-const ends = { type: 'object', required: ['up_to'], properties: { up_to: { type: 'null' } } } as const;
-const upTo = Type.Unsafe<string | null>({ ...TierSchema.properties.up_to, ...aboveZero });
-const packageSize = Type.Unsafe<string>({ ...PackagePriceSchema.properties.package_size, ...aboveZero });
-const { code, name, meter: _meter } = ChargeSchema.properties;
+const code = Type.String({ pattern: codePattern, description: 'Unique within the plan.' });
+const name = Type.String({ pattern: namePattern, description: 'Printed on the invoice line.' });
 const meterCode = Type.Unsafe<string>({ ...code, description: 'Code of the meter that is priced.' });
-
-const FlatPrice = Type.Object(FlatPriceSchema.properties, { ...closed, title: 'FlatPrice' });
 
 const newCode = Type.Unsafe<string>({
   ...NewCode,
@@ -40,28 +28,15 @@ const chargeSchemas = (prefix: '' | 'New') => {
     const { properties } = prefix === 'New' ? Type.Object(fields) : Type.Required(Type.Object(fields));
     return Type.Object(properties, { ...closed, title: `${prefix}${title}` });
   };
-  const Tier = named({ ...TierSchema.properties, up_to: upTo }, 'Tier');
-  const tiers = Type.Array(Tier, {
-    minItems: 1,
-    maxItems: tiersMax,
-    contains: ends,
-    minContains: 1,
-    maxContains: 1,
-    description: 'Bounds increase; the last tier, and only it, has none.',
-  });
-  const PerUnitPrice = named(PerUnitPriceSchema.properties, 'PerUnitPrice');
-  const GraduatedPrice = named({ ...GraduatedPriceSchema.properties, tiers }, 'GraduatedPrice');
-  const PackagePrice = named({ ...PackagePriceSchema.properties, package_size: packageSize }, 'PackagePrice');
-  const MeteredPrice = Type.Union([PerUnitPrice, GraduatedPrice, PackagePrice], {
-    title: `${prefix}MeteredPrice`,
-    discriminator: { propertyName: 'model' },
-  });
   const chargeCode = prefix === 'New' ? newCode : code;
   const FlatCharge = named(
-    { code: chargeCode, name, meter: Type.Optional(NullInsteadOfText), price: FlatPrice },
+    { code: chargeCode, name, meter: Type.Optional(NullInsteadOfText), price: flat.schema(prefix) },
     'FlatCharge',
   );
-  const MeteredCharge = named({ code: chargeCode, name, meter: meterCode, price: MeteredPrice }, 'MeteredCharge');
+  const MeteredCharge = named(
+    { code: chargeCode, name, meter: meterCode, price: meteredPriceSchema(prefix) },
+    'MeteredCharge',
+  );
   return Type.Array(Type.Union([FlatCharge, MeteredCharge], { title: `${prefix}Charge` }), {
     minItems: 1,
     maxItems: chargesMax,
@@ -85,7 +60,7 @@ export const newPlanExample = {
 export const NewPlanDocument = Type.Object(
   {
     code: NewCode,
-    name: PlanVersionSchema.properties.name,
+    name: Type.String({ pattern: namePattern }),
     currency: CurrencyCode,
     interval: Type.Optional(Type.Literal('month')),
     charges: chargeSchemas('New'),

@@ -1,6 +1,4 @@
 import fc from 'fast-check';
-import Fastify from 'fastify';
-import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
 import { currencies } from '#schemas/currency.ts';
 import {
@@ -8,7 +6,6 @@ import {
   chargesMax,
   chargeToJson,
   type PlanVersion,
-  PlanVersionSchema,
   planVersionFromJson,
   planVersionToJson,
 } from '#schemas/plan.ts';
@@ -42,12 +39,11 @@ const planVersions: fc.Arbitrary<PlanVersion> = fc
   }));
 
 describe('plan versions as JSON', () => {
-  it('every plan version survives being written and read, and fits the JSON schema', () => {
+  it('every plan version survives being written and read', () => {
     fc.assert(
       fc.property(planVersions, (version) => {
         const json = planVersionToJson(version);
         expect(planVersionFromJson(JSON.parse(JSON.stringify(json)))).toEqual({ ok: true, value: version });
-        expect(Value.Check(PlanVersionSchema, json)).toBe(true);
         for (const charge of version.charges)
           expect(chargeFromJson(chargeToJson(charge))).toEqual({ ok: true, value: charge });
       }),
@@ -57,28 +53,6 @@ describe('plan versions as JSON', () => {
   it('a flat charge may leave its meter out', () => {
     const { meter, ...withoutMeter } = base;
     expect(planVersionFromJson(plan(withoutMeter))).toEqual(planVersionFromJson(plan(base)));
-  });
-
-  it('Fastify’s default validation lets every valid plan through unchanged', async () => {
-    const app = Fastify();
-    app.post('/', { schema: { body: PlanVersionSchema } }, async (request) => request.body);
-    await fc.assert(
-      fc.asyncProperty(planVersions, async (version) => {
-        const payload = planVersionToJson(version);
-        const response = await app.inject({ method: 'POST', url: '/', payload });
-        expect(response.json()).toEqual(payload);
-      }),
-    );
-    await app.close();
-  });
-
-  it('Fastify’s default validation hides no unknown field from the reader that reports it', async () => {
-    const app = Fastify();
-    app.post('/', { schema: { body: PlanVersionSchema } }, async (request) => faultsOf(request.body));
-    const payload = plan({ ...base, colour: 'red', price: { ...perUnit, free_unit: '5' }, meter: 'api_calls' });
-    const response = await app.inject({ method: 'POST', url: '/', payload });
-    expect(response.json()).toEqual(['charges[0].colour unknown_field', 'charges[0].price.free_unit unknown_field']);
-    await app.close();
   });
 
   it.each([

@@ -49,7 +49,9 @@ const periods: PeriodToRate[] = fc
       meter: `m${meter}`,
       price,
     })),
-    quantities: Object.fromEntries(sample.quantities.map((quantity, meter) => [`m${meter}`, formatQuantity(quantity)])),
+    usage: Object.fromEntries(
+      sample.quantities.map((quantity, meter) => [`m${meter}`, { quantity: formatQuantity(quantity) }]),
+    ),
   }));
 
 const shardsOf = (all: readonly PeriodToRate[], size: number): RatingShard[] =>
@@ -102,7 +104,12 @@ describe('rating pool', () => {
     const [good] = shardsOf(periods, 10) as [RatingShard];
     const bad: RatingShard = {
       policy: defaultRatingPolicy,
-      periods: [{ ...(periods[0] as PeriodToRate), quantities: { m0: 'x', m1: 'x', m2: 'x' } }],
+      periods: [
+        {
+          ...(periods[0] as PeriodToRate),
+          usage: { m0: { quantity: 'x' }, m1: { quantity: 'x' }, m2: { quantity: 'x' } },
+        },
+      ],
     };
     const [failed, passed] = await Promise.allSettled([pool.rate(bad), pool.rate(good)]);
     expect(failed.status === 'rejected' && failed.reason.message).toContain('is not a decimal: x');
