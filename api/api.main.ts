@@ -20,6 +20,7 @@ import { connectRedis, redisAnswers } from '#platform/stores/redis.ts';
 import { startJobLoop } from '#platform/work/job-loop.ts';
 import { hashApiKey } from '#schemas/api-key.ts';
 import { createStoredEvents } from './events/events.clickhouse.ts';
+import { createLineEvents } from './explain/line-events.clickhouse.ts';
 import { createIngestCounts } from './reconciliation/ingest-counts.postgres.ts';
 import { createStoredUsage } from './reconciliation/stored-usage.clickhouse.ts';
 import { createLastSequence, createStreamSays } from './reconciliation/stream-state.nats.ts';
@@ -102,6 +103,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
     },
     ports: {
       ...createStores(vault),
+      lineEvents: createLineEvents(clickhouse),
       readUsage: createReadUsage(clickhouse),
       readWatermark,
       recentWatermark: createRecentWatermark(readWatermark, systemClock),

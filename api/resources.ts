@@ -17,6 +17,8 @@ import { amendmentStore } from './events/amendments.postgres.ts';
 import { billedUsage } from './events/billed-usage.postgres.ts';
 import { billingFactsOf } from './events/event-billing.postgres.ts';
 import { type EventPorts, eventRoutes } from './events/event-routes.ts';
+import { type ExplainPorts, explainRoutes } from './explain/explain-routes.ts';
+import { ratedLines } from './explain/rated-lines.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
@@ -31,6 +33,7 @@ export const createStores = (vault: Vault) => ({
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
   invoices: invoiceReader,
+  ratedLines,
   amendments: amendmentStore,
   billedUsage,
   billingFactsOf,
@@ -42,6 +45,7 @@ export const createStores = (vault: Vault) => ({
 export type ApiPorts = ReturnType<typeof createStores> &
   UsagePorts &
   InvoicePorts &
+  ExplainPorts &
   EventPorts &
   AmendmentPorts &
   ReconciliationPorts &
@@ -55,6 +59,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   subscriptionRoutes,
   usageRoutes,
   invoiceRoutes,
+  explainRoutes,
   eventRoutes,
   amendmentRoutes,
   reconciliationRoutes,

@@ -6,6 +6,7 @@ const otherPrefixes = {
   plv: 'plan version',
   run: 'billing run',
   bpd: 'billing period',
+  rln: 'rated line',
   mtv: 'meter version',
   amd: 'amendment',
   aud: 'audit entry',

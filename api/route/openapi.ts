@@ -19,6 +19,7 @@ What is no success is \`application/problem+json\` with a stable \`error_code\`.
     ...resourceTags,
     Usage: 'Quantities at a watermark: the same watermark gives the same answer for ever.',
     'Billing runs': 'Closing a month: everything that is due is rated and invoiced.',
+    Explanations: 'Why a line is what it is, down to its events.',
     Events: 'Single events: what became of each, and amendments that void or replace them.',
     Reconciliation: 'What was answered to events, held against what is stored.',
     'Audit log': 'Who changed what, chained by hash.',

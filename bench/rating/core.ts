@@ -1,8 +1,8 @@
 /** The pure core by itself: how many lines a core prices a second, and what a second worker of the pool adds. */
-import { planVersionFromJson } from '#schemas/plan.ts';
+import { chargeToJson, planVersionFromJson } from '#schemas/plan.ts';
 import { defaultRatingPolicy } from '#schemas/rated-line.ts';
-import { rateShard } from '../../rater/price/rate.ts';
-import type { PeriodToRate, RatingShard } from '../../rater/price/rating-task.ts';
+import { ratePlan } from '../../rater/price/rate.ts';
+import type { MeasuredPeriod, MeasuredShard } from '../../rater/price/rating-task.ts';
 import { createRatingPool } from '../../rater/run/pool.piscina.ts';
 import { cpuSecondsOf } from '../line/process-cost.ts';
 
@@ -26,15 +26,16 @@ export const planOfBench = {
   })),
 };
 
-const shardOf = (periods: number): RatingShard => {
+const shardOf = (periods: number): MeasuredShard => {
   const parsed = planVersionFromJson(planOfBench);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
   const { charges, currency } = parsed.value;
   return {
     policy: defaultRatingPolicy,
+    watermark: 1_000_000n,
     periods: Array.from(
       { length: periods },
-      (_, index): PeriodToRate => ({
+      (_, index): MeasuredPeriod => ({
         billingPeriodId: `bpd_${index}`,
         span: { start: 0, end: 2_678_400_000 },
         subscriptionId: `sub_${index}`,
@@ -42,6 +43,9 @@ const shardOf = (periods: number): RatingShard => {
         planVersionId: 'plv_1',
         currency,
         charges,
+        storedCharges: charges.map(chargeToJson),
+        customers: [`cus_${index}`, `customer-${index}`],
+        meterVersionIds: Object.fromEntries(charges.map(({ code }) => [code, `mtv_${code}`])),
         usage: Object.fromEntries(charges.map(({ code }) => [code, { quantity: String(1_000 + index * 977) }])),
       }),
     ),
@@ -54,11 +58,12 @@ const linesPerShard = periodsPerShard * planOfBench.charges.length;
 /** Lines a second of CPU time in this thread: usage as text in, rated lines out. */
 const alone = (seconds: number): number => {
   const shard = shardOf(periodsPerShard);
-  for (let warmUp = 0; warmUp < 200; warmUp += 1) rateShard(shard);
+  const rate = () => shard.periods.reduce((lines, period) => lines + ratePlan(period, shard.policy).length, 0);
+  for (let warmUp = 0; warmUp < 200; warmUp += 1) rate();
   const startSeconds = cpuSecondsOf(process.pid);
   const startMs = performance.now();
   let lines = 0;
-  while (performance.now() - startMs < seconds * 1_000) lines += rateShard(shard).length;
+  while (performance.now() - startMs < seconds * 1_000) lines += rate();
   return lines / (cpuSecondsOf(process.pid) - startSeconds);
 };
 

@@ -6,7 +6,8 @@
 import { planExample } from '#schemas/http/catalog.ts';
 import { customerExample, newCustomerExample } from '#schemas/http/customers.ts';
 import { exampleCreatedAt, exampleHead, exampleId, exampleMonth, examplePage } from '#schemas/http/example-parts.ts';
-import { meterExample, meterVersionExample, newMeterExample } from '#schemas/http/meters.ts';
+import { explainExamples } from '#schemas/http/explain-examples.ts';
+import { definitionExample, meterExample, meterVersionExample, newMeterExample } from '#schemas/http/meters.ts';
 import { flatChargeExample, meteredChargeExample } from '#schemas/http/plan.ts';
 import { subscriptionExample } from '#schemas/http/subscriptions.ts';
 
@@ -120,13 +121,16 @@ const secretKey = { ...apiKey, key: 'mr_live_4f1c0b1d_x3mUZ4cV2oQ', signing_secr
 const occurredAt = '2026-10-31T12:00:00.000Z';
 const eventHead = { event: newMeterExample.event, customer_id: newCustomerExample.external_id, timestamp: occurredAt };
 const storedProperties = { tokens: '250000', model: 'small' };
-const storedEvent = {
+const eventAsStored = {
   idempotency_key: 'req-1',
   ...eventHead,
   properties: storedProperties,
   received_at: '2026-10-31T12:00:00.250Z',
   sequence: billingRun.watermark,
   amendment_id: null,
+};
+const storedEvent = {
+  ...eventAsStored,
   state: 'counted',
   void_reason: null,
   voided_by: null,
@@ -246,6 +250,16 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
   InvoiceHeadPage: examplePage(invoiceHead),
   Invoice: { ...invoiceHead, lines },
   '/v1/invoices/:id': invoiceHead.id,
+  ...explainExamples({
+    id: exampleId('rln', 17),
+    invoice: invoiceHead,
+    line: lines[1] as (typeof lines)[number],
+    charge: meteredChargeExample,
+    customers: [customerExample.id, customerExample.external_id],
+    meter: { ...meterVersionExample, definition: definitionExample },
+    period: exampleMonth,
+    event: eventAsStored,
+  }),
   NewApiKeyRequest: { name: apiKey.name, scopes: apiKey.scopes },
   ApiKey: apiKey,
   ApiKeyWithSecret: secretKey,

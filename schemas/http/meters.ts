@@ -116,7 +116,7 @@ export const newMeterExample = {
   property: 'tokens',
   group_by: ['model'],
 };
-const definitionExample = {
+export const definitionExample = {
   event: newMeterExample.event,
   aggregation: newMeterExample.aggregation,
   property: newMeterExample.property,
@@ -216,6 +216,8 @@ const definitionFields = {
   rounding: nullable(Rounding),
   percentile: nullable(Percentile),
 };
+/** Of a version, without its names. */
+export const MeterDefinition = Type.Object(definitionFields, { ...closed, title: 'MeterDefinition' });
 export const MeterVersionNumber = Type.Integer({
   minimum: 1,
   description: 'Which version of what the meter measures.',

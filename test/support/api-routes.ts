@@ -28,6 +28,7 @@ export const apiOptions = (): ApiOptions => ({
   routes: nothing,
   ports: {
     ...createStores(vaultWith()),
+    lineEvents: nothing,
     lastSequence: nothing,
     storedEvents: nothing,
     futureMsMax: 0,
@@ -96,6 +97,9 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   createBillingRun: async () => ({ path: '/v1/invoices/run', body: { period: lastMonth().name } }),
   getBillingRun: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}` }),
   getInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}` }),
+  explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
+  explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),
+  listEventsOfRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain/events` }),
   createApiKey: async () => ({ path: '/v1/api-keys', body: { name: 'A key', scopes: ['read:meters'] } }),
   getApiKey: async (_, { apiKey }) => ({ path: `/v1/api-keys/${apiKey}` }),
   rotateApiKey: async (api) => ({

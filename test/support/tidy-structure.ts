@@ -10,9 +10,20 @@ import { type Fault, isMain, isTool, type Rule, targetOf, topOf } from './tidy-p
 const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
   platform: ['json', 'process', 'stores', 'audit', 'secrets', 'config', 'http', 'access', 'work', 'start', 'local'],
   ingest: ['parse', 'gateway', 'stream', 'claims', 'sink', 'identity', 'amendments'],
-  rater: ['aggregate', 'quantities', 'price', 'run'],
+  rater: ['aggregate', 'quantities', 'price', 'run', 'verify'],
   invoicer: ['periods', 'invoices'],
-  api: ['route', 'catalog', 'customers', 'subscriptions', 'usage', 'invoices', 'events', 'reconciliation', 'access'],
+  api: [
+    'route',
+    'catalog',
+    'customers',
+    'subscriptions',
+    'usage',
+    'invoices',
+    'events',
+    'explain',
+    'reconciliation',
+    'access',
+  ],
 };
 
 const roomOf = (path: string): string | undefined => {

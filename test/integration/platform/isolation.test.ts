@@ -71,6 +71,9 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/subscriptions/:id/usage': 'subscription',
   '/v1/invoices/runs/:id': 'run',
   '/v1/invoices/:id': 'invoice',
+  '/v1/invoices/:id/line-items/:line/explain': 'invoice',
+  '/v1/rated-lines/:id/explain': 'ratedLine',
+  '/v1/rated-lines/:id/explain/events': 'ratedLine',
   '/v1/events/:id': 'event',
   '/v1/events/amendments/:id': 'amendment',
   '/v1/api-keys/:id': 'apiKey',
@@ -135,22 +138,21 @@ describe('[I25] a foreign id', () => {
     const foreignId = kind ? otherObjects[kind] : (foreignPath.split('/')[3] ?? '');
     const before = await rowsOf(other);
     const missing = newId(foreignId.slice(0, 3) as 'cus');
+    const pathOf = (id: string) => url.replace(':id', id).replace(':line', '2');
     const [foreign, absent] = [
-      await own.api(method, url.replace(':id', foreignId), body, { 'if-match': '*' }),
-      await own.api(method, url.replace(':id', missing), body, { 'if-match': '*' }),
+      await own.api(method, pathOf(foreignId), body, { 'if-match': '*' }),
+      await own.api(method, pathOf(missing), body, { 'if-match': '*' }),
     ];
     expect(absent.status).toBe(404);
     expect({ ...foreign.body, request_id: '' }).toEqual({ ...absent.body, request_id: '' });
     expect([...foreign.headers.keys()]).toEqual([...absent.headers.keys()]);
     expect(await rowsOf(other)).toBe(before);
-    expect(
-      (
-        await other.api(
-          'GET',
-          kind === 'run' ? `/v1/invoices/runs/${otherObjects.run}` : `${url.split('/:')[0]}/${foreignId}`,
-        )
-      ).status,
-    ).toBe(200);
+    const paths: Readonly<Record<string, string>> = {
+      run: `/v1/invoices/runs/${otherObjects.run}`,
+      ratedLine: `/v1/rated-lines/${otherObjects.ratedLine}/explain`,
+    };
+    const path = paths[kind ?? ''] ?? `${url.split('/:')[0]}/${foreignId}`;
+    expect((await other.api('GET', path)).status).toBe(200);
   });
 
   it.each([
