@@ -306,7 +306,13 @@ export const settings = {
     3600,
     'How long a shard of a billing run is held by a process that may have died.',
   ),
-  jobPollMs: integer('MILLRACE_JOB_POLL_MS', 200, 10, 60_000, 'How often rater and invoicer look for work.'),
+  jobPollMs: integer(
+    'MILLRACE_JOB_POLL_MS',
+    5_000,
+    10,
+    60_000,
+    'How often rater and invoicer look for work that no notice woke them for: a notice that was missed, the lease of one that died.',
+  ),
   databasePoolMax: integer(
     'MILLRACE_DATABASE_POOL_MAX',
     12,
