@@ -332,7 +332,7 @@ export const settings = {
     kind: 'text',
     fallback: '',
     about:
-      'For crash tests only: `<name>:<passes>`, the place at which a gateway, sink or checker ends itself by SIGKILL, at that pass of it.',
+      'For crash tests only: `<name>:<passes>`, the place at which a gateway, sink, checker or relay ends itself by SIGKILL, at that pass of it.',
   },
 } as const satisfies Record<string, Setting>;
 

@@ -3,6 +3,8 @@
  * connection, and the locks of rows, of the audit chain and of an Idempotency-Key, for as long as that server hangs.
  */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { notify } from '#platform/stores/notices.ts';
+import { amendmentsChannel } from '#schemas/amendment.ts';
 import { definedRoutes, examples } from '../support/api-routes.ts';
 import { type ApiAnswer, lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
@@ -57,6 +59,16 @@ const standing = async (): Promise<string[]> => {
   return rows.map(({ query }) => query);
 };
 
+/** Whether a relay works for the tenant: it holds the lock of the organization meanwhile. */
+const relaying = async (): Promise<boolean> => {
+  const { rows } = await pipeline.asOwner.query<{ held: boolean }>(
+    `SELECT EXISTS (SELECT 1 FROM pg_locks, hashtextextended($1, 1) AS key WHERE locktype = 'advisory'
+     AND classid::bigint = (key >> 32) & 4294967295 AND objid::bigint = key & 4294967295) AS held`,
+    [`relay ${tenant.organizationId}`],
+  );
+  return rows[0]?.held ?? false;
+};
+
 const hang = () => proxies.forEach((proxy) => void proxy.begin('half_open'));
 const changes = definedRoutes().filter(({ method, rateClass }) => method !== 'GET' && rateClass !== 'read');
 
@@ -70,7 +82,7 @@ describe('a transaction that stands still', () => {
 });
 
 describe('while ClickHouse, NATS and Redis hang', () => {
-  it('no change through the API and no billing run keeps a transaction open, and a repeat has its answer', async () => {
+  it('no change through the API, no billing run and no relay of amendments keeps a transaction open; a repeat has its answer', async () => {
     const { api } = tenant;
     const kept = [
       { status: 201, key: unique(), example: await examples.amendEvents?.(api, objects) },
@@ -106,9 +118,16 @@ describe('while ClickHouse, NATS and Redis hang', () => {
       (left) => left.length === 1,
     );
     expect([...waiting]).toEqual(['amendEvents']);
+    // An amendment as it was before it went into the stream, which hangs: its relay is at work, and stays so.
+    await pipeline.asOwner.query(
+      `UPDATE amendments SET published_sequence = NULL, published_at = NULL, stream_sequence = NULL, applied_at = NULL WHERE organization_id = $1`,
+      [tenant.organizationId],
+    );
+    await notify(pipeline.asOwner, amendmentsChannel);
+    await until(relaying, (held) => held);
     const begin = performance.now();
     while (performance.now() - begin < 3 * standsMsMin) {
-      expect(await standing()).toEqual([]);
+      expect([await standing(), await relaying()]).toEqual([[], true]);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     expect([...waiting]).toEqual(['amendEvents']);
