@@ -76,10 +76,11 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
       failRun: async (run, failure) => failed(run, failure, await ports.runs.failRun(run, failure)),
       giveUpRun: async (run, error) => failed(run, causeOf(error), await ports.runs.giveUpRun(run, error)),
       leaseShard: async () => shards.leased(await ports.runs.leaseShard()),
-      saveRated: async (shard, lines, ratedMs) => {
-        await ports.runs.saveRated(shard, lines, ratedMs);
-        shardLines.observe(lines.length);
-        shards.done(shard, { lines: lines.length }, { ratedMs });
+      saveRated: async (shard, rows, ratedMs) => {
+        await ports.runs.saveRated(shard, rows, ratedMs);
+        const lines = rows.lines.length;
+        shardLines.observe(lines);
+        shards.done(shard, { lines }, { ratedMs });
       },
       giveUp: async (shard, error) => {
         shards.givenBack(shard, error);
