@@ -111,6 +111,12 @@ describe('a shard to issue', () => {
       );
       const again = await toIssue();
       expect(again).toMatchObject({ runId: 'run_3', shardNumber: 0 });
+      // Who lost the lease meanwhile gives nothing back that is another's by now.
+      await createInvoiceStore(owner, 60).giveUp(shard, new Error('a bug'));
+      const kept = await owner.query<{ leased: boolean; attempts: number; failure: string | null }>(
+        "SELECT i.leased_until > now() AS leased, s.attempts, s.failure FROM invoice_series i, billing_run_shards s WHERE i.organization_id = 'org_1' AND s.run_id = 'run_3' AND s.shard_number = 0",
+      );
+      expect(kept.rows).toEqual([{ leased: true, attempts: 2, failure: null }]);
       if (again) await createInvoiceStore(owner, 60).giveUp(again, new UnavailableError('postgres', 'away'));
       const { rows } = await owner.query<{ leased: boolean }>(
         "SELECT leased_until IS NOT NULL AS leased FROM invoice_series WHERE organization_id = 'org_1'",
@@ -119,5 +125,67 @@ describe('a shard to issue', () => {
       await issued(shard);
       break;
     }
+  });
+});
+
+describe('a run to prepare', () => {
+  const runs = () => createBillingRuns(owner, 60);
+  const queue = (id: string, attempts = 0) =>
+    owner.query(
+      `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, attempts, created_at, updated_at)
+       VALUES ($1, 'org_1', '2026-10-01', '2026-11-01', 'queued', $2, clock_timestamp(), clock_timestamp())`,
+      [id, attempts],
+    );
+  const rowOf = async (id: string) =>
+    (
+      await owner.query(
+        'SELECT state, attempts, failure, leased_until > clock_timestamp() AS rests FROM billing_runs WHERE id = $1',
+        [id],
+      )
+    ).rows[0];
+  const leased = async () => {
+    const run = await runs().leaseRun();
+    if (!run) throw new Error('expected a run');
+    return run;
+  };
+
+  it('goes behind the others where its time has not come, which is no attempt, and rests after a fault', async () => {
+    await queue('queued_1');
+    await queue('queued_2');
+    const first = await leased();
+    expect(first).toMatchObject({ runId: 'queued_1', attempt: 1 });
+    await runs().putBackRun(first);
+    expect(await rowOf('queued_1')).toEqual({ state: 'queued', attempts: 0, failure: null, rests: null });
+    const second = await leased();
+    expect(second).toMatchObject({ runId: 'queued_2', attempt: 1 });
+    expect(await runs().giveUpRun(second, new UnavailableError('nats', 'away'))).toBe(false);
+    const failure = 'NATS JetStream is not available: away';
+    expect(await rowOf('queued_2')).toEqual({ state: 'queued', attempts: 0, failure, rests: true });
+    const again = await leased();
+    expect(again).toMatchObject({ runId: 'queued_1', attempt: 1 });
+    expect(await runs().giveUpRun(again, new Error('a bug'))).toBe(false);
+    expect(await rowOf('queued_1')).toEqual({ state: 'queued', attempts: 1, failure: 'a bug', rests: true });
+    expect(await runs().leaseRun()).toBeUndefined();
+    await owner.query("UPDATE billing_runs SET state = 'completed' WHERE id LIKE 'queued_%'");
+  });
+
+  it('fails by name with its last attempt, and where it took twenty processes with it, with an entry each', async () => {
+    await queue('bug', 4);
+    expect(await runs().giveUpRun(await leased(), new Error('a bug'))).toBe(true);
+    await queue('deaths', 20);
+    await queue('living');
+    expect(await leased()).toMatchObject({ runId: 'living' });
+    expect(await rowOf('bug')).toMatchObject({ state: 'failed', failure: 'a bug' });
+    expect(await rowOf('deaths')).toMatchObject({
+      state: 'failed',
+      failure: 'the process that worked on it died, 20 times',
+    });
+    const { rows } = await owner.query(
+      "SELECT object_id, actor FROM audit_log WHERE action = 'billing_run.failed' ORDER BY object_id",
+    );
+    expect(rows).toEqual([
+      { object_id: 'bug', actor: 'rater' },
+      { object_id: 'deaths', actor: 'rater' },
+    ]);
   });
 });
