@@ -79,7 +79,8 @@ export type NewBillingRun = {
   readonly apiKeyId: string;
 };
 
-const runColumns = `r.id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.state, r.watermark, CASE WHEN r.state = 'failed' THEN r.failure END AS failure, r.created_at, r.updated_at,
+const runColumns = `r.id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.state, r.watermark,
+  CASE WHEN r.state = 'failed' THEN r.failure END AS failure, r.created_at, r.updated_at,
   s.issued, r.already_issued + s.already_issued AS already_issued, s.rated_ms, s.issued_ms, u.unmeasured_events`;
 const runFrom = `billing_runs r
   JOIN LATERAL (
@@ -107,7 +108,8 @@ const invoices = {
     subscription_id: {
       column: 'id',
       test: (value: string) =>
-        `id IN (SELECT p.invoice_id FROM billing_periods p WHERE p.subscription_id = ${value} AND p.invoice_id IS NOT NULL)`,
+        `id IN (SELECT p.invoice_id FROM billing_periods p
+           WHERE p.subscription_id = ${value} AND p.invoice_id IS NOT NULL)`,
     },
   },
   times: {
@@ -176,7 +178,8 @@ export const invoiceReader = {
   addRun: async (db: Db, run: NewBillingRun, now: Date): Promise<BillingRun> => {
     const id = newId('run');
     await db.query(
-      `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state, created_at, updated_at, request_id, api_key_id)
+      `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state,
+         created_at, updated_at, request_id, api_key_id)
        VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $7, $8, $9)`,
       [
         id,

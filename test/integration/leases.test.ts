@@ -18,14 +18,17 @@ beforeAll(async () => {
   await migrateAll({ ...stores, databasePassword });
   owner = connectPostgres(stores.databaseUrl, { poolMax: 8, log: createLog('test', 'silent', []) });
   await owner.query(`
-    INSERT INTO organizations (id, name, created_at, tier) SELECT 'org_' || n, 'x', now(), 'scale' FROM generate_series(1, 3) AS n`);
+    INSERT INTO organizations (id, name, created_at, tier) SELECT 'org_' || n, 'x', now(), 'scale'
+    FROM generate_series(1, 3) AS n`);
   await owner.query(`
     INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
-    SELECT 'run_' || n, 'org_' || (n % 3 + 1), '2026-10-01', '2026-11-01', 'running', 9, now(), now() FROM generate_series(1, 40) AS n`);
+    SELECT 'run_' || n, 'org_' || (n % 3 + 1), '2026-10-01', '2026-11-01', 'running', 9, now(), now()
+    FROM generate_series(1, 40) AS n`);
   // 20,000 shards wait to be rated, and as many are long done.
   await owner.query(`
     INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)
-    SELECT 'run_' || r, n, '{}', CASE WHEN n < 500 THEN 'queued' ELSE 'issued' END FROM generate_series(1, 40) AS r, generate_series(0, 999) AS n`);
+    SELECT 'run_' || r, n, '{}', CASE WHEN n < 500 THEN 'queued' ELSE 'issued' END FROM generate_series(1, 40) AS r,
+      generate_series(0, 999) AS n`);
   await owner.query('ANALYZE');
 }, 60_000);
 afterAll(() => owner?.close());
@@ -49,7 +52,8 @@ const issued = async (shard: { runId: string; shardNumber: number; organizationI
 describe('a shard to rate', () => {
   it('is read from the index, however many wait: no sort, no walk over the table', async () => {
     const { rows } = await owner.query<{ 'QUERY PLAN': string }>(
-      `EXPLAIN WITH ${leaseNext(shardJobs, { where: "j.state = 'queued'", order: 'j.run_id, j.shard_number' })} SELECT * FROM leased`,
+      `EXPLAIN WITH ${leaseNext(shardJobs, { where: "j.state = 'queued'", order: 'j.run_id, j.shard_number' })}
+       SELECT * FROM leased`,
       [60],
     );
     const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
@@ -114,7 +118,8 @@ describe('a shard to issue', () => {
       // Who lost the lease meanwhile gives nothing back that is another's by now.
       await createInvoiceStore(owner, 60).giveUp(shard, new Error('a bug'));
       const kept = await owner.query<{ leased: boolean; attempts: number; failure: string | null }>(
-        "SELECT i.leased_until > now() AS leased, s.attempts, s.failure FROM invoice_series i, billing_run_shards s WHERE i.organization_id = 'org_1' AND s.run_id = 'run_3' AND s.shard_number = 0",
+        `SELECT i.leased_until > now() AS leased, s.attempts, s.failure FROM invoice_series i, billing_run_shards s
+         WHERE i.organization_id = 'org_1' AND s.run_id = 'run_3' AND s.shard_number = 0`,
       );
       expect(kept.rows).toEqual([{ leased: true, attempts: 2, failure: null }]);
       if (again) await createInvoiceStore(owner, 60).giveUp(again, new UnavailableError('postgres', 'away'));

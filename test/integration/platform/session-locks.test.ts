@@ -27,7 +27,8 @@ const holders = async (): Promise<{ pid: number; state: string }[]> =>
   (
     await postgres.query<{ pid: number; state: string }>(
       `SELECT a.pid, a.state FROM pg_locks l JOIN pg_stat_activity a USING (pid), hashtextextended($1, 1) AS key
-       WHERE l.locktype = 'advisory' AND l.classid::bigint = (key >> 32) & 4294967295 AND l.objid::bigint = key & 4294967295`,
+       WHERE l.locktype = 'advisory' AND l.classid::bigint = (key >> 32) & 4294967295
+         AND l.objid::bigint = key & 4294967295`,
       [name],
     )
   ).rows;
