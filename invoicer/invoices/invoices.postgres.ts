@@ -103,7 +103,7 @@ const finishShard = async (
 ): Promise<number | undefined> => {
   await client.query(
     `UPDATE billing_run_shards SET state = 'issued', ${movedOn}, issued = issued + $3,
-       already_issued = already_issued + $4, issued_ms = $5
+      already_issued = already_issued + $4, issued_ms = $5
      WHERE run_id = $1 AND shard_number = $2 AND state = 'rated'`,
     [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs)],
   );
@@ -125,9 +125,8 @@ export type InvoiceStore = Pick<IssuePorts, 'leaseShard' | 'ratedLines' | 'commi
 const ratedRuns = `runs AS (
     (SELECT s.run_id FROM billing_run_shards s WHERE s.state = 'rated' ORDER BY s.run_id LIMIT 1)
     UNION ALL
-    SELECT (
-      SELECT s.run_id FROM billing_run_shards s
-      WHERE s.state = 'rated' AND s.run_id > runs.run_id ORDER BY s.run_id LIMIT 1)
+    SELECT (SELECT s.run_id FROM billing_run_shards s WHERE s.state = 'rated' AND s.run_id > runs.run_id
+      ORDER BY s.run_id LIMIT 1)
     FROM runs WHERE runs.run_id IS NOT NULL
   )`;
 
@@ -141,28 +140,27 @@ ON CONFLICT DO NOTHING`;
 const shardToIssue = `${ratedRuns}, free AS (
     SELECT i.organization_id, w.run_id FROM runs w JOIN billing_runs r ON r.id = w.run_id
     JOIN invoice_series i ON i.organization_id = r.organization_id
-    WHERE ${isFree('i')} AND EXISTS (
-      SELECT 1 FROM billing_run_shards s WHERE s.run_id = w.run_id AND s.state = 'rated' AND ${isFree('s')})
+    WHERE ${isFree('i')} AND EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = w.run_id
+      AND s.state = 'rated' AND ${isFree('s')})
     ORDER BY w.run_id LIMIT 1 FOR UPDATE OF i SKIP LOCKED
   ), ${leaseNext(shardJobs, {
     from: 'free JOIN billing_run_shards j ON j.run_id = free.run_id',
     where: "j.state = 'rated'",
     order: 'j.shard_number',
   })}, organization AS (
-    UPDATE invoice_series i SET leased_until = l.leased_until FROM leased l JOIN billing_runs r ON r.id = l.run_id
-    WHERE i.organization_id = r.organization_id
+    UPDATE invoice_series i SET leased_until = l.leased_until FROM leased l
+      JOIN billing_runs r ON r.id = l.run_id WHERE i.organization_id = r.organization_id
   )`;
 
 /**
- * The organization is free for the next one; not where somebody else holds the shard by now, and the organization with
- * it.
+ * The organization is free for the next one; not where somebody else holds the shard by now, and the organization
+ * with it.
  */
 const freeOrganization = async (client: Queryable, shard: Shard): Promise<void> => {
   await client.query(
     `UPDATE invoice_series SET leased_until = NULL WHERE organization_id = $1
-     AND EXISTS (
-       SELECT 1 FROM billing_run_shards
-       WHERE run_id = $2 AND shard_number = $3 AND state = 'rated' AND attempts = $4)`,
+     AND EXISTS (SELECT 1 FROM billing_run_shards WHERE run_id = $2 AND shard_number = $3 AND state = 'rated'
+       AND attempts = $4)`,
     [shard.organizationId, shard.runId, shard.shardNumber, shard.attempt],
   );
 };
@@ -182,8 +180,8 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
     ratedLines: async (shard) => {
       const { rows } = await postgres.query<RatedRow>(
         `SELECT l.line, p.id, p.span_start, p.span_end FROM rated_lines l
-         JOIN billing_periods p ON p.id = l.billing_period_id
-         WHERE l.organization_id = $1 AND l.billing_period_id = ANY ($2) AND l.watermark = $3
+          JOIN billing_periods p ON p.id = l.billing_period_id
+       WHERE l.organization_id = $1 AND l.billing_period_id = ANY ($2) AND l.watermark = $3
          ORDER BY l.billing_period_id, l.position`,
         [shard.organizationId, shard.billingPeriodIds, shard.watermark],
       );

@@ -92,17 +92,17 @@ export const endLease = async (
   const at = (index: number) => `$${key.length + 1 + index}`;
   const changed = table.changedAt ? `, ${table.changedAt} = clock_timestamp()` : '';
   const { rows } = await client.query<{ now: Date }>(
-    `UPDATE ${table.name} SET failure = ${at(1)}, attempts = ${at(2)},
-       state = CASE WHEN ${at(4)} THEN 'failed' ELSE state END,
-       leased_until = CASE WHEN ${at(4)} THEN NULL
-         ELSE clock_timestamp() + make_interval(secs => ${at(3)}) END${changed}
+    `UPDATE ${table.name} SET failure = ${at(1)}, attempts = ${at(2)}, state = CASE WHEN ${at(4)} THEN 'failed' ELSE state END,
+       leased_until = CASE WHEN ${at(4)} THEN NULL ELSE clock_timestamp() + make_interval(secs => ${at(3)}) END${changed}
      WHERE ${isHeld(table)} RETURNING clock_timestamp() AS now`,
     [attempt, ...key, cause, attempts, pauseSeconds, isDead],
   );
   return isDead ? rows[0]?.now : undefined;
 };
 
-/** Gives a job back after a fault, to be tried again; resolves with when it came to its dead end, where it did. */
+/**
+ * Gives a job back after a fault, to be tried again later; resolves with when it came to its dead end, where it did.
+ */
 export const giveBack = (
   client: Queryable,
   table: JobTable,

@@ -140,8 +140,8 @@ const queuedRun = (row: RunRow): QueuedRun => ({
   attempt: row.attempts,
 });
 
-const runColumns = `r.id, r.organization_id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.watermark,
-  r.request_id, r.attempts`;
+const runColumns =
+  'r.id, r.organization_id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.attempts';
 
 const runJobs: JobTable = { name: 'billing_runs', key: ['id'], openStates: ['queued'], changedAt: 'updated_at' };
 
@@ -212,7 +212,7 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         const { shards = 0, issued = 0 } = counted.rows[0] ?? {};
         const prepared = await client.query<{ now: Date }>(
           `UPDATE billing_runs SET state = $2, already_issued = $3, ${movedOn}, updated_at = clock_timestamp()
-           WHERE id = $1 RETURNING updated_at AS now`,
+            WHERE id = $1 RETURNING updated_at AS now`,
           [row.id, shards > 0 ? 'running' : 'completed', issued],
         );
         if (shards === 0) await auditEnd(client, 'completed', { ...run, id: row.id }, prepared.rows[0]?.now as Date);
@@ -243,8 +243,8 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
           rows.outputHashes,
         ]);
         await client.query(
-          `UPDATE billing_run_shards s SET state = 'rated', ${movedOn},
-             rated_ms = $3, lines_digest = ${ratedLinesDigest}
+          `UPDATE billing_run_shards s SET state = 'rated', ${movedOn}, rated_ms = $3,
+            lines_digest = ${ratedLinesDigest}
          FROM billing_runs r WHERE r.id = s.run_id AND s.run_id = $1 AND s.shard_number = $2 AND s.state = 'queued'`,
           [shard.runId, shard.shardNumber, ratedMs],
         );

@@ -124,9 +124,9 @@ const prepareLeased = async (ports: RatePorts, run: QueuedRun, shardSize: number
 };
 
 /**
- * Steps 1 to 3 for one run; resolves with whether there is more to do, or in how many milliseconds. The run is held by
- * a lease: no transaction is open while stream and store are asked, and each effect is a short one of its own that can
- * be done twice.
+ * Steps 1 to 3 for one run; resolves with whether there is more to do, or in how many milliseconds. The run is held
+ * by a lease: no transaction is open
+ * while stream and store are asked, and each effect is a short one of its own that can be done twice.
  */
 export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<boolean | number> => {
   const run = await ports.runs.leaseRun();

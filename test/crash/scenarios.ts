@@ -73,7 +73,10 @@ const scenario = (name: string, fault: Fault, losesClaims = emptiesRedis(fault))
   ].includes(name),
 });
 
-/** Those of the relay are in `test/integration/amendments.delivery.test.ts`, as the load amends nothing. */
+/**
+ * Those of the relay have a test of their own (`test/integration/amendments.delivery.test.ts`): the load amends
+ * nothing.
+ */
 const ofTheLoad = failPointNames.filter((point) => !point.startsWith('relay.'));
 
 export const scenarios: readonly Scenario[] = [
