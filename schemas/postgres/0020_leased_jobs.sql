@@ -1,5 +1,4 @@
--- Leases of runs and shards follow one set of rules, which stand in platform/work: the functions that had each their
--- own are gone.
+-- Leases of runs and shards follow one set of rules, which stand in platform/work: the functions that had each their own are gone.
 
 -- A run that can't be prepared has a dead end like a shard, and waits for its next attempt like one.
 ALTER TABLE billing_runs ADD COLUMN attempts integer NOT NULL DEFAULT 0;
