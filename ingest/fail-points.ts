@@ -1,6 +1,6 @@
 /**
- * The fail points of gateway, sink and checker (`platform/process/fail-point.ts`), around their ports and never inside of a use
- * case. Without one the ports come back as they are.
+ * The fail points of gateway, sink and checker (`platform/process/fail-point.ts`), around their ports and never inside
+ * of a use case. Without one the ports come back as they are.
  */
 import { sleep } from '#platform/process/clock.ts';
 import type { FailPoint, FailPointName } from '#platform/process/fail-point.ts';

@@ -45,8 +45,8 @@ const attemptsMax = 5;
 const reasonCharactersMax = 2_000;
 
 /**
- * A statement with its values. The rules stand in the functions of migrations 0001, 0013 and 0016; rater and invoicer both
- * call them.
+ * A statement with its values. The rules stand in the functions of migrations 0001, 0013 and 0016; rater and invoicer
+ * both call them.
  */
 export type Statement = readonly [text: string, values: readonly unknown[]];
 

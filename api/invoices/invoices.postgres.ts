@@ -105,7 +105,8 @@ const invoices = {
     subscription_id: {
       column: 'id',
       test: (value: string) =>
-        `id IN (SELECT p.invoice_id FROM billing_periods p WHERE p.subscription_id = ${value} AND p.invoice_id IS NOT NULL)`,
+        `id IN (SELECT p.invoice_id FROM billing_periods p
+           WHERE p.subscription_id = ${value} AND p.invoice_id IS NOT NULL)`,
     },
   },
   times: {
@@ -174,7 +175,8 @@ export const invoiceReader = {
   addRun: async (db: Db, run: NewBillingRun, now: Date): Promise<BillingRun> => {
     const id = newId('run');
     await db.query(
-      `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state, created_at, updated_at, request_id, api_key_id)
+      `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state,
+         created_at, updated_at, request_id, api_key_id)
        VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $7, $8, $9)`,
       [
         id,

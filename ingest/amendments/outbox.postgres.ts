@@ -20,9 +20,12 @@ type PendingRow = {
   readonly added: AmendedJson | null;
 };
 
-const pendingStatement = `SELECT a.id, a.idempotency_key, a.created_at, a.published_sequence, a.published_at, ${amendedEventsSql}
+const pendingStatement = `SELECT a.id, a.idempotency_key, a.created_at, a.published_sequence, a.published_at,
+    ${amendedEventsSql}
   FROM amendments a WHERE a.organization_id = $1 AND a.stream_sequence IS NULL
-    AND NOT EXISTS (SELECT 1 FROM amendments b WHERE b.organization_id = $1 AND b.idempotency_key = a.idempotency_key AND b.number < a.number AND b.stream_sequence IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM amendments b
+      WHERE b.organization_id = $1 AND b.idempotency_key = a.idempotency_key
+        AND b.number < a.number AND b.stream_sequence IS NULL)
   ORDER BY a.created_at, a.id LIMIT $2`;
 
 const fromRow = (organizationId: string, row: PendingRow): PendingAmendment => ({
@@ -72,7 +75,8 @@ export const amendmentOutbox = {
   },
   published: async (db: OrganizationPostgres, sequences: ReadonlyMap<string, bigint>, now: Date): Promise<void> => {
     await db.query(
-      `UPDATE amendments a SET published_sequence = n.sequence, published_at = $2 FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
+      `UPDATE amendments a SET published_sequence = n.sequence, published_at = $2
+       FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
        WHERE a.organization_id = $1 AND a.id = n.id AND a.stream_sequence IS NULL`,
       [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
     );
@@ -81,7 +85,8 @@ export const amendmentOutbox = {
   applied: (db: OrganizationPostgres, sequences: ReadonlyMap<string, bigint>, now: Date): Promise<void> =>
     db.transaction(async (client) => {
       const { rows } = await client.query<{ id: string }>(
-        `UPDATE amendments a SET stream_sequence = n.sequence, applied_at = $2 FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
+        `UPDATE amendments a SET stream_sequence = n.sequence, applied_at = $2
+         FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
        WHERE a.organization_id = $1 AND a.id = n.id AND a.stream_sequence IS NULL RETURNING a.id`,
         [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
       );

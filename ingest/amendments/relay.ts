@@ -4,11 +4,12 @@
  *
  *   1. publish, under the amendment's id, what was not published yet, one amendment of a key at a time;
  *   2. note the sequence that the stream gave;
- *   3. once the store has everything up to there, note the lowest sequence under which it has the amendment: the one from which on it holds for every read.
+ *   3. once the store has everything up to there, note the lowest sequence under which it has the amendment: the one
+ *      from which on it holds for every read.
  *
  * A process may die anywhere in between. Of several one at a time works for an organization, to save work: a message
- * that is in the stream twice is one row of usage and two voids of the same rows, of which the first counts. What step 3
- * does not find was lost with the end of the stream, and is published again.
+ * that is in the stream twice is one row of usage and two voids of the same rows, of which the first counts. What step
+ * 3 does not find was lost with the end of the stream, and is published again.
  */
 import type { Clock } from '#platform/process/clock.ts';
 import type { OrganizationPostgres } from '#platform/stores/postgres.ts';

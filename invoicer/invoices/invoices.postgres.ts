@@ -24,10 +24,14 @@ const lockSeries = async (client: Queryable, organizationId: string): Promise<{ 
 const insertInvoices = async (client: Queryable, shard: Shard, invoices: readonly IssuedInvoice[]): Promise<void> => {
   const column = <T>(of: (invoice: IssuedInvoice) => T): T[] => invoices.map(of);
   await client.query(
-    `INSERT INTO invoices (id, organization_id, series_number, kind, content_version, customer_id, run_id, currency, subtotal, total, issued_at, previous_hash, hash)
-     SELECT i.id, $1, i.number, i.kind, i.content_version, i.customer_id, $2, i.currency, i.subtotal, i.total, i.issued_at, i.previous_hash, i.hash
-     FROM unnest($3::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::text[], $9::numeric[], $10::numeric[], $11::timestamptz[], $12::text[], $13::text[])
-       AS i (id, number, kind, content_version, customer_id, currency, subtotal, total, issued_at, previous_hash, hash)`,
+    `INSERT INTO invoices (id, organization_id, series_number, kind, content_version, customer_id, run_id, currency,
+       subtotal, total, issued_at, previous_hash, hash)
+     SELECT i.id, $1, i.number, i.kind, i.content_version, i.customer_id, $2, i.currency, i.subtotal, i.total,
+       i.issued_at, i.previous_hash, i.hash
+     FROM unnest($3::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::text[], $9::numeric[],
+       $10::numeric[], $11::timestamptz[], $12::text[], $13::text[])
+       AS i
+         (id, number, kind, content_version, customer_id, currency, subtotal, total, issued_at, previous_hash, hash)`,
     [
       shard.organizationId,
       shard.runId,
@@ -53,7 +57,8 @@ const billPeriods = async (client: Queryable, invoices: readonly IssuedInvoice[]
   );
   const { rowCount } = await client.query(
     `UPDATE billing_periods p SET state = 'billed', invoice_id = b.invoice_id, watermark = b.watermark
-     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS b (id, invoice_id, watermark) WHERE p.id = b.id AND p.state = 'open'`,
+     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS b (id, invoice_id, watermark)
+     WHERE p.id = b.id AND p.state = 'open'`,
     [
       periods.map(({ billingPeriodId }) => billingPeriodId),
       periods.map(({ invoiceId }) => invoiceId),
@@ -66,8 +71,10 @@ const billPeriods = async (client: Queryable, invoices: readonly IssuedInvoice[]
 const insertLines = async (client: Queryable, invoices: readonly IssuedInvoice[]): Promise<void> => {
   const lines = invoices.flatMap((invoice) => invoice.lines.map((line) => ({ invoiceId: invoice.id, ...line })));
   await client.query(
-    `INSERT INTO invoice_lines (invoice_id, billing_period_id, position, charge_code, description, meter, quantity, rounding, precise_amount, amount, steps, period_start, period_end)
-     SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::text[], $9::numeric[], $10::numeric[], $11::json[], $12::timestamptz[], $13::timestamptz[])`,
+    `INSERT INTO invoice_lines (invoice_id, billing_period_id, position, charge_code, description, meter, quantity,
+       rounding, precise_amount, amount, steps, period_start, period_end)
+     SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::numeric[],
+       $8::text[], $9::numeric[], $10::numeric[], $11::json[], $12::timestamptz[], $13::timestamptz[])`,
     [
       lines.map(({ invoiceId }) => invoiceId),
       lines.map(({ billingPeriodId }) => billingPeriodId),
@@ -95,13 +102,15 @@ const finishShard = async (
   elapsedMs: number,
 ): Promise<number | undefined> => {
   await client.query(
-    `UPDATE billing_run_shards SET state = 'issued', leased_until = NULL, failure = NULL, issued = issued + $3, already_issued = already_issued + $4, issued_ms = $5
+    `UPDATE billing_run_shards SET state = 'issued', leased_until = NULL, failure = NULL, issued = issued + $3,
+       already_issued = already_issued + $4, issued_ms = $5
      WHERE run_id = $1 AND shard_number = $2 AND state = 'rated'`,
     [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs)],
   );
   const { rows } = await client.query<{ now: Date }>(
     `UPDATE billing_runs SET state = 'completed', updated_at = clock_timestamp()
-     WHERE id = $1 AND state = 'running' AND NOT EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = $1 AND s.state <> 'issued')
+     WHERE id = $1 AND state = 'running'
+       AND NOT EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = $1 AND s.state <> 'issued')
      RETURNING updated_at AS now`,
     [shard.runId],
   );
@@ -119,8 +128,10 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
   },
   ratedLines: async (shard) => {
     const { rows } = await postgres.query<RatedRow>(
-      `SELECT l.line, p.id, p.span_start, p.span_end FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id
-       WHERE l.organization_id = $1 AND l.billing_period_id = ANY ($2) AND l.watermark = $3 ORDER BY l.billing_period_id, l.position`,
+      `SELECT l.line, p.id, p.span_start, p.span_end FROM rated_lines l
+       JOIN billing_periods p ON p.id = l.billing_period_id
+       WHERE l.organization_id = $1 AND l.billing_period_id = ANY ($2) AND l.watermark = $3
+       ORDER BY l.billing_period_id, l.position`,
       [shard.organizationId, shard.billingPeriodIds, shard.watermark],
     );
     return rows.map(({ line, id, span_start, span_end }) =>

@@ -15,7 +15,8 @@ export const giveUpShard = (
     // A run that had failed before is said to fail by this shard now: its row changed again, and so it has another
     // entry.
     const { rows } = await client.query<{ now: Date }>(
-      "SELECT updated_at AS now FROM billing_runs WHERE id = $1 AND state = 'failed' AND updated_at >= now() FOR UPDATE",
+      `SELECT updated_at AS now FROM billing_runs
+       WHERE id = $1 AND state = 'failed' AND updated_at >= now() FOR UPDATE`,
       [shard.runId],
     );
     const [failed] = rows;

@@ -32,8 +32,10 @@ WHERE s.organization_id = $1 AND s.started_at < $3 AND (s.ended_at IS NULL OR s.
 
 // Another run may cut the same time at once: one of both wins, and both go on with what it wrote.
 const insertPeriods = `
-INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end, state, created_at)
-SELECT n.id, $1, n.subscription_id, n.customer_id, n.plan_version_id, $2, $3, n.segment, n.span_start, n.span_end, 'open', clock_timestamp()
+INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
+  billing_end, segment, span_start, span_end, state, created_at)
+SELECT n.id, $1, n.subscription_id, n.customer_id, n.plan_version_id, $2, $3, n.segment, n.span_start, n.span_end,
+  'open', clock_timestamp()
 FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::integer[], $9::timestamptz[], $10::timestamptz[])
   AS n (id, subscription_id, customer_id, plan_version_id, segment, span_start, span_end)
 ON CONFLICT (subscription_id, billing_start, segment) DO NOTHING`;
@@ -80,7 +82,8 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
 // moment: what another run issues meanwhile is in exactly one of them.
 const insertShards = `
 WITH due AS (
-  SELECT p.id, row_number() OVER (ORDER BY p.customer_id, p.subscription_id, p.segment)::integer AS place FROM billing_periods p
+  SELECT p.id, row_number() OVER (ORDER BY p.customer_id, p.subscription_id, p.segment)::integer AS place
+  FROM billing_periods p
   WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4 AND p.state = 'open'
     AND ($5::text IS NULL OR p.customer_id = $5) AND ($7::text IS NULL OR p.subscription_id = $7)
 ), inserted AS (
@@ -88,8 +91,8 @@ WITH due AS (
   SELECT $1, (place - 1) / $6, array_agg(id ORDER BY place), 'queued' FROM due GROUP BY (place - 1) / $6
   RETURNING 1)
 SELECT (SELECT count(*) FROM inserted)::integer AS shards, (
-  SELECT count(*) FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4 AND p.state = 'billed'
-    AND ($5::text IS NULL OR p.customer_id = $5) AND ($7::text IS NULL OR p.subscription_id = $7)
+  SELECT count(*) FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4
+    AND p.state = 'billed' AND ($5::text IS NULL OR p.customer_id = $5) AND ($7::text IS NULL OR p.subscription_id = $7)
 )::integer AS issued`;
 
 const insertRated = `
@@ -147,9 +150,11 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
     await postgres.transaction(failDeadly);
     const { rows } = await postgres.query<RunRow>(
       `WITH candidate AS (
-         SELECT id FROM billing_runs WHERE state = 'queued' AND (leased_until IS NULL OR leased_until < clock_timestamp())
+         SELECT id FROM billing_runs WHERE state = 'queued'
+           AND (leased_until IS NULL OR leased_until < clock_timestamp())
          ORDER BY updated_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-       UPDATE billing_runs r SET leased_until = clock_timestamp() + make_interval(secs => $1) FROM candidate c WHERE r.id = c.id
+       UPDATE billing_runs r SET leased_until = clock_timestamp() + make_interval(secs => $1) FROM candidate c
+       WHERE r.id = c.id
        RETURNING ${runColumns}`,
       [leaseSeconds],
     );
@@ -205,7 +210,8 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
       ]);
       const { shards = 0, issued = 0 } = counted.rows[0] ?? {};
       const prepared = await client.query<{ now: Date }>(
-        'UPDATE billing_runs SET state = $2, already_issued = $3, leased_until = NULL, updated_at = clock_timestamp() WHERE id = $1 RETURNING updated_at AS now',
+        `UPDATE billing_runs SET state = $2, already_issued = $3, leased_until = NULL, updated_at = clock_timestamp()
+         WHERE id = $1 RETURNING updated_at AS now`,
         [row.id, shards > 0 ? 'running' : 'completed', issued],
       );
       if (shards === 0) await auditEnd(client, 'completed', { ...run, id: row.id }, prepared.rows[0]?.now as Date);
@@ -238,7 +244,8 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         rows.outputHashes,
       ]);
       await client.query(
-        `UPDATE billing_run_shards s SET state = 'rated', leased_until = NULL, attempts = 0, failure = NULL, rated_ms = $3, lines_digest = ${ratedLinesDigest}
+        `UPDATE billing_run_shards s SET state = 'rated', leased_until = NULL, attempts = 0, failure = NULL,
+           rated_ms = $3, lines_digest = ${ratedLinesDigest}
          FROM billing_runs r WHERE r.id = s.run_id AND s.run_id = $1 AND s.shard_number = $2 AND s.state = 'queued'`,
         [shard.runId, shard.shardNumber, ratedMs],
       );
@@ -269,12 +276,16 @@ export type Backlog = {
 
 // Each state of shards is counted in the index of its own; asked for together, all shards that ever were would be read.
 const backlogStatement = `
-SELECT (r.queued)::integer AS queued, (r.running)::integer AS running, (r.failed)::integer AS failed, r.oldest_seconds::double precision AS oldest_seconds,
+SELECT (r.queued)::integer AS queued, (r.running)::integer AS running, (r.failed)::integer AS failed,
+  r.oldest_seconds::double precision AS oldest_seconds,
   (s.queued)::integer AS shards_queued, (s.rated)::integer AS shards_rated
 FROM (
-  SELECT count(*) FILTER (WHERE state = 'queued') AS queued, count(*) FILTER (WHERE state = 'running') AS running, count(*) FILTER (WHERE state = 'failed') AS failed,
-    coalesce(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE state <> 'failed')), 0) AS oldest_seconds
-  FROM billing_runs WHERE state IN ('queued', 'running', 'failed') AND (state <> 'failed' OR updated_at > clock_timestamp() - interval '24 hours')
+  SELECT count(*) FILTER (WHERE state = 'queued') AS queued, count(*) FILTER (WHERE state = 'running') AS running,
+    count(*) FILTER (WHERE state = 'failed') AS failed,
+    coalesce(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE state <> 'failed')), 0)
+      AS oldest_seconds
+  FROM billing_runs WHERE state IN ('queued', 'running', 'failed')
+    AND (state <> 'failed' OR updated_at > clock_timestamp() - interval '24 hours')
 ) AS r, (
   SELECT (SELECT count(*) FROM billing_run_shards WHERE state = 'queued') AS queued,
     (SELECT count(*) FROM billing_run_shards WHERE state = 'rated') AS rated

@@ -1,12 +1,16 @@
 /**
  * The use case of the rater: a billing run -> shards -> rated lines. The order of effects for a run:
  *
- *   1. take the watermark: the last sequence of the stream, after the run was asked for, so everything accepted before is under it; a stream
- *      that stands below what is stored of it was lost or restored, and the run fails rather than leave stored usage out;
- *   2. wait until everything up to the watermark is stored and passed the identity check: no twin that is stored later can be under it;
- *   3. write down which time of which subscription is due, and cut these billing periods into shards, in one transaction;
+ *   1. take the watermark: the last sequence of the stream, after the run was asked for, so everything accepted before
+ *      is under it; a stream that stands below what is stored of it was lost or restored, and the run fails rather than
+ *      leave stored usage out;
+ *   2. wait until everything up to the watermark is stored and passed the identity check: no twin that is stored later
+ *      can be under it;
+ *   3. write down which time of which subscription is due, and cut these billing periods into shards, in one
+ *      transaction;
  * and for each shard, by whichever rater takes its lease:
- *   4. read its quantities at the watermark in one query, rate them in the pool, write the lines and the shard's new state in one transaction.
+ *   4. read its quantities at the watermark in one query, rate them in the pool, write the lines and the shard's new
+ *      state in one transaction.
  *
  * Each step can be done twice: the watermark is set once, and the same watermark always gives the same lines.
  */

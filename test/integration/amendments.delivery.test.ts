@@ -202,7 +202,8 @@ describe('the relay', () => {
       for (const id of ids) await applied(id);
       expect((await lastSequence()) - before).toBe(keys.length);
       const { rows } = await pipeline.asOwner.query(
-        "SELECT count(*)::integer AS entries FROM audit_log WHERE action = 'amendment.applied' AND object_id = ANY ($1)",
+        `SELECT count(*)::integer AS entries FROM audit_log WHERE action = 'amendment.applied'
+           AND object_id = ANY ($1)`,
         [ids],
       );
       expect(rows).toEqual([{ entries: keys.length }]);

@@ -13,14 +13,17 @@ beforeAll(async () => {
   await migrateAll({ ...stores, databasePassword });
   owner = connectPostgres(stores.databaseUrl, { poolMax: 8, log: createLog('test', 'silent', []) });
   await owner.query(`
-    INSERT INTO organizations (id, name, created_at, tier) SELECT 'org_' || n, 'x', now(), 'scale' FROM generate_series(1, 3) AS n`);
+    INSERT INTO organizations (id, name, created_at, tier) SELECT 'org_' || n, 'x', now(), 'scale'
+    FROM generate_series(1, 3) AS n`);
   await owner.query(`
     INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
-    SELECT 'run_' || n, 'org_' || (n % 3 + 1), '2026-10-01', '2026-11-01', 'running', 9, now(), now() FROM generate_series(1, 40) AS n`);
+    SELECT 'run_' || n, 'org_' || (n % 3 + 1), '2026-10-01', '2026-11-01', 'running', 9, now(), now()
+    FROM generate_series(1, 40) AS n`);
   // 20,000 shards wait to be rated, and as many are long done.
   await owner.query(`
     INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)
-    SELECT 'run_' || r, n, '{}', CASE WHEN n < 500 THEN 'queued' ELSE 'issued' END FROM generate_series(1, 40) AS r, generate_series(0, 999) AS n`);
+    SELECT 'run_' || r, n, '{}', CASE WHEN n < 500 THEN 'queued' ELSE 'issued' END FROM generate_series(1, 40) AS r,
+      generate_series(0, 999) AS n`);
   await owner.query('ANALYZE');
 }, 60_000);
 afterAll(() => owner?.close());

@@ -35,7 +35,8 @@ beforeAll(async () => {
   objects = await makeObjects(tenant.api, `c-${unique()}`, tenant.ingest);
 });
 afterAll(async () => {
-  // What hangs ends with its connection, and so does not hold up the end of the processes; a proxy ends with its last one.
+  // What hangs ends with its connection, and so does not hold up the end of the processes; a proxy ends with its last
+  // one.
   for (const proxy of proxies.values()) {
     proxy.begin('reset');
     proxy.heal();

@@ -150,13 +150,15 @@ describe('[I28] what processes and commands change by themselves', () => {
     await pipeline.asOwner.transaction(async (client) => {
       for (const { id, name } of runs) {
         await client.query(
-          `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
+          `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at,
+             updated_at)
            VALUES ($1, $2, $3::timestamptz - interval '1 day', $3, 'running', 1, $3, $3)`,
           [id, tenant.organizationId, now],
         );
         // Nobody takes the first one before its time; of the second one the last process that took it is long dead.
         await client.query(
-          `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state, leased_until, attempts) VALUES ($1, 0, '{}', 'queued', $2, 20)`,
+          `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state, leased_until, attempts)
+           VALUES ($1, 0, '{}', 'queued', $2, 20)`,
           [id, name === 'bug' ? new Date(Date.now() + 600_000) : new Date(Date.now() - 600_000)],
         );
       }
