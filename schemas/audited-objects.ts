@@ -393,6 +393,7 @@ export const ratedLineColumns = {
 /** Columns of audited tables that no digest holds. */
 export const undigested: Readonly<Record<string, string>> = {
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
+  'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
 };
 
 /** Tables that hold no audited object. Lines of invoices are covered by the hash of their invoice. */

@@ -2,6 +2,7 @@
  * Amendments: what was asked for, in the order of each key, and how far each has come on its way through the stream.
  */
 import { newId } from '#platform/process/ids.ts';
+import { notify } from '#platform/stores/notices.ts';
 import { type AmendedJson, amendedEventsSql, payloadOf, placeOf } from '#schemas/amended-events.ts';
 import type { AmendmentAction, EventPayload, EventPlace } from '#schemas/amendment.ts';
 import { amendmentsChannel, keyDigest, replacementKey } from '#schemas/amendment.ts';
@@ -186,7 +187,7 @@ export const amendmentStore = {
       ],
       ...[column(({ digest }) => digest.toString('hex')), column(({ properties }) => properties)],
     ]);
-    await db.query('SELECT pg_notify($1, $2)', [amendmentsChannel, '']);
+    await notify(db, amendmentsChannel);
     const { rows } = await db.query<AmendmentRow>(
       `SELECT ${columns} FROM amendments a WHERE a.organization_id = $1 AND a.id = ANY ($2)
        ORDER BY array_position($2, a.id)`,

@@ -1,6 +1,6 @@
 /** The outbox of amendments: what is committed and does not hold yet, and how far each has come. */
 import { recordChange } from '#platform/audit/record-change.ts';
-import type { OrganizationPostgres, Postgres, Queryable } from '#platform/stores/postgres.ts';
+import type { OrganizationPostgres, Queryable } from '#platform/stores/postgres.ts';
 import { type AmendedJson, amendedEventsSql, payloadOf, placeOf } from '#schemas/amended-events.ts';
 import type { OutgoingAmendment } from '#schemas/amendment.ts';
 
@@ -47,24 +47,6 @@ export const amendmentOutbox = {
     );
     return rows.map(({ organization_id: id }) => id);
   },
-  /**
-   * Runs `work` unless another relay is at work for the organization; then it resolves with undefined. The lock ends
-   * with the connection that holds it, so a relay that dies is in nobody's way.
-   */
-  alone:
-    (postgres: Pick<Postgres, 'transaction'>) =>
-    async <T>(organizationId: string, work: () => Promise<T>): Promise<T | undefined> => {
-      const settled = await postgres.transaction(async (client) => {
-        const { rows } = await client.query<{ ours: boolean }>(
-          'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 1)) AS ours',
-          [`relay ${organizationId}`],
-        );
-        // As a value: a fault of the work is none of PostgreSQL.
-        return rows[0]?.ours ? (await Promise.allSettled([work()]))[0] : undefined;
-      });
-      if (settled?.status === 'rejected') throw settled.reason;
-      return settled?.value;
-    },
   /**
    * Those whose turn it is, oldest first: an amendment waits until the one before it holds, or for a moment both events
    * would stand.

@@ -10,7 +10,7 @@ import { systemClock } from '#platform/process/clock.ts';
 import { newId } from '#platform/process/ids.ts';
 import { rotateKeys } from '#platform/secrets/rotate-keys.ts';
 import { masterKeysFrom } from '#platform/secrets/vault.ts';
-import { giveUpShard } from '#platform/work/give-up-shard.ts';
+import { giveBackShard } from '#platform/work/shard-jobs.postgres.ts';
 import { unaudited, undigested } from '#schemas/audited-objects.ts';
 import { sealedColumns } from '#schemas/sealed-columns.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
@@ -176,8 +176,10 @@ describe('[I28] what processes and commands change by themselves', () => {
       organizationId: tenant.organizationId,
       watermark: 1n,
       billingPeriodIds: [],
+      requestId: undefined,
+      attempt: 20,
     };
-    await giveUpShard(pipeline.asWorker, 'rater', { ...shard, requestId: undefined }, new Error('a bug'), false);
+    await pipeline.asWorker.transaction((client) => giveBackShard(client, 'rater', shard, new Error('a bug')));
     for (const { id } of runs) {
       const { body } = await until(
         () => pipeline.api('GET', `/v1/audit-log?object_id=${id}`),
