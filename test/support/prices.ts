@@ -12,6 +12,12 @@ export const priceOf = (json: unknown): Price => {
   return parsed.value;
 };
 
+/** "field code" of each fault, the part that clients may rely on. */
+export const faultsOf = (json: unknown): string[] => {
+  const parsed = priceFromJson(json);
+  return parsed.ok ? [] : parsed.faults.map(({ field, code }) => `${field} ${code}`);
+};
+
 export const quantityOf = (text: string): Quantity => {
   const quantity = parseQuantity(text);
   if (quantity === undefined) throw new Error(`not a quantity: ${text}`);

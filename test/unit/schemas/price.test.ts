@@ -6,14 +6,9 @@ import { parseAmount } from '#schemas/money.ts';
 import { tiersMax } from '#schemas/price/field.ts';
 import { modelNamed, priceFromJson, priceToJson } from '#schemas/price/price.ts';
 import { parseQuantity } from '#schemas/quantity.ts';
+import { faultsOf } from '../../support/prices.ts';
 import { prices } from '../../support/rating-arbitraries.ts';
 import { scaled } from '../../support/scale.ts';
-
-/** "field code", the part of a fault that clients may rely on. */
-const faultsOf = (json: unknown): string[] => {
-  const parsed = priceFromJson(json);
-  return parsed.ok ? [] : parsed.faults.map((fault) => `${fault.field} ${fault.code}`);
-};
 
 const unbounded = { minimumAmount: null, maximumAmount: null };
 const graduated = (...tiers: unknown[]) => ({ model: 'graduated', tiers });
