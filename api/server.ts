@@ -12,6 +12,7 @@ import { type PlanPorts, planRoutes } from './catalog/plan-routes.ts';
 import { type CustomerPorts, customerRoutes } from './customers/customer-routes.ts';
 import { type AmendmentPorts, amendmentRoutes } from './events/amendment-routes.ts';
 import { type EventPorts, eventRoutes } from './events/event-routes.ts';
+import { type ExplainPorts, explainRoutes } from './explain/explain-routes.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import { createRoutes, type RoutePorts } from './route/define-route.ts';
@@ -30,6 +31,7 @@ type ApiPorts = PlanPorts &
   CustomerPorts &
   UsagePorts &
   InvoicePorts &
+  ExplainPorts &
   AmendmentPorts;
 
 export type ApiOptions = HttpOptions & {
@@ -62,6 +64,7 @@ export const createApi = (options: ApiOptions): FastifyInstance => {
     subscriptionRoutes,
     usageRoutes,
     invoiceRoutes,
+    explainRoutes,
     eventRoutes,
     amendmentRoutes,
     reconciliationRoutes,

@@ -7,6 +7,7 @@ import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
 import type { Cells, EventTerms } from '#schemas/price/usage-parts.ts';
 import { addQuantities, formatQuantity, parseQuantity, zeroQuantity } from '#schemas/quantity.ts';
+import type { MeasuredPart } from '#schemas/rating-input.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
 import { type Bindings, createBindings } from './bindings.ts';
 import { finish } from './finish.ts';
@@ -45,8 +46,6 @@ export type Measure = {
 
 /** The usage of a meter as a whole, under the id of its version. */
 export const wholeOf = (meter: MeterVersion): Measure => ({ measureId: meter.versionId, meter });
-
-export type MeasuredPart = { readonly part: string; readonly quantity: string; readonly events: string };
 
 /**
  * A meter that has no value gives 0 here, as there is nothing to charge. Of a measure in parts the quantity is the sum of

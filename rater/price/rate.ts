@@ -9,7 +9,7 @@ import type { Charge } from '#schemas/plan.ts';
 import { oneQuantity, parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
 import type { RatedCharge, RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
 import { priceUsage } from './price-usage.ts';
-import type { ChargeUsage, PeriodToRate, RatingShard } from './rating-task.ts';
+import type { ChargeUsage, PeriodToRate } from './rating-task.ts';
 import { noParts, type Part, type Parts } from './usage.ts';
 
 /** What was used of a charge. */
@@ -52,10 +52,6 @@ export const ratePlan = (period: PeriodToRate, policy: RatingPolicy): RatedLine[
     planVersionId: period.planVersionId,
     position: index + 1,
   }));
-
-/** Lines in the order of the shard's billing periods. */
-export const rateShard = (shard: RatingShard): RatedLine[] =>
-  shard.periods.flatMap((period) => ratePlan(period, shard.policy));
 
 // The texts come from our own store, so this is a bug and not a customer's fault; billing it as 0 would hide it.
 const stored = (text: string, { subscriptionId }: PeriodToRate, charge: Charge): Quantity => {

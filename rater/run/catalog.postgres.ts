@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { type Charge, chargeFromJson } from '#schemas/plan.ts';
+import { type Charge, type ChargeJson, chargeFromJson } from '#schemas/plan.ts';
 import { meterOf, type StoredMeter } from '#schemas/stored-meter.ts';
 import type { RatePorts } from './rate-period.ts';
 
@@ -16,7 +16,7 @@ type PeriodRow = {
   external_id: string;
   plan_version_id: string;
   currency: string;
-  charges: unknown[];
+  charges: ChargeJson[];
   span_start: Date;
   span_end: Date;
 };
@@ -47,12 +47,15 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
        WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
       [organizationId, ids],
     );
-    // Parsed once for each plan version: a shard has many periods of few plans.
-    const chargesByVersion = new Map<string, readonly Charge[]>();
-    const chargesOf = (row: PeriodRow): readonly Charge[] => {
-      const charges = chargesByVersion.get(row.plan_version_id) ?? storedCharges(row);
-      chargesByVersion.set(row.plan_version_id, charges);
-      return charges;
+    // Parsed once for each plan version: a shard has many periods of few plans, and a worker gets each list once.
+    const byVersion = new Map<string, { readonly charges: readonly Charge[]; readonly storedCharges: ChargeJson[] }>();
+    const chargesOf = (row: PeriodRow) => {
+      const known = byVersion.get(row.plan_version_id) ?? {
+        charges: storedCharges(row),
+        storedCharges: row.charges,
+      };
+      byVersion.set(row.plan_version_id, known);
+      return known;
     };
     return rows.map((row) => ({
       billingPeriodId: row.id,
@@ -62,7 +65,7 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       customerExternalId: row.external_id,
       planVersionId: row.plan_version_id,
       currency: storedCurrency(row.currency),
-      charges: chargesOf(row),
+      ...chargesOf(row),
     }));
   },
   meters: async (organizationId, planVersionIds) => {

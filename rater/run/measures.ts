@@ -14,12 +14,14 @@ export type PinnedMeter = { readonly planVersionId: string; readonly meter: Mete
 type ChargedBy = { readonly planVersionId: string; readonly charges: readonly Charge[] };
 
 /** The measures of one charge: of its usage, and of what its events say that they cost. */
-type MeasureIds = { readonly usage: string; readonly amounts?: string };
+type MeasureIds = { readonly meterVersionId: string; readonly usage: string; readonly amounts?: string };
 
 export type Measures = {
   readonly measures: readonly Measure[];
   /** Undefined for a charge that is not metered. `charges` are those of the period, the very array. */
   readonly idsOf: (charges: readonly Charge[], charge: Charge) => MeasureIds | undefined;
+  /** By charge code. */
+  readonly meterVersionIds: (charges: readonly Charge[]) => Readonly<Record<string, string>>;
 };
 
 /** The sum of a property over the events of a meter, exact. */
@@ -49,32 +51,44 @@ export const measuresOf = (periods: readonly ChargedBy[], pinned: readonly Pinne
     const parts = { ...(cells && { cells }), ...(events && { events }) };
     const partsKey = JSON.stringify(parts, (_, value) => (typeof value === 'bigint' ? value.toString() : value));
     return {
+      meterVersionId: meter.versionId,
       usage: idOf({ meter, ...parts }, `${meter.versionId} ${partsKey}`),
       ...(amountProperty !== undefined && {
         amounts: idOf({ meter: amountsOf(meter, amountProperty) }, `${meter.versionId} amounts ${amountProperty}`),
       }),
     };
   };
-  const idsByCharges = new Map<readonly Charge[], ReadonlyMap<string, MeasureIds | undefined>>();
+  type ChargesIds = {
+    readonly byCode: ReadonlyMap<string, MeasureIds>;
+    readonly meterVersionIds: Readonly<Record<string, string>>;
+  };
+  const idsByCharges = new Map<readonly Charge[], ChargesIds>();
   for (const { planVersionId, charges } of periods) {
     if (idsByCharges.has(charges)) continue;
-    idsByCharges.set(charges, new Map(charges.map((charge) => [charge.code, idsOfCharge(planVersionId, charge)])));
+    const ids = charges.flatMap((charge) => {
+      const found = idsOfCharge(planVersionId, charge);
+      return found ? [[charge.code, found] as const] : [];
+    });
+    idsByCharges.set(charges, {
+      byCode: new Map(ids),
+      meterVersionIds: Object.fromEntries(ids.map(([code, { meterVersionId }]) => [code, meterVersionId])),
+    });
   }
   return {
     measures: [...measures.values()],
-    idsOf: (charges, charge) => idsByCharges.get(charges)?.get(charge.code),
+    idsOf: (charges, charge) => idsByCharges.get(charges)?.byCode.get(charge.code),
+    meterVersionIds: (charges) => idsByCharges.get(charges)?.meterVersionIds ?? {},
   };
 };
 
 /** Undefined where no event was measured. */
-export type ChargeMeasured = { readonly usage: ChargeUsage; readonly unmeasuredEvents: bigint } | undefined;
-
-export const chargeMeasured = (usage: Measured | undefined, amounts: Measured | undefined): ChargeMeasured => {
+export const chargeMeasured = (usage: Measured | undefined, amounts: Measured | undefined): ChargeUsage | undefined => {
   if (!usage) return undefined;
   const ofAmounts = amounts && [{ part: partNames.amounts, quantity: amounts.quantity, events: '0' }];
   const parts = ofAmounts ?? usage.parts;
   return {
-    usage: { quantity: usage.quantity, ...(parts && { parts }) },
+    quantity: usage.quantity,
+    ...(parts && { parts }),
     unmeasuredEvents: usage.unmeasuredEvents + (amounts?.unmeasuredEvents ?? 0n),
   };
 };

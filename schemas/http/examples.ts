@@ -4,6 +4,8 @@
  * the order of the tour and at any time: an event says no timestamp, so that it occurs when it is sent, and 2026-10 has
  * ended.
  */
+import { explainExamples } from '#schemas/http/explain-examples.ts';
+
 const id = (prefix: string, last: number): string =>
   `${prefix}_01a1fb2b2f1e75dd8fa1574e85b725${last.toString(16).padStart(2, '0')}`;
 const hash = (digit: string): string => digit.repeat(64);
@@ -197,13 +199,16 @@ const secretKey = { ...apiKey, key: 'mr_live_4f1c0b1d_x3mUZ4cV2oQ', signing_secr
 const occurredAt = '2026-10-31T12:00:00.000Z';
 const eventHead = { event: newMeter.event, customer_id: newCustomer.external_id, timestamp: occurredAt };
 const storedProperties = { tokens: '250000', model: 'small' };
-const storedEvent = {
+const eventAsStored = {
   idempotency_key: 'req-1',
   ...eventHead,
   properties: storedProperties,
   received_at: '2026-10-31T12:00:00.250Z',
   sequence: billingRun.watermark,
   amendment_id: null,
+};
+const storedEvent = {
+  ...eventAsStored,
   state: 'counted',
   void_reason: null,
   voided_by: null,
@@ -344,6 +349,16 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
   InvoiceHeadPage: page(invoiceHead),
   Invoice: { ...invoiceHead, lines },
   '/v1/invoices/:id': invoiceHead.id,
+  ...explainExamples({
+    id: id('rln', 17),
+    invoice: invoiceHead,
+    line: lines[1] as (typeof lines)[number],
+    charge: meteredCharge,
+    customers: [customer.id, customer.external_id],
+    meter: { ...meterVersion, definition },
+    period: month,
+    event: eventAsStored,
+  }),
   NewApiKeyRequest: { name: apiKey.name, scopes: apiKey.scopes },
   ApiKey: apiKey,
   ApiKeyWithSecret: secretKey,

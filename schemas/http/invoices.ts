@@ -17,7 +17,7 @@ import {
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
 import { StepKind } from '#schemas/rated-line.ts';
 
-const PriceStep = Type.Object(
+export const PriceStep = Type.Object(
   {
     kind: Type.Enum(Object.values(StepKind), { title: 'PriceStepKind' }),
     from: Decimal,

@@ -113,7 +113,7 @@ const rated = async (sold: readonly Sold[], prices: readonly unknown[]): Promise
   const usage = charges.flatMap((charge): [string, ChargeUsage][] => {
     const ids = idsOf(charges, charge);
     const found = chargeMeasured(measured?.get(ids?.usage ?? ''), measured?.get(ids?.amounts ?? ''));
-    return found ? [[charge.code, found.usage]] : [];
+    return found ? [[charge.code, found]] : [];
   });
   const lines = ratePlan({ ...period, usage: Object.fromEntries(usage) }, { rounding: 'half_up' });
   return lines.map(({ precise }) => formatPreciseAmount(precise));

@@ -69,6 +69,9 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/subscriptions/:id/usage': 'subscription',
   '/v1/invoices/runs/:id': 'run',
   '/v1/invoices/:id': 'invoice',
+  '/v1/invoices/:id/line-items/:line/explain': 'invoice',
+  '/v1/rated-lines/:id/explain': 'ratedLine',
+  '/v1/rated-lines/:id/explain/events': 'ratedLine',
   '/v1/events/:id': 'event',
   '/v1/events/amendments/:id': 'amendment',
   '/v1/api-keys/:id': 'apiKey',
@@ -121,22 +124,21 @@ describe('[I25] a foreign id', () => {
     const { body } = (await examples[operation]?.(own.api, ownObjects)) ?? {};
     const before = await rowsOf(other);
     const missing = newId(otherObjects[kind].slice(0, 3) as 'cus');
+    const pathOf = (id: string) => url.replace(':id', id).replace(':line', '2');
     const [foreign, absent] = [
-      await own.api(method, url.replace(':id', otherObjects[kind]), body, { 'if-match': '*' }),
-      await own.api(method, url.replace(':id', missing), body, { 'if-match': '*' }),
+      await own.api(method, pathOf(otherObjects[kind]), body, { 'if-match': '*' }),
+      await own.api(method, pathOf(missing), body, { 'if-match': '*' }),
     ];
     expect(absent.status).toBe(404);
     expect({ ...foreign.body, request_id: '' }).toEqual({ ...absent.body, request_id: '' });
     expect([...foreign.headers.keys()]).toEqual([...absent.headers.keys()]);
     expect(await rowsOf(other)).toBe(before);
-    expect(
-      (
-        await other.api(
-          'GET',
-          kind === 'run' ? `/v1/invoices/runs/${otherObjects.run}` : `${url.split('/:')[0]}/${otherObjects[kind]}`,
-        )
-      ).status,
-    ).toBe(200);
+    const paths = {
+      run: `/v1/invoices/runs/${otherObjects.run}`,
+      ratedLine: `/v1/rated-lines/${otherObjects.ratedLine}/explain`,
+    };
+    const path = kind in paths ? paths[kind as 'run'] : `${url.split('/:')[0]}/${otherObjects[kind]}`;
+    expect((await other.api('GET', path)).status).toBe(200);
   });
 
   it.each([

@@ -6,7 +6,7 @@ import type { Charge } from '#schemas/plan.ts';
 import { parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { defaultRatingPolicy, ratedLineFromJson, ratedLineToJson } from '#schemas/rated-line.ts';
 import { priceUsage } from '../../../../rater/price/price-usage.ts';
-import { rateCharge, ratePlan, rateShard } from '../../../../rater/price/rate.ts';
+import { rateCharge, ratePlan } from '../../../../rater/price/rate.ts';
 import type { PeriodToRate } from '../../../../rater/price/rating-task.ts';
 import { usageByMeter } from '../../../support/invoice-examples.ts';
 import { priceOf } from '../../../support/prices.ts';
@@ -189,13 +189,5 @@ describe('rating a subscription', () => {
     const [line] = ratePlan(absurd, defaultRatingPolicy);
     expect(line?.precise).toBe((10n ** 64n - 1n) * 10n ** 12n * (10n ** 20n - 1n) * 10n ** 24n);
     expect(ratedLineFromJson(ratedLineToJson(line as never), measured)).toEqual(line);
-  });
-
-  it('a shard gives the lines of its subscriptions one after the other', () => {
-    const a = subscription([flat], {});
-    const b = { ...subscription([perUnit('calls', '1')], { calls: '2' }), subscriptionId: 'sub_2' };
-    const lines = rateShard({ policy: defaultRatingPolicy, periods: [b, a] });
-    expect(lines).toEqual([...ratePlan(b, defaultRatingPolicy), ...ratePlan(a, defaultRatingPolicy)]);
-    expect(rateShard({ policy: defaultRatingPolicy, periods: [] })).toEqual([]);
   });
 });
