@@ -2,14 +2,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Amount } from '#schemas/money.ts';
+import { chargeToJson } from '#schemas/plan.ts';
 import type { Tier } from '#schemas/price/field.ts';
 import { type Price, priceModels, usagePartsOf } from '#schemas/price/price.ts';
 import { formatQuantity, type Quantity } from '#schemas/quantity.ts';
 import { defaultRatingPolicy, ratedLineToJson } from '#schemas/rated-line.ts';
 import { priceUsage } from '../../../../rater/price/price-usage.ts';
-import { rateShard } from '../../../../rater/price/rate.ts';
-import type { PeriodToRate } from '../../../../rater/price/rating-task.ts';
-import { noParts, type Parts } from '../../../../rater/price/usage.ts';
+import { ratePlan } from '../../../../rater/price/rate.ts';
+import type { MeasuredPeriod } from '../../../../rater/price/rating-task.ts';
+import type { Parts } from '../../../../rater/price/usage.ts';
+import { ratedRows } from '../../../../rater/run/rated-rows.ts';
 import { costOf } from '../../../support/prices.ts';
 import {
   amounts,
@@ -36,6 +38,8 @@ const cost = (price: Price, quantity: bigint, parts?: Parts): bigint =>
 const unbounded = <P extends Price>(price: P): P => ({ ...price, minimumAmount: null, maximumAmount: null });
 /** From an amount to what rating gives. */
 const precise = (amount: bigint): bigint => amount * 10n ** 12n;
+type Usage = { readonly price: Price; readonly quantity: Quantity; readonly parts: Parts };
+
 const runs = { numRuns: scaled(500) };
 
 describe('at the bound of a tier', () => {
@@ -161,8 +165,8 @@ describe('usage in two halves', () => {
   it('of a price of one unit, or of a share, costs what the whole costs', () => {
     const linear = fc.oneof(perUnitPrices, percentagePrices, basisPointsPrices, proratedPackagePrices);
     fc.assert(
-      fc.property(linear, quantities, quantities, (any, a, b) => {
-        const price = { ...unbounded(any), freeUnits: 0n as Quantity };
+      fc.property(linear, quantities, quantities, (drawn, a, b) => {
+        const price = { ...unbounded(drawn), freeUnits: 0n as Quantity };
         expect(cost(price, a + b)).toBe(cost(price, a) + cost(price, b));
       }),
       runs,
@@ -203,8 +207,8 @@ describe('usage in two halves', () => {
 
   it('of started packages may cost one more, and never less', () => {
     fc.assert(
-      fc.property(packagePrices, quantities, quantities, (any, a, b) => {
-        const price = { ...unbounded(any), freeUnits: 0n as Quantity };
+      fc.property(packagePrices, quantities, quantities, (drawn, a, b) => {
+        const price = { ...unbounded(drawn), freeUnits: 0n as Quantity };
         const more = cost(price, a) + cost(price, b) - cost(price, a + b);
         expect([0n, precise(price.packageAmount)]).toContain(more);
       }),
@@ -276,47 +280,57 @@ describe('every model', () => {
     );
   });
 
-  it('[I12] gives the same bytes however periods are cut into shards, and parts are ordered', () => {
-    const periods = fc.array(pricedUsages, { maxLength: 8 }).map((usages) =>
-      usages.map(({ price, quantity, parts }, index): PeriodToRate => {
-        const told = [...parts].map(([part, { quantity: of, events }]) => ({
-          part,
-          quantity: formatQuantity(of),
-          events: String(events),
-        }));
-        return {
-          billingPeriodId: `bpd_${index}`,
-          span: { start: 0, end: 1 },
-          subscriptionId: 's',
-          customerId: 'c',
-          planVersionId: 'p',
-          currency: 'USD',
-          charges: [{ code: 'used', name: 'Used', meter: 'used', price }],
-          usage: { used: { quantity: formatQuantity(quantity), ...(parts !== noParts && { parts: told }) } },
-        };
-      }),
-    );
-    const bytesOf = (shards: readonly (readonly PeriodToRate[])[]): string[] =>
+  const measured = ({ price, quantity, parts }: Usage, index: number): MeasuredPeriod => {
+    const charge = { code: 'used', name: 'Used', meter: 'used', price };
+    const told = [...parts].map(([part, { quantity: of, events }]) => ({
+      part,
+      quantity: formatQuantity(of),
+      events: String(events),
+    }));
+    return {
+      billingPeriodId: `bpd_${index}`,
+      span: { start: 0, end: 1 },
+      subscriptionId: 's',
+      customerId: 'c',
+      planVersionId: 'p',
+      currency: 'USD',
+      charges: [charge],
+      storedCharges: [chargeToJson(charge)],
+      customers: ['c'],
+      meterVersionIds: { used: 'mtv_1' },
+      usage: { used: { quantity: formatQuantity(quantity), ...(told.length > 0 && { parts: told }) } },
+    };
+  };
+
+  it('[I12] gives the same bytes and hashes however periods are cut into shards', () => {
+    const bytesOf = (shards: readonly (readonly MeasuredPeriod[])[]): string[] =>
       shards
-        .flatMap((shard) => rateShard({ policy: defaultRatingPolicy, periods: shard }))
-        .map((line) => JSON.stringify(ratedLineToJson(line)))
+        .map((periods) => ratedRows({ policy: defaultRatingPolicy, watermark: 1n, periods }))
+        .flatMap(({ lines, parts, inputHashes, outputHashes }) =>
+          lines.map((line, index) => [line, parts[index], inputHashes[index], outputHashes[index]].join('\n')),
+        )
         .sort();
-    const turned = (period: PeriodToRate): PeriodToRate => ({
-      ...period,
-      usage: Object.fromEntries(
-        Object.entries(period.usage).map(([code, usage]) => [
-          code,
-          { ...usage, ...(usage.parts && { parts: usage.parts.toReversed() }) },
-        ]),
-      ),
-    });
     fc.assert(
-      fc.property(periods, fc.infiniteStream(fc.nat(3)), (all, places) => {
-        const shards: PeriodToRate[][] = [[], [], [], []];
-        for (const period of all.toReversed()) shards[places.next().value]?.push(turned(period));
-        expect(bytesOf(shards)).toEqual(bytesOf([all]));
+      fc.property(fc.array(pricedUsages, { maxLength: 8 }), fc.infiniteStream(fc.nat(3)), (usages, places) => {
+        const periods = usages.map(measured);
+        const shards: MeasuredPeriod[][] = [[], [], [], []];
+        for (const period of periods.toReversed()) shards[places.next().value]?.push(period);
+        expect(bytesOf(shards)).toEqual(bytesOf([periods]));
       }),
-      { numRuns: scaled(300) },
+      { numRuns: scaled(200) },
+    );
+  });
+
+  it('[I12] gives the same bytes in whatever order the store tells the parts', () => {
+    fc.assert(
+      fc.property(pricedUsages, (usage) => {
+        const linesOf = (parts: Usage['parts']) =>
+          ratePlan(measured({ ...usage, parts }, 0), defaultRatingPolicy).map((line) =>
+            JSON.stringify(ratedLineToJson(line)),
+          );
+        expect(linesOf(new Map([...usage.parts].toReversed()))).toEqual(linesOf(usage.parts));
+      }),
+      runs,
     );
   });
 
