@@ -176,6 +176,12 @@ describe('a matrix', () => {
     });
   });
 
+  it('[I27] finds no value on the prototype for a dimension that a cell does not name', () => {
+    const json = matrix({ dimensions: ['constructor', 'model'] });
+    expect(usagePartsOf(priceOf(json)).cells?.cells).toEqual([[null, 'a']]);
+    expect(priceToJson(priceOf(json)).cells).toEqual([cell({ model: 'a' }, { ...perUnit, free_units: '0' })]);
+  });
+
   it('[I27] takes a dimension that is called as the prototype is', () => {
     const json = JSON.parse(
       '{"model":"matrix","dimensions":["__proto__"],"cells":[{"match":{"__proto__":"x"},"price":{"model":"per_unit",' +

@@ -106,6 +106,7 @@ describe.each([
     [{ free_events: 1_000_000_000 }, []],
     [{ free_events: 1_000_000_001 }, ['price.free_events wrong_type']],
     [{ free_events: -1 }, ['price.free_events negative']],
+    [{ free_events: 0.5 }, ['price.free_events wrong_type']],
     [{ free_events: 1.5 }, ['price.free_events wrong_type']],
     [{ free_events: '1' }, ['price.free_events wrong_type']],
     [{ free_events: null }, ['price.free_events wrong_type']],
@@ -140,7 +141,7 @@ describe.each([
 
   it('are asked of the store only where there are some', () => {
     const asked = (terms: object) => usagePartsOf(priceOf({ ...share, ...terms }));
-    expect(asked({})).toEqual({});
+    expect(asked({})).toStrictEqual({});
     expect(asked({ fixed_amount: '0', free_events: 0, free_units: '7' })).toEqual({});
     const rate = (priceOf(share) as { readonly rate: bigint }).rate;
     const none = { rate, fixedAmount: 0n, minimumAmount: null, maximumAmount: null, freeEvents: 0n };

@@ -156,6 +156,27 @@ describe('prices as JSON', () => {
     ]);
   });
 
+  it('a message names the models, or says how a share is written', () => {
+    const messageOf = (json: unknown) => {
+      const parsed = priceFromJson(json);
+      return parsed.ok ? undefined : parsed.faults[0]?.message;
+    };
+    expect(messageOf({ model: 'auction' })).toBe(
+      'must be one of flat, per_unit, graduated, volume, package, tiered_flat, percentage, basis_points, ' +
+        'graduated_percentage, dynamic, matrix',
+    );
+    expect(messageOf({ model: 'percentage', percent: '2.9%' })).toBe(
+      'must be a decimal string such as "2.9", with at most 4 digits before and 10 after the point',
+    );
+  });
+
+  it('a model is known by its name alone, and what is no price has none', () => {
+    expect(modelNamed({ model: 'volume', tiers: 7 })?.name).toBe('volume');
+    for (const json of [undefined, null, 7, 'volume', ['volume'], {}, { model: 'toString' }])
+      expect(modelNamed(json)).toBeUndefined();
+    expect(() => priceToJson({ model: 'auction' } as never)).toThrow('there is no price model auction');
+  });
+
   it('[I27] keys of the prototype are unknown fields and pollute nothing', () => {
     const json: unknown = JSON.parse('{"model":"flat","amount":"1","__proto__":{"amount":"0"}}');
     expect(faultsOf(json)).toEqual(['price.__proto__ unknown_field']);
