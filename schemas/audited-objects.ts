@@ -2,12 +2,9 @@
  * What the audit log says of an object beside what callers see: a digest of the rows that it is stored in, column by
  * column. A test goes over every column of the database: each is in here, or stands in `undigested` with the reason.
  */
+import { type ColumnForm, type StoredResource, storedResources } from '#schemas/resources.ts';
 
-/**
- * How a column becomes text, so that it is the same text in every session: `text` is PostgreSQL's own, which no setting
- * changes for these types.
- */
-export type ColumnForm = 'text' | 'instant' | 'bytes';
+export type { ColumnForm };
 
 /** The rows of an object that stand in another table. */
 export type ChildRows = {
@@ -55,6 +52,21 @@ const planVersionMeters: ChildRows = {
   order: ['meter_code'],
   columns: { organization_id: 'text', plan_version_id: 'text', meter_code: 'text', meter_version_id: 'text' },
 };
+
+const ofOneRow = Object.fromEntries(
+  storedResources.map(({ name, table, columns }): [string, AuditedObject] => [
+    name,
+    {
+      table,
+      organization: 'organization_id',
+      created: [`${name}.created`],
+      createdAt: 'created_at',
+      isVersioned: true,
+      columns: { id: 'text', organization_id: 'text', ...columns, ...versioned },
+      children: [],
+    },
+  ]),
+) as Readonly<Record<StoredResource, AuditedObject>>;
 
 /** Of runs from before there were billing periods. */
 const billingRunOfForm1 = {
@@ -220,42 +232,7 @@ export const auditedObjects = {
       },
     ],
   },
-  customer: {
-    table: 'customers',
-    organization: 'organization_id',
-    created: ['customer.created'],
-    createdAt: 'created_at',
-    isVersioned: true,
-    columns: {
-      id: 'text',
-      organization_id: 'text',
-      external_id: 'text',
-      name: 'text',
-      metadata: 'text',
-      personal: 'bytes',
-      ...versioned,
-    },
-    children: [],
-  },
-  subscription: {
-    table: 'subscriptions',
-    organization: 'organization_id',
-    created: ['subscription.created'],
-    createdAt: 'created_at',
-    isVersioned: true,
-    columns: {
-      id: 'text',
-      organization_id: 'text',
-      customer_id: 'text',
-      plan_version_id: 'text',
-      state: 'text',
-      started_at: 'instant',
-      ended_at: 'instant',
-      metadata: 'text',
-      ...versioned,
-    },
-    children: [],
-  },
+  ...ofOneRow,
   billing_run: {
     ...billingRunOfForm1,
     form: 2,
@@ -403,12 +380,20 @@ const ratedLineColumnsOfForm2: Readonly<Record<string, ColumnForm>> = {
 export const ratedLineColumns = {
   1: ratedLineColumnsOfForm1,
   2: ratedLineColumnsOfForm2,
-  3: { ...ratedLineColumnsOfForm2, id: 'text', hash_version: 'text', input_hash: 'text', output_hash: 'text' },
+  3: {
+    ...ratedLineColumnsOfForm2,
+    id: 'text',
+    parts: 'text',
+    hash_version: 'text',
+    input_hash: 'text',
+    output_hash: 'text',
+  },
 } as const satisfies Readonly<Record<number, Readonly<Record<string, ColumnForm>>>>;
 
 /** Columns of audited tables that no digest holds. */
 export const undigested: Readonly<Record<string, string>> = {
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
+  'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
 };
 
 /** Tables that hold no audited object. Lines of invoices are covered by the hash of their invoice. */

@@ -45,10 +45,11 @@ const fromRow = (row: PlanRow): Plan => ({
 
 export type NewPlan = PlanVersionJson & { readonly metadata: Record<string, string> };
 
-const planColumns =
-  'p.id, p.code, p.name, p.metadata, p.version, p.created_at, p.updated_at, v.id AS plan_version_id, v.version_number, v.currency, v.billing_interval, v.charges';
+const planColumns = `p.id, p.code, p.name, p.metadata, p.version, p.created_at, p.updated_at,
+  v.id AS plan_version_id, v.version_number, v.currency, v.billing_interval, v.charges`;
 // The newest version stands for the plan.
-const planFrom = `plans p JOIN LATERAL (SELECT * FROM plan_versions WHERE plan_id = p.id ORDER BY version_number DESC LIMIT 1) v ON true`;
+const planFrom = `plans p
+  JOIN LATERAL (SELECT * FROM plan_versions WHERE plan_id = p.id ORDER BY version_number DESC LIMIT 1) v ON true`;
 
 const planList = defineList({
   name: 'plans',
@@ -91,7 +92,8 @@ export const catalogStore = {
     if (!added.rowCount) return undefined;
     const planVersionId = newId('plv');
     await db.query(
-      `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, currency, billing_interval, charges, created_at)
+      `INSERT INTO plan_versions
+         (id, organization_id, plan_id, version_number, currency, billing_interval, charges, created_at)
        VALUES ($1, $2, $3, 1, $4, 'month', $5, $6)`,
       [planVersionId, db.organizationId, planId, plan.currency, JSON.stringify(plan.charges), now],
     );
@@ -112,7 +114,8 @@ export const catalogStore = {
   },
   changePlan: async (db: Db, id: string, { name, metadata }: NamePatch, now: Date): Promise<Plan | undefined> => {
     await db.query(
-      'UPDATE plans SET name = $3, metadata = $4, version = version + 1, updated_at = $5 WHERE organization_id = $1 AND id = $2',
+      `UPDATE plans SET name = $3, metadata = $4, version = version + 1, updated_at = $5
+       WHERE organization_id = $1 AND id = $2`,
       [db.organizationId, id, name, metadata, now],
     );
     return planById(db, id);

@@ -1,13 +1,11 @@
 /** `/v1/plans`. */
-import { FailureError } from '#schemas/failures.ts';
-import { NamePatch, NewPlan, Plan as PlanSchema } from '#schemas/http/catalog.ts';
-import { IdParam } from '#schemas/http/fields.ts';
+import { NamePatch, NewPlan, PlanId, Plan as PlanSchema } from '#schemas/http/catalog.ts';
 import { NewPlanDocument } from '#schemas/http/plan.ts';
-import { type PlanVersionJson, planVersionFromJson, planVersionToJson } from '#schemas/plan.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, headToJson, refuseFaults, updated } from '../route/resource-fields.ts';
+import { created, found, headToJson, updated } from '../route/resource-fields.ts';
 import type { CatalogStore, Plan } from './catalog.postgres.ts';
+import { makePlan } from './make-plan.ts';
 
 export type PlanPorts = {
   readonly catalog: CatalogStore;
@@ -44,24 +42,8 @@ export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts
       failures: ['PLAN_ALREADY_EXISTS'],
     },
     async ({ db, body, nowMs }) => {
-      const { interval: _monthly, metadata = {}, ...json } = body as typeof body & PlanVersionJson;
-      const parsed = planVersionFromJson(json);
-      if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
-      const plan = planVersionToJson(parsed.value);
-      const codes = plan.charges.flatMap(({ meter }) => (meter ? [meter] : []));
-      const versions = await catalog.newestVersions(db, codes);
-      refuseFaults(
-        plan.charges.flatMap(({ meter }, index) =>
-          meter && !versions.has(meter)
-            ? [{ field: `charges[${index}].meter`, code: 'not_found', message: `there is no meter ${meter}` }]
-            : [],
-        ),
-      );
-      const row = found(
-        await catalog.addPlan(db, { ...plan, metadata }, versions, new Date(nowMs)),
-        'PLAN_ALREADY_EXISTS',
-      );
-      return created('plan', '/v1/plans', planJson(row));
+      const plan = await makePlan({ catalog }, db, body, nowMs);
+      return created('plan', '/v1/plans', planJson(plan));
     },
   );
   list(
@@ -84,7 +66,7 @@ export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts
       tag,
       summary: 'Read a plan by id or code',
       scope: 'read:plans',
-      params: IdParam,
+      params: PlanId,
       answers: { 200: PlanSchema },
       failures: ['PLAN_NOT_FOUND'],
     },
@@ -99,19 +81,17 @@ export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts
       summary: 'Change the name or the metadata of a plan',
       scope: 'write:plans',
       rateClass: 'write',
-      params: IdParam,
+      params: PlanId,
       body: NamePatch,
       answers: { 200: PlanSchema },
       failures: ['PLAN_NOT_FOUND'],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
-      const row = found(await catalog.lockPlan(db, params.id), 'PLAN_NOT_FOUND');
-      matchVersion(row.version);
-      const changed = found(
-        await catalog.changePlan(db, row.id, { ...row, ...body }, new Date(nowMs)),
-        'PLAN_NOT_FOUND',
-      );
-      return updated('plan', planJson(row), planJson(changed));
+      const plan = found(await catalog.lockPlan(db, params.id), 'PLAN_NOT_FOUND');
+      matchVersion(plan.version);
+      const { name = plan.name, metadata = plan.metadata } = body;
+      const changed = await catalog.changePlan(db, plan.id, { name, metadata }, new Date(nowMs));
+      return updated('plan', planJson(plan), planJson(found(changed, 'PLAN_NOT_FOUND')));
     },
   );
 };

@@ -94,7 +94,8 @@ export const createCustomerStore = (vault: Vault) => {
       const personal = await vault.seal(db, placeOf(db.organizationId, id), toBytes(customer.personal));
       const { rows } = await db.query<StoredCustomer>(
         `INSERT INTO customers (id, organization_id, external_id, personal, metadata, version, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, 1, $6, $6) ON CONFLICT (organization_id, external_id) DO NOTHING RETURNING ${customerColumns}`,
+         VALUES ($1, $2, $3, $4, $5, 1, $6, $6) ON CONFLICT (organization_id, external_id) DO NOTHING
+         RETURNING ${customerColumns}`,
         [id, db.organizationId, customer.externalId, personal, customer.metadata, now],
       );
       return one(db, rows[0]);

@@ -4,6 +4,7 @@ import { defaultRatingPolicy } from '#schemas/rated-line.ts';
 import { ratePlan } from '../../rater/price/rate.ts';
 import type { MeasuredPeriod, MeasuredShard } from '../../rater/price/rating-task.ts';
 import { createRatingPool } from '../../rater/run/pool.piscina.ts';
+import { ratedRows } from '../../rater/run/rated-rows.ts';
 import { cpuSecondsOf } from '../line/process-cost.ts';
 
 /** What the plan of the bench charges for: three metered charges, each with three tiers. */
@@ -55,10 +56,8 @@ const shardOf = (periods: number): MeasuredShard => {
 const periodsPerShard = 250;
 const linesPerShard = periodsPerShard * planOfBench.charges.length;
 
-/** Lines a second of CPU time in this thread: usage as text in, rated lines out. */
-const alone = (seconds: number): number => {
-  const shard = shardOf(periodsPerShard);
-  const rate = () => shard.periods.reduce((lines, period) => lines + ratePlan(period, shard.policy).length, 0);
+/** Lines a second of CPU time in this thread. */
+const alone = (seconds: number, rate: () => number): number => {
   for (let warmUp = 0; warmUp < 200; warmUp += 1) rate();
   const startSeconds = cpuSecondsOf(process.pid);
   const startMs = performance.now();
@@ -90,9 +89,13 @@ const inPool = async (workersMax: number, seconds: number): Promise<number> => {
 };
 
 export const measureCore = async (seconds: number): Promise<Readonly<Record<string, number>>> => {
-  const [lines, one, two] = [alone(seconds), await inPool(1, seconds), await inPool(2, seconds)];
+  const shard = shardOf(periodsPerShard);
+  const rated = () => shard.periods.reduce((lines, period) => lines + ratePlan(period, shard.policy).length, 0);
+  const [lines, rows] = [alone(seconds, rated), alone(seconds, () => ratedRows(shard).lines.length)];
+  const [one, two] = [await inPool(1, seconds), await inPool(2, seconds)];
   return {
     lines_per_cpu_second: lines,
+    hashed_rows_per_cpu_second: rows,
     one_worker_lines_per_second: one,
     two_workers_lines_per_second: two,
     two_workers_to_one: two / one,

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import { type Charge, type ChargeJson, chargeFromJson } from '#schemas/plan.ts';
-import { meterOf, type StoredMeter } from '#schemas/stored-meter.ts';
+import { meterOf } from '#schemas/stored-meter.ts';
 import type { RatePorts } from './rate-period.ts';
 
 type PeriodRow = {
@@ -21,7 +21,13 @@ type PeriodRow = {
   span_end: Date;
 };
 
-type PinnedRow = StoredMeter & { readonly plan_version_id: string };
+type PinnedRow = {
+  plan_version_id: string;
+  code: string;
+  version_number: number;
+  meter_version_id: string;
+  definition: unknown;
+};
 
 /** Charges were checked when the plan was made; what does not read now is damage. */
 const storedCharges = (row: PeriodRow) =>
@@ -42,7 +48,8 @@ const storedCurrency = (currency: string) => {
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   billingPeriods: async (organizationId, ids) => {
     const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, v.currency, v.charges, p.span_start, p.span_end
+      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, v.currency, v.charges,
+         p.span_start, p.span_end
        FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
        WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
       [organizationId, ids],
@@ -75,6 +82,9 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
        WHERE p.organization_id = $1 AND p.plan_version_id = ANY ($2) ORDER BY p.meter_code, v.version_number`,
       [organizationId, planVersionIds],
     );
-    return rows.map((row) => ({ planVersionId: row.plan_version_id, meter: meterOf(row) }));
+    return rows.map(({ plan_version_id, code, version_number, meter_version_id, definition }) => ({
+      planVersionId: plan_version_id,
+      meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
+    }));
   },
 });

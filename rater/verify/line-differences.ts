@@ -1,9 +1,10 @@
 /** A rated line as it is stored against the same line rated again: every value that is another. Pure. */
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
+import type { Period } from '#schemas/period.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson, type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
 import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
-import { lineHashes } from '../run/line-hashes.ts';
+import { lineHashesOfStored } from '../run/line-hashes.ts';
 
 /** A row of `rated_lines`; of whatever type its column is, as text. */
 export type StoredLine = {
@@ -13,6 +14,10 @@ export type StoredLine = {
   readonly columns: Readonly<Record<LineColumn, string>>;
   /** The very bytes. */
   readonly line: string;
+  /** What was measured in parts, as JSON; undefined where it was not. */
+  readonly parts: string | undefined;
+  /** The calendar's period, which stands in the columns of a line from before there were billing periods. */
+  readonly billing: Period;
   /** Undefined for a line from before lines were hashed. */
   readonly hashes: { readonly version: string; readonly input: string; readonly output: string } | undefined;
 };
@@ -80,26 +85,31 @@ const columnDifferences = <C extends string>(
     stored[field] === recomputed[field] ? [] : [{ field, stored: stored[field], recomputed: recomputed[field] }],
   );
 
-/** A line from before there were billing periods does not name its own, and says its time in columns alone. */
+/** A line from before there were billing periods: it does not name its own, nor the time of it that was measured. */
+const isOfMonth = ({ hashes, line }: StoredLine): boolean =>
+  hashes === undefined && !line.includes('"billing_period_id"');
+
 const inItsForm = (stored: StoredLine, line: RatedLine): object => {
   const { billing_period_id, span, ...rest } = ratedLineToJson(line);
-  const isOld = stored.hashes === undefined && !stored.line.includes('"billing_period_id"');
-  return isOld ? rest : { billing_period_id, span, ...rest };
+  return isOfMonth(stored) ? rest : { billing_period_id, span, ...rest };
 };
 
 export const lineDifferences = (stored: StoredLine, { line, input }: RatedAgain): Difference[] => {
+  const period = isOfMonth(stored) ? stored.billing : line.span;
   const recomputed = {
     subscription_id: line.subscriptionId,
-    period_start: new Date(line.span.start).toISOString(),
-    period_end: new Date(line.span.end).toISOString(),
+    period_start: new Date(period.start).toISOString(),
+    period_end: new Date(period.end).toISOString(),
     plan_version_id: line.planVersionId,
     position: `${line.position}`,
     unmeasured_events: `${input.measured.reduce((sum, { unmeasuredEvents }) => sum + unmeasuredEvents, 0n)}`,
   };
-  const again = lineHashes(ratingInputToJson(input), ratedLineToJson(line));
+  const again = lineHashesOfStored(ratingInputToJson(input), ratedLineToJson(line));
+  const parts = input.measured[0]?.parts;
   return [
     ...columnDifferences(stored.columns, recomputed),
     ...textDifferences('line', stored.line, JSON.stringify(inItsForm(stored, line))),
+    ...textDifferences('parts', stored.parts ?? nothing, parts ? JSON.stringify(parts) : nothing),
     ...(stored.hashes
       ? columnDifferences(
           {

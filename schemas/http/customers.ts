@@ -1,11 +1,13 @@
 /** Customers in requests and answers. */
 import { type Static, type TSchema, Type } from 'typebox';
+import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import {
   closed,
   ExternalId,
   formed,
   GivenId,
   idOf,
+  idParam,
   Metadata,
   Name,
   nullable,
@@ -68,13 +70,26 @@ const NewExternalId = Type.Unsafe<string>({
   description: `The caller's own name of the customer, compared character by character. It must not have ${idFormAbout}, and not be "." or "..".`,
 });
 
+export const newCustomerExample = { external_id: 'acme', name: 'Acme Inc.' };
+export const customerExample = {
+  id: exampleId('cus', 5),
+  ...newCustomerExample,
+  email: null,
+  address: null,
+  tax_ids: [],
+  payment_reference: null,
+  ...exampleHead,
+};
+
+export const CustomerId = idParam(customerExample.external_id);
+
 export const NewCustomer = Type.Object(
   { external_id: GivenId, ...Personal.properties, metadata: Type.Optional(Metadata) },
   closed,
 );
 export const NewCustomerDocument = Type.Object(
   { ...NewCustomer.properties, external_id: NewExternalId },
-  { ...closed, title: 'NewCustomer' },
+  { ...closed, title: 'NewCustomer', examples: [newCustomerExample] },
 );
 
 /** A field that is left out stays; null clears it. */
@@ -92,6 +107,7 @@ export const CustomerPatch = Type.Object(
     title: 'CustomerPatch',
     minProperties: 1,
     description: 'A field that is left out stays, and null clears it.',
+    examples: [{ email: 'billing@acme.example' }],
   },
 );
 export type CustomerPatch = Static<typeof CustomerPatch>;
@@ -107,7 +123,7 @@ const personalFields = {
 
 export const Customer = Type.Object(
   { id: idOf('cus'), external_id: ExternalId, ...personalFields, ...resourceFields },
-  { ...closed, title: 'Customer' },
+  { ...closed, title: 'Customer', examples: [customerExample] },
 );
 
 /** The answer to a change. */
@@ -117,5 +133,10 @@ export const WrittenCustomer = Type.Object(
     ...closed,
     title: 'WrittenCustomer',
     description: 'A customer; to a key without `read:customers`, without the fields that say `x-needs-scope`.',
+    examples: [customerExample],
   },
 );
+
+/** What stays of a field that the patch leaves out, and what goes where it says null. */
+export const patchedPersonal = (personal: Personal, { metadata: _metadata, ...patch }: CustomerPatch): Personal =>
+  Object.fromEntries(Object.entries({ ...personal, ...patch }).filter(([, value]) => value !== null)) as Personal;

@@ -41,6 +41,15 @@ const CustomerNames = Type.Array(ExternalId, {
   description: 'The names under which the events of the customer came: its id and its external id.',
 });
 
+const MeasuredPart = Type.Object(
+  { part: Type.String(), quantity: Decimal, events: Sequence },
+  {
+    ...closed,
+    title: 'MeasuredPart',
+    description:
+      'Of a matrix a cell, by its place from 1 in the order in which cells are tried, or 0 for none; of events with a price of their own, what decided it; or `amounts`, the sum of what events say that they cost.',
+  },
+);
 const Measured = Type.Object(
   {
     meter: Code,
@@ -48,10 +57,7 @@ const Measured = Type.Object(
     customers: CustomerNames,
     quantity: Decimal,
     parts: Type.Optional(
-      Type.Array(
-        Type.Object({ part: Type.String(), quantity: Decimal, events: Sequence }, { ...closed, title: 'MeasuredPart' }),
-        { description: 'For a price that asks for more than one quantity: docs/explain.md.' },
-      ),
+      Type.Array(MeasuredPart, { description: 'For a price that asks for more than one quantity.' }),
     ),
     unmeasured_events: Sequence,
   },
@@ -117,6 +123,7 @@ const TierUse = Type.Object(
     flat_amount: Decimal,
     units: Decimal,
     amount: Decimal,
+    cell: PriceStep.properties.cell,
   },
   { ...closed, title: 'TierUse', description: 'A tier of the price, with the units in it and what they cost.' },
 );

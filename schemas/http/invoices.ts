@@ -27,6 +27,12 @@ export const PriceStep = Type.Object(
     unit_amount: Decimal,
     flat_amount: Decimal,
     amount: Decimal,
+    cell: Type.Optional(
+      Type.Record(Type.String(), Type.String(), {
+        title: 'MatrixMatch',
+        description: 'The cell of a matrix by the values that it names; none for the default price.',
+      }),
+    ),
   },
   {
     ...closed,

@@ -7,6 +7,7 @@
  */
 import { type TSchema, Type } from 'typebox';
 import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
+import { meterExample } from '#schemas/http/meters.ts';
 import { codePattern, idFormAbout } from '#schemas/names.ts';
 import { chargesMax, namePattern } from '#schemas/plan.ts';
 import { flat } from '#schemas/price/flat.ts';
@@ -42,6 +43,20 @@ const chargeSchemas = (prefix: '' | 'New') => {
   });
 };
 
+export const flatChargeExample = { code: 'base', name: 'Base fee', price: { model: 'flat', amount: '9.00' } };
+export const meteredChargeExample = {
+  code: 'tokens',
+  name: 'Tokens',
+  meter: meterExample.code,
+  price: { model: 'per_unit', unit_amount: '0.00002', free_units: '1000' },
+};
+export const newPlanExample = {
+  code: 'starter',
+  name: 'Starter',
+  currency: 'USD',
+  charges: [flatChargeExample, meteredChargeExample],
+};
+
 export const NewPlanDocument = Type.Object(
   {
     code: NewCode,
@@ -51,7 +66,7 @@ export const NewPlanDocument = Type.Object(
     charges: chargeSchemas('New'),
     metadata: Type.Optional(Metadata),
   },
-  { ...closed, title: 'NewPlan' },
+  { ...closed, title: 'NewPlan', examples: [newPlanExample] },
 );
 
 /**

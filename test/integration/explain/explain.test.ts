@@ -6,6 +6,7 @@ import { meterDefinitionFromJson } from '#schemas/meter.ts';
 import { contentHashAgain, type ListedEvent, quantityAgain } from '../../support/measured-again.ts';
 import { type ApiAnswer, lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { firstTenant } from '../../support/tenants.ts';
+import { verify } from '../../support/verify-command.ts';
 
 const month = lastMonth();
 /** Levels come from before it. */
@@ -20,6 +21,12 @@ const graduated = {
   ],
 };
 const perUnit = { model: 'per_unit', unit_amount: '0.015' };
+const matrix = {
+  model: 'matrix',
+  dimensions: ['region'],
+  cells: [{ match: { region: 'eu' }, price: graduated }],
+  default_price: { model: 'per_unit', unit_amount: '9' },
+};
 const onlyEu = { property: 'region', operator: 'eq', value: 'eu' };
 const meters: readonly (readonly [aggregation: string, fields: object, price?: object])[] = [
   ['count', {}, graduated],
@@ -34,6 +41,9 @@ const meters: readonly (readonly [aggregation: string, fields: object, price?: o
   ['percentile', { property: 'n', percentile: { rank: '90', method: 'nearest_rank' } }],
   ['percentile', { property: 'n', percentile: { rank: '33.3', method: 'linear' } }],
   ['average', { property: 'n', filter: onlyEu, rounding: { mode: 'half_even', decimals: 3 } }],
+  ['sum', { property: 'n', group_by: ['region'] }, matrix],
+  ['sum', { property: 'n' }, { model: 'percentage', percent: '10', fixed_amount: '0.1', free_events: 3 }],
+  ['count', {}, { model: 'dynamic', amount_property: 'n' }],
 ];
 const codeOf = (index: number): string => `m${index}`;
 
@@ -148,6 +158,11 @@ const hash = (content: object): string =>
     .update(canonicalize({ hash_version: 1, ...content }) as string)
     .digest('hex');
 
+const partsOf = ({ input }: ApiAnswer['body']): { part: string; quantity: string; events: string }[] =>
+  input.measured[0].parts;
+const sumOfParts = (parts: readonly { quantity: string }[]): number =>
+  parts.reduce((sum, { quantity }) => sum + Math.round(Number(quantity) * 1000), 0);
+
 describe('an explanation', () => {
   it.each(meters.map(([aggregation, fields], index) => [`${aggregation} ${JSON.stringify(fields)}`, index] as const))(
     '[I12] of %s lists the very events that give its quantity again',
@@ -210,6 +225,21 @@ describe('an explanation', () => {
     );
   });
 
+  it('has what was measured in parts, and the tiers of a cell', async () => {
+    const [ofMatrix, ofEvents, ofAmounts] = [await explain(14), await explain(15), await explain(16)];
+    expect(partsOf(ofMatrix).map(({ part }) => part)).toEqual(['0', '1']);
+    expect(sumOfParts(partsOf(ofMatrix))).toBe(sumOfParts([ofMatrix.output]));
+    expect(ofMatrix.tiers.map(({ cell, to }: { cell: object; to: string }) => [cell, to])).toEqual(
+      ['12', '1002', null].map((to) => [{ region: 'eu' }, to]),
+    );
+    expect(ofMatrix.tiers[0].units).toBe('10');
+    expect(partsOf(ofEvents)).toEqual([
+      expect.objectContaining({ part: 'free', events: '3' }),
+      expect.objectContaining({ part: 'rate' }),
+    ]);
+    expect(partsOf(ofAmounts)).toEqual([{ part: 'amounts', quantity: ofEvents.output.quantity, events: '0' }]);
+  });
+
   it('of a flat charge has no query and no events', async () => {
     const { id, query, events, tiers, input } = await explain(1);
     expect([query, events, tiers, input.measured]).toEqual([null, null, [], []]);
@@ -234,6 +264,13 @@ describe('an explanation', () => {
       status,
       body: { error_code: code },
     });
+  });
+
+  it('[I12] is of lines that are rated again to the same bytes', async () => {
+    const environment = { CLICKHOUSE_URL: pipeline.clickhouseUrl };
+    const { code, faults, stdout } = await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', environment);
+    expect({ code, faults }).toEqual({ code: 0, faults: [] });
+    expect(stdout).toContain(`${meters.length + 1} lines of 1 billing periods rated again\n`);
   });
 
   it('takes no cursor of another line', async () => {
