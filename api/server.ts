@@ -7,8 +7,10 @@ import { parseJsonBody } from '#platform/http/json-body.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { type ApiKeyPorts, apiKeyRoutes } from './access/api-key-routes.ts';
 import { type AuditLogPorts, auditLogRoutes } from './access/audit-log-routes.ts';
+import type { PlanPorts } from './catalog/change-plan.ts';
 import { type MeterPorts, meterRoutes } from './catalog/meter-routes.ts';
-import { type PlanPorts, planRoutes } from './catalog/plan-routes.ts';
+import { planRoutes } from './catalog/plan-routes.ts';
+import { planVersionRoutes } from './catalog/plan-version-routes.ts';
 import { type CustomerPorts, customerRoutes } from './customers/customer-routes.ts';
 import { type AmendmentPorts, amendmentRoutes } from './events/amendment-routes.ts';
 import { type EventPorts, eventRoutes } from './events/event-routes.ts';
@@ -58,6 +60,7 @@ export const createApi = (options: ApiOptions): FastifyInstance => {
   const all = [
     meterRoutes,
     planRoutes,
+    planVersionRoutes,
     customerRoutes,
     subscriptionRoutes,
     usageRoutes,

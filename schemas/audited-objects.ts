@@ -56,6 +56,55 @@ const planVersionMeters: ChildRows = {
   columns: { organization_id: 'text', plan_version_id: 'text', meter_code: 'text', meter_version_id: 'text' },
 };
 
+/** Of plans from before their versions had a life: each version was charged by from the beginning. */
+const planOfForm1 = {
+  table: 'plans',
+  organization: 'organization_id',
+  created: ['plan.created'],
+  createdAt: 'created_at',
+  isVersioned: true,
+  columns: { ...named, ...versioned },
+  children: [
+    {
+      table: 'plan_versions',
+      parent: 'plan_id',
+      order: ['version_number', 'id'],
+      columns: {
+        id: 'text',
+        organization_id: 'text',
+        plan_id: 'text',
+        version_number: 'text',
+        currency: 'text',
+        billing_interval: 'text',
+        charges: 'text',
+        created_at: 'instant',
+      },
+      children: [planVersionMeters],
+    },
+  ],
+} as const satisfies AuditedObject;
+
+/** Of subscriptions from before a plan had prices in several currencies. */
+const subscriptionOfForm1 = {
+  table: 'subscriptions',
+  organization: 'organization_id',
+  created: ['subscription.created'],
+  createdAt: 'created_at',
+  isVersioned: true,
+  columns: {
+    id: 'text',
+    organization_id: 'text',
+    customer_id: 'text',
+    plan_version_id: 'text',
+    state: 'text',
+    started_at: 'instant',
+    ended_at: 'instant',
+    metadata: 'text',
+    ...versioned,
+  },
+  children: [],
+} as const satisfies AuditedObject;
+
 /** Of runs from before there were billing periods. */
 const billingRunOfForm1 = {
   table: 'billing_runs',
@@ -195,28 +244,25 @@ export const auditedObjects = {
     ],
   },
   plan: {
-    table: 'plans',
-    organization: 'organization_id',
-    created: ['plan.created'],
-    createdAt: 'created_at',
-    isVersioned: true,
-    columns: { ...named, ...versioned },
+    ...planOfForm1,
+    form: 2,
+    earlier: [planOfForm1],
     children: [
       {
-        table: 'plan_versions',
-        parent: 'plan_id',
-        order: ['version_number', 'id'],
+        ...planOfForm1.children[0],
         columns: {
           id: 'text',
           organization_id: 'text',
           plan_id: 'text',
           version_number: 'text',
+          state: 'text',
           currency: 'text',
           billing_interval: 'text',
           charges: 'text',
-          created_at: 'instant',
+          activated_at: 'instant',
+          archived_at: 'instant',
+          ...versioned,
         },
-        children: [planVersionMeters],
       },
     ],
   },
@@ -238,23 +284,10 @@ export const auditedObjects = {
     children: [],
   },
   subscription: {
-    table: 'subscriptions',
-    organization: 'organization_id',
-    created: ['subscription.created'],
-    createdAt: 'created_at',
-    isVersioned: true,
-    columns: {
-      id: 'text',
-      organization_id: 'text',
-      customer_id: 'text',
-      plan_version_id: 'text',
-      state: 'text',
-      started_at: 'instant',
-      ended_at: 'instant',
-      metadata: 'text',
-      ...versioned,
-    },
-    children: [],
+    ...subscriptionOfForm1,
+    form: 2,
+    earlier: [subscriptionOfForm1],
+    columns: { ...subscriptionOfForm1.columns, currency: 'text' },
   },
   billing_run: {
     ...billingRunOfForm1,

@@ -100,6 +100,12 @@ export const failures = {
     'No plan of your organization has this id or code; plans of others answer the same.',
     'Use the id or the code of a plan of your organization.',
   ),
+  PLAN_VERSION_NOT_FOUND: failure(
+    404,
+    'There is no such version of the plan',
+    'The plan is there, and has no version of this number.',
+    'Use a version_number that GET /v1/plans/{id}/versions lists.',
+  ),
   SUBSCRIPTION_NOT_FOUND: failure(
     404,
     'There is no such subscription',
@@ -177,6 +183,24 @@ export const failures = {
     'A plan with this code exists',
     'A code names one plan of an organization, and this one is taken.',
     'Read it by its code, or choose another.',
+  ),
+  PLAN_NOT_ACTIVE: failure(
+    409,
+    'The plan has no active version',
+    'All versions of the plan are drafts or archived, and only an active one is subscribed to or followed by a new one.',
+    'Activate a draft with POST /v1/plans/{id}/versions/{version_number}/activate. POST /v1/plans/{id}/versions makes one.',
+  ),
+  PLAN_VERSION_IMMUTABLE: failure(
+    409,
+    'The version of the plan is no draft any more',
+    'What was active once never changes, since it was charged; and an archived version does not come back.',
+    'PATCH /v1/plans/{id} with charges makes a new active version; POST /v1/plans/{id}/versions makes a draft of it first.',
+  ),
+  PLAN_VERSION_INCOMPLETE: failure(
+    409,
+    'The draft names a meter that is not there',
+    'A meter that the draft charges by has ended since it was written. A draft holds no meter; an active version does.',
+    'Give the charges that `errors` lists another meter: PATCH /v1/plans/{id}/versions/{version_number}.',
   ),
   SUBSCRIPTION_ALREADY_ACTIVE: failure(
     409,

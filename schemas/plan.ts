@@ -27,12 +27,17 @@ export type Charge = {
   readonly price: Price;
 };
 
-export type PlanVersion = {
-  readonly code: string;
-  readonly name: string;
+/** What a plan version charges; what the plan is called is not of a version. */
+export type PlanTerms = {
   readonly currency: Currency;
   readonly charges: readonly Charge[];
 };
+
+export type PlanVersion = PlanTerms & { readonly code: string; readonly name: string };
+
+/** A draft may change; an active version is what is subscribed to; an archived one charges who has it, and nobody new. */
+export const planVersionStates = ['draft', 'active', 'archived'] as const;
+export type PlanVersionState = (typeof planVersionStates)[number];
 
 export const chargesMax = 100;
 
@@ -64,6 +69,7 @@ export const PlanVersionSchema = Type.Object({
   charges: Type.Array(ChargeSchema, { minItems: 1, maxItems: chargesMax }),
 });
 export type PlanVersionJson = Type.Static<typeof PlanVersionSchema>;
+export type PlanTermsJson = Pick<PlanVersionJson, 'currency' | 'charges'>;
 
 /** All faults are listed, with paths from the root of the plan version. */
 export const planVersionFromJson = (json: unknown): Parsed<PlanVersion> => {
@@ -72,15 +78,28 @@ export const planVersionFromJson = (json: unknown): Parsed<PlanVersion> => {
   if (!object) return { ok: false, faults };
   const code = readNewCode(object, '', faults);
   const name = readName(object, '', faults);
+  const terms = readTerms(object, faults);
+  if (faults.length > 0 || code === undefined || name === undefined || !terms) return { ok: false, faults };
+  return { ok: true, value: { code, name, ...terms } };
+};
+
+/** The same of a version of a plan that is there already. */
+export const planTermsFromJson = (json: unknown): Parsed<PlanTerms> => {
+  const faults: Fault[] = [];
+  const object = readObject(json, '', ['currency', 'charges'], faults);
+  const terms = object && readTerms(object, faults);
+  return terms && faults.length === 0 ? { ok: true, value: terms } : { ok: false, faults };
+};
+
+const readTerms = (object: JsonObject, faults: Fault[]): PlanTerms | undefined => {
   const currency = readCurrency(object, faults);
-  const items = readArray(object, 'charges', '', chargesMax, faults);
-  const charges = (items ?? [])
+  const items = readArray(object, 'charges', '', chargesMax, faults) ?? [];
+  const charges = items
     .map((item, index) => readCharge(item, `charges[${index}]`, faults))
     .filter((charge) => charge !== undefined);
-  addDuplicateCodes(items ?? [], faults);
-  addForbiddenCodes(items ?? [], faults);
-  if (faults.length > 0 || code === undefined || name === undefined || !currency) return { ok: false, faults };
-  return { ok: true, value: { code, name, currency, charges } };
+  addDuplicateCodes(items, faults);
+  addForbiddenCodes(items, faults);
+  return currency && { currency, charges };
 };
 
 /** Compared as they were sent, so that a charge with another fault still counts as the first or the second one. */
@@ -169,9 +188,13 @@ export const chargeToJson = (charge: Charge): ChargeJson => ({
   price: priceToJson(charge.price),
 });
 
+export const planTermsToJson = ({ currency, charges }: PlanTerms): PlanTermsJson => ({
+  currency,
+  charges: charges.map(chargeToJson),
+});
+
 export const planVersionToJson = (plan: PlanVersion): PlanVersionJson => ({
   code: plan.code,
   name: plan.name,
-  currency: plan.currency,
-  charges: plan.charges.map(chargeToJson),
+  ...planTermsToJson(plan),
 });

@@ -11,7 +11,7 @@ import type { Subscription, SubscriptionStore } from './subscriptions.postgres.t
 export type StartPorts = {
   readonly customers: Pick<CustomerStore, 'customerId'>;
   readonly subscriptions: Pick<SubscriptionStore, 'addSubscription'>;
-  readonly catalog: Pick<CatalogStore, 'plan'>;
+  readonly catalog: Pick<CatalogStore, 'lockPlan'>;
 };
 
 /** Now, where the caller says no time; a time that is past bills what was used since. */
@@ -28,11 +28,20 @@ export const startSubscription = async (
   refuseFaults(faults);
   const customerId = await customers.customerId(db, customer);
   if (customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
-  const plan = await catalog.plan(db, planId);
+  // Until the subscription is there, no other version becomes active: it takes the one that is active then.
+  const plan = await catalog.lockPlan(db, planId, 'subscribe');
   if (!plan) throw new FailureError('PLAN_NOT_FOUND');
+  if (plan.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
   const subscription = await subscriptions.addSubscription(
     db,
-    { customerId, planId: plan.id, planVersionId: plan.planVersionId, startedAt, metadata },
+    {
+      customerId,
+      planId: plan.id,
+      planVersionId: plan.planVersionId,
+      currency: plan.currency,
+      startedAt,
+      metadata,
+    },
     new Date(nowMs),
   );
   if (!subscription) throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');

@@ -1,32 +1,103 @@
-/** Plans in requests and answers. */
-import { type Static, Type } from 'typebox';
-import { Code, CurrencyCode, closed, idOf, Metadata, Name, resourceFields } from '#schemas/http/fields.ts';
+/** Plans and their versions in requests and answers. */
+import { Type } from 'typebox';
+import {
+  Code,
+  CurrencyCode,
+  closed,
+  formed,
+  IdParam,
+  Instant,
+  idOf,
+  Metadata,
+  Name,
+  nullable,
+  resourceFields,
+} from '#schemas/http/fields.ts';
 import { ChargesAnswer } from '#schemas/http/plan.ts';
+import { planVersionStates } from '#schemas/plan.ts';
 
-/** What a version of a plan is never changes, only what it is called. */
-export const NamePatch = Type.Object(
+/** The rest is read by `planTermsFromJson`, which names every fault at its place; this bounds what comes in. */
+export const PlanPatch = Type.Object(
   { name: Type.Optional(Name), metadata: Type.Optional(Metadata) },
-  { ...closed, title: 'PlanPatch', minProperties: 1, description: 'A field that is left out stays.' },
+  { minProperties: 1 },
 );
-export type NamePatch = Static<typeof NamePatch>;
 
-/** Read in full by `planVersionFromJson`, which names every fault at its place; this bounds what comes in. */
+/** Read in full by `planVersionFromJson`, like the rest of a plan. */
 export const NewPlan = Type.Object({
   interval: Type.Optional(Type.Literal('month')),
   metadata: Type.Optional(Metadata),
+  draft: Type.Optional(Type.Boolean()),
 });
 
-export const Plan = Type.Object(
+export const PlanVersionParams = Type.Object(
   {
-    id: idOf('pln'),
-    code: Code,
-    name: Name,
-    currency: CurrencyCode,
-    interval: Type.Literal('month'),
-    plan_version_id: idOf('plv'),
-    version_number: Type.Integer({ minimum: 1 }),
-    charges: ChargesAnswer,
-    ...resourceFields,
+    ...IdParam.properties,
+    version_number: formed('^[1-9][0-9]{0,8}$', 'the number of a version, from 1 on', {
+      description: 'The number of a version of the plan, from 1 on.',
+    }),
   },
-  { ...closed, title: 'Plan' },
+  closed,
+);
+
+const State = Type.Enum([...planVersionStates], {
+  title: 'PlanVersionState',
+  description:
+    'A draft may change; an active version is what is subscribed to, at most one of a plan; an archived one charges the subscriptions that have it, and no new ones.',
+});
+
+const VersionNumber = Type.Integer({ minimum: 1 });
+const Interval = Type.Literal('month');
+
+const planFields = {
+  id: idOf('pln'),
+  code: Code,
+  name: Name,
+  currency: CurrencyCode,
+  interval: Interval,
+  plan_version_id: idOf('plv'),
+  version_number: VersionNumber,
+  state: State,
+  charges: ChargesAnswer,
+};
+
+/** The answer to a change. */
+export const WrittenPlan = Type.Object(
+  { ...planFields, ...resourceFields },
+  {
+    ...closed,
+    title: 'WrittenPlan',
+    description: 'A plan with its active version; where none is active, with its newest.',
+  },
+);
+
+/**
+ * What moves with each draft that is written, and what the operator notes, is nothing that everyone should see. Absent
+ * and not empty: empty would say that there is nothing.
+ */
+export const Plan = Type.Object(
+  { ...planFields, ...Type.Partial(Type.Object(resourceFields)).properties },
+  {
+    ...closed,
+    title: 'Plan',
+    description:
+      'A plan with its active version; where none is active, with its newest. A publishable key sees plans with an active version alone, and of them neither `metadata`, `version`, `created_at` nor `updated_at`, which are always there for a secret key.',
+  },
+);
+
+export const PlanVersion = Type.Object(
+  {
+    id: idOf('plv'),
+    plan_id: idOf('pln'),
+    version_number: VersionNumber,
+    state: State,
+    currency: CurrencyCode,
+    interval: Interval,
+    charges: ChargesAnswer,
+    activated_at: nullable(Instant),
+    archived_at: nullable(Instant),
+    version: resourceFields.version,
+    created_at: Instant,
+    updated_at: Instant,
+  },
+  { ...closed, title: 'PlanVersion' },
 );

@@ -58,8 +58,21 @@ const plan = {
   interval: 'month',
   plan_version_id: id('plv', 4),
   version_number: 1,
+  state: 'active',
   charges: [{ ...flatCharge, meter: null }, meteredCharge],
   ...resource,
+};
+const dearerCharge = { ...flatCharge, price: { model: 'flat', amount: '12.00' } };
+const { code: _code, name: _name, plan_version_id: _active, metadata: _metadata, ...terms } = plan;
+const planVersion = {
+  ...terms,
+  id: id('plv', 20),
+  plan_id: plan.id,
+  version_number: 2,
+  state: 'draft',
+  charges: [{ ...dearerCharge, meter: null }],
+  activated_at: null,
+  archived_at: null,
 };
 
 const newCustomer = { external_id: 'acme', name: 'Acme Inc.' };
@@ -84,6 +97,7 @@ const subscription = {
   plan_id: plan.id,
   plan_code: plan.code,
   plan_version_id: plan.plan_version_id,
+  currency: plan.currency,
   state: 'active',
   started_at: month.start,
   ended_at: null,
@@ -323,9 +337,15 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
   '/v1/meters/:id': meter.code,
   NewPlan: newPlan,
   Plan: plan,
+  WrittenPlan: plan,
   PlanPage: page(plan),
   PlanPatch: { name: 'Starter 2026' },
   '/v1/plans/:id': plan.code,
+  NewPlanVersion: { charges: [dearerCharge] },
+  PlanVersion: planVersion,
+  PlanVersionPage: page(planVersion),
+  PlanVersionPatch: { charges: [dearerCharge] },
+  '/v1/plans/:id/versions/:version_number': String(planVersion.version_number),
   NewCustomer: newCustomer,
   Customer: customer,
   WrittenCustomer: customer,

@@ -67,17 +67,48 @@ const chargeSchemas = (prefix: '' | 'New') => {
   });
 };
 
+const newCharges = chargeSchemas('New');
+
 export const NewPlanDocument = Type.Object(
   {
     code: NewCode,
     name: PlanVersionSchema.properties.name,
     currency: CurrencyCode,
     interval: Type.Optional(Type.Literal('month')),
-    charges: chargeSchemas('New'),
+    charges: newCharges,
     metadata: Type.Optional(Metadata),
+    draft: Type.Optional(
+      Type.Boolean({ default: false, description: 'Its first version is a draft, and not active at once.' }),
+    ),
   },
   { ...closed, title: 'NewPlan' },
 );
+
+const newTerms = { currency: Type.Optional(CurrencyCode), charges: Type.Optional(newCharges) };
+
+export const PlanPatchDocument = Type.Object(
+  { name: Type.Optional(PlanVersionSchema.properties.name), metadata: Type.Optional(Metadata), ...newTerms },
+  {
+    ...closed,
+    title: 'PlanPatch',
+    minProperties: 1,
+    description:
+      'A field that is left out stays. Another currency or other charges make a new active version; subscriptions keep the one that they have.',
+  },
+);
+
+export const NewPlanVersionDocument = Type.Object(newTerms, {
+  ...closed,
+  title: 'NewPlanVersion',
+  description: 'What is left out is as in the active version; where none is active, as in the newest.',
+});
+
+export const PlanVersionPatchDocument = Type.Object(newTerms, {
+  ...closed,
+  title: 'PlanVersionPatch',
+  minProperties: 1,
+  description: 'A field that is left out stays.',
+});
 
 /**
  * Charges as answers hold them: canonical, so with every field that has a default, and `meter: null` for a flat one.

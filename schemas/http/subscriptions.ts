@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import {
   Code,
+  CurrencyCode,
   CustomerName,
   closed,
   GivenInstant,
@@ -17,7 +18,7 @@ export const NewSubscription = Type.Object(
   {
     customer_id: CustomerName,
     // An id is of the form of a code, too.
-    plan: Type.Unsafe<string>({ ...Code, description: 'Code or id of a plan; its newest version is taken.' }),
+    plan: Type.Unsafe<string>({ ...Code, description: 'Code or id of a plan; its active version is taken.' }),
     started_at: Type.Optional(GivenInstant),
     metadata: Type.Optional(Metadata),
   },
@@ -33,6 +34,7 @@ export const Subscription = Type.Object(
     plan_id: idOf('pln'),
     plan_code: Code,
     plan_version_id: idOf('plv'),
+    currency: CurrencyCode,
     state: Type.Enum(['active', 'ended'], { title: 'SubscriptionState' }),
     started_at: Instant,
     ended_at: nullable(Instant),

@@ -92,6 +92,13 @@ const customer = () => ({ external_id: `example-${unique()}`, name: 'An example'
 const meter = () => ({ code: `m-${unique()}`, name: 'A meter', event: 'example', aggregation: 'count' });
 const idOf = async (api: Call, path: string, body: unknown): Promise<string> => (await api('POST', path, body)).body.id;
 
+/** The path of a draft of a new plan, whose first version is active. */
+const draft = async (api: Call): Promise<string> => {
+  const path = `/v1/plans/${await idOf(api, '/v1/plans', { ...llmProPlan, code: `p-${unique()}` })}/versions`;
+  await api('POST', path, {});
+  return `${path}/2`;
+};
+
 /** A request that succeeds, by operation: each call makes what it needs, so that no two are in each other's way. */
 export const examples: Readonly<Record<string, (api: Call, objects: Objects) => Promise<Example>>> = {
   createMeter: async () => ({ path: '/v1/meters', body: meter() }),
@@ -111,6 +118,15 @@ export const examples: Readonly<Record<string, (api: Call, objects: Objects) => 
     path: `/v1/plans/${await idOf(api, '/v1/plans', { ...llmProPlan, code: `p-${unique()}` })}`,
     body: { name: 'Another name' },
   }),
+  createPlanVersion: async (api) => ({
+    path: `/v1/plans/${await idOf(api, '/v1/plans', { ...llmProPlan, code: `p-${unique()}` })}/versions`,
+    body: { currency: 'EUR' },
+  }),
+  listPlanVersions: async (_, { plan }) => ({ path: `/v1/plans/${plan}/versions` }),
+  getPlanVersion: async (_, { plan }) => ({ path: `/v1/plans/${plan}/versions/1` }),
+  updatePlanVersion: async (api) => ({ path: await draft(api), body: { currency: 'EUR' } }),
+  activatePlanVersion: async (api) => ({ path: `${await draft(api)}/activate` }),
+  archivePlanVersion: async (api) => ({ path: `${await draft(api)}/archive` }),
   createCustomer: async () => ({ path: '/v1/customers', body: customer() }),
   listCustomers: async () => ({ path: '/v1/customers' }),
   getCustomer: async (_, { customer: id }) => ({ path: `/v1/customers/${id}` }),

@@ -35,6 +35,7 @@ export const isEdge = (path: string): boolean => topOf(path) === 'platform' || i
  */
 export const useCases = new Set([
   'api/server.ts',
+  'api/catalog/change-plan.ts',
   'api/events/amend-events.ts',
   'api/invoices/ask-for-run.ts',
   'api/subscriptions/start-subscription.ts',

@@ -62,6 +62,10 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/meters/:id/versions': 'meter',
   '/v1/meters/:id/usage': 'meter',
   '/v1/plans/:id': 'plan',
+  '/v1/plans/:id/versions': 'plan',
+  '/v1/plans/:id/versions/:version_number': 'plan',
+  '/v1/plans/:id/versions/:version_number/activate': 'plan',
+  '/v1/plans/:id/versions/:version_number/archive': 'plan',
   '/v1/customers/:id': 'customer',
   '/v1/customers/:id/usage': 'customer',
   '/v1/customers/:id/invoices': 'customer',
@@ -121,10 +125,9 @@ describe('[I25] a foreign id', () => {
     const { body } = (await examples[operation]?.(own.api, ownObjects)) ?? {};
     const before = await rowsOf(other);
     const missing = newId(otherObjects[kind].slice(0, 3) as 'cus');
-    const [foreign, absent] = [
-      await own.api(method, url.replace(':id', otherObjects[kind]), body, { 'if-match': '*' }),
-      await own.api(method, url.replace(':id', missing), body, { 'if-match': '*' }),
-    ];
+    const ask = (id: string) =>
+      own.api(method, url.replace(':id', id).replace(':version_number', '1'), body, { 'if-match': '*' });
+    const [foreign, absent] = [await ask(otherObjects[kind]), await ask(missing)];
     expect(absent.status).toBe(404);
     expect({ ...foreign.body, request_id: '' }).toEqual({ ...absent.body, request_id: '' });
     expect([...foreign.headers.keys()]).toEqual([...absent.headers.keys()]);
@@ -339,8 +342,8 @@ describe('the keys between tables', () => {
     const add = (db: Pick<typeof pipeline.asOwner, 'query'>, customer: string, version: string) =>
       codeOf(
         db.query(
-          `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, state, started_at, metadata, version, created_at, updated_at)
-           VALUES ('${newId('sub')}', $1, $2, $3, ${started})`,
+          `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at, metadata, version, created_at, updated_at)
+           VALUES ('${newId('sub')}', $1, $2, $3, 'USD', ${started})`,
           [organizationId, customer, version, now],
         ),
       );
@@ -350,7 +353,7 @@ describe('the keys between tables', () => {
     for (const db of [pipeline.asApplication.forOrganization(organizationId), pipeline.asOwner]) {
       expect(await add(db, otherObjects.customer, ownVersion)).toBe(foreignKey);
       expect(await add(db, ownObjects.customer, otherVersion)).toBe(foreignKey);
-      const version = `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, currency, billing_interval, charges, created_at) VALUES ($1, $2, $3, 9, 'USD', 'month', '[]', $4)`;
+      const version = `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, currency, billing_interval, charges, state, version, created_at, updated_at) VALUES ($1, $2, $3, 9, 'USD', 'month', '[]', 'draft', 1, $4, $4)`;
       expect(await codeOf(db.query(version, [newId('plv'), organizationId, otherObjects.plan, now]))).toBe(foreignKey);
       const run = `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state, created_at, updated_at) VALUES ($1, $2, '2020-01-01', '2020-02-01', $3, $4, 'failed', $5, $5)`;
       expect(await codeOf(db.query(run, [newId('run'), organizationId, otherObjects.customer, null, now]))).toBe(
