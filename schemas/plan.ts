@@ -2,6 +2,13 @@
 import { Type } from 'typebox';
 import { type Currency, isCurrency } from '#schemas/currency.ts';
 import {
+  addMissingCurrencies,
+  type CurrencyOptions,
+  CurrencyOptionsSchema,
+  currencyOptionsToJson,
+  readCurrencyOptions,
+} from '#schemas/currency-options.ts';
+import {
   asObject,
   type Fault,
   fieldOf,
@@ -27,10 +34,13 @@ export type Charge = {
   readonly price: Price;
 };
 
+/** A charge as its plan has it: with its price in the plan's own currency, and in others. */
+export type PlanCharge = Charge & { readonly currencyOptions: CurrencyOptions };
+
 /** What a plan version charges; what the plan is called is not of a version. */
 export type PlanTerms = {
   readonly currency: Currency;
-  readonly charges: readonly Charge[];
+  readonly charges: readonly PlanCharge[];
 };
 
 export type PlanVersion = PlanTerms & { readonly code: string; readonly name: string };
@@ -59,6 +69,7 @@ export const ChargeSchema = Type.Object({
     }),
   ),
   price: PriceSchema,
+  currency_options: Type.Optional(CurrencyOptionsSchema),
 });
 export type ChargeJson = Type.Static<typeof ChargeSchema>;
 
@@ -99,6 +110,7 @@ const readTerms = (object: JsonObject, faults: Fault[]): PlanTerms | undefined =
     .filter((charge) => charge !== undefined);
   addDuplicateCodes(items, faults);
   addForbiddenCodes(items, faults);
+  addMissingCurrencies(items, currency, faults);
   return currency && { currency, charges };
 };
 
@@ -128,22 +140,23 @@ const addForbiddenCodes = (items: readonly unknown[], faults: Fault[]): void => 
   }
 };
 
-export const chargeFromJson = (json: unknown, field = ''): Parsed<Charge> => {
+export const chargeFromJson = (json: unknown, field = ''): Parsed<PlanCharge> => {
   const faults: Fault[] = [];
   const value = readCharge(json, field, faults);
   return value && faults.length === 0 ? { ok: true, value } : { ok: false, faults };
 };
 
-const readCharge = (json: unknown, field: string, faults: Fault[]): Charge | undefined => {
-  const object = readObject(json, field, ['code', 'name', 'meter', 'price'], faults);
+const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge | undefined => {
+  const object = readObject(json, field, ['code', 'name', 'meter', 'price', 'currency_options'], faults);
   if (!object) return undefined;
   const code = readText(object, 'code', field, codeRule, faults);
   const name = readName(object, field, faults);
   const price = readPrice(ownValue(object, 'price'), fieldOf(field, 'price'), faults);
+  const currencyOptions = readCurrencyOptions(object, field, price, faults);
   const meter = readMeter(object, field, faults);
   return code === undefined || name === undefined || !price || meter === undefined
     ? undefined
-    : { code, name, meter, price };
+    : { code, name, meter, price, currencyOptions };
 };
 
 /** Whether a meter must be there depends on the model; where that is not known, its own fault is enough. */
@@ -181,12 +194,34 @@ const readCurrency = (object: JsonObject, faults: Fault[]): Currency | undefined
   return undefined;
 };
 
-export const chargeToJson = (charge: Charge): ChargeJson => ({
+/** Without `currency_options` where there are none, as it was written before there could be any. */
+export const chargeToJson = (charge: PlanCharge): ChargeJson => ({
   code: charge.code,
   name: charge.name,
   meter: charge.meter,
   price: priceToJson(charge.price),
+  ...(charge.currencyOptions.size > 0 && { currency_options: currencyOptionsToJson(charge.currencyOptions) }),
 });
+
+/** A stored charge as it is rated in a currency. `own` is that of its plan version. */
+export const ratedChargeFromJson = (json: unknown, currency: string, own: string): Parsed<Charge> => {
+  const parsed = chargeFromJson(json);
+  if (!parsed.ok) return parsed;
+  const { code, name, meter, currencyOptions, price: ownPrice } = parsed.value;
+  const price = currency === own ? ownPrice : currencyOptions.get(currency as Currency);
+  return price
+    ? { ok: true, value: { code, name, meter, price } }
+    : {
+        ok: false,
+        faults: [{ field: `currency_options.${currency}`, code: 'missing', message: 'must be a price' }],
+      };
+};
+
+/** Every currency that a version has prices in, its own first. */
+export const currenciesOf = ({ currency, charges }: PlanTermsJson): string[] => [
+  currency,
+  ...Object.keys(charges[0]?.currency_options ?? {}),
+];
 
 export const planTermsToJson = ({ currency, charges }: PlanTerms): PlanTermsJson => ({
   currency,

@@ -124,12 +124,12 @@ export const catalogStore = {
     return planById(db, id);
   },
   /** What a plan version charges, in the canonical JSON that it was made with. */
-  chargesOf: async (db: Db, planVersionId: string): Promise<PlanVersionJson['charges']> => {
-    const { rows } = await db.query<Pick<PlanRow, 'charges'>>(
-      'SELECT charges FROM plan_versions WHERE organization_id = $1 AND id = $2',
+  termsOf: async (db: Db, planVersionId: string): Promise<PlanTermsJson | undefined> => {
+    const { rows } = await db.query<PlanTermsJson>(
+      'SELECT currency, charges FROM plan_versions WHERE organization_id = $1 AND id = $2',
       [db.organizationId, planVersionId],
     );
-    return rows[0]?.charges ?? [];
+    return rows[0];
   },
   /** All, or those that have an active version. */
   plans: async (db: Db, page: ListPage, which: 'all' | 'active' = 'all') => {

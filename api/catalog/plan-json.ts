@@ -1,4 +1,5 @@
 /** Plans and their versions as callers see them. */
+import { chargesToAnswer } from '#schemas/http/plan.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { headToJson } from '../route/resource-fields.ts';
 import type { Plan } from './catalog.postgres.ts';
@@ -17,7 +18,7 @@ export const publicPlanToJson = (plan: Plan) => ({
   plan_version_id: plan.planVersionId,
   version_number: plan.versionNumber,
   state: plan.state,
-  charges: plan.charges,
+  charges: chargesToAnswer(plan.charges),
 });
 
 export const planToJson = (plan: Plan) => ({ ...publicPlanToJson(plan), ...headToJson(plan) });
@@ -31,7 +32,7 @@ export const planVersionToJson = (version: PlanVersion) => ({
   state: version.state,
   currency: version.currency,
   interval: version.billingInterval,
-  charges: version.charges,
+  charges: chargesToAnswer(version.charges),
   activated_at: timeToJson(version.activatedAt),
   archived_at: timeToJson(version.archivedAt),
   version: version.version,

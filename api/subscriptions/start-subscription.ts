@@ -2,6 +2,7 @@
 import type { Static } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { NewSubscription } from '#schemas/http/subscriptions.ts';
+import { currenciesOf } from '#schemas/plan.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
@@ -14,11 +15,20 @@ export type StartPorts = {
   readonly catalog: Pick<CatalogStore, 'lockPlan'>;
 };
 
-/** Now, where the caller says no time; a time that is past bills what was used since. */
+/**
+ * Now, where the caller says no time; a time that is past bills what was used since. In the plan's own currency, where
+ * the caller says none.
+ */
 export const startSubscription = async (
   { customers, subscriptions, catalog }: StartPorts,
   db: Db,
-  { customer_id: customer, plan: planId, started_at: startedText, metadata = {} }: Static<typeof NewSubscription>,
+  {
+    customer_id: customer,
+    plan: planId,
+    currency: wanted,
+    started_at: startedText,
+    metadata = {},
+  }: Static<typeof NewSubscription>,
   nowMs: number,
 ): Promise<Subscription> => {
   const faults: Fault[] = [];
@@ -32,13 +42,19 @@ export const startSubscription = async (
   const plan = await catalog.lockPlan(db, planId, 'subscribe');
   if (!plan) throw new FailureError('PLAN_NOT_FOUND');
   if (plan.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
+  const priced = currenciesOf(plan);
+  const currency = wanted ?? plan.currency;
+  if (!priced.includes(currency)) {
+    const message = `the plan has no prices in ${currency}; it has them in ${priced.join(', ')}`;
+    refuseFaults([{ field: 'currency', code: 'not_priced', message }]);
+  }
   const subscription = await subscriptions.addSubscription(
     db,
     {
       customerId,
       planId: plan.id,
       planVersionId: plan.planVersionId,
-      currency: plan.currency,
+      currency,
       startedAt,
       metadata,
     },

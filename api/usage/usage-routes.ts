@@ -7,7 +7,7 @@ import { formatInstant } from '#schemas/instant.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, monthOf, type Period, periodOf } from '#schemas/period.ts';
-import { chargeFromJson } from '#schemas/plan.ts';
+import { ratedChargeFromJson } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { coveredPeriods } from '#schemas/subscription.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
@@ -259,8 +259,9 @@ const subscriptionUsageRoute = (
       const subscription = found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       const customer = found(await store.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
       const meters = await catalog.pinnedMeters(db, subscription.planVersionId);
-      const charges = (await catalog.chargesOf(db, subscription.planVersionId)).flatMap((json) => {
-        const charge = chargeFromJson(json);
+      const terms = await catalog.termsOf(db, subscription.planVersionId);
+      const charges = (terms?.charges ?? []).flatMap((json) => {
+        const charge = ratedChargeFromJson(json, subscription.currency, terms?.currency ?? '');
         return charge.ok ? [charge.value] : [];
       });
       // As it is billed: of the span, what the subscription covers.

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { chargeFromJson } from '#schemas/plan.ts';
+import { ratedChargeFromJson } from '#schemas/plan.ts';
 import { meterOf, type StoredMeter } from '#schemas/stored-meter.ts';
 import type { RatePorts } from './rate-period.ts';
 
@@ -16,6 +16,7 @@ type PeriodRow = {
   external_id: string;
   plan_version_id: string;
   currency: string;
+  plan_currency: string;
   charges: unknown[];
   span_start: Date;
   span_end: Date;
@@ -23,10 +24,18 @@ type PeriodRow = {
 
 type PinnedRow = StoredMeter & { readonly plan_version_id: string };
 
-/** Charges were checked when the plan was made; what does not read now is damage. */
+const storedCurrency = (currency: string) => {
+  assert(isCurrency(currency), `${currency} is not a currency`);
+  return currency;
+};
+
+/**
+ * In the subscription's currency. Charges were checked when the plan was made, and the currency when it was subscribed
+ * to; what does not read now is damage.
+ */
 const storedCharges = (row: PeriodRow) =>
   row.charges.map((json) => {
-    const parsed = chargeFromJson(json);
+    const parsed = ratedChargeFromJson(json, row.currency, row.plan_currency);
     assert(
       parsed.ok,
       `a charge of plan version ${row.plan_version_id} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
@@ -34,16 +43,12 @@ const storedCharges = (row: PeriodRow) =>
     return parsed.value;
   });
 
-const storedCurrency = (currency: string) => {
-  assert(isCurrency(currency), `${currency} is not a currency`);
-  return currency;
-};
-
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   billingPeriods: async (organizationId, ids) => {
     const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, v.currency, v.charges, p.span_start, p.span_end
+      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, p.span_start, p.span_end
        FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
+         JOIN subscriptions s ON s.id = p.subscription_id
        WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
       [organizationId, ids],
     );

@@ -46,9 +46,9 @@ const meter = {
 };
 const meterVersion = { id: id('mtv', 2), meter_id: meter.id, version_number: 1, ...definition, created_at: createdAt };
 
-const flatCharge = { code: 'base', name: 'Base fee', price: { model: 'flat', amount: '9.00' } };
+const flatCharge = { code: 'base', name: 'Base fee', price: { model: 'flat', amount: '9.00' }, currency_options: {} };
 const tokenPrice = { model: 'per_unit', unit_amount: '0.00002', free_units: '1000' };
-const meteredCharge = { code: 'tokens', name: 'Tokens', meter: meter.code, price: tokenPrice };
+const meteredCharge = { code: 'tokens', name: 'Tokens', meter: meter.code, price: tokenPrice, currency_options: {} };
 const newPlan = { code: 'starter', name: 'Starter', currency: 'USD', charges: [flatCharge, meteredCharge] };
 const plan = {
   id: id('pln', 3),

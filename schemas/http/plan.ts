@@ -2,12 +2,14 @@
  * The exact JSON schema of a plan's charges and prices, closed, for the documents. What comes in is judged by
  * `planVersionFromJson`, which names every fault at its place; a test holds the two together. What no JSON schema can
  * say, and only the reader refuses: bounds of tiers that do not increase, a null bound that is not the last, a code
- * that two charges of one plan have, a name with half of a surrogate pair.
+ * that two charges of one plan have, a name with half of a surrogate pair, currencies that some charges have and others
+ * have not, or the plan's own among its further ones, and a further price of another model.
  */
 import { type TSchema, Type } from 'typebox';
+import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { idFormAbout } from '#schemas/names.ts';
-import { ChargeSchema, chargesMax, PlanVersionSchema } from '#schemas/plan.ts';
+import { type ChargeJson, ChargeSchema, chargesMax, PlanVersionSchema } from '#schemas/plan.ts';
 import {
   FlatPriceSchema,
   GraduatedPriceSchema,
@@ -55,12 +57,30 @@ const chargeSchemas = (prefix: '' | 'New') => {
     title: `${prefix}MeteredPrice`,
     discriminator: { propertyName: 'model' },
   });
+  const options = (price: TSchema) => {
+    const record = Type.Record(Type.String({ pattern: '^[A-Z]{3}$' }), price, {
+      ...closed,
+      maxProperties: currencyOptionsMax,
+      description:
+        "Prices in further currencies, by ISO 4217 code, of the same model as `price`. All charges of a plan have the same currencies; none has the plan's own.",
+    });
+    return prefix === 'New' ? Type.Optional(record) : record;
+  };
   const chargeCode = prefix === 'New' ? newCode : code;
   const FlatCharge = named(
-    { code: chargeCode, name, meter: Type.Optional(NullInsteadOfText), price: FlatPrice },
+    {
+      code: chargeCode,
+      name,
+      meter: Type.Optional(NullInsteadOfText),
+      price: FlatPrice,
+      currency_options: options(FlatPrice),
+    },
     'FlatCharge',
   );
-  const MeteredCharge = named({ code: chargeCode, name, meter: meterCode, price: MeteredPrice }, 'MeteredCharge');
+  const MeteredCharge = named(
+    { code: chargeCode, name, meter: meterCode, price: MeteredPrice, currency_options: options(MeteredPrice) },
+    'MeteredCharge',
+  );
   return Type.Array(Type.Union([FlatCharge, MeteredCharge], { title: `${prefix}Charge` }), {
     minItems: 1,
     maxItems: chargesMax,
@@ -114,3 +134,7 @@ export const PlanVersionPatchDocument = Type.Object(newTerms, {
  * Charges as answers hold them: canonical, so with every field that has a default, and `meter: null` for a flat one.
  */
 export const ChargesAnswer = chargeSchemas('');
+
+/** Stored charges as answers hold them. */
+export const chargesToAnswer = (charges: readonly ChargeJson[]) =>
+  charges.map((charge) => ({ ...charge, currency_options: charge.currency_options ?? {} }));

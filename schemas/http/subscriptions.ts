@@ -19,10 +19,16 @@ export const NewSubscription = Type.Object(
     customer_id: CustomerName,
     // An id is of the form of a code, too.
     plan: Type.Unsafe<string>({ ...Code, description: 'Code or id of a plan; its active version is taken.' }),
+    currency: Type.Optional(CurrencyCode),
     started_at: Type.Optional(GivenInstant),
     metadata: Type.Optional(Metadata),
   },
-  { ...closed, title: 'NewSubscription' },
+  {
+    ...closed,
+    title: 'NewSubscription',
+    description:
+      "`currency` is what the customer is charged in, for good: one that the plan has prices in; by default the plan's own.",
+  },
 );
 
 export const SubscriptionPatch = Type.Object({ metadata: Metadata }, { ...closed, title: 'SubscriptionPatch' });
