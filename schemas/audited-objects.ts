@@ -84,6 +84,25 @@ const planOfForm1 = {
   ],
 } as const satisfies AuditedObject;
 
+/** Of customers from before they had a currency. */
+const customerOfForm1 = {
+  table: 'customers',
+  organization: 'organization_id',
+  created: ['customer.created'],
+  createdAt: 'created_at',
+  isVersioned: true,
+  columns: {
+    id: 'text',
+    organization_id: 'text',
+    external_id: 'text',
+    name: 'text',
+    metadata: 'text',
+    personal: 'bytes',
+    ...versioned,
+  },
+  children: [],
+} as const satisfies AuditedObject;
+
 /** Of subscriptions from before a plan had prices in several currencies. */
 const subscriptionOfForm1 = {
   table: 'subscriptions',
@@ -267,21 +286,10 @@ export const auditedObjects = {
     ],
   },
   customer: {
-    table: 'customers',
-    organization: 'organization_id',
-    created: ['customer.created'],
-    createdAt: 'created_at',
-    isVersioned: true,
-    columns: {
-      id: 'text',
-      organization_id: 'text',
-      external_id: 'text',
-      name: 'text',
-      metadata: 'text',
-      personal: 'bytes',
-      ...versioned,
-    },
-    children: [],
+    ...customerOfForm1,
+    form: 2,
+    earlier: [customerOfForm1],
+    columns: { ...customerOfForm1.columns, currency: 'text' },
   },
   subscription: {
     ...subscriptionOfForm1,

@@ -1,6 +1,7 @@
 /** Customers in requests and answers. */
 import { type Static, type TSchema, Type } from 'typebox';
 import {
+  CurrencyCode,
   closed,
   ExternalId,
   formed,
@@ -69,7 +70,12 @@ const NewExternalId = Type.Unsafe<string>({
 });
 
 export const NewCustomer = Type.Object(
-  { external_id: GivenId, ...Personal.properties, metadata: Type.Optional(Metadata) },
+  {
+    external_id: GivenId,
+    ...Personal.properties,
+    currency: Type.Optional(CurrencyCode),
+    metadata: Type.Optional(Metadata),
+  },
   closed,
 );
 export const NewCustomerDocument = Type.Object(
@@ -85,13 +91,15 @@ export const CustomerPatch = Type.Object(
     address: Type.Optional(nullable(Address)),
     tax_ids: Type.Optional(nullable(Type.Array(TaxId, { maxItems: 5 }))),
     payment_reference: Type.Optional(nullable(PaymentReference)),
+    currency: Type.Optional(nullable(CurrencyCode)),
     metadata: Type.Optional(Metadata),
   },
   {
     ...closed,
     title: 'CustomerPatch',
     minProperties: 1,
-    description: 'A field that is left out stays, and null clears it.',
+    description:
+      'A field that is left out stays, and null clears it. Another `currency` is that of subscriptions to come.',
   },
 );
 export type CustomerPatch = Static<typeof CustomerPatch>;
@@ -106,8 +114,18 @@ const personalFields = {
 } satisfies Record<keyof Personal, TSchema>;
 
 export const Customer = Type.Object(
-  { id: idOf('cus'), external_id: ExternalId, ...personalFields, ...resourceFields },
-  { ...closed, title: 'Customer' },
+  {
+    id: idOf('cus'),
+    external_id: ExternalId,
+    ...personalFields,
+    currency: nullable(CurrencyCode),
+    ...resourceFields,
+  },
+  {
+    ...closed,
+    title: 'Customer',
+    description: '`currency` is what new subscriptions are charged in; null is the own currency of each plan.',
+  },
 );
 
 /** The answer to a change. */

@@ -75,7 +75,7 @@ const planVersion = {
   archived_at: null,
 };
 
-const newCustomer = { external_id: 'acme', name: 'Acme Inc.' };
+const newCustomer = { external_id: 'acme', name: 'Acme Inc.', currency: 'USD' };
 const customer = {
   id: id('cus', 5),
   ...newCustomer,

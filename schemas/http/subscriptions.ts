@@ -27,7 +27,7 @@ export const NewSubscription = Type.Object(
     ...closed,
     title: 'NewSubscription',
     description:
-      "`currency` is what the customer is charged in, for good: one that the plan has prices in; by default the plan's own.",
+      "`currency` is what is charged in, for good: that of the customer, where it has one; else one that the plan has prices in, by default the plan's own.",
   },
 );
 

@@ -61,6 +61,9 @@ ALTER TABLE subscriptions ADD COLUMN currency text;
 UPDATE subscriptions s SET currency = v.currency FROM plan_versions v WHERE v.id = s.plan_version_id;
 ALTER TABLE subscriptions ALTER COLUMN currency SET NOT NULL;
 
+-- What a customer pays in; nothing said is the own currency of whatever plan it subscribes to.
+ALTER TABLE customers ADD COLUMN currency text;
+
 -- A draft charges nobody: it could still change.
 CREATE FUNCTION refuse_draft() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -120,6 +120,35 @@ it('a subscription in a currency without prices is refused by name, and nothing 
   expect((await api('GET', `/v1/subscriptions?customer_id=${customer.id}`)).body.items).toEqual([]);
 });
 
+it('is that of the customer, where it has one, and no other; another one is that of subscriptions to come', async () => {
+  const plan = await made('/v1/plans', planOf());
+  const other = await made('/v1/plans', planOf());
+  const customer = await made('/v1/customers', { external_id: `c-${unique()}`, name: 'C', currency: 'EUR' });
+  const ask = (of: { id: string }, more = {}) =>
+    api('POST', '/v1/subscriptions', { customer_id: customer.id, plan: of.id, ...more });
+  expect(await ask(plan, { currency: 'USD' })).toMatchObject({
+    status: 422,
+    body: { errors: [{ field: 'currency', code: 'not_allowed', message: expect.stringContaining('EUR') }] },
+  });
+  const subscribed = await ask(plan);
+  expect(subscribed).toMatchObject({ status: 201, body: { currency: 'EUR' } });
+  const pays = async (currency: string | null) =>
+    expect((await api('PATCH', `/v1/customers/${customer.id}`, { currency })).body).toMatchObject({
+      currency,
+      name: 'C',
+    });
+  await pays('GBP');
+  expect(await ask(other)).toMatchObject({
+    status: 422,
+    body: {
+      errors: [{ field: 'currency', code: 'not_priced', message: expect.stringContaining('GBP, which the customer') }],
+    },
+  });
+  await pays(null);
+  expect(await ask(other)).toMatchObject({ status: 201, body: { currency: 'USD' } });
+  expect((await api('GET', `/v1/subscriptions/${subscribed.body.id}`)).body.currency).toBe('EUR');
+});
+
 it('currencies come and go with versions, all charges have the same, and answers always have the field', async () => {
   const plan = await made('/v1/plans', planOf());
   const [base, requests] = planOf().charges;
