@@ -27,6 +27,8 @@ import { amendmentStore } from './events/amendments.postgres.ts';
 import { billedUsage } from './events/billed-usage.postgres.ts';
 import { billingFactsOf } from './events/event-billing.postgres.ts';
 import { createStoredEvents } from './events/events.clickhouse.ts';
+import { createLineEvents } from './explain/line-events.clickhouse.ts';
+import { ratedLines } from './explain/rated-lines.postgres.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { createIngestCounts } from './reconciliation/ingest-counts.postgres.ts';
 import { createStoredUsage } from './reconciliation/stored-usage.clickhouse.ts';
@@ -113,6 +115,8 @@ await runProcess(log, config.shutdownMsMax, async () => {
       customers: createCustomerStore(vault),
       subscriptions: subscriptionStore,
       invoices: invoiceReader,
+      ratedLines,
+      lineEvents: createLineEvents(clickhouse),
       apiKeys: createApiKeyStore(vault),
       auditLog,
       readUsage: createReadUsage(clickhouse),

@@ -14,6 +14,7 @@ import { planVersionRoutes } from './catalog/plan-version-routes.ts';
 import { type CustomerPorts, customerRoutes } from './customers/customer-routes.ts';
 import { type AmendmentPorts, amendmentRoutes } from './events/amendment-routes.ts';
 import { type EventPorts, eventRoutes } from './events/event-routes.ts';
+import { type ExplainPorts, explainRoutes } from './explain/explain-routes.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import { createRoutes, type RoutePorts } from './route/define-route.ts';
@@ -32,6 +33,7 @@ type ApiPorts = PlanPorts &
   CustomerPorts &
   UsagePorts &
   InvoicePorts &
+  ExplainPorts &
   AmendmentPorts;
 
 export type ApiOptions = HttpOptions & {
@@ -65,6 +67,7 @@ export const createApi = (options: ApiOptions): FastifyInstance => {
     subscriptionRoutes,
     usageRoutes,
     invoiceRoutes,
+    explainRoutes,
     eventRoutes,
     amendmentRoutes,
     reconciliationRoutes,

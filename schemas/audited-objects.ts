@@ -420,8 +420,11 @@ export type AuditedType = keyof typeof auditedObjects;
 /** Entries of what processes do to an object without another version of it. */
 export const uncountedActions = ['customer.resealed', 'api_key.resealed'] as const;
 
-/** Of one shard; digested when it is rated (`billing_run_shards.lines_digest`). */
-export const ratedLineColumns: Readonly<Record<string, ColumnForm>> = {
+/**
+ * Of one shard; digested when it is rated (`billing_run_shards.lines_digest`). A new set of columns is a form more, and
+ * shards keep the one that they were rated in.
+ */
+const ratedLineColumnsOfForm1: Readonly<Record<string, ColumnForm>> = {
   organization_id: 'text',
   subscription_id: 'text',
   period_start: 'instant',
@@ -434,6 +437,22 @@ export const ratedLineColumns: Readonly<Record<string, ColumnForm>> = {
   unmeasured_events: 'text',
   rated_at: 'instant',
 };
+const ratedLineColumnsOfForm2: Readonly<Record<string, ColumnForm>> = {
+  ...ratedLineColumnsOfForm1,
+  billing_period_id: 'text',
+};
+export const ratedLineColumns = {
+  1: ratedLineColumnsOfForm1,
+  2: ratedLineColumnsOfForm2,
+  3: {
+    ...ratedLineColumnsOfForm2,
+    id: 'text',
+    parts: 'text',
+    hash_version: 'text',
+    input_hash: 'text',
+    output_hash: 'text',
+  },
+} as const satisfies Readonly<Record<number, Readonly<Record<string, ColumnForm>>>>;
 
 /** Columns of audited tables that no digest holds. */
 export const undigested: Readonly<Record<string, string>> = {

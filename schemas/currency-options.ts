@@ -3,21 +3,14 @@
  * currency is a price list of its own and no conversion, so its amounts, tiers and free units may differ; its model may
  * not, as a line would be another kind of line.
  */
-import { Type } from 'typebox';
 import { type Currency, isCurrency } from '#schemas/currency.ts';
 import { asObject, type Fault, fieldOf, type JsonObject, ownValue } from '#schemas/fault.ts';
-import { type Price, PriceSchema, priceToJson, readPrice } from '#schemas/price.ts';
+import { type Price, type PriceJson, priceToJson, readPrice } from '#schemas/price/price.ts';
 
 /** In the order of their codes, so that the same options are the same JSON. */
 export type CurrencyOptions = ReadonlyMap<Currency, Price>;
 
 export const currencyOptionsMax = 50;
-
-export const CurrencyOptionsSchema = Type.Record(Type.String({ pattern: '^[A-Z]{3}$' }), PriceSchema, {
-  maxProperties: currencyOptionsMax,
-});
-
-type CurrencyOptionsJson = Readonly<Record<string, ReturnType<typeof priceToJson>>>;
 
 /** Absent is none. `price` is that of the charge, where it could be read. */
 export const readCurrencyOptions = (
@@ -55,7 +48,7 @@ export const readCurrencyOptions = (
   return options;
 };
 
-export const currencyOptionsToJson = (options: CurrencyOptions): CurrencyOptionsJson =>
+export const currencyOptionsToJson = (options: CurrencyOptions): Readonly<Record<string, PriceJson>> =>
   Object.fromEntries([...options].map(([code, price]) => [code, priceToJson(price)]));
 
 const codesOf = (item: unknown): string[] => {

@@ -118,6 +118,18 @@ export const failures = {
     'No invoice of your organization has this id; invoices of others answer the same.',
     'Use the id of an invoice of your organization.',
   ),
+  INVOICE_LINE_NOT_FOUND: failure(
+    404,
+    'There is no such invoice line',
+    'The invoice has no line at this position, or one that charges for no billing period.',
+    'Use the position of one of the lines of the invoice.',
+  ),
+  RATED_LINE_NOT_FOUND: failure(
+    404,
+    'There is no such rated line',
+    'No rated line of your organization has this id; rated lines of others answer the same.',
+    'Use the id in the explanation of an invoice line.',
+  ),
   BILLING_RUN_NOT_FOUND: failure(
     404,
     'There is no such billing run',

@@ -9,6 +9,7 @@ export const idPrefixes = {
   sub: 'subscription',
   run: 'billing run',
   bpd: 'billing period',
+  rln: 'rated line',
   inv: 'invoice',
   mtv: 'meter version',
   amd: 'amendment',

@@ -19,7 +19,7 @@ const preciseScale = 24;
 export const amountIntegerDigitsMax = 20;
 
 export const zeroAmount = 0n as Amount;
-const zeroPrecise = 0n as PreciseAmount;
+export const zeroPrecise = 0n as PreciseAmount;
 
 /**
  * How a division ends when it does not come out even. All four mirror at zero: round(-x) = -round(x), so a credit note
@@ -45,7 +45,7 @@ export const isRoundingMode = (text: string): text is RoundingMode => roundingMo
 export const divide = (dividend: bigint, divisor: bigint, mode: RoundingMode): bigint => {
   assert(divisor > 0n, 'a divisor of money is positive');
   const towardsZero = dividend / divisor;
-  const rest = dividend % divisor;
+  const rest = dividend - towardsZero * divisor;
   if (rest === 0n) return towardsZero;
   const awayFromZero = towardsZero + (dividend < 0n ? -1n : 1n);
   const twiceRest = 2n * (rest < 0n ? -rest : rest);
@@ -95,13 +95,30 @@ const preciseUnitsPerAmountUnit = 10n ** BigInt(preciseScale - amountScale);
 /** The same amount of money at the finer scale. */
 export const toPrecise = (amount: Amount): PreciseAmount => (amount * preciseUnitsPerAmountUnit) as PreciseAmount;
 
+/** unit amount x quantity + flat amount, exact. */
+export const preciseSum = (unitAmount: Amount, quantity: Quantity, flatAmount: Amount): PreciseAmount => {
+  const product = unitAmount * quantity;
+  return (flatAmount === 0n ? product : product + flatAmount * preciseUnitsPerAmountUnit) as PreciseAmount;
+};
+
+/** One minor unit at both scales, by its number of decimal places: powers are computed once and not for each line. */
+const minorUnitsAtScales = [0, 1, 2, 3, 4].map((places) => ({
+  amount: 10n ** BigInt(amountScale - places),
+  precise: 10n ** BigInt(preciseScale - places),
+}));
+
+const minorUnitAtScales = (currency: Currency) => {
+  const minorUnit = minorUnitsAtScales[minorUnitsOf(currency)];
+  assert(minorUnit, `${currency} has at most 4 decimal places`);
+  return minorUnit;
+};
+
 /**
  * The only way from an exact amount to a printed one: a whole number of the currency's minor units, in one division.
  */
 export const roundToMinorUnits = (precise: PreciseAmount, currency: Currency, mode: RoundingMode): Amount => {
-  const minorUnits = minorUnitsOf(currency);
-  const wholeMinorUnits = divide(precise, 10n ** BigInt(preciseScale - minorUnits), mode);
-  return (wholeMinorUnits * minorUnitOf(currency)) as Amount;
+  const minorUnit = minorUnitAtScales(currency);
+  return (divide(precise, minorUnit.precise, mode) * minorUnit.amount) as Amount;
 };
 
 export const addAmounts = (a: Amount, b: Amount): Amount => (a + b) as Amount;
@@ -116,9 +133,6 @@ export const sumPrecise = (amounts: readonly PreciseAmount[]): PreciseAmount => 
 export const compareAmounts = <T extends Amount | PreciseAmount>(a: T, b: T): -1 | 0 | 1 =>
   a < b ? -1 : a > b ? 1 : 0;
 
-/** One minor unit of the currency as an amount. */
-const minorUnitOf = (currency: Currency): bigint => 10n ** BigInt(amountScale - minorUnitsOf(currency));
-
 /**
  * Splits a printed amount over `weights` by the largest remainder, in whole minor units: each part differs from its
  * exact share by less than one minor unit, and the parts sum to the total. Where remainders are equal the earlier
@@ -127,7 +141,7 @@ const minorUnitOf = (currency: Currency): bigint => 10n ** BigInt(amountScale - 
  * split); anything else is a bug of the caller.
  */
 export const allocate = (total: Amount, weights: readonly bigint[], currency: Currency): Amount[] => {
-  const minorUnit = minorUnitOf(currency);
+  const minorUnit = minorUnitAtScales(currency).amount;
   assert(total % minorUnit === 0n, 'only a whole number of minor units can be allocated');
   assert(
     weights.every((weight) => weight >= 0n),

@@ -1,10 +1,8 @@
-/** A plan version: what a subscription is charged for. Its JSON is public; its prices are in `price.ts`. */
-import { Type } from 'typebox';
+/** A plan version: what a subscription is charged for. Its JSON is public; its prices are in `price/`. */
 import { type Currency, isCurrency } from '#schemas/currency.ts';
 import {
   addMissingCurrencies,
   type CurrencyOptions,
-  CurrencyOptionsSchema,
   currencyOptionsToJson,
   readCurrencyOptions,
 } from '#schemas/currency-options.ts';
@@ -20,8 +18,8 @@ import {
   readText,
   type TextRule,
 } from '#schemas/fault.ts';
-import { codePattern, codeRule, newNameFault, readNewCode } from '#schemas/names.ts';
-import { modelFromJson, type Price, PriceSchema, priceToJson, readPrice } from '#schemas/price.ts';
+import { codeRule, newNameFault, readNewCode } from '#schemas/names.ts';
+import { modelNamed, type Price, type PriceJson, priceToJson, readPrice } from '#schemas/price/price.ts';
 
 /**
  * `meter` is the code of the meter whose quantity is priced; a flat charge has none. `code` is unique within its plan
@@ -52,34 +50,27 @@ export type PlanVersionState = (typeof planVersionStates)[number];
 export const chargesMax = 100;
 
 // No control characters: PostgreSQL refuses NUL, and a name is printed on invoices.
-const namePattern = '^[^\\u0000-\\u001f\\u007f]{1,200}$';
+export const namePattern = '^[^\\u0000-\\u001f\\u007f]{1,200}$';
 export const nameRule: TextRule = {
   pattern: new RegExp(namePattern, 'u'),
   about: '1 to 200 characters, none of them a control character',
 };
 
-export const ChargeSchema = Type.Object({
-  code: Type.String({ pattern: codePattern, description: 'Unique within the plan.' }),
-  name: Type.String({ pattern: namePattern, description: 'Printed on the invoice line.' }),
-  meter: Type.Optional(
-    Type.Unsafe<string | null>({
-      type: ['string', 'null'],
-      pattern: codePattern,
-      description: 'Code of the meter that is priced; null or absent for a flat price.',
-    }),
-  ),
-  price: PriceSchema,
-  currency_options: Type.Optional(CurrencyOptionsSchema),
-});
-export type ChargeJson = Type.Static<typeof ChargeSchema>;
-
-export const PlanVersionSchema = Type.Object({
-  code: Type.String({ pattern: codePattern }),
-  name: Type.String({ pattern: namePattern }),
-  currency: Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217 code of an active currency.' }),
-  charges: Type.Array(ChargeSchema, { minItems: 1, maxItems: chargesMax }),
-});
-export type PlanVersionJson = Type.Static<typeof PlanVersionSchema>;
+/** The canonical JSON of a charge, which is what is stored and answered. */
+export type ChargeJson = {
+  readonly code: string;
+  readonly name: string;
+  readonly meter: string | null;
+  readonly price: PriceJson;
+  /** Absent where there is none, as charges were written before there could be any. */
+  readonly currency_options?: Readonly<Record<string, PriceJson>>;
+};
+export type PlanVersionJson = {
+  readonly code: string;
+  readonly name: string;
+  readonly currency: string;
+  readonly charges: readonly ChargeJson[];
+};
 export type PlanTermsJson = Pick<PlanVersionJson, 'currency' | 'charges'>;
 
 /** All faults are listed, with paths from the root of the plan version. */
@@ -162,15 +153,15 @@ const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge |
 /** Whether a meter must be there depends on the model; where that is not known, its own fault is enough. */
 const readMeter = (object: JsonObject, parent: string, faults: Fault[]): string | null | undefined => {
   const field = fieldOf(parent, 'meter');
-  const model = modelFromJson(ownValue(object, 'price'));
+  const model = modelNamed(ownValue(object, 'price'));
   const none = (ownValue(object, 'meter') ?? null) === null;
-  if (none && (model === 'flat' || model === undefined)) return null;
+  if (none && !model?.metered) return null;
   if (none) {
     faults.push({ field, code: 'missing', message: 'must be the code of the meter that is priced' });
     return undefined;
   }
-  if (model !== 'flat') return readText(object, 'meter', parent, codeRule, faults);
-  faults.push({ field, code: 'not_allowed', message: 'must be null: a flat price has no meter' });
+  if (!model || model.metered) return readText(object, 'meter', parent, codeRule, faults);
+  faults.push({ field, code: 'not_allowed', message: 'must be null: a price of this model has no meter' });
   return undefined;
 };
 
@@ -194,27 +185,27 @@ const readCurrency = (object: JsonObject, faults: Fault[]): Currency | undefined
   return undefined;
 };
 
-/** Without `currency_options` where there are none, as it was written before there could be any. */
-export const chargeToJson = (charge: PlanCharge): ChargeJson => ({
+export const chargeToJson = (charge: Charge | PlanCharge): ChargeJson => ({
   code: charge.code,
   name: charge.name,
   meter: charge.meter,
   price: priceToJson(charge.price),
-  ...(charge.currencyOptions.size > 0 && { currency_options: currencyOptionsToJson(charge.currencyOptions) }),
+  ...('currencyOptions' in charge &&
+    charge.currencyOptions.size > 0 && { currency_options: currencyOptionsToJson(charge.currencyOptions) }),
 });
 
-/** A stored charge as it is rated in a currency. `own` is that of its plan version. */
-export const ratedChargeFromJson = (json: unknown, currency: string, own: string): Parsed<Charge> => {
-  const parsed = chargeFromJson(json);
-  if (!parsed.ok) return parsed;
-  const { code, name, meter, currencyOptions, price: ownPrice } = parsed.value;
-  const price = currency === own ? ownPrice : currencyOptions.get(currency as Currency);
-  return price
-    ? { ok: true, value: { code, name, meter, price } }
-    : {
-        ok: false,
-        faults: [{ field: `currency_options.${currency}`, code: 'missing', message: 'must be a price' }],
-      };
+/**
+ * A stored charge as it is rated in a currency: with that price alone, and the rest as it is stored. `own` is the
+ * currency of its plan version. Undefined where it has no price in the one that is asked for.
+ */
+export const chargeJsonIn = (
+  { currency_options: options = {}, ...charge }: ChargeJson,
+  currency: string,
+  own: string,
+): ChargeJson | undefined => {
+  if (currency === own) return charge;
+  const price = Object.hasOwn(options, currency) ? options[currency] : undefined;
+  return price && { ...charge, price };
 };
 
 /** Every currency that a version has prices in, its own first. */

@@ -25,7 +25,9 @@ export const parseQuantity = (text: string): Quantity | undefined =>
 /** Canonical decimal text: "426684", "0.5". */
 export const formatQuantity = (quantity: Quantity): string => formatFixedPoint(quantity, quantityScale);
 
-export const addQuantities = (a: Quantity, b: Quantity): Quantity => (a + b) as Quantity;
+/** Nothing is made for a sum with nothing: most prices have no free units. */
+export const addQuantities = (a: Quantity, b: Quantity): Quantity =>
+  a === zeroQuantity ? b : b === zeroQuantity ? a : ((a + b) as Quantity);
 export const subtractQuantities = (a: Quantity, b: Quantity): Quantity => (a - b) as Quantity;
 export const minQuantity = (a: Quantity, b: Quantity): Quantity => (a < b ? a : b);
 export const maxQuantity = (a: Quantity, b: Quantity): Quantity => (a > b ? a : b);

@@ -15,7 +15,7 @@ import {
   type RoundingMode,
 } from '#schemas/money.ts';
 import { formatPeriod, type Period } from '#schemas/period.ts';
-import type { PriceModel } from '#schemas/price.ts';
+import type { PriceModel } from '#schemas/price/price.ts';
 import { formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 
 /** Decided once per tenant or plan, stored with every line, so that a line can be computed again. */
@@ -32,14 +32,23 @@ export const StepKind = {
   units: 'units',
   /** Started packages. */
   packages: 'packages',
+  /** Events that all cost the same: `priced` is how many, `units` what they measured. */
+  events: 'events',
+  /** Amounts that events said: `priced` is their sum. */
+  amounts: 'amounts',
   /** A quantity below zero (corrections larger than the usage), charged as zero. */
   belowZero: 'below_zero',
+  /** What is missing to the least that is charged, which `flatAmount` says. */
+  minimum: 'minimum',
+  /** What is more than the most that is charged, which `flatAmount` says; below zero, as it is taken away. */
+  maximum: 'maximum',
 } as const;
 export type StepKind = (typeof StepKind)[keyof typeof StepKind];
 
 /**
- * One term of an amount: `amount` = `priced` x `unitAmount` + `flatAmount`, exactly. The steps of a metered line tile
- * its quantity: each begins where the one before ends, and their units sum to the quantity.
+ * One term of an amount: `amount` = `priced` x `unitAmount` + `flatAmount`, exactly, but for what brings the sum to a
+ * bound. The steps of a metered line tile its quantity: each begins where the one before ends, and their units sum to
+ * the quantity. With a matrix that is so in each cell.
  */
 export type PriceStep = {
   readonly kind: StepKind;
@@ -56,6 +65,8 @@ export type PriceStep = {
   readonly unitAmount: Amount;
   readonly flatAmount: Amount;
   readonly amount: PreciseAmount;
+  /** The cell of a matrix by the values that it names; none for the default price. */
+  readonly cell?: Readonly<Record<string, string>>;
 };
 
 /** What a price function gives; the amounts of `steps` sum exactly to `precise`. */
@@ -100,6 +111,7 @@ export const priceStepToJson = (step: PriceStep) => ({
   unit_amount: formatAmount(step.unitAmount),
   flat_amount: formatAmount(step.flatAmount),
   amount: formatPreciseAmount(step.amount),
+  ...(step.cell && { cell: step.cell }),
 });
 export type PriceStepJson = ReturnType<typeof priceStepToJson>;
 
@@ -135,6 +147,7 @@ export const priceStepFromJson = (json: PriceStepJson): PriceStep => ({
   unitAmount: stored(parseAmount(json.unit_amount), json),
   flatAmount: stored(parseAmount(json.flat_amount), json),
   amount: stored(parsePreciseAmount(json.amount), json),
+  ...(json.cell && { cell: json.cell }),
 });
 
 /** What a stored line has in columns of its own: its JSON from before there were billing periods lacks it. */

@@ -36,7 +36,7 @@ export type MeterPorts = {
 };
 
 /** Every field of a definition, null where it has none. */
-const definitionJson = ({ group_by = [], ...json }: MeterDefinitionJson) => ({
+export const definitionJson = ({ group_by = [], ...json }: MeterDefinitionJson) => ({
   event: json.event,
   aggregation: json.aggregation,
   property: json.property ?? null,

@@ -65,7 +65,8 @@ WHERE v.tenant = {tenant:String} AND v.row_digest IN ${digests} AND v.void_seque
 ORDER BY v.void_sequence`;
 
 /** The columns of a row as `fromRows` reads them. */
-const rowColumns = 'stream_sequence, occurred_at, received_at, tenant, idempotency_key, event, customer, properties';
+export const rowColumns =
+  'stream_sequence, occurred_at, received_at, tenant, idempotency_key, event, customer, properties';
 
 const placesStatement = `
 SELECT ${rowColumns} FROM usage_events
@@ -129,15 +130,23 @@ const onceEach = (rows: readonly StoredEvent[]): StoredEvent[] => [
   ...new Map(rows.map((row) => [`${row.sequence} ${row.event.idempotencyKey}`, row])).values(),
 ];
 
+/** The rows that a statement gives, which selects `rowColumns` and ends with `FORMAT RowBinary`. */
+export const readStoredEvents = (
+  clickhouse: ClickHouseClient,
+  query: string,
+  query_params: Record<string, unknown>,
+): Promise<StoredEvent[]> =>
+  whileAvailable(async () => {
+    const settings = { do_not_merge_across_partitions_select_final: 1, wait_end_of_query: 1 } as const;
+    const { stream } = await clickhouse.exec({ query, query_params, clickhouse_settings: settings });
+    return onceEach(fromRows(await buffer(stream)));
+  });
+
 export const createStoredEvents = (clickhouse: ClickHouseClient) => {
   const read = <R>(query: string, params: Record<string, unknown>): Promise<R[]> =>
     whileAvailable(() => readRows<R>(clickhouse, { query, params }));
-  const readEvents = (query: string, query_params: Record<string, unknown>): Promise<StoredEvent[]> =>
-    whileAvailable(async () => {
-      const settings = { do_not_merge_across_partitions_select_final: 1, wait_end_of_query: 1 } as const;
-      const { stream } = await clickhouse.exec({ query, query_params, clickhouse_settings: settings });
-      return onceEach(fromRows(await buffer(stream)));
-    });
+  const readEvents = (query: string, params: Record<string, unknown>): Promise<StoredEvent[]> =>
+    readStoredEvents(clickhouse, query, params);
   return {
     /** The first row of each key that is stored; at most 10,000 digests, in hex. */
     known: (tenant: string, digests: readonly string[]): Promise<KnownKey[]> => {

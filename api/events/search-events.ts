@@ -67,7 +67,8 @@ const spanOf = ({ after, before, idempotencyKey }: SearchAsked, nowMs: number): 
   return { start, end };
 };
 
-const digestOf = ({ event }: StoredEvent): string => keyDigest(event.tenant, event.idempotencyKey).toString('hex');
+export const digestOf = ({ event }: StoredEvent): string =>
+  keyDigest(event.tenant, event.idempotencyKey).toString('hex');
 
 /** Newest first, as the store sorts. */
 const newestFirst = (a: StoredEvent, b: StoredEvent): number => {
@@ -115,17 +116,17 @@ const isBehind = (
  * The end of a span goes first, and more of it only where that has too few: the newest page of a month is then as cheap
  * as that of a day. Spans are cut at whole days, since the store reads whole days anyway.
  */
-const inSpans = async (search: EventSearch, ports: SearchPorts): Promise<StoredEvent[]> => {
+export const newestInSpans = async <S extends Pick<EventSearch, 'start' | 'end' | 'before' | 'limit'>>(
+  search: S,
+  read: (part: S) => Promise<readonly StoredEvent[]>,
+): Promise<StoredEvent[]> => {
   const found: StoredEvent[] = [];
   const top = Math.min(search.end, search.before ? search.before.occurredAtMs + 1 : search.end);
   let end = top;
   for (let days = 1; end > search.start && found.length < search.limit; days *= 4) {
     const start = Math.max(search.start, Math.floor((end - 1) / dayMs) * dayMs - (days - 1) * dayMs);
-    found.push(
-      ...(await ports.storedEvents.search({ ...search, start, end, limit: search.limit - found.length })).sort(
-        newestFirst,
-      ),
-    );
+    const part = await read({ ...search, start, end, limit: search.limit - found.length });
+    found.push(...part.toSorted(newestFirst));
     end = start;
   }
   return found;
@@ -177,7 +178,9 @@ export const searchEvents = async (
     limit: limit + 1,
   };
   const found =
-    idempotencyKey === undefined ? await inSpans(search, ports) : await ofKey(db, idempotencyKey, search, ports);
+    idempotencyKey === undefined
+      ? await newestInSpans(search, ports.storedEvents.search)
+      : await ofKey(db, idempotencyKey, search, ports);
   const shown = found.slice(0, limit);
   const times = shown.map((one) => one.event.occurredAtMs);
   const voids = await ports.storedEvents.voids(
@@ -198,7 +201,7 @@ export const searchEvents = async (
   return { watermark, span, events: shown.map((one) => ({ ...one, void: voidOf(one, voids) })), nextCursor };
 };
 
-export const foundEventJson = ({ event, sequence, void: of }: FoundEvent) => ({
+export const storedEventJson = ({ event, sequence }: StoredEvent) => ({
   idempotency_key: shownKey(event.idempotencyKey),
   event: event.event,
   customer_id: event.customer,
@@ -207,6 +210,10 @@ export const foundEventJson = ({ event, sequence, void: of }: FoundEvent) => ({
   received_at: formatInstant(event.receivedAtMs),
   sequence: sequence.toString(),
   amendment_id: event.idempotencyKey.split('\0')[1] ?? null,
+});
+
+export const foundEventJson = ({ void: of, ...found }: FoundEvent) => ({
+  ...storedEventJson(found),
   state: of ? 'void' : 'counted',
   void_reason: of?.reason ?? null,
   voided_by: of?.amendmentId ? of.amendmentId : null,

@@ -22,6 +22,7 @@ What is no success is \`application/problem+json\` with a stable \`error_code\`.
     Usage: 'Quantities at a watermark: the same watermark gives the same answer for ever.',
     'Billing runs': 'Closing a month: everything that is due is rated and invoiced.',
     Invoices: 'What was issued. An issued invoice never changes.',
+    Explanations: 'Why a line is what it is, down to its events.',
     Events: 'Single events: what became of each, and amendments that void or replace them.',
     Reconciliation: 'What was answered to events, held against what is stored.',
     'API keys': 'Keys with their scopes. The secret is in the answer that makes it, and nowhere else.',

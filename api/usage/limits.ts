@@ -1,5 +1,5 @@
 /** How much of what a price gives was used: its free units, and each of its tiers. Pure. */
-import type { Price } from '#schemas/price.ts';
+import type { Price } from '#schemas/price/price.ts';
 import {
   formatQuantity,
   maxQuantity,
@@ -21,10 +21,10 @@ export type Limits = {
  */
 export const limitsOf = (price: Price, quantity: string): Limits => {
   const used = maxQuantity(parseQuantity(quantity) ?? zeroQuantity, zeroQuantity);
-  const free = price.model === 'flat' ? zeroQuantity : price.freeUnits;
+  const free = 'freeUnits' in price ? price.freeUnits : zeroQuantity;
   const billable = maxQuantity(subtractQuantities(used, free), zeroQuantity);
   let lower: Quantity = zeroQuantity;
-  const tiers = (price.model === 'graduated' ? price.tiers : []).map(({ upTo }) => {
+  const tiers = ('tiers' in price ? price.tiers : []).map(({ upTo }) => {
     const upper = upTo === null ? billable : minQuantity(upTo, billable);
     const inTier = maxQuantity(subtractQuantities(upper, lower), zeroQuantity);
     lower = maxQuantity(lower, upper);

@@ -7,7 +7,7 @@ import { formatInstant } from '#schemas/instant.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, monthOf, type Period, periodOf } from '#schemas/period.ts';
-import { ratedChargeFromJson } from '#schemas/plan.ts';
+import { chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { coveredPeriods } from '#schemas/subscription.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
@@ -261,8 +261,9 @@ const subscriptionUsageRoute = (
       const meters = await catalog.pinnedMeters(db, subscription.planVersionId);
       const terms = await catalog.termsOf(db, subscription.planVersionId);
       const charges = (terms?.charges ?? []).flatMap((json) => {
-        const charge = ratedChargeFromJson(json, subscription.currency, terms?.currency ?? '');
-        return charge.ok ? [charge.value] : [];
+        const charge = terms && chargeJsonIn(json, subscription.currency, terms.currency);
+        const parsed = chargeFromJson(charge);
+        return parsed.ok ? [parsed.value] : [];
       });
       // As it is billed: of the span, what the subscription covers.
       const [covered] = coveredPeriods(subscription, period);

@@ -11,6 +11,7 @@ import {
   quantitiesFromRows,
   quantityStatements,
   type StatementRow,
+  wholeOf,
 } from '../../rater/aggregate/quantity-query.ts';
 import { type UsageRow, type UsageWanted, usageFromRows, usageStatement } from '../../rater/aggregate/usage-query.ts';
 import { coalesceReads } from './coalesce-reads.ts';
@@ -83,7 +84,12 @@ export const createReadUsage = (clickhouse: ClickHouseClient): ReadUsage => {
     quantities: async ({ organizationId, watermark, customers, meters, period }) => {
       const spans = [{ spanId: 'asked', customers, period }];
       const answers = [];
-      for (const statement of quantityStatements({ tenant: organizationId, watermark, spans, meters }))
+      for (const statement of quantityStatements({
+        tenant: organizationId,
+        watermark,
+        spans,
+        measures: meters.map(wholeOf),
+      }))
         answers.push({ statement, rows: await read<StatementRow>(statement) });
       return quantitiesFromRows(answers).get('asked') ?? new Map();
     },

@@ -6,7 +6,7 @@
  * were stored digests are counted alone.
  */
 
-import { entriesOf, ratedLinesDigest, storedDigests } from '#platform/audit/stored-digest.ts';
+import { entriesOf, ratedLinesDigestAsStored, storedDigests } from '#platform/audit/stored-digest.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { type AuditedObject, type AuditedType, auditedObjects, type ChildRows } from '#schemas/audited-objects.ts';
 import type { FaultyRow } from './verify-chains.postgres.ts';
@@ -64,7 +64,7 @@ const numbersStatement = `SELECT DISTINCT a.object_type AS type, a.object_id AS 
 
 /** Shards whose rated lines are not those that were rated. */
 const ratedStatement = `SELECT s.run_id || '/' || s.shard_number AS id FROM billing_run_shards s JOIN billing_runs r ON r.id = s.run_id
-  WHERE r.organization_id = $1 AND s.lines_digest IS NOT NULL AND s.lines_digest IS DISTINCT FROM ${ratedLinesDigest} ORDER BY 1`;
+  WHERE r.organization_id = $1 AND s.lines_digest IS NOT NULL AND s.lines_digest IS DISTINCT FROM ${ratedLinesDigestAsStored} ORDER BY 1`;
 
 /** Lines that no shard rated. */
 const strayLinesStatement = `SELECT DISTINCT l.subscription_id AS id FROM rated_lines l WHERE l.organization_id = $1 AND NOT EXISTS (

@@ -89,28 +89,22 @@ export const lockAccounted = async (
   return new Set(rows.map(({ id }) => id));
 };
 
-const digestOfLines = (
-  form: number,
-  columns: Readonly<Record<string, ColumnForm>>,
-  order: readonly string[],
-  where: string,
-): string =>
+const digestOfLines = (form: keyof typeof ratedLineColumns, order: readonly string[], where: string): string =>
   `(SELECT '${form}:' || ${digestOfTexts(
-    `jsonb_agg(jsonb_build_array(${textsOf('l', columns).join(', ')}) ORDER BY ${orderOf('l', order)})`,
+    `jsonb_agg(jsonb_build_array(${textsOf('l', ratedLineColumns[form]).join(', ')}) ORDER BY ${orderOf('l', order)})`,
   )} FROM rated_lines l WHERE l.organization_id = r.organization_id AND l.watermark = r.watermark AND ${where})`;
 
+const digestOfPeriods = (form: 2 | 3): string =>
+  digestOfLines(form, ['billing_period_id', 'charge_code'], 'l.billing_period_id = ANY (s.billing_period_ids)');
+
+/** The expression for the digest of the rated lines of the shard `s` of the run `r`; null in none. */
+export const ratedLinesDigest = digestOfPeriods(3);
+
 /**
- * The expression for the digest of the rated lines of the shard `s` of the run `r`; null in none. A shard from before
- * there were billing periods names subscriptions.
+ * The same in the form that the shard has a digest of. One from before there were billing periods names subscriptions.
  */
-export const ratedLinesDigest = `CASE WHEN s.billing_period_ids IS NULL THEN ${digestOfLines(
+export const ratedLinesDigestAsStored = `CASE split_part(s.lines_digest, ':', 1) WHEN '1' THEN ${digestOfLines(
   1,
-  ratedLineColumns,
   ['subscription_id', 'charge_code'],
   'l.subscription_id = ANY (s.subscription_ids) AND l.period_start = r.period_start',
-)} ELSE ${digestOfLines(
-  2,
-  { ...ratedLineColumns, billing_period_id: 'text' },
-  ['billing_period_id', 'charge_code'],
-  'l.billing_period_id = ANY (s.billing_period_ids)',
-)} END`;
+)} WHEN '2' THEN ${digestOfPeriods(2)} ELSE ${ratedLinesDigest} END`;

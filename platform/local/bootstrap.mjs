@@ -25,6 +25,7 @@ const commands = {
   'bench-api': { file: 'bench/api.main.ts', isOurs: true },
   'bench-changes': { file: 'bench/changes.main.ts', isOurs: true },
   'bench-usage': { file: 'bench/usage.main.ts', isOurs: true },
+  'bench-rating': { file: 'bench/rating.main.ts', isOurs: true },
   'test-clients': { file: 'test/clients/clients.main.ts', isOurs: true },
   'test-crash': { file: 'test/crash/crash.main.ts', isOurs: true },
   'fuzz-api': { file: 'test/fuzz/fuzz-api.main.ts', isOurs: true },

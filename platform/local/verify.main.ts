@@ -1,4 +1,15 @@
-/** `npm run verify`: runs `api/verify/verify.main.ts`, which says what it does, wherever PostgreSQL is (with-stores.ts). */
-import { runFileOnStore } from './with-stores.ts';
+/**
+ * `npm run verify` runs `api/verify/verify.main.ts`, and `npm run verify -- rating` `rater/verify/rating.main.ts`; each
+ * says what it does. Both work wherever the stores are (with-stores.ts).
+ */
+import { runFileOnStores } from './with-stores.ts';
 
-await runFileOnStore('api/verify/verify.main.ts', 'postgres', 'the chains could not be verified');
+const [subject, ...words] = process.argv.slice(2);
+if (subject === 'rating')
+  await runFileOnStores(
+    'rater/verify/rating.main.ts',
+    ['postgres', 'clickhouse'],
+    'the ratings could not be verified',
+    words,
+  );
+else await runFileOnStores('api/verify/verify.main.ts', ['postgres'], 'the chains could not be verified');

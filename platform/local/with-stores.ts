@@ -90,21 +90,28 @@ export const runOnStores = async <N extends StoreName>(
 };
 
 /**
- * Runs a file of a domain on one store, with the words of this command and its exit code. A process of its own like
+ * Runs a file of a domain on stores, with the words of this command and its exit code. A process of its own like
  * every other of a domain: what stands on platform is started from here and not imported.
  */
-export const runFileOnStore = (file: string, store: StoreName, failure: string): Promise<void> =>
-  runOnStores({ readConfig: () => loadConfig(process.env, []), names: [store], failure }, async ({ urls, signal }) => {
-    const { variable } = serverKinds[store];
-    const child = spawn(
-      process.execPath,
-      [fileURLToPath(new URL(`../../${file}`, import.meta.url)), ...process.argv.slice(2)],
-      {
-        env: { ...process.env, [variable]: urls[store], [`${variable}_FILE`]: undefined },
-        stdio: ['ignore', 'inherit', 'inherit'],
-        signal,
-      },
-    );
+export const runFileOnStores = (
+  file: string,
+  stores: readonly StoreName[],
+  failure: string,
+  words: readonly string[] = process.argv.slice(2),
+): Promise<void> =>
+  runOnStores({ readConfig: () => loadConfig(process.env, []), names: stores, failure }, async ({ urls, signal }) => {
+    const found = stores.flatMap((store): [string, string | undefined][] => {
+      const { variable } = serverKinds[store];
+      return [
+        [variable, urls[store]],
+        [`${variable}_FILE`, undefined],
+      ];
+    });
+    const child = spawn(process.execPath, [fileURLToPath(new URL(`../../${file}`, import.meta.url)), ...words], {
+      env: { ...process.env, ...Object.fromEntries(found) },
+      stdio: ['ignore', 'inherit', 'inherit'],
+      signal,
+    });
     const [code] = (await once(child, 'exit')) as [number | null];
     process.exitCode = code ?? 1;
   });

@@ -1,15 +1,19 @@
 /**
- * The queries for quantities: usage per (span, meter version) at a watermark, for any number of spans. Pure: text and
+ * The queries for quantities: usage per (span, measure) at a watermark, for any number of spans. Pure: text and
  * parameters.
  */
 import { conditionsOf } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
+import type { Cells, EventTerms } from '#schemas/price/usage-parts.ts';
+import { addQuantities, formatQuantity, parseQuantity, zeroQuantity } from '#schemas/quantity.ts';
+import type { MeasuredPart } from '#schemas/rating-input.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
-import { createBindings } from './bindings.ts';
+import { type Bindings, createBindings } from './bindings.ts';
 import { finish } from './finish.ts';
 import type { Fragment, Results } from './fragment.ts';
 import { fragmentOf } from './fragment-of.ts';
+import { cellColumns, eventColumns, type PartColumns } from './measure-parts.ts';
 import { meterColumns } from './meter-columns.ts';
 import { standingCondition } from './standing.ts';
 
@@ -28,21 +32,40 @@ export type QuantityQuery = {
   /** The highest stream sequence that counts. The same watermark gives the same answer for ever. */
   readonly watermark: bigint;
   readonly spans: readonly MeasuredSpan[];
-  readonly meters: readonly MeterVersion[];
+  readonly measures: readonly Measure[];
 };
 
-/** A meter that has no value gives 0 here, as there is nothing to charge. */
-export type Measured = { readonly quantity: string; readonly unmeasuredEvents: bigint };
+/** What is asked of a meter: its usage as a whole, or in parts, of which there is one kind at most. */
+export type Measure = {
+  /** Chosen by the caller, and told back. */
+  readonly measureId: string;
+  readonly meter: MeterVersion;
+  readonly cells?: Cells;
+  readonly events?: EventTerms;
+};
 
-/** Span id -> meter version id -> quantity. A span without events is missing. */
+/** The usage of a meter as a whole, under the id of its version. */
+export const wholeOf = (meter: MeterVersion): Measure => ({ measureId: meter.versionId, meter });
+
+/**
+ * A meter that has no value gives 0 here, as there is nothing to charge. Of a measure in parts the quantity is the sum of
+ * those of its parts.
+ */
+export type Measured = {
+  readonly quantity: string;
+  readonly unmeasuredEvents: bigint;
+  readonly parts?: readonly MeasuredPart[];
+};
+
+/** Span id -> measure id -> quantity. A span without events is missing. */
 export type Quantities = ReadonlyMap<string, ReadonlyMap<string, Measured>>;
 
 export type QuantityStatement = {
   readonly query: string;
   readonly params: Readonly<Record<string, unknown>>;
   readonly settings: Readonly<Record<string, string | number>>;
-  /** The meters of this statement, which its columns are numbered by. */
-  readonly meters: readonly MeterVersion[];
+  /** The measures of this statement, which its columns are numbered by; one that is told in parts stands alone. */
+  readonly measures: readonly Measure[];
   readonly fragments: readonly Fragment[];
   readonly periods: ReadonlyMap<string, Period>;
 };
@@ -71,8 +94,16 @@ const bounds = { start: 'toUnixTimestamp64Milli(covered_from)', end: 'toUnixTime
 /** Levels are carried from the first event on; everything else is of the period alone. */
 const readsBefore = ({ aggregation }: Meter): boolean => aggregation === 'weighted_sum';
 
-const oneStatement = ({ tenant, watermark, spans, meters }: QuantityQuery, before: boolean): QuantityStatement => {
+const isInParts = ({ cells, events }: Measure): boolean => cells !== undefined || events !== undefined;
+
+const partColumns = ({ cells, events }: Measure, bindings: Bindings): PartColumns | undefined => {
+  if (cells) return cellColumns(cells, bindings);
+  return events && eventColumns(events, 'value_0');
+};
+
+const oneStatement = ({ tenant, watermark, spans, measures }: QuantityQuery, before: boolean): QuantityStatement => {
   const bindings = createBindings();
+  const meters = measures.map(({ meter }) => meter);
   const columns = meters.map((meter) => meterColumns(meter, bindings));
   const fragments = meters.map((meter, index) =>
     fragmentOf(meter, { counted: `counted_${index}`, value: `value_${index}` }, bounds),
@@ -85,7 +116,9 @@ const oneStatement = ({ tenant, watermark, spans, meters }: QuantityQuery, befor
     ...Object.entries(fragment.results).map(([name, sql]) => `${sql} AS result_${name}_${index}`),
     `toString(countIf(counted_${index} AND isNull(value_${index}) AND occurred_at >= covered_from)) AS unmeasured_${index}`,
   ]);
-  const keys = meters.some(({ aggregation }) => aggregation === 'latest') ? ['idempotency_key'] : [];
+  const inParts = measures[0] && partColumns(measures[0], bindings);
+  const latest = meters.some(({ aggregation }) => aggregation === 'latest') ? ['idempotency_key'] : [];
+  const keys = [...new Set([...latest, ...(inParts?.needed ?? [])])];
   const rows = spans.flatMap(({ spanId, customers, period }) =>
     customers.map((customer) => ({ spanId, customer, period })),
   );
@@ -96,10 +129,16 @@ const oneStatement = ({ tenant, watermark, spans, meters }: QuantityQuery, befor
   // PREWHERE is tested before FINAL, on what the rows of one order key share, and on the watermark: of twins FINAL
   // keeps the lowest sequence, so if any of them counts, that one does. Only rows that pass are merged and have their
   // properties read: a third of the time for one customer's month.
+  const partResults = inParts
+    ? [
+        `${inParts.part} AS part`,
+        'toString(countIf(counted_0 AND isNotNull(value_0) AND occurred_at >= covered_from)) AS events',
+      ]
+    : [];
   const query = `
-SELECT span, ${results.join(', ')}
+SELECT span, ${[...partResults, ...results].join(', ')}
 FROM (
-  SELECT span, covered_from, covered_to, ${['occurred_at', ...keys, ...perEvent].join(', ')}
+  SELECT ${['span', 'covered_from', 'covered_to', 'occurred_at', ...keys, ...perEvent, ...(inParts?.ofEvent ?? [])].join(', ')}
   FROM (
     SELECT ${['customer', 'event', 'occurred_at', ...keys, ...bindings.columns()].join(', ')}
     FROM usage_events FINAL
@@ -114,7 +153,7 @@ FROM (
   ) AS covered ON usage.customer = covered.customer
   WHERE ${before ? '' : 'occurred_at >= covered_from AND '}occurred_at < covered_to
 )
-GROUP BY span`;
+GROUP BY span${inParts ? ', part' : ''}`;
   return {
     query,
     params: {
@@ -130,7 +169,7 @@ GROUP BY span`;
       ...bindings.params(),
     },
     settings: finalByPartition,
-    meters,
+    measures,
     fragments,
     periods: new Map(spans.map(({ spanId, period }) => [spanId, period])),
   };
@@ -175,20 +214,33 @@ const inRuns = <T>(items: readonly T[], sizeOf: (item: T) => number, sizeMax: nu
 
 /**
  * One statement, or as many as the bounds of a request and carried levels ask for. No two of them give the same
- * span the same meter.
+ * span the same measure.
  */
 export const quantityStatements = (wanted: QuantityQuery): QuantityStatement[] =>
   inRuns(wanted.spans, encodedBytes, parameterBytesMax).flatMap((spans) =>
     [false, true].flatMap((before) => {
-      const metersOfKind = wanted.meters.filter((meter) => readsBefore(meter) === before);
-      return inRuns(metersOfKind, parametersOf, parametersMax).map((meters) =>
-        oneStatement({ ...wanted, spans, meters }, before),
+      const ofKind = wanted.measures.filter(({ meter }) => readsBefore(meter) === before);
+      const [inParts, whole] = [ofKind.filter(isInParts), ofKind.filter((measure) => !isInParts(measure))];
+      const runs = inRuns(whole, ({ meter }) => parametersOf(meter), parametersMax);
+      return [...runs, ...inParts.map((measure) => [measure])].map((measures) =>
+        oneStatement({ ...wanted, spans, measures }, before),
       );
     }),
   );
 
 /** Rows of one statement's answer, as JSON objects. */
 export type StatementRow = Readonly<Record<string, string | null>>;
+
+/** What is known of a measure so far, and a part of it more. */
+const withPart = (before: Measured | undefined, part: MeasuredPart, unmeasuredEvents: bigint): Measured => {
+  const quantities = [before?.quantity ?? '0', part.quantity].map((text) => parseQuantity(text) ?? zeroQuantity);
+  const isThere = part.quantity !== '0' || part.events !== '0';
+  return {
+    quantity: formatQuantity(quantities.reduce(addQuantities)),
+    unmeasuredEvents: (before?.unmeasuredEvents ?? 0n) + unmeasuredEvents,
+    parts: [...(before?.parts ?? []), ...(isThere ? [part] : [])].toSorted((a, b) => (a.part < b.part ? -1 : 1)),
+  };
+};
 
 /** Puts the answers of statements together. */
 export const quantitiesFromRows = (
@@ -200,12 +252,20 @@ export const quantitiesFromRows = (
       const spanId = row.span ?? '';
       const period = statement.periods.get(spanId);
       if (!period) continue;
-      const byMeter = quantities.get(spanId) ?? new Map<string, Measured>();
-      quantities.set(spanId, byMeter);
-      statement.meters.forEach((meter, index) => {
+      const byMeasure = quantities.get(spanId) ?? new Map<string, Measured>();
+      quantities.set(spanId, byMeasure);
+      statement.measures.forEach((measure, index) => {
         const fragment = statement.fragments[index] as Fragment;
-        const quantity = finish(fragment.quantityOf(resultsOf(fragment, row, `_${index}`), period), meter) ?? '0';
-        byMeter.set(meter.versionId, { quantity, unmeasuredEvents: BigInt(row[`unmeasured_${index}`] ?? '0') });
+        const results = resultsOf(fragment, row, `_${index}`);
+        const quantity = finish(fragment.quantityOf(results, period), measure.meter) ?? '0';
+        const unmeasuredEvents = BigInt(row[`unmeasured_${index}`] ?? '0');
+        const part = { part: row.part ?? '', quantity, events: row.events ?? '0' };
+        byMeasure.set(
+          measure.measureId,
+          isInParts(measure)
+            ? withPart(byMeasure.get(measure.measureId), part, unmeasuredEvents)
+            : { quantity, unmeasuredEvents },
+        );
       });
     }
   }

@@ -1,10 +1,10 @@
 import { zeroAmount } from '#schemas/money.ts';
-import type { PerUnitPrice } from '#schemas/price.ts';
+import type { PerUnitPrice } from '#schemas/price/per-unit.ts';
 import { type Quantity, zeroQuantity } from '#schemas/quantity.ts';
 import type { Priced } from '#schemas/rated-line.ts';
 import { pricedOf, takeFreeUnits, unitsStep } from './steps.ts';
 
-/** amount = unit amount x (quantity - free units), never below zero; fractions of a unit cost their fraction. */
+/** amount = units after the free ones x unit amount. */
 export const pricePerUnit = (price: PerUnitPrice, quantity: Quantity): Priced => {
   const { billable, steps } = takeFreeUnits(quantity, price.freeUnits);
   if (billable > zeroQuantity) steps.push(unitsStep(price.freeUnits, null, billable, price.unitAmount, zeroAmount));

@@ -1,42 +1,28 @@
 /**
- * Rating: (quantities, prices, rounding policy) -> rated lines. Nothing else goes in, so the same input gives the same
- * bytes on every machine, with any number of workers in any order.
+ * Rating: (usage, prices, rounding policy) -> rated lines. Nothing else goes in, so the same input gives the same bytes
+ * on every machine, with any number of workers in any order.
  */
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
 import { roundToMinorUnits } from '#schemas/money.ts';
 import type { Charge } from '#schemas/plan.ts';
-import type { Price } from '#schemas/price.ts';
 import { oneQuantity, parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
-import type { Priced, RatedCharge, RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
-import { priceFlat } from './flat.ts';
-import { priceGraduated } from './graduated.ts';
-import { pricePackage } from './package.ts';
-import { pricePerUnit } from './per-unit.ts';
-import type { PeriodToRate, RatingShard } from './rating-task.ts';
+import type { RatedCharge, RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
+import { priceUsage } from './price-usage.ts';
+import type { ChargeUsage, PeriodToRate } from './rating-task.ts';
+import { noParts, type Part, type Parts } from './usage.ts';
 
-/** The only switch over price models. */
-export const priceQuantity = (price: Price, quantity: Quantity): Priced => {
-  switch (price.model) {
-    case 'flat':
-      return priceFlat(price, quantity);
-    case 'per_unit':
-      return pricePerUnit(price, quantity);
-    case 'graduated':
-      return priceGraduated(price, quantity);
-    case 'package':
-      return pricePackage(price, quantity);
-  }
-};
+/** What was used of a charge. */
+type Usage = { readonly quantity: Quantity; readonly parts?: Parts };
 
 /** One charge of one billing period. The exact amount is rounded here, once, straight to minor units. */
 export const rateCharge = (
   charge: Charge,
-  quantity: Quantity,
+  { quantity, parts }: Usage,
   currency: Currency,
   policy: RatingPolicy,
 ): RatedCharge => {
-  const { precise, billableQuantity, steps } = priceQuantity(charge.price, quantity);
+  const { precise, billableQuantity, steps } = priceUsage(charge.price, quantity, parts);
   return {
     chargeCode: charge.code,
     chargeName: charge.name,
@@ -58,7 +44,7 @@ export const rateCharge = (
  */
 export const ratePlan = (period: PeriodToRate, policy: RatingPolicy): RatedLine[] =>
   period.charges.map((charge, index) => ({
-    ...rateCharge(charge, quantityOf(period, charge), period.currency, policy),
+    ...rateCharge(charge, usageOf(period, charge), period.currency, policy),
     billingPeriodId: period.billingPeriodId,
     span: period.span,
     subscriptionId: period.subscriptionId,
@@ -67,20 +53,26 @@ export const ratePlan = (period: PeriodToRate, policy: RatingPolicy): RatedLine[
     position: index + 1,
   }));
 
-/** Lines in the order of the shard's billing periods. */
-export const rateShard = (shard: RatingShard): RatedLine[] =>
-  shard.periods.flatMap((period) => ratePlan(period, shard.policy));
-
-const quantityOf = ({ subscriptionId, quantities }: PeriodToRate, charge: Charge): Quantity => {
-  if (charge.meter === null) return oneQuantity;
-  // `hasOwn`, because a meter may be called "constructor".
-  const text = Object.hasOwn(quantities, charge.meter) ? quantities[charge.meter] : undefined;
-  if (text === undefined) return zeroQuantity;
+// The texts come from our own store, so this is a bug and not a customer's fault; billing it as 0 would hide it.
+const stored = (text: string, { subscriptionId }: PeriodToRate, charge: Charge): Quantity => {
   const quantity = parseQuantity(text);
-  // The text comes from our own store, so this is a bug and not a customer's fault; billing it as 0 would hide it.
   assert(
     quantity !== undefined,
-    `the quantity of meter ${charge.meter} of subscription ${subscriptionId} is not a decimal: ${text}`,
+    `the quantity of charge ${charge.code} of subscription ${subscriptionId} is not a decimal: ${text}`,
   );
   return quantity;
+};
+
+const usageOf = (period: PeriodToRate, charge: Charge): Usage => {
+  if (charge.meter === null) return { quantity: oneQuantity };
+  // `hasOwn`, because a charge may be called "constructor".
+  const usage: ChargeUsage | undefined = Object.hasOwn(period.usage, charge.code)
+    ? period.usage[charge.code]
+    : undefined;
+  if (usage === undefined) return { quantity: zeroQuantity };
+  const parts = usage.parts?.map(({ part, quantity, events }): [string, Part] => [
+    part,
+    { quantity: stored(quantity, period, charge), events: BigInt(events) },
+  ]);
+  return { quantity: stored(usage.quantity, period, charge), parts: parts ? new Map(parts) : noParts };
 };

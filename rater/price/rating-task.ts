@@ -1,8 +1,18 @@
 /** What goes to a rating worker: plain data that can be structured-cloned, bigints included. */
 import type { Currency } from '#schemas/currency.ts';
 import type { Period } from '#schemas/period.ts';
-import type { Charge } from '#schemas/plan.ts';
+import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
+import type { MeasuredPart } from '#schemas/rating-input.ts';
+
+/** Whole numbers and decimals as text, as the store prints them. */
+export type ChargeUsage = {
+  readonly quantity: string;
+  /** Events without a usable value: counted on the line, so that a quantity never shrinks in silence. */
+  readonly unmeasuredEvents?: bigint;
+  /** What the price asks for beyond the quantity, by the names of `partNames`. */
+  readonly parts?: readonly MeasuredPart[];
+};
 
 export type PeriodToRate = {
   readonly billingPeriodId: string;
@@ -14,9 +24,23 @@ export type PeriodToRate = {
   readonly currency: Currency;
   /** In the order of the plan version, which is the order of the invoice lines. */
   readonly charges: readonly Charge[];
-  /** Meter code -> decimal text as the store prints it. A meter that is missing has seen no event: quantity 0. */
-  readonly quantities: Readonly<Record<string, string>>;
+  /** By charge code. A charge that is missing has seen no event: quantity 0. */
+  readonly usage: Readonly<Record<string, ChargeUsage>>;
 };
 
-/** Some billing periods that are rated together. How they are cut into shards changes no line. */
-export type RatingShard = { readonly policy: RatingPolicy; readonly periods: readonly PeriodToRate[] };
+/** A billing period with all that goes into the hashes of its lines. */
+export type MeasuredPeriod = PeriodToRate & {
+  /** `charges` as they are stored, in the same order. */
+  readonly storedCharges: readonly ChargeJson[];
+  /** The names under which the events of the customer came. */
+  readonly customers: readonly string[];
+  /** By charge code, of metered charges; the same for all periods of a plan version. */
+  readonly meterVersionIds: Readonly<Record<string, string>>;
+};
+
+/** Some billing periods that are rated together, at one watermark. How they are cut into shards changes no line. */
+export type MeasuredShard = {
+  readonly policy: RatingPolicy;
+  readonly watermark: bigint;
+  readonly periods: readonly MeasuredPeriod[];
+};

@@ -1,19 +1,33 @@
 /** The terms that all price models build their explanation from. */
-import { type Amount, addPrecise, multiply, sumPrecise, toPrecise, zeroAmount } from '#schemas/money.ts';
+import { type Amount, type PreciseAmount, preciseSum, zeroAmount, zeroPrecise } from '#schemas/money.ts';
 import { maxQuantity, minQuantity, type Quantity, subtractQuantities, zeroQuantity } from '#schemas/quantity.ts';
-import type { Priced, PriceStep } from '#schemas/rated-line.ts';
+import type { Priced, PriceStep, StepKind } from '#schemas/rated-line.ts';
 
 /** Computes the step's amount from its own terms, so that no step can show other terms than it charges. */
-export const stepOf = (terms: Omit<PriceStep, 'amount'>): PriceStep => ({
-  ...terms,
-  amount: addPrecise(multiply(terms.unitAmount, terms.priced), toPrecise(terms.flatAmount)),
+export const stepOf = (
+  kind: StepKind,
+  from: Quantity,
+  to: Quantity | null,
+  units: Quantity,
+  priced: Quantity,
+  unitAmount: Amount,
+  flatAmount: Amount,
+): PriceStep => ({
+  kind,
+  from,
+  to,
+  units,
+  priced,
+  unitAmount,
+  flatAmount,
+  amount: preciseSum(unitAmount, priced, flatAmount),
 });
 
-export const pricedOf = (billableQuantity: Quantity, steps: readonly PriceStep[]): Priced => ({
-  precise: sumPrecise(steps.map((step) => step.amount)),
-  billableQuantity,
-  steps,
-});
+export const pricedOf = (billableQuantity: Quantity, steps: readonly PriceStep[]): Priced => {
+  let precise: bigint = zeroPrecise;
+  for (const step of steps) precise += step.amount;
+  return { precise: precise as PreciseAmount, billableQuantity, steps };
+};
 
 /**
  * What is left of a quantity to charge for, and the steps for what is not.
@@ -23,15 +37,16 @@ export const pricedOf = (billableQuantity: Quantity, steps: readonly PriceStep[]
  * names that period. A negative amount here would pay it back twice, and at whatever tier this period happens to be in.
  */
 export const takeFreeUnits = (quantity: Quantity, freeUnits: Quantity): { billable: Quantity; steps: PriceStep[] } => {
+  if (freeUnits === zeroQuantity && quantity >= zeroQuantity) return { billable: quantity, steps: [] };
   const steps: PriceStep[] = [];
-  if (quantity < zeroQuantity) steps.push(unpriced('below_zero', quantity, zeroQuantity, quantity));
+  if (quantity < zeroQuantity) steps.push(unpricedStep('below_zero', quantity, zeroQuantity, quantity));
   const free = maxQuantity(zeroQuantity, minQuantity(quantity, freeUnits));
-  if (free > zeroQuantity) steps.push(unpriced('free', zeroQuantity, freeUnits, free));
+  if (free > zeroQuantity) steps.push(unpricedStep('free', zeroQuantity, freeUnits, free));
   return { billable: maxQuantity(zeroQuantity, subtractQuantities(quantity, freeUnits)), steps };
 };
 
-const unpriced = (kind: PriceStep['kind'], from: Quantity, to: Quantity, units: Quantity): PriceStep =>
-  stepOf({ kind, from, to, units, priced: zeroQuantity, unitAmount: zeroAmount, flatAmount: zeroAmount });
+export const unpricedStep = (kind: StepKind, from: Quantity, to: Quantity, units: Quantity): PriceStep =>
+  stepOf(kind, from, to, units, zeroQuantity, zeroAmount, zeroAmount);
 
 /** Units that all cost the same, with an amount charged once beside them. */
 export const unitsStep = (
@@ -40,4 +55,4 @@ export const unitsStep = (
   units: Quantity,
   unitAmount: Amount,
   flatAmount: Amount,
-): PriceStep => stepOf({ kind: 'units', from, to, units, priced: units, unitAmount, flatAmount });
+): PriceStep => stepOf('units', from, to, units, units, unitAmount, flatAmount);

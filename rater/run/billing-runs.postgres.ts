@@ -8,7 +8,7 @@ import { isPassing } from '#platform/stores/retry.ts';
 import { giveUpShard } from '#platform/work/give-up-shard.ts';
 import { leaseToRate, runEnded, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
 import type { Period } from '#schemas/period.ts';
-import { ratedLineToJson } from '#schemas/rated-line.ts';
+import { ratingHashVersion } from '#schemas/rating-input.ts';
 import { coveredPeriods } from '#schemas/subscription.ts';
 import type { QueuedRun, RatePorts } from './rate-period.ts';
 
@@ -91,6 +91,17 @@ SELECT (SELECT count(*) FROM inserted)::integer AS shards, (
   SELECT count(*) FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4 AND p.state = 'billed'
     AND ($5::text IS NULL OR p.customer_id = $5) AND ($7::text IS NULL OR p.subscription_id = $7)
 )::integer AS issued`;
+
+const insertRated = `
+INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end, charge_code,
+  watermark, plan_version_id, position, line, unmeasured_events, parts, hash_version, input_hash, output_hash, rated_at)
+SELECT l.id, $1, l.billing_period_id, l.subscription_id, l.span_start, l.span_end, l.charge_code, $2, l.plan_version_id,
+  l.position, l.line, l.unmeasured_events, l.parts, $3, l.input_hash, l.output_hash, clock_timestamp()
+FROM unnest($4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::text[], $10::text[],
+    $11::integer[], $12::json[], $13::bigint[], $14::json[], $15::text[], $16::text[])
+  AS l (id, billing_period_id, subscription_id, span_start, span_end, charge_code, plan_version_id, position, line,
+    unmeasured_events, parts, input_hash, output_hash)
+ON CONFLICT DO NOTHING`;
 
 type EndedRun = { readonly id: string; readonly organizationId: string; readonly requestId: string | undefined };
 
@@ -206,28 +217,26 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
     return rows[0] && shardFromRow(rows[0]);
   },
 
-  saveRated: (shard, lines, ratedMs) =>
+  saveRated: (shard, rows, ratedMs) =>
     postgres.transaction(async (client) => {
-      await client.query(
-        `INSERT INTO rated_lines (organization_id, billing_period_id, subscription_id, period_start, period_end, charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
-         SELECT $1, l.billing_period_id, l.subscription_id, l.span_start, l.span_end, l.charge_code, $2, l.plan_version_id, l.position, l.line, l.unmeasured_events, clock_timestamp()
-         FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::text[], $9::integer[], $10::json[], $11::bigint[])
-           AS l (billing_period_id, subscription_id, span_start, span_end, charge_code, plan_version_id, position, line, unmeasured_events)
-         ON CONFLICT DO NOTHING`,
-        [
-          shard.organizationId,
-          shard.watermark,
-          lines.map(({ line }) => line.billingPeriodId),
-          lines.map(({ line }) => line.subscriptionId),
-          lines.map(({ line }) => new Date(line.span.start)),
-          lines.map(({ line }) => new Date(line.span.end)),
-          lines.map(({ line }) => line.chargeCode),
-          lines.map(({ line }) => line.planVersionId),
-          lines.map(({ line }) => line.position),
-          lines.map(({ line }) => JSON.stringify(ratedLineToJson(line))),
-          lines.map(({ unmeasuredEvents }) => unmeasuredEvents),
-        ],
-      );
+      await client.query(insertRated, [
+        shard.organizationId,
+        shard.watermark,
+        ratingHashVersion,
+        rows.lines.map(() => newId('rln')),
+        rows.billingPeriodIds,
+        rows.subscriptionIds,
+        rows.spanStarts.map((ms) => new Date(ms)),
+        rows.spanEnds.map((ms) => new Date(ms)),
+        rows.chargeCodes,
+        rows.planVersionIds,
+        rows.positions,
+        rows.lines,
+        rows.unmeasuredEvents,
+        rows.parts,
+        rows.inputHashes,
+        rows.outputHashes,
+      ]);
       await client.query(
         `UPDATE billing_run_shards s SET state = 'rated', leased_until = NULL, attempts = 0, failure = NULL, rated_ms = $3, lines_digest = ${ratedLinesDigest}
          FROM billing_runs r WHERE r.id = s.run_id AND s.run_id = $1 AND s.shard_number = $2 AND s.state = 'queued'`,

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { ratedChargeFromJson } from '#schemas/plan.ts';
+import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { meterOf, type StoredMeter } from '#schemas/stored-meter.ts';
 import type { RatePorts } from './rate-period.ts';
 
@@ -17,7 +17,7 @@ type PeriodRow = {
   plan_version_id: string;
   currency: string;
   plan_currency: string;
-  charges: unknown[];
+  charges: ChargeJson[];
   span_start: Date;
   span_end: Date;
 };
@@ -29,19 +29,29 @@ const storedCurrency = (currency: string) => {
   return currency;
 };
 
+type VersionCharges = { readonly charges: readonly Charge[]; readonly storedCharges: readonly ChargeJson[] };
+
 /**
- * In the subscription's currency. Charges were checked when the plan was made, and the currency when it was subscribed
- * to; what does not read now is damage.
+ * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
+ * it was subscribed to; what does not read now is damage.
  */
-const storedCharges = (row: PeriodRow) =>
-  row.charges.map((json) => {
-    const parsed = ratedChargeFromJson(json, row.currency, row.plan_currency);
+const chargesOf = (row: PeriodRow): VersionCharges => {
+  const storedCharges = row.charges.map((json) => {
+    const charge = chargeJsonIn(json, row.currency, row.plan_currency);
+    assert(charge, `charge ${json.code} of plan version ${row.plan_version_id} has no price in ${row.currency}`);
+    return charge;
+  });
+  const charges = storedCharges.map((json) => {
+    const parsed = chargeFromJson(json);
     assert(
       parsed.ok,
       `a charge of plan version ${row.plan_version_id} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
     );
-    return parsed.value;
+    const { code, name, meter, price } = parsed.value;
+    return { code, name, meter, price };
   });
+  return { charges, storedCharges };
+};
 
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   billingPeriods: async (organizationId, ids) => {
@@ -52,6 +62,15 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
        WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
       [organizationId, ids],
     );
+    // Parsed once for each plan version and currency: a shard has many periods of few plans, and a worker gets each list
+    // once.
+    const known = new Map<string, VersionCharges>();
+    const chargesOnce = (row: PeriodRow): VersionCharges => {
+      const key = `${row.plan_version_id} ${row.currency}`;
+      const charges = known.get(key) ?? chargesOf(row);
+      known.set(key, charges);
+      return charges;
+    };
     return rows.map((row) => ({
       billingPeriodId: row.id,
       span: { start: row.span_start.getTime(), end: row.span_end.getTime() },
@@ -60,7 +79,7 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       customerExternalId: row.external_id,
       planVersionId: row.plan_version_id,
       currency: storedCurrency(row.currency),
-      charges: storedCharges(row),
+      ...chargesOnce(row),
     }));
   },
   meters: async (organizationId, planVersionIds) => {

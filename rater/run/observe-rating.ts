@@ -85,15 +85,16 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
         }
         return shard;
       },
-      saveRated: async (shard, lines, ratedMs) => {
-        await ports.runs.saveRated(shard, lines, ratedMs);
+      saveRated: async (shard, rows, ratedMs) => {
+        await ports.runs.saveRated(shard, rows, ratedMs);
+        const lines = rows.lines.length;
         shards.labels('rated').inc();
-        shardLines.observe(lines.length);
+        shardLines.observe(lines);
         const one = open.get(shard);
         if (one) shardSeconds.observe(one.elapsedMs() / 1000);
-        one?.span.end({ lines: lines.length });
+        one?.span.end({ lines });
         log.info(
-          { ...shardFields(shard), billing_periods: shard.billingPeriodIds.length, lines: lines.length, ratedMs },
+          { ...shardFields(shard), billing_periods: shard.billingPeriodIds.length, lines, ratedMs },
           'a shard was rated',
         );
       },

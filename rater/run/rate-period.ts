@@ -15,11 +15,12 @@ import type { Shard } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { usageNames } from '#schemas/names.ts';
 import type { Period } from '#schemas/period.ts';
-import type { Charge } from '#schemas/plan.ts';
-import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
-import type { MeterVersion } from '#schemas/stored-meter.ts';
-import type { Measured, Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
-import type { RatingShard } from '../price/rating-task.ts';
+import type { Charge, ChargeJson } from '#schemas/plan.ts';
+import { defaultRatingPolicy } from '#schemas/rated-line.ts';
+import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
+import type { MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
+import { chargeMeasured, type Measures, measuresOf, type PinnedMeter } from './measures.ts';
+import type { RatedRows } from './rated-rows.ts';
 
 /** A billing period with what its plan version charges for. */
 type BillablePeriod = {
@@ -31,11 +32,9 @@ type BillablePeriod = {
   readonly planVersionId: string;
   readonly currency: Currency;
   readonly charges: readonly Charge[];
+  /** The same as they are stored. */
+  readonly storedCharges: readonly ChargeJson[];
 };
-
-type PinnedMeter = { readonly planVersionId: string; readonly meter: MeterVersion };
-
-type UnmeasuredLine = { readonly line: RatedLine; readonly unmeasuredEvents: bigint };
 
 /** A run that waits to be prepared. Its watermark is there where it was taken before. */
 export type QueuedRun = {
@@ -59,7 +58,7 @@ export type RatePorts = {
     readonly cutRun: (run: QueuedRun, shardSize: number) => Promise<number | undefined>;
     /** A shard that waits to be rated. */
     readonly leaseShard: () => Promise<Shard | undefined>;
-    readonly saveRated: (shard: Shard, lines: readonly UnmeasuredLine[], ratedMs: number) => Promise<void>;
+    readonly saveRated: (shard: Shard, rows: RatedRows, ratedMs: number) => Promise<void>;
     readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   };
   readonly catalog: {
@@ -73,7 +72,8 @@ export type RatePorts = {
   /** The highest sequence that the store holds of an organization. */
   readonly highestStored: (organizationId: string) => Promise<bigint>;
   readonly readQuantities: (query: QuantityQuery) => Promise<Quantities>;
-  readonly rate: (shard: RatingShard) => Promise<readonly RatedLine[]>;
+  /** All that is pure of step 4, in a worker. */
+  readonly rate: (shard: MeasuredShard) => Promise<RatedRows>;
   /** Milliseconds since the call. */
   readonly stopwatch: () => () => number;
 };
@@ -127,40 +127,66 @@ export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<b
   }
 };
 
-/** A billing period, and the plan version that it is charged by: a line of it says both. */
-type ChargedPeriod = Pick<BillablePeriod, 'billingPeriodId' | 'planVersionId'>;
+/** What is rated: billing periods of one organization, at one watermark. */
+export type PeriodsToMeasure = Pick<Shard, 'organizationId' | 'watermark' | 'billingPeriodIds'>;
 
-/** What was measured of a charge of a billing period, or nothing where there was no event. */
-type MeasuredOf = (period: ChargedPeriod, meterCode: string) => Measured | undefined;
+export type MeasurePorts = Pick<RatePorts, 'catalog' | 'readQuantities'>;
 
-/** The quantities of a shard: each of the meter version that the plan version of the period is bound to. */
-const readShard = async (ports: RatePorts, shard: Shard, periods: readonly BillablePeriod[]): Promise<MeasuredOf> => {
+const usageOf = (
+  { billingPeriodId, charges }: BillablePeriod,
+  { idsOf }: Measures,
+  quantities: Quantities,
+): MeasuredPeriod['usage'] => {
+  const measured = quantities.get(billingPeriodId);
+  if (!measured) return {};
+  const usage = charges.flatMap((charge) => {
+    const ids = idsOf(charges, charge);
+    const found = ids && chargeMeasured(measured.get(ids.usage), measured.get(ids.amounts ?? ''));
+    return found ? [[charge.code, found] as const] : [];
+  });
+  return Object.fromEntries(usage);
+};
+
+/**
+ * All that is read for rating: the usage of each charge, by the meter version that the plan version of its period is
+ * bound to. The same periods at the same watermark give the same, whenever they are read.
+ */
+export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure): Promise<MeasuredShard> => {
+  const periods = await ports.catalog.billingPeriods(shard.organizationId, shard.billingPeriodIds);
   const planVersionIds = [...new Set(periods.map(({ planVersionId }) => planVersionId))];
-  const pinned = await ports.catalog.meters(shard.organizationId, planVersionIds);
+  const measures = measuresOf(periods, await ports.catalog.meters(shard.organizationId, planVersionIds));
+  const named = periods.map((period) => ({
+    period,
+    customers: usageNames(period.customerId, period.customerExternalId),
+  }));
   const quantities = await ports.readQuantities({
     tenant: shard.organizationId,
     watermark: shard.watermark,
-    spans: periods.map(({ billingPeriodId, customerId, customerExternalId, span }) => ({
-      spanId: billingPeriodId,
-      customers: usageNames(customerId, customerExternalId),
+    spans: named.map(({ period: { billingPeriodId: spanId, span }, customers }) => ({
+      spanId,
+      customers,
       period: span,
     })),
-    meters: [...new Map(pinned.map(({ meter }) => [meter.versionId, meter])).values()],
+    measures: measures.measures,
   });
-  const versionOf = new Map(
-    pinned.map(({ planVersionId, meter }) => [`${planVersionId} ${meter.code}`, meter.versionId]),
-  );
-  return ({ billingPeriodId, planVersionId }, meterCode) =>
-    quantities.get(billingPeriodId)?.get(versionOf.get(`${planVersionId} ${meterCode}`) ?? '');
+  return {
+    policy: defaultRatingPolicy,
+    watermark: shard.watermark,
+    periods: named.map(({ period, customers }) => ({
+      billingPeriodId: period.billingPeriodId,
+      span: period.span,
+      subscriptionId: period.subscriptionId,
+      customerId: period.customerId,
+      planVersionId: period.planVersionId,
+      currency: period.currency,
+      charges: period.charges,
+      storedCharges: period.storedCharges,
+      customers,
+      meterVersionIds: measures.meterVersionIds(period.charges),
+      usage: usageOf(period, measures, quantities),
+    })),
+  };
 };
-
-const quantitiesOf = (period: BillablePeriod, measuredOf: MeasuredOf): Record<string, string> =>
-  Object.fromEntries(
-    period.charges.flatMap(({ meter }) => {
-      const measured = meter === null ? undefined : measuredOf(period, meter);
-      return meter !== null && measured ? [[meter, measured.quantity]] : [];
-    }),
-  );
 
 /** Step 4 for one shard. Resolves with whether there was one. */
 export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
@@ -168,28 +194,8 @@ export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
   if (!shard) return false;
   const elapsedMs = ports.stopwatch();
   try {
-    const periods = await ports.catalog.billingPeriods(shard.organizationId, shard.billingPeriodIds);
-    const measuredOf = await readShard(ports, shard, periods);
-    const lines = await ports.rate({
-      policy: defaultRatingPolicy,
-      periods: periods.map((period) => ({
-        billingPeriodId: period.billingPeriodId,
-        span: period.span,
-        subscriptionId: period.subscriptionId,
-        customerId: period.customerId,
-        planVersionId: period.planVersionId,
-        currency: period.currency,
-        charges: period.charges,
-        quantities: quantitiesOf(period, measuredOf),
-      })),
-    });
-    const unmeasuredOf = (line: RatedLine): bigint =>
-      (line.meter === null ? undefined : measuredOf(line, line.meter)?.unmeasuredEvents) ?? 0n;
-    await ports.runs.saveRated(
-      shard,
-      lines.map((line) => ({ line, unmeasuredEvents: unmeasuredOf(line) })),
-      Math.round(elapsedMs()),
-    );
+    const rows = await ports.rate(await measureShard(ports, shard));
+    await ports.runs.saveRated(shard, rows, Math.round(elapsedMs()));
   } catch (error) {
     await ports.runs.giveUp(shard, error);
     throw error;

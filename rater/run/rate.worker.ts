@@ -1,6 +1,5 @@
-/** Entry of a rating worker; the rules are in `rate.ts`. */
-import type { RatedLine } from '#schemas/rated-line.ts';
-import { rateShard } from '../price/rate.ts';
-import type { RatingShard } from '../price/rating-task.ts';
+/** Entry of a rating worker; the rules are in `rater/price`. */
+import type { MeasuredShard } from '../price/rating-task.ts';
+import { type RatedRows, ratedRows } from './rated-rows.ts';
 
-export default (shard: RatingShard): RatedLine[] => rateShard(shard);
+export default (shard: MeasuredShard): RatedRows => ratedRows(shard);

@@ -4,76 +4,20 @@
  * the order of the tour and at any time: an event says no timestamp, so that it occurs when it is sent, and 2026-10 has
  * ended.
  */
-const id = (prefix: string, last: number): string =>
-  `${prefix}_01a1fb2b2f1e75dd8fa1574e85b725${last.toString(16).padStart(2, '0')}`;
-const hash = (digit: string): string => digit.repeat(64);
-
-const createdAt = '2026-11-01T08:00:00.000Z';
-const month = { start: '2026-10-01T00:00:00.000Z', end: '2026-11-01T00:00:00.000Z' };
-/** As it stands in what is hashed. */
-const billedMonth = { start: '2026-10-01T00:00:00Z', end: '2026-11-01T00:00:00Z' };
-const resource = { metadata: {}, version: 1, created_at: createdAt, updated_at: createdAt };
-const page = (item: unknown) => ({
-  items: [item],
-  pagination: { total: 1, page_size: 1, has_more: false, next_cursor: null },
-});
-
-const newMeter = {
-  code: 'tokens',
-  name: 'Tokens',
-  event: 'llm.request',
-  aggregation: 'sum',
-  property: 'tokens',
-  group_by: ['model'],
-};
-const definition = {
-  event: newMeter.event,
-  aggregation: newMeter.aggregation,
-  property: newMeter.property,
-  expression: null,
-  filter: null,
-  group_by: newMeter.group_by,
-  rounding: null,
-  percentile: null,
-};
-const meter = {
-  id: id('mtr', 1),
-  code: newMeter.code,
-  name: newMeter.name,
-  version_number: 1,
-  ...definition,
-  ...resource,
-};
-const meterVersion = { id: id('mtv', 2), meter_id: meter.id, version_number: 1, ...definition, created_at: createdAt };
-
-const flatCharge = { code: 'base', name: 'Base fee', price: { model: 'flat', amount: '9.00' }, currency_options: {} };
-const tokenPrice = { model: 'per_unit', unit_amount: '0.00002', free_units: '1000' };
-const meteredCharge = { code: 'tokens', name: 'Tokens', meter: meter.code, price: tokenPrice, currency_options: {} };
-const newPlan = { code: 'starter', name: 'Starter', currency: 'USD', charges: [flatCharge, meteredCharge] };
-const plan = {
-  id: id('pln', 3),
-  code: newPlan.code,
-  name: newPlan.name,
-  currency: newPlan.currency,
-  interval: 'month',
-  plan_version_id: id('plv', 4),
-  version_number: 1,
-  state: 'active',
-  charges: [{ ...flatCharge, meter: null }, meteredCharge],
-  ...resource,
-};
-const dearerCharge = { ...flatCharge, price: { model: 'flat', amount: '12.00' } };
-const { code: _code, name: _name, plan_version_id: _active, metadata: _metadata, ...terms } = plan;
-const planVersion = {
-  ...terms,
-  id: id('plv', 20),
-  plan_id: plan.id,
-  version_number: 2,
-  state: 'draft',
-  charges: [{ ...dearerCharge, meter: null }],
-  activated_at: null,
-  archived_at: null,
-};
+import {
+  catalogExamples,
+  definition,
+  flatCharge,
+  meter,
+  meteredCharge,
+  meterVersion,
+  newMeter,
+  newPlan,
+  plan,
+  ratedCharge,
+} from '#schemas/http/catalog-examples.ts';
+import { billedMonth, createdAt, hash, id, month, page, resource } from '#schemas/http/example-parts.ts';
+import { explainExamples } from '#schemas/http/explain-examples.ts';
 
 const newCustomer = { external_id: 'acme', name: 'Acme Inc.', currency: 'USD' };
 const customer = {
@@ -211,13 +155,16 @@ const secretKey = { ...apiKey, key: 'mr_live_4f1c0b1d_x3mUZ4cV2oQ', signing_secr
 const occurredAt = '2026-10-31T12:00:00.000Z';
 const eventHead = { event: newMeter.event, customer_id: newCustomer.external_id, timestamp: occurredAt };
 const storedProperties = { tokens: '250000', model: 'small' };
-const storedEvent = {
+const eventAsStored = {
   idempotency_key: 'req-1',
   ...eventHead,
   properties: storedProperties,
   received_at: '2026-10-31T12:00:00.250Z',
   sequence: billingRun.watermark,
   amendment_id: null,
+};
+const storedEvent = {
+  ...eventAsStored,
   state: 'counted',
   void_reason: null,
   voided_by: null,
@@ -329,23 +276,7 @@ const stages = {
 const hour = { start: '2026-10-31T12:00:00.000Z', end: '2026-10-31T13:00:00.000Z' };
 
 export const apiExamples: Readonly<Record<string, unknown>> = {
-  NewMeter: newMeter,
-  Meter: meter,
-  MeterPage: page(meter),
-  MeterPatch: { name: 'Tokens of all models' },
-  MeterVersionPage: page(meterVersion),
-  '/v1/meters/:id': meter.code,
-  NewPlan: newPlan,
-  Plan: plan,
-  WrittenPlan: plan,
-  PlanPage: page(plan),
-  PlanPatch: { name: 'Starter 2026' },
-  '/v1/plans/:id': plan.code,
-  NewPlanVersion: { charges: [dearerCharge] },
-  PlanVersion: planVersion,
-  PlanVersionPage: page(planVersion),
-  PlanVersionPatch: { charges: [dearerCharge] },
-  '/v1/plans/:id/versions/:version_number': String(planVersion.version_number),
+  ...catalogExamples,
   NewCustomer: newCustomer,
   Customer: customer,
   WrittenCustomer: customer,
@@ -364,6 +295,16 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
   InvoiceHeadPage: page(invoiceHead),
   Invoice: { ...invoiceHead, lines },
   '/v1/invoices/:id': invoiceHead.id,
+  ...explainExamples({
+    id: id('rln', 17),
+    invoice: invoiceHead,
+    line: lines[1] as (typeof lines)[number],
+    charge: ratedCharge,
+    customers: [customer.id, customer.external_id],
+    meter: { ...meterVersion, definition },
+    period: month,
+    event: eventAsStored,
+  }),
   NewApiKeyRequest: { name: apiKey.name, scopes: apiKey.scopes },
   ApiKey: apiKey,
   ApiKeyWithSecret: secretKey,

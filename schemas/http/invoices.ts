@@ -17,7 +17,7 @@ import {
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
 import { StepKind } from '#schemas/rated-line.ts';
 
-const PriceStep = Type.Object(
+export const PriceStep = Type.Object(
   {
     kind: Type.Enum(Object.values(StepKind), { title: 'PriceStepKind' }),
     from: Decimal,
@@ -27,6 +27,12 @@ const PriceStep = Type.Object(
     unit_amount: Decimal,
     flat_amount: Decimal,
     amount: Decimal,
+    cell: Type.Optional(
+      Type.Record(Type.String(), Type.String(), {
+        title: 'MatrixMatch',
+        description: 'The cell of a matrix by the values that it names; none for the default price.',
+      }),
+    ),
   },
   {
     ...closed,

@@ -177,6 +177,8 @@ const definitionFields = {
   rounding: nullable(Rounding),
   percentile: nullable(Percentile),
 };
+/** Of a version, without its names. */
+export const MeterDefinition = Type.Object(definitionFields, { ...closed, title: 'MeterDefinition' });
 export const MeterVersionNumber = Type.Integer({
   minimum: 1,
   description: 'Which version of what the meter measures.',

@@ -1,84 +1,53 @@
 /**
- * The exact JSON schema of a plan's charges and prices, closed, for the documents. What comes in is judged by
+ * The exact JSON schema of a plan's charges, closed, for the documents. What comes in is judged by
  * `planVersionFromJson`, which names every fault at its place; a test holds the two together. What no JSON schema can
  * say, and only the reader refuses: bounds of tiers that do not increase, a null bound that is not the last, a code
- * that two charges of one plan have, a name with half of a surrogate pair, currencies that some charges have and others
- * have not, or the plan's own among its further ones, and a further price of another model.
+ * that two charges of one plan have, a name with half of a surrogate pair, a cap under a minimum, a cell of a matrix
+ * that names what is no dimension of it, or what another cell names, currencies that some charges have and others have
+ * not, or the plan's own among its further ones, and a further price of another model.
  */
 import { type TSchema, Type } from 'typebox';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
-import { idFormAbout } from '#schemas/names.ts';
-import { type ChargeJson, ChargeSchema, chargesMax, PlanVersionSchema } from '#schemas/plan.ts';
-import {
-  FlatPriceSchema,
-  GraduatedPriceSchema,
-  PackagePriceSchema,
-  PerUnitPriceSchema,
-  TierSchema,
-  tiersMax,
-} from '#schemas/price.ts';
+import { codePattern, idFormAbout } from '#schemas/names.ts';
+import { type ChargeJson, chargesMax, namePattern } from '#schemas/plan.ts';
+import { flat } from '#schemas/price/flat.ts';
+import { meteredPriceSchema } from '#schemas/price/price.ts';
 
-const zero = '^0+(\\.0+)?$';
-
-const aboveZero = { not: { type: 'string', pattern: zero } } as const;
-const ends = { type: 'object', required: ['up_to'], properties: { up_to: { type: 'null' } } } as const;
-const upTo = Type.Unsafe<string | null>({ ...TierSchema.properties.up_to, ...aboveZero });
-const packageSize = Type.Unsafe<string>({ ...PackagePriceSchema.properties.package_size, ...aboveZero });
-const { code, name, meter: _meter } = ChargeSchema.properties;
+const code = Type.String({ pattern: codePattern, description: 'Unique within the plan.' });
+const name = Type.String({ pattern: namePattern, description: 'Printed on the invoice line.' });
 const meterCode = Type.Unsafe<string>({ ...code, description: 'Code of the meter that is priced.' });
-
-const FlatPrice = Type.Object(FlatPriceSchema.properties, { ...closed, title: 'FlatPrice' });
 
 const newCode = Type.Unsafe<string>({
   ...NewCode,
   description: `Unique within the plan. It must not have ${idFormAbout}.`,
 });
 
+const optionsOf = (price: TSchema) =>
+  Type.Record(Type.String({ pattern: '^[A-Z]{3}$' }), price, {
+    ...closed,
+    maxProperties: currencyOptionsMax,
+    description:
+      "Prices in further currencies, by ISO 4217 code, of the same model as `price`. All charges of a plan have the same currencies; none has the plan's own. Always there in a plan, and absent in what a line was rated by.",
+  });
+
 /** What a request may leave out is always there in an answer, so each of the two has its own names. */
 const chargeSchemas = (prefix: '' | 'New') => {
-  const named = (fields: Record<string, TSchema>, title: string) => {
+  const named = (fields: Record<string, TSchema>, price: TSchema, title: string) => {
     const { properties } = prefix === 'New' ? Type.Object(fields) : Type.Required(Type.Object(fields));
-    return Type.Object(properties, { ...closed, title: `${prefix}${title}` });
-  };
-  const Tier = named({ ...TierSchema.properties, up_to: upTo }, 'Tier');
-  const tiers = Type.Array(Tier, {
-    minItems: 1,
-    maxItems: tiersMax,
-    contains: ends,
-    minContains: 1,
-    maxContains: 1,
-    description: 'Bounds increase; the last tier, and only it, has none.',
-  });
-  const PerUnitPrice = named(PerUnitPriceSchema.properties, 'PerUnitPrice');
-  const GraduatedPrice = named({ ...GraduatedPriceSchema.properties, tiers }, 'GraduatedPrice');
-  const PackagePrice = named({ ...PackagePriceSchema.properties, package_size: packageSize }, 'PackagePrice');
-  const MeteredPrice = Type.Union([PerUnitPrice, GraduatedPrice, PackagePrice], {
-    title: `${prefix}MeteredPrice`,
-    discriminator: { propertyName: 'model' },
-  });
-  const options = (price: TSchema) => {
-    const record = Type.Record(Type.String({ pattern: '^[A-Z]{3}$' }), price, {
-      ...closed,
-      maxProperties: currencyOptionsMax,
-      description:
-        "Prices in further currencies, by ISO 4217 code, of the same model as `price`. All charges of a plan have the same currencies; none has the plan's own.",
-    });
-    return prefix === 'New' ? Type.Optional(record) : record;
+    // Of a line that was rated there is the one price that it was rated by.
+    const options = Type.Optional(optionsOf(price));
+    return Type.Object({ ...properties, price, currency_options: options }, { ...closed, title: `${prefix}${title}` });
   };
   const chargeCode = prefix === 'New' ? newCode : code;
   const FlatCharge = named(
-    {
-      code: chargeCode,
-      name,
-      meter: Type.Optional(NullInsteadOfText),
-      price: FlatPrice,
-      currency_options: options(FlatPrice),
-    },
+    { code: chargeCode, name, meter: Type.Optional(NullInsteadOfText) },
+    flat.schema(prefix),
     'FlatCharge',
   );
   const MeteredCharge = named(
-    { code: chargeCode, name, meter: meterCode, price: MeteredPrice, currency_options: options(MeteredPrice) },
+    { code: chargeCode, name, meter: meterCode },
+    meteredPriceSchema(prefix),
     'MeteredCharge',
   );
   return Type.Array(Type.Union([FlatCharge, MeteredCharge], { title: `${prefix}Charge` }), {
@@ -92,7 +61,7 @@ const newCharges = chargeSchemas('New');
 export const NewPlanDocument = Type.Object(
   {
     code: NewCode,
-    name: PlanVersionSchema.properties.name,
+    name: Type.String({ pattern: namePattern }),
     currency: CurrencyCode,
     interval: Type.Optional(Type.Literal('month')),
     charges: newCharges,
@@ -107,7 +76,7 @@ export const NewPlanDocument = Type.Object(
 const newTerms = { currency: Type.Optional(CurrencyCode), charges: Type.Optional(newCharges) };
 
 export const PlanPatchDocument = Type.Object(
-  { name: Type.Optional(PlanVersionSchema.properties.name), metadata: Type.Optional(Metadata), ...newTerms },
+  { name: Type.Optional(Type.String({ pattern: namePattern })), metadata: Type.Optional(Metadata), ...newTerms },
   {
     ...closed,
     title: 'PlanPatch',

@@ -96,14 +96,18 @@ export const AmendmentsAnswer = Type.Object(
 
 const voidReasons = ['twin', 'conflict', 'voided', 'replaced'] as const;
 
+export const storedEventFields = {
+  idempotency_key: Type.String(),
+  ...payload,
+  properties: Properties,
+  received_at: Instant,
+  sequence: Sequence,
+  amendment_id: nullable(Type.String({ description: 'Of the amendment that put it in the place of another.' })),
+};
+
 const StoredEvent = Type.Object(
   {
-    idempotency_key: Type.String(),
-    ...payload,
-    properties: Properties,
-    received_at: Instant,
-    sequence: Sequence,
-    amendment_id: nullable(Type.String({ description: 'Of the amendment that put it in the place of another.' })),
+    ...storedEventFields,
     state: Type.Enum(['counted', 'void']),
     void_reason: nullable(
       Type.Enum([...voidReasons], {
@@ -117,7 +121,7 @@ const StoredEvent = Type.Object(
   { ...closed, title: 'StoredEvent' },
 );
 
-const eventsPageMax = 1_000;
+export const eventsPageMax = 1_000;
 
 export const EventSearchQuery = Type.Object(
   {

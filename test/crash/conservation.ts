@@ -7,7 +7,7 @@ import { formatMinorUnits, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { defaultRatingPolicy } from '#schemas/rated-line.ts';
 import { ratePlan } from '../../rater/price/rate.ts';
-import { llmPro, parties } from '../support/invoice-examples.ts';
+import { llmPro, parties, usageByMeter } from '../support/invoice-examples.ts';
 import type { Book } from './client.ts';
 import type { SentEvent } from './workload.ts';
 
@@ -53,12 +53,12 @@ const inWords = (what: string, keys: readonly string[]): string[] =>
 /** Lines that the plan gives for what the client was told; by the pure functions of rating. */
 export const impliedInvoice = (events: readonly SentEvent[]): PrintedLine[] => {
   const sum = (of: (event: SentEvent) => number) => String(events.reduce((total, event) => total + of(event), 0));
-  const quantities = {
+  const usage = usageByMeter(llmPro.charges, {
     requests: String(events.length),
     input_tokens: sum(({ input }) => input),
     output_tokens: sum(({ output }) => output),
-  };
-  return ratePlan({ ...parties, charges: llmPro.charges, quantities }, defaultRatingPolicy).map((line) => ({
+  });
+  return ratePlan({ ...parties, charges: llmPro.charges, usage }, defaultRatingPolicy).map((line) => ({
     charge_code: line.chargeCode,
     quantity: formatQuantity(line.quantity),
     precise_amount: formatPreciseAmount(line.precise),

@@ -95,6 +95,40 @@ describe.each(fixtures)('%s', (name) => {
     expect(stdout).toContain(`${await stored('audit_log')} audit entries and ${invoices} invoices are as written`);
   });
 
+  it('[I12] is rated again to the bytes of then; its lines are told to be from before lines were hashed', async () => {
+    const environment = { CLICKHOUSE_URL: stores.clickhouseUrl };
+    const { code, faults, stdout } = await verify(stores.databaseUrl, [], 'rater/verify/rating.main.ts', environment);
+    expect({ code, faults }).toEqual({ code: 0, faults: [] });
+    const billed = countOf(release.postgres.invoices);
+    expect(stdout).toMatch(
+      new RegExp(`^\\d+ rated lines of ${billed} billing periods of \\d organizations were rated again`, 'm'),
+    );
+    for (const [, lines, unhashed] of stdout.matchAll(
+      / (\d+) lines of .* (\d+) of them from before lines were hashed/g,
+    ))
+      expect(unhashed).toBe(lines);
+    expect(stdout).toContain('from before lines were hashed');
+  });
+
+  it('explains every line of an old invoice, down to its events', async () => {
+    for (const { api } of release.worlds.map(hosts)) {
+      const [{ id }] = (await api('GET', '/v1/invoices?limit=1')).body.items;
+      const { lines } = (await api('GET', `/v1/invoices/${id}`)).body;
+      expect(lines.length).toBeGreaterThan(0);
+      for (const { position, amount, meter } of lines) {
+        const { status, body } = await api('GET', `/v1/invoices/${id}/line-items/${position}/explain`);
+        expect({ status, amount: body.output.amount, hashes: body.hashes }).toEqual({
+          status: 200,
+          amount,
+          hashes: null,
+        });
+        if (meter === null) continue;
+        const events = await api('GET', `${body.events.url}?limit=1000`);
+        expect(`${events.body.items.length}`).toBe(body.events.count);
+      }
+    }
+  });
+
   it('holds entries of both forms, billing runs that ended either way, and amendments', () => {
     const valuesOf = (table: string, column: string) => {
       const { columns = [], rows = [] } = release.postgres[table] ?? {};

@@ -10,6 +10,7 @@ import { catalogStore } from '../../api/catalog/catalog.postgres.ts';
 import { createCustomerStore } from '../../api/customers/customers.postgres.ts';
 import { amendmentStore } from '../../api/events/amendments.postgres.ts';
 import { billedUsage } from '../../api/events/billed-usage.postgres.ts';
+import { ratedLines } from '../../api/explain/rated-lines.postgres.ts';
 import { invoiceReader } from '../../api/invoices/invoices.postgres.ts';
 import { createIngestCounts } from '../../api/reconciliation/ingest-counts.postgres.ts';
 import { createRoutes, type RouteDefinition } from '../../api/route/define-route.ts';
@@ -38,6 +39,8 @@ export const apiOptions = (): ApiOptions => ({
     customers: createCustomerStore(vaultWith()),
     subscriptions: subscriptionStore,
     invoices: invoiceReader,
+    ratedLines,
+    lineEvents: nothing,
     apiKeys: createApiKeyStore(vaultWith()),
     amendments: amendmentStore,
     lastSequence: nothing,
@@ -152,6 +155,9 @@ export const examples: Readonly<Record<string, (api: Call, objects: Objects) => 
   getBillingRun: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}` }),
   listInvoices: async () => ({ path: '/v1/invoices' }),
   getInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}` }),
+  explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
+  explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),
+  listEventsOfRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain/events` }),
   createApiKey: async () => ({ path: '/v1/api-keys', body: { name: 'A key', scopes: ['read:meters'] } }),
   listApiKeys: async () => ({ path: '/v1/api-keys' }),
   getApiKey: async (_, { apiKey }) => ({ path: `/v1/api-keys/${apiKey}` }),

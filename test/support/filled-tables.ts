@@ -51,9 +51,9 @@ const statements: readonly string[] = [
   `INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end,
      state, watermark, invoice_id, created_at)
    SELECT ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, ${begin}, ${end}, 1, ${begin}, ${end}, 'billed', 1, ${id('inv')}, ${begin} ${from}`,
-  `INSERT INTO rated_lines (organization_id, billing_period_id, subscription_id, period_start, period_end, charge_code, watermark, plan_version_id, position, line,
+  `INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end, charge_code, watermark, plan_version_id, position, line,
      unmeasured_events, rated_at)
-   SELECT org, ${id('bpd')}, ${id('sub')}, ${begin}, ${end}, 'c', 1, ${id('plv')}, 1, '{}', 0, ${begin} ${from}`,
+   SELECT ${id('rln')}, org, ${id('bpd')}, ${id('sub')}, ${begin}, ${end}, 'c', 1, ${id('plv')}, 1, '{}', 0, ${begin} ${from}`,
   `INSERT INTO audit_log (organization_id, canonical_version, lane, sequence, id, occurred_at, actor, action, object_type, object_id, object_sequence, result, previous_hash, hash)
    SELECT org, 3, 0, 1000000 + n, ${id('aud')}, ${begin} + n * interval '1 second', 'x', 'customer.created', 'customer', ${id('cus')}, 1, '201', repeat('0', 64), repeat('0', 64) ${from}`,
   `INSERT INTO outbox (organization_id, lane, sequence, id, type, object_type, object_id, occurred_at)

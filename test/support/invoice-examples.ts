@@ -1,12 +1,15 @@
 /** Rated lines and issued invoices for tests, made by the product's own rating from readable texts. */
+
 import { newestContentVersion } from '#schemas/invoice/content.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { monthFromText, type Period } from '#schemas/period.ts';
+import type { Charge } from '#schemas/plan.ts';
 import { type PlanVersion, planVersionFromJson } from '#schemas/plan.ts';
 import { defaultRatingPolicy, type RatedLine } from '#schemas/rated-line.ts';
 import { draftInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
 import { canonicalInvoice, chainHash, genesisHash } from '../../invoicer/invoices/invoice-hash.ts';
 import { ratePlan } from '../../rater/price/rate.ts';
+import type { PeriodToRate } from '../../rater/price/rating-task.ts';
 import { llmProPlan } from './llm-pro.ts';
 
 const parsed = planVersionFromJson(llmProPlan);
@@ -25,8 +28,22 @@ export const parties = {
   currency: llmPro.currency,
 } as const;
 
+/** Usage of charges by the quantities of their meters. */
+export const usageByMeter = (
+  charges: readonly Charge[],
+  quantities: Readonly<Record<string, string>>,
+): PeriodToRate['usage'] =>
+  Object.fromEntries(
+    charges.flatMap(({ code, meter }) =>
+      meter !== null && Object.hasOwn(quantities, meter) ? [[code, { quantity: quantities[meter] ?? '' }]] : [],
+    ),
+  );
+
 export const ratedLlmPro = (quantities: Record<string, string>): RatedLine[] =>
-  ratePlan({ ...parties, charges: llmPro.charges, quantities }, defaultRatingPolicy);
+  ratePlan(
+    { ...parties, charges: llmPro.charges, usage: usageByMeter(llmPro.charges, quantities) },
+    defaultRatingPolicy,
+  );
 
 /** The examples' period with some rated lines, as an invoice bills it at a watermark. */
 export const ratedPeriod = (lines: readonly RatedLine[], watermark = 10n): RatedPeriod => ({

@@ -60,7 +60,10 @@ export const makeKey = async (pipeline: Pipeline, api: Call, body: Record<string
 
 /** What stands of everything in an organization: ids by kind. The invoice is over the base fee alone. */
 export type Objects = Readonly<
-  Record<'meter' | 'plan' | 'customer' | 'subscription' | 'run' | 'invoice' | 'apiKey' | 'event' | 'amendment', string>
+  Record<
+    'meter' | 'plan' | 'customer' | 'subscription' | 'run' | 'invoice' | 'ratedLine' | 'apiKey' | 'event' | 'amendment',
+    string
+  >
 > & {
   readonly externalId: string;
 };
@@ -108,6 +111,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   const ended = await api('GET', `/v1/invoices/runs/${run.id}?wait_seconds=25`);
   if (ended.body.state !== 'completed') throw new Error(`the billing run ended as ${JSON.stringify(ended.body)}`);
   const [invoice] = (await api('GET', '/v1/invoices')).body.items;
+  const explained = await api('GET', `/v1/invoices/${invoice.id}/line-items/2/explain`);
   const key = await made(api, '/v1/api-keys', { name: 'A key of the objects', scopes: ['read:meters'] });
   return {
     meter: meters[0]?.id ?? '',
@@ -116,6 +120,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     subscription: subscription.id,
     run: run.id,
     invoice: invoice.id,
+    ratedLine: explained.body.id,
     apiKey: key.id,
     externalId,
     ...(ingest ? await makeAmendedEvent(api, ingest) : { event: '', amendment: '' }),

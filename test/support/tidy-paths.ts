@@ -41,6 +41,7 @@ export const useCases = new Set([
   'api/subscriptions/start-subscription.ts',
   'api/events/read-fate.ts',
   'api/events/search-events.ts',
+  'api/explain/list-events.ts',
   'api/reconciliation/count-fates.ts',
   'api/reconciliation/gather-evidence.ts',
   'api/route/define-route.ts',
@@ -64,6 +65,7 @@ export const useCases = new Set([
   'ingest/stream/stream-guard.ts',
   'invoicer/invoices/close-period.ts',
   'rater/run/rate-period.ts',
+  'rater/verify/rate-again.ts',
 ]);
 export const isPure = (path: string): boolean =>
   [...domains, 'schemas'].includes(topOf(path)) &&

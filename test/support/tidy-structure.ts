@@ -6,7 +6,7 @@ import { type Fault, isMain, isTool, type Rule, targetOf, topOf } from './tidy-p
 const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
   platform: ['json', 'process', 'stores', 'audit', 'secrets', 'config', 'http', 'access', 'work', 'start', 'local'],
   ingest: ['parse', 'gateway', 'stream', 'claims', 'sink', 'identity', 'amendments'],
-  rater: ['aggregate', 'quantities', 'price', 'run'],
+  rater: ['aggregate', 'quantities', 'price', 'run', 'verify'],
   invoicer: ['periods', 'invoices'],
   api: [
     'route',
@@ -16,6 +16,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'usage',
     'invoices',
     'events',
+    'explain',
     'reconciliation',
     'access',
     'verify',

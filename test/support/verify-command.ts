@@ -15,9 +15,10 @@ export const verify = async (
   databaseUrl: string,
   words: readonly string[] = [],
   file = 'api/verify/verify.main.ts',
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<Verdict> => {
   const child = spawn(process.execPath, [new URL(`../../${file}`, import.meta.url).pathname, ...words], {
-    env: { PATH: process.env.PATH ?? '', ...compileCache, DATABASE_URL: databaseUrl },
+    env: { PATH: process.env.PATH ?? '', ...compileCache, DATABASE_URL: databaseUrl, ...environment },
   });
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   return { code, faults: stdout.split('\n').filter((line) => line.includes('FAULT')), stdout, stderr };

@@ -6,7 +6,12 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { connectClickHouse, readRows } from '#platform/stores/clickhouse.ts';
 import { migrateAll } from '#platform/stores/migrate.ts';
-import { quantitiesFromRows, quantityStatements, type StatementRow } from '../../../rater/aggregate/quantity-query.ts';
+import {
+  quantitiesFromRows,
+  quantityStatements,
+  type StatementRow,
+  wholeOf,
+} from '../../../rater/aggregate/quantity-query.ts';
 import {
   type UsageRow,
   type UsageWanted,
@@ -103,7 +108,7 @@ it('[I13] what is billed, of all aggregations at once and several spans, is that
         tenant,
         watermark: BigInt(watermark),
         spans,
-        meters: meters.map(({ meter }) => ({ ...meter, versionId: meter.code })),
+        measures: meters.map(({ meter }) => wholeOf({ ...meter, versionId: meter.code })),
       })) {
         answers.push({ statement, rows: await readRows<StatementRow>(clickhouse, statement) });
       }

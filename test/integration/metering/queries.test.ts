@@ -10,7 +10,12 @@ import { type Meter, meterDefinitionFromJson } from '#schemas/meter.ts';
 import { type IntegerMax, integerDigitsMax, measuredNumber, operandDigitsMax } from '#schemas/number-text.ts';
 import { isPropertyPath } from '#schemas/property-path.ts';
 import { scaledSql } from '../../../rater/aggregate/exact.ts';
-import { quantitiesFromRows, quantityStatements, type StatementRow } from '../../../rater/aggregate/quantity-query.ts';
+import {
+  quantitiesFromRows,
+  quantityStatements,
+  type StatementRow,
+  wholeOf,
+} from '../../../rater/aggregate/quantity-query.ts';
 import {
   type UsageRow,
   type UsageWanted,
@@ -86,7 +91,7 @@ const billed = async (
     tenant,
     watermark,
     spans,
-    meters: [{ ...meter, versionId: meter.code }],
+    measures: [wholeOf({ ...meter, versionId: meter.code })],
   })) {
     answers.push({ statement, rows: await readRows<StatementRow>(clickhouse, statement) });
   }

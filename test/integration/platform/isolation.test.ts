@@ -73,6 +73,9 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/subscriptions/:id/usage': 'subscription',
   '/v1/invoices/runs/:id': 'run',
   '/v1/invoices/:id': 'invoice',
+  '/v1/invoices/:id/line-items/:line/explain': 'invoice',
+  '/v1/rated-lines/:id/explain': 'ratedLine',
+  '/v1/rated-lines/:id/explain/events': 'ratedLine',
   '/v1/events/:id': 'event',
   '/v1/events/amendments/:id': 'amendment',
   '/v1/api-keys/:id': 'apiKey',
@@ -125,21 +128,21 @@ describe('[I25] a foreign id', () => {
     const { body } = (await examples[operation]?.(own.api, ownObjects)) ?? {};
     const before = await rowsOf(other);
     const missing = newId(otherObjects[kind].slice(0, 3) as 'cus');
-    const ask = (id: string) =>
-      own.api(method, url.replace(':id', id).replace(':version_number', '1'), body, { 'if-match': '*' });
+    const ask = (id: string) => {
+      const path = url.replace(':id', id).replace(':version_number', '1').replace(':line', '2');
+      return own.api(method, path, body, { 'if-match': '*' });
+    };
     const [foreign, absent] = [await ask(otherObjects[kind]), await ask(missing)];
     expect(absent.status).toBe(404);
     expect({ ...foreign.body, request_id: '' }).toEqual({ ...absent.body, request_id: '' });
     expect([...foreign.headers.keys()]).toEqual([...absent.headers.keys()]);
     expect(await rowsOf(other)).toBe(before);
-    expect(
-      (
-        await other.api(
-          'GET',
-          kind === 'run' ? `/v1/invoices/runs/${otherObjects.run}` : `${url.split('/:')[0]}/${otherObjects[kind]}`,
-        )
-      ).status,
-    ).toBe(200);
+    const paths = {
+      run: `/v1/invoices/runs/${otherObjects.run}`,
+      ratedLine: `/v1/rated-lines/${otherObjects.ratedLine}/explain`,
+    };
+    const path = kind in paths ? paths[kind as 'run'] : `${url.split('/:')[0]}/${otherObjects[kind]}`;
+    expect((await other.api('GET', path)).status).toBe(200);
   });
 
   it.each([

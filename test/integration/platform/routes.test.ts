@@ -277,6 +277,9 @@ describe.each(withMethod('GET').filter(([, { list }]) => !list))('%s', (_, { ope
         'getSubscriptionUsage',
         'getMeterUsage',
         'getReconciliation',
+        'explainRatedLine',
+        'explainInvoiceLine',
+        'listEventsOfRatedLine',
       ];
       expect([...unversioned, 'searchEvents', 'getEvent', 'getAmendment']).toContain(operation);
       return expect(answer.headers.get('etag')).toBeNull();

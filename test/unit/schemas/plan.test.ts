@@ -1,23 +1,19 @@
 import fc from 'fast-check';
-import Fastify from 'fastify';
-import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
 import { currencies } from '#schemas/currency.ts';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import {
   chargeFromJson,
+  chargeJsonIn,
   chargesMax,
   chargeToJson,
   currenciesOf,
   type PlanVersion,
-  PlanVersionSchema,
   planTermsFromJson,
   planTermsToJson,
   planVersionFromJson,
   planVersionToJson,
-  ratedChargeFromJson,
 } from '#schemas/plan.ts';
-import { priceToJson } from '#schemas/price.ts';
 import { prices } from '../../support/rating-arbitraries.ts';
 
 const flat = { model: 'flat', amount: '20.00' } as const;
@@ -52,27 +48,26 @@ const planVersions: fc.Arbitrary<PlanVersion> = fc
   }));
 
 describe('plan versions as JSON', () => {
-  it('every plan version survives being written and read, and fits the JSON schema', () => {
+  it('every plan version survives being written and read', () => {
     fc.assert(
       fc.property(planVersions, (version) => {
         const json = planVersionToJson(version);
         expect(planVersionFromJson(JSON.parse(JSON.stringify(json)))).toEqual({ ok: true, value: version });
-        expect(Value.Check(PlanVersionSchema, json)).toBe(true);
         for (const charge of version.charges)
           expect(chargeFromJson(chargeToJson(charge))).toEqual({ ok: true, value: charge });
       }),
     );
   });
 
-  it('a charge is rated by its price in the currency that is asked for, and by none in another', () => {
-    const rated = (currency: string) => {
-      const charge = ratedChargeFromJson(inEuro, currency, 'USD');
-      return charge.ok ? priceToJson(charge.value.price) : charge.faults.map(({ field, code }) => `${field} ${code}`);
-    };
-    expect(rated('USD')).toEqual({ model: 'flat', amount: '20' });
-    expect(rated('EUR')).toEqual({ model: 'flat', amount: '18' });
-    expect(rated('GBP')).toEqual(['currency_options.GBP missing']);
-    expect(currenciesOf({ currency: 'USD', charges: [{ ...inEuro, meter: null }] })).toEqual(['USD', 'EUR']);
+  it('a charge is rated by its price in the currency that is asked for, as it is stored, and by none in another', () => {
+    const stored = { ...inEuro, meter: null };
+    const { currency_options: _, ...charge } = stored;
+    expect(chargeJsonIn(stored, 'USD', 'USD')).toEqual(charge);
+    expect(chargeJsonIn(stored, 'EUR', 'USD')).toEqual({ ...charge, price: { model: 'flat', amount: '18.00' } });
+    for (const currency of ['GBP', 'constructor']) expect(chargeJsonIn(stored, currency, 'USD')).toBeUndefined();
+    // One from before there could be others is rated, and hashed, as it was.
+    expect(chargeJsonIn(charge, 'USD', 'USD')).toEqual(charge);
+    expect(currenciesOf({ currency: 'USD', charges: [stored] })).toEqual(['USD', 'EUR']);
   });
 
   it('of one currency it is written as it was before there could be more', () => {
@@ -86,28 +81,6 @@ describe('plan versions as JSON', () => {
   it('a flat charge may leave its meter out', () => {
     const { meter, ...withoutMeter } = base;
     expect(planVersionFromJson(plan(withoutMeter))).toEqual(planVersionFromJson(plan(base)));
-  });
-
-  it('Fastify’s default validation lets every valid plan through unchanged', async () => {
-    const app = Fastify();
-    app.post('/', { schema: { body: PlanVersionSchema } }, async (request) => request.body);
-    await fc.assert(
-      fc.asyncProperty(planVersions, async (version) => {
-        const payload = planVersionToJson(version);
-        const response = await app.inject({ method: 'POST', url: '/', payload });
-        expect(response.json()).toEqual(payload);
-      }),
-    );
-    await app.close();
-  });
-
-  it('Fastify’s default validation hides no unknown field from the reader that reports it', async () => {
-    const app = Fastify();
-    app.post('/', { schema: { body: PlanVersionSchema } }, async (request) => faultsOf(request.body));
-    const payload = plan({ ...base, colour: 'red', price: { ...perUnit, free_unit: '5' }, meter: 'api_calls' });
-    const response = await app.inject({ method: 'POST', url: '/', payload });
-    expect(response.json()).toEqual(['charges[0].colour unknown_field', 'charges[0].price.free_unit unknown_field']);
-    await app.close();
   });
 
   it.each([

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
+import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
 import { parseAmount } from '#schemas/money.ts';
-import { modelFromJson, PriceSchema, priceFromJson, priceToJson, tiersMax } from '#schemas/price.ts';
+import { tiersMax } from '#schemas/price/field.ts';
+import { modelNamed, priceFromJson, priceToJson } from '#schemas/price/price.ts';
 import { parseQuantity } from '#schemas/quantity.ts';
 import { prices } from '../../support/rating-arbitraries.ts';
 import { scaled } from '../../support/scale.ts';
@@ -13,6 +15,7 @@ const faultsOf = (json: unknown): string[] => {
   return parsed.ok ? [] : parsed.faults.map((fault) => `${fault.field} ${fault.code}`);
 };
 
+const unbounded = { minimumAmount: null, maximumAmount: null };
 const graduated = (...tiers: unknown[]) => ({ model: 'graduated', tiers });
 
 describe('prices as JSON', () => {
@@ -27,7 +30,7 @@ describe('prices as JSON', () => {
     const parsed = priceFromJson({ model: 'per_unit', unit_amount: '0.000015' });
     expect(parsed).toEqual({
       ok: true,
-      value: { model: 'per_unit', unitAmount: parseAmount('0.000015'), freeUnits: 0n },
+      value: { model: 'per_unit', unitAmount: parseAmount('0.000015'), freeUnits: 0n, ...unbounded },
     });
     expect(parsed.ok && priceToJson(parsed.value)).toEqual({
       model: 'per_unit',
@@ -50,6 +53,7 @@ describe('prices as JSON', () => {
           { upTo: null, unitAmount: parseAmount('0.0000024'), flatAmount: 0n },
         ],
         freeUnits: 0n,
+        ...unbounded,
       },
     });
   });
@@ -60,18 +64,20 @@ describe('prices as JSON', () => {
       model: 'package',
       packageAmount: parseAmount('0.5'),
       packageSize: parseQuantity('25'),
+      partialPackage: 'round_up',
       freeUnits: parseQuantity('20'),
+      ...unbounded,
     };
     expect(priceFromJson(json)).toEqual({ ok: true, value });
   });
 
-  it('every price survives being written and read, and what is written fits the JSON schema', () => {
+  it('every price survives being written and read, and what is written fits the JSON schema of its model', () => {
     fc.assert(
       fc.property(prices, (price) => {
         const json = priceToJson(price);
         expect(priceFromJson(JSON.parse(JSON.stringify(json)))).toEqual({ ok: true, value: price });
-        expect(Value.Check(PriceSchema, json)).toBe(true);
-        expect(modelFromJson(json)).toBe(price.model);
+        expect(modelNamed(json)?.name).toBe(price.model);
+        expect(Value.Check(modelNamed(json)?.schema('') as TSchema, json)).toBe(true);
       }),
       { numRuns: scaled(500) },
     );
@@ -83,7 +89,7 @@ describe('prices as JSON', () => {
     ['an array', [], ['price wrong_type']],
     ['a text', 'flat', ['price wrong_type']],
     ['no model', { amount: '1' }, ['price.model missing']],
-    ['an unknown model', { model: 'volume' }, ['price.model not_allowed']],
+    ['an unknown model', { model: 'auction' }, ['price.model not_allowed']],
     ['a model that names something on the prototype', { model: 'constructor' }, ['price.model not_allowed']],
     ['no amount', { model: 'flat' }, ['price.amount missing']],
     ['a negative amount', { model: 'flat', amount: '-1' }, ['price.amount negative']],
@@ -145,13 +151,13 @@ describe('prices as JSON', () => {
       free_units: '',
     };
     expect(faultsOf(json)).toEqual([
-      'price.free_units not_a_decimal',
       'price.tiers[0].unit_amount negative',
       'price.tiers[0].up_to not_a_decimal',
       'price.tiers[1].extra unknown_field',
       'price.tiers[1].unit_amount missing',
       'price.tiers[1].flat_amount wrong_type',
       'price.tiers[1].up_to not_allowed',
+      'price.free_units not_a_decimal',
     ]);
   });
 

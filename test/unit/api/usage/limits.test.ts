@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Price, priceFromJson } from '#schemas/price.ts';
+import { type Price, priceFromJson } from '#schemas/price/price.ts';
 import { addQuantities, formatQuantity, parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
 import { limitsOf } from '../../../../api/usage/limits.ts';
 

@@ -2,12 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { contentToJson2 } from '#schemas/invoice/content-2.ts';
 import type { DraftInvoice } from '#schemas/invoice.ts';
-import { type Amount, sumAmounts, sumPrecise } from '#schemas/money.ts';
+import { sumAmounts, sumPrecise } from '#schemas/money.ts';
+import { oneQuantity } from '#schemas/quantity.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import { draftInvoice } from '../../../../invoicer/invoices/draft-invoice.ts';
 import { rateCharge } from '../../../../rater/price/rate.ts';
 import { october, parties, ratedLlmPro, ratedPeriod } from '../../../support/invoice-examples.ts';
-import { anyCurrency, Exact, prices, quantities, roundingModes } from '../../../support/rating-arbitraries.ts';
+import { priceOf } from '../../../support/prices.ts';
+import { anyCurrency, Exact, pricedUsages, roundingModes } from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
 
 const toJson = (draft: DraftInvoice) =>
@@ -93,13 +95,13 @@ describe('draft invoice', () => {
       .record({
         currency: anyCurrency,
         rounding: roundingModes,
-        items: fc.array(fc.tuple(prices, quantities), { maxLength: 8 }),
+        items: fc.array(pricedUsages, { maxLength: 8 }),
       })
       .map(({ currency, rounding, items }) => ({
         currency,
-        rated: items.map(([price, quantity], index): RatedLine => {
+        rated: items.map(({ price, ...usage }, index): RatedLine => {
           const charge = { code: `c${index}`, name: 'C', meter: 'm', price };
-          return { ...parties, ...rateCharge(charge, quantity, currency, { rounding }), position: index + 1 };
+          return { ...parties, ...rateCharge(charge, usage, currency, { rounding }), position: index + 1 };
         }),
       }));
     fc.assert(
@@ -121,12 +123,12 @@ describe('draft invoice', () => {
       code,
       name: code,
       meter: 'm',
-      price: { model: 'per_unit', unitAmount: 4_000_000_000n as Amount, freeUnits: 0n as never } as const,
+      price: priceOf({ model: 'per_unit', unit_amount: '0.004' }),
     });
     const rated = ['a', 'b', 'c'].map(
       (code, index): RatedLine => ({
         ...parties,
-        ...rateCharge(charge(code), (10n ** 12n) as never, 'USD', { rounding: 'half_up' }),
+        ...rateCharge(charge(code), { quantity: oneQuantity }, 'USD', { rounding: 'half_up' }),
         position: index + 1,
       }),
     );

@@ -5,6 +5,7 @@ import {
   parameterBytesMax,
   quantitiesFromRows,
   quantityStatements,
+  wholeOf,
 } from '../../../../rater/aggregate/quantity-query.ts';
 
 const period = { start: Date.UTC(2026, 9, 1, 5), end: Date.UTC(2026, 10, 1) };
@@ -23,20 +24,20 @@ const query = { tenant: 't', watermark: 7n };
 describe('the query for quantities', () => {
   it('is one statement for an ordinary shard', () => {
     const spans = Array.from({ length: 250 }, (_, index) => spanOf(`sub_${index}`));
-    expect(quantityStatements({ ...query, spans, meters: [sum('a'), sum('b')] })).toHaveLength(1);
+    expect(quantityStatements({ ...query, spans, measures: [sum('a'), sum('b')].map(wholeOf) })).toHaveLength(1);
   });
 
   it('asks for nothing where there is nothing to ask', () => {
-    expect(quantityStatements({ ...query, spans: [], meters: [sum('a')] })).toEqual([]);
-    expect(quantityStatements({ ...query, spans: [spanOf('s')], meters: [] })).toEqual([]);
+    expect(quantityStatements({ ...query, spans: [], measures: [wholeOf(sum('a'))] })).toEqual([]);
+    expect(quantityStatements({ ...query, spans: [spanOf('s')], measures: [] })).toEqual([]);
   });
 
   it('is cut so that no parameter passes the bound, and each span and meter meet exactly once', () => {
     const spans = Array.from({ length: 300 }, (_, index) => spanOf(`sub_${index}`, `${'漢'.repeat(200)}${index}`));
     const meters = Array.from({ length: metersPerStatementMax * 2 + 1 }, (_, index) => sum(`m${index}`));
-    const statements = quantityStatements({ ...query, spans, meters });
-    const met = statements.flatMap(({ params, meters: asked }) =>
-      (params.spans as string[]).flatMap((id) => asked.map(({ code }) => `${id} ${code}`)),
+    const statements = quantityStatements({ ...query, spans, measures: meters.map(wholeOf) });
+    const met = statements.flatMap(({ params, measures: asked }) =>
+      (params.spans as string[]).flatMap((id) => asked.map(({ meter }) => `${id} ${meter.code}`)),
     );
     expect(met).toHaveLength(300 * meters.length);
     expect(new Set(met).size).toBe(met.length);
@@ -48,7 +49,7 @@ describe('the query for quantities', () => {
   });
 
   it('[I12] reads whole days, and tests the exact bounds outside of FINAL', () => {
-    const [statement] = quantityStatements({ ...query, spans: [spanOf('s')], meters: [sum('a')] });
+    const [statement] = quantityStatements({ ...query, spans: [spanOf('s')], measures: [wholeOf(sum('a'))] });
     expect(statement?.params).toMatchObject({
       start: Date.UTC(2026, 9, 1),
       end: Date.UTC(2026, 10, 1),
@@ -63,7 +64,7 @@ describe('the query for quantities', () => {
       tenant: hostile,
       watermark: 1n,
       spans: [spanOf(hostile)],
-      meters: [
+      measures: [
         { ...plain, code: hostile, versionId: hostile, event: hostile, aggregation: 'sum', property: hostile },
         {
           ...plain,
@@ -74,7 +75,7 @@ describe('the query for quantities', () => {
           property: null,
           filter: { property: hostile, operator: 'in', value: [hostile] },
         },
-      ],
+      ].map((meter) => wholeOf(meter as MeterVersion)),
     });
     expect(statement?.query).not.toContain('DROP');
   });
@@ -83,7 +84,7 @@ describe('the query for quantities', () => {
     const [statement] = quantityStatements({
       ...query,
       spans: [spanOf('s')],
-      meters: [sum('a'), sum('b')],
+      measures: [sum('a'), sum('b')].map(wholeOf),
     });
     expect(statement?.query.match(/properties\./g)).toHaveLength(1);
     expect(Object.values(statement?.params ?? {}).filter((value) => value === 'p')).toHaveLength(1);
@@ -91,8 +92,10 @@ describe('the query for quantities', () => {
 
   it('levels are read from the first event on, by a statement of their own', () => {
     const level: MeterVersion = { ...sum('level'), aggregation: 'weighted_sum' };
-    const statements = quantityStatements({ ...query, spans: [spanOf('s')], meters: [level, sum('a')] });
-    expect(statements.map(({ meters, query: text }) => [meters[0]?.code, text.includes('{start:Int64}')])).toEqual([
+    const statements = quantityStatements({ ...query, spans: [spanOf('s')], measures: [level, sum('a')].map(wholeOf) });
+    expect(
+      statements.map(({ measures, query: text }) => [measures[0]?.meter.code, text.includes('{start:Int64}')]),
+    ).toEqual([
       ['a', true],
       ['level', false],
     ]);
@@ -108,14 +111,16 @@ describe('the query for quantities', () => {
       const own = conditions.map((one) => ({ ...one, property: `${one.property}.${index}` }));
       return { ...sum(`m${index}`), filter: { and: own } };
     });
-    const statements = quantityStatements({ ...query, spans: [spanOf('s')], meters });
-    expect(statements.flatMap((one) => one.meters.map(({ code }) => code))).toEqual(meters.map(({ code }) => code));
+    const statements = quantityStatements({ ...query, spans: [spanOf('s')], measures: meters.map(wholeOf) });
+    expect(statements.flatMap((one) => one.measures.map(({ meter }) => meter.code))).toEqual(
+      meters.map(({ code }) => code),
+    );
     for (const { params } of statements) expect(Object.keys(params).length).toBeLessThan(900);
   });
 
   it('a meter without any value is charged as zero', () => {
     const max: MeterVersion = { ...sum('max'), aggregation: 'max' };
-    const [statement] = quantityStatements({ ...query, spans: [spanOf('s')], meters: [max] });
+    const [statement] = quantityStatements({ ...query, spans: [spanOf('s')], measures: [wholeOf(max)] });
     if (!statement) throw new Error('expected a statement');
     const quantities = quantitiesFromRows([
       { statement, rows: [{ span: 's', result_extreme_0: null, unmeasured_0: '2' }] },
@@ -127,7 +132,7 @@ describe('the query for quantities', () => {
     const [first, second] = quantityStatements({
       ...query,
       spans: [spanOf('s')],
-      meters: Array.from({ length: metersPerStatementMax + 1 }, (_, index) => sum(`m${index}`)),
+      measures: Array.from({ length: metersPerStatementMax + 1 }, (_, index) => wholeOf(sum(`m${index}`))),
     });
     if (!first || !second) throw new Error('expected two statements');
     const quantities = quantitiesFromRows([

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Amount, formatPreciseAmount, parseAmount } from '#schemas/money.ts';
-import type { GraduatedPrice } from '#schemas/price.ts';
+import type { GraduatedPrice } from '#schemas/price/graduated.ts';
 import { addQuantities, formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { priceGraduated } from '../../../../rater/price/graduated.ts';
 import {
@@ -19,6 +19,8 @@ const quantity = (text: string) => parseQuantity(text) as Quantity;
 const graduated = (freeUnits: string, ...tiers: [string | null, string, string?][]): GraduatedPrice => ({
   model: 'graduated',
   freeUnits: quantity(freeUnits),
+  minimumAmount: null,
+  maximumAmount: null,
   tiers: tiers.map(([upTo, unitAmount, flatAmount = '0']) => ({
     upTo: upTo === null ? null : quantity(upTo),
     unitAmount: amount(unitAmount),

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Amount, formatPreciseAmount, parseAmount } from '#schemas/money.ts';
-import type { PackagePrice } from '#schemas/price.ts';
+import type { PackagePrice } from '#schemas/price/package.ts';
 import { addQuantities, formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { pricePackage } from '../../../../rater/price/package.ts';
 import {
@@ -19,7 +19,10 @@ const requests: PackagePrice = {
   model: 'package',
   packageAmount: parseAmount('0.50') as Amount,
   packageSize: quantity('25'),
+  partialPackage: 'round_up',
   freeUnits: quantity('20'),
+  minimumAmount: null,
+  maximumAmount: null,
 };
 
 describe('package price', () => {

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Amount, formatPreciseAmount, parseAmount } from '#schemas/money.ts';
+import { formatPreciseAmount, parseAmount } from '#schemas/money.ts';
+import type { PerUnitPrice } from '#schemas/price/per-unit.ts';
 import { addQuantities, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { pricePerUnit } from '../../../../rater/price/per-unit.ts';
+import { priceOf } from '../../../support/prices.ts';
 import {
   amountOracle,
   Exact,
@@ -15,7 +17,7 @@ import { scaled } from '../../../support/scale.ts';
 
 const quantity = (text: string) => parseQuantity(text) as Quantity;
 const price = (unitAmount: string, freeUnits = '0') =>
-  ({ model: 'per_unit', unitAmount: parseAmount(unitAmount) as Amount, freeUnits: quantity(freeUnits) }) as const;
+  priceOf({ model: 'per_unit', unit_amount: unitAmount, free_units: freeUnits }) as PerUnitPrice;
 
 describe('per-unit price', () => {
   it.each([

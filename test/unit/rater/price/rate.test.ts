@@ -5,15 +5,17 @@ import { type Amount, formatMinorUnits, parseAmount, sumPrecise } from '#schemas
 import type { Charge } from '#schemas/plan.ts';
 import { parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { defaultRatingPolicy, ratedLineFromJson, ratedLineToJson } from '#schemas/rated-line.ts';
-import { priceQuantity, rateCharge, ratePlan, rateShard } from '../../../../rater/price/rate.ts';
+import { priceUsage } from '../../../../rater/price/price-usage.ts';
+import { rateCharge, ratePlan } from '../../../../rater/price/rate.ts';
 import type { PeriodToRate } from '../../../../rater/price/rating-task.ts';
+import { usageByMeter } from '../../../support/invoice-examples.ts';
+import { priceOf } from '../../../support/prices.ts';
 import {
   amountOracle,
   anyCurrency,
   oracleRounding,
   preciseOracle,
-  prices,
-  quantities,
+  pricedUsages,
   roundingModes,
 } from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
@@ -24,7 +26,7 @@ const perUnit = (code: string, unitAmount: string): Charge => ({
   code,
   name: `Charge ${code}`,
   meter: code,
-  price: { model: 'per_unit', unitAmount: amount(unitAmount), freeUnits: quantity('0') },
+  price: priceOf({ model: 'per_unit', unit_amount: unitAmount }),
 });
 const flat: Charge = { code: 'base', name: 'Base fee', meter: null, price: { model: 'flat', amount: amount('20') } };
 const measured = { billingPeriodId: 'bpd_1', span: { start: 0, end: 1 } };
@@ -35,21 +37,21 @@ const subscription = (charges: Charge[], perMeter: Record<string, string>): Peri
   planVersionId: 'plv_1',
   currency: 'USD',
   charges,
-  quantities: perMeter,
+  usage: usageByMeter(charges, perMeter),
 });
 
-const signedQuantities = fc
-  .tuple(quantities, fc.constantFrom(1n, -1n))
-  .map(([value, sign]) => (value * sign) as Quantity);
+/** The steps that bring an amount to a bound. */
+const bounds: readonly string[] = ['minimum', 'maximum'];
 
 describe('the steps of a line', () => {
   it('[I13] sum exactly to its exact amount, and each is its own terms multiplied out', () => {
     fc.assert(
-      fc.property(prices, signedQuantities, (price, units) => {
-        const { precise, steps } = priceQuantity(price, units);
+      fc.property(pricedUsages, ({ price, quantity: units, parts }) => {
+        const { precise, steps } = priceUsage(price, units, parts);
         expect(sumPrecise(steps.map((step) => step.amount))).toBe(precise);
         for (const step of steps)
-          expect(step.amount).toBe(step.unitAmount * step.priced + step.flatAmount * 10n ** 12n);
+          if (!bounds.includes(step.kind))
+            expect(step.amount).toBe(step.unitAmount * step.priced + step.flatAmount * 10n ** 12n);
       }),
       { numRuns: scaled(1000) },
     );
@@ -57,12 +59,14 @@ describe('the steps of a line', () => {
 
   it('account for the whole quantity without gap or overlap', () => {
     fc.assert(
-      fc.property(prices, signedQuantities, (price, units) => {
+      fc.property(pricedUsages, ({ price, quantity: units, parts }) => {
         if (price.model === 'flat') return;
-        const { steps, billableQuantity } = priceQuantity(price, units);
+        const { steps: all, billableQuantity } = priceUsage(price, units, parts);
+        const steps = all.filter(({ kind }) => !bounds.includes(kind));
         expect(steps.reduce((sum, step) => sum + step.units, 0n)).toBe(units);
-        for (const [index, step] of steps.entries()) if (index > 0) expect(step.from).toBe(steps[index - 1]?.to);
-        const charged = steps.filter((step) => step.kind === 'units' || step.kind === 'packages');
+        for (const inCell of Map.groupBy(steps, ({ cell }) => JSON.stringify(cell)).values())
+          for (const [index, step] of inCell.entries()) if (index > 0) expect(step.from).toBe(inCell[index - 1]?.to);
+        const charged = steps.filter((step) => ['units', 'packages', 'events', 'amounts'].includes(step.kind));
         expect(charged.reduce((sum, step) => sum + step.units, 0n)).toBe(billableQuantity);
       }),
       { numRuns: scaled(1000) },
@@ -70,31 +74,38 @@ describe('the steps of a line', () => {
   });
 
   it('no price makes an amount below zero', () => {
-    fc.assert(fc.property(prices, signedQuantities, (price, units) => priceQuantity(price, units).precise >= 0n));
+    fc.assert(
+      fc.property(pricedUsages, ({ price, quantity: units, parts }) => priceUsage(price, units, parts).precise >= 0n),
+    );
   });
 });
 
 describe('rating a charge', () => {
   it('[I13] rounds once, from the exact amount straight to the currency’s minor units, as the policy says', () => {
     fc.assert(
-      fc.property(prices, signedQuantities, anyCurrency, roundingModes, (price, units, currency, rounding) => {
-        const line = rateCharge({ code: 'c', name: 'C', meter: 'c', price }, units, currency, { rounding });
+      fc.property(pricedUsages, anyCurrency, roundingModes, ({ price, ...usage }, currency, rounding) => {
+        const line = rateCharge({ code: 'c', name: 'C', meter: 'c', price }, usage, currency, { rounding });
         const oracle = preciseOracle(line.precise).toDecimalPlaces(minorUnitsOf(currency), oracleRounding[rounding]);
         expect(amountOracle(line.amount).equals(oracle)).toBe(true);
-        expect([line.rounding, line.currency, line.quantity]).toEqual([rounding, currency, units]);
+        expect([line.rounding, line.currency, line.quantity]).toEqual([rounding, currency, usage.quantity]);
       }),
       { numRuns: scaled(1000) },
     );
   });
 
   it('[I13] a product under half a cent by 10^-16 is no cent: 0.000000000004 x 1249999999.9999', () => {
-    const line = rateCharge(perUnit('c', '0.000000000004'), quantity('1249999999.9999'), 'USD', defaultRatingPolicy);
+    const line = rateCharge(
+      perUnit('c', '0.000000000004'),
+      { quantity: quantity('1249999999.9999') },
+      'USD',
+      defaultRatingPolicy,
+    );
     expect(formatMinorUnits(line.amount, 'USD')).toBe('0.00');
   });
 
   it('half up is the rule unless a policy says otherwise', () => {
     const half = (rounding: 'half_up' | 'half_even') =>
-      rateCharge(perUnit('c', '0.005'), quantity('1'), 'USD', { rounding }).amount;
+      rateCharge(perUnit('c', '0.005'), { quantity: quantity('1') }, 'USD', { rounding }).amount;
     expect(defaultRatingPolicy).toEqual({ rounding: 'half_up' });
     expect([half('half_up'), half('half_even')]).toEqual([amount('0.01'), amount('0')]);
   });
@@ -134,7 +145,7 @@ describe('rating a subscription', () => {
 
   it('a stored quantity that is no decimal stops the rating and is not billed as zero', () => {
     expect(() => ratePlan(subscription([perUnit('calls', '1')], { calls: 'nan' }), defaultRatingPolicy)).toThrow(
-      'meter calls of subscription sub_1',
+      'charge calls of subscription sub_1',
     );
   });
 
@@ -154,9 +165,9 @@ describe('rating a subscription', () => {
 
   it('a stored line reads back as it was, and damage to it is noticed', () => {
     fc.assert(
-      fc.property(prices, signedQuantities, anyCurrency, (price, units, currency) => {
+      fc.property(pricedUsages, anyCurrency, ({ price, ...usage }, currency) => {
         const line = {
-          ...rateCharge({ code: 'c', name: 'C', meter: 'c', price }, units, currency, defaultRatingPolicy),
+          ...rateCharge({ code: 'c', name: 'C', meter: 'c', price }, usage, currency, defaultRatingPolicy),
           ...measured,
           subscriptionId: 's',
           customerId: 'c',
@@ -171,25 +182,12 @@ describe('rating a subscription', () => {
   });
 
   it('an absurd amount is not cut: a package of 10^-12 units over the widest quantity reads back whole', () => {
-    const price = {
-      model: 'package',
-      packageAmount: amount('9'.repeat(20)),
-      packageSize: 1n as Quantity,
-      freeUnits: 0n as Quantity,
-    } as const;
+    const price = priceOf({ model: 'package', package_amount: '9'.repeat(20), package_size: '0.000000000001' });
     const absurd: PeriodToRate = subscription([{ code: 'c', name: 'C', meter: 'c', price }], {
       c: '9'.repeat(64),
     });
     const [line] = ratePlan(absurd, defaultRatingPolicy);
     expect(line?.precise).toBe((10n ** 64n - 1n) * 10n ** 12n * (10n ** 20n - 1n) * 10n ** 24n);
     expect(ratedLineFromJson(ratedLineToJson(line as never), measured)).toEqual(line);
-  });
-
-  it('a shard gives the lines of its subscriptions one after the other', () => {
-    const a = subscription([flat], {});
-    const b = { ...subscription([perUnit('calls', '1')], { calls: '2' }), subscriptionId: 'sub_2' };
-    const lines = rateShard({ policy: defaultRatingPolicy, periods: [b, a] });
-    expect(lines).toEqual([...ratePlan(b, defaultRatingPolicy), ...ratePlan(a, defaultRatingPolicy)]);
-    expect(rateShard({ policy: defaultRatingPolicy, periods: [] })).toEqual([]);
   });
 });

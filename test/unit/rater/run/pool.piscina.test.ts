@@ -1,15 +1,16 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { chargeToJson } from '#schemas/plan.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
-import { defaultRatingPolicy, type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
-import { rateShard } from '../../../../rater/price/rate.ts';
-import type { PeriodToRate, RatingShard } from '../../../../rater/price/rating-task.ts';
+import { defaultRatingPolicy } from '#schemas/rated-line.ts';
+import type { MeasuredPeriod, MeasuredShard } from '../../../../rater/price/rating-task.ts';
 import {
   createRatingPool,
   type RatingPool,
   type RatingPoolBounds,
   RatingPoolFull,
 } from '../../../../rater/run/pool.piscina.ts';
+import { type RatedRows, ratedRows } from '../../../../rater/run/rated-rows.ts';
 import { anyCurrency, prices, quantities } from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
 
@@ -24,7 +25,7 @@ afterEach(async () => {
 });
 
 /** A fixed seed: the same 200 billing periods in every run, three charges each. */
-const periods: PeriodToRate[] = fc
+const periods: MeasuredPeriod[] = fc
   .sample(
     fc.record({
       currency: anyCurrency,
@@ -36,43 +37,53 @@ const periods: PeriodToRate[] = fc
       seed: 7,
     },
   )
-  .map((sample, index) => ({
-    billingPeriodId: `bpd_${String(index).padStart(3, '0')}`,
-    span: { start: index, end: index + 1 },
-    subscriptionId: `sub_${String(index).padStart(3, '0')}`,
-    customerId: `cus_${index}`,
-    planVersionId: 'plv_1',
-    currency: sample.currency,
-    charges: sample.prices.map((price, meter) => ({
+  .map((sample, index) => {
+    const charges = sample.prices.map((price, meter) => ({
       code: `m${meter}`,
       name: `Meter ${meter}`,
       meter: `m${meter}`,
       price,
-    })),
-    quantities: Object.fromEntries(sample.quantities.map((quantity, meter) => [`m${meter}`, formatQuantity(quantity)])),
-  }));
+    }));
+    return {
+      billingPeriodId: `bpd_${String(index).padStart(3, '0')}`,
+      span: { start: index, end: index + 1 },
+      subscriptionId: `sub_${String(index).padStart(3, '0')}`,
+      customerId: `cus_${index}`,
+      planVersionId: 'plv_1',
+      currency: sample.currency,
+      charges,
+      storedCharges: charges.map(chargeToJson),
+      customers: [`cus_${index}`],
+      meterVersionIds: { m0: 'mtv_0', m1: 'mtv_1', m2: 'mtv_2' },
+      usage: Object.fromEntries(
+        sample.quantities.map((quantity, meter) => [`m${meter}`, { quantity: formatQuantity(quantity) }]),
+      ),
+    };
+  });
 
-const shardsOf = (all: readonly PeriodToRate[], size: number): RatingShard[] =>
+const shardsOf = (all: readonly MeasuredPeriod[], size: number): MeasuredShard[] =>
   Array.from({ length: Math.ceil(all.length / size) }, (_, index) => ({
     policy: defaultRatingPolicy,
+    watermark: 7n,
     periods: all.slice(index * size, (index + 1) * size),
   }));
 
-/** The bytes of all lines, in the order of subscription and position. */
-const bytesOf = (lines: readonly RatedLine[]): string =>
-  lines
-    .toSorted((a, b) =>
-      a.subscriptionId < b.subscriptionId ? -1 : a.subscriptionId > b.subscriptionId ? 1 : a.position - b.position,
-    )
-    .map((line) => JSON.stringify(ratedLineToJson(line)))
+/** All rows, with their hashes, in the order of subscription and position. */
+const bytesOf = (shards: readonly RatedRows[]): string =>
+  shards
+    .flatMap((rows) => {
+      const columns: readonly (readonly unknown[])[] = Object.values(rows);
+      return rows.lines.map((_, index) => JSON.stringify(columns.map((column) => column[index])));
+    })
+    .toSorted()
     .join('\n');
 
-const rateAll = async (pool: RatingPool, shards: readonly RatingShard[]): Promise<string> =>
-  bytesOf((await Promise.all(shards.map((shard) => pool.rate(shard)))).flat());
+const rateAll = async (pool: RatingPool, shards: readonly MeasuredShard[]): Promise<string> =>
+  bytesOf(await Promise.all(shards.map((shard) => pool.rate(shard))));
 
 describe('rating pool', () => {
   it('[I12] one worker, three workers, other shards in another order: the lines are equal to the byte', async () => {
-    const expected = bytesOf(rateShard({ policy: defaultRatingPolicy, periods }));
+    const expected = bytesOf([ratedRows({ policy: defaultRatingPolicy, watermark: 7n, periods })]);
     const one = poolOf({ workersMax: 1, queueMax: 100 });
     const three = poolOf({ workersMax: 3, queueMax: 100 });
     expect(await rateAll(one, shardsOf(periods, 50))).toBe(expected);
@@ -82,37 +93,43 @@ describe('rating pool', () => {
 
   it('[I10] takes no more shards than workers and queue hold, and takes new ones once there is room', async () => {
     const pool = poolOf({ workersMax: 1, queueMax: 2 });
-    const shard = shardsOf(periods, 200)[0] as RatingShard;
+    const shard = shardsOf(periods, 200)[0] as MeasuredShard;
     const taken = [pool.rate(shard), pool.rate(shard), pool.rate(shard)];
     await expect(pool.rate(shard)).rejects.toBeInstanceOf(RatingPoolFull);
     await Promise.all(taken);
-    expect(await pool.rate(shard)).toHaveLength(600);
+    expect((await pool.rate(shard)).lines).toHaveLength(600);
   });
 
   it('a pool without a queue takes one shard per worker', async () => {
     const pool = poolOf({ workersMax: 2, queueMax: 0 });
-    const shard = shardsOf(periods, 10)[0] as RatingShard;
+    const shard = shardsOf(periods, 10)[0] as MeasuredShard;
     const taken = [pool.rate(shard), pool.rate(shard)];
     await expect(pool.rate(shard)).rejects.toBeInstanceOf(RatingPoolFull);
-    expect((await Promise.all(taken)).map((lines) => lines.length)).toEqual([30, 30]);
+    expect((await Promise.all(taken)).map(({ lines }) => lines.length)).toEqual([30, 30]);
   });
 
   it('a bug in one shard fails that shard, and the workers go on', async () => {
     const pool = poolOf({ workersMax: 1, queueMax: 5 });
-    const [good] = shardsOf(periods, 10) as [RatingShard];
-    const bad: RatingShard = {
+    const [good] = shardsOf(periods, 10) as [MeasuredShard];
+    const bad: MeasuredShard = {
       policy: defaultRatingPolicy,
-      periods: [{ ...(periods[0] as PeriodToRate), quantities: { m0: 'x', m1: 'x', m2: 'x' } }],
+      watermark: 7n,
+      periods: [
+        {
+          ...(periods[0] as MeasuredPeriod),
+          usage: { m0: { quantity: 'x' }, m1: { quantity: 'x' }, m2: { quantity: 'x' } },
+        },
+      ],
     };
     const [failed, passed] = await Promise.allSettled([pool.rate(bad), pool.rate(good)]);
     expect(failed.status === 'rejected' && failed.reason.message).toContain('is not a decimal: x');
-    expect(passed.status === 'fulfilled' && passed.value).toHaveLength(30);
+    expect(passed.status === 'fulfilled' && passed.value.lines).toHaveLength(30);
   });
 
   it('closing finishes the shards that were taken on', async () => {
     const pool = createRatingPool({ workersMax: 1, queueMax: 10 });
     const taken = shardsOf(periods, 40).map((shard) => pool.rate(shard));
     await pool.close();
-    expect((await Promise.all(taken)).map((lines) => lines.length)).toEqual([120, 120, 120, 120, 120]);
+    expect((await Promise.all(taken)).map(({ lines }) => lines.length)).toEqual([120, 120, 120, 120, 120]);
   });
 });

@@ -1,0 +1,148 @@
+/** Why a line is what it is: of a rated line by its id, and of a line of an invoice by its position. */
+import {
+  Explanation,
+  InvoiceLineParams,
+  LineEventPage,
+  LineEventsQuery,
+  LineEventsQueryDocument,
+} from '#schemas/http/explain.ts';
+import { IdParam } from '#schemas/http/fields.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import { meterDefinitionToJson } from '#schemas/meter.ts';
+import { formatPeriod } from '#schemas/period.ts';
+import { ratingInputToJson } from '#schemas/rating-input.ts';
+import { lineHashes } from '../../rater/run/line-hashes.ts';
+import { definitionJson } from '../catalog/meter-routes.ts';
+import type { InvoiceReader } from '../invoices/invoices.postgres.ts';
+import type { Cursors } from '../route/cursors.ts';
+import type { Db, Routes } from '../route/define-route.ts';
+import { found } from '../route/resource-fields.ts';
+import type { LineEvents } from './line-events.clickhouse.ts';
+import { type LineQuery, readsBefore } from './line-query.ts';
+import { listEvents, listedEventJson } from './list-events.ts';
+import type { ExplainedLine, RatedLines } from './rated-lines.postgres.ts';
+import { tierTable } from './tier-table.ts';
+
+export type ExplainPorts = {
+  readonly ratedLines: RatedLines;
+  readonly invoices: Pick<InvoiceReader, 'invoice'>;
+  readonly lineEvents: LineEvents;
+  readonly cursors: Cursors;
+};
+
+/** What the quantity of a line was measured of; undefined for a flat charge. */
+const queryOf = ({ organizationId: tenant }: Db, { meter, input }: ExplainedLine): LineQuery | undefined => {
+  const [measured] = input.measured;
+  if (!meter || !measured) return undefined;
+  return { tenant, meter, customers: measured.customers, span: input.span, watermark: input.watermark };
+};
+
+const queryJson = (query: LineQuery) => {
+  const { meter, customers, span, watermark } = query;
+  return {
+    meter: meter.code,
+    meter_version: meter.version,
+    meter_version_id: meter.versionId,
+    definition: definitionJson(meterDefinitionToJson(meter)),
+    customers,
+    span: formatPeriod(span),
+    reads_before: readsBefore(query),
+    watermark: watermark.toString(),
+  };
+};
+
+const explain = async (db: Db, line: ExplainedLine, { lineEvents }: ExplainPorts) => {
+  const { id, ratedAt, invoice, output, hashes } = line;
+  const input = ratingInputToJson(line.input);
+  const query = queryOf(db, line);
+  const summary = query && (await lineEvents.summary(query));
+  const again = lineHashes(input, output);
+  return {
+    id,
+    rated_at: formatInstant(ratedAt),
+    invoice_id: invoice?.id ?? null,
+    line_position: invoice?.position ?? null,
+    input,
+    output,
+    hashes: hashes ? { ...hashes, is_as_rated: hashes.input === again.input && hashes.output === again.output } : null,
+    tiers: tierTable(input.charge.price, output.steps),
+    query: query ? queryJson(query) : null,
+    events: summary
+      ? {
+          count: summary.events.toString(),
+          content_hash: summary.contentHash,
+          url: `/v1/rated-lines/${id}/explain/events`,
+        }
+      : null,
+  };
+};
+
+const limitDefault = 100;
+
+export const explainRoutes = ({ get }: Routes, ports: ExplainPorts): void => {
+  const { ratedLines, invoices } = ports;
+  const lineOf = async (db: Db, id: string): Promise<ExplainedLine> =>
+    found(await ratedLines.ratedLine(db, id), 'RATED_LINE_NOT_FOUND');
+  get(
+    {
+      url: '/v1/rated-lines/:id/explain',
+      operation: 'explainRatedLine',
+      tag: 'Explanations',
+      summary: 'Explain a rated line: what went in, what came out, and how',
+      scope: 'read:invoices',
+      params: IdParam,
+      answers: { 200: Explanation },
+      failures: ['RATED_LINE_NOT_FOUND'],
+    },
+    async ({ db, params }) => explain(db, await lineOf(db, params.id), ports),
+  );
+  get(
+    {
+      url: '/v1/invoices/:id/line-items/:line/explain',
+      operation: 'explainInvoiceLine',
+      tag: 'Explanations',
+      summary: 'Explain a line of an invoice',
+      scope: 'read:invoices',
+      params: InvoiceLineParams,
+      answers: { 200: Explanation },
+      failures: ['INVOICE_NOT_FOUND', 'INVOICE_LINE_NOT_FOUND'],
+    },
+    async ({ db, params }) => {
+      const { id: invoiceId } = found(await invoices.invoice(db, params.id), 'INVOICE_NOT_FOUND');
+      const id = await ratedLines.idOfInvoiceLine(db, invoiceId, Number(params.line));
+      return explain(db, await lineOf(db, found(id, 'INVOICE_LINE_NOT_FOUND')), ports);
+    },
+  );
+  get(
+    {
+      url: '/v1/rated-lines/:id/explain/events',
+      operation: 'listEventsOfRatedLine',
+      tag: 'Explanations',
+      summary: 'List the very events that the quantity of a rated line is made of, newest first',
+      scope: 'read:usage',
+      params: IdParam,
+      query: LineEventsQuery,
+      documentedQuery: LineEventsQueryDocument,
+      answers: { 200: LineEventPage },
+      failures: ['RATED_LINE_NOT_FOUND'],
+    },
+    async ({ db, params, query }) => {
+      const line = await lineOf(db, params.id);
+      const of = queryOf(db, line);
+      const page = { limit: Number(query.limit ?? limitDefault), cursor: query.cursor };
+      const { events, nextCursor } = of
+        ? await listEvents(line.id, of, page, ports)
+        : { events: [], nextCursor: undefined };
+      return {
+        rated_line_id: line.id,
+        watermark: line.input.watermark.toString(),
+        items: events.map(listedEventJson),
+        pagination: {
+          page_size: events.length,
+          has_more: nextCursor !== undefined,
+          next_cursor: nextCursor ?? null,
+        },
+      };
+    },
+  );
+};

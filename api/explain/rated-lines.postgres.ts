@@ -1,0 +1,150 @@
+/** Rated lines with what they were made from, as far as PostgreSQL holds it. */
+import assert from 'node:assert/strict';
+import { isCurrency } from '#schemas/currency.ts';
+import { usageNames } from '#schemas/names.ts';
+import { formatPeriod, type Instant, type Period } from '#schemas/period.ts';
+import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
+import type { RatedLineJson } from '#schemas/rated-line.ts';
+import type { MeasuredPart, RatingInput } from '#schemas/rating-input.ts';
+import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
+import type { LineHashes } from '../../rater/run/line-hashes.ts';
+import type { Db } from '../route/define-route.ts';
+
+export type ExplainedLine = {
+  readonly id: string;
+  readonly ratedAt: Instant;
+  /** The invoice that bills it; undefined where the line was not issued. */
+  readonly invoice: { readonly id: string; readonly position: number } | undefined;
+  /** Put together from what is stored now, of which nothing may have changed since. */
+  readonly input: RatingInput;
+  readonly output: RatedLineJson;
+  /** Undefined for a line from before lines were hashed. */
+  readonly hashes: LineHashes | undefined;
+  /** Undefined for a flat charge. */
+  readonly meter: MeterVersion | undefined;
+};
+
+const lineStatement = `
+SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version, l.input_hash, l.output_hash,
+  p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end, l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges,
+  m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id, i.position AS invoice_position
+FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = l.plan_version_id
+  JOIN subscriptions s ON s.id = p.subscription_id
+  LEFT JOIN plan_version_meters m ON m.plan_version_id = v.id AND m.meter_code = l.line ->> 'meter'
+  LEFT JOIN meter_versions mv ON mv.id = m.meter_version_id
+  LEFT JOIN invoice_lines i ON i.invoice_id = p.invoice_id AND p.watermark = l.watermark AND i.charge_code = l.charge_code
+    AND (i.billing_period_id = p.id OR i.billing_period_id IS NULL)
+WHERE l.organization_id = $1 AND l.id = $2`;
+
+// A line from before there were billing periods names none: its invoice has the one.
+const lineOfInvoiceStatement = `
+SELECT l.id FROM invoices i JOIN invoice_lines il ON il.invoice_id = i.id
+  JOIN billing_periods p ON p.invoice_id = i.id AND (il.billing_period_id = p.id OR il.billing_period_id IS NULL)
+  JOIN rated_lines l ON l.billing_period_id = p.id AND l.watermark = p.watermark AND l.charge_code = il.charge_code
+WHERE i.organization_id = $1 AND i.id = $2 AND il.position = $3`;
+
+type LineRow = {
+  id: string;
+  line: RatedLineJson;
+  watermark: bigint;
+  unmeasured_events: string;
+  parts: MeasuredPart[] | null;
+  rated_at: Date;
+  hash_version: number | null;
+  input_hash: string | null;
+  output_hash: string | null;
+  billing_period_id: string;
+  subscription_id: string;
+  customer_id: string;
+  external_id: string;
+  span_start: Date;
+  span_end: Date;
+  plan_version_id: string;
+  currency: string;
+  plan_currency: string;
+  charges: ChargeJson[];
+  code: string | null;
+  version_number: number | null;
+  meter_version_id: string | null;
+  definition: unknown;
+  invoice_id: string | null;
+  invoice_position: number | null;
+};
+
+const storedCharge = ({ charges, line, currency, plan_currency: own, plan_version_id: planVersionId }: LineRow) => {
+  const stored = charges.find(({ code }) => code === line.charge_code);
+  const charge = stored && chargeJsonIn(stored, currency, own);
+  assert(charge, `plan version ${planVersionId} has no charge ${line.charge_code} in ${currency}`);
+  return charge;
+};
+
+const meterFromRow = ({ code, version_number, meter_version_id, definition }: LineRow): MeterVersion | undefined =>
+  code === null || version_number === null || meter_version_id === null
+    ? undefined
+    : meterOf({ code, version_number, meter_version_id, definition });
+
+const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefined): RatingInput => {
+  assert(isCurrency(row.currency), `${row.currency} is not a currency`);
+  return {
+    billingPeriodId: row.billing_period_id,
+    subscriptionId: row.subscription_id,
+    customerId: row.customer_id,
+    planVersionId: row.plan_version_id,
+    position: row.line.position,
+    charge: storedCharge(row),
+    currency: row.currency,
+    policy: { rounding: row.line.rounding },
+    span,
+    watermark: row.watermark,
+    measured: meter
+      ? [
+          {
+            meter: meter.code,
+            meterVersionId: meter.versionId,
+            customers: usageNames(row.customer_id, row.external_id),
+            quantity: row.line.quantity,
+            ...(row.parts && { parts: row.parts }),
+            unmeasuredEvents: BigInt(row.unmeasured_events),
+          },
+        ]
+      : [],
+  };
+};
+
+const hashesFromRow = ({ hash_version, input_hash, output_hash }: LineRow): LineHashes | undefined =>
+  hash_version === null || input_hash === null || output_hash === null
+    ? undefined
+    : { version: hash_version, input: input_hash, output: output_hash };
+
+const fromRow = (row: LineRow): ExplainedLine => {
+  const span = { start: row.span_start.getTime(), end: row.span_end.getTime() };
+  const meter = meterFromRow(row);
+  // What a line from before there were billing periods lacks. Anything else is as it is stored.
+  const lacking = { billing_period_id: row.billing_period_id, span: formatPeriod(span) };
+  return {
+    id: row.id,
+    ratedAt: row.rated_at.getTime(),
+    invoice:
+      row.invoice_id === null || row.invoice_position === null
+        ? undefined
+        : { id: row.invoice_id, position: row.invoice_position },
+    input: inputFromRow(row, span, meter),
+    output: { ...lacking, ...row.line },
+    hashes: hashesFromRow(row),
+    meter,
+  };
+};
+
+export const ratedLines = {
+  ratedLine: async (db: Db, id: string): Promise<ExplainedLine | undefined> => {
+    const { rows } = await db.query<LineRow>(lineStatement, [db.organizationId, id]);
+    return rows[0] && fromRow(rows[0]);
+  },
+  /** The rated line that a line of an invoice charges for. */
+  idOfInvoiceLine: async (db: Db, invoiceId: string, position: number): Promise<string | undefined> => {
+    const { rows } = await db.query<{ id: string }>(lineOfInvoiceStatement, [db.organizationId, invoiceId, position]);
+    return rows[0]?.id;
+  },
+};
+
+export type RatedLines = typeof ratedLines;

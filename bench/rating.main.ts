@@ -1,0 +1,175 @@
+/**
+ * `npm run bench:rating`: what rating takes. First the pure core by itself; then whole billing runs over a stored month,
+ * from its quantities to rated lines in PostgreSQL, of more and more subscriptions with three metered charges each. The
+ * invoicer stands still meanwhile, as it is the rating that is measured, and issues afterwards.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { createClient } from '@clickhouse/client';
+import pg from 'pg';
+import type { Stack } from '#platform/local/stack.ts';
+import { createLineUnderTest, pause } from './line/line-under-test.ts';
+import { cpuOf } from './line/process-cost.ts';
+import { machineOf, todayAndCommit } from './line/report.ts';
+import { measureCore, planOfBench } from './rating/core.ts';
+import { withTemporaryStack } from './temporary-stack.ts';
+import { storeMonth } from './usage/stored-month.ts';
+
+const { values } = parseArgs({
+  options: {
+    subscriptions: { type: 'string', default: '10000,30000,100000' },
+    'events-each': { type: 'string', default: '100' },
+    'core-seconds': { type: 'string', default: '5' },
+    name: { type: 'string', default: 'rating' },
+  },
+});
+const eventsEach = Number(values['events-each']);
+const event = 'llm.request';
+
+type Figures = Readonly<Record<string, number>>;
+
+const say = (line: string): void => {
+  process.stderr.write(`millrace  bench: ${line}\n`);
+};
+
+const told = (name: string, figures: Figures): Figures => {
+  const words = Object.entries(figures).map(([figure, value]) => `${figure} ${Number(value.toFixed(2))}`);
+  say(`${name}: ${words.join(', ')}`);
+  return figures;
+};
+
+const call = async (stack: Stack, method: string, path: string, body?: object): Promise<{ readonly id: string }> => {
+  const response = await fetch(new URL(path, stack.apiUrl), {
+    method,
+    headers: { authorization: `Bearer ${stack.apiKey}`, ...(body && { 'content-type': 'application/json' }) },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${text.slice(0, 500)}`);
+  return JSON.parse(text) as { id: string };
+};
+
+/** Customers and their subscriptions, written directly: it is not their making that is measured. */
+const subscribe = async (
+  owner: pg.Client,
+  organizationId: string,
+  planVersionId: string,
+  subscriptions: number,
+  startedAt: Temporal.Instant,
+): Promise<void> => {
+  const idOf = (prefix: string, number: string) =>
+    `'${prefix}_' || replace(uuidv7(interval '-1 day' + ${number} * interval '1 millisecond')::text, '-', '')`;
+  await owner.query(
+    `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
+     SELECT ${idOf('cus', 'n')}, $1, 'customer-' || n, 'Customer ' || n, '{}', 1, now(), now()
+     FROM generate_series(0, $2::integer - 1) AS n`,
+    [organizationId, subscriptions],
+  );
+  await owner.query(
+    `INSERT INTO subscriptions
+       (id, organization_id, customer_id, plan_version_id, state, started_at, metadata, version, created_at, updated_at)
+     SELECT ${idOf('sub', 'row_number() OVER ()')}, $1, id, $2, 'active', $3, '{}', 1, now(), now() FROM customers`,
+    [organizationId, planVersionId, startedAt.toString()],
+  );
+  await owner.query('ANALYZE');
+};
+
+/** The most memory that a process held, in MB. */
+const peakMegabytes = (pid: number | undefined): number =>
+  Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1_000;
+
+const measureRun = async (stack: Stack, subscriptions: number): Promise<Figures> => {
+  const clickhouse = createClient({ url: stack.urls.clickhouse, request_timeout: 300_000 });
+  const owner = new pg.Client({ connectionString: stack.urls.postgres });
+  // A stack that is stopped early ends this connection too; what stopped it is the fault to tell.
+  owner.on('error', () => {});
+  await owner.connect();
+  const line = createLineUnderTest(stack);
+  const { rows: organizations } = await owner.query<{ id: string }>(
+    'SELECT id FROM organizations WHERE sandbox_of IS NULL',
+  );
+  const organizationId = organizations[0]?.id ?? '';
+  const start = Temporal.Now.zonedDateTimeISO('UTC').with({ day: 1 }).startOfDay().subtract({ months: 1 });
+  const end = start.add({ months: 1 });
+  for (const [code, aggregation] of [
+    ['requests', { aggregation: 'count' }],
+    ['input_tokens', { aggregation: 'sum', property: 'input_tokens' }],
+    ['output_tokens', { aggregation: 'sum', property: 'output_tokens' }],
+  ] as const)
+    await call(stack, 'POST', '/v1/meters', { code, name: code, event, ...aggregation });
+  await call(stack, 'POST', '/v1/plans', planOfBench);
+  const { rows: versions } = await owner.query<{ id: string }>('SELECT id FROM plan_versions');
+  await subscribe(owner, organizationId, versions[0]?.id ?? '', subscriptions, start.toInstant());
+  await storeMonth(
+    clickhouse,
+    {
+      tenant: organizationId,
+      event,
+      events: subscriptions * eventsEach,
+      customers: subscriptions,
+      startMs: start.epochMilliseconds,
+      endMs: end.epochMilliseconds,
+    },
+    (stored) => stored % 5_000_000 === 0 && say(`${stored} events stored`),
+  );
+  await line.untilMerged();
+
+  const { invoicer, rater } = line.pids();
+  if (invoicer) process.kill(invoicer, 'SIGSTOP');
+  const before = cpuOf(line.pids());
+  const startMs = performance.now();
+  const run = await call(stack, 'POST', '/v1/invoices/run', { period: start.toPlainDate().toString().slice(0, 7) });
+  const openShards = async (states: readonly string[]): Promise<number | undefined> => {
+    const { rows } = await owner.query<{ shards: string; open: string; failed: string | null }>(
+      `SELECT count(*) AS shards, count(*) FILTER (WHERE state = ANY ($2)) AS open, max(failure) AS failed
+       FROM billing_run_shards WHERE run_id = $1`,
+      [run.id, states],
+    );
+    const [row] = rows;
+    if (row?.failed) throw new Error(`the run failed: ${row.failed}`);
+    return row && Number(row.shards) > 0 ? Number(row.open) : undefined;
+  };
+  const until = async (states: readonly string[]): Promise<number> => {
+    for (let open = await openShards(states); open !== 0; open = await openShards(states)) await pause(50);
+    return (performance.now() - startMs) / 1_000;
+  };
+  const ratedSeconds = await until(['queued']);
+  const after = cpuOf(line.pids());
+  const { rows: counted } = await owner.query<{ lines: string }>('SELECT count(*) AS lines FROM rated_lines');
+  const lines = Number(counted[0]?.lines ?? 0);
+  if (lines !== subscriptions * planOfBench.charges.length)
+    throw new Error(`${lines} lines were rated for ${subscriptions} subscriptions`);
+  const raterPeakMegabytes = peakMegabytes(rater);
+  if (invoicer) process.kill(invoicer, 'SIGCONT');
+  const issuedSeconds = (await until(['queued', 'rated'])) - ratedSeconds;
+  const cpu = Object.fromEntries(
+    Object.entries(after).map(([name, seconds]) => [`cpu_${name}_seconds`, seconds - (before[name] ?? 0)]),
+  );
+  await line.close();
+  await clickhouse.close();
+  await owner.end();
+  return {
+    rated_seconds: ratedSeconds,
+    lines_per_second: lines / ratedSeconds,
+    rater_peak_megabytes: raterPeakMegabytes,
+    issued_seconds: issuedSeconds,
+    ...Object.fromEntries(Object.entries(cpu).filter(([, seconds]) => seconds >= 0.1)),
+  };
+};
+
+const core = told('the pure core', await measureCore(Number(values['core-seconds'])));
+const runs: Record<string, Figures> = {};
+let machine: ReturnType<typeof machineOf> | undefined;
+for (const subscriptions of values.subscriptions.split(',').map(Number)) {
+  const name = `${subscriptions} subscriptions, ${subscriptions * eventsEach} events`;
+  runs[name] = await withTemporaryStack({}, async (stack) => {
+    machine = machineOf(stack.natsSyncAlways);
+    return told(name, await measureRun(stack, subscriptions));
+  });
+}
+const report = { ...todayAndCommit(), machine, core, runs };
+const file = new URL(`results/${values.name}.json`, import.meta.url);
+mkdirSync(new URL('.', file), { recursive: true });
+writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+process.exit(0);

@@ -1,0 +1,136 @@
+/** A rated line as it is stored against the same line rated again: every value that is another. Pure. */
+import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
+import type { Period } from '#schemas/period.ts';
+import { formatQuantity } from '#schemas/quantity.ts';
+import { priceStepToJson, type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
+import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
+import { lineHashes } from '../run/line-hashes.ts';
+
+/** A row of `rated_lines`; of whatever type its column is, as text. */
+export type StoredLine = {
+  readonly id: string;
+  readonly billingPeriodId: string;
+  readonly chargeCode: string;
+  readonly columns: Readonly<Record<LineColumn, string>>;
+  /** The very bytes. */
+  readonly line: string;
+  /** What was measured in parts, as JSON; undefined where it was not. */
+  readonly parts: string | undefined;
+  /** The calendar's period, which stands in the columns of a line from before there were billing periods. */
+  readonly billing: Period;
+  /** Undefined for a line from before lines were hashed. */
+  readonly hashes: { readonly version: string; readonly input: string; readonly output: string } | undefined;
+};
+
+/** A row of `invoice_lines` that charges for a rated line. */
+export type PrintedLine = {
+  readonly invoiceId: string;
+  readonly position: number;
+  readonly billingPeriodId: string;
+  readonly chargeCode: string;
+  readonly columns: Readonly<Record<PrintedColumn, string>>;
+};
+
+type LineColumn =
+  | 'subscription_id'
+  | 'period_start'
+  | 'period_end'
+  | 'plan_version_id'
+  | 'position'
+  | 'unmeasured_events';
+type PrintedColumn = 'description' | 'meter' | 'quantity' | 'rounding' | 'precise_amount' | 'amount' | 'steps';
+
+export type Difference = { readonly field: string; readonly stored: string; readonly recomputed: string };
+
+export type RatedAgain = { readonly line: RatedLine; readonly input: RatingInput };
+
+const nothing = 'nothing';
+
+const textOf = (value: unknown): string => (value === undefined ? nothing : JSON.stringify(value));
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
+
+/** Where two JSON values differ, leaf by leaf. */
+const jsonDifferences = (field: string, stored: unknown, recomputed: unknown): Difference[] => {
+  if (isObject(stored) && isObject(recomputed) && Array.isArray(stored) === Array.isArray(recomputed)) {
+    const names = [...new Set([...Object.keys(recomputed), ...Object.keys(stored)])];
+    const nameOf = (name: string): string => (Array.isArray(recomputed) ? `${field}[${name}]` : `${field}.${name}`);
+    return names.flatMap((name) => jsonDifferences(nameOf(name), stored[name], recomputed[name]));
+  }
+  const [one, other] = [textOf(stored), textOf(recomputed)];
+  return one === other ? [] : [{ field, stored: one, recomputed: other }];
+};
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+};
+
+/** The bytes first; where they are others, the leaves say which. */
+const textDifferences = (field: string, stored: string, recomputed: string): Difference[] => {
+  if (stored === recomputed) return [];
+  const leaves = jsonDifferences(field, parsed(stored), parsed(recomputed));
+  return leaves.length > 0 ? leaves : [{ field, stored, recomputed }];
+};
+
+const columnDifferences = <C extends string>(
+  stored: Readonly<Record<C, string>>,
+  recomputed: Readonly<Record<C, string>>,
+): Difference[] =>
+  (Object.keys(recomputed) as C[]).flatMap((field) =>
+    stored[field] === recomputed[field] ? [] : [{ field, stored: stored[field], recomputed: recomputed[field] }],
+  );
+
+/** A line from before there were billing periods: it does not name its own, nor the time of it that was measured. */
+const isOfMonth = ({ hashes, line }: StoredLine): boolean =>
+  hashes === undefined && !line.includes('"billing_period_id"');
+
+const inItsForm = (stored: StoredLine, line: RatedLine): object => {
+  const { billing_period_id, span, ...rest } = ratedLineToJson(line);
+  return isOfMonth(stored) ? rest : { billing_period_id, span, ...rest };
+};
+
+export const lineDifferences = (stored: StoredLine, { line, input }: RatedAgain): Difference[] => {
+  const period = isOfMonth(stored) ? stored.billing : line.span;
+  const recomputed = {
+    subscription_id: line.subscriptionId,
+    period_start: new Date(period.start).toISOString(),
+    period_end: new Date(period.end).toISOString(),
+    plan_version_id: line.planVersionId,
+    position: `${line.position}`,
+    unmeasured_events: `${input.measured.reduce((sum, { unmeasuredEvents }) => sum + unmeasuredEvents, 0n)}`,
+  };
+  const again = lineHashes(ratingInputToJson(input), ratedLineToJson(line));
+  const parts = input.measured[0]?.parts;
+  return [
+    ...columnDifferences(stored.columns, recomputed),
+    ...textDifferences('line', stored.line, JSON.stringify(inItsForm(stored, line))),
+    ...textDifferences('parts', stored.parts ?? nothing, parts ? JSON.stringify(parts) : nothing),
+    ...(stored.hashes
+      ? columnDifferences(
+          {
+            hash_version: stored.hashes.version,
+            input_hash: stored.hashes.input,
+            output_hash: stored.hashes.output,
+          },
+          { hash_version: `${again.version}`, input_hash: again.input, output_hash: again.output },
+        )
+      : []),
+  ];
+};
+
+export const printedDifferences = ({ columns: { steps, ...columns } }: PrintedLine, line: RatedLine): Difference[] => [
+  ...columnDifferences(columns, {
+    description: line.chargeName,
+    meter: line.meter ?? nothing,
+    quantity: formatQuantity(line.quantity),
+    rounding: line.rounding,
+    precise_amount: formatPreciseAmount(line.precise),
+    amount: formatAmount(line.amount),
+  }),
+  ...textDifferences('steps', steps, JSON.stringify(line.steps.map(priceStepToJson))),
+];

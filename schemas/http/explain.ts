@@ -1,0 +1,213 @@
+/** Why a rated line is what it is, in answers of the API. */
+import { Type } from 'typebox';
+import {
+  Code,
+  CurrencyCode,
+  closed,
+  Decimal,
+  ExternalId,
+  formed,
+  Instant,
+  idOf,
+  nullable,
+  Period,
+  RoundingModeName,
+  Sequence,
+} from '#schemas/http/fields.ts';
+import { PriceStep } from '#schemas/http/invoices.ts';
+import { MeterDefinition, MeterVersionNumber } from '#schemas/http/meters.ts';
+import { ChargesAnswer } from '#schemas/http/plan.ts';
+import {
+  EventSearchQuery,
+  EventSearchQueryDocument,
+  eventsPageMax,
+  storedEventFields,
+} from '#schemas/http/usage-events.ts';
+import { priceModels } from '#schemas/price/price.ts';
+
+export const InvoiceLineParams = Type.Object(
+  {
+    id: Type.Unsafe<string>({ ...ExternalId, description: 'Id of the invoice.' }),
+    line: formed('^[0-9]{1,9}$', 'the position of a line: a whole number', {
+      description: 'The `position` of the line on its invoice.',
+    }),
+  },
+  closed,
+);
+
+const Digest = Type.String({ pattern: '^[0-9a-f]{64}$' });
+const CustomerNames = Type.Array(ExternalId, {
+  minItems: 1,
+  description: 'The names under which the events of the customer came: its id and its external id.',
+});
+
+const MeasuredPart = Type.Object(
+  { part: Type.String(), quantity: Decimal, events: Sequence },
+  {
+    ...closed,
+    title: 'MeasuredPart',
+    description:
+      'Of a matrix a cell, by its place from 1 in the order in which cells are tried, or 0 for none; of events with a price of their own, what decided it; or `amounts`, the sum of what events say that they cost.',
+  },
+);
+const Measured = Type.Object(
+  {
+    meter: Code,
+    meter_version_id: idOf('mtv'),
+    customers: CustomerNames,
+    quantity: Decimal,
+    parts: Type.Optional(
+      Type.Array(MeasuredPart, { description: 'For a price that asks for more than one quantity.' }),
+    ),
+    unmeasured_events: Sequence,
+  },
+  { ...closed, title: 'MeasuredInput' },
+);
+const RatingInput = Type.Object(
+  {
+    billing_period_id: idOf('bpd'),
+    subscription_id: idOf('sub'),
+    customer_id: idOf('cus'),
+    plan_version_id: idOf('plv'),
+    position: Type.Integer({ minimum: 1 }),
+    charge: ChargesAnswer.items,
+    currency: CurrencyCode,
+    rounding_policy: Type.Object({ rounding: RoundingModeName }, { ...closed, title: 'RoundingPolicy' }),
+    span: Period,
+    watermark: Sequence,
+    measured: Type.Array(Measured, { description: 'What was measured; nothing for a flat charge.' }),
+  },
+  { ...closed, title: 'RatingInput', description: 'What went in, as it is hashed.' },
+);
+const RatingOutput = Type.Object(
+  {
+    billing_period_id: idOf('bpd'),
+    span: Period,
+    subscription_id: idOf('sub'),
+    customer_id: idOf('cus'),
+    plan_version_id: idOf('plv'),
+    position: Type.Integer({ minimum: 1 }),
+    charge_code: Code,
+    charge_name: Type.String(),
+    model: Type.Enum(
+      priceModels.map(({ name }) => name),
+      { title: 'PriceModel' },
+    ),
+    meter: nullable(Code),
+    currency: CurrencyCode,
+    rounding: RoundingModeName,
+    quantity: Decimal,
+    billable_quantity: Decimal,
+    precise_amount: Type.Unsafe<string>({ ...Decimal, description: 'Before it is rounded; the sum of the steps.' }),
+    amount: Type.Unsafe<string>({ ...Decimal, description: 'Rounded once, to minor units: what is printed.' }),
+    steps: Type.Array(PriceStep),
+  },
+  { ...closed, title: 'RatingOutput', description: 'What came out, as it is hashed.' },
+);
+
+const Hashes = Type.Object(
+  {
+    version: Type.Integer({ minimum: 1, description: 'Which members are hashed; a member of both texts.' }),
+    input: Digest,
+    output: Digest,
+    is_as_rated: Type.Boolean({ description: 'Whether `input` and `output` of this answer have these hashes.' }),
+  },
+  { ...closed, title: 'RatingHashes', description: 'SHA-256 of the canonical forms (RFC 8785): docs/explain.md.' },
+);
+
+const TierUse = Type.Object(
+  {
+    from: Decimal,
+    to: nullable(Decimal),
+    unit_amount: Decimal,
+    flat_amount: Decimal,
+    units: Decimal,
+    amount: Decimal,
+    cell: PriceStep.properties.cell,
+  },
+  { ...closed, title: 'TierUse', description: 'A tier of the price, with the units in it and what they cost.' },
+);
+
+const Query = Type.Object(
+  {
+    meter: Code,
+    meter_version: MeterVersionNumber,
+    meter_version_id: idOf('mtv'),
+    definition: MeterDefinition,
+    customers: CustomerNames,
+    span: Period,
+    reads_before: Type.Boolean({
+      description: 'Whether events of before the span count too: levels are carried from the first event on.',
+    }),
+    watermark: Sequence,
+  },
+  { ...closed, title: 'QuantityQuery', description: 'All that it takes to measure the quantity again.' },
+);
+
+const LineEvents = Type.Object(
+  {
+    count: Type.Unsafe<string>({ ...Sequence, description: 'How many events the quantity is made of.' }),
+    content_hash: Type.Unsafe<string>({
+      ...Digest,
+      description: 'The sum, modulo 2^256, of the SHA-256 of each event: docs/explain.md.',
+    }),
+    url: Type.String({ description: 'Where they are listed.' }),
+  },
+  { ...closed, title: 'LineEvents' },
+);
+
+export const Explanation = Type.Object(
+  {
+    id: idOf('rln'),
+    rated_at: Instant,
+    invoice_id: nullable(idOf('inv')),
+    line_position: nullable(Type.Integer({ minimum: 1, description: 'On the invoice.' })),
+    input: RatingInput,
+    output: RatingOutput,
+    hashes: Type.Union([Hashes, Type.Null()], { description: 'Null for a line from before lines were hashed.' }),
+    tiers: Type.Array(TierUse, { description: 'All tiers of a tiered price, those without units too.' }),
+    query: Type.Union([Query, Type.Null()], { description: 'Null for a flat charge.' }),
+    events: Type.Union([LineEvents, Type.Null()], { description: 'Null for a flat charge.' }),
+  },
+  { ...closed, title: 'Explanation' },
+);
+
+export const LineEventsQuery = Type.Object(
+  { limit: EventSearchQuery.properties.limit, cursor: EventSearchQuery.properties.cursor },
+  closed,
+);
+export const LineEventsQueryDocument = Type.Object(
+  { limit: EventSearchQueryDocument.properties.limit, cursor: EventSearchQueryDocument.properties.cursor },
+  closed,
+);
+
+const LineEvent = Type.Object(
+  {
+    ...storedEventFields,
+    digest: Type.String({
+      pattern: '^[0-9a-f]{32}$',
+      description: 'The first 16 bytes of the SHA-256 of organization and key: docs/explain.md.',
+    }),
+    value: nullable(
+      Type.String({ description: 'What the meter reads from it; 1 for a count, null where it can not.' }),
+    ),
+  },
+  { ...closed, title: 'LineEvent' },
+);
+
+export const LineEventPage = Type.Object(
+  {
+    rated_line_id: idOf('rln'),
+    watermark: Sequence,
+    items: Type.Array(LineEvent, { maxItems: eventsPageMax, description: 'Newest first.' }),
+    pagination: Type.Object(
+      {
+        page_size: Type.Integer({ minimum: 0, maximum: eventsPageMax }),
+        has_more: Type.Boolean(),
+        next_cursor: nullable(Type.String()),
+      },
+      { ...closed, title: 'LineEventPagination' },
+    ),
+  },
+  { ...closed, title: 'LineEventPage' },
+);

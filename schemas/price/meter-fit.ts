@@ -1,0 +1,31 @@
+/** Whether a price can be asked of a meter: what no look at the price alone can tell. */
+import { type Fault, fieldOf } from '#schemas/fault.ts';
+import type { MeterDefinition } from '#schemas/meter.ts';
+import { type Price, usagePartsOf } from '#schemas/price/price.ts';
+
+const addedUp: readonly string[] = ['sum', 'count'];
+
+/** What is wrong with a price at `field` for a meter of that definition. */
+export const meterFaults = (
+  price: Price,
+  meter: Pick<MeterDefinition, 'aggregation' | 'groupBy' | 'rounding'>,
+  field: string,
+): Fault[] => {
+  const { cells, events } = usagePartsOf(price);
+  const faults: Fault[] = [];
+  for (const [index, dimension] of (cells?.dimensions ?? []).entries())
+    if (!meter.groupBy.includes(dimension))
+      faults.push({
+        field: `${field}.dimensions[${index}]`,
+        code: 'not_allowed',
+        message: `the meter is not grouped by ${dimension}: its group_by must name it`,
+      });
+  // What one event is worth has to be what it adds to the quantity, to the last digit.
+  if (events && (!addedUp.includes(meter.aggregation) || meter.rounding !== null))
+    faults.push({
+      field: fieldOf(field, 'model'),
+      code: 'not_allowed',
+      message: `events with a price of their own need a meter that sums or counts without rounding, not ${meter.aggregation}`,
+    });
+  return faults;
+};
