@@ -210,9 +210,9 @@ export const failures = {
   ),
   PLAN_VERSION_INCOMPLETE: failure(
     409,
-    'The draft names a meter that is not there',
-    'A meter that the draft charges by has ended since it was written. A draft holds no meter; an active version does.',
-    'Give the charges that `errors` lists another meter: PATCH /v1/plans/{id}/versions/{version_number}.',
+    'The draft can not be charged by the meters that there are',
+    'A meter of the draft has ended since it was written, or measures by now what its price can not be asked of. A draft holds no meter; an active version does.',
+    'Give the charges that `errors` lists another meter or another price: PATCH /v1/plans/{id}/versions/{version_number}.',
   ),
   SUBSCRIPTION_ALREADY_ACTIVE: failure(
     409,

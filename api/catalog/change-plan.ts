@@ -5,13 +5,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type FailureCode, FailureError } from '#schemas/failures.ts';
 import { asObject, type Fault, type JsonObject, type Parsed } from '#schemas/fault.ts';
+import type { MeterDefinition } from '#schemas/meter.ts';
 import {
+  type ChargeJson,
+  chargeFromJson,
   type PlanTermsJson,
   planTermsFromJson,
   planTermsToJson,
   planVersionFromJson,
   planVersionToJson,
 } from '#schemas/plan.ts';
+import { meterFaults } from '#schemas/price/meter-fit.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, refuseFaults } from '../route/resource-fields.ts';
 import type { CatalogStore, Plan } from './catalog.postgres.ts';
@@ -27,22 +31,41 @@ const required = <T>(parsed: Parsed<T>): T => {
   return parsed.value;
 };
 
-/** The newest versions of the meters that are charged by, each locked against its end; refused where one is not there. */
+/** What is wrong with a charge's prices for its meter. Of a stored charge that does not read any more nothing is said. */
+const chargeFaults = (charge: ChargeJson, meter: MeterDefinition, field: string): Fault[] => {
+  const parsed = chargeFromJson(charge);
+  if (!parsed.ok) return [];
+  const { price, currencyOptions } = parsed.value;
+  return [
+    ...meterFaults(price, meter, `${field}.price`),
+    ...[...currencyOptions].flatMap(([code, option]) =>
+      meterFaults(option, meter, `${field}.currency_options.${code}`),
+    ),
+  ];
+};
+
+/**
+ * The newest versions of the meters that are charged by, each locked against its end and another version; refused where
+ * one is not there, or can't be asked what its price needs.
+ */
 const metersOf = async (
   { catalog }: PlanPorts,
   db: Db,
   { charges }: PlanTermsJson,
   refusal: FailureCode,
 ): Promise<ReadonlyMap<string, string>> => {
-  const versions = await catalog.newestVersions(
-    db,
-    charges.flatMap(({ meter }) => (meter ? [meter] : [])),
-  );
-  const faults = charges.flatMap(({ meter }, index) =>
-    meter && !versions.has(meter)
-      ? [{ field: `charges[${index}].meter`, code: 'not_found', message: `there is no meter ${meter}` }]
-      : [],
-  );
+  const codes = charges.flatMap(({ meter }) => (meter ? [meter] : []));
+  const versions = await catalog.newestVersions(db, codes);
+  const definitions = await catalog.meterDefinitions(db, [...versions.values()]);
+  const faults = charges.flatMap((charge, index) => {
+    const { meter } = charge;
+    if (!meter) return [];
+    const definition = definitions.get(versions.get(meter) ?? '');
+    const field = `charges[${index}]`;
+    return definition
+      ? chargeFaults(charge, definition, field)
+      : [{ field: `${field}.meter`, code: 'not_found', message: `there is no meter ${meter}` }];
+  });
   if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
   return versions;
 };

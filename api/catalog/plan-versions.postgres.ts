@@ -1,8 +1,10 @@
 /** Versions of plans: what a plan charges, from the draft to the archive. */
 import assert from 'node:assert/strict';
 import { newId } from '#platform/process/ids.ts';
+import type { MeterDefinition } from '#schemas/meter.ts';
 import type { Instant } from '#schemas/period.ts';
 import { type PlanTermsJson, type PlanVersionState, planVersionStates } from '#schemas/plan.ts';
+import { storedDefinition } from '#schemas/stored-meter.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
@@ -127,6 +129,14 @@ const activate = async (
 export const planVersionStore = {
   planVersionList,
   planVersion,
+  /** By the id of a version of a meter. */
+  meterDefinitions: async (db: Db, versionIds: readonly string[]): Promise<ReadonlyMap<string, MeterDefinition>> => {
+    const { rows } = await db.query<{ id: string; definition: unknown }>(
+      'SELECT id, definition FROM meter_versions WHERE organization_id = $1 AND id = ANY ($2)',
+      [db.organizationId, versionIds],
+    );
+    return new Map(rows.map(({ id, definition }) => [id, storedDefinition(definition, id)]));
+  },
   addDraft,
   /** A version that was never a draft to its callers. */
   addActiveVersion: async (

@@ -102,6 +102,16 @@ it('a subscription is rated and invoiced by the prices in its currency, beside o
     ['JPY', ['1500', '375'], '1875'],
   ]);
   expect((await verify(pipeline.databaseUrl)).faults).toEqual([]);
+  // Rated again from what is stored, each by the prices in its currency.
+  const store = { CLICKHOUSE_URL: pipeline.clickhouseUrl };
+  expect(await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', store)).toMatchObject({
+    code: 0,
+    faults: [],
+  });
+  const { items } = (await api('GET', `/v1/customers/${subscribers[1]?.customer}/invoices`)).body;
+  const explained = await api('GET', `/v1/invoices/${items[0].id}/line-items/1/explain`);
+  expect(explained.body.input).toMatchObject({ currency: 'EUR', charge: { price: flat('9') } });
+  expect(explained.body.input.charge).not.toHaveProperty('currency_options');
 });
 
 it('a subscription in a currency without prices is refused by name, and nothing is made', async () => {

@@ -197,6 +197,38 @@ describe('a draft', () => {
   });
 });
 
+describe('a price that asks its meter for more than a quantity', () => {
+  const matrix = (dimension: string) => ({
+    model: 'matrix',
+    dimensions: [dimension],
+    cells: [{ match: { [dimension]: 'eu' }, price: { model: 'per_unit', unit_amount: '2' } }],
+    default_price: { model: 'per_unit', unit_amount: '1' },
+  });
+
+  it('is refused for a meter that can not tell, in each of its currencies, when it is written and when it is activated', async () => {
+    const counted = { code: `m-${unique()}`, name: 'M', event: 'e', aggregation: 'count', group_by: ['region'] };
+    const meter = await made('/v1/meters', counted);
+    const charge = { code: 'm', name: 'M', meter: meter.code, price: matrix('region') };
+    const wrong = { ...charge, price: matrix('size'), currency_options: { EUR: matrix('size') } };
+    const field = (name: string) => `charges[0].${name}.dimensions[0]`;
+    expect(await api('POST', '/v1/plans', planOf(wrong))).toMatchObject({
+      status: 422,
+      body: { errors: [{ field: field('price'), code: 'not_allowed' }, { field: field('currency_options.EUR') }] },
+    });
+    const plan = await made('/v1/plans', { ...planOf(charge), draft: true });
+    await api('PATCH', `/v1/meters/${meter.id}`, { group_by: ['size'] });
+    expect(await api('POST', `/v1/plans/${plan.id}/versions/1/activate`)).toMatchObject({
+      status: 409,
+      body: { error_code: 'PLAN_VERSION_INCOMPLETE', errors: [{ field: field('price') }] },
+    });
+    expect(
+      (await api('PATCH', `/v1/plans/${plan.id}/versions/1`, { charges: [{ ...charge, price: matrix('size') }] }))
+        .status,
+    ).toBe(200);
+    expect((await api('POST', `/v1/plans/${plan.id}/versions/1/activate`)).status).toBe(200);
+  });
+});
+
 describe('at the same moment', () => {
   it('of many activations each has its turn, and one version is active', async () => {
     const plan = await made('/v1/plans', planOf(flat('1.00')));
