@@ -19,24 +19,15 @@ import { connectPostgres } from '#platform/stores/postgres.ts';
 import { connectRedis, redisAnswers } from '#platform/stores/redis.ts';
 import { startJobLoop } from '#platform/work/job-loop.ts';
 import { hashApiKey } from '#schemas/api-key.ts';
-import { createApiKeyStore } from './access/api-keys.postgres.ts';
-import { auditLog } from './access/audit-log.postgres.ts';
-import { catalogStore } from './catalog/catalog.postgres.ts';
-import { createCustomerStore } from './customers/customers.postgres.ts';
-import { amendmentStore } from './events/amendments.postgres.ts';
-import { billedUsage } from './events/billed-usage.postgres.ts';
-import { billingFactsOf } from './events/event-billing.postgres.ts';
 import { createStoredEvents } from './events/events.clickhouse.ts';
 import { createLineEvents } from './explain/line-events.clickhouse.ts';
-import { ratedLines } from './explain/rated-lines.postgres.ts';
-import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { createIngestCounts } from './reconciliation/ingest-counts.postgres.ts';
 import { createStoredUsage } from './reconciliation/stored-usage.clickhouse.ts';
 import { createLastSequence, createStreamSays } from './reconciliation/stream-state.nats.ts';
+import { createStores } from './resources.ts';
 import { createAnswerStore } from './route/answers.postgres.ts';
 import { createCursors } from './route/cursors.ts';
 import { createApi } from './server.ts';
-import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
 import { createReadUsage } from './usage/usage.clickhouse.ts';
 import { createReadWatermark, createRecentWatermark } from './usage/watermark.postgres.ts';
 
@@ -111,25 +102,16 @@ await runProcess(log, config.shutdownMsMax, async () => {
       vault,
     },
     ports: {
-      catalog: catalogStore,
-      customers: createCustomerStore(vault),
-      subscriptions: subscriptionStore,
-      invoices: invoiceReader,
-      ratedLines,
+      ...createStores(vault),
       lineEvents: createLineEvents(clickhouse),
-      apiKeys: createApiKeyStore(vault),
-      auditLog,
       readUsage: createReadUsage(clickhouse),
       readWatermark,
       recentWatermark: createRecentWatermark(readWatermark, systemClock),
-      amendments: amendmentStore,
       lastSequence: createLastSequence(nats, config.streamName),
       storedEvents,
-      billingFactsOf,
       futureMsMax: config.futureMinutesMax * 60_000,
       ingestCounts: createIngestCounts(config.streamName),
       storedUsage: createStoredUsage(clickhouse),
-      billedUsage,
       streamSays: createStreamSays(nats, config.streamName),
       hashKey: (key) => hashApiKey(config.keyPepper, key),
     },

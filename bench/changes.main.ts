@@ -1,7 +1,8 @@
 /**
- * `npm run bench:changes`: how many changes of one organization there can be. Customers are created over `--connections`
- * that are kept alive, each with its next request as soon as it is answered, on real servers with every commit synced.
- * Fails unless exactly what was answered is stored, each customer with one entry of an audit log that verifies.
+ * `npm run bench:changes`: how many changes of one organization there can be. Customers are created over
+ * `--connections` that are kept alive, each with its next request as soon as it is answered, on real servers with every
+ * commit synced. Fails unless exactly what was answered is stored, each customer with one entry of an audit log that
+ * verifies.
  */
 import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
@@ -102,7 +103,8 @@ await withTemporaryStack({}, async (stack) => {
   }
   const owner = connectPostgres(stack.urls.postgres, { poolMax: 1, log: createLog('bench', 'warn') });
   const { rows } = await owner.query<{ stored: bigint; entries: bigint }>(
-    "SELECT (SELECT count(*) FROM customers) AS stored, (SELECT count(*) FROM audit_log WHERE action = 'customer.created') AS entries",
+    `SELECT (SELECT count(*) FROM customers) AS stored,
+       (SELECT count(*) FROM audit_log WHERE action = 'customer.created') AS entries`,
   );
   await owner.close();
   const { code, stdout } = await verify(stack.urls.postgres);

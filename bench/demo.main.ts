@@ -80,7 +80,8 @@ const textOf = (report: DemoReport, stack: Stack, elapsedMs: number): string => 
     report.ran_before
       ? `This demo ran before: all ${duplicates} events were duplicates and all ${report.invoices.already_issued} invoices of ${report.period} were there. Nothing was doubled.`
       : `Billed ${report.period}: ${accepted} events accepted, ${duplicates} duplicates, ${stored} stored; ${report.invoices.issued} invoices issued.`,
-    `All invoices of ${report.period}: ${report.invoices.total} ${report.invoices.currency} for ${report.customers} customers; ingest ${report.events_per_second} events/s (${sent} events).`,
+    `All invoices of ${report.period}: ${report.invoices.total} ${report.invoices.currency} for ${report.customers} ` +
+      `customers; ingest ${report.events_per_second} events/s (${sent} events).`,
     conservationLine(report.conservation),
     '',
     ...stages,
@@ -103,8 +104,8 @@ await runStack(async (stack, startedMs) => {
     client: createClient(stack),
     storedEvents: async (keyPrefix) => {
       const result = await clickhouse.query({
-        query:
-          'SELECT uniqExact(key_digest) AS stored FROM usage_events WHERE startsWith(idempotency_key, {keyPrefix:String})',
+        query: `SELECT uniqExact(key_digest) AS stored FROM usage_events
+           WHERE startsWith(idempotency_key, {keyPrefix:String})`,
         query_params: { keyPrefix },
         format: 'JSONEachRow',
       });
@@ -115,9 +116,10 @@ await runStack(async (stack, startedMs) => {
   });
   await clickhouse.close();
   const elapsedMs = Math.round(performance.now());
+  const where = { api: stack.apiUrl, ingest: stack.ingestUrl };
   process.stdout.write(
     values.json
-      ? `${JSON.stringify({ ...report, api: stack.apiUrl, ingest: stack.ingestUrl, start_ms: startedMs, elapsed_ms: elapsedMs })}\n`
+      ? `${JSON.stringify({ ...report, ...where, start_ms: startedMs, elapsed_ms: elapsedMs })}\n`
       : `${textOf(report, stack, elapsedMs)}\n`,
   );
   return values.exit ? 'exit' : 'stay';

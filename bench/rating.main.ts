@@ -1,7 +1,7 @@
 /**
- * `npm run bench:rating`: what rating takes. First the pure core by itself; then whole billing runs over a stored month,
- * from its quantities to rated lines in PostgreSQL, of more and more subscriptions with three metered charges each. The
- * invoicer stands still meanwhile, as it is the rating that is measured, and issues afterwards.
+ * `npm run bench:rating`: what rating takes. First the pure core by itself; then whole billing runs over a stored
+ * month, from its quantities to rated lines in PostgreSQL, of more and more subscriptions with three metered charges
+ * each. The invoicer stands still meanwhile, as it is the rating that is measured, and issues afterwards.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

@@ -1,9 +1,10 @@
 /**
- * The fail points of gateway, sink and checker (`platform/process/fail-point.ts`), around their ports and never inside of a use
- * case. Without one the ports come back as they are.
+ * The fail points of gateway, sink, checker and relay (`platform/process/fail-point.ts`), around their ports and
+ * never inside of a use case. Without one the ports come back as they are.
  */
 import { sleep } from '#platform/process/clock.ts';
 import type { FailPoint, FailPointName } from '#platform/process/fail-point.ts';
+import type { RelayPorts } from './amendments/relay.ts';
 import type { AcceptPorts } from './gateway/accept-events.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import type { CheckPorts } from './identity/check-identity.ts';
@@ -113,5 +114,18 @@ export const failAtCheck = (ports: CheckPorts, failPoint: FailPoint | undefined)
       ...ports.checked,
       advance: around(ports.checked.advance, failPoint, { after: 'checker.after_advance' }),
     },
+  };
+};
+
+export const failAtRelay = (ports: RelayPorts, failPoint: FailPoint | undefined): RelayPorts => {
+  if (!failPoint) return ports;
+  return {
+    ...ports,
+    outbox: {
+      ...ports.outbox,
+      published: around(ports.outbox.published, failPoint, { after: 'relay.after_note' }),
+      applied: around(ports.outbox.applied, failPoint, { after: 'relay.after_applied' }),
+    },
+    publish: around(ports.publish, failPoint, { before: 'relay.before_publish', after: 'relay.after_publish' }),
   };
 };

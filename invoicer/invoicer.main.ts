@@ -1,6 +1,7 @@
 import { sameForAll, stopwatch, systemClock } from '#platform/process/clock.ts';
 import { newId } from '#platform/process/ids.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
+import { billingChannels } from '#schemas/billing-run.ts';
 import { issueOneShard } from './invoices/close-period.ts';
 import { createInvoiceStore } from './invoices/invoices.postgres.ts';
 import { observeIssuing } from './invoices/observe-issuing.ts';
@@ -19,5 +20,6 @@ await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }
   const ports = observeIssuing(adapters, metrics, log, tracer);
   const work = async () => (await issueOneShard(ports)) !== undefined;
   // The invoices of an organization are chained, so a lane works for one that no other works for.
-  return { loops: [{ work, lanes: config.invoicerLanes, pollMs: config.jobPollMs }] };
+  const loop = { work, lanes: config.invoicerLanes, pollMs: config.jobPollMs, channel: billingChannels.shardRated };
+  return { loops: [loop] };
 });

@@ -1,5 +1,6 @@
 import { stopwatch } from '#platform/process/clock.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
+import { billingChannels } from '#schemas/billing-run.ts';
 import { createHighestStored, createReadQuantities } from './quantities/quantities.clickhouse.ts';
 import { createBillingRuns, createIsChecked, createReadBacklog } from './run/billing-runs.postgres.ts';
 import { createCatalog } from './run/catalog.postgres.ts';
@@ -30,8 +31,8 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
   const pollMs = config.jobPollMs;
   return {
     loops: [
-      { work: () => prepareRun(ports, config.raterShardSize), lanes: 1, pollMs },
-      { work: () => rateOneShard(ports), lanes: config.raterWorkers, pollMs },
+      { work: () => prepareRun(ports, config.raterShardSize), lanes: 1, pollMs, channel: billingChannels.runQueued },
+      { work: () => rateOneShard(ports), lanes: config.raterWorkers, pollMs, channel: billingChannels.shardsQueued },
     ],
     close: pool.close,
   };

@@ -12,11 +12,13 @@ export type AmendedJson = {
 };
 
 // A time as text to the millisecond, and a digest as hex digits, since JSON has neither.
-const amended = `json_build_object('event', e.event, 'customer', e.customer, 'occurred_at', to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-  'row_digest', encode(e.row_digest, 'hex'), 'properties', e.properties)`;
+const amended = `json_build_object('event', e.event, 'customer', e.customer,
+    'occurred_at', to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'row_digest', encode(e.row_digest, 'hex'), 'properties', e.properties)`;
 
 /** The columns `removed` and `added` of an amendment `a`. */
-export const amendedEventsSql = `(SELECT coalesce(json_agg(${amended} ORDER BY e.position), '[]') FROM amended_events e WHERE e.amendment_id = a.id AND e.effect = 'removed') AS removed,
+export const amendedEventsSql = `(SELECT coalesce(json_agg(${amended} ORDER BY e.position), '[]')
+    FROM amended_events e WHERE e.amendment_id = a.id AND e.effect = 'removed') AS removed,
   (SELECT ${amended} FROM amended_events e WHERE e.amendment_id = a.id AND e.effect = 'added') AS added`;
 
 export const placeOf = (json: AmendedJson): EventPlace => ({

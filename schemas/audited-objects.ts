@@ -2,12 +2,9 @@
  * What the audit log says of an object beside what callers see: a digest of the rows that it is stored in, column by
  * column. A test goes over every column of the database: each is in here, or stands in `undigested` with the reason.
  */
+import { type ColumnForm, type StoredResource, storedResources } from '#schemas/resources.ts';
 
-/**
- * How a column becomes text, so that it is the same text in every session: `text` is PostgreSQL's own, which no setting
- * changes for these types.
- */
-export type ColumnForm = 'text' | 'instant' | 'bytes';
+export type { ColumnForm };
 
 /** The rows of an object that stand in another table. */
 export type ChildRows = {
@@ -84,45 +81,28 @@ const planOfForm1 = {
   ],
 } as const satisfies AuditedObject;
 
-/** Of customers from before they had a currency. */
-const customerOfForm1 = {
-  table: 'customers',
-  organization: 'organization_id',
-  created: ['customer.created'],
-  createdAt: 'created_at',
-  isVersioned: true,
-  columns: {
-    id: 'text',
-    organization_id: 'text',
-    external_id: 'text',
-    name: 'text',
-    metadata: 'text',
-    personal: 'bytes',
-    ...versioned,
-  },
-  children: [],
-} as const satisfies AuditedObject;
+const ofOneRow = Object.fromEntries(
+  storedResources.map(({ name, table, columns }): [string, AuditedObject] => [
+    name,
+    {
+      table,
+      organization: 'organization_id',
+      created: [`${name}.created`],
+      createdAt: 'created_at',
+      isVersioned: true,
+      columns: { id: 'text', organization_id: 'text', ...columns, ...versioned },
+      children: [],
+    },
+  ]),
+) as Readonly<Record<StoredResource, AuditedObject>>;
 
-/** Of subscriptions from before a plan had prices in several currencies. */
-const subscriptionOfForm1 = {
-  table: 'subscriptions',
-  organization: 'organization_id',
-  created: ['subscription.created'],
-  createdAt: 'created_at',
-  isVersioned: true,
-  columns: {
-    id: 'text',
-    organization_id: 'text',
-    customer_id: 'text',
-    plan_version_id: 'text',
-    state: 'text',
-    started_at: 'instant',
-    ended_at: 'instant',
-    metadata: 'text',
-    ...versioned,
-  },
-  children: [],
-} as const satisfies AuditedObject;
+/** Beside the rows that they had before plans had prices in several currencies. */
+const withCurrency = (before: AuditedObject): AuditedObject => ({
+  ...before,
+  form: 2,
+  earlier: [before],
+  columns: { ...before.columns, currency: 'text' },
+});
 
 /** Of runs from before there were billing periods. */
 const billingRunOfForm1 = {
@@ -285,18 +265,9 @@ export const auditedObjects = {
       },
     ],
   },
-  customer: {
-    ...customerOfForm1,
-    form: 2,
-    earlier: [customerOfForm1],
-    columns: { ...customerOfForm1.columns, currency: 'text' },
-  },
-  subscription: {
-    ...subscriptionOfForm1,
-    form: 2,
-    earlier: [subscriptionOfForm1],
-    columns: { ...subscriptionOfForm1.columns, currency: 'text' },
-  },
+  ...ofOneRow,
+  customer: withCurrency(ofOneRow.customer),
+  subscription: withCurrency(ofOneRow.subscription),
   billing_run: {
     ...billingRunOfForm1,
     form: 2,
@@ -457,6 +428,7 @@ export const ratedLineColumns = {
 /** Columns of audited tables that no digest holds. */
 export const undigested: Readonly<Record<string, string>> = {
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
+  'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
 };
 
 /** Tables that hold no audited object. Lines of invoices are covered by the hash of their invoice. */

@@ -11,9 +11,11 @@ export type Shard = {
   readonly billingPeriodIds: readonly string[];
   /** Of the request that asked for the run. */
   readonly requestId: string | undefined;
+  /** Which attempt at it this one is, from 1: the name of its lease. */
+  readonly attempt: number;
 };
 
-/** A row of `lease_shard_to_rate` and `lease_shard_to_issue`. */
+/** A shard as it is leased. */
 export type ShardRow = {
   run_id: string;
   shard_number: number;
@@ -21,6 +23,7 @@ export type ShardRow = {
   watermark: bigint;
   billing_period_ids: string[];
   request_id: string | null;
+  attempts: number;
 };
 
 export const shardFromRow = (row: ShardRow): Shard => ({
@@ -30,6 +33,7 @@ export const shardFromRow = (row: ShardRow): Shard => ({
   watermark: row.watermark,
   billingPeriodIds: row.billing_period_ids,
   requestId: row.request_id ?? undefined,
+  attempt: row.attempts,
 });
 
 /** How logs and spans name a shard; `request_id` is the name that it has in every process. */
@@ -40,28 +44,6 @@ export const shardFields = (shard: Shard) => ({
   shard: shard.shardNumber,
 });
 
-/** A bug that stops a shard this often fails its run. */
-const attemptsMax = 5;
-const reasonCharactersMax = 2_000;
-
-/**
- * A statement with its values. The rules stand in the functions of migrations 0001, 0013 and 0016; rater and invoicer both
- * call them.
- */
-export type Statement = readonly [text: string, values: readonly unknown[]];
-
-/** Takes one shard that waits to be rated. */
-export const leaseToRate = (leaseSeconds: number): Statement => [
-  'SELECT * FROM lease_shard_to_rate($1)',
-  [leaseSeconds],
-];
-
-/** Takes one rated shard, of an organization that no other invoicer works for. */
-export const leaseToIssue = (leaseSeconds: number): Statement => [
-  'SELECT * FROM lease_shard_to_issue($1)',
-  [leaseSeconds],
-];
-
 /** The entry of the audit log for a run that came to its end. */
 export const runEnded = (how: 'completed' | 'failed', runId: string) => ({
   action: `billing_run.${how}`,
@@ -69,11 +51,9 @@ export const runEnded = (how: 'completed' | 'failed', runId: string) => ({
   objectId: runId,
 });
 
-/** Gives a shard back after a fault; `passing` says that a later try may succeed by itself. */
-export const giveUpShardStatement = (shard: Shard, error: unknown, passing: boolean): Statement => {
-  const reason = error instanceof Error ? error.message : String(error);
-  return [
-    'SELECT give_up_billing_run_shard($1, $2, $3, $4, $5)',
-    [shard.runId, shard.shardNumber, reason.slice(0, reasonCharactersMax), passing, attemptsMax],
-  ];
-};
+/** Channels of PostgreSQL's notices: who waits for a run, for shards to rate, for shards to issue. */
+export const billingChannels = {
+  runQueued: 'billing_run_queued',
+  shardsQueued: 'billing_shards_queued',
+  shardRated: 'billing_shard_rated',
+} as const;

@@ -3,7 +3,8 @@ import type { EventPlace } from '#schemas/amendment.ts';
 
 /** The places of `placeParams` as a subquery: event, customer, day and digest. */
 export const placesSql = `(SELECT p.1, p.2, toDate(fromUnixTimestamp64Milli(p.3, 'UTC')), toFixedString(unhex(p.4), 16)
-  FROM (SELECT arrayJoin(arrayZip({placeEvents:Array(String)}, {placeCustomers:Array(String)}, {placeTimes:Array(Int64)}, {placeDigests:Array(String)})) AS p))`;
+  FROM (SELECT arrayJoin(arrayZip({placeEvents:Array(String)}, {placeCustomers:Array(String)},
+    {placeTimes:Array(Int64)}, {placeDigests:Array(String)})) AS p))`;
 
 const encodedBytes = (text: string): number => encodeURIComponent(text).length + 9;
 

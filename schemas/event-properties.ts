@@ -74,8 +74,9 @@ const jsonText = (value: unknown, path: string, depth: number, reading: Reading)
       items.push(jsonText(value[index], `${path}[${index}]`, depth + 1, reading));
     return `[${items.join(',')}]`;
   }
-  const fields = Object.entries(value).sort(byName);
-  return `{${fields.map(([name, inner]) => `${JSON.stringify(name)}:${jsonText(inner, `${path}.${name}`, depth + 1, reading)}`).join(',')}}`;
+  const fieldText = ([name, inner]: [string, unknown]): string =>
+    `${JSON.stringify(name)}:${jsonText(inner, `${path}.${name}`, depth + 1, reading)}`;
+  return `{${Object.entries(value).sort(byName).map(fieldText).join(',')}}`;
 };
 
 const depthFault = (field: string): Fault => ({

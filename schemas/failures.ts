@@ -3,16 +3,9 @@
  * client may rely on the code and on the status, never on the words.
  */
 import type { Fault } from '#schemas/fault.ts';
+import { type Failure, resourceConflicts, resourcesNotFound } from '#schemas/resources.ts';
 
-export type { Fault };
-
-/** `title` and `cause` say what is so, `cure` what the caller does. */
-export type Failure = {
-  readonly status: number;
-  readonly title: string;
-  readonly cause: string;
-  readonly cure: string;
-};
+export type { Failure, Fault };
 
 const failure = (status: number, title: string, cause: string, cure: string): Failure => ({
   status,
@@ -76,47 +69,12 @@ export const failures = {
     'No route has this path, or an id in it is longer than any id can be.',
     'Check the path.',
   ),
-  API_KEY_NOT_FOUND: failure(
-    404,
-    'There is no such API key',
-    'No key of your organization has this id; keys of others answer the same.',
-    'Use the id of a key of your organization.',
-  ),
-  CUSTOMER_NOT_FOUND: failure(
-    404,
-    'There is no such customer',
-    'No customer of your organization has this id or external_id; customers of others answer the same.',
-    'Use the id or the external_id of a customer of your organization.',
-  ),
-  METER_NOT_FOUND: failure(
-    404,
-    'There is no such meter',
-    'No meter of your organization has this id or code; meters of others answer the same.',
-    'Use the id or the code of a meter of your organization.',
-  ),
-  PLAN_NOT_FOUND: failure(
-    404,
-    'There is no such plan',
-    'No plan of your organization has this id or code; plans of others answer the same.',
-    'Use the id or the code of a plan of your organization.',
-  ),
+  ...resourcesNotFound,
   PLAN_VERSION_NOT_FOUND: failure(
     404,
     'There is no such version of the plan',
     'The plan is there, and has no version of this number.',
     'Use a version_number that GET /v1/plans/{id}/versions lists.',
-  ),
-  SUBSCRIPTION_NOT_FOUND: failure(
-    404,
-    'There is no such subscription',
-    'No subscription of your organization has this id; subscriptions of others answer the same.',
-    'Use the id of a subscription of your organization.',
-  ),
-  INVOICE_NOT_FOUND: failure(
-    404,
-    'There is no such invoice',
-    'No invoice of your organization has this id; invoices of others answer the same.',
-    'Use the id of an invoice of your organization.',
   ),
   INVOICE_LINE_NOT_FOUND: failure(
     404,
@@ -172,54 +130,7 @@ export const failures = {
     'The first request with this key has not been answered yet; most often a client repeated it too early.',
     'Send the same request again after Retry-After seconds.',
   ),
-  CUSTOMER_ALREADY_EXISTS: failure(
-    409,
-    'A customer with this external_id exists',
-    'An external_id names one customer of an organization, and this one is taken.',
-    'Read it by its external_id, or choose another.',
-  ),
-  METER_ALREADY_EXISTS: failure(
-    409,
-    'A meter with this code exists',
-    'A code names one meter of an organization, and this one is taken.',
-    'Read it by its code, or choose another.',
-  ),
-  METER_IN_USE: failure(
-    409,
-    'A plan charges by this meter',
-    'A version of a plan charges by a version of this meter, for good.',
-    'Leave the meter; a change of what it measures makes a new version, which new plans charge by.',
-  ),
-  PLAN_ALREADY_EXISTS: failure(
-    409,
-    'A plan with this code exists',
-    'A code names one plan of an organization, and this one is taken.',
-    'Read it by its code, or choose another.',
-  ),
-  PLAN_NOT_ACTIVE: failure(
-    409,
-    'The plan has no active version',
-    'All versions of the plan are drafts or archived, and only an active one is subscribed to or followed by a new one.',
-    'Activate a draft with POST /v1/plans/{id}/versions/{version_number}/activate. POST /v1/plans/{id}/versions makes one.',
-  ),
-  PLAN_VERSION_IMMUTABLE: failure(
-    409,
-    'The version of the plan is no draft any more',
-    'What was active once never changes, since it was charged; and an archived version does not come back.',
-    'PATCH /v1/plans/{id} with charges makes a new active version; POST /v1/plans/{id}/versions makes a draft of it first.',
-  ),
-  PLAN_VERSION_INCOMPLETE: failure(
-    409,
-    'The draft can not be charged by the meters that there are',
-    'A meter of the draft has ended since it was written, or measures by now what its price can not be asked of. A draft holds no meter; an active version does.',
-    'Give the charges that `errors` lists another meter or another price: PATCH /v1/plans/{id}/versions/{version_number}.',
-  ),
-  SUBSCRIPTION_ALREADY_ACTIVE: failure(
-    409,
-    'The customer has an active subscription to this plan',
-    'A customer has at most one active subscription to a plan.',
-    'Use the existing one.',
-  ),
+  ...resourceConflicts,
   PERIOD_NOT_ENDED: failure(
     409,
     'The billing period is still running',

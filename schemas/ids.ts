@@ -1,16 +1,12 @@
-/** What the prefix of an id says. One prefix per kind of object; the rest is a UUIDv7 without dashes. */
-export const idPrefixes = {
+import { type ResourcePrefix, resourcePrefixes } from '#schemas/resources.ts';
+
+/** Of what is no resource by itself. */
+const otherPrefixes = {
   org: 'organization',
-  key: 'API key',
-  mtr: 'meter',
-  pln: 'plan',
   plv: 'plan version',
-  cus: 'customer',
-  sub: 'subscription',
   run: 'billing run',
   bpd: 'billing period',
   rln: 'rated line',
-  inv: 'invoice',
   mtv: 'meter version',
   amd: 'amendment',
   aud: 'audit entry',
@@ -19,7 +15,10 @@ export const idPrefixes = {
   gtw: 'process of a gateway',
 } as const;
 
-export type IdPrefix = keyof typeof idPrefixes;
+export type IdPrefix = ResourcePrefix | keyof typeof otherPrefixes;
+
+/** What the prefix of an id says. One prefix per kind of object; the rest is a UUIDv7 without dashes. */
+export const idPrefixes: Readonly<Record<IdPrefix, string>> = { ...resourcePrefixes, ...otherPrefixes };
 
 const shapes = new Map(Object.keys(idPrefixes).map((prefix) => [prefix, new RegExp(`^${prefix}_[0-9a-f]{32}$`)]));
 

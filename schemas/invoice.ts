@@ -63,7 +63,9 @@ export type DraftInvoice = {
   readonly total: Amount;
 };
 
-/** Which set of fields the hash covers. Another set is another version: invoices keep the one that they were issued in. */
+/**
+ * Which set of fields the hash covers. Another set is another version: invoices keep the one that they were issued in.
+ */
 export const contentVersions = [1, 2] as const;
 export type ContentVersion = (typeof contentVersions)[number];
 

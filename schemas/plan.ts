@@ -43,7 +43,7 @@ export type PlanTerms = {
 
 export type PlanVersion = PlanTerms & { readonly code: string; readonly name: string };
 
-/** A draft may change; an active version is what is subscribed to; an archived one charges who has it, and nobody new. */
+/** A draft may change, an active version is subscribed to, an archived one charges who has it and nobody new. */
 export const planVersionStates = ['draft', 'active', 'archived'] as const;
 export type PlanVersionState = (typeof planVersionStates)[number];
 

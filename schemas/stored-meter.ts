@@ -4,18 +4,15 @@ import { type Meter, type MeterDefinition, meterDefinitionFromJson } from '#sche
 
 export type StoredMeter = {
   readonly code: string;
-  readonly version_number: number;
-  readonly meter_version_id: string;
+  readonly versionNumber: number;
+  readonly versionId: string;
   readonly definition: unknown;
 };
 
 /** Definitions were checked when they came; one that does not read now is damage. */
-export const storedDefinition = (json: unknown, meterVersionId: string): MeterDefinition => {
-  const parsed = meterDefinitionFromJson(json);
-  assert(
-    parsed.ok,
-    `the meter version ${meterVersionId} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
-  );
+export const storedDefinition = ({ definition, versionId }: StoredMeter): MeterDefinition => {
+  const parsed = meterDefinitionFromJson(definition);
+  assert(parsed.ok, `the meter version ${versionId} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`);
   return parsed.value;
 };
 
@@ -23,8 +20,8 @@ export const storedDefinition = (json: unknown, meterVersionId: string): MeterDe
 export type MeterVersion = Meter & { readonly versionId: string };
 
 export const meterOf = (stored: StoredMeter): MeterVersion => ({
-  ...storedDefinition(stored.definition, stored.meter_version_id),
+  ...storedDefinition(stored),
   code: stored.code,
-  version: stored.version_number,
-  versionId: stored.meter_version_id,
+  version: stored.versionNumber,
+  versionId: stored.versionId,
 });

@@ -1,6 +1,7 @@
 /**
  * Why an event is on no invoice, in the one order in which reasons are told: the first that holds. Reconciliation
- * counts by it (api/events/fate-query.ts), and the fate of one event tells it of each charge (api/events/event-fate.ts).
+ * counts by it (api/events/fate-query.ts), and the fate of one event tells it of each charge
+ * (api/events/event-fate.ts).
  */
 export const unbilledReasons = [
   'voided',

@@ -11,7 +11,15 @@ import type { Db, ObjectChange, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, headToJson } from '../route/resource-fields.ts';
 import type { ApiKeyStore, ApiKey as Key, NewApiKey as NewKey } from './api-keys.postgres.ts';
-import { refuseBeyond, refuseBeyondPublic, refuseLooser, stateOf } from './grantable-keys.ts';
+import {
+  refuseBeyond,
+  refuseBeyondPublic,
+  refuseIfRevoked,
+  refuseLooser,
+  refuseUnlessRotatable,
+  rotatedEnd,
+  stateOf,
+} from './grantable-keys.ts';
 
 export type ApiKeyPorts = {
   readonly apiKeys: ApiKeyStore;
@@ -47,8 +55,6 @@ const endedBy = (how: 'rotated' | 'revoked', before: Key, after: Key, nowMs: num
   before: lasting(keyJson(before, nowMs)),
   after: lasting(keyJson(after, nowMs)),
 });
-
-const overlapSecondsDefault = 86_400;
 
 const newSigningSecret = (): string => `mrsig_${randomBytes(32).toString('base64url')}`;
 
@@ -146,14 +152,12 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
     async ({ db, caller, params, body, nowMs }) => {
       const [asked, maker] = await apiKeys.lockBoth(db, [params.id, caller.keyId]);
       const old = found(asked, 'API_KEY_NOT_FOUND');
-      if (stateOf(old, nowMs) !== 'active' || old.rotatedTo !== null) throw new FailureError('API_KEY_NOT_ACTIVE');
+      refuseUnlessRotatable(old, nowMs);
       refuseBeyond(caller, old.scopes);
       const { organizationId, kind, name, scopes, expiresAt, metadata, world, signed } = old;
       refuseLooser(maker, { expiresAt, signed }, 'expires_at', nowMs);
       const made = await make(db, { organizationId, kind, name, scopes, expiresAt, metadata, world, signed }, nowMs);
-      const overlapMs = (body.overlap_seconds ?? overlapSecondsDefault) * 1000;
-      const endMs = Math.min(nowMs + overlapMs, expiresAt ?? Number.POSITIVE_INFINITY);
-      const end = { expiresAt: new Date(endMs), rotatedTo: made.body.id };
+      const end = { expiresAt: new Date(rotatedEnd(old, body.overlap_seconds, nowMs)), rotatedTo: made.body.id };
       const ended = found(await apiKeys.endKey(db, old.id, end, new Date(nowMs)), 'API_KEY_NOT_FOUND');
       return { ...made, changes: [...made.changes, endedBy('rotated', old, ended, nowMs)] };
     },
@@ -175,7 +179,7 @@ export const apiKeyRoutes = ({ get, list, change }: Routes, { apiKeys, hashKey }
     async ({ db, params, nowMs, matchVersion }) => {
       const row = found(await apiKeys.lockKey(db, params.id), 'API_KEY_NOT_FOUND');
       matchVersion(row.version);
-      if (row.revokedAt !== null) throw new FailureError('API_KEY_NOT_ACTIVE');
+      refuseIfRevoked(row);
       const now = new Date(nowMs);
       const ended = found(await apiKeys.endKey(db, row.id, { revokedAt: now }, now), 'API_KEY_NOT_FOUND');
       return { body: keyJson(ended, nowMs), changes: [endedBy('revoked', row, ended, nowMs)] };

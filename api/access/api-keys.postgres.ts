@@ -69,8 +69,9 @@ export type NewApiKey = {
   readonly metadata: Record<string, string>;
 };
 
-const columns = `k.id, k.organization_id, CASE WHEN o.sandbox_of IS NULL THEN 'live' ELSE 'test' END AS world, k.kind, k.name, k.hint, k.scopes, k.signing_secret,
-  k.last_used_at, k.expires_at, k.revoked_at, k.rotated_to, k.metadata, k.version, k.created_at, k.updated_at`;
+const columns = `k.id, k.organization_id, CASE WHEN o.sandbox_of IS NULL THEN 'live' ELSE 'test' END AS world, k.kind,
+  k.name, k.hint, k.scopes, k.signing_secret, k.last_used_at, k.expires_at, k.revoked_at, k.rotated_to, k.metadata,
+  k.version, k.created_at, k.updated_at`;
 // A key of the live world keeps the keys of its sandbox too: `w.id` is each organization whose keys may keep this one.
 const from = `api_keys k JOIN organizations o ON o.id = k.organization_id
   JOIN LATERAL (VALUES (o.id), (o.sandbox_of)) AS w (id) ON w.id IS NOT NULL`;
@@ -120,7 +121,8 @@ export const createApiKeyStore = (vault: Vault) => ({
         ? null
         : await vault.seal(db, placeOfSigningSecret(organizationId, id), Buffer.from(signingSecret));
     await db.query(
-      `INSERT INTO api_keys (id, organization_id, kind, name, hint, key_hash, scopes, signing_secret, expires_at, metadata, version, created_at, updated_at)
+      `INSERT INTO api_keys (id, organization_id, kind, name, hint, key_hash, scopes, signing_secret, expires_at,
+         metadata, version, created_at, updated_at)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11)`,
       [
         id,
@@ -163,8 +165,8 @@ export const createApiKeyStore = (vault: Vault) => ({
     now: Date,
   ): Promise<ApiKey | undefined> => {
     await db.query(
-      `UPDATE api_keys SET expires_at = coalesce($2, expires_at), revoked_at = coalesce($3, revoked_at), rotated_to = coalesce($4, rotated_to),
-         version = version + 1, updated_at = $5 WHERE id = $1`,
+      `UPDATE api_keys SET expires_at = coalesce($2, expires_at), revoked_at = coalesce($3, revoked_at),
+         rotated_to = coalesce($4, rotated_to), version = version + 1, updated_at = $5 WHERE id = $1`,
       [id, end.expiresAt ?? null, end.revokedAt ?? null, end.rotatedTo ?? null, now],
     );
     return keyOf(db, id);

@@ -1,6 +1,6 @@
 /** `/v1/audit-log`: read only. */
 
-import { type AuditRow, entryFromRow } from '#platform/audit/audit.ts';
+import type { ChainedEntry } from '#platform/audit/audit-entry.ts';
 import { AuditEntry } from '#schemas/http/audit-log.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { Routes } from '../route/define-route.ts';
@@ -11,28 +11,25 @@ export type AuditLogPorts = {
   readonly auditLog: AuditLog;
 };
 
-const entryJson = (row: AuditRow) => {
-  const entry = entryFromRow(row);
-  return {
-    id: entry.id,
-    canonical_version: entry.canonicalVersion,
-    lane: entry.lane,
-    sequence: entry.sequence,
-    occurred_at: formatInstant(row.occurred_at),
-    actor: entry.actor,
-    action: entry.action,
-    object_type: entry.objectType,
-    object_id: entry.objectId,
-    object_sequence: entry.objectSequence,
-    before_digest: row.before_digest,
-    after_digest: row.after_digest,
-    request_id: row.request_id,
-    result: entry.result,
-    stored_digest: row.stored_digest,
-    previous_hash: entry.previousHash,
-    hash: entry.hash,
-  };
-};
+const entryJson = (entry: ChainedEntry) => ({
+  id: entry.id,
+  canonical_version: entry.canonicalVersion,
+  lane: entry.lane,
+  sequence: entry.sequence,
+  occurred_at: formatInstant(entry.occurredAtMs),
+  actor: entry.actor,
+  action: entry.action,
+  object_type: entry.objectType,
+  object_id: entry.objectId,
+  object_sequence: entry.objectSequence,
+  before_digest: entry.beforeDigest ?? null,
+  after_digest: entry.afterDigest ?? null,
+  request_id: entry.requestId ?? null,
+  result: entry.result,
+  stored_digest: entry.storedDigest ?? null,
+  previous_hash: entry.previousHash,
+  hash: entry.hash,
+});
 
 export const auditLogRoutes = ({ list }: Routes, { auditLog }: AuditLogPorts): void => {
   list(

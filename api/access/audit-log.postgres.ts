@@ -1,5 +1,5 @@
 /** Reads the audit log; writing is done where the change is. */
-import { type AuditRow, auditColumns } from '#platform/audit/audit.ts';
+import { type AuditRow, auditColumns, entryFromRow } from '#platform/audit/audit.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
@@ -11,8 +11,8 @@ const auditList = defineList({
   from: 'audit_log',
   id: 'id',
   organization: 'organization_id',
-  // Sequences count in a lane, and lanes have no order between them. What is committed while somebody turns pages may come
-  // to stand on a page that was read; nothing that was there moves.
+  // Sequences count in a lane, and lanes have no order between them. What is committed while somebody turns pages may
+  // come to stand on a page that was read; nothing that was there moves.
   sorts: { created_at: { column: 'occurred_at', type: 'timestamptz' } },
   filters: {
     object_type: { column: 'object_type' },
@@ -26,7 +26,10 @@ const auditList = defineList({
 
 export const auditLog = {
   auditList,
-  entries: (db: Db, page: ListPage) => listRows<AuditRow>(db, auditList, db.organizationId, page),
+  entries: async (db: Db, page: ListPage) => {
+    const { rows, ...rest } = await listRows<AuditRow>(db, auditList, db.organizationId, page);
+    return { ...rest, rows: rows.map(entryFromRow) };
+  },
 };
 
 export type AuditLog = typeof auditLog;

@@ -54,12 +54,14 @@ await postgres.transaction(async (client) => {
   const known = await client.query('SELECT 1 FROM api_keys WHERE key_hash = $1', [hash]);
   if (known.rowCount) return;
   const first = await client.query<{ id: string; sandbox: string }>(
-    'SELECT o.id, s.id AS sandbox FROM organizations o JOIN organizations s ON s.sandbox_of = o.id ORDER BY o.id LIMIT 1',
+    `SELECT o.id, s.id AS sandbox FROM organizations o JOIN organizations s ON s.sandbox_of = o.id
+     ORDER BY o.id LIMIT 1`,
   );
   const { id, sandbox } = first.rows[0] ?? { id: newId('org'), sandbox: newId('org') };
   if (!first.rowCount) {
     await client.query(
-      'INSERT INTO organizations (id, name, created_at, tier, sandbox_of) VALUES ($1, $3, now(), $4, NULL), ($2, $3, now(), $4, $1)',
+      `INSERT INTO organizations (id, name, created_at, tier, sandbox_of)
+       VALUES ($1, $3, now(), $4, NULL), ($2, $3, now(), $4, $1)`,
       [id, sandbox, 'First organization', config.organizationTier],
     );
     const made = [id, sandbox].map((objectId) => ({

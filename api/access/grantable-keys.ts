@@ -1,4 +1,7 @@
-/** Which keys a key may make: none that may more than it, and none that is bound less. Pure. */
+/**
+ * Which keys a key may make: none that may more than it, and none that is bound less; and which may be rotated and
+ * revoked. Pure.
+ */
 import { type Caller, covers } from '#platform/access/authenticate.ts';
 import { publishableScopes } from '#schemas/api-key.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
@@ -74,4 +77,20 @@ export const refuseLooser = (
       message: 'must be true, as the calling key takes signed requests only',
     });
   if (faults.length > 0) throw new FailureError('KEY_NOT_GRANTABLE', undefined, faults);
+};
+
+const overlapSecondsDefault = 86_400;
+
+/** A key is rotated once, while it is active: of two that took its place, nobody would know which to keep. */
+export const refuseUnlessRotatable = (key: ApiKey, nowMs: number): void => {
+  if (stateOf(key, nowMs) !== 'active' || key.rotatedTo !== null) throw new FailureError('API_KEY_NOT_ACTIVE');
+};
+
+/** When a key that is rotated ends: after the overlap, and never later than it would have ended anyway. */
+export const rotatedEnd = ({ expiresAt }: ApiKey, overlapSeconds: number | undefined, nowMs: number): Instant =>
+  Math.min(nowMs + (overlapSeconds ?? overlapSecondsDefault) * 1000, expiresAt ?? Number.POSITIVE_INFINITY);
+
+/** One that has expired may still be revoked: its end is then written down. */
+export const refuseIfRevoked = (key: ApiKey): void => {
+  if (key.revokedAt !== null) throw new FailureError('API_KEY_NOT_ACTIVE');
 };

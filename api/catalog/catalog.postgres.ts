@@ -49,8 +49,8 @@ const fromRow = (row: PlanRow): Plan => ({
 
 export type NewPlan = PlanVersionJson & { readonly metadata: Record<string, string> };
 
-const planColumns =
-  'p.id, p.code, p.name, p.metadata, p.version, p.created_at, p.updated_at, v.id AS plan_version_id, v.version_number, v.state, v.currency, v.billing_interval, v.charges';
+const planColumns = `p.id, p.code, p.name, p.metadata, p.version, p.created_at, p.updated_at,
+  v.id AS plan_version_id, v.version_number, v.state, v.currency, v.billing_interval, v.charges`;
 const planFrom = `plans p JOIN LATERAL (
     SELECT * FROM plan_versions WHERE plan_id = p.id ORDER BY state = 'active' DESC, version_number DESC LIMIT 1
   ) v ON true`;
@@ -104,7 +104,8 @@ export const catalogStore = {
   lockPlan: async (db: Db, idOrCode: string, to: 'change' | 'subscribe'): Promise<Plan | undefined> => {
     const column = lookUpColumn('pln', idOrCode, 'code');
     const { rows } = await db.query<{ id: string }>(
-      `SELECT id FROM plans WHERE organization_id = $1 AND ${column} = $2 FOR ${to === 'change' ? 'NO KEY UPDATE' : 'SHARE'}`,
+      `SELECT id FROM plans WHERE organization_id = $1 AND ${column} = $2
+       FOR ${to === 'change' ? 'NO KEY UPDATE' : 'SHARE'}`,
       [db.organizationId, idOrCode],
     );
     return rows[0] && planById(db, rows[0].id);
@@ -118,7 +119,8 @@ export const catalogStore = {
     ]),
   changePlan: async (db: Db, id: string, { name, metadata }: NamePatch, now: Date): Promise<Plan | undefined> => {
     await db.query(
-      'UPDATE plans SET name = $3, metadata = $4, version = version + 1, updated_at = $5 WHERE organization_id = $1 AND id = $2',
+      `UPDATE plans SET name = $3, metadata = $4, version = version + 1, updated_at = $5
+       WHERE organization_id = $1 AND id = $2`,
       [db.organizationId, id, name, metadata, now],
     );
     return planById(db, id);

@@ -31,7 +31,7 @@ const required = <T>(parsed: Parsed<T>): T => {
   return parsed.value;
 };
 
-/** What is wrong with a charge's prices for its meter. Of a stored charge that does not read any more nothing is said. */
+/** What is wrong with a charge's prices for its meter; nothing of a stored charge that does not read any more. */
 const chargeFaults = (charge: ChargeJson, meter: MeterDefinition, field: string): Fault[] => {
   const parsed = chargeFromJson(charge);
   if (!parsed.ok) return [];
@@ -56,11 +56,11 @@ const metersOf = async (
 ): Promise<ReadonlyMap<string, string>> => {
   const codes = charges.flatMap(({ meter }) => (meter ? [meter] : []));
   const versions = await catalog.newestVersions(db, codes);
-  const definitions = await catalog.meterDefinitions(db, [...versions.values()]);
+  const meters = await catalog.meterVersionsOf(db, [...versions.values()]);
   const faults = charges.flatMap((charge, index) => {
     const { meter } = charge;
     if (!meter) return [];
-    const definition = definitions.get(versions.get(meter) ?? '');
+    const definition = meters.get(versions.get(meter) ?? '');
     const field = `charges[${index}]`;
     return definition
       ? chargeFaults(charge, definition, field)

@@ -2,32 +2,70 @@
 import { newId } from '#platform/process/ids.ts';
 import { type MeterDefinition, type MeterDefinitionJson, meterDefinitionToJson } from '#schemas/meter.ts';
 import { lookUpColumn } from '#schemas/names.ts';
-import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
+import type { Instant } from '#schemas/period.ts';
+import { meterOf, type MeterVersion as PinnedMeter } from '#schemas/stored-meter.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
+import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 
-/** A meter with one of its versions: the newest, unless another was asked for. */
-export type MeterRow = {
+/** A meter as its newest version stands for it; the definition in the canonical JSON that it was made with. */
+export type Meter = ResourceHead & {
+  readonly id: string;
+  readonly code: string;
+  readonly name: string;
+  readonly versionId: string;
+  readonly versionNumber: number;
+  readonly definition: MeterDefinitionJson;
+};
+
+export type MeterVersion = {
+  readonly id: string;
+  readonly meterId: string;
+  readonly versionNumber: number;
+  readonly definition: MeterDefinitionJson;
+  readonly createdAt: Instant;
+};
+
+type MeterRow = ResourceRow & {
   id: string;
   code: string;
   name: string;
-  metadata: Record<string, string>;
-  version: number;
-  created_at: Date;
-  updated_at: Date;
   meter_version_id: string;
   version_number: number;
   definition: MeterDefinitionJson;
 };
 
-export type MeterVersionRow = {
+type MeterVersionRow = {
   id: string;
   meter_id: string;
   version_number: number;
   definition: MeterDefinitionJson;
   created_at: Date;
 };
+
+type PinnedRow = Pick<MeterRow, 'code' | 'version_number' | 'meter_version_id' | 'definition'>;
+
+const fromRow = (row: MeterRow): Meter => ({
+  id: row.id,
+  code: row.code,
+  name: row.name,
+  versionId: row.meter_version_id,
+  versionNumber: row.version_number,
+  definition: row.definition,
+  ...headFromRow(row),
+});
+
+const fromVersionRow = (row: MeterVersionRow): MeterVersion => ({
+  id: row.id,
+  meterId: row.meter_id,
+  versionNumber: row.version_number,
+  definition: row.definition,
+  createdAt: row.created_at.getTime(),
+});
+
+const fromPinnedRow = ({ code, version_number, meter_version_id, definition }: PinnedRow): PinnedMeter =>
+  meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition });
 
 export type NewMeter = {
   readonly code: string;
@@ -44,8 +82,9 @@ export type MeterChange = NamePatch & {
   readonly definition: MeterDefinition | null;
 };
 
-const columns =
-  'm.id, m.code, m.name, m.metadata, m.version, m.created_at, m.updated_at, v.id AS meter_version_id, v.version_number, v.definition';
+const columns = `m.id, m.code, m.name, m.metadata, m.version, m.created_at, m.updated_at,
+  v.id AS meter_version_id, v.version_number, v.definition`;
+const versionColumns = 'id, meter_id, version_number, definition, created_at';
 // The newest version stands for the meter. One that ended is there for what names it, and for nobody else.
 const from = `(SELECT * FROM meters WHERE deleted_at IS NULL) m
   JOIN LATERAL (SELECT * FROM meter_versions WHERE meter_id = m.id ORDER BY version_number DESC LIMIT 1) v ON true`;
@@ -63,7 +102,7 @@ const meterList = defineList({
 
 const meterVersionList = defineList({
   name: 'meter_versions',
-  columns: 'id, meter_id, version_number, definition, created_at',
+  columns: versionColumns,
   from: 'meter_versions',
   id: 'id',
   organization: 'organization_id',
@@ -73,7 +112,8 @@ const meterVersionList = defineList({
 
 const addVersion = (db: Db, meterId: string, number: number, definition: MeterDefinition, now: Date) =>
   db.query(
-    `INSERT INTO meter_versions (id, organization_id, meter_id, version_number, event, aggregation, definition, created_at)
+    `INSERT INTO meter_versions
+       (id, organization_id, meter_id, version_number, event, aggregation, definition, created_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
     [
       ...[newId('mtv'), db.organizationId, meterId, number, definition.event, definition.aggregation],
@@ -81,21 +121,21 @@ const addVersion = (db: Db, meterId: string, number: number, definition: MeterDe
     ],
   );
 
-const meterBy = async (db: Db, column: 'id' | 'code', value: string): Promise<MeterRow | undefined> => {
+const meterBy = async (db: Db, column: 'id' | 'code', value: string): Promise<Meter | undefined> => {
   const { rows } = await db.query<MeterRow>(
     `SELECT ${columns} FROM ${from} WHERE m.organization_id = $1 AND m.${column} = $2`,
     [db.organizationId, value],
   );
-  return rows[0];
+  return rows[0] && fromRow(rows[0]);
 };
 
-const meterById = (db: Db, id: string): Promise<MeterRow | undefined> => meterBy(db, 'id', id);
+const meterById = (db: Db, id: string): Promise<Meter | undefined> => meterBy(db, 'id', id);
 
 export const meterStore = {
   meterList,
   meterVersionList,
   /** With its first version. Undefined where the code is taken. */
-  addMeter: async (db: Db, meter: NewMeter, now: Date): Promise<MeterRow | undefined> => {
+  addMeter: async (db: Db, meter: NewMeter, now: Date): Promise<Meter | undefined> => {
     const id = newId('mtr');
     const added = await db.query(
       `INSERT INTO meters (id, organization_id, code, name, metadata, version, created_at, updated_at)
@@ -107,16 +147,16 @@ export const meterStore = {
     return meterById(db, id);
   },
   /** By id or code. */
-  meter: (db: Db, idOrCode: string): Promise<MeterRow | undefined> =>
+  meter: (db: Db, idOrCode: string): Promise<Meter | undefined> =>
     meterBy(db, lookUpColumn('mtr', idOrCode, 'code'), idOrCode),
   /**
    * The meter as it is when its row is locked: what is read is the row that was locked, by its id. A plan that is made
    * meanwhile waits, and so does this for one that is being made.
    */
-  lockMeter: async (db: Db, idOrCode: string): Promise<MeterRow | undefined> => {
+  lockMeter: async (db: Db, idOrCode: string): Promise<Meter | undefined> => {
+    const column = lookUpColumn('mtr', idOrCode, 'code');
     const { rows } = await db.query<{ id: string }>(
-      `SELECT id FROM meters WHERE organization_id = $1 AND deleted_at IS NULL AND ${lookUpColumn('mtr', idOrCode, 'code')} = $2
-       FOR NO KEY UPDATE`,
+      `SELECT id FROM meters WHERE organization_id = $1 AND deleted_at IS NULL AND ${column} = $2 FOR NO KEY UPDATE`,
       [db.organizationId, idOrCode],
     );
     return rows[0] && meterById(db, rows[0].id);
@@ -124,50 +164,60 @@ export const meterStore = {
   /** The row must be locked. */
   changeMeter: async (
     db: Db,
-    row: MeterRow,
+    { id, versionNumber }: Meter,
     { name, metadata, definition }: MeterChange,
     now: Date,
-  ): Promise<MeterRow | undefined> => {
+  ): Promise<Meter | undefined> => {
     await db.query(
-      'UPDATE meters SET name = $3, metadata = $4, version = version + 1, updated_at = $5 WHERE organization_id = $1 AND id = $2',
-      [db.organizationId, row.id, name, metadata, now],
+      `UPDATE meters SET name = $3, metadata = $4, version = version + 1, updated_at = $5
+       WHERE organization_id = $1 AND id = $2`,
+      [db.organizationId, id, name, metadata, now],
     );
-    if (definition) await addVersion(db, row.id, row.version_number + 1, definition, now);
-    return meterById(db, row.id);
+    if (definition) await addVersion(db, id, versionNumber + 1, definition, now);
+    return meterById(db, id);
   },
   /** False where a plan version charges by it. The row must be locked. */
   endMeter: async (db: Db, id: string, now: Date): Promise<boolean> => {
     const { rowCount } = await db.query(
       `UPDATE meters SET deleted_at = $3, version = version + 1, updated_at = $3 WHERE organization_id = $1 AND id = $2
-       AND NOT EXISTS (SELECT 1 FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id WHERE v.meter_id = $2)`,
+       AND NOT EXISTS (SELECT 1 FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id
+         WHERE v.meter_id = $2)`,
       [db.organizationId, id, now],
     );
     return rowCount === 1;
   },
-  meters: (db: Db, page: ListPage) => listRows<MeterRow>(db, meterList, db.organizationId, page),
-  meterVersions: (db: Db, meterId: string, page: ListPage) =>
-    listRows<MeterVersionRow>(db, meterVersionList, db.organizationId, page, { meter_id: meterId }),
-  allMeters: async (db: Db): Promise<MeterRow[]> => {
+  meters: async (db: Db, page: ListPage) => {
+    const { rows, ...rest } = await listRows<MeterRow>(db, meterList, db.organizationId, page);
+    return { ...rest, rows: rows.map(fromRow) };
+  },
+  meterVersions: async (db: Db, meterId: string, page: ListPage) => {
+    const fixed = { meter_id: meterId };
+    const { rows, ...rest } = await listRows<MeterVersionRow>(db, meterVersionList, db.organizationId, page, fixed);
+    return { ...rest, rows: rows.map(fromVersionRow) };
+  },
+  allMeters: async (db: Db): Promise<Meter[]> => {
     const { rows } = await db.query<MeterRow>(
       `SELECT ${columns} FROM ${from} WHERE m.organization_id = $1 ORDER BY m.code`,
       [db.organizationId],
     );
-    return rows;
+    return rows.map(fromRow);
   },
   /** The meter of that id as one of its versions had it. */
-  meterVersion: async (db: Db, meterId: string, number: number): Promise<MeterVersionRow | undefined> => {
+  meterVersion: async (db: Db, meterId: string, number: number): Promise<MeterVersion | undefined> => {
     const { rows } = await db.query<MeterVersionRow>(
-      'SELECT id, meter_id, version_number, definition, created_at FROM meter_versions WHERE organization_id = $1 AND meter_id = $2 AND version_number = $3',
+      `SELECT ${versionColumns} FROM meter_versions
+       WHERE organization_id = $1 AND meter_id = $2 AND version_number = $3`,
       [db.organizationId, meterId, number],
     );
-    return rows[0];
+    return rows[0] && fromVersionRow(rows[0]);
   },
   /**
    * The meters by code, each locked against a change until the transaction ends; codes that no meter has are missing.
    */
   newestVersions: async (db: Db, codes: readonly string[]): Promise<ReadonlyMap<string, string>> => {
     await db.query(
-      'SELECT 1 FROM meters WHERE organization_id = $1 AND deleted_at IS NULL AND code = ANY ($2) ORDER BY id FOR SHARE',
+      `SELECT 1 FROM meters WHERE organization_id = $1 AND deleted_at IS NULL AND code = ANY ($2)
+       ORDER BY id FOR SHARE`,
       [db.organizationId, codes],
     );
     const { rows } = await db.query<{ code: string; meter_version_id: string }>(
@@ -186,13 +236,13 @@ export const meterStore = {
     );
   },
   /** The meters that a plan version charges by, in the versions that it was made with. */
-  pinnedMeters: async (db: Db, planVersionId: string): Promise<MeterVersion[]> => {
-    const { rows } = await db.query<Pick<MeterRow, 'code' | 'version_number' | 'meter_version_id' | 'definition'>>(
+  pinnedMeters: async (db: Db, planVersionId: string): Promise<PinnedMeter[]> => {
+    const { rows } = await db.query<PinnedRow>(
       `SELECT p.meter_code AS code, v.version_number, v.id AS meter_version_id, v.definition
        FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id
        WHERE p.organization_id = $1 AND p.plan_version_id = $2 ORDER BY p.meter_code`,
       [db.organizationId, planVersionId],
     );
-    return rows.map(meterOf);
+    return rows.map(fromPinnedRow);
   },
 };

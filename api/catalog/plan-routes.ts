@@ -1,6 +1,5 @@
 /** `/v1/plans`. */
-import { NewPlan, PlanPatch, Plan as PlanSchema, WrittenPlan } from '#schemas/http/catalog.ts';
-import { IdParam } from '#schemas/http/fields.ts';
+import { NewPlan, PlanId, PlanPatch, Plan as PlanSchema, WrittenPlan } from '#schemas/http/catalog.ts';
 import { NewPlanDocument, PlanPatchDocument } from '#schemas/http/plan.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
@@ -43,7 +42,7 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: PlanPorts): void => {
       summary: 'Read a plan by id or code',
       scope: 'read:plans',
       publicSeconds,
-      params: IdParam,
+      params: PlanId,
       answers: { 200: PlanSchema },
       failures: ['PLAN_NOT_FOUND'],
     },
@@ -90,7 +89,7 @@ export const planRoutes = (routes: Routes, ports: PlanPorts): void => {
       summary: 'Change a plan; other charges make a new active version, and subscriptions keep the one that they have',
       scope: 'write:plans',
       rateClass: 'write',
-      params: IdParam,
+      params: PlanId,
       body: PlanPatch,
       documentedBody: PlanPatchDocument,
       answers: { 200: WrittenPlan },

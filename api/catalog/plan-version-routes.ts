@@ -1,7 +1,6 @@
 /** `/v1/plans/{id}/versions`: what a plan charged, charges, and is to charge. */
 import { Type } from 'typebox';
-import { PlanVersion, PlanVersionParams } from '#schemas/http/catalog.ts';
-import { IdParam } from '#schemas/http/fields.ts';
+import { PlanId, PlanVersion, PlanVersionParams } from '#schemas/http/catalog.ts';
 import { NewPlanVersionDocument, PlanVersionPatchDocument } from '#schemas/http/plan.ts';
 import type { Done, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
@@ -46,7 +45,7 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: PlanPorts): void => {
       url: '/v1/plans/:id/versions',
       operation: 'listPlanVersions',
       summary: 'List the versions of a plan: drafts, the active one, archived ones',
-      params: IdParam,
+      params: PlanId,
       list: catalog.planVersionList,
       answers: { 200: listSchema(PlanVersion) },
       failures: ['PLAN_NOT_FOUND'],
@@ -84,7 +83,7 @@ export const planVersionRoutes = (routes: Routes, ports: PlanPorts): void => {
       url: '/v1/plans/:id/versions',
       operation: 'createPlanVersion',
       summary: 'Make a draft of what the plan is to charge',
-      params: IdParam,
+      params: PlanId,
       body: Type.Unknown(),
       documentedBody: NewPlanVersionDocument,
       isBodyOptional: true,

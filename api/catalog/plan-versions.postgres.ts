@@ -1,10 +1,9 @@
 /** Versions of plans: what a plan charges, from the draft to the archive. */
 import assert from 'node:assert/strict';
 import { newId } from '#platform/process/ids.ts';
-import type { MeterDefinition } from '#schemas/meter.ts';
 import type { Instant } from '#schemas/period.ts';
 import { type PlanTermsJson, type PlanVersionState, planVersionStates } from '#schemas/plan.ts';
-import { storedDefinition } from '#schemas/stored-meter.ts';
+import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
@@ -52,8 +51,8 @@ const fromRow = (row: PlanVersionRow): PlanVersion => ({
   updatedAt: row.updated_at.getTime(),
 });
 
-const columns =
-  'id, plan_id, version_number, state, currency, billing_interval, charges, activated_at, archived_at, version, created_at, updated_at';
+const columns = `id, plan_id, version_number, state, currency, billing_interval, charges, activated_at, archived_at,
+  version, created_at, updated_at`;
 
 const planVersionList = defineList({
   name: 'plan_versions',
@@ -96,7 +95,8 @@ const addDraft = async (
   now: Date,
 ): Promise<PlanVersion> => {
   const { rows } = await db.query<PlanVersionRow>(
-    `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, state, currency, billing_interval, charges, version, created_at, updated_at)
+    `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, state, currency, billing_interval,
+       charges, version, created_at, updated_at)
      SELECT $1, $2, $3, coalesce(max(version_number), 0) + 1, 'draft', $4, 'month', $5, 1, $6, $6
      FROM plan_versions WHERE organization_id = $2 AND plan_id = $3 RETURNING ${columns}`,
     [newId('plv'), db.organizationId, planId, currency, JSON.stringify(charges), now],
@@ -106,8 +106,8 @@ const addDraft = async (
 };
 
 /**
- * The order of effects: meters are bound while the version is a draft, as nothing is bound to an active one; the version
- * that was active becomes archived, as a plan has at most one.
+ * The order of effects: meters are bound while the version is a draft, as nothing is bound to an active one; the
+ * version that was active becomes archived, as a plan has at most one.
  */
 const activate = async (
   db: Db,
@@ -129,13 +129,19 @@ const activate = async (
 export const planVersionStore = {
   planVersionList,
   planVersion,
-  /** By the id of a version of a meter. */
-  meterDefinitions: async (db: Db, versionIds: readonly string[]): Promise<ReadonlyMap<string, MeterDefinition>> => {
-    const { rows } = await db.query<{ id: string; definition: unknown }>(
-      'SELECT id, definition FROM meter_versions WHERE organization_id = $1 AND id = ANY ($2)',
+  /** Versions of meters, by their ids. */
+  meterVersionsOf: async (db: Db, versionIds: readonly string[]): Promise<ReadonlyMap<string, MeterVersion>> => {
+    const { rows } = await db.query<{ id: string; code: string; version_number: number; definition: unknown }>(
+      `SELECT v.id, m.code, v.version_number, v.definition FROM meter_versions v JOIN meters m ON m.id = v.meter_id
+       WHERE v.organization_id = $1 AND v.id = ANY ($2)`,
       [db.organizationId, versionIds],
     );
-    return new Map(rows.map(({ id, definition }) => [id, storedDefinition(definition, id)]));
+    return new Map(
+      rows.map(({ id, code, version_number: versionNumber, definition }) => [
+        id,
+        meterOf({ code, versionNumber, versionId: id, definition }),
+      ]),
+    );
   },
   addDraft,
   /** A version that was never a draft to its callers. */

@@ -1,14 +1,13 @@
 /** `/v1/customers`. */
 import {
-  type CustomerPatch,
-  CustomerPatch as CustomerPatchBody,
+  CustomerId,
+  CustomerPatch,
   Customer as CustomerSchema,
   NewCustomer,
   NewCustomerDocument,
-  type Personal,
+  patchedPersonal,
   WrittenCustomer,
 } from '#schemas/http/customers.ts';
-import { IdParam } from '#schemas/http/fields.ts';
 import { newNameFault } from '#schemas/names.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
@@ -30,10 +29,6 @@ export const customerJson = ({ personal, ...customer }: Customer) => ({
   currency: customer.currency,
   ...headToJson(customer),
 });
-
-/** What stays of a field that the patch leaves out, and what goes where it says null. */
-const patched = (personal: Personal, { metadata: _metadata, currency: _currency, ...patch }: CustomerPatch): Personal =>
-  Object.fromEntries(Object.entries({ ...personal, ...patch }).filter(([, value]) => value !== null)) as Personal;
 
 export const customerRoutes = ({ get, list, change }: Routes, { customers }: CustomerPorts): void => {
   const tag = 'Customers';
@@ -86,7 +81,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
       tag,
       summary: 'Read a customer by id or external id',
       scope: 'read:customers',
-      params: IdParam,
+      params: CustomerId,
       answers: { 200: CustomerSchema },
       failures: ['CUSTOMER_NOT_FOUND'],
     },
@@ -102,8 +97,8 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
       summary: 'Change a customer',
       scope: 'write:customers',
       rateClass: 'write',
-      params: IdParam,
-      body: CustomerPatchBody,
+      params: CustomerId,
+      body: CustomerPatch,
       answers: { 200: WrittenCustomer },
       failures: ['CUSTOMER_NOT_FOUND'],
     },
@@ -111,7 +106,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
       const row = await customerOf(db, params.id, 'lock');
       matchVersion(row.version);
       const { currency = row.currency, metadata = row.metadata } = body;
-      const next = { personal: patched(row.personal, body), currency, metadata };
+      const next = { personal: patchedPersonal(row.personal, body), currency, metadata };
       return updated(
         'customer',
         customerJson(row),

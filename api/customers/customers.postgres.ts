@@ -103,8 +103,10 @@ export const createCustomerStore = (vault: Vault) => {
       const id = newId('cus');
       const personal = await vault.seal(db, placeOf(db.organizationId, id), toBytes(customer.personal));
       const { rows } = await db.query<StoredCustomer>(
-        `INSERT INTO customers (id, organization_id, external_id, personal, currency, metadata, version, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7) ON CONFLICT (organization_id, external_id) DO NOTHING RETURNING ${customerColumns}`,
+        `INSERT INTO customers (id, organization_id, external_id, personal, currency, metadata, version, created_at,
+           updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7) ON CONFLICT (organization_id, external_id) DO NOTHING
+         RETURNING ${customerColumns}`,
         [id, db.organizationId, customer.externalId, personal, customer.currency, customer.metadata, now],
       );
       return one(db, rows[0]);
@@ -150,7 +152,8 @@ export const createCustomerStore = (vault: Vault) => {
     ): Promise<Customer> => {
       const sealed = await vault.seal(db, placeOf(db.organizationId, id), toBytes(personal));
       const { rows } = await db.query<StoredCustomer>(
-        `UPDATE customers SET name = NULL, personal = $3, metadata = $4, version = version + 1, updated_at = $5, currency = $6
+        `UPDATE customers SET name = NULL, personal = $3, metadata = $4, version = version + 1, updated_at = $5,
+           currency = $6
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}`,
         [db.organizationId, id, sealed, metadata, now, currency],
       );

@@ -1,15 +1,14 @@
 /**
  * The use case of amendments, in two steps. First, with no transaction open, what was stored under each key is looked
  * for, which may take a while. Then, in the transaction of the answer, what is to take its place is written down; the
- * way into the stream is ingest/amendments/relay.ts. All of a request, or none. Between the two another amendment of the same
- * key may be committed: the second step sees it, and what was stored under the key does not change by it.
+ * way into the stream is ingest/amendments/relay.ts. All of a request, or none. Between the two another amendment of
+ * the same key may be committed: the second step sees it, and what was stored under the key does not change by it.
  */
 import { sleep, stopwatch } from '#platform/process/clock.ts';
-import { placeOf } from '#schemas/amended-events.ts';
 import { type AmendmentRequest, type EventPlace, keyDigest } from '#schemas/amendment.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { Db } from '../route/define-route.ts';
-import type { AmendmentRow, AmendmentStore, NewAmendment } from './amendments.postgres.ts';
+import type { Amendment, AmendmentStore, NewAmendment } from './amendments.postgres.ts';
 import type { StoredEvents } from './events.clickhouse.ts';
 
 export type FindPorts = {
@@ -99,16 +98,16 @@ export const findOriginals = async (
 /** What stands now under a key: nothing where it is void, undefined where nobody knows it. */
 const standing = (
   originals: readonly EventPlace[] | undefined,
-  last: AmendmentRow | undefined,
+  last: Amendment | undefined,
 ): readonly EventPlace[] | undefined => {
   if (!last) return originals;
-  return last.added ? [placeOf(last.added)] : [];
+  return last.added ? [last.added] : [];
 };
 
 const toNew = (
   request: AmendmentRequest,
   stands: readonly EventPlace[],
-  last: AmendmentRow | undefined,
+  last: Amendment | undefined,
 ): NewAmendment => ({
   idempotencyKey: request.idempotencyKey,
   number: (last?.number ?? 0) + 1,
@@ -116,7 +115,7 @@ const toNew = (
   reason: request.reason,
   // Where nothing stands, the row that was void before is made void once more, which changes nothing: a message begins
   // with what it takes away.
-  removed: stands.length > 0 ? stands : (last?.removed ?? []).map(placeOf),
+  removed: stands.length > 0 ? stands : (last?.removed ?? []),
   added: request.replacement,
 });
 
@@ -127,7 +126,7 @@ export const amendEvents = async (
   originals: Originals,
   ports: AmendPorts,
   nowMs: number,
-): Promise<AmendmentRow[]> => {
+): Promise<Amendment[]> => {
   const keys = requests.map(({ idempotencyKey }) => idempotencyKey);
   const lasts = await ports.amendments.lockLast(db, keys);
   const faults: Fault[] = [];

@@ -1,19 +1,18 @@
 /** `/v1/events/amendments`: events that are made void or replaced, by their idempotency keys. */
 
 import { parseJsonText, withoutMark } from '#platform/json/json-text.ts';
-import type { AmendedJson } from '#schemas/amended-events.ts';
-import { type AmendmentRequest, amendmentsFromJson } from '#schemas/amendment.ts';
+import { type AmendmentRequest, amendmentsFromJson, type EventPlace } from '#schemas/amendment.ts';
 import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
-import { Amendment, AmendmentsAnswer, NewAmendments } from '#schemas/http/usage-events.ts';
+import { Amendment as AmendmentSchema, AmendmentsAnswer, NewAmendments } from '#schemas/http/usage-events.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import { amendEvents, type FindPorts, findOriginals } from './amend-events.ts';
-import type { AmendmentRow, AmendmentStore } from './amendments.postgres.ts';
+import type { Amendment, AmendmentStore } from './amendments.postgres.ts';
 import type { StoredEvents } from './events.clickhouse.ts';
 
 export type AmendmentPorts = {
@@ -25,24 +24,27 @@ export type AmendmentPorts = {
   readonly futureMsMax: number;
 };
 
-const headJson = ({ event, customer, occurred_at }: AmendedJson) => ({
+const headJson = ({ event, customer, occurredAtMs }: EventPlace) => ({
   event,
   customer_id: customer,
-  timestamp: occurred_at,
+  timestamp: formatInstant(occurredAtMs),
 });
 
-export const amendmentJson = (row: AmendmentRow) => ({
-  id: row.id,
-  idempotency_key: row.idempotency_key,
-  number: row.number,
-  action: row.action,
-  reason: row.reason,
-  state: row.stream_sequence === null ? 'pending' : 'applied',
-  sequence: row.stream_sequence?.toString() ?? null,
-  before: row.removed.map(headJson),
-  after: row.added && { ...headJson(row.added), properties: Object.fromEntries(row.added.properties ?? []) },
-  created_at: formatInstant(row.created_at),
-  applied_at: row.applied_at && formatInstant(row.applied_at),
+export const amendmentJson = (amendment: Amendment) => ({
+  id: amendment.id,
+  idempotency_key: amendment.idempotencyKey,
+  number: amendment.number,
+  action: amendment.action,
+  reason: amendment.reason,
+  state: amendment.streamSequence === null ? 'pending' : 'applied',
+  sequence: amendment.streamSequence?.toString() ?? null,
+  before: amendment.removed.map(headJson),
+  after: amendment.added && {
+    ...headJson(amendment.added),
+    properties: Object.fromEntries(amendment.added.properties),
+  },
+  created_at: formatInstant(amendment.createdAt),
+  applied_at: amendment.appliedAt === null ? null : formatInstant(amendment.appliedAt),
 });
 
 /** What an amendment says of itself for good, without how far it has come. */
@@ -84,8 +86,8 @@ export const amendmentRoutes = ({ get, list, changeAfter }: Routes, ports: Amend
       return { requests, originals: await findOriginals(db, requests, finding, isCallerThere) };
     },
     async ({ db, nowMs }, { requests, originals }) => {
-      const rows = await amendEvents(db, requests, originals, { amendments }, nowMs);
-      const items = rows.map(amendmentJson);
+      const amended = await amendEvents(db, requests, originals, { amendments }, nowMs);
+      const items = amended.map(amendmentJson);
       return {
         status: 201,
         body: { items },
@@ -107,7 +109,7 @@ export const amendmentRoutes = ({ get, list, changeAfter }: Routes, ports: Amend
       summary: 'List amendments',
       scope: 'read:usage',
       list: amendments.amendmentList,
-      answers: { 200: listSchema(Amendment) },
+      answers: { 200: listSchema(AmendmentSchema) },
       failures: [],
     },
     async ({ db, query }) => listJson(query, await amendments.amendments(db, query), amendmentJson),
@@ -121,7 +123,7 @@ export const amendmentRoutes = ({ get, list, changeAfter }: Routes, ports: Amend
       summary: 'Read an amendment',
       scope: 'read:usage',
       params: IdParam,
-      answers: { 200: Amendment },
+      answers: { 200: AmendmentSchema },
       failures: ['AMENDMENT_NOT_FOUND'],
     },
     async ({ db, params }) => amendmentJson(found(await amendments.amendment(db, params.id), 'AMENDMENT_NOT_FOUND')),

@@ -10,9 +10,11 @@ UNION ALL SELECT external_id FROM customers WHERE organization_id = $1 AND exter
 // Times as milliseconds: JSON has no instants.
 const subscriptions = `
 SELECT c.id AS customer_id, c.external_id, s.plan_version_id, s.started_at, s.ended_at, coalesce((
-    SELECT json_agg(json_build_array((extract(epoch FROM p.span_start) * 1000)::bigint, (extract(epoch FROM p.span_end) * 1000)::bigint, p.watermark::text, p.plan_version_id)
+    SELECT json_agg(json_build_array((extract(epoch FROM p.span_start) * 1000)::bigint,
+      (extract(epoch FROM p.span_end) * 1000)::bigint, p.watermark::text, p.plan_version_id)
       ORDER BY p.span_start)
-    FROM billing_periods p WHERE p.subscription_id = s.id AND p.organization_id = $1 AND p.state = 'billed'), '[]') AS periods
+    FROM billing_periods p WHERE p.subscription_id = s.id AND p.organization_id = $1 AND p.state = 'billed'),
+    '[]') AS periods
 FROM customers c JOIN subscriptions s ON s.customer_id = c.id AND s.organization_id = $1
 WHERE c.organization_id = $1 AND c.id IN (
   SELECT id FROM customers WHERE organization_id = $1 AND id = ANY ($2)

@@ -9,16 +9,24 @@ import type { BillingFacts, SubscriptionFacts } from './event-fate.ts';
 const customersStatement = `SELECT id, external_id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
   UNION SELECT id, external_id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)`;
 
-// Of billed periods those that may be over one of the times; lines from before there were periods name none. Times as milliseconds: JSON has no instants.
+// Of billed periods those that may be over one of the times; lines from before there were periods name none. Times as
+// milliseconds: JSON has no instants.
 const subscriptionsStatement = `SELECT s.id, s.customer_id, s.started_at, s.ended_at,
-    (SELECT coalesce(json_agg(json_build_object('code', c ->> 'code', 'meter', c ->> 'meter')), '[]') FROM json_array_elements(v.charges) AS c) AS charges,
-    (SELECT coalesce(json_agg(json_build_object('code', p.meter_code, 'version_number', mv.version_number, 'meter_version_id', mv.id, 'definition', mv.definition)), '[]')
-      FROM plan_version_meters p JOIN meter_versions mv ON mv.id = p.meter_version_id WHERE p.plan_version_id = v.id) AS meters,
-    (SELECT coalesce(json_agg(json_build_object('invoice', p.invoice_id, 'start', (extract(epoch FROM p.span_start) * 1000)::bigint, 'end', (extract(epoch FROM p.span_end) * 1000)::bigint,
+    (SELECT coalesce(json_agg(json_build_object('code', c ->> 'code', 'meter', c ->> 'meter')), '[]')
+      FROM json_array_elements(v.charges) AS c) AS charges,
+    (SELECT coalesce(json_agg(json_build_object('code', p.meter_code, 'version_number', mv.version_number,
+        'meter_version_id', mv.id, 'definition', mv.definition)), '[]')
+      FROM plan_version_meters p JOIN meter_versions mv ON mv.id = p.meter_version_id
+      WHERE p.plan_version_id = v.id) AS meters,
+    (SELECT coalesce(json_agg(json_build_object('invoice', p.invoice_id,
+        'start', (extract(epoch FROM p.span_start) * 1000)::bigint,
+        'end', (extract(epoch FROM p.span_end) * 1000)::bigint,
         'watermark', p.watermark::text,
-        'lines', (SELECT coalesce(json_agg(json_build_object('position', l.position, 'charge', l.charge_code)), '[]') FROM invoice_lines l
+        'lines', (SELECT coalesce(json_agg(json_build_object('position', l.position, 'charge', l.charge_code)), '[]')
+          FROM invoice_lines l
           WHERE l.invoice_id = p.invoice_id AND (l.billing_period_id = p.id OR l.billing_period_id IS NULL)))), '[]')
-      FROM billing_periods p WHERE p.organization_id = $1 AND p.subscription_id = s.id AND p.state = 'billed' AND p.span_start <= $4 AND p.span_end > $3) AS periods
+      FROM billing_periods p WHERE p.organization_id = $1 AND p.subscription_id = s.id AND p.state = 'billed'
+        AND p.span_start <= $4 AND p.span_end > $3) AS periods
   FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
   WHERE s.organization_id = $1 AND s.customer_id = ANY ($2) ORDER BY s.id`;
 
@@ -47,7 +55,12 @@ const fromRow = (row: SubscriptionRow, names: readonly string[]): SubscriptionFa
   startedAt: row.started_at.getTime(),
   endedAt: row.ended_at?.getTime() ?? null,
   charges: row.charges.map(({ code, meter }) => ({ code, meter: meter ?? undefined })),
-  meters: new Map(row.meters.map((meter): [string, Meter] => [meter.code, meterOf(meter)])),
+  meters: new Map(
+    row.meters.map(({ code, version_number, meter_version_id, definition }): [string, Meter] => [
+      code,
+      meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
+    ]),
+  ),
   periods: row.periods.map(({ invoice, start, end, watermark, lines }) => ({
     invoiceId: invoice,
     span: { start, end },

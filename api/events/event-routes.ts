@@ -172,15 +172,15 @@ export const eventRoutes = (routes: Routes, ports: EventPorts): void => {
     },
     async ({ db, body }) => {
       const digests = body.idempotency_keys.map((key) => keyDigest(db.organizationId, key).toString('hex'));
-      const rows = await storedEvents.known(db.organizationId, [...new Set(digests)]);
-      const byDigest = new Map(rows.map((row) => [row.digest, row]));
+      const stored = await storedEvents.known(db.organizationId, [...new Set(digests)]);
+      const byDigest = new Map(stored.map((one) => [one.digest, one]));
       const items = body.idempotency_keys.map((key, index) => {
-        const row = byDigest.get(digests[index] as string);
+        const known = byDigest.get(digests[index] as string);
         return {
           idempotency_key: key,
-          status: row ? 'known' : 'unknown',
-          sequence: row?.sequence ?? null,
-          received_at: row ? formatInstant(Number(row.received_at_ms)) : null,
+          status: known ? 'known' : 'unknown',
+          sequence: known?.sequence.toString() ?? null,
+          received_at: known ? formatInstant(known.receivedAtMs) : null,
         };
       });
       const known = items.filter(({ status }) => status === 'known').length;

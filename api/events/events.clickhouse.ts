@@ -19,7 +19,9 @@ const digestsOf = (digests: readonly string[]): { readonly sql: string; readonly
   return { sql: `(SELECT toFixedString(unhex(arrayJoin(arrayConcat([], ${lists.join(', ')}))), 16))`, params };
 };
 
-export type KnownKey = { readonly digest: string; readonly sequence: string; readonly received_at_ms: string };
+export type KnownKey = { readonly digest: string; readonly sequence: bigint; readonly receivedAtMs: number };
+
+type KnownRow = Record<'digest' | 'sequence' | 'received_at_ms', string>;
 
 const knownStatement = (digests: string): string => `
 SELECT lower(hex(key_digest)) AS digest, toString(min(stream_sequence)) AS sequence,
@@ -37,7 +39,8 @@ type StoredKeyRow = Record<'digest' | 'sequence' | 'event' | 'customer' | 'occur
 
 const keyRowsStatement = (digests: string): string => `
 SELECT DISTINCT lower(hex(key_digest)) AS digest, toString(stream_sequence) AS sequence, event, customer,
-  toString(toUnixTimestamp64Milli(occurred_at)) AS occurred_at_ms, toString(toUnixTimestamp64Milli(received_at)) AS received_at_ms
+  toString(toUnixTimestamp64Milli(occurred_at)) AS occurred_at_ms,
+  toString(toUnixTimestamp64Milli(received_at)) AS received_at_ms
 FROM usage_keys WHERE tenant = {tenant:String} AND key_digest IN ${digests} ORDER BY toUInt64(sequence)`;
 
 /** Why a row does not count. `rowSequence` is 0 where every row of the digest is meant. */
@@ -57,11 +60,13 @@ type StoredVoid = Record<
 
 // The columns are named by their table: an alias of the same name, a text, would be compared otherwise.
 const voidsStatement = (digests: string): string => `
-SELECT lower(hex(v.row_digest)) AS digest, toString(v.row_sequence) AS row_sequence, toString(v.void_sequence) AS void_sequence, v.reason AS reason,
+SELECT lower(hex(v.row_digest)) AS digest, toString(v.row_sequence) AS row_sequence,
+  toString(v.void_sequence) AS void_sequence, v.reason AS reason,
   toString(v.first_sequence) AS first_sequence, v.amendment_id AS amendment_id
 FROM usage_voids AS v FINAL
 WHERE v.tenant = {tenant:String} AND v.row_digest IN ${digests} AND v.void_sequence <= {watermark:UInt64}
-  AND v.occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND v.occurred_at <= fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+  AND v.occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+  AND v.occurred_at <= fromUnixTimestamp64Milli({end:Int64}, 'UTC')
 ORDER BY v.void_sequence`;
 
 /** The columns of a row as `fromRows` reads them. */
@@ -74,9 +79,11 @@ WHERE tenant = {tenant:String} AND (event, customer, toDate(occurred_at), key_di
 FORMAT RowBinary`;
 
 const messagesStatement = `
-SELECT toString(stream_sequence) AS sequence, toString(toUnixTimestamp64Milli(min(stored_at))) AS stored_at_ms, max(is_backfill) AS is_backfill
+SELECT toString(stream_sequence) AS sequence, toString(toUnixTimestamp64Milli(min(stored_at))) AS stored_at_ms,
+  max(is_backfill) AS is_backfill
 FROM usage_messages
-WHERE tenant = {tenant:String} AND received_at = fromUnixTimestamp64Milli({receivedAt:Int64}, 'UTC') AND stream_sequence = {sequence:UInt64}
+WHERE tenant = {tenant:String} AND received_at = fromUnixTimestamp64Milli({receivedAt:Int64}, 'UTC')
+  AND stream_sequence = {sequence:UInt64}
 GROUP BY stream_sequence`;
 
 export type EventSearch = {
@@ -104,21 +111,26 @@ const searchStatement = ({ event, customers, before }: EventSearch): string => {
     'tenant = {tenant:String}',
     ...(event === undefined ? [] : ['event = {event:String}']),
     ...(customers === undefined ? [] : ['customer IN {customers:Array(String)}']),
-    "occurred_at >= fromUnixTimestamp64Milli({startDay:Int64}, 'UTC') AND occurred_at < fromUnixTimestamp64Milli({endDay:Int64}, 'UTC')",
+    `occurred_at >= fromUnixTimestamp64Milli({startDay:Int64}, 'UTC')
+      AND occurred_at < fromUnixTimestamp64Milli({endDay:Int64}, 'UTC')`,
     'stream_sequence <= {watermark:UInt64}',
   ].join(' AND ');
   const behind = before
-    ? "AND (occurred_at, key_digest, stream_sequence) < (fromUnixTimestamp64Milli({beforeTime:Int64}, 'UTC'), toFixedString(unhex({beforeDigest:String}), 16), {beforeSequence:UInt64})"
+    ? `AND (occurred_at, key_digest, stream_sequence) < (fromUnixTimestamp64Milli({beforeTime:Int64}, 'UTC'),
+        toFixedString(unhex({beforeDigest:String}), 16), {beforeSequence:UInt64})`
     : '';
   return `
 WITH page AS (
   SELECT event, customer, occurred_at, key_digest, stream_sequence
   FROM (SELECT event, customer, occurred_at, key_digest, stream_sequence FROM usage_events FINAL WHERE ${of})
-  WHERE occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC') ${behind}
+  WHERE occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+    AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC') ${behind}
   ORDER BY occurred_at DESC, key_digest DESC, stream_sequence DESC LIMIT {limit:UInt32}
 )
 SELECT ${rowColumns} FROM usage_events
-WHERE tenant = {tenant:String} AND (event, customer, toDate(occurred_at), key_digest) IN (SELECT event, customer, toDate(occurred_at), key_digest FROM page)
+WHERE tenant = {tenant:String}
+  AND (event, customer, toDate(occurred_at), key_digest) IN (
+    SELECT event, customer, toDate(occurred_at), key_digest FROM page)
   AND (key_digest, stream_sequence) IN (SELECT key_digest, stream_sequence FROM page)
 FORMAT RowBinary`;
 };
@@ -149,9 +161,14 @@ export const createStoredEvents = (clickhouse: ClickHouseClient) => {
     readStoredEvents(clickhouse, query, params);
   return {
     /** The first row of each key that is stored; at most 10,000 digests, in hex. */
-    known: (tenant: string, digests: readonly string[]): Promise<KnownKey[]> => {
+    known: async (tenant: string, digests: readonly string[]): Promise<KnownKey[]> => {
       const { sql, params } = digestsOf(digests);
-      return read<KnownKey>(knownStatement(sql), { tenant, ...params });
+      const rows = await read<KnownRow>(knownStatement(sql), { tenant, ...params });
+      return rows.map(({ digest, sequence, received_at_ms }) => ({
+        digest,
+        sequence: BigInt(sequence),
+        receivedAtMs: Number(received_at_ms),
+      }));
     },
     /** Every row of these keys, in the order of the stream. */
     keyRows: async (tenant: string, digests: readonly string[]): Promise<KeyRow[]> => {

@@ -42,7 +42,8 @@ const parametersMax = 900;
 const inSpan = 'at >= s AND at < e';
 
 /** `counted` and `measured` have a place for each plan version, which the spans name from 1 on. */
-const isBilled = `arrayExists((s, e, w, p) -> ${inSpan} AND stream_sequence <= w AND measured[p] AND (void_at = 0 OR void_at > w), starts, ends, watermarks, plans)`;
+const isBilled = `arrayExists((s, e, w, p) -> ${inSpan} AND stream_sequence <= w AND measured[p]
+  AND (void_at = 0 OR void_at > w), starts, ends, watermarks, plans)`;
 
 /**
  * Each holds by itself; which is told is for the order of `unbilledReasons` to say. An event with a value in a span is
@@ -61,9 +62,10 @@ const holds: Readonly<Record<UnbilledReason, string>> = {
 const fateOf = `multiIf(${isBilled}, 'billed',
   ${unbilledReasons.map((reason) => `${holds[reason]}, '${reason}'`).join(',\n  ')}, '')`;
 
-const received = `received_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND received_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')`;
-const voids =
-  'FROM usage_voids WHERE tenant = {tenant:String} AND customer IN {customers:Array(String)} AND void_sequence <= {watermark:UInt64}';
+const received = `received_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
+  AND received_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')`;
+const voids = `FROM usage_voids WHERE tenant = {tenant:String} AND customer IN {customers:Array(String)}
+  AND void_sequence <= {watermark:UInt64}`;
 
 /**
  * PREWHERE leaves rows out before FINAL does: of twins it may leave the later one, which is void up to the watermark
@@ -72,9 +74,11 @@ const voids =
 const statement = (counted: readonly string[], measured: readonly string[], columns: readonly string[]): string => `
 SELECT hour, fate, toFloat64(count()) AS events FROM (
   SELECT toUnixTimestamp(toStartOfHour(received_at)) AS hour, toUnixTimestamp64Milli(occurred_at) AS at,
-    [${counted.join(', ')}]::Array(UInt8) AS counted, [${measured.join(', ')}]::Array(UInt8) AS measured, ${fateOf} AS fate
+    [${counted.join(', ')}]::Array(UInt8) AS counted, [${measured.join(', ')}]::Array(UInt8) AS measured,
+    ${fateOf} AS fate
   FROM (
-    SELECT ${['customer', 'event', 'occurred_at', 'received_at', 'stream_sequence', 'key_digest', ...columns].join(', ')}
+    SELECT customer, event, occurred_at, received_at, stream_sequence,
+      ${['key_digest', ...columns].join(', ')}
     FROM usage_events FINAL
     PREWHERE ${received} AND stream_sequence <= {watermark:UInt64}
     WHERE tenant = {tenant:String} AND customer IN {customers:Array(String)}
@@ -82,11 +86,12 @@ SELECT hour, fate, toFloat64(count()) AS events FROM (
   ) AS usage
   INNER JOIN (
     SELECT c.1 AS customer, c.2 AS is_known, c.3 AS starts, c.4 AS ends, c.5 AS watermarks, c.6 AS plans
-    FROM (SELECT arrayJoin(arrayZip({customers:Array(String)}, {known:Array(UInt8)}, {starts:Array(Array(Int64))}, {ends:Array(Array(Int64))},
-      {watermarks:Array(Array(UInt64))}, {plans:Array(Array(UInt16))})) AS c)
+    FROM (SELECT arrayJoin(arrayZip({customers:Array(String)}, {known:Array(UInt8)}, {starts:Array(Array(Int64))},
+      {ends:Array(Array(Int64))}, {watermarks:Array(Array(UInt64))}, {plans:Array(Array(UInt16))})) AS c)
   ) AS who ON usage.customer = who.customer
   LEFT JOIN (
-    SELECT row_digest, min(void_sequence) AS void_at, argMin(reason, void_sequence) AS void_reason ${voids} AND row_sequence = 0 GROUP BY row_digest
+    SELECT row_digest, min(void_sequence) AS void_at, argMin(reason, void_sequence) AS void_reason ${voids}
+      AND row_sequence = 0 GROUP BY row_digest
   ) AS amended ON usage.key_digest = amended.row_digest
 )
 GROUP BY hour, fate`;

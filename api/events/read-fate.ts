@@ -1,10 +1,9 @@
 /** The use case of one event's fate: gathers what the stores know of its key. */
 
-import { payloadOf } from '#schemas/amended-events.ts';
 import { type EventPlace, keyDigest, replacementKey } from '#schemas/amendment.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Db } from '../route/define-route.ts';
-import type { AmendmentRow, AmendmentStore } from './amendments.postgres.ts';
+import type { Amendment, AmendmentStore } from './amendments.postgres.ts';
 import type { BillingFactsOf } from './event-billing.postgres.ts';
 import {
   type Billing,
@@ -36,7 +35,7 @@ export type Fate = {
     readonly billing: readonly Billing[];
   })[];
   readonly twins: readonly Twin[];
-  readonly amendments: readonly AmendmentRow[];
+  readonly amendments: readonly Amendment[];
 };
 
 const spanOf = (times: readonly number[]) => ({ start: Math.min(...times), end: Math.max(...times) });
@@ -54,8 +53,8 @@ export const readFate = async (db: Db, key: string, ports: FatePorts): Promise<F
   ]);
   const [first] = rows;
   if (!first) return undefined;
-  const applied = amendments.flatMap(({ id, stream_sequence: sequence, added }) =>
-    added && sequence !== null && sequence <= watermark ? [{ id, sequence, added: payloadOf(added) }] : [],
+  const applied = amendments.flatMap(({ id, streamSequence: sequence, added }) =>
+    added && sequence !== null && sequence <= watermark ? [{ id, sequence, added }] : [],
   );
   const times = [...rows, ...applied.map(({ added }) => added)].map(({ occurredAtMs }) => occurredAtMs);
   const digests = [digest, ...applied.map(({ id }) => keyDigest(tenant, replacementKey(key, id)))].map((one) =>

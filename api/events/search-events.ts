@@ -3,7 +3,6 @@
  * not.
  */
 
-import { placeOf } from '#schemas/amended-events.ts';
 import { type EventPlace, keyDigest, shownKey } from '#schemas/amendment.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { formatInstant } from '#schemas/instant.ts';
@@ -86,7 +85,7 @@ const ofKey = async (db: Db, key: string, search: EventSearch, ports: SearchPort
   const amendments = await ports.amendments.amendmentsOf(db, key);
   const places: EventPlace[] = [
     ...rows.map((row) => ({ ...row, digest })),
-    ...amendments.flatMap(({ added }) => (added ? [placeOf(added)] : [])),
+    ...amendments.flatMap(({ added }) => (added ? [added] : [])),
   ];
   const { before, start, end, event, customers, watermark } = search;
   return (await ports.storedEvents.rowsAt(db.organizationId, places))

@@ -11,7 +11,7 @@ import { formatInstant } from '#schemas/instant.ts';
 import { meterDefinitionToJson } from '#schemas/meter.ts';
 import { formatPeriod } from '#schemas/period.ts';
 import { ratingInputToJson } from '#schemas/rating-input.ts';
-import { lineHashes } from '../../rater/run/line-hashes.ts';
+import { lineHashesOfStored } from '../../rater/run/line-hashes.ts';
 import { definitionJson } from '../catalog/meter-routes.ts';
 import type { InvoiceReader } from '../invoices/invoices.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
@@ -56,7 +56,7 @@ const explain = async (db: Db, line: ExplainedLine, { lineEvents }: ExplainPorts
   const input = ratingInputToJson(line.input);
   const query = queryOf(db, line);
   const summary = query && (await lineEvents.summary(query));
-  const again = lineHashes(input, output);
+  const again = lineHashesOfStored(input, output);
   return {
     id,
     rated_at: formatInstant(ratedAt),

@@ -29,11 +29,13 @@ const countedEvents = ({ tenant, meter, customers, watermark }: LineQuery, { sta
     SELECT ${[keyColumns, ...bindings.columns()].join(', ')}
     FROM usage_events FINAL
     PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)} AND customer IN {customers:Array(String)}
-      AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+      AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+      AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
       AND stream_sequence <= {watermark:UInt64}
     WHERE true ${standingCondition()}
   )
-  WHERE occurred_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND occurred_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND ${counted}`;
+  WHERE occurred_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
+    AND occurred_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND ${counted}`;
   const params = {
     tenant,
     watermark: watermark.toString(),
@@ -51,23 +53,29 @@ const countedEvents = ({ tenant, meter, customers, watermark }: LineQuery, { sta
 /** A query that takes longer is ended by the server: nobody waits so long for an answer. */
 const queryMsMax = 25_000;
 
+const behind = `AND (occurred_at, key_digest, stream_sequence) < (fromUnixTimestamp64Milli({beforeTime:Int64}, 'UTC'),
+    toFixedString(unhex({beforeDigest:String}), 16), {beforeSequence:UInt64})`;
+
 const pageStatement = (from: string, isBehind: boolean): string => `
 WITH page AS (
   SELECT ${keyColumns} FROM ${from}
-  ${isBehind ? "AND (occurred_at, key_digest, stream_sequence) < (fromUnixTimestamp64Milli({beforeTime:Int64}, 'UTC'), toFixedString(unhex({beforeDigest:String}), 16), {beforeSequence:UInt64})" : ''}
+  ${isBehind ? behind : ''}
   ORDER BY occurred_at DESC, key_digest DESC, stream_sequence DESC LIMIT {limit:UInt32}
 )
 SELECT ${rowColumns} FROM usage_events
-WHERE tenant = {tenant:String} AND (event, customer, toDate(occurred_at), key_digest) IN (SELECT event, customer, toDate(occurred_at), key_digest FROM page)
+WHERE tenant = {tenant:String} AND (event, customer, toDate(occurred_at), key_digest) IN (SELECT event, customer,
+  toDate(occurred_at), key_digest FROM page)
   AND (key_digest, stream_sequence) IN (SELECT key_digest, stream_sequence FROM page)
 FORMAT RowBinary`;
 
 /**
- * The sum of hashes and not their exclusive or, in which an event that is there twice would be as one that is not there.
- * SHA-256 over a text, so that whoever has the list can add it up: digest, blank, sequence.
+ * The sum of hashes and not their exclusive or, in which an event that is there twice would be as one that is not
+ * there. SHA-256 over a text, so that whoever has the list can add it up: digest, blank, sequence.
  */
 const summaryStatement = (from: string): string => `
-SELECT toString(count()) AS events, toString(sum(reinterpretAsUInt256(reverse(SHA256(concat(lower(hex(key_digest)), ' ', toString(stream_sequence))))))) AS hash_sum
+SELECT toString(count()) AS events,
+  toString(sum(reinterpretAsUInt256(reverse(SHA256(concat(lower(hex(key_digest)), ' ',
+    toString(stream_sequence))))))) AS hash_sum
 FROM ${from}`;
 
 export const createLineEvents = (clickhouse: ClickHouseClient) => ({

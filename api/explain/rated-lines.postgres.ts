@@ -25,14 +25,19 @@ export type ExplainedLine = {
 };
 
 const lineStatement = `
-SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version, l.input_hash, l.output_hash,
-  p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end, l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges,
-  m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id, i.position AS invoice_position
-FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = l.plan_version_id
+SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version,
+  l.input_hash, l.output_hash,
+  p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end,
+  l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges,
+  m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
+  i.position AS invoice_position
+FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id JOIN customers c ON c.id = p.customer_id
+JOIN plan_versions v ON v.id = l.plan_version_id
   JOIN subscriptions s ON s.id = p.subscription_id
   LEFT JOIN plan_version_meters m ON m.plan_version_id = v.id AND m.meter_code = l.line ->> 'meter'
   LEFT JOIN meter_versions mv ON mv.id = m.meter_version_id
-  LEFT JOIN invoice_lines i ON i.invoice_id = p.invoice_id AND p.watermark = l.watermark AND i.charge_code = l.charge_code
+  LEFT JOIN invoice_lines i ON i.invoice_id = p.invoice_id AND p.watermark = l.watermark
+    AND i.charge_code = l.charge_code
     AND (i.billing_period_id = p.id OR i.billing_period_id IS NULL)
 WHERE l.organization_id = $1 AND l.id = $2`;
 
@@ -81,7 +86,7 @@ const storedCharge = ({ charges, line, currency, plan_currency: own, plan_versio
 const meterFromRow = ({ code, version_number, meter_version_id, definition }: LineRow): MeterVersion | undefined =>
   code === null || version_number === null || meter_version_id === null
     ? undefined
-    : meterOf({ code, version_number, meter_version_id, definition });
+    : meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition });
 
 const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefined): RatingInput => {
   assert(isCurrency(row.currency), `${row.currency} is not a currency`);

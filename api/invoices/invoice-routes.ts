@@ -1,6 +1,7 @@
 /** `/v1/invoices`, and the billing runs that issue them. */
 
 import { sleep, stopwatch } from '#platform/process/clock.ts';
+import { CustomerId } from '#schemas/http/customers.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait, RunWaitDocument } from '#schemas/http/invoices.ts';
 import { formatInstant } from '#schemas/instant.ts';
@@ -138,7 +139,7 @@ const customerInvoiceRoute = ({ list }: Routes, { customers, invoices }: Invoice
       tag: 'Customers',
       summary: 'List the invoices of a customer',
       scope: 'read:invoices',
-      params: IdParam,
+      params: CustomerId,
       list: invoices.customerInvoiceList,
       answers: { 200: listSchema(InvoiceHead) },
       failures: ['CUSTOMER_NOT_FOUND'],

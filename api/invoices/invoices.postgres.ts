@@ -1,5 +1,7 @@
 /** Reads invoices, and asks for billing runs. Issuing is the invoicer's. */
 import { newId } from '#platform/process/ids.ts';
+import { notify } from '#platform/stores/notices.ts';
+import { billingChannels } from '#schemas/billing-run.ts';
 import type { runStates } from '#schemas/http/invoices.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant, Period } from '#schemas/period.ts';
@@ -77,7 +79,8 @@ export type NewBillingRun = {
   readonly apiKeyId: string;
 };
 
-const runColumns = `r.id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.state, r.watermark, r.failure, r.created_at, r.updated_at,
+const runColumns = `r.id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.state, r.watermark,
+  CASE WHEN r.state = 'failed' THEN r.failure END AS failure, r.created_at, r.updated_at,
   s.issued, r.already_issued + s.already_issued AS already_issued, s.rated_ms, s.issued_ms, u.unmeasured_events`;
 const runFrom = `billing_runs r
   JOIN LATERAL (
@@ -105,7 +108,8 @@ const invoices = {
     subscription_id: {
       column: 'id',
       test: (value: string) =>
-        `id IN (SELECT p.invoice_id FROM billing_periods p WHERE p.subscription_id = ${value} AND p.invoice_id IS NOT NULL)`,
+        `id IN (SELECT p.invoice_id FROM billing_periods p
+           WHERE p.subscription_id = ${value} AND p.invoice_id IS NOT NULL)`,
     },
   },
   times: {
@@ -174,7 +178,8 @@ export const invoiceReader = {
   addRun: async (db: Db, run: NewBillingRun, now: Date): Promise<BillingRun> => {
     const id = newId('run');
     await db.query(
-      `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state, created_at, updated_at, request_id, api_key_id)
+      `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state,
+         created_at, updated_at, request_id, api_key_id)
        VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $7, $8, $9)`,
       [
         id,
@@ -188,6 +193,7 @@ export const invoiceReader = {
         run.apiKeyId,
       ],
     );
+    await notify(db, billingChannels.runQueued);
     return (await runOf(db, id)) as BillingRun;
   },
   run: runOf,

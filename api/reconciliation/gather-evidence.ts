@@ -4,10 +4,11 @@
  *
  *   1. the counts of the gateways: an event that is counted was in the stream before;
  *   2. the stream, waiting until the store has what it holds: then that event is stored;
- *   3. how far the identity check has come: up to there nothing of the store changes any more, in whatever order it is read;
+ *   3. how far the identity check has come: up to there nothing of the store changes any more, in whatever order it is
+ *      read;
  *   4. the events of the store;
- *   5. its messages. A sink writes events before the message that counts them, so where 4 found more than 5, steps 2 and 5 are done once more: whatever
- *      4 saw has its message by then;
+ *   5. its messages. A sink writes events before the message that counts them, so where 4 found more than 5, steps 2
+ *      and 5 are done once more: whatever 4 saw has its message by then;
  *   6. what is void, and on which invoices the events are.
  */
 

@@ -3,9 +3,13 @@
  * receipt [I11]. Pure.
  *
  *   received = accepted + duplicates + conflicts + rejected + not final
- *   accepted - repeated <= published                    a message that the stream took is counted once as new; the store has more where an answer was lost, or was no success
- *   published = distinct + twins + stored conflicts     later events of a key, which the identity check made void
- *   distinct + replaced = billed + unbilled             a replacement counts like an event, in the hour of the amendment that brought it
+ *   accepted - repeated <= published
+ *   published = distinct + twins + stored conflicts
+ *   distinct + replaced = billed + unbilled
+ *
+ * A message that the stream took is counted once as new; the store has more where an answer was lost, or was no
+ * success. Twins and stored conflicts are later events of a key, which the identity check made void. A replacement
+ * counts like an event, in the hour of the amendment that brought it.
  *
  * The last two hold exactly for what the identity check has passed: nothing changes there any more. What it has not
  * come to yet is unbilled as `unchecked`.
@@ -92,7 +96,7 @@ type HourEvidence = {
 };
 
 const stagesOf = ({ answered, published, distinct, voids, fates, isSettled }: HourEvidence): Stages => {
-  const of = (name: Exclude<keyof AnsweredHour, 'hour'>): number => Number(answered?.[name] ?? 0n);
+  const of = (name: Exclude<keyof AnsweredHour, 'hourMs'>): number => Number(answered?.[name] ?? 0n);
   const counts = {
     received: of('received'),
     accepted: of('accepted'),
@@ -100,7 +104,7 @@ const stagesOf = ({ answered, published, distinct, voids, fates, isSettled }: Ho
     duplicates: of('duplicates'),
     conflicts: of('conflicts'),
     rejected: of('rejected'),
-    not_final: of('not_final'),
+    not_final: of('notFinal'),
   };
   const wanting = counts.accepted - counts.repeated - published.events;
   const unchecked = distinct.events - distinct.checked;
@@ -175,7 +179,7 @@ export const reconcile = (
   evidence: Evidence,
 ): { readonly total: Stages; readonly hours: readonly ReconciledHour[] } => {
   const { answered, published, distinct, voids, fates, isSettled } = evidence;
-  const answeredBy = new Map(answered.map((row) => [row.hour.getTime(), row]));
+  const answeredBy = new Map(answered.map((row) => [row.hourMs, row]));
   const at = (hourMs: number): Stages =>
     stagesOf({
       answered: answeredBy.get(hourMs),

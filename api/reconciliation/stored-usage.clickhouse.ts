@@ -19,12 +19,13 @@ export type VoidsByHour = ByHour<'twins' | 'conflicts' | 'voided' | 'replaced'>;
 const settings = { do_not_merge_across_partitions_select_final: 1 };
 
 const hour = 'toUnixTimestamp(toStartOfHour(received_at)) AS hour';
-const inSpan =
-  "received_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND received_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')";
+const inSpan = `received_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
+  AND received_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')`;
 const ofTenant = `tenant = {tenant:String} AND ${inSpan}`;
 
 const published = `
-SELECT ${hour}, toFloat64(sum(m.events)) AS events, toFloat64(sumIf(m.events, stream_sequence <= {watermark:UInt64})) AS checked,
+SELECT ${hour}, toFloat64(sum(m.events)) AS events,
+  toFloat64(sumIf(m.events, stream_sequence <= {watermark:UInt64})) AS checked,
   toFloat64(sumIf(m.events, is_backfill = 1)) AS backfilled
 FROM usage_messages AS m FINAL WHERE ${ofTenant} GROUP BY hour`;
 
@@ -34,7 +35,8 @@ const distinct = `
 SELECT ${hour}, toFloat64(count()) AS events, toFloat64(countIf(stream_sequence <= {watermark:UInt64})) AS checked
 FROM usage_keys FINAL
 WHERE ${ofTenant} AND (key_digest, stream_sequence) NOT IN (
-  SELECT row_digest, row_sequence FROM usage_voids WHERE tenant = {tenant:String} AND row_sequence > 0 AND void_sequence <= {watermark:UInt64})
+  SELECT row_digest, row_sequence FROM usage_voids WHERE tenant = {tenant:String} AND row_sequence > 0
+    AND void_sequence <= {watermark:UInt64})
 GROUP BY hour`;
 
 // An amendment may come twice, when nobody knew that the stream had it; the first one counts.
@@ -54,7 +56,8 @@ WHERE tenant = {tenant:String} AND stream_sequence <= {watermark:UInt64} LIMIT {
 // A stream that lost its end gives the same sequences again; what is received after the loss was found is another
 // message.
 const storedOfLosses = `
-SELECT sumForEach(arrayMap((f, t, at) -> toUInt64(stream_sequence BETWEEN f AND t AND received_at <= fromUnixTimestamp64Milli(at)),
+SELECT sumForEach(arrayMap((f, t, at) ->
+    toUInt64(stream_sequence BETWEEN f AND t AND received_at <= fromUnixTimestamp64Milli(at)),
   {froms:Array(UInt64)}, {tos:Array(UInt64)}, {ats:Array(Int64)})) AS stored
 FROM usage_messages FINAL WHERE tenant = {tenant:String}`;
 
@@ -107,9 +110,9 @@ export const createStoredUsage = (clickhouse: ClickHouseClient) => {
       if (losses.length === 0) return [];
       const [row] = await read<{ stored: (number | string)[] }>(storedOfLosses, {
         tenant,
-        froms: losses.map((loss) => loss.from_sequence),
-        tos: losses.map((loss) => loss.to_sequence),
-        ats: losses.map((loss) => loss.detected_at.getTime()),
+        froms: losses.map((loss) => loss.fromSequence),
+        tos: losses.map((loss) => loss.toSequence),
+        ats: losses.map((loss) => loss.detectedAt),
       });
       return losses.map((_, index) => Number(row?.stored[index] ?? 0));
     },

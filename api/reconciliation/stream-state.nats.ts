@@ -1,4 +1,7 @@
-/** Where the stream ends, whether the store has followed it, and what lies aside. The API does without NATS but for this. */
+/**
+ * Where the stream ends, whether the store has followed it, and what lies aside. The API does without NATS but for
+ * this.
+ */
 import { sleep, stopwatch, within } from '#platform/process/clock.ts';
 import type { Nats } from '#platform/stores/nats.ts';
 import { deadLetterStreamOf, sinkConsumer } from '#schemas/usage-stream.ts';

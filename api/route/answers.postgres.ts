@@ -64,7 +64,8 @@ export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStor
     { key, fingerprint, nowMs }: Once,
   ): Promise<Answer | undefined> => {
     const { rows } = await client.query<AnswerRow>(
-      'SELECT fingerprint, status, headers, body FROM idempotency_keys WHERE organization_id = $1 AND key = $2 AND expires_at > $3',
+      `SELECT fingerprint, status, headers, body FROM idempotency_keys
+       WHERE organization_id = $1 AND key = $2 AND expires_at > $3`,
       [organizationId, key, new Date(nowMs)],
     );
     const row = rows[0];
@@ -83,8 +84,10 @@ export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStor
     answer: Answer,
   ): Promise<void> => {
     await client.query(
-      `INSERT INTO idempotency_keys (organization_id, key, fingerprint, status, headers, body, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-       ON CONFLICT (organization_id, key) DO UPDATE SET fingerprint = $3, status = $4, headers = $5, body = $6, created_at = $7, expires_at = $8`,
+      `INSERT INTO idempotency_keys (organization_id, key, fingerprint, status, headers, body, created_at, expires_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+       ON CONFLICT (organization_id, key) DO UPDATE SET fingerprint = $3, status = $4, headers = $5, body = $6,
+         created_at = $7, expires_at = $8`,
       [
         organizationId,
         key,

@@ -53,12 +53,14 @@ export const listRows = async <R extends QueryResultRow>(
   const counted = [...values];
   const count = countStatement(page.list.definition, where);
   const behind = page.after
-    ? ` AND (${column}, ${id}) ${descending ? '<' : '>'} (${parameter(page.after.value)}::${type}, ${parameter(page.after.id)})`
+    ? ` AND (${column}, ${id}) ${descending ? '<' : '>'}
+       (${parameter(page.after.value)}::${type}, ${parameter(page.after.id)})`
     : '';
   const direction = descending ? 'DESC' : 'ASC';
   const { rows: found } = await db.query<R & Marked>(
     `WITH counted AS (${count})
-     SELECT ${columns}, ${exactText[type](column)} AS list_value, ${id} AS list_id, (SELECT total FROM counted) AS list_total
+     SELECT ${columns}, ${exactText[type](column)} AS list_value, ${id} AS list_id,
+       (SELECT total FROM counted) AS list_total
      FROM ${from} WHERE ${where}${behind} ORDER BY ${column} ${direction}, ${id} ${direction} LIMIT ${page.limit + 1}`,
     values,
   );

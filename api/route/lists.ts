@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { type TSchema, Type } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { unknownFieldMessage } from '#schemas/fault.ts';
+import { examplePage } from '#schemas/http/example-parts.ts';
 import { type Cursors, cursorCharsMax, cursorPattern, type Position } from './cursors.ts';
 import { readTimeFilter, timeFilterPattern } from './time-filter.ts';
 
@@ -307,8 +308,10 @@ export const listJson = <R, T>(page: ListPage, { rows, total, last }: PageRows<R
 });
 
 /** The schema of what `listJson` gives, called a page of what the items are called. */
-export const listSchema = <S extends TSchema & { readonly title?: string }>(item: S) => {
-  const { title } = item;
+export const listSchema = <S extends TSchema & { readonly title?: string; readonly examples?: readonly unknown[] }>(
+  item: S,
+) => {
+  const { title, examples } = item;
   return Type.Object(
     {
       items: Type.Array(item, { maxItems: pageSizeMax }),
@@ -324,6 +327,10 @@ export const listSchema = <S extends TSchema & { readonly title?: string }>(item
         { additionalProperties: false, title: 'Pagination' },
       ),
     },
-    { additionalProperties: false, ...(title === undefined ? {} : { title: `${title}Page` }) },
+    {
+      additionalProperties: false,
+      ...(title === undefined ? {} : { title: `${title}Page` }),
+      ...(examples === undefined ? {} : { examples: examples.map(examplePage) }),
+    },
   );
 };

@@ -2,6 +2,7 @@
 import { apiVersion } from '#platform/http/http.ts';
 import type { DocumentInfo } from '#platform/http/openapi.ts';
 import { apiExamples } from '#schemas/http/examples.ts';
+import { resourceTags } from '#schemas/resources.ts';
 
 export const apiInfo: DocumentInfo = {
   title: 'Millrace API',
@@ -15,17 +16,12 @@ Amounts and quantities are exact decimals, as strings. Times in answers are RFC 
 HEAD is answered wherever GET is, as GET without the body, and OPTIONS says the methods of a path; neither is listed here.
 What is no success is \`application/problem+json\` with a stable \`error_code\`.`,
   tags: {
-    Meters: 'What turns events into quantities.',
-    Plans: 'What customers subscribe to: charges with their prices.',
-    Customers: 'Who uses and pays, with their invoices.',
-    Subscriptions: 'A customer on a plan.',
+    ...resourceTags,
     Usage: 'Quantities at a watermark: the same watermark gives the same answer for ever.',
     'Billing runs': 'Closing a month: everything that is due is rated and invoiced.',
-    Invoices: 'What was issued. An issued invoice never changes.',
     Explanations: 'Why a line is what it is, down to its events.',
     Events: 'Single events: what became of each, and amendments that void or replace them.',
     Reconciliation: 'What was answered to events, held against what is stored.',
-    'API keys': 'Keys with their scopes. The secret is in the answer that makes it, and nowhere else.',
     'Audit log': 'Who changed what, chained by hash.',
   },
   examples: apiExamples,

@@ -64,9 +64,6 @@ export const headToJson = ({ metadata, version, createdAt, updatedAt }: Resource
   updated_at: formatInstant(updatedAt),
 });
 
-/** The same of a row that is no domain object yet. */
-export const resourceJson = (row: ResourceRow) => headToJson(headFromRow(row));
-
 /** The row, or the refusal that there is none. */
 export const found = <R>(row: R | undefined, code: FailureCode): R => {
   if (row === undefined) throw new FailureError(code);

@@ -1,7 +1,11 @@
 /** `/v1/subscriptions`. */
 
-import { IdParam } from '#schemas/http/fields.ts';
-import { NewSubscription, SubscriptionPatch, Subscription as SubscriptionSchema } from '#schemas/http/subscriptions.ts';
+import {
+  NewSubscription,
+  SubscriptionId,
+  SubscriptionPatch,
+  Subscription as SubscriptionSchema,
+} from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { formatPeriod, monthOf } from '#schemas/period.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
@@ -81,7 +85,7 @@ export const subscriptionRoutes = (
       tag,
       summary: 'Read a subscription',
       scope: 'read:subscriptions',
-      params: IdParam,
+      params: SubscriptionId,
       changesByItself: true,
       answers: { 200: SubscriptionSchema },
       failures: ['SUBSCRIPTION_NOT_FOUND'],
@@ -99,7 +103,7 @@ export const subscriptionRoutes = (
       summary: 'Change the metadata of a subscription',
       scope: 'write:subscriptions',
       rateClass: 'write',
-      params: IdParam,
+      params: SubscriptionId,
       body: SubscriptionPatch,
       answers: { 200: SubscriptionSchema },
       failures: ['SUBSCRIPTION_NOT_FOUND'],

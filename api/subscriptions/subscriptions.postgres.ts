@@ -48,8 +48,8 @@ const fromRow = (row: SubscriptionRow): Subscription => ({
   ...headFromRow(row),
 });
 
-const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.plan_version_id, s.currency, s.state, s.started_at, s.ended_at,
-  s.metadata, s.version, s.created_at, s.updated_at`;
+const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.plan_version_id, s.currency, s.state,
+  s.started_at, s.ended_at, s.metadata, s.version, s.created_at, s.updated_at`;
 const from = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
 
 const subscriptionList = defineList({
@@ -78,8 +78,8 @@ const subscriptionOf = async (db: Db, id: string): Promise<Subscription | undefi
 export const subscriptionStore = {
   subscriptionList,
   /**
-   * Undefined where the customer has an active subscription to the plan. The customer's row is locked, so of two at once
-   * one wins.
+   * Undefined where the customer has an active subscription to the plan. The customer's row is locked, so of two at
+   * once one wins.
    */
   addSubscription: async (db: Db, subscription: NewSubscription, now: Date): Promise<Subscription | undefined> => {
     await db.query('SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [
@@ -94,7 +94,8 @@ export const subscriptionStore = {
     if (active.rowCount) return undefined;
     const id = newId('sub');
     await db.query(
-      `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at, metadata, version, created_at, updated_at)
+      `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at,
+         metadata, version, created_at, updated_at)
        VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, 1, $8, $8)`,
       [
         id,
@@ -125,7 +126,8 @@ export const subscriptionStore = {
     now: Date,
   ): Promise<Subscription | undefined> => {
     await db.query(
-      'UPDATE subscriptions SET metadata = $3, version = version + 1, updated_at = $4 WHERE organization_id = $1 AND id = $2',
+      `UPDATE subscriptions SET metadata = $3, version = version + 1, updated_at = $4
+       WHERE organization_id = $1 AND id = $2`,
       [db.organizationId, id, metadata, now],
     );
     return subscriptionOf(db, id);

@@ -1,10 +1,12 @@
 /** What a query for usage asks for: read in full, with all faults together, each with its cure. Pure. */
+
+import type { Static } from 'typebox';
 import { parseJsonBody } from '#platform/http/json-body.ts';
 import { parseExpression, propertiesOf } from '#schemas/expression.ts';
-import type { Fault } from '#schemas/failures.ts';
+import { FailureError, type Fault } from '#schemas/failures.ts';
 import { unknownFieldMessage } from '#schemas/fault.ts';
 import { conditionsOf, type Filter, filterFromJson } from '#schemas/filter.ts';
-import { MeterUsageQuery, usageFilterCharactersMax } from '#schemas/http/usage.ts';
+import { MeterUsageQuery, type UsageSpan, usageFilterCharactersMax } from '#schemas/http/usage.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { type Instant, monthOf, type Period, periodOf } from '#schemas/period.ts';
 import { windowsMax } from '../../rater/aggregate/usage-query.ts';
@@ -32,6 +34,12 @@ const known = Object.keys(MeterUsageQuery.properties);
 const minuteMs = 60_000;
 /** ClickHouse's times reach to 2299, and no event may lie so far ahead. */
 const latest = Date.UTC(2200);
+
+const faultsMax = 50;
+/** The first faults of a query, as `BAD_REQUEST`. */
+export const refuseQuery = (faults: readonly Fault[]): void => {
+  if (faults.length > 0) throw new FailureError('BAD_REQUEST', undefined, faults.slice(0, faultsMax));
+};
 
 /**
  * Each known parameter that was given once. An unknown one would be a misspelt one, and the answer would be of
@@ -89,6 +97,29 @@ export const readGivenWatermark = (text: string | undefined, checked: bigint, fa
         ];
   faults.push({ field: 'watermark', code, message });
   return checked;
+};
+
+const spanMsMax = 400 * 86_400_000;
+
+/**
+ * What both routes of one customer read: a span, by default the current month, and a watermark. Throws `BAD_REQUEST`.
+ */
+export const readUsageSpan = (
+  query: Static<typeof UsageSpan>,
+  nowMs: Instant,
+  checked: bigint,
+): { readonly period: Period; readonly watermark: bigint } => {
+  const faults: Fault[] = [];
+  const month = monthOf(nowMs);
+  const from = readInstant(query.from, 'from', faults) ?? month.start;
+  const to = readInstant(query.to, 'to', faults) ?? month.end;
+  if (faults.length === 0 && from >= to)
+    faults.push({ field: 'from', code: 'not_increasing', message: 'must be before to' });
+  if (to - from > spanMsMax)
+    faults.push({ field: 'to', code: 'out_of_range', message: 'must be at most 400 days after from' });
+  const watermark = readGivenWatermark(query.watermark, checked, faults);
+  refuseQuery(faults);
+  return { period: periodOf(from, to), watermark };
 };
 
 const readTimeZone = (texts: Texts, faults: Fault[]): string => {

@@ -1,29 +1,32 @@
 /** Usage as it is read: of a meter in windows and groups, of a customer, of a subscription against its limits. */
 import { Type } from 'typebox';
-import { FailureError, type Fault } from '#schemas/failures.ts';
-import { IdParam } from '#schemas/http/fields.ts';
+import type { Fault } from '#schemas/failures.ts';
+import { CustomerId } from '#schemas/http/customers.ts';
+import { MeterId } from '#schemas/http/meters.ts';
+import { SubscriptionId } from '#schemas/http/subscriptions.ts';
 import { CustomerUsage, MeterUsage, MeterUsageQuery, SubscriptionUsage, UsageSpan } from '#schemas/http/usage.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { usageNames } from '#schemas/names.ts';
-import { formatPeriod, type Instant, monthOf, type Period, periodOf } from '#schemas/period.ts';
+import { formatPeriod } from '#schemas/period.ts';
 import { chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { coveredPeriods } from '#schemas/subscription.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
-import type { MeterRow } from '../catalog/meters.postgres.ts';
+import type { Meter as CatalogMeter } from '../catalog/meters.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
-import { found, readInstant } from '../route/resource-fields.ts';
+import { found } from '../route/resource-fields.ts';
 import type { SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { limitsOf } from './limits.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
 import {
-  readGivenWatermark,
   readMeterVersion,
   readUsageAsked,
+  readUsageSpan,
+  refuseQuery,
   type Texts,
   textsOf,
   type UsageAsked,
@@ -40,11 +43,6 @@ export type UsagePorts = {
   readonly readUsage: ReadUsage;
   readonly readWatermark: ReadWatermark;
   readonly recentWatermark: RecentWatermark;
-};
-
-const faultsMax = 50;
-const refuse = (faults: readonly Fault[]): void => {
-  if (faults.length > 0) throw new FailureError('BAD_REQUEST', undefined, faults.slice(0, faultsMax));
 };
 
 /** A query that its own reader judges. */
@@ -71,13 +69,13 @@ const meterUsageRoute = (
   { customers, catalog, cursors, readUsage, recentWatermark }: UsagePorts,
 ): void => {
   /** The meter as that version of it measures. */
-  const inVersion = async (db: Db, row: MeterRow, number: number): Promise<Meter> => {
-    if (number === row.version_number) return meterOf(row);
-    const version = found(await catalog.meterVersion(db, row.id, number), 'METER_NOT_FOUND');
+  const inVersion = async (db: Db, newest: CatalogMeter, number: number): Promise<Meter> => {
+    if (number === newest.versionNumber) return meterOf(newest);
+    const version = found(await catalog.meterVersion(db, newest.id, number), 'METER_NOT_FOUND');
     return meterOf({
-      code: row.code,
-      meter_version_id: version.id,
-      version_number: number,
+      code: newest.code,
+      versionId: version.id,
+      versionNumber: number,
       definition: version.definition,
     });
   };
@@ -104,7 +102,7 @@ const meterUsageRoute = (
       tag: 'Usage',
       summary: 'Usage of a meter in windows and groups, repeatable at its watermark',
       scope: 'read:usage',
-      params: IdParam,
+      params: MeterId,
       query: anyQuery,
       documentedQuery: MeterUsageQuery,
       answers: { 200: MeterUsage },
@@ -115,17 +113,18 @@ const meterUsageRoute = (
     async ({ db, params, query, nowMs, setHeader, setType }) => {
       const faults: Fault[] = [];
       const texts = textsOf(query as Readonly<Record<string, unknown>>, faults);
-      const [row, checked] = await Promise.all([
+      const [named, checked] = await Promise.all([
         catalog.meter(db, params.id),
         recentWatermark(db, texts.get('watermark')),
       ]);
-      const { id, code, version_number: newest } = found(row, 'METER_NOT_FOUND');
+      const newest = found(named, 'METER_NOT_FOUND');
+      const { id, code } = newest;
       const scope = scopeOf(db.organizationId, id, texts);
       const position = positionIn(scope, texts, faults);
-      const number = position?.moment.meterVersion ?? readMeterVersion(texts, newest, faults);
-      const meter = await inVersion(db, row as MeterRow, number);
+      const number = position?.moment.meterVersion ?? readMeterVersion(texts, newest.versionNumber, faults);
+      const meter = await inVersion(db, newest, number);
       const asked = readUsageAsked(texts, meter, { nowMs, checked, settled: position?.moment }, faults);
-      refuse(faults);
+      refuseQuery(faults);
       const customer = await customerOf(db, texts);
       const { period, watermark, windowStarts, groupBy, filter, limit, format, window, timeZone } = asked as UsageAsked;
       const rows = await readUsage.rows({
@@ -147,7 +146,7 @@ const meterUsageRoute = (
       if (next === undefined) {
         const message =
           'has a text that is too long for a page to end at; ask with a higher limit, a filter, or without that group';
-        refuse([{ field: 'group_by', code: 'wrong_length', message }]);
+        refuseQuery([{ field: 'group_by', code: 'wrong_length', message }]);
       }
       const items = rowsJson(shown, asked as UsageAsked);
       setHeader('Millrace-Watermark', watermark.toString());
@@ -172,29 +171,6 @@ const meterUsageRoute = (
   );
 };
 
-const spanMsMax = 400 * 86_400_000;
-
-/**
- * What both routes of one customer read: a span, by default the current month, and a watermark. Throws `BAD_REQUEST`.
- */
-const readSpan = (
-  query: { readonly from?: string; readonly to?: string; readonly watermark?: string },
-  nowMs: Instant,
-  checked: bigint,
-): { readonly period: Period; readonly watermark: bigint } => {
-  const faults: Fault[] = [];
-  const month = monthOf(nowMs);
-  const from = readInstant(query.from, 'from', faults) ?? month.start;
-  const to = readInstant(query.to, 'to', faults) ?? month.end;
-  if (faults.length === 0 && from >= to)
-    faults.push({ field: 'from', code: 'not_increasing', message: 'must be before to' });
-  if (to - from > spanMsMax)
-    faults.push({ field: 'to', code: 'out_of_range', message: 'must be at most 400 days after from' });
-  const watermark = readGivenWatermark(query.watermark, checked, faults);
-  refuse(faults);
-  return { period: periodOf(from, to), watermark };
-};
-
 const customerUsageRoute = (
   { get }: Routes,
   { customers: store, catalog, readUsage, readWatermark }: UsagePorts,
@@ -206,13 +182,13 @@ const customerUsageRoute = (
       tag: 'Usage',
       summary: "A customer's quantity of every meter in a span of time",
       scope: 'read:usage',
-      params: IdParam,
+      params: CustomerId,
       query: UsageSpan,
       answers: { 200: CustomerUsage },
       failures: ['CUSTOMER_NOT_FOUND'],
     },
     async ({ db, params, query, nowMs }) => {
-      const { period, watermark } = readSpan(query, nowMs, await readWatermark(db));
+      const { period, watermark } = readUsageSpan(query, nowMs, await readWatermark(db));
       const customer = found(await store.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
       const meters = (await catalog.allMeters(db)).map(meterOf);
       const customers = usageNames(customer.id, customer.externalId);
@@ -249,13 +225,13 @@ const subscriptionUsageRoute = (
       tag: 'Usage',
       summary: "A subscription's usage by charge, against the free units and tiers of its prices",
       scope: 'read:usage',
-      params: IdParam,
+      params: SubscriptionId,
       query: UsageSpan,
       answers: { 200: SubscriptionUsage },
       failures: ['SUBSCRIPTION_NOT_FOUND'],
     },
     async ({ db, params, query, nowMs }) => {
-      const { period, watermark } = readSpan(query, nowMs, await readWatermark(db));
+      const { period, watermark } = readUsageSpan(query, nowMs, await readWatermark(db));
       const subscription = found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       const customer = found(await store.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
       const meters = await catalog.pinnedMeters(db, subscription.planVersionId);

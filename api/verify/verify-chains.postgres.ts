@@ -101,11 +101,13 @@ const auditLane = (organizationId: string, lane: number, genesis: string): Chain
   },
 });
 
-const selectInvoices = `SELECT ${invoiceColumns}, ${wholeMs(['issued_at'])} AND coalesce(${wholeMs(['period_start', 'period_end'])}, true) AS whole_ms FROM invoices
+const selectInvoices = `SELECT ${invoiceColumns},
+    ${wholeMs(['issued_at'])} AND coalesce(${wholeMs(['period_start', 'period_end'])}, true) AS whole_ms
+  FROM invoices
   WHERE organization_id = $1 AND series_number > $2 ORDER BY series_number LIMIT ${invoicesMax}`;
 const selectPeriods = selectPeriodsOfInvoices(`${wholeMs(['span_start', 'span_end'])} AS whole_ms`);
-const selectLines = `SELECT ${invoiceLineColumns}, ${wholeMs(['period_start', 'period_end'])} AS whole_ms FROM invoice_lines
-  WHERE invoice_id = ANY ($1) ORDER BY invoice_id, position`;
+const selectLines = `SELECT ${invoiceLineColumns}, ${wholeMs(['period_start', 'period_end'])} AS whole_ms
+  FROM invoice_lines WHERE invoice_id = ANY ($1) ORDER BY invoice_id, position`;
 
 const invoiceFault = (
   row: Whole<InvoiceRow>,

@@ -2,8 +2,8 @@
  * Holds the objects against the audit log: a row that came, changed or went without an entry was touched by nobody who
  * may. Each object as it stands has the stored digest of its last entry, over every column
  * (schemas/audited-objects.ts); an object's version counts its changes, so it has as many entries; its entries are
- * numbered, whichever lanes they stand in; and each entry's object is there. Rows from before there was an audit log have no entries and are left out; entries from before there
- * were stored digests are counted alone.
+ * numbered, whichever lanes they stand in; and each entry's object is there. Rows from before there was an audit log
+ * have no entries and are left out; entries from before there were stored digests are counted alone.
  */
 
 import { entriesOf, ratedLinesDigestAsStored, storedDigests } from '#platform/audit/stored-digest.ts';
@@ -25,7 +25,8 @@ const statementOf = (objectType: AuditedType, object: AuditedObject): string => 
   const counts = isVersioned ? 'e.changes <> t.version' : 'false';
   const isInvoice = objectType === 'invoice';
   return `SELECT count(*)::integer AS count, (array_agg(j.id ORDER BY j.place DESC))[1] AS last,
-      coalesce(json_agg(json_build_object('id', j.id, 'reason', j.reason) ORDER BY j.place) FILTER (WHERE j.reason IS NOT NULL), '[]') AS faults
+      coalesce(json_agg(json_build_object('id', j.id, 'reason', j.reason) ORDER BY j.place)
+        FILTER (WHERE j.reason IS NOT NULL), '[]') AS faults
     FROM (
       SELECT t.id, t.place, CASE
         WHEN t.created_at >= $2 AND e.created IS NOT TRUE THEN 'change_without_entry'
@@ -34,7 +35,9 @@ const statementOf = (objectType: AuditedType, object: AuditedObject): string => 
         WHEN e.digests <> '{}' AND NOT t.digests && e.digests THEN 'differs_from_last_entry'
       END AS reason
       FROM (
-        SELECT t.id${organization === 'id' ? '' : `, t.${organization}`}, t.${createdAt} AS created_at${isVersioned ? ', t.version' : ''}${isInvoice ? ', t.hash' : ''}, ${storedDigests(object)} AS digests,
+        SELECT t.id${organization === 'id' ? '' : `, t.${organization}`},
+          t.${createdAt} AS created_at${isVersioned ? ', t.version' : ''}${isInvoice ? ', t.hash' : ''},
+          ${storedDigests(object)} AS digests,
           row_number() OVER (ORDER BY t.id) AS place
         FROM (SELECT * FROM ${table} WHERE ${organization} = $1 AND id > $3 ORDER BY id LIMIT ${batchMax}) t
       ) t
@@ -46,9 +49,11 @@ const statementOf = (objectType: AuditedType, object: AuditedObject): string => 
 
 /** Objects of entries that are not there; none is ever deleted. */
 const goneStatement = (objectType: AuditedType, { table, organization }: AuditedObject): string =>
-  `SELECT DISTINCT a.object_id AS id FROM audit_log a WHERE a.organization_id = $1 AND a.object_type = '${objectType}' AND NOT EXISTS (
-     SELECT 1 FROM ${table} t WHERE t.id = a.object_id AND t.${organization} IN (SELECT o.id FROM organizations o WHERE o.id = $1 OR o.sandbox_of = $1)
-   ) ORDER BY 1`;
+  `SELECT DISTINCT a.object_id AS id FROM audit_log a WHERE a.organization_id = $1 AND a.object_type = '${objectType}'
+     AND NOT EXISTS (
+       SELECT 1 FROM ${table} t WHERE t.id = a.object_id AND t.${organization} IN (
+         SELECT o.id FROM organizations o WHERE o.id = $1 OR o.sandbox_of = $1)
+     ) ORDER BY 1`;
 
 /**
  * Objects whose entries are not numbered without a gap. Forms 1 and 2 do not hash the number, which is the order in
@@ -60,19 +65,26 @@ const numbersStatement = `SELECT DISTINCT a.object_type AS type, a.object_id AS 
       row_number() OVER (PARTITION BY a.object_id ORDER BY a.canonical_version > 2, a.sequence) AS place_by_sequence,
       a.canonical_version
     FROM audit_log a WHERE a.organization_id = $1
-  ) a WHERE a.object_sequence <> a.place OR (a.canonical_version < 3 AND a.object_sequence <> a.place_by_sequence) ORDER BY 1, 2`;
+  ) a WHERE a.object_sequence <> a.place OR (a.canonical_version < 3 AND a.object_sequence <> a.place_by_sequence)
+  ORDER BY 1, 2`;
 
 /** Shards whose rated lines are not those that were rated. */
-const ratedStatement = `SELECT s.run_id || '/' || s.shard_number AS id FROM billing_run_shards s JOIN billing_runs r ON r.id = s.run_id
-  WHERE r.organization_id = $1 AND s.lines_digest IS NOT NULL AND s.lines_digest IS DISTINCT FROM ${ratedLinesDigestAsStored} ORDER BY 1`;
+const ratedStatement = `SELECT s.run_id || '/' || s.shard_number AS id FROM billing_run_shards s
+  JOIN billing_runs r ON r.id = s.run_id
+  WHERE r.organization_id = $1 AND s.lines_digest IS NOT NULL
+    AND s.lines_digest IS DISTINCT FROM ${ratedLinesDigestAsStored}
+  ORDER BY 1`;
 
 /** Lines that no shard rated. */
-const strayLinesStatement = `SELECT DISTINCT l.subscription_id AS id FROM rated_lines l WHERE l.organization_id = $1 AND NOT EXISTS (
-    SELECT 1 FROM billing_runs r JOIN billing_run_shards s ON s.run_id = r.id, unnest(s.billing_period_ids) AS rated (id)
+const strayLinesStatement = `SELECT DISTINCT l.subscription_id AS id FROM rated_lines l WHERE l.organization_id = $1
+  AND NOT EXISTS (
+    SELECT 1 FROM billing_runs r JOIN billing_run_shards s ON s.run_id = r.id,
+      unnest(s.billing_period_ids) AS rated (id)
     WHERE r.organization_id = $1 AND rated.id = l.billing_period_id AND r.watermark = l.watermark
   ) AND NOT EXISTS (
     SELECT 1 FROM billing_runs r JOIN billing_run_shards s ON s.run_id = r.id, unnest(s.subscription_ids) AS rated (id)
-    WHERE r.organization_id = $1 AND rated.id = l.subscription_id AND r.period_start = l.period_start AND r.watermark = l.watermark
+    WHERE r.organization_id = $1 AND rated.id = l.subscription_id AND r.period_start = l.period_start
+      AND r.watermark = l.watermark
   ) ORDER BY 1`;
 
 /**
@@ -157,7 +169,8 @@ export const verifyStrays = async (db: Queryable): Promise<ChangeFaults[]> => {
   ]) {
     const { add, faults } = collect(table);
     const { rows } = await db.query<{ id: string }>(
-      `SELECT DISTINCT c.${parent} AS id FROM ${table} c WHERE c.${parent} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ${parentTable} p WHERE p.id = c.${parent}) ORDER BY 1`,
+      `SELECT DISTINCT c.${parent} AS id FROM ${table} c WHERE c.${parent} IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM ${parentTable} p WHERE p.id = c.${parent}) ORDER BY 1`,
     );
     for (const { id } of rows) add({ id, reason: 'change_without_entry' });
     all.push(faults());

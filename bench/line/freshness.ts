@@ -34,8 +34,8 @@ export const measureFreshness = async (line: LineUnderTest, seconds: number): Pr
       if (performance.now() - startMs > seconds * 1000 + lateMsMax)
         throw new Error(`${acceptedAt.size} markers can't be read`);
       const checked = await line.checkedSequence();
-      const query =
-        'SELECT idempotency_key AS key FROM usage_events WHERE event = {event:String} AND stream_sequence <= {checked:UInt64}';
+      const query = `SELECT idempotency_key AS key FROM usage_events WHERE event = {event:String}
+           AND stream_sequence <= {checked:UInt64}`;
       const result = await line.clickhouse.query({ query, query_params: { event, checked }, format: 'JSONEachRow' });
       const nowMs = performance.now();
       for (const { key } of await result.json<{ key: string }>()) {

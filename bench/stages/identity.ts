@@ -61,7 +61,8 @@ const inMemory = (keys: number): IdentityFigures => {
 
 const insert = `
 INSERT INTO usage_keys (tenant, key_digest, stream_sequence, received_at, event, customer, occurred_at, payload)
-SELECT 'org_bench_identity', substring(SHA256(concat('bench-identity-', toString(number))), 1, 16), intDiv(number, {perMessage:UInt64}) + 1, now64(3), 'llm.request',
+SELECT 'org_bench_identity', substring(SHA256(concat('bench-identity-', toString(number))), 1, 16),
+  intDiv(number, {perMessage:UInt64}) + 1, now64(3), 'llm.request',
   concat('customer-', toString(number % 1000)), now64(3), number
 FROM numbers({from:UInt64}, {count:UInt64})`;
 

@@ -105,7 +105,8 @@ export const insertTextStage = (servers: StageServers): Stage => ({
     const columns = 'stream_sequence, occurred_at, received_at, tenant, idempotency_key, event, customer, properties';
     const types = `stream_sequence UInt64, occurred_at DateTime64(3), received_at DateTime64(3), tenant String, idempotency_key String, event String, customer String, properties String`;
     const query = `INSERT INTO usage_events (${columns}, key_digest)
-      SELECT ${columns}, substring(SHA256(concat(tenant, '\\0', idempotency_key)), 1, 16) FROM input('${types}') FORMAT RowBinary`;
+      SELECT ${columns}, substring(SHA256(concat(tenant, '\\0', idempotency_key)), 1, 16) FROM input('${types}')
+      FORMAT RowBinary`;
     try {
       return await measureStage({ seconds, lanes: inserts, pids: [pidOf(servers, 'clickhouse')] }, async () => {
         const values = Readable.from(

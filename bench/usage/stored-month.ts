@@ -18,12 +18,14 @@ const eventsPerInsert = 1_000_000;
 const eventsPerMessage = 200;
 
 const insert = `
-INSERT INTO usage_events (tenant, event, customer, occurred_at, received_at, idempotency_key, key_digest, properties, stream_sequence)
+INSERT INTO usage_events (tenant, event, customer, occurred_at, received_at, idempotency_key, key_digest, properties,
+  stream_sequence)
 SELECT {tenant:String}, {event:String}, concat('customer-', toString(number % {customers:UInt64})),
   fromUnixTimestamp64Milli(toInt64({start:Int64} + intHash64(number) % {span:UInt64}), 'UTC') AS at, at,
   concat('month-', toString(number)) AS key, substring(SHA256(concat({tenant:String}, '\\0', key)), 1, 16),
   CAST(concat('{"model":"model-', toString(intHash32(number) % 4), '","region":"', if(number % 3 = 0, 'eu', 'us'), '","input_tokens":"', toString(number % 4000),
-    '","output_tokens":"', toString(number % 700), '","request":{"path":"/v1/messages","status":"200"},"cached":"false"}') AS JSON(max_dynamic_paths = 256)),
+    '","output_tokens":"', toString(number % 700),
+    '","request":{"path":"/v1/messages","status":"200"},"cached":"false"}') AS JSON(max_dynamic_paths = 256)),
   intDiv(number, {perMessage:UInt64}) + 1
 FROM numbers({from:UInt64}, {count:UInt64})`;
 

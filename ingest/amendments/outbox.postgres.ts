@@ -1,6 +1,6 @@
 /** The outbox of amendments: what is committed and does not hold yet, and how far each has come. */
 import { recordChange } from '#platform/audit/record-change.ts';
-import type { OrganizationPostgres, Postgres, Queryable } from '#platform/stores/postgres.ts';
+import type { OrganizationPostgres, Queryable } from '#platform/stores/postgres.ts';
 import { type AmendedJson, amendedEventsSql, payloadOf, placeOf } from '#schemas/amended-events.ts';
 import type { OutgoingAmendment } from '#schemas/amendment.ts';
 
@@ -20,9 +20,12 @@ type PendingRow = {
   readonly added: AmendedJson | null;
 };
 
-const pendingStatement = `SELECT a.id, a.idempotency_key, a.created_at, a.published_sequence, a.published_at, ${amendedEventsSql}
+const pendingStatement = `SELECT a.id, a.idempotency_key, a.created_at, a.published_sequence, a.published_at,
+    ${amendedEventsSql}
   FROM amendments a WHERE a.organization_id = $1 AND a.stream_sequence IS NULL
-    AND NOT EXISTS (SELECT 1 FROM amendments b WHERE b.organization_id = $1 AND b.idempotency_key = a.idempotency_key AND b.number < a.number AND b.stream_sequence IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM amendments b
+      WHERE b.organization_id = $1 AND b.idempotency_key = a.idempotency_key
+        AND b.number < a.number AND b.stream_sequence IS NULL)
   ORDER BY a.created_at, a.id LIMIT $2`;
 
 const fromRow = (organizationId: string, row: PendingRow): PendingAmendment => ({
@@ -45,24 +48,6 @@ export const amendmentOutbox = {
     return rows.map(({ organization_id: id }) => id);
   },
   /**
-   * Runs `work` unless another relay is at work for the organization; then it resolves with undefined. The lock ends
-   * with the connection that holds it, so a relay that dies is in nobody's way.
-   */
-  alone:
-    (postgres: Pick<Postgres, 'transaction'>) =>
-    async <T>(organizationId: string, work: () => Promise<T>): Promise<T | undefined> => {
-      const settled = await postgres.transaction(async (client) => {
-        const { rows } = await client.query<{ ours: boolean }>(
-          'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 1)) AS ours',
-          [`relay ${organizationId}`],
-        );
-        // As a value: a fault of the work is none of PostgreSQL.
-        return rows[0]?.ours ? (await Promise.allSettled([work()]))[0] : undefined;
-      });
-      if (settled?.status === 'rejected') throw settled.reason;
-      return settled?.value;
-    },
-  /**
    * Those whose turn it is, oldest first: an amendment waits until the one before it holds, or for a moment both events
    * would stand.
    */
@@ -72,7 +57,8 @@ export const amendmentOutbox = {
   },
   published: async (db: OrganizationPostgres, sequences: ReadonlyMap<string, bigint>, now: Date): Promise<void> => {
     await db.query(
-      `UPDATE amendments a SET published_sequence = n.sequence, published_at = $2 FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
+      `UPDATE amendments a SET published_sequence = n.sequence, published_at = $2
+       FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
        WHERE a.organization_id = $1 AND a.id = n.id AND a.stream_sequence IS NULL`,
       [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
     );
@@ -81,7 +67,8 @@ export const amendmentOutbox = {
   applied: (db: OrganizationPostgres, sequences: ReadonlyMap<string, bigint>, now: Date): Promise<void> =>
     db.transaction(async (client) => {
       const { rows } = await client.query<{ id: string }>(
-        `UPDATE amendments a SET stream_sequence = n.sequence, applied_at = $2 FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
+        `UPDATE amendments a SET stream_sequence = n.sequence, applied_at = $2
+         FROM unnest($3::text[], $4::bigint[]) AS n (id, sequence)
        WHERE a.organization_id = $1 AND a.id = n.id AND a.stream_sequence IS NULL RETURNING a.id`,
         [db.organizationId, now, [...sequences.keys()], [...sequences.values()]],
       );

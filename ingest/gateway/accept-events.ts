@@ -6,7 +6,8 @@
  *   2. claim their keys in Redis, message by message: `pending`, with a lease and a fingerprint;
  *   3. publish the winners of each message and wait for the acknowledgement of the stream: the commit point;
  *   4. the caller answers;
- *   5. confirm the message's claims. May follow the answer: if it is lost, the lease runs out, a retry is published again, and the store removes the twin.
+ *   5. confirm the message's claims. May follow the answer: if it is lost, the lease runs out, a retry is published
+ *      again, and the store removes the twin.
  *
  * A claim before the publish is what tells twins apart; the lease is what keeps a crash between 2 and 3 from refusing
  * the retry for ever. The claims of one message share one record of their state, so that a confirmation costs the same

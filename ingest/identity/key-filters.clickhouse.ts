@@ -9,7 +9,8 @@ import { openGeneration, type StoredGeneration } from './key-generation.ts';
 import type { KnownKeysPorts } from './known-keys.ts';
 
 const listStatement = `
-SELECT toString(from_sequence) AS from, toString(to_sequence) AS to, toString(max(toUnixTimestamp64Milli(received_until))) AS received_until_ms,
+SELECT toString(from_sequence) AS from, toString(to_sequence) AS to,
+  toString(max(toUnixTimestamp64Milli(received_until))) AS received_until_ms,
   max(segments) AS segments, toUInt32(uniqExact(segment)) AS stored_segments
 FROM key_filters WHERE stream = {stream:String}
 GROUP BY from_sequence, to_sequence`;
@@ -20,13 +21,15 @@ type ListRow = Readonly<Record<'from' | 'to' | 'received_until_ms', string>> & {
 };
 
 const readStatement = `
-SELECT filter FROM key_filters WHERE stream = {stream:String} AND from_sequence = {from:UInt64} AND to_sequence = {to:UInt64}
+SELECT filter FROM key_filters WHERE stream = {stream:String} AND from_sequence = {from:UInt64}
+  AND to_sequence = {to:UInt64}
 ORDER BY segment LIMIT 1 BY segment
 FORMAT RowBinary`;
 
 const saveStatement = `
 INSERT INTO key_filters (stream, from_sequence, to_sequence, segment, segments, keys, received_until, filter)
-SELECT {stream:String}, {from:UInt64}, {to:UInt64}, segment, {segments:UInt16}, keys, fromUnixTimestamp64Milli({received_until:Int64}, 'UTC'), filter
+SELECT {stream:String}, {from:UInt64}, {to:UInt64}, segment, {segments:UInt16}, keys,
+  fromUnixTimestamp64Milli({received_until:Int64}, 'UTC'), filter
 FROM input('segment UInt16, keys UInt64, filter String')
 FORMAT RowBinary`;
 

@@ -23,11 +23,13 @@ WHERE stream_sequence > {from:UInt64} AND stream_sequence <= {to:UInt64}
 FORMAT RowBinary`;
 
 const factsStatement = `
-SELECT toString(uniqExact(reinterpretAsUInt64(substring(key_digest, 1, 8)))) AS hashes, toString(toUnixTimestamp64Milli(max(received_at))) AS received_until_ms
+SELECT toString(uniqExact(reinterpretAsUInt64(substring(key_digest, 1, 8)))) AS hashes,
+  toString(toUnixTimestamp64Milli(max(received_at))) AS received_until_ms
 FROM usage_keys WHERE stream_sequence > {from:UInt64} AND stream_sequence <= {to:UInt64}`;
 
 const lookUpStatement = `
-SELECT tenant, lower(hex(key_digest)) AS digest, toUInt32(toDate(received_at)) AS received_day, toString(min(stream_sequence)) AS sequence,
+SELECT tenant, lower(hex(key_digest)) AS digest, toUInt32(toDate(received_at)) AS received_day,
+  toString(min(stream_sequence)) AS sequence,
   argMin(tuple(event, customer, toString(payload)), stream_sequence) AS says
 FROM usage_keys
 WHERE stream_sequence <= {upTo:UInt64} AND (tenant, key_digest) IN (
@@ -60,10 +62,12 @@ const fromLookUp = ({
 });
 
 const voidStatement = `
-INSERT INTO usage_voids (tenant, event, customer, occurred_at, row_digest, row_sequence, void_sequence, reason, first_sequence, received_at)
-SELECT tenant, event, customer, fromUnixTimestamp64Milli(occurred_at, 'UTC'), toFixedString(unhex(digest), 16), sequence, sequence, reason, first_sequence,
-  fromUnixTimestamp64Milli(received_at, 'UTC')
-FROM input('tenant String, event String, customer String, occurred_at Int64, digest String, sequence UInt64, reason String, first_sequence UInt64, received_at Int64')
+INSERT INTO usage_voids (tenant, event, customer, occurred_at, row_digest, row_sequence, void_sequence, reason,
+  first_sequence, received_at)
+SELECT tenant, event, customer, fromUnixTimestamp64Milli(occurred_at, 'UTC'), toFixedString(unhex(digest), 16),
+  sequence, sequence, reason, first_sequence, fromUnixTimestamp64Milli(received_at, 'UTC')
+FROM input('tenant String, event String, customer String, occurred_at Int64, digest String, sequence UInt64,
+  reason String, first_sequence UInt64, received_at Int64')
 FORMAT JSONEachRow`;
 
 const voidLine = ({ row, firstSequence, reason }: Twin): string =>

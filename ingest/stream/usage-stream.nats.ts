@@ -61,7 +61,8 @@ export type PublishOptions = {
 };
 
 /**
- * A server that works answers a ping within this time, however slow its disk is. `platform/config/config.ts` counts with it.
+ * A server that works answers a ping within this time, however slow its disk is. `platform/config/config.ts` counts
+ * with it.
  */
 const answerMsMax = 500;
 

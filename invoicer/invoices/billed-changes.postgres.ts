@@ -9,8 +9,10 @@ import {
   type InvoicedPeriod,
 } from './billed-changes.ts';
 
-const periodsStatement = `SELECT p.invoice_id, p.subscription_id, c.id AS customer_id, c.external_id, p.watermark, p.span_start, p.span_end
-  FROM billing_periods p JOIN customers c ON c.id = p.customer_id WHERE p.organization_id = $1 AND p.invoice_id = ANY ($2)`;
+const periodsStatement = `SELECT p.invoice_id, p.subscription_id, c.id AS customer_id, c.external_id, p.watermark,
+    p.span_start, p.span_end
+  FROM billing_periods p JOIN customers c ON c.id = p.customer_id
+  WHERE p.organization_id = $1 AND p.invoice_id = ANY ($2)`;
 
 type PeriodRow = {
   invoice_id: string;
@@ -23,7 +25,8 @@ type PeriodRow = {
 };
 
 // Found by whose events of which time they change; times as milliseconds, as JSON has no instants.
-const amendmentsStatement = `SELECT a.id, a.stream_sequence, json_agg(json_build_object('effect', e.effect, 'customer', e.customer,
+const amendmentsStatement = `SELECT a.id, a.stream_sequence,
+    json_agg(json_build_object('effect', e.effect, 'customer', e.customer,
     'occurredAt', (extract(epoch FROM e.occurred_at) * 1000)::bigint) ORDER BY e.effect DESC, e.position) AS events
   FROM amended_events e JOIN amendments a ON a.id = e.amendment_id
   WHERE e.organization_id = $1 AND e.customer = ANY ($2) AND e.occurred_at >= $3 AND e.occurred_at < $4

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { recordChange } from '#platform/audit/record-change.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
-import { isPassing } from '#platform/stores/retry.ts';
-import { giveUpShard } from '#platform/work/give-up-shard.ts';
-import { leaseToIssue, runEnded, type Shard, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
+import { isFree, leaseNext, movedOn, takeNext } from '#platform/work/leased-jobs.postgres.ts';
+import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
+import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
@@ -24,10 +24,14 @@ const lockSeries = async (client: Queryable, organizationId: string): Promise<{ 
 const insertInvoices = async (client: Queryable, shard: Shard, invoices: readonly IssuedInvoice[]): Promise<void> => {
   const column = <T>(of: (invoice: IssuedInvoice) => T): T[] => invoices.map(of);
   await client.query(
-    `INSERT INTO invoices (id, organization_id, series_number, kind, content_version, customer_id, run_id, currency, subtotal, total, issued_at, previous_hash, hash)
-     SELECT i.id, $1, i.number, i.kind, i.content_version, i.customer_id, $2, i.currency, i.subtotal, i.total, i.issued_at, i.previous_hash, i.hash
-     FROM unnest($3::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::text[], $9::numeric[], $10::numeric[], $11::timestamptz[], $12::text[], $13::text[])
-       AS i (id, number, kind, content_version, customer_id, currency, subtotal, total, issued_at, previous_hash, hash)`,
+    `INSERT INTO invoices (id, organization_id, series_number, kind, content_version, customer_id, run_id, currency,
+       subtotal, total, issued_at, previous_hash, hash)
+     SELECT i.id, $1, i.number, i.kind, i.content_version, i.customer_id, $2, i.currency, i.subtotal, i.total,
+       i.issued_at, i.previous_hash, i.hash
+     FROM unnest($3::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::text[], $9::numeric[],
+       $10::numeric[], $11::timestamptz[], $12::text[], $13::text[])
+       AS i
+         (id, number, kind, content_version, customer_id, currency, subtotal, total, issued_at, previous_hash, hash)`,
     [
       shard.organizationId,
       shard.runId,
@@ -53,7 +57,8 @@ const billPeriods = async (client: Queryable, invoices: readonly IssuedInvoice[]
   );
   const { rowCount } = await client.query(
     `UPDATE billing_periods p SET state = 'billed', invoice_id = b.invoice_id, watermark = b.watermark
-     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS b (id, invoice_id, watermark) WHERE p.id = b.id AND p.state = 'open'`,
+     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS b (id, invoice_id, watermark)
+     WHERE p.id = b.id AND p.state = 'open'`,
     [
       periods.map(({ billingPeriodId }) => billingPeriodId),
       periods.map(({ invoiceId }) => invoiceId),
@@ -66,8 +71,10 @@ const billPeriods = async (client: Queryable, invoices: readonly IssuedInvoice[]
 const insertLines = async (client: Queryable, invoices: readonly IssuedInvoice[]): Promise<void> => {
   const lines = invoices.flatMap((invoice) => invoice.lines.map((line) => ({ invoiceId: invoice.id, ...line })));
   await client.query(
-    `INSERT INTO invoice_lines (invoice_id, billing_period_id, position, charge_code, description, meter, quantity, rounding, precise_amount, amount, steps, period_start, period_end)
-     SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::text[], $9::numeric[], $10::numeric[], $11::json[], $12::timestamptz[], $13::timestamptz[])`,
+    `INSERT INTO invoice_lines (invoice_id, billing_period_id, position, charge_code, description, meter, quantity,
+       rounding, precise_amount, amount, steps, period_start, period_end)
+     SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::numeric[],
+       $8::text[], $9::numeric[], $10::numeric[], $11::json[], $12::timestamptz[], $13::timestamptz[])`,
     [
       lines.map(({ invoiceId }) => invoiceId),
       lines.map(({ billingPeriodId }) => billingPeriodId),
@@ -95,13 +102,15 @@ const finishShard = async (
   elapsedMs: number,
 ): Promise<number | undefined> => {
   await client.query(
-    `UPDATE billing_run_shards SET state = 'issued', leased_until = NULL, failure = NULL, issued = issued + $3, already_issued = already_issued + $4, issued_ms = $5
+    `UPDATE billing_run_shards SET state = 'issued', ${movedOn}, issued = issued + $3,
+      already_issued = already_issued + $4, issued_ms = $5
      WHERE run_id = $1 AND shard_number = $2 AND state = 'rated'`,
     [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs)],
   );
   const { rows } = await client.query<{ now: Date }>(
     `UPDATE billing_runs SET state = 'completed', updated_at = clock_timestamp()
-     WHERE id = $1 AND state = 'running' AND NOT EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = $1 AND s.state <> 'issued')
+     WHERE id = $1 AND state = 'running'
+       AND NOT EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = $1 AND s.state <> 'issued')
      RETURNING updated_at AS now`,
     [shard.runId],
   );
@@ -112,62 +121,114 @@ type RatedRow = { line: RatedLineJson; id: string; span_start: Date; span_end: D
 
 export type InvoiceStore = Pick<IssuePorts, 'leaseShard' | 'ratedLines' | 'commit' | 'giveUp'>;
 
-export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): InvoiceStore => ({
-  leaseShard: async () => {
-    const { rows } = await postgres.query<ShardRow>(...leaseToIssue(leaseSeconds));
-    return rows[0] && shardFromRow(rows[0]);
-  },
-  ratedLines: async (shard) => {
-    const { rows } = await postgres.query<RatedRow>(
-      `SELECT l.line, p.id, p.span_start, p.span_end FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id
-       WHERE l.organization_id = $1 AND l.billing_period_id = ANY ($2) AND l.watermark = $3 ORDER BY l.billing_period_id, l.position`,
-      [shard.organizationId, shard.billingPeriodIds, shard.watermark],
-    );
-    return rows.map(({ line, id, span_start, span_end }) =>
-      ratedLineFromJson(line, {
-        billingPeriodId: id,
-        span: { start: span_start.getTime(), end: span_end.getTime() },
-      }),
-    );
-  },
-  commit: (shard, issue, elapsedMs) =>
+// Runs that have rated shards, one step of the index each, however many shards they have.
+const ratedRuns = `runs AS (
+    (SELECT s.run_id FROM billing_run_shards s WHERE s.state = 'rated' ORDER BY s.run_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT s.run_id FROM billing_run_shards s WHERE s.state = 'rated' AND s.run_id > runs.run_id
+      ORDER BY s.run_id LIMIT 1)
+    FROM runs WHERE runs.run_id IS NOT NULL
+  )`;
+
+const makeSeries = `WITH RECURSIVE ${ratedRuns}
+INSERT INTO invoice_series (organization_id, last_number, head_hash)
+SELECT DISTINCT r.organization_id, 0, repeat('0', 64) FROM runs w JOIN billing_runs r ON r.id = w.run_id
+WHERE NOT EXISTS (SELECT 1 FROM invoice_series i WHERE i.organization_id = r.organization_id)
+ON CONFLICT DO NOTHING`;
+
+// A shard of an organization that nobody issues invoices of, and the organization with it.
+const shardToIssue = `${ratedRuns}, free AS (
+    SELECT i.organization_id, w.run_id FROM runs w JOIN billing_runs r ON r.id = w.run_id
+    JOIN invoice_series i ON i.organization_id = r.organization_id
+    WHERE ${isFree('i')} AND EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = w.run_id
+      AND s.state = 'rated' AND ${isFree('s')})
+    ORDER BY w.run_id LIMIT 1 FOR UPDATE OF i SKIP LOCKED
+  ), ${leaseNext(shardJobs, {
+    from: 'free JOIN billing_run_shards j ON j.run_id = free.run_id',
+    where: "j.state = 'rated'",
+    order: 'j.shard_number',
+  })}, organization AS (
+    UPDATE invoice_series i SET leased_until = l.leased_until FROM leased l
+      JOIN billing_runs r ON r.id = l.run_id WHERE i.organization_id = r.organization_id
+  )`;
+
+/**
+ * The organization is free for the next one; not where somebody else holds the shard by now, and the organization
+ * with it.
+ */
+const freeOrganization = async (client: Queryable, shard: Shard): Promise<void> => {
+  await client.query(
+    `UPDATE invoice_series SET leased_until = NULL WHERE organization_id = $1
+     AND EXISTS (SELECT 1 FROM billing_run_shards WHERE run_id = $2 AND shard_number = $3 AND state = 'rated'
+       AND attempts = $4)`,
+    [shard.organizationId, shard.runId, shard.shardNumber, shard.attempt],
+  );
+};
+
+export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): InvoiceStore => {
+  const giveUp: InvoiceStore['giveUp'] = (shard, error) =>
     postgres.transaction(async (client) => {
-      const head = await lockSeries(client, shard.organizationId);
-      const { rows } = await client.query<{ id: string }>(
-        "SELECT id FROM billing_periods WHERE id = ANY ($1) AND state = 'billed'",
-        [shard.billingPeriodIds],
+      await freeOrganization(client, shard);
+      await giveBackShard(client, 'invoicer', shard, error);
+    });
+  return {
+    leaseShard: () =>
+      takeNext(async () => {
+        await postgres.query(makeSeries, []);
+        return leaseShard(postgres, shardToIssue, leaseSeconds);
+      }, giveUp),
+    ratedLines: async (shard) => {
+      const { rows } = await postgres.query<RatedRow>(
+        `SELECT l.line, p.id, p.span_start, p.span_end FROM rated_lines l
+          JOIN billing_periods p ON p.id = l.billing_period_id
+       WHERE l.organization_id = $1 AND l.billing_period_id = ANY ($2) AND l.watermark = $3
+         ORDER BY l.billing_period_id, l.position`,
+        [shard.organizationId, shard.billingPeriodIds, shard.watermark],
       );
-      const alreadyBilled = new Set(rows.map(({ id }) => id));
-      const invoices = issue({ head, alreadyBilled });
-      const last = invoices.at(-1);
-      if (last) {
-        await insertInvoices(client, shard, invoices);
-        await insertLines(client, invoices);
-        await billPeriods(client, invoices);
-      }
-      const next = last ?? head;
-      await client.query(
-        'UPDATE invoice_series SET last_number = $2, head_hash = $3, leased_until = NULL WHERE organization_id = $1',
-        [shard.organizationId, next.number, next.hash],
+      return rows.map(({ line, id, span_start, span_end }) =>
+        ratedLineFromJson(line, {
+          billingPeriodId: id,
+          span: { start: span_start.getTime(), end: span_end.getTime() },
+        }),
       );
-      const completedAt = await finishShard(client, shard, invoices.length, alreadyBilled.size, elapsedMs());
-      const changes = invoices.map(({ id, hash }) => ({
-        action: 'invoice.issued',
-        objectType: 'invoice',
-        objectId: id,
-        afterDigest: hash,
-      }));
-      const ended = completedAt === undefined ? [] : [runEnded('completed', shard.runId)];
-      const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
-      await recordChange(
-        { query: client.query, organizationId: shard.organizationId },
-        actor,
-        [...changes, ...ended],
-        last?.issuedAt ?? completedAt ?? 0,
-      );
-      return invoices.length;
-    }),
-  giveUp: async (shard, error) => {
-    await giveUpShard(postgres, 'invoicer', shard, error, isPassing(error));
-  },
-});
+    },
+    commit: (shard, issue, elapsedMs) =>
+      postgres.transaction(async (client) => {
+        const head = await lockSeries(client, shard.organizationId);
+        const { rows } = await client.query<{ id: string }>(
+          "SELECT id FROM billing_periods WHERE id = ANY ($1) AND state = 'billed'",
+          [shard.billingPeriodIds],
+        );
+        const alreadyBilled = new Set(rows.map(({ id }) => id));
+        const invoices = issue({ head, alreadyBilled });
+        const last = invoices.at(-1);
+        if (last) {
+          await insertInvoices(client, shard, invoices);
+          await insertLines(client, invoices);
+          await billPeriods(client, invoices);
+        }
+        const next = last ?? head;
+        await client.query(
+          'UPDATE invoice_series SET last_number = $2, head_hash = $3, leased_until = NULL WHERE organization_id = $1',
+          [shard.organizationId, next.number, next.hash],
+        );
+        const completedAt = await finishShard(client, shard, invoices.length, alreadyBilled.size, elapsedMs());
+        const changes = invoices.map(({ id, hash }) => ({
+          action: 'invoice.issued',
+          objectType: 'invoice',
+          objectId: id,
+          afterDigest: hash,
+        }));
+        const ended = completedAt === undefined ? [] : [runEnded('completed', shard.runId)];
+        const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
+        await recordChange(
+          { query: client.query, organizationId: shard.organizationId },
+          actor,
+          [...changes, ...ended],
+          last?.issuedAt ?? completedAt ?? 0,
+        );
+        return invoices.length;
+      }),
+    giveUp,
+  };
+};

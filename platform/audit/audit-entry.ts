@@ -1,6 +1,6 @@
 /**
- * The audit log: one entry per change. The entries of an organization stand in some lanes, so that changes at once don't
- * wait for each other; each lane is a chain by hash of its own, without a gap: hash(n) = SHA-256 of hash(n-1) in
+ * The audit log: one entry per change. The entries of an organization stand in some lanes, so that changes at once
+ * don't wait for each other; each lane is a chain by hash of its own, without a gap: hash(n) = SHA-256 of hash(n-1) in
  * lower-case hex, a line feed, and the entry's canonical form.
  *
  * What holds the lanes together: lane 0 begins at the genesis hash, and has an entry of the opening of each other lane,
@@ -10,8 +10,8 @@
  * Whoever changes, removes, inserts or reorders an entry breaks its lane at that row; rows cut off at the end differ
  * from the head of the lane, and a lane that is gone as a whole is missed where lane 0 opened it. An entry that was
  * taken away with its head set back to before it is missed where its object has a later entry, has a version that
- * counts its entries, or was digested as the entry left it (api/verify/verify-changes.postgres.ts). Not missed is what was
- * done so to all of these at once, or a lane that was written anew from some entry on with its head: that takes an
+ * counts its entries, or was digested as the entry left it (api/verify/verify-changes.postgres.ts). Not missed is what
+ * was done so to all of these at once, or a lane that was written anew from some entry on with its head: that takes an
  * anchor from before (api/verify/anchors.ts).
  */
 import assert from 'node:assert/strict';
@@ -56,8 +56,8 @@ export type ChainedEntry = AuditEntry & { readonly previousHash: string; readonl
 export const auditGenesisHash = '0'.repeat(64);
 
 /*
- * The canonical forms are RFC 8785. It wants the keys in this order; with that JSON.stringify is all there is to it, at a
- * third of the time of a library that sorts them anew. A function that entries were written by never changes: another
+ * The canonical forms are RFC 8785. It wants the keys in this order; with that JSON.stringify is all there is to it, at
+ * a third of the time of a library that sorts them anew. A function that entries were written by never changes: another
  * set of fields is another function and another number, or old entries would stop verifying.
  */
 

@@ -25,21 +25,24 @@ export const headFromRow = (row: HeadRow): LaneHead => ({
 });
 
 /**
- * One that nobody holds; a transaction that holds one already finds that one free. PostgreSQL gives what is locked as it
- * was committed last, though the statement began before that commit.
+ * One that nobody holds; a transaction that holds one already finds that one free. PostgreSQL gives what is locked as
+ * it was committed last, though the statement began before that commit.
  */
 export const selectFreeHead = `SELECT lane, last_sequence, head_hash FROM audit_heads
   WHERE organization_id = $1 ORDER BY lane LIMIT 1 FOR UPDATE SKIP LOCKED`;
 
 const selectHead =
   'SELECT lane, last_sequence, head_hash FROM audit_heads WHERE organization_id = $1 AND lane = $2 FOR UPDATE';
-const selectLanes =
-  'SELECT count(*)::integer AS lanes, hashint8(pg_current_xact_id()::text::bigint) AS hash FROM audit_heads WHERE organization_id = $1';
+const selectLanes = `SELECT count(*)::integer AS lanes, hashint8(pg_current_xact_id()::text::bigint) AS hash
+  FROM audit_heads WHERE organization_id = $1`;
 
-/** In lane 0, with the organization's first change. Undefined where there is one; waits for whoever is just making it. */
+/**
+ * In lane 0, with the organization's first change. Undefined where there is one; waits for whoever is just making it.
+ */
 const makeFirstLane = async (db: Queryable, organizationId: string): Promise<LockedHead | undefined> => {
   const { rowCount } = await db.query(
-    'INSERT INTO audit_heads (organization_id, lane, last_sequence, head_hash) VALUES ($1, 0, 0, $2) ON CONFLICT DO NOTHING',
+    `INSERT INTO audit_heads (organization_id, lane, last_sequence, head_hash) VALUES ($1, 0, 0, $2)
+     ON CONFLICT DO NOTHING`,
     [organizationId, auditGenesisHash],
   );
   return rowCount ? { lane: 0, sequence: 0, hash: auditGenesisHash } : undefined;

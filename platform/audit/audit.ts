@@ -24,8 +24,9 @@ export type AuditRow = {
   hash: string;
 };
 
-export const auditColumns =
-  'organization_id, canonical_version, lane, sequence, id, occurred_at, actor, action, object_type, object_id, object_sequence, before_digest, after_digest, request_id, result, stored_digest, previous_hash, hash';
+export const auditColumns = `organization_id, canonical_version, lane, sequence, id, occurred_at, actor, action,
+  object_type, object_id, object_sequence, before_digest, after_digest, request_id, result, stored_digest,
+  previous_hash, hash`;
 
 export const entryFromRow = (row: AuditRow): ChainedEntry => ({
   id: row.id,

@@ -1,6 +1,6 @@
 /**
- * The one way in which routes, workers and commands write down what they changed: an entry of the audit log and a row of
- * the outbox for each change, in the transaction of the change, as its last step. The order of effects:
+ * The one way in which routes, workers and commands write down what they changed: an entry of the audit log and a row
+ * of the outbox for each change, in the transaction of the change, as its last step. The order of effects:
  *
  *   1. in one statement, lock the head of a lane that nobody holds (audit-lanes.ts) and read of each object what is
  *      stored of it now, and how many entries it has. The caller's transaction holds the rows of these objects locked,
@@ -8,10 +8,10 @@
  *   2. where no head was free, wait for one;
  *   3. in one statement, write entries, outbox and head.
  *
- * The outbox says that there is something to tell of an object; what is told, and to whom, is read when it is delivered.
- * A lane's rows become visible in the order of their sequence, as its head is locked until the commit. So a reader with
- * one cursor per lane misses nothing. Between lanes there is no order: of two changes of an object the object_sequence of
- * their entries says which came first.
+ * The outbox says that there is something to tell of an object; what is told, and to whom, is read when it is
+ * delivered. A lane's rows become visible in the order of their sequence, as its head is locked until the commit. So a
+ * reader with one cursor per lane misses nothing. Between lanes there is no order: of two changes of an object the
+ * object_sequence of their entries says which came first.
  */
 
 import { type AuditedObject, type AuditedType, auditedObjects } from '#schemas/audited-objects.ts';
@@ -96,15 +96,19 @@ const chain = (head: LockedHead, entries: readonly Unchained[]): ChainedEntry[] 
 
 const insertEntries = `WITH written AS (
     INSERT INTO audit_log (${auditColumns})
-    SELECT $1, ${canonicalVersion}, $2, e.sequence, e.id, $3, e.actor, e.action, e.object_type, e.object_id, e.object_sequence, e.before_digest, e.after_digest,
-      e.request_id, e.result, e.stored_digest, e.previous_hash, e.hash
-    FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[],
-      $15::text[], $16::text[], $17::text[])
-      AS e (sequence, id, actor, action, object_type, object_id, object_sequence, before_digest, after_digest, request_id, result, stored_digest, previous_hash, hash)
+    SELECT $1, ${canonicalVersion}, $2, e.sequence, e.id, $3, e.actor, e.action, e.object_type, e.object_id,
+      e.object_sequence, e.before_digest, e.after_digest, e.request_id, e.result, e.stored_digest, e.previous_hash,
+      e.hash
+    FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[],
+      $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[])
+      AS e (sequence, id, actor, action, object_type, object_id, object_sequence, before_digest, after_digest,
+        request_id, result, stored_digest, previous_hash, hash)
   ), told AS (
     INSERT INTO outbox (organization_id, lane, sequence, id, type, object_type, object_id, occurred_at)
     SELECT $1, $2, o.sequence, o.id, o.type, o.object_type, o.object_id, $3
-    FROM unnest($4::bigint[], $18::text[], $7::text[], $8::text[], $9::text[]) AS o (sequence, id, type, object_type, object_id) WHERE o.id IS NOT NULL
+    FROM unnest($4::bigint[], $18::text[], $7::text[], $8::text[], $9::text[])
+      AS o (sequence, id, type, object_type, object_id)
+    WHERE o.id IS NOT NULL
   )
   UPDATE audit_heads SET last_sequence = $19, head_hash = $20 WHERE organization_id = $1 AND lane = $2`;
 
@@ -190,8 +194,8 @@ export const recordChange: RecordChange = async (transaction, actor, changes, no
 };
 
 /**
- * Removes rows of the outbox that are older than 30 days by the clock of the database too, up to 5,000 of them; resolves
- * with how many. Callable from a job loop (job-loop.ts), which asks again at once where there were some.
+ * Removes rows of the outbox that are older than 30 days by the clock of the database too, up to 5,000 of them;
+ * resolves with how many. Callable from a job loop (job-loop.ts), which asks again at once where there were some.
  */
 export const removeOldOutboxRows = async (postgres: Queryable, nowMs: number): Promise<number> => {
   const { rows } = await postgres.query<{ gone: bigint }>('SELECT remove_old_outbox_rows($1) AS gone', [

@@ -36,7 +36,8 @@ const childrenOf = (children: readonly ChildRows[], parentId: string, depth: num
   children.map(({ table, parent, order, columns, children: below = [], when = 'true' }) => {
     const alias = `c${depth}`;
     const texts = [...textsOf(alias, columns), ...childrenOf(below, `${alias}.id`, depth + 1)];
-    return `(SELECT jsonb_agg(jsonb_build_array(${texts.join(', ')}) ORDER BY ${orderOf(alias, order)}) FROM ${table} ${alias} WHERE ${alias}.${parent} = ${parentId} AND ${when})`;
+    return `(SELECT jsonb_agg(jsonb_build_array(${texts.join(', ')}) ORDER BY ${orderOf(alias, order)})
+      FROM ${table} ${alias} WHERE ${alias}.${parent} = ${parentId} AND ${when})`;
   });
 
 const digestOfTexts = (texts: string): string => `encode(sha256(convert_to(${texts}::text, 'UTF8')), 'hex')`;
@@ -65,10 +66,12 @@ export const entriesOf = (objectType: AuditedType): string => {
   return `SELECT sum(c.changes)::integer AS changes, bool_or(c.created) AS created, max(c.after) AS after,
       coalesce(array_agg(c.digest) FILTER (WHERE c.digest IS NOT NULL), '{}') AS digests
     FROM (
-      SELECT count(*) FILTER (WHERE a.action NOT IN (${literals(uncountedActions)})) AS changes, bool_or(a.action IN (${literals(created)})) AS created,
+      SELECT count(*) FILTER (WHERE a.action NOT IN (${literals(uncountedActions)})) AS changes,
+        bool_or(a.action IN (${literals(created)})) AS created,
         max(a.after_digest) AS after, (array_agg(a.stored_digest ORDER BY a.object_sequence DESC))[1] AS digest
       FROM audit_log a
-      WHERE a.organization_id = ANY (ARRAY(SELECT unnest(ARRAY[o.id, o.sandbox_of]) FROM organizations o WHERE o.id = t.${organization}))
+      WHERE a.organization_id = ANY (ARRAY(
+          SELECT unnest(ARRAY[o.id, o.sandbox_of]) FROM organizations o WHERE o.id = t.${organization}))
         AND a.object_id = t.id AND a.object_type = '${objectType}'
       GROUP BY a.organization_id
     ) c`;
@@ -82,7 +85,8 @@ export const lockAccounted = async (
 ): Promise<ReadonlySet<string>> => {
   const object = auditedObjects[objectType];
   const { rows } = await db.query<{ id: string }>(
-    `SELECT t.id FROM ${object.table} t, LATERAL (${entriesOf(objectType)}) e WHERE t.id = ANY ($1) AND ${storedDigests(object)} && e.digests
+    `SELECT t.id FROM ${object.table} t, LATERAL (${entriesOf(objectType)}) e
+     WHERE t.id = ANY ($1) AND ${storedDigests(object)} && e.digests
      ORDER BY t.id FOR NO KEY UPDATE OF t`,
     [ids],
   );

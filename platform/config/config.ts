@@ -306,7 +306,13 @@ export const settings = {
     3600,
     'How long a shard of a billing run is held by a process that may have died.',
   ),
-  jobPollMs: integer('MILLRACE_JOB_POLL_MS', 200, 10, 60_000, 'How often rater and invoicer look for work.'),
+  jobPollMs: integer(
+    'MILLRACE_JOB_POLL_MS',
+    5_000,
+    10,
+    60_000,
+    'How often rater and invoicer look for work that no notice woke them for: a notice that was missed, the lease of one that died.',
+  ),
   databasePoolMax: integer(
     'MILLRACE_DATABASE_POOL_MAX',
     12,
@@ -326,7 +332,7 @@ export const settings = {
     kind: 'text',
     fallback: '',
     about:
-      'For crash tests only: `<name>:<passes>`, the place at which a gateway, sink or checker ends itself by SIGKILL, at that pass of it.',
+      'For crash tests only: `<name>:<passes>`, the place at which a gateway, sink, checker or relay ends itself by SIGKILL, at that pass of it.',
   },
 } as const satisfies Record<string, Setting>;
 

@@ -20,7 +20,9 @@ export type ProcessRow = {
   readonly needs: readonly ('nats' | 'clickhouse' | 'redis' | 'postgres')[];
   /** Undefined where it has nothing to ask of PostgreSQL. */
   readonly login: 'millrace_app' | 'millrace_worker' | 'millrace_gateway' | undefined;
-  /** What several of them do: share the work, or all do all of it, which is harmless and makes the loss of one short. */
+  /**
+   * What several of them do: share the work, or all do all of it, which is harmless and makes the loss of one short.
+   */
   readonly several: 'share' | 'repeat';
 };
 

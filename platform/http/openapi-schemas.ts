@@ -71,8 +71,8 @@ export type Components = {
   readonly share: (name: string, response: Json) => Json;
   /** A schema as JSON. One with a title becomes a component of that name, once. */
   readonly toJson: (schema: TSchema) => Json;
-  /** The example of the first of the names that has one, as the member of a parameter or a body. */
-  readonly exampleOf: (...names: readonly (string | undefined)[]) => { readonly example?: unknown };
+  /** The example of that name, or else of the schema, as the member of a parameter or a body. */
+  readonly exampleOf: (name: string, schema?: TSchema) => { readonly example?: unknown };
   /** Examples that nothing asked for. */
   readonly unusedExamples: () => string[];
 };
@@ -102,11 +102,12 @@ export const createComponents = (examples: Readonly<Record<string, unknown>>): C
   const responses: Json = {};
 
   const used = new Set<string>();
-  const exampleOf: Components['exampleOf'] = (...names) => {
-    const name = names.find((one) => one !== undefined && Object.hasOwn(examples, one));
-    if (name === undefined) return {};
-    used.add(name);
-    return { example: examples[name] };
+  const exampleOf: Components['exampleOf'] = (name, schema) => {
+    const { title, examples: own = [] } = (schema ?? {}) as { title?: string; examples?: readonly unknown[] };
+    const found = [name, title].find((one) => one !== undefined && Object.hasOwn(examples, one));
+    if (found === undefined) return own.length === 0 ? {} : { example: own[0] };
+    used.add(found);
+    return { example: examples[found] };
   };
 
   const withMapping = (schema: Json): Json => {

@@ -61,9 +61,9 @@ export type DocumentInfo = {
   /** What each tag is about. */
   readonly tags: Readonly<Record<string, string>>;
   /**
-   * What a body looks like, by the name of its schema; of an answer that is text, by operation and media type
-   * ("getMetrics answer text/plain"). The same for a parameter: by its name, or by the path that ends with it
-   * ("/v1/customers/:id").
+   * What a body looks like, by the name of its schema, where that has no `examples` of its own; of an answer that is
+   * text, by operation and media type ("getMetrics answer text/plain"). The same for a parameter: by its name, or by
+   * the path that ends with it ("/v1/customers/:id").
    */
   readonly examples: Readonly<Record<string, unknown>>;
 };
@@ -128,7 +128,8 @@ const parametersIn = (
   if (schema === undefined) return [];
   const { properties, required = [] } = schema as unknown as ObjectSchema;
   return Object.entries(properties).map(([name, property]) => {
-    const { description, ...json } = toJson(property);
+    const { description, examples = [], ...json } = toJson(property);
+    const [example] = examples as unknown[];
     // What stands before the parameter says of what it is.
     const [path = ''] = url.split(new RegExp(`(?<=:${name})(?:/|$)`));
     return {
@@ -137,7 +138,7 @@ const parametersIn = (
       required: required.includes(name),
       ...(description ? { description } : {}),
       schema: json,
-      ...exampleOf(place === 'path' ? path : name),
+      ...(example === undefined ? exampleOf(place === 'path' ? path : name) : { example }),
     };
   });
 };
@@ -185,7 +186,7 @@ const isJson = (type: string): boolean => /[/+]json$/.test(type);
 /** A body in one of its forms, with what it looks like. */
 const mediaJson = (operation: string, type: string, schema: TSchema, { toJson, exampleOf }: Components): Json => ({
   schema: toJson(schema),
-  ...exampleOf(`${operation} ${type}`, (schema as { title?: string }).title),
+  ...exampleOf(`${operation} ${type}`, schema),
 });
 
 /**

@@ -1,6 +1,6 @@
 /**
- * `npm run rotate-keys [-- --data-keys]`: rotation of the keys that encrypt at rest (platform/secrets/rotate-keys.ts), wherever
- * PostgreSQL is (with-stores.ts).
+ * `npm run rotate-keys [-- --data-keys]`: rotation of the keys that encrypt at rest (platform/secrets/rotate-keys.ts),
+ * wherever PostgreSQL is (with-stores.ts).
  *
  * A new master key: start the processes with it as MILLRACE_MASTER_KEY and the old one as MILLRACE_PREVIOUS_MASTER_KEY,
  * run this with the same two, and start them again without the old one. New data keys: run this with `--data-keys`, and

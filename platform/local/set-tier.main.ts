@@ -1,5 +1,6 @@
 /**
- * `npm run set-tier`: runs `api/access/set-tier.main.ts`, which says what it does, wherever PostgreSQL is (with-stores.ts).
+ * `npm run set-tier`: runs `api/access/set-tier.main.ts`, which says what it does, wherever PostgreSQL is
+ * (with-stores.ts).
  */
 import { runFileOnStores } from './with-stores.ts';
 

@@ -23,6 +23,10 @@ export const failPointNames = [
   'checker.before_voids',
   'checker.after_voids',
   'checker.after_advance',
+  'relay.before_publish',
+  'relay.after_publish',
+  'relay.after_note',
+  'relay.after_applied',
 ] as const;
 
 export type FailPointName = (typeof failPointNames)[number];

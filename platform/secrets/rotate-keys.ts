@@ -76,7 +76,8 @@ const rewrapAll = async (db: Queryable, masterKeys: MasterKeys): Promise<{ dataK
     const dataKey = unwrapDataKey(master, wrapped, organizationId, version);
     const next = wrapDataKey(masterKeys.current, dataKey, organizationId, version, randomBytes(ivBytes));
     const { rowCount } = await db.query(
-      'UPDATE data_keys SET master_key_id = $1, wrapped = $2 WHERE organization_id = $3 AND version = $4 AND wrapped = $5',
+      `UPDATE data_keys SET master_key_id = $1, wrapped = $2
+       WHERE organization_id = $3 AND version = $4 AND wrapped = $5`,
       [masterKeys.current.id, next, organizationId, version, wrapped],
     );
     rewrapped += rowCount ?? 0;
@@ -99,34 +100,45 @@ const customerColumn = ({ customer }: SealedColumn): string => (customer ? `t.${
 
 // The names in these statements are those of `sealedColumns`.
 const selectClear = (column: SealedColumn): string =>
-  `SELECT t.organization_id, t.${column.row} AS row, ${customerColumn(column)} AS customer, t.${column.clear} AS clear FROM ${column.table} t
-   WHERE t.${column.column} IS NULL AND t.${column.clear} IS NOT NULL ORDER BY t.organization_id, t.${column.row} LIMIT ${batchRowsMax}`;
+  `SELECT t.organization_id, t.${column.row} AS row, ${customerColumn(column)} AS customer, t.${column.clear} AS clear
+   FROM ${column.table} t
+   WHERE t.${column.column} IS NULL AND t.${column.clear} IS NOT NULL ORDER BY t.organization_id, t.${column.row}
+   LIMIT ${batchRowsMax}`;
 const updateClear = (column: SealedColumn): string =>
   `UPDATE ${column.table} t SET ${column.column} = n.sealed, ${column.clear} = NULL
    FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) AS n (organization_id, row, clear, sealed)
-   WHERE t.organization_id = n.organization_id AND t.${column.row} = n.row AND t.${column.clear} = n.clear AND t.${column.column} IS NULL
+   WHERE t.organization_id = n.organization_id AND t.${column.row} = n.row AND t.${column.clear} = n.clear
+     AND t.${column.column} IS NULL
    RETURNING t.${column.row} AS row, t.organization_id`;
 
 /** The version stands in bytes 2 to 5 (encryption.ts). An answer that is still to come is empty. */
 const isOlder = (column: SealedColumn, organization: string, version: string): string =>
-  `t.organization_id = ${organization} AND octet_length(t.${column.column}) > 5 AND substring(t.${column.column} FROM 2 FOR 4) <> int4send(${version})`;
+  `t.organization_id = ${organization} AND octet_length(t.${column.column}) > 5
+     AND substring(t.${column.column} FROM 2 FOR 4) <> int4send(${version})`;
 const selectOlder = (column: SealedColumn): string =>
-  `SELECT t.${column.row} AS row, ${customerColumn(column)} AS customer, t.${column.column} AS sealed FROM ${column.table} t
-   WHERE ${isOlder(column, '$1', '$2::integer')} AND t.${column.row} > $3 ORDER BY t.${column.row} LIMIT ${batchRowsMax}`;
+  `SELECT t.${column.row} AS row, ${customerColumn(column)} AS customer, t.${column.column} AS sealed
+   FROM ${column.table} t
+   WHERE ${isOlder(column, '$1', '$2::integer')} AND t.${column.row} > $3 ORDER BY t.${column.row}
+   LIMIT ${batchRowsMax}`;
 // The range keeps it, too, from reading the whole organization for each batch.
 const updateOlder = (column: SealedColumn): string =>
-  `UPDATE ${column.table} t SET ${column.column} = n.next FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS n (row, sealed, next)
-   WHERE t.organization_id = $1 AND t.${column.row} > $5 AND t.${column.row} <= $6 AND t.${column.row} = n.row AND t.${column.column} = n.sealed
+  `UPDATE ${column.table} t SET ${column.column} = n.next
+   FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS n (row, sealed, next)
+   WHERE t.organization_id = $1 AND t.${column.row} > $5 AND t.${column.row} <= $6 AND t.${column.row} = n.row
+     AND t.${column.column} = n.sealed
    RETURNING t.${column.row} AS row, t.organization_id`;
 const newestVersions =
   'SELECT organization_id, max(version) AS version FROM data_keys GROUP BY organization_id ORDER BY organization_id';
 const countOlder = (column: SealedColumn): string =>
-  `SELECT count(*)::integer AS count FROM (${newestVersions}) k JOIN ${column.table} t ON ${isOlder(column, 'k.organization_id', 'k.version')}`;
+  `SELECT count(*)::integer AS count FROM (${newestVersions}) k
+   JOIN ${column.table} t ON ${isOlder(column, 'k.organization_id', 'k.version')}`;
 
 const replacedKeys = (condition: string): string =>
-  `data_keys d WHERE EXISTS (SELECT 1 FROM data_keys n WHERE n.organization_id = d.organization_id AND n.version > d.version${condition})`;
+  `data_keys d WHERE EXISTS (SELECT 1 FROM data_keys n
+     WHERE n.organization_id = d.organization_id AND n.version > d.version${condition})`;
 const sealsNothing = ({ table, column }: SealedColumn): string =>
-  `NOT EXISTS (SELECT 1 FROM ${table} t WHERE t.organization_id = d.organization_id AND substring(t.${column} FROM 2 FOR 4) = int4send(d.version))`;
+  `NOT EXISTS (SELECT 1 FROM ${table} t
+     WHERE t.organization_id = d.organization_id AND substring(t.${column} FROM 2 FOR 4) = int4send(d.version))`;
 const deleteUnused = (columns: readonly SealedColumn[]): string =>
   [
     'DELETE FROM',

@@ -86,11 +86,11 @@ type DataKey = { readonly serial: number; readonly version: number; readonly wra
 
 // A row is visible if its transaction has committed or is this one, savepoints included, and age() is 0 or less for
 // what is this one's.
-const selectNewest =
-  'SELECT version, master_key_id, wrapped, age(xmin) > 0 AS settled FROM data_keys WHERE organization_id = $1 ORDER BY version DESC LIMIT 1';
+const selectNewest = `SELECT version, master_key_id, wrapped, age(xmin) > 0 AS settled
+  FROM data_keys WHERE organization_id = $1 ORDER BY version DESC LIMIT 1`;
 // Of two processes at once one waits for the other's end, and then either finds its key or writes its own.
-const insertKey =
-  'INSERT INTO data_keys (organization_id, version, master_key_id, wrapped, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING';
+const insertKey = `INSERT INTO data_keys (organization_id, version, master_key_id, wrapped, created_at)
+  VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`;
 // A function, which also a login may call that reads no table.
 const selectVersion = 'SELECT master_key_id, wrapped FROM find_data_key($1, $2)';
 

@@ -10,6 +10,7 @@
  * and of an end: the loops finish what they have begun, then `close` of the work, the HTTP server, the connections, and
  * last the tracer, so that all that was done is told.
  */
+import assert from 'node:assert/strict';
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Redis } from 'ioredis';
 import { type Config, loadConfig, secretsOf } from '../config/config.ts';
@@ -21,7 +22,7 @@ import { createMetrics, type Metrics, observePool } from '../process/metrics.ts'
 import { createTracer, type Tracer } from '../process/tracing.ts';
 import { clickHouseAnswers, connectClickHouse } from '../stores/clickhouse.ts';
 import { connectNats, type Nats } from '../stores/nats.ts';
-import { type Listening, listenTo } from '../stores/notices.ts';
+import { listenTo } from '../stores/notices.ts';
 import { connectPostgres, type Postgres } from '../stores/postgres.ts';
 import { connectRedis, redisAnswers } from '../stores/redis.ts';
 import { type JobLoop, type JobLoopOptions, startJobLoop } from '../work/job-loop.ts';
@@ -111,7 +112,7 @@ export const runWorker = async <Name extends ProcessName>(
     const { connections, health, close } = await connect(name, config, log, options as Partial<Limits>);
     if (connections.postgres) observePool(metrics, connections.postgres.counts);
     const work = await begin({ ...connections, config, log, metrics, tracer } as unknown as Worker<Name>);
-    const listening: Listening[] = [];
+    const wakes: Record<string, () => void> = {};
     const loops = (work.loops ?? []).map(({ channel, ...loop }): JobLoop => {
       const started = startJobLoop({
         ...loop,
@@ -120,16 +121,20 @@ export const runWorker = async <Name extends ProcessName>(
           log.warn({ err: error }, fault?.message ?? 'it has to be tried again');
         },
       });
-      if (channel) listening.push(listenTo(config.databaseUrl, channel, started.wake, log));
+      if (channel) {
+        assert(!(channel in wakes), `two loops wait for ${channel}`);
+        wakes[channel] = started.wake;
+      }
       return started;
     });
+    const listening = Object.keys(wakes).length > 0 ? listenTo(config.databaseUrl, wakes, log) : undefined;
     const bounds = serverBoundsOf(config, log);
     const app = createHttpApp({ log, metrics, bodyBytesMax: 1024, bounds, health });
     const url = await listen(app, config.host, config[portSetting]);
     return {
       url,
       close: async () => {
-        await Promise.all([...listening.map((one) => one.stop()), ...loops.map((one) => one.stop())]);
+        await Promise.all([listening?.stop(), ...loops.map((one) => one.stop())]);
         await work.close?.();
         await app.close();
         await close();

@@ -39,7 +39,8 @@ export const dueMigrations = (
 
 const migratePostgres = async (client: pg.Client): Promise<string[]> => {
   await client.query(
-    'CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())',
+    `CREATE TABLE IF NOT EXISTS schema_migrations
+       (name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`,
   );
   const { rows } = await client.query<{ name: string; checksum: string }>(
     'SELECT name, checksum FROM schema_migrations',
@@ -80,8 +81,8 @@ const migrateClickHouse = async (url: string): Promise<string[]> => {
   const clickhouse = connectClickHouse(url, { requestTimeoutMs: 60_000, connectionsMax: 1 });
   try {
     await clickhouse.command({
-      query:
-        'CREATE TABLE IF NOT EXISTS schema_migrations (name String, checksum String, applied_at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY name',
+      query: `CREATE TABLE IF NOT EXISTS schema_migrations
+        (name String, checksum String, applied_at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY name`,
     });
     const result = await clickhouse.query({
       query: 'SELECT name, checksum FROM schema_migrations',

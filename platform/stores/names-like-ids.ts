@@ -34,5 +34,6 @@ const effectOf = ({ object, is_hidden: isHidden }: NameLikeId): string => {
 export const linesOfNamesLikeIds = (rows: readonly NameLikeId[]): string[] =>
   rows.map(
     (row) =>
-      `WARNING: ${row.organization_id} ${row.object} ${row.id}: its ${fieldOf(row.object)} ${row.name} has ${idFormAbout} and ${effectOf(row)}; ${cures[row.object]}`,
+      `WARNING: ${row.organization_id} ${row.object} ${row.id}: its ${fieldOf(row.object)} ${row.name} ` +
+      `has ${idFormAbout} and ${effectOf(row)}; ${cures[row.object]}`,
   );

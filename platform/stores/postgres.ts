@@ -136,7 +136,8 @@ const isHung = (error: unknown): boolean => error instanceof Error && error.mess
 /**
  * A bounded pool as whoever the URL names. `statementMsMax` bounds a statement, by the server and, where that hangs, by
  * this process; and how long a transaction may stand still, as one whose process hangs holds its locks: of rows, of a
- * lane of the audit log, of an Idempotency-Key. `lockMsMax` bounds the wait for such a lock, by default like any statement.
+ * lane of the audit log, of an Idempotency-Key. `lockMsMax` bounds the wait for such a lock, by default like any
+ * statement.
  */
 export const connectPostgres = (
   url: string,

@@ -18,24 +18,29 @@ export type JobLoopOptions = {
 
 /**
  * Works as long as there is work, and looks for more every `pollMs` or when it is woken. A fault is reported and waited
- * out; `stop` lets running work finish.
+ * out, and looked after in growing pauses; `stop` lets running work finish.
  */
 export const startJobLoop = ({ work, lanes, pollMs, onFault }: JobLoopOptions): JobLoop => {
   const stopped = new AbortController();
   let waking = new AbortController();
   const lane = async () => {
     let faults = 0;
+    const pauseMs = (): number => {
+      faults += 1;
+      return backoffMs(faults - 1, Math.random());
+    };
     while (!stopped.signal.aborted) {
       // Of before the look: who wakes meanwhile knows of work that this look may have missed.
       const woken = waking.signal;
       try {
         const found = await work();
-        faults = 0;
-        if (found !== true) await sleep(found === false ? pollMs : found, woken);
+        if (found !== false) faults = 0;
+        if (typeof found === 'number') await sleep(found, woken);
+        // What a fault gave back rests for a moment that is shorter than a look in vain may be late.
+        if (found === false) await sleep(faults === 0 ? pollMs : Math.min(pollMs, pauseMs()), woken);
       } catch (error) {
         onFault(error);
-        await sleep(Math.max(pollMs, backoffMs(faults, Math.random())), stopped.signal);
-        faults += 1;
+        await sleep(pauseMs(), stopped.signal);
       }
     }
   };

@@ -22,8 +22,8 @@ const keySql = (columns: readonly string[]): string =>
 
 /**
  * Cells are looked up in one table for each set of dimensions that some of them name, so that a row costs as many
- * look-ups as there are such sets, at most seven, however many cells there are. Cells that name the same dimensions stand
- * together in their order.
+ * look-ups as there are such sets, at most seven, however many cells there are. Cells that name the same dimensions
+ * stand together in their order.
  */
 export const cellColumns = ({ dimensions, cells }: Cells, bindings: Bindings): PartColumns => {
   const tables = Map.groupBy(

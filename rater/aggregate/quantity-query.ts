@@ -48,8 +48,8 @@ export type Measure = {
 export const wholeOf = (meter: MeterVersion): Measure => ({ measureId: meter.versionId, meter });
 
 /**
- * A meter that has no value gives 0 here, as there is nothing to charge. Of a measure in parts the quantity is the sum of
- * those of its parts.
+ * A meter that has no value gives 0 here, as there is nothing to charge. Of a measure in parts the quantity is the sum
+ * of those of its parts.
  */
 export type Measured = {
   readonly quantity: string;
@@ -114,7 +114,8 @@ const oneStatement = ({ tenant, watermark, spans, measures }: QuantityQuery, bef
   ]);
   const results = fragments.flatMap((fragment, index) => [
     ...Object.entries(fragment.results).map(([name, sql]) => `${sql} AS result_${name}_${index}`),
-    `toString(countIf(counted_${index} AND isNull(value_${index}) AND occurred_at >= covered_from)) AS unmeasured_${index}`,
+    `toString(countIf(counted_${index} AND isNull(value_${index}) AND occurred_at >= covered_from))
+      AS unmeasured_${index}`,
   ]);
   const inParts = measures[0] && partColumns(measures[0], bindings);
   const latest = meters.some(({ aggregation }) => aggregation === 'latest') ? ['idempotency_key'] : [];
@@ -138,18 +139,22 @@ const oneStatement = ({ tenant, watermark, spans, measures }: QuantityQuery, bef
   const query = `
 SELECT span, ${[...partResults, ...results].join(', ')}
 FROM (
-  SELECT ${['span', 'covered_from', 'covered_to', 'occurred_at', ...keys, ...perEvent, ...(inParts?.ofEvent ?? [])].join(', ')}
+  SELECT span, covered_from, covered_to,
+    ${['occurred_at', ...keys, ...perEvent, ...(inParts?.ofEvent ?? [])].join(', ')}
   FROM (
     SELECT ${['customer', 'event', 'occurred_at', ...keys, ...bindings.columns()].join(', ')}
     FROM usage_events FINAL
     PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)} AND customer IN {customers:Array(String)}
-      ${before ? '' : "AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"} AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+      ${before ? '' : "AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"}
+      AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
       AND stream_sequence <= {watermark:UInt64}
     WHERE true ${standingCondition({ start: !before })}
   ) AS usage
   INNER JOIN (
-    SELECT s.1 AS customer, s.2 AS span, fromUnixTimestamp64Milli(s.3, 'UTC') AS covered_from, fromUnixTimestamp64Milli(s.4, 'UTC') AS covered_to
-    FROM (SELECT arrayJoin(arrayZip({customers:Array(String)}, {spans:Array(String)}, {starts:Array(Int64)}, {ends:Array(Int64)})) AS s)
+    SELECT s.1 AS customer, s.2 AS span, fromUnixTimestamp64Milli(s.3, 'UTC') AS covered_from,
+      fromUnixTimestamp64Milli(s.4, 'UTC') AS covered_to
+    FROM (SELECT arrayJoin(arrayZip({customers:Array(String)}, {spans:Array(String)}, {starts:Array(Int64)},
+      {ends:Array(Int64)})) AS s)
   ) AS covered ON usage.customer = covered.customer
   WHERE ${before ? '' : 'occurred_at >= covered_from AND '}occurred_at < covered_to
 )

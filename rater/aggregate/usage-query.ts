@@ -111,13 +111,23 @@ const eventsSql = (wanted: UsageWanted, bindings: Bindings): string => {
   const windowEnd = carried
     ? [`transform(window_start, ${starts}, ${bindings.integers(endsOf(wanted))}) AS window_end`]
     : [];
+  const columns = [
+    `${windowStart} AS window_start`,
+    ...windowEnd,
+    `at >= ${from} AS is_inside`,
+    'occurred_at',
+    ...keys,
+  ];
+  const read = ['event', 'customer', 'occurred_at', `${opaqueInstant} AS at`, ...keys, ...bindings.columns()];
   return `
-    SELECT ${[`${windowStart} AS window_start`, ...windowEnd, `at >= ${from} AS is_inside`, 'occurred_at', ...keys, ...groups, `${value} AS value`].join(', ')}
+    SELECT ${[...columns, ...groups, `${value} AS value`].join(', ')}
     FROM (
-      SELECT ${['event', 'customer', 'occurred_at', `${opaqueInstant} AS at`, ...keys, ...bindings.columns()].join(', ')}
+      SELECT ${read.join(', ')}
       FROM usage_events FINAL
-      PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)} ${customers ? 'AND customer IN {customers:Array(String)}' : ''}
-        ${carried ? '' : "AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"} AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+      PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)}
+        ${customers ? 'AND customer IN {customers:Array(String)}' : ''}
+        ${carried ? '' : "AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"}
+        AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
         AND stream_sequence <= {watermark:UInt64} ${firstCustomerSql(wanted, bindings)}
       WHERE true ${standingCondition({ customers: customers !== null, start: !carried })}
     )
@@ -178,16 +188,19 @@ const carriedSql = (wanted: UsageWanted, bindings: Bindings): string => {
   const filled = `
     SELECT ${[...groups, `arrayJoin(arrayConcat(present, ${nothing})) AS one`, 'one.1 AS window_start'].join(', ')}
     FROM (
-      SELECT ${[...groups, 'groupArray((window_start, change, inside, events, unmeasured)) AS present', 'min(window_start) AS first_window'].join(', ')}
+      SELECT ${groups.map((group) => `${group}, `).join('')}min(window_start) AS first_window,
+        groupArray((window_start, change, inside, events, unmeasured)) AS present
       FROM (${perWindow})
       ${byGroup('GROUP BY')}
     )`;
   const length = `(transform(window_start, ${starts}, ${bindings.integers(endsOf(wanted))}) - window_start)`;
   return `
-SELECT ${frame(wanted).join(', ')}, toString(inside + carried * ${length}) AS result_area, toString(counted) AS events, toString(unusable) AS unmeasured
+SELECT ${frame(wanted).join(', ')}, toString(inside + carried * ${length}) AS result_area, toString(counted) AS events,
+  toString(unusable) AS unmeasured
 FROM (
   SELECT ${place}, sum(one.3) AS inside, sum(one.4) AS counted, sum(one.5) AS unusable,
-    sum(sum(one.2)) OVER (${byGroup('PARTITION BY')} ORDER BY window_start ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) - sum(one.2) AS carried
+    sum(sum(one.2)) OVER (${byGroup('PARTITION BY')}
+      ORDER BY window_start ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) - sum(one.2) AS carried
   FROM (${filled})
   GROUP BY ${place}
 )

@@ -5,8 +5,8 @@ import type { Priced } from '#schemas/rated-line.ts';
 import { pricedOf, stepOf, takeFreeUnits, unitsStep } from './steps.ts';
 
 /**
- * amount = package amount x packages after the free units. Started ones count whole: 25 units are one package of 25, and
- * 25.1 are two. Where they are prorated, each unit costs its part of a package.
+ * amount = package amount x packages after the free units. Started ones count whole: 25 units are one package of 25,
+ * and 25.1 are two. Where they are prorated, each unit costs its part of a package.
  */
 export const pricePackage = (price: PackagePrice, quantity: Quantity): Priced => {
   const { packageAmount, packageSize, freeUnits } = price;

@@ -39,8 +39,8 @@ export const rateCharge = (
 };
 
 /**
- * All charges of one billing period, in the order of its plan; a charge of zero gives a line too, so that every charge is
- * accounted for.
+ * All charges of one billing period, in the order of its plan; a charge of zero gives a line too, so that every charge
+ * is accounted for.
  */
 export const ratePlan = (period: PeriodToRate, policy: RatingPolicy): RatedLine[] =>
   period.charges.map((charge, index) => ({

@@ -1,12 +1,22 @@
-/** The billing runs as the rater sees them: prepared into shards, leased, and rated. */
+/** The billing runs as the rater sees them: leased and cut into shards, which are leased and rated. */
 import assert from 'node:assert/strict';
 import { recordChange } from '#platform/audit/record-change.ts';
 import { ratedLinesDigest } from '#platform/audit/stored-digest.ts';
 import { newId } from '#platform/process/ids.ts';
+import { notify } from '#platform/stores/notices.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
-import { isPassing } from '#platform/stores/retry.ts';
-import { giveUpShard } from '#platform/work/give-up-shard.ts';
-import { leaseToRate, runEnded, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
+import { deadEnd } from '#platform/work/lease-rules.ts';
+import {
+  endLease,
+  giveBack,
+  type JobTable,
+  leaseNext,
+  movedOn,
+  putBack,
+  takeNext,
+} from '#platform/work/leased-jobs.postgres.ts';
+import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
+import { billingChannels, runEnded } from '#schemas/billing-run.ts';
 import type { Period } from '#schemas/period.ts';
 import { ratingHashVersion } from '#schemas/rating-input.ts';
 import { coveredPeriods } from '#schemas/subscription.ts';
@@ -21,6 +31,7 @@ type RunRow = {
   subscription_id: string | null;
   watermark: bigint | null;
   request_id: string | null;
+  attempts: number;
 };
 
 // Of the subscriptions that overlap the period, those whose time in it was not cut yet.
@@ -32,8 +43,10 @@ WHERE s.organization_id = $1 AND s.started_at < $3 AND (s.ended_at IS NULL OR s.
 
 // Another run may cut the same time at once: one of both wins, and both go on with what it wrote.
 const insertPeriods = `
-INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end, state, created_at)
-SELECT n.id, $1, n.subscription_id, n.customer_id, n.plan_version_id, $2, $3, n.segment, n.span_start, n.span_end, 'open', clock_timestamp()
+INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
+  billing_end, segment, span_start, span_end, state, created_at)
+SELECT n.id, $1, n.subscription_id, n.customer_id, n.plan_version_id, $2, $3, n.segment, n.span_start, n.span_end,
+  'open', clock_timestamp()
 FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::integer[], $9::timestamptz[], $10::timestamptz[])
   AS n (id, subscription_id, customer_id, plan_version_id, segment, span_start, span_end)
 ON CONFLICT (subscription_id, billing_start, segment) DO NOTHING`;
@@ -80,7 +93,8 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
 // moment: what another run issues meanwhile is in exactly one of them.
 const insertShards = `
 WITH due AS (
-  SELECT p.id, row_number() OVER (ORDER BY p.customer_id, p.subscription_id, p.segment)::integer AS place FROM billing_periods p
+  SELECT p.id, row_number() OVER (ORDER BY p.customer_id, p.subscription_id, p.segment)::integer AS place
+  FROM billing_periods p
   WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4 AND p.state = 'open'
     AND ($5::text IS NULL OR p.customer_id = $5) AND ($7::text IS NULL OR p.subscription_id = $7)
 ), inserted AS (
@@ -88,8 +102,8 @@ WITH due AS (
   SELECT $1, (place - 1) / $6, array_agg(id ORDER BY place), 'queued' FROM due GROUP BY (place - 1) / $6
   RETURNING 1)
 SELECT (SELECT count(*) FROM inserted)::integer AS shards, (
-  SELECT count(*) FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4 AND p.state = 'billed'
-    AND ($5::text IS NULL OR p.customer_id = $5) AND ($7::text IS NULL OR p.subscription_id = $7)
+  SELECT count(*) FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4
+    AND p.state = 'billed' AND ($5::text IS NULL OR p.customer_id = $5) AND ($7::text IS NULL OR p.subscription_id = $7)
 )::integer AS issued`;
 
 const insertRated = `
@@ -118,136 +132,128 @@ const auditEnd = (
     now.getTime(),
   );
 
-/** What keeps killing processes fails its run, whichever of rater and invoicer it was. */
-const failDeadly = async (client: Queryable): Promise<void> => {
-  const { rows } = await client.query<{
-    run_id: string;
-    organization_id: string;
-    request_id: string | null;
-    now: Date;
-  }>('SELECT *, clock_timestamp() AS now FROM fail_deadly_billing_run_shards() ORDER BY organization_id');
-  for (const row of rows) {
-    const run = { id: row.run_id, organizationId: row.organization_id, requestId: row.request_id ?? undefined };
-    await auditEnd(client, 'failed', run, row.now);
-  }
-};
-
 const queuedRun = (row: RunRow): QueuedRun => ({
   runId: row.id,
   organizationId: row.organization_id,
   requestId: row.request_id ?? undefined,
   watermark: row.watermark ?? undefined,
+  attempt: row.attempts,
 });
 
 const runColumns =
-  'r.id, r.organization_id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.watermark, r.request_id';
+  'r.id, r.organization_id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.attempts';
 
-export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): RatePorts['runs'] => ({
-  leaseRun: async () => {
-    await postgres.transaction(failDeadly);
-    const { rows } = await postgres.query<RunRow>(
-      `WITH candidate AS (
-         SELECT id FROM billing_runs WHERE state = 'queued' AND (leased_until IS NULL OR leased_until < clock_timestamp())
-         ORDER BY updated_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-       UPDATE billing_runs r SET leased_until = clock_timestamp() + make_interval(secs => $1) FROM candidate c WHERE r.id = c.id
-       RETURNING ${runColumns}`,
-      [leaseSeconds],
+const runJobs: JobTable = { name: 'billing_runs', key: ['id'], openStates: ['queued'], changedAt: 'updated_at' };
+
+const leaseRunStatement = `WITH ${leaseNext(runJobs, { where: "j.state = 'queued'", order: 'j.updated_at, j.id' })}
+SELECT ${runColumns} FROM leased r`;
+
+const shardToRate = leaseNext(shardJobs, { where: "j.state = 'queued'", order: 'j.run_id, j.shard_number' });
+
+/** Where the run came to its dead end, with its entry; resolves with whether it did. */
+const auditDeadEnd = async (client: Queryable, run: QueuedRun, ended: Date | undefined): Promise<boolean> => {
+  if (ended) await auditEnd(client, 'failed', { ...run, id: run.runId }, ended);
+  return ended !== undefined;
+};
+
+export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): RatePorts['runs'] => {
+  const giveUpRun = (run: QueuedRun, error: unknown): Promise<boolean> =>
+    postgres.transaction(async (client) =>
+      auditDeadEnd(client, run, await giveBack(client, runJobs, run, [run.runId], error)),
     );
-    return rows[0] && queuedRun(rows[0]);
-  },
+  const giveUp: RatePorts['runs']['giveUp'] = (shard, error) =>
+    postgres.transaction((client) => giveBackShard(client, 'rater', shard, error));
+  return {
+    leaseRun: () =>
+      takeNext(async () => {
+        const { rows } = await postgres.query<RunRow>(leaseRunStatement, [leaseSeconds]);
+        return rows[0] && queuedRun(rows[0]);
+      }, giveUpRun),
 
-  takeWatermark: async ({ runId }, watermark) => {
-    const { rows } = await postgres.query<{ watermark: bigint }>(
-      'UPDATE billing_runs SET watermark = coalesce(watermark, $2) WHERE id = $1 RETURNING watermark',
-      [runId, watermark],
-    );
-    assert(rows[0], `the billing run ${runId} is gone`);
-    return rows[0].watermark;
-  },
+    giveUpRun,
 
-  giveBackRun: async ({ runId }) => {
-    await postgres.query(
-      "UPDATE billing_runs SET leased_until = NULL, updated_at = clock_timestamp() WHERE id = $1 AND state = 'queued'",
-      [runId],
-    );
-  },
-
-  failRun: (run, failure) =>
-    postgres.transaction(async (client) => {
-      const { rows } = await client.query<{ now: Date }>(
-        `UPDATE billing_runs SET state = 'failed', failure = $2, leased_until = NULL, updated_at = clock_timestamp()
-         WHERE id = $1 AND state = 'queued' RETURNING updated_at AS now`,
-        [run.runId, failure],
+    takeWatermark: async ({ runId }, watermark) => {
+      const { rows } = await postgres.query<{ watermark: bigint }>(
+        'UPDATE billing_runs SET watermark = coalesce(watermark, $2) WHERE id = $1 RETURNING watermark',
+        [runId, watermark],
       );
-      if (!rows[0]) return false;
-      await auditEnd(client, 'failed', { ...run, id: run.runId }, rows[0].now);
-      return true;
-    }),
+      assert(rows[0], `the billing run ${runId} is gone`);
+      return rows[0].watermark;
+    },
 
-  cutRun: (run, shardSize) =>
-    postgres.transaction(async (client) => {
-      // Whoever held the run before may have cut it after its lease was over.
-      const { rows } = await client.query<RunRow>(
-        `SELECT ${runColumns} FROM billing_runs r WHERE r.id = $1 AND r.state = 'queued' FOR UPDATE`,
-        [run.runId],
-      );
-      const [row] = rows;
-      if (!row) return undefined;
-      await openPeriods(client, row);
-      const counted = await client.query<{ shards: number; issued: number }>(insertShards, [
-        row.id,
-        row.organization_id,
-        row.period_start,
-        row.period_end,
-        row.customer_id,
-        shardSize,
-        row.subscription_id,
-      ]);
-      const { shards = 0, issued = 0 } = counted.rows[0] ?? {};
-      const prepared = await client.query<{ now: Date }>(
-        'UPDATE billing_runs SET state = $2, already_issued = $3, leased_until = NULL, updated_at = clock_timestamp() WHERE id = $1 RETURNING updated_at AS now',
-        [row.id, shards > 0 ? 'running' : 'completed', issued],
-      );
-      if (shards === 0) await auditEnd(client, 'completed', { ...run, id: row.id }, prepared.rows[0]?.now as Date);
-      return shards;
-    }),
+    putBackRun: async (run) => {
+      await putBack(postgres, runJobs, run, [run.runId]);
+    },
 
-  leaseShard: async () => {
-    const { rows } = await postgres.query<ShardRow>(...leaseToRate(leaseSeconds));
-    return rows[0] && shardFromRow(rows[0]);
-  },
+    failRun: (run, failure) =>
+      postgres.transaction(async (client) =>
+        auditDeadEnd(client, run, await endLease(client, runJobs, run, [run.runId], failure, deadEnd(run.attempt))),
+      ),
 
-  saveRated: (shard, rows, ratedMs) =>
-    postgres.transaction(async (client) => {
-      await client.query(insertRated, [
-        shard.organizationId,
-        shard.watermark,
-        ratingHashVersion,
-        rows.lines.map(() => newId('rln')),
-        rows.billingPeriodIds,
-        rows.subscriptionIds,
-        rows.spanStarts.map((ms) => new Date(ms)),
-        rows.spanEnds.map((ms) => new Date(ms)),
-        rows.chargeCodes,
-        rows.planVersionIds,
-        rows.positions,
-        rows.lines,
-        rows.unmeasuredEvents,
-        rows.parts,
-        rows.inputHashes,
-        rows.outputHashes,
-      ]);
-      await client.query(
-        `UPDATE billing_run_shards s SET state = 'rated', leased_until = NULL, attempts = 0, failure = NULL, rated_ms = $3, lines_digest = ${ratedLinesDigest}
+    cutRun: (run, shardSize) =>
+      postgres.transaction(async (client) => {
+        // Whoever held the run before may have cut it after its lease was over.
+        const { rows } = await client.query<RunRow>(
+          `SELECT ${runColumns} FROM billing_runs r WHERE r.id = $1 AND r.state = 'queued' FOR UPDATE`,
+          [run.runId],
+        );
+        const [row] = rows;
+        if (!row) return undefined;
+        await openPeriods(client, row);
+        const counted = await client.query<{ shards: number; issued: number }>(insertShards, [
+          row.id,
+          row.organization_id,
+          row.period_start,
+          row.period_end,
+          row.customer_id,
+          shardSize,
+          row.subscription_id,
+        ]);
+        const { shards = 0, issued = 0 } = counted.rows[0] ?? {};
+        const prepared = await client.query<{ now: Date }>(
+          `UPDATE billing_runs SET state = $2, already_issued = $3, ${movedOn}, updated_at = clock_timestamp()
+            WHERE id = $1 RETURNING updated_at AS now`,
+          [row.id, shards > 0 ? 'running' : 'completed', issued],
+        );
+        if (shards === 0) await auditEnd(client, 'completed', { ...run, id: row.id }, prepared.rows[0]?.now as Date);
+        else await notify(client, billingChannels.shardsQueued);
+        return shards;
+      }),
+
+    leaseShard: () => takeNext(() => leaseShard(postgres, shardToRate, leaseSeconds), giveUp),
+
+    saveRated: (shard, rows, ratedMs) =>
+      postgres.transaction(async (client) => {
+        await client.query(insertRated, [
+          shard.organizationId,
+          shard.watermark,
+          ratingHashVersion,
+          rows.lines.map(() => newId('rln')),
+          rows.billingPeriodIds,
+          rows.subscriptionIds,
+          rows.spanStarts.map((ms) => new Date(ms)),
+          rows.spanEnds.map((ms) => new Date(ms)),
+          rows.chargeCodes,
+          rows.planVersionIds,
+          rows.positions,
+          rows.lines,
+          rows.unmeasuredEvents,
+          rows.parts,
+          rows.inputHashes,
+          rows.outputHashes,
+        ]);
+        await client.query(
+          `UPDATE billing_run_shards s SET state = 'rated', ${movedOn}, rated_ms = $3,
+            lines_digest = ${ratedLinesDigest}
          FROM billing_runs r WHERE r.id = s.run_id AND s.run_id = $1 AND s.shard_number = $2 AND s.state = 'queued'`,
-        [shard.runId, shard.shardNumber, ratedMs],
-      );
-    }),
+          [shard.runId, shard.shardNumber, ratedMs],
+        );
+        await notify(client, billingChannels.shardRated);
+      }),
 
-  giveUp: async (shard, error) => {
-    await giveUpShard(postgres, 'rater', shard, error, isPassing(error));
-  },
-});
+    giveUp,
+  };
+};
 
 /** Whether the identity check of the stream has come as far as the sequence. */
 export const createIsChecked =
@@ -269,12 +275,16 @@ export type Backlog = {
 
 // Each state of shards is counted in the index of its own; asked for together, all shards that ever were would be read.
 const backlogStatement = `
-SELECT (r.queued)::integer AS queued, (r.running)::integer AS running, (r.failed)::integer AS failed, r.oldest_seconds::double precision AS oldest_seconds,
+SELECT (r.queued)::integer AS queued, (r.running)::integer AS running, (r.failed)::integer AS failed,
+  r.oldest_seconds::double precision AS oldest_seconds,
   (s.queued)::integer AS shards_queued, (s.rated)::integer AS shards_rated
 FROM (
-  SELECT count(*) FILTER (WHERE state = 'queued') AS queued, count(*) FILTER (WHERE state = 'running') AS running, count(*) FILTER (WHERE state = 'failed') AS failed,
-    coalesce(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE state <> 'failed')), 0) AS oldest_seconds
-  FROM billing_runs WHERE state IN ('queued', 'running', 'failed') AND (state <> 'failed' OR updated_at > clock_timestamp() - interval '24 hours')
+  SELECT count(*) FILTER (WHERE state = 'queued') AS queued, count(*) FILTER (WHERE state = 'running') AS running,
+    count(*) FILTER (WHERE state = 'failed') AS failed,
+    coalesce(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE state <> 'failed')), 0)
+      AS oldest_seconds
+  FROM billing_runs WHERE state IN ('queued', 'running', 'failed')
+    AND (state <> 'failed' OR updated_at > clock_timestamp() - interval '24 hours')
 ) AS r, (
   SELECT (SELECT count(*) FROM billing_run_shards WHERE state = 'queued') AS queued,
     (SELECT count(*) FROM billing_run_shards WHERE state = 'rated') AS rated

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
-import { meterOf, type StoredMeter } from '#schemas/stored-meter.ts';
+import { meterOf } from '#schemas/stored-meter.ts';
 import type { RatePorts } from './rate-period.ts';
 
 type PeriodRow = {
@@ -22,7 +22,13 @@ type PeriodRow = {
   span_end: Date;
 };
 
-type PinnedRow = StoredMeter & { readonly plan_version_id: string };
+type PinnedRow = {
+  plan_version_id: string;
+  code: string;
+  version_number: number;
+  meter_version_id: string;
+  definition: unknown;
+};
 
 const storedCurrency = (currency: string) => {
   assert(isCurrency(currency), `${currency} is not a currency`);
@@ -56,14 +62,15 @@ const chargesOf = (row: PeriodRow): VersionCharges => {
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   billingPeriods: async (organizationId, ids) => {
     const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, p.span_start, p.span_end
+      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency,
+         v.currency AS plan_currency, v.charges, p.span_start, p.span_end
        FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
          JOIN subscriptions s ON s.id = p.subscription_id
        WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
       [organizationId, ids],
     );
-    // Parsed once for each plan version and currency: a shard has many periods of few plans, and a worker gets each list
-    // once.
+    // Parsed once for each plan version and currency: a shard has many periods of few plans, and a worker gets each
+    // list once.
     const known = new Map<string, VersionCharges>();
     const chargesOnce = (row: PeriodRow): VersionCharges => {
       const key = `${row.plan_version_id} ${row.currency}`;
@@ -89,6 +96,9 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
        WHERE p.organization_id = $1 AND p.plan_version_id = ANY ($2) ORDER BY p.meter_code, v.version_number`,
       [organizationId, planVersionIds],
     );
-    return rows.map((row) => ({ planVersionId: row.plan_version_id, meter: meterOf(row) }));
+    return rows.map(({ plan_version_id, code, version_number, meter_version_id, definition }) => ({
+      planVersionId: plan_version_id,
+      meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
+    }));
   },
 });

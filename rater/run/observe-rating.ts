@@ -4,8 +4,9 @@
  */
 import type { Log } from '#platform/process/log.ts';
 import { type Metrics, powersOfTen, workSeconds } from '#platform/process/metrics.ts';
-import { type Span, type Tracer, traceOfRun } from '#platform/process/tracing.ts';
-import { type Shard, shardFields } from '#schemas/billing-run.ts';
+import type { Tracer } from '#platform/process/tracing.ts';
+import { causeOf } from '#platform/work/lease-rules.ts';
+import { observeShards, type ShardWork } from '#platform/work/observe-shards.ts';
 import type { Backlog } from './billing-runs.postgres.ts';
 import type { RatingPool } from './pool.piscina.ts';
 import type { QueuedRun, RatePorts } from './rate-period.ts';
@@ -17,22 +18,22 @@ const runFields = (run: QueuedRun) => ({
   watermark: run.watermark?.toString(),
 });
 
+const shardRating: ShardWork = {
+  process: 'rater',
+  span: 'rate shard',
+  done: 'rated',
+  timeHelp: 'Time to rate one shard, from its lease to its rows',
+  doneMessage: 'a shard was rated',
+  givenBackMessage: 'a shard could not be rated and is given back',
+};
+
 export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, tracer: Tracer): RatePorts => {
   const runs = metrics.counter(
     'millrace_rater_runs_total',
     'Billing runs that were cut into shards, by what became of them',
     ['result'],
   );
-  const shards = metrics.counter(
-    'millrace_rater_shards_total',
-    'Shards of billing runs, by whether they were rated or given back',
-    ['result'],
-  );
-  const shardSeconds = metrics.histogram(
-    'millrace_rater_shard_seconds',
-    'Time to rate one shard, from its lease to its rows',
-    workSeconds,
-  );
+  const shards = observeShards(shardRating, { metrics, log, tracer, stopwatch: ports.stopwatch });
   const shardLines = metrics.histogram('millrace_rater_shard_lines', 'Rated lines of one shard', powersOfTen);
   const reading = metrics.histogram(
     'millrace_rater_quantities_seconds',
@@ -54,7 +55,13 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
     }
   };
 
-  const open = new WeakMap<Shard, { readonly span: Span; readonly elapsedMs: () => number }>();
+  const failed = (run: QueuedRun, failure: string, hasFailed: boolean): boolean => {
+    if (!hasFailed) return hasFailed;
+    runs.labels('failed').inc();
+    log.error({ ...runFields(run), failure }, 'a billing run failed');
+    return hasFailed;
+  };
+
   return {
     ...ports,
     runs: {
@@ -66,42 +73,17 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
         log.info({ ...runFields(run), shards: count }, 'a billing run was cut into shards');
         return count;
       },
-      failRun: async (run, failure) => {
-        const hasFailed = await ports.runs.failRun(run, failure);
-        if (!hasFailed) return hasFailed;
-        runs.labels('failed').inc();
-        log.error({ ...runFields(run), failure }, 'a billing run failed');
-        return hasFailed;
-      },
-      leaseShard: async () => {
-        const shard = await ports.runs.leaseShard();
-        if (shard) {
-          const span = tracer.start('rate shard', {
-            parent: traceOfRun(shard.runId),
-            kind: 'consumer',
-            attributes: shardFields(shard),
-          });
-          open.set(shard, { span, elapsedMs: ports.stopwatch() });
-        }
-        return shard;
-      },
+      failRun: async (run, failure) => failed(run, failure, await ports.runs.failRun(run, failure)),
+      giveUpRun: async (run, error) => failed(run, causeOf(error), await ports.runs.giveUpRun(run, error)),
+      leaseShard: async () => shards.leased(await ports.runs.leaseShard()),
       saveRated: async (shard, rows, ratedMs) => {
         await ports.runs.saveRated(shard, rows, ratedMs);
         const lines = rows.lines.length;
-        shards.labels('rated').inc();
         shardLines.observe(lines);
-        const one = open.get(shard);
-        if (one) shardSeconds.observe(one.elapsedMs() / 1000);
-        one?.span.end({ lines });
-        log.info(
-          { ...shardFields(shard), billing_periods: shard.billingPeriodIds.length, lines, ratedMs },
-          'a shard was rated',
-        );
+        shards.done(shard, { lines }, { ratedMs });
       },
       giveUp: async (shard, error) => {
-        shards.labels('given_back').inc();
-        open.get(shard)?.span.end(undefined, error);
-        log.info(shardFields(shard), 'a shard could not be rated and is given back');
+        shards.givenBack(shard, error);
         await ports.runs.giveUp(shard, error);
       },
     },

@@ -1,12 +1,16 @@
 /**
  * The use case of the rater: a billing run -> shards -> rated lines. The order of effects for a run:
  *
- *   1. take the watermark: the last sequence of the stream, after the run was asked for, so everything accepted before is under it; a stream
- *      that stands below what is stored of it was lost or restored, and the run fails rather than leave stored usage out;
- *   2. wait until everything up to the watermark is stored and passed the identity check: no twin that is stored later can be under it;
- *   3. write down which time of which subscription is due, and cut these billing periods into shards, in one transaction;
+ *   1. take the watermark: the last sequence of the stream, after the run was asked for, so everything accepted before
+ *      is under it; a stream that stands below what is stored of it was lost or restored, and the run fails rather than
+ *      leave stored usage out;
+ *   2. wait until everything up to the watermark is stored and passed the identity check: no twin that is stored later
+ *      can be under it;
+ *   3. write down which time of which subscription is due, and cut these billing periods into shards, in one
+ *      transaction;
  * and for each shard, by whichever rater takes its lease:
- *   4. read its quantities at the watermark in one query, rate them in the pool, write the lines and the shard's new state in one transaction.
+ *   4. read its quantities at the watermark in one query, rate them in the pool, write the lines and the shard's new
+ *      state in one transaction.
  *
  * Each step can be done twice: the watermark is set once, and the same watermark always gives the same lines.
  */
@@ -42,6 +46,8 @@ export type QueuedRun = {
   readonly organizationId: string;
   readonly requestId: string | undefined;
   readonly watermark: bigint | undefined;
+  /** Which attempt at it this one is, from 1: the name of its lease. */
+  readonly attempt: number;
 };
 
 export type RatePorts = {
@@ -50,8 +56,10 @@ export type RatePorts = {
     readonly leaseRun: () => Promise<QueuedRun | undefined>;
     /** Sets the watermark of a run, once: resolves with the one that it has. */
     readonly takeWatermark: (run: QueuedRun, watermark: bigint) => Promise<bigint>;
-    /** Puts the run at the end of the queue, so that it holds up no other organization's. */
-    readonly giveBackRun: (run: QueuedRun) => Promise<void>;
+    /** Puts the run at the end of the queue, so that it holds up no other organization's: its time has not come. */
+    readonly putBackRun: (run: QueuedRun) => Promise<void>;
+    /** Gives the run back after a fault; resolves with whether that was its dead end. */
+    readonly giveUpRun: (run: QueuedRun, error: unknown) => Promise<boolean>;
     /** False where the run was prepared meanwhile. */
     readonly failRun: (run: QueuedRun, failure: string) => Promise<boolean>;
     /** Step 3; resolves with the number of shards, or undefined where the run was prepared meanwhile. */
@@ -96,7 +104,10 @@ const takeWatermark = async (ports: RatePorts, organizationId: string): Promise<
   return last;
 };
 
-const prepareLeased = async (ports: RatePorts, run: QueuedRun, shardSize: number): Promise<boolean> => {
+/** Sink and identity check are behind by tenths of a second, as a rule. */
+const putBackMs = 100;
+
+const prepareLeased = async (ports: RatePorts, run: QueuedRun, shardSize: number): Promise<boolean | number> => {
   let watermark: bigint;
   try {
     watermark = run.watermark ?? (await ports.runs.takeWatermark(run, await takeWatermark(ports, run.organizationId)));
@@ -106,23 +117,24 @@ const prepareLeased = async (ports: RatePorts, run: QueuedRun, shardSize: number
   }
   if (!(await ports.isChecked(watermark))) {
     // The sink or the identity check is behind. The watermark stays.
-    await ports.runs.giveBackRun(run);
-    return false;
+    await ports.runs.putBackRun(run);
+    return putBackMs;
   }
   return (await ports.runs.cutRun({ ...run, watermark }, shardSize)) !== undefined;
 };
 
 /**
- * Steps 1 to 3 for one run; resolves with whether one got further. The run is held by a lease: no transaction is open
+ * Steps 1 to 3 for one run; resolves with whether there is more to do, or in how many milliseconds. The run is held
+ * by a lease: no transaction is open
  * while stream and store are asked, and each effect is a short one of its own that can be done twice.
  */
-export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<boolean> => {
+export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<boolean | number> => {
   const run = await ports.runs.leaseRun();
   if (!run) return false;
   try {
     return await prepareLeased(ports, run, shardSize);
   } catch (error) {
-    await ports.runs.giveBackRun(run);
+    await ports.runs.giveUpRun(run, error);
     throw error;
   }
 };

@@ -3,19 +3,24 @@ import type { Queryable } from '#platform/stores/postgres.ts';
 import type { RateAgainPorts } from './rate-again.ts';
 
 const periodsStatement = `SELECT id, watermark FROM billing_periods
-  WHERE organization_id = $1 AND state = 'billed' AND id > $2 AND ($3::text IS NULL OR invoice_id = $3) ORDER BY id LIMIT $4`;
+  WHERE organization_id = $1 AND state = 'billed' AND id > $2 AND ($3::text IS NULL OR invoice_id = $3)
+  ORDER BY id LIMIT $4`;
 
 // Texts of the columns, so that no reading of them hides what is stored.
-const ratedStatement = `SELECT l.id, l.billing_period_id, l.charge_code, l.line::text AS line, l.parts::text AS parts, l.hash_version::text AS hash_version, l.input_hash, l.output_hash,
-    l.subscription_id, l.period_start, l.period_end, l.plan_version_id, l.position::text AS position, l.unmeasured_events::text AS unmeasured_events, b.billing_start, b.billing_end
-  FROM unnest($2::text[], $3::bigint[]) AS p (id, watermark) JOIN rated_lines l ON l.billing_period_id = p.id AND l.watermark = p.watermark
-    JOIN billing_periods b ON b.id = p.id
+const ratedStatement = `SELECT l.id, l.billing_period_id, l.charge_code, l.line::text AS line, l.parts::text AS parts,
+    l.hash_version::text AS hash_version, l.input_hash, l.output_hash,
+    l.subscription_id, l.period_start, l.period_end, l.plan_version_id, l.position::text AS position,
+    l.unmeasured_events::text AS unmeasured_events, b.billing_start, b.billing_end
+  FROM unnest($2::text[], $3::bigint[]) AS p (id, watermark) JOIN rated_lines l ON l.billing_period_id = p.id
+    AND l.watermark = p.watermark JOIN billing_periods b ON b.id = p.id
   WHERE l.organization_id = $1 ORDER BY l.billing_period_id, l.position`;
 
 // A line of content version 1 names no billing period; its invoice has one.
-const printedStatement = `SELECT i.invoice_id, i.position, p.id AS billing_period_id, i.charge_code, i.description, coalesce(i.meter, 'nothing') AS meter, i.quantity::text AS quantity, i.rounding,
+const printedStatement = `SELECT i.invoice_id, i.position, p.id AS billing_period_id, i.charge_code, i.description,
+    coalesce(i.meter, 'nothing') AS meter, i.quantity::text AS quantity, i.rounding,
     i.precise_amount::text AS precise_amount, i.amount::text AS amount, i.steps::text AS steps
-  FROM billing_periods p JOIN invoice_lines i ON i.invoice_id = p.invoice_id AND (i.billing_period_id = p.id OR i.billing_period_id IS NULL)
+  FROM billing_periods p JOIN invoice_lines i ON i.invoice_id = p.invoice_id AND (i.billing_period_id = p.id
+    OR i.billing_period_id IS NULL)
   WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY i.invoice_id, i.position`;
 
 type RatedRow = {

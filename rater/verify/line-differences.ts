@@ -4,7 +4,7 @@ import type { Period } from '#schemas/period.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson, type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
 import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
-import { lineHashes } from '../run/line-hashes.ts';
+import { lineHashesOfStored } from '../run/line-hashes.ts';
 
 /** A row of `rated_lines`; of whatever type its column is, as text. */
 export type StoredLine = {
@@ -104,7 +104,7 @@ export const lineDifferences = (stored: StoredLine, { line, input }: RatedAgain)
     position: `${line.position}`,
     unmeasured_events: `${input.measured.reduce((sum, { unmeasuredEvents }) => sum + unmeasuredEvents, 0n)}`,
   };
-  const again = lineHashes(ratingInputToJson(input), ratedLineToJson(line));
+  const again = lineHashesOfStored(ratingInputToJson(input), ratedLineToJson(line));
   const parts = input.measured[0]?.parts;
   return [
     ...columnDifferences(stored.columns, recomputed),

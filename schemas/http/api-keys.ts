@@ -2,29 +2,14 @@
 import { type Static, Type } from 'typebox';
 import { keyKinds, publishableScopes, worlds } from '#schemas/api-key.ts';
 import { closed, Instant, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
+import { resourceScopes } from '#schemas/resources.ts';
 
-/** What a key can be allowed; `admin` stands for all, `read:*` and `write:*` for all of a kind. */
+/** What a key can be allowed, in order; `admin` stands for all, `read:*` and `write:*` for all of a kind. */
 export const scopes = [
-  'admin',
-  'admin:keys',
-  'read:*',
-  'read:audit-log',
-  'read:customers',
-  'read:invoices',
-  'read:meters',
-  'read:plans',
-  'read:subscriptions',
-  'read:usage',
-  'write:*',
-  'write:backfill',
-  'write:customers',
-  'write:events',
-  'write:invoices',
-  'write:meters',
-  'write:plans',
-  'write:subscriptions',
-  'write:usage',
-] as const;
+  ...(['admin', 'admin:keys', 'read:*', 'read:audit-log', 'read:usage'] as const),
+  ...(['write:*', 'write:backfill', 'write:events', 'write:usage'] as const),
+  ...resourceScopes,
+].sort();
 
 const World = Type.Enum([...worlds], {
   title: 'World',

@@ -1,20 +1,53 @@
 /** Plans and their versions in requests and answers. */
 import { Type } from 'typebox';
+import { exampleCreatedAt, exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import {
   Code,
   CurrencyCode,
   closed,
   formed,
-  IdParam,
   Instant,
   idOf,
+  idParam,
   Metadata,
   Name,
   nullable,
   resourceFields,
 } from '#schemas/http/fields.ts';
-import { ChargesAnswer } from '#schemas/http/plan.ts';
+import {
+  ChargesAnswer,
+  dearerTermsExample,
+  flatChargeExample,
+  meteredChargeExample,
+  newPlanExample,
+} from '#schemas/http/plan.ts';
 import { planVersionStates } from '#schemas/plan.ts';
+
+const termsExample = { version_number: 1, state: 'active', currency: newPlanExample.currency, interval: 'month' };
+export const planExample = {
+  id: exampleId('pln', 3),
+  code: newPlanExample.code,
+  name: newPlanExample.name,
+  ...termsExample,
+  plan_version_id: exampleId('plv', 4),
+  charges: [{ ...flatChargeExample, meter: null }, meteredChargeExample],
+  ...exampleHead,
+};
+const planVersionExample = {
+  ...termsExample,
+  id: exampleId('plv', 20),
+  plan_id: planExample.id,
+  version_number: 2,
+  state: 'draft',
+  charges: dearerTermsExample.charges.map((charge) => ({ ...charge, meter: null })),
+  activated_at: null,
+  archived_at: null,
+  version: 1,
+  created_at: exampleCreatedAt,
+  updated_at: exampleCreatedAt,
+};
+
+export const PlanId = idParam(planExample.code);
 
 /** The rest is read by `planTermsFromJson`, which names every fault at its place; this bounds what comes in. */
 export const PlanPatch = Type.Object(
@@ -31,9 +64,10 @@ export const NewPlan = Type.Object({
 
 export const PlanVersionParams = Type.Object(
   {
-    ...IdParam.properties,
+    ...PlanId.properties,
     version_number: formed('^[1-9][0-9]{0,8}$', 'the number of a version, from 1 on', {
       description: 'The number of a version of the plan, from 1 on.',
+      examples: [String(planVersionExample.version_number)],
     }),
   },
   closed,
@@ -66,6 +100,7 @@ export const WrittenPlan = Type.Object(
   {
     ...closed,
     title: 'WrittenPlan',
+    examples: [planExample],
     description: 'A plan with its active version; where none is active, with its newest.',
   },
 );
@@ -79,6 +114,7 @@ export const Plan = Type.Object(
   {
     ...closed,
     title: 'Plan',
+    examples: [planExample],
     description:
       'A plan with its active version; where none is active, with its newest. A publishable key sees plans with an active version alone, and of them neither `metadata`, `version`, `created_at` nor `updated_at`, which are always there for a secret key.',
   },
@@ -99,5 +135,5 @@ export const PlanVersion = Type.Object(
     created_at: Instant,
     updated_at: Instant,
   },
-  { ...closed, title: 'PlanVersion' },
+  { ...closed, title: 'PlanVersion', examples: [planVersionExample] },
 );

@@ -1,5 +1,6 @@
 /** Customers in requests and answers. */
 import { type Static, type TSchema, Type } from 'typebox';
+import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import {
   CurrencyCode,
   closed,
@@ -7,6 +8,7 @@ import {
   formed,
   GivenId,
   idOf,
+  idParam,
   Metadata,
   Name,
   nullable,
@@ -69,6 +71,19 @@ const NewExternalId = Type.Unsafe<string>({
   description: `The caller's own name of the customer, compared character by character. It must not have ${idFormAbout}, and not be "." or "..".`,
 });
 
+export const newCustomerExample = { external_id: 'acme', name: 'Acme Inc.', currency: 'USD' };
+export const customerExample = {
+  id: exampleId('cus', 5),
+  ...newCustomerExample,
+  email: null,
+  address: null,
+  tax_ids: [],
+  payment_reference: null,
+  ...exampleHead,
+};
+
+export const CustomerId = idParam(customerExample.external_id);
+
 export const NewCustomer = Type.Object(
   {
     external_id: GivenId,
@@ -80,7 +95,7 @@ export const NewCustomer = Type.Object(
 );
 export const NewCustomerDocument = Type.Object(
   { ...NewCustomer.properties, external_id: NewExternalId },
-  { ...closed, title: 'NewCustomer' },
+  { ...closed, title: 'NewCustomer', examples: [newCustomerExample] },
 );
 
 /** A field that is left out stays; null clears it. */
@@ -100,6 +115,7 @@ export const CustomerPatch = Type.Object(
     minProperties: 1,
     description:
       'A field that is left out stays, and null clears it. Another `currency` is that of subscriptions to come.',
+    examples: [{ email: 'billing@acme.example' }],
   },
 );
 export type CustomerPatch = Static<typeof CustomerPatch>;
@@ -125,6 +141,7 @@ export const Customer = Type.Object(
     ...closed,
     title: 'Customer',
     description: '`currency` is what new subscriptions are charged in; null is the own currency of each plan.',
+    examples: [customerExample],
   },
 );
 
@@ -135,5 +152,13 @@ export const WrittenCustomer = Type.Object(
     ...closed,
     title: 'WrittenCustomer',
     description: 'A customer; to a key without `read:customers`, without the fields that say `x-needs-scope`.',
+    examples: [customerExample],
   },
 );
+
+/** What stays of a field that the patch leaves out, and what goes where it says null. */
+export const patchedPersonal = (
+  personal: Personal,
+  { metadata: _metadata, currency: _currency, ...patch }: CustomerPatch,
+): Personal =>
+  Object.fromEntries(Object.entries({ ...personal, ...patch }).filter(([, value]) => value !== null)) as Personal;

@@ -1,58 +1,27 @@
 /**
- * What bodies and parameters look like, in the OpenAPI documents: the tour of the README, one object of each kind,
- * which all fit together. By the names of schemas; see `DocumentInfo`. What is sent works in an empty installation, in
- * the order of the tour and at any time: an event says no timestamp, so that it occurs when it is sent, and 2026-10 has
- * ended.
+ * What bodies and parameters look like in the OpenAPI documents, where it takes several resources to tell
+ * (`example-parts.ts`). By the names of schemas; see `DocumentInfo`. An event says no timestamp, so that it occurs when
+ * it is sent.
  */
-import {
-  catalogExamples,
-  definition,
-  flatCharge,
-  meter,
-  meteredCharge,
-  meterVersion,
-  newMeter,
-  newPlan,
-  plan,
-  ratedCharge,
-} from '#schemas/http/catalog-examples.ts';
-import { billedMonth, createdAt, hash, id, month, page, resource } from '#schemas/http/example-parts.ts';
+import { planExample } from '#schemas/http/catalog.ts';
+import { customerExample, newCustomerExample } from '#schemas/http/customers.ts';
+import { exampleCreatedAt, exampleHead, exampleId, exampleMonth, examplePage } from '#schemas/http/example-parts.ts';
 import { explainExamples } from '#schemas/http/explain-examples.ts';
+import { definitionExample, meterExample, meterVersionExample, newMeterExample } from '#schemas/http/meters.ts';
+import { flatChargeExample, meteredChargeExample } from '#schemas/http/plan.ts';
+import { subscriptionExample } from '#schemas/http/subscriptions.ts';
 
-const newCustomer = { external_id: 'acme', name: 'Acme Inc.', currency: 'USD' };
-const customer = {
-  id: id('cus', 5),
-  ...newCustomer,
-  email: null,
-  address: null,
-  tax_ids: [],
-  payment_reference: null,
-  ...resource,
-};
+const hash = (digit: string): string => digit.repeat(64);
 
-const newSubscription = {
-  customer_id: newCustomer.external_id,
-  plan: newPlan.code,
-  started_at: '2026-10-01T00:00:00Z',
-};
-const subscription = {
-  id: id('sub', 6),
-  customer_id: customer.id,
-  plan_id: plan.id,
-  plan_code: plan.code,
-  plan_version_id: plan.plan_version_id,
-  currency: plan.currency,
-  state: 'active',
-  started_at: month.start,
-  ended_at: null,
-  current_period: { start: month.end, end: '2026-12-01T00:00:00.000Z' },
-  ...resource,
-};
+/** As it is rated: with the one price. */
+const { currency_options: _options, ...ratedChargeExample } = meteredChargeExample;
 
+/** As it stands in what is hashed. */
+const billedMonth = { start: '2026-10-01T00:00:00Z', end: '2026-11-01T00:00:00Z' };
 const newBillingRun = { period: '2026-10' };
 const billingRun = {
-  id: id('run', 7),
-  period: month,
+  id: exampleId('run', 7),
+  period: exampleMonth,
   customer_id: null,
   subscription_id: null,
   state: 'completed',
@@ -63,15 +32,15 @@ const billingRun = {
   rating_ms: 12,
   issuing_ms: 8,
   failure: null,
-  created_at: createdAt,
+  created_at: exampleCreatedAt,
   updated_at: '2026-11-01T08:00:01.000Z',
 };
 
 const step = { from: '0', to: null, units: '1', priced: '0', unit_amount: '0.00', flat_amount: '0.00', amount: '0.00' };
 const billingPeriod = {
-  billing_period_id: id('bpd', 16),
-  subscription_id: subscription.id,
-  plan_version_id: plan.plan_version_id,
+  billing_period_id: exampleId('bpd', 16),
+  subscription_id: subscriptionExample.id,
+  plan_version_id: planExample.plan_version_id,
   ...billedMonth,
   watermark: billingRun.watermark,
 };
@@ -79,8 +48,8 @@ const lines = [
   {
     billing_period_id: billingPeriod.billing_period_id,
     position: 1,
-    charge_code: flatCharge.code,
-    description: flatCharge.name,
+    charge_code: flatChargeExample.code,
+    description: flatChargeExample.name,
     meter: null,
     quantity: '1',
     rounding: 'half_up',
@@ -92,9 +61,9 @@ const lines = [
   {
     billing_period_id: billingPeriod.billing_period_id,
     position: 2,
-    charge_code: meteredCharge.code,
-    description: meteredCharge.name,
-    meter: meter.code,
+    charge_code: meteredChargeExample.code,
+    description: meteredChargeExample.name,
+    meter: meterExample.code,
     quantity: '250000',
     rounding: 'half_up',
     precise_amount: '4.98',
@@ -116,16 +85,16 @@ const lines = [
 ];
 const invoiceHead = {
   content_version: 2,
-  id: id('inv', 8),
-  tenant: id('org', 9),
+  id: exampleId('inv', 8),
+  tenant: exampleId('org', 9),
   number: 1,
   watermark: billingRun.watermark,
   issued_at: '2026-11-01T08:00:01Z',
   kind: 'period',
-  subscription_id: subscription.id,
-  customer_id: customer.id,
-  plan_version_id: plan.plan_version_id,
-  currency: plan.currency,
+  subscription_id: subscriptionExample.id,
+  customer_id: customerExample.id,
+  plan_version_id: planExample.plan_version_id,
+  currency: planExample.currency,
   period: billedMonth,
   periods: [billingPeriod],
   subtotal: '13.98',
@@ -136,7 +105,7 @@ const invoiceHead = {
 };
 
 const apiKey = {
-  id: id('key', 10),
+  id: exampleId('key', 10),
   name: 'Backend',
   kind: 'secret',
   hint: 'mr_live_4f1c',
@@ -148,12 +117,12 @@ const apiKey = {
   expires_at: null,
   revoked_at: null,
   rotated_to: null,
-  ...resource,
+  ...exampleHead,
 };
 const secretKey = { ...apiKey, key: 'mr_live_4f1c0b1d_x3mUZ4cV2oQ', signing_secret: null };
 
 const occurredAt = '2026-10-31T12:00:00.000Z';
-const eventHead = { event: newMeter.event, customer_id: newCustomer.external_id, timestamp: occurredAt };
+const eventHead = { event: newMeterExample.event, customer_id: newCustomerExample.external_id, timestamp: occurredAt };
 const storedProperties = { tokens: '250000', model: 'small' };
 const eventAsStored = {
   idempotency_key: 'req-1',
@@ -170,7 +139,7 @@ const storedEvent = {
   voided_by: null,
 };
 const amendment = {
-  id: id('amd', 11),
+  id: exampleId('amd', 11),
   idempotency_key: storedEvent.idempotency_key,
   number: 1,
   action: 'void',
@@ -179,8 +148,8 @@ const amendment = {
   sequence: '57',
   before: [eventHead],
   after: null,
-  created_at: createdAt,
-  applied_at: createdAt,
+  created_at: exampleCreatedAt,
+  applied_at: exampleCreatedAt,
 };
 const eventFate = {
   idempotency_key: storedEvent.idempotency_key,
@@ -197,14 +166,14 @@ const eventFate = {
       properties: storedProperties,
       from_sequence: storedEvent.sequence,
       until_sequence: null,
-      meters: [{ meter: meter.code, meter_version: 1, value: '250000' }],
+      meters: [{ meter: meterExample.code, meter_version: 1, value: '250000' }],
       billing: [
         {
           state: 'billed',
           reason: null,
-          subscription_id: subscription.id,
-          charge: meteredCharge.code,
-          meter: meter.code,
+          subscription_id: subscriptionExample.id,
+          charge: meteredChargeExample.code,
+          meter: meterExample.code,
           meter_version: 1,
           value: '250000',
           invoice_id: invoiceHead.id,
@@ -217,21 +186,21 @@ const eventFate = {
   amendments: [],
 };
 
-const usage = { meter: meter.code, meter_version: 1, quantity: '250000', unmeasured_events: 0 };
+const usage = { meter: meterExample.code, meter_version: 1, quantity: '250000', unmeasured_events: 0 };
 const usageRow = {
-  window_start: month.start,
-  window_end: month.end,
+  window_start: exampleMonth.start,
+  window_end: exampleMonth.end,
   group: {},
   quantity: '250000',
   events: '1',
   unmeasured_events: '0',
 };
 const meterUsage = {
-  meter_id: meter.id,
-  meter: meter.code,
+  meter_id: meterExample.id,
+  meter: meterExample.code,
   meter_version: 1,
   customer_id: null,
-  period: month,
+  period: exampleMonth,
   window: 'month',
   time_zone: 'UTC',
   watermark: billingRun.watermark,
@@ -276,39 +245,28 @@ const stages = {
 const hour = { start: '2026-10-31T12:00:00.000Z', end: '2026-10-31T13:00:00.000Z' };
 
 export const apiExamples: Readonly<Record<string, unknown>> = {
-  ...catalogExamples,
-  NewCustomer: newCustomer,
-  Customer: customer,
-  WrittenCustomer: customer,
-  CustomerPage: page(customer),
-  CustomerPatch: { email: 'billing@acme.example' },
-  '/v1/customers/:id': customer.external_id,
-  NewSubscription: newSubscription,
-  Subscription: subscription,
-  SubscriptionPage: page(subscription),
-  SubscriptionPatch: { metadata: { contract: '2026-117' } },
-  '/v1/subscriptions/:id': subscription.id,
+  MeterVersionPage: examplePage(meterVersionExample),
   NewBillingRun: newBillingRun,
   BillingRun: billingRun,
   '/v1/invoices/runs/:id': billingRun.id,
   wait_seconds: 25,
-  InvoiceHeadPage: page(invoiceHead),
+  InvoiceHeadPage: examplePage(invoiceHead),
   Invoice: { ...invoiceHead, lines },
   '/v1/invoices/:id': invoiceHead.id,
   ...explainExamples({
-    id: id('rln', 17),
+    id: exampleId('rln', 17),
     invoice: invoiceHead,
     line: lines[1] as (typeof lines)[number],
-    charge: ratedCharge,
-    customers: [customer.id, customer.external_id],
-    meter: { ...meterVersion, definition },
-    period: month,
+    charge: ratedChargeExample,
+    customers: [customerExample.id, customerExample.external_id],
+    meter: { ...meterVersionExample, definition: definitionExample },
+    period: exampleMonth,
     event: eventAsStored,
   }),
   NewApiKeyRequest: { name: apiKey.name, scopes: apiKey.scopes },
   ApiKey: apiKey,
   ApiKeyWithSecret: secretKey,
-  ApiKeyPage: page(apiKey),
+  ApiKeyPage: examplePage(apiKey),
   KeyRotation: { overlap_seconds: 3_600 },
   '/v1/api-keys/:id': apiKey.id,
   EventSearch: {
@@ -338,7 +296,7 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
   },
   AmendmentsAnswer: { items: [amendment] },
   Amendment: amendment,
-  AmendmentPage: page(amendment),
+  AmendmentPage: examplePage(amendment),
   '/v1/events/amendments/:id': amendment.id,
   from: '2026-10-01T00:00:00Z',
   to: '2026-11-01T00:00:00Z',
@@ -348,22 +306,22 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
   'getMeterUsage answer text/csv':
     'window_start,window_end,quantity,events,unmeasured_events\r\n2026-10-01T00:00:00.000Z,2026-11-01T00:00:00.000Z,250000,1,0\r\n',
   CustomerUsage: {
-    customer_id: customer.id,
-    external_id: customer.external_id,
-    period: month,
+    customer_id: customerExample.id,
+    external_id: customerExample.external_id,
+    period: exampleMonth,
     watermark: billingRun.watermark,
     items: [usage],
   },
   SubscriptionUsage: {
-    subscription_id: subscription.id,
-    customer_id: customer.id,
-    plan_version_id: plan.plan_version_id,
-    period: month,
+    subscription_id: subscriptionExample.id,
+    customer_id: customerExample.id,
+    plan_version_id: planExample.plan_version_id,
+    period: exampleMonth,
     watermark: billingRun.watermark,
     items: [
       {
-        charge: meteredCharge.code,
-        name: meteredCharge.name,
+        charge: meteredChargeExample.code,
+        name: meteredChargeExample.name,
         ...usage,
         free_units: '1000',
         free_units_left: '0',
@@ -382,21 +340,21 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
     losses: [],
     dead_letters: 0,
   },
-  AuditEntryPage: page({
-    id: id('aud', 12),
+  AuditEntryPage: examplePage({
+    id: exampleId('aud', 12),
     canonical_version: 3,
     lane: 0,
     sequence: 1,
-    occurred_at: createdAt,
+    occurred_at: exampleCreatedAt,
     actor: apiKey.id,
     action: 'meter.created',
     object_type: 'meter',
-    object_id: meter.id,
+    object_id: meterExample.id,
     object_sequence: 1,
     before_digest: null,
     after_digest: hash('a'),
     stored_digest: `1:${hash('c')}`,
-    request_id: id('req', 13),
+    request_id: exampleId('req', 13),
     result: '201',
     previous_hash: hash('0'),
     hash: hash('b'),
@@ -405,7 +363,7 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
 
 const event = {
   idempotency_key: 'req-1',
-  event: newMeter.event,
+  event: newMeterExample.event,
   customer_id: 'acme',
   properties: { tokens: 250_000, model: 'small' },
 };
@@ -414,7 +372,7 @@ const cloudEvent = {
   specversion: '1.0',
   id: 'req-3',
   source: 'https://api.acme.example',
-  type: newMeter.event,
+  type: newMeterExample.event,
   subject: 'acme',
   data: { tokens: 800 },
 };

@@ -101,16 +101,21 @@ export const NullInsteadOfText = Type.Unsafe<null>({
   description: 'Null here.',
 });
 
-export const IdParam = Type.Object(
-  {
-    id: Type.Unsafe<string>({
-      ...ExternalId,
-      description:
-        'Its id. A customer is also found by its `external_id`, a meter or a plan by its `code`; an event by its `idempotency_key`.',
-    }),
-  },
-  closed,
-);
+const idParamLike = (more: object) =>
+  Type.Object(
+    {
+      id: Type.Unsafe<string>({
+        ...ExternalId,
+        description:
+          'Its id. A customer is also found by its `external_id`, a meter or a plan by its `code`; an event by its `idempotency_key`.',
+        ...more,
+      }),
+    },
+    closed,
+  );
+export const IdParam = idParamLike({});
+/** The same for a resource that documents show by this id or name. */
+export const idParam = (example: string) => idParamLike({ examples: [example] });
 
 /** The answer of 204. */
 export const NoContent = Type.Null();

@@ -5,11 +5,13 @@
  */
 import { type Static, type TSchema, Type } from 'typebox';
 import { comparisons, conditionsMax, filterValueCharactersMax, listValuesMax } from '#schemas/filter.ts';
+import { exampleCreatedAt, exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import {
   Code,
   closed,
   Instant,
   idOf,
+  idParam,
   Metadata,
   Name,
   NewCode,
@@ -106,6 +108,42 @@ const NumericAggregation = Type.Enum(
   { title: 'NumericAggregation' },
 );
 
+export const newMeterExample = {
+  code: 'tokens',
+  name: 'Tokens',
+  event: 'llm.request',
+  aggregation: 'sum',
+  property: 'tokens',
+  group_by: ['model'],
+};
+export const definitionExample = {
+  event: newMeterExample.event,
+  aggregation: newMeterExample.aggregation,
+  property: newMeterExample.property,
+  expression: null,
+  filter: null,
+  group_by: newMeterExample.group_by,
+  rounding: null,
+  percentile: null,
+};
+export const meterExample = {
+  id: exampleId('mtr', 1),
+  code: newMeterExample.code,
+  name: newMeterExample.name,
+  version_number: 1,
+  ...definitionExample,
+  ...exampleHead,
+};
+export const meterVersionExample = {
+  id: exampleId('mtv', 2),
+  meter_id: meterExample.id,
+  version_number: 1,
+  ...definitionExample,
+  created_at: exampleCreatedAt,
+};
+
+export const MeterId = idParam(meterExample.code);
+
 /** Read by `meterFromJson`, like the rest; this bounds what comes in. */
 export const NewMeter = Type.Object({ metadata: Type.Optional(Metadata) });
 
@@ -136,7 +174,7 @@ export const NewMeterDocument = Type.Union(
       percentile: Percentile,
     }),
   ],
-  { title: 'NewMeter' },
+  { title: 'NewMeter', examples: [newMeterExample] },
 );
 
 export const MeterPatch = Type.Object(
@@ -163,6 +201,7 @@ export const MeterPatchDocument = Type.Object(
     minProperties: 1,
     description:
       'A field that is left out stays, and null clears it. Whatever changes what is measured makes a new version of the meter.',
+    examples: [{ name: 'Tokens of all models' }],
   },
 );
 
@@ -193,7 +232,7 @@ export const Meter = Type.Object(
     ...definitionFields,
     ...resourceFields,
   },
-  { ...closed, title: 'Meter' },
+  { ...closed, title: 'Meter', examples: [meterExample] },
 );
 
 export const MeterVersion = Type.Object(

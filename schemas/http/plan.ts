@@ -9,6 +9,7 @@
 import { type TSchema, Type } from 'typebox';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
+import { meterExample } from '#schemas/http/meters.ts';
 import { codePattern, idFormAbout } from '#schemas/names.ts';
 import { type ChargeJson, chargesMax, namePattern } from '#schemas/plan.ts';
 import { flat } from '#schemas/price/flat.ts';
@@ -56,6 +57,29 @@ const chargeSchemas = (prefix: '' | 'New') => {
   });
 };
 
+export const flatChargeExample = {
+  code: 'base',
+  name: 'Base fee',
+  price: { model: 'flat', amount: '9.00' },
+  currency_options: {},
+};
+export const meteredChargeExample = {
+  code: 'tokens',
+  name: 'Tokens',
+  meter: meterExample.code,
+  price: { model: 'per_unit', unit_amount: '0.00002', free_units: '1000' },
+  currency_options: {},
+};
+export const newPlanExample = {
+  code: 'starter',
+  name: 'Starter',
+  currency: 'USD',
+  charges: [flatChargeExample, meteredChargeExample],
+};
+
+const dearerChargeExample = { ...flatChargeExample, price: { model: 'flat', amount: '12.00' } };
+export const dearerTermsExample = { charges: [dearerChargeExample] };
+
 const newCharges = chargeSchemas('New');
 
 export const NewPlanDocument = Type.Object(
@@ -70,7 +94,7 @@ export const NewPlanDocument = Type.Object(
       Type.Boolean({ default: false, description: 'Its first version is a draft, and not active at once.' }),
     ),
   },
-  { ...closed, title: 'NewPlan' },
+  { ...closed, title: 'NewPlan', examples: [newPlanExample] },
 );
 
 const newTerms = { currency: Type.Optional(CurrencyCode), charges: Type.Optional(newCharges) };
@@ -80,6 +104,7 @@ export const PlanPatchDocument = Type.Object(
   {
     ...closed,
     title: 'PlanPatch',
+    examples: [{ name: 'Starter 2026' }],
     minProperties: 1,
     description:
       'A field that is left out stays. Another currency or other charges make a new active version; subscriptions keep the one that they have.',
@@ -89,12 +114,14 @@ export const PlanPatchDocument = Type.Object(
 export const NewPlanVersionDocument = Type.Object(newTerms, {
   ...closed,
   title: 'NewPlanVersion',
+  examples: [dearerTermsExample],
   description: 'What is left out is as in the active version; where none is active, as in the newest.',
 });
 
 export const PlanVersionPatchDocument = Type.Object(newTerms, {
   ...closed,
   title: 'PlanVersionPatch',
+  examples: [dearerTermsExample],
   minProperties: 1,
   description: 'A field that is left out stays.',
 });

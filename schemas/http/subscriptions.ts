@@ -1,5 +1,8 @@
 /** Subscriptions in requests and answers. */
 import { Type } from 'typebox';
+import { planExample } from '#schemas/http/catalog.ts';
+import { customerExample } from '#schemas/http/customers.ts';
+import { exampleHead, exampleId, exampleMonth } from '#schemas/http/example-parts.ts';
 import {
   Code,
   CurrencyCode,
@@ -8,11 +11,33 @@ import {
   GivenInstant,
   Instant,
   idOf,
+  idParam,
   Metadata,
   nullable,
   Period,
   resourceFields,
 } from '#schemas/http/fields.ts';
+
+const newSubscriptionExample = {
+  customer_id: customerExample.external_id,
+  plan: planExample.code,
+  started_at: '2026-10-01T00:00:00Z',
+};
+export const subscriptionExample = {
+  id: exampleId('sub', 6),
+  customer_id: customerExample.id,
+  plan_id: planExample.id,
+  plan_code: planExample.code,
+  plan_version_id: planExample.plan_version_id,
+  currency: planExample.currency,
+  state: 'active',
+  started_at: exampleMonth.start,
+  ended_at: null,
+  current_period: { start: exampleMonth.end, end: '2026-12-01T00:00:00.000Z' },
+  ...exampleHead,
+};
+
+export const SubscriptionId = idParam(subscriptionExample.id);
 
 export const NewSubscription = Type.Object(
   {
@@ -28,10 +53,14 @@ export const NewSubscription = Type.Object(
     title: 'NewSubscription',
     description:
       "`currency` is what is charged in, for good: that of the customer, where it has one; else one that the plan has prices in, by default the plan's own.",
+    examples: [newSubscriptionExample],
   },
 );
 
-export const SubscriptionPatch = Type.Object({ metadata: Metadata }, { ...closed, title: 'SubscriptionPatch' });
+export const SubscriptionPatch = Type.Object(
+  { metadata: Metadata },
+  { ...closed, title: 'SubscriptionPatch', examples: [{ metadata: { contract: '2026-117' } }] },
+);
 
 export const Subscription = Type.Object(
   {
@@ -47,5 +76,5 @@ export const Subscription = Type.Object(
     current_period: Period,
     ...resourceFields,
   },
-  { ...closed, title: 'Subscription' },
+  { ...closed, title: 'Subscription', examples: [subscriptionExample] },
 );

@@ -106,8 +106,8 @@ const rankOf = (dimensions: readonly string[], { match }: MatrixCell): string =>
 };
 
 /**
- * In the order in which they are tried: those that name more dimensions first, and of as many those that name an earlier
- * one. Two that name the same dimensions match no event both.
+ * In the order in which they are tried: those that name more dimensions first, and of as many those that name an
+ * earlier one. Two that name the same dimensions match no event both.
  */
 export const cellsInOrder = ({ dimensions, cells }: MatrixValues): readonly MatrixCell[] => {
   const ranked = cells.map((cell) => ({ cell, rank: rankOf(dimensions, cell) }));
@@ -151,8 +151,8 @@ const partsOf = (price: MatrixValues): { cells: Cells } => ({
 
 /**
  * A price for each combination of values of one to three properties. Of the cells that an event matches, the one that
- * names most dimensions counts, and of those the one that names the earlier; what matches none costs the default price. All usage of a cell
- * is priced together.
+ * names most dimensions counts, and of those the one that names the earlier; what matches none costs the default price.
+ * All usage of a cell is priced together.
  */
 export const matrix = defineModel(
   'matrix',

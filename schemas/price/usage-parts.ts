@@ -15,8 +15,8 @@ export type Cells = {
 };
 
 /**
- * What one event costs: `rate` for each one of its value, and `fixedAmount`, but at least and at most so much. The first
- * `freeEvents` of a period, by the time of usage, cost nothing.
+ * What one event costs: `rate` for each one of its value, and `fixedAmount`, but at least and at most so much. The
+ * first `freeEvents` of a period, by the time of usage, cost nothing.
  */
 export type EventTerms = {
   readonly rate: Amount;

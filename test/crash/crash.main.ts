@@ -105,8 +105,7 @@ if (values.list) {
   }
   process.stdout.write(`${tableOf(rows)}\n`);
   const failed = rows.filter(({ results }) => results.some((result) => !result?.sound)).map(({ name }) => name);
-  print(
-    `${rows.length} scenarios, seeds ${seeds.join(', ')}, ${seconds(performance.now() - begin)} s: ${failed.length === 0 ? 'all sound' : `failed: ${failed.join(', ')}`}`,
-  );
+  const result = failed.length === 0 ? 'all sound' : `failed: ${failed.join(', ')}`;
+  print(`${rows.length} scenarios, seeds ${seeds.join(', ')}, ${seconds(performance.now() - begin)} s: ${result}`);
   process.exitCode = failed.length === 0 ? 0 : 1;
 }

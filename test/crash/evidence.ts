@@ -25,7 +25,8 @@ const standing = '(key_digest, stream_sequence) NOT IN (SELECT row_digest, row_s
 
 const storedByKey = `
 SELECT idempotency_key AS key, toUInt32(count()) AS rows, groupUniqArray(customer) AS customers,
-  toInt32(sum(toInt64OrZero(toString(properties.input_tokens)))) AS input, toInt32(sum(toInt64OrZero(toString(properties.output_tokens)))) AS output
+  toInt32(sum(toInt64OrZero(toString(properties.input_tokens)))) AS input,
+  toInt32(sum(toInt64OrZero(toString(properties.output_tokens)))) AS output
 FROM (SELECT * FROM usage_events FINAL) WHERE ${standing} AND {key:String} IN ('', idempotency_key)
 GROUP BY idempotency_key`;
 
@@ -105,7 +106,8 @@ const checkReconciliation = async (pipeline: Pipeline, accepted: number): Promis
 export const checkConservation = async (pipeline: Pipeline, { accepted, billed, open }: Verdict): Promise<string[]> => {
   const [counts] = await rowsOf<{ billed: number; distinct: number }>(
     pipeline,
-    `SELECT toUInt32(count()) AS billed, toUInt32(uniqExact(tenant, idempotency_key)) AS distinct FROM (SELECT * FROM usage_events FINAL) WHERE ${standing}`,
+    `SELECT toUInt32(count()) AS billed, toUInt32(uniqExact(tenant, idempotency_key)) AS distinct
+     FROM (SELECT * FROM usage_events FINAL) WHERE ${standing}`,
   );
   return [
     ...(counts?.billed === counts?.distinct

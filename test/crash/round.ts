@@ -5,7 +5,8 @@
  *   1. start our processes, one of them armed or behind a proxy; make a plan and its subscriptions
  *   2. load; at a third of it the fault, unless a fail point brings it by itself
  *   3. from the first moment of the fault: a new batch, until it is accepted and stored (the time to recover)
- *   4. wait for the end of the load, send some of the events once more, then wait until the sinks hold nothing more, and all was checked
+ *   4. wait for the end of the load, send some of the events once more, then wait until the sinks hold nothing more,
+ *      and all was checked
  *   5. read the store, close the month, read the invoices, judge
  */
 import { setTimeout as pause } from 'node:timers/promises';

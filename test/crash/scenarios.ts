@@ -73,8 +73,14 @@ const scenario = (name: string, fault: Fault, losesClaims = emptiesRedis(fault))
   ].includes(name),
 });
 
+/**
+ * Those of the relay have a test of their own (`test/integration/amendments.delivery.test.ts`): the load amends
+ * nothing.
+ */
+const ofTheLoad = failPointNames.filter((point) => !point.startsWith('relay.'));
+
 export const scenarios: readonly Scenario[] = [
-  ...failPointNames.map((point) => scenario(point, { kind: 'fail_point', point, ...passesOf(point) })),
+  ...ofTheLoad.map((point) => scenario(point, { kind: 'fail_point', point, ...passesOf(point) })),
   ...(['gateway', 'sink', 'checker'] as const).map((process) =>
     scenario(`kill ${process}`, { kind: 'kill_process', process }),
   ),

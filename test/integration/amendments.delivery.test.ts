@@ -8,6 +8,7 @@ import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ProcessName, processes } from '#platform/config/processes.ts';
 import type { LocalServer } from '#platform/local/server.ts';
+import { type FailPointName, failPointNames } from '#platform/process/fail-point.ts';
 import { loginUrl } from '#platform/stores/postgres.ts';
 import { amendmentMessage, keyDigest } from '#schemas/amendment.ts';
 import { subjectOf } from '#schemas/usage-stream.ts';
@@ -25,12 +26,19 @@ import { firstTenant, unique } from '../support/tenants.ts';
 
 let own: TestServers;
 let pipeline: Pipeline;
+/** Where the relay that is started next ends itself; the one after that lives. */
+let aim: FailPointName | undefined;
 const month = lastMonth();
 const atMs = month.end - 3_600_000;
 
 beforeAll(async () => {
   own = await startTestServers();
-  pipeline = await startPipeline(own.urls);
+  pipeline = await startPipeline(own.urls, {}, (service): NodeJS.ProcessEnv => {
+    if (service !== 'relay' || aim === undefined) return {};
+    const environment = { MILLRACE_FAIL_POINT: `${aim}:1` };
+    aim = undefined;
+    return environment;
+  });
   await pipeline.api('POST', '/v1/meters', {
     code: 'tokens',
     name: 'Tokens',
@@ -75,6 +83,8 @@ const applied = (id: string) =>
     (answer) => answer?.body.state === 'applied',
     40_000,
   );
+
+const relayPid = (): number => pipeline.stack.processes.find(({ name }) => name === 'relay')?.pid ?? 0;
 
 /** Ends a process on the spot, and waits until another one is in its place. */
 const killed = async (name: ProcessName): Promise<void> => {
@@ -146,6 +156,30 @@ describe('an amendment', () => {
 });
 
 describe('the relay', () => {
+  it.each(failPointNames.filter((name) => name.startsWith('relay.')))(
+    'that ends at %s has done all of it once when another one is through',
+    async (name) => {
+      const { customer, key } = await prepared();
+      aim = name;
+      await killed('relay');
+      expect(aim).toBeUndefined();
+      const pid = relayPid();
+      const [item] = (await replace(key, customer, '9')).body.items;
+      await until(
+        async () => relayPid(),
+        (now) => now > 0 && now !== pid,
+      );
+      await applied(item.id);
+      expect(await usageOf(customer)).toBe('9');
+      const { rows } = await pipeline.asOwner.query(
+        "SELECT count(*)::integer AS entries FROM audit_log WHERE action = 'amendment.applied' AND object_id = $1",
+        [item.id],
+      );
+      expect(rows).toEqual([{ entries: 1 }]);
+    },
+    90_000,
+  );
+
   it('that dies with an amendment on its way is taken up from where it was', async () => {
     const { customer, key } = await prepared();
     const [item] = (await replace(key, customer, '6')).body.items;
@@ -156,7 +190,7 @@ describe('the relay', () => {
 
   it('that stands still keeps the API from nothing, and catches up', async () => {
     const { customer, key } = await prepared();
-    const pid = pipeline.stack.processes.find(({ name }) => name === 'relay')?.pid ?? 0;
+    const pid = relayPid();
     process.kill(pid, 'SIGSTOP');
     const [item] = (await replace(key, customer, '5')).body.items;
     const shown = await pipeline.api('GET', `/v1/events/amendments/${item.id}`);
@@ -202,7 +236,8 @@ describe('the relay', () => {
       for (const id of ids) await applied(id);
       expect((await lastSequence()) - before).toBe(keys.length);
       const { rows } = await pipeline.asOwner.query(
-        "SELECT count(*)::integer AS entries FROM audit_log WHERE action = 'amendment.applied' AND object_id = ANY ($1)",
+        `SELECT count(*)::integer AS entries FROM audit_log WHERE action = 'amendment.applied'
+           AND object_id = ANY ($1)`,
         [ids],
       );
       expect(rows).toEqual([{ entries: keys.length }]);

@@ -45,7 +45,8 @@ const backfill = (body: unknown, headers = {}, hosts = backfiller) =>
 type StoredEvent = { readonly key: string; readonly occurredAt: string; readonly isBackfill: number };
 const storedLike = (prefix: string): Promise<StoredEvent[]> =>
   readRows<StoredEvent>(clickhouse, {
-    query: `SELECT idempotency_key AS key, toString(occurred_at) AS occurredAt, is_backfill AS isBackfill FROM usage_events FINAL
+    query: `SELECT idempotency_key AS key, toString(occurred_at) AS occurredAt, is_backfill AS isBackfill
+      FROM usage_events FINAL
       INNER JOIN (SELECT stream_sequence, is_backfill FROM usage_messages FINAL) AS messages USING stream_sequence
       WHERE startsWith(idempotency_key, {prefix:String}) ORDER BY key`,
     params: { prefix },

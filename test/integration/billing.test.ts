@@ -120,7 +120,8 @@ describe('issued invoices are immutable', () => {
     await expect(pipeline.asOwner.query(statement)).rejects.toThrow(/is immutable/);
   });
   it('[I17] no line can be added to an issued invoice, by anyone', async () => {
-    const statement = `INSERT INTO invoice_lines SELECT invoice_id, 99, charge_code, description, meter, quantity, rounding, precise_amount, amount, steps, period_start, period_end FROM invoice_lines LIMIT 1`;
+    const statement = `INSERT INTO invoice_lines SELECT invoice_id, 99, charge_code, description, meter, quantity,
+        rounding, precise_amount, amount, steps, period_start, period_end FROM invoice_lines LIMIT 1`;
     await expect(pipeline.asApplication.query(statement)).rejects.toMatchObject({ code: '42501' });
     await expect(pipeline.asWorker.query(statement)).rejects.toThrow(/are immutable/);
     await expect(pipeline.asOwner.query(statement)).rejects.toThrow(/are immutable/);

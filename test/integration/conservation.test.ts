@@ -191,7 +191,8 @@ describe('[I11] what does not add up', () => {
     const asGateway = connectPostgres(url, { poolMax: 1, log: pino({ level: 'silent' }) });
     const [range] = await inStore((clickhouse) =>
       readRows<{ first: string; last: string; count: string }>(clickhouse, {
-        query: `SELECT toString(min(stream_sequence)) AS first, toString(max(stream_sequence)) AS last, toString(count()) AS count
+        query: `SELECT toString(min(stream_sequence)) AS first, toString(max(stream_sequence)) AS last,
+            toString(count()) AS count
           FROM usage_messages FINAL WHERE tenant = {tenant:String}`,
         params: { tenant: tenant.organizationId },
       }),
@@ -228,7 +229,8 @@ describe('[I11] what does not add up', () => {
     const forget = (table: string) =>
       inStore((clickhouse) =>
         clickhouse.command({
-          query: `ALTER TABLE ${table} DELETE WHERE tenant = {tenant:String} AND stream_sequence = {sequence:UInt64} SETTINGS mutations_sync = 2`,
+          query: `ALTER TABLE ${table} DELETE WHERE tenant = {tenant:String} AND stream_sequence = {sequence:UInt64}
+            SETTINGS mutations_sync = 2`,
           query_params: { tenant: victim.organizationId, sequence },
         }),
       );

@@ -255,8 +255,10 @@ const store = async (tenant: string, { events }: World): Promise<void> => {
   );
   const columns = 'tenant, event, customer, reason, amendment_id, row_sequence, void_sequence';
   await clickhouse.insert({
-    table: `usage_voids (${columns}, occurred_at, received_at, row_digest) SELECT ${columns}, fromUnixTimestamp64Milli(occurred_at), fromUnixTimestamp64Milli(received_at),
-      toFixedString(unhex(digest), 16) FROM input('tenant String, event String, customer String, reason String, amendment_id String, row_sequence UInt64,
+    table: `usage_voids (${columns}, occurred_at, received_at, row_digest)
+      SELECT ${columns}, fromUnixTimestamp64Milli(occurred_at), fromUnixTimestamp64Milli(received_at),
+      toFixedString(unhex(digest), 16)
+      FROM input('tenant String, event String, customer String, reason String, amendment_id String, row_sequence UInt64,
       void_sequence UInt64, occurred_at Int64, received_at Int64, digest String')`,
     values: voids,
     format: 'JSONEachRow',

@@ -68,8 +68,8 @@ type Row = {
 const stored = async (customer: string): Promise<Row[]> => {
   const clickhouse = createClient({ url: pipeline.clickhouseUrl });
   const result = await clickhouse.query({
-    query:
-      'SELECT idempotency_key, event, occurred_at, properties FROM usage_events FINAL WHERE customer = {customer:String} ORDER BY idempotency_key',
+    query: `SELECT idempotency_key, event, occurred_at, properties FROM usage_events FINAL
+       WHERE customer = {customer:String} ORDER BY idempotency_key`,
     query_params: { customer },
     format: 'JSONEachRow',
   });

@@ -104,7 +104,8 @@ type VoidRow = {
 
 const voids = (): Promise<VoidRow[]> =>
   readRows<VoidRow>(clickhouse, {
-    query: `SELECT event, customer, toUInt32(row_sequence) AS sequence, toUInt32(first_sequence) AS first, toUInt32(void_sequence) AS void, reason
+    query: `SELECT event, customer, toUInt32(row_sequence) AS sequence, toUInt32(first_sequence) AS first,
+        toUInt32(void_sequence) AS void, reason
       FROM usage_voids FINAL WHERE tenant = {tenant:String} ORDER BY sequence, first`,
     params: { tenant },
   });
@@ -112,7 +113,8 @@ const voids = (): Promise<VoidRow[]> =>
 /** Keys that count, each as often as it counts: as every query of usage leaves out what is void. */
 const standing = async (): Promise<string[]> => {
   const query = `SELECT idempotency_key AS key FROM (SELECT * FROM usage_events FINAL) WHERE tenant = {tenant:String}
-    AND (key_digest, stream_sequence) NOT IN (SELECT row_digest, row_sequence FROM usage_voids WHERE tenant = {tenant:String}) ORDER BY key`;
+    AND (key_digest, stream_sequence) NOT IN (SELECT row_digest, row_sequence FROM usage_voids
+      WHERE tenant = {tenant:String}) ORDER BY key`;
   return (await readRows<{ key: string }>(clickhouse, { query, params: { tenant } })).map(({ key }) => key);
 };
 

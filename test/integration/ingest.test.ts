@@ -28,8 +28,8 @@ const stored = async (
 > => {
   const clickhouse = createClient({ url: pipeline.clickhouseUrl });
   const result = await clickhouse.query({
-    query:
-      'SELECT idempotency_key, properties, stream_sequence, occurred_at FROM usage_events FINAL WHERE customer = {customer:String} ORDER BY idempotency_key',
+    query: `SELECT idempotency_key, properties, stream_sequence, occurred_at FROM usage_events FINAL
+       WHERE customer = {customer:String} ORDER BY idempotency_key`,
     query_params: { customer },
     format: 'JSONEachRow',
   });

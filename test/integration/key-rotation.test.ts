@@ -53,7 +53,8 @@ const columnOf = (report: RotationReport, name: string) => report.columns.find((
 describe('a rotation', () => {
   it('knows every column of bytes that holds something sealed', async () => {
     const { rows } = await database.owner.query<{ name: string }>(
-      `SELECT table_name || '.' || column_name AS name FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'bytea' ORDER BY 1`,
+      `SELECT table_name || '.' || column_name AS name FROM information_schema.columns WHERE table_schema = 'public'
+         AND data_type = 'bytea' ORDER BY 1`,
     );
     const notSealed = [
       'amended_events.row_digest',
@@ -88,7 +89,8 @@ describe('a rotation', () => {
     expect(await database.openAll(db)).toEqual(new Map(ids.toSorted().map((id) => [id, id])));
     const [stored] = (
       await db.query(
-        'SELECT (SELECT signing_secret FROM api_keys WHERE id = $1) AS secret, body AS answer FROM idempotency_keys WHERE key = $2',
+        `SELECT (SELECT signing_secret FROM api_keys WHERE id = $1) AS secret, body AS answer FROM idempotency_keys
+         WHERE key = $2`,
         [keyId, key],
       )
     ).rows;

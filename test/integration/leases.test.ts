@@ -3,7 +3,12 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createLog } from '#platform/process/log.ts';
 import { migrateAll } from '#platform/stores/migrate.ts';
 import { connectPostgres, type Postgres } from '#platform/stores/postgres.ts';
-import { leaseToIssue, leaseToRate, type ShardRow, shardFromRow } from '#schemas/billing-run.ts';
+import { UnavailableError } from '#platform/stores/retry.ts';
+import { leaseNext } from '#platform/work/leased-jobs.postgres.ts';
+import { shardJobs } from '#platform/work/shard-jobs.postgres.ts';
+import type { Shard } from '#schemas/billing-run.ts';
+import { createInvoiceStore } from '../../invoicer/invoices/invoices.postgres.ts';
+import { createBillingRuns } from '../../rater/run/billing-runs.postgres.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 
@@ -13,22 +18,23 @@ beforeAll(async () => {
   await migrateAll({ ...stores, databasePassword });
   owner = connectPostgres(stores.databaseUrl, { poolMax: 8, log: createLog('test', 'silent', []) });
   await owner.query(`
-    INSERT INTO organizations (id, name, created_at, tier) SELECT 'org_' || n, 'x', now(), 'scale' FROM generate_series(1, 3) AS n`);
+    INSERT INTO organizations (id, name, created_at, tier) SELECT 'org_' || n, 'x', now(), 'scale'
+    FROM generate_series(1, 3) AS n`);
   await owner.query(`
     INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
-    SELECT 'run_' || n, 'org_' || (n % 3 + 1), '2026-10-01', '2026-11-01', 'running', 9, now(), now() FROM generate_series(1, 40) AS n`);
+    SELECT 'run_' || n, 'org_' || (n % 3 + 1), '2026-10-01', '2026-11-01', 'running', 9, now(), now()
+    FROM generate_series(1, 40) AS n`);
   // 20,000 shards wait to be rated, and as many are long done.
   await owner.query(`
     INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)
-    SELECT 'run_' || r, n, '{}', CASE WHEN n < 500 THEN 'queued' ELSE 'issued' END FROM generate_series(1, 40) AS r, generate_series(0, 999) AS n`);
+    SELECT 'run_' || r, n, '{}', CASE WHEN n < 500 THEN 'queued' ELSE 'issued' END FROM generate_series(1, 40) AS r,
+      generate_series(0, 999) AS n`);
   await owner.query('ANALYZE');
 }, 60_000);
 afterAll(() => owner?.close());
 
-const lease = async (statement: ReturnType<typeof leaseToRate>) => {
-  const { rows } = await owner.query<ShardRow>(...statement);
-  return rows[0] && shardFromRow(rows[0]);
-};
+const toRate = (): Promise<Shard | undefined> => createBillingRuns(owner, 60).leaseShard();
+const toIssue = (): Promise<Shard | undefined> => createInvoiceStore(owner, 60).leaseShard();
 /** Marks shards of a run as rated. */
 const rated = (run: string, numbers: readonly number[]) =>
   owner.query("UPDATE billing_run_shards SET state = 'rated' WHERE run_id = $1 AND shard_number = ANY ($2)", [
@@ -46,9 +52,9 @@ const issued = async (shard: { runId: string; shardNumber: number; organizationI
 describe('a shard to rate', () => {
   it('is read from the index, however many wait: no sort, no walk over the table', async () => {
     const { rows } = await owner.query<{ 'QUERY PLAN': string }>(
-      `EXPLAIN SELECT s.run_id FROM billing_run_shards s
-       WHERE s.state = 'queued' AND s.attempts < 20 AND (s.leased_until IS NULL OR s.leased_until < clock_timestamp())
-       ORDER BY s.leased_until NULLS FIRST, s.run_id, s.shard_number LIMIT 1 FOR UPDATE SKIP LOCKED`,
+      `EXPLAIN WITH ${leaseNext(shardJobs, { where: "j.state = 'queued'", order: 'j.run_id, j.shard_number' })}
+       SELECT * FROM leased`,
+      [60],
     );
     const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
     expect(plan).toContain('billing_run_shards_queued');
@@ -56,14 +62,14 @@ describe('a shard to rate', () => {
   });
 
   it('is given to one of those that ask at the same moment, and again once its lease is over', async () => {
-    const all = await Promise.all(Array.from({ length: 8 }, () => lease(leaseToRate(60))));
+    const all = await Promise.all(Array.from({ length: 8 }, () => toRate()));
     const names = all.map((shard) => `${shard?.runId} ${shard?.shardNumber}`);
     expect(new Set(names).size).toBe(8);
     await owner.query(
       "UPDATE billing_run_shards SET leased_until = now() - interval '1 second' WHERE leased_until > now()",
     );
     await owner.query("UPDATE billing_run_shards SET state = 'issued' WHERE state = 'queued' AND leased_until IS NULL");
-    const again = await lease(leaseToRate(60));
+    const again = await toRate();
     expect(names).toContain(`${again?.runId} ${again?.shardNumber}`);
   });
 });
@@ -74,20 +80,20 @@ describe('a shard to issue', () => {
     await rated('run_2', [0, 1]);
     // Both of the same organization as run_1 is.
     await rated('run_4', [0]);
-    const first = await lease(leaseToIssue(60));
-    const second = await lease(leaseToIssue(60));
+    const first = await toIssue();
+    const second = await toIssue();
     expect([first?.organizationId, second?.organizationId].sort()).toEqual(['org_2', 'org_3']);
-    expect(await lease(leaseToIssue(60))).toBeUndefined();
+    expect(await toIssue()).toBeUndefined();
     if (!first) throw new Error('expected a shard');
     await issued(first);
-    const third = await lease(leaseToIssue(60));
+    const third = await toIssue();
     expect(third).toMatchObject({ organizationId: first.organizationId, runId: first.runId });
     if (second) await issued(second);
     if (third) await issued(third);
   });
 
   it('is one for each organization, of however many invoicers ask at the same moment', async () => {
-    const all = await Promise.all(Array.from({ length: 8 }, () => lease(leaseToIssue(60))));
+    const all = await Promise.all(Array.from({ length: 8 }, () => toIssue()));
     const organizations = all.flatMap((shard) => (shard ? [shard.organizationId] : []));
     expect(organizations.length).toBeGreaterThan(0);
     expect(new Set(organizations).size).toBe(organizations.length);
@@ -97,7 +103,7 @@ describe('a shard to issue', () => {
   it('is given again once the lease of its organization is over, and at once where it was given back', async () => {
     await rated('run_3', [0]);
     for (;;) {
-      const shard = await lease(leaseToIssue(60));
+      const shard = await toIssue();
       if (!shard) break;
       if (shard.runId !== 'run_3') {
         await issued(shard);
@@ -107,9 +113,16 @@ describe('a shard to issue', () => {
       await owner.query(
         "UPDATE billing_run_shards SET leased_until = now() - interval '1 second' WHERE run_id = 'run_3'",
       );
-      const again = await lease(leaseToIssue(60));
+      const again = await toIssue();
       expect(again).toMatchObject({ runId: 'run_3', shardNumber: 0 });
-      await owner.query("SELECT give_up_billing_run_shard('run_3', 0, 'x', true, 5)");
+      // Who lost the lease meanwhile gives nothing back that is another's by now.
+      await createInvoiceStore(owner, 60).giveUp(shard, new Error('a bug'));
+      const kept = await owner.query<{ leased: boolean; attempts: number; failure: string | null }>(
+        `SELECT i.leased_until > now() AS leased, s.attempts, s.failure FROM invoice_series i, billing_run_shards s
+         WHERE i.organization_id = 'org_1' AND s.run_id = 'run_3' AND s.shard_number = 0`,
+      );
+      expect(kept.rows).toEqual([{ leased: true, attempts: 2, failure: null }]);
+      if (again) await createInvoiceStore(owner, 60).giveUp(again, new UnavailableError('postgres', 'away'));
       const { rows } = await owner.query<{ leased: boolean }>(
         "SELECT leased_until IS NOT NULL AS leased FROM invoice_series WHERE organization_id = 'org_1'",
       );
@@ -117,5 +130,67 @@ describe('a shard to issue', () => {
       await issued(shard);
       break;
     }
+  });
+});
+
+describe('a run to prepare', () => {
+  const runs = () => createBillingRuns(owner, 60);
+  const queue = (id: string, attempts = 0) =>
+    owner.query(
+      `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, attempts, created_at, updated_at)
+       VALUES ($1, 'org_1', '2026-10-01', '2026-11-01', 'queued', $2, clock_timestamp(), clock_timestamp())`,
+      [id, attempts],
+    );
+  const rowOf = async (id: string) =>
+    (
+      await owner.query(
+        'SELECT state, attempts, failure, leased_until > clock_timestamp() AS rests FROM billing_runs WHERE id = $1',
+        [id],
+      )
+    ).rows[0];
+  const leased = async () => {
+    const run = await runs().leaseRun();
+    if (!run) throw new Error('expected a run');
+    return run;
+  };
+
+  it('goes behind the others where its time has not come, which is no attempt, and rests after a fault', async () => {
+    await queue('queued_1');
+    await queue('queued_2');
+    const first = await leased();
+    expect(first).toMatchObject({ runId: 'queued_1', attempt: 1 });
+    await runs().putBackRun(first);
+    expect(await rowOf('queued_1')).toEqual({ state: 'queued', attempts: 0, failure: null, rests: null });
+    const second = await leased();
+    expect(second).toMatchObject({ runId: 'queued_2', attempt: 1 });
+    expect(await runs().giveUpRun(second, new UnavailableError('nats', 'away'))).toBe(false);
+    const failure = 'NATS JetStream is not available: away';
+    expect(await rowOf('queued_2')).toEqual({ state: 'queued', attempts: 0, failure, rests: true });
+    const again = await leased();
+    expect(again).toMatchObject({ runId: 'queued_1', attempt: 1 });
+    expect(await runs().giveUpRun(again, new Error('a bug'))).toBe(false);
+    expect(await rowOf('queued_1')).toEqual({ state: 'queued', attempts: 1, failure: 'a bug', rests: true });
+    expect(await runs().leaseRun()).toBeUndefined();
+    await owner.query("UPDATE billing_runs SET state = 'completed' WHERE id LIKE 'queued_%'");
+  });
+
+  it('fails by name with its last attempt, and where it took twenty processes with it, with an entry each', async () => {
+    await queue('bug', 4);
+    expect(await runs().giveUpRun(await leased(), new Error('a bug'))).toBe(true);
+    await queue('deaths', 20);
+    await queue('living');
+    expect(await leased()).toMatchObject({ runId: 'living' });
+    expect(await rowOf('bug')).toMatchObject({ state: 'failed', failure: 'a bug' });
+    expect(await rowOf('deaths')).toMatchObject({
+      state: 'failed',
+      failure: 'the process that worked on it died, 20 times',
+    });
+    const { rows } = await owner.query(
+      "SELECT object_id, actor FROM audit_log WHERE action = 'billing_run.failed' ORDER BY object_id",
+    );
+    expect(rows).toEqual([
+      { object_id: 'bug', actor: 'rater' },
+      { object_id: 'deaths', actor: 'rater' },
+    ]);
   });
 });

@@ -63,7 +63,8 @@ beforeAll(async () => {
   await writer.query(`
     CREATE TABLE owners (id text PRIMARY KEY, name text NOT NULL);
     INSERT INTO owners VALUES ('org_1', 'one'), ('org_2', 'two');
-    CREATE UNLOGGED TABLE things (id text PRIMARY KEY, organization_id text NOT NULL, label text NOT NULL, state text NOT NULL, made_at timestamptz NOT NULL, size bigint NOT NULL)`);
+    CREATE UNLOGGED TABLE things (id text PRIMARY KEY, organization_id text NOT NULL, label text NOT NULL,
+      state text NOT NULL, made_at timestamptz NOT NULL, size bigint NOT NULL)`);
 });
 
 afterAll(async () => {
@@ -87,7 +88,8 @@ const insert = async (rows: readonly Thing[]): Promise<void> => {
     rows.map(({ size }) => size),
   ];
   await writer.query(
-    'INSERT INTO things SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[])',
+    `INSERT INTO things SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
+       $6::bigint[])`,
     columns,
   );
 };
@@ -410,10 +412,13 @@ const planOf = async (list: List, query: Record<string, string>): Promise<Plan[]
 describe('a page far behind', () => {
   beforeAll(async () => {
     await writer.query(
-      "INSERT INTO organizations (id, name, created_at, tier) VALUES ('org_1', 'one', now(), 'scale'), ('org_2', 'two', now(), 'scale')",
+      `INSERT INTO organizations (id, name, created_at, tier) VALUES ('org_1', 'one', now(), 'scale'),
+         ('org_2', 'two', now(), 'scale')`,
     );
-    await writer.query(`INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
-      SELECT 'cus_' || lpad(to_hex(n), 32, '0'), CASE WHEN n % 4 = 0 THEN 'org_2' ELSE 'org_1' END, 'ext-' || n, 'a', '{}', 1,
+    await writer.query(`INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at,
+        updated_at)
+      SELECT 'cus_' || lpad(to_hex(n), 32, '0'), CASE WHEN n % 4 = 0 THEN 'org_2' ELSE 'org_1' END, 'ext-' || n, 'a',
+        '{}', 1,
         timestamptz '2026-01-01' + n / 3 * interval '1 second', now() FROM generate_series(1, 20000) n`);
     await writer.query('VACUUM ANALYZE customers');
   });
@@ -422,7 +427,8 @@ describe('a page far behind', () => {
   const cursorAt = async (sort: string, column: string, number: number): Promise<string> => {
     const direction = sort.startsWith('-') ? 'DESC' : 'ASC';
     const { rows } = await writer.query(
-      `SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at, external_id, id FROM customers
+      `SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at, external_id, id
+       FROM customers
        WHERE organization_id = 'org_1' ORDER BY ${column} ${direction}, id ${direction} OFFSET ${number} LIMIT 1`,
     );
     return customerList.read({ sort }, 'org_1', cursors).cursorBehind({ value: rows[0][column], id: rows[0].id });

@@ -21,7 +21,8 @@ const tablesOf = async ({ databaseUrl, clickhouseUrl }: { databaseUrl: string; c
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
   const { rows } = await client.query(
-    "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2",
+    `SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public'
+     ORDER BY 1, 2`,
   );
   const applied = await client.query('SELECT name, checksum, applied_at FROM schema_migrations ORDER BY name');
   await client.end();
@@ -104,7 +105,8 @@ it('the API forgets no answer and writes down no use ahead of the time of the da
   await owner.query(`
     INSERT INTO organizations (id, name, created_at, tier) VALUES ('org', 'x', now(), 'scale');
     INSERT INTO idempotency_keys VALUES ('org', 'key', '\\x01', 201, '{}', '\\x01', now(), now() + interval '1 hour');
-    INSERT INTO api_keys (id, organization_id, name, key_hash, scopes, created_at, updated_at) VALUES ('key', 'org', 'x', '\\x01', '{}', now(), now());`);
+    INSERT INTO api_keys (id, organization_id, name, key_hash, scopes, created_at, updated_at)
+    VALUES ('key', 'org', 'x', '\\x01', '{}', now(), now());`);
   const api = await connect(loginUrl(stores.databaseUrl, 'millrace_app', databasePassword));
   expect((await api.query("SELECT purge_idempotency_keys('infinity') AS gone")).rows).toEqual([{ gone: 0n }]);
   await api.query("SELECT touch_api_keys('{key}', now() + interval '1 year')");
@@ -121,7 +123,8 @@ it('a login that puts a view of its own before a table of ours runs nothing as t
     const client = await connect(loginUrl(stores.databaseUrl, login, databasePassword));
     await client.query(`CREATE FUNCTION pg_temp.smuggled() RETURNS text LANGUAGE sql AS 'SELECT current_user::text'`);
     await client.query(
-      `CREATE TEMP VIEW api_keys AS SELECT pg_temp.smuggled() AS id, '\\x01'::bytea AS key_hash, 'org'::text AS organization_id, '{}'::text[] AS scopes,
+      `CREATE TEMP VIEW api_keys AS SELECT pg_temp.smuggled() AS id, '\\x01'::bytea AS key_hash,
+         'org'::text AS organization_id, '{}'::text[] AS scopes,
          now() AS expires_at, now() AS revoked_at, NULL::bytea AS signing_secret`,
     );
     await client.query("CREATE TEMP VIEW organizations AS SELECT 'org'::text AS id, 'scale'::text AS tier");
@@ -139,19 +142,23 @@ it('[I17] a table of its own before ours does not let the worker add a line to a
   const owner = await connect(stores.databaseUrl);
   await owner.query(`
     INSERT INTO organizations (id, name, created_at, tier) VALUES ('org', 'x', now(), 'scale');
-    INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at) VALUES ('cus', 'org', 'x', 'x', '{}', 1, now(), now());
+    INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
+    VALUES ('cus', 'org', 'x', 'x', '{}', 1, now(), now());
     INSERT INTO plans VALUES ('pln', 'org', 'x', 'x', '{}', 1, now(), now());
-    INSERT INTO plan_versions VALUES ('plv', 'org', 'pln', 1, 'EUR', 'month', '[]', now(), 'active', now(), NULL, 1, now());
+    INSERT INTO plan_versions
+      VALUES ('plv', 'org', 'pln', 1, 'EUR', 'month', '[]', now(), 'active', now(), NULL, 1, now());
     INSERT INTO subscriptions VALUES ('sub', 'org', 'cus', 'plv', 'active', now(), NULL, '{}', 1, now(), now(), 'EUR');
     INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, created_at, updated_at)
       VALUES ('run', 'org', '2026-10-01', '2026-11-01', 'completed', now(), now());
-    INSERT INTO invoices (id, organization_id, series_number, kind, content_version, customer_id, run_id, currency, subtotal, total, issued_at, previous_hash, hash)
+    INSERT INTO invoices (id, organization_id, series_number, kind, content_version, customer_id, run_id, currency,
+      subtotal, total, issued_at, previous_hash, hash)
       VALUES ('inv', 'org', 1, 'period', 2, 'cus', 'run', 'EUR', 1, 1, now(), 'x', 'y');`);
   await owner.end();
   const worker = await connect(loginUrl(stores.databaseUrl, 'millrace_worker', databasePassword));
   await worker.query('CREATE TEMP TABLE invoices (id text)');
   const late = worker.query(
-    `INSERT INTO public.invoice_lines VALUES ('inv', 1, 'x', 'x', NULL, 1, 'half_even', 1, 1, '[]', '2026-10-01', '2026-11-01')`,
+    `INSERT INTO public.invoice_lines VALUES ('inv', 1, 'x', 'x', NULL, 1, 'half_even', 1, 1, '[]', '2026-10-01',
+       '2026-11-01')`,
   );
   await expect(late).rejects.toThrow('immutable');
   await worker.end();
@@ -160,7 +167,8 @@ it('[I17] a table of its own before ours does not let the worker add a line to a
 /** Brings a database to where the release before `name` left it. */
 const migrateBefore = async (owner: pg.Client, name: string): Promise<void> => {
   await owner.query(
-    'CREATE TABLE schema_migrations (name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())',
+    `CREATE TABLE schema_migrations (name text PRIMARY KEY, checksum text NOT NULL,
+       applied_at timestamptz NOT NULL DEFAULT now())`,
   );
   for (const { name: file, sql, checksum } of (await readMigrations('postgres')).filter((one) => one.name < name)) {
     await owner.query(sql);
@@ -171,17 +179,22 @@ const migrateBefore = async (owner: pg.Client, name: string): Promise<void> => {
 it('[I35] versions of plans from before they had a life: the newest is active, and the others are archived', async () => {
   const stores = await freshStores();
   const client = await connect(stores.databaseUrl);
-  await migrateBefore(client, '0020');
+  await migrateBefore(client, '0021');
   await client.query(`
     INSERT INTO organizations (id, name, created_at, tier) VALUES ('org', 'x', now(), 'scale');
-    INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at) VALUES ('cus', 'org', 'x', 'x', '{}', 1, now(), now());
-    INSERT INTO plans VALUES ('pln', 'org', 'x', 'x', '{}', 1, now(), now()), ('one', 'org', 'y', 'y', '{}', 1, now(), now());
-    INSERT INTO plan_versions VALUES ('plv_1', 'org', 'pln', 1, 'EUR', 'month', '[]', '2026-01-01'), ('plv_2', 'org', 'pln', 2, 'EUR', 'month', '[]', '2026-02-01'),
-      ('plv_3', 'org', 'pln', 3, 'USD', 'month', '[]', '2026-03-01'), ('plv_4', 'org', 'one', 1, 'USD', 'month', '[]', '2026-04-01');
+    INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
+      VALUES ('cus', 'org', 'x', 'x', '{}', 1, now(), now());
+    INSERT INTO plans VALUES ('pln', 'org', 'x', 'x', '{}', 1, now(), now()),
+      ('one', 'org', 'y', 'y', '{}', 1, now(), now());
+    INSERT INTO plan_versions VALUES ('plv_1', 'org', 'pln', 1, 'EUR', 'month', '[]', '2026-01-01'),
+      ('plv_2', 'org', 'pln', 2, 'EUR', 'month', '[]', '2026-02-01'),
+      ('plv_3', 'org', 'pln', 3, 'USD', 'month', '[]', '2026-03-01'),
+      ('plv_4', 'org', 'one', 1, 'USD', 'month', '[]', '2026-04-01');
     INSERT INTO subscriptions VALUES ('sub', 'org', 'cus', 'plv_2', 'active', now(), NULL, '{}', 1, now(), now());`);
   await migrateAll(stores);
   const { rows } = await client.query(
-    "SELECT id, state, activated_at = created_at AS since, to_char(archived_at, 'MM') AS until, version FROM plan_versions ORDER BY id",
+    `SELECT id, state, activated_at = created_at AS since, to_char(archived_at, 'MM') AS until, version
+     FROM plan_versions ORDER BY id`,
   );
   expect(rows.map(({ id, state, since, until, version }) => [id, state, since, until, version])).toEqual([
     ['plv_1', 'archived', true, '02', 2],
@@ -204,7 +217,8 @@ it('[I28] an audit log from before there were lanes is lane 0, verifies as it wa
   ]);
   for (const entry of auditExamples)
     await client.query(
-      `INSERT INTO audit_log (organization_id, sequence, id, occurred_at, actor, action, object_type, object_id, before_digest, after_digest, request_id, result,
+      `INSERT INTO audit_log (organization_id, sequence, id, occurred_at, actor, action, object_type, object_id,
+         before_digest, after_digest, request_id, result,
          previous_hash, hash, stored_digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
       [
         ...[organizationId, entry.sequence, entry.id, new Date(entry.occurredAtMs), entry.actor, entry.action],
@@ -275,7 +289,8 @@ it('[I34] rows whose names have the form of an id stop no migration and keep the
   }
   // What is there goes on being changed and ended.
   await owner.query(
-    "UPDATE customers SET metadata = '{}', version = 2; UPDATE meters SET deleted_at = now(); UPDATE plans SET name = 'y'",
+    `UPDATE customers SET metadata = '{}', version = 2; UPDATE meters SET deleted_at = now(); UPDATE plans
+       SET name = 'y'`,
   );
   expect((await owner.query('SELECT external_id FROM customers ORDER BY id')).rows).toEqual([
     { external_id: 'acme' },

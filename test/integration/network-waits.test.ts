@@ -35,7 +35,8 @@ beforeAll(async () => {
   objects = await makeObjects(tenant.api, `c-${unique()}`, tenant.ingest);
 });
 afterAll(async () => {
-  // What hangs ends with its connection, and so does not hold up the end of the processes; a proxy ends with its last one.
+  // What hangs ends with its connection, and so does not hold up the end of the processes; a proxy ends with its last
+  // one.
   for (const proxy of proxies.values()) {
     proxy.begin('reset');
     proxy.heal();
@@ -57,6 +58,16 @@ const standing = async (): Promise<string[]> => {
   return rows.map(({ query }) => query);
 };
 
+/** Whether a relay works for the tenant: it holds the lock of the organization meanwhile. */
+const relaying = async (): Promise<boolean> => {
+  const { rows } = await pipeline.asOwner.query<{ held: boolean }>(
+    `SELECT EXISTS (SELECT 1 FROM pg_locks, hashtextextended($1, 1) AS key WHERE locktype = 'advisory'
+     AND classid::bigint = (key >> 32) & 4294967295 AND objid::bigint = key & 4294967295) AS held`,
+    [`relay ${tenant.organizationId}`],
+  );
+  return rows[0]?.held ?? false;
+};
+
 const hang = () => proxies.forEach((proxy) => void proxy.begin('half_open'));
 const changes = definedRoutes().filter(({ method, rateClass }) => method !== 'GET' && rateClass !== 'read');
 
@@ -70,7 +81,7 @@ describe('a transaction that stands still', () => {
 });
 
 describe('while ClickHouse, NATS and Redis hang', () => {
-  it('no change through the API and no billing run keeps a transaction open, and a repeat has its answer', async () => {
+  it('no change through the API, no billing run and no relay of amendments keeps a transaction open; a repeat has its answer', async () => {
     const { api } = tenant;
     const kept = [
       { status: 201, key: unique(), example: await examples.amendEvents?.(api, objects) },
@@ -79,6 +90,9 @@ describe('while ClickHouse, NATS and Redis hang', () => {
     const path = '/v1/events/amendments';
     const amend = ({ key, example }: (typeof kept)[number]) =>
       api('POST', path, example?.body, { 'idempotency-key': key });
+    // Its amendment goes on its way when all hangs.
+    const relayPid = pipeline.stack.processes.find(({ name }) => name === 'relay')?.pid ?? 0;
+    process.kill(relayPid, 'SIGSTOP');
     const first: ApiAnswer[] = [];
     for (const one of kept) first.push(await amend(one));
     expect(first.map(({ status }) => status)).toEqual(kept.map(({ status }) => status));
@@ -106,9 +120,11 @@ describe('while ClickHouse, NATS and Redis hang', () => {
       (left) => left.length === 1,
     );
     expect([...waiting]).toEqual(['amendEvents']);
+    process.kill(relayPid, 'SIGCONT');
+    await until(relaying, (held) => held);
     const begin = performance.now();
     while (performance.now() - begin < 3 * standsMsMin) {
-      expect(await standing()).toEqual([]);
+      expect([await standing(), await relaying()]).toEqual([[], true]);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     expect([...waiting]).toEqual(['amendEvents']);

@@ -147,8 +147,9 @@ describe.each(fixtures)('%s', (name) => {
   });
 
   /**
-   * Entries of one moment had the order of the one chain that there was. They stand in lanes now, and a list breaks ties
-   * by id: so the log is held against the entries of then one by one. A cursor of then stands in the order of then.
+   * Entries of one moment had the order of the one chain that there was. They stand in lanes now, and a list breaks
+   * ties by id: so the log is held against the entries of then one by one. A cursor of then stands in the order of
+   * then.
    */
   const askedAs = async (then: unknown, { api }: Hosts, path: string) => {
     const answer = await api('GET', path);
@@ -198,7 +199,8 @@ describe.each(fixtures)('%s', (name) => {
       for (const month of release.months) {
         const [row] = (
           await owner.query<{ count: bigint }>(
-            'SELECT count(*) AS count FROM invoices WHERE organization_id = $1 AND period_start >= $2 AND period_start < $3',
+            `SELECT count(*) AS count FROM invoices WHERE organization_id = $1 AND period_start >= $2
+               AND period_start < $3`,
             [world.organizationId, `${month}-01T00:00:00Z`, `${nextOf(month)}-01T00:00:00Z`],
           )
         ).rows;

@@ -178,7 +178,8 @@ describe('a draft', () => {
     const pinned = async () =>
       (
         await pipeline.asOwner.query<{ number: number }>(
-          `SELECT v.version_number AS number FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id WHERE p.plan_version_id = $1`,
+          `SELECT v.version_number AS number FROM plan_version_meters p
+             JOIN meter_versions v ON v.id = p.meter_version_id WHERE p.plan_version_id = $1`,
           [plan.plan_version_id],
         )
       ).rows.map(({ number }) => number);
@@ -253,7 +254,8 @@ describe('at the same moment', () => {
     const answers = await Promise.all([...subscribing, ...changing]);
     expect(answers.map(({ status }) => status)).toEqual([...Array(12).fill(201), ...Array(6).fill(200)]);
     const { rows } = await pipeline.asOwner.query<{ wrong: bigint; versions: bigint }>(
-      `SELECT count(*) FILTER (WHERE v.state = 'draft' OR v.activated_at > s.created_at + interval '2 seconds') AS wrong,
+      `SELECT
+         count(*) FILTER (WHERE v.state = 'draft' OR v.activated_at > s.created_at + interval '2 seconds') AS wrong,
          (SELECT count(*) FROM plan_versions WHERE plan_id = $1) AS versions
        FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id WHERE v.plan_id = $1`,
       [plan.id],
@@ -298,7 +300,8 @@ describe('in the database', () => {
     for (const number of [1, 2])
       await expect(
         app.query(
-          `INSERT INTO plan_version_meters SELECT organization_id, ${version(number)}, 'x', 'mtv_x' FROM plans WHERE id = $1`,
+          `INSERT INTO plan_version_meters SELECT organization_id, ${version(number)}, 'x', 'mtv_x'
+           FROM plans WHERE id = $1`,
           [plan.id],
         ),
       ).rejects.toMatchObject(refused);

@@ -54,7 +54,7 @@ it('[I8] a batch that is delivered again is stored once, as the same rows', asyn
 it('[I2] twins that come with one insert are read as one, and it is the first', async () => {
   await insert([messageOf(302, 1_000, ['a', 'b'], 'org_twins'), messageOf(301, 1_000, ['a'], 'org_twins')]);
   expect(await stored('org_twins', 'usage_events FINAL')).toEqual(['a', 'b']);
-  const query =
-    "SELECT toString(stream_sequence) AS sequence FROM usage_events FINAL WHERE tenant = 'org_twins' ORDER BY idempotency_key";
+  const query = `SELECT toString(stream_sequence) AS sequence FROM usage_events FINAL WHERE tenant = 'org_twins'
+     ORDER BY idempotency_key`;
   expect(await readRows(clickhouse, { query, params: {} })).toEqual([{ sequence: '301' }, { sequence: '302' }]);
 });

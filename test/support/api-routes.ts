@@ -4,19 +4,11 @@ import type { FastifyInstance, RouteOptions } from 'fastify';
 import { pino } from 'pino';
 import { systemClock } from '#platform/process/clock.ts';
 import { createMetrics } from '#platform/process/metrics.ts';
-import { createApiKeyStore } from '../../api/access/api-keys.postgres.ts';
-import { auditLog } from '../../api/access/audit-log.postgres.ts';
-import { catalogStore } from '../../api/catalog/catalog.postgres.ts';
-import { createCustomerStore } from '../../api/customers/customers.postgres.ts';
-import { amendmentStore } from '../../api/events/amendments.postgres.ts';
-import { billedUsage } from '../../api/events/billed-usage.postgres.ts';
-import { ratedLines } from '../../api/explain/rated-lines.postgres.ts';
-import { invoiceReader } from '../../api/invoices/invoices.postgres.ts';
 import { createIngestCounts } from '../../api/reconciliation/ingest-counts.postgres.ts';
+import { createStores } from '../../api/resources.ts';
 import { createRoutes, type RouteDefinition } from '../../api/route/define-route.ts';
 import type { List } from '../../api/route/lists.ts';
 import { type ApiOptions, createApi } from '../../api/server.ts';
-import { subscriptionStore } from '../../api/subscriptions/subscriptions.postgres.ts';
 import { llmProPlan } from './llm-pro.ts';
 import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
@@ -35,26 +27,17 @@ export const apiOptions = (): ApiOptions => ({
   guard: { clock: systemClock, authenticate: nothing, rateLimit: nothing, openSigningSecret: nothing },
   routes: nothing,
   ports: {
-    catalog: catalogStore,
-    customers: createCustomerStore(vaultWith()),
-    subscriptions: subscriptionStore,
-    invoices: invoiceReader,
-    ratedLines,
+    ...createStores(vaultWith()),
     lineEvents: nothing,
-    apiKeys: createApiKeyStore(vaultWith()),
-    amendments: amendmentStore,
     lastSequence: nothing,
     storedEvents: nothing,
-    billingFactsOf: nothing,
     futureMsMax: 0,
-    auditLog,
     readUsage: nothing,
     readWatermark: nothing,
     recentWatermark: nothing,
     hashKey: nothing,
     ingestCounts: createIngestCounts('USAGE'),
     storedUsage: nothing,
-    billedUsage,
     streamSays: nothing,
   },
 });
@@ -91,8 +74,9 @@ export const definedRoutes = (): DefinedRoute[] =>
 
 export type Example = { readonly path: string; readonly body?: unknown };
 
+type ExampleOf = (api: Call, objects: Objects) => Promise<Example>;
+
 const customer = () => ({ external_id: `example-${unique()}`, name: 'An example' });
-const meter = () => ({ code: `m-${unique()}`, name: 'A meter', event: 'example', aggregation: 'count' });
 const idOf = async (api: Call, path: string, body: unknown): Promise<string> => (await api('POST', path, body)).body.id;
 
 /** The path of a draft of a new plan, whose first version is active. */
@@ -102,25 +86,12 @@ const draft = async (api: Call): Promise<string> => {
   return `${path}/2`;
 };
 
-/** A request that succeeds, by operation: each call makes what it needs, so that no two are in each other's way. */
-export const examples: Readonly<Record<string, (api: Call, objects: Objects) => Promise<Example>>> = {
-  createMeter: async () => ({ path: '/v1/meters', body: meter() }),
-  listMeters: async () => ({ path: '/v1/meters' }),
+/** Requests that succeed, of operations for which `conventional` would not do. */
+const particular: Readonly<Record<string, ExampleOf>> = {
   getMeter: async (_, { meter: id }) => ({ path: `/v1/meters/${id}` }),
-  updateMeter: async (api) => ({
-    path: `/v1/meters/${await idOf(api, '/v1/meters', meter())}`,
-    body: { name: 'Another name' },
-  }),
   listMeterVersions: async (_, { meter: id }) => ({ path: `/v1/meters/${id}/versions` }),
-  deleteMeter: async (api) => ({ path: `/v1/meters/${await idOf(api, '/v1/meters', meter())}` }),
   getMeterUsage: async (_, { meter: id }) => ({ path: `/v1/meters/${id}/usage` }),
   createPlan: async () => ({ path: '/v1/plans', body: { ...llmProPlan, code: `p-${unique()}` } }),
-  listPlans: async () => ({ path: '/v1/plans' }),
-  getPlan: async (_, { plan }) => ({ path: `/v1/plans/${plan}` }),
-  updatePlan: async (api) => ({
-    path: `/v1/plans/${await idOf(api, '/v1/plans', { ...llmProPlan, code: `p-${unique()}` })}`,
-    body: { name: 'Another name' },
-  }),
   createPlanVersion: async (api) => ({
     path: `/v1/plans/${await idOf(api, '/v1/plans', { ...llmProPlan, code: `p-${unique()}` })}/versions`,
     body: { currency: 'EUR' },
@@ -130,45 +101,27 @@ export const examples: Readonly<Record<string, (api: Call, objects: Objects) => 
   updatePlanVersion: async (api) => ({ path: await draft(api), body: { currency: 'EUR' } }),
   activatePlanVersion: async (api) => ({ path: `${await draft(api)}/activate` }),
   archivePlanVersion: async (api) => ({ path: `${await draft(api)}/archive` }),
-  createCustomer: async () => ({ path: '/v1/customers', body: customer() }),
-  listCustomers: async () => ({ path: '/v1/customers' }),
   getCustomer: async (_, { customer: id }) => ({ path: `/v1/customers/${id}` }),
-  updateCustomer: async (api) => ({
-    path: `/v1/customers/${await idOf(api, '/v1/customers', customer())}`,
-    body: { name: 'Another name' },
-  }),
   getCustomerUsage: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/usage` }),
   listCustomerInvoices: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/invoices` }),
   createSubscription: async (api) => ({
     path: '/v1/subscriptions',
     body: { customer_id: await idOf(api, '/v1/customers', customer()), plan: llmProPlan.code },
   }),
-  listSubscriptions: async () => ({ path: '/v1/subscriptions' }),
   getSubscription: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}` }),
   getSubscriptionUsage: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/usage` }),
-  updateSubscription: async (api) => {
-    const customerId = await idOf(api, '/v1/customers', customer());
-    const id = await idOf(api, '/v1/subscriptions', { customer_id: customerId, plan: llmProPlan.code });
-    return { path: `/v1/subscriptions/${id}`, body: { metadata: { note: 'another' } } };
-  },
   createBillingRun: async () => ({ path: '/v1/invoices/run', body: { period: lastMonth().name } }),
   getBillingRun: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}` }),
-  listInvoices: async () => ({ path: '/v1/invoices' }),
   getInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}` }),
   explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
   explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),
   listEventsOfRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain/events` }),
   createApiKey: async () => ({ path: '/v1/api-keys', body: { name: 'A key', scopes: ['read:meters'] } }),
-  listApiKeys: async () => ({ path: '/v1/api-keys' }),
   getApiKey: async (_, { apiKey }) => ({ path: `/v1/api-keys/${apiKey}` }),
   rotateApiKey: async (api) => ({
     path: `/v1/api-keys/${await idOf(api, '/v1/api-keys', { name: 'A key', scopes: ['read:meters'] })}/rotate`,
     body: {},
   }),
-  revokeApiKey: async (api) => ({
-    path: `/v1/api-keys/${await idOf(api, '/v1/api-keys', { name: 'A key', scopes: ['read:meters'] })}`,
-  }),
-  searchEvents: async () => ({ path: '/v1/events' }),
   getEvent: async (_, { event }) => ({ path: `/v1/events/${event}` }),
   checkEvents: async (_, { event }) => ({ path: '/v1/events/check', body: { idempotency_keys: [event] } }),
   amendEvents: async (_, { event }) => ({
@@ -188,8 +141,39 @@ export const examples: Readonly<Record<string, (api: Call, objects: Objects) => 
       ],
     },
   }),
-  listAmendments: async () => ({ path: '/v1/events/amendments' }),
   getAmendment: async (_, { amendment }) => ({ path: `/v1/events/amendments/${amendment}` }),
-  getReconciliation: async () => ({ path: '/v1/reconciliation' }),
-  listAuditLog: async () => ({ path: '/v1/audit-log' }),
+};
+
+const routes = definedRoutes();
+
+/** As the document shows the body, under a name that nothing has yet. */
+const shownBody = ({ documentedBody, body }: DefinedRoute): unknown => {
+  const { examples: [shown] = [] } = (documentedBody ?? body ?? {}) as { examples?: readonly object[] };
+  const name = ['code', 'external_id'].find((field) => shown && field in shown);
+  return name ? { ...shown, [name]: `example-${unique()}` } : shown;
+};
+
+/**
+ * What any resource can be asked for: to be listed; to be made, as the document shows it; and what takes its id, once
+ * one was made.
+ */
+const conventional =
+  (route: DefinedRoute): ExampleOf =>
+  async (api, objects) => {
+    const { method, url } = route;
+    const body = method === 'POST' || method === 'PATCH' ? { body: shownBody(route) } : {};
+    const [made = ''] = url.split('/:');
+    if (made === url) return { path: url, ...body };
+    const making = routes.find((other) => other.method === 'POST' && other.url === made);
+    const example = making && (await examples[making.operation]?.(api, objects));
+    if (!example) throw new Error(`${route.operation}: nothing is made at ${made}; say what to ask for`);
+    return { path: url.replace(':id', await idOf(api, example.path, example.body)), ...body };
+  };
+
+/** A request that succeeds, by operation: each call makes what it needs, so that no two are in each other's way. */
+export const examples: Readonly<Record<string, ExampleOf>> = {
+  ...particular,
+  ...Object.fromEntries(
+    routes.filter(({ operation }) => !(operation in particular)).map((route) => [route.operation, conventional(route)]),
+  ),
 };

@@ -9,12 +9,14 @@ export const smallTables: readonly string[] = ['identity_checks', 'stream_losses
 
 /** `n` runs over the rows; `org` is the organization of a row, `$1` the one that has a tenth. */
 const rows = 30_000;
-const from = `FROM (SELECT n, CASE WHEN n % 10 = 0 THEN $1 ELSE 'org_fill_' || (n % 8000) END AS org FROM generate_series(1, ${rows}) AS n) AS f`;
+const from = `FROM (SELECT n, CASE WHEN n % 10 = 0 THEN $1 ELSE 'org_fill_' || (n % 8000) END AS org
+    FROM generate_series(1, ${rows}) AS n) AS f`;
 /** Every organization but the first has a row of its own here. */
 const fromOrganizations =
   "FROM (SELECT n, 'org_fill_' || n AS org, $1::text AS own FROM generate_series(0, 7999) AS n) AS f";
 /** The catalogue of the one organization is left as it is, since usage is asked for by each of its meters. */
-const fromOthers = `FROM (SELECT n, 'org_fill_' || (n % 8000) AS org, $1::text AS own FROM generate_series(1, ${rows}) AS n) AS f`;
+const fromOthers = `FROM (SELECT n, 'org_fill_' || (n % 8000) AS org, $1::text AS own
+    FROM generate_series(1, ${rows}) AS n) AS f`;
 /** They sort before the ids of what is made now, as they would if they were older. */
 const id = (prefix: string): string => `'${prefix}_' || lpad(to_hex(n), 32, '0')`;
 const begin = "'2020-01-01'::timestamptz";
@@ -22,50 +24,74 @@ const end = "'2020-02-01'::timestamptz";
 
 const statements: readonly string[] = [
   `INSERT INTO organizations (id, name, created_at, tier) SELECT org, 'x', now(), 'scale' ${fromOrganizations}`,
-  `INSERT INTO data_keys (organization_id, version, master_key_id, wrapped, created_at) SELECT org, 1, 'x', '\\x00', now() ${fromOrganizations}`,
-  `INSERT INTO audit_heads (organization_id, lane, last_sequence, head_hash) SELECT org, 0, 10, repeat('0', 64) ${fromOrganizations}`,
-  `INSERT INTO invoice_series (organization_id, last_number, head_hash) SELECT org, 10, repeat('0', 64) ${fromOrganizations}`,
+  `INSERT INTO data_keys (organization_id, version, master_key_id, wrapped, created_at) SELECT org, 1, 'x', '\\x00',
+     now() ${fromOrganizations}`,
+  `INSERT INTO audit_heads (organization_id, lane, last_sequence, head_hash)
+   SELECT org, 0, 10, repeat('0', 64) ${fromOrganizations}`,
+  `INSERT INTO invoice_series (organization_id, last_number, head_hash)
+   SELECT org, 10, repeat('0', 64) ${fromOrganizations}`,
   `INSERT INTO api_keys (id, organization_id, name, hint, key_hash, scopes, created_at, updated_at)
    SELECT ${id('key')}, org, 'x', 'x', sha256(n::text::bytea), '{read:meters}', ${begin}, ${begin} ${from}`,
   `INSERT INTO meters (id, organization_id, code, name, metadata, version, created_at, updated_at)
    SELECT ${id('mtr')}, org, 'm-' || n, 'x', '{}', 1, ${begin}, ${begin} ${fromOthers}`,
-  `INSERT INTO meter_versions (id, organization_id, meter_id, version_number, event, aggregation, definition, created_at)
+  `INSERT INTO meter_versions (id, organization_id, meter_id, version_number, event, aggregation, definition,
+     created_at)
    SELECT ${id('mtv')}, org, ${id('mtr')}, 1, 'e', 'count', '{}', ${begin} ${fromOthers}`,
   `INSERT INTO plans (id, organization_id, code, name, metadata, version, created_at, updated_at)
    SELECT ${id('pln')}, org, 'p-' || n, 'x', '{}', 1, ${begin}, ${begin} ${fromOthers}`,
-  `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, state, currency, billing_interval, charges, version, created_at, updated_at, activated_at)
-   SELECT ${id('plv')}, org, ${id('pln')}, 1, 'active', 'USD', 'month', '[]', 1, ${begin}, ${begin}, ${begin} ${fromOthers}`,
+  `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, state, currency, billing_interval, charges,
+     version, created_at, updated_at, activated_at)
+   SELECT ${id('plv')}, org, ${id('pln')}, 1, 'active', 'USD', 'month', '[]', 1, ${begin}, ${begin}, ${begin}
+     ${fromOthers}`,
   `INSERT INTO plan_version_meters (organization_id, plan_version_id, meter_code, meter_version_id)
    SELECT org, ${id('plv')}, 'm-' || n, ${id('mtv')} ${fromOthers}`,
   `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
    SELECT ${id('cus')}, org, 'fill-' || n, 'x', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
-  `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at, ended_at, metadata, version, created_at, updated_at)
-   SELECT ${id('sub')}, org, ${id('cus')}, ${id('plv')}, 'USD', 'ended', ${begin}, ${end}, '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at, ended_at,
+     metadata, version, created_at, updated_at)
+   SELECT ${id('sub')}, org, ${id('cus')}, ${id('plv')}, 'USD', 'ended', ${begin}, ${end}, '{}', 1,
+     ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
    SELECT ${id('run')}, org, ${begin}, ${end}, 'completed', 1, ${begin}, ${begin} ${from}`,
-  `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) SELECT ${id('run')}, 0, '{}', 'issued' ${from}`,
-  `INSERT INTO invoices (id, organization_id, series_number, kind, customer_id, run_id, currency, subtotal, total, issued_at, previous_hash, hash, content_version)
-   SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${id('run')}, 'USD', 0, 0, ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 2 ${from}`,
-  `INSERT INTO invoice_lines (invoice_id, position, charge_code, description, quantity, rounding, precise_amount, amount, steps, period_start, period_end)
-   SELECT ${id('inv')}, p, 'c', 'x', 0, 'half_up', 0, 0, '[]', ${begin}, ${end} ${from} CROSS JOIN generate_series(1, 2) AS p`,
-  `INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end,
+  `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) SELECT ${id('run')}, 0, '{}',
+     'issued' ${from}`,
+  `INSERT INTO invoices (id, organization_id, series_number, kind, customer_id, run_id, currency, subtotal, total,
+     issued_at, previous_hash, hash, content_version)
+   SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${id('run')}, 'USD', 0, 0,
+     ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 2 ${from}`,
+  `INSERT INTO invoice_lines (invoice_id, position, charge_code, description, quantity, rounding, precise_amount,
+     amount, steps, period_start, period_end)
+   SELECT ${id('inv')}, p, 'c', 'x', 0, 'half_up', 0, 0, '[]', ${begin}, ${end} ${from} CROSS
+   JOIN generate_series(1, 2) AS p`,
+  `INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
+     billing_end, segment, span_start, span_end,
      state, watermark, invoice_id, created_at)
-   SELECT ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, ${begin}, ${end}, 1, ${begin}, ${end}, 'billed', 1, ${id('inv')}, ${begin} ${from}`,
-  `INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end, charge_code, watermark, plan_version_id, position, line,
-     unmeasured_events, rated_at)
-   SELECT ${id('rln')}, org, ${id('bpd')}, ${id('sub')}, ${begin}, ${end}, 'c', 1, ${id('plv')}, 1, '{}', 0, ${begin} ${from}`,
-  `INSERT INTO audit_log (organization_id, canonical_version, lane, sequence, id, occurred_at, actor, action, object_type, object_id, object_sequence, result, previous_hash, hash)
-   SELECT org, 3, 0, 1000000 + n, ${id('aud')}, ${begin} + n * interval '1 second', 'x', 'customer.created', 'customer', ${id('cus')}, 1, '201', repeat('0', 64), repeat('0', 64) ${from}`,
+   SELECT ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, ${begin}, ${end}, 1, ${begin}, ${end}, 'billed',
+     1, ${id('inv')}, ${begin} ${from}`,
+  `INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end,
+     charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
+   SELECT ${id('rln')}, org, ${id('bpd')}, ${id('sub')}, ${begin}, ${end}, 'c', 1, ${id('plv')}, 1, '{}', 0,
+     ${begin} ${from}`,
+  `INSERT INTO audit_log (organization_id, canonical_version, lane, sequence, id, occurred_at, actor, action,
+     object_type, object_id, object_sequence, result, previous_hash, hash)
+   SELECT org, 3, 0, 1000000 + n, ${id('aud')}, ${begin} + n * interval '1 second', 'x', 'customer.created', 'customer',
+     ${id('cus')}, 1, '201', repeat('0', 64), repeat('0', 64) ${from}`,
   `INSERT INTO outbox (organization_id, lane, sequence, id, type, object_type, object_id, occurred_at)
-   SELECT org, 0, 1000000 + n, 'evt_' || md5('fill' || n), 'customer.created', 'customer', ${id('cus')}, ${begin} + n * interval '1 second' ${from}`,
+   SELECT org, 0, 1000000 + n, 'evt_' || md5('fill' || n), 'customer.created', 'customer', ${id('cus')},
+     ${begin} + n * interval '1 second' ${from}`,
   `INSERT INTO idempotency_keys (organization_id, key, fingerprint, status, headers, body, created_at, expires_at)
    SELECT org, 'fill-' || n, '\\x00', 201, '{}', '\\x00', now(), now() + interval '23 hours' ${from}`,
-  `INSERT INTO amendments (id, organization_id, idempotency_key, number, action, reason, created_at, published_sequence, published_at, stream_sequence, applied_at)
-   SELECT ${id('amd')}, org, 'fill-' || n, 1, 'void', 'x', ${begin} + n * interval '1 second', 1, ${begin}, 1, ${begin} ${from}`,
-  `INSERT INTO amended_events (organization_id, amendment_id, effect, position, event, customer, occurred_at, row_digest)
+  `INSERT INTO amendments (id, organization_id, idempotency_key, number, action, reason, created_at, published_sequence,
+     published_at, stream_sequence, applied_at)
+   SELECT ${id('amd')}, org, 'fill-' || n, 1, 'void', 'x', ${begin} + n * interval '1 second', 1, ${begin}, 1,
+     ${begin} ${from}`,
+  `INSERT INTO amended_events (organization_id, amendment_id, effect, position, event, customer, occurred_at,
+     row_digest)
    SELECT org, ${id('amd')}, 'removed', 0, 'e', 'fill-' || n, ${begin}, decode(repeat('00', 16), 'hex') ${from}`,
-  `INSERT INTO ingest_gateways (id, started_at, reported_at, ended_at) SELECT 'gateway-' || n, ${begin}, ${begin}, ${begin} ${fromOthers}`,
-  `INSERT INTO ingest_counts (organization_id, hour, gateway_id, received, accepted, repeated, duplicates, conflicts, rejected, not_final)
+  `INSERT INTO ingest_gateways (id, started_at, reported_at, ended_at) SELECT 'gateway-' || n, ${begin}, ${begin},
+     ${begin} ${fromOthers}`,
+  `INSERT INTO ingest_counts (organization_id, hour, gateway_id, received, accepted, repeated, duplicates, conflicts,
+     rejected, not_final)
    SELECT org, ${begin} + (n % 20000) * interval '1 hour', 'gateway-' || n, 1, 1, 0, 0, 0, 0, 0 ${from}`,
 ];
 
@@ -77,7 +103,8 @@ export const fillTables = async (owner: Postgres, organizationId: string): Promi
   });
   await owner.query('VACUUM ANALYZE');
   const { rows: found } = await owner.query<{ name: string }>(
-    "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND reltuples >= $1",
+    `SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
+       AND reltuples >= $1`,
     [rowsMin],
   );
   return new Set(found.map(({ name }) => name));

@@ -55,8 +55,10 @@ const messageOf = (tenant: string, publishedAtMs: number, { sequence, event, ame
 
 /** What the identity check writes: every later row of a key falls, from its own sequence on. */
 const voidTwins = `
-INSERT INTO usage_voids (tenant, event, customer, occurred_at, row_digest, row_sequence, void_sequence, reason, received_at)
-SELECT DISTINCT tenant, event, customer, occurred_at, key_digest, stream_sequence, stream_sequence, 'twin', received_at FROM usage_events
+INSERT INTO usage_voids (tenant, event, customer, occurred_at, row_digest, row_sequence, void_sequence, reason,
+  received_at)
+SELECT DISTINCT tenant, event, customer, occurred_at, key_digest, stream_sequence, stream_sequence, 'twin', received_at
+FROM usage_events
 WHERE tenant = {tenant:String} AND (key_digest, stream_sequence) NOT IN
   (SELECT key_digest, min(stream_sequence) FROM usage_events WHERE tenant = {tenant:String} GROUP BY key_digest)`;
 

@@ -49,7 +49,8 @@ export const addCustomers = async (
 ): Promise<void> => {
   await db.query(
     `INSERT INTO customers (id, organization_id, external_id, name, personal, metadata, version, created_at, updated_at)
-     SELECT n.id, $1, 'of ' || n.id, n.name, n.personal, '{}', 1, now(), now() FROM unnest($2::text[], $3::bytea[], $4::text[]) AS n (id, personal, name)`,
+     SELECT n.id, $1, 'of ' || n.id, n.name, n.personal, '{}', 1, now(), now()
+     FROM unnest($2::text[], $3::bytea[], $4::text[]) AS n (id, personal, name)`,
     [
       organizationId,
       rows.map(({ id }) => id),
@@ -151,7 +152,8 @@ export const createSealedDatabase = async (urls: ServerUrls): Promise<SealedData
 /** Every row of every table as text, bytes also as they would look in clear: what a dump of the database shows. */
 export const dumpOf = async (owner: Queryable): Promise<string> => {
   const { rows: tables } = await owner.query<{ name: string; bytes: string[] }>(
-    `SELECT table_name AS name, array_remove(array_agg(CASE WHEN data_type = 'bytea' THEN column_name::text END), NULL) AS bytes
+    `SELECT table_name AS name, array_remove(array_agg(CASE WHEN data_type = 'bytea' THEN column_name::text END),
+       NULL) AS bytes
      FROM information_schema.columns WHERE table_schema = 'public' GROUP BY table_name`,
   );
   const parts: string[] = [];

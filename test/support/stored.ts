@@ -8,8 +8,8 @@ export const countStored = async (pipeline: Pipeline, customer: string): Promise
   const clickhouse = createClient({ url: pipeline.clickhouseUrl });
   try {
     const result = await clickhouse.query({
-      query:
-        'SELECT count() AS billed, uniqExact(key_digest) AS distinct FROM usage_events FINAL WHERE customer = {customer:String}',
+      query: `SELECT count() AS billed, uniqExact(key_digest) AS distinct FROM usage_events FINAL
+         WHERE customer = {customer:String}`,
       query_params: { customer },
       format: 'JSONEachRow',
     });

@@ -11,9 +11,11 @@ export type Column = { readonly name: string; readonly type: string };
 /** Every table of the schema with its columns. */
 export const readTables = async (db: Queryable): Promise<ReadonlyMap<string, readonly Column[]>> => {
   const { rows } = await db.query<{ table: string; columns: Column[] }>(
-    `SELECT c.table_name AS "table", json_agg(json_build_object('name', c.column_name, 'type', c.data_type) ORDER BY c.ordinal_position) AS columns
+    `SELECT c.table_name AS "table", json_agg(json_build_object('name', c.column_name, 'type', c.data_type)
+       ORDER BY c.ordinal_position) AS columns
      FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
-     WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.table_name NOT LIKE 'kept\\_%' GROUP BY 1 ORDER BY 1`,
+     WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.table_name NOT LIKE 'kept\\_%'
+     GROUP BY 1 ORDER BY 1`,
   );
   return new Map(rows.map(({ table, columns }) => [table, columns]));
 };
@@ -39,8 +41,10 @@ export const changedTo = ({ name, type }: Column): string => {
 
 const dropConstraints = async (client: Queryable, table: string): Promise<void> => {
   const { rows } = await client.query<{ drop: string }>(
-    `SELECT format('ALTER TABLE %I DROP CONSTRAINT IF EXISTS %I CASCADE', $1::text, conname) AS drop FROM pg_constraint WHERE conrelid = $1::regclass AND contype IN ('p', 'u', 'c', 'f')
-     UNION ALL SELECT format('DROP INDEX %s', i.indexrelid::regclass) FROM pg_index i WHERE i.indrelid = $1::regclass AND i.indisunique
+    `SELECT format('ALTER TABLE %I DROP CONSTRAINT IF EXISTS %I CASCADE', $1::text, conname) AS drop FROM pg_constraint
+     WHERE conrelid = $1::regclass AND contype IN ('p', 'u', 'c', 'f')
+     UNION ALL SELECT format('DROP INDEX %s', i.indexrelid::regclass) FROM pg_index i WHERE i.indrelid = $1::regclass
+       AND i.indisunique
        AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.indexrelid)`,
     [table],
   );
@@ -122,7 +126,8 @@ export const namings: ReadonlyMap<string, Naming> = new Map<string, Naming>([
     'rated_lines',
     {
       kind: 'rated_lines',
-      id: `(SELECT s.run_id || '/' || s.shard_number FROM billing_run_shards s WHERE r.billing_period_id = ANY (s.billing_period_ids) LIMIT 1)`,
+      id: `(SELECT s.run_id || '/' || s.shard_number FROM billing_run_shards s
+          WHERE r.billing_period_id = ANY (s.billing_period_ids) LIMIT 1)`,
     },
   ],
 ]);

@@ -22,7 +22,8 @@ const addAdminKey = async (pipeline: Pipeline, organizationId: string, world: Wo
   const key = newApiKey(randomBytes, world);
   const pepper = readFileSync(join(pipeline.stack.home, 'key-pepper'), 'utf8').trim();
   await pipeline.asOwner.query(
-    `INSERT INTO api_keys (id, organization_id, name, hint, key_hash, scopes, created_at, updated_at) VALUES ($1, $2, 'By hand', $3, $4, '{admin}', now(), now())`,
+    `INSERT INTO api_keys (id, organization_id, name, hint, key_hash, scopes, created_at, updated_at)
+     VALUES ($1, $2, 'By hand', $3, $4, '{admin}', now(), now())`,
     [newId('key'), organizationId, hintOfApiKey(key), hashApiKey(pepper, key)],
   );
   return hostsOf(pipeline, key);
@@ -31,7 +32,8 @@ const addAdminKey = async (pipeline: Pipeline, organizationId: string, world: Wo
 /** The organization of the bootstrap key. */
 export const firstTenant = async (pipeline: Pipeline): Promise<Tenant> => {
   const { rows } = await pipeline.asOwner.query<{ id: string; sandbox: string }>(
-    'SELECT o.id, s.id AS sandbox FROM organizations o JOIN organizations s ON s.sandbox_of = o.id ORDER BY o.created_at, o.id LIMIT 1',
+    `SELECT o.id, s.id AS sandbox FROM organizations o JOIN organizations s ON s.sandbox_of = o.id
+     ORDER BY o.created_at, o.id LIMIT 1`,
   );
   return { ...hostsOf(pipeline, pipeline.key), organizationId: rows[0]?.id ?? '', sandboxId: rows[0]?.sandbox ?? '' };
 };
@@ -40,7 +42,8 @@ export const firstTenant = async (pipeline: Pipeline): Promise<Tenant> => {
 export const addTenant = async (pipeline: Pipeline): Promise<Tenant> => {
   const [organizationId, sandboxId] = [newId('org'), newId('org')];
   await pipeline.asOwner.query(
-    `INSERT INTO organizations (id, name, created_at, tier, sandbox_of) VALUES ($1, 'Another', now(), 'scale', NULL), ($2, 'Another', now(), 'scale', $1)`,
+    `INSERT INTO organizations (id, name, created_at, tier, sandbox_of) VALUES ($1, 'Another', now(), 'scale', NULL),
+       ($2, 'Another', now(), 'scale', $1)`,
     [organizationId, sandboxId],
   );
   return { ...(await addAdminKey(pipeline, organizationId)), organizationId, sandboxId };

@@ -28,7 +28,10 @@ export const isLocal = (path: string): boolean => path.startsWith('platform/loca
 export const isTool = (path: string): boolean => ['bench', 'test', '.ci'].includes(topOf(path)) || !path.includes('/');
 export const isMain = (path: string): boolean => /(?:^|[/.])main\.ts$/.test(path);
 export const isAdapter = (path: string): boolean => /\.(?:redis|nats|clickhouse|postgres|piscina)\.ts$/.test(path);
-export const isEdge = (path: string): boolean => topOf(path) === 'platform' || isMain(path) || isAdapter(path);
+/** What a process and the tests of its routes put together alike. */
+const isComposer = (path: string): boolean => path === 'api/resources.ts';
+export const isEdge = (path: string): boolean =>
+  topOf(path) === 'platform' || isMain(path) || isAdapter(path) || isComposer(path);
 /**
  * What awaits ports, by name: a file that is not here, no route and no edge is pure. A new use case adds its line, and
  * who adds one sees how few there are.

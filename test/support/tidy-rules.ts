@@ -4,6 +4,7 @@
  */
 import { stripTypeScriptTypes } from 'node:module';
 import type { Import, SourceFile } from './source-files.ts';
+import { lineRule } from './tidy-lines.ts';
 import { lookUpRule } from './tidy-look-ups.ts';
 import {
   domains,
@@ -170,6 +171,7 @@ const registryHost = new RegExp(
 const planted = (...parts: string[]): string => parts.join('');
 
 export const rules: readonly Rule[] = [
+  lineRule,
   lookUpRule,
   ...structureRules,
   {

@@ -2,7 +2,11 @@
 import type { SourceFile } from './source-files.ts';
 import { type Fault, isMain, isTool, type Rule, targetOf, topOf } from './tidy-paths.ts';
 
-/** By top folder, its rooms in order: a room imports from those before it. Mains compose, and stand outside of it. */
+/**
+ * By top folder, its rooms in order: a room imports from those before it. A room that is not listed stands by itself:
+ * it imports from the first of its folder, which the others stand on, and from no other, as none imports from it. Mains
+ * compose, and stand outside of it.
+ */
 const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
   platform: ['json', 'process', 'stores', 'audit', 'secrets', 'config', 'http', 'access', 'work', 'start', 'local'],
   ingest: ['parse', 'gateway', 'stream', 'claims', 'sink', 'identity', 'amendments'],
@@ -19,7 +23,6 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'explain',
     'reconciliation',
     'access',
-    'verify',
   ],
 };
 
@@ -37,14 +40,17 @@ const orderFaults = (files: readonly SourceFile[]): Fault[] =>
       const order = roomsInOrder[topOf(path)] ?? [];
       const room = roomOf(path);
       if (room === undefined) return [];
-      if (!order.includes(room)) return [{ path, at: 0, message: `the room ${room} has no place in the order` }];
       return imports.flatMap(({ specifier, at }) => {
         const target = targetOf(path, specifier) ?? '';
         if (topOf(target) !== topOf(path)) return [];
         const other = roomOf(target);
         // What lies beside the rooms puts them together.
         if (other === undefined) return [{ path, at, message: `${specifier}: a room knows nothing of what holds it` }];
-        return order.indexOf(other) <= order.indexOf(room)
+        if (other === room || other === order[0]) return [];
+        for (const one of [room, other])
+          if (!order.includes(one))
+            return [{ path, at, message: `${specifier}: the room ${one} has no place in the order` }];
+        return order.indexOf(other) < order.indexOf(room)
           ? []
           : [{ path, at, message: `${specifier}: ${other} stands behind ${room}` }];
       });
@@ -109,7 +115,8 @@ export const structureRules: readonly Rule[] = [
       { 'rater/aggregate/a.ts': "import type { B } from '../price/b.ts';" },
       { 'platform/json/a.ts': "import { b } from '../http/b.ts';" },
       { 'api/route/a.ts': "import { b } from '../server.ts';" },
-      { 'ingest/cellar/a.ts': '' },
+      { 'api/cellar/a.ts': "import { b } from '../catalog/b.ts';" },
+      { 'api/catalog/a.ts': "import { b } from '../cellar/b.ts';" },
     ],
     good: [
       {
@@ -117,6 +124,7 @@ export const structureRules: readonly Rule[] = [
         'rater/aggregate/b.ts': "import { c } from './c.ts';",
         'ingest/gateway/gateway.main.ts': "import { c } from '../claims/claims.redis.ts';",
         'api/events/a.ts': "import { b } from '../../rater/run/b.ts';",
+        'api/cellar/a.ts': "import { b } from '../route/b.ts';\nimport { c } from './c.ts';",
       },
     ],
   },

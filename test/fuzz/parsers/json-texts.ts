@@ -139,8 +139,9 @@ const randomNumber = (random: Random): string => {
   const whole = random.chance(0.3)
     ? '0'
     : `${1 + random.below(9)}${digitsOf(random, random.below(random.chance(0.8) ? 8 : 17))}`;
+  const zeros = () => '0'.repeat(random.chance(0.2) ? random.below(45) : 0);
   const fraction = random.chance(0.5)
-    ? `.${'0'.repeat(random.chance(0.2) ? random.below(45) : 0)}${digitsOf(random, 1 + random.below(random.chance(0.8) ? 6 : 16))}`
+    ? `.${zeros()}${digitsOf(random, 1 + random.below(random.chance(0.8) ? 6 : 16))}`
     : '';
   const exponent = random.chance(0.2)
     ? `${random.oneOf(['e', 'E'])}${random.oneOf(['', '+', '-'])}${random.below(50)}`
@@ -217,7 +218,8 @@ export const instantText = (random: Random): string => {
   const fraction = random.chance(0.5)
     ? `.${digitsOf(random, random.chance(0.8) ? random.below(14) : 22 + random.below(5))}`
     : '';
-  const time = `${two(random.below(hours))}:${two(random.below(minutes))}:${two(random.below(random.chance(0.9) ? 60 : 62))}${fraction}`;
+  const minute = `${two(random.below(hours))}:${two(random.below(minutes))}`;
+  const time = `${minute}:${two(random.below(random.chance(0.9) ? 60 : 62))}${fraction}`;
   return `"${dayText(random)}${random.chance(0.9) ? 'T' : 't'}${time}${usual ? 'Z' : random.oneOf(zones)}"`;
 };
 
@@ -268,8 +270,10 @@ export const nameText = (random: Random, number: number): string => {
 /** White space, in a body that has any. */
 export type Space = () => string;
 
-export const objectText = (space: Space, fields: readonly (readonly [name: string, value: string])[]): string =>
-  `{${space()}${fields.map(([name, value]) => `${name}${space()}:${space()}${value}`).join(`${space()},${space()}`)}${space()}}`;
+export const objectText = (space: Space, fields: readonly (readonly [name: string, value: string])[]): string => {
+  const fieldText = ([name, value]: readonly [string, string]) => `${name}${space()}:${space()}${value}`;
+  return `{${space()}${fields.map(fieldText).join(`${space()},${space()}`)}${space()}}`;
+};
 
 export const arrayText = (space: Space, items: readonly string[]): string =>
   `[${space()}${items.join(`${space()},${space()}`)}${space()}]`;
@@ -309,7 +313,10 @@ const propertyValue = (random: Random, space: Space): string => {
   return random.chance(0.8) ? valueText(random, space, 3) : nested(random, random.oneOf([1, 14, 15, 16, 17]));
 };
 
-/** Two properties of one path, and pairs of names of which V8 took the second for the first (platform/json/json-text.ts). */
+/**
+ * Two properties of one path, and pairs of names of which V8 took the second for the first
+ * (platform/json/json-text.ts).
+ */
 const twins: readonly (readonly [name: string, value: string])[][] = [
   [
     ['"a"', '{"b":1}'],

@@ -70,7 +70,9 @@ const jsonTextOf = (value: JsonValue, depth: number): string => {
   if (isArray(value)) return `[${value.items.map((item) => jsonTextOf(item, depth + 1)).join()}]`;
   if (isObject(value)) {
     const names = [...value.fields.keys()].sort();
-    return `{${names.map((name) => `${JSON.stringify(name)}:${jsonTextOf(value.fields.get(name) as JsonValue, depth + 1)}`).join()}}`;
+    const fieldText = (name: string) =>
+      `${JSON.stringify(name)}:${jsonTextOf(value.fields.get(name) as JsonValue, depth + 1)}`;
+    return `{${names.map(fieldText).join()}}`;
   }
   const text = scalarText(value);
   return typeof value === 'string' ? JSON.stringify(text) : text;

@@ -1,4 +1,7 @@
-/** [I12] What was billed, rated again from the store at its watermark: not a byte differs, and whatever was touched is named. */
+/**
+ * [I12] What was billed, rated again from the store at its watermark: not a byte differs, and whatever was touched is
+ * named.
+ */
 import { createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmRequest, makeLlmPro } from '../../support/llm-pro.ts';
@@ -47,7 +50,8 @@ const tamper = async (sql: string): Promise<void> => {
 
 const lineOf = async (customer: string, charge: string) => {
   const { rows } = await pipeline.asOwner.query<{ id: string; period: string; line: string; invoice: string }>(
-    `SELECT l.id, p.id AS period, l.line::text AS line, p.invoice_id AS invoice FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id
+    `SELECT l.id, p.id AS period, l.line::text AS line, p.invoice_id AS invoice FROM rated_lines l
+     JOIN billing_periods p ON p.id = l.billing_period_id
      JOIN customers c ON c.id = p.customer_id WHERE c.external_id = $1 AND l.charge_code = $2`,
     [customer, charge],
   );
@@ -90,11 +94,13 @@ describe('ratings that were not touched', () => {
       [id],
     );
     await tamper(
-      `UPDATE rated_lines SET hash_version = NULL, input_hash = NULL, output_hash = NULL, unmeasured_events = 7 WHERE id = '${id}'`,
+      `UPDATE rated_lines SET hash_version = NULL, input_hash = NULL, output_hash = NULL, unmeasured_events = 7
+       WHERE id = '${id}'`,
     );
     const verdict = await run();
     await tamper(
-      `UPDATE rated_lines SET hash_version = 1, input_hash = '${rows[0].input_hash}', output_hash = '${rows[0].output_hash}', unmeasured_events = 0 WHERE id = '${id}'`,
+      `UPDATE rated_lines SET hash_version = 1, input_hash = '${rows[0].input_hash}',
+         output_hash = '${rows[0].output_hash}', unmeasured_events = 0 WHERE id = '${id}'`,
     );
     expect(verdict.stdout).toContain(
       '20 lines of 5 billing periods rated again, 1 of them from before lines were hashed',

@@ -102,7 +102,8 @@ describe('[I13] a text', () => {
   const valuesOf = async (texts: readonly string[], integerMax: IntegerMax): Promise<(string | null)[]> => {
     const rows = await readRows<{ value: string | null }>(clickhouse, {
       query: `SELECT toString(${scaledSql('text', integerMax)}) AS value
-        FROM (SELECT place, CAST(text, 'Nullable(String)') AS text FROM (SELECT {texts:Array(String)} AS texts) ARRAY JOIN texts AS text, arrayEnumerate(texts) AS place)
+        FROM (SELECT place, CAST(text, 'Nullable(String)') AS text FROM (SELECT {texts:Array(String)} AS texts)
+          ARRAY JOIN texts AS text, arrayEnumerate(texts) AS place)
         ORDER BY place`,
       params: { texts },
     });

@@ -1,4 +1,6 @@
-/** [I28] The lanes of the audit log: changes at once don't wait for each other, and nothing of the log is lost by that. */
+/**
+ * [I28] The lanes of the audit log: changes at once don't wait for each other, and nothing of the log is lost by that.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { auditLanesMax, laneId } from '#platform/audit/audit-lanes.ts';
 import { recordChange, removeOldOutboxRows } from '#platform/audit/record-change.ts';
@@ -56,7 +58,8 @@ type Place = { lane: number; sequence: bigint; id: string; object_id: string; ob
 const entries = async (db: Queryable = owner): Promise<Place[]> =>
   (
     await db.query<Place>(
-      'SELECT lane, sequence, id, object_id, object_sequence, action FROM audit_log WHERE organization_id = $1 ORDER BY lane, sequence',
+      `SELECT lane, sequence, id, object_id, object_sequence, action FROM audit_log WHERE organization_id = $1
+       ORDER BY lane, sequence`,
       [organizationId],
     )
   ).rows;
@@ -235,8 +238,10 @@ describe('[I28] verify', () => {
     const head2 = '(SELECT head_hash FROM audit_heads WHERE organization_id = $1 AND lane = 2)';
     const faults = await faultsAfter(
       set(`lane = 2, sequence = 4, previous_hash = ${head2}`, 1, 3),
-      'UPDATE audit_heads SET last_sequence = 2, head_hash = (SELECT hash FROM audit_log WHERE organization_id = $1 AND lane = 1 AND sequence = 2) WHERE organization_id = $1 AND lane = 1',
-      'UPDATE audit_heads SET last_sequence = 4, head_hash = (SELECT hash FROM audit_log WHERE organization_id = $1 AND lane = 2 AND sequence = 4) WHERE organization_id = $1 AND lane = 2',
+      `UPDATE audit_heads SET last_sequence = 2, head_hash = (SELECT hash FROM audit_log WHERE organization_id = $1
+         AND lane = 1 AND sequence = 2) WHERE organization_id = $1 AND lane = 1`,
+      `UPDATE audit_heads SET last_sequence = 4, head_hash = (SELECT hash FROM audit_log WHERE organization_id = $1
+         AND lane = 2 AND sequence = 4) WHERE organization_id = $1 AND lane = 2`,
     );
     expect(faults).toEqual(['audit 2 at 4: hash_differs']);
   });
@@ -276,14 +281,16 @@ describe('[I28] verify', () => {
     expect(
       await faultsAfter(
         'DELETE FROM audit_log WHERE organization_id = $1 AND lane = 1 AND sequence = 3',
-        'UPDATE audit_heads SET last_sequence = 2, head_hash = (SELECT hash FROM audit_log WHERE organization_id = $1 AND lane = 1 AND sequence = 2) WHERE organization_id = $1 AND lane = 1',
+        `UPDATE audit_heads SET last_sequence = 2, head_hash = (SELECT hash FROM audit_log WHERE organization_id = $1
+           AND lane = 1 AND sequence = 2) WHERE organization_id = $1 AND lane = 1`,
       ),
     ).toEqual([`customer (${object}): change_without_entry`]);
     await changeCustomer(object ?? '');
     expect(
       await faultsAfter(
         'DELETE FROM audit_log WHERE organization_id = $1 AND lane = 1 AND sequence = 3',
-        'UPDATE audit_heads SET last_sequence = 2, head_hash = (SELECT hash FROM audit_log WHERE organization_id = $1 AND lane = 1 AND sequence = 2) WHERE organization_id = $1 AND lane = 1',
+        `UPDATE audit_heads SET last_sequence = 2, head_hash = (SELECT hash FROM audit_log WHERE organization_id = $1
+           AND lane = 1 AND sequence = 2) WHERE organization_id = $1 AND lane = 1`,
       ),
     ).toContain(`customer (${object}): entry_is_missing`);
     expect(customer).not.toBe('');
@@ -354,7 +361,8 @@ describe('the outbox', () => {
   it('forgets rows of more than 30 days, and no younger one, whatever time the caller gives', async () => {
     const [young, old] = [await makeCustomer(), await makeCustomer()];
     await owner.query(
-      "UPDATE outbox SET occurred_at = now() - interval '30 days 1 minute' WHERE organization_id = $1 AND object_id = $2",
+      `UPDATE outbox SET occurred_at = now() - interval '30 days 1 minute' WHERE organization_id = $1
+         AND object_id = $2`,
       [organizationId, old],
     );
     expect(await removeOldOutboxRows(app, Date.now() - 3_600_000)).toBe(0);
@@ -366,7 +374,8 @@ describe('the outbox', () => {
 
   it('forgets by its index, some rows at a time', async () => {
     await owner.query(
-      `INSERT INTO outbox SELECT $1, 0, 1000 + n, 'evt_' || n, 'x.y', 'x', 'x', now() - interval '31 days' FROM generate_series(1, 5100) n`,
+      `INSERT INTO outbox SELECT $1, 0, 1000 + n, 'evt_' || n, 'x.y', 'x', 'x', now() - interval '31 days'
+       FROM generate_series(1, 5100) n`,
       [organizationId],
     );
     await owner.query(
@@ -375,7 +384,8 @@ describe('the outbox', () => {
     );
     await owner.query('ANALYZE outbox');
     const { rows: plan } = await owner.query<{ 'QUERY PLAN': string }>(
-      "EXPLAIN SELECT id FROM outbox WHERE occurred_at < now() - interval '30 days' ORDER BY occurred_at LIMIT 5000 FOR UPDATE SKIP LOCKED",
+      `EXPLAIN SELECT id FROM outbox WHERE occurred_at < now() - interval '30 days' ORDER BY occurred_at LIMIT 5000
+       FOR UPDATE SKIP LOCKED`,
     );
     expect(plan.map((line) => line['QUERY PLAN']).join('\n')).toContain('outbox_by_time');
     const gone = [];

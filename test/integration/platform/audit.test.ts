@@ -115,7 +115,8 @@ describe('[I28] the audit log', () => {
       "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$",
     );
     await pipeline.asOwner.query(
-      'CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON audit_log DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()',
+      `CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON audit_log DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+       EXECUTE FUNCTION fail()`,
     );
     for (const headers of [{}, { 'idempotency-key': unique() }] as Record<string, string>[])
       expect((await pipeline.api('POST', '/v1/customers', { external_id: external, name: 'T' }, headers)).status).toBe(

@@ -273,7 +273,8 @@ describe('[I22] the API that is killed', () => {
       async () =>
         (
           await pipeline.asOwner.query(
-            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'millrace_app' AND query LIKE $1",
+            `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'millrace_app'
+               AND query LIKE $1`,
             [like],
           )
         ).rowCount,
@@ -299,10 +300,12 @@ describe('[I22] the API that is killed', () => {
   it('after the commit and before its answer has done it: a retry gets the answer', async () => {
     // Holds a commit up within PostgreSQL, so that the API can be stopped while it waits for it.
     await pipeline.asOwner.query(
-      `CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN NULL; END $$`,
+      `CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN NULL; END $$`,
     );
     await pipeline.asOwner.query(
-      'CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON idempotency_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold()',
+      `CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON idempotency_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+       EXECUTE FUNCTION hold()`,
     );
     const [key, body] = [unique(), newCustomer()];
     const pid = pidOf();

@@ -122,7 +122,8 @@ describe('an API key', () => {
     const scans = async () => {
       await pipeline.asOwner.query('SELECT pg_stat_clear_snapshot()');
       const { rows } = await pipeline.asOwner.query<{ count: bigint }>(
-        "SELECT (seq_scan + coalesce(idx_scan, 0))::bigint AS count FROM pg_stat_user_tables WHERE relname = 'api_keys'",
+        `SELECT (seq_scan + coalesce(idx_scan, 0))::bigint AS count FROM pg_stat_user_tables
+         WHERE relname = 'api_keys'`,
       );
       return Number(rows[0]?.count);
     };

@@ -18,9 +18,10 @@ beforeEach(async () => {
   postgres = connectPostgres(url, { poolMax: 2, log });
   listening = listenTo(
     url,
-    channel,
-    () => {
-      notices += 1;
+    {
+      [channel]: () => {
+        notices += 1;
+      },
     },
     log,
   );
@@ -78,6 +79,6 @@ describe('who listens', () => {
   });
 
   it('is refused a name that would not be one in a statement', () => {
-    expect(() => listenTo('postgres://127.0.0.1/none', 'a; DROP TABLE b', () => {}, log)).toThrow('is no name');
+    expect(() => listenTo('postgres://127.0.0.1/none', { 'a; DROP TABLE b': () => {} }, log)).toThrow('is no name');
   });
 });

@@ -10,7 +10,7 @@ import { systemClock } from '#platform/process/clock.ts';
 import { newId } from '#platform/process/ids.ts';
 import { rotateKeys } from '#platform/secrets/rotate-keys.ts';
 import { masterKeysFrom } from '#platform/secrets/vault.ts';
-import { giveUpShard } from '#platform/work/give-up-shard.ts';
+import { giveBackShard } from '#platform/work/shard-jobs.postgres.ts';
 import { unaudited, undigested } from '#schemas/audited-objects.ts';
 import { sealedColumns } from '#schemas/sealed-columns.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
@@ -150,13 +150,15 @@ describe('[I28] what processes and commands change by themselves', () => {
     await pipeline.asOwner.transaction(async (client) => {
       for (const { id, name } of runs) {
         await client.query(
-          `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
+          `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at,
+             updated_at)
            VALUES ($1, $2, $3::timestamptz - interval '1 day', $3, 'running', 1, $3, $3)`,
           [id, tenant.organizationId, now],
         );
         // Nobody takes the first one before its time; of the second one the last process that took it is long dead.
         await client.query(
-          `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state, leased_until, attempts) VALUES ($1, 0, '{}', 'queued', $2, 20)`,
+          `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state, leased_until, attempts)
+           VALUES ($1, 0, '{}', 'queued', $2, 20)`,
           [id, name === 'bug' ? new Date(Date.now() + 600_000) : new Date(Date.now() - 600_000)],
         );
       }
@@ -174,8 +176,10 @@ describe('[I28] what processes and commands change by themselves', () => {
       organizationId: tenant.organizationId,
       watermark: 1n,
       billingPeriodIds: [],
+      requestId: undefined,
+      attempt: 20,
     };
-    await giveUpShard(pipeline.asWorker, 'rater', { ...shard, requestId: undefined }, new Error('a bug'), false);
+    await pipeline.asWorker.transaction((client) => giveBackShard(client, 'rater', shard, new Error('a bug')));
     for (const { id } of runs) {
       const { body } = await until(
         () => pipeline.api('GET', `/v1/audit-log?object_id=${id}`),

@@ -86,7 +86,7 @@ const lastSequence = async (lane = 0): Promise<number> =>
 /** The columns of an entry, some of them as other expressions. */
 const copied = (other: Readonly<Record<string, string>>): string =>
   auditColumns
-    .split(', ')
+    .split(/,\s+/)
     .map((column) => other[column] ?? column)
     .join(', ');
 const audit = (sequence: number, id: string | undefined, reason: string, lane = 0) =>
@@ -167,7 +167,9 @@ describe('[I28] verify', () => {
       [shift, [tenant.organizationId, 1_001, 4]],
       [shift, [tenant.organizationId, -1_000, 1_000]],
       [
-        `INSERT INTO audit_log (${auditColumns}) SELECT ${copied({ sequence: '5', id: "'aud_put'", object_sequence: '999', previous_hash: 'hash' })} FROM audit_log WHERE organization_id = $1 AND lane = 0 AND sequence = 4`,
+        `INSERT INTO audit_log (${auditColumns})
+         SELECT ${copied({ sequence: '5', id: "'aud_put'", object_sequence: '999', previous_hash: 'hash' })}
+         FROM audit_log WHERE organization_id = $1 AND lane = 0 AND sequence = 4`,
         [tenant.organizationId],
       ],
       [
@@ -219,7 +221,15 @@ describe('[I28] verify', () => {
     const behind = { sequence: last + 1, id: 'aud_behind', objectSequence: last + 1_001 };
     const entry = { ...entryFromRow(await rowAt(last)), ...behind };
     const { hash } = await rowAt(last);
-    const add = `INSERT INTO audit_log (${auditColumns}) SELECT ${copied({ sequence: '$2::bigint', id: '$3', object_sequence: '$2::bigint + 1000', previous_hash: '$4', hash: '$5' })} FROM audit_log WHERE organization_id = $1 AND lane = 0 AND sequence = $6`;
+    const columns = copied({
+      sequence: '$2::bigint',
+      id: '$3',
+      object_sequence: '$2::bigint + 1000',
+      previous_hash: '$4',
+      hash: '$5',
+    });
+    const add = `INSERT INTO audit_log (${auditColumns}) SELECT ${columns} FROM audit_log
+      WHERE organization_id = $1 AND lane = 0 AND sequence = $6`;
     await tamper([add, [tenant.organizationId, last + 1, 'aud_behind', hash, auditHash(hash, entry), last]]);
     expect((await run()).faults[0]).toBe(audit(last + 1, 'aud_behind', 'behind_the_head'));
     await tamper([add, [tenant.organizationId, -1, 'aud_before', hash, hash, last]]);
@@ -229,23 +239,27 @@ describe('[I28] verify', () => {
   it('[I17] names the invoice that was changed, its lines included', async () => {
     for (const [sql, number, reason] of [
       [
-        'UPDATE invoice_lines SET amount = amount + 1 WHERE invoice_id = (SELECT id FROM invoices WHERE series_number = 3) AND position = 1',
+        `UPDATE invoice_lines SET amount = amount + 1 WHERE invoice_id = (SELECT id FROM invoices
+           WHERE series_number = 3) AND position = 1`,
         3,
         'hash_differs',
       ],
       [
-        'UPDATE invoice_lines SET precise_amount = 0.123456789 WHERE invoice_id = (SELECT id FROM invoices WHERE series_number = 3) AND position = 1',
+        `UPDATE invoice_lines SET precise_amount = 0.123456789 WHERE invoice_id = (SELECT id FROM invoices
+           WHERE series_number = 3) AND position = 1`,
         3,
         'hash_differs',
       ],
       ['UPDATE invoices SET total = total + 0.001 WHERE series_number = 2', 2, 'content_unreadable'],
       [
-        "UPDATE billing_periods SET span_end = span_end - interval '1 microsecond' WHERE invoice_id = (SELECT id FROM invoices WHERE series_number = 2)",
+        `UPDATE billing_periods SET span_end = span_end - interval '1 microsecond'
+         WHERE invoice_id = (SELECT id FROM invoices WHERE series_number = 2)`,
         2,
         'hash_differs',
       ],
       [
-        'DELETE FROM invoice_lines WHERE position = 2 AND invoice_id = (SELECT id FROM invoices WHERE series_number = 2)',
+        `DELETE FROM invoice_lines WHERE position = 2 AND invoice_id = (SELECT id FROM invoices
+           WHERE series_number = 2)`,
         2,
         'hash_differs',
       ],
@@ -269,7 +283,9 @@ describe('[I28] verify', () => {
     [
       'a customer that was put in',
       'customer',
-      "INSERT INTO customers SELECT 'cus_x', organization_id, 'x', name, metadata, version, created_at, updated_at, personal FROM (SELECT organization_id, name, metadata, version, created_at, updated_at, personal FROM customers LIMIT 1) c",
+      `INSERT INTO customers SELECT 'cus_x', organization_id, 'x', name, metadata, version, created_at, updated_at,
+         personal FROM (SELECT organization_id, name, metadata, version, created_at, updated_at, personal FROM customers
+           LIMIT 1) c`,
       'cus_x',
     ],
     ['a meter whose version was counted on', 'meter', 'UPDATE meters SET version = version + 1 WHERE id = $1', 'meter'],
@@ -277,7 +293,8 @@ describe('[I28] verify', () => {
     [
       'a key that was put in',
       'api_key',
-      "INSERT INTO api_keys (id, organization_id, name, key_hash, scopes, created_at, updated_at) SELECT 'key_x', organization_id, 'X', 'x', '{admin}', now(), now() FROM api_keys LIMIT 1",
+      `INSERT INTO api_keys (id, organization_id, name, key_hash, scopes, created_at, updated_at)
+       SELECT 'key_x', organization_id, 'X', 'x', '{admin}', now(), now() FROM api_keys LIMIT 1`,
       'key_x',
     ],
     [
@@ -298,7 +315,8 @@ describe('[I28] verify', () => {
 
   it('names an invoice whose entry has another hash than the invoice, though both chains hold', async () => {
     const { rows } = await pipeline.asOwner.query<{ lane: number; sequence: bigint; object_id: string }>(
-      "SELECT lane, sequence, object_id FROM audit_log WHERE action = 'invoice.issued' ORDER BY lane, sequence DESC LIMIT 1",
+      `SELECT lane, sequence, object_id FROM audit_log WHERE action = 'invoice.issued' ORDER BY lane, sequence DESC
+       LIMIT 1`,
     );
     const [entry] = rows;
     await tamper([
@@ -313,7 +331,8 @@ describe('[I28] verify', () => {
 
   it('leaves out what was there before there was an audit log', async () => {
     await tamper([
-      "INSERT INTO meters (id, organization_id, code, name, metadata, version, created_at, updated_at) SELECT $1, organization_id, 'before', name, metadata, version, '2020-01-01', updated_at FROM meters LIMIT 1",
+      `INSERT INTO meters (id, organization_id, code, name, metadata, version, created_at, updated_at)
+       SELECT $1, organization_id, 'before', name, metadata, version, '2020-01-01', updated_at FROM meters LIMIT 1`,
       [newId('mtr')],
     ]);
     expect(await run()).toMatchObject({ code: 0, faults: [] });

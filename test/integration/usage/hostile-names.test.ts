@@ -137,7 +137,8 @@ describe('a meter by a path that would find nothing', () => {
     await pipeline.asOwner.transaction(async (client) => {
       await client.query("SET LOCAL session_replication_role = 'replica'");
       await client.query(
-        `UPDATE meter_versions SET definition = '{"event":"e","aggregation":"sum","property":"$.n"}' WHERE meter_id = $1`,
+        `UPDATE meter_versions SET definition = '{"event":"e","aggregation":"sum","property":"$.n"}'
+         WHERE meter_id = $1`,
         [id],
       );
     });

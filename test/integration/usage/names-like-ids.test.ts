@@ -91,7 +91,8 @@ describe('[I34] a name that is given', () => {
     for (const statement of [
       `UPDATE customers SET external_id = 'sub_${hex}'`,
       `UPDATE meters SET code = 'mtr_${hex}'`,
-      `INSERT INTO plan_versions SELECT 'plv_${hex}', organization_id, plan_id, 99, currency, billing_interval, '[{"code":"org_${hex}"}]', created_at FROM plan_versions LIMIT 1`,
+      `INSERT INTO plan_versions SELECT 'plv_${hex}', organization_id, plan_id, 99, currency, billing_interval,
+         '[{"code":"org_${hex}"}]', created_at FROM plan_versions LIMIT 1`,
     ])
       await expect(pipeline.asOwner.query(statement), statement).rejects.toMatchObject({ code: '23514' });
   });

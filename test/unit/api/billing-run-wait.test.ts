@@ -1,11 +1,10 @@
 import { connect } from 'node:net';
-import { pino } from 'pino';
 import { afterEach, expect, it } from 'vitest';
 import type { BillingRun, InvoiceReader } from '../../../api/invoices/invoices.postgres.ts';
 import { type ApiOptions, createApi } from '../../../api/server.ts';
 import { listen } from '../../../platform/http/http.ts';
 import { stopwatch, systemClock } from '../../../platform/process/clock.ts';
-import { createMetrics } from '../../../platform/process/metrics.ts';
+import { apiOptions } from '../../support/api-routes.ts';
 import { until } from '../../support/pipeline.ts';
 
 const nothing = {} as never;
@@ -54,11 +53,9 @@ const setUp = async (answerMs: number) => {
     signingSecret: undefined,
   } as const;
   const caller = { organizationId: 'org', tier: 'scale', ...key } as const;
+  const given = apiOptions();
   const options = {
-    log: pino({ level: 'silent' }),
-    metrics: createMetrics(),
-    health: [],
-    bodyBytesMax: 1,
+    ...given,
     guard: {
       clock: systemClock,
       authenticate: async () => caller,
@@ -70,15 +67,7 @@ const setUp = async (answerMs: number) => {
       organizationClock: systemClock,
       postgres: { forOrganization: () => nothing },
     } as unknown as ApiOptions['routes'],
-    ports: {
-      catalog: {},
-      customers: {},
-      subscriptions: {},
-      apiKeys: {},
-      auditLog: {},
-      amendments: {},
-      invoices,
-    } as unknown as ApiOptions['ports'],
+    ports: { ...given.ports, invoices: { ...given.ports.invoices, ...invoices } },
   };
   const app = createApi(options);
   ends.push(() => app.close());

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createFailPoint, type FailPointName } from '#platform/process/fail-point.ts';
-import { failAtAccept, failAtCheck, failAtStore } from '../../../ingest/fail-points.ts';
+import type { RelayPorts } from '../../../ingest/amendments/relay.ts';
+import { failAtAccept, failAtCheck, failAtRelay, failAtStore } from '../../../ingest/fail-points.ts';
 import type { AcceptPorts } from '../../../ingest/gateway/accept-events.ts';
 import type { CheckPorts } from '../../../ingest/identity/check-identity.ts';
 import type { SinkPorts } from '../../../ingest/sink/sink.ts';
@@ -59,6 +60,14 @@ const check = (name: FailPointName) => {
   return { happened, voidTwins: keys.voidTwins as Bare, advance: checked.advance as Bare };
 };
 
+const relay = async (name: FailPointName): Promise<string[]> => {
+  const { happened, failPoint, call } = scene(name);
+  const outbox = { published: call('note'), applied: call('applied') };
+  const ports = failAtRelay({ publish: call('publish'), outbox } as unknown as RelayPorts, failPoint);
+  for (const step of [ports.publish, ports.outbox.published, ports.outbox.applied]) await (step as Bare)();
+  return happened.filter((what) => !what.endsWith('answered'));
+};
+
 const turns = () => new Promise((resolve) => setTimeout(resolve, 10));
 
 describe('fail points around the ports', () => {
@@ -67,6 +76,8 @@ describe('fail points around the ports', () => {
     expect(failAtAccept(acceptPorts, undefined)).toBe(acceptPorts);
     expect(failAtStore(sinkPorts, undefined)).toBe(sinkPorts);
     expect(failAtCheck(checkPorts, undefined)).toBe(checkPorts);
+    const relayPorts = {} as RelayPorts;
+    expect(failAtRelay(relayPorts, undefined)).toBe(relayPorts);
   });
 
   it('a gateway ends after its claim, before the publish, and around the acknowledgement', async () => {
@@ -134,5 +145,14 @@ describe('fail points around the ports', () => {
     await voidTwins();
     await advance();
     expect(happened).toEqual(expected);
+  });
+
+  it.each([
+    ['relay.before_publish', ['the end', 'publish', 'note', 'applied']],
+    ['relay.after_publish', ['publish', 'the end', 'note', 'applied']],
+    ['relay.after_note', ['publish', 'note', 'the end', 'applied']],
+    ['relay.after_applied', ['publish', 'note', 'applied', 'the end']],
+  ] as const)('a relay ends at %s', async (name, expected) => {
+    expect(await relay(name)).toEqual(expected);
   });
 });

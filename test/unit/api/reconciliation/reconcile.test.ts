@@ -8,13 +8,13 @@ const [nine, ten] = [Date.UTC(2026, 10, 21, 9), Date.UTC(2026, 10, 21, 10)];
 
 const answeredAt = (hourMs: number, accepted: number, more: { repeated?: number; duplicates?: number } = {}) => {
   const { repeated = 0, duplicates = 0 } = more;
-  const none = { conflicts: 0n, rejected: 0n, not_final: 0n };
+  const none = { conflicts: 0n, rejected: 0n, notFinal: 0n };
   const counts = {
     received: BigInt(accepted + duplicates),
     accepted: BigInt(accepted),
     duplicates: BigInt(duplicates),
   };
-  return { hour: new Date(hourMs), ...counts, repeated: BigInt(repeated), ...none };
+  return { hourMs, ...counts, repeated: BigInt(repeated), ...none };
 };
 type Counted = ReadonlyMap<number, number>;
 /** All of it checked, unless the number of unchecked events is given. */

@@ -15,7 +15,7 @@ const world = (ids: readonly string[]) => {
   const stream: string[] = [];
   const lost = new Set<number>();
   const faults = new Set<string>();
-  const state = { nowMs: 0, watermark: 0n, busy: false, reports: [] as unknown[] };
+  const state = { nowMs: 0, watermark: 0n, busy: false, lost: new AbortController(), reports: [] as unknown[] };
   const pendingOf = (row: Row): PendingAmendment => ({
     id: row.id,
     organizationId: 'org_1',
@@ -30,7 +30,7 @@ const world = (ids: readonly string[]) => {
     clock: { nowMs: () => state.nowMs },
     organizations: async () => ([...rows.values()].some(({ applied }) => applied === undefined) ? ['org_1'] : []),
     dbOf: (organizationId) => ({ organizationId }) as OrganizationPostgres,
-    alone: async (_, work) => (state.busy ? undefined : work()),
+    alone: async (_, work) => (state.busy ? undefined : work(state.lost.signal)),
     outbox: {
       pending: async () => [...rows.values()].filter(({ applied }) => applied === undefined).map(pendingOf),
       published: async (_, sequences, now) => {
@@ -124,6 +124,13 @@ describe('the outbox of amendments', () => {
     state.busy = false;
     expect(await relay()).toBe(true);
     expect(stream).toEqual(['a']);
+  });
+
+  it('begins nothing more once another one may be at it', async () => {
+    const { rows, stream, state, relay } = world(['a', 'b']);
+    state.lost.abort(new Error('the lock is lost'));
+    await expect(relay()).rejects.toThrow('the lock is lost');
+    expect([stream, rows.get('a')]).toEqual([[], { id: 'a' }]);
   });
 
   it('looks less often at what stays on its way for long, and soon again once anything moved', async () => {

@@ -81,6 +81,28 @@ describe('a loop', () => {
     expect(looks).toHaveLength(1);
   });
 
+  it('looks soon for what a fault gave back, and as seldom as ever once there was work', async () => {
+    vi.useFakeTimers();
+    try {
+      const finds = [false, new Error('away'), false, true, false];
+      const work = vi.fn(async () => {
+        const found = finds.shift() ?? false;
+        if (found instanceof Error) throw found;
+        return found;
+      });
+      const loop = startJobLoop({ work, lanes: 1, pollMs: 60_000, onFault: ignore });
+      await vi.advanceTimersByTimeAsync(60_000);
+      // The pauses after the fault and after the look in vain, at their longest.
+      await vi.advanceTimersByTimeAsync(100 + 200);
+      expect(work).toHaveBeenCalledTimes(5);
+      await vi.advanceTimersByTimeAsync(59_000);
+      expect(work).toHaveBeenCalledTimes(5);
+      await loop.stop();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('is not woken out of the pause after a fault', async () => {
     const onFault = vi.fn();
     const loop = startJobLoop({

@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { chargeToJson } from '#schemas/plan.ts';
+import { ratedLineToJson } from '#schemas/rated-line.ts';
 import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
-import { lineHashes } from '../../../../rater/run/line-hashes.ts';
+import { rateCharge } from '../../../../rater/price/rate.ts';
+import { lineHashes, lineHashesOfStored } from '../../../../rater/run/line-hashes.ts';
+import { parties } from '../../../support/invoice-examples.ts';
+import { pricedUsages, roundingModes } from '../../../support/rating-arbitraries.ts';
+import { scaled } from '../../../support/scale.ts';
 
 const input: RatingInput = {
   billingPeriodId: 'bpd_1',
@@ -40,9 +47,29 @@ const canonicalInput =
 const sha256 = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex');
 
 it('[I12] hashes what went in and what came out in a canonical form that anyone can write', () => {
-  expect(lineHashes(ratingInputToJson(input), output)).toEqual({
+  expect(lineHashesOfStored(ratingInputToJson(input), output)).toEqual({
     version: 1,
     input: sha256(canonicalInput),
     output: sha256('{"amount":"0.19","hash_version":1,"quantity":"12.5"}'),
   });
+});
+
+it('[I12] the short way to the hashes of a line that was just rated gives what the library gives of it', () => {
+  const shards = fc.record({ usage: pricedUsages, name: fc.string({ minLength: 1 }), rounding: roundingModes });
+  fc.assert(
+    fc.property(shards, ({ usage: { price, quantity, parts }, name, rounding }) => {
+      const charge = { code: 'c', name, meter: price.model === 'flat' ? null : 'm', price };
+      const rated = rateCharge(charge, { quantity, parts }, 'USD', { rounding });
+      const line = ratedLineToJson({ ...parties, ...rated, position: 1 });
+      const went = ratingInputToJson({ ...input, charge: chargeToJson(charge), policy: { rounding } });
+      expect(lineHashes(went, line)).toEqual(lineHashesOfStored(went, line));
+    }),
+    { numRuns: scaled(500) },
+  );
+});
+
+it('a member that came into a stored line changes its hash', () => {
+  const went = ratingInputToJson(input);
+  const [a, b] = [lineHashesOfStored(went, { amount: '1' }), lineHashesOfStored(went, { amount: '1', extra: null })];
+  expect(a.output).not.toBe(b.output);
 });

@@ -6,6 +6,7 @@ const queued: QueuedRun = {
   organizationId: 'org_1',
   requestId: undefined,
   watermark: undefined,
+  attempt: 1,
 };
 
 /** What is done to the one run in the queue, in order. */
@@ -27,8 +28,12 @@ const preparing = async (some: {
       effects.push(`set ${watermark}`);
       return some.set ?? watermark;
     },
-    giveBackRun: async () => {
-      effects.push('give back');
+    putBackRun: async () => {
+      effects.push('put back');
+    },
+    giveUpRun: async (_: QueuedRun, error: unknown) => {
+      effects.push(`give up: ${(error as Error).message}`);
+      return false;
     },
     failRun: async (_: QueuedRun, failure: string) => {
       effects.push(`fail: ${failure}`);
@@ -73,8 +78,8 @@ describe('a billing run is prepared', () => {
 
   it('later, and behind the others, while the identity check is behind', async () => {
     const { effects, moved } = await preparing({ isChecked: false });
-    expect(effects.slice(-2)).toEqual(['checked 7?', 'give back']);
-    expect(moved).toBe(false);
+    expect(effects.slice(-2)).toEqual(['checked 7?', 'put back']);
+    expect(moved).toBe(100);
   });
 
   it('never where the stream ends below what is stored of it: the run fails and says so', async () => {
@@ -85,7 +90,7 @@ describe('a billing run is prepared', () => {
 
   it('by somebody else at once, where stream or store do not answer', async () => {
     const { effects, moved } = await preparing({ last: () => Promise.reject(new Error('no answer')) });
-    expect(effects).toEqual(['lease', 'ask store', 'ask stream', 'give back']);
+    expect(effects).toEqual(['lease', 'ask store', 'ask stream', 'give up: no answer']);
     expect(moved).toBe('no answer');
   });
 });

@@ -1,0 +1,70 @@
+/**
+ * The resources of the API: the stores of all of them, made once, and the routes over them. Beside the process it is
+ * the one place that knows adapters, so that tests register the very same routes.
+ */
+import type { Vault } from '#platform/secrets/vault.ts';
+import { type ApiKeyPorts, apiKeyRoutes } from './access/api-key-routes.ts';
+import { createApiKeyStore } from './access/api-keys.postgres.ts';
+import { auditLog } from './access/audit-log.postgres.ts';
+import { auditLogRoutes } from './access/audit-log-routes.ts';
+import { catalogStore } from './catalog/catalog.postgres.ts';
+import { meterRoutes } from './catalog/meter-routes.ts';
+import { planRoutes } from './catalog/plan-routes.ts';
+import { planVersionRoutes } from './catalog/plan-version-routes.ts';
+import { customerRoutes } from './customers/customer-routes.ts';
+import { createCustomerStore } from './customers/customers.postgres.ts';
+import { type AmendmentPorts, amendmentRoutes } from './events/amendment-routes.ts';
+import { amendmentStore } from './events/amendments.postgres.ts';
+import { billedUsage } from './events/billed-usage.postgres.ts';
+import { billingFactsOf } from './events/event-billing.postgres.ts';
+import { type EventPorts, eventRoutes } from './events/event-routes.ts';
+import { type ExplainPorts, explainRoutes } from './explain/explain-routes.ts';
+import { ratedLines } from './explain/rated-lines.postgres.ts';
+import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
+import { invoiceReader } from './invoices/invoices.postgres.ts';
+import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
+import type { Routes } from './route/define-route.ts';
+import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
+import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
+import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
+
+/** What is read and written in PostgreSQL, by domain. */
+export const createStores = (vault: Vault) => ({
+  catalog: catalogStore,
+  customers: createCustomerStore(vault),
+  subscriptions: subscriptionStore,
+  invoices: invoiceReader,
+  ratedLines,
+  amendments: amendmentStore,
+  billedUsage,
+  billingFactsOf,
+  apiKeys: createApiKeyStore(vault),
+  auditLog,
+});
+
+/** The stores, and what some routes need beyond them, each as its file declares it. */
+export type ApiPorts = ReturnType<typeof createStores> &
+  UsagePorts &
+  InvoicePorts &
+  ExplainPorts &
+  EventPorts &
+  AmendmentPorts &
+  ReconciliationPorts &
+  ApiKeyPorts;
+
+/** In the order in which documents show them. */
+export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void)[] = [
+  meterRoutes,
+  planRoutes,
+  planVersionRoutes,
+  customerRoutes,
+  subscriptionRoutes,
+  usageRoutes,
+  invoiceRoutes,
+  explainRoutes,
+  eventRoutes,
+  amendmentRoutes,
+  reconciliationRoutes,
+  apiKeyRoutes,
+  auditLogRoutes,
+];

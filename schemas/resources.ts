@@ -1,0 +1,204 @@
+/**
+ * The resources of the API that are alike, a row each. A row says what follows from it everywhere: the prefix of ids
+ * (`ids.ts`), the scopes that a key can have (`http/api-keys.ts`), the refusals of one that is not there or whose name
+ * is taken (`failures.ts`), what of its table the audit log digests (`audited-objects.ts`), and what the documents head
+ * it with (`api/route/openapi.ts`). The key of a row is the `object_type` of its entries in the audit log, and in upper
+ * case the beginning of its error codes.
+ */
+
+/** `title` and `cause` say what is so, `cure` what the caller does. */
+export type Failure = {
+  readonly status: number;
+  readonly title: string;
+  readonly cause: string;
+  readonly cure: string;
+};
+
+/**
+ * How a column becomes text for a digest, so that it is the same text in every session: `text` is PostgreSQL's own,
+ * which no setting changes for these types.
+ */
+export type ColumnForm = 'text' | 'instant' | 'bytes';
+
+type Resource = {
+  /** Of its ids: three letters, of no other kind. */
+  readonly prefix: string;
+  readonly noun: string;
+  /** The noun where the sentence has said the rest of it. */
+  readonly shortNoun?: string;
+  /** The heading of its operations in the documents, and what it is about. */
+  readonly tag: string;
+  readonly about: string;
+  /** The field that the caller names it by, beside its id: unique in the organization. */
+  readonly name?: 'code' | 'external_id';
+  /** `meters` gives `read:meters` and `write:meters`. */
+  readonly scope?: string;
+  /** What is refused of it alone, with 409. */
+  readonly conflicts?: Readonly<Record<string, Failure>>;
+  /**
+   * Where it is one row of a table that has, beside these, `id`, `organization_id`, `version`, `created_at` and
+   * `updated_at`: what of it is digested. What has more than that stands in `audited-objects.ts` itself. For good:
+   * other columns, or another order, are another digest.
+   */
+  readonly stored?: { readonly table: string; readonly columns: Readonly<Record<string, ColumnForm>> };
+};
+
+export const resources = {
+  api_key: {
+    prefix: 'key',
+    noun: 'API key',
+    shortNoun: 'key',
+    tag: 'API keys',
+    about: 'Keys with their scopes. The secret is in the answer that makes it, and nowhere else.',
+  },
+  customer: {
+    prefix: 'cus',
+    noun: 'customer',
+    tag: 'Customers',
+    about: 'Who uses and pays, with their invoices.',
+    name: 'external_id',
+    scope: 'customers',
+    stored: {
+      table: 'customers',
+      columns: { external_id: 'text', name: 'text', metadata: 'text', personal: 'bytes' },
+    },
+  },
+  meter: {
+    prefix: 'mtr',
+    noun: 'meter',
+    tag: 'Meters',
+    about: 'What turns events into quantities.',
+    name: 'code',
+    scope: 'meters',
+    conflicts: {
+      METER_IN_USE: {
+        status: 409,
+        title: 'A plan charges by this meter',
+        cause: 'A version of a plan charges by a version of this meter, for good.',
+        cure: 'Leave the meter; a change of what it measures makes a new version, which new plans charge by.',
+      },
+    },
+  },
+  plan: {
+    prefix: 'pln',
+    noun: 'plan',
+    tag: 'Plans',
+    about: 'What customers subscribe to: charges with their prices.',
+    name: 'code',
+    scope: 'plans',
+    conflicts: {
+      PLAN_NOT_ACTIVE: {
+        status: 409,
+        title: 'The plan has no active version',
+        cause:
+          'All versions of the plan are drafts or archived, and only an active one is subscribed to or followed by a new one.',
+        cure: 'Activate a draft with POST /v1/plans/{id}/versions/{version_number}/activate. POST /v1/plans/{id}/versions makes one.',
+      },
+      PLAN_VERSION_IMMUTABLE: {
+        status: 409,
+        title: 'The version of the plan is no draft any more',
+        cause: 'What was active once never changes, since it was charged; and an archived version does not come back.',
+        cure: 'PATCH /v1/plans/{id} with charges makes a new active version; POST /v1/plans/{id}/versions makes a draft of it first.',
+      },
+      PLAN_VERSION_INCOMPLETE: {
+        status: 409,
+        title: 'The draft can not be charged by the meters that there are',
+        cause:
+          'A meter of the draft has ended since it was written, or measures by now what its price can not be asked of. A draft holds no meter; an active version does.',
+        cure: 'Give the charges that `errors` lists another meter or another price: PATCH /v1/plans/{id}/versions/{version_number}.',
+      },
+    },
+  },
+  subscription: {
+    prefix: 'sub',
+    noun: 'subscription',
+    tag: 'Subscriptions',
+    about: 'A customer on a plan.',
+    scope: 'subscriptions',
+    conflicts: {
+      SUBSCRIPTION_ALREADY_ACTIVE: {
+        status: 409,
+        title: 'The customer has an active subscription to this plan',
+        cause: 'A customer has at most one active subscription to a plan.',
+        cure: 'Use the existing one.',
+      },
+    },
+    stored: {
+      table: 'subscriptions',
+      columns: {
+        customer_id: 'text',
+        plan_version_id: 'text',
+        state: 'text',
+        started_at: 'instant',
+        ended_at: 'instant',
+        metadata: 'text',
+      },
+    },
+  },
+  invoice: {
+    prefix: 'inv',
+    noun: 'invoice',
+    tag: 'Invoices',
+    about: 'What was issued. An issued invoice never changes.',
+    scope: 'invoices',
+  },
+} as const satisfies Readonly<Record<string, Resource>>;
+
+type Resources = typeof resources;
+export type ResourceName = keyof Resources;
+type With<Field extends string> = {
+  [Name in ResourceName]: Resources[Name] extends { readonly [field in Field]: unknown } ? Name : never;
+}[ResourceName];
+type KeysOf<Union> = Union extends unknown ? keyof Union : never;
+
+const rows: readonly (readonly [string, Resource])[] = Object.entries(resources);
+
+export type ResourcePrefix = Resources[ResourceName]['prefix'];
+/** Noun by prefix. */
+export const resourcePrefixes = Object.fromEntries(rows.map(([, { prefix, noun }]) => [prefix, noun])) as Readonly<
+  Record<ResourcePrefix, string>
+>;
+
+/** What is about what, by tag. */
+export const resourceTags = Object.fromEntries(rows.map(([, { tag, about }]) => [tag, about]));
+
+export type ResourceScope = `${'read' | 'write'}:${Resources[With<'scope'>]['scope']}`;
+export const resourceScopes = rows.flatMap(([, { scope }]) =>
+  scope === undefined ? [] : [`read:${scope}`, `write:${scope}`],
+) as readonly ResourceScope[];
+
+const anyOne = (noun: string): string => `${/^[aeiou]/i.test(noun) ? 'an' : 'a'} ${noun}`;
+const oneBegins = (noun: string): string => anyOne(noun).replace(/^a/, 'A');
+
+const notFound = ({ noun, shortNoun = noun, name }: Resource): Failure => ({
+  status: 404,
+  title: `There is no such ${noun}`,
+  cause: `No ${shortNoun} of your organization has this id${name ? ` or ${name}` : ''}; ${shortNoun}s of others answer the same.`,
+  cure: `Use the id${name ? ` or the ${name}` : ''} of ${anyOne(shortNoun)} of your organization.`,
+});
+
+const alreadyExists = (noun: string, name: string): Failure => ({
+  status: 409,
+  title: `${oneBegins(noun)} with this ${name} exists`,
+  cause: `${oneBegins(name)} names one ${noun} of an organization, and this one is taken.`,
+  cure: `Read it by its ${name}, or choose another.`,
+});
+
+type NotFoundCode = `${Uppercase<ResourceName>}_NOT_FOUND`;
+export const resourcesNotFound = Object.fromEntries(
+  rows.map(([key, resource]) => [`${key.toUpperCase()}_NOT_FOUND`, notFound(resource)]),
+) as Readonly<Record<NotFoundCode, Failure>>;
+
+type ConflictCode = `${Uppercase<With<'name'>>}_ALREADY_EXISTS` | KeysOf<Resources[With<'conflicts'>]['conflicts']>;
+export const resourceConflicts = Object.fromEntries(
+  rows.flatMap(([key, { noun, name, conflicts = {} }]) => [
+    ...(name === undefined ? [] : [[`${key.toUpperCase()}_ALREADY_EXISTS`, alreadyExists(noun, name)] as const]),
+    ...Object.entries(conflicts),
+  ]),
+) as Readonly<Record<ConflictCode, Failure>>;
+
+export type StoredResource = With<'stored'>;
+/** By table, what is digested of the rows that stand for a resource alone. */
+export const storedResources = rows.flatMap(([name, { stored }]) =>
+  stored === undefined ? [] : [{ name: name as StoredResource, ...stored }],
+);
