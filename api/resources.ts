@@ -10,6 +10,7 @@ import { auditLogRoutes } from './access/audit-log-routes.ts';
 import { catalogStore } from './catalog/catalog.postgres.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
 import { planRoutes } from './catalog/plan-routes.ts';
+import { planVersionRoutes } from './catalog/plan-version-routes.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
@@ -56,6 +57,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
 export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void)[] = [
   meterRoutes,
   planRoutes,
+  planVersionRoutes,
   priceRoutes,
   customerRoutes,
   subscriptionRoutes,

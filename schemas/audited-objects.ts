@@ -53,6 +53,34 @@ const planVersionMeters: ChildRows = {
   columns: { organization_id: 'text', plan_version_id: 'text', meter_code: 'text', meter_version_id: 'text' },
 };
 
+/** Of plans from before their versions had a life: each version was charged by from the beginning. */
+const planOfForm1 = {
+  table: 'plans',
+  organization: 'organization_id',
+  created: ['plan.created'],
+  createdAt: 'created_at',
+  isVersioned: true,
+  columns: { ...named, ...versioned },
+  children: [
+    {
+      table: 'plan_versions',
+      parent: 'plan_id',
+      order: ['version_number', 'id'],
+      columns: {
+        id: 'text',
+        organization_id: 'text',
+        plan_id: 'text',
+        version_number: 'text',
+        currency: 'text',
+        billing_interval: 'text',
+        charges: 'text',
+        created_at: 'instant',
+      },
+      children: [planVersionMeters],
+    },
+  ],
+} as const satisfies AuditedObject;
+
 const ofOneRow = Object.fromEntries(
   storedResources.map(({ name, table, columns }): [string, AuditedObject] => [
     name,
@@ -67,6 +95,14 @@ const ofOneRow = Object.fromEntries(
     },
   ]),
 ) as Readonly<Record<StoredResource, AuditedObject>>;
+
+/** Beside the rows that they had before plans had prices in several currencies. */
+const withCurrency = (before: AuditedObject): AuditedObject => ({
+  ...before,
+  form: 2,
+  earlier: [before],
+  columns: { ...before.columns, currency: 'text' },
+});
 
 /** Of runs from before there were billing periods. */
 const billingRunOfForm1 = {
@@ -207,32 +243,31 @@ export const auditedObjects = {
     ],
   },
   plan: {
-    table: 'plans',
-    organization: 'organization_id',
-    created: ['plan.created'],
-    createdAt: 'created_at',
-    isVersioned: true,
-    columns: { ...named, ...versioned },
+    ...planOfForm1,
+    form: 2,
+    earlier: [planOfForm1],
     children: [
       {
-        table: 'plan_versions',
-        parent: 'plan_id',
-        order: ['version_number', 'id'],
+        ...planOfForm1.children[0],
         columns: {
           id: 'text',
           organization_id: 'text',
           plan_id: 'text',
           version_number: 'text',
+          state: 'text',
           currency: 'text',
           billing_interval: 'text',
           charges: 'text',
-          created_at: 'instant',
+          activated_at: 'instant',
+          archived_at: 'instant',
+          ...versioned,
         },
-        children: [planVersionMeters],
       },
     ],
   },
   ...ofOneRow,
+  customer: withCurrency(ofOneRow.customer),
+  subscription: withCurrency(ofOneRow.subscription),
   billing_run: {
     ...billingRunOfForm1,
     form: 2,

@@ -70,6 +70,12 @@ export const failures = {
     'Check the path.',
   ),
   ...resourcesNotFound,
+  PLAN_VERSION_NOT_FOUND: failure(
+    404,
+    'There is no such version of the plan',
+    'The plan is there, and has no version of this number.',
+    'Use a version_number that GET /v1/plans/{id}/versions lists.',
+  ),
   INVOICE_LINE_NOT_FOUND: failure(
     404,
     'There is no such invoice line',

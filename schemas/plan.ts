@@ -1,6 +1,12 @@
 /** A plan version: what a subscription is charged for. Its JSON is public; its prices are in `price/`. */
 import { type Currency, isCurrency } from '#schemas/currency.ts';
 import {
+  addMissingCurrencies,
+  type CurrencyOptions,
+  currencyOptionsToJson,
+  readCurrencyOptions,
+} from '#schemas/currency-options.ts';
+import {
   asObject,
   type Fault,
   fieldOf,
@@ -26,12 +32,20 @@ export type Charge = {
   readonly price: Price;
 };
 
-export type PlanVersion = {
-  readonly code: string;
-  readonly name: string;
+/** A charge as its plan has it: with its price in the plan's own currency, and in others. */
+export type PlanCharge = Charge & { readonly currencyOptions: CurrencyOptions };
+
+/** What a plan version charges; what the plan is called is not of a version. */
+export type PlanTerms = {
   readonly currency: Currency;
-  readonly charges: readonly Charge[];
+  readonly charges: readonly PlanCharge[];
 };
+
+export type PlanVersion = PlanTerms & { readonly code: string; readonly name: string };
+
+/** A draft may change, an active version is subscribed to, an archived one charges who has it and nobody new. */
+export const planVersionStates = ['draft', 'active', 'archived'] as const;
+export type PlanVersionState = (typeof planVersionStates)[number];
 
 export const chargesMax = 100;
 
@@ -48,6 +62,8 @@ export type ChargeJson = {
   readonly name: string;
   readonly meter: string | null;
   readonly price: PriceJson;
+  /** Absent where there is none, as charges were written before there could be any. */
+  readonly currency_options?: Readonly<Record<string, PriceJson>>;
 };
 export type PlanVersionJson = {
   readonly code: string;
@@ -55,6 +71,7 @@ export type PlanVersionJson = {
   readonly currency: string;
   readonly charges: readonly ChargeJson[];
 };
+export type PlanTermsJson = Pick<PlanVersionJson, 'currency' | 'charges'>;
 
 /** All faults are listed, with paths from the root of the plan version. */
 export const planVersionFromJson = (json: unknown): Parsed<PlanVersion> => {
@@ -63,15 +80,29 @@ export const planVersionFromJson = (json: unknown): Parsed<PlanVersion> => {
   if (!object) return { ok: false, faults };
   const code = readNewCode(object, '', faults);
   const name = readName(object, '', faults);
+  const terms = readTerms(object, faults);
+  if (faults.length > 0 || code === undefined || name === undefined || !terms) return { ok: false, faults };
+  return { ok: true, value: { code, name, ...terms } };
+};
+
+/** The same of a version of a plan that is there already. */
+export const planTermsFromJson = (json: unknown): Parsed<PlanTerms> => {
+  const faults: Fault[] = [];
+  const object = readObject(json, '', ['currency', 'charges'], faults);
+  const terms = object && readTerms(object, faults);
+  return terms && faults.length === 0 ? { ok: true, value: terms } : { ok: false, faults };
+};
+
+const readTerms = (object: JsonObject, faults: Fault[]): PlanTerms | undefined => {
   const currency = readCurrency(object, faults);
-  const items = readArray(object, 'charges', '', chargesMax, faults);
-  const charges = (items ?? [])
+  const items = readArray(object, 'charges', '', chargesMax, faults) ?? [];
+  const charges = items
     .map((item, index) => readCharge(item, `charges[${index}]`, faults))
     .filter((charge) => charge !== undefined);
-  addDuplicateCodes(items ?? [], faults);
-  addForbiddenCodes(items ?? [], faults);
-  if (faults.length > 0 || code === undefined || name === undefined || !currency) return { ok: false, faults };
-  return { ok: true, value: { code, name, currency, charges } };
+  addDuplicateCodes(items, faults);
+  addForbiddenCodes(items, faults);
+  addMissingCurrencies(items, currency, faults);
+  return currency && { currency, charges };
 };
 
 /** Compared as they were sent, so that a charge with another fault still counts as the first or the second one. */
@@ -100,22 +131,23 @@ const addForbiddenCodes = (items: readonly unknown[], faults: Fault[]): void => 
   }
 };
 
-export const chargeFromJson = (json: unknown, field = ''): Parsed<Charge> => {
+export const chargeFromJson = (json: unknown, field = ''): Parsed<PlanCharge> => {
   const faults: Fault[] = [];
   const value = readCharge(json, field, faults);
   return value && faults.length === 0 ? { ok: true, value } : { ok: false, faults };
 };
 
-const readCharge = (json: unknown, field: string, faults: Fault[]): Charge | undefined => {
-  const object = readObject(json, field, ['code', 'name', 'meter', 'price'], faults);
+const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge | undefined => {
+  const object = readObject(json, field, ['code', 'name', 'meter', 'price', 'currency_options'], faults);
   if (!object) return undefined;
   const code = readText(object, 'code', field, codeRule, faults);
   const name = readName(object, field, faults);
   const price = readPrice(ownValue(object, 'price'), fieldOf(field, 'price'), faults);
+  const currencyOptions = readCurrencyOptions(object, field, price, faults);
   const meter = readMeter(object, field, faults);
   return code === undefined || name === undefined || !price || meter === undefined
     ? undefined
-    : { code, name, meter, price };
+    : { code, name, meter, price, currencyOptions };
 };
 
 /** Whether a meter must be there depends on the model; where that is not known, its own fault is enough. */
@@ -153,16 +185,42 @@ const readCurrency = (object: JsonObject, faults: Fault[]): Currency | undefined
   return undefined;
 };
 
-export const chargeToJson = (charge: Charge): ChargeJson => ({
+export const chargeToJson = (charge: Charge | PlanCharge): ChargeJson => ({
   code: charge.code,
   name: charge.name,
   meter: charge.meter,
   price: priceToJson(charge.price),
+  ...('currencyOptions' in charge &&
+    charge.currencyOptions.size > 0 && { currency_options: currencyOptionsToJson(charge.currencyOptions) }),
+});
+
+/**
+ * A stored charge as it is rated in a currency: with that price alone, and the rest as it is stored. `own` is the
+ * currency of its plan version. Undefined where it has no price in the one that is asked for.
+ */
+export const chargeJsonIn = (
+  { currency_options: options = {}, ...charge }: ChargeJson,
+  currency: string,
+  own: string,
+): ChargeJson | undefined => {
+  if (currency === own) return charge;
+  const price = Object.hasOwn(options, currency) ? options[currency] : undefined;
+  return price && { ...charge, price };
+};
+
+/** Every currency that a version has prices in, its own first. */
+export const currenciesOf = ({ currency, charges }: PlanTermsJson): string[] => [
+  currency,
+  ...Object.keys(charges[0]?.currency_options ?? {}),
+];
+
+export const planTermsToJson = ({ currency, charges }: PlanTerms): PlanTermsJson => ({
+  currency,
+  charges: charges.map(chargeToJson),
 });
 
 export const planVersionToJson = (plan: PlanVersion): PlanVersionJson => ({
   code: plan.code,
   name: plan.name,
-  currency: plan.currency,
-  charges: plan.charges.map(chargeToJson),
+  ...planTermsToJson(plan),
 });

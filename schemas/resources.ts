@@ -86,6 +86,28 @@ export const resources = {
     about: 'What customers subscribe to: charges with their prices.',
     name: 'code',
     scope: 'plans',
+    conflicts: {
+      PLAN_NOT_ACTIVE: {
+        status: 409,
+        title: 'The plan has no active version',
+        cause:
+          'All versions of the plan are drafts or archived, and only an active one is subscribed to or followed by a new one.',
+        cure: 'Activate a draft with POST /v1/plans/{id}/versions/{version_number}/activate. POST /v1/plans/{id}/versions makes one.',
+      },
+      PLAN_VERSION_IMMUTABLE: {
+        status: 409,
+        title: 'The version of the plan is no draft any more',
+        cause: 'What was active once never changes, since it was charged; and an archived version does not come back.',
+        cure: 'PATCH /v1/plans/{id} with charges makes a new active version; POST /v1/plans/{id}/versions makes a draft of it first.',
+      },
+      PLAN_VERSION_INCOMPLETE: {
+        status: 409,
+        title: 'The draft can not be charged by the meters that there are',
+        cause:
+          'A meter of the draft has ended since it was written, or measures by now what its price can not be asked of. A draft holds no meter; an active version does.',
+        cure: 'Give the charges that `errors` lists another meter or another price: PATCH /v1/plans/{id}/versions/{version_number}.',
+      },
+    },
   },
   subscription: {
     prefix: 'sub',

@@ -1,24 +1,26 @@
-/** Plans, and the catalog as a whole: meters are in `meters.postgres.ts`. */
+/** Plans, and the catalog as a whole: meters and versions of plans are in files of their own. */
 import { newId } from '#platform/process/ids.ts';
 import { lookUpColumn } from '#schemas/names.ts';
-import type { PlanVersionJson } from '#schemas/plan.ts';
+import type { PlanTermsJson, PlanVersionJson, PlanVersionState } from '#schemas/plan.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 import { meterStore, type NamePatch } from './meters.postgres.ts';
+import { planVersionStore } from './plan-versions.postgres.ts';
 
-/** A plan as its newest version stands for it. */
-export type Plan = ResourceHead & {
-  readonly id: string;
-  readonly code: string;
-  readonly name: string;
-  readonly planVersionId: string;
-  readonly versionNumber: number;
-  readonly currency: string;
-  readonly billingInterval: string;
-  readonly charges: PlanVersionJson['charges'];
-};
+/** A plan as one of its versions stands for it: the active one, and where none is, the newest. */
+export type Plan = ResourceHead &
+  PlanTermsJson & {
+    readonly id: string;
+    readonly code: string;
+    readonly name: string;
+    readonly planVersionId: string;
+    readonly versionNumber: number;
+    /** Of that version. */
+    readonly state: PlanVersionState;
+    readonly billingInterval: string;
+  };
 
 type PlanRow = ResourceRow & {
   id: string;
@@ -26,6 +28,7 @@ type PlanRow = ResourceRow & {
   name: string;
   plan_version_id: string;
   version_number: number;
+  state: PlanVersionState;
   currency: string;
   billing_interval: string;
   charges: PlanVersionJson['charges'];
@@ -37,6 +40,7 @@ const fromRow = (row: PlanRow): Plan => ({
   name: row.name,
   planVersionId: row.plan_version_id,
   versionNumber: row.version_number,
+  state: row.state,
   currency: row.currency,
   billingInterval: row.billing_interval,
   charges: row.charges,
@@ -46,10 +50,12 @@ const fromRow = (row: PlanRow): Plan => ({
 export type NewPlan = PlanVersionJson & { readonly metadata: Record<string, string> };
 
 const planColumns = `p.id, p.code, p.name, p.metadata, p.version, p.created_at, p.updated_at,
-  v.id AS plan_version_id, v.version_number, v.currency, v.billing_interval, v.charges`;
-// The newest version stands for the plan.
-const planFrom = `plans p
-  JOIN LATERAL (SELECT * FROM plan_versions WHERE plan_id = p.id ORDER BY version_number DESC LIMIT 1) v ON true`;
+  v.id AS plan_version_id, v.version_number, v.state, v.currency, v.billing_interval, v.charges`;
+const planFrom = `plans p JOIN LATERAL (
+    SELECT * FROM plan_versions WHERE plan_id = p.id ORDER BY state = 'active' DESC, version_number DESC LIMIT 1
+  ) v ON true`;
+/** Of the plan alone, so that a count needs no version. */
+const activeState = "(SELECT a.state FROM plan_versions a WHERE a.plan_id = p.id AND a.state = 'active')";
 
 const planList = defineList({
   name: 'plans',
@@ -75,43 +81,42 @@ const planById = (db: Db, id: string): Promise<Plan | undefined> => planBy(db, '
 
 export const catalogStore = {
   ...meterStore,
+  ...planVersionStore,
   planList,
-  /** The plan with its first version, which is bound to those versions of meters. Undefined where the code is taken. */
-  addPlan: async (
-    db: Db,
-    plan: NewPlan,
-    meterVersions: ReadonlyMap<string, string>,
-    now: Date,
-  ): Promise<Plan | undefined> => {
+  /** A plan without a version yet, by its id. Undefined where the code is taken. */
+  addPlan: async (db: Db, { code, name, metadata }: NewPlan, now: Date): Promise<string | undefined> => {
     const planId = newId('pln');
     const added = await db.query(
       `INSERT INTO plans (id, organization_id, code, name, metadata, version, created_at, updated_at)
        VALUES ($1, $2, $3, $4, $5, 1, $6, $6) ON CONFLICT (organization_id, code) DO NOTHING`,
-      [planId, db.organizationId, plan.code, plan.name, plan.metadata, now],
+      [planId, db.organizationId, code, name, metadata, now],
     );
-    if (!added.rowCount) return undefined;
-    const planVersionId = newId('plv');
-    await db.query(
-      `INSERT INTO plan_versions
-         (id, organization_id, plan_id, version_number, currency, billing_interval, charges, created_at)
-       VALUES ($1, $2, $3, 1, $4, 'month', $5, $6)`,
-      [planVersionId, db.organizationId, planId, plan.currency, JSON.stringify(plan.charges), now],
-    );
-    await meterStore.pinMeters(db, planVersionId, meterVersions);
-    return planById(db, planId);
+    return added.rowCount ? planId : undefined;
   },
+  planById,
   /** By id or code. */
   plan: (db: Db, idOrCode: string): Promise<Plan | undefined> =>
     planBy(db, lookUpColumn('pln', idOrCode, 'code'), idOrCode),
-  /** The plan as it is when its row is locked: what is read is the row that was locked, by its id. */
-  lockPlan: async (db: Db, idOrCode: string): Promise<Plan | undefined> => {
+  /**
+   * The plan as it is when its row is locked, against changes of its versions too: what is read is the row that was
+   * locked, by its id. `to` subscribe is shared with others who do.
+   */
+  lockPlan: async (db: Db, idOrCode: string, to: 'change' | 'subscribe'): Promise<Plan | undefined> => {
     const column = lookUpColumn('pln', idOrCode, 'code');
     const { rows } = await db.query<{ id: string }>(
-      `SELECT id FROM plans WHERE organization_id = $1 AND ${column} = $2 FOR NO KEY UPDATE`,
+      `SELECT id FROM plans WHERE organization_id = $1 AND ${column} = $2
+       FOR ${to === 'change' ? 'NO KEY UPDATE' : 'SHARE'}`,
       [db.organizationId, idOrCode],
     );
     return rows[0] && planById(db, rows[0].id);
   },
+  /** Each change of a version is one of its plan, whose audit entries its version counts. */
+  countPlanChange: (db: Db, planId: string, now: Date) =>
+    db.query('UPDATE plans SET version = version + 1, updated_at = $3 WHERE organization_id = $1 AND id = $2', [
+      db.organizationId,
+      planId,
+      now,
+    ]),
   changePlan: async (db: Db, id: string, { name, metadata }: NamePatch, now: Date): Promise<Plan | undefined> => {
     await db.query(
       `UPDATE plans SET name = $3, metadata = $4, version = version + 1, updated_at = $5
@@ -121,15 +126,17 @@ export const catalogStore = {
     return planById(db, id);
   },
   /** What a plan version charges, in the canonical JSON that it was made with. */
-  chargesOf: async (db: Db, planVersionId: string): Promise<PlanVersionJson['charges']> => {
-    const { rows } = await db.query<Pick<PlanRow, 'charges'>>(
-      'SELECT charges FROM plan_versions WHERE organization_id = $1 AND id = $2',
+  termsOf: async (db: Db, planVersionId: string): Promise<PlanTermsJson | undefined> => {
+    const { rows } = await db.query<PlanTermsJson>(
+      'SELECT currency, charges FROM plan_versions WHERE organization_id = $1 AND id = $2',
       [db.organizationId, planVersionId],
     );
-    return rows[0]?.charges ?? [];
+    return rows[0];
   },
-  plans: async (db: Db, page: ListPage) => {
-    const { rows, ...rest } = await listRows<PlanRow>(db, planList, db.organizationId, page);
+  /** All, or those that have an active version. */
+  plans: async (db: Db, page: ListPage, which: 'all' | 'active' = 'all') => {
+    const fixed = which === 'active' ? { [activeState]: 'active' } : {};
+    const { rows, ...rest } = await listRows<PlanRow>(db, planList, db.organizationId, page, fixed);
     return { ...rest, rows: rows.map(fromRow) };
   },
 };

@@ -1,51 +1,22 @@
 /** `/v1/plans`. */
-import { NamePatch, NewPlan, PlanId, Plan as PlanSchema } from '#schemas/http/catalog.ts';
-import { NewPlanDocument } from '#schemas/http/plan.ts';
+import { NewPlan, PlanId, PlanPatch, Plan as PlanSchema, WrittenPlan } from '#schemas/http/catalog.ts';
+import { NewPlanDocument, PlanPatchDocument } from '#schemas/http/plan.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, headToJson, updated } from '../route/resource-fields.ts';
-import type { CatalogStore, Plan } from './catalog.postgres.ts';
-import { makePlan } from './make-plan.ts';
+import { created, found, updated } from '../route/resource-fields.ts';
+import type { Plan } from './catalog.postgres.ts';
+import { changePlan, createPlan, type PlanPorts } from './change-plan.ts';
+import { planToJson, publicPlanToJson } from './plan-json.ts';
 
-export type PlanPorts = {
-  readonly catalog: CatalogStore;
-};
+/** How old a price on a public page may be. */
+const publicSeconds = 60;
 
-const planJson = (plan: Plan) => ({
-  id: plan.id,
-  code: plan.code,
-  name: plan.name,
-  currency: plan.currency,
-  interval: plan.billingInterval,
-  plan_version_id: plan.planVersionId,
-  version_number: plan.versionNumber,
-  charges: plan.charges,
-  ...headToJson(plan),
-});
+/** Undefined where everyone may not see it. */
+const publicPlan = (plan: Plan | undefined): Plan | undefined => (plan?.state === 'active' ? plan : undefined);
 
-export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts): void => {
-  const tag = 'Plans';
-  // A plan is read by its own reader, which names every fault at its place; the schema of the route only bounds what
-  // comes in.
-  change(
-    {
-      method: 'POST',
-      url: '/v1/plans',
-      operation: 'createPlan',
-      tag,
-      summary: 'Create a plan with its first version',
-      scope: 'write:plans',
-      rateClass: 'write',
-      body: NewPlan,
-      documentedBody: NewPlanDocument,
-      answers: { 201: PlanSchema },
-      failures: ['PLAN_ALREADY_EXISTS'],
-    },
-    async ({ db, body, nowMs }) => {
-      const plan = await makePlan({ catalog }, db, body, nowMs);
-      return created('plan', '/v1/plans', planJson(plan));
-    },
-  );
+const tag = 'Plans';
+
+const readingRoutes = ({ get, list }: Routes, { catalog }: PlanPorts): void => {
   list(
     {
       url: '/v1/plans',
@@ -53,11 +24,15 @@ export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts
       tag,
       summary: 'List plans',
       scope: 'read:plans',
+      publicSeconds,
       list: catalog.planList,
       answers: { 200: listSchema(PlanSchema) },
       failures: [],
     },
-    async ({ db, query }) => listJson(query, await catalog.plans(db, query), planJson),
+    async ({ caller, db, query }) =>
+      caller.kind === 'publishable'
+        ? listJson(query, await catalog.plans(db, query, 'active'), publicPlanToJson)
+        : listJson(query, await catalog.plans(db, query), planToJson),
   );
   get(
     {
@@ -66,32 +41,65 @@ export const planRoutes = ({ get, list, change }: Routes, { catalog }: PlanPorts
       tag,
       summary: 'Read a plan by id or code',
       scope: 'read:plans',
+      publicSeconds,
       params: PlanId,
       answers: { 200: PlanSchema },
       failures: ['PLAN_NOT_FOUND'],
     },
-    async ({ db, params }) => planJson(found(await catalog.plan(db, params.id), 'PLAN_NOT_FOUND')),
+    async ({ caller, db, params }) => {
+      const plan = await catalog.plan(db, params.id);
+      return caller.kind === 'publishable'
+        ? publicPlanToJson(found(publicPlan(plan), 'PLAN_NOT_FOUND'))
+        : planToJson(found(plan, 'PLAN_NOT_FOUND'));
+    },
   );
+};
+
+export const planRoutes = (routes: Routes, ports: PlanPorts): void => {
+  const { change } = routes;
+  // A plan is read by its own reader, which names every fault at its place; the schema of the route only bounds what
+  // comes in.
+  change(
+    {
+      method: 'POST',
+      url: '/v1/plans',
+      operation: 'createPlan',
+      tag,
+      summary: 'Create a plan with its first version, which is active at once unless it is to be a draft',
+      scope: 'write:plans',
+      rateClass: 'write',
+      body: NewPlan,
+      documentedBody: NewPlanDocument,
+      answers: { 201: WrittenPlan },
+      failures: ['PLAN_ALREADY_EXISTS'],
+    },
+    async ({ db, body, nowMs }) => {
+      const { interval: _monthly, metadata = {}, draft = false, ...json } = body;
+      const plan = await createPlan(ports, db, json, { metadata, draft }, new Date(nowMs));
+      return created('plan', '/v1/plans', planToJson(plan));
+    },
+  );
+  readingRoutes(routes, ports);
   change(
     {
       method: 'PATCH',
       url: '/v1/plans/:id',
       operation: 'updatePlan',
       tag,
-      summary: 'Change the name or the metadata of a plan',
+      summary: 'Change a plan; other charges make a new active version, and subscriptions keep the one that they have',
       scope: 'write:plans',
       rateClass: 'write',
       params: PlanId,
-      body: NamePatch,
-      answers: { 200: PlanSchema },
-      failures: ['PLAN_NOT_FOUND'],
+      body: PlanPatch,
+      documentedBody: PlanPatchDocument,
+      answers: { 200: WrittenPlan },
+      failures: ['PLAN_NOT_FOUND', 'PLAN_NOT_ACTIVE'],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
-      const plan = found(await catalog.lockPlan(db, params.id), 'PLAN_NOT_FOUND');
-      matchVersion(plan.version);
-      const { name = plan.name, metadata = plan.metadata } = body;
-      const changed = await catalog.changePlan(db, plan.id, { name, metadata }, new Date(nowMs));
-      return updated('plan', planJson(plan), planJson(found(changed, 'PLAN_NOT_FOUND')));
+      const { name, metadata, ...given } = body;
+      const patch = { name, metadata, given };
+      const { before, after } = await changePlan(ports, db, params.id, patch, new Date(nowMs), matchVersion);
+      return updated('plan', planToJson(before), planToJson(after));
     },
   );
 };

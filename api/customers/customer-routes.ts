@@ -26,6 +26,7 @@ export const customerJson = ({ personal, ...customer }: Customer) => ({
   address: personal.address ?? null,
   tax_ids: personal.tax_ids ?? [],
   payment_reference: personal.payment_reference ?? null,
+  currency: customer.currency,
   ...headToJson(customer),
 });
 
@@ -49,10 +50,10 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
       failures: ['CUSTOMER_ALREADY_EXISTS'],
     },
     async ({ db, body, nowMs }) => {
-      const { external_id: externalId, metadata = {}, ...personal } = body;
+      const { external_id: externalId, currency = null, metadata = {}, ...personal } = body;
       refuseFaults([newNameFault(externalId, 'external_id')].filter((fault) => fault !== undefined));
       const row = found(
-        await customers.addCustomer(db, { externalId, personal, metadata }, new Date(nowMs)),
+        await customers.addCustomer(db, { externalId, personal, currency, metadata }, new Date(nowMs)),
         'CUSTOMER_ALREADY_EXISTS',
       );
       return created('customer', '/v1/customers', customerJson(row));
@@ -104,7 +105,8 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
     async ({ db, params, body, nowMs, matchVersion }) => {
       const row = await customerOf(db, params.id, 'lock');
       matchVersion(row.version);
-      const next = { personal: patchedPersonal(row.personal, body), metadata: body.metadata ?? row.metadata };
+      const { currency = row.currency, metadata = row.metadata } = body;
+      const next = { personal: patchedPersonal(row.personal, body), currency, metadata };
       return updated(
         'customer',
         customerJson(row),

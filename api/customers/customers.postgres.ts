@@ -14,6 +14,7 @@ type StoredCustomer = {
   /** Only in rows from before personal fields were sealed. */
   name: string | null;
   personal: Buffer | null;
+  currency: string | null;
   metadata: Record<string, string>;
   version: number;
   created_at: Date;
@@ -24,12 +25,20 @@ export type Customer = ResourceHead & {
   readonly id: string;
   readonly externalId: string;
   readonly personal: Personal;
+  /** What it pays in; null where that is a matter of each plan. */
+  readonly currency: string | null;
 };
+
+/** What of a customer changes. */
+type CustomerContent = Pick<Customer, 'personal' | 'currency' | 'metadata'>;
+
+/** Who subscribes. */
+export type Payer = Pick<Customer, 'id' | 'currency'>;
 
 /** What a customer may be called by. */
 export type CustomerNames = { readonly id: string; readonly externalId: string };
 
-const customerColumns = 'id, external_id, name, personal, metadata, version, created_at, updated_at';
+const customerColumns = 'id, external_id, name, personal, currency, metadata, version, created_at, updated_at';
 
 /** The column that a customer is looked up in. */
 const customerColumn = (idOrExternalId: string): string => lookUpColumn('cus', idOrExternalId, 'external_id');
@@ -72,9 +81,10 @@ export const createCustomerStore = (vault: Vault) => {
       personal ? [{ place: placeOf(db.organizationId, id), sealed: personal }] : [],
     );
     const clear = (await vault.openMany(db, sealed)).values();
-    return stored.map(({ id, external_id, name, personal, ...row }) => ({
+    return stored.map(({ id, external_id, name, personal, currency, ...row }) => ({
       id,
       externalId: external_id,
+      currency,
       ...headFromRow(row),
       personal: personal ? (JSON.parse((clear.next().value as Buffer).toString()) as Personal) : { name: name ?? '' },
     }));
@@ -87,16 +97,17 @@ export const createCustomerStore = (vault: Vault) => {
     /** Undefined where the external id is taken. */
     addCustomer: async (
       db: Db,
-      customer: { externalId: string; personal: Personal; metadata: Record<string, string> },
+      customer: CustomerContent & { readonly externalId: string },
       now: Date,
     ): Promise<Customer | undefined> => {
       const id = newId('cus');
       const personal = await vault.seal(db, placeOf(db.organizationId, id), toBytes(customer.personal));
       const { rows } = await db.query<StoredCustomer>(
-        `INSERT INTO customers (id, organization_id, external_id, personal, metadata, version, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, 1, $6, $6) ON CONFLICT (organization_id, external_id) DO NOTHING
+        `INSERT INTO customers (id, organization_id, external_id, personal, currency, metadata, version, created_at,
+           updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7) ON CONFLICT (organization_id, external_id) DO NOTHING
          RETURNING ${customerColumns}`,
-        [id, db.organizationId, customer.externalId, personal, customer.metadata, now],
+        [id, db.organizationId, customer.externalId, personal, customer.currency, customer.metadata, now],
       );
       return one(db, rows[0]);
     },
@@ -117,6 +128,14 @@ export const createCustomerStore = (vault: Vault) => {
       );
       return rows[0]?.id;
     },
+    /** By id or external id, without opening what is sealed. */
+    payer: async (db: Db, idOrExternalId: string): Promise<Payer | undefined> => {
+      const { rows } = await db.query<Payer>(
+        `SELECT id, currency FROM customers WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
+        [db.organizationId, idOrExternalId],
+      );
+      return rows[0];
+    },
     /** Id and external id of a customer, by either, without opening what is sealed. */
     customerNames: async (db: Db, idOrExternalId: string): Promise<CustomerNames | undefined> => {
       const { rows } = await db.query<{ id: string; external_id: string }>(
@@ -128,14 +147,15 @@ export const createCustomerStore = (vault: Vault) => {
     changeCustomer: async (
       db: Db,
       id: string,
-      { personal, metadata }: { personal: Personal; metadata: Record<string, string> },
+      { personal, currency, metadata }: CustomerContent,
       now: Date,
     ): Promise<Customer> => {
       const sealed = await vault.seal(db, placeOf(db.organizationId, id), toBytes(personal));
       const { rows } = await db.query<StoredCustomer>(
-        `UPDATE customers SET name = NULL, personal = $3, metadata = $4, version = version + 1, updated_at = $5
+        `UPDATE customers SET name = NULL, personal = $3, metadata = $4, version = version + 1, updated_at = $5,
+           currency = $6
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}`,
-        [db.organizationId, id, sealed, metadata, now],
+        [db.organizationId, id, sealed, metadata, now, currency],
       );
       return (await opened(db, rows))[0] as Customer;
     },

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { isCurrency } from '#schemas/currency.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, type Period } from '#schemas/period.ts';
-import type { ChargeJson } from '#schemas/plan.ts';
+import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
 import type { RatedLineJson } from '#schemas/rated-line.ts';
 import type { MeasuredPart, RatingInput } from '#schemas/rating-input.ts';
 import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
@@ -28,11 +28,12 @@ const lineStatement = `
 SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version,
   l.input_hash, l.output_hash,
   p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end,
-  l.plan_version_id, v.currency, v.charges,
+  l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
   i.position AS invoice_position
 FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id JOIN customers c ON c.id = p.customer_id
 JOIN plan_versions v ON v.id = l.plan_version_id
+  JOIN subscriptions s ON s.id = p.subscription_id
   LEFT JOIN plan_version_meters m ON m.plan_version_id = v.id AND m.meter_code = l.line ->> 'meter'
   LEFT JOIN meter_versions mv ON mv.id = m.meter_version_id
   LEFT JOIN invoice_lines i ON i.invoice_id = p.invoice_id AND p.watermark = l.watermark
@@ -65,6 +66,7 @@ type LineRow = {
   span_end: Date;
   plan_version_id: string;
   currency: string;
+  plan_currency: string;
   charges: ChargeJson[];
   code: string | null;
   version_number: number | null;
@@ -74,9 +76,10 @@ type LineRow = {
   invoice_position: number | null;
 };
 
-const storedCharge = ({ charges, line, plan_version_id: planVersionId }: LineRow) => {
-  const charge = charges.find(({ code }) => code === line.charge_code);
-  assert(charge, `plan version ${planVersionId} has no charge ${line.charge_code}`);
+const storedCharge = ({ charges, line, currency, plan_currency: own, plan_version_id: planVersionId }: LineRow) => {
+  const stored = charges.find(({ code }) => code === line.charge_code);
+  const charge = stored && chargeJsonIn(stored, currency, own);
+  assert(charge, `plan version ${planVersionId} has no charge ${line.charge_code} in ${currency}`);
   return charge;
 };
 

@@ -5,6 +5,7 @@
  * in the OpenAPI document.
  */
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, type TSchema, Type } from 'typebox';
 import { type Caller, covers, hasScope } from '#platform/access/authenticate.ts';
@@ -63,6 +64,15 @@ export type RouteDefinition<P extends Schema = Schema, Q extends Schema = Schema
    * What the OpenAPI document shows instead of `body`, where a reader of its own judges the body and names its faults.
    */
   readonly documentedBody?: TSchema;
+  /** The body may be left out, and is undefined then. */
+  readonly isBodyOptional?: boolean;
+  /** What is there for holders of the scope, and yet not for everyone: a publishable key is refused. */
+  readonly secretKeysOnly?: boolean;
+  /**
+   * Of a GET: for so many seconds anyone may keep what a publishable key is told. Such an answer varies by its key, and
+   * its ETag is of its bytes, as it has no version.
+   */
+  readonly publicSeconds?: number;
   /** False for a POST that changes nothing: it may be repeated anyway. */
   readonly idempotencyHeader?: boolean;
   /**
@@ -143,6 +153,15 @@ const etagOf = (body: unknown): string | undefined => {
 /** Compares the entity tags of a conditional header (RFC 9110, section 13.1): `*` matches anything. */
 const tagsMatch = (header: string, etag: string): boolean =>
   header === '*' || header.split(',').some((tag) => tag.trim() === etag);
+
+/** Answers to one key must not be given to another one, and those to a secret key are kept by nobody. */
+const publicHeaders = (seconds: number) => ({
+  'cache-control': `public, max-age=${seconds}`,
+  vary: 'Authorization',
+});
+
+/** 128 bits: whoever finds two bodies of one tag misleads only himself. */
+const contentTagOf = (body: unknown): string => `"${hash('sha256', JSON.stringify(body), 'hex').slice(0, 32)}"`;
 
 const nothing = Type.Object({}, { additionalProperties: false });
 
@@ -257,23 +276,38 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     list: List | undefined,
     handler: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
   ): void => {
-    const { method, url, scope, rateClass, params = nothing, query = nothing, body } = definition;
+    const {
+      method,
+      url,
+      scope,
+      rateClass,
+      secretKeysOnly = false,
+      params = nothing,
+      query = nothing,
+      body,
+    } = definition;
     app.route({
       method,
       url,
-      config: { scope, rateClass, definition, ...(list ? { list } : {}) },
+      config: { scope, rateClass, secretKeysOnly, definition, ...(list ? { list } : {}) },
       // A list reads its own query, to tell all faults of it at once.
       schema: { params, ...(list ? {} : { querystring: query }), ...(body ? { body } : {}) },
       handler,
     });
   };
 
+  /** Undefined where the answer is for its caller alone. */
+  const publicSecondsOf = ({ publicSeconds }: RouteDefinition, { kind }: Caller): number | undefined =>
+    kind === 'publishable' ? publicSeconds : undefined;
+
   const get: Routes['get'] = (given, read) => {
     const definition: RouteDefinition = { ...given, method: 'GET', rateClass: 'read' };
     const tell = tellerOf(definition);
     add(definition, undefined, async (request, reply) => {
       const body = tell(await read(contextOf(request, reply, dbOf(request))), request.caller);
-      const etag = etagOf(body);
+      const publicSeconds = publicSecondsOf(definition, request.caller);
+      if (publicSeconds !== undefined) reply.headers(publicHeaders(publicSeconds));
+      const etag = publicSeconds === undefined ? etagOf(body) : contentTagOf(body);
       if (etag === undefined) return body;
       reply.header('etag', etag);
       const known = definition.changesByItself ? undefined : request.headers['if-none-match'];
@@ -300,6 +334,8 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
         ports.cursors,
         request.params as Record<string, string>,
       );
+      const publicSeconds = publicSecondsOf(definition, request.caller);
+      if (publicSeconds !== undefined) reply.headers(publicHeaders(publicSeconds));
       return tell(await read({ ...contextOf(request, reply, dbOf(request)), query: page }), request.caller);
     });
   };

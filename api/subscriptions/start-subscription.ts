@@ -2,23 +2,43 @@
 import type { Static } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { NewSubscription } from '#schemas/http/subscriptions.ts';
+import { currenciesOf, type PlanTermsJson } from '#schemas/plan.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
-import type { CustomerStore } from '../customers/customers.postgres.ts';
+import type { CustomerStore, Payer } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { readInstant, refuseFaults } from '../route/resource-fields.ts';
 import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
 export type StartPorts = {
-  readonly customers: Pick<CustomerStore, 'customerId'>;
+  readonly customers: Pick<CustomerStore, 'payer'>;
   readonly subscriptions: Pick<SubscriptionStore, 'addSubscription'>;
-  readonly catalog: Pick<CatalogStore, 'plan'>;
+  readonly catalog: Pick<CatalogStore, 'lockPlan'>;
+};
+
+/** That of the customer, where it has one; else the one that is asked for, or the plan's own. Refused by name. */
+const currencyOf = ({ currency: customers }: Payer, plan: PlanTermsJson, wanted: string | undefined): string => {
+  const currency = customers ?? wanted ?? plan.currency;
+  const refuse = (code: string, message: string) => refuseFaults([{ field: 'currency', code, message }]);
+  if (wanted !== undefined && wanted !== currency)
+    refuse('not_allowed', `must be ${currency}, which the customer pays in, or left out`);
+  const priced = currenciesOf(plan);
+  const whose = customers === null ? '' : ', which the customer pays in';
+  if (!priced.includes(currency))
+    refuse('not_priced', `the plan has no prices in ${currency}${whose}; it has them in ${priced.join(', ')}`);
+  return currency;
 };
 
 /** Now, where the caller says no time; a time that is past bills what was used since. */
 export const startSubscription = async (
   { customers, subscriptions, catalog }: StartPorts,
   db: Db,
-  { customer_id: customer, plan: planId, started_at: startedText, metadata = {} }: Static<typeof NewSubscription>,
+  {
+    customer_id: customer,
+    plan: planId,
+    currency: wanted,
+    started_at: startedText,
+    metadata = {},
+  }: Static<typeof NewSubscription>,
   nowMs: number,
 ): Promise<Subscription> => {
   const faults: Fault[] = [];
@@ -26,13 +46,23 @@ export const startSubscription = async (
   if (startedAt > nowMs)
     faults.push({ field: 'started_at', code: 'out_of_range', message: 'must not be in the future' });
   refuseFaults(faults);
-  const customerId = await customers.customerId(db, customer);
-  if (customerId === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
-  const plan = await catalog.plan(db, planId);
+  const payer = await customers.payer(db, customer);
+  if (payer === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
+  // Until the subscription is there, no other version becomes active: it takes the one that is active then.
+  const plan = await catalog.lockPlan(db, planId, 'subscribe');
   if (!plan) throw new FailureError('PLAN_NOT_FOUND');
+  if (plan.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
+  const currency = currencyOf(payer, plan, wanted);
   const subscription = await subscriptions.addSubscription(
     db,
-    { customerId, planId: plan.id, planVersionId: plan.planVersionId, startedAt, metadata },
+    {
+      customerId: payer.id,
+      planId: plan.id,
+      planVersionId: plan.planVersionId,
+      currency,
+      startedAt,
+      metadata,
+    },
     new Date(nowMs),
   );
   if (!subscription) throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');

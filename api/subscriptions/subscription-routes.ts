@@ -28,6 +28,7 @@ const subscriptionJson = (subscription: Subscription, nowMs: number) => ({
   plan_id: subscription.planId,
   plan_code: subscription.planCode,
   plan_version_id: subscription.planVersionId,
+  currency: subscription.currency,
   state: subscription.state,
   started_at: formatInstant(subscription.startedAt),
   ended_at: subscription.endedAt === null ? null : formatInstant(subscription.endedAt),
@@ -54,7 +55,7 @@ export const subscriptionRoutes = (
       rateClass: 'write',
       body: NewSubscription,
       answers: { 201: SubscriptionSchema },
-      failures: ['CUSTOMER_NOT_FOUND', 'PLAN_NOT_FOUND', 'SUBSCRIPTION_ALREADY_ACTIVE'],
+      failures: ['CUSTOMER_NOT_FOUND', 'PLAN_NOT_FOUND', 'PLAN_NOT_ACTIVE', 'SUBSCRIPTION_ALREADY_ACTIVE'],
     },
     async ({ db, body, nowMs }) => {
       const row = await startSubscription({ customers, subscriptions, catalog }, db, body, nowMs);

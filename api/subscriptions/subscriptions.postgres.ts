@@ -14,10 +14,14 @@ export type Subscription = ResourceHead &
     readonly planId: string;
     readonly planCode: string;
     readonly planVersionId: string;
+    readonly currency: string;
     readonly state: string;
   };
 
-export type NewSubscription = Pick<Subscription, 'customerId' | 'planId' | 'planVersionId' | 'startedAt' | 'metadata'>;
+export type NewSubscription = Pick<
+  Subscription,
+  'customerId' | 'planId' | 'planVersionId' | 'currency' | 'startedAt' | 'metadata'
+>;
 
 type SubscriptionRow = ResourceRow & {
   id: string;
@@ -25,6 +29,7 @@ type SubscriptionRow = ResourceRow & {
   plan_id: string;
   plan_code: string;
   plan_version_id: string;
+  currency: string;
   state: string;
   started_at: Date;
   ended_at: Date | null;
@@ -36,14 +41,15 @@ const fromRow = (row: SubscriptionRow): Subscription => ({
   planId: row.plan_id,
   planCode: row.plan_code,
   planVersionId: row.plan_version_id,
+  currency: row.currency,
   state: row.state,
   startedAt: row.started_at.getTime(),
   endedAt: row.ended_at?.getTime() ?? null,
   ...headFromRow(row),
 });
 
-const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.plan_version_id, s.state, s.started_at,
-  s.ended_at, s.metadata, s.version, s.created_at, s.updated_at`;
+const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.plan_version_id, s.currency, s.state,
+  s.started_at, s.ended_at, s.metadata, s.version, s.created_at, s.updated_at`;
 const from = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
 
 const subscriptionList = defineList({
@@ -88,14 +94,15 @@ export const subscriptionStore = {
     if (active.rowCount) return undefined;
     const id = newId('sub');
     await db.query(
-      `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, state, started_at, metadata,
-         version, created_at, updated_at)
-       VALUES ($1, $2, $3, $4, 'active', $5, $6, 1, $7, $7)`,
+      `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at,
+         metadata, version, created_at, updated_at)
+       VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, 1, $8, $8)`,
       [
         id,
         db.organizationId,
         subscription.customerId,
         subscription.planVersionId,
+        subscription.currency,
         new Date(subscription.startedAt),
         subscription.metadata,
         now,

@@ -9,7 +9,7 @@ import { formatInstant } from '#schemas/instant.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod } from '#schemas/period.ts';
-import { chargeFromJson } from '#schemas/plan.ts';
+import { chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { coveredPeriods } from '#schemas/subscription.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
@@ -235,9 +235,11 @@ const subscriptionUsageRoute = (
       const subscription = found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       const customer = found(await store.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
       const meters = await catalog.pinnedMeters(db, subscription.planVersionId);
-      const charges = (await catalog.chargesOf(db, subscription.planVersionId)).flatMap((json) => {
-        const charge = chargeFromJson(json);
-        return charge.ok ? [charge.value] : [];
+      const terms = await catalog.termsOf(db, subscription.planVersionId);
+      const charges = (terms?.charges ?? []).flatMap((json) => {
+        const charge = terms && chargeJsonIn(json, subscription.currency, terms.currency);
+        const parsed = chargeFromJson(charge);
+        return parsed.ok ? [parsed.value] : [];
       });
       // As it is billed: of the span, what the subscription covers.
       const [covered] = coveredPeriods(subscription, period);

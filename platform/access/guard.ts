@@ -31,6 +31,8 @@ declare module 'fastify' {
     scope?: string;
     /** The limit that a request counts against. */
     rateClass?: RateClass;
+    /** A publishable key is refused, although it holds the scope. */
+    secretKeysOnly?: boolean;
   }
 }
 
@@ -43,7 +45,7 @@ const none = Buffer.alloc(0);
 const classOf = ({ kind }: Caller, rateClass: RateClass): RateClass => (kind === 'publishable' ? 'public' : rateClass);
 
 const admit = async (ports: GuardPorts, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-  const { scope, rateClass } = request.routeOptions.config;
+  const { scope, rateClass, secretKeysOnly } = request.routeOptions.config;
   if (scope === undefined || rateClass === undefined) return;
   const caller = await ports.authenticate(request.headers.authorization);
   request.caller = caller;
@@ -52,6 +54,8 @@ const admit = async (ports: GuardPorts, request: FastifyRequest, reply: FastifyR
   if (!verdict.allowed) throw new FailureError(verdict.refusedBy === 'quota' ? 'QUOTA_EXCEEDED' : 'RATE_LIMITED');
   if (caller.kind === 'secret' && request.isFromPage) throw new FailureError('SECRET_KEY_IN_BROWSER');
   if (!hasScope(caller, scope)) throw new FailureError('MISSING_SCOPE', `This route needs the scope ${scope}`);
+  if (secretKeysOnly && caller.kind === 'publishable')
+    throw new FailureError('MISSING_SCOPE', `This route needs the scope ${scope} of a secret key`);
 };
 
 const checkSignature = async (ports: GuardPorts, request: FastifyRequest): Promise<void> => {

@@ -18,7 +18,7 @@ type Known = { readonly url: string; readonly path: RegExp; readonly method: str
 const knownOf = (url: string, method: string): Known => ({
   url,
   method,
-  path: new RegExp(`^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z]+/g, '[^/]+')}$`),
+  path: new RegExp(`^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z_]+/g, '[^/]+')}$`),
 });
 
 /** What answers where no route is. */

@@ -46,7 +46,10 @@ export const answerHeaders = {
     }),
   ),
   'API-Version': always(text('The date of the contract that the answer follows.', { type: 'string', format: 'date' })),
-  ETag: text('The version of the object, for If-Match and If-None-Match.', { type: 'string', pattern: '^"[0-9]+"$' }),
+  ETag: text(
+    'The version of the object, for If-Match and If-None-Match; to a publishable key a digest of the answer, for If-None-Match.',
+    { type: 'string', pattern: '^"([0-9]+|[0-9a-f]{32})"$' },
+  ),
   Location: text('Where the object is read.', { type: 'string', format: 'uri-reference' }),
   'X-RateLimit-Limit': count('How many requests the bucket of this kind of request holds.'),
   'X-RateLimit-Remaining': count('How many are left in it.'),

@@ -35,6 +35,7 @@ export type Operation = {
   readonly documentedBody?: TSchema | undefined;
   /** The same for bodies of more than one form, by media type. */
   readonly documentedBodies?: Readonly<Record<string, TSchema>>;
+  readonly isBodyOptional?: boolean;
   /** False where repeats are told apart by what stands in the body. */
   readonly idempotencyHeader?: boolean;
   /**
@@ -342,7 +343,7 @@ const operationJson = (operation: Operation, all: readonly Operation[], componen
       ? { security: [] }
       : { security: [{ api_key: [scope] }], 'x-scope': scope, 'x-rate-class': rateClass }),
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(Object.keys(content).length > 0 ? { requestBody: { required: true, content } } : {}),
+    ...(Object.keys(content).length > 0 ? { requestBody: { required: !operation.isBodyOptional, content } } : {}),
     responses: responsesOf(operation, all, components),
   };
 };

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { type Charge, type ChargeJson, chargeFromJson } from '#schemas/plan.ts';
+import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { RatePorts } from './rate-period.ts';
 
@@ -16,6 +16,7 @@ type PeriodRow = {
   external_id: string;
   plan_version_id: string;
   currency: string;
+  plan_currency: string;
   charges: ChargeJson[];
   span_start: Date;
   span_end: Date;
@@ -29,40 +30,53 @@ type PinnedRow = {
   definition: unknown;
 };
 
-/** Charges were checked when the plan was made; what does not read now is damage. */
-const storedCharges = (row: PeriodRow) =>
-  row.charges.map((json) => {
-    const parsed = chargeFromJson(json);
-    assert(
-      parsed.ok,
-      `a charge of plan version ${row.plan_version_id} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
-    );
-    return parsed.value;
-  });
-
 const storedCurrency = (currency: string) => {
   assert(isCurrency(currency), `${currency} is not a currency`);
   return currency;
 };
 
+type VersionCharges = { readonly charges: readonly Charge[]; readonly storedCharges: readonly ChargeJson[] };
+
+/**
+ * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
+ * it was subscribed to; what does not read now is damage.
+ */
+const chargesOf = (row: PeriodRow): VersionCharges => {
+  const storedCharges = row.charges.map((json) => {
+    const charge = chargeJsonIn(json, row.currency, row.plan_currency);
+    assert(charge, `charge ${json.code} of plan version ${row.plan_version_id} has no price in ${row.currency}`);
+    return charge;
+  });
+  const charges = storedCharges.map((json) => {
+    const parsed = chargeFromJson(json);
+    assert(
+      parsed.ok,
+      `a charge of plan version ${row.plan_version_id} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
+    );
+    const { code, name, meter, price } = parsed.value;
+    return { code, name, meter, price };
+  });
+  return { charges, storedCharges };
+};
+
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   billingPeriods: async (organizationId, ids) => {
     const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, v.currency, v.charges,
-         p.span_start, p.span_end
+      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency,
+         v.currency AS plan_currency, v.charges, p.span_start, p.span_end
        FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
+         JOIN subscriptions s ON s.id = p.subscription_id
        WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
       [organizationId, ids],
     );
-    // Parsed once for each plan version: a shard has many periods of few plans, and a worker gets each list once.
-    const byVersion = new Map<string, { readonly charges: readonly Charge[]; readonly storedCharges: ChargeJson[] }>();
-    const chargesOf = (row: PeriodRow) => {
-      const known = byVersion.get(row.plan_version_id) ?? {
-        charges: storedCharges(row),
-        storedCharges: row.charges,
-      };
-      byVersion.set(row.plan_version_id, known);
-      return known;
+    // Parsed once for each plan version and currency: a shard has many periods of few plans, and a worker gets each
+    // list once.
+    const known = new Map<string, VersionCharges>();
+    const chargesOnce = (row: PeriodRow): VersionCharges => {
+      const key = `${row.plan_version_id} ${row.currency}`;
+      const charges = known.get(key) ?? chargesOf(row);
+      known.set(key, charges);
+      return charges;
     };
     return rows.map((row) => ({
       billingPeriodId: row.id,
@@ -72,7 +86,7 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       customerExternalId: row.external_id,
       planVersionId: row.plan_version_id,
       currency: storedCurrency(row.currency),
-      ...chargesOf(row),
+      ...chargesOnce(row),
     }));
   },
   meters: async (organizationId, planVersionIds) => {

@@ -1,53 +1,139 @@
-/** Plans in requests and answers. */
-import { type Static, Type } from 'typebox';
-import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
-import { Code, CurrencyCode, closed, idOf, idParam, Metadata, Name, resourceFields } from '#schemas/http/fields.ts';
-import { ChargesAnswer, flatChargeExample, meteredChargeExample, newPlanExample } from '#schemas/http/plan.ts';
+/** Plans and their versions in requests and answers. */
+import { Type } from 'typebox';
+import { exampleCreatedAt, exampleHead, exampleId } from '#schemas/http/example-parts.ts';
+import {
+  Code,
+  CurrencyCode,
+  closed,
+  formed,
+  Instant,
+  idOf,
+  idParam,
+  Metadata,
+  Name,
+  nullable,
+  resourceFields,
+} from '#schemas/http/fields.ts';
+import {
+  ChargesAnswer,
+  dearerTermsExample,
+  flatChargeExample,
+  meteredChargeExample,
+  newPlanExample,
+} from '#schemas/http/plan.ts';
+import { planVersionStates } from '#schemas/plan.ts';
 
+const termsExample = { version_number: 1, state: 'active', currency: newPlanExample.currency, interval: 'month' };
 export const planExample = {
   id: exampleId('pln', 3),
   code: newPlanExample.code,
   name: newPlanExample.name,
-  currency: newPlanExample.currency,
-  interval: 'month',
+  ...termsExample,
   plan_version_id: exampleId('plv', 4),
-  version_number: 1,
   charges: [{ ...flatChargeExample, meter: null }, meteredChargeExample],
   ...exampleHead,
+};
+const planVersionExample = {
+  ...termsExample,
+  id: exampleId('plv', 20),
+  plan_id: planExample.id,
+  version_number: 2,
+  state: 'draft',
+  charges: dearerTermsExample.charges.map((charge) => ({ ...charge, meter: null })),
+  activated_at: null,
+  archived_at: null,
+  version: 1,
+  created_at: exampleCreatedAt,
+  updated_at: exampleCreatedAt,
 };
 
 export const PlanId = idParam(planExample.code);
 
-/** What a version of a plan is never changes, only what it is called. */
-export const NamePatch = Type.Object(
+/** The rest is read by `planTermsFromJson`, which names every fault at its place; this bounds what comes in. */
+export const PlanPatch = Type.Object(
   { name: Type.Optional(Name), metadata: Type.Optional(Metadata) },
-  {
-    ...closed,
-    title: 'PlanPatch',
-    minProperties: 1,
-    description: 'A field that is left out stays.',
-    examples: [{ name: 'Starter 2026' }],
-  },
+  { minProperties: 1 },
 );
-export type NamePatch = Static<typeof NamePatch>;
 
-/** Read in full by `planVersionFromJson`, which names every fault at its place; this bounds what comes in. */
+/** Read in full by `planVersionFromJson`, like the rest of a plan. */
 export const NewPlan = Type.Object({
   interval: Type.Optional(Type.Literal('month')),
   metadata: Type.Optional(Metadata),
+  draft: Type.Optional(Type.Boolean()),
 });
 
-export const Plan = Type.Object(
+export const PlanVersionParams = Type.Object(
   {
-    id: idOf('pln'),
-    code: Code,
-    name: Name,
-    currency: CurrencyCode,
-    interval: Type.Literal('month'),
-    plan_version_id: idOf('plv'),
-    version_number: Type.Integer({ minimum: 1 }),
-    charges: ChargesAnswer,
-    ...resourceFields,
+    ...PlanId.properties,
+    version_number: formed('^[1-9][0-9]{0,8}$', 'the number of a version, from 1 on', {
+      description: 'The number of a version of the plan, from 1 on.',
+      examples: [String(planVersionExample.version_number)],
+    }),
   },
-  { ...closed, title: 'Plan', examples: [planExample] },
+  closed,
+);
+
+const State = Type.Enum([...planVersionStates], {
+  title: 'PlanVersionState',
+  description:
+    'A draft may change; an active version is what is subscribed to, at most one of a plan; an archived one charges the subscriptions that have it, and no new ones.',
+});
+
+const VersionNumber = Type.Integer({ minimum: 1 });
+const Interval = Type.Literal('month');
+
+const planFields = {
+  id: idOf('pln'),
+  code: Code,
+  name: Name,
+  currency: CurrencyCode,
+  interval: Interval,
+  plan_version_id: idOf('plv'),
+  version_number: VersionNumber,
+  state: State,
+  charges: ChargesAnswer,
+};
+
+/** The answer to a change. */
+export const WrittenPlan = Type.Object(
+  { ...planFields, ...resourceFields },
+  {
+    ...closed,
+    title: 'WrittenPlan',
+    examples: [planExample],
+    description: 'A plan with its active version; where none is active, with its newest.',
+  },
+);
+
+/**
+ * What moves with each draft that is written, and what the operator notes, is nothing that everyone should see. Absent
+ * and not empty: empty would say that there is nothing.
+ */
+export const Plan = Type.Object(
+  { ...planFields, ...Type.Partial(Type.Object(resourceFields)).properties },
+  {
+    ...closed,
+    title: 'Plan',
+    examples: [planExample],
+    description:
+      'A plan with its active version; where none is active, with its newest. A publishable key sees plans with an active version alone, and of them neither `metadata`, `version`, `created_at` nor `updated_at`, which are always there for a secret key.',
+  },
+);
+
+export const PlanVersion = Type.Object(
+  {
+    id: idOf('plv'),
+    plan_id: idOf('pln'),
+    version_number: VersionNumber,
+    state: State,
+    currency: CurrencyCode,
+    interval: Interval,
+    charges: ChargesAnswer,
+    activated_at: nullable(Instant),
+    archived_at: nullable(Instant),
+    version: resourceFields.version,
+    created_at: Instant,
+    updated_at: Instant,
+  },
+  { ...closed, title: 'PlanVersion', examples: [planVersionExample] },
 );

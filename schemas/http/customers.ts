@@ -2,6 +2,7 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import {
+  CurrencyCode,
   closed,
   ExternalId,
   formed,
@@ -70,7 +71,7 @@ const NewExternalId = Type.Unsafe<string>({
   description: `The caller's own name of the customer, compared character by character. It must not have ${idFormAbout}, and not be "." or "..".`,
 });
 
-export const newCustomerExample = { external_id: 'acme', name: 'Acme Inc.' };
+export const newCustomerExample = { external_id: 'acme', name: 'Acme Inc.', currency: 'USD' };
 export const customerExample = {
   id: exampleId('cus', 5),
   ...newCustomerExample,
@@ -84,7 +85,12 @@ export const customerExample = {
 export const CustomerId = idParam(customerExample.external_id);
 
 export const NewCustomer = Type.Object(
-  { external_id: GivenId, ...Personal.properties, metadata: Type.Optional(Metadata) },
+  {
+    external_id: GivenId,
+    ...Personal.properties,
+    currency: Type.Optional(CurrencyCode),
+    metadata: Type.Optional(Metadata),
+  },
   closed,
 );
 export const NewCustomerDocument = Type.Object(
@@ -100,13 +106,15 @@ export const CustomerPatch = Type.Object(
     address: Type.Optional(nullable(Address)),
     tax_ids: Type.Optional(nullable(Type.Array(TaxId, { maxItems: 5 }))),
     payment_reference: Type.Optional(nullable(PaymentReference)),
+    currency: Type.Optional(nullable(CurrencyCode)),
     metadata: Type.Optional(Metadata),
   },
   {
     ...closed,
     title: 'CustomerPatch',
     minProperties: 1,
-    description: 'A field that is left out stays, and null clears it.',
+    description:
+      'A field that is left out stays, and null clears it. Another `currency` is that of subscriptions to come.',
     examples: [{ email: 'billing@acme.example' }],
   },
 );
@@ -122,8 +130,19 @@ const personalFields = {
 } satisfies Record<keyof Personal, TSchema>;
 
 export const Customer = Type.Object(
-  { id: idOf('cus'), external_id: ExternalId, ...personalFields, ...resourceFields },
-  { ...closed, title: 'Customer', examples: [customerExample] },
+  {
+    id: idOf('cus'),
+    external_id: ExternalId,
+    ...personalFields,
+    currency: nullable(CurrencyCode),
+    ...resourceFields,
+  },
+  {
+    ...closed,
+    title: 'Customer',
+    description: '`currency` is what new subscriptions are charged in; null is the own currency of each plan.',
+    examples: [customerExample],
+  },
 );
 
 /** The answer to a change. */
@@ -138,5 +157,8 @@ export const WrittenCustomer = Type.Object(
 );
 
 /** What stays of a field that the patch leaves out, and what goes where it says null. */
-export const patchedPersonal = (personal: Personal, { metadata: _metadata, ...patch }: CustomerPatch): Personal =>
+export const patchedPersonal = (
+  personal: Personal,
+  { metadata: _metadata, currency: _currency, ...patch }: CustomerPatch,
+): Personal =>
   Object.fromEntries(Object.entries({ ...personal, ...patch }).filter(([, value]) => value !== null)) as Personal;

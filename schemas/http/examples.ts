@@ -13,6 +13,9 @@ import { subscriptionExample } from '#schemas/http/subscriptions.ts';
 
 const hash = (digit: string): string => digit.repeat(64);
 
+/** As it is rated: with the one price. */
+const { currency_options: _options, ...ratedChargeExample } = meteredChargeExample;
+
 /** As it stands in what is hashed. */
 const billedMonth = { start: '2026-10-01T00:00:00Z', end: '2026-11-01T00:00:00Z' };
 const newBillingRun = { period: '2026-10' };
@@ -254,7 +257,7 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
     id: exampleId('rln', 17),
     invoice: invoiceHead,
     line: lines[1] as (typeof lines)[number],
-    charge: meteredChargeExample,
+    charge: ratedChargeExample,
     customers: [customerExample.id, customerExample.external_id],
     meter: { ...meterVersionExample, definition: definitionExample },
     period: exampleMonth,

@@ -3,13 +3,15 @@
  * `planVersionFromJson`, which names every fault at its place; a test holds the two together. What no JSON schema can
  * say, and only the reader refuses: bounds of tiers that do not increase, a null bound that is not the last, a code
  * that two charges of one plan have, a name with half of a surrogate pair, a cap under a minimum, a cell of a matrix
- * that names what is no dimension of it, or what another cell names.
+ * that names what is no dimension of it, or what another cell names, currencies that some charges have and others have
+ * not, or the plan's own among its further ones, and a further price of another model.
  */
 import { type TSchema, Type } from 'typebox';
+import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { meterExample } from '#schemas/http/meters.ts';
 import { codePattern, idFormAbout } from '#schemas/names.ts';
-import { chargesMax, namePattern } from '#schemas/plan.ts';
+import { type ChargeJson, chargesMax, namePattern } from '#schemas/plan.ts';
 import { flat } from '#schemas/price/flat.ts';
 import { meteredPriceSchema } from '#schemas/price/price.ts';
 
@@ -22,19 +24,31 @@ const newCode = Type.Unsafe<string>({
   description: `Unique within the plan. It must not have ${idFormAbout}.`,
 });
 
+const optionsOf = (price: TSchema) =>
+  Type.Record(Type.String({ pattern: '^[A-Z]{3}$' }), price, {
+    ...closed,
+    maxProperties: currencyOptionsMax,
+    description:
+      "Prices in further currencies, by ISO 4217 code, of the same model as `price`. All charges of a plan have the same currencies; none has the plan's own. Always there in a plan, and absent in what a line was rated by.",
+  });
+
 /** What a request may leave out is always there in an answer, so each of the two has its own names. */
 const chargeSchemas = (prefix: '' | 'New') => {
-  const named = (fields: Record<string, TSchema>, title: string) => {
+  const named = (fields: Record<string, TSchema>, price: TSchema, title: string) => {
     const { properties } = prefix === 'New' ? Type.Object(fields) : Type.Required(Type.Object(fields));
-    return Type.Object(properties, { ...closed, title: `${prefix}${title}` });
+    // Of a line that was rated there is the one price that it was rated by.
+    const options = Type.Optional(optionsOf(price));
+    return Type.Object({ ...properties, price, currency_options: options }, { ...closed, title: `${prefix}${title}` });
   };
   const chargeCode = prefix === 'New' ? newCode : code;
   const FlatCharge = named(
-    { code: chargeCode, name, meter: Type.Optional(NullInsteadOfText), price: flat.schema(prefix) },
+    { code: chargeCode, name, meter: Type.Optional(NullInsteadOfText) },
+    flat.schema(prefix),
     'FlatCharge',
   );
   const MeteredCharge = named(
-    { code: chargeCode, name, meter: meterCode, price: meteredPriceSchema(prefix) },
+    { code: chargeCode, name, meter: meterCode },
+    meteredPriceSchema(prefix),
     'MeteredCharge',
   );
   return Type.Array(Type.Union([FlatCharge, MeteredCharge], { title: `${prefix}Charge` }), {
@@ -43,12 +57,18 @@ const chargeSchemas = (prefix: '' | 'New') => {
   });
 };
 
-export const flatChargeExample = { code: 'base', name: 'Base fee', price: { model: 'flat', amount: '9.00' } };
+export const flatChargeExample = {
+  code: 'base',
+  name: 'Base fee',
+  price: { model: 'flat', amount: '9.00' },
+  currency_options: {},
+};
 export const meteredChargeExample = {
   code: 'tokens',
   name: 'Tokens',
   meter: meterExample.code,
   price: { model: 'per_unit', unit_amount: '0.00002', free_units: '1000' },
+  currency_options: {},
 };
 export const newPlanExample = {
   code: 'starter',
@@ -57,19 +77,60 @@ export const newPlanExample = {
   charges: [flatChargeExample, meteredChargeExample],
 };
 
+const dearerChargeExample = { ...flatChargeExample, price: { model: 'flat', amount: '12.00' } };
+export const dearerTermsExample = { charges: [dearerChargeExample] };
+
+const newCharges = chargeSchemas('New');
+
 export const NewPlanDocument = Type.Object(
   {
     code: NewCode,
     name: Type.String({ pattern: namePattern }),
     currency: CurrencyCode,
     interval: Type.Optional(Type.Literal('month')),
-    charges: chargeSchemas('New'),
+    charges: newCharges,
     metadata: Type.Optional(Metadata),
+    draft: Type.Optional(
+      Type.Boolean({ default: false, description: 'Its first version is a draft, and not active at once.' }),
+    ),
   },
   { ...closed, title: 'NewPlan', examples: [newPlanExample] },
 );
+
+const newTerms = { currency: Type.Optional(CurrencyCode), charges: Type.Optional(newCharges) };
+
+export const PlanPatchDocument = Type.Object(
+  { name: Type.Optional(Type.String({ pattern: namePattern })), metadata: Type.Optional(Metadata), ...newTerms },
+  {
+    ...closed,
+    title: 'PlanPatch',
+    examples: [{ name: 'Starter 2026' }],
+    minProperties: 1,
+    description:
+      'A field that is left out stays. Another currency or other charges make a new active version; subscriptions keep the one that they have.',
+  },
+);
+
+export const NewPlanVersionDocument = Type.Object(newTerms, {
+  ...closed,
+  title: 'NewPlanVersion',
+  examples: [dearerTermsExample],
+  description: 'What is left out is as in the active version; where none is active, as in the newest.',
+});
+
+export const PlanVersionPatchDocument = Type.Object(newTerms, {
+  ...closed,
+  title: 'PlanVersionPatch',
+  examples: [dearerTermsExample],
+  minProperties: 1,
+  description: 'A field that is left out stays.',
+});
 
 /**
  * Charges as answers hold them: canonical, so with every field that has a default, and `meter: null` for a flat one.
  */
 export const ChargesAnswer = chargeSchemas('');
+
+/** Stored charges as answers hold them. */
+export const chargesToAnswer = (charges: readonly ChargeJson[]) =>
+  charges.map((charge) => ({ ...charge, currency_options: charge.currency_options ?? {} }));

@@ -11,8 +11,10 @@ const PreviewEvent = Type.Object(
   {
     quantity: Type.Unsafe<string>({ ...Decimal, description: 'What the meter would measure of the event.' }),
     properties: Type.Optional(
-      Type.Record(Type.String({ maxLength: 255 }), Type.String({ maxLength: 1_000 }), {
+      Type.Record(Type.String({ pattern: '^[^\\u0000]{1,255}$' }), Type.String({ maxLength: 1_000 }), {
+        'x-expected-names': 'of 1 to 255 characters, none of them zero',
         maxProperties: 20,
+        additionalProperties: false,
         description: 'Values by the name of a property, for a matrix and for amounts that events say.',
       }),
     ),

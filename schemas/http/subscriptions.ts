@@ -5,6 +5,7 @@ import { customerExample } from '#schemas/http/customers.ts';
 import { exampleHead, exampleId, exampleMonth } from '#schemas/http/example-parts.ts';
 import {
   Code,
+  CurrencyCode,
   CustomerName,
   closed,
   GivenInstant,
@@ -28,6 +29,7 @@ export const subscriptionExample = {
   plan_id: planExample.id,
   plan_code: planExample.code,
   plan_version_id: planExample.plan_version_id,
+  currency: planExample.currency,
   state: 'active',
   started_at: exampleMonth.start,
   ended_at: null,
@@ -41,11 +43,18 @@ export const NewSubscription = Type.Object(
   {
     customer_id: CustomerName,
     // An id is of the form of a code, too.
-    plan: Type.Unsafe<string>({ ...Code, description: 'Code or id of a plan; its newest version is taken.' }),
+    plan: Type.Unsafe<string>({ ...Code, description: 'Code or id of a plan; its active version is taken.' }),
+    currency: Type.Optional(CurrencyCode),
     started_at: Type.Optional(GivenInstant),
     metadata: Type.Optional(Metadata),
   },
-  { ...closed, title: 'NewSubscription', examples: [newSubscriptionExample] },
+  {
+    ...closed,
+    title: 'NewSubscription',
+    description:
+      "`currency` is what is charged in, for good: that of the customer, where it has one; else one that the plan has prices in, by default the plan's own.",
+    examples: [newSubscriptionExample],
+  },
 );
 
 export const SubscriptionPatch = Type.Object(
@@ -60,6 +69,7 @@ export const Subscription = Type.Object(
     plan_id: idOf('pln'),
     plan_code: Code,
     plan_version_id: idOf('plv'),
+    currency: CurrencyCode,
     state: Type.Enum(['active', 'ended'], { title: 'SubscriptionState' }),
     started_at: Instant,
     ended_at: nullable(Instant),

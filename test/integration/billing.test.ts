@@ -109,7 +109,8 @@ describe('issued invoices are immutable', () => {
     'UPDATE invoice_lines SET amount = 0',
     'DELETE FROM invoice_lines',
     'UPDATE rated_lines SET unmeasured_events = 0',
-    "UPDATE plan_versions SET charges = '[]'",
+    'UPDATE plan_versions SET version_number = 7',
+    'DELETE FROM plan_versions',
   ];
   it.each(statements)('[I17] neither login of the services has the right to: %s', async (statement) => {
     await expect(pipeline.asApplication.query(statement)).rejects.toMatchObject({ code: '42501' });

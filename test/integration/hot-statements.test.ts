@@ -30,6 +30,7 @@ const expected = [
   'data_keys',
   'FROM idempotency_keys WHERE',
   'purge_idempotency_keys',
+  'DELETE FROM outbox',
   'audit_heads',
   'FROM customers',
   'FROM subscriptions',
@@ -194,6 +195,8 @@ describe('the statements of our processes', () => {
     for (const { url } of pipeline.stack.processes) if (url) await fetch(new URL('/metrics', url));
     // Once a minute in the API: its statements stand in the function.
     await pipeline.asApplication.query('SELECT purge_idempotency_keys(now())');
+    // Once an hour in the relay.
+    await pipeline.asWorker.query('SELECT remove_old_outbox_rows(now())');
     // A scan that is there, so that none that is missed goes unseen.
     const planted = "SELECT 1 FROM invoices WHERE hash = 'of nobody'";
     await pipeline.asWorker.query(planted);

@@ -145,8 +145,9 @@ it('[I17] a table of its own before ours does not let the worker add a line to a
     INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
     VALUES ('cus', 'org', 'x', 'x', '{}', 1, now(), now());
     INSERT INTO plans VALUES ('pln', 'org', 'x', 'x', '{}', 1, now(), now());
-    INSERT INTO plan_versions VALUES ('plv', 'org', 'pln', 1, 'EUR', 'month', '[]', now());
-    INSERT INTO subscriptions VALUES ('sub', 'org', 'cus', 'plv', 'active', now(), NULL, '{}', 1, now(), now());
+    INSERT INTO plan_versions
+      VALUES ('plv', 'org', 'pln', 1, 'EUR', 'month', '[]', now(), 'active', now(), NULL, 1, now());
+    INSERT INTO subscriptions VALUES ('sub', 'org', 'cus', 'plv', 'active', now(), NULL, '{}', 1, now(), now(), 'EUR');
     INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, created_at, updated_at)
       VALUES ('run', 'org', '2026-10-01', '2026-11-01', 'completed', now(), now());
     INSERT INTO invoices (id, organization_id, series_number, kind, content_version, customer_id, run_id, currency,
@@ -174,6 +175,36 @@ const migrateBefore = async (owner: pg.Client, name: string): Promise<void> => {
     await owner.query('INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)', [file, checksum]);
   }
 };
+
+it('[I35] versions of plans from before they had a life: the newest is active, and the others are archived', async () => {
+  const stores = await freshStores();
+  const client = await connect(stores.databaseUrl);
+  await migrateBefore(client, '0021');
+  await client.query(`
+    INSERT INTO organizations (id, name, created_at, tier) VALUES ('org', 'x', now(), 'scale');
+    INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
+      VALUES ('cus', 'org', 'x', 'x', '{}', 1, now(), now());
+    INSERT INTO plans VALUES ('pln', 'org', 'x', 'x', '{}', 1, now(), now()),
+      ('one', 'org', 'y', 'y', '{}', 1, now(), now());
+    INSERT INTO plan_versions VALUES ('plv_1', 'org', 'pln', 1, 'EUR', 'month', '[]', '2026-01-01'),
+      ('plv_2', 'org', 'pln', 2, 'EUR', 'month', '[]', '2026-02-01'),
+      ('plv_3', 'org', 'pln', 3, 'USD', 'month', '[]', '2026-03-01'),
+      ('plv_4', 'org', 'one', 1, 'USD', 'month', '[]', '2026-04-01');
+    INSERT INTO subscriptions VALUES ('sub', 'org', 'cus', 'plv_2', 'active', now(), NULL, '{}', 1, now(), now());`);
+  await migrateAll(stores);
+  const { rows } = await client.query(
+    `SELECT id, state, activated_at = created_at AS since, to_char(archived_at, 'MM') AS until, version
+     FROM plan_versions ORDER BY id`,
+  );
+  expect(rows.map(({ id, state, since, until, version }) => [id, state, since, until, version])).toEqual([
+    ['plv_1', 'archived', true, '02', 2],
+    ['plv_2', 'archived', true, '03', 2],
+    ['plv_3', 'active', true, null, 1],
+    ['plv_4', 'active', true, null, 1],
+  ]);
+  expect((await client.query('SELECT currency FROM subscriptions')).rows).toEqual([{ currency: 'EUR' }]);
+  await client.end();
+});
 
 it('[I28] an audit log from before there were lanes is lane 0, verifies as it was written, and goes on', async () => {
   const stores = await freshStores();

@@ -79,12 +79,28 @@ type ExampleOf = (api: Call, objects: Objects) => Promise<Example>;
 const customer = () => ({ external_id: `example-${unique()}`, name: 'An example' });
 const idOf = async (api: Call, path: string, body: unknown): Promise<string> => (await api('POST', path, body)).body.id;
 
+/** The path of a draft of a new plan, whose first version is active. */
+const draft = async (api: Call): Promise<string> => {
+  const path = `/v1/plans/${await idOf(api, '/v1/plans', { ...llmProPlan, code: `p-${unique()}` })}/versions`;
+  await api('POST', path, {});
+  return `${path}/2`;
+};
+
 /** Requests that succeed, of operations for which `conventional` would not do. */
 const particular: Readonly<Record<string, ExampleOf>> = {
   getMeter: async (_, { meter: id }) => ({ path: `/v1/meters/${id}` }),
   listMeterVersions: async (_, { meter: id }) => ({ path: `/v1/meters/${id}/versions` }),
   getMeterUsage: async (_, { meter: id }) => ({ path: `/v1/meters/${id}/usage` }),
   createPlan: async () => ({ path: '/v1/plans', body: { ...llmProPlan, code: `p-${unique()}` } }),
+  createPlanVersion: async (api) => ({
+    path: `/v1/plans/${await idOf(api, '/v1/plans', { ...llmProPlan, code: `p-${unique()}` })}/versions`,
+    body: { currency: 'EUR' },
+  }),
+  listPlanVersions: async (_, { plan }) => ({ path: `/v1/plans/${plan}/versions` }),
+  getPlanVersion: async (_, { plan }) => ({ path: `/v1/plans/${plan}/versions/1` }),
+  updatePlanVersion: async (api) => ({ path: await draft(api), body: { currency: 'EUR' } }),
+  activatePlanVersion: async (api) => ({ path: `${await draft(api)}/activate` }),
+  archivePlanVersion: async (api) => ({ path: `${await draft(api)}/archive` }),
   getCustomer: async (_, { customer: id }) => ({ path: `/v1/customers/${id}` }),
   getCustomerUsage: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/usage` }),
   listCustomerInvoices: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/invoices` }),

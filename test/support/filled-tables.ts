@@ -39,16 +39,17 @@ const statements: readonly string[] = [
    SELECT ${id('mtv')}, org, ${id('mtr')}, 1, 'e', 'count', '{}', ${begin} ${fromOthers}`,
   `INSERT INTO plans (id, organization_id, code, name, metadata, version, created_at, updated_at)
    SELECT ${id('pln')}, org, 'p-' || n, 'x', '{}', 1, ${begin}, ${begin} ${fromOthers}`,
-  `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, currency, billing_interval, charges,
-     created_at)
-   SELECT ${id('plv')}, org, ${id('pln')}, 1, 'USD', 'month', '[]', ${begin} ${fromOthers}`,
+  `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, state, currency, billing_interval, charges,
+     version, created_at, updated_at, activated_at)
+   SELECT ${id('plv')}, org, ${id('pln')}, 1, 'active', 'USD', 'month', '[]', 1, ${begin}, ${begin}, ${begin}
+     ${fromOthers}`,
   `INSERT INTO plan_version_meters (organization_id, plan_version_id, meter_code, meter_version_id)
    SELECT org, ${id('plv')}, 'm-' || n, ${id('mtv')} ${fromOthers}`,
   `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
    SELECT ${id('cus')}, org, 'fill-' || n, 'x', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
-  `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, state, started_at, ended_at, metadata,
-     version, created_at, updated_at)
-   SELECT ${id('sub')}, org, ${id('cus')}, ${id('plv')}, 'ended', ${begin}, ${end}, '{}', 1,
+  `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at, ended_at,
+     metadata, version, created_at, updated_at)
+   SELECT ${id('sub')}, org, ${id('cus')}, ${id('plv')}, 'USD', 'ended', ${begin}, ${end}, '{}', 1,
      ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
    SELECT ${id('run')}, org, ${begin}, ${end}, 'completed', 1, ${begin}, ${begin} ${from}`,

@@ -58,7 +58,6 @@ const ingestCounted = async ({ api, ingest }: Tenant, count: number): Promise<vo
   );
 };
 
-/** Whose object the id in a path is. */
 /** By what takes an id, which of the objects that there are it asks for; of others one is made. */
 const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/meters/:id': 'meter',
@@ -138,11 +137,11 @@ describe('[I25] a foreign id', () => {
     const foreignId = kind ? otherObjects[kind] : (foreignPath.split('/')[3] ?? '');
     const before = await rowsOf(other);
     const missing = newId(foreignId.slice(0, 3) as 'cus');
-    const pathOf = (id: string) => url.replace(':id', id).replace(':line', '2');
-    const [foreign, absent] = [
-      await own.api(method, pathOf(foreignId), body, { 'if-match': '*' }),
-      await own.api(method, pathOf(missing), body, { 'if-match': '*' }),
-    ];
+    const ask = (id: string) => {
+      const path = url.replace(':id', id).replace(':version_number', '1').replace(':line', '2');
+      return own.api(method, path, body, { 'if-match': '*' });
+    };
+    const [foreign, absent] = [await ask(foreignId), await ask(missing)];
     expect(absent.status).toBe(404);
     expect({ ...foreign.body, request_id: '' }).toEqual({ ...absent.body, request_id: '' });
     expect([...foreign.headers.keys()]).toEqual([...absent.headers.keys()]);
@@ -356,9 +355,9 @@ describe('the keys between tables', () => {
     const add = (db: Pick<typeof pipeline.asOwner, 'query'>, customer: string, version: string) =>
       codeOf(
         db.query(
-          `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, state, started_at, metadata,
-             version, created_at, updated_at)
-           VALUES ('${newId('sub')}', $1, $2, $3, ${started})`,
+          `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at,
+             metadata, version, created_at, updated_at)
+           VALUES ('${newId('sub')}', $1, $2, $3, 'USD', ${started})`,
           [organizationId, customer, version, now],
         ),
       );
@@ -369,7 +368,8 @@ describe('the keys between tables', () => {
       expect(await add(db, otherObjects.customer, ownVersion)).toBe(foreignKey);
       expect(await add(db, ownObjects.customer, otherVersion)).toBe(foreignKey);
       const version = `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, currency,
-          billing_interval, charges, created_at) VALUES ($1, $2, $3, 9, 'USD', 'month', '[]', $4)`;
+          billing_interval, charges, state, version, created_at, updated_at)
+        VALUES ($1, $2, $3, 9, 'USD', 'month', '[]', 'draft', 1, $4, $4)`;
       expect(await codeOf(db.query(version, [newId('plv'), organizationId, otherObjects.plan, now]))).toBe(foreignKey);
       const run = `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id,
           subscription_id, state, created_at, updated_at) VALUES ($1, $2, '2020-01-01', '2020-02-01', $3, $4, 'failed',

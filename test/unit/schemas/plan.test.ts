@@ -1,20 +1,27 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { currencies } from '#schemas/currency.ts';
+import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import {
   chargeFromJson,
+  chargeJsonIn,
   chargesMax,
   chargeToJson,
+  currenciesOf,
   type PlanVersion,
+  planTermsFromJson,
+  planTermsToJson,
   planVersionFromJson,
   planVersionToJson,
 } from '#schemas/plan.ts';
 import { prices } from '../../support/rating-arbitraries.ts';
 
-const flat = { model: 'flat', amount: '20.00' };
+const flat = { model: 'flat', amount: '20.00' } as const;
 const perUnit = { model: 'per_unit', unit_amount: '1' };
 const plan = (...charges: unknown[]) => ({ code: 'llm-pro', name: 'LLM Pro', currency: 'USD', charges });
 const base = { code: 'base', name: 'Base fee', meter: null, price: flat };
+
+const inEuro = { ...base, currency_options: { EUR: { ...flat, amount: '18.00' } } };
 
 const faultsOf = (json: unknown): string[] => {
   const parsed = planVersionFromJson(json);
@@ -29,12 +36,14 @@ const planVersions: fc.Arbitrary<PlanVersion> = fc
     currency: fc.constantFrom(...currencies),
     codes: fc.uniqueArray(codes, { minLength: 1, maxLength: 6 }),
     prices: fc.array(prices, { minLength: 6, maxLength: 6 }),
+    options: fc.subarray([...currencies].toSorted(), { maxLength: 3 }),
   })
-  .map(({ codes: chargeCodes, prices: chargePrices, ...rest }) => ({
+  .map(({ codes: chargeCodes, prices: chargePrices, options, ...rest }) => ({
     ...rest,
     charges: chargeCodes.map((code, index) => {
       const price = chargePrices[index] as PlanVersion['charges'][number]['price'];
-      return { code, name: `Charge ${index}`, meter: price.model === 'flat' ? null : code, price };
+      const currencyOptions = new Map(options.filter((one) => one !== rest.currency).map((one) => [one, price]));
+      return { code, name: `Charge ${index}`, meter: price.model === 'flat' ? null : code, price, currencyOptions };
     }),
   }));
 
@@ -48,6 +57,25 @@ describe('plan versions as JSON', () => {
           expect(chargeFromJson(chargeToJson(charge))).toEqual({ ok: true, value: charge });
       }),
     );
+  });
+
+  it('a charge is rated by its price in the currency that is asked for, as it is stored, and by none in another', () => {
+    const stored = { ...inEuro, meter: null };
+    const { currency_options: _, ...charge } = stored;
+    expect(chargeJsonIn(stored, 'USD', 'USD')).toEqual(charge);
+    expect(chargeJsonIn(stored, 'EUR', 'USD')).toEqual({ ...charge, price: { model: 'flat', amount: '18.00' } });
+    for (const currency of ['GBP', 'constructor']) expect(chargeJsonIn(stored, currency, 'USD')).toBeUndefined();
+    // One from before there could be others is rated, and hashed, as it was.
+    expect(chargeJsonIn(charge, 'USD', 'USD')).toEqual(charge);
+    expect(currenciesOf({ currency: 'USD', charges: [stored] })).toEqual(['USD', 'EUR']);
+  });
+
+  it('of one currency it is written as it was before there could be more', () => {
+    const parsed = planTermsFromJson({ currency: 'USD', charges: [{ ...base, currency_options: {} }] });
+    expect(parsed.ok && planTermsToJson(parsed.value)).toEqual({
+      currency: 'USD',
+      charges: [{ ...base, price: { model: 'flat', amount: '20' } }],
+    });
   });
 
   it('a flat charge may leave its meter out', () => {
@@ -76,6 +104,54 @@ describe('plan versions as JSON', () => {
       'a meter that is no code',
       plan({ ...base, price: perUnit, meter: 'API calls' }),
       ['charges[0].meter wrong_format'],
+    ],
+    [
+      'a currency that not all charges have',
+      plan(inEuro, { ...base, code: 'b' }),
+      ['charges[1].currency_options.EUR missing'],
+    ],
+    [
+      'currencies that each of two charges lacks',
+      plan(inEuro, { ...inEuro, code: 'b', currency_options: { GBP: flat } }),
+      ['charges[0].currency_options.GBP missing', 'charges[1].currency_options.EUR missing'],
+    ],
+    [
+      'its own currency among the further ones',
+      plan({ ...base, currency_options: { USD: flat } }),
+      ['charges[0].currency_options.USD not_allowed'],
+    ],
+    [
+      'a further currency that is none',
+      plan({ ...base, currency_options: { EURO: flat, eur: flat, BGN: flat } }),
+      ['BGN', 'EURO', 'eur'].map((code) => `charges[0].currency_options.${code} not_allowed`),
+    ],
+    [
+      'a further price of another model',
+      plan({ ...base, currency_options: { EUR: perUnit } }),
+      ['charges[0].currency_options.EUR.model not_allowed'],
+    ],
+    [
+      'a further price that is none',
+      plan({ ...base, currency_options: { EUR: { model: 'flat' } } }, { ...base, code: 'b' }),
+      ['charges[0].currency_options.EUR.amount missing', 'charges[1].currency_options.EUR missing'],
+    ],
+    [
+      'more further currencies than allowed',
+      plan({
+        ...base,
+        currency_options: Object.fromEntries(
+          currencies
+            .filter((code) => code !== 'USD')
+            .slice(0, currencyOptionsMax + 1)
+            .map((code) => [code, flat]),
+        ),
+      }),
+      ['charges[0].currency_options wrong_length'],
+    ],
+    [
+      'no object of further prices',
+      plan({ ...base, currency_options: [] }),
+      ['charges[0].currency_options wrong_type'],
     ],
     ['a charge without a price', plan({ code: 'base', name: 'Base' }), ['charges[0].price missing']],
     ['the same charge twice', plan(base, { ...base, name: 'Again' }), ['charges[1].code duplicate']],

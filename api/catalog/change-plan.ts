@@ -1,0 +1,221 @@
+/**
+ * The use cases of what plans charge: how a version comes to be, changes as a draft, becomes active and is archived.
+ * Each is under the lock of the plan's row, so that of two at once the second sees what the first did.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { type FailureCode, FailureError } from '#schemas/failures.ts';
+import { asObject, type Fault, type JsonObject, type Parsed } from '#schemas/fault.ts';
+import type { MeterDefinition } from '#schemas/meter.ts';
+import {
+  type ChargeJson,
+  chargeFromJson,
+  type PlanTermsJson,
+  planTermsFromJson,
+  planTermsToJson,
+  planVersionFromJson,
+  planVersionToJson,
+} from '#schemas/plan.ts';
+import { meterFaults } from '#schemas/price/meter-fit.ts';
+import type { Db } from '../route/define-route.ts';
+import { found, refuseFaults } from '../route/resource-fields.ts';
+import type { CatalogStore, Plan } from './catalog.postgres.ts';
+import type { PlanVersion } from './plan-versions.postgres.ts';
+
+export type PlanPorts = { readonly catalog: CatalogStore };
+
+/** The plan and one of its versions, before a change and after it. */
+export type VersionChange = { readonly plan: Plan; readonly before?: PlanVersion; readonly after: PlanVersion };
+
+const required = <T>(parsed: Parsed<T>): T => {
+  if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
+  return parsed.value;
+};
+
+/** What is wrong with a charge's prices for its meter; nothing of a stored charge that does not read any more. */
+const chargeFaults = (charge: ChargeJson, meter: MeterDefinition, field: string): Fault[] => {
+  const parsed = chargeFromJson(charge);
+  if (!parsed.ok) return [];
+  const { price, currencyOptions } = parsed.value;
+  return [
+    ...meterFaults(price, meter, `${field}.price`),
+    ...[...currencyOptions].flatMap(([code, option]) =>
+      meterFaults(option, meter, `${field}.currency_options.${code}`),
+    ),
+  ];
+};
+
+/**
+ * The newest versions of the meters that are charged by, each locked against its end and another version; refused where
+ * one is not there, or can't be asked what its price needs.
+ */
+const metersOf = async (
+  { catalog }: PlanPorts,
+  db: Db,
+  { charges }: PlanTermsJson,
+  refusal: FailureCode,
+): Promise<ReadonlyMap<string, string>> => {
+  const codes = charges.flatMap(({ meter }) => (meter ? [meter] : []));
+  const versions = await catalog.newestVersions(db, codes);
+  const meters = await catalog.meterVersionsOf(db, [...versions.values()]);
+  const faults = charges.flatMap((charge, index) => {
+    const { meter } = charge;
+    if (!meter) return [];
+    const definition = meters.get(versions.get(meter) ?? '');
+    const field = `charges[${index}]`;
+    return definition
+      ? chargeFaults(charge, definition, field)
+      : [{ field: `${field}.meter`, code: 'not_found', message: `there is no meter ${meter}` }];
+  });
+  if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
+  return versions;
+};
+
+/** Terms with what was given of them; the rest is as it was. All faults are told. */
+const termsWith = ({ currency, charges }: PlanTermsJson, given: unknown): PlanTermsJson => {
+  const faults: Fault[] = [];
+  const object = asObject(given, '', faults);
+  refuseFaults(faults);
+  return planTermsToJson(required(planTermsFromJson({ currency, charges, ...object })));
+};
+
+/** As it would be written today. */
+const canonical = ({ currency, charges }: PlanTermsJson): PlanTermsJson => {
+  const parsed = planTermsFromJson({ currency, charges });
+  return parsed.ok ? planTermsToJson(parsed.value) : { currency, charges };
+};
+
+/** By id or code, locked. */
+const lockedPlan = async ({ catalog }: PlanPorts, db: Db, idOrCode: string): Promise<Plan> =>
+  found(await catalog.lockPlan(db, idOrCode, 'change'), 'PLAN_NOT_FOUND');
+
+/** The version of a locked plan. */
+const versionOf = async ({ catalog }: PlanPorts, db: Db, plan: Plan, number: string): Promise<PlanVersion> =>
+  found(await catalog.planVersion(db, plan.id, Number(number)), 'PLAN_VERSION_NOT_FOUND');
+
+const requireDraft = ({ state, versionNumber }: PlanVersion): void => {
+  if (state === 'draft') return;
+  const cure =
+    'PATCH /v1/plans/{id} with charges makes a new active version; POST /v1/plans/{id}/versions makes a draft of it first.';
+  throw new FailureError('PLAN_VERSION_IMMUTABLE', `Version ${versionNumber} is ${state}. ${cure}`);
+};
+
+/** A plan with its first version: active at once, or a draft. */
+export const createPlan = async (
+  ports: PlanPorts,
+  db: Db,
+  json: JsonObject,
+  { metadata, draft }: { readonly metadata: Record<string, string>; readonly draft: boolean },
+  now: Date,
+): Promise<Plan> => {
+  const { catalog } = ports;
+  const plan = planVersionToJson(required(planVersionFromJson(json)));
+  const meters = await metersOf(ports, db, plan, 'VALIDATION_FAILED');
+  const id = found(await catalog.addPlan(db, { ...plan, metadata }, now), 'PLAN_ALREADY_EXISTS');
+  if (draft) await catalog.addDraft(db, id, plan, now);
+  else await catalog.addActiveVersion(db, id, plan, meters, now);
+  return found(await catalog.planById(db, id), 'PLAN_NOT_FOUND');
+};
+
+export type PlanPatch = {
+  readonly name?: string | undefined;
+  readonly metadata?: Record<string, string> | undefined;
+  /** Of the terms; unknown fields are refused with them. */
+  readonly given: JsonObject;
+};
+
+/** Other terms are a new active version. Those that are given as they are make none. */
+export const changePlan = async (
+  ports: PlanPorts,
+  db: Db,
+  idOrCode: string,
+  { name, metadata, given }: PlanPatch,
+  now: Date,
+  matchVersion: (version: number) => void,
+): Promise<{ readonly before: Plan; readonly after: Plan }> => {
+  const { catalog } = ports;
+  const before = await lockedPlan(ports, db, idOrCode);
+  matchVersion(before.version);
+  if (Object.keys(given).length > 0) {
+    const terms = termsWith(before, given);
+    if (before.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
+    if (!isDeepStrictEqual(terms, canonical(before))) {
+      const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+      await catalog.addActiveVersion(db, before.id, terms, meters, now);
+    }
+  }
+  const head = { name: name ?? before.name, metadata: metadata ?? before.metadata };
+  return { before, after: found(await catalog.changePlan(db, before.id, head, now), 'PLAN_NOT_FOUND') };
+};
+
+/** A draft of what is given, and of what stands for the plan where nothing is. */
+export const addDraft = async (
+  ports: PlanPorts,
+  db: Db,
+  idOrCode: string,
+  given: unknown,
+  now: Date,
+): Promise<VersionChange> => {
+  const { catalog } = ports;
+  const plan = await lockedPlan(ports, db, idOrCode);
+  const terms = termsWith(plan, given);
+  await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+  const after = await catalog.addDraft(db, plan.id, terms, now);
+  await catalog.countPlanChange(db, plan.id, now);
+  return { plan, after };
+};
+
+export type VersionName = { readonly id: string; readonly version_number: string };
+
+export const changeDraft = async (
+  ports: PlanPorts,
+  db: Db,
+  { id, version_number: number }: VersionName,
+  given: unknown,
+  now: Date,
+  matchVersion: (version: number) => void,
+): Promise<Required<VersionChange>> => {
+  const { catalog } = ports;
+  const plan = await lockedPlan(ports, db, id);
+  const before = await versionOf(ports, db, plan, number);
+  matchVersion(before.version);
+  requireDraft(before);
+  const terms = termsWith(before, given);
+  await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+  const after = await catalog.changeDraft(db, before, terms, now);
+  await catalog.countPlanChange(db, plan.id, now);
+  return { plan, before, after };
+};
+
+/** Meters are bound in their newest versions now, and not when the draft was written. */
+export const activateDraft = async (
+  ports: PlanPorts,
+  db: Db,
+  { id, version_number: number }: VersionName,
+  now: Date,
+): Promise<Required<VersionChange>> => {
+  const { catalog } = ports;
+  const plan = await lockedPlan(ports, db, id);
+  const before = await versionOf(ports, db, plan, number);
+  requireDraft(before);
+  const meters = await metersOf(ports, db, before, 'PLAN_VERSION_INCOMPLETE');
+  const after = await catalog.activateDraft(db, before, meters, now);
+  await catalog.countPlanChange(db, plan.id, now);
+  return { plan, before, after };
+};
+
+/** Of the active version: nobody subscribes to the plan until another is active. Of a draft: it is given up. */
+export const archiveVersion = async (
+  ports: PlanPorts,
+  db: Db,
+  { id, version_number: number }: VersionName,
+  now: Date,
+): Promise<Required<VersionChange>> => {
+  const { catalog } = ports;
+  const plan = await lockedPlan(ports, db, id);
+  const before = await versionOf(ports, db, plan, number);
+  if (before.state === 'archived')
+    throw new FailureError('PLAN_VERSION_IMMUTABLE', `Version ${before.versionNumber} is archived already.`);
+  const after = await catalog.archiveVersion(db, before, now);
+  await catalog.countPlanChange(db, plan.id, now);
+  return { plan, before, after };
+};

@@ -1,0 +1,41 @@
+/** Plans and their versions as callers see them. */
+import { chargesToAnswer } from '#schemas/http/plan.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import { headToJson } from '../route/resource-fields.ts';
+import type { Plan } from './catalog.postgres.ts';
+import type { PlanVersion } from './plan-versions.postgres.ts';
+
+/**
+ * As everyone may see it. The rest of a plan moves with each draft that is written, which would tell of prices to come,
+ * or is what the operator notes.
+ */
+export const publicPlanToJson = (plan: Plan) => ({
+  id: plan.id,
+  code: plan.code,
+  name: plan.name,
+  currency: plan.currency,
+  interval: plan.billingInterval,
+  plan_version_id: plan.planVersionId,
+  version_number: plan.versionNumber,
+  state: plan.state,
+  charges: chargesToAnswer(plan.charges),
+});
+
+export const planToJson = (plan: Plan) => ({ ...publicPlanToJson(plan), ...headToJson(plan) });
+
+const timeToJson = (instant: number | null) => (instant === null ? null : formatInstant(instant));
+
+export const planVersionToJson = (version: PlanVersion) => ({
+  id: version.id,
+  plan_id: version.planId,
+  version_number: version.versionNumber,
+  state: version.state,
+  currency: version.currency,
+  interval: version.billingInterval,
+  charges: chargesToAnswer(version.charges),
+  activated_at: timeToJson(version.activatedAt),
+  archived_at: timeToJson(version.archivedAt),
+  version: version.version,
+  created_at: formatInstant(version.createdAt),
+  updated_at: formatInstant(version.updatedAt),
+});
