@@ -2,7 +2,7 @@
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
-import { modelNamed, priceToJson } from '#schemas/price/price.ts';
+import { meteredPriceSchema, modelNamed, priceToJson } from '#schemas/price/price.ts';
 import { faultsOf, priceOf } from '../../support/prices.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -175,6 +175,8 @@ it('every object has a name, which a request and an answer share only where they
     'TieredFlatPrice',
     'VolumePrice',
   ];
+  expect(titlesIn(meteredPriceSchema(''))[0]).toBe('MeteredPrice');
+  expect(titlesIn(meteredPriceSchema('New'))[0]).toBe('NewMeteredPrice');
   expect(titles('')).toEqual([...shared, ...own].sort());
   expect(titles('New')).toEqual([...shared, ...own.map((title) => `New${title}`)].sort());
 });
