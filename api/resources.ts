@@ -10,6 +10,7 @@ import { auditLogRoutes } from './access/audit-log-routes.ts';
 import { catalogStore } from './catalog/catalog.postgres.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
 import { planRoutes } from './catalog/plan-routes.ts';
+import { priceRoutes } from './catalog/price-routes.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
 import { type AmendmentPorts, amendmentRoutes } from './events/amendment-routes.ts';
@@ -55,6 +56,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
 export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void)[] = [
   meterRoutes,
   planRoutes,
+  priceRoutes,
   customerRoutes,
   subscriptionRoutes,
   usageRoutes,

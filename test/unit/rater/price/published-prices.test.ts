@@ -114,8 +114,8 @@ describe('a list of prices of language models', () => {
 });
 
 describe('a processor of payments', () => {
-  // stripe.com/pricing, "Standard", transcribed on 2026-09-20 (api-evangelist/stripe): 2.9 % and 30 cents; 0.8 %,
-  // capped at 5 dollars.
+  // stripe.com/pricing, transcribed on 2026-09-20 (api-evangelist/stripe): 2.9 % and 30 cents; 0.8 %, capped at 5
+  // dollars.
   const card = { model: 'percentage', percent: '2.9', fixed_amount: '0.30' };
   const debit = { model: 'percentage', percent: '0.8', event_maximum_amount: '5' };
 
