@@ -93,8 +93,10 @@ describe('a package price', () => {
     expect(faultsOf({ ...json, ...more })).toEqual(faults);
   });
 
-  it('writes out how it counts the last package', () => {
-    expect(priceToJson(priceOf(json))).toEqual({ ...json, partial_package: 'round_up', free_units: '0' });
+  it('writes out how it counts the last package where that is not by the whole, as before there was a choice', () => {
+    expect(priceToJson(priceOf({ ...json, partial_package: 'round_up' }))).toEqual({ ...json, free_units: '0' });
+    const prorated = { ...json, package_size: '8', partial_package: 'prorate' };
+    expect(priceToJson(priceOf(prorated))).toEqual({ ...prorated, free_units: '0' });
   });
 });
 

@@ -88,7 +88,7 @@ describe.each(whole.map((json) => [json.model, json] as const))('the schemas of 
     for (const { json: cut, path } of cuts) expect(takes('New', cut as Json), path).toBe(faultsOf(cut).length === 0);
   });
 
-  it('ask of an answer for all fields but bounds', () => {
+  it('ask of an answer for all fields but bounds and what came later', () => {
     const answer = priceToJson(priceOf(json));
     for (const { json: cut, name, path } of cutsOf(answer).filter(({ path }) => path !== '.model'))
       expect(takes('', cut as Json), path).toBe(optional.includes(name) || path.startsWith('.cells[1].match.'));
