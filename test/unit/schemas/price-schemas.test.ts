@@ -75,7 +75,13 @@ const cutsOf = (json: unknown, path = ''): Cut[] => {
 };
 
 /** What an answer leaves out where it is not there. */
-const optional = ['minimum_amount', 'maximum_amount', 'event_minimum_amount', 'event_maximum_amount'];
+const optional = [
+  'minimum_amount',
+  'maximum_amount',
+  'event_minimum_amount',
+  'event_maximum_amount',
+  'partial_package',
+];
 
 describe.each(whole.map((json) => [json.model, json] as const))('the schemas of a %s price', (_, json) => {
   const cuts = cutsOf(json).filter(({ path }) => path !== '.model');
