@@ -127,6 +127,18 @@ export const equivalents: readonly Equivalent[] = [
     reason: faultsDecide,
   },
   {
+    path: 'schemas/price/field.ts',
+    within: "presence: 'optional',",
+    changes: ["'optional' -> ''"],
+    reason: 'only the two other words are asked for',
+  },
+  {
+    path: 'schemas/price/field.ts',
+    within: 'const isLast =',
+    changes: ["'object' -> ''", "['up_to'] -> []"],
+    reason: 'every item of the list is an object with that field, as another part of the schema says',
+  },
+  {
     path: 'schemas/price/matrix.ts',
     within: '(items as string[]) : undefined',
     changes: ['faults.length === before -> true'],

@@ -2,13 +2,17 @@
  * Runs tests against mutants that its parent sends, one after the other, in one process: every file of the repository
  * is loaded anew under the mutant's number, packages stay loaded. An endless loop is ended by the parent.
  */
-import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import type { Mutant } from './mutants.ts';
 import { withMutant } from './mutants.ts';
 
-export type Task = { readonly id: number; readonly mutant: Mutant | null; readonly tests: readonly string[] };
+export type Task = {
+  readonly id: number;
+  readonly mutant: Mutant | null;
+  /** The file of the mutant without it, as it was when the mutant was made. */
+  readonly source: string;
+  readonly tests: readonly string[];
+};
 export type Verdict = { readonly id: number; readonly passed: number; readonly failed?: string };
 
 const root = new URL('../../', import.meta.url).href;
@@ -29,8 +33,7 @@ registerHooks({
   load: (url, context, nextLoad) => {
     const mutant = task?.mutant;
     if (!mutant || url.split('?')[0] !== root + mutant.path) return nextLoad(url, context);
-    const source = withMutant(readFileSync(fileURLToPath(url), 'utf8'), mutant);
-    return { format: 'module-typescript', source, shortCircuit: true };
+    return { format: 'module-typescript', source: withMutant(task?.source ?? '', mutant), shortCircuit: true };
   },
 });
 

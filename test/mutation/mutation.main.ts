@@ -119,7 +119,8 @@ const { values } = parseArgs({
   },
 });
 const chosen = sources.filter((path) => path.includes(values.only));
-const mutants = chosen.flatMap((path) => mutantsOf(path, read(path)));
+const sourceOf = new Map(chosen.map((path) => [path, read(path)]));
+const mutants = chosen.flatMap((path) => mutantsOf(path, sourceOf.get(path) ?? ''));
 const elapsed = stopwatch();
 const tell = (mutant: Mutant): string =>
   mutant.after === ';'
@@ -132,7 +133,7 @@ if (values.list) {
 }
 
 const baseline = createJudge();
-const whole = await baseline.judge({ id: 0, mutant: null, tests });
+const whole = await baseline.judge({ id: 0, mutant: null, source: '', tests });
 baseline.end();
 if (!whole || whole.failed !== undefined) {
   print(`the tests fail without a mutant: ${whole?.failed}`);
@@ -153,7 +154,8 @@ const work = async (): Promise<void> => {
       count.equivalent += 1;
       continue;
     }
-    const verdict = await judge.judge({ id, mutant, tests: testsFor(mutant.path) });
+    const source = sourceOf.get(mutant.path) ?? '';
+    const verdict = await judge.judge({ id, mutant, source, tests: testsFor(mutant.path) });
     if (verdict && verdict.failed === undefined) {
       count.survived += 1;
       survivors.push(mutant);

@@ -74,9 +74,10 @@ type CellJson = { readonly match: Readonly<Record<string, string>>; readonly pri
 /** More named values first, and of as many the one that names an earlier dimension. */
 export const oracleCells = (price: Json): readonly CellJson[] => {
   const dimensions = price.dimensions as readonly string[];
+  // Of three dimensions at most: the number of those it names, and then which, the first of them highest.
   const weightOf = ({ match }: CellJson): number =>
-    dimensions.reduce((weight, name, index) => weight + (match[name] === undefined ? 0 : 100 + 2 ** (9 - index)), 0) +
-    Object.keys(match).length * 10_000;
+    Object.keys(match).length * 8 +
+    dimensions.reduce((weight, name) => weight * 2 + (match[name] === undefined ? 0 : 1), 0);
   return (price.cells as readonly CellJson[]).toSorted((a, b) => weightOf(b) - weightOf(a));
 };
 

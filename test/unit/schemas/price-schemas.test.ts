@@ -2,7 +2,7 @@
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
-import { modelNamed, priceToJson } from '#schemas/price/price.ts';
+import { meteredPriceSchema, modelNamed, priceToJson } from '#schemas/price/price.ts';
 import { faultsOf, priceOf } from '../../support/prices.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -76,7 +76,11 @@ const cutsOf = (json: unknown, path = ''): Cut[] => {
 
 /** What an answer leaves out where it is not there. */
 const optional = [
-  ...['minimum_amount', 'maximum_amount', 'event_minimum_amount', 'event_maximum_amount', 'partial_package'],
+  'minimum_amount',
+  'maximum_amount',
+  'event_minimum_amount',
+  'event_maximum_amount',
+  'partial_package',
 ];
 
 describe.each(whole.map((json) => [json.model, json] as const))('the schemas of a %s price', (_, json) => {
@@ -177,6 +181,8 @@ it('every object has a name, which a request and an answer share only where they
     'TieredFlatPrice',
     'VolumePrice',
   ];
+  expect(titlesIn(meteredPriceSchema(''))[0]).toBe('MeteredPrice');
+  expect(titlesIn(meteredPriceSchema('New'))[0]).toBe('NewMeteredPrice');
   expect(titles('')).toEqual([...shared, ...own].sort());
   expect(titles('New')).toEqual([...shared, ...own.map((title) => `New${title}`)].sort());
 });
