@@ -11,6 +11,7 @@ import { catalogStore } from './catalog/catalog.postgres.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
 import { planRoutes } from './catalog/plan-routes.ts';
 import { planVersionRoutes } from './catalog/plan-version-routes.ts';
+import { priceRoutes } from './catalog/price-routes.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
 import { type AmendmentPorts, amendmentRoutes } from './events/amendment-routes.ts';
@@ -57,6 +58,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   meterRoutes,
   planRoutes,
   planVersionRoutes,
+  priceRoutes,
   customerRoutes,
   subscriptionRoutes,
   usageRoutes,

@@ -145,7 +145,8 @@ export const priceStepFromJson = (json: PriceStepJson): PriceStep => ({
   units: stored(parseQuantity(json.units), json),
   priced: stored(parseQuantity(json.priced), json),
   unitAmount: stored(parseAmount(json.unit_amount), json),
-  flatAmount: stored(parseAmount(json.flat_amount), json),
+  // The fixed parts of many events, in one sum.
+  flatAmount: stored(parseStoredAmount(json.flat_amount), json),
   amount: stored(parsePreciseAmount(json.amount), json),
   ...(json.cell && { cell: json.cell }),
 });

@@ -28,6 +28,7 @@ const commands = {
   'bench-rating': { file: 'bench/rating.main.ts', isOurs: true },
   'test-clients': { file: 'test/clients/clients.main.ts', isOurs: true },
   'test-crash': { file: 'test/crash/crash.main.ts', isOurs: true },
+  'test-mutation': { file: 'test/mutation/mutation.main.ts', isOurs: true },
   'fuzz-api': { file: 'test/fuzz/fuzz-api.main.ts', isOurs: true },
   'fuzz-parsers': { file: 'test/fuzz/parsers/fuzz-parsers.main.ts', isOurs: true },
   'rotate-keys': { file: 'platform/local/rotate-keys.main.ts', isOurs: true },

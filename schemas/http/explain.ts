@@ -16,7 +16,6 @@ import {
 } from '#schemas/http/fields.ts';
 import { PriceStep } from '#schemas/http/invoices.ts';
 import { MeterDefinition, MeterVersionNumber } from '#schemas/http/meters.ts';
-import { ChargesAnswer } from '#schemas/http/plan.ts';
 import {
   EventSearchQuery,
   EventSearchQueryDocument,
@@ -35,11 +34,32 @@ export const InvoiceLineParams = Type.Object(
   closed,
 );
 
+const PriceModel = Type.Enum(
+  priceModels.map(({ name }) => name),
+  { title: 'PriceModel' },
+);
 const Digest = Type.String({ pattern: '^[0-9a-f]{64}$' });
 const CustomerNames = Type.Array(ExternalId, {
   minItems: 1,
   description: 'The names under which the events of the customer came: its id and its external id.',
 });
+
+/** Its bytes are hashed: a release that has a member more does not add it to what is stored. */
+const StoredCharge = Type.Object(
+  {
+    code: Code,
+    name: Type.String(),
+    meter: nullable(Code),
+    price: Type.Object(
+      { model: PriceModel },
+      {
+        title: 'StoredPrice',
+        description: 'A price as its plan version stores it; what has a default may be missing.',
+      },
+    ),
+  },
+  { title: 'StoredCharge', description: 'A charge as its plan version stores it.' },
+);
 
 const MeasuredPart = Type.Object(
   { part: Type.String(), quantity: Decimal, events: Sequence },
@@ -70,7 +90,7 @@ const RatingInput = Type.Object(
     customer_id: idOf('cus'),
     plan_version_id: idOf('plv'),
     position: Type.Integer({ minimum: 1 }),
-    charge: ChargesAnswer.items,
+    charge: StoredCharge,
     currency: CurrencyCode,
     rounding_policy: Type.Object({ rounding: RoundingModeName }, { ...closed, title: 'RoundingPolicy' }),
     span: Period,
@@ -89,10 +109,7 @@ const RatingOutput = Type.Object(
     position: Type.Integer({ minimum: 1 }),
     charge_code: Code,
     charge_name: Type.String(),
-    model: Type.Enum(
-      priceModels.map(({ name }) => name),
-      { title: 'PriceModel' },
-    ),
+    model: PriceModel,
     meter: nullable(Code),
     currency: CurrencyCode,
     rounding: RoundingModeName,

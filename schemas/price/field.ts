@@ -175,13 +175,16 @@ export const countField = (description: string): Field<bigint> => ({
   toJson: Number,
 });
 
-/** One of a closed set of words; the first of them where it is absent. */
+/**
+ * One of a closed set of words; the first of them where it is absent, and absent where it is the first: prices from
+ * before there was a choice stay as they are written.
+ */
 export const choiceField = <const Word extends string>(
   words: readonly [Word, ...Word[]],
   description: string,
 ): Field<Word> => ({
   schema: () => Type.Enum([...words], { description }),
-  presence: 'defaulted',
+  presence: 'optional',
   read: (object, name, parent, faults) => {
     const value = ownValue(object, name);
     const word = value === undefined ? words[0] : words.find((one) => one === value);
@@ -193,7 +196,7 @@ export const choiceField = <const Word extends string>(
       });
     return word;
   },
-  toJson: (word) => word,
+  toJson: (word) => (word === words[0] ? undefined : word),
 });
 
 export const tiersMax = 100;

@@ -109,6 +109,16 @@ export const packagePrices: fc.Arbitrary<PackagePrice> = metered(
   }),
 );
 
+/** So many whole units at so much each, so that a package comes to a decimal for each of them. */
+export const proratedPackagePrices: fc.Arbitrary<PackagePrice> = metered(
+  'package',
+  fc.record({ unitAmount: amounts, units: fc.bigInt({ min: 1n, max: 10n ** 6n }) }).map(({ unitAmount, units }) => ({
+    packageAmount: (unitAmount * units) as Amount,
+    packageSize: (units * 10n ** 12n) as Quantity,
+    partialPackage: 'prorate' as const,
+  })),
+);
+
 /** A share of 0 to 150 percent, in hundredths of a basis point. */
 const rates = fc.bigInt({ min: 0n, max: 1_500_000n }).map((share) => (share * 10n ** 6n) as Amount);
 
@@ -122,6 +132,11 @@ export const percentagePrices: fc.Arbitrary<PercentagePrice> = metered(
     freeEvents: fc.constant(0n),
   }),
 );
+
+export const basisPointsPrices: fc.Arbitrary<BasisPointsPrice> = percentagePrices.map((price) => ({
+  ...price,
+  model: 'basis_points',
+}));
 
 /** With a price of each event. */
 export const eventPrices: fc.Arbitrary<PercentagePrice> = fc
@@ -153,6 +168,7 @@ const cellPrices: fc.Arbitrary<CellPrice> = fc.oneof(
   graduatedPrices,
   volumePrices,
   packagePrices,
+  proratedPackagePrices,
   tieredFlatPrices,
 );
 const cellMatches = fc
@@ -185,9 +201,10 @@ export const quantityPrices = fc.oneof(
   graduatedPrices,
   volumePrices,
   packagePrices,
+  proratedPackagePrices,
   tieredFlatPrices,
   percentagePrices,
-  percentagePrices.map((price): BasisPointsPrice => ({ ...price, model: 'basis_points' })),
+  basisPointsPrices,
   graduatedPercentagePrices,
 );
 

@@ -9,9 +9,11 @@ import { connectClickHouse } from '#platform/stores/clickhouse.ts';
 import { migrateAll } from '#platform/stores/migrate.ts';
 import { formatPreciseAmount } from '#schemas/money.ts';
 import type { Charge } from '#schemas/plan.ts';
+import { parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
-import { ratePlan } from '../../../rater/price/rate.ts';
+import { rateCharge, ratePlan } from '../../../rater/price/rate.ts';
 import type { ChargeUsage } from '../../../rater/price/rating-task.ts';
+import { usageOfEvents } from '../../../rater/price/usage-of-events.ts';
 import { createReadQuantities } from '../../../rater/quantities/quantities.clickhouse.ts';
 import { chargeMeasured, measuresOf } from '../../../rater/run/measures.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
@@ -116,6 +118,14 @@ const rated = async (sold: readonly Sold[], prices: readonly unknown[]): Promise
     return found ? [[charge.code, found]] : [];
   });
   const lines = ratePlan({ ...period, usage: Object.fromEntries(usage) }, { rounding: 'half_up' });
+  // The code that previews prices means the same.
+  const inOrder = events
+    .toSorted((a, b) => a.occurredAtMs - b.occurredAtMs || (a.key < b.key ? -1 : 1))
+    .map(({ properties }) => ({ value: parseQuantity(properties.get('value') ?? '') as Quantity, properties }));
+  const previewed = charges.map((charge) =>
+    rateCharge(charge, usageOfEvents(charge.price, inOrder), 'USD', { rounding: 'half_up' }),
+  );
+  expect(previewed.map(({ steps }) => steps)).toEqual(lines.map(({ steps }) => steps));
   return lines.map(({ precise }) => formatPreciseAmount(precise));
 };
 

@@ -16,6 +16,7 @@ import {
   type PreciseAmount,
   parseAmount,
   parsePreciseAmount,
+  parseStoredAmount,
   type RoundingMode,
   roundToMinorUnits,
   subtractAmounts,
@@ -117,6 +118,13 @@ describe('amounts as text', () => {
     );
     expect(() => formatMinorUnits(amount('0.5'), 'JPY')).toThrow('not a whole number');
   });
+});
+
+it('a computed amount may have 110 digits before the point, of which a price has 20', () => {
+  for (const parse of [parseStoredAmount, parsePreciseAmount]) {
+    expect(parse(`${'9'.repeat(110)}.5`)).toBeDefined();
+    expect(parse('9'.repeat(111))).toBeUndefined();
+  }
 });
 
 describe('rounding', () => {
@@ -232,6 +240,7 @@ describe('sums and comparison', () => {
       '10',
     ]);
     expect(compareAmounts(amount('1'), amount('1.0'))).toBe(0);
+    expect([compareAmounts(amount('1'), amount('2')), compareAmounts(amount('2'), amount('1'))]).toEqual([-1, 1]);
   });
 });
 
@@ -245,6 +254,29 @@ describe('allocation', () => {
     expect(split('100.00', [1n, 1n, 1n])).toEqual(['33.34', '33.33', '33.33']);
     expect(split('1.00', [1n, 2n, 3n])).toEqual(['0.17', '0.33', '0.50']);
     expect(split('10', [3n, 3n, 1n], 'JPY')).toEqual(['4', '4', '2']);
+  });
+
+  it('[I19] among hundreds of positions, too, each unit that is left over goes to the largest remainder yet', () => {
+    const weights = fc.array(fc.bigInt({ min: 0n, max: 9n }), { minLength: 1, maxLength: 300 });
+    fc.assert(
+      fc.property(weights, fc.bigInt({ min: 0n, max: 5000n }), (shares, total) => {
+        const sum = shares.reduce((all, share) => all + share, 0n);
+        if (sum === 0n) return;
+        const parts = shares.map((share) => (total * share) / sum);
+        const rests = shares.map((share) => (total * share) % sum);
+        for (let left = total - parts.reduce((all, part) => all + part, 0n); left > 0n; left -= 1n) {
+          const largest = rests.reduce((best, rest, index) => (rest > (rests[best] as bigint) ? index : best), 0);
+          parts[largest] = (parts[largest] as bigint) + 1n;
+          rests[largest] = -1n;
+        }
+        expect(allocate((total * 10n ** 12n) as Amount, shares, 'JPY').map((part) => part / 10n ** 12n)).toEqual(parts);
+      }),
+      { numRuns: scaled(300) },
+    );
+  });
+
+  it('one weight gets all, however small it is', () => {
+    expect(split('7.77', [1n])).toEqual(['7.77']);
   });
 
   it('a weight of zero gets nothing, and a refund is split like the charge', () => {

@@ -6,14 +6,9 @@ import { parseAmount } from '#schemas/money.ts';
 import { tiersMax } from '#schemas/price/field.ts';
 import { modelNamed, priceFromJson, priceToJson } from '#schemas/price/price.ts';
 import { parseQuantity } from '#schemas/quantity.ts';
+import { faultsOf } from '../../support/prices.ts';
 import { prices } from '../../support/rating-arbitraries.ts';
 import { scaled } from '../../support/scale.ts';
-
-/** "field code", the part of a fault that clients may rely on. */
-const faultsOf = (json: unknown): string[] => {
-  const parsed = priceFromJson(json);
-  return parsed.ok ? [] : parsed.faults.map((fault) => `${fault.field} ${fault.code}`);
-};
 
 const unbounded = { minimumAmount: null, maximumAmount: null };
 const graduated = (...tiers: unknown[]) => ({ model: 'graduated', tiers });
@@ -159,6 +154,27 @@ describe('prices as JSON', () => {
       'price.tiers[1].up_to not_allowed',
       'price.free_units not_a_decimal',
     ]);
+  });
+
+  it('a message names the models, or says how a share is written', () => {
+    const messageOf = (json: unknown) => {
+      const parsed = priceFromJson(json);
+      return parsed.ok ? undefined : parsed.faults[0]?.message;
+    };
+    expect(messageOf({ model: 'auction' })).toBe(
+      'must be one of flat, per_unit, graduated, volume, package, tiered_flat, percentage, basis_points, ' +
+        'graduated_percentage, dynamic, matrix',
+    );
+    expect(messageOf({ model: 'percentage', percent: '2.9%' })).toBe(
+      'must be a decimal string such as "2.9", with at most 4 digits before and 10 after the point',
+    );
+  });
+
+  it('a model is known by its name alone, and what is no price has none', () => {
+    expect(modelNamed({ model: 'volume', tiers: 7 })?.name).toBe('volume');
+    for (const json of [undefined, null, 7, 'volume', ['volume'], {}, { model: 'toString' }])
+      expect(modelNamed(json)).toBeUndefined();
+    expect(() => priceToJson({ model: 'auction' } as never)).toThrow('there is no price model auction');
   });
 
   it('[I27] keys of the prototype are unknown fields and pollute nothing', () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toPrecise } from '#schemas/money.ts';
 import { priceUsage } from '../../../../rater/price/price-usage.ts';
+import { stepsOf } from '../../../support/prices.ts';
 import { flatPrices, quantities } from '../../../support/rating-arbitraries.ts';
 
 describe('flat price', () => {
@@ -14,5 +15,9 @@ describe('flat price', () => {
         expect(steps.map((step) => [step.kind, step.amount])).toEqual([['flat', precise]]);
       }),
     );
+  });
+
+  it('is explained by one step, of one unit', () => {
+    expect(stepsOf({ model: 'flat', amount: '20' }, '7')).toEqual(['flat 0..1: 1; 0 x 0 + 20 = 20']);
   });
 });

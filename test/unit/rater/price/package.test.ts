@@ -4,6 +4,7 @@ import { type Amount, formatPreciseAmount, parseAmount } from '#schemas/money.ts
 import type { PackagePrice } from '#schemas/price/package.ts';
 import { addQuantities, formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { pricePackage } from '../../../../rater/price/package.ts';
+import { costOf, stepsOf } from '../../../support/prices.ts';
 import {
   amountOracle,
   Exact,
@@ -67,5 +68,52 @@ describe('package price', () => {
         expect(next - pricePackage(price, units).precise).toBe(price.packageAmount * 10n ** 12n);
       }),
     );
+  });
+});
+
+describe('prorated packages', () => {
+  const price = {
+    model: 'package',
+    package_amount: '0.50',
+    package_size: '25',
+    partial_package: 'prorate',
+    free_units: '20',
+  };
+  it.each([
+    ['-1', '0'],
+    ['20', '0'],
+    ['20.000000000001', '0.00000000000002'],
+    ['21', '0.02'],
+    ['44.999999999999', '0.49999999999998'],
+    ['45', '0.5'],
+    ['45.000000000001', '0.50000000000002'],
+    ['57.5', '0.75'],
+  ])('0.50 per 25, each unit its part, the first 20 free: %s units cost %s', (units, expected) => {
+    expect(costOf(price, units)).toBe(expected);
+  });
+
+  it('the step shows units at what one of them costs', () => {
+    expect(stepsOf(price, '57.5')).toEqual([
+      'free 0..20: 20; 0 x 0 + 0 = 0',
+      'units 20..: 37.5; 37.5 x 0.02 + 0 = 0.75',
+    ]);
+    expect(stepsOf(price, '20')).toEqual(['free 0..20: 20; 0 x 0 + 0 = 0']);
+  });
+
+  it.each([
+    ['1', '8', '1', '0.125'],
+    ['0.000000000001', '1', '3', '0.000000000003'],
+    ['3', '0.5', '1', '6'],
+    ['0', '7', '5', '0'],
+  ])('%s per %s: %s units cost %s', (amount, size, units, expected) => {
+    const json = { model: 'package', package_amount: amount, package_size: size, partial_package: 'prorate' };
+    expect(costOf(json, units)).toBe(expected);
+  });
+
+  it('whole packages cost the same, rounded up or prorated', () => {
+    for (const units of ['25', '50', '2500'])
+      expect(costOf({ ...price, free_units: '0' }, units)).toBe(
+        costOf({ ...price, free_units: '0', partial_package: 'round_up' }, units),
+      );
   });
 });

@@ -59,6 +59,13 @@ describe('per-unit price', () => {
     ]);
   });
 
+  it('nothing is explained by no step, with free units and without', () => {
+    expect([
+      pricePerUnit(price('2', '20'), quantity('0')).steps,
+      pricePerUnit(price('2'), quantity('0')).steps,
+    ]).toEqual([[], []]);
+  });
+
   it('a quantity below zero is charged as zero, and a step says so', () => {
     const { precise, billableQuantity, steps } = pricePerUnit(price('2', '20'), quantity('-3'));
     expect([precise, billableQuantity]).toEqual([0n, 0n]);

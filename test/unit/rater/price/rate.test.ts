@@ -149,6 +149,20 @@ describe('rating a subscription', () => {
     );
   });
 
+  it('what a price asks for beyond the quantity comes with it, as the store prints it', () => {
+    const price = priceOf({ model: 'percentage', percent: '2.9', fixed_amount: '0.3' });
+    const charges: Charge[] = [{ code: 'sales', name: 'Sales', meter: 'sales', price }];
+    const period = subscription(charges, {});
+    const parts = [{ part: 'rate', quantity: '100.000000000000', events: '2' }];
+    const rated = (usage: PeriodToRate['usage']) => ratePlan({ ...period, usage }, defaultRatingPolicy)[0];
+    const line = rated({ sales: { quantity: '100.000000000000', parts } });
+    expect([line?.quantity, line?.amount]).toEqual([quantity('100'), amount('3.5')]);
+    expect(rated({ sales: { quantity: '100' } })?.amount).toBe(0n);
+    expect(() => rated({ sales: { quantity: '1', parts: [{ part: 'rate', quantity: 'nan', events: '1' }] } })).toThrow(
+      'the quantity of charge sales of subscription sub_1 is not a decimal: nan',
+    );
+  });
+
   it('[I12] the JSON of a line has one form, down to the byte', () => {
     const [line] = ratePlan(
       subscription([perUnit('calls', '0.000015')], { calls: '6462.000000000000' }),
@@ -188,6 +202,18 @@ describe('rating a subscription', () => {
     });
     const [line] = ratePlan(absurd, defaultRatingPolicy);
     expect(line?.precise).toBe((10n ** 64n - 1n) * 10n ** 12n * (10n ** 20n - 1n) * 10n ** 24n);
+    expect(ratedLineFromJson(ratedLineToJson(line as never), measured)).toEqual(line);
+  });
+
+  it('nor is a fixed part of many events that has more digits than a price may have', () => {
+    const price = priceOf({ model: 'percentage', percent: '1', fixed_amount: '9'.repeat(20) });
+    const charges: Charge[] = [{ code: 'c', name: 'C', meter: 'c', price }];
+    const parts = [{ part: 'rate', quantity: '0', events: '1000000000000' }];
+    const [line] = ratePlan(
+      { ...subscription(charges, {}), usage: { c: { quantity: '0', parts } } },
+      defaultRatingPolicy,
+    );
+    expect(line?.precise).toBe((10n ** 20n - 1n) * 10n ** 36n);
     expect(ratedLineFromJson(ratedLineToJson(line as never), measured)).toEqual(line);
   });
 });

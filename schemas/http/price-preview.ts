@@ -1,0 +1,111 @@
+/** What a price comes to for some usage, before any plan has it. */
+import { Type } from 'typebox';
+import { CurrencyCode, closed, Decimal, RoundingModeName } from '#schemas/http/fields.ts';
+import { PriceStep } from '#schemas/http/invoices.ts';
+import { flat } from '#schemas/price/flat.ts';
+import { meteredPriceSchema, priceModels } from '#schemas/price/price.ts';
+
+const previewEventsMax = 1_000;
+
+const PreviewEvent = Type.Object(
+  {
+    quantity: Type.Unsafe<string>({ ...Decimal, description: 'What the meter would measure of the event.' }),
+    properties: Type.Optional(
+      Type.Record(Type.String({ maxLength: 255 }), Type.String({ maxLength: 1_000 }), {
+        maxProperties: 20,
+        description: 'Values by the name of a property, for a matrix and for amounts that events say.',
+      }),
+    ),
+  },
+  { ...closed, title: 'PricePreviewEvent' },
+);
+
+const usageFields = {
+  currency: CurrencyCode,
+  rounding: Type.Optional(RoundingModeName),
+  quantity: Type.Optional(Type.Unsafe<string>({ ...Decimal, description: 'Used in all; not beside `events`.' })),
+  events: Type.Optional(
+    Type.Array(PreviewEvent, {
+      maxItems: previewEventsMax,
+      description:
+        'In the order of their time, summed; what a price of single events, a matrix or a dynamic price needs.',
+    }),
+  ),
+};
+
+/** Read in full by `priceFromJson`, which names every fault at its place; this bounds what comes in. */
+export const PricePreview = Type.Object({ price: Type.Unknown(), ...usageFields }, closed);
+
+export const PricePreviewDocument = Type.Object(
+  { price: Type.Union([flat.schema('New'), meteredPriceSchema('New')], { title: 'NewPrice' }), ...usageFields },
+  {
+    ...closed,
+    title: 'PricePreview',
+    examples: [
+      {
+        price: {
+          model: 'graduated',
+          tiers: [
+            { up_to: '100000', unit_amount: '0.000003' },
+            { up_to: null, unit_amount: '0.0000024' },
+          ],
+        },
+        currency: 'USD',
+        quantity: '426684',
+      },
+    ],
+  },
+);
+
+export const PricedPreview = Type.Object(
+  {
+    model: Type.Enum(
+      priceModels.map(({ name }) => name),
+      { title: 'PriceModel' },
+    ),
+    currency: CurrencyCode,
+    rounding: RoundingModeName,
+    quantity: Decimal,
+    billable_quantity: Decimal,
+    precise_amount: Type.Unsafe<string>({ ...Decimal, description: 'Before it is rounded; the sum of the steps.' }),
+    amount: Type.Unsafe<string>({ ...Decimal, description: 'Rounded once, to minor units.' }),
+    steps: Type.Array(PriceStep),
+  },
+  {
+    ...closed,
+    title: 'PricedPreview',
+    examples: [
+      {
+        model: 'graduated',
+        currency: 'USD',
+        rounding: 'half_up',
+        quantity: '426684',
+        billable_quantity: '426684',
+        precise_amount: '1.0840416',
+        amount: '1.08',
+        steps: [
+          {
+            kind: 'units',
+            from: '0',
+            to: '100000',
+            units: '100000',
+            priced: '100000',
+            unit_amount: '0.000003',
+            flat_amount: '0',
+            amount: '0.3',
+          },
+          {
+            kind: 'units',
+            from: '100000',
+            to: null,
+            units: '326684',
+            priced: '326684',
+            unit_amount: '0.0000024',
+            flat_amount: '0',
+            amount: '0.7840416',
+          },
+        ],
+      },
+    ],
+  },
+);

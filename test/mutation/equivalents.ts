@@ -1,0 +1,159 @@
+/** Mutants that no test can tell from the program, each with the reason. */
+export type Equivalent = {
+  readonly path: string;
+  /** A text that is in the line, and in no other of the file. */
+  readonly within: string;
+  /** As `changeOf` tells them. */
+  readonly changes: readonly string[];
+  readonly reason: string;
+};
+
+const zeroHasNoSign = 'of zero both branches give zero';
+const belowZeroOnly = 'sorting is stable, and asks only whether what is compared lies below zero';
+const faultsDecide = 'there are faults then, and a value that comes with faults is not used';
+const onlyFaster = 'a short cut: without it the same comes out, later';
+const alwaysHolds = 'it holds by construction; it is there to stop at a bug';
+const factors = 'factors of a product';
+
+export const equivalents: readonly Equivalent[] = [
+  {
+    path: 'schemas/money.ts',
+    within: 'const awayFromZero =',
+    changes: ['< -> <=', '0n -> 1n'],
+    reason: 'a dividend of zero has no rest, and has returned',
+  },
+  { path: 'schemas/money.ts', within: 'const twiceRest =', changes: ['< -> <=', '0n -> 1n'], reason: zeroHasNoSign },
+  {
+    path: 'schemas/money.ts',
+    within: 'return twiceRest > divisor',
+    changes: ['> -> >='],
+    reason: 'a half has returned in the line before',
+  },
+  {
+    path: 'schemas/money.ts',
+    within: 'flatAmount === 0n ? product',
+    changes: ['flatAmount === 0n -> false'],
+    reason: onlyFaster,
+  },
+  {
+    path: 'schemas/money.ts',
+    within: 'const minorUnitsAtScales =',
+    changes: ['1 -> (1 + 1)'],
+    reason: 'no currency has one decimal place',
+  },
+  { path: 'schemas/money.ts', within: 'has at most 4 decimal places', changes: ['removed'], reason: alwaysHolds },
+  { path: 'schemas/money.ts', within: 'const units =', changes: ['< -> <=', '0n -> 1n'], reason: zeroHasNoSign },
+  {
+    path: 'schemas/money.ts',
+    within: 'a.remainder > b.remainder ? -1 :',
+    changes: [
+      'a.remainder < b.remainder -> true',
+      'a.remainder < b.remainder -> false',
+      '< -> <=',
+      '< -> >=',
+      '1 -> (1 + 1)',
+      '- -> +',
+    ],
+    reason: `${belowZeroOnly}; V8 compares a later item with an earlier one, whose position is lower`,
+  },
+  { path: 'schemas/money.ts', within: 'const parts =', changes: ['< -> <=', '0n -> 1n'], reason: zeroHasNoSign },
+  { path: 'schemas/money.ts', within: 'an allocation loses nothing', changes: ['removed'], reason: alwaysHolds },
+  {
+    path: 'schemas/fixed-point.ts',
+    within: 'if (text.length >',
+    changes: ['text.length > integerDigitsMax + scale + 2 -> false', '2 -> (2 + 1)'],
+    reason: onlyFaster,
+  },
+  {
+    path: 'schemas/fixed-point.ts',
+    within: '] = match;',
+    changes: ["'' -> 'mutant'"],
+    reason: 'two of the groups are part of every match; without the third, tests fail',
+  },
+  { path: 'schemas/fixed-point.ts', within: 'const digits =', changes: ['< -> <=', '0n -> 1n'], reason: zeroHasNoSign },
+  {
+    path: 'rater/price/matrix.ts',
+    within: '!parts.has(part)',
+    changes: ['!parts.has(part) && cellPrice.minimumAmount === null -> false', 'removed'],
+    reason: `${onlyFaster}; a cell without usage has no step`,
+  },
+  {
+    path: 'rater/price/percentage.ts',
+    within: 'add(partNames.belowZero,',
+    changes: ['to, part.quantity -> part.quantity, to'],
+    reason: 'it is the first step, so it ends where its quantity does',
+  },
+  {
+    path: 'rater/price/percentage.ts',
+    within: 'times(terms.fixedAmount, events)',
+    changes: ['terms.fixedAmount, events -> events, terms.fixedAmount'],
+    reason: factors,
+  },
+  {
+    path: 'rater/price/steps.ts',
+    within: 'amount: preciseSum(',
+    changes: ['unitAmount, priced -> priced, unitAmount'],
+    reason: factors,
+  },
+  {
+    path: 'rater/price/steps.ts',
+    within: 'if (freeUnits === zeroQuantity && quantity >= zeroQuantity)',
+    changes: ['freeUnits === zeroQuantity && quantity >= zeroQuantity -> false', '>= -> >'],
+    reason: onlyFaster,
+  },
+  { path: 'rater/price/volume.ts', within: 'the last tier has no bound', changes: ['removed'], reason: alwaysHolds },
+  {
+    path: 'schemas/price/dynamic.ts',
+    within: 'propertyFaultCode(value);',
+    changes: ['value === undefined -> false'],
+    reason: 'that function says the same of what is missing',
+  },
+  {
+    path: 'schemas/price/field.ts',
+    within: "value < 0 ? 'negative'",
+    changes: ['< -> <='],
+    reason: 'a count of zero has returned',
+  },
+  {
+    path: 'schemas/price/field.ts',
+    within: 'if (values && upTo !== undefined) tiers.push',
+    changes: ['values && upTo !== undefined -> true', '&& -> ||'],
+    reason: faultsDecide,
+  },
+  {
+    path: 'schemas/price/field.ts',
+    within: 'return tiers.length === items.length',
+    changes: ['tiers.length === items.length -> true'],
+    reason: faultsDecide,
+  },
+  {
+    path: 'schemas/price/matrix.ts',
+    within: '(items as string[]) : undefined',
+    changes: ['faults.length === before -> true'],
+    reason: faultsDecide,
+  },
+  {
+    path: 'schemas/price/matrix.ts',
+    within: 'Object.fromEntries(match) : undefined',
+    changes: ['faults.length === before -> true'],
+    reason: faultsDecide,
+  },
+  {
+    path: 'schemas/price/matrix.ts',
+    within: "(is ? 'a' : 'b')).join('')",
+    changes: ["'' -> 'mutant'"],
+    reason: 'the same text between all letters keeps their order',
+  },
+  {
+    path: 'schemas/price/matrix.ts',
+    within: 'ranked.toSorted(',
+    changes: ['a.rank > b.rank -> true', 'a.rank > b.rank -> false', '> -> >=', '> -> <=', '1 -> (1 + 1)', '0 -> 1'],
+    reason: belowZeroOnly,
+  },
+  {
+    path: 'schemas/price/registry.ts',
+    within: "asObject(json, '', [])",
+    changes: ["'' -> 'mutant'"],
+    reason: 'the faults of that reading are thrown away',
+  },
+];
