@@ -147,7 +147,12 @@ export const Customer = Type.Object(
 
 /** The answer to a change. */
 export const WrittenCustomer = Type.Object(
-  { ...Customer.properties, ...Type.Partial(Type.Object(personalFields)).properties },
+  {
+    ...Customer.properties,
+    ...Type.Partial(Type.Object(personalFields)).properties,
+    // An answer that is repeated may be from before customers had one.
+    currency: Type.Optional(nullable(CurrencyCode)),
+  },
   {
     ...closed,
     title: 'WrittenCustomer',
