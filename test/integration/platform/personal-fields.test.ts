@@ -91,6 +91,7 @@ it('a key that may write customers and not read them is told nothing personal, i
   // Absent, as null would say that there is none.
   expect(Object.keys(patched?.body).toSorted()).toEqual([
     'created_at',
+    'currency',
     'external_id',
     'id',
     'metadata',
