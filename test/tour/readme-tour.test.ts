@@ -20,7 +20,7 @@ it('ends with the invoice that the README says', async () => {
     .replace('http://127.0.0.1:8080', pipeline.stack.apiUrl.replace(/\/$/, ''))
     .replace('http://127.0.0.1:8081', pipeline.stack.ingestUrl.replace(/\/$/, ''))
     .replace('mr_live_my_first_millrace_key', pipeline.key);
-  const { stdout, stderr } = await promisify(execFile)('bash', ['-euc', script]);
+  const { stdout, stderr } = await promisify(execFile)('bash', ['--norc', '-euc', script]);
   expect(stderr).toBe('');
   const answers = stdout
     .trim()
