@@ -67,8 +67,10 @@ const subscribe = async (
   );
   await owner.query(
     `INSERT INTO subscriptions
-       (id, organization_id, customer_id, plan_version_id, state, started_at, metadata, version, created_at, updated_at)
-     SELECT ${idOf('sub', 'row_number() OVER ()')}, $1, id, $2, 'active', $3, '{}', 1, now(), now() FROM customers`,
+       (id, organization_id, customer_id, plan_version_id, currency, state, started_at, metadata, version, created_at,
+        updated_at)
+     SELECT ${idOf('sub', 'row_number() OVER ()')}, $1, id, $2, 'USD', 'active', $3, '{}', 1, now(), now()
+     FROM customers`,
     [organizationId, planVersionId, startedAt.toString()],
   );
   await owner.query('ANALYZE');

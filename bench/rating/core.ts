@@ -1,7 +1,8 @@
 /** The pure core by itself: how many lines a core prices a second, and what a second worker of the pool adds. */
 import { chargeToJson, planVersionFromJson } from '#schemas/plan.ts';
+import { parseQuantity, type Quantity } from '#schemas/quantity.ts';
 import { defaultRatingPolicy } from '#schemas/rated-line.ts';
-import { ratePlan } from '../../rater/price/rate.ts';
+import { rateCharge, ratePlan } from '../../rater/price/rate.ts';
 import type { MeasuredPeriod, MeasuredShard } from '../../rater/price/rating-task.ts';
 import { createRatingPool } from '../../rater/run/pool.piscina.ts';
 import { ratedRows } from '../../rater/run/rated-rows.ts';
@@ -90,10 +91,18 @@ const inPool = async (workersMax: number, seconds: number): Promise<number> => {
 
 export const measureCore = async (seconds: number): Promise<Readonly<Record<string, number>>> => {
   const shard = shardOf(periodsPerShard);
+  const [charge] = shard.periods[0]?.charges ?? [];
+  const used = shard.periods.map((_, index) => ({ quantity: parseQuantity(String(1_000 + index * 977)) as Quantity }));
+  const charges = () => {
+    if (charge) for (const usage of used) rateCharge(charge, usage, 'USD', shard.policy);
+    return used.length;
+  };
   const rated = () => shard.periods.reduce((lines, period) => lines + ratePlan(period, shard.policy).length, 0);
+  const charged = alone(seconds, charges);
   const [lines, rows] = [alone(seconds, rated), alone(seconds, () => ratedRows(shard).lines.length)];
   const [one, two] = [await inPool(1, seconds), await inPool(2, seconds)];
   return {
+    rated_charges_per_cpu_second: charged,
     lines_per_cpu_second: lines,
     hashed_rows_per_cpu_second: rows,
     one_worker_lines_per_second: one,

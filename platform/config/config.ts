@@ -287,7 +287,7 @@ export const settings = {
   raterWorkers: integer('MILLRACE_RATER_WORKERS', 2, 1, 64, 'Worker threads of a rater.'),
   raterShardSize: integer(
     'MILLRACE_RATER_SHARD_SIZE',
-    250,
+    500,
     1,
     10_000,
     'Subscriptions that are rated and invoiced together.',

@@ -5,11 +5,12 @@
 import { conditionsOf } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
-import type { Cells, EventTerms } from '#schemas/price/usage-parts.ts';
-import { addQuantities, formatQuantity, parseQuantity, zeroQuantity } from '#schemas/quantity.ts';
+import { type Cells, type EventTerms, partNames } from '#schemas/price/usage-parts.ts';
+import { addQuantities, formatQuantity, parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
 import type { MeasuredPart } from '#schemas/rating-input.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
 import { type Bindings, createBindings } from './bindings.ts';
+import { scaledSql } from './exact.ts';
 import { finish } from './finish.ts';
 import type { Fragment, Results } from './fragment.ts';
 import { fragmentOf } from './fragment-of.ts';
@@ -42,6 +43,8 @@ export type Measure = {
   readonly meter: MeterVersion;
   readonly cells?: Cells;
   readonly events?: EventTerms;
+  /** A property that is summed beside the value, over the events that have both. */
+  readonly amountProperty?: string;
 };
 
 /** The usage of a meter as a whole, under the id of its version. */
@@ -101,6 +104,15 @@ const partColumns = ({ cells, events }: Measure, bindings: Bindings): PartColumn
   return events && eventColumns(events, 'value_0');
 };
 
+/** Null where the event has no usable value, too: an event is charged for all of what it says, or for nothing. */
+const amountColumn = (property: string | undefined, index: number, bindings: Bindings): string[] =>
+  property === undefined
+    ? []
+    : [`if(isNull(value_${index}), NULL, ${scaledSql(bindings.property(property))}) AS amount_${index}`];
+
+const unmeasuredSql = (column: string, index: number): string =>
+  `toString(countIf(counted_${index} AND isNull(${column}) AND occurred_at >= covered_from)) AS unmeasured_${index}`;
+
 const oneStatement = ({ tenant, watermark, spans, measures }: QuantityQuery, before: boolean): QuantityStatement => {
   const bindings = createBindings();
   const meters = measures.map(({ meter }) => meter);
@@ -111,11 +123,13 @@ const oneStatement = ({ tenant, watermark, spans, measures }: QuantityQuery, bef
   const perEvent = columns.flatMap(({ counted, value }, index) => [
     `${counted} AS counted_${index}`,
     `if(counted_${index}, ${value}, NULL) AS value_${index}`,
+    ...amountColumn(measures[index]?.amountProperty, index, bindings),
   ]);
   const results = fragments.flatMap((fragment, index) => [
     ...Object.entries(fragment.results).map(([name, sql]) => `${sql} AS result_${name}_${index}`),
-    `toString(countIf(counted_${index} AND isNull(value_${index}) AND occurred_at >= covered_from))
-      AS unmeasured_${index}`,
+    ...(measures[index]?.amountProperty === undefined
+      ? [unmeasuredSql(`value_${index}`, index)]
+      : [`toString(sum(amount_${index})) AS amounts_${index}`, unmeasuredSql(`amount_${index}`, index)]),
   ]);
   const inParts = measures[0] && partColumns(measures[0], bindings);
   const latest = meters.some(({ aggregation }) => aggregation === 'latest') ? ['idempotency_key'] : [];
@@ -236,6 +250,13 @@ export const quantityStatements = (wanted: QuantityQuery): QuantityStatement[] =
 /** Rows of one statement's answer, as JSON objects. */
 export type StatementRow = Readonly<Record<string, string | null>>;
 
+/** The sum of what events say that they cost, a whole number at 10^-12. */
+const amountsPart = (sum: string): MeasuredPart => ({
+  part: partNames.amounts,
+  quantity: formatQuantity(BigInt(sum) as Quantity),
+  events: '0',
+});
+
 /** What is known of a measure so far, and a part of it more. */
 const withPart = (before: Measured | undefined, part: MeasuredPart, unmeasuredEvents: bigint): Measured => {
   const quantities = [before?.quantity ?? '0', part.quantity].map((text) => parseQuantity(text) ?? zeroQuantity);
@@ -265,11 +286,12 @@ export const quantitiesFromRows = (
         const quantity = finish(fragment.quantityOf(results, period), measure.meter) ?? '0';
         const unmeasuredEvents = BigInt(row[`unmeasured_${index}`] ?? '0');
         const part = { part: row.part ?? '', quantity, events: row.events ?? '0' };
+        const amounts = row[`amounts_${index}`];
         byMeasure.set(
           measure.measureId,
           isInParts(measure)
             ? withPart(byMeasure.get(measure.measureId), part, unmeasuredEvents)
-            : { quantity, unmeasuredEvents },
+            : { quantity, unmeasuredEvents, ...(amounts && { parts: [amountsPart(amounts)] }) },
         );
       });
     }

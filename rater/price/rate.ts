@@ -56,11 +56,10 @@ export const ratePlan = (period: PeriodToRate, policy: RatingPolicy): RatedLine[
 // The texts come from our own store, so this is a bug and not a customer's fault; billing it as 0 would hide it.
 const stored = (text: string, { subscriptionId }: PeriodToRate, charge: Charge): Quantity => {
   const quantity = parseQuantity(text);
-  assert(
-    quantity !== undefined,
+  if (quantity !== undefined) return quantity;
+  return assert.fail(
     `the quantity of charge ${charge.code} of subscription ${subscriptionId} is not a decimal: ${text}`,
   );
-  return quantity;
 };
 
 const usageOf = (period: PeriodToRate, charge: Charge): Usage => {

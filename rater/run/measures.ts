@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import type { Charge } from '#schemas/plan.ts';
 import { usagePartsOf } from '#schemas/price/price.ts';
-import { partNames } from '#schemas/price/usage-parts.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
 import type { Measure, Measured } from '../aggregate/quantity-query.ts';
 import type { ChargeUsage } from '../price/rating-task.ts';
@@ -13,8 +12,8 @@ export type PinnedMeter = { readonly planVersionId: string; readonly meter: Mete
 
 type ChargedBy = { readonly planVersionId: string; readonly charges: readonly Charge[] };
 
-/** The measures of one charge: of its usage, and of what its events say that they cost. */
-type MeasureIds = { readonly meterVersionId: string; readonly usage: string; readonly amounts?: string };
+/** What one charge asks of which meter version. */
+type MeasureIds = { readonly meterVersionId: string; readonly measureId: string };
 
 export type Measures = {
   readonly measures: readonly Measure[];
@@ -23,16 +22,6 @@ export type Measures = {
   /** By charge code. */
   readonly meterVersionIds: (charges: readonly Charge[]) => Readonly<Record<string, string>>;
 };
-
-/** The sum of a property over the events of a meter, exact. */
-const amountsOf = (meter: MeterVersion, property: string): MeterVersion => ({
-  ...meter,
-  aggregation: 'sum',
-  property,
-  expression: null,
-  rounding: null,
-  percentile: null,
-});
 
 export const measuresOf = (periods: readonly ChargedBy[], pinned: readonly PinnedMeter[]): Measures => {
   const meterOf = new Map(pinned.map(({ planVersionId, meter }) => [`${planVersionId} ${meter.code}`, meter]));
@@ -47,15 +36,11 @@ export const measuresOf = (periods: readonly ChargedBy[], pinned: readonly Pinne
     if (charge.meter === null) return undefined;
     const meter = meterOf.get(`${planVersionId} ${charge.meter}`);
     assert(meter, `plan version ${planVersionId} is bound to a version of meter ${charge.meter}`);
-    const { cells, events, amountProperty } = usagePartsOf(charge.price);
-    const parts = { ...(cells && { cells }), ...(events && { events }) };
-    const partsKey = JSON.stringify(parts, (_, value) => (typeof value === 'bigint' ? value.toString() : value));
+    const parts = usagePartsOf(charge.price);
+    const key = JSON.stringify(parts, (_, value) => (typeof value === 'bigint' ? value.toString() : value));
     return {
       meterVersionId: meter.versionId,
-      usage: idOf({ meter, ...parts }, `${meter.versionId} ${partsKey}`),
-      ...(amountProperty !== undefined && {
-        amounts: idOf({ meter: amountsOf(meter, amountProperty) }, `${meter.versionId} amounts ${amountProperty}`),
-      }),
+      measureId: idOf({ meter, ...parts }, `${meter.versionId} ${key}`),
     };
   };
   type ChargesIds = {
@@ -82,13 +67,9 @@ export const measuresOf = (periods: readonly ChargedBy[], pinned: readonly Pinne
 };
 
 /** Undefined where no event was measured. */
-export const chargeMeasured = (usage: Measured | undefined, amounts: Measured | undefined): ChargeUsage | undefined => {
-  if (!usage) return undefined;
-  const ofAmounts = amounts && [{ part: partNames.amounts, quantity: amounts.quantity, events: '0' }];
-  const parts = ofAmounts ?? usage.parts;
-  return {
-    quantity: usage.quantity,
-    ...(parts && { parts }),
-    unmeasuredEvents: usage.unmeasuredEvents + (amounts?.unmeasuredEvents ?? 0n),
+export const chargeUsage = (measured: Measured | undefined): ChargeUsage | undefined =>
+  measured && {
+    quantity: measured.quantity,
+    ...(measured.parts && { parts: measured.parts }),
+    unmeasuredEvents: measured.unmeasuredEvents,
   };
-};

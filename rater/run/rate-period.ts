@@ -23,7 +23,7 @@ import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import { defaultRatingPolicy } from '#schemas/rated-line.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
 import type { MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
-import { chargeMeasured, type Measures, measuresOf, type PinnedMeter } from './measures.ts';
+import { chargeUsage, type Measures, measuresOf, type PinnedMeter } from './measures.ts';
 import type { RatedRows } from './rated-rows.ts';
 
 /** A billing period with what its plan version charges for. */
@@ -153,7 +153,7 @@ const usageOf = (
   if (!measured) return {};
   const usage = charges.flatMap((charge) => {
     const ids = idsOf(charges, charge);
-    const found = ids && chargeMeasured(measured.get(ids.usage), measured.get(ids.amounts ?? ''));
+    const found = ids && chargeUsage(measured.get(ids.measureId));
     return found ? [[charge.code, found] as const] : [];
   });
   return Object.fromEntries(usage);

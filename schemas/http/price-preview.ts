@@ -25,7 +25,9 @@ const PreviewEvent = Type.Object(
 const usageFields = {
   currency: CurrencyCode,
   rounding: Type.Optional(RoundingModeName),
-  quantity: Type.Optional(Type.Unsafe<string>({ ...Decimal, description: 'Used in all; not beside `events`.' })),
+  quantity: Type.Optional(
+    Type.Unsafe<string>({ ...Decimal, description: 'Used in all, at most 12 decimals; not beside `events`.' }),
+  ),
   events: Type.Optional(
     Type.Array(PreviewEvent, {
       maxItems: previewEventsMax,

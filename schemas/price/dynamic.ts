@@ -1,8 +1,9 @@
 import { Type } from 'typebox';
 import { fieldOf, ownValue } from '#schemas/fault.ts';
+import { misreadPath } from '#schemas/misread-paths.ts';
 import { type Amount, formatAmount } from '#schemas/money.ts';
 import { amountField, type Field } from '#schemas/price/field.ts';
-import { checkBounds, defineModel, meteredFields, type PriceOf } from '#schemas/price/model.ts';
+import { boundsFields, checkBounds, defineModel, type PriceOf } from '#schemas/price/model.ts';
 import {
   isPropertyPath,
   propertyAbout,
@@ -10,16 +11,21 @@ import {
   propertyFaultCode,
   propertyPattern,
 } from '#schemas/property-path.ts';
-import { oneQuantity, zeroQuantity } from '#schemas/quantity.ts';
+import { oneQuantity } from '#schemas/quantity.ts';
 
 const propertyField = (description: string): Field<string> => ({
   schema: () => Type.String({ pattern: propertyPattern, maxLength: propertyCharactersMax, description }),
   presence: 'mandatory',
   read: (object, name, parent, faults) => {
     const value = ownValue(object, name);
-    if (typeof value === 'string' && isPropertyPath(value)) return value;
-    const code = value === undefined ? 'missing' : propertyFaultCode(value);
-    faults.push({ field: fieldOf(parent, name), code, message: `must be ${propertyAbout}` });
+    const field = fieldOf(parent, name);
+    if (!isPropertyPath(value)) {
+      faults.push({ field, code: propertyFaultCode(value), message: `must be ${propertyAbout}` });
+      return undefined;
+    }
+    const message = misreadPath(value);
+    if (message === undefined) return value;
+    faults.push({ field, code: 'not_allowed', message });
     return undefined;
   },
   toJson: (path) => path,
@@ -36,25 +42,17 @@ const factorField: Field<Amount> = {
   toJson: formatAmount,
 };
 
-/** Each event says its own price in one of its properties, which is summed exactly. */
+/**
+ * Each event says its own price in one of its properties, which is summed exactly. There are no free units: nothing
+ * says which of the amounts would be free.
+ */
 export const dynamic = defineModel(
   'dynamic',
-  meteredFields({
+  {
     amountProperty: propertyField('Property of the event that holds what it costs, in the currency of the price.'),
     factor: factorField,
-  }),
-  {
-    title: 'DynamicPrice',
-    check: (price, field, faults) => {
-      checkBounds(price, field, faults);
-      if (price.freeUnits !== zeroQuantity)
-        faults.push({
-          field: fieldOf(field, 'free_units'),
-          code: 'not_allowed',
-          message: 'must be 0: which of the amounts in the events would be free?',
-        });
-    },
-    partsOf: ({ amountProperty }) => ({ amountProperty }),
+    ...boundsFields,
   },
+  { title: 'DynamicPrice', check: checkBounds, partsOf: ({ amountProperty }) => ({ amountProperty }) },
 );
 export type DynamicPrice = PriceOf<typeof dynamic>;

@@ -25,7 +25,9 @@ export const meterFaults = (
     faults.push({
       field: fieldOf(field, 'model'),
       code: 'not_allowed',
-      message: `events with a price of their own need a meter that sums or counts without rounding, not ${meter.aggregation}`,
+      message: addedUp.includes(meter.aggregation)
+        ? 'events with a price of their own need a meter without rounding'
+        : `events with a price of their own need a meter that sums or counts, not ${meter.aggregation}`,
     });
   return faults;
 };

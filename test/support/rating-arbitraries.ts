@@ -159,7 +159,6 @@ export const dynamicPrices: fc.Arbitrary<DynamicPrice> = fc.tuple(boundsFields, 
   model: 'dynamic',
   amountProperty: 'order.cost',
   factor,
-  freeUnits: 0n as Quantity,
   ...bounds,
 }));
 

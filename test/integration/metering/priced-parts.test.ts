@@ -15,7 +15,7 @@ import { rateCharge, ratePlan } from '../../../rater/price/rate.ts';
 import type { ChargeUsage } from '../../../rater/price/rating-task.ts';
 import { usageOfEvents } from '../../../rater/price/usage-of-events.ts';
 import { createReadQuantities } from '../../../rater/quantities/quantities.clickhouse.ts';
-import { chargeMeasured, measuresOf } from '../../../rater/run/measures.ts';
+import { chargeUsage, measuresOf } from '../../../rater/run/measures.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
 import { parties } from '../../support/invoice-examples.ts';
 import { createStoreHistory } from '../../support/metering-store.ts';
@@ -114,7 +114,7 @@ const rated = async (sold: readonly Sold[], prices: readonly unknown[]): Promise
   const measured = quantities.get('s');
   const usage = charges.flatMap((charge): [string, ChargeUsage][] => {
     const ids = idsOf(charges, charge);
-    const found = chargeMeasured(measured?.get(ids?.usage ?? ''), measured?.get(ids?.amounts ?? ''));
+    const found = chargeUsage(measured?.get(ids?.measureId ?? ''));
     return found ? [[charge.code, found]] : [];
   });
   const lines = ratePlan({ ...period, usage: Object.fromEntries(usage) }, { rounding: 'half_up' });

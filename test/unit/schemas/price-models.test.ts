@@ -117,19 +117,18 @@ describe('a dynamic price', () => {
     ['a factor that is a number', { factor: 1.2 }, ['price.factor wrong_type']],
     ['a factor of null', { factor: null }, ['price.factor wrong_type']],
     ['a factor with 13 decimals', { factor: '1.0000000000001' }, ['price.factor not_a_decimal']],
-    ['free units of 0', { free_units: '0' }, []],
-    ['free units', { free_units: '0.000000000001' }, ['price.free_units not_allowed']],
-    [
-      'two faults of its whole',
-      { free_units: '1', minimum_amount: '2', maximum_amount: '1' },
-      ['price.maximum_amount below_minimum', 'price.free_units not_allowed'],
-    ],
+    ['free units', { free_units: '0' }, ['price.free_units unknown_field']],
+    ['a cap under its minimum', { minimum_amount: '2', maximum_amount: '1' }, ['price.maximum_amount below_minimum']],
+    ['a path from the root of the event', { amount_property: 'properties.c' }, ['price.amount_property not_allowed']],
+    ['a path of JSONPath', { amount_property: '$.c' }, ['price.amount_property not_allowed']],
+    ['an item of an array', { amount_property: 'items[0]' }, ['price.amount_property not_allowed']],
+    ['a name with a dollar sign', { amount_property: '$cost' }, []],
   ])('%s', (_, more, faults) => {
     expect(faultsOf({ ...json, ...more })).toEqual(faults);
   });
 
   it('writes out its factor, and asks the store for the sum of its property', () => {
-    expect(priceToJson(priceOf(json))).toEqual({ ...json, factor: '1', free_units: '0' });
+    expect(priceToJson(priceOf(json))).toEqual({ ...json, factor: '1' });
     expect(usagePartsOf(priceOf(json))).toEqual({ amountProperty: 'order.cost' });
   });
 });

@@ -41,7 +41,7 @@ const whole: readonly Json[] = [
   { model: 'percentage', percent: '1', ...eventTerms },
   { model: 'basis_points', basis_points: '1', ...eventTerms },
   { model: 'graduated_percentage', tiers: percentTiers, ...metered },
-  { model: 'dynamic', amount_property: 'cost', factor: '2', free_units: '0', ...bounds },
+  { model: 'dynamic', amount_property: 'cost', factor: '2', ...bounds },
   {
     model: 'matrix',
     dimensions: ['a', 'b'],
