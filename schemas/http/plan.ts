@@ -91,7 +91,7 @@ export const NewPlanDocument = Type.Object(
     charges: newCharges,
     metadata: Type.Optional(Metadata),
     draft: Type.Optional(
-      Type.Boolean({ default: false, description: 'Its first version is a draft, and not active at once.' }),
+      Type.Boolean({ description: 'Whether its first version is a draft, and not active at once; false if absent.' }),
     ),
   },
   { ...closed, title: 'NewPlan', examples: [newPlanExample] },

@@ -83,7 +83,7 @@ func newPlan(meter string) api.NewPlan {
 	return api.NewPlan{Code: name, Name: "Starter", Currency: api.CurrencyUSD, Charges: charges}
 }
 
-func tiersOf(plan api.Plan) []any {
+func tiersOf(plan api.WrittenPlan) []any {
 	tiers := []any{}
 	for _, charge := range plan.Charges {
 		metered, err := charge.AsMeteredCharge()

@@ -36,10 +36,10 @@ from api.models.new_property_meter import NewPropertyMeter
 from api.models.new_subscription import NewSubscription
 from api.models.new_tier import NewTier
 from api.models.numeric_aggregation import NumericAggregation
-from api.models.plan import Plan
 from api.models.problem import Problem
 from api.models.subscription import Subscription
 from api.models.written_customer import WrittenCustomer
+from api.models.written_plan import WrittenPlan
 from ingest import AuthenticatedClient as IngestClient
 from ingest.api.events import create_events
 from ingest.models.event import Event
@@ -95,7 +95,7 @@ new_plan = NewPlan(
     ],
 )
 plan = create_plan.sync(client=client, body=new_plan)
-assert isinstance(plan, Plan), plan
+assert isinstance(plan, WrittenPlan), plan
 tiers = [
     tier.up_to
     for charge in plan.charges
