@@ -8,7 +8,7 @@ import type { ChargeJson } from '#schemas/plan.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 
 /** What was measured of one meter over the span. */
-export type MeasuredInput = {
+type MeasuredInput = {
   readonly meter: string;
   readonly meterVersionId: string;
   /** The names under which the events of the customer came. */

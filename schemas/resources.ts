@@ -145,7 +145,7 @@ export const resources = {
 } as const satisfies Readonly<Record<string, Resource>>;
 
 type Resources = typeof resources;
-export type ResourceName = keyof Resources;
+type ResourceName = keyof Resources;
 type With<Field extends string> = {
   [Name in ResourceName]: Resources[Name] extends { readonly [field in Field]: unknown } ? Name : never;
 }[ResourceName];

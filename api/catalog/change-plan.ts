@@ -166,56 +166,59 @@ export const addDraft = async (
 
 export type VersionName = { readonly id: string; readonly version_number: string };
 
-export const changeDraft = async (
+/** Any change of a version: under the lock of its plan, which counts it. */
+const changeVersion = async (
   ports: PlanPorts,
   db: Db,
   { id, version_number: number }: VersionName,
+  now: Date,
+  change: (before: PlanVersion) => Promise<PlanVersion>,
+): Promise<Required<VersionChange>> => {
+  const plan = await lockedPlan(ports, db, id);
+  const before = await versionOf(ports, db, plan, number);
+  const after = await change(before);
+  await ports.catalog.countPlanChange(db, plan.id, now);
+  return { plan, before, after };
+};
+
+export const changeDraft = (
+  ports: PlanPorts,
+  db: Db,
+  name: VersionName,
   given: unknown,
   now: Date,
   matchVersion: (version: number) => void,
-): Promise<Required<VersionChange>> => {
-  const { catalog } = ports;
-  const plan = await lockedPlan(ports, db, id);
-  const before = await versionOf(ports, db, plan, number);
-  matchVersion(before.version);
-  requireDraft(before);
-  const terms = termsWith(before, given);
-  await metersOf(ports, db, terms, 'VALIDATION_FAILED');
-  const after = await catalog.changeDraft(db, before, terms, now);
-  await catalog.countPlanChange(db, plan.id, now);
-  return { plan, before, after };
-};
+): Promise<Required<VersionChange>> =>
+  changeVersion(ports, db, name, now, async (before) => {
+    matchVersion(before.version);
+    requireDraft(before);
+    const terms = termsWith(before, given);
+    await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+    return ports.catalog.changeDraft(db, before, terms, now);
+  });
 
 /** Meters are bound in their newest versions now, and not when the draft was written. */
-export const activateDraft = async (
+export const activateDraft = (
   ports: PlanPorts,
   db: Db,
-  { id, version_number: number }: VersionName,
+  name: VersionName,
   now: Date,
-): Promise<Required<VersionChange>> => {
-  const { catalog } = ports;
-  const plan = await lockedPlan(ports, db, id);
-  const before = await versionOf(ports, db, plan, number);
-  requireDraft(before);
-  const meters = await metersOf(ports, db, before, 'PLAN_VERSION_INCOMPLETE');
-  const after = await catalog.activateDraft(db, before, meters, now);
-  await catalog.countPlanChange(db, plan.id, now);
-  return { plan, before, after };
-};
+): Promise<Required<VersionChange>> =>
+  changeVersion(ports, db, name, now, async (before) => {
+    requireDraft(before);
+    const meters = await metersOf(ports, db, before, 'PLAN_VERSION_INCOMPLETE');
+    return ports.catalog.activateDraft(db, before, meters, now);
+  });
 
 /** Of the active version: nobody subscribes to the plan until another is active. Of a draft: it is given up. */
-export const archiveVersion = async (
+export const archiveVersion = (
   ports: PlanPorts,
   db: Db,
-  { id, version_number: number }: VersionName,
+  name: VersionName,
   now: Date,
-): Promise<Required<VersionChange>> => {
-  const { catalog } = ports;
-  const plan = await lockedPlan(ports, db, id);
-  const before = await versionOf(ports, db, plan, number);
-  if (before.state === 'archived')
-    throw new FailureError('PLAN_VERSION_IMMUTABLE', `Version ${before.versionNumber} is archived already.`);
-  const after = await catalog.archiveVersion(db, before, now);
-  await catalog.countPlanChange(db, plan.id, now);
-  return { plan, before, after };
-};
+): Promise<Required<VersionChange>> =>
+  changeVersion(ports, db, name, now, async (before) => {
+    if (before.state === 'archived')
+      throw new FailureError('PLAN_VERSION_IMMUTABLE', `Version ${before.versionNumber} is archived already.`);
+    return ports.catalog.archiveVersion(db, before, now);
+  });

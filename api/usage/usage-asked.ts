@@ -84,7 +84,7 @@ const readOneOf = <T extends string>(
   return choice;
 };
 
-export const readGivenWatermark = (text: string | undefined, checked: bigint, faults: Fault[]): bigint => {
+const readGivenWatermark = (text: string | undefined, checked: bigint, faults: Fault[]): bigint => {
   if (text === undefined) return checked;
   const watermark = /^\d{1,19}$/.test(text) ? BigInt(text) : undefined;
   if (watermark !== undefined && watermark <= checked) return watermark;

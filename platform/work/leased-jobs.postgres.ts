@@ -55,7 +55,7 @@ export const leaseNext = (
 export const movedOn = 'leased_until = NULL, attempts = 0, failure = NULL';
 
 /** What is set of a job whose time has not come: it was no attempt. */
-export const notYet = 'leased_until = NULL, attempts = attempts - 1';
+const notYet = 'leased_until = NULL, attempts = attempts - 1';
 
 /** Conditions on a row by which it is still of whoever holds the lease; `$1` is the attempt, the key follows. */
 const isHeld = ({ key, openStates }: JobTable): string =>

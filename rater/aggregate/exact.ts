@@ -6,6 +6,8 @@ import type { Expression } from '#schemas/expression.ts';
 import { digitsOf, literalDigits, quotientShifts, scaled, valueScale } from '#schemas/expression-digits.ts';
 import { type IntegerMax, integerDigitsMax, measuredPattern, operandDigitsMax } from '#schemas/number-text.ts';
 
+export const wholeSql = (value: bigint): string => `toInt256('${value}')`;
+
 /**
  * A text as a whole number at 10^-12, NULL where it has no value: `measuredNumber` of schemas/number-text.ts. `text` is
  * a column of `Nullable(String)`. The store's decimal cuts off what is behind the 13th digit, and that digit says how
@@ -18,10 +20,8 @@ export const scaledSql = (text: string, integerMax: IntegerMax = integerDigitsMa
   const slow = `if(ifNull(match(${text}, '${measuredPattern(integerMax)}'), 0), intDiv(reinterpretAsInt256(${kept}), 10), NULL)`;
   const whole = `toUInt64OrNull(${text})`;
   const isWhole = `ifNull(toString(${whole}) = ${text} AND length(${text}) <= ${integerMax}, 0)`;
-  return `if(${isWhole}, toInt256(assumeNotNull(${whole})) * toInt256('${10n ** BigInt(valueScale)}'), ${slow})`;
+  return `if(${isWhole}, toInt256(assumeNotNull(${whole})) * ${wholeSql(10n ** BigInt(valueScale))}, ${slow})`;
 };
-
-const wholeSql = (value: bigint): string => `toInt256('${value}')`;
 
 const shifted = (sql: string, by: number): string => (by === 0 ? sql : `(${sql} * ${wholeSql(10n ** BigInt(by))})`);
 

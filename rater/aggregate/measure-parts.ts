@@ -4,6 +4,7 @@
  */
 import { type Cells, type EventTerms, partNames } from '#schemas/price/usage-parts.ts';
 import type { Bindings } from './bindings.ts';
+import { wholeSql } from './exact.ts';
 
 export type PartColumns = {
   /** What has to be selected beside a measured event, where its properties are known. */
@@ -44,7 +45,6 @@ export const cellColumns = ({ dimensions, cells }: Cells, bindings: Bindings): P
   return { ofEvent: [`${part} AS cell`], needed: [], part: 'cell' };
 };
 
-const wholeSql = (value: bigint): string => `toInt256('${value}')`;
 /** From 10^-12 to 10^-24, where a rate x a value is. */
 const finer = 10n ** 12n;
 

@@ -15,9 +15,9 @@ import {
   type StoredLine,
 } from './line-differences.ts';
 
-export type BilledPeriod = { readonly id: string; readonly watermark: bigint };
+type BilledPeriod = { readonly id: string; readonly watermark: bigint };
 
-export type StoredLines = { readonly rated: readonly StoredLine[]; readonly printed: readonly PrintedLine[] };
+type StoredLines = { readonly rated: readonly StoredLine[]; readonly printed: readonly PrintedLine[] };
 
 export type RateAgainPorts = MeasurePorts & {
   /** The next billed periods of an organization behind an id, in order of their ids; those of one invoice, or all. */

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
-import { fieldOf, ownValue } from '#schemas/fault.ts';
+import { fieldOf, ownValue, readAmount } from '#schemas/fault.ts';
 import { misreadPath } from '#schemas/misread-paths.ts';
-import { type Amount, formatAmount } from '#schemas/money.ts';
+import type { Amount } from '#schemas/money.ts';
 import { amountField, type Field } from '#schemas/price/field.ts';
 import { boundsFields, checkBounds, defineModel, type PriceOf } from '#schemas/price/model.ts';
 import {
@@ -31,15 +31,13 @@ const propertyField = (description: string): Field<string> => ({
   toJson: (path) => path,
 });
 
+const oneAmount = oneQuantity as bigint as Amount;
+
 /** 1 where it is absent. */
 const factorField: Field<Amount> = {
   ...amountField('What the amounts of the events are multiplied by, such as a margin; 1 if absent.'),
   presence: 'defaulted',
-  read: (object, name, parent, faults) =>
-    ownValue(object, name) === undefined
-      ? (oneQuantity as bigint as Amount)
-      : amountField('').read(object, name, parent, faults),
-  toJson: formatAmount,
+  read: (object, name, parent, faults) => readAmount(object, name, parent, faults, oneAmount),
 };
 
 /**
