@@ -2,16 +2,14 @@
  * Notices of PostgreSQL (LISTEN/NOTIFY): whoever waits for work is woken when the transaction that makes it commits.
  * Who works must look by itself as well, if seldom: a notice is not kept for anybody who is away.
  */
-import pg from 'pg';
-import { sleep, within } from '../process/clock.ts';
+import { sleep } from '../process/clock.ts';
 import type { Log } from '../process/log.ts';
 import type { Queryable } from './postgres.ts';
 import { backoffMs } from './retry.ts';
+import { createSessionClient, endSession } from './session-client.ts';
 
 export type Listening = { readonly stop: () => Promise<void> };
 
-/** A server that is gone without a word does not say good-bye. */
-const endMsMax = 1_000;
 /** A channel: a name of ours, which stands in a statement as it is. */
 const channelName = /^[a-z_]{1,60}$/;
 
@@ -34,14 +32,7 @@ export const listenTo = (url: string, onNotice: OnNotice, log: Log): Listening =
   const stopped = new AbortController();
   let faults = 0;
   const listenOnce = async (): Promise<void> => {
-    const client = new pg.Client({
-      connectionString: url,
-      connectionTimeoutMillis: 3_000,
-      query_timeout: 5_000,
-      application_name: 'millrace',
-      keepAlive: true,
-      keepAliveInitialDelayMillis: 30_000,
-    });
+    const client = createSessionClient(url, 30_000);
     const { promise: gone, resolve } = Promise.withResolvers<void>();
     client.on('error', () => resolve());
     client.on('end', () => resolve());
@@ -57,7 +48,7 @@ export const listenTo = (url: string, onNotice: OnNotice, log: Log): Listening =
       if (!stopped.signal.aborted) await gone;
     } finally {
       stopped.signal.removeEventListener('abort', leave);
-      await within(endMsMax, client.end()).catch(() => {});
+      await endSession(client);
     }
   };
   const running = (async () => {

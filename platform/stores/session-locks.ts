@@ -2,10 +2,10 @@
  * Locks of PostgreSQL that last as long as a session, for work that waits for other servers: no transaction is open
  * meanwhile, and a process that dies is in nobody's way, as its session ends with it.
  */
-import pg from 'pg';
-import { within } from '../process/clock.ts';
+import type pg from 'pg';
 import type { Log } from '../process/log.ts';
 import { UnavailableError } from './retry.ts';
+import { createSessionClient, endSession } from './session-client.ts';
 
 export type SessionLocks = {
   /**
@@ -18,9 +18,6 @@ export type SessionLocks = {
 
 type Session = { readonly client: pg.Client; readonly lost: AbortController };
 
-/** A server that is gone without a word does not say good-bye. */
-const endMsMax = 1_000;
-
 /** All locks stand in one session, which is kept, and made anew where it was lost. */
 export const createSessionLocks = (url: string, log: Log): SessionLocks => {
   let current: Session | undefined;
@@ -30,17 +27,10 @@ export const createSessionLocks = (url: string, log: Log): SessionLocks => {
     if (current === session) current = undefined;
     if (session.lost.signal.aborted) return;
     session.lost.abort(new UnavailableError('postgres', error));
-    void within(endMsMax, session.client.end()).catch(() => {});
+    void endSession(session.client);
   };
   const open = async (): Promise<Session> => {
-    const client = new pg.Client({
-      connectionString: url,
-      connectionTimeoutMillis: 3_000,
-      query_timeout: 5_000,
-      application_name: 'millrace',
-      keepAlive: true,
-      keepAliveInitialDelayMillis: 10_000,
-    });
+    const client = createSessionClient(url, 10_000);
     const session = { client, lost: new AbortController() };
     const gone = (error: unknown) => {
       if (current === session) log.warn({ err: error }, 'the session of our locks ended');
