@@ -126,7 +126,7 @@ export const subtractAmounts = (a: Amount, b: Amount): Amount => (a - b) as Amou
 export const negateAmount = (amount: Amount): Amount => -amount as Amount;
 export const sumAmounts = (amounts: readonly Amount[]): Amount => amounts.reduce(addAmounts, zeroAmount);
 
-export const addPrecise = (a: PreciseAmount, b: PreciseAmount): PreciseAmount => (a + b) as PreciseAmount;
+const addPrecise = (a: PreciseAmount, b: PreciseAmount): PreciseAmount => (a + b) as PreciseAmount;
 export const sumPrecise = (amounts: readonly PreciseAmount[]): PreciseAmount => amounts.reduce(addPrecise, zeroPrecise);
 
 /** For `sort`: negative, zero or positive. */
