@@ -71,17 +71,17 @@ const metersOf = async (
 };
 
 /** Terms with what was given of them; the rest is as it was. All faults are told. */
-const termsWith = ({ currency, charges }: PlanTermsJson, given: unknown): PlanTermsJson => {
+const termsWith = (terms: PlanTermsJson, given: unknown): PlanTermsJson => {
   const faults: Fault[] = [];
   const object = asObject(given, '', faults);
   refuseFaults(faults);
-  return planTermsToJson(required(planTermsFromJson({ currency, charges, ...object })));
+  return planTermsToJson(required(planTermsFromJson({ ...terms, ...object })));
 };
 
 /** As it would be written today. */
-const canonical = ({ currency, charges }: PlanTermsJson): PlanTermsJson => {
-  const parsed = planTermsFromJson({ currency, charges });
-  return parsed.ok ? planTermsToJson(parsed.value) : { currency, charges };
+const canonical = (terms: PlanTermsJson): PlanTermsJson => {
+  const parsed = planTermsFromJson(terms);
+  return parsed.ok ? planTermsToJson(parsed.value) : terms;
 };
 
 /** By id or code, locked. */
@@ -108,11 +108,11 @@ export const createPlan = async (
   now: Date,
 ): Promise<Plan> => {
   const { catalog } = ports;
-  const plan = planVersionToJson(required(planVersionFromJson(json)));
-  const meters = await metersOf(ports, db, plan, 'VALIDATION_FAILED');
-  const id = found(await catalog.addPlan(db, { ...plan, metadata }, now), 'PLAN_ALREADY_EXISTS');
-  if (draft) await catalog.addDraft(db, id, plan, now);
-  else await catalog.addActiveVersion(db, id, plan, meters, now);
+  const { code, name, ...terms } = planVersionToJson(required(planVersionFromJson(json)));
+  const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+  const id = found(await catalog.addPlan(db, { code, name, metadata }, now), 'PLAN_ALREADY_EXISTS');
+  if (draft) await catalog.addDraft(db, id, terms, now);
+  else await catalog.addActiveVersion(db, id, terms, meters, now);
   return found(await catalog.planById(db, id), 'PLAN_NOT_FOUND');
 };
 
@@ -136,9 +136,9 @@ export const changePlan = async (
   const before = await lockedPlan(ports, db, idOrCode);
   matchVersion(before.version);
   if (Object.keys(given).length > 0) {
-    const terms = termsWith(before, given);
+    const terms = termsWith(before.terms, given);
     if (before.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
-    if (!isDeepStrictEqual(terms, canonical(before))) {
+    if (!isDeepStrictEqual(terms, canonical(before.terms))) {
       const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
       await catalog.addActiveVersion(db, before.id, terms, meters, now);
     }
@@ -157,7 +157,7 @@ export const addDraft = async (
 ): Promise<VersionChange> => {
   const { catalog } = ports;
   const plan = await lockedPlan(ports, db, idOrCode);
-  const terms = termsWith(plan, given);
+  const terms = termsWith(plan.terms, given);
   await metersOf(ports, db, terms, 'VALIDATION_FAILED');
   const after = await catalog.addDraft(db, plan.id, terms, now);
   await catalog.countPlanChange(db, plan.id, now);
@@ -192,7 +192,7 @@ export const changeDraft = (
   changeVersion(ports, db, name, now, async (before) => {
     matchVersion(before.version);
     requireDraft(before);
-    const terms = termsWith(before, given);
+    const terms = termsWith(before.terms, given);
     await metersOf(ports, db, terms, 'VALIDATION_FAILED');
     return ports.catalog.changeDraft(db, before, terms, now);
   });
@@ -206,7 +206,7 @@ export const activateDraft = (
 ): Promise<Required<VersionChange>> =>
   changeVersion(ports, db, name, now, async (before) => {
     requireDraft(before);
-    const meters = await metersOf(ports, db, before, 'PLAN_VERSION_INCOMPLETE');
+    const meters = await metersOf(ports, db, before.terms, 'PLAN_VERSION_INCOMPLETE');
     return ports.catalog.activateDraft(db, before, meters, now);
   });
 

@@ -4,14 +4,17 @@
  * say, and only the reader refuses: bounds of tiers that do not increase, a null bound that is not the last, a code
  * that two charges of one plan have, a name with half of a surrogate pair, a cap under a minimum, a cell of a matrix
  * that names what is no dimension of it, or what another cell names, currencies that some charges have and others have
- * not, or the plan's own among its further ones, and a further price of another model.
+ * not, or the plan's own among its further ones, a further price of another model, and bounds of a period that have
+ * other currencies than the charges, more digits than is printed, or a cap under the minimum.
  */
 import { type TSchema, Type } from 'typebox';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
+import { namePattern } from '#schemas/display-name.ts';
 import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { meterExample } from '#schemas/http/meters.ts';
+import { generalTermFields, newGeneralTermFields } from '#schemas/http/plan-terms.ts';
 import { codePattern, idFormAbout } from '#schemas/names.ts';
-import { type ChargeJson, chargesMax, namePattern } from '#schemas/plan.ts';
+import { type ChargeJson, chargesMax, type PlanTermsJson } from '#schemas/plan.ts';
 import { flat } from '#schemas/price/flat.ts';
 import { meteredPriceSchema } from '#schemas/price/price.ts';
 
@@ -89,6 +92,7 @@ export const NewPlanDocument = Type.Object(
     currency: CurrencyCode,
     interval: Type.Optional(Type.Literal('month')),
     charges: newCharges,
+    ...newGeneralTermFields,
     metadata: Type.Optional(Metadata),
     draft: Type.Optional(
       Type.Boolean({ description: 'Whether its first version is a draft, and not active at once; false if absent.' }),
@@ -97,7 +101,11 @@ export const NewPlanDocument = Type.Object(
   { ...closed, title: 'NewPlan', examples: [newPlanExample] },
 );
 
-const newTerms = { currency: Type.Optional(CurrencyCode), charges: Type.Optional(newCharges) };
+const newTerms = {
+  currency: Type.Optional(CurrencyCode),
+  charges: Type.Optional(newCharges),
+  ...newGeneralTermFields,
+};
 
 export const PlanPatchDocument = Type.Object(
   { name: Type.Optional(Type.String({ pattern: namePattern })), metadata: Type.Optional(Metadata), ...newTerms },
@@ -107,7 +115,7 @@ export const PlanPatchDocument = Type.Object(
     examples: [{ name: 'Starter 2026' }],
     minProperties: 1,
     description:
-      'A field that is left out stays. Another currency or other charges make a new active version; subscriptions keep the one that they have.',
+      'A field that is left out stays. Another currency, other charges or terms make a new active version; subscriptions keep the one that they have.',
   },
 );
 
@@ -134,3 +142,11 @@ export const ChargesAnswer = chargeSchemas('');
 /** Stored charges as answers hold them. */
 export const chargesToAnswer = (charges: readonly ChargeJson[]) =>
   charges.map((charge) => ({ ...charge, currency_options: charge.currency_options ?? {} }));
+
+/** What a version charges, as answers hold it. */
+export const termFields = { currency: CurrencyCode, charges: ChargesAnswer, ...generalTermFields };
+
+export const termsToAnswer = ({ charges, ...terms }: PlanTermsJson) => ({
+  ...terms,
+  charges: chargesToAnswer(charges),
+});

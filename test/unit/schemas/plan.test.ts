@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { currencies } from '#schemas/currency.ts';
+import { type Currency, currencies } from '#schemas/currency.ts';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
+import { type Amount, amountScale } from '#schemas/money.ts';
 import {
   chargeFromJson,
   chargeJsonIn,
@@ -14,6 +15,7 @@ import {
   planVersionFromJson,
   planVersionToJson,
 } from '#schemas/plan.ts';
+import { noGeneralTerms } from '#schemas/plan-terms.ts';
 import { prices } from '../../support/rating-arbitraries.ts';
 
 const flat = { model: 'flat', amount: '20.00' } as const;
@@ -29,6 +31,11 @@ const faultsOf = (json: unknown): string[] => {
 };
 
 const codes = fc.stringMatching(/^[a-z0-9][a-z0-9_.-]{0,63}$/);
+const boundsOf = ([isMinimum, isCap, units]: [boolean, boolean, bigint], others: Currency[]) => {
+  const amount = (units * 10n ** BigInt(amountScale)) as Amount;
+  const bound = (name: string) => ({ name, amount, currencyOptions: new Map(others.map((one) => [one, amount])) });
+  return { minimumCommitment: isMinimum ? bound('Minimum') : null, spendCap: isCap ? bound('Cap') : null };
+};
 const planVersions: fc.Arbitrary<PlanVersion> = fc
   .record({
     code: codes,
@@ -37,9 +44,14 @@ const planVersions: fc.Arbitrary<PlanVersion> = fc
     codes: fc.uniqueArray(codes, { minLength: 1, maxLength: 6 }),
     prices: fc.array(prices, { minLength: 6, maxLength: 6 }),
     options: fc.subarray([...currencies].toSorted(), { maxLength: 3 }),
+    bounds: fc.tuple(fc.boolean(), fc.boolean(), fc.bigInt(0n, 10n ** 9n)),
   })
-  .map(({ codes: chargeCodes, prices: chargePrices, options, ...rest }) => ({
+  .map(({ codes: chargeCodes, prices: chargePrices, options, bounds, ...rest }) => ({
     ...rest,
+    ...boundsOf(
+      bounds,
+      options.filter((one) => one !== rest.currency),
+    ),
     charges: chargeCodes.map((code, index) => {
       const price = chargePrices[index] as PlanVersion['charges'][number]['price'];
       const currencyOptions = new Map(options.filter((one) => one !== rest.currency).map((one) => [one, price]));
@@ -75,6 +87,7 @@ describe('plan versions as JSON', () => {
     expect(parsed.ok && planTermsToJson(parsed.value)).toEqual({
       currency: 'USD',
       charges: [{ ...base, price: { model: 'flat', amount: '20' } }],
+      ...noGeneralTerms,
     });
   });
 
