@@ -1,5 +1,6 @@
 /**
- * What holds of a plan version over all of its charges: what a billing period costs at least and at most. A bound is
+ * What holds of a plan version over all of its charges: how long a subscription lasts at least, and what a billing
+ * period costs at least and at most. A bound is
  * printed money, so its amounts are whole minor units of their currencies; it has an amount in each currency that the
  * charges have prices in.
  */
@@ -7,6 +8,7 @@ import { type Currency, isCurrency, minorUnitsOf } from '#schemas/currency.ts';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { readName } from '#schemas/display-name.ts';
 import { asObject, type Fault, fieldOf, type JsonObject, ownValue, readAmount, readObject } from '#schemas/fault.ts';
+import { type Interval, readInterval } from '#schemas/interval.ts';
 import { type Amount, formatAmount, isWholeMinorUnits, zeroAmount } from '#schemas/money.ts';
 
 /** The sum of all lines of a billing period of a subscription is brought to it by a line of this name. */
@@ -24,18 +26,21 @@ export type PeriodBoundJson = {
 };
 
 export type GeneralTerms = {
+  /** How long a subscription lasts at least. */
+  readonly minimumTerm: Interval | null;
   readonly minimumCommitment: PeriodBound | null;
   readonly spendCap: PeriodBound | null;
 };
 export type GeneralTermsJson = {
+  readonly minimum_term: Interval | null;
   readonly minimum_commitment: PeriodBoundJson | null;
   readonly spend_cap: PeriodBoundJson | null;
 };
 
-export const generalTermNames = ['minimum_commitment', 'spend_cap'] as const;
+export const generalTermNames = ['minimum_term', 'minimum_commitment', 'spend_cap'] as const;
 
 /** Of a version from before there could be any. */
-export const noGeneralTerms: GeneralTermsJson = { minimum_commitment: null, spend_cap: null };
+export const noGeneralTerms: GeneralTermsJson = { minimum_term: null, minimum_commitment: null, spend_cap: null };
 
 export const defaultBoundNames = { minimum_commitment: 'Minimum commitment', spend_cap: 'Spend cap' } as const;
 type BoundName = keyof typeof defaultBoundNames;
@@ -47,11 +52,17 @@ export type PricedIn = {
 };
 
 export const readGeneralTerms = (object: JsonObject, priced: PricedIn, faults: Fault[]): GeneralTerms | undefined => {
+  const minimumTerm = readMinimumTerm(object, faults);
   const minimumCommitment = readBound(object, 'minimum_commitment', priced, faults);
   const spendCap = readBound(object, 'spend_cap', priced, faults);
-  if (minimumCommitment === undefined || spendCap === undefined) return undefined;
+  if (minimumTerm === undefined || minimumCommitment === undefined || spendCap === undefined) return undefined;
   addCapsUnderMinimum(minimumCommitment, spendCap, faults);
-  return { minimumCommitment, spendCap };
+  return { minimumTerm, minimumCommitment, spendCap };
+};
+
+const readMinimumTerm = (object: JsonObject, faults: Fault[]): Interval | null | undefined => {
+  const given = ownValue(object, 'minimum_term') ?? null;
+  return given === null ? null : readInterval(given, 'minimum_term', faults);
 };
 
 /** Null where there is none, undefined with a fault. */
@@ -139,7 +150,8 @@ const boundToJson = (bound: PeriodBound | null): PeriodBoundJson | null =>
     ),
   };
 
-export const generalTermsToJson = ({ minimumCommitment, spendCap }: GeneralTerms): GeneralTermsJson => ({
+export const generalTermsToJson = ({ minimumTerm, minimumCommitment, spendCap }: GeneralTerms): GeneralTermsJson => ({
+  minimum_term: minimumTerm,
   minimum_commitment: boundToJson(minimumCommitment),
   spend_cap: boundToJson(spendCap),
 });

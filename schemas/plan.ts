@@ -1,4 +1,11 @@
 /** A plan version: what a subscription is charged for. Its JSON is public; its prices are in `price/`. */
+import {
+  type ChargeTimes,
+  type ChargeTimesJson,
+  chargeTimeNames,
+  chargeTimesToJson,
+  readChargeTimes,
+} from '#schemas/charge-times.ts';
 import { type Currency, isCurrency } from '#schemas/currency.ts';
 import {
   addMissingCurrencies,
@@ -41,8 +48,8 @@ export type Charge = {
   readonly price: Price;
 };
 
-/** A charge as its plan has it: with its price in the plan's own currency, and in others. */
-export type PlanCharge = Charge & { readonly currencyOptions: CurrencyOptions };
+/** A charge as its plan has it: with its price in the plan's own currency, and in others, and when it is due. */
+export type PlanCharge = Charge & ChargeTimes & { readonly currencyOptions: CurrencyOptions };
 
 /** What a plan version charges; what the plan is called is not of a version. */
 export type PlanTerms = GeneralTerms & {
@@ -59,7 +66,7 @@ export type PlanVersionState = (typeof planVersionStates)[number];
 export const chargesMax = 100;
 
 /** The canonical JSON of a charge, which is what is stored and answered. */
-export type ChargeJson = {
+export type ChargeJson = ChargeTimesJson & {
   readonly code: string;
   readonly name: string;
   readonly meter: string | null;
@@ -147,16 +154,18 @@ export const chargeFromJson = (json: unknown, field = ''): Parsed<PlanCharge> =>
 };
 
 const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge | undefined => {
-  const object = readObject(json, field, ['code', 'name', 'meter', 'price', 'currency_options'], faults);
+  const names = ['code', 'name', 'meter', 'price', 'currency_options', ...chargeTimeNames];
+  const object = readObject(json, field, names, faults);
   if (!object) return undefined;
   const code = readText(object, 'code', field, codeRule, faults);
   const name = readName(object, field, faults);
   const price = readPrice(ownValue(object, 'price'), fieldOf(field, 'price'), faults);
   const currencyOptions = readCurrencyOptions(object, field, price, faults);
   const meter = readMeter(object, field, faults);
-  return code === undefined || name === undefined || !price || meter === undefined
+  const times = readChargeTimes(object, field, modelNamed(ownValue(object, 'price'))?.metered, faults);
+  return code === undefined || name === undefined || !price || meter === undefined || !times
     ? undefined
-    : { code, name, meter, price, currencyOptions };
+    : { code, name, meter, price, currencyOptions, ...times };
 };
 
 /** Whether a meter must be there depends on the model; where that is not known, its own fault is enough. */
@@ -191,8 +200,10 @@ export const chargeToJson = (charge: Charge | PlanCharge): ChargeJson => ({
   name: charge.name,
   meter: charge.meter,
   price: priceToJson(charge.price),
-  ...('currencyOptions' in charge &&
-    charge.currencyOptions.size > 0 && { currency_options: currencyOptionsToJson(charge.currencyOptions) }),
+  ...('currencyOptions' in charge && {
+    ...(charge.currencyOptions.size > 0 && { currency_options: currencyOptionsToJson(charge.currencyOptions) }),
+    ...chargeTimesToJson(charge),
+  }),
 });
 
 /**

@@ -3,6 +3,7 @@
  * Each is under the lock of the plan's row, so that of two at once the second sees what the first did.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { unbilledTimeFaults } from '#schemas/charge-times.ts';
 import { type FailureCode, FailureError } from '#schemas/failures.ts';
 import { asObject, type Fault, type JsonObject, type Parsed } from '#schemas/fault.ts';
 import type { MeterDefinition } from '#schemas/meter.ts';
@@ -70,6 +71,12 @@ const metersOf = async (
   return versions;
 };
 
+/** Nobody is charged by terms that billing does not follow yet: they wait in drafts. */
+const requireBillable = ({ charges }: PlanTermsJson, refusal: FailureCode): void => {
+  const faults = charges.flatMap((charge, index) => unbilledTimeFaults(charge, `charges[${index}]`));
+  if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
+};
+
 /** Terms with what was given of them; the rest is as it was. All faults are told. */
 const termsWith = (terms: PlanTermsJson, given: unknown): PlanTermsJson => {
   const faults: Fault[] = [];
@@ -109,6 +116,7 @@ export const createPlan = async (
 ): Promise<Plan> => {
   const { catalog } = ports;
   const { code, name, ...terms } = planVersionToJson(required(planVersionFromJson(json)));
+  if (!draft) requireBillable(terms, 'VALIDATION_FAILED');
   const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
   const id = found(await catalog.addPlan(db, { code, name, metadata }, now), 'PLAN_ALREADY_EXISTS');
   if (draft) await catalog.addDraft(db, id, terms, now);
@@ -139,6 +147,7 @@ export const changePlan = async (
     const terms = termsWith(before.terms, given);
     if (before.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
     if (!isDeepStrictEqual(terms, canonical(before.terms))) {
+      requireBillable(terms, 'VALIDATION_FAILED');
       const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
       await catalog.addActiveVersion(db, before.id, terms, meters, now);
     }
@@ -206,6 +215,7 @@ export const activateDraft = (
 ): Promise<Required<VersionChange>> =>
   changeVersion(ports, db, name, now, async (before) => {
     requireDraft(before);
+    requireBillable(before.terms, 'PLAN_VERSION_INCOMPLETE');
     const meters = await metersOf(ports, db, before.terms, 'PLAN_VERSION_INCOMPLETE');
     return ports.catalog.activateDraft(db, before, meters, now);
   });

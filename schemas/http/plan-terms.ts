@@ -4,6 +4,7 @@ import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { namePattern } from '#schemas/display-name.ts';
 import { decimalPattern } from '#schemas/fault.ts';
 import { closed, nullable } from '#schemas/http/fields.ts';
+import { intervalCountMax, intervalUnits } from '#schemas/interval.ts';
 import { defaultBoundNames } from '#schemas/plan-terms.ts';
 
 const amount = Type.String({
@@ -49,9 +50,23 @@ const spendCap = (prefix: '' | 'New') =>
     ),
   );
 
+/** In a request `count` may be left out. */
+export const intervalSchema = (prefix: '' | 'New') => {
+  const count = Type.Integer({ minimum: 1, maximum: intervalCountMax, description: 'How many units; 1 if absent.' });
+  return Type.Object(
+    { unit: Type.Enum([...intervalUnits]), count: prefix === 'New' ? Type.Optional(count) : count },
+    { ...closed, title: `${prefix}Interval`, description: 'So many units of the calendar.' },
+  );
+};
+
 export const newGeneralTermFields = {
+  minimum_term: Type.Optional(nullable(intervalSchema('New'))),
   minimum_commitment: Type.Optional(minimumCommitment('New')),
   spend_cap: Type.Optional(spendCap('New')),
 };
 
-export const generalTermFields = { minimum_commitment: minimumCommitment(''), spend_cap: spendCap('') };
+export const generalTermFields = {
+  minimum_term: nullable(intervalSchema('')),
+  minimum_commitment: minimumCommitment(''),
+  spend_cap: spendCap(''),
+};

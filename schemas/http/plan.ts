@@ -8,11 +8,12 @@
  * other currencies than the charges, more digits than is printed, or a cap under the minimum.
  */
 import { type TSchema, Type } from 'typebox';
+import { type ChargeTiming, chargeTimings, defaultTimes } from '#schemas/charge-times.ts';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { namePattern } from '#schemas/display-name.ts';
 import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { meterExample } from '#schemas/http/meters.ts';
-import { generalTermFields, newGeneralTermFields } from '#schemas/http/plan-terms.ts';
+import { generalTermFields, intervalSchema, newGeneralTermFields } from '#schemas/http/plan-terms.ts';
 import { codePattern, idFormAbout } from '#schemas/names.ts';
 import { type ChargeJson, chargesMax, type PlanTermsJson } from '#schemas/plan.ts';
 import { flat } from '#schemas/price/flat.ts';
@@ -35,22 +36,34 @@ const optionsOf = (price: TSchema) =>
       "Prices in further currencies, by ISO 4217 code, of the same model as `price`. All charges of a plan have the same currencies; none has the plan's own. Always there in a plan, and absent in what a line was rated by.",
   });
 
+const timingAbout =
+  'Whether it is charged after its interval or before; what a meter measures only after. Always there in a plan, as `billing_interval` is, and absent in what a line was rated by.';
+
 /** What a request may leave out is always there in an answer, so each of the two has its own names. */
 const chargeSchemas = (prefix: '' | 'New') => {
-  const named = (fields: Record<string, TSchema>, price: TSchema, title: string) => {
+  const billingInterval = Type.Optional(intervalSchema(prefix));
+  const named = (fields: Record<string, TSchema>, timings: readonly ChargeTiming[], price: TSchema, title: string) => {
     const { properties } = prefix === 'New' ? Type.Object(fields) : Type.Required(Type.Object(fields));
+    const timing = Type.Enum([...timings], { description: timingAbout });
     // Of a line that was rated there is the one price that it was rated by.
-    const options = Type.Optional(optionsOf(price));
-    return Type.Object({ ...properties, price, currency_options: options }, { ...closed, title: `${prefix}${title}` });
+    const rest = {
+      price,
+      currency_options: Type.Optional(optionsOf(price)),
+      timing: Type.Optional(timing),
+      billing_interval: billingInterval,
+    };
+    return Type.Object({ ...properties, ...rest }, { ...closed, title: `${prefix}${title}` });
   };
   const chargeCode = prefix === 'New' ? newCode : code;
   const FlatCharge = named(
     { code: chargeCode, name, meter: Type.Optional(NullInsteadOfText) },
+    chargeTimings,
     flat.schema(prefix),
     'FlatCharge',
   );
   const MeteredCharge = named(
     { code: chargeCode, name, meter: meterCode },
+    [defaultTimes.timing],
     meteredPriceSchema(prefix),
     'MeteredCharge',
   );
@@ -65,6 +78,7 @@ export const flatChargeExample = {
   name: 'Base fee',
   price: { model: 'flat', amount: '9.00' },
   currency_options: {},
+  ...defaultTimes,
 };
 export const meteredChargeExample = {
   code: 'tokens',
@@ -72,6 +86,7 @@ export const meteredChargeExample = {
   meter: meterExample.code,
   price: { model: 'per_unit', unit_amount: '0.00002', free_units: '1000' },
   currency_options: {},
+  ...defaultTimes,
 };
 export const newPlanExample = {
   code: 'starter',
@@ -141,7 +156,7 @@ export const ChargesAnswer = chargeSchemas('');
 
 /** Stored charges as answers hold them. */
 export const chargesToAnswer = (charges: readonly ChargeJson[]) =>
-  charges.map((charge) => ({ ...charge, currency_options: charge.currency_options ?? {} }));
+  charges.map((charge) => ({ ...defaultTimes, ...charge, currency_options: charge.currency_options ?? {} }));
 
 /** What a version charges, as answers hold it. */
 export const termFields = { currency: CurrencyCode, charges: ChargesAnswer, ...generalTermFields };

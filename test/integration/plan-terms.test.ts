@@ -130,3 +130,58 @@ describe('what a billing period costs at least and at most', () => {
       expect(answer).toMatchObject({ status: 422, body: { errors: fields.map((field) => ({ field })) } });
   });
 });
+
+describe('what is charged in advance, or by another interval than a month', () => {
+  const yearly = {
+    code: 'base',
+    name: 'Base fee',
+    price: flat('90'),
+    timing: 'advance',
+    billing_interval: { unit: 'year', count: 1 },
+  };
+  const fields = ['charges[0].timing', 'charges[0].billing_interval'];
+  const errors = fields.map((field) => ({ field, code: 'not_billed' }));
+
+  it('waits in a draft, as billing does not follow it yet', async () => {
+    const plan = await made('/v1/plans', planOf());
+    expect(plan.charges).toMatchObject([{ timing: 'arrears', billing_interval: { unit: 'month', count: 1 } }]);
+    const path = `/v1/plans/${plan.id}/versions`;
+    const draft = await made(path, { charges: [{ ...yearly, billing_interval: { unit: 'year' } }] });
+    expect(draft.charges).toEqual([{ ...yearly, meter: null, currency_options: {} }]);
+    expect(await api('POST', `${path}/2/activate`)).toMatchObject({
+      status: 409,
+      body: { error_code: 'PLAN_VERSION_INCOMPLETE', errors },
+    });
+    const { timing: _, billing_interval: _interval, ...monthly } = yearly;
+    expect((await api('PATCH', `${path}/2`, { charges: [monthly] })).status).toBe(200);
+    expect((await api('POST', `${path}/2/activate`)).body).toMatchObject({
+      state: 'active',
+      charges: [{ timing: 'arrears', billing_interval: { unit: 'month', count: 1 } }],
+    });
+    // As charges were stored before there was a choice: what is hashed of them is the same.
+    const { rows } = await pipeline.asOwner.query<{ charges: string }>(
+      'SELECT charges::text AS charges FROM plan_versions WHERE id = $1',
+      [draft.id],
+    );
+    expect(rows).toEqual([
+      { charges: '[{"code":"base","name":"Base fee","meter":null,"price":{"model":"flat","amount":"90"}}]' },
+    ]);
+  });
+
+  it('is refused of what would be active at once', async () => {
+    const plan = await made('/v1/plans', planOf());
+    for (const answer of [
+      await api('POST', '/v1/plans', planOf({ charges: [yearly] })),
+      await api('PATCH', `/v1/plans/${plan.id}`, { charges: [yearly] }),
+    ])
+      expect(answer).toMatchObject({ status: 422, body: { error_code: 'VALIDATION_FAILED', errors } });
+    expect((await made('/v1/plans', planOf({ charges: [yearly], draft: true }))).state).toBe('draft');
+  });
+});
+
+it('a minimum term is of the version, and shown', async () => {
+  const plan = await made('/v1/plans', planOf({ minimum_term: { unit: 'year' } }));
+  expect(plan.minimum_term).toEqual({ unit: 'year', count: 1 });
+  const changed = await api('PATCH', `/v1/plans/${plan.id}`, { minimum_term: { unit: 'month', count: 3 } });
+  expect(changed.body).toMatchObject({ version_number: 2, minimum_term: { unit: 'month', count: 3 } });
+});

@@ -17,6 +17,19 @@ const faultsOf = (json: unknown): string[] => {
   return parsed.ok ? [] : parsed.faults.map(({ field, code }) => `${field} ${code}`);
 };
 
+describe('how long a subscription lasts at least', () => {
+  it('is nothing, or a span of the calendar, of one unit if nothing is said', () => {
+    const termOf = (given: object) => {
+      const parsed = planTermsFromJson({ ...inOne, ...given });
+      return parsed.ok && planTermsToJson(parsed.value).minimum_term;
+    };
+    expect(termOf({})).toBe(null);
+    expect(termOf({ minimum_term: null })).toBe(null);
+    expect(termOf({ minimum_term: { unit: 'year' } })).toEqual({ unit: 'year', count: 1 });
+    expect(termOf({ minimum_term: { unit: 'day', count: 90 } })).toEqual({ unit: 'day', count: 90 });
+  });
+});
+
 describe('what a billing period costs at least and at most', () => {
   it('is none where nothing is said, and where null is', () => {
     for (const given of [{}, { minimum_commitment: null, spend_cap: null }]) {
