@@ -1,7 +1,16 @@
 /** A billing period that a run could not rate: it stays open, and the next run takes it again. */
 
-/** What was at fault, in the order of the work. */
-export const ratingFailureCodes = ['catalog_unreadable', 'usage_unreadable', 'rating_error', 'worker_ended'] as const;
+/**
+ * What was at fault, in the order of the work. `rated_otherwise`: lines of the same watermark stand that were rated at
+ * prices which changed since; at a later watermark it is rated.
+ */
+export const ratingFailureCodes = [
+  'catalog_unreadable',
+  'usage_unreadable',
+  'rating_error',
+  'rated_otherwise',
+  'worker_ended',
+] as const;
 export type RatingFailureCode = (typeof ratingFailureCodes)[number];
 
 export type RatingFailure = {

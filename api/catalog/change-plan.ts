@@ -16,12 +16,18 @@ import {
   planVersionToJson,
 } from '#schemas/plan.ts';
 import { meterFaults } from '#schemas/price/meter-fit.ts';
+import { priceFromJson } from '#schemas/price/price.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, refuseFaults } from '../route/resource-fields.ts';
 import type { CatalogStore, Plan } from './catalog.postgres.ts';
+import { overrideFaults } from './override-price.ts';
 import type { PlanVersion } from './plan-versions.postgres.ts';
+import type { PriceOverrideStore } from './price-overrides.postgres.ts';
 
-export type PlanPorts = { readonly catalog: CatalogStore };
+export type PlanPorts = {
+  readonly catalog: CatalogStore;
+  readonly priceOverrides: Pick<PriceOverrideStore, 'comingOverrides'>;
+};
 
 /** The plan and one of its versions, before a change and after it. */
 export type VersionChange = { readonly plan: Plan; readonly before?: PlanVersion; readonly after: PlanVersion };
@@ -68,6 +74,40 @@ const metersOf = async (
   });
   if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
   return versions;
+};
+
+/** Overrides that stand, or are to stand, of charges that a version has: each has to fit it. */
+const refuseMisfits = async (
+  { catalog, priceOverrides }: PlanPorts,
+  db: Db,
+  planId: string,
+  { charges }: PlanTermsJson,
+  versions: ReadonlyMap<string, string>,
+  refusal: FailureCode,
+  now: Date,
+): Promise<void> => {
+  const overrides = await priceOverrides.comingOverrides(db, planId, now);
+  if (overrides.length === 0) return;
+  const meters = await catalog.meterVersionsOf(db, [...versions.values()]);
+  const faults = charges.flatMap((charge, index) => {
+    const meter = meters.get(versions.get(charge.meter ?? '') ?? '');
+    return overrides
+      .filter(({ chargeCode }) => chargeCode === charge.code)
+      .flatMap(({ id, tiers, price: json }): Fault[] => {
+        const parsed = priceFromJson(json);
+        const [fault] = parsed.ok ? overrideFaults({ price: parsed.value, tiers }, charge, meter, 'this version') : [];
+        return fault
+          ? [
+              {
+                field: `charges[${index}].price`,
+                code: 'not_allowed',
+                message: `does not go with the price override ${id}: its ${fault.field} ${fault.message}`,
+              },
+            ]
+          : [];
+      });
+  });
+  if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
 };
 
 /** Terms with what was given of them; the rest is as it was. All faults are told. */
@@ -140,6 +180,7 @@ export const changePlan = async (
     if (before.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
     if (!isDeepStrictEqual(terms, canonical(before))) {
       const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+      await refuseMisfits(ports, db, before.id, terms, meters, 'VALIDATION_FAILED', now);
       await catalog.addActiveVersion(db, before.id, terms, meters, now);
     }
   }
@@ -207,6 +248,7 @@ export const activateDraft = (
   changeVersion(ports, db, name, now, async (before) => {
     requireDraft(before);
     const meters = await metersOf(ports, db, before, 'PLAN_VERSION_INCOMPLETE');
+    await refuseMisfits(ports, db, before.planId, before, meters, 'PLAN_VERSION_INCOMPLETE', now);
     return ports.catalog.activateDraft(db, before, meters, now);
   });
 

@@ -103,8 +103,8 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
   ]);
 };
 
-// What stands is taken as it stands, billed or not; what nobody has cut yet as a billing run would cut it. Nothing of it
-// is written where billing looks.
+// What stands is taken as it stands, billed or not; what nobody has cut yet, as a billing run would cut it. Nothing is
+// written of it where billing looks.
 const insertDryPeriods = `
 INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id, segment,
   span_start, span_end)

@@ -41,8 +41,32 @@ FROM unnest($4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamp
     unmeasured_events, parts, input_hash, output_hash)
 ON CONFLICT DO NOTHING`;
 
-const insertBillable = async (client: Queryable, shard: Shard, rows: RatedRows): Promise<void> => {
-  await client.query(insertRated, [
+const otherwiseStatement = `
+SELECT DISTINCT l.billing_period_id FROM unnest($2::text[], $3::text[], $4::text[], $5::text[])
+    AS n (billing_period_id, charge_code, input_hash, output_hash)
+  JOIN rated_lines l ON l.billing_period_id = n.billing_period_id AND l.watermark = $1
+    AND l.charge_code = n.charge_code
+WHERE l.hash_version IS NOT NULL AND (l.input_hash, l.output_hash) IS DISTINCT FROM (n.input_hash, n.output_hash)`;
+
+/**
+ * Lines that stand at the watermark stay. Where another run wrote them before the price of unbilled time was changed,
+ * they are not what is due: such a period is a failure, rather than billed at a price that is gone.
+ */
+const ratedOtherwise = async (client: Queryable, shard: Shard, rows: RatedRows): Promise<RatingFailure[]> => {
+  const found = await client.query<{ billing_period_id: string }>(otherwiseStatement, [
+    shard.watermark,
+    rows.billingPeriodIds,
+    rows.chargeCodes,
+    rows.inputHashes,
+    rows.outputHashes,
+  ]);
+  const message = `at the watermark ${shard.watermark} it was rated before, at prices that have changed since`;
+  return found.rows.map((row) => ({ billingPeriodId: row.billing_period_id, code: 'rated_otherwise', message }));
+};
+
+/** Resolves with the periods that may not be billed by what stands. */
+const insertBillable = async (client: Queryable, shard: Shard, rows: RatedRows): Promise<RatingFailure[]> => {
+  const { rowCount } = await client.query(insertRated, [
     shard.organizationId,
     shard.watermark,
     ratingHashVersion,
@@ -60,6 +84,7 @@ const insertBillable = async (client: Queryable, shard: Shard, rows: RatedRows):
     rows.inputHashes,
     rows.outputHashes,
   ]);
+  return rowCount === rows.lines.length ? [] : ratedOtherwise(client, shard, rows);
 };
 
 // By its position and the beginning of its span a line has one place within its billing period, in the order of the
@@ -79,20 +104,27 @@ INSERT INTO rating_run_totals (run_id, shard_number, currency, organization_id, 
 SELECT $2, $3, line ->> 'currency', $1, count(*), sum((line ->> 'amount')::numeric), sum(unmeasured_events)
 FROM written GROUP BY line ->> 'currency'`;
 
-const insertOfRatingRun = async (client: Queryable, shard: Shard, rows: RatedRows): Promise<void> => {
+const insertOfRatingRun = async (
+  client: Queryable,
+  shard: Shard,
+  rated: RatedRows,
+  failed: readonly RatingFailure[],
+): Promise<void> => {
+  const left = new Set(failed.map(({ billingPeriodId }) => billingPeriodId));
+  const of = <T>(column: readonly T[]): T[] => column.filter((_, at) => !left.has(rated.billingPeriodIds[at] ?? ''));
   await client.query(insertRunLines, [
     shard.organizationId,
     shard.runId,
     shard.shardNumber,
     ratingHashVersion,
-    rows.billingPeriodIds,
-    rows.positions,
-    rows.spanStarts,
-    rows.subscriptionIds,
-    rows.lines,
-    rows.unmeasuredEvents,
-    rows.inputHashes,
-    rows.outputHashes,
+    of(rated.billingPeriodIds),
+    of(rated.positions),
+    of(rated.spanStarts),
+    of(rated.subscriptionIds),
+    of(rated.lines),
+    of(rated.unmeasuredEvents),
+    of(rated.inputHashes),
+    of(rated.outputHashes),
   ]);
 };
 
@@ -166,9 +198,9 @@ export const saveRated = async (
   ratedMs: number,
 ): Promise<void> => {
   if (!(await lockHeldShard(client, shard))) return;
-  if (shard.kind !== 'dry_rating') await insertBillable(client, shard, rows);
-  if (shard.kind !== 'billing') await insertOfRatingRun(client, shard, rows);
-  await writeFailures(client, shard, failures);
+  const otherwise = shard.kind === 'dry_rating' ? [] : await insertBillable(client, shard, rows);
+  if (shard.kind !== 'billing') await insertOfRatingRun(client, shard, rows, otherwise);
+  await writeFailures(client, shard, [...failures, ...otherwise]);
   await moveOn(client, shard, ratedMs);
 };
 

@@ -1,6 +1,16 @@
 /** Invoices and billing runs in requests and answers. */
 import { type TSchema, Type } from 'typebox';
-import { Code, CurrencyCode, closed, Decimal, formed, idOf, nullable, RoundingModeName } from '#schemas/http/fields.ts';
+import {
+  Code,
+  CurrencyCode,
+  closed,
+  Decimal,
+  formed,
+  idOf,
+  nullable,
+  Period,
+  RoundingModeName,
+} from '#schemas/http/fields.ts';
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
 import { StepKind } from '#schemas/rated-line.ts';
 
@@ -20,11 +30,13 @@ export const PriceStep = Type.Object(
         description: 'The cell of a matrix by the values that it names; none for the default price.',
       }),
     ),
+    span: Type.Optional(Period),
   },
   {
     ...closed,
     title: 'PriceStep',
-    description: 'How a part of the quantity became an amount; the steps sum to the precise amount of their line.',
+    description:
+      'How a part of the quantity became an amount; the steps sum to the precise amount of their line. `span` is the time that it is of, where the price changed inside the billing period.',
   },
 );
 

@@ -129,7 +129,7 @@ export const RatingFailure = Type.Object(
     code: Type.Enum([...ratingFailureCodes], {
       title: 'RatingFailureCode',
       description:
-        'The plan or the meter as it is stored can not be read; the usage can not be; the price can not be worked out; or the worker died of it or did not end.',
+        'The plan or the meter as it is stored can not be read; the usage can not be; the price can not be worked out; lines of the same watermark stand that were rated at prices which changed since; or the worker died of it or did not end.',
     }),
     message: Type.String(),
     failed_at: Instant,
