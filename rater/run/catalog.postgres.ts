@@ -65,16 +65,24 @@ const chargesOf = (row: PeriodRow): VersionCharges => {
   return { charges, storedCharges, bounds: periodBoundsIn(row.terms, row.currency, row.plan_currency) };
 };
 
+const selectPeriods = (from: string, more = ''): string => `
+SELECT p.id, p.subscription_id, p.customer_id, c.external_id, v.plan_id, p.plan_version_id, s.currency,
+  v.currency AS plan_currency, v.charges, v.terms, p.span_start, p.span_end
+FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
+  JOIN subscriptions s ON s.id = p.subscription_id
+WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.segment`;
+
+const periodsStatement = selectPeriods('billing_periods');
+const dryPeriodsStatement = selectPeriods('rating_run_periods', 'AND p.run_id = $3');
+
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
-  billingPeriods: async (organizationId, ids) => {
-    const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, v.plan_id, p.plan_version_id,
-         s.currency, v.currency AS plan_currency, v.charges, v.terms, p.span_start, p.span_end
-       FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
-         JOIN subscriptions s ON s.id = p.subscription_id
-       WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
-      [organizationId, ids],
-    );
+  billingPeriods: async (organizationId, ids, dryRunId) => {
+    const isDry = dryRunId !== undefined;
+    const { rows } = await postgres.query<PeriodRow>(isDry ? dryPeriodsStatement : periodsStatement, [
+      organizationId,
+      ids,
+      ...(isDry ? [dryRunId] : []),
+    ]);
     // Parsed once for each plan version and currency: a shard has many periods of few plans, and a worker gets each
     // list once.
     const known = new Map<string, VersionCharges>();
