@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { recordChange } from '#platform/audit/record-change.ts';
 import { ratedLinesDigest } from '#platform/audit/stored-digest.ts';
 import { newId } from '#platform/process/ids.ts';
+import { bigintArray, instantArray, integerArray, jsonArray, textArray } from '#platform/stores/array-parameters.ts';
 import { notify } from '#platform/stores/notices.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { deadEnd } from '#platform/work/lease-rules.ts';
@@ -79,13 +80,13 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
     run.organization_id,
     run.period_start,
     run.period_end,
-    fresh.map(() => newId('bpd')),
-    fresh.map(({ row }) => row.id),
-    fresh.map(({ row }) => row.customer_id),
-    fresh.map(({ row }) => row.plan_version_id),
-    fresh.map(({ segment }) => segment),
-    fresh.map(({ span }) => new Date(span.start)),
-    fresh.map(({ span }) => new Date(span.end)),
+    textArray(fresh.map(() => newId('bpd'))),
+    textArray(fresh.map(({ row }) => row.id)),
+    textArray(fresh.map(({ row }) => row.customer_id)),
+    textArray(fresh.map(({ row }) => row.plan_version_id)),
+    integerArray(fresh.map(({ segment }) => segment)),
+    instantArray(fresh.map(({ span }) => span.start)),
+    instantArray(fresh.map(({ span }) => span.end)),
   ]);
 };
 
@@ -230,19 +231,19 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
           shard.organizationId,
           shard.watermark,
           ratingHashVersion,
-          rows.lines.map(() => newId('rln')),
-          rows.billingPeriodIds,
-          rows.subscriptionIds,
-          rows.spanStarts.map((ms) => new Date(ms)),
-          rows.spanEnds.map((ms) => new Date(ms)),
-          rows.chargeCodes,
-          rows.planVersionIds,
-          rows.positions,
-          rows.lines,
-          rows.unmeasuredEvents,
-          rows.parts,
-          rows.inputHashes,
-          rows.outputHashes,
+          textArray(rows.lines.map(() => newId('rln'))),
+          textArray(rows.billingPeriodIds),
+          textArray(rows.subscriptionIds),
+          instantArray(rows.spanStarts),
+          instantArray(rows.spanEnds),
+          textArray(rows.chargeCodes),
+          textArray(rows.planVersionIds),
+          integerArray(rows.positions),
+          jsonArray(rows.lines),
+          bigintArray(rows.unmeasuredEvents),
+          jsonArray(rows.parts),
+          textArray(rows.inputHashes),
+          textArray(rows.outputHashes),
         ]);
         await client.query(
           `UPDATE billing_run_shards s SET state = 'rated', ${movedOn}, rated_ms = $3,

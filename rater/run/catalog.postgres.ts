@@ -16,11 +16,11 @@ type PeriodRow = {
   external_id: string;
   plan_version_id: string;
   currency: string;
-  plan_currency: string;
-  charges: ChargeJson[];
   span_start: Date;
   span_end: Date;
 };
+
+type VersionRow = { id: string; plan_currency: string; charges: ChargeJson[] };
 
 type PinnedRow = {
   plan_version_id: string;
@@ -41,7 +41,7 @@ type VersionCharges = { readonly charges: readonly Charge[]; readonly storedChar
  * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
  * it was subscribed to; what does not read now is damage.
  */
-const chargesOf = (row: PeriodRow): VersionCharges => {
+const chargesOf = (row: Pick<PeriodRow, 'plan_version_id' | 'currency'> & Omit<VersionRow, 'id'>): VersionCharges => {
   const storedCharges = row.charges.map((json) => {
     const charge = chargeJsonIn(json, row.currency, row.plan_currency);
     assert(charge, `charge ${json.code} of plan version ${row.plan_version_id} has no price in ${row.currency}`);
@@ -62,19 +62,26 @@ const chargesOf = (row: PeriodRow): VersionCharges => {
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   billingPeriods: async (organizationId, ids) => {
     const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency,
-         v.currency AS plan_currency, v.charges, p.span_start, p.span_end
-       FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
-         JOIN subscriptions s ON s.id = p.subscription_id
+      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, p.span_start,
+         p.span_end
+       FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
        WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
       [organizationId, ids],
     );
-    // Parsed once for each plan version and currency: a shard has many periods of few plans, and a worker gets each
-    // list once.
+    // Read once for each plan version and parsed once for each with a currency: a shard has many periods of few plans,
+    // and a worker gets each list once.
+    const versions = await postgres.query<VersionRow>(
+      `SELECT v.id, v.currency AS plan_currency, v.charges FROM plan_versions v
+       WHERE v.organization_id = $1 AND v.id = ANY ($2)`,
+      [organizationId, [...new Set(rows.map(({ plan_version_id }) => plan_version_id))]],
+    );
+    const versionOf = new Map(versions.rows.map((version) => [version.id, version]));
     const known = new Map<string, VersionCharges>();
     const chargesOnce = (row: PeriodRow): VersionCharges => {
       const key = `${row.plan_version_id} ${row.currency}`;
-      const charges = known.get(key) ?? chargesOf(row);
+      const version = versionOf.get(row.plan_version_id);
+      assert(version, `the plan version ${row.plan_version_id} is gone`);
+      const charges = known.get(key) ?? chargesOf({ ...row, ...version });
       known.set(key, charges);
       return charges;
     };
