@@ -5,9 +5,13 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
+import { periodBoundsIn } from '#schemas/period-bound.ts';
+import { type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
+import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
-import type { RatePorts } from './rate-period.ts';
+import { standingOverrides } from './price-overrides.postgres.ts';
+import { standingPriceSpans } from './price-spans.ts';
+import type { BillablePeriod, RatePorts } from './rate-period.ts';
 
 type PeriodRow = {
   id: string;
@@ -20,7 +24,13 @@ type PeriodRow = {
   span_end: Date;
 };
 
-type VersionRow = { id: string; plan_currency: string; charges: ChargeJson[] };
+type VersionRow = {
+  id: string;
+  plan_id: string;
+  plan_currency: string;
+  charges: ChargeJson[];
+  terms: Partial<GeneralTermsJson> | null;
+};
 
 type PinnedRow = {
   plan_version_id: string;
@@ -35,7 +45,7 @@ const storedCurrency = (currency: string) => {
   return currency;
 };
 
-type VersionCharges = { readonly charges: readonly Charge[]; readonly storedCharges: readonly ChargeJson[] };
+type VersionCharges = Pick<BillablePeriod, 'planId' | 'charges' | 'storedCharges' | 'bounds'>;
 
 /**
  * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
@@ -56,7 +66,8 @@ const chargesOf = (row: Pick<PeriodRow, 'plan_version_id' | 'currency'> & Omit<V
     const { code, name, meter, price } = parsed.value;
     return { code, name, meter, price };
   });
-  return { charges, storedCharges };
+  const bounds = periodBoundsIn(row.terms, row.currency, row.plan_currency);
+  return { planId: row.plan_id, charges, storedCharges, bounds };
 };
 
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
@@ -71,7 +82,7 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
     // Read once for each plan version and parsed once for each with a currency: a shard has many periods of few plans,
     // and a worker gets each list once.
     const versions = await postgres.query<VersionRow>(
-      `SELECT v.id, v.currency AS plan_currency, v.charges FROM plan_versions v
+      `SELECT v.id, v.plan_id, v.currency AS plan_currency, v.charges, v.terms FROM plan_versions v
        WHERE v.organization_id = $1 AND v.id = ANY ($2)`,
       [organizationId, [...new Set(rows.map(({ plan_version_id }) => plan_version_id))]],
     );
@@ -107,5 +118,15 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       planVersionId: plan_version_id,
       meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
     }));
+  },
+  priceSpans: async ({ organizationId }, periods) => {
+    if (periods.length === 0) return new Map();
+    const overrides = await standingOverrides(postgres, organizationId, {
+      planIds: [...new Set(periods.map(({ planId }) => planId))],
+      customerIds: [...new Set(periods.map(({ customerId }) => customerId))],
+      start: new Date(Math.min(...periods.map(({ span }) => span.start))),
+      end: new Date(Math.max(...periods.map(({ span }) => span.end))),
+    });
+    return standingPriceSpans(periods, overrides);
   },
 });
