@@ -422,17 +422,20 @@ const ratedLineColumnsOfForm2: Readonly<Record<string, ColumnForm>> = {
   ...ratedLineColumnsOfForm1,
   billing_period_id: 'text',
 };
+const ratedLineColumnsOfForm3: Readonly<Record<string, ColumnForm>> = {
+  ...ratedLineColumnsOfForm2,
+  id: 'text',
+  parts: 'text',
+  hash_version: 'text',
+  input_hash: 'text',
+  output_hash: 'text',
+};
 export const ratedLineColumns = {
   1: ratedLineColumnsOfForm1,
   2: ratedLineColumnsOfForm2,
-  3: {
-    ...ratedLineColumnsOfForm2,
-    id: 'text',
-    parts: 'text',
-    hash_version: 'text',
-    input_hash: 'text',
-    output_hash: 'text',
-  },
+  3: ratedLineColumnsOfForm3,
+  // The same columns, digested as rows and not as texts.
+  4: ratedLineColumnsOfForm3,
 } as const satisfies Readonly<Record<number, Readonly<Record<string, ColumnForm>>>>;
 
 /** Columns of audited tables that no digest holds. */
