@@ -1,0 +1,289 @@
+/**
+ * A brute-force biller: from what was asked of an organization, in order, it works out what every answer has to say, all
+ * invoices and the fate of every event. Written from the documents: docs/prices.md, metering.md, ingest.md,
+ * invoices.md, corrections.md, reconciliation.md, catalog.md. Plain loops over everything; no code of the product.
+ */
+
+import type { Decimal } from 'decimal.js';
+import { printed, rateCharge } from './brute-prices.ts';
+import { Exact, isCounted, type Json, type Span, textsOf, type UsageEvent, valueOfEvent } from './brute-usage.ts';
+
+/** Who is told by the external id, or by our id, which is written `@<external id>` here. */
+export type SentEvent = {
+  readonly key: string;
+  readonly event: string;
+  readonly customer: string;
+  /** RFC 3339; the time of receipt where there is none. */
+  readonly time?: string;
+  readonly properties: Json;
+  /** What is added to the body so that the event is refused. */
+  readonly fault?: Json;
+};
+export type SentAmendment = { readonly key: string; readonly replacement?: SentEvent };
+export type Month = { readonly name: string } & Span;
+
+export type Step =
+  | { readonly does: 'meter'; readonly meter: Json }
+  | { readonly does: 'change meter'; readonly code: string; readonly fields: Json }
+  | { readonly does: 'plan'; readonly plan: Json }
+  | { readonly does: 'change plan'; readonly code: string; readonly charges: readonly Json[] }
+  | { readonly does: 'customer'; readonly name: string }
+  | {
+      readonly does: 'subscription';
+      readonly customer: string;
+      readonly plan: string;
+      readonly currency: string;
+      readonly startMs: number;
+    }
+  /** By their number, in the order in which they were made. */
+  | { readonly does: 'end subscription'; readonly subscription: number; readonly atMs: number }
+  | { readonly does: 'events'; readonly events: readonly SentEvent[]; readonly inLines: boolean }
+  | { readonly does: 'amend'; readonly amendments: readonly SentAmendment[] }
+  /** Redis is emptied. */
+  | { readonly does: 'forget' }
+  | { readonly does: 'run'; readonly month: Month; readonly customer?: string };
+
+export type BilledLine = {
+  readonly charge: string;
+  readonly quantity: Decimal;
+  readonly precise: Decimal;
+  readonly amount: string;
+  readonly unmeasured: number;
+};
+export type BilledInvoice = {
+  readonly subscription: number;
+  readonly span: Span;
+  readonly currency: string;
+  readonly lines: readonly BilledLine[];
+  readonly total: string;
+};
+
+type Plan = { readonly charges: readonly { readonly charge: Json; readonly meter: Json | undefined }[] };
+type Subscription = {
+  readonly customer: string;
+  readonly plan: Plan;
+  readonly currency: string;
+  readonly startMs: number;
+  endMs: number | undefined;
+};
+/** An event under its key, from one step on and before another one. */
+type Version = { readonly event: UsageEvent; readonly from: number; until: number; end?: 'voided' | 'replaced' };
+type Billed = {
+  readonly subscription: number;
+  readonly month: string;
+  readonly span: Span;
+  readonly watermark: number;
+};
+
+export const reasons = [
+  'voided',
+  'replaced',
+  'no_customer',
+  'no_subscription',
+  'no_charge',
+  'unmeasured',
+  'period_open',
+  'late',
+] as const;
+export type Fates = Record<'billed' | (typeof reasons)[number], number>;
+
+/** What is finer than a millisecond is cut off. */
+const toMs = (time: string): number => {
+  const [, begin, fraction = '', offset] = /^([^.Z+]+?)(?:\.([0-9]+))?(Z|[-+][0-9]{2}:[0-9]{2})$/.exec(time) ?? [];
+  return Date.parse(`${begin}${offset}`) + Number(fraction.padEnd(3, '0').slice(0, 3));
+};
+
+const isIn = ({ start, end }: Span, atMs: number): boolean => start <= atMs && atMs < end;
+
+export const createBiller = (nowMs: number) => {
+  const meters = new Map<string, Json>();
+  const plans = new Map<string, Plan>();
+  const customers = new Set<string>();
+  const subscriptions: Subscription[] = [];
+  const versions = new Map<string, Version[]>();
+  const billed: Billed[] = [];
+  const told = { received: 0, accepted: 0, duplicates: 0, conflicts: 0, rejected: 0 };
+  const amended = { voided: 0, replaced: 0 };
+  /** What the gateway remembers of each key. */
+  let known = new Map<string, string>();
+  let step = 0;
+
+  const usageOf = ({ key, event, customer, time, properties }: SentEvent): UsageEvent => ({
+    key,
+    event,
+    customer,
+    atMs: time === undefined ? nowMs : toMs(time),
+    properties: textsOf(properties),
+  });
+
+  /** What of two events under one key has to be the same so that they are one. */
+  const payloadOf = (sent: SentEvent): string => {
+    const { event, customer, atMs, properties } = usageOf(sent);
+    return JSON.stringify([event, customer, sent.time === undefined ? null : atMs, [...properties].sort()]);
+  };
+
+  const planOf = (charges: readonly Json[]): Plan => ({
+    charges: charges.map((charge) => ({ charge, meter: meters.get(charge.meter as string) })),
+  });
+
+  const isOf = (customer: string, { customer: name }: UsageEvent): boolean =>
+    name === customer || name === `@${customer}`;
+
+  const standingAt = (watermark: number): UsageEvent[] =>
+    [...versions.values()].flatMap((all) =>
+      all.filter(({ from, until }) => from <= watermark && watermark < until).map(({ event }) => event),
+    );
+
+  const take = (events: readonly SentEvent[]) => {
+    const answer = { accepted: 0, duplicates: 0, conflicts: 0, rejected: 0 };
+    for (const sent of events) {
+      if (sent.fault) {
+        answer.rejected += 1;
+        continue;
+      }
+      const payload = payloadOf(sent);
+      const before = known.get(sent.key);
+      if (before === undefined) answer.accepted += 1;
+      else if (before === payload) answer.duplicates += 1;
+      else answer.conflicts += 1;
+      if (before === undefined) known.set(sent.key, payload);
+      // The first event of a key stands, whatever was forgotten of it meanwhile.
+      if (!versions.has(sent.key))
+        versions.set(sent.key, [{ event: usageOf(sent), from: step, until: Number.POSITIVE_INFINITY }]);
+    }
+    told.received += events.length;
+    for (const name of ['accepted', 'duplicates', 'conflicts', 'rejected'] as const) told[name] += answer[name];
+    return answer;
+  };
+
+  const amend = (amendments: readonly SentAmendment[]): void => {
+    for (const { key, replacement } of amendments) {
+      const all = versions.get(key) as Version[];
+      const last = all.at(-1) as Version;
+      if (last.until > step) {
+        last.until = step;
+        last.end = replacement ? 'replaced' : 'voided';
+      }
+      amended[replacement ? 'replaced' : 'voided'] += 1;
+      if (replacement)
+        all.push({ event: { ...usageOf(replacement), key }, from: step, until: Number.POSITIVE_INFINITY });
+    }
+  };
+
+  const lineOf = (
+    { charge, meter }: Plan['charges'][number],
+    { currency, customer }: Subscription,
+    span: Span,
+    events: readonly UsageEvent[],
+  ): BilledLine => {
+    const options = (charge.currency_options ?? {}) as Readonly<Record<string, Json>>;
+    const price = options[currency] ?? (charge.price as Json);
+    const counted = meter ? events.filter((event) => isOf(customer, event) && isCounted(meter, event)) : [];
+    const { quantity, precise, unmeasured } = meter
+      ? rateCharge(price, meter, counted, span)
+      : { quantity: new Exact(1), precise: new Exact(price.amount as string), unmeasured: 0 };
+    return { charge: charge.code as string, quantity, precise, amount: printed(precise, currency), unmeasured };
+  };
+
+  /** The invoices of a run: of each subscription the part of the month that it covers, once. */
+  const run = (month: Month, customer: string | undefined) => {
+    const events = standingAt(step);
+    const isAsked = (of: Subscription): boolean => customer === undefined || of.customer === customer;
+    const before = billed.filter((one) => {
+      return one.month === month.name && isAsked(subscriptions[one.subscription] as Subscription);
+    });
+    const invoices: BilledInvoice[] = [];
+    for (const [number, subscription] of subscriptions.entries()) {
+      const span = {
+        start: Math.max(month.start, subscription.startMs),
+        end: Math.min(month.end, subscription.endMs ?? month.end),
+      };
+      if (!isAsked(subscription) || span.start >= span.end) continue;
+      if (before.some((one) => one.subscription === number)) continue;
+      billed.push({ subscription: number, month: month.name, span, watermark: step });
+      const lines = subscription.plan.charges.map((charge) => lineOf(charge, subscription, span, events));
+      const total = lines.reduce((sum, { amount }) => sum.add(amount), new Exact(0));
+      const { currency } = subscription;
+      invoices.push({ subscription: number, span, currency, lines, total: printed(total, currency) });
+    }
+    return { invoices, already: before.length };
+  };
+
+  const isCountedBy = ({ plan }: Subscription, event: UsageEvent): boolean =>
+    plan.charges.some(({ meter }) => meter !== undefined && isCounted(meter, event));
+  const isMeasuredBy = ({ plan }: Subscription, event: UsageEvent): boolean =>
+    plan.charges.some(
+      ({ meter }) => meter !== undefined && isCounted(meter, event) && valueOfEvent(meter, event) !== undefined,
+    );
+
+  const fateOf = ({ event, from, until, end }: Version): keyof Fates => {
+    const covering = subscriptions.flatMap((subscription, number) => {
+      const periods = billed.filter((one) => one.subscription === number && isIn(one.span, event.atMs));
+      const covered = { start: subscription.startMs, end: subscription.endMs ?? Number.POSITIVE_INFINITY };
+      const isCovered = periods.length > 0 || isIn(covered, event.atMs);
+      return isOf(subscription.customer, event) && isCovered ? [{ subscription, periods }] : [];
+    });
+    const measured = covering.filter(({ subscription }) => isMeasuredBy(subscription, event));
+    if (measured.some(({ periods }) => periods.some(({ watermark }) => from <= watermark && watermark < until)))
+      return 'billed';
+    if (end) return end;
+    if (![...customers].some((customer) => isOf(customer, event))) return 'no_customer';
+    if (covering.length === 0) return 'no_subscription';
+    if (!covering.some(({ subscription }) => isCountedBy(subscription, event))) return 'no_charge';
+    if (measured.length === 0) return 'unmeasured';
+    return measured.some(({ periods }) => periods.length === 0) ? 'period_open' : 'late';
+  };
+
+  return {
+    /** Goes one step on; of events and runs it says what is answered. */
+    follow: (next: Step): { readonly taken?: ReturnType<typeof take>; readonly run?: ReturnType<typeof run> } => {
+      step += 1;
+      switch (next.does) {
+        case 'meter':
+          meters.set(next.meter.code as string, next.meter);
+          return {};
+        case 'change meter':
+          meters.set(next.code, { ...meters.get(next.code), ...next.fields });
+          return {};
+        case 'plan':
+          plans.set(next.plan.code as string, planOf(next.plan.charges as readonly Json[]));
+          return {};
+        case 'change plan':
+          plans.set(next.code, planOf(next.charges));
+          return {};
+        case 'customer':
+          customers.add(next.name);
+          return {};
+        case 'subscription': {
+          const { customer, currency, startMs } = next;
+          subscriptions.push({ customer, plan: plans.get(next.plan) as Plan, currency, startMs, endMs: undefined });
+          return {};
+        }
+        case 'end subscription':
+          (subscriptions[next.subscription] as Subscription).endMs = next.atMs;
+          return {};
+        case 'events':
+          return { taken: take(next.events) };
+        case 'amend':
+          amend(next.amendments);
+          return {};
+        case 'forget':
+          known = new Map();
+          return {};
+        case 'run':
+          return { run: run(next.month, next.customer) };
+      }
+    },
+    /** Whether an event stands under the key, as far as the steps went; undefined where there was none. */
+    stands: (key: string): boolean | undefined => {
+      const last = versions.get(key)?.at(-1);
+      return last && last.until > step;
+    },
+    /** What reconciliation has to come to. */
+    conservation: () => {
+      const fates = Object.fromEntries(['billed', ...reasons].map((fate) => [fate, 0])) as Fates;
+      for (const version of [...versions.values()].flat()) fates[fateOf(version)] += 1;
+      return { ...told, distinct: versions.size, ...amended, fates };
+    },
+  };
+};
