@@ -5,11 +5,9 @@ import { jsonOf } from './brute-usage.ts';
 import { type Pipeline, until } from './pipeline.ts';
 import type { Tenant } from './tenants.ts';
 
-export type Billed = {
-  readonly seed: number;
-  readonly tenant: Tenant;
-  readonly invoices: number;
-  readonly models: ReadonlySet<string>;
+export type Followed = {
+  /** Models and aggregations that were billed for more than nothing, and fates that events had. */
+  readonly kinds: ReadonlySet<string>;
 };
 
 type Answer = Awaited<ReturnType<Pipeline['api']>>;
@@ -31,13 +29,13 @@ export const billOrganization = async (
   { pipeline, tenant, emptyRedis }: Ports,
   seed: number,
   steps: Iterable<Step>,
-): Promise<Billed> => {
+): Promise<Followed> => {
   const { api, ingest } = tenant;
   const biller = createBiller(Date.now());
   const customerIds = new Map<string, string>();
   const subscriptionIds: string[] = [];
   const invoiced = new Map<string, unknown>();
-  const models = new Set<string>();
+  const kinds = new Set<string>();
 
   const make = async (path: string, body: unknown): Promise<Body> =>
     expectStatus(await api('POST', path, jsonOf(body), { 'content-type': 'application/json' }), 201, body);
@@ -90,11 +88,15 @@ export const billOrganization = async (
       amount: line.amount,
       unmeasured: unmeasured.get(line.charge_code),
     }));
-    const worked = expected.lines.map((line) => ({
-      ...line,
-      quantity: line.quantity.toFixed(),
-      precise: line.precise.toFixed(),
+    const worked = expected.lines.map(({ charge, quantity, precise, amount, unmeasured }) => ({
+      charge,
+      quantity: quantity.toFixed(),
+      precise: precise.toFixed(),
+      amount,
+      unmeasured,
     }));
+    for (const { model, aggregation, precise } of expected.lines)
+      if (precise.gt(0)) for (const kind of [model, ...(aggregation === null ? [] : [aggregation])]) kinds.add(kind);
     expect({ lines: told, total: body.total, currency: body.currency }).toEqual({
       lines: worked,
       total: expected.total,
@@ -139,7 +141,11 @@ export const billOrganization = async (
         const [text, type] = step.inLines
           ? [events.map(jsonOf).join('\n'), 'application/x-ndjson']
           : [jsonOf(events), 'application/json'];
-        const body = expectStatus(await ingest('POST', '/v1/events', text, { 'content-type': type }), 200, '');
+        const body = expectStatus(
+          await ingest('POST', '/v1/events?backfill=true', text, { 'content-type': type }),
+          200,
+          '',
+        );
         expect(body, JSON.stringify(body.results)).toMatchObject(worked.taken as object);
         return;
       }
@@ -168,6 +174,7 @@ export const billOrganization = async (
       ({ body: { is_settled, total } }) => is_settled && total.received === counts.received,
     );
     const { billed, ...unbilled } = fates;
+    for (const [fate, events] of Object.entries(fates)) if (events > 0) kinds.add(fate);
     expect(body).toMatchObject({ is_balanced: true, total: { ...counts, billed, unbilled } });
     expect(Object.keys(body.total.unbilled).sort()).toEqual([...reasons, 'unchecked'].sort());
   };
@@ -175,7 +182,6 @@ export const billOrganization = async (
   let number = 0;
   for (const step of steps) {
     number += 1;
-    if (step.does === 'plan') for (const { price } of step.plan.charges as Body[]) models.add(price.model);
     try {
       await take(step);
     } catch (error) {
@@ -186,5 +192,5 @@ export const billOrganization = async (
   await expectConservation();
   // What was issued stands, whatever came after it.
   for (const [id, body] of invoiced) expect((await api('GET', `/v1/invoices/${id}`)).body).toEqual(body);
-  return { seed, tenant, invoices: invoiced.size, models };
+  return { kinds };
 };

@@ -1,6 +1,6 @@
 /**
- * A brute-force biller: from what was asked of an organization, in order, it works out what every answer has to say, all
- * invoices and the fate of every event. Written from the documents: docs/prices.md, metering.md, ingest.md,
+ * A brute-force biller: from what was asked of an organization, in order, it works out what every answer has to say,
+ * all invoices and the fate of every event. Written from the documents: docs/prices.md, metering.md, ingest.md,
  * invoices.md, corrections.md, reconciliation.md, catalog.md. Plain loops over everything; no code of the product.
  */
 
@@ -44,6 +44,9 @@ export type Step =
   | { readonly does: 'run'; readonly month: Month; readonly customer?: string };
 
 export type BilledLine = {
+  readonly model: string;
+  /** Of its meter; null for a charge without one. */
+  readonly aggregation: string | null;
   readonly charge: string;
   readonly quantity: Decimal;
   readonly precise: Decimal;
@@ -182,7 +185,15 @@ export const createBiller = (nowMs: number) => {
     const { quantity, precise, unmeasured } = meter
       ? rateCharge(price, meter, counted, span)
       : { quantity: new Exact(1), precise: new Exact(price.amount as string), unmeasured: 0 };
-    return { charge: charge.code as string, quantity, precise, amount: printed(precise, currency), unmeasured };
+    return {
+      model: price.model as string,
+      aggregation: (meter?.aggregation ?? null) as string | null,
+      charge: charge.code as string,
+      quantity,
+      precise,
+      amount: printed(precise, currency),
+      unmeasured,
+    };
   };
 
   /** The invoices of a run: of each subscription the part of the month that it covers, once. */

@@ -19,7 +19,19 @@ const customerNames = ['acme', 'Acme', "o'brien; --", '日本', 'a/b c', 'last o
 const meterCount = 9;
 
 /** The numbers that a meter reads, in every way of writing them, and what it can't read. */
-const numbers = ['0', '1', '7', '-3', '0.5', '12.25', '-0.000000000001', '1234567.890123456789', '0.1234567890125'];
+const numbers = [
+  '0',
+  '1',
+  '7',
+  '-3',
+  '0.5',
+  '12.25',
+  '-0.000000000001',
+  '1234567.890123456789',
+  '0.1234567890125',
+  '-0',
+  '1.0',
+];
 const exponents = ['1e2', '2.5E-3', '1e-12', '-4.0e+1', '1e0'];
 const unusable: readonly unknown[] = ['many', '', ' 1', '1e400', '0x10', '+1', true, null, [1, 2], { deep: 1 }];
 
@@ -32,20 +44,23 @@ const randomValue = (random: Random): unknown => {
 const randomProperties = (random: Random): Json => {
   const some = (share: number, name: string, value: () => unknown): Json =>
     random.chance(share) ? { [name]: value() } : {};
-  const someValue = (name: string) => random.pick([...(dimensionValues[name] as readonly string[]), '*', 'other']);
+  const someText = (name: string) => random.pick([...(dimensionValues[name] as readonly string[]), '*', 'other']);
   return {
     ...some(0.95, 'n', () => randomValue(random)),
-    ...some(0.9, 'usage', () => ({
-      ...some(0.9, 'tokens', () => randomValue(random)),
-      ...some(0.8, 'tier', () =>
-        random.chance(0.5) ? someValue('usage.tier') : new Numeral(String(random.int(1, 10))),
-      ),
-      ...some(0.5, 'cached', () => random.chance(0.5)),
-    })),
+    // A dot in a name is the same as a level.
+    ...(random.chance(0.1)
+      ? { 'usage.tokens': randomValue(random), 'usage.tier': someText('usage.tier') }
+      : some(0.9, 'usage', () => ({
+          ...some(0.9, 'tokens', () => randomValue(random)),
+          ...some(0.8, 'tier', () =>
+            random.chance(0.5) ? someText('usage.tier') : new Numeral(String(random.int(1, 10))),
+          ),
+          ...some(0.5, 'cached', () => random.chance(0.5)),
+        }))),
     ...some(0.9, 'odd name', () => randomValue(random)),
     ...some(0.85, 'order', () => ({ cost: randomValue(random), note: null })),
-    ...some(0.9, 'kind', () => someValue('kind')),
-    ...some(0.9, 'region', () => someValue('region')),
+    ...some(0.9, 'kind', () => someText('kind')),
+    ...some(0.9, 'region', () => someText('region')),
   };
 };
 
@@ -150,7 +165,7 @@ const randomAmendments = (world: World, count: number): Step => {
 const addSubscription = (world: World, customer: string, plan: string): Step[] => {
   const { random, months, subscriptions, plans } = world;
   const [first, last] = [months[0] as Month, months.at(-1) as Month];
-  const startMs = random.chance(0.5)
+  const startMs = random.chance(0.65)
     ? first.start - random.pick([0, 1, 86_400_000])
     : random.pick([random.pick(months).start, random.int(first.start, last.end - 1)]);
   const currency = random.pick(plans.get(plan)?.currencies ?? []);
@@ -208,13 +223,13 @@ export const randomOrganization = function* (
   { months: all, events }: OrganizationOptions,
 ): Generator<Step> {
   const random = createRandom(seed);
-  const months = all.slice(-random.int(2, 3));
+  const months = all.slice(-random.pick([2, 2, 3]));
   const world: World = { random, months, customers: [], plans: new Map(), subscriptions: [], sent: new Map() };
   yield* catalog(world);
   const addCustomer = function* (name: string): Generator<Step> {
     yield { does: 'customer', name };
     world.customers.push(name);
-    for (const plan of random.shuffled([...world.plans.keys()]).slice(0, random.pick([0, 1, 1, 1, 2, 2])))
+    for (const plan of random.shuffled([...world.plans.keys()]).slice(0, random.pick([0, 1, 1, 2, 2, 3])))
       yield* addSubscription(world, name, plan);
   };
   const names = customerNames.slice(0, random.int(2, customerNames.length - 1));
@@ -235,5 +250,5 @@ export const randomOrganization = function* (
   yield randomEvents(world, Math.ceil(events / 8));
   yield randomAmendments(world, random.int(1, 6));
   // Whatever is left of a month is billed at another watermark than what was.
-  yield { does: 'run', month: random.pick(months) };
+  for (const month of random.shuffled(months)) yield { does: 'run', month };
 };

@@ -179,7 +179,7 @@ export const randomPrice = (random: Random, { model, ofEvents }: Asked): Json =>
   return { model, ...own() };
 };
 
-const aggregations = [
+export const aggregations = [
   'count',
   'sum',
   'max',
@@ -253,7 +253,7 @@ export const currencies = ['USD', 'EUR', 'HUF', 'JPY', 'KRW', 'KWD', 'TND'] as c
 
 /** A price in each of the currencies, all of one model; the first currency is the plan's own. */
 export const randomCharges = (random: Random, meters: readonly Json[], of: readonly string[]): Json[] =>
-  random.times(random.int(1, 6), (index) => {
+  random.times(random.int(2, 8), (index) => {
     const meter = random.pick(meters);
     const model = random.chance(0.15) ? 'flat' : random.pick(meteredModels);
     const price = (): Json => randomPrice(random, { model, ofEvents: addsUp(meter) && random.chance(0.7) });
