@@ -61,7 +61,13 @@ export const billOrganization = async (
       reason: 'by chance',
       ...(replacement && { replacement: payloadOf(replacement) }),
     }));
-    const { items } = await make('/v1/events/amendments', { amendments: asked });
+    const body = jsonOf({ amendments: asked });
+    // What was accepted a moment ago may not be found yet: one asks again.
+    const answer = await until(
+      () => api('POST', '/v1/events/amendments', body, { 'content-type': 'application/json' }),
+      ({ status }) => status !== 404,
+    );
+    const { items } = expectStatus(answer, 201, asked);
     for (const { id } of items)
       await until(
         () => api('GET', `/v1/events/amendments/${id}`),
@@ -95,8 +101,12 @@ export const billOrganization = async (
       amount,
       unmeasured,
     }));
-    for (const { model, aggregation, precise } of expected.lines)
-      if (precise.gt(0)) for (const kind of [model, ...(aggregation === null ? [] : [aggregation])]) kinds.add(kind);
+    for (const { model, aggregation, priceSpans, precise } of expected.lines) {
+      if (precise.isZero()) continue;
+      kinds.add(model);
+      if (aggregation !== null) kinds.add(aggregation);
+      if (priceSpans > 1) kinds.add('price_spans');
+    }
     expect({ lines: told, total: body.total, currency: body.currency }).toEqual({
       lines: worked,
       total: expected.total,
@@ -127,6 +137,20 @@ export const billOrganization = async (
         subscriptionIds.push(
           (await make('/v1/subscriptions', { customer_id: customer, plan, currency, started_at })).id,
         );
+        return;
+      }
+      case 'override': {
+        const { plan, charge, customer, currency, price, tiers, fromMs, untilMs } = step;
+        await make('/v1/price-overrides', {
+          plan,
+          charge,
+          currency,
+          price,
+          tiers,
+          customer_id: customer ?? null,
+          effective_from: new Date(fromMs).toISOString(),
+          effective_until: untilMs === undefined ? null : new Date(untilMs).toISOString(),
+        });
         return;
       }
       case 'end subscription':

@@ -1,11 +1,11 @@
 /**
  * A brute-force biller: from what was asked of an organization, in order, it works out what every answer has to say,
  * all invoices and the fate of every event. Written from the documents: docs/prices.md, metering.md, ingest.md,
- * invoices.md, corrections.md, reconciliation.md, catalog.md. Plain loops over everything; no code of the product.
+ * invoices.md, corrections.md, reconciliation.md, catalog.md, price-overrides.md. Plain loops over everything; no code of the product.
  */
 
 import type { Decimal } from 'decimal.js';
-import { printed, rateCharge } from './brute-prices.ts';
+import { type PriceSpan, printed, rateSpans } from './brute-prices.ts';
 import { Exact, isCounted, type Json, type Span, textsOf, type UsageEvent, valueOfEvent } from './brute-usage.ts';
 
 /** Who is told by the external id, or by our id, which is written `@<external id>` here. */
@@ -22,6 +22,18 @@ export type SentEvent = {
 export type SentAmendment = { readonly key: string; readonly replacement?: SentEvent };
 export type Month = { readonly name: string } & Span;
 
+/** A price of a charge for a while, of everyone who has the plan or of one customer. */
+export type Override = {
+  readonly plan: string;
+  readonly charge: string;
+  readonly customer?: string;
+  readonly currency: string;
+  readonly price: Json;
+  readonly tiers: 'restart' | 'continue';
+  readonly fromMs: number;
+  readonly untilMs?: number;
+};
+
 export type Step =
   | { readonly does: 'meter'; readonly meter: Json }
   | { readonly does: 'change meter'; readonly code: string; readonly fields: Json }
@@ -35,6 +47,7 @@ export type Step =
       readonly currency: string;
       readonly startMs: number;
     }
+  | ({ readonly does: 'override' } & Override)
   /** By their number, in the order in which they were made. */
   | { readonly does: 'end subscription'; readonly subscription: number; readonly atMs: number }
   | { readonly does: 'events'; readonly events: readonly SentEvent[]; readonly inLines: boolean }
@@ -47,6 +60,8 @@ export type BilledLine = {
   readonly model: string;
   /** Of its meter; null for a charge without one. */
   readonly aggregation: string | null;
+  /** How many prices it had, one after the other. */
+  readonly priceSpans: number;
   readonly charge: string;
   readonly quantity: Decimal;
   readonly precise: Decimal;
@@ -61,7 +76,10 @@ export type BilledInvoice = {
   readonly total: string;
 };
 
-type Plan = { readonly charges: readonly { readonly charge: Json; readonly meter: Json | undefined }[] };
+type Plan = {
+  readonly code: string;
+  readonly charges: readonly { readonly charge: Json; readonly meter: Json | undefined }[];
+};
 type Subscription = {
   readonly customer: string;
   readonly plan: Plan;
@@ -104,6 +122,7 @@ export const createBiller = (nowMs: number) => {
   const customers = new Set<string>();
   const subscriptions: Subscription[] = [];
   const versions = new Map<string, Version[]>();
+  const overrides: Override[] = [];
   const billed: Billed[] = [];
   const told = { received: 0, accepted: 0, duplicates: 0, conflicts: 0, rejected: 0 };
   const amended = { voided: 0, replaced: 0 };
@@ -125,7 +144,8 @@ export const createBiller = (nowMs: number) => {
     return JSON.stringify([event, customer, sent.time === undefined ? null : atMs, [...properties].sort()]);
   };
 
-  const planOf = (charges: readonly Json[]): Plan => ({
+  const planOf = (code: string, charges: readonly Json[]): Plan => ({
+    code,
     charges: charges.map((charge) => ({ charge, meter: meters.get(charge.meter as string) })),
   });
 
@@ -173,25 +193,60 @@ export const createBiller = (nowMs: number) => {
     }
   };
 
+  /** A customer's own before that of everyone; of two, the one that began later, and of these the one made later. */
+  const standingOverride = (of: readonly Override[], atMs: number): Override | undefined => {
+    let best: Override | undefined;
+    for (const one of of) {
+      if (atMs < one.fromMs || atMs >= (one.untilMs ?? Number.POSITIVE_INFINITY)) continue;
+      const [own, bestOwn] = [one.customer !== undefined, best?.customer !== undefined];
+      const isBetter = own === bestOwn ? one.fromMs >= (best?.fromMs ?? 0) : own;
+      if (!best || isBetter) best = one;
+    }
+    return best;
+  };
+
+  const spansOf = (charge: Json, { plan, customer, currency }: Subscription, { start, end }: Span): PriceSpan[] => {
+    const options = (charge.currency_options ?? {}) as Readonly<Record<string, Json>>;
+    const own = options[currency] ?? (charge.price as Json);
+    const of = overrides.filter((one) => {
+      const isOfThis = one.plan === plan.code && one.charge === charge.code && one.currency === currency;
+      return isOfThis && (one.customer ?? customer) === customer;
+    });
+    const bounds = of.flatMap(({ fromMs, untilMs }) => [fromMs, untilMs ?? end]).filter((at) => start < at && at < end);
+    const starts = [start, ...new Set(bounds)].toSorted((a, b) => a - b);
+    const spans: PriceSpan[] = [];
+    let before: Override | undefined;
+    for (const [index, from] of starts.entries()) {
+      const override = standingOverride(of, from);
+      const span = { start: from, end: starts[index + 1] ?? end };
+      const last = spans.at(-1);
+      if (last && override === before) spans[spans.length - 1] = { ...last, span: { ...last.span, end: span.end } };
+      else spans.push({ price: override?.price ?? own, span, tiers: (override ?? before)?.tiers ?? 'restart' });
+      before = override;
+    }
+    return spans;
+  };
+
   const lineOf = (
     { charge, meter }: Plan['charges'][number],
-    { currency, customer }: Subscription,
+    subscription: Subscription,
     span: Span,
     events: readonly UsageEvent[],
   ): BilledLine => {
-    const options = (charge.currency_options ?? {}) as Readonly<Record<string, Json>>;
-    const price = options[currency] ?? (charge.price as Json);
-    const counted = meter ? events.filter((event) => isOf(customer, event) && isCounted(meter, event)) : [];
+    const spans = spansOf(charge, subscription, span);
+    const { price } = spans[0] as PriceSpan;
+    const counted = events.filter((event) => meter && isOf(subscription.customer, event) && isCounted(meter, event));
     const { quantity, precise, unmeasured } = meter
-      ? rateCharge(price, meter, counted, span)
+      ? rateSpans(spans, meter, counted)
       : { quantity: new Exact(1), precise: new Exact(price.amount as string), unmeasured: 0 };
     return {
       model: price.model as string,
       aggregation: (meter?.aggregation ?? null) as string | null,
+      priceSpans: meter ? spans.length : 1,
       charge: charge.code as string,
       quantity,
       precise,
-      amount: printed(precise, currency),
+      amount: printed(precise, subscription.currency),
       unmeasured,
     };
   };
@@ -257,10 +312,10 @@ export const createBiller = (nowMs: number) => {
           meters.set(next.code, { ...meters.get(next.code), ...next.fields });
           return {};
         case 'plan':
-          plans.set(next.plan.code as string, planOf(next.plan.charges as readonly Json[]));
+          plans.set(next.plan.code as string, planOf(next.plan.code as string, next.plan.charges as readonly Json[]));
           return {};
         case 'change plan':
-          plans.set(next.code, planOf(next.charges));
+          plans.set(next.code, planOf(next.code, next.charges));
           return {};
         case 'customer':
           customers.add(next.name);
@@ -270,6 +325,9 @@ export const createBiller = (nowMs: number) => {
           subscriptions.push({ customer, plan: plans.get(next.plan) as Plan, currency, startMs, endMs: undefined });
           return {};
         }
+        case 'override':
+          overrides.push(next);
+          return {};
         case 'end subscription':
           (subscriptions[next.subscription] as Subscription).endMs = next.atMs;
           return {};

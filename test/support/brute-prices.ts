@@ -1,5 +1,5 @@
 /**
- * What a charge costs in one span of time, from docs/prices.md and the events themselves: decimal.js and plain loops.
+ * What a charge costs in one span of time, from docs/prices.md, docs/price-overrides.md and the events: decimal.js and plain loops.
  * It shares no code with the product.
  */
 import { Decimal } from 'decimal.js';
@@ -24,6 +24,8 @@ export type Rated = {
 };
 
 const decimal = (value: unknown): Decimal => new Exact((value ?? '0') as string);
+type Quantified = Pick<Rated, 'quantity' | 'precise'>;
+
 const add = (all: readonly Decimal[]): Decimal => all.reduce((total, one) => total.add(one), zero);
 
 const shareOf = (price: Json): Decimal =>
@@ -140,12 +142,7 @@ const isInside =
 const unmeasuredOf = (meter: Json, inside: readonly UsageEvent[]): number =>
   inside.filter((event) => valueOfEvent(meter, event) === undefined).length;
 
-const rateMatrix = (
-  price: Json,
-  meter: Json,
-  counted: readonly UsageEvent[],
-  span: Span,
-): Pick<Rated, 'quantity' | 'precise'> => {
+const rateMatrix = (price: Json, meter: Json, counted: readonly UsageEvent[], span: Span): Quantified => {
   const cells: (Cell | undefined)[] = [...(price.cells as readonly Cell[]), undefined];
   const rated = cells.map((cell) => {
     const own = counted.filter((event) => cellFor(price, event) === cell);
@@ -154,12 +151,7 @@ const rateMatrix = (
   return { quantity: add(rated.map(({ quantity }) => quantity)), precise: add(rated.map(({ precise }) => precise)) };
 };
 
-const beforeBounds = (
-  price: Json,
-  meter: Json,
-  counted: readonly UsageEvent[],
-  span: Span,
-): Pick<Rated, 'quantity' | 'precise'> => {
+const beforeBounds = (price: Json, meter: Json, counted: readonly UsageEvent[], span: Span): Quantified => {
   if (price.model === 'matrix') return rateMatrix(price, meter, counted, span);
   const quantity = quantityOf(meter, counted, span);
   const inside = counted.filter(isInside(span));
@@ -173,18 +165,37 @@ const beforeBounds = (
 };
 
 /** A metered charge, of the events that its meter counts, from before the span on. */
-export const rateCharge = (price: Json, meter: Json, counted: readonly UsageEvent[], span: Span): Rated => {
+const rateCharge = (price: Json, meter: Json, counted: readonly UsageEvent[], span: Span): Quantified => {
   const { quantity, precise } = beforeBounds(price, meter, counted, span);
-  const inside = counted.filter(isInside(span));
-  const isUnusable = (event: UsageEvent): boolean =>
-    price.model === 'dynamic' &&
-    valueOfEvent(meter, event) !== undefined &&
-    !amountSaid(price.amount_property as string, event);
-  return {
-    quantity,
-    precise: atLeastAtMost(precise, price.minimum_amount, price.maximum_amount),
-    unmeasured: unmeasuredOf(meter, inside) + inside.filter(isUnusable).length,
-  };
+  return { quantity, precise: atLeastAtMost(precise, price.minimum_amount, price.maximum_amount) };
+};
+
+const unusableAmounts = (price: Json, meter: Json, inside: readonly UsageEvent[]): number =>
+  price.model === 'dynamic'
+    ? inside.filter(
+        (event) => valueOfEvent(meter, event) !== undefined && !amountSaid(price.amount_property as string, event),
+      ).length
+    : 0;
+
+/** A price while it stands, and how units are counted from its beginning on. */
+export type PriceSpan = { readonly price: Json; readonly span: Span; readonly tiers: 'restart' | 'continue' };
+
+/** Prices that follow each other within a billing period: each measured and rated by itself, bounded once. */
+export const rateSpans = (spans: readonly PriceSpan[], meter: Json, counted: readonly UsageEvent[]): Rated => {
+  let [quantity, precise, used, unmeasured] = [zero, zero, zero, 0];
+  for (const { price, span, tiers } of spans) {
+    const inside = counted.filter(isInside(span));
+    unmeasured += unmeasuredOf(meter, inside) + unusableAmounts(price, meter, inside);
+    if (tiers === 'restart') used = zero;
+    const part = beforeBounds(price, meter, counted, span);
+    const billed = Exact.max(0, part.quantity);
+    const isBehind = used.gt(0);
+    precise = precise.add(isBehind ? costOfUnits(price, used.add(billed)).sub(costOfUnits(price, used)) : part.precise);
+    quantity = quantity.add(part.quantity);
+    used = used.add(billed);
+  }
+  const last = spans.at(-1)?.price as Json;
+  return { quantity, precise: atLeastAtMost(precise, last.minimum_amount, last.maximum_amount), unmeasured };
 };
 
 const minorUnits: Readonly<Record<string, number>> = { USD: 2, EUR: 2, HUF: 2, JPY: 0, KRW: 0, KWD: 3, TND: 3 };

@@ -5,14 +5,17 @@
 import type { Month, SentAmendment, SentEvent, Step } from './brute-biller.ts';
 import { type Json, Numeral } from './brute-usage.ts';
 import {
+  addsUp,
   createRandom,
   currencies,
   dimensionValues,
   eventNames,
+  type Model,
   type Random,
   randomCharges,
   randomFilter,
   randomMeter,
+  randomPrice,
 } from './random-prices.ts';
 
 const customerNames = ['acme', 'Acme', "o'brien; --", '日本', 'a/b c', 'last one'] as const;
@@ -80,11 +83,18 @@ const faults: readonly Json[] = [
   { colour: 'red' },
 ];
 
+type RandomPlan = {
+  readonly meters: readonly Json[];
+  readonly currencies: readonly string[];
+  readonly charges: readonly Json[];
+  isOverridden: boolean;
+};
+
 type World = {
   readonly random: Random;
   readonly months: readonly Month[];
   readonly customers: string[];
-  readonly plans: Map<string, { readonly meters: readonly Json[]; readonly currencies: readonly string[] }>;
+  readonly plans: Map<string, RandomPlan>;
   readonly subscriptions: { readonly customer: string; readonly startMs: number; endMs: number | undefined }[];
   /** Every event that was taken, by its key, with whether one stands there now. */
   readonly sent: Map<string, { readonly event: SentEvent; stands: boolean }>;
@@ -197,8 +207,8 @@ const catalog = (world: World): Step[] => {
   const made = random.times(random.int(1, 6), (index): Step => {
     const priced = random.shuffled(currencies).slice(0, random.pick([1, 1, 2, 3]));
     const code = `plan-${index}`;
-    plans.set(code, { meters: named, currencies: priced });
     const charges = randomCharges(random, named, priced);
+    plans.set(code, { meters: named, currencies: priced, charges, isOverridden: false });
     return { does: 'plan', plan: { code, name: `Plan ${index}`, currency: priced[0], charges } };
   });
   return [...named.map((meter): Step => ({ does: 'meter', meter })), ...made];
@@ -207,12 +217,45 @@ const catalog = (world: World): Step[] => {
 /** What later subscriptions take, and those that there are do not. */
 const changeCatalog = (world: World): Step[] => {
   const { random, plans } = world;
-  const [code, { meters, currencies: priced }] = random.pick([...plans]);
+  // Prices that stand for a while have to fit.
+  const free = [...plans].filter(([, { isOverridden }]) => !isOverridden);
+  if (free.length === 0) return [];
+  const [code, { meters, currencies: priced }] = random.pick(free);
   const meter = random.pick(meters);
   return [
     { does: 'change meter', code: meter.code as string, fields: { filter: randomFilter(random) } },
     { does: 'change plan', code, charges: randomCharges(random, meters, priced) },
   ];
+};
+
+const continuous: readonly unknown[] = ['per_unit', 'graduated', 'package', 'graduated_percentage'];
+
+/** Prices that stand for a while, made before anything is billed. */
+const randomOverrides = (world: World): Step[] => {
+  const { random, months, customers, plans } = world;
+  const last = months.at(-1) as Month;
+  return [...plans].flatMap(([code, plan]) =>
+    random.times(random.chance(0.5) ? random.int(1, 6) : 0, (): Step => {
+      plan.isOverridden = true;
+      const charge = random.pick(plan.charges);
+      const meter = plan.meters.find((one) => one.code === charge.meter) ?? {};
+      const { model } = charge.price as { model: Model };
+      const price = randomPrice(random, { model, ofEvents: addsUp(meter) && random.chance(0.7) });
+      const fromMs = randomInstant(world);
+      const untilMs = fromMs + random.int(1, last.end - (months[0] as Month).start);
+      return {
+        does: 'override',
+        plan: code,
+        charge: charge.code as string,
+        ...(random.chance(0.4) && { customer: random.pick(customers) }),
+        currency: random.pick(plan.currencies),
+        price,
+        tiers: continuous.includes(model) && addsUp(meter) && random.chance(0.8) ? 'continue' : 'restart',
+        fromMs,
+        ...(random.chance(0.6) && { untilMs }),
+      };
+    }),
+  );
 };
 
 export type OrganizationOptions = { readonly months: readonly Month[]; readonly events: number };
@@ -234,6 +277,7 @@ export const randomOrganization = function* (
   };
   const names = customerNames.slice(0, random.int(2, customerNames.length - 1));
   for (const name of names) yield* addCustomer(name);
+  yield* randomOverrides(world);
   const runs = random.int(1, 3);
   for (let turn = 0; turn < runs; turn += 1) {
     yield randomEvents(world, events);

@@ -246,7 +246,7 @@ export const randomMeter = (random: Random, place: number): Json => {
   };
 };
 
-const addsUp = ({ aggregation, rounding }: Json): boolean =>
+export const addsUp = ({ aggregation, rounding }: Json): boolean =>
   (aggregation === 'sum' || aggregation === 'count') && rounding === undefined;
 
 export const currencies = ['USD', 'EUR', 'HUF', 'JPY', 'KRW', 'KWD', 'TND'] as const;
