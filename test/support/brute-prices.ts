@@ -1,6 +1,6 @@
 /**
- * What a charge costs in one span of time, from docs/prices.md, docs/price-overrides.md and the events: decimal.js and plain loops.
- * It shares no code with the product.
+ * What a charge costs in a billing period, from docs/prices.md, docs/price-overrides.md and the events: decimal.js and
+ * plain loops. It shares no code with the product.
  */
 import { Decimal } from 'decimal.js';
 import {
