@@ -27,6 +27,9 @@ import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import type { Routes } from './route/define-route.ts';
+import { ratingFailures } from './runs/rating-failures.postgres.ts';
+import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.ts';
+import { ratingRuns } from './runs/rating-runs.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
 import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
@@ -38,6 +41,8 @@ export const createStores = (vault: Vault) => ({
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
   invoices: invoiceReader,
+  ratingRuns,
+  ratingFailures,
   ratedLines,
   amendments: amendmentStore,
   billedUsage,
@@ -50,6 +55,7 @@ export const createStores = (vault: Vault) => ({
 export type ApiPorts = ReturnType<typeof createStores> &
   UsagePorts &
   InvoicePorts &
+  RatingRunPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -67,6 +73,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   subscriptionRoutes,
   usageRoutes,
   invoiceRoutes,
+  ratingRunRoutes,
   explainRoutes,
   eventRoutes,
   amendmentRoutes,

@@ -75,7 +75,10 @@ describe('[I11] [I12] [I13] [I15] [I19] random organizations', () => {
   it('are rated again to the same bytes and hashes by one process in other shards, another time zone and another language', async () => {
     const environment = { CLICKHOUSE_URL: pipeline.clickhouseUrl, MILLRACE_RATER_SHARD_SIZE: '7' };
     const elsewhere = { TZ: 'Pacific/Chatham', LC_ALL: 'tr_TR.UTF-8' };
-    const verdict = await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', { ...environment, ...elsewhere });
+    const verdict = await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', {
+      ...environment,
+      ...elsewhere,
+    });
     expect(verdict).toMatchObject({ code: 0, faults: [] });
   }, 600_000);
 
