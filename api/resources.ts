@@ -8,12 +8,15 @@ import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
 import { auditLogRoutes } from './access/audit-log-routes.ts';
 import { catalogStore } from './catalog/catalog.postgres.ts';
+import { featureRoutes } from './catalog/feature-routes.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
 import { planRoutes } from './catalog/plan-routes.ts';
 import { planVersionRoutes } from './catalog/plan-version-routes.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
+import { entitledStore } from './entitlements/entitled.postgres.ts';
+import { type EntitlementPorts, entitlementRoutes } from './entitlements/entitlement-routes.ts';
 import { type AmendmentPorts, amendmentRoutes } from './events/amendment-routes.ts';
 import { amendmentStore } from './events/amendments.postgres.ts';
 import { billedUsage } from './events/billed-usage.postgres.ts';
@@ -34,6 +37,7 @@ export const createStores = (vault: Vault) => ({
   catalog: catalogStore,
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
+  entitled: entitledStore,
   invoices: invoiceReader,
   ratedLines,
   amendments: amendmentStore,
@@ -46,6 +50,7 @@ export const createStores = (vault: Vault) => ({
 /** The stores, and what some routes need beyond them, each as its file declares it. */
 export type ApiPorts = ReturnType<typeof createStores> &
   UsagePorts &
+  EntitlementPorts &
   InvoicePorts &
   ExplainPorts &
   EventPorts &
@@ -56,12 +61,14 @@ export type ApiPorts = ReturnType<typeof createStores> &
 /** In the order in which documents show them. */
 export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void)[] = [
   meterRoutes,
+  featureRoutes,
   planRoutes,
   planVersionRoutes,
   priceRoutes,
   customerRoutes,
   subscriptionRoutes,
   usageRoutes,
+  entitlementRoutes,
   invoiceRoutes,
   explainRoutes,
   eventRoutes,
