@@ -12,6 +12,8 @@ import { featureRoutes } from './catalog/feature-routes.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
 import { planRoutes } from './catalog/plan-routes.ts';
 import { planVersionRoutes } from './catalog/plan-version-routes.ts';
+import { priceOverrideRoutes } from './catalog/price-override-routes.ts';
+import { priceOverrideStore } from './catalog/price-overrides.postgres.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
@@ -28,6 +30,9 @@ import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import type { Routes } from './route/define-route.ts';
+import { ratingFailures } from './runs/rating-failures.postgres.ts';
+import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.ts';
+import { ratingRuns } from './runs/rating-runs.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
 import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
@@ -35,10 +40,13 @@ import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
 /** What is read and written in PostgreSQL, by domain. */
 export const createStores = (vault: Vault) => ({
   catalog: catalogStore,
+  priceOverrides: priceOverrideStore,
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
   entitled: entitledStore,
   invoices: invoiceReader,
+  ratingRuns,
+  ratingFailures,
   ratedLines,
   amendments: amendmentStore,
   billedUsage,
@@ -52,6 +60,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   UsagePorts &
   EntitlementPorts &
   InvoicePorts &
+  RatingRunPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -65,11 +74,13 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   planRoutes,
   planVersionRoutes,
   priceRoutes,
+  priceOverrideRoutes,
   customerRoutes,
   subscriptionRoutes,
   usageRoutes,
   entitlementRoutes,
   invoiceRoutes,
+  ratingRunRoutes,
   explainRoutes,
   eventRoutes,
   amendmentRoutes,

@@ -136,6 +136,35 @@ export const resources = {
       },
     },
   },
+  price_override: {
+    prefix: 'pov',
+    noun: 'price override',
+    tag: 'Price overrides',
+    about: 'Other prices for a while: for one customer, or for all who have the plan.',
+    scope: 'price_overrides',
+    conflicts: {
+      PRICE_OVERRIDE_BILLED: {
+        status: 409,
+        title: 'Usage of this time is billed',
+        cause: 'The price would begin, or end, in time that an invoice has billed already, and invoices never change.',
+        cure: 'Let it begin, or end, when the time that is billed ends, or later; `detail` says when that is.',
+      },
+    },
+    stored: {
+      table: 'price_overrides',
+      columns: {
+        plan_id: 'text',
+        charge_code: 'text',
+        customer_id: 'text',
+        currency: 'text',
+        price: 'text',
+        tiers: 'text',
+        effective_from: 'instant',
+        effective_until: 'instant',
+        metadata: 'text',
+      },
+    },
+  },
   subscription: {
     prefix: 'sub',
     noun: 'subscription',

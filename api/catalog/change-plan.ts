@@ -13,13 +13,19 @@ import {
   planVersionFromJson,
   planVersionToJson,
 } from '#schemas/plan.ts';
+import { priceFromJson } from '#schemas/price/price.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, refuseFaults } from '../route/resource-fields.ts';
 import { bindTerms } from './bind-terms.ts';
 import type { CatalogStore, Plan } from './catalog.postgres.ts';
+import { overrideFaults } from './override-price.ts';
 import type { PlanVersion } from './plan-versions.postgres.ts';
+import type { PriceOverrideStore } from './price-overrides.postgres.ts';
 
-export type PlanPorts = { readonly catalog: CatalogStore };
+export type PlanPorts = {
+  readonly catalog: CatalogStore;
+  readonly priceOverrides: Pick<PriceOverrideStore, 'comingOverrides'>;
+};
 
 /** The plan and one of its versions, before a change and after it. */
 export type VersionChange = { readonly plan: Plan; readonly before?: PlanVersion; readonly after: PlanVersion };
@@ -27,6 +33,40 @@ export type VersionChange = { readonly plan: Plan; readonly before?: PlanVersion
 const required = <T>(parsed: Parsed<T>): T => {
   if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
   return parsed.value;
+};
+
+/** Overrides that stand, or are to stand, of charges that a version has: each has to fit it. */
+const refuseMisfits = async (
+  { catalog, priceOverrides }: PlanPorts,
+  db: Db,
+  planId: string,
+  { charges }: PlanTermsJson,
+  versions: ReadonlyMap<string, string>,
+  refusal: FailureCode,
+  now: Date,
+): Promise<void> => {
+  const overrides = await priceOverrides.comingOverrides(db, planId, now);
+  if (overrides.length === 0) return;
+  const meters = await catalog.meterVersionsOf(db, [...versions.values()]);
+  const faults = charges.flatMap((charge, index) => {
+    const meter = meters.get(versions.get(charge.meter ?? '') ?? '');
+    return overrides
+      .filter(({ chargeCode }) => chargeCode === charge.code)
+      .flatMap(({ id, tiers, price: json }): Fault[] => {
+        const parsed = priceFromJson(json);
+        const [fault] = parsed.ok ? overrideFaults({ price: parsed.value, tiers }, charge, meter, 'this version') : [];
+        return fault
+          ? [
+              {
+                field: `charges[${index}].price`,
+                code: 'not_allowed',
+                message: `does not go with the price override ${id}: its ${fault.field} ${fault.message}`,
+              },
+            ]
+          : [];
+      });
+  });
+  if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
 };
 
 /** Nobody is charged by terms that billing does not follow yet: they wait in drafts. */
@@ -107,6 +147,7 @@ export const changePlan = async (
     if (!isDeepStrictEqual(terms, canonical(before.terms))) {
       requireBillable(terms, 'VALIDATION_FAILED');
       const bound = await bindTerms(catalog, db, terms, 'VALIDATION_FAILED');
+      await refuseMisfits(ports, db, before.id, terms, bound.meters, 'VALIDATION_FAILED', now);
       await catalog.addActiveVersion(db, before.id, terms, bound, now);
     }
   }
@@ -175,6 +216,7 @@ export const activateDraft = (
     requireDraft(before);
     requireBillable(before.terms, 'PLAN_VERSION_INCOMPLETE');
     const bound = await bindTerms(ports.catalog, db, before.terms, 'PLAN_VERSION_INCOMPLETE');
+    await refuseMisfits(ports, db, before.planId, before.terms, bound.meters, 'PLAN_VERSION_INCOMPLETE', now);
     return ports.catalog.activateDraft(db, before, bound, now);
   });
 

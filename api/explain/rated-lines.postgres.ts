@@ -1,11 +1,17 @@
 /** Rated lines with what they were made from, as far as PostgreSQL holds it. */
 import assert from 'node:assert/strict';
 import { isCurrency } from '#schemas/currency.ts';
+import { type Amount, parseStoredAmount } from '#schemas/money.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, type Period } from '#schemas/period.ts';
+import { boundChargeToJson, isPeriodBound, type PeriodBoundName, periodBoundsIn } from '#schemas/period-bound.ts';
 import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
-import type { RatedLineJson } from '#schemas/rated-line.ts';
-import type { MeasuredPart, RatingInput } from '#schemas/rating-input.ts';
+import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
+import type { PriceJson } from '#schemas/price/price.ts';
+import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
+import { formatQuantity } from '#schemas/quantity.ts';
+import { type RatedLineJson, type RatedSpan, ratedSpanFromJson } from '#schemas/rated-line.ts';
+import type { RatingInput } from '#schemas/rating-input.ts';
 import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
 import type { LineHashes } from '../../rater/run/line-hashes.ts';
 import type { Db } from '../route/define-route.ts';
@@ -28,9 +34,13 @@ const lineStatement = `
 SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version,
   l.input_hash, l.output_hash,
   p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end,
-  l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges,
+  l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, v.terms,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
-  i.position AS invoice_position
+  i.position AS invoice_position,
+  (SELECT json_object_agg(o.id, o.price) FROM price_overrides o
+    WHERE o.organization_id = l.organization_id AND o.id IN (
+      SELECT one -> 'sources' ->> 'price_override_id' FROM json_array_elements(l.line -> 'price_spans') AS one)
+  ) AS override_prices
 FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id JOIN customers c ON c.id = p.customer_id
 JOIN plan_versions v ON v.id = l.plan_version_id
   JOIN subscriptions s ON s.id = p.subscription_id
@@ -68,12 +78,14 @@ type LineRow = {
   currency: string;
   plan_currency: string;
   charges: ChargeJson[];
+  terms: Partial<GeneralTermsJson> | null;
   code: string | null;
   version_number: number | null;
   meter_version_id: string | null;
   definition: unknown;
   invoice_id: string | null;
   invoice_position: number | null;
+  override_prices: Readonly<Record<string, PriceJson>> | null;
 };
 
 const storedCharge = ({ charges, line, currency, plan_currency: own, plan_version_id: planVersionId }: LineRow) => {
@@ -88,30 +100,58 @@ const meterFromRow = ({ code, version_number, meter_version_id, definition }: Li
     ? undefined
     : meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition });
 
+/** What holds over all charges of the period, in place of a charge. */
+const boundInput = ({ line, terms, currency, plan_currency: own }: LineRow, code: PeriodBoundName) => {
+  const bound = periodBoundsIn(terms, currency, own)[code];
+  const amount = parseStoredAmount(line.amount);
+  assert(bound && amount !== undefined, `plan version ${line.plan_version_id} has no ${code} in ${currency}`);
+  return { charge: boundChargeToJson(code, bound), charged: (bound.amount - amount) as Amount, measured: [] };
+};
+
+const inputSpan = ({ override_prices: prices }: LineRow, charge: ChargeJson, { span, tiers, sources }: RatedSpan) => {
+  const { priceOverrideId: id } = sources;
+  const storedPrice = id === undefined ? charge.price : prices?.[id];
+  assert(storedPrice, `the price override ${id} is gone`);
+  return { span, tiers, sources, storedPrice };
+};
+
 const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefined): RatingInput => {
   assert(isCurrency(row.currency), `${row.currency} is not a currency`);
-  return {
+  const head = {
     billingPeriodId: row.billing_period_id,
     subscriptionId: row.subscription_id,
     customerId: row.customer_id,
     planVersionId: row.plan_version_id,
     position: row.line.position,
-    charge: storedCharge(row),
     currency: row.currency,
     policy: { rounding: row.line.rounding },
     span,
     watermark: row.watermark,
+  };
+  if (isPeriodBound(row.line.model)) return { ...head, ...boundInput(row, row.line.model) };
+  const charge = storedCharge(row);
+  const spans = row.line.price_spans?.map(ratedSpanFromJson);
+  const whole = { quantity: row.line.quantity, parts: row.parts, unmeasuredEvents: BigInt(row.unmeasured_events) };
+  const used = spans?.map((one) => ({
+    span: one.span,
+    quantity: formatQuantity(one.quantity),
+    parts: one.usageParts,
+    unmeasuredEvents: one.unmeasuredEvents,
+  })) ?? [{ ...whole, span: undefined }];
+  return {
+    ...head,
+    charge,
+    ...(spans && { priceSpans: spans.map((one) => inputSpan(row, charge, one)) }),
     measured: meter
-      ? [
-          {
-            meter: meter.code,
-            meterVersionId: meter.versionId,
-            customers: usageNames(row.customer_id, row.external_id),
-            quantity: row.line.quantity,
-            ...(row.parts && { parts: row.parts }),
-            unmeasuredEvents: BigInt(row.unmeasured_events),
-          },
-        ]
+      ? used.map(({ span: ofPrice, quantity, parts, unmeasuredEvents }) => ({
+          meter: meter.code,
+          meterVersionId: meter.versionId,
+          ...(ofPrice && { span: ofPrice }),
+          customers: usageNames(row.customer_id, row.external_id),
+          quantity,
+          ...(parts && { parts }),
+          unmeasuredEvents,
+        }))
       : [],
   };
 };

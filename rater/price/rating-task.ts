@@ -1,9 +1,11 @@
 /** What goes to a rating worker: plain data that can be structured-cloned, bigints included. */
 import type { Currency } from '#schemas/currency.ts';
 import type { Period } from '#schemas/period.ts';
+import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
+import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
-import type { MeasuredPart } from '#schemas/rating-input.ts';
+import type { PricedSpan } from './price-timeline.ts';
 
 /** Whole numbers and decimals as text, as the store prints them. */
 export type ChargeUsage = {
@@ -24,9 +26,16 @@ export type PeriodToRate = {
   readonly currency: Currency;
   /** In the order of the plan version, which is the order of the invoice lines. */
   readonly charges: readonly Charge[];
+  /** Over all charges; absent where there is none. */
+  readonly bounds?: PeriodBoundsIn;
   /** By charge code. A charge that is missing has seen no event: quantity 0. */
   readonly usage: Readonly<Record<string, ChargeUsage>>;
+  /** By charge code, where another price than that of the charge stands for some of the time. */
+  readonly priceSpans?: Readonly<Record<string, readonly MeasuredSpan[]>>;
 };
+
+/** A price that stands for a while, and what was used meanwhile; undefined where that was nothing. */
+export type MeasuredSpan = PricedSpan & { readonly usage: ChargeUsage | undefined };
 
 /** A billing period with all that goes into the hashes of its lines. */
 export type MeasuredPeriod = PeriodToRate & {

@@ -5,9 +5,13 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
+import { periodBoundsIn } from '#schemas/period-bound.ts';
+import { type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
+import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
-import type { RatePorts } from './rate-period.ts';
+import { standingOverrides } from './price-overrides.postgres.ts';
+import { standingPriceSpans } from './price-spans.ts';
+import type { BillablePeriod, RatePorts } from './rate-period.ts';
 
 type PeriodRow = {
   id: string;
@@ -16,10 +20,16 @@ type PeriodRow = {
   external_id: string;
   plan_version_id: string;
   currency: string;
-  plan_currency: string;
-  charges: ChargeJson[];
   span_start: Date;
   span_end: Date;
+};
+
+type VersionRow = {
+  id: string;
+  plan_id: string;
+  plan_currency: string;
+  charges: ChargeJson[];
+  terms: Partial<GeneralTermsJson> | null;
 };
 
 type PinnedRow = {
@@ -35,13 +45,13 @@ const storedCurrency = (currency: string) => {
   return currency;
 };
 
-type VersionCharges = { readonly charges: readonly Charge[]; readonly storedCharges: readonly ChargeJson[] };
+type VersionCharges = Pick<BillablePeriod, 'planId' | 'charges' | 'storedCharges' | 'bounds'>;
 
 /**
  * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
  * it was subscribed to; what does not read now is damage.
  */
-const chargesOf = (row: PeriodRow): VersionCharges => {
+const chargesOf = (row: Pick<PeriodRow, 'plan_version_id' | 'currency'> & Omit<VersionRow, 'id'>): VersionCharges => {
   const storedCharges = row.charges.map((json) => {
     const charge = chargeJsonIn(json, row.currency, row.plan_currency);
     assert(charge, `charge ${json.code} of plan version ${row.plan_version_id} has no price in ${row.currency}`);
@@ -56,25 +66,40 @@ const chargesOf = (row: PeriodRow): VersionCharges => {
     const { code, name, meter, price } = parsed.value;
     return { code, name, meter, price };
   });
-  return { charges, storedCharges };
+  const bounds = periodBoundsIn(row.terms, row.currency, row.plan_currency);
+  return { planId: row.plan_id, charges, storedCharges, bounds };
 };
 
+const selectPeriods = (from: string, more = ''): string => `
+SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, p.span_start, p.span_end
+FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
+WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.segment`;
+
+const periodsStatement = selectPeriods('billing_periods');
+const dryPeriodsStatement = selectPeriods('rating_run_periods', 'AND p.run_id = $3');
+
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
-  billingPeriods: async (organizationId, ids) => {
-    const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency,
-         v.currency AS plan_currency, v.charges, p.span_start, p.span_end
-       FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
-         JOIN subscriptions s ON s.id = p.subscription_id
-       WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
-      [organizationId, ids],
+  billingPeriods: async (organizationId, ids, dryRunId) => {
+    const isDry = dryRunId !== undefined;
+    const { rows } = await postgres.query<PeriodRow>(isDry ? dryPeriodsStatement : periodsStatement, [
+      organizationId,
+      ids,
+      ...(isDry ? [dryRunId] : []),
+    ]);
+    // Read once for each plan version and parsed once for each with a currency: a shard has many periods of few plans,
+    // and a worker gets each list once.
+    const versions = await postgres.query<VersionRow>(
+      `SELECT v.id, v.plan_id, v.currency AS plan_currency, v.charges, v.terms FROM plan_versions v
+       WHERE v.organization_id = $1 AND v.id = ANY ($2)`,
+      [organizationId, [...new Set(rows.map(({ plan_version_id }) => plan_version_id))]],
     );
-    // Parsed once for each plan version and currency: a shard has many periods of few plans, and a worker gets each
-    // list once.
+    const versionOf = new Map(versions.rows.map((version) => [version.id, version]));
     const known = new Map<string, VersionCharges>();
     const chargesOnce = (row: PeriodRow): VersionCharges => {
       const key = `${row.plan_version_id} ${row.currency}`;
-      const charges = known.get(key) ?? chargesOf(row);
+      const version = versionOf.get(row.plan_version_id);
+      assert(version, `the plan version ${row.plan_version_id} is gone`);
+      const charges = known.get(key) ?? chargesOf({ ...row, ...version });
       known.set(key, charges);
       return charges;
     };
@@ -100,5 +125,15 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       planVersionId: plan_version_id,
       meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
     }));
+  },
+  priceSpans: async ({ organizationId }, periods) => {
+    if (periods.length === 0) return new Map();
+    const overrides = await standingOverrides(postgres, organizationId, {
+      planIds: [...new Set(periods.map(({ planId }) => planId))],
+      customerIds: [...new Set(periods.map(({ customerId }) => customerId))],
+      start: new Date(Math.min(...periods.map(({ span }) => span.start))),
+      end: new Date(Math.max(...periods.map(({ span }) => span.end))),
+    });
+    return standingPriceSpans(periods, overrides);
   },
 });

@@ -2,10 +2,14 @@
  * Measured billing periods -> the rows of their rated lines, hashed, as they are stored. All of it happens in a worker:
  * what comes back are texts, which cost the main thread next to nothing to take. Pure.
  */
-import { ratedLineToJson } from '#schemas/rated-line.ts';
+import type { Amount } from '#schemas/money.ts';
+import type { Period } from '#schemas/period.ts';
+import { boundChargeToJson, isPeriodBound, type PeriodBoundName } from '#schemas/period-bound.ts';
+import { type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
+import { failureMessage, type RatingFailure } from '#schemas/rating-failure.ts';
 import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
-import { ratePlan } from '../price/rate.ts';
-import type { MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
+import { priceSpansOfCharge, ratePlan } from '../price/rate.ts';
+import type { ChargeUsage, MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
 import { lineHashes } from './line-hashes.ts';
 
 /** The rows of a shard by column. */
@@ -27,39 +31,93 @@ export type RatedRows = {
   readonly outputHashes: string[];
 };
 
-/** What went into the line of a period's charge at that position, from 1. */
-export const ratingInputOf = (shard: MeasuredShard, period: MeasuredPeriod, position: number): RatingInput => {
-  const charge = period.storedCharges[position - 1];
-  if (!charge) throw new RangeError(`there is no charge ${position} in plan version ${period.planVersionId}`);
-  const { meter, code } = charge;
-  const usage = Object.hasOwn(period.usage, code) ? period.usage[code] : undefined;
-  return {
+export type RatedShard = {
+  readonly rows: RatedRows;
+  /** Periods that have no rows: one that can't be rated never stops the others. */
+  readonly failures: readonly RatingFailure[];
+};
+
+const boundInput = ({ bounds }: MeasuredPeriod, code: PeriodBoundName, { amount }: RatedLine) => {
+  const bound = bounds?.[code];
+  if (!bound) throw new RangeError(`there is no ${code} in the plan version of the line`);
+  return { charge: boundChargeToJson(code, bound), charged: (bound.amount - amount) as Amount, measured: [] };
+};
+
+/** What went into a line of the period. */
+export const ratingInputOf = (shard: MeasuredShard, period: MeasuredPeriod, line: RatedLine): RatingInput => {
+  const head = {
     billingPeriodId: period.billingPeriodId,
     subscriptionId: period.subscriptionId,
     customerId: period.customerId,
     planVersionId: period.planVersionId,
-    position,
-    charge,
+    position: line.position,
     currency: period.currency,
     policy: shard.policy,
     span: period.span,
     watermark: shard.watermark,
-    measured: meter
-      ? [
-          {
-            meter,
-            meterVersionId: period.meterVersionIds[code] ?? '',
-            customers: period.customers,
-            quantity: usage?.quantity ?? '0',
-            ...(usage?.parts && { parts: usage.parts }),
-            unmeasuredEvents: usage?.unmeasuredEvents ?? 0n,
-          },
-        ]
-      : [],
+  };
+  if (isPeriodBound(line.model)) return { ...head, ...boundInput(period, line.model, line) };
+  const charge = period.storedCharges[line.position - 1];
+  if (!charge) throw new RangeError(`there is no charge ${line.position} in plan version ${period.planVersionId}`);
+  const { meter, code } = charge;
+  const spans = priceSpansOfCharge(period, code);
+  const measuredOf = (usage: ChargeUsage | undefined, span?: Period) => ({
+    meter: meter ?? '',
+    meterVersionId: period.meterVersionIds[code] ?? '',
+    ...(span && { span }),
+    customers: period.customers,
+    quantity: usage?.quantity ?? '0',
+    ...(usage?.parts && { parts: usage.parts }),
+    unmeasuredEvents: usage?.unmeasuredEvents ?? 0n,
+  });
+  const whole = Object.hasOwn(period.usage, code) ? period.usage[code] : undefined;
+  const measured = spans?.map(({ usage, span }) => measuredOf(usage, span)) ?? [measuredOf(whole)];
+  return {
+    ...head,
+    charge,
+    measured: meter ? measured : [],
+    ...(spans && {
+      priceSpans: spans.map(({ span, tiers, sources, storedPrice }) => ({ span, tiers, sources, storedPrice })),
+    }),
   };
 };
 
-export const ratedRows = (shard: MeasuredShard): RatedRows => {
+export const unmeasuredOf = ({ measured }: RatingInput): bigint =>
+  measured.reduce((sum, { unmeasuredEvents }) => sum + unmeasuredEvents, 0n);
+
+/** As JSON, where it was measured in parts. Those of price spans stand in the line, with their spans. */
+export const partsOf = ({ measured, priceSpans }: RatingInput): string | null => {
+  const parts = priceSpans ? undefined : measured[0]?.parts;
+  return parts ? JSON.stringify(parts) : null;
+};
+
+const pushPeriod = (rows: RatedRows, shard: MeasuredShard, period: MeasuredPeriod): void => {
+  for (const line of ratePlan(period, shard.policy)) {
+    const input = ratingInputOf(shard, period, line);
+    const json = ratedLineToJson(line);
+    const hashes = lineHashes(ratingInputToJson(input), json);
+    rows.billingPeriodIds.push(line.billingPeriodId);
+    rows.subscriptionIds.push(line.subscriptionId);
+    rows.planVersionIds.push(line.planVersionId);
+    rows.spanStarts.push(line.span.start);
+    rows.spanEnds.push(line.span.end);
+    rows.chargeCodes.push(line.chargeCode);
+    rows.positions.push(line.position);
+    rows.unmeasuredEvents.push(unmeasuredOf(input).toString());
+    rows.parts.push(partsOf(input));
+    rows.lines.push(JSON.stringify(json));
+    rows.inputHashes.push(hashes.input);
+    rows.outputHashes.push(hashes.output);
+  }
+};
+
+/** Takes back what of a period was put behind the first `length` rows. */
+const cutBack = (rows: RatedRows, length: number): void => {
+  for (const column of Object.values(rows)) column.length = length;
+};
+
+/** Whatever rating throws it throws again at the next try, as nothing but the period goes into it. */
+export const rateShard = (shard: MeasuredShard): RatedShard => {
   const rows: RatedRows = {
     billingPeriodIds: [],
     subscriptionIds: [],
@@ -74,25 +132,15 @@ export const ratedRows = (shard: MeasuredShard): RatedRows => {
     inputHashes: [],
     outputHashes: [],
   };
+  const failures: RatingFailure[] = [];
   for (const period of shard.periods) {
-    for (const line of ratePlan(period, shard.policy)) {
-      const input = ratingInputOf(shard, period, line.position);
-      const json = ratedLineToJson(line);
-      const hashes = lineHashes(ratingInputToJson(input), json);
-      const [measured] = input.measured;
-      rows.billingPeriodIds.push(line.billingPeriodId);
-      rows.subscriptionIds.push(line.subscriptionId);
-      rows.planVersionIds.push(line.planVersionId);
-      rows.spanStarts.push(line.span.start);
-      rows.spanEnds.push(line.span.end);
-      rows.chargeCodes.push(line.chargeCode);
-      rows.positions.push(line.position);
-      rows.unmeasuredEvents.push((measured?.unmeasuredEvents ?? 0n).toString());
-      rows.parts.push(measured?.parts ? JSON.stringify(measured.parts) : null);
-      rows.lines.push(JSON.stringify(json));
-      rows.inputHashes.push(hashes.input);
-      rows.outputHashes.push(hashes.output);
+    const before = rows.lines.length;
+    try {
+      pushPeriod(rows, shard, period);
+    } catch (error) {
+      cutBack(rows, before);
+      failures.push({ billingPeriodId: period.billingPeriodId, code: 'rating_error', message: failureMessage(error) });
     }
   }
-  return rows;
+  return { rows, failures };
 };

@@ -16,12 +16,14 @@ import {
 } from '#schemas/http/fields.ts';
 import { PriceStep } from '#schemas/http/invoices.ts';
 import { MeterDefinition, MeterVersionNumber } from '#schemas/http/meters.ts';
+import { tierCount } from '#schemas/http/price-overrides.ts';
 import {
   EventSearchQuery,
   EventSearchQueryDocument,
   eventsPageMax,
   storedEventFields,
 } from '#schemas/http/usage-events.ts';
+import { periodBoundNames } from '#schemas/period-bound.ts';
 import { priceModels } from '#schemas/price/price.ts';
 
 export const InvoiceLineParams = Type.Object(
@@ -34,10 +36,10 @@ export const InvoiceLineParams = Type.Object(
   closed,
 );
 
-const PriceModel = Type.Enum(
-  priceModels.map(({ name }) => name),
-  { title: 'PriceModel' },
-);
+const LineModel = Type.Enum([...priceModels.map(({ name }) => name), ...periodBoundNames], {
+  title: 'LineModel',
+  description: 'That of a price, or what holds over all charges of a billing period.',
+});
 const Digest = Type.String({ pattern: '^[0-9a-f]{64}$' });
 const CustomerNames = Type.Array(ExternalId, {
   minItems: 1,
@@ -45,19 +47,15 @@ const CustomerNames = Type.Array(ExternalId, {
 });
 
 /** Its bytes are hashed: a release that has a member more does not add it to what is stored. */
-const StoredCharge = Type.Object(
+const StoredPrice = Type.Object(
+  { model: LineModel },
   {
-    code: Code,
-    name: Type.String(),
-    meter: nullable(Code),
-    price: Type.Object(
-      { model: PriceModel },
-      {
-        title: 'StoredPrice',
-        description: 'A price as its plan version stores it; what has a default may be missing.',
-      },
-    ),
+    title: 'StoredPrice',
+    description: 'A price as it is stored; what has a default may be missing.',
   },
+);
+const StoredCharge = Type.Object(
+  { code: Code, name: Type.String(), meter: nullable(Code), price: StoredPrice },
   { title: 'StoredCharge', description: 'A charge as its plan version stores it.' },
 );
 
@@ -74,6 +72,7 @@ const Measured = Type.Object(
   {
     meter: Code,
     meter_version_id: idOf('mtv'),
+    span: Type.Optional(Period),
     customers: CustomerNames,
     quantity: Decimal,
     parts: Type.Optional(
@@ -83,6 +82,27 @@ const Measured = Type.Object(
   },
   { ...closed, title: 'MeasuredInput' },
 );
+const spanFields = { span: Period, tiers: tierCount };
+const PriceSources = Type.Object(
+  { price_override_id: Type.Optional(idOf('pov')) },
+  { ...closed, title: 'PriceSources', description: "Where a price came from; nothing for the plan version's own." },
+);
+const InputSpan = Type.Object(
+  { ...spanFields, sources: PriceSources, price: StoredPrice },
+  { ...closed, title: 'InputPriceSpan', description: 'A price, and the time in which it stood.' },
+);
+const RatedSpan = Type.Object(
+  {
+    ...spanFields,
+    sources: PriceSources,
+    quantity: Decimal,
+    parts: Type.Optional(Type.Array(MeasuredPart)),
+    unmeasured_events: Sequence,
+  },
+  { ...closed, title: 'RatedPriceSpan', description: 'What was used while a price stood.' },
+);
+const priceSpansAbout = 'Absent where the price of the charge stood for all of the time. They tile the span.';
+
 const RatingInput = Type.Object(
   {
     billing_period_id: idOf('bpd'),
@@ -91,7 +111,14 @@ const RatingInput = Type.Object(
     plan_version_id: idOf('plv'),
     position: Type.Integer({ minimum: 1 }),
     charge: StoredCharge,
+    charged: Type.Optional(
+      Type.Unsafe<string>({
+        ...Decimal,
+        description: 'The sum of the charges, where the line holds over all of them.',
+      }),
+    ),
     currency: CurrencyCode,
+    price_spans: Type.Optional(Type.Array(InputSpan, { description: priceSpansAbout })),
     rounding_policy: Type.Object({ rounding: RoundingModeName }, { ...closed, title: 'RoundingPolicy' }),
     span: Period,
     watermark: Sequence,
@@ -99,7 +126,7 @@ const RatingInput = Type.Object(
   },
   { ...closed, title: 'RatingInput', description: 'What went in, as it is hashed.' },
 );
-const RatingOutput = Type.Object(
+export const RatingOutput = Type.Object(
   {
     billing_period_id: idOf('bpd'),
     span: Period,
@@ -109,7 +136,7 @@ const RatingOutput = Type.Object(
     position: Type.Integer({ minimum: 1 }),
     charge_code: Code,
     charge_name: Type.String(),
-    model: PriceModel,
+    model: LineModel,
     meter: nullable(Code),
     currency: CurrencyCode,
     rounding: RoundingModeName,
@@ -118,6 +145,7 @@ const RatingOutput = Type.Object(
     precise_amount: Type.Unsafe<string>({ ...Decimal, description: 'Before it is rounded; the sum of the steps.' }),
     amount: Type.Unsafe<string>({ ...Decimal, description: 'Rounded once, to minor units: what is printed.' }),
     steps: Type.Array(PriceStep),
+    price_spans: Type.Optional(Type.Array(RatedSpan, { description: priceSpansAbout })),
   },
   { ...closed, title: 'RatingOutput', description: 'What came out, as it is hashed.' },
 );
@@ -141,6 +169,7 @@ const TierUse = Type.Object(
     units: Decimal,
     amount: Decimal,
     cell: PriceStep.properties.cell,
+    span: PriceStep.properties.span,
   },
   { ...closed, title: 'TierUse', description: 'A tier of the price, with the units in it and what they cost.' },
 );

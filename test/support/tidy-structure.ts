@@ -19,6 +19,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'subscriptions',
     'usage',
     'entitlements',
+    'runs',
     'invoices',
     'events',
     'explain',
