@@ -100,6 +100,19 @@ const versionsOfForm2 = {
 /** Of plans from before a version had terms over all of its charges. */
 const planOfForm2 = { ...planOfForm1, form: 2, children: [versionsOfForm2] } as const satisfies AuditedObject;
 
+const versionsOfForm3 = {
+  ...versionsOfForm2,
+  columns: { ...versionsOfForm2.columns, terms: 'text' },
+} as const satisfies ChildRows;
+/** Of plans from before they entitled to features. */
+const planOfForm3 = { ...planOfForm2, form: 3, children: [versionsOfForm3] } as const satisfies AuditedObject;
+const planVersionFeatures: ChildRows = {
+  table: 'plan_version_features',
+  parent: 'plan_version_id',
+  order: ['feature_id'],
+  columns: { organization_id: 'text', plan_version_id: 'text', feature_id: 'text', meter_version_id: 'text' },
+};
+
 const ofOneRow = Object.fromEntries(
   storedResources.map(({ name, table, columns }): [string, AuditedObject] => [
     name,
@@ -292,10 +305,10 @@ export const auditedObjects = {
     ],
   },
   plan: {
-    ...planOfForm2,
-    form: 3,
-    earlier: [planOfForm1, planOfForm2],
-    children: [{ ...versionsOfForm2, columns: { ...versionsOfForm2.columns, terms: 'text' } }],
+    ...planOfForm3,
+    form: 4,
+    earlier: [planOfForm1, planOfForm2, planOfForm3],
+    children: [{ ...versionsOfForm3, children: [planVersionMeters, planVersionFeatures] }],
   },
   ...ofOneRow,
   customer: withCurrency(ofOneRow.customer),
