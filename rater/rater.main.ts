@@ -16,7 +16,13 @@ const options = {
 };
 
 await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickhouse, postgres }) => {
-  const pool = createRatingPool({ workersMax: config.raterWorkers, queueMax: config.raterWorkers });
+  const pool = createRatingPool({
+    workersMax: config.raterWorkers,
+    queueMax: config.raterWorkers,
+    timeoutMs: config.ratingTimeoutSeconds * 1000,
+    memoryMbMax: config.ratingMemoryMb,
+    onFault: (error) => log.error({ err: error }, 'a worker of the rating pool died'),
+  });
   observeBacklog(metrics, createReadBacklog(postgres), pool);
   const adapters: RatePorts = {
     runs: createBillingRuns(postgres, config.jobLeaseSeconds),
