@@ -1,4 +1,4 @@
-/** A rating worker that does not end, or dies, of a shard whose first subscription says so; any other one it rates. */
+/** A rating worker that does not end, or dies, of a shard that has a subscription by that name; any other it rates. */
 import type { MeasuredShard } from '../../rater/price/rating-task.ts';
 import { type RatedShard, rateShard } from '../../rater/run/rated-rows.ts';
 
@@ -13,6 +13,6 @@ const deaths: Readonly<Record<string, () => void>> = {
 };
 
 export default (shard: MeasuredShard): RatedShard => {
-  deaths[shard.periods[0]?.subscriptionId ?? '']?.();
+  for (const { subscriptionId } of shard.periods) deaths[subscriptionId]?.();
   return rateShard(shard);
 };
