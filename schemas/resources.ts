@@ -102,10 +102,10 @@ export const resources = {
       },
       PLAN_VERSION_INCOMPLETE: {
         status: 409,
-        title: 'The draft can not be charged by the meters that there are',
+        title: 'The draft can not be charged as it is',
         cause:
-          'A meter of the draft has ended since it was written, or measures by now what its price can not be asked of. A draft holds no meter; an active version does.',
-        cure: 'Give the charges that `errors` lists another meter or another price: PATCH /v1/plans/{id}/versions/{version_number}.',
+          'A meter of the draft has ended since it was written, or measures by now what its price can not be asked of; or a charge is due when nothing is billed yet. A draft holds no meter; an active version does.',
+        cure: 'Change what `errors` lists: PATCH /v1/plans/{id}/versions/{version_number}.',
       },
     },
   },

@@ -3,6 +3,7 @@
  * Each is under the lock of the plan's row, so that of two at once the second sees what the first did.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { unbilledTimeFaults } from '#schemas/charge-times.ts';
 import { type FailureCode, FailureError } from '#schemas/failures.ts';
 import { asObject, type Fault, type JsonObject, type Parsed } from '#schemas/fault.ts';
 import type { MeterDefinition } from '#schemas/meter.ts';
@@ -110,18 +111,24 @@ const refuseMisfits = async (
   if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
 };
 
+/** Nobody is charged by terms that billing does not follow yet: they wait in drafts. */
+const requireBillable = ({ charges }: PlanTermsJson, refusal: FailureCode): void => {
+  const faults = charges.flatMap((charge, index) => unbilledTimeFaults(charge, `charges[${index}]`));
+  if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
+};
+
 /** Terms with what was given of them; the rest is as it was. All faults are told. */
-const termsWith = ({ currency, charges }: PlanTermsJson, given: unknown): PlanTermsJson => {
+const termsWith = (terms: PlanTermsJson, given: unknown): PlanTermsJson => {
   const faults: Fault[] = [];
   const object = asObject(given, '', faults);
   refuseFaults(faults);
-  return planTermsToJson(required(planTermsFromJson({ currency, charges, ...object })));
+  return planTermsToJson(required(planTermsFromJson({ ...terms, ...object })));
 };
 
 /** As it would be written today. */
-const canonical = ({ currency, charges }: PlanTermsJson): PlanTermsJson => {
-  const parsed = planTermsFromJson({ currency, charges });
-  return parsed.ok ? planTermsToJson(parsed.value) : { currency, charges };
+const canonical = (terms: PlanTermsJson): PlanTermsJson => {
+  const parsed = planTermsFromJson(terms);
+  return parsed.ok ? planTermsToJson(parsed.value) : terms;
 };
 
 /** By id or code, locked. */
@@ -148,11 +155,12 @@ export const createPlan = async (
   now: Date,
 ): Promise<Plan> => {
   const { catalog } = ports;
-  const plan = planVersionToJson(required(planVersionFromJson(json)));
-  const meters = await metersOf(ports, db, plan, 'VALIDATION_FAILED');
-  const id = found(await catalog.addPlan(db, { ...plan, metadata }, now), 'PLAN_ALREADY_EXISTS');
-  if (draft) await catalog.addDraft(db, id, plan, now);
-  else await catalog.addActiveVersion(db, id, plan, meters, now);
+  const { code, name, ...terms } = planVersionToJson(required(planVersionFromJson(json)));
+  if (!draft) requireBillable(terms, 'VALIDATION_FAILED');
+  const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+  const id = found(await catalog.addPlan(db, { code, name, metadata }, now), 'PLAN_ALREADY_EXISTS');
+  if (draft) await catalog.addDraft(db, id, terms, now);
+  else await catalog.addActiveVersion(db, id, terms, meters, now);
   return found(await catalog.planById(db, id), 'PLAN_NOT_FOUND');
 };
 
@@ -176,9 +184,10 @@ export const changePlan = async (
   const before = await lockedPlan(ports, db, idOrCode);
   matchVersion(before.version);
   if (Object.keys(given).length > 0) {
-    const terms = termsWith(before, given);
+    const terms = termsWith(before.terms, given);
     if (before.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
-    if (!isDeepStrictEqual(terms, canonical(before))) {
+    if (!isDeepStrictEqual(terms, canonical(before.terms))) {
+      requireBillable(terms, 'VALIDATION_FAILED');
       const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
       await refuseMisfits(ports, db, before.id, terms, meters, 'VALIDATION_FAILED', now);
       await catalog.addActiveVersion(db, before.id, terms, meters, now);
@@ -198,7 +207,7 @@ export const addDraft = async (
 ): Promise<VersionChange> => {
   const { catalog } = ports;
   const plan = await lockedPlan(ports, db, idOrCode);
-  const terms = termsWith(plan, given);
+  const terms = termsWith(plan.terms, given);
   await metersOf(ports, db, terms, 'VALIDATION_FAILED');
   const after = await catalog.addDraft(db, plan.id, terms, now);
   await catalog.countPlanChange(db, plan.id, now);
@@ -233,7 +242,7 @@ export const changeDraft = (
   changeVersion(ports, db, name, now, async (before) => {
     matchVersion(before.version);
     requireDraft(before);
-    const terms = termsWith(before, given);
+    const terms = termsWith(before.terms, given);
     await metersOf(ports, db, terms, 'VALIDATION_FAILED');
     return ports.catalog.changeDraft(db, before, terms, now);
   });
@@ -247,8 +256,9 @@ export const activateDraft = (
 ): Promise<Required<VersionChange>> =>
   changeVersion(ports, db, name, now, async (before) => {
     requireDraft(before);
-    const meters = await metersOf(ports, db, before, 'PLAN_VERSION_INCOMPLETE');
-    await refuseMisfits(ports, db, before.planId, before, meters, 'PLAN_VERSION_INCOMPLETE', now);
+    requireBillable(before.terms, 'PLAN_VERSION_INCOMPLETE');
+    const meters = await metersOf(ports, db, before.terms, 'PLAN_VERSION_INCOMPLETE');
+    await refuseMisfits(ports, db, before.planId, before.terms, meters, 'PLAN_VERSION_INCOMPLETE', now);
     return ports.catalog.activateDraft(db, before, meters, now);
   });
 

@@ -5,11 +5,13 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
+import { periodBoundsIn } from '#schemas/period-bound.ts';
+import { type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
+import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { standingOverrides } from './price-overrides.postgres.ts';
 import { standingPriceSpans } from './price-spans.ts';
-import type { RatePorts } from './rate-period.ts';
+import type { BillablePeriod, RatePorts } from './rate-period.ts';
 
 type PeriodRow = {
   id: string;
@@ -21,6 +23,7 @@ type PeriodRow = {
   currency: string;
   plan_currency: string;
   charges: ChargeJson[];
+  terms: Partial<GeneralTermsJson> | null;
   span_start: Date;
   span_end: Date;
 };
@@ -38,7 +41,7 @@ const storedCurrency = (currency: string) => {
   return currency;
 };
 
-type VersionCharges = { readonly charges: readonly Charge[]; readonly storedCharges: readonly ChargeJson[] };
+type VersionCharges = Pick<BillablePeriod, 'charges' | 'storedCharges' | 'bounds'>;
 
 /**
  * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
@@ -59,12 +62,12 @@ const chargesOf = (row: PeriodRow): VersionCharges => {
     const { code, name, meter, price } = parsed.value;
     return { code, name, meter, price };
   });
-  return { charges, storedCharges };
+  return { charges, storedCharges, bounds: periodBoundsIn(row.terms, row.currency, row.plan_currency) };
 };
 
 const selectPeriods = (from: string, more = ''): string => `
 SELECT p.id, p.subscription_id, p.customer_id, c.external_id, v.plan_id, p.plan_version_id, s.currency,
-  v.currency AS plan_currency, v.charges, p.span_start, p.span_end
+  v.currency AS plan_currency, v.charges, v.terms, p.span_start, p.span_end
 FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
   JOIN subscriptions s ON s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.segment`;

@@ -19,6 +19,7 @@ import type { RunKind, Shard } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { usageNames } from '#schemas/names.ts';
 import type { Period } from '#schemas/period.ts';
+import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import { defaultRatingPolicy } from '#schemas/rated-line.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
@@ -39,6 +40,8 @@ export type BillablePeriod = {
   readonly charges: readonly Charge[];
   /** The same as they are stored. */
   readonly storedCharges: readonly ChargeJson[];
+  /** Over all charges. */
+  readonly bounds: PeriodBoundsIn;
 };
 
 /** A run that waits to be prepared. Its watermark is there where it was taken before. */
@@ -231,6 +234,7 @@ export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure)
       currency: period.currency,
       charges: period.charges,
       storedCharges: period.storedCharges,
+      bounds: period.bounds,
       customers: customersOf.get(period.billingPeriodId) ?? [],
       meterVersionIds: measures.meterVersionIds(period.charges),
       ...usageOf(period, usageIn),
