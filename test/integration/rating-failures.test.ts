@@ -1,4 +1,4 @@
-/** Billing periods that can't be rated, down to those that kill their workers: on the real database, in real threads. */
+/** Billing periods that can't be rated, down to those that kill their workers: with real rows, in real threads. */
 import assert from 'node:assert/strict';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { stopwatch } from '#platform/process/clock.ts';
