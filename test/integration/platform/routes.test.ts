@@ -273,6 +273,7 @@ describe.each(withMethod('GET').filter(([, { list }]) => !list))('%s', (_, { ope
       const unversioned = [
         'getInvoice',
         'getBillingRun',
+        'getRatingRun',
         'getCustomerUsage',
         'getSubscriptionUsage',
         'getMeterUsage',
