@@ -120,7 +120,7 @@ const insertOfRatingRun = async (
     ratingHashVersion,
     textArray(of(rated.billingPeriodIds)),
     integerArray(of(rated.positions)),
-    bigintArray(of(rated.spanStarts)),
+    bigintArray(of(rated.spanStarts).map(String)),
     textArray(of(rated.subscriptionIds)),
     jsonArray(of(rated.lines)),
     bigintArray(of(rated.unmeasuredEvents)),
