@@ -1,6 +1,6 @@
 /**
- * A plan of the kind `add_on` is taken beside a plan, and not by itself. It has versions like any plan; what it is taken
- * beside, and how many times, is of the version.
+ * A plan of the kind `add_on` is taken beside a plan, and not by itself. It has versions like any plan; what it is
+ * taken beside, and how many times, is of the version.
  */
 import { type Fault, type JsonObject, ownValue, readArray, readObject } from '#schemas/fault.ts';
 import { codeRule } from '#schemas/names.ts';
