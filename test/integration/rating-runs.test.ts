@@ -23,9 +23,13 @@ const breakPlan = () =>
      WHERE plan_id = (SELECT id FROM plans WHERE code = 'breakable')`,
     [],
   );
+const charges = [
+  { code: 'base', name: 'Base', meter: null, price: { model: 'flat', amount: '7.00' } },
+  { code: 'requests', name: 'Requests', meter: 'requests', price: { model: 'per_unit', unit_amount: '1.00' } },
+];
 const mendPlan = () =>
   tamper(`UPDATE plan_versions SET charges = $1 WHERE plan_id = (SELECT id FROM plans WHERE code = 'breakable')`, [
-    JSON.stringify([{ code: 'base', name: 'Base', meter: null, price: { model: 'flat', amount: '7.00' } }]),
+    JSON.stringify(charges),
   ]);
 
 beforeAll(async () => {
@@ -35,14 +39,18 @@ beforeAll(async () => {
     MILLRACE_JOB_LEASE_SECONDS: '5',
   });
   await makeLlmPro(pipeline, customers, month.start);
-  const base = { code: 'base', name: 'Base', price: { model: 'flat', amount: '7.00' } };
-  expect((await pipeline.api('POST', '/v1/plans', { ...llmProPlan, code: 'breakable', charges: [base] })).status).toBe(
-    201,
-  );
+  const plan = {
+    ...llmProPlan,
+    code: 'breakable',
+    charges: charges.map(({ meter, ...rest }) => ({ ...rest, ...(meter && { meter }) })),
+  };
+  expect((await pipeline.api('POST', '/v1/plans', plan)).status).toBe(201);
   const started_at = new Date(month.start).toISOString();
   await pipeline.api('POST', '/v1/customers', { external_id: broken, name: 'B' });
   await pipeline.api('POST', '/v1/subscriptions', { customer_id: broken, plan: 'breakable', started_at });
-  const sent = customers.map((customer) => llmRequest(customer, customer, at, { input: 200_000, output: 1_000 }));
+  const sent = [...customers, broken].map((customer) =>
+    llmRequest(customer, customer, at, { input: 200_000, output: 1_000 }),
+  );
 
   expect(await pipeline.sendEvents(sent)).toMatchObject({ status: 200, body: { accepted: sent.length } });
   await untilAllStored(pipeline, customers[0] ?? '', 1);
@@ -75,9 +83,9 @@ describe('a dry run', () => {
     expect(body).toMatchObject({
       state: 'completed',
       dry_run: true,
-      lines: 81,
-      // 20 times: 20.00 base, requests within the free ones, 0.30 + 0 for input, 0.015 -> 0.02 for output; and 7.00.
-      totals: [{ currency: 'USD', lines: 81, amount: '413.40' }],
+      lines: 82,
+      // 20 times: 20.00 base, requests within the free ones, 0.30 + 0 for input, 0.015 -> 0.02 for output; and 8.00.
+      totals: [{ currency: 'USD', lines: 82, amount: '414.40' }],
       failures: 0,
       failure: null,
       progress: {
@@ -88,7 +96,7 @@ describe('a dry run', () => {
         remaining_seconds: 0,
       },
     });
-    expect(await linesOf(body.id)).toHaveLength(81);
+    expect(await linesOf(body.id)).toHaveLength(82);
     expect([await rowsOf('billing_periods'), await rowsOf('rated_lines'), await rowsOf('invoices')]).toEqual([0, 0, 0]);
     const { body: audit } = await pipeline.api('GET', `/v1/audit-log?object_id=${body.id}`);
     expect(audit.items.map(({ action }: { action: string }) => action).toSorted()).toEqual([
@@ -107,7 +115,7 @@ describe('a dry run', () => {
     const again = await rate({ period: month.name, watermark });
     expect(again.body).toMatchObject({ watermark, totals: first.body.totals });
     const lines = await linesOf(first.body.id);
-    expect(lines).toHaveLength(81);
+    expect(lines).toHaveLength(82);
     expect(await linesOf(again.body.id)).toEqual(lines);
     const now = await rate({ period: month.name });
     expect(BigInt(now.body.watermark)).toBeGreaterThan(BigInt(watermark));
@@ -168,6 +176,13 @@ describe('a billing period that can not be rated', () => {
     }
     const { rows } = await pipeline.asOwner.query("SELECT state FROM billing_periods WHERE state = 'open'");
     expect(rows).toHaveLength(1);
+    // [I11] All that was accepted is billed, or unbilled for a reason.
+    const { total } = (await pipeline.api('GET', '/v1/reconciliation')).body;
+    expect(total).toMatchObject({
+      is_balanced: true,
+      billed: 21,
+      unbilled: { period_open: 1, late: 0, unmeasured: 0 },
+    });
   });
 
   it('is billed by the next run once it is mended, at whatever watermark', async () => {
@@ -175,7 +190,7 @@ describe('a billing period that can not be rated', () => {
     const run = await pipeline.closePeriod({ period: month.name });
     expect(run.body).toMatchObject({ invoices_issued: 1, invoices_already_issued: 20, failures: 0 });
     const { body } = await pipeline.api('GET', `/v1/customers/${broken}/invoices`);
-    expect(body.items).toMatchObject([{ total: '7.00' }]);
+    expect(body.items).toMatchObject([{ total: '8.00' }]);
   });
 });
 
@@ -204,5 +219,31 @@ describe('a rating run that is kept', () => {
     // What is billed is told by a dry run too.
     const after = await rate({ period: month.name, customer_id: other, watermark });
     expect(await linesOf(after.body.id)).toEqual(await linesOf(dry.body.id));
+  });
+
+  it('is not billed by lines of a price that was changed meanwhile: the period is a failure until a later watermark', async () => {
+    const started_at = new Date(month.start).toISOString();
+    const name = 'customer-changed';
+    await pipeline.api('POST', '/v1/customers', { external_id: name, name: 'C' });
+    await pipeline.api('POST', '/v1/subscriptions', { customer_id: name, plan: 'llm-pro', started_at });
+    const kept = await rate({ period: month.name, customer_id: name, dry_run: false });
+    expect(kept.body).toMatchObject({ state: 'completed', failures: 0, totals: [{ amount: '20.00' }] });
+    const override = {
+      plan: 'llm-pro',
+      charge: 'base',
+      customer_id: name,
+      price: { model: 'flat', amount: '5.00' },
+      effective_from: started_at,
+    };
+    expect((await pipeline.api('POST', '/v1/price-overrides', override)).status).toBe(201);
+    const billed = await pipeline.closePeriod({ period: month.name, customer_id: name });
+    expect(billed.body).toMatchObject({ watermark: kept.body.watermark, invoices_issued: 0, failures: 1 });
+    const { items } = (await pipeline.api('GET', `/v1/invoices/runs/${billed.body.id}/failures`)).body;
+    expect(items).toMatchObject([{ code: 'rated_otherwise' }]);
+    await pipeline.sendEvents(llmRequest('later', 'somebody', Date.now(), { input: 1, output: 1 }));
+    const again = await pipeline.closePeriod({ period: month.name, customer_id: name });
+    expect(again.body).toMatchObject({ invoices_issued: 1, failures: 0 });
+    const { body } = await pipeline.api('GET', `/v1/customers/${name}/invoices`);
+    expect(body.items).toMatchObject([{ total: '5.00' }]);
   });
 });

@@ -83,6 +83,14 @@ describe('a billing run is prepared', () => {
     expect(moved).toBe(100);
   });
 
+  it('later at a watermark that a caller named, and never where the stream is not that far', async () => {
+    const asked: QueuedRun = { ...queued, kind: 'dry_rating', watermark: 7n };
+    const behind = await preparing({ run: asked, isChecked: false });
+    expect(behind.effects).toEqual(['lease', 'checked 7?', 'ask stream', 'put back']);
+    const { effects } = await preparing({ run: { ...asked, watermark: 8n }, isChecked: false });
+    expect(effects.at(-1)).toBe('fail: the stream ends before the watermark 8');
+  });
+
   it('never where the stream ends below what is stored of it: the run fails and says so', async () => {
     const { effects, moved } = await preparing({ stored: 8n });
     expect(effects.at(-1)).toMatch(/^fail: the store holds usage at sequence 8, but the stream ends at 7/);
