@@ -63,7 +63,7 @@ describe('[I11] [I12] [I13] [I15] [I19] random organizations', () => {
       const { kinds } = await bill(await addTenant(pipeline), seed, 150);
       for (const kind of kinds) seen.add(kind);
     },
-    60_000,
+    300_000,
   );
 
   it('had every model, aggregation and fate', () => {
