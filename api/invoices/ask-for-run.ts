@@ -5,7 +5,7 @@
 import { FailureError } from '#schemas/failures.ts';
 import { formatPeriod, monthFromText, type Period } from '#schemas/period.ts';
 import type { Db } from '../route/define-route.ts';
-import { isTooEarly, refuseFaults } from '../route/resource-fields.ts';
+import { isTooEarly, isTooLate, refuseFaults } from '../route/resource-fields.ts';
 import type { BillingRun, NewBillingRun } from './invoices.postgres.ts';
 
 export type AskForRunPorts = {
@@ -28,8 +28,9 @@ type Asked = {
 /** A month that is over: what comes in it can still be told from what comes late. */
 const endedMonth = (text: string, nowMs: number): Period => {
   const period = monthFromText(text);
-  if (!period || isTooEarly(period.start)) {
-    const message = 'must be a month from 2000-01 on, such as 2026-10';
+  // The last month that can be written ends in a year that can't.
+  if (!period || isTooEarly(period.start) || isTooLate(period.end)) {
+    const message = 'must be a month from 2000-01 to 9999-11, such as 2026-10';
     throw new FailureError('VALIDATION_FAILED', undefined, [{ field: 'period', code: 'wrong_format', message }]);
   }
   if (period.end > nowMs) throw new FailureError('PERIOD_NOT_ENDED', `The period ends at ${formatPeriod(period).end}`);

@@ -8,6 +8,7 @@ import { isCurrency } from '#schemas/currency.ts';
 import { periodBoundsIn } from '#schemas/period-bound.ts';
 import { type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
+import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { standingOverrides } from './price-overrides.postgres.ts';
 import { standingPriceSpans } from './price-spans.ts';
@@ -71,6 +72,13 @@ const chargesOf = (row: Pick<PeriodRow, 'plan_version_id' | 'currency'> & Omit<V
 };
 
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
+  ratingPolicy: async (organizationId) => {
+    const { rows } = await postgres.query<RatingPolicy>('SELECT rounding FROM organizations WHERE id = $1', [
+      organizationId,
+    ]);
+    assert(rows[0], `the organization ${organizationId} is gone`);
+    return { rounding: rows[0].rounding };
+  },
   billingPeriods: async (organizationId, ids) => {
     const { rows } = await postgres.query<PeriodRow>(
       `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, p.span_start,

@@ -21,7 +21,7 @@ import { usageNames } from '#schemas/names.ts';
 import type { Period } from '#schemas/period.ts';
 import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
-import { defaultRatingPolicy } from '#schemas/rated-line.ts';
+import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
 import type { MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
 import { measuresOf, ownPrices, type PinnedMeter, type PriceSpans, type UsageReader } from './measures.ts';
@@ -74,6 +74,8 @@ export type RatePorts = {
     readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   };
   readonly catalog: {
+    /** That of the organization as it stands now. A change in the midst of a run is that of what is rated after it. */
+    readonly ratingPolicy: (organizationId: string) => Promise<RatingPolicy>;
     readonly billingPeriods: (organizationId: string, ids: readonly string[]) => Promise<readonly BillablePeriod[]>;
     /** What those plan versions charge by, in the versions that they were made with. */
     readonly meters: (organizationId: string, planVersionIds: readonly string[]) => Promise<readonly PinnedMeter[]>;
@@ -200,7 +202,7 @@ export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure)
   });
   const usageIn = measures.usageIn(quantities);
   return {
-    policy: defaultRatingPolicy,
+    policy: await ports.catalog.ratingPolicy(shard.organizationId),
     watermark: shard.watermark,
     periods: periods.map((period) => ({
       billingPeriodId: period.billingPeriodId,
