@@ -100,6 +100,19 @@ const versionsOfForm2 = {
 /** Of plans from before a version had terms over all of its charges. */
 const planOfForm2 = { ...planOfForm1, form: 2, children: [versionsOfForm2] } as const satisfies AuditedObject;
 
+const versionsOfForm3 = {
+  ...versionsOfForm2,
+  columns: { ...versionsOfForm2.columns, terms: 'text' },
+} as const satisfies ChildRows;
+/** Of plans from before they entitled to features. */
+const planOfForm3 = { ...planOfForm2, form: 3, children: [versionsOfForm3] } as const satisfies AuditedObject;
+const planVersionFeatures: ChildRows = {
+  table: 'plan_version_features',
+  parent: 'plan_version_id',
+  order: ['feature_id'],
+  columns: { organization_id: 'text', plan_version_id: 'text', feature_id: 'text', meter_version_id: 'text' },
+};
+
 const ofOneRow = Object.fromEntries(
   storedResources.map(({ name, table, columns }): [string, AuditedObject] => [
     name,
@@ -166,6 +179,36 @@ const billingRunOfForm1 = {
       },
       // Other shards of a run that failed are worked off all the same.
       when: "t.state = 'completed'",
+    },
+  ],
+} as const satisfies AuditedObject;
+
+/** Of runs from before some of them rated without issuing. */
+const billingRunOfForm2 = {
+  ...billingRunOfForm1,
+  form: 2,
+  settling: {
+    ...billingRunOfForm1.settling,
+    columns: { ...billingRunOfForm1.settling.columns, leased_until: 'instant' },
+  },
+  children: [
+    {
+      ...billingRunOfForm1.children[0],
+      columns: {
+        run_id: 'text',
+        shard_number: 'text',
+        subscription_ids: 'text',
+        billing_period_ids: 'text',
+        state: 'text',
+        leased_until: 'instant',
+        attempts: 'text',
+        issued: 'text',
+        already_issued: 'text',
+        rated_ms: 'text',
+        issued_ms: 'text',
+        failure: 'text',
+        lines_digest: 'text',
+      },
     },
   ],
 } as const satisfies AuditedObject;
@@ -276,42 +319,21 @@ export const auditedObjects = {
     ],
   },
   plan: {
-    ...planOfForm2,
-    form: 3,
-    earlier: [planOfForm1, planOfForm2],
-    children: [{ ...versionsOfForm2, columns: { ...versionsOfForm2.columns, terms: 'text' } }],
+    ...planOfForm3,
+    form: 4,
+    columns: { ...planOfForm3.columns, kind: 'text' },
+    earlier: [planOfForm1, planOfForm2, planOfForm3],
+    children: [{ ...versionsOfForm3, children: [planVersionMeters, planVersionFeatures] }],
   },
   ...ofOneRow,
   customer: withCurrency(ofOneRow.customer),
   subscription: withCurrency(ofOneRow.subscription),
   billing_run: {
-    ...billingRunOfForm1,
-    form: 2,
-    earlier: [billingRunOfForm1],
-    settling: {
-      ...billingRunOfForm1.settling,
-      columns: { ...billingRunOfForm1.settling.columns, leased_until: 'instant' },
-    },
-    children: [
-      {
-        ...billingRunOfForm1.children[0],
-        columns: {
-          run_id: 'text',
-          shard_number: 'text',
-          subscription_ids: 'text',
-          billing_period_ids: 'text',
-          state: 'text',
-          leased_until: 'instant',
-          attempts: 'text',
-          issued: 'text',
-          already_issued: 'text',
-          rated_ms: 'text',
-          issued_ms: 'text',
-          failure: 'text',
-          lines_digest: 'text',
-        },
-      },
-    ],
+    ...billingRunOfForm2,
+    form: 3,
+    earlier: [billingRunOfForm2, billingRunOfForm1],
+    created: ['billing_run.created', 'rating_run.created'],
+    columns: { ...billingRunOfForm2.columns, kind: 'text' },
   },
   amendment: {
     table: 'amendments',
@@ -447,6 +469,7 @@ export const ratedLineColumns = {
 /** Columns of audited tables that no digest holds. */
 export const undigested: Readonly<Record<string, string>> = {
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
+  'billing_runs.started_at': 'is what progress is told by, and decides nothing',
   'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
 };
 
@@ -462,5 +485,9 @@ export const unaudited: Readonly<Record<string, string>> = {
   ingest_counts: 'are measurements, held against the store by GET /v1/reconciliation',
   stream_losses: 'are measurements of the installation, and no object',
   identity_checks: 'is progress of a process, and moves with every event',
+  rating_failures: 'say what was not rated, and nothing is billed by them',
+  rating_run_periods: 'are what a dry run looked at, and nothing is billed by them',
+  rating_run_lines: 'are forgotten after 30 days, and nothing is billed by them',
+  rating_run_totals: 'are sums of lines that nothing is billed by',
   schema_migrations: 'belongs to the installation',
 };

@@ -71,6 +71,14 @@ const chargesOf = (row: Pick<PeriodRow, 'plan_version_id' | 'currency'> & Omit<V
   return { planId: row.plan_id, charges, storedCharges, bounds };
 };
 
+const selectPeriods = (from: string, more = ''): string => `
+SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, p.span_start, p.span_end
+FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
+WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.segment`;
+
+const periodsStatement = selectPeriods('billing_periods');
+const dryPeriodsStatement = selectPeriods('rating_run_periods', 'AND p.run_id = $3');
+
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   ratingPolicy: async (organizationId) => {
     const { rows } = await postgres.query<RatingPolicy>('SELECT rounding FROM organizations WHERE id = $1', [
@@ -79,14 +87,13 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
     assert(rows[0], `the organization ${organizationId} is gone`);
     return { rounding: rows[0].rounding };
   },
-  billingPeriods: async (organizationId, ids) => {
-    const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, p.span_start,
-         p.span_end
-       FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
-       WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
-      [organizationId, ids],
-    );
+  billingPeriods: async (organizationId, ids, dryRunId) => {
+    const isDry = dryRunId !== undefined;
+    const { rows } = await postgres.query<PeriodRow>(isDry ? dryPeriodsStatement : periodsStatement, [
+      organizationId,
+      ids,
+      ...(isDry ? [dryRunId] : []),
+    ]);
     // Read once for each plan version and parsed once for each with a currency: a shard has many periods of few plans,
     // and a worker gets each list once.
     const versions = await postgres.query<VersionRow>(

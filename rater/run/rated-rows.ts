@@ -6,6 +6,7 @@ import type { Amount } from '#schemas/money.ts';
 import type { Period } from '#schemas/period.ts';
 import { boundChargeToJson, isPeriodBound, type PeriodBoundName } from '#schemas/period-bound.ts';
 import { type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
+import { failureMessage, type RatingFailure } from '#schemas/rating-failure.ts';
 import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
 import { priceSpansOfCharge, ratePlan } from '../price/rate.ts';
 import type { ChargeUsage, MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
@@ -28,6 +29,12 @@ export type RatedRows = {
   readonly lines: string[];
   readonly inputHashes: string[];
   readonly outputHashes: string[];
+};
+
+export type RatedShard = {
+  readonly rows: RatedRows;
+  /** Periods that have no rows: one that can't be rated never stops the others. */
+  readonly failures: readonly RatingFailure[];
 };
 
 const boundInput = ({ bounds }: MeasuredPeriod, code: PeriodBoundName, { amount }: RatedLine) => {
@@ -84,7 +91,33 @@ export const partsOf = ({ measured, priceSpans }: RatingInput): string | null =>
   return parts ? JSON.stringify(parts) : null;
 };
 
-export const ratedRows = (shard: MeasuredShard): RatedRows => {
+const pushPeriod = (rows: RatedRows, shard: MeasuredShard, period: MeasuredPeriod): void => {
+  for (const line of ratePlan(period, shard.policy)) {
+    const input = ratingInputOf(shard, period, line);
+    const json = ratedLineToJson(line);
+    const hashes = lineHashes(ratingInputToJson(input), json);
+    rows.billingPeriodIds.push(line.billingPeriodId);
+    rows.subscriptionIds.push(line.subscriptionId);
+    rows.planVersionIds.push(line.planVersionId);
+    rows.spanStarts.push(line.span.start);
+    rows.spanEnds.push(line.span.end);
+    rows.chargeCodes.push(line.chargeCode);
+    rows.positions.push(line.position);
+    rows.unmeasuredEvents.push(unmeasuredOf(input).toString());
+    rows.parts.push(partsOf(input));
+    rows.lines.push(JSON.stringify(json));
+    rows.inputHashes.push(hashes.input);
+    rows.outputHashes.push(hashes.output);
+  }
+};
+
+/** Takes back what of a period was put behind the first `length` rows. */
+const cutBack = (rows: RatedRows, length: number): void => {
+  for (const column of Object.values(rows)) column.length = length;
+};
+
+/** Whatever rating throws it throws again at the next try, as nothing but the period goes into it. */
+export const rateShard = (shard: MeasuredShard): RatedShard => {
   const rows: RatedRows = {
     billingPeriodIds: [],
     subscriptionIds: [],
@@ -99,24 +132,15 @@ export const ratedRows = (shard: MeasuredShard): RatedRows => {
     inputHashes: [],
     outputHashes: [],
   };
+  const failures: RatingFailure[] = [];
   for (const period of shard.periods) {
-    for (const line of ratePlan(period, shard.policy)) {
-      const input = ratingInputOf(shard, period, line);
-      const json = ratedLineToJson(line);
-      const hashes = lineHashes(ratingInputToJson(input), json);
-      rows.billingPeriodIds.push(line.billingPeriodId);
-      rows.subscriptionIds.push(line.subscriptionId);
-      rows.planVersionIds.push(line.planVersionId);
-      rows.spanStarts.push(line.span.start);
-      rows.spanEnds.push(line.span.end);
-      rows.chargeCodes.push(line.chargeCode);
-      rows.positions.push(line.position);
-      rows.unmeasuredEvents.push(unmeasuredOf(input).toString());
-      rows.parts.push(partsOf(input));
-      rows.lines.push(JSON.stringify(json));
-      rows.inputHashes.push(hashes.input);
-      rows.outputHashes.push(hashes.output);
+    const before = rows.lines.length;
+    try {
+      pushPeriod(rows, shard, period);
+    } catch (error) {
+      cutBack(rows, before);
+      failures.push({ billingPeriodId: period.billingPeriodId, code: 'rating_error', message: failureMessage(error) });
     }
   }
-  return rows;
+  return { rows, failures };
 };

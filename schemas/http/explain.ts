@@ -126,7 +126,7 @@ const RatingInput = Type.Object(
   },
   { ...closed, title: 'RatingInput', description: 'What went in, as it is hashed.' },
 );
-const RatingOutput = Type.Object(
+export const RatingOutput = Type.Object(
   {
     billing_period_id: idOf('bpd'),
     span: Period,

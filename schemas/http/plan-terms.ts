@@ -3,6 +3,8 @@ import { type TSchema, Type } from 'typebox';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { namePattern } from '#schemas/display-name.ts';
 import { decimalPattern } from '#schemas/fault.ts';
+import { AddOn, NewAddOn } from '#schemas/http/add-ons.ts';
+import { Entitlements, NewEntitlements } from '#schemas/http/entitlements.ts';
 import { closed, nullable } from '#schemas/http/fields.ts';
 import { intervalCountMax, intervalUnits } from '#schemas/interval.ts';
 import { defaultBoundNames } from '#schemas/plan-terms.ts';
@@ -63,10 +65,14 @@ export const newGeneralTermFields = {
   minimum_term: Type.Optional(nullable(intervalSchema('New'))),
   minimum_commitment: Type.Optional(minimumCommitment('New')),
   spend_cap: Type.Optional(spendCap('New')),
+  entitlements: Type.Optional(NewEntitlements),
+  add_on: Type.Optional(NewAddOn),
 };
 
 export const generalTermFields = {
   minimum_term: nullable(intervalSchema('')),
   minimum_commitment: minimumCommitment(''),
   spend_cap: spendCap(''),
+  entitlements: Entitlements,
+  add_on: AddOn,
 };
