@@ -7,6 +7,8 @@ import { type ApiKeyPorts, apiKeyRoutes } from './access/api-key-routes.ts';
 import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
 import { auditLogRoutes } from './access/audit-log-routes.ts';
+import { organizationStore } from './access/organization.postgres.ts';
+import { organizationRoutes } from './access/organization-routes.ts';
 import { catalogStore } from './catalog/catalog.postgres.ts';
 import { featureRoutes } from './catalog/feature-routes.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
@@ -51,6 +53,7 @@ export const createStores = (vault: Vault) => ({
   amendments: amendmentStore,
   billedUsage,
   billingFactsOf,
+  organizations: organizationStore,
   apiKeys: createApiKeyStore(vault),
   auditLog,
 });
@@ -85,6 +88,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   eventRoutes,
   amendmentRoutes,
   reconciliationRoutes,
+  organizationRoutes,
   apiKeyRoutes,
   auditLogRoutes,
 ];

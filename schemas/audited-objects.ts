@@ -243,16 +243,30 @@ const invoiceOfForm1 = {
   children: [],
 } as const satisfies AuditedObject;
 
+/** Of organizations from before they had settings. */
+const organizationOfForm1 = {
+  table: 'organizations',
+  organization: 'id',
+  created: ['organization.created', 'organization.recorded'],
+  createdAt: 'created_at',
+  isVersioned: false,
+  columns: { id: 'text', name: 'text', created_at: 'instant', sandbox_of: 'text', tier: 'text' },
+  children: [],
+} as const satisfies AuditedObject;
+
 /** By the `object_type` of their entries. */
 export const auditedObjects = {
   organization: {
-    table: 'organizations',
-    organization: 'id',
-    created: ['organization.created', 'organization.recorded'],
-    createdAt: 'created_at',
-    isVersioned: false,
-    columns: { id: 'text', name: 'text', created_at: 'instant', sandbox_of: 'text', tier: 'text' },
-    children: [],
+    ...organizationOfForm1,
+    form: 2,
+    earlier: [organizationOfForm1],
+    columns: {
+      ...organizationOfForm1.columns,
+      rounding: 'text',
+      metadata: 'text',
+      version: 'text',
+      updated_at: 'instant',
+    },
   },
   api_key: {
     table: 'api_keys',

@@ -12,7 +12,7 @@ import {
   parseAmount,
   parsePreciseAmount,
   parseStoredAmount,
-  type RoundingMode,
+  RoundingMode,
 } from '#schemas/money.ts';
 import { formatPeriod, type Period, periodFromJson } from '#schemas/period.ts';
 import type { PeriodBoundName } from '#schemas/period-bound.ts';
@@ -21,10 +21,14 @@ import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
 import { type PriceSpan, priceSpanFromJson, priceSpanToJson } from '#schemas/price-span.ts';
 import { formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 
-/** Decided once per tenant or plan, stored with every line, so that a line can be computed again. */
+/** Of an organization; stored with every line, so that a line can be computed again whatever came later. */
 export type RatingPolicy = { readonly rounding: RoundingMode };
 
 export const defaultRatingPolicy: RatingPolicy = Object.freeze({ rounding: 'half_up' });
+
+/** Which of them an organization can choose: those that favour nobody but at a half. */
+export const policyRoundings = [RoundingMode.halfUp, RoundingMode.halfEven] as const;
+export type PolicyRounding = (typeof policyRoundings)[number];
 
 export const StepKind = {
   /** The amount of a flat price. */

@@ -21,7 +21,8 @@ if (organizationId === undefined || more.length > 0 || !organizationTiers.some((
 const postgres = connectPostgres(config.databaseUrl, { poolMax: 1, log: createLog('set-tier', config.logLevel) });
 const changed = await postgres.transaction(async (client) => {
   const { rows } = await client.query<{ id: string }>(
-    `UPDATE organizations SET tier = $2 WHERE $1 IN (id, sandbox_of)
+    `UPDATE organizations SET tier = $2, version = version + 1, updated_at = clock_timestamp()
+     WHERE $1 IN (id, sandbox_of)
        AND EXISTS (SELECT 1 FROM organizations o WHERE o.id = $1 AND o.sandbox_of IS NULL) RETURNING id`,
     [organizationId, tier],
   );

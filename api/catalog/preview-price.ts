@@ -5,7 +5,7 @@ import type { Fault } from '#schemas/fault.ts';
 import type { PricePreview } from '#schemas/http/price-preview.ts';
 import { isMetered, type Price, priceFromJson, usagePartsOf } from '#schemas/price/price.ts';
 import { parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
-import { defaultRatingPolicy, type RatedCharge } from '#schemas/rated-line.ts';
+import type { RatedCharge, RatingPolicy } from '#schemas/rated-line.ts';
 import { rateCharge } from '../../rater/price/rate.ts';
 import { usageOfEvents } from '../../rater/price/usage-of-events.ts';
 
@@ -36,7 +36,8 @@ const refuse = (faults: readonly Fault[]): void => {
   if (faults.length > 0) throw new FailureError('VALIDATION_FAILED', undefined, faults);
 };
 
-export const previewPrice = (asked: Asked): RatedCharge => {
+/** Rounded by `own`, the organization's, unless another rounding is asked for. */
+export const previewPrice = (asked: Asked, own: RatingPolicy): RatedCharge => {
   const parsed = priceFromJson(asked.price);
   if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
   const price = parsed.value;
@@ -48,6 +49,6 @@ export const previewPrice = (asked: Asked): RatedCharge => {
   }));
   refuse(faults);
   const charge = { code: 'preview', name: 'Preview', meter: isMetered(price) ? 'preview' : null, price };
-  const policy = { rounding: asked.rounding ?? defaultRatingPolicy.rounding };
+  const policy = { rounding: asked.rounding ?? own.rounding };
   return rateCharge(charge, asked.events ? usageOfEvents(price, events) : { quantity }, asked.currency, policy);
 };

@@ -2,8 +2,8 @@
 import { PricedPreview, PricePreview, PricePreviewDocument } from '#schemas/http/price-preview.ts';
 import { formatMinorUnits, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
-import { priceStepToJson, type RatedCharge } from '#schemas/rated-line.ts';
-import type { Routes } from '../route/define-route.ts';
+import { priceStepToJson, type RatedCharge, type RatingPolicy } from '#schemas/rated-line.ts';
+import type { Db, Routes } from '../route/define-route.ts';
 import { previewPrice } from './preview-price.ts';
 
 const previewJson = (rated: RatedCharge) => ({
@@ -17,7 +17,11 @@ const previewJson = (rated: RatedCharge) => ({
   steps: rated.steps.map(priceStepToJson),
 });
 
-export const priceRoutes = ({ ask }: Routes): void => {
+export type PricePorts = {
+  readonly organizations: { readonly organization: (db: Db) => Promise<RatingPolicy> };
+};
+
+export const priceRoutes = ({ ask }: Routes, { organizations }: PricePorts): void => {
   ask(
     {
       url: '/v1/prices/preview',
@@ -30,6 +34,6 @@ export const priceRoutes = ({ ask }: Routes): void => {
       answers: { 200: PricedPreview },
       failures: [],
     },
-    async ({ body }) => previewJson(previewPrice(body)),
+    async ({ db, body }) => previewJson(previewPrice(body, await organizations.organization(db))),
   );
 };

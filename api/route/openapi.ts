@@ -17,6 +17,7 @@ HEAD is answered wherever GET is, as GET without the body, and OPTIONS says the 
 What is no success is \`application/problem+json\` with a stable \`error_code\`.`,
   tags: {
     ...resourceTags,
+    Organization: 'Whose key it is, and how its lines are rounded.',
     Usage: 'Quantities at a watermark: the same watermark gives the same answer for ever.',
     'Billing runs': 'Closing a month: everything that is due is rated and invoiced.',
     'Rating runs': 'Rating a month without issuing: what it would come to, line by line.',

@@ -9,6 +9,11 @@ import type { Done } from './define-route.ts';
 /** Nothing was billed before it: a period or a start from before is a slip of the pen. */
 const earliest = Date.UTC(2000);
 
+/** The last instant that RFC 3339 can write, in UTC: years have four digits. */
+const latest = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+export const isTooLate = (instant: number): boolean => instant > latest;
+
 export const isTooEarly = (instant: number): boolean => instant < earliest;
 
 /** RFC 3339 text -> a time; adds a fault where it is not one, or where it lies before the year 2000. */
@@ -18,6 +23,11 @@ export const readInstant = (value: unknown, field: string, faults: Fault[]): num
   // By the year as it is written, as the schema says it: an offset does not make it another one.
   if (instant !== undefined && Number(String(value).slice(0, 4)) < 2000) {
     faults.push({ field, code: 'out_of_range', message: 'must not be before the year 2000' });
+    return undefined;
+  }
+  // An offset leads out of the last year that can be written.
+  if (instant !== undefined && isTooLate(instant)) {
+    faults.push({ field, code: 'out_of_range', message: 'must not be after the year 9999' });
     return undefined;
   }
   if (instant !== undefined) return instant;

@@ -2,7 +2,7 @@
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { formatPeriod, monthFromText, type Period } from '#schemas/period.ts';
 import type { Db } from '../route/define-route.ts';
-import { isTooEarly, refuseFaults } from '../route/resource-fields.ts';
+import { isTooEarly, isTooLate, refuseFaults } from '../route/resource-fields.ts';
 
 export type RunScopePorts = {
   readonly customers: { readonly customerId: (db: Db, idOrExternalId: string) => Promise<string | undefined> };
@@ -19,8 +19,9 @@ const refusePeriod = (code: Fault['code'], message: string): void => refuseFault
 
 const monthAsked = (text: string): Period => {
   const period = monthFromText(text);
-  if (period && !isTooEarly(period.start)) return period;
-  const message = 'must be a month from 2000-01 on, such as 2026-10';
+  // The last month that can be written ends in a year that can't.
+  if (period && !isTooEarly(period.start) && !isTooLate(period.end)) return period;
+  const message = 'must be a month from 2000-01 to 9999-11, such as 2026-10';
   throw new FailureError('VALIDATION_FAILED', undefined, [{ field: 'period', code: 'wrong_format', message }]);
 };
 

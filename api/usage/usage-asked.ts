@@ -99,6 +99,11 @@ const readGivenWatermark = (text: string | undefined, checked: bigint, faults: F
   return checked;
 };
 
+const refuseLate = (to: Instant, faults: Fault[]): void => {
+  if (faults.length === 0 && to > latest)
+    faults.push({ field: 'to', code: 'out_of_range', message: 'must not be after the year 2199' });
+};
+
 const spanMsMax = 400 * 86_400_000;
 
 /**
@@ -113,6 +118,7 @@ export const readUsageSpan = (
   const month = monthOf(nowMs);
   const from = readInstant(query.from, 'from', faults) ?? month.start;
   const to = readInstant(query.to, 'to', faults) ?? month.end;
+  refuseLate(to, faults);
   if (faults.length === 0 && from >= to)
     faults.push({ field: 'from', code: 'not_increasing', message: 'must be before to' });
   if (to - from > spanMsMax)
@@ -142,8 +148,7 @@ const readPeriod = (texts: Texts, timeZone: string, nowMs: Instant, faults: Faul
   const own: Fault[] = [];
   const from = readInstant(texts.get('from'), 'from', own) ?? monthOf(nowMs, timeZone).start;
   const to = readInstant(texts.get('to'), 'to', own) ?? (Math.floor(nowMs / minuteMs) + 1) * minuteMs;
-  if (own.length === 0 && to > latest)
-    own.push({ field: 'to', code: 'out_of_range', message: 'must not be after the year 2199' });
+  refuseLate(to, own);
   if (own.length === 0 && from >= to)
     own.push({
       field: 'from',

@@ -8,6 +8,7 @@ import { isCurrency } from '#schemas/currency.ts';
 import { periodBoundsIn } from '#schemas/period-bound.ts';
 import { type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
+import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { standingOverrides } from './price-overrides.postgres.ts';
 import { standingPriceSpans } from './price-spans.ts';
@@ -79,6 +80,13 @@ const periodsStatement = selectPeriods('billing_periods');
 const dryPeriodsStatement = selectPeriods('rating_run_periods', 'AND p.run_id = $3');
 
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
+  ratingPolicy: async (organizationId) => {
+    const { rows } = await postgres.query<RatingPolicy>('SELECT rounding FROM organizations WHERE id = $1', [
+      organizationId,
+    ]);
+    assert(rows[0], `the organization ${organizationId} is gone`);
+    return { rounding: rows[0].rounding };
+  },
   billingPeriods: async (organizationId, ids, dryRunId) => {
     const isDry = dryRunId !== undefined;
     const { rows } = await postgres.query<PeriodRow>(isDry ? dryPeriodsStatement : periodsStatement, [

@@ -21,7 +21,7 @@ import { usageNames } from '#schemas/names.ts';
 import type { Period } from '#schemas/period.ts';
 import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
-import { defaultRatingPolicy } from '#schemas/rated-line.ts';
+import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { RatingFailure } from '#schemas/rating-failure.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
 import type { MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
@@ -83,6 +83,8 @@ export type RatePorts = {
     readonly giveUp: (shard: Shard, error: unknown) => Promise<RatingFailure | undefined>;
   };
   readonly catalog: {
+    /** That of the organization as it stands now. A change in the midst of a run is that of what is rated after it. */
+    readonly ratingPolicy: (organizationId: string) => Promise<RatingPolicy>;
     /** Those of a dry run are of that run alone. */
     readonly billingPeriods: (
       organizationId: string,
@@ -227,7 +229,7 @@ export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure)
   });
   const usageIn = measures.usageIn(quantities);
   return {
-    policy: defaultRatingPolicy,
+    policy: await ports.catalog.ratingPolicy(shard.organizationId),
     watermark: shard.watermark,
     periods: periods.map((period) => ({
       billingPeriodId: period.billingPeriodId,

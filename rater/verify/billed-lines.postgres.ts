@@ -12,7 +12,8 @@ const periodsStatement = `SELECT id, watermark FROM billing_periods
   ORDER BY id LIMIT $4`;
 
 // Texts of the columns, so that no reading of them hides what is stored.
-const ratedStatement = `SELECT l.id, l.billing_period_id, l.charge_code, l.line::text AS line, l.parts::text AS parts,
+const ratedStatement = `SELECT l.id, l.billing_period_id, l.charge_code, l.line::text AS line,
+    l.line ->> 'rounding' AS rounding, l.parts::text AS parts,
     l.hash_version::text AS hash_version, l.input_hash, l.output_hash,
     l.subscription_id, l.period_start, l.period_end, l.plan_version_id, l.position::text AS position,
     l.unmeasured_events::text AS unmeasured_events, b.billing_start, b.billing_end
@@ -33,6 +34,7 @@ type RatedRow = {
   billing_period_id: string;
   charge_code: string;
   line: string;
+  rounding: string | null;
   parts: string | null;
   hash_version: string | null;
   input_hash: string | null;
@@ -116,6 +118,7 @@ export const createBilledLines = (postgres: Queryable): Pick<RateAgainPorts, 'bi
         billingPeriodId: row.billing_period_id,
         chargeCode: row.charge_code,
         line: row.line,
+        rounding: row.rounding ?? '',
         parts: row.parts ?? undefined,
         hashes: hashesFromRow(row),
         billing: { start: row.billing_start.getTime(), end: row.billing_end.getTime() },

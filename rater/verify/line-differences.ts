@@ -15,6 +15,8 @@ export type StoredLine = {
   readonly columns: Readonly<Record<LineColumn, string>>;
   /** The very bytes. */
   readonly line: string;
+  /** What the line says that it was rounded by. */
+  readonly rounding: string;
   /** What was measured in parts, as JSON; undefined where it was not. */
   readonly parts: string | undefined;
   /** The calendar's period, which stands in the columns of a line from before there were billing periods. */

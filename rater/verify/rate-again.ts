@@ -3,6 +3,8 @@
  * billed at, by the same pure core, and held against what is stored, byte by byte. A page of periods is all that is
  * held at a time.
  */
+import { isRoundingMode } from '#schemas/money.ts';
+import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { ratePlan } from '../price/rate.ts';
 import { type MeasurePorts, measureShard } from '../run/rate-period.ts';
 import { ratingInputOf } from '../run/rated-rows.ts';
@@ -78,18 +80,32 @@ const faultsOf = ({ rated, printed }: StoredLines, again: ReadonlyMap<string, Ra
   return faults;
 };
 
+/**
+ * By which its lines were rounded, by billing period: the organization may have chosen another policy since. What is no
+ * policy is a fault, which the policy of now brings to light.
+ */
+const policiesOf = (rated: readonly StoredLine[]): ReadonlyMap<string, RatingPolicy> =>
+  new Map(
+    rated.flatMap(({ billingPeriodId, rounding }) =>
+      isRoundingMode(rounding) ? [[billingPeriodId, { rounding }] as const] : [],
+    ),
+  );
+
 const rateAgain = async (
   ports: RateAgainPorts,
   organizationId: string,
   periods: readonly BilledPeriod[],
+  policies: ReadonlyMap<string, RatingPolicy>,
 ): Promise<Map<string, RatedAgain>> => {
   const again = new Map<string, RatedAgain>();
   for (const [watermark, some] of Map.groupBy(periods, (period) => period.watermark)) {
     const billingPeriodIds = some.map(({ id }) => id);
     const shard = await measureShard(ports, { organizationId, watermark, billingPeriodIds });
-    for (const period of shard.periods)
-      for (const line of ratePlan(period, shard.policy))
-        again.set(nameOf(line), { line, input: ratingInputOf(shard, period, line) });
+    for (const period of shard.periods) {
+      const rounded = { ...shard, policy: policies.get(period.billingPeriodId) ?? shard.policy };
+      for (const line of ratePlan(period, rounded.policy))
+        again.set(nameOf(line), { line, input: ratingInputOf(rounded, period, line) });
+    }
   }
   return again;
 };
@@ -102,9 +118,10 @@ const verifyPeriods = async (
   organizationId: string,
   periods: readonly BilledPeriod[],
 ): Promise<Omit<PageReport, 'periods'>> => {
+  const stored = await ports.storedLines(organizationId, periods);
   let again: Map<string, RatedAgain>;
   try {
-    again = await rateAgain(ports, organizationId, periods);
+    again = await rateAgain(ports, organizationId, periods, policiesOf(stored.rated));
   } catch (error) {
     if (!isDamage(error)) throw error;
     const [only, ...more] = periods;
@@ -118,7 +135,6 @@ const verifyPeriods = async (
       faults: reports.flatMap(({ faults }) => faults),
     };
   }
-  const stored = await ports.storedLines(organizationId, periods);
   return {
     lines: stored.rated.length,
     unhashed: stored.rated.filter(({ hashes }) => hashes === undefined).length,

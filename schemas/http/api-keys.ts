@@ -6,8 +6,8 @@ import { resourceScopes } from '#schemas/resources.ts';
 
 /** What a key can be allowed, in order; `admin` stands for all, `read:*` and `write:*` for all of a kind. */
 export const scopes = [
-  ...(['admin', 'admin:keys', 'read:*', 'read:audit-log', 'read:usage'] as const),
-  ...(['write:*', 'write:backfill', 'write:events', 'write:usage'] as const),
+  ...(['admin', 'admin:keys', 'read:*', 'read:audit-log', 'read:organization', 'read:usage'] as const),
+  ...(['write:*', 'write:backfill', 'write:events', 'write:organization', 'write:usage'] as const),
   ...resourceScopes,
 ].sort();
 

@@ -44,6 +44,7 @@ export const PricePreviewDocument = Type.Object(
   {
     ...closed,
     title: 'PricePreview',
+    description: 'Rounded as the organization has it where it says no `rounding`.',
     examples: [
       {
         price: {

@@ -243,6 +243,7 @@ describe('dates in a body', () => {
     ['no zone', '2026-01-01T00:00:00'],
     ['a leap second that ends no month', '2016-12-30T23:59:60Z'],
     ['the 31st of April', '2026-04-31T00:00:00Z'],
+    ['a year of five digits by its offset', '9999-12-31T23:59:59-12:00'],
     ['minus zero', '-000000-01-01T00:00:00Z'],
     ['a number', '1767225600'],
   ])('of %s are 422', async (_name, started) => {
@@ -253,8 +254,11 @@ describe('dates in a body', () => {
     });
   });
 
-  it('of a period that has not ended are 409, in the last year that there is too', async () => {
-    expect(await pipeline.api('POST', '/v1/invoices/run', { period: '9999-12' })).toMatchObject({ status: 409 });
+  it('of a period that has not ended are 409, up to the last month whose end can be written', async () => {
+    const last = await pipeline.api('POST', '/v1/invoices/run', { period: '9999-11' });
+    expect([last.status, last.body.detail]).toEqual([409, 'The period ends at 9999-12-01T00:00:00.000Z']);
+    // It ends in a year that no time here is written in.
+    expect(await pipeline.api('POST', '/v1/invoices/run', { period: '9999-12' })).toMatchObject({ status: 422 });
   });
 });
 

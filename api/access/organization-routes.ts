@@ -1,0 +1,54 @@
+/** `/v1/organization`: the one of the key that calls. */
+import { OrganizationPatch, Organization as OrganizationSchema } from '#schemas/http/organization.ts';
+import type { Routes } from '../route/define-route.ts';
+import { headToJson, updated } from '../route/resource-fields.ts';
+import type { Organization, OrganizationStore } from './organization.postgres.ts';
+
+export type OrganizationPorts = { readonly organizations: OrganizationStore };
+
+const organizationJson = (organization: Organization) => ({
+  id: organization.id,
+  name: organization.name,
+  tier: organization.tier,
+  rounding: organization.rounding,
+  ...headToJson(organization),
+});
+
+export const organizationRoutes = ({ get, change }: Routes, { organizations }: OrganizationPorts): void => {
+  const tag = 'Organization';
+
+  get(
+    {
+      url: '/v1/organization',
+      operation: 'getOrganization',
+      tag,
+      summary: 'Read the organization of the key, with its settings',
+      scope: 'read:organization',
+      answers: { 200: OrganizationSchema },
+      failures: [],
+    },
+    async ({ db }) => organizationJson(await organizations.organization(db)),
+  );
+
+  change(
+    {
+      method: 'PATCH',
+      url: '/v1/organization',
+      operation: 'updateOrganization',
+      tag,
+      summary: 'Change the name and the settings of the organization',
+      scope: 'write:organization',
+      rateClass: 'sensitive',
+      body: OrganizationPatch,
+      answers: { 200: OrganizationSchema },
+      failures: [],
+    },
+    async ({ db, body, nowMs, matchVersion }) => {
+      const before = await organizations.organization(db, 'lock');
+      matchVersion(before.version);
+      const { name = before.name, rounding = before.rounding, metadata = before.metadata } = body;
+      const after = await organizations.changeOrganization(db, { name, rounding, metadata }, new Date(nowMs));
+      return updated('organization', organizationJson(before), organizationJson(after));
+    },
+  );
+};

@@ -1,0 +1,51 @@
+/** The organization of the caller, as a row of PostgreSQL: one for each of its worlds. */
+import type { OrganizationTier } from '#schemas/rate-tiers.ts';
+import type { PolicyRounding } from '#schemas/rated-line.ts';
+import type { Db } from '../route/define-route.ts';
+import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
+
+/** What of an organization its own keys change. */
+export type OrganizationSettings = Pick<ResourceHead, 'metadata'> & {
+  readonly name: string;
+  readonly rounding: PolicyRounding;
+};
+
+export type Organization = ResourceHead &
+  OrganizationSettings & { readonly id: string; readonly tier: OrganizationTier };
+
+type OrganizationRow = ResourceRow & { id: string; name: string; tier: OrganizationTier; rounding: PolicyRounding };
+
+const columns = 'id, name, tier, rounding, metadata, version, created_at, updated_at';
+
+const fromRow = (row: OrganizationRow): Organization => ({
+  id: row.id,
+  name: row.name,
+  tier: row.tier,
+  rounding: row.rounding,
+  ...headFromRow(row),
+});
+
+export const organizationStore = {
+  /** `lock` holds the row until the transaction ends. */
+  organization: async (db: Db, lock?: 'lock'): Promise<Organization> => {
+    const { rows } = await db.query<OrganizationRow>(
+      `SELECT ${columns} FROM organizations WHERE id = $1${lock ? ' FOR NO KEY UPDATE' : ''}`,
+      [db.organizationId],
+    );
+    return fromRow(rows[0] as OrganizationRow);
+  },
+  changeOrganization: async (
+    db: Db,
+    { name, rounding, metadata }: OrganizationSettings,
+    now: Date,
+  ): Promise<Organization> => {
+    const { rows } = await db.query<OrganizationRow>(
+      `UPDATE organizations SET name = $2, rounding = $3, metadata = $4, version = version + 1, updated_at = $5
+       WHERE id = $1 RETURNING ${columns}`,
+      [db.organizationId, name, rounding, metadata, now],
+    );
+    return fromRow(rows[0] as OrganizationRow);
+  },
+};
+
+export type OrganizationStore = typeof organizationStore;

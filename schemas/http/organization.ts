@@ -1,0 +1,55 @@
+/** The organization of the key that calls, in requests and answers. */
+import { Type } from 'typebox';
+import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
+import { closed, idOf, Metadata, Name, resourceFields } from '#schemas/http/fields.ts';
+import { organizationTiers } from '#schemas/rate-tiers.ts';
+import { policyRoundings } from '#schemas/rated-line.ts';
+
+const PolicyRounding = Type.Enum([...policyRoundings], {
+  title: 'PolicyRounding',
+  description:
+    'How the amount of a line is rounded to minor units: to the nearest, and of a half `half_up` takes the one away from zero, `half_even` the even one.',
+});
+
+export const organizationExample = {
+  id: exampleId('org', 1),
+  name: 'Example Inc.',
+  tier: 'scale',
+  rounding: 'half_up',
+  ...exampleHead,
+};
+
+export const OrganizationPatch = Type.Object(
+  {
+    name: Type.Optional(Name),
+    rounding: Type.Optional(PolicyRounding),
+    metadata: Type.Optional(Metadata),
+  },
+  {
+    ...closed,
+    title: 'OrganizationPatch',
+    minProperties: 1,
+    description: 'A field that is left out stays. Another `rounding` is that of lines which are rated after it.',
+    examples: [{ rounding: 'half_even' }],
+  },
+);
+
+export const Organization = Type.Object(
+  {
+    id: idOf('org'),
+    name: Name,
+    tier: Type.Enum([...organizationTiers], {
+      title: 'OrganizationTier',
+      description: 'How many requests it may send (docs/rate-limits.md); whoever runs Millrace sets it.',
+    }),
+    rounding: PolicyRounding,
+    ...resourceFields,
+  },
+  {
+    ...closed,
+    title: 'Organization',
+    description:
+      'The organization of the key. To a key of the sandbox it is the sandbox, which has settings of its own and the tier of the live world.',
+    examples: [organizationExample],
+  },
+);
