@@ -25,6 +25,8 @@ import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import type { Routes } from './route/define-route.ts';
+import { type SimulationPorts, simulationRoutes } from './simulations/simulation-routes.ts';
+import { simulationStore } from './simulations/simulations.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
 import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
@@ -35,6 +37,7 @@ export const createStores = (vault: Vault) => ({
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
   invoices: invoiceReader,
+  simulations: simulationStore,
   ratedLines,
   amendments: amendmentStore,
   billedUsage,
@@ -47,6 +50,7 @@ export const createStores = (vault: Vault) => ({
 export type ApiPorts = ReturnType<typeof createStores> &
   UsagePorts &
   InvoicePorts &
+  SimulationPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -64,6 +68,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   usageRoutes,
   invoiceRoutes,
   explainRoutes,
+  simulationRoutes,
   eventRoutes,
   amendmentRoutes,
   reconciliationRoutes,

@@ -1,6 +1,7 @@
 import { stopwatch } from '#platform/process/clock.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
 import { billingChannels } from '#schemas/billing-run.ts';
+import { simulationChannels } from '#schemas/simulation.ts';
 import { createHighestStored, createReadQuantities } from './quantities/quantities.clickhouse.ts';
 import { createBillingRuns, createIsChecked, createReadBacklog } from './run/billing-runs.postgres.ts';
 import { createCatalog } from './run/catalog.postgres.ts';
@@ -8,14 +9,21 @@ import { observeBacklog, observeRating } from './run/observe-rating.ts';
 import { createRatingPool } from './run/pool.piscina.ts';
 import { prepareRun, type RatePorts, rateOneShard } from './run/rate-period.ts';
 import { createReadLastSequence } from './run/usage-stream.nats.ts';
+import { advanceSimulation, rateSimulationShard, type SimulatePorts } from './simulate/rate-simulation.ts';
+import { createReadMonth } from './simulate/simulated-month.postgres.ts';
+import { createSimulations } from './simulate/simulations.postgres.ts';
 
 const options = {
   clickhouse: { requestTimeoutMs: 300_000, connectionsMax: 8 },
   fault: { help: 'Rating work that has to be done again', message: 'rating has to be tried again' },
 };
 
+const simulationEntry = new URL('./simulate/simulate.worker.ts', import.meta.url);
+
 await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickhouse, postgres }) => {
-  const pool = createRatingPool({ workersMax: config.raterWorkers, queueMax: config.raterWorkers });
+  const workers = config.raterWorkers;
+  // Each lane of billing has one task in it, and each lane of simulations one for each worker.
+  const pool = createRatingPool({ workersMax: workers, queueMax: workers * workers });
   observeBacklog(metrics, createReadBacklog(postgres), pool);
   const adapters: RatePorts = {
     runs: createBillingRuns(postgres, config.jobLeaseSeconds),
@@ -28,11 +36,30 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
     stopwatch,
   };
   const ports = observeRating(adapters, metrics, log, tracer);
+  const simulating: SimulatePorts = {
+    ...adapters,
+    simulations: createSimulations(postgres, config.jobLeaseSeconds),
+    readMonth: createReadMonth(postgres),
+    sum: (task) => pool.run(simulationEntry, task),
+    workers,
+  };
   const pollMs = config.jobPollMs;
   return {
     loops: [
       { work: () => prepareRun(ports, config.raterShardSize), lanes: 1, pollMs, channel: billingChannels.runQueued },
-      { work: () => rateOneShard(ports), lanes: config.raterWorkers, pollMs, channel: billingChannels.shardsQueued },
+      { work: () => rateOneShard(ports), lanes: workers, pollMs, channel: billingChannels.shardsQueued },
+      {
+        work: () => advanceSimulation(simulating, config.raterShardSize),
+        lanes: 1,
+        pollMs,
+        channel: simulationChannels.waiting,
+      },
+      {
+        work: () => rateSimulationShard(simulating),
+        lanes: workers,
+        pollMs,
+        channel: simulationChannels.shardsQueued,
+      },
     ],
     close: pool.close,
   };

@@ -335,6 +335,42 @@ export const auditedObjects = {
       },
     ],
   },
+  simulation: {
+    table: 'simulations',
+    organization: 'organization_id',
+    created: ['simulation.created'],
+    createdAt: 'created_at',
+    isVersioned: true,
+    columns: {
+      id: 'text',
+      organization_id: 'text',
+      name: 'text',
+      period_start: 'instant',
+      period_end: 'instant',
+      chosen: 'text',
+      plans: 'text',
+      version: 'text',
+      created_at: 'instant',
+      request_id: 'text',
+      api_key_id: 'text',
+    },
+    settling: {
+      columns: {
+        state: 'text',
+        watermark: 'text',
+        customers_total: 'text',
+        customers_done: 'text',
+        started_at: 'instant',
+        ended_at: 'instant',
+        summary: 'text',
+        updated_at: 'instant',
+        leased_until: 'instant',
+        failure: 'text',
+      },
+      when: "t.state IN ('completed', 'failed', 'cancelled')",
+    },
+    children: [],
+  },
   invoice: {
     ...invoiceOfForm1,
     form: 2,
@@ -429,6 +465,8 @@ export const ratedLineColumns = {
 export const undigested: Readonly<Record<string, string>> = {
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
   'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
+  'simulations.attempts':
+    'counts how often a simulation was taken that waits, and decides nothing of one that has ended',
 };
 
 /** Tables that hold no audited object. Lines of invoices are covered by the hash of their invoice. */
@@ -444,4 +482,6 @@ export const unaudited: Readonly<Record<string, string>> = {
   stream_losses: 'are measurements of the installation, and no object',
   identity_checks: 'is progress of a process, and moves with every event',
   schema_migrations: 'belongs to the installation',
+  simulation_shards: 'are work that is left of a simulation, and gone with its end',
+  simulation_results: 'bill nothing, and are computed again from a simulation by whoever asks for the same one',
 };

@@ -45,15 +45,14 @@ const chargeFaults = (charge: ChargeJson, meter: MeterDefinition, field: string)
 };
 
 /**
- * The newest versions of the meters that are charged by, each locked against its end and another version; refused where
- * one is not there, or can't be asked what its price needs.
+ * The newest versions of the meters that are charged by, by code, each locked against its end and another version, with
+ * what is wrong: a meter that is not there, or can't be asked what its price needs.
  */
-const metersOf = async (
+export const boundMeters = async (
   { catalog }: PlanPorts,
   db: Db,
   { charges }: PlanTermsJson,
-  refusal: FailureCode,
-): Promise<ReadonlyMap<string, string>> => {
+): Promise<{ readonly versions: ReadonlyMap<string, string>; readonly faults: readonly Fault[] }> => {
   const codes = charges.flatMap(({ meter }) => (meter ? [meter] : []));
   const versions = await catalog.newestVersions(db, codes);
   const meters = await catalog.meterVersionsOf(db, [...versions.values()]);
@@ -66,6 +65,17 @@ const metersOf = async (
       ? chargeFaults(charge, definition, field)
       : [{ field: `${field}.meter`, code: 'not_found', message: `there is no meter ${meter}` }];
   });
+  return { versions, faults };
+};
+
+/** The same, refused where something is wrong. */
+const metersOf = async (
+  ports: PlanPorts,
+  db: Db,
+  terms: PlanTermsJson,
+  refusal: FailureCode,
+): Promise<ReadonlyMap<string, string>> => {
+  const { versions, faults } = await boundMeters(ports, db, terms);
   if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
   return versions;
 };

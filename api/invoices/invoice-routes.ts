@@ -1,6 +1,5 @@
 /** `/v1/invoices`, and the billing runs that issue them. */
 
-import { sleep, stopwatch } from '#platform/process/clock.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait, RunWaitDocument } from '#schemas/http/invoices.ts';
@@ -13,6 +12,7 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found } from '../route/resource-fields.ts';
+import { waitForEnd } from '../route/wait-for-end.ts';
 import type { SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { askForRun } from './ask-for-run.ts';
 import type { InvoiceReader, BillingRun as Run } from './invoices.postgres.ts';
@@ -71,12 +71,6 @@ const runJson = (run: Run) => ({
   updated_at: formatInstant(run.updatedAt),
 });
 
-/**
- * Often at first, then a fifth of the time that was waited: a thousand who wait for a long run must not keep the
- * database busy.
- */
-const pauseMsAfter = (waitedMs: number): number => Math.min(500, Math.max(50, waitedMs / 5));
-
 const runRoutes = ({ get, change }: Routes, { customers, subscriptions, invoices, isServing }: InvoicePorts): void => {
   const tag = 'Billing runs';
   const runOf = async (db: Db, id: string): Promise<Run> => found(await invoices.run(db, id), 'BILLING_RUN_NOT_FOUND');
@@ -119,13 +113,11 @@ const runRoutes = ({ get, change }: Routes, { customers, subscriptions, invoices
       failures: ['BILLING_RUN_NOT_FOUND'],
     },
     async ({ db, params, query, isCallerThere }) => {
-      const waitMsMax = Number(query.wait_seconds ?? 0) * 1000;
-      const waitedMs = stopwatch();
-      while (waitedMs() < waitMsMax && isServing() && isCallerThere()) {
-        const state = await invoices.runState(db, params.id);
-        if (state !== 'queued' && state !== 'running') break;
-        await sleep(Math.max(0, Math.min(pauseMsAfter(waitedMs()), waitMsMax - waitedMs())));
-      }
+      await waitForEnd(
+        query.wait_seconds,
+        () => isServing() && isCallerThere(),
+        () => invoices.runState(db, params.id),
+      );
       return runJson(await runOf(db, params.id));
     },
   );

@@ -30,18 +30,20 @@ type PinnedRow = {
   definition: unknown;
 };
 
-const storedCurrency = (currency: string) => {
+export const storedCurrency = (currency: string) => {
   assert(isCurrency(currency), `${currency} is not a currency`);
   return currency;
 };
 
-type VersionCharges = { readonly charges: readonly Charge[]; readonly storedCharges: readonly ChargeJson[] };
+export type VersionCharges = { readonly charges: readonly Charge[]; readonly storedCharges: readonly ChargeJson[] };
 
 /**
  * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
  * it was subscribed to; what does not read now is damage.
  */
-const chargesOf = (row: PeriodRow): VersionCharges => {
+export const chargesOf = (
+  row: Pick<PeriodRow, 'charges' | 'currency' | 'plan_currency' | 'plan_version_id'>,
+): VersionCharges => {
   const storedCharges = row.charges.map((json) => {
     const charge = chargeJsonIn(json, row.currency, row.plan_currency);
     assert(charge, `charge ${json.code} of plan version ${row.plan_version_id} has no price in ${row.currency}`);

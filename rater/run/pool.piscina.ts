@@ -17,6 +17,8 @@ export type RatingPool = {
    * bug.
    */
   rate(shard: MeasuredShard): Promise<RatedRows>;
+  /** The same with the worker's entry of that file, whose task and result the caller knows. */
+  run<Task, Result>(entry: URL, task: Task): Promise<Result>;
   /**
    * Shards that a worker is rating and that wait for one, and the share of the workers' time that was used since the
    * start.
@@ -37,7 +39,7 @@ export class RatingPoolFull extends Error {
 
 export const createRatingPool = ({ workersMax, queueMax, closeTimeoutMs = 30_000 }: RatingPoolBounds): RatingPool => {
   const shardsMax = workersMax + queueMax;
-  const piscina = new Piscina<MeasuredShard, RatedRows>({
+  const piscina = new Piscina({
     filename: new URL('./rate.worker.ts', import.meta.url).href,
     minThreads: workersMax,
     maxThreads: workersMax,
@@ -49,16 +51,18 @@ export const createRatingPool = ({ workersMax, queueMax, closeTimeoutMs = 30_000
     env: {},
   });
   let shards = 0;
+  const bounded = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    if (shards >= shardsMax) throw new RatingPoolFull(shardsMax);
+    shards += 1;
+    try {
+      return await work();
+    } finally {
+      shards -= 1;
+    }
+  };
   return {
-    rate: async (shard) => {
-      if (shards >= shardsMax) throw new RatingPoolFull(shardsMax);
-      shards += 1;
-      try {
-        return await piscina.run(shard);
-      } finally {
-        shards -= 1;
-      }
-    },
+    rate: (shard) => bounded(() => piscina.run(shard)),
+    run: (entry, task) => bounded(() => piscina.run(task, { filename: entry.href })),
     load: () => ({ working: shards - piscina.queueSize, queued: piscina.queueSize, utilization: piscina.utilization }),
     close: () => piscina.close(),
   };

@@ -80,7 +80,8 @@ export const newPlanExample = {
 const dearerChargeExample = { ...flatChargeExample, price: { model: 'flat', amount: '12.00' } };
 export const dearerTermsExample = { charges: [dearerChargeExample] };
 
-const newCharges = chargeSchemas('New');
+/** As requests write them. */
+export const NewChargesDocument = chargeSchemas('New');
 
 export const NewPlanDocument = Type.Object(
   {
@@ -88,7 +89,7 @@ export const NewPlanDocument = Type.Object(
     name: Type.String({ pattern: namePattern }),
     currency: CurrencyCode,
     interval: Type.Optional(Type.Literal('month')),
-    charges: newCharges,
+    charges: NewChargesDocument,
     metadata: Type.Optional(Metadata),
     draft: Type.Optional(
       Type.Boolean({ description: 'Whether its first version is a draft, and not active at once; false if absent.' }),
@@ -97,7 +98,7 @@ export const NewPlanDocument = Type.Object(
   { ...closed, title: 'NewPlan', examples: [newPlanExample] },
 );
 
-const newTerms = { currency: Type.Optional(CurrencyCode), charges: Type.Optional(newCharges) };
+const newTerms = { currency: Type.Optional(CurrencyCode), charges: Type.Optional(NewChargesDocument) };
 
 export const PlanPatchDocument = Type.Object(
   { name: Type.Optional(Type.String({ pattern: namePattern })), metadata: Type.Optional(Metadata), ...newTerms },
