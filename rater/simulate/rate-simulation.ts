@@ -1,7 +1,7 @@
 /**
  * The use case of simulations: what is asked for -> watermark -> shards of customers -> sums -> summary. Nothing of
- * billing is written, and its core does the rating: the same questions to the store, the same prices, the same rounding.
- * The order of effects for a simulation:
+ * billing is written, and its core does the rating: the same questions to the store, the same prices, one rounding. The
+ * order of effects for a simulation:
  *
  *   1. take the watermark, once, and wait until everything up to it is stored and checked, as for a billing run;
  *   2. cut the customers that were subscribed in its time into shards, in one transaction;
@@ -20,7 +20,7 @@ import type { Period } from '#schemas/period.ts';
 import { monthsOf, type SimulationFailure } from '#schemas/simulation.ts';
 import { measureShard, type RatePorts, StreamBehindError, takeWatermark } from '../run/rate-period.ts';
 import type { PeriodsToSum } from './charge-sums.ts';
-import { readSharedSpans } from './shared-spans.ts';
+import { sharedSpans } from './shared-spans.ts';
 import { type SimulatedMonth, type SimulatedPeriod, simulatedPeriods } from './simulated-periods.ts';
 import { type SimulationSummaryJson, summarize } from './summarize.ts';
 
@@ -127,7 +127,7 @@ const sumUp = async ({ simulations }: SimulatePorts, simulation: LeasedSimulatio
   return true;
 };
 
-/** Steps 1 and 2, or step 5, of one simulation; resolves with whether there is more to do, or in how many milliseconds. */
+/** Steps 1 and 2, or step 5, of one; resolves with whether there is more to do, or in how many milliseconds. */
 export const advanceSimulation = async (ports: SimulatePorts, shardSizeMax: number): Promise<boolean | number> => {
   const simulation = await ports.simulations.lease();
   if (!simulation) return false;
@@ -181,7 +181,10 @@ const rateMonth = async (
         billingPeriods: async () => periods.map(({ period }) => period),
         meters: async () => simulated.meters,
       },
-      readQuantities: readSharedSpans(ports.readQuantities),
+      readQuantities: async (asked) => {
+        const { query, toEach } = sharedSpans(asked);
+        return toEach(await ports.readQuantities(query));
+      },
     },
     { organizationId: shard.organizationId, watermark: shard.watermark, billingPeriodIds: [] },
   );

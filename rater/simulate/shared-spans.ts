@@ -3,17 +3,19 @@ import type { MeasuredSpan, Quantities, QuantityQuery } from '../aggregate/quant
 
 const keyOf = ({ customers, period }: MeasuredSpan): string => JSON.stringify([customers, period.start, period.end]);
 
-/** Reads by one span for all that are alike, and tells each of them. */
-export const readSharedSpans =
-  (read: (query: QuantityQuery) => Promise<Quantities>) =>
-  async (query: QuantityQuery): Promise<Quantities> => {
-    const alike = Map.groupBy(query.spans, keyOf);
-    const firsts = [...alike.values()].flatMap(([first]) => (first ? [first] : []));
-    const quantities = await read({ ...query, spans: firsts });
-    return new Map(
-      [...alike.values()].flatMap((spans) => {
-        const found = quantities.get(spans[0]?.spanId ?? '');
-        return found ? spans.map(({ spanId }) => [spanId, found] as const) : [];
-      }),
-    );
+/** A query with one span for all that are alike, and how its answer is told to each of them. */
+export const sharedSpans = (
+  query: QuantityQuery,
+): { readonly query: QuantityQuery; readonly toEach: (quantities: Quantities) => Quantities } => {
+  const alike = [...Map.groupBy(query.spans, keyOf).values()];
+  return {
+    query: { ...query, spans: alike.flatMap(([first]) => (first ? [first] : [])) },
+    toEach: (quantities) =>
+      new Map(
+        alike.flatMap((spans) => {
+          const found = quantities.get(spans[0]?.spanId ?? '');
+          return found ? spans.map(({ spanId }) => [spanId, found] as const) : [];
+        }),
+      ),
   };
+};

@@ -1,6 +1,6 @@
 /**
  * What a simulation comes to, candidate by candidate and currency by currency, as it is answered. Pure, and exact: sums
- * and differences are of amounts in minor units; what has to be divided (a mean, a percentage) is rounded once, half up.
+ * and differences are of amounts in minor units; what is divided (a mean, a percentage) is rounded once, half up.
  */
 import { type Currency, minorUnitsOf } from '#schemas/currency.ts';
 import { formatFixedPlaces } from '#schemas/fixed-point.ts';

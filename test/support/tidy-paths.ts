@@ -49,6 +49,8 @@ export const useCases = new Set([
   'api/reconciliation/gather-evidence.ts',
   'api/route/define-route.ts',
   'api/route/idempotency-key.ts',
+  'api/route/wait-for-end.ts',
+  'api/simulations/ask-simulation.ts',
   'api/usage/coalesce-reads.ts',
   'ingest/amendments/relay.ts',
   'ingest/fail-points.ts',
@@ -68,6 +70,7 @@ export const useCases = new Set([
   'ingest/stream/stream-guard.ts',
   'invoicer/invoices/close-period.ts',
   'rater/run/rate-period.ts',
+  'rater/simulate/rate-simulation.ts',
   'rater/verify/rate-again.ts',
 ]);
 export const isPure = (path: string): boolean =>

@@ -201,7 +201,8 @@ describe.each(withMethod('GET'))('HEAD of %s', (_, { operation }) => {
     expect([head.status, head.body]).toEqual([got.status, '']);
     for (const name of ['content-type', 'etag', 'cache-control'])
       expect(head.headers.get(name), name).toBe(got.headers.get(name));
-    expect(Number(head.headers.get('content-length'))).toBeGreaterThan(0);
+    // Of an answer that is streamed nobody knows the length before its end.
+    if (operation !== 'exportSimulationResults') expect(Number(head.headers.get('content-length'))).toBeGreaterThan(0);
     expect((await pipeline.api('HEAD', path, undefined, { authorization: '' })).status).toBe(401);
   });
 });
@@ -280,6 +281,7 @@ describe.each(withMethod('GET').filter(([, { list }]) => !list))('%s', (_, { ope
         'explainRatedLine',
         'explainInvoiceLine',
         'listEventsOfRatedLine',
+        'exportSimulationResults',
       ];
       expect([...unversioned, 'searchEvents', 'getEvent', 'getAmendment']).toContain(operation);
       return expect(answer.headers.get('etag')).toBeNull();
@@ -288,7 +290,7 @@ describe.each(withMethod('GET').filter(([, { list }]) => !list))('%s', (_, { ope
     expect(answer.headers.get('etag')).toBe(etag);
     if (changesByItself) {
       // An answer that says more than the version must not be taken for the one that is known.
-      expect(['getApiKey', 'getSubscription']).toContain(operation);
+      expect(['getApiKey', 'getSubscription', 'getSimulation']).toContain(operation);
       return expect((await send(operation, { 'if-none-match': etag })).status).toBe(200);
     }
     for (const known of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {
