@@ -41,11 +41,12 @@ const percentPlaces = 4;
 /** One minor unit as an amount. */
 const minorUnitOf = (currency: Currency): bigint => 10n ** BigInt(amountScale - minorUnitsOf(currency));
 
-/** 100 x difference / baseline, half up at four decimals; null of nothing. */
+/** 100 x difference / |baseline|, half up at four decimals; null of nothing. */
 export const percentOf = (difference: Amount, baseline: Amount): string | null => {
   if (baseline === 0n) return null;
-  const sign = baseline < 0n ? -1n : 1n;
-  const scaled = divide(100n * 10n ** BigInt(percentPlaces) * difference * sign, baseline * sign, RoundingMode.halfUp);
+  // Of a baseline below zero, more is more all the same.
+  const base = baseline < 0n ? -baseline : baseline;
+  const scaled = divide(100n * 10n ** BigInt(percentPlaces) * difference, base, RoundingMode.halfUp);
   return formatFixedPlaces(scaled, percentPlaces, percentPlaces);
 };
 

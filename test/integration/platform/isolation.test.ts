@@ -28,8 +28,15 @@ beforeAll(async () => {
       { external_id: `kept-${unique()}`, name: 'K' },
       { 'idempotency-key': 'the same for both' },
     );
-  for (const [tenant, objects] of [[own, ownObjects] as const, [other, otherObjects] as const])
+  for (const [tenant, objects] of [[own, ownObjects] as const, [other, otherObjects] as const]) {
     await makeWhatIsListed(tenant, objects);
+    // A simulation that has ended has no shards any more.
+    await pipeline.asOwner.query(
+      `INSERT INTO simulation_shards (organization_id, simulation_id, shard_number, first_customer, customer_ids, state)
+       VALUES ($1, $2, 0, 0, '{}', 'done')`,
+      [tenant.organizationId, objects.simulation],
+    );
+  }
   await ingestCounted(own, 2);
   await ingestCounted(other, 3);
   const url = loginUrl(pipeline.databaseUrl, 'millrace_gateway', databasePassword);
