@@ -11,6 +11,8 @@ import { catalogStore } from './catalog/catalog.postgres.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
 import { planRoutes } from './catalog/plan-routes.ts';
 import { planVersionRoutes } from './catalog/plan-version-routes.ts';
+import { priceOverrideRoutes } from './catalog/price-override-routes.ts';
+import { priceOverrideStore } from './catalog/price-overrides.postgres.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
@@ -34,6 +36,7 @@ import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
 /** What is read and written in PostgreSQL, by domain. */
 export const createStores = (vault: Vault) => ({
   catalog: catalogStore,
+  priceOverrides: priceOverrideStore,
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
   invoices: invoiceReader,
@@ -63,6 +66,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   planRoutes,
   planVersionRoutes,
   priceRoutes,
+  priceOverrideRoutes,
   customerRoutes,
   subscriptionRoutes,
   usageRoutes,

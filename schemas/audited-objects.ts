@@ -81,6 +81,25 @@ const planOfForm1 = {
   ],
 } as const satisfies AuditedObject;
 
+const versionsOfForm2 = {
+  ...planOfForm1.children[0],
+  columns: {
+    id: 'text',
+    organization_id: 'text',
+    plan_id: 'text',
+    version_number: 'text',
+    state: 'text',
+    currency: 'text',
+    billing_interval: 'text',
+    charges: 'text',
+    activated_at: 'instant',
+    archived_at: 'instant',
+    ...versioned,
+  },
+} as const satisfies ChildRows;
+/** Of plans from before a version had terms over all of its charges. */
+const planOfForm2 = { ...planOfForm1, form: 2, children: [versionsOfForm2] } as const satisfies AuditedObject;
+
 const ofOneRow = Object.fromEntries(
   storedResources.map(({ name, table, columns }): [string, AuditedObject] => [
     name,
@@ -243,27 +262,10 @@ export const auditedObjects = {
     ],
   },
   plan: {
-    ...planOfForm1,
-    form: 2,
-    earlier: [planOfForm1],
-    children: [
-      {
-        ...planOfForm1.children[0],
-        columns: {
-          id: 'text',
-          organization_id: 'text',
-          plan_id: 'text',
-          version_number: 'text',
-          state: 'text',
-          currency: 'text',
-          billing_interval: 'text',
-          charges: 'text',
-          activated_at: 'instant',
-          archived_at: 'instant',
-          ...versioned,
-        },
-      },
-    ],
+    ...planOfForm2,
+    form: 3,
+    earlier: [planOfForm1, planOfForm2],
+    children: [{ ...versionsOfForm2, columns: { ...versionsOfForm2.columns, terms: 'text' } }],
   },
   ...ofOneRow,
   customer: withCurrency(ofOneRow.customer),

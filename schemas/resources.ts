@@ -102,10 +102,39 @@ export const resources = {
       },
       PLAN_VERSION_INCOMPLETE: {
         status: 409,
-        title: 'The draft can not be charged by the meters that there are',
+        title: 'The draft can not be charged as it is',
         cause:
-          'A meter of the draft has ended since it was written, or measures by now what its price can not be asked of. A draft holds no meter; an active version does.',
-        cure: 'Give the charges that `errors` lists another meter or another price: PATCH /v1/plans/{id}/versions/{version_number}.',
+          'A meter of the draft has ended since it was written, or measures by now what its price can not be asked of; or a charge is due when nothing is billed yet. A draft holds no meter; an active version does.',
+        cure: 'Change what `errors` lists: PATCH /v1/plans/{id}/versions/{version_number}.',
+      },
+    },
+  },
+  price_override: {
+    prefix: 'pov',
+    noun: 'price override',
+    tag: 'Price overrides',
+    about: 'Other prices for a while: for one customer, or for all who have the plan.',
+    scope: 'price_overrides',
+    conflicts: {
+      PRICE_OVERRIDE_BILLED: {
+        status: 409,
+        title: 'Usage of this time is billed',
+        cause: 'The price would begin, or end, in time that an invoice has billed already, and invoices never change.',
+        cure: 'Let it begin, or end, when the time that is billed ends, or later; `detail` says when that is.',
+      },
+    },
+    stored: {
+      table: 'price_overrides',
+      columns: {
+        plan_id: 'text',
+        charge_code: 'text',
+        customer_id: 'text',
+        currency: 'text',
+        price: 'text',
+        tiers: 'text',
+        effective_from: 'instant',
+        effective_until: 'instant',
+        metadata: 'text',
       },
     },
   },

@@ -25,10 +25,12 @@ export type ChosenCustomers =
   | { readonly kind: 'all' };
 
 /** Terms as they were when the simulation was asked for, with the versions of meters that they are rated by. */
-export type SimulatedPlan = PlanTermsJson & {
+export type SimulatedPlan = {
   readonly name: string;
+  readonly terms: PlanTermsJson;
   /** Null of terms that no plan has. */
   readonly version: {
+    readonly planId: string;
     readonly planCode: string;
     readonly planVersionId: string;
     readonly versionNumber: number;

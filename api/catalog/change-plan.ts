@@ -3,6 +3,7 @@
  * Each is under the lock of the plan's row, so that of two at once the second sees what the first did.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { unbilledTimeFaults } from '#schemas/charge-times.ts';
 import { type FailureCode, FailureError } from '#schemas/failures.ts';
 import { asObject, type Fault, type JsonObject, type Parsed } from '#schemas/fault.ts';
 import type { MeterDefinition } from '#schemas/meter.ts';
@@ -16,12 +17,18 @@ import {
   planVersionToJson,
 } from '#schemas/plan.ts';
 import { meterFaults } from '#schemas/price/meter-fit.ts';
+import { priceFromJson } from '#schemas/price/price.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, refuseFaults } from '../route/resource-fields.ts';
 import type { CatalogStore, Plan } from './catalog.postgres.ts';
+import { overrideFaults } from './override-price.ts';
 import type { PlanVersion } from './plan-versions.postgres.ts';
+import type { PriceOverrideStore } from './price-overrides.postgres.ts';
 
-export type PlanPorts = { readonly catalog: CatalogStore };
+export type PlanPorts = {
+  readonly catalog: CatalogStore;
+  readonly priceOverrides: Pick<PriceOverrideStore, 'comingOverrides'>;
+};
 
 /** The plan and one of its versions, before a change and after it. */
 export type VersionChange = { readonly plan: Plan; readonly before?: PlanVersion; readonly after: PlanVersion };
@@ -49,7 +56,7 @@ const chargeFaults = (charge: ChargeJson, meter: MeterDefinition, field: string)
  * what is wrong: a meter that is not there, or can't be asked what its price needs.
  */
 export const boundMeters = async (
-  { catalog }: PlanPorts,
+  { catalog }: Pick<PlanPorts, 'catalog'>,
   db: Db,
   { charges }: PlanTermsJson,
 ): Promise<{ readonly versions: ReadonlyMap<string, string>; readonly faults: readonly Fault[] }> => {
@@ -80,18 +87,58 @@ const metersOf = async (
   return versions;
 };
 
+/** Overrides that stand, or are to stand, of charges that a version has: each has to fit it. */
+const refuseMisfits = async (
+  { catalog, priceOverrides }: PlanPorts,
+  db: Db,
+  planId: string,
+  { charges }: PlanTermsJson,
+  versions: ReadonlyMap<string, string>,
+  refusal: FailureCode,
+  now: Date,
+): Promise<void> => {
+  const overrides = await priceOverrides.comingOverrides(db, planId, now);
+  if (overrides.length === 0) return;
+  const meters = await catalog.meterVersionsOf(db, [...versions.values()]);
+  const faults = charges.flatMap((charge, index) => {
+    const meter = meters.get(versions.get(charge.meter ?? '') ?? '');
+    return overrides
+      .filter(({ chargeCode }) => chargeCode === charge.code)
+      .flatMap(({ id, tiers, price: json }): Fault[] => {
+        const parsed = priceFromJson(json);
+        const [fault] = parsed.ok ? overrideFaults({ price: parsed.value, tiers }, charge, meter, 'this version') : [];
+        return fault
+          ? [
+              {
+                field: `charges[${index}].price`,
+                code: 'not_allowed',
+                message: `does not go with the price override ${id}: its ${fault.field} ${fault.message}`,
+              },
+            ]
+          : [];
+      });
+  });
+  if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
+};
+
+/** Nobody is charged by terms that billing does not follow yet: they wait in drafts. */
+const requireBillable = ({ charges }: PlanTermsJson, refusal: FailureCode): void => {
+  const faults = charges.flatMap((charge, index) => unbilledTimeFaults(charge, `charges[${index}]`));
+  if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
+};
+
 /** Terms with what was given of them; the rest is as it was. All faults are told. */
-const termsWith = ({ currency, charges }: PlanTermsJson, given: unknown): PlanTermsJson => {
+const termsWith = (terms: PlanTermsJson, given: unknown): PlanTermsJson => {
   const faults: Fault[] = [];
   const object = asObject(given, '', faults);
   refuseFaults(faults);
-  return planTermsToJson(required(planTermsFromJson({ currency, charges, ...object })));
+  return planTermsToJson(required(planTermsFromJson({ ...terms, ...object })));
 };
 
 /** As it would be written today. */
-const canonical = ({ currency, charges }: PlanTermsJson): PlanTermsJson => {
-  const parsed = planTermsFromJson({ currency, charges });
-  return parsed.ok ? planTermsToJson(parsed.value) : { currency, charges };
+const canonical = (terms: PlanTermsJson): PlanTermsJson => {
+  const parsed = planTermsFromJson(terms);
+  return parsed.ok ? planTermsToJson(parsed.value) : terms;
 };
 
 /** By id or code, locked. */
@@ -118,11 +165,12 @@ export const createPlan = async (
   now: Date,
 ): Promise<Plan> => {
   const { catalog } = ports;
-  const plan = planVersionToJson(required(planVersionFromJson(json)));
-  const meters = await metersOf(ports, db, plan, 'VALIDATION_FAILED');
-  const id = found(await catalog.addPlan(db, { ...plan, metadata }, now), 'PLAN_ALREADY_EXISTS');
-  if (draft) await catalog.addDraft(db, id, plan, now);
-  else await catalog.addActiveVersion(db, id, plan, meters, now);
+  const { code, name, ...terms } = planVersionToJson(required(planVersionFromJson(json)));
+  if (!draft) requireBillable(terms, 'VALIDATION_FAILED');
+  const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+  const id = found(await catalog.addPlan(db, { code, name, metadata }, now), 'PLAN_ALREADY_EXISTS');
+  if (draft) await catalog.addDraft(db, id, terms, now);
+  else await catalog.addActiveVersion(db, id, terms, meters, now);
   return found(await catalog.planById(db, id), 'PLAN_NOT_FOUND');
 };
 
@@ -146,10 +194,12 @@ export const changePlan = async (
   const before = await lockedPlan(ports, db, idOrCode);
   matchVersion(before.version);
   if (Object.keys(given).length > 0) {
-    const terms = termsWith(before, given);
+    const terms = termsWith(before.terms, given);
     if (before.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
-    if (!isDeepStrictEqual(terms, canonical(before))) {
+    if (!isDeepStrictEqual(terms, canonical(before.terms))) {
+      requireBillable(terms, 'VALIDATION_FAILED');
       const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+      await refuseMisfits(ports, db, before.id, terms, meters, 'VALIDATION_FAILED', now);
       await catalog.addActiveVersion(db, before.id, terms, meters, now);
     }
   }
@@ -167,7 +217,7 @@ export const addDraft = async (
 ): Promise<VersionChange> => {
   const { catalog } = ports;
   const plan = await lockedPlan(ports, db, idOrCode);
-  const terms = termsWith(plan, given);
+  const terms = termsWith(plan.terms, given);
   await metersOf(ports, db, terms, 'VALIDATION_FAILED');
   const after = await catalog.addDraft(db, plan.id, terms, now);
   await catalog.countPlanChange(db, plan.id, now);
@@ -202,7 +252,7 @@ export const changeDraft = (
   changeVersion(ports, db, name, now, async (before) => {
     matchVersion(before.version);
     requireDraft(before);
-    const terms = termsWith(before, given);
+    const terms = termsWith(before.terms, given);
     await metersOf(ports, db, terms, 'VALIDATION_FAILED');
     return ports.catalog.changeDraft(db, before, terms, now);
   });
@@ -216,7 +266,9 @@ export const activateDraft = (
 ): Promise<Required<VersionChange>> =>
   changeVersion(ports, db, name, now, async (before) => {
     requireDraft(before);
-    const meters = await metersOf(ports, db, before, 'PLAN_VERSION_INCOMPLETE');
+    requireBillable(before.terms, 'PLAN_VERSION_INCOMPLETE');
+    const meters = await metersOf(ports, db, before.terms, 'PLAN_VERSION_INCOMPLETE');
+    await refuseMisfits(ports, db, before.planId, before.terms, meters, 'PLAN_VERSION_INCOMPLETE', now);
     return ports.catalog.activateDraft(db, before, meters, now);
   });
 

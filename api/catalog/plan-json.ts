@@ -1,5 +1,5 @@
 /** Plans and their versions as callers see them. */
-import { chargesToAnswer } from '#schemas/http/plan.ts';
+import { termsToAnswer } from '#schemas/http/plan.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { headToJson } from '../route/resource-fields.ts';
 import type { Plan } from './catalog.postgres.ts';
@@ -13,12 +13,11 @@ export const publicPlanToJson = (plan: Plan) => ({
   id: plan.id,
   code: plan.code,
   name: plan.name,
-  currency: plan.currency,
   interval: plan.billingInterval,
   plan_version_id: plan.planVersionId,
   version_number: plan.versionNumber,
   state: plan.state,
-  charges: chargesToAnswer(plan.charges),
+  ...termsToAnswer(plan.terms),
 });
 
 export const planToJson = (plan: Plan) => ({ ...publicPlanToJson(plan), ...headToJson(plan) });
@@ -30,9 +29,8 @@ export const planVersionToJson = (version: PlanVersion) => ({
   plan_id: version.planId,
   version_number: version.versionNumber,
   state: version.state,
-  currency: version.currency,
   interval: version.billingInterval,
-  charges: chargesToAnswer(version.charges),
+  ...termsToAnswer(version.terms),
   activated_at: timeToJson(version.activatedAt),
   archived_at: timeToJson(version.archivedAt),
   version: version.version,

@@ -2,8 +2,8 @@
  * The use case of asking for a simulation: what it compares is looked up and written down with all that decides its
  * answer, so that a change of a plan or a meter afterwards changes nothing of it. The work itself is the rater's.
  */
+import { unbilledTimeFaults } from '#schemas/charge-times.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
-import type { PlanTermsJson } from '#schemas/plan.ts';
 import {
   type ChosenCustomers,
   type SimulatedPlan,
@@ -52,8 +52,7 @@ const chosenCustomers = async (
   return { kind: 'ids', customerIds: [...places.keys()] };
 };
 
-type Found = Pick<SimulatedPlan, 'name' | 'version'> & {
-  readonly terms: PlanTermsJson;
+type Found = Pick<SimulatedPlan, 'name' | 'version' | 'terms'> & {
   /** Undefined where meters were never bound: those of now are taken. */
   readonly boundTo: ReadonlyMap<string, string> | undefined;
 };
@@ -80,12 +79,12 @@ const versionOf = async (
     faults.push(notActive(field, plan));
     return undefined;
   }
-  const { id: planVersionId, versionNumber, currency, charges } = version;
+  const { id: planVersionId, versionNumber, terms } = version;
   const pinned = await catalog.pinnedMeters(db, planVersionId);
   return {
     name: plan.name,
-    version: { planCode: plan.code, planVersionId, versionNumber },
-    terms: { currency, charges },
+    version: { planId: plan.id, planCode: plan.code, planVersionId, versionNumber },
+    terms,
     boundTo: version.activatedAt === null ? undefined : new Map(pinned.map(({ code, versionId }) => [code, versionId])),
   };
 };
@@ -110,14 +109,15 @@ const simulatedPlan = async (
   if (!found) return undefined;
   const { name, version, terms, boundTo } = found;
   const bound = boundTo ? { versions: boundTo, faults: [] } : await boundMeters(ports, db, terms);
+  const unbilled = terms.charges.flatMap((charge, index) => unbilledTimeFaults(charge, `charges[${index}]`));
   // The charges of a draft are not of this body: their faults are its.
-  for (const fault of bound.faults)
+  for (const fault of [...bound.faults, ...unbilled])
     faults.push(
       version
         ? { ...fault, field: `${field}.version`, message: `${fault.field} of the draft: ${fault.message}` }
         : { ...fault, field: `${field}.${fault.field}` },
     );
-  return { name, version, ...terms, meterVersionIds: Object.fromEntries(bound.versions) };
+  return { name, version, terms, meterVersionIds: Object.fromEntries(bound.versions) };
 };
 
 export type Asking = { readonly body: unknown; readonly requestId: string; readonly apiKeyId: string };
@@ -139,7 +139,7 @@ export const askSimulation = async (
     const plan = await simulatedPlan(ports, db, one, faults);
     if (plan) candidates.push(plan);
   }
-  const charges = [baseline, ...candidates].reduce((sum, plan) => sum + (plan?.charges.length ?? 0), 0);
+  const charges = [baseline, ...candidates].reduce((sum, plan) => sum + (plan?.terms.charges.length ?? 0), 0);
   if (charges > simulationChargesMax) {
     const message = `must have at most ${simulationChargesMax} charges in all, with the baseline, not ${charges}`;
     faults.push({ field: 'candidates', code: 'wrong_length', message });

@@ -1,4 +1,5 @@
 /** What a simulation is asked to compare: read in full, with every fault at its place. Pure. */
+import { readName } from '#schemas/display-name.ts';
 import {
   asObject,
   type Fault,
@@ -12,7 +13,8 @@ import {
 } from '#schemas/fault.ts';
 import { codeRule } from '#schemas/names.ts';
 import { monthOf, type Period } from '#schemas/period.ts';
-import { nameRule, type PlanTermsJson, planTermsFromJson, planTermsToJson } from '#schemas/plan.ts';
+import { type PlanTermsJson, planTermsFromJson, planTermsToJson } from '#schemas/plan.ts';
+import { generalTermNames } from '#schemas/plan-terms.ts';
 import { monthsOf, simulationCandidatesMax, simulationIdsMax, simulationMonthsMax } from '#schemas/simulation.ts';
 import { readInstant } from '../route/resource-fields.ts';
 
@@ -142,15 +144,16 @@ const readReference = (json: unknown, field: string, faults: Fault[]): AskedPlan
   return plan === undefined ? undefined : { field, plan, version };
 };
 
+const termNames = ['currency', 'charges', ...generalTermNames];
+
 /** The same reader as that of plans, whose places lie within this one. */
 const readInline = (json: JsonObject, field: string, faults: Fault[]): AskedPlan | undefined => {
-  const object = readObject(json, field, ['name', 'currency', 'charges'], faults) ?? {};
-  const name = readText(object, 'name', field, nameRule, faults);
-  const given = Object.fromEntries(Object.entries(object).filter(([key]) => key === 'currency' || key === 'charges'));
-  const terms = planTermsFromJson(given);
+  const object = readObject(json, field, ['name', ...termNames], faults) ?? {};
+  const name = readName(object, field, faults);
+  const terms = planTermsFromJson(
+    Object.fromEntries(Object.entries(object).filter(([key]) => termNames.includes(key))),
+  );
   if (!terms.ok) faults.push(...terms.faults.map((fault) => ({ ...fault, field: fieldOf(field, fault.field) })));
-  if (name !== undefined && !name.isWellFormed())
-    faults.push({ field: fieldOf(field, 'name'), code: 'wrong_format', message: 'must be well-formed Unicode' });
   return name === undefined || !terms.ok ? undefined : { field, name, terms: planTermsToJson(terms.value) };
 };
 
@@ -170,27 +173,19 @@ const readBaseline = (object: JsonObject, faults: Fault[]): AskedPlan | undefine
   return undefined;
 };
 
-const readName = (object: JsonObject, faults: Fault[]): string | null => {
-  if ((ownValue(object, 'name') ?? null) === null) return null;
-  const name = readText(object, 'name', '', nameRule, faults);
-  if (name !== undefined && !name.isWellFormed())
-    faults.push({ field: 'name', code: 'wrong_format', message: 'must be well-formed Unicode' });
-  return name ?? null;
-};
-
 const known = ['name', 'from', 'to', 'customers', 'baseline', 'candidates'];
 
 /** Undefined where something is at fault. */
 export const readAsked = (json: unknown, nowMs: number, faults: Fault[]): AskedSimulation | undefined => {
   const object = readObject(json, '', known, faults);
   if (!object) return undefined;
-  const name = readName(object, faults);
+  const name = (ownValue(object, 'name') ?? null) === null ? null : readName(object, '', faults);
   const period = readPeriod(object, nowMs, faults);
   const customers = readCustomers(object, faults);
   const baseline = readBaseline(object, faults);
   const candidates = (readArray(object, 'candidates', '', simulationCandidatesMax, faults) ?? []).flatMap(
     (item, index) => readCandidate(item, `candidates[${index}]`, faults) ?? [],
   );
-  if (faults.length > 0 || !period || !customers) return undefined;
+  if (faults.length > 0 || name === undefined || !period || !customers) return undefined;
   return { name, period, customers, baseline, candidates };
 };

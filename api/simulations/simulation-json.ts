@@ -1,5 +1,5 @@
 /** Simulations and their results as callers see them, as JSON and as CSV (RFC 4180). Pure. */
-import { chargesToAnswer } from '#schemas/http/plan.ts';
+import { termsToAnswer } from '#schemas/http/plan.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { type Amount, formatMinorUnits, subtractAmounts } from '#schemas/money.ts';
 import { formatPeriod } from '#schemas/period.ts';
@@ -8,15 +8,15 @@ import { percentOf } from '../../rater/simulate/summarize.ts';
 import { csvCell } from '../usage/usage-csv.ts';
 import type { Simulation, SimulationResult } from './simulations.postgres.ts';
 
-const planHeadToJson = ({ name, version, currency }: SimulatedPlan) => ({
+const planHeadToJson = ({ name, version, terms }: SimulatedPlan) => ({
   name,
   plan_code: version?.planCode ?? null,
   plan_version_id: version?.planVersionId ?? null,
   version_number: version?.versionNumber ?? null,
-  currency,
+  currency: terms.currency,
 });
 
-const planToJson = (plan: SimulatedPlan) => ({ ...planHeadToJson(plan), charges: chargesToAnswer(plan.charges) });
+const planToJson = (plan: SimulatedPlan) => ({ ...planHeadToJson(plan), ...termsToAnswer(plan.terms) });
 
 const chosenToJson = (chosen: ChosenCustomers) => ({
   by: chosen.kind,

@@ -7,6 +7,8 @@ import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
+import { standingOverrides } from './price-overrides.postgres.ts';
+import { standingPriceSpans } from './price-spans.ts';
 import type { RatePorts } from './rate-period.ts';
 
 type PeriodRow = {
@@ -14,6 +16,7 @@ type PeriodRow = {
   subscription_id: string;
   customer_id: string;
   external_id: string;
+  plan_id: string;
   plan_version_id: string;
   currency: string;
   plan_currency: string;
@@ -64,8 +67,8 @@ export const chargesOf = (
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   billingPeriods: async (organizationId, ids) => {
     const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency,
-         v.currency AS plan_currency, v.charges, p.span_start, p.span_end
+      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, v.plan_id, p.plan_version_id,
+         s.currency, v.currency AS plan_currency, v.charges, p.span_start, p.span_end
        FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
          JOIN subscriptions s ON s.id = p.subscription_id
        WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
@@ -86,6 +89,7 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       subscriptionId: row.subscription_id,
       customerId: row.customer_id,
       customerExternalId: row.external_id,
+      planId: row.plan_id,
       planVersionId: row.plan_version_id,
       currency: storedCurrency(row.currency),
       ...chargesOnce(row),
@@ -102,5 +106,15 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       planVersionId: plan_version_id,
       meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
     }));
+  },
+  priceSpans: async ({ organizationId }, periods) => {
+    if (periods.length === 0) return new Map();
+    const overrides = await standingOverrides(postgres, organizationId, {
+      planIds: [...new Set(periods.map(({ planId }) => planId))],
+      customerIds: [...new Set(periods.map(({ customerId }) => customerId))],
+      start: new Date(Math.min(...periods.map(({ span }) => span.start))),
+      end: new Date(Math.max(...periods.map(({ span }) => span.end))),
+    });
+    return standingPriceSpans(periods, overrides);
   },
 });

@@ -63,6 +63,7 @@ export type SimulatedSum = {
 };
 
 export type SimulatePorts = Pick<RatePorts, 'lastSequence' | 'isChecked' | 'highestStored' | 'readQuantities'> & {
+  readonly catalog: Pick<RatePorts['catalog'], 'priceSpans'>;
   readonly simulations: {
     readonly lease: () => Promise<LeasedSimulation | undefined>;
     readonly takeWatermark: (simulation: LeasedSimulation, watermark: bigint) => Promise<bigint>;
@@ -180,6 +181,7 @@ const rateMonth = async (
       catalog: {
         billingPeriods: async () => periods.map(({ period }) => period),
         meters: async () => simulated.meters,
+        priceSpans: ports.catalog.priceSpans,
       },
       readQuantities: async (asked) => {
         const { query, toEach } = sharedSpans(asked);

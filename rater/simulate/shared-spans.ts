@@ -8,8 +8,16 @@ export const sharedSpans = (
   query: QuantityQuery,
 ): { readonly query: QuantityQuery; readonly toEach: (quantities: Quantities) => Quantities } => {
   const alike = [...Map.groupBy(query.spans, keyOf).values()];
+  const firstOf = new Map(alike.flatMap((spans) => spans.map(({ spanId }) => [spanId, spans[0]?.spanId ?? spanId])));
   return {
-    query: { ...query, spans: alike.flatMap(([first]) => (first ? [first] : [])) },
+    query: {
+      ...query,
+      spans: alike.flatMap(([first]) => (first ? [first] : [])),
+      measures: query.measures.map(({ spanIds, ...measure }) => ({
+        ...measure,
+        ...(spanIds && { spanIds: new Set([...spanIds].map((spanId) => firstOf.get(spanId) ?? spanId)) }),
+      })),
+    },
     toEach: (quantities) =>
       new Map(
         alike.flatMap((spans) => {

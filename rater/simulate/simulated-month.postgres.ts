@@ -19,6 +19,7 @@ type SpanRow = {
   customer_id: string;
   external_id: string;
   currency: string;
+  plan_id: string;
   plan_version_id: string;
   started_at: Date;
   ended_at: Date | null;
@@ -33,11 +34,12 @@ type SpanRow = {
  */
 const selectSpans = `
 SELECT s.id AS subscription_id, s.customer_id, c.external_id, s.currency, s.started_at, s.ended_at,
-  coalesce(p.plan_version_id, s.plan_version_id) AS plan_version_id, p.segment, p.span_start, p.span_end
+  v.plan_id, v.id AS plan_version_id, p.segment, p.span_start, p.span_end
 FROM subscriptions s JOIN customers c ON c.organization_id = s.organization_id AND c.id = s.customer_id
-  JOIN plan_versions v ON v.id = s.plan_version_id
   LEFT JOIN billing_periods p ON p.subscription_id = s.id AND p.billing_start = $3
-WHERE s.organization_id = $1 AND s.customer_id = ANY ($2) AND ($5::text IS NULL OR v.plan_id = $5)
+  JOIN plan_versions v ON v.id = coalesce(p.plan_version_id, s.plan_version_id)
+WHERE s.organization_id = $1 AND s.customer_id = ANY ($2) 
+  AND ($5::text IS NULL OR s.plan_version_id IN (SELECT n.id FROM plan_versions n WHERE n.plan_id = $5))
   AND (p.id IS NOT NULL OR s.started_at < $4 AND (s.ended_at IS NULL OR s.ended_at > $3))
 ORDER BY c.external_id COLLATE "C", s.id, p.segment`;
 
@@ -47,6 +49,7 @@ const spansOf = (row: SpanRow, month: Period): SubscribedSpan[] => {
     customerId: row.customer_id,
     customerExternalId: row.external_id,
     currency: storedCurrency(row.currency),
+    planId: row.plan_id,
     planVersionId: row.plan_version_id,
   };
   if (row.segment !== null && row.span_start && row.span_end)
@@ -73,11 +76,15 @@ const pricedIn = ({ id, currency: own, charges }: VersionRow): ((currency: strin
 /** By its place among the plans, under which its meters are named. */
 const planNameOf = (plan: number): string => `plan ${plan}`;
 
-const planOfTerms = ({ currency, charges }: SimulatedPlan, plan: number): PlanOfSpan => {
+/** No plan is called that: nothing stands in the place of prices that no plan has. */
+const noPlan = '';
+
+const planOfTerms = ({ terms: { currency, charges }, version }: SimulatedPlan, plan: number): PlanOfSpan => {
+  const planId = version?.planId ?? noPlan;
   const priced = pricedIn({ id: planNameOf(plan), currency, charges: [...charges] });
   return (span) => {
     const found = priced(span.currency);
-    return found && { ...found, planVersionId: planNameOf(plan) };
+    return found && { ...found, planId, planVersionId: planNameOf(plan) };
   };
 };
 
@@ -115,10 +122,10 @@ export const createReadMonth = (postgres: Postgres): SimulatePorts['readMonth'] 
     );
     const priced = new Map(rows.map((row) => [row.id, pricedIn(row)]));
     return {
-      planOf: ({ planVersionId, currency }) => {
+      planOf: ({ planId, planVersionId, currency }) => {
         const found = priced.get(planVersionId)?.(currency);
         assert(found, `plan version ${planVersionId} has prices in ${currency}`);
-        return { ...found, planVersionId };
+        return { ...found, planId, planVersionId };
       },
       meters: await catalog.meters(organizationId, ids),
     };

@@ -16,13 +16,15 @@ export type SubscribedSpan = {
   readonly span: Period;
   readonly segment: number;
   /** What the subscription is charged by then. */
+  readonly planId: string;
   readonly planVersionId: string;
 };
 
-type Charged = Pick<BillablePeriod, 'charges' | 'storedCharges'>;
+/** `planVersionId` names the meters, `planId` what may stand in the place of prices. */
+type Charged = Pick<BillablePeriod, 'planId' | 'planVersionId' | 'charges' | 'storedCharges'>;
 
-/** What is charged for a span; undefined where there is no price in its currency. `planVersionId` names the meters. */
-export type PlanOfSpan = (span: SubscribedSpan) => (Charged & { readonly planVersionId: string }) | undefined;
+/** What is charged for a span; undefined where there is no price in its currency. */
+export type PlanOfSpan = (span: SubscribedSpan) => Charged | undefined;
 
 /** By plan: 0 is the baseline, then come the candidates. */
 export type SimulatedMonth = {

@@ -86,14 +86,14 @@ type ShardRow = {
  * enough to know that there are too many.
  */
 const insertShards = `
-WITH chosen AS (
+WITH subscribed AS (
+  SELECT DISTINCT s.customer_id FROM subscriptions s
+  WHERE s.organization_id = $2 AND s.started_at < $4 AND (s.ended_at IS NULL OR s.ended_at > $3)
+    AND ($7::text[] IS NULL OR s.customer_id = ANY ($7))
+    AND ($8::text IS NULL OR s.plan_version_id IN (SELECT v.id FROM plan_versions v WHERE v.plan_id = $8))
+), chosen AS (
   SELECT c.id, (row_number() OVER (ORDER BY c.external_id COLLATE "C", c.id) - 1)::integer AS place
-  FROM customers c
-  WHERE c.organization_id = $2 AND ($7::text[] IS NULL OR c.id = ANY ($7)) AND EXISTS (
-    SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
-    WHERE s.customer_id = c.id AND s.started_at < $4 AND (s.ended_at IS NULL OR s.ended_at > $3)
-      AND ($8::text IS NULL OR v.plan_id = $8))
-  LIMIT $6 + 1
+  FROM subscribed b JOIN customers c ON c.organization_id = $2 AND c.id = b.customer_id LIMIT $6 + 1
 ), inserted AS (
   INSERT INTO simulation_shards (organization_id, simulation_id, shard_number, first_customer, customer_ids, state)
   SELECT $2, $1, place / $5, min(place), array_agg(id ORDER BY place), 'queued' FROM chosen GROUP BY place / $5)

@@ -2,8 +2,7 @@
 import { Type } from 'typebox';
 import { CurrencyCode, closed, Decimal, RoundingModeName } from '#schemas/http/fields.ts';
 import { PriceStep } from '#schemas/http/invoices.ts';
-import { flat } from '#schemas/price/flat.ts';
-import { meteredPriceSchema, priceModels } from '#schemas/price/price.ts';
+import { anyPriceSchema, priceModels } from '#schemas/price/price.ts';
 
 const previewEventsMax = 1_000;
 
@@ -41,7 +40,7 @@ const usageFields = {
 export const PricePreview = Type.Object({ price: Type.Unknown(), ...usageFields }, closed);
 
 export const PricePreviewDocument = Type.Object(
-  { price: Type.Union([flat.schema('New'), meteredPriceSchema('New')], { title: 'NewPrice' }), ...usageFields },
+  { price: anyPriceSchema('New'), ...usageFields },
   {
     ...closed,
     title: 'PricePreview',

@@ -1,5 +1,6 @@
 /** Simulations in requests and answers. */
 import { type TSchema, Type } from 'typebox';
+import { namePattern } from '#schemas/display-name.ts';
 import { planExample } from '#schemas/http/catalog.ts';
 import { customerExample } from '#schemas/http/customers.ts';
 import { exampleCreatedAt, exampleId, exampleMonth } from '#schemas/http/example-parts.ts';
@@ -18,8 +19,9 @@ import {
   Period,
   Sequence,
 } from '#schemas/http/fields.ts';
-import { ChargesAnswer, dearerTermsExample, NewChargesDocument } from '#schemas/http/plan.ts';
-import { namePattern } from '#schemas/plan.ts';
+import { dearerTermsExample, NewChargesDocument, termFields } from '#schemas/http/plan.ts';
+import { newGeneralTermFields } from '#schemas/http/plan-terms.ts';
+import { noGeneralTerms } from '#schemas/plan-terms.ts';
 import {
   simulationCandidatesMax,
   simulationFailures,
@@ -42,7 +44,7 @@ const PlanReference = Type.Object(
 );
 
 const InlinePlan = Type.Object(
-  { name: Name, currency: CurrencyCode, charges: NewChargesDocument },
+  { name: Name, currency: CurrencyCode, charges: NewChargesDocument, ...newGeneralTermFields },
   { ...closed, title: 'NewSimulatedPlan', description: 'What no plan has yet, as the charges of a plan are written.' },
 );
 
@@ -112,7 +114,7 @@ const described = {
 };
 const SimulatedPlanHead = Type.Object(planFields, { ...closed, title: 'SimulatedPlanHead', ...described });
 const SimulatedPlan = Type.Object(
-  { ...planFields, charges: ChargesAnswer },
+  { ...planFields, ...termFields },
   { ...closed, title: 'SimulatedPlan', ...described },
 );
 
@@ -255,7 +257,9 @@ const simulationExample = {
   ...headExample,
   customers: { by: 'all', ids: null, plan_code: null },
   baseline: null,
-  candidates: [{ ...candidateExample, charges: dearer.charges.map((charge) => ({ ...charge, meter: null })) }],
+  candidates: [
+    { ...candidateExample, ...noGeneralTerms, charges: dearer.charges.map((charge) => ({ ...charge, meter: null })) },
+  ],
   summary: {
     baseline: { revenue: [{ currency: 'USD', amount: '13.98' }] },
     candidates: [

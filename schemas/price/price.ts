@@ -3,7 +3,7 @@
  * How it prices stands under the same name in `rater/price`. Negative prices are refused in this version: what a
  * customer gets back is a credit, which has its own document.
  */
-import type { TSchema } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import type { Fault, JsonObject, Parsed } from '#schemas/fault.ts';
 import { dynamic } from '#schemas/price/dynamic.ts';
 import type { SchemaPrefix } from '#schemas/price/field.ts';
@@ -64,3 +64,7 @@ export const isMetered = (price: Price): boolean => registry.modelOf(price).mete
 export const usagePartsOf = (price: Price): UsageParts => registry.modelOf(price).partsOf(price);
 
 export const meteredPriceSchema = (prefix: SchemaPrefix): TSchema => registry.schema(prefix, 'MeteredPrice');
+
+/** A price of any model, in requests (`New`) or answers. */
+export const anyPriceSchema = (prefix: SchemaPrefix): TSchema =>
+  Type.Union([flat.schema(prefix), meteredPriceSchema(prefix)], { title: `${prefix}Price` });

@@ -12,7 +12,7 @@ import { type ApiOptions, createApi } from '../../api/server.ts';
 import { llmProPlan } from './llm-pro.ts';
 import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
-import { type Call, type Objects, unique } from './tenants.ts';
+import { type Call, newPriceOverride, type Objects, unique } from './tenants.ts';
 
 export type ApiRoute = { readonly method: string; readonly url: string; readonly config: RouteOptions['config'] };
 
@@ -101,6 +101,14 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   updatePlanVersion: async (api) => ({ path: await draft(api), body: { currency: 'EUR' } }),
   activatePlanVersion: async (api) => ({ path: `${await draft(api)}/activate` }),
   archivePlanVersion: async (api) => ({ path: `${await draft(api)}/archive` }),
+  createPriceOverride: async (_, { plan }) => ({
+    path: '/v1/price-overrides',
+    body: newPriceOverride(plan),
+  }),
+  updatePriceOverride: async (api, { plan }) => ({
+    path: `/v1/price-overrides/${await idOf(api, '/v1/price-overrides', newPriceOverride(plan))}`,
+    body: { effective_until: '2041-01-01T00:00:00Z' },
+  }),
   getCustomer: async (_, { customer: id }) => ({ path: `/v1/customers/${id}` }),
   getCustomerUsage: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/usage` }),
   listCustomerInvoices: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/invoices` }),

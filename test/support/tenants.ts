@@ -103,6 +103,14 @@ const makeAmendedEvent = async (api: Call, ingest: Call): Promise<{ event: strin
   return { event, amendment };
 };
 
+/** A price that stands in years to come. */
+export const newPriceOverride = (plan: string) => ({
+  plan,
+  charge: 'output',
+  price: { model: 'per_unit', unit_amount: '0.00002' },
+  effective_from: '2040-01-01T00:00:00Z',
+});
+
 /** With `ingest` there is an event, too. */
 export const makeObjects = async (api: Call, externalId: string, ingest?: Call): Promise<Objects> => {
   const meters: { id: string }[] = [];
@@ -113,6 +121,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     name: 'A customer',
     email: 'someone@example.com',
   });
+  await made(api, '/v1/price-overrides', newPriceOverride(plan.id));
   const month = lastMonth();
   const started = new Date(month.start).toISOString();
   const subscription = await made(api, '/v1/subscriptions', {

@@ -39,6 +39,7 @@ export const isEdge = (path: string): boolean =>
 export const useCases = new Set([
   'api/server.ts',
   'api/catalog/change-plan.ts',
+  'api/catalog/override-price.ts',
   'api/events/amend-events.ts',
   'api/invoices/ask-for-run.ts',
   'api/subscriptions/start-subscription.ts',
