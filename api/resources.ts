@@ -27,6 +27,9 @@ import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import type { Routes } from './route/define-route.ts';
+import { ratingFailures } from './runs/rating-failures.postgres.ts';
+import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.ts';
+import { ratingRuns } from './runs/rating-runs.postgres.ts';
 import { type SimulationPorts, simulationRoutes } from './simulations/simulation-routes.ts';
 import { simulationStore } from './simulations/simulations.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
@@ -40,6 +43,8 @@ export const createStores = (vault: Vault) => ({
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
   invoices: invoiceReader,
+  ratingRuns,
+  ratingFailures,
   simulations: simulationStore,
   ratedLines,
   amendments: amendmentStore,
@@ -53,6 +58,7 @@ export const createStores = (vault: Vault) => ({
 export type ApiPorts = ReturnType<typeof createStores> &
   UsagePorts &
   InvoicePorts &
+  RatingRunPorts &
   SimulationPorts &
   ExplainPorts &
   EventPorts &
@@ -71,6 +77,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   subscriptionRoutes,
   usageRoutes,
   invoiceRoutes,
+  ratingRunRoutes,
   explainRoutes,
   simulationRoutes,
   eventRoutes,

@@ -7,7 +7,8 @@ import { createBillingRuns, createIsChecked, createReadBacklog } from './run/bil
 import { createCatalog } from './run/catalog.postgres.ts';
 import { observeBacklog, observeRating } from './run/observe-rating.ts';
 import { createRatingPool } from './run/pool.piscina.ts';
-import { prepareRun, type RatePorts, rateOneShard } from './run/rate-period.ts';
+import { prepareRun, type RatePorts } from './run/rate-period.ts';
+import { rateOneShard } from './run/rate-shard.ts';
 import { createReadLastSequence } from './run/usage-stream.nats.ts';
 import { advanceSimulation, rateSimulationShard, type SimulatePorts } from './simulate/rate-simulation.ts';
 import { createReadMonth } from './simulate/simulated-month.postgres.ts';

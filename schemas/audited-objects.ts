@@ -170,6 +170,36 @@ const billingRunOfForm1 = {
   ],
 } as const satisfies AuditedObject;
 
+/** Of runs from before some of them rated without issuing. */
+const billingRunOfForm2 = {
+  ...billingRunOfForm1,
+  form: 2,
+  settling: {
+    ...billingRunOfForm1.settling,
+    columns: { ...billingRunOfForm1.settling.columns, leased_until: 'instant' },
+  },
+  children: [
+    {
+      ...billingRunOfForm1.children[0],
+      columns: {
+        run_id: 'text',
+        shard_number: 'text',
+        subscription_ids: 'text',
+        billing_period_ids: 'text',
+        state: 'text',
+        leased_until: 'instant',
+        attempts: 'text',
+        issued: 'text',
+        already_issued: 'text',
+        rated_ms: 'text',
+        issued_ms: 'text',
+        failure: 'text',
+        lines_digest: 'text',
+      },
+    },
+  ],
+} as const satisfies AuditedObject;
+
 /** Of invoices of content version 1. */
 const invoiceOfForm1 = {
   table: 'invoices',
@@ -271,33 +301,11 @@ export const auditedObjects = {
   customer: withCurrency(ofOneRow.customer),
   subscription: withCurrency(ofOneRow.subscription),
   billing_run: {
-    ...billingRunOfForm1,
-    form: 2,
-    earlier: [billingRunOfForm1],
-    settling: {
-      ...billingRunOfForm1.settling,
-      columns: { ...billingRunOfForm1.settling.columns, leased_until: 'instant' },
-    },
-    children: [
-      {
-        ...billingRunOfForm1.children[0],
-        columns: {
-          run_id: 'text',
-          shard_number: 'text',
-          subscription_ids: 'text',
-          billing_period_ids: 'text',
-          state: 'text',
-          leased_until: 'instant',
-          attempts: 'text',
-          issued: 'text',
-          already_issued: 'text',
-          rated_ms: 'text',
-          issued_ms: 'text',
-          failure: 'text',
-          lines_digest: 'text',
-        },
-      },
-    ],
+    ...billingRunOfForm2,
+    form: 3,
+    earlier: [billingRunOfForm2, billingRunOfForm1],
+    created: ['billing_run.created', 'rating_run.created'],
+    columns: { ...billingRunOfForm2.columns, kind: 'text' },
   },
   amendment: {
     table: 'amendments',
@@ -466,6 +474,7 @@ export const ratedLineColumns = {
 /** Columns of audited tables that no digest holds. */
 export const undigested: Readonly<Record<string, string>> = {
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
+  'billing_runs.started_at': 'is what progress is told by, and decides nothing',
   'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
   'simulations.attempts':
     'counts how often a simulation was taken that waits, and decides nothing of one that has ended',
@@ -483,6 +492,10 @@ export const unaudited: Readonly<Record<string, string>> = {
   ingest_counts: 'are measurements, held against the store by GET /v1/reconciliation',
   stream_losses: 'are measurements of the installation, and no object',
   identity_checks: 'is progress of a process, and moves with every event',
+  rating_failures: 'say what was not rated, and nothing is billed by them',
+  rating_run_periods: 'are what a dry run looked at, and nothing is billed by them',
+  rating_run_lines: 'are forgotten after 30 days, and nothing is billed by them',
+  rating_run_totals: 'are sums of lines that nothing is billed by',
   schema_migrations: 'belongs to the installation',
   simulation_shards: 'are work that is left of a simulation, and gone with its end',
   simulation_results: 'bill nothing, and are computed again from a simulation by whoever asks for the same one',

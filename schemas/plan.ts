@@ -28,6 +28,7 @@ import {
   type TextRule,
 } from '#schemas/fault.ts';
 import { codeRule, newNameFault, readNewCode } from '#schemas/names.ts';
+import { isPeriodBound } from '#schemas/period-bound.ts';
 import {
   type GeneralTerms,
   type GeneralTermsJson,
@@ -116,6 +117,7 @@ const readTerms = (object: JsonObject, faults: Fault[]): PlanTerms | undefined =
   addDuplicateCodes(items, faults);
   addForbiddenCodes(items, faults);
   addMissingCurrencies(items, currency, faults);
+  addCodesOfBounds(object, items, faults);
   const others = items.length === 0 ? undefined : furtherCurrenciesOf(items).filter((code) => code !== currency);
   const general = readGeneralTerms(object, { own: currency, others }, faults);
   return currency && general && { currency, charges, ...general };
@@ -134,6 +136,19 @@ const addDuplicateCodes = (items: readonly unknown[], faults: Fault[]): void => 
         field: `charges[${index}].code`,
         code: 'duplicate',
         message: `is already the code of charges[${first}]`,
+      });
+  }
+};
+
+/** A bound over all charges has a line of its own, which is told from those of the charges by its code. */
+const addCodesOfBounds = (object: JsonObject, items: readonly unknown[], faults: Fault[]): void => {
+  for (const [index, item] of items.entries()) {
+    const code = asObject(item, '', []) && ownValue(item as JsonObject, 'code');
+    if (typeof code === 'string' && isPeriodBound(code) && (ownValue(object, code) ?? null) !== null)
+      faults.push({
+        field: `charges[${index}].code`,
+        code: 'not_allowed',
+        message: `must be another: the plan's ${code} has a line of this code`,
       });
   }
 };

@@ -1,9 +1,12 @@
 /** Rated lines with what they were made from, as far as PostgreSQL holds it. */
 import assert from 'node:assert/strict';
 import { isCurrency } from '#schemas/currency.ts';
+import { type Amount, parseStoredAmount } from '#schemas/money.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, type Period } from '#schemas/period.ts';
+import { boundChargeToJson, isPeriodBound, type PeriodBoundName, periodBoundsIn } from '#schemas/period-bound.ts';
 import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
+import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
 import type { PriceJson } from '#schemas/price/price.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
@@ -31,7 +34,7 @@ const lineStatement = `
 SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version,
   l.input_hash, l.output_hash,
   p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end,
-  l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges,
+  l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, v.terms,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
   i.position AS invoice_position,
   (SELECT json_object_agg(o.id, o.price) FROM price_overrides o
@@ -75,6 +78,7 @@ type LineRow = {
   currency: string;
   plan_currency: string;
   charges: ChargeJson[];
+  terms: Partial<GeneralTermsJson> | null;
   code: string | null;
   version_number: number | null;
   meter_version_id: string | null;
@@ -96,6 +100,14 @@ const meterFromRow = ({ code, version_number, meter_version_id, definition }: Li
     ? undefined
     : meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition });
 
+/** What holds over all charges of the period, in place of a charge. */
+const boundInput = ({ line, terms, currency, plan_currency: own }: LineRow, code: PeriodBoundName) => {
+  const bound = periodBoundsIn(terms, currency, own)[code];
+  const amount = parseStoredAmount(line.amount);
+  assert(bound && amount !== undefined, `plan version ${line.plan_version_id} has no ${code} in ${currency}`);
+  return { charge: boundChargeToJson(code, bound), charged: (bound.amount - amount) as Amount, measured: [] };
+};
+
 const inputSpan = ({ override_prices: prices }: LineRow, charge: ChargeJson, { span, tiers, sources }: RatedSpan) => {
   const { priceOverrideId: id } = sources;
   const storedPrice = id === undefined ? charge.price : prices?.[id];
@@ -105,6 +117,18 @@ const inputSpan = ({ override_prices: prices }: LineRow, charge: ChargeJson, { s
 
 const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefined): RatingInput => {
   assert(isCurrency(row.currency), `${row.currency} is not a currency`);
+  const head = {
+    billingPeriodId: row.billing_period_id,
+    subscriptionId: row.subscription_id,
+    customerId: row.customer_id,
+    planVersionId: row.plan_version_id,
+    position: row.line.position,
+    currency: row.currency,
+    policy: { rounding: row.line.rounding },
+    span,
+    watermark: row.watermark,
+  };
+  if (isPeriodBound(row.line.model)) return { ...head, ...boundInput(row, row.line.model) };
   const charge = storedCharge(row);
   const spans = row.line.price_spans?.map(ratedSpanFromJson);
   const whole = { quantity: row.line.quantity, parts: row.parts, unmeasuredEvents: BigInt(row.unmeasured_events) };
@@ -115,17 +139,9 @@ const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefine
     unmeasuredEvents: one.unmeasuredEvents,
   })) ?? [{ ...whole, span: undefined }];
   return {
-    billingPeriodId: row.billing_period_id,
-    subscriptionId: row.subscription_id,
-    customerId: row.customer_id,
-    planVersionId: row.plan_version_id,
-    position: row.line.position,
+    ...head,
     charge,
     ...(spans && { priceSpans: spans.map((one) => inputSpan(row, charge, one)) }),
-    currency: row.currency,
-    policy: { rounding: row.line.rounding },
-    span,
-    watermark: row.watermark,
     measured: meter
       ? used.map(({ span: ofPrice, quantity, parts, unmeasuredEvents }) => ({
           meter: meter.code,

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import { FailureError } from '#schemas/failures.ts';
-import { RunWait, RunWaitDocument } from '#schemas/http/invoices.ts';
+import { RunWait, RunWaitDocument } from '#schemas/http/runs.ts';
 import {
   NewSimulationDocument,
   SimulationHead,
@@ -15,7 +15,7 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Done, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
-import { waitForEnd } from '../route/wait-for-end.ts';
+import { waitForRun } from '../runs/wait-for-run.ts';
 import { askSimulation } from './ask-simulation.ts';
 import {
   lastingOf,
@@ -149,8 +149,8 @@ export const simulationRoutes = (routes: Routes, ports: SimulationPorts): void =
       failures: ['SIMULATION_NOT_FOUND'],
     },
     async ({ db, params, query, isCallerThere }) => {
-      const isWaiting = () => isServing() && isCallerThere();
-      await waitForEnd(query.wait_seconds, isWaiting, () => simulations.simulationState(db, params.id));
+      const state = () => simulations.simulationState(db, params.id);
+      await waitForRun({ state, isServing, isCallerThere }, query.wait_seconds);
       return simulationToJson(found(await simulations.simulation(db, params.id), 'SIMULATION_NOT_FOUND'));
     },
   );

@@ -5,7 +5,7 @@ import { defaultRatingPolicy } from '#schemas/rated-line.ts';
 import { rateCharge, ratePlan } from '../../rater/price/rate.ts';
 import type { MeasuredPeriod, MeasuredShard } from '../../rater/price/rating-task.ts';
 import { createRatingPool } from '../../rater/run/pool.piscina.ts';
-import { ratedRows } from '../../rater/run/rated-rows.ts';
+import { rateShard } from '../../rater/run/rated-rows.ts';
 import { cpuSecondsOf } from '../line/process-cost.ts';
 
 /** What the plan of the bench charges for: three metered charges, each with three tiers. */
@@ -99,7 +99,7 @@ export const measureCore = async (seconds: number): Promise<Readonly<Record<stri
   };
   const rated = () => shard.periods.reduce((lines, period) => lines + ratePlan(period, shard.policy).length, 0);
   const charged = alone(seconds, charges);
-  const [lines, rows] = [alone(seconds, rated), alone(seconds, () => ratedRows(shard).lines.length)];
+  const [lines, rows] = [alone(seconds, rated), alone(seconds, () => rateShard(shard).rows.lines.length)];
   const [one, two] = [await inPool(1, seconds), await inPool(2, seconds)];
   return {
     rated_charges_per_cpu_second: charged,

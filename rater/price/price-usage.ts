@@ -43,7 +43,7 @@ const functions: { readonly [Name in PriceModel]: PriceFunction<PriceNamed<Name>
   matrix: (price, _quantity, parts) => priceMatrix(price, parts, (cell: CellPrice, part) => priceUsage(cell, part)),
 };
 
-const boundStep = (kind: StepKind, bound: Amount, before: PreciseAmount) => ({
+export const boundStep = (kind: StepKind, bound: Amount, before: PreciseAmount) => ({
   kind,
   from: zeroQuantity,
   to: zeroQuantity,

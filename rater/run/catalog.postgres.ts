@@ -5,13 +5,15 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
+import { periodBoundsIn } from '#schemas/period-bound.ts';
+import { type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
+import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { standingOverrides } from './price-overrides.postgres.ts';
 import { standingPriceSpans } from './price-spans.ts';
-import type { RatePorts } from './rate-period.ts';
+import type { BillablePeriod, RatePorts } from './rate-period.ts';
 
-type PeriodRow = {
+export type PeriodRow = {
   id: string;
   subscription_id: string;
   customer_id: string;
@@ -21,6 +23,7 @@ type PeriodRow = {
   currency: string;
   plan_currency: string;
   charges: ChargeJson[];
+  terms: Partial<GeneralTermsJson> | null;
   span_start: Date;
   span_end: Date;
 };
@@ -38,14 +41,14 @@ export const storedCurrency = (currency: string) => {
   return currency;
 };
 
-export type VersionCharges = { readonly charges: readonly Charge[]; readonly storedCharges: readonly ChargeJson[] };
+export type VersionCharges = Pick<BillablePeriod, 'charges' | 'storedCharges' | 'bounds'>;
 
 /**
  * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
  * it was subscribed to; what does not read now is damage.
  */
 export const chargesOf = (
-  row: Pick<PeriodRow, 'charges' | 'currency' | 'plan_currency' | 'plan_version_id'>,
+  row: Pick<PeriodRow, 'charges' | 'terms' | 'currency' | 'plan_currency' | 'plan_version_id'>,
 ): VersionCharges => {
   const storedCharges = row.charges.map((json) => {
     const charge = chargeJsonIn(json, row.currency, row.plan_currency);
@@ -61,19 +64,27 @@ export const chargesOf = (
     const { code, name, meter, price } = parsed.value;
     return { code, name, meter, price };
   });
-  return { charges, storedCharges };
+  return { charges, storedCharges, bounds: periodBoundsIn(row.terms, row.currency, row.plan_currency) };
 };
 
+const selectPeriods = (from: string, more = ''): string => `
+SELECT p.id, p.subscription_id, p.customer_id, c.external_id, v.plan_id, p.plan_version_id, s.currency,
+  v.currency AS plan_currency, v.charges, v.terms, p.span_start, p.span_end
+FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
+  JOIN subscriptions s ON s.id = p.subscription_id
+WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.segment`;
+
+const periodsStatement = selectPeriods('billing_periods');
+const dryPeriodsStatement = selectPeriods('rating_run_periods', 'AND p.run_id = $3');
+
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
-  billingPeriods: async (organizationId, ids) => {
-    const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, v.plan_id, p.plan_version_id,
-         s.currency, v.currency AS plan_currency, v.charges, p.span_start, p.span_end
-       FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
-         JOIN subscriptions s ON s.id = p.subscription_id
-       WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
-      [organizationId, ids],
-    );
+  billingPeriods: async (organizationId, ids, dryRunId) => {
+    const isDry = dryRunId !== undefined;
+    const { rows } = await postgres.query<PeriodRow>(isDry ? dryPeriodsStatement : periodsStatement, [
+      organizationId,
+      ids,
+      ...(isDry ? [dryRunId] : []),
+    ]);
     // Parsed once for each plan version and currency: a shard has many periods of few plans, and a worker gets each
     // list once.
     const known = new Map<string, VersionCharges>();

@@ -1,7 +1,7 @@
 /** A bounded pool of rating workers. Node runs the worker's TypeScript as it is. */
 import { Piscina } from 'piscina';
 import type { MeasuredShard } from '../price/rating-task.ts';
-import type { RatedRows } from './rated-rows.ts';
+import type { RatedShard } from './rated-rows.ts';
 
 export type RatingPoolBounds = {
   readonly workersMax: number;
@@ -16,7 +16,7 @@ export type RatingPool = {
    * Rejects with `RatingPoolFull` when workers and queue are taken, and with the worker's error when rating meets a
    * bug.
    */
-  rate(shard: MeasuredShard): Promise<RatedRows>;
+  rate(shard: MeasuredShard): Promise<RatedShard>;
   /** The same with the worker's entry of that file, whose task and result the caller knows. */
   run<Task, Result>(entry: URL, task: Task): Promise<Result>;
   /**

@@ -5,11 +5,17 @@
 import assert from 'node:assert/strict';
 import type { Postgres } from '#platform/stores/postgres.ts';
 import type { Period } from '#schemas/period.ts';
-import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
+import { chargeJsonIn } from '#schemas/plan.ts';
 import type { ChosenCustomers, SimulatedPlan, SimulatedPlans } from '#schemas/simulation.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { coveredPeriods } from '#schemas/subscription.ts';
-import { chargesOf, createCatalog, storedCurrency, type VersionCharges } from '../run/catalog.postgres.ts';
+import {
+  chargesOf,
+  createCatalog,
+  type PeriodRow,
+  storedCurrency,
+  type VersionCharges,
+} from '../run/catalog.postgres.ts';
 import type { PinnedMeter } from '../run/measures.ts';
 import type { SimulatePorts } from './rate-simulation.ts';
 import type { PlanOfSpan, SubscribedSpan } from './simulated-periods.ts';
@@ -58,15 +64,20 @@ const spansOf = (row: SpanRow, month: Period): SubscribedSpan[] => {
   return coveredPeriods(time, month).map((covered) => ({ ...of, ...covered }));
 };
 
-type VersionRow = { id: string; currency: string; charges: ChargeJson[] };
+type VersionRow = Pick<PeriodRow, 'charges' | 'terms' | 'currency'> & { id: string };
 
 /** Read once for each currency. */
-const pricedIn = ({ id, currency: own, charges }: VersionRow): ((currency: string) => VersionCharges | undefined) => {
+const pricedIn = ({
+  id,
+  currency: own,
+  charges,
+  terms,
+}: VersionRow): ((currency: string) => VersionCharges | undefined) => {
   const known = new Map<string, VersionCharges | undefined>();
   return (currency) => {
     if (!known.has(currency)) {
       const isPriced = charges.every((charge) => chargeJsonIn(charge, currency, own));
-      const row = { charges, currency, plan_currency: own, plan_version_id: id };
+      const row = { charges, terms, currency, plan_currency: own, plan_version_id: id };
       known.set(currency, isPriced ? chargesOf(row) : undefined);
     }
     return known.get(currency);
@@ -79,9 +90,9 @@ const planNameOf = (plan: number): string => `plan ${plan}`;
 /** No plan is called that: nothing stands in the place of prices that no plan has. */
 const noPlan = '';
 
-const planOfTerms = ({ terms: { currency, charges }, version }: SimulatedPlan, plan: number): PlanOfSpan => {
+const planOfTerms = ({ terms: { currency, charges, ...terms }, version }: SimulatedPlan, plan: number): PlanOfSpan => {
   const planId = version?.planId ?? noPlan;
-  const priced = pricedIn({ id: planNameOf(plan), currency, charges: [...charges] });
+  const priced = pricedIn({ id: planNameOf(plan), currency, charges: [...charges], terms });
   return (span) => {
     const found = priced(span.currency);
     return found && { ...found, planId, planVersionId: planNameOf(plan) };
@@ -117,7 +128,7 @@ export const createReadMonth = (postgres: Postgres): SimulatePorts['readMonth'] 
   ): Promise<{ readonly planOf: PlanOfSpan; readonly meters: readonly PinnedMeter[] }> => {
     const ids = [...new Set(spans.map(({ planVersionId }) => planVersionId))];
     const { rows } = await postgres.query<VersionRow>(
-      'SELECT id, currency, charges FROM plan_versions WHERE organization_id = $1 AND id = ANY ($2)',
+      'SELECT id, currency, charges, terms FROM plan_versions WHERE organization_id = $1 AND id = ANY ($2)',
       [organizationId, ids],
     );
     const priced = new Map(rows.map((row) => [row.id, pricedIn(row)]));

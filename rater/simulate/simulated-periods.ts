@@ -21,7 +21,7 @@ export type SubscribedSpan = {
 };
 
 /** `planVersionId` names the meters, `planId` what may stand in the place of prices. */
-type Charged = Pick<BillablePeriod, 'planId' | 'planVersionId' | 'charges' | 'storedCharges'>;
+type Charged = Pick<BillablePeriod, 'planId' | 'planVersionId' | 'charges' | 'storedCharges' | 'bounds'>;
 
 /** What is charged for a span; undefined where there is no price in its currency. */
 export type PlanOfSpan = (span: SubscribedSpan) => Charged | undefined;

@@ -175,6 +175,7 @@ describe('[I28] what processes and commands change by themselves', () => {
       shardNumber: 0,
       organizationId: tenant.organizationId,
       watermark: 1n,
+      kind: 'billing' as const,
       billingPeriodIds: [],
       requestId: undefined,
       attempt: 20,

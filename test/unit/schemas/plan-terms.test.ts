@@ -1,7 +1,7 @@
 /** What holds of a plan version over all of its charges: what is read, and what is refused at its place. */
 import { describe, expect, it } from 'vitest';
 import { currencies } from '#schemas/currency.ts';
-import { planTermsFromJson, planTermsToJson } from '#schemas/plan.ts';
+import { planTermsFromJson, planTermsToJson, planVersionFromJson } from '#schemas/plan.ts';
 
 const flat = (amount: string) => ({ model: 'flat', amount });
 const charge = { code: 'base', name: 'Base fee', price: flat('20.00') };
@@ -68,6 +68,15 @@ describe('what a billing period costs at least and at most', () => {
       const both = { minimum_commitment: { amount }, spend_cap: { amount } };
       expect(faultsOf({ ...dinars, ...both })).toEqual([]);
     }
+  });
+
+  it('no charge has the code of the line of a bound', () => {
+    const charges = [{ code: 'spend_cap', name: 'A', price: { model: 'flat', amount: '1' } }];
+    const plan = { code: 'p', name: 'P', currency: 'USD', charges };
+    expect(planVersionFromJson(plan).ok).toBe(true);
+    expect(planVersionFromJson({ ...plan, spend_cap: { amount: '1' } })).toMatchObject({
+      faults: [{ field: 'charges[0].code', code: 'not_allowed' }],
+    });
   });
 
   it.each([

@@ -10,7 +10,7 @@ import {
   type RatingPoolBounds,
   RatingPoolFull,
 } from '../../../../rater/run/pool.piscina.ts';
-import { type RatedRows, ratedRows } from '../../../../rater/run/rated-rows.ts';
+import { type RatedShard, rateShard } from '../../../../rater/run/rated-rows.ts';
 import { anyCurrency, prices, quantities } from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
 
@@ -69,9 +69,9 @@ const shardsOf = (all: readonly MeasuredPeriod[], size: number): MeasuredShard[]
   }));
 
 /** All rows, with their hashes, in the order of subscription and position. */
-const bytesOf = (shards: readonly RatedRows[]): string =>
+const bytesOf = (shards: readonly RatedShard[]): string =>
   shards
-    .flatMap((rows) => {
+    .flatMap(({ rows }) => {
       const columns: readonly (readonly unknown[])[] = Object.values(rows);
       return rows.lines.map((_, index) => JSON.stringify(columns.map((column) => column[index])));
     })
@@ -83,7 +83,7 @@ const rateAll = async (pool: RatingPool, shards: readonly MeasuredShard[]): Prom
 
 describe('rating pool', () => {
   it('[I12] one worker, three workers, other shards in another order: the lines are equal to the byte', async () => {
-    const expected = bytesOf([ratedRows({ policy: defaultRatingPolicy, watermark: 7n, periods })]);
+    const expected = bytesOf([rateShard({ policy: defaultRatingPolicy, watermark: 7n, periods })]);
     const one = poolOf({ workersMax: 1, queueMax: 100 });
     const three = poolOf({ workersMax: 3, queueMax: 100 });
     expect(await rateAll(one, shardsOf(periods, 50))).toBe(expected);
@@ -97,7 +97,7 @@ describe('rating pool', () => {
     const taken = [pool.rate(shard), pool.rate(shard), pool.rate(shard)];
     await expect(pool.rate(shard)).rejects.toBeInstanceOf(RatingPoolFull);
     await Promise.all(taken);
-    expect((await pool.rate(shard)).lines).toHaveLength(600);
+    expect((await pool.rate(shard)).rows.lines).toHaveLength(600);
   });
 
   it('a pool without a queue takes one shard per worker', async () => {
@@ -105,31 +105,27 @@ describe('rating pool', () => {
     const shard = shardsOf(periods, 10)[0] as MeasuredShard;
     const taken = [pool.rate(shard), pool.rate(shard)];
     await expect(pool.rate(shard)).rejects.toBeInstanceOf(RatingPoolFull);
-    expect((await Promise.all(taken)).map(({ lines }) => lines.length)).toEqual([30, 30]);
+    expect((await Promise.all(taken)).map(({ rows }) => rows.lines.length)).toEqual([30, 30]);
   });
 
-  it('a bug in one shard fails that shard, and the workers go on', async () => {
+  it('a period that can not be rated is a failure of its own, with its reason, and the others are rated', async () => {
     const pool = poolOf({ workersMax: 1, queueMax: 5 });
     const [good] = shardsOf(periods, 10) as [MeasuredShard];
-    const bad: MeasuredShard = {
-      policy: defaultRatingPolicy,
-      watermark: 7n,
-      periods: [
-        {
-          ...(periods[0] as MeasuredPeriod),
-          usage: { m0: { quantity: 'x' }, m1: { quantity: 'x' }, m2: { quantity: 'x' } },
-        },
-      ],
-    };
-    const [failed, passed] = await Promise.allSettled([pool.rate(bad), pool.rate(good)]);
-    expect(failed.status === 'rejected' && failed.reason.message).toContain('is not a decimal: x');
-    expect(passed.status === 'fulfilled' && passed.value.lines).toHaveLength(30);
+    // Its first charge is rated before the fault is met.
+    const bad = { ...(good.periods[4] as MeasuredPeriod), usage: { m0: { quantity: '1' }, m1: { quantity: 'x' } } };
+    const { rows, failures } = await pool.rate({ ...good, periods: good.periods.with(4, bad) });
+    expect(failures).toEqual([
+      { billingPeriodId: 'bpd_004', code: 'rating_error', message: expect.stringContaining('is not a decimal: x') },
+    ]);
+    expect(new Set(Object.values(rows).map(({ length }) => length))).toEqual(new Set([27]));
+    const others = good.periods.toSpliced(4, 1);
+    expect(bytesOf([{ rows, failures }])).toBe(bytesOf([rateShard({ ...good, periods: others })]));
   });
 
   it('closing finishes the shards that were taken on', async () => {
     const pool = createRatingPool({ workersMax: 1, queueMax: 10 });
     const taken = shardsOf(periods, 40).map((shard) => pool.rate(shard));
     await pool.close();
-    expect((await Promise.all(taken)).map(({ lines }) => lines.length)).toEqual([120, 120, 120, 120, 120]);
+    expect((await Promise.all(taken)).map(({ rows }) => rows.lines.length)).toEqual([120, 120, 120, 120, 120]);
   });
 });
