@@ -2,6 +2,7 @@
  * What the audit log says of an object beside what callers see: a digest of the rows that it is stored in, column by
  * column. A test goes over every column of the database: each is in here, or stands in `undigested` with the reason.
  */
+import { auditedSimulation } from '#schemas/audited-simulation.ts';
 import { type ColumnForm, type StoredResource, storedResources } from '#schemas/resources.ts';
 
 export type { ColumnForm };
@@ -345,42 +346,7 @@ export const auditedObjects = {
       },
     ],
   },
-  simulation: {
-    table: 'simulations',
-    organization: 'organization_id',
-    created: ['simulation.created'],
-    createdAt: 'created_at',
-    isVersioned: true,
-    columns: {
-      id: 'text',
-      organization_id: 'text',
-      name: 'text',
-      period_start: 'instant',
-      period_end: 'instant',
-      chosen: 'text',
-      plans: 'text',
-      version: 'text',
-      created_at: 'instant',
-      request_id: 'text',
-      api_key_id: 'text',
-    },
-    settling: {
-      columns: {
-        state: 'text',
-        watermark: 'text',
-        customers_total: 'text',
-        customers_done: 'text',
-        started_at: 'instant',
-        ended_at: 'instant',
-        summary: 'text',
-        updated_at: 'instant',
-        leased_until: 'instant',
-        failure: 'text',
-      },
-      when: "t.state IN ('completed', 'failed', 'cancelled')",
-    },
-    children: [],
-  },
+  simulation: auditedSimulation,
   invoice: {
     ...invoiceOfForm1,
     form: 2,

@@ -16,7 +16,7 @@ CREATE TABLE simulations (
   customers_total integer,
   customers_done  integer NOT NULL DEFAULT 0,
   started_at      timestamptz,
-  ended_at        timestamptz CHECK ((ended_at IS NOT NULL) = (state IN ('completed', 'failed', 'cancelled'))),
+  ended_at        timestamptz CHECK (ended_at IS NULL OR state IN ('completed', 'failed', 'cancelled')),
   summary         json CHECK (summary IS NULL OR state IN ('completed', 'cancelled')),
   version         integer NOT NULL,
   created_at      timestamptz NOT NULL,

@@ -36,7 +36,8 @@ const ask = (id: string, state = 'queued', customers: number | null = null) =>
   );
 const cutInto = (id: string, shards: number) =>
   owner.query(
-    `INSERT INTO simulation_shards (organization_id, simulation_id, shard_number, first_customer, customer_ids, state)
+    `INSERT INTO simulation_shards (organization_id, simulation_id, shard_number, first_customer, customer_ids,
+       state)
      SELECT 'org_1', $1, n, n, ARRAY['cus_' || n], 'queued' FROM generate_series(0, $2 - 1) AS n`,
     [id, shards],
   );
@@ -71,7 +72,8 @@ it('billing goes first: no shard is taken while one of a billing run waits to be
      VALUES ('run_1', 'org_1', '2026-10-01', '2026-11-01', 'running', 9, now(), now())`,
   );
   await owner.query(
-    `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) VALUES ('run_1', 0, '{}', 'queued')`,
+    `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)
+     VALUES ('run_1', 0, '{}', 'queued')`,
   );
   expect(await simulations().leaseShard()).toBeUndefined();
   expect(await simulations().isShardWaiting()).toBe(true);
@@ -154,8 +156,8 @@ it('of too many customers fails before anybody rates one', async () => {
      VALUES ('pln_1', 'org_1', 'p', 'P', '{}', 1, now(), now())`,
   );
   await owner.query(
-    `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, state, currency, billing_interval, charges,
-       version, created_at, updated_at, activated_at)
+    `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, state, currency, billing_interval,
+       charges, version, created_at, updated_at, activated_at)
      VALUES ('plv_1', 'org_1', 'pln_1', 1, 'active', 'USD', 'month', '[]', 1, now(), now(), now())`,
   );
   await owner.query(
@@ -164,8 +166,8 @@ it('of too many customers fails before anybody rates one', async () => {
     [simulationCustomersMax],
   );
   await owner.query(
-    `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at, metadata,
-       version, created_at, updated_at)
+    `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at,
+       metadata, version, created_at, updated_at)
      SELECT 'sub_' || n, 'org_1', 'cus_' || n, 'plv_1', 'USD', 'active', '2026-10-31', '{}', 1, now(), now()
      FROM generate_series(0, $1) AS n`,
     [simulationCustomersMax],

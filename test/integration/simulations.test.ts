@@ -351,10 +351,10 @@ describe('a simulation', () => {
       'SELECT id FROM organizations WHERE sandbox_of IS NULL ORDER BY created_at LIMIT 1',
     );
     await pipeline.asOwner.query(
-      `INSERT INTO simulations (id, organization_id, period_start, period_end, chosen, plans, state, version, created_at,
-         updated_at, request_id, api_key_id)
-       SELECT 'sim_waits_' || n, $1, '2026-01-01', '2026-02-01', '{"kind":"all"}', '{"baseline":null,"candidates":[]}',
-         'running', 1, now(), now(), 'x', 'x'
+      `INSERT INTO simulations (id, organization_id, period_start, period_end, chosen, plans, state, version,
+         created_at, updated_at, request_id, api_key_id)
+       SELECT 'sim_waits_' || n, $1, '2026-01-01', '2026-02-01', '{"kind":"all"}',
+         '{"baseline":null,"candidates":[]}', 'running', 1, now(), now(), 'x', 'x'
        FROM generate_series(1, 25) AS n`,
       [rows[0]?.id],
     );
