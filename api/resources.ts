@@ -8,6 +8,7 @@ import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
 import { auditLogRoutes } from './access/audit-log-routes.ts';
 import { catalogStore } from './catalog/catalog.postgres.ts';
+import { featureRoutes } from './catalog/feature-routes.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
 import { planRoutes } from './catalog/plan-routes.ts';
 import { planVersionRoutes } from './catalog/plan-version-routes.ts';
@@ -16,6 +17,8 @@ import { priceOverrideStore } from './catalog/price-overrides.postgres.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
+import { entitledStore } from './entitlements/entitled.postgres.ts';
+import { type EntitlementPorts, entitlementRoutes } from './entitlements/entitlement-routes.ts';
 import { type AmendmentPorts, amendmentRoutes } from './events/amendment-routes.ts';
 import { amendmentStore } from './events/amendments.postgres.ts';
 import { billedUsage } from './events/billed-usage.postgres.ts';
@@ -42,6 +45,7 @@ export const createStores = (vault: Vault) => ({
   priceOverrides: priceOverrideStore,
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
+  entitled: entitledStore,
   invoices: invoiceReader,
   ratingRuns,
   ratingFailures,
@@ -57,6 +61,7 @@ export const createStores = (vault: Vault) => ({
 /** The stores, and what some routes need beyond them, each as its file declares it. */
 export type ApiPorts = ReturnType<typeof createStores> &
   UsagePorts &
+  EntitlementPorts &
   InvoicePorts &
   RatingRunPorts &
   SimulationPorts &
@@ -69,6 +74,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
 /** In the order in which documents show them. */
 export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void)[] = [
   meterRoutes,
+  featureRoutes,
   planRoutes,
   planVersionRoutes,
   priceRoutes,
@@ -76,6 +82,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   customerRoutes,
   subscriptionRoutes,
   usageRoutes,
+  entitlementRoutes,
   invoiceRoutes,
   ratingRunRoutes,
   explainRoutes,

@@ -101,6 +101,19 @@ const versionsOfForm2 = {
 /** Of plans from before a version had terms over all of its charges. */
 const planOfForm2 = { ...planOfForm1, form: 2, children: [versionsOfForm2] } as const satisfies AuditedObject;
 
+const versionsOfForm3 = {
+  ...versionsOfForm2,
+  columns: { ...versionsOfForm2.columns, terms: 'text' },
+} as const satisfies ChildRows;
+/** Of plans from before they entitled to features. */
+const planOfForm3 = { ...planOfForm2, form: 3, children: [versionsOfForm3] } as const satisfies AuditedObject;
+const planVersionFeatures: ChildRows = {
+  table: 'plan_version_features',
+  parent: 'plan_version_id',
+  order: ['feature_id'],
+  columns: { organization_id: 'text', plan_version_id: 'text', feature_id: 'text', meter_version_id: 'text' },
+};
+
 const ofOneRow = Object.fromEntries(
   storedResources.map(({ name, table, columns }): [string, AuditedObject] => [
     name,
@@ -293,10 +306,10 @@ export const auditedObjects = {
     ],
   },
   plan: {
-    ...planOfForm2,
-    form: 3,
-    earlier: [planOfForm1, planOfForm2],
-    children: [{ ...versionsOfForm2, columns: { ...versionsOfForm2.columns, terms: 'text' } }],
+    ...planOfForm3,
+    form: 4,
+    earlier: [planOfForm1, planOfForm2, planOfForm3],
+    children: [{ ...versionsOfForm3, children: [planVersionMeters, planVersionFeatures] }],
   },
   ...ofOneRow,
   customer: withCurrency(ofOneRow.customer),
@@ -424,17 +437,20 @@ const ratedLineColumnsOfForm2: Readonly<Record<string, ColumnForm>> = {
   ...ratedLineColumnsOfForm1,
   billing_period_id: 'text',
 };
+const ratedLineColumnsOfForm3: Readonly<Record<string, ColumnForm>> = {
+  ...ratedLineColumnsOfForm2,
+  id: 'text',
+  parts: 'text',
+  hash_version: 'text',
+  input_hash: 'text',
+  output_hash: 'text',
+};
 export const ratedLineColumns = {
   1: ratedLineColumnsOfForm1,
   2: ratedLineColumnsOfForm2,
-  3: {
-    ...ratedLineColumnsOfForm2,
-    id: 'text',
-    parts: 'text',
-    hash_version: 'text',
-    input_hash: 'text',
-    output_hash: 'text',
-  },
+  3: ratedLineColumnsOfForm3,
+  // The same columns, digested as rows and not as texts.
+  4: ratedLineColumnsOfForm3,
 } as const satisfies Readonly<Record<number, Readonly<Record<string, ColumnForm>>>>;
 
 /** Columns of audited tables that no digest holds. */

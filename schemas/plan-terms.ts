@@ -1,12 +1,13 @@
 /**
- * What holds of a plan version over all of its charges: how long a subscription lasts at least, and what a billing
- * period costs at least and at most. A bound is
+ * What holds of a plan version over all of its charges: how long a subscription lasts at least, what a billing period
+ * costs at least and at most, and what the version entitles to. A bound is
  * printed money, so its amounts are whole minor units of their currencies; it has an amount in each currency that the
  * charges have prices in.
  */
 import { type Currency, isCurrency, minorUnitsOf } from '#schemas/currency.ts';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { readName } from '#schemas/display-name.ts';
+import { type Entitlement, type EntitlementJson, entitlementToJson, readEntitlements } from '#schemas/entitlement.ts';
 import { asObject, type Fault, fieldOf, type JsonObject, ownValue, readAmount, readObject } from '#schemas/fault.ts';
 import { type Interval, readInterval } from '#schemas/interval.ts';
 import { type Amount, formatAmount, isWholeMinorUnits, zeroAmount } from '#schemas/money.ts';
@@ -30,17 +31,24 @@ export type GeneralTerms = {
   readonly minimumTerm: Interval | null;
   readonly minimumCommitment: PeriodBound | null;
   readonly spendCap: PeriodBound | null;
+  readonly entitlements: readonly Entitlement[];
 };
 export type GeneralTermsJson = {
   readonly minimum_term: Interval | null;
   readonly minimum_commitment: PeriodBoundJson | null;
   readonly spend_cap: PeriodBoundJson | null;
+  readonly entitlements: readonly EntitlementJson[];
 };
 
-export const generalTermNames = ['minimum_term', 'minimum_commitment', 'spend_cap'] as const;
+export const generalTermNames = ['minimum_term', 'minimum_commitment', 'spend_cap', 'entitlements'] as const;
 
 /** Of a version from before there could be any. */
-export const noGeneralTerms: GeneralTermsJson = { minimum_term: null, minimum_commitment: null, spend_cap: null };
+export const noGeneralTerms: GeneralTermsJson = {
+  minimum_term: null,
+  minimum_commitment: null,
+  spend_cap: null,
+  entitlements: [],
+};
 
 export const defaultBoundNames = { minimum_commitment: 'Minimum commitment', spend_cap: 'Spend cap' } as const;
 type BoundName = keyof typeof defaultBoundNames;
@@ -55,9 +63,11 @@ export const readGeneralTerms = (object: JsonObject, priced: PricedIn, faults: F
   const minimumTerm = readMinimumTerm(object, faults);
   const minimumCommitment = readBound(object, 'minimum_commitment', priced, faults);
   const spendCap = readBound(object, 'spend_cap', priced, faults);
-  if (minimumTerm === undefined || minimumCommitment === undefined || spendCap === undefined) return undefined;
+  const entitlements = readEntitlements(object, faults);
+  if (minimumTerm === undefined || minimumCommitment === undefined || spendCap === undefined || !entitlements)
+    return undefined;
   addCapsUnderMinimum(minimumCommitment, spendCap, faults);
-  return { minimumTerm, minimumCommitment, spendCap };
+  return { minimumTerm, minimumCommitment, spendCap, entitlements };
 };
 
 const readMinimumTerm = (object: JsonObject, faults: Fault[]): Interval | null | undefined => {
@@ -150,8 +160,9 @@ const boundToJson = (bound: PeriodBound | null): PeriodBoundJson | null =>
     ),
   };
 
-export const generalTermsToJson = ({ minimumTerm, minimumCommitment, spendCap }: GeneralTerms): GeneralTermsJson => ({
-  minimum_term: minimumTerm,
-  minimum_commitment: boundToJson(minimumCommitment),
-  spend_cap: boundToJson(spendCap),
+export const generalTermsToJson = (terms: GeneralTerms): GeneralTermsJson => ({
+  minimum_term: terms.minimumTerm,
+  minimum_commitment: boundToJson(terms.minimumCommitment),
+  spend_cap: boundToJson(terms.spendCap),
+  entitlements: terms.entitlements.map(entitlementToJson),
 });

@@ -1,4 +1,4 @@
-/** Plans, and the catalog as a whole: meters and versions of plans are in files of their own. */
+/** Plans, and the catalog as a whole: meters, features and versions of plans are in files of their own. */
 import { newId } from '#platform/process/ids.ts';
 import { lookUpColumn } from '#schemas/names.ts';
 import type { ChargesJson, PlanTermsJson, PlanVersionState } from '#schemas/plan.ts';
@@ -6,6 +6,7 @@ import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
+import { featureStore } from './features.postgres.ts';
 import { meterStore, type NamePatch } from './meters.postgres.ts';
 import { planVersionStore, type TermsRow, termsFromRow } from './plan-versions.postgres.ts';
 
@@ -79,6 +80,7 @@ const planById = (db: Db, id: string): Promise<Plan | undefined> => planBy(db, '
 
 export const catalogStore = {
   ...meterStore,
+  ...featureStore,
   ...planVersionStore,
   planList,
   /** A plan without a version yet, by its id. Undefined where the code is taken. */

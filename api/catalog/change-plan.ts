@@ -6,20 +6,17 @@ import { isDeepStrictEqual } from 'node:util';
 import { unbilledTimeFaults } from '#schemas/charge-times.ts';
 import { type FailureCode, FailureError } from '#schemas/failures.ts';
 import { asObject, type Fault, type JsonObject, type Parsed } from '#schemas/fault.ts';
-import type { MeterDefinition } from '#schemas/meter.ts';
 import {
-  type ChargeJson,
-  chargeFromJson,
   type PlanTermsJson,
   planTermsFromJson,
   planTermsToJson,
   planVersionFromJson,
   planVersionToJson,
 } from '#schemas/plan.ts';
-import { meterFaults } from '#schemas/price/meter-fit.ts';
 import { priceFromJson } from '#schemas/price/price.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, refuseFaults } from '../route/resource-fields.ts';
+import { bindTerms } from './bind-terms.ts';
 import type { CatalogStore, Plan } from './catalog.postgres.ts';
 import { overrideFaults } from './override-price.ts';
 import type { PlanVersion } from './plan-versions.postgres.ts';
@@ -36,55 +33,6 @@ export type VersionChange = { readonly plan: Plan; readonly before?: PlanVersion
 const required = <T>(parsed: Parsed<T>): T => {
   if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
   return parsed.value;
-};
-
-/** What is wrong with a charge's prices for its meter; nothing of a stored charge that does not read any more. */
-const chargeFaults = (charge: ChargeJson, meter: MeterDefinition, field: string): Fault[] => {
-  const parsed = chargeFromJson(charge);
-  if (!parsed.ok) return [];
-  const { price, currencyOptions } = parsed.value;
-  return [
-    ...meterFaults(price, meter, `${field}.price`),
-    ...[...currencyOptions].flatMap(([code, option]) =>
-      meterFaults(option, meter, `${field}.currency_options.${code}`),
-    ),
-  ];
-};
-
-/**
- * The newest versions of the meters that are charged by, by code, each locked against its end and another version, with
- * what is wrong: a meter that is not there, or can't be asked what its price needs.
- */
-export const boundMeters = async (
-  { catalog }: Pick<PlanPorts, 'catalog'>,
-  db: Db,
-  { charges }: PlanTermsJson,
-): Promise<{ readonly versions: ReadonlyMap<string, string>; readonly faults: readonly Fault[] }> => {
-  const codes = charges.flatMap(({ meter }) => (meter ? [meter] : []));
-  const versions = await catalog.newestVersions(db, codes);
-  const meters = await catalog.meterVersionsOf(db, [...versions.values()]);
-  const faults = charges.flatMap((charge, index) => {
-    const { meter } = charge;
-    if (!meter) return [];
-    const definition = meters.get(versions.get(meter) ?? '');
-    const field = `charges[${index}]`;
-    return definition
-      ? chargeFaults(charge, definition, field)
-      : [{ field: `${field}.meter`, code: 'not_found', message: `there is no meter ${meter}` }];
-  });
-  return { versions, faults };
-};
-
-/** The same, refused where something is wrong. */
-const metersOf = async (
-  ports: PlanPorts,
-  db: Db,
-  terms: PlanTermsJson,
-  refusal: FailureCode,
-): Promise<ReadonlyMap<string, string>> => {
-  const { versions, faults } = await boundMeters(ports, db, terms);
-  if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
-  return versions;
 };
 
 /** Overrides that stand, or are to stand, of charges that a version has: each has to fit it. */
@@ -167,10 +115,10 @@ export const createPlan = async (
   const { catalog } = ports;
   const { code, name, ...terms } = planVersionToJson(required(planVersionFromJson(json)));
   if (!draft) requireBillable(terms, 'VALIDATION_FAILED');
-  const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+  const bound = await bindTerms(catalog, db, terms, 'VALIDATION_FAILED');
   const id = found(await catalog.addPlan(db, { code, name, metadata }, now), 'PLAN_ALREADY_EXISTS');
   if (draft) await catalog.addDraft(db, id, terms, now);
-  else await catalog.addActiveVersion(db, id, terms, meters, now);
+  else await catalog.addActiveVersion(db, id, terms, bound, now);
   return found(await catalog.planById(db, id), 'PLAN_NOT_FOUND');
 };
 
@@ -198,9 +146,9 @@ export const changePlan = async (
     if (before.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
     if (!isDeepStrictEqual(terms, canonical(before.terms))) {
       requireBillable(terms, 'VALIDATION_FAILED');
-      const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
-      await refuseMisfits(ports, db, before.id, terms, meters, 'VALIDATION_FAILED', now);
-      await catalog.addActiveVersion(db, before.id, terms, meters, now);
+      const bound = await bindTerms(catalog, db, terms, 'VALIDATION_FAILED');
+      await refuseMisfits(ports, db, before.id, terms, bound.meters, 'VALIDATION_FAILED', now);
+      await catalog.addActiveVersion(db, before.id, terms, bound, now);
     }
   }
   const head = { name: name ?? before.name, metadata: metadata ?? before.metadata };
@@ -218,7 +166,7 @@ export const addDraft = async (
   const { catalog } = ports;
   const plan = await lockedPlan(ports, db, idOrCode);
   const terms = termsWith(plan.terms, given);
-  await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+  await bindTerms(catalog, db, terms, 'VALIDATION_FAILED');
   const after = await catalog.addDraft(db, plan.id, terms, now);
   await catalog.countPlanChange(db, plan.id, now);
   return { plan, after };
@@ -253,11 +201,11 @@ export const changeDraft = (
     matchVersion(before.version);
     requireDraft(before);
     const terms = termsWith(before.terms, given);
-    await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+    await bindTerms(ports.catalog, db, terms, 'VALIDATION_FAILED');
     return ports.catalog.changeDraft(db, before, terms, now);
   });
 
-/** Meters are bound in their newest versions now, and not when the draft was written. */
+/** Meters and features are bound now, meters in their newest versions, and not when the draft was written. */
 export const activateDraft = (
   ports: PlanPorts,
   db: Db,
@@ -267,9 +215,9 @@ export const activateDraft = (
   changeVersion(ports, db, name, now, async (before) => {
     requireDraft(before);
     requireBillable(before.terms, 'PLAN_VERSION_INCOMPLETE');
-    const meters = await metersOf(ports, db, before.terms, 'PLAN_VERSION_INCOMPLETE');
-    await refuseMisfits(ports, db, before.planId, before.terms, meters, 'PLAN_VERSION_INCOMPLETE', now);
-    return ports.catalog.activateDraft(db, before, meters, now);
+    const bound = await bindTerms(ports.catalog, db, before.terms, 'PLAN_VERSION_INCOMPLETE');
+    await refuseMisfits(ports, db, before.planId, before.terms, bound.meters, 'PLAN_VERSION_INCOMPLETE', now);
+    return ports.catalog.activateDraft(db, before, bound, now);
   });
 
 /** Of the active version: nobody subscribes to the plan until another is active. Of a draft: it is given up. */

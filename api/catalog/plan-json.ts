@@ -9,7 +9,13 @@ import type { PlanVersion } from './plan-versions.postgres.ts';
  * As everyone may see it. The rest of a plan moves with each draft that is written, which would tell of prices to come,
  * or is what the operator notes.
  */
-export const publicPlanToJson = (plan: Plan) => ({
+export const publicPlanToJson = (plan: Plan, featureNames: ReadonlyMap<string, string>) => ({
+  ...planHeadToJson(plan),
+  ...termsToAnswer(plan.terms),
+  entitlements: plan.terms.entitlements.map((one) => ({ ...one, name: featureNames.get(one.feature) ?? one.feature })),
+});
+
+const planHeadToJson = (plan: Plan) => ({
   id: plan.id,
   code: plan.code,
   name: plan.name,
@@ -17,10 +23,13 @@ export const publicPlanToJson = (plan: Plan) => ({
   plan_version_id: plan.planVersionId,
   version_number: plan.versionNumber,
   state: plan.state,
-  ...termsToAnswer(plan.terms),
 });
 
-export const planToJson = (plan: Plan) => ({ ...publicPlanToJson(plan), ...headToJson(plan) });
+export const planToJson = (plan: Plan) => ({
+  ...planHeadToJson(plan),
+  ...termsToAnswer(plan.terms),
+  ...headToJson(plan),
+});
 
 const timeToJson = (instant: number | null) => (instant === null ? null : formatInstant(instant));
 

@@ -1,7 +1,7 @@
 /** `/v1/plans`. */
 import { NewPlan, PlanId, PlanPatch, Plan as PlanSchema, WrittenPlan } from '#schemas/http/catalog.ts';
 import { NewPlanDocument, PlanPatchDocument } from '#schemas/http/plan.ts';
-import type { Routes } from '../route/define-route.ts';
+import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, updated } from '../route/resource-fields.ts';
 import type { Plan } from './catalog.postgres.ts';
@@ -17,6 +17,12 @@ const publicPlan = (plan: Plan | undefined): Plan | undefined => (plan?.state ==
 const tag = 'Plans';
 
 const readingRoutes = ({ get, list }: Routes, { catalog }: PlanPorts): void => {
+  /** Of features, by code: who reads a public page can't ask for them. */
+  const namesOf = (db: Db, plans: readonly Plan[]) =>
+    catalog.featureNames(
+      db,
+      plans.flatMap(({ terms }) => terms.entitlements.map(({ feature }) => feature)),
+    );
   list(
     {
       url: '/v1/plans',
@@ -29,10 +35,12 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: PlanPorts): void => {
       answers: { 200: listSchema(PlanSchema) },
       failures: [],
     },
-    async ({ caller, db, query }) =>
-      caller.kind === 'publishable'
-        ? listJson(query, await catalog.plans(db, query, 'active'), publicPlanToJson)
-        : listJson(query, await catalog.plans(db, query), planToJson),
+    async ({ caller, db, query }) => {
+      if (caller.kind !== 'publishable') return listJson(query, await catalog.plans(db, query), planToJson);
+      const page = await catalog.plans(db, query, 'active');
+      const names = await namesOf(db, page.rows);
+      return listJson(query, page, (plan) => publicPlanToJson(plan, names));
+    },
   );
   get(
     {
@@ -48,9 +56,9 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: PlanPorts): void => {
     },
     async ({ caller, db, params }) => {
       const plan = await catalog.plan(db, params.id);
-      return caller.kind === 'publishable'
-        ? publicPlanToJson(found(publicPlan(plan), 'PLAN_NOT_FOUND'))
-        : planToJson(found(plan, 'PLAN_NOT_FOUND'));
+      if (caller.kind !== 'publishable') return planToJson(found(plan, 'PLAN_NOT_FOUND'));
+      const shown = found(publicPlan(plan), 'PLAN_NOT_FOUND');
+      return publicPlanToJson(shown, await namesOf(db, [shown]));
     },
   );
 };

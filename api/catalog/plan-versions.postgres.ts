@@ -8,6 +8,7 @@ import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
+import { type BoundTerms, featureStore } from './features.postgres.ts';
 import { meterStore } from './meters.postgres.ts';
 
 /** What a version charges, as it is stored: what holds over all charges is one JSON, absent in old versions. */
@@ -117,17 +118,18 @@ const addDraft = async (db: Db, planId: string, terms: PlanTermsJson, now: Date)
 };
 
 /**
- * The order of effects: meters are bound while the version is a draft, as nothing is bound to an active one; the
- * version that was active becomes archived, as a plan has at most one.
+ * The order of effects: meters and features are bound while the version is a draft, as nothing is bound to an active
+ * one; the version that was active becomes archived, as a plan has at most one.
  */
 const activate = async (
   db: Db,
   draft: PlanVersion,
-  meterVersions: ReadonlyMap<string, string>,
+  bound: BoundTerms,
   now: Date,
   version: number,
 ): Promise<PlanVersion> => {
-  await meterStore.pinMeters(db, draft.id, meterVersions);
+  await meterStore.pinMeters(db, draft.id, bound.meters);
+  await featureStore.pinFeatures(db, draft.id, bound.features);
   await db.query(
     `UPDATE plan_versions SET state = 'archived', archived_at = $3, version = version + 1, updated_at = $3
      WHERE organization_id = $1 AND plan_id = $2 AND state = 'active'`,
@@ -160,20 +162,16 @@ export const planVersionStore = {
     db: Db,
     planId: string,
     terms: PlanTermsJson,
-    meterVersions: ReadonlyMap<string, string>,
+    bound: BoundTerms,
     now: Date,
-  ): Promise<PlanVersion> => activate(db, await addDraft(db, planId, terms, now), meterVersions, now, 1),
+  ): Promise<PlanVersion> => activate(db, await addDraft(db, planId, terms, now), bound, now, 1),
   changeDraft: (db: Db, draft: PlanVersion, terms: PlanTermsJson, now: Date): Promise<PlanVersion> =>
     change(db, draft, 'updated_at = $4, currency = $5, charges = $6, terms = $7, version = version + 1', [
       now,
       ...termsToRow(terms),
     ]),
-  activateDraft: (
-    db: Db,
-    draft: PlanVersion,
-    meterVersions: ReadonlyMap<string, string>,
-    now: Date,
-  ): Promise<PlanVersion> => activate(db, draft, meterVersions, now, draft.version + 1),
+  activateDraft: (db: Db, draft: PlanVersion, bound: BoundTerms, now: Date): Promise<PlanVersion> =>
+    activate(db, draft, bound, now, draft.version + 1),
   archiveVersion: (db: Db, version: PlanVersion, now: Date): Promise<PlanVersion> =>
     change(db, version, "state = 'archived', archived_at = $4, version = version + 1, updated_at = $4", [now]),
   planVersions: async (db: Db, planId: string, page: ListPage) => {

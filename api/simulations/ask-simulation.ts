@@ -4,14 +4,15 @@
  */
 import { unbilledTimeFaults } from '#schemas/charge-times.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
+import type { PlanTermsJson } from '#schemas/plan.ts';
 import {
   type ChosenCustomers,
   type SimulatedPlan,
   simulationChargesMax,
   simulationsOpenMax,
 } from '#schemas/simulation.ts';
+import { bindTerms } from '../catalog/bind-terms.ts';
 import type { CatalogStore, Plan } from '../catalog/catalog.postgres.ts';
-import { boundMeters } from '../catalog/change-plan.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { refuseFaults } from '../route/resource-fields.ts';
@@ -95,6 +96,20 @@ const notActive = (field: string, { versionNumber }: Plan): Fault => ({
   message: `the plan has no active version; name one by its number, such as ${versionNumber}`,
 });
 
+type Bound = { readonly meters: ReadonlyMap<string, string>; readonly faults: readonly Fault[] };
+
+/** The versions of meters as an activation would bind them now, and what it would refuse. */
+const boundNow = async ({ catalog }: AskPorts, db: Db, terms: PlanTermsJson): Promise<Bound> => {
+  const unbilled = terms.charges.flatMap((charge, index) => unbilledTimeFaults(charge, `charges[${index}]`));
+  try {
+    const { meters } = await bindTerms(catalog, db, terms, 'VALIDATION_FAILED');
+    return { meters, faults: unbilled };
+  } catch (error) {
+    if (!(error instanceof FailureError)) throw error;
+    return { meters: new Map(), faults: [...error.faults, ...unbilled] };
+  }
+};
+
 const simulatedPlan = async (
   ports: AskPorts,
   db: Db,
@@ -108,16 +123,15 @@ const simulatedPlan = async (
       : await versionOf(ports, db, field, asked, faults);
   if (!found) return undefined;
   const { name, version, terms, boundTo } = found;
-  const bound = boundTo ? { versions: boundTo, faults: [] } : await boundMeters(ports, db, terms);
-  const unbilled = terms.charges.flatMap((charge, index) => unbilledTimeFaults(charge, `charges[${index}]`));
+  const bound = boundTo ? { meters: boundTo, faults: [] } : await boundNow(ports, db, terms);
   // The charges of a draft are not of this body: their faults are its.
-  for (const fault of [...bound.faults, ...unbilled])
+  for (const fault of bound.faults)
     faults.push(
       version
         ? { ...fault, field: `${field}.version`, message: `${fault.field} of the draft: ${fault.message}` }
         : { ...fault, field: `${field}.${fault.field}` },
     );
-  return { name, version, terms, meterVersionIds: Object.fromEntries(bound.versions) };
+  return { name, version, terms, meterVersionIds: Object.fromEntries(bound.meters) };
 };
 
 export type Asking = { readonly body: unknown; readonly requestId: string; readonly apiKeyId: string };

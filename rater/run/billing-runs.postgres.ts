@@ -1,6 +1,7 @@
 /** The billing runs as the rater sees them: leased and cut into shards, which are leased and rated. */
 import assert from 'node:assert/strict';
 import { recordChange } from '#platform/audit/record-change.ts';
+import { instantArray, integerArray, textArray } from '#platform/stores/array-parameters.ts';
 import { notify } from '#platform/stores/notices.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { deadEnd } from '#platform/work/lease-rules.ts';
@@ -93,13 +94,13 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
     run.organization_id,
     run.period_start,
     run.period_end,
-    fresh.map(({ id }) => id),
-    fresh.map(({ row }) => row.id),
-    fresh.map(({ row }) => row.customer_id),
-    fresh.map(({ row }) => row.plan_version_id),
-    fresh.map(({ segment }) => segment),
-    fresh.map(({ span }) => new Date(span.start)),
-    fresh.map(({ span }) => new Date(span.end)),
+    textArray(fresh.map(({ id }) => id)),
+    textArray(fresh.map(({ row }) => row.id)),
+    textArray(fresh.map(({ row }) => row.customer_id)),
+    textArray(fresh.map(({ row }) => row.plan_version_id)),
+    integerArray(fresh.map(({ segment }) => segment)),
+    instantArray(fresh.map(({ span }) => span.start)),
+    instantArray(fresh.map(({ span }) => span.end)),
   ]);
 };
 

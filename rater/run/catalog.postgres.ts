@@ -13,19 +13,23 @@ import { standingOverrides } from './price-overrides.postgres.ts';
 import { standingPriceSpans } from './price-spans.ts';
 import type { BillablePeriod, RatePorts } from './rate-period.ts';
 
-export type PeriodRow = {
+type PeriodRow = {
   id: string;
   subscription_id: string;
   customer_id: string;
   external_id: string;
-  plan_id: string;
   plan_version_id: string;
   currency: string;
+  span_start: Date;
+  span_end: Date;
+};
+
+export type VersionRow = {
+  id: string;
+  plan_id: string;
   plan_currency: string;
   charges: ChargeJson[];
   terms: Partial<GeneralTermsJson> | null;
-  span_start: Date;
-  span_end: Date;
 };
 
 type PinnedRow = {
@@ -41,14 +45,14 @@ export const storedCurrency = (currency: string) => {
   return currency;
 };
 
-export type VersionCharges = Pick<BillablePeriod, 'charges' | 'storedCharges' | 'bounds'>;
+export type VersionCharges = Pick<BillablePeriod, 'planId' | 'charges' | 'storedCharges' | 'bounds'>;
 
 /**
  * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
  * it was subscribed to; what does not read now is damage.
  */
 export const chargesOf = (
-  row: Pick<PeriodRow, 'charges' | 'terms' | 'currency' | 'plan_currency' | 'plan_version_id'>,
+  row: Pick<PeriodRow, 'plan_version_id' | 'currency'> & Omit<VersionRow, 'id'>,
 ): VersionCharges => {
   const storedCharges = row.charges.map((json) => {
     const charge = chargeJsonIn(json, row.currency, row.plan_currency);
@@ -64,14 +68,13 @@ export const chargesOf = (
     const { code, name, meter, price } = parsed.value;
     return { code, name, meter, price };
   });
-  return { charges, storedCharges, bounds: periodBoundsIn(row.terms, row.currency, row.plan_currency) };
+  const bounds = periodBoundsIn(row.terms, row.currency, row.plan_currency);
+  return { planId: row.plan_id, charges, storedCharges, bounds };
 };
 
 const selectPeriods = (from: string, more = ''): string => `
-SELECT p.id, p.subscription_id, p.customer_id, c.external_id, v.plan_id, p.plan_version_id, s.currency,
-  v.currency AS plan_currency, v.charges, v.terms, p.span_start, p.span_end
-FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
-  JOIN subscriptions s ON s.id = p.subscription_id
+SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, p.span_start, p.span_end
+FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.segment`;
 
 const periodsStatement = selectPeriods('billing_periods');
@@ -85,12 +88,20 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       ids,
       ...(isDry ? [dryRunId] : []),
     ]);
-    // Parsed once for each plan version and currency: a shard has many periods of few plans, and a worker gets each
-    // list once.
+    // Read once for each plan version and parsed once for each with a currency: a shard has many periods of few plans,
+    // and a worker gets each list once.
+    const versions = await postgres.query<VersionRow>(
+      `SELECT v.id, v.plan_id, v.currency AS plan_currency, v.charges, v.terms FROM plan_versions v
+       WHERE v.organization_id = $1 AND v.id = ANY ($2)`,
+      [organizationId, [...new Set(rows.map(({ plan_version_id }) => plan_version_id))]],
+    );
+    const versionOf = new Map(versions.rows.map((version) => [version.id, version]));
     const known = new Map<string, VersionCharges>();
     const chargesOnce = (row: PeriodRow): VersionCharges => {
       const key = `${row.plan_version_id} ${row.currency}`;
-      const charges = known.get(key) ?? chargesOf(row);
+      const version = versionOf.get(row.plan_version_id);
+      assert(version, `the plan version ${row.plan_version_id} is gone`);
+      const charges = known.get(key) ?? chargesOf({ ...row, ...version });
       known.set(key, charges);
       return charges;
     };
@@ -100,7 +111,6 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       subscriptionId: row.subscription_id,
       customerId: row.customer_id,
       customerExternalId: row.external_id,
-      planId: row.plan_id,
       planVersionId: row.plan_version_id,
       currency: storedCurrency(row.currency),
       ...chargesOnce(row),

@@ -2,6 +2,7 @@
 import { recordChange } from '#platform/audit/record-change.ts';
 import { ratedLinesDigest } from '#platform/audit/stored-digest.ts';
 import { newId } from '#platform/process/ids.ts';
+import { bigintArray, instantArray, integerArray, jsonArray, textArray } from '#platform/stores/array-parameters.ts';
 import { notify } from '#platform/stores/notices.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isPassing } from '#platform/stores/retry.ts';
@@ -70,19 +71,19 @@ const insertBillable = async (client: Queryable, shard: Shard, rows: RatedRows):
     shard.organizationId,
     shard.watermark,
     ratingHashVersion,
-    rows.lines.map(() => newId('rln')),
-    rows.billingPeriodIds,
-    rows.subscriptionIds,
-    rows.spanStarts.map((ms) => new Date(ms)),
-    rows.spanEnds.map((ms) => new Date(ms)),
-    rows.chargeCodes,
-    rows.planVersionIds,
-    rows.positions,
-    rows.lines,
-    rows.unmeasuredEvents,
-    rows.parts,
-    rows.inputHashes,
-    rows.outputHashes,
+    textArray(rows.lines.map(() => newId('rln'))),
+    textArray(rows.billingPeriodIds),
+    textArray(rows.subscriptionIds),
+    instantArray(rows.spanStarts),
+    instantArray(rows.spanEnds),
+    textArray(rows.chargeCodes),
+    textArray(rows.planVersionIds),
+    integerArray(rows.positions),
+    jsonArray(rows.lines),
+    bigintArray(rows.unmeasuredEvents),
+    jsonArray(rows.parts),
+    textArray(rows.inputHashes),
+    textArray(rows.outputHashes),
   ]);
   return rowCount === rows.lines.length ? [] : ratedOtherwise(client, shard, rows);
 };
@@ -117,14 +118,14 @@ const insertOfRatingRun = async (
     shard.runId,
     shard.shardNumber,
     ratingHashVersion,
-    of(rated.billingPeriodIds),
-    of(rated.positions),
-    of(rated.spanStarts),
-    of(rated.subscriptionIds),
-    of(rated.lines),
-    of(rated.unmeasuredEvents),
-    of(rated.inputHashes),
-    of(rated.outputHashes),
+    textArray(of(rated.billingPeriodIds)),
+    integerArray(of(rated.positions)),
+    bigintArray(of(rated.spanStarts).map(String)),
+    textArray(of(rated.subscriptionIds)),
+    jsonArray(of(rated.lines)),
+    bigintArray(of(rated.unmeasuredEvents)),
+    textArray(of(rated.inputHashes)),
+    textArray(of(rated.outputHashes)),
   ]);
 };
 

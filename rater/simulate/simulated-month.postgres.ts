@@ -12,9 +12,9 @@ import { coveredPeriods } from '#schemas/subscription.ts';
 import {
   chargesOf,
   createCatalog,
-  type PeriodRow,
   storedCurrency,
   type VersionCharges,
+  type VersionRow,
 } from '../run/catalog.postgres.ts';
 import type { PinnedMeter } from '../run/measures.ts';
 import type { SimulatePorts } from './rate-simulation.ts';
@@ -25,7 +25,6 @@ type SpanRow = {
   customer_id: string;
   external_id: string;
   currency: string;
-  plan_id: string;
   plan_version_id: string;
   started_at: Date;
   ended_at: Date | null;
@@ -40,10 +39,9 @@ type SpanRow = {
  */
 const selectSpans = `
 SELECT s.id AS subscription_id, s.customer_id, c.external_id, s.currency, s.started_at, s.ended_at,
-  v.plan_id, v.id AS plan_version_id, p.segment, p.span_start, p.span_end
+  coalesce(p.plan_version_id, s.plan_version_id) AS plan_version_id, p.segment, p.span_start, p.span_end
 FROM subscriptions s JOIN customers c ON c.organization_id = s.organization_id AND c.id = s.customer_id
   LEFT JOIN billing_periods p ON p.subscription_id = s.id AND p.billing_start = $3
-  JOIN plan_versions v ON v.id = coalesce(p.plan_version_id, s.plan_version_id)
 WHERE s.organization_id = $1 AND s.customer_id = ANY ($2) 
   AND ($5::text IS NULL OR s.plan_version_id IN (SELECT n.id FROM plan_versions n WHERE n.plan_id = $5))
   AND (p.id IS NOT NULL OR s.started_at < $4 AND (s.ended_at IS NULL OR s.ended_at > $3))
@@ -55,7 +53,6 @@ const spansOf = (row: SpanRow, month: Period): SubscribedSpan[] => {
     customerId: row.customer_id,
     customerExternalId: row.external_id,
     currency: storedCurrency(row.currency),
-    planId: row.plan_id,
     planVersionId: row.plan_version_id,
   };
   if (row.segment !== null && row.span_start && row.span_end)
@@ -64,21 +61,13 @@ const spansOf = (row: SpanRow, month: Period): SubscribedSpan[] => {
   return coveredPeriods(time, month).map((covered) => ({ ...of, ...covered }));
 };
 
-type VersionRow = Pick<PeriodRow, 'charges' | 'terms' | 'currency'> & { id: string };
-
 /** Read once for each currency. */
-const pricedIn = ({
-  id,
-  currency: own,
-  charges,
-  terms,
-}: VersionRow): ((currency: string) => VersionCharges | undefined) => {
+const pricedIn = (version: VersionRow): ((currency: string) => VersionCharges | undefined) => {
   const known = new Map<string, VersionCharges | undefined>();
   return (currency) => {
     if (!known.has(currency)) {
-      const isPriced = charges.every((charge) => chargeJsonIn(charge, currency, own));
-      const row = { charges, terms, currency, plan_currency: own, plan_version_id: id };
-      known.set(currency, isPriced ? chargesOf(row) : undefined);
+      const isPriced = version.charges.every((charge) => chargeJsonIn(charge, currency, version.plan_currency));
+      known.set(currency, isPriced ? chargesOf({ ...version, plan_version_id: version.id, currency }) : undefined);
     }
     return known.get(currency);
   };
@@ -92,10 +81,16 @@ const noPlan = '';
 
 const planOfTerms = ({ terms: { currency, charges, ...terms }, version }: SimulatedPlan, plan: number): PlanOfSpan => {
   const planId = version?.planId ?? noPlan;
-  const priced = pricedIn({ id: planNameOf(plan), currency, charges: [...charges], terms });
+  const priced = pricedIn({
+    id: planNameOf(plan),
+    plan_id: planId,
+    plan_currency: currency,
+    charges: [...charges],
+    terms,
+  });
   return (span) => {
     const found = priced(span.currency);
-    return found && { ...found, planId, planVersionId: planNameOf(plan) };
+    return found && { ...found, planVersionId: planNameOf(plan) };
   };
 };
 
@@ -128,15 +123,16 @@ export const createReadMonth = (postgres: Postgres): SimulatePorts['readMonth'] 
   ): Promise<{ readonly planOf: PlanOfSpan; readonly meters: readonly PinnedMeter[] }> => {
     const ids = [...new Set(spans.map(({ planVersionId }) => planVersionId))];
     const { rows } = await postgres.query<VersionRow>(
-      'SELECT id, currency, charges, terms FROM plan_versions WHERE organization_id = $1 AND id = ANY ($2)',
+      `SELECT id, plan_id, currency AS plan_currency, charges, terms FROM plan_versions
+       WHERE organization_id = $1 AND id = ANY ($2)`,
       [organizationId, ids],
     );
     const priced = new Map(rows.map((row) => [row.id, pricedIn(row)]));
     return {
-      planOf: ({ planId, planVersionId, currency }) => {
+      planOf: ({ planVersionId, currency }) => {
         const found = priced.get(planVersionId)?.(currency);
         assert(found, `plan version ${planVersionId} has prices in ${currency}`);
-        return { ...found, planId, planVersionId };
+        return { ...found, planVersionId };
       },
       meters: await catalog.meters(organizationId, ids),
     };

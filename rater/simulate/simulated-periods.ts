@@ -16,7 +16,6 @@ export type SubscribedSpan = {
   readonly span: Period;
   readonly segment: number;
   /** What the subscription is charged by then. */
-  readonly planId: string;
   readonly planVersionId: string;
 };
 

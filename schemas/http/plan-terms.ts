@@ -3,6 +3,7 @@ import { type TSchema, Type } from 'typebox';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { namePattern } from '#schemas/display-name.ts';
 import { decimalPattern } from '#schemas/fault.ts';
+import { Entitlements, NewEntitlements } from '#schemas/http/entitlements.ts';
 import { closed, nullable } from '#schemas/http/fields.ts';
 import { intervalCountMax, intervalUnits } from '#schemas/interval.ts';
 import { defaultBoundNames } from '#schemas/plan-terms.ts';
@@ -63,10 +64,12 @@ export const newGeneralTermFields = {
   minimum_term: Type.Optional(nullable(intervalSchema('New'))),
   minimum_commitment: Type.Optional(minimumCommitment('New')),
   spend_cap: Type.Optional(spendCap('New')),
+  entitlements: Type.Optional(NewEntitlements),
 };
 
 export const generalTermFields = {
   minimum_term: nullable(intervalSchema('')),
   minimum_commitment: minimumCommitment(''),
   spend_cap: spendCap(''),
+  entitlements: Entitlements,
 };

@@ -111,6 +111,7 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   }),
   getCustomer: async (_, { customer: id }) => ({ path: `/v1/customers/${id}` }),
   getCustomerUsage: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/usage` }),
+  getCustomerEntitlements: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/entitlements` }),
   listCustomerInvoices: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/invoices` }),
   createSubscription: async (api) => ({
     path: '/v1/subscriptions',
@@ -118,6 +119,9 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   }),
   getSubscription: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}` }),
   getSubscriptionUsage: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/usage` }),
+  getSubscriptionEntitlements: async (_, { subscription }) => ({
+    path: `/v1/subscriptions/${subscription}/entitlements`,
+  }),
   createBillingRun: async () => ({ path: '/v1/invoices/run', body: { period: lastMonth().name } }),
   getBillingRun: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}` }),
   listBillingRunFailures: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}/failures` }),

@@ -45,6 +45,10 @@ const statements: readonly string[] = [
      ${fromOthers}`,
   `INSERT INTO plan_version_meters (organization_id, plan_version_id, meter_code, meter_version_id)
    SELECT org, ${id('plv')}, 'm-' || n, ${id('mtv')} ${fromOthers}`,
+  `INSERT INTO features (id, organization_id, code, name, type, metadata, version, created_at, updated_at)
+   SELECT ${id('fea')}, org, 'f-' || n, 'x', 'switch', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO plan_version_features (organization_id, plan_version_id, feature_id)
+   SELECT org, ${id('plv')}, ${id('fea')} ${fromOthers}`,
   `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
    SELECT ${id('cus')}, org, 'fill-' || n, 'x', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO price_overrides (id, organization_id, plan_id, charge_code, customer_id, currency, price, tiers,

@@ -115,7 +115,10 @@ export const newPriceOverride = (plan: string) => ({
 export const makeObjects = async (api: Call, externalId: string, ingest?: Call): Promise<Objects> => {
   const meters: { id: string }[] = [];
   for (const meter of llmProMeters) meters.push(await made(api, '/v1/meters', meter));
-  const plan = await made(api, '/v1/plans', llmProPlan);
+  const feature = { code: 'included-requests', name: 'Requests', type: 'metered', meter: llmProMeters[0]?.code };
+  await made(api, '/v1/features', feature);
+  const entitlements = [{ feature: feature.code, allowance: '1000' }];
+  const plan = await made(api, '/v1/plans', { ...llmProPlan, entitlements });
   const customer = await made(api, '/v1/customers', {
     external_id: externalId,
     name: 'A customer',

@@ -38,7 +38,9 @@ export const isEdge = (path: string): boolean =>
  */
 export const useCases = new Set([
   'api/server.ts',
+  'api/catalog/bind-terms.ts',
   'api/catalog/change-plan.ts',
+  'api/entitlements/measure-use.ts',
   'api/catalog/override-price.ts',
   'api/events/amend-events.ts',
   'api/invoices/ask-for-run.ts',

@@ -18,6 +18,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'customers',
     'subscriptions',
     'usage',
+    'entitlements',
     'runs',
     'invoices',
     'simulations',

@@ -18,6 +18,7 @@ import {
   planVersionToJson,
 } from '#schemas/plan.ts';
 import { noGeneralTerms } from '#schemas/plan-terms.ts';
+import { oneQuantity } from '#schemas/quantity.ts';
 import { prices } from '../../support/rating-arbitraries.ts';
 
 const flat = { model: 'flat', amount: '20.00' } as const;
@@ -33,6 +34,11 @@ const faultsOf = (json: unknown): string[] => {
 };
 
 const codes = fc.stringMatching(/^[a-z0-9][a-z0-9_.-]{0,63}$/);
+const everyEntitlement: PlanVersion['entitlements'] = [
+  { feature: 'sso', type: 'switch', enabled: true },
+  { feature: 'seats', type: 'limit', limit: null },
+  { feature: 'tokens', type: 'metered', allowance: oneQuantity, reset: 'week', overage: 'refused' },
+];
 const boundsOf = ([isMinimum, isCap, units]: [boolean, boolean, bigint], others: Currency[]) => {
   const amount = (units * 10n ** BigInt(amountScale)) as Amount;
   const bound = (name: string) => ({ name, amount, currencyOptions: new Map(others.map((one) => [one, amount])) });
@@ -40,6 +46,7 @@ const boundsOf = ([isMinimum, isCap, units]: [boolean, boolean, bigint], others:
     minimumTerm: isMinimum ? ({ unit: 'year', count: 2 } as const) : null,
     minimumCommitment: isMinimum ? bound('Minimum') : null,
     spendCap: isCap ? bound('Cap') : null,
+    entitlements: isCap ? everyEntitlement : [],
   };
 };
 const planVersions: fc.Arbitrary<PlanVersion> = fc

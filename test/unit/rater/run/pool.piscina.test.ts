@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { chargeToJson } from '#schemas/plan.ts';
-import { formatQuantity } from '#schemas/quantity.ts';
+import { type Price, priceToJson } from '#schemas/price/price.ts';
+import { formatQuantity, type Quantity } from '#schemas/quantity.ts';
 import { defaultRatingPolicy } from '#schemas/rated-line.ts';
-import type { MeasuredPeriod, MeasuredShard } from '../../../../rater/price/rating-task.ts';
+import type { ChargeUsage, MeasuredPeriod, MeasuredShard } from '../../../../rater/price/rating-task.ts';
+import type { Parts } from '../../../../rater/price/usage.ts';
 import {
   createRatingPool,
   type RatingPool,
@@ -11,7 +13,7 @@ import {
   RatingPoolFull,
 } from '../../../../rater/run/pool.piscina.ts';
 import { type RatedShard, rateShard } from '../../../../rater/run/rated-rows.ts';
-import { anyCurrency, prices, quantities } from '../../../support/rating-arbitraries.ts';
+import { anyCurrency, pricedUsages, prices } from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
 
 const pools: RatingPool[] = [];
@@ -24,40 +26,51 @@ afterEach(async () => {
   await Promise.all(pools.splice(0).map((pool) => pool.close()));
 });
 
-/** A fixed seed: the same 200 billing periods in every run, three charges each. */
+type Usage = { readonly price: Price; readonly quantity: Quantity; readonly parts: Parts };
+
+const usageOf = ({ quantity, parts }: Usage): ChargeUsage => ({
+  quantity: formatQuantity(quantity),
+  parts: [...parts].map(([part, { quantity: of, events }]) => ({
+    part,
+    quantity: formatQuantity(of),
+    events: String(events),
+  })),
+});
+
+/**
+ * A fixed seed: the same 200 billing periods in every run, of three charges each. In every third one the price of the
+ * second changes, and the third has no usage.
+ */
 const periods: MeasuredPeriod[] = fc
-  .sample(
-    fc.record({
-      currency: anyCurrency,
-      prices: fc.tuple(prices, prices, prices),
-      quantities: fc.tuple(quantities, quantities),
-    }),
-    {
-      numRuns: scaled(200),
-      seed: 7,
-    },
-  )
-  .map((sample, index) => {
-    const charges = sample.prices.map((price, meter) => ({
+  .sample(fc.tuple(anyCurrency, pricedUsages, pricedUsages, pricedUsages, prices), { numRuns: scaled(200), seed: 7 })
+  .map(([currency, first, second, changed, unused], index) => {
+    const charges = [first.price, second.price, unused].map((price, meter) => ({
       code: `m${meter}`,
       name: `Meter ${meter}`,
       meter: `m${meter}`,
       price,
     }));
+    const spans = [second, changed].map((usage, place) => ({
+      span: { start: 1_000 * index + 500 * place, end: 1_000 * index + 500 * place + 500 },
+      tiers: 'restart' as const,
+      sources: place === 0 ? {} : { priceOverrideId: `pov_${index}` },
+      price: usage.price,
+      storedPrice: priceToJson(usage.price),
+      usage: usageOf(usage),
+    }));
     return {
       billingPeriodId: `bpd_${String(index).padStart(3, '0')}`,
-      span: { start: index, end: index + 1 },
+      span: { start: 1_000 * index, end: 1_000 * (index + 1) },
       subscriptionId: `sub_${String(index).padStart(3, '0')}`,
       customerId: `cus_${index}`,
       planVersionId: 'plv_1',
-      currency: sample.currency,
+      currency,
       charges,
       storedCharges: charges.map(chargeToJson),
       customers: [`cus_${index}`],
       meterVersionIds: { m0: 'mtv_0', m1: 'mtv_1', m2: 'mtv_2' },
-      usage: Object.fromEntries(
-        sample.quantities.map((quantity, meter) => [`m${meter}`, { quantity: formatQuantity(quantity) }]),
-      ),
+      usage: { m0: usageOf(first), m1: usageOf(second) },
+      ...(index % 3 === 0 && { priceSpans: { m1: spans } }),
     };
   });
 
@@ -82,14 +95,22 @@ const rateAll = async (pool: RatingPool, shards: readonly MeasuredShard[]): Prom
   bytesOf(await Promise.all(shards.map((shard) => pool.rate(shard))));
 
 describe('rating pool', () => {
-  it('[I12] one worker, three workers, other shards in another order: the lines are equal to the byte', async () => {
+  it('[I12] however periods are shuffled and cut into shards, by one to three workers, lines and hashes are equal to the byte', async () => {
     const expected = bytesOf([rateShard({ policy: defaultRatingPolicy, watermark: 7n, periods })]);
-    const one = poolOf({ workersMax: 1, queueMax: 100 });
-    const three = poolOf({ workersMax: 3, queueMax: 100 });
-    expect(await rateAll(one, shardsOf(periods, 50))).toBe(expected);
-    expect(await rateAll(three, shardsOf(periods, 7))).toBe(expected);
-    expect(await rateAll(three, shardsOf(periods.toReversed(), 13))).toBe(expected);
-  });
+    const workers = [1, 2, 3].map((workersMax) => poolOf({ workersMax, queueMax: periods.length }));
+    const shuffled = fc.shuffledSubarray(periods, { minLength: periods.length });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...workers),
+        shuffled,
+        fc.integer({ min: 1, max: 99 }),
+        async (pool, all, size) => {
+          expect((await rateAll(pool, shardsOf(all, size))) === expected).toBe(true);
+        },
+      ),
+      { numRuns: scaled(12), endOnFailure: true },
+    );
+  }, 600_000);
 
   it('[I10] takes no more shards than workers and queue hold, and takes new ones once there is room', async () => {
     const pool = poolOf({ workersMax: 1, queueMax: 2 });

@@ -22,6 +22,13 @@ const boundOf = (field: string, amount: string | null | undefined, other: string
   return amount === undefined ? {} : { [field]: bound };
 };
 
+const entitlements = [
+  { feature: 'sso', enabled: true },
+  { feature: 'seats', limit: '5' },
+  { feature: 'tokens', allowance: null },
+  { feature: 'calls', allowance: '1000.5', reset: 'day', overage: 'refused' },
+];
+
 const plans: fc.Arbitrary<GivenPlan> = fc
   .record({
     currency: anyCurrency,
@@ -29,12 +36,14 @@ const plans: fc.Arbitrary<GivenPlan> = fc
     prices: fc.array(prices, { minLength: 1, maxLength: 4 }),
     minimum: fc.constantFrom(undefined, null, '0', '70'),
     cap: fc.constantFrom(undefined, null, '70', '1000'),
+    entitled: fc.option(fc.subarray(entitlements), { nil: undefined }),
   })
-  .map(({ currency, other, prices, minimum, cap }) => ({
+  .map(({ currency, other, prices, minimum, cap, entitled }) => ({
     code: 'plan',
     name: 'Plan',
     currency,
     ...boundOf('minimum_commitment', minimum, other === currency ? undefined : other),
+    ...(entitled && { entitlements: entitled }),
     ...boundOf('spend_cap', cap, other === currency ? undefined : other),
     charges: prices.map((price, index) => ({
       code: `charge-${index}`,
@@ -73,6 +82,8 @@ const strange = fc.constantFrom<unknown>(
   ...['a\u0000', 'a\n', '😀'.repeat(200), 'x'.repeat(65), null, 0, 1.5, true, [], {}, undefined],
   ...[
     { amount: '5' },
+    { feature: 'sso', enabled: false },
+    'week',
     { unit: 'week', count: 2 },
     'advance',
     { up_to: null, unit_amount: '1' },
@@ -110,6 +121,13 @@ const names = [
   'default_price',
   'amount',
   'currency_options',
+  'entitlements',
+  'feature',
+  'enabled',
+  'limit',
+  'allowance',
+  'reset',
+  'overage',
   'timing',
   'billing_interval',
   'unit',
