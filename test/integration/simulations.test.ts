@@ -14,6 +14,7 @@ beforeAll(async () => {
     ...shortLeases,
   });
   for (const meter of llmProMeters) await made('/v1/meters', meter);
+  await made('/v1/plans', llmProPlan);
 });
 afterAll(() => pipeline?.stop());
 
@@ -64,7 +65,6 @@ const totals = async (customers: readonly string[]) =>
 
 describe('a simulation', () => {
   it('bills what billing bills, to the last digit: the baseline as it is, a candidate as if it were subscribed to', async () => {
-    await made('/v1/plans', llmProPlan);
     const code = `cheap-${unique()}`;
     const price = {
       model: 'graduated',
@@ -157,6 +157,55 @@ describe('a simulation', () => {
       ['60.30', '6.00', '-54.30', '-90.0498'],
       ['60.30', '60.30', '0.00', '0.0000'],
     ]);
+  });
+
+  it('bills overrides, least and most as billing does, of the subscription and of a candidate', async () => {
+    const code = `held-${unique()}`;
+    const price = { model: 'per_unit', unit_amount: '0.001' };
+    const general = { minimum_commitment: { amount: '30.00' }, spend_cap: { amount: '90.00' } };
+    await made('/v1/plans', { code, name: 'Held', currency: 'USD', charges: [tokens(price)], ...general });
+    const events = [{ input: 10_000, output: 0 }];
+    const [under, over] = [await subscriber(code, events), await subscriber(code, [{ input: 100_000, output: 0 }])];
+    const own = await subscriber(code, events);
+    const middle = new Date(month.start + 10 * 86_400_000).toISOString();
+    await made('/v1/price-overrides', {
+      plan: code,
+      charge: 'input',
+      customer_id: own.customer,
+      price: { model: 'per_unit', unit_amount: '0.004' },
+      effective_from: middle,
+    });
+    const customers = [under, over, own];
+    const elsewhere = await subscriber('llm-pro', events);
+    const body = await simulate({
+      customers: { ids: [...customers, elsewhere].map(({ id }) => id) },
+      candidates: [{ plan: code }, { ...inline('Less', tokens(price)), minimum_commitment: { amount: '12.00' } }],
+    });
+    const { items } = (await api('GET', `/v1/simulations/${body.id}/results`)).body;
+    const of = ({ id }: { id: string }) =>
+      items
+        .filter((item: { customer_id: string }) => item.customer_id === id)
+        .map(({ baseline, amount }: { baseline: string; amount: string }) => [baseline, amount]);
+    // 10.00, brought to 30.00; 100.00, brought to 90.00; 40.00 by the price of its own. No plan has the second one.
+    expect(of(under)).toEqual([
+      ['30.00', '30.00'],
+      ['30.00', '12.00'],
+    ]);
+    expect(of(over)).toEqual([
+      ['90.00', '90.00'],
+      ['90.00', '100.00'],
+    ]);
+    expect(of(own)).toEqual([
+      ['40.00', '40.00'],
+      ['40.00', '12.00'],
+    ]);
+    expect(of(elsewhere)).toEqual([
+      ['20.00', '30.00'],
+      ['20.00', '12.00'],
+    ]);
+    expect((await pipeline.closePeriod({ period: month.name })).body.state).toBe('completed');
+    const billed = await totals(customers.map(({ customer }) => customer));
+    expect(Object.values(billed)).toEqual([['30.00'], ['90.00'], ['40.00']]);
   });
 
   it('lists who pays in a currency without a price as a failure, and rates all others', async () => {
