@@ -1,4 +1,4 @@
-import { stopwatch } from '#platform/process/clock.ts';
+import { stopwatch, systemClock } from '#platform/process/clock.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
 import { billingChannels } from '#schemas/billing-run.ts';
 import { simulationChannels } from '#schemas/simulation.ts';
@@ -9,6 +9,7 @@ import { observeBacklog, observeRating } from './run/observe-rating.ts';
 import { createRatingPool } from './run/pool.piscina.ts';
 import { prepareRun, type RatePorts } from './run/rate-period.ts';
 import { rateOneShard } from './run/rate-shard.ts';
+import { removeOldRatingLines } from './run/save-rated.postgres.ts';
 import { createReadLastSequence } from './run/usage-stream.nats.ts';
 import { advanceSimulation, rateSimulationShard, type SimulatePorts } from './simulate/rate-simulation.ts';
 import { createReadMonth } from './simulate/simulated-month.postgres.ts';
@@ -20,11 +21,18 @@ const options = {
 };
 
 const simulationEntry = new URL('./simulate/simulate.worker.ts', import.meta.url);
+const forgetEveryMs = 3_600_000;
 
 await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickhouse, postgres }) => {
   const workers = config.raterWorkers;
-  // Each lane of billing has one task in it, and each lane of simulations one for each worker.
-  const pool = createRatingPool({ workersMax: workers, queueMax: workers * workers });
+  const pool = createRatingPool({
+    workersMax: workers,
+    // Each lane of billing has one task in it, and each lane of simulations one for each worker.
+    queueMax: workers * workers,
+    timeoutMs: config.ratingTimeoutSeconds * 1000,
+    memoryMbMax: config.ratingMemoryMb,
+    onFault: (error) => log.error({ err: error }, 'a worker of the rating pool died'),
+  });
   observeBacklog(metrics, createReadBacklog(postgres), pool);
   const adapters: RatePorts = {
     runs: createBillingRuns(postgres, config.jobLeaseSeconds),
@@ -45,6 +53,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
     workers,
   };
   const pollMs = config.jobPollMs;
+  const forget = async (): Promise<boolean> => (await removeOldRatingLines(postgres, systemClock.nowMs())) > 0;
   return {
     loops: [
       { work: () => prepareRun(ports, config.raterShardSize), lanes: 1, pollMs, channel: billingChannels.runQueued },
@@ -61,6 +70,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
         pollMs,
         channel: simulationChannels.shardsQueued,
       },
+      { work: forget, lanes: 1, pollMs: forgetEveryMs },
     ],
     close: pool.close,
   };

@@ -69,7 +69,15 @@ const alone = (seconds: number, rate: () => number): number => {
 
 /** Lines a second of wall time through a pool, which is kept busy. */
 const inPool = async (workersMax: number, seconds: number): Promise<number> => {
-  const pool = createRatingPool({ workersMax, queueMax: workersMax });
+  const pool = createRatingPool({
+    workersMax,
+    queueMax: workersMax,
+    timeoutMs: 300_000,
+    memoryMbMax: 1024,
+    onFault: (error) => {
+      throw error;
+    },
+  });
   const shard = shardOf(periodsPerShard);
   const lane = async (untilMs: number): Promise<number> => {
     let lines = 0;

@@ -222,7 +222,7 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
     postgres.transaction(async (client) =>
       auditDeadEnd(client, run, await giveBack(client, runJobs, run, [run.runId], error)),
     );
-  const giveUpAs = (shard: Shard, error: unknown, code: RatingFailureCode): Promise<void> =>
+  const giveUpAs = (shard: Shard, error: unknown, code: RatingFailureCode) =>
     postgres.transaction((client) => giveUpRating(client, shard, error, code));
   const giveUp: RatePorts['runs']['giveUp'] = (shard, error) =>
     giveUpAs(shard, error, error instanceof WorkerEndedError ? 'worker_ended' : 'rating_error');

@@ -7,7 +7,8 @@ import { type Metrics, powersOfTen, workSeconds } from '#platform/process/metric
 import type { Tracer } from '#platform/process/tracing.ts';
 import { causeOf } from '#platform/work/lease-rules.ts';
 import { observeShards, type ShardWork } from '#platform/work/observe-shards.ts';
-import { shardFields } from '#schemas/billing-run.ts';
+import { type Shard, shardFields } from '#schemas/billing-run.ts';
+import type { RatingFailure } from '#schemas/rating-failure.ts';
 import type { Backlog } from './billing-runs.postgres.ts';
 import type { RatingPool } from './pool.piscina.ts';
 import type { QueuedRun, RatePorts } from './rate-period.ts';
@@ -53,6 +54,12 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
     ['code'],
   );
 
+  const tellFailure = (shard: Shard, { billingPeriodId, code, message }: RatingFailure): void => {
+    failures.labels(code).inc();
+    const fields = { ...shardFields(shard), billing_period_id: billingPeriodId, code, message };
+    log.warn(fields, 'a billing period could not be rated');
+  };
+
   const timed = async <T>(into: { observe: (seconds: number) => void }, work: () => Promise<T>): Promise<T> => {
     const elapsedMs = ports.stopwatch();
     try {
@@ -87,15 +94,14 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
         await ports.runs.saveRated(shard, rated, ratedMs);
         const lines = rated.rows.lines.length;
         shardLines.observe(lines);
-        for (const { code, billingPeriodId, message } of rated.failures) {
-          failures.labels(code).inc();
-          log.warn({ ...shardFields(shard), billing_period_id: billingPeriodId, code, message }, 'a period failed');
-        }
+        for (const failure of rated.failures) tellFailure(shard, failure);
         shards.done(shard, { lines, failures: rated.failures.length }, { ratedMs });
       },
       giveUp: async (shard, error) => {
         shards.givenBack(shard, error);
-        await ports.runs.giveUp(shard, error);
+        const failure = await ports.runs.giveUp(shard, error);
+        if (failure) tellFailure(shard, failure);
+        return failure;
       },
     },
     readQuantities: (query) => timed(reading, () => ports.readQuantities(query)),

@@ -1,20 +1,28 @@
 /** A bounded pool of rating workers. Node runs the worker's TypeScript as it is. */
 import { Piscina } from 'piscina';
 import type { MeasuredShard } from '../price/rating-task.ts';
+import { WorkerEndedError } from './rate-period.ts';
 import type { RatedShard } from './rated-rows.ts';
 
 export type RatingPoolBounds = {
   readonly workersMax: number;
   /** Shards that may wait while all workers are busy. */
   readonly queueMax: number;
+  /** How long a worker may take for a shard, with its wait for a worker; then it is ended, and there is another. */
+  readonly timeoutMs: number;
+  /** Objects of a worker; one that needs more ends, and there is another. */
+  readonly memoryMbMax: number;
+  readonly onFault: (error: Error) => void;
+  /** The entry of a worker, where it is another than that of rating. */
+  readonly entry?: URL;
   /** How long `close` waits for shards that are under way. */
   readonly closeTimeoutMs?: number;
 };
 
 export type RatingPool = {
   /**
-   * Rejects with `RatingPoolFull` when workers and queue are taken, and with the worker's error when rating meets a
-   * bug.
+   * Rejects with `RatingPoolFull` when workers and queue are taken, with `WorkerEndedError` when the worker died or was
+   * ended, and with the worker's error when rating meets a bug.
    */
   rate(shard: MeasuredShard): Promise<RatedShard>;
   /** The same with the worker's entry of that file, whose task and result the caller knows. */
@@ -43,10 +51,26 @@ export class RatingPoolFull extends Error {
  */
 const youngMegabytesMax = 12;
 
-export const createRatingPool = ({ workersMax, queueMax, closeTimeoutMs = 30_000 }: RatingPoolBounds): RatingPool => {
+/** What a worker that is gone leaves behind: its exit code, or that its memory was full. */
+const isOfEnd = (error: unknown): error is Error =>
+  error instanceof Error &&
+  ((error as { code?: string }).code === 'ERR_WORKER_OUT_OF_MEMORY' || /^worker exited with code/.test(error.message));
+
+/**
+ * A worker that ends before it is ready keeps Piscina from making another one at once; the next shard makes it.
+ */
+export const createRatingPool = ({
+  workersMax,
+  queueMax,
+  timeoutMs,
+  memoryMbMax,
+  onFault,
+  entry = new URL('./rate.worker.ts', import.meta.url),
+  closeTimeoutMs = 30_000,
+}: RatingPoolBounds): RatingPool => {
   const shardsMax = workersMax + queueMax;
   const piscina = new Piscina({
-    filename: new URL('./rate.worker.ts', import.meta.url).href,
+    filename: entry.href,
     minThreads: workersMax,
     maxThreads: workersMax,
     // While threads start, Piscina counts the shards meant for them as queued; the bound that callers see is
@@ -55,21 +79,29 @@ export const createRatingPool = ({ workersMax, queueMax, closeTimeoutMs = 30_000
     closeTimeout: closeTimeoutMs,
     // Rating reads no environment, so the secrets in it stay in the main thread.
     env: {},
-    resourceLimits: { maxYoungGenerationSizeMb: youngMegabytesMax },
+    resourceLimits: { maxOldGenerationSizeMb: memoryMbMax, maxYoungGenerationSizeMb: youngMegabytesMax },
   });
+  // Of a worker that had no shard: nobody else hears of it.
+  piscina.on('error', onFault);
   let shards = 0;
-  const bounded = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+  const bounded = async <Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> => {
     if (shards >= shardsMax) throw new RatingPoolFull(shardsMax);
     shards += 1;
+    // The abort ends the thread, whatever it is doing.
+    const signal = AbortSignal.timeout(timeoutMs);
     try {
-      return await work();
+      return await work(signal);
+    } catch (error) {
+      if (signal.aborted) throw new WorkerEndedError(`was ended, as it took more than ${timeoutMs / 1000} s`);
+      if (isOfEnd(error)) throw new WorkerEndedError(`died: ${error.message}`);
+      throw error;
     } finally {
       shards -= 1;
     }
   };
   return {
-    rate: (shard) => bounded(() => piscina.run(shard)),
-    run: (entry, task) => bounded(() => piscina.run(task, { filename: entry.href })),
+    rate: (shard) => bounded((signal) => piscina.run(shard, { signal })),
+    run: (other, task) => bounded((signal) => piscina.run(task, { signal, filename: other.href })),
     load: () => ({ working: shards - piscina.queueSize, queued: piscina.queueSize, utilization: piscina.utilization }),
     close: () => piscina.close(),
   };

@@ -22,6 +22,7 @@ import type { Period } from '#schemas/period.ts';
 import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import { defaultRatingPolicy } from '#schemas/rated-line.ts';
+import type { RatingFailure } from '#schemas/rating-failure.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
 import type { MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
 import { measuresOf, ownPrices, type PinnedMeter, type PriceSpans, type UsageReader } from './measures.ts';
@@ -75,8 +76,11 @@ export type RatePorts = {
     readonly holdShard: (shard: Shard) => () => void;
     /** With its failures, which leave the shard. */
     readonly saveRated: (shard: Shard, rated: RatedShard, ratedMs: number) => Promise<void>;
-    /** Gives a shard back; at its dead end it is cut in two, until the billing period at fault is known. */
-    readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
+    /**
+     * Gives a shard back; at its dead end it is cut in two, until the billing period at fault is known. Resolves with
+     * the failure that was found.
+     */
+    readonly giveUp: (shard: Shard, error: unknown) => Promise<RatingFailure | undefined>;
   };
   readonly catalog: {
     /** Those of a dry run are of that run alone. */

@@ -233,24 +233,44 @@ const cutInTwo = async (client: Queryable, shard: Shard, cause: string): Promise
 
 /**
  * Gives a shard back after a fault. At its dead end, as where its worker died again and again, it is cut in two until
- * the billing period at fault is known, which then is a failure like any other. In the caller's transaction.
+ * the billing period at fault is known, which then is a failure like any other; resolves with it. In the caller's
+ * transaction.
  */
 export const giveUpRating = async (
   client: Queryable,
   shard: Shard,
   error: unknown,
   code: RatingFailureCode,
-): Promise<void> => {
+): Promise<RatingFailure | undefined> => {
   const [first, ...more] = shard.billingPeriodIds;
   const { isDead } = fateOf(shard.attempt, isPassing(error));
-  if (!isDead || first === undefined) return giveBackShard(client, 'rater', shard, error);
-  if (!(await lockHeldShard(client, shard))) return;
+  const giveBack = async (): Promise<undefined> => {
+    await giveBackShard(client, 'rater', shard, error);
+  };
+  if (!isDead || first === undefined) return giveBack();
+  if (!(await lockHeldShard(client, shard))) return undefined;
   const { rows } = await client.query<{ found: bigint }>(
     'SELECT count(*) AS found FROM rating_failures WHERE run_id = $1 AND code = $2',
     [shard.runId, code],
   );
-  if ((rows[0]?.found ?? 0n) >= foundByCuttingMax) return giveBackShard(client, 'rater', shard, error);
-  if (more.length > 0) return cutInTwo(client, shard, causeOf(error));
-  await writeFailures(client, shard, [{ billingPeriodId: first, code, message: failureMessage(error) }]);
+  if ((rows[0]?.found ?? 0n) >= foundByCuttingMax) return giveBack();
+  if (more.length > 0) {
+    await cutInTwo(client, shard, causeOf(error));
+    return undefined;
+  }
+  const failure = { billingPeriodId: first, code, message: failureMessage(error) };
+  await writeFailures(client, shard, [failure]);
   await moveOn(client, shard, 0);
+  return failure;
+};
+
+/**
+ * Removes what rating runs gave more than 30 days ago, up to 5,000 rows of each table; resolves with how many. Callable
+ * from a job loop, which asks again at once where there were some.
+ */
+export const removeOldRatingLines = async (postgres: Queryable, nowMs: number): Promise<number> => {
+  const { rows } = await postgres.query<{ gone: bigint }>('SELECT remove_old_rating_lines($1) AS gone', [
+    new Date(nowMs),
+  ]);
+  return Number(rows[0]?.gone ?? 0n);
 };

@@ -86,6 +86,13 @@ const draft = async (api: Call): Promise<string> => {
   return `${path}/2`;
 };
 
+/** The path of a rating run that changes no more. */
+const endedRatingRun = async (api: Call): Promise<string> => {
+  const path = `/v1/rating-runs/${await idOf(api, '/v1/rating-runs', { period: lastMonth().name })}`;
+  await api('GET', `${path}?wait_seconds=25`);
+  return path;
+};
+
 /** Requests that succeed, of operations for which `conventional` would not do. */
 const particular: Readonly<Record<string, ExampleOf>> = {
   getMeter: async (_, { meter: id }) => ({ path: `/v1/meters/${id}` }),
@@ -126,6 +133,9 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   getBillingRun: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}` }),
   listBillingRunFailures: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}/failures` }),
   createRatingRun: async () => ({ path: '/v1/rating-runs', body: { period: lastMonth().name } }),
+  getRatingRun: async (api) => ({ path: await endedRatingRun(api) }),
+  listRatingRunLines: async (api) => ({ path: `${await endedRatingRun(api)}/lines` }),
+  listRatingRunFailures: async (api) => ({ path: `${await endedRatingRun(api)}/failures` }),
   getInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}` }),
   explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
   explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),

@@ -30,6 +30,13 @@ beforeAll(async () => {
     );
   for (const [tenant, objects] of [[own, ownObjects] as const, [other, otherObjects] as const]) {
     await makeWhatIsListed(tenant, objects);
+    // Of what no request can bring about, a row each.
+    await pipeline.asOwner.query(
+      `INSERT INTO rating_failures (id, organization_id, run_id, shard_number, billing_period_id, subscription_id,
+         customer_id, code, message, failed_at)
+       VALUES ($1, $2, $3, 0, $4, $5, $6, 'rating_error', 'x', now())`,
+      [newId('rfl'), tenant.organizationId, objects.run, newId('bpd'), objects.subscription, objects.customer],
+    );
     // A simulation that has ended has no shards any more.
     await pipeline.asOwner.query(
       `INSERT INTO simulation_shards (organization_id, simulation_id, shard_number, first_customer, customer_ids, state)
@@ -78,6 +85,7 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/subscriptions/:id/entitlements': 'subscription',
   '/v1/subscriptions/:id/usage': 'subscription',
   '/v1/invoices/runs/:id': 'run',
+  '/v1/invoices/runs/:id/failures': 'run',
   '/v1/invoices/:id': 'invoice',
   '/v1/invoices/:id/line-items/:line/explain': 'invoice',
   '/v1/rated-lines/:id/explain': 'ratedLine',

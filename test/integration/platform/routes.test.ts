@@ -290,6 +290,7 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
       const unversioned = [
         'getInvoice',
         'getBillingRun',
+        'getRatingRun',
         'getCustomerUsage',
         'getSubscriptionUsage',
         'getMeterUsage',

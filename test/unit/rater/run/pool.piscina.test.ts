@@ -12,13 +12,15 @@ import {
   type RatingPoolBounds,
   RatingPoolFull,
 } from '../../../../rater/run/pool.piscina.ts';
+import { WorkerEndedError } from '../../../../rater/run/rate-period.ts';
 import { type RatedShard, rateShard } from '../../../../rater/run/rated-rows.ts';
 import { anyCurrency, pricedUsages, prices } from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
 
 const pools: RatingPool[] = [];
-const poolOf = (bounds: RatingPoolBounds): RatingPool => {
-  const pool = createRatingPool(bounds);
+const bounded = { timeoutMs: 60_000, memoryMbMax: 512, onFault: () => {} };
+const poolOf = (bounds: Partial<RatingPoolBounds>): RatingPool => {
+  const pool = createRatingPool({ workersMax: 1, queueMax: 0, ...bounded, ...bounds });
   pools.push(pool);
   return pool;
 };
@@ -143,8 +145,34 @@ describe('rating pool', () => {
     expect(bytesOf([{ rows, failures }])).toBe(bytesOf([rateShard({ ...good, periods: others })]));
   });
 
+  it.each([
+    ['does not end', 'hang', 10, 'was ended, as it took more than 10 s'],
+    ['ends the process', 'exit', 60, 'died: worker exited with code: 7'],
+    ['fills its memory', 'memory', 60, 'died: Worker terminated due to reaching memory limit'],
+  ])(
+    'a worker that %s is replaced, and the shards of others are rated',
+    async (_, death, seconds, message) => {
+      const entry = new URL('../../../support/deadly-rating.worker.ts', import.meta.url);
+      const pool = poolOf({ workersMax: 2, queueMax: 4, timeoutMs: seconds * 1_000, memoryMbMax: 64, entry });
+      const [good] = shardsOf(periods, 10) as [MeasuredShard];
+      const deadly = { ...good, periods: [{ ...(periods[0] as MeasuredPeriod), subscriptionId: death }] };
+      const expected = bytesOf([rateShard(good)]);
+      for (let round = 0; round < 2; round += 1) {
+        const [died, ...rated] = await Promise.allSettled([pool.rate(deadly), pool.rate(good), pool.rate(good)]);
+        expect(died.status === 'rejected' && died.reason).toBeInstanceOf(WorkerEndedError);
+        expect(died.status === 'rejected' && died.reason.message).toContain(message);
+        for (const one of rated) {
+          expect(one.status === 'rejected' && one.reason).toBe(false);
+          expect(one.status === 'fulfilled' && bytesOf([one.value]) === expected).toBe(true);
+        }
+      }
+      expect(pool.load()).toMatchObject({ working: 0, queued: 0 });
+    },
+    60_000,
+  );
+
   it('closing finishes the shards that were taken on', async () => {
-    const pool = createRatingPool({ workersMax: 1, queueMax: 10 });
+    const pool = createRatingPool({ workersMax: 1, queueMax: 10, ...bounded });
     const taken = shardsOf(periods, 40).map((shard) => pool.rate(shard));
     await pool.close();
     expect((await Promise.all(taken)).map(({ rows }) => rows.lines.length)).toEqual([120, 120, 120, 120, 120]);
