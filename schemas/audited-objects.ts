@@ -308,6 +308,7 @@ export const auditedObjects = {
   plan: {
     ...planOfForm3,
     form: 4,
+    columns: { ...planOfForm3.columns, kind: 'text' },
     earlier: [planOfForm1, planOfForm2, planOfForm3],
     children: [{ ...versionsOfForm3, children: [planVersionMeters, planVersionFeatures] }],
   },

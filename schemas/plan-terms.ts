@@ -4,6 +4,7 @@
  * printed money, so its amounts are whole minor units of their currencies; it has an amount in each currency that the
  * charges have prices in.
  */
+import { type AddOn, type AddOnJson, addOnToJson, type PlanKind, readAddOn } from '#schemas/add-on.ts';
 import { type Currency, isCurrency, minorUnitsOf } from '#schemas/currency.ts';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { readName } from '#schemas/display-name.ts';
@@ -32,15 +33,18 @@ export type GeneralTerms = {
   readonly minimumCommitment: PeriodBound | null;
   readonly spendCap: PeriodBound | null;
   readonly entitlements: readonly Entitlement[];
+  /** Null of a plan that is none. */
+  readonly addOn: AddOn | null;
 };
 export type GeneralTermsJson = {
   readonly minimum_term: Interval | null;
   readonly minimum_commitment: PeriodBoundJson | null;
   readonly spend_cap: PeriodBoundJson | null;
   readonly entitlements: readonly EntitlementJson[];
+  readonly add_on: AddOnJson | null;
 };
 
-export const generalTermNames = ['minimum_term', 'minimum_commitment', 'spend_cap', 'entitlements'] as const;
+export const generalTermNames = ['minimum_term', 'minimum_commitment', 'spend_cap', 'entitlements', 'add_on'] as const;
 
 /** Of a version from before there could be any. */
 export const noGeneralTerms: GeneralTermsJson = {
@@ -48,6 +52,7 @@ export const noGeneralTerms: GeneralTermsJson = {
   minimum_commitment: null,
   spend_cap: null,
   entitlements: [],
+  add_on: null,
 };
 
 export const defaultBoundNames = { minimum_commitment: 'Minimum commitment', spend_cap: 'Spend cap' } as const;
@@ -59,15 +64,21 @@ export type PricedIn = {
   readonly others: readonly Currency[] | undefined;
 };
 
-export const readGeneralTerms = (object: JsonObject, priced: PricedIn, faults: Fault[]): GeneralTerms | undefined => {
+export const readGeneralTerms = (
+  object: JsonObject,
+  kind: PlanKind,
+  priced: PricedIn,
+  faults: Fault[],
+): GeneralTerms | undefined => {
   const minimumTerm = readMinimumTerm(object, faults);
   const minimumCommitment = readBound(object, 'minimum_commitment', priced, faults);
   const spendCap = readBound(object, 'spend_cap', priced, faults);
   const entitlements = readEntitlements(object, faults);
-  if (minimumTerm === undefined || minimumCommitment === undefined || spendCap === undefined || !entitlements)
-    return undefined;
+  const addOn = readAddOn(object, kind, faults);
+  if (minimumTerm === undefined || minimumCommitment === undefined || spendCap === undefined) return undefined;
+  if (!entitlements || addOn === undefined) return undefined;
   addCapsUnderMinimum(minimumCommitment, spendCap, faults);
-  return { minimumTerm, minimumCommitment, spendCap, entitlements };
+  return { minimumTerm, minimumCommitment, spendCap, entitlements, addOn };
 };
 
 const readMinimumTerm = (object: JsonObject, faults: Fault[]): Interval | null | undefined => {
@@ -165,4 +176,5 @@ export const generalTermsToJson = (terms: GeneralTerms): GeneralTermsJson => ({
   minimum_commitment: boundToJson(terms.minimumCommitment),
   spend_cap: boundToJson(terms.spendCap),
   entitlements: terms.entitlements.map(entitlementToJson),
+  add_on: addOnToJson(terms.addOn),
 });

@@ -1,4 +1,5 @@
 /** A plan version: what a subscription is charged for. Its JSON is public; its prices are in `price/`. */
+import type { PlanKind } from '#schemas/add-on.ts';
 import {
   type ChargeTimes,
   type ChargeTimesJson,
@@ -89,26 +90,26 @@ export type PlanVersionJson = PlanTermsJson & {
 const termNames = ['currency', 'charges', ...generalTermNames];
 
 /** All faults are listed, with paths from the root of the plan version. */
-export const planVersionFromJson = (json: unknown): Parsed<PlanVersion> => {
+export const planVersionFromJson = (json: unknown, kind: PlanKind = 'plan'): Parsed<PlanVersion> => {
   const faults: Fault[] = [];
   const object = readObject(json, '', ['code', 'name', ...termNames], faults);
   if (!object) return { ok: false, faults };
   const code = readNewCode(object, '', faults);
   const name = readName(object, '', faults);
-  const terms = readTerms(object, faults);
+  const terms = readTerms(object, kind, faults);
   if (faults.length > 0 || code === undefined || name === undefined || !terms) return { ok: false, faults };
   return { ok: true, value: { code, name, ...terms } };
 };
 
 /** The same of a version of a plan that is there already. */
-export const planTermsFromJson = (json: unknown): Parsed<PlanTerms> => {
+export const planTermsFromJson = (json: unknown, kind: PlanKind = 'plan'): Parsed<PlanTerms> => {
   const faults: Fault[] = [];
   const object = readObject(json, '', termNames, faults);
-  const terms = object && readTerms(object, faults);
+  const terms = object && readTerms(object, kind, faults);
   return terms && faults.length === 0 ? { ok: true, value: terms } : { ok: false, faults };
 };
 
-const readTerms = (object: JsonObject, faults: Fault[]): PlanTerms | undefined => {
+const readTerms = (object: JsonObject, kind: PlanKind, faults: Fault[]): PlanTerms | undefined => {
   const currency = readCurrency(object, faults);
   const items = readArray(object, 'charges', '', chargesMax, faults) ?? [];
   const charges = items
@@ -119,7 +120,7 @@ const readTerms = (object: JsonObject, faults: Fault[]): PlanTerms | undefined =
   addMissingCurrencies(items, currency, faults);
   addCodesOfBounds(object, items, faults);
   const others = items.length === 0 ? undefined : furtherCurrenciesOf(items).filter((code) => code !== currency);
-  const general = readGeneralTerms(object, { own: currency, others }, faults);
+  const general = readGeneralTerms(object, kind, { own: currency, others }, faults);
   return currency && general && { currency, charges, ...general };
 };
 

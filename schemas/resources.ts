@@ -87,6 +87,12 @@ export const resources = {
     name: 'code',
     scope: 'plans',
     conflicts: {
+      PLAN_IS_ADD_ON: {
+        status: 409,
+        title: 'The plan is an add-on',
+        cause: 'An add-on is taken beside a plan, and nobody subscribes to it alone.',
+        cure: 'Subscribe to a plan. A subscription can not take an add-on yet.',
+      },
       PLAN_NOT_ACTIVE: {
         status: 409,
         title: 'The plan has no active version',

@@ -40,6 +40,13 @@ const entitlementFaults = ({ entitlements }: PlanTermsJson, features: ReadonlyMa
     return [{ field: `${field}.${given}`, code: 'not_allowed', message }];
   });
 
+/** Nothing to lock: plans don't end. */
+const addOnFaults = (beside: readonly string[], plans: ReadonlySet<string>): readonly Fault[] =>
+  beside.flatMap((code, index) => {
+    const message = `there is no plan ${code} that an add-on can go with`;
+    return plans.has(code) ? [] : [{ field: `add_on.plans[${index}]`, code: 'not_found', message }];
+  });
+
 export const bindTerms = async (
   catalog: CatalogStore,
   db: Db,
@@ -63,7 +70,9 @@ export const bindTerms = async (
       ? chargeFaults(charge, definition, field)
       : [{ field: `${field}.meter`, code: 'not_found', message: `there is no meter ${meter}` }];
   });
-  faults.push(...entitlementFaults(terms, features));
+  const beside = terms.add_on?.plans ?? [];
+  const plans = await catalog.plansByCode(db, beside);
+  faults.push(...entitlementFaults(terms, features), ...addOnFaults(beside, plans));
   if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
   return {
     meters: new Map([...versions].filter(([code]) => charged.includes(code))),

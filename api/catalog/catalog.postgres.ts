@@ -1,5 +1,6 @@
 /** Plans, and the catalog as a whole: meters, features and versions of plans are in files of their own. */
 import { newId } from '#platform/process/ids.ts';
+import { type PlanKind, planKinds } from '#schemas/add-on.ts';
 import { lookUpColumn } from '#schemas/names.ts';
 import type { ChargesJson, PlanTermsJson, PlanVersionState } from '#schemas/plan.ts';
 import type { Db } from '../route/define-route.ts';
@@ -13,6 +14,7 @@ import { planVersionStore, type TermsRow, termsFromRow } from './plan-versions.p
 /** A plan as one of its versions stands for it: the active one, and where none is, the newest. */
 export type Plan = ResourceHead & {
   readonly id: string;
+  readonly kind: PlanKind;
   readonly code: string;
   readonly name: string;
   readonly planVersionId: string;
@@ -26,6 +28,7 @@ export type Plan = ResourceHead & {
 type PlanRow = ResourceRow &
   TermsRow & {
     id: string;
+    kind: PlanKind;
     code: string;
     name: string;
     plan_version_id: string;
@@ -36,6 +39,7 @@ type PlanRow = ResourceRow &
 
 const fromRow = (row: PlanRow): Plan => ({
   id: row.id,
+  kind: row.kind,
   code: row.code,
   name: row.name,
   planVersionId: row.plan_version_id,
@@ -46,9 +50,14 @@ const fromRow = (row: PlanRow): Plan => ({
   ...headFromRow(row),
 });
 
-type NewPlan = { readonly code: string; readonly name: string; readonly metadata: Record<string, string> };
+type NewPlan = {
+  readonly kind: PlanKind;
+  readonly code: string;
+  readonly name: string;
+  readonly metadata: Record<string, string>;
+};
 
-const planColumns = `p.id, p.code, p.name, p.metadata, p.version, p.created_at, p.updated_at,
+const planColumns = `p.id, p.kind, p.code, p.name, p.metadata, p.version, p.created_at, p.updated_at,
   v.id AS plan_version_id, v.version_number, v.state, v.currency, v.billing_interval, v.charges, v.terms`;
 const planFrom = `plans p JOIN LATERAL (
     SELECT * FROM plan_versions WHERE plan_id = p.id ORDER BY state = 'active' DESC, version_number DESC LIMIT 1
@@ -64,7 +73,7 @@ const planList = defineList({
   id: 'p.id',
   organization: 'p.organization_id',
   sorts: { created_at: { column: 'p.created_at', type: 'timestamptz' }, code: { column: 'p.code', type: 'text' } },
-  filters: { code: { column: 'p.code' } },
+  filters: { code: { column: 'p.code' }, kind: { column: 'p.kind', choices: planKinds } },
   times: { created_at: 'p.created_at' },
 });
 
@@ -84,12 +93,12 @@ export const catalogStore = {
   ...planVersionStore,
   planList,
   /** A plan without a version yet, by its id. Undefined where the code is taken. */
-  addPlan: async (db: Db, { code, name, metadata }: NewPlan, now: Date): Promise<string | undefined> => {
+  addPlan: async (db: Db, { kind, code, name, metadata }: NewPlan, now: Date): Promise<string | undefined> => {
     const planId = newId('pln');
     const added = await db.query(
-      `INSERT INTO plans (id, organization_id, code, name, metadata, version, created_at, updated_at)
-       VALUES ($1, $2, $3, $4, $5, 1, $6, $6) ON CONFLICT (organization_id, code) DO NOTHING`,
-      [planId, db.organizationId, code, name, metadata, now],
+      `INSERT INTO plans (id, organization_id, code, name, metadata, version, created_at, updated_at, kind)
+       VALUES ($1, $2, $3, $4, $5, 1, $6, $6, $7) ON CONFLICT (organization_id, code) DO NOTHING`,
+      [planId, db.organizationId, code, name, metadata, now, kind],
     );
     return added.rowCount ? planId : undefined;
   },
@@ -109,6 +118,15 @@ export const catalogStore = {
       [db.organizationId, idOrCode],
     );
     return rows[0] && planById(db, rows[0].id);
+  },
+  /** Which of the codes are of plans that an add-on can go with. */
+  plansByCode: async (db: Db, codes: readonly string[]): Promise<ReadonlySet<string>> => {
+    if (codes.length === 0) return new Set();
+    const { rows } = await db.query<{ code: string }>(
+      "SELECT code FROM plans WHERE organization_id = $1 AND code = ANY ($2) AND kind = 'plan'",
+      [db.organizationId, codes],
+    );
+    return new Set(rows.map(({ code }) => code));
   },
   /** Each change of a version is one of its plan, whose audit entries its version counts. */
   countPlanChange: (db: Db, planId: string, now: Date) =>

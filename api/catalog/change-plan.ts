@@ -76,16 +76,16 @@ const requireBillable = ({ charges }: PlanTermsJson, refusal: FailureCode): void
 };
 
 /** Terms with what was given of them; the rest is as it was. All faults are told. */
-const termsWith = (terms: PlanTermsJson, given: unknown): PlanTermsJson => {
+const termsWith = (terms: PlanTermsJson, { kind }: Plan, given: unknown): PlanTermsJson => {
   const faults: Fault[] = [];
   const object = asObject(given, '', faults);
   refuseFaults(faults);
-  return planTermsToJson(required(planTermsFromJson({ ...terms, ...object })));
+  return planTermsToJson(required(planTermsFromJson({ ...terms, ...object }, kind)));
 };
 
 /** As it would be written today. */
-const canonical = (terms: PlanTermsJson): PlanTermsJson => {
-  const parsed = planTermsFromJson(terms);
+const canonical = ({ terms, kind }: Plan): PlanTermsJson => {
+  const parsed = planTermsFromJson(terms, kind);
   return parsed.ok ? planTermsToJson(parsed.value) : terms;
 };
 
@@ -109,14 +109,14 @@ export const createPlan = async (
   ports: PlanPorts,
   db: Db,
   json: JsonObject,
-  { metadata, draft }: { readonly metadata: Record<string, string>; readonly draft: boolean },
+  { kind, metadata, draft }: Pick<Plan, 'kind' | 'metadata'> & { readonly draft: boolean },
   now: Date,
 ): Promise<Plan> => {
   const { catalog } = ports;
-  const { code, name, ...terms } = planVersionToJson(required(planVersionFromJson(json)));
+  const { code, name, ...terms } = planVersionToJson(required(planVersionFromJson(json, kind)));
   if (!draft) requireBillable(terms, 'VALIDATION_FAILED');
   const bound = await bindTerms(catalog, db, terms, 'VALIDATION_FAILED');
-  const id = found(await catalog.addPlan(db, { code, name, metadata }, now), 'PLAN_ALREADY_EXISTS');
+  const id = found(await catalog.addPlan(db, { kind, code, name, metadata }, now), 'PLAN_ALREADY_EXISTS');
   if (draft) await catalog.addDraft(db, id, terms, now);
   else await catalog.addActiveVersion(db, id, terms, bound, now);
   return found(await catalog.planById(db, id), 'PLAN_NOT_FOUND');
@@ -142,9 +142,9 @@ export const changePlan = async (
   const before = await lockedPlan(ports, db, idOrCode);
   matchVersion(before.version);
   if (Object.keys(given).length > 0) {
-    const terms = termsWith(before.terms, given);
+    const terms = termsWith(before.terms, before, given);
     if (before.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
-    if (!isDeepStrictEqual(terms, canonical(before.terms))) {
+    if (!isDeepStrictEqual(terms, canonical(before))) {
       requireBillable(terms, 'VALIDATION_FAILED');
       const bound = await bindTerms(catalog, db, terms, 'VALIDATION_FAILED');
       await refuseMisfits(ports, db, before.id, terms, bound.meters, 'VALIDATION_FAILED', now);
@@ -165,7 +165,7 @@ export const addDraft = async (
 ): Promise<VersionChange> => {
   const { catalog } = ports;
   const plan = await lockedPlan(ports, db, idOrCode);
-  const terms = termsWith(plan.terms, given);
+  const terms = termsWith(plan.terms, plan, given);
   await bindTerms(catalog, db, terms, 'VALIDATION_FAILED');
   const after = await catalog.addDraft(db, plan.id, terms, now);
   await catalog.countPlanChange(db, plan.id, now);
@@ -180,11 +180,11 @@ const changeVersion = async (
   db: Db,
   { id, version_number: number }: VersionName,
   now: Date,
-  change: (before: PlanVersion) => Promise<PlanVersion>,
+  change: (before: PlanVersion, plan: Plan) => Promise<PlanVersion>,
 ): Promise<Required<VersionChange>> => {
   const plan = await lockedPlan(ports, db, id);
   const before = await versionOf(ports, db, plan, number);
-  const after = await change(before);
+  const after = await change(before, plan);
   await ports.catalog.countPlanChange(db, plan.id, now);
   return { plan, before, after };
 };
@@ -197,10 +197,10 @@ export const changeDraft = (
   now: Date,
   matchVersion: (version: number) => void,
 ): Promise<Required<VersionChange>> =>
-  changeVersion(ports, db, name, now, async (before) => {
+  changeVersion(ports, db, name, now, async (before, plan) => {
     matchVersion(before.version);
     requireDraft(before);
-    const terms = termsWith(before.terms, given);
+    const terms = termsWith(before.terms, plan, given);
     await bindTerms(ports.catalog, db, terms, 'VALIDATION_FAILED');
     return ports.catalog.changeDraft(db, before, terms, now);
   });

@@ -17,6 +17,7 @@ export const publicPlanToJson = (plan: Plan, featureNames: ReadonlyMap<string, s
 
 const planHeadToJson = (plan: Plan) => ({
   id: plan.id,
+  kind: plan.kind,
   code: plan.code,
   name: plan.name,
   interval: plan.billingInterval,

@@ -51,6 +51,7 @@ export const startSubscription = async (
   // Until the subscription is there, no other version becomes active: it takes the one that is active then.
   const plan = await catalog.lockPlan(db, planId, 'subscribe');
   if (!plan) throw new FailureError('PLAN_NOT_FOUND');
+  if (plan.kind === 'add_on') throw new FailureError('PLAN_IS_ADD_ON');
   if (plan.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
   const currency = currencyOf(payer, plan.terms, wanted);
   const subscription = await subscriptions.addSubscription(

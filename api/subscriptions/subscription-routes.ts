@@ -55,7 +55,13 @@ export const subscriptionRoutes = (
       rateClass: 'write',
       body: NewSubscription,
       answers: { 201: SubscriptionSchema },
-      failures: ['CUSTOMER_NOT_FOUND', 'PLAN_NOT_FOUND', 'PLAN_NOT_ACTIVE', 'SUBSCRIPTION_ALREADY_ACTIVE'],
+      failures: [
+        'CUSTOMER_NOT_FOUND',
+        'PLAN_NOT_FOUND',
+        'PLAN_IS_ADD_ON',
+        'PLAN_NOT_ACTIVE',
+        'SUBSCRIPTION_ALREADY_ACTIVE',
+      ],
     },
     async ({ db, body, nowMs }) => {
       const row = await startSubscription({ customers, subscriptions, catalog }, db, body, nowMs);

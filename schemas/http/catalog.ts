@@ -1,5 +1,6 @@
 /** Plans and their versions in requests and answers. */
 import { Type } from 'typebox';
+import { PlanKindName } from '#schemas/http/add-ons.ts';
 import { exampleCreatedAt, exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import {
   Code,
@@ -34,6 +35,7 @@ export const planExample = {
   id: exampleId('pln', 3),
   code: newPlanExample.code,
   name: newPlanExample.name,
+  kind: 'plan',
   ...termsExample,
   plan_version_id: exampleId('plv', 4),
   charges: [{ ...flatChargeExample, meter: null }, meteredChargeExample],
@@ -66,6 +68,7 @@ export const NewPlan = Type.Object({
   interval: Type.Optional(Type.Literal('month')),
   metadata: Type.Optional(Metadata),
   draft: Type.Optional(Type.Boolean()),
+  kind: Type.Optional(PlanKindName),
 });
 
 export const PlanVersionParams = Type.Object(
@@ -92,6 +95,7 @@ const planFields = {
   id: idOf('pln'),
   code: Code,
   name: Name,
+  kind: PlanKindName,
   interval: Interval,
   plan_version_id: idOf('plv'),
   version_number: VersionNumber,

@@ -3,6 +3,7 @@ import { type TSchema, Type } from 'typebox';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { namePattern } from '#schemas/display-name.ts';
 import { decimalPattern } from '#schemas/fault.ts';
+import { AddOn, NewAddOn } from '#schemas/http/add-ons.ts';
 import { Entitlements, NewEntitlements } from '#schemas/http/entitlements.ts';
 import { closed, nullable } from '#schemas/http/fields.ts';
 import { intervalCountMax, intervalUnits } from '#schemas/interval.ts';
@@ -65,6 +66,7 @@ export const newGeneralTermFields = {
   minimum_commitment: Type.Optional(minimumCommitment('New')),
   spend_cap: Type.Optional(spendCap('New')),
   entitlements: Type.Optional(NewEntitlements),
+  add_on: Type.Optional(NewAddOn),
 };
 
 export const generalTermFields = {
@@ -72,4 +74,5 @@ export const generalTermFields = {
   minimum_commitment: minimumCommitment(''),
   spend_cap: spendCap(''),
   entitlements: Entitlements,
+  add_on: AddOn,
 };

@@ -5,12 +5,14 @@
  * that two charges of one plan have, a name with half of a surrogate pair, a cap under a minimum, a cell of a matrix
  * that names what is no dimension of it, or what another cell names, currencies that some charges have and others have
  * not, or the plan's own among its further ones, a further price of another model, and bounds of a period that have
- * other currencies than the charges, more digits than is printed, or a cap under the minimum.
+ * other currencies than the charges, more digits than is printed, or a cap under the minimum, two entitlements of one
+ * feature, and what only an add-on has, or only another plan.
  */
 import { type TSchema, Type } from 'typebox';
 import { type ChargeTiming, chargeTimings, defaultTimes } from '#schemas/charge-times.ts';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { namePattern } from '#schemas/display-name.ts';
+import { PlanKindName } from '#schemas/http/add-ons.ts';
 import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { meterExample } from '#schemas/http/meters.ts';
 import { generalTermFields, intervalSchema, newGeneralTermFields } from '#schemas/http/plan-terms.ts';
@@ -105,6 +107,7 @@ export const NewPlanDocument = Type.Object(
   {
     code: NewCode,
     name: Type.String({ pattern: namePattern }),
+    kind: Type.Optional(PlanKindName),
     currency: CurrencyCode,
     interval: Type.Optional(Type.Literal('month')),
     charges: NewChargesDocument,

@@ -51,7 +51,7 @@ const bill = (tenant: Tenant, seed: number, events: number) =>
   billOrganization({ pipeline, tenant, emptyRedis }, seed, randomOrganization(seed, { months, events }));
 
 /** Three that have everything between them; `MILLRACE_ORGANIZATIONS_SEED=17` begins with another one. */
-const firstSeed = Number(process.env.MILLRACE_ORGANIZATIONS_SEED || 263);
+const firstSeed = Number(process.env.MILLRACE_ORGANIZATIONS_SEED || 9);
 const seeds = Array.from({ length: scaled(3) }, (_, index) => firstSeed + index);
 /** What was billed for more than nothing, and what became of events, in all of them. */
 const seen = new Set<string>();
@@ -67,9 +67,8 @@ describe('[I11] [I12] [I13] [I15] [I19] random organizations', () => {
   );
 
   it('had every model, aggregation and fate', () => {
-    expect([...seen].sort()).toEqual(
-      [...meteredModels, 'flat', ...aggregations, 'price_spans', 'billed', ...reasons].sort(),
-    );
+    const billed = [...meteredModels, 'flat', ...aggregations, 'price_spans', 'minimum_commitment', 'spend_cap'];
+    expect([...seen].sort()).toEqual([...billed, 'billed', ...reasons].sort());
   });
 
   it('are rated again to the same bytes and hashes by one process in other shards, another time zone and another language', async () => {

@@ -80,7 +80,12 @@ export type BilledInvoice = {
 type Plan = {
   readonly code: string;
   readonly charges: readonly { readonly charge: Json; readonly meter: Json | undefined }[];
+  /** What a billing period costs at least and at most, over all charges. */
+  readonly terms: Readonly<Partial<Record<BoundName, PeriodBound>>>;
 };
+const boundNames = ['minimum_commitment', 'spend_cap'] as const;
+type BoundName = (typeof boundNames)[number];
+type PeriodBound = { readonly amount: string; readonly currency_options?: Readonly<Record<string, string>> };
 type Subscription = {
   readonly customer: string;
   readonly plan: Plan;
@@ -145,9 +150,10 @@ export const createBiller = (nowMs: number) => {
     return JSON.stringify([event, customer, sent.time === undefined ? null : atMs, [...properties].sort()]);
   };
 
-  const planOf = (code: string, charges: readonly Json[]): Plan => ({
+  const planOf = (code: string, charges: readonly Json[], terms: Plan['terms']): Plan => ({
     code,
     charges: charges.map((charge) => ({ charge, meter: meters.get(charge.meter as string) })),
+    terms,
   });
 
   const isOf = (customer: string, { customer: name }: UsageEvent): boolean =>
@@ -252,6 +258,30 @@ export const createBiller = (nowMs: number) => {
     };
   };
 
+  const totalOf = (lines: readonly BilledLine[]): Decimal =>
+    lines.reduce((sum, { amount }) => sum.add(amount), new Exact(0));
+
+  /** A line adds what is missing to the least, or takes off what is above the most. */
+  const boundLines = ({ plan, currency }: Subscription, lines: readonly BilledLine[]): BilledLine[] =>
+    boundNames.flatMap((name) => {
+      const bound = plan.terms[name];
+      const limit = bound && new Exact(bound.currency_options?.[currency] ?? bound.amount);
+      const over = limit && totalOf(lines).sub(limit);
+      if (!over || over.isZero() || over.isNegative() !== (name === 'minimum_commitment')) return [];
+      return [
+        {
+          model: name,
+          aggregation: null,
+          priceSpans: 1,
+          charge: name,
+          quantity: new Exact(1),
+          precise: over.neg(),
+          amount: printed(over.neg(), currency),
+          unmeasured: 0,
+        },
+      ];
+    });
+
   /** The invoices of a run: of each subscription the part of the month that it covers, once. */
   const run = (month: Month, customer: string | undefined) => {
     const events = standingAt(step);
@@ -269,9 +299,9 @@ export const createBiller = (nowMs: number) => {
       if (before.some((one) => one.subscription === number)) continue;
       billed.push({ subscription: number, month: month.name, span, watermark: step });
       const lines = subscription.plan.charges.map((charge) => lineOf(charge, subscription, span, events));
-      const total = lines.reduce((sum, { amount }) => sum.add(amount), new Exact(0));
       const { currency } = subscription;
-      invoices.push({ subscription: number, span, currency, lines, total: printed(total, currency) });
+      const all = [...lines, ...boundLines(subscription, lines)];
+      invoices.push({ subscription: number, span, currency, lines: all, total: printed(totalOf(all), currency) });
     }
     return { invoices, already: before.length };
   };
@@ -312,11 +342,13 @@ export const createBiller = (nowMs: number) => {
         case 'change meter':
           meters.set(next.code, { ...meters.get(next.code), ...next.fields });
           return {};
-        case 'plan':
-          plans.set(next.plan.code as string, planOf(next.plan.code as string, next.plan.charges as readonly Json[]));
+        case 'plan': {
+          const { code, charges } = next.plan as { code: string; charges: readonly Json[] };
+          plans.set(code, planOf(code, charges, next.plan));
           return {};
+        }
         case 'change plan':
-          plans.set(next.code, planOf(next.code, next.charges));
+          plans.set(next.code, planOf(next.code, next.charges, (plans.get(next.code) as Plan).terms));
           return {};
         case 'customer':
           customers.add(next.name);

@@ -16,6 +16,7 @@ import {
   randomFilter,
   randomMeter,
   randomPrice,
+  randomTerms,
 } from './random-prices.ts';
 
 const customerNames = ['acme', 'Acme', "o'brien; --", '日本', 'a/b c', 'last one'] as const;
@@ -209,7 +210,10 @@ const catalog = (world: World): Step[] => {
     const code = `plan-${index}`;
     const charges = randomCharges(random, named, priced);
     plans.set(code, { meters: named, currencies: priced, charges, isOverridden: false });
-    return { does: 'plan', plan: { code, name: `Plan ${index}`, currency: priced[0], charges } };
+    return {
+      does: 'plan',
+      plan: { code, name: `Plan ${index}`, currency: priced[0], charges, ...randomTerms(random, priced) },
+    };
   });
   return [...named.map((meter): Step => ({ does: 'meter', meter })), ...made];
 };

@@ -266,3 +266,22 @@ export const randomCharges = (random: Random, meters: readonly Json[], of: reado
       ...(others.length > 0 && { currency_options: Object.fromEntries(others.map((currency) => [currency, price()])) }),
     };
   });
+
+const minorUnits: Readonly<Record<string, number>> = { JPY: 0, KRW: 0, KWD: 3, TND: 3 };
+
+/** What a billing period costs at least and at most, in each of the currencies. */
+export const randomTerms = (random: Random, of: readonly string[]): Json => {
+  const amountsFrom = (least: number): Json => {
+    const amountIn = (currency: string): string => {
+      const places = minorUnits[currency] ?? 2;
+      return `${least + random.int(0, 300)}${places === 0 ? '' : `.${digits(random, places)}`}`;
+    };
+    const [own, ...others] = of;
+    const options = Object.fromEntries(others.map((currency) => [currency, amountIn(currency)]));
+    return { amount: amountIn(own as string), ...(others.length > 0 && { currency_options: options }) };
+  };
+  return {
+    ...maybe(random, 0.35, () => ({ minimum_commitment: amountsFrom(0) })),
+    ...maybe(random, 0.35, () => ({ spend_cap: { name: 'No more', ...amountsFrom(301) } })),
+  };
+};

@@ -6,6 +6,8 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { connectClickHouse, readRows } from '#platform/stores/clickhouse.ts';
 import { migrateAll } from '#platform/stores/migrate.ts';
+import type { Meter } from '#schemas/meter.ts';
+import { parseQuantity } from '#schemas/quantity.ts';
 import {
   quantitiesFromRows,
   quantityStatements,
@@ -98,8 +100,14 @@ it('[I13] what is billed, of all aggregations at once and several spans, is that
     async (history, meters, first, second, watermarkBehind) => {
       const tenant = await store(history);
       const watermark = Math.max(0, history.messages.length - watermarkBehind);
+      const { start, end } = first.period;
+      const middle = Math.ceil((start + end) / 2);
+      const one = ['c1', customers[2]];
       const spans = [
-        { spanId: 's1', customers: ['c1', customers[2]], period: first.period },
+        { spanId: 's1', customers: one, period: first.period },
+        // What is counted and summed of both halves is that of the whole.
+        { spanId: 'first half', customers: one, period: { start, end: middle } },
+        { spanId: 'second half', customers: one, period: { start: middle, end } },
         { spanId: 's2', customers: ['c2'], period: second.period },
         { spanId: 's3', customers: ['c1'], period: second.period },
       ];
@@ -113,6 +121,12 @@ it('[I13] what is billed, of all aggregations at once and several spans, is that
         answers.push({ statement, rows: await readRows<StatementRow>(clickhouse, statement) });
       }
       const quantities = quantitiesFromRows(answers);
+      const measured = (spanId: string, { code }: Meter): bigint =>
+        parseQuantity(quantities.get(spanId)?.get(code)?.quantity ?? '0') as bigint;
+      for (const { meter } of meters) {
+        if (meter.rounding !== null || (meter.aggregation !== 'count' && meter.aggregation !== 'sum')) continue;
+        expect(measured('first half', meter) + measured('second half', meter)).toBe(measured('s1', meter));
+      }
       const events = standing(history.events, history.voids, watermark);
       for (const { spanId, customers: names, period } of spans) {
         for (const one of meters) {

@@ -47,6 +47,7 @@ const boundsOf = ([isMinimum, isCap, units]: [boolean, boolean, bigint], others:
     minimumCommitment: isMinimum ? bound('Minimum') : null,
     spendCap: isCap ? bound('Cap') : null,
     entitlements: isCap ? everyEntitlement : [],
+    addOn: null,
   };
 };
 const planVersions: fc.Arbitrary<PlanVersion> = fc

@@ -121,6 +121,8 @@ const names = [
   'default_price',
   'amount',
   'currency_options',
+  'add_on',
+  'plans',
   'entitlements',
   'feature',
   'enabled',
@@ -160,6 +162,7 @@ const changes = fc.tuple(fc.nat(), fc.nat(), fc.constantFrom(...names), strange)
 
 /** Only the reader can say these; everything else the schema says, too. */
 const isBeyondSchemas = ({ field, code }: { readonly field: string; readonly code: string }): boolean =>
+  (field === 'add_on' && code === 'not_allowed') ||
   ['not_increasing', 'duplicate', 'below_minimum', 'too_precise'].includes(code) ||
   (/\.(up_to|free_units)$/.test(field) && code === 'not_allowed') ||
   (/\.(amount_property|dimensions\[\d\])$/.test(field) && code === 'wrong_length') ||
