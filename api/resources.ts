@@ -35,6 +35,8 @@ import type { Routes } from './route/define-route.ts';
 import { ratingFailures } from './runs/rating-failures.postgres.ts';
 import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.ts';
 import { ratingRuns } from './runs/rating-runs.postgres.ts';
+import { type SimulationPorts, simulationRoutes } from './simulations/simulation-routes.ts';
+import { simulationStore } from './simulations/simulations.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
 import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
@@ -49,6 +51,7 @@ export const createStores = (vault: Vault) => ({
   invoices: invoiceReader,
   ratingRuns,
   ratingFailures,
+  simulations: simulationStore,
   ratedLines,
   amendments: amendmentStore,
   billedUsage,
@@ -64,6 +67,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   EntitlementPorts &
   InvoicePorts &
   RatingRunPorts &
+  SimulationPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -85,6 +89,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   invoiceRoutes,
   ratingRunRoutes,
   explainRoutes,
+  simulationRoutes,
   eventRoutes,
   amendmentRoutes,
   reconciliationRoutes,

@@ -12,6 +12,7 @@ import { createLineUnderTest, pause } from './line/line-under-test.ts';
 import { cpuOf } from './line/process-cost.ts';
 import { machineOf, todayAndCommit } from './line/report.ts';
 import { measureCore, planOfBench } from './rating/core.ts';
+import { call, makeMeters, subscribe } from './rating/stored-customers.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 import { storeMonth } from './usage/stored-month.ts';
 
@@ -38,44 +39,6 @@ const told = (name: string, figures: Figures): Figures => {
   return figures;
 };
 
-const call = async (stack: Stack, method: string, path: string, body?: object): Promise<{ readonly id: string }> => {
-  const response = await fetch(new URL(path, stack.apiUrl), {
-    method,
-    headers: { authorization: `Bearer ${stack.apiKey}`, ...(body && { 'content-type': 'application/json' }) },
-    ...(body && { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${text.slice(0, 500)}`);
-  return JSON.parse(text) as { id: string };
-};
-
-/** Customers and their subscriptions, written directly: it is not their making that is measured. */
-const subscribe = async (
-  owner: pg.Client,
-  organizationId: string,
-  planVersionId: string,
-  subscriptions: number,
-  startedAt: Temporal.Instant,
-): Promise<void> => {
-  const idOf = (prefix: string, number: string) =>
-    `'${prefix}_' || replace(uuidv7(interval '-1 day' + ${number} * interval '1 millisecond')::text, '-', '')`;
-  await owner.query(
-    `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
-     SELECT ${idOf('cus', 'n')}, $1, 'customer-' || n, 'Customer ' || n, '{}', 1, now(), now()
-     FROM generate_series(0, $2::integer - 1) AS n`,
-    [organizationId, subscriptions],
-  );
-  await owner.query(
-    `INSERT INTO subscriptions
-       (id, organization_id, customer_id, plan_version_id, currency, state, started_at, metadata, version, created_at,
-        updated_at)
-     SELECT ${idOf('sub', 'row_number() OVER ()')}, $1, id, $2, 'USD', 'active', $3, '{}', 1, now(), now()
-     FROM customers`,
-    [organizationId, planVersionId, startedAt.toString()],
-  );
-  await owner.query('ANALYZE');
-};
-
 /** The most memory that a process held, in MB. */
 const peakMegabytes = (pid: number | undefined): number =>
   Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1_000;
@@ -93,12 +56,7 @@ const measureRun = async (stack: Stack, subscriptions: number): Promise<Figures>
   const organizationId = organizations[0]?.id ?? '';
   const start = Temporal.Now.zonedDateTimeISO('UTC').with({ day: 1 }).startOfDay().subtract({ months: 1 });
   const end = start.add({ months: 1 });
-  for (const [code, aggregation] of [
-    ['requests', { aggregation: 'count' }],
-    ['input_tokens', { aggregation: 'sum', property: 'input_tokens' }],
-    ['output_tokens', { aggregation: 'sum', property: 'output_tokens' }],
-  ] as const)
-    await call(stack, 'POST', '/v1/meters', { code, name: code, event, ...aggregation });
+  await makeMeters(stack, event);
   await call(stack, 'POST', '/v1/plans', planOfBench);
   const { rows: versions } = await owner.query<{ id: string }>('SELECT id FROM plan_versions');
   await subscribe(owner, organizationId, versions[0]?.id ?? '', subscriptions, start.toInstant());

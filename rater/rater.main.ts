@@ -1,6 +1,7 @@
 import { stopwatch, systemClock } from '#platform/process/clock.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
 import { billingChannels } from '#schemas/billing-run.ts';
+import { simulationChannels } from '#schemas/simulation.ts';
 import { createHighestStored, createReadQuantities } from './quantities/quantities.clickhouse.ts';
 import { createBillingRuns, createIsChecked, createReadBacklog } from './run/billing-runs.postgres.ts';
 import { createCatalog } from './run/catalog.postgres.ts';
@@ -10,18 +11,24 @@ import { prepareRun, type RatePorts } from './run/rate-period.ts';
 import { rateOneShard } from './run/rate-shard.ts';
 import { removeOldRatingLines } from './run/save-rated.postgres.ts';
 import { createReadLastSequence } from './run/usage-stream.nats.ts';
+import { advanceSimulation, rateSimulationShard, type SimulatePorts } from './simulate/rate-simulation.ts';
+import { createReadMonth } from './simulate/simulated-month.postgres.ts';
+import { createSimulations } from './simulate/simulations.postgres.ts';
 
 const options = {
   clickhouse: { requestTimeoutMs: 300_000, connectionsMax: 8 },
   fault: { help: 'Rating work that has to be done again', message: 'rating has to be tried again' },
 };
 
+const simulationEntry = new URL('./simulate/simulate.worker.ts', import.meta.url);
 const forgetEveryMs = 3_600_000;
 
 await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickhouse, postgres }) => {
+  const workers = config.raterWorkers;
   const pool = createRatingPool({
-    workersMax: config.raterWorkers,
-    queueMax: config.raterWorkers,
+    workersMax: workers,
+    // Each lane of billing has one task in it, and each lane of simulations one for each worker.
+    queueMax: workers * workers,
     timeoutMs: config.ratingTimeoutSeconds * 1000,
     memoryMbMax: config.ratingMemoryMb,
     onFault: (error) => log.error({ err: error }, 'a worker of the rating pool died'),
@@ -38,12 +45,31 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
     stopwatch,
   };
   const ports = observeRating(adapters, metrics, log, tracer);
+  const simulating: SimulatePorts = {
+    ...adapters,
+    simulations: createSimulations(postgres, config.jobLeaseSeconds),
+    readMonth: createReadMonth(postgres),
+    sum: (task) => pool.run(simulationEntry, task),
+    workers,
+  };
   const pollMs = config.jobPollMs;
   const forget = async (): Promise<boolean> => (await removeOldRatingLines(postgres, systemClock.nowMs())) > 0;
   return {
     loops: [
       { work: () => prepareRun(ports, config.raterShardSize), lanes: 1, pollMs, channel: billingChannels.runQueued },
-      { work: () => rateOneShard(ports), lanes: config.raterWorkers, pollMs, channel: billingChannels.shardsQueued },
+      { work: () => rateOneShard(ports), lanes: workers, pollMs, channel: billingChannels.shardsQueued },
+      {
+        work: () => advanceSimulation(simulating, config.raterShardSize),
+        lanes: 1,
+        pollMs,
+        channel: simulationChannels.waiting,
+      },
+      {
+        work: () => rateSimulationShard(simulating),
+        lanes: workers,
+        pollMs,
+        channel: simulationChannels.shardsQueued,
+      },
       { work: forget, lanes: 1, pollMs: forgetEveryMs },
     ],
     close: pool.close,

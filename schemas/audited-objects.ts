@@ -2,6 +2,7 @@
  * What the audit log says of an object beside what callers see: a digest of the rows that it is stored in, column by
  * column. A test goes over every column of the database: each is in here, or stands in `undigested` with the reason.
  */
+import { auditedSimulation } from '#schemas/audited-simulation.ts';
 import { type ColumnForm, type StoredResource, storedResources } from '#schemas/resources.ts';
 
 export type { ColumnForm };
@@ -373,6 +374,7 @@ export const auditedObjects = {
       },
     ],
   },
+  simulation: auditedSimulation,
   invoice: {
     ...invoiceOfForm1,
     form: 2,
@@ -471,6 +473,8 @@ export const undigested: Readonly<Record<string, string>> = {
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
   'billing_runs.started_at': 'is what progress is told by, and decides nothing',
   'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
+  'simulations.attempts':
+    'counts how often a simulation was taken that waits, and decides nothing of one that has ended',
 };
 
 /** Tables that hold no audited object. Lines of invoices are covered by the hash of their invoice. */
@@ -490,4 +494,6 @@ export const unaudited: Readonly<Record<string, string>> = {
   rating_run_lines: 'are forgotten after 30 days, and nothing is billed by them',
   rating_run_totals: 'are sums of lines that nothing is billed by',
   schema_migrations: 'belongs to the installation',
+  simulation_shards: 'are work that is left of a simulation, and gone with its end',
+  simulation_results: 'bill nothing, and are computed again from a simulation by whoever asks for the same one',
 };

@@ -204,6 +204,27 @@ export const resources = {
     about: 'What was issued. An issued invoice never changes.',
     scope: 'invoices',
   },
+  simulation: {
+    prefix: 'sim',
+    noun: 'simulation',
+    tag: 'Simulations',
+    about: 'What other plans would have charged for real usage. Nothing is billed by them.',
+    scope: 'simulations',
+    conflicts: {
+      SIMULATION_NOT_COMPLETED: {
+        status: 409,
+        title: 'The simulation has no results',
+        cause: 'It is not done yet, it failed, or it was cancelled.',
+        cure: 'Wait for its end with GET /v1/simulations/{id}?wait_seconds=25; its results are there once it is completed.',
+      },
+      TOO_MANY_SIMULATIONS: {
+        status: 409,
+        title: 'Too many simulations are under way',
+        cause: 'An organization has at most 25 simulations that are not done.',
+        cure: 'Wait for the end of one, or cancel one with DELETE /v1/simulations/{id}.',
+      },
+    },
+  },
 } as const satisfies Readonly<Record<string, Resource>>;
 
 type Resources = typeof resources;

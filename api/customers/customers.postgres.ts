@@ -2,7 +2,7 @@
 import { newId } from '#platform/process/ids.ts';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
 import type { Personal } from '#schemas/http/customers.ts';
-import { lookUpColumn } from '#schemas/names.ts';
+import { lookUpColumn, splitNames } from '#schemas/names.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type Filter, type ListPage } from '../route/lists.ts';
@@ -127,6 +127,16 @@ export const createCustomerStore = (vault: Vault) => {
         [db.organizationId, idOrExternalId],
       );
       return rows[0]?.id;
+    },
+    /** The ids of customers by the names that they are called by; names of nobody are missing. */
+    customerIds: async (db: Db, names: readonly string[]): Promise<ReadonlyMap<string, string>> => {
+      const { ids, externalIds } = splitNames(names);
+      const { rows } = await db.query<{ name: string; id: string }>(
+        `SELECT id AS name, id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
+         UNION ALL SELECT external_id, id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)`,
+        [db.organizationId, ids, externalIds],
+      );
+      return new Map(rows.map(({ name, id }) => [name, id]));
     },
     /** By id or external id, without opening what is sealed. */
     payer: async (db: Db, idOrExternalId: string): Promise<Payer | undefined> => {

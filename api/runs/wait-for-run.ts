@@ -1,6 +1,5 @@
 /** Waits for the end of a run, as a caller asked to. */
 import { sleep, stopwatch } from '#platform/process/clock.ts';
-import type { RunState } from './runs.postgres.ts';
 
 /**
  * Often at first, then a fifth of the time that was waited: a thousand who wait for a long run must not keep the
@@ -10,7 +9,7 @@ const pauseMsAfter = (waitedMs: number): number => Math.min(500, Math.max(50, wa
 
 export type RunWaitPorts = {
   /** Undefined where there is no such run. */
-  readonly state: () => Promise<RunState | undefined>;
+  readonly state: () => Promise<string | undefined>;
   /** False once the process drains: whoever waits is answered. */
   readonly isServing: () => boolean;
   readonly isCallerThere: () => boolean;

@@ -8,7 +8,8 @@ const quoted = (text: string): string =>
   /[",\r\n]/.test(text) || text === '' ? `"${text.replaceAll('"', '""')}"` : text;
 
 /** A caller's text; null is an empty field, and the empty text two quotes. */
-const cell = (text: string | null): string => (text === null ? '' : quoted(formula.test(text) ? `'${text}` : text));
+export const csvCell = (text: string | null): string =>
+  text === null ? '' : quoted(formula.test(text) ? `'${text}` : text);
 
 export type CsvRow = {
   readonly window_start: string;
@@ -21,9 +22,9 @@ export type CsvRow = {
 
 /** One column per name of `groupBy`, between the window and the numbers. */
 export const usageCsv = (groupBy: readonly string[], rows: readonly CsvRow[]): string => {
-  const header = ['window_start', 'window_end', ...groupBy.map(cell), 'quantity', 'events', 'unmeasured_events'];
+  const header = ['window_start', 'window_end', ...groupBy.map(csvCell), 'quantity', 'events', 'unmeasured_events'];
   const lines = rows.map((row) => [
-    ...[row.window_start, row.window_end, ...groupBy.map((name) => cell(row.group[name] ?? null))],
+    ...[row.window_start, row.window_end, ...groupBy.map((name) => csvCell(row.group[name] ?? null))],
     ...[row.quantity ?? '', row.events, row.unmeasured_events],
   ]);
   return [header, ...lines].map((fields) => `${fields.join(',')}\r\n`).join('');

@@ -25,7 +25,7 @@ type PeriodRow = {
   span_end: Date;
 };
 
-type VersionRow = {
+export type VersionRow = {
   id: string;
   plan_id: string;
   plan_currency: string;
@@ -41,18 +41,20 @@ type PinnedRow = {
   definition: unknown;
 };
 
-const storedCurrency = (currency: string) => {
+export const storedCurrency = (currency: string) => {
   assert(isCurrency(currency), `${currency} is not a currency`);
   return currency;
 };
 
-type VersionCharges = Pick<BillablePeriod, 'planId' | 'charges' | 'storedCharges' | 'bounds'>;
+export type VersionCharges = Pick<BillablePeriod, 'planId' | 'charges' | 'storedCharges' | 'bounds'>;
 
 /**
  * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
  * it was subscribed to; what does not read now is damage.
  */
-const chargesOf = (row: Pick<PeriodRow, 'plan_version_id' | 'currency'> & Omit<VersionRow, 'id'>): VersionCharges => {
+export const chargesOf = (
+  row: Pick<PeriodRow, 'plan_version_id' | 'currency'> & Omit<VersionRow, 'id'>,
+): VersionCharges => {
   const storedCharges = row.charges.map((json) => {
     const charge = chargeJsonIn(json, row.currency, row.plan_currency);
     assert(charge, `charge ${json.code} of plan version ${row.plan_version_id} has no price in ${row.currency}`);

@@ -25,6 +25,8 @@ export type RatingPool = {
    * ended, and with the worker's error when rating meets a bug.
    */
   rate(shard: MeasuredShard): Promise<RatedShard>;
+  /** The same with the worker's entry of that file, whose task and result the caller knows. */
+  run<Task, Result>(entry: URL, task: Task): Promise<Result>;
   /**
    * Shards that a worker is rating and that wait for one, and the share of the workers' time that was used since the
    * start.
@@ -67,7 +69,7 @@ export const createRatingPool = ({
   closeTimeoutMs = 30_000,
 }: RatingPoolBounds): RatingPool => {
   const shardsMax = workersMax + queueMax;
-  const piscina = new Piscina<MeasuredShard, RatedShard>({
+  const piscina = new Piscina({
     filename: entry.href,
     minThreads: workersMax,
     maxThreads: workersMax,
@@ -82,22 +84,24 @@ export const createRatingPool = ({
   // Of a worker that had no shard: nobody else hears of it.
   piscina.on('error', onFault);
   let shards = 0;
+  const bounded = async <Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> => {
+    if (shards >= shardsMax) throw new RatingPoolFull(shardsMax);
+    shards += 1;
+    // The abort ends the thread, whatever it is doing.
+    const signal = AbortSignal.timeout(timeoutMs);
+    try {
+      return await work(signal);
+    } catch (error) {
+      if (signal.aborted) throw new WorkerEndedError(`was ended, as it took more than ${timeoutMs / 1000} s`);
+      if (isOfEnd(error)) throw new WorkerEndedError(`died: ${error.message}`);
+      throw error;
+    } finally {
+      shards -= 1;
+    }
+  };
   return {
-    rate: async (shard) => {
-      if (shards >= shardsMax) throw new RatingPoolFull(shardsMax);
-      shards += 1;
-      // The abort ends the thread, whatever it is doing.
-      const signal = AbortSignal.timeout(timeoutMs);
-      try {
-        return await piscina.run(shard, { signal });
-      } catch (error) {
-        if (signal.aborted) throw new WorkerEndedError(`was ended, as it took more than ${timeoutMs / 1000} s`);
-        if (isOfEnd(error)) throw new WorkerEndedError(`died: ${error.message}`);
-        throw error;
-      } finally {
-        shards -= 1;
-      }
-    },
+    rate: (shard) => bounded((signal) => piscina.run(shard, { signal })),
+    run: (other, task) => bounded((signal) => piscina.run(task, { signal, filename: other.href })),
     load: () => ({ working: shards - piscina.queueSize, queued: piscina.queueSize, utilization: piscina.utilization }),
     close: () => piscina.close(),
   };

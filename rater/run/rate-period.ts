@@ -120,7 +120,7 @@ export class WorkerEndedError extends Error {
 }
 
 /** Thrown by step 1; it fails the run, as waiting would not help. */
-class StreamBehindError extends Error {
+export class StreamBehindError extends Error {
   constructor(stored: bigint, last: bigint) {
     super(
       `the store holds usage at sequence ${stored}, but the stream ends at ${last}: it was lost, or restored from an older copy`,
@@ -129,7 +129,11 @@ class StreamBehindError extends Error {
   }
 }
 
-const takeWatermark = async (ports: RatePorts, organizationId: string): Promise<bigint> => {
+/** Where the stream ends now: step 1. */
+export const takeWatermark = async (
+  ports: Pick<RatePorts, 'highestStored' | 'lastSequence'>,
+  organizationId: string,
+): Promise<bigint> => {
   // The store is asked first: it follows the stream, so in this order it can only stand lower.
   const stored = await ports.highestStored(organizationId);
   const last = await ports.lastSequence();

@@ -9,6 +9,7 @@ import { exampleCreatedAt, exampleHead, exampleId, exampleMonth, examplePage } f
 import { explainExamples } from '#schemas/http/explain-examples.ts';
 import { definitionExample, meterExample, meterVersionExample, newMeterExample } from '#schemas/http/meters.ts';
 import { flatChargeExample, meteredChargeExample } from '#schemas/http/plan.ts';
+import { resultsCsvExample } from '#schemas/http/simulations.ts';
 import { subscriptionExample } from '#schemas/http/subscriptions.ts';
 
 const hash = (digit: string): string => digit.repeat(64);
@@ -355,6 +356,7 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
   MeterUsage: meterUsage,
   'getMeterUsage answer text/csv':
     'window_start,window_end,quantity,events,unmeasured_events\r\n2026-10-01T00:00:00.000Z,2026-11-01T00:00:00.000Z,250000,1,0\r\n',
+  'exportSimulationResults answer text/csv': resultsCsvExample,
   CustomerUsage: {
     customer_id: customerExample.id,
     external_id: customerExample.external_id,

@@ -100,7 +100,8 @@ export const newPlanExample = {
 const dearerChargeExample = { ...flatChargeExample, price: { model: 'flat', amount: '12.00' } };
 export const dearerTermsExample = { charges: [dearerChargeExample] };
 
-const newCharges = chargeSchemas('New');
+/** As requests write them. */
+export const NewChargesDocument = chargeSchemas('New');
 
 export const NewPlanDocument = Type.Object(
   {
@@ -109,7 +110,7 @@ export const NewPlanDocument = Type.Object(
     kind: Type.Optional(PlanKindName),
     currency: CurrencyCode,
     interval: Type.Optional(Type.Literal('month')),
-    charges: newCharges,
+    charges: NewChargesDocument,
     ...newGeneralTermFields,
     metadata: Type.Optional(Metadata),
     draft: Type.Optional(
@@ -121,7 +122,7 @@ export const NewPlanDocument = Type.Object(
 
 const newTerms = {
   currency: Type.Optional(CurrencyCode),
-  charges: Type.Optional(newCharges),
+  charges: Type.Optional(NewChargesDocument),
   ...newGeneralTermFields,
 };
 

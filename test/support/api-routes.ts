@@ -140,6 +140,18 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
   explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),
   listEventsOfRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain/events` }),
+  createSimulation: async () => ({
+    path: '/v1/simulations',
+    body: {
+      from: new Date(lastMonth().start).toISOString(),
+      to: new Date(lastMonth().end).toISOString(),
+      customers: { all: true },
+      candidates: [{ plan: llmProPlan.code }],
+    },
+  }),
+  getSimulation: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}` }),
+  listSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results` }),
+  exportSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results.csv` }),
   createApiKey: async () => ({ path: '/v1/api-keys', body: { name: 'A key', scopes: ['read:meters'] } }),
   getApiKey: async (_, { apiKey }) => ({ path: `/v1/api-keys/${apiKey}` }),
   rotateApiKey: async (api) => ({

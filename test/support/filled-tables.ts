@@ -63,6 +63,15 @@ const statements: readonly string[] = [
    SELECT ${id('run')}, org, ${begin}, ${end}, 'completed', 1, ${begin}, ${begin} ${from}`,
   `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) SELECT ${id('run')}, 0, '{}',
      'issued' ${from}`,
+  `INSERT INTO simulations (id, organization_id, period_start, period_end, chosen, plans, state, watermark, ended_at,
+     version, created_at, updated_at, request_id, api_key_id)
+   SELECT ${id('sim')}, org, ${begin}, ${end}, '{"kind":"all"}', '{"baseline":null,"candidates":[]}', 'completed', 1,
+     ${end}, 2, ${begin} + n * interval '1 second', ${begin}, 'x', 'x' ${from}`,
+  `INSERT INTO simulation_shards (organization_id, simulation_id, shard_number, first_customer, customer_ids, state)
+   SELECT org, ${id('sim')}, 0, 0, '{}', 'done' ${from}`,
+  `INSERT INTO simulation_results (organization_id, simulation_id, customer_number, place, candidate, customer_id,
+     external_id, currency, baseline, amount)
+   SELECT org, ${id('sim')}, 0, '01.USD', 1, ${id('cus')}, 'fill-' || n, 'USD', 1, 1 ${from}`,
   `INSERT INTO invoices (id, organization_id, series_number, kind, customer_id, run_id, currency, subtotal, total,
      issued_at, previous_hash, hash, content_version)
    SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${id('run')}, 'USD', 0, 0,

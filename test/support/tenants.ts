@@ -64,7 +64,17 @@ export const makeKey = async (pipeline: Pipeline, api: Call, body: Record<string
 /** What stands of everything in an organization: ids by kind. The invoice is over the base fee alone. */
 export type Objects = Readonly<
   Record<
-    'meter' | 'plan' | 'customer' | 'subscription' | 'run' | 'invoice' | 'ratedLine' | 'apiKey' | 'event' | 'amendment',
+    | 'meter'
+    | 'plan'
+    | 'customer'
+    | 'subscription'
+    | 'run'
+    | 'invoice'
+    | 'ratedLine'
+    | 'simulation'
+    | 'apiKey'
+    | 'event'
+    | 'amendment',
     string
   >
 > & {
@@ -127,6 +137,15 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   if (ended.body.state !== 'completed') throw new Error(`the billing run ended as ${JSON.stringify(ended.body)}`);
   const [invoice] = (await api('GET', '/v1/invoices')).body.items;
   const explained = await api('GET', `/v1/invoices/${invoice.id}/line-items/2/explain`);
+  const simulation = await made(api, '/v1/simulations', {
+    from: started,
+    to: new Date(month.end).toISOString(),
+    customers: { all: true },
+    candidates: [{ plan: llmProPlan.code }],
+  });
+  const simulated = await api('GET', `/v1/simulations/${simulation.id}?wait_seconds=25`);
+  if (simulated.body.state !== 'completed')
+    throw new Error(`the simulation ended as ${JSON.stringify(simulated.body)}`);
   const key = await made(api, '/v1/api-keys', { name: 'A key of the objects', scopes: ['read:meters'] });
   return {
     meter: meters[0]?.id ?? '',
@@ -136,6 +155,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     run: run.id,
     invoice: invoice.id,
     ratedLine: explained.body.id,
+    simulation: simulation.id,
     apiKey: key.id,
     externalId,
     ...(ingest ? await makeAmendedEvent(api, ingest) : { event: '', amendment: '' }),

@@ -55,6 +55,7 @@ export const useCases = new Set([
   'api/reconciliation/gather-evidence.ts',
   'api/route/define-route.ts',
   'api/route/idempotency-key.ts',
+  'api/simulations/ask-simulation.ts',
   'api/usage/coalesce-reads.ts',
   'ingest/amendments/relay.ts',
   'ingest/fail-points.ts',
@@ -75,6 +76,7 @@ export const useCases = new Set([
   'invoicer/invoices/close-period.ts',
   'rater/run/rate-period.ts',
   'rater/run/rate-shard.ts',
+  'rater/simulate/rate-simulation.ts',
   'rater/verify/rate-again.ts',
 ]);
 export const isPure = (path: string): boolean =>

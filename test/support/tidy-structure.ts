@@ -10,7 +10,7 @@ import { type Fault, isMain, isTool, type Rule, targetOf, topOf } from './tidy-p
 const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
   platform: ['json', 'process', 'stores', 'audit', 'secrets', 'config', 'http', 'access', 'work', 'start', 'local'],
   ingest: ['parse', 'gateway', 'stream', 'claims', 'sink', 'identity', 'amendments'],
-  rater: ['aggregate', 'quantities', 'price', 'run', 'verify'],
+  rater: ['aggregate', 'quantities', 'price', 'run', 'simulate', 'verify'],
   invoicer: ['periods', 'invoices'],
   api: [
     'route',
@@ -21,6 +21,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'entitlements',
     'runs',
     'invoices',
+    'simulations',
     'events',
     'explain',
     'reconciliation',
@@ -86,6 +87,9 @@ const sharedTables: Readonly<Record<string, string>> = {
   billing_periods: 'The rater cuts the time of a run into open ones, the invoicer marks them as billed.',
   billing_runs: 'A queue: the API asks, the rater prepares, the invoicer completes.',
   billing_run_shards: 'A queue: the rater makes and rates, the invoicer issues.',
+  simulations: 'A queue: the API asks and cancels, the rater does the work.',
+  simulation_shards: 'A queue: the rater makes and rates, the API takes them away from what it cancels.',
+  simulation_results: 'The rater writes them, the API takes them away with what it cancels.',
 };
 
 const written = /\b(?:INSERT\s+INTO|DELETE\s+FROM|UPDATE)\s+([a-z_]+)\b/g;

@@ -28,16 +28,22 @@ beforeAll(async () => {
       { external_id: `kept-${unique()}`, name: 'K' },
       { 'idempotency-key': 'the same for both' },
     );
-  for (const [tenant, objects] of [[own, ownObjects] as const, [other, otherObjects] as const])
+  for (const [tenant, objects] of [[own, ownObjects] as const, [other, otherObjects] as const]) {
     await makeWhatIsListed(tenant, objects);
-  // Of what no request can bring about, a row each.
-  for (const [{ organizationId }, objects] of [[own, ownObjects] as const, [other, otherObjects] as const])
+    // Of what no request can bring about, a row each.
     await pipeline.asOwner.query(
       `INSERT INTO rating_failures (id, organization_id, run_id, shard_number, billing_period_id, subscription_id,
          customer_id, code, message, failed_at)
        VALUES ($1, $2, $3, 0, $4, $5, $6, 'rating_error', 'x', now())`,
-      [newId('rfl'), organizationId, objects.run, newId('bpd'), objects.subscription, objects.customer],
+      [newId('rfl'), tenant.organizationId, objects.run, newId('bpd'), objects.subscription, objects.customer],
     );
+    // A simulation that has ended has no shards any more.
+    await pipeline.asOwner.query(
+      `INSERT INTO simulation_shards (organization_id, simulation_id, shard_number, first_customer, customer_ids, state)
+       VALUES ($1, $2, 0, 0, '{}', 'done')`,
+      [tenant.organizationId, objects.simulation],
+    );
+  }
   await ingestCounted(own, 2);
   await ingestCounted(other, 3);
   const url = loginUrl(pipeline.databaseUrl, 'millrace_gateway', databasePassword);
@@ -84,6 +90,9 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/invoices/:id/line-items/:line/explain': 'invoice',
   '/v1/rated-lines/:id/explain': 'ratedLine',
   '/v1/rated-lines/:id/explain/events': 'ratedLine',
+  '/v1/simulations/:id': 'simulation',
+  '/v1/simulations/:id/results': 'simulation',
+  '/v1/simulations/:id/results.csv': 'simulation',
   '/v1/events/:id': 'event',
   '/v1/events/amendments/:id': 'amendment',
   '/v1/api-keys/:id': 'apiKey',

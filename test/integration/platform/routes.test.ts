@@ -201,7 +201,8 @@ describe.each(withMethod('GET'))('HEAD of %s', (_, { operation }) => {
     expect([head.status, head.body]).toEqual([got.status, '']);
     for (const name of ['content-type', 'etag', 'cache-control'])
       expect(head.headers.get(name), name).toBe(got.headers.get(name));
-    expect(Number(head.headers.get('content-length'))).toBeGreaterThan(0);
+    // Of an answer that is streamed nobody knows the length before its end.
+    if (operation !== 'exportSimulationResults') expect(Number(head.headers.get('content-length'))).toBeGreaterThan(0);
     expect((await pipeline.api('HEAD', path, undefined, { authorization: '' })).status).toBe(401);
   });
 });
@@ -297,6 +298,7 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
         'explainRatedLine',
         'explainInvoiceLine',
         'listEventsOfRatedLine',
+        'exportSimulationResults',
       ];
       expect([...unversioned, 'searchEvents', 'getEvent', 'getAmendment']).toContain(operation);
       return expect(answer.headers.get('etag')).toBeNull();
@@ -305,7 +307,7 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
     expect(answer.headers.get('etag')).toBe(etag);
     if (changesByItself) {
       // An answer that says more than the version must not be taken for the one that is known.
-      expect(['getApiKey', 'getSubscription']).toContain(operation);
+      expect(['getApiKey', 'getSubscription', 'getSimulation']).toContain(operation);
       return expect((await send(operation, { 'if-none-match': etag })).status).toBe(200);
     }
     for (const known of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {

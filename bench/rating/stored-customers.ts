@@ -1,0 +1,57 @@
+/** What benches of rating stand on: a client of the API, and customers with subscriptions that lie in the store. */
+import type pg from 'pg';
+import type { Stack } from '#platform/local/stack.ts';
+
+/** Asks the API; throws where it refuses. */
+export const call = async <Body extends object = { readonly id: string }>(
+  stack: Stack,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<Body> => {
+  const response = await fetch(new URL(path, stack.apiUrl), {
+    method,
+    headers: { authorization: `Bearer ${stack.apiKey}`, ...(body && { 'content-type': 'application/json' }) },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${text.slice(0, 500)}`);
+  return JSON.parse(text) as Body;
+};
+
+/** The meters that the plans of the benches charge by, of an event. */
+export const makeMeters = async (stack: Stack, event: string): Promise<void> => {
+  for (const [code, aggregation] of [
+    ['requests', { aggregation: 'count' }],
+    ['input_tokens', { aggregation: 'sum', property: 'input_tokens' }],
+    ['output_tokens', { aggregation: 'sum', property: 'output_tokens' }],
+  ] as const)
+    await call(stack, 'POST', '/v1/meters', { code, name: code, event, ...aggregation });
+};
+
+/** Customers and their subscriptions, written directly: it is not their making that is measured. */
+export const subscribe = async (
+  owner: pg.Client,
+  organizationId: string,
+  planVersionId: string,
+  subscriptions: number,
+  startedAt: Temporal.Instant,
+): Promise<void> => {
+  const idOf = (prefix: string, number: string) =>
+    `'${prefix}_' || replace(uuidv7(interval '-1 day' + ${number} * interval '1 millisecond')::text, '-', '')`;
+  await owner.query(
+    `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
+     SELECT ${idOf('cus', 'n')}, $1, 'customer-' || n, 'Customer ' || n, '{}', 1, now(), now()
+     FROM generate_series(0, $2::integer - 1) AS n`,
+    [organizationId, subscriptions],
+  );
+  await owner.query(
+    `INSERT INTO subscriptions
+       (id, organization_id, customer_id, plan_version_id, currency, state, started_at, metadata, version, created_at,
+        updated_at)
+     SELECT ${idOf('sub', 'row_number() OVER ()')}, $1, id, $2, 'USD', 'active', $3, '{}', 1, now(), now()
+     FROM customers`,
+    [organizationId, planVersionId, startedAt.toString()],
+  );
+  await owner.query('ANALYZE');
+};

@@ -1,0 +1,37 @@
+/** What the audit log digests of a simulation: what was asked for, and once it has ended what came of it. */
+export const auditedSimulation = {
+  table: 'simulations',
+  organization: 'organization_id',
+  created: ['simulation.created'],
+  createdAt: 'created_at',
+  isVersioned: true,
+  columns: {
+    id: 'text',
+    organization_id: 'text',
+    name: 'text',
+    period_start: 'instant',
+    period_end: 'instant',
+    chosen: 'text',
+    plans: 'text',
+    version: 'text',
+    created_at: 'instant',
+    request_id: 'text',
+    api_key_id: 'text',
+  },
+  settling: {
+    columns: {
+      state: 'text',
+      watermark: 'text',
+      customers_total: 'text',
+      customers_done: 'text',
+      started_at: 'instant',
+      ended_at: 'instant',
+      summary: 'text',
+      updated_at: 'instant',
+      leased_until: 'instant',
+      failure: 'text',
+    },
+    when: "t.state IN ('completed', 'failed', 'cancelled')",
+  },
+  children: [],
+} as const;
