@@ -8,6 +8,10 @@ import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
 import { auditLogRoutes } from './access/audit-log-routes.ts';
 import { catalogStore } from './catalog/catalog.postgres.ts';
+import { costBookRoutes } from './catalog/cost-book-routes.ts';
+import { costBookStore } from './catalog/cost-books.postgres.ts';
+import { creditUnitRoutes } from './catalog/credit-unit-routes.ts';
+import { creditUnitStore } from './catalog/credit-units.postgres.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
 import { planRoutes } from './catalog/plan-routes.ts';
 import { planVersionRoutes } from './catalog/plan-version-routes.ts';
@@ -32,6 +36,8 @@ import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
 /** What is read and written in PostgreSQL, by domain. */
 export const createStores = (vault: Vault) => ({
   catalog: catalogStore,
+  costBooks: costBookStore,
+  creditUnits: creditUnitStore,
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
   invoices: invoiceReader,
@@ -58,6 +64,8 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   meterRoutes,
   planRoutes,
   planVersionRoutes,
+  costBookRoutes,
+  creditUnitRoutes,
   priceRoutes,
   customerRoutes,
   subscriptionRoutes,

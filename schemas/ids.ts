@@ -8,6 +8,8 @@ const otherPrefixes = {
   bpd: 'billing period',
   rln: 'rated line',
   mtv: 'meter version',
+  cbv: 'version of a cost book',
+  crr: 'rate of a credit unit',
   amd: 'amendment',
   aud: 'audit entry',
   evt: 'row of the outbox',

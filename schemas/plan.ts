@@ -1,4 +1,6 @@
 /** A plan version: what a subscription is charged for. Its JSON is public; its prices are in `price/`. */
+
+import { readUnitOfCharge } from '#schemas/credit-unit.ts';
 import { type Currency, isCurrency } from '#schemas/currency.ts';
 import {
   addMissingCurrencies,
@@ -19,6 +21,7 @@ import {
   type TextRule,
 } from '#schemas/fault.ts';
 import { codeRule, newNameFault, readNewCode } from '#schemas/names.ts';
+import { creditFaults } from '#schemas/price/credits.ts';
 import { modelNamed, type Price, type PriceJson, priceToJson, readPrice } from '#schemas/price/price.ts';
 
 /**
@@ -33,7 +36,11 @@ export type Charge = {
 };
 
 /** A charge as its plan has it: with its price in the plan's own currency, and in others. */
-export type PlanCharge = Charge & { readonly currencyOptions: CurrencyOptions };
+export type PlanCharge = Charge & {
+  /** The unit of credits that the amounts of all its prices are in; null where they are money. */
+  readonly creditUnit: string | null;
+  readonly currencyOptions: CurrencyOptions;
+};
 
 /** What a plan version charges; what the plan is called is not of a version. */
 export type PlanTerms = {
@@ -61,6 +68,8 @@ export type ChargeJson = {
   readonly code: string;
   readonly name: string;
   readonly meter: string | null;
+  /** Absent where the amounts are money. */
+  readonly credit_unit?: string;
   readonly price: PriceJson;
   /** Absent where there is none, as charges were written before there could be any. */
   readonly currency_options?: Readonly<Record<string, PriceJson>>;
@@ -138,16 +147,24 @@ export const chargeFromJson = (json: unknown, field = ''): Parsed<PlanCharge> =>
 };
 
 const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge | undefined => {
-  const object = readObject(json, field, ['code', 'name', 'meter', 'price', 'currency_options'], faults);
+  const object = readObject(json, field, ['code', 'name', 'meter', 'credit_unit', 'price', 'currency_options'], faults);
   if (!object) return undefined;
   const code = readText(object, 'code', field, codeRule, faults);
   const name = readName(object, field, faults);
   const price = readPrice(ownValue(object, 'price'), fieldOf(field, 'price'), faults);
   const currencyOptions = readCurrencyOptions(object, field, price, faults);
   const meter = readMeter(object, field, faults);
-  return code === undefined || name === undefined || !price || meter === undefined
-    ? undefined
-    : { code, name, meter, price, currencyOptions };
+  const creditUnit = readUnitOfCharge(object, field, faults);
+  if (code === undefined || name === undefined || !price || meter === undefined || creditUnit === undefined)
+    return undefined;
+  if (creditUnit !== null) {
+    const unitField = fieldOf(field, 'credit_unit');
+    faults.push(...creditFaults(price, fieldOf(field, 'price'), unitField));
+    for (const [currency, option] of currencyOptions)
+      if (option.model === price.model)
+        faults.push(...creditFaults(option, `${fieldOf(field, 'currency_options')}.${currency}`, unitField));
+  }
+  return { code, name, meter, creditUnit, price, currencyOptions };
 };
 
 /** Whether a meter must be there depends on the model; where that is not known, its own fault is enough. */
@@ -189,6 +206,7 @@ export const chargeToJson = (charge: Charge | PlanCharge): ChargeJson => ({
   code: charge.code,
   name: charge.name,
   meter: charge.meter,
+  ...('creditUnit' in charge && charge.creditUnit !== null && { credit_unit: charge.creditUnit }),
   price: priceToJson(charge.price),
   ...('currencyOptions' in charge &&
     charge.currencyOptions.size > 0 && { currency_options: currencyOptionsToJson(charge.currencyOptions) }),

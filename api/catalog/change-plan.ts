@@ -3,6 +3,7 @@
  * Each is under the lock of the plan's row, so that of two at once the second sees what the first did.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { isCurrency } from '#schemas/currency.ts';
 import { type FailureCode, FailureError } from '#schemas/failures.ts';
 import { asObject, type Fault, type JsonObject, type Parsed } from '#schemas/fault.ts';
 import type { MeterDefinition } from '#schemas/meter.ts';
@@ -16,10 +17,12 @@ import {
   planVersionToJson,
 } from '#schemas/plan.ts';
 import { meterFaults } from '#schemas/price/meter-fit.ts';
+import { readPriceSources, sourceNamesOf } from '../../rater/run/price-sources.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, refuseFaults } from '../route/resource-fields.ts';
 import type { CatalogStore, Plan } from './catalog.postgres.ts';
 import type { PlanVersion } from './plan-versions.postgres.ts';
+import { chargePlaces, sourceFaults } from './source-faults.ts';
 
 export type PlanPorts = { readonly catalog: CatalogStore };
 
@@ -45,15 +48,44 @@ const chargeFaults = (charge: ChargeJson, meter: MeterDefinition, field: string)
 };
 
 /**
+ * What is wrong with what the prices refer to: books and units are there and fit, and what is charged from `activeAt`
+ * on has a price then. What a stored charge says that does not read any more is left to whoever reads it.
+ */
+const sourcesFaults = async (
+  db: Db,
+  { currency, charges }: PlanTermsJson,
+  activeAt: Date | undefined,
+): Promise<Fault[]> => {
+  const read = charges.flatMap((json, index) => {
+    const parsed = chargeFromJson(json);
+    return parsed.ok ? [{ charge: parsed.value, field: `charges[${index}]` }] : [];
+  });
+  const prices = read.flatMap(({ charge }) => [
+    charge,
+    ...[...charge.currencyOptions.values()].map((price) => ({ ...charge, price })),
+  ]);
+  const at = activeAt?.getTime() ?? 0;
+  const span = { start: at, end: at + 1 };
+  const sources = await readPriceSources(db, db.organizationId, sourceNamesOf(prices), span);
+  return isCurrency(currency)
+    ? read.flatMap(({ charge, field }) =>
+        sourceFaults(charge, currency, chargePlaces(field), sources, activeAt?.getTime()),
+      )
+    : [];
+};
+
+/**
  * The newest versions of the meters that are charged by, each locked against its end and another version; refused where
- * one is not there, or can't be asked what its price needs.
+ * one is not there, or can't be asked what its price needs, and where a price refers to what is not there.
  */
 const metersOf = async (
   { catalog }: PlanPorts,
   db: Db,
-  { charges }: PlanTermsJson,
+  terms: PlanTermsJson,
   refusal: FailureCode,
+  activeAt: Date | undefined,
 ): Promise<ReadonlyMap<string, string>> => {
+  const { charges } = terms;
   const codes = charges.flatMap(({ meter }) => (meter ? [meter] : []));
   const versions = await catalog.newestVersions(db, codes);
   const meters = await catalog.meterVersionsOf(db, [...versions.values()]);
@@ -66,6 +98,7 @@ const metersOf = async (
       ? chargeFaults(charge, definition, field)
       : [{ field: `${field}.meter`, code: 'not_found', message: `there is no meter ${meter}` }];
   });
+  faults.push(...(await sourcesFaults(db, terms, activeAt)));
   if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
   return versions;
 };
@@ -109,7 +142,7 @@ export const createPlan = async (
 ): Promise<Plan> => {
   const { catalog } = ports;
   const plan = planVersionToJson(required(planVersionFromJson(json)));
-  const meters = await metersOf(ports, db, plan, 'VALIDATION_FAILED');
+  const meters = await metersOf(ports, db, plan, 'VALIDATION_FAILED', draft ? undefined : now);
   const id = found(await catalog.addPlan(db, { ...plan, metadata }, now), 'PLAN_ALREADY_EXISTS');
   if (draft) await catalog.addDraft(db, id, plan, now);
   else await catalog.addActiveVersion(db, id, plan, meters, now);
@@ -139,7 +172,7 @@ export const changePlan = async (
     const terms = termsWith(before, given);
     if (before.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
     if (!isDeepStrictEqual(terms, canonical(before))) {
-      const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+      const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED', now);
       await catalog.addActiveVersion(db, before.id, terms, meters, now);
     }
   }
@@ -158,7 +191,7 @@ export const addDraft = async (
   const { catalog } = ports;
   const plan = await lockedPlan(ports, db, idOrCode);
   const terms = termsWith(plan, given);
-  await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+  await metersOf(ports, db, terms, 'VALIDATION_FAILED', undefined);
   const after = await catalog.addDraft(db, plan.id, terms, now);
   await catalog.countPlanChange(db, plan.id, now);
   return { plan, after };
@@ -193,7 +226,7 @@ export const changeDraft = (
     matchVersion(before.version);
     requireDraft(before);
     const terms = termsWith(before, given);
-    await metersOf(ports, db, terms, 'VALIDATION_FAILED');
+    await metersOf(ports, db, terms, 'VALIDATION_FAILED', undefined);
     return ports.catalog.changeDraft(db, before, terms, now);
   });
 
@@ -206,7 +239,7 @@ export const activateDraft = (
 ): Promise<Required<VersionChange>> =>
   changeVersion(ports, db, name, now, async (before) => {
     requireDraft(before);
-    const meters = await metersOf(ports, db, before, 'PLAN_VERSION_INCOMPLETE');
+    const meters = await metersOf(ports, db, before, 'PLAN_VERSION_INCOMPLETE', now);
     return ports.catalog.activateDraft(db, before, meters, now);
   });
 

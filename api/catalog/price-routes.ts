@@ -1,12 +1,16 @@
 /** `/v1/prices`: what a price comes to, before any plan has it. */
+
+import type { Fault } from '#schemas/fault.ts';
 import { PricedPreview, PricePreview, PricePreviewDocument } from '#schemas/http/price-preview.ts';
 import { formatMinorUnits, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
-import { priceStepToJson, type RatedCharge } from '#schemas/rated-line.ts';
+import { priceStepToJson } from '#schemas/rated-line.ts';
+import { readPriceSources, sourceNamesOf } from '../../rater/run/price-sources.ts';
 import type { Routes } from '../route/define-route.ts';
-import { previewPrice } from './preview-price.ts';
+import { readInstant, refuseFaults } from '../route/resource-fields.ts';
+import { chargeAsked, type Previewed, previewPrice } from './preview-price.ts';
 
-const previewJson = (rated: RatedCharge) => ({
+const previewJson = ({ rated, sources }: Previewed) => ({
   model: rated.model,
   currency: rated.currency,
   rounding: rated.rounding,
@@ -15,6 +19,7 @@ const previewJson = (rated: RatedCharge) => ({
   precise_amount: formatPreciseAmount(rated.precise),
   amount: formatMinorUnits(rated.amount, rated.currency),
   steps: rated.steps.map(priceStepToJson),
+  sources,
 });
 
 export const priceRoutes = ({ ask }: Routes): void => {
@@ -30,6 +35,14 @@ export const priceRoutes = ({ ask }: Routes): void => {
       answers: { 200: PricedPreview },
       failures: [],
     },
-    async ({ body }) => previewJson(previewPrice(body)),
+    async ({ caller, db, body, nowMs }) => {
+      const charge = chargeAsked(body, caller.kind);
+      const faults: Fault[] = [];
+      const at = readInstant(body.at, 'at', faults) ?? nowMs;
+      refuseFaults(faults);
+      const span = { start: at, end: at + 1 };
+      const sources = await readPriceSources(db, db.organizationId, sourceNamesOf([charge]), span);
+      return previewJson(previewPrice(body, charge, sources, at));
+    },
   );
 };

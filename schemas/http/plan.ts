@@ -4,11 +4,13 @@
  * say, and only the reader refuses: bounds of tiers that do not increase, a null bound that is not the last, a code
  * that two charges of one plan have, a name with half of a surrogate pair, a cap under a minimum, a cell of a matrix
  * that names what is no dimension of it, or what another cell names, currencies that some charges have and others have
- * not, or the plan's own among its further ones, and a further price of another model.
+ * not, or the plan's own among its further ones, a further price of another model, a price in credits of a model that
+ * has none, and what is no cost book or credit unit, or does not fit the currency or the dimensions.
  */
 import { type TSchema, Type } from 'typebox';
+import { unitCodePattern, unitCodeRule } from '#schemas/credit-unit.ts';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
-import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
+import { CurrencyCode, closed, formed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { meterExample } from '#schemas/http/meters.ts';
 import { codePattern, idFormAbout } from '#schemas/names.ts';
 import { type ChargeJson, chargesMax, namePattern } from '#schemas/plan.ts';
@@ -22,6 +24,12 @@ const meterCode = Type.Unsafe<string>({ ...code, description: 'Code of the meter
 const newCode = Type.Unsafe<string>({
   ...NewCode,
   description: `Unique within the plan. It must not have ${idFormAbout}.`,
+});
+
+const creditUnit = Type.Unsafe<string>({
+  ...formed(unitCodePattern, unitCodeRule.about),
+  description:
+    'Code of the credit unit that the amounts of the prices are in; absent where they are money. Not for shares of a value, `dynamic` and `cost_book`.',
 });
 
 const optionsOf = (price: TSchema) =>
@@ -38,7 +46,11 @@ const chargeSchemas = (prefix: '' | 'New') => {
     const { properties } = prefix === 'New' ? Type.Object(fields) : Type.Required(Type.Object(fields));
     // Of a line that was rated there is the one price that it was rated by.
     const options = Type.Optional(optionsOf(price));
-    return Type.Object({ ...properties, price, currency_options: options }, { ...closed, title: `${prefix}${title}` });
+    const unit = Type.Optional(creditUnit);
+    return Type.Object(
+      { ...properties, credit_unit: unit, price, currency_options: options },
+      { ...closed, title: `${prefix}${title}` },
+    );
   };
   const chargeCode = prefix === 'New' ? newCode : code;
   const FlatCharge = named(

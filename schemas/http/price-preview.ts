@@ -1,6 +1,7 @@
 /** What a price comes to for some usage, before any plan has it. */
 import { Type } from 'typebox';
-import { CurrencyCode, closed, Decimal, RoundingModeName } from '#schemas/http/fields.ts';
+import { unitCodePattern, unitCodeRule } from '#schemas/credit-unit.ts';
+import { CurrencyCode, closed, Decimal, formed, GivenInstant, RoundingModeName } from '#schemas/http/fields.ts';
 import { PriceStep } from '#schemas/http/invoices.ts';
 import { flat } from '#schemas/price/flat.ts';
 import { meteredPriceSchema, priceModels } from '#schemas/price/price.ts';
@@ -23,6 +24,15 @@ const PreviewEvent = Type.Object(
 );
 
 const usageFields = {
+  credit_unit: Type.Optional(
+    formed(unitCodePattern, unitCodeRule.about, { description: 'Code of the credit unit that the amounts are in.' }),
+  ),
+  at: Type.Optional(
+    Type.Unsafe<string>({
+      ...GivenInstant,
+      description: 'When: of a cost book and a credit unit, what is in force then; now if absent.',
+    }),
+  ),
   currency: CurrencyCode,
   rounding: Type.Optional(RoundingModeName),
   quantity: Type.Optional(
@@ -61,6 +71,11 @@ export const PricePreviewDocument = Type.Object(
   },
 );
 
+export const PriceSourceIds = Type.Array(Type.String({ pattern: '^(cbv|crr)_[0-9a-f]{32}$' }), {
+  description:
+    'What else the price was made of: the id of the version of the cost book, or of the rates of the credit unit, in the order of their chain.',
+});
+
 export const PricedPreview = Type.Object(
   {
     model: Type.Enum(
@@ -74,6 +89,7 @@ export const PricedPreview = Type.Object(
     precise_amount: Type.Unsafe<string>({ ...Decimal, description: 'Before it is rounded; the sum of the steps.' }),
     amount: Type.Unsafe<string>({ ...Decimal, description: 'Rounded once, to minor units.' }),
     steps: Type.Array(PriceStep),
+    sources: PriceSourceIds,
   },
   {
     ...closed,
@@ -109,6 +125,7 @@ export const PricedPreview = Type.Object(
             amount: '0.7840416',
           },
         ],
+        sources: [],
       },
     ],
   },

@@ -16,7 +16,7 @@ export const meterFaults = (
   for (const [index, dimension] of (cells?.dimensions ?? []).entries())
     if (!meter.groupBy.includes(dimension))
       faults.push({
-        field: `${field}.dimensions[${index}]`,
+        field: `${field}.dimensions[${index}]${price.model === 'cost_book' ? '.property' : ''}`,
         code: 'not_allowed',
         message: `the meter is not grouped by ${dimension}: its group_by must name it`,
       });

@@ -51,6 +51,7 @@ export const useCases = new Set([
   'api/route/idempotency-key.ts',
   'api/usage/coalesce-reads.ts',
   'ingest/amendments/relay.ts',
+  'rater/run/price-sources.ts',
   'ingest/fail-points.ts',
   'ingest/gateway/accept-events.ts',
   'ingest/gateway/decompress.ts',

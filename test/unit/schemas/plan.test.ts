@@ -43,7 +43,14 @@ const planVersions: fc.Arbitrary<PlanVersion> = fc
     charges: chargeCodes.map((code, index) => {
       const price = chargePrices[index] as PlanVersion['charges'][number]['price'];
       const currencyOptions = new Map(options.filter((one) => one !== rest.currency).map((one) => [one, price]));
-      return { code, name: `Charge ${index}`, meter: price.model === 'flat' ? null : code, price, currencyOptions };
+      return {
+        code,
+        name: `Charge ${index}`,
+        meter: price.model === 'flat' ? null : code,
+        creditUnit: null,
+        price,
+        currencyOptions,
+      };
     }),
   }));
 
