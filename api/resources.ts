@@ -15,7 +15,10 @@ import { creditUnitStore } from './catalog/credit-units.postgres.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
 import { planRoutes } from './catalog/plan-routes.ts';
 import { planVersionRoutes } from './catalog/plan-version-routes.ts';
+import { priceOverrideRoutes } from './catalog/price-override-routes.ts';
+import { priceOverrideStore } from './catalog/price-overrides.postgres.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
+import { sourceRowStore } from './catalog/source-rows.postgres.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
 import { type AmendmentPorts, amendmentRoutes } from './events/amendment-routes.ts';
@@ -37,7 +40,9 @@ import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
 export const createStores = (vault: Vault) => ({
   catalog: catalogStore,
   costBooks: costBookStore,
+  sourceRows: sourceRowStore,
   creditUnits: creditUnitStore,
+  priceOverrides: priceOverrideStore,
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
   invoices: invoiceReader,
@@ -67,6 +72,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   costBookRoutes,
   creditUnitRoutes,
   priceRoutes,
+  priceOverrideRoutes,
   customerRoutes,
   subscriptionRoutes,
   usageRoutes,

@@ -1,6 +1,6 @@
 /**
- * Units of credits, and what they are worth: of a unit some rows by time, each in a currency or in one other unit, which
- * is worth something itself. A chain of units ends at a currency. Pure.
+ * Units of credits, and what they are worth: of a unit some rows by time, each in a currency or in one other unit,
+ * which is worth something itself. A chain of units ends at a currency. Pure.
  */
 import { isCurrency } from '#schemas/currency.ts';
 import { type Fault, fieldOf, type JsonObject, readText, type TextRule } from '#schemas/fault.ts';
@@ -66,7 +66,7 @@ export const inForce = <Row extends ByTime>(rows: readonly Row[], at: Instant): 
 export const inForceOrFirst = <Row extends ByTime>(rows: readonly Row[], at: Instant): Row | undefined =>
   inForce(rows, Math.max(at, rows[0]?.effectiveFrom ?? at));
 
-type Pick = (rows: readonly CreditRate[], at: Instant) => CreditRate | undefined;
+type PickRate = (rows: readonly CreditRate[], at: Instant) => CreditRate | undefined;
 /** By the code of the unit, in the order of `byTime`. */
 export type RatesByUnit = ReadonlyMap<string, readonly CreditRate[]>;
 
@@ -79,7 +79,7 @@ export const chainTo = (
   currency: string,
   at: Instant,
   rates: RatesByUnit,
-  pick: Pick = inForce,
+  pick: PickRate = inForce,
   lengthMax = chainMax,
 ): readonly CreditRate[] | undefined => {
   const rows = lengthMax > 0 ? (rates.get(unit) ?? []) : [];
@@ -97,7 +97,7 @@ export const chainTo = (
 };
 
 /** What one credit comes to over a chain of rates. */
-export const worthOf = (chain: readonly CreditRate[]): Amount =>
+export const worthOf = (chain: readonly Pick<CreditRate, 'amount'>[]): Amount =>
   chain.reduce((worth, { amount }) => multiplyAmounts(worth, amount), oneQuantity as bigint as Amount);
 
 /** How long the rates between two units are at most, in digits. */

@@ -55,6 +55,9 @@ const periodOfMonth = (month: Temporal.PlainYearMonth, timeZone: string): Period
 const startOfMonth = (month: Temporal.PlainYearMonth, timeZone: string): Instant =>
   month.toPlainDate({ day: 1 }).toZonedDateTime(timeZone).epochMilliseconds;
 
+/** Reads back what `formatPeriod` wrote. */
+export const periodFromJson = ({ start, end }: PeriodJson): Period => periodOf(Date.parse(start), Date.parse(end));
+
 export const formatPeriod = (period: Period): PeriodJson => ({
   start: formatInstant(period.start),
   end: formatInstant(period.end),

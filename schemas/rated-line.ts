@@ -14,8 +14,10 @@ import {
   parseStoredAmount,
   type RoundingMode,
 } from '#schemas/money.ts';
-import { formatPeriod, type Period } from '#schemas/period.ts';
+import { formatPeriod, type Period, periodFromJson } from '#schemas/period.ts';
 import type { PriceModel } from '#schemas/price/price.ts';
+import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
+import { type PriceSpan, priceSpanFromJson, priceSpanToJson } from '#schemas/price-span.ts';
 import { formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 
 /** Decided once per tenant or plan, stored with every line, so that a line can be computed again. */
@@ -67,6 +69,8 @@ export type PriceStep = {
   readonly amount: PreciseAmount;
   /** The cell of a matrix by the values that it names; none for the default price. */
   readonly cell?: Readonly<Record<string, string>>;
+  /** The time that it is of, where the price changed inside the billing period. */
+  readonly span?: Period;
 };
 
 /** What a price function gives; the amounts of `steps` sum exactly to `precise`. */
@@ -88,6 +92,15 @@ export type RatedCharge = Priced & {
   readonly quantity: Quantity;
   /** `precise` rounded to minor units, once; what is printed and summed. */
   readonly amount: Amount;
+  /** Absent where the plan version's price stood for all of the time. */
+  readonly priceSpans?: readonly RatedSpan[];
+};
+
+/** A stretch of the time with one price, and what was used in it. */
+export type RatedSpan = PriceSpan & {
+  readonly quantity: Quantity;
+  readonly usageParts?: readonly MeasuredPart[];
+  readonly unmeasuredEvents: bigint;
 };
 
 export type RatedLine = RatedCharge & {
@@ -112,8 +125,17 @@ export const priceStepToJson = (step: PriceStep) => ({
   flat_amount: formatAmount(step.flatAmount),
   amount: formatPreciseAmount(step.amount),
   ...(step.cell && { cell: step.cell }),
+  ...(step.span && { span: formatPeriod(step.span) }),
 });
 export type PriceStepJson = ReturnType<typeof priceStepToJson>;
+
+const ratedSpanToJson = (rated: RatedSpan) => ({
+  ...priceSpanToJson(rated),
+  quantity: formatQuantity(rated.quantity),
+  ...(rated.usageParts && { parts: rated.usageParts }),
+  unmeasured_events: rated.unmeasuredEvents.toString(),
+});
+export type RatedSpanJson = ReturnType<typeof ratedSpanToJson>;
 
 /** Stable key order and decimal strings: equal lines give equal bytes under `JSON.stringify`. */
 export const ratedLineToJson = (line: RatedLine) => ({
@@ -134,6 +156,7 @@ export const ratedLineToJson = (line: RatedLine) => ({
   precise_amount: formatPreciseAmount(line.precise),
   amount: formatMinorUnits(line.amount, line.currency),
   steps: line.steps.map(priceStepToJson),
+  ...(line.priceSpans && { price_spans: line.priceSpans.map(ratedSpanToJson) }),
 });
 export type RatedLineJson = ReturnType<typeof ratedLineToJson>;
 
@@ -149,6 +172,14 @@ export const priceStepFromJson = (json: PriceStepJson): PriceStep => ({
   flatAmount: stored(parseStoredAmount(json.flat_amount), json),
   amount: stored(parsePreciseAmount(json.amount), json),
   ...(json.cell && { cell: json.cell }),
+  ...(json.span && { span: periodFromJson(json.span) }),
+});
+
+export const ratedSpanFromJson = (json: RatedSpanJson): RatedSpan => ({
+  ...priceSpanFromJson(json),
+  quantity: stored(parseQuantity(json.quantity), json),
+  ...(json.parts && { usageParts: json.parts }),
+  unmeasuredEvents: BigInt(json.unmeasured_events),
 });
 
 /** What a stored line has in columns of its own: its JSON from before there were billing periods lacks it. */
@@ -172,6 +203,7 @@ export const ratedLineFromJson = (json: RatedLineJson, { billingPeriodId, span }
   precise: stored(parsePreciseAmount(json.precise_amount), json),
   amount: stored(parseStoredAmount(json.amount), json),
   steps: json.steps.map(priceStepFromJson),
+  ...(json.price_spans && { priceSpans: json.price_spans.map(ratedSpanFromJson) }),
 });
 
 const stored = <T extends bigint>(value: T | undefined, json: object): T => {

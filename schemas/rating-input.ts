@@ -5,12 +5,17 @@
 import type { Currency } from '#schemas/currency.ts';
 import { formatPeriod, type Period } from '#schemas/period.ts';
 import type { ChargeJson } from '#schemas/plan.ts';
+import type { PriceJson } from '#schemas/price/price.ts';
+import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
+import { type PriceSpan, priceSpanToJson } from '#schemas/price-span.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 
 /** What was measured of one meter over the span. */
 type MeasuredInput = {
   readonly meter: string;
   readonly meterVersionId: string;
+  /** Of a price span. */
+  readonly span?: Period;
   /** The names under which the events of the customer came. */
   readonly customers: readonly string[];
   /** As the store gave it; "0" where there was no event. */
@@ -19,9 +24,6 @@ type MeasuredInput = {
   readonly parts?: readonly MeasuredPart[];
   readonly unmeasuredEvents: bigint;
 };
-
-/** What was measured of a part of the events: as text, like quantities. `schemas/price/usage-parts.ts` names parts. */
-export type MeasuredPart = { readonly part: string; readonly quantity: string; readonly events: string };
 
 export type RatingInput = {
   readonly billingPeriodId: string;
@@ -32,17 +34,24 @@ export type RatingInput = {
   /** As it is stored in the plan version, with its price: what a later release writes differently changes no hash. */
   readonly charge: ChargeJson;
   readonly currency: Currency;
+  /** The prices that the line was rated by, where these are not that of the charge for all of the time. */
+  readonly priceSpans?: readonly InputSpan[];
   readonly policy: RatingPolicy;
   /** The very time that was measured. */
   readonly span: Period;
   readonly watermark: bigint;
-  /** None for a flat charge. */
+  /** None for a flat charge; of price spans one each, in their order. */
   readonly measured: readonly MeasuredInput[];
 };
 
+/** A price as it is stored, and the time in which it stood. */
+export type InputSpan = PriceSpan & { readonly storedPrice: PriceJson };
+
 export const ratingHashVersion = 1;
 
-/** Never changes: it is a part of every hash of version 1. */
+/**
+ * Never changes: it is a part of every hash of version 1. A member that a line may lack is no part of its hash then.
+ */
 export const ratingInputToJson = (input: RatingInput) => ({
   billing_period_id: input.billingPeriodId,
   subscription_id: input.subscriptionId,
@@ -51,12 +60,16 @@ export const ratingInputToJson = (input: RatingInput) => ({
   position: input.position,
   charge: input.charge,
   currency: input.currency,
+  ...(input.priceSpans && {
+    price_spans: input.priceSpans.map((one) => ({ ...priceSpanToJson(one), price: one.storedPrice })),
+  }),
   rounding_policy: { rounding: input.policy.rounding },
   span: formatPeriod(input.span),
   watermark: input.watermark.toString(),
-  measured: input.measured.map(({ meter, meterVersionId, customers, quantity, parts, unmeasuredEvents }) => ({
+  measured: input.measured.map(({ meter, meterVersionId, span, customers, quantity, parts, unmeasuredEvents }) => ({
     meter,
     meter_version_id: meterVersionId,
+    ...(span && { span: formatPeriod(span) }),
     customers: [...customers],
     quantity,
     ...(parts && { parts: parts.map(({ part, quantity, events }) => ({ part, quantity, events })) }),

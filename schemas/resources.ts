@@ -115,7 +115,7 @@ export const resources = {
     tag: 'Cost books',
     about: 'What units cost by one to three dimensions, in versions by time; plans charge it times a factor.',
     name: 'code',
-    scope: 'cost-books',
+    scope: 'cost_books',
     stored: {
       table: 'cost_books',
       columns: { code: 'text', name: 'text', dimensions: 'text', currency: 'text', metadata: 'text' },
@@ -127,8 +127,37 @@ export const resources = {
     tag: 'Credit units',
     about: 'Units that prices may be in, and what they are worth by time.',
     name: 'code',
-    scope: 'credit-units',
+    scope: 'credit_units',
     stored: { table: 'credit_units', columns: { code: 'text', name: 'text', metadata: 'text' } },
+  },
+  price_override: {
+    prefix: 'pov',
+    noun: 'price override',
+    tag: 'Price overrides',
+    about: 'Other prices for a while: for one customer, or for all who have the plan.',
+    scope: 'price_overrides',
+    conflicts: {
+      PRICE_OVERRIDE_BILLED: {
+        status: 409,
+        title: 'Usage of this time is billed',
+        cause: 'The price would begin, or end, in time that an invoice has billed already, and invoices never change.',
+        cure: 'Let it begin, or end, when the time that is billed ends, or later; `detail` says when that is.',
+      },
+    },
+    stored: {
+      table: 'price_overrides',
+      columns: {
+        plan_id: 'text',
+        charge_code: 'text',
+        customer_id: 'text',
+        currency: 'text',
+        price: 'text',
+        tiers: 'text',
+        effective_from: 'instant',
+        effective_until: 'instant',
+        metadata: 'text',
+      },
+    },
   },
   subscription: {
     prefix: 'sub',

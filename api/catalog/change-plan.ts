@@ -17,14 +17,22 @@ import {
   planVersionToJson,
 } from '#schemas/plan.ts';
 import { meterFaults } from '#schemas/price/meter-fit.ts';
-import { readPriceSources, sourceNamesOf } from '../../rater/run/price-sources.ts';
+import { priceFromJson } from '#schemas/price/price.ts';
+import { sourceNamesOf } from '../../rater/price/source-rows.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, refuseFaults } from '../route/resource-fields.ts';
 import type { CatalogStore, Plan } from './catalog.postgres.ts';
+import { overrideFaults } from './override-price.ts';
 import type { PlanVersion } from './plan-versions.postgres.ts';
+import type { PriceOverrideStore } from './price-overrides.postgres.ts';
 import { chargePlaces, sourceFaults } from './source-faults.ts';
+import type { SourceRowStore } from './source-rows.postgres.ts';
 
-export type PlanPorts = { readonly catalog: CatalogStore };
+export type PlanPorts = {
+  readonly catalog: CatalogStore;
+  readonly priceOverrides: Pick<PriceOverrideStore, 'comingOverrides'>;
+  readonly sourceRows: SourceRowStore;
+};
 
 /** The plan and one of its versions, before a change and after it. */
 export type VersionChange = { readonly plan: Plan; readonly before?: PlanVersion; readonly after: PlanVersion };
@@ -52,6 +60,7 @@ const chargeFaults = (charge: ChargeJson, meter: MeterDefinition, field: string)
  * on has a price then. What a stored charge says that does not read any more is left to whoever reads it.
  */
 const sourcesFaults = async (
+  { sourceRows }: PlanPorts,
   db: Db,
   { currency, charges }: PlanTermsJson,
   activeAt: Date | undefined,
@@ -64,9 +73,7 @@ const sourcesFaults = async (
     charge,
     ...[...charge.currencyOptions.values()].map((price) => ({ ...charge, price })),
   ]);
-  const at = activeAt?.getTime() ?? 0;
-  const span = { start: at, end: at + 1 };
-  const sources = await readPriceSources(db, db.organizationId, sourceNamesOf(prices), span);
+  const sources = await sourceRows.at(db, sourceNamesOf(prices), activeAt?.getTime() ?? 0);
   return isCurrency(currency)
     ? read.flatMap(({ charge, field }) =>
         sourceFaults(charge, currency, chargePlaces(field), sources, activeAt?.getTime()),
@@ -79,12 +86,13 @@ const sourcesFaults = async (
  * one is not there, or can't be asked what its price needs, and where a price refers to what is not there.
  */
 const metersOf = async (
-  { catalog }: PlanPorts,
+  ports: PlanPorts,
   db: Db,
   terms: PlanTermsJson,
   refusal: FailureCode,
   activeAt: Date | undefined,
 ): Promise<ReadonlyMap<string, string>> => {
+  const { catalog } = ports;
   const { charges } = terms;
   const codes = charges.flatMap(({ meter }) => (meter ? [meter] : []));
   const versions = await catalog.newestVersions(db, codes);
@@ -98,9 +106,43 @@ const metersOf = async (
       ? chargeFaults(charge, definition, field)
       : [{ field: `${field}.meter`, code: 'not_found', message: `there is no meter ${meter}` }];
   });
-  faults.push(...(await sourcesFaults(db, terms, activeAt)));
+  faults.push(...(await sourcesFaults(ports, db, terms, activeAt)));
   if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
   return versions;
+};
+
+/** Overrides that stand, or are to stand, of charges that a version has: each has to fit it. */
+const refuseMisfits = async (
+  { catalog, priceOverrides }: PlanPorts,
+  db: Db,
+  planId: string,
+  { charges }: PlanTermsJson,
+  versions: ReadonlyMap<string, string>,
+  refusal: FailureCode,
+  now: Date,
+): Promise<void> => {
+  const overrides = await priceOverrides.comingOverrides(db, planId, now);
+  if (overrides.length === 0) return;
+  const meters = await catalog.meterVersionsOf(db, [...versions.values()]);
+  const faults = charges.flatMap((charge, index) => {
+    const meter = meters.get(versions.get(charge.meter ?? '') ?? '');
+    return overrides
+      .filter(({ chargeCode }) => chargeCode === charge.code)
+      .flatMap(({ id, tiers, price: json }): Fault[] => {
+        const parsed = priceFromJson(json);
+        const [fault] = parsed.ok ? overrideFaults({ price: parsed.value, tiers }, charge, meter, 'this version') : [];
+        return fault
+          ? [
+              {
+                field: `charges[${index}].price`,
+                code: 'not_allowed',
+                message: `does not go with the price override ${id}: its ${fault.field} ${fault.message}`,
+              },
+            ]
+          : [];
+      });
+  });
+  if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
 };
 
 /** Terms with what was given of them; the rest is as it was. All faults are told. */
@@ -173,6 +215,7 @@ export const changePlan = async (
     if (before.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
     if (!isDeepStrictEqual(terms, canonical(before))) {
       const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED', now);
+      await refuseMisfits(ports, db, before.id, terms, meters, 'VALIDATION_FAILED', now);
       await catalog.addActiveVersion(db, before.id, terms, meters, now);
     }
   }
@@ -240,6 +283,7 @@ export const activateDraft = (
   changeVersion(ports, db, name, now, async (before) => {
     requireDraft(before);
     const meters = await metersOf(ports, db, before, 'PLAN_VERSION_INCOMPLETE', now);
+    await refuseMisfits(ports, db, before.planId, before, meters, 'PLAN_VERSION_INCOMPLETE', now);
     return ports.catalog.activateDraft(db, before, meters, now);
   });
 

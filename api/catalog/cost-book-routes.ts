@@ -76,8 +76,8 @@ const readVersion = (json: JsonObject, { dimensions }: CostBook) => {
 
 const tag = 'Cost books';
 const url = '/v1/cost-books';
-const read = { tag, scope: 'read:cost-books' } as const;
-const write = { tag, scope: 'write:cost-books', rateClass: 'write', method: 'POST' } as const;
+const read = { tag, scope: 'read:cost_books' } as const;
+const write = { tag, scope: 'write:cost_books', rateClass: 'write', method: 'POST' } as const;
 
 const readingRoutes = ({ get, list }: Routes, { costBooks }: CostBookPorts): void => {
   const bookOf = async (db: Db, id: string): Promise<CostBook> =>

@@ -38,8 +38,8 @@ const rateToJson = (rate: CreditRate) => ({
 
 const tag = 'Credit units';
 const url = '/v1/credit-units';
-const read = { tag, scope: 'read:credit-units' } as const;
-const write = { tag, scope: 'write:credit-units', rateClass: 'write', method: 'POST' } as const;
+const read = { tag, scope: 'read:credit_units' } as const;
+const write = { tag, scope: 'write:credit_units', rateClass: 'write', method: 'POST' } as const;
 
 export const creditUnitRoutes = ({ get, list, change }: Routes, { creditUnits }: CreditUnitPorts): void => {
   change(

@@ -7,10 +7,12 @@ import type { PricePreview } from '#schemas/http/price-preview.ts';
 import type { Instant } from '#schemas/period.ts';
 import { creditFaults } from '#schemas/price/credits.ts';
 import { isMetered, type Price, priceFromJson, usagePartsOf } from '#schemas/price/price.ts';
+import type { PriceSources } from '#schemas/price-span.ts';
 import { parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
 import { defaultRatingPolicy, type RatedCharge } from '#schemas/rated-line.ts';
 import { rateCharge } from '../../rater/price/rate.ts';
-import { type PricedCharge, type PriceSources, resolvePrice } from '../../rater/price/resolve-price.ts';
+import { type ReferringPrice, resolvePrice } from '../../rater/price/resolve-price.ts';
+import type { SourceRows } from '../../rater/price/source-rows.ts';
 import { usageOfEvents } from '../../rater/price/usage-of-events.ts';
 import { refuseFaults } from '../route/resource-fields.ts';
 import { sourceFaults } from './source-faults.ts';
@@ -38,13 +40,13 @@ const usageFaults = (price: Price, { quantity, events }: Asked): Fault[] => {
   return [];
 };
 
-export type Previewed = { readonly rated: RatedCharge; readonly sources: readonly string[] };
+export type Previewed = { readonly rated: RatedCharge; readonly sources: PriceSources };
 
 /** The price as the request says it, whole: with the unit that it is in. */
-export const chargeAsked = (asked: Asked, kind: Caller['kind']): PricedCharge => {
+export const chargeAsked = (asked: Asked, kind: Caller['kind']): ReferringPrice => {
   const parsed = priceFromJson(asked.price);
   if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
-  const charge = { code: 'preview', price: parsed.value, creditUnit: asked.credit_unit ?? null };
+  const charge = { price: parsed.value, creditUnit: asked.credit_unit ?? null };
   if (charge.creditUnit !== null) refuseFaults(creditFaults(charge.price, 'price', 'credit_unit'));
   if (charge.price.model === 'cost_book' && kind === 'publishable')
     refuseFaults([
@@ -56,7 +58,7 @@ export const chargeAsked = (asked: Asked, kind: Caller['kind']): PricedCharge =>
 const places = { price: 'price', unit: 'credit_unit', options: 'price' };
 
 /** `charge` is what `chargeAsked` gave, `at` when it is asked for, and `sources` what its price refers to. */
-export const previewPrice = (asked: Asked, charge: PricedCharge, sources: PriceSources, at: Instant): Previewed => {
+export const previewPrice = (asked: Asked, charge: ReferringPrice, sources: SourceRows, at: Instant): Previewed => {
   const faults = usageFaults(charge.price, asked);
   const quantity = readValue(asked.quantity ?? '1', 'quantity', faults);
   const events = (asked.events ?? []).map((event, index) => ({
@@ -68,7 +70,7 @@ export const previewPrice = (asked: Asked, charge: PricedCharge, sources: PriceS
   refuseFaults(faults);
   const resolved = resolvePrice(charge, currency, at, sources);
   const { price } = resolved;
-  const priced = { code: charge.code, name: 'Preview', meter: isMetered(price) ? 'preview' : null, price };
+  const priced = { code: 'preview', name: 'Preview', meter: isMetered(price) ? 'preview' : null, price };
   const policy = { rounding: asked.rounding ?? defaultRatingPolicy.rounding };
   const usage = asked.events ? usageOfEvents(price, events) : { quantity };
   return { rated: rateCharge(priced, usage, currency, policy), sources: resolved.sources };

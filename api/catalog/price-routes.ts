@@ -3,12 +3,16 @@
 import type { Fault } from '#schemas/fault.ts';
 import { PricedPreview, PricePreview, PricePreviewDocument } from '#schemas/http/price-preview.ts';
 import { formatMinorUnits, formatPreciseAmount } from '#schemas/money.ts';
+import { priceSourcesToJson } from '#schemas/price-span.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson } from '#schemas/rated-line.ts';
-import { readPriceSources, sourceNamesOf } from '../../rater/run/price-sources.ts';
+import { sourceNamesOf } from '../../rater/price/source-rows.ts';
 import type { Routes } from '../route/define-route.ts';
 import { readInstant, refuseFaults } from '../route/resource-fields.ts';
 import { chargeAsked, type Previewed, previewPrice } from './preview-price.ts';
+import type { SourceRowStore } from './source-rows.postgres.ts';
+
+export type PricePorts = { readonly sourceRows: SourceRowStore };
 
 const previewJson = ({ rated, sources }: Previewed) => ({
   model: rated.model,
@@ -19,10 +23,10 @@ const previewJson = ({ rated, sources }: Previewed) => ({
   precise_amount: formatPreciseAmount(rated.precise),
   amount: formatMinorUnits(rated.amount, rated.currency),
   steps: rated.steps.map(priceStepToJson),
-  sources,
+  sources: priceSourcesToJson(sources),
 });
 
-export const priceRoutes = ({ ask }: Routes): void => {
+export const priceRoutes = ({ ask }: Routes, { sourceRows }: PricePorts): void => {
   ask(
     {
       url: '/v1/prices/preview',
@@ -40,8 +44,7 @@ export const priceRoutes = ({ ask }: Routes): void => {
       const faults: Fault[] = [];
       const at = readInstant(body.at, 'at', faults) ?? nowMs;
       refuseFaults(faults);
-      const span = { start: at, end: at + 1 };
-      const sources = await readPriceSources(db, db.organizationId, sourceNamesOf([charge]), span);
+      const sources = await sourceRows.at(db, sourceNamesOf([charge]), at);
       return previewJson(previewPrice(body, charge, sources, at));
     },
   );

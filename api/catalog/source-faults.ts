@@ -5,7 +5,8 @@ import type { Instant } from '#schemas/period.ts';
 import type { PlanCharge } from '#schemas/plan.ts';
 import type { CostBookPrice } from '#schemas/price/cost-book.ts';
 import type { Price } from '#schemas/price/price.ts';
-import { isPricedAt, type PricedCharge, type PriceSources } from '../../rater/price/resolve-price.ts';
+import { isPricedAt, type ReferringPrice } from '../../rater/price/resolve-price.ts';
+import type { SourceRows } from '../../rater/price/source-rows.ts';
 
 /** A price of a charge in one currency, and where it stands. */
 type PricePlace = { readonly price: Price; readonly currency: Currency; readonly field: string };
@@ -37,7 +38,7 @@ const dimensionFaults = (price: CostBookPrice, dimensions: readonly string[], fi
   ];
 };
 
-const bookFaults = (price: Price, { currency, field }: PricePlace, { books }: PriceSources): Fault[] => {
+const bookFaults = (price: Price, { currency, field }: PricePlace, { books }: SourceRows): Fault[] => {
   if (price.model !== 'cost_book') return [];
   const book = books.get(price.costBook);
   const place = `${field}.cost_book`;
@@ -51,10 +52,10 @@ const bookFaults = (price: Price, { currency, field }: PricePlace, { books }: Pr
 
 /** What nobody can be charged by at `at`, as it is to be in force then. */
 const forceFaults = (
-  charge: PricedCharge,
+  charge: ReferringPrice,
   { price, currency, field }: PricePlace,
   at: Instant,
-  sources: PriceSources,
+  sources: SourceRows,
 ) => {
   if (isPricedAt({ ...charge, price }, currency, at, sources)) return [];
   return [
@@ -83,10 +84,10 @@ export const chargePlaces = (field: string): ChargePlaces => ({
 
 /** `own` is the currency of the plan. `activeAt` is from when on it is charged; a draft has no such time yet. */
 export const sourceFaults = (
-  charge: Omit<PlanCharge, 'name' | 'meter'>,
+  charge: ReferringPrice & Pick<PlanCharge, 'currencyOptions'>,
   own: Currency,
   field: ChargePlaces,
-  sources: PriceSources,
+  sources: SourceRows,
   activeAt: Instant | undefined,
 ): Fault[] => {
   const { price, currencyOptions, creditUnit } = charge;

@@ -21,7 +21,7 @@ import type { LineEvents } from './line-events.clickhouse.ts';
 import { type LineQuery, readsBefore } from './line-query.ts';
 import { listEvents, listedEventJson } from './list-events.ts';
 import type { ExplainedLine, RatedLines } from './rated-lines.postgres.ts';
-import { tierTable } from './tier-table.ts';
+import { tierTable, tierTables } from './tier-table.ts';
 
 export type ExplainPorts = {
   readonly ratedLines: RatedLines;
@@ -65,7 +65,9 @@ const explain = async (db: Db, line: ExplainedLine, { lineEvents }: ExplainPorts
     input,
     output,
     hashes: hashes ? { ...hashes, is_as_rated: hashes.input === again.input && hashes.output === again.output } : null,
-    tiers: tierTable(input.charge.price, output.steps),
+    tiers: input.price_spans
+      ? tierTables(input.price_spans, output.steps)
+      : tierTable(input.charge.price, output.steps),
     query: query ? queryJson(query) : null,
     events: summary
       ? {

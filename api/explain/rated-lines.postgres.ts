@@ -1,11 +1,17 @@
 /** Rated lines with what they were made from, as far as PostgreSQL holds it. */
 import assert from 'node:assert/strict';
+import { worthOf } from '#schemas/credit-unit.ts';
 import { isCurrency } from '#schemas/currency.ts';
+import { parseAmount } from '#schemas/money.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, type Period } from '#schemas/period.ts';
 import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
-import type { RatedLineJson } from '#schemas/rated-line.ts';
-import type { MeasuredPart, RatingInput } from '#schemas/rating-input.ts';
+import { priceInMoney } from '#schemas/price/credits.ts';
+import { type PriceJson, priceFromJson, priceToJson } from '#schemas/price/price.ts';
+import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
+import { formatQuantity } from '#schemas/quantity.ts';
+import { type RatedLineJson, type RatedSpan, ratedSpanFromJson } from '#schemas/rated-line.ts';
+import type { RatingInput } from '#schemas/rating-input.ts';
 import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
 import type { LineHashes } from '../../rater/run/line-hashes.ts';
 import type { Db } from '../route/define-route.ts';
@@ -30,7 +36,16 @@ SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events
   p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end,
   l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
-  i.position AS invoice_position
+  i.position AS invoice_position,
+  (SELECT json_object_agg(o.id, o.price) FROM price_overrides o
+    WHERE o.organization_id = l.organization_id AND o.id IN (
+      SELECT one -> 'sources' ->> 'price_override_id' FROM json_array_elements(l.line -> 'price_spans') AS one)
+  ) AS override_prices,
+  (SELECT json_object_agg(r.id, trim_scale(r.amount)::text) FROM credit_unit_rates r
+    WHERE r.organization_id = l.organization_id AND r.id IN (
+      SELECT json_array_elements_text(one -> 'sources' -> 'credit_unit_rate_ids')
+      FROM json_array_elements(l.line -> 'price_spans') AS one)
+  ) AS credit_rates
 FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id JOIN customers c ON c.id = p.customer_id
 JOIN plan_versions v ON v.id = l.plan_version_id
   JOIN subscriptions s ON s.id = p.subscription_id
@@ -74,6 +89,8 @@ type LineRow = {
   definition: unknown;
   invoice_id: string | null;
   invoice_position: number | null;
+  override_prices: Readonly<Record<string, PriceJson>> | null;
+  credit_rates: Readonly<Record<string, string>> | null;
 };
 
 const storedCharge = ({ charges, line, currency, plan_currency: own, plan_version_id: planVersionId }: LineRow) => {
@@ -88,30 +105,59 @@ const meterFromRow = ({ code, version_number, meter_version_id, definition }: Li
     ? undefined
     : meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition });
 
+/** A price in credits as it was rated: what it is in money. */
+const inMoney = (price: PriceJson, rates: LineRow['credit_rates'], ids: readonly string[]): PriceJson => {
+  const parsed = priceFromJson(price);
+  assert(parsed.ok, 'a price that is stored was read before');
+  const amounts = ids.map((id) => {
+    const amount = parseAmount(rates?.[id] ?? '');
+    assert(amount !== undefined, `the rate ${id} is gone`);
+    return { amount };
+  });
+  return priceToJson(priceInMoney(parsed.value, worthOf(amounts)));
+};
+
+const inputSpan = (row: LineRow, charge: ChargeJson, { span, tiers, sources }: RatedSpan) => {
+  const { priceOverrideId: id, creditUnitRateIds } = sources;
+  const price = id === undefined ? charge.price : row.override_prices?.[id];
+  assert(price, `the price override ${id} is gone`);
+  const storedPrice = creditUnitRateIds ? inMoney(price, row.credit_rates, creditUnitRateIds) : price;
+  return { span, tiers, sources, storedPrice };
+};
+
 const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefined): RatingInput => {
   assert(isCurrency(row.currency), `${row.currency} is not a currency`);
+  const charge = storedCharge(row);
+  const spans = row.line.price_spans?.map(ratedSpanFromJson);
+  const whole = { quantity: row.line.quantity, parts: row.parts, unmeasuredEvents: BigInt(row.unmeasured_events) };
+  const used = spans?.map((one) => ({
+    span: one.span,
+    quantity: formatQuantity(one.quantity),
+    parts: one.usageParts,
+    unmeasuredEvents: one.unmeasuredEvents,
+  })) ?? [{ ...whole, span: undefined }];
   return {
     billingPeriodId: row.billing_period_id,
     subscriptionId: row.subscription_id,
     customerId: row.customer_id,
     planVersionId: row.plan_version_id,
     position: row.line.position,
-    charge: storedCharge(row),
+    charge,
+    ...(spans && { priceSpans: spans.map((one) => inputSpan(row, charge, one)) }),
     currency: row.currency,
     policy: { rounding: row.line.rounding },
     span,
     watermark: row.watermark,
     measured: meter
-      ? [
-          {
-            meter: meter.code,
-            meterVersionId: meter.versionId,
-            customers: usageNames(row.customer_id, row.external_id),
-            quantity: row.line.quantity,
-            ...(row.parts && { parts: row.parts }),
-            unmeasuredEvents: BigInt(row.unmeasured_events),
-          },
-        ]
+      ? used.map(({ span: ofPrice, quantity, parts, unmeasuredEvents }) => ({
+          meter: meter.code,
+          meterVersionId: meter.versionId,
+          ...(ofPrice && { span: ofPrice }),
+          customers: usageNames(row.customer_id, row.external_id),
+          quantity,
+          ...(parts && { parts }),
+          unmeasuredEvents,
+        }))
       : [],
   };
 };

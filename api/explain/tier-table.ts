@@ -1,13 +1,17 @@
 /** The tiers of a price, with what of a quantity lies in each and what it costs. Pure. */
 import assert from 'node:assert/strict';
 import { type Amount, formatAmount, zeroAmount } from '#schemas/money.ts';
+import type { PeriodJson } from '#schemas/period.ts';
 import type { CellPrice } from '#schemas/price/cell-price.ts';
 import { cellsInOrder } from '#schemas/price/matrix.ts';
 import { type Price, type PriceJson, priceFromJson } from '#schemas/price/price.ts';
 import { addQuantities, formatQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
 import type { PriceStepJson } from '#schemas/rated-line.ts';
 
-export type TierUse = Pick<PriceStepJson, 'from' | 'to' | 'unit_amount' | 'flat_amount' | 'units' | 'amount' | 'cell'>;
+export type TierUse = Pick<
+  PriceStepJson,
+  'from' | 'to' | 'unit_amount' | 'flat_amount' | 'units' | 'amount' | 'cell' | 'span'
+>;
 
 type PricedTier = { readonly upTo: Quantity | null; readonly unitAmount: Amount; readonly flatAmount: Amount };
 
@@ -61,4 +65,20 @@ export const tierTable = (json: PriceJson, steps: readonly PriceStepJson[]): Tie
     const own = steps.filter(({ cell }) => JSON.stringify(cell) === name);
     return ofOnePrice(cellPrice, own).map((tier) => ({ ...tier, cell: match }));
   });
+};
+
+/** The tables of several prices, each with the steps of its time. */
+export const tierTables = (
+  prices: readonly { readonly span: PeriodJson; readonly price: PriceJson }[],
+  steps: readonly PriceStepJson[],
+): TierUse[] => {
+  const [only, ...more] = prices;
+  // A price that stood all the time has the time of its line, and so have its steps.
+  if (only && more.length === 0) return tierTable(only.price, steps);
+  return prices.flatMap(({ span, price }) =>
+    tierTable(
+      price,
+      steps.filter((step) => step.span?.start === span.start),
+    ).map((tier) => ({ ...tier, span })),
+  );
 };

@@ -5,9 +5,8 @@
 import { conditionsOf } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
-import { type Cells, type EventTerms, partNames } from '#schemas/price/usage-parts.ts';
+import { type Cells, type EventTerms, type MeasuredPart, partNames } from '#schemas/price/usage-parts.ts';
 import { addQuantities, formatQuantity, parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
-import type { MeasuredPart } from '#schemas/rating-input.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
 import { type Bindings, createBindings } from './bindings.ts';
 import { scaledSql } from './exact.ts';
@@ -45,6 +44,8 @@ export type Measure = {
   readonly events?: EventTerms;
   /** A property that is summed beside the value, over the events that have both. */
   readonly amountProperty?: string;
+  /** The spans that ask for it; undefined for all. Others may be measured too, where that costs nothing. */
+  readonly spanIds?: ReadonlySet<string> | undefined;
 };
 
 /** The usage of a meter as a whole, under the id of its version. */
@@ -241,9 +242,10 @@ export const quantityStatements = (wanted: QuantityQuery): QuantityStatement[] =
       const ofKind = wanted.measures.filter(({ meter }) => readsBefore(meter) === before);
       const [inParts, whole] = [ofKind.filter(isInParts), ofKind.filter((measure) => !isInParts(measure))];
       const runs = inRuns(whole, ({ meter }) => parametersOf(meter), parametersMax);
-      return [...runs, ...inParts.map((measure) => [measure])].map((measures) =>
-        oneStatement({ ...wanted, spans, measures }, before),
-      );
+      return [...runs, ...inParts.map((measure) => [measure])].flatMap((measures) => {
+        const asking = spans.filter(({ spanId }) => measures.some(({ spanIds }) => spanIds?.has(spanId) ?? true));
+        return asking.length === 0 ? [] : [oneStatement({ ...wanted, spans: asking, measures }, before)];
+      });
     }),
   );
 

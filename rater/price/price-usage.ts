@@ -58,7 +58,7 @@ const boundStep = (kind: StepKind, bound: Amount, before: PreciseAmount) => ({
 });
 
 /** Step 6. */
-const bounded = ({ minimumAmount, maximumAmount }: Bounds, priced: Priced): Priced => {
+export const bounded = ({ minimumAmount, maximumAmount }: Bounds, priced: Priced): Priced => {
   const { precise, steps, billableQuantity } = priced;
   if (minimumAmount !== null && precise < toPrecise(minimumAmount))
     return {
@@ -75,8 +75,12 @@ const bounded = ({ minimumAmount, maximumAmount }: Bounds, priced: Priced): Pric
   return priced;
 };
 
+/** Steps 3 to 5. */
+export const priceUnits = <P extends Price>(price: P, quantity: Quantity, parts: Parts = noParts): Priced =>
+  (functions[price.model] as PriceFunction<P>)(price, quantity, parts);
+
 /** `parts` are what the price asks for (`usagePartsOf`), where it asks for any. */
 export const priceUsage = <P extends Price>(price: P, quantity: Quantity, parts: Parts = noParts): Priced => {
-  const priced = (functions[price.model] as PriceFunction<P>)(price, quantity, parts);
+  const priced = priceUnits(price, quantity, parts);
   return price.model === 'flat' ? priced : bounded(price as Bounds, priced);
 };

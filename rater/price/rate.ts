@@ -6,23 +6,32 @@ import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
 import { roundToMinorUnits } from '#schemas/money.ts';
 import type { Charge } from '#schemas/plan.ts';
-import { oneQuantity, parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
-import type { RatedCharge, RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
+import { addQuantities, oneQuantity, parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
+import type { Priced, RatedCharge, RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
+import { priceSpans } from './price-spans.ts';
 import { priceUsage } from './price-usage.ts';
-import type { ChargeUsage, PeriodToRate } from './rating-task.ts';
+import type { ChargeUsage, MeasuredSpan, PeriodToRate } from './rating-task.ts';
 import { noParts, type Part, type Parts } from './usage.ts';
 
 /** What was used of a charge. */
 type Usage = { readonly quantity: Quantity; readonly parts?: Parts };
 
-/** One charge of one billing period. The exact amount is rounded here, once, straight to minor units. */
+/** One charge of one billing period. */
 export const rateCharge = (
   charge: Charge,
   { quantity, parts }: Usage,
   currency: Currency,
   policy: RatingPolicy,
+): RatedCharge => lineOf(charge, quantity, priceUsage(charge.price, quantity, parts), currency, policy);
+
+/** The exact amount is rounded here, once, straight to minor units. */
+const lineOf = (
+  charge: Charge,
+  quantity: Quantity,
+  { precise, billableQuantity, steps }: Priced,
+  currency: Currency,
+  policy: RatingPolicy,
 ): RatedCharge => {
-  const { precise, billableQuantity, steps } = priceUsage(charge.price, quantity, parts);
   return {
     chargeCode: charge.code,
     chargeName: charge.name,
@@ -44,7 +53,7 @@ export const rateCharge = (
  */
 export const ratePlan = (period: PeriodToRate, policy: RatingPolicy): RatedLine[] =>
   period.charges.map((charge, index) => ({
-    ...rateCharge(charge, usageOf(period, charge), period.currency, policy),
+    ...rateChargeOf(period, charge, policy),
     billingPeriodId: period.billingPeriodId,
     span: period.span,
     subscriptionId: period.subscriptionId,
@@ -52,6 +61,38 @@ export const ratePlan = (period: PeriodToRate, policy: RatingPolicy): RatedLine[
     planVersionId: period.planVersionId,
     position: index + 1,
   }));
+
+const rateChargeOf = (period: PeriodToRate, charge: Charge, policy: RatingPolicy): RatedCharge => {
+  const spans = priceSpansOfCharge(period, charge.code);
+  return spans
+    ? rateSpans(period, charge, spans, policy)
+    : rateCharge(charge, usageOf(period, charge), period.currency, policy);
+};
+
+const rateSpans = (
+  period: PeriodToRate,
+  charge: Charge,
+  spans: readonly MeasuredSpan[],
+  policy: RatingPolicy,
+): RatedCharge => {
+  const used = spans.map((one) => ({ ...one, ...readUsage(one.usage, period, charge) }));
+  const quantity = used.map((one) => one.quantity).reduce(addQuantities, zeroQuantity);
+  return {
+    ...lineOf(charge, quantity, priceSpans(used), period.currency, policy),
+    priceSpans: used.map(({ span, tiers, sources, usage, quantity: ofSpan }) => ({
+      span,
+      tiers,
+      sources,
+      quantity: ofSpan,
+      ...(usage?.parts && { usageParts: usage.parts }),
+      unmeasuredEvents: usage?.unmeasuredEvents ?? 0n,
+    })),
+  };
+};
+
+/** `hasOwn`, because a charge may be called "constructor". */
+export const priceSpansOfCharge = ({ priceSpans: spans }: PeriodToRate, code: string) =>
+  spans && Object.hasOwn(spans, code) ? spans[code] : undefined;
 
 // The texts come from our own store, so this is a bug and not a customer's fault; billing it as 0 would hide it.
 const stored = (text: string, { subscriptionId }: PeriodToRate, charge: Charge): Quantity => {
@@ -62,13 +103,12 @@ const stored = (text: string, { subscriptionId }: PeriodToRate, charge: Charge):
   );
 };
 
-const usageOf = (period: PeriodToRate, charge: Charge): Usage => {
-  if (charge.meter === null) return { quantity: oneQuantity };
-  // `hasOwn`, because a charge may be called "constructor".
-  const usage: ChargeUsage | undefined = Object.hasOwn(period.usage, charge.code)
-    ? period.usage[charge.code]
-    : undefined;
-  if (usage === undefined) return { quantity: zeroQuantity };
+const usageOf = (period: PeriodToRate, charge: Charge): Usage =>
+  readUsage(Object.hasOwn(period.usage, charge.code) ? period.usage[charge.code] : undefined, period, charge);
+
+const readUsage = (usage: ChargeUsage | undefined, period: PeriodToRate, charge: Charge): Required<Usage> => {
+  if (charge.meter === null) return { quantity: oneQuantity, parts: noParts };
+  if (usage === undefined) return { quantity: zeroQuantity, parts: noParts };
   const parts = usage.parts?.map(({ part, quantity, events }): [string, Part] => [
     part,
     { quantity: stored(quantity, period, charge), events: BigInt(events) },

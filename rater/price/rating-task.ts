@@ -2,8 +2,9 @@
 import type { Currency } from '#schemas/currency.ts';
 import type { Period } from '#schemas/period.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
+import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
-import type { MeasuredPart } from '#schemas/rating-input.ts';
+import type { PricedSpan } from './price-timeline.ts';
 
 /** Whole numbers and decimals as text, as the store prints them. */
 export type ChargeUsage = {
@@ -26,7 +27,12 @@ export type PeriodToRate = {
   readonly charges: readonly Charge[];
   /** By charge code. A charge that is missing has seen no event: quantity 0. */
   readonly usage: Readonly<Record<string, ChargeUsage>>;
+  /** By charge code, where another price than that of the charge stands for some of the time. */
+  readonly priceSpans?: Readonly<Record<string, readonly MeasuredSpan[]>>;
 };
+
+/** A price that stands for a while, and what was used meanwhile; undefined where that was nothing. */
+export type MeasuredSpan = PricedSpan & { readonly usage: ChargeUsage | undefined };
 
 /** A billing period with all that goes into the hashes of its lines. */
 export type MeasuredPeriod = PeriodToRate & {

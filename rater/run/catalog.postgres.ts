@@ -7,13 +7,19 @@ import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
+import { noSourceRows } from '../price/source-rows.ts';
+import type { PinnedMeter } from './measures.ts';
+import { standingOverrides } from './price-overrides.postgres.ts';
+import { sourceNamesIn, standingPriceSpans } from './price-spans.ts';
 import type { RatePorts } from './rate-period.ts';
+import { standingSourceRows } from './source-rows.postgres.ts';
 
 type PeriodRow = {
   id: string;
   subscription_id: string;
   customer_id: string;
   external_id: string;
+  plan_id: string;
   plan_version_id: string;
   currency: string;
   plan_currency: string;
@@ -59,11 +65,28 @@ const chargesOf = (row: PeriodRow): VersionCharges => {
   return { charges, storedCharges };
 };
 
+const pinnedMeters = async (
+  postgres: Queryable,
+  organizationId: string,
+  planVersionIds: readonly string[],
+): Promise<PinnedMeter[]> => {
+  const { rows } = await postgres.query<PinnedRow>(
+    `SELECT p.plan_version_id, p.meter_code AS code, v.version_number, v.id AS meter_version_id, v.definition
+     FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id
+     WHERE p.organization_id = $1 AND p.plan_version_id = ANY ($2) ORDER BY p.meter_code, v.version_number`,
+    [organizationId, planVersionIds],
+  );
+  return rows.map(({ plan_version_id, code, version_number, meter_version_id, definition }) => ({
+    planVersionId: plan_version_id,
+    meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
+  }));
+};
+
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   billingPeriods: async (organizationId, ids) => {
     const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency,
-         v.currency AS plan_currency, v.charges, p.span_start, p.span_end
+      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, v.plan_id, p.plan_version_id,
+         s.currency, v.currency AS plan_currency, v.charges, p.span_start, p.span_end
        FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
          JOIN subscriptions s ON s.id = p.subscription_id
        WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
@@ -84,21 +107,31 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       subscriptionId: row.subscription_id,
       customerId: row.customer_id,
       customerExternalId: row.external_id,
+      planId: row.plan_id,
       planVersionId: row.plan_version_id,
       currency: storedCurrency(row.currency),
       ...chargesOnce(row),
     }));
   },
-  meters: async (organizationId, planVersionIds) => {
-    const { rows } = await postgres.query<PinnedRow>(
-      `SELECT p.plan_version_id, p.meter_code AS code, v.version_number, v.id AS meter_version_id, v.definition
-       FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id
-       WHERE p.organization_id = $1 AND p.plan_version_id = ANY ($2) ORDER BY p.meter_code, v.version_number`,
-      [organizationId, planVersionIds],
-    );
-    return rows.map(({ plan_version_id, code, version_number, meter_version_id, definition }) => ({
-      planVersionId: plan_version_id,
-      meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
-    }));
+  meters: (organizationId, planVersionIds) => pinnedMeters(postgres, organizationId, planVersionIds),
+  priceSpans: async ({ organizationId }, periods) => {
+    if (periods.length === 0) return new Map();
+    const time = {
+      start: Math.min(...periods.map(({ span }) => span.start)),
+      end: Math.max(...periods.map(({ span }) => span.end)),
+    };
+    const overrides = await standingOverrides(postgres, organizationId, {
+      planIds: [...new Set(periods.map(({ planId }) => planId))],
+      customerIds: [...new Set(periods.map(({ customerId }) => customerId))],
+      start: new Date(time.start),
+      end: new Date(time.end),
+    });
+    const names = sourceNamesIn(periods, overrides);
+    if (names.books.length + names.units.length === 0)
+      return standingPriceSpans(periods, { overrides, rows: noSourceRows, meters: [] });
+    const planVersionIds = [...new Set(periods.map(({ planVersionId }) => planVersionId))];
+    const rows = await standingSourceRows(postgres, organizationId, names, time);
+    const meters = await pinnedMeters(postgres, organizationId, planVersionIds);
+    return standingPriceSpans(periods, { overrides, rows, meters });
   },
 });

@@ -24,6 +24,8 @@ const canonicalCharge = (charge: ChargeJson): string => {
 const canonical = (content: object): string => canonicalize({ hash_version: ratingHashVersion, ...content }) as string;
 
 const canonicalInput = (input: RatingInputJson): string => {
+  // Its prices are JSON of any form.
+  if (input.price_spans) return canonical(input);
   const before = JSON.stringify({ billing_period_id: input.billing_period_id });
   const behind = JSON.stringify({
     currency: input.currency,
@@ -60,7 +62,7 @@ const canonicalStep = (step: PriceStepJson): object => ({
 
 const canonicalOutput = (output: RatedLineJson): string => {
   // A cell has members of any name, and an object gives those that look like numbers in an order of its own.
-  if (output.steps.some(({ cell }) => cell)) return canonical(output);
+  if (output.price_spans || output.steps.some(({ cell }) => cell)) return canonical(output);
   return JSON.stringify({
     amount: output.amount,
     billable_quantity: output.billable_quantity,

@@ -23,16 +23,17 @@ import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import { defaultRatingPolicy } from '#schemas/rated-line.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
 import type { MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
-import { chargeUsage, type Measures, measuresOf, type PinnedMeter } from './measures.ts';
+import { measuresOf, ownPrices, type PinnedMeter, type PriceSpans, type UsageReader } from './measures.ts';
 import type { RatedRows } from './rated-rows.ts';
 
 /** A billing period with what its plan version charges for. */
-type BillablePeriod = {
+export type BillablePeriod = {
   readonly billingPeriodId: string;
   readonly span: Period;
   readonly subscriptionId: string;
   readonly customerId: string;
   readonly customerExternalId: string;
+  readonly planId: string;
   readonly planVersionId: string;
   readonly currency: Currency;
   readonly charges: readonly Charge[];
@@ -73,6 +74,11 @@ export type RatePorts = {
     readonly billingPeriods: (organizationId: string, ids: readonly string[]) => Promise<readonly BillablePeriod[]>;
     /** What those plan versions charge by, in the versions that they were made with. */
     readonly meters: (organizationId: string, planVersionIds: readonly string[]) => Promise<readonly PinnedMeter[]>;
+    /** By billing period, where another price than a charge's own stands for some of the time. */
+    readonly priceSpans: (
+      shard: PeriodsToMeasure,
+      periods: readonly BillablePeriod[],
+    ) => Promise<ReadonlyMap<string, PriceSpans>>;
   };
   readonly lastSequence: () => Promise<bigint>;
   /** Whether everything up to the sequence is stored, and was held against all that came before it. */
@@ -144,19 +150,23 @@ export type PeriodsToMeasure = Pick<Shard, 'organizationId' | 'watermark' | 'bil
 
 export type MeasurePorts = Pick<RatePorts, 'catalog' | 'readQuantities'>;
 
-const usageOf = (
-  { billingPeriodId, charges }: BillablePeriod,
-  { idsOf }: Measures,
-  quantities: Quantities,
-): MeasuredPeriod['usage'] => {
-  const measured = quantities.get(billingPeriodId);
-  if (!measured) return {};
+/** A billing period with the prices that stood in it. */
+type PricedPeriod = BillablePeriod & { readonly priceSpans: PriceSpans };
+
+const usageOf = (period: PricedPeriod, usageIn: UsageReader): Pick<MeasuredPeriod, 'usage' | 'priceSpans'> => {
+  const { charges, priceSpans } = period;
   const usage = charges.flatMap((charge) => {
-    const ids = idsOf(charges, charge);
-    const found = ids && chargeUsage(measured.get(ids.measureId));
+    const found = priceSpans.has(charge.code) ? undefined : usageIn(period, charge);
     return found ? [[charge.code, found] as const] : [];
   });
-  return Object.fromEntries(usage);
+  if (priceSpans.size === 0) return { usage: Object.fromEntries(usage) };
+  const spans = charges.flatMap((charge) => {
+    const priced = priceSpans.get(charge.code);
+    return priced
+      ? [[charge.code, priced.map((span) => ({ ...span, usage: usageIn(period, charge, span) }))] as const]
+      : [];
+  });
+  return { usage: Object.fromEntries(usage), priceSpans: Object.fromEntries(spans) };
 };
 
 /**
@@ -164,27 +174,32 @@ const usageOf = (
  * bound to. The same periods at the same watermark give the same, whenever they are read.
  */
 export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure): Promise<MeasuredShard> => {
-  const periods = await ports.catalog.billingPeriods(shard.organizationId, shard.billingPeriodIds);
+  const billable = await ports.catalog.billingPeriods(shard.organizationId, shard.billingPeriodIds);
+  const priceSpans = await ports.catalog.priceSpans(shard, billable);
+  const periods = billable.map((period) => ({
+    ...period,
+    priceSpans: priceSpans.get(period.billingPeriodId) ?? ownPrices,
+  }));
   const planVersionIds = [...new Set(periods.map(({ planVersionId }) => planVersionId))];
   const measures = measuresOf(periods, await ports.catalog.meters(shard.organizationId, planVersionIds));
-  const named = periods.map((period) => ({
-    period,
-    customers: usageNames(period.customerId, period.customerExternalId),
-  }));
+  const customersOf = new Map(
+    periods.map((period) => [period.billingPeriodId, usageNames(period.customerId, period.customerExternalId)]),
+  );
   const quantities = await ports.readQuantities({
     tenant: shard.organizationId,
     watermark: shard.watermark,
-    spans: named.map(({ period: { billingPeriodId: spanId, span }, customers }) => ({
+    spans: measures.spans.map(({ spanId, billingPeriodId, period }) => ({
       spanId,
-      customers,
-      period: span,
+      customers: customersOf.get(billingPeriodId) ?? [],
+      period,
     })),
     measures: measures.measures,
   });
+  const usageIn = measures.usageIn(quantities);
   return {
     policy: defaultRatingPolicy,
     watermark: shard.watermark,
-    periods: named.map(({ period, customers }) => ({
+    periods: periods.map((period) => ({
       billingPeriodId: period.billingPeriodId,
       span: period.span,
       subscriptionId: period.subscriptionId,
@@ -193,9 +208,9 @@ export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure)
       currency: period.currency,
       charges: period.charges,
       storedCharges: period.storedCharges,
-      customers,
+      customers: customersOf.get(period.billingPeriodId) ?? [],
       meterVersionIds: measures.meterVersionIds(period.charges),
-      usage: usageOf(period, measures, quantities),
+      ...usageOf(period, usageIn),
     })),
   };
 };

@@ -2,10 +2,11 @@
  * Measured billing periods -> the rows of their rated lines, hashed, as they are stored. All of it happens in a worker:
  * what comes back are texts, which cost the main thread next to nothing to take. Pure.
  */
+import type { Period } from '#schemas/period.ts';
 import { ratedLineToJson } from '#schemas/rated-line.ts';
 import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
-import { ratePlan } from '../price/rate.ts';
-import type { MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
+import { priceSpansOfCharge, ratePlan } from '../price/rate.ts';
+import type { ChargeUsage, MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
 import { lineHashes } from './line-hashes.ts';
 
 /** The rows of a shard by column. */
@@ -32,7 +33,18 @@ export const ratingInputOf = (shard: MeasuredShard, period: MeasuredPeriod, posi
   const charge = period.storedCharges[position - 1];
   if (!charge) throw new RangeError(`there is no charge ${position} in plan version ${period.planVersionId}`);
   const { meter, code } = charge;
-  const usage = Object.hasOwn(period.usage, code) ? period.usage[code] : undefined;
+  const spans = priceSpansOfCharge(period, code);
+  const measuredOf = (usage: ChargeUsage | undefined, span?: Period) => ({
+    meter: meter ?? '',
+    meterVersionId: period.meterVersionIds[code] ?? '',
+    ...(span && { span }),
+    customers: period.customers,
+    quantity: usage?.quantity ?? '0',
+    ...(usage?.parts && { parts: usage.parts }),
+    unmeasuredEvents: usage?.unmeasuredEvents ?? 0n,
+  });
+  const whole = Object.hasOwn(period.usage, code) ? period.usage[code] : undefined;
+  const measured = spans?.map(({ usage, span }) => measuredOf(usage, span)) ?? [measuredOf(whole)];
   return {
     billingPeriodId: period.billingPeriodId,
     subscriptionId: period.subscriptionId,
@@ -44,19 +56,20 @@ export const ratingInputOf = (shard: MeasuredShard, period: MeasuredPeriod, posi
     policy: shard.policy,
     span: period.span,
     watermark: shard.watermark,
-    measured: meter
-      ? [
-          {
-            meter,
-            meterVersionId: period.meterVersionIds[code] ?? '',
-            customers: period.customers,
-            quantity: usage?.quantity ?? '0',
-            ...(usage?.parts && { parts: usage.parts }),
-            unmeasuredEvents: usage?.unmeasuredEvents ?? 0n,
-          },
-        ]
-      : [],
+    measured: meter ? measured : [],
+    ...(spans && {
+      priceSpans: spans.map(({ span, tiers, sources, storedPrice }) => ({ span, tiers, sources, storedPrice })),
+    }),
   };
+};
+
+export const unmeasuredOf = ({ measured }: RatingInput): bigint =>
+  measured.reduce((sum, { unmeasuredEvents }) => sum + unmeasuredEvents, 0n);
+
+/** As JSON, where it was measured in parts. Those of price spans stand in the line, with their spans. */
+export const partsOf = ({ measured, priceSpans }: RatingInput): string | null => {
+  const parts = priceSpans ? undefined : measured[0]?.parts;
+  return parts ? JSON.stringify(parts) : null;
 };
 
 export const ratedRows = (shard: MeasuredShard): RatedRows => {
@@ -79,7 +92,6 @@ export const ratedRows = (shard: MeasuredShard): RatedRows => {
       const input = ratingInputOf(shard, period, line.position);
       const json = ratedLineToJson(line);
       const hashes = lineHashes(ratingInputToJson(input), json);
-      const [measured] = input.measured;
       rows.billingPeriodIds.push(line.billingPeriodId);
       rows.subscriptionIds.push(line.subscriptionId);
       rows.planVersionIds.push(line.planVersionId);
@@ -87,8 +99,8 @@ export const ratedRows = (shard: MeasuredShard): RatedRows => {
       rows.spanEnds.push(line.span.end);
       rows.chargeCodes.push(line.chargeCode);
       rows.positions.push(line.position);
-      rows.unmeasuredEvents.push((measured?.unmeasuredEvents ?? 0n).toString());
-      rows.parts.push(measured?.parts ? JSON.stringify(measured.parts) : null);
+      rows.unmeasuredEvents.push(unmeasuredOf(input).toString());
+      rows.parts.push(partsOf(input));
       rows.lines.push(JSON.stringify(json));
       rows.inputHashes.push(hashes.input);
       rows.outputHashes.push(hashes.output);

@@ -5,6 +5,7 @@ import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson, type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
 import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
 import { lineHashesOfStored } from '../run/line-hashes.ts';
+import { partsOf, unmeasuredOf } from '../run/rated-rows.ts';
 
 /** A row of `rated_lines`; of whatever type its column is, as text. */
 export type StoredLine = {
@@ -102,14 +103,13 @@ export const lineDifferences = (stored: StoredLine, { line, input }: RatedAgain)
     period_end: new Date(period.end).toISOString(),
     plan_version_id: line.planVersionId,
     position: `${line.position}`,
-    unmeasured_events: `${input.measured.reduce((sum, { unmeasuredEvents }) => sum + unmeasuredEvents, 0n)}`,
+    unmeasured_events: `${unmeasuredOf(input)}`,
   };
   const again = lineHashesOfStored(ratingInputToJson(input), ratedLineToJson(line));
-  const parts = input.measured[0]?.parts;
   return [
     ...columnDifferences(stored.columns, recomputed),
     ...textDifferences('line', stored.line, JSON.stringify(inItsForm(stored, line))),
-    ...textDifferences('parts', stored.parts ?? nothing, parts ? JSON.stringify(parts) : nothing),
+    ...textDifferences('parts', stored.parts ?? nothing, partsOf(input) ?? nothing),
     ...(stored.hashes
       ? columnDifferences(
           {

@@ -15,7 +15,7 @@ import { connectClickHouse } from '#platform/stores/clickhouse.ts';
 import { connectPostgres } from '#platform/stores/postgres.ts';
 import { createReadQuantities } from '../quantities/quantities.clickhouse.ts';
 import { createCatalog } from '../run/catalog.postgres.ts';
-import { createBilledLines } from './billed-lines.postgres.ts';
+import { createBilledLines, createRatedPriceSpans } from './billed-lines.postgres.ts';
 import { type Fault, verifyRatings } from './rate-again.ts';
 
 const config = orExit(() => loadConfig(process.env, ['clickhouseUrl', 'databaseUrl']));
@@ -43,7 +43,7 @@ const postgres = connectPostgres(config.databaseUrl, {
 });
 const clickhouse = connectClickHouse(config.clickhouseUrl, { requestTimeoutMs: statementMsMax, connectionsMax: 1 });
 const ports = {
-  catalog: createCatalog(postgres),
+  catalog: { ...createCatalog(postgres), priceSpans: createRatedPriceSpans(postgres) },
   readQuantities: createReadQuantities(clickhouse),
   ...createBilledLines(postgres),
 };

@@ -16,6 +16,8 @@ import {
 } from '#schemas/http/fields.ts';
 import { PriceStep } from '#schemas/http/invoices.ts';
 import { MeterDefinition, MeterVersionNumber } from '#schemas/http/meters.ts';
+import { tierCount } from '#schemas/http/price-overrides.ts';
+import { PriceSources } from '#schemas/http/price-sources.ts';
 import {
   EventSearchQuery,
   EventSearchQueryDocument,
@@ -45,18 +47,20 @@ const CustomerNames = Type.Array(ExternalId, {
 });
 
 /** Its bytes are hashed: a release that has a member more does not add it to what is stored. */
+const StoredPrice = Type.Object(
+  { model: PriceModel },
+  {
+    title: 'StoredPrice',
+    description: 'A price as it is stored; what has a default may be missing.',
+  },
+);
 const StoredCharge = Type.Object(
   {
     code: Code,
     name: Type.String(),
     meter: nullable(Code),
-    price: Type.Object(
-      { model: PriceModel },
-      {
-        title: 'StoredPrice',
-        description: 'A price as its plan version stores it; what has a default may be missing.',
-      },
-    ),
+    credit_unit: Type.Optional(Type.String()),
+    price: StoredPrice,
   },
   { title: 'StoredCharge', description: 'A charge as its plan version stores it.' },
 );
@@ -74,6 +78,7 @@ const Measured = Type.Object(
   {
     meter: Code,
     meter_version_id: idOf('mtv'),
+    span: Type.Optional(Period),
     customers: CustomerNames,
     quantity: Decimal,
     parts: Type.Optional(
@@ -83,6 +88,23 @@ const Measured = Type.Object(
   },
   { ...closed, title: 'MeasuredInput' },
 );
+const spanFields = { span: Period, tiers: tierCount };
+const InputSpan = Type.Object(
+  { ...spanFields, sources: PriceSources, price: StoredPrice },
+  { ...closed, title: 'InputPriceSpan', description: 'A price, and the time in which it stood.' },
+);
+const RatedSpan = Type.Object(
+  {
+    ...spanFields,
+    sources: PriceSources,
+    quantity: Decimal,
+    parts: Type.Optional(Type.Array(MeasuredPart)),
+    unmeasured_events: Sequence,
+  },
+  { ...closed, title: 'RatedPriceSpan', description: 'What was used while a price stood.' },
+);
+const priceSpansAbout = 'Absent where the price of the charge stood for all of the time. They tile the span.';
+
 const RatingInput = Type.Object(
   {
     billing_period_id: idOf('bpd'),
@@ -92,6 +114,7 @@ const RatingInput = Type.Object(
     position: Type.Integer({ minimum: 1 }),
     charge: StoredCharge,
     currency: CurrencyCode,
+    price_spans: Type.Optional(Type.Array(InputSpan, { description: priceSpansAbout })),
     rounding_policy: Type.Object({ rounding: RoundingModeName }, { ...closed, title: 'RoundingPolicy' }),
     span: Period,
     watermark: Sequence,
@@ -118,6 +141,7 @@ const RatingOutput = Type.Object(
     precise_amount: Type.Unsafe<string>({ ...Decimal, description: 'Before it is rounded; the sum of the steps.' }),
     amount: Type.Unsafe<string>({ ...Decimal, description: 'Rounded once, to minor units: what is printed.' }),
     steps: Type.Array(PriceStep),
+    price_spans: Type.Optional(Type.Array(RatedSpan, { description: priceSpansAbout })),
   },
   { ...closed, title: 'RatingOutput', description: 'What came out, as it is hashed.' },
 );
@@ -141,6 +165,7 @@ const TierUse = Type.Object(
     units: Decimal,
     amount: Decimal,
     cell: PriceStep.properties.cell,
+    span: PriceStep.properties.span,
   },
   { ...closed, title: 'TierUse', description: 'A tier of the price, with the units in it and what they cost.' },
 );

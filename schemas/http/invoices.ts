@@ -33,11 +33,13 @@ export const PriceStep = Type.Object(
         description: 'The cell of a matrix by the values that it names; none for the default price.',
       }),
     ),
+    span: Type.Optional(Period),
   },
   {
     ...closed,
     title: 'PriceStep',
-    description: 'How a part of the quantity became an amount; the steps sum to the precise amount of their line.',
+    description:
+      'How a part of the quantity became an amount; the steps sum to the precise amount of their line. `span` is the time that it is of, where the price changed inside the billing period.',
   },
 );
 

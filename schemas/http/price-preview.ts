@@ -3,8 +3,8 @@ import { Type } from 'typebox';
 import { unitCodePattern, unitCodeRule } from '#schemas/credit-unit.ts';
 import { CurrencyCode, closed, Decimal, formed, GivenInstant, RoundingModeName } from '#schemas/http/fields.ts';
 import { PriceStep } from '#schemas/http/invoices.ts';
-import { flat } from '#schemas/price/flat.ts';
-import { meteredPriceSchema, priceModels } from '#schemas/price/price.ts';
+import { PriceSources } from '#schemas/http/price-sources.ts';
+import { anyPriceSchema, priceModels } from '#schemas/price/price.ts';
 
 const previewEventsMax = 1_000;
 
@@ -51,7 +51,7 @@ const usageFields = {
 export const PricePreview = Type.Object({ price: Type.Unknown(), ...usageFields }, closed);
 
 export const PricePreviewDocument = Type.Object(
-  { price: Type.Union([flat.schema('New'), meteredPriceSchema('New')], { title: 'NewPrice' }), ...usageFields },
+  { price: anyPriceSchema('New'), ...usageFields },
   {
     ...closed,
     title: 'PricePreview',
@@ -71,11 +71,6 @@ export const PricePreviewDocument = Type.Object(
   },
 );
 
-export const PriceSourceIds = Type.Array(Type.String({ pattern: '^(cbv|crr)_[0-9a-f]{32}$' }), {
-  description:
-    'What else the price was made of: the id of the version of the cost book, or of the rates of the credit unit, in the order of their chain.',
-});
-
 export const PricedPreview = Type.Object(
   {
     model: Type.Enum(
@@ -89,7 +84,7 @@ export const PricedPreview = Type.Object(
     precise_amount: Type.Unsafe<string>({ ...Decimal, description: 'Before it is rounded; the sum of the steps.' }),
     amount: Type.Unsafe<string>({ ...Decimal, description: 'Rounded once, to minor units.' }),
     steps: Type.Array(PriceStep),
-    sources: PriceSourceIds,
+    sources: PriceSources,
   },
   {
     ...closed,
@@ -125,7 +120,7 @@ export const PricedPreview = Type.Object(
             amount: '0.7840416',
           },
         ],
-        sources: [],
+        sources: {},
       },
     ],
   },

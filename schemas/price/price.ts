@@ -3,7 +3,7 @@
  * How it prices stands under the same name in `rater/price`. Negative prices are refused in this version: what a
  * customer gets back is a credit, which has its own document.
  */
-import type { TSchema } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import type { Fault, JsonObject, Parsed } from '#schemas/fault.ts';
 import { costBook } from '#schemas/price/cost-book.ts';
 import { dynamic } from '#schemas/price/dynamic.ts';
@@ -70,3 +70,7 @@ export const mapAmounts = (price: Price, field: string, change: ChangeAmount): P
   registry.mapAmounts(price, field, change);
 
 export const meteredPriceSchema = (prefix: SchemaPrefix): TSchema => registry.schema(prefix, 'MeteredPrice');
+
+/** A price of any model, in requests (`New`) or answers. */
+export const anyPriceSchema = (prefix: SchemaPrefix): TSchema =>
+  Type.Union([flat.schema(prefix), meteredPriceSchema(prefix)], { title: `${prefix}Price` });

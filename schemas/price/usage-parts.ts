@@ -46,3 +46,6 @@ export const partNames = {
   atMaximum: 'maximum',
   atRate: 'rate',
 } as const;
+
+/** What was measured of a part of the events: as text, like quantities. `partNames` says which. */
+export type MeasuredPart = { readonly part: string; readonly quantity: string; readonly events: string };

@@ -58,6 +58,10 @@ const statements: readonly string[] = [
    SELECT ${id('crr')}, org, ${id('cru')}, 1, ${begin}, 'USD', 1, ${begin} ${fromOthers}`,
   `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
    SELECT ${id('cus')}, org, 'fill-' || n, 'x', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO price_overrides (id, organization_id, plan_id, charge_code, customer_id, currency, price, tiers,
+     effective_from, metadata, version, created_at, updated_at)
+   SELECT ${id('pov')}, org, ${id('pln')}, 'x', ${id('cus')}, 'USD', '{"model":"flat","amount":"1"}', 'restart',
+     ${begin} + n * interval '1 second', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at, ended_at,
      metadata, version, created_at, updated_at)
    SELECT ${id('sub')}, org, ${id('cus')}, ${id('plv')}, 'USD', 'ended', ${begin}, ${end}, '{}', 1,

@@ -39,6 +39,7 @@ export const isEdge = (path: string): boolean =>
 export const useCases = new Set([
   'api/server.ts',
   'api/catalog/change-plan.ts',
+  'api/catalog/override-price.ts',
   'api/events/amend-events.ts',
   'api/invoices/ask-for-run.ts',
   'api/subscriptions/start-subscription.ts',
@@ -51,7 +52,6 @@ export const useCases = new Set([
   'api/route/idempotency-key.ts',
   'api/usage/coalesce-reads.ts',
   'ingest/amendments/relay.ts',
-  'rater/run/price-sources.ts',
   'ingest/fail-points.ts',
   'ingest/gateway/accept-events.ts',
   'ingest/gateway/decompress.ts',

@@ -81,7 +81,8 @@ describe('docs/prices.md', () => {
   });
 
   it('has a section and a price of every model', () => {
-    for (const { name } of priceModels) {
+    // What a cost book comes to is a matrix, and has a page of its own.
+    for (const { name } of priceModels.filter((model) => model.name !== 'cost_book')) {
       expect(page).toMatch(new RegExp(`^## .*\`${name}\``, 'm'));
       const own = examples.filter(({ json, section }) => json.model === name && section.includes(`\`${name}\``));
       expect(own.length, name).toBeGreaterThan(0);

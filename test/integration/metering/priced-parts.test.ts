@@ -15,7 +15,7 @@ import { rateCharge, ratePlan } from '../../../rater/price/rate.ts';
 import type { ChargeUsage } from '../../../rater/price/rating-task.ts';
 import { usageOfEvents } from '../../../rater/price/usage-of-events.ts';
 import { createReadQuantities } from '../../../rater/quantities/quantities.clickhouse.ts';
-import { chargeUsage, measuresOf } from '../../../rater/run/measures.ts';
+import { measuresOf, ownPrices } from '../../../rater/run/measures.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
 import { parties } from '../../support/invoice-examples.ts';
 import { createStoreHistory } from '../../support/metering-store.ts';
@@ -104,17 +104,17 @@ const rated = async (sold: readonly Sold[], prices: readonly unknown[]): Promise
     return { code, name: code, meter: 'sales', price: priceOf(json) };
   });
   const period = { ...parties, charges };
-  const { measures, idsOf } = measuresOf([period], [{ planVersionId: parties.planVersionId, meter }]);
+  const asked = { ...period, priceSpans: ownPrices };
+  const { measures, spans, usageIn } = measuresOf([asked], [{ planVersionId: parties.planVersionId, meter }]);
   const quantities = await readQuantities({
     tenant,
     watermark: BigInt(events.length),
-    spans: [{ spanId: 's', customers: ['c'], period: parties.span }],
+    spans: spans.map(({ spanId, period: time }) => ({ spanId, customers: ['c'], period: time })),
     measures,
   });
-  const measured = quantities.get('s');
+  const usageOf = usageIn(quantities);
   const usage = charges.flatMap((charge): [string, ChargeUsage][] => {
-    const ids = idsOf(charges, charge);
-    const found = chargeUsage(measured?.get(ids?.measureId ?? ''));
+    const found = usageOf(asked, charge);
     return found ? [[charge.code, found]] : [];
   });
   const lines = ratePlan({ ...period, usage: Object.fromEntries(usage) }, { rounding: 'half_up' });

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { FailureError } from '#schemas/failures.ts';
 import { formatMinorUnits, formatPreciseAmount } from '#schemas/money.ts';
 import { chargeAsked, previewPrice as previewOf } from '../../../../api/catalog/preview-price.ts';
-import { noSources } from '../../../../rater/price/resolve-price.ts';
+import { noSourceRows } from '../../../../rater/price/source-rows.ts';
 
 type Asked = Parameters<typeof chargeAsked>[0];
-const previewPrice = (asked: Asked) => previewOf(asked, chargeAsked(asked, 'secret'), noSources, 0).rated;
+const previewPrice = (asked: Asked) => previewOf(asked, chargeAsked(asked, 'secret'), noSourceRows, 0).rated;
 
 const perEvent = { model: 'percentage', percent: '2.9', fixed_amount: '0.30', free_events: 1 };
 const matrix = {

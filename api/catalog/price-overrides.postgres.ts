@@ -1,0 +1,188 @@
+/** Price overrides: rows of PostgreSQL, and what of billing bounds them. */
+import { newId } from '#platform/process/ids.ts';
+import { lookUpColumn } from '#schemas/names.ts';
+import type { Instant } from '#schemas/period.ts';
+import type { ChargeJson } from '#schemas/plan.ts';
+import type { PriceJson } from '#schemas/price/price.ts';
+import type { TierCount } from '#schemas/price-span.ts';
+import type { Db } from '../route/define-route.ts';
+import { listRows } from '../route/list-rows.postgres.ts';
+import { defineList, type Filter, type ListPage } from '../route/lists.ts';
+import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
+
+export type PriceOverride = ResourceHead & {
+  readonly id: string;
+  readonly planId: string;
+  readonly chargeCode: string;
+  /** Null where it is the price of everyone who has the plan. */
+  readonly customerId: string | null;
+  readonly currency: string;
+  readonly price: PriceJson;
+  readonly tiers: TierCount;
+  readonly effectiveFrom: Instant;
+  readonly effectiveUntil: Instant | null;
+};
+
+export type NewPriceOverride = Omit<PriceOverride, 'id' | 'version' | 'createdAt' | 'updatedAt'>;
+
+type OverrideRow = ResourceRow & {
+  id: string;
+  plan_id: string;
+  charge_code: string;
+  customer_id: string | null;
+  currency: string;
+  price: PriceJson;
+  tiers: TierCount;
+  effective_from: Date;
+  effective_until: Date | null;
+};
+
+const columns = `id, plan_id, charge_code, customer_id, currency, price, tiers, effective_from, effective_until,
+  metadata, version, created_at, updated_at`;
+
+const fromRow = (row: OverrideRow): PriceOverride => ({
+  id: row.id,
+  planId: row.plan_id,
+  chargeCode: row.charge_code,
+  customerId: row.customer_id,
+  currency: row.currency,
+  price: row.price,
+  tiers: row.tiers,
+  effectiveFrom: row.effective_from.getTime(),
+  effectiveUntil: row.effective_until?.getTime() ?? null,
+  ...headFromRow(row),
+});
+
+/** By id or by the caller's own name. */
+const named = (column: string, prefix: 'cus' | 'pln', own: 'external_id' | 'code', table: string): Filter => ({
+  column,
+  description: `Id or ${own} of a ${table.slice(0, -1)}.`,
+  test: (value, text) =>
+    `${column} = (SELECT n.id FROM ${table} n
+      WHERE n.organization_id = $1 AND n.${lookUpColumn(prefix, text, own)} = ${value})`,
+});
+
+const overrideList = defineList({
+  name: 'price_overrides',
+  columns,
+  from: 'price_overrides',
+  id: 'id',
+  organization: 'organization_id',
+  sorts: {
+    created_at: { column: 'created_at', type: 'timestamptz' },
+    effective_from: { column: 'effective_from', type: 'timestamptz' },
+  },
+  filters: {
+    plan: named('plan_id', 'pln', 'code', 'plans'),
+    customer_id: named('customer_id', 'cus', 'external_id', 'customers'),
+    charge: { column: 'charge_code' },
+  },
+  times: { created_at: 'created_at', effective_from: 'effective_from' },
+});
+
+/** What a version of a plan charges that new or running subscriptions have. */
+export type ChargingVersion = {
+  readonly planVersionId: string;
+  readonly versionNumber: number;
+  readonly currency: string;
+  readonly charges: readonly ChargeJson[];
+};
+
+type VersionRow = { id: string; version_number: number; currency: string; charges: ChargeJson[] };
+
+// A year and a month: as long as the longest billing period is, and more.
+const billedUntilStatement = `
+SELECT max(p.span_end) AS billed_until FROM billing_periods p JOIN plan_versions v ON v.id = p.plan_version_id
+WHERE p.organization_id = $1 AND p.billing_start > $2::timestamptz - interval '400 days' AND p.span_end > $2
+  AND p.state = 'billed' AND v.plan_id = $3 AND ($4::text IS NULL OR p.customer_id = $4)`;
+
+export const priceOverrideStore = {
+  overrideList,
+  addOverride: async (db: Db, override: NewPriceOverride, now: Date): Promise<PriceOverride> => {
+    const { rows } = await db.query<OverrideRow>(
+      `INSERT INTO price_overrides (id, organization_id, plan_id, charge_code, customer_id, currency, price, tiers,
+         effective_from, effective_until, metadata, version, created_at, updated_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12) RETURNING ${columns}`,
+      [
+        newId('pov'),
+        db.organizationId,
+        override.planId,
+        override.chargeCode,
+        override.customerId,
+        override.currency,
+        JSON.stringify(override.price),
+        override.tiers,
+        new Date(override.effectiveFrom),
+        override.effectiveUntil === null ? null : new Date(override.effectiveUntil),
+        override.metadata,
+        now,
+      ],
+    );
+    return fromRow(rows[0] as OverrideRow);
+  },
+  override: async (db: Db, id: string, lock?: 'lock'): Promise<PriceOverride | undefined> => {
+    const { rows } = await db.query<OverrideRow>(
+      `SELECT ${columns} FROM price_overrides
+       WHERE organization_id = $1 AND id = $2${lock ? ' FOR NO KEY UPDATE' : ''}`,
+      [db.organizationId, id],
+    );
+    return rows[0] && fromRow(rows[0]);
+  },
+  changeOverride: async (
+    db: Db,
+    id: string,
+    { effectiveUntil, metadata }: Pick<PriceOverride, 'effectiveUntil' | 'metadata'>,
+    now: Date,
+  ): Promise<PriceOverride> => {
+    const { rows } = await db.query<OverrideRow>(
+      `UPDATE price_overrides SET effective_until = $3, metadata = $4, version = version + 1, updated_at = $5
+       WHERE organization_id = $1 AND id = $2 RETURNING ${columns}`,
+      [db.organizationId, id, effectiveUntil === null ? null : new Date(effectiveUntil), metadata, now],
+    );
+    return fromRow(rows[0] as OverrideRow);
+  },
+  overrides: async (db: Db, page: ListPage) => {
+    const { rows, ...rest } = await listRows<OverrideRow>(db, overrideList, db.organizationId, page);
+    return { ...rest, rows: rows.map(fromRow) };
+  },
+  /** Those of a plan that stand, or are to stand. */
+  comingOverrides: async (db: Db, planId: string, now: Date): Promise<PriceOverride[]> => {
+    const { rows } = await db.query<OverrideRow>(
+      `SELECT ${columns} FROM price_overrides WHERE organization_id = $1 AND plan_id = $2
+         AND (effective_until IS NULL OR effective_until > greatest($3, effective_from)) ORDER BY id`,
+      [db.organizationId, planId, now],
+    );
+    return rows.map(fromRow);
+  },
+  chargingVersions: async (db: Db, planId: string): Promise<ChargingVersion[]> => {
+    const { rows } = await db.query<VersionRow>(
+      `SELECT v.id, v.version_number, v.currency, v.charges FROM plan_versions v
+       WHERE v.organization_id = $1 AND v.plan_id = $2 AND (v.state = 'active' OR v.state = 'archived' AND EXISTS (
+         SELECT 1 FROM subscriptions s WHERE s.plan_version_id = v.id AND s.state = 'active'))
+       ORDER BY v.version_number DESC`,
+      [db.organizationId, planId],
+    );
+    return rows.map(({ id: planVersionId, version_number: versionNumber, currency, charges }) => ({
+      planVersionId,
+      versionNumber,
+      currency,
+      charges,
+    }));
+  },
+  /** Up to when usage behind an instant is billed of the plan, for a customer or for any; undefined where none is. */
+  billedUntil: async (
+    db: Db,
+    { planId, customerId }: Pick<PriceOverride, 'planId' | 'customerId'>,
+    instant: Instant,
+  ): Promise<Instant | undefined> => {
+    const { rows } = await db.query<{ billed_until: Date | null }>(billedUntilStatement, [
+      db.organizationId,
+      new Date(instant),
+      planId,
+      customerId,
+    ]);
+    return rows[0]?.billed_until?.getTime();
+  },
+};
+
+export type PriceOverrideStore = typeof priceOverrideStore;
