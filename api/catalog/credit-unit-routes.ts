@@ -4,6 +4,7 @@ import { isCurrency } from '#schemas/currency.ts';
 import type { Fault } from '#schemas/failures.ts';
 import {
   CreditUnitId,
+  GivenCreditRate,
   GivenCreditUnit,
   NewCreditRate,
   NewCreditUnit,
@@ -106,7 +107,8 @@ export const creditUnitRoutes = ({ get, list, change }: Routes, { creditUnits }:
       operation: 'createCreditRate',
       summary: 'Say what a credit unit is worth from an instant on',
       params: CreditUnitId,
-      body: NewCreditRate,
+      body: GivenCreditRate,
+      documentedBody: NewCreditRate,
       answers: { 201: RateSchema },
       failures: ['CREDIT_UNIT_NOT_FOUND'],
     },
@@ -114,6 +116,8 @@ export const creditUnitRoutes = ({ get, list, change }: Routes, { creditUnits }:
       const faults: Fault[] = [];
       const effectiveFrom = new Date(readInstant(from, 'effective_from', faults) ?? 0);
       const amount = parseAmount(text) ?? zeroAmount;
+      if (amount === zeroAmount)
+        faults.push({ field: 'amount', code: 'not_positive', message: 'must be more than zero' });
       const links = await creditUnits.lockLinks(db);
       const { id, code } = found(await creditUnits.creditUnit(db, params.id), 'CREDIT_UNIT_NOT_FOUND');
       if (!isCurrency(unit) && !links.has(unit))

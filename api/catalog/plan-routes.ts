@@ -1,12 +1,13 @@
 /** `/v1/plans`. */
 import { NewPlan, PlanId, PlanPatch, Plan as PlanSchema, WrittenPlan } from '#schemas/http/catalog.ts';
 import { NewPlanDocument, PlanPatchDocument } from '#schemas/http/plan.ts';
-import type { Routes } from '../route/define-route.ts';
+import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, updated } from '../route/resource-fields.ts';
 import type { Plan } from './catalog.postgres.ts';
 import { changePlan, createPlan, type PlanPorts } from './change-plan.ts';
 import { planToJson, publicPlanToJson } from './plan-json.ts';
+import { publicCharges, publicSourceNames } from './public-prices.ts';
 
 /** How old a price on a public page may be. */
 const publicSeconds = 60;
@@ -16,7 +17,12 @@ const publicPlan = (plan: Plan | undefined): Plan | undefined => (plan?.state ==
 
 const tag = 'Plans';
 
-const readingRoutes = ({ get, list }: Routes, { catalog }: PlanPorts): void => {
+const readingRoutes = ({ get, list }: Routes, { catalog, sourceRows }: PlanPorts): void => {
+  /** What all of these plans charge, as everyone may see it. */
+  const publicly = async (db: Db, plans: readonly Plan[], nowMs: number) => {
+    const rows = await sourceRows.at(db, publicSourceNames(plans), nowMs);
+    return (plan: Plan) => publicPlanToJson({ ...plan, charges: publicCharges(plan, rows, nowMs) });
+  };
   list(
     {
       url: '/v1/plans',
@@ -29,10 +35,11 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: PlanPorts): void => {
       answers: { 200: listSchema(PlanSchema) },
       failures: [],
     },
-    async ({ caller, db, query }) =>
-      caller.kind === 'publishable'
-        ? listJson(query, await catalog.plans(db, query, 'active'), publicPlanToJson)
-        : listJson(query, await catalog.plans(db, query), planToJson),
+    async ({ caller, db, query, nowMs }) => {
+      if (caller.kind !== 'publishable') return listJson(query, await catalog.plans(db, query), planToJson);
+      const plans = await catalog.plans(db, query, 'active');
+      return listJson(query, plans, await publicly(db, plans.rows, nowMs));
+    },
   );
   get(
     {
@@ -46,11 +53,11 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: PlanPorts): void => {
       answers: { 200: PlanSchema },
       failures: ['PLAN_NOT_FOUND'],
     },
-    async ({ caller, db, params }) => {
+    async ({ caller, db, params, nowMs }) => {
       const plan = await catalog.plan(db, params.id);
-      return caller.kind === 'publishable'
-        ? publicPlanToJson(found(publicPlan(plan), 'PLAN_NOT_FOUND'))
-        : planToJson(found(plan, 'PLAN_NOT_FOUND'));
+      if (caller.kind !== 'publishable') return planToJson(found(plan, 'PLAN_NOT_FOUND'));
+      const seen = found(publicPlan(plan), 'PLAN_NOT_FOUND');
+      return (await publicly(db, [seen], nowMs))(seen);
     },
   );
 };

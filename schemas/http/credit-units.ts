@@ -66,8 +66,11 @@ const worth = (more: object) =>
     },
   );
 
+/** An amount of zero is refused by name. */
+export const GivenCreditRate = Type.Object({ effective_from: GivenInstant, unit: Unit, amount: worth({}) }, closed);
+
 export const NewCreditRate = Type.Object(
-  { effective_from: GivenInstant, unit: Unit, amount: worth({ not: { pattern: '^0+(\\.0+)?$' } }) },
+  { ...GivenCreditRate.properties, amount: worth({ not: { pattern: '^0+(\\.0+)?$' } }) },
   { ...closed, title: 'NewCreditRate', examples: [newRateExample] },
 );
 
