@@ -75,6 +75,13 @@ const costsOf = (json: Json, head: string, used: string): string => {
   }
 };
 
+it('docs/cost-books.md shows a price that is one', () => {
+  const other = readFileSync(new URL('../../docs/cost-books.md', import.meta.url), 'utf8');
+  const shown = [...other.matchAll(/^```json\n([\s\S]*?)^```/gm)].map(([, json = '']) => JSON.parse(json) as Json);
+  expect(shown.map(({ model }) => model)).toEqual(['cost_book']);
+  for (const json of shown) expect(faultsOf(json)).toEqual([]);
+});
+
 describe('docs/prices.md', () => {
   it('is at most 200 lines', () => {
     expect(page.trimEnd().split('\n').length).toBeLessThanOrEqual(200);
