@@ -12,6 +12,7 @@ import { costBookRoutes } from './catalog/cost-book-routes.ts';
 import { costBookStore } from './catalog/cost-books.postgres.ts';
 import { creditUnitRoutes } from './catalog/credit-unit-routes.ts';
 import { creditUnitStore } from './catalog/credit-units.postgres.ts';
+import { featureRoutes } from './catalog/feature-routes.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
 import { planRoutes } from './catalog/plan-routes.ts';
 import { planVersionRoutes } from './catalog/plan-version-routes.ts';
@@ -21,6 +22,8 @@ import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
+import { entitledStore } from './entitlements/entitled.postgres.ts';
+import { type EntitlementPorts, entitlementRoutes } from './entitlements/entitlement-routes.ts';
 import { type AmendmentPorts, amendmentRoutes } from './events/amendment-routes.ts';
 import { amendmentStore } from './events/amendments.postgres.ts';
 import { billedUsage } from './events/billed-usage.postgres.ts';
@@ -32,6 +35,9 @@ import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import type { Routes } from './route/define-route.ts';
+import { ratingFailures } from './runs/rating-failures.postgres.ts';
+import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.ts';
+import { ratingRuns } from './runs/rating-runs.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
 import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
@@ -45,7 +51,10 @@ export const createStores = (vault: Vault) => ({
   priceOverrides: priceOverrideStore,
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
+  entitled: entitledStore,
   invoices: invoiceReader,
+  ratingRuns,
+  ratingFailures,
   ratedLines,
   amendments: amendmentStore,
   billedUsage,
@@ -57,7 +66,9 @@ export const createStores = (vault: Vault) => ({
 /** The stores, and what some routes need beyond them, each as its file declares it. */
 export type ApiPorts = ReturnType<typeof createStores> &
   UsagePorts &
+  EntitlementPorts &
   InvoicePorts &
+  RatingRunPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -67,6 +78,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
 /** In the order in which documents show them. */
 export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void)[] = [
   meterRoutes,
+  featureRoutes,
   planRoutes,
   planVersionRoutes,
   costBookRoutes,
@@ -76,7 +88,9 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   customerRoutes,
   subscriptionRoutes,
   usageRoutes,
+  entitlementRoutes,
   invoiceRoutes,
+  ratingRunRoutes,
   explainRoutes,
   eventRoutes,
   amendmentRoutes,

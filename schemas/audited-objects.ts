@@ -81,6 +81,38 @@ const planOfForm1 = {
   ],
 } as const satisfies AuditedObject;
 
+const versionsOfForm2 = {
+  ...planOfForm1.children[0],
+  columns: {
+    id: 'text',
+    organization_id: 'text',
+    plan_id: 'text',
+    version_number: 'text',
+    state: 'text',
+    currency: 'text',
+    billing_interval: 'text',
+    charges: 'text',
+    activated_at: 'instant',
+    archived_at: 'instant',
+    ...versioned,
+  },
+} as const satisfies ChildRows;
+/** Of plans from before a version had terms over all of its charges. */
+const planOfForm2 = { ...planOfForm1, form: 2, children: [versionsOfForm2] } as const satisfies AuditedObject;
+
+const versionsOfForm3 = {
+  ...versionsOfForm2,
+  columns: { ...versionsOfForm2.columns, terms: 'text' },
+} as const satisfies ChildRows;
+/** Of plans from before they entitled to features. */
+const planOfForm3 = { ...planOfForm2, form: 3, children: [versionsOfForm3] } as const satisfies AuditedObject;
+const planVersionFeatures: ChildRows = {
+  table: 'plan_version_features',
+  parent: 'plan_version_id',
+  order: ['feature_id'],
+  columns: { organization_id: 'text', plan_version_id: 'text', feature_id: 'text', meter_version_id: 'text' },
+};
+
 const ofOneRow = Object.fromEntries(
   storedResources.map(({ name, table, columns }): [string, AuditedObject] => [
     name,
@@ -147,6 +179,36 @@ const billingRunOfForm1 = {
       },
       // Other shards of a run that failed are worked off all the same.
       when: "t.state = 'completed'",
+    },
+  ],
+} as const satisfies AuditedObject;
+
+/** Of runs from before some of them rated without issuing. */
+const billingRunOfForm2 = {
+  ...billingRunOfForm1,
+  form: 2,
+  settling: {
+    ...billingRunOfForm1.settling,
+    columns: { ...billingRunOfForm1.settling.columns, leased_until: 'instant' },
+  },
+  children: [
+    {
+      ...billingRunOfForm1.children[0],
+      columns: {
+        run_id: 'text',
+        shard_number: 'text',
+        subscription_ids: 'text',
+        billing_period_ids: 'text',
+        state: 'text',
+        leased_until: 'instant',
+        attempts: 'text',
+        issued: 'text',
+        already_issued: 'text',
+        rated_ms: 'text',
+        issued_ms: 'text',
+        failure: 'text',
+        lines_digest: 'text',
+      },
     },
   ],
 } as const satisfies AuditedObject;
@@ -243,27 +305,10 @@ export const auditedObjects = {
     ],
   },
   plan: {
-    ...planOfForm1,
-    form: 2,
-    earlier: [planOfForm1],
-    children: [
-      {
-        ...planOfForm1.children[0],
-        columns: {
-          id: 'text',
-          organization_id: 'text',
-          plan_id: 'text',
-          version_number: 'text',
-          state: 'text',
-          currency: 'text',
-          billing_interval: 'text',
-          charges: 'text',
-          activated_at: 'instant',
-          archived_at: 'instant',
-          ...versioned,
-        },
-      },
-    ],
+    ...planOfForm3,
+    form: 4,
+    earlier: [planOfForm1, planOfForm2, planOfForm3],
+    children: [{ ...versionsOfForm3, children: [planVersionMeters, planVersionFeatures] }],
   },
   ...ofOneRow,
   // Each by itself and not as a part of its book or unit: these are long, and there is one for each day perhaps.
@@ -306,33 +351,11 @@ export const auditedObjects = {
   customer: withCurrency(ofOneRow.customer),
   subscription: withCurrency(ofOneRow.subscription),
   billing_run: {
-    ...billingRunOfForm1,
-    form: 2,
-    earlier: [billingRunOfForm1],
-    settling: {
-      ...billingRunOfForm1.settling,
-      columns: { ...billingRunOfForm1.settling.columns, leased_until: 'instant' },
-    },
-    children: [
-      {
-        ...billingRunOfForm1.children[0],
-        columns: {
-          run_id: 'text',
-          shard_number: 'text',
-          subscription_ids: 'text',
-          billing_period_ids: 'text',
-          state: 'text',
-          leased_until: 'instant',
-          attempts: 'text',
-          issued: 'text',
-          already_issued: 'text',
-          rated_ms: 'text',
-          issued_ms: 'text',
-          failure: 'text',
-          lines_digest: 'text',
-        },
-      },
-    ],
+    ...billingRunOfForm2,
+    form: 3,
+    earlier: [billingRunOfForm2, billingRunOfForm1],
+    created: ['billing_run.created', 'rating_run.created'],
+    columns: { ...billingRunOfForm2.columns, kind: 'text' },
   },
   amendment: {
     table: 'amendments',
@@ -449,22 +472,26 @@ const ratedLineColumnsOfForm2: Readonly<Record<string, ColumnForm>> = {
   ...ratedLineColumnsOfForm1,
   billing_period_id: 'text',
 };
+const ratedLineColumnsOfForm3: Readonly<Record<string, ColumnForm>> = {
+  ...ratedLineColumnsOfForm2,
+  id: 'text',
+  parts: 'text',
+  hash_version: 'text',
+  input_hash: 'text',
+  output_hash: 'text',
+};
 export const ratedLineColumns = {
   1: ratedLineColumnsOfForm1,
   2: ratedLineColumnsOfForm2,
-  3: {
-    ...ratedLineColumnsOfForm2,
-    id: 'text',
-    parts: 'text',
-    hash_version: 'text',
-    input_hash: 'text',
-    output_hash: 'text',
-  },
+  3: ratedLineColumnsOfForm3,
+  // The same columns, digested as rows and not as texts.
+  4: ratedLineColumnsOfForm3,
 } as const satisfies Readonly<Record<number, Readonly<Record<string, ColumnForm>>>>;
 
 /** Columns of audited tables that no digest holds. */
 export const undigested: Readonly<Record<string, string>> = {
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
+  'billing_runs.started_at': 'is what progress is told by, and decides nothing',
   'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
 };
 
@@ -480,5 +507,9 @@ export const unaudited: Readonly<Record<string, string>> = {
   ingest_counts: 'are measurements, held against the store by GET /v1/reconciliation',
   stream_losses: 'are measurements of the installation, and no object',
   identity_checks: 'is progress of a process, and moves with every event',
+  rating_failures: 'say what was not rated, and nothing is billed by them',
+  rating_run_periods: 'are what a dry run looked at, and nothing is billed by them',
+  rating_run_lines: 'are forgotten after 30 days, and nothing is billed by them',
+  rating_run_totals: 'are sums of lines that nothing is billed by',
   schema_migrations: 'belongs to the installation',
 };

@@ -2,8 +2,19 @@
  * Billing periods: the one place that says which time of which subscription is billed by which invoice, and up to which
  * watermark. Shared by rater, invoicer and api.
  */
+import { hash } from 'node:crypto';
 import type { Instant, Period } from '#schemas/period.ts';
 import type { SubscriptionTime } from '#schemas/subscription.ts';
+
+/**
+ * The id of a part of a subscription's time: the same whoever cuts it, so that a dry run gives the very lines that are
+ * billed later. It begins with the time as a UUIDv7 does, so that periods of one month stand together. Periods from
+ * before have ids of their own.
+ */
+export const periodIdOf = (subscriptionId: string, billingStart: Instant, segment: number): `bpd_${string}` => {
+  const time = Math.max(0, billingStart).toString(16).padStart(12, '0');
+  return `bpd_${time}${hash('sha256', `${subscriptionId} ${billingStart} ${segment}`, 'hex').slice(0, 20)}`;
+};
 
 /** A billing period that an invoice bills. */
 export type BilledPeriod = {

@@ -1,10 +1,18 @@
 /**
+ * What comes of a run: `billing` issues invoices; `rating` keeps rated lines as a billing run would; `dry_rating` keeps
+ * its lines apart from all that is billed.
+ */
+export const runKinds = ['billing', 'rating', 'dry_rating'] as const;
+export type RunKind = (typeof runKinds)[number];
+
+/**
  * The unit of work of a billing run, which rater and invoicer lease one after the other.
  */
 export type Shard = {
   readonly runId: string;
   readonly shardNumber: number;
   readonly organizationId: string;
+  readonly kind: RunKind;
   /** The highest stream sequence that the run bills. */
   readonly watermark: bigint;
   /** In the order in which their invoices are numbered. */
@@ -20,6 +28,7 @@ export type ShardRow = {
   run_id: string;
   shard_number: number;
   organization_id: string;
+  kind: RunKind;
   watermark: bigint;
   billing_period_ids: string[];
   request_id: string | null;
@@ -30,6 +39,7 @@ export const shardFromRow = (row: ShardRow): Shard => ({
   runId: row.run_id,
   shardNumber: row.shard_number,
   organizationId: row.organization_id,
+  kind: row.kind,
   watermark: row.watermark,
   billingPeriodIds: row.billing_period_ids,
   requestId: row.request_id ?? undefined,
@@ -44,9 +54,13 @@ export const shardFields = (shard: Shard) => ({
   shard: shard.shardNumber,
 });
 
+/** The word of the audit log for what becomes of a run; all runs are objects of one type. */
+export const runAction = (kind: RunKind, how: 'created' | 'completed' | 'failed'): string =>
+  `${kind === 'billing' ? 'billing_run' : 'rating_run'}.${how}`;
+
 /** The entry of the audit log for a run that came to its end. */
-export const runEnded = (how: 'completed' | 'failed', runId: string) => ({
-  action: `billing_run.${how}`,
+export const runEnded = (kind: RunKind, how: 'completed' | 'failed', runId: string) => ({
+  action: runAction(kind, how),
   objectType: 'billing_run',
   objectId: runId,
 });

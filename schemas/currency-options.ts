@@ -51,21 +51,25 @@ export const readCurrencyOptions = (
 export const currencyOptionsToJson = (options: CurrencyOptions): Readonly<Record<string, PriceJson>> =>
   Object.fromEntries([...options].map(([code, price]) => [code, priceToJson(price)]));
 
-const codesOf = (item: unknown): string[] => {
+const codesOf = (item: unknown): Currency[] => {
   const charge = asObject(item, '', []);
   const options = charge && asObject(ownValue(charge, 'currency_options'), '', []);
   return Object.keys(options ?? {}).filter(isCurrency);
 };
+
+/** Of all charges, in the order of their codes, as they were sent. */
+export const furtherCurrenciesOf = (items: readonly unknown[]): Currency[] =>
+  [...new Set(items.flatMap(codesOf))].toSorted();
 
 /**
  * A version has the same currencies in all of its charges, and its own in none of their options: whoever pays in one of
  * them pays for everything. Compared as they were sent, so that a price with a fault still counts as one.
  */
 export const addMissingCurrencies = (items: readonly unknown[], own: Currency | undefined, faults: Fault[]): void => {
-  const all = [...new Set(items.flatMap(codesOf))].toSorted();
+  const all = furtherCurrenciesOf(items);
   for (const [index, item] of items.entries()) {
     const codes = codesOf(item);
-    const fieldIn = (code: string) => `charges[${index}].currency_options.${code}`;
+    const fieldIn = (code: Currency) => `charges[${index}].currency_options.${code}`;
     if (!asObject(item, '', [])) continue;
     for (const code of all) {
       if (code === own && codes.includes(code))

@@ -100,6 +100,12 @@ export const failures = {
     'No billing run of your organization has this id; runs of others answer the same.',
     'Use the id that POST /v1/invoices/run answered.',
   ),
+  RATING_RUN_NOT_FOUND: failure(
+    404,
+    'There is no such rating run',
+    'No rating run of your organization has this id; runs of others answer the same, and billing runs too.',
+    'Use an id that POST /v1/rating-runs answered.',
+  ),
   EVENT_NOT_FOUND: failure(
     404,
     'There is no such event',

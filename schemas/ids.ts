@@ -4,9 +4,10 @@ import { type ResourcePrefix, resourcePrefixes } from '#schemas/resources.ts';
 const otherPrefixes = {
   org: 'organization',
   plv: 'plan version',
-  run: 'billing run',
+  run: 'billing or rating run',
   bpd: 'billing period',
   rln: 'rated line',
+  rfl: 'failure of rating',
   mtv: 'meter version',
   cbv: 'version of a cost book',
   crr: 'rate of a credit unit',

@@ -135,6 +135,10 @@ export const roundToMinorUnits = (precise: PreciseAmount, currency: Currency, mo
   return (divide(precise, minorUnit.precise, mode) * minorUnit.amount) as Amount;
 };
 
+/** Whether it can be printed as it is. */
+export const isWholeMinorUnits = (amount: Amount, currency: Currency): boolean =>
+  amount % minorUnitAtScales(currency).amount === 0n;
+
 export const addAmounts = (a: Amount, b: Amount): Amount => (a + b) as Amount;
 export const subtractAmounts = (a: Amount, b: Amount): Amount => (a - b) as Amount;
 export const negateAmount = (amount: Amount): Amount => -amount as Amount;

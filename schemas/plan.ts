@@ -1,13 +1,21 @@
 /** A plan version: what a subscription is charged for. Its JSON is public; its prices are in `price/`. */
-
+import {
+  type ChargeTimes,
+  type ChargeTimesJson,
+  chargeTimeNames,
+  chargeTimesToJson,
+  readChargeTimes,
+} from '#schemas/charge-times.ts';
 import { readUnitOfCharge } from '#schemas/credit-unit.ts';
 import { type Currency, isCurrency } from '#schemas/currency.ts';
 import {
   addMissingCurrencies,
   type CurrencyOptions,
   currencyOptionsToJson,
+  furtherCurrenciesOf,
   readCurrencyOptions,
 } from '#schemas/currency-options.ts';
+import { readName } from '#schemas/display-name.ts';
 import {
   asObject,
   type Fault,
@@ -21,6 +29,14 @@ import {
   type TextRule,
 } from '#schemas/fault.ts';
 import { codeRule, newNameFault, readNewCode } from '#schemas/names.ts';
+import { isPeriodBound } from '#schemas/period-bound.ts';
+import {
+  type GeneralTerms,
+  type GeneralTermsJson,
+  generalTermNames,
+  generalTermsToJson,
+  readGeneralTerms,
+} from '#schemas/plan-terms.ts';
 import { creditFaults } from '#schemas/price/credits.ts';
 import { modelNamed, type Price, type PriceJson, priceToJson, readPrice } from '#schemas/price/price.ts';
 
@@ -35,15 +51,16 @@ export type Charge = {
   readonly price: Price;
 };
 
-/** A charge as its plan has it: with its price in the plan's own currency, and in others. */
-export type PlanCharge = Charge & {
-  /** The unit of credits that the amounts of all its prices are in; null where they are money. */
-  readonly creditUnit: string | null;
-  readonly currencyOptions: CurrencyOptions;
-};
+/** A charge as its plan has it: with its price in the plan's own currency, and in others, and when it is due. */
+export type PlanCharge = Charge &
+  ChargeTimes & {
+    /** The unit of credits that the amounts of all its prices are in; null where they are money. */
+    readonly creditUnit: string | null;
+    readonly currencyOptions: CurrencyOptions;
+  };
 
 /** What a plan version charges; what the plan is called is not of a version. */
-export type PlanTerms = {
+export type PlanTerms = GeneralTerms & {
   readonly currency: Currency;
   readonly charges: readonly PlanCharge[];
 };
@@ -56,15 +73,8 @@ export type PlanVersionState = (typeof planVersionStates)[number];
 
 export const chargesMax = 100;
 
-// No control characters: PostgreSQL refuses NUL, and a name is printed on invoices.
-export const namePattern = '^[^\\u0000-\\u001f\\u007f]{1,200}$';
-export const nameRule: TextRule = {
-  pattern: new RegExp(namePattern, 'u'),
-  about: '1 to 200 characters, none of them a control character',
-};
-
 /** The canonical JSON of a charge, which is what is stored and answered. */
-export type ChargeJson = {
+export type ChargeJson = ChargeTimesJson & {
   readonly code: string;
   readonly name: string;
   readonly meter: string | null;
@@ -74,18 +84,23 @@ export type ChargeJson = {
   /** Absent where there is none, as charges were written before there could be any. */
   readonly currency_options?: Readonly<Record<string, PriceJson>>;
 };
-export type PlanVersionJson = {
-  readonly code: string;
-  readonly name: string;
+/** What the charges are, without what holds over all of them. */
+export type ChargesJson = {
   readonly currency: string;
   readonly charges: readonly ChargeJson[];
 };
-export type PlanTermsJson = Pick<PlanVersionJson, 'currency' | 'charges'>;
+export type PlanTermsJson = ChargesJson & GeneralTermsJson;
+export type PlanVersionJson = PlanTermsJson & {
+  readonly code: string;
+  readonly name: string;
+};
+
+const termNames = ['currency', 'charges', ...generalTermNames];
 
 /** All faults are listed, with paths from the root of the plan version. */
 export const planVersionFromJson = (json: unknown): Parsed<PlanVersion> => {
   const faults: Fault[] = [];
-  const object = readObject(json, '', ['code', 'name', 'currency', 'charges'], faults);
+  const object = readObject(json, '', ['code', 'name', ...termNames], faults);
   if (!object) return { ok: false, faults };
   const code = readNewCode(object, '', faults);
   const name = readName(object, '', faults);
@@ -97,7 +112,7 @@ export const planVersionFromJson = (json: unknown): Parsed<PlanVersion> => {
 /** The same of a version of a plan that is there already. */
 export const planTermsFromJson = (json: unknown): Parsed<PlanTerms> => {
   const faults: Fault[] = [];
-  const object = readObject(json, '', ['currency', 'charges'], faults);
+  const object = readObject(json, '', termNames, faults);
   const terms = object && readTerms(object, faults);
   return terms && faults.length === 0 ? { ok: true, value: terms } : { ok: false, faults };
 };
@@ -111,7 +126,10 @@ const readTerms = (object: JsonObject, faults: Fault[]): PlanTerms | undefined =
   addDuplicateCodes(items, faults);
   addForbiddenCodes(items, faults);
   addMissingCurrencies(items, currency, faults);
-  return currency && { currency, charges };
+  addCodesOfBounds(object, items, faults);
+  const others = items.length === 0 ? undefined : furtherCurrenciesOf(items).filter((code) => code !== currency);
+  const general = readGeneralTerms(object, { own: currency, others }, faults);
+  return currency && general && { currency, charges, ...general };
 };
 
 /** Compared as they were sent, so that a charge with another fault still counts as the first or the second one. */
@@ -127,6 +145,19 @@ const addDuplicateCodes = (items: readonly unknown[], faults: Fault[]): void => 
         field: `charges[${index}].code`,
         code: 'duplicate',
         message: `is already the code of charges[${first}]`,
+      });
+  }
+};
+
+/** A bound over all charges has a line of its own, which is told from those of the charges by its code. */
+const addCodesOfBounds = (object: JsonObject, items: readonly unknown[], faults: Fault[]): void => {
+  for (const [index, item] of items.entries()) {
+    const code = asObject(item, '', []) && ownValue(item as JsonObject, 'code');
+    if (typeof code === 'string' && isPeriodBound(code) && (ownValue(object, code) ?? null) !== null)
+      faults.push({
+        field: `charges[${index}].code`,
+        code: 'not_allowed',
+        message: `must be another: the plan's ${code} has a line of this code`,
       });
   }
 };
@@ -147,7 +178,8 @@ export const chargeFromJson = (json: unknown, field = ''): Parsed<PlanCharge> =>
 };
 
 const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge | undefined => {
-  const object = readObject(json, field, ['code', 'name', 'meter', 'credit_unit', 'price', 'currency_options'], faults);
+  const names = ['code', 'name', 'meter', 'credit_unit', 'price', 'currency_options', ...chargeTimeNames];
+  const object = readObject(json, field, names, faults);
   if (!object) return undefined;
   const code = readText(object, 'code', field, codeRule, faults);
   const name = readName(object, field, faults);
@@ -155,7 +187,8 @@ const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge |
   const currencyOptions = readCurrencyOptions(object, field, price, faults);
   const meter = readMeter(object, field, faults);
   const creditUnit = readUnitOfCharge(object, field, faults);
-  if (code === undefined || name === undefined || !price || meter === undefined || creditUnit === undefined)
+  const times = readChargeTimes(object, field, modelNamed(ownValue(object, 'price'))?.metered, faults);
+  if (code === undefined || name === undefined || !price || meter === undefined || creditUnit === undefined || !times)
     return undefined;
   if (creditUnit !== null) {
     const unitField = fieldOf(field, 'credit_unit');
@@ -164,7 +197,7 @@ const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge |
       if (option.model === price.model)
         faults.push(...creditFaults(option, `${fieldOf(field, 'currency_options')}.${currency}`, unitField));
   }
-  return { code, name, meter, creditUnit, price, currencyOptions };
+  return { code, name, meter, creditUnit, price, currencyOptions, ...times };
 };
 
 /** Whether a meter must be there depends on the model; where that is not known, its own fault is enough. */
@@ -179,14 +212,6 @@ const readMeter = (object: JsonObject, parent: string, faults: Fault[]): string 
   }
   if (!model || model.metered) return readText(object, 'meter', parent, codeRule, faults);
   faults.push({ field, code: 'not_allowed', message: 'must be null: a price of this model has no meter' });
-  return undefined;
-};
-
-const readName = (object: JsonObject, parent: string, faults: Fault[]): string | undefined => {
-  const name = readText(object, 'name', parent, nameRule, faults);
-  if (name === undefined || name.isWellFormed()) return name;
-  // Half of a surrogate pair has no UTF-8, so it could be neither stored nor hashed.
-  faults.push({ field: fieldOf(parent, 'name'), code: 'wrong_format', message: 'must be well-formed Unicode' });
   return undefined;
 };
 
@@ -208,8 +233,10 @@ export const chargeToJson = (charge: Charge | PlanCharge): ChargeJson => ({
   meter: charge.meter,
   ...('creditUnit' in charge && charge.creditUnit !== null && { credit_unit: charge.creditUnit }),
   price: priceToJson(charge.price),
-  ...('currencyOptions' in charge &&
-    charge.currencyOptions.size > 0 && { currency_options: currencyOptionsToJson(charge.currencyOptions) }),
+  ...('currencyOptions' in charge && {
+    ...(charge.currencyOptions.size > 0 && { currency_options: currencyOptionsToJson(charge.currencyOptions) }),
+    ...chargeTimesToJson(charge),
+  }),
 });
 
 /**
@@ -227,14 +254,15 @@ export const chargeJsonIn = (
 };
 
 /** Every currency that a version has prices in, its own first. */
-export const currenciesOf = ({ currency, charges }: PlanTermsJson): string[] => [
+export const currenciesOf = ({ currency, charges }: ChargesJson): string[] => [
   currency,
   ...Object.keys(charges[0]?.currency_options ?? {}),
 ];
 
-export const planTermsToJson = ({ currency, charges }: PlanTerms): PlanTermsJson => ({
+export const planTermsToJson = ({ currency, charges, ...general }: PlanTerms): PlanTermsJson => ({
   currency,
   charges: charges.map(chargeToJson),
+  ...generalTermsToJson(general),
 });
 
 export const planVersionToJson = (plan: PlanVersion): PlanVersionJson => ({

@@ -15,6 +15,7 @@ import {
   type RoundingMode,
 } from '#schemas/money.ts';
 import { formatPeriod, type Period, periodFromJson } from '#schemas/period.ts';
+import type { PeriodBoundName } from '#schemas/period-bound.ts';
 import type { PriceModel } from '#schemas/price/price.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
 import { type PriceSpan, priceSpanFromJson, priceSpanToJson } from '#schemas/price-span.ts';
@@ -81,10 +82,13 @@ export type Priced = {
   readonly steps: readonly PriceStep[];
 };
 
+/** What made a line: the price of a charge, or what holds over all charges of a billing period. */
+export type LineModel = PriceModel | PeriodBoundName;
+
 export type RatedCharge = Priced & {
   readonly chargeCode: string;
   readonly chargeName: string;
-  readonly model: PriceModel;
+  readonly model: LineModel;
   readonly meter: string | null;
   readonly currency: Currency;
   readonly rounding: RoundingMode;

@@ -3,7 +3,9 @@
  * line, under a version: other members are another version, and lines keep the one that they were rated in.
  */
 import type { Currency } from '#schemas/currency.ts';
+import { type Amount, formatMinorUnits } from '#schemas/money.ts';
 import { formatPeriod, type Period } from '#schemas/period.ts';
+import type { BoundChargeJson } from '#schemas/period-bound.ts';
 import type { ChargeJson } from '#schemas/plan.ts';
 import type { PriceJson } from '#schemas/price/price.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
@@ -32,7 +34,9 @@ export type RatingInput = {
   readonly planVersionId: string;
   readonly position: number;
   /** As it is stored in the plan version, with its price: what a later release writes differently changes no hash. */
-  readonly charge: ChargeJson;
+  readonly charge: ChargeJson | BoundChargeJson;
+  /** The sum of the lines of the charges, for a line that holds over all of them. */
+  readonly charged?: Amount;
   readonly currency: Currency;
   /** The prices that the line was rated by, where these are not that of the charge for all of the time. */
   readonly priceSpans?: readonly InputSpan[];
@@ -59,6 +63,7 @@ export const ratingInputToJson = (input: RatingInput) => ({
   plan_version_id: input.planVersionId,
   position: input.position,
   charge: input.charge,
+  ...(input.charged !== undefined && { charged: formatMinorUnits(input.charged, input.currency) }),
   currency: input.currency,
   ...(input.priceSpans && {
     price_spans: input.priceSpans.map((one) => ({ ...priceSpanToJson(one), price: one.storedPrice })),

@@ -73,9 +73,9 @@ export const resources = {
     conflicts: {
       METER_IN_USE: {
         status: 409,
-        title: 'A plan charges by this meter',
-        cause: 'A version of a plan charges by a version of this meter, for good.',
-        cure: 'Leave the meter; a change of what it measures makes a new version, which new plans charge by.',
+        title: 'A plan charges by this meter, or a feature is measured by it',
+        cause: 'A version of a plan charges by a version of this meter, for good; or a feature names it.',
+        cure: 'End the feature, or leave the meter; a change of what it measures makes a new version, which new plans charge by.',
       },
     },
   },
@@ -102,10 +102,37 @@ export const resources = {
       },
       PLAN_VERSION_INCOMPLETE: {
         status: 409,
-        title: 'The draft can not be charged by the meters that there are',
+        title: 'The draft can not be charged as it is',
         cause:
-          'A meter of the draft has ended since it was written, or measures by now what its price can not be asked of. A draft holds no meter; an active version does.',
-        cure: 'Give the charges that `errors` lists another meter or another price: PATCH /v1/plans/{id}/versions/{version_number}.',
+          'A meter of the draft has ended since it was written, or measures by now what its price can not be asked of; a feature has ended; or a charge is due when nothing is billed yet. A draft holds no meter and no feature; an active version does.',
+        cure: 'Change what `errors` lists: PATCH /v1/plans/{id}/versions/{version_number}.',
+      },
+    },
+  },
+  feature: {
+    prefix: 'fea',
+    noun: 'feature',
+    tag: 'Features',
+    about: 'What plans entitle to, and what subscriptions and customers have of it.',
+    name: 'code',
+    scope: 'features',
+    conflicts: {
+      FEATURE_IN_USE: {
+        status: 409,
+        title: 'A plan entitles to this feature',
+        cause: 'A version of a plan that was active entitles to this feature, for good.',
+        cure: 'Leave the feature; give new versions of plans another one, or none.',
+      },
+    },
+    stored: {
+      table: 'features',
+      columns: {
+        code: 'text',
+        name: 'text',
+        type: 'text',
+        meter_id: 'text',
+        metadata: 'text',
+        deleted_at: 'instant',
       },
     },
   },

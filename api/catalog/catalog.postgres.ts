@@ -1,38 +1,38 @@
-/** Plans, and the catalog as a whole: meters and versions of plans are in files of their own. */
+/** Plans, and the catalog as a whole: meters, features and versions of plans are in files of their own. */
 import { newId } from '#platform/process/ids.ts';
 import { lookUpColumn } from '#schemas/names.ts';
-import type { PlanTermsJson, PlanVersionJson, PlanVersionState } from '#schemas/plan.ts';
+import type { ChargesJson, PlanTermsJson, PlanVersionState } from '#schemas/plan.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
+import { featureStore } from './features.postgres.ts';
 import { meterStore, type NamePatch } from './meters.postgres.ts';
-import { planVersionStore } from './plan-versions.postgres.ts';
+import { planVersionStore, type TermsRow, termsFromRow } from './plan-versions.postgres.ts';
 
 /** A plan as one of its versions stands for it: the active one, and where none is, the newest. */
-export type Plan = ResourceHead &
-  PlanTermsJson & {
-    readonly id: string;
-    readonly code: string;
-    readonly name: string;
-    readonly planVersionId: string;
-    readonly versionNumber: number;
-    /** Of that version. */
-    readonly state: PlanVersionState;
-    readonly billingInterval: string;
-  };
-
-type PlanRow = ResourceRow & {
-  id: string;
-  code: string;
-  name: string;
-  plan_version_id: string;
-  version_number: number;
-  state: PlanVersionState;
-  currency: string;
-  billing_interval: string;
-  charges: PlanVersionJson['charges'];
+export type Plan = ResourceHead & {
+  readonly id: string;
+  readonly code: string;
+  readonly name: string;
+  readonly planVersionId: string;
+  readonly versionNumber: number;
+  /** Of that version. */
+  readonly state: PlanVersionState;
+  readonly billingInterval: string;
+  readonly terms: PlanTermsJson;
 };
+
+type PlanRow = ResourceRow &
+  TermsRow & {
+    id: string;
+    code: string;
+    name: string;
+    plan_version_id: string;
+    version_number: number;
+    state: PlanVersionState;
+    billing_interval: string;
+  };
 
 const fromRow = (row: PlanRow): Plan => ({
   id: row.id,
@@ -41,16 +41,15 @@ const fromRow = (row: PlanRow): Plan => ({
   planVersionId: row.plan_version_id,
   versionNumber: row.version_number,
   state: row.state,
-  currency: row.currency,
   billingInterval: row.billing_interval,
-  charges: row.charges,
+  terms: termsFromRow(row),
   ...headFromRow(row),
 });
 
-export type NewPlan = PlanVersionJson & { readonly metadata: Record<string, string> };
+type NewPlan = { readonly code: string; readonly name: string; readonly metadata: Record<string, string> };
 
 const planColumns = `p.id, p.code, p.name, p.metadata, p.version, p.created_at, p.updated_at,
-  v.id AS plan_version_id, v.version_number, v.state, v.currency, v.billing_interval, v.charges`;
+  v.id AS plan_version_id, v.version_number, v.state, v.currency, v.billing_interval, v.charges, v.terms`;
 const planFrom = `plans p JOIN LATERAL (
     SELECT * FROM plan_versions WHERE plan_id = p.id ORDER BY state = 'active' DESC, version_number DESC LIMIT 1
   ) v ON true`;
@@ -81,6 +80,7 @@ const planById = (db: Db, id: string): Promise<Plan | undefined> => planBy(db, '
 
 export const catalogStore = {
   ...meterStore,
+  ...featureStore,
   ...planVersionStore,
   planList,
   /** A plan without a version yet, by its id. Undefined where the code is taken. */
@@ -125,9 +125,9 @@ export const catalogStore = {
     );
     return planById(db, id);
   },
-  /** What a plan version charges, in the canonical JSON that it was made with. */
-  termsOf: async (db: Db, planVersionId: string): Promise<PlanTermsJson | undefined> => {
-    const { rows } = await db.query<PlanTermsJson>(
+  /** The charges of a plan version, in the canonical JSON that it was made with. */
+  chargesOf: async (db: Db, planVersionId: string): Promise<ChargesJson | undefined> => {
+    const { rows } = await db.query<ChargesJson>(
       'SELECT currency, charges FROM plan_versions WHERE organization_id = $1 AND id = $2',
       [db.organizationId, planVersionId],
     );

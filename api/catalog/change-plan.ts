@@ -3,29 +3,24 @@
  * Each is under the lock of the plan's row, so that of two at once the second sees what the first did.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { isCurrency } from '#schemas/currency.ts';
+import { unbilledTimeFaults } from '#schemas/charge-times.ts';
 import { type FailureCode, FailureError } from '#schemas/failures.ts';
 import { asObject, type Fault, type JsonObject, type Parsed } from '#schemas/fault.ts';
-import type { MeterDefinition } from '#schemas/meter.ts';
 import {
-  type ChargeJson,
-  chargeFromJson,
   type PlanTermsJson,
   planTermsFromJson,
   planTermsToJson,
   planVersionFromJson,
   planVersionToJson,
 } from '#schemas/plan.ts';
-import { meterFaults } from '#schemas/price/meter-fit.ts';
 import { priceFromJson } from '#schemas/price/price.ts';
-import { sourceNamesOf } from '../../rater/price/source-rows.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, refuseFaults } from '../route/resource-fields.ts';
+import { bindTerms } from './bind-terms.ts';
 import type { CatalogStore, Plan } from './catalog.postgres.ts';
 import { overrideFaults } from './override-price.ts';
 import type { PlanVersion } from './plan-versions.postgres.ts';
 import type { PriceOverrideStore } from './price-overrides.postgres.ts';
-import { chargePlaces, sourceFaults } from './source-faults.ts';
 import type { SourceRowStore } from './source-rows.postgres.ts';
 
 export type PlanPorts = {
@@ -40,75 +35,6 @@ export type VersionChange = { readonly plan: Plan; readonly before?: PlanVersion
 const required = <T>(parsed: Parsed<T>): T => {
   if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
   return parsed.value;
-};
-
-/** What is wrong with a charge's prices for its meter; nothing of a stored charge that does not read any more. */
-const chargeFaults = (charge: ChargeJson, meter: MeterDefinition, field: string): Fault[] => {
-  const parsed = chargeFromJson(charge);
-  if (!parsed.ok) return [];
-  const { price, currencyOptions } = parsed.value;
-  return [
-    ...meterFaults(price, meter, `${field}.price`),
-    ...[...currencyOptions].flatMap(([code, option]) =>
-      meterFaults(option, meter, `${field}.currency_options.${code}`),
-    ),
-  ];
-};
-
-/**
- * What is wrong with what the prices refer to: books and units are there and fit, and what is charged from `activeAt`
- * on has a price then. What a stored charge says that does not read any more is left to whoever reads it.
- */
-const sourcesFaults = async (
-  { sourceRows }: PlanPorts,
-  db: Db,
-  { currency, charges }: PlanTermsJson,
-  activeAt: Date | undefined,
-): Promise<Fault[]> => {
-  const read = charges.flatMap((json, index) => {
-    const parsed = chargeFromJson(json);
-    return parsed.ok ? [{ charge: parsed.value, field: `charges[${index}]` }] : [];
-  });
-  const prices = read.flatMap(({ charge }) => [
-    charge,
-    ...[...charge.currencyOptions.values()].map((price) => ({ ...charge, price })),
-  ]);
-  const sources = await sourceRows.at(db, sourceNamesOf(prices), activeAt?.getTime() ?? 0);
-  return isCurrency(currency)
-    ? read.flatMap(({ charge, field }) =>
-        sourceFaults(charge, currency, chargePlaces(field), sources, activeAt?.getTime()),
-      )
-    : [];
-};
-
-/**
- * The newest versions of the meters that are charged by, each locked against its end and another version; refused where
- * one is not there, or can't be asked what its price needs, and where a price refers to what is not there.
- */
-const metersOf = async (
-  ports: PlanPorts,
-  db: Db,
-  terms: PlanTermsJson,
-  refusal: FailureCode,
-  activeAt: Date | undefined,
-): Promise<ReadonlyMap<string, string>> => {
-  const { catalog } = ports;
-  const { charges } = terms;
-  const codes = charges.flatMap(({ meter }) => (meter ? [meter] : []));
-  const versions = await catalog.newestVersions(db, codes);
-  const meters = await catalog.meterVersionsOf(db, [...versions.values()]);
-  const faults = charges.flatMap((charge, index) => {
-    const { meter } = charge;
-    if (!meter) return [];
-    const definition = meters.get(versions.get(meter) ?? '');
-    const field = `charges[${index}]`;
-    return definition
-      ? chargeFaults(charge, definition, field)
-      : [{ field: `${field}.meter`, code: 'not_found', message: `there is no meter ${meter}` }];
-  });
-  faults.push(...(await sourcesFaults(ports, db, terms, activeAt)));
-  if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
-  return versions;
 };
 
 /** Overrides that stand, or are to stand, of charges that a version has: each has to fit it. */
@@ -145,18 +71,24 @@ const refuseMisfits = async (
   if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
 };
 
+/** Nobody is charged by terms that billing does not follow yet: they wait in drafts. */
+const requireBillable = ({ charges }: PlanTermsJson, refusal: FailureCode): void => {
+  const faults = charges.flatMap((charge, index) => unbilledTimeFaults(charge, `charges[${index}]`));
+  if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
+};
+
 /** Terms with what was given of them; the rest is as it was. All faults are told. */
-const termsWith = ({ currency, charges }: PlanTermsJson, given: unknown): PlanTermsJson => {
+const termsWith = (terms: PlanTermsJson, given: unknown): PlanTermsJson => {
   const faults: Fault[] = [];
   const object = asObject(given, '', faults);
   refuseFaults(faults);
-  return planTermsToJson(required(planTermsFromJson({ currency, charges, ...object })));
+  return planTermsToJson(required(planTermsFromJson({ ...terms, ...object })));
 };
 
 /** As it would be written today. */
-const canonical = ({ currency, charges }: PlanTermsJson): PlanTermsJson => {
-  const parsed = planTermsFromJson({ currency, charges });
-  return parsed.ok ? planTermsToJson(parsed.value) : { currency, charges };
+const canonical = (terms: PlanTermsJson): PlanTermsJson => {
+  const parsed = planTermsFromJson(terms);
+  return parsed.ok ? planTermsToJson(parsed.value) : terms;
 };
 
 /** By id or code, locked. */
@@ -183,11 +115,12 @@ export const createPlan = async (
   now: Date,
 ): Promise<Plan> => {
   const { catalog } = ports;
-  const plan = planVersionToJson(required(planVersionFromJson(json)));
-  const meters = await metersOf(ports, db, plan, 'VALIDATION_FAILED', draft ? undefined : now);
-  const id = found(await catalog.addPlan(db, { ...plan, metadata }, now), 'PLAN_ALREADY_EXISTS');
-  if (draft) await catalog.addDraft(db, id, plan, now);
-  else await catalog.addActiveVersion(db, id, plan, meters, now);
+  const { code, name, ...terms } = planVersionToJson(required(planVersionFromJson(json)));
+  if (!draft) requireBillable(terms, 'VALIDATION_FAILED');
+  const bound = await bindTerms(ports, db, terms, 'VALIDATION_FAILED', draft ? undefined : now);
+  const id = found(await catalog.addPlan(db, { code, name, metadata }, now), 'PLAN_ALREADY_EXISTS');
+  if (draft) await catalog.addDraft(db, id, terms, now);
+  else await catalog.addActiveVersion(db, id, terms, bound, now);
   return found(await catalog.planById(db, id), 'PLAN_NOT_FOUND');
 };
 
@@ -211,12 +144,13 @@ export const changePlan = async (
   const before = await lockedPlan(ports, db, idOrCode);
   matchVersion(before.version);
   if (Object.keys(given).length > 0) {
-    const terms = termsWith(before, given);
+    const terms = termsWith(before.terms, given);
     if (before.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
-    if (!isDeepStrictEqual(terms, canonical(before))) {
-      const meters = await metersOf(ports, db, terms, 'VALIDATION_FAILED', now);
-      await refuseMisfits(ports, db, before.id, terms, meters, 'VALIDATION_FAILED', now);
-      await catalog.addActiveVersion(db, before.id, terms, meters, now);
+    if (!isDeepStrictEqual(terms, canonical(before.terms))) {
+      requireBillable(terms, 'VALIDATION_FAILED');
+      const bound = await bindTerms(ports, db, terms, 'VALIDATION_FAILED', now);
+      await refuseMisfits(ports, db, before.id, terms, bound.meters, 'VALIDATION_FAILED', now);
+      await catalog.addActiveVersion(db, before.id, terms, bound, now);
     }
   }
   const head = { name: name ?? before.name, metadata: metadata ?? before.metadata };
@@ -233,8 +167,8 @@ export const addDraft = async (
 ): Promise<VersionChange> => {
   const { catalog } = ports;
   const plan = await lockedPlan(ports, db, idOrCode);
-  const terms = termsWith(plan, given);
-  await metersOf(ports, db, terms, 'VALIDATION_FAILED', undefined);
+  const terms = termsWith(plan.terms, given);
+  await bindTerms(ports, db, terms, 'VALIDATION_FAILED', undefined);
   const after = await catalog.addDraft(db, plan.id, terms, now);
   await catalog.countPlanChange(db, plan.id, now);
   return { plan, after };
@@ -268,12 +202,12 @@ export const changeDraft = (
   changeVersion(ports, db, name, now, async (before) => {
     matchVersion(before.version);
     requireDraft(before);
-    const terms = termsWith(before, given);
-    await metersOf(ports, db, terms, 'VALIDATION_FAILED', undefined);
+    const terms = termsWith(before.terms, given);
+    await bindTerms(ports, db, terms, 'VALIDATION_FAILED', undefined);
     return ports.catalog.changeDraft(db, before, terms, now);
   });
 
-/** Meters are bound in their newest versions now, and not when the draft was written. */
+/** Meters and features are bound now, meters in their newest versions, and not when the draft was written. */
 export const activateDraft = (
   ports: PlanPorts,
   db: Db,
@@ -282,9 +216,10 @@ export const activateDraft = (
 ): Promise<Required<VersionChange>> =>
   changeVersion(ports, db, name, now, async (before) => {
     requireDraft(before);
-    const meters = await metersOf(ports, db, before, 'PLAN_VERSION_INCOMPLETE', now);
-    await refuseMisfits(ports, db, before.planId, before, meters, 'PLAN_VERSION_INCOMPLETE', now);
-    return ports.catalog.activateDraft(db, before, meters, now);
+    requireBillable(before.terms, 'PLAN_VERSION_INCOMPLETE');
+    const bound = await bindTerms(ports, db, before.terms, 'PLAN_VERSION_INCOMPLETE', now);
+    await refuseMisfits(ports, db, before.planId, before.terms, bound.meters, 'PLAN_VERSION_INCOMPLETE', now);
+    return ports.catalog.activateDraft(db, before, bound, now);
   });
 
 /** Of the active version: nobody subscribes to the plan until another is active. Of a draft: it is given up. */

@@ -176,12 +176,13 @@ export const meterStore = {
     if (definition) await addVersion(db, id, versionNumber + 1, definition, now);
     return meterById(db, id);
   },
-  /** False where a plan version charges by it. The row must be locked. */
+  /** False where a plan version charges by it, or a feature is measured by it. The row must be locked. */
   endMeter: async (db: Db, id: string, now: Date): Promise<boolean> => {
     const { rowCount } = await db.query(
       `UPDATE meters SET deleted_at = $3, version = version + 1, updated_at = $3 WHERE organization_id = $1 AND id = $2
        AND NOT EXISTS (SELECT 1 FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id
-         WHERE v.meter_id = $2)`,
+         WHERE v.meter_id = $2)
+       AND NOT EXISTS (SELECT 1 FROM features WHERE meter_id = $2 AND deleted_at IS NULL)`,
       [db.organizationId, id, now],
     );
     return rowCount === 1;

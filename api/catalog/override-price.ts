@@ -135,8 +135,8 @@ export const addOverride = async (
     body.customer_id == null
       ? null
       : found(await ports.customers.customerId(db, body.customer_id), 'CUSTOMER_NOT_FOUND');
-  const { currency = plan.currency, tiers = 'restart', charge: chargeCode, metadata = {} } = body;
-  const priced = currenciesOf(plan);
+  const { currency = plan.terms.currency, tiers = 'restart', charge: chargeCode, metadata = {} } = body;
+  const priced = currenciesOf(plan.terms);
   if (!priced.includes(currency))
     faults.push({
       field: 'currency',

@@ -1,5 +1,5 @@
 /** Plans and their versions as callers see them. */
-import { chargesToAnswer } from '#schemas/http/plan.ts';
+import { termsToAnswer } from '#schemas/http/plan.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { headToJson } from '../route/resource-fields.ts';
 import type { Plan } from './catalog.postgres.ts';
@@ -9,19 +9,27 @@ import type { PlanVersion } from './plan-versions.postgres.ts';
  * As everyone may see it. The rest of a plan moves with each draft that is written, which would tell of prices to come,
  * or is what the operator notes.
  */
-export const publicPlanToJson = (plan: Plan) => ({
+export const publicPlanToJson = (plan: Plan, featureNames: ReadonlyMap<string, string>) => ({
+  ...planHeadToJson(plan),
+  ...termsToAnswer(plan.terms),
+  entitlements: plan.terms.entitlements.map((one) => ({ ...one, name: featureNames.get(one.feature) ?? one.feature })),
+});
+
+const planHeadToJson = (plan: Plan) => ({
   id: plan.id,
   code: plan.code,
   name: plan.name,
-  currency: plan.currency,
   interval: plan.billingInterval,
   plan_version_id: plan.planVersionId,
   version_number: plan.versionNumber,
   state: plan.state,
-  charges: chargesToAnswer(plan.charges),
 });
 
-export const planToJson = (plan: Plan) => ({ ...publicPlanToJson(plan), ...headToJson(plan) });
+export const planToJson = (plan: Plan) => ({
+  ...planHeadToJson(plan),
+  ...termsToAnswer(plan.terms),
+  ...headToJson(plan),
+});
 
 const timeToJson = (instant: number | null) => (instant === null ? null : formatInstant(instant));
 
@@ -30,9 +38,8 @@ export const planVersionToJson = (version: PlanVersion) => ({
   plan_id: version.planId,
   version_number: version.versionNumber,
   state: version.state,
-  currency: version.currency,
   interval: version.billingInterval,
-  charges: chargesToAnswer(version.charges),
+  ...termsToAnswer(version.terms),
   activated_at: timeToJson(version.activatedAt),
   archived_at: timeToJson(version.archivedAt),
   version: version.version,

@@ -7,7 +7,7 @@ import { created, found, updated } from '../route/resource-fields.ts';
 import type { Plan } from './catalog.postgres.ts';
 import { changePlan, createPlan, type PlanPorts } from './change-plan.ts';
 import { planToJson, publicPlanToJson } from './plan-json.ts';
-import { publicCharges, publicSourceNames } from './public-prices.ts';
+import { publicSourceNames, publicTerms } from './public-prices.ts';
 
 /** How old a price on a public page may be. */
 const publicSeconds = 60;
@@ -18,10 +18,15 @@ const publicPlan = (plan: Plan | undefined): Plan | undefined => (plan?.state ==
 const tag = 'Plans';
 
 const readingRoutes = ({ get, list }: Routes, { catalog, sourceRows }: PlanPorts): void => {
-  /** What all of these plans charge, as everyone may see it. */
+  /** What everyone may see of these plans: features by name, and what is charged now. */
   const publicly = async (db: Db, plans: readonly Plan[], nowMs: number) => {
-    const rows = await sourceRows.at(db, publicSourceNames(plans), nowMs);
-    return (plan: Plan) => publicPlanToJson({ ...plan, charges: publicCharges(plan, rows, nowMs) });
+    const names = await catalog.featureNames(
+      db,
+      plans.flatMap(({ terms }) => terms.entitlements.map(({ feature }) => feature)),
+    );
+    const terms = plans.map((plan) => plan.terms);
+    const rows = await sourceRows.at(db, publicSourceNames(terms), nowMs);
+    return (plan: Plan) => publicPlanToJson({ ...plan, terms: publicTerms(plan.terms, rows, nowMs) }, names);
   };
   list(
     {

@@ -2,19 +2,37 @@
 import assert from 'node:assert/strict';
 import { newId } from '#platform/process/ids.ts';
 import type { Instant } from '#schemas/period.ts';
-import { type PlanTermsJson, type PlanVersionState, planVersionStates } from '#schemas/plan.ts';
+import { type ChargesJson, type PlanTermsJson, type PlanVersionState, planVersionStates } from '#schemas/plan.ts';
+import { type GeneralTermsJson, noGeneralTerms } from '#schemas/plan-terms.ts';
 import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
+import { type BoundTerms, featureStore } from './features.postgres.ts';
 import { meterStore } from './meters.postgres.ts';
 
-export type PlanVersion = PlanTermsJson & {
+/** What a version charges, as it is stored: what holds over all charges is one JSON, absent in old versions. */
+export type TermsRow = ChargesJson & { readonly terms: Partial<GeneralTermsJson> | null };
+export const termsFromRow = ({ currency, charges, terms }: TermsRow): PlanTermsJson => ({
+  currency,
+  charges,
+  ...noGeneralTerms,
+  ...terms,
+});
+/** The values of `currency`, `charges` and `terms`. */
+const termsToRow = ({ currency, charges, ...terms }: PlanTermsJson) => [
+  currency,
+  JSON.stringify(charges),
+  JSON.stringify(terms),
+];
+
+export type PlanVersion = {
   readonly id: string;
   readonly planId: string;
   readonly versionNumber: number;
   readonly state: PlanVersionState;
   readonly billingInterval: string;
+  readonly terms: PlanTermsJson;
   readonly activatedAt: Instant | null;
   readonly archivedAt: Instant | null;
   /** Counts the changes of the version, as that of a plan counts those of the plan with its versions. */
@@ -23,7 +41,7 @@ export type PlanVersion = PlanTermsJson & {
   readonly updatedAt: Instant;
 };
 
-type PlanVersionRow = PlanTermsJson & {
+type PlanVersionRow = TermsRow & {
   id: string;
   plan_id: string;
   version_number: number;
@@ -41,9 +59,8 @@ const fromRow = (row: PlanVersionRow): PlanVersion => ({
   planId: row.plan_id,
   versionNumber: row.version_number,
   state: row.state,
-  currency: row.currency,
   billingInterval: row.billing_interval,
-  charges: row.charges,
+  terms: termsFromRow(row),
   activatedAt: row.activated_at?.getTime() ?? null,
   archivedAt: row.archived_at?.getTime() ?? null,
   version: row.version,
@@ -51,8 +68,8 @@ const fromRow = (row: PlanVersionRow): PlanVersion => ({
   updatedAt: row.updated_at.getTime(),
 });
 
-const columns = `id, plan_id, version_number, state, currency, billing_interval, charges, activated_at, archived_at,
-  version, created_at, updated_at`;
+const columns = `id, plan_id, version_number, state, currency, billing_interval, charges, terms, activated_at,
+  archived_at, version, created_at, updated_at`;
 
 const planVersionList = defineList({
   name: 'plan_versions',
@@ -88,35 +105,31 @@ const change = async (
   return fromRow(rows[0]);
 };
 
-const addDraft = async (
-  db: Db,
-  planId: string,
-  { currency, charges }: PlanTermsJson,
-  now: Date,
-): Promise<PlanVersion> => {
+const addDraft = async (db: Db, planId: string, terms: PlanTermsJson, now: Date): Promise<PlanVersion> => {
   const { rows } = await db.query<PlanVersionRow>(
     `INSERT INTO plan_versions (id, organization_id, plan_id, version_number, state, currency, billing_interval,
-       charges, version, created_at, updated_at)
-     SELECT $1, $2, $3, coalesce(max(version_number), 0) + 1, 'draft', $4, 'month', $5, 1, $6, $6
+       charges, terms, version, created_at, updated_at)
+     SELECT $1, $2, $3, coalesce(max(version_number), 0) + 1, 'draft', $5, 'month', $6, $7, 1, $4, $4
      FROM plan_versions WHERE organization_id = $2 AND plan_id = $3 RETURNING ${columns}`,
-    [newId('plv'), db.organizationId, planId, currency, JSON.stringify(charges), now],
+    [newId('plv'), db.organizationId, planId, now, ...termsToRow(terms)],
   );
   assert(rows[0]);
   return fromRow(rows[0]);
 };
 
 /**
- * The order of effects: meters are bound while the version is a draft, as nothing is bound to an active one; the
- * version that was active becomes archived, as a plan has at most one.
+ * The order of effects: meters and features are bound while the version is a draft, as nothing is bound to an active
+ * one; the version that was active becomes archived, as a plan has at most one.
  */
 const activate = async (
   db: Db,
   draft: PlanVersion,
-  meterVersions: ReadonlyMap<string, string>,
+  bound: BoundTerms,
   now: Date,
   version: number,
 ): Promise<PlanVersion> => {
-  await meterStore.pinMeters(db, draft.id, meterVersions);
+  await meterStore.pinMeters(db, draft.id, bound.meters);
+  await featureStore.pinFeatures(db, draft.id, bound.features);
   await db.query(
     `UPDATE plan_versions SET state = 'archived', archived_at = $3, version = version + 1, updated_at = $3
      WHERE organization_id = $1 AND plan_id = $2 AND state = 'active'`,
@@ -149,21 +162,16 @@ export const planVersionStore = {
     db: Db,
     planId: string,
     terms: PlanTermsJson,
-    meterVersions: ReadonlyMap<string, string>,
+    bound: BoundTerms,
     now: Date,
-  ): Promise<PlanVersion> => activate(db, await addDraft(db, planId, terms, now), meterVersions, now, 1),
-  changeDraft: (db: Db, draft: PlanVersion, { currency, charges }: PlanTermsJson, now: Date): Promise<PlanVersion> =>
-    change(db, draft, 'currency = $4, charges = $5, version = version + 1, updated_at = $6', [
-      currency,
-      JSON.stringify(charges),
+  ): Promise<PlanVersion> => activate(db, await addDraft(db, planId, terms, now), bound, now, 1),
+  changeDraft: (db: Db, draft: PlanVersion, terms: PlanTermsJson, now: Date): Promise<PlanVersion> =>
+    change(db, draft, 'updated_at = $4, currency = $5, charges = $6, terms = $7, version = version + 1', [
       now,
+      ...termsToRow(terms),
     ]),
-  activateDraft: (
-    db: Db,
-    draft: PlanVersion,
-    meterVersions: ReadonlyMap<string, string>,
-    now: Date,
-  ): Promise<PlanVersion> => activate(db, draft, meterVersions, now, draft.version + 1),
+  activateDraft: (db: Db, draft: PlanVersion, bound: BoundTerms, now: Date): Promise<PlanVersion> =>
+    activate(db, draft, bound, now, draft.version + 1),
   archiveVersion: (db: Db, version: PlanVersion, now: Date): Promise<PlanVersion> =>
     change(db, version, "state = 'archived', archived_at = $4, version = version + 1, updated_at = $4", [now]),
   planVersions: async (db: Db, planId: string, page: ListPage) => {

@@ -2,7 +2,7 @@
  * What plans charge as everyone may see it: a price by a cost book as the amounts that it comes to now. What units cost
  * us, and by which factor that is sold, is nobody else's business. Pure.
  */
-import { type Currency, isCurrency } from '#schemas/currency.ts';
+import { isCurrency } from '#schemas/currency.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { ChargeJson, PlanTermsJson } from '#schemas/plan.ts';
 import { type Price, type PriceJson, priceFromJson, priceToJson } from '#schemas/price/price.ts';
@@ -28,21 +28,18 @@ export const publicSourceNames = (plans: readonly PlanTermsJson[]): SourceNames 
       .map((price) => ({ price, creditUnit: null })),
   );
 
-export const publicCharges = (
-  { currency: own, charges }: PlanTermsJson,
-  rows: SourceRows,
-  at: Instant,
-): readonly ChargeJson[] => {
+export const publicTerms = (terms: PlanTermsJson, rows: SourceRows, at: Instant): PlanTermsJson => {
   const shown = (json: PriceJson, currency: string): PriceJson => {
     const price = bookPrice(json);
     if (!price || !isCurrency(currency)) return json;
-    return priceToJson(resolvePrice({ price, creditUnit: null }, currency as Currency, at, rows).price);
+    return priceToJson(resolvePrice({ price, creditUnit: null }, currency, at, rows).price);
   };
-  return charges.map(({ price, currency_options: options, ...charge }) => ({
+  const charges = terms.charges.map(({ price, currency_options: options, ...charge }) => ({
     ...charge,
-    price: shown(price, own),
+    price: shown(price, terms.currency),
     ...(options && {
       currency_options: Object.fromEntries(Object.entries(options).map(([code, one]) => [code, shown(one, code)])),
     }),
   }));
+  return { ...terms, charges };
 };

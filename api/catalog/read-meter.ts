@@ -1,6 +1,7 @@
 /** What a caller's JSON says of a meter: a new one, or what becomes of one that is there. Pure. */
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
+import { nameRule } from '#schemas/display-name.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { type JsonObject, ownValue, readText } from '#schemas/fault.ts';
 import {
@@ -11,7 +12,6 @@ import {
 } from '#schemas/meter.ts';
 import { misreadPathFaults } from '#schemas/misread-paths.ts';
 import { readNewCode } from '#schemas/names.ts';
-import { nameRule } from '#schemas/plan.ts';
 import { type StoredMeter, storedDefinition } from '#schemas/stored-meter.ts';
 import { refuseFaults } from '../route/resource-fields.ts';
 

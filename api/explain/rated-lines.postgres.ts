@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { worthOf } from '#schemas/credit-unit.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { parseAmount } from '#schemas/money.ts';
+import { type Amount, parseAmount, parseStoredAmount } from '#schemas/money.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, type Period } from '#schemas/period.ts';
+import { boundChargeToJson, isPeriodBound, type PeriodBoundName, periodBoundsIn } from '#schemas/period-bound.ts';
 import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
+import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
 import { priceInMoney } from '#schemas/price/credits.ts';
 import { type PriceJson, priceFromJson, priceToJson } from '#schemas/price/price.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
@@ -34,7 +36,7 @@ const lineStatement = `
 SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version,
   l.input_hash, l.output_hash,
   p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end,
-  l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges,
+  l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, v.terms,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
   i.position AS invoice_position,
   (SELECT json_object_agg(o.id, o.price) FROM price_overrides o
@@ -83,6 +85,7 @@ type LineRow = {
   currency: string;
   plan_currency: string;
   charges: ChargeJson[];
+  terms: Partial<GeneralTermsJson> | null;
   code: string | null;
   version_number: number | null;
   meter_version_id: string | null;
@@ -104,6 +107,14 @@ const meterFromRow = ({ code, version_number, meter_version_id, definition }: Li
   code === null || version_number === null || meter_version_id === null
     ? undefined
     : meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition });
+
+/** What holds over all charges of the period, in place of a charge. */
+const boundInput = ({ line, terms, currency, plan_currency: own }: LineRow, code: PeriodBoundName) => {
+  const bound = periodBoundsIn(terms, currency, own)[code];
+  const amount = parseStoredAmount(line.amount);
+  assert(bound && amount !== undefined, `plan version ${line.plan_version_id} has no ${code} in ${currency}`);
+  return { charge: boundChargeToJson(code, bound), charged: (bound.amount - amount) as Amount, measured: [] };
+};
 
 /** A price in credits as it was rated: what it is in money. */
 const inMoney = (price: PriceJson, rates: LineRow['credit_rates'], ids: readonly string[]): PriceJson => {
@@ -127,6 +138,18 @@ const inputSpan = (row: LineRow, charge: ChargeJson, { span, tiers, sources }: R
 
 const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefined): RatingInput => {
   assert(isCurrency(row.currency), `${row.currency} is not a currency`);
+  const head = {
+    billingPeriodId: row.billing_period_id,
+    subscriptionId: row.subscription_id,
+    customerId: row.customer_id,
+    planVersionId: row.plan_version_id,
+    position: row.line.position,
+    currency: row.currency,
+    policy: { rounding: row.line.rounding },
+    span,
+    watermark: row.watermark,
+  };
+  if (isPeriodBound(row.line.model)) return { ...head, ...boundInput(row, row.line.model) };
   const charge = storedCharge(row);
   const spans = row.line.price_spans?.map(ratedSpanFromJson);
   const whole = { quantity: row.line.quantity, parts: row.parts, unmeasuredEvents: BigInt(row.unmeasured_events) };
@@ -137,17 +160,9 @@ const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefine
     unmeasuredEvents: one.unmeasuredEvents,
   })) ?? [{ ...whole, span: undefined }];
   return {
-    billingPeriodId: row.billing_period_id,
-    subscriptionId: row.subscription_id,
-    customerId: row.customer_id,
-    planVersionId: row.plan_version_id,
-    position: row.line.position,
+    ...head,
     charge,
     ...(spans && { priceSpans: spans.map((one) => inputSpan(row, charge, one)) }),
-    currency: row.currency,
-    policy: { rounding: row.line.rounding },
-    span,
-    watermark: row.watermark,
     measured: meter
       ? used.map(({ span: ofPrice, quantity, parts, unmeasuredEvents }) => ({
           meter: meter.code,

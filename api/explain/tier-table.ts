@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { type Amount, formatAmount, zeroAmount } from '#schemas/money.ts';
 import type { PeriodJson } from '#schemas/period.ts';
+import { isPeriodBound } from '#schemas/period-bound.ts';
 import type { CellPrice } from '#schemas/price/cell-price.ts';
 import { cellsInOrder } from '#schemas/price/matrix.ts';
 import { type Price, type PriceJson, priceFromJson } from '#schemas/price/price.ts';
@@ -54,7 +55,8 @@ const ofOnePrice = (price: Price | CellPrice, steps: readonly PriceStepJson[]): 
  * of them are in its tier. Nothing is priced here: units and amounts are those of the steps. Of a matrix the tiers of
  * each cell follow each other.
  */
-export const tierTable = (json: PriceJson, steps: readonly PriceStepJson[]): TierUse[] => {
+export const tierTable = (json: { readonly model: string }, steps: readonly PriceStepJson[]): TierUse[] => {
+  if (isPeriodBound(json.model)) return [];
   const parsed = priceFromJson(json);
   assert(parsed.ok, 'a price that is stored was read before');
   const price = parsed.value;

@@ -1,9 +1,9 @@
 /** `/v1/invoices`, and the billing runs that issue them. */
 
-import { sleep, stopwatch } from '#platform/process/clock.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
 import { IdParam } from '#schemas/http/fields.ts';
-import { BillingRun, Invoice, InvoiceHead, NewBillingRun, RunWait, RunWaitDocument } from '#schemas/http/invoices.ts';
+import { Invoice, InvoiceHead } from '#schemas/http/invoices.ts';
+import { BillingRun, NewBillingRun, RatingFailure, RunWait, RunWaitDocument } from '#schemas/http/runs.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { issuedInvoiceToJson } from '#schemas/invoice/content.ts';
 import { periodsToJson } from '#schemas/invoice/content-2.ts';
@@ -13,6 +13,10 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found } from '../route/resource-fields.ts';
+import type { RatingFailures } from '../runs/rating-failures.postgres.ts';
+import { failureJson } from '../runs/rating-run-routes.ts';
+import { progressToJson } from '../runs/run-progress.ts';
+import { waitForRun } from '../runs/wait-for-run.ts';
 import type { SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { askForRun } from './ask-for-run.ts';
 import type { InvoiceReader, BillingRun as Run } from './invoices.postgres.ts';
@@ -21,6 +25,7 @@ export type InvoicePorts = {
   readonly customers: CustomerStore;
   readonly subscriptions: SubscriptionStore;
   readonly invoices: InvoiceReader;
+  readonly ratingFailures: RatingFailures;
   /** False once the process drains: whoever waits is answered. */
   readonly isServing: () => boolean;
 };
@@ -66,18 +71,15 @@ const runJson = (run: Run) => ({
   unmeasured_events: Number(run.unmeasuredEvents),
   rating_ms: run.ratedMs,
   issuing_ms: run.issuedMs,
+  failures: run.failures,
+  progress: progressToJson(run.progress),
   failure: run.failure,
   created_at: formatInstant(run.createdAt),
   updated_at: formatInstant(run.updatedAt),
 });
 
-/**
- * Often at first, then a fifth of the time that was waited: a thousand who wait for a long run must not keep the
- * database busy.
- */
-const pauseMsAfter = (waitedMs: number): number => Math.min(500, Math.max(50, waitedMs / 5));
-
-const runRoutes = ({ get, change }: Routes, { customers, subscriptions, invoices, isServing }: InvoicePorts): void => {
+const runRoutes = ({ get, list, change }: Routes, ports: InvoicePorts): void => {
+  const { customers, subscriptions, invoices, ratingFailures, isServing } = ports;
   const tag = 'Billing runs';
   const runOf = async (db: Db, id: string): Promise<Run> => found(await invoices.run(db, id), 'BILLING_RUN_NOT_FOUND');
 
@@ -119,14 +121,27 @@ const runRoutes = ({ get, change }: Routes, { customers, subscriptions, invoices
       failures: ['BILLING_RUN_NOT_FOUND'],
     },
     async ({ db, params, query, isCallerThere }) => {
-      const waitMsMax = Number(query.wait_seconds ?? 0) * 1000;
-      const waitedMs = stopwatch();
-      while (waitedMs() < waitMsMax && isServing() && isCallerThere()) {
-        const state = await invoices.runState(db, params.id);
-        if (state !== 'queued' && state !== 'running') break;
-        await sleep(Math.max(0, Math.min(pauseMsAfter(waitedMs()), waitMsMax - waitedMs())));
-      }
+      const state = () => invoices.runState(db, params.id);
+      await waitForRun({ state, isServing, isCallerThere }, query.wait_seconds);
       return runJson(await runOf(db, params.id));
+    },
+  );
+
+  list(
+    {
+      url: '/v1/invoices/runs/:id/failures',
+      operation: 'listBillingRunFailures',
+      tag,
+      summary: 'List what a billing run could not rate',
+      scope: 'read:invoices',
+      params: IdParam,
+      list: ratingFailures.failureList,
+      answers: { 200: listSchema(RatingFailure) },
+      failures: ['BILLING_RUN_NOT_FOUND'],
+    },
+    async ({ db, params, query }) => {
+      const { id } = await runOf(db, params.id);
+      return listJson(query, await ratingFailures.ofRun(db, id, query), failureJson);
     },
   );
 };

@@ -1,10 +1,5 @@
 /** Reads invoices, and asks for billing runs. Issuing is the invoicer's. */
-import { newId } from '#platform/process/ids.ts';
-import { notify } from '#platform/stores/notices.ts';
-import { billingChannels } from '#schemas/billing-run.ts';
-import type { runStates } from '#schemas/http/invoices.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
-import type { Instant, Period } from '#schemas/period.ts';
 import {
   type InvoiceLineRow,
   type InvoicePeriodRow,
@@ -18,76 +13,43 @@ import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage, type PageRows } from '../route/lists.ts';
+import {
+  addRun,
+  billingRunsOnly,
+  type NewRun,
+  type Run,
+  type RunRow,
+  runColumns,
+  runFrom,
+  runFromRow,
+  runStateOf,
+} from '../runs/runs.postgres.ts';
 
-export type BillingRun = {
-  readonly id: string;
-  readonly period: Period;
-  readonly customerId: string | null;
-  readonly subscriptionId: string | null;
-  readonly state: (typeof runStates)[number];
-  readonly watermark: bigint | null;
-  readonly failure: string | null;
-  readonly createdAt: Instant;
-  readonly updatedAt: Instant;
+export type BillingRun = Run & {
   readonly issued: number;
   readonly alreadyIssued: number;
-  readonly ratedMs: number;
   readonly issuedMs: number;
   readonly unmeasuredEvents: bigint;
 };
 
-type RunRow = {
-  id: string;
-  period_start: Date;
-  period_end: Date;
-  customer_id: string | null;
-  subscription_id: string | null;
-  state: (typeof runStates)[number];
-  watermark: bigint | null;
-  failure: string | null;
-  created_at: Date;
-  updated_at: Date;
+type BillingRunRow = RunRow & {
   issued: number;
   already_issued: number;
-  rated_ms: number;
   issued_ms: number;
   unmeasured_events: string;
 };
 
-const runFromRow = (row: RunRow): BillingRun => ({
-  id: row.id,
-  period: { start: row.period_start.getTime(), end: row.period_end.getTime() },
-  customerId: row.customer_id,
-  subscriptionId: row.subscription_id,
-  state: row.state,
-  watermark: row.watermark,
-  failure: row.failure,
-  createdAt: row.created_at.getTime(),
-  updatedAt: row.updated_at.getTime(),
+const billingRunFromRow = (row: BillingRunRow): BillingRun => ({
+  ...runFromRow(row),
   issued: row.issued,
   alreadyIssued: row.already_issued,
-  ratedMs: row.rated_ms,
   issuedMs: row.issued_ms,
   unmeasuredEvents: BigInt(row.unmeasured_events),
 });
 
-export type NewBillingRun = {
-  readonly period: Period;
-  readonly customerId: string | null;
-  readonly subscriptionId: string | null;
-  readonly requestId: string;
-  readonly apiKeyId: string;
-};
-
-const runColumns = `r.id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.state, r.watermark,
-  CASE WHEN r.state = 'failed' THEN r.failure END AS failure, r.created_at, r.updated_at,
-  s.issued, r.already_issued + s.already_issued AS already_issued, s.rated_ms, s.issued_ms, u.unmeasured_events`;
-const runFrom = `billing_runs r
-  JOIN LATERAL (
-    SELECT coalesce(sum(issued), 0)::integer AS issued, coalesce(sum(already_issued), 0)::integer AS already_issued,
-      coalesce(sum(rated_ms), 0)::integer AS rated_ms, coalesce(sum(issued_ms), 0)::integer AS issued_ms
-    FROM billing_run_shards WHERE run_id = r.id
-  ) s ON true
+const billingRunColumns = `${runColumns}, s.issued, r.already_issued + s.already_issued AS already_issued, s.issued_ms,
+  u.unmeasured_events`;
+const billingRunFrom = `${runFrom(billingRunsOnly)}
   JOIN LATERAL (
     SELECT coalesce(sum(l.unmeasured_events), 0)::text AS unmeasured_events
     FROM invoices i JOIN billing_periods p ON p.invoice_id = i.id
@@ -143,11 +105,11 @@ const withoutLines = async (db: Db, { rows, ...rest }: PageRows<InvoiceRow>): Pr
 };
 
 const runOf = async (db: Db, id: string): Promise<BillingRun | undefined> => {
-  const { rows } = await db.query<RunRow>(
-    `SELECT ${runColumns} FROM ${runFrom} WHERE r.organization_id = $1 AND r.id = $2`,
+  const { rows } = await db.query<BillingRunRow>(
+    `SELECT ${billingRunColumns} FROM ${billingRunFrom} WHERE r.organization_id = $1 AND r.id = $2`,
     [db.organizationId, id],
   );
-  return rows[0] && runFromRow(rows[0]);
+  return rows[0] && billingRunFromRow(rows[0]);
 };
 
 export const invoiceReader = {
@@ -175,35 +137,10 @@ export const invoiceReader = {
       db,
       await listRows<InvoiceRow>(db, customerInvoiceList, db.organizationId, page, { customer_id: customerId }),
     ),
-  addRun: async (db: Db, run: NewBillingRun, now: Date): Promise<BillingRun> => {
-    const id = newId('run');
-    await db.query(
-      `INSERT INTO billing_runs (id, organization_id, period_start, period_end, customer_id, subscription_id, state,
-         created_at, updated_at, request_id, api_key_id)
-       VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $7, $8, $9)`,
-      [
-        id,
-        db.organizationId,
-        new Date(run.period.start),
-        new Date(run.period.end),
-        run.customerId,
-        run.subscriptionId,
-        now,
-        run.requestId,
-        run.apiKeyId,
-      ],
-    );
-    await notify(db, billingChannels.runQueued);
-    return (await runOf(db, id)) as BillingRun;
-  },
+  addRun: async (db: Db, run: NewRun, now: Date): Promise<BillingRun> =>
+    (await runOf(db, await addRun(db, run, now))) as BillingRun,
   run: runOf,
-  runState: async (db: Db, id: string): Promise<BillingRun['state'] | undefined> => {
-    const { rows } = await db.query<{ state: BillingRun['state'] }>(
-      'SELECT state FROM billing_runs WHERE organization_id = $1 AND id = $2',
-      [db.organizationId, id],
-    );
-    return rows[0]?.state;
-  },
+  runState: (db: Db, id: string) => runStateOf(db, billingRunsOnly, id),
 };
 
 export type InvoiceReader = typeof invoiceReader;

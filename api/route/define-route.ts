@@ -80,6 +80,11 @@ export type RouteDefinition<P extends Schema = Schema, Q extends Schema = Schema
    * If-Match alone, and there is no 304.
    */
   readonly changesByItself?: boolean;
+  /**
+   * Of a GET whose answer has no version: its ETag is a digest of all of it but these fields, and weak, as they may
+   * differ.
+   */
+  readonly taggedBut?: readonly string[];
   /** By status; a route has one answer of success. */
   readonly answers: Readonly<Record<number, TSchema>>;
   /**
@@ -162,6 +167,10 @@ const publicHeaders = (seconds: number) => ({
 
 /** 128 bits: whoever finds two bodies of one tag misleads only himself. */
 const contentTagOf = (body: unknown): string => `"${hash('sha256', JSON.stringify(body), 'hex').slice(0, 32)}"`;
+
+/** `W/` stands before it in the header; conditions compare without. */
+const weakTagOf = (body: unknown, but: readonly string[]): string =>
+  contentTagOf(Object.fromEntries(Object.entries(body as object).filter(([name]) => !but.includes(name))));
 
 const nothing = Type.Object({}, { additionalProperties: false });
 
@@ -307,9 +316,11 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       const body = tell(await read(contextOf(request, reply, dbOf(request))), request.caller);
       const publicSeconds = publicSecondsOf(definition, request.caller);
       if (publicSeconds !== undefined) reply.headers(publicHeaders(publicSeconds));
-      const etag = publicSeconds === undefined ? etagOf(body) : contentTagOf(body);
+      const { taggedBut } = definition;
+      const ownTag = taggedBut ? weakTagOf(body, taggedBut) : etagOf(body);
+      const etag = publicSeconds === undefined ? ownTag : contentTagOf(body);
       if (etag === undefined) return body;
-      reply.header('etag', etag);
+      reply.header('etag', taggedBut ? `W/${etag}` : etag);
       const known = definition.changesByItself ? undefined : request.headers['if-none-match'];
       if (known !== undefined && tagsMatch(known.replaceAll('W/', ''), etag)) return reply.code(304).send();
       return body;

@@ -19,6 +19,7 @@ What is no success is \`application/problem+json\` with a stable \`error_code\`.
     ...resourceTags,
     Usage: 'Quantities at a watermark: the same watermark gives the same answer for ever.',
     'Billing runs': 'Closing a month: everything that is due is rated and invoiced.',
+    'Rating runs': 'Rating a month without issuing: what it would come to, line by line.',
     Explanations: 'Why a line is what it is, down to its events.',
     Events: 'Single events: what became of each, and amendments that void or replace them.',
     Reconciliation: 'What was answered to events, held against what is stored.',

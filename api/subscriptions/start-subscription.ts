@@ -2,7 +2,7 @@
 import type { Static } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { NewSubscription } from '#schemas/http/subscriptions.ts';
-import { currenciesOf, type PlanTermsJson } from '#schemas/plan.ts';
+import { type ChargesJson, currenciesOf } from '#schemas/plan.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { CustomerStore, Payer } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
@@ -16,7 +16,7 @@ export type StartPorts = {
 };
 
 /** That of the customer, where it has one; else the one that is asked for, or the plan's own. Refused by name. */
-const currencyOf = ({ currency: customers }: Payer, plan: PlanTermsJson, wanted: string | undefined): string => {
+const currencyOf = ({ currency: customers }: Payer, plan: ChargesJson, wanted: string | undefined): string => {
   const currency = customers ?? wanted ?? plan.currency;
   const refuse = (code: string, message: string) => refuseFaults([{ field: 'currency', code, message }]);
   if (wanted !== undefined && wanted !== currency)
@@ -52,7 +52,7 @@ export const startSubscription = async (
   const plan = await catalog.lockPlan(db, planId, 'subscribe');
   if (!plan) throw new FailureError('PLAN_NOT_FOUND');
   if (plan.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
-  const currency = currencyOf(payer, plan, wanted);
+  const currency = currencyOf(payer, plan.terms, wanted);
   const subscription = await subscriptions.addSubscription(
     db,
     {

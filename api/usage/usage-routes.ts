@@ -235,9 +235,9 @@ const subscriptionUsageRoute = (
       const subscription = found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       const customer = found(await store.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
       const meters = await catalog.pinnedMeters(db, subscription.planVersionId);
-      const terms = await catalog.termsOf(db, subscription.planVersionId);
-      const charges = (terms?.charges ?? []).flatMap((json) => {
-        const charge = terms && chargeJsonIn(json, subscription.currency, terms.currency);
+      const priced = await catalog.chargesOf(db, subscription.planVersionId);
+      const charges = (priced?.charges ?? []).flatMap((json) => {
+        const charge = priced && chargeJsonIn(json, subscription.currency, priced.currency);
         const parsed = chargeFromJson(charge);
         return parsed.ok ? [parsed.value] : [];
       });

@@ -5,7 +5,7 @@ import { defaultRatingPolicy } from '#schemas/rated-line.ts';
 import { rateCharge, ratePlan } from '../../rater/price/rate.ts';
 import type { MeasuredPeriod, MeasuredShard } from '../../rater/price/rating-task.ts';
 import { createRatingPool } from '../../rater/run/pool.piscina.ts';
-import { ratedRows } from '../../rater/run/rated-rows.ts';
+import { rateShard } from '../../rater/run/rated-rows.ts';
 import { cpuSecondsOf } from '../line/process-cost.ts';
 
 /** What the plan of the bench charges for: three metered charges, each with three tiers. */
@@ -69,7 +69,15 @@ const alone = (seconds: number, rate: () => number): number => {
 
 /** Lines a second of wall time through a pool, which is kept busy. */
 const inPool = async (workersMax: number, seconds: number): Promise<number> => {
-  const pool = createRatingPool({ workersMax, queueMax: workersMax });
+  const pool = createRatingPool({
+    workersMax,
+    queueMax: workersMax,
+    timeoutMs: 300_000,
+    memoryMbMax: 1024,
+    onFault: (error) => {
+      throw error;
+    },
+  });
   const shard = shardOf(periodsPerShard);
   const lane = async (untilMs: number): Promise<number> => {
     let lines = 0;
@@ -99,7 +107,7 @@ export const measureCore = async (seconds: number): Promise<Readonly<Record<stri
   };
   const rated = () => shard.periods.reduce((lines, period) => lines + ratePlan(period, shard.policy).length, 0);
   const charged = alone(seconds, charges);
-  const [lines, rows] = [alone(seconds, rated), alone(seconds, () => ratedRows(shard).lines.length)];
+  const [lines, rows] = [alone(seconds, rated), alone(seconds, () => rateShard(shard).rows.lines.length)];
   const [one, two] = [await inPool(1, seconds), await inPool(2, seconds)];
   return {
     rated_charges_per_cpu_second: charged,

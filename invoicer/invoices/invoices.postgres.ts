@@ -219,7 +219,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
           objectId: id,
           afterDigest: hash,
         }));
-        const ended = completedAt === undefined ? [] : [runEnded('completed', shard.runId)];
+        const ended = completedAt === undefined ? [] : [runEnded(shard.kind, 'completed', shard.runId)];
         const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
         await recordChange(
           { query: client.query, organizationId: shard.organizationId },

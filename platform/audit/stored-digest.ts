@@ -93,22 +93,37 @@ export const lockAccounted = async (
   return new Set(rows.map(({ id }) => id));
 };
 
-const digestOfLines = (form: keyof typeof ratedLineColumns, order: readonly string[], where: string): string =>
+const byPeriod = ['billing_period_id', 'charge_code'];
+
+const ratedLinesOf = (where: string): string =>
+  `FROM rated_lines l WHERE l.organization_id = r.organization_id AND l.watermark = r.watermark AND ${where}`;
+const ofPeriods = 'l.billing_period_id = ANY (s.billing_period_ids)';
+
+const digestOfLineTexts = (form: 1 | 2 | 3, order: readonly string[], where: string): string =>
   `(SELECT '${form}:' || ${digestOfTexts(
     `jsonb_agg(jsonb_build_array(${textsOf('l', ratedLineColumns[form]).join(', ')}) ORDER BY ${orderOf('l', order)})`,
-  )} FROM rated_lines l WHERE l.organization_id = r.organization_id AND l.watermark = r.watermark AND ${where})`;
+  )} ${ratedLinesOf(where)})`;
 
-const digestOfPeriods = (form: 2 | 3): string =>
-  digestOfLines(form, ['billing_period_id', 'charge_code'], 'l.billing_period_id = ANY (s.billing_period_ids)');
+/**
+ * Of each row as PostgreSQL sends it, with the type and the length of every value: that takes a fifth of what JSON of
+ * the texts took, which was a third of all that PostgreSQL did for a line.
+ */
+const digestOfLineRows = (form: 4): string => {
+  const row = Object.keys(ratedLineColumns[form]).map((column) => `l.${column}`);
+  const ofRow = `encode(sha256(record_send(ROW(${row.join(', ')}))), 'hex')`;
+  const rows = `string_agg(${ofRow}, chr(10) ORDER BY ${orderOf('l', byPeriod)})`;
+  return `(SELECT '${form}:' || ${digestOfTexts(rows)} ${ratedLinesOf(ofPeriods)})`;
+};
 
 /** The expression for the digest of the rated lines of the shard `s` of the run `r`; null in none. */
-export const ratedLinesDigest = digestOfPeriods(3);
+export const ratedLinesDigest = digestOfLineRows(4);
 
 /**
  * The same in the form that the shard has a digest of. One from before there were billing periods names subscriptions.
  */
-export const ratedLinesDigestAsStored = `CASE split_part(s.lines_digest, ':', 1) WHEN '1' THEN ${digestOfLines(
+export const ratedLinesDigestAsStored = `CASE split_part(s.lines_digest, ':', 1) WHEN '1' THEN ${digestOfLineTexts(
   1,
   ['subscription_id', 'charge_code'],
   'l.subscription_id = ANY (s.subscription_ids) AND l.period_start = r.period_start',
-)} WHEN '2' THEN ${digestOfPeriods(2)} ELSE ${ratedLinesDigest} END`;
+)} WHEN '2' THEN ${digestOfLineTexts(2, byPeriod, ofPeriods)}
+  WHEN '3' THEN ${digestOfLineTexts(3, byPeriod, ofPeriods)} ELSE ${ratedLinesDigest} END`;

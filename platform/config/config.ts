@@ -292,6 +292,20 @@ export const settings = {
     10_000,
     'Subscriptions that are rated and invoiced together.',
   ),
+  ratingTimeoutSeconds: integer(
+    'MILLRACE_RATING_TIMEOUT_SECONDS',
+    300,
+    1,
+    3600,
+    'How long a worker of a rater may rate one shard; then it is ended, and the shard is tried again.',
+  ),
+  ratingMemoryMb: integer(
+    'MILLRACE_RATING_MEMORY_MB',
+    1024,
+    64,
+    65_536,
+    'Memory in MB that a worker of a rater may fill with objects; one that needs more ends, and the shard is tried again.',
+  ),
   invoicerLanes: integer(
     'MILLRACE_INVOICER_LANES',
     4,

@@ -47,8 +47,8 @@ export const answerHeaders = {
   ),
   'API-Version': always(text('The date of the contract that the answer follows.', { type: 'string', format: 'date' })),
   ETag: text(
-    'The version of the object, for If-Match and If-None-Match; to a publishable key a digest of the answer, for If-None-Match.',
-    { type: 'string', pattern: '^"([0-9]+|[0-9a-f]{32})"$' },
+    'The version of the object, for If-Match and If-None-Match; to a publishable key, and of what has no version, a digest of the answer, for If-None-Match. A weak one is of all but the watermark.',
+    { type: 'string', pattern: '^(W/)?"([0-9]+|[0-9a-f]{32})"$' },
   ),
   Location: text('Where the object is read.', { type: 'string', format: 'uri-reference' }),
   'X-RateLimit-Limit': count('How many requests the bucket of this kind of request holds.'),

@@ -43,6 +43,8 @@ export type Operation = {
    * alone, and there is no 304.
    */
   readonly changesByItself?: boolean;
+  /** Of a GET: its answer has an ETag that is a digest of all of it but these fields. */
+  readonly taggedBut?: readonly string[];
   /** By status; a schema with `version` means that the answer has an ETag. */
   readonly answers: Readonly<Record<number, TSchema>>;
   /** Of the answers; `application/json` where nothing is said. */
@@ -80,7 +82,8 @@ const successOf = ({ answers }: Operation): TSchema | undefined =>
   Object.entries(answers).find(([status]) => Number(status) < 300)?.[1];
 
 const isConditionalRead = (operation: Operation): boolean =>
-  operation.method === 'GET' && !operation.changesByItself && versioned(successOf(operation));
+  operation.taggedBut !== undefined ||
+  (operation.method === 'GET' && !operation.changesByItself && versioned(successOf(operation)));
 const isConditionalChange = ({ method }: Operation): boolean => method === 'PATCH' || method === 'DELETE';
 const hasIdempotencyHeader = ({ method, idempotencyHeader }: Operation): boolean =>
   method === 'POST' && idempotencyHeader !== false;
@@ -218,7 +221,7 @@ const answersOf = (operation: Operation, all: readonly Operation[], components: 
     const links = linksOf(operation, all);
     const headers = headersOf({
       ...(isGuarded ? rateHeaders(true) : {}),
-      ...(versioned(schema) ? { ETag: true } : {}),
+      ...(versioned(schema) || operation.taggedBut ? { ETag: true } : {}),
       ...(isMaking ? { Location: true } : {}),
       ...(hasIdempotencyHeader(operation) ? { 'Idempotency-Replayed': false } : {}),
       ...Object.fromEntries((operation.answerHeaders ?? []).map((name) => [name, false])),
@@ -233,7 +236,7 @@ const answersOf = (operation: Operation, all: readonly Operation[], components: 
     entries.push([
       '304',
       {
-        description: 'The version that If-None-Match names is the newest.',
+        description: 'What If-None-Match names is what would be answered.',
         headers: headersOf({ ...rateHeaders(true), ETag: true }),
       },
     ]);

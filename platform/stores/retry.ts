@@ -36,6 +36,10 @@ const passingCodes = new Set([
  */
 const serverCode = /^(?:[0-9A-Z]{5}|\d{1,4})$/;
 
+/** Whether a server answered with a refusal of its own, as opposed to a fault in what we made of its answer. */
+export const isOfServer = (error: unknown): boolean =>
+  error instanceof Error && serverCode.test(String((error as Error & { code?: string | number }).code ?? ''));
+
 /**
  * Whether a later try of the same call may succeed. A driver that lost its connection says so in words only, hence the
  * last test.

@@ -65,6 +65,21 @@ const isHeld = ({ key, openStates }: JobTable): string =>
     `state IN (${openStates.map((state) => `'${state}'`).join(', ')})`,
   ].join(' AND ');
 
+/** Holds a job for a while longer, as long as whoever works on it lives. */
+export const renewLease = async (
+  client: Queryable,
+  table: JobTable,
+  { attempt }: Leased,
+  key: readonly unknown[],
+  leaseSeconds: number,
+): Promise<void> => {
+  await client.query(
+    `UPDATE ${table.name} SET leased_until = clock_timestamp() + make_interval(secs => $${key.length + 2})
+     WHERE ${isHeld(table)}`,
+    [attempt, ...key, leaseSeconds],
+  );
+};
+
 /** Puts a job back as it was; resolves with whether it was still held. */
 export const putBack = async (
   client: Queryable,

@@ -18,7 +18,8 @@ export const leaseShard = async (
 ): Promise<Shard | undefined> => {
   const { rows } = await client.query<ShardRow>(
     `WITH RECURSIVE ${parts}
-     SELECT l.run_id, l.shard_number, l.attempts, l.billing_period_ids, r.organization_id, r.watermark, r.request_id
+     SELECT l.run_id, l.shard_number, l.attempts, l.billing_period_ids, r.organization_id, r.kind, r.watermark,
+       r.request_id
      FROM leased l JOIN billing_runs r ON r.id = l.run_id`,
     [leaseSeconds],
   );
@@ -32,7 +33,12 @@ export const giveBackShard = async (
   shard: Shard,
   error: unknown,
 ): Promise<void> => {
-  if (!(await giveBack(client, shardJobs, shard, [shard.runId, shard.shardNumber], error))) return;
+  if (await giveBack(client, shardJobs, shard, [shard.runId, shard.shardNumber], error))
+    await failRunOf(client, actor, shard);
+};
+
+/** The dead end of a run by that of a shard. */
+const failRunOf = async (client: Queryable, actor: 'rater' | 'invoicer', shard: Shard): Promise<void> => {
   // A run that had failed before fails by this shard now: its row changes again, and so it has another entry.
   const { rows } = await client.query<{ now: Date }>(
     `UPDATE billing_runs r SET state = 'failed', failure = s.failure, updated_at = clock_timestamp()
@@ -43,7 +49,7 @@ export const giveBackShard = async (
     await recordChange(
       { query: client.query, organizationId: shard.organizationId },
       { actor, requestId: shard.requestId, result: 'done' },
-      [runEnded('failed', shard.runId)],
+      [runEnded(shard.kind, 'failed', shard.runId)],
       now.getTime(),
     );
 };

@@ -111,8 +111,11 @@ const amountColumn = (property: string | undefined, index: number, bindings: Bin
     ? []
     : [`if(isNull(value_${index}), NULL, ${scaledSql(bindings.property(property))}) AS amount_${index}`];
 
+/** Levels are carried over from before the span; what an event costs, and that it has no value, is told once. */
+const isInSpan = 'occurred_at >= covered_from';
 const unmeasuredSql = (column: string, index: number): string =>
-  `toString(countIf(counted_${index} AND isNull(${column}) AND occurred_at >= covered_from)) AS unmeasured_${index}`;
+  `toString(countIf(counted_${index} AND isNull(${column}) AND ${isInSpan})) AS unmeasured_${index}`;
+const amountsSql = (index: number): string => `toString(sumIf(amount_${index}, ${isInSpan})) AS amounts_${index}`;
 
 const oneStatement = ({ tenant, watermark, spans, measures }: QuantityQuery, before: boolean): QuantityStatement => {
   const bindings = createBindings();
@@ -130,7 +133,7 @@ const oneStatement = ({ tenant, watermark, spans, measures }: QuantityQuery, bef
     ...Object.entries(fragment.results).map(([name, sql]) => `${sql} AS result_${name}_${index}`),
     ...(measures[index]?.amountProperty === undefined
       ? [unmeasuredSql(`value_${index}`, index)]
-      : [`toString(sum(amount_${index})) AS amounts_${index}`, unmeasuredSql(`amount_${index}`, index)]),
+      : [amountsSql(index), unmeasuredSql(`amount_${index}`, index)]),
   ]);
   const inParts = measures[0] && partColumns(measures[0], bindings);
   const latest = meters.some(({ aggregation }) => aggregation === 'latest') ? ['idempotency_key'] : [];

@@ -46,7 +46,7 @@ const functions: { readonly [Name in PriceModel]: PriceFunction<PriceNamed<Name>
   cost_book: ({ costBook }) => assert.fail(`the price of cost book ${costBook} was not resolved`),
 };
 
-const boundStep = (kind: StepKind, bound: Amount, before: PreciseAmount) => ({
+export const boundStep = (kind: StepKind, bound: Amount, before: PreciseAmount) => ({
   kind,
   from: zeroQuantity,
   to: zeroQuantity,

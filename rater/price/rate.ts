@@ -4,10 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
-import { roundToMinorUnits } from '#schemas/money.ts';
+import { roundToMinorUnits, sumAmounts } from '#schemas/money.ts';
 import type { Charge } from '#schemas/plan.ts';
 import { addQuantities, oneQuantity, parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
 import type { Priced, RatedCharge, RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
+import { type AppliedBound, applyPeriodBounds } from './period-bound.ts';
 import { priceSpans } from './price-spans.ts';
 import { priceUsage } from './price-usage.ts';
 import type { ChargeUsage, MeasuredSpan, PeriodToRate } from './rating-task.ts';
@@ -49,18 +50,34 @@ const lineOf = (
 
 /**
  * All charges of one billing period, in the order of its plan; a charge of zero gives a line too, so that every charge
- * is accounted for.
+ * is accounted for. Behind them stands the line of what holds over all of them, where that changes their sum.
  */
-export const ratePlan = (period: PeriodToRate, policy: RatingPolicy): RatedLine[] =>
-  period.charges.map((charge, index) => ({
-    ...rateChargeOf(period, charge, policy),
+export const ratePlan = (period: PeriodToRate, policy: RatingPolicy): RatedLine[] => {
+  const lineAt = (position: number, rated: RatedCharge): RatedLine => ({
+    ...rated,
     billingPeriodId: period.billingPeriodId,
     span: period.span,
     subscriptionId: period.subscriptionId,
     customerId: period.customerId,
     planVersionId: period.planVersionId,
-    position: index + 1,
-  }));
+    position,
+  });
+  const lines = period.charges.map((charge, index) => lineAt(index + 1, rateChargeOf(period, charge, policy)));
+  const bound = period.bounds && applyPeriodBounds(period.bounds, sumAmounts(lines.map(({ amount }) => amount)));
+  return bound ? [...lines, lineAt(lines.length + 1, boundLine(bound, period.currency, policy))] : lines;
+};
+
+const boundLine = ({ code, bound, priced }: AppliedBound, currency: Currency, policy: RatingPolicy): RatedCharge => ({
+  ...priced,
+  chargeCode: code,
+  chargeName: bound.name,
+  model: code,
+  meter: null,
+  currency,
+  rounding: policy.rounding,
+  quantity: oneQuantity,
+  amount: roundToMinorUnits(priced.precise, currency, policy.rounding),
+});
 
 const rateChargeOf = (period: PeriodToRate, charge: Charge, policy: RatingPolicy): RatedCharge => {
   const spans = priceSpansOfCharge(period, charge.code);

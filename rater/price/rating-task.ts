@@ -1,6 +1,7 @@
 /** What goes to a rating worker: plain data that can be structured-cloned, bigints included. */
 import type { Currency } from '#schemas/currency.ts';
 import type { Period } from '#schemas/period.ts';
+import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
@@ -25,6 +26,8 @@ export type PeriodToRate = {
   readonly currency: Currency;
   /** In the order of the plan version, which is the order of the invoice lines. */
   readonly charges: readonly Charge[];
+  /** Over all charges; absent where there is none. */
+  readonly bounds?: PeriodBoundsIn;
   /** By charge code. A charge that is missing has seen no event: quantity 0. */
   readonly usage: Readonly<Record<string, ChargeUsage>>;
   /** By charge code, where another price than that of the charge stands for some of the time. */

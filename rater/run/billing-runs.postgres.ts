@@ -1,8 +1,7 @@
 /** The billing runs as the rater sees them: leased and cut into shards, which are leased and rated. */
 import assert from 'node:assert/strict';
 import { recordChange } from '#platform/audit/record-change.ts';
-import { ratedLinesDigest } from '#platform/audit/stored-digest.ts';
-import { newId } from '#platform/process/ids.ts';
+import { instantArray, integerArray, textArray } from '#platform/stores/array-parameters.ts';
 import { notify } from '#platform/stores/notices.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { deadEnd } from '#platform/work/lease-rules.ts';
@@ -13,18 +12,22 @@ import {
   leaseNext,
   movedOn,
   putBack,
+  renewLease,
   takeNext,
 } from '#platform/work/leased-jobs.postgres.ts';
-import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
-import { billingChannels, runEnded } from '#schemas/billing-run.ts';
+import { leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
+import { periodIdOf } from '#schemas/billing-period.ts';
+import { billingChannels, type RunKind, runEnded, type Shard } from '#schemas/billing-run.ts';
 import type { Period } from '#schemas/period.ts';
-import { ratingHashVersion } from '#schemas/rating-input.ts';
+import type { RatingFailureCode } from '#schemas/rating-failure.ts';
 import { coveredPeriods } from '#schemas/subscription.ts';
-import type { QueuedRun, RatePorts } from './rate-period.ts';
+import { type QueuedRun, type RatePorts, WorkerEndedError } from './rate-period.ts';
+import { giveUpRating, saveRated } from './save-rated.postgres.ts';
 
 type RunRow = {
   id: string;
   organization_id: string;
+  kind: RunKind;
   period_start: Date;
   period_end: Date;
   customer_id: string | null;
@@ -49,7 +52,7 @@ SELECT n.id, $1, n.subscription_id, n.customer_id, n.plan_version_id, $2, $3, n.
   'open', clock_timestamp()
 FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::integer[], $9::timestamptz[], $10::timestamptz[])
   AS n (id, subscription_id, customer_id, plan_version_id, segment, span_start, span_end)
-ON CONFLICT (subscription_id, billing_start, segment) DO NOTHING`;
+ON CONFLICT DO NOTHING`;
 
 type UncutRow = {
   id: string;
@@ -61,8 +64,10 @@ type UncutRow = {
 
 const periodOfRun = (run: RunRow): Period => ({ start: run.period_start.getTime(), end: run.period_end.getTime() });
 
-/** Writes down which time of which subscription the run bills. */
-const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
+type CutPeriod = { readonly id: string; readonly row: UncutRow; readonly segment: number; readonly span: Period };
+
+/** The time of subscriptions that no run has cut yet. */
+const cutPeriods = async (client: Queryable, run: RunRow): Promise<CutPeriod[]> => {
   const { rows } = await client.query<UncutRow>(selectUncut, [
     run.organization_id,
     run.period_start,
@@ -70,16 +75,59 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
     run.customer_id,
     run.subscription_id,
   ]);
-  const fresh = rows.flatMap((row) => {
+  return rows.flatMap((row) => {
     const time = { startedAt: row.started_at.getTime(), endedAt: row.ended_at?.getTime() ?? null };
-    return coveredPeriods(time, periodOfRun(run)).map(({ segment, span }) => ({ row, segment, span }));
+    return coveredPeriods(time, periodOfRun(run)).map(({ segment, span }) => ({
+      id: periodIdOf(row.id, run.period_start.getTime(), segment),
+      row,
+      segment,
+      span,
+    }));
   });
+};
+
+/** Writes down which time of which subscription the run bills. */
+const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
+  const fresh = await cutPeriods(client, run);
   if (fresh.length === 0) return;
   await client.query(insertPeriods, [
     run.organization_id,
     run.period_start,
     run.period_end,
-    fresh.map(() => newId('bpd')),
+    textArray(fresh.map(({ id }) => id)),
+    textArray(fresh.map(({ row }) => row.id)),
+    textArray(fresh.map(({ row }) => row.customer_id)),
+    textArray(fresh.map(({ row }) => row.plan_version_id)),
+    integerArray(fresh.map(({ segment }) => segment)),
+    instantArray(fresh.map(({ span }) => span.start)),
+    instantArray(fresh.map(({ span }) => span.end)),
+  ]);
+};
+
+// What stands is taken as it stands, billed or not; what nobody has cut yet, as a billing run would cut it. Nothing is
+// written of it where billing looks.
+const insertDryPeriods = `
+INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id, segment,
+  span_start, span_end)
+SELECT $1, p.id, $2, p.subscription_id, p.customer_id, p.plan_version_id, p.segment, p.span_start, p.span_end
+FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4
+  AND ($5::text IS NULL OR p.customer_id = $5) AND ($6::text IS NULL OR p.subscription_id = $6)
+UNION ALL
+SELECT $1, n.id, $2, n.subscription_id, n.customer_id, n.plan_version_id, n.segment, n.span_start, n.span_end
+FROM unnest($7::text[], $8::text[], $9::text[], $10::text[], $11::integer[], $12::timestamptz[], $13::timestamptz[])
+  AS n (id, subscription_id, customer_id, plan_version_id, segment, span_start, span_end)
+ON CONFLICT DO NOTHING`;
+
+const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
+  const fresh = await cutPeriods(client, run);
+  await client.query(insertDryPeriods, [
+    run.id,
+    run.organization_id,
+    run.period_start,
+    run.period_end,
+    run.customer_id,
+    run.subscription_id,
+    fresh.map(({ id }) => id),
     fresh.map(({ row }) => row.id),
     fresh.map(({ row }) => row.customer_id),
     fresh.map(({ row }) => row.plan_version_id),
@@ -89,61 +137,72 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
   ]);
 };
 
-// Open periods in shards of $6, in the order in which the store keeps usage, by the customer's own name: what a shard
-// reads of it lies together, and not in a block here and there for each customer. Periods of a customer lie side by
-// side. Both counts come from one statement, so from one moment: what another run issues meanwhile is in exactly one of
-// them.
-const insertShards = `
+// Periods in shards of $2, in the order in which the store keeps usage, by the customer's own name: what a shard reads
+// of it lies together, and not in a block here and there for each customer. Periods of a customer lie side by side.
+const shardsOf = (due: string): string => `
 WITH due AS (
   SELECT p.id, row_number() OVER (ORDER BY c.external_id COLLATE "C", p.subscription_id, p.segment)::integer AS place
-  FROM billing_periods p JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
-  WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4 AND p.state = 'open'
-    AND ($5::text IS NULL OR p.customer_id = $5) AND ($7::text IS NULL OR p.subscription_id = $7)
+  FROM ${due}
 ), inserted AS (
   INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)
-  SELECT $1, (place - 1) / $6, array_agg(id ORDER BY place), 'queued' FROM due GROUP BY (place - 1) / $6
+  SELECT $1, (place - 1) / $2, array_agg(id ORDER BY place), 'queued' FROM due GROUP BY (place - 1) / $2
   RETURNING 1)
-SELECT (SELECT count(*) FROM inserted)::integer AS shards, (
-  SELECT count(*) FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4
-    AND p.state = 'billed' AND ($5::text IS NULL OR p.customer_id = $5) AND ($7::text IS NULL OR p.subscription_id = $7)
+SELECT (SELECT count(*) FROM inserted)::integer AS shards`;
+
+// Both counts come from one statement, so from one moment: what another run issues meanwhile is in exactly one of them.
+const insertShards = `${shardsOf(`billing_periods p
+    JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
+  WHERE p.organization_id = $3 AND p.billing_start = $4 AND p.billing_end = $5 AND p.state = 'open'
+    AND ($6::text IS NULL OR p.customer_id = $6) AND ($7::text IS NULL OR p.subscription_id = $7)`)}, (
+  SELECT count(*) FROM billing_periods p WHERE p.organization_id = $3 AND p.billing_start = $4 AND p.billing_end = $5
+    AND p.state = 'billed' AND ($6::text IS NULL OR p.customer_id = $6) AND ($7::text IS NULL OR p.subscription_id = $7)
 )::integer AS issued`;
 
-const insertRated = `
-INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end, charge_code,
-  watermark, plan_version_id, position, line, unmeasured_events, parts, hash_version, input_hash, output_hash, rated_at)
-SELECT l.id, $1, l.billing_period_id, l.subscription_id, l.span_start, l.span_end, l.charge_code, $2, l.plan_version_id,
-  l.position, l.line, l.unmeasured_events, l.parts, $3, l.input_hash, l.output_hash, clock_timestamp()
-FROM unnest($4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::text[], $10::text[],
-    $11::integer[], $12::json[], $13::bigint[], $14::json[], $15::text[], $16::text[])
-  AS l (id, billing_period_id, subscription_id, span_start, span_end, charge_code, plan_version_id, position, line,
-    unmeasured_events, parts, input_hash, output_hash)
-ON CONFLICT DO NOTHING`;
+const insertDryShards = `${shardsOf(`rating_run_periods p
+    JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
+  WHERE p.run_id = $1`)}, 0 AS issued`;
 
-type EndedRun = { readonly id: string; readonly organizationId: string; readonly requestId: string | undefined };
+/** Resolves with how many shards there are, and how many periods are billed already. */
+const cutShards = async (
+  client: Queryable,
+  run: RunRow,
+  shardSize: number,
+): Promise<{ shards: number; issued: number }> => {
+  type Counted = { shards: number; issued: number };
+  const of = [run.organization_id, run.period_start, run.period_end, run.customer_id, run.subscription_id];
+  const isDry = run.kind === 'dry_rating';
+  const counted = isDry
+    ? await client.query<Counted>(insertDryShards, [run.id, shardSize])
+    : await client.query<Counted>(insertShards, [run.id, shardSize, ...of]);
+  return counted.rows[0] ?? { shards: 0, issued: 0 };
+};
+
+type EndedRun = Pick<QueuedRun, 'organizationId' | 'kind' | 'requestId'> & { readonly id: string };
 
 const auditEnd = (
   client: Queryable,
   how: 'completed' | 'failed',
-  { id, organizationId, requestId }: EndedRun,
+  { id, organizationId, kind, requestId }: EndedRun,
   now: Date,
 ): Promise<void> =>
   recordChange(
     { query: client.query, organizationId },
     { actor: 'rater', requestId, result: 'done' },
-    [runEnded(how, id)],
+    [runEnded(kind, how, id)],
     now.getTime(),
   );
 
 const queuedRun = (row: RunRow): QueuedRun => ({
   runId: row.id,
   organizationId: row.organization_id,
+  kind: row.kind,
   requestId: row.request_id ?? undefined,
   watermark: row.watermark ?? undefined,
   attempt: row.attempts,
 });
 
 const runColumns =
-  'r.id, r.organization_id, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.attempts';
+  'r.id, r.organization_id, r.kind, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.attempts';
 
 const runJobs: JobTable = { name: 'billing_runs', key: ['id'], openStates: ['queued'], changedAt: 'updated_at' };
 
@@ -163,8 +222,10 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
     postgres.transaction(async (client) =>
       auditDeadEnd(client, run, await giveBack(client, runJobs, run, [run.runId], error)),
     );
+  const giveUpAs = (shard: Shard, error: unknown, code: RatingFailureCode) =>
+    postgres.transaction((client) => giveUpRating(client, shard, error, code));
   const giveUp: RatePorts['runs']['giveUp'] = (shard, error) =>
-    postgres.transaction((client) => giveBackShard(client, 'rater', shard, error));
+    giveUpAs(shard, error, error instanceof WorkerEndedError ? 'worker_ended' : 'rating_error');
   return {
     leaseRun: () =>
       takeNext(async () => {
@@ -201,20 +262,12 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         );
         const [row] = rows;
         if (!row) return undefined;
-        await openPeriods(client, row);
-        const counted = await client.query<{ shards: number; issued: number }>(insertShards, [
-          row.id,
-          row.organization_id,
-          row.period_start,
-          row.period_end,
-          row.customer_id,
-          shardSize,
-          row.subscription_id,
-        ]);
-        const { shards = 0, issued = 0 } = counted.rows[0] ?? {};
+        if (row.kind === 'dry_rating') await writeDryPeriods(client, row);
+        else await openPeriods(client, row);
+        const { shards, issued } = await cutShards(client, row, shardSize);
         const prepared = await client.query<{ now: Date }>(
-          `UPDATE billing_runs SET state = $2, already_issued = $3, ${movedOn}, updated_at = clock_timestamp()
-            WHERE id = $1 RETURNING updated_at AS now`,
+          `UPDATE billing_runs SET state = $2, already_issued = $3, ${movedOn}, started_at = clock_timestamp(),
+             updated_at = clock_timestamp() WHERE id = $1 RETURNING updated_at AS now`,
           [row.id, shards > 0 ? 'running' : 'completed', issued],
         );
         if (shards === 0) await auditEnd(client, 'completed', { ...run, id: row.id }, prepared.rows[0]?.now as Date);
@@ -222,36 +275,24 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         return shards;
       }),
 
-    leaseShard: () => takeNext(() => leaseShard(postgres, shardToRate, leaseSeconds), giveUp),
+    leaseShard: () =>
+      takeNext(
+        () => leaseShard(postgres, shardToRate, leaseSeconds),
+        (shard, error) => giveUpAs(shard, error, 'worker_ended'),
+      ),
 
-    saveRated: (shard, rows, ratedMs) =>
-      postgres.transaction(async (client) => {
-        await client.query(insertRated, [
-          shard.organizationId,
-          shard.watermark,
-          ratingHashVersion,
-          rows.lines.map(() => newId('rln')),
-          rows.billingPeriodIds,
-          rows.subscriptionIds,
-          rows.spanStarts.map((ms) => new Date(ms)),
-          rows.spanEnds.map((ms) => new Date(ms)),
-          rows.chargeCodes,
-          rows.planVersionIds,
-          rows.positions,
-          rows.lines,
-          rows.unmeasuredEvents,
-          rows.parts,
-          rows.inputHashes,
-          rows.outputHashes,
-        ]);
-        await client.query(
-          `UPDATE billing_run_shards s SET state = 'rated', ${movedOn}, rated_ms = $3,
-            lines_digest = ${ratedLinesDigest}
-         FROM billing_runs r WHERE r.id = s.run_id AND s.run_id = $1 AND s.shard_number = $2 AND s.state = 'queued'`,
-          [shard.runId, shard.shardNumber, ratedMs],
-        );
-        await notify(client, billingChannels.shardRated);
-      }),
+    holdShard: (shard) => {
+      const renewed = setInterval(
+        () => {
+          // Where it does not come through, the lease ends, and another rater goes on.
+          renewLease(postgres, shardJobs, shard, [shard.runId, shard.shardNumber], leaseSeconds).catch(() => {});
+        },
+        (leaseSeconds * 1000) / 3,
+      );
+      return () => clearInterval(renewed);
+    },
+
+    saveRated: (shard, rated, ratedMs) => postgres.transaction((client) => saveRated(client, shard, rated, ratedMs)),
 
     giveUp,
   };

@@ -5,13 +5,15 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
+import { periodBoundsIn } from '#schemas/period-bound.ts';
+import { type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
+import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { noSourceRows } from '../price/source-rows.ts';
 import type { PinnedMeter } from './measures.ts';
 import { standingOverrides } from './price-overrides.postgres.ts';
 import { sourceNamesIn, standingPriceSpans } from './price-spans.ts';
-import type { RatePorts } from './rate-period.ts';
+import type { BillablePeriod, RatePorts } from './rate-period.ts';
 import { standingSourceRows } from './source-rows.postgres.ts';
 
 type PeriodRow = {
@@ -19,13 +21,18 @@ type PeriodRow = {
   subscription_id: string;
   customer_id: string;
   external_id: string;
-  plan_id: string;
   plan_version_id: string;
   currency: string;
-  plan_currency: string;
-  charges: ChargeJson[];
   span_start: Date;
   span_end: Date;
+};
+
+type VersionRow = {
+  id: string;
+  plan_id: string;
+  plan_currency: string;
+  charges: ChargeJson[];
+  terms: Partial<GeneralTermsJson> | null;
 };
 
 type PinnedRow = {
@@ -41,13 +48,13 @@ const storedCurrency = (currency: string) => {
   return currency;
 };
 
-type VersionCharges = { readonly charges: readonly Charge[]; readonly storedCharges: readonly ChargeJson[] };
+type VersionCharges = Pick<BillablePeriod, 'planId' | 'charges' | 'storedCharges' | 'bounds'>;
 
 /**
  * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
  * it was subscribed to; what does not read now is damage.
  */
-const chargesOf = (row: PeriodRow): VersionCharges => {
+const chargesOf = (row: Pick<PeriodRow, 'plan_version_id' | 'currency'> & Omit<VersionRow, 'id'>): VersionCharges => {
   const storedCharges = row.charges.map((json) => {
     const charge = chargeJsonIn(json, row.currency, row.plan_currency);
     assert(charge, `charge ${json.code} of plan version ${row.plan_version_id} has no price in ${row.currency}`);
@@ -62,7 +69,8 @@ const chargesOf = (row: PeriodRow): VersionCharges => {
     const { code, name, meter, price } = parsed.value;
     return { code, name, meter, price };
   });
-  return { charges, storedCharges };
+  const bounds = periodBoundsIn(row.terms, row.currency, row.plan_currency);
+  return { planId: row.plan_id, charges, storedCharges, bounds };
 };
 
 const pinnedMeters = async (
@@ -82,22 +90,36 @@ const pinnedMeters = async (
   }));
 };
 
+const selectPeriods = (from: string, more = ''): string => `
+SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, p.span_start, p.span_end
+FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
+WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.segment`;
+
+const periodsStatement = selectPeriods('billing_periods');
+const dryPeriodsStatement = selectPeriods('rating_run_periods', 'AND p.run_id = $3');
+
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
-  billingPeriods: async (organizationId, ids) => {
-    const { rows } = await postgres.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, v.plan_id, p.plan_version_id,
-         s.currency, v.currency AS plan_currency, v.charges, p.span_start, p.span_end
-       FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN plan_versions v ON v.id = p.plan_version_id
-         JOIN subscriptions s ON s.id = p.subscription_id
-       WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY p.customer_id, p.subscription_id, p.segment`,
-      [organizationId, ids],
+  billingPeriods: async (organizationId, ids, dryRunId) => {
+    const isDry = dryRunId !== undefined;
+    const { rows } = await postgres.query<PeriodRow>(isDry ? dryPeriodsStatement : periodsStatement, [
+      organizationId,
+      ids,
+      ...(isDry ? [dryRunId] : []),
+    ]);
+    // Read once for each plan version and parsed once for each with a currency: a shard has many periods of few plans,
+    // and a worker gets each list once.
+    const versions = await postgres.query<VersionRow>(
+      `SELECT v.id, v.plan_id, v.currency AS plan_currency, v.charges, v.terms FROM plan_versions v
+       WHERE v.organization_id = $1 AND v.id = ANY ($2)`,
+      [organizationId, [...new Set(rows.map(({ plan_version_id }) => plan_version_id))]],
     );
-    // Parsed once for each plan version and currency: a shard has many periods of few plans, and a worker gets each
-    // list once.
+    const versionOf = new Map(versions.rows.map((version) => [version.id, version]));
     const known = new Map<string, VersionCharges>();
     const chargesOnce = (row: PeriodRow): VersionCharges => {
       const key = `${row.plan_version_id} ${row.currency}`;
-      const charges = known.get(key) ?? chargesOf(row);
+      const version = versionOf.get(row.plan_version_id);
+      assert(version, `the plan version ${row.plan_version_id} is gone`);
+      const charges = known.get(key) ?? chargesOf({ ...row, ...version });
       known.set(key, charges);
       return charges;
     };
@@ -107,7 +129,6 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       subscriptionId: row.subscription_id,
       customerId: row.customer_id,
       customerExternalId: row.external_id,
-      planId: row.plan_id,
       planVersionId: row.plan_version_id,
       currency: storedCurrency(row.currency),
       ...chargesOnce(row),

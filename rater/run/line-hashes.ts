@@ -7,15 +7,14 @@
  */
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
-import type { ChargeJson } from '#schemas/plan.ts';
 import type { PriceStepJson, RatedLineJson } from '#schemas/rated-line.ts';
 import { type RatingInputJson, ratingHashVersion } from '#schemas/rating-input.ts';
 
 export type LineHashes = { readonly version: number; readonly input: string; readonly output: string };
 
 /** By the very object: a shard has many lines of few charges. */
-const canonicalCharges = new WeakMap<ChargeJson, string>();
-const canonicalCharge = (charge: ChargeJson): string => {
+const canonicalCharges = new WeakMap<object, string>();
+const canonicalCharge = (charge: RatingInputJson['charge']): string => {
   const text = canonicalCharges.get(charge) ?? (canonicalize(charge) as string);
   canonicalCharges.set(charge, text);
   return text;
@@ -24,8 +23,8 @@ const canonicalCharge = (charge: ChargeJson): string => {
 const canonical = (content: object): string => canonicalize({ hash_version: ratingHashVersion, ...content }) as string;
 
 const canonicalInput = (input: RatingInputJson): string => {
-  // Its prices are JSON of any form.
-  if (input.price_spans) return canonical(input);
+  // Its prices are JSON of any form; and what few lines have is not written twice.
+  if (input.price_spans || input.charged !== undefined) return canonical(input);
   const before = JSON.stringify({ billing_period_id: input.billing_period_id });
   const behind = JSON.stringify({
     currency: input.currency,

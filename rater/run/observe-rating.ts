@@ -7,6 +7,8 @@ import { type Metrics, powersOfTen, workSeconds } from '#platform/process/metric
 import type { Tracer } from '#platform/process/tracing.ts';
 import { causeOf } from '#platform/work/lease-rules.ts';
 import { observeShards, type ShardWork } from '#platform/work/observe-shards.ts';
+import { type Shard, shardFields } from '#schemas/billing-run.ts';
+import type { RatingFailure } from '#schemas/rating-failure.ts';
 import type { Backlog } from './billing-runs.postgres.ts';
 import type { RatingPool } from './pool.piscina.ts';
 import type { QueuedRun, RatePorts } from './rate-period.ts';
@@ -46,6 +48,18 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
     workSeconds,
   );
 
+  const failures = metrics.counter(
+    'millrace_rater_failures_total',
+    'Billing periods that could not be rated, by what was at fault',
+    ['code'],
+  );
+
+  const tellFailure = (shard: Shard, { billingPeriodId, code, message }: RatingFailure): void => {
+    failures.labels(code).inc();
+    const fields = { ...shardFields(shard), billing_period_id: billingPeriodId, code, message };
+    log.warn(fields, 'a billing period could not be rated');
+  };
+
   const timed = async <T>(into: { observe: (seconds: number) => void }, work: () => Promise<T>): Promise<T> => {
     const elapsedMs = ports.stopwatch();
     try {
@@ -76,15 +90,18 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
       failRun: async (run, failure) => failed(run, failure, await ports.runs.failRun(run, failure)),
       giveUpRun: async (run, error) => failed(run, causeOf(error), await ports.runs.giveUpRun(run, error)),
       leaseShard: async () => shards.leased(await ports.runs.leaseShard()),
-      saveRated: async (shard, rows, ratedMs) => {
-        await ports.runs.saveRated(shard, rows, ratedMs);
-        const lines = rows.lines.length;
+      saveRated: async (shard, rated, ratedMs) => {
+        await ports.runs.saveRated(shard, rated, ratedMs);
+        const lines = rated.rows.lines.length;
         shardLines.observe(lines);
-        shards.done(shard, { lines }, { ratedMs });
+        for (const failure of rated.failures) tellFailure(shard, failure);
+        shards.done(shard, { lines, failures: rated.failures.length }, { ratedMs });
       },
       giveUp: async (shard, error) => {
         shards.givenBack(shard, error);
-        await ports.runs.giveUp(shard, error);
+        const failure = await ports.runs.giveUp(shard, error);
+        if (failure) tellFailure(shard, failure);
+        return failure;
       },
     },
     readQuantities: (query) => timed(reading, () => ports.readQuantities(query)),

@@ -1,22 +1,30 @@
 /** A bounded pool of rating workers. Node runs the worker's TypeScript as it is. */
 import { Piscina } from 'piscina';
 import type { MeasuredShard } from '../price/rating-task.ts';
-import type { RatedRows } from './rated-rows.ts';
+import { WorkerEndedError } from './rate-period.ts';
+import type { RatedShard } from './rated-rows.ts';
 
 export type RatingPoolBounds = {
   readonly workersMax: number;
   /** Shards that may wait while all workers are busy. */
   readonly queueMax: number;
+  /** How long a worker may take for a shard, with its wait for a worker; then it is ended, and there is another. */
+  readonly timeoutMs: number;
+  /** Objects of a worker; one that needs more ends, and there is another. */
+  readonly memoryMbMax: number;
+  readonly onFault: (error: Error) => void;
+  /** The entry of a worker, where it is another than that of rating. */
+  readonly entry?: URL;
   /** How long `close` waits for shards that are under way. */
   readonly closeTimeoutMs?: number;
 };
 
 export type RatingPool = {
   /**
-   * Rejects with `RatingPoolFull` when workers and queue are taken, and with the worker's error when rating meets a
-   * bug.
+   * Rejects with `RatingPoolFull` when workers and queue are taken, with `WorkerEndedError` when the worker died or was
+   * ended, and with the worker's error when rating meets a bug.
    */
-  rate(shard: MeasuredShard): Promise<RatedRows>;
+  rate(shard: MeasuredShard): Promise<RatedShard>;
   /**
    * Shards that a worker is rating and that wait for one, and the share of the workers' time that was used since the
    * start.
@@ -35,10 +43,32 @@ export class RatingPoolFull extends Error {
   }
 }
 
-export const createRatingPool = ({ workersMax, queueMax, closeTimeoutMs = 30_000 }: RatingPoolBounds): RatingPool => {
+/**
+ * For what a worker makes and forgets within a shard. Left alone V8 takes four times as much for each worker, and
+ * rates no faster.
+ */
+const youngMegabytesMax = 12;
+
+/** What a worker that is gone leaves behind: its exit code, or that its memory was full. */
+const isOfEnd = (error: unknown): error is Error =>
+  error instanceof Error &&
+  ((error as { code?: string }).code === 'ERR_WORKER_OUT_OF_MEMORY' || /^worker exited with code/.test(error.message));
+
+/**
+ * A worker that ends before it is ready keeps Piscina from making another one at once; the next shard makes it.
+ */
+export const createRatingPool = ({
+  workersMax,
+  queueMax,
+  timeoutMs,
+  memoryMbMax,
+  onFault,
+  entry = new URL('./rate.worker.ts', import.meta.url),
+  closeTimeoutMs = 30_000,
+}: RatingPoolBounds): RatingPool => {
   const shardsMax = workersMax + queueMax;
-  const piscina = new Piscina<MeasuredShard, RatedRows>({
-    filename: new URL('./rate.worker.ts', import.meta.url).href,
+  const piscina = new Piscina<MeasuredShard, RatedShard>({
+    filename: entry.href,
     minThreads: workersMax,
     maxThreads: workersMax,
     // While threads start, Piscina counts the shards meant for them as queued; the bound that callers see is
@@ -47,14 +77,23 @@ export const createRatingPool = ({ workersMax, queueMax, closeTimeoutMs = 30_000
     closeTimeout: closeTimeoutMs,
     // Rating reads no environment, so the secrets in it stay in the main thread.
     env: {},
+    resourceLimits: { maxOldGenerationSizeMb: memoryMbMax, maxYoungGenerationSizeMb: youngMegabytesMax },
   });
+  // Of a worker that had no shard: nobody else hears of it.
+  piscina.on('error', onFault);
   let shards = 0;
   return {
     rate: async (shard) => {
       if (shards >= shardsMax) throw new RatingPoolFull(shardsMax);
       shards += 1;
+      // The abort ends the thread, whatever it is doing.
+      const signal = AbortSignal.timeout(timeoutMs);
       try {
-        return await piscina.run(shard);
+        return await piscina.run(shard, { signal });
+      } catch (error) {
+        if (signal.aborted) throw new WorkerEndedError(`was ended, as it took more than ${timeoutMs / 1000} s`);
+        if (isOfEnd(error)) throw new WorkerEndedError(`died: ${error.message}`);
+        throw error;
       } finally {
         shards -= 1;
       }

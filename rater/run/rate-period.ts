@@ -15,16 +15,18 @@
  * Each step can be done twice: the watermark is set once, and the same watermark always gives the same lines.
  */
 
-import type { Shard } from '#schemas/billing-run.ts';
+import type { RunKind, Shard } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { usageNames } from '#schemas/names.ts';
 import type { Period } from '#schemas/period.ts';
+import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import { defaultRatingPolicy } from '#schemas/rated-line.ts';
+import type { RatingFailure } from '#schemas/rating-failure.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
 import type { MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
 import { measuresOf, ownPrices, type PinnedMeter, type PriceSpans, type UsageReader } from './measures.ts';
-import type { RatedRows } from './rated-rows.ts';
+import type { RatedShard } from './rated-rows.ts';
 
 /** A billing period with what its plan version charges for. */
 export type BillablePeriod = {
@@ -39,12 +41,15 @@ export type BillablePeriod = {
   readonly charges: readonly Charge[];
   /** The same as they are stored. */
   readonly storedCharges: readonly ChargeJson[];
+  /** Over all charges. */
+  readonly bounds: PeriodBoundsIn;
 };
 
 /** A run that waits to be prepared. Its watermark is there where it was taken before. */
 export type QueuedRun = {
   readonly runId: string;
   readonly organizationId: string;
+  readonly kind: RunKind;
   readonly requestId: string | undefined;
   readonly watermark: bigint | undefined;
   /** Which attempt at it this one is, from 1: the name of its lease. */
@@ -67,11 +72,23 @@ export type RatePorts = {
     readonly cutRun: (run: QueuedRun, shardSize: number) => Promise<number | undefined>;
     /** A shard that waits to be rated. */
     readonly leaseShard: () => Promise<Shard | undefined>;
-    readonly saveRated: (shard: Shard, rows: RatedRows, ratedMs: number) => Promise<void>;
-    readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
+    /** Keeps the lease of a shard from ending, until what it gives is called. */
+    readonly holdShard: (shard: Shard) => () => void;
+    /** With its failures, which leave the shard. */
+    readonly saveRated: (shard: Shard, rated: RatedShard, ratedMs: number) => Promise<void>;
+    /**
+     * Gives a shard back; at its dead end it is cut in two, until the billing period at fault is known. Resolves with
+     * the failure that was found.
+     */
+    readonly giveUp: (shard: Shard, error: unknown) => Promise<RatingFailure | undefined>;
   };
   readonly catalog: {
-    readonly billingPeriods: (organizationId: string, ids: readonly string[]) => Promise<readonly BillablePeriod[]>;
+    /** Those of a dry run are of that run alone. */
+    readonly billingPeriods: (
+      organizationId: string,
+      ids: readonly string[],
+      dryRunId?: string,
+    ) => Promise<readonly BillablePeriod[]>;
     /** What those plan versions charge by, in the versions that they were made with. */
     readonly meters: (organizationId: string, planVersionIds: readonly string[]) => Promise<readonly PinnedMeter[]>;
     /** By billing period, where another price than a charge's own stands for some of the time. */
@@ -87,10 +104,18 @@ export type RatePorts = {
   readonly highestStored: (organizationId: string) => Promise<bigint>;
   readonly readQuantities: (query: QuantityQuery) => Promise<Quantities>;
   /** All that is pure of step 4, in a worker. */
-  readonly rate: (shard: MeasuredShard) => Promise<RatedRows>;
+  readonly rate: (shard: MeasuredShard) => Promise<RatedShard>;
   /** Milliseconds since the call. */
   readonly stopwatch: () => () => number;
 };
+
+/** Thrown by `rate`: the worker died with the shard in its hands, or was ended for taking too long. */
+export class WorkerEndedError extends Error {
+  constructor(how: string) {
+    super(`the worker that rated the shard ${how}`);
+    this.name = 'WorkerEndedError';
+  }
+}
 
 /** Thrown by step 1; it fails the run, as waiting would not help. */
 class StreamBehindError extends Error {
@@ -122,6 +147,9 @@ const prepareLeased = async (ports: RatePorts, run: QueuedRun, shardSize: number
     return ports.runs.failRun(run, error.message);
   }
   if (!(await ports.isChecked(watermark))) {
+    // One that a caller named: where the stream is not that far, nobody knows when it will be.
+    if (run.kind !== 'billing' && watermark > (await ports.lastSequence()))
+      return ports.runs.failRun(run, `the stream ends before the watermark ${watermark}`);
     // The sink or the identity check is behind. The watermark stays.
     await ports.runs.putBackRun(run);
     return putBackMs;
@@ -146,7 +174,9 @@ export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<b
 };
 
 /** What is rated: billing periods of one organization, at one watermark. */
-export type PeriodsToMeasure = Pick<Shard, 'organizationId' | 'watermark' | 'billingPeriodIds'>;
+export type PeriodsToMeasure = Pick<Shard, 'organizationId' | 'watermark' | 'billingPeriodIds'> & {
+  readonly dryRunId?: string;
+};
 
 export type MeasurePorts = Pick<RatePorts, 'catalog' | 'readQuantities'>;
 
@@ -174,7 +204,7 @@ const usageOf = (period: PricedPeriod, usageIn: UsageReader): Pick<MeasuredPerio
  * bound to. The same periods at the same watermark give the same, whenever they are read.
  */
 export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure): Promise<MeasuredShard> => {
-  const billable = await ports.catalog.billingPeriods(shard.organizationId, shard.billingPeriodIds);
+  const billable = await ports.catalog.billingPeriods(shard.organizationId, shard.billingPeriodIds, shard.dryRunId);
   const priceSpans = await ports.catalog.priceSpans(shard, billable);
   const periods = billable.map((period) => ({
     ...period,
@@ -208,24 +238,10 @@ export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure)
       currency: period.currency,
       charges: period.charges,
       storedCharges: period.storedCharges,
+      bounds: period.bounds,
       customers: customersOf.get(period.billingPeriodId) ?? [],
       meterVersionIds: measures.meterVersionIds(period.charges),
       ...usageOf(period, usageIn),
     })),
   };
-};
-
-/** Step 4 for one shard. Resolves with whether there was one. */
-export const rateOneShard = async (ports: RatePorts): Promise<boolean> => {
-  const shard = await ports.runs.leaseShard();
-  if (!shard) return false;
-  const elapsedMs = ports.stopwatch();
-  try {
-    const rows = await ports.rate(await measureShard(ports, shard));
-    await ports.runs.saveRated(shard, rows, Math.round(elapsedMs()));
-  } catch (error) {
-    await ports.runs.giveUp(shard, error);
-    throw error;
-  }
-  return true;
 };

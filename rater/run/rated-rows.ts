@@ -2,8 +2,11 @@
  * Measured billing periods -> the rows of their rated lines, hashed, as they are stored. All of it happens in a worker:
  * what comes back are texts, which cost the main thread next to nothing to take. Pure.
  */
+import type { Amount } from '#schemas/money.ts';
 import type { Period } from '#schemas/period.ts';
-import { ratedLineToJson } from '#schemas/rated-line.ts';
+import { boundChargeToJson, isPeriodBound, type PeriodBoundName } from '#schemas/period-bound.ts';
+import { type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
+import { failureMessage, type RatingFailure } from '#schemas/rating-failure.ts';
 import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
 import { priceSpansOfCharge, ratePlan } from '../price/rate.ts';
 import type { ChargeUsage, MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
@@ -28,10 +31,34 @@ export type RatedRows = {
   readonly outputHashes: string[];
 };
 
-/** What went into the line of a period's charge at that position, from 1. */
-export const ratingInputOf = (shard: MeasuredShard, period: MeasuredPeriod, position: number): RatingInput => {
-  const charge = period.storedCharges[position - 1];
-  if (!charge) throw new RangeError(`there is no charge ${position} in plan version ${period.planVersionId}`);
+export type RatedShard = {
+  readonly rows: RatedRows;
+  /** Periods that have no rows: one that can't be rated never stops the others. */
+  readonly failures: readonly RatingFailure[];
+};
+
+const boundInput = ({ bounds }: MeasuredPeriod, code: PeriodBoundName, { amount }: RatedLine) => {
+  const bound = bounds?.[code];
+  if (!bound) throw new RangeError(`there is no ${code} in the plan version of the line`);
+  return { charge: boundChargeToJson(code, bound), charged: (bound.amount - amount) as Amount, measured: [] };
+};
+
+/** What went into a line of the period. */
+export const ratingInputOf = (shard: MeasuredShard, period: MeasuredPeriod, line: RatedLine): RatingInput => {
+  const head = {
+    billingPeriodId: period.billingPeriodId,
+    subscriptionId: period.subscriptionId,
+    customerId: period.customerId,
+    planVersionId: period.planVersionId,
+    position: line.position,
+    currency: period.currency,
+    policy: shard.policy,
+    span: period.span,
+    watermark: shard.watermark,
+  };
+  if (isPeriodBound(line.model)) return { ...head, ...boundInput(period, line.model, line) };
+  const charge = period.storedCharges[line.position - 1];
+  if (!charge) throw new RangeError(`there is no charge ${line.position} in plan version ${period.planVersionId}`);
   const { meter, code } = charge;
   const spans = priceSpansOfCharge(period, code);
   const measuredOf = (usage: ChargeUsage | undefined, span?: Period) => ({
@@ -46,16 +73,8 @@ export const ratingInputOf = (shard: MeasuredShard, period: MeasuredPeriod, posi
   const whole = Object.hasOwn(period.usage, code) ? period.usage[code] : undefined;
   const measured = spans?.map(({ usage, span }) => measuredOf(usage, span)) ?? [measuredOf(whole)];
   return {
-    billingPeriodId: period.billingPeriodId,
-    subscriptionId: period.subscriptionId,
-    customerId: period.customerId,
-    planVersionId: period.planVersionId,
-    position,
+    ...head,
     charge,
-    currency: period.currency,
-    policy: shard.policy,
-    span: period.span,
-    watermark: shard.watermark,
     measured: meter ? measured : [],
     ...(spans && {
       priceSpans: spans.map(({ span, tiers, sources, storedPrice }) => ({ span, tiers, sources, storedPrice })),
@@ -72,7 +91,33 @@ export const partsOf = ({ measured, priceSpans }: RatingInput): string | null =>
   return parts ? JSON.stringify(parts) : null;
 };
 
-export const ratedRows = (shard: MeasuredShard): RatedRows => {
+const pushPeriod = (rows: RatedRows, shard: MeasuredShard, period: MeasuredPeriod): void => {
+  for (const line of ratePlan(period, shard.policy)) {
+    const input = ratingInputOf(shard, period, line);
+    const json = ratedLineToJson(line);
+    const hashes = lineHashes(ratingInputToJson(input), json);
+    rows.billingPeriodIds.push(line.billingPeriodId);
+    rows.subscriptionIds.push(line.subscriptionId);
+    rows.planVersionIds.push(line.planVersionId);
+    rows.spanStarts.push(line.span.start);
+    rows.spanEnds.push(line.span.end);
+    rows.chargeCodes.push(line.chargeCode);
+    rows.positions.push(line.position);
+    rows.unmeasuredEvents.push(unmeasuredOf(input).toString());
+    rows.parts.push(partsOf(input));
+    rows.lines.push(JSON.stringify(json));
+    rows.inputHashes.push(hashes.input);
+    rows.outputHashes.push(hashes.output);
+  }
+};
+
+/** Takes back what of a period was put behind the first `length` rows. */
+const cutBack = (rows: RatedRows, length: number): void => {
+  for (const column of Object.values(rows)) column.length = length;
+};
+
+/** Whatever rating throws it throws again at the next try, as nothing but the period goes into it. */
+export const rateShard = (shard: MeasuredShard): RatedShard => {
   const rows: RatedRows = {
     billingPeriodIds: [],
     subscriptionIds: [],
@@ -87,24 +132,15 @@ export const ratedRows = (shard: MeasuredShard): RatedRows => {
     inputHashes: [],
     outputHashes: [],
   };
+  const failures: RatingFailure[] = [];
   for (const period of shard.periods) {
-    for (const line of ratePlan(period, shard.policy)) {
-      const input = ratingInputOf(shard, period, line.position);
-      const json = ratedLineToJson(line);
-      const hashes = lineHashes(ratingInputToJson(input), json);
-      rows.billingPeriodIds.push(line.billingPeriodId);
-      rows.subscriptionIds.push(line.subscriptionId);
-      rows.planVersionIds.push(line.planVersionId);
-      rows.spanStarts.push(line.span.start);
-      rows.spanEnds.push(line.span.end);
-      rows.chargeCodes.push(line.chargeCode);
-      rows.positions.push(line.position);
-      rows.unmeasuredEvents.push(unmeasuredOf(input).toString());
-      rows.parts.push(partsOf(input));
-      rows.lines.push(JSON.stringify(json));
-      rows.inputHashes.push(hashes.input);
-      rows.outputHashes.push(hashes.output);
+    const before = rows.lines.length;
+    try {
+      pushPeriod(rows, shard, period);
+    } catch (error) {
+      cutBack(rows, before);
+      failures.push({ billingPeriodId: period.billingPeriodId, code: 'rating_error', message: failureMessage(error) });
     }
   }
-  return rows;
+  return { rows, failures };
 };

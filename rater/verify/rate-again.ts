@@ -89,7 +89,7 @@ const rateAgain = async (
     const shard = await measureShard(ports, { organizationId, watermark, billingPeriodIds });
     for (const period of shard.periods)
       for (const line of ratePlan(period, shard.policy))
-        again.set(nameOf(line), { line, input: ratingInputOf(shard, period, line.position) });
+        again.set(nameOf(line), { line, input: ratingInputOf(shard, period, line) });
   }
   return again;
 };

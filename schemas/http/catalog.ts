@@ -3,7 +3,6 @@ import { Type } from 'typebox';
 import { exampleCreatedAt, exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import {
   Code,
-  CurrencyCode,
   closed,
   formed,
   Instant,
@@ -15,15 +14,22 @@ import {
   resourceFields,
 } from '#schemas/http/fields.ts';
 import {
-  ChargesAnswer,
   dearerTermsExample,
   flatChargeExample,
   meteredChargeExample,
   newPlanExample,
+  termFields,
 } from '#schemas/http/plan.ts';
 import { planVersionStates } from '#schemas/plan.ts';
+import { noGeneralTerms } from '#schemas/plan-terms.ts';
 
-const termsExample = { version_number: 1, state: 'active', currency: newPlanExample.currency, interval: 'month' };
+const termsExample = {
+  version_number: 1,
+  state: 'active',
+  currency: newPlanExample.currency,
+  interval: 'month',
+  ...noGeneralTerms,
+};
 export const planExample = {
   id: exampleId('pln', 3),
   code: newPlanExample.code,
@@ -86,12 +92,11 @@ const planFields = {
   id: idOf('pln'),
   code: Code,
   name: Name,
-  currency: CurrencyCode,
   interval: Interval,
   plan_version_id: idOf('plv'),
   version_number: VersionNumber,
   state: State,
-  charges: ChargesAnswer,
+  ...termFields,
 };
 
 /** The answer to a change. */
@@ -126,9 +131,8 @@ export const PlanVersion = Type.Object(
     plan_id: idOf('pln'),
     version_number: VersionNumber,
     state: State,
-    currency: CurrencyCode,
     interval: Interval,
-    charges: ChargesAnswer,
+    ...termFields,
     activated_at: nullable(Instant),
     archived_at: nullable(Instant),
     version: resourceFields.version,

@@ -24,6 +24,7 @@ import {
   eventsPageMax,
   storedEventFields,
 } from '#schemas/http/usage-events.ts';
+import { periodBoundNames } from '#schemas/period-bound.ts';
 import { priceModels } from '#schemas/price/price.ts';
 
 export const InvoiceLineParams = Type.Object(
@@ -36,10 +37,10 @@ export const InvoiceLineParams = Type.Object(
   closed,
 );
 
-const PriceModel = Type.Enum(
-  priceModels.map(({ name }) => name),
-  { title: 'PriceModel' },
-);
+const LineModel = Type.Enum([...priceModels.map(({ name }) => name), ...periodBoundNames], {
+  title: 'LineModel',
+  description: 'That of a price, or what holds over all charges of a billing period.',
+});
 const Digest = Type.String({ pattern: '^[0-9a-f]{64}$' });
 const CustomerNames = Type.Array(ExternalId, {
   minItems: 1,
@@ -48,7 +49,7 @@ const CustomerNames = Type.Array(ExternalId, {
 
 /** Its bytes are hashed: a release that has a member more does not add it to what is stored. */
 const StoredPrice = Type.Object(
-  { model: PriceModel },
+  { model: LineModel },
   {
     title: 'StoredPrice',
     description: 'A price as it is stored; what has a default may be missing.',
@@ -113,6 +114,12 @@ const RatingInput = Type.Object(
     plan_version_id: idOf('plv'),
     position: Type.Integer({ minimum: 1 }),
     charge: StoredCharge,
+    charged: Type.Optional(
+      Type.Unsafe<string>({
+        ...Decimal,
+        description: 'The sum of the charges, where the line holds over all of them.',
+      }),
+    ),
     currency: CurrencyCode,
     price_spans: Type.Optional(Type.Array(InputSpan, { description: priceSpansAbout })),
     rounding_policy: Type.Object({ rounding: RoundingModeName }, { ...closed, title: 'RoundingPolicy' }),
@@ -122,7 +129,7 @@ const RatingInput = Type.Object(
   },
   { ...closed, title: 'RatingInput', description: 'What went in, as it is hashed.' },
 );
-const RatingOutput = Type.Object(
+export const RatingOutput = Type.Object(
   {
     billing_period_id: idOf('bpd'),
     span: Period,
@@ -132,7 +139,7 @@ const RatingOutput = Type.Object(
     position: Type.Integer({ minimum: 1 }),
     charge_code: Code,
     charge_name: Type.String(),
-    model: PriceModel,
+    model: LineModel,
     meter: nullable(Code),
     currency: CurrencyCode,
     rounding: RoundingModeName,

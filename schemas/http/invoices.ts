@@ -3,12 +3,9 @@ import { type TSchema, Type } from 'typebox';
 import {
   Code,
   CurrencyCode,
-  CustomerName,
   closed,
   Decimal,
-  ExternalId,
   formed,
-  Instant,
   idOf,
   nullable,
   Period,
@@ -115,47 +112,3 @@ const headFields = {
 /** Without its lines, for lists. */
 export const InvoiceHead = Type.Object(headFields, { ...closed, title: 'InvoiceHead' });
 export const Invoice = Type.Object({ ...headFields, lines: Type.Array(InvoiceLine) }, { ...closed, title: 'Invoice' });
-
-export const NewBillingRun = Type.Object(
-  {
-    period: formed('^[2-9][0-9]{3}-(0[1-9]|1[0-2])$', 'a month from 2000-01 on, such as 2026-10', {
-      description: 'A month that has ended, from 2000-01 on, such as 2026-10.',
-    }),
-    customer_id: Type.Optional(CustomerName),
-    subscription_id: Type.Optional(ExternalId),
-  },
-  { ...closed, title: 'NewBillingRun' },
-);
-
-export const runStates = ['queued', 'running', 'completed', 'failed'] as const;
-
-export const BillingRun = Type.Object(
-  {
-    id: idOf('run'),
-    period: Period,
-    customer_id: nullable(idOf('cus')),
-    subscription_id: nullable(idOf('sub')),
-    state: Type.Enum([...runStates], { title: 'BillingRunState' }),
-    watermark: nullable(Type.String({ pattern: '^[0-9]+$' })),
-    invoices_issued: Type.Integer({ minimum: 0 }),
-    invoices_already_issued: Type.Integer({ minimum: 0 }),
-    unmeasured_events: Type.Integer({ minimum: 0 }),
-    rating_ms: Type.Integer({ minimum: 0 }),
-    issuing_ms: Type.Integer({ minimum: 0 }),
-    failure: nullable(Type.String()),
-    created_at: Instant,
-    updated_at: Instant,
-  },
-  { ...closed, title: 'BillingRun' },
-);
-
-export const RunWait = Type.Object(
-  { wait_seconds: Type.Optional(formed('^([0-9]|1[0-9]|2[0-5])$', 'a whole number from 0 to 25')) },
-  closed,
-);
-const waitSeconds = 'Answer when the run has ended, or after so many seconds (0 to 25).';
-/** A query is text when it is read; to a caller it is a number. */
-export const RunWaitDocument = Type.Object(
-  { wait_seconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 25, description: waitSeconds })) },
-  closed,
-);

@@ -4,16 +4,20 @@
  * say, and only the reader refuses: bounds of tiers that do not increase, a null bound that is not the last, a code
  * that two charges of one plan have, a name with half of a surrogate pair, a cap under a minimum, a cell of a matrix
  * that names what is no dimension of it, or what another cell names, currencies that some charges have and others have
- * not, or the plan's own among its further ones, a further price of another model, a price in credits of a model that
- * has none, and what is no cost book or credit unit, or does not fit the currency or the dimensions.
+ * not, or the plan's own among its further ones, a further price of another model, bounds of a period that have other
+ * currencies than the charges, more digits than is printed, or a cap under the minimum, a price in credits of a model
+ * that has none, and what is no cost book or credit unit, or does not fit the currency or the dimensions.
  */
 import { type TSchema, Type } from 'typebox';
+import { type ChargeTiming, chargeTimings, defaultTimes } from '#schemas/charge-times.ts';
 import { unitCodePattern, unitCodeRule } from '#schemas/credit-unit.ts';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
+import { namePattern } from '#schemas/display-name.ts';
 import { CurrencyCode, closed, formed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { meterExample } from '#schemas/http/meters.ts';
+import { generalTermFields, intervalSchema, newGeneralTermFields } from '#schemas/http/plan-terms.ts';
 import { codePattern, idFormAbout } from '#schemas/names.ts';
-import { type ChargeJson, chargesMax, namePattern } from '#schemas/plan.ts';
+import { type ChargeJson, chargesMax, type PlanTermsJson } from '#schemas/plan.ts';
 import { flat } from '#schemas/price/flat.ts';
 import { meteredPriceSchema } from '#schemas/price/price.ts';
 
@@ -40,26 +44,35 @@ const optionsOf = (price: TSchema) =>
       "Prices in further currencies, by ISO 4217 code, of the same model as `price`. All charges of a plan have the same currencies; none has the plan's own. Always there in a plan, and absent in what a line was rated by.",
   });
 
+const timingAbout =
+  'Whether it is charged after its interval or before; what a meter measures only after. Always there in a plan, as `billing_interval` is, and absent in what a line was rated by.';
+
 /** What a request may leave out is always there in an answer, so each of the two has its own names. */
 const chargeSchemas = (prefix: '' | 'New') => {
-  const named = (fields: Record<string, TSchema>, price: TSchema, title: string) => {
+  const billingInterval = Type.Optional(intervalSchema(prefix));
+  const named = (fields: Record<string, TSchema>, timings: readonly ChargeTiming[], price: TSchema, title: string) => {
     const { properties } = prefix === 'New' ? Type.Object(fields) : Type.Required(Type.Object(fields));
+    const timing = Type.Enum([...timings], { description: timingAbout });
     // Of a line that was rated there is the one price that it was rated by.
-    const options = Type.Optional(optionsOf(price));
-    const unit = Type.Optional(creditUnit);
-    return Type.Object(
-      { ...properties, credit_unit: unit, price, currency_options: options },
-      { ...closed, title: `${prefix}${title}` },
-    );
+    const rest = {
+      credit_unit: Type.Optional(creditUnit),
+      price,
+      currency_options: Type.Optional(optionsOf(price)),
+      timing: Type.Optional(timing),
+      billing_interval: billingInterval,
+    };
+    return Type.Object({ ...properties, ...rest }, { ...closed, title: `${prefix}${title}` });
   };
   const chargeCode = prefix === 'New' ? newCode : code;
   const FlatCharge = named(
     { code: chargeCode, name, meter: Type.Optional(NullInsteadOfText) },
+    chargeTimings,
     flat.schema(prefix),
     'FlatCharge',
   );
   const MeteredCharge = named(
     { code: chargeCode, name, meter: meterCode },
+    [defaultTimes.timing],
     meteredPriceSchema(prefix),
     'MeteredCharge',
   );
@@ -74,6 +87,7 @@ export const flatChargeExample = {
   name: 'Base fee',
   price: { model: 'flat', amount: '9.00' },
   currency_options: {},
+  ...defaultTimes,
 };
 export const meteredChargeExample = {
   code: 'tokens',
@@ -81,6 +95,7 @@ export const meteredChargeExample = {
   meter: meterExample.code,
   price: { model: 'per_unit', unit_amount: '0.00002', free_units: '1000' },
   currency_options: {},
+  ...defaultTimes,
 };
 export const newPlanExample = {
   code: 'starter',
@@ -101,6 +116,7 @@ export const NewPlanDocument = Type.Object(
     currency: CurrencyCode,
     interval: Type.Optional(Type.Literal('month')),
     charges: newCharges,
+    ...newGeneralTermFields,
     metadata: Type.Optional(Metadata),
     draft: Type.Optional(
       Type.Boolean({ description: 'Whether its first version is a draft, and not active at once; false if absent.' }),
@@ -109,7 +125,11 @@ export const NewPlanDocument = Type.Object(
   { ...closed, title: 'NewPlan', examples: [newPlanExample] },
 );
 
-const newTerms = { currency: Type.Optional(CurrencyCode), charges: Type.Optional(newCharges) };
+const newTerms = {
+  currency: Type.Optional(CurrencyCode),
+  charges: Type.Optional(newCharges),
+  ...newGeneralTermFields,
+};
 
 export const PlanPatchDocument = Type.Object(
   { name: Type.Optional(Type.String({ pattern: namePattern })), metadata: Type.Optional(Metadata), ...newTerms },
@@ -119,7 +139,7 @@ export const PlanPatchDocument = Type.Object(
     examples: [{ name: 'Starter 2026' }],
     minProperties: 1,
     description:
-      'A field that is left out stays. Another currency or other charges make a new active version; subscriptions keep the one that they have.',
+      'A field that is left out stays. Another currency, other charges or terms make a new active version; subscriptions keep the one that they have.',
   },
 );
 
@@ -145,4 +165,12 @@ export const ChargesAnswer = chargeSchemas('');
 
 /** Stored charges as answers hold them. */
 export const chargesToAnswer = (charges: readonly ChargeJson[]) =>
-  charges.map((charge) => ({ ...charge, currency_options: charge.currency_options ?? {} }));
+  charges.map((charge) => ({ ...defaultTimes, ...charge, currency_options: charge.currency_options ?? {} }));
+
+/** What a version charges, as answers hold it. */
+export const termFields = { currency: CurrencyCode, charges: ChargesAnswer, ...generalTermFields };
+
+export const termsToAnswer = ({ charges, ...terms }: PlanTermsJson) => ({
+  ...terms,
+  charges: chargesToAnswer(charges),
+});

@@ -56,7 +56,9 @@ const addData = async ({ api, sendEvents, closePeriod }: Pipeline): Promise<void
     { code: 'base', name: 'Base fee', price: { model: 'flat', amount: '9.00' } },
     { code: 'tokens', name: 'Tokens', meter: 'tokens', price: { model: 'graduated', tiers } },
   ];
-  await must('/v1/plans', { code: 'starter', name: 'Starter', currency: 'USD', charges });
+  await must('/v1/features', { code: 'tokens', name: 'Tokens', type: 'metered', meter: 'tokens' });
+  const entitlements = [{ feature: 'tokens', allowance: '1000' }];
+  await must('/v1/plans', { code: 'starter', name: 'Starter', currency: 'USD', charges, entitlements });
   await must('/v1/customers', { external_id: 'acme', name: 'Acme Inc.' });
   await must('/v1/subscriptions', {
     customer_id: 'acme',

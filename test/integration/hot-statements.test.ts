@@ -37,6 +37,10 @@ const expected = [
   'FROM plan_versions',
   'FROM billing_runs',
   'UPDATE billing_runs j SET leased_until',
+  'INSERT INTO rating_run_lines',
+  'INSERT INTO rating_run_periods',
+  'DELETE FROM rating_run_lines',
+  'FROM rating_failures',
   'UPDATE billing_run_shards j SET leased_until',
   'INSERT INTO invoice_series',
   'UPDATE invoice_series i SET leased_until',
@@ -197,6 +201,7 @@ describe('the statements of our processes', () => {
     await pipeline.asApplication.query('SELECT purge_idempotency_keys(now())');
     // Once an hour in the relay.
     await pipeline.asWorker.query('SELECT remove_old_outbox_rows(now())');
+    await pipeline.asWorker.query('SELECT remove_old_rating_lines(now())');
     // A scan that is there, so that none that is missed goes unseen.
     const planted = "SELECT 1 FROM invoices WHERE hash = 'of nobody'";
     await pipeline.asWorker.query(planted);

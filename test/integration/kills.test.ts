@@ -1,11 +1,16 @@
 /** Our own processes are killed with SIGKILL in the middle of their work: nothing is lost, doubled or left undone. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { loginUrl } from '#platform/stores/postgres.ts';
 import { verifyChain } from '../../invoicer/invoices/invoice-hash.ts';
 import { invoiceChain } from '../support/invoice-chain.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { startLoad } from '../support/load.ts';
-import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
-import { shortLeases } from '../support/quick.ts';
+import { databasePassword, lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { compileCache, shortLeases } from '../support/quick.ts';
 import { untilAllStored } from '../support/stored.ts';
 
 let pipeline: Pipeline;
@@ -20,6 +25,39 @@ beforeAll(async () => {
   });
 });
 afterAll(() => pipeline?.stop());
+
+const byHand: ChildProcess[] = [];
+afterAll(() => {
+  for (const rater of byHand) rater.kill('SIGKILL');
+});
+
+/** Another rater of the same installation, as on another machine. */
+const startRaterByHand = async () => {
+  const child = spawn(process.execPath, ['rater/rater.main.ts'], {
+    env: {
+      PATH: process.env.PATH,
+      ...compileCache,
+      NATS_URL: inject('serverUrls').nats,
+      CLICKHOUSE_URL: pipeline.clickhouseUrl,
+      DATABASE_URL: loginUrl(pipeline.databaseUrl, 'millrace_worker', databasePassword),
+      MILLRACE_STREAM: pipeline.streamName,
+      MILLRACE_STREAM_BYTES_MAX: '268435456',
+      MILLRACE_RATER_PORT: '0',
+      MILLRACE_LOG_LEVEL: 'info',
+      MILLRACE_JOB_POLL_MS: '50',
+    },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  byHand.push(child);
+  const lines: string[] = [];
+  createInterface({ input: child.stdout as Readable }).on('line', (line) => lines.push(line));
+  const exited = once(child, 'exit');
+  await Promise.race([
+    once(child, 'message'),
+    exited.then(() => Promise.reject(new Error(`the rater ended: ${lines.join()}`))),
+  ]);
+  return { process: child, lines, exited };
+};
 
 const pidOf = (name: string): number => pipeline.stack.processes.find((process) => process.name === name)?.pid ?? 0;
 
@@ -89,5 +127,43 @@ describe('a process of ours that is killed', () => {
     expect(verifyChain(chain)).toEqual({ ok: true });
     // 1 request (free), 150,000 tokens in: 0.15, 100 tokens out: 0.0015 -> 0.00
     expect(new Set(chain.map(({ total }) => total))).toEqual(new Set([20_150_000_000_000n]));
+  }, 180_000);
+
+  it('[I12] raters in the middle of a rating run, and three of them: the lines are equal to the byte', async () => {
+    const linesOf = async (runId: string): Promise<string[]> => {
+      const lines: string[] = [];
+      for (let cursor = ''; ; ) {
+        const { body } = await pipeline.api('GET', `/v1/rating-runs/${runId}/lines?limit=1000${cursor}`);
+        lines.push(...body.items.map((item: unknown) => JSON.stringify(item)));
+        if (!body.pagination.has_more) return lines;
+        cursor = `&cursor=${body.pagination.next_cursor}`;
+      }
+    };
+    const ask = async (body: object): Promise<string> => (await pipeline.api('POST', '/v1/rating-runs', body)).body.id;
+    const ended = (runId: string) =>
+      until(
+        () => pipeline.api('GET', `/v1/rating-runs/${runId}`).then(({ body }) => body),
+        ({ state }) => state !== 'queued' && state !== 'running',
+        60_000,
+      );
+    const first = await ended(await ask({ period: month.name }));
+    expect(first).toMatchObject({ state: 'completed', failures: 0, lines: 800 });
+    const { watermark } = first;
+    const expected = await linesOf(first.id);
+    expect(expected).toHaveLength(800);
+
+    const killed = await ask({ period: month.name, watermark });
+    for (let round = 0; round < 3; round += 1) await kill('rater');
+    expect(await ended(killed)).toMatchObject({ state: 'completed', totals: first.totals, watermark });
+    expect(await linesOf(killed)).toEqual(expected);
+
+    const others = await Promise.all([startRaterByHand(), startRaterByHand()]);
+    const shared = await ask({ period: month.name, watermark });
+    expect(await ended(shared)).toMatchObject({ state: 'completed', totals: first.totals });
+    expect(await linesOf(shared)).toEqual(expected);
+    const rated = others.map(({ lines }) => lines.filter((line) => line.includes('a shard was rated')).length);
+    expect(Math.min(...rated)).toBeGreaterThan(0);
+    for (const { process: rater } of others) rater.kill('SIGTERM');
+    await Promise.all(others.map(({ exited }) => exited));
   }, 180_000);
 });

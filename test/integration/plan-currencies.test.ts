@@ -177,5 +177,50 @@ it('currencies come and go with versions, all charges have the same, and answers
     body: { errors: [{ field: 'charges[0].currency_options.EUR' }, { field: 'charges[1].currency_options.EUR' }] },
   });
   const changed = await api('PATCH', `/v1/plans/${plan.id}`, { charges: [inOne] });
-  expect(changed.body.charges).toEqual([{ ...inOne, meter: null, price: flat('10'), currency_options: {} }]);
+  expect(changed.body.charges).toMatchObject([{ ...inOne, meter: null, price: flat('10'), currency_options: {} }]);
+});
+
+it('what holds over all charges has a line of its own, in the currency of the subscription', async () => {
+  const bound = (amount: string, euros: string, yen: string) => ({
+    amount,
+    currency_options: { EUR: euros, JPY: yen },
+  });
+  const plan = await made('/v1/plans', {
+    ...planOf(),
+    minimum_commitment: { ...bound('12.00', '9.00', '1000'), name: 'What is agreed' },
+    spend_cap: bound('50.00', '9.00', '1400'),
+  });
+  const lines: unknown[] = [];
+  for (const currency of ['USD', 'EUR', 'JPY']) {
+    const customer = `${currency}-${unique()}`;
+    await made('/v1/customers', { external_id: customer, name: customer });
+    const started_at = new Date(month.start).toISOString();
+    await made('/v1/subscriptions', { customer_id: customer, plan: plan.code, started_at, currency });
+    const run = await pipeline.closePeriod({ period: month.name, customer_id: customer });
+    expect(run.body).toMatchObject({ state: 'completed', invoices_issued: 1 });
+    const { items } = (await api('GET', `/v1/customers/${customer}/invoices`)).body;
+    const { body } = await api('GET', `/v1/invoices/${items[0].id}`);
+    lines.push([
+      body.total,
+      ...body.lines.map((line: Record<string, unknown>) => [line.charge_code, line.description, line.amount]),
+    ]);
+    if (body.lines.length < 3) continue;
+    const explained = (await api('GET', `/v1/invoices/${items[0].id}/line-items/3/explain`)).body;
+    expect(explained).toMatchObject({ hashes: { is_as_rated: true }, tiers: [], query: null, events: null });
+    expect(explained.input).toMatchObject({ charged: body.lines[0].amount, measured: [] });
+  }
+  expect(lines).toEqual([
+    [
+      '12.00',
+      ['base', 'Base fee', '10.00'],
+      ['requests', 'Requests', '0.00'],
+      ['minimum_commitment', 'What is agreed', '2.00'],
+    ],
+    // Neither less nor more than what is charged.
+    ['9.00', ['base', 'Base fee', '9.00'], ['requests', 'Requests', '0.00']],
+    ['1400', ['base', 'Base fee', '1500'], ['requests', 'Requests', '0'], ['spend_cap', 'Spend cap', '-100']],
+  ]);
+  const store = { CLICKHOUSE_URL: pipeline.clickhouseUrl };
+  expect(await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', store)).toMatchObject({ faults: [] });
+  expect((await verify(pipeline.databaseUrl)).faults).toEqual([]);
 });

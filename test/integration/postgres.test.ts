@@ -1,6 +1,7 @@
 /** The pool on a real PostgreSQL: every statement ends, and a connection serves who it was lent to. */
 import { pino } from 'pino';
 import { afterAll, expect, inject, it } from 'vitest';
+import { bigintArray, instantArray, integerArray, jsonArray, textArray } from '#platform/stores/array-parameters.ts';
 import { connectPostgres } from '#platform/stores/postgres.ts';
 import { UnavailableError } from '#platform/stores/retry.ts';
 
@@ -97,4 +98,36 @@ it('one organization holds half of the connections at most: others are served me
   await Promise.all(long);
   await Promise.all(Array.from({ length: 20 }, () => busy.query('SELECT 1')));
   await pool.close();
+});
+
+it('an array in binary form is the array that it was made of: empty, with nulls, with what a text would have to escape', async () => {
+  const read = async (type: string, array: Buffer): Promise<unknown> =>
+    (await owner.query(`SELECT to_json($1::${type}[])::text AS array`, [array])).rows[0]?.array;
+  for (const [type, none] of [
+    ['text', textArray([])],
+    ['json', jsonArray([])],
+    ['integer', integerArray([])],
+    ['bigint', bigintArray([])],
+    ['timestamptz', instantArray([])],
+  ] as const)
+    expect([type, await read(type, none)]).toEqual([type, '[]']);
+  const texts = ['', 'a', null, '{"x",\\"y"}', 'NULL', 'ö€😀', "'\n"];
+  expect(JSON.parse(String(await read('text', textArray(texts))))).toEqual(texts);
+  expect(await read('json', jsonArray(['{"b" : "ö", "a": 1.10}', null]))).toBe('[{"b" : "ö", "a": 1.10},null]');
+  expect(await read('integer', integerArray([0, -1, 2_147_483_647]))).toBe('[0,-1,2147483647]');
+  const numbers = ['0', '-1', '9223372036854775807', '-9223372036854775808'];
+  expect(await read('bigint', bigintArray(numbers))).toBe(`[${numbers}]`);
+  const instants = [
+    '1969-12-31T23:59:59.999Z',
+    '2000-01-01T00:00:00Z',
+    '2026-11-28T12:00:00.001Z',
+    '0001-01-01T00:00:00Z',
+  ];
+  const { rows } = await owner.query<{ array: Date[] }>('SELECT $1::timestamptz[] AS array', [
+    instantArray(instants.map((text) => Date.parse(text))),
+  ]);
+  expect(rows[0]?.array.map((at) => at.getTime())).toEqual(instants.map((text) => Date.parse(text)));
+  await expect(owner.query('SELECT $1::json[]', [jsonArray(['{'])])).rejects.toThrow(
+    /invalid input syntax for type json/,
+  );
 });

@@ -12,7 +12,7 @@ import { type ApiOptions, createApi } from '../../api/server.ts';
 import { llmProPlan } from './llm-pro.ts';
 import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
-import { type Call, type Objects, unique } from './tenants.ts';
+import { type Call, newPriceOverride, type Objects, unique } from './tenants.ts';
 
 export type ApiRoute = { readonly method: string; readonly url: string; readonly config: RouteOptions['config'] };
 
@@ -86,6 +86,13 @@ const draft = async (api: Call): Promise<string> => {
   return `${path}/2`;
 };
 
+/** The path of a rating run that changes no more. */
+const endedRatingRun = async (api: Call): Promise<string> => {
+  const path = `/v1/rating-runs/${await idOf(api, '/v1/rating-runs', { period: lastMonth().name })}`;
+  await api('GET', `${path}?wait_seconds=25`);
+  return path;
+};
+
 /** Requests that succeed, of operations for which `conventional` would not do. */
 const particular: Readonly<Record<string, ExampleOf>> = {
   getMeter: async (_, { meter: id }) => ({ path: `/v1/meters/${id}` }),
@@ -108,8 +115,17 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     await api('POST', path, { effective_from: '2026-10-01T00:00:00Z', entries });
     return { path: `${path}/1` };
   },
+  createPriceOverride: async (_, { plan }) => ({
+    path: '/v1/price-overrides',
+    body: newPriceOverride(plan),
+  }),
+  updatePriceOverride: async (api, { plan }) => ({
+    path: `/v1/price-overrides/${await idOf(api, '/v1/price-overrides', newPriceOverride(plan))}`,
+    body: { effective_until: '2041-01-01T00:00:00Z' },
+  }),
   getCustomer: async (_, { customer: id }) => ({ path: `/v1/customers/${id}` }),
   getCustomerUsage: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/usage` }),
+  getCustomerEntitlements: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/entitlements` }),
   listCustomerInvoices: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/invoices` }),
   createSubscription: async (api) => ({
     path: '/v1/subscriptions',
@@ -117,8 +133,16 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   }),
   getSubscription: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}` }),
   getSubscriptionUsage: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/usage` }),
+  getSubscriptionEntitlements: async (_, { subscription }) => ({
+    path: `/v1/subscriptions/${subscription}/entitlements`,
+  }),
   createBillingRun: async () => ({ path: '/v1/invoices/run', body: { period: lastMonth().name } }),
   getBillingRun: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}` }),
+  listBillingRunFailures: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}/failures` }),
+  createRatingRun: async () => ({ path: '/v1/rating-runs', body: { period: lastMonth().name } }),
+  getRatingRun: async (api) => ({ path: await endedRatingRun(api) }),
+  listRatingRunLines: async (api) => ({ path: `${await endedRatingRun(api)}/lines` }),
+  listRatingRunFailures: async (api) => ({ path: `${await endedRatingRun(api)}/failures` }),
   getInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}` }),
   explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
   explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),

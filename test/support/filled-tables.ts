@@ -56,6 +56,10 @@ const statements: readonly string[] = [
   `INSERT INTO credit_unit_rates (id, organization_id, credit_unit_id, rate_number, effective_from, unit, amount,
      created_at)
    SELECT ${id('crr')}, org, ${id('cru')}, 1, ${begin}, 'USD', 1, ${begin} ${fromOthers}`,
+  `INSERT INTO features (id, organization_id, code, name, type, metadata, version, created_at, updated_at)
+   SELECT ${id('fea')}, org, 'f-' || n, 'x', 'switch', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO plan_version_features (organization_id, plan_version_id, feature_id)
+   SELECT org, ${id('plv')}, ${id('fea')} ${fromOthers}`,
   `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
    SELECT ${id('cus')}, org, 'fill-' || n, 'x', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO price_overrides (id, organization_id, plan_id, charge_code, customer_id, currency, price, tiers,
@@ -87,6 +91,18 @@ const statements: readonly string[] = [
      charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
    SELECT ${id('rln')}, org, ${id('bpd')}, ${id('sub')}, ${begin}, ${end}, 'c', 1, ${id('plv')}, 1, '{}', 0,
      ${begin} ${from}`,
+  `INSERT INTO rating_failures (id, organization_id, run_id, shard_number, billing_period_id, subscription_id,
+     customer_id, code, message, failed_at)
+   SELECT ${id('rfl')}, org, ${id('run')}, 0, ${id('bpd')}, ${id('sub')}, ${id('cus')}, 'rating_error', 'x', ${begin}
+     ${from}`,
+  `INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id, segment,
+     span_start, span_end)
+   SELECT ${id('run')}, ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, 1, ${begin}, ${end} ${from}`,
+  `INSERT INTO rating_run_lines (run_id, billing_period_id, place, organization_id, subscription_id, customer_id, line,
+     unmeasured_events, hash_version, input_hash, output_hash, rated_at)
+   SELECT ${id('run')}, ${id('bpd')}, '000001', org, ${id('sub')}, ${id('cus')}, '{}', 0, 1, 'x', 'x', now() ${from}`,
+  `INSERT INTO rating_run_totals (run_id, shard_number, currency, organization_id, lines, amount, unmeasured_events)
+   SELECT ${id('run')}, 0, 'USD', org, 1, 0, 0 ${from}`,
   `INSERT INTO audit_log (organization_id, canonical_version, lane, sequence, id, occurred_at, actor, action,
      object_type, object_id, object_sequence, result, previous_hash, hash)
    SELECT org, 3, 0, 1000000 + n, ${id('aud')}, ${begin} + n * interval '1 second', 'x', 'customer.created', 'customer',

@@ -93,16 +93,28 @@ const makeAmendedEvent = async (api: Call, ingest: Call): Promise<{ event: strin
   return { event, amendment };
 };
 
+/** A price that stands in years to come. */
+export const newPriceOverride = (plan: string) => ({
+  plan,
+  charge: 'output',
+  price: { model: 'per_unit', unit_amount: '0.00002' },
+  effective_from: '2040-01-01T00:00:00Z',
+});
+
 /** With `ingest` there is an event, too. */
 export const makeObjects = async (api: Call, externalId: string, ingest?: Call): Promise<Objects> => {
   const meters: { id: string }[] = [];
   for (const meter of llmProMeters) meters.push(await made(api, '/v1/meters', meter));
-  const plan = await made(api, '/v1/plans', llmProPlan);
+  const feature = { code: 'included-requests', name: 'Requests', type: 'metered', meter: llmProMeters[0]?.code };
+  await made(api, '/v1/features', feature);
+  const entitlements = [{ feature: feature.code, allowance: '1000' }];
+  const plan = await made(api, '/v1/plans', { ...llmProPlan, entitlements });
   const customer = await made(api, '/v1/customers', {
     external_id: externalId,
     name: 'A customer',
     email: 'someone@example.com',
   });
+  await made(api, '/v1/price-overrides', newPriceOverride(plan.id));
   const month = lastMonth();
   const started = new Date(month.start).toISOString();
   const subscription = await made(api, '/v1/subscriptions', {

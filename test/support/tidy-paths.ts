@@ -38,10 +38,15 @@ export const isEdge = (path: string): boolean =>
  */
 export const useCases = new Set([
   'api/server.ts',
+  'api/catalog/bind-terms.ts',
   'api/catalog/change-plan.ts',
+  'api/entitlements/measure-use.ts',
   'api/catalog/override-price.ts',
   'api/events/amend-events.ts',
   'api/invoices/ask-for-run.ts',
+  'api/runs/ask-for-rating-run.ts',
+  'api/runs/run-scope.ts',
+  'api/runs/wait-for-run.ts',
   'api/subscriptions/start-subscription.ts',
   'api/events/read-fate.ts',
   'api/events/search-events.ts',
@@ -69,6 +74,7 @@ export const useCases = new Set([
   'ingest/stream/stream-guard.ts',
   'invoicer/invoices/close-period.ts',
   'rater/run/rate-period.ts',
+  'rater/run/rate-shard.ts',
   'rater/verify/rate-again.ts',
 ]);
 export const isPure = (path: string): boolean =>

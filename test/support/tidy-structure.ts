@@ -18,6 +18,8 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'customers',
     'subscriptions',
     'usage',
+    'entitlements',
+    'runs',
     'invoices',
     'events',
     'explain',

@@ -226,3 +226,31 @@ it('[I13] events that say their own price cost its sum times the factor', async 
     runs(10),
   );
 }, 300_000);
+
+it('[I13] what events say in the period is charged alone, where the level of earlier ones is carried over', async () => {
+  const levels: MeterVersion = { ...meter, aggregation: 'weighted_sum' };
+  const [middle, before] = [(parties.span.start + parties.span.end) / 2, parties.span.start - 86_400_000];
+  const events = [before, parties.span.start - 1, parties.span.start, middle].map((occurredAtMs, index) => ({
+    event: 'sale',
+    customer: 'c',
+    key: keyOf(index),
+    occurredAtMs,
+    properties: new Map([
+      ['value', '1'],
+      ['order.cost', `${10 ** index}`],
+    ]),
+    sequence: index + 1,
+  }));
+  const messages = events.map((event) => ({ sequence: event.sequence, event, amends: null }));
+  const quantities = await readQuantities({
+    tenant: await store({ events, voids: [], messages }),
+    watermark: BigInt(events.length),
+    spans: [{ spanId: 's', customers: ['c'], period: parties.span }],
+    measures: [{ measureId: 'm', meter: levels, amountProperty: 'order.cost' }],
+  });
+  expect(quantities.get('s')?.get('m')).toEqual({
+    quantity: '3.5',
+    unmeasuredEvents: 0n,
+    parts: [{ part: 'amounts', quantity: '1100', events: '0' }],
+  });
+});

@@ -30,6 +30,14 @@ beforeAll(async () => {
     );
   for (const [tenant, objects] of [[own, ownObjects] as const, [other, otherObjects] as const])
     await makeWhatIsListed(tenant, objects);
+  // Of what no request can bring about, a row each.
+  for (const [{ organizationId }, objects] of [[own, ownObjects] as const, [other, otherObjects] as const])
+    await pipeline.asOwner.query(
+      `INSERT INTO rating_failures (id, organization_id, run_id, shard_number, billing_period_id, subscription_id,
+         customer_id, code, message, failed_at)
+       VALUES ($1, $2, $3, 0, $4, $5, $6, 'rating_error', 'x', now())`,
+      [newId('rfl'), organizationId, objects.run, newId('bpd'), objects.subscription, objects.customer],
+    );
   await ingestCounted(own, 2);
   await ingestCounted(other, 3);
   const url = loginUrl(pipeline.databaseUrl, 'millrace_gateway', databasePassword);
@@ -65,10 +73,13 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/meters/:id/usage': 'meter',
   '/v1/customers/:id': 'customer',
   '/v1/customers/:id/usage': 'customer',
+  '/v1/customers/:id/entitlements': 'customer',
   '/v1/customers/:id/invoices': 'customer',
   '/v1/subscriptions/:id': 'subscription',
+  '/v1/subscriptions/:id/entitlements': 'subscription',
   '/v1/subscriptions/:id/usage': 'subscription',
   '/v1/invoices/runs/:id': 'run',
+  '/v1/invoices/runs/:id/failures': 'run',
   '/v1/invoices/:id': 'invoice',
   '/v1/invoices/:id/line-items/:line/explain': 'invoice',
   '/v1/rated-lines/:id/explain': 'ratedLine',

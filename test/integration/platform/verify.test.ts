@@ -207,7 +207,7 @@ describe('[I28] verify', () => {
     expect(code).toBe(1);
     expect(
       faults.every((line) =>
-        /changes: FAULT [a-z_]+ \((?:org|key|mtr|pln|cus|sub|run|inv|amd)_[0-9a-f]{32}\): change_without_entry$/.test(
+        /changes: FAULT [a-z_]+ \((?:org|key|mtr|fea|pln|pov|cus|sub|run|inv|amd)_[0-9a-f]{32}\): change_without_entry$/.test(
           line,
         ),
       ),

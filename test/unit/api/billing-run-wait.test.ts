@@ -10,12 +10,23 @@ import { until } from '../../support/pipeline.ts';
 const nothing = {} as never;
 const row: BillingRun = {
   id: `run_${'0'.repeat(32)}`,
+  kind: 'billing',
   period: { start: Date.UTC(2026, 9), end: Date.UTC(2026, 10) },
   customerId: null,
   subscriptionId: null,
   state: 'running',
   watermark: null,
   failure: null,
+  failures: 0,
+  progress: {
+    startedAt: null,
+    elapsedSeconds: 0,
+    isOver: false,
+    shardsTotal: 0,
+    shardsDone: 0,
+    periodsTotal: 0,
+    periodsDone: 0,
+  },
   createdAt: 0,
   updatedAt: 0,
   issued: 0,

@@ -1,7 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { currencies } from '#schemas/currency.ts';
+import { defaultTimes } from '#schemas/charge-times.ts';
+import { type Currency, currencies } from '#schemas/currency.ts';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
+import { intervalCountMax, intervalUnits } from '#schemas/interval.ts';
+import { type Amount, amountScale } from '#schemas/money.ts';
 import {
   chargeFromJson,
   chargeJsonIn,
@@ -14,6 +17,8 @@ import {
   planVersionFromJson,
   planVersionToJson,
 } from '#schemas/plan.ts';
+import { noGeneralTerms } from '#schemas/plan-terms.ts';
+import { oneQuantity } from '#schemas/quantity.ts';
 import { prices } from '../../support/rating-arbitraries.ts';
 
 const flat = { model: 'flat', amount: '20.00' } as const;
@@ -29,6 +34,21 @@ const faultsOf = (json: unknown): string[] => {
 };
 
 const codes = fc.stringMatching(/^[a-z0-9][a-z0-9_.-]{0,63}$/);
+const everyEntitlement: PlanVersion['entitlements'] = [
+  { feature: 'sso', type: 'switch', enabled: true },
+  { feature: 'seats', type: 'limit', limit: null },
+  { feature: 'tokens', type: 'metered', allowance: oneQuantity, reset: 'week', overage: 'refused' },
+];
+const boundsOf = ([isMinimum, isCap, units]: [boolean, boolean, bigint], others: Currency[]) => {
+  const amount = (units * 10n ** BigInt(amountScale)) as Amount;
+  const bound = (name: string) => ({ name, amount, currencyOptions: new Map(others.map((one) => [one, amount])) });
+  return {
+    minimumTerm: isMinimum ? ({ unit: 'year', count: 2 } as const) : null,
+    minimumCommitment: isMinimum ? bound('Minimum') : null,
+    spendCap: isCap ? bound('Cap') : null,
+    entitlements: isCap ? everyEntitlement : [],
+  };
+};
 const planVersions: fc.Arbitrary<PlanVersion> = fc
   .record({
     code: codes,
@@ -37,19 +57,31 @@ const planVersions: fc.Arbitrary<PlanVersion> = fc
     codes: fc.uniqueArray(codes, { minLength: 1, maxLength: 6 }),
     prices: fc.array(prices, { minLength: 6, maxLength: 6 }),
     options: fc.subarray([...currencies].toSorted(), { maxLength: 3 }),
+    unit: fc.constantFrom(...intervalUnits),
+    count: fc.integer({ min: 1, max: intervalCountMax }),
+    bounds: fc.tuple(fc.boolean(), fc.boolean(), fc.bigInt(0n, 10n ** 9n)),
   })
-  .map(({ codes: chargeCodes, prices: chargePrices, options, ...rest }) => ({
+  .map(({ codes: chargeCodes, prices: chargePrices, options, bounds, unit, count, ...rest }) => ({
     ...rest,
+    ...boundsOf(
+      bounds,
+      options.filter((one) => one !== rest.currency),
+    ),
     charges: chargeCodes.map((code, index) => {
       const price = chargePrices[index] as PlanVersion['charges'][number]['price'];
       const currencyOptions = new Map(options.filter((one) => one !== rest.currency).map((one) => [one, price]));
+      const timing = price.model === 'flat' && index % 2 === 1 ? ('advance' as const) : ('arrears' as const);
+      const billingInterval = index % 3 === 0 ? defaultTimes.billing_interval : { unit, count };
+      const meter = price.model === 'flat' ? null : code;
       return {
         code,
         name: `Charge ${index}`,
-        meter: price.model === 'flat' ? null : code,
+        meter,
         creditUnit: null,
         price,
         currencyOptions,
+        timing,
+        billingInterval,
       };
     }),
   }));
@@ -77,11 +109,13 @@ describe('plan versions as JSON', () => {
     expect(currenciesOf({ currency: 'USD', charges: [stored] })).toEqual(['USD', 'EUR']);
   });
 
-  it('of one currency it is written as it was before there could be more', () => {
-    const parsed = planTermsFromJson({ currency: 'USD', charges: [{ ...base, currency_options: {} }] });
+  it('of one currency, monthly and in arrears, it is written as it was before there was a choice', () => {
+    const charge = { ...base, currency_options: {}, timing: 'arrears', billing_interval: { unit: 'month' } };
+    const parsed = planTermsFromJson({ currency: 'USD', charges: [charge] });
     expect(parsed.ok && planTermsToJson(parsed.value)).toEqual({
       currency: 'USD',
       charges: [{ ...base, price: { model: 'flat', amount: '20' } }],
+      ...noGeneralTerms,
     });
   });
 
@@ -160,6 +194,50 @@ describe('plan versions as JSON', () => {
       plan({ ...base, currency_options: [] }),
       ['charges[0].currency_options wrong_type'],
     ],
+    [
+      'a time that there is not',
+      plan({ ...base, timing: 'later', billing_interval: { unit: 'hour' } }),
+      ['charges[0].timing not_allowed', 'charges[0].billing_interval.unit not_allowed'],
+    ],
+    [
+      'no unit, and less than one of it',
+      plan({ ...base, billing_interval: { count: 0 } }),
+      ['charges[0].billing_interval.unit missing', 'charges[0].billing_interval.count out_of_range'],
+    ],
+    [
+      'half a day, and more days than there may be',
+      plan(
+        { ...base, billing_interval: { unit: 'day', count: 1.5 } },
+        { ...base, code: 'b', billing_interval: { unit: 'day', count: 366 } },
+      ),
+      ['charges[0].billing_interval.count out_of_range', 'charges[1].billing_interval.count out_of_range'],
+    ],
+    [
+      'a count that is a text',
+      plan({ ...base, billing_interval: { unit: 'day', count: '1' } }),
+      ['charges[0].billing_interval.count wrong_type'],
+    ],
+    [
+      'more than an interval has',
+      plan({ ...base, billing_interval: { unit: 'day', from: 1 } }),
+      ['charges[0].billing_interval.from unknown_field'],
+    ],
+    [
+      'an interval and a timing that are null',
+      plan({ ...base, billing_interval: null, timing: null }),
+      ['charges[0].timing not_allowed', 'charges[0].billing_interval wrong_type'],
+    ],
+    [
+      'usage that is paid for before it is there',
+      plan({ ...base, meter: 'tokens', price: perUnit, timing: 'advance' }),
+      ['charges[0].timing not_allowed'],
+    ],
+    [
+      'a minimum term of no length',
+      { ...plan(base), minimum_term: { unit: 'year', count: 0 } },
+      ['minimum_term.count out_of_range'],
+    ],
+    ['a minimum term that is a text', { ...plan(base), minimum_term: 'year' }, ['minimum_term wrong_type']],
     ['a charge without a price', plan({ code: 'base', name: 'Base' }), ['charges[0].price missing']],
     ['the same charge twice', plan(base, { ...base, name: 'Again' }), ['charges[1].code duplicate']],
     [

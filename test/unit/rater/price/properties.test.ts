@@ -11,7 +11,7 @@ import { priceUsage } from '../../../../rater/price/price-usage.ts';
 import { ratePlan } from '../../../../rater/price/rate.ts';
 import type { MeasuredPeriod } from '../../../../rater/price/rating-task.ts';
 import type { Parts } from '../../../../rater/price/usage.ts';
-import { ratedRows } from '../../../../rater/run/rated-rows.ts';
+import { rateShard } from '../../../../rater/run/rated-rows.ts';
 import { costOf } from '../../../support/prices.ts';
 import {
   amounts,
@@ -305,7 +305,7 @@ describe('every model', () => {
   it('[I12] gives the same bytes and hashes however periods are cut into shards', () => {
     const bytesOf = (shards: readonly (readonly MeasuredPeriod[])[]): string[] =>
       shards
-        .map((periods) => ratedRows({ policy: defaultRatingPolicy, watermark: 1n, periods }))
+        .map((periods) => rateShard({ policy: defaultRatingPolicy, watermark: 1n, periods }).rows)
         .flatMap(({ lines, parts, inputHashes, outputHashes }) =>
           lines.map((line, index) => [line, parts[index], inputHashes[index], outputHashes[index]].join('\n')),
         )

@@ -4,6 +4,7 @@ import { prepareRun, type QueuedRun, type RatePorts } from '../../../../rater/ru
 const queued: QueuedRun = {
   runId: 'run_1',
   organizationId: 'org_1',
+  kind: 'billing',
   requestId: undefined,
   watermark: undefined,
   attempt: 1,

@@ -1,35 +1,57 @@
 /** The documented schema of a plan against its reader: two descriptions of one thing, written apart. */
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
+import { Type } from 'typebox';
 import { describe, expect, it } from 'vitest';
-import { ChargesAnswer, chargesToAnswer, NewPlanDocument } from '#schemas/http/plan.ts';
-import { type PlanVersionJson, planVersionFromJson, planVersionToJson } from '#schemas/plan.ts';
+import { NewPlanDocument, termFields, termsToAnswer } from '#schemas/http/plan.ts';
+import { type PlanVersionJson, planTermsToJson, planVersionFromJson } from '#schemas/plan.ts';
 import { priceToJson } from '#schemas/price/price.ts';
 import { anyCurrency, prices } from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
 
 const ajv = new Ajv2020({ strict: false, allErrors: true });
 const isDocumented = ajv.compile(NewPlanDocument);
-const isAnswer = ajv.compile(ChargesAnswer);
+const isAnswer = ajv.compile(Type.Object(termFields, { additionalProperties: false }));
 
-/** As a request may have it: a flat charge may leave its meter out. */
-type GivenPlan = Omit<PlanVersionJson, 'charges'> & { readonly charges: readonly object[] };
+/** As a request may have it: a flat charge may leave its meter out, and what has a default is left out. */
+type GivenPlan = Pick<PlanVersionJson, 'code' | 'name' | 'currency'> & { readonly charges: readonly object[] };
+
+/** Null is none, and undefined leaves it out. */
+const boundOf = (field: string, amount: string | null | undefined, other: string | undefined) => {
+  const bound = amount && { amount, ...(other !== undefined && { currency_options: { [other]: amount } }) };
+  return amount === undefined ? {} : { [field]: bound };
+};
+
+const entitlements = [
+  { feature: 'sso', enabled: true },
+  { feature: 'seats', limit: '5' },
+  { feature: 'tokens', allowance: null },
+  { feature: 'calls', allowance: '1000.5', reset: 'day', overage: 'refused' },
+];
 
 const plans: fc.Arbitrary<GivenPlan> = fc
   .record({
     currency: anyCurrency,
     other: fc.option(anyCurrency, { nil: undefined }),
     prices: fc.array(prices, { minLength: 1, maxLength: 4 }),
+    minimum: fc.constantFrom(undefined, null, '0', '70'),
+    cap: fc.constantFrom(undefined, null, '70', '1000'),
+    entitled: fc.option(fc.subarray(entitlements), { nil: undefined }),
   })
-  .map(({ currency, other, prices }) => ({
+  .map(({ currency, other, prices, minimum, cap, entitled }) => ({
     code: 'plan',
     name: 'Plan',
     currency,
+    ...boundOf('minimum_commitment', minimum, other === currency ? undefined : other),
+    ...(entitled && { entitlements: entitled }),
+    ...boundOf('spend_cap', cap, other === currency ? undefined : other),
     charges: prices.map((price, index) => ({
       code: `charge-${index}`,
       name: 'Charge',
       ...(price.model === 'flat' ? (index % 2 === 0 ? { meter: null } : {}) : { meter: 'tokens' }),
       price: priceToJson(price),
+      ...(index % 2 === 1 && { timing: price.model === 'flat' ? 'advance' : 'arrears' }),
+      ...(index % 3 === 1 && { billing_interval: { unit: 'quarter' } }),
       ...(other !== undefined && other !== currency && { currency_options: { [other]: priceToJson(price) } }),
     })),
   }));
@@ -59,6 +81,11 @@ const strange = fc.constantFrom<unknown>(
   ],
   ...['a\u0000', 'a\n', '😀'.repeat(200), 'x'.repeat(65), null, 0, 1.5, true, [], {}, undefined],
   ...[
+    { amount: '5' },
+    { feature: 'sso', enabled: false },
+    'week',
+    { unit: 'week', count: 2 },
+    'advance',
     { up_to: null, unit_amount: '1' },
     { up_to: '5', unit_amount: '1' },
     { model: 'flat', amount: '1' },
@@ -94,6 +121,20 @@ const names = [
   'default_price',
   'amount',
   'currency_options',
+  'entitlements',
+  'feature',
+  'enabled',
+  'limit',
+  'allowance',
+  'reset',
+  'overage',
+  'timing',
+  'billing_interval',
+  'unit',
+  'count',
+  'minimum_term',
+  'minimum_commitment',
+  'spend_cap',
   'EUR',
   'extra',
 ];
@@ -119,7 +160,7 @@ const changes = fc.tuple(fc.nat(), fc.nat(), fc.constantFrom(...names), strange)
 
 /** Only the reader can say these; everything else the schema says, too. */
 const isBeyondSchemas = ({ field, code }: { readonly field: string; readonly code: string }): boolean =>
-  ['not_increasing', 'duplicate', 'below_minimum'].includes(code) ||
+  ['not_increasing', 'duplicate', 'below_minimum', 'too_precise'].includes(code) ||
   (/\.(up_to|free_units)$/.test(field) && code === 'not_allowed') ||
   (/\.(amount_property|dimensions\[\d\])$/.test(field) && code === 'wrong_length') ||
   (field.endsWith('.package_amount') && code === 'not_a_decimal') ||
@@ -136,10 +177,7 @@ describe('the documented schema of a plan', () => {
         expect(read.ok).toBe(true);
         expect(isDocumented(plan), JSON.stringify(isDocumented.errors)).toBe(true);
         if (read.ok)
-          expect(
-            isAnswer(chargesToAnswer(planVersionToJson(read.value).charges)),
-            JSON.stringify(isAnswer.errors),
-          ).toBe(true);
+          expect(isAnswer(termsToAnswer(planTermsToJson(read.value))), JSON.stringify(isAnswer.errors)).toBe(true);
       }),
       { numRuns: scaled(1_000) },
     );

@@ -1,0 +1,73 @@
+/** When a charge is due: after its interval or before it, and how long that is. */
+import { type Fault, fieldOf, type JsonObject, ownValue } from '#schemas/fault.ts';
+import { type Interval, readInterval } from '#schemas/interval.ts';
+
+export const chargeTimings = ['arrears', 'advance'] as const;
+export type ChargeTiming = (typeof chargeTimings)[number];
+
+export type ChargeTimes = { readonly timing: ChargeTiming; readonly billingInterval: Interval };
+/** What is the default is left out, as charges were written before there was a choice: they are hashed as they are. */
+export type ChargeTimesJson = { readonly timing?: ChargeTiming; readonly billing_interval?: Interval };
+
+export const chargeTimeNames = ['timing', 'billing_interval'] as const;
+export const defaultTimes: Required<ChargeTimesJson> = {
+  timing: 'arrears',
+  billing_interval: { unit: 'month', count: 1 },
+};
+
+const isMonthly = ({ unit, count }: Interval): boolean => unit === 'month' && count === 1;
+
+/** `isMetered` is of the charge's price, where that could be read. */
+export const readChargeTimes = (
+  charge: JsonObject,
+  parent: string,
+  isMetered: boolean | undefined,
+  faults: Fault[],
+): ChargeTimes | undefined => {
+  const timing = readTiming(charge, parent, isMetered, faults);
+  const given = ownValue(charge, 'billing_interval');
+  const billingInterval =
+    given === undefined
+      ? defaultTimes.billing_interval
+      : readInterval(given, fieldOf(parent, 'billing_interval'), faults);
+  return timing && billingInterval && { timing, billingInterval };
+};
+
+const readTiming = (
+  charge: JsonObject,
+  parent: string,
+  isMetered: boolean | undefined,
+  faults: Fault[],
+): ChargeTiming | undefined => {
+  const given = ownValue(charge, 'timing');
+  const timing = given === undefined ? defaultTimes.timing : chargeTimings.find((one) => one === given);
+  const refuse = (message: string) => {
+    faults.push({ field: fieldOf(parent, 'timing'), code: 'not_allowed', message });
+    return undefined;
+  };
+  if (timing === undefined) return refuse(`must be one of ${chargeTimings.join(', ')}`);
+  if (timing === 'advance' && isMetered)
+    return refuse('must be arrears: what a meter measures is known only when it was used');
+  return timing;
+};
+
+export const chargeTimesToJson = ({ timing, billingInterval }: ChargeTimes): ChargeTimesJson => ({
+  ...(timing !== defaultTimes.timing && { timing }),
+  ...(!isMonthly(billingInterval) && { billing_interval: billingInterval }),
+});
+
+/** Billing runs charge calendar months when they are over; a version whose charges are due otherwise stays a draft. */
+export const unbilledTimeFaults = ({ timing, billing_interval: interval }: ChargeTimesJson, field: string): Fault[] => [
+  ...(timing === 'advance'
+    ? [{ field: `${field}.timing`, code: 'not_billed', message: 'advance is not billed yet: keep it in a draft' }]
+    : []),
+  ...(interval && !isMonthly(interval)
+    ? [
+        {
+          field: `${field}.billing_interval`,
+          code: 'not_billed',
+          message: 'only one month is billed yet: keep another interval in a draft',
+        },
+      ]
+    : []),
+];

@@ -1,0 +1,359 @@
+/**
+ * A brute-force biller: from what was asked of an organization, in order, it works out what every answer has to say,
+ * all invoices and the fate of every event. Written from the documents: docs/prices.md, metering.md, ingest.md,
+ * invoices.md, corrections.md, reconciliation.md, catalog.md, price-overrides.md. Plain loops over everything, and no
+ * code of the product.
+ */
+
+import type { Decimal } from 'decimal.js';
+import { type PriceSpan, printed, rateSpans } from './brute-prices.ts';
+import { Exact, isCounted, type Json, type Span, textsOf, type UsageEvent, valueOfEvent } from './brute-usage.ts';
+
+/** Who is told by the external id, or by our id, which is written `@<external id>` here. */
+export type SentEvent = {
+  readonly key: string;
+  readonly event: string;
+  readonly customer: string;
+  /** RFC 3339; the time of receipt where there is none. */
+  readonly time?: string;
+  readonly properties: Json;
+  /** What is added to the body so that the event is refused. */
+  readonly fault?: Json;
+};
+export type SentAmendment = { readonly key: string; readonly replacement?: SentEvent };
+export type Month = { readonly name: string } & Span;
+
+/** A price of a charge for a while, of everyone who has the plan or of one customer. */
+export type Override = {
+  readonly plan: string;
+  readonly charge: string;
+  readonly customer?: string;
+  readonly currency: string;
+  readonly price: Json;
+  readonly tiers: 'restart' | 'continue';
+  readonly fromMs: number;
+  readonly untilMs?: number;
+};
+
+export type Step =
+  | { readonly does: 'meter'; readonly meter: Json }
+  | { readonly does: 'change meter'; readonly code: string; readonly fields: Json }
+  | { readonly does: 'plan'; readonly plan: Json }
+  | { readonly does: 'change plan'; readonly code: string; readonly charges: readonly Json[] }
+  | { readonly does: 'customer'; readonly name: string }
+  | {
+      readonly does: 'subscription';
+      readonly customer: string;
+      readonly plan: string;
+      readonly currency: string;
+      readonly startMs: number;
+    }
+  | ({ readonly does: 'override' } & Override)
+  /** By their number, in the order in which they were made. */
+  | { readonly does: 'end subscription'; readonly subscription: number; readonly atMs: number }
+  | { readonly does: 'events'; readonly events: readonly SentEvent[]; readonly inLines: boolean }
+  | { readonly does: 'amend'; readonly amendments: readonly SentAmendment[] }
+  /** Redis is emptied. */
+  | { readonly does: 'forget' }
+  | { readonly does: 'run'; readonly month: Month; readonly customer?: string };
+
+export type BilledLine = {
+  readonly model: string;
+  /** Of its meter; null for a charge without one. */
+  readonly aggregation: string | null;
+  /** How many prices it had, one after the other. */
+  readonly priceSpans: number;
+  readonly charge: string;
+  readonly quantity: Decimal;
+  readonly precise: Decimal;
+  readonly amount: string;
+  readonly unmeasured: number;
+};
+export type BilledInvoice = {
+  readonly subscription: number;
+  readonly span: Span;
+  readonly currency: string;
+  readonly lines: readonly BilledLine[];
+  readonly total: string;
+};
+
+type Plan = {
+  readonly code: string;
+  readonly charges: readonly { readonly charge: Json; readonly meter: Json | undefined }[];
+};
+type Subscription = {
+  readonly customer: string;
+  readonly plan: Plan;
+  readonly currency: string;
+  readonly startMs: number;
+  endMs: number | undefined;
+};
+/** An event under its key, from one step on and before another one. */
+type Version = { readonly event: UsageEvent; readonly from: number; until: number; end?: 'voided' | 'replaced' };
+type Billed = {
+  readonly subscription: number;
+  readonly month: string;
+  readonly span: Span;
+  readonly watermark: number;
+};
+
+export const reasons = [
+  'voided',
+  'replaced',
+  'no_customer',
+  'no_subscription',
+  'no_charge',
+  'unmeasured',
+  'period_open',
+  'late',
+] as const;
+export type Fates = Record<'billed' | (typeof reasons)[number], number>;
+
+/** What is finer than a millisecond is cut off. */
+const toMs = (time: string): number => {
+  const [, begin, fraction = '', offset] = /^([^.Z+]+?)(?:\.([0-9]+))?(Z|[-+][0-9]{2}:[0-9]{2})$/.exec(time) ?? [];
+  return Date.parse(`${begin}${offset}`) + Number(fraction.padEnd(3, '0').slice(0, 3));
+};
+
+const isIn = ({ start, end }: Span, atMs: number): boolean => start <= atMs && atMs < end;
+
+export const createBiller = (nowMs: number) => {
+  const meters = new Map<string, Json>();
+  const plans = new Map<string, Plan>();
+  const customers = new Set<string>();
+  const subscriptions: Subscription[] = [];
+  const versions = new Map<string, Version[]>();
+  const overrides: Override[] = [];
+  const billed: Billed[] = [];
+  const told = { received: 0, accepted: 0, duplicates: 0, conflicts: 0, rejected: 0 };
+  const amended = { voided: 0, replaced: 0 };
+  /** What the gateway remembers of each key. */
+  let known = new Map<string, string>();
+  let step = 0;
+
+  const usageOf = ({ key, event, customer, time, properties }: SentEvent): UsageEvent => ({
+    key,
+    event,
+    customer,
+    atMs: time === undefined ? nowMs : toMs(time),
+    properties: textsOf(properties),
+  });
+
+  /** What of two events under one key has to be the same so that they are one. */
+  const payloadOf = (sent: SentEvent): string => {
+    const { event, customer, atMs, properties } = usageOf(sent);
+    return JSON.stringify([event, customer, sent.time === undefined ? null : atMs, [...properties].sort()]);
+  };
+
+  const planOf = (code: string, charges: readonly Json[]): Plan => ({
+    code,
+    charges: charges.map((charge) => ({ charge, meter: meters.get(charge.meter as string) })),
+  });
+
+  const isOf = (customer: string, { customer: name }: UsageEvent): boolean =>
+    name === customer || name === `@${customer}`;
+
+  const standingAt = (watermark: number): UsageEvent[] =>
+    [...versions.values()].flatMap((all) =>
+      all.filter(({ from, until }) => from <= watermark && watermark < until).map(({ event }) => event),
+    );
+
+  const take = (events: readonly SentEvent[]) => {
+    const answer = { accepted: 0, duplicates: 0, conflicts: 0, rejected: 0 };
+    for (const sent of events) {
+      if (sent.fault) {
+        answer.rejected += 1;
+        continue;
+      }
+      const payload = payloadOf(sent);
+      const before = known.get(sent.key);
+      if (before === undefined) answer.accepted += 1;
+      else if (before === payload) answer.duplicates += 1;
+      else answer.conflicts += 1;
+      if (before === undefined) known.set(sent.key, payload);
+      // The first event of a key stands, whatever was forgotten of it meanwhile.
+      if (!versions.has(sent.key))
+        versions.set(sent.key, [{ event: usageOf(sent), from: step, until: Number.POSITIVE_INFINITY }]);
+    }
+    told.received += events.length;
+    for (const name of ['accepted', 'duplicates', 'conflicts', 'rejected'] as const) told[name] += answer[name];
+    return answer;
+  };
+
+  const amend = (amendments: readonly SentAmendment[]): void => {
+    for (const { key, replacement } of amendments) {
+      const all = versions.get(key) as Version[];
+      const last = all.at(-1) as Version;
+      if (last.until > step) {
+        last.until = step;
+        last.end = replacement ? 'replaced' : 'voided';
+      }
+      amended[replacement ? 'replaced' : 'voided'] += 1;
+      if (replacement)
+        all.push({ event: { ...usageOf(replacement), key }, from: step, until: Number.POSITIVE_INFINITY });
+    }
+  };
+
+  /** A customer's own before that of everyone; of two, the one that began later, and of these the one made later. */
+  const standingOverride = (of: readonly Override[], atMs: number): Override | undefined => {
+    let best: Override | undefined;
+    for (const one of of) {
+      if (atMs < one.fromMs || atMs >= (one.untilMs ?? Number.POSITIVE_INFINITY)) continue;
+      const [own, bestOwn] = [one.customer !== undefined, best?.customer !== undefined];
+      const isBetter = own === bestOwn ? one.fromMs >= (best?.fromMs ?? 0) : own;
+      if (!best || isBetter) best = one;
+    }
+    return best;
+  };
+
+  const spansOf = (charge: Json, { plan, customer, currency }: Subscription, { start, end }: Span): PriceSpan[] => {
+    const options = (charge.currency_options ?? {}) as Readonly<Record<string, Json>>;
+    const own = options[currency] ?? (charge.price as Json);
+    const of = overrides.filter((one) => {
+      const isOfThis = one.plan === plan.code && one.charge === charge.code && one.currency === currency;
+      return isOfThis && (one.customer ?? customer) === customer;
+    });
+    const bounds = of.flatMap(({ fromMs, untilMs }) => [fromMs, untilMs ?? end]).filter((at) => start < at && at < end);
+    const starts = [start, ...new Set(bounds)].toSorted((a, b) => a - b);
+    const spans: PriceSpan[] = [];
+    let before: Override | undefined;
+    for (const [index, from] of starts.entries()) {
+      const override = standingOverride(of, from);
+      const span = { start: from, end: starts[index + 1] ?? end };
+      const last = spans.at(-1);
+      if (last && override === before) spans[spans.length - 1] = { ...last, span: { ...last.span, end: span.end } };
+      else spans.push({ price: override?.price ?? own, span, tiers: (override ?? before)?.tiers ?? 'restart' });
+      before = override;
+    }
+    return spans;
+  };
+
+  const lineOf = (
+    { charge, meter }: Plan['charges'][number],
+    subscription: Subscription,
+    span: Span,
+    events: readonly UsageEvent[],
+  ): BilledLine => {
+    const spans = spansOf(charge, subscription, span);
+    const { price } = spans[0] as PriceSpan;
+    const counted = events.filter((event) => meter && isOf(subscription.customer, event) && isCounted(meter, event));
+    const { quantity, precise, unmeasured } = meter
+      ? rateSpans(spans, meter, counted)
+      : { quantity: new Exact(1), precise: new Exact(price.amount as string), unmeasured: 0 };
+    return {
+      model: price.model as string,
+      aggregation: (meter?.aggregation ?? null) as string | null,
+      priceSpans: meter ? spans.length : 1,
+      charge: charge.code as string,
+      quantity,
+      precise,
+      amount: printed(precise, subscription.currency),
+      unmeasured,
+    };
+  };
+
+  /** The invoices of a run: of each subscription the part of the month that it covers, once. */
+  const run = (month: Month, customer: string | undefined) => {
+    const events = standingAt(step);
+    const isAsked = (of: Subscription): boolean => customer === undefined || of.customer === customer;
+    const before = billed.filter((one) => {
+      return one.month === month.name && isAsked(subscriptions[one.subscription] as Subscription);
+    });
+    const invoices: BilledInvoice[] = [];
+    for (const [number, subscription] of subscriptions.entries()) {
+      const span = {
+        start: Math.max(month.start, subscription.startMs),
+        end: Math.min(month.end, subscription.endMs ?? month.end),
+      };
+      if (!isAsked(subscription) || span.start >= span.end) continue;
+      if (before.some((one) => one.subscription === number)) continue;
+      billed.push({ subscription: number, month: month.name, span, watermark: step });
+      const lines = subscription.plan.charges.map((charge) => lineOf(charge, subscription, span, events));
+      const total = lines.reduce((sum, { amount }) => sum.add(amount), new Exact(0));
+      const { currency } = subscription;
+      invoices.push({ subscription: number, span, currency, lines, total: printed(total, currency) });
+    }
+    return { invoices, already: before.length };
+  };
+
+  const isCountedBy = ({ plan }: Subscription, event: UsageEvent): boolean =>
+    plan.charges.some(({ meter }) => meter !== undefined && isCounted(meter, event));
+  const isMeasuredBy = ({ plan }: Subscription, event: UsageEvent): boolean =>
+    plan.charges.some(
+      ({ meter }) => meter !== undefined && isCounted(meter, event) && valueOfEvent(meter, event) !== undefined,
+    );
+
+  const fateOf = ({ event, from, until, end }: Version): keyof Fates => {
+    const covering = subscriptions.flatMap((subscription, number) => {
+      const periods = billed.filter((one) => one.subscription === number && isIn(one.span, event.atMs));
+      const covered = { start: subscription.startMs, end: subscription.endMs ?? Number.POSITIVE_INFINITY };
+      const isCovered = periods.length > 0 || isIn(covered, event.atMs);
+      return isOf(subscription.customer, event) && isCovered ? [{ subscription, periods }] : [];
+    });
+    const measured = covering.filter(({ subscription }) => isMeasuredBy(subscription, event));
+    if (measured.some(({ periods }) => periods.some(({ watermark }) => from <= watermark && watermark < until)))
+      return 'billed';
+    if (end) return end;
+    if (![...customers].some((customer) => isOf(customer, event))) return 'no_customer';
+    if (covering.length === 0) return 'no_subscription';
+    if (!covering.some(({ subscription }) => isCountedBy(subscription, event))) return 'no_charge';
+    if (measured.length === 0) return 'unmeasured';
+    return measured.some(({ periods }) => periods.length === 0) ? 'period_open' : 'late';
+  };
+
+  return {
+    /** Goes one step on; of events and runs it says what is answered. */
+    follow: (next: Step): { readonly taken?: ReturnType<typeof take>; readonly run?: ReturnType<typeof run> } => {
+      step += 1;
+      switch (next.does) {
+        case 'meter':
+          meters.set(next.meter.code as string, next.meter);
+          return {};
+        case 'change meter':
+          meters.set(next.code, { ...meters.get(next.code), ...next.fields });
+          return {};
+        case 'plan':
+          plans.set(next.plan.code as string, planOf(next.plan.code as string, next.plan.charges as readonly Json[]));
+          return {};
+        case 'change plan':
+          plans.set(next.code, planOf(next.code, next.charges));
+          return {};
+        case 'customer':
+          customers.add(next.name);
+          return {};
+        case 'subscription': {
+          const { customer, currency, startMs } = next;
+          subscriptions.push({ customer, plan: plans.get(next.plan) as Plan, currency, startMs, endMs: undefined });
+          return {};
+        }
+        case 'override':
+          overrides.push(next);
+          return {};
+        case 'end subscription':
+          (subscriptions[next.subscription] as Subscription).endMs = next.atMs;
+          return {};
+        case 'events':
+          return { taken: take(next.events) };
+        case 'amend':
+          amend(next.amendments);
+          return {};
+        case 'forget':
+          known = new Map();
+          return {};
+        case 'run':
+          return { run: run(next.month, next.customer) };
+      }
+    },
+    /** Whether an event stands under the key, as far as the steps went; undefined where there was none. */
+    stands: (key: string): boolean | undefined => {
+      const last = versions.get(key)?.at(-1);
+      return last && last.until > step;
+    },
+    /** What reconciliation has to come to. */
+    conservation: () => {
+      const fates = Object.fromEntries(['billed', ...reasons].map((fate) => [fate, 0])) as Fates;
+      for (const version of [...versions.values()].flat()) fates[fateOf(version)] += 1;
+      return { ...told, distinct: versions.size, ...amended, fates };
+    },
+  };
+};
