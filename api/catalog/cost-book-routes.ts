@@ -7,6 +7,7 @@ import {
   CostBookId,
   CostBook as CostBookSchema,
   CostBookVersionParams,
+  GivenCostBook,
   CostBookVersionHead as HeadSchema,
   NewCostBook,
   NewCostBookVersionDocument,
@@ -159,7 +160,8 @@ export const costBookRoutes = (routes: Routes, ports: CostBookPorts): void => {
       url,
       operation: 'createCostBook',
       summary: 'Create a cost book, which says nothing yet',
-      body: NewCostBook,
+      body: GivenCostBook,
+      documentedBody: NewCostBook,
       answers: { 201: CostBookSchema },
       failures: ['COST_BOOK_ALREADY_EXISTS'],
     },
@@ -179,14 +181,14 @@ export const costBookRoutes = (routes: Routes, ports: CostBookPorts): void => {
       operation: 'createCostBookVersion',
       summary: 'Add what a cost book says from an instant on; plans that refer to it charge it from then on',
       params: CostBookId,
-      body: Type.Record(Type.String(), Type.Unknown()),
+      body: Type.Object({}),
       documentedBody: NewCostBookVersionDocument,
       answers: { 201: VersionSchema },
       failures: ['COST_BOOK_NOT_FOUND'],
     },
     async ({ db, params, body, nowMs }) => {
       const book = found(await costBooks.lockCostBook(db, params.id), 'COST_BOOK_NOT_FOUND');
-      const { effectiveFrom, costs } = readVersion(body, book);
+      const { effectiveFrom, costs } = readVersion(body as JsonObject, book);
       const version = await costBooks.addCostBookVersion(db, book.id, costs, effectiveFrom, new Date(nowMs));
       const after = versionToJson(version);
       return {

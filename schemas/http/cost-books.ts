@@ -70,13 +70,20 @@ const Dimensions = Type.Array(formed(codePattern, codeRule.about), {
   description: 'What costs depend on, the more important first: of two entries that name as many, that one counts.',
 });
 
+/** `newNameFault` says what is wrong with a code. */
+const givenFields = {
+  code: Code,
+  name: Name,
+  dimensions: Dimensions,
+  currency: CurrencyCode,
+  metadata: Type.Optional(Metadata),
+};
+export const GivenCostBook = Type.Object(givenFields, closed);
+
 export const NewCostBook = Type.Object(
   {
+    ...givenFields,
     code: NewCode,
-    name: Name,
-    dimensions: Dimensions,
-    currency: CurrencyCode,
-    metadata: Type.Optional(Metadata),
   },
   { ...closed, title: 'NewCostBook', examples: [newCostBookExample] },
 );
