@@ -10,6 +10,10 @@ import { auditLogRoutes } from './access/audit-log-routes.ts';
 import { organizationStore } from './access/organization.postgres.ts';
 import { organizationRoutes } from './access/organization-routes.ts';
 import { catalogStore } from './catalog/catalog.postgres.ts';
+import { costBookRoutes } from './catalog/cost-book-routes.ts';
+import { costBookStore } from './catalog/cost-books.postgres.ts';
+import { creditUnitRoutes } from './catalog/credit-unit-routes.ts';
+import { creditUnitStore } from './catalog/credit-units.postgres.ts';
 import { featureRoutes } from './catalog/feature-routes.ts';
 import { meterRoutes } from './catalog/meter-routes.ts';
 import { planRoutes } from './catalog/plan-routes.ts';
@@ -17,6 +21,7 @@ import { planVersionRoutes } from './catalog/plan-version-routes.ts';
 import { priceOverrideRoutes } from './catalog/price-override-routes.ts';
 import { priceOverrideStore } from './catalog/price-overrides.postgres.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
+import { sourceRowStore } from './catalog/source-rows.postgres.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
 import { entitledStore } from './entitlements/entitled.postgres.ts';
@@ -44,6 +49,9 @@ import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
 /** What is read and written in PostgreSQL, by domain. */
 export const createStores = (vault: Vault) => ({
   catalog: catalogStore,
+  costBooks: costBookStore,
+  sourceRows: sourceRowStore,
+  creditUnits: creditUnitStore,
   priceOverrides: priceOverrideStore,
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
@@ -80,6 +88,8 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   featureRoutes,
   planRoutes,
   planVersionRoutes,
+  costBookRoutes,
+  creditUnitRoutes,
   priceRoutes,
   priceOverrideRoutes,
   customerRoutes,

@@ -76,6 +76,12 @@ export const failures = {
     'The plan is there, and has no version of this number.',
     'Use a version_number that GET /v1/plans/{id}/versions lists.',
   ),
+  COST_BOOK_VERSION_NOT_FOUND: failure(
+    404,
+    'There is no such version of the cost book',
+    'The cost book is there, and has no version of this number.',
+    'Use a version_number that GET /v1/cost-books/{id}/versions lists.',
+  ),
   INVOICE_LINE_NOT_FOUND: failure(
     404,
     'There is no such invoice line',

@@ -9,6 +9,8 @@ const otherPrefixes = {
   rln: 'rated line',
   rfl: 'failure of rating',
   mtv: 'meter version',
+  cbv: 'version of a cost book',
+  crr: 'rate of a credit unit',
   amd: 'amendment',
   aud: 'audit entry',
   evt: 'row of the outbox',

@@ -86,6 +86,20 @@ export const formatPreciseAmount = (precise: PreciseAmount): string => formatFix
 export const formatMinorUnits = (amount: Amount, currency: Currency): string =>
   formatFixedPlaces(amount, amountScale, minorUnitsOf(currency));
 
+/** Whether an amount of zero or more has so many digits before and after the point, or fewer. */
+export const fitsDigits = (
+  amount: Amount,
+  { integerDigits, decimals }: { readonly integerDigits: number; readonly decimals: number },
+): boolean =>
+  amount % 10n ** BigInt(amountScale - decimals) === 0n && amount < 10n ** BigInt(amountScale + integerDigits);
+
+/** The product of two amounts whose decimals are together those of one, so that it is exact. */
+export const multiplyAmounts = (a: Amount, b: Amount): Amount => {
+  const product = a * b;
+  assert(product % preciseUnitsPerAmountUnit === 0n, 'a product of amounts loses no digit');
+  return (product / preciseUnitsPerAmountUnit) as Amount;
+};
+
 /** Exact: nothing is rounded here. */
 export const multiply = (unitAmount: Amount, quantity: Quantity): PreciseAmount =>
   (unitAmount * quantity) as bigint as PreciseAmount;

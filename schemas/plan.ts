@@ -7,6 +7,7 @@ import {
   chargeTimesToJson,
   readChargeTimes,
 } from '#schemas/charge-times.ts';
+import { readUnitOfCharge } from '#schemas/credit-unit.ts';
 import { type Currency, isCurrency } from '#schemas/currency.ts';
 import {
   addMissingCurrencies,
@@ -37,6 +38,7 @@ import {
   generalTermsToJson,
   readGeneralTerms,
 } from '#schemas/plan-terms.ts';
+import { creditFaults } from '#schemas/price/credits.ts';
 import { modelNamed, type Price, type PriceJson, priceToJson, readPrice } from '#schemas/price/price.ts';
 
 /**
@@ -51,7 +53,12 @@ export type Charge = {
 };
 
 /** A charge as its plan has it: with its price in the plan's own currency, and in others, and when it is due. */
-export type PlanCharge = Charge & ChargeTimes & { readonly currencyOptions: CurrencyOptions };
+export type PlanCharge = Charge &
+  ChargeTimes & {
+    /** The unit of credits that the amounts of all its prices are in; null where they are money. */
+    readonly creditUnit: string | null;
+    readonly currencyOptions: CurrencyOptions;
+  };
 
 /** What a plan version charges; what the plan is called is not of a version. */
 export type PlanTerms = GeneralTerms & {
@@ -72,6 +79,8 @@ export type ChargeJson = ChargeTimesJson & {
   readonly code: string;
   readonly name: string;
   readonly meter: string | null;
+  /** Absent where the amounts are money. */
+  readonly credit_unit?: string;
   readonly price: PriceJson;
   /** Absent where there is none, as charges were written before there could be any. */
   readonly currency_options?: Readonly<Record<string, PriceJson>>;
@@ -170,7 +179,7 @@ export const chargeFromJson = (json: unknown, field = ''): Parsed<PlanCharge> =>
 };
 
 const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge | undefined => {
-  const names = ['code', 'name', 'meter', 'price', 'currency_options', ...chargeTimeNames];
+  const names = ['code', 'name', 'meter', 'credit_unit', 'price', 'currency_options', ...chargeTimeNames];
   const object = readObject(json, field, names, faults);
   if (!object) return undefined;
   const code = readText(object, 'code', field, codeRule, faults);
@@ -178,10 +187,18 @@ const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge |
   const price = readPrice(ownValue(object, 'price'), fieldOf(field, 'price'), faults);
   const currencyOptions = readCurrencyOptions(object, field, price, faults);
   const meter = readMeter(object, field, faults);
+  const creditUnit = readUnitOfCharge(object, field, faults);
   const times = readChargeTimes(object, field, modelNamed(ownValue(object, 'price'))?.metered, faults);
-  return code === undefined || name === undefined || !price || meter === undefined || !times
-    ? undefined
-    : { code, name, meter, price, currencyOptions, ...times };
+  if (code === undefined || name === undefined || !price || meter === undefined || creditUnit === undefined || !times)
+    return undefined;
+  if (creditUnit !== null) {
+    const unitField = fieldOf(field, 'credit_unit');
+    faults.push(...creditFaults(price, fieldOf(field, 'price'), unitField));
+    for (const [currency, option] of currencyOptions)
+      if (option.model === price.model)
+        faults.push(...creditFaults(option, `${fieldOf(field, 'currency_options')}.${currency}`, unitField));
+  }
+  return { code, name, meter, creditUnit, price, currencyOptions, ...times };
 };
 
 /** Whether a meter must be there depends on the model; where that is not known, its own fault is enough. */
@@ -215,6 +232,7 @@ export const chargeToJson = (charge: Charge | PlanCharge): ChargeJson => ({
   code: charge.code,
   name: charge.name,
   meter: charge.meter,
+  ...('creditUnit' in charge && charge.creditUnit !== null && { credit_unit: charge.creditUnit }),
   price: priceToJson(charge.price),
   ...('currencyOptions' in charge && {
     ...(charge.currencyOptions.size > 0 && { currency_options: currencyOptionsToJson(charge.currencyOptions) }),

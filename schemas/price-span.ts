@@ -10,7 +10,12 @@ export const tierCounts = ['restart', 'continue'] as const;
 export type TierCount = (typeof tierCounts)[number];
 
 /** Which rows a price came from, so that the line can be rated again; none for what the plan version says. */
-export type PriceSources = { readonly priceOverrideId?: string };
+export type PriceSources = {
+  readonly priceOverrideId?: string;
+  readonly costBookVersionId?: string;
+  /** From the unit of the price to the currency. */
+  readonly creditUnitRateIds?: readonly string[];
+};
 
 /** A stretch of a billing period with one price. Those of a charge tile the time that its line measures. */
 export type PriceSpan = {
@@ -19,19 +24,27 @@ export type PriceSpan = {
   readonly sources: PriceSources;
 };
 
-export type PriceSourcesJson = { readonly price_override_id?: string };
+export type PriceSourcesJson = {
+  readonly price_override_id?: string;
+  readonly cost_book_version_id?: string;
+  readonly credit_unit_rate_ids?: readonly string[];
+};
 export type PriceSpanJson = {
   readonly span: PeriodJson;
   readonly tiers: TierCount;
   readonly sources: PriceSourcesJson;
 };
 
-export const priceSourcesToJson = ({ priceOverrideId }: PriceSources): PriceSourcesJson => ({
-  ...(priceOverrideId !== undefined && { price_override_id: priceOverrideId }),
+export const priceSourcesToJson = (sources: PriceSources): PriceSourcesJson => ({
+  ...(sources.priceOverrideId !== undefined && { price_override_id: sources.priceOverrideId }),
+  ...(sources.costBookVersionId !== undefined && { cost_book_version_id: sources.costBookVersionId }),
+  ...(sources.creditUnitRateIds !== undefined && { credit_unit_rate_ids: sources.creditUnitRateIds }),
 });
 
-export const priceSourcesFromJson = ({ price_override_id }: PriceSourcesJson): PriceSources => ({
-  ...(price_override_id !== undefined && { priceOverrideId: price_override_id }),
+export const priceSourcesFromJson = (json: PriceSourcesJson): PriceSources => ({
+  ...(json.price_override_id !== undefined && { priceOverrideId: json.price_override_id }),
+  ...(json.cost_book_version_id !== undefined && { costBookVersionId: json.cost_book_version_id }),
+  ...(json.credit_unit_rate_ids !== undefined && { creditUnitRateIds: json.credit_unit_rate_ids }),
 });
 
 export const priceSpanToJson = ({ span, tiers, sources }: PriceSpan): PriceSpanJson => ({

@@ -142,6 +142,27 @@ export const resources = {
       },
     },
   },
+  cost_book: {
+    prefix: 'cbk',
+    noun: 'cost book',
+    tag: 'Cost books',
+    about: 'What units cost by one to three dimensions, in versions by time; plans charge it times a factor.',
+    name: 'code',
+    scope: 'cost_books',
+    stored: {
+      table: 'cost_books',
+      columns: { code: 'text', name: 'text', dimensions: 'text', currency: 'text', metadata: 'text' },
+    },
+  },
+  credit_unit: {
+    prefix: 'cru',
+    noun: 'credit unit',
+    tag: 'Credit units',
+    about: 'Units that prices may be in, and what they are worth by time.',
+    name: 'code',
+    scope: 'credit_units',
+    stored: { table: 'credit_units', columns: { code: 'text', name: 'text', metadata: 'text' } },
+  },
   price_override: {
     prefix: 'pov',
     noun: 'price override',

@@ -1,16 +1,20 @@
 /**
  * What of the catalog the terms of a plan version name: the meters that it charges by, and the features that it
- * entitles to. All of it is locked against its end until the transaction ends, and refused at its place.
+ * entitles to; and what its prices refer to. All of it is locked against its end until the transaction ends, and refused at its place.
  */
+import { isCurrency } from '#schemas/currency.ts';
 import { entitlementType, fieldsByType } from '#schemas/entitlement.ts';
 import { type FailureCode, FailureError } from '#schemas/failures.ts';
 import type { Fault } from '#schemas/fault.ts';
 import type { MeterDefinition } from '#schemas/meter.ts';
 import { type ChargeJson, chargeFromJson, type PlanTermsJson } from '#schemas/plan.ts';
 import { meterFaults } from '#schemas/price/meter-fit.ts';
+import { sourceNamesOf } from '../../rater/price/source-rows.ts';
 import type { Db } from '../route/define-route.ts';
 import type { CatalogStore } from './catalog.postgres.ts';
 import type { BoundTerms, Feature } from './features.postgres.ts';
+import { chargePlaces, sourceFaults } from './source-faults.ts';
+import type { SourceRowStore } from './source-rows.postgres.ts';
 
 /** What is wrong with a charge's prices for its meter; nothing of a stored charge that does not read any more. */
 const chargeFaults = (charge: ChargeJson, meter: MeterDefinition, field: string): Fault[] => {
@@ -47,11 +51,41 @@ const addOnFaults = (beside: readonly string[], plans: ReadonlySet<string>): rea
     return plans.has(code) ? [] : [{ field: `add_on.plans[${index}]`, code: 'not_found', message }];
   });
 
+/**
+ * What is wrong with what the prices refer to: books and units are there and fit, and what is charged from `activeAt`
+ * on has a price then. What a stored charge says that does not read any more is left to whoever reads it.
+ */
+const sourcesFaults = async (
+  sourceRows: SourceRowStore,
+  db: Db,
+  { currency, charges }: PlanTermsJson,
+  activeAt: Date | undefined,
+): Promise<Fault[]> => {
+  const read = charges.flatMap((json, index) => {
+    const parsed = chargeFromJson(json);
+    return parsed.ok ? [{ charge: parsed.value, field: `charges[${index}]` }] : [];
+  });
+  const prices = read.flatMap(({ charge }) => [
+    charge,
+    ...[...charge.currencyOptions.values()].map((price) => ({ ...charge, price })),
+  ]);
+  const rows = await sourceRows.at(db, sourceNamesOf(prices), activeAt?.getTime() ?? 0);
+  return isCurrency(currency)
+    ? read.flatMap(({ charge, field }) =>
+        sourceFaults(charge, currency, chargePlaces(field), rows, activeAt?.getTime()),
+      )
+    : [];
+};
+
+export type BindPorts = { readonly catalog: CatalogStore; readonly sourceRows: SourceRowStore };
+
+/** `activeAt` is from when on the terms are charged; those of a draft have no such time yet. */
 export const bindTerms = async (
-  catalog: CatalogStore,
+  { catalog, sourceRows }: BindPorts,
   db: Db,
   terms: PlanTermsJson,
   refusal: FailureCode,
+  activeAt: Date | undefined,
 ): Promise<BoundTerms> => {
   const features = await catalog.featuresByCode(
     db,
@@ -73,6 +107,7 @@ export const bindTerms = async (
   const beside = terms.add_on?.plans ?? [];
   const plans = await catalog.plansByCode(db, beside);
   faults.push(...entitlementFaults(terms, features), ...addOnFaults(beside, plans));
+  faults.push(...(await sourcesFaults(sourceRows, db, terms, activeAt)));
   if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
   return {
     meters: new Map([...versions].filter(([code]) => charged.includes(code))),

@@ -21,10 +21,12 @@ import type { CatalogStore, Plan } from './catalog.postgres.ts';
 import { overrideFaults } from './override-price.ts';
 import type { PlanVersion } from './plan-versions.postgres.ts';
 import type { PriceOverrideStore } from './price-overrides.postgres.ts';
+import type { SourceRowStore } from './source-rows.postgres.ts';
 
 export type PlanPorts = {
   readonly catalog: CatalogStore;
   readonly priceOverrides: Pick<PriceOverrideStore, 'comingOverrides'>;
+  readonly sourceRows: SourceRowStore;
 };
 
 /** The plan and one of its versions, before a change and after it. */
@@ -115,7 +117,7 @@ export const createPlan = async (
   const { catalog } = ports;
   const { code, name, ...terms } = planVersionToJson(required(planVersionFromJson(json, kind)));
   if (!draft) requireBillable(terms, 'VALIDATION_FAILED');
-  const bound = await bindTerms(catalog, db, terms, 'VALIDATION_FAILED');
+  const bound = await bindTerms(ports, db, terms, 'VALIDATION_FAILED', draft ? undefined : now);
   const id = found(await catalog.addPlan(db, { kind, code, name, metadata }, now), 'PLAN_ALREADY_EXISTS');
   if (draft) await catalog.addDraft(db, id, terms, now);
   else await catalog.addActiveVersion(db, id, terms, bound, now);
@@ -146,7 +148,7 @@ export const changePlan = async (
     if (before.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
     if (!isDeepStrictEqual(terms, canonical(before))) {
       requireBillable(terms, 'VALIDATION_FAILED');
-      const bound = await bindTerms(catalog, db, terms, 'VALIDATION_FAILED');
+      const bound = await bindTerms(ports, db, terms, 'VALIDATION_FAILED', now);
       await refuseMisfits(ports, db, before.id, terms, bound.meters, 'VALIDATION_FAILED', now);
       await catalog.addActiveVersion(db, before.id, terms, bound, now);
     }
@@ -166,7 +168,7 @@ export const addDraft = async (
   const { catalog } = ports;
   const plan = await lockedPlan(ports, db, idOrCode);
   const terms = termsWith(plan.terms, plan, given);
-  await bindTerms(catalog, db, terms, 'VALIDATION_FAILED');
+  await bindTerms(ports, db, terms, 'VALIDATION_FAILED', undefined);
   const after = await catalog.addDraft(db, plan.id, terms, now);
   await catalog.countPlanChange(db, plan.id, now);
   return { plan, after };
@@ -201,7 +203,7 @@ export const changeDraft = (
     matchVersion(before.version);
     requireDraft(before);
     const terms = termsWith(before.terms, plan, given);
-    await bindTerms(ports.catalog, db, terms, 'VALIDATION_FAILED');
+    await bindTerms(ports, db, terms, 'VALIDATION_FAILED', undefined);
     return ports.catalog.changeDraft(db, before, terms, now);
   });
 
@@ -215,7 +217,7 @@ export const activateDraft = (
   changeVersion(ports, db, name, now, async (before) => {
     requireDraft(before);
     requireBillable(before.terms, 'PLAN_VERSION_INCOMPLETE');
-    const bound = await bindTerms(ports.catalog, db, before.terms, 'PLAN_VERSION_INCOMPLETE');
+    const bound = await bindTerms(ports, db, before.terms, 'PLAN_VERSION_INCOMPLETE', now);
     await refuseMisfits(ports, db, before.planId, before.terms, bound.meters, 'PLAN_VERSION_INCOMPLETE', now);
     return ports.catalog.activateDraft(db, before, bound, now);
   });

@@ -3,6 +3,7 @@
  * plan, so that no version becomes active meanwhile that it would not fit.
  */
 import type { Static } from 'typebox';
+import { isCurrency } from '#schemas/currency.ts';
 import { FailureError } from '#schemas/failures.ts';
 import type { Fault } from '#schemas/fault.ts';
 import type { NewPriceOverride, PriceOverridePatch } from '#schemas/http/price-overrides.ts';
@@ -10,24 +11,28 @@ import { formatInstant } from '#schemas/instant.ts';
 import type { MeterDefinition } from '#schemas/meter.ts';
 import type { Instant } from '#schemas/period.ts';
 import { type ChargeJson, currenciesOf } from '#schemas/plan.ts';
-import { meterFaults } from '#schemas/price/meter-fit.ts';
+import { creditFaults } from '#schemas/price/credits.ts';
+import { addsUp, meterFaults } from '#schemas/price/meter-fit.ts';
 import { type Price, priceFromJson, priceToJson } from '#schemas/price/price.ts';
 import type { TierCount } from '#schemas/price-span.ts';
+import { sourceNamesOf } from '../../rater/price/source-rows.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
 import type { CatalogStore } from './catalog.postgres.ts';
 import type { PriceOverride, PriceOverrideStore } from './price-overrides.postgres.ts';
+import { sourceFaults } from './source-faults.ts';
+import type { SourceRowStore } from './source-rows.postgres.ts';
 
 export type OverridePorts = {
   readonly catalog: Pick<CatalogStore, 'lockPlan' | 'pinnedMeters'>;
   readonly priceOverrides: PriceOverrideStore;
+  readonly sourceRows: SourceRowStore;
   /** The id of a customer by its id or external id. */
   readonly customers: { readonly customerId: (db: Db, idOrExternalId: string) => Promise<string | undefined> };
 };
 
 /** Models of which the steps fill up in order, so that a slice of the units is one of the steps. */
 const continuing: readonly string[] = ['per_unit', 'graduated', 'package', 'graduated_percentage'];
-const addedUp: readonly string[] = ['sum', 'count'];
 
 type Meter = Pick<MeterDefinition, 'aggregation' | 'groupBy' | 'rounding'>;
 
@@ -36,7 +41,7 @@ const continueFaults = (price: Price, meter: Meter | undefined): Fault[] => {
   const code = 'not_allowed';
   if (!continuing.includes(price.model))
     return [{ field, code, message: `must be restart: a price of model ${price.model} has no units to go on from` }];
-  if (meter && (!addedUp.includes(meter.aggregation) || meter.rounding !== null))
+  if (meter && !addsUp(meter))
     return [{ field, code, message: 'must be restart: the meter has to sum or count, without rounding' }];
   return [];
 };
@@ -51,6 +56,8 @@ export const overrideFaults = (
   if (price.model !== charge.price.model)
     return [{ field: 'price.model', code: 'not_allowed', message: `must be ${charge.price.model}, as in ${whose}` }];
   return [
+    // It is in the unit of the charge that it stands for.
+    ...(charge.credit_unit === undefined ? [] : creditFaults(price, 'price', 'price.model')),
     ...(meter ? meterFaults(price, meter, 'price') : []),
     ...(tiers === 'continue' ? continueFaults(price, meter) : []),
   ];
@@ -77,6 +84,21 @@ const fitFaults = async (
     if (faults.length > 0) return faults;
   }
   return [];
+};
+
+/** What the price refers to is there, fits its currency, and is in force when the price begins to stand. */
+const bookFaultsOf = async (
+  { sourceRows }: OverridePorts,
+  db: Db,
+  price: Price,
+  currency: string,
+  from: Instant | undefined,
+): Promise<Fault[]> => {
+  if (price.model !== 'cost_book' || !isCurrency(currency)) return [];
+  const referring = { price, creditUnit: null };
+  const rows = await sourceRows.at(db, sourceNamesOf([referring]), from ?? 0);
+  const places = { price: 'price', unit: 'price', options: 'price' };
+  return sourceFaults({ ...referring, currencyOptions: new Map() }, currency, places, rows, from);
 };
 
 /** Nothing that is billed gets another price. What lies ahead can't be billed yet. */
@@ -121,7 +143,10 @@ export const addOverride = async (
       code: 'not_priced',
       message: `the plan has no prices in ${currency}; it has them in ${priced.join(', ')}`,
     });
-  if (parsed.ok) faults.push(...(await fitFaults(ports, db, plan.id, { price: parsed.value, tiers, chargeCode })));
+  if (parsed.ok) {
+    faults.push(...(await fitFaults(ports, db, plan.id, { price: parsed.value, tiers, chargeCode })));
+    faults.push(...(await bookFaultsOf(ports, db, parsed.value, currency, effectiveFrom)));
+  }
   refuseFaults(faults);
   if (!parsed.ok || effectiveFrom === undefined) throw new FailureError('VALIDATION_FAILED');
   const whose = { planId: plan.id, customerId };

@@ -7,6 +7,7 @@ import { created, found, updated } from '../route/resource-fields.ts';
 import type { Plan } from './catalog.postgres.ts';
 import { changePlan, createPlan, type PlanPorts } from './change-plan.ts';
 import { planToJson, publicPlanToJson } from './plan-json.ts';
+import { publicSourceNames, publicTerms } from './public-prices.ts';
 
 /** How old a price on a public page may be. */
 const publicSeconds = 60;
@@ -16,13 +17,17 @@ const publicPlan = (plan: Plan | undefined): Plan | undefined => (plan?.state ==
 
 const tag = 'Plans';
 
-const readingRoutes = ({ get, list }: Routes, { catalog }: PlanPorts): void => {
-  /** Of features, by code: who reads a public page can't ask for them. */
-  const namesOf = (db: Db, plans: readonly Plan[]) =>
-    catalog.featureNames(
+const readingRoutes = ({ get, list }: Routes, { catalog, sourceRows }: PlanPorts): void => {
+  /** What everyone may see of these plans: features by name, and what is charged now. */
+  const publicly = async (db: Db, plans: readonly Plan[], nowMs: number) => {
+    const names = await catalog.featureNames(
       db,
       plans.flatMap(({ terms }) => terms.entitlements.map(({ feature }) => feature)),
     );
+    const terms = plans.map((plan) => plan.terms);
+    const rows = await sourceRows.at(db, publicSourceNames(terms), nowMs);
+    return (plan: Plan) => publicPlanToJson({ ...plan, terms: publicTerms(plan.terms, rows, nowMs) }, names);
+  };
   list(
     {
       url: '/v1/plans',
@@ -35,11 +40,10 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: PlanPorts): void => {
       answers: { 200: listSchema(PlanSchema) },
       failures: [],
     },
-    async ({ caller, db, query }) => {
+    async ({ caller, db, query, nowMs }) => {
       if (caller.kind !== 'publishable') return listJson(query, await catalog.plans(db, query), planToJson);
-      const page = await catalog.plans(db, query, 'active');
-      const names = await namesOf(db, page.rows);
-      return listJson(query, page, (plan) => publicPlanToJson(plan, names));
+      const plans = await catalog.plans(db, query, 'active');
+      return listJson(query, plans, await publicly(db, plans.rows, nowMs));
     },
   );
   get(
@@ -54,11 +58,11 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: PlanPorts): void => {
       answers: { 200: PlanSchema },
       failures: ['PLAN_NOT_FOUND'],
     },
-    async ({ caller, db, params }) => {
+    async ({ caller, db, params, nowMs }) => {
       const plan = await catalog.plan(db, params.id);
       if (caller.kind !== 'publishable') return planToJson(found(plan, 'PLAN_NOT_FOUND'));
-      const shown = found(publicPlan(plan), 'PLAN_NOT_FOUND');
-      return publicPlanToJson(shown, await namesOf(db, [shown]));
+      const seen = found(publicPlan(plan), 'PLAN_NOT_FOUND');
+      return (await publicly(db, [seen], nowMs))(seen);
     },
   );
 };

@@ -1,13 +1,21 @@
-/** The use case of previewing a price: what it comes to for a quantity, or for some events. Pure. */
+/** What a price comes to at an instant, for a quantity or for some events. Pure. */
 import type { Static } from 'typebox';
+import type { Caller } from '#platform/access/authenticate.ts';
 import { FailureError } from '#schemas/failures.ts';
 import type { Fault } from '#schemas/fault.ts';
 import type { PricePreview } from '#schemas/http/price-preview.ts';
+import type { Instant } from '#schemas/period.ts';
+import { creditFaults } from '#schemas/price/credits.ts';
 import { isMetered, type Price, priceFromJson, usagePartsOf } from '#schemas/price/price.ts';
+import type { PriceSources } from '#schemas/price-span.ts';
 import { parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
 import type { RatedCharge, RatingPolicy } from '#schemas/rated-line.ts';
 import { rateCharge } from '../../rater/price/rate.ts';
+import { type ReferringPrice, resolvePrice } from '../../rater/price/resolve-price.ts';
+import type { SourceRows } from '../../rater/price/source-rows.ts';
 import { usageOfEvents } from '../../rater/price/usage-of-events.ts';
+import { refuseFaults } from '../route/resource-fields.ts';
+import { sourceFaults } from './source-faults.ts';
 
 type Asked = Static<typeof PricePreview>;
 
@@ -32,23 +40,44 @@ const usageFaults = (price: Price, { quantity, events }: Asked): Fault[] => {
   return [];
 };
 
-const refuse = (faults: readonly Fault[]): void => {
-  if (faults.length > 0) throw new FailureError('VALIDATION_FAILED', undefined, faults);
-};
+export type Previewed = { readonly rated: RatedCharge; readonly sources: PriceSources };
 
-/** Rounded by `own`, the organization's, unless another rounding is asked for. */
-export const previewPrice = (asked: Asked, own: RatingPolicy): RatedCharge => {
+/** The price as the request says it, whole: with the unit that it is in. */
+export const chargeAsked = (asked: Asked, kind: Caller['kind']): ReferringPrice => {
   const parsed = priceFromJson(asked.price);
   if (!parsed.ok) throw new FailureError('VALIDATION_FAILED', undefined, parsed.faults);
-  const price = parsed.value;
-  const faults = usageFaults(price, asked);
+  const charge = { price: parsed.value, creditUnit: asked.credit_unit ?? null };
+  if (charge.creditUnit !== null) refuseFaults(creditFaults(charge.price, 'price', 'credit_unit'));
+  if (charge.price.model === 'cost_book' && kind === 'publishable')
+    refuseFaults([
+      fault('price.model', 'not_allowed', 'is for secret keys: what units cost is nothing that everyone should see'),
+    ]);
+  return charge;
+};
+
+const places = { price: 'price', unit: 'credit_unit', options: 'price' };
+
+/** Rounded by `own`, the organization's, unless another is asked for. `charge` is what `chargeAsked` gave, `at` when it is asked for, and `sources` what its price refers to. */
+export const previewPrice = (
+  asked: Asked,
+  charge: ReferringPrice,
+  sources: SourceRows,
+  at: Instant,
+  own: RatingPolicy,
+): Previewed => {
+  const faults = usageFaults(charge.price, asked);
   const quantity = readValue(asked.quantity ?? '1', 'quantity', faults);
   const events = (asked.events ?? []).map((event, index) => ({
     value: readValue(event.quantity, `events[${index}].quantity`, faults),
     properties: new Map(Object.entries(event.properties ?? {})),
   }));
-  refuse(faults);
-  const charge = { code: 'preview', name: 'Preview', meter: isMetered(price) ? 'preview' : null, price };
+  const { currency } = asked;
+  faults.push(...sourceFaults({ ...charge, currencyOptions: new Map() }, currency, places, sources, at));
+  refuseFaults(faults);
+  const resolved = resolvePrice(charge, currency, at, sources);
+  const { price } = resolved;
+  const priced = { code: 'preview', name: 'Preview', meter: isMetered(price) ? 'preview' : null, price };
   const policy = { rounding: asked.rounding ?? own.rounding };
-  return rateCharge(charge, asked.events ? usageOfEvents(price, events) : { quantity }, asked.currency, policy);
+  const usage = asked.events ? usageOfEvents(price, events) : { quantity };
+  return { rated: rateCharge(priced, usage, currency, policy), sources: resolved.sources };
 };

@@ -1,13 +1,15 @@
 /** Rated lines with what they were made from, as far as PostgreSQL holds it. */
 import assert from 'node:assert/strict';
+import { worthOf } from '#schemas/credit-unit.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import { type Amount, parseStoredAmount } from '#schemas/money.ts';
+import { type Amount, parseAmount, parseStoredAmount } from '#schemas/money.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, type Period } from '#schemas/period.ts';
 import { boundChargeToJson, isPeriodBound, type PeriodBoundName, periodBoundsIn } from '#schemas/period-bound.ts';
 import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
 import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
-import type { PriceJson } from '#schemas/price/price.ts';
+import { priceInMoney } from '#schemas/price/credits.ts';
+import { type PriceJson, priceFromJson, priceToJson } from '#schemas/price/price.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { type RatedLineJson, type RatedSpan, ratedSpanFromJson } from '#schemas/rated-line.ts';
@@ -40,7 +42,12 @@ SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events
   (SELECT json_object_agg(o.id, o.price) FROM price_overrides o
     WHERE o.organization_id = l.organization_id AND o.id IN (
       SELECT one -> 'sources' ->> 'price_override_id' FROM json_array_elements(l.line -> 'price_spans') AS one)
-  ) AS override_prices
+  ) AS override_prices,
+  (SELECT json_object_agg(r.id, trim_scale(r.amount)::text) FROM credit_unit_rates r
+    WHERE r.organization_id = l.organization_id AND r.id IN (
+      SELECT json_array_elements_text(one -> 'sources' -> 'credit_unit_rate_ids')
+      FROM json_array_elements(l.line -> 'price_spans') AS one)
+  ) AS credit_rates
 FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id JOIN customers c ON c.id = p.customer_id
 JOIN plan_versions v ON v.id = l.plan_version_id
   JOIN subscriptions s ON s.id = p.subscription_id
@@ -86,6 +93,7 @@ type LineRow = {
   invoice_id: string | null;
   invoice_position: number | null;
   override_prices: Readonly<Record<string, PriceJson>> | null;
+  credit_rates: Readonly<Record<string, string>> | null;
 };
 
 const storedCharge = ({ charges, line, currency, plan_currency: own, plan_version_id: planVersionId }: LineRow) => {
@@ -108,10 +116,23 @@ const boundInput = ({ line, terms, currency, plan_currency: own }: LineRow, code
   return { charge: boundChargeToJson(code, bound), charged: (bound.amount - amount) as Amount, measured: [] };
 };
 
-const inputSpan = ({ override_prices: prices }: LineRow, charge: ChargeJson, { span, tiers, sources }: RatedSpan) => {
-  const { priceOverrideId: id } = sources;
-  const storedPrice = id === undefined ? charge.price : prices?.[id];
-  assert(storedPrice, `the price override ${id} is gone`);
+/** A price in credits as it was rated: what it is in money. */
+const inMoney = (price: PriceJson, rates: LineRow['credit_rates'], ids: readonly string[]): PriceJson => {
+  const parsed = priceFromJson(price);
+  assert(parsed.ok, 'a price that is stored was read before');
+  const amounts = ids.map((id) => {
+    const amount = parseAmount(rates?.[id] ?? '');
+    assert(amount !== undefined, `the rate ${id} is gone`);
+    return { amount };
+  });
+  return priceToJson(priceInMoney(parsed.value, worthOf(amounts)));
+};
+
+const inputSpan = (row: LineRow, charge: ChargeJson, { span, tiers, sources }: RatedSpan) => {
+  const { priceOverrideId: id, creditUnitRateIds } = sources;
+  const price = id === undefined ? charge.price : row.override_prices?.[id];
+  assert(price, `the price override ${id} is gone`);
+  const storedPrice = creditUnitRateIds ? inMoney(price, row.credit_rates, creditUnitRateIds) : price;
   return { span, tiers, sources, storedPrice };
 };
 

@@ -11,16 +11,14 @@ import {
   simulationChargesMax,
   simulationsOpenMax,
 } from '#schemas/simulation.ts';
-import { bindTerms } from '../catalog/bind-terms.ts';
-import type { CatalogStore, Plan } from '../catalog/catalog.postgres.ts';
+import { type BindPorts, bindTerms } from '../catalog/bind-terms.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { refuseFaults } from '../route/resource-fields.ts';
 import { type AskedCustomers, type AskedPlan, type PlanReference, readAsked } from './read-asked.ts';
 import type { Simulation, SimulationStore } from './simulations.postgres.ts';
 
-export type AskPorts = {
-  readonly catalog: CatalogStore;
+export type AskPorts = BindPorts & {
   readonly customers: Pick<CustomerStore, 'customerIds'>;
   readonly simulations: SimulationStore;
 };
@@ -99,10 +97,10 @@ const notActive = (field: string, { versionNumber }: Plan): Fault => ({
 type Bound = { readonly meters: ReadonlyMap<string, string>; readonly faults: readonly Fault[] };
 
 /** The versions of meters as an activation would bind them now, and what it would refuse. */
-const boundNow = async ({ catalog }: AskPorts, db: Db, terms: PlanTermsJson): Promise<Bound> => {
+const boundNow = async (ports: AskPorts, db: Db, terms: PlanTermsJson): Promise<Bound> => {
   const unbilled = terms.charges.flatMap((charge, index) => unbilledTimeFaults(charge, `charges[${index}]`));
   try {
-    const { meters } = await bindTerms(catalog, db, terms, 'VALIDATION_FAILED');
+    const { meters } = await bindTerms(ports, db, terms, 'VALIDATION_FAILED', undefined);
     return { meters, faults: unbilled };
   } catch (error) {
     if (!(error instanceof FailureError)) throw error;

@@ -10,6 +10,8 @@ export type Bindings = {
   readonly bind: (value: unknown, type: 'String' | 'Array(String)' | 'Int64' | 'UInt64' | 'Int256') => string;
   /** A placeholder for whole numbers; a long list travels in several parameters, as each has a bound. */
   readonly integers: (values: readonly number[]) => string;
+  /** The same for texts. */
+  readonly strings: (values: readonly string[]) => string;
   /** What the query over single events has to select for the properties. */
   readonly columns: () => string[];
   readonly params: () => Record<string, unknown>;
@@ -19,6 +21,23 @@ export type Bindings = {
  * An instant has 14 characters and a comma of 3, as they are encoded: 68 KB of the 128 KiB that a parameter may have.
  */
 const integersPerParameterMax = 4_000;
+/** As they are encoded, with quotes and commas of 9 characters. */
+const textBytesPerParameterMax = 100_000;
+
+const textChunks = (values: readonly string[]): (readonly string[])[] => {
+  const chunks: string[][] = [[]];
+  let bytes = 0;
+  for (const value of values) {
+    const more = encodeURIComponent(value).length + 9;
+    if (bytes + more > textBytesPerParameterMax && bytes > 0) {
+      chunks.push([]);
+      bytes = 0;
+    }
+    chunks.at(-1)?.push(value);
+    bytes += more;
+  }
+  return chunks;
+};
 
 export const createBindings = (): Bindings => {
   const params: Record<string, unknown> = {};
@@ -45,6 +64,10 @@ export const createBindings = (): Bindings => {
         texts.push(`{v${bound}:Array(Int64)}`);
         bound += 1;
       }
+      return texts.length === 1 ? (texts[0] as string) : `arrayConcat(${texts.join(', ')})`;
+    },
+    strings: (values) => {
+      const texts = textChunks(values).map((chunk) => bind(chunk, 'Array(String)'));
       return texts.length === 1 ? (texts[0] as string) : `arrayConcat(${texts.join(', ')})`;
     },
     columns: () =>

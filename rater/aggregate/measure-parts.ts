@@ -35,7 +35,7 @@ export const cellColumns = ({ dimensions, cells }: Cells, bindings: Bindings): P
     const columns = dimensions.filter((_, index) => named[index] === '+').map((path) => bindings.property(path));
     const keys = rows.map(({ values }) => keyOf(values.filter((value) => value !== null)));
     const places = rows.map(({ place }) => partNames.cell(place));
-    const names = [keys, places].map((list) => bindings.bind(list, 'Array(String)'));
+    const names = [keys, places].map((list) => bindings.strings(list));
     return `transform(${keySql(columns)}, ${names.join(', ')}, '${partNames.noCell}')`;
   });
   const part = found.reduceRight(

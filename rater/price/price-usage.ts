@@ -9,6 +9,7 @@
  *   6. minimum, then maximum: they bound what the units came to, and a cap holds whatever was committed
  *   7. round, once, straight to minor units (`rate.ts`): a bound that was applied after it could add a part of a cent
  */
+import assert from 'node:assert/strict';
 import { type Amount, type PreciseAmount, toPrecise, zeroAmount } from '#schemas/money.ts';
 import type { CellPrice } from '#schemas/price/cell-price.ts';
 import type { Bounds } from '#schemas/price/model.ts';
@@ -41,6 +42,8 @@ const functions: { readonly [Name in PriceModel]: PriceFunction<PriceNamed<Name>
   graduated_percentage: priceGraduatedPercentage,
   dynamic: priceDynamic,
   matrix: (price, _quantity, parts) => priceMatrix(price, parts, (cell: CellPrice, part) => priceUsage(cell, part)),
+  // It is rated as what it comes to at an instant (`resolve-price.ts`).
+  cost_book: ({ costBook }) => assert.fail(`the price of cost book ${costBook} was not resolved`),
 };
 
 export const boundStep = (kind: StepKind, bound: Amount, before: PreciseAmount) => ({

@@ -1,37 +1,73 @@
 /** Which prices stood in billing periods: as the catalog says it now, or as the lines say that were rated. Pure. */
 import assert from 'node:assert/strict';
+import type { Period } from '#schemas/period.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import type { PriceOverride, PriceSpan } from '#schemas/price-span.ts';
+import { cutBySources } from '../price/cut-by-sources.ts';
 import { type PricedSpan, priceSpansOf } from '../price/price-timeline.ts';
-import { ownPrices, type PriceSpans } from './measures.ts';
+import { isReferring, resolvePriceBy, shownPrice } from '../price/resolve-price.ts';
+import { type NamedRows, type SourceNames, type SourceRows, sourceNamesOf } from '../price/source-rows.ts';
+import { ownPrices, type PinnedMeter, type PriceSpans } from './measures.ts';
 import type { BillablePeriod } from './rate-period.ts';
 
 const nameOf = ({ planId, chargeCode, currency }: Pick<PriceOverride, 'planId' | 'chargeCode' | 'currency'>): string =>
   `${planId} ${currency} ${chargeCode}`;
 
-/** By billing period; one of which all charges have their own prices is left out. */
+/** What decides the prices of billing periods beside their plan versions. */
+type Decisive = {
+  readonly overrides: readonly PriceOverride[];
+  readonly rows: SourceRows;
+  /** Of those plan versions. */
+  readonly meters: readonly PinnedMeter[];
+};
+
+const ownSpan = (time: Period, { price }: Charge, { price: storedPrice }: ChargeJson): PricedSpan => ({
+  span: time,
+  tiers: 'restart',
+  sources: {},
+  price,
+  storedPrice,
+});
+
+/**
+ * By billing period; one of which all charges have their own prices is left out. Overrides come first, and each stretch
+ * that has one price is cut where that refers to something that changes.
+ */
 export const standingPriceSpans = (
   periods: readonly BillablePeriod[],
-  overrides: readonly PriceOverride[],
+  { overrides, rows, meters }: Decisive,
 ): ReadonlyMap<string, PriceSpans> => {
   const byCharge = Map.groupBy(overrides, nameOf);
+  const meterOf = new Map(meters.map(({ planVersionId, meter }) => [`${planVersionId} ${meter.code}`, meter]));
   const spansOf = (period: BillablePeriod): PriceSpans => {
-    const { planId, currency, customerId } = period;
+    const { planId, planVersionId, currency, customerId, span: time } = period;
     const found = period.charges.flatMap((charge, index): [string, readonly PricedSpan[]][] => {
       const own = (byCharge.get(nameOf({ planId, currency, chargeCode: charge.code })) ?? []).filter(
         (one) => one.customerId === null || one.customerId === customerId,
       );
       const storedCharge = period.storedCharges[index];
       assert(storedCharge, 'each charge is stored');
-      const spans = own.length > 0 ? priceSpansOf({ charge, storedCharge }, period.span, own) : undefined;
-      return spans ? [[charge.code, spans]] : [];
+      const spans = own.length > 0 ? priceSpansOf({ charge, storedCharge }, time, own) : undefined;
+      const creditUnit = storedCharge.credit_unit ?? null;
+      if (!isReferring({ price: charge.price, creditUnit })) return spans ? [[charge.code, spans]] : [];
+      const meter = meterOf.get(`${planVersionId} ${charge.meter}`);
+      const stretches = spans ?? [ownSpan(time, charge, storedCharge)];
+      const cut = stretches.flatMap((one) => cutBySources(one, creditUnit, currency, meter, rows));
+      return [[charge.code, cut]];
     });
     return found.length > 0 ? new Map(found) : ownPrices;
   };
-  if (overrides.length === 0) return new Map();
   return new Map(
     periods.map((period) => [period.billingPeriodId, spansOf(period)] as const).filter(([, spans]) => spans.size > 0),
   );
+};
+
+/** What the prices refer to: those of the charges, and of the overrides that may stand in their place. */
+export const sourceNamesIn = (periods: readonly BillablePeriod[], overrides: readonly PriceOverride[]): SourceNames => {
+  const charged = periods.flatMap(({ charges, storedCharges }) =>
+    charges.map(({ price }, index) => ({ price, creditUnit: storedCharges[index]?.credit_unit ?? null })),
+  );
+  return sourceNamesOf([...charged, ...overrides.map(({ price }) => ({ price, creditUnit: null }))]);
 };
 
 /** The prices that a rated line names, with what they are. */
@@ -39,11 +75,19 @@ export const namedPriceSpans = (
   spans: readonly PriceSpan[],
   { charge, storedCharge }: { readonly charge: Charge; readonly storedCharge: ChargeJson },
   overrides: ReadonlyMap<string, PriceOverride>,
+  rows: NamedRows,
 ): PricedSpan[] =>
   spans.map(({ span, tiers, sources }) => {
     const { priceOverrideId: id } = sources;
-    if (id === undefined) return { span, tiers, sources, price: charge.price, storedPrice: storedCharge.price };
-    const override = overrides.get(id);
-    assert(override, `the price override ${id} is gone`);
-    return { span, tiers, sources, price: override.price, storedPrice: override.storedPrice };
+    const override = id === undefined ? undefined : overrides.get(id);
+    assert(override || id === undefined, `the price override ${id} is gone`);
+    const { price, storedPrice } = override ?? { price: charge.price, storedPrice: storedCharge.price };
+    const resolved = resolvePriceBy(price, sources, rows);
+    return {
+      span,
+      tiers,
+      sources,
+      price: resolved,
+      storedPrice: resolved === price ? storedPrice : shownPrice(storedPrice, resolved),
+    };
   });

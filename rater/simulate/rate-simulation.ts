@@ -63,7 +63,7 @@ export type SimulatedSum = {
 };
 
 export type SimulatePorts = Pick<RatePorts, 'lastSequence' | 'isChecked' | 'highestStored' | 'readQuantities'> & {
-  readonly catalog: Pick<RatePorts['catalog'], 'priceSpans'>;
+  readonly catalog: Pick<RatePorts['catalog'], 'priceSpans' | 'ratingPolicy'>;
   readonly simulations: {
     readonly lease: () => Promise<LeasedSimulation | undefined>;
     readonly takeWatermark: (simulation: LeasedSimulation, watermark: bigint) => Promise<bigint>;
@@ -182,6 +182,7 @@ const rateMonth = async (
         billingPeriods: async () => periods.map(({ period }) => period),
         meters: async () => simulated.meters,
         priceSpans: ports.catalog.priceSpans,
+        ratingPolicy: ports.catalog.ratingPolicy,
       },
       readQuantities: async (asked) => {
         const { query, toEach } = sharedSpans(asked);

@@ -1,10 +1,12 @@
 /** What was rated and issued, as it is stored, for `rate-again.ts`. */
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { type PriceSpanJson, priceSpanFromJson } from '#schemas/price-span.ts';
+import { namedRowsOf } from '../price/source-rows.ts';
 import type { PriceSpans } from '../run/measures.ts';
 import { overridesNamed } from '../run/price-overrides.postgres.ts';
 import { namedPriceSpans } from '../run/price-spans.ts';
 import type { BillablePeriod } from '../run/rate-period.ts';
+import { namedSourceRows } from '../run/source-rows.postgres.ts';
 import type { RateAgainPorts } from './rate-again.ts';
 
 const periodsStatement = `SELECT id, watermark FROM billing_periods
@@ -82,6 +84,10 @@ export const createRatedPriceSpans =
     const lines = rows.map((row) => ({ ...row, spans: row.price_spans.map(priceSpanFromJson) }));
     const named = lines.flatMap(({ spans }) => spans.flatMap(({ sources }) => sources.priceOverrideId ?? []));
     const overrides = await overridesNamed(postgres, organizationId, named);
+    const sources = lines.flatMap(({ spans }) => spans.map((one) => one.sources));
+    const versionIds = sources.flatMap(({ costBookVersionId }) => costBookVersionId ?? []);
+    const rateIds = sources.flatMap(({ creditUnitRateIds }) => creditUnitRateIds ?? []);
+    const sourceRows = namedRowsOf(await namedSourceRows(postgres, organizationId, versionIds, rateIds));
     const byPeriod = Map.groupBy(lines, ({ billing_period_id }) => billing_period_id);
     const spansOf = (period: BillablePeriod): PriceSpans =>
       new Map(
@@ -90,7 +96,7 @@ export const createRatedPriceSpans =
           const [charge, storedCharge] = [period.charges[index], period.storedCharges[index]];
           // A line of a charge that its plan has not is a fault that is found elsewhere.
           return charge && storedCharge
-            ? [[charge_code, namedPriceSpans(spans, { charge, storedCharge }, overrides)] as const]
+            ? [[charge_code, namedPriceSpans(spans, { charge, storedCharge }, overrides, sourceRows)] as const]
             : [];
         }),
       );

@@ -17,6 +17,7 @@ import {
 import { PriceStep } from '#schemas/http/invoices.ts';
 import { MeterDefinition, MeterVersionNumber } from '#schemas/http/meters.ts';
 import { tierCount } from '#schemas/http/price-overrides.ts';
+import { PriceSources } from '#schemas/http/price-sources.ts';
 import {
   EventSearchQuery,
   EventSearchQueryDocument,
@@ -55,7 +56,13 @@ const StoredPrice = Type.Object(
   },
 );
 const StoredCharge = Type.Object(
-  { code: Code, name: Type.String(), meter: nullable(Code), price: StoredPrice },
+  {
+    code: Code,
+    name: Type.String(),
+    meter: nullable(Code),
+    credit_unit: Type.Optional(Type.String()),
+    price: StoredPrice,
+  },
   { title: 'StoredCharge', description: 'A charge as its plan version stores it.' },
 );
 
@@ -83,10 +90,6 @@ const Measured = Type.Object(
   { ...closed, title: 'MeasuredInput' },
 );
 const spanFields = { span: Period, tiers: tierCount };
-const PriceSources = Type.Object(
-  { price_override_id: Type.Optional(idOf('pov')) },
-  { ...closed, title: 'PriceSources', description: "Where a price came from; nothing for the plan version's own." },
-);
 const InputSpan = Type.Object(
   { ...spanFields, sources: PriceSources, price: StoredPrice },
   { ...closed, title: 'InputPriceSpan', description: 'A price, and the time in which it stood.' },

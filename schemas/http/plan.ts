@@ -4,16 +4,18 @@
  * say, and only the reader refuses: bounds of tiers that do not increase, a null bound that is not the last, a code
  * that two charges of one plan have, a name with half of a surrogate pair, a cap under a minimum, a cell of a matrix
  * that names what is no dimension of it, or what another cell names, currencies that some charges have and others have
- * not, or the plan's own among its further ones, a further price of another model, and bounds of a period that have
- * other currencies than the charges, more digits than is printed, or a cap under the minimum, two entitlements of one
- * feature, and what only an add-on has, or only another plan.
+ * not, or the plan's own among its further ones, a further price of another model, bounds of a period that have other
+ * currencies than the charges, more digits than is printed, or a cap under the minimum, a price in credits of a model
+ * that has none, what is no cost book or credit unit, or does not fit the currency or the dimensions, two entitlements
+ * of one feature, and what only an add-on has, or only another plan.
  */
 import { type TSchema, Type } from 'typebox';
 import { type ChargeTiming, chargeTimings, defaultTimes } from '#schemas/charge-times.ts';
+import { unitCodePattern, unitCodeRule } from '#schemas/credit-unit.ts';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { namePattern } from '#schemas/display-name.ts';
 import { PlanKindName } from '#schemas/http/add-ons.ts';
-import { CurrencyCode, closed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
+import { CurrencyCode, closed, formed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { meterExample } from '#schemas/http/meters.ts';
 import { generalTermFields, intervalSchema, newGeneralTermFields } from '#schemas/http/plan-terms.ts';
 import { codePattern, idFormAbout } from '#schemas/names.ts';
@@ -28,6 +30,12 @@ const meterCode = Type.Unsafe<string>({ ...code, description: 'Code of the meter
 const newCode = Type.Unsafe<string>({
   ...NewCode,
   description: `Unique within the plan. It must not have ${idFormAbout}.`,
+});
+
+const creditUnit = Type.Unsafe<string>({
+  ...formed(unitCodePattern, unitCodeRule.about),
+  description:
+    'Code of the credit unit that the amounts of the prices are in; absent where they are money. Not for shares of a value, `dynamic` and `cost_book`.',
 });
 
 const optionsOf = (price: TSchema) =>
@@ -49,6 +57,7 @@ const chargeSchemas = (prefix: '' | 'New') => {
     const timing = Type.Enum([...timings], { description: timingAbout });
     // Of a line that was rated there is the one price that it was rated by.
     const rest = {
+      credit_unit: Type.Optional(creditUnit),
       price,
       currency_options: Type.Optional(optionsOf(price)),
       timing: Type.Optional(timing),

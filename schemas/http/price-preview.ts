@@ -1,7 +1,9 @@
 /** What a price comes to for some usage, before any plan has it. */
 import { Type } from 'typebox';
-import { CurrencyCode, closed, Decimal, RoundingModeName } from '#schemas/http/fields.ts';
+import { unitCodePattern, unitCodeRule } from '#schemas/credit-unit.ts';
+import { CurrencyCode, closed, Decimal, formed, GivenInstant, RoundingModeName } from '#schemas/http/fields.ts';
 import { PriceStep } from '#schemas/http/invoices.ts';
+import { PriceSources } from '#schemas/http/price-sources.ts';
 import { anyPriceSchema, priceModels } from '#schemas/price/price.ts';
 
 const previewEventsMax = 1_000;
@@ -22,6 +24,15 @@ const PreviewEvent = Type.Object(
 );
 
 const usageFields = {
+  credit_unit: Type.Optional(
+    formed(unitCodePattern, unitCodeRule.about, { description: 'Code of the credit unit that the amounts are in.' }),
+  ),
+  at: Type.Optional(
+    Type.Unsafe<string>({
+      ...GivenInstant,
+      description: 'When: of a cost book and a credit unit, what is in force then; now if absent.',
+    }),
+  ),
   currency: CurrencyCode,
   rounding: Type.Optional(RoundingModeName),
   quantity: Type.Optional(
@@ -74,6 +85,7 @@ export const PricedPreview = Type.Object(
     precise_amount: Type.Unsafe<string>({ ...Decimal, description: 'Before it is rounded; the sum of the steps.' }),
     amount: Type.Unsafe<string>({ ...Decimal, description: 'Rounded once, to minor units.' }),
     steps: Type.Array(PriceStep),
+    sources: PriceSources,
   },
   {
     ...closed,
@@ -109,6 +121,7 @@ export const PricedPreview = Type.Object(
             amount: '0.7840416',
           },
         ],
+        sources: {},
       },
     ],
   },

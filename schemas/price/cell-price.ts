@@ -1,7 +1,7 @@
 /** What a cell of a matrix may cost: the models that price one quantity, and nothing else of usage. */
 import type { TSchema } from 'typebox';
 import type { Fault, JsonObject } from '#schemas/fault.ts';
-import type { SchemaPrefix } from '#schemas/price/field.ts';
+import type { ChangeAmount, SchemaPrefix } from '#schemas/price/field.ts';
 import { graduated } from '#schemas/price/graduated.ts';
 import type { PriceOf } from '#schemas/price/model.ts';
 import { packagePrice } from '#schemas/price/package.ts';
@@ -19,5 +19,8 @@ export const readCellPrice = (json: unknown, field: string, faults: Fault[]): Ce
   registry.read(json, field, faults);
 
 export const cellPriceToJson = (price: CellPrice): JsonObject => registry.modelOf(price).toJson(price);
+
+export const mapCellAmounts = (price: CellPrice, field: string, change: ChangeAmount): CellPrice =>
+  registry.mapAmounts(price, field, change);
 
 export const cellPriceSchema = (prefix: SchemaPrefix): TSchema => registry.schema(prefix, 'CellPrice');

@@ -31,7 +31,11 @@ export type Field<T> = {
   read(object: JsonObject, name: string, parent: string, faults: Fault[]): T | undefined;
   /** Undefined where the field is left out. */
   toJson(value: T): unknown;
+  /** Every amount of money in the value, replaced; `field` is the place of the value. Absent where there is none. */
+  mapAmounts?(value: T, field: string, change: ChangeAmount): T;
 };
+/** `field` is the place of the amount. */
+export type ChangeAmount = (amount: Amount, field: string) => Amount;
 export type Fields = Readonly<Record<string, Field<unknown>>>;
 type ValueOf<F> = F extends Field<infer T> ? T : never;
 export type ValuesOf<F extends Fields> = { readonly [Name in keyof F]: ValueOf<F[Name]> };
@@ -44,6 +48,7 @@ export type FieldsOfObject<T> = {
   readonly schemas: (prefix: SchemaPrefix) => Record<string, TSchema>;
   readonly read: (object: JsonObject, parent: string, faults: Fault[]) => T | undefined;
   readonly toJson: (values: T) => JsonObject;
+  readonly mapAmounts: (values: T, field: string, change: ChangeAmount) => T;
 };
 
 /** The fields as those of one object, in their order, which is that of the canonical JSON. */
@@ -75,6 +80,12 @@ export const fieldsOfObject = <F extends Fields>(fields: F): FieldsOfObject<Valu
           return json === undefined ? [] : [[jsonName, json]];
         }),
       ),
+    mapAmounts: (values, parent, change) => {
+      const changed = entries.flatMap(({ name, jsonName, field }) =>
+        field.mapAmounts ? [[name, field.mapAmounts(values[name], fieldOf(parent, jsonName), change)]] : [],
+      );
+      return { ...values, ...Object.fromEntries(changed) };
+    },
   };
 };
 
@@ -88,6 +99,7 @@ export const amountField = (description: string): Field<Amount> => ({
   presence: 'mandatory',
   read: readAmount,
   toJson: formatAmount,
+  mapAmounts: (amount, field, change) => change(amount, field),
 });
 
 export const amountOrZeroField = (description: string): Field<Amount> => ({
@@ -95,6 +107,7 @@ export const amountOrZeroField = (description: string): Field<Amount> => ({
   presence: 'defaulted',
   read: (object, name, parent, faults) => readAmount(object, name, parent, faults, zeroAmount),
   toJson: formatAmount,
+  mapAmounts: (amount, field, change) => change(amount, field),
 });
 
 /** Null where there is none. */
@@ -104,6 +117,7 @@ export const optionalAmountField = (description: string): Field<Amount | null> =
   read: (object, name, parent, faults) =>
     ownValue(object, name) === undefined ? null : readAmount(object, name, parent, faults),
   toJson: (value) => (value === null ? undefined : formatAmount(value)),
+  mapAmounts: (amount, field, change) => (amount === null ? null : change(amount, field)),
 });
 
 export const quantityOrZeroField = (description: string): Field<Quantity> => ({
@@ -288,6 +302,8 @@ export const tiersField = <F extends Fields>(title: string, fields: F): Field<re
         up_to: tier.upTo === null ? null : formatQuantity(tier.upTo),
         ...own.toJson(tier),
       })),
+    mapAmounts: (tiers, field, change) =>
+      tiers.map((tier, index) => own.mapAmounts(tier, `${field}[${index}]`, change) as typeof tier),
   };
 };
 

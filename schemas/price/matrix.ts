@@ -1,6 +1,12 @@
 import { type TSchema, Type } from 'typebox';
 import { asObject, type Fault, fieldOf, type JsonObject, ownValue, readArray, readObject } from '#schemas/fault.ts';
-import { type CellPrice, cellPriceSchema, cellPriceToJson, readCellPrice } from '#schemas/price/cell-price.ts';
+import {
+  type CellPrice,
+  cellPriceSchema,
+  cellPriceToJson,
+  mapCellAmounts,
+  readCellPrice,
+} from '#schemas/price/cell-price.ts';
 import { type Field, listField } from '#schemas/price/field.ts';
 import { boundsFields, checkBounds, defineModel, type PriceOf } from '#schemas/price/model.ts';
 import type { Cells } from '#schemas/price/usage-parts.ts';
@@ -13,15 +19,18 @@ import {
 } from '#schemas/property-path.ts';
 
 /** Events that have these values, by dimension, cost this. A dimension that is not named takes any value. */
-export type MatrixCell = { readonly match: Readonly<Record<string, string>>; readonly price: CellPrice };
+export type MatrixCell = { readonly match: Match; readonly price: CellPrice };
+/** Values by dimension. */
+export type Match = Readonly<Record<string, string>>;
 
-const dimensionsMax = 3;
+export const dimensionsMax = 3;
 const cellsMax = 500;
-const valuePattern = '^[^\\u0000]{1,255}$';
+/** What the version of a cost book may come to. */
+export const resolvedCellsMax = 5_000;
+export const valuePattern = '^[^\\u0000]{1,255}$';
 const valueForm = new RegExp(valuePattern, 'u');
 /** Takes any value, like a dimension that is not named. */
 const wildcard = '*';
-/** The values of all cells travel to the store in a few parameters, each of which is bounded. */
 const matchBytesMax = 80_000;
 
 const dimensionsField: Field<readonly string[]> = {
@@ -48,7 +57,7 @@ const dimensionsField: Field<readonly string[]> = {
   toJson: (dimensions) => [...dimensions],
 };
 
-const readMatch = (cell: JsonObject, parent: string, faults: Fault[]): Record<string, string> | undefined => {
+export const readMatch = (cell: JsonObject, parent: string, faults: Fault[]): Match | undefined => {
   const field = fieldOf(parent, 'match');
   const object = asObject(ownValue(cell, 'match'), field, faults);
   if (!object) return undefined;
@@ -65,18 +74,20 @@ const readMatch = (cell: JsonObject, parent: string, faults: Fault[]): Record<st
       });
   }
   if (match.length === 0 && faults.length === before)
-    faults.push({ field, code: 'missing', message: 'must name a value; what no cell names costs default_price' });
+    faults.push({ field, code: 'missing', message: 'must name a value; what none names has the default' });
   return faults.length === before ? Object.fromEntries(match) : undefined;
 };
+
+export const MatchSchema = Type.Record(Type.String(), Type.String({ pattern: valuePattern }), {
+  description: 'A value by dimension; a dimension that is not named, or is "*", takes any.',
+  minProperties: 1,
+  maxProperties: dimensionsMax,
+});
 
 const cellSchema = (prefix: '' | 'New'): TSchema =>
   Type.Object(
     {
-      match: Type.Record(Type.String(), Type.String({ pattern: valuePattern }), {
-        description: 'A value by dimension; a dimension that is not named, or is "*", takes any.',
-        minProperties: 1,
-        maxProperties: dimensionsMax,
-      }),
+      match: MatchSchema,
       price: cellPriceSchema(prefix),
     },
     { additionalProperties: false, title: `${prefix}MatrixCell` },
@@ -95,6 +106,7 @@ const defaultPriceField: Field<CellPrice> = {
   presence: 'mandatory',
   read: (object, name, parent, faults) => readCellPrice(ownValue(object, name), fieldOf(parent, name), faults),
   toJson: cellPriceToJson,
+  mapAmounts: mapCellAmounts,
 };
 
 type MatrixValues = { readonly dimensions: readonly string[]; readonly cells: readonly MatrixCell[] };
@@ -114,40 +126,63 @@ export const cellsInOrder = ({ dimensions, cells }: MatrixValues): readonly Matr
   return ranked.toSorted((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : 0)).map(({ cell }) => cell);
 };
 
-const valuesOf = (dimensions: readonly string[], { match }: MatrixCell): (string | null)[] =>
+const valuesOf = (dimensions: readonly string[], match: Match): (string | null)[] =>
   dimensions.map((dimension) => (Object.hasOwn(match, dimension) ? (match[dimension] ?? null) : null));
 
-const checkCells = ({ dimensions, cells }: MatrixValues, field: string, faults: Fault[]): void => {
+/**
+ * Each match names dimensions alone, and no two are the same. All of them together have so many bytes, as they travel
+ * to the store. `field` is the list whose items have a `match`.
+ */
+export const addMatchFaults = (
+  dimensions: readonly string[],
+  matches: readonly Match[],
+  field: string,
+  bytesMax: number,
+  faults: Fault[],
+): void => {
+  const [list = ''] = field.split('.').slice(-1);
   const firstByValues = new Map<string, number>();
   let bytes = 0;
-  for (const [index, cell] of cells.entries()) {
-    const place = `${field}.cells[${index}].match`;
-    for (const name of Object.keys(cell.match).filter((one) => !dimensions.includes(one)))
+  for (const [index, match] of matches.entries()) {
+    const place = `${field}[${index}].match`;
+    for (const name of Object.keys(match).filter((one) => !dimensions.includes(one)))
       faults.push({
         field: fieldOf(place, name.slice(0, 64)),
         code: 'unknown_field',
         message: 'is none of the dimensions',
       });
-    const values = JSON.stringify(valuesOf(dimensions, cell));
+    const values = JSON.stringify(valuesOf(dimensions, match));
     bytes += encodeURIComponent(values).length;
     const first = firstByValues.get(values);
     if (first === undefined) firstByValues.set(values, index);
-    else faults.push({ field: place, code: 'duplicate', message: `is already the match of cells[${first}]` });
+    else faults.push({ field: place, code: 'duplicate', message: `is already the match of ${list}[${first}]` });
   }
-  if (bytes > matchBytesMax)
+  if (bytes > bytesMax)
     faults.push({
-      field: fieldOf(field, 'cells'),
+      field,
       code: 'wrong_length',
-      message: `must match values of at most ${matchBytesMax} bytes in all, encoded for a URL, not ${bytes}`,
+      message: `must match values of at most ${bytesMax} bytes in all, encoded for a URL, not ${bytes}`,
     });
 };
 
 const partsOf = (price: MatrixValues): { cells: Cells } => ({
   cells: {
     dimensions: price.dimensions,
-    cells: cellsInOrder(price).map((cell) => valuesOf(price.dimensions, cell)),
+    cells: cellsInOrder(price).map(({ match }) => valuesOf(price.dimensions, match)),
   },
 });
+
+const cellsField: Field<readonly MatrixCell[]> = {
+  ...listField(cellsMax, cellSchema, readCell, ({ match, price }) => ({ match, price: cellPriceToJson(price) })),
+  // An answer may show what a cost book comes to.
+  schema: (prefix) =>
+    Type.Array(cellSchema(prefix), { minItems: 1, maxItems: prefix === 'New' ? cellsMax : resolvedCellsMax }),
+  mapAmounts: (cells, field, change) =>
+    cells.map(({ match, price }, index) => ({
+      match,
+      price: mapCellAmounts(price, `${field}[${index}].price`, change),
+    })),
+};
 
 /**
  * A price for each combination of values of one to three properties. Of the cells that an event matches, the one that
@@ -158,7 +193,7 @@ export const matrix = defineModel(
   'matrix',
   {
     dimensions: dimensionsField,
-    cells: listField(cellsMax, cellSchema, readCell, ({ match, price }) => ({ match, price: cellPriceToJson(price) })),
+    cells: cellsField,
     defaultPrice: defaultPriceField,
     ...boundsFields,
   },
@@ -166,7 +201,8 @@ export const matrix = defineModel(
     title: 'MatrixPrice',
     check: (price, field, faults) => {
       checkBounds(price, field, faults);
-      checkCells(price, field, faults);
+      const matches = price.cells.map(({ match }) => match);
+      addMatchFaults(price.dimensions, matches, fieldOf(field, 'cells'), matchBytesMax, faults);
     },
     partsOf,
   },

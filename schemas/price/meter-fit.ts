@@ -5,6 +5,10 @@ import { type Price, usagePartsOf } from '#schemas/price/price.ts';
 
 const addedUp: readonly string[] = ['sum', 'count'];
 
+/** Whether what it measures of two times is together what it measures of both, to the last digit. */
+export const addsUp = ({ aggregation, rounding }: Pick<MeterDefinition, 'aggregation' | 'rounding'>): boolean =>
+  addedUp.includes(aggregation) && rounding === null;
+
 /** What is wrong with a price at `field` for a meter of that definition. */
 export const meterFaults = (
   price: Price,
@@ -16,12 +20,12 @@ export const meterFaults = (
   for (const [index, dimension] of (cells?.dimensions ?? []).entries())
     if (!meter.groupBy.includes(dimension))
       faults.push({
-        field: `${field}.dimensions[${index}]`,
+        field: `${field}.dimensions[${index}]${price.model === 'cost_book' ? '.property' : ''}`,
         code: 'not_allowed',
         message: `the meter is not grouped by ${dimension}: its group_by must name it`,
       });
   // What one event is worth has to be what it adds to the quantity, to the last digit.
-  if (events && (!addedUp.includes(meter.aggregation) || meter.rounding !== null))
+  if (events && !addsUp(meter))
     faults.push({
       field: fieldOf(field, 'model'),
       code: 'not_allowed',

@@ -3,6 +3,7 @@ import { type TObject, Type } from 'typebox';
 import { type Fault, fieldOf, type JsonObject, readObject } from '#schemas/fault.ts';
 import { closed } from '#schemas/http/fields.ts';
 import {
+  type ChangeAmount,
   type Fields,
   fieldsOfObject,
   optionalAmountField,
@@ -23,6 +24,8 @@ export type Model<Name extends string, Values> = {
   toJson(price: Values): JsonObject;
   /** What it must know beyond the one quantity of its meter. */
   partsOf(price: Values): UsageParts;
+  /** Every amount of money in the price, replaced; `field` is the place of the price. */
+  mapAmounts(price: Values, field: string, change: ChangeAmount): Values;
 };
 /** A price of the model. */
 export type PriceOf<M> =
@@ -59,6 +62,7 @@ export const defineModel = <const Name extends string, F extends Fields>(
     },
     toJson: (price) => ({ model: name, ...own.toJson(price) }),
     partsOf,
+    mapAmounts: own.mapAmounts,
   };
 };
 

@@ -5,8 +5,9 @@
  */
 import { type TSchema, Type } from 'typebox';
 import type { Fault, JsonObject, Parsed } from '#schemas/fault.ts';
+import { costBook } from '#schemas/price/cost-book.ts';
 import { dynamic } from '#schemas/price/dynamic.ts';
-import type { SchemaPrefix } from '#schemas/price/field.ts';
+import type { ChangeAmount, SchemaPrefix } from '#schemas/price/field.ts';
 import { flat } from '#schemas/price/flat.ts';
 import { graduated } from '#schemas/price/graduated.ts';
 import { graduatedPercentage } from '#schemas/price/graduated-percentage.ts';
@@ -32,6 +33,7 @@ export const priceModels = [
   graduatedPercentage,
   dynamic,
   matrix,
+  costBook,
 ] as const;
 
 export type Price = PriceOf<(typeof priceModels)[number]>;
@@ -62,6 +64,10 @@ export const modelNamed = (json: unknown): (typeof priceModels)[number] | undefi
 export const isMetered = (price: Price): boolean => registry.modelOf(price).metered;
 
 export const usagePartsOf = (price: Price): UsageParts => registry.modelOf(price).partsOf(price);
+
+/** Every amount of money in the price, replaced; `field` is its place. */
+export const mapAmounts = (price: Price, field: string, change: ChangeAmount): Price =>
+  registry.mapAmounts(price, field, change);
 
 export const meteredPriceSchema = (prefix: SchemaPrefix): TSchema => registry.schema(prefix, 'MeteredPrice');
 

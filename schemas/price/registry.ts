@@ -1,7 +1,7 @@
 /** A list of price models as one: whichever of them a price names reads it. */
 import { type TSchema, Type } from 'typebox';
 import { asObject, type Fault, fieldOf, ownValue } from '#schemas/fault.ts';
-import type { SchemaPrefix } from '#schemas/price/field.ts';
+import type { ChangeAmount, SchemaPrefix } from '#schemas/price/field.ts';
 import type { Model, PriceOf } from '#schemas/price/model.ts';
 
 // Methods compare their parameters both ways, so every model is one of these.
@@ -14,13 +14,17 @@ export const registryOf = <const Models extends readonly AnyModel[]>(models: Mod
     const object = asObject(json, '', []);
     return object && byName.get(ownValue(object, 'model'));
   };
+  const modelOf = (price: { readonly model: string }): AnyModel => {
+    const model = byName.get(price.model);
+    if (!model) throw new TypeError(`there is no price model ${price.model}`);
+    return model;
+  };
   return {
     modelNamed,
-    modelOf: (price: { readonly model: string }): AnyModel => {
-      const model = byName.get(price.model);
-      if (!model) throw new TypeError(`there is no price model ${price.model}`);
-      return model;
-    },
+    modelOf,
+    /** Every amount of money in the price, replaced; `field` is its place. */
+    mapAmounts: (price: Price, field: string, change: ChangeAmount): Price =>
+      modelOf(price).mapAmounts(price, field, change) as Price,
     /** Adds faults to `faults`; a value that comes with faults must not be used. */
     read: (json: unknown, field: string, faults: Fault[]): Price | undefined => {
       const object = asObject(json, field, faults);

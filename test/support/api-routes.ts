@@ -108,6 +108,13 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   updatePlanVersion: async (api) => ({ path: await draft(api), body: { currency: 'EUR' } }),
   activatePlanVersion: async (api) => ({ path: `${await draft(api)}/activate` }),
   archivePlanVersion: async (api) => ({ path: `${await draft(api)}/archive` }),
+  getCostBookVersion: async (api) => {
+    const book = { code: `book-${unique()}`, name: 'A book', dimensions: ['model'], currency: 'USD' };
+    const path = `/v1/cost-books/${await idOf(api, '/v1/cost-books', book)}/versions`;
+    const entries = [{ match: { model: 'big' }, unit_cost: '0.01' }];
+    await api('POST', path, { effective_from: '2026-10-01T00:00:00Z', entries });
+    return { path: `${path}/1` };
+  },
   createPriceOverride: async (_, { plan }) => ({
     path: '/v1/price-overrides',
     body: newPriceOverride(plan),

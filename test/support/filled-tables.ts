@@ -45,6 +45,17 @@ const statements: readonly string[] = [
      ${fromOthers}`,
   `INSERT INTO plan_version_meters (organization_id, plan_version_id, meter_code, meter_version_id)
    SELECT org, ${id('plv')}, 'm-' || n, ${id('mtv')} ${fromOthers}`,
+  `INSERT INTO cost_books (id, organization_id, code, name, dimensions, currency, metadata, version, created_at,
+     updated_at)
+   SELECT ${id('cbk')}, org, 'b-' || n, 'x', '{d}', 'USD', '{}', 1, ${begin}, ${begin} ${fromOthers}`,
+  `INSERT INTO cost_book_versions (id, organization_id, cost_book_id, version_number, effective_from, entries,
+     default_cost, created_at)
+   SELECT ${id('cbv')}, org, ${id('cbk')}, 1, ${begin}, '[]', 0, ${begin} ${fromOthers}`,
+  `INSERT INTO credit_units (id, organization_id, code, name, metadata, version, created_at, updated_at)
+   SELECT ${id('cru')}, org, 'u-' || n, 'x', '{}', 1, ${begin}, ${begin} ${fromOthers}`,
+  `INSERT INTO credit_unit_rates (id, organization_id, credit_unit_id, rate_number, effective_from, unit, amount,
+     created_at)
+   SELECT ${id('crr')}, org, ${id('cru')}, 1, ${begin}, 'USD', 1, ${begin} ${fromOthers}`,
   `INSERT INTO features (id, organization_id, code, name, type, metadata, version, created_at, updated_at)
    SELECT ${id('fea')}, org, 'f-' || n, 'x', 'switch', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO plan_version_features (organization_id, plan_version_id, feature_id)

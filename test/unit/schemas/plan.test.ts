@@ -74,7 +74,16 @@ const planVersions: fc.Arbitrary<PlanVersion> = fc
       const timing = price.model === 'flat' && index % 2 === 1 ? ('advance' as const) : ('arrears' as const);
       const billingInterval = index % 3 === 0 ? defaultTimes.billing_interval : { unit, count };
       const meter = price.model === 'flat' ? null : code;
-      return { code, name: `Charge ${index}`, meter, price, currencyOptions, timing, billingInterval };
+      return {
+        code,
+        name: `Charge ${index}`,
+        meter,
+        creditUnit: null,
+        price,
+        currencyOptions,
+        timing,
+        billingInterval,
+      };
     }),
   }));
 

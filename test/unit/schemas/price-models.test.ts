@@ -17,6 +17,7 @@ const examples: readonly Readonly<Record<string, unknown>>[] = [
   { model: 'graduated_percentage', tiers: [{ up_to: null, percent: '1' }] },
   { model: 'dynamic', amount_property: 'cost' },
   { model: 'matrix', dimensions: ['a'], cells: [{ match: { a: 'x' }, price: perUnit }], default_price: perUnit },
+  { model: 'cost_book', cost_book: 'costs', dimensions: [{ dimension: 'model', property: 'a' }] },
 ];
 
 it('there is an example of every metered model, which the schema of a request takes', () => {
@@ -134,6 +135,6 @@ describe('a dynamic price', () => {
 });
 
 it('prices of a quantity alone ask nothing more of the store', () => {
-  for (const json of examples.filter(({ model }) => model !== 'dynamic' && model !== 'matrix'))
+  for (const json of examples.filter(({ model }) => !['dynamic', 'matrix', 'cost_book'].includes(String(model))))
     expect(usagePartsOf(priceOf(json))).toEqual({});
 });

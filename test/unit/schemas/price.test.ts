@@ -163,7 +163,7 @@ describe('prices as JSON', () => {
     };
     expect(messageOf({ model: 'auction' })).toBe(
       'must be one of flat, per_unit, graduated, volume, package, tiered_flat, percentage, basis_points, ' +
-        'graduated_percentage, dynamic, matrix',
+        'graduated_percentage, dynamic, matrix, cost_book',
     );
     expect(messageOf({ model: 'percentage', percent: '2.9%' })).toBe(
       'must be a decimal string such as "2.9", with at most 4 digits before and 10 after the point',

@@ -2,9 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { FailureError } from '#schemas/failures.ts';
 import { formatMinorUnits, formatPreciseAmount } from '#schemas/money.ts';
 import { defaultRatingPolicy } from '#schemas/rated-line.ts';
-import { previewPrice as previewBy } from '../../../../api/catalog/preview-price.ts';
+import { chargeAsked, previewPrice as previewOf } from '../../../../api/catalog/preview-price.ts';
+import { noSourceRows } from '../../../../rater/price/source-rows.ts';
 
-const previewPrice = (asked: Parameters<typeof previewBy>[0]) => previewBy(asked, defaultRatingPolicy);
+type Asked = Parameters<typeof chargeAsked>[0];
+const previewPrice = (asked: Asked) =>
+  previewOf(asked, chargeAsked(asked, 'secret'), noSourceRows, 0, defaultRatingPolicy).rated;
 
 const perEvent = { model: 'percentage', percent: '2.9', fixed_amount: '0.30', free_events: 1 };
 const matrix = {
@@ -29,7 +32,9 @@ describe('a preview of a price', () => {
     const half = previewPrice({ price, currency: 'USD', quantity: '1' });
     expect([half.amount, half.precise].map(String)).toEqual([`${10n ** 10n}`, `${5n * 10n ** 21n}`]);
     expect(previewPrice({ price, currency: 'USD', quantity: '1', rounding: 'half_even' }).amount).toBe(0n);
-    expect(previewBy({ price, currency: 'USD', quantity: '1' }, { rounding: 'half_even' }).amount).toBe(0n);
+    const asked = { price, currency: 'USD' as const, quantity: '1' };
+    const own = { rounding: 'half_even' as const };
+    expect(previewOf(asked, chargeAsked(asked, 'secret'), noSourceRows, 0, own).rated.amount).toBe(0n);
     expect(formatMinorUnits(previewPrice({ price, currency: 'JPY', quantity: '300' }).amount, 'JPY')).toBe('2');
   });
 

@@ -1,0 +1,42 @@
+/** The rows that prices refer to as rating reads them: those that matter to a time, or those that a line names. */
+import type { Queryable } from '#platform/stores/postgres.ts';
+import type { Period } from '#schemas/period.ts';
+import {
+  type BookRow,
+  booksStatement,
+  namedRatesStatement,
+  namedVersionsStatement,
+  type RateRow,
+  ratesStatement,
+  type SourceNames,
+  type SourceRows,
+  sourceRowsFrom,
+} from '../price/source-rows.ts';
+
+export const standingSourceRows = async (
+  postgres: Queryable,
+  organizationId: string,
+  { books, units }: SourceNames,
+  { start, end }: Period,
+): Promise<SourceRows> => {
+  const time = [new Date(start), new Date(end)];
+  const bookRows =
+    books.length > 0 ? (await postgres.query<BookRow>(booksStatement, [organizationId, books, ...time])).rows : [];
+  const rateRows =
+    units.length > 0 ? (await postgres.query<RateRow>(ratesStatement, [organizationId, units])).rows : [];
+  return sourceRowsFrom(bookRows, rateRows);
+};
+
+export const namedSourceRows = async (
+  postgres: Queryable,
+  organizationId: string,
+  versionIds: readonly string[],
+  rateIds: readonly string[],
+): Promise<SourceRows> => {
+  const read = async <Row extends BookRow | RateRow>(statement: string, ids: readonly string[]): Promise<Row[]> =>
+    ids.length > 0 ? (await postgres.query<Row>(statement, [organizationId, [...new Set(ids)]])).rows : [];
+  return sourceRowsFrom(
+    await read<BookRow>(namedVersionsStatement, versionIds),
+    await read<RateRow>(namedRatesStatement, rateIds),
+  );
+};
