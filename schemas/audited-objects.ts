@@ -129,6 +129,17 @@ const ofOneRow = Object.fromEntries(
   ]),
 ) as Readonly<Record<StoredResource, AuditedObject>>;
 
+/** By itself and not as a part of its book or unit: these are long, and there is one for each day perhaps. */
+const appendedRow = (name: string, columns: Readonly<Record<string, ColumnForm>>): AuditedObject => ({
+  table: `${name}s`,
+  organization: 'organization_id',
+  created: [`${name}.created`],
+  createdAt: 'created_at',
+  isVersioned: false,
+  columns: { id: 'text', organization_id: 'text', ...columns, created_at: 'instant' },
+  children: [],
+});
+
 /** Beside the rows that they had before plans had prices in several currencies. */
 const withCurrency = (before: AuditedObject): AuditedObject => ({
   ...before,
@@ -136,6 +147,8 @@ const withCurrency = (before: AuditedObject): AuditedObject => ({
   earlier: [before],
   columns: { ...before.columns, currency: 'text' },
 });
+
+const rateColumns = { effective_from: 'instant', unit: 'text', amount: 'text' } as const;
 
 /** Of runs from before there were billing periods. */
 const billingRunOfForm1 = {
@@ -327,43 +340,14 @@ export const auditedObjects = {
     children: [{ ...versionsOfForm3, children: [planVersionMeters, planVersionFeatures] }],
   },
   ...ofOneRow,
-  // Each by itself and not as a part of its book or unit: these are long, and there is one for each day perhaps.
-  cost_book_version: {
-    table: 'cost_book_versions',
-    organization: 'organization_id',
-    created: ['cost_book_version.created'],
-    createdAt: 'created_at',
-    isVersioned: false,
-    columns: {
-      id: 'text',
-      organization_id: 'text',
-      cost_book_id: 'text',
-      version_number: 'text',
-      effective_from: 'instant',
-      entries: 'text',
-      default_cost: 'text',
-      created_at: 'instant',
-    },
-    children: [],
-  },
-  credit_unit_rate: {
-    table: 'credit_unit_rates',
-    organization: 'organization_id',
-    created: ['credit_unit_rate.created'],
-    createdAt: 'created_at',
-    isVersioned: false,
-    columns: {
-      id: 'text',
-      organization_id: 'text',
-      credit_unit_id: 'text',
-      rate_number: 'text',
-      effective_from: 'instant',
-      unit: 'text',
-      amount: 'text',
-      created_at: 'instant',
-    },
-    children: [],
-  },
+  cost_book_version: appendedRow('cost_book_version', {
+    cost_book_id: 'text',
+    version_number: 'text',
+    effective_from: 'instant',
+    entries: 'text',
+    default_cost: 'text',
+  }),
+  credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
   customer: withCurrency(ofOneRow.customer),
   subscription: withCurrency(ofOneRow.subscription),
   billing_run: {

@@ -1,6 +1,7 @@
 /**
- * What of the catalog the terms of a plan version name: the meters that it charges by, and the features that it
- * entitles to; and what its prices refer to. All of it is locked against its end until the transaction ends, and refused at its place.
+ * What of the catalog the terms of a plan version name: the meters that it charges by, the features that it entitles
+ * to, and what its prices refer to. Meters and features are locked against their end until the transaction ends. What
+ * is not there, or does not fit, is refused at its place.
  */
 import { isCurrency } from '#schemas/currency.ts';
 import { entitlementType, fieldsByType } from '#schemas/entitlement.ts';
