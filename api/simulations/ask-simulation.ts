@@ -12,6 +12,7 @@ import {
   simulationsOpenMax,
 } from '#schemas/simulation.ts';
 import { type BindPorts, bindTerms } from '../catalog/bind-terms.ts';
+import type { Plan } from '../catalog/catalog.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { refuseFaults } from '../route/resource-fields.ts';

@@ -10,13 +10,11 @@ import {
   SimulationResult,
   Simulation as SimulationSchema,
 } from '#schemas/http/simulations.ts';
-import type { CatalogStore } from '../catalog/catalog.postgres.ts';
-import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Done, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
 import { waitForRun } from '../runs/wait-for-run.ts';
-import { askSimulation } from './ask-simulation.ts';
+import { type AskPorts, askSimulation } from './ask-simulation.ts';
 import {
   lastingOf,
   resultsCsvHeader,
@@ -25,12 +23,9 @@ import {
   simulationHeadToJson,
   simulationToJson,
 } from './simulation-json.ts';
-import type { Simulation, SimulationStore } from './simulations.postgres.ts';
+import type { Simulation } from './simulations.postgres.ts';
 
-export type SimulationPorts = {
-  readonly catalog: CatalogStore;
-  readonly customers: CustomerStore;
-  readonly simulations: SimulationStore;
+export type SimulationPorts = AskPorts & {
   /** False once the process drains: whoever waits is answered. */
   readonly isServing: () => boolean;
 };
