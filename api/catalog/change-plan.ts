@@ -25,7 +25,7 @@ import type { SourceRowStore } from './source-rows.postgres.ts';
 
 export type PlanPorts = {
   readonly catalog: CatalogStore;
-  readonly priceOverrides: Pick<PriceOverrideStore, 'comingOverrides'>;
+  readonly priceOverrides: Pick<PriceOverrideStore, 'comingOverrides' | 'chargingVersions'>;
   readonly sourceRows: SourceRowStore;
 };
 
@@ -50,8 +50,16 @@ const refuseMisfits = async (
   const overrides = await priceOverrides.comingOverrides(db, planId, now);
   if (overrides.length === 0) return;
   const meters = await catalog.meterVersionsOf(db, [...versions.values()]);
+  const charged = (await priceOverrides.chargingVersions(db, planId)).flatMap((version) => version.charges);
   const faults = charges.flatMap((charge, index) => {
     const meter = meters.get(versions.get(charge.meter ?? '') ?? '');
+    const unit = (charged.find(({ code }) => code === charge.code) ?? charge).credit_unit ?? null;
+    const isOverridden = overrides.some(({ chargeCode }) => chargeCode === charge.code);
+    // An override is in the unit that its charge was in when it was made.
+    if (isOverridden && unit !== (charge.credit_unit ?? null)) {
+      const message = `must be ${unit ?? 'null'}, as it was when the price overrides that stand were made`;
+      return [{ field: `charges[${index}].credit_unit`, code: 'not_allowed', message }];
+    }
     return overrides
       .filter(({ chargeCode }) => chargeCode === charge.code)
       .flatMap(({ id, tiers, price: json }): Fault[] => {

@@ -57,7 +57,10 @@ export const chargeAsked = (asked: Asked, kind: Caller['kind']): ReferringPrice 
 
 const places = { price: 'price', unit: 'credit_unit', options: 'price' };
 
-/** Rounded by `own`, the organization's, unless another is asked for. `charge` is what `chargeAsked` gave, `at` when it is asked for, and `sources` what its price refers to. */
+/**
+ * Rounded by `own`, the organization's, unless another is asked for. `charge` is what `chargeAsked` gave, `at` when
+ * it is asked for, and `sources` what its price refers to.
+ */
 export const previewPrice = (
   asked: Asked,
   charge: ReferringPrice,

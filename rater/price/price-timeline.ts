@@ -1,7 +1,9 @@
 /** Which price of a charge stands when: the plan version's own, or one that stands in its place for a while. Pure. */
+import type { MeterDefinition } from '#schemas/meter.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import { contains } from '#schemas/period.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
+import { addsUp } from '#schemas/price/meter-fit.ts';
 import type { Price, PriceJson } from '#schemas/price/price.ts';
 import type { PriceOverride, PriceSpan, TierCount } from '#schemas/price-span.ts';
 
@@ -26,22 +28,28 @@ const counts = (a: PriceOverride, b: PriceOverride): number =>
 export const overrideAt = (overrides: readonly PriceOverride[], instant: Instant): PriceOverride | undefined =>
   overrides.filter(standsAt(instant)).toSorted(counts)[0];
 
-type OwnPrice = { readonly charge: Charge; readonly storedCharge: ChargeJson };
+export type OverriddenCharge = {
+  readonly charge: Charge;
+  readonly storedCharge: ChargeJson;
+  /** Undefined where the charge has none. */
+  readonly meter: Pick<MeterDefinition, 'aggregation' | 'rounding'> | undefined;
+};
 
 /**
- * The prices of a charge over a time, which they tile in order; undefined where its own stands all the time. A charge
- * without a meter is charged once, so it has the price that stands when the time begins.
+ * The prices of a charge over a time, which they tile in order; undefined where its own stands all the time. Where the
+ * parts of the time would not add up, the price that stands when it begins stands for all of it: a fee is charged once,
+ * and a level that lasts (seats, a maximum, distinct users) would count in each part.
  *
  * How an override counts units is how they are counted from its beginning and again from its end.
  */
 export const priceSpansOf = (
-  { charge, storedCharge }: OwnPrice,
+  { charge, storedCharge, meter }: OverriddenCharge,
   time: Period,
   overrides: readonly PriceOverride[],
 ): PricedSpan[] | undefined => {
   const changes = overrides
     .flatMap(({ effectiveFrom, effectiveUntil }) => [effectiveFrom, effectiveUntil ?? never])
-    .filter((instant) => charge.meter !== null && time.start < instant && instant < time.end);
+    .filter((instant) => meter && addsUp(meter) && time.start < instant && instant < time.end);
   const starts = [...new Set([time.start, ...changes])].toSorted((a, b) => a - b);
   const spans: PricedSpan[] = [];
   let last: PriceOverride | undefined;

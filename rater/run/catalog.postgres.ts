@@ -11,7 +11,6 @@ import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { noSourceRows } from '../price/source-rows.ts';
-import type { PinnedMeter } from './measures.ts';
 import { standingOverrides } from './price-overrides.postgres.ts';
 import { sourceNamesIn, standingPriceSpans } from './price-spans.ts';
 import type { BillablePeriod, RatePorts } from './rate-period.ts';
@@ -76,23 +75,6 @@ export const chargesOf = (
   return { planId: row.plan_id, charges, storedCharges, bounds };
 };
 
-const pinnedMeters = async (
-  postgres: Queryable,
-  organizationId: string,
-  planVersionIds: readonly string[],
-): Promise<PinnedMeter[]> => {
-  const { rows } = await postgres.query<PinnedRow>(
-    `SELECT p.plan_version_id, p.meter_code AS code, v.version_number, v.id AS meter_version_id, v.definition
-     FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id
-     WHERE p.organization_id = $1 AND p.plan_version_id = ANY ($2) ORDER BY p.meter_code, v.version_number`,
-    [organizationId, planVersionIds],
-  );
-  return rows.map(({ plan_version_id, code, version_number, meter_version_id, definition }) => ({
-    planVersionId: plan_version_id,
-    meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
-  }));
-};
-
 const selectPeriods = (from: string, more = ''): string => `
 SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, p.span_start, p.span_end
 FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
@@ -144,8 +126,19 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       ...chargesOnce(row),
     }));
   },
-  meters: (organizationId, planVersionIds) => pinnedMeters(postgres, organizationId, planVersionIds),
-  priceSpans: async ({ organizationId }, periods) => {
+  meters: async (organizationId, planVersionIds) => {
+    const { rows } = await postgres.query<PinnedRow>(
+      `SELECT p.plan_version_id, p.meter_code AS code, v.version_number, v.id AS meter_version_id, v.definition
+       FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id
+       WHERE p.organization_id = $1 AND p.plan_version_id = ANY ($2) ORDER BY p.meter_code, v.version_number`,
+      [organizationId, planVersionIds],
+    );
+    return rows.map(({ plan_version_id, code, version_number, meter_version_id, definition }) => ({
+      planVersionId: plan_version_id,
+      meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
+    }));
+  },
+  priceSpans: async ({ organizationId }, periods, meters) => {
     if (periods.length === 0) return new Map();
     const time = {
       start: Math.min(...periods.map(({ span }) => span.start)),
@@ -158,11 +151,10 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       end: new Date(time.end),
     });
     const names = sourceNamesIn(periods, overrides);
-    if (names.books.length + names.units.length === 0)
-      return standingPriceSpans(periods, { overrides, rows: noSourceRows, meters: [] });
-    const planVersionIds = [...new Set(periods.map(({ planVersionId }) => planVersionId))];
-    const rows = await standingSourceRows(postgres, organizationId, names, time);
-    const meters = await pinnedMeters(postgres, organizationId, planVersionIds);
+    const rows =
+      names.books.length + names.units.length === 0
+        ? noSourceRows
+        : await standingSourceRows(postgres, organizationId, names, time);
     return standingPriceSpans(periods, { overrides, rows, meters });
   },
 });

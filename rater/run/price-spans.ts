@@ -47,10 +47,10 @@ export const standingPriceSpans = (
       );
       const storedCharge = period.storedCharges[index];
       assert(storedCharge, 'each charge is stored');
-      const spans = own.length > 0 ? priceSpansOf({ charge, storedCharge }, time, own) : undefined;
+      const meter = meterOf.get(`${planVersionId} ${charge.meter}`);
+      const spans = own.length > 0 ? priceSpansOf({ charge, storedCharge, meter }, time, own) : undefined;
       const creditUnit = storedCharge.credit_unit ?? null;
       if (!isReferring({ price: charge.price, creditUnit })) return spans ? [[charge.code, spans]] : [];
-      const meter = meterOf.get(`${planVersionId} ${charge.meter}`);
       const stretches = spans ?? [ownSpan(time, charge, storedCharge)];
       const cut = stretches.flatMap((one) => cutBySources(one, creditUnit, currency, meter, rows));
       return [[charge.code, cut]];

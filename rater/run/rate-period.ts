@@ -97,6 +97,7 @@ export type RatePorts = {
     readonly priceSpans: (
       shard: PeriodsToMeasure,
       periods: readonly BillablePeriod[],
+      meters: readonly PinnedMeter[],
     ) => Promise<ReadonlyMap<string, PriceSpans>>;
   };
   readonly lastSequence: () => Promise<bigint>;
@@ -211,13 +212,14 @@ const usageOf = (period: PricedPeriod, usageIn: UsageReader): Pick<MeasuredPerio
  */
 export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure): Promise<MeasuredShard> => {
   const billable = await ports.catalog.billingPeriods(shard.organizationId, shard.billingPeriodIds, shard.dryRunId);
-  const priceSpans = await ports.catalog.priceSpans(shard, billable);
+  const planVersionIds = [...new Set(billable.map(({ planVersionId }) => planVersionId))];
+  const meters = await ports.catalog.meters(shard.organizationId, planVersionIds);
+  const priceSpans = await ports.catalog.priceSpans(shard, billable, meters);
   const periods = billable.map((period) => ({
     ...period,
     priceSpans: priceSpans.get(period.billingPeriodId) ?? ownPrices,
   }));
-  const planVersionIds = [...new Set(periods.map(({ planVersionId }) => planVersionId))];
-  const measures = measuresOf(periods, await ports.catalog.meters(shard.organizationId, planVersionIds));
+  const measures = measuresOf(periods, meters);
   const customersOf = new Map(
     periods.map((period) => [period.billingPeriodId, usageNames(period.customerId, period.customerExternalId)]),
   );

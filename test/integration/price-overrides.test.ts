@@ -163,18 +163,15 @@ describe('a price that changes inside a billing period', () => {
     await verified();
   });
 
-  it('measures each part by itself where the meter does not add up', async () => {
+  it('begins with the next billing period where the meter does not add up', async () => {
     const plan = await makePlan();
-    const customer = await makeCustomer(plan);
-    await made('/v1/price-overrides', {
-      plan: plan.code,
-      charge: 'largest',
-      price: { model: 'per_unit', unit_amount: '1.00' },
-      effective_from: at(5),
-      effective_until: at(1),
-    });
-    // 10 tokens at 0.01, 20 at 1.00, and nothing behind it.
-    expect(amountsOf(await invoiceOf(customer))[2]).toBe('20.10');
+    const [during, before] = [await makeCustomer(plan), await makeCustomer(plan)];
+    const dearer = { plan: plan.code, charge: 'largest', price: { model: 'per_unit', unit_amount: '1.00' } };
+    await made('/v1/price-overrides', { ...dearer, customer_id: during, effective_from: at(5) });
+    await made('/v1/price-overrides', { ...dearer, customer_id: before, effective_from: begin });
+    // The largest request has 20 tokens, whenever it came.
+    expect(amountsOf(await invoiceOf(during))[2]).toBe('0.20');
+    expect(amountsOf(await invoiceOf(before))[2]).toBe('20.00');
     await verified();
   });
 

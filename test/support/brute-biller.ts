@@ -212,14 +212,24 @@ export const createBiller = (nowMs: number) => {
     return best;
   };
 
-  const spansOf = (charge: Json, { plan, customer, currency }: Subscription, { start, end }: Span): PriceSpan[] => {
+  /** Only what adds up has parts; elsewhere the price of the beginning stands for all of the time. */
+  const hasParts = (meter: Json | undefined): boolean =>
+    meter !== undefined && ['sum', 'count'].includes(meter.aggregation as string) && (meter.rounding ?? null) === null;
+
+  const spansOf = (
+    { charge, meter }: Plan['charges'][number],
+    { plan, customer, currency }: Subscription,
+    { start, end }: Span,
+  ): PriceSpan[] => {
     const options = (charge.currency_options ?? {}) as Readonly<Record<string, Json>>;
     const own = options[currency] ?? (charge.price as Json);
     const of = overrides.filter((one) => {
       const isOfThis = one.plan === plan.code && one.charge === charge.code && one.currency === currency;
       return isOfThis && (one.customer ?? customer) === customer;
     });
-    const bounds = of.flatMap(({ fromMs, untilMs }) => [fromMs, untilMs ?? end]).filter((at) => start < at && at < end);
+    const bounds = of
+      .flatMap(({ fromMs, untilMs }) => [fromMs, untilMs ?? end])
+      .filter((at) => hasParts(meter) && start < at && at < end);
     const starts = [start, ...new Set(bounds)].toSorted((a, b) => a - b);
     const spans: PriceSpan[] = [];
     let before: Override | undefined;
@@ -240,7 +250,7 @@ export const createBiller = (nowMs: number) => {
     span: Span,
     events: readonly UsageEvent[],
   ): BilledLine => {
-    const spans = spansOf(charge, subscription, span);
+    const spans = spansOf({ charge, meter }, subscription, span);
     const { price } = spans[0] as PriceSpan;
     const counted = events.filter((event) => meter && isOf(subscription.customer, event) && isCounted(meter, event));
     const { quantity, precise, unmeasured } = meter

@@ -1,14 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PriceOverride } from '#schemas/price-span.ts';
-import { overrideAt, priceSpansOf } from '../../../../rater/price/price-timeline.ts';
+import { type OverriddenCharge, overrideAt, priceSpansOf } from '../../../../rater/price/price-timeline.ts';
 import { priceOf } from '../../../support/prices.ts';
 
 const json = { model: 'per_unit', unit_amount: '1' } as const;
 const price = priceOf(json);
-const own = (meter: string | null = 'm') => ({
-  charge: { code: 'c', name: 'C', meter, price },
-  storedCharge: { code: 'c', name: 'C', meter, price: json },
+const sums = { aggregation: 'sum', rounding: null } as const;
+type Meter = OverriddenCharge['meter'];
+const own = (meter: Meter = sums) => ({
+  charge: { code: 'c', name: 'C', meter: 'm', price },
+  storedCharge: { code: 'c', name: 'C', meter: 'm', price: json },
+  meter,
 });
 const override = (
   id: string,
@@ -29,7 +32,7 @@ const override = (
   ...more,
 });
 const time = { start: 100, end: 200 };
-const of = (overrides: readonly PriceOverride[], meter: string | null = 'm'): string[] | undefined =>
+const of = (overrides: readonly PriceOverride[], meter?: Meter): string[] | undefined =>
   priceSpansOf(own(meter), time, overrides)?.map(
     ({ span, tiers, sources }) => `${span.start}-${span.end} ${sources.priceOverrideId ?? 'own'} ${tiers}`,
   );
@@ -75,12 +78,22 @@ describe('which price stands when', () => {
     expect(of(overrides.toReversed())).toEqual(expected);
   });
 
-  it.each([
-    ['before it', [override('a', 0, null)], ['100-200 a restart']],
-    ['at its beginning', [override('a', 100, 101)], ['100-200 a restart']],
-    ['within it', [override('a', 101, null)], undefined],
-  ])('a charge without a meter has the price of the beginning: a price that began %s', (_, overrides, expected) => {
-    expect(of(overrides, null)).toEqual(expected);
+  const lasting = (['max', 'min', 'unique', 'latest', 'average', 'weighted_sum', 'percentile'] as const).map(
+    (aggregation) => [aggregation, { aggregation, rounding: null }] as const,
+  );
+  it.each<readonly [string, Meter]>([
+    ...lasting,
+    ['sum, rounded', { aggregation: 'sum', rounding: { mode: 'up', scale: 0 } as never }],
+  ])('parts of %s do not add up: the price of the beginning stands for all of the time', (_, meter) => {
+    expect(of([override('a', 0, null)], meter)).toEqual(['100-200 a restart']);
+    expect(of([override('a', 100, 101)], meter)).toEqual(['100-200 a restart']);
+    expect(of([override('a', 101, null)], meter)).toBeUndefined();
+  });
+
+  it('a charge without a meter is charged once, at the price of the beginning', () => {
+    const fee = { ...own(), meter: undefined };
+    expect(priceSpansOf(fee, time, [override('a', 100, 101)])).toMatchObject([{ span: time }]);
+    expect(priceSpansOf(fee, time, [override('a', 101, null)])).toBeUndefined();
   });
 
   it('the spans tile the time, each with the price that stands at each of its moments', () => {

@@ -1,0 +1,31 @@
+/** What no digest of the audit log holds, each with its reason: of columns, and of whole tables. */
+
+/** Columns of audited tables that no digest holds. */
+export const undigested: Readonly<Record<string, string>> = {
+  'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
+  'billing_runs.started_at': 'is what progress is told by, and decides nothing',
+  'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
+  'simulations.attempts':
+    'counts how often a simulation was taken that waits, and decides nothing of one that has ended',
+};
+
+/** Tables that hold no audited object. Lines of invoices are covered by the hash of their invoice. */
+export const unaudited: Readonly<Record<string, string>> = {
+  audit_log: 'is a chain itself, which is verified link by link',
+  audit_heads: 'is held against the last link of its chain',
+  outbox: 'says nothing that the entries beside it do not say, and is forgotten after 30 days',
+  invoice_series: 'is held against the last link of its chain',
+  data_keys: 'authenticate themselves: a wrapped key that was changed does not open',
+  idempotency_keys: 'hold answers for 24 hours; each is authenticated, and none decides what is billed',
+  ingest_gateways: 'are measurements of the installation, and no object',
+  ingest_counts: 'are measurements, held against the store by GET /v1/reconciliation',
+  stream_losses: 'are measurements of the installation, and no object',
+  identity_checks: 'is progress of a process, and moves with every event',
+  rating_failures: 'say what was not rated, and nothing is billed by them',
+  rating_run_periods: 'are what a dry run looked at, and nothing is billed by them',
+  rating_run_lines: 'are forgotten after 30 days, and nothing is billed by them',
+  rating_run_totals: 'are sums of lines that nothing is billed by',
+  schema_migrations: 'belongs to the installation',
+  simulation_shards: 'are work that is left of a simulation, and gone with its end',
+  simulation_results: 'bill nothing, and are computed again from a simulation by whoever asks for the same one',
+};
