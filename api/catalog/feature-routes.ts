@@ -1,7 +1,8 @@
 /** `/v1/features`: what plans entitle to. */
 import { FailureError } from '#schemas/failures.ts';
-import { FeatureId, FeaturePatch, Feature as FeatureSchema, NewFeature } from '#schemas/http/features.ts';
+import { FeatureId, FeaturePatch, Feature as FeatureSchema, GivenFeature, NewFeature } from '#schemas/http/features.ts';
 import { NoContent } from '#schemas/http/fields.ts';
+import { newNameFault } from '#schemas/names.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, headToJson, refuseFaults, updated } from '../route/resource-fields.ts';
@@ -82,12 +83,14 @@ export const featureRoutes = (routes: Routes, ports: FeaturePorts): void => {
       url: '/v1/features',
       operation: 'createFeature',
       summary: 'Create a feature that plans can entitle to',
-      body: NewFeature,
+      body: GivenFeature,
+      documentedBody: NewFeature,
       answers: { 201: FeatureSchema },
       failures: ['FEATURE_ALREADY_EXISTS'],
     },
     async ({ db, body, nowMs }) => {
       const { code, name, type, metadata = {} } = body;
+      refuseFaults([newNameFault(code, 'code')].filter((fault) => fault !== undefined));
       const feature = { code, name, type, metadata, meterId: await meterIdOf(catalog, db, body) };
       const added = found(await catalog.addFeature(db, feature, new Date(nowMs)), 'FEATURE_ALREADY_EXISTS');
       return created('feature', '/v1/features', featureJson(added));

@@ -40,13 +40,13 @@ SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
   i.position AS invoice_position,
   (SELECT json_object_agg(o.id, o.price) FROM price_overrides o
-    WHERE o.organization_id = l.organization_id AND o.id IN (
-      SELECT one -> 'sources' ->> 'price_override_id' FROM json_array_elements(l.line -> 'price_spans') AS one)
+    WHERE o.organization_id = l.organization_id AND o.id = ANY (ARRAY(
+      SELECT one -> 'sources' ->> 'price_override_id' FROM json_array_elements(l.line -> 'price_spans') AS one))
   ) AS override_prices,
   (SELECT json_object_agg(r.id, trim_scale(r.amount)::text) FROM credit_unit_rates r
-    WHERE r.organization_id = l.organization_id AND r.id IN (
+    WHERE r.organization_id = l.organization_id AND r.id = ANY (ARRAY(
       SELECT json_array_elements_text(one -> 'sources' -> 'credit_unit_rate_ids')
-      FROM json_array_elements(l.line -> 'price_spans') AS one)
+      FROM json_array_elements(l.line -> 'price_spans') AS one))
   ) AS credit_rates
 FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id JOIN customers c ON c.id = p.customer_id
 JOIN plan_versions v ON v.id = l.plan_version_id

@@ -217,11 +217,12 @@ export const createSimulations = (postgres: Postgres, leaseSeconds: number): Sim
 
     takeWatermark: async ({ id }, watermark) => {
       const { rows } = await postgres.query<{ watermark: bigint }>(
-        'UPDATE simulations SET watermark = coalesce(watermark, $2) WHERE id = $1 RETURNING watermark',
+        `UPDATE simulations SET watermark = coalesce(watermark, $2) WHERE id = $1 AND state = 'queued'
+         RETURNING watermark`,
         [id, watermark],
       );
-      assert(rows[0], `the simulation ${id} is gone`);
-      return rows[0].watermark;
+      // One that was cancelled meanwhile keeps what its last entry says of it, and is not cut any more.
+      return rows[0]?.watermark ?? watermark;
     },
 
     putBack: async (simulation) => {

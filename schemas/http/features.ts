@@ -29,19 +29,24 @@ const FeatureTypeName = Type.Enum([...featureTypes], {
   description: 'A switch is on or off, a limit is a number that the caller holds, a metered one is used up. For good.',
 });
 
+const givenFields = {
+  code: Code,
+  name: Name,
+  type: FeatureTypeName,
+  meter: Type.Optional(
+    Type.Unsafe<string>({
+      ...Code,
+      description: 'Of a metered feature alone: the meter that measures its use. For good.',
+    }),
+  ),
+  metadata: Type.Optional(Metadata),
+};
+
+/** That a code must not look like an id is refused by `newNameFault`, which says so in words. */
+export const GivenFeature = Type.Object(givenFields, closed);
+
 export const NewFeature = Type.Object(
-  {
-    code: NewCode,
-    name: Name,
-    type: FeatureTypeName,
-    meter: Type.Optional(
-      Type.Unsafe<string>({
-        ...Code,
-        description: 'Of a metered feature alone: the meter that measures its use. For good.',
-      }),
-    ),
-    metadata: Type.Optional(Metadata),
-  },
+  { ...givenFields, code: NewCode },
   { ...closed, title: 'NewFeature', examples: [newFeatureExample] },
 );
 

@@ -324,7 +324,7 @@ describe('the examples of the documents', () => {
     for (const asked of requestsOf(documents.api).filter(({ type }) => type !== undefined)) {
       // What we name ourselves can't be known before.
       const path = asked.path.replace(
-        /\/(subscriptions|api-keys)\/[^/]+/,
+        /\/(subscriptions|price-overrides|api-keys)\/[^/]+/,
         (_, kind) => `/${kind}/${made[`/v1/${kind}`]}`,
       );
       const { status, body } = await send(pipeline.stack.apiUrl, { ...asked, path });

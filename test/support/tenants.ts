@@ -111,6 +111,17 @@ export const newPriceOverride = (plan: string) => ({
   effective_from: '2040-01-01T00:00:00Z',
 });
 
+/** What prices may refer to. */
+const makePriceSources = async (api: Call): Promise<void> => {
+  const effective_from = '2040-01-01T00:00:00Z';
+  const book = { code: 'costs', name: 'Costs', dimensions: ['model'], currency: 'USD' };
+  await made(api, '/v1/cost-books', book);
+  const entries = [{ match: { model: 'small' }, unit_cost: '0.001' }];
+  await made(api, '/v1/cost-books/costs/versions', { effective_from, entries });
+  await made(api, '/v1/credit-units', { code: 'CRED', name: 'Credits' });
+  await made(api, '/v1/credit-units/CRED/rates', { effective_from, unit: 'USD', amount: '0.01' });
+};
+
 /** With `ingest` there is an event, too. */
 export const makeObjects = async (api: Call, externalId: string, ingest?: Call): Promise<Objects> => {
   const meters: { id: string }[] = [];
@@ -125,6 +136,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     email: 'someone@example.com',
   });
   await made(api, '/v1/price-overrides', newPriceOverride(plan.id));
+  await makePriceSources(api);
   const month = lastMonth();
   const started = new Date(month.start).toISOString();
   const subscription = await made(api, '/v1/subscriptions', {
