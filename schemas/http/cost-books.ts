@@ -22,7 +22,7 @@ import {
   resourceFields,
 } from '#schemas/http/fields.ts';
 import { codePattern, codeRule } from '#schemas/names.ts';
-import { dimensionsMax, MatchSchema } from '#schemas/price/matrix.ts';
+import { dimensionsMax, matchSchema } from '#schemas/price/matrix.ts';
 
 const newCostBookExample = {
   code: 'llm-costs',
@@ -112,12 +112,18 @@ export const CostBook = Type.Object(
 const costPattern = '^[0-9]{1,10}(\\.[0-9]{1,10})?$';
 const costAbout = 'a decimal such as "0.0000025", with at most 10 digits before and 10 after the point';
 const Cost = formed(costPattern, costAbout, { description: 'Of one unit, in the currency of the book.' });
-const Entries = Type.Array(Type.Object({ match: MatchSchema, unit_cost: Cost }, { ...closed, title: 'CostEntry' }), {
-  minItems: 1,
-  maxItems: entriesMax,
-  description:
-    'Of the entries that an event matches the one counts that names most dimensions, and of those the one that names the earlier.',
-});
+const Entries = Type.Array(
+  Type.Object(
+    { match: matchSchema(formed(codePattern, codeRule.about)), unit_cost: Cost },
+    { ...closed, title: 'CostEntry' },
+  ),
+  {
+    minItems: 1,
+    maxItems: entriesMax,
+    description:
+      'Of the entries that an event matches the one counts that names most dimensions, and of those the one that names the earlier.',
+  },
+);
 
 export const NewCostBookVersionDocument = Type.Object(
   {

@@ -1,4 +1,4 @@
-import { type TSchema, Type } from 'typebox';
+import { type TSchema, type TString, Type } from 'typebox';
 import { asObject, type Fault, fieldOf, type JsonObject, ownValue, readArray, readObject } from '#schemas/fault.ts';
 import {
   type CellPrice,
@@ -78,16 +78,19 @@ export const readMatch = (cell: JsonObject, parent: string, faults: Fault[]): Ma
   return faults.length === before ? Object.fromEntries(match) : undefined;
 };
 
-export const MatchSchema = Type.Record(Type.String(), Type.String({ pattern: valuePattern }), {
-  description: 'A value by dimension; a dimension that is not named, or is "*", takes any.',
-  minProperties: 1,
-  maxProperties: dimensionsMax,
-});
+/** `dimension` is what the name of one may be. */
+export const matchSchema = (dimension: TString) =>
+  Type.Record(dimension, Type.String({ pattern: valuePattern }), {
+    additionalProperties: false,
+    description: 'A value by dimension; a dimension that is not named, or is "*", takes any.',
+    minProperties: 1,
+    maxProperties: dimensionsMax,
+  });
 
 const cellSchema = (prefix: '' | 'New'): TSchema =>
   Type.Object(
     {
-      match: MatchSchema,
+      match: matchSchema(Type.String()),
       price: cellPriceSchema(prefix),
     },
     { additionalProperties: false, title: `${prefix}MatrixCell` },
