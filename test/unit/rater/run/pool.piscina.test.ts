@@ -110,7 +110,7 @@ describe('rating pool', () => {
           expect((await rateAll(pool, shardsOf(all, size))) === expected).toBe(true);
         },
       ),
-      { numRuns: scaled(12), endOnFailure: true },
+      { numRuns: scaled(6), endOnFailure: true },
     );
   }, 600_000);
 
