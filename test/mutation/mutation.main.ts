@@ -36,6 +36,8 @@ const sources = [
 const tests = [
   ...inFolder('test/unit/rater/price', /\.test\.ts$/),
   ...inFolder('test/unit/schemas', /^(?:money|quantity|price.*)\.test\.ts$/),
+  // Previews are what makes usage of events in code.
+  'test/unit/api/catalog/preview-price.test.ts',
 ];
 
 /** The tests that are named as the file is come first: most mutants end there. */

@@ -30,8 +30,10 @@ describe('a bound over all charges', () => {
     const applied = applyPeriodBounds(bounds, amount(charged));
     expect([applied?.code, applied && formatPreciseAmount(applied.priced.precise)]).toEqual([code, difference]);
     const step = applied?.priced.steps[0];
+    expect(applied?.priced.steps.length).toBe(applied && 1);
     if (step) {
       expect(formatPreciseAmount(step.amount)).toBe(difference);
+      expect(step.kind).toBe(code === 'spend_cap' ? 'maximum' : 'minimum');
       expect(formatAmount(step.flatAmount)).toBe(code === 'spend_cap' ? cap : minimum);
     }
   });

@@ -43,6 +43,92 @@ const subscription = (charges: Charge[], perMeter: Record<string, string>): Peri
 /** The steps that bring an amount to a bound. */
 const bounds: readonly string[] = ['minimum', 'maximum'];
 
+describe('a billing period with more than the prices of its charges', () => {
+  const textOf = (period: PeriodToRate): unknown[] =>
+    ratePlan(period, { rounding: 'half_even' }).map((line) => {
+      const {
+        charge_code,
+        charge_name,
+        model,
+        meter,
+        position,
+        quantity: units,
+        amount: printed,
+      } = ratedLineToJson(line);
+      return [position, charge_code, charge_name, model, meter, units, printed];
+    });
+  const usage = subscription([flat, perUnit('calls', '0.125')], { calls: '3' });
+  const bound = (text: string) => ({ name: 'A bound', amount: amount(text) });
+
+  it('has no further line where what is charged lies within the bounds, or where there are none', () => {
+    expect(textOf({ ...usage, bounds: {} })).toHaveLength(2);
+    expect(textOf({ ...usage, bounds: { minimum_commitment: bound('20.38'), spend_cap: bound('20.38') } })).toEqual([
+      [1, 'base', 'Base fee', 'flat', null, '1', '20.00'],
+      [2, 'calls', 'Charge calls', 'per_unit', 'calls', '3', '0.38'],
+    ]);
+  });
+
+  it('has a line of what is missing, or is too much, behind those of the charges', () => {
+    const [, , missing] = ratePlan({ ...usage, bounds: { minimum_commitment: bound('25') } }, defaultRatingPolicy);
+    expect(missing && ratedLineToJson(missing)).toMatchObject({
+      position: 3,
+      charge_code: 'minimum_commitment',
+      charge_name: 'A bound',
+      model: 'minimum_commitment',
+      meter: null,
+      currency: 'USD',
+      rounding: 'half_up',
+      quantity: '1',
+      billable_quantity: '1',
+      precise_amount: '4.62',
+      amount: '4.62',
+      steps: [{ kind: 'minimum', flat_amount: '25', amount: '4.62' }],
+    });
+    const [, , over] = ratePlan({ ...usage, bounds: { spend_cap: bound('20') } }, defaultRatingPolicy);
+    expect(over && ratedLineToJson(over)).toMatchObject({
+      charge_code: 'spend_cap',
+      precise_amount: '-0.38',
+      steps: [{ kind: 'maximum', flat_amount: '20', amount: '-0.38' }],
+    });
+  });
+
+  it('has one line of a charge whose price changed, which says what was used under each price', () => {
+    const [charge] = [perUnit('calls', '0.125')];
+    const spanOf = (
+      start: number,
+      unitAmount: string,
+      used: { quantity: string; unmeasuredEvents?: bigint } | undefined,
+    ) => ({
+      span: { start, end: start + 1 },
+      tiers: 'restart' as const,
+      sources: start === 0 ? {} : { priceOverrideId: 'pov_1' },
+      price: priceOf({ model: 'per_unit', unit_amount: unitAmount }),
+      storedPrice: { model: 'per_unit' as const, unit_amount: unitAmount },
+      usage: used,
+    });
+    const spans = [
+      spanOf(0, '0.125', { quantity: '3', unmeasuredEvents: 2n }),
+      spanOf(1, '1', { quantity: '2' }),
+      spanOf(2, '1', undefined),
+    ];
+    const period = { ...subscription([charge as Charge, flat], { calls: '99' }), priceSpans: { calls: spans } };
+    const [line, fee] = ratePlan(period, { rounding: 'half_even' });
+    expect(fee?.priceSpans).toBeUndefined();
+    expect(line && ratedLineToJson(line)).toMatchObject({
+      charge_code: 'calls',
+      quantity: '5',
+      rounding: 'half_even',
+      precise_amount: '2.375',
+      amount: '2.38',
+      price_spans: [
+        { tiers: 'restart', sources: {}, quantity: '3', unmeasured_events: '2' },
+        { tiers: 'restart', sources: { price_override_id: 'pov_1' }, quantity: '2', unmeasured_events: '0' },
+        { quantity: '0', unmeasured_events: '0' },
+      ],
+    });
+  });
+});
+
 describe('the steps of a line', () => {
   it('[I13] sum exactly to its exact amount, and each is its own terms multiplied out', () => {
     fc.assert(
