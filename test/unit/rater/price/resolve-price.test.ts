@@ -231,6 +231,17 @@ describe('a price in credits', () => {
     expect(changeInstants(own, 'USD', { start: 0, end: 1000 }, rows)).toEqual([]);
   });
 
+  const sums = { aggregation: 'sum', rounding: null };
+  const plain = { model: 'per_unit', unit_amount: '2' };
+  const cellsOf = (first: object, rest: object = plain, last: object = plain) => ({
+    model: 'matrix',
+    dimensions: ['model'],
+    cells: [
+      { match: { model: 'small' }, price: first },
+      { match: { model: 'large' }, price: last },
+    ],
+    default_price: rest,
+  });
   it.each<[string, object, object | undefined, string[]]>([
     ['units are counted on', graduated, { aggregation: 'sum', rounding: null }, ['restart', 'continue', 'continue']],
     ['a level is no sum', graduated, { aggregation: 'max', rounding: null }, ['restart']],
@@ -242,6 +253,20 @@ describe('a price in credits', () => {
       ['restart'],
     ],
     ['a fee is charged once', { model: 'flat', amount: '1' }, undefined, ['restart']],
+    ['so much a unit', plain, sums, ['restart', 'continue', 'continue']],
+    [
+      'started packages',
+      { model: 'package', package_amount: '1', package_size: '9' },
+      sums,
+      ['restart', 'continue', 'continue'],
+    ],
+    ['cells of so much a unit', cellsOf(plain), sums, ['restart', 'restart', 'restart']],
+    ['a cell with free units', cellsOf({ ...plain, free_units: '1' }), sums, ['restart']],
+    ['a cell with a least', cellsOf({ ...plain, minimum_amount: '1' }), sums, ['restart']],
+    ['a cell with a most', cellsOf({ ...plain, maximum_amount: '1' }), sums, ['restart']],
+    ['a cell with tiers', cellsOf(graduated), sums, ['restart']],
+    ['tiers where no cell matches', cellsOf(plain, graduated), sums, ['restart']],
+    ['the last of the cells', cellsOf(plain, plain, graduated), sums, ['restart']],
   ])('is cut where parts add up: %s', (_, price, meter, tiers) => {
     const referring = charge(price, 'AIC');
     const stretch = {
@@ -256,5 +281,17 @@ describe('a price in credits', () => {
     expect([spans[0]?.span.start, spans.at(-1)?.span.end]).toEqual([0, 1000]);
     expect(spans[0]?.sources).toEqual({ priceOverrideId: 'pov_1', creditUnitRateIds: ['over', 'gold-1'] });
     for (const span of spans) expect(span.storedPrice).toEqual(priceToJson(span.price));
+  });
+
+  it('is not cut where it refers to nothing', () => {
+    const { price } = charge(graduated);
+    const own = {
+      span: { start: 0, end: 1000 },
+      tiers: 'continue' as const,
+      sources: {},
+      price,
+      storedPrice: priceToJson(price),
+    };
+    expect(cutBySources(own, null, 'USD', { aggregation: 'sum', rounding: null }, rows)).toEqual([own]);
   });
 });
