@@ -196,6 +196,27 @@ describe('prices that change inside a billing period', () => {
     ]);
   });
 
+  it('has steps without a time where one price stood all the time, and a fee as it is', () => {
+    const [step] = ratedParts([[priceOf(perUnit('2')), quantityOf('3')]]).steps;
+    expect(step && 'span' in step).toBe(false);
+    const fee = ratedParts([[priceOf({ model: 'flat', amount: '7' }), quantityOf('1')]]);
+    expect([formatPreciseAmount(fee.precise), fee.steps.length]).toEqual(['7', 1]);
+    expect(priceSpans([])).toEqual({ precise: 0n, billableQuantity: 0n, steps: [] });
+  });
+
+  it('says of units below zero that they are, and of none nothing', () => {
+    const goesOn = (quantity: string) =>
+      ratedParts([
+        [priceOf(perUnit('1')), quantityOf('3')],
+        [priceOf(perUnit('1')), quantityOf(quantity), 'continue'],
+      ]).steps.map(({ kind, units }) => [kind, units]);
+    expect(goesOn('0')).toEqual([['units', quantityOf('3')]]);
+    expect(goesOn('-1')).toEqual([
+      ['units', quantityOf('3')],
+      ['below_zero', quantityOf('-1')],
+    ]);
+  });
+
   const continuing = fc.oneof(
     perUnitPrices,
     graduatedPrices,

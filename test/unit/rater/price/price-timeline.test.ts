@@ -78,6 +78,16 @@ describe('which price stands when', () => {
     expect(of(overrides.toReversed())).toEqual(expected);
   });
 
+  it('each time has the price that stands in it, and its JSON', () => {
+    const dearer = { model: 'per_unit', unit_amount: '9' } as const;
+    const other = override('a', 120, 150, { price: priceOf(dearer), storedPrice: dearer });
+    expect(priceSpansOf(own(), time, [other])?.map(({ price: one, storedPrice }) => [one, storedPrice])).toEqual([
+      [price, json],
+      [priceOf(dearer), dearer],
+      [price, json],
+    ]);
+  });
+
   const lasting = (['max', 'min', 'unique', 'latest', 'average', 'weighted_sum', 'percentile'] as const).map(
     (aggregation) => [aggregation, { aggregation, rounding: null }] as const,
   );
