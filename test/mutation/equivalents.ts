@@ -77,6 +77,19 @@ export const equivalents: readonly Equivalent[] = [
     changes: ['!parts.has(part) && cellPrice.minimumAmount === null -> false', 'removed'],
     reason: `${onlyFaster}; a cell without usage has no step`,
   },
+  { path: 'rater/price/matrix.ts', within: 'if (known) return', changes: ['known -> false'], reason: onlyFaster },
+  {
+    path: 'rater/price/matrix.ts',
+    within: 'const owing =',
+    changes: ['cell.price.minimumAmount === null -> false'],
+    reason: `${onlyFaster}; a cell that owes nothing has no step`,
+  },
+  {
+    path: 'rater/price/matrix.ts',
+    within: 'placesByPrice.set(price, places)',
+    changes: ['removed', 'price, places -> places, price'],
+    reason: onlyFaster,
+  },
   {
     path: 'rater/price/percentage.ts',
     within: 'add(partNames.belowZero,',
