@@ -2,7 +2,7 @@
  * What comes of a run: `billing` issues invoices; `rating` keeps rated lines as a billing run would; `dry_rating` keeps
  * its lines apart from all that is billed.
  */
-export const runKinds = ['billing', 'rating', 'dry_rating'] as const;
+const runKinds = ['billing', 'rating', 'dry_rating'] as const;
 export type RunKind = (typeof runKinds)[number];
 
 /**

@@ -10,7 +10,7 @@ export const entriesMax = resolvedCellsMax;
 const matchBytesMax = 800_000;
 
 /** With the decimals of a factor they are those of a price. */
-export const costDigits = { integerDigits: 10, decimals: 10 };
+const costDigits = { integerDigits: 10, decimals: 10 };
 const costAbout = 'at most 10 digits before and 10 after the point, so that the product with a factor is exact';
 
 export type CostEntry = { readonly match: Match; readonly unitCost: Amount };

@@ -14,7 +14,7 @@ export const resets = ['billing_period', 'day', 'week', 'month', 'quarter', 'yea
 export type Reset = (typeof resets)[number];
 /** What is to become of usage beyond the allowance. */
 export const overages = ['allowed', 'refused'] as const;
-export type Overage = (typeof overages)[number];
+type Overage = (typeof overages)[number];
 
 type Terms =
   | { readonly type: 'switch'; readonly enabled: boolean }

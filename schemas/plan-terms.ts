@@ -14,7 +14,7 @@ import { type Interval, readInterval } from '#schemas/interval.ts';
 import { type Amount, formatAmount, isWholeMinorUnits, zeroAmount } from '#schemas/money.ts';
 
 /** The sum of all lines of a billing period of a subscription is brought to it by a line of this name. */
-export type PeriodBound = {
+type PeriodBound = {
   readonly name: string;
   /** In the plan's own currency. */
   readonly amount: Amount;

@@ -133,12 +133,19 @@ const readTerms = (object: JsonObject, kind: PlanKind, faults: Fault[]): PlanTer
   return currency && general && { currency, charges, ...general };
 };
 
+/** The code of a charge as it was sent, whatever else is wrong with it. */
+const sentCode = (item: unknown): string | undefined => {
+  const object = asObject(item, '', []);
+  const code = object && ownValue(object, 'code');
+  return typeof code === 'string' ? code : undefined;
+};
+
 /** Compared as they were sent, so that a charge with another fault still counts as the first or the second one. */
 const addDuplicateCodes = (items: readonly unknown[], faults: Fault[]): void => {
   const firstByCode = new Map<string, number>();
   for (const [index, item] of items.entries()) {
-    const code = asObject(item, '', []) && ownValue(item as JsonObject, 'code');
-    if (typeof code !== 'string') continue;
+    const code = sentCode(item);
+    if (code === undefined) continue;
     const first = firstByCode.get(code);
     if (first === undefined) firstByCode.set(code, index);
     else
@@ -153,8 +160,8 @@ const addDuplicateCodes = (items: readonly unknown[], faults: Fault[]): void => 
 /** A bound over all charges has a line of its own, which is told from those of the charges by its code. */
 const addCodesOfBounds = (object: JsonObject, items: readonly unknown[], faults: Fault[]): void => {
   for (const [index, item] of items.entries()) {
-    const code = asObject(item, '', []) && ownValue(item as JsonObject, 'code');
-    if (typeof code === 'string' && isPeriodBound(code) && (ownValue(object, code) ?? null) !== null)
+    const code = sentCode(item);
+    if (code !== undefined && isPeriodBound(code) && (ownValue(object, code) ?? null) !== null)
       faults.push({
         field: `charges[${index}].code`,
         code: 'not_allowed',
@@ -166,8 +173,8 @@ const addCodesOfBounds = (object: JsonObject, items: readonly unknown[], faults:
 /** Not a matter of `readCharge`, which reads what is stored, too: plans from before the rule are billed as they are. */
 const addForbiddenCodes = (items: readonly unknown[], faults: Fault[]): void => {
   for (const [index, item] of items.entries()) {
-    const code = asObject(item, '', []) && ownValue(item as JsonObject, 'code');
-    const fault = typeof code === 'string' ? newNameFault(code, `charges[${index}].code`) : undefined;
+    const code = sentCode(item);
+    const fault = code === undefined ? undefined : newNameFault(code, `charges[${index}].code`);
     if (fault) faults.push(fault);
   }
 };

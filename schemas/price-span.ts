@@ -1,6 +1,6 @@
 /** Prices that change inside a billing period: which one stood when. Shared by rater and api. */
 import { formatPeriod, type Instant, type Period, type PeriodJson, periodFromJson } from '#schemas/period.ts';
-import type { Price, PriceJson } from '#schemas/price/price.ts';
+import type { Price, PriceJson, PriceModel } from '#schemas/price/price.ts';
 
 /**
  * How the units under a price are counted: `restart` from the first unit again, or `continue` behind those of the price
@@ -8,6 +8,10 @@ import type { Price, PriceJson } from '#schemas/price/price.ts';
  */
 export const tierCounts = ['restart', 'continue'] as const;
 export type TierCount = (typeof tierCounts)[number];
+
+/** Models of which the steps fill up in order, so that a slice of the units is a slice of the steps. */
+const continuingModels: readonly PriceModel[] = ['per_unit', 'graduated', 'package', 'graduated_percentage'];
+export const canContinue = ({ model }: Price): boolean => continuingModels.includes(model);
 
 /** Which rows a price came from, so that the line can be rated again; none for what the plan version says. */
 export type PriceSources = {
@@ -41,7 +45,7 @@ export const priceSourcesToJson = (sources: PriceSources): PriceSourcesJson => (
   ...(sources.creditUnitRateIds !== undefined && { credit_unit_rate_ids: sources.creditUnitRateIds }),
 });
 
-export const priceSourcesFromJson = (json: PriceSourcesJson): PriceSources => ({
+const priceSourcesFromJson = (json: PriceSourcesJson): PriceSources => ({
   ...(json.price_override_id !== undefined && { priceOverrideId: json.price_override_id }),
   ...(json.cost_book_version_id !== undefined && { costBookVersionId: json.cost_book_version_id }),
   ...(json.credit_unit_rate_ids !== undefined && { creditUnitRateIds: json.credit_unit_rate_ids }),

@@ -87,7 +87,7 @@ export type Priced = {
 };
 
 /** What made a line: the price of a charge, or what holds over all charges of a billing period. */
-export type LineModel = PriceModel | PeriodBoundName;
+type LineModel = PriceModel | PeriodBoundName;
 
 export type RatedCharge = Priced & {
   readonly chargeCode: string;

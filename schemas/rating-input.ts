@@ -49,7 +49,7 @@ export type RatingInput = {
 };
 
 /** A price as it is stored, and the time in which it stood. */
-export type InputSpan = PriceSpan & { readonly storedPrice: PriceJson };
+type InputSpan = PriceSpan & { readonly storedPrice: PriceJson };
 
 export const ratingHashVersion = 1;
 

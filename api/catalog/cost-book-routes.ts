@@ -14,10 +14,9 @@ import {
   CostBookVersion as VersionSchema,
 } from '#schemas/http/cost-books.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import { newNameFault } from '#schemas/names.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, headToJson, readInstant, refuseFaults } from '../route/resource-fields.ts';
+import { created, found, headToJson, readInstant, refuseIdForm } from '../route/resource-fields.ts';
 import type {
   CostBook,
   CostBookStore,
@@ -166,7 +165,7 @@ export const costBookRoutes = (routes: Routes, ports: CostBookPorts): void => {
       failures: ['COST_BOOK_ALREADY_EXISTS'],
     },
     async ({ db, body, nowMs }) => {
-      refuseFaults([newNameFault(body.code, 'code')].filter((fault) => fault !== undefined));
+      refuseIdForm(body.code, 'code');
       const book = { ...body, metadata: body.metadata ?? {} };
       const added = found(await costBooks.addCostBook(db, book, new Date(nowMs)), 'COST_BOOK_ALREADY_EXISTS');
       return created('cost_book', url, bookToJson(added, undefined));

@@ -2,10 +2,9 @@
 import { FailureError } from '#schemas/failures.ts';
 import { FeatureId, FeaturePatch, Feature as FeatureSchema, GivenFeature, NewFeature } from '#schemas/http/features.ts';
 import { NoContent } from '#schemas/http/fields.ts';
-import { newNameFault } from '#schemas/names.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, headToJson, refuseFaults, updated } from '../route/resource-fields.ts';
+import { created, found, headToJson, refuseFaults, refuseIdForm, updated } from '../route/resource-fields.ts';
 import type { CatalogStore } from './catalog.postgres.ts';
 import type { Feature } from './features.postgres.ts';
 
@@ -90,7 +89,7 @@ export const featureRoutes = (routes: Routes, ports: FeaturePorts): void => {
     },
     async ({ db, body, nowMs }) => {
       const { code, name, type, metadata = {} } = body;
-      refuseFaults([newNameFault(code, 'code')].filter((fault) => fault !== undefined));
+      refuseIdForm(code, 'code');
       const feature = { code, name, type, metadata, meterId: await meterIdOf(catalog, db, body) };
       const added = found(await catalog.addFeature(db, feature, new Date(nowMs)), 'FEATURE_ALREADY_EXISTS');
       return created('feature', '/v1/features', featureJson(added));

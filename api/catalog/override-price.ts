@@ -14,7 +14,7 @@ import { type ChargeJson, currenciesOf } from '#schemas/plan.ts';
 import { creditFaults } from '#schemas/price/credits.ts';
 import { addsUp, meterFaults } from '#schemas/price/meter-fit.ts';
 import { type Price, priceFromJson, priceToJson } from '#schemas/price/price.ts';
-import type { TierCount } from '#schemas/price-span.ts';
+import { canContinue, type TierCount } from '#schemas/price-span.ts';
 import { sourceNamesOf } from '../../rater/price/source-rows.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
@@ -31,15 +31,12 @@ export type OverridePorts = {
   readonly customers: { readonly customerId: (db: Db, idOrExternalId: string) => Promise<string | undefined> };
 };
 
-/** Models of which the steps fill up in order, so that a slice of the units is one of the steps. */
-const continuing: readonly string[] = ['per_unit', 'graduated', 'package', 'graduated_percentage'];
-
 type Meter = Pick<MeterDefinition, 'aggregation' | 'groupBy' | 'rounding'>;
 
 const continueFaults = (price: Price, meter: Meter | undefined): Fault[] => {
   const field = 'tiers';
   const code = 'not_allowed';
-  if (!continuing.includes(price.model))
+  if (!canContinue(price))
     return [{ field, code, message: `must be restart: a price of model ${price.model} has no units to go on from` }];
   if (meter && !addsUp(meter))
     return [{ field, code, message: 'must be restart: the meter has to sum or count, without rounding' }];

@@ -1,13 +1,12 @@
 /** Price overrides: rows of PostgreSQL, and what of billing bounds them. */
 import { newId } from '#platform/process/ids.ts';
-import { lookUpColumn } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { ChargeJson } from '#schemas/plan.ts';
 import type { PriceJson } from '#schemas/price/price.ts';
 import type { TierCount } from '#schemas/price-span.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type Filter, type ListPage } from '../route/lists.ts';
+import { defineList, type ListPage, nameFilter } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 
 export type PriceOverride = ResourceHead & {
@@ -53,15 +52,6 @@ const fromRow = (row: OverrideRow): PriceOverride => ({
   ...headFromRow(row),
 });
 
-/** By id or by the caller's own name. */
-const named = (column: string, prefix: 'cus' | 'pln', own: 'external_id' | 'code', table: string): Filter => ({
-  column,
-  description: `Id or ${own} of a ${table.slice(0, -1)}.`,
-  test: (value, text) =>
-    `${column} = (SELECT n.id FROM ${table} n
-      WHERE n.organization_id = $1 AND n.${lookUpColumn(prefix, text, own)} = ${value})`,
-});
-
 const overrideList = defineList({
   name: 'price_overrides',
   columns,
@@ -73,8 +63,8 @@ const overrideList = defineList({
     effective_from: { column: 'effective_from', type: 'timestamptz' },
   },
   filters: {
-    plan: named('plan_id', 'pln', 'code', 'plans'),
-    customer_id: named('customer_id', 'cus', 'external_id', 'customers'),
+    plan: nameFilter('plan_id', 'pln', 'code', 'plans'),
+    customer_id: nameFilter('customer_id', 'cus', 'external_id', 'customers'),
     charge: { column: 'charge_code' },
   },
   times: { created_at: 'created_at', effective_from: 'effective_from' },

@@ -8,10 +8,9 @@ import {
   patchedPersonal,
   WrittenCustomer,
 } from '#schemas/http/customers.ts';
-import { newNameFault } from '#schemas/names.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, headToJson, refuseFaults, updated } from '../route/resource-fields.ts';
+import { created, found, headToJson, refuseIdForm, updated } from '../route/resource-fields.ts';
 import type { Customer, CustomerStore } from './customers.postgres.ts';
 
 export type CustomerPorts = {
@@ -51,7 +50,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
     },
     async ({ db, body, nowMs }) => {
       const { external_id: externalId, currency = null, metadata = {}, ...personal } = body;
-      refuseFaults([newNameFault(externalId, 'external_id')].filter((fault) => fault !== undefined));
+      refuseIdForm(externalId, 'external_id');
       const row = found(
         await customers.addCustomer(db, { externalId, personal, currency, metadata }, new Date(nowMs)),
         'CUSTOMER_ALREADY_EXISTS',

@@ -5,7 +5,7 @@ import type { Personal } from '#schemas/http/customers.ts';
 import { lookUpColumn, splitNames } from '#schemas/names.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type Filter, type ListPage } from '../route/lists.ts';
+import { defineList, type Filter, type ListPage, nameFilter } from '../route/lists.ts';
 import { headFromRow, type ResourceHead } from '../route/resource-fields.ts';
 
 type StoredCustomer = {
@@ -43,13 +43,8 @@ const customerColumns = 'id, external_id, name, personal, currency, metadata, ve
 /** The column that a customer is looked up in. */
 const customerColumn = (idOrExternalId: string): string => lookUpColumn('cus', idOrExternalId, 'external_id');
 
-/** A filter on a customer, by id or external id; one that is not there has nothing. */
-export const customerFilter = (column: string): Filter => ({
-  column,
-  description: 'Id or external id of a customer.',
-  test: (value, text) =>
-    `${column} = (SELECT c.id FROM customers c WHERE c.organization_id = $1 AND c.${customerColumn(text)} = ${value})`,
-});
+/** A filter on a customer. */
+export const customerFilter = (column: string): Filter => nameFilter(column, 'cus', 'external_id', 'customers');
 
 export const customerList = defineList({
   name: 'customers',

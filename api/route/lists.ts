@@ -9,6 +9,7 @@ import { type TSchema, Type } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { unknownFieldMessage } from '#schemas/fault.ts';
 import { examplePage } from '#schemas/http/example-parts.ts';
+import { lookUpColumn } from '#schemas/names.ts';
 import { type Cursors, cursorCharsMax, cursorPattern, type Position } from './cursors.ts';
 import { readTimeFilter, timeFilterPattern } from './time-filter.ts';
 
@@ -36,6 +37,20 @@ export type Filter = {
    */
   readonly test?: (value: string, text: string) => string;
 };
+
+/** A filter on an object in another table, by its id or by the caller's own name; one that is not there has nothing. */
+export const nameFilter = (
+  column: string,
+  prefix: 'cus' | 'pln',
+  own: 'external_id' | 'code',
+  table: string,
+): Filter => ({
+  column,
+  description: `Id or ${own.replace('_', ' ')} of a ${table.slice(0, -1)}.`,
+  test: (value, text) =>
+    `${column} = (SELECT n.id FROM ${table} n
+      WHERE n.organization_id = $1 AND n.${lookUpColumn(prefix, text, own)} = ${value})`,
+});
 
 /** All texts of SQL are ours; what callers send goes through parameters. */
 export type ListDefinition = {

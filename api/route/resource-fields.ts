@@ -3,6 +3,7 @@
  */
 import { type FailureCode, FailureError, type Fault } from '#schemas/failures.ts';
 import { formatInstant, instantFromText } from '#schemas/instant.ts';
+import { newNameFault } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { Done } from './define-route.ts';
 
@@ -42,6 +43,10 @@ export const readInstant = (value: unknown, field: string, faults: Fault[]): num
 export const refuseFaults = (faults: readonly Fault[]): void => {
   if (faults.length > 0) throw new FailureError('VALIDATION_FAILED', undefined, faults);
 };
+
+/** A name of the caller's own that has the form of an id is refused. */
+export const refuseIdForm = (name: string, field: string): void =>
+  refuseFaults([newNameFault(name, field)].filter((fault) => fault !== undefined));
 
 /** What the row of each resource has. */
 export type ResourceRow = {

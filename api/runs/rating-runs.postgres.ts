@@ -18,7 +18,7 @@ import {
 } from './runs.postgres.ts';
 
 /** What the lines in one currency come to. */
-export type RunTotal = { readonly currency: Currency; readonly lines: number; readonly amount: string };
+type RunTotal = { readonly currency: Currency; readonly lines: number; readonly amount: string };
 
 export type RatingRun = Run & {
   readonly isDry: boolean;

@@ -145,7 +145,7 @@ const resultFromRow = (row: ResultRow): SimulationResult => {
 
 const resultColumns = 'candidate, customer_id, external_id, currency, baseline::text, amount::text, failure';
 
-export const resultOutcomes = ['up', 'down', 'equal', 'failed'] as const;
+const resultOutcomes = ['up', 'down', 'equal', 'failed'] as const;
 const outcomeTests: Readonly<Record<string, string>> = {
   up: 'amount > baseline',
   down: 'amount < baseline',

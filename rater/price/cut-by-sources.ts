@@ -9,7 +9,7 @@ import type { Currency } from '#schemas/currency.ts';
 import type { MeterDefinition } from '#schemas/meter.ts';
 import { addsUp } from '#schemas/price/meter-fit.ts';
 import type { Price } from '#schemas/price/price.ts';
-import type { TierCount } from '#schemas/price-span.ts';
+import { canContinue, type TierCount } from '#schemas/price-span.ts';
 import { zeroQuantity } from '#schemas/quantity.ts';
 import type { PricedSpan } from './price-timeline.ts';
 import { changeInstants, isReferring, resolvePrice, shownPrice } from './resolve-price.ts';
@@ -26,11 +26,8 @@ const isPlain = (price: Price): boolean =>
 /** How units are counted behind a cut; undefined where there is none to be. */
 const countOf = (price: Price, meter: Meter | undefined): TierCount | undefined => {
   if (!meter || !addsUp(meter)) return undefined;
+  if (canContinue(price)) return 'continue';
   switch (price.model) {
-    case 'per_unit':
-    case 'graduated':
-    case 'package':
-      return 'continue';
     case 'cost_book':
       return 'restart';
     case 'matrix':

@@ -40,7 +40,7 @@ const stepBetween = (step: PriceStep, before: PriceStep | undefined): PriceStep 
  * What the units behind the first `before` cost: rated up to the end, less rated up to the beginning. Slices of one
  * price add up to the whole, wherever they are cut. For models whose steps fill up in order.
  */
-export const priceSlice = (price: Price, before: Quantity, quantity: Quantity, parts: Parts): Priced => {
+const priceSlice = (price: Price, before: Quantity, quantity: Quantity, parts: Parts): Priced => {
   if (before === zeroQuantity) return priceUnits(price, quantity, parts);
   // Below zero: nothing is charged, as at any price (`takeFreeUnits`).
   if (quantity < zeroQuantity) return pricedOf(zeroQuantity, takeFreeUnits(quantity, zeroQuantity).steps);

@@ -10,7 +10,6 @@ import { type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts'
 import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
-import { noSourceRows } from '../price/source-rows.ts';
 import { standingOverrides } from './price-overrides.postgres.ts';
 import { sourceNamesIn, standingPriceSpans } from './price-spans.ts';
 import type { BillablePeriod, RatePorts } from './rate-period.ts';
@@ -151,10 +150,8 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       end: new Date(time.end),
     });
     const names = sourceNamesIn(periods, overrides);
-    const rows =
-      names.books.length + names.units.length === 0
-        ? noSourceRows
-        : await standingSourceRows(postgres, organizationId, names, time);
+    if (overrides.length + names.books.length + names.units.length === 0) return new Map();
+    const rows = await standingSourceRows(postgres, organizationId, names, time);
     return standingPriceSpans(periods, { overrides, rows, meters });
   },
 });

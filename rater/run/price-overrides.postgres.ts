@@ -16,11 +16,11 @@ type OverrideRow = {
   effective_until: Date | null;
 };
 
-export const overrideColumns =
+const overrideColumns =
   'id, plan_id, charge_code, customer_id, currency, price, tiers, effective_from, effective_until';
 
 /** A price was read when it was taken in; what does not read now is damage. */
-export const overrideFromRow = (row: OverrideRow): PriceOverride => {
+const overrideFromRow = (row: OverrideRow): PriceOverride => {
   const parsed = priceFromJson(row.price);
   assert(parsed.ok, `the price of ${row.id} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`);
   return {

@@ -64,7 +64,9 @@ export const standingPriceSpans = (
 
 /** What the prices refer to: those of the charges, and of the overrides that may stand in their place. */
 export const sourceNamesIn = (periods: readonly BillablePeriod[], overrides: readonly PriceOverride[]): SourceNames => {
-  const charged = periods.flatMap(({ charges, storedCharges }) =>
+  // Many periods have the very charges of few plan versions.
+  const lists = new Map(periods.map(({ charges, storedCharges }) => [charges, storedCharges]));
+  const charged = [...lists].flatMap(([charges, storedCharges]) =>
     charges.map(({ price }, index) => ({ price, creditUnit: storedCharges[index]?.credit_unit ?? null })),
   );
   return sourceNamesOf([...charged, ...overrides.map(({ price }) => ({ price, creditUnit: null }))]);

@@ -22,7 +22,7 @@ const periodsOf = ({ kind }: Shard): string =>
  * Locks the shard for the transaction; false where it is somebody else's by now, or was cut in two meanwhile. Then
  * nothing may be written of it.
  */
-export const lockHeldShard = async (client: Queryable, shard: Shard): Promise<boolean> => {
+const lockHeldShard = async (client: Queryable, shard: Shard): Promise<boolean> => {
   const { rows } = await client.query(
     `SELECT 1 FROM billing_run_shards WHERE run_id = $1 AND shard_number = $2 AND state = 'queued' AND attempts = $3
        AND billing_period_ids = $4 FOR UPDATE`,

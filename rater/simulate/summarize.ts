@@ -114,7 +114,7 @@ const distributionOf = (sorted: readonly Amount[], currency: Currency) => {
   };
 };
 
-export const topMax = 10;
+const topMax = 10;
 
 const changeJson = (baseline: Amount, amount: Amount, currency: Currency) => ({
   baseline: formatMinorUnits(baseline, currency),
@@ -166,7 +166,7 @@ const inCurrency = (currency: Currency, rows: readonly SummedUp[]) => {
   };
 };
 
-export const failuresShownMax = 20;
+const failuresShownMax = 20;
 
 const failuresOf = (rows: readonly SummedUp[]) =>
   rows

@@ -11,7 +11,7 @@ const PolicyRounding = Type.Enum([...policyRoundings], {
     'How the amount of a line is rounded to minor units: to the nearest, and of a half `half_up` takes the one away from zero, `half_even` the even one.',
 });
 
-export const organizationExample = {
+const organizationExample = {
   id: exampleId('org', 1),
   name: 'Example Inc.',
   tier: 'scale',

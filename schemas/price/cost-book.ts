@@ -16,7 +16,7 @@ import {
 import { oneQuantity } from '#schemas/quantity.ts';
 
 /** Where an event says its value of a dimension of the book. */
-export type BookDimension = { readonly dimension: string; readonly property: string };
+type BookDimension = { readonly dimension: string; readonly property: string };
 
 const bookField: Field<string> = {
   schema: () => formed(codeRule.pattern.source, codeRule.about, { description: 'Code of the cost book.' }),

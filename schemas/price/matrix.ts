@@ -27,7 +27,7 @@ export const dimensionsMax = 3;
 const cellsMax = 500;
 /** What the version of a cost book may come to. */
 export const resolvedCellsMax = 5_000;
-export const valuePattern = '^[^\\u0000]{1,255}$';
+const valuePattern = '^[^\\u0000]{1,255}$';
 const valueForm = new RegExp(valuePattern, 'u');
 /** Takes any value, like a dimension that is not named. */
 const wildcard = '*';
