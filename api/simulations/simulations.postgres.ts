@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { newId } from '#platform/process/ids.ts';
 import { notify } from '#platform/stores/notices.ts';
-import { type Currency, isCurrency } from '#schemas/currency.ts';
+import { isCurrency } from '#schemas/currency.ts';
 import { type Amount, parseStoredAmount } from '#schemas/money.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import {
@@ -14,7 +14,7 @@ import {
   simulationChannels,
   simulationStates,
 } from '#schemas/simulation.ts';
-import type { SimulationSummaryJson } from '../../rater/simulate/summarize.ts';
+import type { SimulationSummaryJson, SummedUp } from '../../rater/simulate/summarize.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
@@ -103,15 +103,7 @@ const simulationList = defineList({
 });
 
 /** What one candidate comes to for one customer in one currency. */
-export type SimulationResult = {
-  readonly candidate: number;
-  readonly customerId: string;
-  readonly externalId: string;
-  readonly currency: Currency;
-  readonly baseline: Amount | null;
-  readonly amount: Amount | null;
-  readonly failure: SimulationFailure | null;
-};
+export type SimulationResult = SummedUp & { readonly candidate: number };
 
 type ResultRow = {
   candidate: number;

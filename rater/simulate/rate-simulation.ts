@@ -22,7 +22,7 @@ import { measureShard, type RatePorts, StreamBehindError, takeWatermark } from '
 import type { PeriodsToSum } from './charge-sums.ts';
 import { sharedSpans } from './shared-spans.ts';
 import { type SimulatedMonth, type SimulatedPeriod, simulatedPeriods } from './simulated-periods.ts';
-import { type SimulationSummaryJson, summarize } from './summarize.ts';
+import { type SimulationSummaryJson, type SummedUp, summarize } from './summarize.ts';
 
 /** A simulation that waits for its next step outside of shards. */
 export type LeasedSimulation = {
@@ -50,16 +50,10 @@ export type SimulationShard = {
 };
 
 /** What one candidate comes to for one customer in one currency. */
-export type SimulatedSum = {
+export type SimulatedSum = SummedUp & {
   readonly customerNumber: number;
-  readonly customerId: string;
-  readonly externalId: string;
   /** From 1. */
   readonly candidate: number;
-  readonly currency: Currency;
-  readonly baseline: Amount | null;
-  readonly amount: Amount | null;
-  readonly failure: SimulationFailure | null;
 };
 
 export type SimulatePorts = Pick<RatePorts, 'lastSequence' | 'isChecked' | 'highestStored' | 'readQuantities'> & {
