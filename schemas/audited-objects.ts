@@ -148,6 +148,16 @@ const withCurrency = (before: AuditedObject): AuditedObject => ({
   columns: { ...before.columns, currency: 'text' },
 });
 
+/** Beside what they had before billing periods followed a calendar and a clock other than those of UTC. */
+const withColumns = (
+  before: AuditedObject,
+  form: number,
+  columns: Readonly<Record<string, ColumnForm>>,
+): AuditedObject => {
+  const { earlier = [], ...newest } = before;
+  return { ...before, form, earlier: [newest, ...earlier], columns: { ...before.columns, ...columns } };
+};
+
 const rateColumns = { effective_from: 'instant', unit: 'text', amount: 'text' } as const;
 
 /** Of runs from before there were billing periods. */
@@ -348,8 +358,13 @@ export const auditedObjects = {
     default_cost: 'text',
   }),
   credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
-  customer: withCurrency(ofOneRow.customer),
-  subscription: withCurrency(ofOneRow.subscription),
+  customer: withColumns(withCurrency(ofOneRow.customer), 3, { time_zone: 'text' }),
+  subscription: withColumns(withCurrency(ofOneRow.subscription), 3, {
+    interval_unit: 'text',
+    interval_count: 'text',
+    billing_anchor: 'text',
+    time_zone: 'text',
+  }),
   billing_run: {
     ...billingRunOfForm2,
     form: 3,
