@@ -150,7 +150,8 @@ export const createCustomerStore = (vault: Vault) => {
     /** By id or external id, without opening what is sealed. */
     payer: async (db: Db, idOrExternalId: string): Promise<Payer | undefined> => {
       const { rows } = await db.query<Payer>(
-        `SELECT id, currency, time_zone AS "timeZone" FROM customers WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
+        `SELECT id, currency, time_zone AS "timeZone" FROM customers
+         WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
         [db.organizationId, idOrExternalId],
       );
       return rows[0];

@@ -56,7 +56,7 @@ export type FreshPeriod = CutPeriod & {
 /** No zone is further behind UTC. */
 const behindMsMax = 86_400_000;
 
-/** In the order of subscriptions and of time: what would be cut of them up to a month of the calendar, such as 2026-10. */
+/** In the order of subscriptions and of time: what would be cut of them up to a month, such as 2026-10. */
 export const freshPeriods = async (
   client: Queryable,
   organizationId: string,

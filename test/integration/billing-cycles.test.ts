@@ -1,4 +1,4 @@
-/** Billing periods of any interval, from any anchor, in the time zone of the customer: what is billed when, and of what. */
+/** Billing periods of any interval, from any anchor, in the time zone of the customer: what is billed when. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmRequest } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
