@@ -82,14 +82,17 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
 // written of it where billing looks.
 const insertDryPeriods = `
 INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id, segment,
-  span_start, span_end)
-SELECT $1, p.id, $2, p.subscription_id, p.customer_id, p.plan_version_id, p.segment, p.span_start, p.span_end
+  span_start, span_end, billing_start, billing_end)
+SELECT $1, p.id, $2, p.subscription_id, p.customer_id, p.plan_version_id, p.segment, p.span_start, p.span_end,
+  p.billing_start, p.billing_end
 FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_month = $3
   AND ($4::text IS NULL OR p.customer_id = $4) AND ($5::text IS NULL OR p.subscription_id = $5)
 UNION ALL
-SELECT $1, n.id, $2, n.subscription_id, n.customer_id, n.plan_version_id, n.segment, n.span_start, n.span_end
-FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::integer[], $11::timestamptz[], $12::timestamptz[])
-  AS n (id, subscription_id, customer_id, plan_version_id, segment, span_start, span_end)
+SELECT $1, n.id, $2, n.subscription_id, n.customer_id, n.plan_version_id, n.segment, n.span_start, n.span_end,
+  n.billing_start, n.billing_end
+FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::integer[], $11::timestamptz[], $12::timestamptz[],
+    $13::timestamptz[], $14::timestamptz[])
+  AS n (id, subscription_id, customer_id, plan_version_id, segment, span_start, span_end, billing_start, billing_end)
 ON CONFLICT DO NOTHING`;
 
 const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
@@ -108,6 +111,8 @@ const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> =>
     integerArray(fresh.map(({ segment }) => segment)),
     instantArray(fresh.map(({ span }) => span.start)),
     instantArray(fresh.map(({ span }) => span.end)),
+    instantArray(fresh.map(({ billing }) => billing.start)),
+    instantArray(fresh.map(({ billing }) => billing.end)),
   ]);
 };
 

@@ -51,6 +51,7 @@ export type FreshPeriod = CutPeriod & {
   readonly customerId: string;
   readonly planVersionId: string;
   readonly currency: string;
+  readonly timeZone: string;
 };
 
 /** No zone is further behind UTC. */
@@ -86,6 +87,7 @@ export const freshPeriods = async (
         customerId: row.customer_id,
         planVersionId: row.plan_version_id,
         currency: row.currency,
+        timeZone: row.time_zone,
       }));
   });
 };

@@ -28,11 +28,15 @@ type SpanRow = {
   segment: number;
   span_start: Date;
   span_end: Date;
+  billing_start: Date;
+  billing_end: Date;
+  time_zone: string;
 };
 
 // What was cut before is as it was cut, by the plan version that it was cut for.
 const selectSpans = `
-SELECT p.subscription_id, p.customer_id, s.currency, p.plan_version_id, p.segment, p.span_start, p.span_end
+SELECT p.subscription_id, p.customer_id, s.currency, p.plan_version_id, p.segment, p.span_start, p.span_end,
+  p.billing_start, p.billing_end, s.time_zone
 FROM billing_periods p JOIN subscriptions s ON s.organization_id = p.organization_id AND s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.billing_month = $2 AND p.customer_id = ANY ($3)
   AND ($4::text IS NULL OR s.plan_version_id IN (SELECT n.id FROM plan_versions n WHERE n.plan_id = $4))`;
@@ -60,6 +64,8 @@ const spansOf = async (
       planVersionId: row.plan_version_id,
       segment: row.segment,
       span: { start: row.span_start.getTime(), end: row.span_end.getTime() },
+      billing: { start: row.billing_start.getTime(), end: row.billing_end.getTime() },
+      timeZone: row.time_zone,
     })),
     ...fresh.filter((period) => period.month === month),
   ];
@@ -72,7 +78,7 @@ const spansOf = async (
   return names.rows.flatMap(({ id, external_id: customerExternalId }) =>
     (ofCustomer.get(id) ?? [])
       .toSorted(bySubscription)
-      .map(({ subscriptionId, customerId, currency, planVersionId, segment, span }) => ({
+      .map(({ subscriptionId, customerId, currency, planVersionId, segment, span, billing, timeZone }) => ({
         subscriptionId,
         customerId,
         customerExternalId,
@@ -80,6 +86,8 @@ const spansOf = async (
         planVersionId,
         segment,
         span,
+        billing,
+        timeZone,
       })),
   );
 };

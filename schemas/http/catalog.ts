@@ -28,7 +28,6 @@ const termsExample = {
   version_number: 1,
   state: 'active',
   currency: newPlanExample.currency,
-  interval: 'month',
   ...noGeneralTerms,
 };
 export const planExample = {
@@ -65,7 +64,6 @@ export const PlanPatch = Type.Object(
 
 /** Read in full by `planVersionFromJson`, like the rest of a plan. */
 export const NewPlan = Type.Object({
-  interval: Type.Optional(Type.Literal('month')),
   metadata: Type.Optional(Metadata),
   draft: Type.Optional(Type.Boolean()),
   kind: Type.Optional(PlanKindName),
@@ -89,14 +87,11 @@ const State = Type.Enum([...planVersionStates], {
 });
 
 const VersionNumber = Type.Integer({ minimum: 1 });
-const Interval = Type.Literal('month');
-
 const planFields = {
   id: idOf('pln'),
   code: Code,
   name: Name,
   kind: PlanKindName,
-  interval: Interval,
   plan_version_id: idOf('plv'),
   version_number: VersionNumber,
   state: State,
@@ -135,7 +130,6 @@ export const PlanVersion = Type.Object(
     plan_id: idOf('pln'),
     version_number: VersionNumber,
     state: State,
-    interval: Interval,
     ...termFields,
     activated_at: nullable(Instant),
     archived_at: nullable(Instant),

@@ -118,7 +118,6 @@ export const NewPlanDocument = Type.Object(
     name: Type.String({ pattern: namePattern }),
     kind: Type.Optional(PlanKindName),
     currency: CurrencyCode,
-    interval: Type.Optional(Type.Literal('month')),
     charges: NewChargesDocument,
     ...newGeneralTermFields,
     metadata: Type.Optional(Metadata),

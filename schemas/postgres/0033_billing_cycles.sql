@@ -20,6 +20,11 @@ DROP INDEX billing_periods_open;
 CREATE INDEX billing_periods_open ON billing_periods (organization_id, billing_month, customer_id, subscription_id, segment) WHERE state = 'open';
 CREATE INDEX billing_periods_by_month ON billing_periods (organization_id, billing_month);
 
+-- A part of a billing period may be charged in part, also in a dry run.
+ALTER TABLE rating_run_periods ADD COLUMN billing_start timestamptz, ADD COLUMN billing_end timestamptz;
+UPDATE rating_run_periods SET billing_start = span_start, billing_end = span_end;
+ALTER TABLE rating_run_periods ALTER COLUMN billing_start SET NOT NULL, ALTER COLUMN billing_end SET NOT NULL;
+
 -- Time is cut in order from now on. Months that were left out, as a later one was billed first, wait to be billed; their ids are what
 -- schemas/billing-period.ts gives them.
 INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end,

@@ -104,8 +104,9 @@ const statements: readonly string[] = [
    SELECT ${id('rfl')}, org, ${id('run')}, 0, ${id('bpd')}, ${id('sub')}, ${id('cus')}, 'rating_error', 'x', ${begin}
      ${from}`,
   `INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id, segment,
-     span_start, span_end)
-   SELECT ${id('run')}, ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, 1, ${begin}, ${end} ${from}`,
+     span_start, span_end, billing_start, billing_end)
+   SELECT ${id('run')}, ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, 1, ${begin}, ${end}, ${begin},
+     ${end} ${from}`,
   `INSERT INTO rating_run_lines (run_id, billing_period_id, place, organization_id, subscription_id, customer_id, line,
      unmeasured_events, hash_version, input_hash, output_hash, rated_at)
    SELECT ${id('run')}, ${id('bpd')}, '000001', org, ${id('sub')}, ${id('cus')}, '{}', 0, 1, 'x', 'x', now() ${from}`,
