@@ -57,8 +57,8 @@ export type StepKind = (typeof StepKind)[keyof typeof StepKind];
 
 /**
  * One term of an amount: `amount` = `priced` x `unitAmount` + `flatAmount`, exactly, but for what brings the sum to a
- * bound, and for a part of a flat amount. The steps of a metered line tile its quantity: each begins where the one before ends, and their units sum to
- * the quantity. With a matrix that is so in each cell.
+ * bound, and for a part of a flat amount. The steps of a metered line tile its quantity: each begins where the one
+ * before ends, and their units sum to the quantity. With a matrix that is so in each cell.
  */
 export type PriceStep = {
   readonly kind: StepKind;

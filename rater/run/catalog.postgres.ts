@@ -84,8 +84,8 @@ export const chargesOf = (
 const periodBetween = (start: Date, end: Date): Period => ({ start: start.getTime(), end: end.getTime() });
 
 const selectPeriods = (from: string, more = ''): string => `
-SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone, p.span_start, p.span_end,
-  p.billing_start, p.billing_end
+SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone, p.span_start,
+  p.span_end, p.billing_start, p.billing_end
 FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.span_start`;
 

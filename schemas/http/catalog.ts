@@ -21,6 +21,7 @@ import {
   newPlanExample,
   termFields,
 } from '#schemas/http/plan.ts';
+import { intervalUnits } from '#schemas/interval.ts';
 import { planVersionStates } from '#schemas/plan.ts';
 import { noGeneralTerms } from '#schemas/plan-terms.ts';
 
@@ -28,6 +29,7 @@ const termsExample = {
   version_number: 1,
   state: 'active',
   currency: newPlanExample.currency,
+  interval: 'month',
   ...noGeneralTerms,
 };
 export const planExample = {
@@ -64,6 +66,7 @@ export const PlanPatch = Type.Object(
 
 /** Read in full by `planVersionFromJson`, like the rest of a plan. */
 export const NewPlan = Type.Object({
+  interval: Type.Optional(Type.Literal('month')),
   metadata: Type.Optional(Metadata),
   draft: Type.Optional(Type.Boolean()),
   kind: Type.Optional(PlanKindName),
@@ -87,11 +90,17 @@ const State = Type.Enum([...planVersionStates], {
 });
 
 const VersionNumber = Type.Integer({ minimum: 1 });
+const Interval = Type.Enum([...intervalUnits], {
+  title: 'IntervalUnit',
+  description: 'The unit of the `billing_interval` of the charges, which says how many of them.',
+});
+
 const planFields = {
   id: idOf('pln'),
   code: Code,
   name: Name,
   kind: PlanKindName,
+  interval: Interval,
   plan_version_id: idOf('plv'),
   version_number: VersionNumber,
   state: State,
@@ -130,6 +139,7 @@ export const PlanVersion = Type.Object(
     plan_id: idOf('pln'),
     version_number: VersionNumber,
     state: State,
+    interval: Interval,
     ...termFields,
     activated_at: nullable(Instant),
     archived_at: nullable(Instant),

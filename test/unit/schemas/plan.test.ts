@@ -118,6 +118,7 @@ describe('plan versions as JSON', () => {
       currency: 'USD',
       charges: [{ ...base, price: { model: 'flat', amount: '20' } }],
       ...noGeneralTerms,
+      proration: 'time',
     });
   });
 
