@@ -1,6 +1,6 @@
 /** Subscriptions: which time they cover, and how it is cut into what is billed. Pure. */
 import { type BillingCycle, periodsOver } from '#schemas/billing-cycle.ts';
-import { type Instant, intersect, monthNameOf, type Period } from '#schemas/period.ts';
+import { type Instant, intersect, monthFromText, monthNameOf, type Period } from '#schemas/period.ts';
 
 /** Half-open; `endedAt` is null while it goes on. */
 export type SubscriptionTime = { readonly startedAt: Instant; readonly endedAt: Instant | null };
@@ -19,21 +19,22 @@ export type CutPeriod = {
   readonly month: string;
 };
 
+/** No zone's calendar is further from that of UTC. */
+const zoneMsMax = 86_400_000;
+
 /**
- * What the time of a subscription is cut into from `from` on, in order: all that begins before `until`. This is asked
- * once for any time, when it is cut. From then on the rows of billing periods say which time is billed where, as a
- * subscription may end in the past of an issued invoice.
+ * The periods of a subscription that end in a month of the calendar, such as 2026-10, in order. This is asked when the
+ * time is cut, once. From then on the rows of billing periods say which time is billed where, as a subscription may end
+ * in the past of an issued invoice.
  */
-export function* cutPeriods(
-  { startedAt, endedAt, cycle }: BilledTime,
-  from: Instant,
-  until: Instant,
-): Generator<CutPeriod> {
-  const start = Math.max(startedAt, from);
+export const periodsOfMonth = ({ startedAt, endedAt, cycle }: BilledTime, month: string): CutPeriod[] => {
+  const ofMonth = monthFromText(month);
+  if (!ofMonth) return [];
   const time = { start: startedAt, end: endedAt ?? Number.POSITIVE_INFINITY };
-  if (start >= Math.min(until, time.end)) return;
-  for (const billing of periodsOver(cycle, { start, end: until })) {
+  const covered = intersect(time, { start: ofMonth.start - zoneMsMax, end: ofMonth.end + zoneMsMax });
+  if (!covered) return [];
+  return [...periodsOver(cycle, covered)].flatMap((billing) => {
     const span = intersect(billing, time);
-    if (span) yield { billing, segment: 1, span, month: monthNameOf(span.end - 1, cycle.timeZone) };
-  }
-}
+    return span && monthNameOf(span.end - 1, cycle.timeZone) === month ? [{ billing, segment: 1, span, month }] : [];
+  });
+};

@@ -97,7 +97,7 @@ ON CONFLICT DO NOTHING`;
 
 const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
   const ofMonth = monthOfRun(run);
-  const fresh = (await uncutOf(client, run)).filter(({ month }) => month === ofMonth);
+  const fresh = await uncutOf(client, run);
   await client.query(insertDryPeriods, [
     run.id,
     run.organization_id,

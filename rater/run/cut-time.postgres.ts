@@ -1,11 +1,12 @@
 /** The time of subscriptions that nobody has cut into billing periods yet, as it is cut. */
+import { instantArray, textArray } from '#platform/stores/array-parameters.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { periodIdOf } from '#schemas/billing-period.ts';
 import type { IntervalUnit } from '#schemas/interval.ts';
-import { type Instant, monthFromText } from '#schemas/period.ts';
-import { type CutPeriod, cutPeriods } from '#schemas/subscription.ts';
+import { monthFromText } from '#schemas/period.ts';
+import { type CutPeriod, periodsOfMonth } from '#schemas/subscription.ts';
 
-type UncutRow = {
+type SubscriptionRow = {
   id: string;
   customer_id: string;
   plan_version_id: string;
@@ -16,7 +17,6 @@ type UncutRow = {
   interval_count: number;
   billing_anchor: string;
   time_zone: string;
-  cut_until: Date | null;
 };
 
 /** Whose time; the parameters of a condition on the subscription `s`, which begin with `$3`. */
@@ -33,17 +33,19 @@ export const ofCustomers = (customerIds: readonly string[], planId: string | nul
   parameters: [customerIds, planId],
 });
 
-// Time is cut in order, so what is behind the newest period is not cut, and nothing before it.
-const selectUncut = (condition: string): string => `
+const selectSubscriptions = (condition: string): string => `
 SELECT s.id, s.customer_id, s.plan_version_id, s.currency, s.started_at, s.ended_at, s.interval_unit, s.interval_count,
-  s.billing_anchor, s.time_zone, p.cut_until
-FROM subscriptions s LEFT JOIN LATERAL (
-  SELECT b.span_end AS cut_until FROM billing_periods b WHERE b.subscription_id = s.id
-  ORDER BY b.billing_start DESC, b.segment DESC LIMIT 1
-) p ON true
-WHERE s.organization_id = $1 AND s.started_at < $2 AND (p.cut_until IS NULL OR p.cut_until < $2)
-  AND (s.ended_at IS NULL OR s.ended_at > coalesce(p.cut_until, s.started_at)) AND ${condition}
+  s.billing_anchor, s.time_zone
+FROM subscriptions s
+WHERE s.organization_id = $1 AND s.started_at < $2::timestamptz + interval '1 day'
+  AND (s.ended_at IS NULL OR s.ended_at > $2::timestamptz - interval '32 days') AND ${condition}
 ORDER BY s.id`;
+
+// By the key that is unique.
+const selectCut = `
+SELECT p.subscription_id, p.billing_start
+FROM unnest($1::text[], $2::timestamptz[]) AS n (subscription_id, billing_start)
+  JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.billing_start = n.billing_start`;
 
 export type FreshPeriod = CutPeriod & {
   readonly id: string;
@@ -54,40 +56,40 @@ export type FreshPeriod = CutPeriod & {
   readonly timeZone: string;
 };
 
-/** No zone is further behind UTC. */
-const behindMsMax = 86_400_000;
-
-/** In the order of subscriptions and of time: what would be cut of them up to a month, such as 2026-10. */
+/** In the order of subscriptions and of time: what nobody has cut yet of what ends in a month, such as 2026-10. */
 export const freshPeriods = async (
   client: Queryable,
   organizationId: string,
   month: string,
   { condition, parameters }: Whose,
 ): Promise<FreshPeriod[]> => {
-  const until: Instant = (monthFromText(month)?.end ?? 0) + behindMsMax;
-  const { rows } = await client.query<UncutRow>(selectUncut(condition), [
+  const { rows } = await client.query<SubscriptionRow>(selectSubscriptions(condition), [
     organizationId,
-    new Date(until),
+    new Date(monthFromText(month)?.end ?? 0),
     ...parameters,
   ]);
-  return rows.flatMap((row) => {
+  const periods = rows.flatMap((row) => {
     const cycle = {
       interval: { unit: row.interval_unit, count: row.interval_count },
       anchor: row.billing_anchor,
       timeZone: row.time_zone,
     };
     const time = { startedAt: row.started_at.getTime(), endedAt: row.ended_at?.getTime() ?? null, cycle };
-    const cut = cutPeriods(time, row.cut_until?.getTime() ?? time.startedAt, until);
-    return [...cut]
-      .filter((period) => period.month <= month)
-      .map((period) => ({
-        ...period,
-        id: periodIdOf(row.id, period.billing.start, period.segment),
-        subscriptionId: row.id,
-        customerId: row.customer_id,
-        planVersionId: row.plan_version_id,
-        currency: row.currency,
-        timeZone: row.time_zone,
-      }));
+    return periodsOfMonth(time, month).map((period) => ({
+      ...period,
+      id: periodIdOf(row.id, period.billing.start, period.segment),
+      subscriptionId: row.id,
+      customerId: row.customer_id,
+      planVersionId: row.plan_version_id,
+      currency: row.currency,
+      timeZone: row.time_zone,
+    }));
   });
+  const cut = await client.query<{ subscription_id: string; billing_start: Date }>(selectCut, [
+    textArray(periods.map(({ subscriptionId }) => subscriptionId)),
+    instantArray(periods.map(({ billing }) => billing.start)),
+  ]);
+  const keyOf = (subscriptionId: string, billingStart: number): string => `${subscriptionId} ${billingStart}`;
+  const known = new Set(cut.rows.map((row) => keyOf(row.subscription_id, row.billing_start.getTime())));
+  return periods.filter(({ subscriptionId, billing }) => !known.has(keyOf(subscriptionId, billing.start)));
 };

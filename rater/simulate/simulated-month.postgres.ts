@@ -67,7 +67,7 @@ const spansOf = async (
       billing: { start: row.billing_start.getTime(), end: row.billing_end.getTime() },
       timeZone: row.time_zone,
     })),
-    ...fresh.filter((period) => period.month === month),
+    ...fresh,
   ];
   const names = await postgres.query<{ id: string; external_id: string }>(
     `SELECT id, external_id FROM customers WHERE organization_id = $1 AND id = ANY ($2)

@@ -24,24 +24,3 @@ CREATE INDEX billing_periods_by_month ON billing_periods (organization_id, billi
 ALTER TABLE rating_run_periods ADD COLUMN billing_start timestamptz, ADD COLUMN billing_end timestamptz;
 UPDATE rating_run_periods SET billing_start = span_start, billing_end = span_end;
 ALTER TABLE rating_run_periods ALTER COLUMN billing_start SET NOT NULL, ALTER COLUMN billing_end SET NOT NULL;
-
--- Time is cut in order from now on. Months that were left out, as a later one was billed first, wait to be billed; their ids are what
--- schemas/billing-period.ts gives them.
-INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end,
-  billing_month, state, created_at)
-SELECT 'bpd_' || lpad(to_hex(m.start_ms), 12, '0') || left(encode(sha256(convert_to(m.subscription_id || ' ' || m.start_ms || ' 1', 'UTF8')), 'hex'), 20),
-  m.organization_id, m.subscription_id, m.customer_id, m.plan_version_id, m.month_start, m.month_end, 1, m.span_start, m.span_end,
-  to_char(m.month_start AT TIME ZONE 'UTC', 'YYYY-MM'), 'open', clock_timestamp()
-FROM (
-  SELECT s.organization_id, s.id AS subscription_id, s.customer_id, s.plan_version_id, k.month_start, k.month_end,
-    (extract(epoch FROM k.month_start) * 1000)::bigint AS start_ms, greatest(k.month_start, s.started_at) AS span_start,
-    least(k.month_end, s.ended_at) AS span_end
-  FROM subscriptions s
-  CROSS JOIN LATERAL (SELECT max(p.billing_start) AS newest FROM billing_periods p WHERE p.subscription_id = s.id) AS n
-  CROSS JOIN LATERAL (
-    SELECT g AT TIME ZONE 'UTC' AS month_start, (g + interval '1 month') AT TIME ZONE 'UTC' AS month_end
-    FROM generate_series(date_trunc('month', s.started_at AT TIME ZONE 'UTC'), (n.newest - interval '1 day') AT TIME ZONE 'UTC', interval '1 month') AS g
-  ) AS k
-) AS m
-WHERE m.span_start < m.span_end
-ON CONFLICT (subscription_id, billing_start, segment) DO NOTHING;
