@@ -13,7 +13,7 @@ import { type Stack, startStack } from '#platform/local/stack.ts';
 import { connectPostgres, type Login, loginUrl, type Postgres } from '#platform/stores/postgres.ts';
 import { type Contract, createContract, expectContract, fetchDocument } from './contract.ts';
 import { type FreshStores, freshStores } from './fresh-stores.ts';
-import { compileCache } from './quick.ts';
+import { compileCache, shortRestarts } from './quick.ts';
 
 export type ServerUrls = { readonly [K in ServerName]: string };
 
@@ -123,6 +123,7 @@ export const startPipeline = async (
     home,
     log,
     extraOf,
+    restartPauses: shortRestarts,
     environment: {
       ...compileCache,
       ...process.env,
