@@ -39,8 +39,8 @@ export const startTestServers = async (): Promise<TestServers> => {
     urls,
     servers,
     stop: async () => {
-      // ClickHouse takes seconds for an end in good order, and its data is thrown away. PostgreSQL would leave its shared
-      // memory behind.
+      // ClickHouse takes seconds for an end in good order, and its data is thrown away. PostgreSQL would leave its
+      // shared memory behind.
       await Promise.all(
         [...servers.values()].map((server) => (server.name === 'clickhouse' ? server.kill() : server.stop())),
       );
