@@ -77,7 +77,7 @@ export const chargesOf = (
 const selectPeriods = (from: string, more = ''): string => `
 SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, p.span_start, p.span_end
 FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
-WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.segment`;
+WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.span_start`;
 
 const periodsStatement = selectPeriods('billing_periods');
 const dryPeriodsStatement = selectPeriods('rating_run_periods', 'AND p.run_id = $3');

@@ -8,6 +8,7 @@ import { recordChange } from '#platform/audit/record-change.ts';
 import { createLog } from '#platform/process/log.ts';
 import { migrateAll, readMigrations } from '#platform/stores/migrate.ts';
 import { connectPostgres, type Login, loginUrl } from '#platform/stores/postgres.ts';
+import { periodIdOf } from '#schemas/billing-period.ts';
 import { verifyChains } from '../../api/verify/verify-chains.postgres.ts';
 import { auditExamples } from '../support/audit-examples.ts';
 import { freshStores as makeStores } from '../support/fresh-stores.ts';
@@ -203,6 +204,44 @@ it('[I35] versions of plans from before they had a life: the newest is active, a
     ['plv_4', 'active', true, null, 1],
   ]);
   expect((await client.query('SELECT currency FROM subscriptions')).rows).toEqual([{ currency: 'EUR' }]);
+  await client.end();
+});
+
+it('[I35] months that were left out as a later one was billed first are cut, by the ids that a run gives them', async () => {
+  const stores = await freshStores();
+  const client = await connect(stores.databaseUrl);
+  await migrateBefore(client, '0033');
+  await client.query(`
+    INSERT INTO organizations (id, name, created_at, tier) VALUES ('org', 'x', now(), 'scale');
+    INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
+      VALUES ('cus', 'org', 'x', 'x', '{}', 1, now(), now());
+    INSERT INTO plans VALUES ('pln', 'org', 'x', 'x', '{}', 1, now(), now());
+    INSERT INTO plan_versions
+      VALUES ('plv', 'org', 'pln', 1, 'EUR', 'month', '[]', now(), 'active', now(), NULL, 1, now());
+    INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, state, started_at, ended_at, metadata,
+        version, created_at, updated_at, currency)
+      SELECT n, 'org', 'cus', 'plv', 'active', '2025-11-10T12:00Z', e, '{}', 1, now(), now(), 'EUR'
+      FROM (VALUES ('gap', NULL), ('new', NULL), ('over', '2025-12-20T00:00Z'::timestamptz)) AS s (n, e);
+    INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
+        billing_end, segment, span_start, span_end, state, created_at)
+      SELECT 'bpd_' || n, 'org', n, 'cus', 'plv', '2026-02-01Z', '2026-03-01Z', 1, '2026-02-01Z', '2026-03-01Z',
+        'open', now() FROM (VALUES ('gap'), ('over')) AS s (n);`);
+  await migrateAll(stores);
+  const { rows } = await client.query<Record<'id' | 'subscription_id' | 'billing_month' | 'span', string>>(
+    `SELECT id, subscription_id, billing_month, to_char(span_start AT TIME ZONE 'UTC', 'DD HH24') || ' '
+       || to_char(span_end AT TIME ZONE 'UTC', 'DD HH24') AS span
+     FROM billing_periods ORDER BY subscription_id, billing_start`,
+  );
+  const cutId = (subscription: string, month: string) => periodIdOf(subscription, Date.parse(`${month}-01T00:00Z`), 1);
+  expect(rows.map((row) => [row.id, row.billing_month, row.span])).toEqual([
+    [cutId('gap', '2025-11'), '2025-11', '10 12 01 00'],
+    [cutId('gap', '2025-12'), '2025-12', '01 00 01 00'],
+    [cutId('gap', '2026-01'), '2026-01', '01 00 01 00'],
+    ['bpd_gap', '2026-02', '01 00 01 00'],
+    [cutId('over', '2025-11'), '2025-11', '10 12 01 00'],
+    [cutId('over', '2025-12'), '2025-12', '01 00 20 00'],
+    ['bpd_over', '2026-02', '01 00 01 00'],
+  ]);
   await client.end();
 });
 

@@ -92,10 +92,9 @@ const statements: readonly string[] = [
    SELECT ${id('inv')}, p, 'c', 'x', 0, 'half_up', 0, 0, '[]', ${begin}, ${end} ${from} CROSS
    JOIN generate_series(1, 2) AS p`,
   `INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
-     billing_end, segment, span_start, span_end,
-     state, watermark, invoice_id, created_at)
-   SELECT ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, ${begin}, ${end}, 1, ${begin}, ${end}, 'billed',
-     1, ${id('inv')}, ${begin} ${from}`,
+     billing_end, segment, span_start, span_end, billing_month, state, watermark, invoice_id, created_at)
+   SELECT ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, ${begin}, ${end}, 1, ${begin}, ${end}, '2020-01',
+     'billed', 1, ${id('inv')}, ${begin} ${from}`,
   `INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end,
      charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
    SELECT ${id('rln')}, org, ${id('bpd')}, ${id('sub')}, ${begin}, ${end}, 'c', 1, ${id('plv')}, 1, '{}', 0,
