@@ -62,6 +62,12 @@ export const daysAtLeast = (interval: Interval): number => {
   return days + months * 28;
 };
 
+/** Twelve months are as long as a year. */
+export const isSameLength = (a: Interval, b: Interval): boolean => {
+  const [one, other] = [stepsOf(a), stepsOf(b)];
+  return one.months === other.months && one.days === other.days;
+};
+
 /** When period `n` begins, which is when the one before it ends; n is whole, and may be negative. */
 export const boundaryOf = ({ interval, anchor, timeZone }: BillingCycle, n: number): Instant => {
   const { months, days } = stepsOf(interval);

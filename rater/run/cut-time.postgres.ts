@@ -2,7 +2,7 @@
 import { instantArray, textArray } from '#platform/stores/array-parameters.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { periodIdOf } from '#schemas/billing-period.ts';
-import type { IntervalUnit } from '#schemas/interval.ts';
+import type { Interval, IntervalUnit } from '#schemas/interval.ts';
 import { monthFromText } from '#schemas/period.ts';
 import { type CutPeriod, periodsOfMonth } from '#schemas/subscription.ts';
 
@@ -53,6 +53,7 @@ export type FreshPeriod = CutPeriod & {
   readonly customerId: string;
   readonly planVersionId: string;
   readonly currency: string;
+  readonly interval: Interval;
   readonly timeZone: string;
 };
 
@@ -82,6 +83,7 @@ export const freshPeriods = async (
       customerId: row.customer_id,
       planVersionId: row.plan_version_id,
       currency: row.currency,
+      interval: cycle.interval,
       timeZone: row.time_zone,
     }));
   });
