@@ -140,13 +140,13 @@ const appendedRow = (name: string, columns: Readonly<Record<string, ColumnForm>>
   children: [],
 });
 
-/** Beside the rows that they had before plans had prices in several currencies. */
-const withCurrency = (before: AuditedObject): AuditedObject => ({
-  ...before,
-  form: 2,
-  earlier: [before],
-  columns: { ...before.columns, currency: 'text' },
-});
+/** The form after the one before, which had not these columns yet. */
+const withColumns = (before: AuditedObject, columns: Readonly<Record<string, ColumnForm>>): AuditedObject => {
+  const { earlier = [], ...newest } = before;
+  const { form = 1 } = before;
+  return { ...before, form: form + 1, earlier: [newest, ...earlier], columns: { ...before.columns, ...columns } };
+};
+const currency = { currency: 'text' } as const;
 
 const rateColumns = { effective_from: 'instant', unit: 'text', amount: 'text' } as const;
 
@@ -348,8 +348,13 @@ export const auditedObjects = {
     default_cost: 'text',
   }),
   credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
-  customer: withCurrency(ofOneRow.customer),
-  subscription: withCurrency(ofOneRow.subscription),
+  customer: withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }),
+  subscription: withColumns(withColumns(ofOneRow.subscription, currency), {
+    interval_unit: 'text',
+    interval_count: 'text',
+    billing_anchor: 'text',
+    time_zone: 'text',
+  }),
   billing_run: {
     ...billingRunOfForm2,
     form: 3,

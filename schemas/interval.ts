@@ -2,7 +2,7 @@
 import { type Fault, fieldOf, type JsonObject, ownValue, readObject } from '#schemas/fault.ts';
 
 export const intervalUnits = ['day', 'week', 'month', 'quarter', 'year'] as const;
-type IntervalUnit = (typeof intervalUnits)[number];
+export type IntervalUnit = (typeof intervalUnits)[number];
 export const intervalCountMax = 365;
 
 /** Its own JSON, too. */

@@ -135,6 +135,18 @@ export const roundToMinorUnits = (precise: PreciseAmount, currency: Currency, mo
   return (divide(precise, minorUnit.precise, mode) * minorUnit.amount) as Amount;
 };
 
+/** `part` of `of` of an amount, in one division as well; `of` is above zero. */
+export const roundShareToMinorUnits = (
+  precise: PreciseAmount,
+  part: bigint,
+  of: bigint,
+  currency: Currency,
+  mode: RoundingMode,
+): Amount => {
+  const minorUnit = minorUnitAtScales(currency);
+  return (divide(precise * part, minorUnit.precise * of, mode) * minorUnit.amount) as Amount;
+};
+
 /** Whether it can be printed as it is. */
 export const isWholeMinorUnits = (amount: Amount, currency: Currency): boolean =>
   amount % minorUnitAtScales(currency).amount === 0n;

@@ -35,15 +35,24 @@ export const intersect = (a: Period, b: Period): Period | undefined => {
 
 export const samePeriod = (a: Period, b: Period): boolean => a.start === b.start && a.end === b.end;
 
-/** The calendar month that holds `instant`, in UTC unless an IANA time zone is given. */
-export const monthOf = (instant: Instant, timeZone = 'UTC'): Period => {
-  const local = Temporal.Instant.fromEpochMilliseconds(instant).toZonedDateTimeISO(timeZone);
-  const month = periodOfMonth(local.toPlainDate().toPlainYearMonth(), timeZone);
+const yearMonthOf = (instant: Instant, timeZone: string): Temporal.PlainYearMonth => {
+  const month = Temporal.Instant.fromEpochMilliseconds(instant)
+    .toZonedDateTimeISO(timeZone)
+    .toPlainDate()
+    .toPlainYearMonth();
   // A clock set back over midnight shows the last day of a month again after the new month began (St. John's,
   // 2009-11-01 00:01). A month begins once, at its first midnight, so the repeated hour belongs to the new one;
   // otherwise two months would hold it.
-  return instant < month.end ? month : monthOf(month.end, timeZone);
+  const next = month.add({ months: 1 });
+  return instant < startOfMonth(next, timeZone) ? month : next;
 };
+
+/** The calendar month that holds `instant`, in UTC unless an IANA time zone is given. */
+export const monthOf = (instant: Instant, timeZone = 'UTC'): Period =>
+  periodOfMonth(yearMonthOf(instant, timeZone), timeZone);
+
+/** The name of that month: "2026-10". */
+export const monthNameOf = (instant: Instant, timeZone = 'UTC'): string => yearMonthOf(instant, timeZone).toString();
 
 /** "2026-10" -> that month; `undefined` for any other text. */
 export const monthFromText = (text: string, timeZone = 'UTC'): Period | undefined =>

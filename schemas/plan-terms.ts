@@ -12,6 +12,7 @@ import { type Entitlement, type EntitlementJson, entitlementToJson, readEntitlem
 import { asObject, type Fault, fieldOf, type JsonObject, ownValue, readAmount, readObject } from '#schemas/fault.ts';
 import { type Interval, readInterval } from '#schemas/interval.ts';
 import { type Amount, formatAmount, isWholeMinorUnits, zeroAmount } from '#schemas/money.ts';
+import { type ProrationPolicy, prorationPolicies } from '#schemas/proration.ts';
 
 /** The sum of all lines of a billing period of a subscription is brought to it by a line of this name. */
 type PeriodBound = {
@@ -32,6 +33,8 @@ export type GeneralTerms = {
   readonly minimumTerm: Interval | null;
   readonly minimumCommitment: PeriodBound | null;
   readonly spendCap: PeriodBound | null;
+  /** How what is of a whole billing period is charged for a part of one. */
+  readonly proration: ProrationPolicy;
   readonly entitlements: readonly Entitlement[];
   /** Null of a plan that is none. */
   readonly addOn: AddOn | null;
@@ -40,17 +43,26 @@ export type GeneralTermsJson = {
   readonly minimum_term: Interval | null;
   readonly minimum_commitment: PeriodBoundJson | null;
   readonly spend_cap: PeriodBoundJson | null;
+  readonly proration: ProrationPolicy;
   readonly entitlements: readonly EntitlementJson[];
   readonly add_on: AddOnJson | null;
 };
 
-export const generalTermNames = ['minimum_term', 'minimum_commitment', 'spend_cap', 'entitlements', 'add_on'] as const;
+export const generalTermNames = [
+  'minimum_term',
+  'minimum_commitment',
+  'spend_cap',
+  'proration',
+  'entitlements',
+  'add_on',
+] as const;
 
 /** Of a version from before there could be any. */
 export const noGeneralTerms: GeneralTermsJson = {
   minimum_term: null,
   minimum_commitment: null,
   spend_cap: null,
+  proration: 'none',
   entitlements: [],
   add_on: null,
 };
@@ -73,17 +85,33 @@ export const readGeneralTerms = (
   const minimumTerm = readMinimumTerm(object, faults);
   const minimumCommitment = readBound(object, 'minimum_commitment', priced, faults);
   const spendCap = readBound(object, 'spend_cap', priced, faults);
+  const proration = readProration(object, faults);
   const entitlements = readEntitlements(object, faults);
   const addOn = readAddOn(object, kind, faults);
   if (minimumTerm === undefined || minimumCommitment === undefined || spendCap === undefined) return undefined;
-  if (!entitlements || addOn === undefined) return undefined;
+  if (!proration || !entitlements || addOn === undefined) return undefined;
   addCapsUnderMinimum(minimumCommitment, spendCap, faults);
-  return { minimumTerm, minimumCommitment, spendCap, entitlements, addOn };
+  return { minimumTerm, minimumCommitment, spendCap, proration, entitlements, addOn };
 };
 
 const readMinimumTerm = (object: JsonObject, faults: Fault[]): Interval | null | undefined => {
   const given = ownValue(object, 'minimum_term') ?? null;
   return given === null ? null : readInterval(given, 'minimum_term', faults);
+};
+
+/** Of new terms that do not say. */
+export const defaultProration: ProrationPolicy = 'time';
+
+const readProration = (object: JsonObject, faults: Fault[]): ProrationPolicy | undefined => {
+  const given = ownValue(object, 'proration') ?? defaultProration;
+  const proration = prorationPolicies.find((policy) => policy === given);
+  if (proration === undefined)
+    faults.push({
+      field: 'proration',
+      code: 'not_allowed',
+      message: `must be one of ${prorationPolicies.join(', ')}`,
+    });
+  return proration;
 };
 
 /** Null where there is none, undefined with a fault. */
@@ -175,6 +203,7 @@ export const generalTermsToJson = (terms: GeneralTerms): GeneralTermsJson => ({
   minimum_term: terms.minimumTerm,
   minimum_commitment: boundToJson(terms.minimumCommitment),
   spend_cap: boundToJson(terms.spendCap),
+  proration: terms.proration,
   entitlements: terms.entitlements.map(entitlementToJson),
   add_on: addOnToJson(terms.addOn),
 });

@@ -19,6 +19,7 @@ import type { PeriodBoundName } from '#schemas/period-bound.ts';
 import type { PriceModel } from '#schemas/price/price.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
 import { type PriceSpan, priceSpanFromJson, priceSpanToJson } from '#schemas/price-span.ts';
+import { type Proration, prorationToJson } from '#schemas/proration.ts';
 import { formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 
 /** Of an organization; stored with every line, so that a line can be computed again whatever came later. */
@@ -33,6 +34,8 @@ export type PolicyRounding = (typeof policyRoundings)[number];
 export const StepKind = {
   /** The amount of a flat price. */
   flat: 'flat',
+  /** A part of it, which `flatAmount` says whole. */
+  prorated: 'prorated',
   /** Units that cost nothing. */
   free: 'free',
   /** Units at one unit amount: a tier, or everything after the free units. */
@@ -54,8 +57,8 @@ export type StepKind = (typeof StepKind)[keyof typeof StepKind];
 
 /**
  * One term of an amount: `amount` = `priced` x `unitAmount` + `flatAmount`, exactly, but for what brings the sum to a
- * bound. The steps of a metered line tile its quantity: each begins where the one before ends, and their units sum to
- * the quantity. With a matrix that is so in each cell.
+ * bound, and for a part of a flat amount. The steps of a metered line tile its quantity: each begins where the one
+ * before ends, and their units sum to the quantity. With a matrix that is so in each cell.
  */
 export type PriceStep = {
   readonly kind: StepKind;
@@ -76,6 +79,8 @@ export type PriceStep = {
   readonly cell?: Readonly<Record<string, string>>;
   /** The time that it is of, where the price changed inside the billing period. */
   readonly span?: Period;
+  /** What part of the billing period it is of, where that is not the whole. */
+  readonly proration?: Proration;
 };
 
 /** What a price function gives; the amounts of `steps` sum exactly to `precise`. */
@@ -134,6 +139,7 @@ export const priceStepToJson = (step: PriceStep) => ({
   amount: formatPreciseAmount(step.amount),
   ...(step.cell && { cell: step.cell }),
   ...(step.span && { span: formatPeriod(step.span) }),
+  ...(step.proration && { proration: prorationToJson(step.proration) }),
 });
 export type PriceStepJson = ReturnType<typeof priceStepToJson>;
 
@@ -181,6 +187,7 @@ export const priceStepFromJson = (json: PriceStepJson): PriceStep => ({
   amount: stored(parsePreciseAmount(json.amount), json),
   ...(json.cell && { cell: json.cell }),
   ...(json.span && { span: periodFromJson(json.span) }),
+  ...(json.proration && { proration: json.proration }),
 });
 
 export const ratedSpanFromJson = (json: RatedSpanJson): RatedSpan => ({

@@ -10,6 +10,7 @@ import type { ChargeJson } from '#schemas/plan.ts';
 import type { PriceJson } from '#schemas/price/price.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
 import { type PriceSpan, priceSpanToJson } from '#schemas/price-span.ts';
+import { type Proration, prorationToJson } from '#schemas/proration.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 
 /** What was measured of one meter over the span. */
@@ -41,6 +42,8 @@ export type RatingInput = {
   /** The prices that the line was rated by, where these are not that of the charge for all of the time. */
   readonly priceSpans?: readonly InputSpan[];
   readonly policy: RatingPolicy;
+  /** What part of the billing period was charged, of what is of a whole one. */
+  readonly proration?: Proration;
   /** The very time that was measured. */
   readonly span: Period;
   readonly watermark: bigint;
@@ -69,6 +72,7 @@ export const ratingInputToJson = (input: RatingInput) => ({
     price_spans: input.priceSpans.map((one) => ({ ...priceSpanToJson(one), price: one.storedPrice })),
   }),
   rounding_policy: { rounding: input.policy.rounding },
+  ...(input.proration && { proration: prorationToJson(input.proration) }),
   span: formatPeriod(input.span),
   watermark: input.watermark.toString(),
   measured: input.measured.map(({ meter, meterVersionId, span, customers, quantity, parts, unmeasuredEvents }) => ({

@@ -5,6 +5,7 @@ export const undigested: Readonly<Record<string, string>> = {
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
   'billing_runs.started_at': 'is what progress is told by, and decides nothing',
   'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
+  'billing_periods.billing_month': 'follows from the end of the span and the time zone of the subscription',
   'simulations.attempts':
     'counts how often a simulation was taken that waits, and decides nothing of one that has ended',
 };

@@ -21,7 +21,6 @@ export type Plan = ResourceHead & {
   readonly versionNumber: number;
   /** Of that version. */
   readonly state: PlanVersionState;
-  readonly billingInterval: string;
   readonly terms: PlanTermsJson;
 };
 
@@ -34,7 +33,6 @@ type PlanRow = ResourceRow &
     plan_version_id: string;
     version_number: number;
     state: PlanVersionState;
-    billing_interval: string;
   };
 
 const fromRow = (row: PlanRow): Plan => ({
@@ -45,7 +43,6 @@ const fromRow = (row: PlanRow): Plan => ({
   planVersionId: row.plan_version_id,
   versionNumber: row.version_number,
   state: row.state,
-  billingInterval: row.billing_interval,
   terms: termsFromRow(row),
   ...headFromRow(row),
 });
@@ -58,7 +55,7 @@ type NewPlan = {
 };
 
 const planColumns = `p.id, p.kind, p.code, p.name, p.metadata, p.version, p.created_at, p.updated_at,
-  v.id AS plan_version_id, v.version_number, v.state, v.currency, v.billing_interval, v.charges, v.terms`;
+  v.id AS plan_version_id, v.version_number, v.state, v.currency, v.charges, v.terms`;
 const planFrom = `plans p JOIN LATERAL (
     SELECT * FROM plan_versions WHERE plan_id = p.id ORDER BY state = 'active' DESC, version_number DESC LIMIT 1
   ) v ON true`;

@@ -81,7 +81,7 @@ const refuseMisfits = async (
 
 /** Nobody is charged by terms that billing does not follow yet: they wait in drafts. */
 const requireBillable = ({ charges }: PlanTermsJson, refusal: FailureCode): void => {
-  const faults = charges.flatMap((charge, index) => unbilledTimeFaults(charge, `charges[${index}]`));
+  const faults = unbilledTimeFaults(charges, 'charges');
   if (faults.length > 0) throw new FailureError(refusal, undefined, faults);
 };
 

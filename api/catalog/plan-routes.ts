@@ -86,7 +86,7 @@ export const planRoutes = (routes: Routes, ports: PlanPorts): void => {
       failures: ['PLAN_ALREADY_EXISTS'],
     },
     async ({ db, body, nowMs }) => {
-      const { interval: _monthly, kind = 'plan', metadata = {}, draft = false, ...json } = body;
+      const { interval: _saysNothing, kind = 'plan', metadata = {}, draft = false, ...json } = body;
       const plan = await createPlan(ports, db, json, { kind, metadata, draft }, new Date(nowMs));
       return created('plan', '/v1/plans', planToJson(plan));
     },

@@ -31,7 +31,6 @@ export type PlanVersion = {
   readonly planId: string;
   readonly versionNumber: number;
   readonly state: PlanVersionState;
-  readonly billingInterval: string;
   readonly terms: PlanTermsJson;
   readonly activatedAt: Instant | null;
   readonly archivedAt: Instant | null;
@@ -46,7 +45,6 @@ type PlanVersionRow = TermsRow & {
   plan_id: string;
   version_number: number;
   state: PlanVersionState;
-  billing_interval: string;
   activated_at: Date | null;
   archived_at: Date | null;
   version: number;
@@ -59,7 +57,6 @@ const fromRow = (row: PlanVersionRow): PlanVersion => ({
   planId: row.plan_id,
   versionNumber: row.version_number,
   state: row.state,
-  billingInterval: row.billing_interval,
   terms: termsFromRow(row),
   activatedAt: row.activated_at?.getTime() ?? null,
   archivedAt: row.archived_at?.getTime() ?? null,
@@ -68,7 +65,7 @@ const fromRow = (row: PlanVersionRow): PlanVersion => ({
   updatedAt: row.updated_at.getTime(),
 });
 
-const columns = `id, plan_id, version_number, state, currency, billing_interval, charges, terms, activated_at,
+const columns = `id, plan_id, version_number, state, currency, charges, terms, activated_at,
   archived_at, version, created_at, updated_at`;
 
 const planVersionList = defineList({

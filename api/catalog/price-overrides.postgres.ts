@@ -80,10 +80,10 @@ export type ChargingVersion = {
 
 type VersionRow = { id: string; version_number: number; currency: string; charges: ChargeJson[] };
 
-// A year and a month: as long as the longest billing period is, and more.
+// Three years and a month: as long as the longest billing period is, and more.
 const billedUntilStatement = `
 SELECT max(p.span_end) AS billed_until FROM billing_periods p JOIN plan_versions v ON v.id = p.plan_version_id
-WHERE p.organization_id = $1 AND p.billing_start > $2::timestamptz - interval '400 days' AND p.span_end > $2
+WHERE p.organization_id = $1 AND p.billing_start > $2::timestamptz - interval '1130 days' AND p.span_end > $2
   AND p.state = 'billed' AND v.plan_id = $3 AND ($4::text IS NULL OR p.customer_id = $4)`;
 
 export const priceOverrideStore = {

@@ -8,9 +8,10 @@ import {
   patchedPersonal,
   WrittenCustomer,
 } from '#schemas/http/customers.ts';
+import { timeZoneFault, timeZoneFromText } from '#schemas/time-zone.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, headToJson, refuseIdForm, updated } from '../route/resource-fields.ts';
+import { created, found, headToJson, refuseFaults, refuseIdForm, updated } from '../route/resource-fields.ts';
 import type { Customer, CustomerStore } from './customers.postgres.ts';
 
 export type CustomerPorts = {
@@ -26,8 +27,15 @@ export const customerJson = ({ personal, ...customer }: Customer) => ({
   tax_ids: personal.tax_ids ?? [],
   payment_reference: personal.payment_reference ?? null,
   currency: customer.currency,
+  time_zone: customer.timeZone,
   ...headToJson(customer),
 });
+
+const timeZoneGiven = (text: string | undefined): string | undefined => {
+  const timeZone = text === undefined ? undefined : timeZoneFromText(text);
+  if (text !== undefined && timeZone === undefined) refuseFaults([timeZoneFault('time_zone')]);
+  return timeZone;
+};
 
 export const customerRoutes = ({ get, list, change }: Routes, { customers }: CustomerPorts): void => {
   const tag = 'Customers';
@@ -49,10 +57,11 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
       failures: ['CUSTOMER_ALREADY_EXISTS'],
     },
     async ({ db, body, nowMs }) => {
-      const { external_id: externalId, currency = null, metadata = {}, ...personal } = body;
+      const { external_id: externalId, currency = null, time_zone: zone, metadata = {}, ...personal } = body;
       refuseIdForm(externalId, 'external_id');
+      const timeZone = timeZoneGiven(zone) ?? 'UTC';
       const row = found(
-        await customers.addCustomer(db, { externalId, personal, currency, metadata }, new Date(nowMs)),
+        await customers.addCustomer(db, { externalId, personal, currency, timeZone, metadata }, new Date(nowMs)),
         'CUSTOMER_ALREADY_EXISTS',
       );
       return created('customer', '/v1/customers', customerJson(row));
@@ -105,7 +114,8 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
       const row = await customerOf(db, params.id, 'lock');
       matchVersion(row.version);
       const { currency = row.currency, metadata = row.metadata } = body;
-      const next = { personal: patchedPersonal(row.personal, body), currency, metadata };
+      const timeZone = timeZoneGiven(body.time_zone) ?? row.timeZone;
+      const next = { personal: patchedPersonal(row.personal, body), currency, timeZone, metadata };
       return updated(
         'customer',
         customerJson(row),

@@ -15,6 +15,7 @@ type StoredCustomer = {
   name: string | null;
   personal: Buffer | null;
   currency: string | null;
+  time_zone: string;
   metadata: Record<string, string>;
   version: number;
   created_at: Date;
@@ -27,18 +28,21 @@ export type Customer = ResourceHead & {
   readonly personal: Personal;
   /** What it pays in; null where that is a matter of each plan. */
   readonly currency: string | null;
+  /** IANA. */
+  readonly timeZone: string;
 };
 
 /** What of a customer changes. */
-type CustomerContent = Pick<Customer, 'personal' | 'currency' | 'metadata'>;
+type CustomerContent = Pick<Customer, 'personal' | 'currency' | 'timeZone' | 'metadata'>;
 
 /** Who subscribes. */
-export type Payer = Pick<Customer, 'id' | 'currency'>;
+export type Payer = Pick<Customer, 'id' | 'currency' | 'timeZone'>;
 
 /** What a customer may be called by. */
 export type CustomerNames = { readonly id: string; readonly externalId: string };
 
-const customerColumns = 'id, external_id, name, personal, currency, metadata, version, created_at, updated_at';
+const customerColumns =
+  'id, external_id, name, personal, currency, time_zone, metadata, version, created_at, updated_at';
 
 /** The column that a customer is looked up in. */
 const customerColumn = (idOrExternalId: string): string => lookUpColumn('cus', idOrExternalId, 'external_id');
@@ -76,10 +80,11 @@ export const createCustomerStore = (vault: Vault) => {
       personal ? [{ place: placeOf(db.organizationId, id), sealed: personal }] : [],
     );
     const clear = (await vault.openMany(db, sealed)).values();
-    return stored.map(({ id, external_id, name, personal, currency, ...row }) => ({
+    return stored.map(({ id, external_id, name, personal, currency, time_zone, ...row }) => ({
       id,
       externalId: external_id,
       currency,
+      timeZone: time_zone,
       ...headFromRow(row),
       personal: personal ? (JSON.parse((clear.next().value as Buffer).toString()) as Personal) : { name: name ?? '' },
     }));
@@ -98,11 +103,20 @@ export const createCustomerStore = (vault: Vault) => {
       const id = newId('cus');
       const personal = await vault.seal(db, placeOf(db.organizationId, id), toBytes(customer.personal));
       const { rows } = await db.query<StoredCustomer>(
-        `INSERT INTO customers (id, organization_id, external_id, personal, currency, metadata, version, created_at,
-           updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7) ON CONFLICT (organization_id, external_id) DO NOTHING
+        `INSERT INTO customers (id, organization_id, external_id, personal, currency, time_zone, metadata, version,
+           created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8) ON CONFLICT (organization_id, external_id) DO NOTHING
          RETURNING ${customerColumns}`,
-        [id, db.organizationId, customer.externalId, personal, customer.currency, customer.metadata, now],
+        [
+          id,
+          db.organizationId,
+          customer.externalId,
+          personal,
+          customer.currency,
+          customer.timeZone,
+          customer.metadata,
+          now,
+        ],
       );
       return one(db, rows[0]);
     },
@@ -136,7 +150,8 @@ export const createCustomerStore = (vault: Vault) => {
     /** By id or external id, without opening what is sealed. */
     payer: async (db: Db, idOrExternalId: string): Promise<Payer | undefined> => {
       const { rows } = await db.query<Payer>(
-        `SELECT id, currency FROM customers WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
+        `SELECT id, currency, time_zone AS "timeZone" FROM customers
+         WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
         [db.organizationId, idOrExternalId],
       );
       return rows[0];
@@ -152,15 +167,15 @@ export const createCustomerStore = (vault: Vault) => {
     changeCustomer: async (
       db: Db,
       id: string,
-      { personal, currency, metadata }: CustomerContent,
+      { personal, currency, timeZone, metadata }: CustomerContent,
       now: Date,
     ): Promise<Customer> => {
       const sealed = await vault.seal(db, placeOf(db.organizationId, id), toBytes(personal));
       const { rows } = await db.query<StoredCustomer>(
         `UPDATE customers SET name = NULL, personal = $3, metadata = $4, version = version + 1, updated_at = $5,
-           currency = $6
+           currency = $6, time_zone = $7
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}`,
-        [db.organizationId, id, sealed, metadata, now, currency],
+        [db.organizationId, id, sealed, metadata, now, currency, timeZone],
       );
       return (await opened(db, rows))[0] as Customer;
     },

@@ -11,10 +11,12 @@ import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
 import { priceInMoney } from '#schemas/price/credits.ts';
 import { type PriceJson, priceFromJson, priceToJson } from '#schemas/price/price.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
+import { type Proration, prorationOf } from '#schemas/proration.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { type RatedLineJson, type RatedSpan, ratedSpanFromJson } from '#schemas/rated-line.ts';
 import type { RatingInput } from '#schemas/rating-input.ts';
 import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
+import { prorateBounds } from '../../rater/price/prorate.ts';
 import type { LineHashes } from '../../rater/run/line-hashes.ts';
 import type { Db } from '../route/define-route.ts';
 
@@ -36,6 +38,7 @@ const lineStatement = `
 SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version,
   l.input_hash, l.output_hash,
   p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end,
+  p.billing_start, p.billing_end, s.time_zone,
   l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, v.terms,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
   i.position AS invoice_position,
@@ -81,6 +84,9 @@ type LineRow = {
   external_id: string;
   span_start: Date;
   span_end: Date;
+  billing_start: Date;
+  billing_end: Date;
+  time_zone: string;
   plan_version_id: string;
   currency: string;
   plan_currency: string;
@@ -109,12 +115,20 @@ const meterFromRow = ({ code, version_number, meter_version_id, definition }: Li
     : meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition });
 
 /** What holds over all charges of the period, in place of a charge. */
-const boundInput = ({ line, terms, currency, plan_currency: own }: LineRow, code: PeriodBoundName) => {
-  const bound = periodBoundsIn(terms, currency, own)[code];
+const boundInput = (
+  { line, terms, currency, plan_currency: own }: LineRow,
+  proration: Proration | undefined,
+  code: PeriodBoundName,
+) => {
+  const bounds = periodBoundsIn(terms, currency, own);
+  const bound = bounds[code];
+  const due = proration ? prorateBounds(bounds, proration, line.currency, line.rounding)[code] : bound;
   const amount = parseStoredAmount(line.amount);
-  assert(bound && amount !== undefined, `plan version ${line.plan_version_id} has no ${code} in ${currency}`);
-  return { charge: boundChargeToJson(code, bound), charged: (bound.amount - amount) as Amount, measured: [] };
+  assert(bound && due && amount !== undefined, `plan version ${line.plan_version_id} has no ${code} in ${currency}`);
+  return { charge: boundChargeToJson(code, bound), charged: (due.amount - amount) as Amount, measured: [] };
 };
+
+const periodBetween = (start: Date, end: Date): Period => ({ start: start.getTime(), end: end.getTime() });
 
 /** A price in credits as it was rated: what it is in money. */
 const inMoney = (price: PriceJson, rates: LineRow['credit_rates'], ids: readonly string[]): PriceJson => {
@@ -149,7 +163,10 @@ const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefine
     span,
     watermark: row.watermark,
   };
-  if (isPeriodBound(row.line.model)) return { ...head, ...boundInput(row, row.line.model) };
+  const billing = periodBetween(row.billing_start, row.billing_end);
+  const proration = prorationOf(row.terms?.proration ?? 'none', billing, span, row.time_zone);
+  const prorated = proration ? { proration } : {};
+  if (isPeriodBound(row.line.model)) return { ...head, ...prorated, ...boundInput(row, proration, row.line.model) };
   const charge = storedCharge(row);
   const spans = row.line.price_spans?.map(ratedSpanFromJson);
   const whole = { quantity: row.line.quantity, parts: row.parts, unmeasuredEvents: BigInt(row.unmeasured_events) };
@@ -161,6 +178,7 @@ const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefine
   })) ?? [{ ...whole, span: undefined }];
   return {
     ...head,
+    ...(row.line.meter === null && prorated),
     charge,
     ...(spans && { priceSpans: spans.map((one) => inputSpan(row, charge, one)) }),
     measured: meter
@@ -183,7 +201,7 @@ const hashesFromRow = ({ hash_version, input_hash, output_hash }: LineRow): Line
     : { version: hash_version, input: input_hash, output: output_hash };
 
 const fromRow = (row: LineRow): ExplainedLine => {
-  const span = { start: row.span_start.getTime(), end: row.span_end.getTime() };
+  const span = periodBetween(row.span_start, row.span_end);
   const meter = meterFromRow(row);
   // What a line from before there were billing periods lacks. Anything else is as it is stored.
   const lacking = { billing_period_id: row.billing_period_id, span: formatPeriod(span) };

@@ -99,7 +99,7 @@ type Bound = { readonly meters: ReadonlyMap<string, string>; readonly faults: re
 
 /** The versions of meters as an activation would bind them now, and what it would refuse. */
 const boundNow = async (ports: AskPorts, db: Db, terms: PlanTermsJson): Promise<Bound> => {
-  const unbilled = terms.charges.flatMap((charge, index) => unbilledTimeFaults(charge, `charges[${index}]`));
+  const unbilled = unbilledTimeFaults(terms.charges, 'charges');
   try {
     const { meters } = await bindTerms(ports, db, terms, 'VALIDATION_FAILED', undefined);
     return { meters, faults: unbilled };

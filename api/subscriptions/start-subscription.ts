@@ -1,7 +1,11 @@
 /** The use case of a new subscription: from when on, of whom, to what. */
 import type { Static } from 'typebox';
+import { anchorAt, anchorOfDate, type BillingCycle, calendarAnchor } from '#schemas/billing-cycle.ts';
+import { billingIntervalOf } from '#schemas/charge-times.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { NewSubscription } from '#schemas/http/subscriptions.ts';
+import type { Interval } from '#schemas/interval.ts';
+import type { Instant } from '#schemas/period.ts';
 import { type ChargesJson, currenciesOf } from '#schemas/plan.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { CustomerStore, Payer } from '../customers/customers.postgres.ts';
@@ -28,6 +32,17 @@ const currencyOf = ({ currency: customers }: Payer, plan: ChargesJson, wanted: s
   return currency;
 };
 
+/** The words and dates that the schema lets through. */
+const anchorFrom = (asked: string, interval: Interval, startedAt: Instant, timeZone: string): string => {
+  if (asked === 'calendar') return calendarAnchor(interval);
+  if (asked === 'anniversary') return anchorAt(startedAt, timeZone);
+  const anchor = anchorOfDate(asked);
+  if (anchor !== undefined) return anchor;
+  throw new FailureError('VALIDATION_FAILED', undefined, [
+    { field: 'billing_anchor', code: 'not_allowed', message: `there is no ${asked} in the calendar` },
+  ]);
+};
+
 /** Now, where the caller says no time; a time that is past bills what was used since. */
 export const startSubscription = async (
   { customers, subscriptions, catalog }: StartPorts,
@@ -37,6 +52,7 @@ export const startSubscription = async (
     plan: planId,
     currency: wanted,
     started_at: startedText,
+    billing_anchor: anchor = 'calendar',
     metadata = {},
   }: Static<typeof NewSubscription>,
   nowMs: number,
@@ -54,6 +70,9 @@ export const startSubscription = async (
   if (plan.kind === 'add_on') throw new FailureError('PLAN_IS_ADD_ON');
   if (plan.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
   const currency = currencyOf(payer, plan.terms, wanted);
+  const interval = billingIntervalOf(plan.terms.charges);
+  const { timeZone } = payer;
+  const cycle: BillingCycle = { interval, anchor: anchorFrom(anchor, interval, startedAt, timeZone), timeZone };
   const subscription = await subscriptions.addSubscription(
     db,
     {
@@ -62,6 +81,7 @@ export const startSubscription = async (
       planVersionId: plan.planVersionId,
       currency,
       startedAt,
+      cycle,
       metadata,
     },
     new Date(nowMs),

@@ -1,5 +1,6 @@
 /** `/v1/subscriptions`. */
 
+import { periodAt } from '#schemas/billing-cycle.ts';
 import {
   NewSubscription,
   SubscriptionId,
@@ -7,7 +8,7 @@ import {
   Subscription as SubscriptionSchema,
 } from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import { formatPeriod, monthOf } from '#schemas/period.ts';
+import { formatPeriod } from '#schemas/period.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
@@ -32,7 +33,12 @@ const subscriptionJson = (subscription: Subscription, nowMs: number) => ({
   state: subscription.state,
   started_at: formatInstant(subscription.startedAt),
   ended_at: subscription.endedAt === null ? null : formatInstant(subscription.endedAt),
-  current_period: formatPeriod(monthOf(nowMs)),
+  billing_cycle: {
+    interval: subscription.cycle.interval,
+    anchor: subscription.cycle.anchor,
+    time_zone: subscription.cycle.timeZone,
+  },
+  current_period: formatPeriod(periodAt(subscription.cycle, nowMs)),
   ...headToJson(subscription),
 });
 

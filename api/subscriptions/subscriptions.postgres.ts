@@ -1,6 +1,7 @@
 /** Subscriptions: rows of PostgreSQL as subscriptions. */
 import { newId } from '#platform/process/ids.ts';
-import type { SubscriptionTime } from '#schemas/subscription.ts';
+import type { IntervalUnit } from '#schemas/interval.ts';
+import type { BilledTime } from '#schemas/subscription.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
@@ -8,7 +9,7 @@ import { defineList, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 
 export type Subscription = ResourceHead &
-  SubscriptionTime & {
+  BilledTime & {
     readonly id: string;
     readonly customerId: string;
     readonly planId: string;
@@ -20,7 +21,7 @@ export type Subscription = ResourceHead &
 
 export type NewSubscription = Pick<
   Subscription,
-  'customerId' | 'planId' | 'planVersionId' | 'currency' | 'startedAt' | 'metadata'
+  'customerId' | 'planId' | 'planVersionId' | 'currency' | 'startedAt' | 'cycle' | 'metadata'
 >;
 
 type SubscriptionRow = ResourceRow & {
@@ -33,6 +34,10 @@ type SubscriptionRow = ResourceRow & {
   state: string;
   started_at: Date;
   ended_at: Date | null;
+  interval_unit: IntervalUnit;
+  interval_count: number;
+  billing_anchor: string;
+  time_zone: string;
 };
 
 const fromRow = (row: SubscriptionRow): Subscription => ({
@@ -45,11 +50,16 @@ const fromRow = (row: SubscriptionRow): Subscription => ({
   state: row.state,
   startedAt: row.started_at.getTime(),
   endedAt: row.ended_at?.getTime() ?? null,
+  cycle: {
+    interval: { unit: row.interval_unit, count: row.interval_count },
+    anchor: row.billing_anchor,
+    timeZone: row.time_zone,
+  },
   ...headFromRow(row),
 });
 
 const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.plan_version_id, s.currency, s.state,
-  s.started_at, s.ended_at, s.metadata, s.version, s.created_at, s.updated_at`;
+  s.started_at, s.ended_at, s.interval_unit, s.interval_count, s.billing_anchor, s.time_zone, s.metadata, s.version, s.created_at, s.updated_at`;
 const from = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
 
 const subscriptionList = defineList({
@@ -95,8 +105,8 @@ export const subscriptionStore = {
     const id = newId('sub');
     await db.query(
       `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at,
-         metadata, version, created_at, updated_at)
-       VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, 1, $8, $8)`,
+         interval_unit, interval_count, billing_anchor, time_zone, metadata, version, created_at, updated_at)
+       VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10, $11, 1, $12, $12)`,
       [
         id,
         db.organizationId,
@@ -104,6 +114,10 @@ export const subscriptionStore = {
         subscription.planVersionId,
         subscription.currency,
         new Date(subscription.startedAt),
+        subscription.cycle.interval.unit,
+        subscription.cycle.interval.count,
+        subscription.cycle.anchor,
+        subscription.cycle.timeZone,
         subscription.metadata,
         now,
       ],

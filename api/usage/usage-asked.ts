@@ -9,9 +9,10 @@ import { conditionsOf, type Filter, filterFromJson } from '#schemas/filter.ts';
 import { MeterUsageQuery, type UsageSpan, usageFilterCharactersMax } from '#schemas/http/usage.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { type Instant, monthOf, type Period, periodOf } from '#schemas/period.ts';
+import { timeZoneFault, timeZoneFromText } from '#schemas/time-zone.ts';
 import { windowsMax } from '../../rater/aggregate/usage-query.ts';
 import { readInstant } from '../route/resource-fields.ts';
-import { timeZoneFromText, type WindowName, windowNames, windowStarts } from './windows.ts';
+import { type WindowName, windowNames, windowStarts } from './windows.ts';
 
 export type UsageAsked = {
   readonly period: Period;
@@ -104,25 +105,25 @@ const refuseLate = (to: Instant, faults: Fault[]): void => {
     faults.push({ field: 'to', code: 'out_of_range', message: 'must not be after the year 2199' });
 };
 
-const spanMsMax = 400 * 86_400_000;
+/** As long as the longest billing period is, and a month. */
+const spanMsMax = 1_130 * 86_400_000;
 
 /**
- * What both routes of one customer read: a span, by default the current month, and a watermark. Throws `BAD_REQUEST`.
+ * What both routes of one customer read: a span, by default the current one, and a watermark. Throws `BAD_REQUEST`.
  */
 export const readUsageSpan = (
   query: Static<typeof UsageSpan>,
-  nowMs: Instant,
+  current: Period,
   checked: bigint,
 ): { readonly period: Period; readonly watermark: bigint } => {
   const faults: Fault[] = [];
-  const month = monthOf(nowMs);
-  const from = readInstant(query.from, 'from', faults) ?? month.start;
-  const to = readInstant(query.to, 'to', faults) ?? month.end;
+  const from = readInstant(query.from, 'from', faults) ?? current.start;
+  const to = readInstant(query.to, 'to', faults) ?? current.end;
   refuseLate(to, faults);
   if (faults.length === 0 && from >= to)
     faults.push({ field: 'from', code: 'not_increasing', message: 'must be before to' });
   if (to - from > spanMsMax)
-    faults.push({ field: 'to', code: 'out_of_range', message: 'must be at most 400 days after from' });
+    faults.push({ field: 'to', code: 'out_of_range', message: 'must be at most 1,130 days after from' });
   const watermark = readGivenWatermark(query.watermark, checked, faults);
   refuseQuery(faults);
   return { period: periodOf(from, to), watermark };
@@ -131,12 +132,7 @@ export const readUsageSpan = (
 const readTimeZone = (texts: Texts, faults: Fault[]): string => {
   const text = texts.get('time_zone') ?? 'UTC';
   const timeZone = timeZoneFromText(text);
-  if (timeZone === undefined)
-    faults.push({
-      field: 'time_zone',
-      code: 'not_allowed',
-      message: 'must be an IANA time zone such as Europe/Berlin, America/New_York or UTC',
-    });
+  if (timeZone === undefined) faults.push(timeZoneFault('time_zone'));
   return timeZone ?? 'UTC';
 };
 

@@ -1,5 +1,6 @@
 /** Usage as it is read: of a meter in windows and groups, of a customer, of a subscription against its limits. */
 import { Type } from 'typebox';
+import { periodAt } from '#schemas/billing-cycle.ts';
 import type { Fault } from '#schemas/failures.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
 import { MeterId } from '#schemas/http/meters.ts';
@@ -8,10 +9,9 @@ import { CustomerUsage, MeterUsage, MeterUsageQuery, SubscriptionUsage, UsageSpa
 import { formatInstant } from '#schemas/instant.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { usageNames } from '#schemas/names.ts';
-import { formatPeriod } from '#schemas/period.ts';
+import { formatPeriod, intersect, monthOf } from '#schemas/period.ts';
 import { chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
-import { coveredPeriods } from '#schemas/subscription.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Meter as CatalogMeter } from '../catalog/meters.postgres.ts';
@@ -188,7 +188,7 @@ const customerUsageRoute = (
       failures: ['CUSTOMER_NOT_FOUND'],
     },
     async ({ db, params, query, nowMs }) => {
-      const { period, watermark } = readUsageSpan(query, nowMs, await readWatermark(db));
+      const { period, watermark } = readUsageSpan(query, monthOf(nowMs), await readWatermark(db));
       const customer = found(await store.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
       const meters = (await catalog.allMeters(db)).map(meterOf);
       const customers = usageNames(customer.id, customer.externalId);
@@ -231,8 +231,9 @@ const subscriptionUsageRoute = (
       failures: ['SUBSCRIPTION_NOT_FOUND'],
     },
     async ({ db, params, query, nowMs }) => {
-      const { period, watermark } = readUsageSpan(query, nowMs, await readWatermark(db));
       const subscription = found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
+      const current = periodAt(subscription.cycle, nowMs);
+      const { period, watermark } = readUsageSpan(query, current, await readWatermark(db));
       const customer = found(await store.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
       const meters = await catalog.pinnedMeters(db, subscription.planVersionId);
       const priced = await catalog.chargesOf(db, subscription.planVersionId);
@@ -242,10 +243,13 @@ const subscriptionUsageRoute = (
         return parsed.ok ? [parsed.value] : [];
       });
       // As it is billed: of the span, what the subscription covers.
-      const [covered] = coveredPeriods(subscription, period);
+      const covered = intersect(period, {
+        start: subscription.startedAt,
+        end: subscription.endedAt ?? Number.POSITIVE_INFINITY,
+      });
       const customers = usageNames(customer.id, customer.externalId);
       const wanted = { organizationId: db.organizationId, watermark, customers, meters };
-      const usage = covered ? await readUsage.quantities({ ...wanted, period: covered.span }) : new Map();
+      const usage = covered ? await readUsage.quantities({ ...wanted, period: covered }) : new Map();
       return {
         subscription_id: subscription.id,
         customer_id: subscription.customerId,

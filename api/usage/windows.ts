@@ -11,21 +11,6 @@ export type WindowName = (typeof windowNames)[number];
 
 const unitMs: Readonly<Record<'minute' | 'hour', number>> = { minute: 60_000, hour: 3_600_000 };
 
-/** What can be an IANA name; an offset such as +01:00 is none, as it has no daylight saving. */
-const timeZonePattern = '^[A-Za-z][A-Za-z0-9_+-]{0,31}(/[A-Za-z0-9_+-]{1,31}){0,2}$';
-const timeZoneShape = new RegExp(timeZonePattern);
-
-/** The zone by its name in the letters that the database has, or undefined where it has none. */
-export const timeZoneFromText = (text: string): string | undefined => {
-  if (!timeZoneShape.test(text)) return undefined;
-  try {
-    return new Temporal.ZonedDateTime(0n, text).timeZoneId;
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
-};
-
 /** The instants after `start` at which the clock shows a whole unit, in order. */
 function* clockStarts(start: Instant, unit: number, timeZone: string): Generator<Instant> {
   for (let from = Temporal.Instant.fromEpochMilliseconds(start).toZonedDateTimeISO(timeZone); ; ) {

@@ -32,6 +32,8 @@ const shardOf = (periods: number): MeasuredShard => {
   const parsed = planVersionFromJson(planOfBench);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
   const { charges, currency } = parsed.value;
+  // One list for all periods of a plan version, as the catalog reads them: a worker gets it once.
+  const storedCharges = charges.map(chargeToJson);
   return {
     policy: defaultRatingPolicy,
     watermark: 1_000_000n,
@@ -45,7 +47,7 @@ const shardOf = (periods: number): MeasuredShard => {
         planVersionId: 'plv_1',
         currency,
         charges,
-        storedCharges: charges.map(chargeToJson),
+        storedCharges,
         customers: [`cus_${index}`, `customer-${index}`],
         meterVersionIds: Object.fromEntries(charges.map(({ code }) => [code, `mtv_${code}`])),
         usage: Object.fromEntries(charges.map(({ code }) => [code, { quantity: String(1_000 + index * 977) }])),

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { backoff, nextPause } from '../start/restart-pause.ts';
+import { type Backoff, backoff, nextPause } from '../start/restart-pause.ts';
 import type { Log } from './home.ts';
 
 /** A server or a service, as far as keeping it alive goes. */
@@ -14,14 +14,19 @@ export type Mortal = {
  * Restarts `part` whenever it dies unasked, until `signal` is aborted. `end` stops it for good; it returns once no
  * restart is under way and nothing runs.
  */
-export const keepAlive = (part: Mortal, log: Log, signal: AbortSignal): { end(): Promise<void> } => {
+export const keepAlive = (
+  part: Mortal,
+  log: Log,
+  signal: AbortSignal,
+  pauses: Backoff = backoff,
+): { end(): Promise<void> } => {
   let pauseMs = 0;
   let aliveSince = performance.now();
   let reviving: Promise<void> | undefined;
   const revive = async (death: string) => {
     let how = death;
     while (!signal.aborted) {
-      pauseMs = nextPause(pauseMs, performance.now() - aliveSince, backoff);
+      pauseMs = nextPause(pauseMs, performance.now() - aliveSince, pauses);
       aliveSince = Number.POSITIVE_INFINITY;
       log.warn(`${part.name} ${how}`);
       log.warn(`${part.name}: restarting in ${pauseMs} ms`);

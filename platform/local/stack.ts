@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { newApiKey } from '#schemas/api-key.ts';
 import { type Config, loadConfig } from '../config/config.ts';
 import { type ProcessName, processes, processNames, stopGroups } from '../config/processes.ts';
+import type { Backoff } from '../start/restart-pause.ts';
 import { migrateAll } from '../stores/migrate.ts';
 import { loginUrl } from '../stores/postgres.ts';
 import { keptSecret, type Log, lockHome, writeFileWhole } from './home.ts';
@@ -66,6 +67,8 @@ export type StackOptions = {
    * process, once.
    */
   readonly extraOf?: (service: string, environment: NodeJS.ProcessEnv) => NodeJS.ProcessEnv;
+  /** How long what died waits for its next start; without it as in `restart-pause.ts`. */
+  readonly restartPauses?: Backoff;
   /** Makes the start give up: what was started is stopped, and `startStack` throws. */
   readonly signal?: AbortSignal;
 };
@@ -107,7 +110,8 @@ class RunningStack {
    * Adds what runs now: it is kept alive from here on, and a stop ends it before the groups that were added earlier.
    */
   add(items: readonly (LocalServer | Service)[]): void {
-    this.#groups.push(items.map((item) => ({ item, guard: keepAlive(item, this.#options.log, this.signal) })));
+    const { log, restartPauses } = this.#options;
+    this.#groups.push(items.map((item) => ({ item, guard: keepAlive(item, log, this.signal, restartPauses) })));
   }
 
   get processes(): StackProcess[] {

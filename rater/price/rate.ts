@@ -5,12 +5,14 @@
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
 import { roundToMinorUnits, sumAmounts } from '#schemas/money.ts';
+import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge } from '#schemas/plan.ts';
 import { addQuantities, oneQuantity, parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
 import type { Priced, RatedCharge, RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
 import { type AppliedBound, applyPeriodBounds } from './period-bound.ts';
 import { priceSpans } from './price-spans.ts';
 import { priceUsage } from './price-usage.ts';
+import { prorate, prorateBounds } from './prorate.ts';
 import type { ChargeUsage, MeasuredSpan, PeriodToRate } from './rating-task.ts';
 import { noParts, type Part, type Parts } from './usage.ts';
 
@@ -63,12 +65,24 @@ export const ratePlan = (period: PeriodToRate, policy: RatingPolicy): RatedLine[
     position,
   });
   const lines = period.charges.map((charge, index) => lineAt(index + 1, rateChargeOf(period, charge, policy)));
-  const bound = period.bounds && applyPeriodBounds(period.bounds, sumAmounts(lines.map(({ amount }) => amount)));
-  return bound ? [...lines, lineAt(lines.length + 1, boundLine(bound, period.currency, policy))] : lines;
+  const bounds = boundsOf(period, policy);
+  const bound = bounds && applyPeriodBounds(bounds, sumAmounts(lines.map(({ amount }) => amount)));
+  return bound ? [...lines, lineAt(lines.length + 1, boundLine(bound, period, policy))] : lines;
 };
 
-const boundLine = ({ code, bound, priced }: AppliedBound, currency: Currency, policy: RatingPolicy): RatedCharge => ({
+/** Of the very time: a part of a billing period has a part of what the whole costs at least and at most. */
+export const boundsOf = (
+  { bounds, proration, currency }: PeriodToRate,
+  { rounding }: RatingPolicy,
+): PeriodBoundsIn | undefined => (bounds && proration ? prorateBounds(bounds, proration, currency, rounding) : bounds);
+
+const boundLine = (
+  { code, bound, priced }: AppliedBound,
+  { currency, proration }: PeriodToRate,
+  policy: RatingPolicy,
+): RatedCharge => ({
   ...priced,
+  ...(proration && { steps: priced.steps.map((step) => ({ ...step, proration })) }),
   chargeCode: code,
   chargeName: bound.name,
   model: code,
@@ -81,10 +95,19 @@ const boundLine = ({ code, bound, priced }: AppliedBound, currency: Currency, po
 
 const rateChargeOf = (period: PeriodToRate, charge: Charge, policy: RatingPolicy): RatedCharge => {
   const spans = priceSpansOfCharge(period, charge.code);
-  return spans
-    ? rateSpans(period, charge, spans, policy)
-    : rateCharge(charge, usageOf(period, charge), period.currency, policy);
+  if (spans) return rateSpans(period, charge, spans, policy);
+  const { quantity, parts } = usageOf(period, charge);
+  const priced = priceUsage(charge.price, quantity, parts);
+  return lineOf(charge, quantity, ofPart(period, charge, priced, policy), period.currency, policy);
 };
+
+/** What is flat is of a whole billing period; what was used was used. */
+const ofPart = (
+  { proration, currency }: PeriodToRate,
+  { meter }: Charge,
+  priced: Priced,
+  { rounding }: RatingPolicy,
+): Priced => (proration && meter === null ? prorate(priced, proration, currency, rounding) : priced);
 
 const rateSpans = (
   period: PeriodToRate,
@@ -95,7 +118,7 @@ const rateSpans = (
   const used = spans.map((one) => ({ ...one, ...readUsage(one.usage, period, charge) }));
   const quantity = used.map((one) => one.quantity).reduce(addQuantities, zeroQuantity);
   return {
-    ...lineOf(charge, quantity, priceSpans(used), period.currency, policy),
+    ...lineOf(charge, quantity, ofPart(period, charge, priceSpans(used), policy), period.currency, policy),
     priceSpans: used.map(({ span, tiers, sources, usage, quantity: ofSpan }) => ({
       span,
       tiers,

@@ -4,6 +4,7 @@ import type { Period } from '#schemas/period.ts';
 import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
+import type { Proration } from '#schemas/proration.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { PricedSpan } from './price-timeline.ts';
 
@@ -28,6 +29,8 @@ export type PeriodToRate = {
   readonly charges: readonly Charge[];
   /** Over all charges; absent where there is none. */
   readonly bounds?: PeriodBoundsIn;
+  /** Absent where the whole billing period is charged. */
+  readonly proration?: Proration | undefined;
   /** By charge code. A charge that is missing has seen no event: quantity 0. */
   readonly usage: Readonly<Record<string, ChargeUsage>>;
   /** By charge code, where another price than that of the charge stands for some of the time. */

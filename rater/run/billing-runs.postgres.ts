@@ -16,11 +16,10 @@ import {
   takeNext,
 } from '#platform/work/leased-jobs.postgres.ts';
 import { leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
-import { periodIdOf } from '#schemas/billing-period.ts';
 import { billingChannels, type RunKind, runEnded, type Shard } from '#schemas/billing-run.ts';
-import type { Period } from '#schemas/period.ts';
+import { monthNameOf } from '#schemas/period.ts';
 import type { RatingFailureCode } from '#schemas/rating-failure.ts';
-import { coveredPeriods } from '#schemas/subscription.ts';
+import { type FreshPeriod, freshPeriods, ofScope } from './cut-time.postgres.ts';
 import { type QueuedRun, type RatePorts, WorkerEndedError } from './rate-period.ts';
 import { giveUpRating, saveRated } from './save-rated.postgres.ts';
 
@@ -34,73 +33,48 @@ type RunRow = {
   subscription_id: string | null;
   watermark: bigint | null;
   request_id: string | null;
+  created_at: Date;
   attempts: number;
 };
-
-// Of the subscriptions that overlap the period, those whose time in it was not cut yet.
-const selectUncut = `
-SELECT s.id, s.customer_id, s.plan_version_id, s.started_at, s.ended_at FROM subscriptions s
-WHERE s.organization_id = $1 AND s.started_at < $3 AND (s.ended_at IS NULL OR s.ended_at > $2)
-  AND ($4::text IS NULL OR s.customer_id = $4) AND ($5::text IS NULL OR s.id = $5)
-  AND NOT EXISTS (SELECT 1 FROM billing_periods p WHERE p.subscription_id = s.id AND p.billing_start = $2)`;
 
 // Another run may cut the same time at once: one of both wins, and both go on with what it wrote.
 const insertPeriods = `
 INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
-  billing_end, segment, span_start, span_end, state, created_at)
-SELECT n.id, $1, n.subscription_id, n.customer_id, n.plan_version_id, $2, $3, n.segment, n.span_start, n.span_end,
-  'open', clock_timestamp()
-FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::integer[], $9::timestamptz[], $10::timestamptz[])
-  AS n (id, subscription_id, customer_id, plan_version_id, segment, span_start, span_end)
+  billing_end, segment, span_start, span_end, billing_month, state, created_at)
+SELECT n.id, $1, n.subscription_id, n.customer_id, n.plan_version_id, n.billing_start, n.billing_end, n.segment,
+  n.span_start, n.span_end, n.billing_month, 'open', clock_timestamp()
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::integer[],
+    $9::timestamptz[], $10::timestamptz[], $11::text[])
+  AS n (id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end,
+    billing_month)
 ON CONFLICT DO NOTHING`;
 
-type UncutRow = {
-  id: string;
-  customer_id: string;
-  plan_version_id: string;
-  started_at: Date;
-  ended_at: Date | null;
-};
+/** The month that a run is of. */
+const monthOfRun = (run: RunRow): string => monthNameOf(run.period_start.getTime());
 
-const periodOfRun = (run: RunRow): Period => ({ start: run.period_start.getTime(), end: run.period_end.getTime() });
+const uncutOf = (client: Queryable, run: RunRow): Promise<FreshPeriod[]> =>
+  freshPeriods(client, run.organization_id, monthOfRun(run), ofScope(run.customer_id, run.subscription_id));
 
-type CutPeriod = { readonly id: string; readonly row: UncutRow; readonly segment: number; readonly span: Period };
-
-/** The time of subscriptions that no run has cut yet. */
-const cutPeriods = async (client: Queryable, run: RunRow): Promise<CutPeriod[]> => {
-  const { rows } = await client.query<UncutRow>(selectUncut, [
-    run.organization_id,
-    run.period_start,
-    run.period_end,
-    run.customer_id,
-    run.subscription_id,
-  ]);
-  return rows.flatMap((row) => {
-    const time = { startedAt: row.started_at.getTime(), endedAt: row.ended_at?.getTime() ?? null };
-    return coveredPeriods(time, periodOfRun(run)).map(({ segment, span }) => ({
-      id: periodIdOf(row.id, run.period_start.getTime(), segment),
-      row,
-      segment,
-      span,
-    }));
-  });
-};
-
-/** Writes down which time of which subscription the run bills. */
+/**
+ * Writes down which time of which subscription is due: what was over when the run was asked for. In the west a month is
+ * over some hours later; what ends in them is left to the next run.
+ */
 const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
-  const fresh = await cutPeriods(client, run);
+  const askedAt = run.created_at.getTime();
+  const fresh = (await uncutOf(client, run)).filter(({ span }) => span.end <= askedAt);
   if (fresh.length === 0) return;
   await client.query(insertPeriods, [
     run.organization_id,
-    run.period_start,
-    run.period_end,
     textArray(fresh.map(({ id }) => id)),
-    textArray(fresh.map(({ row }) => row.id)),
-    textArray(fresh.map(({ row }) => row.customer_id)),
-    textArray(fresh.map(({ row }) => row.plan_version_id)),
+    textArray(fresh.map(({ subscriptionId }) => subscriptionId)),
+    textArray(fresh.map(({ customerId }) => customerId)),
+    textArray(fresh.map(({ planVersionId }) => planVersionId)),
+    instantArray(fresh.map(({ billing }) => billing.start)),
+    instantArray(fresh.map(({ billing }) => billing.end)),
     integerArray(fresh.map(({ segment }) => segment)),
     instantArray(fresh.map(({ span }) => span.start)),
     instantArray(fresh.map(({ span }) => span.end)),
+    textArray(fresh.map(({ month }) => month)),
   ]);
 };
 
@@ -108,32 +82,37 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
 // written of it where billing looks.
 const insertDryPeriods = `
 INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id, segment,
-  span_start, span_end)
-SELECT $1, p.id, $2, p.subscription_id, p.customer_id, p.plan_version_id, p.segment, p.span_start, p.span_end
-FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_start = $3 AND p.billing_end = $4
-  AND ($5::text IS NULL OR p.customer_id = $5) AND ($6::text IS NULL OR p.subscription_id = $6)
+  span_start, span_end, billing_start, billing_end)
+SELECT $1, p.id, $2, p.subscription_id, p.customer_id, p.plan_version_id, p.segment, p.span_start, p.span_end,
+  p.billing_start, p.billing_end
+FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_month = $3
+  AND ($4::text IS NULL OR p.customer_id = $4) AND ($5::text IS NULL OR p.subscription_id = $5)
 UNION ALL
-SELECT $1, n.id, $2, n.subscription_id, n.customer_id, n.plan_version_id, n.segment, n.span_start, n.span_end
-FROM unnest($7::text[], $8::text[], $9::text[], $10::text[], $11::integer[], $12::timestamptz[], $13::timestamptz[])
-  AS n (id, subscription_id, customer_id, plan_version_id, segment, span_start, span_end)
+SELECT $1, n.id, $2, n.subscription_id, n.customer_id, n.plan_version_id, n.segment, n.span_start, n.span_end,
+  n.billing_start, n.billing_end
+FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::integer[], $11::timestamptz[], $12::timestamptz[],
+    $13::timestamptz[], $14::timestamptz[])
+  AS n (id, subscription_id, customer_id, plan_version_id, segment, span_start, span_end, billing_start, billing_end)
 ON CONFLICT DO NOTHING`;
 
 const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
-  const fresh = await cutPeriods(client, run);
+  const ofMonth = monthOfRun(run);
+  const fresh = await uncutOf(client, run);
   await client.query(insertDryPeriods, [
     run.id,
     run.organization_id,
-    run.period_start,
-    run.period_end,
+    ofMonth,
     run.customer_id,
     run.subscription_id,
-    fresh.map(({ id }) => id),
-    fresh.map(({ row }) => row.id),
-    fresh.map(({ row }) => row.customer_id),
-    fresh.map(({ row }) => row.plan_version_id),
-    fresh.map(({ segment }) => segment),
-    fresh.map(({ span }) => new Date(span.start)),
-    fresh.map(({ span }) => new Date(span.end)),
+    textArray(fresh.map(({ id }) => id)),
+    textArray(fresh.map(({ subscriptionId }) => subscriptionId)),
+    textArray(fresh.map(({ customerId }) => customerId)),
+    textArray(fresh.map(({ planVersionId }) => planVersionId)),
+    integerArray(fresh.map(({ segment }) => segment)),
+    instantArray(fresh.map(({ span }) => span.start)),
+    instantArray(fresh.map(({ span }) => span.end)),
+    instantArray(fresh.map(({ billing }) => billing.start)),
+    instantArray(fresh.map(({ billing }) => billing.end)),
   ]);
 };
 
@@ -141,7 +120,7 @@ const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> =>
 // of it lies together, and not in a block here and there for each customer. Periods of a customer lie side by side.
 const shardsOf = (due: string): string => `
 WITH due AS (
-  SELECT p.id, row_number() OVER (ORDER BY c.external_id COLLATE "C", p.subscription_id, p.segment)::integer AS place
+  SELECT p.id, row_number() OVER (ORDER BY c.external_id COLLATE "C", p.subscription_id, p.span_start)::integer AS place
   FROM ${due}
 ), inserted AS (
   INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)
@@ -152,10 +131,10 @@ SELECT (SELECT count(*) FROM inserted)::integer AS shards`;
 // Both counts come from one statement, so from one moment: what another run issues meanwhile is in exactly one of them.
 const insertShards = `${shardsOf(`billing_periods p
     JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
-  WHERE p.organization_id = $3 AND p.billing_start = $4 AND p.billing_end = $5 AND p.state = 'open'
-    AND ($6::text IS NULL OR p.customer_id = $6) AND ($7::text IS NULL OR p.subscription_id = $7)`)}, (
-  SELECT count(*) FROM billing_periods p WHERE p.organization_id = $3 AND p.billing_start = $4 AND p.billing_end = $5
-    AND p.state = 'billed' AND ($6::text IS NULL OR p.customer_id = $6) AND ($7::text IS NULL OR p.subscription_id = $7)
+  WHERE p.organization_id = $3 AND p.billing_month = $4 AND p.state = 'open'
+    AND ($5::text IS NULL OR p.customer_id = $5) AND ($6::text IS NULL OR p.subscription_id = $6)`)}, (
+  SELECT count(*) FROM billing_periods p WHERE p.organization_id = $3 AND p.billing_month = $4
+    AND p.state = 'billed' AND ($5::text IS NULL OR p.customer_id = $5) AND ($6::text IS NULL OR p.subscription_id = $6)
 )::integer AS issued`;
 
 const insertDryShards = `${shardsOf(`rating_run_periods p
@@ -169,7 +148,7 @@ const cutShards = async (
   shardSize: number,
 ): Promise<{ shards: number; issued: number }> => {
   type Counted = { shards: number; issued: number };
-  const of = [run.organization_id, run.period_start, run.period_end, run.customer_id, run.subscription_id];
+  const of = [run.organization_id, monthOfRun(run), run.customer_id, run.subscription_id];
   const isDry = run.kind === 'dry_rating';
   const counted = isDry
     ? await client.query<Counted>(insertDryShards, [run.id, shardSize])
@@ -202,7 +181,7 @@ const queuedRun = (row: RunRow): QueuedRun => ({
 });
 
 const runColumns =
-  'r.id, r.organization_id, r.kind, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.attempts';
+  'r.id, r.organization_id, r.kind, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
 
 const runJobs: JobTable = { name: 'billing_runs', key: ['id'], openStates: ['queued'], changedAt: 'updated_at' };
 

@@ -5,9 +5,11 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
+import type { Period } from '#schemas/period.ts';
 import { periodBoundsIn } from '#schemas/period-bound.ts';
 import { type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
+import { type ProrationPolicy, prorationOf } from '#schemas/proration.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { standingOverrides } from './price-overrides.postgres.ts';
@@ -24,6 +26,9 @@ type PeriodRow = {
   currency: string;
   span_start: Date;
   span_end: Date;
+  billing_start: Date;
+  billing_end: Date;
+  time_zone: string;
 };
 
 export type VersionRow = {
@@ -47,7 +52,9 @@ export const storedCurrency = (currency: string) => {
   return currency;
 };
 
-export type VersionCharges = Pick<BillablePeriod, 'planId' | 'charges' | 'storedCharges' | 'bounds'>;
+export type VersionCharges = Pick<BillablePeriod, 'planId' | 'charges' | 'storedCharges' | 'bounds'> & {
+  readonly prorated: ProrationPolicy;
+};
 
 /**
  * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
@@ -71,13 +78,16 @@ export const chargesOf = (
     return { code, name, meter, price };
   });
   const bounds = periodBoundsIn(row.terms, row.currency, row.plan_currency);
-  return { planId: row.plan_id, charges, storedCharges, bounds };
+  return { planId: row.plan_id, charges, storedCharges, bounds, prorated: row.terms?.proration ?? 'none' };
 };
 
+const periodBetween = (start: Date, end: Date): Period => ({ start: start.getTime(), end: end.getTime() });
+
 const selectPeriods = (from: string, more = ''): string => `
-SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, p.span_start, p.span_end
+SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone, p.span_start,
+  p.span_end, p.billing_start, p.billing_end
 FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
-WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.segment`;
+WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.span_start`;
 
 const periodsStatement = selectPeriods('billing_periods');
 const dryPeriodsStatement = selectPeriods('rating_run_periods', 'AND p.run_id = $3');
@@ -114,16 +124,21 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       known.set(key, charges);
       return charges;
     };
-    return rows.map((row) => ({
-      billingPeriodId: row.id,
-      span: { start: row.span_start.getTime(), end: row.span_end.getTime() },
-      subscriptionId: row.subscription_id,
-      customerId: row.customer_id,
-      customerExternalId: row.external_id,
-      planVersionId: row.plan_version_id,
-      currency: storedCurrency(row.currency),
-      ...chargesOnce(row),
-    }));
+    return rows.map((row) => {
+      const { prorated, ...charges } = chargesOnce(row);
+      const span = periodBetween(row.span_start, row.span_end);
+      return {
+        billingPeriodId: row.id,
+        span,
+        proration: prorationOf(prorated, periodBetween(row.billing_start, row.billing_end), span, row.time_zone),
+        subscriptionId: row.subscription_id,
+        customerId: row.customer_id,
+        customerExternalId: row.external_id,
+        planVersionId: row.plan_version_id,
+        currency: storedCurrency(row.currency),
+        ...charges,
+      };
+    });
   },
   meters: async (organizationId, planVersionIds) => {
     const { rows } = await postgres.query<PinnedRow>(

@@ -21,6 +21,7 @@ import { usageNames } from '#schemas/names.ts';
 import type { Period } from '#schemas/period.ts';
 import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
+import type { Proration } from '#schemas/proration.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { RatingFailure } from '#schemas/rating-failure.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
@@ -32,6 +33,8 @@ import type { RatedShard } from './rated-rows.ts';
 export type BillablePeriod = {
   readonly billingPeriodId: string;
   readonly span: Period;
+  /** Undefined where what is of a whole billing period is charged whole. */
+  readonly proration: Proration | undefined;
   readonly subscriptionId: string;
   readonly customerId: string;
   readonly customerExternalId: string;
@@ -247,6 +250,7 @@ export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure)
       charges: period.charges,
       storedCharges: period.storedCharges,
       bounds: period.bounds,
+      ...(period.proration && { proration: period.proration }),
       customers: customersOf.get(period.billingPeriodId) ?? [],
       meterVersionIds: measures.meterVersionIds(period.charges),
       ...usageOf(period, usageIn),

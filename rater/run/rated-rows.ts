@@ -5,10 +5,10 @@
 import type { Amount } from '#schemas/money.ts';
 import type { Period } from '#schemas/period.ts';
 import { boundChargeToJson, isPeriodBound, type PeriodBoundName } from '#schemas/period-bound.ts';
-import { type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
+import { type RatedLine, type RatingPolicy, ratedLineToJson } from '#schemas/rated-line.ts';
 import { failureMessage, type RatingFailure } from '#schemas/rating-failure.ts';
 import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
-import { priceSpansOfCharge, ratePlan } from '../price/rate.ts';
+import { boundsOf, priceSpansOfCharge, ratePlan } from '../price/rate.ts';
 import type { ChargeUsage, MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
 import { lineHashes } from './line-hashes.ts';
 
@@ -37,11 +37,18 @@ export type RatedShard = {
   readonly failures: readonly RatingFailure[];
 };
 
-const boundInput = ({ bounds }: MeasuredPeriod, code: PeriodBoundName, { amount }: RatedLine) => {
-  const bound = bounds?.[code];
+const boundInput = (period: MeasuredPeriod, policy: RatingPolicy, code: PeriodBoundName, { amount }: RatedLine) => {
+  const bound = boundsOf(period, policy)?.[code];
   if (!bound) throw new RangeError(`there is no ${code} in the plan version of the line`);
-  return { charge: boundChargeToJson(code, bound), charged: (bound.amount - amount) as Amount, measured: [] };
+  return {
+    charge: boundChargeToJson(code, period.bounds?.[code] ?? bound),
+    charged: (bound.amount - amount) as Amount,
+    measured: [],
+  };
 };
+
+/** Of a line that is of a part of the billing period. */
+const prorated = ({ proration }: MeasuredPeriod) => (proration ? { proration } : {});
 
 /** What went into a line of the period. */
 export const ratingInputOf = (shard: MeasuredShard, period: MeasuredPeriod, line: RatedLine): RatingInput => {
@@ -56,7 +63,8 @@ export const ratingInputOf = (shard: MeasuredShard, period: MeasuredPeriod, line
     span: period.span,
     watermark: shard.watermark,
   };
-  if (isPeriodBound(line.model)) return { ...head, ...boundInput(period, line.model, line) };
+  if (isPeriodBound(line.model))
+    return { ...head, ...prorated(period), ...boundInput(period, shard.policy, line.model, line) };
   const charge = period.storedCharges[line.position - 1];
   if (!charge) throw new RangeError(`there is no charge ${line.position} in plan version ${period.planVersionId}`);
   const { meter, code } = charge;
@@ -76,6 +84,7 @@ export const ratingInputOf = (shard: MeasuredShard, period: MeasuredPeriod, line
     ...head,
     charge,
     measured: meter ? measured : [],
+    ...(meter === null && prorated(period)),
     ...(spans && {
       priceSpans: spans.map(({ span, tiers, sources, storedPrice }) => ({ span, tiers, sources, storedPrice })),
     }),

@@ -3,12 +3,11 @@
  * plans that are compared.
  */
 import assert from 'node:assert/strict';
-import type { Postgres } from '#platform/stores/postgres.ts';
-import type { Period } from '#schemas/period.ts';
+import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
+import { monthNameOf } from '#schemas/period.ts';
 import { chargeJsonIn } from '#schemas/plan.ts';
 import type { ChosenCustomers, SimulatedPlan, SimulatedPlans } from '#schemas/simulation.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
-import { coveredPeriods } from '#schemas/subscription.ts';
 import {
   chargesOf,
   createCatalog,
@@ -16,6 +15,7 @@ import {
   type VersionCharges,
   type VersionRow,
 } from '../run/catalog.postgres.ts';
+import { freshPeriods, ofCustomers } from '../run/cut-time.postgres.ts';
 import type { PinnedMeter } from '../run/measures.ts';
 import type { SimulatePorts } from './rate-simulation.ts';
 import type { PlanOfSpan, SubscribedSpan } from './simulated-periods.ts';
@@ -23,42 +23,73 @@ import type { PlanOfSpan, SubscribedSpan } from './simulated-periods.ts';
 type SpanRow = {
   subscription_id: string;
   customer_id: string;
-  external_id: string;
   currency: string;
   plan_version_id: string;
-  started_at: Date;
-  ended_at: Date | null;
-  segment: number | null;
-  span_start: Date | null;
-  span_end: Date | null;
+  segment: number;
+  span_start: Date;
+  span_end: Date;
+  billing_start: Date;
+  billing_end: Date;
+  time_zone: string;
 };
 
-/**
- * What was cut into billing periods before is as it was cut, by the plan version that it was cut for; the rest as a run
- * would cut it.
- */
+// What was cut before is as it was cut, by the plan version that it was cut for.
 const selectSpans = `
-SELECT s.id AS subscription_id, s.customer_id, c.external_id, s.currency, s.started_at, s.ended_at,
-  coalesce(p.plan_version_id, s.plan_version_id) AS plan_version_id, p.segment, p.span_start, p.span_end
-FROM subscriptions s JOIN customers c ON c.organization_id = s.organization_id AND c.id = s.customer_id
-  LEFT JOIN billing_periods p ON p.subscription_id = s.id AND p.billing_start = $3
-WHERE s.organization_id = $1 AND s.customer_id = ANY ($2) 
-  AND ($5::text IS NULL OR s.plan_version_id IN (SELECT n.id FROM plan_versions n WHERE n.plan_id = $5))
-  AND (p.id IS NOT NULL OR s.started_at < $4 AND (s.ended_at IS NULL OR s.ended_at > $3))
-ORDER BY c.external_id COLLATE "C", s.id, p.segment`;
+SELECT p.subscription_id, p.customer_id, s.currency, p.plan_version_id, p.segment, p.span_start, p.span_end,
+  p.billing_start, p.billing_end, s.time_zone
+FROM billing_periods p JOIN subscriptions s ON s.organization_id = p.organization_id AND s.id = p.subscription_id
+WHERE p.organization_id = $1 AND p.billing_month = $2 AND p.customer_id = ANY ($3)
+  AND ($4::text IS NULL OR s.plan_version_id IN (SELECT n.id FROM plan_versions n WHERE n.plan_id = $4))`;
 
-const spansOf = (row: SpanRow, month: Period): SubscribedSpan[] => {
-  const of = {
-    subscriptionId: row.subscription_id,
-    customerId: row.customer_id,
-    customerExternalId: row.external_id,
-    currency: storedCurrency(row.currency),
-    planVersionId: row.plan_version_id,
-  };
-  if (row.segment !== null && row.span_start && row.span_end)
-    return [{ ...of, segment: row.segment, span: { start: row.span_start.getTime(), end: row.span_end.getTime() } }];
-  const time = { startedAt: row.started_at.getTime(), endedAt: row.ended_at?.getTime() ?? null };
-  return coveredPeriods(time, month).map((covered) => ({ ...of, ...covered }));
+const bySubscription = (a: Pick<SubscribedSpan, 'subscriptionId' | 'span'>, b: typeof a): number => {
+  if (a.subscriptionId === b.subscriptionId) return a.span.start - b.span.start;
+  return a.subscriptionId < b.subscriptionId ? -1 : 1;
+};
+
+/** Of the month of the calendar in which they end, as billing runs take them. */
+const spansOf = async (
+  postgres: Queryable,
+  organizationId: string,
+  month: string,
+  customerIds: readonly string[],
+  planId: string | null,
+): Promise<SubscribedSpan[]> => {
+  const { rows } = await postgres.query<SpanRow>(selectSpans, [organizationId, month, customerIds, planId]);
+  const fresh = await freshPeriods(postgres, organizationId, month, ofCustomers(customerIds, planId));
+  const spans = [
+    ...rows.map((row) => ({
+      subscriptionId: row.subscription_id,
+      customerId: row.customer_id,
+      currency: row.currency,
+      planVersionId: row.plan_version_id,
+      segment: row.segment,
+      span: { start: row.span_start.getTime(), end: row.span_end.getTime() },
+      billing: { start: row.billing_start.getTime(), end: row.billing_end.getTime() },
+      timeZone: row.time_zone,
+    })),
+    ...fresh,
+  ];
+  const names = await postgres.query<{ id: string; external_id: string }>(
+    `SELECT id, external_id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
+     ORDER BY external_id COLLATE "C"`,
+    [organizationId, customerIds],
+  );
+  const ofCustomer = Map.groupBy(spans, ({ customerId }) => customerId);
+  return names.rows.flatMap(({ id, external_id: customerExternalId }) =>
+    (ofCustomer.get(id) ?? [])
+      .toSorted(bySubscription)
+      .map(({ subscriptionId, customerId, currency, planVersionId, segment, span, billing, timeZone }) => ({
+        subscriptionId,
+        customerId,
+        customerExternalId,
+        currency: storedCurrency(currency),
+        planVersionId,
+        segment,
+        span,
+        billing,
+        timeZone,
+      })),
+  );
 };
 
 /** Read once for each currency. */
@@ -146,14 +177,8 @@ export const createReadMonth = (postgres: Postgres): SimulatePorts['readMonth'] 
     const [simulation] = asked.rows;
     assert(simulation, `the simulation ${simulationId} is there`);
     const { chosen, plans } = simulation;
-    const { rows } = await postgres.query<SpanRow>(selectSpans, [
-      organizationId,
-      customerIds,
-      new Date(month.start),
-      new Date(month.end),
-      chosen.kind === 'plan' ? chosen.planId : null,
-    ]);
-    const spans = rows.flatMap((row) => spansOf(row, month));
+    const planId = chosen.kind === 'plan' ? chosen.planId : null;
+    const spans = await spansOf(postgres, organizationId, monthNameOf(month.start), customerIds, planId);
     const all = [plans.baseline, ...plans.candidates];
     const meters = await metersOf(organizationId, all);
     const current = plans.baseline ? undefined : await currentPlan(organizationId, spans);

@@ -4,6 +4,7 @@
  */
 import type { Currency } from '#schemas/currency.ts';
 import type { Period } from '#schemas/period.ts';
+import { type ProrationPolicy, prorationOf } from '#schemas/proration.ts';
 import type { PinnedMeter } from '../run/measures.ts';
 import type { BillablePeriod } from '../run/rate-period.ts';
 
@@ -14,13 +15,18 @@ export type SubscribedSpan = {
   readonly customerExternalId: string;
   readonly currency: Currency;
   readonly span: Period;
+  /** The period of its cycle. */
+  readonly billing: Period;
+  readonly timeZone: string;
   readonly segment: number;
   /** What the subscription is charged by then. */
   readonly planVersionId: string;
 };
 
 /** `planVersionId` names the meters, `planId` what may stand in the place of prices. */
-type Charged = Pick<BillablePeriod, 'planId' | 'planVersionId' | 'charges' | 'storedCharges' | 'bounds'>;
+type Charged = Pick<BillablePeriod, 'planId' | 'planVersionId' | 'charges' | 'storedCharges' | 'bounds'> & {
+  readonly prorated: ProrationPolicy;
+};
 
 /** What is charged for a span; undefined where there is no price in its currency. */
 export type PlanOfSpan = (span: SubscribedSpan) => Charged | undefined;
@@ -41,13 +47,24 @@ export const simulatedPeriods = ({ spans, plans }: SimulatedMonth): SimulatedPer
     spans.flatMap((of) => {
       const charged = planOf(of);
       if (!charged) return [];
-      const { span, segment, subscriptionId, customerId, customerExternalId, currency } = of;
+      const { span, billing, timeZone, segment, subscriptionId, customerId, customerExternalId, currency } = of;
+      const { prorated, ...charges } = charged;
+      const proration = prorationOf(prorated, billing, span, timeZone);
       const billingPeriodId = `${plan} ${subscriptionId} ${span.start} ${segment}`;
       return [
         {
           plan,
           of,
-          period: { billingPeriodId, span, subscriptionId, customerId, customerExternalId, currency, ...charged },
+          period: {
+            billingPeriodId,
+            span,
+            proration,
+            subscriptionId,
+            customerId,
+            customerExternalId,
+            currency,
+            ...charges,
+          },
         },
       ];
     }),

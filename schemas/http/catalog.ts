@@ -21,6 +21,7 @@ import {
   newPlanExample,
   termFields,
 } from '#schemas/http/plan.ts';
+import { intervalUnits } from '#schemas/interval.ts';
 import { planVersionStates } from '#schemas/plan.ts';
 import { noGeneralTerms } from '#schemas/plan-terms.ts';
 
@@ -89,7 +90,10 @@ const State = Type.Enum([...planVersionStates], {
 });
 
 const VersionNumber = Type.Integer({ minimum: 1 });
-const Interval = Type.Literal('month');
+const Interval = Type.Enum([...intervalUnits], {
+  title: 'IntervalUnit',
+  description: 'The unit of the `billing_interval` of the charges, which says how many of them.',
+});
 
 const planFields = {
   id: idOf('pln'),

@@ -13,6 +13,7 @@ import {
   Name,
   nullable,
   resourceFields,
+  TimeZone,
 } from '#schemas/http/fields.ts';
 import { toldTo } from '#schemas/http/withheld.ts';
 import { idFormAbout, idFormPattern } from '#schemas/names.ts';
@@ -79,6 +80,7 @@ export const customerExample = {
   address: null,
   tax_ids: [],
   payment_reference: null,
+  time_zone: 'UTC',
   ...exampleHead,
 };
 
@@ -89,6 +91,7 @@ export const NewCustomer = Type.Object(
     external_id: GivenId,
     ...Personal.properties,
     currency: Type.Optional(CurrencyCode),
+    time_zone: Type.Optional(TimeZone),
     metadata: Type.Optional(Metadata),
   },
   closed,
@@ -107,6 +110,7 @@ export const CustomerPatch = Type.Object(
     tax_ids: Type.Optional(nullable(Type.Array(TaxId, { maxItems: 5 }))),
     payment_reference: Type.Optional(nullable(PaymentReference)),
     currency: Type.Optional(nullable(CurrencyCode)),
+    time_zone: Type.Optional(TimeZone),
     metadata: Type.Optional(Metadata),
   },
   {
@@ -114,7 +118,7 @@ export const CustomerPatch = Type.Object(
     title: 'CustomerPatch',
     minProperties: 1,
     description:
-      'A field that is left out stays, and null clears it. Another `currency` is that of subscriptions to come.',
+      'A field that is left out stays, and null clears it. Another `currency` or `time_zone` is that of subscriptions to come.',
     examples: [{ email: 'billing@acme.example' }],
   },
 );
@@ -135,12 +139,14 @@ export const Customer = Type.Object(
     external_id: ExternalId,
     ...personalFields,
     currency: nullable(CurrencyCode),
+    time_zone: TimeZone,
     ...resourceFields,
   },
   {
     ...closed,
     title: 'Customer',
-    description: '`currency` is what new subscriptions are charged in; null is the own currency of each plan.',
+    description:
+      '`currency` is what new subscriptions are charged in; null is the own currency of each plan. `time_zone` is the one whose calendar their billing periods follow.',
     examples: [customerExample],
   },
 );
@@ -150,8 +156,9 @@ export const WrittenCustomer = Type.Object(
   {
     ...Customer.properties,
     ...Type.Partial(Type.Object(personalFields)).properties,
-    // An answer that is repeated may be from before customers had one.
+    // An answer that is repeated may be from before customers had them.
     currency: Type.Optional(nullable(CurrencyCode)),
+    time_zone: Type.Optional(TimeZone),
   },
   {
     ...closed,
@@ -164,6 +171,6 @@ export const WrittenCustomer = Type.Object(
 /** What stays of a field that the patch leaves out, and what goes where it says null. */
 export const patchedPersonal = (
   personal: Personal,
-  { metadata: _metadata, currency: _currency, ...patch }: CustomerPatch,
+  { metadata: _metadata, currency: _currency, time_zone: _timeZone, ...patch }: CustomerPatch,
 ): Personal =>
   Object.fromEntries(Object.entries({ ...personal, ...patch }).filter(([, value]) => value !== null)) as Personal;

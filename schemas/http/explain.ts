@@ -14,7 +14,7 @@ import {
   RoundingModeName,
   Sequence,
 } from '#schemas/http/fields.ts';
-import { PriceStep } from '#schemas/http/invoices.ts';
+import { PriceStep, Proration } from '#schemas/http/invoices.ts';
 import { MeterDefinition, MeterVersionNumber } from '#schemas/http/meters.ts';
 import { tierCount } from '#schemas/http/price-overrides.ts';
 import { PriceSources } from '#schemas/http/price-sources.ts';
@@ -123,6 +123,7 @@ const RatingInput = Type.Object(
     currency: CurrencyCode,
     price_spans: Type.Optional(Type.Array(InputSpan, { description: priceSpansAbout })),
     rounding_policy: Type.Object({ rounding: RoundingModeName }, { ...closed, title: 'RoundingPolicy' }),
+    proration: Type.Optional(Proration),
     span: Period,
     watermark: Sequence,
     measured: Type.Array(Measured, { description: 'What was measured; nothing for a flat charge.' }),

@@ -16,6 +16,13 @@ export const closed = { additionalProperties: false } as const;
 export const formed = (pattern: string, expected: string, more: object = {}) =>
   Type.String({ pattern, 'x-expected': expected, ...more });
 
+/** Read by `timeZoneFromText`, which knows the names. */
+export const TimeZone = Type.String({
+  maxLength: 98,
+  description: 'An IANA name such as Europe/Berlin.',
+  examples: ['Europe/Berlin'],
+});
+
 export const Metadata = Type.Record(
   Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,64}$' }),
   formed('^[^\\u0000]{0,512}$', 'at most 512 characters, none of them zero'),

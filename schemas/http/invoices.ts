@@ -14,6 +14,21 @@ import {
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
 import { StepKind } from '#schemas/rated-line.ts';
 
+export const Proration = Type.Object(
+  {
+    by: Type.Enum(['time', 'day'], { title: 'ProrationUnit' }),
+    from: Type.Integer({ minimum: 0 }),
+    to: Type.Integer({ minimum: 0 }),
+    of: Type.Integer({ minimum: 1 }),
+  },
+  {
+    ...closed,
+    title: 'Proration',
+    description:
+      'The part of the billing period that is charged, in milliseconds (`time`) or days (`day`) since its begin, and how many the whole has.',
+  },
+);
+
 export const PriceStep = Type.Object(
   {
     kind: Type.Enum(Object.values(StepKind), { title: 'PriceStepKind' }),
@@ -31,6 +46,7 @@ export const PriceStep = Type.Object(
       }),
     ),
     span: Type.Optional(Period),
+    proration: Type.Optional(Proration),
   },
   {
     ...closed,

@@ -7,7 +7,8 @@ import { AddOn, NewAddOn } from '#schemas/http/add-ons.ts';
 import { Entitlements, NewEntitlements } from '#schemas/http/entitlements.ts';
 import { closed, nullable } from '#schemas/http/fields.ts';
 import { intervalCountMax, intervalUnits } from '#schemas/interval.ts';
-import { defaultBoundNames } from '#schemas/plan-terms.ts';
+import { defaultBoundNames, defaultProration } from '#schemas/plan-terms.ts';
+import { prorationPolicies } from '#schemas/proration.ts';
 
 const amount = Type.String({
   pattern: decimalPattern,
@@ -52,6 +53,11 @@ const spendCap = (prefix: '' | 'New') =>
     ),
   );
 
+const Proration = Type.Enum([...prorationPolicies], {
+  title: 'ProrationPolicy',
+  description: `How flat prices, the minimum commitment and the spend cap are charged for a part of a billing period: by the time that it covers, by days of the calendar, or whole. "${defaultProration}" if absent.`,
+});
+
 /** In a request `count` may be left out. */
 export const intervalSchema = (prefix: '' | 'New') => {
   const count = Type.Integer({ minimum: 1, maximum: intervalCountMax, description: 'How many units; 1 if absent.' });
@@ -65,6 +71,7 @@ export const newGeneralTermFields = {
   minimum_term: Type.Optional(nullable(intervalSchema('New'))),
   minimum_commitment: Type.Optional(minimumCommitment('New')),
   spend_cap: Type.Optional(spendCap('New')),
+  proration: Type.Optional(Proration),
   entitlements: Type.Optional(NewEntitlements),
   add_on: Type.Optional(NewAddOn),
 };
@@ -73,6 +80,7 @@ export const generalTermFields = {
   minimum_term: nullable(intervalSchema('')),
   minimum_commitment: minimumCommitment(''),
   spend_cap: spendCap(''),
+  proration: Proration,
   entitlements: Entitlements,
   add_on: AddOn,
 };

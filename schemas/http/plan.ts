@@ -118,7 +118,9 @@ export const NewPlanDocument = Type.Object(
     name: Type.String({ pattern: namePattern }),
     kind: Type.Optional(PlanKindName),
     currency: CurrencyCode,
-    interval: Type.Optional(Type.Literal('month')),
+    interval: Type.Optional(
+      Type.Literal('month', { deprecated: true, description: 'Says nothing: charges have a `billing_interval`.' }),
+    ),
     charges: NewChargesDocument,
     ...newGeneralTermFields,
     metadata: Type.Optional(Metadata),

@@ -8,6 +8,7 @@ import {
   CurrencyCode,
   CustomerName,
   closed,
+  formed,
   GivenInstant,
   Instant,
   idOf,
@@ -16,7 +17,9 @@ import {
   nullable,
   Period,
   resourceFields,
+  TimeZone,
 } from '#schemas/http/fields.ts';
+import { intervalSchema } from '#schemas/http/plan-terms.ts';
 
 const newSubscriptionExample = {
   customer_id: customerExample.external_id,
@@ -33,11 +36,38 @@ export const subscriptionExample = {
   state: 'active',
   started_at: exampleMonth.start,
   ended_at: null,
+  billing_cycle: {
+    interval: { unit: 'month', count: 1 },
+    anchor: '2000-01-01T00:00:00.000',
+    time_zone: 'UTC',
+  },
   current_period: { start: exampleMonth.end, end: '2026-12-01T00:00:00.000Z' },
   ...exampleHead,
 };
 
 export const SubscriptionId = idParam(subscriptionExample.id);
+
+const BillingAnchor = formed(
+  '^(calendar|anniversary|\\d{4}-\\d{2}-\\d{2})$',
+  'calendar, anniversary, or a date such as 2026-01-31',
+  {
+    description:
+      'Where billing periods are counted from: `calendar`, the default, is the first day of a month, quarter or year, or a Monday; `anniversary` is the moment at which the subscription starts; a date is its midnight. One on the 31st is on the last day of shorter months.',
+    examples: ['anniversary'],
+  },
+);
+
+/** Counted from the anchor, by the calendar and the clock of the zone. */
+const BillingCycle = Type.Object(
+  {
+    interval: intervalSchema(''),
+    anchor: Type.String({
+      description: 'When a period begins, by the calendar and the clock of the zone; all others follow from it.',
+    }),
+    time_zone: TimeZone,
+  },
+  { ...closed, title: 'BillingCycle' },
+);
 
 export const NewSubscription = Type.Object(
   {
@@ -46,13 +76,14 @@ export const NewSubscription = Type.Object(
     plan: Type.Unsafe<string>({ ...Code, description: 'Code or id of a plan; its active version is taken.' }),
     currency: Type.Optional(CurrencyCode),
     started_at: Type.Optional(GivenInstant),
+    billing_anchor: Type.Optional(BillingAnchor),
     metadata: Type.Optional(Metadata),
   },
   {
     ...closed,
     title: 'NewSubscription',
     description:
-      "`currency` is what is charged in, for good: that of the customer, where it has one; else one that the plan has prices in, by default the plan's own.",
+      "`currency` is what is charged in, for good: that of the customer, where it has one; else one that the plan has prices in, by default the plan's own. Billing periods are of the plan's interval, in the customer's time zone as it is now.",
     examples: [newSubscriptionExample],
   },
 );
@@ -73,6 +104,7 @@ export const Subscription = Type.Object(
     state: Type.Enum(['active', 'ended'], { title: 'SubscriptionState' }),
     started_at: Instant,
     ended_at: nullable(Instant),
+    billing_cycle: BillingCycle,
     current_period: Period,
     ...resourceFields,
   },

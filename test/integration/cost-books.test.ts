@@ -1,11 +1,11 @@
 /** Prices by a cost book: from the price list that is uploaded to the lines of invoices. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { llmRequest } from '../support/llm-pro.ts';
-import { lastMonth, type Pipeline, startPipeline } from '../support/pipeline.ts';
+import { at, begin, billMonth, end } from '../support/billed-month.ts';
+import { type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
-import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
+const { api, explained, invoiceOf, made, makeUser, refused, verified } = billMonth(() => pipeline);
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
   await made('/v1/meters', {
@@ -19,26 +19,6 @@ beforeAll(async () => {
   await made('/v1/meters', { code: 'plain', name: 'Plain', event: 'llm.request', aggregation: 'count' });
 });
 afterAll(() => pipeline?.stop());
-
-const month = lastMonth();
-const dayMs = 86_400_000;
-/** Days before the end of the month, as gateways take no older usage. */
-const day = (number: number): number => month.end - number * dayMs;
-const at = (number: number): string => new Date(day(number)).toISOString();
-const begin = new Date(month.start).toISOString();
-const end = new Date(month.end).toISOString();
-
-const api: Pipeline['api'] = (...args) => pipeline.api(...args);
-const made = async (path: string, body: unknown) => {
-  const answer = await api('POST', path, body);
-  expect(answer.status, JSON.stringify(answer.body)).toBe(201);
-  return answer.body;
-};
-const refused = async (path: string, body: unknown, status = 422) => {
-  const answer = await api('POST', path, body);
-  expect(answer.status, JSON.stringify(answer.body)).toBe(status);
-  return answer.body.errors?.map(({ field, code }: { field: string; code: string }) => `${field} ${code}`);
-};
 
 const entry = (match: object, unit_cost: string) => ({ match, unit_cost });
 const october = [
@@ -73,36 +53,15 @@ const planBody = (price: object, more: object = {}) => ({
 });
 
 type Used = readonly [daysBefore: number, model: string, kind: string, tokens: number];
-const makeCustomer = async (plan: string, used: readonly Used[]): Promise<string> => {
-  const customer = `c-${unique()}`;
-  await made('/v1/customers', { external_id: customer, name: customer });
-  await made('/v1/subscriptions', { customer_id: customer, plan, started_at: begin });
-  const events = used.map(([number, model, kind, tokens], index) => ({
-    ...llmRequest(`${customer}-${index}`, customer, day(number) + index, { input: tokens, output: 1 }),
-    properties: { input_tokens: tokens, model, kind },
-  }));
-  expect((await pipeline.sendEvents(events)).body.accepted).toBe(events.length);
-  return customer;
-};
-
-const invoiceOf = async (customer: string) => {
-  expect((await pipeline.closePeriod({ period: month.name, customer_id: customer })).body).toMatchObject({
-    state: 'completed',
-    invoices_issued: 1,
-  });
-  const { items } = (await api('GET', `/v1/customers/${customer}/invoices`)).body;
-  return (await api('GET', `/v1/invoices/${items[0].id}`)).body;
-};
-const explained = async ({ id }: { id: string }) => (await api('GET', `/v1/invoices/${id}/line-items/1/explain`)).body;
-
-const verified = async () => {
-  const store = { CLICKHOUSE_URL: pipeline.clickhouseUrl };
-  expect(await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', store)).toMatchObject({
-    code: 0,
-    faults: [],
-  });
-  expect((await verify(pipeline.databaseUrl)).faults).toEqual([]);
-};
+const makeCustomer = (plan: string, used: readonly Used[]): Promise<string> =>
+  makeUser(
+    plan,
+    used.map(([number, model, kind, tokens]) => ({
+      day: number,
+      input: tokens,
+      properties: { input_tokens: tokens, model, kind },
+    })),
+  );
 
 /** Three before the change of prices, two behind it. */
 const usage: readonly Used[] = [

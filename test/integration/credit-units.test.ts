@@ -1,11 +1,11 @@
 /** Prices in credits: what a credit is worth, from the rate that is written to the lines of invoices. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { llmRequest } from '../support/llm-pro.ts';
-import { lastMonth, type Pipeline, startPipeline } from '../support/pipeline.ts';
+import { amountsOf, at, begin, billMonth, end } from '../support/billed-month.ts';
+import { type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
-import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
+const { api, explained, invoiceOf, made, makeUser, refused, verified } = billMonth(() => pipeline);
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
   await made('/v1/meters', { code: 'requests', name: 'Requests', event: 'llm.request', aggregation: 'count' });
@@ -18,26 +18,6 @@ beforeAll(async () => {
   });
 });
 afterAll(() => pipeline?.stop());
-
-const month = lastMonth();
-const dayMs = 86_400_000;
-/** Days before the end of the month, as gateways take no older usage. */
-const day = (number: number): number => month.end - number * dayMs;
-const at = (number: number): string => new Date(day(number)).toISOString();
-const begin = new Date(month.start).toISOString();
-const end = new Date(month.end).toISOString();
-
-const api: Pipeline['api'] = (...args) => pipeline.api(...args);
-const made = async (path: string, body: unknown) => {
-  const answer = await api('POST', path, body);
-  expect(answer.status, JSON.stringify(answer.body)).toBe(201);
-  return answer.body;
-};
-const refused = async (path: string, body: unknown, status = 422) => {
-  const answer = await api('POST', path, body);
-  expect(answer.status, JSON.stringify(answer.body)).toBe(status);
-  return answer.body.errors?.map(({ field, code }: { field: string; code: string }) => `${field} ${code}`);
-};
 
 const makeUnit = async (): Promise<string> =>
   (await made('/v1/credit-units', { code: `U-${unique()}`, name: 'Credits' })).code;
@@ -59,36 +39,9 @@ const planBody = (credit_unit: string, price: object = graduated, more: object =
 });
 
 /** Three requests before the change of rates, of 10 tokens each, and four behind it, of 20. */
-const makeCustomer = async (plan: string, currency?: string): Promise<string> => {
-  const customer = `c-${unique()}`;
-  await made('/v1/customers', { external_id: customer, name: customer, ...(currency && { currency }) });
-  await made('/v1/subscriptions', { customer_id: customer, plan, started_at: begin });
-  const events = [6, 6, 6, 2, 2, 2, 2].map((number, index) =>
-    llmRequest(`${customer}-${index}`, customer, day(number) + index, { input: number === 6 ? 10 : 20, output: 1 }),
-  );
-  expect((await pipeline.sendEvents(events)).body.accepted).toBe(events.length);
-  return customer;
-};
-
-const invoiceOf = async (customer: string) => {
-  expect((await pipeline.closePeriod({ period: month.name, customer_id: customer })).body).toMatchObject({
-    state: 'completed',
-    invoices_issued: 1,
-  });
-  const { items } = (await api('GET', `/v1/customers/${customer}/invoices`)).body;
-  return (await api('GET', `/v1/invoices/${items[0].id}`)).body;
-};
-const amountsOf = ({ lines }: { lines: { amount: string }[] }) => lines.map(({ amount }) => amount);
-const explained = async ({ id }: { id: string }) => (await api('GET', `/v1/invoices/${id}/line-items/1/explain`)).body;
-
-const verified = async () => {
-  const store = { CLICKHOUSE_URL: pipeline.clickhouseUrl };
-  expect(await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', store)).toMatchObject({
-    code: 0,
-    faults: [],
-  });
-  expect((await verify(pipeline.databaseUrl)).faults).toEqual([]);
-};
+const used = [6, 6, 6, 2, 2, 2, 2].map((number) => ({ day: number, input: number === 6 ? 10 : 20 }));
+const makeCustomer = (plan: string, currency?: string): Promise<string> =>
+  makeUser(plan, used, currency === undefined ? {} : { currency });
 
 describe('a price in credits', () => {
   it('is charged in money, tiers going on where the rate changes', async () => {

@@ -1,11 +1,11 @@
 /** Prices that change inside a billing period, and prices of one customer: from the request to the invoice line. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { llmRequest } from '../support/llm-pro.ts';
-import { lastMonth, type Pipeline, startPipeline } from '../support/pipeline.ts';
+import { amountsOf, at, begin, billMonth, month } from '../support/billed-month.ts';
+import { type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
-import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
+const { api, invoiceOf, made, makeUser, verified } = billMonth(() => pipeline);
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
   await made('/v1/meters', { code: 'requests', name: 'Requests', event: 'llm.request', aggregation: 'count' });
@@ -19,22 +19,10 @@ beforeAll(async () => {
 });
 afterAll(() => pipeline?.stop());
 
-const month = lastMonth();
-const dayMs = 86_400_000;
-/** Days before the end of the month, as gateways take no older usage. */
-const day = (number: number): number => month.end - number * dayMs;
-const at = (number: number): string => new Date(day(number)).toISOString();
-const begin = new Date(month.start).toISOString();
 const early = 6;
 const middle = 4;
 const late = 2;
 
-const api: Pipeline['api'] = (...args) => pipeline.api(...args);
-const made = async (path: string, body: unknown) => {
-  const answer = await api('POST', path, body);
-  expect(answer.status, JSON.stringify(answer.body)).toBe(201);
-  return answer.body;
-};
 const graduated = (bound: string, first: string, second: string) => ({
   model: 'graduated',
   tiers: [
@@ -56,35 +44,11 @@ const makePlan = (price: unknown = graduated('4', '1.00', '0.10')) =>
   });
 
 /** Three early requests, of 10 tokens each, and four late ones, of 20. */
-const makeCustomer = async (plan: { code: string }): Promise<string> => {
-  const customer = `c-${unique()}`;
-  await made('/v1/customers', { external_id: customer, name: customer });
-  await made('/v1/subscriptions', { customer_id: customer, plan: plan.code, started_at: begin });
-  const events = [early, early, early, late, late, late, late].map((number, index) =>
-    llmRequest(`${customer}-${index}`, customer, day(number) + index, { input: number === early ? 10 : 20, output: 1 }),
-  );
-  expect((await pipeline.sendEvents(events)).body.accepted).toBe(events.length);
-  return customer;
-};
-
-const invoiceOf = async (customer: string) => {
-  expect((await pipeline.closePeriod({ period: month.name, customer_id: customer })).body).toMatchObject({
-    state: 'completed',
-    invoices_issued: 1,
-  });
-  const { items } = (await api('GET', `/v1/customers/${customer}/invoices`)).body;
-  return (await api('GET', `/v1/invoices/${items[0].id}`)).body;
-};
-const amountsOf = ({ lines }: { lines: { amount: string }[] }) => lines.map(({ amount }) => amount);
-
-const verified = async () => {
-  const store = { CLICKHOUSE_URL: pipeline.clickhouseUrl };
-  expect(await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', store)).toMatchObject({
-    code: 0,
-    faults: [],
-  });
-  expect((await verify(pipeline.databaseUrl)).faults).toEqual([]);
-};
+const used = [early, early, early, late, late, late, late].map((number) => ({
+  day: number,
+  input: number === early ? 10 : 20,
+}));
+const makeCustomer = (plan: { code: string }): Promise<string> => makeUser(plan.code, used);
 
 describe('a price that changes inside a billing period', () => {
   it('rates each part at its own price, tiers from the first unit again', async () => {

@@ -139,6 +139,9 @@ describe('a simulation', () => {
     const { id } = await subscriber('llm-pro', [{ input: 200_000, output: 0 }], {
       started_at: new Date(earlier.getTime() + 20 * 86_400_000).toISOString(),
     });
+    const days = Temporal.Instant.fromEpochMilliseconds(earlier.getTime()).toZonedDateTimeISO('UTC').daysInMonth;
+    const ofFirst = (whole: number) => whole - Math.round((whole * 100 * 20) / days) / 100;
+    const [was, flatly] = [ofFirst(20) + 40.3, ofFirst(2) + 4];
     const body = await simulate({
       from: earlier.toISOString(),
       customers: { ids: [id] },
@@ -153,9 +156,9 @@ describe('a simulation', () => {
         percent,
       ]),
     ).toEqual([
-      // 3 x 20.00 and 100,000 tokens at 0.000003.
-      ['60.30', '6.00', '-54.30', '-90.0498'],
-      ['60.30', '60.30', '0.00', '0.0000'],
+      // 20.00 and 2.00 for two months and what is left of the one before, and 100,000 tokens at 0.000003.
+      [was.toFixed(2), flatly.toFixed(2), (flatly - was).toFixed(2), expect.stringMatching(/^-90\.0/)],
+      [was.toFixed(2), was.toFixed(2), '0.00', '0.0000'],
     ]);
   });
 

@@ -80,8 +80,10 @@ export type BilledInvoice = {
 type Plan = {
   readonly code: string;
   readonly charges: readonly { readonly charge: Json; readonly meter: Json | undefined }[];
-  /** What a billing period costs at least and at most, over all charges. */
-  readonly terms: Readonly<Partial<Record<BoundName, PeriodBound>>>;
+  /** What a billing period costs at least and at most, over all charges, and how a part of one is charged. */
+  readonly terms: Readonly<Partial<Record<BoundName, PeriodBound>>> & {
+    readonly proration?: 'time' | 'day' | 'none';
+  };
 };
 const boundNames = ['minimum_commitment', 'spend_cap'] as const;
 type BoundName = (typeof boundNames)[number];
@@ -244,10 +246,21 @@ export const createBiller = (nowMs: number) => {
     return spans;
   };
 
+  /** Of an amount for a whole month: what is due up to the end of the part, less what is due up to its begin. */
+  const partOf = (whole: string, { plan, currency }: Subscription, span: Span, month: Span): Decimal => {
+    const unit = { time: 1, day: 86_400_000, none: 0 }[plan.terms.proration ?? 'time'];
+    if (unit === 0 || (span.start === month.start && span.end === month.end)) return new Exact(whole);
+    const all = (month.end - month.start) / unit;
+    const dueUntil = (atMs: number): Decimal =>
+      new Exact(printed(new Exact(whole).mul(Math.floor((atMs - month.start) / unit)).div(all), currency));
+    return dueUntil(span.end).sub(dueUntil(span.start));
+  };
+
   const lineOf = (
     { charge, meter }: Plan['charges'][number],
     subscription: Subscription,
     span: Span,
+    month: Span,
     events: readonly UsageEvent[],
   ): BilledLine => {
     const spans = spansOf({ charge, meter }, subscription, span);
@@ -255,7 +268,7 @@ export const createBiller = (nowMs: number) => {
     const counted = events.filter((event) => meter && isOf(subscription.customer, event) && isCounted(meter, event));
     const { quantity, precise, unmeasured } = meter
       ? rateSpans(spans, meter, counted)
-      : { quantity: new Exact(1), precise: new Exact(price.amount as string), unmeasured: 0 };
+      : { quantity: new Exact(1), precise: partOf(price.amount as string, subscription, span, month), unmeasured: 0 };
     return {
       model: price.model as string,
       aggregation: (meter?.aggregation ?? null) as string | null,
@@ -272,10 +285,16 @@ export const createBiller = (nowMs: number) => {
     lines.reduce((sum, { amount }) => sum.add(amount), new Exact(0));
 
   /** A line adds what is missing to the least, or takes off what is above the most. */
-  const boundLines = ({ plan, currency }: Subscription, lines: readonly BilledLine[]): BilledLine[] =>
-    boundNames.flatMap((name) => {
+  const boundLines = (
+    subscription: Subscription,
+    span: Span,
+    month: Span,
+    lines: readonly BilledLine[],
+  ): BilledLine[] => {
+    const { plan, currency } = subscription;
+    return boundNames.flatMap((name) => {
       const bound = plan.terms[name];
-      const limit = bound && new Exact(bound.currency_options?.[currency] ?? bound.amount);
+      const limit = bound && partOf(bound.currency_options?.[currency] ?? bound.amount, subscription, span, month);
       const over = limit && totalOf(lines).sub(limit);
       if (!over || over.isZero() || over.isNegative() !== (name === 'minimum_commitment')) return [];
       return [
@@ -291,6 +310,7 @@ export const createBiller = (nowMs: number) => {
         },
       ];
     });
+  };
 
   /** The invoices of a run: of each subscription the part of the month that it covers, once. */
   const run = (month: Month, customer: string | undefined) => {
@@ -308,9 +328,9 @@ export const createBiller = (nowMs: number) => {
       if (!isAsked(subscription) || span.start >= span.end) continue;
       if (before.some((one) => one.subscription === number)) continue;
       billed.push({ subscription: number, month: month.name, span, watermark: step });
-      const lines = subscription.plan.charges.map((charge) => lineOf(charge, subscription, span, events));
+      const lines = subscription.plan.charges.map((charge) => lineOf(charge, subscription, span, month, events));
       const { currency } = subscription;
-      const all = [...lines, ...boundLines(subscription, lines)];
+      const all = [...lines, ...boundLines(subscription, span, month, lines)];
       invoices.push({ subscription: number, span, currency, lines: all, total: printed(totalOf(all), currency) });
     }
     return { invoices, already: before.length };

@@ -13,7 +13,7 @@ import { type Stack, startStack } from '#platform/local/stack.ts';
 import { connectPostgres, type Login, loginUrl, type Postgres } from '#platform/stores/postgres.ts';
 import { type Contract, createContract, expectContract, fetchDocument } from './contract.ts';
 import { type FreshStores, freshStores } from './fresh-stores.ts';
-import { compileCache } from './quick.ts';
+import { compileCache, shortRestarts } from './quick.ts';
 
 export type ServerUrls = { readonly [K in ServerName]: string };
 
@@ -39,7 +39,11 @@ export const startTestServers = async (): Promise<TestServers> => {
     urls,
     servers,
     stop: async () => {
-      await Promise.all([...servers.values()].map((server) => server.stop()));
+      // ClickHouse takes seconds for an end in good order, and its data is thrown away. PostgreSQL would leave its
+      // shared memory behind.
+      await Promise.all(
+        [...servers.values()].map((server) => (server.name === 'clickhouse' ? server.kill() : server.stop())),
+      );
       rmSync(home, { recursive: true, force: true });
     },
   };
@@ -123,6 +127,7 @@ export const startPipeline = async (
     home,
     log,
     extraOf,
+    restartPauses: shortRestarts,
     environment: {
       ...compileCache,
       ...process.env,
@@ -139,7 +144,9 @@ export const startPipeline = async (
       MILLRACE_LOG_LEVEL: 'warn',
       // A test waits for one event where a user has many on the way.
       MILLRACE_SINK_AGE_MS_MAX: '50',
-      MILLRACE_JOB_POLL_MS: '50',
+      // Work wakes who does it; only what a dead one left waits for a look. At 50 ms the looks of a pipeline that does
+      // nothing took a tenth of a core.
+      MILLRACE_JOB_POLL_MS: '250',
       ...settings,
     },
   });

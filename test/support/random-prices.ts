@@ -283,5 +283,6 @@ export const randomTerms = (random: Random, of: readonly string[]): Json => {
   return {
     ...maybe(random, 0.35, () => ({ minimum_commitment: amountsFrom(0) })),
     ...maybe(random, 0.35, () => ({ spend_cap: { name: 'No more', ...amountsFrom(301) } })),
+    ...maybe(random, 0.6, () => ({ proration: random.pick(['time', 'day', 'none']) })),
   };
 };

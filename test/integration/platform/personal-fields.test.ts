@@ -95,6 +95,7 @@ it('a key that may write customers and not read them is told nothing personal, i
     'external_id',
     'id',
     'metadata',
+    'time_zone',
     'updated_at',
     'version',
   ]);

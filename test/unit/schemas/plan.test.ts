@@ -46,6 +46,7 @@ const boundsOf = ([isMinimum, isCap, units]: [boolean, boolean, bigint], others:
     minimumTerm: isMinimum ? ({ unit: 'year', count: 2 } as const) : null,
     minimumCommitment: isMinimum ? bound('Minimum') : null,
     spendCap: isCap ? bound('Cap') : null,
+    proration: isMinimum ? ('day' as const) : ('none' as const),
     entitlements: isCap ? everyEntitlement : [],
     addOn: null,
   };
@@ -117,6 +118,7 @@ describe('plan versions as JSON', () => {
       currency: 'USD',
       charges: [{ ...base, price: { model: 'flat', amount: '20' } }],
       ...noGeneralTerms,
+      proration: 'time',
     });
   });
 

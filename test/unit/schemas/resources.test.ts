@@ -46,7 +46,7 @@ describe('a resource', () => {
       ...['version', 'created_at', 'updated_at'],
     ];
     const { columns, earlier = [] } = auditedObjects.customer;
-    expect(earlier.map((form) => Object.keys(form.columns))).toEqual([first]);
-    expect(Object.keys(columns)).toEqual([...first, 'currency']);
+    expect(earlier.map((form) => Object.keys(form.columns))).toEqual([[...first, 'currency'], first]);
+    expect(Object.keys(columns)).toEqual([...first, 'currency', 'time_zone']);
   });
 });

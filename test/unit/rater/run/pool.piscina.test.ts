@@ -146,7 +146,7 @@ describe('rating pool', () => {
   });
 
   it.each([
-    ['does not end', 'hang', 10, 'was ended, as it took more than 10 s'],
+    ['does not end', 'hang', 5, 'was ended, as it took more than 5 s'],
     ['ends the process', 'exit', 60, 'died: worker exited with code: 7'],
     ['fills its memory', 'memory', 60, 'died: Worker terminated due to reaching memory limit'],
   ])(
