@@ -22,7 +22,7 @@ export type SubscriptionAction = (typeof subscriptionActions)[number];
 
 /** What a caller can do; all else that becomes of a subscription the hour does. */
 const allowedIn: Readonly<Record<SubscriptionState, readonly SubscriptionAction[]>> = {
-  pending: ['cancel'],
+  pending: ['cancel', 'undo_cancel'],
   active: ['cancel', 'undo_cancel'],
   canceled: [],
   ended: [],

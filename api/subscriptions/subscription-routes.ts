@@ -163,7 +163,7 @@ export const subscriptionRoutes = (
   );
 
   const cancellation = {
-    url: '/v1/subscriptions/:id/cancel',
+    method: 'POST',
     tag,
     scope: 'write:subscriptions',
     rateClass: 'write',
@@ -173,7 +173,7 @@ export const subscriptionRoutes = (
   change(
     {
       ...cancellation,
-      method: 'POST',
+      url: '/v1/subscriptions/:id/cancel',
       operation: 'cancelSubscription',
       summary: 'Cancel a subscription, now or at an instant to come',
       body: SubscriptionCancellation,
@@ -189,7 +189,7 @@ export const subscriptionRoutes = (
   change(
     {
       ...cancellation,
-      method: 'DELETE',
+      url: '/v1/subscriptions/:id/undo-cancel',
       operation: 'undoSubscriptionCancellation',
       summary: 'Take a cancellation back that has not taken effect',
       failures: ['SUBSCRIPTION_NOT_FOUND', 'SUBSCRIPTION_STATE_CONFLICT'],

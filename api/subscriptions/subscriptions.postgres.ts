@@ -105,8 +105,8 @@ const subscriptionOf = async (db: Db, id: string): Promise<Subscription | undefi
 export const subscriptionStore = {
   subscriptionList,
   /**
-   * Undefined where the customer has a subscription to the plan that is not over when the new one begins. The customer's row is locked, so of two at
-   * once one wins.
+   * Undefined where the customer has a subscription to the plan that is not over when the new one begins. The
+   * customer's row is locked, so of two at once one wins.
    */
   addSubscription: async (db: Db, subscription: NewSubscription, now: Date): Promise<Subscription | undefined> => {
     await db.query('SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [

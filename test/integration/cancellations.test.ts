@@ -37,7 +37,7 @@ const subscribed = async ({ startedAt, plan, ...more }: { startedAt?: number; pl
 };
 const read = async (id: string) => (await api('GET', `/v1/subscriptions/${id}`)).body;
 const cancel = (id: string, body: object = {}) => api('POST', `/v1/subscriptions/${id}/cancel`, body);
-const undo = (id: string) => api('DELETE', `/v1/subscriptions/${id}/cancel`);
+const undo = (id: string) => api('POST', `/v1/subscriptions/${id}/undo-cancel`);
 const listed = async (state: string, customer: string): Promise<number> =>
   (await api('GET', `/v1/subscriptions?state=${state}&customer_id=${customer}`)).body.pagination.total;
 

@@ -140,9 +140,9 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     body: { at: 'period_end', reason: 'too expensive' },
   }),
   undoSubscriptionCancellation: async (api) => {
-    const path = `/v1/subscriptions/${await subscriptionOf(api)}/cancel`;
-    await api('POST', path, {});
-    return { path };
+    const path = `/v1/subscriptions/${await subscriptionOf(api)}`;
+    await api('POST', `${path}/cancel`, {});
+    return { path: `${path}/undo-cancel` };
   },
   getSubscriptionUsage: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/usage` }),
   getSubscriptionEntitlements: async (_, { subscription }) => ({

@@ -13,7 +13,7 @@ describe('the state of a subscription', () => {
     [canceled, 150, 'active', ['cancel', 'undo_cancel']],
     [canceled, 199, 'active', ['cancel', 'undo_cancel']],
     [canceled, 200, 'canceled', []],
-    [neverBegun, 99, 'pending', ['cancel']],
+    [neverBegun, 99, 'pending', ['cancel', 'undo_cancel']],
     [neverBegun, 100, 'canceled', []],
     // One from before there were cancellations.
     [{ ...canceled, canceledAt: null }, 199, 'active', ['cancel']],
