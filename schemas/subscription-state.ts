@@ -6,7 +6,7 @@ import type { Instant } from '#schemas/period.ts';
 import type { SubscriptionTime } from '#schemas/subscription.ts';
 
 export const subscriptionStates = ['pending', 'active', 'canceled', 'ended'] as const;
-export type SubscriptionState = (typeof subscriptionStates)[number];
+type SubscriptionState = (typeof subscriptionStates)[number];
 
 /** When it was canceled, which may be before the cancellation takes effect; null where it was not. */
 export type SubscriptionLife = SubscriptionTime & { readonly canceledAt: Instant | null };
@@ -17,8 +17,7 @@ export const subscriptionStateAt = ({ startedAt, endedAt, canceledAt }: Subscrip
   return startedAt > now ? 'pending' : 'active';
 };
 
-export const subscriptionActions = ['cancel', 'undo_cancel'] as const;
-export type SubscriptionAction = (typeof subscriptionActions)[number];
+export type SubscriptionAction = 'cancel' | 'undo_cancel';
 
 /** What a caller can do; all else that becomes of a subscription the hour does. */
 const allowedIn: Readonly<Record<SubscriptionState, readonly SubscriptionAction[]>> = {

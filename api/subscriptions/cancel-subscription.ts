@@ -16,7 +16,7 @@ export type CancelPorts = {
   readonly minimumTerm: (db: Db, planVersionId: string) => Promise<Interval | null>;
 };
 
-export const requireAllowed = (subscription: Subscription, action: SubscriptionAction, nowMs: Instant): void => {
+const requireAllowed = (subscription: Subscription, action: SubscriptionAction, nowMs: Instant): void => {
   const allowed = allowedActions(subscription, nowMs);
   if (allowed.includes(action)) return;
   const can = allowed.length > 0 ? `what can be done now is ${allowed.join(', ')}` : 'nothing can be done with it';

@@ -1,13 +1,14 @@
 /** Subscriptions: rows of PostgreSQL as subscriptions. */
 import { newId } from '#platform/process/ids.ts';
 import type { IntervalUnit } from '#schemas/interval.ts';
+import { lookUpColumn } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { BilledTime } from '#schemas/subscription.ts';
 import { type SubscriptionLife, subscriptionStates } from '#schemas/subscription-state.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage } from '../route/lists.ts';
+import { defineList, type Filter, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 
 export type Subscription = ResourceHead &
@@ -79,6 +80,14 @@ const stateAsked = `(CASE WHEN s.ended_at <= clock_timestamp()
     THEN CASE WHEN s.canceled_at IS NULL THEN 'ended' ELSE 'canceled' END
   WHEN s.started_at > clock_timestamp() THEN 'pending' ELSE 'active' END)`;
 
+const planFilter: Filter = {
+  column: 's.plan_version_id',
+  description: 'Id or code of a plan, whatever version of it.',
+  test: (value, text) =>
+    `s.plan_version_id IN (SELECT n.id FROM plan_versions n JOIN plans l ON l.id = n.plan_id
+      WHERE l.organization_id = $1 AND l.${lookUpColumn('pln', text, 'code')} = ${value})`,
+};
+
 const subscriptionList = defineList({
   name: 'subscriptions',
   columns,
@@ -90,7 +99,11 @@ const subscriptionList = defineList({
     created_at: { column: 's.created_at', type: 'timestamptz' },
     started_at: { column: 's.started_at', type: 'timestamptz' },
   },
-  filters: { customer_id: customerFilter('s.customer_id'), state: { column: stateAsked, choices: subscriptionStates } },
+  filters: {
+    customer_id: customerFilter('s.customer_id'),
+    state: { column: stateAsked, choices: subscriptionStates },
+    plan: planFilter,
+  },
   times: { created_at: 's.created_at', started_at: 's.started_at' },
 });
 

@@ -79,6 +79,11 @@ describe('a cancellation', () => {
     const { body } = await cancel(id, { at: 'now' });
     expect(body.state).toBe('canceled');
     expect([await listed('active', customer), await listed('canceled', customer)]).toEqual([0, 1]);
+    for (const named of [plan.id, plan.code]) {
+      const { items } = (await api('GET', `/v1/subscriptions?plan=${named}`)).body;
+      expect(items.map((one: { id: string }) => one.id)).toEqual([id]);
+    }
+    expect((await api('GET', '/v1/subscriptions?plan=nothing')).body.items).toEqual([]);
     for (const refused of [await cancel(id), await undo(id)]) {
       expect(refused).toMatchObject({ status: 409, body: { error_code: 'SUBSCRIPTION_STATE_CONFLICT' } });
       expect(refused.body.detail).toMatch(/is canceled: nothing can be done/);
