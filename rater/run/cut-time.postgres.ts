@@ -69,6 +69,7 @@ export const freshPeriods = async (
     new Date(monthFromText(month)?.end ?? 0),
     ...parameters,
   ]);
+  const periodsOf = periodsOfMonth(month);
   const periods = rows.flatMap((row) => {
     const cycle = {
       interval: { unit: row.interval_unit, count: row.interval_count },
@@ -76,7 +77,7 @@ export const freshPeriods = async (
       timeZone: row.time_zone,
     };
     const time = { startedAt: row.started_at.getTime(), endedAt: row.ended_at?.getTime() ?? null, cycle };
-    return periodsOfMonth(time, month).map((period) => ({
+    return periodsOf(time).map((period) => ({
       ...period,
       id: periodIdOf(row.id, period.billing.start, period.segment),
       subscriptionId: row.id,

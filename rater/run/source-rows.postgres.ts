@@ -1,17 +1,8 @@
 /** The rows that prices refer to as rating reads them: those that matter to a time, or those that a line names. */
 import type { Queryable } from '#platform/stores/postgres.ts';
 import type { Period } from '#schemas/period.ts';
-import {
-  type BookRow,
-  booksStatement,
-  namedRatesStatement,
-  namedVersionsStatement,
-  type RateRow,
-  ratesStatement,
-  type SourceNames,
-  type SourceRows,
-  sourceRowsFrom,
-} from '../price/source-rows.ts';
+import { type BookRow, type RateRow, type SourceNames, type SourceRows, sourceRowsFrom } from '../price/source-rows.ts';
+import { booksStatement, namedRatesStatement, namedVersionsStatement, ratesStatement } from './source-statements.ts';
 
 export const standingSourceRows = async (
   postgres: Queryable,
