@@ -14,6 +14,7 @@ const faultsDecide = 'there are faults then, and a value that comes with faults 
 const onlyFaster = 'a short cut: without it the same comes out, later';
 const alwaysHolds = 'it holds by construction; it is there to stop at a bug';
 const factors = 'factors of a product';
+const eitherOrder = 'of two in either order the same comes out';
 
 export const equivalents: readonly Equivalent[] = [
   {
@@ -71,6 +72,42 @@ export const equivalents: readonly Equivalent[] = [
     reason: 'two of the groups are part of every match; without the third, tests fail',
   },
   { path: 'schemas/fixed-point.ts', within: 'const digits =', changes: ['< -> <=', '0n -> 1n'], reason: zeroHasNoSign },
+  {
+    path: 'schemas/proration.ts',
+    within: 'samePeriod(billing, span)',
+    changes: ['billing, span -> span, billing'],
+    reason: eitherOrder,
+  },
+  {
+    path: 'schemas/proration.ts',
+    within: 'Math.min(Math.max(days, 0), of)',
+    changes: ['Math.max(days, 0), of -> of, Math.max(days, 0)', 'days, 0 -> 0, days'],
+    reason: eitherOrder,
+  },
+  {
+    path: 'schemas/billing-cycle.ts',
+    within: 'if (error instanceof RangeError)',
+    changes: ['error instanceof RangeError -> true'],
+    reason: 'what is no date is a RangeError; another one would be a bug',
+  },
+  {
+    path: 'schemas/billing-cycle.ts',
+    within: 'throw error;',
+    changes: ['removed'],
+    reason: 'what is no date is a RangeError; another one would be a bug',
+  },
+  {
+    path: 'schemas/billing-cycle.ts',
+    within: '(local.year - anchor.year) * 12',
+    changes: ['- -> +', '+ -> -', '* -> /', '12 -> (12 + 1)'],
+    reason: 'it is where the search begins: from elsewhere the same is found, later',
+  },
+  {
+    path: 'schemas/billing-cycle.ts',
+    within: 'while (boundaryOf(cycle, n) > instant)',
+    changes: ['> -> >='],
+    reason: 'the search that follows goes forward again',
+  },
   {
     path: 'rater/price/matrix.ts',
     within: '!parts.has(part)',
