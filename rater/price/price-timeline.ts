@@ -49,7 +49,7 @@ export const priceSpansOf = (
 ): PricedSpan[] | undefined => {
   const changes = overrides
     .flatMap(({ effectiveFrom, effectiveUntil }) => [effectiveFrom, effectiveUntil ?? never])
-    .filter((instant) => meter && addsUp(meter) && time.start < instant && instant < time.end);
+    .filter((instant) => meter && addsUp(meter) && contains(time, instant));
   const starts = [...new Set([time.start, ...changes])].toSorted((a, b) => a - b);
   const spans: PricedSpan[] = [];
   let last: PriceOverride | undefined;

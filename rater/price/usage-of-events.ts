@@ -16,7 +16,8 @@ const cellOf = ({ dimensions, cells }: Cells, { properties }: MeasuredEvent): st
   const place = cells.findIndex((values) =>
     values.every((value, index) => value === null || properties.get(dimensions[index] ?? '') === value),
   );
-  return place === -1 ? partNames.noCell : partNames.cell(place + 1);
+  // Of none it is -1, so that the name is that of no cell.
+  return partNames.cell(place + 1);
 };
 
 /** `place` counts from 1. */

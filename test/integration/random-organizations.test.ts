@@ -66,9 +66,10 @@ describe('[I11] [I12] [I13] [I15] [I19] random organizations', () => {
     300_000,
   );
 
-  it('had every model, aggregation and fate', () => {
+  it('had every model, aggregation, rounded half and fate', () => {
     const billed = [...meteredModels, 'flat', ...aggregations, 'price_spans', 'minimum_commitment', 'spend_cap'];
-    expect([...seen].sort()).toEqual([...billed, 'billed', ...reasons].sort());
+    const halves = ['half_up', 'half_even'];
+    expect([...seen].sort()).toEqual([...billed, ...halves, 'billed', ...reasons].sort());
   });
 
   it('are rated again to the same bytes and hashes by one process in other shards, another time zone and another language', async () => {

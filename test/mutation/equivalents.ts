@@ -14,6 +14,7 @@ const faultsDecide = 'there are faults then, and a value that comes with faults 
 const onlyFaster = 'a short cut: without it the same comes out, later';
 const alwaysHolds = 'it holds by construction; it is there to stop at a bug';
 const factors = 'factors of a product';
+const eitherOrder = 'of two in either order the same comes out';
 
 export const equivalents: readonly Equivalent[] = [
   {
@@ -72,6 +73,42 @@ export const equivalents: readonly Equivalent[] = [
   },
   { path: 'schemas/fixed-point.ts', within: 'const digits =', changes: ['< -> <=', '0n -> 1n'], reason: zeroHasNoSign },
   {
+    path: 'schemas/proration.ts',
+    within: 'samePeriod(billing, span)',
+    changes: ['billing, span -> span, billing'],
+    reason: eitherOrder,
+  },
+  {
+    path: 'schemas/proration.ts',
+    within: 'Math.min(Math.max(days, 0), of)',
+    changes: ['Math.max(days, 0), of -> of, Math.max(days, 0)', 'days, 0 -> 0, days'],
+    reason: eitherOrder,
+  },
+  {
+    path: 'schemas/billing-cycle.ts',
+    within: 'if (error instanceof RangeError)',
+    changes: ['error instanceof RangeError -> true'],
+    reason: 'what is no date is a RangeError; another one would be a bug',
+  },
+  {
+    path: 'schemas/billing-cycle.ts',
+    within: 'throw error;',
+    changes: ['removed'],
+    reason: 'what is no date is a RangeError; another one would be a bug',
+  },
+  {
+    path: 'schemas/billing-cycle.ts',
+    within: '(local.year - anchor.year) * 12',
+    changes: ['- -> +', '+ -> -', '* -> /', '12 -> (12 + 1)'],
+    reason: 'it is where the search begins: from elsewhere the same is found, later',
+  },
+  {
+    path: 'schemas/billing-cycle.ts',
+    within: 'while (boundaryOf(cycle, n) > instant)',
+    changes: ['> -> >='],
+    reason: 'the search that follows goes forward again',
+  },
+  {
     path: 'rater/price/matrix.ts',
     within: '!parts.has(part)',
     changes: ['!parts.has(part) && cellPrice.minimumAmount === null -> false', 'removed'],
@@ -113,6 +150,91 @@ export const equivalents: readonly Equivalent[] = [
     within: 'if (freeUnits === zeroQuantity && quantity >= zeroQuantity)',
     changes: ['freeUnits === zeroQuantity && quantity >= zeroQuantity -> false', '>= -> >'],
     reason: onlyFaster,
+  },
+  {
+    path: 'rater/price/price-spans.ts',
+    within: 'if (quantity < zeroQuantity) return',
+    changes: ['< -> <='],
+    reason: 'of zero there are no steps, either way',
+  },
+  {
+    path: 'rater/price/price-timeline.ts',
+    within: '(a.id < b.id ? 1 : -1)',
+    changes: ['< -> <=', '1 -> (1 + 1)'],
+    reason: 'no two have one id; sorting asks only on which side of zero what is compared lies',
+  },
+  {
+    path: 'rater/price/price-timeline.ts',
+    within: 'spans.splice(',
+    changes: ['1 -> (1 + 1)'],
+    reason: 'behind the last there is nothing to take away; from the last but one, tests fail',
+  },
+  {
+    path: 'rater/price/price-timeline.ts',
+    within: 'return spans.length === 1 &&',
+    changes: ['?. -> .'],
+    reason: 'there is one then',
+  },
+  {
+    path: 'rater/price/prorate.ts',
+    within: 'roundShareToMinorUnits(whole,',
+    changes: ['whole, BigInt(part) -> BigInt(part), whole'],
+    reason: factors,
+  },
+  {
+    path: 'rater/price/rate.ts',
+    within: 'parts: parts ? new Map(parts) : noParts',
+    changes: ['parts -> true'],
+    reason: onlyFaster,
+  },
+  {
+    path: 'rater/price/resolve-price.ts',
+    within: 'price: perUnitAt(multiplyAmounts(',
+    changes: ['unitCost, price.factor -> price.factor, unitCost'],
+    reason: factors,
+  },
+  {
+    path: 'rater/price/resolve-price.ts',
+    within: 'defaultPrice: perUnitAt(multiplyAmounts(',
+    changes: ['version.defaultCost, price.factor -> price.factor, version.defaultCost'],
+    reason: factors,
+  },
+  { path: 'rater/price/resolve-price.ts', within: 'texts.set(price, text)', changes: ['removed'], reason: onlyFaster },
+  {
+    path: 'rater/price/resolve-price.ts',
+    within: "if (price.model !== 'cost_book') return [];",
+    changes: ["price.model !== 'cost_book' -> false"],
+    reason: 'what names no book finds none',
+  },
+  {
+    path: 'rater/price/resolve-price.ts',
+    within: 'instant > start && instant < end',
+    changes: ['> -> >='],
+    reason: 'at the start the price is the one that it is compared with',
+  },
+  {
+    path: 'rater/price/source-rows.ts',
+    within: 'const [{ currency =',
+    changes: ["'' -> 'mutant'"],
+    reason: 'a group has a row; without one, neither is a currency',
+  },
+  {
+    path: 'rater/price/usage-of-events.ts',
+    within: "properties.get(dimensions[index] ?? '')",
+    changes: ["'' -> 'mutant'"],
+    reason: 'a cell has as many values as there are dimensions',
+  },
+  {
+    path: 'rater/price/usage-of-events.ts',
+    within: 'preciseSum(terms.rate, value,',
+    changes: ['terms.rate, value -> value, terms.rate'],
+    reason: factors,
+  },
+  {
+    path: 'rater/price/usage-of-events.ts',
+    within: "measuredNumber(properties.get(property) ?? '')",
+    changes: ["'' -> 'mutant'"],
+    reason: 'neither is a number',
   },
   { path: 'rater/price/volume.ts', within: 'the last tier has no bound', changes: ['removed'], reason: alwaysHolds },
   {

@@ -1,7 +1,7 @@
 /**
- * `npm run test:mutation -- [--only TEXT] [--jobs N] [--list]`: every mutant of the price models and of money against
- * the unit tests of these. Prints the mutants that no test noticed and the score of each file; ends with 1 where the
- * score of one is under the least, or where an equivalent mutant of the list is no longer there.
+ * `npm run test:mutation -- [--only TEXT] [--jobs N] [--list]`: every mutant of the price models, of money and of
+ * billing periods against the unit tests of these. Prints the mutants that no test noticed and the score of each file;
+ * ends with 1 where the score of one is under the least, or where an equivalent mutant of the list is gone.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -30,12 +30,14 @@ const inFolder = (folder: string, form: RegExp): string[] =>
 const sources = [
   'schemas/money.ts',
   'schemas/fixed-point.ts',
+  'schemas/proration.ts',
+  'schemas/billing-cycle.ts',
   ...inFolder('rater/price', /\.ts$/),
   ...inFolder('schemas/price', /\.ts$/),
 ];
 const tests = [
   ...inFolder('test/unit/rater/price', /\.test\.ts$/),
-  ...inFolder('test/unit/schemas', /^(?:money|quantity|price.*)\.test\.ts$/),
+  ...inFolder('test/unit/schemas', /^(?:money|quantity|proration|billing-cycle|price.*)\.test\.ts$/),
   // Previews are what makes usage of events in code.
   'test/unit/api/catalog/preview-price.test.ts',
 ];

@@ -1,6 +1,7 @@
 /** Follows a random organization over the real HTTP API, and holds each answer against the brute-force biller. */
 import { expect } from 'vitest';
 import { type BilledInvoice, createBiller, reasons, type SentEvent, type Step } from './brute-biller.ts';
+import { printed } from './brute-prices.ts';
 import { jsonOf } from './brute-usage.ts';
 import { type Pipeline, until } from './pipeline.ts';
 import type { Tenant } from './tenants.ts';
@@ -92,17 +93,21 @@ export const billOrganization = async (
       quantity: line.quantity,
       precise: line.precise_amount,
       amount: line.amount,
+      rounding: line.rounding,
       unmeasured: unmeasured.get(line.charge_code),
     }));
-    const worked = expected.lines.map(({ charge, quantity, precise, amount, unmeasured }) => ({
+    const worked = expected.lines.map(({ charge, quantity, precise, amount, rounding, unmeasured }) => ({
       charge,
       quantity: quantity.toFixed(),
       precise: precise.toFixed(),
       amount,
+      rounding,
       unmeasured,
     }));
-    for (const { model, aggregation, priceSpans, precise } of expected.lines) {
+    for (const { model, aggregation, priceSpans, precise, amount, rounding } of expected.lines) {
       if (precise.isZero()) continue;
+      const { currency } = expected;
+      if (amount !== printed(precise, currency, rounding === 'half_up' ? 'half_even' : 'half_up')) kinds.add(rounding);
       kinds.add(model);
       if (aggregation !== null) kinds.add(aggregation);
       if (priceSpans > 1) kinds.add('price_spans');
@@ -118,6 +123,8 @@ export const billOrganization = async (
   const take = async (step: Step): Promise<void> => {
     const worked = biller.follow(step);
     switch (step.does) {
+      case 'rounding':
+        return change('/v1/organization', { rounding: step.rounding });
       case 'meter':
         await make('/v1/meters', step.meter);
         return;

@@ -6,7 +6,7 @@
  */
 
 import type { Decimal } from 'decimal.js';
-import { type PriceSpan, printed, rateSpans } from './brute-prices.ts';
+import { type PriceSpan, printed, type Rounding, rateSpans } from './brute-prices.ts';
 import { Exact, isCounted, type Json, type Span, textsOf, type UsageEvent, valueOfEvent } from './brute-usage.ts';
 
 /** Who is told by the external id, or by our id, which is written `@<external id>` here. */
@@ -36,6 +36,8 @@ export type Override = {
 };
 
 export type Step =
+  /** Of lines that are rated from now on. */
+  | { readonly does: 'rounding'; readonly rounding: Rounding }
   | { readonly does: 'meter'; readonly meter: Json }
   | { readonly does: 'change meter'; readonly code: string; readonly fields: Json }
   | { readonly does: 'plan'; readonly plan: Json }
@@ -67,6 +69,7 @@ export type BilledLine = {
   readonly quantity: Decimal;
   readonly precise: Decimal;
   readonly amount: string;
+  readonly rounding: Rounding;
   readonly unmeasured: number;
 };
 export type BilledInvoice = {
@@ -137,6 +140,7 @@ export const createBiller = (nowMs: number) => {
   /** What the gateway remembers of each key. */
   let known = new Map<string, string>();
   let step = 0;
+  let rounding: Rounding = 'half_up';
 
   const usageOf = ({ key, event, customer, time, properties }: SentEvent): UsageEvent => ({
     key,
@@ -252,7 +256,7 @@ export const createBiller = (nowMs: number) => {
     if (unit === 0 || (span.start === month.start && span.end === month.end)) return new Exact(whole);
     const all = (month.end - month.start) / unit;
     const dueUntil = (atMs: number): Decimal =>
-      new Exact(printed(new Exact(whole).mul(Math.floor((atMs - month.start) / unit)).div(all), currency));
+      new Exact(printed(new Exact(whole).mul(Math.floor((atMs - month.start) / unit)).div(all), currency, rounding));
     return dueUntil(span.end).sub(dueUntil(span.start));
   };
 
@@ -276,7 +280,8 @@ export const createBiller = (nowMs: number) => {
       charge: charge.code as string,
       quantity,
       precise,
-      amount: printed(precise, subscription.currency),
+      amount: printed(precise, subscription.currency, rounding),
+      rounding,
       unmeasured,
     };
   };
@@ -305,7 +310,8 @@ export const createBiller = (nowMs: number) => {
           charge: name,
           quantity: new Exact(1),
           precise: over.neg(),
-          amount: printed(over.neg(), currency),
+          amount: printed(over.neg(), currency, rounding),
+          rounding,
           unmeasured: 0,
         },
       ];
@@ -331,7 +337,13 @@ export const createBiller = (nowMs: number) => {
       const lines = subscription.plan.charges.map((charge) => lineOf(charge, subscription, span, month, events));
       const { currency } = subscription;
       const all = [...lines, ...boundLines(subscription, span, month, lines)];
-      invoices.push({ subscription: number, span, currency, lines: all, total: printed(totalOf(all), currency) });
+      invoices.push({
+        subscription: number,
+        span,
+        currency,
+        lines: all,
+        total: printed(totalOf(all), currency, rounding),
+      });
     }
     return { invoices, already: before.length };
   };
@@ -366,6 +378,9 @@ export const createBiller = (nowMs: number) => {
     follow: (next: Step): { readonly taken?: ReturnType<typeof take>; readonly run?: ReturnType<typeof run> } => {
       step += 1;
       switch (next.does) {
+        case 'rounding':
+          rounding = next.rounding;
+          return {};
         case 'meter':
           meters.set(next.meter.code as string, next.meter);
           return {};

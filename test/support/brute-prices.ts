@@ -200,6 +200,13 @@ export const rateSpans = (spans: readonly PriceSpan[], meter: Json, counted: rea
 
 const minorUnits: Readonly<Record<string, number>> = { USD: 2, EUR: 2, HUF: 2, JPY: 0, KRW: 0, KWD: 3, TND: 3 };
 
-/** Once, half away from zero, straight to the minor unit. */
-export const printed = (precise: Decimal, currency: string): string =>
-  precise.toFixed(minorUnits[currency] as number, Decimal.ROUND_HALF_UP);
+/** How the half of a minor unit is rounded: away from zero, or to the even one. */
+export type Rounding = 'half_up' | 'half_even';
+const modes: Readonly<Record<Rounding, Decimal.Rounding>> = {
+  half_up: Decimal.ROUND_HALF_UP,
+  half_even: Decimal.ROUND_HALF_EVEN,
+};
+
+/** Once, straight to the minor unit. */
+export const printed = (precise: Decimal, currency: string, rounding: Rounding): string =>
+  precise.toFixed(minorUnits[currency] as number, modes[rounding]);

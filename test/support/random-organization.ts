@@ -14,6 +14,7 @@ import {
   type Random,
   randomCharges,
   randomFilter,
+  randomHalves,
   randomMeter,
   randomPrice,
   randomTerms,
@@ -93,6 +94,8 @@ type RandomPlan = {
 
 type World = {
   readonly random: Random;
+  /** What rounding is about is drawn here. */
+  readonly ofRounding: Random;
   readonly months: readonly Month[];
   readonly customers: string[];
   readonly plans: Map<string, RandomPlan>;
@@ -198,7 +201,7 @@ const endSubscription = (world: World): Step[] => {
 };
 
 const catalog = (world: World): Step[] => {
-  const { random, plans } = world;
+  const { random, ofRounding, plans } = world;
   const offset = random.int(0, 8);
   // The first two add up, so that every organization can have events with a price of their own.
   const meters = random.times(meterCount, (place) =>
@@ -210,9 +213,10 @@ const catalog = (world: World): Step[] => {
     const code = `plan-${index}`;
     const charges = randomCharges(random, named, priced);
     plans.set(code, { meters: named, currencies: priced, charges, isOverridden: false });
+    const all = [...charges, ...randomHalves(ofRounding, named[0] as Json, priced)];
     return {
       does: 'plan',
-      plan: { code, name: `Plan ${index}`, currency: priced[0], charges, ...randomTerms(random, priced) },
+      plan: { code, name: `Plan ${index}`, currency: priced[0], charges: all, ...randomTerms(random, priced) },
     };
   });
   return [...named.map((meter): Step => ({ does: 'meter', meter })), ...made];
@@ -271,7 +275,19 @@ export const randomOrganization = function* (
 ): Generator<Step> {
   const random = createRandom(seed);
   const months = all.slice(-random.pick([2, 2, 3]));
-  const world: World = { random, months, customers: [], plans: new Map(), subscriptions: [], sent: new Map() };
+  // Numbers of its own, so that what else a seed means does not depend on it.
+  const ofRounding = createRandom(seed ^ 0x5eed);
+  const roundingStep = (): Step => ({ does: 'rounding', rounding: ofRounding.pick(['half_up', 'half_even']) });
+  const world: World = {
+    random,
+    ofRounding,
+    months,
+    customers: [],
+    plans: new Map(),
+    subscriptions: [],
+    sent: new Map(),
+  };
+  yield roundingStep();
   yield* catalog(world);
   const addCustomer = function* (name: string): Generator<Step> {
     yield { does: 'customer', name };
@@ -293,10 +309,14 @@ export const randomOrganization = function* (
     // Its events were sent before it was there.
     if (turn === 1) yield* addCustomer(customerNames.at(-1) as string);
     const customer = random.chance(0.25) ? random.pick(names) : undefined;
+    if (ofRounding.chance(0.5)) yield roundingStep();
     yield { does: 'run', month: random.pick(months), ...(customer !== undefined && { customer }) };
   }
   yield randomEvents(world, Math.ceil(events / 8));
   yield randomAmendments(world, random.int(1, 6));
   // Whatever is left of a month is billed at another watermark than what was.
-  for (const month of random.shuffled(months)) yield { does: 'run', month };
+  for (const month of random.shuffled(months)) {
+    yield roundingStep();
+    yield { does: 'run', month };
+  }
 };

@@ -251,6 +251,36 @@ export const addsUp = ({ aggregation, rounding }: Json): boolean =>
 
 export const currencies = ['USD', 'EUR', 'HUF', 'JPY', 'KRW', 'KWD', 'TND'] as const;
 
+const minorUnits: Readonly<Record<string, number>> = { JPY: 0, KRW: 0, KWD: 3, TND: 3 };
+
+/** Some halves of a minor unit. */
+const halves = (count: number, currency: string): string => {
+  const places = (minorUnits[currency] ?? 2) + 1;
+  const text = String(5 * count).padStart(places + 1, '0');
+  return `${text.slice(0, -places)}.${text.slice(-places)}`;
+};
+
+/**
+ * Charges whose amounts often end in half a minor unit, which others do not by chance: so much of each event, and a fee
+ * of which some days of a month of 29 or 31 come to such an amount, too.
+ */
+export const randomHalves = (random: Random, { code: meter }: Json, of: readonly string[]): Json[] => {
+  const odd = (): number => 2 * random.int(0, 20) + 1;
+  const ofEach = (currency: string): Json => ({ model: 'per_unit', unit_amount: halves(odd(), currency) });
+  const fee = (currency: string): Json => ({ model: 'flat', amount: halves(29 * 31 * odd(), currency) });
+  const [own, ...others] = of;
+  const priced = (priceIn: (currency: string) => Json): Json => ({
+    price: priceIn(own as string),
+    ...(others.length > 0 && {
+      currency_options: Object.fromEntries(others.map((currency) => [currency, priceIn(currency)])),
+    }),
+  });
+  return [
+    { code: 'half-each', name: 'Half a minor unit each', meter, ...priced(ofEach) },
+    { code: 'half-fee', name: 'A fee with half a minor unit', ...priced(fee) },
+  ];
+};
+
 /** A price in each of the currencies, all of one model; the first currency is the plan's own. */
 export const randomCharges = (random: Random, meters: readonly Json[], of: readonly string[]): Json[] =>
   random.times(random.int(2, 8), (index) => {
@@ -266,8 +296,6 @@ export const randomCharges = (random: Random, meters: readonly Json[], of: reado
       ...(others.length > 0 && { currency_options: Object.fromEntries(others.map((currency) => [currency, price()])) }),
     };
   });
-
-const minorUnits: Readonly<Record<string, number>> = { JPY: 0, KRW: 0, KWD: 3, TND: 3 };
 
 /** What a billing period costs at least and at most, in each of the currencies. */
 export const randomTerms = (random: Random, of: readonly string[]): Json => {

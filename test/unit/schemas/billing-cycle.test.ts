@@ -6,6 +6,7 @@ import {
   type BillingCycle,
   boundaryOf,
   calendarAnchor,
+  daysAtLeast,
   isSameLength,
   periodAt,
   periodNumberAt,
@@ -71,6 +72,19 @@ describe('boundaries are counted from the anchor', () => {
       return days(cycle, [periodNumberAt(cycle, at('2026-11-19T12:00:00Z'))])[0];
     };
     expect(intervalUnits.map(first)).toEqual(['2026-11-19', '2026-11-16', '2026-11-01', '2026-10-01', '2026-01-01']);
+  });
+});
+
+describe('how short an interval can be', () => {
+  it.each([
+    ['day', 1, 1],
+    ['day', 10, 10],
+    ['week', 2, 14],
+    ['month', 1, 28],
+    ['quarter', 1, 84],
+    ['year', 2, 672],
+  ] as const)('%s x %i is %i days', (unit, count, expected) => {
+    expect(daysAtLeast({ unit, count })).toBe(expected);
   });
 });
 
@@ -161,7 +175,7 @@ describe('[I14] every instant lies in exactly one period', () => {
   });
 
   it('where the clocks of any zone are set, down to the millisecond', () => {
-    for (const timeZone of zones) {
+    for (const timeZone of zones.slice(0, scaled(zones.length))) {
       const anchors = ['2000-01-31T00:00:00', '2001-03-25T02:30:00'];
       let set = Temporal.Instant.fromEpochMilliseconds(since)
         .toZonedDateTimeISO(timeZone)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Period } from '#schemas/period.ts';
-import { prorationOf } from '#schemas/proration.ts';
+import { prorationOf, prorationPolicies, prorationToJson } from '#schemas/proration.ts';
 
 const at = (text: string): number => Temporal.Instant.from(text).epochMilliseconds;
 const period = (start: string, end: string): Period => ({ start: at(start), end: at(end) });
@@ -8,6 +8,13 @@ const november = period('2026-11-01T00:00:00Z', '2026-12-01T00:00:00Z');
 const day = 86_400_000;
 
 describe('what part of a billing period is charged', () => {
+  it('is by the millisecond, by the day, or the whole, in the words of the API', () => {
+    expect(prorationPolicies).toEqual(['time', 'day', 'none']);
+    expect(JSON.stringify(prorationToJson({ of: 4, to: 3, from: 2, by: 'day' }))).toBe(
+      '{"by":"day","from":2,"to":3,"of":4}',
+    );
+  });
+
   it('is the whole of one that is covered, and by no policy a part', () => {
     const part = period('2026-11-10T00:00:00Z', '2026-11-20T00:00:00Z');
     expect([

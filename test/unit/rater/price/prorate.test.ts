@@ -122,6 +122,24 @@ describe('a plan over a part of its billing period', () => {
     ]);
   });
 
+  it('has a part of a fee whose price was another one, too', () => {
+    const overridden = {
+      base: [
+        {
+          span: { start: 0, end: 1 },
+          tiers: 'restart' as const,
+          sources: { priceOverrideId: 'pov_1' },
+          price: charge({ code: 'base', name: 'Base', price: { model: 'flat', amount: '62.00' } }).price,
+          storedPrice: { model: 'flat' as const, amount: '62.00' },
+          usage: undefined,
+        },
+      ],
+    };
+    expect(linesOf({ priceSpans: overridden })[0]).toEqual(['base', '62', '62.00']);
+    // 62.00 x 21/31.
+    expect(linesOf({ priceSpans: overridden, proration })[0]).toEqual(['base', '42', '42.00']);
+  });
+
   it('is held against a part of the least and the most that the whole may cost', () => {
     const minimum = { name: 'At least', amount: amount('62.00') };
     const cap = { name: 'At most', amount: amount('15.50') };

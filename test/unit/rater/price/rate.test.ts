@@ -235,6 +235,20 @@ describe('rating a subscription', () => {
     );
   });
 
+  it('so does one of a price that stood for a while', () => {
+    const charge = perUnit('calls', '1');
+    const span = {
+      span: { start: 0, end: 1 },
+      tiers: 'restart' as const,
+      sources: { priceOverrideId: 'pov_1' },
+      price: charge.price,
+      storedPrice: { model: 'per_unit' as const, unit_amount: '1' },
+      usage: { quantity: 'nan' },
+    };
+    const period = { ...subscription([charge], {}), priceSpans: { calls: [span] } };
+    expect(() => ratePlan(period, defaultRatingPolicy)).toThrow('charge calls of subscription sub_1');
+  });
+
   it('what a price asks for beyond the quantity comes with it, as the store prints it', () => {
     const price = priceOf({ model: 'percentage', percent: '2.9', fixed_amount: '0.3' });
     const charges: Charge[] = [{ code: 'sales', name: 'Sales', meter: 'sales', price }];
