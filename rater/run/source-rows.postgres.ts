@@ -1,9 +1,10 @@
 /** The rows that prices refer to as rating reads them: those that matter to a time, or those that a line names. */
 import type { Queryable } from '#platform/stores/postgres.ts';
-import type { Period } from '#schemas/period.ts';
+import type { Instant, Period } from '#schemas/period.ts';
 import {
   type BookRow,
   booksStatement,
+  madeUntil,
   namedRatesStatement,
   namedVersionsStatement,
   type RateRow,
@@ -18,12 +19,16 @@ export const standingSourceRows = async (
   organizationId: string,
   { books, units }: SourceNames,
   { start, end }: Period,
+  pricesUntil?: Instant,
 ): Promise<SourceRows> => {
   const time = [new Date(start), new Date(end)];
+  const until = madeUntil(pricesUntil);
   const bookRows =
-    books.length > 0 ? (await postgres.query<BookRow>(booksStatement, [organizationId, books, ...time])).rows : [];
+    books.length > 0
+      ? (await postgres.query<BookRow>(booksStatement, [organizationId, books, ...time, until])).rows
+      : [];
   const rateRows =
-    units.length > 0 ? (await postgres.query<RateRow>(ratesStatement, [organizationId, units])).rows : [];
+    units.length > 0 ? (await postgres.query<RateRow>(ratesStatement, [organizationId, units, until])).rows : [];
   return sourceRowsFrom(bookRows, rateRows);
 };
 
