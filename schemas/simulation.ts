@@ -45,10 +45,15 @@ export type SimulatedPlans = {
   readonly candidates: readonly SimulatedPlan[];
 };
 
-/** Why there is no amount: a plan has no price in the currency, or a billing period could not be rated under it. */
+/**
+ * Why there is no amount: a plan has no price in the currency, or charges for periods of another length, or a billing
+ * period could not be rated under it.
+ */
 export const simulationFailures = [
   'candidate_not_priced',
+  'candidate_other_interval',
   'baseline_not_priced',
+  'baseline_other_interval',
   'candidate_not_rated',
   'baseline_not_rated',
 ] as const;

@@ -2,14 +2,13 @@
 import type { Instant } from '#schemas/period.ts';
 import {
   type BookRow,
-  booksStatement,
   madeUntil,
   type RateRow,
-  ratesStatement,
   type SourceNames,
   type SourceRows,
   sourceRowsFrom,
 } from '../../rater/price/source-rows.ts';
+import { booksStatement, ratesStatement } from '../../rater/run/source-statements.ts';
 import type { Db } from '../route/define-route.ts';
 
 const rowsAt = async (db: Db, { books, units }: SourceNames, at: Instant): Promise<SourceRows> => {

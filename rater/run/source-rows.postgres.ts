@@ -3,16 +3,13 @@ import type { Queryable } from '#platform/stores/postgres.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import {
   type BookRow,
-  booksStatement,
   madeUntil,
-  namedRatesStatement,
-  namedVersionsStatement,
   type RateRow,
-  ratesStatement,
   type SourceNames,
   type SourceRows,
   sourceRowsFrom,
 } from '../price/source-rows.ts';
+import { booksStatement, namedRatesStatement, namedVersionsStatement, ratesStatement } from './source-statements.ts';
 
 export const standingSourceRows = async (
   postgres: Queryable,

@@ -44,6 +44,7 @@ import {
   type SimulatedPeriod,
   type SubscribedSpan,
   simulatedPeriods,
+  type Unfit,
 } from './simulated-periods.ts';
 import { type SimulationSummaryJson, type SummedUp, summarize } from './summarize.ts';
 
@@ -161,12 +162,12 @@ export const advanceSimulation = async (ports: SimulatePorts, shardSizeMax: numb
   }
 };
 
-/** What a customer is charged in a currency, by plan; undefined where a plan has no price in it. */
+/** What a customer is charged in a currency, by plan, or why that can't be said. */
 type Charged = {
   readonly customerId: string;
   readonly externalId: string;
   readonly currency: Currency;
-  readonly byPlan: (Amount | undefined)[];
+  readonly byPlan: (Amount | Unfit)[];
   /** By plan, too: the first period that could not be rated. */
   readonly failedByPlan: (FailedPeriod | undefined)[];
 };
@@ -181,7 +182,7 @@ const inGroups = <T>(items: readonly T[], groups: number): T[][] =>
     items.filter((_item, index) => index % groups === group),
   );
 
-/** A customer is there whatever the plans have a price for. */
+/** A customer is there whatever the plans can charge. */
 const chargedOf = (charged: ChargedByKey, { customerId, customerExternalId, currency }: SubscribedSpan): Charged => {
   const key = keyOf(customerId, currency);
   const one = charged.get(key) ?? {
@@ -234,7 +235,8 @@ const addSum = (charged: ChargedByKey, simulated: SimulatedPeriod, found: Period
   else if ('error' in found) markFailed(charged, simulated, { cause: 'rating_error', message: found.error });
   else {
     const { byPlan } = chargedOf(charged, simulated.of);
-    byPlan[simulated.plan] = addAmounts(byPlan[simulated.plan] ?? zeroAmount, found.sum);
+    const before = byPlan[simulated.plan] ?? zeroAmount;
+    if (typeof before !== 'string') byPlan[simulated.plan] = addAmounts(before, found.sum);
   }
 };
 
@@ -245,10 +247,12 @@ const rateMonth = async (
   charged: ChargedByKey,
 ): Promise<void> => {
   const { spans, plans, metersOf } = await ports.readMonth(shard, month);
-  for (const span of spans) chargedOf(charged, span).byPlan.length = plans.length;
   const byId = new Map<string, SimulatedPeriod & { readonly period: BillablePeriod }>();
   for (const one of simulatedPeriods({ spans, plans }))
-    if ('period' in one) byId.set(one.period.billingPeriodId, one);
+    if ('period' in one) {
+      chargedOf(charged, one.of).byPlan[one.plan] ??= zeroAmount;
+      byId.set(one.period.billingPeriodId, one);
+    } else if ('unfit' in one) chargedOf(charged, one.of).byPlan[one.plan] = one.unfit;
     else markFailed(charged, one, { cause: 'catalog_unreadable', message: failureMessage(one.unreadable) });
   const { measured, failures } = await measureReadable(
     {
@@ -300,18 +304,22 @@ const rateMonth = async (
 
 type Comparison = Pick<SimulatedSum, 'baseline' | 'amount' | 'failure' | 'failed'>;
 
+const amountOf = (charged: Amount | Unfit, failed: FailedPeriod | undefined): Amount | null =>
+  typeof charged === 'string' || failed ? null : charged;
+
 const comparisonOf = ({ byPlan, failedByPlan }: Charged, plan: number): Comparison => {
-  const [baseline, amount] = [0, plan].map((one) => (failedByPlan[one] ? null : (byPlan[one] ?? null)));
-  const compared = { baseline: baseline ?? null, amount: amount ?? null };
-  const failing = (failure: SimulationFailure | null, failed?: FailedPeriod): Comparison => ({
-    ...compared,
+  const [baseline, amount] = [byPlan[0] ?? zeroAmount, byPlan[plan] ?? zeroAmount];
+  const [failedBaseline, failed] = [failedByPlan[0], failedByPlan[plan]];
+  const failing = (failure: SimulationFailure | null, by?: FailedPeriod): Comparison => ({
+    baseline: amountOf(baseline, failedBaseline),
+    amount: amountOf(amount, failed),
     failure,
-    failed: failed ?? null,
+    failed: by ?? null,
   });
-  if (byPlan[plan] === undefined) return failing('candidate_not_priced');
-  if (byPlan[0] === undefined) return failing('baseline_not_priced');
-  if (failedByPlan[plan]) return failing('candidate_not_rated', failedByPlan[plan]);
-  return failedByPlan[0] ? failing('baseline_not_rated', failedByPlan[0]) : failing(null);
+  if (typeof amount === 'string') return failing(`candidate_${amount}`);
+  if (typeof baseline === 'string') return failing(`baseline_${baseline}`);
+  if (failed) return failing('candidate_not_rated', failed);
+  return failedBaseline ? failing('baseline_not_rated', failedBaseline) : failing(null);
 };
 
 const sumsOf = (shard: SimulationShard, charged: ChargedByKey): SimulatedSum[] => {

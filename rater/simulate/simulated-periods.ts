@@ -3,6 +3,7 @@
  * Pure.
  */
 import type { Currency } from '#schemas/currency.ts';
+import type { Interval } from '#schemas/interval.ts';
 import type { Period } from '#schemas/period.ts';
 import { type ProrationPolicy, prorationOf } from '#schemas/proration.ts';
 import type { PinnedMeter } from '../run/measures.ts';
@@ -17,6 +18,7 @@ export type SubscribedSpan = {
   readonly span: Period;
   /** The period of its cycle. */
   readonly billing: Period;
+  readonly interval: Interval;
   readonly timeZone: string;
   readonly segment: number;
   /** What the subscription is charged by then. */
@@ -28,8 +30,14 @@ type Charged = Pick<BillablePeriod, 'planId' | 'planVersionId' | 'charges' | 'st
   readonly prorated: ProrationPolicy;
 };
 
-/** What is charged for a span; undefined where there is no price in its currency. */
-export type PlanOfSpan = (span: SubscribedSpan) => Charged | undefined;
+/**
+ * Why a plan can't charge a span: it has no price in its currency, or charges for periods of another length. A year's
+ * price would be charged for a month there.
+ */
+export type Unfit = 'not_priced' | 'other_interval';
+
+/** What is charged for a span, or why nothing can be. */
+export type PlanOfSpan = (span: SubscribedSpan) => Charged | Unfit;
 
 /** By plan: 0 is the baseline, then come the candidates. */
 export type SimulatedMonth = {
@@ -39,9 +47,9 @@ export type SimulatedMonth = {
   readonly metersOf: (planVersionIds: readonly string[]) => Promise<readonly PinnedMeter[]>;
 };
 
-const periodOf = (plan: number, planOf: PlanOfSpan, of: SubscribedSpan): BillablePeriod | undefined => {
+const periodOf = (plan: number, planOf: PlanOfSpan, of: SubscribedSpan): BillablePeriod | Unfit => {
   const charged = planOf(of);
-  if (!charged) return undefined;
+  if (typeof charged === 'string') return charged;
   const { span, billing, timeZone, segment, subscriptionId, customerId, customerExternalId, currency } = of;
   const { prorated, ...charges } = charged;
   return {
@@ -56,21 +64,22 @@ const periodOf = (plan: number, planOf: PlanOfSpan, of: SubscribedSpan): Billabl
   };
 };
 
-/** A span under a plan; `period` is the error where the plan can't be read there. */
+/** A span under a plan: its period, or why there is none. `unreadable` is the error of a plan that can't be read. */
 export type SimulatedPeriod = { readonly plan: number; readonly of: SubscribedSpan } & (
   | { readonly period: BillablePeriod }
+  | { readonly unfit: Unfit }
   | { readonly unreadable: unknown }
 );
 
-/** Span by span. Where a plan has no price in the currency of a span, it has no period there. */
+/** Span by span, each under all plans. */
 export const simulatedPeriods = ({ spans, plans }: Pick<SimulatedMonth, 'spans' | 'plans'>): SimulatedPeriod[] =>
   spans.flatMap((of) =>
-    plans.flatMap((planOf, plan): SimulatedPeriod[] => {
+    plans.map((planOf, plan): SimulatedPeriod => {
       try {
         const period = periodOf(plan, planOf, of);
-        return period ? [{ plan, of, period }] : [];
+        return typeof period === 'string' ? { plan, of, unfit: period } : { plan, of, period };
       } catch (error) {
-        return [{ plan, of, unreadable: error }];
+        return { plan, of, unreadable: error };
       }
     }),
   );

@@ -6,9 +6,11 @@ import { cutBySources } from '../../../../rater/price/cut-by-sources.ts';
 import {
   changeInstants,
   isPricedAt,
+  isReferring,
   type ReferringPrice,
   resolvePrice,
   resolvePriceBy,
+  shownPrice,
 } from '../../../../rater/price/resolve-price.ts';
 import {
   type BookRow,
@@ -293,5 +295,61 @@ describe('a price in credits', () => {
       storedPrice: priceToJson(price),
     };
     expect(cutBySources(own, null, 'USD', { aggregation: 'sum', rounding: null }, rows)).toEqual([own]);
+  });
+});
+
+describe('what a price refers to', () => {
+  const rows = sourceRowsFrom(
+    [version('cbv_1', 1, 100, [[{ model: 'big' }, '0.5']])],
+    [rate('AIC', 'own', 1, 0, 'USD', '0.04')],
+  );
+  const nothing = sourceRowsFrom([], []);
+  const plain = { model: 'per_unit', unit_amount: '3' };
+  const bookPrice = byBook();
+
+  it.each<[string, ReferringPrice, boolean]>([
+    ['a cost book', byBook(), true],
+    ['a credit unit', charge(plain, 'AIC'), true],
+    ['nothing', charge(plain), false],
+  ])('may change by time: %s', (_, referring, expected) => {
+    expect(isReferring(referring)).toBe(expected);
+  });
+
+  it('is missed by its name', () => {
+    expect(() => resolvePrice(byBook(), 'USD', 0, nothing)).toThrow('cost book costs says nothing in USD');
+    expect(() => resolvePrice(charge(plain, 'AIC'), 'USD', 0, nothing)).toThrow('credit unit AIC says nothing in USD');
+    expect(isPricedAt(byBook(), 'USD', 0, nothing)).toBe(false);
+    expect(isPricedAt(charge(plain), 'USD', 0, nothing)).toBe(true);
+    expect(changeInstants(byBook(), 'USD', { start: 0, end: 1000 }, nothing)).toEqual([]);
+  });
+
+  it('is found again by the rows that a line names', () => {
+    const named = namedRowsOf(rows);
+    const { price } = charge(plain, 'AIC');
+    expect(priceToJson(resolvePriceBy(price, { creditUnitRateIds: ['own'] }, named))).toMatchObject({
+      unit_amount: '0.12',
+    });
+    expect(resolvePriceBy(price, {}, named)).toBe(price);
+    expect(() => resolvePriceBy(price, { creditUnitRateIds: ['lost'] }, named)).toThrow('the rate lost is gone');
+    expect(() => resolvePriceBy(price, { costBookVersionId: 'cbv_1' }, named)).toThrow(
+      'the price refers to no cost book, and its line names cbv_1',
+    );
+  });
+
+  it('has a property for each dimension of the book', () => {
+    const { price } = byBook({ dimensions: [{ dimension: 'kind', property: 'kind' }] });
+    expect(() => resolvePrice({ price, creditUnit: null }, 'USD', 100, rows)).toThrow(
+      'a price says no property for model of cost book costs',
+    );
+  });
+
+  it('is shown as it is stored where it is a cost book, and else as what it comes to', () => {
+    const resolved = resolvePrice(bookPrice, 'USD', 100, rows).price;
+    const stored = priceToJson(bookPrice.price);
+    expect(shownPrice(stored, resolved)).toBe(stored);
+    const inCredits = charge(plain, 'AIC');
+    expect(shownPrice(priceToJson(inCredits.price), resolvePrice(inCredits, 'USD', 0, rows).price)).toMatchObject({
+      unit_amount: '0.12',
+    });
   });
 });

@@ -49,6 +49,7 @@ const spansOf = (month: { start: number; end: number }): SubscribedSpan[] =>
     span: month,
     billing: month,
     timeZone: 'UTC',
+    interval: { unit: 'month', count: 1 },
     segment: 0,
     planVersionId: 'old',
   }));
