@@ -1,4 +1,4 @@
-/** Simulations that another rater goes on with: they say what they would have said, whatever came meanwhile. */
+/** Simulations under way: how many, and that another rater goes on with them, whatever came meanwhile. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmProMeters, llmProPlan, llmRequest } from '../support/llm-pro.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
@@ -103,6 +103,27 @@ describe('a simulation', () => {
     expect(resumed.summary).toEqual(before.summary);
     expect((await api('GET', `/v1/simulations/${before.id}/results`)).body.items).toHaveLength(customers.length);
     expect((await simulate(asked)).summary.baseline.revenue).toMatchObject([{ amount: '27.00' }]);
+  });
+
+  it('is one of at most 25 under way', async () => {
+    const { rows } = await pipeline.asOwner.query<{ id: string }>(
+      'SELECT id FROM organizations WHERE sandbox_of IS NULL ORDER BY created_at LIMIT 1',
+    );
+    await pipeline.asOwner.query(
+      `INSERT INTO simulations (id, organization_id, period_start, period_end, chosen, plans, state, version,
+         created_at, updated_at, request_id, api_key_id)
+       SELECT 'sim_waits_' || n, $1, '2026-01-01', '2026-02-01', '{"kind":"all"}',
+         '{"baseline":null,"candidates":[]}', 'running', 1, now(), now(), 'x', 'x'
+       FROM generate_series(1, 25) AS n`,
+      [rows[0]?.id],
+    );
+    const asked = { ...span, customers: { all: true }, candidates: [{ plan: 'llm-pro' }] };
+    expect(await api('POST', '/v1/simulations', asked)).toMatchObject({
+      status: 409,
+      body: { error_code: 'TOO_MANY_SIMULATIONS' },
+    });
+    await pipeline.asOwner.query("DELETE FROM simulations WHERE id LIKE 'sim_waits_%'");
+    await simulate(asked);
   });
 
   it('goes on where a rater was killed, and has each sum once', async () => {
