@@ -2,7 +2,7 @@
  * Simulations: what chosen customers would have been charged by other plans, over time that is past. Shared by the API,
  * which takes them in, and the rater, which works on them.
  */
-import { monthOf, type Period } from '#schemas/period.ts';
+import { formatPeriod, monthOf, type Period } from '#schemas/period.ts';
 import type { PlanTermsJson } from '#schemas/plan.ts';
 
 export const simulationCandidatesMax = 10;
@@ -45,14 +45,35 @@ export type SimulatedPlans = {
   readonly candidates: readonly SimulatedPlan[];
 };
 
-/** Why there is no amount. */
+/**
+ * Why there is no amount: a plan has no price in the currency, or charges for periods of another length, or a billing
+ * period could not be rated under it.
+ */
 export const simulationFailures = [
   'candidate_not_priced',
   'candidate_other_interval',
   'baseline_not_priced',
   'baseline_other_interval',
+  'candidate_not_rated',
+  'baseline_not_rated',
 ] as const;
 export type SimulationFailure = (typeof simulationFailures)[number];
+
+/** What can be at fault where a billing period is not rated, in the words of rating runs. */
+export const simulationCauses = ['catalog_unreadable', 'usage_unreadable', 'rating_error', 'worker_ended'] as const;
+export type SimulationCause = (typeof simulationCauses)[number];
+export const isSimulationCause = (code: string): code is SimulationCause =>
+  (simulationCauses as readonly string[]).includes(code);
+
+/** The first billing period of a customer that could not be rated under a plan. */
+export type FailedPeriod = { readonly period: Period; readonly cause: SimulationCause; readonly message: string };
+
+/** As it is answered; null where no period is at fault. */
+export const failedPeriodToJson = (failed: FailedPeriod | null) => ({
+  failed_period: failed && formatPeriod(failed.period),
+  cause: failed?.cause ?? null,
+  message: failed?.message ?? null,
+});
 
 /** Channels of PostgreSQL's notices: who waits for a simulation to cut or to sum up, and for shards of one. */
 export const simulationChannels = { waiting: 'simulation_waiting', shardsQueued: 'simulation_shards_queued' } as const;

@@ -10,6 +10,7 @@ export const unbilledReasons = [
   'no_subscription',
   'no_charge',
   'unmeasured',
+  'no_amount',
   'period_open',
   'late',
 ] as const;

@@ -2,6 +2,7 @@
 import type { Instant } from '#schemas/period.ts';
 import {
   type BookRow,
+  madeUntil,
   type RateRow,
   type SourceNames,
   type SourceRows,
@@ -12,9 +13,11 @@ import type { Db } from '../route/define-route.ts';
 
 const rowsAt = async (db: Db, { books, units }: SourceNames, at: Instant): Promise<SourceRows> => {
   const time = [new Date(at), new Date(at + 1)];
+  const until = madeUntil(undefined);
   const bookRows =
-    books.length > 0 ? (await db.query<BookRow>(booksStatement, [db.organizationId, books, ...time])).rows : [];
-  const rateRows = units.length > 0 ? (await db.query<RateRow>(ratesStatement, [db.organizationId, units])).rows : [];
+    books.length > 0 ? (await db.query<BookRow>(booksStatement, [db.organizationId, books, ...time, until])).rows : [];
+  const rateRows =
+    units.length > 0 ? (await db.query<RateRow>(ratesStatement, [db.organizationId, units, until])).rows : [];
   return sourceRowsFrom(bookRows, rateRows);
 };
 

@@ -1,7 +1,11 @@
 /** Who the names of events belong to, and up to which watermark their time is billed. */
+import type { MeterDefinitionJson } from '#schemas/meter.ts';
 import { splitNames, usageNames } from '#schemas/names.ts';
+import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
+import { amountPropertyIn } from '#schemas/price/dynamic.ts';
+import { meterOf } from '#schemas/stored-meter.ts';
 import type { Db } from '../route/define-route.ts';
-import type { KnownSubscription } from './billed-usage.ts';
+import type { ChargedMeter, KnownSubscription } from './billed-usage.ts';
 
 const known = `
 SELECT id AS name FROM customers WHERE organization_id = $1 AND id = ANY ($2)
@@ -9,7 +13,7 @@ UNION ALL SELECT external_id FROM customers WHERE organization_id = $1 AND exter
 
 // Times as milliseconds: JSON has no instants.
 const subscriptions = `
-SELECT c.id AS customer_id, c.external_id, s.plan_version_id, s.started_at, s.ended_at, coalesce((
+SELECT c.id AS customer_id, c.external_id, s.plan_version_id, s.currency, s.started_at, s.ended_at, coalesce((
     SELECT json_agg(json_build_array((extract(epoch FROM p.span_start) * 1000)::bigint,
       (extract(epoch FROM p.span_end) * 1000)::bigint, p.watermark::text, p.plan_version_id)
       ORDER BY p.span_start)
@@ -21,10 +25,26 @@ WHERE c.organization_id = $1 AND c.id IN (
   UNION SELECT id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3))
 ORDER BY s.id`;
 
+const chargedMeters = `
+SELECT p.meter_code AS code, m.version_number, m.id AS meter_version_id, m.definition, v.currency, v.charges
+FROM plan_versions v JOIN plan_version_meters p ON p.plan_version_id = v.id
+  JOIN meter_versions m ON m.id = p.meter_version_id
+WHERE v.organization_id = $1 AND v.id = $2 ORDER BY p.meter_code`;
+
+type ChargedRow = {
+  code: string;
+  version_number: number;
+  meter_version_id: string;
+  definition: MeterDefinitionJson;
+  currency: string;
+  charges: ChargeJson[];
+};
+
 type SubscriptionRow = {
   customer_id: string;
   external_id: string;
   plan_version_id: string;
+  currency: string;
   started_at: Date;
   ended_at: Date | null;
   periods: [start: number, end: number, watermark: string, planVersionId: string][];
@@ -44,6 +64,7 @@ export const billedUsage = {
     return rows.map((row) => ({
       names: usageNames(row.customer_id, row.external_id),
       planVersionId: row.plan_version_id,
+      currency: row.currency,
       startedAt: row.started_at.getTime(),
       endedAt: row.ended_at?.getTime() ?? null,
       periods: row.periods.map(([start, end, watermark, planVersionId]) => ({
@@ -52,6 +73,17 @@ export const billedUsage = {
         planVersionId,
       })),
     }));
+  },
+  /** What the charges of a plan version count by, each once; of several charges of a meter, one may read an amount. */
+  chargedMeters: async (db: Db, planVersionId: string, currency: string): Promise<ChargedMeter[]> => {
+    const { rows } = await db.query<ChargedRow>(chargedMeters, [db.organizationId, planVersionId]);
+    return rows.flatMap(({ code, version_number, meter_version_id, definition, charges, currency: own }) => {
+      const meter = meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition });
+      const amounts = charges
+        .filter((charge) => charge.meter === code)
+        .map((charge) => amountPropertyIn(chargeJsonIn(charge, currency, own)?.price ?? {}));
+      return [...new Set(amounts)].map((amountProperty) => ({ meter, amountProperty }));
+    });
   },
 };
 

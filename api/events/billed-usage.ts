@@ -18,6 +18,8 @@ export type FatesByHour = ReadonlyMap<number, FateCounts>;
 /** A stretch of a subscription that one invoice bills, or none yet. */
 export type CoveredSpan = Period & {
   readonly planVersionId: string;
+  /** Of the subscription: the charges have a price of their own in each. */
+  readonly currency: string;
   /** Up to which sequence the invoice counts; 0 where there is none. */
   readonly watermark: bigint;
 };
@@ -26,14 +28,16 @@ export type KnownSubscription = SubscriptionTime & {
   /** The names under which its customer's events may come. */
   readonly names: readonly string[];
   readonly planVersionId: string;
+  readonly currency: string;
   readonly periods: readonly (BilledPeriod & { readonly planVersionId: string })[];
 };
 
 /** The subscription's time, cut where it is billed; in order. */
-export const coveredSpans = ({ periods, planVersionId, ...time }: KnownSubscription): CoveredSpan[] =>
+export const coveredSpans = ({ periods, planVersionId, currency, ...time }: KnownSubscription): CoveredSpan[] =>
   stretchesOf(time, periods).map(({ span, billed }) => ({
     ...span,
     planVersionId: billed?.planVersionId ?? planVersionId,
+    currency,
     watermark: billed?.watermark ?? 0n,
   }));
 
@@ -58,8 +62,18 @@ export const usageCustomers = (
   return names.map((name) => ({ name, isKnown: known.has(name), spans: spans.get(name) ?? [] }));
 };
 
-/** Plan version -> the meters that it charges by, in the versions that it was made with. */
-export type PinnedMeters = ReadonlyMap<string, readonly Meter[]>;
+/**
+ * What charges of a plan version count by: a meter, in the version that the plan version was made with, and the
+ * property that the price reads an amount from, where it reads one.
+ */
+export type ChargedMeter = { readonly meter: Meter; readonly amountProperty: string | undefined };
+
+/** By the charges that `chargesName` names. */
+export type ChargedMeters = ReadonlyMap<string, readonly ChargedMeter[]>;
+
+/** The charges of a plan version, with their prices in one currency. */
+export const chargesName = ({ planVersionId, currency }: Pick<CoveredSpan, 'planVersionId' | 'currency'>): string =>
+  `${planVersionId} ${currency}`;
 
 export const noFates = Object.fromEntries(fates.map((fate) => [fate, 0])) as FateCounts;
 

@@ -1,6 +1,8 @@
 /** Whose the customers of an event are, what they are charged by, and which time of theirs is billed where. */
 import type { Meter, MeterDefinitionJson } from '#schemas/meter.ts';
 import { splitNames, usageNames } from '#schemas/names.ts';
+import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
+import { amountPropertyIn } from '#schemas/price/dynamic.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { Db } from '../route/define-route.ts';
 import type { BillingFacts, SubscriptionFacts } from './event-fate.ts';
@@ -12,8 +14,7 @@ const customersStatement = `SELECT id, external_id FROM customers WHERE organiza
 // Of billed periods those that may be over one of the times; lines from before there were periods name none. Times as
 // milliseconds: JSON has no instants.
 const subscriptionsStatement = `SELECT s.id, s.customer_id, s.started_at, s.ended_at,
-    (SELECT coalesce(json_agg(json_build_object('code', c ->> 'code', 'meter', c ->> 'meter')), '[]')
-      FROM json_array_elements(v.charges) AS c) AS charges,
+    s.currency, v.currency AS plan_currency, v.charges,
     (SELECT coalesce(json_agg(json_build_object('code', p.meter_code, 'version_number', mv.version_number,
         'meter_version_id', mv.id, 'definition', mv.definition)), '[]')
       FROM plan_version_meters p JOIN meter_versions mv ON mv.id = p.meter_version_id
@@ -44,7 +45,9 @@ type SubscriptionRow = {
   customer_id: string;
   started_at: Date;
   ended_at: Date | null;
-  charges: { code: string; meter: string | null }[];
+  currency: string;
+  plan_currency: string;
+  charges: ChargeJson[];
   meters: MeterJson[];
   periods: PeriodJson[];
 };
@@ -54,7 +57,11 @@ const fromRow = (row: SubscriptionRow, names: readonly string[]): SubscriptionFa
   names,
   startedAt: row.started_at.getTime(),
   endedAt: row.ended_at?.getTime() ?? null,
-  charges: row.charges.map(({ code, meter }) => ({ code, meter: meter ?? undefined })),
+  charges: row.charges.map((charge) => ({
+    code: charge.code,
+    meter: charge.meter ?? undefined,
+    amountProperty: amountPropertyIn(chargeJsonIn(charge, row.currency, row.plan_currency)?.price ?? {}),
+  })),
   meters: new Map(
     row.meters.map(({ code, version_number, meter_version_id, definition }): [string, Meter] => [
       code,

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { type EventPayload, keyDigest, replacementKey } from '#schemas/amendment.ts';
 import { type BilledPeriod, stretchesOf } from '#schemas/billing-period.ts';
 import type { Meter } from '#schemas/meter.ts';
+import { measuredNumber } from '#schemas/number-text.ts';
 import { contains } from '#schemas/period.ts';
 import type { SubscriptionTime } from '#schemas/subscription.ts';
 import { type FateReason, firstReason, toFateReason } from '#schemas/unbilled-reasons.ts';
@@ -35,7 +36,12 @@ export type SubscriptionFacts = SubscriptionTime & {
   readonly id: string;
   /** Its customer's names. */
   readonly names: readonly string[];
-  readonly charges: readonly { readonly code: string; readonly meter: string | undefined }[];
+  readonly charges: readonly {
+    readonly code: string;
+    readonly meter: string | undefined;
+    /** Of the event, where the price reads an amount from it. */
+    readonly amountProperty?: string | undefined;
+  }[];
   /** By code, in the versions that its plan version was made with. */
   readonly meters: ReadonlyMap<string, Meter>;
   readonly periods: readonly KnownPeriod[];
@@ -128,18 +134,23 @@ const reasonOf = ({ endedAs }: EventVersion, holds: Holds): FateReason => {
   return toFateReason(reason);
 };
 
+/** Whether the price reads an amount from the event and finds none that can be used. */
+const lacksAmount = ({ properties }: EventPayload, amountProperty: string | undefined): boolean =>
+  amountProperty !== undefined && measuredNumber(new Map(properties).get(amountProperty) ?? '') === undefined;
+
 /** `billed` is the billed period in which the event lies, if it lies in one. */
 const chargeBilling = (
   version: EventVersion,
   of: { subscriptionId: string; charge: string; meter: Meter; value: string | null },
+  isWithoutAmount: boolean,
   billed: KnownPeriod | undefined,
 ): Billing => {
-  const isUnmeasured = of.value === null;
-  if (!billed) return { ...of, reason: reasonOf(version, { unmeasured: isUnmeasured, period_open: true }) };
+  const lacks = { unmeasured: of.value === null, no_amount: isWithoutAmount };
+  if (!billed) return { ...of, reason: reasonOf(version, { ...lacks, period_open: true }) };
   const { from, until } = version;
   const isOn = from <= billed.watermark && (until === undefined || until > billed.watermark);
-  if (isUnmeasured || !isOn) {
-    const reason = reasonOf(version, { unmeasured: isUnmeasured, late: true });
+  if (lacks.unmeasured || lacks.no_amount || !isOn) {
+    const reason = reasonOf(version, { ...lacks, late: true });
     // One that was taken away before the invoice has nothing to do with it.
     const isBefore = until !== undefined && until <= billed.watermark;
     return { ...of, reason, ...(isBefore ? {} : { invoiceId: billed.invoiceId }) };
@@ -160,13 +171,12 @@ export const billingOf = (version: EventVersion, { customerNames, subscriptions 
   });
   if (covering.length === 0) return [{ reason: reasonOf(version, { no_subscription: true }) }];
   const entries = covering.flatMap(({ subscription, billed }) =>
-    subscription.charges.flatMap(({ code, meter: meterCode }) => {
+    subscription.charges.flatMap(({ code, meter: meterCode, amountProperty }) => {
       const meter = meterCode === undefined ? undefined : subscription.meters.get(meterCode);
       const measured = meter && measureEvent(meter, plainEvent(version));
-      const of = { subscriptionId: subscription.id, charge: code };
-      return meter && measured?.counted
-        ? [chargeBilling(version, { ...of, meter, value: measured.value }, billed)]
-        : [];
+      if (!meter || !measured?.counted) return [];
+      const of = { subscriptionId: subscription.id, charge: code, meter, value: measured.value };
+      return [chargeBilling(version, of, lacksAmount(version, amountProperty), billed)];
     }),
   );
   return entries.length > 0

@@ -1,18 +1,20 @@
 /**
  * The one query for the fates of events (billed-usage.ts), by hour of receipt. Pure: text and parameters. What an
  * invoice's line counts is told by the rater's own conditions, of the meter versions that the plan version was made
- * with.
+ * with, and of the amounts that prices read from events.
  */
-import type { Meter } from '#schemas/meter.ts';
 import { type UnbilledReason, unbilledReasons } from '#schemas/unbilled-reasons.ts';
 import { type Bindings, createBindings } from '../../rater/aggregate/bindings.ts';
+import { scaledSql } from '../../rater/aggregate/exact.ts';
 import { meterColumns } from '../../rater/aggregate/meter-columns.ts';
 import { parameterBytesMax } from '../../rater/aggregate/quantity-query.ts';
 import {
+  type ChargedMeter,
+  type ChargedMeters,
+  chargesName,
   type Fate,
   type FateCounts,
   noFates,
-  type PinnedMeters,
   sumOfFates,
   type UsageCustomer,
 } from './billed-usage.ts';
@@ -25,7 +27,7 @@ export type FateWanted = {
   readonly from: number;
   readonly to: number;
   readonly customers: readonly UsageCustomer[];
-  readonly meters: PinnedMeters;
+  readonly meters: ChargedMeters;
 };
 
 export type FateStatement = {
@@ -41,13 +43,16 @@ const parametersMax = 900;
 
 const inSpan = 'at >= s AND at < e';
 
-/** `counted` and `measured` have a place for each plan version, which the spans name from 1 on. */
-const isBilled = `arrayExists((s, e, w, p) -> ${inSpan} AND stream_sequence <= w AND measured[p]
+/**
+ * `counted`, `measured` and `charged` have a place for the charges of each plan version in a currency, which the spans
+ * name from 1 on.
+ */
+const isBilled = `arrayExists((s, e, w, p) -> ${inSpan} AND stream_sequence <= w AND charged[p]
   AND (void_at = 0 OR void_at > w), starts, ends, watermarks, plans)`;
 
 /**
- * Each holds by itself; which is told is for the order of `unbilledReasons` to say. An event with a value in a span is
- * late where no span is open.
+ * Each holds by itself; which is told is for the order of `unbilledReasons` to say. An event that is charged for in a
+ * span is late where no span is open.
  */
 const holds: Readonly<Record<UnbilledReason, string>> = {
   voided: "void_at > 0 AND void_reason = 'voided'",
@@ -56,11 +61,15 @@ const holds: Readonly<Record<UnbilledReason, string>> = {
   no_subscription: `NOT arrayExists((s, e) -> ${inSpan}, starts, ends)`,
   no_charge: `NOT arrayExists((s, e, p) -> ${inSpan} AND counted[p], starts, ends, plans)`,
   unmeasured: `NOT arrayExists((s, e, p) -> ${inSpan} AND measured[p], starts, ends, plans)`,
-  period_open: `arrayExists((s, e, w, p) -> ${inSpan} AND measured[p] AND w = 0, starts, ends, watermarks, plans)`,
+  no_amount: `NOT arrayExists((s, e, p) -> ${inSpan} AND charged[p], starts, ends, plans)`,
+  period_open: `arrayExists((s, e, w, p) -> ${inSpan} AND charged[p] AND w = 0, starts, ends, watermarks, plans)`,
   late: '1',
 };
 const fateOf = `multiIf(${isBilled}, 'billed',
   ${unbilledReasons.map((reason) => `${holds[reason]}, '${reason}'`).join(',\n  ')}, '')`;
+
+/** Of one plan version: whether a charge counts an event, finds a value in it, and charges something for it. */
+type PlanColumns = { readonly counted: string; readonly measured: string; readonly charged: string };
 
 const received = `received_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
   AND received_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')`;
@@ -71,10 +80,12 @@ const voids = `FROM usage_voids WHERE tenant = {tenant:String} AND customer IN {
  * PREWHERE leaves rows out before FINAL does: of twins it may leave the later one, which is void up to the watermark
  * and left out by that. FINAL is there for rows that were stored twice.
  */
-const statement = (counted: readonly string[], measured: readonly string[], columns: readonly string[]): string => `
+const statement = (plans: readonly PlanColumns[], columns: readonly string[]): string => `
 SELECT hour, fate, toFloat64(count()) AS events FROM (
   SELECT toUnixTimestamp(toStartOfHour(received_at)) AS hour, toUnixTimestamp64Milli(occurred_at) AS at,
-    [${counted.join(', ')}]::Array(UInt8) AS counted, [${measured.join(', ')}]::Array(UInt8) AS measured,
+    ${(['counted', 'measured', 'charged'] as const)
+      .map((name) => `[${plans.map((plan) => plan[name]).join(', ')}]::Array(UInt8) AS ${name}`)
+      .join(', ')},
     ${fateOf} AS fate
   FROM (
     SELECT customer, event, occurred_at, received_at, stream_sequence,
@@ -96,29 +107,31 @@ SELECT hour, fate, toFloat64(count()) AS events FROM (
 )
 GROUP BY hour, fate`;
 
-const columnsOf = (meters: readonly Meter[], bindings: Bindings) => {
-  const columns = meters.map((meter) => meterColumns(meter, bindings));
+const columnsOf = (meters: readonly ChargedMeter[], bindings: Bindings): PlanColumns => {
+  const columns = meters.map(({ meter, amountProperty }) => {
+    const { counted, value } = meterColumns(meter, bindings);
+    const measured = `${counted} AND isNotNull(${value})`;
+    const amount = amountProperty === undefined ? undefined : scaledSql(bindings.property(amountProperty));
+    return { counted, measured, charged: amount === undefined ? measured : `${measured} AND isNotNull(${amount})` };
+  });
   const oneOf = (conditions: readonly string[]) =>
     conditions.length === 0 ? '0' : conditions.map((one) => `(${one})`).join(' OR ');
   return {
     counted: oneOf(columns.map(({ counted }) => counted)),
-    measured: oneOf(columns.map(({ counted, value }) => `${counted} AND isNotNull(${value})`)),
+    measured: oneOf(columns.map(({ measured }) => measured)),
+    charged: oneOf(columns.map(({ charged }) => charged)),
   };
 };
 
 const oneStatement = ({ tenant, watermark, from, to, customers, meters }: FateWanted): FateStatement => {
-  const plans = [...new Set(customers.flatMap(({ spans }) => spans.map(({ planVersionId }) => planVersionId)))];
+  const plans = [...new Set(customers.flatMap(({ spans }) => spans.map(chargesName)))];
   const placeOf = new Map(plans.map((plan, index) => [plan, index + 1]));
   const bindings = createBindings();
   const columns = plans.map((plan) => columnsOf(meters.get(plan) ?? [], bindings));
   const ofSpans = <T>(of: (span: UsageCustomer['spans'][number]) => T): T[][] =>
     customers.map(({ spans }) => spans.map(of));
   return {
-    query: statement(
-      columns.map(({ counted }) => counted),
-      columns.map(({ measured }) => measured),
-      bindings.columns(),
-    ),
+    query: statement(columns, bindings.columns()),
     params: {
       tenant,
       from,
@@ -129,7 +142,7 @@ const oneStatement = ({ tenant, watermark, from, to, customers, meters }: FateWa
       starts: ofSpans(({ start }) => start),
       ends: ofSpans(({ end }) => end),
       watermarks: ofSpans((span) => span.watermark),
-      plans: ofSpans(({ planVersionId }) => placeOf.get(planVersionId)),
+      plans: ofSpans((span) => placeOf.get(chargesName(span))),
       ...bindings.params(),
     },
     // Granules that hold nothing of the span may be left out before FINAL, as rows may.
@@ -148,7 +161,7 @@ const bytesOf = ({ name, spans }: UsageCustomer): number =>
   Math.max(encodeURIComponent(JSON.stringify(name)).length + 3, 10 + spanBytes * spans.length);
 
 /** How many parameters the meters of these plan versions take. */
-const parametersOf = (plans: Iterable<string>, meters: PinnedMeters): number => {
+const parametersOf = (plans: Iterable<string>, meters: ChargedMeters): number => {
   const bindings = createBindings();
   for (const plan of plans) columnsOf(meters.get(plan) ?? [], bindings);
   return Object.keys(bindings.params()).length;
@@ -168,14 +181,14 @@ export const fateStatements = (wanted: FateWanted): FateStatement[] => {
   };
   for (const customer of wanted.customers) {
     const more = bytesOf(customer);
-    const fresh = customer.spans.map(({ planVersionId }) => planVersionId).filter((plan) => !plans.has(plan));
+    const fresh = customer.spans.map(chargesName).filter((plan) => !plans.has(plan));
     const isFull =
       bytes + more > parameterBytesMax ||
       (fresh.length > 0 && parametersOf([...plans, ...fresh], wanted.meters) > parametersMax);
     if (isFull) close();
     run.push(customer);
     bytes += more;
-    for (const { planVersionId } of customer.spans) plans.add(planVersionId);
+    for (const span of customer.spans) plans.add(chargesName(span));
   }
   close();
   return statements;

@@ -2,18 +2,22 @@
  * Counts the fates of the events that an organization received, customer by customer: bounded work at a time, whatever
  * the organization has. All of it is read at one watermark, so that what goes on meanwhile changes nothing.
  */
-import type { Meter } from '#schemas/meter.ts';
-import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { BilledUsage } from '../events/billed-usage.postgres.ts';
-import { type FateCounts, type FatesByHour, type UsageCustomer, usageCustomers } from '../events/billed-usage.ts';
+import {
+  type ChargedMeter,
+  chargesName,
+  type FateCounts,
+  type FatesByHour,
+  type UsageCustomer,
+  usageCustomers,
+} from '../events/billed-usage.ts';
 import { addFates, fateStatements } from '../events/fate-query.ts';
 import type { Db } from '../route/define-route.ts';
 import type { Hours } from './ingest-counts.postgres.ts';
 import type { StoredUsage } from './stored-usage.clickhouse.ts';
 
 export type FatePorts = {
-  readonly billedUsage: Pick<BilledUsage, 'knownNames' | 'subscriptionsOf'>;
-  readonly catalog: Pick<CatalogStore, 'pinnedMeters'>;
+  readonly billedUsage: Pick<BilledUsage, 'knownNames' | 'subscriptionsOf' | 'chargedMeters'>;
   readonly storedUsage: Pick<StoredUsage, 'customerNames' | 'fates'>;
   readonly isCallerThere: () => boolean;
 };
@@ -25,18 +29,20 @@ const namesPerRead = 5_000;
 
 /** Undefined where the span holds events of too many customers. */
 export const countFates = async (
-  { billedUsage, catalog, storedUsage, isCallerThere }: FatePorts,
+  { billedUsage, storedUsage, isCallerThere }: FatePorts,
   db: Db,
   hours: Hours,
   watermark: bigint,
 ): Promise<FatesByHour | undefined> => {
   const names = await storedUsage.customerNames(db.organizationId, hours, watermark, customersMax + 1);
   if (names.length > customersMax) return undefined;
-  const pinned = new Map<string, readonly Meter[]>();
+  const meters = new Map<string, readonly ChargedMeter[]>();
   const readMeters = async (customers: readonly UsageCustomer[]): Promise<void> => {
     for (const { spans } of customers)
-      for (const { planVersionId } of spans)
-        if (!pinned.has(planVersionId)) pinned.set(planVersionId, await catalog.pinnedMeters(db, planVersionId));
+      for (const span of spans) {
+        const name = chargesName(span);
+        if (!meters.has(name)) meters.set(name, await billedUsage.chargedMeters(db, span.planVersionId, span.currency));
+      }
   };
   const fates = new Map<number, FateCounts>();
   const span = { tenant: db.organizationId, watermark, from: hours.from.getTime(), to: hours.to.getTime() };
@@ -48,7 +54,7 @@ export const countFates = async (
       await billedUsage.subscriptionsOf(db, some),
     );
     await readMeters(customers);
-    for (const statement of fateStatements({ ...span, customers, meters: pinned }))
+    for (const statement of fateStatements({ ...span, customers, meters }))
       addFates(fates, await storedUsage.fates(statement));
   }
   return fates;

@@ -3,7 +3,7 @@ import { termsToAnswer } from '#schemas/http/plan.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { type Amount, formatMinorUnits, subtractAmounts } from '#schemas/money.ts';
 import { formatPeriod } from '#schemas/period.ts';
-import type { ChosenCustomers, SimulatedPlan } from '#schemas/simulation.ts';
+import { type ChosenCustomers, failedPeriodToJson, type SimulatedPlan } from '#schemas/simulation.ts';
 import { percentOf } from '../../rater/simulate/summarize.ts';
 import { csvCell } from '../usage/usage-csv.ts';
 import type { Simulation, SimulationResult } from './simulations.postgres.ts';
@@ -99,6 +99,7 @@ export const resultToJson = ({
   baseline,
   amount,
   failure,
+  failed,
 }: SimulationResult) => {
   const difference = baseline === null || amount === null ? null : subtractAmounts(amount, baseline);
   const text = (of: Amount | null): string | null => (of === null ? null : formatMinorUnits(of, currency));
@@ -112,19 +113,24 @@ export const resultToJson = ({
     difference: text(difference),
     percent: baseline === null || difference === null ? null : percentOf(difference, baseline),
     failure,
+    ...failedPeriodToJson(failed),
   };
 };
 
 export const resultsCsvHeader =
-  'customer_id,external_id,candidate,name,currency,baseline,amount,difference,percent,failure\r\n';
+  'customer_id,external_id,candidate,name,currency,baseline,amount,difference,percent,failure,failed_start,failed_end,cause,message\r\n';
 
 /** `names` are those of the candidates. */
 export const resultToCsv = (result: SimulationResult, names: readonly string[]): string => {
-  const { customer_id, external_id, candidate, currency, baseline, amount, difference, percent, failure } =
+  const { customer_id, external_id, candidate, currency, baseline, amount, difference, percent, ...why } =
     resultToJson(result);
+  const period = why.failed_period;
   const fields = [
     ...[customer_id, csvCell(external_id), candidate, csvCell(names[candidate - 1] ?? null), currency],
-    ...[baseline, amount, difference, percent, failure].map((field) => field ?? ''),
+    ...[baseline, amount, difference, percent, why.failure].map((field) => field ?? ''),
+    ...[period?.start, period?.end, why.cause].map((field) => field ?? ''),
+    // It may quote what callers sent.
+    csvCell(why.message),
   ];
   return `${fields.join(',')}\r\n`;
 };

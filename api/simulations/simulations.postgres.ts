@@ -14,6 +14,7 @@ import {
   simulationChannels,
   simulationStates,
 } from '#schemas/simulation.ts';
+import { type FailedPeriodRow, failedPeriodColumns, failedPeriodFromRow } from '../../rater/simulate/failed-period.ts';
 import type { SimulationSummaryJson, SummedUp } from '../../rater/simulate/summarize.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
@@ -105,7 +106,7 @@ const simulationList = defineList({
 /** What one candidate comes to for one customer in one currency. */
 export type SimulationResult = SummedUp & { readonly candidate: number };
 
-type ResultRow = {
+type ResultRow = FailedPeriodRow & {
   candidate: number;
   customer_id: string;
   external_id: string;
@@ -132,10 +133,12 @@ const resultFromRow = (row: ResultRow): SimulationResult => {
     baseline: amountOf(row.baseline),
     amount: amountOf(row.amount),
     failure: row.failure,
+    failed: failedPeriodFromRow(row),
   };
 };
 
-const resultColumns = 'candidate, customer_id, external_id, currency, baseline::text, amount::text, failure';
+const resultColumns = `candidate, customer_id, external_id, currency, baseline::text, amount::text, failure,
+  ${failedPeriodColumns}`;
 
 const resultOutcomes = ['up', 'down', 'equal', 'failed'] as const;
 const outcomeTests: Readonly<Record<string, string>> = {

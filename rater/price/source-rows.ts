@@ -7,7 +7,12 @@ import { type CostBook, type CostBookVersion, type CostEntryJson, costsFromJson 
 import { byTime, type CreditRate, type RatesByUnit } from '#schemas/credit-unit.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import { parseAmount } from '#schemas/money.ts';
+import type { Instant } from '#schemas/period.ts';
 import type { PlanCharge } from '#schemas/plan.ts';
+
+/** Up to when rows count that prices are made of, as a parameter; by default all that are there. */
+export const madeUntil = (instant: Instant | undefined): string =>
+  instant === undefined ? 'infinity' : new Date(instant).toISOString();
 
 /** By code. */
 export type SourceRows = { readonly books: ReadonlyMap<string, CostBook>; readonly rates: RatesByUnit };

@@ -12,6 +12,7 @@ import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
 import { type ProrationPolicy, prorationOf } from '#schemas/proration.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
+import { madeUntil } from '../price/source-rows.ts';
 import { standingOverrides } from './price-overrides.postgres.ts';
 import { sourceNamesIn, standingPriceSpans } from './price-spans.ts';
 import type { BillablePeriod, RatePorts } from './rate-period.ts';
@@ -152,7 +153,7 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
     }));
   },
-  priceSpans: async ({ organizationId }, periods, meters) => {
+  priceSpans: async ({ organizationId, pricesUntil }, periods, meters) => {
     if (periods.length === 0) return new Map();
     const time = {
       start: Math.min(...periods.map(({ span }) => span.start)),
@@ -163,10 +164,11 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       customerIds: [...new Set(periods.map(({ customerId }) => customerId))],
       start: new Date(time.start),
       end: new Date(time.end),
+      madeUntil: madeUntil(pricesUntil),
     });
     const names = sourceNamesIn(periods, overrides);
     if (overrides.length + names.books.length + names.units.length === 0) return new Map();
-    const rows = await standingSourceRows(postgres, organizationId, names, time);
+    const rows = await standingSourceRows(postgres, organizationId, names, time, pricesUntil);
     return standingPriceSpans(periods, { overrides, rows, meters });
   },
 });

@@ -37,15 +37,15 @@ const overrideFromRow = (row: OverrideRow): PriceOverride => {
   };
 };
 
-// Everyone's and the customers' own apart: each has its place in the index.
+// Everyone's and the customers' own apart: each has its place in the index. $6 is by when they were made.
 const standingStatement = `
 SELECT ${overrideColumns} FROM price_overrides
 WHERE organization_id = $1 AND plan_id = ANY ($2) AND customer_id IS NULL AND effective_from < $5
-  AND (effective_until IS NULL OR effective_until > $4)
+  AND (effective_until IS NULL OR effective_until > $4) AND created_at <= $6
 UNION ALL
 SELECT ${overrideColumns} FROM price_overrides
 WHERE organization_id = $1 AND plan_id = ANY ($2) AND customer_id = ANY ($3) AND effective_from < $5
-  AND (effective_until IS NULL OR effective_until > $4)`;
+  AND (effective_until IS NULL OR effective_until > $4) AND created_at <= $6`;
 
 export type OverridesAsked = {
   readonly planIds: readonly string[];
@@ -53,12 +53,14 @@ export type OverridesAsked = {
   /** The time that matters. */
   readonly start: Date;
   readonly end: Date;
+  /** One that was made later does not count. */
+  readonly madeUntil: string;
 };
 
 export const standingOverrides = async (
   postgres: Queryable,
   organizationId: string,
-  { planIds, customerIds, start, end }: OverridesAsked,
+  { planIds, customerIds, start, end, madeUntil }: OverridesAsked,
 ): Promise<PriceOverride[]> => {
   const { rows } = await postgres.query<OverrideRow>(standingStatement, [
     organizationId,
@@ -66,6 +68,7 @@ export const standingOverrides = async (
     customerIds,
     start,
     end,
+    madeUntil,
   ]);
   return rows.map(overrideFromRow);
 };

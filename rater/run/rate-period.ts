@@ -18,7 +18,7 @@
 import type { RunKind, Shard } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { usageNames } from '#schemas/names.ts';
-import type { Period } from '#schemas/period.ts';
+import type { Instant, Period } from '#schemas/period.ts';
 import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import type { Proration } from '#schemas/proration.ts';
@@ -186,6 +186,8 @@ export const prepareRun = async (ports: RatePorts, shardSize: number): Promise<b
 /** What is rated: billing periods of one organization, at one watermark. */
 export type PeriodsToMeasure = Pick<Shard, 'organizationId' | 'watermark' | 'billingPeriodIds'> & {
   readonly dryRunId?: string;
+  /** Prices that came to be later do not count; absent: all that are there. */
+  readonly pricesUntil?: Instant;
 };
 
 export type MeasurePorts = Pick<RatePorts, 'catalog' | 'readQuantities'>;

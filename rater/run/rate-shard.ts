@@ -15,7 +15,7 @@ type Measured = { readonly measured: MeasuredShard; readonly failures: readonly 
  * More periods of one shard whose usage can't be read are no faults of theirs: then the query is at fault, or the
  * store, and the shard is tried again as a whole.
  */
-const unreadableUsagesMax = 20;
+export const unreadableUsagesMax = 20;
 
 /** The query for quantities was refused, for a reason that does not pass. */
 class UnreadableUsageError extends Error {
@@ -40,7 +40,12 @@ const withNamedFaults = (ports: MeasurePorts): MeasurePorts => ({
 const isOfPeriod = (error: unknown): boolean =>
   error instanceof UnreadableUsageError || !(isPassing(error) || isOfServer(error));
 
-const measureReadable = async (ports: MeasurePorts, shard: PeriodsToMeasure): Promise<Measured> => {
+/** `unreadableMax`: so many whose usage can't be read are failures of theirs. */
+export const measureReadable = async (
+  ports: MeasurePorts,
+  shard: PeriodsToMeasure,
+  unreadableMax = unreadableUsagesMax,
+): Promise<Measured> => {
   const named = withNamedFaults(ports);
   const failures: RatingFailure[] = [];
   const measure = async (billingPeriodIds: readonly string[]): Promise<MeasuredShard[]> => {
@@ -56,7 +61,7 @@ const measureReadable = async (ports: MeasurePorts, shard: PeriodsToMeasure): Pr
       }
       const code = error instanceof UnreadableUsageError ? 'usage_unreadable' : 'catalog_unreadable';
       failures.push({ billingPeriodId: first, code, message: failureMessage(error) });
-      if (failures.filter((one) => one.code === 'usage_unreadable').length > unreadableUsagesMax) throw error;
+      if (failures.filter((one) => one.code === 'usage_unreadable').length > unreadableMax) throw error;
       return [];
     }
   };

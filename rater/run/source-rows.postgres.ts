@@ -1,7 +1,14 @@
 /** The rows that prices refer to as rating reads them: those that matter to a time, or those that a line names. */
 import type { Queryable } from '#platform/stores/postgres.ts';
-import type { Period } from '#schemas/period.ts';
-import { type BookRow, type RateRow, type SourceNames, type SourceRows, sourceRowsFrom } from '../price/source-rows.ts';
+import type { Instant, Period } from '#schemas/period.ts';
+import {
+  type BookRow,
+  madeUntil,
+  type RateRow,
+  type SourceNames,
+  type SourceRows,
+  sourceRowsFrom,
+} from '../price/source-rows.ts';
 import { booksStatement, namedRatesStatement, namedVersionsStatement, ratesStatement } from './source-statements.ts';
 
 export const standingSourceRows = async (
@@ -9,12 +16,16 @@ export const standingSourceRows = async (
   organizationId: string,
   { books, units }: SourceNames,
   { start, end }: Period,
+  pricesUntil?: Instant,
 ): Promise<SourceRows> => {
   const time = [new Date(start), new Date(end)];
+  const until = madeUntil(pricesUntil);
   const bookRows =
-    books.length > 0 ? (await postgres.query<BookRow>(booksStatement, [organizationId, books, ...time])).rows : [];
+    books.length > 0
+      ? (await postgres.query<BookRow>(booksStatement, [organizationId, books, ...time, until])).rows
+      : [];
   const rateRows =
-    units.length > 0 ? (await postgres.query<RateRow>(ratesStatement, [organizationId, units])).rows : [];
+    units.length > 0 ? (await postgres.query<RateRow>(ratesStatement, [organizationId, units, until])).rows : [];
   return sourceRowsFrom(bookRows, rateRows);
 };
 

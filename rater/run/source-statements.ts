@@ -10,27 +10,32 @@ const rateColumns = 'u.code, r.id, r.rate_number, r.effective_from, r.unit, trim
 
 /**
  * $1 the organization, $2 codes, $3 and $4 a time: of a book the versions that begin inside of it, the one that is in
- * force at its start, and where there is none until its end the first.
+ * force at its start, and where there is none until its end the first. $5 is by when they were made (`madeUntil`).
  */
 export const booksStatement = `SELECT ${bookColumns}
   FROM cost_books b LEFT JOIN LATERAL (
       SELECT (SELECT max(effective_from) FROM cost_book_versions WHERE cost_book_id = b.id AND effective_from <= $3
-        ) AS before,
-        (SELECT min(effective_from) FROM cost_book_versions WHERE cost_book_id = b.id) AS first
+          AND created_at <= $5) AS before,
+        (SELECT min(effective_from) FROM cost_book_versions WHERE cost_book_id = b.id AND created_at <= $5) AS first
     ) AS t ON true
     LEFT JOIN cost_book_versions v ON v.cost_book_id = b.id AND v.effective_from >= coalesce(t.before, t.first)
-      AND v.effective_from < greatest($4, t.first + interval '1 ms')
+      AND v.effective_from < greatest($4, t.first + interval '1 ms') AND v.created_at <= $5
   WHERE b.organization_id = $1 AND b.code = ANY ($2)`;
 
-/** $1 the organization, $2 codes: all rates of the units and of those that they are worth some of; a row is short. */
+/**
+ * $1 the organization, $2 codes: all rates of the units and of those that they are worth some of; a row is short. $3 is
+ * by when they were made.
+ */
 export const ratesStatement = `WITH RECURSIVE units AS (
     SELECT id, code, 1 AS depth FROM credit_units WHERE organization_id = $1 AND code = ANY ($2)
     UNION
     SELECT o.id, o.code, u.depth + 1 FROM units u JOIN credit_unit_rates r ON r.credit_unit_id = u.id
+        AND r.created_at <= $3
       JOIN credit_units o ON o.organization_id = $1 AND o.code = r.unit WHERE u.depth < ${chainMax}
   )
   SELECT ${rateColumns}
-  FROM (SELECT DISTINCT id, code FROM units) AS u LEFT JOIN credit_unit_rates r ON r.credit_unit_id = u.id`;
+  FROM (SELECT DISTINCT id, code FROM units) AS u LEFT JOIN credit_unit_rates r ON r.credit_unit_id = u.id
+    AND r.created_at <= $3`;
 
 /** $1 the organization, $2 ids of versions. */
 export const namedVersionsStatement = `SELECT ${bookColumns}

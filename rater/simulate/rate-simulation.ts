@@ -11,17 +11,41 @@
  * and then
  *   5. sum up each candidate, and write that with the end of the simulation.
  *
+ * A billing period that can't be rated under a plan is a failure of its customer there, as one of a billing run is of
+ * its run, and stops no other.
+ *
  * Each step can be done twice: a shard's sums are written with its state, and the same watermark gives the same ones.
  */
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
 import { type Amount, addAmounts, zeroAmount } from '#schemas/money.ts';
-import type { Period } from '#schemas/period.ts';
-import { monthsOf, type SimulationFailure } from '#schemas/simulation.ts';
-import { measureShard, type RatePorts, StreamBehindError, takeWatermark } from '../run/rate-period.ts';
-import type { PeriodsToSum } from './charge-sums.ts';
+import type { Instant, Period } from '#schemas/period.ts';
+import { failureMessage } from '#schemas/rating-failure.ts';
+import {
+  type FailedPeriod,
+  isSimulationCause,
+  monthsOf,
+  type SimulationCause,
+  type SimulationFailure,
+} from '#schemas/simulation.ts';
+import type { MeasuredPeriod } from '../price/rating-task.ts';
+import {
+  type BillablePeriod,
+  type RatePorts,
+  StreamBehindError,
+  takeWatermark,
+  WorkerEndedError,
+} from '../run/rate-period.ts';
+import { measureReadable, unreadableUsagesMax } from '../run/rate-shard.ts';
+import type { PeriodSum, PeriodsToSum } from './charge-sums.ts';
 import { sharedSpans } from './shared-spans.ts';
-import { type SimulatedMonth, type SimulatedPeriod, simulatedPeriods, type Unfit } from './simulated-periods.ts';
+import {
+  type SimulatedMonth,
+  type SimulatedPeriod,
+  type SubscribedSpan,
+  simulatedPeriods,
+  type Unfit,
+} from './simulated-periods.ts';
 import { type SimulationSummaryJson, type SummedUp, summarize } from './summarize.ts';
 
 /** A simulation that waits for its next step outside of shards. */
@@ -42,6 +66,8 @@ export type SimulationShard = {
   readonly organizationId: string;
   readonly requestId: string;
   readonly period: Period;
+  /** Of the simulation: prices that came to be later do not count, whichever shard is rated when. */
+  readonly askedAt: Instant;
   readonly watermark: bigint;
   /** The number of its first customer. */
   readonly firstCustomer: number;
@@ -78,7 +104,7 @@ export type SimulatePorts = Pick<RatePorts, 'lastSequence' | 'isChecked' | 'high
   };
   readonly readMonth: (shard: SimulationShard, month: Period) => Promise<SimulatedMonth>;
   /** All that is pure of step 3, in a worker. */
-  readonly sum: (task: PeriodsToSum) => Promise<readonly Amount[]>;
+  readonly sum: (task: PeriodsToSum) => Promise<readonly PeriodSum[]>;
   readonly workers: number;
 };
 
@@ -136,12 +162,14 @@ export const advanceSimulation = async (ports: SimulatePorts, shardSizeMax: numb
   }
 };
 
-/** What a customer is charged in a currency, by plan, or why a plan can't charge some of its time. */
+/** What a customer is charged in a currency, by plan, or why that can't be said. */
 type Charged = {
   readonly customerId: string;
   readonly externalId: string;
   readonly currency: Currency;
   readonly byPlan: (Amount | Unfit)[];
+  /** By plan, too: the first period that could not be rated. */
+  readonly failedByPlan: (FailedPeriod | undefined)[];
 };
 
 type ChargedByKey = Map<string, Charged>;
@@ -154,30 +182,87 @@ const inGroups = <T>(items: readonly T[], groups: number): T[][] =>
     items.filter((_item, index) => index % groups === group),
   );
 
+/** A customer is there whatever the plans can charge. */
+const chargedOf = (charged: ChargedByKey, { customerId, customerExternalId, currency }: SubscribedSpan): Charged => {
+  const key = keyOf(customerId, currency);
+  const one = charged.get(key) ?? {
+    customerId,
+    externalId: customerExternalId,
+    currency,
+    byPlan: [],
+    failedByPlan: [],
+  };
+  charged.set(key, one);
+  return one;
+};
+
+type Unrated = { readonly cause: SimulationCause; readonly message: string };
+
+/** The first one of a customer and a plan is told. */
+const markFailed = (charged: ChargedByKey, { plan, of }: SimulatedPeriod, unrated: Unrated): void => {
+  const { byPlan, failedByPlan } = chargedOf(charged, of);
+  byPlan[plan] ??= zeroAmount;
+  failedByPlan[plan] ??= { period: of.span, ...unrated };
+};
+
+/** More periods of a group that end their worker are no faults of theirs: the shard is tried again as a whole. */
+const deadlyPeriodsMax = 5;
+
+/** Where a worker ends, the group is rated in halves, until the period at fault is known; that one is tried twice. */
+const sumReadable = async (ports: SimulatePorts, task: PeriodsToSum): Promise<(PeriodSum | Unrated)[]> => {
+  let deadly = 0;
+  const sum = async (periods: PeriodsToSum['periods'], isSecond: boolean): Promise<(PeriodSum | Unrated)[]> => {
+    try {
+      return [...(await ports.sum({ ...task, periods }))];
+    } catch (error) {
+      if (!(error instanceof WorkerEndedError)) throw error;
+      if (periods.length > 1) {
+        const half = Math.ceil(periods.length / 2);
+        const before = await sum(periods.slice(0, half), false);
+        return [...before, ...(await sum(periods.slice(half), false))];
+      }
+      if (!isSecond) return sum(periods, true);
+      deadly += 1;
+      if (deadly > deadlyPeriodsMax) throw error;
+      return [{ cause: 'worker_ended', message: failureMessage(error) }];
+    }
+  };
+  return sum(task.periods, false);
+};
+
+const addSum = (charged: ChargedByKey, simulated: SimulatedPeriod, found: PeriodSum | Unrated): void => {
+  if ('cause' in found) markFailed(charged, simulated, found);
+  else if ('error' in found) markFailed(charged, simulated, { cause: 'rating_error', message: found.error });
+  else {
+    const { byPlan } = chargedOf(charged, simulated.of);
+    const before = byPlan[simulated.plan] ?? zeroAmount;
+    if (typeof before !== 'string') byPlan[simulated.plan] = addAmounts(before, found.sum);
+  }
+};
+
 const rateMonth = async (
   ports: SimulatePorts,
   shard: SimulationShard,
   month: Period,
   charged: ChargedByKey,
 ): Promise<void> => {
-  const simulated = await ports.readMonth(shard, month);
-  const periods = simulatedPeriods(simulated);
-  // A customer is there whatever the plans have a price for.
-  for (const span of simulated.spans) {
-    const { customerId, customerExternalId: externalId, currency } = span;
-    const key = keyOf(customerId, currency);
-    const soFar = charged.get(key)?.byPlan;
-    const byPlan = simulated.plans.map((planOf, plan) => {
-      const found = planOf(span);
-      return typeof found === 'string' ? found : (soFar?.[plan] ?? zeroAmount);
-    });
-    charged.set(key, { customerId, externalId, currency, byPlan });
-  }
-  const measured = await measureShard(
+  const { spans, plans, metersOf } = await ports.readMonth(shard, month);
+  const byId = new Map<string, SimulatedPeriod & { readonly period: BillablePeriod }>();
+  for (const one of simulatedPeriods({ spans, plans }))
+    if ('period' in one) {
+      chargedOf(charged, one.of).byPlan[one.plan] ??= zeroAmount;
+      byId.set(one.period.billingPeriodId, one);
+    } else if ('unfit' in one) chargedOf(charged, one.of).byPlan[one.plan] = one.unfit;
+    else markFailed(charged, one, { cause: 'catalog_unreadable', message: failureMessage(one.unreadable) });
+  const { measured, failures } = await measureReadable(
     {
       catalog: {
-        billingPeriods: async () => periods.map(({ period }) => period),
-        meters: async () => simulated.meters,
+        billingPeriods: async (_, ids) =>
+          ids.flatMap((id) => {
+            const found = byId.get(id);
+            return found ? [found.period] : [];
+          }),
+        meters: (_, planVersionIds) => metersOf(planVersionIds),
         priceSpans: ports.catalog.priceSpans,
         ratingPolicy: ports.catalog.ratingPolicy,
       },
@@ -186,44 +271,68 @@ const rateMonth = async (
         return toEach(await ports.readQuantities(query));
       },
     },
-    { organizationId: shard.organizationId, watermark: shard.watermark, billingPeriodIds: [] },
+    {
+      organizationId: shard.organizationId,
+      watermark: shard.watermark,
+      billingPeriodIds: [...byId.keys()],
+      pricesUntil: shard.askedAt,
+    },
+    // What of one customer can't be read may be so under each plan.
+    unreadableUsagesMax * plans.length,
   );
-  const byId = new Map(periods.map((one): [string, SimulatedPeriod] => [one.period.billingPeriodId, one]));
+  const simulatedOf = (billingPeriodId: string): SimulatedPeriod => {
+    const found = byId.get(billingPeriodId);
+    assert(found, `the period ${billingPeriodId} was asked for`);
+    return found;
+  };
+  for (const { billingPeriodId, code, message } of failures) {
+    assert(isSimulationCause(code), `${code} is no fault of a simulation`);
+    markFailed(charged, simulatedOf(billingPeriodId), { cause: code, message });
+  }
   const ofPlan = Map.groupBy(measured.periods, ({ billingPeriodId }) => byId.get(billingPeriodId)?.plan);
-  const groups = inGroups([...ofPlan.values()], ports.workers).map((plans) => plans.flat());
-  const sums = await Promise.all(groups.map((group) => ports.sum({ policy: measured.policy, periods: group })));
+  const groups: MeasuredPeriod[][] = inGroups([...ofPlan.values()], ports.workers).map((of) => of.flat());
+  const sums = await Promise.all(
+    groups.map((group) => sumReadable(ports, { policy: measured.policy, periods: group })),
+  );
   for (const [index, group] of groups.entries())
     for (const [at, { billingPeriodId }] of group.entries()) {
-      const { plan, of } = byId.get(billingPeriodId) as SimulatedPeriod;
-      const one = charged.get(keyOf(of.customerId, of.currency));
-      const sum = sums[index]?.[at];
-      assert(one && sum !== undefined, `the sum of ${billingPeriodId} is there`);
-      const soFar = one.byPlan[plan] ?? zeroAmount;
-      one.byPlan[plan] = typeof soFar === 'string' ? soFar : addAmounts(soFar, sum);
+      const found = sums[index]?.[at];
+      assert(found, `the sum of ${billingPeriodId} is there`);
+      addSum(charged, simulatedOf(billingPeriodId), found);
     }
 };
 
-const failureOf = (baseline: Amount | Unfit, amount: Amount | Unfit): SimulationFailure | null => {
-  if (typeof amount === 'string') return `candidate_${amount}`;
-  return typeof baseline === 'string' ? `baseline_${baseline}` : null;
-};
+type Comparison = Pick<SimulatedSum, 'baseline' | 'amount' | 'failure' | 'failed'>;
 
-const amountOf = (charged: Amount | Unfit): Amount | null => (typeof charged === 'string' ? null : charged);
+const amountOf = (charged: Amount | Unfit, failed: FailedPeriod | undefined): Amount | null =>
+  typeof charged === 'string' || failed ? null : charged;
+
+const comparisonOf = ({ byPlan, failedByPlan }: Charged, plan: number): Comparison => {
+  const [baseline, amount] = [byPlan[0] ?? zeroAmount, byPlan[plan] ?? zeroAmount];
+  const [failedBaseline, failed] = [failedByPlan[0], failedByPlan[plan]];
+  const failing = (failure: SimulationFailure | null, by?: FailedPeriod): Comparison => ({
+    baseline: amountOf(baseline, failedBaseline),
+    amount: amountOf(amount, failed),
+    failure,
+    failed: by ?? null,
+  });
+  if (typeof amount === 'string') return failing(`candidate_${amount}`);
+  if (typeof baseline === 'string') return failing(`baseline_${baseline}`);
+  if (failed) return failing('candidate_not_rated', failed);
+  return failedBaseline ? failing('baseline_not_rated', failedBaseline) : failing(null);
+};
 
 const sumsOf = (shard: SimulationShard, charged: ChargedByKey): SimulatedSum[] => {
   const numbers = new Map(shard.customerIds.map((id, index) => [id, shard.firstCustomer + index]));
-  return [...charged.values()].flatMap(
-    ({ customerId, externalId, currency, byPlan: [baseline = zeroAmount, ...amounts] }) =>
-      amounts.map((amount, index) => ({
-        customerNumber: numbers.get(customerId) as number,
-        customerId,
-        externalId,
-        candidate: index + 1,
-        currency,
-        baseline: amountOf(baseline),
-        amount: amountOf(amount),
-        failure: failureOf(baseline, amount),
-      })),
+  return [...charged.values()].flatMap((one) =>
+    Array.from({ length: one.byPlan.length - 1 }, (_, index) => ({
+      customerNumber: numbers.get(one.customerId) as number,
+      customerId: one.customerId,
+      externalId: one.externalId,
+      candidate: index + 1,
+      currency: one.currency,
+      ...comparisonOf(one, index + 1),
+    })),
   );
 };
 

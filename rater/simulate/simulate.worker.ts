@@ -1,5 +1,4 @@
 /** Entry of a rating worker that works for a simulation. */
-import type { Amount } from '#schemas/money.ts';
-import { chargeSums, type PeriodsToSum } from './charge-sums.ts';
+import { chargeSums, type PeriodSum, type PeriodsToSum } from './charge-sums.ts';
 
-export default (task: PeriodsToSum): Amount[] => chargeSums(task);
+export default (task: PeriodsToSum): PeriodSum[] => chargeSums(task);

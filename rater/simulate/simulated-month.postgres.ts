@@ -157,10 +157,7 @@ export const createReadMonth = (postgres: Postgres): SimulatePorts['readMonth'] 
   };
 
   /** What the subscriptions themselves are charged by. */
-  const currentPlan = async (
-    organizationId: string,
-    spans: readonly SubscribedSpan[],
-  ): Promise<{ readonly planOf: PlanOfSpan; readonly meters: readonly PinnedMeter[] }> => {
+  const currentPlan = async (organizationId: string, spans: readonly SubscribedSpan[]): Promise<PlanOfSpan> => {
     const ids = [...new Set(spans.map(({ planVersionId }) => planVersionId))];
     const { rows } = await postgres.query<VersionRow>(
       `SELECT id, plan_id, currency AS plan_currency, charges, terms FROM plan_versions
@@ -168,13 +165,10 @@ export const createReadMonth = (postgres: Postgres): SimulatePorts['readMonth'] 
       [organizationId, ids],
     );
     const priced = new Map(rows.map((row) => [row.id, pricedIn(row)]));
-    return {
-      planOf: ({ planVersionId, currency }) => {
-        const found = priced.get(planVersionId)?.(currency);
-        assert(found, `plan version ${planVersionId} has prices in ${currency}`);
-        return { ...found, planVersionId };
-      },
-      meters: await catalog.meters(organizationId, ids),
+    return ({ planVersionId, currency }) => {
+      const found = priced.get(planVersionId)?.(currency);
+      assert(found, `plan version ${planVersionId} has prices in ${currency}`);
+      return { ...found, planVersionId };
     };
   };
 
@@ -189,14 +183,22 @@ export const createReadMonth = (postgres: Postgres): SimulatePorts['readMonth'] 
     const planId = chosen.kind === 'plan' ? chosen.planId : null;
     const spans = await spansOf(postgres, organizationId, monthNameOf(month.start), customerIds, planId);
     const all = [plans.baseline, ...plans.candidates];
-    const meters = await metersOf(organizationId, all);
+    const named = new Map(all.map((plan, index) => [planNameOf(index), plan]));
     const current = plans.baseline ? undefined : await currentPlan(organizationId, spans);
     return {
       spans,
-      plans: all.map((plan, index) =>
-        plan ? planOfTerms(plan, index) : (current as NonNullable<typeof current>).planOf,
-      ),
-      meters: [...meters, ...(current?.meters ?? [])],
+      plans: all.map((plan, index) => (plan ? planOfTerms(plan, index) : (current as NonNullable<typeof current>))),
+      metersOf: async (planVersionIds) => {
+        const asked = new Set(planVersionIds);
+        const own = planVersionIds.filter((id) => !named.has(id));
+        return [
+          ...(await metersOf(
+            organizationId,
+            all.map((plan, index) => (asked.has(planNameOf(index)) ? plan : null)),
+          )),
+          ...(own.length > 0 ? await catalog.meters(organizationId, own) : []),
+        ];
+      },
     };
   };
 };

@@ -43,37 +43,43 @@ export type PlanOfSpan = (span: SubscribedSpan) => Charged | Unfit;
 export type SimulatedMonth = {
   readonly spans: readonly SubscribedSpan[];
   readonly plans: readonly PlanOfSpan[];
-  readonly meters: readonly PinnedMeter[];
+  /** Of those plan versions. Read as they are asked for: what of one can't be read is no fault of the others. */
+  readonly metersOf: (planVersionIds: readonly string[]) => Promise<readonly PinnedMeter[]>;
 };
 
-/** A period with the plan that it is rated under. */
-export type SimulatedPeriod = { readonly plan: number; readonly of: SubscribedSpan; readonly period: BillablePeriod };
+const periodOf = (plan: number, planOf: PlanOfSpan, of: SubscribedSpan): BillablePeriod | Unfit => {
+  const charged = planOf(of);
+  if (typeof charged === 'string') return charged;
+  const { span, billing, timeZone, segment, subscriptionId, customerId, customerExternalId, currency } = of;
+  const { prorated, ...charges } = charged;
+  return {
+    billingPeriodId: `${plan} ${subscriptionId} ${span.start} ${segment}`,
+    span,
+    proration: prorationOf(prorated, billing, span, timeZone),
+    subscriptionId,
+    customerId,
+    customerExternalId,
+    currency,
+    ...charges,
+  };
+};
 
-/** Where a plan can't charge a span, it has no period there. */
-export const simulatedPeriods = ({ spans, plans }: SimulatedMonth): SimulatedPeriod[] =>
-  plans.flatMap((planOf, plan) =>
-    spans.flatMap((of) => {
-      const charged = planOf(of);
-      if (typeof charged === 'string') return [];
-      const { span, billing, timeZone, segment, subscriptionId, customerId, customerExternalId, currency } = of;
-      const { prorated, ...charges } = charged;
-      const proration = prorationOf(prorated, billing, span, timeZone);
-      const billingPeriodId = `${plan} ${subscriptionId} ${span.start} ${segment}`;
-      return [
-        {
-          plan,
-          of,
-          period: {
-            billingPeriodId,
-            span,
-            proration,
-            subscriptionId,
-            customerId,
-            customerExternalId,
-            currency,
-            ...charges,
-          },
-        },
-      ];
+/** A span under a plan: its period, or why there is none. `unreadable` is the error of a plan that can't be read. */
+export type SimulatedPeriod = { readonly plan: number; readonly of: SubscribedSpan } & (
+  | { readonly period: BillablePeriod }
+  | { readonly unfit: Unfit }
+  | { readonly unreadable: unknown }
+);
+
+/** Span by span, each under all plans. */
+export const simulatedPeriods = ({ spans, plans }: Pick<SimulatedMonth, 'spans' | 'plans'>): SimulatedPeriod[] =>
+  spans.flatMap((of) =>
+    plans.map((planOf, plan): SimulatedPeriod => {
+      try {
+        const period = periodOf(plan, planOf, of);
+        return typeof period === 'string' ? { plan, of, unfit: period } : { plan, of, period };
+      } catch (error) {
+        return { plan, of, unreadable: error };
+      }
     }),
   );

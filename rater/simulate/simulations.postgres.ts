@@ -24,6 +24,7 @@ import {
   simulationEnded,
 } from '#schemas/simulation.ts';
 import { storedCurrency } from '../run/catalog.postgres.ts';
+import { type FailedPeriodRow, failedPeriodColumns, failedPeriodFromRow } from './failed-period.ts';
 import type { LeasedSimulation, SimulatedSum, SimulatePorts, SimulationShard } from './rate-simulation.ts';
 
 const simulationJobs: JobTable = {
@@ -64,7 +65,7 @@ const leaseShard = `WITH ${leaseNext(shardJobs, {
   order: 'j.shard_number, j.simulation_id',
 })}
 SELECT l.simulation_id, l.shard_number, l.organization_id, l.first_customer, l.customer_ids, l.attempts, s.request_id,
-  s.period_start, s.period_end, s.watermark
+  s.period_start, s.period_end, s.created_at, s.watermark
 FROM leased l JOIN simulations s ON s.id = l.simulation_id`;
 
 type ShardRow = {
@@ -77,6 +78,7 @@ type ShardRow = {
   attempts: number;
   period_start: Date;
   period_end: Date;
+  created_at: Date;
   watermark: bigint;
 };
 
@@ -101,13 +103,16 @@ SELECT count(*)::integer AS customers FROM chosen`;
 
 const insertSums = `
 INSERT INTO simulation_results (organization_id, simulation_id, customer_number, place, candidate, customer_id,
-  external_id, currency, baseline, amount, failure)
+  external_id, currency, baseline, amount, failure, failed_start, failed_end, failure_cause, failure_message)
 SELECT $1, $2, r.customer_number, lpad(r.candidate::text, 2, '0') || '.' || r.currency, r.candidate, r.customer_id,
-  r.external_id, r.currency, r.baseline, r.amount, r.failure
-FROM unnest($3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::numeric[], $9::numeric[], $10::text[])
-  AS r (customer_number, candidate, customer_id, external_id, currency, baseline, amount, failure)`;
+  r.external_id, r.currency, r.baseline, r.amount, r.failure, r.failed_start, r.failed_end, r.failure_cause,
+  r.failure_message
+FROM unnest($3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::numeric[], $9::numeric[], $10::text[],
+    $11::timestamptz[], $12::timestamptz[], $13::text[], $14::text[])
+  AS r (customer_number, candidate, customer_id, external_id, currency, baseline, amount, failure, failed_start,
+    failed_end, failure_cause, failure_message)`;
 
-type SumRow = {
+type SumRow = FailedPeriodRow & {
   customer_number: bigint;
   customer_id: string;
   external_id: string;
@@ -134,6 +139,7 @@ const sumFromRow = (row: SumRow): SimulatedSum => ({
   baseline: storedAmount(row.baseline),
   amount: storedAmount(row.amount),
   failure: row.failure,
+  failed: failedPeriodFromRow(row),
 });
 
 const textOf = (amount: Amount | null): string | null => (amount === null ? null : formatAmount(amount));
@@ -271,7 +277,8 @@ export const createSimulations = (postgres: Postgres, leaseSeconds: number): Sim
 
     sumsOf: async ({ id }, candidate) => {
       const { rows } = await postgres.query<SumRow>(
-        `SELECT customer_number, customer_id, external_id, candidate, currency, baseline::text, amount::text, failure
+        `SELECT customer_number, customer_id, external_id, candidate, currency, baseline::text, amount::text, failure,
+           ${failedPeriodColumns}
          FROM simulation_results WHERE simulation_id = $1 AND candidate = $2 ORDER BY customer_number, place`,
         [id, candidate],
       );
@@ -300,6 +307,7 @@ export const createSimulations = (postgres: Postgres, leaseSeconds: number): Sim
             organizationId: row.organization_id,
             requestId: row.request_id,
             period: { start: row.period_start.getTime(), end: row.period_end.getTime() },
+            askedAt: row.created_at.getTime(),
             watermark: row.watermark,
             firstCustomer: row.first_customer,
             customerIds: row.customer_ids,
@@ -338,6 +346,10 @@ export const createSimulations = (postgres: Postgres, leaseSeconds: number): Sim
           sums.map(({ baseline }) => textOf(baseline)),
           sums.map(({ amount }) => textOf(amount)),
           sums.map(({ failure }) => failure),
+          sums.map(({ failed }) => failed && new Date(failed.period.start)),
+          sums.map(({ failed }) => failed && new Date(failed.period.end)),
+          sums.map(({ failed }) => failed?.cause ?? null),
+          sums.map(({ failed }) => failed?.message ?? null),
         ]);
         const { rows } = await client.query<{ state: string }>(
           `UPDATE simulations SET customers_done = customers_done + $2,

@@ -15,7 +15,7 @@ import {
   sumAmounts,
   zeroAmount,
 } from '#schemas/money.ts';
-import type { SimulationFailure } from '#schemas/simulation.ts';
+import { type FailedPeriod, failedPeriodToJson, type SimulationFailure } from '#schemas/simulation.ts';
 
 /** What one candidate comes to for one customer in one currency. */
 export type SummedUp = {
@@ -25,6 +25,8 @@ export type SummedUp = {
   readonly baseline: Amount | null;
   readonly amount: Amount | null;
   readonly failure: SimulationFailure | null;
+  /** Where a billing period could not be rated. */
+  readonly failed: FailedPeriod | null;
 };
 
 /** Customers that can be compared. */
@@ -170,8 +172,18 @@ const failuresShownMax = 20;
 
 const failuresOf = (rows: readonly SummedUp[]) =>
   rows
-    .flatMap(({ customerId, externalId, currency, failure }) =>
-      failure ? [{ customer_id: customerId, external_id: externalId, currency, code: failure }] : [],
+    .flatMap(({ customerId, externalId, currency, failure, failed }) =>
+      failure
+        ? [
+            {
+              customer_id: customerId,
+              external_id: externalId,
+              currency,
+              code: failure,
+              ...failedPeriodToJson(failed),
+            },
+          ]
+        : [],
     )
     .slice(0, failuresShownMax);
 
@@ -184,6 +196,10 @@ export const summarize = (candidates: readonly (readonly SummedUp[])[]) => ({
     revenue: byCurrency(candidates[0] ?? []).map(([currency, rows]) => ({
       currency,
       amount: formatMinorUnits(sumAmounts(rows.map(({ baseline }) => baseline ?? zeroAmount)), currency),
+      customers: {
+        counted: rows.filter(({ baseline }) => baseline !== null).length,
+        failed: rows.filter(({ baseline }) => baseline === null).length,
+      },
     })),
   },
   candidates: candidates.map((rows, index) => ({

@@ -244,6 +244,7 @@ const stages = {
     no_subscription: 0,
     no_charge: 0,
     unmeasured: 0,
+    no_amount: 0,
     period_open: 0,
     late: 0,
   },

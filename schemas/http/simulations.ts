@@ -24,6 +24,7 @@ import { newGeneralTermFields } from '#schemas/http/plan-terms.ts';
 import { noGeneralTerms } from '#schemas/plan-terms.ts';
 import {
   simulationCandidatesMax,
+  simulationCauses,
   simulationFailures,
   simulationIdsMax,
   simulationMonthsMax,
@@ -174,12 +175,22 @@ const InCurrency = Type.Object(
   { ...closed, title: 'SimulationInCurrency' },
 );
 
+const failedFields = {
+  failed_period: Type.Union([Period, Type.Null()], {
+    description: 'The first billing period that could not be rated; null where none is at fault.',
+  }),
+  cause: nullable(Type.Enum([...simulationCauses], { title: 'SimulationCause' })),
+  message: nullable(Type.String()),
+};
+const notFailed = { failed_period: null, cause: null, message: null };
+
 const Failed = Type.Object(
   {
     customer_id: idOf('cus'),
     external_id: ExternalId,
     currency: CurrencyCode,
     code: Type.Enum([...simulationFailures], { title: 'SimulationFailure' }),
+    ...failedFields,
   },
   { ...closed, title: 'SimulationFailed' },
 );
@@ -188,7 +199,23 @@ const Summary = Type.Object(
   {
     baseline: Type.Object(
       {
-        revenue: Type.Array(Type.Object({ currency: CurrencyCode, amount: Decimal }, { ...closed, title: 'Revenue' })),
+        revenue: Type.Array(
+          Type.Object(
+            {
+              currency: CurrencyCode,
+              amount: Decimal,
+              customers: Type.Object(
+                { counted: Count, failed: Count },
+                {
+                  ...closed,
+                  title: 'BaselineCustomers',
+                  description: 'Those whose baseline is in the amount, and those that are left out.',
+                },
+              ),
+            },
+            { ...closed, title: 'Revenue' },
+          ),
+        ),
       },
       { ...closed, title: 'SimulatedBaseline' },
     ),
@@ -261,7 +288,7 @@ const simulationExample = {
     { ...candidateExample, ...noGeneralTerms, charges: dearer.charges.map((charge) => ({ ...charge, meter: null })) },
   ],
   summary: {
-    baseline: { revenue: [{ currency: 'USD', amount: '13.98' }] },
+    baseline: { revenue: [{ currency: 'USD', amount: '13.98', customers: { counted: 1, failed: 0 } }] },
     candidates: [
       {
         candidate: 1,
@@ -316,14 +343,15 @@ export const SimulationResult = Type.Object(
     difference: nullable(Decimal),
     percent: Percent,
     failure: nullable(Type.Enum([...simulationFailures], { title: 'SimulationFailure' })),
+    ...failedFields,
   },
   {
     ...closed,
     title: 'SimulationResult',
-    examples: [{ ...customerOfExample, candidate: 1, currency: 'USD', ...changeExample, failure: null }],
+    examples: [{ ...customerOfExample, candidate: 1, currency: 'USD', ...changeExample, failure: null, ...notFailed }],
   },
 );
 
 export const resultsCsvExample =
-  'customer_id,external_id,candidate,name,currency,baseline,amount,difference,percent,failure\r\n' +
-  `${customerExample.id},${customerExample.external_id},1,${dearer.name},USD,13.98,12.00,-1.98,-14.1631,\r\n`;
+  'customer_id,external_id,candidate,name,currency,baseline,amount,difference,percent,failure,failed_start,failed_end,cause,message\r\n' +
+  `${customerExample.id},${customerExample.external_id},1,${dearer.name},USD,13.98,12.00,-1.98,-14.1631,,,,,\r\n`;

@@ -206,7 +206,7 @@ const Billing = Type.Object(
       Type.Enum([...fateReasons], {
         title: 'UnbilledReason',
         description:
-          'Void, or replaced, before an invoice could count it; no customer of that name; no subscription at that time; no charge by a meter that counts it; a meter that finds no value in it; no invoice over its time yet; or late: behind the watermark of the invoice over its time.',
+          'Void, or replaced, before an invoice could count it; no customer of that name; no subscription at that time; no charge by a meter that counts it; a meter that finds no value in it; a price that finds no amount in it; no invoice over its time yet; or late: behind the watermark of the invoice over its time.',
       }),
     ),
     subscription_id: nullable(Type.String()),

@@ -54,3 +54,7 @@ export const dynamic = defineModel(
   { title: 'DynamicPrice', check: checkBounds, partsOf: ({ amountProperty }) => ({ amountProperty }) },
 );
 export type DynamicPrice = PriceOf<typeof dynamic>;
+
+/** The property that a stored price reads an amount of money from, of each event; undefined of all other prices. */
+export const amountPropertyIn = (price: Readonly<Record<string, unknown>>): string | undefined =>
+  price.model === 'dynamic' ? (price.amount_property as string) : undefined;

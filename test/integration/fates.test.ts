@@ -11,6 +11,8 @@ import type { Filter } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { toFateReason } from '#schemas/unbilled-reasons.ts';
 import {
+  type ChargedMeter,
+  chargesName,
   type Fate,
   type FateCounts,
   fates,
@@ -54,25 +56,47 @@ const meter = (code: string, event: string, some: Partial<Meter> = {}): Meter =>
   percentile: null,
   ...some,
 });
+const tokens = meter('tokens', 'call', { aggregation: 'sum', property: 'tokens' });
+/** The second is the property that the price reads an amount from. */
+const charged = (of: Meter, amountProperty?: string): ChargedMeter => ({ meter: of, amountProperty });
+const currency = 'USD';
 const isLarge: Filter = { property: 'size', operator: 'eq', value: 'large' };
 
 /** What each plan charges by; whether an event counts, and whether it has a value, said once more in plain words. */
-const plans = new Map<string, readonly Meter[]>([
-  ['plan_count', [meter('calls', 'call')]],
-  ['plan_sum', [meter('tokens', 'call', { aggregation: 'sum', property: 'tokens' })]],
+const plans = new Map<string, readonly ChargedMeter[]>([
+  ['plan_count', [charged(meter('calls', 'call'))]],
+  ['plan_sum', [charged(tokens)]],
+  ['plan_amounts', [charged(tokens, 'cost')]],
+  ['plan_both', [charged(tokens, 'cost'), charged(meter('calls', 'call', { filter: isLarge }))]],
   [
     'plan_large',
-    [meter('large', 'call', { filter: isLarge }), meter('bytes', 'upload', { aggregation: 'max', property: 'a.b' })],
+    [
+      charged(meter('large', 'call', { filter: isLarge })),
+      charged(meter('bytes', 'upload', { aggregation: 'max', property: 'a.b' })),
+    ],
   ],
   ['plan_flat', []],
 ]);
+const meters = new Map([...plans].map(([planVersionId, of]) => [chargesName({ planVersionId, currency }), of]));
 type Properties = Readonly<Record<string, string>>;
 const isNumber = (text: string | undefined): boolean => text !== undefined && /^-?\d+(\.\d+)?$/.test(text);
-const plainly: Readonly<
-  Record<string, (event: string, properties: Properties) => { counted: boolean; measured: boolean }>
-> = {
+type Plainly = { readonly counted: boolean; readonly measured: boolean; readonly charged?: boolean };
+const plainly: Readonly<Record<string, (event: string, properties: Properties) => Plainly>> = {
   plan_count: (event) => ({ counted: event === 'call', measured: event === 'call' }),
   plan_sum: (event, { tokens }) => ({ counted: event === 'call', measured: event === 'call' && isNumber(tokens) }),
+  plan_amounts: (event, { tokens: value, cost }) => {
+    const isMeasured = event === 'call' && isNumber(value);
+    return { counted: event === 'call', measured: isMeasured, charged: isMeasured && isNumber(cost) };
+  },
+  plan_both: (event, { tokens: value, cost, size }) => {
+    const isMeasured = event === 'call' && isNumber(value);
+    const isOfSize = event === 'call' && size === 'large';
+    return {
+      counted: event === 'call',
+      measured: isMeasured || isOfSize,
+      charged: isOfSize || (isMeasured && isNumber(cost)),
+    };
+  },
   plan_large: (event, properties) => {
     const isCounted = event === 'call' && properties.size === 'large';
     return {
@@ -130,9 +154,13 @@ const sentEvent: fc.Arbitrary<SentEvent> = fc.record({
   event: fc.constantFrom('call', 'call', 'upload', 'other'),
   day,
   hour: fc.integer({ min: 0, max: 3 }),
-  properties: fc.dictionary(fc.constantFrom('tokens', 'size', 'a.b'), fc.constantFrom('large', '12', '0.5', 'many'), {
-    maxKeys: 3,
-  }),
+  properties: fc.dictionary(
+    fc.constantFrom('tokens', 'cost', 'size', 'a.b'),
+    fc.constantFrom('large', '12', '0.5', 'many'),
+    {
+      maxKeys: 4,
+    },
+  ),
   void: fc.constantFrom(undefined, undefined, undefined, 'twin', 'voided', 'replaced'),
   voidAt: fc.integer({ min: 0, max: 45 }),
 });
@@ -173,6 +201,7 @@ const known = ({ subscriptions }: World): KnownSubscription[] =>
   subscriptions.map(({ customer, plan, from, to, invoices }) => ({
     names: customers[customer] as readonly string[],
     planVersionId: plan,
+    currency,
     startedAt: atDay(from),
     endedAt: to === null ? null : atDay(from + to),
     periods: invoices.map((invoice) => ({
@@ -198,16 +227,18 @@ const plainFate = (all: World, event: SentEvent, index: number): Fate | undefine
     ...(plainly[subscription.plan]?.(event.event, event.properties) ?? { counted: false, measured: false }),
     invoices: subscription.invoices.filter(isBilled),
   }));
+  const isCharged = ({ measured, charged: said }: Plainly) => said ?? measured;
   // An amendment that lies behind the watermark is not known there.
   const isAmended = isVoidAt(all.watermark);
   const isOn = ({ watermark }: { watermark: number }) => sequence <= watermark && !(isAmended && voidAt <= watermark);
-  if (judged.some(({ measured, invoices }) => measured && invoices.some(isOn))) return 'billed';
+  if (judged.some((one) => isCharged(one) && one.invoices.some(isOn))) return 'billed';
   if (isAmended && event.void !== 'twin') return event.void;
   if (!customers.some((of) => of.some((name) => name === event.name))) return 'no_customer';
   if (covering.length === 0) return 'no_subscription';
   if (!judged.some(({ counted }) => counted)) return 'no_charge';
   if (!judged.some(({ measured }) => measured)) return 'unmeasured';
-  return judged.some(({ measured, invoices }) => measured && invoices.length === 0) ? 'period_open' : 'late';
+  if (!judged.some(isCharged)) return 'no_amount';
+  return judged.some((one) => isCharged(one) && one.invoices.length === 0) ? 'period_open' : 'late';
 };
 
 const digestOf = (tenant: string, key: string) =>
@@ -299,7 +330,7 @@ describe('[I11] the fates of events', () => {
         const found = await stored.customerNames(tenant, span, watermark, 100);
         const of = usageCustomers(found, new Set(customers.flat()), known(all));
         const counted = new Map<number, FateCounts>();
-        const wanted = { tenant, watermark, from: span.from.getTime(), to: span.to.getTime(), meters: plans };
+        const wanted = { tenant, watermark, from: span.from.getTime(), to: span.to.getTime(), meters };
         const cut = [of.slice(0, all.cut), of.slice(all.cut)];
         for (const statement of cut.flatMap((some) => fateStatements({ ...wanted, customers: some })))
           addFates(counted, await stored.fates(statement));
@@ -336,7 +367,7 @@ describe('[I11] the fates of events', () => {
     };
     const own = [...Object.keys(watermarks), 'unsubscribed'];
     const sent = [...own, 'nobody'].flatMap((name) =>
-      (['other', 'call with a number', 'call without one'] as const).flatMap((what) =>
+      (['other', 'call with a number', 'call without one', 'call without an amount'] as const).flatMap((what) =>
         ([undefined, 'voided', 'replaced'] as const).flatMap((as) =>
           (as === undefined ? [undefined] : [invoicedTo, invoicedTo + 1]).map((voidAt) => ({ name, what, as, voidAt })),
         ),
@@ -349,7 +380,10 @@ describe('[I11] the fates of events', () => {
         event: what === 'other' ? 'other' : 'call',
         day: 1,
         hour: index,
-        properties: what === 'call with a number' ? { tokens: '12' } : {},
+        properties: {
+          ...(what === 'call with a number' || what === 'call without an amount' ? { tokens: '12' } : {}),
+          ...(what === 'call with a number' ? { cost: '0.5' } : {}),
+        },
         void: as,
         voidAt: voidAt === undefined ? 0 : voidAt - sequenceOf(index) - 1,
       }),
@@ -361,15 +395,16 @@ describe('[I11] the fates of events', () => {
       new Set(own),
       Object.entries(watermarks).map(([name, watermark]) => ({
         names: [name],
-        planVersionId: 'plan_sum',
+        planVersionId: 'plan_amounts',
+        currency,
         startedAt: beginMs,
         endedAt: null,
-        periods: watermark === undefined ? [] : [{ span: spanOfInvoice, watermark, planVersionId: 'plan_sum' }],
+        periods: watermark === undefined ? [] : [{ span: spanOfInvoice, watermark, planVersionId: 'plan_amounts' }],
       })),
     );
     const counted = new Map<number, FateCounts>();
     const from = beginMs + 25 * dayMs;
-    const wanted = { tenant, watermark: 2_000n, from, to: from + events.length * hourMs, meters: plans, customers: of };
+    const wanted = { tenant, watermark: 2_000n, from, to: from + events.length * hourMs, meters, customers: of };
     for (const statement of fateStatements(wanted))
       addFates(counted, await createStoredUsage(clickhouse).fates(statement));
 
@@ -379,8 +414,8 @@ describe('[I11] the fates of events', () => {
         names: [name],
         startedAt: beginMs,
         endedAt: null,
-        charges: [{ code: 'tokens', meter: 'tokens' }],
-        meters: new Map((plans.get('plan_sum') ?? []).map((one) => [one.code, one])),
+        charges: [{ code: 'tokens', meter: 'tokens', amountProperty: 'cost' }],
+        meters: new Map([['tokens', tokens]]),
         periods:
           watermark === undefined
             ? []

@@ -78,6 +78,7 @@ const none = {
   no_subscription: 0,
   no_charge: 0,
   unmeasured: 0,
+  no_amount: 0,
   period_open: 0,
   late: 0,
 };

@@ -62,6 +62,7 @@ const sumOf = ({ firstCustomer, customerIds: [customerId = ''] }: SimulationShar
   baseline: parseAmount('1.25') as Amount,
   amount: null,
   failure: 'candidate_not_priced',
+  failed: null,
 });
 
 it('billing goes first: no shard is taken while one of a billing run waits to be rated', async () => {

@@ -1,8 +1,7 @@
 /** Simulations on the real servers, held against real billing runs: what other plans would have charged. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmProMeters, llmProPlan, llmRequest } from '../support/llm-pro.ts';
-import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
-import { shortLeases } from '../support/quick.ts';
+import { lastMonth, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { addTenant, unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
@@ -10,8 +9,6 @@ let pipeline: Pipeline;
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'), {
     MILLRACE_RATER_SHARD_SIZE: '2',
-    MILLRACE_JOB_LEASE_SECONDS: '5',
-    ...shortLeases,
   });
   for (const meter of llmProMeters) await made('/v1/meters', meter);
   await made('/v1/plans', llmProPlan);
@@ -35,6 +32,9 @@ const simulate = async (body: object) => {
   expect(ended.body, JSON.stringify(ended.body)).toMatchObject({ state: 'completed', failure: null });
   return ended.body;
 };
+
+/** Of a result that no billing period is at fault for. */
+const rated = { failed_period: null, cause: null, message: null };
 
 const flat = (amount: string) => ({ code: 'base', name: 'Base fee', price: { model: 'flat', amount } });
 const tokens = (price: object, more = {}) => ({ code: 'input', name: 'Tokens', meter: 'input_tokens', price, ...more });
@@ -127,7 +127,7 @@ describe('a simulation', () => {
     expect((await pipeline.closePeriod({ period: month.name, customer_id: customer })).body.state).toBe('completed');
     const after = await simulate(asked);
     const billed = (await totals([customer]))[customer]?.[0];
-    expect(after.summary.baseline.revenue).toEqual([{ currency: 'USD', amount: billed }]);
+    expect(after.summary.baseline.revenue).toMatchObject([{ currency: 'USD', amount: billed }]);
     expect(after.summary).toEqual(before.summary);
   });
 
@@ -228,11 +228,11 @@ describe('a simulation', () => {
     });
     expect(body.customers).toEqual({ by: 'plan', ids: null, plan_code: code });
     expect(body.summary.baseline.revenue).toEqual([
-      { currency: 'EUR', amount: '9.00' },
-      { currency: 'USD', amount: '10.00' },
+      { currency: 'EUR', amount: '9.00', customers: { counted: 1, failed: 0 } },
+      { currency: 'USD', amount: '10.00', customers: { counted: 1, failed: 0 } },
     ]);
     expect(body.summary.candidates[0].failures).toEqual([
-      { customer_id: euros.id, external_id: euros.customer, currency: 'EUR', code: 'candidate_not_priced' },
+      { customer_id: euros.id, external_id: euros.customer, currency: 'EUR', code: 'candidate_not_priced', ...rated },
     ]);
     expect(body.summary.candidates[0].currencies).toMatchObject([
       { currency: 'EUR', customers: { compared: 0, failed: 1 }, distribution: null, histogram: [] },
@@ -255,6 +255,7 @@ describe('a simulation', () => {
         difference: null,
         percent: null,
         failure: 'candidate_not_priced',
+        ...rated,
       },
     ]);
     const other = await simulate({
@@ -263,9 +264,57 @@ describe('a simulation', () => {
       candidates: [{ plan: code }],
     });
     expect(other.summary.candidates[0].failures).toEqual([
-      { customer_id: euros.id, external_id: euros.customer, currency: 'EUR', code: 'baseline_not_priced' },
+      { customer_id: euros.id, external_id: euros.customer, currency: 'EUR', code: 'baseline_not_priced', ...rated },
     ]);
     expect(other.summary.candidates[0].currencies[1].revenue).toMatchObject({ baseline: '20.00', amount: '10.00' });
+  });
+
+  it('lists a period of a customer that can not be rated, says how many are left out, and rates all others', async () => {
+    const code = `damaged-${unique()}`;
+    await made('/v1/plans', { code, name: 'D', currency: 'USD', charges: [flat('10.00')] });
+    const [fine, damaged] = [await subscriber(code, []), await subscriber(code, [])];
+    const { id: overrideId } = await made('/v1/price-overrides', {
+      plan: code,
+      charge: 'base',
+      customer_id: damaged.customer,
+      price: { model: 'flat', amount: '8.00' },
+      effective_from: span.from,
+    });
+    // Past the rule that prices stay.
+    const setPrice = (price: object) =>
+      pipeline.asOwner.transaction(async ({ query }) => {
+        await query("SET LOCAL session_replication_role = 'replica'");
+        await query('UPDATE price_overrides SET price = $2 WHERE id = $1', [overrideId, JSON.stringify(price)]);
+      });
+    await setPrice({ model: 'none' });
+    const candidates = [{ plan: code }, inline('Eleven', flat('11.00'))];
+    const body = await simulate({ customers: { plan: code }, candidates });
+    const failed = {
+      failed_period: { start: new Date(month.start).toISOString(), end: new Date(month.end).toISOString() },
+      cause: 'catalog_unreadable',
+      message: expect.stringContaining(overrideId),
+    };
+    const of = async ({ id }: { id: string }) =>
+      (await api('GET', `/v1/simulations/${body.id}/results?customer_id=${id}`)).body.items;
+    const whole = { baseline: '10.00', failure: null, ...rated };
+    expect(await of(fine)).toMatchObject([
+      { ...whole, amount: '10.00' },
+      { ...whole, amount: '11.00' },
+    ]);
+    expect(await of(damaged)).toMatchObject([
+      { baseline: null, amount: null, failure: 'candidate_not_rated', ...failed },
+      { baseline: null, amount: '11.00', failure: 'baseline_not_rated', ...failed },
+    ]);
+    expect(body.summary.baseline.revenue[0]).toMatchObject({ amount: '10.00', customers: { counted: 1, failed: 1 } });
+    for (const [index, failure] of ['candidate_not_rated', 'baseline_not_rated'].entries()) {
+      expect(body.summary.candidates[index].failures).toMatchObject([
+        { customer_id: damaged.id, currency: 'USD', code: failure, ...failed },
+      ]);
+      expect(body.summary.candidates[index].currencies[0].customers).toMatchObject({ compared: 1, failed: 1 });
+    }
+    const csv = (await api('GET', `/v1/simulations/${body.id}/results.csv`)).body;
+    expect(csv).toContain(`,2,Eleven,USD,,11.00,,,baseline_not_rated,${failed.failed_period.start},`);
+    await setPrice({ model: 'flat', amount: '8.00' });
   });
 
   it('charges nobody by periods of another length, and tells who has them', async () => {
@@ -277,18 +326,24 @@ describe('a simulation', () => {
       customers: { ids: [id] },
       candidates: [inline('Yearly', every('year', 1)), { plan: code }, inline('Monthly', flat('12.00'))],
     });
-    const failure = { customer_id: id, external_id: customer, currency: 'USD', code: 'candidate_other_interval' };
+    const failure = {
+      customer_id: id,
+      external_id: customer,
+      currency: 'USD',
+      code: 'candidate_other_interval',
+      ...rated,
+    };
     expect(body.summary.candidates.map(({ failures }: { failures: unknown }) => failures)).toEqual([
       [failure],
       [failure],
       [],
     ]);
-    expect(body.summary.baseline.revenue).toEqual([{ currency: 'USD', amount: '20.00' }]);
+    expect(body.summary.baseline.revenue).toMatchObject([{ currency: 'USD', amount: '20.00' }]);
     expect(body.summary.candidates[2].currencies[0].revenue).toMatchObject({ amount: '12.00' });
     // With a subscription by the day beside it, a part of what the customer is charged can't be compared.
     await made('/v1/subscriptions', { customer_id: customer, plan: code, started_at: span.from });
     const both = await simulate({ customers: { ids: [id] }, baseline: { plan: code }, candidates: [{ plan: code }] });
-    expect(both.summary.baseline.revenue).toEqual([{ currency: 'USD', amount: '0.00' }]);
+    expect(both.summary.baseline.revenue).toMatchObject([{ currency: 'USD', amount: '0.00' }]);
     expect(both.summary.candidates[0].failures).toEqual([failure]);
     const daily = await simulate({
       customers: { plan: code },
@@ -401,7 +456,7 @@ describe('a simulation', () => {
     const answer = await api('GET', `/v1/simulations/${body.id}/results.csv`);
     expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'text/csv; charset=utf-8']);
     expect(answer.body).toBe(
-      `customer_id,external_id,candidate,name,currency,baseline,amount,difference,percent,failure\r\n${id},"'${customer.replaceAll('"', '""')}",1,'@sum,USD,20.00,1.00,-19.00,-95.0000,\r\n`,
+      `customer_id,external_id,candidate,name,currency,baseline,amount,difference,percent,failure,failed_start,failed_end,cause,message\r\n${id},"'${customer.replaceAll('"', '""')}",1,'@sum,USD,20.00,1.00,-19.00,-95.0000,,,,,\r\n`,
     );
   });
 
@@ -427,57 +482,4 @@ describe('a simulation', () => {
     const { faults } = await verify(pipeline.databaseUrl);
     expect(faults.filter((fault) => fault.includes('simulation'))).toEqual([]);
   });
-
-  it('is one of at most 25 under way', async () => {
-    const { rows } = await pipeline.asOwner.query<{ id: string }>(
-      'SELECT id FROM organizations WHERE sandbox_of IS NULL ORDER BY created_at LIMIT 1',
-    );
-    await pipeline.asOwner.query(
-      `INSERT INTO simulations (id, organization_id, period_start, period_end, chosen, plans, state, version,
-         created_at, updated_at, request_id, api_key_id)
-       SELECT 'sim_waits_' || n, $1, '2026-01-01', '2026-02-01', '{"kind":"all"}',
-         '{"baseline":null,"candidates":[]}', 'running', 1, now(), now(), 'x', 'x'
-       FROM generate_series(1, 25) AS n`,
-      [rows[0]?.id],
-    );
-    const asked = { ...span, customers: { all: true }, candidates: [{ plan: 'llm-pro' }] };
-    expect(await api('POST', '/v1/simulations', asked)).toMatchObject({
-      status: 409,
-      body: { error_code: 'TOO_MANY_SIMULATIONS' },
-    });
-    await pipeline.asOwner.query("DELETE FROM simulations WHERE id LIKE 'sim_waits_%'");
-    await simulate(asked);
-  });
-
-  it('goes on where a rater was killed, and has each sum once', async () => {
-    const customers: string[] = [];
-    for (let index = 0; index < 24; index += 1)
-      customers.push((await subscriber('llm-pro', [{ input: 150_000, output: index }])).id);
-    const asked = { customers: { ids: customers }, candidates: [inline('Flat', flat('5.00')), { plan: 'llm-pro' }] };
-    const undisturbed = await simulate(asked);
-    const pidOf = () => pipeline.stack.processes.find(({ name }) => name === 'rater')?.pid ?? 0;
-    const { id } = (await api('POST', '/v1/simulations', { ...span, ...asked })).body;
-    for (let kill = 0; kill < 2; kill += 1) {
-      const pid = await until(
-        async () => pidOf(),
-        (now) => now > 0,
-      );
-      process.kill(pid, 'SIGKILL');
-      await until(
-        async () => pidOf(),
-        (now) => now > 0 && now !== pid,
-      );
-    }
-    const { body } = await until(
-      () => api('GET', `/v1/simulations/${id}?wait_seconds=25`),
-      (answer) => answer.body.state === 'completed',
-      60_000,
-    );
-    expect(body.summary).toEqual(undisturbed.summary);
-    const { items } = (await api('GET', `/v1/simulations/${id}/results?limit=1000`)).body;
-    expect(items).toHaveLength(48);
-    expect(
-      new Set(items.map(({ customer_id, candidate }: Record<string, unknown>) => `${customer_id} ${candidate}`)).size,
-    ).toBe(48);
-  }, 120_000);
 });

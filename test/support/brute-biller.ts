@@ -7,7 +7,16 @@
 
 import type { Decimal } from 'decimal.js';
 import { type PriceSpan, printed, type Rounding, rateSpans } from './brute-prices.ts';
-import { Exact, isCounted, type Json, type Span, textsOf, type UsageEvent, valueOfEvent } from './brute-usage.ts';
+import {
+  amountSaid,
+  Exact,
+  isCounted,
+  type Json,
+  type Span,
+  textsOf,
+  type UsageEvent,
+  valueOfEvent,
+} from './brute-usage.ts';
 
 /** Who is told by the external id, or by our id, which is written `@<external id>` here. */
 export type SentEvent = {
@@ -114,6 +123,7 @@ export const reasons = [
   'no_subscription',
   'no_charge',
   'unmeasured',
+  'no_amount',
   'period_open',
   'late',
 ] as const;
@@ -355,6 +365,16 @@ export const createBiller = (nowMs: number) => {
       ({ meter }) => meter !== undefined && isCounted(meter, event) && valueOfEvent(meter, event) !== undefined,
     );
 
+  /** Whether some charge has both: a value, and the amount that its price reads from the event, if it reads one. */
+  const isChargedBy = (subscription: Subscription, event: UsageEvent): boolean =>
+    subscription.plan.charges.some(({ charge, meter }) => {
+      if (!meter || !isCounted(meter, event) || valueOfEvent(meter, event) === undefined) return false;
+      const [{ price }] = spansOf({ charge, meter }, subscription, { start: event.atMs, end: event.atMs + 1 }) as [
+        PriceSpan,
+      ];
+      return price.model !== 'dynamic' || amountSaid(price.amount_property as string, event) !== undefined;
+    });
+
   const fateOf = ({ event, from, until, end }: Version): keyof Fates => {
     const covering = subscriptions.flatMap((subscription, number) => {
       const periods = billed.filter((one) => one.subscription === number && isIn(one.span, event.atMs));
@@ -362,15 +382,16 @@ export const createBiller = (nowMs: number) => {
       const isCovered = periods.length > 0 || isIn(covered, event.atMs);
       return isOf(subscription.customer, event) && isCovered ? [{ subscription, periods }] : [];
     });
-    const measured = covering.filter(({ subscription }) => isMeasuredBy(subscription, event));
-    if (measured.some(({ periods }) => periods.some(({ watermark }) => from <= watermark && watermark < until)))
+    const charged = covering.filter(({ subscription }) => isChargedBy(subscription, event));
+    if (charged.some(({ periods }) => periods.some(({ watermark }) => from <= watermark && watermark < until)))
       return 'billed';
     if (end) return end;
     if (![...customers].some((customer) => isOf(customer, event))) return 'no_customer';
     if (covering.length === 0) return 'no_subscription';
     if (!covering.some(({ subscription }) => isCountedBy(subscription, event))) return 'no_charge';
-    if (measured.length === 0) return 'unmeasured';
-    return measured.some(({ periods }) => periods.length === 0) ? 'period_open' : 'late';
+    if (!covering.some(({ subscription }) => isMeasuredBy(subscription, event))) return 'unmeasured';
+    if (charged.length === 0) return 'no_amount';
+    return charged.some(({ periods }) => periods.length === 0) ? 'period_open' : 'late';
   };
 
   return {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   type CoveredSpan,
+  chargesName,
   coveredSpans,
   type KnownSubscription,
   usageCustomers,
@@ -11,6 +12,7 @@ import { fateStatements } from '../../../../api/events/fate-query.ts';
 const subscription = (some: Partial<KnownSubscription>): KnownSubscription => ({
   names: ['cus_1', 'acme'],
   planVersionId: 'plv_1',
+  currency: 'USD',
   startedAt: 10,
   endedAt: null,
   periods: [],
@@ -121,6 +123,7 @@ describe('the statements of fates', () => {
     end: 1_770_000_000_000,
     watermark: 2n ** 60n,
     planVersionId,
+    currency: 'USD',
   });
   const wanted = { tenant: 'org_1', watermark: 5n, from: 0, to: 1 };
   const encoded = (value: unknown) =>
@@ -152,12 +155,15 @@ describe('the statements of fates', () => {
     const plans = Array.from({ length: 50 }, (_, index) => `plv_${index}`);
     const meters = new Map(
       plans.map((plan) => [
-        plan,
+        chargesName(span(plan)),
         Array.from({ length: 30 }, (_, index) => ({
-          ...of(plan),
-          event: `e${index}`,
-          aggregation: 'sum' as const,
-          property: `${plan}.p${index}`,
+          meter: {
+            ...of(plan),
+            event: `e${index}`,
+            aggregation: 'sum' as const,
+            property: `${plan}.p${index}`,
+          },
+          amountProperty: undefined,
         })),
       ]),
     );
@@ -180,7 +186,11 @@ describe('the statements of fates', () => {
       event: hostile,
     };
     const filter = { property: `a.${hostile}`, operator: 'eq' as const, value: hostile };
-    const meters = new Map([[hostile, [{ ...meter, filter, aggregation: 'sum' as const, property: hostile }]]]);
+    const charged = {
+      meter: { ...meter, filter, aggregation: 'sum' as const, property: hostile },
+      amountProperty: `b.${hostile}`,
+    };
+    const meters = new Map([[chargesName(span(hostile)), [charged]]]);
     const customers = [{ name: hostile, isKnown: true, spans: [span(hostile)] }];
     const [statement] = fateStatements({ ...wanted, tenant: hostile, customers, meters });
     expect(statement?.query).not.toContain('DROP');

@@ -151,6 +151,38 @@ describe('[I11] where an event is billed, or why not', () => {
     expect(reasons(version(of as Partial<EventVersion>))).toEqual([expected]);
   });
 
+  it.each([
+    [
+      'that says its amount',
+      [
+        ['tokens', '3'],
+        ['cost', '0.5'],
+      ],
+      {},
+      'billed',
+    ],
+    ['that says no amount', [['tokens', '3']], {}, 'no_amount'],
+    [
+      'that says an amount which is no number',
+      [
+        ['tokens', '3'],
+        ['cost', 'much'],
+      ],
+      {},
+      'no_amount',
+    ],
+    ['that says an amount and no value', [['cost', '0.5']], {}, 'unmeasured'],
+    ['without an amount in a period that is not invoiced', [['tokens', '3']], { occurredAtMs: 250 }, 'no_amount'],
+    ['without an amount, and late', [['tokens', '3']], { from: 21n }, 'no_amount'],
+    ['without an amount, and void', [['tokens', '3']], { until: 20n, endedAs: 'void' }, 'void'],
+  ] as const)('of a price that is in the event, %s', (_, properties, of, expected) => {
+    const dynamic = { ...subscription, charges: [{ code: 'used', meter: 'tokens', amountProperty: 'cost' }] };
+    const one = version({ properties, ...(of as Partial<EventVersion>) });
+    const [billing] = billingOf(one, { ...facts, subscriptions: [dynamic] });
+    expect(billing?.reason ?? 'billed').toBe(expected);
+    expect(billing?.linePosition).toBe(expected === 'billed' ? 1 : undefined);
+  });
+
   it('is the invoice that bills its time, also where the subscription was ended before that afterwards', () => {
     const ended = { ...facts, subscriptions: [{ ...subscription, endedAt: 120 }] };
     expect(reasons(version(), ended)).toEqual(['billed']);

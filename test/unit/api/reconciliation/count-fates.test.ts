@@ -23,13 +23,12 @@ const setUp = (customers: number, some: Partial<FatePorts> = {}) => {
           .map((name, index) => ({
             names: [name],
             planVersionId: `plv_${index % 2}`,
+            currency: 'USD',
             startedAt: 1,
             endedAt: null,
             periods: [],
           })),
-    },
-    catalog: {
-      pinnedMeters: async (_, plan) => {
+      chargedMeters: async (_, plan) => {
         asked.plans.push(plan);
         return [];
       },

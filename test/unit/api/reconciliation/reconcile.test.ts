@@ -130,6 +130,7 @@ describe('[I11] what is stored and what is billed', () => {
       no_subscription: 0,
       no_charge: 0,
       unmeasured: 0,
+      no_amount: 0,
       period_open: 2,
       late: 1,
     });
@@ -201,7 +202,11 @@ describe('[I11] what is stored and what is billed', () => {
 });
 
 describe('[I11] the evidence of a store that goes on changing', () => {
-  const nobody = { knownNames: async () => new Set<string>(), subscriptionsOf: async () => [] };
+  const nobody = {
+    knownNames: async () => new Set<string>(),
+    subscriptionsOf: async () => [],
+    chargedMeters: async () => [],
+  };
   const gather = async (published: readonly number[], settled: readonly boolean[]) => {
     const steps: string[] = [];
     const next = <T>(step: string, values: readonly T[]): T => {
@@ -221,7 +226,6 @@ describe('[I11] the evidence of a store that goes on changing', () => {
           fates: async () => [],
         },
         billedUsage: nobody,
-        catalog: { pinnedMeters: async () => [] },
         isCallerThere: () => true,
       },
       { organizationId: 'org_1' } as Db,

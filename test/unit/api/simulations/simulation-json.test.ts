@@ -31,6 +31,7 @@ const result = (baseline: string | null, amount: string | null): SimulationResul
   baseline: baseline === null ? null : (parseAmount(baseline) as Amount),
   amount: amount === null ? null : (parseAmount(amount) as Amount),
   failure: amount === null ? 'candidate_not_priced' : null,
+  failed: null,
 });
 
 it('a result is written in minor units, and one without a price has no difference', () => {
@@ -50,6 +51,20 @@ it('a result is written in minor units, and one without a price has no differenc
 
 it('as CSV it has no formula of a caller, and our numbers as they are', () => {
   const names = ['A', '=1+1, "x"'];
-  expect(resultToCsv(result('3', '1'), names)).toBe(`cus_1,'+1,2,"'=1+1, ""x""",USD,3.00,1.00,-2.00,-66.6667,\r\n`);
-  expect(resultToCsv(result('3', null), names)).toBe(`cus_1,'+1,2,"'=1+1, ""x""",USD,3.00,,,,candidate_not_priced\r\n`);
+  expect(resultToCsv(result('3', '1'), names)).toBe(`cus_1,'+1,2,"'=1+1, ""x""",USD,3.00,1.00,-2.00,-66.6667,,,,,\r\n`);
+  expect(resultToCsv(result('3', null), names)).toBe(
+    `cus_1,'+1,2,"'=1+1, ""x""",USD,3.00,,,,candidate_not_priced,,,,\r\n`,
+  );
+  const unrated: SimulationResult = {
+    ...result('3', null),
+    failure: 'candidate_not_rated',
+    failed: {
+      period: { start: Date.UTC(2026, 9, 1), end: Date.UTC(2026, 10, 1) },
+      cause: 'usage_unreadable',
+      message: '=too, many',
+    },
+  };
+  expect(resultToCsv(unrated, ['A', 'B'])).toBe(
+    `cus_1,'+1,2,B,USD,3.00,,,,candidate_not_rated,2026-10-01T00:00:00.000Z,2026-11-01T00:00:00.000Z,usage_unreadable,"'=too, many"\r\n`,
+  );
 });

@@ -109,6 +109,7 @@ describe('the width of a bucket', () => {
   });
 });
 
+const notFailed = { failed_period: null, cause: null, message: null };
 const row = (customer: string, baseline: string | null, of: string | null, currency: Currency = 'USD'): SummedUp => ({
   customerId: `cus_${customer}`,
   externalId: customer,
@@ -116,6 +117,7 @@ const row = (customer: string, baseline: string | null, of: string | null, curre
   baseline: baseline === null ? null : amount(baseline),
   amount: of === null ? null : amount(of),
   failure: of === null ? 'candidate_not_priced' : baseline === null ? 'baseline_not_priced' : null,
+  failed: null,
 });
 
 describe('a summary', () => {
@@ -123,7 +125,9 @@ describe('a summary', () => {
     const { baseline, candidates } = summarize([
       [row('a', '10', '12'), row('b', '10', '9.50'), row('c', '10', '10'), row('d', '0', '0.25')],
     ]);
-    expect(baseline).toEqual({ revenue: [{ currency: 'USD', amount: '30.00' }] });
+    expect(baseline).toEqual({
+      revenue: [{ currency: 'USD', amount: '30.00', customers: { counted: 4, failed: 0 } }],
+    });
     expect(candidates).toEqual([
       {
         candidate: 1,
@@ -195,9 +199,9 @@ describe('a summary', () => {
       [row('a', '10', '12'), row('b', '1000', '900', 'JPY'), row('c', '5', null), row('d', null, '7', 'EUR')],
     ]);
     expect(baseline.revenue).toEqual([
-      { currency: 'EUR', amount: '0.00' },
-      { currency: 'JPY', amount: '1000' },
-      { currency: 'USD', amount: '15.00' },
+      { currency: 'EUR', amount: '0.00', customers: { counted: 0, failed: 1 } },
+      { currency: 'JPY', amount: '1000', customers: { counted: 1, failed: 0 } },
+      { currency: 'USD', amount: '15.00', customers: { counted: 2, failed: 0 } },
     ]);
     expect(candidates[0]?.currencies).toMatchObject([
       { currency: 'EUR', customers: { compared: 0, failed: 1 }, distribution: null, histogram: [], top_increases: [] },
@@ -205,8 +209,8 @@ describe('a summary', () => {
       { currency: 'USD', customers: { compared: 1, failed: 1 }, revenue: { baseline: '10.00', amount: '12.00' } },
     ]);
     expect(candidates[0]?.failures).toEqual([
-      { customer_id: 'cus_c', external_id: 'c', currency: 'USD', code: 'candidate_not_priced' },
-      { customer_id: 'cus_d', external_id: 'd', currency: 'EUR', code: 'baseline_not_priced' },
+      { customer_id: 'cus_c', external_id: 'c', currency: 'USD', code: 'candidate_not_priced', ...notFailed },
+      { customer_id: 'cus_d', external_id: 'd', currency: 'EUR', code: 'baseline_not_priced', ...notFailed },
     ]);
   });
 
