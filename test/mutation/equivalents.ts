@@ -105,8 +105,14 @@ export const equivalents: readonly Equivalent[] = [
   {
     path: 'schemas/billing-cycle.ts',
     within: 'while (boundaryOf(cycle, n) > instant)',
-    changes: ['> -> >='],
+    changes: ['> -> >=', '1 -> (1 + 1)'],
     reason: 'the search that follows goes forward again',
+  },
+  {
+    path: 'schemas/billing-cycle.ts',
+    within: 'while (boundaryOf(cycle, n + 1) <= instant)',
+    changes: ['<= -> <'],
+    reason: 'at the very boundary the clock shows its date, so the search begins there or behind it',
   },
   {
     path: 'rater/price/matrix.ts',

@@ -6,6 +6,7 @@
  */
 
 import type { Decimal } from 'decimal.js';
+import { type CreditRate, creditSpans } from './brute-credits.ts';
 import { type PriceSpan, printed, type Rounding, rateSpans } from './brute-prices.ts';
 import { Exact, isCounted, type Json, type Span, textsOf, type UsageEvent, valueOfEvent } from './brute-usage.ts';
 
@@ -38,6 +39,8 @@ export type Override = {
 export type Step =
   /** Of lines that are rated from now on. */
   | { readonly does: 'rounding'; readonly rounding: Rounding }
+  | { readonly does: 'credit unit'; readonly unit: string }
+  | ({ readonly does: 'credit rate' } & CreditRate)
   | { readonly does: 'meter'; readonly meter: Json }
   | { readonly does: 'change meter'; readonly code: string; readonly fields: Json }
   | { readonly does: 'plan'; readonly plan: Json }
@@ -134,6 +137,7 @@ export const createBiller = (nowMs: number) => {
   const subscriptions: Subscription[] = [];
   const versions = new Map<string, Version[]>();
   const overrides: Override[] = [];
+  const rates: CreditRate[] = [];
   const billed: Billed[] = [];
   const told = { received: 0, accepted: 0, duplicates: 0, conflicts: 0, rejected: 0 };
   const amended = { voided: 0, replaced: 0 };
@@ -229,6 +233,10 @@ export const createBiller = (nowMs: number) => {
   ): PriceSpan[] => {
     const options = (charge.currency_options ?? {}) as Readonly<Record<string, Json>>;
     const own = options[currency] ?? (charge.price as Json);
+    if (charge.credit_unit !== undefined) {
+      const isCut = hasParts(meter) && ['per_unit', 'graduated', 'package'].includes(own.model as string);
+      return creditSpans(own, charge.credit_unit as string, currency, { start, end }, rates, isCut);
+    }
     const of = overrides.filter((one) => {
       const isOfThis = one.plan === plan.code && one.charge === charge.code && one.currency === currency;
       return isOfThis && (one.customer ?? customer) === customer;
@@ -380,6 +388,11 @@ export const createBiller = (nowMs: number) => {
       switch (next.does) {
         case 'rounding':
           rounding = next.rounding;
+          return {};
+        case 'credit unit':
+          return {};
+        case 'credit rate':
+          rates.push(next);
           return {};
         case 'meter':
           meters.set(next.meter.code as string, next.meter);
