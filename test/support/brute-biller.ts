@@ -1,8 +1,8 @@
 /**
  * A brute-force biller: from what was asked of an organization, in order, it works out what every answer has to say,
  * all invoices and the fate of every event. Written from the documents: docs/prices.md, metering.md, ingest.md,
- * invoices.md, corrections.md, reconciliation.md, catalog.md, price-overrides.md. Plain loops over everything, and no
- * code of the product.
+ * invoices.md, corrections.md, reconciliation.md, catalog.md, price-overrides.md, cost-books.md. Plain loops over
+ * everything, and no code of the product.
  */
 
 import type { Decimal } from 'decimal.js';

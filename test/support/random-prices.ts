@@ -281,8 +281,9 @@ export const randomHalves = (random: Random, { code: meter }: Json, of: readonly
   ];
 };
 
-/** Units of credits, one of which is worth some of the other, and charges in them: so few digits that none is refused. */
+/** Units of credits: the second is worth some of the first, in which rates say what it is in money. */
 export const creditUnits = ['AIC', 'PACK'] as const;
+/** A charge in one of them: its amounts have so few digits that none is refused. */
 export const randomCredits = (random: Random, { code: meter }: Json, of: readonly string[]): Json => {
   const some = (): string => `${random.int(0, 30)}.${digits(random, 2)}`;
   const model = random.pick(['flat', 'per_unit', 'per_unit', 'graduated', 'graduated', 'package', 'package', 'volume']);
