@@ -1,4 +1,4 @@
-/** Prices in credits, from docs/cost-books.md: what they are in money, and where they are cut. Nothing of the product. */
+/** Prices in credits, from docs/cost-books.md: what they are in money, and where they are cut. Plain loops. */
 import type { Decimal } from 'decimal.js';
 import type { PriceSpan } from './brute-prices.ts';
 import { Exact, type Json, type Span } from './brute-usage.ts';
