@@ -6,7 +6,7 @@ import { createHttpApp, type HttpOptions } from '#platform/http/http.ts';
 import { parseJsonBody } from '#platform/http/json-body.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { type ApiPorts, resourceRoutes } from './resources.ts';
-import { createRoutes, type RoutePorts } from './route/define-route.ts';
+import { createRoutes, type RouteDefinition, type RoutePorts } from './route/define-route.ts';
 import { apiInfo } from './route/openapi.ts';
 
 export type ApiOptions = HttpOptions & {
@@ -14,6 +14,9 @@ export type ApiOptions = HttpOptions & {
   readonly routes: RoutePorts;
   readonly ports: Omit<ApiPorts, 'isServing' | 'cursors'>;
 };
+
+const needsBody = (definition: RouteDefinition | undefined): boolean =>
+  (definition?.body ?? definition?.documentedBody) !== undefined && !definition?.isBodyOptional;
 
 export const createApi = (options: ApiOptions): FastifyInstance => {
   const app = createHttpApp(options);
@@ -26,6 +29,8 @@ export const createApi = (options: ApiOptions): FastifyInstance => {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     request.rawBody = body as Buffer;
+    // Clients name the type of every request, of one without a body too.
+    if (body.length === 0 && !needsBody(request.routeOptions.config.definition)) return done(null, undefined);
     const parsed = parseJsonBody(body as Buffer);
     if (parsed.ok) done(null, parsed.value);
     else done(new FailureError('MALFORMED_BODY', parsed.reason), undefined);

@@ -354,6 +354,8 @@ export const auditedObjects = {
     interval_count: 'text',
     billing_anchor: 'text',
     time_zone: 'text',
+    canceled_at: 'instant',
+    cancellation_reason: 'text',
   }),
   billing_run: {
     ...billingRunOfForm2,

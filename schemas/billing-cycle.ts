@@ -62,46 +62,69 @@ export const daysAtLeast = (interval: Interval): number => {
   return days + months * 28;
 };
 
-/** When period `n` begins, which is when the one before it ends; n is whole, and may be negative. */
-export const boundaryOf = ({ interval, anchor, timeZone }: BillingCycle, n: number): Instant => {
-  const { months, days } = stepsOf(interval);
-  return Temporal.PlainDateTime.from(anchor)
-    .add({ months: months * n, days: days * n })
-    .toZonedDateTime(timeZone, { disambiguation: 'compatible' }).epochMilliseconds;
+/** Twelve months are as long as a year. */
+export const isSameLength = (a: Interval, b: Interval): boolean => {
+  const [one, other] = [stepsOf(a), stepsOf(b)];
+  return one.months === other.months && one.days === other.days;
 };
+
+type Boundaries = {
+  readonly at: (n: number) => Instant;
+  /** The number of the period that holds the instant. */
+  readonly numberAt: (instant: Instant) => number;
+};
+
+/** The anchor is read once for all boundaries that are asked for. */
+const boundariesOf = ({ interval, anchor: anchorText, timeZone }: BillingCycle): Boundaries => {
+  const anchor = Temporal.PlainDateTime.from(anchorText);
+  const { months, days } = stepsOf(interval);
+  const at = (n: number): Instant =>
+    anchor
+      .add(months > 0 ? { months: months * n } : { days: days * n })
+      .toZonedDateTime(timeZone, { disambiguation: 'compatible' }).epochMilliseconds;
+  const numberAt = (instant: Instant): number => {
+    const local = zoned(instant, timeZone);
+    const passed =
+      months > 0
+        ? ((local.year - anchor.year) * 12 + local.month - anchor.month) / months
+        : anchor.toPlainDate().until(local.toPlainDate(), { largestUnit: 'days' }).days / days;
+    // Off by one at most for the day and the hour, and where a clock was set over a boundary.
+    let n = Math.floor(passed);
+    while (at(n) > instant) n -= 1;
+    while (at(n + 1) <= instant) n += 1;
+    return n;
+  };
+  return { at, numberAt };
+};
+
+/** When period `n` begins, which is when the one before it ends; n is whole, and may be negative. */
+export const boundaryOf = (cycle: BillingCycle, n: number): Instant => boundariesOf(cycle).at(n);
 
 /** Undefined where the zone left out the days of it, as Apia did with 2011-12-30: then it has no instant. */
 export const periodOfCycle = (cycle: BillingCycle, n: number): Period | undefined => {
-  const [start, end] = [boundaryOf(cycle, n), boundaryOf(cycle, n + 1)];
+  const { at } = boundariesOf(cycle);
+  const [start, end] = [at(n), at(n + 1)];
   return start < end ? { start, end } : undefined;
 };
 
 /** The number of the period that holds the instant. */
-export const periodNumberAt = (cycle: BillingCycle, instant: Instant): number => {
-  const local = zoned(instant, cycle.timeZone).toPlainDateTime();
-  const anchor = Temporal.PlainDateTime.from(cycle.anchor);
-  const { months, days } = stepsOf(cycle.interval);
-  const passed =
-    months > 0
-      ? ((local.year - anchor.year) * 12 + local.month - anchor.month) / months
-      : anchor.toPlainDate().until(local.toPlainDate(), { largestUnit: 'days' }).days / days;
-  // Off by one at most for the day and the hour, and where a clock was set over a boundary.
-  let n = Math.floor(passed);
-  while (boundaryOf(cycle, n) > instant) n -= 1;
-  while (boundaryOf(cycle, n + 1) <= instant) n += 1;
-  return n;
-};
+export const periodNumberAt = (cycle: BillingCycle, instant: Instant): number => boundariesOf(cycle).numberAt(instant);
 
 /** The period that holds the instant. */
 export const periodAt = (cycle: BillingCycle, instant: Instant): Period => {
-  const n = periodNumberAt(cycle, instant);
-  return { start: boundaryOf(cycle, n), end: boundaryOf(cycle, n + 1) };
+  const { at, numberAt } = boundariesOf(cycle);
+  const n = numberAt(instant);
+  return { start: at(n), end: at(n + 1) };
 };
 
 /** In order, those that have an instant in common with `time`. */
 export function* periodsOver(cycle: BillingCycle, time: Period): Generator<Period> {
-  for (let n = periodNumberAt(cycle, time.start); boundaryOf(cycle, n) < time.end; n += 1) {
-    const period = periodOfCycle(cycle, n);
-    if (period) yield period;
+  const { at, numberAt } = boundariesOf(cycle);
+  let n = numberAt(time.start);
+  for (let start = at(n); start < time.end; ) {
+    n += 1;
+    const end = at(n);
+    if (start < end) yield { start, end };
+    start = end;
   }
 }

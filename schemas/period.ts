@@ -35,11 +35,13 @@ export const intersect = (a: Period, b: Period): Period | undefined => {
 
 export const samePeriod = (a: Period, b: Period): boolean => a.start === b.start && a.end === b.end;
 
+/** Before its last day a month is over nowhere. */
+const shortestMonthDays = 28;
+
 const yearMonthOf = (instant: Instant, timeZone: string): Temporal.PlainYearMonth => {
-  const month = Temporal.Instant.fromEpochMilliseconds(instant)
-    .toZonedDateTimeISO(timeZone)
-    .toPlainDate()
-    .toPlainYearMonth();
+  const local = Temporal.Instant.fromEpochMilliseconds(instant).toZonedDateTimeISO(timeZone).toPlainDate();
+  const month = local.toPlainYearMonth();
+  if (local.day < shortestMonthDays) return month;
   // A clock set back over midnight shows the last day of a month again after the new month began (St. John's,
   // 2009-11-01 00:01). A month begins once, at its first midnight, so the repeated hour belongs to the new one;
   // otherwise two months would hold it.

@@ -205,6 +205,18 @@ export const resources = {
         cause: 'A customer has at most one active subscription to a plan.',
         cure: 'Use the existing one.',
       },
+      SUBSCRIPTION_STATE_CONFLICT: {
+        status: 409,
+        title: 'The subscription is in a state in which that can not be done',
+        cause: 'What can be done depends on the state; the detail says what can be done now.',
+        cure: 'Read the subscription. One that is over does not come back: subscribe anew.',
+      },
+      SUBSCRIPTION_IN_MINIMUM_TERM: {
+        status: 409,
+        title: 'The minimum term is not over',
+        cause: 'The plan version has a minimum term, and the cancellation would take effect before its end.',
+        cure: 'Cancel at the end of the term, which the detail says, or later.',
+      },
     },
     stored: {
       table: 'subscriptions',

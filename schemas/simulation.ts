@@ -46,7 +46,12 @@ export type SimulatedPlans = {
 };
 
 /** Why there is no amount. */
-export const simulationFailures = ['candidate_not_priced', 'baseline_not_priced'] as const;
+export const simulationFailures = [
+  'candidate_not_priced',
+  'candidate_other_interval',
+  'baseline_not_priced',
+  'baseline_other_interval',
+] as const;
 export type SimulationFailure = (typeof simulationFailures)[number];
 
 /** Channels of PostgreSQL's notices: who waits for a simulation to cut or to sum up, and for shards of one. */

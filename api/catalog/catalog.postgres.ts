@@ -1,6 +1,7 @@
 /** Plans, and the catalog as a whole: meters, features and versions of plans are in files of their own. */
 import { newId } from '#platform/process/ids.ts';
 import { type PlanKind, planKinds } from '#schemas/add-on.ts';
+import type { Interval } from '#schemas/interval.ts';
 import { lookUpColumn } from '#schemas/names.ts';
 import type { ChargesJson, PlanTermsJson, PlanVersionState } from '#schemas/plan.ts';
 import type { Db } from '../route/define-route.ts';
@@ -115,6 +116,14 @@ export const catalogStore = {
       [db.organizationId, idOrCode],
     );
     return rows[0] && planById(db, rows[0].id);
+  },
+  /** How long a subscription to the version lasts at least. */
+  minimumTerm: async (db: Db, planVersionId: string): Promise<Interval | null> => {
+    const { rows } = await db.query<{ term: Interval | null }>(
+      "SELECT terms -> 'minimum_term' AS term FROM plan_versions WHERE organization_id = $1 AND id = $2",
+      [db.organizationId, planVersionId],
+    );
+    return rows[0]?.term ?? null;
   },
   /** Which of the codes are of plans that an add-on can go with. */
   plansByCode: async (db: Db, codes: readonly string[]): Promise<ReadonlySet<string>> => {

@@ -89,11 +89,11 @@ export const entitledStore = {
     return rows[0] && fromRow(rows[0]);
   },
   /** Those of the customer that go on, oldest first. */
-  runningSubscriptions: async (db: Db, customerId: string): Promise<EntitledSubscription[]> => {
+  runningSubscriptions: async (db: Db, customerId: string, nowMs: number): Promise<EntitledSubscription[]> => {
     const { rows } = await db.query<Row>(
-      `${select} WHERE s.organization_id = $1 AND s.customer_id = $2 AND s.state = 'active'
+      `${select} WHERE s.organization_id = $1 AND s.customer_id = $2 AND (s.ended_at IS NULL OR s.ended_at > $3)
        ORDER BY s.started_at, s.id`,
-      [db.organizationId, customerId],
+      [db.organizationId, customerId, new Date(nowMs)],
     );
     return rows.map(fromRow);
   },

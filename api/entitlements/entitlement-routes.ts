@@ -126,7 +126,7 @@ export const entitlementRoutes = (
     async ({ db, params, nowMs }) => {
       const watermark = await readWatermark(db);
       const customer = found(await customers.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
-      const all = await entitled.runningSubscriptions(db, customer.id);
+      const all = await entitled.runningSubscriptions(db, customer.id, nowMs);
       const running = all.filter((one) => isRunning(one, nowMs));
       const metered = await measured(db, customer, running, watermark, nowMs);
       return {

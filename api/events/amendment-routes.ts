@@ -56,6 +56,8 @@ const lasting = ({ state: _state, sequence: _sequence, applied_at: _at, ...shown
  * known to be JSON without twins.
  */
 const readAmendments = (rawBody: Buffer, nowMs: number, futureMsMax: number): readonly AmendmentRequest[] => {
+  // Without a type of content the body was read by nobody.
+  if (rawBody.length === 0) throw new FailureError('MALFORMED_BODY', 'the body is empty');
   const body = withoutMark(rawBody);
   const json = parseJsonText(wrapInexactNumbers(body, body.toString('utf8')));
   const parsed = amendmentsFromJson(json, { nowMs, futureMsMax });

@@ -43,7 +43,10 @@ const anchorFrom = (asked: string, interval: Interval, startedAt: Instant, timeZ
   ]);
 };
 
-/** Now, where the caller says no time; a time that is past bills what was used since. */
+/** Five years of 366 days. */
+const aheadMsMax = 5 * 366 * 86_400_000;
+
+/** Now, where the caller says no time; a time that is past bills what was used since, one to come waits for it. */
 export const startSubscription = async (
   { customers, subscriptions, catalog }: StartPorts,
   db: Db,
@@ -59,8 +62,8 @@ export const startSubscription = async (
 ): Promise<Subscription> => {
   const faults: Fault[] = [];
   const startedAt = readInstant(startedText, 'started_at', faults) ?? nowMs;
-  if (startedAt > nowMs)
-    faults.push({ field: 'started_at', code: 'out_of_range', message: 'must not be in the future' });
+  if (startedAt > nowMs + aheadMsMax)
+    faults.push({ field: 'started_at', code: 'out_of_range', message: 'must be at most five years ahead' });
   refuseFaults(faults);
   const payer = await customers.payer(db, customer);
   if (payer === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');

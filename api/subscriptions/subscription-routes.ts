@@ -3,17 +3,20 @@
 import { periodAt } from '#schemas/billing-cycle.ts';
 import {
   NewSubscription,
+  SubscriptionCancellation,
   SubscriptionId,
   SubscriptionPatch,
   Subscription as SubscriptionSchema,
 } from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { formatPeriod } from '#schemas/period.ts';
+import { subscriptionStateAt } from '#schemas/subscription-state.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, headToJson, updated } from '../route/resource-fields.ts';
+import { cancelSubscription, undoCancellation } from './cancel-subscription.ts';
 import { startSubscription } from './start-subscription.ts';
 import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
@@ -30,7 +33,7 @@ const subscriptionJson = (subscription: Subscription, nowMs: number) => ({
   plan_code: subscription.planCode,
   plan_version_id: subscription.planVersionId,
   currency: subscription.currency,
-  state: subscription.state,
+  state: subscriptionStateAt(subscription, nowMs),
   started_at: formatInstant(subscription.startedAt),
   ended_at: subscription.endedAt === null ? null : formatInstant(subscription.endedAt),
   billing_cycle: {
@@ -38,12 +41,40 @@ const subscriptionJson = (subscription: Subscription, nowMs: number) => ({
     anchor: subscription.cycle.anchor,
     time_zone: subscription.cycle.timeZone,
   },
-  current_period: formatPeriod(periodAt(subscription.cycle, nowMs)),
+  cancellation:
+    subscription.canceledAt === null || subscription.endedAt === null
+      ? null
+      : {
+          requested_at: formatInstant(subscription.canceledAt),
+          effective_at: formatInstant(subscription.endedAt),
+          reason: subscription.cancellationReason,
+        },
+  current_period: formatPeriod(periodAt(subscription.cycle, Math.max(nowMs, subscription.startedAt))),
   ...headToJson(subscription),
 });
 
-/** What of a subscription changes with its version: the period goes on by itself, and a digest must not. */
-const lasting = ({ current_period: _period, ...subscription }: ReturnType<typeof subscriptionJson>) => subscription;
+/** What of a subscription changes with its version: state and period go on by themselves, and a digest must not. */
+const lasting = ({ current_period: _period, state: _state, ...subscription }: ReturnType<typeof subscriptionJson>) =>
+  subscription;
+
+const canceled = (
+  action: 'canceled' | 'cancellation_undone',
+  before: Subscription,
+  after: Subscription,
+  nowMs: number,
+) => ({
+  body: subscriptionJson(after, nowMs),
+  location: `/v1/subscriptions/${after.id}`,
+  changes: [
+    {
+      action: `subscription.${action}`,
+      objectType: 'subscription',
+      objectId: after.id,
+      before: lasting(subscriptionJson(before, nowMs)),
+      after: lasting(subscriptionJson(after, nowMs)),
+    },
+  ],
+});
 
 export const subscriptionRoutes = (
   { get, list, change }: Routes,
@@ -128,6 +159,46 @@ export const subscriptionRoutes = (
         'SUBSCRIPTION_NOT_FOUND',
       );
       return updated('subscription', subscriptionJson(row, nowMs), subscriptionJson(changed, nowMs), lasting);
+    },
+  );
+
+  const cancellation = {
+    method: 'POST',
+    tag,
+    scope: 'write:subscriptions',
+    rateClass: 'write',
+    params: SubscriptionId,
+    answers: { 200: SubscriptionSchema },
+  } as const;
+  change(
+    {
+      ...cancellation,
+      url: '/v1/subscriptions/:id/cancel',
+      operation: 'cancelSubscription',
+      summary: 'Cancel a subscription, now or at an instant to come',
+      body: SubscriptionCancellation,
+      failures: ['SUBSCRIPTION_NOT_FOUND', 'SUBSCRIPTION_STATE_CONFLICT', 'SUBSCRIPTION_IN_MINIMUM_TERM'],
+    },
+    async ({ db, params, body, nowMs, matchVersion }) => {
+      const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
+      matchVersion(row.version);
+      const ports = { subscriptions, minimumTerm: catalog.minimumTerm };
+      return canceled('canceled', row, await cancelSubscription(ports, db, row, body, nowMs), nowMs);
+    },
+  );
+  change(
+    {
+      ...cancellation,
+      url: '/v1/subscriptions/:id/undo-cancel',
+      operation: 'undoSubscriptionCancellation',
+      summary: 'Take a cancellation back that has not taken effect',
+      failures: ['SUBSCRIPTION_NOT_FOUND', 'SUBSCRIPTION_STATE_CONFLICT'],
+    },
+    async ({ db, params, nowMs, matchVersion }) => {
+      const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
+      matchVersion(row.version);
+      const after = await undoCancellation({ subscriptions }, db, row, nowMs);
+      return canceled('cancellation_undone', row, after, nowMs);
     },
   );
 };

@@ -1,23 +1,34 @@
 /** Subscriptions: rows of PostgreSQL as subscriptions. */
 import { newId } from '#platform/process/ids.ts';
 import type { IntervalUnit } from '#schemas/interval.ts';
+import { lookUpColumn } from '#schemas/names.ts';
+import type { Instant } from '#schemas/period.ts';
 import type { BilledTime } from '#schemas/subscription.ts';
+import { type SubscriptionLife, subscriptionStates } from '#schemas/subscription-state.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage } from '../route/lists.ts';
+import { defineList, type Filter, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 
 export type Subscription = ResourceHead &
-  BilledTime & {
+  BilledTime &
+  SubscriptionLife & {
     readonly id: string;
     readonly customerId: string;
     readonly planId: string;
     readonly planCode: string;
     readonly planVersionId: string;
     readonly currency: string;
-    readonly state: string;
+    readonly cancellationReason: string | null;
   };
+
+/** From when on it is over, and since when that is known. */
+export type Cancellation = {
+  readonly canceledAt: Instant;
+  readonly endedAt: Instant;
+  readonly reason: string | null;
+};
 
 export type NewSubscription = Pick<
   Subscription,
@@ -31,9 +42,10 @@ type SubscriptionRow = ResourceRow & {
   plan_code: string;
   plan_version_id: string;
   currency: string;
-  state: string;
   started_at: Date;
   ended_at: Date | null;
+  canceled_at: Date | null;
+  cancellation_reason: string | null;
   interval_unit: IntervalUnit;
   interval_count: number;
   billing_anchor: string;
@@ -47,9 +59,10 @@ const fromRow = (row: SubscriptionRow): Subscription => ({
   planCode: row.plan_code,
   planVersionId: row.plan_version_id,
   currency: row.currency,
-  state: row.state,
   startedAt: row.started_at.getTime(),
   endedAt: row.ended_at?.getTime() ?? null,
+  canceledAt: row.canceled_at?.getTime() ?? null,
+  cancellationReason: row.cancellation_reason,
   cycle: {
     interval: { unit: row.interval_unit, count: row.interval_count },
     anchor: row.billing_anchor,
@@ -58,9 +71,22 @@ const fromRow = (row: SubscriptionRow): Subscription => ({
   ...headFromRow(row),
 });
 
-const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.plan_version_id, s.currency, s.state,
-  s.started_at, s.ended_at, s.interval_unit, s.interval_count, s.billing_anchor, s.time_zone, s.metadata, s.version, s.created_at, s.updated_at`;
+const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.plan_version_id, s.currency,
+  s.started_at, s.ended_at, s.canceled_at, s.cancellation_reason, s.interval_unit, s.interval_count, s.billing_anchor, s.time_zone, s.metadata, s.version, s.created_at, s.updated_at`;
 const from = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
+
+// As `subscriptionStateAt` has it.
+const stateAsked = `(CASE WHEN s.ended_at <= clock_timestamp()
+    THEN CASE WHEN s.canceled_at IS NULL THEN 'ended' ELSE 'canceled' END
+  WHEN s.started_at > clock_timestamp() THEN 'pending' ELSE 'active' END)`;
+
+const planFilter: Filter = {
+  column: 's.plan_version_id',
+  description: 'Id or code of a plan, whatever version of it.',
+  test: (value, text) =>
+    `s.plan_version_id IN (SELECT n.id FROM plan_versions n JOIN plans l ON l.id = n.plan_id
+      WHERE l.organization_id = $1 AND l.${lookUpColumn('pln', text, 'code')} = ${value})`,
+};
 
 const subscriptionList = defineList({
   name: 'subscriptions',
@@ -73,7 +99,11 @@ const subscriptionList = defineList({
     created_at: { column: 's.created_at', type: 'timestamptz' },
     started_at: { column: 's.started_at', type: 'timestamptz' },
   },
-  filters: { customer_id: customerFilter('s.customer_id'), state: { column: 's.state', choices: ['active', 'ended'] } },
+  filters: {
+    customer_id: customerFilter('s.customer_id'),
+    state: { column: stateAsked, choices: subscriptionStates },
+    plan: planFilter,
+  },
   times: { created_at: 's.created_at', started_at: 's.started_at' },
 });
 
@@ -88,8 +118,8 @@ const subscriptionOf = async (db: Db, id: string): Promise<Subscription | undefi
 export const subscriptionStore = {
   subscriptionList,
   /**
-   * Undefined where the customer has an active subscription to the plan. The customer's row is locked, so of two at
-   * once one wins.
+   * Undefined where the customer has a subscription to the plan that is not over when the new one begins. The
+   * customer's row is locked, so of two at once one wins.
    */
   addSubscription: async (db: Db, subscription: NewSubscription, now: Date): Promise<Subscription | undefined> => {
     await db.query('SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [
@@ -98,8 +128,8 @@ export const subscriptionStore = {
     ]);
     const active = await db.query(
       `SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
-       WHERE s.customer_id = $1 AND v.plan_id = $2 AND s.state = 'active'`,
-      [subscription.customerId, subscription.planId],
+       WHERE s.customer_id = $1 AND v.plan_id = $2 AND (s.ended_at IS NULL OR s.ended_at > $3)`,
+      [subscription.customerId, subscription.planId, new Date(subscription.startedAt)],
     );
     if (active.rowCount) return undefined;
     const id = newId('sub');
@@ -143,6 +173,28 @@ export const subscriptionStore = {
       `UPDATE subscriptions SET metadata = $3, version = version + 1, updated_at = $4
        WHERE organization_id = $1 AND id = $2`,
       [db.organizationId, id, metadata, now],
+    );
+    return subscriptionOf(db, id);
+  },
+  /** Null takes one back. */
+  changeCancellation: async (
+    db: Db,
+    id: string,
+    cancellation: Cancellation | null,
+    now: Date,
+  ): Promise<Subscription | undefined> => {
+    await db.query(
+      `UPDATE subscriptions SET canceled_at = $3, ended_at = $4, cancellation_reason = $5, version = version + 1,
+         updated_at = $6
+       WHERE organization_id = $1 AND id = $2`,
+      [
+        db.organizationId,
+        id,
+        cancellation && new Date(cancellation.canceledAt),
+        cancellation && new Date(cancellation.endedAt),
+        cancellation?.reason,
+        now,
+      ],
     );
     return subscriptionOf(db, id);
   },

@@ -44,6 +44,12 @@ type SchemaFault = NonNullable<FastifyError['validation']>[number] & {
   };
 };
 
+/** An answer is no list of all currencies. */
+const valuesToldMax = 20;
+
+const oneOf = (values: readonly unknown[]): string =>
+  values.length > valuesToldMax ? 'one of the values that the documents list' : `one of ${values.join(', ')}`;
+
 const messageOf = ({ keyword, message, params, parentSchema = {} }: SchemaFault): string => {
   const expected = parentSchema['x-expected'];
   switch (keyword) {
@@ -55,6 +61,14 @@ const messageOf = ({ keyword, message, params, parentSchema = {} }: SchemaFault)
       return parentSchema.patternProperties
         ? `is not a name that may stand here: names are ${parentSchema['x-expected-names'] ?? 'of the form that the documents describe'}`
         : unknownFieldMessage(Object.keys(parentSchema.properties ?? {}));
+    case 'enum':
+      return `must be ${expected ?? oneOf((params as { allowedValues: readonly unknown[] }).allowedValues)}`;
+    case 'uniqueItems': {
+      const { i, j } = params as { i: number; j: number };
+      return `must not hold anything twice: [${Math.max(i, j)}] is [${Math.min(i, j)}] again`;
+    }
+    case 'minProperties':
+      return `must have at least ${(params as { limit: number }).limit} of its fields`;
     default:
       return message ?? 'is not valid';
   }

@@ -2,7 +2,7 @@
 import { instantArray, textArray } from '#platform/stores/array-parameters.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { periodIdOf } from '#schemas/billing-period.ts';
-import type { IntervalUnit } from '#schemas/interval.ts';
+import type { Interval, IntervalUnit } from '#schemas/interval.ts';
 import { monthFromText } from '#schemas/period.ts';
 import { type CutPeriod, periodsOfMonth } from '#schemas/subscription.ts';
 
@@ -53,6 +53,7 @@ export type FreshPeriod = CutPeriod & {
   readonly customerId: string;
   readonly planVersionId: string;
   readonly currency: string;
+  readonly interval: Interval;
   readonly timeZone: string;
 };
 
@@ -68,6 +69,7 @@ export const freshPeriods = async (
     new Date(monthFromText(month)?.end ?? 0),
     ...parameters,
   ]);
+  const periodsOf = periodsOfMonth(month);
   const periods = rows.flatMap((row) => {
     const cycle = {
       interval: { unit: row.interval_unit, count: row.interval_count },
@@ -75,13 +77,14 @@ export const freshPeriods = async (
       timeZone: row.time_zone,
     };
     const time = { startedAt: row.started_at.getTime(), endedAt: row.ended_at?.getTime() ?? null, cycle };
-    return periodsOfMonth(time, month).map((period) => ({
+    return periodsOf(time).map((period) => ({
       ...period,
       id: periodIdOf(row.id, period.billing.start, period.segment),
       subscriptionId: row.id,
       customerId: row.customer_id,
       planVersionId: row.plan_version_id,
       currency: row.currency,
+      interval: cycle.interval,
       timeZone: row.time_zone,
     }));
   });

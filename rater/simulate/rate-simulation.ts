@@ -21,7 +21,7 @@ import { monthsOf, type SimulationFailure } from '#schemas/simulation.ts';
 import { measureShard, type RatePorts, StreamBehindError, takeWatermark } from '../run/rate-period.ts';
 import type { PeriodsToSum } from './charge-sums.ts';
 import { sharedSpans } from './shared-spans.ts';
-import { type SimulatedMonth, type SimulatedPeriod, simulatedPeriods } from './simulated-periods.ts';
+import { type SimulatedMonth, type SimulatedPeriod, simulatedPeriods, type Unfit } from './simulated-periods.ts';
 import { type SimulationSummaryJson, type SummedUp, summarize } from './summarize.ts';
 
 /** A simulation that waits for its next step outside of shards. */
@@ -136,12 +136,12 @@ export const advanceSimulation = async (ports: SimulatePorts, shardSizeMax: numb
   }
 };
 
-/** What a customer is charged in a currency, by plan; undefined where a plan has no price in it. */
+/** What a customer is charged in a currency, by plan, or why a plan can't charge some of its time. */
 type Charged = {
   readonly customerId: string;
   readonly externalId: string;
   readonly currency: Currency;
-  readonly byPlan: (Amount | undefined)[];
+  readonly byPlan: (Amount | Unfit)[];
 };
 
 type ChargedByKey = Map<string, Charged>;
@@ -166,8 +166,11 @@ const rateMonth = async (
   for (const span of simulated.spans) {
     const { customerId, customerExternalId: externalId, currency } = span;
     const key = keyOf(customerId, currency);
-    if (charged.has(key)) continue;
-    const byPlan = simulated.plans.map((planOf) => (planOf(span) ? zeroAmount : undefined));
+    const soFar = charged.get(key)?.byPlan;
+    const byPlan = simulated.plans.map((planOf, plan) => {
+      const found = planOf(span);
+      return typeof found === 'string' ? found : (soFar?.[plan] ?? zeroAmount);
+    });
     charged.set(key, { customerId, externalId, currency, byPlan });
   }
   const measured = await measureShard(
@@ -195,28 +198,32 @@ const rateMonth = async (
       const one = charged.get(keyOf(of.customerId, of.currency));
       const sum = sums[index]?.[at];
       assert(one && sum !== undefined, `the sum of ${billingPeriodId} is there`);
-      one.byPlan[plan] = addAmounts(one.byPlan[plan] ?? zeroAmount, sum);
+      const soFar = one.byPlan[plan] ?? zeroAmount;
+      one.byPlan[plan] = typeof soFar === 'string' ? soFar : addAmounts(soFar, sum);
     }
 };
 
-const failureOf = (baseline: Amount | undefined, amount: Amount | undefined): SimulationFailure | null => {
-  if (amount === undefined) return 'candidate_not_priced';
-  return baseline === undefined ? 'baseline_not_priced' : null;
+const failureOf = (baseline: Amount | Unfit, amount: Amount | Unfit): SimulationFailure | null => {
+  if (typeof amount === 'string') return `candidate_${amount}`;
+  return typeof baseline === 'string' ? `baseline_${baseline}` : null;
 };
+
+const amountOf = (charged: Amount | Unfit): Amount | null => (typeof charged === 'string' ? null : charged);
 
 const sumsOf = (shard: SimulationShard, charged: ChargedByKey): SimulatedSum[] => {
   const numbers = new Map(shard.customerIds.map((id, index) => [id, shard.firstCustomer + index]));
-  return [...charged.values()].flatMap(({ customerId, externalId, currency, byPlan: [baseline, ...amounts] }) =>
-    amounts.map((amount, index) => ({
-      customerNumber: numbers.get(customerId) as number,
-      customerId,
-      externalId,
-      candidate: index + 1,
-      currency,
-      baseline: baseline ?? null,
-      amount: amount ?? null,
-      failure: failureOf(baseline, amount),
-    })),
+  return [...charged.values()].flatMap(
+    ({ customerId, externalId, currency, byPlan: [baseline = zeroAmount, ...amounts] }) =>
+      amounts.map((amount, index) => ({
+        customerNumber: numbers.get(customerId) as number,
+        customerId,
+        externalId,
+        candidate: index + 1,
+        currency,
+        baseline: amountOf(baseline),
+        amount: amountOf(amount),
+        failure: failureOf(baseline, amount),
+      })),
   );
 };
 

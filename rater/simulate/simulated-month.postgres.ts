@@ -4,6 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
+import { isSameLength } from '#schemas/billing-cycle.ts';
+import { billingIntervalOf } from '#schemas/charge-times.ts';
+import type { IntervalUnit } from '#schemas/interval.ts';
 import { monthNameOf } from '#schemas/period.ts';
 import { chargeJsonIn } from '#schemas/plan.ts';
 import type { ChosenCustomers, SimulatedPlan, SimulatedPlans } from '#schemas/simulation.ts';
@@ -30,13 +33,15 @@ type SpanRow = {
   span_end: Date;
   billing_start: Date;
   billing_end: Date;
+  interval_unit: IntervalUnit;
+  interval_count: number;
   time_zone: string;
 };
 
 // What was cut before is as it was cut, by the plan version that it was cut for.
 const selectSpans = `
 SELECT p.subscription_id, p.customer_id, s.currency, p.plan_version_id, p.segment, p.span_start, p.span_end,
-  p.billing_start, p.billing_end, s.time_zone
+  p.billing_start, p.billing_end, s.interval_unit, s.interval_count, s.time_zone
 FROM billing_periods p JOIN subscriptions s ON s.organization_id = p.organization_id AND s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.billing_month = $2 AND p.customer_id = ANY ($3)
   AND ($4::text IS NULL OR s.plan_version_id IN (SELECT n.id FROM plan_versions n WHERE n.plan_id = $4))`;
@@ -65,6 +70,7 @@ const spansOf = async (
       segment: row.segment,
       span: { start: row.span_start.getTime(), end: row.span_end.getTime() },
       billing: { start: row.billing_start.getTime(), end: row.billing_end.getTime() },
+      interval: { unit: row.interval_unit, count: row.interval_count },
       timeZone: row.time_zone,
     })),
     ...fresh,
@@ -78,7 +84,7 @@ const spansOf = async (
   return names.rows.flatMap(({ id, external_id: customerExternalId }) =>
     (ofCustomer.get(id) ?? [])
       .toSorted(bySubscription)
-      .map(({ subscriptionId, customerId, currency, planVersionId, segment, span, billing, timeZone }) => ({
+      .map(({ subscriptionId, customerId, currency, planVersionId, segment, span, billing, interval, timeZone }) => ({
         subscriptionId,
         customerId,
         customerExternalId,
@@ -87,6 +93,7 @@ const spansOf = async (
         segment,
         span,
         billing,
+        interval,
         timeZone,
       })),
   );
@@ -119,9 +126,11 @@ const planOfTerms = ({ terms: { currency, charges, ...terms }, version }: Simula
     charges: [...charges],
     terms,
   });
+  const interval = billingIntervalOf(charges);
   return (span) => {
+    if (!isSameLength(interval, span.interval)) return 'other_interval';
     const found = priced(span.currency);
-    return found && { ...found, planVersionId: planNameOf(plan) };
+    return found ? { ...found, planVersionId: planNameOf(plan) } : 'not_priced';
   };
 };
 

@@ -3,6 +3,7 @@
  * Pure.
  */
 import type { Currency } from '#schemas/currency.ts';
+import type { Interval } from '#schemas/interval.ts';
 import type { Period } from '#schemas/period.ts';
 import { type ProrationPolicy, prorationOf } from '#schemas/proration.ts';
 import type { PinnedMeter } from '../run/measures.ts';
@@ -17,6 +18,7 @@ export type SubscribedSpan = {
   readonly span: Period;
   /** The period of its cycle. */
   readonly billing: Period;
+  readonly interval: Interval;
   readonly timeZone: string;
   readonly segment: number;
   /** What the subscription is charged by then. */
@@ -28,8 +30,14 @@ type Charged = Pick<BillablePeriod, 'planId' | 'planVersionId' | 'charges' | 'st
   readonly prorated: ProrationPolicy;
 };
 
-/** What is charged for a span; undefined where there is no price in its currency. */
-export type PlanOfSpan = (span: SubscribedSpan) => Charged | undefined;
+/**
+ * Why a plan can't charge a span: it has no price in its currency, or charges for periods of another length. A year's
+ * price would be charged for a month there.
+ */
+export type Unfit = 'not_priced' | 'other_interval';
+
+/** What is charged for a span, or why nothing can be. */
+export type PlanOfSpan = (span: SubscribedSpan) => Charged | Unfit;
 
 /** By plan: 0 is the baseline, then come the candidates. */
 export type SimulatedMonth = {
@@ -41,12 +49,12 @@ export type SimulatedMonth = {
 /** A period with the plan that it is rated under. */
 export type SimulatedPeriod = { readonly plan: number; readonly of: SubscribedSpan; readonly period: BillablePeriod };
 
-/** Where a plan has no price in the currency of a span, it has no period there. */
+/** Where a plan can't charge a span, it has no period there. */
 export const simulatedPeriods = ({ spans, plans }: SimulatedMonth): SimulatedPeriod[] =>
   plans.flatMap((planOf, plan) =>
     spans.flatMap((of) => {
       const charged = planOf(of);
-      if (!charged) return [];
+      if (typeof charged === 'string') return [];
       const { span, billing, timeZone, segment, subscriptionId, customerId, customerExternalId, currency } = of;
       const { prorated, ...charges } = charged;
       const proration = prorationOf(prorated, billing, span, timeZone);

@@ -84,6 +84,7 @@ export const Decimal = formed('^-?[0-9]+(\\.[0-9]+)?$', 'a decimal such as "0.5"
 export const CurrencyCode = Type.Enum([...currencies], {
   title: 'Currency',
   description: 'An active ISO 4217 code that has a minor unit.',
+  'x-expected': 'an active ISO 4217 code that has a minor unit, such as USD',
 });
 /** A sequence of the stream, in answers and requests alike: a JSON number loses digits of it in some readers. */
 export const Sequence = formed('^[0-9]{1,19}$', 'a sequence of the stream, in 1 to 19 digits', {

@@ -167,10 +167,10 @@ export const PlanVersionPatchDocument = Type.Object(newTerms, {
 /**
  * Charges as answers hold them: canonical, so with every field that has a default, and `meter: null` for a flat one.
  */
-export const ChargesAnswer = chargeSchemas('');
+const ChargesAnswer = chargeSchemas('');
 
 /** Stored charges as answers hold them. */
-export const chargesToAnswer = (charges: readonly ChargeJson[]) =>
+const chargesToAnswer = (charges: readonly ChargeJson[]) =>
   charges.map((charge) => ({ ...defaultTimes, ...charge, currency_options: charge.currency_options ?? {} }));
 
 /** What a version charges, as answers hold it. */

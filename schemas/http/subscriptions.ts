@@ -20,6 +20,7 @@ import {
   TimeZone,
 } from '#schemas/http/fields.ts';
 import { intervalSchema } from '#schemas/http/plan-terms.ts';
+import { subscriptionStates } from '#schemas/subscription-state.ts';
 
 const newSubscriptionExample = {
   customer_id: customerExample.external_id,
@@ -36,6 +37,7 @@ export const subscriptionExample = {
   state: 'active',
   started_at: exampleMonth.start,
   ended_at: null,
+  cancellation: null,
   billing_cycle: {
     interval: { unit: 'month', count: 1 },
     anchor: '2000-01-01T00:00:00.000',
@@ -93,6 +95,28 @@ export const SubscriptionPatch = Type.Object(
   { ...closed, title: 'SubscriptionPatch', examples: [{ metadata: { contract: '2026-117' } }] },
 );
 
+const Reason = formed('^[^\\u0000-\\u001f\\u007f]{1,500}$', '1 to 500 characters, none of them a control character');
+
+export const SubscriptionCancellation = Type.Object(
+  {
+    at: Type.Optional(
+      Type.String({
+        maxLength: 64,
+        description:
+          '`now`, `period_end` (the default: the end of the current billing period), or an instant that is not past. One that has not begun never begins, whatever is said.',
+        examples: ['period_end'],
+      }),
+    ),
+    reason: Type.Optional(Reason),
+  },
+  { ...closed, title: 'SubscriptionCancellation', examples: [{ at: 'period_end', reason: 'too expensive' }] },
+);
+
+const Cancellation = Type.Object(
+  { requested_at: Instant, effective_at: Instant, reason: nullable(Reason) },
+  { ...closed, title: 'Cancellation' },
+);
+
 export const Subscription = Type.Object(
   {
     id: idOf('sub'),
@@ -101,9 +125,15 @@ export const Subscription = Type.Object(
     plan_code: Code,
     plan_version_id: idOf('plv'),
     currency: CurrencyCode,
-    state: Type.Enum(['active', 'ended'], { title: 'SubscriptionState' }),
+    state: Type.Enum([...subscriptionStates], {
+      title: 'SubscriptionState',
+      description: 'Follows from the times and the hour: docs/subscriptions.md.',
+    }),
     started_at: Instant,
-    ended_at: nullable(Instant),
+    ended_at: nullable(
+      Type.Unsafe<string>({ ...Instant, description: 'May lie ahead, where a cancellation waits to take effect.' }),
+    ),
+    cancellation: nullable(Cancellation),
     billing_cycle: BillingCycle,
     current_period: Period,
     ...resourceFields,

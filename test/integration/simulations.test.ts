@@ -268,6 +268,36 @@ describe('a simulation', () => {
     expect(other.summary.candidates[0].currencies[1].revenue).toMatchObject({ baseline: '20.00', amount: '10.00' });
   });
 
+  it('charges nobody by periods of another length, and tells who has them', async () => {
+    const every = (unit: string, count: number) => ({ ...flat('12.00'), billing_interval: { unit, count } });
+    const code = `daily-${unique()}`;
+    await made('/v1/plans', { code, name: 'Daily', currency: 'USD', charges: [every('day', 1)] });
+    const { id, customer } = await subscriber('llm-pro', []);
+    const body = await simulate({
+      customers: { ids: [id] },
+      candidates: [inline('Yearly', every('year', 1)), { plan: code }, inline('Monthly', flat('12.00'))],
+    });
+    const failure = { customer_id: id, external_id: customer, currency: 'USD', code: 'candidate_other_interval' };
+    expect(body.summary.candidates.map(({ failures }: { failures: unknown }) => failures)).toEqual([
+      [failure],
+      [failure],
+      [],
+    ]);
+    expect(body.summary.baseline.revenue).toEqual([{ currency: 'USD', amount: '20.00' }]);
+    expect(body.summary.candidates[2].currencies[0].revenue).toMatchObject({ amount: '12.00' });
+    // With a subscription by the day beside it, a part of what the customer is charged can't be compared.
+    await made('/v1/subscriptions', { customer_id: customer, plan: code, started_at: span.from });
+    const both = await simulate({ customers: { ids: [id] }, baseline: { plan: code }, candidates: [{ plan: code }] });
+    expect(both.summary.baseline.revenue).toEqual([{ currency: 'USD', amount: '0.00' }]);
+    expect(both.summary.candidates[0].failures).toEqual([failure]);
+    const daily = await simulate({
+      customers: { plan: code },
+      baseline: { plan: 'llm-pro' },
+      candidates: [inline('Also daily', every('day', 1))],
+    });
+    expect(daily.summary.candidates[0].failures).toEqual([{ ...failure, code: 'baseline_other_interval' }]);
+  });
+
   it('of nobody, and of customers without usage, comes to an end', async () => {
     const { id } = await made('/v1/customers', { external_id: `c-${unique()}`, name: 'C' });
     const nobody = await simulate({ customers: { ids: [id] }, candidates: [{ plan: 'llm-pro' }] });

@@ -79,6 +79,12 @@ type ExampleOf = (api: Call, objects: Objects) => Promise<Example>;
 const customer = () => ({ external_id: `example-${unique()}`, name: 'An example' });
 const idOf = async (api: Call, path: string, body: unknown): Promise<string> => (await api('POST', path, body)).body.id;
 
+const newSubscription = async (api: Call) => ({
+  customer_id: await idOf(api, '/v1/customers', customer()),
+  plan: llmProPlan.code,
+});
+const subscriptionOf = async (api: Call): Promise<string> => idOf(api, '/v1/subscriptions', await newSubscription(api));
+
 /** The path of a draft of a new plan, whose first version is active. */
 const draft = async (api: Call): Promise<string> => {
   const path = `/v1/plans/${await idOf(api, '/v1/plans', { ...llmProPlan, code: `p-${unique()}` })}/versions`;
@@ -127,11 +133,17 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   getCustomerUsage: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/usage` }),
   getCustomerEntitlements: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/entitlements` }),
   listCustomerInvoices: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/invoices` }),
-  createSubscription: async (api) => ({
-    path: '/v1/subscriptions',
-    body: { customer_id: await idOf(api, '/v1/customers', customer()), plan: llmProPlan.code },
-  }),
+  createSubscription: async (api) => ({ path: '/v1/subscriptions', body: await newSubscription(api) }),
   getSubscription: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}` }),
+  cancelSubscription: async (api) => ({
+    path: `/v1/subscriptions/${await subscriptionOf(api)}/cancel`,
+    body: { at: 'period_end', reason: 'too expensive' },
+  }),
+  undoSubscriptionCancellation: async (api) => {
+    const path = `/v1/subscriptions/${await subscriptionOf(api)}`;
+    await api('POST', `${path}/cancel`, {});
+    return { path: `${path}/undo-cancel` };
+  },
   getSubscriptionUsage: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/usage` }),
   getSubscriptionEntitlements: async (_, { subscription }) => ({
     path: `/v1/subscriptions/${subscription}/entitlements`,

@@ -47,6 +47,7 @@ export const useCases = new Set([
   'api/runs/ask-for-rating-run.ts',
   'api/runs/run-scope.ts',
   'api/runs/wait-for-run.ts',
+  'api/subscriptions/cancel-subscription.ts',
   'api/subscriptions/start-subscription.ts',
   'api/events/read-fate.ts',
   'api/events/search-events.ts',

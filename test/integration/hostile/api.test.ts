@@ -370,6 +370,32 @@ describe('many at once', () => {
     expect(answers.map(({ status }) => status).toSorted()).toEqual([201, ...Array.from({ length: 49 }, () => 409)]);
   });
 
+  it('no body, with a type and without, is a refusal of routes that need one, and none of the others', async () => {
+    type Operation = { readonly requestBody?: { readonly required: boolean } };
+    const { paths } = (await pipeline.api('GET', '/openapi.json')).body as {
+      paths: Record<string, Record<string, Operation>>;
+    };
+    const operations = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.entries(methods)
+        .filter(([method]) => ['post', 'patch', 'delete'].includes(method))
+        .map(([method, { requestBody }]) => ({
+          method: method.toUpperCase(),
+          path: path.replace('{version_number}', '99').replaceAll(/\{\w+\}/g, 'nobody'),
+          needsBody: requestBody?.required ?? false,
+        })),
+    );
+    expect(operations.length).toBeGreaterThan(30);
+    for (const { method, path, needsBody } of operations) {
+      const [typed, untyped] = [
+        await raw('api', method, path, Buffer.alloc(0)),
+        await raw('api', method, path, Buffer.alloc(0), { 'content-type': '' }),
+      ];
+      expect(untyped.status, `${method} ${path}`).toBeLessThan(500);
+      if (needsBody) expect(typed, `${method} ${path}`).toEqual({ status: 400, code: 'MALFORMED_BODY' });
+      else expect(typed, `${method} ${path}`).toEqual({ status: 404, code: expect.stringMatching(/_NOT_FOUND$/) });
+    }
+  });
+
   it('2,000 hostile requests leave both processes alive and no larger', async () => {
     const attacks = [
       () => raw('api', 'POST', '/v1/customers', nested(20_000, '[', ']')),

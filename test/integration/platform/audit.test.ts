@@ -61,7 +61,7 @@ describe('[I28] the audit log', () => {
       // What processes bring to its end meanwhile has entries of theirs.
       expect(await total(`actor=${actor.id}`)).toBe(expected);
       const [entry] = written;
-      const isNew = method === 'POST' && !/(activate|archive)$/.test(path);
+      const isNew = method === 'POST' && !/(activate|archive|cancel)$/.test(path);
       expect(entry).toMatchObject({
         actor: actor.id,
         result: String(answer.status),

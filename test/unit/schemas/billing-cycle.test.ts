@@ -7,6 +7,7 @@ import {
   boundaryOf,
   calendarAnchor,
   daysAtLeast,
+  isSameLength,
   periodAt,
   periodNumberAt,
   periodOfCycle,
@@ -220,6 +221,17 @@ describe('[I14] every instant lies in exactly one period', () => {
       }),
       { numRuns: scaled(300) },
     );
+  });
+
+  it.each([
+    [{ unit: 'month', count: 12 }, { unit: 'year', count: 1 }, true],
+    [{ unit: 'month', count: 3 }, { unit: 'quarter', count: 1 }, true],
+    [{ unit: 'day', count: 14 }, { unit: 'week', count: 2 }, true],
+    [{ unit: 'month', count: 1 }, { unit: 'year', count: 1 }, false],
+    [{ unit: 'day', count: 28 }, { unit: 'month', count: 1 }, false],
+  ] as const)('%o are as long as %o: %s', (one, other, same) => {
+    expect(isSameLength(one, other)).toBe(same);
+    expect(isSameLength(other, one)).toBe(same);
   });
 
   it('those of the calendar are the months that everything else is counted by', () => {

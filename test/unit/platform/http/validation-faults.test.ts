@@ -9,6 +9,7 @@ import { faultOptions, validationFaults } from '#platform/http/validation-faults
 import { unknownFieldMessage } from '#schemas/fault.ts';
 import { NewCustomer } from '#schemas/http/customers.ts';
 import { EventsQuery, ValidationQuery } from '#schemas/http/events.ts';
+import { CurrencyCode } from '#schemas/http/fields.ts';
 import { definedRoutes } from '../../../support/api-routes.ts';
 
 const judging = [
@@ -86,6 +87,30 @@ describe('a fault', () => {
     expect(faultsOf(schema, { email: 1 })).toEqual([{ field: 'email', code: 'wrong_type', message: 'must be string' }]);
     expect(faultsOf(Type.Object({ only: Type.Null() }), { only: 1 })).toMatchObject([
       { field: 'only', code: 'wrong_type' },
+    ]);
+  });
+
+  it('of a value that is none of some names them, and of too many says where they stand', () => {
+    const schema = Type.Object({ tiers: Type.Enum(['restart', 'continue']), currency: CurrencyCode });
+    expect(faultsOf(schema, { tiers: 'x', currency: 'usd' })).toEqual([
+      { field: 'tiers', code: 'not_allowed', message: 'must be one of restart, continue' },
+      {
+        field: 'currency',
+        code: 'not_allowed',
+        message: 'must be an active ISO 4217 code that has a minor unit, such as USD',
+      },
+    ]);
+    const many = Type.Enum(Array.from({ length: 21 }, (_, index) => `v${index}`));
+    expect(faultsOf(many, 'x')).toMatchObject([{ message: 'must be one of the values that the documents list' }]);
+  });
+
+  it('of a list that names one twice says which, and of an object that has nothing that it must have something', () => {
+    const names = Type.Array(Type.String(), { uniqueItems: true });
+    expect(faultsOf(Type.Object({ names }), { names: ['a', 'b', 'a'] })).toEqual([
+      { field: 'names', code: 'unique_items', message: 'must not hold anything twice: [2] is [0] again' },
+    ]);
+    expect(faultsOf(Type.Object({}, { minProperties: 1 }), {})).toMatchObject([
+      { field: 'body', message: 'must have at least 1 of its fields' },
     ]);
   });
 
