@@ -69,7 +69,8 @@ describe('[I11] [I12] [I13] [I15] [I19] random organizations', () => {
   it('had every model, aggregation, rounded half and fate', () => {
     const billed = [...meteredModels, 'flat', ...aggregations, 'price_spans', 'minimum_commitment', 'spend_cap'];
     const halves = ['half_up', 'half_even'];
-    expect([...seen].sort()).toEqual([...billed, ...halves, 'billed', ...reasons].sort());
+    const credits = ['credits', 'credits, cut'];
+    expect([...seen].sort()).toEqual([...billed, ...halves, ...credits, 'billed', ...reasons].sort());
   });
 
   it('are rated again to the same bytes and hashes by one process in other shards, another time zone and another language', async () => {

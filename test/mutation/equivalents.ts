@@ -104,9 +104,15 @@ export const equivalents: readonly Equivalent[] = [
   },
   {
     path: 'schemas/billing-cycle.ts',
-    within: 'while (boundaryOf(cycle, n) > instant)',
-    changes: ['> -> >='],
+    within: 'while (at(n) > instant)',
+    changes: ['> -> >=', '1 -> (1 + 1)'],
     reason: 'the search that follows goes forward again',
+  },
+  {
+    path: 'schemas/billing-cycle.ts',
+    within: 'while (at(n + 1) <= instant)',
+    changes: ['<= -> <'],
+    reason: 'at the very boundary the clock shows its date, so the search begins there or behind it',
   },
   {
     path: 'rater/price/matrix.ts',

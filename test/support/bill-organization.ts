@@ -104,13 +104,14 @@ export const billOrganization = async (
       rounding,
       unmeasured,
     }));
-    for (const { model, aggregation, priceSpans, precise, amount, rounding } of expected.lines) {
+    for (const { charge, model, aggregation, priceSpans, precise, amount, rounding } of expected.lines) {
       if (precise.isZero()) continue;
       const { currency } = expected;
       if (amount !== printed(precise, currency, rounding === 'half_up' ? 'half_even' : 'half_up')) kinds.add(rounding);
       kinds.add(model);
       if (aggregation !== null) kinds.add(aggregation);
       if (priceSpans > 1) kinds.add('price_spans');
+      if (charge.startsWith('credits')) kinds.add(priceSpans > 1 ? 'credits, cut' : 'credits');
     }
     expect({ lines: told, total: body.total, currency: body.currency }).toEqual({
       lines: worked,
@@ -125,6 +126,14 @@ export const billOrganization = async (
     switch (step.does) {
       case 'rounding':
         return change('/v1/organization', { rounding: step.rounding });
+      case 'credit unit':
+        await make('/v1/credit-units', { code: step.unit, name: step.unit });
+        return;
+      case 'credit rate': {
+        const effective_from = new Date(step.fromMs).toISOString();
+        await make(`/v1/credit-units/${step.unit}/rates`, { effective_from, unit: step.of, amount: step.amount });
+        return;
+      }
       case 'meter':
         await make('/v1/meters', step.meter);
         return;

@@ -1,11 +1,12 @@
 /**
  * A brute-force biller: from what was asked of an organization, in order, it works out what every answer has to say,
  * all invoices and the fate of every event. Written from the documents: docs/prices.md, metering.md, ingest.md,
- * invoices.md, corrections.md, reconciliation.md, catalog.md, price-overrides.md. Plain loops over everything, and no
- * code of the product.
+ * invoices.md, corrections.md, reconciliation.md, catalog.md, price-overrides.md, cost-books.md. Plain loops over
+ * everything, and no code of the product.
  */
 
 import type { Decimal } from 'decimal.js';
+import { type CreditRate, creditSpans } from './brute-credits.ts';
 import { type PriceSpan, printed, type Rounding, rateSpans } from './brute-prices.ts';
 import {
   amountSaid,
@@ -47,6 +48,8 @@ export type Override = {
 export type Step =
   /** Of lines that are rated from now on. */
   | { readonly does: 'rounding'; readonly rounding: Rounding }
+  | { readonly does: 'credit unit'; readonly unit: string }
+  | ({ readonly does: 'credit rate' } & CreditRate)
   | { readonly does: 'meter'; readonly meter: Json }
   | { readonly does: 'change meter'; readonly code: string; readonly fields: Json }
   | { readonly does: 'plan'; readonly plan: Json }
@@ -144,6 +147,7 @@ export const createBiller = (nowMs: number) => {
   const subscriptions: Subscription[] = [];
   const versions = new Map<string, Version[]>();
   const overrides: Override[] = [];
+  const rates: CreditRate[] = [];
   const billed: Billed[] = [];
   const told = { received: 0, accepted: 0, duplicates: 0, conflicts: 0, rejected: 0 };
   const amended = { voided: 0, replaced: 0 };
@@ -239,6 +243,10 @@ export const createBiller = (nowMs: number) => {
   ): PriceSpan[] => {
     const options = (charge.currency_options ?? {}) as Readonly<Record<string, Json>>;
     const own = options[currency] ?? (charge.price as Json);
+    if (charge.credit_unit !== undefined) {
+      const isCut = hasParts(meter) && ['per_unit', 'graduated', 'package'].includes(own.model as string);
+      return creditSpans(own, charge.credit_unit as string, currency, { start, end }, rates, isCut);
+    }
     const of = overrides.filter((one) => {
       const isOfThis = one.plan === plan.code && one.charge === charge.code && one.currency === currency;
       return isOfThis && (one.customer ?? customer) === customer;
@@ -401,6 +409,11 @@ export const createBiller = (nowMs: number) => {
       switch (next.does) {
         case 'rounding':
           rounding = next.rounding;
+          return {};
+        case 'credit unit':
+          return {};
+        case 'credit rate':
+          rates.push(next);
           return {};
         case 'meter':
           meters.set(next.meter.code as string, next.meter);

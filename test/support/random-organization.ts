@@ -7,12 +7,14 @@ import { type Json, Numeral } from './brute-usage.ts';
 import {
   addsUp,
   createRandom,
+  creditUnits,
   currencies,
   dimensionValues,
   eventNames,
   type Model,
   type Random,
   randomCharges,
+  randomCredits,
   randomFilter,
   randomHalves,
   randomMeter,
@@ -96,6 +98,8 @@ type World = {
   readonly random: Random;
   /** What rounding is about is drawn here. */
   readonly ofRounding: Random;
+  /** And here what credits are about. */
+  readonly ofCredits: Random;
   readonly months: readonly Month[];
   readonly customers: string[];
   readonly plans: Map<string, RandomPlan>;
@@ -200,8 +204,32 @@ const endSubscription = (world: World): Step[] => {
   return [{ does: 'end subscription', subscription: number, atMs }];
 };
 
+/** What credits are worth, mostly from some moment within the months on. */
+const creditSteps = ({ ofCredits: random, months }: World): Step[] => {
+  const [first, last] = [months[0] as Month, months.at(-1) as Month];
+  const fromMs = (): number =>
+    random.chance(0.7)
+      ? random.int(first.start, last.end - 1)
+      : random.pick([first.start - 1, random.pick(months).start]);
+  const rate = (unit: string, of: string, amount: string): Step => ({
+    does: 'credit rate',
+    unit,
+    of,
+    amount,
+    fromMs: fromMs(),
+  });
+  const [plain, packed] = creditUnits;
+  return [
+    ...creditUnits.map((unit): Step => ({ does: 'credit unit', unit })),
+    ...currencies.flatMap((currency) =>
+      random.times(random.int(3, 7), () => rate(plain, currency, `0.${random.int(1, 999)}`)),
+    ),
+    ...random.times(random.int(1, 5), () => rate(packed, plain, `${random.int(0, 20)}.${random.int(1, 9)}`)),
+  ];
+};
+
 const catalog = (world: World): Step[] => {
-  const { random, ofRounding, plans } = world;
+  const { random, ofRounding, ofCredits, plans } = world;
   const offset = random.int(0, 8);
   // The first two add up, so that every organization can have events with a price of their own.
   const meters = random.times(meterCount, (place) =>
@@ -213,13 +241,17 @@ const catalog = (world: World): Step[] => {
     const code = `plan-${index}`;
     const charges = randomCharges(random, named, priced);
     plans.set(code, { meters: named, currencies: priced, charges, isOverridden: false });
-    const all = [...charges, ...randomHalves(ofRounding, named[0] as Json, priced)];
+    const all = [
+      ...charges,
+      ...randomHalves(ofRounding, named[0] as Json, priced),
+      randomCredits(ofCredits, ofCredits.pick([...named.slice(0, 2), ...named.slice(0, 2), ...named]), priced),
+    ];
     return {
       does: 'plan',
       plan: { code, name: `Plan ${index}`, currency: priced[0], charges: all, ...randomTerms(random, priced) },
     };
   });
-  return [...named.map((meter): Step => ({ does: 'meter', meter })), ...made];
+  return [...named.map((meter): Step => ({ does: 'meter', meter })), ...creditSteps(world), ...made];
 };
 
 /** What later subscriptions take, and those that there are do not. */
@@ -281,6 +313,7 @@ export const randomOrganization = function* (
   const world: World = {
     random,
     ofRounding,
+    ofCredits: createRandom(seed ^ 0xc4ed17),
     months,
     customers: [],
     plans: new Map(),

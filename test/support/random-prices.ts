@@ -281,6 +281,33 @@ export const randomHalves = (random: Random, { code: meter }: Json, of: readonly
   ];
 };
 
+/** Units of credits: the second is worth some of the first, in which rates say what it is in money. */
+export const creditUnits = ['AIC', 'PACK'] as const;
+/** A charge in one of them: its amounts have so few digits that none is refused. */
+export const randomCredits = (random: Random, { code: meter }: Json, of: readonly string[]): Json => {
+  const some = (): string => `${random.int(0, 30)}.${digits(random, 2)}`;
+  const model = random.pick(['flat', 'per_unit', 'per_unit', 'graduated', 'graduated', 'package', 'package', 'volume']);
+  const tiersOf = (): Json[] =>
+    [String(random.int(1, 4)), null].map((up_to) => ({ up_to, unit_amount: some(), flat_amount: some() }));
+  const price = (): Json => ({
+    model,
+    ...(model === 'flat' && { amount: some() }),
+    ...(model === 'per_unit' && { unit_amount: some(), free_units: String(random.int(0, 2)) }),
+    ...(model === 'package' && { package_amount: some(), package_size: '3' }),
+    ...((model === 'graduated' || model === 'volume') && { tiers: tiersOf() }),
+    ...(model !== 'flat' && maybe(random, 0.2, () => ({ maximum_amount: `${random.int(1, 90)}.5` }))),
+  });
+  const [, ...others] = of;
+  return {
+    code: `credits-${model.replace('_', '-')}`,
+    name: 'In credits',
+    ...(model !== 'flat' && { meter }),
+    credit_unit: random.pick(creditUnits),
+    price: price(),
+    ...(others.length > 0 && { currency_options: Object.fromEntries(others.map((currency) => [currency, price()])) }),
+  };
+};
+
 /** A price in each of the currencies, all of one model; the first currency is the plan's own. */
 export const randomCharges = (random: Random, meters: readonly Json[], of: readonly string[]): Json[] =>
   random.times(random.int(2, 8), (index) => {

@@ -110,6 +110,15 @@ describe('clocks that are set', () => {
     expect(boundaryOf(cycleOf('2026-10-25T02:30:00', 'day', 1, 'Europe/Berlin'), 0)).toBe(at('2026-10-25T00:30:00Z'));
   });
 
+  it('a month has begun where its midnight is over, though the clock shows the day before again', () => {
+    // St. John's set its clock from 00:01 on the 1st of November, 02:31Z, back to 23:01 on the 31st of October.
+    const stJohns = cycleOf('2009-10-01T00:00:00', 'month', 1, 'America/St_Johns');
+    const numbers = ['02:29:59.999', '02:30:00', '02:31:00', '03:29:00', '03:31:00'].map((time) =>
+      periodNumberAt(stJohns, at(`2009-11-01T${time}Z`)),
+    );
+    expect(numbers).toEqual([0, 1, 1, 1, 1]);
+  });
+
   it('a day that a zone left out is no period: Apia had no 2011-12-30', () => {
     const apia = cycleOf('2011-12-28T00:00:00', 'day', 1, 'Pacific/Apia');
     expect([0, 1, 2, 3].map((n) => periodOfCycle(apia, n))).toEqual([
@@ -189,6 +198,13 @@ describe('[I14] every instant lies in exactly one period', () => {
             expect(periodAt(cycle, end).start).toBe(end);
           }
     }
+  });
+
+  it('periods over a time are those that it has an instant of: none that begins as it ends', () => {
+    const daily = cycleOf('2026-01-01T00:00:00', 'day');
+    const [start, end] = [at('2026-01-02T00:00:00Z'), at('2026-01-04T00:00:00Z')];
+    const days = (from: number, to: number) => [...periodsOver(daily, { start: from, end: to })].length;
+    expect([days(start, end), days(start, end + 1), days(start - 1, end)]).toEqual([2, 3, 3]);
   });
 
   it('periods over a time tile it: each begins where the one before it ends', () => {
