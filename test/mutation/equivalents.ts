@@ -244,12 +244,6 @@ export const equivalents: readonly Equivalent[] = [
   },
   { path: 'rater/price/volume.ts', within: 'the last tier has no bound', changes: ['removed'], reason: alwaysHolds },
   {
-    path: 'schemas/price/dynamic.ts',
-    within: 'propertyFaultCode(value);',
-    changes: ['value === undefined -> false'],
-    reason: 'that function says the same of what is missing',
-  },
-  {
     path: 'schemas/price/field.ts',
     within: "value < 0 ? 'negative'",
     changes: ['< -> <='],
