@@ -82,7 +82,11 @@ export const billedUsage = {
       const amounts = charges
         .filter((charge) => charge.meter === code)
         .map((charge) => amountPropertyIn(chargeJsonIn(charge, currency, own)?.price ?? {}));
-      return [...new Set(amounts)].map((amountProperty) => ({ meter, amountProperty }));
+      // A charge that is damaged hides no usage: what was bound is charged for.
+      return [...new Set(amounts.length > 0 ? amounts : [undefined])].map((amountProperty) => ({
+        meter,
+        amountProperty,
+      }));
     });
   },
 };

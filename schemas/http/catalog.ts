@@ -91,7 +91,7 @@ const State = Type.Enum([...planVersionStates], {
 
 const VersionNumber = Type.Integer({ minimum: 1 });
 const Interval = Type.Enum([...intervalUnits], {
-  title: 'IntervalUnit',
+  title: 'PlanInterval',
   description: 'The unit of the `billing_interval` of the charges, which says how many of them.',
 });
 
