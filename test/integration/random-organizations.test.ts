@@ -60,7 +60,7 @@ describe('[I11] [I12] [I13] [I15] [I19] random organizations', () => {
   it.each(seeds)(
     'are answered, billed and accounted for as plain loops over their events do it: seed %i',
     async (seed) => {
-      const { kinds } = await bill(await addTenant(pipeline), seed, 150);
+      const { kinds } = await bill(await addTenant(pipeline), seed, 110);
       for (const kind of kinds) seen.add(kind);
     },
     300_000,
