@@ -17,6 +17,18 @@ export type BillingCycle = {
   readonly timeZone: string;
 };
 
+/** The columns of a subscription that say it. */
+export type IntervalRow = { readonly interval_unit: IntervalUnit; readonly interval_count: number };
+export type BillingCycleRow = IntervalRow & { readonly billing_anchor: string; readonly time_zone: string };
+
+export const intervalFromRow = (row: IntervalRow): Interval => ({ unit: row.interval_unit, count: row.interval_count });
+
+export const billingCycleFromRow = (row: BillingCycleRow): BillingCycle => ({
+  interval: intervalFromRow(row),
+  anchor: row.billing_anchor,
+  timeZone: row.time_zone,
+});
+
 /** Where periods of the calendar are counted from; a week begins on a Monday. */
 const calendarAnchors: Readonly<Record<IntervalUnit, string>> = {
   day: '2000-01-01T00:00:00.000',

@@ -24,6 +24,9 @@ export const periodOf = (start: Instant, end: Instant): Period => {
   return { start, end };
 };
 
+/** Two columns of a row, which has a half-open period in them. */
+export const periodBetween = (start: Date, end: Date): Period => ({ start: start.getTime(), end: end.getTime() });
+
 export const contains = (period: Period, instant: Instant): boolean => period.start <= instant && instant < period.end;
 
 /** What both share; `undefined` if they only touch or lie apart. */

@@ -67,6 +67,10 @@ export const noGeneralTerms: GeneralTermsJson = {
   add_on: null,
 };
 
+/** That of a version as it is stored. */
+export const prorationIn = (terms: Partial<GeneralTermsJson> | null): ProrationPolicy =>
+  terms?.proration ?? noGeneralTerms.proration;
+
 export const defaultBoundNames = { minimum_commitment: 'Minimum commitment', spend_cap: 'Spend cap' } as const;
 type BoundName = keyof typeof defaultBoundNames;
 

@@ -4,10 +4,10 @@ import { worthOf } from '#schemas/credit-unit.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import { type Amount, parseAmount, parseStoredAmount } from '#schemas/money.ts';
 import { usageNames } from '#schemas/names.ts';
-import { formatPeriod, type Instant, type Period } from '#schemas/period.ts';
+import { formatPeriod, type Instant, type Period, periodBetween } from '#schemas/period.ts';
 import { boundChargeToJson, isPeriodBound, type PeriodBoundName, periodBoundsIn } from '#schemas/period-bound.ts';
 import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
-import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
+import { type GeneralTermsJson, prorationIn } from '#schemas/plan-terms.ts';
 import { priceInMoney } from '#schemas/price/credits.ts';
 import { type PriceJson, priceFromJson, priceToJson } from '#schemas/price/price.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
@@ -128,8 +128,6 @@ const boundInput = (
   return { charge: boundChargeToJson(code, bound), charged: (due.amount - amount) as Amount, measured: [] };
 };
 
-const periodBetween = (start: Date, end: Date): Period => ({ start: start.getTime(), end: end.getTime() });
-
 /** A price in credits as it was rated: what it is in money. */
 const inMoney = (price: PriceJson, rates: LineRow['credit_rates'], ids: readonly string[]): PriceJson => {
   const parsed = priceFromJson(price);
@@ -164,7 +162,7 @@ const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefine
     watermark: row.watermark,
   };
   const billing = periodBetween(row.billing_start, row.billing_end);
-  const proration = prorationOf(row.terms?.proration ?? 'none', billing, span, row.time_zone);
+  const proration = prorationOf(prorationIn(row.terms), billing, span, row.time_zone);
   const prorated = proration ? { proration } : {};
   if (isPeriodBound(row.line.model)) return { ...head, ...prorated, ...boundInput(row, proration, row.line.model) };
   const charge = storedCharge(row);

@@ -1,6 +1,6 @@
 /** Subscriptions: rows of PostgreSQL as subscriptions. */
 import { newId } from '#platform/process/ids.ts';
-import type { IntervalUnit } from '#schemas/interval.ts';
+import { type BillingCycleRow, billingCycleFromRow } from '#schemas/billing-cycle.ts';
 import { lookUpColumn } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { BilledTime } from '#schemas/subscription.ts';
@@ -35,22 +35,19 @@ export type NewSubscription = Pick<
   'customerId' | 'planId' | 'planVersionId' | 'currency' | 'startedAt' | 'cycle' | 'metadata'
 >;
 
-type SubscriptionRow = ResourceRow & {
-  id: string;
-  customer_id: string;
-  plan_id: string;
-  plan_code: string;
-  plan_version_id: string;
-  currency: string;
-  started_at: Date;
-  ended_at: Date | null;
-  canceled_at: Date | null;
-  cancellation_reason: string | null;
-  interval_unit: IntervalUnit;
-  interval_count: number;
-  billing_anchor: string;
-  time_zone: string;
-};
+type SubscriptionRow = ResourceRow &
+  BillingCycleRow & {
+    id: string;
+    customer_id: string;
+    plan_id: string;
+    plan_code: string;
+    plan_version_id: string;
+    currency: string;
+    started_at: Date;
+    ended_at: Date | null;
+    canceled_at: Date | null;
+    cancellation_reason: string | null;
+  };
 
 const fromRow = (row: SubscriptionRow): Subscription => ({
   id: row.id,
@@ -63,16 +60,13 @@ const fromRow = (row: SubscriptionRow): Subscription => ({
   endedAt: row.ended_at?.getTime() ?? null,
   canceledAt: row.canceled_at?.getTime() ?? null,
   cancellationReason: row.cancellation_reason,
-  cycle: {
-    interval: { unit: row.interval_unit, count: row.interval_count },
-    anchor: row.billing_anchor,
-    timeZone: row.time_zone,
-  },
+  cycle: billingCycleFromRow(row),
   ...headFromRow(row),
 });
 
 const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.plan_version_id, s.currency,
-  s.started_at, s.ended_at, s.canceled_at, s.cancellation_reason, s.interval_unit, s.interval_count, s.billing_anchor, s.time_zone, s.metadata, s.version, s.created_at, s.updated_at`;
+  s.started_at, s.ended_at, s.canceled_at, s.cancellation_reason, s.interval_unit, s.interval_count, s.billing_anchor,
+  s.time_zone, s.metadata, s.version, s.created_at, s.updated_at`;
 const from = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
 
 // As `subscriptionStateAt` has it.

@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import type { Period } from '#schemas/period.ts';
+import { periodBetween } from '#schemas/period.ts';
 import { periodBoundsIn } from '#schemas/period-bound.ts';
 import { type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
-import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
+import { type GeneralTermsJson, prorationIn } from '#schemas/plan-terms.ts';
 import { type ProrationPolicy, prorationOf } from '#schemas/proration.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
@@ -79,10 +79,8 @@ export const chargesOf = (
     return { code, name, meter, price };
   });
   const bounds = periodBoundsIn(row.terms, row.currency, row.plan_currency);
-  return { planId: row.plan_id, charges, storedCharges, bounds, prorated: row.terms?.proration ?? 'none' };
+  return { planId: row.plan_id, charges, storedCharges, bounds, prorated: prorationIn(row.terms) };
 };
-
-const periodBetween = (start: Date, end: Date): Period => ({ start: start.getTime(), end: end.getTime() });
 
 const selectPeriods = (from: string, more = ''): string => `
 SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone, p.span_start,

@@ -1,22 +1,19 @@
 /** The time of subscriptions that nobody has cut into billing periods yet, as it is cut. */
 import { instantArray, textArray } from '#platform/stores/array-parameters.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
+import { type BillingCycleRow, billingCycleFromRow } from '#schemas/billing-cycle.ts';
 import { periodIdOf } from '#schemas/billing-period.ts';
-import type { Interval, IntervalUnit } from '#schemas/interval.ts';
+import type { Interval } from '#schemas/interval.ts';
 import { monthFromText } from '#schemas/period.ts';
 import { type CutPeriod, periodsOfMonth } from '#schemas/subscription.ts';
 
-type SubscriptionRow = {
+type SubscriptionRow = BillingCycleRow & {
   id: string;
   customer_id: string;
   plan_version_id: string;
   currency: string;
   started_at: Date;
   ended_at: Date | null;
-  interval_unit: IntervalUnit;
-  interval_count: number;
-  billing_anchor: string;
-  time_zone: string;
 };
 
 /** Whose time; the parameters of a condition on the subscription `s`, which begin with `$3`. */
@@ -71,11 +68,7 @@ export const freshPeriods = async (
   ]);
   const periodsOf = periodsOfMonth(month);
   const periods = rows.flatMap((row) => {
-    const cycle = {
-      interval: { unit: row.interval_unit, count: row.interval_count },
-      anchor: row.billing_anchor,
-      timeZone: row.time_zone,
-    };
+    const cycle = billingCycleFromRow(row);
     const time = { startedAt: row.started_at.getTime(), endedAt: row.ended_at?.getTime() ?? null, cycle };
     return periodsOf(time).map((period) => ({
       ...period,

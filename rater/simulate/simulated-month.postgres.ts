@@ -4,10 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
-import { isSameLength } from '#schemas/billing-cycle.ts';
+import { type IntervalRow, intervalFromRow, isSameLength } from '#schemas/billing-cycle.ts';
 import { billingIntervalOf } from '#schemas/charge-times.ts';
-import type { IntervalUnit } from '#schemas/interval.ts';
-import { monthNameOf } from '#schemas/period.ts';
+import { monthNameOf, periodBetween } from '#schemas/period.ts';
 import { chargeJsonIn } from '#schemas/plan.ts';
 import type { ChosenCustomers, SimulatedPlan, SimulatedPlans } from '#schemas/simulation.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
@@ -23,7 +22,7 @@ import type { PinnedMeter } from '../run/measures.ts';
 import type { SimulatePorts } from './rate-simulation.ts';
 import type { PlanOfSpan, SubscribedSpan } from './simulated-periods.ts';
 
-type SpanRow = {
+type SpanRow = IntervalRow & {
   subscription_id: string;
   customer_id: string;
   currency: string;
@@ -33,8 +32,6 @@ type SpanRow = {
   span_end: Date;
   billing_start: Date;
   billing_end: Date;
-  interval_unit: IntervalUnit;
-  interval_count: number;
   time_zone: string;
 };
 
@@ -68,9 +65,9 @@ const spansOf = async (
       currency: row.currency,
       planVersionId: row.plan_version_id,
       segment: row.segment,
-      span: { start: row.span_start.getTime(), end: row.span_end.getTime() },
-      billing: { start: row.billing_start.getTime(), end: row.billing_end.getTime() },
-      interval: { unit: row.interval_unit, count: row.interval_count },
+      span: periodBetween(row.span_start, row.span_end),
+      billing: periodBetween(row.billing_start, row.billing_end),
+      interval: intervalFromRow(row),
       timeZone: row.time_zone,
     })),
     ...fresh,
