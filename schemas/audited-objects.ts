@@ -270,18 +270,21 @@ const organizationOfForm1 = {
 
 /** By the `object_type` of their entries. */
 export const auditedObjects = {
-  organization: {
-    ...organizationOfForm1,
-    form: 2,
-    earlier: [organizationOfForm1],
-    columns: {
-      ...organizationOfForm1.columns,
-      rounding: 'text',
-      metadata: 'text',
-      version: 'text',
-      updated_at: 'instant',
+  organization: withColumns(
+    {
+      ...organizationOfForm1,
+      form: 2,
+      earlier: [organizationOfForm1],
+      columns: {
+        ...organizationOfForm1.columns,
+        rounding: 'text',
+        metadata: 'text',
+        version: 'text',
+        updated_at: 'instant',
+      },
     },
-  },
+    { closing_automatic: 'text', closing_grace_minutes: 'text' },
+  ),
   api_key: {
     table: 'api_keys',
     organization: 'organization_id',
@@ -357,13 +360,16 @@ export const auditedObjects = {
     canceled_at: 'instant',
     cancellation_reason: 'text',
   }),
-  billing_run: {
-    ...billingRunOfForm2,
-    form: 3,
-    earlier: [billingRunOfForm2, billingRunOfForm1],
-    created: ['billing_run.created', 'rating_run.created'],
-    columns: { ...billingRunOfForm2.columns, kind: 'text' },
-  },
+  billing_run: withColumns(
+    {
+      ...billingRunOfForm2,
+      form: 3,
+      earlier: [billingRunOfForm2, billingRunOfForm1],
+      created: ['billing_run.created', 'rating_run.created'],
+      columns: { ...billingRunOfForm2.columns, kind: 'text' },
+    },
+    { due_until: 'instant', arrears_until: 'instant', asked_by: 'text', subscriptions_max: 'text' },
+  ),
   amendment: {
     table: 'amendments',
     organization: 'organization_id',
