@@ -157,6 +157,9 @@ export const startQueue = (options: QueueOptions): { readonly stop: () => Promis
         concurrency: lanes,
         pollInterval: pollMs,
         noHandleSignals: true,
+        // Without it a job is completed by a promise that nobody waits for: where PostgreSQL is away at that moment, its
+        // rejection would end this process, and a stop would not wait for it.
+        preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
         logger,
       });
       for (const { identifier, payload, ...spec } of atStart.map(jobOf))

@@ -127,6 +127,31 @@ describe('what is due', () => {
     await stopAll();
   });
 
+  it('is taken although all connections of the schedulers are cut again and again', async () => {
+    const ids = Array.from({ length: 30 }, (_, index) => `org_cut_${index}`);
+    for (const id of ids) await addClosingOrganization(database.owner, id, [new Date(Date.now() + 2 * second)]);
+    for (let index = 0; index < 2; index += 1) start();
+    const { rows } = await until(
+      async () => {
+        await database.owner.query(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+           WHERE datname = current_database() AND usename = 'millrace_worker' AND random() < 0.3`,
+        );
+        // As the look of each minute does.
+        await database.owner.query(
+          `SELECT graphile_worker.add_job('look_for_due', '{}', job_key => 'look_for_due') WHERE random() < 0.2`,
+        );
+        return database.owner.query<{ organization_id: string }>(
+          "SELECT organization_id FROM billing_runs WHERE organization_id LIKE 'org_cut_%' ORDER BY organization_id",
+        );
+      },
+      ({ rows: found }) => found.length >= ids.length,
+      60_000,
+    );
+    expect(rows.map(({ organization_id }) => organization_id)).toEqual(ids.toSorted());
+    await stopAll();
+  }, 90_000);
+
   it('is found although the job of its organization is held by a process that was killed', async () => {
     await addClosingOrganization(database.owner, 'org_held', [new Date(Date.now() - second)]);
     await database.owner.query(
