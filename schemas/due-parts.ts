@@ -33,7 +33,7 @@ export type BilledPart = {
   /** The period of the cycle. */
   readonly billing: Period;
   readonly span: Period;
-  /** Only of what is counted. */
+  /** Of what is counted, and where it counts for a bound. */
   readonly quantities: readonly QuantityLevel[] | undefined;
 };
 
@@ -155,7 +155,7 @@ export const dueParts = (
   const around = { start: time.start, end: time.end + 1 };
   const parts: DuePart[] = [];
   for (const { item, schedule, items: own } of scheduled.values()) {
-    const { interval, timing, isCounted, isMetered } = schedule;
+    const { interval, timing, isCounted, isMetered, isBounded } = schedule;
     for (const billing of periodsIn(cycleOfInterval(terms.cycle, interval), around)) {
       const head = { item, interval, isCounted, isMetered, billing };
       if (timing === 'arrears') {
@@ -164,7 +164,7 @@ export const dueParts = (
         for (const { planVersionId, span, quantities } of own) {
           const part = intersect(span, billing);
           if (!part) continue;
-          const levels = isCounted ? levelsWithin(quantities, part) : undefined;
+          const levels = isCounted || isBounded ? levelsWithin(quantities, part) : undefined;
           parts.push({ ...head, timing, planVersionId, span: part, quantities: levels, dueAt });
         }
         continue;
