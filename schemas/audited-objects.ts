@@ -128,18 +128,21 @@ const organizationOfForm1 = {
 
 /** By the `object_type` of their entries. */
 export const auditedObjects = {
-  organization: {
-    ...organizationOfForm1,
-    form: 2,
-    earlier: [organizationOfForm1],
-    columns: {
-      ...organizationOfForm1.columns,
-      rounding: 'text',
-      metadata: 'text',
-      version: 'text',
-      updated_at: 'instant',
+  organization: withColumns(
+    {
+      ...organizationOfForm1,
+      form: 2,
+      earlier: [organizationOfForm1],
+      columns: {
+        ...organizationOfForm1.columns,
+        rounding: 'text',
+        metadata: 'text',
+        version: 'text',
+        updated_at: 'instant',
+      },
     },
-  },
+    { closing_automatic: 'text', closing_grace_minutes: 'text' },
+  ),
   api_key: {
     table: 'api_keys',
     organization: 'organization_id',
@@ -210,7 +213,7 @@ export const auditedObjects = {
     invoicing: 'text',
   }),
   subscription: auditedSubscription(withColumns(ofOneRow.subscription, currency)),
-  billing_run: auditedBillingRun,
+  billing_run: withColumns(auditedBillingRun, { asked_by: 'text', subscriptions_max: 'text' }),
   amendment: {
     table: 'amendments',
     organization: 'organization_id',

@@ -31,6 +31,7 @@ type RunRow = {
   period_start: Date | null;
   due_until: Date | null;
   arrears_until: Date | null;
+  subscriptions_max: number | null;
   customer_id: string | null;
   subscription_id: string | null;
   watermark: bigint | null;
@@ -120,7 +121,7 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
     return;
   }
   const [dueUntil, arrearsUntil] = [run.due_until.getTime(), run.arrears_until.getTime()];
-  const asked = { dueUntil, arrearsUntil, customerId, subscriptionId, subscriptionsMax: null };
+  const asked = { dueUntil, arrearsUntil, customerId, subscriptionId, subscriptionsMax: run.subscriptions_max };
   const { periods, states } = await freshPeriodsDue(client, organizationId, asked);
   await writePeriods(client, run, periods);
   await writeCutStates(client, states);
@@ -235,7 +236,7 @@ const queuedRun = (row: RunRow): QueuedRun => ({
 });
 
 const runColumns =
-  'r.id, r.organization_id, r.kind, r.period_start, r.due_until, r.arrears_until, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
+  'r.id, r.organization_id, r.kind, r.period_start, r.due_until, r.arrears_until, r.subscriptions_max, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
 
 const runJobs: JobTable = { name: 'billing_runs', key: ['id'], openStates: ['queued'], changedAt: 'updated_at' };
 
