@@ -22,6 +22,8 @@ import { priceOverrideRoutes } from './catalog/price-override-routes.ts';
 import { priceOverrideStore } from './catalog/price-overrides.postgres.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
+import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes.ts';
+import { testClockStore } from './clocks/test-clocks.postgres.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
 import { entitledStore } from './entitlements/entitled.postgres.ts';
@@ -62,6 +64,7 @@ export const createStores = (vault: Vault) => ({
   ratingRuns,
   ratingFailures,
   simulations: simulationStore,
+  testClocks: testClockStore,
   ratedLines,
   amendments: amendmentStore,
   billedUsage,
@@ -78,6 +81,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   InvoicePorts &
   RatingRunPorts &
   SimulationPorts &
+  TestClockPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -102,6 +106,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   ratingRunRoutes,
   explainRoutes,
   simulationRoutes,
+  testClockRoutes,
   eventRoutes,
   amendmentRoutes,
   reconciliationRoutes,

@@ -253,6 +253,7 @@ export const auditedObjects = {
     ],
   },
   simulation: auditedSimulation,
+  test_clock: ofOneRow.test_clock,
   invoice: auditedInvoice,
 } as const satisfies Record<string, AuditedObject>;
 

@@ -192,7 +192,7 @@ describe('[I28] what processes and commands change by themselves', () => {
       const made = runs.map(({ id }) => ({ action: 'billing_run.created', objectType: 'billing_run', objectId: id }));
       await recordChange(
         { query: client.query, organizationId: tenant.organizationId },
-        { actor: 'test', requestId: undefined, result: 'done' },
+        { actor: 'test', requestId: undefined, clockNow: undefined, result: 'done' },
         made,
         now.getTime(),
       );
@@ -205,6 +205,7 @@ describe('[I28] what processes and commands change by themselves', () => {
       kind: 'billing' as const,
       billingPeriodIds: [],
       requestId: undefined,
+      clockNow: undefined,
       attempt: 20,
     };
     await pipeline.asWorker.transaction((client) => giveBackShard(client, 'rater', shard, new Error('a bug')));

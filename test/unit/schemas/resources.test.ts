@@ -51,6 +51,6 @@ describe('a resource', () => {
       [...first, 'currency'],
       first,
     ]);
-    expect(Object.keys(columns)).toEqual([...first, 'currency', 'time_zone', 'invoicing']);
+    expect(Object.keys(columns)).toEqual([...first, 'currency', 'time_zone', 'invoicing', 'test_clock_id']);
   });
 });
