@@ -190,12 +190,7 @@ describe('[I28] what processes and commands change by themselves', () => {
         );
       }
       const made = runs.map(({ id }) => ({ action: 'billing_run.created', objectType: 'billing_run', objectId: id }));
-      await recordChange(
-        { query: client.query, organizationId: tenant.organizationId },
-        { actor: 'test', requestId: undefined, clockNow: undefined, result: 'done' },
-        made,
-        now.getTime(),
-      );
+      await recordChange({ query: client.query, organizationId: tenant.organizationId }, made, now.getTime());
     });
     const shard = {
       runId: runs[0]?.id ?? '',
