@@ -1,9 +1,11 @@
 /** Our own processes are killed with SIGKILL in the middle of their work: nothing is lost, doubled or left undone. */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { verifyChain } from '../../invoicer/invoices/invoice-hash.ts';
 import { invoiceChain } from '../support/invoice-chain.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { startLoad } from '../support/load.ts';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { shortLeases } from '../support/quick.ts';
 import { type HandStartedRater, startRaterByHand } from '../support/raters.ts';
@@ -15,10 +17,14 @@ const leases = { MILLRACE_JOB_LEASE_SECONDS: '5', ...shortLeases };
 const customers = Array.from({ length: 200 }, (_, index) => `kills-${index}`);
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {
-    MILLRACE_RATER_SHARD_SIZE: '5',
-    ...leases,
-  });
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    {
+      MILLRACE_RATER_SHARD_SIZE: '5',
+      ...leases,
+    },
+    { services: parts.billedUsage },
+  );
 });
 afterAll(() => pipeline?.stop());
 

@@ -2,6 +2,7 @@
  * Several processes behind one port, and several gateways beside each other: what holds of one gateway holds of them
  * together.
  */
+
 import { readFileSync } from 'node:fs';
 import { createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -17,6 +18,7 @@ import {
 } from '../support/gateways.ts';
 import { llmRequest } from '../support/llm-pro.ts';
 import { startLoad } from '../support/load.ts';
+import { parts } from '../support/parts.ts';
 import { type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { shortLeases } from '../support/quick.ts';
 import { openRaw } from '../support/raw-http.ts';
@@ -27,12 +29,16 @@ const handStarted: HandStarted[] = [];
 const clients: Client[] = [];
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {
-    MILLRACE_INGEST_WORKERS: '3',
-    MILLRACE_LOG_LEVEL: 'debug',
-    ...sharedSecrets,
-    ...shortLeases,
-  });
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    {
+      MILLRACE_INGEST_WORKERS: '3',
+      MILLRACE_LOG_LEVEL: 'debug',
+      ...sharedSecrets,
+      ...shortLeases,
+    },
+    { services: parts.usage },
+  );
 });
 afterAll(async () => {
   for (const client of clients) client.close();

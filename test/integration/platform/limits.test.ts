@@ -1,10 +1,12 @@
 /** Rate limits as callers meet them, over two processes of the API. */
+
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { loginUrl } from '#platform/stores/postgres.ts';
 import { type Limit, rateTiers } from '#schemas/rate-tiers.ts';
+import { parts } from '../../support/parts.ts';
 import { databasePassword, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 
 let pipeline: Pipeline;
@@ -13,7 +15,7 @@ let secondUrl: string;
 
 beforeAll(async () => {
   const urls = inject('serverUrls');
-  pipeline = await startPipeline(urls, { MILLRACE_ORGANIZATION_TIER: 'starter' });
+  pipeline = await startPipeline(urls, { MILLRACE_ORGANIZATION_TIER: 'starter' }, { services: parts.catalog });
   const kept = (name: string) => readFileSync(join(pipeline.stack.home, name), 'utf8').trim();
   second = fork('api/api.main.ts', {
     stdio: 'ignore',
