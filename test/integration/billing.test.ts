@@ -18,7 +18,7 @@ beforeAll(async () => {
   // Small shards, so that a run has several of them.
   pipeline = await startPipeline(
     inject('serverUrls'),
-    { MILLRACE_RATER_SHARD_SIZE: '7' },
+    { MILLRACE_RATER_SHARD_SIZE: '7', MILLRACE_RATER_WORKERS: '2' },
     { services: parts.billedUsage },
   );
   await makeLlmPro(pipeline, customers, month.start);

@@ -21,6 +21,7 @@ beforeAll(async () => {
     inject('serverUrls'),
     {
       MILLRACE_RATER_SHARD_SIZE: '5',
+      MILLRACE_RATER_WORKERS: '2',
       ...leases,
     },
     { services: parts.billedUsage },

@@ -40,6 +40,7 @@ beforeAll(async () => {
     inject('serverUrls'),
     {
       MILLRACE_RATER_SHARD_SIZE: '6',
+      MILLRACE_RATER_WORKERS: '2',
       MILLRACE_JOB_LEASE_SECONDS: '5',
     },
     { services: parts.billedUsage },

@@ -13,6 +13,7 @@ beforeAll(async () => {
     inject('serverUrls'),
     {
       MILLRACE_RATER_SHARD_SIZE: '2',
+      MILLRACE_RATER_WORKERS: '2',
     },
     { services: parts.billedUsage },
   );

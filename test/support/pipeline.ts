@@ -153,7 +153,9 @@ export const startPipeline = async (
       MILLRACE_SINK_AGE_MS_MAX: '50',
       // Work wakes who does it; only what a dead one left waits for a look. At 50 ms the looks of a pipeline that does
       // nothing took a tenth of a core.
-      MILLRACE_JOB_POLL_MS: '250',
+      MILLRACE_JOB_POLL_MS: '1000',
+      // Each takes 0.3 s of CPU to start. A file that is about several workers asks for them.
+      MILLRACE_RATER_WORKERS: '1',
       ...settings,
     },
   });
