@@ -14,7 +14,12 @@ import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
 import { type Call, newPriceOverride, type Objects, unique } from './tenants.ts';
 
-export type ApiRoute = { readonly method: string; readonly url: string; readonly config: RouteOptions['config'] };
+export type ApiRoute = {
+  readonly method: string;
+  readonly url: string;
+  readonly config: RouteOptions['config'];
+  readonly schema: RouteOptions['schema'];
+};
 
 const nothing = {} as never;
 
@@ -46,8 +51,8 @@ export const apiOptions = (): ApiOptions => ({
 export const registeredRoutes = (): ApiRoute[] => {
   const routes: ApiRoute[] = [];
   const listen = (message: unknown) => {
-    (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', ({ method, url, config }) => {
-      for (const one of [method].flat()) routes.push({ method: one, url, config });
+    (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', ({ method, url, config, schema }) => {
+      for (const one of [method].flat()) routes.push({ method: one, url, config, schema });
     });
   };
   subscribe('fastify.initialization', listen);
