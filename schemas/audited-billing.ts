@@ -1,5 +1,6 @@
 /** Runs, invoices and subscriptions as they are digested, in the forms that entries of each time have. */
-import type { AuditedObject, ChildRows, ColumnForm } from '#schemas/audited-objects.ts';
+import type { AuditedObject, ChildRows } from '#schemas/audited-object.ts';
+import type { ColumnForm } from '#schemas/resources.ts';
 
 /** Of runs from before there were billing periods. */
 const billingRunOfForm1 = {

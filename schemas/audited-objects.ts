@@ -3,47 +3,11 @@
  * column. A test goes over every column of the database: each is in here, or stands in `undigested.ts` with the reason.
  */
 import { auditedBillingRun, auditedInvoice, auditedSubscription } from '#schemas/audited-billing.ts';
+import type { AuditedObject, ChildRows } from '#schemas/audited-object.ts';
 import { auditedSimulation } from '#schemas/audited-simulation.ts';
 import { type ColumnForm, type StoredResource, storedResources } from '#schemas/resources.ts';
 
-export type { ColumnForm };
-
-/** The rows of an object that stand in another table. */
-export type ChildRows = {
-  readonly table: string;
-  /** The column that names the object, or the row one step up. */
-  readonly parent: string;
-  /** In this order; together unique within the parent. */
-  readonly order: readonly string[];
-  readonly columns: Readonly<Record<string, ColumnForm>>;
-  readonly children?: readonly ChildRows[];
-  /** A condition on the object's row `t`, where these rows are digested only from some state on. */
-  readonly when?: string;
-};
-
-export type AuditedObject = {
-  readonly table: string;
-  /** Of the organization's row itself it is `id`. */
-  readonly organization: string;
-  /** What the entry says that brought it, or found it there. */
-  readonly created: readonly string[];
-  readonly createdAt: string;
-  /** Its version counts its entries. */
-  readonly isVersioned: boolean;
-  readonly columns: Readonly<Record<string, ColumnForm>>;
-  /**
-   * Columns that processes move by themselves, and the state on which they have come to rest, with an entry of its own;
-   * a condition on the row `t`.
-   */
-  readonly settling?: { readonly columns: Readonly<Record<string, ColumnForm>>; readonly when: string };
-  readonly children: readonly ChildRows[];
-  /**
-   * The number of this set of columns, which each digest begins with. Another set is another number, and the one from
-   * before stands in `earlier`, or old entries would stop verifying.
-   */
-  readonly form?: number;
-  readonly earlier?: readonly Omit<AuditedObject, 'earlier'>[];
-};
+export type { AuditedObject, ChildRows, ColumnForm };
 
 const named = { id: 'text', organization_id: 'text', code: 'text', name: 'text', metadata: 'text' } as const;
 const versioned = { version: 'text', created_at: 'instant', updated_at: 'instant' } as const;

@@ -114,9 +114,9 @@ const corrections = (
   const instants = [...new Set(ends)].toSorted((a, b) => a - b);
   const credits: Stretch[] = [];
   const advances: Stretch[] = [];
-  const push = (stretches: Stretch[], one: Charged, start: Instant, end: Instant, isNew: boolean): void => {
+  const push = (stretches: Stretch[], one: Charged, start: Instant, end: Instant): void => {
     const last = stretches.at(-1);
-    if (last && last.span.end === start && isSame(last, one) && !isNew)
+    if (last && last.span.end === start && isSame(last, one))
       stretches[stretches.length - 1] = { ...last, span: { start: last.span.start, end } };
     else stretches.push({ planVersionId: one.planVersionId, quantity: one.quantity, span: { start, end } });
   };
@@ -126,9 +126,8 @@ const corrections = (
     const want = wanted.find(({ span }) => span.start <= start && start < span.end);
     const have = chargedAt(charged, start);
     if (isSame(want, have)) continue;
-    if (have) push(credits, have, start, end, false);
-    // A stretch that is wanted stays whole where nothing of it was charged.
-    if (want) push(advances, want, start, end, want.span.start === start);
+    if (have) push(credits, have, start, end);
+    if (want) push(advances, want, start, end);
   }
   return [
     ...credits.map((stretch) => ({ timing: 'credit' as const, stretch })),
@@ -237,8 +236,8 @@ const correctionDueAt = (terms: SubscriptionTerms, at: Instant, endedAt: Instant
 };
 
 /**
- * The next instant after `now` at which something may fall due; undefined where nothing ever does. Nothing may be due at
- * it, but nothing is due before it.
+ * The next instant after `now` at which something may fall due; undefined where nothing ever does. Nothing may be due
+ * at it, but nothing is due before it.
  */
 export const nextLook = (terms: SubscriptionTerms, schedulesOf: SchedulesOf, now: Instant): Instant | undefined => {
   const { startedAt, endedAt, trialEndsAt, changes } = terms;

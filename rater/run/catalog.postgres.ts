@@ -191,7 +191,8 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       return charges;
     };
     const partOf = (row: PeriodRow, charges: VersionCharges, version: VersionRow): PartOfVersion => {
-      const key = `${row.plan_version_id} ${row.currency} ${row.timing === 'arrears'} ${row.interval_unit} ${row.interval_count} ${row.counted}`;
+      const schedule = `${row.timing === 'arrears'} ${row.interval_unit} ${row.interval_count} ${row.counted}`;
+      const key = `${row.plan_version_id} ${row.currency} ${schedule}`;
       const part = parts.get(key) ?? partOfVersion(charges, version, scheduleOf(row));
       parts.set(key, part);
       return part;
