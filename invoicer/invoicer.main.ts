@@ -18,7 +18,7 @@ const options = {
   fault: { help: 'Invoicing work that has to be done again', message: 'invoicing has to be tried again' },
 };
 
-/** A job takes a few statements; a second lane is there so that one organization that waits for a lock stops no other. */
+/** A job takes a few statements; a second lane is there so that one that waits for a lock stops no other. */
 const closingLanes = 2;
 
 await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }) => {

@@ -18,6 +18,8 @@ import { createReadMonth } from './simulate/simulated-month.postgres.ts';
 import { createSimulations } from './simulate/simulations.postgres.ts';
 
 const options = {
+  // A month's end keeps all its workers busy for minutes, on a machine that may answer requests as well.
+  niceness: 5,
   clickhouse: { requestTimeoutMs: 300_000, connectionsMax: 8 },
   fault: { help: 'Rating work that has to be done again', message: 'rating has to be tried again' },
 };
