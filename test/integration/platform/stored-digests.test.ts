@@ -190,7 +190,12 @@ describe('[I28] what processes and commands change by themselves', () => {
         );
       }
       const made = runs.map(({ id }) => ({ action: 'billing_run.created', objectType: 'billing_run', objectId: id }));
-      await recordChange({ query: client.query, organizationId: tenant.organizationId }, made, now.getTime());
+      await recordChange(
+        { query: client.query, organizationId: tenant.organizationId },
+        { actor: 'test', requestId: undefined, result: 'done' },
+        made,
+        now.getTime(),
+      );
     });
     const shard = {
       runId: runs[0]?.id ?? '',
