@@ -3,6 +3,11 @@
  * column. A test goes over every column of the database: each is in here, or stands in `undigested.ts` with the reason.
  */
 import { auditedSimulation } from '#schemas/audited-simulation.ts';
+import {
+  subscriptionChanges,
+  subscriptionCycleColumns,
+  subscriptionTermColumns,
+} from '#schemas/audited-subscription.ts';
 import { type ColumnForm, type StoredResource, storedResources } from '#schemas/resources.ts';
 
 export type { ColumnForm };
@@ -148,6 +153,7 @@ const withColumns = (before: AuditedObject, columns: Readonly<Record<string, Col
 };
 const currency = { currency: 'text' } as const;
 
+const subscriptionOfForm2 = withColumns(ofOneRow.subscription, currency);
 const rateColumns = { effective_from: 'instant', unit: 'text', amount: 'text' } as const;
 
 /** Of runs from before there were billing periods. */
@@ -349,14 +355,10 @@ export const auditedObjects = {
   }),
   credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
   customer: withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }),
-  subscription: withColumns(withColumns(ofOneRow.subscription, currency), {
-    interval_unit: 'text',
-    interval_count: 'text',
-    billing_anchor: 'text',
-    time_zone: 'text',
-    canceled_at: 'instant',
-    cancellation_reason: 'text',
-  }),
+  subscription: {
+    ...withColumns(withColumns(subscriptionOfForm2, subscriptionCycleColumns), subscriptionTermColumns),
+    children: [subscriptionChanges],
+  },
   billing_run: {
     ...billingRunOfForm2,
     form: 3,

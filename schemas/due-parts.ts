@@ -237,8 +237,8 @@ const correctionDueAt = (terms: SubscriptionTerms, at: Instant, endedAt: Instant
 };
 
 /**
- * The next instant after `now` at which something may fall due; undefined where nothing ever does. Nothing may be due at
- * it, but nothing is due before it.
+ * The next instant after `now` at which something may fall due; undefined where nothing ever does. Nothing may be due
+ * at it, but nothing is due before it.
  */
 export const nextLook = (terms: SubscriptionTerms, schedulesOf: SchedulesOf, now: Instant): Instant | undefined => {
   const { startedAt, endedAt, trialEndsAt, changes } = terms;
