@@ -33,6 +33,7 @@ import { billingFactsOf } from './events/event-billing.postgres.ts';
 import { type EventPorts, eventRoutes } from './events/event-routes.ts';
 import { type ExplainPorts, explainRoutes } from './explain/explain-routes.ts';
 import { ratedLines } from './explain/rated-lines.postgres.ts';
+import { closingReader } from './invoices/closings.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
@@ -60,6 +61,7 @@ export const createStores = (vault: Vault) => ({
   subscriptionChanges: subscriptionChangeStore,
   entitled: entitledStore,
   invoices: invoiceReader,
+  closings: closingReader,
   ratingRuns,
   ratingFailures,
   simulations: simulationStore,

@@ -1,7 +1,9 @@
 import { stopwatch, systemClock } from '#platform/process/clock.ts';
+import { createFailPoint } from '#platform/process/fail-point.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
 import { billingChannels } from '#schemas/billing-run.ts';
 import { simulationChannels } from '#schemas/simulation.ts';
+import { failAtRate } from './fail-points.ts';
 import { createHighestStored, createReadQuantities } from './quantities/quantities.clickhouse.ts';
 import { createBillingRuns, createIsChecked, createReadBacklog } from './run/billing-runs.postgres.ts';
 import { createCatalog } from './run/catalog.postgres.ts';
@@ -44,7 +46,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
     rate: pool.rate,
     stopwatch,
   };
-  const ports = observeRating(adapters, metrics, log, tracer);
+  const ports = failAtRate(observeRating(adapters, metrics, log, tracer), createFailPoint(config.failPoint));
   const simulating: SimulatePorts = {
     ...adapters,
     simulations: createSimulations(postgres, config.jobLeaseSeconds),

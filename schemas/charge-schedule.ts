@@ -14,7 +14,12 @@ export type ChargeSchedule = {
   readonly isCounted: boolean;
   /** Whether usage goes into them, which late events may add to. */
   readonly isMetered: boolean;
+  /** Whether what the version costs at least and at most is charged with them. */
+  readonly isBounded: boolean;
 };
+
+/** What names one of a version. */
+export type ScheduleName = Pick<ChargeSchedule, 'interval' | 'timing' | 'isCounted'>;
 
 export type StoredTerms = {
   readonly charges: readonly ChargeJson[];
@@ -38,11 +43,23 @@ export const mainInterval = (charges: readonly ChargeTimesJson[]): Interval =>
 
 const sameInterval = (a: Interval, b: Interval): boolean => a.unit === b.unit && a.count === b.count;
 
+export const hasInterval = (charge: ChargeTimesJson, interval: Interval): boolean =>
+  sameInterval(timesOf(charge).billing_interval, interval);
+
+const hasBounds = ({ terms }: StoredTerms): boolean => Boolean(terms?.minimum_commitment || terms?.spend_cap);
+
+/** What a billing period costs at least and at most is charged with what is in arrears of the main interval. */
+export const isBoundSchedule = (
+  version: StoredTerms,
+  { interval, timing, isCounted: counted }: ScheduleName,
+): boolean =>
+  hasBounds(version) && timing === 'arrears' && !counted && sameInterval(interval, mainInterval(version.charges));
+
 /** Whether a charge is of a schedule. */
 export const isOfSchedule = (
   charge: ChargeJson,
   isAddOn: boolean,
-  { interval, timing, isCounted: counted }: Omit<ChargeSchedule, 'isMetered'>,
+  { interval, timing, isCounted: counted }: ScheduleName,
 ): boolean => {
   const times = timesOf(charge);
   return (
@@ -50,27 +67,25 @@ export const isOfSchedule = (
   );
 };
 
-/**
- * Those of a version, each once. What a billing period costs at least and at most is charged with what is in arrears of
- * the main interval, also where no charge is.
- */
-export const chargeSchedules = ({ charges, terms }: StoredTerms): ChargeSchedule[] => {
+/** Those of a version, each once; with that of its bounds, also where no charge is of it. */
+export const chargeSchedules = (version: StoredTerms): ChargeSchedule[] => {
+  const { charges, terms } = version;
   const isAddOn = (terms?.add_on ?? null) !== null;
   const schedules: ChargeSchedule[] = [];
-  const add = (schedule: ChargeSchedule): void => {
+  const add = (schedule: Omit<ChargeSchedule, 'isBounded'>): void => {
     const at = schedules.findIndex(
       ({ interval, timing, isCounted: counted }) =>
         sameInterval(interval, schedule.interval) && timing === schedule.timing && counted === schedule.isCounted,
     );
     const found = schedules[at];
-    if (!found) schedules.push(schedule);
-    else if (schedule.isMetered) schedules[at] = schedule;
+    if (!found) schedules.push({ ...schedule, isBounded: isBoundSchedule(version, schedule) });
+    else if (schedule.isMetered) schedules[at] = { ...found, isMetered: true };
   };
   for (const charge of charges) {
     const { timing, billing_interval: interval } = timesOf(charge);
     add({ interval, timing, isCounted: isCounted(charge, isAddOn), isMetered: charge.meter !== null });
   }
-  if (terms?.minimum_commitment || terms?.spend_cap)
+  if (hasBounds(version))
     add({ interval: mainInterval(charges), timing: 'arrears', isCounted: false, isMetered: false });
   return schedules;
 };

@@ -33,7 +33,7 @@ export type BilledPart = {
   /** The period of the cycle. */
   readonly billing: Period;
   readonly span: Period;
-  /** Only of what is counted. */
+  /** Of what is counted, and where it counts for a bound. */
   readonly quantities: readonly QuantityLevel[] | undefined;
 };
 
@@ -114,9 +114,9 @@ const corrections = (
   const instants = [...new Set(ends)].toSorted((a, b) => a - b);
   const credits: Stretch[] = [];
   const advances: Stretch[] = [];
-  const push = (stretches: Stretch[], one: Charged, start: Instant, end: Instant, isNew: boolean): void => {
+  const push = (stretches: Stretch[], one: Charged, start: Instant, end: Instant): void => {
     const last = stretches.at(-1);
-    if (last && last.span.end === start && isSame(last, one) && !isNew)
+    if (last && last.span.end === start && isSame(last, one))
       stretches[stretches.length - 1] = { ...last, span: { start: last.span.start, end } };
     else stretches.push({ planVersionId: one.planVersionId, quantity: one.quantity, span: { start, end } });
   };
@@ -126,9 +126,8 @@ const corrections = (
     const want = wanted.find(({ span }) => span.start <= start && start < span.end);
     const have = chargedAt(charged, start);
     if (isSame(want, have)) continue;
-    if (have) push(credits, have, start, end, false);
-    // A stretch that is wanted stays whole where nothing of it was charged.
-    if (want) push(advances, want, start, end, want.span.start === start);
+    if (have) push(credits, have, start, end);
+    if (want) push(advances, want, start, end);
   }
   return [
     ...credits.map((stretch) => ({ timing: 'credit' as const, stretch })),
@@ -155,7 +154,7 @@ export const dueParts = (
   const around = { start: time.start, end: time.end + 1 };
   const parts: DuePart[] = [];
   for (const { item, schedule, items: own } of scheduled.values()) {
-    const { interval, timing, isCounted, isMetered } = schedule;
+    const { interval, timing, isCounted, isMetered, isBounded } = schedule;
     for (const billing of periodsIn(cycleOfInterval(terms.cycle, interval), around)) {
       const head = { item, interval, isCounted, isMetered, billing };
       if (timing === 'arrears') {
@@ -164,7 +163,7 @@ export const dueParts = (
         for (const { planVersionId, span, quantities } of own) {
           const part = intersect(span, billing);
           if (!part) continue;
-          const levels = isCounted ? levelsWithin(quantities, part) : undefined;
+          const levels = isCounted || isBounded ? levelsWithin(quantities, part) : undefined;
           parts.push({ ...head, timing, planVersionId, span: part, quantities: levels, dueAt });
         }
         continue;

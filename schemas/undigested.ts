@@ -6,9 +6,8 @@ export const undigested: Readonly<Record<string, string>> = {
   'billing_runs.started_at': 'is what progress is told by, and decides nothing',
   'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
   'billing_periods.billing_month': 'follows from the end of the span and the time zone of the subscription',
-  'subscriptions.has_changes': 'follows from the changes, which are digested with it',
-  'subscriptions.cut_until': 'is progress of billing, and moves with every run',
-  'subscriptions.next_due_at': 'is when billing looks at it again, and moves with every run',
+  'subscriptions.cut_until': 'is progress of what cuts time: all that it wrote stands in billing_periods',
+  'subscriptions.next_due_at': 'follows from the terms of the subscription and from what was cut',
   'simulations.attempts':
     'counts how often a simulation was taken that waits, and decides nothing of one that has ended',
 };
