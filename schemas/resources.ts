@@ -91,7 +91,13 @@ export const resources = {
         status: 409,
         title: 'The plan is an add-on',
         cause: 'An add-on is taken beside a plan, and nobody subscribes to it alone.',
-        cure: 'Subscribe to a plan. A subscription can not take an add-on yet.',
+        cure: 'Subscribe to a plan, and take the add-on beside it: POST /v1/subscriptions/{id}/add-ons.',
+      },
+      PLAN_IS_NO_ADD_ON: {
+        status: 409,
+        title: 'The plan is no add-on',
+        cause: 'What is taken beside the plan of a subscription is a plan of the kind add_on.',
+        cure: 'Name an add-on. POST /v1/subscriptions/{id}/change-plan changes the plan itself.',
       },
       PLAN_NOT_ACTIVE: {
         status: 409,
@@ -210,6 +216,30 @@ export const resources = {
         title: 'The subscription is in a state in which that can not be done',
         cause: 'What can be done depends on the state; the detail says what can be done now.',
         cure: 'Read the subscription. One that is over does not come back: subscribe anew.',
+      },
+      SUBSCRIPTION_UNCHANGED: {
+        status: 409,
+        title: 'The subscription has that already',
+        cause: 'The change would leave everything as it is then.',
+        cure: 'Nothing is left to do; or name something else.',
+      },
+      SUBSCRIPTION_CHANGE_PENDING: {
+        status: 409,
+        title: 'A change of the same kind lies ahead',
+        cause: 'Of the plan, of one add-on and of a pause at most one change lies ahead.',
+        cure: 'Take the one back that the detail names, with POST /v1/subscriptions/{id}/undo-change, and try again.',
+      },
+      SUBSCRIPTION_CHANGE_IN_EFFECT: {
+        status: 409,
+        title: 'The change is in effect, or was taken back already',
+        cause: 'A change can be taken back until it takes effect, and once.',
+        cure: 'Make another change.',
+      },
+      SUBSCRIPTION_ADD_ON_MISFIT: {
+        status: 409,
+        title: 'An add-on does not go with the plan',
+        cause: 'The add-on names the plans that it goes with, and the plan is none of them.',
+        cure: 'End the add-on, or choose another one or another plan.',
       },
       SUBSCRIPTION_IN_MINIMUM_TERM: {
         status: 409,

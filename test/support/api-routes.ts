@@ -90,6 +90,14 @@ const newSubscription = async (api: Call) => ({
 });
 const subscriptionOf = async (api: Call): Promise<string> => idOf(api, '/v1/subscriptions', await newSubscription(api));
 
+/** A plan of a base fee alone. */
+const flatPlan = async (api: Call, more: object = {}): Promise<{ code: string }> => {
+  const price = { model: 'flat', amount: '9.00' };
+  const charges = [{ code: 'base', name: 'Base fee', price }];
+  const plan = { code: `p-${unique()}`, name: 'A plan', currency: llmProPlan.currency, charges, ...more };
+  return (await api('POST', '/v1/plans', plan)).body;
+};
+
 /** The path of a draft of a new plan, whose first version is active. */
 const draft = async (api: Call): Promise<string> => {
   const path = `/v1/plans/${await idOf(api, '/v1/plans', { ...llmProPlan, code: `p-${unique()}` })}/versions`;
@@ -149,6 +157,33 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     await api('POST', `${path}/cancel`, {});
     return { path: `${path}/undo-cancel` };
   },
+  changeSubscriptionPlan: async (api) => ({
+    path: `/v1/subscriptions/${await subscriptionOf(api)}/change-plan`,
+    body: { plan: (await flatPlan(api)).code, at: 'period_end' },
+  }),
+  changeSubscriptionSeats: async (api) => ({
+    path: `/v1/subscriptions/${await subscriptionOf(api)}/seats`,
+    body: { change: 3, invoice: 'now' },
+  }),
+  changeSubscriptionAddOns: async (api) => ({
+    path: `/v1/subscriptions/${await subscriptionOf(api)}/add-ons`,
+    body: { plan: (await flatPlan(api, { kind: 'add_on' })).code, quantity: 2 },
+  }),
+  pauseSubscription: async (api) => ({
+    path: `/v1/subscriptions/${await subscriptionOf(api)}/pause`,
+    body: { usage: 'refused' },
+  }),
+  resumeSubscription: async (api) => {
+    const path = `/v1/subscriptions/${await subscriptionOf(api)}`;
+    await api('POST', `${path}/pause`, {});
+    return { path: `${path}/resume`, body: {} };
+  },
+  undoSubscriptionChange: async (api) => {
+    const path = `/v1/subscriptions/${await subscriptionOf(api)}`;
+    const { body } = await api('POST', `${path}/seats`, { quantity: 7, at: 'period_end' });
+    return { path: `${path}/undo-change`, body: { change_id: body.pending_changes[0].id } };
+  },
+  listSubscriptionChanges: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/changes` }),
   getSubscriptionUsage: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/usage` }),
   getSubscriptionEntitlements: async (_, { subscription }) => ({
     path: `/v1/subscriptions/${subscription}/entitlements`,
