@@ -297,7 +297,7 @@ export const resources = {
     conflicts: {
       TEST_CLOCK_NEEDS_SANDBOX: {
         status: 409,
-        title: 'There are no test clocks outside of the sandbox',
+        title: 'Only customers of the sandbox live by a test clock',
         cause: 'The key is of the live world, whose customers live by the hour of all.',
         cure: 'Use a key that begins with mr_test_.',
       },

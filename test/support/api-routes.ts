@@ -212,6 +212,10 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   getSimulation: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}` }),
   listSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results` }),
   exportSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results.csv` }),
+  advanceTestClock: async (api) => ({
+    path: `/v1/test-clocks/${await idOf(api, '/v1/test-clocks', {})}/advance`,
+    body: { to: new Date(Date.now() + 86_400_000).toISOString() },
+  }),
   createApiKey: async () => ({ path: '/v1/api-keys', body: { name: 'A key', scopes: ['read:meters'] } }),
   getApiKey: async (_, { apiKey }) => ({ path: `/v1/api-keys/${apiKey}` }),
   rotateApiKey: async (api) => ({
