@@ -147,6 +147,8 @@ const withColumns = (before: AuditedObject, columns: Readonly<Record<string, Col
   return { ...before, form: form + 1, earlier: [newest, ...earlier], columns: { ...before.columns, ...columns } };
 };
 const currency = { currency: 'text' } as const;
+const customerTerms = { language: 'text', payment_days: 'text', invoicing: 'text', parent_id: 'text' } as const;
+const customerLife = { ...customerTerms, archived_at: 'instant', erased_at: 'instant' } as const;
 
 const rateColumns = { effective_from: 'instant', unit: 'text', amount: 'text' } as const;
 
@@ -348,7 +350,7 @@ export const auditedObjects = {
     default_cost: 'text',
   }),
   credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
-  customer: withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }),
+  customer: withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), customerLife),
   subscription: withColumns(withColumns(ofOneRow.subscription, currency), {
     interval_unit: 'text',
     interval_count: 'text',

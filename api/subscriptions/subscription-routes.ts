@@ -94,6 +94,7 @@ export const subscriptionRoutes = (
       answers: { 201: SubscriptionSchema },
       failures: [
         'CUSTOMER_NOT_FOUND',
+        'CUSTOMER_ARCHIVED',
         'PLAN_NOT_FOUND',
         'PLAN_IS_ADD_ON',
         'PLAN_NOT_ACTIVE',
@@ -158,7 +159,7 @@ export const subscriptionRoutes = (
         await subscriptions.changeSubscription(db, row.id, body.metadata, new Date(nowMs)),
         'SUBSCRIPTION_NOT_FOUND',
       );
-      return updated('subscription', subscriptionJson(row, nowMs), subscriptionJson(changed, nowMs), lasting);
+      return updated('subscription', subscriptionJson(row, nowMs), subscriptionJson(changed, nowMs), { lasting });
     },
   );
 

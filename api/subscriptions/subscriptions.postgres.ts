@@ -1,6 +1,7 @@
 /** Subscriptions: rows of PostgreSQL as subscriptions. */
 import { newId } from '#platform/process/ids.ts';
 import { type BillingCycleRow, billingCycleFromRow } from '#schemas/billing-cycle.ts';
+import { FailureError } from '#schemas/failures.ts';
 import { lookUpColumn } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { BilledTime } from '#schemas/subscription.ts';
@@ -116,10 +117,11 @@ export const subscriptionStore = {
    * customer's row is locked, so of two at once one wins.
    */
   addSubscription: async (db: Db, subscription: NewSubscription, now: Date): Promise<Subscription | undefined> => {
-    await db.query('SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [
-      db.organizationId,
-      subscription.customerId,
-    ]);
+    const customers = await db.query<{ archived_at: Date | null }>(
+      'SELECT archived_at FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE',
+      [db.organizationId, subscription.customerId],
+    );
+    if (customers.rows[0]?.archived_at) throw new FailureError('CUSTOMER_ARCHIVED');
     const active = await db.query(
       `SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
        WHERE s.customer_id = $1 AND v.plan_id = $2 AND (s.ended_at IS NULL OR s.ended_at > $3)`,
