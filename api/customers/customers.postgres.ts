@@ -63,8 +63,9 @@ const withKeys =
 /** The column that a customer is looked up in. */
 const customerColumn = (idOrExternalId: string): string => lookUpColumn('cus', idOrExternalId, 'external_id');
 
-const archivedIs = { true: 'c.archived_at IS NOT NULL', false: 'c.archived_at IS NULL' } as const;
-const countedIn = { true: 'archived', false: 'current', all: 'current + archived' } as const;
+type Archived = 'exclude' | 'include' | 'only';
+const archivedIs = { exclude: 'c.archived_at IS NULL', include: 'true', only: 'c.archived_at IS NOT NULL' } as const;
+const countedIn = { exclude: 'current', include: 'current + archived', only: 'archived' } as const;
 
 /** A filter on a customer. */
 export const customerFilter = (column: string): Filter => nameFilter(column, 'cus', 'external_id', 'customers');
@@ -89,21 +90,17 @@ export const customerList = defineList({
     },
     archived: {
       column: 'c.archived_at',
-      choices: ['false', 'true', 'all'],
-      default: 'false',
-      description: 'Whether to list those that are archived: `false` leaves them out, `all` lists both.',
-      test: (value, text) =>
-        text === 'all'
-          ? `${value}::text = 'all'`
-          : `${value}::text = '${text}' AND ${archivedIs[text as 'true' | 'false']}`,
+      choices: ['exclude', 'include', 'only'],
+      default: 'exclude',
+      description: 'Whether to list those that are archived.',
+      test: (value, text) => `(${value}::text = 'include' OR ${archivedIs[text as Archived]})`,
     },
   },
-  keptTotal: ({ archived = '', ...others }) => {
-    const counts = Object.keys(others).length === 0 ? countedIn[archived as keyof typeof countedIn] : undefined;
-    return (
-      counts && `SELECT coalesce(sum(${counts}), 0)::bigint AS total FROM customer_counts WHERE organization_id = $1`
-    );
-  },
+  keptTotal: ({ archived, ...others }) =>
+    Object.keys(others).length > 0
+      ? undefined
+      : `SELECT coalesce(sum(${countedIn[archived as Archived]}), 0)::bigint AS total FROM customer_counts
+         WHERE organization_id = $1`,
   times: { created_at: 'c.created_at' },
 });
 
