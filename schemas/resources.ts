@@ -58,6 +58,33 @@ export const resources = {
     about: 'Who uses and pays, with their invoices.',
     name: 'external_id',
     scope: 'customers',
+    conflicts: {
+      CUSTOMER_ARCHIVED: {
+        status: 409,
+        title: 'The customer is archived',
+        cause: 'An archived customer takes no new subscription, and is not archived again.',
+        cure: 'Take it back with POST /v1/customers/{id}/unarchive, or use another customer.',
+      },
+      CUSTOMER_NOT_ARCHIVED: {
+        status: 409,
+        title: 'The customer is not archived',
+        cause: 'Only an archived customer can be taken back.',
+        cure: 'Nothing is left to do.',
+      },
+      CUSTOMER_IN_USE: {
+        status: 409,
+        title: 'The customer has a subscription that is not over',
+        cause: 'A customer with a pending or active subscription is neither archived nor erased.',
+        cure: 'Cancel its subscriptions, and try again once they are over.',
+      },
+      CUSTOMER_ERASED: {
+        status: 409,
+        title: 'The customer was erased',
+        cause:
+          'Its personal fields were erased for good. It can not be changed any more, and an answer that held them is not repeated.',
+        cure: 'Read what is left of it. For new business make another customer, under another external id.',
+      },
+    },
     stored: {
       table: 'customers',
       columns: { external_id: 'text', name: 'text', metadata: 'text', personal: 'bytes' },

@@ -60,6 +60,7 @@ export const subscriptionRoutes = (
       answers: { 201: SubscriptionSchema },
       failures: [
         'CUSTOMER_NOT_FOUND',
+        'CUSTOMER_ARCHIVED',
         'PLAN_NOT_FOUND',
         'PLAN_IS_ADD_ON',
         'PLAN_IS_NO_ADD_ON',

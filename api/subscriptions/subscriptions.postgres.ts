@@ -8,6 +8,7 @@ import {
   type TermsRow,
   termsFromRow,
 } from '#platform/stores/subscription-terms.postgres.ts';
+import { FailureError } from '#schemas/failures.ts';
 import { lookUpColumn } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import {
@@ -173,8 +174,13 @@ const toPlan = `SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.p
           AND gv.plan_id = $2)
       ELSE v.plan_id = $2 END`;
 
-const lockCustomer = (db: Db, id: string) =>
-  db.query('SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [db.organizationId, id]);
+const lockCustomer = async (db: Db, id: string): Promise<{ readonly isArchived: boolean }> => {
+  const { rows } = await db.query<{ archived_at: Date | null }>(
+    'SELECT archived_at FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE',
+    [db.organizationId, id],
+  );
+  return { isArchived: Boolean(rows[0]?.archived_at) };
+};
 
 export const subscriptionStore = {
   subscriptionList,
@@ -183,7 +189,7 @@ export const subscriptionStore = {
    * customer's row is locked, so of two at once one wins.
    */
   addSubscription: async (db: Db, subscription: NewSubscription, now: Date): Promise<Subscription | undefined> => {
-    await lockCustomer(db, subscription.customerId);
+    if ((await lockCustomer(db, subscription.customerId)).isArchived) throw new FailureError('CUSTOMER_ARCHIVED');
     const { customerId, planId, startedAt, endedAt, canceledAt, trialEndsAt, cycle, changes } = subscription;
     const id = newId('sub');
     const added = await db.query(

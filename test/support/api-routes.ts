@@ -83,6 +83,8 @@ type ExampleOf = (api: Call, objects: Objects) => Promise<Example>;
 
 const customer = () => ({ external_id: `example-${unique()}`, name: 'An example' });
 const idOf = async (api: Call, path: string, body: unknown): Promise<string> => (await api('POST', path, body)).body.id;
+const customerPath = async (api: Call): Promise<string> =>
+  `/v1/customers/${await idOf(api, '/v1/customers', customer())}`;
 
 const newSubscription = async (api: Call) => ({
   customer_id: await idOf(api, '/v1/customers', customer()),
@@ -143,6 +145,13 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     body: { effective_until: '2041-01-01T00:00:00Z' },
   }),
   getCustomer: async (_, { customer: id }) => ({ path: `/v1/customers/${id}` }),
+  archiveCustomer: async (api) => ({ path: `${await customerPath(api)}/archive` }),
+  unarchiveCustomer: async (api) => {
+    const path = await customerPath(api);
+    await api('POST', `${path}/archive`);
+    return { path: `${path}/unarchive` };
+  },
+  eraseCustomer: async (api) => ({ path: `${await customerPath(api)}/erase` }),
   getCustomerUsage: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/usage` }),
   getCustomerEntitlements: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/entitlements` }),
   listCustomerInvoices: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/invoices` }),
