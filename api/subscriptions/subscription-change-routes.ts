@@ -23,7 +23,7 @@ import { decidePlanChange } from './change-subscription-plan.ts';
 import { decidePause, decideResumption } from './pause-subscription.ts';
 import type { LedgerChanges, SubscriptionChangeStore } from './subscription-changes.postgres.ts';
 import { lastingJson, ledgerJson, subscriptionJson } from './subscription-json.ts';
-import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
+import { hourOf, type Subscription, type SubscriptionStore } from './subscriptions.postgres.ts';
 import { decideUndo } from './undo-change.ts';
 
 export type SubscriptionChangePorts = {
@@ -110,7 +110,7 @@ export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: Subscr
       },
       async ({ db, params, body, nowMs, matchVersion }) => {
         const before = await locked(ports, db, params.id, matchVersion);
-        const now = changedNow(before, nowMs);
+        const now = changedNow(before, hourOf(before, nowMs));
         const decided = await decide(ports, db, before, body as Static<B>, now);
         return applied(ports, db, before, route.action, decided, now);
       },
