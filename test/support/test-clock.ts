@@ -1,12 +1,12 @@
 /** A sandbox in which customers live by test clocks, for stories over months and years. */
 import { expect } from 'vitest';
-import type { Pipeline } from './pipeline.ts';
+import type { ApiAnswer, Pipeline } from './pipeline.ts';
 import { hostsOf, unique } from './tenants.ts';
 
 export type Sandbox = {
   readonly api: Pipeline['api'];
   readonly send: (events: readonly object[]) => Promise<void>;
-  readonly made: (path: string, body: object) => Promise<Record<string, never>>;
+  readonly made: (path: string, body: object) => Promise<ApiAnswer['body']>;
 };
 
 /** With a key of the test world, which the first key makes. */
