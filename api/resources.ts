@@ -22,6 +22,8 @@ import { priceOverrideRoutes } from './catalog/price-override-routes.ts';
 import { priceOverrideStore } from './catalog/price-overrides.postgres.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
+import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes.ts';
+import { testClockStore } from './clocks/test-clocks.postgres.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
 import { entitledStore } from './entitlements/entitled.postgres.ts';
@@ -33,6 +35,7 @@ import { billingFactsOf } from './events/event-billing.postgres.ts';
 import { type EventPorts, eventRoutes } from './events/event-routes.ts';
 import { type ExplainPorts, explainRoutes } from './explain/explain-routes.ts';
 import { ratedLines } from './explain/rated-lines.postgres.ts';
+import { closingReader } from './invoices/closings.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
@@ -57,9 +60,11 @@ export const createStores = (vault: Vault) => ({
   subscriptions: subscriptionStore,
   entitled: entitledStore,
   invoices: invoiceReader,
+  closings: closingReader,
   ratingRuns,
   ratingFailures,
   simulations: simulationStore,
+  testClocks: testClockStore,
   ratedLines,
   amendments: amendmentStore,
   billedUsage,
@@ -76,6 +81,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   InvoicePorts &
   RatingRunPorts &
   SimulationPorts &
+  TestClockPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -100,6 +106,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   ratingRunRoutes,
   explainRoutes,
   simulationRoutes,
+  testClockRoutes,
   eventRoutes,
   amendmentRoutes,
   reconciliationRoutes,

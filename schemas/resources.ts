@@ -258,6 +258,28 @@ export const resources = {
       },
     },
   },
+  test_clock: {
+    prefix: 'clk',
+    noun: 'test clock',
+    tag: 'Test clocks',
+    about: 'The hour of customers in a sandbox, which goes on when it is told to.',
+    scope: 'test_clocks',
+    conflicts: {
+      TEST_CLOCK_NEEDS_SANDBOX: {
+        status: 409,
+        title: 'There are no test clocks outside of the sandbox',
+        cause: 'The key is of the live world, whose customers live by the hour of all.',
+        cure: 'Use a key that begins with mr_test_.',
+      },
+      TEST_CLOCK_ADVANCING: {
+        status: 409,
+        title: 'The test clock is advancing',
+        cause: 'What falls due on the way to its target is being billed.',
+        cure: 'Wait with GET /v1/test-clocks/{id}?wait_seconds=25 until its state is ready.',
+      },
+    },
+    stored: { table: 'test_clocks', columns: { name: 'text', metadata: 'text' } },
+  },
 } as const satisfies Readonly<Record<string, Resource>>;
 
 type Resources = typeof resources;

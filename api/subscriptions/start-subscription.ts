@@ -1,7 +1,7 @@
 /** The use case of a new subscription: from when on, of whom, to what. */
 import type { Static } from 'typebox';
 import { anchorAt, anchorOfDate, type BillingCycle, calendarAnchor } from '#schemas/billing-cycle.ts';
-import { billingIntervalOf } from '#schemas/charge-times.ts';
+import { mainInterval } from '#schemas/charge-schedule.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { NewSubscription } from '#schemas/http/subscriptions.ts';
 import type { Interval } from '#schemas/interval.ts';
@@ -73,7 +73,7 @@ export const startSubscription = async (
   if (plan.kind === 'add_on') throw new FailureError('PLAN_IS_ADD_ON');
   if (plan.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
   const currency = currencyOf(payer, plan.terms, wanted);
-  const interval = billingIntervalOf(plan.terms.charges);
+  const interval = mainInterval(plan.terms.charges);
   const { timeZone } = payer;
   const cycle: BillingCycle = { interval, anchor: anchorFrom(anchor, interval, startedAt, timeZone), timeZone };
   const subscription = await subscriptions.addSubscription(

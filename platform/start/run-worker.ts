@@ -11,6 +11,7 @@
  * last the tracer, so that all that was done is told.
  */
 import assert from 'node:assert/strict';
+import { setPriority } from 'node:os';
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Redis } from 'ioredis';
 import { type Config, loadConfig, secretsOf } from '../config/config.ts';
@@ -59,6 +60,8 @@ export type Work = {
 };
 
 export type WorkerOptions<Name extends ProcessName> = Pick<Limits, Needs<Name> & keyof Limits> & {
+  /** How far it stands back for others on its machine that somebody waits for, from 0 to 19. */
+  readonly niceness?: number;
   /** What a fault of a loop is called, in the metrics and in the log. */
   readonly fault?: { readonly help: string; readonly message: string };
 };
@@ -117,7 +120,9 @@ export const runWorker = async <Name extends ProcessName>(
     ),
   );
   const log = createLog(name, config.logLevel, secretsOf(config));
-  const { fault } = options;
+  const { fault, niceness } = options;
+  // Threads that are made later are as nice as the one that makes them.
+  if (niceness !== undefined) setPriority(niceness);
   await runProcess(log, config.shutdownMsMax, async () => {
     const metrics = createMetrics();
     const faults = fault && metrics.counter(`millrace_${name}_faults_total`, fault.help);

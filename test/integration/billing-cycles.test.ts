@@ -140,7 +140,7 @@ describe('an interval of its own', () => {
     expect(usage.body.period).toEqual(subscription.current_period);
   });
 
-  it('what is unlike within a plan, or longer than three years, waits in a draft', async () => {
+  it('what is longer than three years waits in a draft', async () => {
     const charge = (code: string, unit: string, count = 1) => ({
       code,
       name: code,
@@ -152,12 +152,10 @@ describe('an interval of its own', () => {
       const { status, body: problem } = await api('POST', '/v1/plans', body);
       return [status, ...problem.errors.map(({ field, code }: { field: string; code: string }) => `${field} ${code}`)];
     };
-    expect(await refused(charge('a', 'month'), charge('b', 'year'), charge('c', 'month', 2))).toEqual([
+    expect(await refused(charge('a', 'month'), charge('b', 'year', 4))).toEqual([
       422,
       'charges[1].billing_interval not_billed',
-      'charges[2].billing_interval not_billed',
     ]);
-    expect(await refused(charge('a', 'year', 4))).toEqual([422, 'charges[0].billing_interval not_billed']);
   });
 });
 

@@ -75,6 +75,8 @@ export const useCases = new Set([
   'ingest/sink/sink.ts',
   'ingest/stream/stream-guard.ts',
   'invoicer/invoices/close-period.ts',
+  'invoicer/periods/close-due.ts',
+  'invoicer/periods/close-jobs.ts',
   'rater/run/rate-period.ts',
   'rater/run/rate-shard.ts',
   'rater/simulate/rate-simulation.ts',

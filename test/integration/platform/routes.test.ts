@@ -291,6 +291,8 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
         'getInvoice',
         'getCostBookVersion',
         'getBillingRun',
+        'getBillingRunById',
+        'getDue',
         'getRatingRun',
         'getCustomerUsage',
         'getSubscriptionUsage',

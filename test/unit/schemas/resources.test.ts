@@ -46,7 +46,11 @@ describe('a resource', () => {
       ...['version', 'created_at', 'updated_at'],
     ];
     const { columns, earlier = [] } = auditedObjects.customer;
-    expect(earlier.map((form) => Object.keys(form.columns))).toEqual([[...first, 'currency'], first]);
-    expect(Object.keys(columns)).toEqual([...first, 'currency', 'time_zone']);
+    expect(earlier.map((form) => Object.keys(form.columns))).toEqual([
+      [...first, 'currency', 'time_zone'],
+      [...first, 'currency'],
+      first,
+    ]);
+    expect(Object.keys(columns)).toEqual([...first, 'currency', 'time_zone', 'invoicing', 'test_clock_id']);
   });
 });
