@@ -45,6 +45,8 @@ import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.t
 import { ratingRuns } from './runs/rating-runs.postgres.ts';
 import { type SimulationPorts, simulationRoutes } from './simulations/simulation-routes.ts';
 import { simulationStore } from './simulations/simulations.postgres.ts';
+import { subscriptionChangeRoutes } from './subscriptions/subscription-change-routes.ts';
+import { subscriptionChangeStore } from './subscriptions/subscription-changes.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
 import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
@@ -58,6 +60,7 @@ export const createStores = (vault: Vault) => ({
   priceOverrides: priceOverrideStore,
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
+  subscriptionChanges: subscriptionChangeStore,
   entitled: entitledStore,
   invoices: invoiceReader,
   closings: closingReader,
@@ -100,6 +103,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   customerRoutes,
   priceOverrideRoutes,
   subscriptionRoutes,
+  subscriptionChangeRoutes,
   usageRoutes,
   entitlementRoutes,
   invoiceRoutes,

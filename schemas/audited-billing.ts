@@ -242,6 +242,8 @@ export const auditedSubscription = (before: AuditedObject): AuditedObject => {
           created_at: 'instant',
           undone_at: 'instant',
         },
+        // Most have none, and are spared the question.
+        when: 't.has_changes',
       },
     ],
   };

@@ -24,6 +24,8 @@ export const unaudited: Readonly<Record<string, string>> = {
   outbox: 'says nothing that the entries beside it do not say, and is forgotten after 30 days',
   invoice_series: 'is held against the last link of its chain',
   data_keys: 'authenticate themselves: a wrapped key that was changed does not open',
+  customer_keys: 'authenticate themselves: a wrapped key that was changed does not open',
+  customer_counts: 'are sums of customers, told with lists of them; nothing is billed by them',
   idempotency_keys: 'hold answers for 24 hours; each is authenticated, and none decides what is billed',
   ingest_gateways: 'are measurements of the installation, and no object',
   ingest_counts: 'are measurements, held against the store by GET /v1/reconciliation',
