@@ -79,11 +79,16 @@ const endRuns = async (postgres: Postgres): Promise<number> => {
   const { rowCount } = await postgres.query(
     `WITH ended AS (
        UPDATE billing_runs SET state = 'completed', updated_at = clock_timestamp()
-       WHERE asked_by = 'scheduler' AND state = 'queued' RETURNING organization_id, subscriptions_max, due_until
+       WHERE asked_by = 'scheduler' AND state = 'queued' RETURNING id, organization_id, subscriptions_max, due_until
+     ), shards AS (
+       INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)
+       SELECT id, 0, '{}', 'issued' FROM ended
      )
-     UPDATE subscriptions s SET next_due_at = now() + interval '10 days' FROM ended e WHERE s.id IN (
+     UPDATE subscriptions s SET next_due_at = now() + interval '10 days'
+     FROM ended e CROSS JOIN LATERAL (
        SELECT d.id FROM subscriptions d WHERE d.organization_id = e.organization_id AND d.next_due_at <= e.due_until
-       ORDER BY d.next_due_at, d.id LIMIT e.subscriptions_max)`,
+       ORDER BY d.next_due_at LIMIT e.subscriptions_max) AS taken
+     WHERE s.id = taken.id`,
   );
   return rowCount ?? 0;
 };
@@ -153,6 +158,7 @@ const measureRuns = async (
   const cpuUs = cpu() - cpuBefore;
   await queue.stop();
   await endRuns(postgres);
+  say(`${name}: ${runs} runs in ${ms.toFixed(0)} ms`);
   return {
     [`${name}_runs`]: runs,
     [`${name}_ms`]: ms,
