@@ -22,6 +22,8 @@ import { priceOverrideRoutes } from './catalog/price-override-routes.ts';
 import { priceOverrideStore } from './catalog/price-overrides.postgres.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
+import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes.ts';
+import { testClockStore } from './clocks/test-clocks.postgres.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
 import { entitledStore } from './entitlements/entitled.postgres.ts';
@@ -43,6 +45,8 @@ import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.t
 import { ratingRuns } from './runs/rating-runs.postgres.ts';
 import { type SimulationPorts, simulationRoutes } from './simulations/simulation-routes.ts';
 import { simulationStore } from './simulations/simulations.postgres.ts';
+import { subscriptionChangeRoutes } from './subscriptions/subscription-change-routes.ts';
+import { subscriptionChangeStore } from './subscriptions/subscription-changes.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
 import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
@@ -56,12 +60,14 @@ export const createStores = (vault: Vault) => ({
   priceOverrides: priceOverrideStore,
   customers: createCustomerStore(vault),
   subscriptions: subscriptionStore,
+  subscriptionChanges: subscriptionChangeStore,
   entitled: entitledStore,
   invoices: invoiceReader,
   closings: closingReader,
   ratingRuns,
   ratingFailures,
   simulations: simulationStore,
+  testClocks: testClockStore,
   ratedLines,
   amendments: amendmentStore,
   billedUsage,
@@ -78,6 +84,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   InvoicePorts &
   RatingRunPorts &
   SimulationPorts &
+  TestClockPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -96,12 +103,14 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   customerRoutes,
   priceOverrideRoutes,
   subscriptionRoutes,
+  subscriptionChangeRoutes,
   usageRoutes,
   entitlementRoutes,
   invoiceRoutes,
   ratingRunRoutes,
   explainRoutes,
   simulationRoutes,
+  testClockRoutes,
   eventRoutes,
   amendmentRoutes,
   reconciliationRoutes,

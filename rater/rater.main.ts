@@ -36,6 +36,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
     timeoutMs: config.ratingTimeoutSeconds * 1000,
     memoryMbMax: config.ratingMemoryMb,
     onFault: (error) => log.error({ err: error }, 'a worker of the rating pool died'),
+    compileCache: process.env.NODE_COMPILE_CACHE,
   });
   observeBacklog(metrics, createReadBacklog(postgres), pool);
   const adapters: RatePorts = {

@@ -21,11 +21,9 @@ import { serverBoundsOf } from '../http/http-server.ts';
 import { createLog, type Log } from '../process/log.ts';
 import { createMetrics, type Metrics, observePool } from '../process/metrics.ts';
 import { createTracer, type Tracer } from '../process/tracing.ts';
-import { clickHouseAnswers, connectClickHouse } from '../stores/clickhouse.ts';
-import { connectNats, type Nats } from '../stores/nats.ts';
+import type { Nats } from '../stores/nats.ts';
 import { listenTo } from '../stores/notices.ts';
 import { connectPostgres, type Postgres } from '../stores/postgres.ts';
-import { connectRedis, redisAnswers } from '../stores/redis.ts';
 import { type JobLoop, type JobLoopOptions, startJobLoop } from '../work/job-loop.ts';
 import { orExit, runProcess } from './lifecycle.ts';
 
@@ -68,28 +66,43 @@ export type WorkerOptions<Name extends ProcessName> = Pick<Limits, Needs<Name> &
   readonly fault?: { readonly help: string; readonly message: string };
 };
 
+const connectToClickHouse = async (config: Config, limits: Limits['clickhouse']) => {
+  const { clickHouseAnswers, connectClickHouse } = await import('../stores/clickhouse.ts');
+  const client = connectClickHouse(config.clickhouseUrl, limits);
+  return { client, answers: () => clickHouseAnswers(client) };
+};
+
+const connectToRedis = async (config: Config, { commandTimeoutMs }: Limits['redis'], log: Log) => {
+  const { connectRedis, redisAnswers } = await import('../stores/redis.ts');
+  const client = connectRedis(config.redisUrl, commandTimeoutMs, log);
+  await client.connect().catch((error: Error) => log.warn({ err: error }, 'starting without Redis'));
+  return { client, answers: () => redisAnswers(client) };
+};
+
+/** A client that the process has no use for is not even loaded: that of Redis alone takes 50 ms of CPU. */
 const connect = async (name: ProcessName, config: Config, log: Log, limits: Partial<Limits>) => {
   const needs: readonly string[] = processes[name].needs;
-  const nats = needs.includes('nats') ? await connectNats(config.natsUrl, name, log) : undefined;
-  const clickhouse = limits.clickhouse && connectClickHouse(config.clickhouseUrl, limits.clickhouse);
-  const redis = limits.redis && connectRedis(config.redisUrl, limits.redis.commandTimeoutMs, log);
-  await redis?.connect().catch((error: Error) => log.warn({ err: error }, 'starting without Redis'));
+  const nats = needs.includes('nats')
+    ? await (await import('../stores/nats.ts')).connectNats(config.natsUrl, name, log)
+    : undefined;
+  const clickhouse = limits.clickhouse && (await connectToClickHouse(config, limits.clickhouse));
+  const redis = limits.redis && (await connectToRedis(config, limits.redis, log));
   const postgres = needs.includes('postgres')
     ? connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, log, ...limits.postgres })
     : undefined;
   const health: HttpOptions['health'] = [
     ...(nats ? [{ name: 'nats', required: true, check: nats.answers }] : []),
-    ...(clickhouse ? [{ name: 'clickhouse', required: true, check: () => clickHouseAnswers(clickhouse) }] : []),
+    ...(clickhouse ? [{ name: 'clickhouse', required: true, check: clickhouse.answers }] : []),
     // It may be lost at any moment.
-    ...(redis ? [{ name: 'redis', required: false, check: () => redisAnswers(redis) }] : []),
+    ...(redis ? [{ name: 'redis', required: false, check: redis.answers }] : []),
     ...(postgres ? [{ name: 'postgres', required: true, check: postgres.answers }] : []),
   ];
   return {
-    connections: { nats, clickhouse, redis, postgres },
+    connections: { nats, clickhouse: clickhouse?.client, redis: redis?.client, postgres },
     health,
     close: async () => {
-      redis?.disconnect();
-      await Promise.all([nats?.close(), clickhouse?.close(), postgres?.close()]);
+      redis?.client.disconnect();
+      await Promise.all([nats?.close(), clickhouse?.client.close(), postgres?.close()]);
     },
   };
 };
@@ -134,7 +147,7 @@ export const runWorker = async <Name extends ProcessName>(
     });
     const listening = Object.keys(wakes).length > 0 ? listenTo(config.databaseUrl, wakes, log) : undefined;
     const bounds = serverBoundsOf(config, log);
-    const app = createHttpApp({ log, metrics, bodyBytesMax: 1024, bounds, health });
+    const app = createHttpApp({ log, metrics, bodyBytesMax: 1024, bounds, health, validates: false });
     const url = await listen(app, config.host, config[portSetting]);
     return {
       url,

@@ -4,17 +4,25 @@ import type { IntervalUnit } from '#schemas/interval.ts';
 import type { ChangeBilling, PausedUsage, SubscriptionChange, SubscriptionTerms } from '#schemas/subscription-terms.ts';
 
 // Times as milliseconds: JSON has no instants. Most subscriptions never change, and are spared the question.
-/** The columns of `TermsRow`, of subscriptions `s`. */
-export const termsColumns = `s.plan_version_id, s.seats, s.started_at, s.ended_at, s.trial_ends_at, s.interval_unit,
-  s.interval_count, s.billing_anchor, s.time_zone, s.cancellation_refund,
-  CASE WHEN s.has_changes THEN (
+/**
+ * The changes of subscriptions `s` that stand, in their order, as `ChangeJson`; null where there never was one. `more`
+ * are further fields, of the change `g`, its plan version `gv` and what `join` adds.
+ */
+export const changesColumn = (more = '', join = ''): string => `CASE WHEN s.has_changes THEN (
     SELECT json_agg(json_build_object('kind', g.kind, 'at', (extract(epoch FROM g.effective_at) * 1000)::bigint,
         'version', g.plan_version_id, 'plan', gv.plan_id, 'quantity', g.quantity, 'unit', g.interval_unit,
-        'count', g.interval_count, 'usage', g.usage, 'bills', g.bills) ORDER BY g.effective_at, g.id)
-    FROM subscription_changes g LEFT JOIN plan_versions gv ON gv.id = g.plan_version_id
+        'count', g.interval_count, 'usage', g.usage, 'bills', g.bills${more}) ORDER BY g.effective_at, g.id)
+    FROM subscription_changes g LEFT JOIN plan_versions gv ON gv.id = g.plan_version_id${join}
     WHERE g.subscription_id = s.id AND g.undone_at IS NULL) END AS changes`;
 
-type ChangeJson = {
+/** The columns of `TermsRow` beside the changes, of subscriptions `s`. */
+export const initialTermsColumns = `s.plan_version_id, s.seats, s.started_at, s.ended_at, s.trial_ends_at,
+  s.interval_unit, s.interval_count, s.billing_anchor, s.time_zone, s.cancellation_refund`;
+
+/** The columns of `TermsRow`, of subscriptions `s`. */
+export const termsColumns = `${initialTermsColumns}, ${changesColumn()}`;
+
+export type ChangeJson = {
   kind: SubscriptionChange['kind'];
   at: number;
   version: string;
@@ -37,7 +45,7 @@ export type TermsRow = BillingCycleRow & {
 };
 
 /** The table holds what each kind needs. */
-const changeFromJson = (json: ChangeJson): SubscriptionChange => {
+export const changeFromJson = (json: ChangeJson): SubscriptionChange => {
   const effect = { effectiveAt: json.at, bills: json.bills };
   switch (json.kind) {
     case 'plan': {

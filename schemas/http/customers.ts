@@ -7,6 +7,7 @@ import {
   ExternalId,
   formed,
   GivenId,
+  Instant,
   idOf,
   idParam,
   Metadata,
@@ -65,6 +66,9 @@ export const Personal = Type.Object(
 );
 export type Personal = Static<typeof Personal>;
 
+/** What an erased customer is called: every customer has a name. */
+export const erasedName = 'Erased customer';
+
 /** As `newNameFault` refuses it, which says why. */
 const NewExternalId = Type.Unsafe<string>({
   ...GivenId,
@@ -81,6 +85,8 @@ export const customerExample = {
   tax_ids: [],
   payment_reference: null,
   time_zone: 'UTC',
+  archived_at: null,
+  erased_at: null,
   ...exampleHead,
 };
 
@@ -140,13 +146,14 @@ export const Customer = Type.Object(
     ...personalFields,
     currency: nullable(CurrencyCode),
     time_zone: TimeZone,
+    archived_at: nullable(Instant),
+    erased_at: nullable(Instant),
     ...resourceFields,
   },
   {
     ...closed,
     title: 'Customer',
-    description:
-      '`currency` is what new subscriptions are charged in; null is the own currency of each plan. `time_zone` is the one whose calendar their billing periods follow.',
+    description: `\`currency\` is what new subscriptions are charged in; null is the own currency of each plan. \`time_zone\` is the one whose calendar their billing periods follow. A customer with \`archived_at\` takes no new subscription. One with \`erased_at\` has nothing personal left, and is called "${erasedName}".`,
     examples: [customerExample],
   },
 );
@@ -159,6 +166,8 @@ export const WrittenCustomer = Type.Object(
     // An answer that is repeated may be from before customers had them.
     currency: Type.Optional(nullable(CurrencyCode)),
     time_zone: Type.Optional(TimeZone),
+    archived_at: Type.Optional(nullable(Instant)),
+    erased_at: Type.Optional(nullable(Instant)),
   },
   {
     ...closed,

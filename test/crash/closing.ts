@@ -42,12 +42,14 @@ export type ClosingRig = {
 
 export const startClosingRig = async (servers: TestServers): Promise<ClosingRig> => {
   let armed: Armed;
-  const pipeline = await startPipeline(servers.urls, settings, (service): NodeJS.ProcessEnv => {
-    if (armed?.service !== service) return {};
-    const { failPoint } = armed;
-    // One life ends by it; the one after it has to do the work.
-    armed = undefined;
-    return { MILLRACE_FAIL_POINT: failPoint };
+  const pipeline = await startPipeline(servers.urls, settings, {
+    extraOf: (service): NodeJS.ProcessEnv => {
+      if (armed?.service !== service) return {};
+      const { failPoint } = armed;
+      // One life ends by it; the one after it has to do the work.
+      armed = undefined;
+      return { MILLRACE_FAIL_POINT: failPoint };
+    },
   });
   for (const meter of llmProMeters) await pipeline.api('POST', '/v1/meters', meter);
   await pipeline.api('POST', '/v1/plans', llmProPlan);

@@ -62,6 +62,9 @@ const statements: readonly string[] = [
    SELECT org, ${id('plv')}, ${id('fea')} ${fromOthers}`,
   `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
    SELECT ${id('cus')}, org, 'fill-' || n, 'x', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO customer_counts (organization_id, part, current, archived)
+   SELECT org, p, 4, 0 ${fromOrganizations} CROSS JOIN generate_series(0, 3) AS p`,
+  `INSERT INTO customer_keys (organization_id, customer_id, wrapped) SELECT org, ${id('cus')}, '\\x00' ${from}`,
   `INSERT INTO price_overrides (id, organization_id, plan_id, charge_code, customer_id, currency, price, tiers,
      effective_from, metadata, version, created_at, updated_at)
    SELECT ${id('pov')}, org, ${id('pln')}, 'x', ${id('cus')}, 'USD', '{"model":"flat","amount":"1"}', 'restart',
@@ -72,7 +75,9 @@ const statements: readonly string[] = [
      ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO subscription_changes (id, organization_id, subscription_id, kind, effective_at, quantity, bills,
      created_at)
-   SELECT ${id('sch')}, org, ${id('sub')}, 'seats', ${begin}, 2, 'next', ${begin} ${from}`,
+   SELECT ${id('chg')}, org, ${id('sub')}, 'seats', ${begin}, 5, 'next', ${begin} ${from}`,
+  `INSERT INTO test_clocks (id, organization_id, now_at, state, metadata, version, created_at, updated_at)
+   SELECT ${id('clk')}, org, ${begin}, 'ready', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
    SELECT ${id('run')}, org, ${begin}, ${end}, 'completed', 1, ${begin}, ${begin} ${from}`,
   `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) SELECT ${id('run')}, 0, '{}',
