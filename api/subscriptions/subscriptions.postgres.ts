@@ -18,6 +18,7 @@ import {
   type TrialEndAction,
 } from '#schemas/subscription-state.ts';
 import type { SubscriptionChange, SubscriptionTerms } from '#schemas/subscription-terms.ts';
+import type { PlanName } from '../catalog/plan-versions.postgres.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
@@ -27,8 +28,6 @@ import { changeRows, insertChanges } from './subscription-changes.postgres.ts';
 
 /** A change that stands in the ledger and was not undone. */
 export type RecordedChange = SubscriptionChange & { readonly id: string; readonly createdAt: Instant };
-
-export type PlanName = { readonly planId: string; readonly planCode: string };
 
 export type Subscription = ResourceHead &
   Omit<SubscriptionTerms, 'changes'> &
