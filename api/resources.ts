@@ -22,6 +22,8 @@ import { priceOverrideRoutes } from './catalog/price-override-routes.ts';
 import { priceOverrideStore } from './catalog/price-overrides.postgres.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
+import { customerLifeRoutes } from './customers/customer-life-routes.ts';
+import { parentStore } from './customers/customer-parents.postgres.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
 import { entitledStore } from './entitlements/entitled.postgres.ts';
@@ -54,6 +56,7 @@ export const createStores = (vault: Vault) => ({
   creditUnits: creditUnitStore,
   priceOverrides: priceOverrideStore,
   customers: createCustomerStore(vault),
+  parents: parentStore,
   subscriptions: subscriptionStore,
   entitled: entitledStore,
   invoices: invoiceReader,
@@ -92,6 +95,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   creditUnitRoutes,
   priceRoutes,
   customerRoutes,
+  customerLifeRoutes,
   priceOverrideRoutes,
   subscriptionRoutes,
   usageRoutes,
