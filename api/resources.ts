@@ -22,6 +22,8 @@ import { priceOverrideRoutes } from './catalog/price-override-routes.ts';
 import { priceOverrideStore } from './catalog/price-overrides.postgres.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
+import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes.ts';
+import { testClockStore } from './clocks/test-clocks.postgres.ts';
 import { customerLifeRoutes } from './customers/customer-life-routes.ts';
 import { parentStore } from './customers/customer-parents.postgres.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
@@ -35,6 +37,7 @@ import { billingFactsOf } from './events/event-billing.postgres.ts';
 import { type EventPorts, eventRoutes } from './events/event-routes.ts';
 import { type ExplainPorts, explainRoutes } from './explain/explain-routes.ts';
 import { ratedLines } from './explain/rated-lines.postgres.ts';
+import { closingReader } from './invoices/closings.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
@@ -44,6 +47,8 @@ import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.t
 import { ratingRuns } from './runs/rating-runs.postgres.ts';
 import { type SimulationPorts, simulationRoutes } from './simulations/simulation-routes.ts';
 import { simulationStore } from './simulations/simulations.postgres.ts';
+import { subscriptionChangeRoutes } from './subscriptions/subscription-change-routes.ts';
+import { subscriptionChangeStore } from './subscriptions/subscription-changes.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
 import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
@@ -58,11 +63,14 @@ export const createStores = (vault: Vault) => ({
   customers: createCustomerStore(vault),
   parents: parentStore,
   subscriptions: subscriptionStore,
+  subscriptionChanges: subscriptionChangeStore,
   entitled: entitledStore,
   invoices: invoiceReader,
+  closings: closingReader,
   ratingRuns,
   ratingFailures,
   simulations: simulationStore,
+  testClocks: testClockStore,
   ratedLines,
   amendments: amendmentStore,
   billedUsage,
@@ -79,6 +87,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   InvoicePorts &
   RatingRunPorts &
   SimulationPorts &
+  TestClockPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -98,12 +107,14 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   customerLifeRoutes,
   priceOverrideRoutes,
   subscriptionRoutes,
+  subscriptionChangeRoutes,
   usageRoutes,
   entitlementRoutes,
   invoiceRoutes,
   ratingRunRoutes,
   explainRoutes,
   simulationRoutes,
+  testClockRoutes,
   eventRoutes,
   amendmentRoutes,
   reconciliationRoutes,

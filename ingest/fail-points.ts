@@ -3,7 +3,7 @@
  * never inside of a use case. Without one the ports come back as they are.
  */
 import { sleep } from '#platform/process/clock.ts';
-import type { FailPoint, FailPointName } from '#platform/process/fail-point.ts';
+import { around, type FailPoint, written } from '#platform/process/fail-point.ts';
 import type { RelayPorts } from './amendments/relay.ts';
 import type { AcceptPorts } from './gateway/accept-events.ts';
 import type { Gateway } from './gateway/gateway.ts';
@@ -11,33 +11,8 @@ import type { CheckPorts } from './identity/check-identity.ts';
 import type { SinkPorts } from './sink/sink.ts';
 import type { StreamMessage, Subscription } from './stream/usage-stream.nats.ts';
 
-type Call = (...words: never[]) => Promise<unknown>;
-
-type Places = { readonly before?: FailPointName; readonly during?: FailPointName; readonly after?: FailPointName };
-
 /** ClickHouse has the request and works on it by then; the smallest insert takes it several milliseconds. */
 const insertBegunMs = 3;
-
-/** By then the client has handed to the kernel what was written in this turn of the event loop. */
-const written = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-
-/** `begun` is how long after the call its effect is under way, and its answer not there yet. */
-const around = <F extends Call>(
-  call: F,
-  failPoint: FailPoint,
-  { before, during, after }: Places,
-  begun = written,
-): F => {
-  const wrapped = async (...words: Parameters<F>): Promise<unknown> => {
-    if (before) failPoint.pass(before);
-    const answer = call(...words);
-    if (during && failPoint.isDue(during)) void begun().then(failPoint.end);
-    const answered = await answer;
-    if (after) failPoint.pass(after);
-    return answered;
-  };
-  return wrapped as F;
-};
 
 export const failAtAccept = (ports: AcceptPorts, failPoint: FailPoint | undefined): AcceptPorts => {
   if (!failPoint) return ports;

@@ -1,25 +1,68 @@
 import { sameForAll, stopwatch, systemClock } from '#platform/process/clock.ts';
+import { createFailPoint } from '#platform/process/fail-point.ts';
 import { newId } from '#platform/process/ids.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
+import { startQueue } from '#platform/stores/queue.graphile.ts';
 import { billingChannels } from '#schemas/billing-run.ts';
+import { clockJobs } from './clocks/clock-jobs.ts';
+import { createTestClocks } from './clocks/test-clocks.postgres.ts';
+import { failAtClock, failAtClose, failAtIssue } from './fail-points.ts';
 import { issueOneShard } from './invoices/close-period.ts';
 import { createInvoiceStore } from './invoices/invoices.postgres.ts';
 import { observeIssuing } from './invoices/observe-issuing.ts';
+import { closeJobs } from './periods/close-jobs.ts';
+import { createClosings, createReadClosingState } from './periods/closings.postgres.ts';
+import { observeClosing, observeClosingState } from './periods/observe-closing.ts';
 
 const options = {
   fault: { help: 'Invoicing work that has to be done again', message: 'invoicing has to be tried again' },
 };
 
+/** A job takes a few statements; a second lane is there so that one that waits for a lock stops no other. */
+const closingLanes = 2;
+
 await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }) => {
+  const failPoint = createFailPoint(config.failPoint);
+  const { nowMs } = sameForAll(systemClock);
   const adapters = {
     ...createInvoiceStore(postgres, config.jobLeaseSeconds),
-    nowMs: sameForAll(systemClock).nowMs,
+    nowMs,
     newInvoiceId: () => newId('inv'),
     stopwatch,
   };
-  const ports = observeIssuing(adapters, metrics, log, tracer);
+  const ports = failAtIssue(observeIssuing(adapters, metrics, log, tracer), failPoint);
   const work = async () => (await issueOneShard(ports)) !== undefined;
   // The invoices of an organization are chained, so a lane works for one that no other works for.
   const loop = { work, lanes: config.invoicerLanes, pollMs: config.jobPollMs, channel: billingChannels.shardRated };
-  return { loops: [loop] };
+
+  const beforeCommit = () => failPoint?.pass('closing.before_commit');
+  const closing = failAtClose(
+    {
+      ...createClosings(postgres, config.closingSubscriptionsMax, beforeCommit),
+      nowMs,
+      hourMs: systemClock.nowMs,
+      ...observeClosing(metrics, log),
+    },
+    failPoint,
+  );
+  observeClosingState(metrics, createReadClosingState(postgres));
+  const faults = metrics.counter('millrace_closing_faults_total', 'Jobs of the scheduler that have to be done again');
+  const { tasks, ...close } = closeJobs(closing);
+  const clocks = failAtClock(
+    createTestClocks(postgres, () => failPoint?.pass('clock.before_commit')),
+    failPoint,
+  );
+  const queue = startQueue({
+    ...close,
+    tasks: { ...tasks, ...clockJobs(clocks, log) },
+    url: config.databaseUrl,
+    lanes: closingLanes,
+    pollMs: config.jobPollMs,
+    log,
+    onFault: (error) => {
+      faults.inc();
+      log.warn({ err: error }, 'closing has to be tried again');
+    },
+  });
+  return { loops: [loop], close: queue.stop };
 });

@@ -1,7 +1,9 @@
 import { stopwatch, systemClock } from '#platform/process/clock.ts';
+import { createFailPoint } from '#platform/process/fail-point.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
 import { billingChannels } from '#schemas/billing-run.ts';
 import { simulationChannels } from '#schemas/simulation.ts';
+import { failAtRate } from './fail-points.ts';
 import { createHighestStored, createReadQuantities } from './quantities/quantities.clickhouse.ts';
 import { createBillingRuns, createIsChecked, createReadBacklog } from './run/billing-runs.postgres.ts';
 import { createCatalog } from './run/catalog.postgres.ts';
@@ -16,6 +18,8 @@ import { createReadMonth } from './simulate/simulated-month.postgres.ts';
 import { createSimulations } from './simulate/simulations.postgres.ts';
 
 const options = {
+  // A month's end keeps all its workers busy for minutes, on a machine that may answer requests as well.
+  niceness: 5,
   clickhouse: { requestTimeoutMs: 300_000, connectionsMax: 8 },
   fault: { help: 'Rating work that has to be done again', message: 'rating has to be tried again' },
 };
@@ -32,6 +36,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
     timeoutMs: config.ratingTimeoutSeconds * 1000,
     memoryMbMax: config.ratingMemoryMb,
     onFault: (error) => log.error({ err: error }, 'a worker of the rating pool died'),
+    compileCache: process.env.NODE_COMPILE_CACHE,
   });
   observeBacklog(metrics, createReadBacklog(postgres), pool);
   const adapters: RatePorts = {
@@ -44,7 +49,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
     rate: pool.rate,
     stopwatch,
   };
-  const ports = observeRating(adapters, metrics, log, tracer);
+  const ports = failAtRate(observeRating(adapters, metrics, log, tracer), createFailPoint(config.failPoint));
   const simulating: SimulatePorts = {
     ...adapters,
     simulations: createSimulations(postgres, config.jobLeaseSeconds),

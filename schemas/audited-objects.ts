@@ -2,47 +2,12 @@
  * What the audit log says of an object beside what callers see: a digest of the rows that it is stored in, column by
  * column. A test goes over every column of the database: each is in here, or stands in `undigested.ts` with the reason.
  */
+import { auditedBillingRun, auditedInvoice, auditedSubscription } from '#schemas/audited-billing.ts';
+import type { AuditedObject, ChildRows } from '#schemas/audited-object.ts';
 import { auditedSimulation } from '#schemas/audited-simulation.ts';
 import { type ColumnForm, type StoredResource, storedResources } from '#schemas/resources.ts';
 
-export type { ColumnForm };
-
-/** The rows of an object that stand in another table. */
-export type ChildRows = {
-  readonly table: string;
-  /** The column that names the object, or the row one step up. */
-  readonly parent: string;
-  /** In this order; together unique within the parent. */
-  readonly order: readonly string[];
-  readonly columns: Readonly<Record<string, ColumnForm>>;
-  readonly children?: readonly ChildRows[];
-  /** A condition on the object's row `t`, where these rows are digested only from some state on. */
-  readonly when?: string;
-};
-
-export type AuditedObject = {
-  readonly table: string;
-  /** Of the organization's row itself it is `id`. */
-  readonly organization: string;
-  /** What the entry says that brought it, or found it there. */
-  readonly created: readonly string[];
-  readonly createdAt: string;
-  /** Its version counts its entries. */
-  readonly isVersioned: boolean;
-  readonly columns: Readonly<Record<string, ColumnForm>>;
-  /**
-   * Columns that processes move by themselves, and the state on which they have come to rest, with an entry of its own;
-   * a condition on the row `t`.
-   */
-  readonly settling?: { readonly columns: Readonly<Record<string, ColumnForm>>; readonly when: string };
-  readonly children: readonly ChildRows[];
-  /**
-   * The number of this set of columns, which each digest begins with. Another set is another number, and the one from
-   * before stands in `earlier`, or old entries would stop verifying.
-   */
-  readonly form?: number;
-  readonly earlier?: readonly Omit<AuditedObject, 'earlier'>[];
-};
+export type { AuditedObject, ChildRows, ColumnForm };
 
 const named = { id: 'text', organization_id: 'text', code: 'text', name: 'text', metadata: 'text' } as const;
 const versioned = { version: 'text', created_at: 'instant', updated_at: 'instant' } as const;
@@ -152,113 +117,6 @@ const customerLife = { ...customerTerms, archived_at: 'instant', erased_at: 'ins
 
 const rateColumns = { effective_from: 'instant', unit: 'text', amount: 'text' } as const;
 
-/** Of runs from before there were billing periods. */
-const billingRunOfForm1 = {
-  table: 'billing_runs',
-  organization: 'organization_id',
-  created: ['billing_run.created'],
-  createdAt: 'created_at',
-  isVersioned: false,
-  columns: {
-    id: 'text',
-    organization_id: 'text',
-    period_start: 'instant',
-    period_end: 'instant',
-    customer_id: 'text',
-    subscription_id: 'text',
-    created_at: 'instant',
-    request_id: 'text',
-    api_key_id: 'text',
-  },
-  settling: {
-    columns: { state: 'text', watermark: 'text', already_issued: 'text', failure: 'text', updated_at: 'instant' },
-    when: "t.state IN ('completed', 'failed')",
-  },
-  children: [
-    {
-      table: 'billing_run_shards',
-      parent: 'run_id',
-      order: ['shard_number'],
-      columns: {
-        run_id: 'text',
-        shard_number: 'text',
-        subscription_ids: 'text',
-        state: 'text',
-        leased_until: 'instant',
-        attempts: 'text',
-        issued: 'text',
-        already_issued: 'text',
-        rated_ms: 'text',
-        issued_ms: 'text',
-        failure: 'text',
-        lines_digest: 'text',
-      },
-      // Other shards of a run that failed are worked off all the same.
-      when: "t.state = 'completed'",
-    },
-  ],
-} as const satisfies AuditedObject;
-
-/** Of runs from before some of them rated without issuing. */
-const billingRunOfForm2 = {
-  ...billingRunOfForm1,
-  form: 2,
-  settling: {
-    ...billingRunOfForm1.settling,
-    columns: { ...billingRunOfForm1.settling.columns, leased_until: 'instant' },
-  },
-  children: [
-    {
-      ...billingRunOfForm1.children[0],
-      columns: {
-        run_id: 'text',
-        shard_number: 'text',
-        subscription_ids: 'text',
-        billing_period_ids: 'text',
-        state: 'text',
-        leased_until: 'instant',
-        attempts: 'text',
-        issued: 'text',
-        already_issued: 'text',
-        rated_ms: 'text',
-        issued_ms: 'text',
-        failure: 'text',
-        lines_digest: 'text',
-      },
-    },
-  ],
-} as const satisfies AuditedObject;
-
-/** Of invoices of content version 1. */
-const invoiceOfForm1 = {
-  table: 'invoices',
-  organization: 'organization_id',
-  created: ['invoice.issued'],
-  createdAt: 'issued_at',
-  isVersioned: false,
-  columns: {
-    id: 'text',
-    organization_id: 'text',
-    series_number: 'text',
-    kind: 'text',
-    customer_id: 'text',
-    subscription_id: 'text',
-    plan_version_id: 'text',
-    run_id: 'text',
-    period_start: 'instant',
-    period_end: 'instant',
-    watermark: 'text',
-    currency: 'text',
-    subtotal: 'text',
-    total: 'text',
-    issued_at: 'instant',
-    previous_hash: 'text',
-    hash: 'text',
-  },
-  // Its lines are in its hash (invoicer/invoices/invoice-hash.ts), which the entry holds too.
-  children: [],
-} as const satisfies AuditedObject;
-
 /** Of organizations from before they had settings. */
 const organizationOfForm1 = {
   table: 'organizations',
@@ -272,18 +130,21 @@ const organizationOfForm1 = {
 
 /** By the `object_type` of their entries. */
 export const auditedObjects = {
-  organization: {
-    ...organizationOfForm1,
-    form: 2,
-    earlier: [organizationOfForm1],
-    columns: {
-      ...organizationOfForm1.columns,
-      rounding: 'text',
-      metadata: 'text',
-      version: 'text',
-      updated_at: 'instant',
+  organization: withColumns(
+    {
+      ...organizationOfForm1,
+      form: 2,
+      earlier: [organizationOfForm1],
+      columns: {
+        ...organizationOfForm1.columns,
+        rounding: 'text',
+        metadata: 'text',
+        version: 'text',
+        updated_at: 'instant',
+      },
     },
-  },
+    { closing_automatic: 'text', closing_grace_minutes: 'text' },
+  ),
   api_key: {
     table: 'api_keys',
     organization: 'organization_id',
@@ -350,22 +211,12 @@ export const auditedObjects = {
     default_cost: 'text',
   }),
   credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
-  customer: withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), customerLife),
-  subscription: withColumns(withColumns(ofOneRow.subscription, currency), {
-    interval_unit: 'text',
-    interval_count: 'text',
-    billing_anchor: 'text',
-    time_zone: 'text',
-    canceled_at: 'instant',
-    cancellation_reason: 'text',
+  customer: withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
+    ...customerLife,
+    test_clock_id: 'text',
   }),
-  billing_run: {
-    ...billingRunOfForm2,
-    form: 3,
-    earlier: [billingRunOfForm2, billingRunOfForm1],
-    created: ['billing_run.created', 'rating_run.created'],
-    columns: { ...billingRunOfForm2.columns, kind: 'text' },
-  },
+  subscription: auditedSubscription(withColumns(ofOneRow.subscription, currency)),
+  billing_run: withColumns(auditedBillingRun, { asked_by: 'text', subscriptions_max: 'text' }),
   amendment: {
     table: 'amendments',
     organization: 'organization_id',
@@ -405,55 +256,8 @@ export const auditedObjects = {
     ],
   },
   simulation: auditedSimulation,
-  invoice: {
-    ...invoiceOfForm1,
-    form: 2,
-    earlier: [invoiceOfForm1],
-    columns: {
-      id: 'text',
-      organization_id: 'text',
-      series_number: 'text',
-      kind: 'text',
-      content_version: 'text',
-      customer_id: 'text',
-      subscription_id: 'text',
-      plan_version_id: 'text',
-      run_id: 'text',
-      period_start: 'instant',
-      period_end: 'instant',
-      watermark: 'text',
-      currency: 'text',
-      subtotal: 'text',
-      total: 'text',
-      issued_at: 'instant',
-      previous_hash: 'text',
-      hash: 'text',
-    },
-    // Its lines are in its hash (invoicer/invoices/invoice-hash.ts), which the entry holds too.
-    children: [
-      {
-        table: 'billing_periods',
-        parent: 'invoice_id',
-        order: ['id'],
-        columns: {
-          id: 'text',
-          organization_id: 'text',
-          subscription_id: 'text',
-          customer_id: 'text',
-          plan_version_id: 'text',
-          billing_start: 'instant',
-          billing_end: 'instant',
-          segment: 'text',
-          span_start: 'instant',
-          span_end: 'instant',
-          state: 'text',
-          watermark: 'text',
-          invoice_id: 'text',
-          created_at: 'instant',
-        },
-      },
-    ],
-  },
+  test_clock: ofOneRow.test_clock,
+  invoice: auditedInvoice,
 } as const satisfies Record<string, AuditedObject>;
 
 export type AuditedType = keyof typeof auditedObjects;

@@ -3,6 +3,7 @@
  * watermark. Shared by rater, invoicer and api.
  */
 import { hash } from 'node:crypto';
+import type { DuePart } from '#schemas/due-parts.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import type { SubscriptionTime } from '#schemas/subscription.ts';
 
@@ -11,9 +12,14 @@ import type { SubscriptionTime } from '#schemas/subscription.ts';
  * billed later. It begins with the time as a UUIDv7 does, so that periods of one month stand together. Periods from
  * before have ids of their own.
  */
-export const periodIdOf = (subscriptionId: string, billingStart: Instant, segment: number): `bpd_${string}` => {
-  const time = Math.max(0, billingStart).toString(16).padStart(12, '0');
-  return `bpd_${time}${hash('sha256', `${subscriptionId} ${billingStart} ${segment}`, 'hex').slice(0, 20)}`;
+export const periodIdOf = (
+  subscriptionId: string,
+  { item, timing, interval, isCounted, billing, span }: DuePart,
+): `bpd_${string}` => {
+  const time = Math.max(0, billing.start).toString(16).padStart(12, '0');
+  const { unit, count } = interval;
+  const named = `${subscriptionId} ${item} ${timing} ${unit} ${count} ${isCounted} ${billing.start} ${span.start}`;
+  return `bpd_${time}${hash('sha256', named, 'hex').slice(0, 20)}`;
 };
 
 /** A billing period that an invoice bills. */

@@ -61,34 +61,16 @@ export const chargeTimesToJson = ({ timing, billingInterval }: ChargeTimes): Cha
 /** Longer ones are a slip of the hand; and nothing that is measured is kept for ever. */
 const billedMonthsMax = 36;
 
-const sameInterval = (a: Interval, b: Interval): boolean => a.unit === b.unit && a.count === b.count;
-
-/** That of the billing periods of whoever subscribes: all charges of a version that may be active have it. */
-export const billingIntervalOf = (charges: readonly ChargeTimesJson[]): Interval =>
-  charges[0]?.billing_interval ?? defaultTimes.billing_interval;
-
-/** What is due otherwise than after the billing period stays in a draft. `field` is that of the charges. */
-export const unbilledTimeFaults = (charges: readonly ChargeTimesJson[], field: string): Fault[] => {
-  const ofAll = billingIntervalOf(charges);
-  return charges.flatMap(({ timing, billing_interval: own = defaultTimes.billing_interval }, index) => {
-    const refuse = (name: string, message: string): Fault => ({
-      field: `${field}[${index}].${name}`,
-      code: 'not_billed',
-      message,
-    });
-    return [
-      ...(timing === 'advance' ? [refuse('timing', 'advance is not billed yet: keep it in a draft')] : []),
-      ...(sameInterval(own, ofAll)
-        ? []
-        : [
-            refuse(
-              'billing_interval',
-              'charges of different intervals are not billed yet: keep them in a draft, or in plans of their own',
-            ),
-          ]),
-      ...(daysAtLeast(own) > billedMonthsMax * 28
-        ? [refuse('billing_interval', 'must be at most three years, which is the longest that is billed')]
-        : []),
-    ];
-  });
-};
+/** What is longer stays in a draft. `field` is that of the charges. */
+export const unbilledTimeFaults = (charges: readonly ChargeTimesJson[], field: string): Fault[] =>
+  charges.flatMap(({ billing_interval: own = defaultTimes.billing_interval }, index) =>
+    daysAtLeast(own) > billedMonthsMax * 28
+      ? [
+          {
+            field: `${field}[${index}].billing_interval`,
+            code: 'not_billed',
+            message: 'must be at most three years, which is the longest that is billed',
+          },
+        ]
+      : [],
+  );

@@ -70,6 +70,12 @@ export const failures = {
     'Check the path.',
   ),
   ...resourcesNotFound,
+  SUBSCRIPTION_CHANGE_NOT_FOUND: failure(
+    404,
+    'There is no such change of the subscription',
+    'The subscription is there, and its ledger has no change of this id.',
+    'Use an id that GET /v1/subscriptions/{id}/changes lists.',
+  ),
   PLAN_VERSION_NOT_FOUND: failure(
     404,
     'There is no such version of the plan',

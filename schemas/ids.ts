@@ -5,6 +5,7 @@ const otherPrefixes = {
   org: 'organization',
   plv: 'plan version',
   run: 'billing or rating run',
+  chg: 'change of a subscription',
   bpd: 'billing period',
   rln: 'rated line',
   rfl: 'failure of rating',

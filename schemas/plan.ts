@@ -58,6 +58,8 @@ export type PlanCharge = Charge &
     /** The unit of credits that the amounts of all its prices are in; null where they are money. */
     readonly creditUnit: string | null;
     readonly currencyOptions: CurrencyOptions;
+    /** Whether the seats of a subscription are what is priced. */
+    readonly seats: boolean;
   };
 
 /** What a plan version charges; what the plan is called is not of a version. */
@@ -79,6 +81,8 @@ export type ChargeJson = ChargeTimesJson & {
   readonly code: string;
   readonly name: string;
   readonly meter: string | null;
+  /** Absent where it is false, as charges were written before there were seats. */
+  readonly seats?: true;
   /** Absent where the amounts are money. */
   readonly credit_unit?: string;
   readonly price: PriceJson;
@@ -186,18 +190,21 @@ export const chargeFromJson = (json: unknown, field = ''): Parsed<PlanCharge> =>
 };
 
 const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge | undefined => {
-  const names = ['code', 'name', 'meter', 'credit_unit', 'price', 'currency_options', ...chargeTimeNames];
+  const names = ['code', 'name', 'meter', 'seats', 'credit_unit', 'price', 'currency_options', ...chargeTimeNames];
   const object = readObject(json, field, names, faults);
   if (!object) return undefined;
   const code = readText(object, 'code', field, codeRule, faults);
   const name = readName(object, field, faults);
   const price = readPrice(ownValue(object, 'price'), fieldOf(field, 'price'), faults);
   const currencyOptions = readCurrencyOptions(object, field, price, faults);
-  const meter = readMeter(object, field, faults);
+  const seats = readSeats(object, field, faults);
+  const meter = readMeter(object, field, seats === true, faults);
   const creditUnit = readUnitOfCharge(object, field, faults);
-  const times = readChargeTimes(object, field, modelNamed(ownValue(object, 'price'))?.metered, faults);
+  const isMetered = modelNamed(ownValue(object, 'price'))?.metered;
+  const times = readChargeTimes(object, field, isMetered && !seats, faults);
   if (code === undefined || name === undefined || !price || meter === undefined || creditUnit === undefined || !times)
     return undefined;
+  if (seats === undefined) return undefined;
   if (creditUnit !== null) {
     const unitField = fieldOf(field, 'credit_unit');
     faults.push(...creditFaults(price, fieldOf(field, 'price'), unitField));
@@ -205,14 +212,42 @@ const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge |
       if (option.model === price.model)
         faults.push(...creditFaults(option, `${fieldOf(field, 'currency_options')}.${currency}`, unitField));
   }
-  return { code, name, meter, creditUnit, price, currencyOptions, ...times };
+  return { code, name, meter, seats, creditUnit, price, currencyOptions, ...times };
+};
+
+/** What a number of seats can be priced by: they are all alike, and are no events. */
+export const seatModels = ['per_unit', 'graduated', 'volume', 'package', 'tiered_flat'] as const;
+
+/** Undefined with a fault. */
+const readSeats = (object: JsonObject, parent: string, faults: Fault[]): boolean | undefined => {
+  const given = ownValue(object, 'seats') ?? false;
+  const field = fieldOf(parent, 'seats');
+  if (typeof given !== 'boolean') {
+    faults.push({ field, code: 'wrong_type', message: 'must be true or false' });
+    return undefined;
+  }
+  const model = modelNamed(ownValue(object, 'price'));
+  if (!given || !model || seatModels.some((name) => name === model.name)) return given;
+  const message = `must be false: seats are priced by ${seatModels.join(', ')}`;
+  faults.push({ field, code: 'not_allowed', message });
+  return undefined;
 };
 
 /** Whether a meter must be there depends on the model; where that is not known, its own fault is enough. */
-const readMeter = (object: JsonObject, parent: string, faults: Fault[]): string | null | undefined => {
+const readMeter = (
+  object: JsonObject,
+  parent: string,
+  isOfSeats: boolean,
+  faults: Fault[],
+): string | null | undefined => {
   const field = fieldOf(parent, 'meter');
   const model = modelNamed(ownValue(object, 'price'));
   const none = (ownValue(object, 'meter') ?? null) === null;
+  if (isOfSeats && none) return null;
+  if (isOfSeats) {
+    faults.push({ field, code: 'not_allowed', message: 'must be null: the charge is priced by seats' });
+    return undefined;
+  }
   if (none && !model?.metered) return null;
   if (none) {
     faults.push({ field, code: 'missing', message: 'must be the code of the meter that is priced' });
@@ -239,6 +274,7 @@ export const chargeToJson = (charge: Charge | PlanCharge): ChargeJson => ({
   code: charge.code,
   name: charge.name,
   meter: charge.meter,
+  ...('seats' in charge && charge.seats && { seats: true as const }),
   ...('creditUnit' in charge && charge.creditUnit !== null && { credit_unit: charge.creditUnit }),
   price: priceToJson(charge.price),
   ...('currencyOptions' in charge && {

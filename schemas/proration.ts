@@ -4,6 +4,7 @@
  */
 import type { Instant, Period } from '#schemas/period.ts';
 import { samePeriod } from '#schemas/period.ts';
+import type { QuantityLevel } from '#schemas/subscription-terms.ts';
 
 /** By the millisecond, by days of the calendar, or not at all. Of versions from before there was a choice: none. */
 export const prorationPolicies = ['time', 'day', 'none'] as const;
@@ -51,3 +52,25 @@ export const prorationOf = (
 
 /** In the order of its members, whoever made it. */
 export const prorationToJson = ({ by, from, to, of }: Proration): Proration => ({ by, from, to, of });
+
+/** A number, and the part of the billing period in which it held; undefined is the whole. */
+export type ProratedLevel = { readonly quantity: number; readonly proration: Proration | undefined };
+
+/**
+ * The numbers over a span, each with its part. Where there are several each has its part by time, also where the plan
+ * charges nothing in part: else each would be charged whole.
+ */
+export const proratedLevels = (
+  policy: ProrationPolicy,
+  billing: Period,
+  span: Period,
+  timeZone: string,
+  quantities: readonly QuantityLevel[] | undefined,
+): readonly ProratedLevel[] => {
+  const levels = quantities ?? [[span.start, 1] as const];
+  const by = levels.length > 1 && policy === 'none' ? 'time' : policy;
+  return levels.map(([start, quantity], index) => {
+    const end = levels[index + 1]?.[0] ?? span.end;
+    return { quantity, proration: prorationOf(by, billing, { start, end }, timeZone) };
+  });
+};

@@ -15,6 +15,9 @@ export const zeroQuantity = 0n as Quantity;
 /** One whole unit: what a flat charge is charged for. */
 export const oneQuantity = (10n ** BigInt(quantityScale)) as Quantity;
 
+/** Of a whole number. */
+export const wholeQuantity = (units: number): Quantity => (BigInt(units) * oneQuantity) as Quantity;
+
 /**
  * Reads `-?\d+(\.\d+)?`, trailing zeros allowed as ClickHouse prints them; `undefined` for anything else, exponents
  * included.

@@ -36,6 +36,8 @@ export const StepKind = {
   flat: 'flat',
   /** A part of it, which `flatAmount` says whole. */
   prorated: 'prorated',
+  /** What was charged in advance for a part of it, taken back; below zero. */
+  credit: 'credit',
   /** Units that cost nothing. */
   free: 'free',
   /** Units at one unit amount: a tier, or everything after the free units. */
@@ -105,6 +107,8 @@ export type RatedCharge = Priced & {
   readonly quantity: Quantity;
   /** `precise` rounded to minor units, once; what is printed and summed. */
   readonly amount: Amount;
+  /** Absent of what is charged in arrears. */
+  readonly timing?: 'advance' | 'credit';
   /** Absent where the plan version's price stood for all of the time. */
   readonly priceSpans?: readonly RatedSpan[];
 };
@@ -163,6 +167,7 @@ export const ratedLineToJson = (line: RatedLine) => ({
   charge_name: line.chargeName,
   model: line.model,
   meter: line.meter,
+  ...(line.timing && { timing: line.timing }),
   currency: line.currency,
   rounding: line.rounding,
   quantity: formatQuantity(line.quantity),
@@ -211,6 +216,7 @@ export const ratedLineFromJson = (json: RatedLineJson, { billingPeriodId, span }
   chargeName: json.charge_name,
   model: json.model,
   meter: json.meter,
+  ...(json.timing && { timing: json.timing }),
   currency: json.currency,
   rounding: json.rounding,
   quantity: stored(parseQuantity(json.quantity), json),

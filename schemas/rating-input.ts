@@ -10,7 +10,7 @@ import type { ChargeJson } from '#schemas/plan.ts';
 import type { PriceJson } from '#schemas/price/price.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
 import { type PriceSpan, priceSpanToJson } from '#schemas/price-span.ts';
-import { type Proration, prorationToJson } from '#schemas/proration.ts';
+import { type ProratedLevel, type Proration, prorationToJson } from '#schemas/proration.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 
 /** What was measured of one meter over the span. */
@@ -42,6 +42,10 @@ export type RatingInput = {
   /** The prices that the line was rated by, where these are not that of the charge for all of the time. */
   readonly priceSpans?: readonly InputSpan[];
   readonly policy: RatingPolicy;
+  /** Absent of what is charged in arrears. */
+  readonly timing?: 'advance' | 'credit';
+  /** The numbers of seats or add-ons that were charged for, of a charge that is priced by them. */
+  readonly levels?: readonly ProratedLevel[];
   /** What part of the billing period was charged, of what is of a whole one. */
   readonly proration?: Proration;
   /** The very time that was measured. */
@@ -72,6 +76,13 @@ export const ratingInputToJson = (input: RatingInput) => ({
     price_spans: input.priceSpans.map((one) => ({ ...priceSpanToJson(one), price: one.storedPrice })),
   }),
   rounding_policy: { rounding: input.policy.rounding },
+  ...(input.timing && { timing: input.timing }),
+  ...(input.levels && {
+    levels: input.levels.map(({ quantity, proration }) => ({
+      quantity,
+      ...(proration && { proration: prorationToJson(proration) }),
+    })),
+  }),
   ...(input.proration && { proration: prorationToJson(input.proration) }),
   span: formatPeriod(input.span),
   watermark: input.watermark.toString(),

@@ -120,7 +120,13 @@ export const resources = {
         status: 409,
         title: 'The plan is an add-on',
         cause: 'An add-on is taken beside a plan, and nobody subscribes to it alone.',
-        cure: 'Subscribe to a plan. A subscription can not take an add-on yet.',
+        cure: 'Subscribe to a plan, and take the add-on beside it: POST /v1/subscriptions/{id}/add-ons.',
+      },
+      PLAN_IS_NO_ADD_ON: {
+        status: 409,
+        title: 'The plan is no add-on',
+        cause: 'What is taken beside the plan of a subscription is a plan of the kind add_on.',
+        cure: 'Name an add-on. POST /v1/subscriptions/{id}/change-plan changes the plan itself.',
       },
       PLAN_NOT_ACTIVE: {
         status: 409,
@@ -240,6 +246,30 @@ export const resources = {
         cause: 'What can be done depends on the state; the detail says what can be done now.',
         cure: 'Read the subscription. One that is over does not come back: subscribe anew.',
       },
+      SUBSCRIPTION_UNCHANGED: {
+        status: 409,
+        title: 'The subscription has that already',
+        cause: 'The change would leave everything as it is then.',
+        cure: 'Nothing is left to do; or name something else.',
+      },
+      SUBSCRIPTION_CHANGE_PENDING: {
+        status: 409,
+        title: 'A change of the same kind lies ahead',
+        cause: 'Of the plan, of one add-on and of a pause at most one change lies ahead.',
+        cure: 'Take the one back that the detail names, with POST /v1/subscriptions/{id}/undo-change, and try again.',
+      },
+      SUBSCRIPTION_CHANGE_IN_EFFECT: {
+        status: 409,
+        title: 'The change is in effect, or was taken back already',
+        cause: 'A change can be taken back until it takes effect, and once.',
+        cure: 'Make another change.',
+      },
+      SUBSCRIPTION_ADD_ON_MISFIT: {
+        status: 409,
+        title: 'An add-on does not go with the plan',
+        cause: 'The add-on names the plans that it goes with, and the plan is none of them.',
+        cure: 'End the add-on, or choose another one or another plan.',
+      },
       SUBSCRIPTION_IN_MINIMUM_TERM: {
         status: 409,
         title: 'The minimum term is not over',
@@ -286,6 +316,28 @@ export const resources = {
         cure: 'Wait for the end of one, or cancel one with DELETE /v1/simulations/{id}.',
       },
     },
+  },
+  test_clock: {
+    prefix: 'clk',
+    noun: 'test clock',
+    tag: 'Test clocks',
+    about: 'The hour of customers in a sandbox, which goes on when it is told to.',
+    scope: 'test_clocks',
+    conflicts: {
+      TEST_CLOCK_NEEDS_SANDBOX: {
+        status: 409,
+        title: 'Only customers of the sandbox live by a test clock',
+        cause: 'The key is of the live world, whose customers live by the hour of all.',
+        cure: 'Use a key that begins with mr_test_.',
+      },
+      TEST_CLOCK_ADVANCING: {
+        status: 409,
+        title: 'The test clock is advancing',
+        cause: 'What falls due on the way to its target is being billed.',
+        cure: 'Wait with GET /v1/test-clocks/{id}?wait_seconds=25 until its state is ready.',
+      },
+    },
+    stored: { table: 'test_clocks', columns: { name: 'text', metadata: 'text' } },
   },
 } as const satisfies Readonly<Record<string, Resource>>;
 

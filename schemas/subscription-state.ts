@@ -1,28 +1,70 @@
 /**
  * What state a subscription is in, and what can be done with it then: one table. A state follows from the times of the
- * subscription and the hour, so none is missed where nobody writes it down. Pure.
+ * subscription, its changes and the hour, so none is missed where nobody writes it down. Pure.
  */
-import type { Instant } from '#schemas/period.ts';
+import { type BillingCycle, periodAt } from '#schemas/billing-cycle.ts';
+import { cycleOfInterval } from '#schemas/charge-schedule.ts';
+import type { Instant, Period } from '#schemas/period.ts';
 import type { SubscriptionTime } from '#schemas/subscription.ts';
+import { type SubscriptionChange, type SubscriptionTerms, type TermsAt, termsAt } from '#schemas/subscription-terms.ts';
 
-export const subscriptionStates = ['pending', 'active', 'canceled', 'ended'] as const;
-type SubscriptionState = (typeof subscriptionStates)[number];
+export const subscriptionStates = ['pending', 'trialing', 'active', 'paused', 'canceled', 'ended'] as const;
+export type SubscriptionState = (typeof subscriptionStates)[number];
+
+/** What becomes of a subscription when its trial ends. */
+export const trialEndActions = ['activate', 'cancel', 'pause'] as const;
+export type TrialEndAction = (typeof trialEndActions)[number];
+
+/** What becomes, at a cancellation, of what was charged in advance for time after the end. */
+export const cancellationRefunds = ['prorated', 'none'] as const;
+export type CancellationRefund = (typeof cancellationRefunds)[number];
 
 /** When it was canceled, which may be before the cancellation takes effect; null where it was not. */
-export type SubscriptionLife = SubscriptionTime & { readonly canceledAt: Instant | null };
-
-/** Of one that is canceled, `canceled` begins where the cancellation takes effect. */
-export const subscriptionStateAt = ({ startedAt, endedAt, canceledAt }: SubscriptionLife, now: Instant) => {
-  if (endedAt !== null && endedAt <= now) return canceledAt === null ? 'ended' : 'canceled';
-  return startedAt > now ? 'pending' : 'active';
+export type SubscriptionLife = SubscriptionTime & {
+  readonly canceledAt: Instant | null;
+  readonly trialEndsAt: Instant | null;
+  /** In the order in which they take effect. */
+  readonly changes: readonly SubscriptionChange[];
 };
 
-export type SubscriptionAction = 'cancel' | 'undo_cancel';
+const isPausedAt = (changes: readonly SubscriptionChange[], now: Instant): boolean =>
+  changes.findLast(({ kind, effectiveAt }) => (kind === 'pause' || kind === 'resume') && effectiveAt <= now)?.kind ===
+  'pause';
 
-/** What a caller can do; all else that becomes of a subscription the hour does. */
+/**
+ * Of one that is canceled, `canceled` begins where the cancellation takes effect. What holds first in this order is
+ * the state; the filter of lists says the same in SQL (api/subscriptions/subscriptions.postgres.ts).
+ */
+export const subscriptionStateAt = (
+  { startedAt, endedAt, canceledAt, trialEndsAt, changes }: SubscriptionLife,
+  now: Instant,
+): SubscriptionState => {
+  if (endedAt !== null && endedAt <= now) return canceledAt === null ? 'ended' : 'canceled';
+  if (startedAt > now) return 'pending';
+  if (trialEndsAt !== null && trialEndsAt > now) return 'trialing';
+  return isPausedAt(changes, now) ? 'paused' : 'active';
+};
+
+export const subscriptionActions = [
+  'cancel',
+  'undo_cancel',
+  'change_plan',
+  'change_seats',
+  'change_add_ons',
+  'pause',
+  'resume',
+] as const;
+export type SubscriptionAction = (typeof subscriptionActions)[number];
+
+const ofAnyTerms = ['change_plan', 'change_seats', 'change_add_ons'] as const;
+const cancellations = ['cancel', 'undo_cancel'] as const;
+
+/** The table of docs/subscriptions.md: what a caller can do; all else that becomes of a subscription the hour does. */
 const allowedIn: Readonly<Record<SubscriptionState, readonly SubscriptionAction[]>> = {
-  pending: ['cancel', 'undo_cancel'],
-  active: ['cancel', 'undo_cancel'],
+  pending: [...cancellations, ...ofAnyTerms],
+  trialing: [...cancellations, ...ofAnyTerms],
+  active: [...cancellations, ...ofAnyTerms, 'pause'],
+  paused: [...cancellations, ...ofAnyTerms, 'resume'],
   canceled: [],
   ended: [],
 };
@@ -30,3 +72,15 @@ const allowedIn: Readonly<Record<SubscriptionState, readonly SubscriptionAction[
 /** Of a cancellation there is nothing to take back where there is none. */
 export const allowedActions = (life: SubscriptionLife, now: Instant): readonly SubscriptionAction[] =>
   allowedIn[subscriptionStateAt(life, now)].filter((action) => action !== 'undo_cancel' || life.canceledAt !== null);
+
+/** What holds now: of one that has not begun, what it begins with; of one that is over, what held last. */
+export const termsNow = (terms: SubscriptionTerms, now: Instant): TermsAt =>
+  termsAt(terms, Math.max(terms.startedAt, Math.min(now, (terms.endedAt ?? Number.POSITIVE_INFINITY) - 1)));
+
+/** That of the plan that holds then. */
+export const cycleNow = (terms: SubscriptionTerms, now: Instant): BillingCycle =>
+  cycleOfInterval(terms.cycle, termsNow(terms, now).interval);
+
+/** The billing period that holds now, or the first one of a subscription that has not begun. */
+export const currentPeriod = (terms: SubscriptionTerms, now: Instant): Period =>
+  periodAt(cycleNow(terms, now), Math.max(now, terms.startedAt));

@@ -11,6 +11,7 @@ const organizationJson = (organization: Organization) => ({
   name: organization.name,
   tier: organization.tier,
   rounding: organization.rounding,
+  closing: { automatic: organization.closing.automatic, grace_minutes: organization.closing.graceMinutes },
   ...headToJson(organization),
 });
 
@@ -47,7 +48,10 @@ export const organizationRoutes = ({ get, change }: Routes, { organizations }: O
       const before = await organizations.organization(db, 'lock');
       matchVersion(before.version);
       const { name = before.name, rounding = before.rounding, metadata = before.metadata } = body;
-      const after = await organizations.changeOrganization(db, { name, rounding, metadata }, new Date(nowMs));
+      const { automatic = before.closing.automatic, grace_minutes: graceMinutes = before.closing.graceMinutes } =
+        body.closing ?? {};
+      const settings = { name, rounding, closing: { automatic, graceMinutes }, metadata };
+      const after = await organizations.changeOrganization(db, settings, new Date(nowMs));
       return updated('organization', organizationJson(before), organizationJson(after));
     },
   );

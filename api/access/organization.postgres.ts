@@ -8,20 +8,31 @@ import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resou
 export type OrganizationSettings = Pick<ResourceHead, 'metadata'> & {
   readonly name: string;
   readonly rounding: PolicyRounding;
+  /** Whether and how its periods are closed without anybody asking for it. */
+  readonly closing: { readonly automatic: boolean; readonly graceMinutes: number };
 };
 
 export type Organization = ResourceHead &
   OrganizationSettings & { readonly id: string; readonly tier: OrganizationTier };
 
-type OrganizationRow = ResourceRow & { id: string; name: string; tier: OrganizationTier; rounding: PolicyRounding };
+type OrganizationRow = ResourceRow & {
+  id: string;
+  name: string;
+  tier: OrganizationTier;
+  rounding: PolicyRounding;
+  closing_automatic: boolean;
+  closing_grace_minutes: number;
+};
 
-const columns = 'id, name, tier, rounding, metadata, version, created_at, updated_at';
+const columns = `id, name, tier, rounding, closing_automatic, closing_grace_minutes, metadata, version, created_at,
+  updated_at`;
 
 const fromRow = (row: OrganizationRow): Organization => ({
   id: row.id,
   name: row.name,
   tier: row.tier,
   rounding: row.rounding,
+  closing: { automatic: row.closing_automatic, graceMinutes: row.closing_grace_minutes },
   ...headFromRow(row),
 });
 
@@ -36,13 +47,14 @@ export const organizationStore = {
   },
   changeOrganization: async (
     db: Db,
-    { name, rounding, metadata }: OrganizationSettings,
+    { name, rounding, closing, metadata }: OrganizationSettings,
     now: Date,
   ): Promise<Organization> => {
     const { rows } = await db.query<OrganizationRow>(
-      `UPDATE organizations SET name = $2, rounding = $3, metadata = $4, version = version + 1, updated_at = $5
+      `UPDATE organizations SET name = $2, rounding = $3, closing_automatic = $4, closing_grace_minutes = $5,
+         metadata = $6, version = version + 1, updated_at = $7
        WHERE id = $1 RETURNING ${columns}`,
-      [db.organizationId, name, rounding, metadata, now],
+      [db.organizationId, name, rounding, closing.automatic, closing.graceMinutes, metadata, now],
     );
     return fromRow(rows[0] as OrganizationRow);
   },

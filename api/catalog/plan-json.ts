@@ -1,5 +1,5 @@
 /** Plans and their versions as callers see them. */
-import { billingIntervalOf } from '#schemas/charge-times.ts';
+import { mainInterval } from '#schemas/charge-schedule.ts';
 import { termsToAnswer } from '#schemas/http/plan.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { headToJson } from '../route/resource-fields.ts';
@@ -21,7 +21,7 @@ const planHeadToJson = (plan: Plan) => ({
   kind: plan.kind,
   code: plan.code,
   name: plan.name,
-  interval: billingIntervalOf(plan.terms.charges).unit,
+  interval: mainInterval(plan.terms.charges).unit,
   plan_version_id: plan.planVersionId,
   version_number: plan.versionNumber,
   state: plan.state,
@@ -40,7 +40,7 @@ export const planVersionToJson = (version: PlanVersion) => ({
   plan_id: version.planId,
   version_number: version.versionNumber,
   state: version.state,
-  interval: billingIntervalOf(version.terms.charges).unit,
+  interval: mainInterval(version.terms.charges).unit,
   ...termsToAnswer(version.terms),
   activated_at: timeToJson(version.activatedAt),
   archived_at: timeToJson(version.archivedAt),

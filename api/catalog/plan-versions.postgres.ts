@@ -138,6 +138,15 @@ const activate = async (
 /** Whatever changes is under the lock of the plan's row, and its caller counts the change of the plan. */
 export const planVersionStore = {
   planVersionList,
+  /** What versions charge, by their ids. */
+  versionTerms: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, PlanTermsJson>> => {
+    if (ids.length === 0) return new Map();
+    const { rows } = await db.query<TermsRow & { id: string }>(
+      'SELECT id, currency, charges, terms FROM plan_versions WHERE organization_id = $1 AND id = ANY ($2)',
+      [db.organizationId, ids],
+    );
+    return new Map(rows.map((row) => [row.id, termsFromRow(row)]));
+  },
   planVersion,
   /** Versions of meters, by their ids. */
   meterVersionsOf: async (db: Db, versionIds: readonly string[]): Promise<ReadonlyMap<string, MeterVersion>> => {

@@ -45,7 +45,7 @@ export const customerJson = ({ personal, ...customer }: Customer) => ({
 
 type Given = Pick<CustomerPatch, 'time_zone' | 'language' | 'payment_terms' | 'invoicing' | 'currency' | 'metadata'>;
 
-/** What is given of a customer, in the form that is kept, and undefined where it is left out. Refuses what is at fault. */
+/** What is given of a customer, as it is kept; undefined where it is left out. Refuses what is at fault. */
 const readGiven = (given: Given) => {
   const { time_zone: zone, language: tag, payment_terms: terms } = given;
   const timeZone = zone === undefined ? undefined : timeZoneFromText(zone);

@@ -1,7 +1,9 @@
 /** Rated lines with what they were made from, as far as PostgreSQL holds it. */
 import assert from 'node:assert/strict';
+import { isCounted } from '#schemas/charge-schedule.ts';
 import { worthOf } from '#schemas/credit-unit.ts';
 import { isCurrency } from '#schemas/currency.ts';
+import type { PartTiming } from '#schemas/due-parts.ts';
 import { type Amount, parseAmount, parseStoredAmount } from '#schemas/money.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, type Period, periodBetween } from '#schemas/period.ts';
@@ -11,11 +13,12 @@ import { type GeneralTermsJson, prorationIn } from '#schemas/plan-terms.ts';
 import { priceInMoney } from '#schemas/price/credits.ts';
 import { type PriceJson, priceFromJson, priceToJson } from '#schemas/price/price.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
-import { type Proration, prorationOf } from '#schemas/proration.ts';
+import { type Proration, proratedLevels, prorationOf } from '#schemas/proration.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { type RatedLineJson, type RatedSpan, ratedSpanFromJson } from '#schemas/rated-line.ts';
 import type { RatingInput } from '#schemas/rating-input.ts';
 import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
+import type { QuantityLevel } from '#schemas/subscription-terms.ts';
 import { prorateBounds } from '../../rater/price/prorate.ts';
 import type { LineHashes } from '../../rater/run/line-hashes.ts';
 import type { Db } from '../route/define-route.ts';
@@ -38,7 +41,7 @@ const lineStatement = `
 SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version,
   l.input_hash, l.output_hash,
   p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end,
-  p.billing_start, p.billing_end, s.time_zone,
+  p.billing_start, p.billing_end, p.timing, p.quantities, s.time_zone,
   l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, v.terms,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
   i.position AS invoice_position,
@@ -86,6 +89,8 @@ type LineRow = {
   span_end: Date;
   billing_start: Date;
   billing_end: Date;
+  timing: PartTiming;
+  quantities: QuantityLevel[] | null;
   time_zone: string;
   plan_version_id: string;
   currency: string;
@@ -162,10 +167,13 @@ const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefine
     watermark: row.watermark,
   };
   const billing = periodBetween(row.billing_start, row.billing_end);
-  const proration = prorationOf(prorationIn(row.terms), billing, span, row.time_zone);
+  const policy = prorationIn(row.terms);
+  const proration = prorationOf(policy, billing, span, row.time_zone);
   const prorated = proration ? { proration } : {};
   if (isPeriodBound(row.line.model)) return { ...head, ...prorated, ...boundInput(row, proration, row.line.model) };
   const charge = storedCharge(row);
+  const counted = isCounted(charge, (row.terms?.add_on ?? null) !== null);
+  const levels = proratedLevels(policy, billing, span, row.time_zone, row.quantities ?? undefined);
   const spans = row.line.price_spans?.map(ratedSpanFromJson);
   const whole = { quantity: row.line.quantity, parts: row.parts, unmeasuredEvents: BigInt(row.unmeasured_events) };
   const used = spans?.map((one) => ({
@@ -176,7 +184,9 @@ const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefine
   })) ?? [{ ...whole, span: undefined }];
   return {
     ...head,
-    ...(row.line.meter === null && prorated),
+    ...(row.timing !== 'arrears' && { timing: row.timing }),
+    ...(counted && { levels }),
+    ...(row.line.meter === null && !counted && prorated),
     charge,
     ...(spans && { priceSpans: spans.map((one) => inputSpan(row, charge, one)) }),
     measured: meter

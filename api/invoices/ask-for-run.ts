@@ -1,6 +1,6 @@
 /**
- * The use case of asking for a billing run: which month may be closed, and for whom. The run itself is the rater's and
- * the invoicer's.
+ * The use case of asking for a billing run: of a month that is over, or of all that is due now, and for whom. The run
+ * itself is the rater's and the invoicer's.
  */
 import type { Db } from '../route/define-route.ts';
 import { type AskedScope, endedMonth, type RunScopePorts, whomOf } from '../runs/run-scope.ts';
@@ -12,8 +12,8 @@ export type AskForRunPorts = RunScopePorts & {
 };
 
 type Asked = AskedScope & {
-  /** A month, such as 2026-10. */
-  readonly period: string;
+  /** A month, such as 2026-10; without one it is all that is due, and no late events are waited for. */
+  readonly period?: string;
   readonly requestId: string;
   readonly apiKeyId: string;
 };
@@ -24,8 +24,8 @@ export const askForRun = async (
   { period: month, requestId, apiKeyId, ...scope }: Asked,
   nowMs: number,
 ): Promise<BillingRun> => {
-  const period = endedMonth(month, nowMs);
+  const of = month === undefined ? { until: nowMs, arrearsUntil: nowMs } : endedMonth(month, nowMs);
   const { customerId, subscriptionId } = await whomOf(ports, db, scope);
-  const run: NewRun = { kind: 'billing', period, customerId, subscriptionId, watermark: null, requestId, apiKeyId };
+  const run: NewRun = { kind: 'billing', of, customerId, subscriptionId, watermark: null, requestId, apiKeyId };
   return ports.invoices.addRun(db, run, new Date(nowMs));
 };

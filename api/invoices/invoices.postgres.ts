@@ -1,4 +1,5 @@
 /** Reads invoices, and asks for billing runs. Issuing is the invoicer's. */
+import { runStates } from '#schemas/http/runs.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import {
   type InvoiceLineRow,
@@ -19,6 +20,7 @@ import {
   type NewRun,
   type Run,
   type RunRow,
+  runAskers,
   runColumns,
   runFrom,
   runFromRow,
@@ -112,7 +114,25 @@ const runOf = async (db: Db, id: string): Promise<BillingRun | undefined> => {
   return rows[0] && billingRunFromRow(rows[0]);
 };
 
+const runList = defineList({
+  name: 'billing-runs',
+  columns: billingRunColumns,
+  from: billingRunFrom,
+  countFrom: billingRunsOnly,
+  id: 'r.id',
+  organization: 'r.organization_id',
+  sorts: { created_at: { column: 'r.created_at', type: 'timestamptz' } },
+  filters: {
+    state: { column: 'r.state', choices: runStates },
+    asked_by: { column: 'r.asked_by', choices: runAskers },
+    customer_id: customerFilter('r.customer_id'),
+    subscription_id: { column: 'r.subscription_id' },
+  },
+  times: { created_at: 'r.created_at' },
+});
+
 export const invoiceReader = {
+  runList,
   invoiceList,
   customerInvoiceList,
   /** The invoice with its lines. */
@@ -140,6 +160,10 @@ export const invoiceReader = {
   addRun: async (db: Db, run: NewRun, now: Date): Promise<BillingRun> =>
     (await runOf(db, await addRun(db, run, now))) as BillingRun,
   run: runOf,
+  runs: async (db: Db, page: ListPage) => {
+    const { rows, ...rest } = await listRows<BillingRunRow>(db, runList, db.organizationId, page);
+    return { ...rest, rows: rows.map(billingRunFromRow) };
+  },
   runState: (db: Db, id: string) => runStateOf(db, billingRunsOnly, id),
 };
 

@@ -52,6 +52,6 @@ export const askForRatingRun = async (
   const period = isDry ? begunMonth(month, nowMs) : endedMonth(month, nowMs);
   const { customerId, subscriptionId } = await whomOf(ports, db, scope);
   const kind = isDry ? 'dry_rating' : 'rating';
-  const run: NewRun = { kind, period, customerId, subscriptionId, watermark, requestId, apiKeyId };
+  const run: NewRun = { kind, of: period, customerId, subscriptionId, watermark, requestId, apiKeyId };
   return ports.ratingRuns.add(db, run, new Date(nowMs));
 };

@@ -1,5 +1,6 @@
 /** Runs that rate and issue nothing, with what they gave. */
 import type { Currency } from '#schemas/currency.ts';
+import { type Period, periodBetween } from '#schemas/period.ts';
 import type { RatedLineJson } from '#schemas/rated-line.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
@@ -21,6 +22,7 @@ import {
 type RunTotal = { readonly currency: Currency; readonly lines: number; readonly amount: string };
 
 export type RatingRun = Run & {
+  readonly period: Period;
   readonly isDry: boolean;
   readonly totals: readonly RunTotal[];
   readonly unmeasuredEvents: bigint;
@@ -30,6 +32,8 @@ type RatingRunRow = RunRow & { totals: RunTotal[]; unmeasured_events: string };
 
 const ratingRunFromRow = (row: RatingRunRow): RatingRun => ({
   ...runFromRow(row),
+  // A rating run is of a month.
+  period: periodBetween(row.period_start as Date, row.period_end as Date),
   isDry: row.kind === 'dry_rating',
   totals: row.totals,
   unmeasuredEvents: BigInt(row.unmeasured_events),

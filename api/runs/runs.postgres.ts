@@ -3,16 +3,26 @@ import { newId } from '#platform/process/ids.ts';
 import { notify } from '#platform/stores/notices.ts';
 import { billingChannels, type RunKind } from '#schemas/billing-run.ts';
 import type { runStates } from '#schemas/http/runs.ts';
-import type { Instant, Period } from '#schemas/period.ts';
+import { type Instant, type Period, periodBetween } from '#schemas/period.ts';
 import type { Db } from '../route/define-route.ts';
 import type { RunProgress } from './run-progress.ts';
 
 export type RunState = (typeof runStates)[number];
 
+/** Whom a run was asked for by: the scheduler, or somebody with a key. */
+export const runAskers = ['caller', 'scheduler'] as const;
+export type RunAsker = (typeof runAskers)[number];
+
+/** What falls due until an instant is billed, and what was used until another one: late events are waited for. */
+export type DueBounds = { readonly until: Instant; readonly arrearsUntil: Instant };
+
 export type Run = {
   readonly id: string;
   readonly kind: RunKind;
-  readonly period: Period;
+  /** Of a run of a month; a run of what is due has `due`. */
+  readonly period: Period | null;
+  readonly due: DueBounds | null;
+  readonly askedBy: RunAsker;
   readonly customerId: string | null;
   readonly subscriptionId: string | null;
   readonly state: RunState;
@@ -29,8 +39,11 @@ export type Run = {
 export type RunRow = {
   id: string;
   kind: RunKind;
-  period_start: Date;
-  period_end: Date;
+  period_start: Date | null;
+  period_end: Date | null;
+  due_until: Date | null;
+  arrears_until: Date | null;
+  asked_by: RunAsker;
   customer_id: string | null;
   subscription_id: string | null;
   state: RunState;
@@ -51,7 +64,10 @@ export type RunRow = {
 export const runFromRow = (row: RunRow): Run => ({
   id: row.id,
   kind: row.kind,
-  period: { start: row.period_start.getTime(), end: row.period_end.getTime() },
+  period: row.period_start && row.period_end && periodBetween(row.period_start, row.period_end),
+  due: row.due_until &&
+    row.arrears_until && { until: row.due_until.getTime(), arrearsUntil: row.arrears_until.getTime() },
+  askedBy: row.asked_by,
   customerId: row.customer_id,
   subscriptionId: row.subscription_id,
   state: row.state,
@@ -73,7 +89,7 @@ export const runFromRow = (row: RunRow): Run => ({
   updatedAt: row.updated_at.getTime(),
 });
 
-export const runColumns = `r.id, r.kind, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.state,
+export const runColumns = `r.id, r.kind, r.period_start, r.period_end, r.due_until, r.arrears_until, r.asked_by, r.customer_id, r.subscription_id, r.state,
   r.watermark, CASE WHEN r.state = 'failed' THEN r.failure END AS failure, r.created_at, r.updated_at, r.started_at,
   coalesce(extract(epoch FROM CASE WHEN r.state IN ('completed', 'failed') THEN r.updated_at
     ELSE clock_timestamp() END - r.started_at), 0)::double precision AS elapsed_seconds,
@@ -102,7 +118,8 @@ export const runFrom = (runs: RunsOfOneResource): string => `${runs}
 
 export type NewRun = {
   readonly kind: RunKind;
-  readonly period: Period;
+  /** A month, or all that is due. */
+  readonly of: Period | DueBounds;
   readonly customerId: string | null;
   readonly subscriptionId: string | null;
   /** Null where the rater shall take the end of the stream. */
@@ -111,19 +128,26 @@ export type NewRun = {
   readonly apiKeyId: string;
 };
 
+const dateOf = (instant: Instant | undefined): Date | null => (instant === undefined ? null : new Date(instant));
+
 /** Resolves with its id. */
 export const addRun = async (db: Db, run: NewRun, now: Date): Promise<string> => {
   const id = newId('run');
+  const { of } = run;
+  const month = 'start' in of ? of : undefined;
+  const due = 'until' in of ? of : undefined;
   await db.query(
-    `INSERT INTO billing_runs (id, organization_id, kind, period_start, period_end, customer_id, subscription_id,
-       watermark, state, created_at, updated_at, request_id, api_key_id)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, $9, $10, $11)`,
+    `INSERT INTO billing_runs (id, organization_id, kind, period_start, period_end, due_until, arrears_until,
+       customer_id, subscription_id, watermark, state, created_at, updated_at, request_id, api_key_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $11, $12, $13)`,
     [
       id,
       db.organizationId,
       run.kind,
-      new Date(run.period.start),
-      new Date(run.period.end),
+      dateOf(month?.start),
+      dateOf(month?.end),
+      dateOf(due?.until),
+      dateOf(due?.arrearsUntil),
       run.customerId,
       run.subscriptionId,
       run.watermark,

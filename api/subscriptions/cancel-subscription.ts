@@ -1,36 +1,27 @@
 /** The use cases of ending a subscription: from when on, and taking that back while it has not come. */
 import type { Static } from 'typebox';
-import { anchorAt, boundaryOf, periodAt } from '#schemas/billing-cycle.ts';
+import { anchorAt, boundaryOf } from '#schemas/billing-cycle.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { SubscriptionCancellation } from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { Interval } from '#schemas/interval.ts';
 import type { Instant } from '#schemas/period.ts';
-import { allowedActions, type SubscriptionAction, subscriptionStateAt } from '#schemas/subscription-state.ts';
+import { currentPeriod, termsNow } from '#schemas/subscription-state.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
+import { requireAllowed } from './change-instant.ts';
 import type { Cancellation, Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
 export type CancelPorts = {
-  readonly subscriptions: Pick<SubscriptionStore, 'changeCancellation'>;
+  readonly subscriptions: Pick<SubscriptionStore, 'changeCancellation' | 'hasOtherToPlan'>;
   readonly minimumTerm: (db: Db, planVersionId: string) => Promise<Interval | null>;
-};
-
-const requireAllowed = (subscription: Subscription, action: SubscriptionAction, nowMs: Instant): void => {
-  const allowed = allowedActions(subscription, nowMs);
-  if (allowed.includes(action)) return;
-  const can = allowed.length > 0 ? `what can be done now is ${allowed.join(', ')}` : 'nothing can be done with it';
-  throw new FailureError(
-    'SUBSCRIPTION_STATE_CONFLICT',
-    `The subscription is ${subscriptionStateAt(subscription, nowMs)}: ${can}.`,
-  );
 };
 
 /** One that has not begun never begins. */
 const effectiveAt = (subscription: Subscription, at: string, nowMs: Instant): Instant => {
   if (subscription.startedAt > nowMs) return subscription.startedAt;
   if (at === 'now') return nowMs;
-  if (at === 'period_end') return periodAt(subscription.cycle, nowMs).end;
+  if (at === 'period_end') return currentPeriod(subscription, nowMs).end;
   const faults: Fault[] = [];
   const instant = readInstant(at, 'at', faults) ?? nowMs;
   if (instant < nowMs) faults.push({ field: 'at', code: 'out_of_range', message: 'must not be in the past' });
@@ -46,19 +37,20 @@ export const cancelSubscription = async (
   { subscriptions, minimumTerm }: CancelPorts,
   db: Db,
   subscription: Subscription,
-  { at = 'period_end', reason }: Static<typeof SubscriptionCancellation>,
+  { at = 'period_end', reason, refund = 'prorated' }: Static<typeof SubscriptionCancellation>,
   nowMs: Instant,
 ): Promise<Subscription> => {
   requireAllowed(subscription, 'cancel', nowMs);
   const endedAt = effectiveAt(subscription, at, nowMs);
-  const term = subscription.startedAt > nowMs ? null : await minimumTerm(db, subscription.planVersionId);
+  const term =
+    subscription.startedAt > nowMs ? null : await minimumTerm(db, termsNow(subscription, nowMs).planVersionId);
   const least = term === null ? endedAt : leastEnd(subscription, term);
   if (endedAt < least)
     throw new FailureError(
       'SUBSCRIPTION_IN_MINIMUM_TERM',
       `The minimum term ends at ${formatInstant(least)}: cancel at that instant or later.`,
     );
-  const cancellation: Cancellation = { canceledAt: nowMs, endedAt, reason: reason ?? null };
+  const cancellation: Cancellation = { canceledAt: nowMs, endedAt, reason: reason ?? null, refund };
   return changed(await subscriptions.changeCancellation(db, subscription.id, cancellation, new Date(nowMs)));
 };
 
@@ -69,6 +61,11 @@ export const undoCancellation = async (
   nowMs: Instant,
 ): Promise<Subscription> => {
   requireAllowed(subscription, 'undo_cancel', nowMs);
+  // It may have subscribed to the same plan anew, from the end on.
+  const { planId } = subscription.planNames.get(termsNow(subscription, nowMs).planVersionId) ?? {};
+  const from = Math.max(subscription.endedAt ?? nowMs, nowMs);
+  if (planId !== undefined && (await subscriptions.hasOtherToPlan(db, subscription, planId, from)))
+    throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
   return changed(await subscriptions.changeCancellation(db, subscription.id, null, new Date(nowMs)));
 };
 

@@ -1,16 +1,21 @@
 /** The use case of a new subscription: from when on, of whom, to what. */
 import type { Static } from 'typebox';
 import { anchorAt, anchorOfDate, type BillingCycle, calendarAnchor } from '#schemas/billing-cycle.ts';
-import { billingIntervalOf } from '#schemas/charge-times.ts';
+import { mainInterval } from '#schemas/charge-schedule.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { NewSubscription } from '#schemas/http/subscriptions.ts';
 import type { Interval } from '#schemas/interval.ts';
 import type { Instant } from '#schemas/period.ts';
 import { type ChargesJson, currenciesOf } from '#schemas/plan.ts';
+import type { TrialEndAction } from '#schemas/subscription-state.ts';
+import type { SubscriptionChange } from '#schemas/subscription-terms.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { CustomerStore, Payer } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
-import { readInstant, refuseFaults } from '../route/resource-fields.ts';
+import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
+import { addOnNamed, requireGoesWith, requireQuantity } from './change-add-ons.ts';
+import { aheadMsMax } from './change-instant.ts';
+import { activePlan, requirePricedIn } from './change-subscription-plan.ts';
 import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
 export type StartPorts = {
@@ -43,39 +48,84 @@ const anchorFrom = (asked: string, interval: Interval, startedAt: Instant, timeZ
   ]);
 };
 
-/** Five years of 366 days. */
-const aheadMsMax = 5 * 366 * 86_400_000;
+type Trial = { readonly endsAt: Instant; readonly endAction: TrialEndAction };
+
+/** Days are of the calendar and the clock of the zone. */
+const trialOf = (asked: Asked['trial'], startedAt: Instant, timeZone: string, faults: Fault[]): Trial | undefined => {
+  if (asked === undefined) return undefined;
+  const { ends_at: endsText, days, end_action: endAction = 'activate' } = asked;
+  const refuse = (name: string, code: string, message: string): undefined => {
+    faults.push({ field: `trial.${name}`, code, message });
+    return undefined;
+  };
+  if (endsText === undefined && days === undefined) return refuse('ends_at', 'missing', 'must be there, or days');
+  if (endsText !== undefined && days !== undefined)
+    return refuse('days', 'not_allowed', 'must not stand beside ends_at');
+  const start = Temporal.Instant.fromEpochMilliseconds(startedAt).toZonedDateTimeISO(timeZone);
+  const endsAt =
+    days === undefined ? readInstant(endsText, 'trial.ends_at', faults) : start.add({ days }).epochMilliseconds;
+  if (endsAt === undefined) return undefined;
+  if (endsAt <= startedAt) return refuse('ends_at', 'out_of_range', 'must be after the start of the subscription');
+  if (endsAt > startedAt + aheadMsMax)
+    return refuse('ends_at', 'out_of_range', 'must be at most five years after the start of the subscription');
+  return { endsAt, endAction };
+};
+
+/** What the ledger begins with: the add-ons, and a pause where the trial ends with one. */
+const firstChanges = async (
+  ports: Pick<StartPorts, 'catalog'>,
+  db: Db,
+  asked: Asked,
+  { planCode, currency, startedAt }: { planCode: string; currency: string; startedAt: Instant },
+  trial: Trial | undefined,
+): Promise<SubscriptionChange[]> => {
+  const changes: SubscriptionChange[] = [];
+  const faults: Fault[] = [];
+  for (const [index, { plan: name, quantity = 1 }] of (asked.add_ons ?? []).entries()) {
+    const field = `add_ons[${index}]`;
+    const { id, code, terms, planVersionId, state } = await addOnNamed(ports, db, name);
+    if (state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE', `The add-on ${code} has no active version.`);
+    requireQuantity(terms, quantity, `${field}.quantity`);
+    requirePricedIn(terms, currency, `${field}.plan`);
+    requireGoesWith(terms, code, [planCode]);
+    if (changes.some((one) => one.kind === 'add_on' && one.addOnId === id))
+      faults.push({ field: `${field}.plan`, code: 'duplicate', message: 'is in the list already' });
+    changes.push({ kind: 'add_on', addOnId: id, planVersionId, quantity, effectiveAt: startedAt, bills: 'next' });
+  }
+  refuseFaults(faults);
+  if (trial?.endAction === 'pause')
+    changes.push({ kind: 'pause', usage: 'unbilled', effectiveAt: trial.endsAt, bills: 'next' });
+  return changes;
+};
+
+type Asked = Static<typeof NewSubscription>;
 
 /** Now, where the caller says no time; a time that is past bills what was used since, one to come waits for it. */
 export const startSubscription = async (
   { customers, subscriptions, catalog }: StartPorts,
   db: Db,
-  {
-    customer_id: customer,
-    plan: planId,
-    currency: wanted,
-    started_at: startedText,
-    billing_anchor: anchor = 'calendar',
-    metadata = {},
-  }: Static<typeof NewSubscription>,
+  asked: Asked,
   nowMs: number,
 ): Promise<Subscription> => {
+  const { customer_id: customer, billing_anchor: anchor = 'calendar', seats = 1, metadata = {} } = asked;
   const faults: Fault[] = [];
-  const startedAt = readInstant(startedText, 'started_at', faults) ?? nowMs;
+  const startedAt = readInstant(asked.started_at, 'started_at', faults) ?? nowMs;
   if (startedAt > nowMs + aheadMsMax)
     faults.push({ field: 'started_at', code: 'out_of_range', message: 'must be at most five years ahead' });
   refuseFaults(faults);
-  const payer = await customers.payer(db, customer);
-  if (payer === undefined) throw new FailureError('CUSTOMER_NOT_FOUND');
-  // Until the subscription is there, no other version becomes active: it takes the one that is active then.
-  const plan = await catalog.lockPlan(db, planId, 'subscribe');
-  if (!plan) throw new FailureError('PLAN_NOT_FOUND');
-  if (plan.kind === 'add_on') throw new FailureError('PLAN_IS_ADD_ON');
-  if (plan.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
-  const currency = currencyOf(payer, plan.terms, wanted);
-  const interval = billingIntervalOf(plan.terms.charges);
+  const payer = found(await customers.payer(db, customer), 'CUSTOMER_NOT_FOUND');
   const { timeZone } = payer;
-  const cycle: BillingCycle = { interval, anchor: anchorFrom(anchor, interval, startedAt, timeZone), timeZone };
+  const trial = trialOf(asked.trial, startedAt, timeZone, faults);
+  refuseFaults(faults);
+  // Until the subscription is there, no other version becomes active: it takes the one that is active then.
+  const plan = await activePlan({ catalog }, db, asked.plan);
+  if (plan.kind === 'add_on') throw new FailureError('PLAN_IS_ADD_ON');
+  const currency = currencyOf(payer, plan.terms, asked.currency);
+  const interval = mainInterval(plan.terms.charges);
+  const anchored = trial?.endsAt ?? startedAt;
+  const cycle: BillingCycle = { interval, anchor: anchorFrom(anchor, interval, anchored, timeZone), timeZone };
+  const begin = { planCode: plan.code, currency, startedAt };
+  const isCanceled = trial?.endAction === 'cancel';
   const subscription = await subscriptions.addSubscription(
     db,
     {
@@ -84,7 +134,13 @@ export const startSubscription = async (
       planVersionId: plan.planVersionId,
       currency,
       startedAt,
+      endedAt: isCanceled ? trial.endsAt : null,
+      canceledAt: isCanceled ? nowMs : null,
+      trialEndsAt: trial?.endsAt ?? null,
+      trialEndAction: trial?.endAction ?? null,
       cycle,
+      seats,
+      changes: await firstChanges({ catalog }, db, asked, begin, trial),
       metadata,
     },
     new Date(nowMs),

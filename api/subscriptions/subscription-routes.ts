@@ -1,6 +1,5 @@
 /** `/v1/subscriptions`. */
 
-import { periodAt } from '#schemas/billing-cycle.ts';
 import {
   NewSubscription,
   SubscriptionCancellation,
@@ -8,16 +7,14 @@ import {
   SubscriptionPatch,
   Subscription as SubscriptionSchema,
 } from '#schemas/http/subscriptions.ts';
-import { formatInstant } from '#schemas/instant.ts';
-import { formatPeriod } from '#schemas/period.ts';
-import { subscriptionStateAt } from '#schemas/subscription-state.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, headToJson, updated } from '../route/resource-fields.ts';
+import { created, found } from '../route/resource-fields.ts';
 import { cancelSubscription, undoCancellation } from './cancel-subscription.ts';
 import { startSubscription } from './start-subscription.ts';
+import { lastingJson, subscriptionJson } from './subscription-json.ts';
 import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
 export type SubscriptionPorts = {
@@ -25,37 +22,6 @@ export type SubscriptionPorts = {
   readonly subscriptions: SubscriptionStore;
   readonly catalog: CatalogStore;
 };
-
-const subscriptionJson = (subscription: Subscription, nowMs: number) => ({
-  id: subscription.id,
-  customer_id: subscription.customerId,
-  plan_id: subscription.planId,
-  plan_code: subscription.planCode,
-  plan_version_id: subscription.planVersionId,
-  currency: subscription.currency,
-  state: subscriptionStateAt(subscription, nowMs),
-  started_at: formatInstant(subscription.startedAt),
-  ended_at: subscription.endedAt === null ? null : formatInstant(subscription.endedAt),
-  billing_cycle: {
-    interval: subscription.cycle.interval,
-    anchor: subscription.cycle.anchor,
-    time_zone: subscription.cycle.timeZone,
-  },
-  cancellation:
-    subscription.canceledAt === null || subscription.endedAt === null
-      ? null
-      : {
-          requested_at: formatInstant(subscription.canceledAt),
-          effective_at: formatInstant(subscription.endedAt),
-          reason: subscription.cancellationReason,
-        },
-  current_period: formatPeriod(periodAt(subscription.cycle, Math.max(nowMs, subscription.startedAt))),
-  ...headToJson(subscription),
-});
-
-/** What of a subscription changes with its version: state and period go on by themselves, and a digest must not. */
-const lasting = ({ current_period: _period, state: _state, ...subscription }: ReturnType<typeof subscriptionJson>) =>
-  subscription;
 
 const canceled = (
   action: 'canceled' | 'cancellation_undone',
@@ -70,8 +36,8 @@ const canceled = (
       action: `subscription.${action}`,
       objectType: 'subscription',
       objectId: after.id,
-      before: lasting(subscriptionJson(before, nowMs)),
-      after: lasting(subscriptionJson(after, nowMs)),
+      before: lastingJson(before),
+      after: lastingJson(after),
     },
   ],
 });
@@ -97,13 +63,17 @@ export const subscriptionRoutes = (
         'CUSTOMER_ARCHIVED',
         'PLAN_NOT_FOUND',
         'PLAN_IS_ADD_ON',
+        'PLAN_IS_NO_ADD_ON',
         'PLAN_NOT_ACTIVE',
+        'SUBSCRIPTION_ADD_ON_MISFIT',
         'SUBSCRIPTION_ALREADY_ACTIVE',
       ],
     },
     async ({ db, body, nowMs }) => {
       const row = await startSubscription({ customers, subscriptions, catalog }, db, body, nowMs);
-      return created('subscription', '/v1/subscriptions', subscriptionJson(row, nowMs), { lasting });
+      return created('subscription', '/v1/subscriptions', subscriptionJson(row, nowMs), {
+        lasting: () => lastingJson(row),
+      });
     },
   );
 
@@ -159,7 +129,18 @@ export const subscriptionRoutes = (
         await subscriptions.changeSubscription(db, row.id, body.metadata, new Date(nowMs)),
         'SUBSCRIPTION_NOT_FOUND',
       );
-      return updated('subscription', subscriptionJson(row, nowMs), subscriptionJson(changed, nowMs), { lasting });
+      return {
+        body: subscriptionJson(changed, nowMs),
+        changes: [
+          {
+            action: 'subscription.updated',
+            objectType: 'subscription',
+            objectId: row.id,
+            before: lastingJson(row),
+            after: lastingJson(changed),
+          },
+        ],
+      };
     },
   );
 
@@ -193,7 +174,7 @@ export const subscriptionRoutes = (
       url: '/v1/subscriptions/:id/undo-cancel',
       operation: 'undoSubscriptionCancellation',
       summary: 'Take a cancellation back that has not taken effect',
-      failures: ['SUBSCRIPTION_NOT_FOUND', 'SUBSCRIPTION_STATE_CONFLICT'],
+      failures: ['SUBSCRIPTION_NOT_FOUND', 'SUBSCRIPTION_STATE_CONFLICT', 'SUBSCRIPTION_ALREADY_ACTIVE'],
     },
     async ({ db, params, nowMs, matchVersion }) => {
       const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');

@@ -1,27 +1,48 @@
-/** Subscriptions: rows of PostgreSQL as subscriptions. */
+/** Subscriptions: rows of PostgreSQL as subscriptions, with the changes of theirs that stand. */
 import { newId } from '#platform/process/ids.ts';
-import { type BillingCycleRow, billingCycleFromRow } from '#schemas/billing-cycle.ts';
+import {
+  type ChangeJson,
+  changeFromJson,
+  changesColumn,
+  initialTermsColumns,
+  type TermsRow,
+  termsFromRow,
+} from '#platform/stores/subscription-terms.postgres.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { lookUpColumn } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
-import type { BilledTime } from '#schemas/subscription.ts';
-import { type SubscriptionLife, subscriptionStates } from '#schemas/subscription-state.ts';
+import {
+  type CancellationRefund,
+  type SubscriptionLife,
+  subscriptionStates,
+  type TrialEndAction,
+} from '#schemas/subscription-state.ts';
+import type { SubscriptionChange, SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type Filter, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
+import { changeRows, insertChanges } from './subscription-changes.postgres.ts';
+
+/** A change that stands in the ledger and was not undone. */
+export type RecordedChange = SubscriptionChange & { readonly id: string; readonly createdAt: Instant };
+
+export type PlanName = { readonly planId: string; readonly planCode: string };
 
 export type Subscription = ResourceHead &
-  BilledTime &
-  SubscriptionLife & {
+  Omit<SubscriptionTerms, 'changes'> &
+  Omit<SubscriptionLife, 'changes'> & {
     readonly id: string;
     readonly customerId: string;
-    readonly planId: string;
-    readonly planCode: string;
-    readonly planVersionId: string;
     readonly currency: string;
+    readonly trialEndAction: TrialEndAction | null;
     readonly cancellationReason: string | null;
+    readonly cancellationRefund: CancellationRefund | null;
+    /** In the order in which they take effect. */
+    readonly changes: readonly RecordedChange[];
+    /** Of each plan version and add-on that it has, had or will have. */
+    readonly planNames: ReadonlyMap<string, PlanName>;
   };
 
 /** From when on it is over, and since when that is known. */
@@ -29,58 +50,91 @@ export type Cancellation = {
   readonly canceledAt: Instant;
   readonly endedAt: Instant;
   readonly reason: string | null;
+  readonly refund: CancellationRefund;
 };
 
 export type NewSubscription = Pick<
   Subscription,
-  'customerId' | 'planId' | 'planVersionId' | 'currency' | 'startedAt' | 'cycle' | 'metadata'
->;
+  'customerId' | 'planVersionId' | 'currency' | 'startedAt' | 'endedAt' | 'canceledAt' | 'cycle' | 'metadata' | 'seats'
+> &
+  Pick<Subscription, 'trialEndsAt' | 'trialEndAction'> & {
+    readonly planId: string;
+    readonly changes: readonly SubscriptionChange[];
+  };
+
+type ChangeRowJson = ChangeJson & { id: string; code: string; created: number };
 
 type SubscriptionRow = ResourceRow &
-  BillingCycleRow & {
+  Omit<TermsRow, 'changes'> & {
     id: string;
     customer_id: string;
     plan_id: string;
     plan_code: string;
-    plan_version_id: string;
     currency: string;
-    started_at: Date;
-    ended_at: Date | null;
     canceled_at: Date | null;
     cancellation_reason: string | null;
+    trial_end_action: TrialEndAction | null;
+    changes: ChangeRowJson[] | null;
   };
 
-const fromRow = (row: SubscriptionRow): Subscription => ({
-  id: row.id,
-  customerId: row.customer_id,
-  planId: row.plan_id,
-  planCode: row.plan_code,
-  planVersionId: row.plan_version_id,
-  currency: row.currency,
-  startedAt: row.started_at.getTime(),
-  endedAt: row.ended_at?.getTime() ?? null,
-  canceledAt: row.canceled_at?.getTime() ?? null,
-  cancellationReason: row.cancellation_reason,
-  cycle: billingCycleFromRow(row),
-  ...headFromRow(row),
-});
+const fromRow = (row: SubscriptionRow): Subscription => {
+  const changes = row.changes ?? [];
+  return {
+    ...termsFromRow(row),
+    ...headFromRow(row),
+    id: row.id,
+    customerId: row.customer_id,
+    currency: row.currency,
+    trialEndAction: row.trial_end_action,
+    canceledAt: row.canceled_at?.getTime() ?? null,
+    cancellationReason: row.cancellation_reason,
+    cancellationRefund: row.cancellation_refund,
+    changes: changes.map((json) => ({ ...changeFromJson(json), id: json.id, createdAt: json.created })),
+    planNames: new Map([
+      [row.plan_version_id, { planId: row.plan_id, planCode: row.plan_code }],
+      ...changes.flatMap(({ version, plan, code }): [string, PlanName][] =>
+        version ? [[version, { planId: plan, planCode: code }]] : [],
+      ),
+    ]),
+  };
+};
 
-const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.plan_version_id, s.currency,
-  s.started_at, s.ended_at, s.canceled_at, s.cancellation_reason, s.interval_unit, s.interval_count, s.billing_anchor,
-  s.time_zone, s.metadata, s.version, s.created_at, s.updated_at`;
+const ledgerColumn = changesColumn(
+  ", 'id', g.id, 'code', gp.code, 'created', (extract(epoch FROM g.created_at) * 1000)::bigint",
+  ' LEFT JOIN plans gp ON gp.id = gv.plan_id',
+);
+const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.currency, s.canceled_at, s.cancellation_reason,
+  s.trial_end_action, ${initialTermsColumns}, s.metadata, s.version, s.created_at, s.updated_at, ${ledgerColumn}`;
 const from = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
 
-// As `subscriptionStateAt` has it.
-const stateAsked = `(CASE WHEN s.ended_at <= clock_timestamp()
+/** Of the changes of `s` of some kinds, what the last one says that is in effect at an instant. */
+const lastChange = (column: string, kinds: string, instant: string): string =>
+  `(SELECT ${column} FROM subscription_changes g LEFT JOIN plan_versions gv ON gv.id = g.plan_version_id
+    WHERE g.subscription_id = s.id AND g.undone_at IS NULL AND g.kind IN (${kinds}) AND g.effective_at <= ${instant}
+    ORDER BY g.effective_at DESC, g.id DESC LIMIT 1)`;
+
+/** As `subscriptionStateAt` has it, of `s` at an instant. */
+export const stateColumn = (instant: string): string => `(CASE WHEN s.ended_at <= ${instant}
     THEN CASE WHEN s.canceled_at IS NULL THEN 'ended' ELSE 'canceled' END
-  WHEN s.started_at > clock_timestamp() THEN 'pending' ELSE 'active' END)`;
+  WHEN s.started_at > ${instant} THEN 'pending'
+  WHEN s.trial_ends_at > ${instant} THEN 'trialing'
+  WHEN s.has_changes AND ${lastChange('g.kind', "'pause', 'resume'", instant)} = 'pause' THEN 'paused'
+  ELSE 'active' END)`;
+
+/** As `termsNow` has it: of one to come what it begins with, of one that is over what held last. */
+const lastInstant = `least(greatest(s.started_at, clock_timestamp()),
+  coalesce(s.ended_at, 'infinity') - interval '1 millisecond')`;
 
 const planFilter: Filter = {
   column: 's.plan_version_id',
-  description: 'Id or code of a plan, whatever version of it.',
-  test: (value, text) =>
-    `s.plan_version_id IN (SELECT n.id FROM plan_versions n JOIN plans l ON l.id = n.plan_id
-      WHERE l.organization_id = $1 AND l.${lookUpColumn('pln', text, 'code')} = ${value})`,
+  description: 'Id or code of the plan that holds now, whatever version of it.',
+  test: (value, text) => {
+    const versions = `SELECT n.id FROM plan_versions n JOIN plans l ON l.id = n.plan_id
+      WHERE l.organization_id = $1 AND l.${lookUpColumn('pln', text, 'code')} = ${value}`;
+    return `(CASE WHEN s.has_changes
+      THEN coalesce(${lastChange('g.plan_version_id', "'plan'", lastInstant)}, s.plan_version_id)
+      ELSE s.plan_version_id END IN (${versions}))`;
+  },
 };
 
 const subscriptionList = defineList({
@@ -96,7 +150,7 @@ const subscriptionList = defineList({
   },
   filters: {
     customer_id: customerFilter('s.customer_id'),
-    state: { column: stateAsked, choices: subscriptionStates },
+    state: { column: stateColumn('clock_timestamp()'), choices: subscriptionStates },
     plan: planFilter,
   },
   times: { created_at: 's.created_at', started_at: 's.started_at' },
@@ -110,6 +164,24 @@ const subscriptionOf = async (db: Db, id: string): Promise<Subscription | undefi
   return rows[0] && fromRow(rows[0]);
 };
 
+/** A subscription of the customer $1 that has the plan $2 at the instant $3 or behind it. */
+const toPlan = `SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
+  WHERE s.customer_id = $1 AND (s.ended_at IS NULL OR s.ended_at > $3)
+    AND CASE WHEN s.has_changes
+      THEN coalesce(${lastChange('gv.plan_id', "'plan'", '$3')}, v.plan_id) = $2 OR EXISTS (
+        SELECT 1 FROM subscription_changes g JOIN plan_versions gv ON gv.id = g.plan_version_id
+        WHERE g.subscription_id = s.id AND g.undone_at IS NULL AND g.kind = 'plan' AND g.effective_at > $3
+          AND gv.plan_id = $2)
+      ELSE v.plan_id = $2 END`;
+
+const lockCustomer = async (db: Db, id: string): Promise<{ readonly isArchived: boolean }> => {
+  const { rows } = await db.query<{ archived_at: Date | null }>(
+    'SELECT archived_at FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE',
+    [db.organizationId, id],
+  );
+  return { isArchived: Boolean(rows[0]?.archived_at) };
+};
+
 export const subscriptionStore = {
   subscriptionList,
   /**
@@ -117,37 +189,42 @@ export const subscriptionStore = {
    * customer's row is locked, so of two at once one wins.
    */
   addSubscription: async (db: Db, subscription: NewSubscription, now: Date): Promise<Subscription | undefined> => {
-    const customers = await db.query<{ archived_at: Date | null }>(
-      'SELECT archived_at FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE',
-      [db.organizationId, subscription.customerId],
-    );
-    if (customers.rows[0]?.archived_at) throw new FailureError('CUSTOMER_ARCHIVED');
-    const active = await db.query(
-      `SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
-       WHERE s.customer_id = $1 AND v.plan_id = $2 AND (s.ended_at IS NULL OR s.ended_at > $3)`,
-      [subscription.customerId, subscription.planId, new Date(subscription.startedAt)],
-    );
-    if (active.rowCount) return undefined;
+    if ((await lockCustomer(db, subscription.customerId)).isArchived) throw new FailureError('CUSTOMER_ARCHIVED');
+    const { customerId, planId, startedAt, endedAt, canceledAt, trialEndsAt, cycle, changes } = subscription;
     const id = newId('sub');
-    await db.query(
+    const added = await db.query(
       `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at,
-         interval_unit, interval_count, billing_anchor, time_zone, metadata, version, created_at, updated_at)
-       VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10, $11, 1, $12, $12)`,
+         interval_unit, interval_count, billing_anchor, time_zone, metadata, version, created_at, updated_at, seats,
+         has_changes, trial_ends_at, trial_end_action, ended_at, canceled_at, cancellation_refund, next_due_at)
+       SELECT $4, $5, $1, $6, $7, 'active', $3, $8, $9, $10, $11, $12, 1, $13, $13, $14, $15, $16, $17, $18, $19,
+         $20, $3
+       WHERE NOT EXISTS (${toPlan})`,
       [
+        customerId,
+        planId,
+        new Date(startedAt),
         id,
         db.organizationId,
-        subscription.customerId,
         subscription.planVersionId,
         subscription.currency,
-        new Date(subscription.startedAt),
-        subscription.cycle.interval.unit,
-        subscription.cycle.interval.count,
-        subscription.cycle.anchor,
-        subscription.cycle.timeZone,
+        cycle.interval.unit,
+        cycle.interval.count,
+        cycle.anchor,
+        cycle.timeZone,
         subscription.metadata,
         now,
+        subscription.seats,
+        changes.length > 0,
+        trialEndsAt === null ? null : new Date(trialEndsAt),
+        subscription.trialEndAction,
+        endedAt === null ? null : new Date(endedAt),
+        canceledAt === null ? null : new Date(canceledAt),
+        canceledAt === null ? null : 'prorated',
       ],
     );
+    if (!added.rowCount) return undefined;
+    if (changes.length > 0)
+      await db.query(insertChanges, [db.organizationId, id, now, JSON.stringify(changeRows(changes))]);
     return subscriptionOf(db, id);
   },
   subscription: subscriptionOf,
@@ -159,6 +236,15 @@ export const subscriptionStore = {
     ]);
     return subscriptionOf(db, id);
   },
+  /**
+   * Whether its customer has another subscription that has the plan at the instant or behind it. The customer's row is
+   * locked, so that none comes meanwhile.
+   */
+  hasOtherToPlan: async (db: Db, { id, customerId }: Subscription, planId: string, at: Instant): Promise<boolean> => {
+    await lockCustomer(db, customerId);
+    const { rowCount } = await db.query(`${toPlan} AND s.id <> $4`, [customerId, planId, new Date(at), id]);
+    return Boolean(rowCount);
+  },
   changeSubscription: async (
     db: Db,
     id: string,
@@ -166,13 +252,13 @@ export const subscriptionStore = {
     now: Date,
   ): Promise<Subscription | undefined> => {
     await db.query(
-      `UPDATE subscriptions SET metadata = $3, version = version + 1, updated_at = $4
+      `UPDATE subscriptions SET metadata = $3, version = version + 1, updated_at = greatest(updated_at, $4)
        WHERE organization_id = $1 AND id = $2`,
       [db.organizationId, id, metadata, now],
     );
     return subscriptionOf(db, id);
   },
-  /** Null takes one back. */
+  /** Its end is looked at when it comes. A trial that would have ended it goes over into what is billed. */
   changeCancellation: async (
     db: Db,
     id: string,
@@ -180,8 +266,11 @@ export const subscriptionStore = {
     now: Date,
   ): Promise<Subscription | undefined> => {
     await db.query(
-      `UPDATE subscriptions SET canceled_at = $3, ended_at = $4, cancellation_reason = $5, version = version + 1,
-         updated_at = $6
+      `UPDATE subscriptions SET canceled_at = $3, ended_at = $4, cancellation_reason = $5, cancellation_refund = $6,
+         next_due_at = least(next_due_at, $4),
+         trial_end_action = CASE WHEN $3::timestamptz IS NULL AND trial_end_action = 'cancel' THEN 'activate'
+           ELSE trial_end_action END,
+         version = version + 1, updated_at = greatest(updated_at, $7)
        WHERE organization_id = $1 AND id = $2`,
       [
         db.organizationId,
@@ -189,6 +278,7 @@ export const subscriptionStore = {
         cancellation && new Date(cancellation.canceledAt),
         cancellation && new Date(cancellation.endedAt),
         cancellation?.reason,
+        cancellation?.refund,
         now,
       ],
     );

@@ -14,19 +14,24 @@
 import type { OrganizationClock } from '#platform/process/clock.ts';
 import type { Shard } from '#schemas/billing-run.ts';
 import { newestContentVersion } from '#schemas/invoice/content.ts';
-import type { IssuedInvoice } from '#schemas/invoice.ts';
+import type { InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
-import { draftInvoice } from './draft-invoice.ts';
+import { draftInvoice, type InvoiceParties, type RatedPeriod } from './draft-invoice.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
 
 /** Where the organization's chain stands, and which billing periods of the shard are billed already. */
 type SeriesState = { readonly head: ChainHead; readonly alreadyBilled: ReadonlySet<string> };
 
+/** Billing periods of one payer that fall due together, in the order in which they are printed. */
+export type InvoiceGroup = InvoiceParties & { readonly periods: readonly Omit<InvoicePeriod, 'watermark'>[] };
+
 export type IssuePorts = {
   readonly leaseShard: () => Promise<Shard | undefined>;
   readonly ratedLines: (shard: Shard) => Promise<readonly RatedLine[]>;
+  /** The shard's billing periods by invoice, in the order in which invoices are numbered. */
+  readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many were
    * issued.
@@ -42,10 +47,12 @@ export type IssuePorts = {
   readonly stopwatch: () => () => number;
 };
 
-/** Numbers and chains the drafts of a shard, in the order of their billing periods. Pure but for the ids. */
+/**
+ * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Pure but for the ids.
+ */
 const issueInvoices = (
   shard: Shard,
-  lines: readonly RatedLine[],
+  { lines, groups }: { lines: readonly RatedLine[]; groups: readonly InvoiceGroup[] },
   state: SeriesState,
   issuedAt: Instant,
   newInvoiceId: () => string,
@@ -53,13 +60,16 @@ const issueInvoices = (
   const byPeriod = Map.groupBy(lines, (line) => line.billingPeriodId);
   let head = state.head;
   const issued: IssuedInvoice[] = [];
-  for (const billingPeriodId of shard.billingPeriodIds) {
-    const [first, ...rest] = byPeriod.get(billingPeriodId) ?? [];
-    if (!first || state.alreadyBilled.has(billingPeriodId)) continue;
-    const { subscriptionId, planVersionId, span } = first;
-    const period = { billingPeriodId, subscriptionId, planVersionId, span, watermark: shard.watermark };
+  for (const { periods, ...parties } of groups) {
+    // One without a line is billed too: nothing was due for it.
+    const rated = periods
+      .filter(({ billingPeriodId }) => !state.alreadyBilled.has(billingPeriodId))
+      .map((period): RatedPeriod => {
+        return { ...period, watermark: shard.watermark, lines: byPeriod.get(period.billingPeriodId) ?? [] };
+      });
+    if (rated.length === 0) continue;
     const numbered = {
-      ...draftInvoice(first, [{ ...period, lines: [first, ...rest] }]),
+      ...draftInvoice(parties, rated),
       contentVersion: newestContentVersion,
       id: newInvoiceId(),
       tenant: shard.organizationId,
@@ -80,9 +90,17 @@ export const issueOneShard = async (ports: IssuePorts): Promise<number | undefin
   const elapsedMs = ports.stopwatch();
   try {
     const lines = await ports.ratedLines(shard);
+    const groups = await ports.invoiceGroups(shard);
     return await ports.commit(
       shard,
-      (state) => issueInvoices(shard, lines, state, ports.nowMs(shard.organizationId), ports.newInvoiceId),
+      (state) =>
+        issueInvoices(
+          shard,
+          { lines, groups },
+          state,
+          shard.clockNow ?? ports.nowMs(shard.organizationId),
+          ports.newInvoiceId,
+        ),
       elapsedMs,
     );
   } catch (error) {

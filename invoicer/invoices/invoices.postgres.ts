@@ -5,11 +5,12 @@ import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { isFree, leaseNext, movedOn, takeNext } from '#platform/work/leased-jobs.postgres.ts';
 import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
 import { runEnded, type Shard } from '#schemas/billing-run.ts';
+import { isCurrency } from '#schemas/currency.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
-import type { IssuePorts } from './close-period.ts';
+import type { InvoiceGroup, IssuePorts } from './close-period.ts';
 
 const lockSeries = async (client: Queryable, organizationId: string): Promise<{ number: number; hash: string }> => {
   const { rows } = await client.query<{ last_number: bigint; head_hash: string }>(
@@ -119,7 +120,7 @@ const finishShard = async (
 
 type RatedRow = { line: RatedLineJson; id: string; span_start: Date; span_end: Date };
 
-export type InvoiceStore = Pick<IssuePorts, 'leaseShard' | 'ratedLines' | 'commit' | 'giveUp'>;
+export type InvoiceStore = Pick<IssuePorts, 'leaseShard' | 'ratedLines' | 'invoiceGroups' | 'commit' | 'giveUp'>;
 
 // Runs that have rated shards, one step of the index each, however many shards they have.
 const ratedRuns = `runs AS (
@@ -129,6 +130,39 @@ const ratedRuns = `runs AS (
       ORDER BY s.run_id LIMIT 1)
     FROM runs WHERE runs.run_id IS NOT NULL
   )`;
+
+// What of a payer falls due at one instant, in one currency, is one invoice: first what was used, then what is taken
+// back of what was charged in advance, then what is charged in advance.
+const groupsStatement = `
+SELECT p.customer_id, s.currency, json_agg(json_build_object('id', p.id, 'subscription', p.subscription_id,
+    'version', p.plan_version_id, 'start', (extract(epoch FROM p.span_start) * 1000)::bigint,
+    'end', (extract(epoch FROM p.span_end) * 1000)::bigint)
+  ORDER BY array_position(ARRAY['arrears', 'credit', 'advance'], p.timing), n.place) AS periods
+FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN billing_periods p ON p.id = n.id
+  JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
+GROUP BY p.customer_id, CASE c.invoicing WHEN 'consolidated' THEN p.customer_id ELSE p.subscription_id END,
+  s.currency, p.due_at
+ORDER BY min(n.place)`;
+
+type GroupRow = {
+  customer_id: string;
+  currency: string;
+  periods: { id: string; subscription: string; version: string; start: number; end: number }[];
+};
+
+const groupFromRow = ({ customer_id: customerId, currency, periods }: GroupRow): InvoiceGroup => {
+  assert(isCurrency(currency), `${currency} is not a currency`);
+  return {
+    customerId,
+    currency,
+    periods: periods.map(({ id, subscription, version, start, end }) => ({
+      billingPeriodId: id,
+      subscriptionId: subscription,
+      planVersionId: version,
+      span: { start, end },
+    })),
+  };
+};
 
 const makeSeries = `WITH RECURSIVE ${ratedRuns}
 INSERT INTO invoice_series (organization_id, last_number, head_hash)
@@ -192,6 +226,11 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         }),
       );
     },
+    invoiceGroups: async ({ billingPeriodIds }) => {
+      const { rows } = await postgres.query<GroupRow>(groupsStatement, [billingPeriodIds]);
+      return rows.map(groupFromRow);
+    },
+
     commit: (shard, issue, elapsedMs) =>
       postgres.transaction(async (client) => {
         const head = await lockSeries(client, shard.organizationId);

@@ -313,6 +313,13 @@ export const settings = {
     64,
     'For how many organizations an invoicer issues invoices at a time.',
   ),
+  closingSubscriptionsMax: integer(
+    'MILLRACE_CLOSING_SUBSCRIPTIONS_MAX',
+    10_000,
+    1,
+    1_000_000,
+    'Subscriptions that one billing run of the scheduler takes; their rows are locked together while their time is cut.',
+  ),
   jobLeaseSeconds: integer(
     'MILLRACE_JOB_LEASE_SECONDS',
     60,
@@ -346,7 +353,7 @@ export const settings = {
     kind: 'text',
     fallback: '',
     about:
-      'For crash tests only: `<name>:<passes>`, the place at which a gateway, sink, checker or relay ends itself by SIGKILL, at that pass of it.',
+      'For crash tests only: `<name>:<passes>`, the place at which a process ends itself by SIGKILL, at that pass of it.',
   },
 } as const satisfies Record<string, Setting>;
 

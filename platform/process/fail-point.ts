@@ -27,6 +27,22 @@ export const failPointNames = [
   'relay.after_publish',
   'relay.after_note',
   'relay.after_applied',
+  'closing.after_look',
+  'closing.after_jobs',
+  'closing.before_run',
+  'closing.before_commit',
+  'closing.after_run',
+  'clock.before_step',
+  'clock.before_commit',
+  'clock.after_step',
+  'rater.after_watermark',
+  'rater.before_cut',
+  'rater.after_cut',
+  'rater.before_lines',
+  'rater.after_lines',
+  'invoicer.before_issue',
+  'invoicer.before_commit',
+  'invoicer.after_issue',
 ] as const;
 
 export type FailPointName = (typeof failPointNames)[number];
@@ -77,4 +93,29 @@ export const createFailPoint = (text: string, end: () => void = killSelf): FailP
     isDue,
     end,
   };
+};
+
+type Call = (...words: never[]) => Promise<unknown>;
+
+type Places = { readonly before?: FailPointName; readonly during?: FailPointName; readonly after?: FailPointName };
+
+/** By then the client has handed to the kernel what was written in this turn of the event loop. */
+export const written = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+
+/** `begun` is how long after the call its effect is under way, and its answer not there yet. */
+export const around = <F extends Call>(
+  call: F,
+  failPoint: FailPoint,
+  { before, during, after }: Places,
+  begun = written,
+): F => {
+  const wrapped = async (...words: Parameters<F>): Promise<unknown> => {
+    if (before) failPoint.pass(before);
+    const answer = call(...words);
+    if (during && failPoint.isDue(during)) void begun().then(failPoint.end);
+    const answered = await answer;
+    if (after) failPoint.pass(after);
+    return answered;
+  };
+  return wrapped as F;
 };

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { connectClickHouse } from './clickhouse.ts';
 import { linesOfNamesLikeIds, type NameLikeId, namesLikeIdsStatement } from './names-like-ids.ts';
 import { logins, loginUrl } from './postgres.ts';
+import { grantQueue, installQueue } from './queue.graphile.ts';
 
 export type MigrationFile = { readonly name: string; readonly sql: string; readonly checksum: string };
 
@@ -170,7 +171,10 @@ export const migrateAll = async (options: {
   await client.connect();
   try {
     await client.query('SELECT pg_advisory_lock($1)', [migrationLock]);
+    // Functions of ours add jobs to the queue, and its rights are of logins that our files make.
+    await installQueue(options.databaseUrl);
     const applied = [...(await migratePostgres(client)), ...(await migrateClickHouse(options.clickhouseUrl))];
+    await grantQueue(client);
     if (options.databasePassword) await openLogins(client, options.databaseUrl, options.databasePassword);
     const { rows } = await client.query<NameLikeId>(namesLikeIdsStatement);
     return { applied, warnings: linesOfNamesLikeIds(rows) };

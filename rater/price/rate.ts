@@ -4,16 +4,25 @@
  */
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
-import { roundToMinorUnits, sumAmounts } from '#schemas/money.ts';
+import { roundToMinorUnits, sumAmounts, zeroAmount } from '#schemas/money.ts';
 import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge } from '#schemas/plan.ts';
-import { addQuantities, oneQuantity, parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
-import type { Priced, RatedCharge, RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
+import type { Price } from '#schemas/price/price.ts';
+import {
+  addQuantities,
+  oneQuantity,
+  parseQuantity,
+  type Quantity,
+  wholeQuantity,
+  zeroQuantity,
+} from '#schemas/quantity.ts';
+import type { Priced, RatedCharge, RatedLine, RatedSpan, RatingPolicy } from '#schemas/rated-line.ts';
 import { type AppliedBound, applyPeriodBounds } from './period-bound.ts';
 import { priceSpans } from './price-spans.ts';
 import { priceUsage } from './price-usage.ts';
-import { prorate, prorateBounds } from './prorate.ts';
-import type { ChargeUsage, MeasuredSpan, PeriodToRate } from './rating-task.ts';
+import { priceOfPart, prorateBounds } from './prorate.ts';
+import type { ChargeUsage, MeasuredSpan, PartToRate, PeriodToRate } from './rating-task.ts';
+import { pricedOf, unitsStep } from './steps.ts';
 import { noParts, type Part, type Parts } from './usage.ts';
 
 /** What was used of a charge. */
@@ -64,11 +73,30 @@ export const ratePlan = (period: PeriodToRate, policy: RatingPolicy): RatedLine[
     planVersionId: period.planVersionId,
     position,
   });
-  const lines = period.charges.map((charge, index) => lineAt(index + 1, rateChargeOf(period, charge, policy)));
+  const { positions, boundPosition, others } = partOf(period);
+  const lines = period.charges.map((charge, index) =>
+    lineAt(positions?.[index] ?? index + 1, rateChargeOf(period, charge, policy)),
+  );
   const bounds = boundsOf(period, policy);
-  const bound = bounds && applyPeriodBounds(bounds, sumAmounts(lines.map(({ amount }) => amount)));
-  return bound ? [...lines, lineAt(lines.length + 1, boundLine(bound, period, policy))] : lines;
+  if (!bounds) return lines;
+  const besides = others.map((charge) => rateCounted(period, charge, policy).amount);
+  const bound = applyPeriodBounds(bounds, sumAmounts([...lines.map(({ amount }) => amount), ...besides]));
+  return bound ? [...lines, lineAt(boundPosition, boundLine(bound, period, policy))] : lines;
 };
+
+/** All that a plan version charges, in arrears. */
+const wholePlan = ({ charges, proration }: PeriodToRate): PartialPart => ({
+  timing: 'arrears',
+  positions: undefined,
+  boundPosition: charges.length + 1,
+  counted: {},
+  levels: [{ quantity: 1, proration }],
+  others: [],
+});
+
+type PartialPart = Omit<PartToRate, 'positions'> & { readonly positions: readonly number[] | undefined };
+
+const partOf = (period: PeriodToRate): PartialPart => period.part ?? wholePlan(period);
 
 /** Of the very time: a part of a billing period has a part of what the whole costs at least and at most. */
 export const boundsOf = (
@@ -94,20 +122,53 @@ const boundLine = (
 });
 
 const rateChargeOf = (period: PeriodToRate, charge: Charge, policy: RatingPolicy): RatedCharge => {
+  if (charge.meter === null) return rateCounted(period, charge, policy);
   const spans = priceSpansOfCharge(period, charge.code);
   if (spans) return rateSpans(period, charge, spans, policy);
   const { quantity, parts } = usageOf(period, charge);
-  const priced = priceUsage(charge.price, quantity, parts);
-  return lineOf(charge, quantity, ofPart(period, charge, priced, policy), period.currency, policy);
+  return lineOf(charge, quantity, priceUsage(charge.price, quantity, parts), period.currency, policy);
 };
 
-/** What is flat is of a whole billing period; what was used was used. */
-const ofPart = (
-  { proration, currency }: PeriodToRate,
-  { meter }: Charge,
-  priced: Priced,
-  { rounding }: RatingPolicy,
-): Priced => (proration && meter === null ? prorate(priced, proration, currency, rounding) : priced);
+/**
+ * What is flat, or of a number that is known without any usage: of seats, or of add-ons. It is of a whole billing
+ * period; each number costs its part of what it costs whole.
+ */
+const rateCounted = (period: PeriodToRate, charge: Charge, policy: RatingPolicy): RatedCharge => {
+  const { timing, counted, levels } = partOf(period);
+  const how = Object.hasOwn(counted, charge.code) ? counted[charge.code] : undefined;
+  const spans = priceSpansOfCharge(period, charge.code);
+  const price = spans?.[0]?.price ?? charge.price;
+  const isCredit = timing === 'credit';
+  const ofWhole = [{ quantity: 1, proration: period.proration }];
+  const steps = (how ? levels : ofWhole).flatMap(({ quantity, proration }) => {
+    const units = wholeQuantity(quantity);
+    const whole = how === 'times' ? timesFlat(price, units) : priceUsage(price, units);
+    return priceOfPart(whole, units, { proration, isCredit }, period.currency, policy.rounding);
+  });
+  const quantity = wholeQuantity(how ? (levels.at(-1)?.quantity ?? 1) : 1);
+  const line = lineOf(charge, quantity, pricedOf(quantity, steps), period.currency, policy);
+  return {
+    ...line,
+    ...(timing !== 'arrears' && { timing }),
+    ...(isCredit && { chargeName: `${charge.name} (unused)` }),
+    ...(spans && { priceSpans: spans.map((one) => ratedSpanOf(one, quantity)) }),
+  };
+};
+
+/** A flat amount, so many times. */
+const timesFlat = (price: Price, units: Quantity): Priced => {
+  assert(price.model === 'flat', 'what is charged so many times is flat');
+  return pricedOf(units, [unitsStep(zeroQuantity, null, units, price.amount, zeroAmount)]);
+};
+
+/** What no usage goes into has the price of the begin. */
+const ratedSpanOf = ({ span, tiers, sources }: MeasuredSpan, quantity: Quantity): RatedSpan => ({
+  span,
+  tiers,
+  sources,
+  quantity,
+  unmeasuredEvents: 0n,
+});
 
 const rateSpans = (
   period: PeriodToRate,
@@ -118,7 +179,7 @@ const rateSpans = (
   const used = spans.map((one) => ({ ...one, ...readUsage(one.usage, period, charge) }));
   const quantity = used.map((one) => one.quantity).reduce(addQuantities, zeroQuantity);
   return {
-    ...lineOf(charge, quantity, ofPart(period, charge, priceSpans(used), policy), period.currency, policy),
+    ...lineOf(charge, quantity, priceSpans(used), period.currency, policy),
     priceSpans: used.map(({ span, tiers, sources, usage, quantity: ofSpan }) => ({
       span,
       tiers,

@@ -1,10 +1,11 @@
 /** What goes to a rating worker: plain data that can be structured-cloned, bigints included. */
 import type { Currency } from '#schemas/currency.ts';
+import type { PartTiming } from '#schemas/due-parts.ts';
 import type { Period } from '#schemas/period.ts';
 import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import type { MeasuredPart } from '#schemas/price/usage-parts.ts';
-import type { Proration } from '#schemas/proration.ts';
+import type { ProratedLevel, Proration } from '#schemas/proration.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { PricedSpan } from './price-timeline.ts';
 
@@ -17,6 +18,21 @@ export type ChargeUsage = {
   readonly parts?: readonly MeasuredPart[];
 };
 
+/** What of a plan version is charged in a billing period, and how. */
+export type PartToRate = {
+  /** A credit takes back what was charged. */
+  readonly timing: PartTiming;
+  /** The place of each charge in its version, from 1; and that of a line over all of them. */
+  readonly positions: readonly number[];
+  readonly boundPosition: number;
+  /** By charge code: whether its price is of that many units, or charged that many times. */
+  readonly counted: Readonly<Record<string, 'units' | 'times'>>;
+  /** The numbers over the time; a single 1 where nothing is counted. */
+  readonly levels: readonly ProratedLevel[];
+  /** What is charged for the same time in other parts, and counts for what a period costs at least and at most. */
+  readonly others: readonly Charge[];
+};
+
 export type PeriodToRate = {
   readonly billingPeriodId: string;
   /** The very time that was measured. */
@@ -27,6 +43,8 @@ export type PeriodToRate = {
   readonly currency: Currency;
   /** In the order of the plan version, which is the order of the invoice lines. */
   readonly charges: readonly Charge[];
+  /** What of the plan version is charged, and how; absent where that is all of it, in arrears. */
+  readonly part?: PartToRate | undefined;
   /** Over all charges; absent where there is none. */
   readonly bounds?: PeriodBoundsIn;
   /** Absent where the whole billing period is charged. */

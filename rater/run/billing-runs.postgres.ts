@@ -1,7 +1,7 @@
 /** The billing runs as the rater sees them: leased and cut into shards, which are leased and rated. */
 import assert from 'node:assert/strict';
 import { recordChange } from '#platform/audit/record-change.ts';
-import { instantArray, integerArray, textArray } from '#platform/stores/array-parameters.ts';
+import { instantArray, integerArray, jsonArray, textArray } from '#platform/stores/array-parameters.ts';
 import { notify } from '#platform/stores/notices.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { deadEnd } from '#platform/work/lease-rules.ts';
@@ -19,7 +19,14 @@ import { leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
 import { billingChannels, type RunKind, runEnded, type Shard } from '#schemas/billing-run.ts';
 import { monthNameOf } from '#schemas/period.ts';
 import type { RatingFailureCode } from '#schemas/rating-failure.ts';
-import { type FreshPeriod, freshPeriods, ofScope } from './cut-time.postgres.ts';
+import {
+  type CutState,
+  type FreshPeriod,
+  freshPeriodsDue,
+  freshPeriodsOfMonth,
+  ofScope,
+  withoutClock,
+} from './cut-time.postgres.ts';
 import { type QueuedRun, type RatePorts, WorkerEndedError } from './rate-period.ts';
 import { giveUpRating, saveRated } from './save-rated.postgres.ts';
 
@@ -27,8 +34,12 @@ type RunRow = {
   id: string;
   organization_id: string;
   kind: RunKind;
-  period_start: Date;
-  period_end: Date;
+  /** Null, as the end is, of a run of what is due. */
+  period_start: Date | null;
+  due_until: Date | null;
+  arrears_until: Date | null;
+  test_clock_id: string | null;
+  subscriptions_max: number | null;
   customer_id: string | null;
   subscription_id: string | null;
   watermark: bigint | null;
@@ -40,104 +51,159 @@ type RunRow = {
 // Another run may cut the same time at once: one of both wins, and both go on with what it wrote.
 const insertPeriods = `
 INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
-  billing_end, segment, span_start, span_end, billing_month, state, created_at)
+  billing_end, segment, span_start, span_end, item, timing, interval_unit, interval_count, counted, quantities,
+  billing_month, due_at, state, created_at)
 SELECT n.id, $1, n.subscription_id, n.customer_id, n.plan_version_id, n.billing_start, n.billing_end, n.segment,
-  n.span_start, n.span_end, n.billing_month, 'open', clock_timestamp()
+  n.span_start, n.span_end, n.item, n.timing, n.interval_unit, n.interval_count, n.counted, n.quantities::jsonb,
+  n.billing_month, n.due_at, 'open', clock_timestamp()
 FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::integer[],
-    $9::timestamptz[], $10::timestamptz[], $11::text[])
+    $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::integer[], $15::boolean[],
+    $16::json[], $17::text[], $18::timestamptz[])
   AS n (id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end,
-    billing_month)
+    item, timing, interval_unit, interval_count, counted, quantities, billing_month, due_at)
 ON CONFLICT DO NOTHING`;
 
-/** The month that a run is of. */
-const monthOfRun = (run: RunRow): string => monthNameOf(run.period_start.getTime());
+/** From `id` to `quantities`, as both statements take them. */
+const periodColumns = (periods: readonly FreshPeriod[]): unknown[] => {
+  const column = <T>(of: (period: FreshPeriod) => T): T[] => periods.map(of);
+  return [
+    textArray(column(({ id }) => id)),
+    textArray(column(({ subscriptionId }) => subscriptionId)),
+    textArray(column(({ customerId }) => customerId)),
+    textArray(column(({ planVersionId }) => planVersionId)),
+    instantArray(column(({ billing }) => billing.start)),
+    instantArray(column(({ billing }) => billing.end)),
+    integerArray(column(({ segment }) => segment)),
+    instantArray(column(({ span }) => span.start)),
+    instantArray(column(({ span }) => span.end)),
+    textArray(column(({ item }) => item)),
+    textArray(column(({ timing }) => timing)),
+    textArray(column(({ interval }) => interval.unit)),
+    integerArray(column(({ interval }) => interval.count)),
+    column(({ isCounted }) => isCounted),
+    jsonArray(column(({ quantities }) => (quantities ? JSON.stringify(quantities) : null))),
+  ];
+};
 
-const uncutOf = (client: Queryable, run: RunRow): Promise<FreshPeriod[]> =>
-  freshPeriods(client, run.organization_id, monthOfRun(run), ofScope(run.customer_id, run.subscription_id));
+const writePeriods = async (client: Queryable, run: RunRow, periods: readonly FreshPeriod[]): Promise<void> => {
+  if (periods.length === 0) return;
+  await client.query(insertPeriods, [
+    run.organization_id,
+    ...periodColumns(periods),
+    textArray(periods.map(({ month }) => month)),
+    instantArray(periods.map(({ dueAt }) => dueAt)),
+  ]);
+};
+
+/** The month that a run is of. */
+const monthOfRun = (run: RunRow): string => monthNameOf(run.period_start?.getTime() ?? 0);
+
+const writeCutStates = async (client: Queryable, states: readonly CutState[]): Promise<void> => {
+  await client.query(
+    `UPDATE subscriptions s SET cut_until = n.cut_until,
+       next_due_at = CASE WHEN s.test_clock_id IS NULL THEN n.next_due_at END,
+       clocked_due_at = CASE WHEN s.test_clock_id IS NOT NULL THEN n.next_due_at END
+     FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS n (id, cut_until, next_due_at)
+     WHERE s.id = n.id`,
+    [
+      textArray(states.map(({ subscriptionId }) => subscriptionId)),
+      instantArray(states.map(({ cutUntil }) => cutUntil)),
+      states.map(({ nextDueAt }) => (nextDueAt === undefined ? null : new Date(nextDueAt))),
+    ],
+  );
+};
 
 /**
- * Writes down which time of which subscription is due: what was over when the run was asked for. In the west a month is
+ * Writes down which time of which subscription is due: what was due when the run was asked for. In the west a month is
  * over some hours later; what ends in them is left to the next run.
  */
 const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
-  const askedAt = run.created_at.getTime();
-  const fresh = (await uncutOf(client, run)).filter(({ span }) => span.end <= askedAt);
-  if (fresh.length === 0) return;
-  await client.query(insertPeriods, [
-    run.organization_id,
-    textArray(fresh.map(({ id }) => id)),
-    textArray(fresh.map(({ subscriptionId }) => subscriptionId)),
-    textArray(fresh.map(({ customerId }) => customerId)),
-    textArray(fresh.map(({ planVersionId }) => planVersionId)),
-    instantArray(fresh.map(({ billing }) => billing.start)),
-    instantArray(fresh.map(({ billing }) => billing.end)),
-    integerArray(fresh.map(({ segment }) => segment)),
-    instantArray(fresh.map(({ span }) => span.start)),
-    instantArray(fresh.map(({ span }) => span.end)),
-    textArray(fresh.map(({ month }) => month)),
-  ]);
+  const { organization_id: organizationId, customer_id: customerId, subscription_id: subscriptionId } = run;
+  if (run.due_until === null || run.arrears_until === null) {
+    const until = run.created_at.getTime();
+    const whose = withoutClock(ofScope(customerId, subscriptionId));
+    const asked = { month: monthOfRun(run), until };
+    await writePeriods(
+      client,
+      run,
+      await freshPeriodsOfMonth(client, organizationId, asked, whose, { isLocked: true }),
+    );
+    return;
+  }
+  const [dueUntil, arrearsUntil] = [run.due_until.getTime(), run.arrears_until.getTime()];
+  const { subscriptions_max: subscriptionsMax, test_clock_id: testClockId } = run;
+  const asked = { dueUntil, arrearsUntil, customerId, subscriptionId, subscriptionsMax, testClockId };
+  const { periods, states } = await freshPeriodsDue(client, organizationId, asked);
+  await writePeriods(client, run, periods);
+  await writeCutStates(client, states);
 };
 
 // What stands is taken as it stands, billed or not; what nobody has cut yet, as a billing run would cut it. Nothing is
 // written of it where billing looks.
 const insertDryPeriods = `
-INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id, segment,
-  span_start, span_end, billing_start, billing_end)
-SELECT $1, p.id, $2, p.subscription_id, p.customer_id, p.plan_version_id, p.segment, p.span_start, p.span_end,
-  p.billing_start, p.billing_end
-FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_month = $3
-  AND ($4::text IS NULL OR p.customer_id = $4) AND ($5::text IS NULL OR p.subscription_id = $5)
+INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id,
+  billing_start, billing_end, segment, span_start, span_end, item, timing, interval_unit, interval_count, counted,
+  quantities)
+SELECT $1, p.id, $2, p.subscription_id, p.customer_id, p.plan_version_id, p.billing_start, p.billing_end, p.segment,
+  p.span_start, p.span_end, p.item, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities
+FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_month = $18
+  AND ($19::text IS NULL OR p.customer_id = $19) AND ($20::text IS NULL OR p.subscription_id = $20)
 UNION ALL
-SELECT $1, n.id, $2, n.subscription_id, n.customer_id, n.plan_version_id, n.segment, n.span_start, n.span_end,
-  n.billing_start, n.billing_end
-FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::integer[], $11::timestamptz[], $12::timestamptz[],
-    $13::timestamptz[], $14::timestamptz[])
-  AS n (id, subscription_id, customer_id, plan_version_id, segment, span_start, span_end, billing_start, billing_end)
+SELECT $1, n.id, $2, n.subscription_id, n.customer_id, n.plan_version_id, n.billing_start, n.billing_end, n.segment,
+  n.span_start, n.span_end, n.item, n.timing, n.interval_unit, n.interval_count, n.counted, n.quantities::jsonb
+FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::integer[],
+    $10::timestamptz[], $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::integer[], $16::boolean[],
+    $17::json[])
+  AS n (id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end,
+    item, timing, interval_unit, interval_count, counted, quantities)
 ON CONFLICT DO NOTHING`;
 
 const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
-  const ofMonth = monthOfRun(run);
-  const fresh = await uncutOf(client, run);
+  const { organization_id: organizationId, customer_id: customerId, subscription_id: subscriptionId } = run;
+  const month = monthOfRun(run);
+  const fresh = await freshPeriodsOfMonth(client, organizationId, { month }, ofScope(customerId, subscriptionId));
   await client.query(insertDryPeriods, [
     run.id,
-    run.organization_id,
-    ofMonth,
-    run.customer_id,
-    run.subscription_id,
-    textArray(fresh.map(({ id }) => id)),
-    textArray(fresh.map(({ subscriptionId }) => subscriptionId)),
-    textArray(fresh.map(({ customerId }) => customerId)),
-    textArray(fresh.map(({ planVersionId }) => planVersionId)),
-    integerArray(fresh.map(({ segment }) => segment)),
-    instantArray(fresh.map(({ span }) => span.start)),
-    instantArray(fresh.map(({ span }) => span.end)),
-    instantArray(fresh.map(({ billing }) => billing.start)),
-    instantArray(fresh.map(({ billing }) => billing.end)),
+    organizationId,
+    ...periodColumns(fresh),
+    month,
+    customerId,
+    subscriptionId,
   ]);
 };
 
-// Periods in shards of $2, in the order in which the store keeps usage, by the customer's own name: what a shard reads
-// of it lies together, and not in a block here and there for each customer. Periods of a customer lie side by side.
+// Periods in shards of about $2, in the order in which the store keeps usage, by the customer's own name: what a shard
+// reads of it lies together, and not in a block here and there for each customer. What is one invoice is of one shard.
 const shardsOf = (due: string): string => `
 WITH due AS (
-  SELECT p.id, row_number() OVER (ORDER BY c.external_id COLLATE "C", p.subscription_id, p.span_start)::integer AS place
+  SELECT p.id, p.due_at, CASE c.invoicing WHEN 'consolidated' THEN p.customer_id ELSE p.subscription_id END AS payer,
+    c.external_id, p.subscription_id, p.span_start
   FROM ${due}
+), placed AS (
+  SELECT id, payer, row_number() OVER (
+    ORDER BY external_id COLLATE "C", payer, due_at, subscription_id, span_start, id)::integer AS place FROM due
+), grouped AS (
+  SELECT id, place, min(place) OVER (PARTITION BY payer) AS first FROM placed
 ), inserted AS (
   INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)
-  SELECT $1, (place - 1) / $2, array_agg(id ORDER BY place), 'queued' FROM due GROUP BY (place - 1) / $2
+  SELECT $1, (first - 1) / $2, array_agg(id ORDER BY place), 'queued' FROM grouped GROUP BY (first - 1) / $2
   RETURNING 1)
 SELECT (SELECT count(*) FROM inserted)::integer AS shards`;
 
+const ofRun = `p.organization_id = $3 AND ($4::text IS NULL OR p.billing_month = $4)
+  AND ($5::timestamptz IS NULL OR p.due_at <= $5) AND ($6::text IS NULL OR p.customer_id = $6)
+  AND ($7::text IS NULL OR p.subscription_id = $7) AND c.test_clock_id IS NOT DISTINCT FROM $8`;
+
 // Both counts come from one statement, so from one moment: what another run issues meanwhile is in exactly one of them.
+// Of a run of what is due, what was billed before is none of its own.
 const insertShards = `${shardsOf(`billing_periods p
     JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
-  WHERE p.organization_id = $3 AND p.billing_month = $4 AND p.state = 'open'
-    AND ($5::text IS NULL OR p.customer_id = $5) AND ($6::text IS NULL OR p.subscription_id = $6)`)}, (
-  SELECT count(*) FROM billing_periods p WHERE p.organization_id = $3 AND p.billing_month = $4
-    AND p.state = 'billed' AND ($5::text IS NULL OR p.customer_id = $5) AND ($6::text IS NULL OR p.subscription_id = $6)
+  WHERE ${ofRun} AND p.state = 'open'`)}, (
+  SELECT count(*) FROM billing_periods p JOIN customers c ON c.id = p.customer_id
+  WHERE $4::text IS NOT NULL AND ${ofRun} AND p.state = 'billed'
 )::integer AS issued`;
 
-const insertDryShards = `${shardsOf(`rating_run_periods p
+const insertDryShards = `${shardsOf(`(SELECT *, span_end AS due_at FROM rating_run_periods) p
     JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
   WHERE p.run_id = $1`)}, 0 AS issued`;
 
@@ -148,7 +214,8 @@ const cutShards = async (
   shardSize: number,
 ): Promise<{ shards: number; issued: number }> => {
   type Counted = { shards: number; issued: number };
-  const of = [run.organization_id, monthOfRun(run), run.customer_id, run.subscription_id];
+  const month = run.due_until === null ? monthOfRun(run) : null;
+  const of = [run.organization_id, month, run.due_until, run.customer_id, run.subscription_id, run.test_clock_id];
   const isDry = run.kind === 'dry_rating';
   const counted = isDry
     ? await client.query<Counted>(insertDryShards, [run.id, shardSize])
@@ -181,7 +248,7 @@ const queuedRun = (row: RunRow): QueuedRun => ({
 });
 
 const runColumns =
-  'r.id, r.organization_id, r.kind, r.period_start, r.period_end, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
+  'r.id, r.organization_id, r.kind, r.period_start, r.due_until, r.arrears_until, r.test_clock_id, r.subscriptions_max, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
 
 const runJobs: JobTable = { name: 'billing_runs', key: ['id'], openStates: ['queued'], changedAt: 'updated_at' };
 

@@ -4,14 +4,27 @@
  */
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
+import { intervalFromRow } from '#schemas/billing-cycle.ts';
+import {
+  hasInterval,
+  isBoundSchedule,
+  isCounted,
+  isOfSchedule,
+  type ScheduleName,
+  type StoredTerms,
+} from '#schemas/charge-schedule.ts';
 import { isCurrency } from '#schemas/currency.ts';
+import type { PartTiming } from '#schemas/due-parts.ts';
+import type { IntervalUnit } from '#schemas/interval.ts';
 import { periodBetween } from '#schemas/period.ts';
 import { periodBoundsIn } from '#schemas/period-bound.ts';
-import { type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
+import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { type GeneralTermsJson, prorationIn } from '#schemas/plan-terms.ts';
-import { type ProrationPolicy, prorationOf } from '#schemas/proration.ts';
+import { type ProrationPolicy, proratedLevels, prorationOf } from '#schemas/proration.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
+import type { QuantityLevel } from '#schemas/subscription-terms.ts';
+import type { PartToRate } from '../price/rating-task.ts';
 import { madeUntil } from '../price/source-rows.ts';
 import { standingOverrides } from './price-overrides.postgres.ts';
 import { sourceNamesIn, standingPriceSpans } from './price-spans.ts';
@@ -30,6 +43,11 @@ type PeriodRow = {
   billing_start: Date;
   billing_end: Date;
   time_zone: string;
+  timing: PartTiming;
+  interval_unit: IntervalUnit | null;
+  interval_count: number | null;
+  counted: boolean | null;
+  quantities: QuantityLevel[] | null;
 };
 
 export type VersionRow = {
@@ -82,9 +100,59 @@ export const chargesOf = (
   return { planId: row.plan_id, charges, storedCharges, bounds, prorated: prorationIn(row.terms) };
 };
 
+/** Which of the charges of a version a period is of. */
+type PartOfVersion = Omit<PartToRate, 'timing' | 'levels'> &
+  Pick<BillablePeriod, 'charges' | 'storedCharges' | 'bounds'>;
+
+/** Undefined where the period is of every charge. */
+const scheduleOf = (row: PeriodRow): ScheduleName | undefined =>
+  row.interval_unit === null || row.interval_count === null
+    ? undefined
+    : {
+        interval: intervalFromRow({ interval_unit: row.interval_unit, interval_count: row.interval_count }),
+        timing: row.timing === 'credit' ? 'advance' : row.timing,
+        isCounted: row.counted === true,
+      };
+
+/** What holds over all charges of a period is charged with what is in arrears of the main interval. */
+export const partOfVersion = (
+  { charges, storedCharges, bounds }: VersionCharges,
+  version: StoredTerms,
+  schedule: ScheduleName | undefined,
+): PartOfVersion => {
+  const isAddOn = (version.terms?.add_on ?? null) !== null;
+  const isOf = (of: ChargeJson) => schedule === undefined || isOfSchedule(of, isAddOn, schedule);
+  const places = storedCharges.flatMap((of, index) => (isOf(of) ? [index] : []));
+  const pick = <T>(items: readonly T[], at: readonly number[]): T[] => at.map((index) => items[index] as T);
+  const isBounded = schedule === undefined || isBoundSchedule(version, schedule);
+  const others = storedCharges.flatMap((of, index) =>
+    isBounded && schedule && !isOf(of) && of.meter === null && hasInterval(of, schedule.interval) ? [index] : [],
+  );
+  const counted = storedCharges.flatMap((of) =>
+    isCounted(of, isAddOn) ? [[of.code, of.seats ? ('units' as const) : ('times' as const)] as const] : [],
+  );
+  return {
+    charges: pick(charges, places),
+    storedCharges: pick(storedCharges, places),
+    positions: places.map((index) => index + 1),
+    boundPosition: charges.length + 1,
+    bounds: isBounded ? bounds : {},
+    counted: Object.fromEntries(counted),
+    others: pick(charges, others),
+  };
+};
+
+/** As it is of most plans: then nothing more is to be said. */
+const isWholePlan = (
+  timing: PartTiming,
+  charges: readonly Charge[],
+  whole: VersionCharges,
+  { counted }: Pick<PartOfVersion, 'counted'>,
+): boolean => timing === 'arrears' && charges.length === whole.charges.length && Object.keys(counted).length === 0;
+
 const selectPeriods = (from: string, more = ''): string => `
 SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone, p.span_start,
-  p.span_end, p.billing_start, p.billing_end
+  p.span_end, p.billing_start, p.billing_end, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities
 FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.span_start`;
 
@@ -115,27 +183,48 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
     );
     const versionOf = new Map(versions.rows.map((version) => [version.id, version]));
     const known = new Map<string, VersionCharges>();
-    const chargesOnce = (row: PeriodRow): VersionCharges => {
+    const parts = new Map<string, PartOfVersion>();
+    const versionCharges = (row: PeriodRow, version: VersionRow): VersionCharges => {
       const key = `${row.plan_version_id} ${row.currency}`;
-      const version = versionOf.get(row.plan_version_id);
-      assert(version, `the plan version ${row.plan_version_id} is gone`);
       const charges = known.get(key) ?? chargesOf({ ...row, ...version });
       known.set(key, charges);
       return charges;
     };
+    const partOf = (row: PeriodRow, charges: VersionCharges, version: VersionRow): PartOfVersion => {
+      const schedule = `${row.timing === 'arrears'} ${row.interval_unit} ${row.interval_count} ${row.counted}`;
+      const key = `${row.plan_version_id} ${row.currency} ${schedule}`;
+      const part = parts.get(key) ?? partOfVersion(charges, version, scheduleOf(row));
+      parts.set(key, part);
+      return part;
+    };
     return rows.map((row) => {
-      const { prorated, ...charges } = chargesOnce(row);
+      const version = versionOf.get(row.plan_version_id);
+      assert(version, `the plan version ${row.plan_version_id} is gone`);
+      const whole = versionCharges(row, version);
+      const { charges, storedCharges, bounds, ...part } = partOf(row, whole, version);
       const span = periodBetween(row.span_start, row.span_end);
+      const billing = periodBetween(row.billing_start, row.billing_end);
+      const quantities = row.quantities ?? undefined;
       return {
         billingPeriodId: row.id,
         span,
-        proration: prorationOf(prorated, periodBetween(row.billing_start, row.billing_end), span, row.time_zone),
+        proration: prorationOf(whole.prorated, billing, span, row.time_zone),
         subscriptionId: row.subscription_id,
         customerId: row.customer_id,
         customerExternalId: row.external_id,
+        planId: whole.planId,
         planVersionId: row.plan_version_id,
         currency: storedCurrency(row.currency),
-        ...charges,
+        charges,
+        storedCharges,
+        bounds,
+        ...(!isWholePlan(row.timing, charges, whole, part) && {
+          part: {
+            ...part,
+            timing: row.timing,
+            levels: proratedLevels(whole.prorated, billing, span, row.time_zone, quantities),
+          },
+        }),
       };
     });
   },

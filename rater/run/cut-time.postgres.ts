@@ -1,91 +1,355 @@
-/** The time of subscriptions that nobody has cut into billing periods yet, as it is cut. */
+/** The time of subscriptions that is due and that nobody has cut into billing periods yet, as it is cut. */
 import { instantArray, textArray } from '#platform/stores/array-parameters.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
-import { type BillingCycleRow, billingCycleFromRow } from '#schemas/billing-cycle.ts';
+import { type TermsRow, termsColumns, termsFromRow } from '#platform/stores/subscription-terms.postgres.ts';
+import { intervalFromRow } from '#schemas/billing-cycle.ts';
 import { periodIdOf } from '#schemas/billing-period.ts';
-import type { Interval } from '#schemas/interval.ts';
-import { monthFromText } from '#schemas/period.ts';
-import { type CutPeriod, periodsOfMonth } from '#schemas/subscription.ts';
+import { chargeSchedules, type StoredTerms } from '#schemas/charge-schedule.ts';
+import {
+  type BilledPart,
+  type DuePart,
+  dueParts,
+  nextLook,
+  type PartTiming,
+  rememberedPeriods,
+  type SchedulesOf,
+} from '#schemas/due-parts.ts';
+import type { IntervalUnit } from '#schemas/interval.ts';
+import { type Instant, monthFromText, monthNameOf, type Period, periodBetween } from '#schemas/period.ts';
+import type { QuantityLevel, SubscriptionTerms } from '#schemas/subscription-terms.ts';
 
-type SubscriptionRow = BillingCycleRow & {
-  id: string;
-  customer_id: string;
-  plan_version_id: string;
-  currency: string;
-  started_at: Date;
-  ended_at: Date | null;
-};
-
-/** Whose time; the parameters of a condition on the subscription `s`, which begin with `$3`. */
+/** Whose time; the parameters of a condition on the subscription `s`, which begin with `$2`. */
 type Whose = { readonly condition: string; readonly parameters: readonly unknown[] };
 
 export const ofScope = (customerId: string | null, subscriptionId: string | null): Whose => ({
-  condition: '($3::text IS NULL OR s.customer_id = $3) AND ($4::text IS NULL OR s.id = $4)',
+  condition: '($2::text IS NULL OR s.customer_id = $2) AND ($3::text IS NULL OR s.id = $3)',
   parameters: [customerId, subscriptionId],
 });
 
 export const ofCustomers = (customerIds: readonly string[], planId: string | null): Whose => ({
-  condition: `s.customer_id = ANY ($3)
-  AND ($4::text IS NULL OR s.plan_version_id IN (SELECT n.id FROM plan_versions n WHERE n.plan_id = $4))`,
+  condition: `s.customer_id = ANY ($2)
+  AND ($3::text IS NULL OR s.plan_version_id IN (SELECT n.id FROM plan_versions n WHERE n.plan_id = $3))`,
   parameters: [customerIds, planId],
 });
 
-const selectSubscriptions = (condition: string): string => `
-SELECT s.id, s.customer_id, s.plan_version_id, s.currency, s.started_at, s.ended_at, s.interval_unit, s.interval_count,
-  s.billing_anchor, s.time_zone
-FROM subscriptions s
-WHERE s.organization_id = $1 AND s.started_at < $2::timestamptz + interval '1 day'
-  AND (s.ended_at IS NULL OR s.ended_at > $2::timestamptz - interval '32 days') AND ${condition}
-ORDER BY s.id`;
+/** The same of those alone who live by the hour of all: a run bills nobody who lives by a test clock. */
+export const withoutClock = ({ condition, parameters }: Whose): Whose => ({
+  condition: `${condition} AND s.test_clock_id IS NULL`,
+  parameters,
+});
+
+/** Everybody who is to be looked at until an instant, those first who wait the longest. */
+const whoIsDue = ({ dueUntil, customerId, subscriptionId, subscriptionsMax, testClockId }: DueToCut): Whose => {
+  const column = testClockId === null ? 'next_due_at' : 'clocked_due_at';
+  return {
+    condition: `s.${column} <= $2 AND ($3::text IS NULL OR s.customer_id = $3) AND ($4::text IS NULL OR s.id = $4)
+  AND ${testClockId === null ? '$5::text IS NULL' : 's.test_clock_id = $5'} ORDER BY s.${column}, s.id LIMIT $6`,
+    parameters: [new Date(dueUntil), customerId, subscriptionId, testClockId, subscriptionsMax],
+  };
+};
+
+type SubscriptionRow = TermsRow & {
+  id: string;
+  customer_id: string;
+  currency: string;
+  cut_until: Date | null;
+};
+
+export type SubscribedTerms = {
+  readonly id: string;
+  readonly customerId: string;
+  readonly currency: string;
+  readonly terms: SubscriptionTerms;
+  /** All that was due until then is written down. */
+  readonly cutUntil: Instant | null;
+};
+
+const selectTerms = (where: string): string => `
+SELECT s.id, s.customer_id, s.currency, s.cut_until, ${termsColumns}
+FROM subscriptions s WHERE s.organization_id = $1 AND ${where}`;
+
+const subscribedFromRow = (row: SubscriptionRow): SubscribedTerms => ({
+  id: row.id,
+  customerId: row.customer_id,
+  currency: row.currency,
+  terms: termsFromRow(row),
+  cutUntil: row.cut_until?.getTime() ?? null,
+});
+
+/** What subscriptions are billed for, in the order of their ids. */
+export const subscribedTerms = async (
+  client: Queryable,
+  organizationId: string,
+  { condition, parameters }: Whose,
+): Promise<SubscribedTerms[]> => {
+  const { rows } = await client.query<SubscriptionRow>(selectTerms(condition), [organizationId, ...parameters]);
+  return rows.map(subscribedFromRow).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+};
+
+/** Their terms as they stand once the rows are locked, so that none changes while its time is cut. */
+const lockedTerms = async (client: Queryable, organizationId: string, whose: Whose): Promise<SubscribedTerms[]> => {
+  const { rows } = await client.query<{ id: string }>(
+    `SELECT o.id FROM subscriptions o WHERE o.organization_id = $1 AND o.id IN (
+       SELECT s.id FROM subscriptions s WHERE s.organization_id = $1 AND ${whose.condition})
+     ORDER BY o.id FOR NO KEY UPDATE`,
+    [organizationId, ...whose.parameters],
+  );
+  const ids = rows.map(({ id }) => id);
+  return subscribedTerms(client, organizationId, { condition: 's.id = ANY ($2)', parameters: [ids] });
+};
+
+/** By the ids of versions, read once. */
+const readSchedules = async (
+  client: Queryable,
+  organizationId: string,
+  subscribed: readonly SubscribedTerms[],
+): Promise<SchedulesOf> => {
+  const ids = new Set<string>();
+  for (const { terms } of subscribed) {
+    ids.add(terms.planVersionId);
+    for (const change of terms.changes) if ('planVersionId' in change) ids.add(change.planVersionId);
+  }
+  const { rows } = await client.query<StoredTerms & { id: string }>(
+    'SELECT id, charges, terms FROM plan_versions WHERE organization_id = $1 AND id = ANY ($2)',
+    [organizationId, [...ids]],
+  );
+  const known = new Map(rows.map((row) => [row.id, chargeSchedules(row)]));
+  return (planVersionId) => known.get(planVersionId) ?? [];
+};
 
 // By the key that is unique.
-const selectCut = `
-SELECT p.subscription_id, p.billing_start
-FROM unnest($1::text[], $2::timestamptz[]) AS n (subscription_id, billing_start)
-  JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.billing_start = n.billing_start`;
+const selectWritten = `
+SELECT p.subscription_id, p.item, p.plan_version_id, p.timing, p.interval_unit, p.interval_count, p.counted,
+  p.quantities, p.billing_start, p.billing_end, p.span_start, p.span_end
+FROM unnest($1::text[], $2::timestamptz[]) AS n (subscription_id, billed_after)
+  JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.billing_end > n.billed_after`;
 
-export type FreshPeriod = CutPeriod & {
+type WrittenRow = {
+  subscription_id: string;
+  item: string;
+  plan_version_id: string;
+  timing: PartTiming;
+  interval_unit: IntervalUnit | null;
+  interval_count: number | null;
+  counted: boolean | null;
+  quantities: QuantityLevel[] | null;
+  billing_start: Date;
+  billing_end: Date;
+  span_start: Date;
+  span_end: Date;
+};
+
+const writtenFromRow = (row: WrittenRow): BilledPart => ({
+  item: row.item,
+  planVersionId: row.plan_version_id,
+  timing: row.timing,
+  interval:
+    row.interval_unit === null || row.interval_count === null
+      ? undefined
+      : intervalFromRow({ interval_unit: row.interval_unit, interval_count: row.interval_count }),
+  isCounted: row.counted ?? undefined,
+  billing: periodBetween(row.billing_start, row.billing_end),
+  span: periodBetween(row.span_start, row.span_end),
+  quantities: row.quantities ?? undefined,
+});
+
+/** By subscription, all whose billing periods end after an instant of each. */
+const writtenParts = async (
+  client: Queryable,
+  asked: readonly { readonly id: string; readonly after: Instant }[],
+): Promise<ReadonlyMap<string, BilledPart[]>> => {
+  const { rows } = await client.query<WrittenRow>(selectWritten, [
+    textArray(asked.map(({ id }) => id)),
+    instantArray(asked.map(({ after }) => after)),
+  ]);
+  const found = new Map<string, BilledPart[]>();
+  for (const row of rows) {
+    const parts = found.get(row.subscription_id) ?? [];
+    parts.push(writtenFromRow(row));
+    found.set(row.subscription_id, parts);
+  }
+  return found;
+};
+
+export type FreshPeriod = DuePart & {
   readonly id: string;
   readonly subscriptionId: string;
   readonly customerId: string;
-  readonly planVersionId: string;
   readonly currency: string;
-  readonly interval: Interval;
   readonly timeZone: string;
+  /** From 1, in the order of time: of its item and timing within its billing period. */
+  readonly segment: number;
+  /** In which it is due by the calendar of the zone; of what is in arrears, in which its last moment lies: 2026-10. */
+  readonly month: string;
 };
 
-/** In the order of subscriptions and of time: what nobody has cut yet of what ends in a month, such as 2026-10. */
-export const freshPeriods = async (
+const monthNames = (): ((instant: Instant, timeZone: string) => string) => {
+  const known = new Map<string, string>();
+  return (instant, timeZone) => {
+    const key = `${instant} ${timeZone}`;
+    const found = known.get(key) ?? monthNameOf(instant, timeZone);
+    if (known.size < 10_000) known.set(key, found);
+    return found;
+  };
+};
+
+const sameGroup = (a: BilledPart, b: BilledPart): boolean =>
+  a.item === b.item &&
+  a.timing === b.timing &&
+  a.isCounted === b.isCounted &&
+  a.billing.start === b.billing.start &&
+  a.billing.end === b.billing.end;
+
+const freshPeriod = (
+  { id: subscriptionId, customerId, currency, terms }: SubscribedTerms,
+  part: DuePart,
+  others: readonly BilledPart[],
+  monthOf: (instant: Instant, timeZone: string) => string,
+): FreshPeriod => {
+  const { timeZone } = terms.cycle;
+  const before = others.filter((other) => sameGroup(other, part) && other.span.start < part.span.start);
+  return {
+    ...part,
+    id: periodIdOf(subscriptionId, part),
+    subscriptionId,
+    customerId,
+    currency,
+    timeZone,
+    segment: before.length + 1,
+    month: monthOf(part.timing === 'arrears' ? part.dueAt - 1 : part.dueAt, timeZone),
+  };
+};
+
+const freshOf = (
+  subscribed: SubscribedTerms,
+  parts: readonly DuePart[],
+  written: readonly BilledPart[],
+  monthOf: (instant: Instant, timeZone: string) => string,
+): FreshPeriod[] => {
+  // Most often there is one part, and nothing beside it.
+  const others = parts.length + written.length > 1 ? [...written, ...parts] : [];
+  return parts.map((part) => freshPeriod(subscribed, part, others, monthOf));
+};
+
+/** No zone's calendar is further from that of UTC. */
+const zoneMsMax = 86_400_000;
+
+export type MonthToCut = {
+  /** 2026-10. */
+  readonly month: string;
+  /** What falls due later is left. */
+  readonly until?: Instant;
+};
+
+const ofMonth = (
+  subscribed: readonly SubscribedTerms[],
+  schedulesOf: SchedulesOf,
+  written: ReadonlyMap<string, BilledPart[]>,
+  { month }: MonthToCut,
+  time: Period,
+): FreshPeriod[] => {
+  const periodsIn = rememberedPeriods();
+  const monthOf = monthNames();
+  return subscribed.flatMap((one) => {
+    const known = written.get(one.id) ?? [];
+    const parts = dueParts(one.terms, schedulesOf, known, time, periodsIn);
+    return freshOf(one, parts, known, monthOf).filter((part) => part.month === month);
+  });
+};
+
+/** In the order of subscriptions and of time: what nobody has cut yet of what is due in a month. */
+export const freshPeriodsOfMonth = async (
   client: Queryable,
   organizationId: string,
-  month: string,
-  { condition, parameters }: Whose,
+  asked: MonthToCut,
+  whose: Whose,
+  { isLocked = false, schedules }: { readonly isLocked?: boolean; readonly schedules?: SchedulesOf } = {},
 ): Promise<FreshPeriod[]> => {
-  const { rows } = await client.query<SubscriptionRow>(selectSubscriptions(condition), [
-    organizationId,
-    new Date(monthFromText(month)?.end ?? 0),
-    ...parameters,
-  ]);
-  const periodsOf = periodsOfMonth(month);
-  const periods = rows.flatMap((row) => {
-    const cycle = billingCycleFromRow(row);
-    const time = { startedAt: row.started_at.getTime(), endedAt: row.ended_at?.getTime() ?? null, cycle };
-    return periodsOf(time).map((period) => ({
-      ...period,
-      id: periodIdOf(row.id, period.billing.start, period.segment),
-      subscriptionId: row.id,
-      customerId: row.customer_id,
-      planVersionId: row.plan_version_id,
-      currency: row.currency,
-      interval: cycle.interval,
-      timeZone: row.time_zone,
-    }));
-  });
-  const cut = await client.query<{ subscription_id: string; billing_start: Date }>(selectCut, [
-    textArray(periods.map(({ subscriptionId }) => subscriptionId)),
-    instantArray(periods.map(({ billing }) => billing.start)),
-  ]);
-  const keyOf = (subscriptionId: string, billingStart: number): string => `${subscriptionId} ${billingStart}`;
-  const known = new Set(cut.rows.map((row) => keyOf(row.subscription_id, row.billing_start.getTime())));
-  return periods.filter(({ subscriptionId, billing }) => !known.has(keyOf(subscriptionId, billing.start)));
+  const month = monthFromText(asked.month);
+  if (!month) return [];
+  const time = { start: month.start - zoneMsMax, end: Math.min(month.end + zoneMsMax, asked.until ?? Infinity) };
+  const lasting = {
+    condition: `s.started_at <= $4 AND (s.ended_at IS NULL OR s.ended_at >= $5) AND ${whose.condition}`,
+    parameters: [...whose.parameters, new Date(time.end), new Date(time.start)],
+  };
+  const subscribed = await (isLocked ? lockedTerms : subscribedTerms)(client, organizationId, lasting);
+  const schedulesOf = schedules ?? (await readSchedules(client, organizationId, subscribed));
+  const written = await writtenParts(
+    client,
+    subscribed.map(({ id }) => ({ id, after: time.start })),
+  );
+  return ofMonth(subscribed, schedulesOf, written, asked, time);
+};
+
+export type DueToCut = {
+  /** Until when something falls due, and until when what was used does: late events are waited for. */
+  readonly dueUntil: Instant;
+  readonly arrearsUntil: Instant;
+  readonly customerId: string | null;
+  readonly subscriptionId: string | null;
+  /** Null is everybody. */
+  readonly subscriptionsMax: number | null;
+  /** Whose hour it is; null is that of all. */
+  readonly testClockId: string | null;
+};
+
+/** Until when a subscription is cut, and when it is to be looked at again. */
+export type CutState = {
+  readonly subscriptionId: string;
+  readonly cutUntil: Instant;
+  readonly nextDueAt: Instant | undefined;
+};
+
+const waitsForUsage = (part: DuePart, arrearsUntil: Instant): boolean =>
+  part.isMetered && part.timing === 'arrears' && part.dueAt > arrearsUntil;
+
+/**
+ * What falls due together is billed together: where usage is waited for, all that falls due at that instant waits.
+ */
+const withoutWaiting = (
+  parts: readonly DuePart[],
+  { dueUntil, arrearsUntil }: DueToCut,
+): { due: readonly DuePart[]; cutUntil: Instant; lookAgain: Instant } => {
+  const waiting = new Set(parts.filter((part) => waitsForUsage(part, arrearsUntil)).map(({ dueAt }) => dueAt));
+  if (waiting.size === 0) return { due: parts, cutUntil: dueUntil, lookAgain: Number.POSITIVE_INFINITY };
+  const first = Math.min(...waiting);
+  return {
+    due: parts.filter(({ dueAt }) => !waiting.has(dueAt)),
+    cutUntil: first - 1,
+    lookAgain: first + dueUntil - arrearsUntil,
+  };
+};
+
+/** What nobody has cut yet of what is due, with the subscriptions locked. */
+export const freshPeriodsDue = async (
+  client: Queryable,
+  organizationId: string,
+  asked: DueToCut,
+): Promise<{ periods: FreshPeriod[]; states: CutState[] }> => {
+  const { dueUntil } = asked;
+  const subscribed = await lockedTerms(client, organizationId, whoIsDue(asked));
+  const schedulesOf = await readSchedules(client, organizationId, subscribed);
+  const afterOf = ({ cutUntil, terms }: SubscribedTerms): Instant => cutUntil ?? terms.startedAt - 1;
+  const written = await writtenParts(
+    client,
+    subscribed.map((one) => ({ id: one.id, after: afterOf(one) })),
+  );
+  const periodsIn = rememberedPeriods();
+  const monthOf = monthNames();
+  const periods: FreshPeriod[] = [];
+  const states: CutState[] = [];
+  for (const one of subscribed) {
+    const known = written.get(one.id) ?? [];
+    const start = afterOf(one);
+    const parts = start < dueUntil ? dueParts(one.terms, schedulesOf, known, { start, end: dueUntil }, periodsIn) : [];
+    const { due, cutUntil, lookAgain } = withoutWaiting(parts, asked);
+    const next = Math.min(lookAgain, nextLook(one.terms, schedulesOf, dueUntil) ?? Number.POSITIVE_INFINITY);
+    for (const period of freshOf(one, due, known, monthOf)) periods.push(period);
+    states.push({
+      subscriptionId: one.id,
+      cutUntil: Math.max(cutUntil, start),
+      nextDueAt: next === Number.POSITIVE_INFINITY ? undefined : next,
+    });
+  }
+  return { periods, states };
 };

@@ -25,7 +25,7 @@ import type { Proration } from '#schemas/proration.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { RatingFailure } from '#schemas/rating-failure.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
-import type { MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
+import type { MeasuredPeriod, MeasuredShard, PartToRate } from '../price/rating-task.ts';
 import { measuresOf, ownPrices, type PinnedMeter, type PriceSpans, type UsageReader } from './measures.ts';
 import type { RatedShard } from './rated-rows.ts';
 
@@ -46,6 +46,8 @@ export type BillablePeriod = {
   readonly storedCharges: readonly ChargeJson[];
   /** Over all charges. */
   readonly bounds: PeriodBoundsIn;
+  /** Absent where every charge of the version is charged, in arrears. */
+  readonly part?: PartToRate | undefined;
 };
 
 /** A run that waits to be prepared. Its watermark is there where it was taken before. */
@@ -253,6 +255,7 @@ export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure)
       storedCharges: period.storedCharges,
       bounds: period.bounds,
       ...(period.proration && { proration: period.proration }),
+      ...(period.part && { part: period.part }),
       customers: customersOf.get(period.billingPeriodId) ?? [],
       meterVersionIds: measures.meterVersionIds(period.charges),
       ...usageOf(period, usageIn),

@@ -65,9 +65,11 @@ export const ratingInputOf = (shard: MeasuredShard, period: MeasuredPeriod, line
   };
   if (isPeriodBound(line.model))
     return { ...head, ...prorated(period), ...boundInput(period, shard.policy, line.model, line) };
-  const charge = period.storedCharges[line.position - 1];
+  const charge = period.storedCharges.find(({ code }) => code === line.chargeCode);
   if (!charge) throw new RangeError(`there is no charge ${line.position} in plan version ${period.planVersionId}`);
   const { meter, code } = charge;
+  const part = period.part;
+  const isCounted = part !== undefined && Object.hasOwn(part.counted, code);
   const spans = priceSpansOfCharge(period, code);
   const measuredOf = (usage: ChargeUsage | undefined, span?: Period) => ({
     meter: meter ?? '',
@@ -84,7 +86,9 @@ export const ratingInputOf = (shard: MeasuredShard, period: MeasuredPeriod, line
     ...head,
     charge,
     measured: meter ? measured : [],
-    ...(meter === null && prorated(period)),
+    ...(part && part.timing !== 'arrears' && { timing: part.timing }),
+    ...(isCounted && { levels: part.levels }),
+    ...(meter === null && !isCounted && prorated(period)),
     ...(spans && {
       priceSpans: spans.map(({ span, tiers, sources, storedPrice }) => ({ span, tiers, sources, storedPrice })),
     }),

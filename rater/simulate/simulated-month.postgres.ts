@@ -5,11 +5,19 @@
 import assert from 'node:assert/strict';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { type IntervalRow, intervalFromRow, isSameLength } from '#schemas/billing-cycle.ts';
-import { billingIntervalOf } from '#schemas/charge-times.ts';
-import { monthNameOf, periodBetween } from '#schemas/period.ts';
+import { mainInterval } from '#schemas/charge-schedule.ts';
+import type { SchedulesOf } from '#schemas/due-parts.ts';
+import { intersect, monthNameOf, type Period, periodBetween } from '#schemas/period.ts';
 import { chargeJsonIn } from '#schemas/plan.ts';
 import type { ChosenCustomers, SimulatedPlan, SimulatedPlans } from '#schemas/simulation.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
+import {
+  billedItems,
+  levelsWithin,
+  planItem,
+  type QuantityLevel,
+  type SubscriptionTerms,
+} from '#schemas/subscription-terms.ts';
 import {
   chargesOf,
   createCatalog,
@@ -17,7 +25,7 @@ import {
   type VersionCharges,
   type VersionRow,
 } from '../run/catalog.postgres.ts';
-import { freshPeriods, ofCustomers } from '../run/cut-time.postgres.ts';
+import { freshPeriodsOfMonth, ofCustomers, subscribedTerms } from '../run/cut-time.postgres.ts';
 import type { PinnedMeter } from '../run/measures.ts';
 import type { SimulatePorts } from './rate-simulation.ts';
 import type { PlanOfSpan, SubscribedSpan } from './simulated-periods.ts';
@@ -41,11 +49,32 @@ SELECT p.subscription_id, p.customer_id, s.currency, p.plan_version_id, p.segmen
   p.billing_start, p.billing_end, s.interval_unit, s.interval_count, s.time_zone
 FROM billing_periods p JOIN subscriptions s ON s.organization_id = p.organization_id AND s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.billing_month = $2 AND p.customer_id = ANY ($3)
-  AND ($4::text IS NULL OR s.plan_version_id IN (SELECT n.id FROM plan_versions n WHERE n.plan_id = $4))`;
+  AND ($4::text IS NULL OR s.plan_version_id IN (SELECT n.id FROM plan_versions n WHERE n.plan_id = $4))
+  AND p.item = 'plan' AND p.timing = 'arrears' AND p.counted IS NOT TRUE AND (p.interval_unit IS NULL
+    OR (p.interval_unit = s.interval_unit AND p.interval_count = s.interval_count))`;
 
 const bySubscription = (a: Pick<SubscribedSpan, 'subscriptionId' | 'span'>, b: typeof a): number => {
   if (a.subscriptionId === b.subscriptionId) return a.span.start - b.span.start;
   return a.subscriptionId < b.subscriptionId ? -1 : 1;
+};
+
+/**
+ * A plan as one whole, whatever is charged when: candidates are compared by what they charge for the same time, and not
+ * by when.
+ */
+const wholePlans = (subscribed: readonly SubscriptionTerms[]): SchedulesOf => {
+  const intervals = new Map(subscribed.map(({ planVersionId, cycle }) => [planVersionId, cycle.interval]));
+  for (const { changes } of subscribed)
+    for (const change of changes) if (change.kind === 'plan') intervals.set(change.planVersionId, change.interval);
+  return (planVersionId) => {
+    const interval = intervals.get(planVersionId);
+    return interval ? [{ interval, timing: 'arrears', isCounted: false, isMetered: true, isBounded: false }] : [];
+  };
+};
+
+const seatsOver = (terms: SubscriptionTerms | undefined, span: Period): QuantityLevel[] => {
+  const found = terms && billedItems(terms).find((one) => one.item === planItem && intersect(one.span, span));
+  return found ? levelsWithin(found.quantities, span) : [[span.start, 1]];
 };
 
 /** Of the month of the calendar in which they end, as billing runs take them. */
@@ -57,7 +86,11 @@ const spansOf = async (
   planId: string | null,
 ): Promise<SubscribedSpan[]> => {
   const { rows } = await postgres.query<SpanRow>(selectSpans, [organizationId, month, customerIds, planId]);
-  const fresh = await freshPeriods(postgres, organizationId, month, ofCustomers(customerIds, planId));
+  const whose = ofCustomers(customerIds, planId);
+  const subscribed = await subscribedTerms(postgres, organizationId, whose);
+  const termsOf = new Map(subscribed.map(({ id, terms }) => [id, terms]));
+  const schedules = wholePlans(subscribed.map(({ terms }) => terms));
+  const fresh = await freshPeriodsOfMonth(postgres, organizationId, { month }, whose, { schedules });
   const spans = [
     ...rows.map((row) => ({
       subscriptionId: row.subscription_id,
@@ -70,7 +103,7 @@ const spansOf = async (
       interval: intervalFromRow(row),
       timeZone: row.time_zone,
     })),
-    ...fresh,
+    ...fresh.filter(({ item }) => item === planItem),
   ];
   const names = await postgres.query<{ id: string; external_id: string }>(
     `SELECT id, external_id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
@@ -92,6 +125,7 @@ const spansOf = async (
         billing,
         interval,
         timeZone,
+        seats: seatsOver(termsOf.get(subscriptionId), span),
       })),
   );
 };
@@ -123,7 +157,7 @@ const planOfTerms = ({ terms: { currency, charges, ...terms }, version }: Simula
     charges: [...charges],
     terms,
   });
-  const interval = billingIntervalOf(charges);
+  const interval = mainInterval(charges);
   return (span) => {
     if (!isSameLength(interval, span.interval)) return 'other_interval';
     const found = priced(span.currency);

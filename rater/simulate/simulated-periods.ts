@@ -5,7 +5,8 @@
 import type { Currency } from '#schemas/currency.ts';
 import type { Interval } from '#schemas/interval.ts';
 import type { Period } from '#schemas/period.ts';
-import { type ProrationPolicy, prorationOf } from '#schemas/proration.ts';
+import { type ProrationPolicy, proratedLevels, prorationOf } from '#schemas/proration.ts';
+import type { QuantityLevel } from '#schemas/subscription-terms.ts';
 import type { PinnedMeter } from '../run/measures.ts';
 import type { BillablePeriod } from '../run/rate-period.ts';
 
@@ -21,6 +22,7 @@ export type SubscribedSpan = {
   readonly interval: Interval;
   readonly timeZone: string;
   readonly segment: number;
+  readonly seats: readonly QuantityLevel[];
   /** What the subscription is charged by then. */
   readonly planVersionId: string;
 };
@@ -47,10 +49,19 @@ export type SimulatedMonth = {
   readonly metersOf: (planVersionIds: readonly string[]) => Promise<readonly PinnedMeter[]>;
 };
 
+/** Every charge, whenever it is due. */
+const wholeParts = ({ charges, storedCharges }: Pick<Charged, 'charges' | 'storedCharges'>) => ({
+  timing: 'arrears' as const,
+  positions: charges.map((_, index) => index + 1),
+  boundPosition: charges.length + 1,
+  counted: Object.fromEntries(storedCharges.flatMap(({ code, seats }) => (seats ? [[code, 'units' as const]] : []))),
+  others: [],
+});
+
 const periodOf = (plan: number, planOf: PlanOfSpan, of: SubscribedSpan): BillablePeriod | Unfit => {
   const charged = planOf(of);
   if (typeof charged === 'string') return charged;
-  const { span, billing, timeZone, segment, subscriptionId, customerId, customerExternalId, currency } = of;
+  const { span, billing, timeZone, seats, segment, subscriptionId, customerId, customerExternalId, currency } = of;
   const { prorated, ...charges } = charged;
   return {
     billingPeriodId: `${plan} ${subscriptionId} ${span.start} ${segment}`,
@@ -61,6 +72,10 @@ const periodOf = (plan: number, planOf: PlanOfSpan, of: SubscribedSpan): Billabl
     customerExternalId,
     currency,
     ...charges,
+    part: {
+      ...wholeParts(charges),
+      levels: proratedLevels(prorated, billing, span, timeZone, seats),
+    },
   };
 };
 

@@ -11,11 +11,34 @@ const PolicyRounding = Type.Enum([...policyRoundings], {
     'How the amount of a line is rounded to minor units: to the nearest, and of a half `half_up` takes the one away from zero, `half_even` the even one.',
 });
 
+/** A week: what comes later than that is late usage of a period that was billed. */
+const graceMinutesMax = 10_080;
+
+const automatic = Type.Boolean({
+  description: 'Whether what is due is billed by itself, once its time has come; otherwise somebody asks for each run.',
+});
+const graceMinutes = Type.Integer({
+  minimum: 0,
+  maximum: graceMinutesMax,
+  description: 'How long after the end of usage that is billed in arrears its late events are waited for.',
+});
+
+export const Closing = Type.Object(
+  { automatic, grace_minutes: graceMinutes },
+  { ...closed, title: 'Closing', description: 'How periods are closed: docs/closing.md.' },
+);
+
+const ClosingPatch = Type.Object(
+  { automatic: Type.Optional(automatic), grace_minutes: Type.Optional(graceMinutes) },
+  { ...closed, title: 'ClosingPatch', minProperties: 1, description: 'What is left out stays.' },
+);
+
 const organizationExample = {
   id: exampleId('org', 1),
   name: 'Example Inc.',
   tier: 'scale',
   rounding: 'half_up',
+  closing: { automatic: false, grace_minutes: 60 },
   ...exampleHead,
 };
 
@@ -23,6 +46,7 @@ export const OrganizationPatch = Type.Object(
   {
     name: Type.Optional(Name),
     rounding: Type.Optional(PolicyRounding),
+    closing: Type.Optional(ClosingPatch),
     metadata: Type.Optional(Metadata),
   },
   {
@@ -43,6 +67,7 @@ export const Organization = Type.Object(
       description: 'How many requests it may send (docs/rate-limits.md); whoever runs Millrace sets it.',
     }),
     rounding: PolicyRounding,
+    closing: Closing,
     ...resourceFields,
   },
   {

@@ -19,7 +19,7 @@ import { CurrencyCode, closed, formed, Metadata, NewCode, NullInsteadOfText } fr
 import { meterExample } from '#schemas/http/meters.ts';
 import { generalTermFields, intervalSchema, newGeneralTermFields } from '#schemas/http/plan-terms.ts';
 import { codePattern, idFormAbout } from '#schemas/names.ts';
-import { type ChargeJson, chargesMax, type PlanTermsJson } from '#schemas/plan.ts';
+import { type ChargeJson, chargesMax, type PlanTermsJson, seatModels } from '#schemas/plan.ts';
 import { flat } from '#schemas/price/flat.ts';
 import { meteredPriceSchema } from '#schemas/price/price.ts';
 
@@ -45,6 +45,10 @@ const optionsOf = (price: TSchema) =>
     description:
       "Prices in further currencies, by ISO 4217 code, of the same model as `price`. All charges of a plan have the same currencies; none has the plan's own. Always there in a plan, and absent in what a line was rated by.",
   });
+
+const ofSeats = Type.Literal(true, {
+  description: `The seats of a subscription are priced, or how many times an add-on is taken; by ${seatModels.join(', ')}.`,
+});
 
 const timingAbout =
   'Whether it is charged after its interval or before; what a meter measures only after. Always there in a plan, as `billing_interval` is, and absent in what a line was rated by.';
@@ -78,7 +82,13 @@ const chargeSchemas = (prefix: '' | 'New') => {
     meteredPriceSchema(prefix),
     'MeteredCharge',
   );
-  return Type.Array(Type.Union([FlatCharge, MeteredCharge], { title: `${prefix}Charge` }), {
+  const SeatCharge = named(
+    { code: chargeCode, name, meter: Type.Optional(NullInsteadOfText), seats: ofSeats },
+    chargeTimings,
+    meteredPriceSchema(prefix),
+    'SeatCharge',
+  );
+  return Type.Array(Type.Union([FlatCharge, MeteredCharge, SeatCharge], { title: `${prefix}Charge` }), {
     minItems: 1,
     maxItems: chargesMax,
   });

@@ -14,6 +14,7 @@ import {
   Period,
   Sequence,
 } from '#schemas/http/fields.ts';
+import { Closing } from '#schemas/http/organization.ts';
 import { ratingFailureCodes } from '#schemas/rating-failure.ts';
 
 const monthForm = '^[2-9][0-9]{3}-(0[1-9]|1[0-2])$';
@@ -22,9 +23,12 @@ const whom = { customer_id: Type.Optional(CustomerName), subscription_id: Type.O
 
 export const NewBillingRun = Type.Object(
   {
-    period: formed(monthForm, monthExpected, {
-      description: 'A month that has ended, from 2000-01 on, such as 2026-10.',
-    }),
+    period: Type.Optional(
+      formed(monthForm, monthExpected, {
+        description:
+          'A month that has ended, from 2000-01 on, such as 2026-10; all that is due now where nothing is said.',
+      }),
+    ),
     ...whom,
   },
   { ...closed, title: 'NewBillingRun' },
@@ -75,7 +79,6 @@ const RunProgress = Type.Object(
 
 const runHead = {
   id: idOf('run'),
-  period: Period,
   customer_id: nullable(idOf('cus')),
   subscription_id: nullable(idOf('sub')),
   state: Type.Enum([...runStates], { title: 'BillingRunState' }),
@@ -92,6 +95,17 @@ const runEnd = {
 export const BillingRun = Type.Object(
   {
     ...runHead,
+    period: Type.Union([Period, Type.Null()], { description: 'The month; null of a run of what is due.' }),
+    asked_by: Type.Enum(['caller', 'scheduler'], {
+      title: 'BillingRunAsker',
+      description: 'Whether a caller asked for it, or the scheduler found something due.',
+    }),
+    due_until: Type.Union([Instant, Type.Null()], {
+      description: 'It bills all that falls due until then; null of a run of a month.',
+    }),
+    arrears_until: Type.Union([Instant, Type.Null()], {
+      description: 'Of usage that is billed in arrears only what ended until then, as late events are waited for.',
+    }),
     invoices_issued: Type.Integer({ minimum: 0 }),
     invoices_already_issued: Type.Integer({ minimum: 0 }),
     unmeasured_events: Type.Integer({ minimum: 0 }),
@@ -102,6 +116,32 @@ export const BillingRun = Type.Object(
   { ...closed, title: 'BillingRun' },
 );
 
+const nullableInstant = (description: string) => Type.Union([Instant, Type.Null()], { description });
+
+export const Due = Type.Object(
+  {
+    closing: Closing,
+    subscriptions: Type.Object(
+      {
+        due: count('Those that are to be looked at by now, counted up to 10,000.'),
+        next_due_at: nullableInstant('When the first one is, or was, to be looked at.'),
+      },
+      { ...closed, title: 'DueSubscriptions' },
+    ),
+    billing_periods: Type.Object(
+      {
+        open: count('Those that fell due, are written down and not billed, counted up to 10,000.'),
+        oldest_due_at: nullableInstant('When the oldest of all that are not billed falls due, or did.'),
+      },
+      { ...closed, title: 'DueBillingPeriods' },
+    ),
+    is_running: Type.Boolean({ description: 'Whether a billing run of the scheduler is under way.' }),
+    next_run_at: nullableInstant('When the scheduler starts its next one; null while one runs, or nobody closes.'),
+    late_seconds: count('For how long something is due beyond the wait for late events; 0 where nobody closes.'),
+  },
+  { ...closed, title: 'Due', description: 'What is due and not billed: docs/closing.md.' },
+);
+
 const RunTotal = Type.Object(
   { currency: CurrencyCode, lines: Type.Integer({ minimum: 0 }), amount: Decimal },
   { ...closed, title: 'RunTotal', description: 'What the lines in one currency come to.' },
@@ -110,6 +150,7 @@ const RunTotal = Type.Object(
 export const RatingRun = Type.Object(
   {
     ...runHead,
+    period: Period,
     dry_run: Type.Boolean(),
     lines: Type.Integer({ minimum: 0 }),
     totals: Type.Array(RunTotal),

@@ -1,5 +1,6 @@
 /** Subscriptions in requests and answers. */
 import { Type } from 'typebox';
+import { addOnQuantityMax } from '#schemas/add-on.ts';
 import { planExample } from '#schemas/http/catalog.ts';
 import { customerExample } from '#schemas/http/customers.ts';
 import { exampleHead, exampleId, exampleMonth } from '#schemas/http/example-parts.ts';
@@ -20,7 +21,8 @@ import {
   TimeZone,
 } from '#schemas/http/fields.ts';
 import { intervalSchema } from '#schemas/http/plan-terms.ts';
-import { subscriptionStates } from '#schemas/subscription-state.ts';
+import { LedgerEntry, PausedUsageName, seatsMax } from '#schemas/http/subscription-changes.ts';
+import { cancellationRefunds, subscriptionStates, trialEndActions } from '#schemas/subscription-state.ts';
 
 const newSubscriptionExample = {
   customer_id: customerExample.external_id,
@@ -34,10 +36,15 @@ export const subscriptionExample = {
   plan_code: planExample.code,
   plan_version_id: planExample.plan_version_id,
   currency: planExample.currency,
+  seats: 1,
+  add_ons: [],
   state: 'active',
   started_at: exampleMonth.start,
   ended_at: null,
+  trial: null,
+  pause: null,
   cancellation: null,
+  pending_changes: [],
   billing_cycle: {
     interval: { unit: 'month', count: 1 },
     anchor: '2000-01-01T00:00:00.000',
@@ -71,6 +78,50 @@ const BillingCycle = Type.Object(
   { ...closed, title: 'BillingCycle' },
 );
 
+/** Different ones. */
+const addOnsMax = 100;
+
+const Seats = Type.Integer({ minimum: 1, maximum: seatsMax, description: 'How many seats there are.' });
+
+const WantedAddOn = Type.Object(
+  {
+    plan: Type.Unsafe<string>({ ...Code, description: 'Code or id of a plan of the kind add_on.' }),
+    quantity: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: addOnQuantityMax, default: 1, description: 'How many times it is taken.' }),
+    ),
+  },
+  { ...closed, title: 'WantedAddOn', examples: [{ plan: 'more-storage', quantity: 2 }] },
+);
+
+/** Five years of 366 days. */
+const trialDaysMax = 1830;
+
+const TrialEndAction = Type.Enum([...trialEndActions], {
+  title: 'TrialEndAction',
+  description:
+    'What the end of the trial does: `activate` begins billing, `cancel` ends the subscription, `pause` pauses it until it is resumed.',
+});
+
+const NewTrial = Type.Object(
+  {
+    ends_at: Type.Optional(GivenInstant),
+    days: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: trialDaysMax,
+        description: "Instead of `ends_at`: days of the calendar from the start, in the customer's time zone.",
+      }),
+    ),
+    end_action: Type.Optional(TrialEndAction),
+  },
+  {
+    ...closed,
+    title: 'NewTrial',
+    description: 'Nothing of a trial is billed. `ends_at` or `days` says how long it is; by default its end activates.',
+    examples: [{ days: 14, end_action: 'activate' }],
+  },
+);
+
 export const NewSubscription = Type.Object(
   {
     customer_id: CustomerName,
@@ -79,6 +130,9 @@ export const NewSubscription = Type.Object(
     currency: Type.Optional(CurrencyCode),
     started_at: Type.Optional(GivenInstant),
     billing_anchor: Type.Optional(BillingAnchor),
+    seats: Type.Optional(Seats),
+    add_ons: Type.Optional(Type.Array(WantedAddOn, { maxItems: addOnsMax })),
+    trial: Type.Optional(NewTrial),
     metadata: Type.Optional(Metadata),
   },
   {
@@ -97,6 +151,12 @@ export const SubscriptionPatch = Type.Object(
 
 const Reason = formed('^[^\\u0000-\\u001f\\u007f]{1,500}$', '1 to 500 characters, none of them a control character');
 
+const CancellationRefund = Type.Enum([...cancellationRefunds], {
+  title: 'CancellationRefund',
+  description:
+    'What becomes of what was charged in advance for time after the end: `prorated`, the default, credits it; `none` does not.',
+});
+
 export const SubscriptionCancellation = Type.Object(
   {
     at: Type.Optional(
@@ -108,23 +168,47 @@ export const SubscriptionCancellation = Type.Object(
       }),
     ),
     reason: Type.Optional(Reason),
+    refund: Type.Optional(CancellationRefund),
   },
   { ...closed, title: 'SubscriptionCancellation', examples: [{ at: 'period_end', reason: 'too expensive' }] },
 );
 
 const Cancellation = Type.Object(
-  { requested_at: Instant, effective_at: Instant, reason: nullable(Reason) },
+  {
+    requested_at: Instant,
+    effective_at: Instant,
+    reason: nullable(Reason),
+    refund: CancellationRefund,
+  },
   { ...closed, title: 'Cancellation' },
+);
+
+const TakenAddOn = Type.Object(
+  { plan_id: idOf('pln'), plan_code: Code, plan_version_id: idOf('plv'), quantity: Type.Integer({ minimum: 1 }) },
+  { ...closed, title: 'TakenAddOn' },
+);
+
+const Trial = Type.Object({ ends_at: Instant, end_action: TrialEndAction }, { ...closed, title: 'Trial' });
+
+const Pause = Type.Object(
+  {
+    since: Instant,
+    usage: PausedUsageName,
+    resumes_at: nullable(Instant),
+  },
+  { ...closed, title: 'Pause' },
 );
 
 export const Subscription = Type.Object(
   {
     id: idOf('sub'),
     customer_id: idOf('cus'),
-    plan_id: idOf('pln'),
+    plan_id: Type.Unsafe<string>({ ...idOf('pln'), description: 'Of the plan that holds now.' }),
     plan_code: Code,
     plan_version_id: idOf('plv'),
     currency: CurrencyCode,
+    seats: Type.Integer({ minimum: 1, description: 'How many there are now.' }),
+    add_ons: Type.Array(TakenAddOn, { description: 'Those that are taken now, by their codes.' }),
     state: Type.Enum([...subscriptionStates], {
       title: 'SubscriptionState',
       description: 'Follows from the times and the hour: docs/subscriptions.md.',
@@ -133,7 +217,10 @@ export const Subscription = Type.Object(
     ended_at: nullable(
       Type.Unsafe<string>({ ...Instant, description: 'May lie ahead, where a cancellation waits to take effect.' }),
     ),
+    trial: nullable(Trial),
+    pause: nullable(Pause),
     cancellation: nullable(Cancellation),
+    pending_changes: Type.Array(LedgerEntry, { description: 'Those that lie ahead, the next one first.' }),
     billing_cycle: BillingCycle,
     current_period: Period,
     ...resourceFields,

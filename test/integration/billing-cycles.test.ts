@@ -1,13 +1,15 @@
 /** Billing periods of any interval, from any anchor, in the time zone of the customer: what is billed when. */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmRequest } from '../support/llm-pro.ts';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   await made('/v1/meters', { code: 'requests', name: 'Requests', event: 'llm.request', aggregation: 'count' });
 });
 afterAll(() => pipeline?.stop());
@@ -138,7 +140,7 @@ describe('an interval of its own', () => {
     expect(usage.body.period).toEqual(subscription.current_period);
   });
 
-  it('what is unlike within a plan, or longer than three years, waits in a draft', async () => {
+  it('what is longer than three years waits in a draft', async () => {
     const charge = (code: string, unit: string, count = 1) => ({
       code,
       name: code,
@@ -150,12 +152,10 @@ describe('an interval of its own', () => {
       const { status, body: problem } = await api('POST', '/v1/plans', body);
       return [status, ...problem.errors.map(({ field, code }: { field: string; code: string }) => `${field} ${code}`)];
     };
-    expect(await refused(charge('a', 'month'), charge('b', 'year'), charge('c', 'month', 2))).toEqual([
+    expect(await refused(charge('a', 'month'), charge('b', 'year', 4))).toEqual([
       422,
       'charges[1].billing_interval not_billed',
-      'charges[2].billing_interval not_billed',
     ]);
-    expect(await refused(charge('a', 'year', 4))).toEqual([422, 'charges[0].billing_interval not_billed']);
   });
 });
 

@@ -14,7 +14,12 @@ import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
 import { type Call, newPriceOverride, type Objects, unique } from './tenants.ts';
 
-export type ApiRoute = { readonly method: string; readonly url: string; readonly config: RouteOptions['config'] };
+export type ApiRoute = {
+  readonly method: string;
+  readonly url: string;
+  readonly config: RouteOptions['config'];
+  readonly schema: RouteOptions['schema'];
+};
 
 const nothing = {} as never;
 
@@ -46,8 +51,8 @@ export const apiOptions = (): ApiOptions => ({
 export const registeredRoutes = (): ApiRoute[] => {
   const routes: ApiRoute[] = [];
   const listen = (message: unknown) => {
-    (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', ({ method, url, config }) => {
-      for (const one of [method].flat()) routes.push({ method: one, url, config });
+    (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', ({ method, url, config, schema }) => {
+      for (const one of [method].flat()) routes.push({ method: one, url, config, schema });
     });
   };
   subscribe('fastify.initialization', listen);
@@ -86,6 +91,14 @@ const newSubscription = async (api: Call) => ({
   plan: llmProPlan.code,
 });
 const subscriptionOf = async (api: Call): Promise<string> => idOf(api, '/v1/subscriptions', await newSubscription(api));
+
+/** A plan of a base fee alone. */
+const flatPlan = async (api: Call, more: object = {}): Promise<{ code: string }> => {
+  const price = { model: 'flat', amount: '9.00' };
+  const charges = [{ code: 'base', name: 'Base fee', price }];
+  const plan = { code: `p-${unique()}`, name: 'A plan', currency: llmProPlan.currency, charges, ...more };
+  return (await api('POST', '/v1/plans', plan)).body;
+};
 
 /** The path of a draft of a new plan, whose first version is active. */
 const draft = async (api: Call): Promise<string> => {
@@ -153,6 +166,33 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     await api('POST', `${path}/cancel`, {});
     return { path: `${path}/undo-cancel` };
   },
+  changeSubscriptionPlan: async (api) => ({
+    path: `/v1/subscriptions/${await subscriptionOf(api)}/change-plan`,
+    body: { plan: (await flatPlan(api)).code, at: 'period_end' },
+  }),
+  changeSubscriptionSeats: async (api) => ({
+    path: `/v1/subscriptions/${await subscriptionOf(api)}/seats`,
+    body: { change: 3, invoice: 'now' },
+  }),
+  changeSubscriptionAddOns: async (api) => ({
+    path: `/v1/subscriptions/${await subscriptionOf(api)}/add-ons`,
+    body: { plan: (await flatPlan(api, { kind: 'add_on' })).code, quantity: 2 },
+  }),
+  pauseSubscription: async (api) => ({
+    path: `/v1/subscriptions/${await subscriptionOf(api)}/pause`,
+    body: { usage: 'refused' },
+  }),
+  resumeSubscription: async (api) => {
+    const path = `/v1/subscriptions/${await subscriptionOf(api)}`;
+    await api('POST', `${path}/pause`, {});
+    return { path: `${path}/resume`, body: {} };
+  },
+  undoSubscriptionChange: async (api) => {
+    const path = `/v1/subscriptions/${await subscriptionOf(api)}`;
+    const { body } = await api('POST', `${path}/seats`, { quantity: 7, at: 'period_end' });
+    return { path: `${path}/undo-change`, body: { change_id: body.pending_changes[0].id } };
+  },
+  listSubscriptionChanges: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/changes` }),
   getSubscriptionUsage: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/usage` }),
   getSubscriptionEntitlements: async (_, { subscription }) => ({
     path: `/v1/subscriptions/${subscription}/entitlements`,
@@ -160,6 +200,7 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   createBillingRun: async () => ({ path: '/v1/invoices/run', body: { period: lastMonth().name } }),
   getBillingRun: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}` }),
   listBillingRunFailures: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}/failures` }),
+  getBillingRunById: async (_, { run }) => ({ path: `/v1/billing-runs/${run}` }),
   createRatingRun: async () => ({ path: '/v1/rating-runs', body: { period: lastMonth().name } }),
   getRatingRun: async (api) => ({ path: await endedRatingRun(api) }),
   listRatingRunLines: async (api) => ({ path: `${await endedRatingRun(api)}/lines` }),
@@ -180,6 +221,10 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   getSimulation: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}` }),
   listSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results` }),
   exportSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results.csv` }),
+  advanceTestClock: async (api) => ({
+    path: `/v1/test-clocks/${await idOf(api, '/v1/test-clocks', {})}/advance`,
+    body: { to: new Date(Date.now() + 86_400_000).toISOString() },
+  }),
   createApiKey: async () => ({ path: '/v1/api-keys', body: { name: 'A key', scopes: ['read:meters'] } }),
   getApiKey: async (_, { apiKey }) => ({ path: `/v1/api-keys/${apiKey}` }),
   rotateApiKey: async (api) => ({

@@ -85,7 +85,8 @@ const cycleFaults = (files: readonly SourceFile[]): Fault[] => {
 const sharedTables: Readonly<Record<string, string>> = {
   amendments: 'The API takes them in, the relay notes how far each has come on its way into the stream.',
   billing_periods: 'The rater cuts the time of a run into open ones, the invoicer marks them as billed.',
-  billing_runs: 'A queue: the API asks, the rater prepares, the invoicer completes.',
+  subscriptions: 'The API says what is billed; the rater keeps beside it how far it has cut that time.',
+  billing_runs: 'A queue: the API and the scheduler ask, the rater prepares, the invoicer completes.',
   billing_run_shards: 'A queue: the rater makes and rates, the invoicer issues.',
   simulations: 'A queue: the API asks and cancels, the rater does the work.',
   simulation_shards: 'A queue: the rater makes and rates, the API takes them away from what it cancels.',

@@ -86,6 +86,7 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/subscriptions/:id/usage': 'subscription',
   '/v1/invoices/runs/:id': 'run',
   '/v1/invoices/runs/:id/failures': 'run',
+  '/v1/billing-runs/:id': 'run',
   '/v1/invoices/:id': 'invoice',
   '/v1/invoices/:id/line-items/:line/explain': 'invoice',
   '/v1/rated-lines/:id/explain': 'ratedLine',

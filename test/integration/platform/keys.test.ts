@@ -1,17 +1,19 @@
 /** API keys: made, shown once, rotated, expired and revoked; scopes; signed requests. */
+
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { newApiKey } from '#schemas/api-key.ts';
 import { llmRequest } from '../../support/llm-pro.ts';
+import { parts } from '../../support/parts.ts';
 import { type ApiAnswer, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { clearTextsIn, dumpOf } from '../../support/sealed-database.ts';
 import { type Hosts, makeKey, unique } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_LOG_LEVEL: 'debug' });
+  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_LOG_LEVEL: 'debug' }, { services: parts.keys });
 });
 afterAll(() => pipeline?.stop());
 

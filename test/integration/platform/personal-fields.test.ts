@@ -1,12 +1,14 @@
 /** What is about a person or a firm, from the API to the rows. */
+
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { parts } from '../../support/parts.ts';
 import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { clearTextsIn, dumpOf } from '../../support/sealed-database.ts';
 import { makeKey } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
 });
 afterAll(() => pipeline?.stop());
 

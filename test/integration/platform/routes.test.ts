@@ -294,6 +294,8 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
         'getInvoice',
         'getCostBookVersion',
         'getBillingRun',
+        'getBillingRunById',
+        'getDue',
         'getRatingRun',
         'getCustomerUsage',
         'getSubscriptionUsage',

@@ -205,6 +205,7 @@ describe('[I28] what processes and commands change by themselves', () => {
       kind: 'billing' as const,
       billingPeriodIds: [],
       requestId: undefined,
+      clockNow: undefined,
       attempt: 20,
     };
     await pipeline.asWorker.transaction((client) => giveBackShard(client, 'rater', shard, new Error('a bug')));

@@ -11,6 +11,8 @@ const nothing = {} as never;
 const row: BillingRun = {
   id: `run_${'0'.repeat(32)}`,
   kind: 'billing',
+  due: null,
+  askedBy: 'caller',
   period: { start: Date.UTC(2026, 9), end: Date.UTC(2026, 10) },
   customerId: null,
   subscriptionId: null,

@@ -16,6 +16,7 @@ import {
   planTermsToJson,
   planVersionFromJson,
   planVersionToJson,
+  seatModels,
 } from '#schemas/plan.ts';
 import { noGeneralTerms } from '#schemas/plan-terms.ts';
 import { oneQuantity } from '#schemas/quantity.ts';
@@ -74,11 +75,13 @@ const planVersions: fc.Arbitrary<PlanVersion> = fc
       const currencyOptions = new Map(options.filter((one) => one !== rest.currency).map((one) => [one, price]));
       const timing = price.model === 'flat' && index % 2 === 1 ? ('advance' as const) : ('arrears' as const);
       const billingInterval = index % 3 === 0 ? defaultTimes.billing_interval : { unit, count };
-      const meter = price.model === 'flat' ? null : code;
+      const seats = index % 3 === 2 && seatModels.some((name) => name === price.model);
+      const meter = price.model === 'flat' || seats ? null : code;
       return {
         code,
         name: `Charge ${index}`,
         meter,
+        seats,
         creditUnit: null,
         price,
         currencyOptions,

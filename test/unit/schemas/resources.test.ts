@@ -47,7 +47,7 @@ describe('a resource', () => {
     ];
     const { columns, earlier = [] } = auditedObjects.customer;
     const third = [...first, 'currency', 'time_zone'];
-    const life = ['language', 'payment_days', 'invoicing', 'parent_id', 'archived_at', 'erased_at'];
+    const life = ['language', 'payment_days', 'invoicing', 'parent_id', 'archived_at', 'erased_at', 'test_clock_id'];
     expect(earlier.map((form) => Object.keys(form.columns))).toEqual([third, [...first, 'currency'], first]);
     expect(Object.keys(columns)).toEqual([...third, ...life]);
   });

@@ -7,7 +7,7 @@ import type { Proration } from '#schemas/proration.ts';
 import { priceStepToJson, ratedLineToJson } from '#schemas/rated-line.ts';
 import { prorateBounds, shareOf } from '../../../../rater/price/prorate.ts';
 import { ratePlan } from '../../../../rater/price/rate.ts';
-import type { PeriodToRate } from '../../../../rater/price/rating-task.ts';
+import type { PartToRate, PeriodToRate } from '../../../../rater/price/rating-task.ts';
 import { scaled } from '../../../support/scale.ts';
 
 const amount = (text: string): Amount => parseAmount(text) as Amount;
@@ -156,5 +156,100 @@ describe('a plan over a part of its billing period', () => {
     expect(prorateBounds({ spend_cap: cap }, proration, 'USD', 'half_up')).toEqual({
       spend_cap: { name: 'At most', amount: amount('10.50') },
     });
+  });
+
+  const seats = charge({
+    code: 'seats',
+    name: 'Seats',
+    seats: true,
+    price: {
+      model: 'graduated',
+      tiers: [
+        { up_to: '3', unit_amount: '10.00' },
+        { up_to: null, unit_amount: '8.00' },
+      ],
+    },
+  });
+  const partOf = (more: Partial<PartToRate>): PartToRate => ({
+    timing: 'arrears',
+    positions: [1],
+    boundPosition: 2,
+    counted: { seats: 'units' },
+    levels: [{ quantity: 5, proration: undefined }],
+    others: [],
+    ...more,
+  });
+
+  it('prices a number of seats by its tiers, and each number by its part of the period', () => {
+    const [whole] = ratePlan(period({ charges: [seats], part: partOf({}) }), { rounding: 'half_up' });
+    // 3 x 10 + 2 x 8
+    expect([formatAmount(whole?.amount as Amount), whole?.steps.map(({ kind }) => kind)]).toEqual([
+      '46',
+      ['units', 'units'],
+    ]);
+    const levels = [
+      { quantity: 3, proration: part(0, 10, 30) },
+      { quantity: 5, proration: part(10, 30, 30) },
+    ];
+    const [line] = ratePlan(period({ charges: [seats], part: partOf({ levels }) }), { rounding: 'half_up' });
+    // 30.00 x 10/30 = 10.00, and of 46.00 what is due until 30/30 less until 10/30: 46.00 - 15.33.
+    expect(line && ratedLineToJson(line)).toMatchObject({
+      quantity: '5',
+      amount: '40.67',
+      steps: [
+        { kind: 'prorated', units: '3', flat_amount: '30', amount: '10' },
+        { kind: 'prorated', units: '5', flat_amount: '46', amount: '30.67' },
+      ],
+    });
+  });
+
+  it('takes back what was charged in advance, and charges what holds instead: both sum to what was had', () => {
+    const rest = part(15, 31, 31);
+    const line = (timing: PartToRate['timing'], quantity: number, proration?: Proration) => {
+      const asked = period({ charges: [seats], part: partOf({ timing, levels: [{ quantity, proration }] }) });
+      const [rated] = ratePlan(asked, { rounding: 'half_up' });
+      return rated && ratedLineToJson(rated);
+    };
+    expect(line('advance', 5)).toMatchObject({ timing: 'advance', amount: '46.00', charge_name: 'Seats' });
+    // Until 15/31 of 46.00: 22.26; so 23.74 are unused.
+    expect(line('credit', 5, rest)).toMatchObject({
+      timing: 'credit',
+      charge_name: 'Seats (unused)',
+      amount: '-23.74',
+      steps: [{ kind: 'credit', units: '5', flat_amount: '46', amount: '-23.74' }],
+    });
+    // Until 15/31 of 54.00: 26.13.
+    expect(line('advance', 6, rest)).toMatchObject({ timing: 'advance', amount: '27.87' });
+  });
+
+  it('charges what is flat in an add-on as often as it is taken', () => {
+    const base = charge({ code: 'base', name: 'Base', price: { model: 'flat', amount: '2.50' } });
+    const asked = {
+      charges: [base],
+      part: partOf({ counted: { base: 'times' }, levels: [{ quantity: 4, proration: undefined }] }),
+    };
+    const [line] = ratePlan(period(asked), { rounding: 'half_up' });
+    expect(line && ratedLineToJson(line)).toMatchObject({
+      quantity: '4',
+      amount: '10.00',
+      steps: [{ kind: 'units', priced: '4', unit_amount: '2.5' }],
+    });
+  });
+
+  it('counts what is charged in advance for what the period costs at least and at most', () => {
+    const bounds = { spend_cap: { name: 'Cap', amount: amount('20.00') } };
+    const calls = charges[1] as PeriodToRate['charges'][number];
+    const base = charges[0] as PeriodToRate['charges'][number];
+    const asked = period({
+      charges: [calls],
+      bounds,
+      usage: { calls: { quantity: '70' } },
+      part: partOf({ positions: [2], boundPosition: 3, counted: {}, others: [base] }),
+    });
+    // 31.00 in advance and 7.00 of calls are 18.00 more than 20.00.
+    expect(ratePlan(asked, { rounding: 'half_up' }).map(ratedLineToJson)).toMatchObject([
+      { position: 2, charge_code: 'calls', amount: '7.00' },
+      { position: 3, charge_code: 'spend_cap', amount: '-18.00' },
+    ]);
   });
 });

@@ -51,6 +51,7 @@ const spansOf = (month: { start: number; end: number }): SubscribedSpan[] =>
     timeZone: 'UTC',
     interval: { unit: 'month', count: 1 },
     segment: 0,
+    seats: [],
     planVersionId: 'old',
   }));
 

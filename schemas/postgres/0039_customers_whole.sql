@@ -18,7 +18,6 @@ ALTER TABLE customers
   ADD COLUMN language text,
   -- Days until an invoice is due; null where nothing was agreed.
   ADD COLUMN payment_days integer CHECK (payment_days BETWEEN 0 AND 365),
-  ADD COLUMN invoicing text NOT NULL DEFAULT 'per_subscription' CHECK (invoicing IN ('per_subscription', 'consolidated')),
   ADD COLUMN parent_id text CHECK (parent_id <> id),
   ADD COLUMN archived_at timestamptz,
   ADD COLUMN erased_at timestamptz CHECK (erased_at IS NULL OR archived_at IS NOT NULL),

@@ -1,0 +1,47 @@
+/**
+ * The fail points of the invoicer and of its scheduler (`platform/process/fail-point.ts`), around their ports and never
+ * inside of a use case. Without one the ports come back as they are.
+ */
+import { around, type FailPoint } from '#platform/process/fail-point.ts';
+import type { ClockPorts } from './clocks/advance-clock.ts';
+import type { IssuePorts } from './invoices/close-period.ts';
+import type { CloseJobPorts } from './periods/close-jobs.ts';
+
+export const failAtClose = (ports: CloseJobPorts, failPoint: FailPoint | undefined): CloseJobPorts => {
+  if (!failPoint) return ports;
+  return {
+    ...ports,
+    dueStandings: around(ports.dueStandings, failPoint, { after: 'closing.after_look' }),
+    startRun: around(ports.startRun, failPoint, { before: 'closing.before_run', after: 'closing.after_run' }),
+    looked: (appointments) => {
+      failPoint.pass('closing.after_jobs');
+      ports.looked(appointments);
+    },
+  };
+};
+
+export const failAtClock = (ports: ClockPorts, failPoint: FailPoint | undefined): ClockPorts =>
+  failPoint
+    ? { step: around(ports.step, failPoint, { before: 'clock.before_step', after: 'clock.after_step' }) }
+    : ports;
+
+export const failAtIssue = <Ports extends IssuePorts>(ports: Ports, failPoint: FailPoint | undefined): Ports => {
+  if (!failPoint) return ports;
+  return {
+    ...ports,
+    commit: around(
+      (shard, issue, elapsedMs) =>
+        ports.commit(
+          shard,
+          (state) => {
+            const issued = issue(state);
+            failPoint.pass('invoicer.before_commit');
+            return issued;
+          },
+          elapsedMs,
+        ),
+      failPoint,
+      { before: 'invoicer.before_issue', after: 'invoicer.after_issue' },
+    ),
+  };
+};

@@ -1,0 +1,98 @@
+/** When the scheduler bills an organization next, and up to where. Pure. */
+import type { Instant } from '#schemas/period.ts';
+
+/** How an organization has its periods closed. */
+export type Closing = {
+  readonly isAutomatic: boolean;
+  /** How long late events of usage in arrears are waited for. */
+  readonly graceMs: number;
+};
+
+/** A run of the scheduler that came to its end. */
+export type EndedRun = {
+  readonly endedAt: Instant;
+  readonly dueUntil: Instant;
+  /** It failed as a whole. */
+  readonly hasFailed: boolean;
+  /** It could not rate single billing periods, and the others were billed. */
+  readonly hasFailures: boolean;
+  /** It found nothing to bill: what was due waits for late events, or is billed elsewhere. */
+  readonly wasEmpty: boolean;
+};
+
+/** What is due in an organization, and how the last runs of the scheduler ended, the newest first. */
+export type Standing = {
+  readonly organizationId: string;
+  readonly closing: Closing;
+  /** The earliest instant at which a subscription is to be looked at. */
+  readonly nextDueAt: Instant | undefined;
+  /** When the earliest billing period fell due that is written down and not billed. */
+  readonly openDueAt: Instant | undefined;
+  readonly hasOpenRun: boolean;
+  readonly endedRuns: readonly EndedRun[];
+};
+
+const minuteMs = 60_000;
+const dayMs = 86_400_000;
+const pauseMsMax = 6 * 60 * minuteMs;
+
+/** As many of its last runs as decide anything: the pause grows no more after them. */
+export const endedRunsMax = 6;
+
+/** After so many faults in a row: 1, 4, 16, 64 and 256 minutes, then always six hours. Nothing due is given up. */
+export const pauseMsAfter = (faults: number): number =>
+  faults === 0 ? 0 : Math.min(pauseMsMax, minuteMs * 4 ** (faults - 1));
+
+const leading = (runs: readonly EndedRun[], test: (run: EndedRun) => boolean): number => {
+  const end = runs.findIndex((run) => !test(run));
+  return end < 0 ? runs.length : end;
+};
+
+/**
+ * Undefined where nothing is due, where somebody else decides it, or where a run is under way, whose end has this be
+ * asked again. What single billing periods were refused for is tried again after a pause, which new dues do not wait
+ * for; a run that failed as a whole would fail of new ones as well.
+ */
+export const nextCloseAt = ({
+  closing,
+  nextDueAt,
+  openDueAt,
+  hasOpenRun,
+  endedRuns,
+}: Standing): Instant | undefined => {
+  if (!closing.isAutomatic || hasOpenRun) return undefined;
+  const last = endedRuns[0];
+  const rested = (faults: number): Instant => (last ? last.endedAt + pauseMsAfter(faults) : 0);
+  const failed = leading(endedRuns, ({ hasFailed }) => hasFailed);
+  const faulty = leading(endedRuns, ({ hasFailed, hasFailures }) => hasFailed || hasFailures);
+  const candidates: Instant[] = [];
+  if (nextDueAt !== undefined) {
+    // It was looked at just now, and nothing came of it.
+    const isInVain = last?.wasEmpty === true && last.dueUntil >= nextDueAt;
+    candidates.push(Math.max(nextDueAt, rested(failed > 0 ? failed : isInVain ? 1 : 0)));
+  }
+  if (openDueAt !== undefined) candidates.push(Math.max(openDueAt + closing.graceMs, rested(Math.max(faulty, 1))));
+  return candidates.length === 0 ? undefined : Math.min(...candidates);
+};
+
+/** Up to where a run bills. */
+export type RunBounds = { readonly dueUntil: Instant; readonly arrearsUntil: Instant };
+
+/**
+ * A run takes a day of what is due at the most, the oldest first: after a downtime of days the invoices of each day are
+ * numbered before those of the next. Late events are waited for up to now, and not once more for time long past.
+ */
+export const boundsAt = ({ closing, nextDueAt }: Standing, now: Instant): RunBounds => {
+  const dueUntil = nextDueAt === undefined ? now : Math.min(now, nextDueAt + dayMs);
+  return { dueUntil, arrearsUntil: Math.min(dueUntil, now - closing.graceMs) };
+};
+
+/**
+ * For how long what is due was left, beyond the time that late events have: what an alarm is raised by. A pause after a
+ * fault counts, and so does a run that does not come to its end.
+ */
+export const lateMsAt = ({ closing, nextDueAt, openDueAt }: Standing, now: Instant): number => {
+  if (!closing.isAutomatic) return 0;
+  const oldest = Math.min(nextDueAt ?? now, openDueAt ?? now);
+  return Math.max(0, now - oldest - closing.graceMs);
+};

@@ -1,0 +1,255 @@
+/**
+ * What of a subscription's time is due to be billed, and was not written down yet: the one function that cuts it. Pure.
+ *
+ * What is in arrears is due when its billing period ends, or the subscription with it. What is in advance is due when
+ * its billing period begins. Where the terms change within a period that was charged in advance, what was charged for
+ * the rest of it is taken back, and the rest is charged by what holds then: two parts that lie over the same time. By
+ * `shareOf` each is the share of its own whole, so that nothing is lost or doubled however often terms change.
+ */
+import { type BillingCycle, periodAt, periodsOver } from '#schemas/billing-cycle.ts';
+import { type ChargeSchedule, cycleOfInterval } from '#schemas/charge-schedule.ts';
+import type { Interval } from '#schemas/interval.ts';
+import { type Instant, intersect, type Period } from '#schemas/period.ts';
+import {
+  type BilledItem,
+  billedItems,
+  levelsWithin,
+  type QuantityLevel,
+  type SubscriptionTerms,
+} from '#schemas/subscription-terms.ts';
+
+export const partTimings = ['arrears', 'advance', 'credit'] as const;
+/** A credit takes back what was charged in advance. */
+export type PartTiming = (typeof partTimings)[number];
+
+/** A thing to bill: the charges of a schedule over a stretch of time. */
+export type BilledPart = {
+  readonly item: string;
+  readonly planVersionId: string;
+  readonly timing: PartTiming;
+  /** Undefined of one from before: all charges. */
+  readonly interval: Interval | undefined;
+  readonly isCounted: boolean | undefined;
+  /** The period of the cycle. */
+  readonly billing: Period;
+  readonly span: Period;
+  /** Of what is counted, and where it counts for a bound. */
+  readonly quantities: readonly QuantityLevel[] | undefined;
+};
+
+export type DuePart = BilledPart & {
+  readonly interval: Interval;
+  readonly isCounted: boolean;
+  readonly dueAt: Instant;
+  readonly isMetered: boolean;
+};
+
+export type SchedulesOf = (planVersionId: string) => readonly ChargeSchedule[];
+
+/** Periods of a cycle that have an instant in common with a stretch of time. */
+export type PeriodsOver = (cycle: BillingCycle, time: Period) => readonly Period[];
+
+/** The calendar is asked once for all who have the same cycle and are asked about the same time. */
+export const rememberedPeriods = (): PeriodsOver => {
+  const known = new Map<string, readonly Period[]>();
+  return (cycle, time) => {
+    const { interval, anchor, timeZone } = cycle;
+    const key = `${interval.unit} ${interval.count} ${anchor} ${timeZone} ${time.start} ${time.end}`;
+    const found = known.get(key) ?? [...periodsOver(cycle, time)];
+    // As many as there are anniversaries would be kept for nothing.
+    if (known.size < 1_000) known.set(key, found);
+    return found;
+  };
+};
+
+const scheduleName = (item: string, { interval, isCounted }: Pick<ChargeSchedule, 'interval' | 'isCounted'>): string =>
+  `${item} ${interval.unit} ${interval.count} ${isCounted}`;
+
+const partName = (part: BilledPart, interval: Interval, isCounted: boolean): string =>
+  `${scheduleName(part.item, { interval, isCounted })} ${part.timing} ${part.span.start}`;
+
+/** Of an item over a stretch, in one version and number. */
+type Charged = { readonly planVersionId: string; readonly quantity: number };
+type Stretch = Charged & { readonly span: Period };
+
+const isSame = (a: Charged | undefined, b: Charged | undefined): boolean =>
+  a?.planVersionId === b?.planVersionId && a?.quantity === b?.quantity;
+
+/** What is charged in advance at an instant, after all that was taken back. */
+const chargedAt = (parts: readonly BilledPart[], instant: Instant): Charged | undefined => {
+  const charged: Charged[] = [];
+  const at = parts.filter(({ span }) => span.start <= instant && instant < span.end);
+  const of = (part: BilledPart): Charged => ({
+    planVersionId: part.planVersionId,
+    quantity: part.quantities?.[0]?.[1] ?? 1,
+  });
+  for (const part of at) if (part.timing === 'advance') charged.push(of(part));
+  for (const part of at) {
+    if (part.timing !== 'credit') continue;
+    const taken = charged.findIndex((one) => isSame(one, of(part)));
+    if (taken >= 0) charged.splice(taken, 1);
+  }
+  return charged[0];
+};
+
+const wantedIn = (items: readonly BilledItem[], billing: Period, isCounted: boolean): Stretch[] =>
+  items.flatMap(({ planVersionId, span, quantities }) => {
+    const part = intersect(span, billing);
+    if (!part) return [];
+    if (!isCounted) return [{ planVersionId, quantity: 1, span: part }];
+    const levels = levelsWithin(quantities, part);
+    return levels.map(([start, quantity], index) => ({
+      planVersionId,
+      quantity,
+      span: { start, end: levels[index + 1]?.[0] ?? part.end },
+    }));
+  });
+
+/** What is to be taken back, and what is to be charged, so that what is charged becomes what is wanted. */
+const corrections = (
+  wanted: readonly Stretch[],
+  charged: readonly BilledPart[],
+): { timing: 'advance' | 'credit'; stretch: Stretch }[] => {
+  const ends = [...wanted, ...charged].flatMap(({ span }) => [span.start, span.end]);
+  const instants = [...new Set(ends)].toSorted((a, b) => a - b);
+  const credits: Stretch[] = [];
+  const advances: Stretch[] = [];
+  const push = (stretches: Stretch[], one: Charged, start: Instant, end: Instant): void => {
+    const last = stretches.at(-1);
+    if (last && last.span.end === start && isSame(last, one))
+      stretches[stretches.length - 1] = { ...last, span: { start: last.span.start, end } };
+    else stretches.push({ planVersionId: one.planVersionId, quantity: one.quantity, span: { start, end } });
+  };
+  for (const [index, start] of instants.entries()) {
+    const end = instants[index + 1];
+    if (end === undefined) break;
+    const want = wanted.find(({ span }) => span.start <= start && start < span.end);
+    const have = chargedAt(charged, start);
+    if (isSame(want, have)) continue;
+    if (have) push(credits, have, start, end);
+    if (want) push(advances, want, start, end);
+  }
+  return [
+    ...credits.map((stretch) => ({ timing: 'credit' as const, stretch })),
+    ...advances.map((stretch) => ({ timing: 'advance' as const, stretch })),
+  ];
+};
+
+/**
+ * What falls due after `time.start` and not after `time.end`, but for what is `written` already: all of its parts whose
+ * billing periods end after `time.start`. In the order of the instants at which it falls due.
+ */
+export const dueParts = (
+  terms: SubscriptionTerms,
+  schedulesOf: SchedulesOf,
+  written: readonly BilledPart[],
+  time: Period,
+  periodsIn: PeriodsOver,
+): DuePart[] => {
+  const endedAt = terms.endedAt ?? Number.POSITIVE_INFINITY;
+  const items = billedItems(terms);
+  const scheduled = schedulesByName(items, schedulesOf);
+  const isWritten = writtenNames(written);
+  // Those that hold an instant of it, the last one too.
+  const around = { start: time.start, end: time.end + 1 };
+  const parts: DuePart[] = [];
+  for (const { item, schedule, items: own } of scheduled.values()) {
+    const { interval, timing, isCounted, isMetered, isBounded } = schedule;
+    for (const billing of periodsIn(cycleOfInterval(terms.cycle, interval), around)) {
+      const head = { item, interval, isCounted, isMetered, billing };
+      if (timing === 'arrears') {
+        const dueAt = Math.min(billing.end, endedAt);
+        if (dueAt > time.end) continue;
+        for (const { planVersionId, span, quantities } of own) {
+          const part = intersect(span, billing);
+          if (!part) continue;
+          const levels = isCounted || isBounded ? levelsWithin(quantities, part) : undefined;
+          parts.push({ ...head, timing, planVersionId, span: part, quantities: levels, dueAt });
+        }
+        continue;
+      }
+      const charged = written.filter(
+        (part) =>
+          part.timing !== 'arrears' &&
+          part.item === item &&
+          part.isCounted === isCounted &&
+          part.interval?.unit === interval.unit &&
+          part.interval.count === interval.count &&
+          part.billing.start === billing.start,
+      );
+      for (const { timing: how, stretch } of corrections(wantedIn(own, billing, isCounted), charged)) {
+        const { planVersionId, quantity, span } = stretch;
+        if (how === 'credit' && span.start === terms.endedAt && !terms.refundsAtEnd) continue;
+        const dueAt = span.start === billing.start ? span.start : correctionDueAt(terms, span.start, endedAt);
+        if (dueAt > time.end) continue;
+        const quantities = isCounted ? [[span.start, quantity] as const] : undefined;
+        parts.push({ ...head, timing: how, planVersionId, span, quantities, dueAt });
+      }
+    }
+  }
+  return parts
+    .filter((part) => part.dueAt > time.start && !isWritten(part))
+    .toSorted((a, b) => a.dueAt - b.dueAt || a.span.start - b.span.start);
+};
+
+type ScheduledItems = { readonly item: string; readonly schedule: ChargeSchedule; readonly items: BilledItem[] };
+
+/** The stretches of each item by each schedule of its versions. */
+const schedulesByName = (
+  items: readonly BilledItem[],
+  schedulesOf: SchedulesOf,
+): ReadonlyMap<string, ScheduledItems> => {
+  const found = new Map<string, ScheduledItems>();
+  for (const one of items)
+    for (const schedule of schedulesOf(one.planVersionId)) {
+      const name = `${scheduleName(one.item, schedule)} ${schedule.timing}`;
+      const known = found.get(name);
+      if (!known) found.set(name, { item: one.item, schedule, items: [one] });
+      else {
+        known.items.push(one);
+        if (schedule.isMetered && !known.schedule.isMetered) found.set(name, { ...known, schedule });
+      }
+    }
+  return found;
+};
+
+/** One from before stands for every schedule of its version. */
+const writtenNames = (written: readonly BilledPart[]): ((part: DuePart) => boolean) => {
+  const names = new Set<string>();
+  const whole = new Set<string>();
+  for (const part of written) {
+    if (part.interval) names.add(partName(part, part.interval, part.isCounted ?? false));
+    else whole.add(`${part.item} ${part.timing} ${part.span.start}`);
+  }
+  return (part) =>
+    names.has(partName(part, part.interval, part.isCounted)) ||
+    whole.has(`${part.item} ${part.timing} ${part.span.start}`);
+};
+
+/** Of what begins within a billing period: at once, or with the end of the shortest one that holds it. */
+const correctionDueAt = (terms: SubscriptionTerms, at: Instant, endedAt: Instant): Instant => {
+  const changes = terms.changes.filter(({ effectiveAt }) => effectiveAt === at);
+  if (changes.length === 0 || changes.some(({ bills }) => bills === 'now')) return at;
+  const before = terms.changes.findLast((change) => change.kind === 'plan' && change.effectiveAt < at);
+  const interval = before?.kind === 'plan' ? before.interval : terms.cycle.interval;
+  return Math.min(periodAt(cycleOfInterval(terms.cycle, interval), at).end, Math.max(endedAt, at));
+};
+
+/**
+ * The next instant after `now` at which something may fall due; undefined where nothing ever does. Nothing may be due
+ * at it, but nothing is due before it.
+ */
+export const nextLook = (terms: SubscriptionTerms, schedulesOf: SchedulesOf, now: Instant): Instant | undefined => {
+  const { startedAt, endedAt, trialEndsAt, changes } = terms;
+  const turns = [startedAt, endedAt, trialEndsAt, ...changes.map(({ effectiveAt }) => effectiveAt)];
+  const ahead = turns.filter((at) => at !== null && at > now) as Instant[];
+  if (startedAt <= now)
+    for (const { planVersionId, span } of billedItems(terms))
+      for (const { interval } of schedulesOf(planVersionId)) {
+        const period = periodAt(cycleOfInterval(terms.cycle, interval), now);
+        if (span.start < period.end && span.end > period.start) ahead.push(period.end);
+      }
+  const next = Math.min(...ahead);
+  const isOver = endedAt !== null && endedAt <= now;
+  return isOver || next === Number.POSITIVE_INFINITY ? undefined : next;
+};
