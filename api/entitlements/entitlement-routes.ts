@@ -12,9 +12,10 @@ import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
-import type { Entitled, EntitledStore, EntitledSubscription } from './entitled.postgres.ts';
+import type { EntitledStore, EntitledSubscription } from './entitled.postgres.ts';
 import { entitledInAll, type InAll } from './in-all.ts';
 import { type Metered, measureUse } from './measure-use.ts';
+import type { Entitled } from './with-add-ons.ts';
 
 export type EntitlementPorts = {
   readonly customers: Pick<CustomerStore, 'customerNames'>;
@@ -67,8 +68,6 @@ const inAllJson = (item: InAll) => {
   }
 };
 
-const isRunning = ({ endedAt }: EntitledSubscription, now: Instant): boolean => endedAt === null || endedAt > now;
-
 /** The watermark alone makes no other answer: whoever knows the rest need not be told it again. */
 const common = { tag: 'Features', scope: 'read:features', taggedBut: ['watermark'] } as const;
 
@@ -100,9 +99,9 @@ export const entitlementRoutes = (
     },
     async ({ db, params, nowMs }) => {
       const watermark = await readWatermark(db);
-      const subscription = found(await entitled.entitledSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
+      const subscription = found(await entitled.entitledSubscription(db, params.id, nowMs), 'SUBSCRIPTION_NOT_FOUND');
       const customer = found(await customers.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
-      const running = isRunning(subscription, nowMs) ? [subscription] : [];
+      const running = subscription.isEntitled ? [subscription] : [];
       const metered = await measured(db, customer, running, watermark, nowMs);
       return {
         subscription_id: subscription.id,
@@ -126,8 +125,7 @@ export const entitlementRoutes = (
     async ({ db, params, nowMs }) => {
       const watermark = await readWatermark(db);
       const customer = found(await customers.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
-      const all = await entitled.runningSubscriptions(db, customer.id, nowMs);
-      const running = all.filter((one) => isRunning(one, nowMs));
+      const running = await entitled.runningSubscriptions(db, customer.id, nowMs);
       const metered = await measured(db, customer, running, watermark, nowMs);
       return {
         customer_id: customer.id,
