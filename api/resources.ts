@@ -22,6 +22,10 @@ import { priceOverrideRoutes } from './catalog/price-override-routes.ts';
 import { priceOverrideStore } from './catalog/price-overrides.postgres.ts';
 import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
+import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes.ts';
+import { testClockStore } from './clocks/test-clocks.postgres.ts';
+import { customerLifeRoutes } from './customers/customer-life-routes.ts';
+import { parentStore } from './customers/customer-parents.postgres.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
 import { entitledStore } from './entitlements/entitled.postgres.ts';
@@ -57,6 +61,7 @@ export const createStores = (vault: Vault) => ({
   creditUnits: creditUnitStore,
   priceOverrides: priceOverrideStore,
   customers: createCustomerStore(vault),
+  parents: parentStore,
   subscriptions: subscriptionStore,
   subscriptionChanges: subscriptionChangeStore,
   entitled: entitledStore,
@@ -65,6 +70,7 @@ export const createStores = (vault: Vault) => ({
   ratingRuns,
   ratingFailures,
   simulations: simulationStore,
+  testClocks: testClockStore,
   ratedLines,
   amendments: amendmentStore,
   billedUsage,
@@ -81,6 +87,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   InvoicePorts &
   RatingRunPorts &
   SimulationPorts &
+  TestClockPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -97,6 +104,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   creditUnitRoutes,
   priceRoutes,
   customerRoutes,
+  customerLifeRoutes,
   priceOverrideRoutes,
   subscriptionRoutes,
   subscriptionChangeRoutes,
@@ -106,6 +114,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   ratingRunRoutes,
   explainRoutes,
   simulationRoutes,
+  testClockRoutes,
   eventRoutes,
   amendmentRoutes,
   reconciliationRoutes,

@@ -3,6 +3,7 @@
  * inside of a use case. Without one the ports come back as they are.
  */
 import { around, type FailPoint } from '#platform/process/fail-point.ts';
+import type { ClockPorts } from './clocks/advance-clock.ts';
 import type { IssuePorts } from './invoices/close-period.ts';
 import type { CloseJobPorts } from './periods/close-jobs.ts';
 
@@ -18,6 +19,11 @@ export const failAtClose = (ports: CloseJobPorts, failPoint: FailPoint | undefin
     },
   };
 };
+
+export const failAtClock = (ports: ClockPorts, failPoint: FailPoint | undefined): ClockPorts =>
+  failPoint
+    ? { step: around(ports.step, failPoint, { before: 'clock.before_step', after: 'clock.after_step' }) }
+    : ports;
 
 export const failAtIssue = <Ports extends IssuePorts>(ports: Ports, failPoint: FailPoint | undefined): Ports => {
   if (!failPoint) return ports;

@@ -4,7 +4,9 @@ import { newId } from '#platform/process/ids.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
 import { startQueue } from '#platform/stores/queue.graphile.ts';
 import { billingChannels } from '#schemas/billing-run.ts';
-import { failAtClose, failAtIssue } from './fail-points.ts';
+import { clockJobs } from './clocks/clock-jobs.ts';
+import { createTestClocks } from './clocks/test-clocks.postgres.ts';
+import { failAtClock, failAtClose, failAtIssue } from './fail-points.ts';
 import { issueOneShard } from './invoices/close-period.ts';
 import { createInvoiceStore } from './invoices/invoices.postgres.ts';
 import { observeIssuing } from './invoices/observe-issuing.ts';
@@ -16,7 +18,7 @@ const options = {
   fault: { help: 'Invoicing work that has to be done again', message: 'invoicing has to be tried again' },
 };
 
-/** A job takes a few statements; a second lane is there so that one organization that waits for a lock stops no other. */
+/** A job takes a few statements; a second lane is there so that one that waits for a lock stops no other. */
 const closingLanes = 2;
 
 await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }) => {
@@ -45,8 +47,14 @@ await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }
   );
   observeClosingState(metrics, createReadClosingState(postgres));
   const faults = metrics.counter('millrace_closing_faults_total', 'Jobs of the scheduler that have to be done again');
+  const { tasks, ...close } = closeJobs(closing);
+  const clocks = failAtClock(
+    createTestClocks(postgres, () => failPoint?.pass('clock.before_commit')),
+    failPoint,
+  );
   const queue = startQueue({
-    ...closeJobs(closing),
+    ...close,
+    tasks: { ...tasks, ...clockJobs(clocks, log) },
     url: config.databaseUrl,
     lanes: closingLanes,
     pollMs: config.jobPollMs,

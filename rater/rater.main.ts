@@ -18,6 +18,8 @@ import { createReadMonth } from './simulate/simulated-month.postgres.ts';
 import { createSimulations } from './simulate/simulations.postgres.ts';
 
 const options = {
+  // A month's end keeps all its workers busy for minutes, on a machine that may answer requests as well.
+  niceness: 5,
   clickhouse: { requestTimeoutMs: 300_000, connectionsMax: 8 },
   fault: { help: 'Rating work that has to be done again', message: 'rating has to be tried again' },
 };
@@ -34,6 +36,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
     timeoutMs: config.ratingTimeoutSeconds * 1000,
     memoryMbMax: config.ratingMemoryMb,
     onFault: (error) => log.error({ err: error }, 'a worker of the rating pool died'),
+    compileCache: process.env.NODE_COMPILE_CACHE,
   });
   observeBacklog(metrics, createReadBacklog(postgres), pool);
   const adapters: RatePorts = {

@@ -121,7 +121,7 @@ export const auditedBillingRun = {
   ...billingRunOfForm3,
   form: 4,
   earlier: [billingRunOfForm3, billingRunOfForm2, billingRunOfForm1],
-  columns: { ...billingRunOfForm3.columns, due_until: 'instant', arrears_until: 'instant' },
+  columns: { ...billingRunOfForm3.columns, due_until: 'instant', arrears_until: 'instant', test_clock_id: 'text' },
 } as const satisfies AuditedObject;
 
 /** Of invoices from before what is charged in advance was billed. */
@@ -220,6 +220,7 @@ export const auditedSubscription = (before: AuditedObject): AuditedObject => {
       trial_ends_at: 'instant',
       trial_end_action: 'text',
       cancellation_refund: 'text',
+      test_clock_id: 'text',
     },
     children: [
       {

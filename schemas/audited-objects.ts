@@ -112,6 +112,8 @@ const withColumns = (before: AuditedObject, columns: Readonly<Record<string, Col
   return { ...before, form: form + 1, earlier: [newest, ...earlier], columns: { ...before.columns, ...columns } };
 };
 const currency = { currency: 'text' } as const;
+const customerTerms = { language: 'text', payment_days: 'text', invoicing: 'text', parent_id: 'text' } as const;
+const customerLife = { ...customerTerms, archived_at: 'instant', erased_at: 'instant' } as const;
 
 const rateColumns = { effective_from: 'instant', unit: 'text', amount: 'text' } as const;
 
@@ -210,7 +212,8 @@ export const auditedObjects = {
   }),
   credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
   customer: withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
-    invoicing: 'text',
+    ...customerLife,
+    test_clock_id: 'text',
   }),
   subscription: auditedSubscription(withColumns(ofOneRow.subscription, currency)),
   billing_run: withColumns(auditedBillingRun, { asked_by: 'text', subscriptions_max: 'text' }),
@@ -253,6 +256,7 @@ export const auditedObjects = {
     ],
   },
   simulation: auditedSimulation,
+  test_clock: ofOneRow.test_clock,
   invoice: auditedInvoice,
 } as const satisfies Record<string, AuditedObject>;
 

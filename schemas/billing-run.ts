@@ -1,3 +1,5 @@
+import type { Instant } from '#schemas/period.ts';
+
 /**
  * What comes of a run: `billing` issues invoices; `rating` keeps rated lines as a billing run would; `dry_rating` keeps
  * its lines apart from all that is billed.
@@ -19,6 +21,8 @@ export type Shard = {
   readonly billingPeriodIds: readonly string[];
   /** Of the request that asked for the run. */
   readonly requestId: string | undefined;
+  /** The hour by which it is billed, where that is the hour of a test clock. */
+  readonly clockNow: Instant | undefined;
   /** Which attempt at it this one is, from 1: the name of its lease. */
   readonly attempt: number;
 };
@@ -32,6 +36,7 @@ export type ShardRow = {
   watermark: bigint;
   billing_period_ids: string[];
   request_id: string | null;
+  clock_now: Date | null;
   attempts: number;
 };
 
@@ -43,6 +48,7 @@ export const shardFromRow = (row: ShardRow): Shard => ({
   watermark: row.watermark,
   billingPeriodIds: row.billing_period_ids,
   requestId: row.request_id ?? undefined,
+  clockNow: row.clock_now?.getTime(),
   attempt: row.attempts,
 });
 

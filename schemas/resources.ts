@@ -58,6 +58,35 @@ export const resources = {
     about: 'Who uses and pays, with their invoices.',
     name: 'external_id',
     scope: 'customers',
+    conflicts: {
+      CUSTOMER_ARCHIVED: {
+        status: 409,
+        title: 'The customer is archived',
+        cause:
+          'An archived customer takes no new subscription, and is not archived again; nothing that belongs to it is taken back.',
+        cure: 'Take it back with POST /v1/customers/{id}/unarchive, or use another customer.',
+      },
+      CUSTOMER_NOT_ARCHIVED: {
+        status: 409,
+        title: 'The customer is not archived',
+        cause: 'Only an archived customer can be taken back.',
+        cure: 'Nothing is left to do.',
+      },
+      CUSTOMER_IN_USE: {
+        status: 409,
+        title: 'The customer has a subscription that is not over, or customers of its own',
+        cause:
+          'A customer with a pending or active subscription is neither archived nor erased, nor is one to which a customer belongs that is not archived.',
+        cure: 'Cancel its subscriptions, and try again once they are over; archive what belongs to it, or put that under another one.',
+      },
+      CUSTOMER_ERASED: {
+        status: 409,
+        title: 'The customer was erased',
+        cause:
+          'Its personal fields were erased for good. It can not be changed any more, and an answer that held them is not repeated.',
+        cure: 'Read what is left of it. For new business make another customer, under another external id.',
+      },
+    },
     stored: {
       table: 'customers',
       columns: { external_id: 'text', name: 'text', metadata: 'text', personal: 'bytes' },
@@ -287,6 +316,28 @@ export const resources = {
         cure: 'Wait for the end of one, or cancel one with DELETE /v1/simulations/{id}.',
       },
     },
+  },
+  test_clock: {
+    prefix: 'clk',
+    noun: 'test clock',
+    tag: 'Test clocks',
+    about: 'The hour of customers in a sandbox, which goes on when it is told to.',
+    scope: 'test_clocks',
+    conflicts: {
+      TEST_CLOCK_NEEDS_SANDBOX: {
+        status: 409,
+        title: 'Only customers of the sandbox live by a test clock',
+        cause: 'The key is of the live world, whose customers live by the hour of all.',
+        cure: 'Use a key that begins with mr_test_.',
+      },
+      TEST_CLOCK_ADVANCING: {
+        status: 409,
+        title: 'The test clock is advancing',
+        cause: 'What falls due on the way to its target is being billed.',
+        cure: 'Wait with GET /v1/test-clocks/{id}?wait_seconds=25 until its state is ready.',
+      },
+    },
+    stored: { table: 'test_clocks', columns: { name: 'text', metadata: 'text' } },
   },
 } as const satisfies Readonly<Record<string, Resource>>;
 

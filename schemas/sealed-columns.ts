@@ -7,9 +7,9 @@ export type SealedColumn = {
   readonly column: string;
   /** The column that names the row within its organization. */
   readonly row: string;
-  /** Which key seals it: one per customer, or one per organization for the purpose. */
-  readonly kind: 'customer' | 'secret' | 'answer';
-  /** The column with the customer's id, where each customer has a key. */
+  /** Which key seals it: the own key of a customer, or one per organization for the purpose. */
+  readonly kind: 'customer' | 'customer_key' | 'secret' | 'answer';
+  /** The column with the customer's id, where the keys of customers seal. */
   readonly customer?: string;
   /** A text column that held the value in clear before there was encryption; sealed as JSON under its name. */
   readonly clear?: string;
@@ -17,6 +17,8 @@ export type SealedColumn = {
 
 export const sealedColumns = {
   personal: { table: 'customers', column: 'personal', row: 'id', kind: 'customer', customer: 'id', clear: 'name' },
+  customerKey: { table: 'customer_keys', column: 'wrapped', row: 'customer_id', kind: 'customer_key' },
   signingSecret: { table: 'api_keys', column: 'signing_secret', row: 'id', kind: 'secret' },
+  /** One with personal fields is under the key of its customer, which stays until the answer is forgotten. */
   answer: { table: 'idempotency_keys', column: 'body', row: 'key', kind: 'answer' },
 } as const satisfies Record<string, SealedColumn>;

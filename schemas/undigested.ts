@@ -8,6 +8,11 @@ export const undigested: Readonly<Record<string, string>> = {
   'billing_periods.billing_month': 'follows from the end of the span and the time zone of the subscription',
   'subscriptions.cut_until': 'is progress of what cuts time: all that it wrote stands in billing_periods',
   'subscriptions.next_due_at': 'follows from the terms of the subscription and from what was cut',
+  'test_clocks.now_at': 'moves by itself while the clock advances, and is of a sandbox alone',
+  'test_clocks.state': 'moves by itself while the clock advances, and is of a sandbox alone',
+  'test_clocks.target_at': 'moves by itself while the clock advances, and is of a sandbox alone',
+  'test_clocks.failure': 'moves by itself while the clock advances, and is of a sandbox alone',
+  'subscriptions.clocked_due_at': 'follows from the terms of the subscription and from what was cut',
   'simulations.attempts':
     'counts how often a simulation was taken that waits, and decides nothing of one that has ended',
 };
@@ -19,6 +24,8 @@ export const unaudited: Readonly<Record<string, string>> = {
   outbox: 'says nothing that the entries beside it do not say, and is forgotten after 30 days',
   invoice_series: 'is held against the last link of its chain',
   data_keys: 'authenticate themselves: a wrapped key that was changed does not open',
+  customer_keys: 'authenticate themselves: a wrapped key that was changed does not open',
+  customer_counts: 'are sums of customers, told with lists of them; nothing is billed by them',
   idempotency_keys: 'hold answers for 24 hours; each is authenticated, and none decides what is billed',
   ingest_gateways: 'are measurements of the installation, and no object',
   ingest_counts: 'are measurements, held against the store by GET /v1/reconciliation',

@@ -1,8 +1,12 @@
 /** Customers: rows of PostgreSQL, whose personal fields are sealed, as customers. */
 import { newId } from '#platform/process/ids.ts';
+import { isUnderOwnKey } from '#platform/secrets/encryption.ts';
+import { deleteOwnKey, insertOwnKeys } from '#platform/secrets/own-keys.ts';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
-import type { Personal } from '#schemas/http/customers.ts';
+import { erasedName, type Invoicing, type Personal } from '#schemas/http/customers.ts';
 import { lookUpColumn, splitNames } from '#schemas/names.ts';
+import type { Instant } from '#schemas/period.ts';
+import { emptyAnswers } from '../route/answers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type Filter, type ListPage, nameFilter } from '../route/lists.ts';
@@ -14,8 +18,16 @@ type StoredCustomer = {
   /** Only in rows from before personal fields were sealed. */
   name: string | null;
   personal: Buffer | null;
+  /** The customer's own key; none in rows from before there were such keys, and of one who was erased. */
+  wrapped: Buffer | null;
   currency: string | null;
   time_zone: string;
+  language: string | null;
+  payment_days: number | null;
+  invoicing: Invoicing;
+  parent_id: string | null;
+  archived_at: Date | null;
+  erased_at: Date | null;
   metadata: Record<string, string>;
   version: number;
   created_at: Date;
@@ -30,63 +42,141 @@ export type Customer = ResourceHead & {
   readonly currency: string | null;
   /** IANA. */
   readonly timeZone: string;
+  /** BCP 47. */
+  readonly language: string | null;
+  /** Until an invoice is due; null: nothing was agreed. */
+  readonly paymentDays: number | null;
+  readonly invoicing: Invoicing;
+  readonly parentId: string | null;
+  readonly archivedAt: Instant | undefined;
+  /** Since when nothing personal of it is left. */
+  readonly erasedAt: Instant | undefined;
+  /** As it is kept. Undefined where it has none yet, and for good where it was erased. */
+  readonly ownKey: Buffer | undefined;
 };
 
 /** What of a customer changes. */
-type CustomerContent = Pick<Customer, 'personal' | 'currency' | 'timeZone' | 'metadata'>;
+export type CustomerContent = Pick<
+  Customer,
+  'personal' | 'currency' | 'timeZone' | 'language' | 'paymentDays' | 'invoicing' | 'parentId' | 'metadata'
+>;
+type CustomerState = CustomerContent & Pick<Customer, 'archivedAt'>;
 
 /** Who subscribes. */
-export type Payer = Pick<Customer, 'id' | 'currency' | 'timeZone'>;
+export type Payer = Pick<Customer, 'id' | 'currency' | 'timeZone'> & {
+  /** By which it lives, with its hour; undefined where that is the hour of all. */
+  readonly clock: { readonly id: string; readonly now: Instant } | undefined;
+};
+
+type PayerRow = {
+  id: string;
+  currency: string | null;
+  time_zone: string;
+  test_clock_id: string | null;
+  clock_now: Date | null;
+};
+
+const payerFromRow = (row: PayerRow): Payer => ({
+  id: row.id,
+  currency: row.currency,
+  timeZone: row.time_zone,
+  clock: row.test_clock_id && row.clock_now ? { id: row.test_clock_id, now: row.clock_now.getTime() } : undefined,
+});
 
 /** What a customer may be called by. */
 export type CustomerNames = { readonly id: string; readonly externalId: string };
 
-const customerColumns =
-  'id, external_id, name, personal, currency, time_zone, metadata, version, created_at, updated_at';
+const customerColumns = `c.id, c.external_id, c.name, c.personal, c.currency, c.time_zone, c.language,
+  c.payment_days, c.invoicing, c.parent_id, c.archived_at, c.erased_at, c.metadata, c.version, c.created_at, c.updated_at`;
+const withKeys =
+  'customers c LEFT JOIN customer_keys k ON k.organization_id = c.organization_id AND k.customer_id = c.id';
 
 /** The column that a customer is looked up in. */
 const customerColumn = (idOrExternalId: string): string => lookUpColumn('cus', idOrExternalId, 'external_id');
+
+type Archived = 'exclude' | 'include' | 'only';
+const archivedIs = { exclude: 'c.archived_at IS NULL', include: 'true', only: 'c.archived_at IS NOT NULL' } as const;
+const countedIn = { exclude: 'current', include: 'current + archived', only: 'archived' } as const;
 
 /** A filter on a customer. */
 export const customerFilter = (column: string): Filter => nameFilter(column, 'cus', 'external_id', 'customers');
 
 export const customerList = defineList({
   name: 'customers',
-  columns: customerColumns,
-  from: 'customers',
-  id: 'id',
-  organization: 'organization_id',
+  columns: `${customerColumns}, k.wrapped`,
+  from: withKeys,
+  countFrom: 'customers c',
+  id: 'c.id',
+  organization: 'c.organization_id',
   sorts: {
-    created_at: { column: 'created_at', type: 'timestamptz' },
-    external_id: { column: 'external_id', type: 'text' },
+    created_at: { column: 'c.created_at', type: 'timestamptz' },
+    external_id: { column: 'c.external_id', type: 'text' },
   },
-  filters: { external_id: { column: 'external_id' } },
-  times: { created_at: 'created_at' },
+  filters: {
+    external_id: { column: 'c.external_id' },
+    parent_id: customerFilter('c.parent_id'),
+    external_id_prefix: {
+      column: 'c.external_id',
+      description: 'What the external id begins with, character by character.',
+      test: (value) => `c.external_id ^@ ${value}`,
+    },
+    archived: {
+      column: 'c.archived_at',
+      choices: ['exclude', 'include', 'only'],
+      default: 'exclude',
+      description: 'Whether to list those that are archived.',
+      test: (value, text) => `(${value}::text = 'include' OR ${archivedIs[text as Archived]})`,
+    },
+  },
+  keptTotal: ({ archived, ...others }) =>
+    Object.keys(others).length > 0
+      ? undefined
+      : `SELECT coalesce(sum(${countedIn[archived as Archived]}), 0)::bigint AS total FROM customer_counts
+         WHERE organization_id = $1`,
+  times: { created_at: 'c.created_at' },
 });
 
-const placeOf = (organizationId: string, id: string): Place => ({
+const placeOf = (organizationId: string, id: string, own: Buffer | undefined): Place => ({
   organizationId,
   table: 'customers',
   column: 'personal',
   row: id,
-  key: { kind: 'customer', customerId: id },
+  key: { kind: 'customer', customerId: id, own },
 });
 
 const toBytes = (personal: Personal): Buffer => Buffer.from(JSON.stringify(personal));
 
+/** Undefined where the customer has none. */
+const ownKeyOf = async (db: Db, id: string): Promise<Buffer | undefined> => {
+  const { rows } = await db.query<{ wrapped: Buffer }>(
+    'SELECT wrapped FROM customer_keys WHERE organization_id = $1 AND customer_id = $2',
+    [db.organizationId, id],
+  );
+  return rows[0]?.wrapped;
+};
+
 export const createCustomerStore = (vault: Vault) => {
   const opened = async (db: Db, stored: readonly StoredCustomer[]): Promise<Customer[]> => {
-    const sealed = stored.flatMap(({ id, personal }) =>
-      personal ? [{ place: placeOf(db.organizationId, id), sealed: personal }] : [],
+    const sealed = stored.flatMap(({ id, personal, wrapped }) =>
+      personal ? [{ place: placeOf(db.organizationId, id, wrapped ?? undefined), sealed: personal }] : [],
     );
     const clear = (await vault.openMany(db, sealed)).values();
-    return stored.map(({ id, external_id, name, personal, currency, time_zone, ...row }) => ({
-      id,
-      externalId: external_id,
-      currency,
-      timeZone: time_zone,
+    return stored.map((row) => ({
+      id: row.id,
+      externalId: row.external_id,
+      currency: row.currency,
+      timeZone: row.time_zone,
+      language: row.language,
+      paymentDays: row.payment_days,
+      invoicing: row.invoicing,
+      parentId: row.parent_id,
+      archivedAt: row.archived_at?.getTime(),
+      erasedAt: row.erased_at?.getTime(),
+      ownKey: row.wrapped ?? undefined,
       ...headFromRow(row),
-      personal: personal ? (JSON.parse((clear.next().value as Buffer).toString()) as Personal) : { name: name ?? '' },
+      personal: row.personal
+        ? (JSON.parse((clear.next().value as Buffer).toString()) as Personal)
+        : { name: row.name ?? erasedName },
     }));
   };
   const one = async (db: Db, stored: StoredCustomer | undefined): Promise<Customer | undefined> =>
@@ -101,12 +191,18 @@ export const createCustomerStore = (vault: Vault) => {
       now: Date,
     ): Promise<Customer | undefined> => {
       const id = newId('cus');
-      const personal = await vault.seal(db, placeOf(db.organizationId, id), toBytes(customer.personal));
+      const ownKey = await vault.newOwnKey(db, db.organizationId, id);
+      const personal = await vault.seal(db, placeOf(db.organizationId, id, ownKey), toBytes(customer.personal));
       const { rows } = await db.query<StoredCustomer>(
-        `INSERT INTO customers (id, organization_id, external_id, personal, currency, time_zone, metadata, version,
-           created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8) ON CONFLICT (organization_id, external_id) DO NOTHING
-         RETURNING ${customerColumns}`,
+        `WITH c AS (
+           INSERT INTO customers (id, organization_id, external_id, personal, currency, time_zone, language,
+             payment_days, invoicing, parent_id, metadata, version, created_at, updated_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12)
+           ON CONFLICT (organization_id, external_id) DO NOTHING RETURNING *
+         ), k AS (
+           ${insertOwnKeys('organization_id', 'id', '$13', 'c')} RETURNING wrapped
+         )
+         SELECT ${customerColumns}, k.wrapped FROM c, k`,
         [
           id,
           db.organizationId,
@@ -114,8 +210,13 @@ export const createCustomerStore = (vault: Vault) => {
           personal,
           customer.currency,
           customer.timeZone,
+          customer.language,
+          customer.paymentDays,
+          customer.invoicing,
+          customer.parentId,
           customer.metadata,
           now,
+          ownKey,
         ],
       );
       return one(db, rows[0]);
@@ -123,11 +224,15 @@ export const createCustomerStore = (vault: Vault) => {
     /** By id or external id; `lock` holds the row until the transaction ends. */
     customer: async (db: Db, idOrExternalId: string, lock?: 'lock'): Promise<Customer | undefined> => {
       const { rows } = await db.query<StoredCustomer>(
-        `SELECT ${customerColumns} FROM customers
-         WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2${lock ? ' FOR NO KEY UPDATE' : ''}`,
+        `SELECT ${customerColumns}, k.wrapped FROM ${withKeys}
+         WHERE c.organization_id = $1 AND c.${customerColumn(idOrExternalId)} = $2
+         ${lock ? 'FOR NO KEY UPDATE OF c' : ''}`,
         [db.organizationId, idOrExternalId],
       );
-      return one(db, rows[0]);
+      const [row] = rows;
+      // Who waited for the lock has the row as it is now, and its key as it was before, when there may have been none.
+      const isKeyMissing = row?.personal && row.wrapped === null && isUnderOwnKey(row.personal);
+      return one(db, isKeyMissing ? { ...row, wrapped: (await ownKeyOf(db, row.id)) ?? null } : row);
     },
     /** The id of a customer by its id or external id. */
     customerId: async (db: Db, idOrExternalId: string): Promise<string | undefined> => {
@@ -149,12 +254,23 @@ export const createCustomerStore = (vault: Vault) => {
     },
     /** By id or external id, without opening what is sealed. */
     payer: async (db: Db, idOrExternalId: string): Promise<Payer | undefined> => {
-      const { rows } = await db.query<Payer>(
-        `SELECT id, currency, time_zone AS "timeZone" FROM customers
-         WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
+      const { rows } = await db.query<PayerRow>(
+        `SELECT c.id, c.currency, c.time_zone, c.test_clock_id, k.now_at AS clock_now
+         FROM customers c LEFT JOIN test_clocks k ON k.id = c.test_clock_id
+         WHERE c.organization_id = $1 AND c.${customerColumn(idOrExternalId)} = $2`,
         [db.organizationId, idOrExternalId],
       );
-      return rows[0];
+      return rows[0] && payerFromRow(rows[0]);
+    },
+    /** Of one that has no subscription; resolves with whether it has none. */
+    attachToClock: async (db: Db, id: string, clockId: string, now: Date): Promise<boolean> => {
+      const { rowCount } = await db.query(
+        `UPDATE customers c SET test_clock_id = $3, version = version + 1, updated_at = $4
+         WHERE c.organization_id = $1 AND c.id = $2
+           AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.customer_id = c.id)`,
+        [db.organizationId, id, clockId, now],
+      );
+      return Boolean(rowCount);
     },
     /** Id and external id of a customer, by either, without opening what is sealed. */
     customerNames: async (db: Db, idOrExternalId: string): Promise<CustomerNames | undefined> => {
@@ -166,16 +282,55 @@ export const createCustomerStore = (vault: Vault) => {
     },
     changeCustomer: async (
       db: Db,
-      id: string,
-      { personal, currency, timeZone, metadata }: CustomerContent,
+      /** As it was read under its lock. */
+      { id, ownKey }: Pick<Customer, 'id' | 'ownKey'>,
+      { archivedAt, ...content }: CustomerState,
       now: Date,
     ): Promise<Customer> => {
-      const sealed = await vault.seal(db, placeOf(db.organizationId, id), toBytes(personal));
+      const key = ownKey ?? (await vault.newOwnKey(db, db.organizationId, id));
+      const sealed = await vault.seal(db, placeOf(db.organizationId, id, key), toBytes(content.personal));
       const { rows } = await db.query<StoredCustomer>(
-        `UPDATE customers SET name = NULL, personal = $3, metadata = $4, version = version + 1, updated_at = $5,
-           currency = $6, time_zone = $7
-         WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}`,
-        [db.organizationId, id, sealed, metadata, now, currency, timeZone],
+        `${ownKey === undefined ? `WITH keyed AS (${insertOwnKeys('$1', '$2', '$8')})` : ''}
+         UPDATE customers c SET name = NULL, personal = $3, metadata = $4, version = version + 1, updated_at = $5,
+           currency = $6, time_zone = $7, archived_at = $9, language = $10, payment_days = $11, invoicing = $12,
+           parent_id = $13
+         WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, $8::bytea AS wrapped`,
+        [
+          db.organizationId,
+          id,
+          sealed,
+          content.metadata,
+          now,
+          content.currency,
+          content.timeZone,
+          key,
+          archivedAt === undefined ? null : new Date(archivedAt),
+          content.language,
+          content.paymentDays,
+          content.invoicing,
+          content.parentId,
+        ],
+      );
+      return (await opened(db, rows))[0] as Customer;
+    },
+    /** Whether a subscription of it is pending or active. */
+    isSubscribed: async (db: Db, id: string, now: Date): Promise<boolean> => {
+      const { rowCount } = await db.query(
+        `SELECT 1 FROM subscriptions
+         WHERE organization_id = $1 AND customer_id = $2 AND (ended_at IS NULL OR ended_at > $3) LIMIT 1`,
+        [db.organizationId, id, now],
+      );
+      return rowCount === 1;
+    },
+    /** Ends the customer's key, with all that it sealed, and takes away what may be about a person beside it. */
+    eraseCustomer: async (db: Db, id: string, now: Date): Promise<Customer> => {
+      await emptyAnswers(db, id);
+      const { rows } = await db.query<StoredCustomer>(
+        `WITH shredded AS (${deleteOwnKey('$1', '$2')})
+         UPDATE customers c SET name = NULL, personal = NULL, metadata = '{}', version = version + 1, updated_at = $3,
+           erased_at = $3, archived_at = coalesce(archived_at, $3)
+         WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, NULL::bytea AS wrapped`,
+        [db.organizationId, id, now],
       );
       return (await opened(db, rows))[0] as Customer;
     },

@@ -15,6 +15,8 @@ export type EntitledSubscription = SubscriptionTime & {
   readonly customerId: string;
   /** Of the plan that holds now. */
   readonly planVersionId: string;
+  /** The hour by which it lives. */
+  readonly now: Instant;
   /** Neither to come nor over, nor in a pause in which usage is refused. */
   readonly isEntitled: boolean;
   /** Of the plan and of the add-ons beside it, by the codes of their features. */
@@ -29,7 +31,7 @@ type FeatureRow = {
 
 type VersionRow = { id: string; entitlements: unknown; features: FeatureRow[] | null };
 
-type Row = TermsRow & { id: string; customer_id: string; canceled_at: Date | null };
+type Row = TermsRow & { id: string; customer_id: string; canceled_at: Date | null; clock_now: Date | null };
 
 const meterFromRow = ({ meter }: FeatureRow): MeterVersion | null =>
   meter &&
@@ -53,7 +55,9 @@ const itemsOf = ({ id: versionId, entitlements, features }: VersionRow): Entitle
   });
 };
 
-const selectTerms = `SELECT s.id, s.customer_id, s.canceled_at, ${termsColumns} FROM subscriptions s`;
+const selectTerms = `SELECT s.id, s.customer_id, s.canceled_at, ${termsColumns},
+    (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) AS clock_now
+  FROM subscriptions s`;
 
 const selectVersions = `SELECT v.id, v.terms -> 'entitlements' AS entitlements,
     (SELECT json_agg(json_build_object('code', f.code, 'name', f.name, 'meter', CASE WHEN m.id IS NOT NULL THEN
@@ -64,19 +68,21 @@ const selectVersions = `SELECT v.id, v.terms -> 'entitlements' AS entitlements,
      WHERE p.plan_version_id = v.id) AS features
   FROM plan_versions v WHERE v.organization_id = $1 AND v.id = ANY ($2)`;
 
-/** What each is entitled to at an instant. */
+/** What each is entitled to at an instant, or by the hour of its test clock. */
 const entitledAt = async (db: Db, rows: readonly Row[], nowMs: Instant): Promise<EntitledSubscription[]> => {
   const held = rows.map((row) => {
     const terms = termsFromRow(row);
-    const state = subscriptionStateAt({ ...terms, canceledAt: row.canceled_at?.getTime() ?? null }, nowMs);
-    return { row, terms, state, now: termsNow(terms, nowMs) };
+    const hour = row.clock_now?.getTime() ?? nowMs;
+    const state = subscriptionStateAt({ ...terms, canceledAt: row.canceled_at?.getTime() ?? null }, hour);
+    return { row, terms, state, hour, now: termsNow(terms, hour) };
   });
   const ids = new Set(
     held.flatMap(({ now }) => [now.planVersionId, ...[...now.addOns.values()].map((one) => one.planVersionId)]),
   );
   const { rows: versions } = await db.query<VersionRow>(selectVersions, [db.organizationId, [...ids]]);
   const items = new Map(versions.map((version) => [version.id, itemsOf(version)]));
-  return held.map(({ row, terms, state, now }) => ({
+  return held.map(({ row, terms, state, hour, now }) => ({
+    now: hour,
     id: row.id,
     customerId: row.customer_id,
     planVersionId: now.planVersionId,

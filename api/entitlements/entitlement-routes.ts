@@ -1,4 +1,5 @@
 /** What subscriptions and customers are entitled to, and what of it was used. */
+import type { World } from '#schemas/api-key.ts';
 import { limitToJson } from '#schemas/entitlement.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
 import { CustomerEntitlements, SubscriptionEntitlements } from '#schemas/http/entitlements.ts';
@@ -18,7 +19,7 @@ import { type Metered, measureUse } from './measure-use.ts';
 import type { Entitled } from './with-add-ons.ts';
 
 export type EntitlementPorts = {
-  readonly customers: Pick<CustomerStore, 'customerNames'>;
+  readonly customers: Pick<CustomerStore, 'customerNames' | 'payer'>;
   readonly entitled: EntitledStore;
   readonly readUsage: ReadUsage;
   readonly readWatermark: ReadWatermark;
@@ -87,6 +88,9 @@ export const entitlementRoutes = (
       readUsage.quantities({ organizationId, watermark, customers: usageNames(id, externalId), meters, period });
     return measureUse({ quantities }, subscriptions, now);
   };
+  /** That of its test clock, which only customers of a sandbox have. */
+  const hourOfCustomer = async (db: Db, id: string, world: World, hourMs: Instant): Promise<Instant> =>
+    world === 'test' ? ((await customers.payer(db, id))?.clock?.now ?? hourMs) : hourMs;
   get(
     {
       ...common,
@@ -102,7 +106,7 @@ export const entitlementRoutes = (
       const subscription = found(await entitled.entitledSubscription(db, params.id, nowMs), 'SUBSCRIPTION_NOT_FOUND');
       const customer = found(await customers.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
       const running = subscription.isEntitled ? [subscription] : [];
-      const metered = await measured(db, customer, running, watermark, nowMs);
+      const metered = await measured(db, customer, running, watermark, subscription.now);
       return {
         subscription_id: subscription.id,
         customer_id: subscription.customerId,
@@ -122,9 +126,10 @@ export const entitlementRoutes = (
       answers: { 200: CustomerEntitlements },
       failures: ['CUSTOMER_NOT_FOUND'],
     },
-    async ({ db, params, nowMs }) => {
+    async ({ db, params, caller, nowMs: hourMs }) => {
       const watermark = await readWatermark(db);
       const customer = found(await customers.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
+      const nowMs = await hourOfCustomer(db, customer.id, caller.world, hourMs);
       const running = await entitled.runningSubscriptions(db, customer.id, nowMs);
       const metered = await measured(db, customer, running, watermark, nowMs);
       return {

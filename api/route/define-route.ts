@@ -19,7 +19,7 @@ import { type FailureCode, FailureError, failures, toProblem } from '#schemas/fa
 import { type Withhold, withholding } from '#schemas/http/withheld.ts';
 import { nameWorld } from '#schemas/name-world.ts';
 import type { RateClass } from '#schemas/rate-tiers.ts';
-import type { Answer, AnswerStore } from './answers.postgres.ts';
+import type { Answer, AnswerStore, PersonalOf } from './answers.postgres.ts';
 import type { Cursors } from './cursors.ts';
 import { fingerprintOf, idempotencyKeyOf } from './idempotency-key.ts';
 import type { List, ListPage, ListQuery } from './lists.ts';
@@ -133,6 +133,8 @@ export type Done = {
   readonly location?: string;
   /** Each becomes an entry of the audit log. */
   readonly changes: readonly ObjectChange[];
+  /** The customer whose personal fields the body holds: the answer is kept under its key. */
+  readonly personalOf?: PersonalOf;
 };
 
 type WriteContext<P, B> = Context<P, Record<string, never>, B> & {
@@ -188,12 +190,13 @@ const previewQuery = Type.Object(
   { additionalProperties: false },
 );
 
-const toAnswer = ({ status = 200, body, location }: Done): Answer => {
+const toAnswer = ({ status = 200, body, location, personalOf }: Done): Answer => {
   const etag = etagOf(body);
   return {
     status,
     headers: { ...(etag ? { etag } : {}), ...(location ? { location } : {}) },
     body: status === 204 ? Buffer.alloc(0) : Buffer.from(JSON.stringify(body)),
+    ...(personalOf ? { personalOf } : {}),
   };
 };
 

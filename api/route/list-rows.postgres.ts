@@ -25,9 +25,17 @@ const matching = ({ list, organizationId, conditions }: ListPage, fixed: Readonl
   return { values, parameter, where: tests.join(' AND ') };
 };
 
+type Count = { readonly sql: string; readonly values: readonly string[] };
+
 /** The count is a statement of its own in front, so that it can't see the aliases of the page by mistake. */
-const countStatement = ({ countFrom, from }: List['definition'], where: string): string =>
-  `SELECT count(*) AS total FROM ${countFrom ?? from} WHERE ${where}`;
+const countOf = ({ list, conditions, organizationId }: ListPage, isFixed: boolean, all: Count): Count => {
+  const { countFrom, from, keptTotal } = list.definition;
+  const filters = Object.fromEntries(conditions.map(({ name, value }) => [name, value]));
+  const kept = isFixed ? undefined : keptTotal?.(filters);
+  return kept === undefined
+    ? { sql: `SELECT count(*) AS total FROM ${countFrom ?? from} WHERE ${all.sql}`, values: all.values }
+    : { sql: kept, values: [organizationId] };
+};
 
 type Marked = { readonly list_value: string; readonly list_id: string; readonly list_total: bigint };
 
@@ -50,15 +58,14 @@ export const listRows = async <R extends QueryResultRow>(
   const { columns, from, id } = page.list.definition;
   const { column, type, descending } = page.sort;
   const { values, parameter, where } = matching(page, fixed);
-  const counted = [...values];
-  const count = countStatement(page.list.definition, where);
+  const count = countOf(page, Object.keys(fixed).length > 0, { sql: where, values: [...values] });
   const behind = page.after
     ? ` AND (${column}, ${id}) ${descending ? '<' : '>'}
        (${parameter(page.after.value)}::${type}, ${parameter(page.after.id)})`
     : '';
   const direction = descending ? 'DESC' : 'ASC';
   const { rows: found } = await db.query<R & Marked>(
-    `WITH counted AS (${count})
+    `WITH counted AS (${count.sql})
      SELECT ${columns}, ${exactText[type](column)} AS list_value, ${id} AS list_id,
        (SELECT total FROM counted) AS list_total
      FROM ${from} WHERE ${where}${behind} ORDER BY ${column} ${direction}, ${id} ${direction} LIMIT ${page.limit + 1}`,
@@ -68,7 +75,8 @@ export const listRows = async <R extends QueryResultRow>(
   const end = found.length > page.limit ? shown.at(-1) : undefined;
   // Where no row came, no count came with it: without a cursor there are none, behind one there may be some before.
   const total =
-    found[0]?.list_total ?? (page.after ? (await db.query<{ total: bigint }>(count, counted)).rows[0]?.total : 0n);
+    found[0]?.list_total ??
+    (page.after ? (await db.query<{ total: bigint }>(count.sql, count.values)).rows[0]?.total : 0n);
   return {
     rows: shown.map(({ list_value, list_id, list_total, ...row }) => row as unknown as R),
     total: Number(total),

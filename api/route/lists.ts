@@ -30,6 +30,8 @@ export type Sort = { readonly column: string; readonly type: 'timestamptz' | 'te
 export type Filter = {
   readonly column: string;
   readonly choices?: readonly string[];
+  /** One of the choices, which holds where nothing is said. */
+  readonly default?: string;
   readonly description?: string;
   /**
    * Instead of `column = value`: the SQL of the condition, from the SQL of the value and from the value itself. `$1` is
@@ -60,6 +62,11 @@ export type ListDefinition = {
   readonly from: string;
   /** What is counted, where `from` joins more than conditions look at; with the same aliases. */
   readonly countFrom?: string;
+  /**
+   * SQL of how many there are, which is kept somewhere, for a query with these filters alone; undefined where nothing
+   * keeps it and rows are counted. `$1` is the organization.
+   */
+  readonly keptTotal?: (filters: Readonly<Record<string, string>>) => string | undefined;
   readonly organization: string;
   /** Unique; breaks the ties of a sort, in the same direction. */
   readonly id: string;
@@ -77,6 +84,7 @@ export type ListDefinition = {
 type Problem = Omit<Fault, 'field'>;
 type Parameter = {
   readonly schema: TSchema;
+  readonly default?: string | undefined;
   /** What goes to the database, or what is wrong. */
   readonly read: (text: string) => string | Problem;
   readonly test: (value: string, text: string) => string;
@@ -110,6 +118,8 @@ export type List = {
 type Condition = {
   readonly name: string;
   readonly value: string;
+  /** Of the list, and not of the caller. */
+  readonly isDefault?: true;
   readonly test: (value: string, text: string) => string;
 };
 
@@ -143,9 +153,21 @@ const filterShape = new RegExp(filterPattern, 'u');
 
 const equals = (column: string) => (value: string) => `${column} = ${value}`;
 
-const filterParameter = ({ column, choices, description, test = equals(column) }: Filter): Parameter => ({
+const filterParameter = ({
+  column,
+  choices,
+  default: choice,
+  description,
+  test = equals(column),
+}: Filter): Parameter => ({
+  default: choice,
   schema: choices
-    ? Type.Unsafe<string>({ type: 'string', enum: [...choices], ...(description ? { description } : {}) })
+    ? Type.Unsafe<string>({
+        type: 'string',
+        enum: [...choices],
+        ...(choice === undefined ? {} : { default: choice }),
+        ...(description ? { description } : {}),
+      })
     : Type.String({ pattern: filterPattern, ...(description ? { description } : {}) }),
   read: (text) => {
     if (choices)
@@ -244,9 +266,12 @@ const readSort = (list: List, text: string, faults: Fault[]): ListPage['sort'] |
 const readConditions = (list: List, texts: ReadonlyMap<string, string>, faults: Fault[]): Condition[] =>
   [...list.parameters].flatMap(([name, parameter]) => {
     const text = texts.get(name);
-    const value = text === undefined ? undefined : parameter.read(text);
-    if (typeof value === 'string') return [{ name, value, test: parameter.test }];
-    if (value) faults.push({ field: name, ...value });
+    const { test, default: choice } = parameter;
+    if (text === undefined)
+      return choice === undefined ? [] : [{ name, value: choice, test, isDefault: true as const }];
+    const value = parameter.read(text);
+    if (typeof value === 'string') return [{ name, value, test }];
+    faults.push({ field: name, ...value });
     return [];
   });
 
@@ -264,7 +289,7 @@ const readPage = (
   const sort = readSort(list, sortText, faults);
   const conditions = readConditions(list, texts, faults);
   // What the values mean and not how they were written: the same instant in another zone is the same filter.
-  const filters = conditions.map(({ name, value }) => [name, value]);
+  const filters = conditions.flatMap(({ name, value, isDefault }) => (isDefault ? [] : [[name, value]]));
   const scope = JSON.stringify([list.definition.name, organizationId, sortText, filters, path]);
   const after = cursors.read(scope, texts.get('cursor') ?? '');
   // Where a filter or the sort is at fault, a right cursor can't be told from a wrong one.

@@ -108,10 +108,8 @@ export const updated = <S extends Shown>(
   objectType: string,
   before: S,
   after: S,
-  lasting = (of: S): unknown => of,
+  { lasting = (of: S): unknown => of, action = `${objectType}.updated` } = {},
 ): Done => ({
   body: after,
-  changes: [
-    { action: `${objectType}.updated`, objectType, objectId: after.id, before: lasting(before), after: lasting(after) },
-  ],
+  changes: [{ action, objectType, objectId: after.id, before: lasting(before), after: lasting(after) }],
 });

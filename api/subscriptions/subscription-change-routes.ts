@@ -29,7 +29,7 @@ import { decidePause, decideResumption } from './pause-subscription.ts';
 import { previewChange, versionsOf } from './preview-change.ts';
 import type { LedgerChanges, SubscriptionChangeStore } from './subscription-changes.postgres.ts';
 import { lastingJson, ledgerJson, subscriptionJson } from './subscription-json.ts';
-import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
+import { hourOf, type Subscription, type SubscriptionStore } from './subscriptions.postgres.ts';
 import { decideUndo } from './undo-change.ts';
 
 export type SubscriptionChangePorts = {
@@ -134,14 +134,14 @@ export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: Subscr
       },
       async ({ db, params, body, nowMs, matchVersion }) => {
         const before = await locked(ports, db, params.id, matchVersion);
-        const now = changedNow(before, nowMs);
+        const now = changedNow(before, hourOf(before, nowMs));
         const decided = await decide(ports, db, before, body as Static<B>, now);
         return applied(ports, db, before, route.action, decided, now);
       },
       route.canPreview
         ? async ({ db, params, body, nowMs }) => {
             const subscription = found(await ports.subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
-            const now = changedNow(subscription, nowMs);
+            const now = changedNow(subscription, hourOf(subscription, nowMs));
             const decided = await decide(ports, db, subscription, body as Static<B>, now);
             return previewed(ports, db, subscription, decided, now);
           }

@@ -185,7 +185,9 @@ export const subscriptionChangeStore = {
       await db.query(insertChanges, [db.organizationId, subscriptionId, now, JSON.stringify(changeRows(added))]);
     const first = added.length > 0 ? new Date(Math.min(...added.map(({ effectiveAt }) => effectiveAt))) : null;
     await db.query(
-      `UPDATE subscriptions SET has_changes = true, next_due_at = least(next_due_at, $3), version = version + 1,
+      `UPDATE subscriptions SET has_changes = true,
+         next_due_at = CASE WHEN test_clock_id IS NULL THEN least(next_due_at, $3) END,
+         clocked_due_at = CASE WHEN test_clock_id IS NOT NULL THEN least(clocked_due_at, $3) END, version = version + 1,
          trial_end_action = CASE WHEN $4 THEN 'activate' ELSE trial_end_action END, updated_at = $5
        WHERE organization_id = $1 AND id = $2`,
       [db.organizationId, subscriptionId, first, trialActivates, now],

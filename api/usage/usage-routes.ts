@@ -20,7 +20,7 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
-import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
+import { hourOf, type Subscription, type SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { limitsOf } from './limits.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
 import {
@@ -244,10 +244,11 @@ const subscriptionUsageRoute = (
     },
     async ({ db, params, query, nowMs }) => {
       const subscription = found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
-      const current = currentPeriod(subscription, nowMs);
+      const now = hourOf(subscription, nowMs);
+      const current = currentPeriod(subscription, now);
       const { period, watermark } = readUsageSpan(query, current, await readWatermark(db));
       const customer = found(await store.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
-      const { planVersionId, span } = planOver(subscription, period, nowMs);
+      const { planVersionId, span } = planOver(subscription, period, now);
       const meters = await catalog.pinnedMeters(db, planVersionId);
       const priced = await catalog.chargesOf(db, planVersionId);
       const charges = (priced?.charges ?? []).flatMap((json) => {

@@ -93,7 +93,14 @@ export const issueOneShard = async (ports: IssuePorts): Promise<number | undefin
     const groups = await ports.invoiceGroups(shard);
     return await ports.commit(
       shard,
-      (state) => issueInvoices(shard, { lines, groups }, state, ports.nowMs(shard.organizationId), ports.newInvoiceId),
+      (state) =>
+        issueInvoices(
+          shard,
+          { lines, groups },
+          state,
+          shard.clockNow ?? ports.nowMs(shard.organizationId),
+          ports.newInvoiceId,
+        ),
       elapsedMs,
     );
   } catch (error) {

@@ -68,7 +68,7 @@ export type ClosingState = {
   readonly sinceCompletedSeconds: number | null;
 };
 
-// The newest one stands at the end of an index for each organization; those of a day are enough, as an alarm waits less.
+// A few steps in an index for each organization, however many rows there are.
 const closingState = `
 WITH due AS (
   SELECT o.id, least(
@@ -83,7 +83,8 @@ WITH due AS (
 )
 SELECT count(*)::integer AS organizations,
   (count(*) FILTER (WHERE due_at <= clock_timestamp()))::integer AS due_organizations,
-  coalesce(greatest(0, max(extract(epoch FROM clock_timestamp() - due_at - grace))), 0)::double precision AS late_seconds,
+  coalesce(greatest(0, max(extract(epoch FROM clock_timestamp() - due_at - grace))), 0)::double precision
+    AS late_seconds,
   extract(epoch FROM clock_timestamp() - max(completed_at))::double precision AS since_completed_seconds
 FROM due`;
 

@@ -2,6 +2,7 @@
  * The HTTP floor that every process stands on: request ids, problem details, health, metrics, bounded bodies and times.
  * It knows no resource; the routes of a process are added by its app factory.
  */
+import assert from 'node:assert/strict';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify, {
@@ -22,8 +23,9 @@ import { parts, UnavailableError } from '../stores/retry.ts';
 import { type Cors, corsHeaders, isFromPage, varyByOrigin } from './cors.ts';
 import { faultOfHeaders, floorHeaders } from './headers.ts';
 import { answerClientError, createServer, defaultBounds, type ServerBounds, urlOf } from './http-server.ts';
+import { compileLate } from './late-validators.ts';
 import { addMethods } from './methods.ts';
-import { faultOptions, validationFaults } from './validation-faults.ts';
+import { validationFaults, validatorOptions } from './validation-faults.ts';
 
 export const apiVersion = '2026-11-20';
 
@@ -43,6 +45,8 @@ export type HttpOptions = {
   readonly bounds?: ServerBounds;
   /** Without it no web page can read an answer. */
   readonly cors?: Cors | undefined;
+  /** False where no route has a schema: Ajv, a quarter of the start of such a process, is not loaded then. */
+  readonly validates?: boolean;
 };
 
 const healthCheckMs = 2_000;
@@ -210,12 +214,14 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 512, ignoreTrailingSlash: false },
     ajv: {
-      customOptions: {
-        allErrors: true,
-        coerceTypes: false,
-        removeAdditional: false,
-        useDefaults: true,
-        ...faultOptions,
+      customOptions: validatorOptions,
+      onCreate: compileLate,
+    },
+    schemaController: {
+      compilersFactory: {
+        ...(options.validates === false && { buildValidator: () => assert.fail('this app has a schema after all') }),
+        // Fastify would load its own. Answers are written by JSON.stringify; their schemas are for the document alone.
+        buildSerializer: () => assert.fail('no route gives Fastify the schema of an answer'),
       },
     },
     genReqId: (raw: IncomingMessage) => {

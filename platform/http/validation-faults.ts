@@ -28,8 +28,15 @@ const codeOfKeyword = (keyword: string): string =>
 /** Annotations of our schemas, which judge nothing: the form of a text, and of the names of an object, in words. */
 const annotations = ['x-expected', 'x-expected-names'] as const;
 
-/** What Ajv must be told, so that its faults hold the schema that refused. */
-export const faultOptions = { verbose: true, keywords: [...annotations] };
+/** What Ajv is told: nothing is coerced or taken away, and a fault holds the schema that refused. */
+export const validatorOptions = {
+  allErrors: true,
+  coerceTypes: false,
+  removeAdditional: false,
+  useDefaults: true,
+  verbose: true,
+  keywords: [...annotations],
+};
 
 /** An answer must not be much larger than its request: of more faults the first are told. */
 const faultsMax = 100;

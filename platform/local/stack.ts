@@ -39,7 +39,7 @@ type StackProcess = {
 
 export type Stack = {
   readonly home: string;
-  /** Empty without services, like `ingestUrl`. */
+  /** Empty where the API is not started, as `ingestUrl` is without a gateway. */
   readonly apiUrl: string;
   readonly ingestUrl: string;
   readonly apiKey: string;
@@ -60,8 +60,8 @@ export type StackOptions = {
   /** Absolute path of the home folder. */
   readonly home: string;
   readonly log: Log;
-  /** False for the servers and their migrations only. */
-  readonly services?: boolean;
+  /** Those that are started, all where nothing is said; none for the servers and their migrations only. */
+  readonly services?: readonly ProcessName[];
   /**
    * Added to the environment of the service of that name, and asked before each of its starts: a crash test aims at one
    * process, once.
@@ -167,6 +167,7 @@ const startServices = async (
   options: StackOptions,
   config: Config,
   environment: NodeJS.ProcessEnv,
+  names: readonly ProcessName[],
 ) => {
   const failure = new AbortController();
   const signal = AbortSignal.any([running.signal, failure.signal]);
@@ -195,10 +196,10 @@ const startServices = async (
       failure.abort();
     }
   };
-  await Promise.all(processNames.map(startOne));
+  await Promise.all(names.map(startOne));
   // Started side by side, yet added so that a stop ends the first group first; and added in any case, to be stopped
   // with the rest.
-  for (const names of stopGroups.toReversed()) running.add(names.flatMap((name) => started.get(name) ?? []));
+  for (const group of stopGroups.toReversed()) running.add(group.flatMap((name) => started.get(name) ?? []));
   if (firstFault !== undefined) throw firstFault;
   const urlOf = (name: ProcessName) => started.get(name)?.url ?? '';
   return { apiUrl: urlOf('api'), ingestUrl: urlOf('gateway') };
@@ -217,8 +218,8 @@ const startMissingServers = async (running: RunningStack, options: StackOptions)
 };
 
 export const startStack = async (options: StackOptions): Promise<Stack> => {
-  const { environment, home, log, services = true } = options;
-  const config = await readStackConfig(environment, services);
+  const { environment, home, log, services = processNames } = options;
+  const config = await readStackConfig(environment, services.length > 0);
   const lock = lockHome(home);
   const running = new RunningStack(options);
   const end = async () => {
@@ -261,7 +262,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
       MILLRACE_DATABASE_PASSWORD: databasePassword,
     };
     let addresses = { apiUrl: '', ingestUrl: '' };
-    if (services) {
+    if (services.length > 0) {
       const begin = performance.now();
       await runOnce({
         home,
@@ -271,7 +272,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
         signal: running.signal,
       });
       log.info(`bootstrap: the organization and its key are there, ${Math.round(performance.now() - begin)} ms`);
-      addresses = await startServices(running, options, config, childEnvironment);
+      addresses = await startServices(running, options, config, childEnvironment, services);
     }
     running.signal.throwIfAborted();
     const { apiUrl, ingestUrl } = addresses;

@@ -1,11 +1,16 @@
 /**
  * Encryption at rest, the pure part: AES-256-GCM under keys in three layers. A master key, from the environment or a
- * file, wraps the data keys of the organizations; from a data key a key per customer and per purpose is derived; only
- * derived keys seal values. A dump of the database holds sealed values and wrapped keys, and is useless without the
- * master key.
+ * file, wraps the data keys of the organizations; from a data key a key per purpose is derived, and only derived keys
+ * seal values. One purpose is to wrap the keys of customers: each has a random key of its own for what is personal of
+ * it, so that all of that ends with that key, wherever it was copied to. A dump of the database holds sealed values and
+ * wrapped keys, and is useless without the master key.
  *
- *   sealed value      1 byte format, 4 bytes version of the data key, 12 bytes IV, ciphertext, 16 bytes tag
- *   wrapped data key  1 byte format,                                  12 bytes IV, ciphertext, 16 bytes tag
+ *   sealed value           1 byte format (1), 4 bytes version of the data key, 12 bytes IV, ciphertext, 16 bytes tag
+ *   under a customer's key 1 byte format (2),                                  12 bytes IV, ciphertext, 16 bytes tag
+ *   wrapped data key       1 byte format (1),                                  12 bytes IV, ciphertext, 16 bytes tag
+ *
+ * The wrapped key of a customer is a sealed value. Before customers had keys of their own, theirs were derived from the
+ * data key too; what was sealed so still opens, until it is written anew.
  *
  * IVs are random, so one key must seal no more than 2^32 values (NIST SP 800-38D, 8.3). The busiest one seals the
  * answers of an organization: 1,000 of them a second take 50 days to get there, and `npm run rotate-keys --
@@ -24,8 +29,10 @@ const tagBytes = 16;
 export const ivBytes = 12;
 
 const formatByte = 1;
+const ownKeyFormatByte = 2;
 const valueHeaderBytes = 5;
 const wrapHeader = Buffer.of(formatByte);
+const ownKeyHeader = Buffer.of(ownKeyFormatByte);
 
 /** Each part behind its length in 4 bytes, so that no two lists of parts give the same bytes. */
 export const lengthPrefixed = (parts: readonly string[]): Buffer => {
@@ -49,10 +56,16 @@ export const sealWith = (key: KeyObject, header: Buffer, place: Buffer, plaintex
 };
 
 /** The plaintext of what `sealWith` made; throws `SealBrokenError`. */
-export const openWith = (key: KeyObject, headerBytes: number, place: Buffer, sealed: Buffer): Buffer => {
+export const openWith = (
+  key: KeyObject,
+  headerBytes: number,
+  place: Buffer,
+  sealed: Buffer,
+  format = formatByte,
+): Buffer => {
   const textAt = headerBytes + ivBytes;
   const tagAt = sealed.length - tagBytes;
-  if (tagAt < textAt || sealed[0] !== formatByte)
+  if (tagAt < textAt || sealed[0] !== format)
     throw new SealBrokenError('not a sealed value of a format that is known here');
   const decipher = createDecipheriv(algorithm, key, sealed.subarray(headerBytes, textAt), { authTagLength: tagBytes });
   decipher.setAAD(Buffer.concat([sealed.subarray(0, headerBytes), place]));
@@ -99,9 +112,19 @@ export const keyVersionOf = (sealed: Buffer): number => {
   return sealed.readUInt32BE(1);
 };
 
-/** What a derived key is for. */
+/** Whether a value says that the own key of a customer seals it. It is not known to be true until the value opens. */
+export const isUnderOwnKey = (sealed: Buffer): boolean => sealed[0] === ownKeyFormatByte;
+
+export const sealUnderOwnKey = (key: KeyObject, place: SealedPlace, plaintext: Buffer, iv: Buffer): Buffer =>
+  sealWith(key, ownKeyHeader, placeBytes(place), plaintext, iv);
+
+export const openUnderOwnKey = (key: KeyObject, place: SealedPlace, sealed: Buffer): Buffer =>
+  openWith(key, ownKeyHeader.length, placeBytes(place), sealed, ownKeyFormatByte);
+
+/** What a derived key is for. `customer` is from before customers had keys of their own, which `customer_key` seals. */
 export type KeyUse =
   | { readonly kind: 'customer'; readonly customerId: string }
+  | { readonly kind: 'customer_key' }
   | { readonly kind: 'secret' }
   | { readonly kind: 'answer' };
 

@@ -5,7 +5,8 @@
  * needed
  * 2. on demand, each organization gets a new data key, which the processes see within a minute
  * 3. values in clear, from before there was encryption, are sealed
- * 4. values under an older data key are sealed under the newest one
+ * 4. values under an older data key are sealed under the newest one, the own keys of customers among them; what is of a
+ * customer and still under a key that was derived is sealed under a new key of its own, which is written with it
  * 5. data keys that were replaced and seal nothing any more are deleted
  *
  * Every statement is complete in itself and changes a row only if it still holds what was read. So a rotation may be
@@ -20,6 +21,7 @@ import { lockAccounted } from '../audit/stored-digest.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Postgres, Queryable } from '../stores/postgres.ts';
 import { ivBytes, unwrapDataKey, wrapDataKey } from './encryption.ts';
+import { insertOwnKeys } from './own-keys.ts';
 import { createVault, type MasterKeys, masterKeyOf, type Place, type Vault } from './vault.ts';
 
 type RotatedColumn = {
@@ -87,14 +89,32 @@ const rewrapAll = async (db: Queryable, masterKeys: MasterKeys): Promise<{ dataK
 
 type SealedRow = { readonly row: string; readonly customer: string | null };
 
-const placeOf = ({ table, column, kind }: SealedColumn, organizationId: string, { row, customer }: SealedRow): Place =>
+const placeOf = (
+  { table, column, kind }: SealedColumn,
+  organizationId: string,
+  { row, customer }: SealedRow,
+  own?: Buffer,
+): Place =>
   ({
     organizationId,
     table,
     column,
     row,
-    key: kind === 'customer' ? { kind, customerId: customer } : { kind },
+    key: kind === 'customer' ? { kind, customerId: customer, own } : { kind },
   }) as Place;
+
+/** New keys of the customers of the rows, where customers' keys seal the column. */
+const newOwnKeys = async (
+  { db, vault }: Rotation,
+  { kind }: SealedColumn,
+  rows: readonly (SealedRow & { readonly organization_id: string })[],
+): Promise<Buffer[]> => {
+  const keys: Buffer[] = [];
+  if (kind !== 'customer') return keys;
+  for (const { organization_id: organizationId, customer } of rows)
+    keys.push(await vault.newOwnKey(db, organizationId, customer as string));
+  return keys;
+};
 
 const customerColumn = ({ customer }: SealedColumn): string => (customer ? `t.${customer}` : 'NULL');
 
@@ -104,29 +124,58 @@ const selectClear = (column: SealedColumn): string =>
    FROM ${column.table} t
    WHERE t.${column.column} IS NULL AND t.${column.clear} IS NOT NULL ORDER BY t.organization_id, t.${column.row}
    LIMIT ${batchRowsMax}`;
+/**
+ * The update of a batch, with the new keys of its rows: a row that was not changed after all, as someone else wrote it
+ * meanwhile, gets none.
+ */
+const withOwnKeys = ({ kind, row, customer }: SealedColumn, update: string, rows: string, keys: string): string =>
+  kind !== 'customer'
+    ? `${update} RETURNING t.${row} AS row, t.organization_id`
+    : `WITH changed AS (${update} RETURNING t.${row} AS row, t.${customer} AS customer, t.organization_id), keyed AS (
+       ${insertOwnKeys(
+         'c.organization_id',
+         'c.customer',
+         'k.wrapped',
+         `changed c JOIN unnest(${rows}, ${keys}) AS k (row, wrapped) ON k.row = c.row`,
+       )}
+     )
+     SELECT row, organization_id FROM changed`;
 const updateClear = (column: SealedColumn): string =>
-  `UPDATE ${column.table} t SET ${column.column} = n.sealed, ${column.clear} = NULL
-   FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) AS n (organization_id, row, clear, sealed)
-   WHERE t.organization_id = n.organization_id AND t.${column.row} = n.row AND t.${column.clear} = n.clear
-     AND t.${column.column} IS NULL
-   RETURNING t.${column.row} AS row, t.organization_id`;
+  withOwnKeys(
+    column,
+    `UPDATE ${column.table} t SET ${column.column} = n.sealed, ${column.clear} = NULL
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) AS n (organization_id, row, clear, sealed)
+     WHERE t.organization_id = n.organization_id AND t.${column.row} = n.row AND t.${column.clear} = n.clear
+       AND t.${column.column} IS NULL`,
+    '$2::text[]',
+    '$5::bytea[]',
+  );
 
-/** The version stands in bytes 2 to 5 (encryption.ts). An answer that is still to come is empty. */
-const isOlder = (column: SealedColumn, organization: string, version: string): string =>
-  `t.organization_id = ${organization} AND octet_length(t.${column.column}) > 5
-     AND substring(t.${column.column} FROM 2 FOR 4) <> int4send(${version})`;
+/** Of a value that a key of the organization seals. */
+const isOrganizations = (column: string): string => `substring(t.${column} FROM 1 FOR 1) = '\\x01'`;
+/**
+ * The version stands in bytes 2 to 5 (encryption.ts). An answer that is still to come is empty. What a derived key of a
+ * customer seals is older whatever its version: a key of its own is to seal it.
+ */
+const isOlder = ({ column, kind }: SealedColumn, organization: string, version: string): string =>
+  `t.organization_id = ${organization} AND octet_length(t.${column}) > 5 AND ${isOrganizations(column)}
+     AND (${kind === 'customer'} OR substring(t.${column} FROM 2 FOR 4) <> int4send(${version}))`;
 const selectOlder = (column: SealedColumn): string =>
-  `SELECT t.${column.row} AS row, ${customerColumn(column)} AS customer, t.${column.column} AS sealed
+  `SELECT t.organization_id, t.${column.row} AS row, ${customerColumn(column)} AS customer, t.${column.column} AS sealed
    FROM ${column.table} t
    WHERE ${isOlder(column, '$1', '$2::integer')} AND t.${column.row} > $3 ORDER BY t.${column.row}
    LIMIT ${batchRowsMax}`;
 // The range keeps it, too, from reading the whole organization for each batch.
 const updateOlder = (column: SealedColumn): string =>
-  `UPDATE ${column.table} t SET ${column.column} = n.next
-   FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS n (row, sealed, next)
-   WHERE t.organization_id = $1 AND t.${column.row} > $5 AND t.${column.row} <= $6 AND t.${column.row} = n.row
-     AND t.${column.column} = n.sealed
-   RETURNING t.${column.row} AS row, t.organization_id`;
+  withOwnKeys(
+    column,
+    `UPDATE ${column.table} t SET ${column.column} = n.next
+     FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS n (row, sealed, next)
+     WHERE t.organization_id = $1 AND t.${column.row} > $5 AND t.${column.row} <= $6 AND t.${column.row} = n.row
+       AND t.${column.column} = n.sealed`,
+    '$2::text[]',
+    '$7::bytea[]',
+  );
 const newestVersions =
   'SELECT organization_id, max(version) AS version FROM data_keys GROUP BY organization_id ORDER BY organization_id';
 const countOlder = (column: SealedColumn): string =>
@@ -138,7 +187,8 @@ const replacedKeys = (condition: string): string =>
      WHERE n.organization_id = d.organization_id AND n.version > d.version${condition})`;
 const sealsNothing = ({ table, column }: SealedColumn): string =>
   `NOT EXISTS (SELECT 1 FROM ${table} t
-     WHERE t.organization_id = d.organization_id AND substring(t.${column} FROM 2 FOR 4) = int4send(d.version))`;
+     WHERE t.organization_id = d.organization_id AND ${isOrganizations(column)}
+       AND substring(t.${column} FROM 2 FOR 4) = int4send(d.version))`;
 const deleteUnused = (columns: readonly SealedColumn[]): string =>
   [
     'DELETE FROM',
@@ -193,15 +243,22 @@ const sealClear = async (rotation: Rotation, column: SealedColumn): Promise<numb
     signal?.throwIfAborted();
     const { rows } = await db.query<SealedRow & { organization_id: string; clear: string }>(selectClear(column));
     if (rows.length === 0) return count;
+    const keys = await newOwnKeys(rotation, column, rows);
     const sealed = await vault.sealMany(
       db,
-      rows.map((row) => ({
-        place: placeOf(column, row.organization_id, row),
+      rows.map((row, index) => ({
+        place: placeOf(column, row.organization_id, row, keys[index]),
         plaintext: Buffer.from(JSON.stringify({ [name]: row.clear })),
       })),
     );
     const ofRows = (field: 'organization_id' | 'row' | 'clear') => rows.map((row) => row[field]);
-    const values = [ofRows('organization_id'), ofRows('row'), ofRows('clear'), sealed];
+    const values = [
+      ofRows('organization_id'),
+      ofRows('row'),
+      ofRows('clear'),
+      sealed,
+      ...(keys.length > 0 ? [keys] : []),
+    ];
     count += await updateAudited(rotation, column, ofRows('row'), updateClear(column), values);
   }
 };
@@ -216,7 +273,7 @@ const reseal = async (
   let count = 0;
   for (let after = ''; ; ) {
     signal?.throwIfAborted();
-    const { rows } = await db.query<SealedRow & { sealed: Buffer }>(selectOlder(column), [
+    const { rows } = await db.query<SealedRow & { organization_id: string; sealed: Buffer }>(selectOlder(column), [
       organizationId,
       version,
       after,
@@ -225,9 +282,13 @@ const reseal = async (
     if (!last) return count;
     const values = rows.map((row) => ({ place: placeOf(column, organizationId, row), sealed: row.sealed }));
     const opened = await vault.openMany(db, values);
+    const keys = await newOwnKeys(rotation, column, rows);
     const next = await vault.sealMany(
       db,
-      values.map(({ place }, index) => ({ place, plaintext: opened[index] as Buffer })),
+      rows.map((row, index) => ({
+        place: placeOf(column, organizationId, row, keys[index]),
+        plaintext: opened[index] as Buffer,
+      })),
     );
     const ids = rows.map(({ row }) => row);
     const given = values.map(({ sealed }) => sealed);
@@ -238,6 +299,7 @@ const reseal = async (
       next,
       after,
       last.row,
+      ...(keys.length > 0 ? [keys] : []),
     ]);
     after = last.row;
   }

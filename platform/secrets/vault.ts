@@ -1,6 +1,7 @@
 /**
  * Seals and opens values of an organization: keeps its data keys in PostgreSQL, wrapped by a master key, and the
- * unwrapped ones in memory.
+ * unwrapped ones in memory. The own keys of customers are given with each value and kept nowhere in memory: they open
+ * nothing any more once their rows are gone.
  *
  * What a transaction has written may still be rolled back, and with it the very key that a value was sealed under. So:
  * - the key to seal with is remembered only once it was read as the work of an earlier transaction, which has thereby
@@ -9,21 +10,24 @@
  * rolled back does no harm.
  */
 import assert from 'node:assert/strict';
-import { type KeyObject, randomBytes as systemRandomBytes } from 'node:crypto';
+import { createSecretKey, type KeyObject, randomBytes as systemRandomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { sealedColumns } from '#schemas/sealed-columns.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Queryable } from '../stores/postgres.ts';
 import {
   deriveKey,
+  isUnderOwnKey,
   ivBytes,
   type KeyUse,
   keyVersionOf,
   type MasterKey,
   masterKeyFrom,
   newDataKey,
+  openUnderOwnKey,
   openValue,
   SealBrokenError,
+  sealUnderOwnKey,
   sealValue,
   unwrapDataKey,
   wrapDataKey,
@@ -33,12 +37,19 @@ type ColumnOf<C> = C extends { readonly table: infer T; readonly column: infer N
   ? { readonly table: T; readonly column: N }
   : never;
 
-/** Where a value stands, and which key of the organization seals it. */
+/**
+ * Of the organization for a purpose, or of a customer: `own` is its key as `customer_keys` has it, where it has one.
+ */
+type PlaceKey =
+  | Exclude<KeyUse, { readonly kind: 'customer' }>
+  | { readonly kind: 'customer'; readonly customerId: string; readonly own: Buffer | undefined };
+
+/** Where a value stands, and which key seals it. */
 export type Place = ColumnOf<(typeof sealedColumns)[keyof typeof sealedColumns]> & {
   readonly organizationId: string;
   /** The id of the row. */
   readonly row: string;
-  readonly key: KeyUse;
+  readonly key: PlaceKey;
 };
 
 export type MasterKeys = {
@@ -79,6 +90,15 @@ export const masterKeyOf = (keys: MasterKeys, id: string): MasterKey => {
 const newestFreshMs = 60_000;
 const organizationsMax = 2_000;
 const derivedKeysMax = 20_000;
+const ownKeyBytes = 32;
+
+const placeOfOwnKey = (organizationId: string, customerId: string): Place => ({
+  organizationId,
+  table: 'customer_keys',
+  column: 'wrapped',
+  row: customerId,
+  key: { kind: 'customer_key' },
+});
 
 type KeyRow = { readonly master_key_id: string; readonly wrapped: Buffer };
 type NewestRow = KeyRow & { readonly version: number; readonly settled: boolean };
@@ -97,7 +117,8 @@ const selectVersion = 'SELECT master_key_id, wrapped FROM find_data_key($1, $2)'
 export type Vault = {
   /**
    * `db` must be able to read and write the organization's data keys; its first one is made in the transaction of `db`,
-   * if it has one. That transaction holds up others that want to make the first key too: see `prepare`.
+   * if it has one. That transaction holds up others that want to make the first key too: see `prepare`. What is of a
+   * customer is sealed by its own key, which must be given.
    */
   readonly seal: (db: Queryable, place: Place, plaintext: Buffer) => Promise<Buffer>;
   /**
@@ -113,6 +134,8 @@ export type Vault = {
     db: Queryable,
     values: readonly { readonly place: Place; readonly sealed: Buffer }[],
   ) => Promise<Buffer[]>;
+  /** A new key for what is personal of a customer, as `customer_keys` is to keep it. */
+  readonly newOwnKey: (db: Queryable, organizationId: string, customerId: string) => Promise<Buffer>;
   /**
    * Has the key for `seal` ready. Called before a transaction, it makes the first key in one of its own, for which
    * nobody waits long.
@@ -194,7 +217,7 @@ export const createVault = (options: {
   const sealUnder = (dataKey: DataKey, place: Place, plaintext: Buffer): Buffer =>
     sealValue(keyFor(dataKey, place.key), dataKey.version, place, plaintext, randomBytes(ivBytes));
 
-  const open: Vault['open'] = async (db, place, sealed) => {
+  const openOrganizations: Vault['open'] = async (db, place, sealed) => {
     const version = keyVersionOf(sealed);
     const id = versionId(place.organizationId, version);
     const known = versions.get(id);
@@ -217,20 +240,40 @@ export const createVault = (options: {
     return openValue(keyFor(dataKey, place.key), place, sealed);
   };
 
-  return {
-    seal: async (db, place, plaintext) => sealUnder(await newestKey(db, place.organizationId), place, plaintext),
-    open,
-    sealMany: async (db, values) => {
-      const keys = new Map<string, DataKey>();
-      const sealed: Buffer[] = [];
-      for (const { place, plaintext } of values) {
-        // Asked for once each, also where it may not be remembered.
-        const dataKey = keys.get(place.organizationId) ?? (await newestKey(db, place.organizationId));
-        keys.set(place.organizationId, dataKey);
-        sealed.push(sealUnder(dataKey, place, plaintext));
+  const ownKey = async (db: Queryable, { organizationId, key }: Place): Promise<KeyObject> => {
+    if (key.kind !== 'customer' || key.own === undefined) throw new SealBrokenError('the key of the customer is gone');
+    return createSecretKey(await openOrganizations(db, placeOfOwnKey(organizationId, key.customerId), key.own));
+  };
+
+  const open: Vault['open'] = async (db, place, sealed) =>
+    isUnderOwnKey(sealed)
+      ? openUnderOwnKey(await ownKey(db, place), place, sealed)
+      : openOrganizations(db, place, sealed);
+
+  const sealMany: Vault['sealMany'] = async (db, values) => {
+    const keys = new Map<string, DataKey>();
+    const sealed: Buffer[] = [];
+    for (const { place, plaintext } of values) {
+      if (place.key.kind === 'customer') {
+        sealed.push(sealUnderOwnKey(await ownKey(db, place), place, plaintext, randomBytes(ivBytes)));
+        continue;
       }
-      return sealed;
-    },
+      // Asked for once each, also where it may not be remembered.
+      const dataKey = keys.get(place.organizationId) ?? (await newestKey(db, place.organizationId));
+      keys.set(place.organizationId, dataKey);
+      sealed.push(sealUnder(dataKey, place, plaintext));
+    }
+    return sealed;
+  };
+
+  const seal: Vault['seal'] = async (db, place, plaintext) => (await sealMany(db, [{ place, plaintext }]))[0] as Buffer;
+
+  return {
+    seal,
+    open,
+    sealMany,
+    newOwnKey: (db, organizationId, customerId) =>
+      seal(db, placeOfOwnKey(organizationId, customerId), randomBytes(ownKeyBytes)),
     openMany: async (db, values) => {
       const opened: Buffer[] = [];
       // One after the other: the first one reads the key that the others then find.

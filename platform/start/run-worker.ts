@@ -11,6 +11,7 @@
  * last the tracer, so that all that was done is told.
  */
 import assert from 'node:assert/strict';
+import { setPriority } from 'node:os';
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Redis } from 'ioredis';
 import { type Config, loadConfig, secretsOf } from '../config/config.ts';
@@ -20,11 +21,9 @@ import { serverBoundsOf } from '../http/http-server.ts';
 import { createLog, type Log } from '../process/log.ts';
 import { createMetrics, type Metrics, observePool } from '../process/metrics.ts';
 import { createTracer, type Tracer } from '../process/tracing.ts';
-import { clickHouseAnswers, connectClickHouse } from '../stores/clickhouse.ts';
-import { connectNats, type Nats } from '../stores/nats.ts';
+import type { Nats } from '../stores/nats.ts';
 import { listenTo } from '../stores/notices.ts';
 import { connectPostgres, type Postgres } from '../stores/postgres.ts';
-import { connectRedis, redisAnswers } from '../stores/redis.ts';
 import { type JobLoop, type JobLoopOptions, startJobLoop } from '../work/job-loop.ts';
 import { orExit, runProcess } from './lifecycle.ts';
 
@@ -61,32 +60,49 @@ export type Work = {
 };
 
 export type WorkerOptions<Name extends ProcessName> = Pick<Limits, Needs<Name> & keyof Limits> & {
+  /** How far it stands back for others on its machine that somebody waits for, from 0 to 19. */
+  readonly niceness?: number;
   /** What a fault of a loop is called, in the metrics and in the log. */
   readonly fault?: { readonly help: string; readonly message: string };
 };
 
+const connectToClickHouse = async (config: Config, limits: Limits['clickhouse']) => {
+  const { clickHouseAnswers, connectClickHouse } = await import('../stores/clickhouse.ts');
+  const client = connectClickHouse(config.clickhouseUrl, limits);
+  return { client, answers: () => clickHouseAnswers(client) };
+};
+
+const connectToRedis = async (config: Config, { commandTimeoutMs }: Limits['redis'], log: Log) => {
+  const { connectRedis, redisAnswers } = await import('../stores/redis.ts');
+  const client = connectRedis(config.redisUrl, commandTimeoutMs, log);
+  await client.connect().catch((error: Error) => log.warn({ err: error }, 'starting without Redis'));
+  return { client, answers: () => redisAnswers(client) };
+};
+
+/** A client that the process has no use for is not even loaded: that of Redis alone takes 50 ms of CPU. */
 const connect = async (name: ProcessName, config: Config, log: Log, limits: Partial<Limits>) => {
   const needs: readonly string[] = processes[name].needs;
-  const nats = needs.includes('nats') ? await connectNats(config.natsUrl, name, log) : undefined;
-  const clickhouse = limits.clickhouse && connectClickHouse(config.clickhouseUrl, limits.clickhouse);
-  const redis = limits.redis && connectRedis(config.redisUrl, limits.redis.commandTimeoutMs, log);
-  await redis?.connect().catch((error: Error) => log.warn({ err: error }, 'starting without Redis'));
+  const nats = needs.includes('nats')
+    ? await (await import('../stores/nats.ts')).connectNats(config.natsUrl, name, log)
+    : undefined;
+  const clickhouse = limits.clickhouse && (await connectToClickHouse(config, limits.clickhouse));
+  const redis = limits.redis && (await connectToRedis(config, limits.redis, log));
   const postgres = needs.includes('postgres')
     ? connectPostgres(config.databaseUrl, { poolMax: config.databasePoolMax, log, ...limits.postgres })
     : undefined;
   const health: HttpOptions['health'] = [
     ...(nats ? [{ name: 'nats', required: true, check: nats.answers }] : []),
-    ...(clickhouse ? [{ name: 'clickhouse', required: true, check: () => clickHouseAnswers(clickhouse) }] : []),
+    ...(clickhouse ? [{ name: 'clickhouse', required: true, check: clickhouse.answers }] : []),
     // It may be lost at any moment.
-    ...(redis ? [{ name: 'redis', required: false, check: () => redisAnswers(redis) }] : []),
+    ...(redis ? [{ name: 'redis', required: false, check: redis.answers }] : []),
     ...(postgres ? [{ name: 'postgres', required: true, check: postgres.answers }] : []),
   ];
   return {
-    connections: { nats, clickhouse, redis, postgres },
+    connections: { nats, clickhouse: clickhouse?.client, redis: redis?.client, postgres },
     health,
     close: async () => {
-      redis?.disconnect();
-      await Promise.all([nats?.close(), clickhouse?.close(), postgres?.close()]);
+      redis?.client.disconnect();
+      await Promise.all([nats?.close(), clickhouse?.client.close(), postgres?.close()]);
     },
   };
 };
@@ -104,7 +120,9 @@ export const runWorker = async <Name extends ProcessName>(
     ),
   );
   const log = createLog(name, config.logLevel, secretsOf(config));
-  const { fault } = options;
+  const { fault, niceness } = options;
+  // Threads that are made later are as nice as the one that makes them.
+  if (niceness !== undefined) setPriority(niceness);
   await runProcess(log, config.shutdownMsMax, async () => {
     const metrics = createMetrics();
     const faults = fault && metrics.counter(`millrace_${name}_faults_total`, fault.help);
@@ -129,7 +147,7 @@ export const runWorker = async <Name extends ProcessName>(
     });
     const listening = Object.keys(wakes).length > 0 ? listenTo(config.databaseUrl, wakes, log) : undefined;
     const bounds = serverBoundsOf(config, log);
-    const app = createHttpApp({ log, metrics, bodyBytesMax: 1024, bounds, health });
+    const app = createHttpApp({ log, metrics, bodyBytesMax: 1024, bounds, health, validates: false });
     const url = await listen(app, config.host, config[portSetting]);
     return {
       url,

@@ -34,7 +34,7 @@ const types: pg.CustomTypesConfig = {
 
 const silent = new Logger(() => () => {});
 
-/** Makes the tables of the queue, or brings them up to date, as the owner. Once `grantQueue` has run they can be used. */
+/** Makes the tables of the queue, or brings them up to date, as the owner. `grantQueue` has them used. */
 export const installQueue = (ownerUrl: string): Promise<void> =>
   runMigrations({ connectionString: ownerUrl, schema, maxPoolSize: 1, logger: silent });
 
@@ -157,8 +157,8 @@ export const startQueue = (options: QueueOptions): { readonly stop: () => Promis
         concurrency: lanes,
         pollInterval: pollMs,
         noHandleSignals: true,
-        // Without it a job is completed by a promise that nobody waits for: where PostgreSQL is away at that moment, its
-        // rejection would end this process, and a stop would not wait for it.
+        // Without it a job is completed by a promise that nobody waits for: where PostgreSQL is away at that moment,
+        // its rejection would end this process, and a stop would not wait for it.
         preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
         logger,
       });

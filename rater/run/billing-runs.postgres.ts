@@ -19,7 +19,14 @@ import { leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
 import { billingChannels, type RunKind, runEnded, type Shard } from '#schemas/billing-run.ts';
 import { monthNameOf } from '#schemas/period.ts';
 import type { RatingFailureCode } from '#schemas/rating-failure.ts';
-import { type CutState, type FreshPeriod, freshPeriodsDue, freshPeriodsOfMonth, ofScope } from './cut-time.postgres.ts';
+import {
+  type CutState,
+  type FreshPeriod,
+  freshPeriodsDue,
+  freshPeriodsOfMonth,
+  ofScope,
+  withoutClock,
+} from './cut-time.postgres.ts';
 import { type QueuedRun, type RatePorts, WorkerEndedError } from './rate-period.ts';
 import { giveUpRating, saveRated } from './save-rated.postgres.ts';
 
@@ -31,6 +38,7 @@ type RunRow = {
   period_start: Date | null;
   due_until: Date | null;
   arrears_until: Date | null;
+  test_clock_id: string | null;
   subscriptions_max: number | null;
   customer_id: string | null;
   subscription_id: string | null;
@@ -92,7 +100,9 @@ const monthOfRun = (run: RunRow): string => monthNameOf(run.period_start?.getTim
 
 const writeCutStates = async (client: Queryable, states: readonly CutState[]): Promise<void> => {
   await client.query(
-    `UPDATE subscriptions s SET cut_until = n.cut_until, next_due_at = n.next_due_at
+    `UPDATE subscriptions s SET cut_until = n.cut_until,
+       next_due_at = CASE WHEN s.test_clock_id IS NULL THEN n.next_due_at END,
+       clocked_due_at = CASE WHEN s.test_clock_id IS NOT NULL THEN n.next_due_at END
      FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS n (id, cut_until, next_due_at)
      WHERE s.id = n.id`,
     [
@@ -111,7 +121,7 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
   const { organization_id: organizationId, customer_id: customerId, subscription_id: subscriptionId } = run;
   if (run.due_until === null || run.arrears_until === null) {
     const until = run.created_at.getTime();
-    const whose = ofScope(customerId, subscriptionId);
+    const whose = withoutClock(ofScope(customerId, subscriptionId));
     const asked = { month: monthOfRun(run), until };
     await writePeriods(
       client,
@@ -121,7 +131,8 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
     return;
   }
   const [dueUntil, arrearsUntil] = [run.due_until.getTime(), run.arrears_until.getTime()];
-  const asked = { dueUntil, arrearsUntil, customerId, subscriptionId, subscriptionsMax: run.subscriptions_max };
+  const { subscriptions_max: subscriptionsMax, test_clock_id: testClockId } = run;
+  const asked = { dueUntil, arrearsUntil, customerId, subscriptionId, subscriptionsMax, testClockId };
   const { periods, states } = await freshPeriodsDue(client, organizationId, asked);
   await writePeriods(client, run, periods);
   await writeCutStates(client, states);
@@ -181,14 +192,15 @@ SELECT (SELECT count(*) FROM inserted)::integer AS shards`;
 
 const ofRun = `p.organization_id = $3 AND ($4::text IS NULL OR p.billing_month = $4)
   AND ($5::timestamptz IS NULL OR p.due_at <= $5) AND ($6::text IS NULL OR p.customer_id = $6)
-  AND ($7::text IS NULL OR p.subscription_id = $7)`;
+  AND ($7::text IS NULL OR p.subscription_id = $7) AND c.test_clock_id IS NOT DISTINCT FROM $8`;
 
 // Both counts come from one statement, so from one moment: what another run issues meanwhile is in exactly one of them.
 // Of a run of what is due, what was billed before is none of its own.
 const insertShards = `${shardsOf(`billing_periods p
     JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
   WHERE ${ofRun} AND p.state = 'open'`)}, (
-  SELECT count(*) FROM billing_periods p WHERE $4::text IS NOT NULL AND ${ofRun} AND p.state = 'billed'
+  SELECT count(*) FROM billing_periods p JOIN customers c ON c.id = p.customer_id
+  WHERE $4::text IS NOT NULL AND ${ofRun} AND p.state = 'billed'
 )::integer AS issued`;
 
 const insertDryShards = `${shardsOf(`(SELECT *, span_end AS due_at FROM rating_run_periods) p
@@ -203,7 +215,7 @@ const cutShards = async (
 ): Promise<{ shards: number; issued: number }> => {
   type Counted = { shards: number; issued: number };
   const month = run.due_until === null ? monthOfRun(run) : null;
-  const of = [run.organization_id, month, run.due_until, run.customer_id, run.subscription_id];
+  const of = [run.organization_id, month, run.due_until, run.customer_id, run.subscription_id, run.test_clock_id];
   const isDry = run.kind === 'dry_rating';
   const counted = isDry
     ? await client.query<Counted>(insertDryShards, [run.id, shardSize])
@@ -236,7 +248,7 @@ const queuedRun = (row: RunRow): QueuedRun => ({
 });
 
 const runColumns =
-  'r.id, r.organization_id, r.kind, r.period_start, r.due_until, r.arrears_until, r.subscriptions_max, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
+  'r.id, r.organization_id, r.kind, r.period_start, r.due_until, r.arrears_until, r.test_clock_id, r.subscriptions_max, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
 
 const runJobs: JobTable = { name: 'billing_runs', key: ['id'], openStates: ['queued'], changedAt: 'updated_at' };
 

@@ -32,17 +32,21 @@ export const ofCustomers = (customerIds: readonly string[], planId: string | nul
   parameters: [customerIds, planId],
 });
 
-/** Everybody who is to be looked at until an instant, those first who wait the longest. */
-const whoIsDue = (
-  dueUntil: Instant,
-  customerId: string | null,
-  subscriptionId: string | null,
-  subscriptionsMax: number | null,
-): Whose => ({
-  condition: `s.next_due_at <= $2 AND ($3::text IS NULL OR s.customer_id = $3) AND ($4::text IS NULL OR s.id = $4)
-  ORDER BY s.next_due_at, s.id LIMIT $5`,
-  parameters: [new Date(dueUntil), customerId, subscriptionId, subscriptionsMax],
+/** The same of those alone who live by the hour of all: a run bills nobody who lives by a test clock. */
+export const withoutClock = ({ condition, parameters }: Whose): Whose => ({
+  condition: `${condition} AND s.test_clock_id IS NULL`,
+  parameters,
 });
+
+/** Everybody who is to be looked at until an instant, those first who wait the longest. */
+const whoIsDue = ({ dueUntil, customerId, subscriptionId, subscriptionsMax, testClockId }: DueToCut): Whose => {
+  const column = testClockId === null ? 'next_due_at' : 'clocked_due_at';
+  return {
+    condition: `s.${column} <= $2 AND ($3::text IS NULL OR s.customer_id = $3) AND ($4::text IS NULL OR s.id = $4)
+  AND ${testClockId === null ? '$5::text IS NULL' : 's.test_clock_id = $5'} ORDER BY s.${column}, s.id LIMIT $6`,
+    parameters: [new Date(dueUntil), customerId, subscriptionId, testClockId, subscriptionsMax],
+  };
+};
 
 type SubscriptionRow = TermsRow & {
   id: string;
@@ -285,6 +289,8 @@ export type DueToCut = {
   readonly subscriptionId: string | null;
   /** Null is everybody. */
   readonly subscriptionsMax: number | null;
+  /** Whose hour it is; null is that of all. */
+  readonly testClockId: string | null;
 };
 
 /** Until when a subscription is cut, and when it is to be looked at again. */
@@ -320,9 +326,8 @@ export const freshPeriodsDue = async (
   organizationId: string,
   asked: DueToCut,
 ): Promise<{ periods: FreshPeriod[]; states: CutState[] }> => {
-  const { dueUntil, customerId, subscriptionId, subscriptionsMax } = asked;
-  const whose = whoIsDue(dueUntil, customerId, subscriptionId, subscriptionsMax);
-  const subscribed = await lockedTerms(client, organizationId, whose);
+  const { dueUntil } = asked;
+  const subscribed = await lockedTerms(client, organizationId, whoIsDue(asked));
   const schedulesOf = await readSchedules(client, organizationId, subscribed);
   const afterOf = ({ cutUntil, terms }: SubscribedTerms): Instant => cutUntil ?? terms.startedAt - 1;
   const written = await writtenParts(

@@ -126,14 +126,14 @@ export const Due = Type.Object(
         due: count('Those that are to be looked at by now, counted up to 10,000.'),
         next_due_at: nullableInstant('When the first one is, or was, to be looked at.'),
       },
-      closed,
+      { ...closed, title: 'DueSubscriptions' },
     ),
     billing_periods: Type.Object(
       {
         open: count('Those that fell due, are written down and not billed, counted up to 10,000.'),
         oldest_due_at: nullableInstant('When the oldest of all that are not billed falls due, or did.'),
       },
-      closed,
+      { ...closed, title: 'DueBillingPeriods' },
     ),
     is_running: Type.Boolean({ description: 'Whether a billing run of the scheduler is under way.' }),
     next_run_at: nullableInstant('When the scheduler starts its next one; null while one runs, or nobody closes.'),

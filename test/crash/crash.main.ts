@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util';
 import { onStopSignals } from '#platform/local/signals.ts';
 import { startTestServers, type TestServers } from '../support/pipeline.ts';
+import { closingPoints, runClosingRound, startClosingRig } from './closing.ts';
 import { type RoundResult, runRound } from './round.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 import { type Row, tableOf } from './table.ts';
@@ -28,19 +29,23 @@ const numberOf = (name: string, text: string): number => {
 
 const seconds = (ms: number): string => (ms / 1000).toFixed(1);
 
-const attempt = async (scenario: Scenario, seed: number, servers: TestServers): Promise<RoundResult | undefined> => {
+const attempt = async (
+  { name }: { readonly name: string },
+  seed: number,
+  round: () => Promise<RoundResult>,
+): Promise<RoundResult | undefined> => {
   const begin = performance.now();
   try {
-    const result = await runRound(scenario, seed, servers);
+    const result = await round();
     const { accepted, stored, lost, doubled, recoveredMs, faults, deaths } = result;
     print(
-      `${scenario.name}, seed ${seed}: ${accepted} accepted, ${stored} stored, ${lost.length} lost, ${doubled.length} doubled, ${deaths} deaths, ` +
+      `${name}, seed ${seed}: ${accepted} accepted, ${stored} stored, ${lost.length} lost, ${doubled.length} doubled, ${deaths} deaths, ` +
         `recovered in ${seconds(recoveredMs)} s, round of ${seconds(performance.now() - begin)} s`,
     );
     for (const fault of faults) print(`  ${fault}`);
     return result;
   } catch (error) {
-    print(`${scenario.name}, seed ${seed}: could not be judged: ${(error as Error).stack}`);
+    print(`${name}, seed ${seed}: could not be judged: ${(error as Error).stack}`);
     return undefined;
   }
 };
@@ -61,7 +66,9 @@ const wake = async ({ servers }: TestServers): Promise<void> => {
 const { values } = parseArgs({ options });
 const wanted = values.only.split(',');
 const chosen = scenarios.filter(({ name, inCi }) => wanted.some((part) => name.includes(part)) && (inCi || !values.ci));
-if (chosen.length === 0) throw new Error(`no scenario is called ${values.only}; --list tells them all`);
+const closing = values.ci ? [] : closingPoints.filter((name) => wanted.some((part) => name.includes(part)));
+if (chosen.length + closing.length === 0)
+  throw new Error(`no scenario is called ${values.only}; --list tells them all`);
 const firstSeed = numberOf('seed', values.seed);
 const seeds = Array.from({ length: values.ci ? 1 : numberOf('seeds', values.seeds) }, (_, index) => firstSeed + index);
 
@@ -84,7 +91,7 @@ const checkSelf = async (): Promise<void> => {
 };
 
 if (values.list) {
-  for (const { name } of chosen) process.stdout.write(`${name}\n`);
+  for (const { name } of [...chosen, ...closing.map((name) => ({ name }))]) process.stdout.write(`${name}\n`);
 } else if (values['self-check']) {
   await checkSelf();
 } else {
@@ -95,10 +102,22 @@ if (values.list) {
     for (const scenario of chosen) {
       const results: (RoundResult | undefined)[] = [];
       for (const seed of seeds) {
-        results.push(await attempt(scenario, seed, servers));
+        results.push(await attempt(scenario, seed, () => runRound(scenario, seed, servers)));
         await wake(servers);
       }
       rows.push({ name: scenario.name, results });
+    }
+    if (closing.length > 0) {
+      const rig = await startClosingRig(servers);
+      try {
+        for (const name of closing) {
+          const results: (RoundResult | undefined)[] = [];
+          for (const seed of seeds) results.push(await attempt({ name }, seed, () => runClosingRound(rig, name, seed)));
+          rows.push({ name, results });
+        }
+      } finally {
+        await rig.stop();
+      }
     }
   } finally {
     await servers.stop();

@@ -187,7 +187,7 @@ export const runRound = async (
   { lie }: RoundOptions = {},
 ): Promise<RoundResult> => {
   const proxy = await startProxy(scenario, servers);
-  const pipeline = await startPipeline(servers.urls, settings, arm(scenario, seed, proxy));
+  const pipeline = await startPipeline(servers.urls, settings, { extraOf: arm(scenario, seed, proxy) });
   try {
     await makeLlmPro(pipeline, customers, lastMonth().start);
     const client = createCrashClient(pipeline.stack.ingestUrl, pipeline.key);

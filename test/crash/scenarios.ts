@@ -74,10 +74,10 @@ const scenario = (name: string, fault: Fault, losesClaims = emptiesRedis(fault))
 });
 
 /**
- * Those of the relay have a test of their own (`test/integration/amendments.delivery.test.ts`): the load amends
- * nothing.
+ * Those of the relay have a test of their own (`test/integration/amendments.delivery.test.ts`), as the load amends
+ * nothing, and those of a close rounds of their own (`closing.ts`).
  */
-const ofTheLoad = failPointNames.filter((point) => !point.startsWith('relay.'));
+const ofTheLoad = failPointNames.filter((point) => /^(?:gateway|sink|checker)\./.test(point));
 
 export const scenarios: readonly Scenario[] = [
   ...ofTheLoad.map((point) => scenario(point, { kind: 'fail_point', point, ...passesOf(point) })),

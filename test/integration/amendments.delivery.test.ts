@@ -2,6 +2,7 @@
  * [I2] An amendment that is answered holds, whatever dies between its commit and the store; and it holds once, however
  * often its message goes out.
  */
+
 import { fork } from 'node:child_process';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
@@ -12,6 +13,7 @@ import { type FailPointName, failPointNames } from '#platform/process/fail-point
 import { loginUrl } from '#platform/stores/postgres.ts';
 import { amendmentMessage, keyDigest } from '#schemas/amendment.ts';
 import { subjectOf } from '#schemas/usage-stream.ts';
+import { parts } from '../support/parts.ts';
 import {
   databasePassword,
   lastMonth,
@@ -33,12 +35,19 @@ const atMs = month.end - 3_600_000;
 
 beforeAll(async () => {
   own = await startTestServers();
-  pipeline = await startPipeline(own.urls, {}, (service): NodeJS.ProcessEnv => {
-    if (service !== 'relay' || aim === undefined) return {};
-    const environment = { MILLRACE_FAIL_POINT: `${aim}:1` };
-    aim = undefined;
-    return environment;
-  });
+  pipeline = await startPipeline(
+    own.urls,
+    {},
+    {
+      services: parts.amendedUsage,
+      extraOf: (service): NodeJS.ProcessEnv => {
+        if (service !== 'relay' || aim === undefined) return {};
+        const environment = { MILLRACE_FAIL_POINT: `${aim}:1` };
+        aim = undefined;
+        return environment;
+      },
+    },
+  );
   await pipeline.api('POST', '/v1/meters', {
     code: 'tokens',
     name: 'Tokens',

@@ -1,5 +1,7 @@
 /** [I2] [I8] [I12] Corrections: events that are made void or replaced, from the request to the invoice. */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { addTenant, unique } from '../support/tenants.ts';
 
@@ -8,7 +10,7 @@ let pipeline: Pipeline;
 const month = lastMonth();
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.amendedUsage });
 
   await pipeline.api('POST', '/v1/meters', {
     code: 'tokens',

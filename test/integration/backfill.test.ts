@@ -2,6 +2,7 @@
  * Events of the past and receipts, over HTTP on the real servers: who may send them, what is stored, and what a receipt
  * is worth.
  */
+
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { pino } from 'pino';
@@ -14,6 +15,7 @@ import { openDeadLetters } from '../../ingest/sink/dead-letters.nats.ts';
 import { createDeadLetter, createPublish } from '../../ingest/stream/usage-stream.nats.ts';
 import { startGatewayByHand } from '../support/gateways.ts';
 import { llmRequest } from '../support/llm-pro.ts';
+import { parts } from '../support/parts.ts';
 import { call, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { firstTenant, type Hosts, makeKey } from '../support/tenants.ts';
 import { exampleEvent, toMessage, toRow } from '../support/usage-rows.ts';
@@ -27,7 +29,7 @@ const secrets = {
   MILLRACE_MASTER_KEY: Buffer.alloc(32, 5).toString('base64'),
 };
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), secrets);
+  pipeline = await startPipeline(inject('serverUrls'), secrets, { services: parts.usage });
   clickhouse = connectClickHouse(pipeline.clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 2 });
   const { api } = await firstTenant(pipeline);
   plain = await makeKey(pipeline, api, { scopes: ['write:events'] });

@@ -1,9 +1,11 @@
 /** From accepted events to issued invoices: once, in order, for ever. */
+
 import { createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { verifyChain } from '../../invoicer/invoices/invoice-hash.ts';
 import { invoiceChain } from '../support/invoice-chain.ts';
 import { llmProPlan, llmRequest, makeLlmPro } from '../support/llm-pro.ts';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { storeByHand } from '../support/stored.ts';
 
@@ -14,7 +16,11 @@ const customers = Array.from({ length: 30 }, (_, index) => `customer-${index}`);
 
 beforeAll(async () => {
   // Small shards, so that a run has several of them.
-  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_RATER_SHARD_SIZE: '7' });
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    { MILLRACE_RATER_SHARD_SIZE: '7', MILLRACE_RATER_WORKERS: '2' },
+    { services: parts.billedUsage },
+  );
   await makeLlmPro(pipeline, customers, month.start);
   const events = customers.flatMap((customer, index) =>
     Array.from({ length: index + 1 }, (_, n) =>

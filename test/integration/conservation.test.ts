@@ -1,4 +1,5 @@
 /** What was answered is what is stored, hour by hour: `GET /v1/reconciliation` over gateways and sinks that die. */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -10,6 +11,7 @@ import { createWriteCounts } from '../../ingest/gateway/ingest-counts.postgres.t
 import { startGatewayByHand } from '../support/gateways.ts';
 import { llmRequest } from '../support/llm-pro.ts';
 import { startLoad } from '../support/load.ts';
+import { parts } from '../support/parts.ts';
 import { call, databasePassword, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { shortLeases } from '../support/quick.ts';
 import { addTenant, firstTenant, makeKey, type Tenant } from '../support/tenants.ts';
@@ -21,9 +23,12 @@ const atMs = Date.now();
 
 beforeAll(async () => {
   // The first sink dies between its third insert and the acknowledgement.
-  pipeline = await startPipeline(inject('serverUrls'), shortLeases, (service) => {
-    if (service === 'sink') sinkLives += 1;
-    return service === 'sink' && sinkLives === 1 ? { MILLRACE_FAIL_POINT: 'sink.after_insert:3' } : {};
+  pipeline = await startPipeline(inject('serverUrls'), shortLeases, {
+    services: parts.usage,
+    extraOf: (service) => {
+      if (service === 'sink') sinkLives += 1;
+      return service === 'sink' && sinkLives === 1 ? { MILLRACE_FAIL_POINT: 'sink.after_insert:3' } : {};
+    },
   });
   tenant = await firstTenant(pipeline);
 });

@@ -1,13 +1,15 @@
 /** Prices by a cost book: from the price list that is uploaded to the lines of invoices. */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { at, begin, billMonth, end } from '../support/billed-month.ts';
+import { parts } from '../support/parts.ts';
 import { type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
 const { api, explained, invoiceOf, made, makeUser, refused, verified } = billMonth(() => pipeline);
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   await made('/v1/meters', {
     code: 'tokens',
     name: 'Tokens',

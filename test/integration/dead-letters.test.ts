@@ -1,4 +1,5 @@
 /** What the sink put aside: seen, looked into, and given back, by the command as an operator runs it. */
+
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
@@ -12,6 +13,7 @@ import { deadLetterStreamOf, sinkConsumer, subjectOf } from '#schemas/usage-stre
 import { createDeadLetter } from '../../ingest/stream/usage-stream.nats.ts';
 import { type HandStarted, sharedSecrets, startGatewayByHand } from '../support/gateways.ts';
 import { llmRequest } from '../support/llm-pro.ts';
+import { parts } from '../support/parts.ts';
 import { call, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { compileCache } from '../support/quick.ts';
 import { countStored, untilAllStored } from '../support/stored.ts';
@@ -24,7 +26,7 @@ const unreadStream = () => `${pipeline.streamName}_UNREAD`;
 const atMs = Date.now();
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), sharedSecrets);
+  pipeline = await startPipeline(inject('serverUrls'), sharedSecrets, { services: parts.usage });
   gateway = await startGatewayByHand(pipeline, inject('serverUrls'), { MILLRACE_STREAM: unreadStream() });
   connection = await connect({ servers: inject('serverUrls').nats.replace('nats://', '') });
   nats = await connectNats(inject('serverUrls').nats, 'test', pino({ level: 'silent' }));

@@ -24,6 +24,8 @@ import {
   vaultWith,
 } from '../support/sealed-database.ts';
 
+const wrappedKey = { table: 'customer_keys', column: 'wrapped', key: { kind: 'customer_key' } } as const;
+
 let database: SealedDatabase;
 beforeAll(async () => {
   database = await createSealedDatabase(inject('serverUrls'));
@@ -33,7 +35,7 @@ afterAll(() => database.close());
 describe('a value', () => {
   it('that was sealed opens in its place, in this process and in another, and no two sealings look alike', async () => {
     const db = await database.newOrganization();
-    const place = personalOf(db.organizationId, newId('cus'));
+    const place = answerOf(db.organizationId, 'a key');
     const vault = vaultWith();
     for (const plaintext of [Buffer.alloc(0), Buffer.from('{"name":"Zoë"}'), randomBytes(100_000)]) {
       const sealed = await vault.seal(db, place, plaintext);
@@ -48,13 +50,18 @@ describe('a value', () => {
     const [db, other] = [await database.newOrganization(), await database.newOrganization()];
     const vault = vaultWith();
     const [customer, another] = [newId('cus'), newId('cus')];
-    const place = personalOf(db.organizationId, customer);
+    const own = await vault.newOwnKey(db, db.organizationId, customer);
+    const anothers = await vault.newOwnKey(db, db.organizationId, another);
+    const place = personalOf(db.organizationId, customer, own);
     const sealed = await vault.seal(db, place, Buffer.from('Ada'));
     await vault.prepare(other, other.organizationId);
     for (const elsewhere of [
       { ...place, organizationId: other.organizationId },
       { ...place, row: another },
-      { ...place, key: { kind: 'customer', customerId: another } },
+      { ...place, key: { kind: 'customer', customerId: another, own } },
+      { ...place, key: { kind: 'customer', customerId: another, own: anothers } },
+      { ...place, key: { kind: 'customer', customerId: customer, own: anothers } },
+      { ...place, key: { kind: 'customer', customerId: customer } },
       { ...place, key: { kind: 'secret' } },
       { ...place, table: 'idempotency_keys' },
       { ...place, column: 'body' },
@@ -97,7 +104,7 @@ describe('a value', () => {
 
   it('says which master key is missing where another one is given', async () => {
     const db = await database.newOrganization();
-    const place = personalOf(db.organizationId, newId('cus'));
+    const place = answerOf(db.organizationId, 'a key');
     const sealed = await vaultWith().seal(db, place, Buffer.from('Ada'));
     const wrong = masterKeysFrom({ masterKey: newMaster, previousMasterKey: '' });
     const message = new RegExp(
@@ -122,7 +129,7 @@ describe('the first data key of an organization', () => {
     const db = await database.newOrganization();
     let second: Promise<string[]> | undefined;
     await db.transaction(async (client) => {
-      await vaultWith().seal(client, personalOf(db.organizationId, 'a'), Buffer.from('a'));
+      await vaultWith().seal(client, answerOf(db.organizationId, 'a'), Buffer.from('a'));
       second = addSealedCustomers(db, 1);
       await until(
         async () =>
@@ -142,7 +149,7 @@ describe('the first data key of an organization', () => {
   it('that is rolled back with its transaction is not used again, neither to seal nor to open', async () => {
     const db = await database.newOrganization();
     const vault = vaultWith();
-    const place = personalOf(db.organizationId, newId('cus'));
+    const place = answerOf(db.organizationId, 'a key');
     const lost = db.transaction(async (client) => {
       const sealed = await vault.seal(client, place, Buffer.from('lost'));
       expect(String(await vault.open(client, place, sealed))).toBe('lost');
@@ -162,7 +169,7 @@ describe('the first data key of an organization', () => {
   it('that is rolled back to a savepoint is not used again either', async () => {
     const db = await database.newOrganization();
     const vault = vaultWith();
-    const place = personalOf(db.organizationId, newId('cus'));
+    const place = answerOf(db.organizationId, 'a key');
     const sealed = await db.transaction(async (client) => {
       await client.query('SAVEPOINT before');
       await vault.seal(client, place, Buffer.from('lost'));
@@ -187,7 +194,11 @@ describe('the first data key of an organization', () => {
     await vault.prepare(counting, db.organizationId);
     expect(statements).toBe(3);
     const ids = Array.from({ length: 1_000 }, (_, index) => `cus_${index}`);
-    const values = ids.map((id) => ({ place: personalOf(db.organizationId, id), plaintext: Buffer.from(id) }));
+    const owns = await Promise.all(ids.map((id) => vault.newOwnKey(counting, db.organizationId, id)));
+    const values = ids.map((id, index) => ({
+      place: personalOf(db.organizationId, id, owns[index]),
+      plaintext: Buffer.from(id),
+    }));
     const sealed = await vault.sealMany(counting, values);
     const opened = await vault.openMany(
       counting,
@@ -229,12 +240,13 @@ describe('a dump of the database', () => {
     };
     const secret = 'whsec_the-signing-secret-of-a-key';
     const answer = '{"secret":"mr_live_shown-only-once"}';
+    const own = await vault.newOwnKey(db, db.organizationId, customer);
     const [sealedPersonal, sealedSecret, sealedAnswer] = (await vault.sealMany(db, [
-      { place: personalOf(db.organizationId, customer), plaintext: Buffer.from(JSON.stringify(personal)) },
+      { place: personalOf(db.organizationId, customer, own), plaintext: Buffer.from(JSON.stringify(personal)) },
       { place: secretOf(db.organizationId, keyId), plaintext: Buffer.from(secret) },
       { place: answerOf(db.organizationId, key), plaintext: Buffer.from(answer) },
     ])) as [Buffer, Buffer, Buffer];
-    await addCustomers(db, db.organizationId, [{ id: customer, personal: sealedPersonal }]);
+    await addCustomers(db, db.organizationId, [{ id: customer, personal: sealedPersonal, own }]);
     await addSecret(db, keyId, sealedSecret);
     await addAnswer(db, key, sealedAnswer);
 
@@ -242,10 +254,11 @@ describe('a dump of the database', () => {
       db.organizationId,
     ]);
     const dataKey = unwrapDataKey(masterKeys.current, rows[0].wrapped, db.organizationId, 1).export();
+    const ownKey = await vault.open(db, { ...personalOf(db.organizationId, customer), ...wrappedKey }, own);
     const dump = await dumpOf(database.owner);
     for (const id of [customer, keyId, key]) expect(dump).toContain(id);
     expect(clearTextsIn(dump, [...Object.values(personal).flat(), secret, answer])).toEqual([]);
-    for (const bytes of [dataKey, Buffer.from(oldMaster, 'base64')]) {
+    for (const bytes of [dataKey, ownKey, Buffer.from(oldMaster, 'base64')]) {
       for (const encoding of ['hex', 'base64', 'base64url', 'latin1'] as const)
         expect(dump).not.toContain(bytes.toString(encoding));
     }

@@ -2,6 +2,7 @@
  * Each of the four servers is stopped under load and started again: who is refused, that nothing is lost or doubled,
  * and that nobody has to be restarted.
  */
+
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
@@ -12,6 +13,7 @@ import type { ServerName } from '#platform/local/servers.ts';
 import { sinkConsumer } from '#schemas/usage-stream.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { type Load, startLoad } from '../support/load.ts';
+import { parts } from '../support/parts.ts';
 import {
   type ApiAnswer,
   lastMonth,
@@ -30,7 +32,7 @@ const month = lastMonth();
 
 beforeAll(async () => {
   own = await startTestServers();
-  pipeline = await startPipeline(own.urls, shortLeases);
+  pipeline = await startPipeline(own.urls, shortLeases, { services: parts.billedUsage });
   await makeLlmPro(pipeline, ['nats', 'redis', 'clickhouse', 'postgres', 'killed'], month.start);
 });
 afterAll(async () => {

@@ -1,6 +1,7 @@
 /**
  * Every form of a body of events, on the running gateway: what is stored of it, and what hostile bodies are answered.
  */
+
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { deflateRawSync, gzipSync, zstdCompressSync } from 'node:zlib';
@@ -9,6 +10,7 @@ import { CloudEvent, emitterFor, HTTP, httpTransport, Mode } from 'cloudevents';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { signRequest } from '../../schemas/request-signature.ts';
 import { avroContainer, publicSchema, rawContainer } from '../support/avro-containers.ts';
+import { parts } from '../support/parts.ts';
 import { type ApiAnswer, call, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { exchangeRaw, openRaw } from '../support/raw-http.ts';
 
@@ -19,11 +21,15 @@ const timestamp = new Date(atMs).toISOString();
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {
-    MILLRACE_BODY_BYTES_MAX: String(bodyBytesMax),
-    MILLRACE_REQUEST_TIMEOUT_MS: '4000',
-    MILLRACE_IN_FLIGHT_BYTES_MAX: '8388608',
-  });
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    {
+      MILLRACE_BODY_BYTES_MAX: String(bodyBytesMax),
+      MILLRACE_REQUEST_TIMEOUT_MS: '4000',
+      MILLRACE_IN_FLIGHT_BYTES_MAX: '8388608',
+    },
+    { services: parts.usage },
+  );
 });
 afterAll(() => pipeline?.stop());
 

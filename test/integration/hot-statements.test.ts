@@ -37,6 +37,10 @@ const expected = [
   'FROM plan_versions',
   'FROM billing_runs',
   'UPDATE billing_runs j SET leased_until',
+  'INSERT INTO billing_runs',
+  'FROM organizations o WHERE o.closing_automatic AND o.id >',
+  'FROM organizations o WHERE o.id =',
+  'AS late_seconds',
   'INSERT INTO rating_run_lines',
   'INSERT INTO rating_run_periods',
   'DELETE FROM rating_run_lines',
@@ -197,6 +201,13 @@ describe('the statements of our processes', () => {
       expect([operation, answer.status < 300]).toEqual([operation, true]);
     }
     await billMonth();
+    // The scheduler is woken by the setting; it looks each minute, and when somebody says so.
+    await tenant.api('PATCH', '/v1/organization', { closing: { automatic: true, grace_minutes: 0 } });
+    await pipeline.asOwner.query(
+      "UPDATE subscriptions SET next_due_at = started_at WHERE organization_id = $1 AND state = 'active'",
+      [tenant.organizationId],
+    );
+    await pipeline.asOwner.query("SELECT graphile_worker.add_job('look_for_due')");
     // Of a key and an organization that no process knows yet.
     const other = await addTenant(pipeline);
     expect((await other.api('POST', '/v1/customers', { external_id: 'new', name: 'C' })).status).toBe(201);

@@ -8,16 +8,18 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Clock, systemClock } from '#platform/process/clock.ts';
 import { newId } from '#platform/process/ids.ts';
-import { keyVersionOf } from '#platform/secrets/encryption.ts';
+import { isUnderOwnKey, keyVersionOf } from '#platform/secrets/encryption.ts';
 import { type RotationReport, rotateKeys } from '#platform/secrets/rotate-keys.ts';
 import { type MasterKeys, masterKeysFrom } from '#platform/secrets/vault.ts';
 import type { Postgres } from '#platform/stores/postgres.ts';
 import { sealedColumns } from '#schemas/sealed-columns.ts';
+import { type Customer, createCustomerStore } from '../../api/customers/customers.postgres.ts';
 import { until } from '../support/pipeline.ts';
 import { compileCache } from '../support/quick.ts';
 import {
   addAnswer,
   addCustomers,
+  addDerivedCustomers,
   addSealedCustomers,
   addSecret,
   answerOf,
@@ -25,8 +27,8 @@ import {
   masterKeys,
   newMaster,
   oldMaster,
-  personalOf,
   type SealedDatabase,
+  sealDerived,
   secretOf,
   vaultWith,
 } from '../support/sealed-database.ts';
@@ -47,6 +49,12 @@ const rotate = (
     ...options,
     columns: Object.values(sealedColumns),
   });
+
+/** The versions of the data keys that the own keys of the customers are under; all of them must have one. */
+const keyVersionsIn = (rows: readonly { personal: Buffer; own: Buffer | null }[]): Set<number> => {
+  expect(rows.every(({ personal }) => isUnderOwnKey(personal))).toBe(true);
+  return new Set(rows.map(({ own }) => keyVersionOf(own as Buffer)));
+};
 
 const columnOf = (report: RotationReport, name: string) => report.columns.find((column) => column.name === name);
 
@@ -79,13 +87,16 @@ describe('a rotation', () => {
     await addSecret(db, keyId, secret as Buffer);
     await addAnswer(db, key, answer as Buffer);
     await addAnswer(db, 'still running', Buffer.alloc(0));
+    const before = await database.personalRows(db.organizationId);
 
     const report = await rotate({ renewDataKeys: true });
-    expect(report.columns.map(({ left }) => left)).toEqual([0, 0, 0]);
-    expect(columnOf(report, 'customers.personal')?.resealed).toBeGreaterThanOrEqual(ids.length);
+    expect(report.columns.map(({ left }) => left)).toEqual([0, 0, 0, 0]);
+    expect(columnOf(report, 'customer_keys.wrapped')?.resealed).toBeGreaterThanOrEqual(ids.length);
     expect((await database.dataKeysOf(db.organizationId)).map(({ version }) => version)).toEqual([1, 2]);
     const rows = await database.personalRows(db.organizationId);
-    expect(new Set(rows.map(({ personal }) => keyVersionOf(personal)))).toEqual(new Set([2]));
+    expect(keyVersionsIn(rows)).toEqual(new Set([2]));
+    // The key of a customer is the same key, and what it sealed is left alone.
+    expect(rows.map(({ personal }) => personal)).toEqual(before.map(({ personal }) => personal));
     expect(await database.openAll(db)).toEqual(new Map(ids.toSorted().map((id) => [id, id])));
     const [stored] = (
       await db.query(
@@ -99,7 +110,7 @@ describe('a rotation', () => {
     expect(String(await running.open(db, answerOf(db.organizationId, key), stored.answer))).toBe('{"id":"cus_1"}');
 
     const versionNow = async () =>
-      keyVersionOf(await running.seal(db, personalOf(db.organizationId, 'x'), Buffer.alloc(1)));
+      keyVersionOf(await running.seal(db, answerOf(db.organizationId, 'x'), Buffer.alloc(1)));
     nowMs += 59_999;
     expect(await versionNow()).toBe(1);
     nowMs += 1;
@@ -122,31 +133,32 @@ describe('a rotation', () => {
     expect(await rotate()).toMatchObject({
       rewrapped: 0,
       renewed: 0,
-      columns: [{ sealedFromClear: 0, resealed: 0 }, { resealed: 0 }, { resealed: 0 }],
+      columns: [{ sealedFromClear: 0, resealed: 0 }, { resealed: 0 }, { resealed: 0 }, { resealed: 0 }],
     });
     expect(await database.personalRows(db.organizationId)).toEqual(before);
   });
 
   it('overwrites nothing that a process writes meanwhile, and what it leaves the next one finds', async () => {
     const db = await database.newOrganization();
-    const ids = await addSealedCustomers(db, 2_000);
-    const last = new Map(ids.map((id) => [id, id]));
+    const personalText = (name: string) => JSON.stringify({ name });
+    const ids = await addDerivedCustomers(db, 2_000, personalText);
+    const last = new Map(ids.map((id) => [id, personalText(id)]));
     const stopping = new AbortController();
     let writes = 0;
     const writer = async (mine: readonly string[]) => {
       // Knows version 1 for a minute.
       const vault = vaultWith();
       await vault.prepare(db, db.organizationId);
+      const store = createCustomerStore(vault);
       for (let turn = 0; !stopping.signal.aborted; turn += 1) {
         const id = mine[turn % mine.length] as string;
-        const plaintext = `${id} ${turn}`;
-        const sealed = await vault.seal(db, personalOf(db.organizationId, id), Buffer.from(plaintext));
-        await db.query('UPDATE customers SET personal = $1 WHERE organization_id = $2 AND id = $3', [
-          sealed,
-          db.organizationId,
-          id,
-        ]);
-        last.set(id, plaintext);
+        const name = `${id} ${turn}`;
+        await db.transaction(async (client) => {
+          const transaction = { ...client, organizationId: db.organizationId };
+          const customer = (await store.customer(transaction, id, 'lock')) as Customer;
+          await store.changeCustomer(transaction, customer, { ...customer, personal: { name } }, new Date());
+        });
+        last.set(id, personalText(name));
         writes += 1;
       }
     };
@@ -160,16 +172,16 @@ describe('a rotation', () => {
     await writing;
     expect(await database.openAll(db)).toEqual(new Map([...last].toSorted(([a], [b]) => (a < b ? -1 : 1))));
     const report = await rotate();
-    expect(columnOf(report, 'customers.personal')?.left).toBe(0);
+    expect(report.columns.map(({ left }) => left)).toEqual([0, 0, 0, 0]);
     const rows = await database.personalRows(db.organizationId);
-    expect(new Set(rows.map(({ personal }) => keyVersionOf(personal)))).toEqual(new Set([2]));
+    expect(keyVersionsIn(rows)).toEqual(new Set([2]));
     expect(await database.openAll(db)).toEqual(new Map([...last].toSorted(([a], [b]) => (a < b ? -1 : 1))));
   });
 
   it('deletes a data key only an hour after it was replaced, and only once it seals nothing', async () => {
     const db = await database.newOrganization();
-    const [id = ''] = await addSealedCustomers(db, 1);
-    const late = await vaultWith().seal(db, personalOf(db.organizationId, id), Buffer.from('late'));
+    const [id = ''] = await addDerivedCustomers(db, 1);
+    const late = await sealDerived(db, id, 'late');
     const versions = async () => (await database.dataKeysOf(db.organizationId)).map(({ version }) => version);
     const nowMs = Date.now();
     await rotate({ renewDataKeys: true, clock: { nowMs: () => nowMs } });
@@ -186,7 +198,11 @@ describe('a rotation', () => {
       transaction: database.owner.transaction,
       query: async (sql, values) => {
         if (sql.startsWith('DELETE'))
-          await database.owner.query('UPDATE customers SET personal = $1 WHERE id = $2', [late, id]);
+          await database.owner.query(
+            `WITH k AS (DELETE FROM customer_keys WHERE customer_id = $2)
+             UPDATE customers SET personal = $1 WHERE id = $2`,
+            [late, id],
+          );
         return database.owner.query(sql, values);
       },
     };
@@ -246,7 +262,7 @@ const startCommand = (settings: Record<string, string>, ...words: string[]) => {
 describe('npm run rotate-keys', () => {
   it('that is killed in the middle of a master key, of data keys and of names in clear is finished by the next run', async () => {
     const db = await database.newOrganization();
-    const ids = await addSealedCustomers(db, 3_000);
+    const ids = await addDerivedCustomers(db, 3_000);
     const clear = Array.from({ length: 1_500 }, () => ({ id: newId('cus'), personal: null, name: 'Zoë' })).toSorted(
       (a, b) => (a.id < b.id ? -1 : 1),
     );
@@ -278,17 +294,18 @@ describe('npm run rotate-keys', () => {
       'SELECT 1 FROM data_keys WHERE organization_id = $1 FOR UPDATE',
       db.organizationId,
     );
-    await killAt('UPDATE customers%', lockCustomer, clear[700]?.id ?? '', '--data-keys');
-    await killAt('UPDATE customers%', lockCustomer, ids[1_600] ?? '');
-    const versionsUsed = async () =>
-      new Set((await database.personalRows(db.organizationId)).map(({ personal }) => keyVersionOf(personal)));
-    expect(await versionsUsed()).toEqual(new Set([1, 2]));
+    await killAt('%UPDATE customers%', lockCustomer, clear[700]?.id ?? '', '--data-keys');
+    await killAt('%UPDATE customers%', lockCustomer, ids[1_600] ?? '');
+    const rowsNow = () => database.personalRows(db.organizationId);
+    const derived = (await rowsNow()).filter(({ personal }) => !isUnderOwnKey(personal));
+    expect(derived.length).toBeGreaterThan(0);
+    expect(derived.length).toBeLessThan(ids.length);
     expect((await database.openAll(db, both)).size).toBe(4_500);
 
     const { code, stdout, stderr } = await startCommand(settings).finished;
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain(`Master key ${both.current.id} wraps all data keys`);
-    expect(await versionsUsed()).toEqual(new Set([2]));
+    expect(keyVersionsIn(await rowsNow())).toEqual(new Set([2]));
     const expected = [...ids.map((id) => [id, id] as const), ...clear.map(({ id }) => [id, '{"name":"Zoë"}'] as const)];
     const onlyNew = masterKeysFrom({ masterKey: newMaster, previousMasterKey: '' });
     expect(await database.openAll(db, onlyNew)).toEqual(new Map(expected.toSorted(([a], [b]) => (a < b ? -1 : 1))));

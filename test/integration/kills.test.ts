@@ -1,65 +1,49 @@
 /** Our own processes are killed with SIGKILL in the middle of their work: nothing is lost, doubled or left undone. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { loginUrl } from '#platform/stores/postgres.ts';
 import { verifyChain } from '../../invoicer/invoices/invoice-hash.ts';
 import { invoiceChain } from '../support/invoice-chain.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { startLoad } from '../support/load.ts';
-import { databasePassword, lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
-import { compileCache, shortLeases } from '../support/quick.ts';
+import { parts } from '../support/parts.ts';
+import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { shortLeases } from '../support/quick.ts';
+import { type HandStartedRater, startRaterByHand } from '../support/raters.ts';
 import { untilAllStored } from '../support/stored.ts';
 
 let pipeline: Pipeline;
 const month = lastMonth();
+const leases = { MILLRACE_JOB_LEASE_SECONDS: '5', ...shortLeases };
 const customers = Array.from({ length: 200 }, (_, index) => `kills-${index}`);
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {
-    MILLRACE_RATER_SHARD_SIZE: '5',
-    MILLRACE_JOB_LEASE_SECONDS: '5',
-    ...shortLeases,
-  });
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    {
+      MILLRACE_RATER_SHARD_SIZE: '5',
+      MILLRACE_RATER_WORKERS: '2',
+      ...leases,
+    },
+    { services: parts.billedUsage },
+  );
 });
 afterAll(() => pipeline?.stop());
 
-const byHand: ChildProcess[] = [];
+/** Others of the same installation, as on other machines. */
+const byHand: HandStartedRater[] = [];
 afterAll(() => {
-  for (const rater of byHand) rater.kill('SIGKILL');
+  for (const { process: rater } of byHand) rater.kill('SIGKILL');
 });
-
-/** Another rater of the same installation, as on another machine. */
-const startRaterByHand = async () => {
-  const child = spawn(process.execPath, ['rater/rater.main.ts'], {
-    env: {
-      PATH: process.env.PATH,
-      ...compileCache,
-      NATS_URL: inject('serverUrls').nats,
-      CLICKHOUSE_URL: pipeline.clickhouseUrl,
-      DATABASE_URL: loginUrl(pipeline.databaseUrl, 'millrace_worker', databasePassword),
-      MILLRACE_STREAM: pipeline.streamName,
-      MILLRACE_STREAM_BYTES_MAX: '268435456',
-      MILLRACE_RATER_PORT: '0',
-      MILLRACE_LOG_LEVEL: 'info',
-      MILLRACE_JOB_POLL_MS: '50',
-    },
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-  });
-  byHand.push(child);
-  const lines: string[] = [];
-  createInterface({ input: child.stdout as Readable }).on('line', (line) => lines.push(line));
-  const exited = once(child, 'exit');
-  await Promise.race([
-    once(child, 'message'),
-    exited.then(() => Promise.reject(new Error(`the rater ended: ${lines.join()}`))),
-  ]);
-  return { process: child, lines, exited };
+const startRater = async (): Promise<HandStartedRater> => {
+  const rater = await startRaterByHand(pipeline, inject('serverUrls'), { ...leases, MILLRACE_JOB_POLL_MS: '50' });
+  byHand.push(rater);
+  return rater;
 };
 
 const pidOf = (name: string): number => pipeline.stack.processes.find((process) => process.name === name)?.pid ?? 0;
+
+/** In which each of three raters should have had a shard of forty. */
+const runsMax = 20;
 
 /** Kills the process and waits until the supervisor has another one. */
 const kill = async (name: string): Promise<void> => {
@@ -157,13 +141,15 @@ describe('a process of ours that is killed', () => {
     expect(await ended(killed)).toMatchObject({ state: 'completed', totals: first.totals, watermark });
     expect(await linesOf(killed)).toEqual(expected);
 
-    const others = await Promise.all([startRaterByHand(), startRaterByHand()]);
-    const shared = await ask({ period: month.name, watermark });
-    expect(await ended(shared)).toMatchObject({ state: 'completed', totals: first.totals });
-    expect(await linesOf(shared)).toEqual(expected);
-    const rated = others.map(({ lines }) => lines.filter((line) => line.includes('a shard was rated')).length);
-    expect(Math.min(...rated)).toBeGreaterThan(0);
-    for (const { process: rater } of others) rater.kill('SIGTERM');
-    await Promise.all(others.map(({ exited }) => exited));
+    const others = await Promise.all([startRater(), startRater()]);
+    // On a machine that is busy one of them may sleep through a whole run.
+    const hadPart = () => others.every(({ rated }) => rated() > 0);
+    for (let run = 0; run === 0 || (run < runsMax && !hadPart()); run += 1) {
+      const shared = await ask({ period: month.name, watermark });
+      expect(await ended(shared)).toMatchObject({ state: 'completed', totals: first.totals });
+      expect(await linesOf(shared)).toEqual(expected);
+    }
+    await until(async () => hadPart(), Boolean);
+    await Promise.all(others.map(({ stop }) => stop()));
   }, 180_000);
 });

@@ -447,7 +447,7 @@ describe('a page far behind', () => {
     expect(scan?.['Actual Rows']).toBeLessThanOrEqual(102);
     if (column === 'created_at')
       expect(scan).toMatchObject({
-        'Index Name': 'customers_by_creation',
+        'Index Name': 'customers_current',
         'Index Cond': expect.stringContaining('ROW('),
       });
   });

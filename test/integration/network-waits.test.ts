@@ -30,7 +30,7 @@ beforeAll(async () => {
         return [name, Object.assign(url, { hostname: '127.0.0.1', port: String(proxies.get(name)?.port) }).href];
       }),
     );
-  pipeline = await startPipeline(urls, {}, viaProxies);
+  pipeline = await startPipeline(urls, {}, { extraOf: viaProxies });
   tenant = await firstTenant(pipeline);
   objects = await makeObjects(tenant.api, `c-${unique()}`, tenant.ingest);
 });

@@ -76,7 +76,7 @@ describe.each(fixtures)('%s', (name) => {
     await owner.query("UPDATE idempotency_keys SET expires_at = now() + interval '1 hour'");
     // The start migrates both stores.
     const settings = { ...release.settings, MILLRACE_BOOTSTRAP_KEY: release.worlds[0]?.key ?? '' };
-    pipeline = await startPipeline(inject('serverUrls'), settings, undefined, stores);
+    pipeline = await startPipeline(inject('serverUrls'), settings, { stores });
   });
   afterAll(async () => {
     await owner?.close();

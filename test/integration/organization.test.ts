@@ -1,5 +1,7 @@
 /** The organization's own settings, on real servers: how its lines are rounded, to the cent. */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { firstTenant, makeKey, type Tenant } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
@@ -16,7 +18,7 @@ const charges = ['0.125', '0.135', '0.005', '0.1250000001'].map((amount, index) 
 let pipeline: Pipeline;
 let tenant: Tenant;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   tenant = await firstTenant(pipeline);
   await pipeline.api('POST', '/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
   await pipeline.api('POST', '/v1/plans', { code: 'halves', name: 'Halves', currency: 'USD', charges });

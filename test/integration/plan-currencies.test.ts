@@ -1,13 +1,15 @@
 /** Prices in several currencies, from the plan to the invoice: one customer pays in dollars, the other in euros. */
+
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { llmRequest } from '../support/llm-pro.ts';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   await made('/v1/meters', { code: 'requests', name: 'Requests', event: 'llm.request', aggregation: 'count' });
 });
 afterAll(() => pipeline?.stop());

@@ -1,12 +1,14 @@
 /** What holds of a plan version over all of its charges, on the real servers: written, shown, kept with the version. */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { parts } from '../support/parts.ts';
 import { type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { makeKey, unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
 });
 afterAll(() => pipeline?.stop());
 const api: Pipeline['api'] = (...args) => pipeline.api(...args);

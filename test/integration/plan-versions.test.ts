@@ -1,5 +1,7 @@
 /** The life of plan versions on the real servers: drafts, one active version, what is charged for ever. */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { makeKey, unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
@@ -8,7 +10,11 @@ const shop = 'https://shop.example.com';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_CORS_ORIGINS: shop });
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    { MILLRACE_CORS_ORIGINS: shop },
+    { services: parts.billedUsage },
+  );
 });
 afterAll(() => pipeline?.stop());
 

@@ -1,6 +1,8 @@
 /** Runs that rate without issuing, and billing periods that can't be rated: each of them is nobody else's trouble. */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmProPlan, llmRequest, makeLlmPro } from '../support/llm-pro.ts';
+import { parts } from '../support/parts.ts';
 import { type ApiAnswer, lastMonth, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { untilAllStored } from '../support/stored.ts';
 
@@ -34,10 +36,15 @@ const mendPlan = () =>
 
 beforeAll(async () => {
   // Small shards, so that a run has several of them.
-  pipeline = await startPipeline(inject('serverUrls'), {
-    MILLRACE_RATER_SHARD_SIZE: '6',
-    MILLRACE_JOB_LEASE_SECONDS: '5',
-  });
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    {
+      MILLRACE_RATER_SHARD_SIZE: '6',
+      MILLRACE_RATER_WORKERS: '2',
+      MILLRACE_JOB_LEASE_SECONDS: '5',
+    },
+    { services: parts.billedUsage },
+  );
   await makeLlmPro(pipeline, customers, month.start);
   const plan = {
     ...llmProPlan,

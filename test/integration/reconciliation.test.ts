@@ -2,6 +2,7 @@
  * Every event that was received is billed, or not billed for a reason that is told: `GET /v1/reconciliation` over a
  * closed month and an open one.
  */
+
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,13 +11,14 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { connectNats } from '#platform/stores/nats.ts';
 import { createPublish } from '../../ingest/stream/usage-stream.nats.ts';
 import { startGatewayByHand } from '../support/gateways.ts';
+import { parts } from '../support/parts.ts';
 import { call, lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { firstTenant } from '../support/tenants.ts';
 import { toMessage, toRow } from '../support/usage-rows.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   const made = async (path: string, body: unknown) =>
     expect(await pipeline.api('POST', path, body)).toMatchObject({ status: 201 });
   await made('/v1/meters', { code: 'tokens', name: 'Tokens', event: 'call', aggregation: 'sum', property: 'tokens' });

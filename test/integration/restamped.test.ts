@@ -1,11 +1,13 @@
 /**
  * Retries that Redis has forgotten and that are not the same event any more, through the whole pipeline to the invoice.
  */
+
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { claimsPrefixOf } from '../../ingest/claims/claims.redis.ts';
 import { checkedSequence } from '../support/checker.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 
 const month = lastMonth();
@@ -17,8 +19,13 @@ const tokens = { input: 200_000, output: 0 };
 let isHeld = false;
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, (service) =>
-    service === 'checker' && isHeld ? { MILLRACE_FAIL_POINT: 'checker.before_voids:1' } : {},
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    {},
+    {
+      services: parts.billedUsage,
+      extraOf: (service) => (service === 'checker' && isHeld ? { MILLRACE_FAIL_POINT: 'checker.before_voids:1' } : {}),
+    },
   );
   await makeLlmPro(pipeline, customers, month.start);
 });

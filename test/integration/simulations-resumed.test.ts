@@ -1,17 +1,24 @@
 /** Simulations under way: how many, and that another rater goes on with them, whatever came meanwhile. */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmProMeters, llmProPlan, llmRequest } from '../support/llm-pro.ts';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { shortLeases } from '../support/quick.ts';
 import { unique } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {
-    MILLRACE_RATER_SHARD_SIZE: '2',
-    MILLRACE_JOB_LEASE_SECONDS: '5',
-    ...shortLeases,
-  });
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    {
+      MILLRACE_RATER_SHARD_SIZE: '2',
+      MILLRACE_RATER_WORKERS: '2',
+      MILLRACE_JOB_LEASE_SECONDS: '5',
+      ...shortLeases,
+    },
+    { services: parts.ratedUsage },
+  );
   for (const meter of llmProMeters) await made('/v1/meters', meter);
   await made('/v1/plans', llmProPlan);
 });

@@ -1,15 +1,22 @@
 /** Simulations on the real servers, held against real billing runs: what other plans would have charged. */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmProMeters, llmProPlan, llmRequest } from '../support/llm-pro.ts';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { addTenant, unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {
-    MILLRACE_RATER_SHARD_SIZE: '2',
-  });
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    {
+      MILLRACE_RATER_SHARD_SIZE: '2',
+      MILLRACE_RATER_WORKERS: '2',
+    },
+    { services: parts.billedUsage },
+  );
   for (const meter of llmProMeters) await made('/v1/meters', meter);
   await made('/v1/plans', llmProPlan);
 });

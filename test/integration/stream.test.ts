@@ -1,4 +1,5 @@
 /** The stream at its worst: it is lost and made again while the pipeline runs, or holds what nobody can read. */
+
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
@@ -8,13 +9,14 @@ import { connectNats } from '#platform/stores/nats.ts';
 import { deadLetterStreamOf, sinkConsumer, subjectOf } from '#schemas/usage-stream.ts';
 import { ensureUsageStream } from '../../ingest/stream/ensure-stream.nats.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { storeByHand, untilAllStored } from '../support/stored.ts';
 
 let pipeline: Pipeline;
 const month = lastMonth();
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
 });
 afterAll(() => pipeline?.stop());
 

@@ -1,12 +1,13 @@
 /** What subscriptions are billed for over their time: plans, seats, add-ons, trials, pauses; now, later, taken back. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { parts } from '../support/parts.ts';
 import { type ApiAnswer, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.catalog });
 });
 afterAll(() => pipeline?.stop());
 

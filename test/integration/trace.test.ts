@@ -1,7 +1,9 @@
 /** The real trace: 8,819 production requests, each sent twice, and the bill that an independent program computed. */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 const folder = new URL('../../../shared/data/azure-llm-2023/', import.meta.url);
@@ -20,7 +22,7 @@ describe.skipIf(!there)('the Azure LLM trace of 2023', () => {
   const month = lastMonth();
 
   beforeAll(async () => {
-    pipeline = await startPipeline(inject('serverUrls'));
+    pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   });
   afterAll(() => pipeline?.stop());
 

@@ -1,6 +1,8 @@
 /** Rater and invoicer are woken for what waits for them: here they would look by themselves once a minute. */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { makeLlmPro } from '../support/llm-pro.ts';
+import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 
 let pipeline: Pipeline;
@@ -8,10 +10,14 @@ const month = lastMonth();
 const customers = ['woken-1', 'woken-2'];
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {
-    MILLRACE_JOB_POLL_MS: '60000',
-    MILLRACE_RATER_SHARD_SIZE: '1',
-  });
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    {
+      MILLRACE_JOB_POLL_MS: '60000',
+      MILLRACE_RATER_SHARD_SIZE: '1',
+    },
+    { services: parts.billedUsage },
+  );
   await makeLlmPro(pipeline, customers, month.start);
 });
 afterAll(() => pipeline?.stop());

@@ -14,7 +14,12 @@ import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
 import { type Call, newPriceOverride, type Objects, unique } from './tenants.ts';
 
-export type ApiRoute = { readonly method: string; readonly url: string; readonly config: RouteOptions['config'] };
+export type ApiRoute = {
+  readonly method: string;
+  readonly url: string;
+  readonly config: RouteOptions['config'];
+  readonly schema: RouteOptions['schema'];
+};
 
 const nothing = {} as never;
 
@@ -46,8 +51,8 @@ export const apiOptions = (): ApiOptions => ({
 export const registeredRoutes = (): ApiRoute[] => {
   const routes: ApiRoute[] = [];
   const listen = (message: unknown) => {
-    (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', ({ method, url, config }) => {
-      for (const one of [method].flat()) routes.push({ method: one, url, config });
+    (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', ({ method, url, config, schema }) => {
+      for (const one of [method].flat()) routes.push({ method: one, url, config, schema });
     });
   };
   subscribe('fastify.initialization', listen);
@@ -78,6 +83,8 @@ type ExampleOf = (api: Call, objects: Objects) => Promise<Example>;
 
 const customer = () => ({ external_id: `example-${unique()}`, name: 'An example' });
 const idOf = async (api: Call, path: string, body: unknown): Promise<string> => (await api('POST', path, body)).body.id;
+const customerPath = async (api: Call): Promise<string> =>
+  `/v1/customers/${await idOf(api, '/v1/customers', customer())}`;
 
 const newSubscription = async (api: Call) => ({
   customer_id: await idOf(api, '/v1/customers', customer()),
@@ -138,6 +145,13 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     body: { effective_until: '2041-01-01T00:00:00Z' },
   }),
   getCustomer: async (_, { customer: id }) => ({ path: `/v1/customers/${id}` }),
+  archiveCustomer: async (api) => ({ path: `${await customerPath(api)}/archive` }),
+  unarchiveCustomer: async (api) => {
+    const path = await customerPath(api);
+    await api('POST', `${path}/archive`);
+    return { path: `${path}/unarchive` };
+  },
+  eraseCustomer: async (api) => ({ path: `${await customerPath(api)}/erase` }),
   getCustomerUsage: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/usage` }),
   getCustomerEntitlements: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/entitlements` }),
   listCustomerInvoices: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/invoices` }),
@@ -207,6 +221,14 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   getSimulation: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}` }),
   listSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results` }),
   exportSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results.csv` }),
+  attachCustomerToTestClock: async (api) => ({
+    path: `/v1/test-clocks/${await idOf(api, '/v1/test-clocks', {})}/customers`,
+    body: { customer_id: await idOf(api, '/v1/customers', customer()) },
+  }),
+  advanceTestClock: async (api) => ({
+    path: `/v1/test-clocks/${await idOf(api, '/v1/test-clocks', {})}/advance`,
+    body: { to: new Date(Date.now() + 86_400_000).toISOString() },
+  }),
   createApiKey: async () => ({ path: '/v1/api-keys', body: { name: 'A key', scopes: ['read:meters'] } }),
   getApiKey: async (_, { apiKey }) => ({ path: `/v1/api-keys/${apiKey}` }),
   rotateApiKey: async (api) => ({

@@ -62,6 +62,9 @@ const statements: readonly string[] = [
    SELECT org, ${id('plv')}, ${id('fea')} ${fromOthers}`,
   `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
    SELECT ${id('cus')}, org, 'fill-' || n, 'x', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO customer_counts (organization_id, part, current, archived)
+   SELECT org, p, 4, 0 ${fromOrganizations} CROSS JOIN generate_series(0, 3) AS p`,
+  `INSERT INTO customer_keys (organization_id, customer_id, wrapped) SELECT org, ${id('cus')}, '\\x00' ${from}`,
   `INSERT INTO price_overrides (id, organization_id, plan_id, charge_code, customer_id, currency, price, tiers,
      effective_from, metadata, version, created_at, updated_at)
    SELECT ${id('pov')}, org, ${id('pln')}, 'x', ${id('cus')}, 'USD', '{"model":"flat","amount":"1"}', 'restart',
@@ -73,6 +76,8 @@ const statements: readonly string[] = [
   `INSERT INTO subscription_changes (id, organization_id, subscription_id, kind, effective_at, quantity, bills,
      created_at)
    SELECT ${id('chg')}, org, ${id('sub')}, 'seats', ${begin}, 5, 'next', ${begin} ${from}`,
+  `INSERT INTO test_clocks (id, organization_id, now_at, state, metadata, version, created_at, updated_at)
+   SELECT ${id('clk')}, org, ${begin}, 'ready', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
    SELECT ${id('run')}, org, ${begin}, ${end}, 'completed', 1, ${begin}, ${begin} ${from}`,
   `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) SELECT ${id('run')}, 0, '{}',
@@ -95,9 +100,10 @@ const statements: readonly string[] = [
    SELECT ${id('inv')}, p, 'c', 'x', 0, 'half_up', 0, 0, '[]', ${begin}, ${end} ${from} CROSS
    JOIN generate_series(1, 2) AS p`,
   `INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
-     billing_end, segment, span_start, span_end, billing_month, state, watermark, invoice_id, created_at)
-   SELECT ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, ${begin}, ${end}, 1, ${begin}, ${end}, '2020-01',
-     'billed', 1, ${id('inv')}, ${begin} ${from}`,
+     billing_end, segment, span_start, span_end, item, timing, billing_month, due_at, state, watermark, invoice_id,
+     created_at)
+   SELECT ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, ${begin}, ${end}, 1, ${begin}, ${end}, 'plan',
+     'arrears', '2020-01', ${end}, 'billed', 1, ${id('inv')}, ${begin} ${from}`,
   `INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end,
      charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
    SELECT ${id('rln')}, org, ${id('bpd')}, ${id('sub')}, ${begin}, ${end}, 'c', 1, ${id('plv')}, 1, '{}', 0,
@@ -107,9 +113,9 @@ const statements: readonly string[] = [
    SELECT ${id('rfl')}, org, ${id('run')}, 0, ${id('bpd')}, ${id('sub')}, ${id('cus')}, 'rating_error', 'x', ${begin}
      ${from}`,
   `INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id, segment,
-     span_start, span_end, billing_start, billing_end)
+     span_start, span_end, billing_start, billing_end, item, timing)
    SELECT ${id('run')}, ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, 1, ${begin}, ${end}, ${begin},
-     ${end} ${from}`,
+     ${end}, 'plan', 'arrears' ${from}`,
   `INSERT INTO rating_run_lines (run_id, billing_period_id, place, organization_id, subscription_id, customer_id, line,
      unmeasured_events, hash_version, input_hash, output_hash, rated_at)
    SELECT ${id('run')}, ${id('bpd')}, '000001', org, ${id('sub')}, ${id('cus')}, '{}', 0, 1, 'x', 'x', now() ${from}`,

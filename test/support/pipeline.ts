@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { type ProcessName, processNames } from '#platform/config/processes.ts';
 import type { LocalServer } from '#platform/local/server.ts';
 import { type ServerName, serverNames, startServers } from '#platform/local/servers.ts';
 import { type Stack, startStack } from '#platform/local/stack.ts';
@@ -109,15 +110,20 @@ export const call =
 /** Logins belong to the whole server, which the tests share. */
 export const databasePassword = 'the-password-of-the-logins';
 
-/**
- * `settings` are added to the environment of every process, and what `extraOf` answers to that of one service, at each
- * of its starts. `stores` may hold something already, such as what an older release wrote.
- */
+type PipelineOptions = {
+  /** Added to the environment of one service, at each of its starts. */
+  readonly extraOf?: (service: string, environment: NodeJS.ProcessEnv) => NodeJS.ProcessEnv;
+  /** They may hold something already, such as what an older release wrote. */
+  readonly stores?: FreshStores;
+  /** All where nothing is said; `parts.ts` names what a file may need. */
+  readonly services?: readonly ProcessName[];
+};
+
+/** `settings` are added to the environment of every process. */
 export const startPipeline = async (
   urls: ServerUrls,
   settings: Readonly<Record<string, string>> = {},
-  extraOf: (service: string, environment: NodeJS.ProcessEnv) => NodeJS.ProcessEnv = () => ({}),
-  stores?: FreshStores,
+  { extraOf = () => ({}), stores, services = processNames }: PipelineOptions = {},
 ): Promise<Pipeline> => {
   const { name, databaseUrl, clickhouseUrl } = stores ?? (await freshStores(urls));
   const home = newHome();
@@ -127,6 +133,7 @@ export const startPipeline = async (
     home,
     log,
     extraOf,
+    services,
     restartPauses: shortRestarts,
     environment: {
       ...compileCache,
@@ -146,7 +153,9 @@ export const startPipeline = async (
       MILLRACE_SINK_AGE_MS_MAX: '50',
       // Work wakes who does it; only what a dead one left waits for a look. At 50 ms the looks of a pipeline that does
       // nothing took a tenth of a core.
-      MILLRACE_JOB_POLL_MS: '250',
+      MILLRACE_JOB_POLL_MS: '1000',
+      // Each takes 0.3 s of CPU to start. A file that is about several workers asks for them.
+      MILLRACE_RATER_WORKERS: '1',
       ...settings,
     },
   });
@@ -175,6 +184,8 @@ export const startPipeline = async (
     stop: async () => {
       await Promise.all([asApplication.close(), asWorker.close(), asOwner.close()]);
       await stack.stop();
+      // Their ports are given to others.
+      for (const base of [stack.apiUrl, stack.ingestUrl]) contracts.delete(base);
       rmSync(home, { recursive: true, force: true });
     },
   };

@@ -1,17 +1,26 @@
 /** Raters beside the one of a pipeline. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { processes } from '#platform/config/processes.ts';
 import { loginUrl } from '#platform/stores/postgres.ts';
 import { databasePassword, type Pipeline, type ServerUrls } from './pipeline.ts';
 import { compileCache } from './quick.ts';
 
-/** Resolves once it says that it is ready, with what ends it. */
+export type HandStartedRater = {
+  readonly process: ChildProcess;
+  /** Shards that it has said to have rated, so far: the line of one may come after the end of its run. */
+  readonly rated: () => number;
+  readonly stop: () => Promise<void>;
+};
+
+/** Resolves once it says that it is ready. */
 export const startRaterByHand = async (
   pipeline: Pipeline,
   urls: ServerUrls,
   settings: Readonly<Record<string, string>> = {},
-): Promise<{ readonly process: ChildProcess; readonly stop: () => Promise<void> }> => {
+): Promise<HandStartedRater> => {
   const child = spawn(process.execPath, [processes.rater.file], {
     env: {
       PATH: process.env.PATH,
@@ -22,18 +31,20 @@ export const startRaterByHand = async (
       MILLRACE_STREAM: pipeline.streamName,
       MILLRACE_STREAM_BYTES_MAX: '268435456',
       MILLRACE_RATER_PORT: '0',
-      MILLRACE_LOG_LEVEL: 'warn',
       ...settings,
     },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
+  const lines: string[] = [];
+  createInterface({ input: child.stdout as Readable }).on('line', (line) => lines.push(line));
   const exited = once(child, 'exit');
   await Promise.race([
     once(child, 'message'),
-    exited.then(([code]) => Promise.reject(new Error(`the rater ended with ${code}`))),
+    exited.then(([code]) => Promise.reject(new Error(`the rater ended with ${code}: ${lines.join('\n')}`))),
   ]);
   return {
     process: child,
+    rated: () => lines.filter((line) => line.includes('"a shard was rated"')).length,
     stop: async () => {
       child.kill('SIGTERM');
       await exited;

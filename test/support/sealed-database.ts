@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import { type Clock, systemClock } from '#platform/process/clock.ts';
 import { newId } from '#platform/process/ids.ts';
+import { deriveKey, ivBytes, sealValue, unwrapDataKey } from '#platform/secrets/encryption.ts';
 import { createVault, type MasterKeys, masterKeysFrom, type Place } from '#platform/secrets/vault.ts';
 import { migrateAll } from '#platform/stores/migrate.ts';
 import {
@@ -20,12 +21,13 @@ export const masterKeys = masterKeysFrom({ masterKey: oldMaster, previousMasterK
 export const vaultWith = (keys: MasterKeys = masterKeys, clock: Clock = systemClock) =>
   createVault({ masterKeys: keys, clock });
 
-export const personalOf = (organizationId: string, customerId: string): Place => ({
+/** `own` is the key of the customer, where it has one. */
+export const personalOf = (organizationId: string, customerId: string, own?: Buffer): Place => ({
   organizationId,
   table: 'customers',
   column: 'personal',
   row: customerId,
-  key: { kind: 'customer', customerId },
+  key: { kind: 'customer', customerId, own },
 });
 export const secretOf = (organizationId: string, keyId: string): Place => ({
   organizationId,
@@ -42,10 +44,11 @@ export const answerOf = (organizationId: string, key: string): Place => ({
   key: { kind: 'answer' },
 });
 
+/** `own`: the key of a customer that has one. */
 export const addCustomers = async (
   db: Queryable,
   organizationId: string,
-  rows: readonly { id: string; personal: Buffer | null; name?: string }[],
+  rows: readonly { id: string; personal: Buffer | null; name?: string; own?: Buffer }[],
 ): Promise<void> => {
   await db.query(
     `INSERT INTO customers (id, organization_id, external_id, name, personal, metadata, version, created_at, updated_at)
@@ -58,6 +61,39 @@ export const addCustomers = async (
       rows.map(({ name }) => name ?? null),
     ],
   );
+  const keyed = rows.filter(({ own }) => own !== undefined);
+  await db.query(
+    `INSERT INTO customer_keys (organization_id, customer_id, wrapped)
+     SELECT $1, n.id, n.wrapped FROM unnest($2::text[], $3::bytea[]) AS n (id, wrapped)`,
+    [organizationId, keyed.map(({ id }) => id), keyed.map(({ own }) => own)],
+  );
+};
+
+/** Personal fields as they were sealed before customers had keys of their own. */
+export const sealDerived = async (db: OrganizationPostgres, customerId: string, text: string): Promise<Buffer> => {
+  const { organizationId } = db;
+  await vaultWith().prepare(db, organizationId);
+  const { rows } = await db.query<{ version: number; wrapped: Buffer }>(
+    'SELECT version, wrapped FROM data_keys WHERE organization_id = $1 ORDER BY version DESC LIMIT 1',
+    [organizationId],
+  );
+  const { version, wrapped } = rows[0] as { version: number; wrapped: Buffer };
+  const dataKey = unwrapDataKey(masterKeys.current, wrapped, organizationId, version);
+  const key = deriveKey(dataKey, { kind: 'customer', customerId });
+  return sealValue(key, version, personalOf(organizationId, customerId), Buffer.from(text), randomBytes(ivBytes));
+};
+
+/** The same customers as `addSealedCustomers` makes, from before they had keys of their own. */
+export const addDerivedCustomers = async (
+  db: OrganizationPostgres,
+  count: number,
+  textOf = (id: string): string => id,
+): Promise<string[]> => {
+  const ids = Array.from({ length: count }, () => newId('cus')).toSorted();
+  const rows: { id: string; personal: Buffer }[] = [];
+  for (const id of ids) rows.push({ id, personal: await sealDerived(db, id, textOf(id)) });
+  await addCustomers(db, db.organizationId, rows);
+  return ids;
 };
 
 /** As many customers as asked for, in the order of their ids, each sealed with its id as the plaintext. */
@@ -67,14 +103,16 @@ export const addSealedCustomers = async (
   vault = vaultWith(),
 ): Promise<string[]> => {
   const ids = Array.from({ length: count }, () => newId('cus')).toSorted();
+  const keys: Buffer[] = [];
+  for (const id of ids) keys.push(await vault.newOwnKey(db, db.organizationId, id));
   const sealed = await vault.sealMany(
     db,
-    ids.map((id) => ({ place: personalOf(db.organizationId, id), plaintext: Buffer.from(id) })),
+    ids.map((id, index) => ({ place: personalOf(db.organizationId, id, keys[index]), plaintext: Buffer.from(id) })),
   );
   await addCustomers(
     db,
     db.organizationId,
-    ids.map((id, index) => ({ id, personal: sealed[index] as Buffer })),
+    ids.map((id, index) => ({ id, personal: sealed[index] as Buffer, own: keys[index] as Buffer })),
   );
   return ids;
 };
@@ -100,7 +138,7 @@ export type SealedDatabase = {
   /** A new organization, as the API sees it. */
   readonly newOrganization: () => Promise<OrganizationPostgres>;
   readonly dataKeysOf: (organizationId: string) => Promise<{ version: number; master_key_id: string }[]>;
-  readonly personalRows: (organizationId: string) => Promise<{ id: string; personal: Buffer }[]>;
+  readonly personalRows: (organizationId: string) => Promise<{ id: string; personal: Buffer; own: Buffer | null }[]>;
   /** What a process that has just started reads of every customer, in the order of their ids. */
   readonly openAll: (db: OrganizationPostgres, keys?: MasterKeys) => Promise<Map<string, string>>;
   readonly close: () => Promise<void>;
@@ -114,8 +152,13 @@ export const createSealedDatabase = async (urls: ServerUrls): Promise<SealedData
   const as = (login: string) => connectPostgres(`${databaseUrl}?options=-c%20role%3D${login}`, { poolMax: 8, log });
   const [application, gateway] = [as('millrace_app'), as('millrace_gateway')];
   const personalRows: SealedDatabase['personalRows'] = async (organizationId) =>
-    (await owner.query('SELECT id, personal FROM customers WHERE organization_id = $1 ORDER BY id', [organizationId]))
-      .rows;
+    (
+      await owner.query(
+        `SELECT c.id, c.personal, k.wrapped AS own FROM customers c LEFT JOIN customer_keys k ON k.customer_id = c.id
+         WHERE c.organization_id = $1 ORDER BY c.id`,
+        [organizationId],
+      )
+    ).rows;
   return {
     databaseUrl,
     owner,
@@ -139,7 +182,10 @@ export const createSealedDatabase = async (urls: ServerUrls): Promise<SealedData
       const rows = await personalRows(db.organizationId);
       const opened = await vaultWith(keys).openMany(
         db,
-        rows.map(({ id, personal }) => ({ place: personalOf(db.organizationId, id), sealed: personal })),
+        rows.map(({ id, personal, own }) => ({
+          place: personalOf(db.organizationId, id, own ?? undefined),
+          sealed: personal,
+        })),
       );
       return new Map(rows.map(({ id }, index) => [id, String(opened[index])]));
     },

@@ -48,8 +48,8 @@ export const startTcpProxy = async (target: { readonly host: string; readonly po
     to.on('drain', () => from.resume());
     from.on('error', () => {});
     from.on('close', () => {
-      pairs.delete(pair);
-      // The end of a connection that is half open is heard by nobody.
+      // The end of a connection that is half open is heard by nobody, and a reset still finds whoever waits there.
+      if (!pair.swallows || pair.near.destroyed) pairs.delete(pair);
       if (pair.swallows) return;
       setTimeout(() => to.destroy(), fault === 'latency' ? latencyMs : 0);
     });

@@ -377,6 +377,7 @@ describe('docs/observability', () => {
         'Identity check',
         'Rating',
         'Invoicing',
+        'Closing by itself',
         'Parts and processes',
       ],
     ]);

@@ -121,7 +121,8 @@ describe('what is due', () => {
       [first?.id],
     );
     await database.owner.query(
-      `SELECT graphile_worker.add_job('close_due', '{"organization_id":"org_fails"}', job_key => 'close_due org_fails')`,
+      `SELECT graphile_worker.add_job('close_due', '{"organization_id":"org_fails"}',
+         job_key => 'close_due org_fails')`,
     );
     await untilRuns('org_fails', 2);
     await stopAll();

@@ -2,9 +2,11 @@
  * [I12] What was billed, rated again from the store at its watermark: not a byte differs, and whatever was touched is
  * named.
  */
+
 import { createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmRequest, makeLlmPro } from '../../support/llm-pro.ts';
+import { parts } from '../../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { storeByHand } from '../../support/stored.ts';
 import { firstTenant } from '../../support/tenants.ts';
@@ -17,7 +19,7 @@ const customers = ['one', 'two', 'three', 'four', 'five'];
 let pipeline: Pipeline;
 let organizationId: string;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   ({ organizationId } = await firstTenant(pipeline));
   await makeLlmPro(pipeline, customers, month.start);
   const events = customers.flatMap((customer, index) =>

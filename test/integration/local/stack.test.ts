@@ -13,7 +13,7 @@ const quiet: Log = { info: () => {}, warn: () => {} };
 const { CLICKHOUSE_URL: _c, DATABASE_URL: _d, NATS_URL: _n, REDIS_URL: _r, ...clean } = process.env;
 
 const start = async (environment: NodeJS.ProcessEnv = clean, home = makeHome(), signal?: AbortSignal) => {
-  const stack = await startStack({ environment, home, log: quiet, services: false, ...(signal ? { signal } : {}) });
+  const stack = await startStack({ environment, home, log: quiet, services: [], ...(signal ? { signal } : {}) });
   stacks.push(stack);
   return stack;
 };

@@ -1,6 +1,7 @@
 /**
  * [I22] A change that is asked for again: under an Idempotency-Key, after a crash, and under a version that is gone.
  */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -8,6 +9,7 @@ import { masterKeysFrom } from '#platform/secrets/vault.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { createAnswerStore } from '../../../api/route/answers.postgres.ts';
+import { parts } from '../../support/parts.ts';
 import { type ApiAnswer, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { addCustomers, clearTextsIn, vaultWith } from '../../support/sealed-database.ts';
 import { firstTenant, makeKey, makeObjects, type Objects, type Tenant, unique } from '../../support/tenants.ts';
@@ -16,7 +18,7 @@ let pipeline: Pipeline;
 let tenant: Tenant;
 let objects: Objects;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   tenant = await firstTenant(pipeline);
   objects = await makeObjects(pipeline.api, 'customer-1');
 });

@@ -1,10 +1,12 @@
 /** Rate limits as callers meet them, over two processes of the API. */
+
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { loginUrl } from '#platform/stores/postgres.ts';
-import { rateTiers } from '#schemas/rate-tiers.ts';
+import { type Limit, rateTiers } from '#schemas/rate-tiers.ts';
+import { parts } from '../../support/parts.ts';
 import { databasePassword, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 
 let pipeline: Pipeline;
@@ -13,7 +15,7 @@ let secondUrl: string;
 
 beforeAll(async () => {
   const urls = inject('serverUrls');
-  pipeline = await startPipeline(urls, { MILLRACE_ORGANIZATION_TIER: 'starter' });
+  pipeline = await startPipeline(urls, { MILLRACE_ORGANIZATION_TIER: 'starter' }, { services: parts.catalog });
   const kept = (name: string) => readFileSync(join(pipeline.stack.home, name), 'utf8').trim();
   second = fork('api/api.main.ts', {
     stdio: 'ignore',
@@ -49,16 +51,49 @@ const get = async (base: string, path: string): Promise<Response> => {
   return response;
 };
 
-it('two processes together let through what the bucket holds, to the request, and say when to come back', async () => {
-  const { perSecond, burst } = rateTiers.starter.read;
-  const begin = performance.now();
-  const answers = await Promise.all(
-    Array.from({ length: 4 * burst }, (_, n) => get(n % 2 === 0 ? pipeline.stack.apiUrl : secondUrl, '/v1/customers')),
+/**
+ * Limiter calls that Redis did not answer in time, in both processes. Then each goes on alone for a second, so that
+ * together they let through up to twice as much: what `docs/rate-limits.md` says of such a moment is not asked here.
+ */
+const faults = async (): Promise<number> => {
+  const texts = await Promise.all(
+    [pipeline.stack.apiUrl, secondUrl].map(async (url) => (await fetch(new URL('/metrics', url))).text()),
   );
-  const seconds = (performance.now() - begin) / 1000;
+  return texts.reduce((sum, text) => sum + Number(/^millrace_rate_limit_faults_total (\d+)$/m.exec(text)?.[1]), 0);
+};
+
+/** As many as a second without Redis may need to pass by. */
+const roundsMax = 10;
+
+/** Waits until the bucket is full, sends, and does so again where the limiter was left alone by Redis meanwhile. */
+const whileRedisAnswers = async <T>(
+  { perSecond, burst }: Limit,
+  send: () => Promise<T[]>,
+): Promise<{ readonly answers: T[]; readonly letThroughMax: number }> => {
+  for (let round = 0; round < roundsMax; round += 1) {
+    const before = await faults();
+    const begin = performance.now();
+    const answers = await send();
+    const seconds = (performance.now() - begin) / 1000;
+    if ((await faults()) === before) return { answers, letThroughMax: burst + Math.ceil(seconds * perSecond) };
+    await new Promise((resolve) => setTimeout(resolve, 1000 * Math.ceil(burst / perSecond)));
+  }
+  throw new Error(`Redis left a call of the limiter unanswered in each of ${roundsMax} rounds`);
+};
+
+it('two processes together let through what the bucket holds, to the request, and say when to come back', async () => {
+  const limit = rateTiers.starter.read;
+  const { burst } = limit;
+  const { answers, letThroughMax } = await whileRedisAnswers(limit, () =>
+    Promise.all(
+      Array.from({ length: 4 * burst }, (_, n) =>
+        get(n % 2 === 0 ? pipeline.stack.apiUrl : secondUrl, '/v1/customers'),
+      ),
+    ),
+  );
   const allowed = answers.filter(({ status }) => status === 200).length;
   expect(allowed).toBeGreaterThanOrEqual(burst);
-  expect(allowed).toBeLessThanOrEqual(burst + Math.ceil(seconds * perSecond));
+  expect(allowed).toBeLessThanOrEqual(letThroughMax);
   const refused = answers.filter(({ status }) => status === 429);
   expect(refused).toHaveLength(answers.length - allowed);
   for (const { headers } of refused) {
@@ -66,7 +101,7 @@ it('two processes together let through what the bucket holds, to the request, an
     expect(headers.get('x-ratelimit-remaining')).toBe('0');
     expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
   }
-});
+}, 120_000);
 
 it('what is refused as a read is not taken from writes, nor from the sandbox', async () => {
   expect((await pipeline.api('POST', '/v1/customers', { external_id: 'a', name: 'A' })).status).toBe(201);
@@ -92,13 +127,15 @@ it('what visitors of a page use up with a publishable key is taken from nothing 
 });
 
 it('routes that touch keys have the strictest limit', async () => {
-  const { burst } = rateTiers.starter.sensitive;
-  const answers = await Promise.all(
-    Array.from({ length: 3 * burst }, (_, n) =>
-      pipeline.api('POST', '/v1/api-keys', { name: `key ${n}`, scopes: ['read:meters'] }),
+  const limit = rateTiers.starter.sensitive;
+  const { answers, letThroughMax } = await whileRedisAnswers(limit, () =>
+    Promise.all(
+      Array.from({ length: 3 * limit.burst }, (_, n) =>
+        pipeline.api('POST', '/v1/api-keys', { name: `key ${n}`, scopes: ['read:meters'] }),
+      ),
     ),
   );
   const made = answers.filter(({ status }) => status === 201).length;
-  expect(made).toBeLessThan(burst + 5);
+  expect(made).toBeLessThanOrEqual(letThroughMax);
   expect(answers.filter(({ status }) => status === 429)).toHaveLength(answers.length - made);
-});
+}, 180_000);

@@ -1,12 +1,14 @@
 /** What is about a person or a firm, from the API to the rows. */
+
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { parts } from '../../support/parts.ts';
 import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { clearTextsIn, dumpOf } from '../../support/sealed-database.ts';
 import { makeKey } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
 });
 afterAll(() => pipeline?.stop());
 
@@ -90,8 +92,10 @@ it('a key that may write customers and not read them is told nothing personal, i
   expect(patched).toMatchObject({ body: { id: made?.body.id, external_id: 'grace', metadata: {}, version: 2 } });
   // Absent, as null would say that there is none.
   expect(Object.keys(patched?.body).toSorted()).toEqual([
+    'archived_at',
     'created_at',
     'currency',
+    'erased_at',
     'external_id',
     'id',
     'metadata',

@@ -62,9 +62,12 @@ describe('the table of routes', () => {
   it('tells no holder of the scope of a change alone what is personal', () => {
     const marked = routes.filter(({ answers }) => JSON.stringify(answers).includes('x-needs-scope'));
     expect(marked.map(({ operation }) => operation).toSorted()).toEqual([
+      'archiveCustomer',
       'createCustomer',
+      'eraseCustomer',
       'getCustomer',
       'listCustomers',
+      'unarchiveCustomer',
       'updateCustomer',
     ]);
   });
@@ -291,6 +294,8 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
         'getInvoice',
         'getCostBookVersion',
         'getBillingRun',
+        'getBillingRunById',
+        'getDue',
         'getRatingRun',
         'getCustomerUsage',
         'getSubscriptionUsage',

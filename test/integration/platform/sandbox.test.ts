@@ -1,4 +1,5 @@
 /** Test keys see a world of their own. */
+
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { newApiKey } from '#schemas/api-key.ts';
 import { llmRequest } from '../../support/llm-pro.ts';
+import { parts } from '../../support/parts.ts';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import {
   addTenant,
@@ -25,7 +27,7 @@ let test: Hosts & { shown: { id: string; world: string } };
 let liveObjects: Objects;
 let testObjects: Objects;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   live = await firstTenant(pipeline);
   test = await makeKey(pipeline, live.api, { scopes: ['admin'], world: 'test' });
   liveObjects = await makeObjects(live.api, 'customer-1');

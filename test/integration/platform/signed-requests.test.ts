@@ -2,15 +2,17 @@
  * Keys that take signed requests only, at the API and at the gateway; and that nobody gets a key that is bound less
  * than the own one.
  */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { signRequest } from '#schemas/request-signature.ts';
 import { llmRequest } from '../../support/llm-pro.ts';
+import { parts } from '../../support/parts.ts';
 import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { type Hosts, makeKey, unique } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.keys });
 });
 afterAll(() => pipeline?.stop());
 

@@ -205,6 +205,7 @@ describe('[I28] what processes and commands change by themselves', () => {
       kind: 'billing' as const,
       billingPeriodIds: [],
       requestId: undefined,
+      clockNow: undefined,
       attempt: 20,
     };
     await pipeline.asWorker.transaction((client) => giveBackShard(client, 'rater', shard, new Error('a bug')));
@@ -238,14 +239,18 @@ describe('[I28] what processes and commands change by themselves', () => {
   it('verifies after a rotation of keys, which does not cover up what was done before it', async () => {
     const masterKey = readFileSync(join(pipeline.stack.home, 'master-key'), 'utf8').trim();
     const masterKeys = masterKeysFrom({ masterKey, previousMasterKey: '' });
-    await tamper(["UPDATE customers SET external_id = 'another' WHERE id = $1", [objects.customer]]);
+    const signing = { name: 'A key', scopes: ['read:meters'], signed_requests: true };
+    const keys: string[] = [];
+    for (let number = 0; number < 4; number += 1)
+      keys.push((await pipeline.api('POST', '/v1/api-keys', signing)).body.id);
+    await tamper(["UPDATE api_keys SET name = 'another' WHERE id = $1", [keys[0]]]);
     const columns = Object.values(sealedColumns);
     const report = await rotateKeys(pipeline.asOwner, { masterKeys, columns, renewDataKeys: true, clock: systemClock });
-    expect(report.columns.find(({ name }) => name === 'customers.personal')?.resealed).toBe(4);
-    const { body } = await pipeline.api('GET', '/v1/audit-log?action=customer.resealed');
+    expect(report.columns.find(({ name }) => name === 'api_keys.signing_secret')?.resealed).toBe(4);
+    const { body } = await pipeline.api('GET', '/v1/audit-log?action=api_key.resealed');
     expect(body.pagination.total).toBe(3);
     expect((await run()).faults).toEqual([
-      `${tenant.organizationId} changes: FAULT customer (${objects.customer}): differs_from_last_entry`,
+      `${tenant.organizationId} changes: FAULT api_key (${keys[0]}): differs_from_last_entry`,
     ]);
   });
 });

@@ -2,13 +2,15 @@
  * Names and expressions that want to be something else: text of a query, of a subject, of a page, of a path, a field
  * that is none.
  */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { parts } from '../../support/parts.ts';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { makeKey } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.usage });
   expect(
     (await pipeline.api('POST', '/v1/meters', { code: 'honest', name: 'Honest', event: 'work', aggregation: 'count' }))
       .status,

@@ -2,14 +2,16 @@
  * [I34] A text means one object or none: no name that is given has the form of an id, and rows from before that rule
  * are never taken for another.
  */
+
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { idPrefixes } from '#schemas/ids.ts';
+import { parts } from '../../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
 });
 afterAll(() => pipeline?.stop());
 

@@ -1,5 +1,7 @@
 /** Reads of several customers that come together are made as one, and nobody can tell. */
+
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { parts } from '../../support/parts.ts';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { openRawMessages } from '../../support/raw-messages.ts';
 import { firstTenant } from '../../support/tenants.ts';
@@ -10,7 +12,7 @@ const customers = Array.from({ length: 12 }, (_, number) => `customer-${number}`
 const start = Date.UTC(2026, 9, 1);
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.usage });
   const { organizationId: tenant } = await firstTenant(pipeline);
   const ids = new Map<string, string>();
   for (const name of customers)

@@ -1,7 +1,9 @@
 /** A query at a watermark is of one moment for ever, whatever arrives, falls, is put right or is merged meanwhile. */
+
 import { type ClickHouseClient, createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { UsageEvent } from '#schemas/usage-event.ts';
+import { parts } from '../../support/parts.ts';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { openRawMessages, type RawMessages } from '../../support/raw-messages.ts';
 import { firstTenant } from '../../support/tenants.ts';
@@ -25,7 +27,7 @@ const queries = [
 ];
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.amendedUsage });
   ({ organizationId: tenant } = await firstTenant(pipeline));
   raw = await openRawMessages(inject('serverUrls').nats, pipeline.streamName);
   clickhouse = createClient({ url: pipeline.clickhouseUrl });

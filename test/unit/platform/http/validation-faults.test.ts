@@ -5,7 +5,7 @@ import addFormats from 'ajv-formats';
 import type { FastifyError } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import { describe, expect, it } from 'vitest';
-import { faultOptions, validationFaults } from '#platform/http/validation-faults.ts';
+import { validationFaults, validatorOptions } from '#platform/http/validation-faults.ts';
 import { unknownFieldMessage } from '#schemas/fault.ts';
 import { NewCustomer } from '#schemas/http/customers.ts';
 import { EventsQuery, ValidationQuery } from '#schemas/http/events.ts';
@@ -29,7 +29,7 @@ const nodesOf = (schema: unknown): Node[] => {
 };
 
 const faultsOf = (schema: TSchema, value: unknown) => {
-  const ajv = new Ajv({ allErrors: true, ...faultOptions });
+  const ajv = new Ajv(validatorOptions);
   addFormats.default(ajv);
   const validate = ajv.compile(schema);
   validate(value);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { newDataKey, wrapDataKey } from '../../../../platform/secrets/encryption.ts';
+import { newDataKey, SealBrokenError, wrapDataKey } from '../../../../platform/secrets/encryption.ts';
 import { createVault, masterKeysFrom, type Place } from '../../../../platform/secrets/vault.ts';
 import type { Queryable } from '../../../../platform/stores/postgres.ts';
 
@@ -20,12 +20,20 @@ const createDataKeys = () => {
   return { asked, db: { query } as unknown as Queryable };
 };
 
-const placeOf = (organizationId: string, customerId = 'cus_1'): Place => ({
+const placeOf = (organizationId: string): Place => ({
+  organizationId,
+  table: 'api_keys',
+  column: 'signing_secret',
+  row: 'key_1',
+  key: { kind: 'secret' },
+});
+
+const personalOf = (organizationId: string, customerId: string, own?: Buffer): Place => ({
   organizationId,
   table: 'customers',
   column: 'personal',
   row: customerId,
-  key: { kind: 'customer', customerId },
+  key: { kind: 'customer', customerId, own },
 });
 
 it('the keys in memory are bounded: those not used for the longest are read again, those in use are not', async () => {
@@ -42,10 +50,14 @@ it('the keys in memory are bounded: those not used for the longest are read agai
   expect([times('org_first'), times('org_in_use'), times('org_4999')]).toEqual([2, 1, 1]);
 });
 
-it('more customers than keys in memory open all the same, without a further statement', async () => {
+it('any number of customers is sealed and opened without a further statement, each by a key of its own', async () => {
   const { asked, db } = createDataKeys();
   const vault = createVault({ masterKeys, clock: { nowMs: () => 0 } });
-  const places = Array.from({ length: 21_000 }, (_, number) => placeOf('org_large', `cus_${number}`));
+  const places: Place[] = [];
+  for (let number = 0; number < 21_000; number += 1) {
+    const id = `cus_${number}`;
+    places.push(personalOf('org_large', id, await vault.newOwnKey(db, 'org_large', id)));
+  }
   const sealed = await vault.sealMany(
     db,
     places.map((place) => ({ place, plaintext: Buffer.from(place.row) })),
@@ -56,6 +68,23 @@ it('more customers than keys in memory open all the same, without a further stat
   );
   expect(opened.map(String)).toEqual(places.map(({ row }) => row));
   expect(asked).toEqual(['org_large']);
+});
+
+it('what is of a customer is neither sealed nor opened without its key, or with the key of another', async () => {
+  const { db } = createDataKeys();
+  const vault = createVault({ masterKeys, clock: { nowMs: () => 0 } });
+  const own = await vault.newOwnKey(db, 'org_1', 'cus_1');
+  const others = await vault.newOwnKey(db, 'org_1', 'cus_2');
+  const sealed = await vault.seal(db, personalOf('org_1', 'cus_1', own), Buffer.from('Ada'));
+  expect(sealed).toHaveLength('Ada'.length + 29);
+  expect(String(await vault.open(db, personalOf('org_1', 'cus_1', own), sealed))).toBe('Ada');
+  for (const key of [undefined, others, Buffer.alloc(0), Buffer.from(own.map((byte) => byte ^ 1))]) {
+    const place = personalOf('org_1', 'cus_1', key);
+    await expect(vault.open(db, place, sealed)).rejects.toThrow(SealBrokenError);
+    await expect(vault.seal(db, place, Buffer.from('Ada'))).rejects.toThrow(SealBrokenError);
+  }
+  // Nor by what seals for the organization.
+  await expect(vault.open(db, { ...placeOf('org_1'), row: 'cus_1' }, sealed)).rejects.toThrow(SealBrokenError);
 });
 
 it('a PostgreSQL that is away stops nobody from opening what was opened before', async () => {
