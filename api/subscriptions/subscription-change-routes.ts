@@ -143,7 +143,7 @@ export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: Subscr
       route.canPreview
         ? async ({ db, params, body, nowMs }) => {
             const subscription = found(await ports.subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
-            const now = changedNow(subscription, nowMs);
+            const now = changedNow(subscription, hourOf(subscription, nowMs));
             const decided = await decide(ports, db, subscription, body as Static<B>, now);
             return previewed(ports, db, subscription, decided, now);
           }

@@ -369,6 +369,36 @@ describe('a trial', () => {
   });
 });
 
+describe('what a subscription is entitled to', () => {
+  const entitlementsOf = async (id: string): Promise<object[]> =>
+    (await api('GET', `/v1/subscriptions/${id}/entitlements`)).body.items;
+
+  it('is what its plan and its add-ons have now, in a trial too, and nothing where usage is refused', async () => {
+    const feature = (await made('/v1/features', { code: `f-${unique()}`, name: 'Rooms', type: 'limit' })).code;
+    const rooms = (limit: string) => ({ entitlements: [{ feature, limit }] });
+    const [small, large] = [await planOf(rooms('5')), await planOf(rooms('50'))];
+    const addOn = await addOnOf(rooms('2'));
+    const started = await subscribed({
+      plan: small.code,
+      trial: { days: 3 },
+      add_ons: [{ plan: addOn.code, quantity: 3 }],
+    });
+    expect(await entitlementsOf(started.id)).toMatchObject([{ feature, limit: '11' }]);
+    const { id, customer_id: customer } = await subscribed({ plan: small.code });
+    expect(await entitlementsOf(id)).toMatchObject([{ feature, limit: '5' }]);
+    await done(id, 'change-plan', { plan: large.code });
+    expect(await entitlementsOf(id)).toMatchObject([{ feature, limit: '50' }]);
+    await done(id, 'add-ons', { plan: addOn.code, quantity: 1 });
+    expect((await api('GET', `/v1/customers/${customer}/entitlements`)).body.items).toMatchObject([{ limit: '52' }]);
+    await done(id, 'pause', { usage: 'unbilled' });
+    expect(await entitlementsOf(id)).toMatchObject([{ limit: '52' }]);
+    await done(id, 'resume');
+    await done(id, 'pause', { usage: 'refused' });
+    expect(await entitlementsOf(id)).toEqual([]);
+    expect((await api('GET', `/v1/customers/${customer}/entitlements`)).body.items).toEqual([]);
+  });
+});
+
 it('[I28] all of these stand as the log says', async () => {
   expect((await verify(pipeline.databaseUrl)).faults).toEqual([]);
 });
