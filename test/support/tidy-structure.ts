@@ -26,6 +26,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'explain',
     'reconciliation',
     'access',
+    'exports',
   ],
 };
 
