@@ -63,7 +63,25 @@ export type CustomerContent = Pick<
 type CustomerState = CustomerContent & Pick<Customer, 'archivedAt'>;
 
 /** Who subscribes. */
-export type Payer = Pick<Customer, 'id' | 'currency' | 'timeZone'>;
+export type Payer = Pick<Customer, 'id' | 'currency' | 'timeZone'> & {
+  /** By which it lives, with its hour; undefined where that is the hour of all. */
+  readonly clock: { readonly id: string; readonly now: Instant } | undefined;
+};
+
+type PayerRow = {
+  id: string;
+  currency: string | null;
+  time_zone: string;
+  test_clock_id: string | null;
+  clock_now: Date | null;
+};
+
+const payerFromRow = (row: PayerRow): Payer => ({
+  id: row.id,
+  currency: row.currency,
+  timeZone: row.time_zone,
+  clock: row.test_clock_id && row.clock_now ? { id: row.test_clock_id, now: row.clock_now.getTime() } : undefined,
+});
 
 /** What a customer may be called by. */
 export type CustomerNames = { readonly id: string; readonly externalId: string };
@@ -236,12 +254,23 @@ export const createCustomerStore = (vault: Vault) => {
     },
     /** By id or external id, without opening what is sealed. */
     payer: async (db: Db, idOrExternalId: string): Promise<Payer | undefined> => {
-      const { rows } = await db.query<Payer>(
-        `SELECT id, currency, time_zone AS "timeZone" FROM customers
-         WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
+      const { rows } = await db.query<PayerRow>(
+        `SELECT c.id, c.currency, c.time_zone, c.test_clock_id, k.now_at AS clock_now
+         FROM customers c LEFT JOIN test_clocks k ON k.id = c.test_clock_id
+         WHERE c.organization_id = $1 AND c.${customerColumn(idOrExternalId)} = $2`,
         [db.organizationId, idOrExternalId],
       );
-      return rows[0];
+      return rows[0] && payerFromRow(rows[0]);
+    },
+    /** Of one that has no subscription; resolves with whether it has none. */
+    attachToClock: async (db: Db, id: string, clockId: string, now: Date): Promise<boolean> => {
+      const { rowCount } = await db.query(
+        `UPDATE customers c SET test_clock_id = $3, version = version + 1, updated_at = $4
+         WHERE c.organization_id = $1 AND c.id = $2
+           AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.customer_id = c.id)`,
+        [db.organizationId, id, clockId, now],
+      );
+      return Boolean(rowCount);
     },
     /** Id and external id of a customer, by either, without opening what is sealed. */
     customerNames: async (db: Db, idOrExternalId: string): Promise<CustomerNames | undefined> => {

@@ -12,6 +12,7 @@ import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, intersect, monthOf } from '#schemas/period.ts';
 import { chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
+import { hourOf } from '#schemas/subscription-state.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Meter as CatalogMeter } from '../catalog/meters.postgres.ts';
@@ -232,7 +233,7 @@ const subscriptionUsageRoute = (
     },
     async ({ db, params, query, nowMs }) => {
       const subscription = found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
-      const current = periodAt(subscription.cycle, nowMs);
+      const current = periodAt(subscription.cycle, hourOf(subscription, nowMs));
       const { period, watermark } = readUsageSpan(query, current, await readWatermark(db));
       const customer = found(await store.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
       const meters = await catalog.pinnedMeters(db, subscription.planVersionId);

@@ -36,6 +36,9 @@ const minuteMs = 60_000;
 const dayMs = 86_400_000;
 const pauseMsMax = 6 * 60 * minuteMs;
 
+/** Between two runs that find nothing: a bound and no plan, as each says when its subscriptions are due again. */
+const inVainMs = 10_000;
+
 /** As many of its last runs as decide anything: the pause grows no more after them. */
 export const endedRunsMax = 6;
 
@@ -62,16 +65,18 @@ export const nextCloseAt = ({
 }: Standing): Instant | undefined => {
   if (!closing.isAutomatic || hasOpenRun) return undefined;
   const last = endedRuns[0];
-  const rested = (faults: number): Instant => (last ? last.endedAt + pauseMsAfter(faults) : 0);
+  const rested = (pauseMs: number): Instant => (last ? last.endedAt + pauseMs : 0);
   const failed = leading(endedRuns, ({ hasFailed }) => hasFailed);
   const faulty = leading(endedRuns, ({ hasFailed, hasFailures }) => hasFailed || hasFailures);
   const candidates: Instant[] = [];
   if (nextDueAt !== undefined) {
     // It was looked at just now, and nothing came of it.
     const isInVain = last?.wasEmpty === true && last.dueUntil >= nextDueAt;
-    candidates.push(Math.max(nextDueAt, rested(failed > 0 ? failed : isInVain ? 1 : 0)));
+    const pauseMs = failed > 0 ? pauseMsAfter(failed) : isInVain ? inVainMs : 0;
+    candidates.push(Math.max(nextDueAt, rested(pauseMs)));
   }
-  if (openDueAt !== undefined) candidates.push(Math.max(openDueAt + closing.graceMs, rested(Math.max(faulty, 1))));
+  if (openDueAt !== undefined)
+    candidates.push(Math.max(openDueAt + closing.graceMs, rested(pauseMsAfter(Math.max(faulty, 1)))));
   return candidates.length === 0 ? undefined : Math.min(...candidates);
 };
 

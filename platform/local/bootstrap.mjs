@@ -27,6 +27,7 @@ const commands = {
   'bench-usage': { file: 'bench/usage.main.ts', isOurs: true },
   'bench-rating': { file: 'bench/rating.main.ts', isOurs: true },
   'bench-simulation': { file: 'bench/simulation.main.ts', isOurs: true },
+  'bench-closing': { file: 'bench/closing.main.ts', isOurs: true },
   'test-clients': { file: 'test/clients/clients.main.ts', isOurs: true },
   'test-crash': { file: 'test/crash/crash.main.ts', isOurs: true },
   'test-mutation': { file: 'test/mutation/mutation.main.ts', isOurs: true },

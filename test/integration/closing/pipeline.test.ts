@@ -1,6 +1,7 @@
 /** Closing by itself, from the subscription to the invoice, by the processes as they run. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmRequest, makeLlmPro } from '../../support/llm-pro.ts';
+import { parts } from '../../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { untilAllStored } from '../../support/stored.ts';
 
@@ -10,7 +11,7 @@ const customers = Array.from({ length: 5 }, (_, index) => `customer-${index}`);
 const at = month.end - 3_600_000;
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   await makeLlmPro(pipeline, customers, month.start);
   await pipeline.asOwner.query('UPDATE subscriptions SET next_due_at = coalesce(next_due_at, started_at)');
   const sent = customers.map((customer) => llmRequest(customer, customer, at, { input: 200_000, output: 1_000 }));

@@ -111,8 +111,10 @@ describe('an export', () => {
     const name = `c-${unique()}`;
     const { id } = (await tenant.api('POST', '/v1/customers', { external_id: name, name: 'C' })).body;
     await pipeline.asOwner.query(
-      `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at, parent_id)
-       SELECT 'cus_' || md5($2 || n), $1, $2 || n, 'C', '{}', 1, now(), now(), $3 FROM generate_series(1, 450) AS n`,
+      `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at,
+         parent_id)
+       SELECT 'cus_' || md5($2 || n), $1, $2 || n, 'C', '{}', 1, now(), now(), $3
+       FROM generate_series(1, 450) AS n`,
       [tenant.organizationId, name, id],
     );
     const { body } = await exportOf(id);

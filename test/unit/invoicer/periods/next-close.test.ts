@@ -50,9 +50,9 @@ describe('the next close', () => {
     expect(nextCloseAt(standing({ endedRuns: [ended({ endedAt: due - 1 })] }))).toBe(due);
   });
 
-  it('rests for a minute after a run that looked at the same and found nothing', () => {
+  it('rests for ten seconds after a run that looked at the same and found nothing', () => {
     const inVain = ended({ wasEmpty: true, dueUntil: due });
-    expect(nextCloseAt(standing({ endedRuns: [inVain] }))).toBe(inVain.endedAt + minute);
+    expect(nextCloseAt(standing({ endedRuns: [inVain] }))).toBe(inVain.endedAt + minute / 6);
     expect(nextCloseAt(standing({ endedRuns: [{ ...inVain, dueUntil: due - 1 }] }))).toBe(inVain.endedAt);
   });
 
