@@ -17,7 +17,7 @@ it('[I26] a dump of the database holds no name, address, tax id or payment refer
     'Ada Lovelace Ltd',
     'ada@lovelace.example',
     '12 St James Square',
-    'GB123456789',
+    'GB110305878',
     'pay_ref_7f3a91',
     'Ada King',
   ];

@@ -65,6 +65,7 @@ describe('the table of routes', () => {
       'archiveCustomer',
       'createCustomer',
       'eraseCustomer',
+      'exportCustomer',
       'getCustomer',
       'listCustomers',
       'unarchiveCustomer',
