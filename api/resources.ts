@@ -24,6 +24,8 @@ import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
 import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes.ts';
 import { testClockStore } from './clocks/test-clocks.postgres.ts';
+import { customerLifeRoutes } from './customers/customer-life-routes.ts';
+import { parentStore } from './customers/customer-parents.postgres.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
 import { entitledStore } from './entitlements/entitled.postgres.ts';
@@ -59,6 +61,7 @@ export const createStores = (vault: Vault) => ({
   creditUnits: creditUnitStore,
   priceOverrides: priceOverrideStore,
   customers: createCustomerStore(vault),
+  parents: parentStore,
   subscriptions: subscriptionStore,
   subscriptionChanges: subscriptionChangeStore,
   entitled: entitledStore,
@@ -101,6 +104,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   creditUnitRoutes,
   priceRoutes,
   customerRoutes,
+  customerLifeRoutes,
   priceOverrideRoutes,
   subscriptionRoutes,
   subscriptionChangeRoutes,

@@ -62,7 +62,8 @@ export const resources = {
       CUSTOMER_ARCHIVED: {
         status: 409,
         title: 'The customer is archived',
-        cause: 'An archived customer takes no new subscription, and is not archived again.',
+        cause:
+          'An archived customer takes no new subscription, and is not archived again; nothing that belongs to it is taken back.',
         cure: 'Take it back with POST /v1/customers/{id}/unarchive, or use another customer.',
       },
       CUSTOMER_NOT_ARCHIVED: {
@@ -73,9 +74,10 @@ export const resources = {
       },
       CUSTOMER_IN_USE: {
         status: 409,
-        title: 'The customer has a subscription that is not over',
-        cause: 'A customer with a pending or active subscription is neither archived nor erased.',
-        cure: 'Cancel its subscriptions, and try again once they are over.',
+        title: 'The customer has a subscription that is not over, or customers of its own',
+        cause:
+          'A customer with a pending or active subscription is neither archived nor erased, nor is one to which a customer belongs that is not archived.',
+        cure: 'Cancel its subscriptions, and try again once they are over; archive what belongs to it, or put that under another one.',
       },
       CUSTOMER_ERASED: {
         status: 409,

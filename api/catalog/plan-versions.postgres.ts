@@ -26,6 +26,8 @@ const termsToRow = ({ currency, charges, ...terms }: PlanTermsJson) => [
   JSON.stringify(terms),
 ];
 
+export type PlanName = { readonly planId: string; readonly planCode: string };
+
 export type PlanVersion = {
   readonly id: string;
   readonly planId: string;
@@ -138,6 +140,15 @@ const activate = async (
 /** Whatever changes is under the lock of the plan's row, and its caller counts the change of the plan. */
 export const planVersionStore = {
   planVersionList,
+  /** Whose versions they are, by their ids. */
+  planNames: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, PlanName>> => {
+    const { rows } = await db.query<PlanName & { id: string }>(
+      `SELECT v.id, p.id AS "planId", p.code AS "planCode" FROM plan_versions v JOIN plans p ON p.id = v.plan_id
+       WHERE v.organization_id = $1 AND v.id = ANY ($2)`,
+      [db.organizationId, ids],
+    );
+    return new Map(rows.map(({ id, ...name }) => [id, name]));
+  },
   /** What versions charge, by their ids. */
   versionTerms: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, PlanTermsJson>> => {
     if (ids.length === 0) return new Map();

@@ -1,13 +1,15 @@
 /** `/v1/test-clocks`: the hour of customers in a sandbox. */
-import type { Fault } from '#schemas/failures.ts';
+import { FailureError, type Fault } from '#schemas/failures.ts';
 import { RunWait, RunWaitDocument } from '#schemas/http/runs.ts';
 import {
   NewTestClock,
   TestClockAdvance,
+  TestClockCustomer,
   TestClockId,
   TestClock as TestClockSchema,
 } from '#schemas/http/test-clocks.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, headToJson, readInstant, refuseFaults } from '../route/resource-fields.ts';
@@ -17,6 +19,7 @@ import type { TestClock, TestClockStore } from './test-clocks.postgres.ts';
 
 export type TestClockPorts = {
   readonly testClocks: TestClockStore;
+  readonly customers: Pick<CustomerStore, 'payer' | 'attachToClock'>;
   /** False once the process drains: whoever waits is answered. */
   readonly isServing: () => boolean;
 };
@@ -34,7 +37,10 @@ const clockJson = (clock: TestClock) => ({
 /** What changes with its version: the hour goes on by itself. */
 const lasting = ({ id, name, metadata, version }: ReturnType<typeof clockJson>) => ({ id, name, metadata, version });
 
-export const testClockRoutes = ({ get, list, change }: Routes, { testClocks, isServing }: TestClockPorts): void => {
+export const testClockRoutes = (
+  { get, list, change }: Routes,
+  { testClocks, customers, isServing }: TestClockPorts,
+): void => {
   const tag = 'Test clocks';
   const url = '/v1/test-clocks';
   const write = { tag, scope: 'write:test_clocks', rateClass: 'write' } as const;
@@ -93,6 +99,32 @@ export const testClockRoutes = ({ get, list, change }: Routes, { testClocks, isS
       };
       await waitForRun({ state, isServing, isCallerThere }, query.wait_seconds);
       return clockJson(found(await testClocks.clock(db, params.id), 'TEST_CLOCK_NOT_FOUND'));
+    },
+  );
+
+  change(
+    {
+      ...write,
+      method: 'POST',
+      url: `${url}/:id/customers`,
+      operation: 'attachCustomerToTestClock',
+      summary: 'Have a customer without subscriptions live by a test clock',
+      params: TestClockId,
+      body: TestClockCustomer,
+      answers: { 200: TestClockSchema },
+      failures: ['TEST_CLOCK_NOT_FOUND', 'CUSTOMER_NOT_FOUND', 'CUSTOMER_IN_USE'],
+    },
+    async ({ db, params, body, nowMs, matchVersion }) => {
+      const clock = found(await testClocks.clock(db, params.id), 'TEST_CLOCK_NOT_FOUND');
+      matchVersion(clock.version);
+      const customer = found(await customers.payer(db, body.customer_id), 'CUSTOMER_NOT_FOUND');
+      if (!(await customers.attachToClock(db, customer.id, clock.id, new Date(nowMs))))
+        throw new FailureError('CUSTOMER_IN_USE', 'The customer has subscriptions, which have lived by another hour.');
+      return {
+        body: clockJson(clock),
+        location: `${url}/${clock.id}`,
+        changes: [{ action: 'customer.attached_to_clock', objectType: 'customer', objectId: customer.id }],
+      };
     },
   );
 

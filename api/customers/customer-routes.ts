@@ -8,16 +8,19 @@ import {
   NewCustomer,
   NewCustomerDocument,
   patchedPersonal,
+  personalOf,
   WrittenCustomer,
 } from '#schemas/http/customers.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import { languageFault, languageFromText } from '#schemas/language.ts';
 import { timeZoneFault, timeZoneFromText } from '#schemas/time-zone.ts';
-import type { Db, Done, Routes } from '../route/define-route.ts';
+import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, headToJson, refuseFaults, refuseIdForm, updated } from '../route/resource-fields.ts';
 import type { Customer, CustomerStore } from './customers.postgres.ts';
+import { type PlacePorts, placeCustomer, refuseOtherCurrency } from './place-customer.ts';
 
-export type CustomerPorts = {
+export type CustomerPorts = PlacePorts & {
   readonly customers: CustomerStore;
 };
 
@@ -31,45 +34,39 @@ export const customerJson = ({ personal, ...customer }: Customer) => ({
   payment_reference: personal.payment_reference ?? null,
   currency: customer.currency,
   time_zone: customer.timeZone,
+  language: customer.language,
+  payment_terms: customer.paymentDays === null ? null : { days: customer.paymentDays },
+  invoicing: customer.invoicing,
+  parent_id: customer.parentId,
   archived_at: customer.archivedAt === undefined ? null : formatInstant(customer.archivedAt),
   erased_at: customer.erasedAt === undefined ? null : formatInstant(customer.erasedAt),
   ...headToJson(customer),
 });
 
-const timeZoneGiven = (text: string | undefined): string | undefined => {
-  const timeZone = text === undefined ? undefined : timeZoneFromText(text);
-  if (text !== undefined && timeZone === undefined) refuseFaults([timeZoneFault('time_zone')]);
-  return timeZone;
+type Given = Pick<CustomerPatch, 'time_zone' | 'language' | 'payment_terms' | 'invoicing' | 'currency' | 'metadata'>;
+
+/** What is given of a customer, as it is kept; undefined where it is left out. Refuses what is at fault. */
+const readGiven = (given: Given) => {
+  const { time_zone: zone, language: tag, payment_terms: terms } = given;
+  const timeZone = zone === undefined ? undefined : timeZoneFromText(zone);
+  const language = typeof tag === 'string' ? languageFromText(tag) : tag;
+  refuseFaults([
+    ...(zone !== undefined && timeZone === undefined ? [timeZoneFault('time_zone')] : []),
+    ...(typeof tag === 'string' && language === undefined ? [languageFault('language')] : []),
+  ]);
+  return { timeZone, language, paymentDays: terms === undefined ? undefined : (terms?.days ?? null) };
 };
 
-type Deed = 'archived' | 'unarchived' | 'erased';
+export const customerOf = async ({ customers }: CustomerPorts, db: Db, id: string, lock?: 'lock'): Promise<Customer> =>
+  found(await customers.customer(db, id, lock), 'CUSTOMER_NOT_FOUND');
 
-/** The answer to what was done to a customer beside a change of its fields. */
-const done = (deed: Deed, before: Customer, after: Customer): Done => ({
-  ...updated('customer', customerJson(before), customerJson(after), { action: `customer.${deed}` }),
-  location: `/v1/customers/${after.id}`,
-  ...(deed === 'erased' ? {} : { personalOf: after }),
-});
+export const refuseErased = ({ erasedAt }: Customer): void => {
+  if (erasedAt !== undefined) throw new FailureError('CUSTOMER_ERASED');
+};
 
-export const customerRoutes = ({ get, list, change }: Routes, { customers }: CustomerPorts): void => {
+export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPorts): void => {
+  const { customers } = ports;
   const tag = 'Customers';
-  const customerOf = async (db: Db, id: string, lock?: 'lock'): Promise<Customer> =>
-    found(await customers.customer(db, id, lock), 'CUSTOMER_NOT_FOUND');
-  const refuseErased = ({ erasedAt }: Customer): void => {
-    if (erasedAt !== undefined) throw new FailureError('CUSTOMER_ERASED');
-  };
-  /** The customer is locked, and whoever makes a subscription of it locks it first. */
-  const refuseSubscribed = async (db: Db, { id }: Customer, nowMs: number): Promise<void> => {
-    if (await customers.isSubscribed(db, id, new Date(nowMs))) throw new FailureError('CUSTOMER_IN_USE');
-  };
-  const written = {
-    method: 'POST',
-    tag,
-    scope: 'write:customers',
-    params: CustomerId,
-    answers: { 200: WrittenCustomer },
-  } as const;
-
   change(
     {
       method: 'POST',
@@ -85,11 +82,15 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
       failures: ['CUSTOMER_ALREADY_EXISTS', 'CUSTOMER_ERASED'],
     },
     async ({ db, body, nowMs }) => {
-      const { external_id: externalId, currency = null, time_zone: zone, metadata = {}, ...personal } = body;
+      const { external_id: externalId, currency = null, parent_id: parent, metadata = {} } = body;
       refuseIdForm(externalId, 'external_id');
-      const timeZone = timeZoneGiven(zone) ?? 'UTC';
+      const { timeZone = 'UTC', language = null, paymentDays = null } = readGiven(body);
+      const parentId =
+        parent === undefined ? null : await placeCustomer(ports, db, { id: undefined, currency }, parent);
+      const { invoicing = 'per_subscription' } = body;
+      const terms = { currency, timeZone, language, paymentDays, invoicing, parentId, metadata };
       const row = found(
-        await customers.addCustomer(db, { externalId, personal, currency, timeZone, metadata }, new Date(nowMs)),
+        await customers.addCustomer(db, { externalId, personal: personalOf(body), ...terms }, new Date(nowMs)),
         'CUSTOMER_ALREADY_EXISTS',
       );
       return { ...created('customer', '/v1/customers', customerJson(row)), personalOf: row };
@@ -121,7 +122,7 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
       answers: { 200: CustomerSchema },
       failures: ['CUSTOMER_NOT_FOUND'],
     },
-    async ({ db, params }) => customerJson(await customerOf(db, params.id)),
+    async ({ db, params }) => customerJson(await customerOf(ports, db, params.id)),
   );
 
   change(
@@ -139,72 +140,21 @@ export const customerRoutes = ({ get, list, change }: Routes, { customers }: Cus
       failures: ['CUSTOMER_NOT_FOUND', 'CUSTOMER_ERASED'],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
-      const row = await customerOf(db, params.id, 'lock');
+      const row = await customerOf(ports, db, params.id, 'lock');
       matchVersion(row.version);
       refuseErased(row);
-      const { currency = row.currency, metadata = row.metadata } = body;
-      const timeZone = timeZoneGiven(body.time_zone) ?? row.timeZone;
-      const { archivedAt } = row;
-      const next = { personal: patchedPersonal(row.personal, body), currency, timeZone, metadata, archivedAt };
+      const { currency = row.currency, metadata = row.metadata, invoicing = row.invoicing, parent_id: parent } = body;
+      const { timeZone = row.timeZone, language = row.language, paymentDays = row.paymentDays } = readGiven(body);
+      const parentId = parent ? await placeCustomer(ports, db, { id: row.id, currency }, parent) : parent;
+      const placed = { id: row.id, parentId: parentId === undefined ? row.parentId : parentId };
+      if (currency !== null && currency !== row.currency) await refuseOtherCurrency(ports, db, placed, currency);
+      const terms = { currency, timeZone, language, paymentDays, invoicing, parentId: placed.parentId, metadata };
+      const next = { personal: patchedPersonal(row.personal, body), ...terms, archivedAt: row.archivedAt };
       return updated(
         'customer',
         customerJson(row),
         customerJson(await customers.changeCustomer(db, row, next, new Date(nowMs))),
       );
-    },
-  );
-
-  change(
-    {
-      ...written,
-      url: '/v1/customers/:id/archive',
-      operation: 'archiveCustomer',
-      summary: 'Archive a customer, so that it takes no new subscription',
-      rateClass: 'write',
-      failures: ['CUSTOMER_NOT_FOUND', 'CUSTOMER_ARCHIVED', 'CUSTOMER_IN_USE', 'CUSTOMER_ERASED'],
-    },
-    async ({ db, params, nowMs }) => {
-      const row = await customerOf(db, params.id, 'lock');
-      refuseErased(row);
-      if (row.archivedAt !== undefined) throw new FailureError('CUSTOMER_ARCHIVED');
-      await refuseSubscribed(db, row, nowMs);
-      const after = await customers.changeCustomer(db, row, { ...row, archivedAt: nowMs }, new Date(nowMs));
-      return done('archived', row, after);
-    },
-  );
-
-  change(
-    {
-      ...written,
-      url: '/v1/customers/:id/unarchive',
-      operation: 'unarchiveCustomer',
-      summary: 'Take an archived customer back',
-      rateClass: 'write',
-      failures: ['CUSTOMER_NOT_FOUND', 'CUSTOMER_NOT_ARCHIVED', 'CUSTOMER_ERASED'],
-    },
-    async ({ db, params, nowMs }) => {
-      const row = await customerOf(db, params.id, 'lock');
-      refuseErased(row);
-      if (row.archivedAt === undefined) throw new FailureError('CUSTOMER_NOT_ARCHIVED');
-      const after = await customers.changeCustomer(db, row, { ...row, archivedAt: undefined }, new Date(nowMs));
-      return done('unarchived', row, after);
-    },
-  );
-
-  change(
-    {
-      ...written,
-      url: '/v1/customers/:id/erase',
-      operation: 'eraseCustomer',
-      summary: 'Erase what is personal of a customer, for good; what was billed stays',
-      rateClass: 'sensitive',
-      failures: ['CUSTOMER_NOT_FOUND', 'CUSTOMER_IN_USE', 'CUSTOMER_ERASED'],
-    },
-    async ({ db, params, nowMs }) => {
-      const row = await customerOf(db, params.id, 'lock');
-      refuseErased(row);
-      await refuseSubscribed(db, row, nowMs);
-      return done('erased', row, await customers.eraseCustomer(db, row.id, new Date(nowMs)));
     },
   );
 };

@@ -3,7 +3,7 @@ import { newId } from '#platform/process/ids.ts';
 import { isUnderOwnKey } from '#platform/secrets/encryption.ts';
 import { deleteOwnKey, insertOwnKeys } from '#platform/secrets/own-keys.ts';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
-import { erasedName, type Personal } from '#schemas/http/customers.ts';
+import { erasedName, type Invoicing, type Personal } from '#schemas/http/customers.ts';
 import { lookUpColumn, splitNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import { emptyAnswers } from '../route/answers.postgres.ts';
@@ -22,6 +22,10 @@ type StoredCustomer = {
   wrapped: Buffer | null;
   currency: string | null;
   time_zone: string;
+  language: string | null;
+  payment_days: number | null;
+  invoicing: Invoicing;
+  parent_id: string | null;
   archived_at: Date | null;
   erased_at: Date | null;
   metadata: Record<string, string>;
@@ -38,6 +42,12 @@ export type Customer = ResourceHead & {
   readonly currency: string | null;
   /** IANA. */
   readonly timeZone: string;
+  /** BCP 47. */
+  readonly language: string | null;
+  /** Until an invoice is due; null: nothing was agreed. */
+  readonly paymentDays: number | null;
+  readonly invoicing: Invoicing;
+  readonly parentId: string | null;
   readonly archivedAt: Instant | undefined;
   /** Since when nothing personal of it is left. */
   readonly erasedAt: Instant | undefined;
@@ -46,17 +56,38 @@ export type Customer = ResourceHead & {
 };
 
 /** What of a customer changes. */
-type CustomerContent = Pick<Customer, 'personal' | 'currency' | 'timeZone' | 'metadata'>;
+export type CustomerContent = Pick<
+  Customer,
+  'personal' | 'currency' | 'timeZone' | 'language' | 'paymentDays' | 'invoicing' | 'parentId' | 'metadata'
+>;
 type CustomerState = CustomerContent & Pick<Customer, 'archivedAt'>;
 
 /** Who subscribes. */
-export type Payer = Pick<Customer, 'id' | 'currency' | 'timeZone'>;
+export type Payer = Pick<Customer, 'id' | 'currency' | 'timeZone'> & {
+  /** By which it lives, with its hour; undefined where that is the hour of all. */
+  readonly clock: { readonly id: string; readonly now: Instant } | undefined;
+};
+
+type PayerRow = {
+  id: string;
+  currency: string | null;
+  time_zone: string;
+  test_clock_id: string | null;
+  clock_now: Date | null;
+};
+
+const payerFromRow = (row: PayerRow): Payer => ({
+  id: row.id,
+  currency: row.currency,
+  timeZone: row.time_zone,
+  clock: row.test_clock_id && row.clock_now ? { id: row.test_clock_id, now: row.clock_now.getTime() } : undefined,
+});
 
 /** What a customer may be called by. */
 export type CustomerNames = { readonly id: string; readonly externalId: string };
 
-const customerColumns = `c.id, c.external_id, c.name, c.personal, c.currency, c.time_zone, c.archived_at, c.erased_at,
-  c.metadata, c.version, c.created_at, c.updated_at`;
+const customerColumns = `c.id, c.external_id, c.name, c.personal, c.currency, c.time_zone, c.language,
+  c.payment_days, c.invoicing, c.parent_id, c.archived_at, c.erased_at, c.metadata, c.version, c.created_at, c.updated_at`;
 const withKeys =
   'customers c LEFT JOIN customer_keys k ON k.organization_id = c.organization_id AND k.customer_id = c.id';
 
@@ -83,6 +114,7 @@ export const customerList = defineList({
   },
   filters: {
     external_id: { column: 'c.external_id' },
+    parent_id: customerFilter('c.parent_id'),
     external_id_prefix: {
       column: 'c.external_id',
       description: 'What the external id begins with, character by character.',
@@ -129,21 +161,23 @@ export const createCustomerStore = (vault: Vault) => {
       personal ? [{ place: placeOf(db.organizationId, id, wrapped ?? undefined), sealed: personal }] : [],
     );
     const clear = (await vault.openMany(db, sealed)).values();
-    return stored.map(
-      ({ id, external_id, name, personal, wrapped, currency, time_zone, archived_at, erased_at, ...row }) => ({
-        id,
-        externalId: external_id,
-        currency,
-        timeZone: time_zone,
-        archivedAt: archived_at?.getTime(),
-        erasedAt: erased_at?.getTime(),
-        ownKey: wrapped ?? undefined,
-        ...headFromRow(row),
-        personal: personal
-          ? (JSON.parse((clear.next().value as Buffer).toString()) as Personal)
-          : { name: name ?? erasedName },
-      }),
-    );
+    return stored.map((row) => ({
+      id: row.id,
+      externalId: row.external_id,
+      currency: row.currency,
+      timeZone: row.time_zone,
+      language: row.language,
+      paymentDays: row.payment_days,
+      invoicing: row.invoicing,
+      parentId: row.parent_id,
+      archivedAt: row.archived_at?.getTime(),
+      erasedAt: row.erased_at?.getTime(),
+      ownKey: row.wrapped ?? undefined,
+      ...headFromRow(row),
+      personal: row.personal
+        ? (JSON.parse((clear.next().value as Buffer).toString()) as Personal)
+        : { name: row.name ?? erasedName },
+    }));
   };
   const one = async (db: Db, stored: StoredCustomer | undefined): Promise<Customer | undefined> =>
     stored && (await opened(db, [stored]))[0];
@@ -161,12 +195,12 @@ export const createCustomerStore = (vault: Vault) => {
       const personal = await vault.seal(db, placeOf(db.organizationId, id, ownKey), toBytes(customer.personal));
       const { rows } = await db.query<StoredCustomer>(
         `WITH c AS (
-           INSERT INTO customers (id, organization_id, external_id, personal, currency, time_zone, metadata, version,
-             created_at, updated_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8) ON CONFLICT (organization_id, external_id) DO NOTHING
-           RETURNING *
+           INSERT INTO customers (id, organization_id, external_id, personal, currency, time_zone, language,
+             payment_days, invoicing, parent_id, metadata, version, created_at, updated_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12)
+           ON CONFLICT (organization_id, external_id) DO NOTHING RETURNING *
          ), k AS (
-           ${insertOwnKeys('organization_id', 'id', '$9', 'c')} RETURNING wrapped
+           ${insertOwnKeys('organization_id', 'id', '$13', 'c')} RETURNING wrapped
          )
          SELECT ${customerColumns}, k.wrapped FROM c, k`,
         [
@@ -176,6 +210,10 @@ export const createCustomerStore = (vault: Vault) => {
           personal,
           customer.currency,
           customer.timeZone,
+          customer.language,
+          customer.paymentDays,
+          customer.invoicing,
+          customer.parentId,
           customer.metadata,
           now,
           ownKey,
@@ -216,12 +254,23 @@ export const createCustomerStore = (vault: Vault) => {
     },
     /** By id or external id, without opening what is sealed. */
     payer: async (db: Db, idOrExternalId: string): Promise<Payer | undefined> => {
-      const { rows } = await db.query<Payer>(
-        `SELECT id, currency, time_zone AS "timeZone" FROM customers
-         WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
+      const { rows } = await db.query<PayerRow>(
+        `SELECT c.id, c.currency, c.time_zone, c.test_clock_id, k.now_at AS clock_now
+         FROM customers c LEFT JOIN test_clocks k ON k.id = c.test_clock_id
+         WHERE c.organization_id = $1 AND c.${customerColumn(idOrExternalId)} = $2`,
         [db.organizationId, idOrExternalId],
       );
-      return rows[0];
+      return rows[0] && payerFromRow(rows[0]);
+    },
+    /** Of one that has no subscription; resolves with whether it has none. */
+    attachToClock: async (db: Db, id: string, clockId: string, now: Date): Promise<boolean> => {
+      const { rowCount } = await db.query(
+        `UPDATE customers c SET test_clock_id = $3, version = version + 1, updated_at = $4
+         WHERE c.organization_id = $1 AND c.id = $2
+           AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.customer_id = c.id)`,
+        [db.organizationId, id, clockId, now],
+      );
+      return Boolean(rowCount);
     },
     /** Id and external id of a customer, by either, without opening what is sealed. */
     customerNames: async (db: Db, idOrExternalId: string): Promise<CustomerNames | undefined> => {
@@ -235,26 +284,31 @@ export const createCustomerStore = (vault: Vault) => {
       db: Db,
       /** As it was read under its lock. */
       { id, ownKey }: Pick<Customer, 'id' | 'ownKey'>,
-      { personal, currency, timeZone, metadata, archivedAt }: CustomerState,
+      { archivedAt, ...content }: CustomerState,
       now: Date,
     ): Promise<Customer> => {
       const key = ownKey ?? (await vault.newOwnKey(db, db.organizationId, id));
-      const sealed = await vault.seal(db, placeOf(db.organizationId, id, key), toBytes(personal));
+      const sealed = await vault.seal(db, placeOf(db.organizationId, id, key), toBytes(content.personal));
       const { rows } = await db.query<StoredCustomer>(
         `${ownKey === undefined ? `WITH keyed AS (${insertOwnKeys('$1', '$2', '$8')})` : ''}
          UPDATE customers c SET name = NULL, personal = $3, metadata = $4, version = version + 1, updated_at = $5,
-           currency = $6, time_zone = $7, archived_at = $9
+           currency = $6, time_zone = $7, archived_at = $9, language = $10, payment_days = $11, invoicing = $12,
+           parent_id = $13
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, $8::bytea AS wrapped`,
         [
           db.organizationId,
           id,
           sealed,
-          metadata,
+          content.metadata,
           now,
-          currency,
-          timeZone,
+          content.currency,
+          content.timeZone,
           key,
           archivedAt === undefined ? null : new Date(archivedAt),
+          content.language,
+          content.paymentDays,
+          content.invoicing,
+          content.parentId,
         ],
       );
       return (await opened(db, rows))[0] as Customer;

@@ -1,4 +1,5 @@
 /** What subscriptions and customers are entitled to, and what of it was used. */
+import type { World } from '#schemas/api-key.ts';
 import { limitToJson } from '#schemas/entitlement.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
 import { CustomerEntitlements, SubscriptionEntitlements } from '#schemas/http/entitlements.ts';
@@ -17,7 +18,7 @@ import { entitledInAll, type InAll } from './in-all.ts';
 import { type Metered, measureUse } from './measure-use.ts';
 
 export type EntitlementPorts = {
-  readonly customers: Pick<CustomerStore, 'customerNames'>;
+  readonly customers: Pick<CustomerStore, 'customerNames' | 'payer'>;
   readonly entitled: EntitledStore;
   readonly readUsage: ReadUsage;
   readonly readWatermark: ReadWatermark;
@@ -88,6 +89,9 @@ export const entitlementRoutes = (
       readUsage.quantities({ organizationId, watermark, customers: usageNames(id, externalId), meters, period });
     return measureUse({ quantities }, subscriptions, now);
   };
+  /** That of its test clock, which only customers of a sandbox have. */
+  const hourOfCustomer = async (db: Db, id: string, world: World, hourMs: Instant): Promise<Instant> =>
+    world === 'test' ? ((await customers.payer(db, id))?.clock?.now ?? hourMs) : hourMs;
   get(
     {
       ...common,
@@ -98,10 +102,11 @@ export const entitlementRoutes = (
       answers: { 200: SubscriptionEntitlements },
       failures: ['SUBSCRIPTION_NOT_FOUND'],
     },
-    async ({ db, params, nowMs }) => {
+    async ({ db, params, caller, nowMs: hourMs }) => {
       const watermark = await readWatermark(db);
       const subscription = found(await entitled.entitledSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       const customer = found(await customers.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
+      const nowMs = await hourOfCustomer(db, customer.id, caller.world, hourMs);
       const running = isRunning(subscription, nowMs) ? [subscription] : [];
       const metered = await measured(db, customer, running, watermark, nowMs);
       return {
@@ -123,9 +128,10 @@ export const entitlementRoutes = (
       answers: { 200: CustomerEntitlements },
       failures: ['CUSTOMER_NOT_FOUND'],
     },
-    async ({ db, params, nowMs }) => {
+    async ({ db, params, caller, nowMs: hourMs }) => {
       const watermark = await readWatermark(db);
       const customer = found(await customers.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
+      const nowMs = await hourOfCustomer(db, customer.id, caller.world, hourMs);
       const all = await entitled.runningSubscriptions(db, customer.id, nowMs);
       const running = all.filter((one) => isRunning(one, nowMs));
       const metered = await measured(db, customer, running, watermark, nowMs);

@@ -176,6 +176,20 @@ const weakTagOf = (body: unknown, but: readonly string[]): string =>
 
 const nothing = Type.Object({}, { additionalProperties: false });
 
+/** Of a change that can be asked what it would do. */
+const previewQuery = Type.Object(
+  {
+    preview: Type.Optional(
+      Type.Unsafe<string>({
+        type: 'string',
+        enum: ['true', 'false'],
+        description: 'With `true` nothing is changed, and what the change would charge is answered.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
 const toAnswer = ({ status = 200, body, location, personalOf }: Done): Answer => {
   const etag = etagOf(body);
   return {
@@ -237,6 +251,8 @@ export type Routes = {
   readonly change: <P extends Schema = undefined, B extends Schema = undefined>(
     definition: Omit<RouteDefinition<P, undefined, B>, 'query'>,
     work: (context: WriteContext<In<P>, In<B>>) => Promise<Done>,
+    /** What is answered to `?preview=true`; where the route can be asked that. */
+    preview?: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<unknown>,
   ) => void;
   /**
    * A change that has to ask others than PostgreSQL: `prepare` does that before the transaction begins, which so never
@@ -354,7 +370,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     });
   };
 
-  const change: Routes['change'] = (definition, work) => addChange(definition, undefined, work);
+  const change: Routes['change'] = (definition, work, preview) => addChange(definition, undefined, work, preview);
 
   const changeAfter: Routes['changeAfter'] = (definition, prepare, work) => addChange(definition, prepare, work);
 
@@ -362,11 +378,14 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     definition: Omit<RouteDefinition<P, undefined, B>, 'query'>,
     prepare: ((context: Context<In<P>, Record<string, never>, In<B>>) => Promise<T>) | undefined,
     work: (context: WriteContext<In<P>, In<B>>, prepared: T) => Promise<Done>,
+    preview?: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<unknown>,
   ): void => {
     const tell = tellerOf(definition);
     const conditional = definition.method === 'PATCH' || definition.method === 'DELETE';
-    add(definition, undefined, async (request, reply) => {
+    add({ ...definition, ...(preview ? { query: previewQuery } : {}) }, undefined, async (request, reply) => {
       const db = dbOf(request);
+      if (preview && (request.query as { preview?: string }).preview === 'true')
+        return tell(await preview(contextOf(request, reply, db)), request.caller);
       const ifMatch = request.headers['if-match'];
       const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;
       const once =

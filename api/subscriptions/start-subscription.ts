@@ -1,5 +1,6 @@
 /** The use case of a new subscription: from when on, of whom, to what. */
 import type { Static } from 'typebox';
+import type { World } from '#schemas/api-key.ts';
 import { anchorAt, anchorOfDate, type BillingCycle, calendarAnchor } from '#schemas/billing-cycle.ts';
 import { mainInterval } from '#schemas/charge-schedule.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
@@ -105,15 +106,16 @@ export const startSubscription = async (
   { customers, subscriptions, catalog }: StartPorts,
   db: Db,
   asked: Asked,
-  nowMs: number,
+  { hourMs, world }: { readonly hourMs: Instant; readonly world: World },
 ): Promise<Subscription> => {
   const { customer_id: customer, billing_anchor: anchor = 'calendar', seats = 1, metadata = {} } = asked;
+  const payer = found(await customers.payer(db, customer), 'CUSTOMER_NOT_FOUND');
+  if (payer.clock && world !== 'test') throw new FailureError('TEST_CLOCK_NEEDS_SANDBOX');
+  const nowMs = payer.clock?.now ?? hourMs;
   const faults: Fault[] = [];
   const startedAt = readInstant(asked.started_at, 'started_at', faults) ?? nowMs;
   if (startedAt > nowMs + aheadMsMax)
     faults.push({ field: 'started_at', code: 'out_of_range', message: 'must be at most five years ahead' });
-  refuseFaults(faults);
-  const payer = found(await customers.payer(db, customer), 'CUSTOMER_NOT_FOUND');
   const { timeZone } = payer;
   const trial = trialOf(asked.trial, startedAt, timeZone, faults);
   refuseFaults(faults);
@@ -130,6 +132,7 @@ export const startSubscription = async (
     db,
     {
       customerId: payer.id,
+      testClockId: payer.clock?.id,
       planId: plan.id,
       planVersionId: plan.planVersionId,
       currency,

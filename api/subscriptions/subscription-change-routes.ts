@@ -10,8 +10,13 @@ import {
   SubscriptionResumption,
   UndoneChange,
 } from '#schemas/http/subscription-changes.ts';
-import { SubscriptionId, Subscription as SubscriptionSchema } from '#schemas/http/subscriptions.ts';
+import {
+  ChangedSubscription,
+  SubscriptionId,
+  Subscription as SubscriptionSchema,
+} from '#schemas/http/subscriptions.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { OrganizationStore } from '../access/organization.postgres.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
@@ -21,12 +26,14 @@ import { changedNow } from './change-instant.ts';
 import { decideSeats } from './change-seats.ts';
 import { decidePlanChange } from './change-subscription-plan.ts';
 import { decidePause, decideResumption } from './pause-subscription.ts';
+import { previewChange, versionsOf } from './preview-change.ts';
 import type { LedgerChanges, SubscriptionChangeStore } from './subscription-changes.postgres.ts';
 import { lastingJson, ledgerJson, subscriptionJson } from './subscription-json.ts';
-import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
+import { hourOf, type Subscription, type SubscriptionStore } from './subscriptions.postgres.ts';
 import { decideUndo } from './undo-change.ts';
 
 export type SubscriptionChangePorts = {
+  readonly organizations: Pick<OrganizationStore, 'organization'>;
   readonly subscriptions: SubscriptionStore;
   readonly subscriptionChanges: SubscriptionChangeStore;
   readonly catalog: CatalogStore;
@@ -79,6 +86,21 @@ const applied = async (
   };
 };
 
+/** What the change would charge and credit. */
+const previewed = async (
+  { organizations, subscriptionChanges, catalog }: SubscriptionChangePorts,
+  db: Db,
+  subscription: Subscription,
+  decided: LedgerChanges,
+  now: Instant,
+) => {
+  const { rounding } = await organizations.organization(db);
+  const versions = await catalog.versionTerms(db, versionsOf(subscription, decided));
+  const written = await subscriptionChanges.writtenParts(db, subscription.id, now);
+  const planNames = await catalog.planNames(db, [...versions.keys()]);
+  return previewChange(subscription, decided, { versions, planNames, written, policy: { rounding } });
+};
+
 export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: SubscriptionChangePorts): void => {
   const tag = 'Subscriptions';
   const common = ['SUBSCRIPTION_NOT_FOUND', 'SUBSCRIPTION_STATE_CONFLICT'] as const;
@@ -90,6 +112,8 @@ export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: Subscr
       readonly summary: string;
       readonly body: B;
       readonly action: string;
+      /** Whether it says with `?preview=true` what it would charge. */
+      readonly canPreview?: boolean;
       readonly failures: readonly FailureCode[];
     },
     decide: Decide<Static<B>>,
@@ -105,15 +129,23 @@ export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: Subscr
         rateClass: 'write',
         params: SubscriptionId,
         body: route.body as TSchema,
-        answers: { 200: SubscriptionSchema },
+        answers: { 200: route.canPreview ? ChangedSubscription : SubscriptionSchema },
         failures: [...common, ...route.failures],
       },
       async ({ db, params, body, nowMs, matchVersion }) => {
         const before = await locked(ports, db, params.id, matchVersion);
-        const now = changedNow(before, nowMs);
+        const now = changedNow(before, hourOf(before, nowMs));
         const decided = await decide(ports, db, before, body as Static<B>, now);
         return applied(ports, db, before, route.action, decided, now);
       },
+      route.canPreview
+        ? async ({ db, params, body, nowMs }) => {
+            const subscription = found(await ports.subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
+            const now = changedNow(subscription, nowMs);
+            const decided = await decide(ports, db, subscription, body as Static<B>, now);
+            return previewed(ports, db, subscription, decided, now);
+          }
+        : undefined,
     );
 
   changeRoute(
@@ -123,6 +155,7 @@ export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: Subscr
       summary: 'Change the plan of a subscription, now, at the end of the period or at an instant to come',
       body: PlanChange,
       action: 'plan_changed',
+      canPreview: true,
       failures: [
         'PLAN_NOT_FOUND',
         'PLAN_IS_ADD_ON',
@@ -142,6 +175,7 @@ export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: Subscr
       summary: 'Change how many seats a subscription has',
       body: SeatsChange,
       action: 'seats_changed',
+      canPreview: true,
       failures: ['SUBSCRIPTION_UNCHANGED'],
     },
     decideSeats,
@@ -153,6 +187,7 @@ export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: Subscr
       summary: 'Take an add-on beside the plan, another quantity of it, or none any more',
       body: AddOnChange,
       action: 'add_ons_changed',
+      canPreview: true,
       failures: [
         'PLAN_NOT_FOUND',
         'PLAN_IS_NO_ADD_ON',

@@ -1,9 +1,12 @@
 /** The ledger of what subscriptions are billed for: rows of PostgreSQL as changes. */
 import { newId } from '#platform/process/ids.ts';
-import type { Instant } from '#schemas/period.ts';
+import type { BilledPart, PartTiming } from '#schemas/due-parts.ts';
+import type { IntervalUnit } from '#schemas/interval.ts';
+import { type Instant, periodBetween } from '#schemas/period.ts';
 import {
   type ChangeBilling,
   type PausedUsage,
+  type QuantityLevel,
   type SubscriptionChange,
   subscriptionChangeKinds,
 } from '#schemas/subscription-terms.ts';
@@ -76,6 +79,34 @@ export const insertChanges = `INSERT INTO subscription_changes (id, organization
   FROM json_to_recordset($4) AS r (id text, kind text, effective_at timestamptz, plan_version_id text, quantity integer,
     interval_unit text, interval_count integer, usage text, bills text)`;
 
+type WrittenRow = {
+  item: string;
+  plan_version_id: string;
+  timing: PartTiming;
+  interval_unit: IntervalUnit | null;
+  interval_count: number | null;
+  counted: boolean | null;
+  quantities: QuantityLevel[] | null;
+  billing_start: Date;
+  billing_end: Date;
+  span_start: Date;
+  span_end: Date;
+};
+
+const partFromRow = (row: WrittenRow): BilledPart => ({
+  item: row.item,
+  planVersionId: row.plan_version_id,
+  timing: row.timing,
+  interval:
+    row.interval_unit === null || row.interval_count === null
+      ? undefined
+      : { unit: row.interval_unit, count: row.interval_count },
+  isCounted: row.counted ?? undefined,
+  billing: periodBetween(row.billing_start, row.billing_end),
+  span: periodBetween(row.span_start, row.span_end),
+  quantities: row.quantities ?? undefined,
+});
+
 const ledger = defineList({
   name: 'subscription_changes',
   columns: `g.id, g.kind, g.effective_at, g.bills, v.plan_id, p.code AS plan_code, g.plan_version_id, g.quantity,
@@ -116,6 +147,16 @@ export const subscriptionChangeStore = {
     );
     return rows[0]?.cut_until?.getTime();
   },
+  /** All that is written down to be billed of the billing periods that go on after an instant. */
+  writtenParts: async (db: Db, subscriptionId: string, after: Instant): Promise<BilledPart[]> => {
+    const { rows } = await db.query<WrittenRow>(
+      `SELECT item, plan_version_id, timing, interval_unit, interval_count, counted, quantities, billing_start,
+         billing_end, span_start, span_end
+       FROM billing_periods WHERE organization_id = $1 AND subscription_id = $2 AND billing_end > $3`,
+      [db.organizationId, subscriptionId, new Date(after)],
+    );
+    return rows.map(partFromRow);
+  },
   /** Whether the ledger of the subscription has it, undone or not. */
   isKnown: async (db: Db, subscriptionId: string, id: string): Promise<boolean> => {
     const { rowCount } = await db.query(
@@ -144,7 +185,9 @@ export const subscriptionChangeStore = {
       await db.query(insertChanges, [db.organizationId, subscriptionId, now, JSON.stringify(changeRows(added))]);
     const first = added.length > 0 ? new Date(Math.min(...added.map(({ effectiveAt }) => effectiveAt))) : null;
     await db.query(
-      `UPDATE subscriptions SET has_changes = true, next_due_at = least(next_due_at, $3), version = version + 1,
+      `UPDATE subscriptions SET has_changes = true,
+         next_due_at = CASE WHEN test_clock_id IS NULL THEN least(next_due_at, $3) END,
+         clocked_due_at = CASE WHEN test_clock_id IS NOT NULL THEN least(clocked_due_at, $3) END, version = version + 1,
          trial_end_action = CASE WHEN $4 THEN 'activate' ELSE trial_end_action END, updated_at = $5
        WHERE organization_id = $1 AND id = $2`,
       [db.organizationId, subscriptionId, first, trialActivates, now],

@@ -2,9 +2,10 @@
 import { formatInstant } from '#schemas/instant.ts';
 import { formatPeriod, type Instant } from '#schemas/period.ts';
 import { currentPeriod, cycleNow, subscriptionStateAt, termsNow } from '#schemas/subscription-state.ts';
+import type { PlanName } from '../catalog/plan-versions.postgres.ts';
 import { headToJson } from '../route/resource-fields.ts';
 import type { LedgerChange } from './subscription-changes.postgres.ts';
-import type { PlanName, RecordedChange, Subscription } from './subscriptions.postgres.ts';
+import type { RecordedChange, Subscription } from './subscriptions.postgres.ts';
 
 const timeOrNull = (instant: Instant | null): string | null => (instant === null ? null : formatInstant(instant));
 

@@ -15,7 +15,7 @@ import { created, found } from '../route/resource-fields.ts';
 import { cancelSubscription, undoCancellation } from './cancel-subscription.ts';
 import { startSubscription } from './start-subscription.ts';
 import { lastingJson, subscriptionJson } from './subscription-json.ts';
-import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
+import { hourOf, type Subscription, type SubscriptionStore } from './subscriptions.postgres.ts';
 
 export type SubscriptionPorts = {
   readonly customers: CustomerStore;
@@ -29,7 +29,7 @@ const canceled = (
   after: Subscription,
   nowMs: number,
 ) => ({
-  body: subscriptionJson(after, nowMs),
+  body: subscriptionJson(after, hourOf(after, nowMs)),
   location: `/v1/subscriptions/${after.id}`,
   changes: [
     {
@@ -67,11 +67,13 @@ export const subscriptionRoutes = (
         'PLAN_NOT_ACTIVE',
         'SUBSCRIPTION_ADD_ON_MISFIT',
         'SUBSCRIPTION_ALREADY_ACTIVE',
+        'TEST_CLOCK_NEEDS_SANDBOX',
       ],
     },
-    async ({ db, body, nowMs }) => {
-      const row = await startSubscription({ customers, subscriptions, catalog }, db, body, nowMs);
-      return created('subscription', '/v1/subscriptions', subscriptionJson(row, nowMs), {
+    async ({ db, body, caller, nowMs }) => {
+      const at = { hourMs: nowMs, world: caller.world };
+      const row = await startSubscription({ customers, subscriptions, catalog }, db, body, at);
+      return created('subscription', '/v1/subscriptions', subscriptionJson(row, hourOf(row, nowMs)), {
         lasting: () => lastingJson(row),
       });
     },
@@ -89,7 +91,7 @@ export const subscriptionRoutes = (
       failures: [],
     },
     async ({ db, query, nowMs }) =>
-      listJson(query, await subscriptions.subscriptions(db, query), (row) => subscriptionJson(row, nowMs)),
+      listJson(query, await subscriptions.subscriptions(db, query), (row) => subscriptionJson(row, hourOf(row, nowMs))),
   );
 
   get(
@@ -104,8 +106,10 @@ export const subscriptionRoutes = (
       answers: { 200: SubscriptionSchema },
       failures: ['SUBSCRIPTION_NOT_FOUND'],
     },
-    async ({ db, params, nowMs }) =>
-      subscriptionJson(found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND'), nowMs),
+    async ({ db, params, nowMs }) => {
+      const row = found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
+      return subscriptionJson(row, hourOf(row, nowMs));
+    },
   );
 
   change(
@@ -126,11 +130,11 @@ export const subscriptionRoutes = (
       const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
       const changed = found(
-        await subscriptions.changeSubscription(db, row.id, body.metadata, new Date(nowMs)),
+        await subscriptions.changeSubscription(db, row.id, body.metadata, new Date(hourOf(row, nowMs))),
         'SUBSCRIPTION_NOT_FOUND',
       );
       return {
-        body: subscriptionJson(changed, nowMs),
+        body: subscriptionJson(changed, hourOf(changed, nowMs)),
         changes: [
           {
             action: 'subscription.updated',
@@ -165,7 +169,7 @@ export const subscriptionRoutes = (
       const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
       const ports = { subscriptions, minimumTerm: catalog.minimumTerm };
-      return canceled('canceled', row, await cancelSubscription(ports, db, row, body, nowMs), nowMs);
+      return canceled('canceled', row, await cancelSubscription(ports, db, row, body, hourOf(row, nowMs)), nowMs);
     },
   );
   change(
@@ -179,7 +183,7 @@ export const subscriptionRoutes = (
     async ({ db, params, nowMs, matchVersion }) => {
       const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
-      const after = await undoCancellation({ subscriptions }, db, row, nowMs);
+      const after = await undoCancellation({ subscriptions }, db, row, hourOf(row, nowMs));
       return canceled('cancellation_undone', row, after, nowMs);
     },
   );

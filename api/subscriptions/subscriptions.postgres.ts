@@ -18,6 +18,7 @@ import {
   type TrialEndAction,
 } from '#schemas/subscription-state.ts';
 import type { SubscriptionChange, SubscriptionTerms } from '#schemas/subscription-terms.ts';
+import type { PlanName } from '../catalog/plan-versions.postgres.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
@@ -28,8 +29,6 @@ import { changeRows, insertChanges } from './subscription-changes.postgres.ts';
 /** A change that stands in the ledger and was not undone. */
 export type RecordedChange = SubscriptionChange & { readonly id: string; readonly createdAt: Instant };
 
-export type PlanName = { readonly planId: string; readonly planCode: string };
-
 export type Subscription = ResourceHead &
   Omit<SubscriptionTerms, 'changes'> &
   Omit<SubscriptionLife, 'changes'> & {
@@ -39,6 +38,8 @@ export type Subscription = ResourceHead &
     readonly trialEndAction: TrialEndAction | null;
     readonly cancellationReason: string | null;
     readonly cancellationRefund: CancellationRefund | null;
+    /** The hour of the test clock that its customer lives by; null where that is the hour of all. */
+    readonly clockNow: Instant | null;
     /** In the order in which they take effect. */
     readonly changes: readonly RecordedChange[];
     /** Of each plan version and add-on that it has, had or will have. */
@@ -59,8 +60,12 @@ export type NewSubscription = Pick<
 > &
   Pick<Subscription, 'trialEndsAt' | 'trialEndAction'> & {
     readonly planId: string;
+    readonly testClockId: string | undefined;
     readonly changes: readonly SubscriptionChange[];
   };
+
+/** The hour by which a subscription lives. */
+export const hourOf = ({ clockNow }: Pick<Subscription, 'clockNow'>, nowMs: Instant): Instant => clockNow ?? nowMs;
 
 type ChangeRowJson = ChangeJson & { id: string; code: string; created: number };
 
@@ -74,6 +79,7 @@ type SubscriptionRow = ResourceRow &
     canceled_at: Date | null;
     cancellation_reason: string | null;
     trial_end_action: TrialEndAction | null;
+    clock_now: Date | null;
     changes: ChangeRowJson[] | null;
   };
 
@@ -89,6 +95,7 @@ const fromRow = (row: SubscriptionRow): Subscription => {
     canceledAt: row.canceled_at?.getTime() ?? null,
     cancellationReason: row.cancellation_reason,
     cancellationRefund: row.cancellation_refund,
+    clockNow: row.clock_now?.getTime() ?? null,
     changes: changes.map((json) => ({ ...changeFromJson(json), id: json.id, createdAt: json.created })),
     planNames: new Map([
       [row.plan_version_id, { planId: row.plan_id, planCode: row.plan_code }],
@@ -104,7 +111,8 @@ const ledgerColumn = changesColumn(
   ' LEFT JOIN plans gp ON gp.id = gv.plan_id',
 );
 const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.currency, s.canceled_at, s.cancellation_reason,
-  s.trial_end_action, ${initialTermsColumns}, s.metadata, s.version, s.created_at, s.updated_at, ${ledgerColumn}`;
+  s.trial_end_action,
+  (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) AS clock_now, ${initialTermsColumns}, s.metadata, s.version, s.created_at, s.updated_at, ${ledgerColumn}`;
 const from = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
 
 /** Of the changes of `s` of some kinds, what the last one says that is in effect at an instant. */
@@ -121,8 +129,12 @@ export const stateColumn = (instant: string): string => `(CASE WHEN s.ended_at <
   WHEN s.has_changes AND ${lastChange('g.kind', "'pause', 'resume'", instant)} = 'pause' THEN 'paused'
   ELSE 'active' END)`;
 
+/** The hour of each: that of its test clock, where it has one. */
+const hour = `(CASE WHEN s.test_clock_id IS NULL THEN clock_timestamp()
+  ELSE (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) END)`;
+
 /** As `termsNow` has it: of one to come what it begins with, of one that is over what held last. */
-const lastInstant = `least(greatest(s.started_at, clock_timestamp()),
+const lastInstant = `least(greatest(s.started_at, ${hour}),
   coalesce(s.ended_at, 'infinity') - interval '1 millisecond')`;
 
 const planFilter: Filter = {
@@ -150,7 +162,7 @@ const subscriptionList = defineList({
   },
   filters: {
     customer_id: customerFilter('s.customer_id'),
-    state: { column: stateColumn('clock_timestamp()'), choices: subscriptionStates },
+    state: { column: stateColumn(hour), choices: subscriptionStates },
     plan: planFilter,
   },
   times: { created_at: 's.created_at', started_at: 's.started_at' },
@@ -195,9 +207,11 @@ export const subscriptionStore = {
     const added = await db.query(
       `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at,
          interval_unit, interval_count, billing_anchor, time_zone, metadata, version, created_at, updated_at, seats,
-         has_changes, trial_ends_at, trial_end_action, ended_at, canceled_at, cancellation_refund, next_due_at)
+         has_changes, trial_ends_at, trial_end_action, ended_at, canceled_at, cancellation_refund, test_clock_id,
+         next_due_at, clocked_due_at)
        SELECT $4, $5, $1, $6, $7, 'active', $3, $8, $9, $10, $11, $12, 1, $13, $13, $14, $15, $16, $17, $18, $19,
-         $20, $3
+         $20, $21::text, CASE WHEN $21 IS NULL THEN $3::timestamptz END,
+         CASE WHEN $21 IS NOT NULL THEN $3::timestamptz END
        WHERE NOT EXISTS (${toPlan})`,
       [
         customerId,
@@ -220,6 +234,7 @@ export const subscriptionStore = {
         endedAt === null ? null : new Date(endedAt),
         canceledAt === null ? null : new Date(canceledAt),
         canceledAt === null ? null : 'prorated',
+        subscription.testClockId,
       ],
     );
     if (!added.rowCount) return undefined;
@@ -267,7 +282,8 @@ export const subscriptionStore = {
   ): Promise<Subscription | undefined> => {
     await db.query(
       `UPDATE subscriptions SET canceled_at = $3, ended_at = $4, cancellation_reason = $5, cancellation_refund = $6,
-         next_due_at = least(next_due_at, $4),
+         next_due_at = CASE WHEN test_clock_id IS NULL THEN least(next_due_at, $4) END,
+         clocked_due_at = CASE WHEN test_clock_id IS NOT NULL THEN least(clocked_due_at, $4) END,
          trial_end_action = CASE WHEN $3::timestamptz IS NULL AND trial_end_action = 'cancel' THEN 'activate'
            ELSE trial_end_action END,
          version = version + 1, updated_at = greatest(updated_at, $7)

@@ -19,7 +19,7 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
-import type { SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
+import { hourOf, type SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { limitsOf } from './limits.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
 import {
@@ -232,7 +232,7 @@ const subscriptionUsageRoute = (
     },
     async ({ db, params, query, nowMs }) => {
       const subscription = found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
-      const current = periodAt(subscription.cycle, nowMs);
+      const current = periodAt(subscription.cycle, hourOf(subscription, nowMs));
       const { period, watermark } = readUsageSpan(query, current, await readWatermark(db));
       const customer = found(await store.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
       const meters = await catalog.pinnedMeters(db, subscription.planVersionId);

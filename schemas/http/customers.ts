@@ -3,6 +3,7 @@ import { type Static, type TSchema, Type } from 'typebox';
 import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import {
   CurrencyCode,
+  CustomerName,
   closed,
   ExternalId,
   formed,
@@ -17,6 +18,7 @@ import {
   TimeZone,
 } from '#schemas/http/fields.ts';
 import { toldTo } from '#schemas/http/withheld.ts';
+import { languageCharsMax } from '#schemas/language.ts';
 import { idFormAbout, idFormPattern } from '#schemas/names.ts';
 
 const Email = formed(
@@ -76,6 +78,37 @@ const NewExternalId = Type.Unsafe<string>({
   description: `The caller's own name of the customer, compared character by character. It must not have ${idFormAbout}, and not be "." or "..".`,
 });
 
+const Language = Type.String({
+  maxLength: languageCharsMax,
+  description: 'A language tag of BCP 47, kept in its canonical form.',
+  examples: ['de-AT'],
+});
+const PaymentTerms = Type.Object(
+  { days: Type.Integer({ minimum: 0, maximum: 365, description: 'From the day of an invoice until it is due.' }) },
+  { ...closed, title: 'PaymentTerms', description: 'When invoices are due; without any, on receipt.' },
+);
+export const invoicings = ['per_subscription', 'consolidated'] as const;
+export type Invoicing = (typeof invoicings)[number];
+const InvoicingName = Type.Enum([...invoicings], {
+  title: 'Invoicing',
+  description:
+    '`consolidated`: what is due of the customer at the same moment is on one invoice; where it has a parent, on that of the parent.',
+});
+/** From the top one on, itself included. */
+export const customerLevelsMax = 5;
+const ParentName = Type.Unsafe<string>({
+  ...CustomerName,
+  description: `Id or external id of the customer that this one belongs to: one that is not archived, in the same currency where both have one, with at most ${customerLevelsMax} levels from the top one on.`,
+});
+
+/** Of new customers and of changes; what is sealed of them stands in `Personal`. */
+const termsFields = {
+  currency: CurrencyCode,
+  language: Language,
+  payment_terms: PaymentTerms,
+  parent_id: ParentName,
+};
+
 export const newCustomerExample = { external_id: 'acme', name: 'Acme Inc.', currency: 'USD' };
 export const customerExample = {
   id: exampleId('cus', 5),
@@ -85,6 +118,10 @@ export const customerExample = {
   tax_ids: [],
   payment_reference: null,
   time_zone: 'UTC',
+  language: null,
+  payment_terms: null,
+  invoicing: 'per_subscription',
+  parent_id: null,
   archived_at: null,
   erased_at: null,
   ...exampleHead,
@@ -96,8 +133,9 @@ export const NewCustomer = Type.Object(
   {
     external_id: GivenId,
     ...Personal.properties,
-    currency: Type.Optional(CurrencyCode),
+    ...Type.Partial(Type.Object(termsFields)).properties,
     time_zone: Type.Optional(TimeZone),
+    invoicing: Type.Optional(InvoicingName),
     metadata: Type.Optional(Metadata),
   },
   closed,
@@ -116,7 +154,11 @@ export const CustomerPatch = Type.Object(
     tax_ids: Type.Optional(nullable(Type.Array(TaxId, { maxItems: 5 }))),
     payment_reference: Type.Optional(nullable(PaymentReference)),
     currency: Type.Optional(nullable(CurrencyCode)),
+    language: Type.Optional(nullable(Language)),
+    payment_terms: Type.Optional(nullable(PaymentTerms)),
+    parent_id: Type.Optional(nullable(ParentName)),
     time_zone: Type.Optional(TimeZone),
+    invoicing: Type.Optional(InvoicingName),
     metadata: Type.Optional(Metadata),
   },
   {
@@ -139,6 +181,16 @@ const personalFields = {
   payment_reference: toldTo('read:customers', nullable(PaymentReference)),
 } satisfies Record<keyof Personal, TSchema>;
 
+/** That customers did not have from the beginning. */
+const laterFields = {
+  language: nullable(Language),
+  payment_terms: nullable(PaymentTerms),
+  invoicing: InvoicingName,
+  parent_id: nullable(idOf('cus')),
+  archived_at: nullable(Instant),
+  erased_at: nullable(Instant),
+};
+
 export const Customer = Type.Object(
   {
     id: idOf('cus'),
@@ -146,8 +198,7 @@ export const Customer = Type.Object(
     ...personalFields,
     currency: nullable(CurrencyCode),
     time_zone: TimeZone,
-    archived_at: nullable(Instant),
-    erased_at: nullable(Instant),
+    ...laterFields,
     ...resourceFields,
   },
   {
@@ -166,8 +217,7 @@ export const WrittenCustomer = Type.Object(
     // An answer that is repeated may be from before customers had them.
     currency: Type.Optional(nullable(CurrencyCode)),
     time_zone: Type.Optional(TimeZone),
-    archived_at: Type.Optional(nullable(Instant)),
-    erased_at: Type.Optional(nullable(Instant)),
+    ...Type.Partial(Type.Object(laterFields)).properties,
   },
   {
     ...closed,
@@ -177,9 +227,14 @@ export const WrittenCustomer = Type.Object(
   },
 );
 
+const isPersonal = (name: string): boolean => Object.hasOwn(Personal.properties, name);
+
+/** What of a body is sealed. */
+export const personalOf = (body: Personal): Personal =>
+  Object.fromEntries(Object.entries(body).filter(([name]) => isPersonal(name))) as Personal;
+
 /** What stays of a field that the patch leaves out, and what goes where it says null. */
-export const patchedPersonal = (
-  personal: Personal,
-  { metadata: _metadata, currency: _currency, time_zone: _timeZone, ...patch }: CustomerPatch,
-): Personal =>
-  Object.fromEntries(Object.entries({ ...personal, ...patch }).filter(([, value]) => value !== null)) as Personal;
+export const patchedPersonal = (personal: Personal, patch: CustomerPatch): Personal =>
+  Object.fromEntries(
+    Object.entries({ ...personal, ...patch }).filter(([name, value]) => isPersonal(name) && value !== null),
+  ) as Personal;

@@ -1,8 +1,19 @@
 /** What subscriptions are billed for changes: in requests, and as the ledger of changes tells it. */
 import { Type } from 'typebox';
 import { addOnQuantityMax } from '#schemas/add-on.ts';
+import { partTimings } from '#schemas/due-parts.ts';
 import { exampleCreatedAt, exampleId } from '#schemas/http/example-parts.ts';
-import { Code, closed, GivenInstant, Instant, idOf, nullable } from '#schemas/http/fields.ts';
+import {
+  Code,
+  CurrencyCode,
+  closed,
+  Decimal,
+  GivenInstant,
+  Instant,
+  idOf,
+  nullable,
+  Period,
+} from '#schemas/http/fields.ts';
 import { changeBillings, pausedUsages, subscriptionChangeKinds } from '#schemas/subscription-terms.ts';
 
 export const seatsMax = 1_000_000;
@@ -124,6 +135,68 @@ export const SubscriptionPause = Type.Object(
 export const SubscriptionResumption = Type.Object(
   { at: at(nowByDefault), invoice },
   { ...closed, title: 'SubscriptionResumption', examples: [{ at: 'now' }] },
+);
+
+const PreviewedLine = Type.Object(
+  {
+    charge_code: Type.String(),
+    description: Type.String(),
+    plan_code: Code,
+    timing: Type.Enum([...partTimings], {
+      title: 'ChargedTiming',
+      description: 'A `credit` takes back what was charged in advance.',
+    }),
+    quantity: Decimal,
+    amount: Decimal,
+    period: Period,
+    due_at: Instant,
+  },
+  { ...closed, title: 'PreviewedLine' },
+);
+
+const previewedLineExample = {
+  charge_code: 'seats',
+  description: 'Seats',
+  plan_code: 'llm-team',
+  timing: 'advance',
+  quantity: '8',
+  amount: '40.00',
+  period: { start: '2026-11-16T00:00:00.000Z', end: '2026-12-01T00:00:00.000Z' },
+  due_at: '2026-11-16T00:00:00.000Z',
+};
+const lines = Type.Array(PreviewedLine);
+
+/** What `?preview=true` answers. */
+export const ChangePreview = Type.Object(
+  {
+    effective_at: Instant,
+    currency: CurrencyCode,
+    lines,
+    total: Decimal,
+    instead_of: Type.Object(
+      { lines, total: Decimal },
+      {
+        ...closed,
+        title: 'PreviewedInstead',
+        description: 'What would be charged without the change, and is not with it.',
+      },
+    ),
+  },
+  {
+    ...closed,
+    title: 'SubscriptionChangePreview',
+    description:
+      'What the change would charge and credit in the billing periods that hold it: flat charges, and those of seats and add-ons. Usage is no part of it, nor are prices in credits and price overrides.',
+    examples: [
+      {
+        effective_at: previewedLineExample.due_at,
+        currency: 'USD',
+        lines: [previewedLineExample],
+        total: '40.00',
+        instead_of: { lines: [], total: '0.00' },
+      },
+    ],
+  },
 );
 
 export const UndoneChange = Type.Object(

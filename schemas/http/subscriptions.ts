@@ -21,7 +21,7 @@ import {
   TimeZone,
 } from '#schemas/http/fields.ts';
 import { intervalSchema } from '#schemas/http/plan-terms.ts';
-import { LedgerEntry, PausedUsageName, seatsMax } from '#schemas/http/subscription-changes.ts';
+import { ChangePreview, LedgerEntry, PausedUsageName, seatsMax } from '#schemas/http/subscription-changes.ts';
 import { cancellationRefunds, subscriptionStates, trialEndActions } from '#schemas/subscription-state.ts';
 
 const newSubscriptionExample = {
@@ -227,3 +227,9 @@ export const Subscription = Type.Object(
   },
   { ...closed, title: 'Subscription', examples: [subscriptionExample] },
 );
+
+/** The answer to a change that can be asked what it would do. */
+export const ChangedSubscription = Type.Union([Subscription, ChangePreview], {
+  description: 'The subscription; with `?preview=true` what the change would charge.',
+  examples: [subscriptionExample],
+});

@@ -1,8 +1,10 @@
 /** Test clocks in requests and answers. */
 import { Type } from 'typebox';
 import { namePattern } from '#schemas/display-name.ts';
+import { customerExample } from '#schemas/http/customers.ts';
 import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import {
+  CustomerName,
   closed,
   GivenInstant,
   Instant,
@@ -42,6 +44,11 @@ export const NewTestClock = Type.Object(
     description: '`now` is the hour at which it begins, past or to come; absent, it is the present one.',
     examples: [{ name: testClockExample.name, now: '2027-01-01T00:00:00Z' }],
   },
+);
+
+export const TestClockCustomer = Type.Object(
+  { customer_id: CustomerName },
+  { ...closed, title: 'TestClockCustomer', examples: [{ customer_id: customerExample.external_id }] },
 );
 
 export const TestClockAdvance = Type.Object(

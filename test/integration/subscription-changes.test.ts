@@ -1,12 +1,13 @@
 /** What subscriptions are billed for over their time: plans, seats, add-ons, trials, pauses; now, later, taken back. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type ApiAnswer, type Pipeline, startPipeline } from '../support/pipeline.ts';
+import { parts } from '../support/parts.ts';
+import { type ApiAnswer, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.catalog });
 });
 afterAll(() => pipeline?.stop());
 
@@ -163,6 +164,34 @@ describe('a change of the plan', () => {
     const answers = await Promise.all(Array.from({ length: 6 }, () => post(id, 'change-plan', { plan: other })));
     expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 409, 409, 409, 409, 409]);
     expect(await ledger(id, '&kind=plan')).toHaveLength(2);
+  });
+
+  it('says before it is made what it charges and credits, to the cent, and changes nothing by saying so', async () => {
+    const inAdvance = [flat, perSeat].map((charge) => ({ ...charge, timing: 'advance' }));
+    const dearer = { ...perSeat, timing: 'advance', price: { model: 'per_unit', unit_amount: '33.33' } };
+    const [before, next] = [await planOf({ charges: inAdvance }), await planOf({ charges: [dearer] })];
+    const { id, version } = await subscribed({ plan: before.code, seats: 3, billing_anchor: 'anniversary' });
+    await pipeline.closePeriod({ subscription_id: id });
+    const asked = { plan: next.code, invoice: 'now', at: iso(Date.now() + 1_500) };
+    const preview = (await api('POST', `/v1/subscriptions/${id}/change-plan?preview=true`, asked)).body;
+    expect((await read(id)).version).toBe(version);
+    await done(id, 'change-plan', asked);
+    await until(
+      () => read(id),
+      ({ plan_code: code }) => code === next.code,
+    );
+    await pipeline.closePeriod({ subscription_id: id });
+    const { items } = (await api('GET', `/v1/invoices?subscription_id=${id}&sort=number`)).body;
+    expect(items.map(({ total }: { total: string }) => total)).toEqual(['60.00', preview.total]);
+    const { lines } = (await api('GET', `/v1/invoices/${items[1].id}`)).body;
+    const shown = (some: { charge_code: string; amount: string }[]) =>
+      some.map(({ charge_code: code, amount }) => [code, amount]).toSorted();
+    expect(shown(preview.lines)).toEqual(shown(lines));
+    expect(preview.lines.map(({ timing }: { timing: string }) => timing).toSorted()).toEqual([
+      'advance',
+      'credit',
+      'credit',
+    ]);
   });
 
   it('of one that has not begun holds from its begin', async () => {

@@ -184,6 +184,8 @@ export const startPipeline = async (
     stop: async () => {
       await Promise.all([asApplication.close(), asWorker.close(), asOwner.close()]);
       await stack.stop();
+      // Their ports are given to others.
+      for (const base of [stack.apiUrl, stack.ingestUrl]) contracts.delete(base);
       rmSync(home, { recursive: true, force: true });
     },
   };

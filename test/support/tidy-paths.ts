@@ -37,6 +37,7 @@ export const isEdge = (path: string): boolean =>
  * who adds one sees how few there are.
  */
 export const useCases = new Set([
+  'api/customers/place-customer.ts',
   'api/server.ts',
   'api/catalog/bind-terms.ts',
   'api/catalog/change-plan.ts',
@@ -80,6 +81,9 @@ export const useCases = new Set([
   'ingest/sink/sink.ts',
   'ingest/stream/stream-guard.ts',
   'invoicer/invoices/close-period.ts',
+  'api/clocks/advance-test-clock.ts',
+  'invoicer/clocks/advance-clock.ts',
+  'invoicer/clocks/clock-jobs.ts',
   'invoicer/periods/close-due.ts',
   'invoicer/periods/close-jobs.ts',
   'rater/run/rate-period.ts',

@@ -1,6 +1,7 @@
 /** Closing by itself, from the subscription to the invoice, by the processes as they run. */
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { llmProPlan, llmRequest, makeLlmPro } from '../../support/llm-pro.ts';
+import { parts } from '../../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { untilAllStored } from '../../support/stored.ts';
 
@@ -11,7 +12,7 @@ const at = month.end - 3_600_000;
 const dayMs = 86_400_000;
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   await makeLlmPro(pipeline, customers, month.start);
   const sent = customers.map((customer) => llmRequest(customer, customer, at, { input: 200_000, output: 1_000 }));
   expect(await pipeline.sendEvents(sent)).toMatchObject({ status: 200, body: { accepted: sent.length } });

@@ -1,6 +1,7 @@
 /** The erasure of what is personal of a customer: what is gone with its key, what stays, and what comes in between. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { masterKeysFrom } from '#platform/secrets/vault.ts';
+import { parts } from '../../support/parts.ts';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { answerOf, personalOf, vaultWith } from '../../support/sealed-database.ts';
 import { addTenant, firstTenant, makeKey, unique } from '../../support/tenants.ts';
@@ -12,7 +13,7 @@ const vault = () => vaultWith(masterKeysFrom({ masterKey, previousMasterKey: '' 
 let pipeline: Pipeline;
 let organizationId: string;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_MASTER_KEY: masterKey });
+  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_MASTER_KEY: masterKey }, { services: parts.catalog });
   ({ organizationId } = await firstTenant(pipeline));
 });
 afterAll(() => pipeline?.stop());

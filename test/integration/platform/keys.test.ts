@@ -23,6 +23,25 @@ const send = (hosts: Hosts, headers: Record<string, string> = {}): Promise<ApiAn
   hosts.ingest('POST', '/v1/events', llmRequest(unique(), 'someone', Date.now(), { input: 1, output: 1 }), headers);
 const refused = { status: 401, body: { error_code: 'UNKNOWN_API_KEY' } };
 
+/** Lets a key expire in three seconds: taken by what was answered before, refused by what was asked from then on. */
+const expectToExpire = async (key: Hosts & { readonly id: string }): Promise<void> => {
+  const expiresMs = Date.now() + 3_000;
+  await pipeline.asOwner.query('UPDATE api_keys SET expires_at = $2 WHERE id = $1', [key.id, new Date(expiresMs)]);
+  const answers: { status: number; beginMs: number; endMs: number }[] = [];
+  await until(
+    async () => {
+      const beginMs = Date.now();
+      answers.push({ status: (await meters(key)).status, beginMs, endMs: Date.now() });
+      return answers;
+    },
+    () => answers.at(-1)?.status === 401,
+  );
+  for (const { status, beginMs, endMs } of answers) {
+    if (endMs < expiresMs) expect(status).toBe(200);
+    if (beginMs >= expiresMs) expect(status).toBe(401);
+  }
+};
+
 describe('an API key', () => {
   it('is shown once, in the answer that makes it, and every other answer holds its public part only', async () => {
     const key = await newKey({
@@ -78,21 +97,7 @@ describe('an API key', () => {
     const key = await newKey({ scopes: ['read:meters', 'write:events'], expires_in_seconds: 60 });
     expect(Date.parse(key.shown.expires_at) - Date.parse(key.shown.created_at)).toBe(60_000);
     expect((await meters(key)).status).toBe(200);
-    const expiresMs = Date.now() + 3_000;
-    await pipeline.asOwner.query('UPDATE api_keys SET expires_at = $2 WHERE id = $1', [key.id, new Date(expiresMs)]);
-    const answers: { status: number; beginMs: number; endMs: number }[] = [];
-    await until(
-      async () => {
-        const beginMs = Date.now();
-        answers.push({ status: (await meters(key)).status, beginMs, endMs: Date.now() });
-        return answers;
-      },
-      () => answers.at(-1)?.status === 401,
-    );
-    for (const { status, beginMs, endMs } of answers) {
-      if (endMs < expiresMs) expect(status).toBe(200);
-      if (beginMs >= expiresMs) expect(status).toBe(401);
-    }
+    await expectToExpire(key);
     expect(await send(key)).toMatchObject(refused);
     expect((await pipeline.api('GET', `/v1/api-keys/${key.id}`)).body.state).toBe('expired');
     expect((await pipeline.api('POST', `/v1/api-keys/${key.id}/rotate`, {})).status).toBe(409);
@@ -155,7 +160,8 @@ describe('the rotation of a key', () => {
 
   it('gives a new key with the same rights; both work until the overlap ends, and then the new one alone', async () => {
     const old = await newKey({ scopes: ['read:meters', 'write:events'], metadata: { for: 'tests' } });
-    const rotated = await rotate(old.id, { overlap_seconds: 3 });
+    // Longer than a busy machine takes to ask both; below it is cut short.
+    const rotated = await rotate(old.id, { overlap_seconds: 60 });
     expect(rotated).toMatchObject({
       status: 201,
       body: { name: 'A key', scopes: old.shown.scopes, metadata: { for: 'tests' }, rotated_to: null },
@@ -165,13 +171,8 @@ describe('the rotation of a key', () => {
     expect([(await meters(old)).status, (await withNext()).status]).toEqual([200, 200]);
     const { body } = await pipeline.api('GET', `/v1/api-keys/${old.id}`);
     expect(body).toMatchObject({ state: 'active', rotated_to: rotated.body.id, version: 2 });
-    expect(Date.parse(body.expires_at) - Date.parse(body.updated_at)).toBe(3_000);
-    await until(
-      () => meters(old),
-      ({ status }) => status === 401,
-      3_500,
-    );
-    expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(body.expires_at));
+    expect(Date.parse(body.expires_at) - Date.parse(body.updated_at)).toBe(60_000);
+    await expectToExpire(old);
     expect(await send(old)).toMatchObject(refused);
     expect((await withNext()).status).toBe(200);
   });

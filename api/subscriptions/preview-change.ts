@@ -1,0 +1,146 @@
+/**
+ * What a change of a subscription would charge and credit, by the rater's own rules, before it is made: flat charges
+ * and those of seats and add-ons in the billing periods that hold the instant of the change. Pure. Usage is no part of
+ * it, as it is not known yet; nor are prices in credits and price overrides.
+ */
+import assert from 'node:assert/strict';
+import { periodAt } from '#schemas/billing-cycle.ts';
+import { chargeSchedules, cycleOfInterval, isCounted, isOfSchedule } from '#schemas/charge-schedule.ts';
+import type { Currency } from '#schemas/currency.ts';
+import { type BilledPart, type DuePart, dueParts, rememberedPeriods } from '#schemas/due-parts.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import { formatMinorUnits, sumAmounts } from '#schemas/money.ts';
+import { contains, formatPeriod, type Instant } from '#schemas/period.ts';
+import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn, type PlanTermsJson } from '#schemas/plan.ts';
+import { proratedLevels, prorationOf } from '#schemas/proration.ts';
+import { formatQuantity } from '#schemas/quantity.ts';
+import type { RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
+import type { SubscriptionChange, SubscriptionTerms } from '#schemas/subscription-terms.ts';
+import { ratePlan } from '../../rater/price/rate.ts';
+import type { PlanName } from '../catalog/plan-versions.postgres.ts';
+import type { LedgerChanges } from './subscription-changes.postgres.ts';
+import type { Subscription } from './subscriptions.postgres.ts';
+
+export type PreviewFacts = {
+  /** What each plan version charges that the subscription has or would have, by its id. */
+  readonly versions: ReadonlyMap<string, PlanTermsJson>;
+  readonly planNames: ReadonlyMap<string, PlanName>;
+  /** All that is written down of the billing periods that go on. */
+  readonly written: readonly BilledPart[];
+  readonly policy: RatingPolicy;
+};
+
+type PreviewedLine = { readonly part: DuePart; readonly line: RatedLine };
+
+/** The ledger as it would be. */
+const changedLedger = ({ changes }: Subscription, { undone, added }: LedgerChanges): SubscriptionChange[] =>
+  [...changes.filter(({ id }) => !undone.includes(id)), ...added].toSorted((a, b) => a.effectiveAt - b.effectiveAt);
+
+/** Of the billing periods that hold the instant, what was not written down yet. */
+const partsAround = (terms: SubscriptionTerms, { versions, written }: PreviewFacts, instant: Instant): DuePart[] => {
+  const schedules = new Map(
+    [...versions].map(([id, version]) => [id, chargeSchedules({ charges: version.charges, terms: version })]),
+  );
+  const ends = [...schedules.values()].flat().map(
+    // A charge of another interval has periods of its own from the same anchor.
+    ({ interval }) => periodAt(cycleOfInterval(terms.cycle, interval), instant).end,
+  );
+  const time = { start: instant - 1, end: Math.max(instant, ...ends) };
+  const parts = dueParts(terms, (id) => schedules.get(id) ?? [], written, time, rememberedPeriods());
+  return parts.filter(({ billing }) => contains(billing, instant));
+};
+
+const partKey = ({ item, planVersionId, timing, interval, isCounted: counted, span, quantities }: DuePart): string =>
+  JSON.stringify([item, planVersionId, timing, interval, counted, span.start, span.end, quantities]);
+
+/** The charges of a part that no usage goes into, as they are priced in the currency of the subscription. */
+const chargesOf = (part: DuePart, version: PlanTermsJson, currency: string) => {
+  const isAddOn = version.add_on !== null;
+  const timing = part.timing === 'credit' ? 'advance' : part.timing;
+  const isOf = (charge: ChargeJson): boolean =>
+    charge.meter === null &&
+    charge.credit_unit === undefined &&
+    isOfSchedule(charge, isAddOn, { interval: part.interval, timing, isCounted: part.isCounted });
+  const counted = version.charges.flatMap((charge) =>
+    isCounted(charge, isAddOn) ? [[charge.code, charge.seats ? ('units' as const) : ('times' as const)] as const] : [],
+  );
+  const charges = version.charges.filter(isOf).flatMap((json): Charge[] => {
+    const parsed = chargeFromJson(chargeJsonIn(json, currency, version.currency));
+    assert(parsed.ok, `a charge of plan version ${part.planVersionId} can't be read`);
+    return [parsed.value];
+  });
+  return { charges, counted: Object.fromEntries(counted) };
+};
+
+const rated = (part: DuePart, subscription: Subscription, { versions, policy }: PreviewFacts): PreviewedLine[] => {
+  const version = versions.get(part.planVersionId);
+  if (!version) return [];
+  const { charges, counted } = chargesOf(part, version, subscription.currency);
+  const { timeZone } = subscription.cycle;
+  const lines = ratePlan(
+    {
+      billingPeriodId: '',
+      subscriptionId: subscription.id,
+      customerId: subscription.customerId,
+      planVersionId: part.planVersionId,
+      currency: subscription.currency as Currency,
+      span: part.span,
+      charges,
+      proration: prorationOf(version.proration, part.billing, part.span, timeZone),
+      part: {
+        timing: part.timing,
+        positions: charges.map((_, index) => index + 1),
+        boundPosition: charges.length + 1,
+        counted,
+        levels: proratedLevels(version.proration, part.billing, part.span, timeZone, part.quantities),
+        others: [],
+      },
+      usage: {},
+    },
+    policy,
+  );
+  return lines.map((line) => ({ part, line }));
+};
+
+const lineJson = ({ part, line }: PreviewedLine, names: PreviewFacts['planNames']) => ({
+  charge_code: line.chargeCode,
+  description: line.chargeName,
+  plan_code: names.get(part.planVersionId)?.planCode ?? part.planVersionId,
+  timing: part.timing,
+  quantity: formatQuantity(line.quantity),
+  amount: formatMinorUnits(line.amount, line.currency),
+  period: formatPeriod(part.span),
+  due_at: formatInstant(part.dueAt),
+});
+
+const listJson = (lines: readonly PreviewedLine[], names: PreviewFacts['planNames'], currency: Currency) => ({
+  lines: lines.map((line) => lineJson(line, names)),
+  total: formatMinorUnits(sumAmounts(lines.map(({ line }) => line.amount)), currency),
+});
+
+/** What would be charged that is not charged without the change, and the other way round. */
+export const previewChange = (subscription: Subscription, decided: LedgerChanges, facts: PreviewFacts) => {
+  const currency = subscription.currency as Currency;
+  const effectiveAt = Math.min(...decided.added.map((change) => change.effectiveAt));
+  const without = partsAround(subscription, facts, effectiveAt);
+  const after = { ...subscription, changes: changedLedger(subscription, decided) };
+  const changed = partsAround(after, facts, effectiveAt);
+  const linesBeyond = (parts: readonly DuePart[], others: readonly DuePart[]): PreviewedLine[] => {
+    const known = new Set(others.map(partKey));
+    return parts.filter((part) => !known.has(partKey(part))).flatMap((part) => rated(part, subscription, facts));
+  };
+  return {
+    effective_at: formatInstant(effectiveAt),
+    currency,
+    ...listJson(linesBeyond(changed, without), facts.planNames, currency),
+    instead_of: listJson(linesBeyond(without, changed), facts.planNames, currency),
+  };
+};
+
+/** The plan versions that a change may charge or credit. */
+export const versionsOf = (subscription: Subscription, { added }: LedgerChanges): string[] => [
+  ...new Set([
+    ...subscription.planNames.keys(),
+    ...added.flatMap((change) => ('planVersionId' in change ? [change.planVersionId] : [])),
+  ]),
+];
