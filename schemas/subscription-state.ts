@@ -84,3 +84,7 @@ export const cycleNow = (terms: SubscriptionTerms, now: Instant): BillingCycle =
 /** The billing period that holds now, or the first one of a subscription that has not begun. */
 export const currentPeriod = (terms: SubscriptionTerms, now: Instant): Period =>
   periodAt(cycleNow(terms, now), Math.max(now, terms.startedAt));
+
+/** The hour by which a subscription lives: that of the test clock of its customer, where it has one. */
+export const hourOf = ({ clockNow }: { readonly clockNow: Instant | null }, hourOfAll: Instant): Instant =>
+  clockNow ?? hourOfAll;

@@ -1,4 +1,5 @@
 /** What changes subscriptions over their time, and the ledger of it: `/v1/subscriptions/{id}/...`. */
+
 import type { Static, TSchema } from 'typebox';
 import type { FailureCode } from '#schemas/failures.ts';
 import {
@@ -16,6 +17,7 @@ import {
   Subscription as SubscriptionSchema,
 } from '#schemas/http/subscriptions.ts';
 import type { Instant } from '#schemas/period.ts';
+import { hourOf } from '#schemas/subscription-state.ts';
 import type { OrganizationStore } from '../access/organization.postgres.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
@@ -29,7 +31,7 @@ import { decidePause, decideResumption } from './pause-subscription.ts';
 import { previewChange, versionsOf } from './preview-change.ts';
 import type { LedgerChanges, SubscriptionChangeStore } from './subscription-changes.postgres.ts';
 import { lastingJson, ledgerJson, subscriptionJson } from './subscription-json.ts';
-import { hourOf, type Subscription, type SubscriptionStore } from './subscriptions.postgres.ts';
+import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 import { decideUndo } from './undo-change.ts';
 
 export type SubscriptionChangePorts = {

@@ -12,6 +12,7 @@ import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, intersect, monthOf } from '#schemas/period.ts';
 import { chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
+import { hourOf } from '#schemas/subscription-state.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Meter as CatalogMeter } from '../catalog/meters.postgres.ts';
@@ -19,7 +20,7 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
-import { hourOf, type SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
+import type { SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { limitsOf } from './limits.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
 import {
