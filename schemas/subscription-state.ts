@@ -73,6 +73,10 @@ const allowedIn: Readonly<Record<SubscriptionState, readonly SubscriptionAction[
 export const allowedActions = (life: SubscriptionLife, now: Instant): readonly SubscriptionAction[] =>
   allowedIn[subscriptionStateAt(life, now)].filter((action) => action !== 'undo_cancel' || life.canceledAt !== null);
 
+/** The hour by which a subscription lives: that of its test clock, where it has one. */
+export const hourOf = ({ clockNow }: { readonly clockNow: Instant | null }, nowMs: Instant): Instant =>
+  clockNow ?? nowMs;
+
 /** What holds now: of one that has not begun, what it begins with; of one that is over, what held last. */
 export const termsNow = (terms: SubscriptionTerms, now: Instant): TermsAt =>
   termsAt(terms, Math.max(terms.startedAt, Math.min(now, (terms.endedAt ?? Number.POSITIVE_INFINITY) - 1)));

@@ -16,7 +16,8 @@ import {
   Subscription as SubscriptionSchema,
 } from '#schemas/http/subscriptions.ts';
 import type { Instant } from '#schemas/period.ts';
-import type { OrganizationStore } from '../access/organization.postgres.ts';
+import type { PolicyRounding } from '#schemas/rated-line.ts';
+import { hourOf } from '#schemas/subscription-state.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
@@ -29,11 +30,11 @@ import { decidePause, decideResumption } from './pause-subscription.ts';
 import { previewChange, versionsOf } from './preview-change.ts';
 import type { LedgerChanges, SubscriptionChangeStore } from './subscription-changes.postgres.ts';
 import { lastingJson, ledgerJson, subscriptionJson } from './subscription-json.ts';
-import { hourOf, type Subscription, type SubscriptionStore } from './subscriptions.postgres.ts';
+import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 import { decideUndo } from './undo-change.ts';
 
 export type SubscriptionChangePorts = {
-  readonly organizations: Pick<OrganizationStore, 'organization'>;
+  readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
   readonly subscriptions: SubscriptionStore;
   readonly subscriptionChanges: SubscriptionChangeStore;
   readonly catalog: CatalogStore;

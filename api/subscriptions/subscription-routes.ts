@@ -7,6 +7,7 @@ import {
   SubscriptionPatch,
   Subscription as SubscriptionSchema,
 } from '#schemas/http/subscriptions.ts';
+import { hourOf } from '#schemas/subscription-state.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
@@ -15,7 +16,7 @@ import { created, found } from '../route/resource-fields.ts';
 import { cancelSubscription, undoCancellation } from './cancel-subscription.ts';
 import { startSubscription } from './start-subscription.ts';
 import { lastingJson, subscriptionJson } from './subscription-json.ts';
-import { hourOf, type Subscription, type SubscriptionStore } from './subscriptions.postgres.ts';
+import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
 export type SubscriptionPorts = {
   readonly customers: CustomerStore;

@@ -11,7 +11,7 @@ import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, intersect, monthOf, type Period } from '#schemas/period.ts';
 import { chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
-import { currentPeriod } from '#schemas/subscription-state.ts';
+import { currentPeriod, hourOf } from '#schemas/subscription-state.ts';
 import { termsAt } from '#schemas/subscription-terms.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
@@ -20,7 +20,7 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
-import { hourOf, type Subscription, type SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
+import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { limitsOf } from './limits.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
 import {
