@@ -54,7 +54,8 @@ const fillPeriods = async (owner: pg.Client, rows: number): Promise<void> => {
   if (rows === 0) return;
   const { rows: indexes } = await owner.query<{ name: string; definition: string }>(
     `SELECT i.indexname AS name, i.indexdef AS definition FROM pg_indexes i
-     WHERE i.tablename = 'billing_periods' AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conname = i.indexname)`,
+     WHERE i.tablename = 'billing_periods' AND NOT EXISTS (SELECT 1 FROM pg_constraint c
+       WHERE c.conname = i.indexname)`,
   );
   for (const { name } of indexes) await owner.query(`DROP INDEX ${name}`);
   for (let first = 0; first < rows; first += chunk) {

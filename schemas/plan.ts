@@ -39,7 +39,7 @@ import {
   readGeneralTerms,
 } from '#schemas/plan-terms.ts';
 import { creditFaults } from '#schemas/price/credits.ts';
-import { modelNamed, type Price, type PriceJson, priceToJson, readPrice } from '#schemas/price/price.ts';
+import { modelNamed, type Price, type PriceJson, priceToJson, readPrice, seatModels } from '#schemas/price/price.ts';
 
 /**
  * `meter` is the code of the meter whose quantity is priced; a flat charge has none. `code` is unique within its plan
@@ -214,9 +214,6 @@ const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge |
   }
   return { code, name, meter, seats, creditUnit, price, currencyOptions, ...times };
 };
-
-/** What a number of seats can be priced by: they are all alike, and are no events. */
-export const seatModels = ['per_unit', 'graduated', 'volume', 'package', 'tiered_flat'] as const;
 
 /** Undefined with a fault. */
 const readSeats = (object: JsonObject, parent: string, faults: Fault[]): boolean | undefined => {

@@ -73,10 +73,6 @@ const allowedIn: Readonly<Record<SubscriptionState, readonly SubscriptionAction[
 export const allowedActions = (life: SubscriptionLife, now: Instant): readonly SubscriptionAction[] =>
   allowedIn[subscriptionStateAt(life, now)].filter((action) => action !== 'undo_cancel' || life.canceledAt !== null);
 
-/** The hour by which a subscription lives: that of its test clock, where it has one. */
-export const hourOf = ({ clockNow }: { readonly clockNow: Instant | null }, nowMs: Instant): Instant =>
-  clockNow ?? nowMs;
-
 /** What holds now: of one that has not begun, what it begins with; of one that is over, what held last. */
 export const termsNow = (terms: SubscriptionTerms, now: Instant): TermsAt =>
   termsAt(terms, Math.max(terms.startedAt, Math.min(now, (terms.endedAt ?? Number.POSITIVE_INFINITY) - 1)));
@@ -88,3 +84,7 @@ export const cycleNow = (terms: SubscriptionTerms, now: Instant): BillingCycle =
 /** The billing period that holds now, or the first one of a subscription that has not begun. */
 export const currentPeriod = (terms: SubscriptionTerms, now: Instant): Period =>
   periodAt(cycleNow(terms, now), Math.max(now, terms.startedAt));
+
+/** The hour by which a subscription lives: that of the test clock of its customer, where it has one. */
+export const hourOf = ({ clockNow }: { readonly clockNow: Instant | null }, hourOfAll: Instant): Instant =>
+  clockNow ?? hourOfAll;

@@ -21,7 +21,8 @@ const lockStatement = `SELECT 1 FROM test_clocks WHERE id = $1 AND state = 'adva
 
 const clockStatement = `
 SELECT k.id, k.organization_id, k.now_at, k.target_at, o.closing_grace_minutes AS grace_minutes,
-  EXISTS (SELECT 1 FROM billing_runs r WHERE r.test_clock_id = k.id AND r.state IN ('queued', 'running')) AS has_open_run,
+  EXISTS (SELECT 1 FROM billing_runs r
+    WHERE r.test_clock_id = k.id AND r.state IN ('queued', 'running')) AS has_open_run,
   (SELECT r.failure FROM billing_runs r
    WHERE r.test_clock_id = k.id AND r.state = 'failed' AND r.created_at >= k.updated_at
    ORDER BY r.due_until DESC, r.created_at DESC LIMIT 1) AS failure,

@@ -19,9 +19,9 @@ import { CurrencyCode, closed, formed, Metadata, NewCode, NullInsteadOfText } fr
 import { meterExample } from '#schemas/http/meters.ts';
 import { generalTermFields, intervalSchema, newGeneralTermFields } from '#schemas/http/plan-terms.ts';
 import { codePattern, idFormAbout } from '#schemas/names.ts';
-import { type ChargeJson, chargesMax, type PlanTermsJson, seatModels } from '#schemas/plan.ts';
+import { type ChargeJson, chargesMax, type PlanTermsJson } from '#schemas/plan.ts';
 import { flat } from '#schemas/price/flat.ts';
-import { meteredPriceSchema } from '#schemas/price/price.ts';
+import { meteredPriceSchema, seatModels, seatPriceSchema } from '#schemas/price/price.ts';
 
 const code = Type.String({ pattern: codePattern, description: 'Unique within the plan.' });
 const name = Type.String({ pattern: namePattern, description: 'Printed on the invoice line.' });
@@ -85,7 +85,7 @@ const chargeSchemas = (prefix: '' | 'New') => {
   const SeatCharge = named(
     { code: chargeCode, name, meter: Type.Optional(NullInsteadOfText), seats: ofSeats },
     chargeTimings,
-    meteredPriceSchema(prefix),
+    seatPriceSchema(prefix),
     'SeatCharge',
   );
   return Type.Array(Type.Union([FlatCharge, MeteredCharge, SeatCharge], { title: `${prefix}Charge` }), {

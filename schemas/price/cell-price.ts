@@ -23,4 +23,5 @@ export const cellPriceToJson = (price: CellPrice): JsonObject => registry.modelO
 export const mapCellAmounts = (price: CellPrice, field: string, change: ChangeAmount): CellPrice =>
   registry.mapAmounts(price, field, change);
 
-export const cellPriceSchema = (prefix: SchemaPrefix): TSchema => registry.schema(prefix, 'CellPrice');
+export const cellPriceSchema = (prefix: SchemaPrefix): TSchema =>
+  registry.schema(prefix, 'CellPrice', ({ metered }) => metered);

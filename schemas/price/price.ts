@@ -69,7 +69,14 @@ export const usagePartsOf = (price: Price): UsageParts => registry.modelOf(price
 export const mapAmounts = (price: Price, field: string, change: ChangeAmount): Price =>
   registry.mapAmounts(price, field, change);
 
-export const meteredPriceSchema = (prefix: SchemaPrefix): TSchema => registry.schema(prefix, 'MeteredPrice');
+export const meteredPriceSchema = (prefix: SchemaPrefix): TSchema =>
+  registry.schema(prefix, 'MeteredPrice', ({ metered }) => metered);
+
+/** What a number of seats can be priced by: they are all alike, and are no events. */
+export const seatModels = ['per_unit', 'graduated', 'volume', 'package', 'tiered_flat'] as const;
+
+export const seatPriceSchema = (prefix: SchemaPrefix): TSchema =>
+  registry.schema(prefix, 'SeatPrice', ({ name }) => seatModels.some((of) => of === name));
 
 /** A price of any model, in requests (`New`) or answers. */
 export const anyPriceSchema = (prefix: SchemaPrefix): TSchema =>

@@ -37,9 +37,9 @@ export const registryOf = <const Models extends readonly AnyModel[]>(models: Mod
       return undefined;
     },
     /** Of the metered ones: what they price is what a meter measured. */
-    schema: (prefix: SchemaPrefix, title: string): TSchema =>
+    schema: (prefix: SchemaPrefix, title: string, isOf: (model: AnyModel) => boolean): TSchema =>
       Type.Union(
-        models.filter(({ metered }) => metered).map((model) => model.schema(prefix)),
+        models.filter(isOf).map((model) => model.schema(prefix)),
         { title: `${prefix}${title}`, discriminator: { propertyName: 'model' } },
       ),
   };

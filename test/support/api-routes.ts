@@ -221,6 +221,7 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   getSimulation: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}` }),
   listSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results` }),
   exportSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results.csv` }),
+  getTestClock: async (api) => ({ path: `/v1/test-clocks/${await idOf(api, '/v1/test-clocks', {})}` }),
   attachCustomerToTestClock: async (api) => ({
     path: `/v1/test-clocks/${await idOf(api, '/v1/test-clocks', {})}/customers`,
     body: { customer_id: await idOf(api, '/v1/customers', customer()) },

@@ -14,6 +14,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
   invoicer: ['periods', 'clocks', 'invoices'],
   api: [
     'route',
+    'access',
     'catalog',
     'customers',
     'subscriptions',
@@ -26,7 +27,6 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'events',
     'explain',
     'reconciliation',
-    'access',
   ],
 };
 

@@ -16,9 +16,9 @@ import {
   planTermsToJson,
   planVersionFromJson,
   planVersionToJson,
-  seatModels,
 } from '#schemas/plan.ts';
 import { noGeneralTerms } from '#schemas/plan-terms.ts';
+import { seatModels } from '#schemas/price/price.ts';
 import { oneQuantity } from '#schemas/quantity.ts';
 import { prices } from '../../support/rating-arbitraries.ts';
 
