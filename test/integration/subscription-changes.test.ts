@@ -453,8 +453,8 @@ it('the state is the same in the list as in the rules, of whatever life and at w
   const states = await pipeline.asOwner.transaction(async ({ query }) => {
     await query(
       `CREATE TEMP TABLE subscription_changes ON COMMIT DROP AS
-      SELECT NULL::text AS plan_version_id, r.* FROM json_to_recordset($1) AS r (subscription_id text, id text, kind text,
-        effective_at timestamptz, undone_at timestamptz)`,
+      SELECT NULL::text AS plan_version_id, r.* FROM json_to_recordset($1) AS r (subscription_id text, id text,
+        kind text, effective_at timestamptz, undone_at timestamptz)`,
       [JSON.stringify(changes)],
     );
     const { rows } = await query<{ state: string }>(
