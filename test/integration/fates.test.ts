@@ -24,6 +24,7 @@ import { type Billing, billingOf, type EventVersion, type SubscriptionFacts } fr
 import { addFates, fateStatements } from '../../api/events/fate-query.ts';
 import { createStoredUsage } from '../../api/reconciliation/stored-usage.clickhouse.ts';
 import { createInsert } from '../../ingest/sink/usage-store.clickhouse.ts';
+import { insertVoids, oneAfterTheOther } from '../support/fate-worlds.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 import { plainTerms } from '../support/plain-terms.ts';
@@ -148,16 +149,6 @@ const customers = [
 const names = ['cus_a', 'cus_b', "o'brien\\", 'cus_c', '日本', 'nobody', '{x:String}'];
 
 const day = fc.integer({ min: 0, max: 20 });
-/** Billing periods of a subscription never overlap. */
-const oneAfterTheOther = (periods: readonly { gap: number; days: number; watermark: number }[]) => {
-  let from = 0;
-  return periods.map(({ gap, days, watermark }) => {
-    const period = { from: from + gap, days, watermark };
-    from += gap + days;
-    return period;
-  });
-};
-
 const sentEvent: fc.Arbitrary<SentEvent> = fc.record({
   name: fc.constantFrom(...names),
   event: fc.constantFrom('call', 'call', 'upload', 'other'),
@@ -314,16 +305,7 @@ const store = async (tenant: string, { events }: World): Promise<void> => {
           },
         ],
   );
-  const columns = 'tenant, event, customer, reason, amendment_id, row_sequence, void_sequence';
-  await clickhouse.insert({
-    table: `usage_voids (${columns}, occurred_at, received_at, row_digest)
-      SELECT ${columns}, fromUnixTimestamp64Milli(occurred_at), fromUnixTimestamp64Milli(received_at),
-      toFixedString(unhex(digest), 16)
-      FROM input('tenant String, event String, customer String, reason String, amendment_id String, row_sequence UInt64,
-      void_sequence UInt64, occurred_at Int64, received_at Int64, digest String')`,
-    values: voids,
-    format: 'JSONEachRow',
-  });
+  await insertVoids(clickhouse, voids);
 };
 
 const span = { from: new Date(beginMs + 25 * dayMs), to: new Date(beginMs + 25 * dayMs + 3 * hourMs) };
