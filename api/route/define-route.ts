@@ -252,7 +252,7 @@ export type Routes = {
     definition: Omit<RouteDefinition<P, undefined, B>, 'query'>,
     work: (context: WriteContext<In<P>, In<B>>) => Promise<Done>,
     /** What is answered to `?preview=true`; where the route can be asked that. */
-    preview?: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<unknown>,
+    preview?: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<Pick<Done, 'body' | 'location'>>,
   ) => void;
   /**
    * A change that has to ask others than PostgreSQL: `prepare` does that before the transaction begins, which so never
@@ -378,7 +378,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     definition: Omit<RouteDefinition<P, undefined, B>, 'query'>,
     prepare: ((context: Context<In<P>, Record<string, never>, In<B>>) => Promise<T>) | undefined,
     work: (context: WriteContext<In<P>, In<B>>, prepared: T) => Promise<Done>,
-    preview?: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<unknown>,
+    preview?: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<Pick<Done, 'body' | 'location'>>,
   ): void => {
     const tell = tellerOf(definition);
     const conditional = definition.method === 'PATCH' || definition.method === 'DELETE';
@@ -387,8 +387,10 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       undefined,
       async (request, reply) => {
         const db = dbOf(request);
-        if (preview && (request.query as { preview?: string }).preview === 'true')
-          return tell(await preview(contextOf(request, reply, db)), request.caller);
+        if (preview && (request.query as { preview?: string }).preview === 'true') {
+          const { body, ...more } = await preview(contextOf(request, reply, db));
+          return send(reply, toAnswer({ ...more, body: tell(body, request.caller), changes: [] }));
+        }
         const ifMatch = request.headers['if-match'];
         const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;
         const once =
@@ -425,8 +427,8 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
           await ports.recordChange(transaction, actor, changes, ports.clock.nowMs());
           return answer;
         };
-        // The first data key of an organization is made before the transaction, so that two first requests don't wait for
-        // each other.
+        // The first data key of an organization is made before the transaction, so that two first requests don't wait
+        // for each other.
         await ports.vault.prepare(db, db.organizationId);
         if (once === undefined) return send(reply, await db.transaction(inTransaction));
         const { answer, replayed } = await ports.answers.once(db, once, inTransaction, (failure) => {

@@ -146,7 +146,8 @@ export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: Subscr
             const now = changedNow(subscription, hourOf(subscription, nowMs));
             const decided = await decide(ports, db, subscription, body as Static<B>, now);
             const preview = await previewed(ports, db, subscription, decided, now);
-            return { ...subscriptionJson(subscription, now), preview };
+            const location = `/v1/subscriptions/${subscription.id}`;
+            return { body: { ...subscriptionJson(subscription, now), preview }, location };
           }
         : undefined,
     );
