@@ -1,7 +1,12 @@
 /** What is due in the organization of the caller, and not billed. */
 import type { Instant } from '#schemas/period.ts';
 import type { Standing } from '../../invoicer/periods/next-close.ts';
-import { type StandingRow, selectStanding, standingFromRow } from '../../invoicer/periods/standing-rows.ts';
+import {
+  livesByTheHour,
+  type StandingRow,
+  selectStanding,
+  standingFromRow,
+} from '../../invoicer/periods/standing-rows.ts';
 import type { Db } from '../route/define-route.ts';
 
 export type DueNow = {
@@ -18,7 +23,8 @@ const countDue = `
 SELECT (SELECT count(*) FROM (SELECT 1 FROM subscriptions s
     WHERE s.organization_id = $1 AND s.next_due_at <= $2 LIMIT ${dueCountMax}) d)::integer AS subscriptions,
   (SELECT count(*) FROM (SELECT 1 FROM billing_periods p
-    WHERE p.organization_id = $1 AND p.state = 'open' AND p.due_at <= $2 LIMIT ${dueCountMax}) d)::integer AS periods`;
+    WHERE p.organization_id = $1 AND p.state = 'open' AND p.due_at <= $2
+      AND ${livesByTheHour} LIMIT ${dueCountMax}) d)::integer AS periods`;
 
 export const closingReader = {
   due: async (db: Db, now: Instant): Promise<DueNow> => {

@@ -132,12 +132,12 @@ const ratedRuns = `runs AS (
   )`;
 
 // What of a payer falls due at one instant, in one currency, is one invoice: first what was used, then what is taken
-// back of what was charged in advance, then what is charged in advance.
+// back of what was charged in advance, then what is charged in advance; the plan before its add-ons.
 const groupsStatement = `
 SELECT p.customer_id, s.currency, json_agg(json_build_object('id', p.id, 'subscription', p.subscription_id,
     'version', p.plan_version_id, 'start', (extract(epoch FROM p.span_start) * 1000)::bigint,
     'end', (extract(epoch FROM p.span_end) * 1000)::bigint)
-  ORDER BY array_position(ARRAY['arrears', 'credit', 'advance'], p.timing), n.place) AS periods
+  ORDER BY array_position(ARRAY['arrears', 'credit', 'advance'], p.timing), p.item <> 'plan', n.place) AS periods
 FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN billing_periods p ON p.id = n.id
   JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
 GROUP BY p.customer_id, CASE c.invoicing WHEN 'consolidated' THEN p.customer_id ELSE p.subscription_id END,

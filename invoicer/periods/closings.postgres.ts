@@ -5,7 +5,14 @@ import { notify } from '#platform/stores/notices.ts';
 import type { Postgres } from '#platform/stores/postgres.ts';
 import { billingChannels, runAction } from '#schemas/billing-run.ts';
 import type { ClosePorts } from './close-due.ts';
-import { type StandingRow, selectDueStandings, selectStanding, standingFromRow } from './standing-rows.ts';
+import {
+  nextDueAt,
+  openDueAt,
+  type StandingRow,
+  selectDueStandings,
+  selectStanding,
+  standingFromRow,
+} from './standing-rows.ts';
 
 const standingsPerPage = 500;
 
@@ -71,12 +78,7 @@ export type ClosingState = {
 // A few steps in an index for each organization, however many rows there are.
 const closingState = `
 WITH due AS (
-  SELECT o.id, least(
-      (SELECT s.next_due_at FROM subscriptions s WHERE s.organization_id = o.id AND s.next_due_at IS NOT NULL
-       ORDER BY s.next_due_at LIMIT 1),
-      (SELECT p.due_at FROM billing_periods p WHERE p.organization_id = o.id AND p.state = 'open'
-       ORDER BY p.due_at LIMIT 1)
-    ) AS due_at, make_interval(mins => o.closing_grace_minutes) AS grace,
+  SELECT o.id, least(${nextDueAt}, ${openDueAt}) AS due_at, make_interval(mins => o.closing_grace_minutes) AS grace,
     (SELECT r.updated_at FROM billing_runs r WHERE r.organization_id = o.id AND r.asked_by = 'scheduler'
        AND r.state = 'completed' ORDER BY r.created_at DESC, r.id DESC LIMIT 1) AS completed_at
   FROM organizations o WHERE o.closing_automatic

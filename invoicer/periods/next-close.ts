@@ -84,11 +84,11 @@ export const nextCloseAt = ({
 export type RunBounds = { readonly dueUntil: Instant; readonly arrearsUntil: Instant };
 
 /**
- * A run takes a day of what is due at the most, the oldest first: after a downtime of days the invoices of each day are
+ * A run takes less than a day of what is due, the oldest first: after a downtime of days the invoices of each day are
  * numbered before those of the next. Late events are waited for up to now, and not once more for time long past.
  */
 export const boundsAt = ({ closing, nextDueAt }: Standing, now: Instant): RunBounds => {
-  const dueUntil = nextDueAt === undefined ? now : Math.min(now, nextDueAt + dayMs);
+  const dueUntil = nextDueAt === undefined ? now : Math.min(now, nextDueAt + dayMs - 1);
   return { dueUntil, arrearsUntil: Math.min(dueUntil, now - closing.graceMs) };
 };
 

@@ -12,12 +12,19 @@ export type StandingRow = {
   ended_runs: { ended: number; due: number; failed: boolean; failures: boolean; empty: boolean }[];
 };
 
-/** Of the organization `o`: a step in an index each, however many rows there are. */
-const dueColumns = `
-  (SELECT s.next_due_at FROM subscriptions s WHERE s.organization_id = o.id AND s.next_due_at IS NOT NULL
-   ORDER BY s.next_due_at LIMIT 1) AS next_due_at,
-  (SELECT p.due_at FROM billing_periods p WHERE p.organization_id = o.id AND p.state = 'open'
-   ORDER BY p.due_at LIMIT 1) AS open_due_at`;
+/** Of the organization `o`: a step in an index, however many rows there are. */
+export const nextDueAt = `(SELECT s.next_due_at FROM subscriptions s
+    WHERE s.organization_id = o.id AND s.next_due_at IS NOT NULL ORDER BY s.next_due_at LIMIT 1)`;
+
+/** Whoever lives by a test clock is billed by runs of that clock, and by no other. A condition on `p`. */
+export const livesByTheHour = `NOT EXISTS (SELECT 1 FROM customers c
+    WHERE c.organization_id = p.organization_id AND c.id = p.customer_id AND c.test_clock_id IS NOT NULL)`;
+
+/** The same of the billing periods that are open, which are few. */
+export const openDueAt = `(SELECT p.due_at FROM billing_periods p
+    WHERE p.organization_id = o.id AND p.state = 'open' AND ${livesByTheHour} ORDER BY p.due_at LIMIT 1)`;
+
+const dueColumns = `${nextDueAt} AS next_due_at, ${openDueAt} AS open_due_at`;
 
 const runColumns = `
   EXISTS (SELECT 1 FROM billing_runs r WHERE r.organization_id = d.id AND r.asked_by = 'scheduler'

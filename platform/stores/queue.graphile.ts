@@ -9,7 +9,7 @@
  */
 import { Logger, makeWorkerUtils, parseCrontab, type Runner, run, runMigrations } from 'graphile-worker';
 import pg from 'pg';
-import { sleep } from '../process/clock.ts';
+import { sleep, within } from '../process/clock.ts';
 import type { Log } from '../process/log.ts';
 import { backoffMs } from './retry.ts';
 
@@ -86,6 +86,7 @@ export type QueueOptions = {
 };
 
 const attemptsMax = 5;
+const stopMsMax = 5_000;
 
 const jobOf = ({ task, payload, key, runAt }: NewJob) => ({
   identifier: task,
@@ -186,8 +187,8 @@ export const startQueue = (options: QueueOptions): { readonly stop: () => Promis
   return {
     stop: async () => {
       stopped.abort();
-      await running?.stop().catch(() => {});
-      await working;
+      // Where PostgreSQL is away, what is to be told of jobs that are done is tried for minutes.
+      await within(stopMsMax, Promise.all([running?.stop().catch(() => {}), working])).catch(() => {});
     },
   };
 };

@@ -1,6 +1,6 @@
 /** Closing by itself, from the subscription to the invoice, by the processes as they run. */
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { llmRequest, makeLlmPro } from '../../support/llm-pro.ts';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { llmProPlan, llmRequest, makeLlmPro } from '../../support/llm-pro.ts';
 import { parts } from '../../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { untilAllStored } from '../../support/stored.ts';
@@ -9,11 +9,11 @@ let pipeline: Pipeline;
 const month = lastMonth();
 const customers = Array.from({ length: 5 }, (_, index) => `customer-${index}`);
 const at = month.end - 3_600_000;
+const dayMs = 86_400_000;
 
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   await makeLlmPro(pipeline, customers, month.start);
-  await pipeline.asOwner.query('UPDATE subscriptions SET next_due_at = coalesce(next_due_at, started_at)');
   const sent = customers.map((customer) => llmRequest(customer, customer, at, { input: 200_000, output: 1_000 }));
   expect(await pipeline.sendEvents(sent)).toMatchObject({ status: 200, body: { accepted: sent.length } });
   await untilAllStored(pipeline, customers[0] ?? '', 1);
@@ -21,37 +21,127 @@ beforeAll(async () => {
 afterAll(() => pipeline?.stop());
 
 const read = async (path: string) => (await pipeline.api('GET', path)).body;
+const invoicesOf = async (customer: string) => (await read(`/v1/customers/${customer}/invoices?sort=number`)).items;
+const untilInvoices = (customer: string, count: number) =>
+  until(
+    () => invoicesOf(customer),
+    (items) => items.length === count,
+    30_000,
+  );
+const untilNothingRuns = () =>
+  until(
+    () => read('/v1/billing-runs?sort=-created_at'),
+    ({ items }) => items.every(({ state }: { state: string }) => state === 'completed'),
+  );
 
-describe('an organization that turns closing on', () => {
-  it('has what is due billed within seconds, once, and nobody asked for it', async () => {
-    const due = await read('/v1/billing-runs/due');
-    expect(due).toMatchObject({
-      closing: { automatic: false, grace_minutes: 60 },
-      subscriptions: { due: customers.length },
-      is_running: false,
-      next_run_at: null,
-      late_seconds: 0,
+const subscribe = async (customer: string, plan: string, startedAt: number): Promise<void> => {
+  await pipeline.api('POST', '/v1/customers', { external_id: customer, name: customer });
+  const started_at = new Date(startedAt).toISOString();
+  const answer = await pipeline.api('POST', '/v1/subscriptions', { customer_id: customer, plan, started_at });
+  expect(answer.status).toBe(201);
+};
+
+/** The look that comes each minute. */
+const look = () =>
+  pipeline.asOwner.query("SELECT graphile_worker.add_job('look_for_due', '{}', job_key => 'look_for_due')");
+
+it('a run without a month bills all that is due now, of one customer where one is named', async () => {
+  expect(await read('/v1/billing-runs/due')).toMatchObject({
+    closing: { automatic: false, grace_minutes: 60 },
+    subscriptions: { due: customers.length },
+    is_running: false,
+    next_run_at: null,
+    late_seconds: 0,
+  });
+  const { body } = await pipeline.closePeriod({ customer_id: customers[0] });
+  expect(body).toMatchObject({ state: 'completed', asked_by: 'caller', period: null, invoices_issued: 1 });
+  expect(body.arrears_until).toBe(body.due_until);
+  expect(await invoicesOf(customers[0] ?? '')).toMatchObject([{ total: '20.32' }]);
+  expect(await invoicesOf(customers[1] ?? '')).toEqual([]);
+});
+
+it('an organization that turns closing on has what is due billed within seconds, once, and nobody asked', async () => {
+  const changed = await pipeline.api('PATCH', '/v1/organization', { closing: { automatic: true, grace_minutes: 0 } });
+  expect(changed).toMatchObject({ status: 200, body: { closing: { automatic: true, grace_minutes: 0 } } });
+  for (const customer of customers) expect(await untilInvoices(customer, 1)).toMatchObject([{ total: '20.32' }]);
+  const { items } = await untilNothingRuns();
+  const runs = items.filter(({ asked_by }: { asked_by: string }) => asked_by === 'scheduler');
+  expect(runs.at(-1)).toMatchObject({ period: null, failures: 0, failure: null });
+  expect(await read(`/v1/billing-runs/${runs[0].id}`)).toEqual(runs[0]);
+  expect(await read('/v1/billing-runs/due')).toMatchObject({
+    closing: { automatic: true, grace_minutes: 0 },
+    subscriptions: { due: 0 },
+    billing_periods: { open: 0, oldest_due_at: null },
+    is_running: false,
+    late_seconds: 0,
+  });
+}, 60_000);
+
+it('days that were left are billed in their order, over all customers', async () => {
+  const billing_interval = { unit: 'day', count: 1 };
+  const charges = [{ code: 'day', name: 'Day', billing_interval, price: { model: 'flat', amount: '1.00' } }];
+  const plan = { code: 'daily', name: 'Daily', currency: 'USD', charges };
+  expect((await pipeline.api('POST', '/v1/plans', plan)).status).toBe(201);
+  const today = Math.floor(Date.now() / dayMs) * dayMs;
+  const daily = ['daily-b', 'daily-a'];
+  for (const customer of daily) await subscribe(customer, 'daily', today - 4 * dayMs);
+  await look();
+  const invoices = [];
+  for (const customer of daily) invoices.push(...(await untilInvoices(customer, 4)));
+  const days = invoices
+    .toSorted((a, b) => Number(a.number) - Number(b.number))
+    .map(({ period }: { period: { start: string } }) => (Date.parse(period.start) - today) / dayMs);
+  expect(days).toEqual([-4, -4, -3, -3, -2, -2, -1, -1]);
+}, 60_000);
+
+it('a customer that can not be rated stops no other, is tried again after a pause, and is billed once it can be', async () => {
+  await untilNothingRuns();
+  const plan = { ...llmProPlan, code: 'breakable' };
+  expect((await pipeline.api('POST', '/v1/plans', plan)).status).toBe(201);
+  const write = (charges: unknown) =>
+    pipeline.asOwner.transaction(async ({ query }) => {
+      await query("SET LOCAL session_replication_role = 'replica'");
+      await query(
+        `UPDATE plan_versions SET charges = $1 WHERE plan_id = (SELECT id FROM plans WHERE code = 'breakable')
+         RETURNING charges`,
+        [JSON.stringify(charges)],
+      );
     });
-    const changed = await pipeline.api('PATCH', '/v1/organization', { closing: { automatic: true, grace_minutes: 0 } });
-    expect(changed).toMatchObject({ status: 200, body: { closing: { automatic: true, grace_minutes: 0 } } });
-    const invoices = await until(
-      () => read('/v1/invoices'),
-      ({ items }) => items.length === customers.length,
-      30_000,
-    );
-    expect(invoices.items.map(({ total }: { total: string }) => total)).toEqual(customers.map(() => '20.32'));
-    const runs = await until(
-      () => read('/v1/billing-runs?asked_by=scheduler&sort=created_at'),
-      ({ items }) => items.every(({ state }: { state: string }) => state === 'completed'),
-    );
-    expect(runs.items[0]).toMatchObject({ asked_by: 'scheduler', period: null, failures: 0, failure: null });
-    expect(await read(`/v1/billing-runs/${runs.items[0].id}`)).toEqual(runs.items[0]);
-    expect(await read('/v1/billing-runs/due')).toMatchObject({
-      closing: { automatic: true, grace_minutes: 0 },
-      subscriptions: { due: 0 },
-      billing_periods: { open: 0, oldest_due_at: null },
-      is_running: false,
-      late_seconds: 0,
-    });
-  }, 60_000);
+  const { rows } = await pipeline.asOwner.query<{ charges: { price: object }[] }>(
+    "SELECT charges FROM plan_versions WHERE plan_id = (SELECT id FROM plans WHERE code = 'breakable')",
+  );
+  const charges = rows[0]?.charges ?? [];
+  await write(charges.map((charge) => ({ ...charge, price: { model: 'gone' } })));
+  await subscribe('broken', 'breakable', month.start);
+  await subscribe('sound', llmProPlan.code, month.start);
+  await look();
+  await untilInvoices('sound', 1);
+  await untilNothingRuns();
+  expect(await invoicesOf('broken')).toEqual([]);
+  const due = await read('/v1/billing-runs/due');
+  expect(due).toMatchObject({ billing_periods: { open: 1 }, subscriptions: { due: 0 }, is_running: false });
+  expect(due.late_seconds).toBeGreaterThan(3600);
+  const [run] = (await read('/v1/billing-runs?asked_by=scheduler')).items.filter(
+    ({ failures }: { failures: number }) => failures > 0,
+  );
+  expect(Date.parse(due.next_run_at) - Date.parse(run.updated_at)).toBe(60_000);
+  const { items } = await read(`/v1/invoices/runs/${run.id}/failures`);
+  expect(items).toMatchObject([{ code: 'catalog_unreadable' }]);
+  await write(charges);
+  // As if the pause were over.
+  await pipeline.asOwner.query(
+    "UPDATE billing_runs SET updated_at = updated_at - interval '2 minutes' WHERE asked_by = 'scheduler'",
+  );
+  await look();
+  await untilInvoices('broken', 1);
+}, 60_000);
+
+it('what is late, and what runs did, is in the metrics of an invoicer', async () => {
+  const { url } = pipeline.stack.processes.find(({ name }) => name === 'invoicer') ?? {};
+  const text = await (await fetch(new URL('/metrics', url))).text();
+  expect(text).toMatch(/^millrace_closing_organizations\{state="automatic"\} 1$/m);
+  expect(text).toMatch(/^millrace_closing_jobs_total\{outcome="started"\} [1-9]/m);
+  expect(text).toMatch(/^millrace_closing_looks_total [1-9]/m);
+  const late = () => fetch(new URL('/metrics', url)).then((answer) => answer.text());
+  await until(late, (now) => /^millrace_closing_late_seconds 0$/m.test(now));
 });

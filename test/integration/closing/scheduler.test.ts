@@ -1,5 +1,6 @@
 /** The scheduler over its queue and its tables; what becomes of a run is played by hand. */
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import { sleep } from '#platform/process/clock.ts';
 import { until } from '../../support/pipeline.ts';
 import {
   addClosingOrganization,
@@ -30,6 +31,8 @@ afterAll(async () => {
   await database?.close();
 });
 
+afterEach(stopAll);
+
 const runsOf = (organizationId: string) => scheduledRuns(database, organizationId);
 const untilRuns = (organizationId: string, count: number) =>
   until(
@@ -57,7 +60,6 @@ describe('what is due', () => {
     expect(await runsOf('org_many')).toEqual([run]);
     expect(all.flatMap(({ faults }) => faults)).toEqual([]);
     await endRun(database, run?.id ?? '');
-    await stopAll();
   });
 
   it('in some seconds is taken when its time has come, and not before', async () => {
@@ -67,7 +69,6 @@ describe('what is due', () => {
     const [run] = await untilRuns('org_soon', 1);
     expect(run?.due_until.getTime()).toBeGreaterThanOrEqual(at);
     expect(run?.due_until.getTime()).toBeLessThan(at + 2 * second);
-    await stopAll();
   });
 
   it('after days of downtime is taken day by day, the oldest first, each when the one before has ended', async () => {
@@ -81,11 +82,10 @@ describe('what is due', () => {
       await endRun(database, runs.at(-1)?.id ?? '');
     }
     const runs = await untilRuns('org_away', 4);
-    const untilOf = (index: number) => (dues[index]?.getTime() ?? 0) + day;
+    const untilOf = (index: number) => (dues[index]?.getTime() ?? 0) + day - 1;
     expect(runs.slice(0, 3).map(({ due_until }) => due_until.getTime())).toEqual([untilOf(0), untilOf(2), untilOf(3)]);
     expect(runs[3]?.due_until.getTime()).toBeGreaterThanOrEqual(now);
     await endRun(database, runs[3]?.id ?? '');
-    await stopAll();
   });
 
   it('is left by organizations that close by hand, until they turn it on: then it is taken at once', async () => {
@@ -97,7 +97,6 @@ describe('what is due', () => {
     expect(await runsOf('org_hand')).toEqual([]);
     await database.owner.query("UPDATE organizations SET closing_automatic = true WHERE id = 'org_hand'");
     await untilRuns('org_hand', 1);
-    await stopAll();
   });
 
   it('is taken again after a run that failed, when the pause is over', async () => {
@@ -125,22 +124,24 @@ describe('what is due', () => {
          job_key => 'close_due org_fails')`,
     );
     await untilRuns('org_fails', 2);
-    await stopAll();
   });
 
   it('is taken although all connections of the schedulers are cut again and again', async () => {
     const ids = Array.from({ length: 30 }, (_, index) => `org_cut_${index}`);
     for (const id of ids) await addClosingOrganization(database.owner, id, [new Date(Date.now() + 2 * second)]);
     for (let index = 0; index < 2; index += 1) start();
+    for (let cut = 0; cut < 40; cut += 1) {
+      await database.owner.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND usename = 'millrace_worker' AND random() < 0.3`,
+      );
+      await sleep(100);
+    }
     const { rows } = await until(
       async () => {
+        // The look that comes each minute.
         await database.owner.query(
-          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-           WHERE datname = current_database() AND usename = 'millrace_worker' AND random() < 0.3`,
-        );
-        // As the look of each minute does.
-        await database.owner.query(
-          `SELECT graphile_worker.add_job('look_for_due', '{}', job_key => 'look_for_due') WHERE random() < 0.2`,
+          `SELECT graphile_worker.add_job('look_for_due', '{}', job_key => 'look_for_due') WHERE random() < 0.05`,
         );
         return database.owner.query<{ organization_id: string }>(
           "SELECT organization_id FROM billing_runs WHERE organization_id LIKE 'org_cut_%' ORDER BY organization_id",
@@ -150,7 +151,6 @@ describe('what is due', () => {
       60_000,
     );
     expect(rows.map(({ organization_id }) => organization_id)).toEqual(ids.toSorted());
-    await stopAll();
   }, 90_000);
 
   it('is found although the job of its organization is held by a process that was killed', async () => {
@@ -164,7 +164,6 @@ describe('what is due', () => {
     );
     start();
     await untilRuns('org_held', 1);
-    await stopAll();
   });
 });
 

@@ -91,10 +91,10 @@ describe('a run', () => {
     expect(boundsAt(standing(), due + minute)).toEqual({ dueUntil: due + minute, arrearsUntil: due + minute - hour });
   });
 
-  it('takes a day of what was left at the most, the oldest first, and waits for no late events of long ago', () => {
-    expect(boundsAt(standing(), due + 5 * day)).toEqual({ dueUntil: due + day, arrearsUntil: due + day });
+  it('takes less than a day of what was left, the oldest first, and waits for no late events of long ago', () => {
+    expect(boundsAt(standing(), due + 5 * day)).toEqual({ dueUntil: due + day - 1, arrearsUntil: due + day - 1 });
     expect(boundsAt(standing(), due + day + minute)).toEqual({
-      dueUntil: due + day,
+      dueUntil: due + day - 1,
       arrearsUntil: due + day + minute - hour,
     });
   });
