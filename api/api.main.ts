@@ -21,6 +21,7 @@ import { startJobLoop } from '#platform/work/job-loop.ts';
 import { hashApiKey } from '#schemas/api-key.ts';
 import { createStoredEvents } from './events/events.clickhouse.ts';
 import { createLineEvents } from './explain/line-events.clickhouse.ts';
+import { createCountEvents } from './exports/exported-usage.clickhouse.ts';
 import { createIngestCounts } from './reconciliation/ingest-counts.postgres.ts';
 import { createStoredUsage } from './reconciliation/stored-usage.clickhouse.ts';
 import { createLastSequence, createStreamSays } from './reconciliation/stream-state.nats.ts';
@@ -112,6 +113,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       futureMsMax: config.futureMinutesMax * 60_000,
       ingestCounts: createIngestCounts(config.streamName),
       storedUsage: createStoredUsage(clickhouse),
+      countEvents: createCountEvents(clickhouse),
       streamSays: createStreamSays(nats, config.streamName),
       hashKey: (key) => hashApiKey(config.keyPepper, key),
     },

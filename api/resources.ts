@@ -37,6 +37,9 @@ import { billingFactsOf } from './events/event-billing.postgres.ts';
 import { type EventPorts, eventRoutes } from './events/event-routes.ts';
 import { type ExplainPorts, explainRoutes } from './explain/explain-routes.ts';
 import { ratedLines } from './explain/rated-lines.postgres.ts';
+import { customerExportRoutes } from './exports/customer-export-routes.ts';
+import type { ExportPorts } from './exports/export-customer.ts';
+import { exportedRows } from './exports/exported-rows.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
@@ -78,12 +81,14 @@ export const createStores = (vault: Vault) => ({
   organizations: organizationStore,
   apiKeys: createApiKeyStore(vault),
   auditLog,
+  exportedRows,
 });
 
 /** The stores, and what some routes need beyond them, each as its file declares it. */
 export type ApiPorts = ReturnType<typeof createStores> &
   UsagePorts &
   EntitlementPorts &
+  ExportPorts &
   InvoicePorts &
   RatingRunPorts &
   SimulationPorts &
@@ -105,6 +110,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   priceRoutes,
   customerRoutes,
   customerLifeRoutes,
+  customerExportRoutes,
   priceOverrideRoutes,
   subscriptionRoutes,
   subscriptionChangeRoutes,

@@ -31,6 +31,8 @@ export const formatQuantity = (quantity: Quantity): string => formatFixedPoint(q
 /** Nothing is made for a sum with nothing: most prices have no free units. */
 export const addQuantities = (a: Quantity, b: Quantity): Quantity =>
   a === zeroQuantity ? b : b === zeroQuantity ? a : ((a + b) as Quantity);
+/** So many times as much. */
+export const multiplyQuantity = (quantity: Quantity, times: number): Quantity => (quantity * BigInt(times)) as Quantity;
 export const subtractQuantities = (a: Quantity, b: Quantity): Quantity => (a - b) as Quantity;
 export const minQuantity = (a: Quantity, b: Quantity): Quantity => (a < b ? a : b);
 export const maxQuantity = (a: Quantity, b: Quantity): Quantity => (a > b ? a : b);

@@ -8,6 +8,8 @@ export const unbilledReasons = [
   'replaced',
   'no_customer',
   'no_subscription',
+  'trial',
+  'paused',
   'no_charge',
   'unmeasured',
   'no_amount',

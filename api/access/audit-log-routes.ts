@@ -11,7 +11,7 @@ export type AuditLogPorts = {
   readonly auditLog: AuditLog;
 };
 
-const entryJson = (entry: ChainedEntry) => ({
+export const entryJson = (entry: ChainedEntry) => ({
   id: entry.id,
   canonical_version: entry.canonicalVersion,
   lane: entry.lane,

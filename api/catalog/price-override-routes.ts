@@ -13,7 +13,7 @@ import { created, found, headToJson, updated } from '../route/resource-fields.ts
 import { addOverride, changeOverride, type OverridePorts } from './override-price.ts';
 import type { PriceOverride } from './price-overrides.postgres.ts';
 
-const overrideJson = (override: PriceOverride) => ({
+export const overrideJson = (override: PriceOverride) => ({
   id: override.id,
   plan_id: override.planId,
   charge: override.chargeCode,

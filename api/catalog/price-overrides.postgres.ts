@@ -148,7 +148,8 @@ export const priceOverrideStore = {
     const { rows } = await db.query<VersionRow>(
       `SELECT v.id, v.version_number, v.currency, v.charges FROM plan_versions v
        WHERE v.organization_id = $1 AND v.plan_id = $2 AND (v.state = 'active' OR v.state = 'archived' AND EXISTS (
-         SELECT 1 FROM subscriptions s WHERE s.plan_version_id = v.id AND s.state = 'active'))
+           SELECT 1 FROM subscriptions s WHERE s.plan_version_id = v.id AND s.state = 'active'
+           UNION ALL SELECT 1 FROM subscription_changes g WHERE g.plan_version_id = v.id AND g.undone_at IS NULL))
        ORDER BY v.version_number DESC`,
       [db.organizationId, planId],
     );

@@ -2,6 +2,7 @@
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { RunWait, RunWaitDocument } from '#schemas/http/runs.ts';
 import {
+  AttachedCustomer,
   NewTestClock,
   TestClockAdvance,
   TestClockCustomer,
@@ -111,7 +112,7 @@ export const testClockRoutes = (
       summary: 'Have a customer without subscriptions live by a test clock',
       params: TestClockId,
       body: TestClockCustomer,
-      answers: { 200: TestClockSchema },
+      answers: { 200: AttachedCustomer },
       failures: ['TEST_CLOCK_NOT_FOUND', 'CUSTOMER_NOT_FOUND', 'CUSTOMER_IN_USE'],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
@@ -121,8 +122,8 @@ export const testClockRoutes = (
       if (!(await customers.attachToClock(db, customer.id, clock.id, new Date(nowMs))))
         throw new FailureError('CUSTOMER_IN_USE', 'The customer has subscriptions, which have lived by another hour.');
       return {
-        body: clockJson(clock),
-        location: `${url}/${clock.id}`,
+        body: { id: customer.id, test_clock_id: clock.id },
+        location: `/v1/customers/${customer.id}`,
         changes: [{ action: 'customer.attached_to_clock', objectType: 'customer', objectId: customer.id }],
       };
     },

@@ -19,6 +19,7 @@ import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, headToJson, refuseFaults, refuseIdForm, updated } from '../route/resource-fields.ts';
 import type { Customer, CustomerStore } from './customers.postgres.ts';
 import { type PlacePorts, placeCustomer, refuseOtherCurrency } from './place-customer.ts';
+import { taxIdFaults } from './tax-ids.ts';
 
 export type CustomerPorts = PlacePorts & {
   readonly customers: CustomerStore;
@@ -43,7 +44,7 @@ export const customerJson = ({ personal, ...customer }: Customer) => ({
   ...headToJson(customer),
 });
 
-type Given = Pick<CustomerPatch, 'time_zone' | 'language' | 'payment_terms' | 'invoicing' | 'currency' | 'metadata'>;
+type Given = Pick<CustomerPatch, 'time_zone' | 'language' | 'payment_terms' | 'tax_ids'>;
 
 /** What is given of a customer, as it is kept; undefined where it is left out. Refuses what is at fault. */
 const readGiven = (given: Given) => {
@@ -53,6 +54,7 @@ const readGiven = (given: Given) => {
   refuseFaults([
     ...(zone !== undefined && timeZone === undefined ? [timeZoneFault('time_zone')] : []),
     ...(typeof tag === 'string' && language === undefined ? [languageFault('language')] : []),
+    ...taxIdFaults(given.tax_ids ?? [], 'tax_ids'),
   ]);
   return { timeZone, language, paymentDays: terms === undefined ? undefined : (terms?.days ?? null) };
 };

@@ -13,9 +13,10 @@ import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
-import type { Entitled, EntitledStore, EntitledSubscription } from './entitled.postgres.ts';
+import type { EntitledStore, EntitledSubscription } from './entitled.postgres.ts';
 import { entitledInAll, type InAll } from './in-all.ts';
 import { type Metered, measureUse } from './measure-use.ts';
+import type { Entitled } from './with-add-ons.ts';
 
 export type EntitlementPorts = {
   readonly customers: Pick<CustomerStore, 'customerNames' | 'payer'>;
@@ -68,8 +69,6 @@ const inAllJson = (item: InAll) => {
   }
 };
 
-const isRunning = ({ endedAt }: EntitledSubscription, now: Instant): boolean => endedAt === null || endedAt > now;
-
 /** The watermark alone makes no other answer: whoever knows the rest need not be told it again. */
 const common = { tag: 'Features', scope: 'read:features', taggedBut: ['watermark'] } as const;
 
@@ -102,13 +101,12 @@ export const entitlementRoutes = (
       answers: { 200: SubscriptionEntitlements },
       failures: ['SUBSCRIPTION_NOT_FOUND'],
     },
-    async ({ db, params, caller, nowMs: hourMs }) => {
+    async ({ db, params, nowMs }) => {
       const watermark = await readWatermark(db);
-      const subscription = found(await entitled.entitledSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
+      const subscription = found(await entitled.entitledSubscription(db, params.id, nowMs), 'SUBSCRIPTION_NOT_FOUND');
       const customer = found(await customers.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
-      const nowMs = await hourOfCustomer(db, customer.id, caller.world, hourMs);
-      const running = isRunning(subscription, nowMs) ? [subscription] : [];
-      const metered = await measured(db, customer, running, watermark, nowMs);
+      const running = subscription.isEntitled ? [subscription] : [];
+      const metered = await measured(db, customer, running, watermark, subscription.now);
       return {
         subscription_id: subscription.id,
         customer_id: subscription.customerId,
@@ -132,8 +130,7 @@ export const entitlementRoutes = (
       const watermark = await readWatermark(db);
       const customer = found(await customers.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
       const nowMs = await hourOfCustomer(db, customer.id, caller.world, hourMs);
-      const all = await entitled.runningSubscriptions(db, customer.id, nowMs);
-      const running = all.filter((one) => isRunning(one, nowMs));
+      const running = await entitled.runningSubscriptions(db, customer.id, nowMs);
       const metered = await measured(db, customer, running, watermark, nowMs);
       return {
         customer_id: customer.id,

@@ -1,7 +1,8 @@
 /** What the entitlements of several subscriptions come to for their customer. Pure. */
 import { addQuantities, maxQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
-import type { Entitled, EntitledSubscription } from './entitled.postgres.ts';
+import type { EntitledSubscription } from './entitled.postgres.ts';
 import { leftOf, type Metered } from './measure-use.ts';
+import type { Entitled } from './with-add-ons.ts';
 
 export type InAll = { readonly feature: string; readonly name: string } & (
   | { readonly type: 'switch'; readonly enabled: boolean }

@@ -3,8 +3,9 @@ import type { Entitlement } from '#schemas/entitlement.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import { maxQuantity, parseQuantity, type Quantity, subtractQuantities, zeroQuantity } from '#schemas/quantity.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
-import type { Entitled, EntitledSubscription } from './entitled.postgres.ts';
+import type { EntitledSubscription } from './entitled.postgres.ts';
 import { type ResetPeriod, resetPeriodOf } from './reset-period.ts';
+import type { Entitled } from './with-add-ons.ts';
 
 export type MeasurePorts = {
   /** Quantities by meter version id, as billing measures them. */

@@ -1,4 +1,8 @@
 /** Who the names of events belong to, and up to which watermark their time is billed. */
+import { type TermsRow, termsColumns, termsFromRow } from '#platform/stores/subscription-terms.postgres.ts';
+import { defaultTimes } from '#schemas/charge-times.ts';
+import type { IntervalUnit } from '#schemas/interval.ts';
+import type { MeasuredPeriod } from '#schemas/measured-time.ts';
 import type { MeterDefinitionJson } from '#schemas/meter.ts';
 import { splitNames, usageNames } from '#schemas/names.ts';
 import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
@@ -11,13 +15,15 @@ const known = `
 SELECT id AS name FROM customers WHERE organization_id = $1 AND id = ANY ($2)
 UNION ALL SELECT external_id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)`;
 
-// Times as milliseconds: JSON has no instants.
+// Times as milliseconds: JSON has no instants. What is charged in advance, or by a number, measures no usage.
 const subscriptions = `
-SELECT c.id AS customer_id, c.external_id, s.plan_version_id, s.currency, s.started_at, s.ended_at, coalesce((
-    SELECT json_agg(json_build_array((extract(epoch FROM p.span_start) * 1000)::bigint,
-      (extract(epoch FROM p.span_end) * 1000)::bigint, p.watermark::text, p.plan_version_id)
+SELECT c.id AS customer_id, c.external_id, s.currency, ${termsColumns}, coalesce((
+    SELECT json_agg(json_build_object('start', (extract(epoch FROM p.span_start) * 1000)::bigint,
+      'end', (extract(epoch FROM p.span_end) * 1000)::bigint, 'watermark', p.watermark::text,
+      'version', p.plan_version_id, 'item', p.item, 'unit', p.interval_unit, 'count', p.interval_count)
       ORDER BY p.span_start)
-    FROM billing_periods p WHERE p.subscription_id = s.id AND p.organization_id = $1 AND p.state = 'billed'),
+    FROM billing_periods p WHERE p.subscription_id = s.id AND p.organization_id = $1 AND p.state = 'billed'
+      AND p.timing = 'arrears' AND p.counted IS NOT TRUE),
     '[]') AS periods
 FROM customers c JOIN subscriptions s ON s.customer_id = c.id AND s.organization_id = $1
 WHERE c.organization_id = $1 AND c.id IN (
@@ -40,14 +46,30 @@ type ChargedRow = {
   charges: ChargeJson[];
 };
 
-type SubscriptionRow = {
+/** A billed period that measures usage, as JSON has it. */
+export type MeasuredPeriodJson = {
+  start: number;
+  end: number;
+  watermark: string;
+  version: string;
+  item: string;
+  unit: IntervalUnit | null;
+  count: number | null;
+};
+
+export const measuredPeriodFromJson = (json: MeasuredPeriodJson): MeasuredPeriod => ({
+  span: { start: json.start, end: json.end },
+  watermark: BigInt(json.watermark),
+  planVersionId: json.version,
+  item: json.item,
+  interval: json.unit === null || json.count === null ? undefined : { unit: json.unit, count: json.count },
+});
+
+type SubscriptionRow = TermsRow & {
   customer_id: string;
   external_id: string;
-  plan_version_id: string;
   currency: string;
-  started_at: Date;
-  ended_at: Date | null;
-  periods: [start: number, end: number, watermark: string, planVersionId: string][];
+  periods: MeasuredPeriodJson[];
 };
 
 export const billedUsage = {
@@ -62,16 +84,10 @@ export const billedUsage = {
     const { ids, externalIds } = splitNames(names);
     const { rows } = await db.query<SubscriptionRow>(subscriptions, [db.organizationId, ids, externalIds]);
     return rows.map((row) => ({
+      ...termsFromRow(row),
       names: usageNames(row.customer_id, row.external_id),
-      planVersionId: row.plan_version_id,
       currency: row.currency,
-      startedAt: row.started_at.getTime(),
-      endedAt: row.ended_at?.getTime() ?? null,
-      periods: row.periods.map(([start, end, watermark, planVersionId]) => ({
-        span: { start, end },
-        watermark: BigInt(watermark),
-        planVersionId,
-      })),
+      periods: row.periods.map(measuredPeriodFromJson),
     }));
   },
   /** What the charges of a plan version count by, each once; of several charges of a meter, one may read an amount. */
@@ -79,14 +95,16 @@ export const billedUsage = {
     const { rows } = await db.query<ChargedRow>(chargedMeters, [db.organizationId, planVersionId]);
     return rows.flatMap(({ code, version_number, meter_version_id, definition, charges, currency: own }) => {
       const meter = meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition });
-      const amounts = charges
-        .filter((charge) => charge.meter === code)
-        .map((charge) => amountPropertyIn(chargeJsonIn(charge, currency, own)?.price ?? {}));
+      const counted = charges.filter((charge) => charge.meter === code);
       // A charge that is damaged hides no usage: what was bound is charged for.
-      return [...new Set(amounts.length > 0 ? amounts : [undefined])].map((amountProperty) => ({
+      const counting = counted.length > 0 ? counted : [undefined];
+      const found = counting.map((charge) => ({
         meter,
-        amountProperty,
+        amountProperty: charge && amountPropertyIn(chargeJsonIn(charge, currency, own)?.price ?? {}),
+        interval: charge?.billing_interval ?? defaultTimes.billing_interval,
       }));
+      const key = ({ amountProperty, interval }: ChargedMeter) => JSON.stringify([amountProperty, interval]);
+      return [...new Map(found.map((one) => [key(one), one])).values()];
     });
   },
 };

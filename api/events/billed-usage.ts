@@ -3,10 +3,17 @@
  * that their events bear, with the spans of time in which a subscription takes their usage; every event that stands at
  * a watermark has exactly one fate.
  */
-import { type BilledPeriod, stretchesOf } from '#schemas/billing-period.ts';
+import type { Interval } from '#schemas/interval.ts';
+import {
+  type FreeStretch,
+  isInterval,
+  type MeasuredPeriod,
+  type MeteredIntervals,
+  measuredTime,
+} from '#schemas/measured-time.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Period } from '#schemas/period.ts';
-import type { SubscriptionTime } from '#schemas/subscription.ts';
+import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import { unbilledReasons } from '#schemas/unbilled-reasons.ts';
 
 export const fates = ['billed', ...unbilledReasons] as const;
@@ -15,31 +22,51 @@ export type FateCounts = Readonly<Record<Fate, number>>;
 /** By the beginning of the hour of receipt, in epoch milliseconds. */
 export type FatesByHour = ReadonlyMap<number, FateCounts>;
 
-/** A stretch of a subscription that one invoice bills, or none yet. */
+/** A stretch of a subscription's time with what is charged for it, on one invoice or on none yet. */
 export type CoveredSpan = Period & {
   readonly planVersionId: string;
+  /** Of the charges; undefined is all of the version. */
+  readonly interval: Interval | undefined;
   /** Of the subscription: the charges have a price of their own in each. */
   readonly currency: string;
   /** Up to which sequence the invoice counts; 0 where there is none. */
   readonly watermark: bigint;
+  /** Why usage of the stretch is billed by nothing; undefined where it is billed. */
+  readonly free?: FreeStretch['reason'];
 };
 
-export type KnownSubscription = SubscriptionTime & {
+export type KnownSubscription = SubscriptionTerms & {
   /** The names under which its customer's events may come. */
   readonly names: readonly string[];
-  readonly planVersionId: string;
   readonly currency: string;
-  readonly periods: readonly (BilledPeriod & { readonly planVersionId: string })[];
+  /** Those that are billed. */
+  readonly periods: readonly MeasuredPeriod[];
 };
 
-/** The subscription's time, cut where it is billed; in order. */
-export const coveredSpans = ({ periods, planVersionId, currency, ...time }: KnownSubscription): CoveredSpan[] =>
-  stretchesOf(time, periods).map(({ span, billed }) => ({
-    ...span,
-    planVersionId: billed?.planVersionId ?? planVersionId,
-    currency,
-    watermark: billed?.watermark ?? 0n,
-  }));
+/** Every plan version and add-on whose charges may measure its usage. */
+export const measuringVersions = ({ planVersionId, changes, periods }: KnownSubscription): ReadonlySet<string> =>
+  new Set([
+    planVersionId,
+    ...changes.flatMap((change) => ('planVersionId' in change ? [change.planVersionId] : [])),
+    ...periods.map((period) => period.planVersionId),
+  ]);
+
+/** The subscription's time, cut by what it has and where it is billed; in order. */
+export const coveredSpans = (subscription: KnownSubscription, intervalsOf: MeteredIntervals): CoveredSpan[] => {
+  const { measured, free } = measuredTime(subscription, intervalsOf, subscription.periods);
+  const { planVersionId, currency } = subscription;
+  return [
+    ...measured.map(({ span, billed, ...of }) => ({ ...span, ...of, currency, watermark: billed?.watermark ?? 0n })),
+    ...free.map(({ span, reason }) => ({
+      ...span,
+      planVersionId,
+      interval: undefined,
+      currency,
+      watermark: 0n,
+      free: reason,
+    })),
+  ];
+};
 
 /** A name that events bear, whoever it belongs to: it may be the id of one customer and the external id of another. */
 export type UsageCustomer = {
@@ -53,27 +80,47 @@ export const usageCustomers = (
   names: readonly string[],
   known: ReadonlySet<string>,
   subscriptions: readonly KnownSubscription[],
+  intervalsOf: (currency: string) => MeteredIntervals,
 ): UsageCustomer[] => {
   const spans = new Map<string, CoveredSpan[]>();
   // An external id may be the same text as the id.
-  for (const subscription of subscriptions)
-    for (const name of new Set(subscription.names))
-      spans.set(name, [...(spans.get(name) ?? []), ...coveredSpans(subscription)]);
+  for (const subscription of subscriptions) {
+    const covered = coveredSpans(subscription, intervalsOf(subscription.currency));
+    for (const name of new Set(subscription.names)) spans.set(name, [...(spans.get(name) ?? []), ...covered]);
+  }
   return names.map((name) => ({ name, isKnown: known.has(name), spans: spans.get(name) ?? [] }));
 };
 
 /**
- * What charges of a plan version count by: a meter, in the version that the plan version was made with, and the
- * property that the price reads an amount from, where it reads one.
+ * What charges of a plan version count by: a meter, in the version that the plan version was made with, the property
+ * that the price reads an amount from, where it reads one, and the interval of the charges.
  */
-export type ChargedMeter = { readonly meter: Meter; readonly amountProperty: string | undefined };
+export type ChargedMeter = {
+  readonly meter: Meter;
+  readonly amountProperty: string | undefined;
+  readonly interval: Interval;
+};
 
 /** By the charges that `chargesName` names. */
 export type ChargedMeters = ReadonlyMap<string, readonly ChargedMeter[]>;
 
-/** The charges of a plan version, with their prices in one currency. */
-export const chargesName = ({ planVersionId, currency }: Pick<CoveredSpan, 'planVersionId' | 'currency'>): string =>
-  `${planVersionId} ${currency}`;
+/** The charges of a stretch: of a plan version and an interval, with their prices in one currency. */
+export const chargesName = ({
+  planVersionId,
+  currency,
+  interval,
+  free,
+}: Pick<CoveredSpan, 'planVersionId' | 'currency' | 'interval' | 'free'>): string =>
+  free ?? `${planVersionId} ${currency} ${interval ? `${interval.count} ${interval.unit}` : 'all'}`;
+
+/** The intervals of meters, each once. */
+export const intervalsIn = (meters: readonly ChargedMeter[]): Interval[] => [
+  ...new Map(meters.map(({ interval }) => [`${interval.count} ${interval.unit}`, interval])).values(),
+];
+
+/** Those that a stretch is charged by. */
+export const metersOf = (meters: readonly ChargedMeter[], { interval, free }: CoveredSpan): readonly ChargedMeter[] =>
+  free ? [] : meters.filter((one) => isInterval(one.interval, interval));
 
 export const noFates = Object.fromEntries(fates.map((fate) => [fate, 0])) as FateCounts;
 

@@ -4,11 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { type EventPayload, keyDigest, replacementKey } from '#schemas/amendment.ts';
-import { type BilledPeriod, stretchesOf } from '#schemas/billing-period.ts';
+import type { Interval } from '#schemas/interval.ts';
+import { isInterval, type MeasuredPeriod, type MeasuredStretch, measuredTime } from '#schemas/measured-time.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { measuredNumber } from '#schemas/number-text.ts';
-import { contains } from '#schemas/period.ts';
-import type { SubscriptionTime } from '#schemas/subscription.ts';
+import { contains, type Instant } from '#schemas/period.ts';
+import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import { type FateReason, firstReason, toFateReason } from '#schemas/unbilled-reasons.ts';
 import { measureEvent } from '../../rater/aggregate/measure-event.ts';
 import type { EventVoid, KeyRow } from './events.clickhouse.ts';
@@ -27,23 +28,30 @@ export type EventVersion = EventPayload & {
 export type Twin = KeyRow & { readonly reason: 'twin' | 'conflict' | 'unchecked' };
 
 /** A billed period, with the invoice that bills it and its lines there. */
-type KnownPeriod = BilledPeriod & {
+type KnownPeriod = MeasuredPeriod & {
   readonly invoiceId: string;
   readonly lines: readonly { readonly position: number; readonly charge: string }[];
 };
 
-export type SubscriptionFacts = SubscriptionTime & {
-  readonly id: string;
-  /** Its customer's names. */
-  readonly names: readonly string[];
+/** What a plan version charges for usage, with its prices in the currency of a subscription. */
+export type VersionFacts = {
   readonly charges: readonly {
     readonly code: string;
     readonly meter: string | undefined;
+    readonly interval: Interval;
     /** Of the event, where the price reads an amount from it. */
     readonly amountProperty?: string | undefined;
   }[];
-  /** By code, in the versions that its plan version was made with. */
+  /** By code, in the versions that the plan version was made with. */
   readonly meters: ReadonlyMap<string, Meter>;
+};
+
+export type SubscriptionFacts = SubscriptionTerms & {
+  readonly id: string;
+  /** Its customer's names. */
+  readonly names: readonly string[];
+  /** Of its plans and add-ons, by the ids of their versions. */
+  readonly versions: ReadonlyMap<string, VersionFacts>;
   readonly periods: readonly KnownPeriod[];
 };
 
@@ -159,30 +167,54 @@ const chargeBilling = (
   return { ...of, reason: undefined, invoiceId: billed.invoiceId, ...(line ? { linePosition: line.position } : {}) };
 };
 
+const meteredIntervals = ({ versions }: SubscriptionFacts, planVersionId: string): Interval[] => {
+  const charges = versions.get(planVersionId)?.charges ?? [];
+  const metered = charges.filter(({ meter }) => meter !== undefined).map(({ interval }) => interval);
+  return [...new Map(metered.map((one) => [`${one.count} ${one.unit}`, one])).values()];
+};
+
+/** What of a subscription holds an instant. */
+const coveringAt = (subscription: SubscriptionFacts, instant: Instant) => {
+  const intervalsOf = (planVersionId: string) => meteredIntervals(subscription, planVersionId);
+  const { measured, free } = measuredTime(subscription, intervalsOf, subscription.periods);
+  return {
+    measured: measured.filter(({ span }) => contains(span, instant)),
+    free: free.find(({ span }) => contains(span, instant)),
+  };
+};
+
+/** One entry for each charge of a stretch that counts the version. */
+const chargedIn = (
+  version: EventVersion,
+  { id, versions }: SubscriptionFacts,
+  { planVersionId, interval, billed }: MeasuredStretch<KnownPeriod>,
+): Billing[] => {
+  const { charges, meters } = versions.get(planVersionId) ?? { charges: [], meters: new Map<string, Meter>() };
+  return charges.flatMap((charge) => {
+    const meter = charge.meter === undefined ? undefined : meters.get(charge.meter);
+    const measured = meter && measureEvent(meter, plainEvent(version));
+    if (!meter || !measured?.counted || !isInterval(charge.interval, interval)) return [];
+    const of = { subscriptionId: id, charge: charge.code, meter, value: measured.value };
+    return [chargeBilling(version, of, lacksAmount(version, charge.amountProperty), billed)];
+  });
+};
+
 /** One entry for each charge that counts the version, or one that says why there is none. */
 export const billingOf = (version: EventVersion, { customerNames, subscriptions }: BillingFacts): Billing[] => {
   if (!customerNames.has(version.customer)) return [{ reason: reasonOf(version, { no_customer: true }) }];
-  const covering = subscriptions.flatMap((subscription) => {
-    if (!subscription.names.includes(version.customer)) return [];
-    const stretch = stretchesOf(subscription, subscription.periods).find(({ span }) =>
-      contains(span, version.occurredAtMs),
-    );
-    return stretch ? [{ subscription, billed: stretch.billed }] : [];
-  });
+  const covering = subscriptions
+    .filter(({ names }) => names.includes(version.customer))
+    .map((subscription) => ({ subscription, ...coveringAt(subscription, version.occurredAtMs) }))
+    .filter(({ measured, free }) => measured.length > 0 || free);
   if (covering.length === 0) return [{ reason: reasonOf(version, { no_subscription: true }) }];
-  const entries = covering.flatMap(({ subscription, billed }) =>
-    subscription.charges.flatMap(({ code, meter: meterCode, amountProperty }) => {
-      const meter = meterCode === undefined ? undefined : subscription.meters.get(meterCode);
-      const measured = meter && measureEvent(meter, plainEvent(version));
-      if (!meter || !measured?.counted) return [];
-      const of = { subscriptionId: subscription.id, charge: code, meter, value: measured.value };
-      return [chargeBilling(version, of, lacksAmount(version, amountProperty), billed)];
-    }),
+  const charged = covering.filter(({ measured }) => measured.length > 0);
+  const entries = charged.flatMap(({ subscription, measured }) =>
+    measured.flatMap((stretch) => chargedIn(version, subscription, stretch)),
   );
-  return entries.length > 0
-    ? entries
-    : covering.map(({ subscription }) => ({
-        reason: reasonOf(version, { no_charge: true }),
-        subscriptionId: subscription.id,
-      }));
+  if (entries.length > 0) return entries;
+  const uncharged = charged.length > 0 ? charged : covering;
+  return uncharged.map(({ subscription, free }) => ({
+    reason: reasonOf(version, charged.length === 0 && free ? { [free.reason]: true } : { no_charge: true }),
+    subscriptionId: subscription.id,
+  }));
 };

@@ -50,23 +50,38 @@ const inSpan = 'at >= s AND at < e';
 const isBilled = `arrayExists((s, e, w, p) -> ${inSpan} AND stream_sequence <= w AND charged[p]
   AND (void_at = 0 OR void_at > w), starts, ends, watermarks, plans)`;
 
+/** At which place spans name what is free; nothing charges there. 0 where none is: places begin with 1. */
+type FreePlaces = Readonly<Record<'trial' | 'paused', number>>;
+
+/** Of all spans that hold the event one is of the reason, and none is charged for. */
+const isFreeIn = (reason: 'trial' | 'paused', { trial, paused }: FreePlaces): string => {
+  const place = { trial, paused }[reason];
+  return `arrayExists((s, e, p) -> ${inSpan} AND p = ${place}, starts, ends, plans)
+    AND NOT arrayExists((s, e, p) -> ${inSpan} AND p NOT IN (${trial}, ${paused}), starts, ends, plans)`;
+};
+
 /**
  * Each holds by itself; which is told is for the order of `unbilledReasons` to say. An event that is charged for in a
  * span is late where no span is open.
  */
-const holds: Readonly<Record<UnbilledReason, string>> = {
+const holdsOf = (places: FreePlaces): Readonly<Record<UnbilledReason, string>> => ({
   voided: "void_at > 0 AND void_reason = 'voided'",
   replaced: "void_at > 0 AND void_reason = 'replaced'",
   no_customer: 'NOT is_known',
   no_subscription: `NOT arrayExists((s, e) -> ${inSpan}, starts, ends)`,
+  trial: isFreeIn('trial', places),
+  paused: isFreeIn('paused', places),
   no_charge: `NOT arrayExists((s, e, p) -> ${inSpan} AND counted[p], starts, ends, plans)`,
   unmeasured: `NOT arrayExists((s, e, p) -> ${inSpan} AND measured[p], starts, ends, plans)`,
   no_amount: `NOT arrayExists((s, e, p) -> ${inSpan} AND charged[p], starts, ends, plans)`,
   period_open: `arrayExists((s, e, w, p) -> ${inSpan} AND charged[p] AND w = 0, starts, ends, watermarks, plans)`,
   late: '1',
-};
-const fateOf = `multiIf(${isBilled}, 'billed',
+});
+const fateOf = (places: FreePlaces): string => {
+  const holds = holdsOf(places);
+  return `multiIf(${isBilled}, 'billed',
   ${unbilledReasons.map((reason) => `${holds[reason]}, '${reason}'`).join(',\n  ')}, '')`;
+};
 
 /** Of one plan version: whether a charge counts an event, finds a value in it, and charges something for it. */
 type PlanColumns = { readonly counted: string; readonly measured: string; readonly charged: string };
@@ -80,13 +95,13 @@ const voids = `FROM usage_voids WHERE tenant = {tenant:String} AND customer IN {
  * PREWHERE leaves rows out before FINAL does: of twins it may leave the later one, which is void up to the watermark
  * and left out by that. FINAL is there for rows that were stored twice.
  */
-const statement = (plans: readonly PlanColumns[], columns: readonly string[]): string => `
+const statement = (plans: readonly PlanColumns[], columns: readonly string[], places: FreePlaces): string => `
 SELECT hour, fate, toFloat64(count()) AS events FROM (
   SELECT toUnixTimestamp(toStartOfHour(received_at)) AS hour, toUnixTimestamp64Milli(occurred_at) AS at,
     ${(['counted', 'measured', 'charged'] as const)
       .map((name) => `[${plans.map((plan) => plan[name]).join(', ')}]::Array(UInt8) AS ${name}`)
       .join(', ')},
-    ${fateOf} AS fate
+    ${fateOf(places)} AS fate
   FROM (
     SELECT customer, event, occurred_at, received_at, stream_sequence,
       ${['key_digest', ...columns].join(', ')}
@@ -131,7 +146,10 @@ const oneStatement = ({ tenant, watermark, from, to, customers, meters }: FateWa
   const ofSpans = <T>(of: (span: UsageCustomer['spans'][number]) => T): T[][] =>
     customers.map(({ spans }) => spans.map(of));
   return {
-    query: statement(columns, bindings.columns()),
+    query: statement(columns, bindings.columns(), {
+      trial: placeOf.get('trial') ?? 0,
+      paused: placeOf.get('paused') ?? 0,
+    }),
     params: {
       tenant,
       from,

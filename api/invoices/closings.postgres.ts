@@ -23,7 +23,8 @@ const countDue = `
 SELECT (SELECT count(*) FROM (SELECT 1 FROM subscriptions s
     WHERE s.organization_id = $1 AND s.next_due_at <= $2 LIMIT ${dueCountMax}) d)::integer AS subscriptions,
   (SELECT count(*) FROM (SELECT 1 FROM billing_periods p
-    WHERE p.organization_id = $1 AND p.state = 'open' AND p.due_at <= $2 AND ${livesByTheHour} LIMIT ${dueCountMax}) d)::integer AS periods`;
+    WHERE p.organization_id = $1 AND p.state = 'open' AND p.due_at <= $2
+      AND ${livesByTheHour} LIMIT ${dueCountMax}) d)::integer AS periods`;
 
 export const closingReader = {
   due: async (db: Db, now: Instant): Promise<DueNow> => {

@@ -17,7 +17,7 @@ export type InvoicePorts = BillingRunPorts;
  * An issued invoice is what was hashed, and beside it its state and what the other content version has: its billing
  * periods as a list, and of the only one what callers know from version 1.
  */
-const invoiceJson = (invoice: IssuedInvoice) => {
+export const invoiceJson = (invoice: IssuedInvoice) => {
   const content = issuedInvoiceToJson(invoice);
   const periods = periodsToJson(invoice.periods);
   const [only] = periods.length === 1 ? periods : [];

@@ -8,6 +8,10 @@ import {
   chargesName,
   type FateCounts,
   type FatesByHour,
+  intervalsIn,
+  type KnownSubscription,
+  measuringVersions,
+  metersOf,
   type UsageCustomer,
   usageCustomers,
 } from '../events/billed-usage.ts';
@@ -37,23 +41,34 @@ export const countFates = async (
   const names = await storedUsage.customerNames(db.organizationId, hours, watermark, customersMax + 1);
   if (names.length > customersMax) return undefined;
   const meters = new Map<string, readonly ChargedMeter[]>();
-  const readMeters = async (customers: readonly UsageCustomer[]): Promise<void> => {
+  /** By version and currency; what a stretch is charged by is among them. */
+  const ofVersions = new Map<string, readonly ChargedMeter[]>();
+  const ofVersion = (planVersionId: string, currency: string): readonly ChargedMeter[] =>
+    ofVersions.get(`${planVersionId} ${currency}`) ?? [];
+  const readVersions = async (subscriptions: readonly KnownSubscription[]): Promise<void> => {
+    for (const subscription of subscriptions)
+      for (const id of measuringVersions(subscription)) {
+        const name = `${id} ${subscription.currency}`;
+        if (!ofVersions.has(name)) ofVersions.set(name, await billedUsage.chargedMeters(db, id, subscription.currency));
+      }
+  };
+  const intervalsOf = (currency: string) => (planVersionId: string) => intervalsIn(ofVersion(planVersionId, currency));
+  const nameMeters = (customers: readonly UsageCustomer[]): void => {
     for (const { spans } of customers)
       for (const span of spans) {
         const name = chargesName(span);
-        if (!meters.has(name)) meters.set(name, await billedUsage.chargedMeters(db, span.planVersionId, span.currency));
+        if (!meters.has(name)) meters.set(name, metersOf(ofVersion(span.planVersionId, span.currency), span));
       }
   };
   const fates = new Map<number, FateCounts>();
   const span = { tenant: db.organizationId, watermark, from: hours.from.getTime(), to: hours.to.getTime() };
   for (let at = 0; at < names.length && isCallerThere(); at += namesPerRead) {
     const some = names.slice(at, at + namesPerRead);
-    const customers = usageCustomers(
-      some,
-      await billedUsage.knownNames(db, some),
-      await billedUsage.subscriptionsOf(db, some),
-    );
-    await readMeters(customers);
+    const known = await billedUsage.knownNames(db, some);
+    const subscriptions = await billedUsage.subscriptionsOf(db, some);
+    await readVersions(subscriptions);
+    const customers = usageCustomers(some, known, subscriptions, intervalsOf);
+    nameMeters(customers);
     for (const statement of fateStatements({ ...span, customers, meters }))
       addFates(fates, await storedUsage.fates(statement));
   }

@@ -1,5 +1,4 @@
 /** What changes subscriptions over their time, and the ledger of it: `/v1/subscriptions/{id}/...`. */
-
 import type { Static, TSchema } from 'typebox';
 import type { FailureCode } from '#schemas/failures.ts';
 import {
@@ -17,8 +16,8 @@ import {
   Subscription as SubscriptionSchema,
 } from '#schemas/http/subscriptions.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { PolicyRounding } from '#schemas/rated-line.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
-import type { OrganizationStore } from '../access/organization.postgres.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
@@ -35,7 +34,7 @@ import type { Subscription, SubscriptionStore } from './subscriptions.postgres.t
 import { decideUndo } from './undo-change.ts';
 
 export type SubscriptionChangePorts = {
-  readonly organizations: Pick<OrganizationStore, 'organization'>;
+  readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
   readonly subscriptions: SubscriptionStore;
   readonly subscriptionChanges: SubscriptionChangeStore;
   readonly catalog: CatalogStore;
@@ -143,7 +142,7 @@ export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: Subscr
       route.canPreview
         ? async ({ db, params, body, nowMs }) => {
             const subscription = found(await ports.subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
-            const now = changedNow(subscription, nowMs);
+            const now = changedNow(subscription, hourOf(subscription, nowMs));
             const decided = await decide(ports, db, subscription, body as Static<B>, now);
             return previewed(ports, db, subscription, decided, now);
           }

@@ -109,8 +109,8 @@ const ledgerColumn = changesColumn(
 );
 const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.currency, s.canceled_at, s.cancellation_reason,
   s.trial_end_action,
-  (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) AS clock_now, ${initialTermsColumns}, s.metadata,
-    s.version, s.created_at, s.updated_at, ${ledgerColumn}`;
+  (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) AS clock_now, ${initialTermsColumns},
+  s.metadata, s.version, s.created_at, s.updated_at, ${ledgerColumn}`;
 const from = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
 
 /** Of the changes of `s` of some kinds, what the last one says that is in effect at an instant. */

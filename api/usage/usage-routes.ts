@@ -1,6 +1,5 @@
 /** Usage as it is read: of a meter in windows and groups, of a customer, of a subscription against its limits. */
 import { Type } from 'typebox';
-import { periodAt } from '#schemas/billing-cycle.ts';
 import type { Fault } from '#schemas/failures.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
 import { MeterId } from '#schemas/http/meters.ts';
@@ -9,10 +8,11 @@ import { CustomerUsage, MeterUsage, MeterUsageQuery, SubscriptionUsage, UsageSpa
 import { formatInstant } from '#schemas/instant.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { usageNames } from '#schemas/names.ts';
-import { formatPeriod, intersect, monthOf } from '#schemas/period.ts';
+import { formatPeriod, type Instant, intersect, monthOf, type Period } from '#schemas/period.ts';
 import { chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
-import { hourOf } from '#schemas/subscription-state.ts';
+import { currentPeriod, hourOf } from '#schemas/subscription-state.ts';
+import { termsAt } from '#schemas/subscription-terms.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Meter as CatalogMeter } from '../catalog/meters.postgres.ts';
@@ -20,7 +20,7 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
-import type { SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
+import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { limitsOf } from './limits.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
 import {
@@ -215,6 +215,17 @@ const customerUsageRoute = (
     },
   );
 
+/** The plan that holds at the end of a span, or now where that lies ahead, and for how long it holds. */
+const planOver = (subscription: Subscription, period: Period, nowMs: Instant) => {
+  const { startedAt, endedAt } = subscription;
+  const end = endedAt ?? Number.POSITIVE_INFINITY;
+  const instant = Math.max(startedAt, Math.min(period.end - 1, nowMs, end - 1));
+  const { planVersionId } = termsAt(subscription, instant);
+  const turns = subscription.changes.filter(({ kind }) => kind === 'plan').map(({ effectiveAt }) => effectiveAt);
+  const start = Math.max(startedAt, ...turns.filter((turn) => turn <= instant));
+  return { planVersionId, span: { start, end: Math.min(end, ...turns.filter((turn) => turn > instant)) } };
+};
+
 const subscriptionUsageRoute = (
   { get }: Routes,
   { customers: store, subscriptions, catalog, readUsage, readWatermark }: UsagePorts,
@@ -233,28 +244,27 @@ const subscriptionUsageRoute = (
     },
     async ({ db, params, query, nowMs }) => {
       const subscription = found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
-      const current = periodAt(subscription.cycle, hourOf(subscription, nowMs));
+      const now = hourOf(subscription, nowMs);
+      const current = currentPeriod(subscription, now);
       const { period, watermark } = readUsageSpan(query, current, await readWatermark(db));
       const customer = found(await store.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
-      const meters = await catalog.pinnedMeters(db, subscription.planVersionId);
-      const priced = await catalog.chargesOf(db, subscription.planVersionId);
+      const { planVersionId, span } = planOver(subscription, period, now);
+      const meters = await catalog.pinnedMeters(db, planVersionId);
+      const priced = await catalog.chargesOf(db, planVersionId);
       const charges = (priced?.charges ?? []).flatMap((json) => {
         const charge = priced && chargeJsonIn(json, subscription.currency, priced.currency);
         const parsed = chargeFromJson(charge);
         return parsed.ok ? [parsed.value] : [];
       });
-      // As it is billed: of the span, what the subscription covers.
-      const covered = intersect(period, {
-        start: subscription.startedAt,
-        end: subscription.endedAt ?? Number.POSITIVE_INFINITY,
-      });
+      // As it is billed: of the span, what the plan covers.
+      const covered = intersect(period, span);
       const customers = usageNames(customer.id, customer.externalId);
       const wanted = { organizationId: db.organizationId, watermark, customers, meters };
       const usage = covered ? await readUsage.quantities({ ...wanted, period: covered }) : new Map();
       return {
         subscription_id: subscription.id,
         customer_id: subscription.customerId,
-        plan_version_id: subscription.planVersionId,
+        plan_version_id: planVersionId,
         period: formatPeriod(period),
         watermark: watermark.toString(),
         items: charges.flatMap(({ code, name, meter: meterCode, price }) => {

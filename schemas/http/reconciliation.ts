@@ -39,6 +39,8 @@ const stages = {
         replaced: count('Replaced by an amendment before an invoice counted them.'),
         no_customer: count('No customer has their customer_id as its id or external_id.'),
         no_subscription: count('The customer had no subscription at their time.'),
+        trial: count('Their time lies in a trial.'),
+        paused: count('The subscription is paused at their time.'),
         no_charge: count('No meter of a plan that the customer had at their time counts them.'),
         unmeasured: count('A meter counts them and finds no usable value.'),
         no_amount: count('They have a value, and lack the amount that the price of their charge reads from events.'),

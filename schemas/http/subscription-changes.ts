@@ -86,7 +86,7 @@ export const PlanChange = Type.Object(
     at: at(nowByDefault),
     invoice,
   },
-  { ...closed, title: 'SubscriptionPlanChange', examples: [{ plan: 'llm-team', at: 'period_end' }] },
+  { ...closed, title: 'SubscriptionPlanChange', examples: [{ plan: 'llm-team', at: 'now' }] },
 );
 
 export const SeatsChange = Type.Object(

@@ -51,6 +51,12 @@ export const TestClockCustomer = Type.Object(
   { ...closed, title: 'TestClockCustomer', examples: [{ customer_id: customerExample.external_id }] },
 );
 
+/** The customer, and what it lives by from now on. */
+export const AttachedCustomer = Type.Object(
+  { id: idOf('cus'), test_clock_id: idOf('clk') },
+  { ...closed, title: 'AttachedCustomer', examples: [{ id: customerExample.id, test_clock_id: testClockExample.id }] },
+);
+
 export const TestClockAdvance = Type.Object(
   { to: GivenInstant },
   {

@@ -24,8 +24,10 @@ import { type Billing, billingOf, type EventVersion, type SubscriptionFacts } fr
 import { addFates, fateStatements } from '../../api/events/fate-query.ts';
 import { createStoredUsage } from '../../api/reconciliation/stored-usage.clickhouse.ts';
 import { createInsert } from '../../ingest/sink/usage-store.clickhouse.ts';
+import { insertVoids, oneAfterTheOther } from '../support/fate-worlds.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
+import { plainTerms } from '../support/plain-terms.ts';
 import { scaled } from '../support/scale.ts';
 import { toMessage, toRow } from '../support/usage-rows.ts';
 
@@ -57,8 +59,9 @@ const meter = (code: string, event: string, some: Partial<Meter> = {}): Meter =>
   ...some,
 });
 const tokens = meter('tokens', 'call', { aggregation: 'sum', property: 'tokens' });
+const month = { unit: 'month', count: 1 } as const;
 /** The second is the property that the price reads an amount from. */
-const charged = (of: Meter, amountProperty?: string): ChargedMeter => ({ meter: of, amountProperty });
+const charged = (of: Meter, amountProperty?: string): ChargedMeter => ({ meter: of, amountProperty, interval: month });
 const currency = 'USD';
 const isLarge: Filter = { property: 'size', operator: 'eq', value: 'large' };
 
@@ -77,7 +80,12 @@ const plans = new Map<string, readonly ChargedMeter[]>([
   ],
   ['plan_flat', []],
 ]);
-const meters = new Map([...plans].map(([planVersionId, of]) => [chargesName({ planVersionId, currency }), of]));
+/** By the interval of the charges, and all of a version at once, as periods from before intervals have them. */
+const meters = new Map(
+  [month, undefined].flatMap((interval) =>
+    [...plans].map(([planVersionId, of]) => [chargesName({ planVersionId, currency, interval }), of] as const),
+  ),
+);
 type Properties = Readonly<Record<string, string>>;
 const isNumber = (text: string | undefined): boolean => text !== undefined && /^-?\d+(\.\d+)?$/.test(text);
 type Plainly = { readonly counted: boolean; readonly measured: boolean; readonly charged?: boolean };
@@ -122,6 +130,8 @@ type World = {
     readonly plan: string;
     readonly from: number;
     readonly to: number | null;
+    readonly trialDays: number | null;
+    readonly pause: { readonly from: number; readonly days: number } | null;
     readonly invoices: readonly { readonly from: number; readonly days: number; readonly watermark: number }[];
   }[];
   readonly events: readonly SentEvent[];
@@ -139,16 +149,6 @@ const customers = [
 const names = ['cus_a', 'cus_b', "o'brien\\", 'cus_c', '日本', 'nobody', '{x:String}'];
 
 const day = fc.integer({ min: 0, max: 20 });
-/** Billing periods of a subscription never overlap. */
-const oneAfterTheOther = (periods: readonly { gap: number; days: number; watermark: number }[]) => {
-  let from = 0;
-  return periods.map(({ gap, days, watermark }) => {
-    const period = { from: from + gap, days, watermark };
-    from += gap + days;
-    return period;
-  });
-};
-
 const sentEvent: fc.Arbitrary<SentEvent> = fc.record({
   name: fc.constantFrom(...names),
   event: fc.constantFrom('call', 'call', 'upload', 'other'),
@@ -171,6 +171,8 @@ const world: fc.Arbitrary<World> = fc.record({
       plan: fc.constantFrom('plan_count', ...plans.keys()),
       from: day,
       to: fc.option(fc.integer({ min: 1, max: 20 })),
+      trialDays: fc.option(fc.integer({ min: 1, max: 8 })),
+      pause: fc.option(fc.record({ from: day, days: fc.integer({ min: 1, max: 8 }) })),
       invoices: fc
         .array(
           fc.record({
@@ -198,18 +200,31 @@ const voidSequenceOf = (event: SentEvent, index: number) =>
   event.void === 'twin' ? sequenceOf(index) : sequenceOf(index) + 1 + event.voidAt;
 
 const known = ({ subscriptions }: World): KnownSubscription[] =>
-  subscriptions.map(({ customer, plan, from, to, invoices }) => ({
+  subscriptions.map(({ customer, plan, from, to, trialDays, pause, invoices }) => ({
+    ...plainTerms({
+      planVersionId: plan,
+      startedAt: atDay(from),
+      endedAt: to === null ? null : atDay(from + to),
+      trialEndsAt: trialDays === null ? null : atDay(from + trialDays),
+      changes: pause
+        ? [
+            { kind: 'pause', usage: 'unbilled', effectiveAt: atDay(pause.from), bills: 'next' },
+            { kind: 'resume', effectiveAt: atDay(pause.from + pause.days), bills: 'next' },
+          ]
+        : [],
+    }),
     names: customers[customer] as readonly string[],
-    planVersionId: plan,
     currency,
-    startedAt: atDay(from),
-    endedAt: to === null ? null : atDay(from + to),
     periods: invoices.map((invoice) => ({
       span: { start: atDay(invoice.from), end: atDay(invoice.from + invoice.days) },
       watermark: BigInt(invoice.watermark),
       planVersionId: plan,
+      item: 'plan',
+      interval: undefined,
     })),
   }));
+/** As the versions say it. */
+const intervalsOf = () => (planVersionId: string) => (plans.get(planVersionId)?.length ? [month] : []);
 
 /** In plain words; undefined where it is not one of those that are told. */
 const plainFate = (all: World, event: SentEvent, index: number): Fate | undefined => {
@@ -223,7 +238,12 @@ const plainFate = (all: World, event: SentEvent, index: number): Fate | undefine
     ({ from, to, invoices }) =>
       (atDay(from) <= at && (to === null || at < atDay(from + to))) || invoices.some(isBilled),
   );
-  const judged = covering.map((subscription) => ({
+  const isTrial = ({ from, trialDays }: World['subscriptions'][number]) =>
+    trialDays !== null && at < atDay(from + trialDays);
+  const isPaused = ({ pause }: World['subscriptions'][number]) =>
+    pause !== null && atDay(pause.from) <= at && at < atDay(pause.from + pause.days);
+  const taking = covering.filter((one) => one.invoices.some(isBilled) || !(isTrial(one) || isPaused(one)));
+  const judged = taking.map((subscription) => ({
     ...(plainly[subscription.plan]?.(event.event, event.properties) ?? { counted: false, measured: false }),
     invoices: subscription.invoices.filter(isBilled),
   }));
@@ -235,6 +255,7 @@ const plainFate = (all: World, event: SentEvent, index: number): Fate | undefine
   if (isAmended && event.void !== 'twin') return event.void;
   if (!customers.some((of) => of.some((name) => name === event.name))) return 'no_customer';
   if (covering.length === 0) return 'no_subscription';
+  if (taking.length === 0) return covering.some(isTrial) ? 'trial' : 'paused';
   if (!judged.some(({ counted }) => counted)) return 'no_charge';
   if (!judged.some(({ measured }) => measured)) return 'unmeasured';
   if (!judged.some(isCharged)) return 'no_amount';
@@ -284,16 +305,7 @@ const store = async (tenant: string, { events }: World): Promise<void> => {
           },
         ],
   );
-  const columns = 'tenant, event, customer, reason, amendment_id, row_sequence, void_sequence';
-  await clickhouse.insert({
-    table: `usage_voids (${columns}, occurred_at, received_at, row_digest)
-      SELECT ${columns}, fromUnixTimestamp64Milli(occurred_at), fromUnixTimestamp64Milli(received_at),
-      toFixedString(unhex(digest), 16)
-      FROM input('tenant String, event String, customer String, reason String, amendment_id String, row_sequence UInt64,
-      void_sequence UInt64, occurred_at Int64, received_at Int64, digest String')`,
-    values: voids,
-    format: 'JSONEachRow',
-  });
+  await insertVoids(clickhouse, voids);
 };
 
 const span = { from: new Date(beginMs + 25 * dayMs), to: new Date(beginMs + 25 * dayMs + 3 * hourMs) };
@@ -303,7 +315,15 @@ const seen = new Set<Fate>();
 /** The second event comes after the invoice of its day, which chance rarely makes of few worlds. */
 const late: World = {
   subscriptions: [
-    { customer: 2, plan: 'plan_count', from: 0, to: null, invoices: [{ from: 0, days: 15, watermark: 1 }] },
+    {
+      customer: 2,
+      plan: 'plan_count',
+      from: 0,
+      to: null,
+      trialDays: null,
+      pause: null,
+      invoices: [{ from: 0, days: 15, watermark: 1 }],
+    },
   ],
   events: [0, 1].map((hour) => ({
     name: 'cus_c',
@@ -317,6 +337,11 @@ const late: World = {
   watermark: 60,
   cut: 0,
 };
+/** So it is of usage in a pause alone. */
+const paused: World = {
+  ...late,
+  subscriptions: late.subscriptions.map((one) => ({ ...one, pause: { from: 0, days: 20 }, invoices: [] })),
+};
 
 describe('[I11] the fates of events', () => {
   it('are those that the words say, for each hour of receipt, of whatever is stored and however statements are cut', async () => {
@@ -328,7 +353,7 @@ describe('[I11] the fates of events', () => {
         const stored = createStoredUsage(clickhouse);
         const watermark = BigInt(all.watermark);
         const found = await stored.customerNames(tenant, span, watermark, 100);
-        const of = usageCustomers(found, new Set(customers.flat()), known(all));
+        const of = usageCustomers(found, new Set(customers.flat()), known(all), intervalsOf);
         const counted = new Map<number, FateCounts>();
         const wanted = { tenant, watermark, from: span.from.getTime(), to: span.to.getTime(), meters };
         const cut = [of.slice(0, all.cut), of.slice(all.cut)];
@@ -349,7 +374,7 @@ describe('[I11] the fates of events', () => {
         for (const [hour, { checked }] of distinct)
           expect(Object.values(counted.get(hour) ?? noFates).reduce((sum, events) => sum + events, 0)).toBe(checked);
       }),
-      { numRuns: scaled(60), examples: [[late]] },
+      { numRuns: scaled(60), examples: [[late], [paused]] },
     );
     // A world in which some fate never comes to pass would prove nothing of it.
     expect([...seen].sort()).toEqual([...fates].sort());
@@ -364,7 +389,18 @@ describe('[I11] the fates of events', () => {
       billed: BigInt(invoicedTo),
       late: 1n,
       open: undefined,
+      trial: undefined,
+      paused: undefined,
     };
+    const termsOf = (name: string) =>
+      plainTerms({
+        planVersionId: 'plan_amounts',
+        startedAt: beginMs,
+        trialEndsAt: name === 'trial' ? beginMs + 9 * dayMs : null,
+        changes:
+          name === 'paused' ? [{ kind: 'pause', usage: 'unbilled', effectiveAt: beginMs + hourMs, bills: 'next' }] : [],
+      });
+    const measured = { planVersionId: 'plan_amounts', item: 'plan', interval: undefined };
     const own = [...Object.keys(watermarks), 'unsubscribed'];
     const sent = [...own, 'nobody'].flatMap((name) =>
       (['other', 'call with a number', 'call without one', 'call without an amount'] as const).flatMap((what) =>
@@ -394,13 +430,12 @@ describe('[I11] the fates of events', () => {
       [...own, 'nobody'],
       new Set(own),
       Object.entries(watermarks).map(([name, watermark]) => ({
+        ...termsOf(name),
         names: [name],
-        planVersionId: 'plan_amounts',
         currency,
-        startedAt: beginMs,
-        endedAt: null,
-        periods: watermark === undefined ? [] : [{ span: spanOfInvoice, watermark, planVersionId: 'plan_amounts' }],
+        periods: watermark === undefined ? [] : [{ ...measured, span: spanOfInvoice, watermark }],
       })),
+      intervalsOf,
     );
     const counted = new Map<number, FateCounts>();
     const from = beginMs + 25 * dayMs;
@@ -410,16 +445,30 @@ describe('[I11] the fates of events', () => {
 
     const subscriptions = Object.entries(watermarks).map(
       ([name, watermark]): SubscriptionFacts => ({
+        ...termsOf(name),
         id: name,
         names: [name],
-        startedAt: beginMs,
-        endedAt: null,
-        charges: [{ code: 'tokens', meter: 'tokens', amountProperty: 'cost' }],
-        meters: new Map([['tokens', tokens]]),
+        versions: new Map([
+          [
+            'plan_amounts',
+            {
+              charges: [{ code: 'tokens', meter: 'tokens', interval: month, amountProperty: 'cost' }],
+              meters: new Map([['tokens', tokens]]),
+            },
+          ],
+        ]),
         periods:
           watermark === undefined
             ? []
-            : [{ span: spanOfInvoice, invoiceId: 'inv', watermark, lines: [{ position: 1, charge: 'tokens' }] }],
+            : [
+                {
+                  ...measured,
+                  span: spanOfInvoice,
+                  invoiceId: 'inv',
+                  watermark,
+                  lines: [{ position: 1, charge: 'tokens' }],
+                },
+              ],
       }),
     );
     const told = events.map((event, index): Billing | undefined => {

@@ -78,6 +78,8 @@ const none = {
   replaced: 0,
   no_customer: 0,
   no_subscription: 0,
+  trial: 0,
+  paused: 0,
   no_charge: 0,
   unmeasured: 0,
   no_amount: 0,

@@ -1,5 +1,9 @@
 /** What subscriptions are billed for over their time: plans, seats, add-ons, trials, pauses; now, later, taken back. */
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { subscriptionStateAt, subscriptionStates } from '#schemas/subscription-state.ts';
+import type { SubscriptionChange } from '#schemas/subscription-terms.ts';
+import { stateColumn } from '../../api/subscriptions/subscriptions.postgres.ts';
 import { parts } from '../support/parts.ts';
 import { type ApiAnswer, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
@@ -7,7 +11,7 @@ import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.catalog });
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
 });
 afterAll(() => pipeline?.stop());
 
@@ -367,6 +371,103 @@ describe('a trial', () => {
     const { errors } = refused(await api('POST', '/v1/subscriptions', body), 422, 'VALIDATION_FAILED');
     expect(errors).toMatchObject([{ field, code }]);
   });
+});
+
+describe('what a subscription is entitled to', () => {
+  const entitlementsOf = async (id: string): Promise<object[]> =>
+    (await api('GET', `/v1/subscriptions/${id}/entitlements`)).body.items;
+
+  it('is what its plan and its add-ons have now, in a trial too, and nothing where usage is refused', async () => {
+    const feature = (await made('/v1/features', { code: `f-${unique()}`, name: 'Rooms', type: 'limit' })).code;
+    const rooms = (limit: string) => ({ entitlements: [{ feature, limit }] });
+    const [small, large] = [await planOf(rooms('5')), await planOf(rooms('50'))];
+    const addOn = await addOnOf(rooms('2'));
+    const started = await subscribed({
+      plan: small.code,
+      trial: { days: 3 },
+      add_ons: [{ plan: addOn.code, quantity: 3 }],
+    });
+    expect(await entitlementsOf(started.id)).toMatchObject([{ feature, limit: '11' }]);
+    const { id, customer_id: customer } = await subscribed({ plan: small.code });
+    expect(await entitlementsOf(id)).toMatchObject([{ feature, limit: '5' }]);
+    await done(id, 'change-plan', { plan: large.code });
+    expect(await entitlementsOf(id)).toMatchObject([{ feature, limit: '50' }]);
+    await done(id, 'add-ons', { plan: addOn.code, quantity: 1 });
+    expect((await api('GET', `/v1/customers/${customer}/entitlements`)).body.items).toMatchObject([{ limit: '52' }]);
+    await done(id, 'pause', { usage: 'unbilled' });
+    expect(await entitlementsOf(id)).toMatchObject([{ limit: '52' }]);
+    await done(id, 'resume');
+    await done(id, 'pause', { usage: 'refused' });
+    expect(await entitlementsOf(id)).toEqual([]);
+    expect((await api('GET', `/v1/customers/${customer}/entitlements`)).body.items).toEqual([]);
+  });
+});
+
+it('the state is the same in the list as in the rules, of whatever life and at whatever instant', async () => {
+  const instant = fc.integer({ min: 0, max: 9 });
+  const life = fc.record({
+    startedAt: instant,
+    length: fc.option(instant),
+    isCanceled: fc.boolean(),
+    trialDays: fc.option(fc.integer({ min: 1, max: 9 })),
+    changes: fc.array(
+      fc.record({ kind: fc.constantFrom('pause', 'resume', 'seats'), effectiveAt: instant, isUndone: fc.boolean() }),
+      { maxLength: 4 },
+    ),
+  });
+  const now = 5;
+  const lives = fc.sample(life, 600);
+  const at = (of: number): Date => new Date(Date.UTC(2026, 0, 1) + of * 1_000);
+  const subscriptions = lives.map(({ startedAt, length, isCanceled, trialDays, changes }, index) => ({
+    id: String(index),
+    started_at: at(startedAt),
+    ended_at: length === null ? null : at(startedAt + length),
+    canceled_at: length !== null && isCanceled ? at(0) : null,
+    trial_ends_at: trialDays === null ? null : at(startedAt + trialDays),
+    has_changes: changes.length > 0,
+  }));
+  const changes = lives.flatMap(({ changes: some }, index) =>
+    some.map(({ kind, effectiveAt, isUndone }, place) => ({
+      subscription_id: String(index),
+      id: String(place),
+      kind,
+      effective_at: at(effectiveAt),
+      undone_at: isUndone ? at(0) : null,
+    })),
+  );
+  const expected = subscriptions.map((one, index) =>
+    subscriptionStateAt(
+      {
+        startedAt: one.started_at.getTime(),
+        endedAt: one.ended_at?.getTime() ?? null,
+        canceledAt: one.canceled_at?.getTime() ?? null,
+        trialEndsAt: one.trial_ends_at?.getTime() ?? null,
+        changes: (lives[index]?.changes ?? [])
+          .filter(({ isUndone }) => !isUndone)
+          .map(({ kind, effectiveAt }) => ({ kind, effectiveAt: at(effectiveAt).getTime() }) as SubscriptionChange)
+          .toSorted((a, b) => a.effectiveAt - b.effectiveAt),
+      },
+      at(now).getTime(),
+    ),
+  );
+  const states = await pipeline.asOwner.transaction(async ({ query }) => {
+    await query(
+      `CREATE TEMP TABLE subscription_changes ON COMMIT DROP AS
+      SELECT NULL::text AS plan_version_id, r.* FROM json_to_recordset($1) AS r (subscription_id text, id text,
+        kind text, effective_at timestamptz, undone_at timestamptz)`,
+      [JSON.stringify(changes)],
+    );
+    const { rows } = await query<{ state: string }>(
+      `SELECT ${stateColumn("'2026-01-01T00:00:05Z'::timestamptz")} AS state
+       FROM json_to_recordset($1) AS s (id text, started_at timestamptz, ended_at timestamptz, canceled_at timestamptz,
+         trial_ends_at timestamptz, has_changes boolean)
+       ORDER BY s.id::integer`,
+      [JSON.stringify(subscriptions)],
+    );
+    return rows.map(({ state }) => state);
+  });
+  expect(states).toEqual(expected);
+  expect(new Set(states)).toEqual(new Set(subscriptionStates));
 });
 
 it('[I28] all of these stand as the log says', async () => {

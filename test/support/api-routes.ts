@@ -43,6 +43,7 @@ export const apiOptions = (): ApiOptions => ({
     hashKey: nothing,
     ingestCounts: createIngestCounts('USAGE'),
     storedUsage: nothing,
+    countEvents: nothing,
     streamSays: nothing,
   },
 });
@@ -151,6 +152,7 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     await api('POST', `${path}/archive`);
     return { path: `${path}/unarchive` };
   },
+  exportCustomer: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/export` }),
   eraseCustomer: async (api) => ({ path: `${await customerPath(api)}/erase` }),
   getCustomerUsage: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/usage` }),
   getCustomerEntitlements: async (_, { customer: id }) => ({ path: `/v1/customers/${id}/entitlements` }),

@@ -23,6 +23,7 @@ export const readTables = async (db: Queryable): Promise<ReadonlyMap<string, rea
 /** Another value of the same type, as little away as it can be. */
 const otherValue: Readonly<Record<string, (column: string) => string>> = {
   text: (column) => `coalesce(${column}, '') || 'x'`,
+  boolean: (column) => `NOT coalesce(${column}, false)`,
   integer: (column) => `coalesce(${column}, 0) + 1`,
   bigint: (column) => `coalesce(${column}, 0) + 1`,
   numeric: (column) => `coalesce(${column}, 0) + 1`,

@@ -158,6 +158,9 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   const simulated = await api('GET', `/v1/simulations/${simulation.id}?wait_seconds=25`);
   if (simulated.body.state !== 'completed')
     throw new Error(`the simulation ended as ${JSON.stringify(simulated.body)}`);
+  // What is a part of a subscription from then on, once its month is billed.
+  await made(api, `/v1/subscriptions/${subscription.id}/seats`, { change: 1 });
+  await made(api, '/v1/test-clocks', {});
   const key = await made(api, '/v1/api-keys', { name: 'A key of the objects', scopes: ['read:meters'] });
   return {
     meter: meters[0]?.id ?? '',

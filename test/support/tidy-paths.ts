@@ -38,6 +38,7 @@ export const isEdge = (path: string): boolean =>
  */
 export const useCases = new Set([
   'api/customers/place-customer.ts',
+  'api/exports/export-customer.ts',
   'api/server.ts',
   'api/catalog/bind-terms.ts',
   'api/catalog/change-plan.ts',

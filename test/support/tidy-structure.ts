@@ -27,6 +27,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'events',
     'explain',
     'reconciliation',
+    'exports',
   ],
 };
 

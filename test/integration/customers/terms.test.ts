@@ -75,6 +75,11 @@ describe('the terms of a customer', () => {
     [{ payment_terms: { days: 30, from: 'end_of_month' } }, 'payment_terms.from unknown_field'],
     [{ invoicing: 'weekly' }, 'invoicing not_allowed'],
     [{ language: 'x', time_zone: 'Mars' }, 'time_zone not_allowed,language wrong_format'],
+    [{ tax_ids: [{ type: 'eu_vat', value: 'DE811907981' }] }, 'tax_ids[0].value wrong_format'],
+    [
+      { tax_ids: ['DE811907980', 'GB110305878'].map((value) => ({ type: 'eu_vat', value })) },
+      'tax_ids[1].value wrong_format',
+    ],
   ])('%j are refused at their place: %s', async (terms, faults) => {
     const { id } = await made();
     for (const answer of [await create(terms), await patch(id, terms)]) {

@@ -81,6 +81,7 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/customers/:id/usage': 'customer',
   '/v1/customers/:id/entitlements': 'customer',
   '/v1/customers/:id/invoices': 'customer',
+  '/v1/customers/:id/export': 'customer',
   '/v1/subscriptions/:id': 'subscription',
   '/v1/subscriptions/:id/entitlements': 'subscription',
   '/v1/subscriptions/:id/usage': 'subscription',

@@ -187,8 +187,8 @@ describe('by a test clock', () => {
     await life.until('2027-10-02T00:00:00Z');
     const [first, second] = await life.invoices();
     expect(first).toMatchObject({ total: '72.00', lines: ['seats x3 72.00 2027-09-01..2027-10-01'] });
-    // Of 720 hours 366 are over at six, 378 at eighteen. Of 72.00 until then 36.60, so 35.40 are unused. Of 120.00 are due
-    // 61.00 until six and 63.00 until eighteen: 2.00 for the twelve hours. Of 96.00 until eighteen 50.40: 45.60.
+    // Of 720 hours 366 are over at six, 378 at eighteen. Of 72.00 until then 36.60, so 35.40 are unused. Of 120.00
+    // are due 61.00 until six and 63.00 until eighteen: 2.00 for the twelve hours. Of 96.00 until eighteen 50.40: 45.60.
     expect(second).toEqual({
       at: '2027-10-01T00:00:00Z',
       total: '108.20',
@@ -233,8 +233,8 @@ describe('by a test clock', () => {
       await life.until(`2027-04-16T00:0${Math.floor(round / 10)}:${String((round % 10) * 6).padStart(2, '0')}Z`);
     }
     await life.until('2027-05-01T00:00:01Z');
-    // A second of April costs 1/60 of 1.00 of the one and 1/30 of the other: five times six seconds of the dearer one, at
-    // 0.20 instead of 0.10 each, and with it 30 seconds more than a month of the other.
+    // A second of April costs 1/60 of 1.00 of the one and 1/30 of the other: five times six seconds of the dearer
+    // one, at 0.20 instead of 0.10 each, and with it 30 seconds more than a month of the other.
     const [first, second] = await life.invoices();
     expect(first?.total).toBe('43200.00');
     expect(second?.total).toBe((43_200 + 5 * 0.1).toFixed(2));

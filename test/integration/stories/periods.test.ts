@@ -1,4 +1,4 @@
-/** Billing periods over months and years by a test clock: anchors, zones, intervals, currencies, one invoice or several. */
+/** Billing periods over months and years by a test clock: anchors, zones, intervals, one invoice or several. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { unique } from '../../support/tenants.ts';

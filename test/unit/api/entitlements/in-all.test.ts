@@ -13,6 +13,8 @@ const subscription = (id: string, ...entitlements: Entitlement[]): EntitledSubsc
   id,
   customerId: 'cus_1',
   planVersionId: 'plv_1',
+  now: 1,
+  isEntitled: true,
   startedAt: 0,
   endedAt: null,
   items: entitlements.map((entitlement) => ({ name: entitlement.feature, entitlement, meter: null })),

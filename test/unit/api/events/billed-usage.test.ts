@@ -8,13 +8,12 @@ import {
   usageCustomers,
 } from '../../../../api/events/billed-usage.ts';
 import { fateStatements } from '../../../../api/events/fate-query.ts';
+import { plainTerms } from '../../../support/plain-terms.ts';
 
 const subscription = (some: Partial<KnownSubscription>): KnownSubscription => ({
+  ...plainTerms({ startedAt: 10 }),
   names: ['cus_1', 'acme'],
-  planVersionId: 'plv_1',
   currency: 'USD',
-  startedAt: 10,
-  endedAt: null,
   periods: [],
   ...some,
 });
@@ -22,7 +21,11 @@ const period = (start: number, end: number, watermark: bigint) => ({
   span: { start, end },
   watermark,
   planVersionId: 'plv_1',
+  item: 'plan',
+  interval: undefined,
 });
+const noIntervals = () => [];
+const month = { unit: 'month', count: 1 } as const;
 const shown = (spans: readonly CoveredSpan[]) => spans.map(({ start, end, watermark }) => [start, end, watermark]);
 const never = Date.UTC(9999, 11, 31);
 
@@ -66,7 +69,7 @@ describe('the spans of a subscription', () => {
       ],
     ],
   ])('%s', (_, some, expected) => {
-    expect(shown(coveredSpans(subscription(some)))).toEqual(expected);
+    expect(shown(coveredSpans(subscription(some), noIntervals))).toEqual(expected);
   });
 
   it('hold each instant once: of what is billed, and of the rest what the subscription covers as open', () => {
@@ -84,7 +87,7 @@ describe('the spans of a subscription', () => {
             at += gap + of;
             return one;
           });
-          const spans = coveredSpans(subscription({ startedAt: from, endedAt: from + length, periods }));
+          const spans = coveredSpans(subscription({ startedAt: from, endedAt: from + length, periods }), noIntervals);
           for (let instant = 0; instant < 80; instant += 1) {
             const billed = periods.filter(({ span }) => span.start <= instant && instant < span.end);
             const isCovered = instant >= from && instant < from + length;
@@ -102,10 +105,8 @@ describe('names of customers', () => {
   it('get the spans of everyone that they may mean, once each', () => {
     const one = subscription({ names: ['cus_1', 'cus_2'], endedAt: 20 });
     const two = subscription({ names: ['cus_2', 'cus_2'], startedAt: 30, endedAt: 40, planVersionId: 'plv_2' });
-    const found = usageCustomers(['cus_1', 'cus_2', 'cus_3', 'cus_4'], new Set(['cus_1', 'cus_2', 'cus_3']), [
-      one,
-      two,
-    ]);
+    const known = new Set(['cus_1', 'cus_2', 'cus_3']);
+    const found = usageCustomers([...known, 'cus_4'], known, [one, two], () => noIntervals);
     expect(
       found.map(({ name, isKnown, spans }) => [name, isKnown, spans.map(({ planVersionId }) => planVersionId)]),
     ).toEqual([
@@ -123,6 +124,7 @@ describe('the statements of fates', () => {
     end: 1_770_000_000_000,
     watermark: 2n ** 60n,
     planVersionId,
+    interval: undefined,
     currency: 'USD',
   });
   const wanted = { tenant: 'org_1', watermark: 5n, from: 0, to: 1 };
@@ -164,6 +166,7 @@ describe('the statements of fates', () => {
             property: `${plan}.p${index}`,
           },
           amountProperty: undefined,
+          interval: month,
         })),
       ]),
     );
@@ -189,6 +192,7 @@ describe('the statements of fates', () => {
     const charged = {
       meter: { ...meter, filter, aggregation: 'sum' as const, property: hostile },
       amountProperty: `b.${hostile}`,
+      interval: month,
     };
     const meters = new Map([[chargesName(span(hostile)), [charged]]]);
     const customers = [{ name: hostile, isKnown: true, spans: [span(hostile)] }];

@@ -10,6 +10,7 @@ import {
 } from '../../../../api/events/event-fate.ts';
 import type { EventVoid, KeyRow } from '../../../../api/events/events.clickhouse.ts';
 import { keyDigest, replacementKey } from '../../../../schemas/amendment.ts';
+import { plainTerms } from '../../../support/plain-terms.ts';
 
 const organization = 'org_1';
 const digest = keyDigest(organization, 'k').toString('hex');
@@ -53,18 +54,28 @@ const version = (of: Partial<EventVersion> = {}): EventVersion => ({
   endedAs: undefined,
   ...of,
 });
+const month = { unit: 'month', count: 1 } as const;
 const subscription: SubscriptionFacts = {
+  ...plainTerms({ startedAt: 100, endedAt: 300 }),
   id: 'sub_1',
   names: ['cus_1', 'ext'],
-  startedAt: 100,
-  endedAt: 300,
-  charges: [
-    { code: 'base', meter: undefined },
-    { code: 'used', meter: 'tokens' },
-  ],
-  meters: new Map([['tokens', tokens]]),
+  versions: new Map([
+    [
+      'plv_1',
+      {
+        charges: [
+          { code: 'base', meter: undefined, interval: month },
+          { code: 'used', meter: 'tokens', interval: month },
+        ],
+        meters: new Map([['tokens', tokens]]),
+      },
+    ],
+  ]),
   periods: [
     {
+      item: 'plan',
+      planVersionId: 'plv_1',
+      interval: undefined,
       invoiceId: 'inv_1',
       span: { start: 100, end: 200 },
       watermark: 20n,
@@ -176,7 +187,9 @@ describe('[I11] where an event is billed, or why not', () => {
     ['without an amount, and late', [['tokens', '3']], { from: 21n }, 'no_amount'],
     ['without an amount, and void', [['tokens', '3']], { until: 20n, endedAs: 'void' }, 'void'],
   ] as const)('of a price that is in the event, %s', (_, properties, of, expected) => {
-    const dynamic = { ...subscription, charges: [{ code: 'used', meter: 'tokens', amountProperty: 'cost' }] };
+    const charges = [{ code: 'used', meter: 'tokens', interval: month, amountProperty: 'cost' }];
+    const versions = new Map([['plv_1', { charges, meters: new Map([['tokens', tokens]]) }]]);
+    const dynamic = { ...subscription, versions };
     const one = version({ properties, ...(of as Partial<EventVersion>) });
     const [billing] = billingOf(one, { ...facts, subscriptions: [dynamic] });
     expect(billing?.reason ?? 'billed').toBe(expected);
@@ -188,6 +201,35 @@ describe('[I11] where an event is billed, or why not', () => {
     expect(reasons(version(), ended)).toEqual(['billed']);
     expect(reasons(version({ from: 21n }), ended)).toEqual(['late']);
     expect(reasons(version({ occurredAtMs: 200 }), ended)).toEqual(['no_subscription']);
+  });
+
+  it('is nowhere in a trial and in a pause, and follows the plan, the add-ons and the intervals of its time', () => {
+    const free = { ...subscription, startedAt: 100, endedAt: null, periods: [], trialEndsAt: 140 };
+    const of = (changes: SubscriptionFacts['changes'], some: Partial<SubscriptionFacts> = {}) => ({
+      ...facts,
+      subscriptions: [{ ...free, changes, ...some }],
+    });
+    const bills = 'next' as const;
+    expect(reasons(version({ occurredAtMs: 139 }), of([]))).toEqual(['trial']);
+    expect(reasons(version({ occurredAtMs: 140 }), of([]))).toEqual(['period_open']);
+    const pause = { kind: 'pause', usage: 'unbilled', effectiveAt: 150, bills } as const;
+    expect(reasons(version(), of([pause]))).toEqual(['paused']);
+    expect(reasons(version(), of([pause, { kind: 'resume', effectiveAt: 150, bills }]))).toEqual(['period_open']);
+    // Another subscription that takes it goes before.
+    const both = { ...facts, subscriptions: [{ ...free, changes: [pause] }, subscription] };
+    expect(reasons(version(), both)).toEqual(['billed']);
+    const flat = new Map([...subscription.versions, ['plv_2', { charges: [], meters: new Map() }]]);
+    const other = { kind: 'plan', planVersionId: 'plv_2', interval: month, effectiveAt: 150, bills } as const;
+    expect(reasons(version(), of([other], { versions: flat }))).toEqual(['no_charge']);
+    expect(reasons(version({ occurredAtMs: 149 }), of([other], { versions: flat }))).toEqual(['period_open']);
+    const addOn = { kind: 'add_on', addOnId: 'pln_2', planVersionId: 'plv_1', quantity: 1, effectiveAt: 150, bills };
+    const beside = of([other, addOn as (typeof free.changes)[number]], { versions: flat });
+    expect(reasons(version(), beside)).toEqual(['period_open']);
+    // What bills the charges of another interval says nothing of these.
+    const [billed] = subscription.periods;
+    const yearly = { ...billed, interval: { unit: 'year', count: 1 } } as (typeof subscription.periods)[number];
+    expect(reasons(version(), of([], { periods: [yearly] }))).toEqual(['period_open']);
+    expect(reasons(version(), of([], { periods: [{ ...yearly, interval: month }] }))).toEqual(['billed']);
   });
 
   it('has an entry for each subscription and charge that counts it', () => {

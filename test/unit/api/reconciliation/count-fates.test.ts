@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { noFates } from '../../../../api/events/billed-usage.ts';
 import { countFates, customersMax, type FatePorts } from '../../../../api/reconciliation/count-fates.ts';
 import type { Db } from '../../../../api/route/define-route.ts';
+import { plainTerms } from '../../../support/plain-terms.ts';
 
 const db = { organizationId: 'org_1' } as Db;
 const hour = Date.UTC(2026, 10, 21, 9);
@@ -21,11 +22,9 @@ const setUp = (customers: number, some: Partial<FatePorts> = {}) => {
         some
           .filter((_, index) => index % 3 === 0)
           .map((name, index) => ({
+            ...plainTerms({ planVersionId: `plv_${index % 2}` }),
             names: [name],
-            planVersionId: `plv_${index % 2}`,
             currency: 'USD',
-            startedAt: 1,
-            endedAt: null,
             periods: [],
           })),
       chargedMeters: async (_, plan) => {

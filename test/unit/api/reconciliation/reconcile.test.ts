@@ -128,6 +128,8 @@ describe('[I11] what is stored and what is billed', () => {
       replaced: 0,
       no_customer: 1,
       no_subscription: 0,
+      trial: 0,
+      paused: 0,
       no_charge: 0,
       unmeasured: 0,
       no_amount: 0,

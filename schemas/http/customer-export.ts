@@ -1,0 +1,46 @@
+/** The export of a customer in answers. */
+import { type TSchema, Type } from 'typebox';
+import { AuditEntry } from '#schemas/http/audit-log.ts';
+import { Customer } from '#schemas/http/customers.ts';
+import { Code, closed, Instant, idOf } from '#schemas/http/fields.ts';
+import { Invoice } from '#schemas/http/invoices.ts';
+import { PriceOverride } from '#schemas/http/price-overrides.ts';
+import { Subscription } from '#schemas/http/subscriptions.ts';
+
+const Count = Type.String({ pattern: '^[0-9]{1,19}$', description: 'A number of rows.' });
+const section = <S extends TSchema>(scope: string, item: S, about: string) =>
+  Type.Optional(Type.Array(item, { description: `${about} Missing without the scope \`${scope}\`.` }));
+
+export const CustomerExport = Type.Object(
+  {
+    exported_at: Instant,
+    withheld: Type.Array(Type.String(), { description: 'The sections that the key has no scope to read.' }),
+    customer: Customer,
+    children: section('read:customers', idOf('cus'), 'The ids of customers that belong to it.'),
+    subscriptions: section('read:subscriptions', Subscription, 'All of them, whatever their state.'),
+    rated_lines: section(
+      'read:subscriptions',
+      Type.Object(
+        { subscription_id: idOf('sub'), charge_code: Code, lines: Count },
+        { ...closed, title: 'ExportedRatedLines' },
+      ),
+      'How many lines were rated, by subscription and charge.',
+    ),
+    price_overrides: section('read:price_overrides', PriceOverride, 'Prices of this customer alone.'),
+    invoices: section('read:invoices', Invoice, 'With their lines.'),
+    usage: section(
+      'read:usage',
+      Type.Object(
+        { month: Type.String({ pattern: '^[0-9]{4}-[0-9]{2}$' }), event: Type.String(), events: Count },
+        { ...closed, title: 'ExportedUsage' },
+      ),
+      'How many events stand, by month in UTC and by event; `GET /v1/events?customer_id=` has the events themselves.',
+    ),
+    audit_log: section(
+      'read:audit-log',
+      AuditEntry,
+      'About the customer, and the subscriptions, prices and invoices that are shown.',
+    ),
+  },
+  { ...closed, title: 'CustomerExport' },
+);
