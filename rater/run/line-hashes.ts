@@ -62,7 +62,8 @@ const canonicalStep = (step: PriceStepJson): object => ({
 
 const canonicalOutput = (output: RatedLineJson): string => {
   // A cell has members of any name, and an object gives those that look like numbers in an order of its own.
-  if (output.price_spans || output.timing || output.steps.some(({ cell, proration }) => cell || proration)) return canonical(output);
+  const { price_spans, timing, steps } = output;
+  if (price_spans || timing || steps.some(({ cell, proration }) => cell || proration)) return canonical(output);
   return JSON.stringify({
     amount: output.amount,
     billable_quantity: output.billable_quantity,
@@ -80,7 +81,7 @@ const canonicalOutput = (output: RatedLineJson): string => {
     quantity: output.quantity,
     rounding: output.rounding,
     span: { end: output.span.end, start: output.span.start },
-    steps: output.steps.map(canonicalStep),
+    steps: steps.map(canonicalStep),
     subscription_id: output.subscription_id,
   });
 };

@@ -320,6 +320,11 @@ describe('the examples of the documents', () => {
       () => api('GET', '/v1/events/req-1'),
       ({ body }) => body.state === 'counted',
     );
+    // What a subscription changes to.
+    const currency = 'USD';
+    const charges = [{ code: 'base', name: 'Base', price: { model: 'flat', amount: '1.00' } }];
+    for (const more of [{ code: 'llm-team' }, { code: 'more-storage', kind: 'add_on' }])
+      expect((await api('POST', '/v1/plans', { name: 'A plan', currency, charges, ...more })).status).toBe(201);
     const made: Record<string, string> = {};
     for (const asked of requestsOf(documents.api).filter(({ type }) => type !== undefined)) {
       // What we name ourselves can't be known before.
