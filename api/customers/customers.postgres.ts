@@ -117,7 +117,10 @@ export const customerList = defineList({
     parent_id: customerFilter('c.parent_id'),
     external_id_prefix: {
       column: 'c.external_id',
-      description: 'What the external id begins with, character by character.',
+      // By age, rows that match may stand behind a million that don't.
+      sort: 'external_id',
+      description:
+        'What the external id begins with, character by character; sorted by external id where nothing else is said.',
       test: (value) => `c.external_id ^@ ${value}`,
     },
     archived: {

@@ -32,6 +32,8 @@ export type Filter = {
   readonly choices?: readonly string[];
   /** One of the choices, which holds where nothing is said. */
   readonly default?: string;
+  /** The sort of the list where it is asked for by this filter, and no sort is said. */
+  readonly sort?: string;
   readonly description?: string;
   /**
    * Instead of `column = value`: the SQL of the condition, from the SQL of the value and from the value itself. `$1` is
@@ -285,7 +287,9 @@ const readPage = (
   const faults: Fault[] = [];
   const texts = textsOf(list, query, faults);
   const limit = readLimit(texts.get('limit'), faults);
-  const sortText = texts.get('sort') ?? list.defaultSort;
+  const { filters: defined = {} } = list.definition;
+  const sortOfFilter = [...texts.keys()].map((name) => defined[name]?.sort).find((name) => name !== undefined);
+  const sortText = texts.get('sort') ?? sortOfFilter ?? list.defaultSort;
   const sort = readSort(list, sortText, faults);
   const conditions = readConditions(list, texts, faults);
   // What the values mean and not how they were written: the same instant in another zone is the same filter.

@@ -167,7 +167,7 @@ describe('an archived customer', () => {
     expect(archived).toMatchObject({ status: 200, body: { id: gone.id, version: 2 } });
     expect(archived.body.archived_at).toBe(archived.body.updated_at);
     const listed = async (query: string) => {
-      const { body } = await api('GET', `/v1/customers?external_id_prefix=${tag}&sort=external_id${query}`);
+      const { body } = await api('GET', `/v1/customers?external_id_prefix=${tag}${query}`);
       expect(body.pagination.total).toBe(body.items.length);
       return body.items.map(({ id }: { id: string }) => id);
     };
@@ -175,12 +175,26 @@ describe('an archived customer', () => {
     expect(await listed('&archived=exclude')).toEqual([kept.id]);
     expect(await listed('&archived=only')).toEqual([gone.id]);
     expect(await listed('&archived=include')).toEqual([kept.id, gone.id]);
+    expect(await listed('&archived=include&sort=-external_id')).toEqual([gone.id, kept.id]);
     expect(codeOf(await act(gone.id, 'archive'))).toEqual([409, 'CUSTOMER_ARCHIVED']);
     expect((await patch(gone.id, { name: 'D' })).body).toMatchObject({ name: 'D', version: 3 });
     expect((await read(gone.id)).archived_at).toBe(archived.body.archived_at);
     expect((await act(gone.id, 'unarchive')).body).toMatchObject({ archived_at: null, version: 4 });
     expect(codeOf(await act(gone.id, 'unarchive'))).toEqual([409, 'CUSTOMER_NOT_ARCHIVED']);
     expect(await listed('')).toEqual([kept.id, gone.id]);
+  });
+
+  it('is found by the beginning of its external id, character by character, page by page', async () => {
+    const tag = unique();
+    const names = [`${tag}%a`, `${tag}%b`, `${tag}_a`, `${tag}.*`, `${tag.toUpperCase()}%c`];
+    for (const name of names) await made({ external_id: name });
+    const prefix = encodeURIComponent(`${tag}%`);
+    const first = await api('GET', `/v1/customers?external_id_prefix=${prefix}&limit=1`);
+    const { next_cursor: cursor } = first.body.pagination;
+    const second = await api('GET', `/v1/customers?external_id_prefix=${prefix}&limit=1&cursor=${cursor}`);
+    const found = [first, second].flatMap(({ body }) => body.items);
+    expect(found.map(({ external_id }: { external_id: string }) => external_id)).toEqual(names.slice(0, 2));
+    expect(second.body.pagination).toMatchObject({ total: 2, has_more: false });
   });
 
   it('is counted as what it is: totals are those of the rows, of each organization for itself', async () => {
