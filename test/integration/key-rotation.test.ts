@@ -28,7 +28,7 @@ import {
   newMaster,
   oldMaster,
   type SealedDatabase,
-  sealDerived,
+  sealingDerived,
   secretOf,
   vaultWith,
 } from '../support/sealed-database.ts';
@@ -181,7 +181,7 @@ describe('a rotation', () => {
   it('deletes a data key only an hour after it was replaced, and only once it seals nothing', async () => {
     const db = await database.newOrganization();
     const [id = ''] = await addDerivedCustomers(db, 1);
-    const late = await sealDerived(db, id, 'late');
+    const late = (await sealingDerived(db))(id, 'late');
     const versions = async () => (await database.dataKeysOf(db.organizationId)).map(({ version }) => version);
     const nowMs = Date.now();
     await rotate({ renewDataKeys: true, clock: { nowMs: () => nowMs } });
@@ -287,6 +287,17 @@ describe('npm run rotate-keys', () => {
         child.kill('SIGKILL');
         expect(await finished).toMatchObject({ signal: 'SIGKILL' });
       });
+      // Its backend goes on with the statement, now that the row is free, until it has nobody to tell.
+      await until(
+        async () =>
+          (
+            await database.owner.query(
+              "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE $1 AND pid <> pg_backend_pid()",
+              [statement],
+            )
+          ).rowCount,
+        (count) => count === 0,
+      );
     };
     const lockCustomer = 'SELECT 1 FROM customers WHERE id = $1 FOR UPDATE';
     await killAt(

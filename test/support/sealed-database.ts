@@ -69,8 +69,10 @@ export const addCustomers = async (
   );
 };
 
-/** Personal fields as they were sealed before customers had keys of their own. */
-export const sealDerived = async (db: OrganizationPostgres, customerId: string, text: string): Promise<Buffer> => {
+/** Seals personal fields as they were sealed before customers had keys of their own. */
+export const sealingDerived = async (
+  db: OrganizationPostgres,
+): Promise<(customerId: string, text: string) => Buffer> => {
   const { organizationId } = db;
   await vaultWith().prepare(db, organizationId);
   const { rows } = await db.query<{ version: number; wrapped: Buffer }>(
@@ -79,8 +81,10 @@ export const sealDerived = async (db: OrganizationPostgres, customerId: string, 
   );
   const { version, wrapped } = rows[0] as { version: number; wrapped: Buffer };
   const dataKey = unwrapDataKey(masterKeys.current, wrapped, organizationId, version);
-  const key = deriveKey(dataKey, { kind: 'customer', customerId });
-  return sealValue(key, version, personalOf(organizationId, customerId), Buffer.from(text), randomBytes(ivBytes));
+  return (customerId, text) => {
+    const key = deriveKey(dataKey, { kind: 'customer', customerId });
+    return sealValue(key, version, personalOf(organizationId, customerId), Buffer.from(text), randomBytes(ivBytes));
+  };
 };
 
 /** The same customers as `addSealedCustomers` makes, from before they had keys of their own. */
@@ -90,9 +94,12 @@ export const addDerivedCustomers = async (
   textOf = (id: string): string => id,
 ): Promise<string[]> => {
   const ids = Array.from({ length: count }, () => newId('cus')).toSorted();
-  const rows: { id: string; personal: Buffer }[] = [];
-  for (const id of ids) rows.push({ id, personal: await sealDerived(db, id, textOf(id)) });
-  await addCustomers(db, db.organizationId, rows);
+  const seal = await sealingDerived(db);
+  await addCustomers(
+    db,
+    db.organizationId,
+    ids.map((id) => ({ id, personal: seal(id, textOf(id)) })),
+  );
   return ids;
 };
 
