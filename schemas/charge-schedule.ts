@@ -4,7 +4,7 @@ import { type ChargeTimesJson, type ChargeTiming, defaultTimes } from '#schemas/
 import type { Interval } from '#schemas/interval.ts';
 import { intervalUnits } from '#schemas/interval.ts';
 import type { ChargeJson } from '#schemas/plan.ts';
-import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
+import { type GeneralTermsJson, prorationIn } from '#schemas/plan-terms.ts';
 
 /** Charges of one version that are billed over the same stretches of time. */
 export type ChargeSchedule = {
@@ -16,6 +16,8 @@ export type ChargeSchedule = {
   readonly isMetered: boolean;
   /** Whether what the version costs at least and at most is charged with them. */
   readonly isBounded: boolean;
+  /** Whether a part of a period costs a part of the price. */
+  readonly isProrated: boolean;
 };
 
 /** What names one of a version. */
@@ -72,13 +74,14 @@ export const chargeSchedules = (version: StoredTerms): ChargeSchedule[] => {
   const { charges, terms } = version;
   const isAddOn = (terms?.add_on ?? null) !== null;
   const schedules: ChargeSchedule[] = [];
-  const add = (schedule: Omit<ChargeSchedule, 'isBounded'>): void => {
+  const isProrated = prorationIn(terms) !== 'none';
+  const add = (schedule: Omit<ChargeSchedule, 'isBounded' | 'isProrated'>): void => {
     const at = schedules.findIndex(
       ({ interval, timing, isCounted: counted }) =>
         sameInterval(interval, schedule.interval) && timing === schedule.timing && counted === schedule.isCounted,
     );
     const found = schedules[at];
-    if (!found) schedules.push({ ...schedule, isBounded: isBoundSchedule(version, schedule) });
+    if (!found) schedules.push({ ...schedule, isProrated, isBounded: isBoundSchedule(version, schedule) });
     else if (schedule.isMetered) schedules[at] = { ...found, isMetered: true };
   };
   for (const charge of charges) {

@@ -128,8 +128,15 @@ const push = <C extends Charged>(
   else stretches.push({ ...one, span: { start, end } });
 };
 
-/** What is to be taken back, and what is to be charged, so that what is charged becomes what is wanted. */
-const corrections = (wanted: readonly Stretch[], charged: readonly BilledPart[]): Correction[] => {
+/**
+ * What is to be taken back, and what is to be charged, so that what is charged becomes what is wanted. Of a version that
+ * charges whole periods alone nothing is taken back but for something else in its place.
+ */
+const corrections = (
+  wanted: readonly Stretch[],
+  charged: readonly BilledPart[],
+  isProrated: (planVersionId: string) => boolean,
+): Correction[] => {
   const ends = [...wanted, ...charged].flatMap(({ span }) => [span.start, span.end]);
   const instants = [...new Set(ends)].toSorted((a, b) => a - b);
   const credits: Stretch<ChargedBefore>[] = [];
@@ -140,7 +147,8 @@ const corrections = (wanted: readonly Stretch[], charged: readonly BilledPart[])
     const want = wanted.find(({ span }) => span.start <= start && start < span.end);
     const have = chargedAt(charged, start);
     if (isSame(want, have)) continue;
-    if (have) push(credits, have, { start, end }, (a, b) => isSame(a, b) && a.pricedAt === b.pricedAt);
+    if (have && (want || isProrated(have.planVersionId)))
+      push(credits, have, { start, end }, (a, b) => isSame(a, b) && a.pricedAt === b.pricedAt);
     if (want) {
       const { planVersionId, quantity } = want;
       push(advances, { planVersionId, quantity }, { start, end }, isSame);
@@ -167,6 +175,7 @@ export const dueParts = (
   const items = billedItems(terms);
   const scheduled = schedulesByName(items, schedulesOf);
   const isWritten = writtenNames(written);
+  const isProrated = (id: string): boolean => schedulesOf(id).every((one) => one.isProrated);
   // Those that hold an instant of it, the last one too.
   const around = { start: time.start, end: time.end + 1 };
   const parts: DuePart[] = [];
@@ -194,7 +203,7 @@ export const dueParts = (
           part.interval.count === interval.count &&
           part.billing.start === billing.start,
       );
-      for (const correction of corrections(wantedIn(own, billing, isCounted), charged)) {
+      for (const correction of corrections(wantedIn(own, billing, isCounted), charged, isProrated)) {
         const { timing: how, stretch } = correction;
         const { planVersionId, quantity, span } = stretch;
         if (how === 'credit' && span.start === terms.endedAt && !terms.refundsAtEnd) continue;

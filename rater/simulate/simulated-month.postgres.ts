@@ -68,7 +68,9 @@ const wholePlans = (subscribed: readonly SubscriptionTerms[]): SchedulesOf => {
     for (const change of changes) if (change.kind === 'plan') intervals.set(change.planVersionId, change.interval);
   return (planVersionId) => {
     const interval = intervals.get(planVersionId);
-    return interval ? [{ interval, timing: 'arrears', isCounted: false, isMetered: true, isBounded: false }] : [];
+    return interval
+      ? [{ interval, timing: 'arrears', isCounted: false, isMetered: true, isBounded: false, isProrated: true }]
+      : [];
   };
 };
 

@@ -20,6 +20,7 @@ const schedule = (over: Partial<ChargeSchedule> = {}): ChargeSchedule => ({
   isCounted: false,
   isMetered: false,
   isBounded: false,
+  isProrated: true,
   ...over,
 });
 const usage = schedule({ timing: 'arrears', isMetered: true });
@@ -165,6 +166,32 @@ describe('what falls due', () => {
     ];
     expect(cut(false)).toEqual(kept);
     expect(cut(true)).toEqual([...kept, 'credit basic 2026-10-16..2026-11-01 due 2026-10-16']);
+  });
+});
+
+describe('of a plan that charges whole periods alone', () => {
+  it('nothing is taken back by a pause or an end, and a change puts one whole in the place of the other', () => {
+    const whole = schedule({ isProrated: false });
+    const cut = (changes: SubscriptionChange[], endedAt: Instant | null = null) =>
+      cutAt(
+        (now) =>
+          termsOf({
+            startedAt: at('2026-10-01T00:00Z'),
+            endedAt,
+            changes: now < at('2026-10-05T00:00Z') ? [] : changes,
+          }),
+        { basic: [whole], pro: [whole] },
+        [at('2026-10-02T00:00Z'), at('2026-10-20T00:00Z')],
+      ).map(shown);
+    const kept = 'advance basic 2026-10-01..2026-11-01 due 2026-10-01';
+    const pause = { kind: 'pause', usage: 'unbilled', effectiveAt: at('2026-10-10T00:00Z'), bills: 'now' } as const;
+    const resume = { kind: 'resume', effectiveAt: at('2026-10-15T00:00Z'), bills: 'now' } as const;
+    expect(cut([pause, resume])).toEqual([kept]);
+    expect(cut([plan(at('2026-10-10T00:00Z'), 'pro', { bills: 'now' })])).toEqual([
+      kept,
+      'credit basic 2026-10-10..2026-11-01 due 2026-10-10',
+      'advance pro 2026-10-10..2026-11-01 due 2026-10-10',
+    ]);
   });
 });
 
