@@ -129,8 +129,8 @@ const push = <C extends Charged>(
 };
 
 /**
- * What is to be taken back, and what is to be charged, so that what is charged becomes what is wanted. Of a version that
- * charges whole periods alone nothing is taken back but for something else in its place.
+ * What is to be taken back, and what is to be charged, so that what is charged becomes what is wanted. Of a version
+ * that charges whole periods alone nothing is taken back but for something else in its place.
  */
 const corrections = (
   wanted: readonly Stretch[],
