@@ -124,7 +124,14 @@ export const testClockRoutes = (
       return {
         body: { id: customer.id, test_clock_id: clock.id },
         location: `/v1/customers/${customer.id}`,
-        changes: [{ action: 'customer.attached_to_clock', objectType: 'customer', objectId: customer.id }],
+        changes: [
+          {
+            action: 'customer.attached_to_clock',
+            objectType: 'customer',
+            objectId: customer.id,
+            after: { id: customer.id, test_clock_id: clock.id },
+          },
+        ],
       };
     },
   );

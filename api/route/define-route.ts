@@ -176,15 +176,15 @@ const weakTagOf = (body: unknown, but: readonly string[]): string =>
 
 const nothing = Type.Object({}, { additionalProperties: false });
 
-/** Of a change that can be asked what it would do. */
+/** Of a change that can be asked what it would do: as it comes, and as documents show it. */
 const previewQuery = Type.Object(
+  { preview: Type.Optional(Type.Enum(['true', 'false'])) },
+  { additionalProperties: false },
+);
+const documentedPreviewQuery = Type.Object(
   {
     preview: Type.Optional(
-      Type.Unsafe<string>({
-        type: 'string',
-        enum: ['true', 'false'],
-        description: 'With `true` nothing is changed, and what the change would charge is answered.',
-      }),
+      Type.Boolean({ description: 'With `true` nothing is changed, and what the change would charge is answered.' }),
     ),
   },
   { additionalProperties: false },
@@ -252,7 +252,7 @@ export type Routes = {
     definition: Omit<RouteDefinition<P, undefined, B>, 'query'>,
     work: (context: WriteContext<In<P>, In<B>>) => Promise<Done>,
     /** What is answered to `?preview=true`; where the route can be asked that. */
-    preview?: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<unknown>,
+    preview?: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<Pick<Done, 'body' | 'location'>>,
   ) => void;
   /**
    * A change that has to ask others than PostgreSQL: `prepare` does that before the transaction begins, which so never
@@ -378,59 +378,66 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     definition: Omit<RouteDefinition<P, undefined, B>, 'query'>,
     prepare: ((context: Context<In<P>, Record<string, never>, In<B>>) => Promise<T>) | undefined,
     work: (context: WriteContext<In<P>, In<B>>, prepared: T) => Promise<Done>,
-    preview?: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<unknown>,
+    preview?: (context: Context<In<P>, Record<string, never>, In<B>>) => Promise<Pick<Done, 'body' | 'location'>>,
   ): void => {
     const tell = tellerOf(definition);
     const conditional = definition.method === 'PATCH' || definition.method === 'DELETE';
-    add({ ...definition, ...(preview ? { query: previewQuery } : {}) }, undefined, async (request, reply) => {
-      const db = dbOf(request);
-      if (preview && (request.query as { preview?: string }).preview === 'true')
-        return tell(await preview(contextOf(request, reply, db)), request.caller);
-      const ifMatch = request.headers['if-match'];
-      const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;
-      const once =
-        key === undefined
-          ? undefined
-          : {
-              key,
-              fingerprint: fingerprintOf(request, definition.scope === 'admin:keys'),
-              nowMs: ports.clock.nowMs(),
-            };
-      const repeat = (answer: Answer) => send(reply.header('idempotency-replayed', 'true'), answer);
-      const earlier = prepare && once && (await ports.answers.kept(db, once));
-      if (earlier) return repeat(earlier);
-      const prepared = await outcomeOf(prepare ? prepare(contextOf(request, reply, db)) : (undefined as never));
-      const inTransaction = async (client: Queryable): Promise<Answer> => {
-        const transaction = { organizationId: db.organizationId, query: client.query };
-        const context = contextOf(request, reply, transaction);
-        let matched = false;
-        const matchVersion = (version: number) => {
-          matched = true;
-          if (ifMatch !== undefined && !tagsMatch(ifMatch, `"${version}"`)) throw new FailureError('VERSION_MISMATCH');
+    add(
+      { ...definition, ...(preview ? { query: previewQuery, documentedQuery: documentedPreviewQuery } : {}) },
+      undefined,
+      async (request, reply) => {
+        const db = dbOf(request);
+        if (preview && (request.query as { preview?: string }).preview === 'true') {
+          const { body, ...more } = await preview(contextOf(request, reply, db));
+          return send(reply, toAnswer({ ...more, body: tell(body, request.caller), changes: [] }));
+        }
+        const ifMatch = request.headers['if-match'];
+        const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;
+        const once =
+          key === undefined
+            ? undefined
+            : {
+                key,
+                fingerprint: fingerprintOf(request, definition.scope === 'admin:keys'),
+                nowMs: ports.clock.nowMs(),
+              };
+        const repeat = (answer: Answer) => send(reply.header('idempotency-replayed', 'true'), answer);
+        const earlier = prepare && once && (await ports.answers.kept(db, once));
+        if (earlier) return repeat(earlier);
+        const prepared = await outcomeOf(prepare ? prepare(contextOf(request, reply, db)) : (undefined as never));
+        const inTransaction = async (client: Queryable): Promise<Answer> => {
+          const transaction = { organizationId: db.organizationId, query: client.query };
+          const context = contextOf(request, reply, transaction);
+          let matched = false;
+          const matchVersion = (version: number) => {
+            matched = true;
+            if (ifMatch !== undefined && !tagsMatch(ifMatch, `"${version}"`))
+              throw new FailureError('VERSION_MISMATCH');
+          };
+          const done = await work({ ...context, matchVersion }, prepared());
+          assert(matched || !conditional, `${definition.operation} did not look at If-Match`);
+          assert(done.changes.length > 0, `${definition.operation} changed something without an audit entry`);
+          const answer = toAnswer({ ...done, body: tell(done.body, context.caller) });
+          const actor = { actor: context.caller.keyId, requestId: request.id, result: String(answer.status) };
+          const changes = done.changes.map(({ before, after, ...of }) => ({
+            ...of,
+            ...(before === undefined ? {} : { beforeDigest: ports.digestOf(before) }),
+            ...(after === undefined ? {} : { afterDigest: ports.digestOf(after) }),
+          }));
+          await ports.recordChange(transaction, actor, changes, ports.clock.nowMs());
+          return answer;
         };
-        const done = await work({ ...context, matchVersion }, prepared());
-        assert(matched || !conditional, `${definition.operation} did not look at If-Match`);
-        assert(done.changes.length > 0, `${definition.operation} changed something without an audit entry`);
-        const answer = toAnswer({ ...done, body: tell(done.body, context.caller) });
-        const actor = { actor: context.caller.keyId, requestId: request.id, result: String(answer.status) };
-        const changes = done.changes.map(({ before, after, ...of }) => ({
-          ...of,
-          ...(before === undefined ? {} : { beforeDigest: ports.digestOf(before) }),
-          ...(after === undefined ? {} : { afterDigest: ports.digestOf(after) }),
-        }));
-        await ports.recordChange(transaction, actor, changes, ports.clock.nowMs());
-        return answer;
-      };
-      // The first data key of an organization is made before the transaction, so that two first requests don't wait for
-      // each other.
-      await ports.vault.prepare(db, db.organizationId);
-      if (once === undefined) return send(reply, await db.transaction(inTransaction));
-      const { answer, replayed } = await ports.answers.once(db, once, inTransaction, (failure) => {
-        reply.failureCode = failure.code;
-        return refusal(failure, request);
-      });
-      return replayed ? repeat(answer) : send(reply, answer);
-    });
+        // The first data key of an organization is made before the transaction, so that two first requests don't wait
+        // for each other.
+        await ports.vault.prepare(db, db.organizationId);
+        if (once === undefined) return send(reply, await db.transaction(inTransaction));
+        const { answer, replayed } = await ports.answers.once(db, once, inTransaction, (failure) => {
+          reply.failureCode = failure.code;
+          return refusal(failure, request);
+        });
+        return replayed ? repeat(answer) : send(reply, answer);
+      },
+    );
   };
   return { get, ask, list, change, changeAfter };
 };

@@ -137,14 +137,17 @@ export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: Subscr
         const before = await locked(ports, db, params.id, matchVersion);
         const now = changedNow(before, hourOf(before, nowMs));
         const decided = await decide(ports, db, before, body as Static<B>, now);
-        return applied(ports, db, before, route.action, decided, now);
+        const done = await applied(ports, db, before, route.action, decided, now);
+        return route.canPreview ? { ...done, body: { ...done.body, preview: null } } : done;
       },
       route.canPreview
         ? async ({ db, params, body, nowMs }) => {
             const subscription = found(await ports.subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
             const now = changedNow(subscription, hourOf(subscription, nowMs));
             const decided = await decide(ports, db, subscription, body as Static<B>, now);
-            return previewed(ports, db, subscription, decided, now);
+            const preview = await previewed(ports, db, subscription, decided, now);
+            const location = `/v1/subscriptions/${subscription.id}`;
+            return { body: { ...subscriptionJson(subscription, now), preview }, location };
           }
         : undefined,
     );

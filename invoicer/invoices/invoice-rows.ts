@@ -145,6 +145,13 @@ export const invoiceFromRows = (
  * The billing periods of the invoices with these ids, for `invoiceFromRows`, in the order of their lines; `more` are
  * columns that the reader wants beside.
  */
+/**
+ * The order of the billing periods of an invoice, which is hashed: by subscription, first what was used, then what is
+ * taken back of what was charged in advance, then what is charged in advance; the plan before its add-ons.
+ */
+export const periodOrder = `customer_id, subscription_id, array_position(ARRAY['arrears', 'credit', 'advance'], timing),
+  item <> 'plan', item, span_start, id`;
+
 export const selectPeriodsOfInvoices = (...more: readonly string[]): string =>
   `SELECT ${[invoicePeriodColumns, ...more].join(', ')} FROM billing_periods WHERE invoice_id = ANY ($1)
-  ORDER BY invoice_id, customer_id, subscription_id, span_start`;
+  ORDER BY invoice_id, ${periodOrder}`;

@@ -11,6 +11,7 @@ import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import type { InvoiceGroup, IssuePorts } from './close-period.ts';
+import { periodOrder } from './invoice-rows.ts';
 
 const lockSeries = async (client: Queryable, organizationId: string): Promise<{ number: number; hash: string }> => {
   const { rows } = await client.query<{ last_number: bigint; head_hash: string }>(
@@ -131,18 +132,18 @@ const ratedRuns = `runs AS (
     FROM runs WHERE runs.run_id IS NOT NULL
   )`;
 
-// What of a payer falls due at one instant, in one currency, is one invoice: first what was used, then what is taken
-// back of what was charged in advance, then what is charged in advance; the plan before its add-ons.
+// What of a payer falls due at one instant, in one currency, is one invoice.
 const groupsStatement = `
-SELECT p.customer_id, s.currency, json_agg(json_build_object('id', p.id, 'subscription', p.subscription_id,
-    'version', p.plan_version_id, 'start', (extract(epoch FROM p.span_start) * 1000)::bigint,
-    'end', (extract(epoch FROM p.span_end) * 1000)::bigint)
-  ORDER BY array_position(ARRAY['arrears', 'credit', 'advance'], p.timing), p.item <> 'plan', n.place) AS periods
-FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN billing_periods p ON p.id = n.id
-  JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
-GROUP BY p.customer_id, CASE c.invoicing WHEN 'consolidated' THEN p.customer_id ELSE p.subscription_id END,
-  s.currency, p.due_at
-ORDER BY min(n.place)`;
+WITH due AS (
+  SELECT p.*, n.place, s.currency,
+    CASE c.invoicing WHEN 'consolidated' THEN p.customer_id ELSE p.subscription_id END AS payer
+  FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN billing_periods p ON p.id = n.id
+    JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
+)
+SELECT customer_id, currency, json_agg(json_build_object('id', id, 'subscription', subscription_id,
+    'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
+    'end', (extract(epoch FROM span_end) * 1000)::bigint) ORDER BY ${periodOrder}) AS periods
+FROM due GROUP BY customer_id, payer, currency, due_at ORDER BY min(place)`;
 
 type GroupRow = {
   customer_id: string;

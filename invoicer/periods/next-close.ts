@@ -36,11 +36,14 @@ const minuteMs = 60_000;
 const dayMs = 86_400_000;
 const pauseMsMax = 6 * 60 * minuteMs;
 
-/** Between two runs that find nothing: a bound and no plan, as each says when its subscriptions are due again. */
-const inVainMs = 10_000;
-
 /** As many of its last runs as decide anything: the pause grows no more after them. */
 export const endedRunsMax = 6;
+
+/**
+ * Where so many runs in a row found nothing. Each says when its subscriptions are due again, so that another one behind
+ * it finds others: this is a bound and no plan.
+ */
+const inVainMs = 10_000;
 
 /** After so many faults in a row: 1, 4, 16, 64 and 256 minutes, then always six hours. Nothing due is given up. */
 export const pauseMsAfter = (faults: number): number =>
@@ -70,9 +73,8 @@ export const nextCloseAt = ({
   const faulty = leading(endedRuns, ({ hasFailed, hasFailures }) => hasFailed || hasFailures);
   const candidates: Instant[] = [];
   if (nextDueAt !== undefined) {
-    // It was looked at just now, and nothing came of it.
-    const isInVain = last?.wasEmpty === true && last.dueUntil >= nextDueAt;
-    const pauseMs = failed > 0 ? pauseMsAfter(failed) : isInVain ? inVainMs : 0;
+    const inVain = leading(endedRuns, ({ wasEmpty, dueUntil }) => wasEmpty && dueUntil >= nextDueAt);
+    const pauseMs = failed > 0 ? pauseMsAfter(failed) : inVain >= endedRunsMax ? inVainMs : 0;
     candidates.push(Math.max(nextDueAt, rested(pauseMs)));
   }
   if (openDueAt !== undefined)

@@ -38,12 +38,19 @@ export const withoutClock = ({ condition, parameters }: Whose): Whose => ({
   parameters,
 });
 
-/** Everybody who is to be looked at until an instant, those first who wait the longest. */
+/** All of them. */
+const rowsMax = 2_147_483_647;
+
+/**
+ * Everybody who is to be looked at until an instant, those first who wait the longest. Of a customer all whose turn is
+ * at one instant are taken, or none, as they may be one invoice.
+ */
 const whoIsDue = ({ dueUntil, customerId, subscriptionId, subscriptionsMax, testClockId }: DueToCut): Whose => {
   const column = testClockId === null ? 'next_due_at' : 'clocked_due_at';
   return {
     condition: `s.${column} <= $2 AND ($3::text IS NULL OR s.customer_id = $3) AND ($4::text IS NULL OR s.id = $4)
-  AND ${testClockId === null ? '$5::text IS NULL' : 's.test_clock_id = $5'} ORDER BY s.${column}, s.id LIMIT $6`,
+  AND ${testClockId === null ? '$5::text IS NULL' : 's.test_clock_id = $5'}
+  ORDER BY s.${column}, s.customer_id FETCH FIRST (coalesce($6::integer, ${rowsMax})) ROWS WITH TIES`,
     parameters: [new Date(dueUntil), customerId, subscriptionId, testClockId, subscriptionsMax],
   };
 };

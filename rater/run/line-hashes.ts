@@ -24,7 +24,8 @@ const canonical = (content: object): string => canonicalize({ hash_version: rati
 
 const canonicalInput = (input: RatingInputJson): string => {
   // Its prices are JSON of any form; and what few lines have is not written twice.
-  if (input.price_spans || input.proration || input.charged !== undefined) return canonical(input);
+  const { price_spans, proration, charged, timing, levels } = input;
+  if (price_spans || proration || charged !== undefined || timing || levels) return canonical(input);
   const before = JSON.stringify({ billing_period_id: input.billing_period_id });
   const behind = JSON.stringify({
     currency: input.currency,
@@ -61,7 +62,8 @@ const canonicalStep = (step: PriceStepJson): object => ({
 
 const canonicalOutput = (output: RatedLineJson): string => {
   // A cell has members of any name, and an object gives those that look like numbers in an order of its own.
-  if (output.price_spans || output.steps.some(({ cell, proration }) => cell || proration)) return canonical(output);
+  const { price_spans, timing, steps } = output;
+  if (price_spans || timing || steps.some(({ cell, proration }) => cell || proration)) return canonical(output);
   return JSON.stringify({
     amount: output.amount,
     billable_quantity: output.billable_quantity,
@@ -79,7 +81,7 @@ const canonicalOutput = (output: RatedLineJson): string => {
     quantity: output.quantity,
     rounding: output.rounding,
     span: { end: output.span.end, start: output.span.start },
-    steps: output.steps.map(canonicalStep),
+    steps: steps.map(canonicalStep),
     subscription_id: output.subscription_id,
   });
 };

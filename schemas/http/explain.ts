@@ -60,6 +60,7 @@ const StoredCharge = Type.Object(
     code: Code,
     name: Type.String(),
     meter: nullable(Code),
+    seats: Type.Optional(Type.Literal(true)),
     credit_unit: Type.Optional(Type.String()),
     price: StoredPrice,
   },
@@ -106,6 +107,17 @@ const RatedSpan = Type.Object(
 );
 const priceSpansAbout = 'Absent where the price of the charge stood for all of the time. They tile the span.';
 
+const LineTiming = Type.Optional(
+  Type.Enum(['advance', 'credit'], {
+    description:
+      'Absent of what is charged in arrears. `credit` takes back what was charged in advance for time that was not had.',
+  }),
+);
+const ChargedLevel = Type.Object(
+  { quantity: Type.Integer({ minimum: 1 }), proration: Type.Optional(Proration) },
+  { ...closed, title: 'ChargedLevel' },
+);
+
 const RatingInput = Type.Object(
   {
     billing_period_id: idOf('bpd'),
@@ -123,6 +135,12 @@ const RatingInput = Type.Object(
     currency: CurrencyCode,
     price_spans: Type.Optional(Type.Array(InputSpan, { description: priceSpansAbout })),
     rounding_policy: Type.Object({ rounding: RoundingModeName }, { ...closed, title: 'RoundingPolicy' }),
+    timing: LineTiming,
+    levels: Type.Optional(
+      Type.Array(ChargedLevel, {
+        description: 'Of what is priced by a number of seats or add-ons: the numbers over the time.',
+      }),
+    ),
     proration: Type.Optional(Proration),
     span: Period,
     watermark: Sequence,
@@ -142,6 +160,7 @@ export const RatingOutput = Type.Object(
     charge_name: Type.String(),
     model: LineModel,
     meter: nullable(Code),
+    timing: LineTiming,
     currency: CurrencyCode,
     rounding: RoundingModeName,
     quantity: Decimal,

@@ -199,37 +199,46 @@ const Pause = Type.Object(
   { ...closed, title: 'Pause' },
 );
 
-export const Subscription = Type.Object(
-  {
-    id: idOf('sub'),
-    customer_id: idOf('cus'),
-    plan_id: Type.Unsafe<string>({ ...idOf('pln'), description: 'Of the plan that holds now.' }),
-    plan_code: Code,
-    plan_version_id: idOf('plv'),
-    currency: CurrencyCode,
-    seats: Type.Integer({ minimum: 1, description: 'How many there are now.' }),
-    add_ons: Type.Array(TakenAddOn, { description: 'Those that are taken now, by their codes.' }),
-    state: Type.Enum([...subscriptionStates], {
-      title: 'SubscriptionState',
-      description: 'Follows from the times and the hour: docs/subscriptions.md.',
-    }),
-    started_at: Instant,
-    ended_at: nullable(
-      Type.Unsafe<string>({ ...Instant, description: 'May lie ahead, where a cancellation waits to take effect.' }),
-    ),
-    trial: nullable(Trial),
-    pause: nullable(Pause),
-    cancellation: nullable(Cancellation),
-    pending_changes: Type.Array(LedgerEntry, { description: 'Those that lie ahead, the next one first.' }),
-    billing_cycle: BillingCycle,
-    current_period: Period,
-    ...resourceFields,
-  },
-  { ...closed, title: 'Subscription', examples: [subscriptionExample] },
-);
+const subscriptionFields = {
+  id: idOf('sub'),
+  customer_id: idOf('cus'),
+  plan_id: Type.Unsafe<string>({ ...idOf('pln'), description: 'Of the plan that holds now.' }),
+  plan_code: Code,
+  plan_version_id: idOf('plv'),
+  currency: CurrencyCode,
+  seats: Type.Integer({ minimum: 1, description: 'How many there are now.' }),
+  add_ons: Type.Array(TakenAddOn, { description: 'Those that are taken now, by their codes.' }),
+  state: Type.Enum([...subscriptionStates], {
+    title: 'SubscriptionState',
+    description: 'Follows from the times and the hour: docs/subscriptions.md.',
+  }),
+  started_at: Instant,
+  ended_at: nullable(
+    Type.Unsafe<string>({ ...Instant, description: 'May lie ahead, where a cancellation waits to take effect.' }),
+  ),
+  trial: nullable(Trial),
+  pause: nullable(Pause),
+  cancellation: nullable(Cancellation),
+  pending_changes: Type.Array(LedgerEntry, { description: 'Those that lie ahead, the next one first.' }),
+  billing_cycle: BillingCycle,
+  current_period: Period,
+  ...resourceFields,
+};
 
-/** The answer to a change that can be asked what it would do. */
-export const ChangedSubscription = Type.Union([Subscription, ChangePreview], {
-  description: 'The subscription; with `?preview=true` what the change would charge.',
+export const Subscription = Type.Object(subscriptionFields, {
+  ...closed,
+  title: 'Subscription',
   examples: [subscriptionExample],
 });
+
+/** The answer to a change that can be asked what it would do. */
+export const ChangedSubscription = Type.Object(
+  { ...subscriptionFields, preview: nullable(ChangePreview) },
+  {
+    ...closed,
+    title: 'ChangedSubscription',
+    description:
+      'The subscription with the change. With `?preview=true` it is as it was, and `preview` says what the change would charge.',
+    examples: [{ ...subscriptionExample, preview: null }],
+  },
+);

@@ -48,7 +48,7 @@ export const NewTestClock = Type.Object(
 
 export const TestClockCustomer = Type.Object(
   { customer_id: CustomerName },
-  { ...closed, title: 'TestClockCustomer', examples: [{ customer_id: customerExample.external_id }] },
+  { ...closed, title: 'TestClockCustomer', examples: [{ customer_id: 'acme-in-a-year' }] },
 );
 
 /** The customer, and what it lives by from now on. */

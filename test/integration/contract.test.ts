@@ -306,6 +306,15 @@ describe('the examples of the documents', () => {
           'content-type': type,
         });
 
+  /** Of the subscription of a path, made for this: its id can't be known before. */
+  const changeAhead = async (path: string): Promise<string> => {
+    const of = path.replace('/undo-change', '');
+    const at = new Date(Date.now() + 60_000).toISOString();
+    expect((await pipeline.api('POST', `${of}/seats`, { quantity: 50, at })).status).toBe(200);
+    const { body } = await pipeline.api('GET', `${of}/changes`);
+    return body.items.find(({ quantity }: { quantity: number }) => quantity === 50).id;
+  };
+
   it('work one after the other in an empty installation', async () => {
     const events = requestsOf(documents.ingest).filter(({ type }) => type !== undefined);
     expect(events.map(({ type }) => type)).toEqual(
@@ -320,14 +329,21 @@ describe('the examples of the documents', () => {
       () => api('GET', '/v1/events/req-1'),
       ({ body }) => body.state === 'counted',
     );
+    // What a subscription changes to.
+    const currency = 'USD';
+    const charges = [{ code: 'base', name: 'Base', price: { model: 'flat', amount: '1.00' } }];
+    for (const more of [{ code: 'llm-team' }, { code: 'more-storage', kind: 'add_on' }])
+      expect((await api('POST', '/v1/plans', { name: 'A plan', currency, charges, ...more })).status).toBe(201);
+    expect((await api('POST', '/v1/customers', { external_id: 'acme-in-a-year', name: 'Acme' })).status).toBe(201);
     const made: Record<string, string> = {};
     for (const asked of requestsOf(documents.api).filter(({ type }) => type !== undefined)) {
       // What we name ourselves can't be known before.
       const path = asked.path.replace(
-        /\/(subscriptions|price-overrides|api-keys)\/[^/]+/,
+        /\/(subscriptions|price-overrides|api-keys|test-clocks)\/[^/]+/,
         (_, kind) => `/${kind}/${made[`/v1/${kind}`]}`,
       );
-      const { status, body } = await send(pipeline.stack.apiUrl, { ...asked, path });
+      const example = path.endsWith('/undo-change') ? { change_id: await changeAhead(path) } : asked.example;
+      const { status, body } = await send(pipeline.stack.apiUrl, { ...asked, path, example });
       expect([path, status], JSON.stringify(body)).toEqual([
         path,
         expect.toSatisfy((of: number) => of >= 200 && of < 300),

@@ -12,7 +12,12 @@ const at = month.end - 3_600_000;
 const dayMs = 86_400_000;
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    // So that it takes several runs.
+    { MILLRACE_CLOSING_SUBSCRIPTIONS_MAX: '2' },
+    { services: parts.billedUsage },
+  );
   await makeLlmPro(pipeline, customers, month.start);
   const sent = customers.map((customer) => llmRequest(customer, customer, at, { input: 200_000, output: 1_000 }));
   expect(await pipeline.sendEvents(sent)).toMatchObject({ status: 200, body: { accepted: sent.length } });
@@ -34,8 +39,12 @@ const untilNothingRuns = () =>
     ({ items }) => items.every(({ state }: { state: string }) => state === 'completed'),
   );
 
+const makeCustomer = async (customer: string, more: object = {}): Promise<void> => {
+  const body = { external_id: customer, name: customer, ...more };
+  expect((await pipeline.api('POST', '/v1/customers', body)).status).toBe(201);
+};
+
 const subscribe = async (customer: string, plan: string, startedAt: number): Promise<void> => {
-  await pipeline.api('POST', '/v1/customers', { external_id: customer, name: customer });
   const started_at = new Date(startedAt).toISOString();
   const answer = await pipeline.api('POST', '/v1/subscriptions', { customer_id: customer, plan, started_at });
   expect(answer.status).toBe(201);
@@ -84,6 +93,7 @@ it('days that were left are billed in their order, over all customers', async ()
   expect((await pipeline.api('POST', '/v1/plans', plan)).status).toBe(201);
   const today = Math.floor(Date.now() / dayMs) * dayMs;
   const daily = ['daily-b', 'daily-a'];
+  for (const customer of daily) await makeCustomer(customer);
   for (const customer of daily) await subscribe(customer, 'daily', today - 4 * dayMs);
   await look();
   const invoices = [];
@@ -92,6 +102,21 @@ it('days that were left are billed in their order, over all customers', async ()
     .toSorted((a, b) => Number(a.number) - Number(b.number))
     .map(({ period }: { period: { start: string } }) => (Date.parse(period.start) - today) / dayMs);
   expect(days).toEqual([-4, -4, -3, -3, -2, -2, -1, -1]);
+}, 60_000);
+
+it('what is one invoice is not divided between two runs, however few subscriptions a run takes', async () => {
+  const plans = ['one', 'two', 'three'];
+  for (const code of plans) expect((await pipeline.api('POST', '/v1/plans', { ...llmProPlan, code })).status).toBe(201);
+  await pipeline.api('PATCH', '/v1/organization', { closing: { automatic: false } });
+  for (const customer of ['alone', 'together']) {
+    await makeCustomer(customer, customer === 'together' ? { invoicing: 'consolidated' } : {});
+    for (const code of plans) await subscribe(customer, code, month.start);
+  }
+  await pipeline.api('PATCH', '/v1/organization', { closing: { automatic: true } });
+  expect(await untilInvoices('together', 1)).toMatchObject([{ total: '60.00' }]);
+  await untilInvoices('alone', 3);
+  await untilNothingRuns();
+  expect(await invoicesOf('together')).toHaveLength(1);
 }, 60_000);
 
 it('a customer that can not be rated stops no other, is tried again after a pause, and is billed once it can be', async () => {
@@ -112,6 +137,7 @@ it('a customer that can not be rated stops no other, is tried again after a paus
   );
   const charges = rows[0]?.charges ?? [];
   await write(charges.map((charge) => ({ ...charge, price: { model: 'gone' } })));
+  for (const customer of ['broken', 'sound']) await makeCustomer(customer);
   await subscribe('broken', 'breakable', month.start);
   await subscribe('sound', llmProPlan.code, month.start);
   await look();

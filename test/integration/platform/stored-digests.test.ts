@@ -71,7 +71,7 @@ describe('[I28] what is stored', () => {
     }
     expect(missed.sort()).toEqual(Object.keys(undigested).sort());
     expect(await verifyAll(pipeline.asOwner)).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it('has no row less: whichever is deleted, its object is named', async () => {
     const missed: string[] = [];
@@ -81,7 +81,7 @@ describe('[I28] what is stored', () => {
       if (!faults.some((fault) => fault.startsWith(named))) missed.push(table);
     }
     expect(missed).toEqual([]);
-  });
+  }, 120_000);
 
   it('has no row more: whichever is put in, with an object or alone, is named', async () => {
     const missed: string[] = [];
@@ -120,7 +120,7 @@ describe('[I28] what is stored', () => {
         missed.push(`${table} ${JSON.stringify(change)}: ${faults}`);
     }
     expect(missed).toEqual([]);
-  });
+  }, 120_000);
 
   it('is named by the command, kind, id and reason, as many as there are', async () => {
     const { rows } = await pipeline.asOwner.query<{ scopes: string[] }>('SELECT scopes FROM api_keys WHERE id = $1', [

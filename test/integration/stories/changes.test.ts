@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
@@ -188,7 +189,8 @@ describe('by a test clock', () => {
     const [first, second] = await life.invoices();
     expect(first).toMatchObject({ total: '72.00', lines: ['seats x3 72.00 2027-09-01..2027-10-01'] });
     // Of 720 hours 366 are over at six, 378 at eighteen. Of 72.00 until then 36.60, so 35.40 are unused. Of 120.00
-    // are due 61.00 until six and 63.00 until eighteen: 2.00 for the twelve hours. Of 96.00 until eighteen 50.40: 45.60.
+    // are due 61.00 until six and 63.00 until eighteen: 2.00 for the twelve hours. Of 96.00 until eighteen 50.40:
+    // 45.60.
     expect(second).toEqual({
       at: '2027-10-01T00:00:00Z',
       total: '108.20',
@@ -259,5 +261,20 @@ describe('by a test clock', () => {
         'fee (unused) x1 -20.00 2027-04-11..2027-05-01',
       ],
     ]);
+  });
+
+  it('all of it can be rated again to the byte, and each line is explained by what it is made of', async () => {
+    const store = { CLICKHOUSE_URL: pipeline.clickhouseUrl };
+    const again = await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', store);
+    expect([again.code, again.faults]).toEqual([0, []]);
+    expect((await verify(pipeline.databaseUrl)).faults).toEqual([]);
+    const { body } = await sandbox.api('GET', '/v1/invoices?limit=1000');
+    for (const { id } of body.items) {
+      const invoice = (await sandbox.api('GET', `/v1/invoices/${id}`)).body;
+      for (const { position, amount, description } of invoice.lines) {
+        const explained = await sandbox.api('GET', `/v1/invoices/${id}/line-items/${position}/explain`);
+        expect(explained.body, description).toMatchObject({ output: { amount }, hashes: { is_as_rated: true } });
+      }
+    }
   });
 });

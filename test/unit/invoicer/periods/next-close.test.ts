@@ -50,10 +50,14 @@ describe('the next close', () => {
     expect(nextCloseAt(standing({ endedRuns: [ended({ endedAt: due - 1 })] }))).toBe(due);
   });
 
-  it('rests for ten seconds after a run that looked at the same and found nothing', () => {
+  it('rests for ten seconds after six runs in a row that looked at the same and found nothing', () => {
     const inVain = ended({ wasEmpty: true, dueUntil: due });
-    expect(nextCloseAt(standing({ endedRuns: [inVain] }))).toBe(inVain.endedAt + minute / 6);
-    expect(nextCloseAt(standing({ endedRuns: [{ ...inVain, dueUntil: due - 1 }] }))).toBe(inVain.endedAt);
+    const pauseAfter = (...endedRuns: EndedRun[]) => (nextCloseAt(standing({ endedRuns })) ?? 0) - inVain.endedAt;
+    const five = Array.from({ length: 5 }, () => inVain);
+    expect(pauseAfter(...five)).toBe(0);
+    expect(pauseAfter(...five, inVain)).toBe(10_000);
+    expect(pauseAfter(...five, { ...inVain, dueUntil: due - 1 })).toBe(0);
+    expect(pauseAfter(...five, ended({ dueUntil: due }))).toBe(0);
   });
 
   it.each([

@@ -55,13 +55,21 @@ it('[I12] hashes what went in and what came out in a canonical form that anyone 
 });
 
 it('[I12] the short way to the hashes of a line that was just rated gives what the library gives of it', () => {
-  const shards = fc.record({ usage: pricedUsages, name: fc.string({ minLength: 1 }), rounding: roundingModes });
+  const levels = [{ quantity: 3, proration: { by: 'time' as const, from: 0, to: 1, of: 2 } }];
+  const shards = fc.record({
+    usage: pricedUsages,
+    name: fc.string({ minLength: 1 }),
+    rounding: roundingModes,
+    // What only some lines have.
+    more: fc.constantFrom<Partial<RatingInput>>({}, { timing: 'advance' }, { timing: 'credit', levels }, { levels }),
+  });
   fc.assert(
-    fc.property(shards, ({ usage: { price, quantity, parts }, name, rounding }) => {
+    fc.property(shards, ({ usage: { price, quantity, parts }, name, rounding, more }) => {
       const charge = { code: 'c', name, meter: price.model === 'flat' ? null : 'm', price };
       const rated = rateCharge(charge, { quantity, parts }, 'USD', { rounding });
-      const line = ratedLineToJson({ ...parties, ...rated, position: 1 });
-      const went = ratingInputToJson({ ...input, charge: chargeToJson(charge), policy: { rounding } });
+      const { timing } = more;
+      const line = ratedLineToJson({ ...parties, ...rated, ...(timing && { timing }), position: 1 });
+      const went = ratingInputToJson({ ...input, charge: chargeToJson(charge), policy: { rounding }, ...more });
       expect(lineHashes(went, line)).toEqual(lineHashesOfStored(went, line));
     }),
     { numRuns: scaled(500) },
