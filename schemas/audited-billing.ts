@@ -189,6 +189,7 @@ export const auditedInvoice = {
         interval_count: 'text',
         counted: 'text',
         quantities: 'text',
+        priced_at: 'instant',
         due_at: 'instant',
       },
     },

@@ -35,6 +35,8 @@ export type BilledPart = {
   readonly span: Period;
   /** Of what is counted, and where it counts for a bound. */
   readonly quantities: readonly QuantityLevel[] | undefined;
+  /** Of a credit: when the price stood that is taken back, which is when what was charged in advance began. */
+  readonly pricedAt: Instant | undefined;
 };
 
 export type DuePart = BilledPart & {
@@ -70,23 +72,27 @@ const partName = (part: BilledPart, interval: Interval, isCounted: boolean): str
 
 /** Of an item over a stretch, in one version and number. */
 type Charged = { readonly planVersionId: string; readonly quantity: number };
-type Stretch = Charged & { readonly span: Period };
+/** At prices of an instant. */
+type ChargedBefore = Charged & { readonly pricedAt: Instant };
+type Stretch<C extends Charged = Charged> = C & { readonly span: Period };
 
 const isSame = (a: Charged | undefined, b: Charged | undefined): boolean =>
   a?.planVersionId === b?.planVersionId && a?.quantity === b?.quantity;
 
 /** What is charged in advance at an instant, after all that was taken back. */
-const chargedAt = (parts: readonly BilledPart[], instant: Instant): Charged | undefined => {
-  const charged: Charged[] = [];
+const chargedAt = (parts: readonly BilledPart[], instant: Instant): ChargedBefore | undefined => {
+  const charged: ChargedBefore[] = [];
   const at = parts.filter(({ span }) => span.start <= instant && instant < span.end);
-  const of = (part: BilledPart): Charged => ({
+  const of = (part: BilledPart): ChargedBefore => ({
     planVersionId: part.planVersionId,
     quantity: part.quantities?.[0]?.[1] ?? 1,
+    pricedAt: part.pricedAt ?? part.span.start,
   });
   for (const part of at) if (part.timing === 'advance') charged.push(of(part));
   for (const part of at) {
     if (part.timing !== 'credit') continue;
-    const taken = charged.findIndex((one) => isSame(one, of(part)));
+    const back = of(part);
+    const taken = charged.findIndex((one) => isSame(one, back) && one.pricedAt === back.pricedAt);
     if (taken >= 0) charged.splice(taken, 1);
   }
   return charged[0];
@@ -105,29 +111,40 @@ const wantedIn = (items: readonly BilledItem[], billing: Period, isCounted: bool
     }));
   });
 
+type Correction =
+  | { readonly timing: 'credit'; readonly stretch: Stretch<ChargedBefore> }
+  | { readonly timing: 'advance'; readonly stretch: Stretch };
+
+/** Longer where it goes on as before. */
+const push = <C extends Charged>(
+  stretches: Stretch<C>[],
+  one: C,
+  { start, end }: Period,
+  isOne: (a: C, b: C) => boolean,
+): void => {
+  const last = stretches.at(-1);
+  if (last && last.span.end === start && isOne(last, one))
+    stretches[stretches.length - 1] = { ...last, span: { start: last.span.start, end } };
+  else stretches.push({ ...one, span: { start, end } });
+};
+
 /** What is to be taken back, and what is to be charged, so that what is charged becomes what is wanted. */
-const corrections = (
-  wanted: readonly Stretch[],
-  charged: readonly BilledPart[],
-): { timing: 'advance' | 'credit'; stretch: Stretch }[] => {
+const corrections = (wanted: readonly Stretch[], charged: readonly BilledPart[]): Correction[] => {
   const ends = [...wanted, ...charged].flatMap(({ span }) => [span.start, span.end]);
   const instants = [...new Set(ends)].toSorted((a, b) => a - b);
-  const credits: Stretch[] = [];
+  const credits: Stretch<ChargedBefore>[] = [];
   const advances: Stretch[] = [];
-  const push = (stretches: Stretch[], one: Charged, start: Instant, end: Instant): void => {
-    const last = stretches.at(-1);
-    if (last && last.span.end === start && isSame(last, one))
-      stretches[stretches.length - 1] = { ...last, span: { start: last.span.start, end } };
-    else stretches.push({ planVersionId: one.planVersionId, quantity: one.quantity, span: { start, end } });
-  };
   for (const [index, start] of instants.entries()) {
     const end = instants[index + 1];
     if (end === undefined) break;
     const want = wanted.find(({ span }) => span.start <= start && start < span.end);
     const have = chargedAt(charged, start);
     if (isSame(want, have)) continue;
-    if (have) push(credits, have, start, end);
-    if (want) push(advances, want, start, end);
+    if (have) push(credits, have, { start, end }, (a, b) => isSame(a, b) && a.pricedAt === b.pricedAt);
+    if (want) {
+      const { planVersionId, quantity } = want;
+      push(advances, { planVersionId, quantity }, { start, end }, isSame);
+    }
   }
   return [
     ...credits.map((stretch) => ({ timing: 'credit' as const, stretch })),
@@ -164,7 +181,7 @@ export const dueParts = (
           const part = intersect(span, billing);
           if (!part) continue;
           const levels = isCounted || isBounded ? levelsWithin(quantities, part) : undefined;
-          parts.push({ ...head, timing, planVersionId, span: part, quantities: levels, dueAt });
+          parts.push({ ...head, timing, planVersionId, span: part, quantities: levels, pricedAt: undefined, dueAt });
         }
         continue;
       }
@@ -177,13 +194,15 @@ export const dueParts = (
           part.interval.count === interval.count &&
           part.billing.start === billing.start,
       );
-      for (const { timing: how, stretch } of corrections(wantedIn(own, billing, isCounted), charged)) {
+      for (const correction of corrections(wantedIn(own, billing, isCounted), charged)) {
+        const { timing: how, stretch } = correction;
         const { planVersionId, quantity, span } = stretch;
         if (how === 'credit' && span.start === terms.endedAt && !terms.refundsAtEnd) continue;
         const dueAt = span.start === billing.start ? span.start : correctionDueAt(terms, span.start, endedAt);
         if (dueAt > time.end) continue;
         const quantities = isCounted ? [[span.start, quantity] as const] : undefined;
-        parts.push({ ...head, timing: how, planVersionId, span, quantities, dueAt });
+        const pricedAt = correction.timing === 'credit' ? correction.stretch.pricedAt : undefined;
+        parts.push({ ...head, timing: how, planVersionId, span, quantities, pricedAt, dueAt });
       }
     }
   }

@@ -1,12 +1,11 @@
 /** The ledger of what subscriptions are billed for: rows of PostgreSQL as changes. */
 import { newId } from '#platform/process/ids.ts';
-import type { BilledPart, PartTiming } from '#schemas/due-parts.ts';
-import type { IntervalUnit } from '#schemas/interval.ts';
-import { type Instant, periodBetween } from '#schemas/period.ts';
+import { type BilledPartRow, billedPartColumns, billedPartFromRow } from '#platform/stores/billed-parts.postgres.ts';
+import type { BilledPart } from '#schemas/due-parts.ts';
+import type { Instant } from '#schemas/period.ts';
 import {
   type ChangeBilling,
   type PausedUsage,
-  type QuantityLevel,
   type SubscriptionChange,
   subscriptionChangeKinds,
 } from '#schemas/subscription-terms.ts';
@@ -79,34 +78,6 @@ export const insertChanges = `INSERT INTO subscription_changes (id, organization
   FROM json_to_recordset($4) AS r (id text, kind text, effective_at timestamptz, plan_version_id text, quantity integer,
     interval_unit text, interval_count integer, usage text, bills text)`;
 
-type WrittenRow = {
-  item: string;
-  plan_version_id: string;
-  timing: PartTiming;
-  interval_unit: IntervalUnit | null;
-  interval_count: number | null;
-  counted: boolean | null;
-  quantities: QuantityLevel[] | null;
-  billing_start: Date;
-  billing_end: Date;
-  span_start: Date;
-  span_end: Date;
-};
-
-const partFromRow = (row: WrittenRow): BilledPart => ({
-  item: row.item,
-  planVersionId: row.plan_version_id,
-  timing: row.timing,
-  interval:
-    row.interval_unit === null || row.interval_count === null
-      ? undefined
-      : { unit: row.interval_unit, count: row.interval_count },
-  isCounted: row.counted ?? undefined,
-  billing: periodBetween(row.billing_start, row.billing_end),
-  span: periodBetween(row.span_start, row.span_end),
-  quantities: row.quantities ?? undefined,
-});
-
 const ledger = defineList({
   name: 'subscription_changes',
   columns: `g.id, g.kind, g.effective_at, g.bills, v.plan_id, p.code AS plan_code, g.plan_version_id, g.quantity,
@@ -149,13 +120,12 @@ export const subscriptionChangeStore = {
   },
   /** All that is written down to be billed of the billing periods that go on after an instant. */
   writtenParts: async (db: Db, subscriptionId: string, after: Instant): Promise<BilledPart[]> => {
-    const { rows } = await db.query<WrittenRow>(
-      `SELECT item, plan_version_id, timing, interval_unit, interval_count, counted, quantities, billing_start,
-         billing_end, span_start, span_end
-       FROM billing_periods WHERE organization_id = $1 AND subscription_id = $2 AND billing_end > $3`,
+    const { rows } = await db.query<BilledPartRow>(
+      `SELECT ${billedPartColumns} FROM billing_periods p
+       WHERE p.organization_id = $1 AND p.subscription_id = $2 AND p.billing_end > $3`,
       [db.organizationId, subscriptionId, new Date(after)],
     );
-    return rows.map(partFromRow);
+    return rows.map(billedPartFromRow);
   },
   /** Whether the ledger of the subscription has it, undone or not. */
   isKnown: async (db: Db, subscriptionId: string, id: string): Promise<boolean> => {

@@ -52,18 +52,19 @@ type RunRow = {
 const insertPeriods = `
 INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
   billing_end, segment, span_start, span_end, item, timing, interval_unit, interval_count, counted, quantities,
-  billing_month, due_at, state, created_at)
+  priced_at, billing_month, due_at, state, created_at)
 SELECT n.id, $1, n.subscription_id, n.customer_id, n.plan_version_id, n.billing_start, n.billing_end, n.segment,
   n.span_start, n.span_end, n.item, n.timing, n.interval_unit, n.interval_count, n.counted, n.quantities::jsonb,
-  n.billing_month, n.due_at, 'open', clock_timestamp()
+  n.priced_at, n.billing_month, n.due_at, 'open', clock_timestamp()
 FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::integer[],
     $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::integer[], $15::boolean[],
-    $16::json[], $17::text[], $18::timestamptz[])
+    $16::json[], $17::timestamptz[], $18::text[], $19::timestamptz[])
   AS n (id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end,
-    item, timing, interval_unit, interval_count, counted, quantities, billing_month, due_at)
+    item, timing, interval_unit, interval_count, counted, quantities, priced_at,
+    billing_month, due_at)
 ON CONFLICT DO NOTHING`;
 
-/** From `id` to `quantities`, as both statements take them. */
+/** From `id` to `priced_at`, as both statements take them. */
 const periodColumns = (periods: readonly FreshPeriod[]): unknown[] => {
   const column = <T>(of: (period: FreshPeriod) => T): T[] => periods.map(of);
   return [
@@ -82,6 +83,7 @@ const periodColumns = (periods: readonly FreshPeriod[]): unknown[] => {
     integerArray(column(({ interval }) => interval.count)),
     column(({ isCounted }) => isCounted),
     jsonArray(column(({ quantities }) => (quantities ? JSON.stringify(quantities) : null))),
+    column(({ pricedAt }) => (pricedAt === undefined ? null : new Date(pricedAt))),
   ];
 };
 
@@ -143,19 +145,21 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
 const insertDryPeriods = `
 INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id,
   billing_start, billing_end, segment, span_start, span_end, item, timing, interval_unit, interval_count, counted,
-  quantities)
+  quantities, priced_at)
 SELECT $1, p.id, $2, p.subscription_id, p.customer_id, p.plan_version_id, p.billing_start, p.billing_end, p.segment,
-  p.span_start, p.span_end, p.item, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities
-FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_month = $18
-  AND ($19::text IS NULL OR p.customer_id = $19) AND ($20::text IS NULL OR p.subscription_id = $20)
+  p.span_start, p.span_end, p.item, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities,
+  p.priced_at
+FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_month = $19
+  AND ($20::text IS NULL OR p.customer_id = $20) AND ($21::text IS NULL OR p.subscription_id = $21)
 UNION ALL
 SELECT $1, n.id, $2, n.subscription_id, n.customer_id, n.plan_version_id, n.billing_start, n.billing_end, n.segment,
-  n.span_start, n.span_end, n.item, n.timing, n.interval_unit, n.interval_count, n.counted, n.quantities::jsonb
+  n.span_start, n.span_end, n.item, n.timing, n.interval_unit, n.interval_count, n.counted, n.quantities::jsonb,
+  n.priced_at
 FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::integer[],
     $10::timestamptz[], $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::integer[], $16::boolean[],
-    $17::json[])
+    $17::json[], $18::timestamptz[])
   AS n (id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end,
-    item, timing, interval_unit, interval_count, counted, quantities)
+    item, timing, interval_unit, interval_count, counted, quantities, priced_at)
 ON CONFLICT DO NOTHING`;
 
 const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> => {

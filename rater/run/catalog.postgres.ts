@@ -48,6 +48,7 @@ type PeriodRow = {
   interval_count: number | null;
   counted: boolean | null;
   quantities: QuantityLevel[] | null;
+  priced_at: Date | null;
 };
 
 export type VersionRow = {
@@ -152,7 +153,8 @@ const isWholePlan = (
 
 const selectPeriods = (from: string, more = ''): string => `
 SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone, p.span_start,
-  p.span_end, p.billing_start, p.billing_end, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities
+  p.span_end, p.billing_start, p.billing_end, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities,
+  p.priced_at
 FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.span_start`;
 
@@ -218,6 +220,7 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
         charges,
         storedCharges,
         bounds,
+        ...(row.priced_at && { pricedAt: row.priced_at.getTime() }),
         ...(!isWholePlan(row.timing, charges, whole, part) && {
           part: {
             ...part,
@@ -240,8 +243,12 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
     }));
   },
-  priceSpans: async ({ organizationId, pricesUntil }, periods, meters) => {
-    if (periods.length === 0) return new Map();
+  priceSpans: async ({ organizationId, pricesUntil }, all, meters) => {
+    if (all.length === 0) return new Map();
+    // A credit takes back the price that was charged.
+    const periods = all.map((one) =>
+      one.pricedAt === undefined ? one : { ...one, span: { start: one.pricedAt, end: one.span.end } },
+    );
     const time = {
       start: Math.min(...periods.map(({ span }) => span.start)),
       end: Math.max(...periods.map(({ span }) => span.end)),

@@ -1,8 +1,8 @@
 /** The time of subscriptions that is due and that nobody has cut into billing periods yet, as it is cut. */
 import { instantArray, textArray } from '#platform/stores/array-parameters.ts';
+import { type BilledPartRow, billedPartColumns, billedPartFromRow } from '#platform/stores/billed-parts.postgres.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { type TermsRow, termsColumns, termsFromRow } from '#platform/stores/subscription-terms.postgres.ts';
-import { intervalFromRow } from '#schemas/billing-cycle.ts';
 import { periodIdOf } from '#schemas/billing-period.ts';
 import { chargeSchedules, type StoredTerms } from '#schemas/charge-schedule.ts';
 import {
@@ -10,13 +10,11 @@ import {
   type DuePart,
   dueParts,
   nextLook,
-  type PartTiming,
   rememberedPeriods,
   type SchedulesOf,
 } from '#schemas/due-parts.ts';
-import type { IntervalUnit } from '#schemas/interval.ts';
-import { type Instant, monthFromText, monthNameOf, type Period, periodBetween } from '#schemas/period.ts';
-import type { QuantityLevel, SubscriptionTerms } from '#schemas/subscription-terms.ts';
+import { type Instant, monthFromText, monthNameOf, type Period } from '#schemas/period.ts';
+import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
 
 /** Whose time; the parameters of a condition on the subscription `s`, which begin with `$2`. */
 type Whose = { readonly condition: string; readonly parameters: readonly unknown[] };
@@ -126,39 +124,11 @@ const readSchedules = async (
 
 // By the key that is unique.
 const selectWritten = `
-SELECT p.subscription_id, p.item, p.plan_version_id, p.timing, p.interval_unit, p.interval_count, p.counted,
-  p.quantities, p.billing_start, p.billing_end, p.span_start, p.span_end
+SELECT p.subscription_id, ${billedPartColumns}
 FROM unnest($1::text[], $2::timestamptz[]) AS n (subscription_id, billed_after)
   JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.billing_end > n.billed_after`;
 
-type WrittenRow = {
-  subscription_id: string;
-  item: string;
-  plan_version_id: string;
-  timing: PartTiming;
-  interval_unit: IntervalUnit | null;
-  interval_count: number | null;
-  counted: boolean | null;
-  quantities: QuantityLevel[] | null;
-  billing_start: Date;
-  billing_end: Date;
-  span_start: Date;
-  span_end: Date;
-};
-
-const writtenFromRow = (row: WrittenRow): BilledPart => ({
-  item: row.item,
-  planVersionId: row.plan_version_id,
-  timing: row.timing,
-  interval:
-    row.interval_unit === null || row.interval_count === null
-      ? undefined
-      : intervalFromRow({ interval_unit: row.interval_unit, interval_count: row.interval_count }),
-  isCounted: row.counted ?? undefined,
-  billing: periodBetween(row.billing_start, row.billing_end),
-  span: periodBetween(row.span_start, row.span_end),
-  quantities: row.quantities ?? undefined,
-});
+type WrittenRow = BilledPartRow & { subscription_id: string };
 
 /** By subscription, all whose billing periods end after an instant of each. */
 const writtenParts = async (
@@ -172,7 +142,7 @@ const writtenParts = async (
   const found = new Map<string, BilledPart[]>();
   for (const row of rows) {
     const parts = found.get(row.subscription_id) ?? [];
-    parts.push(writtenFromRow(row));
+    parts.push(billedPartFromRow(row));
     found.set(row.subscription_id, parts);
   }
   return found;

@@ -46,6 +46,8 @@ export type BillablePeriod = {
   readonly storedCharges: readonly ChargeJson[];
   /** Over all charges. */
   readonly bounds: PeriodBoundsIn;
+  /** When the price stood that a credit takes back; absent of all else, whose price is that of its span. */
+  readonly pricedAt?: Instant;
   /** Absent where every charge of the version is charged, in arrears. */
   readonly part?: PartToRate | undefined;
 };

@@ -62,6 +62,8 @@ ALTER TABLE billing_periods
   ADD COLUMN counted        boolean,
   -- Seats, or how many times the add-on is taken: [[from, quantity], ...] in milliseconds, from the begin of the span on; null is one.
   ADD COLUMN quantities     jsonb,
+  -- Of a credit: when the price stood that it takes back.
+  ADD COLUMN priced_at      timestamptz CHECK ((priced_at IS NOT NULL) = (timing = 'credit')),
   -- At which instant it falls due; what of a payer falls due at one is one invoice.
   ADD COLUMN due_at         timestamptz;
 ALTER TABLE billing_periods DISABLE TRIGGER stays;
@@ -82,7 +84,8 @@ ALTER TABLE rating_run_periods
   ADD COLUMN interval_unit  text,
   ADD COLUMN interval_count integer,
   ADD COLUMN counted        boolean,
-  ADD COLUMN quantities     jsonb;
+  ADD COLUMN quantities     jsonb,
+  ADD COLUMN priced_at      timestamptz;
 ALTER TABLE rating_run_periods ALTER COLUMN item DROP DEFAULT, ALTER COLUMN timing DROP DEFAULT;
 
 -- A run of a month, or of all that is due: until an instant, and what was used until an earlier one, so that late events are waited for.

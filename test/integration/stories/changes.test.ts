@@ -263,6 +263,32 @@ describe('by a test clock', () => {
     ]);
   });
 
+  it('what is taken back is at the price that was charged, also where another one stands by then', async () => {
+    const basic = await plan(advance('basic', '31.00'));
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z');
+    const { id } = await subscribed(life, basic);
+    await sandbox.made('/v1/price-overrides', {
+      plan: basic,
+      charge: 'basic',
+      customer_id: life.customer,
+      price: { model: 'flat', amount: '62.00' },
+      effective_from: '2027-01-11T00:00:00Z',
+    });
+    await life.until('2027-01-21T00:00:00Z');
+    await change(id, 'pause', {});
+    await life.until('2027-01-26T00:00:00Z');
+    await change(id, 'resume', {});
+    await life.until('2027-02-01T00:00:00Z');
+    // Five of 31 days at 31.00; then a month at the price that stands from the 11th on.
+    expect((await life.invoices()).flatMap(({ lines }) => lines).toSorted()).toEqual(
+      [
+        'basic x1 31.00 2027-01-01..2027-02-01',
+        'basic (unused) x1 -5.00 2027-01-21..2027-01-26',
+        'basic x1 62.00 2027-02-01..2027-03-01',
+      ].toSorted(),
+    );
+  });
+
   it('all of it can be rated again to the byte, and each line is explained by what it is made of', async () => {
     const store = { CLICKHOUSE_URL: pipeline.clickhouseUrl };
     const again = await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', store);

@@ -54,6 +54,7 @@ const subscription: Subscription = {
 const names = new Map([...subscription.planNames, ['new', { planId: 'pln_new', planCode: 'new' }]]);
 
 const charged = (isCounted: boolean): BilledPart => ({
+  pricedAt: undefined,
   item: 'plan',
   planVersionId: 'old',
   timing: 'advance',
