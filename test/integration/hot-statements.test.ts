@@ -33,6 +33,8 @@ const expected = [
   'DELETE FROM outbox',
   'audit_heads',
   'FROM customers',
+  'customer_keys',
+  'customer_counts',
   'FROM subscriptions',
   'FROM plan_versions',
   'FROM billing_runs',

@@ -178,6 +178,28 @@ describe('a rotation', () => {
     expect(await database.openAll(db)).toEqual(new Map([...last].toSorted(([a], [b]) => (a < b ? -1 : 1))));
   });
 
+  it('gives no key to a customer that is erased meanwhile, and leaves nothing of it', async () => {
+    const db = await database.newOrganization();
+    const ids = await addDerivedCustomers(db, 1_500, (id) => JSON.stringify({ name: id }));
+    const erased = new Set(ids.filter((_, index) => index % 25 === 0));
+    const store = createCustomerStore(vaultWith());
+    const erasing = async () => {
+      for (const id of erased)
+        await db.transaction(async (client) => {
+          const transaction = { ...client, organizationId: db.organizationId };
+          await store.customer(transaction, id, 'lock');
+          await store.eraseCustomer(transaction, id, new Date());
+        });
+    };
+    await Promise.all([rotate(), erasing()]);
+    await rotate();
+    const rows = await database.personalRows(db.organizationId);
+    const left = rows.filter(({ personal, own }) => personal === null && own === null);
+    expect(new Set(left.map(({ id }) => id))).toEqual(erased);
+    const kept = rows.filter(({ id }) => !erased.has(id));
+    expect(kept.every(({ personal, own }) => isUnderOwnKey(personal) && own !== null)).toBe(true);
+  });
+
   it('deletes a data key only an hour after it was replaced, and only once it seals nothing', async () => {
     const db = await database.newOrganization();
     const [id = ''] = await addDerivedCustomers(db, 1);
