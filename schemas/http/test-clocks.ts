@@ -1,6 +1,5 @@
 /** Test clocks in requests and answers. */
 import { Type } from 'typebox';
-import { namePattern } from '#schemas/display-name.ts';
 import { customerExample } from '#schemas/http/customers.ts';
 import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import {
@@ -11,14 +10,13 @@ import {
   idOf,
   idParam,
   Metadata,
+  Name,
   nullable,
   resourceFields,
 } from '#schemas/http/fields.ts';
 
 export const testClockStates = ['ready', 'advancing'] as const;
 export type TestClockState = (typeof testClockStates)[number];
-
-const Name = Type.String({ pattern: namePattern });
 
 export const testClockExample = {
   id: exampleId('clk', 31),
