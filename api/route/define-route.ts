@@ -387,12 +387,12 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       undefined,
       async (request, reply) => {
         const db = dbOf(request);
+        const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;
         if (preview && (request.query as { preview?: string }).preview === 'true') {
           const { body, ...more } = await preview(contextOf(request, reply, db));
           return send(reply, toAnswer({ ...more, body: tell(body, request.caller), changes: [] }));
         }
         const ifMatch = request.headers['if-match'];
-        const key = definition.method === 'POST' ? idempotencyKeyOf(request) : undefined;
         const once =
           key === undefined
             ? undefined
