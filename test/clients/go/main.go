@@ -188,7 +188,7 @@ func main() {
 		time.Sleep(100 * time.Millisecond)
 	}
 
-	asked := must(client.CreateBillingRunWithResponse(ctx, nil, api.NewBillingRun{Period: told("MILLRACE_MONTH"), CustomerId: ptr(name)}))
+	asked := must(client.CreateBillingRunWithResponse(ctx, nil, api.NewBillingRun{Period: ptr(told("MILLRACE_MONTH")), CustomerId: ptr(name)}))
 	waited := must(client.GetBillingRunWithResponse(ctx, body(asked.JSON202, asked.Body).Id, &api.GetBillingRunParams{WaitSeconds: ptr(25)}))
 	run := body(waited.JSON200, waited.Body)
 	found["run"] = []any{run.State, run.InvoicesIssued}
