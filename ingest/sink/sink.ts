@@ -45,6 +45,9 @@ const workingFromMs = 1_000;
 /** A store that is back is used again within this time, however long it was away. */
 const waitMsMax = 1_000;
 
+/** So long an insert that is under way may take when the subscription has failed. */
+const endMsMax = 5_000;
+
 const store = async (batch: Batch<StreamMessage>, ports: SinkPorts, signal: AbortSignal): Promise<void> => {
   for (let attempt = 0; ; attempt += 1) {
     const startedMs = ports.clock.nowMs();
@@ -194,6 +197,10 @@ export const startSink = async (limits: SinkLimits, ports: SinkPorts): Promise<S
       await flush(batcher.take(ports.clock.nowMs(), true));
       await Promise.all(inserting);
     } finally {
+      // Where the stream is gone, nobody delivers again what is in the store by half.
+      const ended = new AbortController();
+      void Promise.allSettled(inserting).then(() => ended.abort());
+      await sleep(endMsMax, ended.signal);
       clearInterval(timer);
       held.end();
     }

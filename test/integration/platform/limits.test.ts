@@ -69,7 +69,8 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 /**
  * A limiter that Redis left alone asks again after a second, with one request, and decides all others alone until that
- * is answered: at its first request perhaps, when it had just begun. So each has one answered, and then its bucket full.
+ * is answered: at its first request perhaps, when it had just begun. So each has one answered, and then its bucket
+ * full.
  */
 const reachRedis = async (): Promise<void> => {
   for (let round = 0; round < roundsMax; round += 1) {

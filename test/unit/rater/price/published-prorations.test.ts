@@ -27,6 +27,7 @@ it.each([
 );
 
 it('differs by intent where a vendor rounds the price of a day before it multiplies', () => {
-  // help.mlytics.com: 10 to 99 with 15 of 30 days to go is 0.33 x 15 = 4.95 and 3.30 x 15 = 49.50. Nothing is lost here.
+  // help.mlytics.com: 10 to 99 with 15 of 30 days to go is 0.33 x 15 = 4.95 and 3.30 x 15 = 49.50. Nothing is lost
+  // here.
   expect([rest('10', 15, 30), rest('99', 15, 30)]).toEqual(['5', '49.5']);
 });
