@@ -147,10 +147,11 @@ export const invoiceFromRows = (
  */
 /**
  * The order of the billing periods of an invoice, which is hashed: by subscription, first what was used, then what is
- * taken back of what was charged in advance, then what is charged in advance; the plan before its add-ons.
+ * taken back of what was charged in advance, then what is charged in advance, then what is charged once; the plan
+ * before its add-ons.
  */
-export const periodOrder = `customer_id, subscription_id, array_position(ARRAY['arrears', 'credit', 'advance'], timing),
-  item <> 'plan', item, span_start, id`;
+export const periodOrder = `customer_id, subscription_id, array_position(ARRAY['arrears', 'credit', 'advance', 'once'], timing),
+  item <> 'plan', item, span_start, timing = 'once' AND counted, id`;
 
 export const selectPeriodsOfInvoices = (...more: readonly string[]): string =>
   `SELECT ${[invoicePeriodColumns, ...more].join(', ')} FROM billing_periods WHERE invoice_id = ANY ($1)
