@@ -50,6 +50,8 @@ import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.t
 import { ratingRuns } from './runs/rating-runs.postgres.ts';
 import { type SimulationPorts, simulationRoutes } from './simulations/simulation-routes.ts';
 import { simulationStore } from './simulations/simulations.postgres.ts';
+import { oneTimeChargeRoutes } from './subscriptions/one-time-charge-routes.ts';
+import { oneTimeChargeStore } from './subscriptions/one-time-charges.postgres.ts';
 import { subscriptionChangeRoutes } from './subscriptions/subscription-change-routes.ts';
 import { subscriptionChangeStore } from './subscriptions/subscription-changes.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
@@ -67,6 +69,7 @@ export const createStores = (vault: Vault) => ({
   parents: parentStore,
   subscriptions: subscriptionStore,
   subscriptionChanges: subscriptionChangeStore,
+  oneTimeCharges: oneTimeChargeStore,
   entitled: entitledStore,
   invoices: invoiceReader,
   closings: closingReader,
@@ -114,6 +117,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   priceOverrideRoutes,
   subscriptionRoutes,
   subscriptionChangeRoutes,
+  oneTimeChargeRoutes,
   usageRoutes,
   entitlementRoutes,
   invoiceRoutes,

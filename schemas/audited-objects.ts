@@ -216,6 +216,7 @@ export const auditedObjects = {
     test_clock_id: 'text',
   }),
   subscription: auditedSubscription(withColumns(ofOneRow.subscription, currency)),
+  one_time_charge: { ...ofOneRow.one_time_charge, created: ['subscription.charge_added'] },
   billing_run: withColumns(auditedBillingRun, { asked_by: 'text', subscriptions_max: 'text' }),
   amendment: {
     table: 'amendments',

@@ -51,12 +51,13 @@ export const subscriptionActions = [
   'change_plan',
   'change_seats',
   'change_add_ons',
+  'add_charge',
   'pause',
   'resume',
 ] as const;
 export type SubscriptionAction = (typeof subscriptionActions)[number];
 
-const ofAnyTerms = ['change_plan', 'change_seats', 'change_add_ons'] as const;
+const ofAnyTerms = ['change_plan', 'change_seats', 'change_add_ons', 'add_charge'] as const;
 const cancellations = ['cancel', 'undo_cancel'] as const;
 
 /** The table of docs/subscriptions.md: what a caller can do; all else that becomes of a subscription the hour does. */

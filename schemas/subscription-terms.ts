@@ -29,6 +29,15 @@ export type SubscriptionChange = Effect &
     | { readonly kind: 'resume' }
   );
 
+/** What is charged once beside the plan. */
+export type OneTimeCharge = {
+  readonly id: string;
+  readonly effectiveAt: Instant;
+  readonly bills: ChangeBilling;
+  /** How many there are of it; null of what is charged in one go. */
+  readonly quantity: number | null;
+};
+
 export type SubscriptionTerms = SubscriptionTime & {
   /** Under the plan that it begins with. */
   readonly cycle: BillingCycle;
@@ -41,6 +50,8 @@ export type SubscriptionTerms = SubscriptionTime & {
   readonly refundsAtEnd: boolean;
   /** In the order in which they take effect; those that were undone are not among them. */
   readonly changes: readonly SubscriptionChange[];
+  /** Those that wait to be written down; absent where nobody asks for them. */
+  readonly oneTimeCharges?: readonly OneTimeCharge[];
 };
 
 /** What holds from an instant on. */

@@ -17,6 +17,7 @@ import {
 } from '#platform/work/leased-jobs.postgres.ts';
 import { leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
 import { billingChannels, type RunKind, runEnded, type Shard } from '#schemas/billing-run.ts';
+import { isId } from '#schemas/ids.ts';
 import { monthNameOf } from '#schemas/period.ts';
 import type { RatingFailureCode } from '#schemas/rating-failure.ts';
 import {
@@ -64,6 +65,11 @@ FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $
     billing_month, due_at)
 ON CONFLICT DO NOTHING`;
 
+/** What was written down of one-time charges waits no more. */
+const settleCharges = `
+UPDATE one_time_charges h SET billing_period_id = n.id FROM unnest($1::text[], $2::text[]) AS n (id, item)
+WHERE h.id = n.item`;
+
 /** From `id` to `priced_at`, as both statements take them. */
 const periodColumns = (periods: readonly FreshPeriod[]): unknown[] => {
   const column = <T>(of: (period: FreshPeriod) => T): T[] => periods.map(of);
@@ -95,6 +101,12 @@ const writePeriods = async (client: Queryable, run: RunRow, periods: readonly Fr
     textArray(periods.map(({ month }) => month)),
     instantArray(periods.map(({ dueAt }) => dueAt)),
   ]);
+  const charges = periods.filter(({ item }) => isId('otc', item));
+  if (charges.length > 0)
+    await client.query(settleCharges, [
+      textArray(charges.map(({ id }) => id)),
+      textArray(charges.map(({ item }) => item)),
+    ]);
 };
 
 /** The month that a run is of. */

@@ -16,7 +16,9 @@ import {
 import type { ChargeTiming } from '#schemas/charge-times.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import type { PartTiming } from '#schemas/due-parts.ts';
+import { isId } from '#schemas/ids.ts';
 import type { IntervalUnit } from '#schemas/interval.ts';
+import { oneTimeChargeToJson } from '#schemas/one-time-charge.ts';
 import { periodBetween } from '#schemas/period.ts';
 import { periodBoundsIn } from '#schemas/period-bound.ts';
 import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
@@ -34,6 +36,7 @@ import { standingSourceRows } from './source-rows.postgres.ts';
 
 type PeriodRow = {
   id: string;
+  item: string;
   subscription_id: string;
   customer_id: string;
   external_id: string;
@@ -59,6 +62,9 @@ export type VersionRow = {
   charges: ChargeJson[];
   terms: Partial<GeneralTermsJson> | null;
 };
+
+/** `amount` is that of one. */
+type OneTimeRow = { id: string; name: string; amount: string };
 
 type PinnedRow = {
   plan_version_id: string;
@@ -89,17 +95,19 @@ export const chargesOf = (
     assert(charge, `charge ${json.code} of plan version ${row.plan_version_id} has no price in ${row.currency}`);
     return charge;
   });
-  const charges = storedCharges.map((json) => {
-    const parsed = chargeFromJson(json);
-    assert(
-      parsed.ok,
-      `a charge of plan version ${row.plan_version_id} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
-    );
-    const { code, name, meter, price } = parsed.value;
-    return { code, name, meter, price };
-  });
+  const charges = storedCharges.map((json) => readCharge(json, row.plan_version_id));
   const bounds = periodBoundsIn(row.terms, row.currency, row.plan_currency);
   return { planId: row.plan_id, charges, storedCharges, bounds, prorated: prorationIn(row.terms) };
+};
+
+const readCharge = (json: ChargeJson, planVersionId: string): Charge => {
+  const parsed = chargeFromJson(json);
+  assert(
+    parsed.ok,
+    `a charge of plan version ${planVersionId} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
+  );
+  const { code, name, meter, price } = parsed.value;
+  return { code, name, meter, price };
 };
 
 /** Which of the charges of a version a period is of. */
@@ -147,6 +155,20 @@ export const partOfVersion = (
   };
 };
 
+/** What is charged once beside the plan, in place of the charges of the plan. */
+const partOfCharge = ({ id, name, amount }: OneTimeRow, { plan_version_id, quantities }: PeriodRow): PartOfVersion => {
+  const stored = oneTimeChargeToJson(id, name, amount);
+  return {
+    charges: [readCharge(stored, plan_version_id)],
+    storedCharges: [stored],
+    positions: [1],
+    boundPosition: 2,
+    bounds: {},
+    counted: quantities ? { [id]: 'times' } : {},
+    others: [],
+  };
+};
+
 /** As it is of most plans: then nothing more is to be said. */
 const isWholePlan = (
   timing: PartTiming,
@@ -157,10 +179,14 @@ const isWholePlan = (
 
 const selectPeriods = (from: string, more = ''): string => `
 SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone, p.span_start,
-  p.span_end, p.billing_start, p.billing_end, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities,
+  p.span_end, p.billing_start, p.billing_end, p.item, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities,
   p.priced_at
 FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.span_start`;
+
+const oneTimeStatement = `
+SELECT id, name, trim_scale(coalesce(unit_amount, amount))::text AS amount FROM one_time_charges
+WHERE organization_id = $1 AND id = ANY ($2)`;
 
 const periodsStatement = selectPeriods('billing_periods');
 const dryPeriodsStatement = selectPeriods('rating_run_periods', 'AND p.run_id = $3');
@@ -188,6 +214,10 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       [organizationId, [...new Set(rows.map(({ plan_version_id }) => plan_version_id))]],
     );
     const versionOf = new Map(versions.rows.map((version) => [version.id, version]));
+    const charged = rows.flatMap(({ item }) => (isId('otc', item) ? [item] : []));
+    const oneTime =
+      charged.length === 0 ? [] : (await postgres.query<OneTimeRow>(oneTimeStatement, [organizationId, charged])).rows;
+    const oneTimeOf = new Map(oneTime.map((row) => [row.id, row]));
     const known = new Map<string, VersionCharges>();
     const parts = new Map<string, PartOfVersion>();
     const versionCharges = (row: PeriodRow, version: VersionRow): VersionCharges => {
@@ -197,6 +227,9 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       return charges;
     };
     const partOf = (row: PeriodRow, charges: VersionCharges, version: VersionRow): PartOfVersion => {
+      const charge = oneTimeOf.get(row.item);
+      if (charge) return partOfCharge(charge, row);
+      assert(!isId('otc', row.item), `the one-time charge ${row.item} is gone`);
       const schedule = `${chargeTiming(row)} ${row.interval_unit} ${row.interval_count} ${row.counted}`;
       const key = `${row.plan_version_id} ${row.currency} ${schedule}`;
       const part = parts.get(key) ?? partOfVersion(charges, version, scheduleOf(row));

@@ -68,6 +68,7 @@ export type Objects = Readonly<
     | 'plan'
     | 'customer'
     | 'subscription'
+    | 'oneTimeCharge'
     | 'run'
     | 'invoice'
     | 'ratedLine'
@@ -160,6 +161,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     throw new Error(`the simulation ended as ${JSON.stringify(simulated.body)}`);
   // What is a part of a subscription from then on, once its month is billed.
   await made(api, `/v1/subscriptions/${subscription.id}/seats`, { change: 1 });
+  const charge = await made(api, `/v1/subscriptions/${subscription.id}/charges`, { name: 'A charge', amount: '1.00' });
   await made(api, '/v1/test-clocks', {});
   const key = await made(api, '/v1/api-keys', { name: 'A key of the objects', scopes: ['read:meters'] });
   return {
@@ -167,6 +169,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     plan: plan.id,
     customer: customer.id,
     subscription: subscription.id,
+    oneTimeCharge: charge.id,
     run: run.id,
     invoice: invoice.id,
     ratedLine: explained.body.id,

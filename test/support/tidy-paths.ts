@@ -49,6 +49,7 @@ export const useCases = new Set([
   'api/runs/ask-for-rating-run.ts',
   'api/runs/run-scope.ts',
   'api/runs/wait-for-run.ts',
+  'api/subscriptions/add-one-time-charge.ts',
   'api/subscriptions/cancel-subscription.ts',
   'api/subscriptions/change-add-ons.ts',
   'api/subscriptions/change-seats.ts',
