@@ -19,6 +19,10 @@ export type TrialEndAction = (typeof trialEndActions)[number];
 export const cancellationRefunds = ['prorated', 'none'] as const;
 export type CancellationRefund = (typeof cancellationRefunds)[number];
 
+/** What becomes, at a cancellation, of the usage of the billing period in which the subscription ends. */
+export const finalUsages = ['billed', 'waived'] as const;
+export type FinalUsage = (typeof finalUsages)[number];
+
 /** When it was canceled, which may be before the cancellation takes effect; null where it was not. */
 export type SubscriptionLife = SubscriptionTime & {
   readonly canceledAt: Instant | null;

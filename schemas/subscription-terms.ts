@@ -48,6 +48,8 @@ export type SubscriptionTerms = SubscriptionTime & {
   readonly trialEndsAt: Instant | null;
   /** Whether what was charged in advance for time after the end is taken back. */
   readonly refundsAtEnd: boolean;
+  /** Whether usage of the billing period in which it ends is charged by nothing; absent where it is not. */
+  readonly waivesFinalUsage?: boolean;
   /** In the order in which they take effect; those that were undone are not among them. */
   readonly changes: readonly SubscriptionChange[];
   /** Those that wait to be written down; absent where nobody asks for them. */

@@ -6,6 +6,7 @@ export const undigested: Readonly<Record<string, string>> = {
   'billing_runs.started_at': 'is what progress is told by, and decides nothing',
   'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
   'billing_periods.billing_month': 'follows from the end of the span and the time zone of the subscription',
+  'billing_periods.usage_waived': 'decides which lines a billing period has, and these are hashed by what they charge',
   'one_time_charges.billing_period_id': 'names the billing period that was written from it, whose item names it',
   'subscriptions.has_charges': 'says whether there are one-time charges of it, which are digested by themselves',
   'subscriptions.cut_until': 'is progress of what cuts time: all that it wrote stands in billing_periods',

@@ -37,7 +37,12 @@ export const cancelSubscription = async (
   { subscriptions, minimumTerm }: CancelPorts,
   db: Db,
   subscription: Subscription,
-  { at = 'period_end', reason, refund = 'prorated' }: Static<typeof SubscriptionCancellation>,
+  {
+    at = 'period_end',
+    reason,
+    refund = 'prorated',
+    final_usage: finalUsage = 'billed',
+  }: Static<typeof SubscriptionCancellation>,
   nowMs: Instant,
 ): Promise<Subscription> => {
   requireAllowed(subscription, 'cancel', nowMs);
@@ -50,7 +55,7 @@ export const cancelSubscription = async (
       'SUBSCRIPTION_IN_MINIMUM_TERM',
       `The minimum term ends at ${formatInstant(least)}: cancel at that instant or later.`,
     );
-  const cancellation: Cancellation = { canceledAt: nowMs, endedAt, reason: reason ?? null, refund };
+  const cancellation: Cancellation = { canceledAt: nowMs, endedAt, reason: reason ?? null, refund, finalUsage };
   return changed(await subscriptions.changeCancellation(db, subscription.id, cancellation, new Date(nowMs)));
 };
 

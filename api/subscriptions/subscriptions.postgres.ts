@@ -13,6 +13,7 @@ import { lookUpColumn } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import {
   type CancellationRefund,
+  type FinalUsage,
   type SubscriptionLife,
   subscriptionStates,
   type TrialEndAction,
@@ -38,6 +39,7 @@ export type Subscription = ResourceHead &
     readonly trialEndAction: TrialEndAction | null;
     readonly cancellationReason: string | null;
     readonly cancellationRefund: CancellationRefund | null;
+    readonly finalUsage: FinalUsage | null;
     /** The hour of the test clock that its customer lives by; null where that is the hour of all. */
     readonly clockNow: Instant | null;
     /** In the order in which they take effect. */
@@ -52,6 +54,7 @@ export type Cancellation = {
   readonly endedAt: Instant;
   readonly reason: string | null;
   readonly refund: CancellationRefund;
+  readonly finalUsage: FinalUsage;
 };
 
 export type NewSubscription = Pick<
@@ -92,6 +95,7 @@ const fromRow = (row: SubscriptionRow): Subscription => {
     canceledAt: row.canceled_at?.getTime() ?? null,
     cancellationReason: row.cancellation_reason,
     cancellationRefund: row.cancellation_refund,
+    finalUsage: row.cancellation_final_usage,
     clockNow: row.clock_now?.getTime() ?? null,
     changes: changes.map((json) => ({ ...changeFromJson(json), id: json.id, createdAt: json.created })),
     planNames: new Map([
@@ -280,6 +284,7 @@ export const subscriptionStore = {
   ): Promise<Subscription | undefined> => {
     await db.query(
       `UPDATE subscriptions SET canceled_at = $3, ended_at = $4, cancellation_reason = $5, cancellation_refund = $6,
+         cancellation_final_usage = $8,
          next_due_at = CASE WHEN test_clock_id IS NULL THEN least(next_due_at, $4) END,
          clocked_due_at = CASE WHEN test_clock_id IS NOT NULL THEN least(clocked_due_at, $4) END,
          trial_end_action = CASE WHEN $3::timestamptz IS NULL AND trial_end_action = 'cancel' THEN 'activate'
@@ -294,6 +299,7 @@ export const subscriptionStore = {
         cancellation?.reason,
         cancellation?.refund,
         now,
+        cancellation?.finalUsage,
       ],
     );
     return subscriptionOf(db, id);

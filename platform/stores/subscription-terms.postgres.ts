@@ -23,7 +23,8 @@ export const changesColumn = (more = '', join = ''): string => `CASE WHEN s.has_
 
 /** The columns of `TermsRow` beside the changes, of subscriptions `s`. */
 export const initialTermsColumns = `s.plan_version_id, s.seats, s.started_at, s.ended_at, s.trial_ends_at,
-  s.interval_unit, s.interval_count, s.billing_anchor, s.time_zone, s.cancellation_refund`;
+  s.interval_unit, s.interval_count, s.billing_anchor, s.time_zone, s.cancellation_refund,
+  s.cancellation_final_usage`;
 
 /** The one-time charges of subscriptions `s` that wait to be written down; null where there never was one. */
 export const oneTimeChargesColumn = `CASE WHEN s.has_charges THEN (
@@ -54,6 +55,7 @@ export type TermsRow = BillingCycleRow & {
   ended_at: Date | null;
   trial_ends_at: Date | null;
   cancellation_refund: 'prorated' | 'none' | null;
+  cancellation_final_usage: 'billed' | 'waived' | null;
   changes: ChangeJson[] | null;
   /** Where they are asked for, by `oneTimeChargesColumn`. */
   one_time_charges?: OneTimeCharge[] | null;
@@ -86,6 +88,7 @@ export const termsFromRow = (row: TermsRow): SubscriptionTerms => ({
   planVersionId: row.plan_version_id,
   seats: row.seats,
   refundsAtEnd: row.cancellation_refund !== 'none',
+  ...(row.cancellation_final_usage === 'waived' && { waivesFinalUsage: true }),
   changes: (row.changes ?? []).map(changeFromJson),
   ...(row.one_time_charges && { oneTimeCharges: row.one_time_charges }),
 });

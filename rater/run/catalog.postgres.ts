@@ -53,6 +53,7 @@ type PeriodRow = {
   counted: boolean | null;
   quantities: QuantityLevel[] | null;
   priced_at: Date | null;
+  usage_waived: boolean;
 };
 
 export type VersionRow = {
@@ -132,9 +133,11 @@ export const partOfVersion = (
   { charges, storedCharges, bounds }: VersionCharges,
   version: StoredTerms,
   schedule: ScheduleName | undefined,
+  usageWaived = false,
 ): PartOfVersion => {
   const isAddOn = (version.terms?.add_on ?? null) !== null;
-  const isOf = (of: ChargeJson) => schedule === undefined || isOfSchedule(of, isAddOn, schedule);
+  const isOf = (of: ChargeJson) =>
+    !(usageWaived && of.meter !== null) && (schedule === undefined || isOfSchedule(of, isAddOn, schedule));
   const places = storedCharges.flatMap((of, index) => (isOf(of) ? [index] : []));
   const pick = <T>(items: readonly T[], at: readonly number[]): T[] => at.map((index) => items[index] as T);
   const isBounded = schedule === undefined || isBoundSchedule(version, schedule);
@@ -180,7 +183,7 @@ const isWholePlan = (
 const selectPeriods = (from: string, more = ''): string => `
 SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone, p.span_start,
   p.span_end, p.billing_start, p.billing_end, p.item, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities,
-  p.priced_at
+  p.priced_at, p.usage_waived
 FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.span_start`;
 
@@ -230,9 +233,9 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
       const charge = oneTimeOf.get(row.item);
       if (charge) return partOfCharge(charge, row);
       assert(!isId('otc', row.item), `the one-time charge ${row.item} is gone`);
-      const schedule = `${chargeTiming(row)} ${row.interval_unit} ${row.interval_count} ${row.counted}`;
+      const schedule = `${chargeTiming(row)} ${row.interval_unit} ${row.interval_count} ${row.counted} ${row.usage_waived}`;
       const key = `${row.plan_version_id} ${row.currency} ${schedule}`;
-      const part = parts.get(key) ?? partOfVersion(charges, version, scheduleOf(row));
+      const part = parts.get(key) ?? partOfVersion(charges, version, scheduleOf(row), row.usage_waived);
       parts.set(key, part);
       return part;
     };

@@ -43,3 +43,9 @@ CREATE POLICY every_organization ON one_time_charges TO millrace_worker USING (t
 
 -- Most have never had one, and are spared the question.
 ALTER TABLE subscriptions ADD COLUMN has_charges boolean NOT NULL DEFAULT false;
+
+-- What becomes, at a cancellation, of the usage of the billing period in which the subscription ends; null, from before, is billed.
+ALTER TABLE subscriptions ADD COLUMN cancellation_final_usage text CHECK (cancellation_final_usage IN ('billed', 'waived'));
+-- Whether nothing of a part is charged for usage.
+ALTER TABLE billing_periods ADD COLUMN usage_waived boolean NOT NULL DEFAULT false;
+ALTER TABLE rating_run_periods ADD COLUMN usage_waived boolean NOT NULL DEFAULT false;

@@ -35,8 +35,8 @@ const changes = definedRoutes().flatMap((route) =>
 const digest = expect.stringMatching(/^[0-9a-f]{64}$/);
 
 /**
- * An action is named for what it is done to, with three exceptions: a part of an object, a kind of it, and what is added
- * to one and is an object of its own.
+ * An action is named for what it is done to, with three exceptions: a part of an object, a kind of it, and what is
+ * added to one and is an object of its own.
  */
 const typeOf = (action: string, isVersion: boolean): string => {
   const [type = ''] = action.split('.');

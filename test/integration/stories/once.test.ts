@@ -349,6 +349,81 @@ describe('a one-time charge', () => {
   });
 });
 
+describe('the usage of the last billing period', () => {
+  const call = (customer_id: string, timestamp: string) => ({
+    idempotency_key: unique(),
+    event: 'call',
+    customer_id,
+    timestamp,
+  });
+  const fatesOf = async (events: readonly { idempotency_key: string }[]) =>
+    Promise.all(
+      events.map(async ({ idempotency_key: key }) => {
+        const { body } = await sandbox.api('GET', `/v1/events/${key}`);
+        return body.versions[0].billing[0].reason ?? 'billed';
+      }),
+    );
+
+  it('is billed or waived, as the cancellation says, and each event is accounted for', async () => {
+    await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+    const calls = { code: 'calls', name: 'calls', meter: 'calls', price: { model: 'per_unit', unit_amount: '1.00' } };
+    const both = await plan(flat('fee', '30.00', 'arrears'), calls);
+    const usageAlone = await plan(calls, flat('base', '30.00', 'advance'));
+    const [billed, waived, alone, ends, undone] = (await Promise.all(
+      [1, 2, 3, 4, 5].map(() => lifeFrom(sandbox, '2026-09-01T00:00:00Z')),
+    )) as [Life, Life, Life, Life, Life];
+    const lives = [billed, waived, alone, ends, undone];
+    const ids = await Promise.all(
+      lives.map(async (life) => (await subscribed(life, life === alone ? usageAlone : both)).id as string),
+    );
+    const times = ['2026-09-30T23:59:59Z', '2026-10-01T00:00:00Z', '2026-10-10T23:59:59Z'];
+    const events = lives.map(({ customer }) => times.map((time) => call(customer, time)));
+    const from = new Date(Date.now() - 60_000).toISOString();
+    await sandbox.send(events.flat());
+    await Promise.all(lives.map((life) => life.until('2026-10-05T00:00:00Z')));
+    const asked = [
+      { at: '2026-10-11T00:00:00Z' },
+      { at: '2026-10-11T00:00:00Z', final_usage: 'waived' },
+      { at: '2026-10-11T00:00:00Z', final_usage: 'waived', refund: 'none' },
+      { at: 'period_end', final_usage: 'waived' },
+      { at: '2026-10-11T00:00:00Z', final_usage: 'waived' },
+    ];
+    const canceled = await Promise.all(ids.map((id, index) => change(id, 'cancel', asked[index] ?? {})));
+    expect(canceled.map(({ cancellation }) => cancellation.final_usage)).toEqual(
+      asked.map(({ final_usage: said }) => said ?? 'billed'),
+    );
+    expect(await fatesOf(events[4] ?? [])).toEqual(['billed', 'waived', 'waived']);
+    await change(ids[4] ?? '', 'undo-cancel', {});
+    expect(await fatesOf(events[4] ?? [])).toEqual(['billed', 'period_open', 'period_open']);
+    await Promise.all(lives.map((life) => life.until('2026-11-02T00:00:00Z')));
+    const lines = await Promise.all(
+      lives.map(async (life) => (await shown(life)).flatMap((one) => one.slice(1).map((line) => line.split(' 20')[0]))),
+    );
+    // Ten of 31 days at 30.00 are 9.68.
+    expect(lines).toEqual([
+      ['fee x1 30.00', 'calls x1 1.00', 'fee x1 9.68', 'calls x2 2.00'],
+      ['fee x1 30.00', 'calls x1 1.00', 'fee x1 9.68'],
+      ['base x1 30.00', 'calls x1 1.00', 'base x1 30.00'],
+      ['fee x1 30.00', 'calls x1 1.00', 'fee x1 30.00'],
+      ['fee x1 30.00', 'calls x1 1.00', 'fee x1 30.00', 'calls x2 2.00'],
+    ]);
+    expect(await Promise.all(events.map(fatesOf))).toEqual([
+      ['billed', 'billed', 'billed'],
+      ['billed', 'waived', 'waived'],
+      ['billed', 'waived', 'waived'],
+      ['billed', 'waived', 'waived'],
+      ['billed', 'billed', 'billed'],
+    ]);
+    const { body } = await sandbox.api('GET', `/v1/reconciliation?from=${from}`);
+    expect(body.total).toMatchObject({
+      distinct: 15,
+      billed: 9,
+      unbilled: { waived: 6, period_open: 0, late: 0, no_charge: 0 },
+      is_balanced: true,
+    });
+  });
+});
+
 it('all of it can be rated again to the byte, and each line is explained by what it is made of', async () => {
   const store = { CLICKHOUSE_URL: pipeline.clickhouseUrl };
   const again = await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', store);

@@ -41,6 +41,7 @@ const subscription: Subscription = {
   trialEndAction: null,
   cancellationReason: null,
   cancellationRefund: null,
+  finalUsage: null,
   clockNow: null,
   refundsAtEnd: true,
   cycle: { interval: month, anchor: '2000-01-01T00:00:00.000', timeZone: 'UTC' },
