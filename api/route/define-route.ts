@@ -366,7 +366,8 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       );
       const publicSeconds = publicSecondsOf(definition, request.caller);
       if (publicSeconds !== undefined) reply.headers(publicHeaders(publicSeconds));
-      return tell(await read({ ...contextOf(request, reply, dbOf(request)), query: page }), request.caller);
+      const context = contextOf(request, reply, dbOf(request));
+      return tell(await read({ ...context, query: { ...page, hour: context.nowMs } }), request.caller);
     });
   };
 

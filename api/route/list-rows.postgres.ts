@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { QueryResultRow } from 'pg';
 import type { Queryable } from '#platform/stores/postgres.ts';
-import type { List, ListPage, PageRows, Sort } from './lists.ts';
+import { hourAsked, type List, type ListPage, type PageRows, type Sort } from './lists.ts';
 
 /**
  * A value as text that gives the very same value when it is cast back: a timestamptz with its microseconds, in no
@@ -14,7 +14,7 @@ const exactText: Record<Sort['type'], (column: string) => string> = {
 };
 
 /** What a page is among, without its cursor: the same for the page and for the count. */
-const matching = ({ list, organizationId, conditions }: ListPage, fixed: Readonly<Record<string, string>>) => {
+const matching = ({ list, organizationId, conditions, hour }: ListPage, fixed: Readonly<Record<string, string>>) => {
   const values = [organizationId];
   const parameter = (value: string): string => `$${values.push(value)}`;
   const tests = [
@@ -22,7 +22,11 @@ const matching = ({ list, organizationId, conditions }: ListPage, fixed: Readonl
     ...Object.entries(fixed).map(([column, value]) => `${column} = ${parameter(value)}`),
     ...conditions.map(({ test, value }) => test(parameter(value), value)),
   ];
-  return { values, parameter, where: tests.join(' AND ') };
+  const where = tests.join(' AND ');
+  if (!where.includes(hourAsked)) return { values, parameter, where };
+  assert(hour !== undefined, `list ${list.definition.name}: the hour is not said`);
+  const now = parameter(new Date(hour).toISOString());
+  return { values, parameter, where: where.replaceAll(hourAsked, `${now}::timestamptz`) };
 };
 
 type Count = { readonly sql: string; readonly values: readonly string[] };

@@ -10,6 +10,7 @@ import { FailureError, type Fault } from '#schemas/failures.ts';
 import { unknownFieldMessage } from '#schemas/fault.ts';
 import { examplePage } from '#schemas/http/example-parts.ts';
 import { lookUpColumn } from '#schemas/names.ts';
+import type { Instant } from '#schemas/period.ts';
 import { type Cursors, cursorCharsMax, cursorPattern, type Position } from './cursors.ts';
 import { readTimeFilter, timeFilterPattern } from './time-filter.ts';
 
@@ -125,6 +126,9 @@ export type Condition = {
   readonly test: (value: string, text: string) => string;
 };
 
+/** Stands in conditions for the hour at which a page is asked for, by the clock port: that of the organization. */
+export const hourAsked = ':hour';
+
 /** A page as it was asked for. */
 export type ListPage = {
   readonly list: List;
@@ -133,6 +137,8 @@ export type ListPage = {
   readonly sort: Sort & { readonly descending: boolean };
   readonly conditions: readonly Condition[];
   readonly after: Position | undefined;
+  /** Of a list whose conditions have `hourAsked`. */
+  readonly hour?: Instant;
   /** The cursor of the page behind that row. */
   readonly cursorBehind: (position: Position) => string;
 };

@@ -22,7 +22,7 @@ import type { PlanName } from '../catalog/plan-versions.postgres.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type Filter, type ListPage } from '../route/lists.ts';
+import { defineList, type Filter, hourAsked, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 import { changeRows, insertChanges } from './subscription-changes.postgres.ts';
 
@@ -128,7 +128,7 @@ export const stateColumn = (instant: string): string => `(CASE WHEN s.ended_at <
   ELSE 'active' END)`;
 
 /** The hour of each: that of its test clock, where it has one. */
-const hour = `(CASE WHEN s.test_clock_id IS NULL THEN clock_timestamp()
+const hour = `(CASE WHEN s.test_clock_id IS NULL THEN ${hourAsked}
   ELSE (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) END)`;
 
 /** As `termsNow` has it: of one to come what it begins with, of one that is over what held last. */
