@@ -141,7 +141,8 @@ WITH due AS (
     JOIN subscriptions s ON s.id = p.subscription_id
 )
 SELECT payer_id, currency, json_agg(json_build_object('id', id, 'customer', customer_id,
-    'subscription', subscription_id, 'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
+    'subscription', subscription_id,
+    'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
     'end', (extract(epoch FROM span_end) * 1000)::bigint) ORDER BY ${periodOrder}) AS periods
 FROM due GROUP BY payer_id, billed_with, currency, due_at ORDER BY min(place)`;
 

@@ -68,10 +68,10 @@ FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $
   LEFT JOIN LATERAL (
     SELECT p.payer_id, p.consolidated FROM billing_periods p
     WHERE n.timing = 'credit' AND p.timing = 'advance' AND p.subscription_id = n.subscription_id
-      AND p.billing_end = n.billing_end AND p.span_start <= n.span_start AND p.item = n.item
-      AND p.plan_version_id = n.plan_version_id AND p.interval_unit = n.interval_unit
-      AND p.interval_count = n.interval_count AND p.counted IS NOT DISTINCT FROM n.counted
-    ORDER BY p.span_start DESC LIMIT 1
+      AND p.billing_end = n.billing_end AND p.span_start = n.priced_at AND p.item = n.item
+      AND p.interval_unit = n.interval_unit AND p.interval_count = n.interval_count
+      AND p.counted IS NOT DISTINCT FROM n.counted
+    LIMIT 1
   ) a ON true
 ON CONFLICT DO NOTHING`;
 
@@ -232,8 +232,9 @@ const insertShards = `${shardsOf(`billing_periods p
   WHERE $4::text IS NOT NULL AND ${ofRun} AND p.state = 'billed'
 )::integer AS issued`;
 
-const insertDryShards = `${shardsOf(`(SELECT *, span_end AS due_at, customer_id AS payer_id, false AS consolidated FROM rating_run_periods) p
-    JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
+const insertDryShards = `${shardsOf(`(
+    SELECT *, span_end AS due_at, customer_id AS payer_id, false AS consolidated FROM rating_run_periods
+  ) p JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
   WHERE p.run_id = $1`)}, 0 AS issued`;
 
 /** Resolves with how many shards there are, and how many periods are billed already. */

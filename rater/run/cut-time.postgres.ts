@@ -38,6 +38,8 @@ export const withoutClock = ({ condition, parameters }: Whose): Whose => ({
   parameters,
 });
 
+const sameInvoice = onSameInvoice('SELECT f.customer_id FROM first f');
+
 /** All of them. */
 const rowsMax = 2_147_483_647;
 
@@ -53,7 +55,7 @@ const whoIsDue = ({ dueUntil, customerIds, subscriptionId, subscriptionsMax, tes
   const first = `SELECT s.id, s.customer_id FROM subscriptions s WHERE s.organization_id = $1 AND ${isDue}
   ORDER BY s.${column}, s.customer_id FETCH FIRST (coalesce($6::integer, ${rowsMax})) ROWS WITH TIES`;
   return {
-    condition: `s.id IN (WITH RECURSIVE first AS MATERIALIZED (${first}), ${onSameInvoice('SELECT f.customer_id FROM first f')}
+    condition: `s.id IN (WITH RECURSIVE first AS MATERIALIZED (${first}), ${sameInvoice}
     SELECT f.id FROM first f
     UNION SELECT s.id FROM same_invoice i JOIN subscriptions s ON s.customer_id = i.id
     WHERE s.organization_id = $1 AND $6::integer IS NOT NULL AND ${isDue})`,

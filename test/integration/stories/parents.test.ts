@@ -264,7 +264,8 @@ describe('a run of one customer', () => {
       pipeline.asOwner.transaction(async ({ query }) => {
         await query("SET LOCAL session_replication_role = 'replica'");
         await query(
-          `UPDATE plan_versions v SET charges = $1 FROM plans p JOIN customers c ON c.organization_id = p.organization_id
+          `UPDATE plan_versions v SET charges = $1
+           FROM plans p JOIN customers c ON c.organization_id = p.organization_id
            WHERE v.plan_id = p.id AND p.code = 'arrears' AND c.id = $2`,
           [JSON.stringify(charges), child],
         );
