@@ -1,6 +1,4 @@
-/** What a quote offers, as it is stored and hashed. */
-import { hash } from 'node:crypto';
-import canonicalize from 'canonicalize';
+/** What a quote offers, as it is stored. */
 import type { Interval } from '#schemas/interval.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { PriceJson } from '#schemas/price/price.ts';
@@ -46,19 +44,3 @@ export type QuoteContent = {
   readonly startsAt: Instant | null;
   readonly validUntil: Instant;
 };
-
-/** SHA-256 over the canonical form (RFC 8785), in hexadecimal. */
-export const quoteContentHash = (quote: QuoteContent): string =>
-  hash(
-    'sha256',
-    canonicalize({
-      customer_id: quote.customerId,
-      plan_id: quote.planId,
-      plan_version_id: quote.planVersionId,
-      currency: quote.currency,
-      terms: quote.terms,
-      starts_at: quote.startsAt,
-      valid_until: quote.validUntil,
-    }) as string,
-    'hex',
-  );

@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { FailureError } from '#schemas/failures.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { Instant } from '#schemas/period.ts';
-import { quoteContentHash } from '#schemas/quote.ts';
 import { newQuoteLinkToken } from '#schemas/quote-link.ts';
 import { allowedQuoteActions, type QuoteAction, type QuoteLife, quoteStateAt } from '#schemas/quote-state.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
@@ -18,6 +17,7 @@ import type { Db, ObjectChange } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
 import type { StartPorts } from '../subscriptions/start-subscription.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
+import { quoteContentHash } from './quote-content.ts';
 import { type Asking, decideQuoted, pinnedCatalog, pinQuote, type TermsPorts } from './quote-terms.ts';
 import type { Quote, QuoteReply, QuoteStore } from './quotes.postgres.ts';
 

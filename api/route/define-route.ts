@@ -421,7 +421,10 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
           };
           const done = await work({ ...context, matchVersion }, prepared());
           assert(matched || !conditional, `${definition.operation} did not look at If-Match`);
-          assert(done.changes.length > 0 || done.isUnchanged, `${definition.operation} changed something without an audit entry`);
+          assert(
+            done.changes.length > 0 || done.isUnchanged,
+            `${definition.operation} changed something without an audit entry`,
+          );
           const answer = toAnswer({ ...done, body: tell(done.body, context.caller) });
           const actor = { actor: context.caller.keyId, requestId: request.id, result: String(answer.status) };
           const changes = done.changes.map(({ before, after, ...of }) => ({

@@ -47,10 +47,7 @@ export const cancelSubscription = async (
   const terms =
     subscription.startedAt > nowMs
       ? []
-      : [
-          await minimumTerm(db, termsNow(subscription, nowMs).planVersionId),
-          await contractTerm(db, subscription.id),
-        ];
+      : [await minimumTerm(db, termsNow(subscription, nowMs).planVersionId), await contractTerm(db, subscription.id)];
   const ends = terms.flatMap((term) => (term === null ? [] : [leastEnd(subscription, term)]));
   const least = Math.max(endedAt, ...ends);
   if (endedAt < least)
