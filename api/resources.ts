@@ -43,6 +43,9 @@ import { exportedRows } from './exports/exported-rows.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
+import { quoteLinkRoutes } from './quotes/quote-link-routes.ts';
+import { type QuotePorts, quoteRoutes } from './quotes/quote-routes.ts';
+import { createQuoteStore } from './quotes/quotes.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import type { Routes } from './route/define-route.ts';
 import { ratingFailures } from './runs/rating-failures.postgres.ts';
@@ -68,6 +71,7 @@ export const createStores = (vault: Vault) => ({
   subscriptions: subscriptionStore,
   subscriptionChanges: subscriptionChangeStore,
   entitled: entitledStore,
+  quotes: createQuoteStore(vault),
   invoices: invoiceReader,
   closings: closingReader,
   ratingRuns,
@@ -93,6 +97,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   RatingRunPorts &
   SimulationPorts &
   TestClockPorts &
+  QuotePorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -114,6 +119,8 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   priceOverrideRoutes,
   subscriptionRoutes,
   subscriptionChangeRoutes,
+  quoteRoutes,
+  quoteLinkRoutes,
   usageRoutes,
   entitlementRoutes,
   invoiceRoutes,

@@ -68,6 +68,7 @@ export type Objects = Readonly<
     | 'plan'
     | 'customer'
     | 'subscription'
+    | 'quote'
     | 'run'
     | 'invoice'
     | 'ratedLine'
@@ -161,12 +162,16 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   // What is a part of a subscription from then on, once its month is billed.
   await made(api, `/v1/subscriptions/${subscription.id}/seats`, { change: 1 });
   await made(api, '/v1/test-clocks', {});
+  const offer = { customer_id: externalId, plan: llmProPlan.code, valid_until: '2040-01-01T00:00:00Z' };
+  const quote = await made(api, '/v1/quotes', offer);
+  await made(api, `/v1/quotes/${quote.id}/send`, undefined);
   const key = await made(api, '/v1/api-keys', { name: 'A key of the objects', scopes: ['read:meters'] });
   return {
     meter: meters[0]?.id ?? '',
     plan: plan.id,
     customer: customer.id,
     subscription: subscription.id,
+    quote: quote.id,
     run: run.id,
     invoice: invoice.id,
     ratedLine: explained.body.id,
