@@ -43,6 +43,9 @@ import { exportedRows } from './exports/exported-rows.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
+import { candidateStore } from './plan-migrations/candidates.postgres.ts';
+import { type PlanMigrationPorts, planMigrationRoutes } from './plan-migrations/plan-migration-routes.ts';
+import { planMigrationStore } from './plan-migrations/plan-migrations.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import type { Routes } from './route/define-route.ts';
 import { ratingFailures } from './runs/rating-failures.postgres.ts';
@@ -67,6 +70,8 @@ export const createStores = (vault: Vault) => ({
   parents: parentStore,
   subscriptions: subscriptionStore,
   subscriptionChanges: subscriptionChangeStore,
+  planMigrations: planMigrationStore,
+  candidates: candidateStore,
   entitled: entitledStore,
   invoices: invoiceReader,
   closings: closingReader,
@@ -93,6 +98,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   RatingRunPorts &
   SimulationPorts &
   TestClockPorts &
+  PlanMigrationPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -114,6 +120,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   priceOverrideRoutes,
   subscriptionRoutes,
   subscriptionChangeRoutes,
+  planMigrationRoutes,
   usageRoutes,
   entitlementRoutes,
   invoiceRoutes,

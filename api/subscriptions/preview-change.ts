@@ -72,7 +72,12 @@ const chargesOf = (part: DuePart, version: PlanTermsJson, currency: string) => {
   return { charges, counted: Object.fromEntries(counted) };
 };
 
-const rated = (part: DuePart, subscription: Subscription, { versions, policy }: PreviewFacts): PreviewedLine[] => {
+/** What a part costs without usage. */
+export const rated = (
+  part: DuePart,
+  subscription: Subscription,
+  { versions, policy }: Pick<PreviewFacts, 'versions' | 'policy'>,
+): PreviewedLine[] => {
   const version = versions.get(part.planVersionId);
   if (!version) return [];
   const { charges, counted } = chargesOf(part, version, subscription.currency);

@@ -127,13 +127,18 @@ export const stateColumn = (instant: string): string => `(CASE WHEN s.ended_at <
   WHEN s.has_changes AND ${lastChange('g.kind', "'pause', 'resume'", instant)} = 'pause' THEN 'paused'
   ELSE 'active' END)`;
 
-/** The hour of each: that of its test clock, where it has one. */
-const hour = `(CASE WHEN s.test_clock_id IS NULL THEN clock_timestamp()
+/** The hour of each `s`: that of its test clock, where it has one. */
+export const hour = `(CASE WHEN s.test_clock_id IS NULL THEN clock_timestamp()
   ELSE (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) END)`;
 
 /** As `termsNow` has it: of one to come what it begins with, of one that is over what held last. */
 const lastInstant = `least(greatest(s.started_at, ${hour}),
   coalesce(s.ended_at, 'infinity') - interval '1 millisecond')`;
+
+/** The version of the plan that `s` has, as `termsNow` has it. */
+export const heldVersion = `(CASE WHEN s.has_changes
+  THEN coalesce(${lastChange('g.plan_version_id', "'plan'", lastInstant)}, s.plan_version_id)
+  ELSE s.plan_version_id END)`;
 
 const planFilter: Filter = {
   column: 's.plan_version_id',
@@ -141,9 +146,7 @@ const planFilter: Filter = {
   test: (value, text) => {
     const versions = `SELECT n.id FROM plan_versions n JOIN plans l ON l.id = n.plan_id
       WHERE l.organization_id = $1 AND l.${lookUpColumn('pln', text, 'code')} = ${value}`;
-    return `(CASE WHEN s.has_changes
-      THEN coalesce(${lastChange('g.plan_version_id', "'plan'", lastInstant)}, s.plan_version_id)
-      ELSE s.plan_version_id END IN (${versions}))`;
+    return `(${heldVersion} IN (${versions}))`;
   },
 };
 
@@ -174,15 +177,18 @@ const subscriptionOf = async (db: Db, id: string): Promise<Subscription | undefi
   return rows[0] && fromRow(rows[0]);
 };
 
-/** A subscription of the customer $1 that has the plan $2 at the instant $3 or behind it. */
-const toPlan = `SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
-  WHERE s.customer_id = $1 AND (s.ended_at IS NULL OR s.ended_at > $3)
+/** A subscription `s` of a customer that has a plan at an instant or behind it: all three as SQL. */
+export const toPlanAt = (customer: string, plan: string, instant: string): string =>
+  `SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
+  WHERE s.customer_id = ${customer} AND (s.ended_at IS NULL OR s.ended_at > ${instant})
     AND CASE WHEN s.has_changes
-      THEN coalesce(${lastChange('gv.plan_id', "'plan'", '$3')}, v.plan_id) = $2 OR EXISTS (
+      THEN coalesce(${lastChange('gv.plan_id', "'plan'", instant)}, v.plan_id) = ${plan} OR EXISTS (
         SELECT 1 FROM subscription_changes g JOIN plan_versions gv ON gv.id = g.plan_version_id
-        WHERE g.subscription_id = s.id AND g.undone_at IS NULL AND g.kind = 'plan' AND g.effective_at > $3
-          AND gv.plan_id = $2)
-      ELSE v.plan_id = $2 END`;
+        WHERE g.subscription_id = s.id AND g.undone_at IS NULL AND g.kind = 'plan' AND g.effective_at > ${instant}
+          AND gv.plan_id = ${plan})
+      ELSE v.plan_id = ${plan} END`;
+
+const toPlan = toPlanAt('$1', '$2', '$3');
 
 const lockCustomer = async (db: Db, id: string): Promise<{ readonly isArchived: boolean }> => {
   const { rows } = await db.query<{ archived_at: Date | null }>(
@@ -241,6 +247,14 @@ export const subscriptionStore = {
     return subscriptionOf(db, id);
   },
   subscription: subscriptionOf,
+  /** Those of the ids, in no order. */
+  subscriptionsById: async (db: Db, ids: readonly string[]): Promise<Subscription[]> => {
+    const { rows } = await db.query<SubscriptionRow>(
+      `SELECT ${columns} FROM ${from} WHERE s.organization_id = $1 AND s.id = ANY ($2)`,
+      [db.organizationId, ids],
+    );
+    return rows.map(fromRow);
+  },
   /** As it is when its row is locked. */
   lockSubscription: async (db: Db, id: string): Promise<Subscription | undefined> => {
     await db.query('SELECT 1 FROM subscriptions WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [
