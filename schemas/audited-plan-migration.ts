@@ -17,6 +17,7 @@ export const auditedPlanMigration = {
     bills: 'text',
     customer_ids: 'text',
     currency: 'text',
+    starts_at: 'instant',
     total: 'text',
     version: 'text',
     created_at: 'instant',

@@ -2,11 +2,12 @@
 import type { Static } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { NewPlanMigration as AskedMigration } from '#schemas/http/plan-migrations.ts';
+import type { Instant } from '#schemas/period.ts';
 import type { CatalogStore, Plan } from '../catalog/catalog.postgres.ts';
 import type { PlanVersion } from '../catalog/plan-versions.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
-import { found, refuseFaults } from '../route/resource-fields.ts';
+import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
 import type { CandidateStore } from './candidates.postgres.ts';
 import type { NewPlanMigration, PlanMigration, PlanMigrationStore } from './plan-migrations.postgres.ts';
 
@@ -99,12 +100,30 @@ const customersOf = async (
   return [...new Set(ids.values())];
 };
 
+const startMsMax = 366 * 86_400_000;
+
+const startOf = (asked: string | undefined, nowMs: Instant, faults: Fault[]): Instant | null => {
+  const instant = readInstant(asked, 'starts_at', faults);
+  if (instant === undefined) return null;
+  const refuse = (message: string) => faults.push({ field: 'starts_at', code: 'out_of_range', message });
+  if (instant < nowMs) refuse('must not be past');
+  if (instant > nowMs + startMsMax) refuse('must be at most a year ahead');
+  return instant;
+};
+
 /** Throws all faults of the request at once. */
-export const readMigration = async (ports: AskPorts, db: Db, planId: string, asked: Asked): Promise<ReadMigration> => {
+export const readMigration = async (
+  ports: AskPorts,
+  db: Db,
+  planId: string,
+  asked: Asked,
+  nowMs: Instant,
+): Promise<ReadMigration> => {
   const source = requirePlan(found(await ports.catalog.plan(db, planId), 'PLAN_NOT_FOUND'));
   const faults: Fault[] = [];
   const to = await target(ports, db, source, asked.to ?? {}, faults);
   const from = to ? await versionsFrom(ports, db, source, asked.from_version, to, faults) : [];
+  const startsAt = startOf(asked.starts_at, nowMs, faults);
   const customerIds = await customersOf(ports, db, asked.filter?.customer_ids, faults);
   refuseFaults(faults);
   if (!to) throw new FailureError('PLAN_NOT_FOUND');
@@ -118,6 +137,7 @@ export const readMigration = async (ports: AskPorts, db: Db, planId: string, ask
     bills: asked.invoice ?? 'next',
     customerIds,
     currency: asked.filter?.currency ?? null,
+    startsAt,
     from,
     to,
   };
@@ -133,7 +153,7 @@ export const askMigration = async (
 ): Promise<PlanMigration> => {
   // Until the transaction ends no other version of either becomes active.
   for (const name of new Set([planId, asked.to?.plan ?? planId])) await ports.catalog.lockPlan(db, name, 'subscribe');
-  const { from: _from, to: _to, ...read } = await readMigration(ports, db, planId, asked);
+  const { from: _from, to: _to, ...read } = await readMigration(ports, db, planId, asked, nowMs);
   const total = await ports.candidates.countCandidates(db, read);
   const added = await ports.planMigrations.addMigration(db, { ...read, total, requestId, apiKeyId }, new Date(nowMs));
   if (added) return added;

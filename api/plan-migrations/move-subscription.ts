@@ -44,11 +44,11 @@ const reasonOf = ({ code, faults }: FailureError): SkipReason | undefined => {
     case 'SUBSCRIPTION_ALREADY_ACTIVE':
       return 'already_has_plan';
     case 'SUBSCRIPTION_CHANGE_PENDING':
+    // It comes to the version by a change that lies ahead.
+    case 'SUBSCRIPTION_UNCHANGED':
       return 'change_pending';
     case 'SUBSCRIPTION_STATE_CONFLICT':
       return 'over';
-    case 'SUBSCRIPTION_UNCHANGED':
-      return 'changed_meanwhile';
     case 'VALIDATION_FAILED':
       return faults.some(({ code: fault }) => fault === 'not_priced') ? 'currency_not_priced' : 'ends_before';
     default:

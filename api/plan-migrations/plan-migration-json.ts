@@ -34,8 +34,11 @@ const progressOf = (migration: PlanMigration) => {
 };
 
 /** What was asked for, and does not change. */
-const askedToJson = (migration: Pick<PlanMigration, 'fromVersion' | 'at' | 'bills' | 'customerIds' | 'currency'>) => ({
+const askedToJson = (
+  migration: Pick<PlanMigration, 'fromVersion' | 'at' | 'bills' | 'customerIds' | 'currency' | 'startsAt'>,
+) => ({
   from_version: migration.fromVersion,
+  starts_at: timeToJson(migration.startsAt),
   at: migration.at,
   invoice: migration.bills,
   filter: { customer_ids: migration.customerIds, currency: migration.currency },

@@ -129,7 +129,7 @@ export const planMigrationRoutes = (routes: Routes, ports: PlanMigrationPorts): 
       failures: ['PLAN_NOT_FOUND', 'PLAN_IS_ADD_ON', 'PLAN_NOT_ACTIVE'],
     },
     async ({ db, params, body, nowMs }) => {
-      const asked = await readMigration(ports, db, params.id, body);
+      const asked = await readMigration(ports, db, params.id, body, nowMs);
       const source = found(await catalog.plan(db, params.id), 'PLAN_NOT_FOUND');
       return previewJson(source, await previewMigration(ports, db, asked, nowMs));
     },

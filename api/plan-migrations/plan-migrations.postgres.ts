@@ -34,6 +34,8 @@ export type PlanMigration = {
   /** Null is everyone's. */
   readonly customerIds: readonly string[] | null;
   readonly currency: string | null;
+  /** Nobody is moved before; null is at once. */
+  readonly startsAt: Instant | null;
   readonly state: PlanMigrationState;
   readonly total: number;
   readonly moved: number;
@@ -68,6 +70,7 @@ export type PlanMigrationRow = {
   bills: ChangeBilling;
   customer_ids: string[] | null;
   currency: string | null;
+  starts_at: Date | null;
   state: PlanMigrationState;
   total: number;
   moved: number;
@@ -100,6 +103,7 @@ export const fromRow = (row: PlanMigrationRow): PlanMigration => ({
   bills: row.bills,
   customerIds: row.customer_ids,
   currency: row.currency,
+  startsAt: row.starts_at?.getTime() ?? null,
   state: row.state,
   total: row.total,
   moved: row.moved,
@@ -120,7 +124,7 @@ export const fromRow = (row: PlanMigrationRow): PlanMigration => ({
 
 const columns = `m.id, m.plan_id, p.code AS plan_code, m.from_version, m.from_version_ids, m.to_plan_id,
   tp.code AS to_plan_code, tv.version_number AS to_version, m.to_version_id, m.at, m.bills, m.customer_ids, m.currency,
-  m.state, m.total, m.moved, m.scheduled, m.failed, m.skipped,
+  m.starts_at, m.state, m.total, m.moved, m.scheduled, m.failed, m.skipped,
   extract(epoch FROM coalesce(m.ended_at, clock_timestamp()) - m.running_since)::double precision * 1000 AS running_ms,
   m.done_before, m.started_at, m.ended_at, CASE WHEN m.state IN ('paused', 'canceled') THEN m.failure END AS failure,
   m.version, m.created_at, m.updated_at, m.request_id, m.api_key_id`;
@@ -203,6 +207,7 @@ export type NewPlanMigration = Pick<
   | 'bills'
   | 'customerIds'
   | 'currency'
+  | 'startsAt'
   | 'total'
   | 'requestId'
   | 'apiKeyId'
@@ -249,9 +254,9 @@ export const planMigrationStore = {
     const id = newId('pmg');
     const { rowCount } = await db.query(
       `INSERT INTO plan_migrations (id, organization_id, plan_id, from_version, from_version_ids, to_plan_id,
-         to_version_id, at, bills, customer_ids, currency, state, total, version, created_at, updated_at, request_id,
-         api_key_id)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'queued', $12, 1, $13, $13, $14, $15)
+         to_version_id, at, bills, customer_ids, currency, starts_at, leased_until, state, total, version, created_at,
+         updated_at, request_id, api_key_id)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $16, $16, 'queued', $12, 1, $13, $13, $14, $15)
        ON CONFLICT (organization_id, plan_id) WHERE state IN ('queued', 'running', 'paused') DO NOTHING`,
       [
         id,
@@ -269,6 +274,7 @@ export const planMigrationStore = {
         now,
         migration.requestId,
         migration.apiKeyId,
+        migration.startsAt === null ? null : new Date(migration.startsAt),
       ],
     );
     if (!rowCount) return undefined;
@@ -284,7 +290,7 @@ export const planMigrationStore = {
   ): Promise<PlanMigration | undefined> => {
     await db.query(
       `UPDATE plan_migrations SET state = $3, ended_at = CASE WHEN $3 = 'canceled' THEN $4::timestamptz END,
-         failure = NULL, leased_until = NULL, running_since = CASE WHEN $3 = 'canceled' THEN running_since END,
+         failure = NULL, leased_until = starts_at, running_since = CASE WHEN $3 = 'canceled' THEN running_since END,
          version = version + 1, updated_at = greatest(updated_at, $4)
        WHERE organization_id = $1 AND id = $2`,
       [db.organizationId, id, state, now],

@@ -9,6 +9,7 @@ import {
   CustomerName,
   closed,
   Decimal,
+  GivenInstant,
   Instant,
   idOf,
   idParam,
@@ -74,6 +75,9 @@ export const NewPlanMigration = Type.Object(
     ),
     at: Type.Optional(At),
     invoice: Type.Optional(Invoice),
+    starts_at: Type.Optional(
+      Type.Unsafe<string>({ ...GivenInstant, description: 'Nobody is moved before; at most a year ahead.' }),
+    ),
     filter: Type.Optional(
       Type.Object(filterFields, {
         ...closed,
@@ -116,6 +120,7 @@ const askedFields = {
   to: Target,
   at: At,
   invoice: Invoice,
+  starts_at: nullable(Type.Unsafe<string>({ ...Instant, description: 'Nobody is moved before; null is at once.' })),
   filter: Filter,
 };
 const askedExample = {
@@ -125,6 +130,7 @@ const askedExample = {
   to: targetExample,
   at: 'period_end',
   invoice: 'next',
+  starts_at: null,
   filter: { customer_ids: null, currency: null },
 };
 

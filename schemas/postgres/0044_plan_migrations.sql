@@ -15,6 +15,8 @@ CREATE TABLE plan_migrations (
   -- Null is everyone's, and any currency.
   customer_ids      text[],
   currency          text,
+  -- Nobody is moved before; null is at once.
+  starts_at         timestamptz,
   state             text NOT NULL CHECK (state IN ('queued', 'running', 'paused', 'completed', 'canceled')),
   -- How many there were to move when it was asked for; more may have come since.
   total             integer NOT NULL,

@@ -44,6 +44,17 @@ beforeAll(async () => {
       [tenant.organizationId, objects.simulation],
     );
   }
+  for (const [tenant, { planMigration, subscription, customer }] of [
+    [own, ownObjects] as const,
+    [other, otherObjects] as const,
+  ])
+    await pipeline.asOwner.query(
+      `INSERT INTO plan_migration_outcomes (organization_id, migration_id, subscription_id, customer_id, outcome, reason,
+         from_version_id, created_at)
+       SELECT organization_id, $2, id, $4, 'skipped', 'over', plan_version_id, now() FROM subscriptions
+       WHERE organization_id = $1 AND id = $3`,
+      [tenant.organizationId, planMigration, subscription, customer],
+    );
   await ingestCounted(own, 2);
   await ingestCounted(other, 3);
   const url = loginUrl(pipeline.databaseUrl, 'millrace_gateway', databasePassword);
@@ -95,6 +106,8 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/simulations/:id': 'simulation',
   '/v1/simulations/:id/results': 'simulation',
   '/v1/simulations/:id/results.csv': 'simulation',
+  '/v1/plan-migrations/:id': 'planMigration',
+  '/v1/plan-migrations/:id/outcomes': 'planMigration',
   '/v1/events/:id': 'event',
   '/v1/events/amendments/:id': 'amendment',
   '/v1/api-keys/:id': 'apiKey',
