@@ -25,7 +25,7 @@ export const migrationCustomersMax = 1_000;
 /** Who is named in a preview one by one. */
 export const sampledSubscriptionsMax = 20;
 /** How many subscriptions a preview judges; of more it judges the first. */
-export const previewedSubscriptionsMax = 20_000;
+export const previewedSubscriptionsMax = 10_000;
 
 /** A notice goes out on it when a migration waits to be worked on. */
 export const planMigrationChannel = 'plan_migrations';

@@ -69,7 +69,9 @@ export const createMigrationWork = (leaseSeconds: number) => ({
     const migration = row && (await planMigrationStore.migration(db, id));
     return migration && { ...migration, lease: row.leases, attempt: row.attempts, seenUntil: row.seen_until };
   },
-  /** In the transaction of the change: its outcome, once, and its place in the counts. Throws where the lease is lost. */
+  /**
+   * In the transaction of the change: its outcome, once, and its place in the counts. Throws where the lease is lost.
+   */
   recordOutcome: async (db: Db, migration: LeasedMigration, result: MoveResult): Promise<void> => {
     const { subscriptionId, customerId, outcome, reason = null, detail = null, fromVersionId, made } = result;
     const effectiveAt = made ? new Date(made.effectiveAt) : null;

@@ -10,13 +10,18 @@ const timeToJson = (instant: number | null): string | null => (instant === null 
 /** For a progress bar: to the thousandth is enough, and a share of 1 is said of what is done alone. */
 const thousandths = (value: number): number => Math.floor(value * 1000) / 1000;
 
-const skippedToJson = ({ skipped }: PlanMigration) =>
+const skippedToJson = ({ skipped }: Pick<PlanMigration, 'skipped'>) =>
   skipReasons.flatMap((reason) => {
     const count = skipped[reason] ?? 0;
     return count > 0 ? [{ reason, count }] : [];
   });
 
-const progressOf = (migration: PlanMigration) => {
+export const progressOf = (
+  migration: Pick<
+    PlanMigration,
+    'state' | 'total' | 'moved' | 'scheduled' | 'failed' | 'skipped' | 'doneBefore' | 'runningMs'
+  >,
+) => {
   const { state, moved, scheduled, failed, doneBefore, runningMs } = migration;
   const done = moved + scheduled + failed + skippedToJson(migration).reduce((sum, { count }) => sum + count, 0);
   const isEnded = state === 'completed' || state === 'canceled';

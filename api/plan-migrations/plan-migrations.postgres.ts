@@ -290,7 +290,7 @@ export const planMigrationStore = {
   ): Promise<PlanMigration | undefined> => {
     await db.query(
       `UPDATE plan_migrations SET state = $3, ended_at = CASE WHEN $3 = 'canceled' THEN $4::timestamptz END,
-         failure = NULL, leased_until = starts_at, running_since = CASE WHEN $3 = 'canceled' THEN running_since END,
+         failure = NULL, leased_until = starts_at, attempts = 0, running_since = CASE WHEN $3 = 'canceled' THEN running_since END,
          version = version + 1, updated_at = greatest(updated_at, $4)
        WHERE organization_id = $1 AND id = $2`,
       [db.organizationId, id, state, now],

@@ -31,8 +31,8 @@ export type PreviewPorts = {
 
 type Judged = { readonly subscription: Subscription; readonly now: Instant; readonly move: MoveDecision };
 
-/** So many are read at once. */
-const pageSize = 500;
+/** So many are read and judged at once: other requests are answered in between. */
+const pageSize = 100;
 
 const addOnVersions = (subscriptions: readonly Subscription[]): string[] => [
   ...new Set(

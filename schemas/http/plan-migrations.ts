@@ -90,7 +90,7 @@ export const NewPlanMigration = Type.Object(
     ...closed,
     title: 'NewPlanMigration',
     description: '`at` is `period_end` if absent, and `invoice` is `next`.',
-    examples: [{ from_version: 1, at: 'period_end' }],
+    examples: [{ from_version: 1, to: { plan: 'llm-team' }, at: 'period_end' }],
   },
 );
 

@@ -37,6 +37,11 @@ beforeAll(async () => {
        VALUES ($1, $2, $3, 0, $4, $5, $6, 'rating_error', 'x', now())`,
       [newId('rfl'), tenant.organizationId, objects.run, newId('bpd'), objects.subscription, objects.customer],
     );
+    await pipeline.asOwner.query(
+      `INSERT INTO plan_migration_outcomes SELECT organization_id, $1, id, customer_id, 'skipped', 'over', NULL,
+         plan_version_id, NULL, NULL, now() FROM subscriptions WHERE id = $2`,
+      [objects.planMigration, objects.subscription],
+    );
     // A simulation that has ended has no shards any more.
     await pipeline.asOwner.query(
       `INSERT INTO simulation_shards (organization_id, simulation_id, shard_number, first_customer, customer_ids, state)
@@ -44,17 +49,6 @@ beforeAll(async () => {
       [tenant.organizationId, objects.simulation],
     );
   }
-  for (const [tenant, { planMigration, subscription, customer }] of [
-    [own, ownObjects] as const,
-    [other, otherObjects] as const,
-  ])
-    await pipeline.asOwner.query(
-      `INSERT INTO plan_migration_outcomes (organization_id, migration_id, subscription_id, customer_id, outcome, reason,
-         from_version_id, created_at)
-       SELECT organization_id, $2, id, $4, 'skipped', 'over', plan_version_id, now() FROM subscriptions
-       WHERE organization_id = $1 AND id = $3`,
-      [tenant.organizationId, planMigration, subscription, customer],
-    );
   await ingestCounted(own, 2);
   await ingestCounted(other, 3);
   const url = loginUrl(pipeline.databaseUrl, 'millrace_gateway', databasePassword);
