@@ -6,6 +6,8 @@ export const undigested: Readonly<Record<string, string>> = {
   'billing_runs.started_at': 'is what progress is told by, and decides nothing',
   'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
   'billing_periods.billing_month': 'follows from the end of the span and the time zone of the subscription',
+  'billing_periods.payer_id': 'is the customer of the invoice that bills it',
+  'billing_periods.consolidated': 'follows from what else is on the invoice that bills it',
   'subscriptions.cut_until': 'is progress of what cuts time: all that it wrote stands in billing_periods',
   'subscriptions.next_due_at': 'follows from the terms of the subscription and from what was cut',
   'test_clocks.now_at': 'moves by itself while the clock advances, and is of a sandbox alone',

@@ -117,7 +117,7 @@ export type List = {
   ) => ListPage;
 };
 
-type Condition = {
+export type Condition = {
   readonly name: string;
   readonly value: string;
   /** Of the list, and not of the caller. */
