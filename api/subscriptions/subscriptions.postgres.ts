@@ -141,15 +141,18 @@ const subscriptionOf = async (db: Db, id: string): Promise<Subscription | undefi
   return rows[0] && subscriptionFromRow(rows[0]);
 };
 
-/** A subscription of the customer $1 that has the plan $2 at the instant $3 or behind it. */
-const toPlan = `SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
-  WHERE s.customer_id = $1 AND (s.ended_at IS NULL OR s.ended_at > $3)
+/** A subscription `s` of a customer that has a plan at an instant or behind it: all three as SQL. */
+export const toPlanAt = (customer: string, plan: string, instant: string): string =>
+  `SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
+  WHERE s.customer_id = ${customer} AND (s.ended_at IS NULL OR s.ended_at > ${instant})
     AND CASE WHEN s.has_changes
-      THEN coalesce(${lastChange('gv.plan_id', "'plan'", '$3')}, v.plan_id) = $2 OR EXISTS (
+      THEN coalesce(${lastChange('gv.plan_id', "'plan'", instant)}, v.plan_id) = ${plan} OR EXISTS (
         SELECT 1 FROM subscription_changes g JOIN plan_versions gv ON gv.id = g.plan_version_id
-        WHERE g.subscription_id = s.id AND g.undone_at IS NULL AND g.kind = 'plan' AND g.effective_at > $3
-          AND gv.plan_id = $2)
-      ELSE v.plan_id = $2 END`;
+        WHERE g.subscription_id = s.id AND g.undone_at IS NULL AND g.kind = 'plan' AND g.effective_at > ${instant}
+          AND gv.plan_id = ${plan})
+      ELSE v.plan_id = ${plan} END`;
+
+const toPlan = toPlanAt('$1', '$2', '$3');
 
 const lockCustomer = async (db: Db, id: string): Promise<{ readonly isArchived: boolean }> => {
   const { rows } = await db.query<{ archived_at: Date | null }>(
@@ -208,6 +211,14 @@ export const subscriptionStore = {
     return subscriptionOf(db, id);
   },
   subscription: subscriptionOf,
+  /** Those of the ids, in no order. */
+  subscriptionsById: async (db: Db, ids: readonly string[]): Promise<Subscription[]> => {
+    const { rows } = await db.query<SubscriptionRow>(
+      `SELECT ${subscriptionColumns} FROM ${subscriptionsFrom} WHERE s.organization_id = $1 AND s.id = ANY ($2)`,
+      [db.organizationId, ids],
+    );
+    return rows.map(subscriptionFromRow);
+  },
   /** As it is when its row is locked. */
   lockSubscription: async (db: Db, id: string): Promise<Subscription | undefined> => {
     await db.query('SELECT 1 FROM subscriptions WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [

@@ -95,6 +95,13 @@ const statements: readonly string[] = [
   `INSERT INTO simulation_results (organization_id, simulation_id, customer_number, place, candidate, customer_id,
      external_id, currency, baseline, amount)
    SELECT org, ${id('sim')}, 0, '01.USD', 1, ${id('cus')}, 'fill-' || n, 'USD', 1, 1 ${from}`,
+  `INSERT INTO plan_migrations (id, organization_id, plan_id, from_version, from_version_ids, to_plan_id, to_version_id,
+     at, bills, state, total, ended_at, version, created_at, updated_at, request_id, api_key_id)
+   SELECT ${id('pmg')}, org, ${id('pln')}, 1, ARRAY['x'], ${id('pln')}, ${id('plv')}, 'now', 'next', 'completed', 1,
+     ${end}, 2, ${begin} + n * interval '1 second', ${begin}, 'x', 'x' ${from}`,
+  `INSERT INTO plan_migration_outcomes (organization_id, migration_id, subscription_id, customer_id, outcome, reason,
+     from_version_id, created_at)
+   SELECT org, ${id('pmg')}, ${id('sub')}, ${id('cus')}, 'skipped', 'over', ${id('plv')}, ${begin} ${from}`,
   `INSERT INTO invoices (id, organization_id, series_number, kind, customer_id, run_id, currency, subtotal, total,
      issued_at, previous_hash, hash, content_version)
    SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${id('run')}, 'USD', 0, 0,
