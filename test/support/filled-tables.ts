@@ -78,6 +78,10 @@ const statements: readonly string[] = [
    SELECT ${id('chg')}, org, ${id('sub')}, 'seats', ${begin}, 5, 'next', ${begin} ${from}`,
   `INSERT INTO test_clocks (id, organization_id, now_at, state, metadata, version, created_at, updated_at)
    SELECT ${id('clk')}, org, ${begin}, 'ready', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO quotes (id, organization_id, customer_id, plan_id, terms, valid_until, state, metadata, version,
+     created_at, updated_at)
+   SELECT ${id('quo')}, org, ${id('cus')}, ${id('pln')}, '{"add_ons":[],"prices":[]}', ${end}, 'draft', '{}', 1,
+     ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
    SELECT ${id('run')}, org, ${begin}, ${end}, 'completed', 1, ${begin}, ${begin} ${from}`,
   `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) SELECT ${id('run')}, 0, '{}',
@@ -91,6 +95,13 @@ const statements: readonly string[] = [
   `INSERT INTO simulation_results (organization_id, simulation_id, customer_number, place, candidate, customer_id,
      external_id, currency, baseline, amount)
    SELECT org, ${id('sim')}, 0, '01.USD', 1, ${id('cus')}, 'fill-' || n, 'USD', 1, 1 ${from}`,
+  `INSERT INTO plan_migrations (id, organization_id, plan_id, from_version, from_version_ids, to_plan_id, to_version_id,
+     at, bills, state, total, ended_at, version, created_at, updated_at, request_id, api_key_id)
+   SELECT ${id('pmg')}, org, ${id('pln')}, 1, ARRAY['x'], ${id('pln')}, ${id('plv')}, 'now', 'next', 'completed', 1,
+     ${end}, 2, ${begin} + n * interval '1 second', ${begin}, 'x', 'x' ${from}`,
+  `INSERT INTO plan_migration_outcomes (organization_id, migration_id, subscription_id, customer_id, outcome, reason,
+     from_version_id, created_at)
+   SELECT org, ${id('pmg')}, ${id('sub')}, ${id('cus')}, 'skipped', 'over', ${id('plv')}, ${begin} ${from}`,
   `INSERT INTO invoices (id, organization_id, series_number, kind, customer_id, run_id, currency, subtotal, total,
      issued_at, previous_hash, hash, content_version)
    SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${id('run')}, 'USD', 0, 0,
