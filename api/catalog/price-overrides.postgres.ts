@@ -80,8 +80,8 @@ export type ChargingVersion = {
 
 type VersionRow = { id: string; version_number: number; currency: string; charges: ChargeJson[] };
 
-// Three years and a month: as long as the longest billing period is, and more. What was charged in advance for time that
-// lies ahead of its subscription's hour is not in the way.
+// Three years and a month: as long as the longest billing period is, and more. What was charged in advance for time
+// that lies ahead of its subscription's hour is not in the way.
 const billedUntilStatement = `
 SELECT max(p.span_end) AS billed_until FROM billing_periods p JOIN plan_versions v ON v.id = p.plan_version_id
 WHERE p.organization_id = $1 AND p.billing_start > $2::timestamptz - interval '1130 days' AND p.span_end > $2

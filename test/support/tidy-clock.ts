@@ -1,6 +1,6 @@
 /**
- * The tidy rules of time: business goes by the clock port (`platform/process/clock.ts`) and by test clocks, never by the
- * hour of the machine or of a database. What asks a database for its hour all the same is listed here, with why.
+ * The tidy rules of time: business goes by the clock port (`platform/process/clock.ts`) and by test clocks, never by
+ * the hour of the machine or of a database. What asks a database for its hour all the same is listed here, with why.
  */
 import { type Fault, isCode, isLocal, isTool, type Rule } from './tidy-paths.ts';
 
