@@ -43,6 +43,9 @@ import { exportedRows } from './exports/exported-rows.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
+import { candidateStore } from './plan-migrations/candidates.postgres.ts';
+import { type PlanMigrationPorts, planMigrationRoutes } from './plan-migrations/plan-migration-routes.ts';
+import { planMigrationStore } from './plan-migrations/plan-migrations.postgres.ts';
 import { quoteLinkRoutes } from './quotes/quote-link-routes.ts';
 import { type QuotePorts, quoteRoutes } from './quotes/quote-routes.ts';
 import { createQuoteStore } from './quotes/quotes.postgres.ts';
@@ -70,6 +73,8 @@ export const createStores = (vault: Vault) => ({
   parents: parentStore,
   subscriptions: subscriptionStore,
   subscriptionChanges: subscriptionChangeStore,
+  planMigrations: planMigrationStore,
+  candidates: candidateStore,
   entitled: entitledStore,
   quotes: createQuoteStore(vault),
   invoices: invoiceReader,
@@ -98,6 +103,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   SimulationPorts &
   TestClockPorts &
   QuotePorts &
+  PlanMigrationPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -121,6 +127,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   subscriptionChangeRoutes,
   quoteRoutes,
   quoteLinkRoutes,
+  planMigrationRoutes,
   usageRoutes,
   entitlementRoutes,
   invoiceRoutes,

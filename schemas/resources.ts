@@ -334,6 +334,28 @@ export const resources = {
       },
     },
   },
+  plan_migration: {
+    prefix: 'pmg',
+    noun: 'migration of a plan',
+    shortNoun: 'migration',
+    tag: 'Plan migrations',
+    about: 'Subscriptions of a plan moved to another version of it, or to another plan.',
+    scope: 'plan_migrations',
+    conflicts: {
+      PLAN_MIGRATION_UNDER_WAY: {
+        status: 409,
+        title: 'A migration of the plan is under way',
+        cause: 'Of a plan one migration at a time is queued, running or paused.',
+        cure: 'Wait for the end of the one that the detail names, or cancel it with POST /v1/plan-migrations/{id}/cancel.',
+      },
+      PLAN_MIGRATION_STATE_CONFLICT: {
+        status: 409,
+        title: 'The migration is in a state in which that can not be done',
+        cause: 'One that is queued or running can be paused, one that is paused resumed, and each of them canceled.',
+        cure: 'Read the migration; the detail says what can be done.',
+      },
+    },
+  },
   invoice: {
     prefix: 'inv',
     noun: 'invoice',

@@ -256,11 +256,12 @@ export const createCustomerStore = (vault: Vault) => {
       return new Map(rows.map(({ name, id }) => [name, id]));
     },
     /** By id or external id, without opening what is sealed. */
-    payer: async (db: Db, idOrExternalId: string): Promise<Payer | undefined> => {
+    payer: async (db: Db, idOrExternalId: string, lock?: 'lock'): Promise<Payer | undefined> => {
       const { rows } = await db.query<PayerRow>(
         `SELECT c.id, c.currency, c.time_zone, c.test_clock_id, k.now_at AS clock_now
          FROM customers c LEFT JOIN test_clocks k ON k.id = c.test_clock_id
-         WHERE c.organization_id = $1 AND c.${customerColumn(idOrExternalId)} = $2`,
+         WHERE c.organization_id = $1 AND c.${customerColumn(idOrExternalId)} = $2
+         ${lock ? 'FOR NO KEY UPDATE OF c' : ''}`,
         [db.organizationId, idOrExternalId],
       );
       return rows[0] && payerFromRow(rows[0]);
@@ -316,11 +317,12 @@ export const createCustomerStore = (vault: Vault) => {
       );
       return (await opened(db, rows))[0] as Customer;
     },
-    /** Whether a subscription of it is pending or active. */
+    /** Whether a subscription of it is pending or active, by the hour that it lives by. */
     isSubscribed: async (db: Db, id: string, now: Date): Promise<boolean> => {
       const { rowCount } = await db.query(
-        `SELECT 1 FROM subscriptions
-         WHERE organization_id = $1 AND customer_id = $2 AND (ended_at IS NULL OR ended_at > $3) LIMIT 1`,
+        `SELECT 1 FROM subscriptions s LEFT JOIN test_clocks k ON k.id = s.test_clock_id
+         WHERE s.organization_id = $1 AND s.customer_id = $2
+           AND (s.ended_at IS NULL OR s.ended_at > coalesce(k.now_at, $3)) LIMIT 1`,
         [db.organizationId, id, now],
       );
       return rowCount === 1;

@@ -4,6 +4,7 @@
  */
 import { type Caller, hasScope } from '#platform/access/authenticate.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { usageNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { AuditLog } from '../access/audit-log.postgres.ts';
@@ -29,7 +30,10 @@ export type ExportPorts = {
   readonly subscriptions: Pick<SubscriptionStore, 'subscriptionList' | 'subscriptions'>;
   readonly priceOverrides: Pick<PriceOverrideStore, 'overrideList' | 'overrides'>;
   readonly quotes: Pick<QuoteStore, 'quoteList' | 'quotes'>;
-  readonly invoices: Pick<InvoiceReader, 'invoiceList' | 'invoices' | 'invoice'>;
+  readonly invoices: Pick<
+    InvoiceReader,
+    'invoiceList' | 'invoices' | 'invoice' | 'customerInvoiceList' | 'customerInvoices'
+  >;
   readonly auditLog: AuditLog;
   readonly exportedRows: ExportedRows;
   readonly countEvents: CountEvents;
@@ -57,6 +61,21 @@ async function* everyRow<R>(
 }
 
 type Section = { readonly scope: string; readonly items: () => AsyncGenerator<unknown> };
+
+/** What of an invoice of another customer is of this one. */
+const partJson = (invoice: IssuedInvoice, customerId: string) => {
+  const { id: invoice_id, customer_id, number, issued_at, currency, periods, lines } = invoiceJson(invoice);
+  const isOwn = (of: { readonly customer_id: string }): boolean => of.customer_id === customerId;
+  return {
+    customer_id,
+    invoice_id,
+    number,
+    issued_at,
+    currency,
+    periods: periods.filter(isOwn),
+    lines: lines.filter(isOwn),
+  };
+};
 
 /** In this order: what is asked for later goes by what was found before. */
 const sectionsOf = (
@@ -136,6 +155,18 @@ const sectionsOf = (
           if (invoice === undefined) continue;
           audited.push(invoice.id);
           yield invoiceJson(invoice);
+        }
+      },
+    },
+    billed_to: {
+      scope: 'read:invoices',
+      items: async function* () {
+        for await (const head of everyRow(ports.invoices.customerInvoiceList, organizationId, {}, (page) =>
+          ports.invoices.customerInvoices(db, id, page),
+        )) {
+          if (head.customerId === id) continue;
+          const invoice = await ports.invoices.invoice(db, head.id);
+          if (invoice !== undefined) yield partJson(invoice, id);
         }
       },
     },

@@ -7,7 +7,7 @@ import { chargeSchedules, cycleOfInterval } from '#schemas/charge-schedule.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { type DuePart, dueParts, rememberedPeriods } from '#schemas/due-parts.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import { formatPeriod, type Period } from '#schemas/period.ts';
+import { formatPeriod } from '#schemas/period.ts';
 import { type ChargeJson, chargeJsonIn, type PlanTermsJson } from '#schemas/plan.ts';
 import type { QuotedPrice } from '#schemas/quote.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
@@ -49,7 +49,10 @@ export const previewQuote = (
     }),
   );
   const schedules = new Map(
-    [...quoted].map(([id, version]) => [id, chargeSchedules({ charges: version.charges, terms: version })]),
+    [...quoted].map(([id, version]) => [
+      id,
+      chargeSchedules({ charges: version.charges, terms: version }, planNames.get(id)?.planId ?? id),
+    ]),
   );
   const terms: SubscriptionTerms = { ...subscription, refundsAtEnd: true };
   const begin = subscription.trialEndsAt ?? subscription.startedAt;
@@ -64,8 +67,8 @@ export const previewQuote = (
   const ratedBy = { ...subscription, id: '' };
   const lines = (some: readonly DuePart[]) =>
     some.flatMap((part) => ratedPart(part, ratedBy, { versions: quoted, policy }));
-  const isWithin = ({ billing }: { readonly billing: Period }): boolean =>
-    billing.start >= whole.start && billing.end <= whole.end;
+  const isWithin = ({ billing, timing }: Pick<DuePart, 'billing' | 'timing'>): boolean =>
+    timing !== 'once' && billing.start >= whole.start && billing.end <= whole.end;
   // Usage alone is due earlier where nothing is charged in advance; an invoice of it has no line here.
   const charged = lines(parts);
   const dueAt = charged[0]?.part.dueAt;

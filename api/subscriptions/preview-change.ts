@@ -25,7 +25,7 @@ export type PreviewFacts = {
   /** What each plan version charges that the subscription has or would have, by its id. */
   readonly versions: ReadonlyMap<string, PlanTermsJson>;
   readonly planNames: ReadonlyMap<string, PlanName>;
-  /** All that is written down of the billing periods that go on. */
+  /** All that is written down of the billing periods that go on, and all that was charged once. */
   readonly written: readonly BilledPart[];
   readonly policy: RatingPolicy;
 };
@@ -37,9 +37,16 @@ const changedLedger = ({ changes }: Subscription, { undone, added }: LedgerChang
   [...changes.filter(({ id }) => !undone.includes(id)), ...added].toSorted((a, b) => a.effectiveAt - b.effectiveAt);
 
 /** Of the billing periods that hold the instant, what was not written down yet. */
-const partsAround = (terms: SubscriptionTerms, { versions, written }: PreviewFacts, instant: Instant): DuePart[] => {
+const partsAround = (
+  terms: SubscriptionTerms,
+  { versions, planNames, written }: PreviewFacts,
+  instant: Instant,
+): DuePart[] => {
   const schedules = new Map(
-    [...versions].map(([id, version]) => [id, chargeSchedules({ charges: version.charges, terms: version })]),
+    [...versions].map(([id, version]) => [
+      id,
+      chargeSchedules({ charges: version.charges, terms: version }, planNames.get(id)?.planId ?? id),
+    ]),
   );
   const ends = [...schedules.values()].flat().map(
     // A charge of another interval has periods of its own from the same anchor.

@@ -144,7 +144,7 @@ export const PreviewedLine = Type.Object(
     plan_code: Code,
     timing: Type.Enum([...partTimings], {
       title: 'ChargedTiming',
-      description: 'A `credit` takes back what was charged in advance.',
+      description: 'A `credit` takes back what was charged in advance; `once` is of no billing period.',
     }),
     quantity: Decimal,
     amount: Decimal,

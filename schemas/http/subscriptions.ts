@@ -51,6 +51,7 @@ export const subscriptionExample = {
     time_zone: 'UTC',
   },
   current_period: { start: exampleMonth.end, end: '2026-12-01T00:00:00.000Z' },
+  next_due_at: '2026-12-01T00:00:00.000Z',
   ...exampleHead,
 };
 
@@ -225,6 +226,13 @@ const subscriptionFields = {
   pending_changes: Type.Array(LedgerEntry, { description: 'Those that lie ahead, the next one first.' }),
   billing_cycle: BillingCycle,
   current_period: Period,
+  next_due_at: nullable(
+    Type.Unsafe<string>({
+      ...Instant,
+      description:
+        'When the subscription is looked at next for what is due to be billed: nothing falls due before. Past where something is due and not billed yet, null once nothing more is to come.',
+    }),
+  ),
   ...resourceFields,
 };
 

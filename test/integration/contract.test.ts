@@ -175,6 +175,7 @@ describe('an answer', () => {
     for (const document of Object.values(documents))
       for (const { operation, path } of operationsOf(document)) visit(operation.responses, document, new Set(), path);
     expect([...new Set(found)].toSorted()).toEqual([
+      'BilledToAnother as hashed',
       'HashedPeriod as hashed',
       'Invoice as hashed',
       'InvoiceHead as hashed',

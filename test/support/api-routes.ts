@@ -12,7 +12,7 @@ import { type ApiOptions, createApi } from '../../api/server.ts';
 import { llmProPlan } from './llm-pro.ts';
 import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
-import { type Call, newPriceOverride, type Objects, unique } from './tenants.ts';
+import { type Call, newMigratedPlan, newPriceOverride, type Objects, unique } from './tenants.ts';
 
 export type ApiRoute = {
   readonly method: string;
@@ -129,6 +129,12 @@ const endedRatingRun = async (api: Call): Promise<string> => {
   const path = `/v1/rating-runs/${await idOf(api, '/v1/rating-runs', { period: lastMonth().name })}`;
   await api('GET', `${path}?wait_seconds=25`);
   return path;
+};
+
+/** The path of a migration that waits for tomorrow. */
+const waitingMigration = async (api: Call): Promise<string> => {
+  const body = { from_version: 1, starts_at: new Date(Date.now() + 86_400_000).toISOString() };
+  return `/v1/plan-migrations/${await idOf(api, `/v1/plans/${await newMigratedPlan(api)}/migrations`, body)}`;
 };
 
 /** Requests that succeed, of operations for which `conventional` would not do. */
@@ -250,6 +256,26 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   getSimulation: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}` }),
   listSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results` }),
   exportSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results.csv` }),
+  createPlanMigration: async (api) => ({
+    path: `/v1/plans/${await newMigratedPlan(api)}/migrations`,
+    body: { from_version: 1, at: 'now' },
+  }),
+  previewPlanMigration: async (api) => ({
+    path: `/v1/plans/${await newMigratedPlan(api)}/migrations/preview`,
+    body: { from_version: 'all' },
+  }),
+  listPlanMigrations: async (_, { plan }) => ({ path: `/v1/plans/${plan}/migrations` }),
+  getPlanMigration: async (_, { planMigration }) => ({ path: `/v1/plan-migrations/${planMigration}` }),
+  listPlanMigrationOutcomes: async (_, { planMigration }) => ({
+    path: `/v1/plan-migrations/${planMigration}/outcomes`,
+  }),
+  pausePlanMigration: async (api) => ({ path: `${await waitingMigration(api)}/pause`, body: {} }),
+  resumePlanMigration: async (api) => {
+    const path = await waitingMigration(api);
+    await api('POST', `${path}/pause`, {});
+    return { path: `${path}/resume`, body: {} };
+  },
+  cancelPlanMigration: async (api) => ({ path: `${await waitingMigration(api)}/cancel`, body: {} }),
   getTestClock: async (api) => ({ path: `/v1/test-clocks/${await idOf(api, '/v1/test-clocks', {})}` }),
   attachCustomerToTestClock: async (api) => ({
     path: `/v1/test-clocks/${await idOf(api, '/v1/test-clocks', {})}/customers`,

@@ -25,6 +25,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'invoices',
     'clocks',
     'simulations',
+    'plan-migrations',
     'events',
     'explain',
     'reconciliation',

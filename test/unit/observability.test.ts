@@ -383,6 +383,7 @@ describe('docs/observability', () => {
         'Rating',
         'Invoicing',
         'Closing by itself',
+        'Plan migrations',
         'Parts and processes',
       ],
     ]);
