@@ -22,7 +22,7 @@ export const quoteLinkRoutes = ({ get, change }: Routes, ports: QuotePorts): voi
       operation: 'getQuoteByLink',
       summary: 'See a quote as its customer',
       answers: { 200: QuoteOffer },
-      failures: [],
+      failures: ['QUOTE_LINK_NOT_FOUND'],
     },
     async ({ db, caller, nowMs }) => {
       const quote = found(await ports.quotes.quote(db, linkedTo(caller)), 'QUOTE_LINK_NOT_FOUND');
@@ -40,7 +40,7 @@ export const quoteLinkRoutes = ({ get, change }: Routes, ports: QuotePorts): voi
       summary: 'Accept a quote as its customer: the subscription begins',
       body: QuoteAcceptance,
       answers: { 200: QuoteOffer },
-      failures: acceptFailures,
+      failures: ['QUOTE_LINK_NOT_FOUND', ...acceptFailures],
     },
     async ({ db, caller, body, nowMs }) => {
       const before = await lockedQuote(ports, db, linkedTo(caller));
@@ -64,7 +64,7 @@ export const quoteLinkRoutes = ({ get, change }: Routes, ports: QuotePorts): voi
       summary: 'Decline a quote as its customer',
       body: QuoteRefusal,
       answers: { 200: QuoteOffer },
-      failures: ['CUSTOMER_NOT_FOUND', 'CUSTOMER_ERASED', 'QUOTE_STATE_CONFLICT'],
+      failures: ['QUOTE_LINK_NOT_FOUND', 'CUSTOMER_NOT_FOUND', 'CUSTOMER_ERASED', 'QUOTE_STATE_CONFLICT'],
     },
     async ({ db, caller, body, nowMs }) => {
       const before = await lockedQuote(ports, db, linkedTo(caller));

@@ -241,7 +241,8 @@ export const quoteRoutes = ({ get, list, change }: Routes, ports: QuotePorts): v
         ...done('accepted', before, quote, nowMs),
         changes: acceptanceChanges(before, accepted),
         isUnchanged: made === undefined,
-        personalOf: customer,
+        // Of one that was erased there is nothing personal left to keep.
+        ...(customer.ownKey === undefined ? {} : { personalOf: customer }),
       };
     },
   );

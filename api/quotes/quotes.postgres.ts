@@ -77,18 +77,19 @@ type QuoteRow = ResourceRow & {
   clock_now: Date | null;
 };
 
-const columns = `q.id, q.customer_id, q.plan_id, p.code AS plan_code, q.plan_version_id, q.currency, q.terms, q.starts_at,
-  q.valid_until, q.state, q.content_hash, q.sent_at, q.accepted_at, q.declined_at, q.canceled_at, q.subscription_id,
-  q.revision_of, q.personal, k.wrapped, q.metadata, q.version, q.created_at, q.updated_at,
-  (SELECT t.now_at FROM customers c JOIN test_clocks t ON t.id = c.test_clock_id WHERE c.id = q.customer_id) AS clock_now,
+const clockNow =
+  '(SELECT t.now_at FROM customers c JOIN test_clocks t ON t.id = c.test_clock_id WHERE c.id = q.customer_id)';
+const columns = `q.id, q.customer_id, q.plan_id, p.code AS plan_code, q.plan_version_id, q.currency, q.terms,
+  q.starts_at, q.valid_until, q.state, q.content_hash, q.sent_at, q.accepted_at, q.declined_at, q.canceled_at,
+  q.subscription_id, q.revision_of, q.personal, k.wrapped, q.metadata, q.version, q.created_at, q.updated_at,
+  ${clockNow} AS clock_now,
   (SELECT json_object_agg(o.id, o.code) FROM json_array_elements(q.terms -> 'add_ons') a
     JOIN plans o ON o.id = a ->> 'plan_id') AS add_on_codes`;
 const from = `quotes q JOIN plans p ON p.id = q.plan_id
   LEFT JOIN customer_keys k ON k.organization_id = q.organization_id AND k.customer_id = q.customer_id`;
 
 /** The hour of each: that of the test clock of its customer, where it has one. */
-const hour = `coalesce((SELECT t.now_at FROM customers c JOIN test_clocks t ON t.id = c.test_clock_id
-    WHERE c.id = q.customer_id), clock_timestamp())`;
+const hour = `coalesce(${clockNow}, clock_timestamp())`;
 
 /** As `quoteStateAt` has it. */
 const stateColumn = `(CASE WHEN q.state = 'sent' AND q.valid_until <= ${hour} THEN 'expired' ELSE q.state END)`;

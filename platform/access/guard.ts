@@ -44,8 +44,8 @@ declare module 'fastify' {
 const none = Buffer.alloc(0);
 
 /**
- * Everyone has a publishable key, and a link may come to anyone: what is sent with them uses up a bucket of its own, and
- * nothing of what servers may send.
+ * Everyone has a publishable key, and a link may come to anyone: what is sent with them uses up a bucket of its own,
+ * and nothing of what servers may send.
  */
 const classOf = ({ kind }: Caller, rateClass: RateClass): RateClass => (kind === 'secret' ? rateClass : 'public');
 

@@ -104,7 +104,7 @@ const conventionalFailures = (operation: Operation): FailureCode[] => [
     ? []
     : ([
         ...(operation.byLink
-          ? (['QUOTE_LINK_NOT_FOUND'] as const)
+          ? []
           : (['UNKNOWN_API_KEY', 'INVALID_SIGNATURE', 'MISSING_SCOPE', 'SECRET_KEY_IN_BROWSER'] as const)),
         'RATE_LIMITED',
         'QUOTA_EXCEEDED',

@@ -24,7 +24,15 @@ import { meteredChargeExample } from '#schemas/http/plan.ts';
 import { intervalSchema } from '#schemas/http/plan-terms.ts';
 import { tierCount } from '#schemas/http/price-overrides.ts';
 import { PreviewedLine, previewedLineExample } from '#schemas/http/subscription-changes.ts';
-import { addOnsMax, BillingAnchor, NewTrial, Reason, Seats, WantedAddOn } from '#schemas/http/subscriptions.ts';
+import {
+  addOnsMax,
+  BillingAnchor,
+  NewTrial,
+  Reason,
+  Seats,
+  TrialEndAction,
+  WantedAddOn,
+} from '#schemas/http/subscriptions.ts';
 import { toldTo } from '#schemas/http/withheld.ts';
 import { anyPriceSchema } from '#schemas/price/price.ts';
 import { quoteStates } from '#schemas/quote-state.ts';
@@ -141,6 +149,12 @@ export const QuotePatchDocument = Type.Object(Type.Partial(Type.Object(shownTerm
   examples: [{ seats: 5 }],
 });
 
+/** As it was asked for: days are counted from the start. */
+const QuotedTrial = Type.Object(
+  { ends_at: Type.Optional(Instant), days: Type.Optional(Type.Integer({ minimum: 1 })), end_action: TrialEndAction },
+  { ...closed, title: 'QuotedTrial' },
+);
+
 const QuotedAddOn = Type.Object(
   {
     plan_id: idOf('pln'),
@@ -178,7 +192,7 @@ const quoteFields = {
   add_ons: Type.Array(QuotedAddOn),
   prices: Type.Array(quotedPrice('', anyPriceSchema(''))),
   starts_at: nullable(Instant),
-  trial: nullable(NewTrial),
+  trial: nullable(QuotedTrial),
   billing_anchor: BillingAnchor,
   term: nullable(intervalSchema('')),
   discount: nullable(Note),
@@ -197,6 +211,12 @@ const quoteFields = {
 export const Quote = Type.Object(
   { ...quoteFields, ...replyFields, ...resourceFields },
   { ...closed, title: 'Quote', examples: [quoteExample] },
+);
+
+/** In an export, which has it for holders of `read:quotes` alone. */
+export const ExportedQuote = Type.Object(
+  { ...quoteFields, accepted_by: nullable(Name), decline_reason: nullable(Reason), ...resourceFields },
+  { ...closed, title: 'ExportedQuote', examples: [quoteExample] },
 );
 
 const { accepted_by: _by, decline_reason: _why, ...writtenExample } = quoteExample;
@@ -276,15 +296,11 @@ const previewFields = {
     { ...closed, title: 'QuotedPeriod', description: 'The first billing period that is charged whole.' },
   ),
 };
-const QuotePreviewParts = {
-  ...closed,
-  description:
-    "What the subscription charges without usage, by the rater's own code: flat charges, and those of seats and add-ons, at the prices of the quote. Prices in credits and a minimum commitment are no part of it. Where the quote starts when it is accepted, that is now.",
-};
-
 export const QuotePreview = Type.Object(previewFields, {
-  ...QuotePreviewParts,
+  ...closed,
   title: 'QuotePreview',
+  description:
+    "What the subscription charges without usage, by the rater's own code: flat charges, and those of seats and add-ons, at the prices of the quote. Prices in credits, a minimum commitment and price overrides that stand are no part of it. Where the quote starts when it is accepted, that is now.",
   examples: [previewExample],
 });
 
@@ -319,7 +335,7 @@ export const QuoteOffer = Type.Object(
       ),
     ),
     starts_at: nullable(Instant),
-    trial: nullable(NewTrial),
+    trial: nullable(QuotedTrial),
     term: nullable(intervalSchema('')),
     discount: nullable(Note),
     memo: nullable(Note),
@@ -329,7 +345,7 @@ export const QuoteOffer = Type.Object(
     accepted_at: nullable(Instant),
     declined_at: nullable(Instant),
     subscription_id: nullable(idOf('sub')),
-    preview: nullable(Type.Object(previewFields, { ...QuotePreviewParts, title: 'OfferedPreview' })),
+    preview: nullable(QuotePreview),
   },
   {
     ...closed,

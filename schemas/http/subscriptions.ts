@@ -97,7 +97,7 @@ export const WantedAddOn = Type.Object(
 /** Five years of 366 days. */
 const trialDaysMax = 1830;
 
-const TrialEndAction = Type.Enum([...trialEndActions], {
+export const TrialEndAction = Type.Enum([...trialEndActions], {
   title: 'TrialEndAction',
   description:
     'What the end of the trial does: `activate` begins billing, `cancel` ends the subscription, `pause` pauses it until it is resumed.',

@@ -77,7 +77,9 @@ DO $$ BEGIN
 END $$;
 GRANT EXECUTE ON FUNCTION find_quote_link(bytea) TO millrace_app;
 
-GRANT SELECT, INSERT, UPDATE ON quotes TO millrace_app;
+GRANT SELECT, INSERT ON quotes TO millrace_app;
+GRANT UPDATE (plan_id, plan_version_id, currency, terms, starts_at, valid_until, state, content_hash, link_hash, sent_at, accepted_at, declined_at, canceled_at,
+  subscription_id, personal, metadata, version, updated_at) ON quotes TO millrace_app;
 ALTER TABLE quotes ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_organization ON quotes TO millrace_app USING (organization_id = (SELECT current_organization()))
   WITH CHECK (organization_id = (SELECT current_organization()));

@@ -1,7 +1,8 @@
 /** The links of quotes: whoever has one needs no key, and whoever has none gets nowhere. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { logPath } from '#platform/local/home.ts';
 import { parts } from '../support/parts.ts';
 import { call, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { addTenant, type Call, makeKey, unique } from '../support/tenants.ts';
@@ -127,7 +128,7 @@ describe('a link', () => {
     await anyone('POST', `${path}/accept`, acceptance);
     const { items } = (await pipeline.api('GET', `/v1/audit-log?object_id=${id}`)).body;
     expect(items[0]).toMatchObject({ action: 'quote.accepted', actor: 'quote-link' });
-    const folder = join(pipeline.stack.home, 'logs');
+    const folder = dirname(logPath(pipeline.stack.home, 'api'));
     const logs = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
     const metrics = (await anyone('GET', '/metrics')).body as string;
     const { rows } = await pipeline.asOwner.query<{ row: string }>(

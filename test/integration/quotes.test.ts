@@ -153,7 +153,7 @@ describe('a quote', () => {
   });
 
   it('says of a trial, a later start and a longer interval what the first invoice is', async () => {
-    const year = { interval: { unit: 'year', count: 1 } };
+    const year = { billing_interval: { unit: 'year' } };
     const plan = await planOf([charge('fee', '31.00'), charge('support', '365.00', year)]);
     const life = await customerAt();
     const offer = {
@@ -174,9 +174,10 @@ describe('a quote', () => {
 });
 
 describe('an acceptance', () => {
-  const offered = async (more: object = {}) => {
+  const past = '2020-01-01T00:00:00Z';
+  const offered = async (more: object = {}, now?: string) => {
     const plan = await planOf([charge('fee', '100.00')]);
-    const life = await customerAt();
+    const life = await customerAt(now);
     return { plan, life, quote: await sent({ customer_id: life.customer, plan: plan.code, ...more }) };
   };
   const subscriptionsOf = async (customer: string): Promise<string[]> =>
@@ -210,7 +211,9 @@ describe('an acceptance', () => {
     const accept = () => anyone('POST', `${quote.link.path}/accept`, { accepted_by: 'Ada' });
     await pipeline.asOwner.query(
       `CREATE FUNCTION fail_quote() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-         IF NEW.id = '${quote.id}' AND NEW.state = 'accepted' THEN RAISE EXCEPTION 'not today'; END IF; RETURN NEW; END $$`,
+         IF NEW.id = '${quote.id}' AND NEW.state = 'accepted' THEN RAISE EXCEPTION 'not today'; END IF;
+         RETURN NEW;
+       END $$`,
     );
     await pipeline.asOwner.query(
       'CREATE TRIGGER fail_quote BEFORE UPDATE ON quotes FOR EACH ROW EXECUTE FUNCTION fail_quote()',
@@ -226,7 +229,7 @@ describe('an acceptance', () => {
   });
 
   it('is refused as the start of a subscription is, and the quote stays sent', async () => {
-    const { plan, life, quote } = await offered();
+    const { plan, life, quote } = await offered({}, past);
     const accept = () => anyone('POST', `${quote.link.path}/accept`, { accepted_by: 'Ada' });
     const { id } = await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: plan.code });
     expect(await accept()).toMatchObject({ status: 409, body: { error_code: 'SUBSCRIPTION_ALREADY_ACTIVE' } });
@@ -259,8 +262,9 @@ describe('an acceptance', () => {
       const { items } = (await sandbox.api('GET', `/v1/quotes?state=${state}&customer_id=${of.customer}`)).body;
       expect(items.map((one: { id: string }) => one.id)).toEqual([id]);
     }
-    const ahead = (await sandbox.api('GET', `/v1/quotes?customer_id=${life.customer}&valid_until_after=${validUntil}`))
-      .body;
+    const ahead = (
+      await sandbox.api('GET', `/v1/quotes?customer_id=${life.customer}&valid_until_after=2027-01-31T23:59:59Z`)
+    ).body;
     expect(ahead.pagination.total).toBe(1);
     expect(
       (await sandbox.api('GET', `/v1/quotes?customer_id=${life.customer}&valid_until_before=${validUntil}`)).body
@@ -269,15 +273,14 @@ describe('an acceptance', () => {
   });
 
   it('names who accepted to readers of quotes alone, sealed, and to nobody once the customer is erased', async () => {
-    const { life, quote } = await offered({ starts_at: '2027-01-01T00:00:00Z' });
+    const { life, quote } = await offered({}, past);
     const { body } = await sandbox.api('POST', `/v1/quotes/${quote.id}/accept`, { accepted_by: 'Ada Lovelace' });
     expect(body).toMatchObject({ accepted_by: 'Ada Lovelace', decline_reason: null });
     const { rows } = await pipeline.asOwner.query('SELECT q::text AS row FROM quotes q WHERE id = $1', [quote.id]);
     expect(rows[0].row).not.toContain(Buffer.from('Lovelace').toString('hex'));
     const exported = await sandbox.api('GET', `/v1/customers/${life.customer}/export`);
     expect(exported.body.quotes).toMatchObject([{ id: quote.id, accepted_by: 'Ada Lovelace' }]);
-    await sandbox.made(`/v1/subscriptions/${body.subscription_id}/cancel`, { at: 'now' }).catch(() => {});
-    await life.until('2027-01-03T00:00:00Z');
+    await sandbox.made(`/v1/subscriptions/${body.subscription_id}/cancel`, { at: 'now' });
     await sandbox.made(`/v1/customers/${life.customer}/erase`, {});
     expect((await sandbox.api('GET', `/v1/quotes/${quote.id}`)).body).toMatchObject({
       state: 'accepted',
@@ -380,12 +383,12 @@ describe('bad input', () => {
       }),
     ).toEqual(['prices[0].price.model not_allowed', 'prices[1].charge not_found']);
     expect(await faultsOf({ prices: [{ charge: 'seats', price: { model: 'per_unit', unit_amount: 'x' } }] })).toEqual([
-      'prices[0].price.unit_amount wrong_format',
+      'prices[0].price.unit_amount not_a_decimal',
     ]);
     expect(await faultsOf({ currency: 'EUR' })).toEqual(['currency not_priced']);
     expect(await faultsOf({ trial: {} })).toEqual(['trial.ends_at missing']);
     expect(await faultsOf({ seats: 0, term: { unit: 'era' }, discount: '' })).toEqual(
-      expect.arrayContaining(['seats out_of_range']),
+      expect.arrayContaining(['seats minimum']),
     );
     expect(await faultsOf({ billing_anchor: '2027-02-30' })).toEqual(['billing_anchor not_allowed']);
     for (const [body, code] of [
