@@ -50,7 +50,7 @@ const ended = (id: string) =>
   until(
     () => read(`/v1/plan-migrations/${id}?wait_seconds=25`),
     ({ state }) => state !== 'queued' && state !== 'running',
-    60_000,
+    110_000,
   );
 const migrated = async (plan: string, body: object) => {
   const { id } = await made(migrations(plan), body);
@@ -171,7 +171,7 @@ describe('of a thousand subscriptions', () => {
       [target.id, migration.id],
     );
     expect(rows[0]).toEqual({ changes: 992n, entries: 992n, rows: 992n });
-  });
+  }, 120_000);
 });
 
 describe('a request', () => {
