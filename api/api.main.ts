@@ -1,4 +1,5 @@
 import { createAuthenticate } from '#platform/access/authenticate.ts';
+import { createAuthenticateLink } from '#platform/access/authenticate-link.ts';
 import { createRateLimit } from '#platform/access/rate-limit.ts';
 import { createOpenSigningSecret } from '#platform/access/signing-secret.ts';
 import { createDigest } from '#platform/audit/audit-entry.ts';
@@ -85,6 +86,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
     guard: {
       clock: systemClock,
       authenticate: createAuthenticate(postgres, config.keyPepper, systemClock),
+      authenticateLink: createAuthenticateLink(postgres, config.keyPepper),
       // Reads in blocks: as long as an organization is far from its limit, a read costs no call of its own.
       rateLimit: createRateLimit({
         redis,

@@ -46,6 +46,9 @@ import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
 import { type PlanMigrationPorts, planMigrationRoutes } from './plan-migrations/plan-migration-routes.ts';
 import { planMigrationStore } from './plan-migrations/plan-migrations.postgres.ts';
+import { quoteLinkRoutes } from './quotes/quote-link-routes.ts';
+import { type QuotePorts, quoteRoutes } from './quotes/quote-routes.ts';
+import { createQuoteStore } from './quotes/quotes.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import type { Routes } from './route/define-route.ts';
 import { ratingFailures } from './runs/rating-failures.postgres.ts';
@@ -73,6 +76,7 @@ export const createStores = (vault: Vault) => ({
   planMigrations: planMigrationStore,
   candidates: candidateStore,
   entitled: entitledStore,
+  quotes: createQuoteStore(vault),
   invoices: invoiceReader,
   closings: closingReader,
   ratingRuns,
@@ -98,6 +102,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   RatingRunPorts &
   SimulationPorts &
   TestClockPorts &
+  QuotePorts &
   PlanMigrationPorts &
   ExplainPorts &
   EventPorts &
@@ -120,6 +125,8 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   priceOverrideRoutes,
   subscriptionRoutes,
   subscriptionChangeRoutes,
+  quoteRoutes,
+  quoteLinkRoutes,
   planMigrationRoutes,
   usageRoutes,
   entitlementRoutes,

@@ -15,6 +15,8 @@ import { customerJson } from '../customers/customer-routes.ts';
 import type { Customer, CustomerStore } from '../customers/customers.postgres.ts';
 import { invoiceJson } from '../invoices/invoice-routes.ts';
 import type { InvoiceReader } from '../invoices/invoices.postgres.ts';
+import { quoteJson } from '../quotes/quote-json.ts';
+import type { QuoteStore } from '../quotes/quotes.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import type { List, ListPage, PageRows } from '../route/lists.ts';
 import { subscriptionJson } from '../subscriptions/subscription-json.ts';
@@ -27,6 +29,7 @@ export type ExportPorts = {
   readonly customers: Pick<CustomerStore, 'customerList' | 'customers' | 'customer'>;
   readonly subscriptions: Pick<SubscriptionStore, 'subscriptionList' | 'subscriptions'>;
   readonly priceOverrides: Pick<PriceOverrideStore, 'overrideList' | 'overrides'>;
+  readonly quotes: Pick<QuoteStore, 'quoteList' | 'quotes'>;
   readonly invoices: Pick<
     InvoiceReader,
     'invoiceList' | 'invoices' | 'invoice' | 'customerInvoiceList' | 'customerInvoices'
@@ -128,6 +131,17 @@ const sectionsOf = (
         )) {
           audited.push(override.id);
           yield overrideJson(override);
+        }
+      },
+    },
+    quotes: {
+      scope: 'read:quotes',
+      items: async function* () {
+        for await (const quote of everyRow(ports.quotes.quoteList, organizationId, { customer_id: id }, (page) =>
+          ports.quotes.quotes(db, page),
+        )) {
+          audited.push(quote.id);
+          yield quoteJson(quote, nowMs);
         }
       },
     },

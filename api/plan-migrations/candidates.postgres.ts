@@ -1,7 +1,8 @@
 /** Which subscriptions a migration is about, and what is known of many of them at once. */
 import type { Instant } from '#schemas/period.ts';
 import type { Db } from '../route/define-route.ts';
-import { heldVersion, hour, toPlanAt } from '../subscriptions/subscriptions.postgres.ts';
+import { heldVersion, ownHour } from '../subscriptions/subscription-filters.ts';
+import { toPlanAt } from '../subscriptions/subscriptions.postgres.ts';
 
 /** Whose, of which versions, in which currency. */
 export type Candidates = {
@@ -34,10 +35,10 @@ const idsBehind = (limit: string): string => `(
   )`;
 
 /** Of `s`: it is not over, has one of the versions `$2` or comes to one, and is in the currency `$5`, if any. */
-const isCandidate = `((s.ended_at IS NULL OR s.ended_at > ${hour}) AND ($5::text IS NULL OR s.currency = $5)
+const isCandidate = `((s.ended_at IS NULL OR s.ended_at > ${ownHour}) AND ($5::text IS NULL OR s.currency = $5)
   AND (${heldVersion} = ANY ($2) OR (s.has_changes AND EXISTS (
     SELECT 1 FROM subscription_changes a WHERE a.subscription_id = s.id AND a.undone_at IS NULL AND a.kind = 'plan'
-      AND a.plan_version_id = ANY ($2) AND a.effective_at > ${hour}))))`;
+      AND a.plan_version_id = ANY ($2) AND a.effective_at > ${ownHour}))))`;
 
 const valuesOf = (db: Db, { fromVersionIds, customerIds, currency }: Candidates, behind: string): unknown[] => [
   db.organizationId,

@@ -13,7 +13,7 @@ import type { Instant } from '#schemas/period.ts';
 import type { PlanTermsJson } from '#schemas/plan.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { planItem, termsAt } from '#schemas/subscription-terms.ts';
-import { rated } from '../subscriptions/preview-change.ts';
+import { ratedPart } from '../subscriptions/preview-change.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
 
 export type FullPeriod = { readonly interval: Interval; readonly amount: string };
@@ -30,7 +30,8 @@ export const fullPeriods = (
 ): FullPeriod[] => {
   const { seats } = termsAt(subscription, at);
   const sums = new Map<string, { interval: Interval; amount: Amount }>();
-  for (const schedule of chargeSchedules({ charges: terms.charges, terms })) {
+  for (const schedule of chargeSchedules({ charges: terms.charges, terms }, planVersionId)) {
+    if (schedule.timing === 'once') continue;
     const billing = periodAt(cycleOfInterval(subscription.cycle, schedule.interval), at);
     const part: DuePart = {
       item: planItem,
@@ -45,7 +46,7 @@ export const fullPeriods = (
       pricedAt: undefined,
       dueAt: billing.start,
     };
-    const lines = rated(part, subscription, { versions: new Map([[planVersionId, terms]]), policy });
+    const lines = ratedPart(part, subscription, { versions: new Map([[planVersionId, terms]]), policy });
     const amount = sumAmounts(lines.map(({ line }) => line.amount));
     const name = nameOf(schedule.interval);
     const known = sums.get(name);

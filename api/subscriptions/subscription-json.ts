@@ -91,6 +91,7 @@ export const subscriptionJson = (subscription: Subscription, nowMs: Instant) => 
     pending_changes: pendingChanges(subscription, nowMs).map((change) => ledgerJson(toLedger(subscription, change))),
     billing_cycle: { interval, anchor, time_zone: timeZone },
     current_period: formatPeriod(currentPeriod(subscription, nowMs)),
+    next_due_at: timeOrNull(subscription.nextDueAt),
     ...headToJson(subscription),
   };
 };

@@ -13,7 +13,7 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found } from '../route/resource-fields.ts';
-import { cancelSubscription, undoCancellation } from './cancel-subscription.ts';
+import { type CancelPorts, cancelSubscription, undoCancellation } from './cancel-subscription.ts';
 import { startSubscription } from './start-subscription.ts';
 import { lastingJson, subscriptionJson } from './subscription-json.ts';
 import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
@@ -22,6 +22,7 @@ export type SubscriptionPorts = {
   readonly customers: CustomerStore;
   readonly subscriptions: SubscriptionStore;
   readonly catalog: CatalogStore;
+  readonly quotes: { readonly contractTerm: CancelPorts['contractTerm'] };
 };
 
 const canceled = (
@@ -45,7 +46,7 @@ const canceled = (
 
 export const subscriptionRoutes = (
   { get, list, change }: Routes,
-  { customers, subscriptions, catalog }: SubscriptionPorts,
+  { customers, subscriptions, catalog, quotes }: SubscriptionPorts,
 ): void => {
   const tag = 'Subscriptions';
   change(
@@ -169,7 +170,7 @@ export const subscriptionRoutes = (
     async ({ db, params, body, nowMs, matchVersion }) => {
       const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
-      const ports = { subscriptions, minimumTerm: catalog.minimumTerm };
+      const ports = { subscriptions, minimumTerm: catalog.minimumTerm, contractTerm: quotes.contractTerm };
       return canceled('canceled', row, await cancelSubscription(ports, db, row, body, hourOf(row, nowMs)), nowMs);
     },
   );

@@ -9,22 +9,17 @@ import {
   termsFromRow,
 } from '#platform/stores/subscription-terms.postgres.ts';
 import { FailureError } from '#schemas/failures.ts';
-import { lookUpColumn } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
-import {
-  type CancellationRefund,
-  type SubscriptionLife,
-  subscriptionStates,
-  type TrialEndAction,
-} from '#schemas/subscription-state.ts';
+import type { CancellationRefund, SubscriptionLife, TrialEndAction } from '#schemas/subscription-state.ts';
 import type { SubscriptionChange, SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import type { PlanName } from '../catalog/plan-versions.postgres.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type Filter, type ListPage } from '../route/lists.ts';
+import { defineList, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 import { changeRows, insertChanges } from './subscription-changes.postgres.ts';
+import { lastChange, planFilter, stateFilter } from './subscription-filters.ts';
 
 /** A change that stands in the ledger and was not undone. */
 export type RecordedChange = SubscriptionChange & { readonly id: string; readonly createdAt: Instant };
@@ -40,6 +35,8 @@ export type Subscription = ResourceHead &
     readonly cancellationRefund: CancellationRefund | null;
     /** The hour of the test clock that its customer lives by; null where that is the hour of all. */
     readonly clockNow: Instant | null;
+    /** When it is to be looked at next for what is due; null once nothing more is to come. */
+    readonly nextDueAt: Instant | null;
     /** In the order in which they take effect. */
     readonly changes: readonly RecordedChange[];
     /** Of each plan version and add-on that it has, had or will have. */
@@ -66,7 +63,7 @@ export type NewSubscription = Pick<
 
 type ChangeRowJson = ChangeJson & { id: string; code: string; created: number };
 
-type SubscriptionRow = ResourceRow &
+export type SubscriptionRow = ResourceRow &
   Omit<TermsRow, 'changes'> & {
     id: string;
     customer_id: string;
@@ -77,10 +74,11 @@ type SubscriptionRow = ResourceRow &
     cancellation_reason: string | null;
     trial_end_action: TrialEndAction | null;
     clock_now: Date | null;
+    look_at: Date | null;
     changes: ChangeRowJson[] | null;
   };
 
-const fromRow = (row: SubscriptionRow): Subscription => {
+export const subscriptionFromRow = (row: SubscriptionRow): Subscription => {
   const changes = row.changes ?? [];
   return {
     ...termsFromRow(row),
@@ -93,6 +91,7 @@ const fromRow = (row: SubscriptionRow): Subscription => {
     cancellationReason: row.cancellation_reason,
     cancellationRefund: row.cancellation_refund,
     clockNow: row.clock_now?.getTime() ?? null,
+    nextDueAt: row.look_at?.getTime() ?? null,
     changes: changes.map((json) => ({ ...changeFromJson(json), id: json.id, createdAt: json.created })),
     planNames: new Map([
       [row.plan_version_id, { planId: row.plan_id, planCode: row.plan_code }],
@@ -107,74 +106,39 @@ const ledgerColumn = changesColumn(
   ", 'id', g.id, 'code', gp.code, 'created', (extract(epoch FROM g.created_at) * 1000)::bigint",
   ' LEFT JOIN plans gp ON gp.id = gv.plan_id',
 );
-const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.currency, s.canceled_at, s.cancellation_reason,
+export const subscriptionColumns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.currency, s.canceled_at, s.cancellation_reason,
   s.trial_end_action,
-  (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) AS clock_now, ${initialTermsColumns},
+  (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) AS clock_now,
+  coalesce(s.next_due_at, s.clocked_due_at) AS look_at, ${initialTermsColumns},
   s.metadata, s.version, s.created_at, s.updated_at, ${ledgerColumn}`;
-const from = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
-
-/** Of the changes of `s` of some kinds, what the last one says that is in effect at an instant. */
-const lastChange = (column: string, kinds: string, instant: string): string =>
-  `(SELECT ${column} FROM subscription_changes g LEFT JOIN plan_versions gv ON gv.id = g.plan_version_id
-    WHERE g.subscription_id = s.id AND g.undone_at IS NULL AND g.kind IN (${kinds}) AND g.effective_at <= ${instant}
-    ORDER BY g.effective_at DESC, g.id DESC LIMIT 1)`;
-
-/** As `subscriptionStateAt` has it, of `s` at an instant. */
-export const stateColumn = (instant: string): string => `(CASE WHEN s.ended_at <= ${instant}
-    THEN CASE WHEN s.canceled_at IS NULL THEN 'ended' ELSE 'canceled' END
-  WHEN s.started_at > ${instant} THEN 'pending'
-  WHEN s.trial_ends_at > ${instant} THEN 'trialing'
-  WHEN s.has_changes AND ${lastChange('g.kind', "'pause', 'resume'", instant)} = 'pause' THEN 'paused'
-  ELSE 'active' END)`;
-
-/** The hour of each `s`: that of its test clock, where it has one. */
-export const hour = `(CASE WHEN s.test_clock_id IS NULL THEN clock_timestamp()
-  ELSE (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) END)`;
-
-/** As `termsNow` has it: of one to come what it begins with, of one that is over what held last. */
-const lastInstant = `least(greatest(s.started_at, ${hour}),
-  coalesce(s.ended_at, 'infinity') - interval '1 millisecond')`;
-
-/** The version of the plan that `s` has, as `termsNow` has it. */
-export const heldVersion = `(CASE WHEN s.has_changes
-  THEN coalesce(${lastChange('g.plan_version_id', "'plan'", lastInstant)}, s.plan_version_id)
-  ELSE s.plan_version_id END)`;
-
-const planFilter: Filter = {
-  column: 's.plan_version_id',
-  description: 'Id or code of the plan that holds now, whatever version of it.',
-  test: (value, text) => {
-    const versions = `SELECT n.id FROM plan_versions n JOIN plans l ON l.id = n.plan_id
-      WHERE l.organization_id = $1 AND l.${lookUpColumn('pln', text, 'code')} = ${value}`;
-    return `(${heldVersion} IN (${versions}))`;
-  },
-};
+/** By the hour of all, or by a test clock. */
+const nextDueAt = 'coalesce(s.next_due_at, s.clocked_due_at)';
+export const subscriptionsFrom =
+  'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
 
 const subscriptionList = defineList({
   name: 'subscriptions',
-  columns,
-  from,
+  columns: subscriptionColumns,
+  from: subscriptionsFrom,
   countFrom: 'subscriptions s',
   id: 's.id',
   organization: 's.organization_id',
   sorts: {
     created_at: { column: 's.created_at', type: 'timestamptz' },
     started_at: { column: 's.started_at', type: 'timestamptz' },
+    // Moves on when a subscription is billed.
+    next_due_at: { column: nextDueAt, type: 'timestamptz', isNullable: true },
   },
-  filters: {
-    customer_id: customerFilter('s.customer_id'),
-    state: { column: stateColumn(hour), choices: subscriptionStates },
-    plan: planFilter,
-  },
-  times: { created_at: 's.created_at', started_at: 's.started_at' },
+  filters: { customer_id: customerFilter('s.customer_id'), state: stateFilter, plan: planFilter },
+  times: { created_at: 's.created_at', started_at: 's.started_at', next_due_at: nextDueAt },
 });
 
 const subscriptionOf = async (db: Db, id: string): Promise<Subscription | undefined> => {
   const { rows } = await db.query<SubscriptionRow>(
-    `SELECT ${columns} FROM ${from} WHERE s.organization_id = $1 AND s.id = $2`,
+    `SELECT ${subscriptionColumns} FROM ${subscriptionsFrom} WHERE s.organization_id = $1 AND s.id = $2`,
     [db.organizationId, id],
   );
-  return rows[0] && fromRow(rows[0]);
+  return rows[0] && subscriptionFromRow(rows[0]);
 };
 
 /** A subscription `s` of a customer that has a plan at an instant or behind it: all three as SQL. */
@@ -250,10 +214,10 @@ export const subscriptionStore = {
   /** Those of the ids, in no order. */
   subscriptionsById: async (db: Db, ids: readonly string[]): Promise<Subscription[]> => {
     const { rows } = await db.query<SubscriptionRow>(
-      `SELECT ${columns} FROM ${from} WHERE s.organization_id = $1 AND s.id = ANY ($2)`,
+      `SELECT ${subscriptionColumns} FROM ${subscriptionsFrom} WHERE s.organization_id = $1 AND s.id = ANY ($2)`,
       [db.organizationId, ids],
     );
-    return rows.map(fromRow);
+    return rows.map(subscriptionFromRow);
   },
   /** As it is when its row is locked. */
   lockSubscription: async (db: Db, id: string): Promise<Subscription | undefined> => {
@@ -314,7 +278,7 @@ export const subscriptionStore = {
   },
   subscriptions: async (db: Db, page: ListPage) => {
     const { rows, ...rest } = await listRows<SubscriptionRow>(db, subscriptionList, db.organizationId, page);
-    return { ...rest, rows: rows.map(fromRow) };
+    return { ...rest, rows: rows.map(subscriptionFromRow) };
   },
 };
 

@@ -148,10 +148,11 @@ export const invoiceFromRows = (
 /**
  * The order of the billing periods of an invoice, which is hashed: the payer's own before those of its children, by
  * subscription, first what was used, then what is taken back of what was charged in advance, then what is charged in
- * advance; the plan before its add-ons.
+ * advance, then what is charged once; the plan before its add-ons.
  */
-export const periodOrder = `customer_id <> payer_id, customer_id, subscription_id, array_position(ARRAY['arrears', 'credit', 'advance'], timing),
-  item <> 'plan', item, span_start, id`;
+export const periodOrder = `customer_id <> payer_id, customer_id, subscription_id,
+  array_position(ARRAY['arrears', 'credit', 'advance', 'once'], timing), item <> 'plan', item, span_start,
+  timing = 'once' AND counted, id`;
 
 /**
  * The billing periods of the invoices with these ids, for `invoiceFromRows`, in the order of their lines; `more` are

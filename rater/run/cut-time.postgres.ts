@@ -124,23 +124,27 @@ const readSchedules = async (
     ids.add(terms.planVersionId);
     for (const change of terms.changes) if ('planVersionId' in change) ids.add(change.planVersionId);
   }
-  const { rows } = await client.query<StoredTerms & { id: string }>(
-    'SELECT id, charges, terms FROM plan_versions WHERE organization_id = $1 AND id = ANY ($2)',
+  const { rows } = await client.query<StoredTerms & { id: string; plan_id: string }>(
+    'SELECT id, plan_id, charges, terms FROM plan_versions WHERE organization_id = $1 AND id = ANY ($2)',
     [organizationId, [...ids]],
   );
-  const known = new Map(rows.map((row) => [row.id, chargeSchedules(row)]));
+  const known = new Map(rows.map((row) => [row.id, chargeSchedules(row, row.plan_id)]));
   return (planVersionId) => known.get(planVersionId) ?? [];
 };
 
-// By the key that is unique.
+// By the key that is unique, and what is charged once by that of its own.
 const selectWritten = `
-SELECT p.subscription_id, ${billedPartColumns}
-FROM unnest($1::text[], $2::timestamptz[]) AS n (subscription_id, billed_after)
-  JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.billing_end > n.billed_after`;
+WITH n AS (SELECT * FROM unnest($1::text[], $2::timestamptz[]) AS n (subscription_id, billed_after))
+SELECT p.subscription_id, ${billedPartColumns} FROM n
+  JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.billing_end > n.billed_after
+UNION ALL
+SELECT p.subscription_id, ${billedPartColumns} FROM n
+  JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.timing = 'once'
+    AND p.billing_end <= n.billed_after`;
 
 type WrittenRow = BilledPartRow & { subscription_id: string };
 
-/** By subscription, all whose billing periods end after an instant of each. */
+/** By subscription, all whose billing periods end after an instant of each, and all that is charged once. */
 const writtenParts = async (
   client: Queryable,
   asked: readonly { readonly id: string; readonly after: Instant }[],

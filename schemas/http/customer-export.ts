@@ -5,6 +5,7 @@ import { Customer } from '#schemas/http/customers.ts';
 import { Code, CurrencyCode, closed, Instant, idOf } from '#schemas/http/fields.ts';
 import { HashedInstant, Invoice, InvoiceLine, InvoicePeriod } from '#schemas/http/invoices.ts';
 import { PriceOverride } from '#schemas/http/price-overrides.ts';
+import { Quote } from '#schemas/http/quotes.ts';
 import { Subscription } from '#schemas/http/subscriptions.ts';
 
 const Count = Type.String({ pattern: '^[0-9]{1,19}$', description: 'A number of rows.' });
@@ -40,6 +41,7 @@ export const CustomerExport = Type.Object(
       'How many lines were rated, by subscription and charge.',
     ),
     price_overrides: section('read:price_overrides', PriceOverride, 'Prices of this customer alone.'),
+    quotes: section('read:quotes', Quote, 'Offers to this customer, whatever became of them.'),
     invoices: section('read:invoices', Invoice, 'With their lines.'),
     billed_to: section(
       'read:invoices',
@@ -57,7 +59,7 @@ export const CustomerExport = Type.Object(
     audit_log: section(
       'read:audit-log',
       AuditEntry,
-      'About the customer, and the subscriptions, prices and invoices that are shown.',
+      'About the customer, and the subscriptions, prices, quotes and invoices that are shown.',
     ),
   },
   { ...closed, title: 'CustomerExport' },

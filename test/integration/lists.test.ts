@@ -260,7 +260,7 @@ describe('pages, while rows come and go', () => {
     await writer.query("DELETE FROM things WHERE id = 'thg_1'");
     expect(await readThings({ limit: '2', cursor })).toEqual({
       items: [],
-      pagination: { total: 1, page_size: 0, has_more: false, next_cursor: null },
+      pagination: { total: 1, total_relation: 'exact', page_size: 0, has_more: false, next_cursor: null },
     });
   });
 
@@ -286,7 +286,7 @@ describe('pages, while rows come and go', () => {
     await insert(rows);
     const page = things.read({ limit: '1' }, 'org_1', cursors, { label: 'a' });
     const found = await listRows(asQueryable(reader), things, 'org_1', page, { 't.label': 'a' });
-    expect(found).toMatchObject({ rows: [{ id: 'thg_2' }], total: 2 });
+    expect(found).toMatchObject({ rows: [{ id: 'thg_2' }], total: { count: 2 } });
     const next = things.read(
       { limit: '1', cursor: listJson(page, found, String).pagination.next_cursor },
       'org_1',
@@ -297,9 +297,99 @@ describe('pages, while rows come and go', () => {
     );
     expect(await listRows(asQueryable(reader), things, 'org_1', next, { 't.label': 'a' })).toMatchObject({
       rows: [{ id: 'thg_0' }],
-      total: 2,
+      total: { count: 2 },
       last: undefined,
     });
+  });
+});
+
+describe('the total', () => {
+  const fill = (count: number) =>
+    writer.query(
+      `INSERT INTO things SELECT 'thg_' || lpad(n::text, 6, '0'), 'org_1', 'a', 'active', timestamptz '2026-01-01', n
+       FROM generate_series(1, $1) n`,
+      [count],
+    );
+  const totalFor = async (query: Record<string, string>) => {
+    const { total, total_relation } = (await readThings({ limit: '1', ...query })).pagination;
+    return [total, total_relation];
+  };
+
+  it('is exact up to 10,000, and from there on says that there are at least so many, unless all are asked for', async () => {
+    await clear();
+    await fill(10_000);
+    expect(await totalFor({})).toEqual([10_000, 'exact']);
+    await insert([{ id: 'thg_x', organization_id: 'org_1', label: 'b', state: 'active', micros: 1, size: 0n }]);
+    expect(await totalFor({})).toEqual([10_000, 'at_least']);
+    expect(await totalFor({ label: 'a' })).toEqual([10_000, 'exact']);
+    expect(await totalFor({ total: 'exact' })).toEqual([10_001, 'exact']);
+    expect(await totalFor({ total: 'bounded' })).toEqual([10_000, 'at_least']);
+  });
+
+  it('behind the last row is that of all', async () => {
+    await clear();
+    await fill(10_002);
+    const page = things.read({ sort: 'size', limit: '1' }, 'org_1', cursors);
+    const cursor = page.cursorBehind({ value: '10002', id: 'thg_010002' });
+    expect(await totalFor({ sort: 'size', cursor })).toEqual([10_000, 'at_least']);
+    // How much is counted is no part of what a cursor is bound to.
+    expect(await totalFor({ sort: 'size', cursor, total: 'exact' })).toEqual([10_002, 'exact']);
+  });
+
+  it('is asked for by two words alone', async () => {
+    for (const total of ['', 'all', '10000'])
+      await expect(readThings({ total })).rejects.toMatchObject({
+        code: 'BAD_REQUEST',
+        faults: [{ field: 'total', code: 'not_allowed' }],
+      });
+  });
+});
+
+describe('a list of some rows alone, sorted by what not all of them have', () => {
+  const someThings = defineList({
+    name: 'some-things',
+    columns: 't.id',
+    from: 'things t',
+    organization: 't.organization_id',
+    condition: "t.state = 'active'",
+    id: 't.id',
+    sorts: {
+      created_at: { column: 't.made_at', type: 'timestamptz' },
+      size: { column: 'nullif(t.size, 0)', type: 'bigint', isNullable: true },
+    },
+    filters: {
+      like: {
+        column: 't.label',
+        resolve: (value) => `(SELECT o.label FROM things o WHERE o.organization_id = $1 AND o.id = ${value})`,
+      },
+    },
+    times: { earlier: (comparison, instant) => `t.made_at - interval '1 hour' ${comparison} ${instant}` },
+  });
+  const idsFor = async (query: Record<string, string>) => {
+    const { items, pagination } = await readThings(query, someThings);
+    expect(pagination).toMatchObject({ total: items.length, total_relation: 'exact' });
+    return items.map(({ id }) => id);
+  };
+
+  it('shows and counts those that it is of, and a filter may stand for another value', async () => {
+    await clear();
+    const hour = 3_600_000_000;
+    const thing = (n: number, more: Partial<Thing> = {}): Thing => ({
+      id: `thg_${n}`,
+      organization_id: 'org_1',
+      label: n % 2 === 0 ? 'even' : 'odd',
+      state: 'active',
+      micros: n * hour,
+      size: BigInt(n),
+      ...more,
+    });
+    await insert([thing(1), thing(2, { state: 'ended' }), thing(3, { size: 0n }), thing(4), thing(5)]);
+    expect(await idsFor({})).toEqual(['thg_5', 'thg_4', 'thg_3', 'thg_1']);
+    expect(await idsFor({ sort: 'size' })).toEqual(['thg_1', 'thg_4', 'thg_5']);
+    expect(await idsFor({ like: 'thg_2' })).toEqual(['thg_4']);
+    expect(await idsFor({ like: 'thg_5', sort: '-size' })).toEqual(['thg_5', 'thg_1']);
+    expect(await idsFor({ like: 'thg_9' })).toEqual([]);
+    expect(await idsFor({ earlier_after: timeText(3 * hour) })).toEqual(['thg_5']);
   });
 });
 
@@ -460,6 +550,6 @@ describe('a page far behind', () => {
       "SELECT id FROM customers WHERE organization_id = 'org_1' ORDER BY created_at DESC, id DESC OFFSET 9001 LIMIT 50",
     );
     expect(rows.map(({ id }) => id)).toEqual(expected.rows.map(({ id }) => id));
-    expect(total).toBe(15_000);
+    expect(total).toEqual({ count: 15_000, relation: 'exact' });
   });
 });

@@ -73,10 +73,16 @@ export const bareApp = () => {
 
 export type DefinedRoute = RouteDefinition & { readonly list: List | undefined };
 
-export const definedRoutes = (): DefinedRoute[] =>
+const allDefined = (): DefinedRoute[] =>
   registeredRoutes().flatMap(({ method, config }) =>
     method !== 'HEAD' && config?.definition ? [{ ...config.definition, list: config.list }] : [],
   );
+
+/** Those that a key opens. */
+export const definedRoutes = (): DefinedRoute[] => allDefined().filter(({ byLink }) => !byLink);
+
+/** Those for who has a link and no key. */
+export const linkRoutes = (): DefinedRoute[] => allDefined().filter(({ byLink }) => byLink);
 
 export type Example = { readonly path: string; readonly body?: unknown };
 
@@ -99,6 +105,16 @@ const flatPlan = async (api: Call, more: object = {}): Promise<{ code: string }>
   const charges = [{ code: 'base', name: 'Base fee', price }];
   const plan = { code: `p-${unique()}`, name: 'A plan', currency: llmProPlan.currency, charges, ...more };
   return (await api('POST', '/v1/plans', plan)).body;
+};
+
+/** A draft of a quote, to a new customer. */
+const newQuote = async (api: Call) => ({ ...(await newSubscription(api)), valid_until: '2040-01-01T00:00:00Z' });
+const quotePath = async (api: Call): Promise<string> =>
+  `/v1/quotes/${await idOf(api, '/v1/quotes', await newQuote(api))}`;
+const sentQuotePath = async (api: Call): Promise<string> => {
+  const path = await quotePath(api);
+  await api('POST', `${path}/send`);
+  return path;
 };
 
 /** The path of a draft of a new plan, whose first version is active. */
@@ -205,6 +221,17 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   getSubscriptionEntitlements: async (_, { subscription }) => ({
     path: `/v1/subscriptions/${subscription}/entitlements`,
   }),
+  createQuote: async (api) => ({ path: '/v1/quotes', body: await newQuote(api) }),
+  getQuote: async (_, { quote }) => ({ path: `/v1/quotes/${quote}` }),
+  previewQuote: async (_, { quote }) => ({ path: `/v1/quotes/${quote}/preview` }),
+  updateQuote: async (api) => ({ path: await quotePath(api), body: { seats: 5 } }),
+  sendQuote: async (api) => ({ path: `${await quotePath(api)}/send` }),
+  acceptQuote: async (api) => ({
+    path: `${await sentQuotePath(api)}/accept`,
+    body: { accepted_by: 'Ada Lovelace' },
+  }),
+  cancelQuote: async (api) => ({ path: `${await sentQuotePath(api)}/cancel` }),
+  reviseQuote: async (api) => ({ path: `${await sentQuotePath(api)}/revise` }),
   createBillingRun: async () => ({ path: '/v1/invoices/run', body: { period: lastMonth().name } }),
   getBillingRun: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}` }),
   listBillingRunFailures: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}/failures` }),

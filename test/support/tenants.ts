@@ -68,6 +68,7 @@ export type Objects = Readonly<
     | 'plan'
     | 'customer'
     | 'subscription'
+    | 'quote'
     | 'run'
     | 'invoice'
     | 'ratedLine'
@@ -179,6 +180,9 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   // What is a part of a subscription from then on, once its month is billed.
   await made(api, `/v1/subscriptions/${subscription.id}/seats`, { change: 1 });
   await made(api, '/v1/test-clocks', {});
+  const offer = { customer_id: externalId, plan: llmProPlan.code, valid_until: '2040-01-01T00:00:00Z' };
+  const quote = await made(api, '/v1/quotes', offer);
+  await made(api, `/v1/quotes/${quote.id}/send`, undefined);
   const planMigration = await makeMigration(api);
   const key = await made(api, '/v1/api-keys', { name: 'A key of the objects', scopes: ['read:meters'] });
   return {
@@ -186,6 +190,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     plan: plan.id,
     customer: customer.id,
     subscription: subscription.id,
+    quote: quote.id,
     run: run.id,
     invoice: invoice.id,
     ratedLine: explained.body.id,

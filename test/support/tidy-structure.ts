@@ -18,6 +18,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'catalog',
     'customers',
     'subscriptions',
+    'quotes',
     'usage',
     'entitlements',
     'runs',

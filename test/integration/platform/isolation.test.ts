@@ -90,6 +90,8 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/subscriptions/:id': 'subscription',
   '/v1/subscriptions/:id/entitlements': 'subscription',
   '/v1/subscriptions/:id/usage': 'subscription',
+  '/v1/quotes/:id': 'quote',
+  '/v1/quotes/:id/preview': 'quote',
   '/v1/invoices/runs/:id': 'run',
   '/v1/invoices/runs/:id/failures': 'run',
   '/v1/billing-runs/:id': 'run',

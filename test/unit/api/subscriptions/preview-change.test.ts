@@ -42,6 +42,7 @@ const subscription: Subscription = {
   cancellationReason: null,
   cancellationRefund: null,
   clockNow: null,
+  nextDueAt: null,
   refundsAtEnd: true,
   cycle: { interval: month, anchor: '2000-01-01T00:00:00.000', timeZone: 'UTC' },
   changes: [],
