@@ -64,6 +64,7 @@ const invoices = {
   from: 'invoices',
   id: 'id',
   organization: 'organization_id',
+  gathersFirst: true,
   sorts: {
     created_at: { column: 'issued_at', type: 'timestamptz' },
     number: { column: 'series_number', type: 'bigint' },

@@ -97,7 +97,7 @@ const WantedAddOn = Type.Object(
 /** Five years of 366 days. */
 const trialDaysMax = 1830;
 
-const TrialEndAction = Type.Enum([...trialEndActions], {
+export const TrialEndAction = Type.Enum([...trialEndActions], {
   title: 'TrialEndAction',
   description:
     'What the end of the trial does: `activate` begins billing, `cancel` ends the subscription, `pause` pauses it until it is resumed.',
@@ -150,9 +150,12 @@ export const SubscriptionPatch = Type.Object(
   { ...closed, title: 'SubscriptionPatch', examples: [{ metadata: { contract: '2026-117' } }] },
 );
 
-const Reason = formed('^[^\\u0000-\\u001f\\u007f]{1,500}$', '1 to 500 characters, none of them a control character');
+export const CancellationReason = formed(
+  '^[^\\u0000-\\u001f\\u007f]{1,500}$',
+  '1 to 500 characters, none of them a control character',
+);
 
-const CancellationRefund = Type.Enum([...cancellationRefunds], {
+export const CancellationRefund = Type.Enum([...cancellationRefunds], {
   title: 'CancellationRefund',
   description:
     'What becomes of what was charged in advance for time after the end: `prorated`, the default, credits it; `none` does not.',
@@ -168,7 +171,7 @@ export const SubscriptionCancellation = Type.Object(
         examples: ['period_end'],
       }),
     ),
-    reason: Type.Optional(Reason),
+    reason: Type.Optional(CancellationReason),
     refund: Type.Optional(CancellationRefund),
   },
   { ...closed, title: 'SubscriptionCancellation', examples: [{ at: 'period_end', reason: 'too expensive' }] },
@@ -178,7 +181,7 @@ const Cancellation = Type.Object(
   {
     requested_at: Instant,
     effective_at: Instant,
-    reason: nullable(Reason),
+    reason: nullable(CancellationReason),
     refund: CancellationRefund,
   },
   { ...closed, title: 'Cancellation' },

@@ -19,6 +19,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'customers',
     'subscriptions',
     'usage',
+    'subscription-views',
     'entitlements',
     'runs',
     'invoices',
