@@ -51,16 +51,16 @@ const ratedNext = async (
   return { dueAt: first.dueAt, parts };
 };
 
-const nextInvoiceJson = (
-  { dueAt, parts }: { readonly dueAt: Instant; readonly parts: readonly RatedPart[] },
-  currency: string,
-  watermark: bigint,
-) => ({
+const invoiceJson = (dueAt: Instant, parts: readonly RatedPart[], currency: string) => ({
   due_at: formatInstant(dueAt),
   ...linesJson(parts, 'known', currency),
-  usage: { watermark: watermark.toString(), ...linesJson(parts, 'ofUsage', currency) },
-  total: totalText([...amountsOf(parts, 'known'), ...amountsOf(parts, 'ofUsage')], currency),
   unknown: unknownJson(parts),
+});
+
+const usageJson = (parts: readonly RatedPart[], currency: string, watermark: bigint) => ({
+  watermark: watermark.toString(),
+  ...linesJson(parts, 'ofUsage', currency),
+  total: totalText([...amountsOf(parts, 'known'), ...amountsOf(parts, 'ofUsage')], currency),
 });
 
 export const renewalRoutes = ({ get }: Routes, ports: RenewalPorts): void =>
@@ -82,6 +82,7 @@ export const renewalRoutes = ({ get }: Routes, ports: RenewalPorts): void =>
       const watermark = await ports.readWatermark(db);
       const next = await ratedNext(ports, db, subscription, watermark);
       const term = await ports.catalog.minimumTerm(db, termsNow(subscription, now).planVersionId);
+      const renewal = renewsAt(subscription, now);
       const termEndsAt = term ? leastEnd(subscription, term) : undefined;
       return {
         subscription_id: subscription.id,
@@ -89,9 +90,10 @@ export const renewalRoutes = ({ get }: Routes, ports: RenewalPorts): void =>
         state: subscriptionStateAt(subscription, now),
         as_of: formatInstant(now),
         currency,
-        renews_at: ((at) => (at === null ? null : formatInstant(at)))(renewsAt(subscription, now)),
+        renews_at: renewal === null ? null : formatInstant(renewal),
         upcoming: upcomingOf(subscription, now, next?.dueAt, termEndsAt).map((one) => upcomingJson(subscription, one)),
-        next_invoice: next ? nextInvoiceJson(next, currency, watermark) : null,
+        next_invoice: next ? invoiceJson(next.dueAt, next.parts, currency) : null,
+        usage: next ? usageJson(next.parts, currency, watermark) : null,
       };
     },
   );

@@ -171,6 +171,10 @@ const UsageSoFar = Type.Object(
     watermark: Sequence,
     lines: Type.Array(UpcomingLine),
     subtotal: Decimal,
+    total: Type.Unsafe<string>({
+      ...Decimal,
+      description: 'With what of the next invoice no usage goes into; without taxes.',
+    }),
   },
   {
     ...closed,
@@ -185,10 +189,6 @@ const NextInvoice = Type.Object(
     due_at: Instant,
     lines: KnownLines,
     subtotal: Decimal,
-    usage: Type.Optional(toldTo('read:usage', UsageSoFar)),
-    total: Type.Optional(
-      toldTo('read:usage', Type.Unsafe<string>({ ...Decimal, description: 'Both subtotals, without taxes.' })),
-    ),
     unknown,
   },
   { ...closed, title: 'NextInvoice' },
@@ -209,6 +209,7 @@ export const SubscriptionRenewal = Type.Object(
     ),
     upcoming: Type.Array(Upcoming, { description: 'The next one first.' }),
     next_invoice: nullable(NextInvoice),
+    usage: Type.Optional(toldTo('read:usage', nullable(UsageSoFar))),
   },
   {
     ...closed,
@@ -230,10 +231,9 @@ export const SubscriptionRenewal = Type.Object(
           due_at: '2026-12-01T00:00:00.000Z',
           lines: [upcomingLineExample],
           subtotal: '9.00',
-          usage: { watermark: '812', lines: [], subtotal: '0.00' },
-          total: '9.00',
           unknown: [],
         },
+        usage: { watermark: '812', lines: [], subtotal: '0.00', total: '9.00' },
       },
     ],
   },
