@@ -108,9 +108,11 @@ const gatheredFirst = ({ list, sort, conditions, limit }: ListPage, where: strin
   const isWhole = `(SELECT count(*) FROM gathered) <= ${countedMax}`;
   const rows = `LIMIT ${limit + 1}`;
   return `gathered AS MATERIALIZED (
-      SELECT ${id} AS row_id, ${sort.column} AS row_value ${source}${lead && ` ORDER BY ${lead}`} LIMIT ${countedMax + 1}),
+      SELECT ${id} AS row_id, ${sort.column} AS row_value ${source}${lead && ` ORDER BY ${lead}`}
+      LIMIT ${countedMax + 1}),
     chosen AS (
-      (SELECT row_id FROM gathered WHERE ${isWhole}${behind('row_value', 'row_id')} ${by('row_value', 'row_id')} ${rows})
+      (SELECT row_id FROM gathered WHERE ${isWhole}${behind('row_value', 'row_id')}
+       ${by('row_value', 'row_id')} ${rows})
       UNION ALL
       (SELECT ${id} ${source}${behind(sort.column, id)} AND NOT (${isWhole}) ${by(sort.column, id)} ${rows}))`;
 };

@@ -108,8 +108,8 @@ const ledgerColumn = changesColumn(
 );
 /** By the hour of all, or by a test clock. Row-level security lets no index answer for a coalesce. */
 const nextDueAt = '(CASE WHEN s.next_due_at IS NULL THEN s.clocked_due_at ELSE s.next_due_at END)';
-export const subscriptionColumns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.currency, s.canceled_at, s.cancellation_reason,
-  s.trial_end_action,
+export const subscriptionColumns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.currency, s.canceled_at,
+  s.cancellation_reason, s.trial_end_action,
   (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) AS clock_now,
   ${nextDueAt} AS look_at, ${initialTermsColumns},
   s.metadata, s.version, s.created_at, s.updated_at, ${ledgerColumn}`;

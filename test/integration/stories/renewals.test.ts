@@ -104,13 +104,13 @@ describe('what is told of the next invoice is what is billed, to the digit', () 
 
   it('with another price for a while, a price in credits, a minimum, and a change of the plan that is to come', async () => {
     await sandbox.made('/v1/credit-units/CRED/rates', {
-      effective_from: '2027-01-10T00:00:00Z',
+      effective_from: '2026-01-01T00:00:00Z',
       unit: 'USD',
       amount: '0.017',
     });
     const code = await planOf(
       [calls('0.10'), flat('credits', '100', { credit_unit: 'CRED' }), flat('ahead', '5.00', advance)],
-      { minimum_commitment: '50.00' },
+      { minimum_commitment: { amount: '50.00' } },
     );
     const next = await planOf([flat('ahead', '7.00', advance), calls('0.20')]);
     await sandbox.made('/v1/price-overrides', {
@@ -191,7 +191,7 @@ describe('the list of trials', () => {
         trial: { days: 3 },
       })
     ).id;
-    await change(ids.broken, 'cancel', { at: '2027-06-05T00:00:00Z' });
+    await change(ids.broken as string, 'cancel', { at: '2027-06-05T00:00:00Z' });
     const listed = async (query = '') =>
       Object.fromEntries(
         (await read(`/v1/trials?customer_id=${life.customer}${query}`)).items.map(
