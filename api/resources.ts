@@ -43,6 +43,12 @@ import { exportedRows } from './exports/exported-rows.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
+import { candidateStore } from './plan-migrations/candidates.postgres.ts';
+import { type PlanMigrationPorts, planMigrationRoutes } from './plan-migrations/plan-migration-routes.ts';
+import { planMigrationStore } from './plan-migrations/plan-migrations.postgres.ts';
+import { quoteLinkRoutes } from './quotes/quote-link-routes.ts';
+import { type QuotePorts, quoteRoutes } from './quotes/quote-routes.ts';
+import { createQuoteStore } from './quotes/quotes.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import type { Routes } from './route/define-route.ts';
 import { ratingFailures } from './runs/rating-failures.postgres.ts';
@@ -76,7 +82,10 @@ export const createStores = (vault: Vault) => ({
   trials: trialReader,
   cancellations: cancellationReader,
   upcoming: upcomingReader,
+  planMigrations: planMigrationStore,
+  candidates: candidateStore,
   entitled: entitledStore,
+  quotes: createQuoteStore(vault),
   invoices: invoiceReader,
   closings: closingReader,
   ratingRuns,
@@ -102,6 +111,8 @@ export type ApiPorts = ReturnType<typeof createStores> &
   RatingRunPorts &
   SimulationPorts &
   TestClockPorts &
+  QuotePorts &
+  PlanMigrationPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -126,6 +137,9 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   renewalRoutes,
   trialRoutes,
   cancellationRoutes,
+  quoteRoutes,
+  quoteLinkRoutes,
+  planMigrationRoutes,
   usageRoutes,
   entitlementRoutes,
   invoiceRoutes,

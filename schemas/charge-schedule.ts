@@ -18,6 +18,8 @@ export type ChargeSchedule = {
   readonly isBounded: boolean;
   /** Whether a part of a period costs a part of the price. */
   readonly isProrated: boolean;
+  /** The plan or add-on whose version it is of. */
+  readonly planId?: string;
 };
 
 /** What names one of a version. */
@@ -37,16 +39,22 @@ const timesOf = ({ timing, billing_interval }: ChargeTimesJson): Required<Charge
 export const isCounted = ({ seats, meter }: Pick<ChargeJson, 'seats' | 'meter'>, isAddOn: boolean): boolean =>
   isAddOn ? meter === null : seats === true;
 
-/** The shortest interval of all charges, which that of the subscription's billing periods is. */
-export const mainInterval = (charges: readonly ChargeTimesJson[]): Interval =>
-  charges
-    .map((charge) => timesOf(charge).billing_interval)
-    .reduce((a, b) => (daysAtLeast(b) < daysAtLeast(a) ? b : a), timesOf(charges[0] ?? {}).billing_interval);
+const isOnce = (charge: ChargeTimesJson): boolean => charge.timing === 'once';
+
+/**
+ * The shortest interval of all charges, which that of the subscription's billing periods is; what is charged once has
+ * none.
+ */
+export const mainInterval = (charges: readonly ChargeTimesJson[]): Interval => {
+  const intervals = charges.filter((charge) => !isOnce(charge)).map((charge) => timesOf(charge).billing_interval);
+  const [first = defaultTimes.billing_interval] = intervals;
+  return intervals.reduce((a, b) => (daysAtLeast(b) < daysAtLeast(a) ? b : a), first);
+};
 
 const sameInterval = (a: Interval, b: Interval): boolean => a.unit === b.unit && a.count === b.count;
 
 export const hasInterval = (charge: ChargeTimesJson, interval: Interval): boolean =>
-  sameInterval(timesOf(charge).billing_interval, interval);
+  !isOnce(charge) && sameInterval(timesOf(charge).billing_interval, interval);
 
 const hasBounds = ({ terms }: StoredTerms): boolean => Boolean(terms?.minimum_commitment || terms?.spend_cap);
 
@@ -57,7 +65,7 @@ export const isBoundSchedule = (
 ): boolean =>
   hasBounds(version) && timing === 'arrears' && !counted && sameInterval(interval, mainInterval(version.charges));
 
-/** Whether a charge is of a schedule. */
+/** Whether a charge is of a schedule. That of what is charged once is told by its timing, whatever its interval. */
 export const isOfSchedule = (
   charge: ChargeJson,
   isAddOn: boolean,
@@ -65,23 +73,25 @@ export const isOfSchedule = (
 ): boolean => {
   const times = timesOf(charge);
   return (
-    times.timing === timing && sameInterval(times.billing_interval, interval) && isCounted(charge, isAddOn) === counted
+    times.timing === timing &&
+    (timing === 'once' || sameInterval(times.billing_interval, interval)) &&
+    isCounted(charge, isAddOn) === counted
   );
 };
 
-/** Those of a version, each once; with that of its bounds, also where no charge is of it. */
-export const chargeSchedules = (version: StoredTerms): ChargeSchedule[] => {
+/** Those of a version of a plan, each once; with that of its bounds, also where no charge is of it. */
+export const chargeSchedules = (version: StoredTerms, planId: string): ChargeSchedule[] => {
   const { charges, terms } = version;
   const isAddOn = (terms?.add_on ?? null) !== null;
   const schedules: ChargeSchedule[] = [];
   const isProrated = prorationIn(terms) !== 'none';
-  const add = (schedule: Omit<ChargeSchedule, 'isBounded' | 'isProrated'>): void => {
+  const add = (schedule: Omit<ChargeSchedule, 'planId' | 'isBounded' | 'isProrated'>): void => {
     const at = schedules.findIndex(
       ({ interval, timing, isCounted: counted }) =>
         sameInterval(interval, schedule.interval) && timing === schedule.timing && counted === schedule.isCounted,
     );
     const found = schedules[at];
-    if (!found) schedules.push({ ...schedule, isProrated, isBounded: isBoundSchedule(version, schedule) });
+    if (!found) schedules.push({ ...schedule, planId, isProrated, isBounded: isBoundSchedule(version, schedule) });
     else if (schedule.isMetered) schedules[at] = { ...found, isMetered: true };
   };
   for (const charge of charges) {

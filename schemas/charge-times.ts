@@ -1,12 +1,13 @@
-/** When a charge is due: after its interval or before it, and how long that is. */
+/** When a charge is due: after its interval or before it, and how long that is; or once, without one. */
 
 import { daysAtLeast } from '#schemas/billing-cycle.ts';
 import { type Fault, fieldOf, type JsonObject, ownValue } from '#schemas/fault.ts';
 import { type Interval, readInterval } from '#schemas/interval.ts';
 
-export const chargeTimings = ['arrears', 'advance'] as const;
+export const chargeTimings = ['arrears', 'advance', 'once'] as const;
 export type ChargeTiming = (typeof chargeTimings)[number];
 
+/** What is charged once has the default interval, which nothing of it follows. */
 export type ChargeTimes = { readonly timing: ChargeTiming; readonly billingInterval: Interval };
 /** What is the default is left out, as charges were written before there was a choice: they are hashed as they are. */
 export type ChargeTimesJson = { readonly timing?: ChargeTiming; readonly billing_interval?: Interval };
@@ -28,6 +29,11 @@ export const readChargeTimes = (
 ): ChargeTimes | undefined => {
   const timing = readTiming(charge, parent, isMetered, faults);
   const given = ownValue(charge, 'billing_interval');
+  if (timing === 'once' && given !== undefined) {
+    const message = 'must be absent: what is charged once has no interval';
+    faults.push({ field: fieldOf(parent, 'billing_interval'), code: 'not_allowed', message });
+    return undefined;
+  }
   const billingInterval =
     given === undefined
       ? defaultTimes.billing_interval
@@ -48,7 +54,7 @@ const readTiming = (
     return undefined;
   };
   if (timing === undefined) return refuse(`must be one of ${chargeTimings.join(', ')}`);
-  if (timing === 'advance' && isMetered)
+  if (timing !== defaultTimes.timing && isMetered)
     return refuse('must be arrears: what a meter measures is known only when it was used');
   return timing;
 };

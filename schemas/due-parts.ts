@@ -4,11 +4,14 @@
  * What is in arrears is due when its billing period ends, or the subscription with it. What is in advance is due when
  * its billing period begins. Where the terms change within a period that was charged in advance, what was charged for
  * the rest of it is taken back, and the rest is charged by what holds then: two parts that lie over the same time. By
- * `shareOf` each is the share of its own whole, so that nothing is lost or doubled however often terms change.
+ * `shareOf` each is the share of its own whole, so that nothing is lost or doubled however often terms change. What is
+ * charged once is told by once-parts.ts.
  */
 import { type BillingCycle, periodAt, periodsOver } from '#schemas/billing-cycle.ts';
 import { type ChargeSchedule, cycleOfInterval } from '#schemas/charge-schedule.ts';
+import { correctionDueAt } from '#schemas/due-instant.ts';
 import type { Interval } from '#schemas/interval.ts';
+import { onceName, onceParts } from '#schemas/once-parts.ts';
 import { type Instant, intersect, type Period } from '#schemas/period.ts';
 import {
   type BilledItem,
@@ -18,12 +21,13 @@ import {
   type SubscriptionTerms,
 } from '#schemas/subscription-terms.ts';
 
-export const partTimings = ['arrears', 'advance', 'credit'] as const;
+export const partTimings = ['arrears', 'advance', 'credit', 'once'] as const;
 /** A credit takes back what was charged in advance. */
 export type PartTiming = (typeof partTimings)[number];
 
 /** A thing to bill: the charges of a schedule over a stretch of time. */
 export type BilledPart = {
+  /** Of what is charged once: the id of what charges it. */
   readonly item: string;
   readonly planVersionId: string;
   readonly timing: PartTiming;
@@ -162,7 +166,8 @@ const corrections = (
 
 /**
  * What falls due after `time.start` and not after `time.end`, but for what is `written` already: all of its parts whose
- * billing periods end after `time.start`. In the order of the instants at which it falls due.
+ * billing periods end after `time.start`, and all that its plans charge once. In the order of the instants at which it
+ * falls due.
  */
 export const dueParts = (
   terms: SubscriptionTerms,
@@ -196,7 +201,7 @@ export const dueParts = (
       }
       const charged = written.filter(
         (part) =>
-          part.timing !== 'arrears' &&
+          (part.timing === 'advance' || part.timing === 'credit') &&
           part.item === item &&
           part.isCounted === isCounted &&
           part.interval?.unit === interval.unit &&
@@ -207,7 +212,9 @@ export const dueParts = (
         const { timing: how, stretch } = correction;
         const { planVersionId, quantity, span } = stretch;
         if (how === 'credit' && span.start === terms.endedAt && !terms.refundsAtEnd) continue;
-        const dueAt = span.start === billing.start ? span.start : correctionDueAt(terms, span.start, endedAt);
+        // At the latest with the end of its own billing period, which may be shorter than the one before.
+        const dueAt =
+          span.start === billing.start ? span.start : Math.min(correctionDueAt(terms, span.start), billing.end);
         if (dueAt > time.end) continue;
         const quantities = isCounted ? [[span.start, quantity] as const] : undefined;
         const pricedAt = correction.timing === 'credit' ? correction.stretch.pricedAt : undefined;
@@ -215,7 +222,8 @@ export const dueParts = (
       }
     }
   }
-  return parts
+  const once = onceParts(terms, items, schedulesOf).filter(({ dueAt }) => dueAt <= time.end);
+  return [...parts, ...once]
     .filter((part) => part.dueAt > time.start && !isWritten(part))
     .toSorted((a, b) => a.dueAt - b.dueAt || a.span.start - b.span.start);
 };
@@ -230,6 +238,7 @@ const schedulesByName = (
   const found = new Map<string, ScheduledItems>();
   for (const one of items)
     for (const schedule of schedulesOf(one.planVersionId)) {
+      if (schedule.timing === 'once') continue;
       const name = `${scheduleName(one.item, schedule)} ${schedule.timing}`;
       const known = found.get(name);
       if (!known) found.set(name, { item: one.item, schedule, items: [one] });
@@ -245,22 +254,15 @@ const schedulesByName = (
 const writtenNames = (written: readonly BilledPart[]): ((part: DuePart) => boolean) => {
   const names = new Set<string>();
   const whole = new Set<string>();
+  const once = new Set(written.filter(({ timing }) => timing === 'once').map(onceName));
   for (const part of written) {
     if (part.interval) names.add(partName(part, part.interval, part.isCounted ?? false));
     else whole.add(`${part.item} ${part.timing} ${part.span.start}`);
   }
   return (part) =>
+    (part.timing === 'once' && once.has(onceName(part))) ||
     names.has(partName(part, part.interval, part.isCounted)) ||
     whole.has(`${part.item} ${part.timing} ${part.span.start}`);
-};
-
-/** Of what begins within a billing period: at once, or with the end of the shortest one that holds it. */
-const correctionDueAt = (terms: SubscriptionTerms, at: Instant, endedAt: Instant): Instant => {
-  const changes = terms.changes.filter(({ effectiveAt }) => effectiveAt === at);
-  if (changes.length === 0 || changes.some(({ bills }) => bills === 'now')) return at;
-  const before = terms.changes.findLast((change) => change.kind === 'plan' && change.effectiveAt < at);
-  const interval = before?.kind === 'plan' ? before.interval : terms.cycle.interval;
-  return Math.min(periodAt(cycleOfInterval(terms.cycle, interval), at).end, Math.max(endedAt, at));
 };
 
 /**
@@ -271,9 +273,12 @@ export const nextLook = (terms: SubscriptionTerms, schedulesOf: SchedulesOf, now
   const { startedAt, endedAt, trialEndsAt, changes } = terms;
   const turns = [startedAt, endedAt, trialEndsAt, ...changes.map(({ effectiveAt }) => effectiveAt)];
   const ahead = turns.filter((at) => at !== null && at > now) as Instant[];
+  const items = billedItems(terms);
+  for (const { dueAt } of onceParts(terms, items, schedulesOf)) if (dueAt > now) ahead.push(dueAt);
   if (startedAt <= now)
-    for (const { planVersionId, span } of billedItems(terms))
-      for (const { interval } of schedulesOf(planVersionId)) {
+    for (const { planVersionId, span } of items)
+      for (const { interval, timing } of schedulesOf(planVersionId)) {
+        if (timing === 'once') continue;
         const period = periodAt(cycleOfInterval(terms.cycle, interval), now);
         if (span.start < period.end && span.end > period.start) ahead.push(period.end);
       }

@@ -108,7 +108,7 @@ export type RatedCharge = Priced & {
   /** `precise` rounded to minor units, once; what is printed and summed. */
   readonly amount: Amount;
   /** Absent of what is charged in arrears. */
-  readonly timing?: 'advance' | 'credit';
+  readonly timing?: 'advance' | 'credit' | 'once';
   /** Absent where the plan version's price stood for all of the time. */
   readonly priceSpans?: readonly RatedSpan[];
 };

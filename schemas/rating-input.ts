@@ -43,7 +43,7 @@ export type RatingInput = {
   readonly priceSpans?: readonly InputSpan[];
   readonly policy: RatingPolicy;
   /** Absent of what is charged in arrears. */
-  readonly timing?: 'advance' | 'credit';
+  readonly timing?: 'advance' | 'credit' | 'once';
   /** The numbers of seats or add-ons that were charged for, of a charge that is priced by them. */
   readonly levels?: readonly ProratedLevel[];
   /** What part of the billing period was charged, of what is of a whole one. */

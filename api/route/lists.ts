@@ -147,7 +147,7 @@ export type List = {
   ) => ListPage;
 };
 
-type Condition = {
+export type Condition = {
   readonly name: string;
   readonly value: string;
   readonly text: string;

@@ -20,12 +20,12 @@ import type { RecordedChange, Subscription } from '../subscriptions/subscription
 /** How far the time of a subscription was written down to be billed. */
 export type CutTime = {
   readonly cutUntil: Instant | null;
-  /** Its parts whose billing periods end after that. */
+  /** Its parts whose billing periods end after that, and what was charged once. */
   readonly written: readonly BilledPart[];
 };
 
 export const schedulesIn = (versions: readonly VersionRow[]): SchedulesOf => {
-  const known = new Map(versions.map((version) => [version.id, chargeSchedules(version)]));
+  const known = new Map(versions.map((version) => [version.id, chargeSchedules(version, version.plan_id)]));
   return (planVersionId) => known.get(planVersionId) ?? [];
 };
 

@@ -15,6 +15,8 @@ import type { Cancellation, Subscription, SubscriptionStore } from './subscripti
 export type CancelPorts = {
   readonly subscriptions: Pick<SubscriptionStore, 'changeCancellation' | 'hasOtherToPlan'>;
   readonly minimumTerm: (db: Db, planVersionId: string) => Promise<Interval | null>;
+  /** That of the contract that it came of. */
+  readonly contractTerm: (db: Db, subscriptionId: string) => Promise<Interval | null>;
 };
 
 /** One that has not begun never begins. */
@@ -29,12 +31,12 @@ const effectiveAt = (subscription: Subscription, at: string, nowMs: Instant): In
   return instant;
 };
 
-/** Where its minimum term is over, counted from its start by the calendar and the clock of its zone. */
+/** Where a term is over, counted from its start by the calendar and the clock of its zone. */
 export const leastEnd = ({ startedAt, cycle: { timeZone } }: Subscription, interval: Interval): Instant =>
   boundaryOf({ interval, anchor: anchorAt(startedAt, timeZone), timeZone }, 1);
 
 export const cancelSubscription = async (
-  { subscriptions, minimumTerm }: CancelPorts,
+  { subscriptions, minimumTerm, contractTerm }: CancelPorts,
   db: Db,
   subscription: Subscription,
   { at = 'period_end', reason, refund = 'prorated' }: Static<typeof SubscriptionCancellation>,
@@ -42,9 +44,12 @@ export const cancelSubscription = async (
 ): Promise<Subscription> => {
   requireAllowed(subscription, 'cancel', nowMs);
   const endedAt = effectiveAt(subscription, at, nowMs);
-  const term =
-    subscription.startedAt > nowMs ? null : await minimumTerm(db, termsNow(subscription, nowMs).planVersionId);
-  const least = term === null ? endedAt : leastEnd(subscription, term);
+  const terms =
+    subscription.startedAt > nowMs
+      ? []
+      : [await minimumTerm(db, termsNow(subscription, nowMs).planVersionId), await contractTerm(db, subscription.id)];
+  const ends = terms.flatMap((term) => (term === null ? [] : [leastEnd(subscription, term)]));
+  const least = Math.max(endedAt, ...ends);
   if (endedAt < least)
     throw new FailureError(
       'SUBSCRIPTION_IN_MINIMUM_TERM',

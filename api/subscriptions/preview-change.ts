@@ -25,7 +25,7 @@ export type PreviewFacts = {
   /** What each plan version charges that the subscription has or would have, by its id. */
   readonly versions: ReadonlyMap<string, PlanTermsJson>;
   readonly planNames: ReadonlyMap<string, PlanName>;
-  /** All that is written down of the billing periods that go on. */
+  /** All that is written down of the billing periods that go on, and all that was charged once. */
   readonly written: readonly BilledPart[];
   readonly policy: RatingPolicy;
 };
@@ -37,9 +37,16 @@ const changedLedger = ({ changes }: Subscription, { undone, added }: LedgerChang
   [...changes.filter(({ id }) => !undone.includes(id)), ...added].toSorted((a, b) => a.effectiveAt - b.effectiveAt);
 
 /** Of the billing periods that hold the instant, what was not written down yet. */
-const partsAround = (terms: SubscriptionTerms, { versions, written }: PreviewFacts, instant: Instant): DuePart[] => {
+const partsAround = (
+  terms: SubscriptionTerms,
+  { versions, planNames, written }: PreviewFacts,
+  instant: Instant,
+): DuePart[] => {
   const schedules = new Map(
-    [...versions].map(([id, version]) => [id, chargeSchedules({ charges: version.charges, terms: version })]),
+    [...versions].map(([id, version]) => [
+      id,
+      chargeSchedules({ charges: version.charges, terms: version }, planNames.get(id)?.planId ?? id),
+    ]),
   );
   const ends = [...schedules.values()].flat().map(
     // A charge of another interval has periods of its own from the same anchor.
@@ -72,7 +79,14 @@ const chargesOf = (part: DuePart, version: PlanTermsJson, currency: string) => {
   return { charges, counted: Object.fromEntries(counted) };
 };
 
-const rated = (part: DuePart, subscription: Subscription, { versions, policy }: PreviewFacts): PreviewedLine[] => {
+export type PreviewedSubscription = Pick<Subscription, 'id' | 'customerId' | 'currency' | 'cycle'>;
+
+/** The lines of a part, but for usage. */
+export const ratedPart = (
+  part: DuePart,
+  subscription: PreviewedSubscription,
+  { versions, policy }: Pick<PreviewFacts, 'versions' | 'policy'>,
+): PreviewedLine[] => {
   const version = versions.get(part.planVersionId);
   if (!version) return [];
   const { charges, counted } = chargesOf(part, version, subscription.currency);
@@ -113,7 +127,11 @@ const lineJson = ({ part, line }: PreviewedLine, names: PreviewFacts['planNames'
   due_at: formatInstant(part.dueAt),
 });
 
-const listJson = (lines: readonly PreviewedLine[], names: PreviewFacts['planNames'], currency: Currency) => ({
+export const previewedLinesJson = (
+  lines: readonly PreviewedLine[],
+  names: PreviewFacts['planNames'],
+  currency: Currency,
+) => ({
   lines: lines.map((line) => lineJson(line, names)),
   total: formatMinorUnits(sumAmounts(lines.map(({ line }) => line.amount)), currency),
 });
@@ -127,13 +145,13 @@ export const previewChange = (subscription: Subscription, decided: LedgerChanges
   const changed = partsAround(after, facts, effectiveAt);
   const linesBeyond = (parts: readonly DuePart[], others: readonly DuePart[]): PreviewedLine[] => {
     const known = new Set(others.map(partKey));
-    return parts.filter((part) => !known.has(partKey(part))).flatMap((part) => rated(part, subscription, facts));
+    return parts.filter((part) => !known.has(partKey(part))).flatMap((part) => ratedPart(part, subscription, facts));
   };
   return {
     effective_at: formatInstant(effectiveAt),
     currency,
-    ...listJson(linesBeyond(changed, without), facts.planNames, currency),
-    instead_of: listJson(linesBeyond(without, changed), facts.planNames, currency),
+    ...previewedLinesJson(linesBeyond(changed, without), facts.planNames, currency),
+    instead_of: previewedLinesJson(linesBeyond(without, changed), facts.planNames, currency),
   };
 };
 

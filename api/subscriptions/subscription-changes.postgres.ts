@@ -118,11 +118,11 @@ export const subscriptionChangeStore = {
     );
     return rows[0]?.cut_until?.getTime();
   },
-  /** All that is written down to be billed of the billing periods that go on after an instant. */
+  /** All that is written down to be billed of the billing periods that go on after an instant, and all that is once. */
   writtenParts: async (db: Db, subscriptionId: string, after: Instant): Promise<BilledPart[]> => {
     const { rows } = await db.query<BilledPartRow>(
       `SELECT ${billedPartColumns} FROM billing_periods p
-       WHERE p.organization_id = $1 AND p.subscription_id = $2 AND p.billing_end > $3`,
+       WHERE p.organization_id = $1 AND p.subscription_id = $2 AND (p.billing_end > $3 OR p.timing = 'once')`,
       [db.organizationId, subscriptionId, new Date(after)],
     );
     return rows.map(billedPartFromRow);

@@ -12,6 +12,7 @@ import {
   type ScheduleName,
   type StoredTerms,
 } from '#schemas/charge-schedule.ts';
+import type { ChargeTiming } from '#schemas/charge-times.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import type { PartTiming } from '#schemas/due-parts.ts';
 import type { IntervalUnit } from '#schemas/interval.ts';
@@ -91,13 +92,16 @@ export const chargesOf = (
 type PartOfVersion = Omit<PartToRate, 'timing' | 'levels'> &
   Pick<BillablePeriod, 'charges' | 'storedCharges' | 'bounds'>;
 
+/** A credit takes back what was charged in advance. */
+const chargeTiming = ({ timing }: PeriodRow): ChargeTiming => (timing === 'credit' ? 'advance' : timing);
+
 /** Undefined where the period is of every charge. */
 const scheduleOf = (row: PeriodRow): ScheduleName | undefined =>
   row.interval_unit === null || row.interval_count === null
     ? undefined
     : {
         interval: intervalFromRow({ interval_unit: row.interval_unit, interval_count: row.interval_count }),
-        timing: row.timing === 'credit' ? 'advance' : row.timing,
+        timing: chargeTiming(row),
         isCounted: row.counted === true,
       };
 
@@ -155,7 +159,7 @@ export const billablePeriods = (
     return charges;
   };
   const partOf = (row: PeriodRow, charges: VersionCharges, version: VersionRow): PartOfVersion => {
-    const schedule = `${row.timing === 'arrears'} ${row.interval_unit} ${row.interval_count} ${row.counted}`;
+    const schedule = `${chargeTiming(row)} ${row.interval_unit} ${row.interval_count} ${row.counted}`;
     const key = `${row.plan_version_id} ${row.currency} ${schedule}`;
     const part = parts.get(key) ?? partOfVersion(charges, version, scheduleOf(row));
     parts.set(key, part);

@@ -127,9 +127,10 @@ const spansOf = async (
   );
 };
 
-/** Read once for each currency. */
-const pricedIn = (version: VersionRow): ((currency: string) => VersionCharges | undefined) => {
+/** Read once for each currency. What is charged once is of no month. */
+const pricedIn = ({ charges, ...rest }: VersionRow): ((currency: string) => VersionCharges | undefined) => {
   const known = new Map<string, VersionCharges | undefined>();
+  const version = { ...rest, charges: charges.filter(({ timing }) => timing !== 'once') };
   return (currency) => {
     if (!known.has(currency)) {
       const isPriced = version.charges.every((charge) => chargeJsonIn(charge, currency, version.plan_currency));

@@ -108,9 +108,9 @@ const RatedSpan = Type.Object(
 const priceSpansAbout = 'Absent where the price of the charge stood for all of the time. They tile the span.';
 
 const LineTiming = Type.Optional(
-  Type.Enum(['advance', 'credit'], {
+  Type.Enum(['advance', 'credit', 'once'], {
     description:
-      'Absent of what is charged in arrears. `credit` takes back what was charged in advance for time that was not had.',
+      'Absent of what is charged in arrears. `credit` takes back what was charged in advance for time that was not had; `once` is of no billing period.',
   }),
 );
 const ChargedLevel = Type.Object(

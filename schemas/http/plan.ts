@@ -7,7 +7,7 @@
  * not, or the plan's own among its further ones, a further price of another model, bounds of a period that have other
  * currencies than the charges, more digits than is printed, or a cap under the minimum, a price in credits of a model
  * that has none, what is no cost book or credit unit, or does not fit the currency or the dimensions, two entitlements
- * of one feature, and what only an add-on has, or only another plan.
+ * of one feature, an interval of what is charged once, and what only an add-on has, or only another plan.
  */
 import { type TSchema, Type } from 'typebox';
 import { type ChargeTiming, chargeTimings, defaultTimes } from '#schemas/charge-times.ts';
@@ -51,7 +51,7 @@ const ofSeats = Type.Literal(true, {
 });
 
 const timingAbout =
-  'Whether it is charged after its interval or before; what a meter measures only after. Always there in a plan, as `billing_interval` is, and absent in what a line was rated by.';
+  'Whether it is charged after its interval or before, or `once`, without one; what a meter measures only after. Always there in a plan, as `billing_interval` is of what has one, and absent in what a line was rated by.';
 
 /** What a request may leave out is always there in an answer, so each of the two has its own names. */
 const chargeSchemas = (prefix: '' | 'New') => {
@@ -181,7 +181,11 @@ const ChargesAnswer = chargeSchemas('');
 
 /** Stored charges as answers hold them. */
 const chargesToAnswer = (charges: readonly ChargeJson[]) =>
-  charges.map((charge) => ({ ...defaultTimes, ...charge, currency_options: charge.currency_options ?? {} }));
+  charges.map((charge) => ({
+    ...(charge.timing === 'once' ? {} : defaultTimes),
+    ...charge,
+    currency_options: charge.currency_options ?? {},
+  }));
 
 /** What a version charges, as answers hold it. */
 export const termFields = { currency: CurrencyCode, charges: ChargesAnswer, ...generalTermFields };

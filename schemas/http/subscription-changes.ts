@@ -137,14 +137,14 @@ export const SubscriptionResumption = Type.Object(
   { ...closed, title: 'SubscriptionResumption', examples: [{ at: 'now' }] },
 );
 
-const PreviewedLine = Type.Object(
+export const PreviewedLine = Type.Object(
   {
     charge_code: Type.String(),
     description: Type.String(),
     plan_code: Code,
     timing: Type.Enum([...partTimings], {
       title: 'ChargedTiming',
-      description: 'A `credit` takes back what was charged in advance.',
+      description: 'A `credit` takes back what was charged in advance; `once` is of no billing period.',
     }),
     quantity: Decimal,
     amount: Decimal,
@@ -154,7 +154,7 @@ const PreviewedLine = Type.Object(
   { ...closed, title: 'PreviewedLine' },
 );
 
-const previewedLineExample = {
+export const previewedLineExample = {
   charge_code: 'seats',
   description: 'Seats',
   plan_code: 'llm-team',

@@ -15,12 +15,7 @@ import {
   Sequence,
 } from '#schemas/http/fields.ts';
 import { LedgerEntry } from '#schemas/http/subscription-changes.ts';
-import {
-  CancellationReason,
-  CancellationRefund,
-  subscriptionExample,
-  TrialEndAction,
-} from '#schemas/http/subscriptions.ts';
+import { CancellationRefund, Reason, subscriptionExample, TrialEndAction } from '#schemas/http/subscriptions.ts';
 import { toldTo } from '#schemas/http/withheld.ts';
 import { subscriptionStates } from '#schemas/subscription-state.ts';
 import { cancellationStates, trialOutcomes, trialStatuses, upcomingKinds } from '#schemas/subscription-views.ts';
@@ -104,7 +99,7 @@ export const SubscriptionCancellationView = Type.Object(
   {
     ...whose,
     state: Type.Enum([...cancellationStates], { title: 'CancellationState' }),
-    reason: nullable(CancellationReason),
+    reason: nullable(Reason),
     requested_at: Instant,
     effective_at: Instant,
     refund: CancellationRefund,

@@ -57,7 +57,7 @@ export const subscriptionExample = {
 
 export const SubscriptionId = idParam(subscriptionExample.id);
 
-const BillingAnchor = formed(
+export const BillingAnchor = formed(
   '^(calendar|anniversary|\\d{4}-\\d{2}-\\d{2})$',
   'calendar, anniversary, or a date such as 2026-01-31',
   {
@@ -80,11 +80,11 @@ const BillingCycle = Type.Object(
 );
 
 /** Different ones. */
-const addOnsMax = 100;
+export const addOnsMax = 100;
 
-const Seats = Type.Integer({ minimum: 1, maximum: seatsMax, description: 'How many seats there are.' });
+export const Seats = Type.Integer({ minimum: 1, maximum: seatsMax, description: 'How many seats there are.' });
 
-const WantedAddOn = Type.Object(
+export const WantedAddOn = Type.Object(
   {
     plan: Type.Unsafe<string>({ ...Code, description: 'Code or id of a plan of the kind add_on.' }),
     quantity: Type.Optional(
@@ -103,7 +103,7 @@ export const TrialEndAction = Type.Enum([...trialEndActions], {
     'What the end of the trial does: `activate` begins billing, `cancel` ends the subscription, `pause` pauses it until it is resumed.',
 });
 
-const NewTrial = Type.Object(
+export const NewTrial = Type.Object(
   {
     ends_at: Type.Optional(GivenInstant),
     days: Type.Optional(
@@ -150,7 +150,7 @@ export const SubscriptionPatch = Type.Object(
   { ...closed, title: 'SubscriptionPatch', examples: [{ metadata: { contract: '2026-117' } }] },
 );
 
-export const CancellationReason = formed(
+export const Reason = formed(
   '^[^\\u0000-\\u001f\\u007f]{1,500}$',
   '1 to 500 characters, none of them a control character',
 );
@@ -171,7 +171,7 @@ export const SubscriptionCancellation = Type.Object(
         examples: ['period_end'],
       }),
     ),
-    reason: Type.Optional(CancellationReason),
+    reason: Type.Optional(Reason),
     refund: Type.Optional(CancellationRefund),
   },
   { ...closed, title: 'SubscriptionCancellation', examples: [{ at: 'period_end', reason: 'too expensive' }] },
@@ -181,7 +181,7 @@ const Cancellation = Type.Object(
   {
     requested_at: Instant,
     effective_at: Instant,
-    reason: nullable(CancellationReason),
+    reason: nullable(Reason),
     refund: CancellationRefund,
   },
   { ...closed, title: 'Cancellation' },

@@ -50,6 +50,7 @@ describe('an export', () => {
       'rated_lines',
       'price_overrides',
       'invoices',
+      'billed_to',
       'usage',
       'audit_log',
     ]);
@@ -95,7 +96,7 @@ describe('an export', () => {
     const { api } = await makeKey(pipeline, tenant.api, { scopes: ['read:customers', 'read:invoices'] });
     const { body } = await exportOf(objects.customer, api);
     expect(body.withheld).toEqual(['subscriptions', 'rated_lines', 'price_overrides', 'usage', 'audit_log']);
-    expect(Object.keys(body)).toEqual(['exported_at', 'withheld', 'customer', 'children', 'invoices']);
+    expect(Object.keys(body)).toEqual(['exported_at', 'withheld', 'customer', 'children', 'invoices', 'billed_to']);
     expect(idsOf(body.invoices)).toEqual([objects.invoice]);
     const writer = await makeKey(pipeline, tenant.api, { scopes: ['write:customers', 'read:invoices'] });
     expect((await exportOf(objects.customer, writer.api)).status).toBe(403);

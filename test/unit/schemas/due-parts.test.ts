@@ -24,6 +24,10 @@ const schedule = (over: Partial<ChargeSchedule> = {}): ChargeSchedule => ({
   ...over,
 });
 const usage = schedule({ timing: 'arrears', isMetered: true });
+/** All schedules of a version, with the plan that it is of. */
+const ofPlan = (planId: string, ...schedules: ChargeSchedule[]) => schedules.map((one) => ({ ...one, planId }));
+const setup = schedule({ timing: 'once' });
+const setupOfSeats = schedule({ timing: 'once', isCounted: true });
 
 const termsOf = (over: Partial<SubscriptionTerms> = {}): SubscriptionTerms => ({
   startedAt: at('2026-09-11T12:00Z'),
@@ -47,7 +51,7 @@ const cutAt = (terms: (now: Instant) => SubscriptionTerms, versions: Versions, i
     const held = terms(now);
     const start = after ?? held.startedAt - 1;
     if (start >= now) continue;
-    const known: BilledPart[] = written.filter(({ billing }) => billing.end > start);
+    const known: BilledPart[] = written.filter(({ billing, timing }) => billing.end > start || timing === 'once');
     const time = { start, end: now };
     written.push(...dueParts(held, (id) => versions[id] ?? [], known, time, rememberedPeriods()));
     after = now;
@@ -169,6 +173,79 @@ describe('what falls due', () => {
   });
 });
 
+describe('what is charged once', () => {
+  const versions = {
+    basic: ofPlan('Basic', setup, setupOfSeats),
+    basic2: ofPlan('Basic', setup),
+    pro: ofPlan('Pro', setup, schedule()),
+    storage: ofPlan('a', setupOfSeats),
+  };
+  const start = at('2026-10-05T00:00Z');
+  const horizon = at('2027-03-01T00:00Z');
+  const once = (terms: SubscriptionTerms, ...instants: Instant[]) =>
+    cutAt(() => terms, versions, [...instants, horizon])
+      .filter(({ timing }) => timing === 'once')
+      .map((part) => shown(part).replace(/\.\.\S+/, ''));
+
+  it('is due when billing begins: behind the trial, by the seats that there are then', () => {
+    const changes: SubscriptionChange[] = [
+      { kind: 'seats', quantity: 3, effectiveAt: at('2026-10-06T00:00Z'), bills: 'next' },
+      { kind: 'seats', quantity: 9, effectiveAt: at('2026-12-06T00:00Z'), bills: 'now' },
+    ];
+    expect(once(termsOf({ startedAt: start, trialEndsAt: at('2026-10-19T00:00Z'), changes }))).toEqual([
+      'once Basic:basic 2026-10-19 due 2026-10-19',
+      'once Basic:basic x3 2026-10-19 due 2026-10-19',
+    ]);
+    expect(
+      once(termsOf({ startedAt: start, trialEndsAt: at('2026-10-19T00:00Z'), endedAt: at('2026-10-19T00:00Z') })),
+    ).toEqual([]);
+  });
+
+  it('is charged once of each plan, whatever was changed between, and by which version', () => {
+    const changes = [
+      plan(at('2026-10-20T00:00Z'), 'pro'),
+      plan(at('2026-11-01T00:00Z'), 'basic2'),
+      { kind: 'pause', usage: 'unbilled', effectiveAt: at('2026-11-10T00:00Z'), bills: 'now' },
+      { kind: 'resume', effectiveAt: at('2026-11-15T00:00Z'), bills: 'now' },
+      plan(at('2026-12-10T00:00Z'), 'pro', { bills: 'now' }),
+    ] as SubscriptionChange[];
+    const due = [
+      'once Basic:basic 2026-10-05 due 2026-10-05',
+      'once Basic:basic x1 2026-10-05 due 2026-10-05',
+      'once Pro:pro 2026-10-20 due 2026-11-01',
+    ];
+    const terms = termsOf({ startedAt: start, changes });
+    expect(once(terms)).toEqual(due);
+    expect(once(terms, start, at('2026-10-25T00:00Z'), at('2026-11-12T00:00Z'), at('2027-01-01T00:00Z'))).toEqual(due);
+  });
+
+  it('by an add-on is charged by how many there are first, and not when it is taken again', () => {
+    const taken = (when: string, quantity: number): SubscriptionChange => ({
+      kind: 'add_on',
+      addOnId: 'a',
+      planVersionId: 'storage',
+      quantity,
+      effectiveAt: at(when),
+      bills: 'now',
+    });
+    const changes = [taken('2026-10-08T00:00Z', 2), taken('2026-10-09T00:00Z', 5), taken('2026-10-10T00:00Z', 0)];
+    expect(once(termsOf({ startedAt: start, changes: [...changes, taken('2026-11-10T00:00Z', 1)] })).at(-1)).toBe(
+      'once a:storage x2 2026-10-08 due 2026-10-08',
+    );
+  });
+
+  it('with a change for the end of the period is due with it, and with the end where that comes before', () => {
+    const changes = [plan(at('2026-11-01T00:00Z'), 'pro')];
+    expect(once(termsOf({ startedAt: start, changes })).at(-1)).toBe('once Pro:pro 2026-11-01 due 2026-11-01');
+    const ended = termsOf({
+      startedAt: start,
+      changes: [plan(at('2026-10-20T00:00Z'), 'pro')],
+      endedAt: at('2026-10-25T00:00Z'),
+    });
+    expect(once(ended).at(-1)).toBe('once Pro:pro 2026-10-20 due 2026-10-25');
+  });
+});
+
 describe('of a plan that charges whole periods alone', () => {
   it('nothing is taken back by a pause or an end, and a change puts one whole in the place of the other', () => {
     const whole = schedule({ isProrated: false });
@@ -199,10 +276,17 @@ describe('however terms change', () => {
   const start = at('2026-01-15T10:00Z');
   const horizon = start + 400 * day;
   const versions: Versions = {
-    basic: [schedule(), schedule({ isCounted: true }), usage],
-    pro: [schedule(), usage, schedule({ interval: year, isCounted: true })],
-    team: [schedule({ interval: year }), schedule({ timing: 'arrears', isCounted: true }), usage],
-    storage: [schedule({ isCounted: true })],
+    basic: ofPlan('Basic', schedule(), schedule({ isCounted: true }), usage, setup),
+    pro: ofPlan('Basic', schedule(), usage, schedule({ interval: year, isCounted: true }), setup),
+    team: ofPlan(
+      'Team',
+      schedule({ interval: year }),
+      schedule({ timing: 'arrears', isCounted: true }),
+      usage,
+      setup,
+      setupOfSeats,
+    ),
+    storage: ofPlan('a', schedule({ isCounted: true }), setupOfSeats),
   };
   const instants = fc.integer({ min: start + 1, max: horizon - 1 });
   const changes: fc.Arbitrary<SubscriptionChange> = fc.oneof(
@@ -282,7 +366,7 @@ describe('however terms change', () => {
     };
     fc.assert(
       fc.property(histories, (history) => {
-        const parts = cut(history).filter(({ timing }) => timing !== 'arrears');
+        const parts = cut(history).filter(({ timing }) => timing === 'advance' || timing === 'credit');
         const items = billedItems(termsAt(history)(horizon));
         const windows = new Map(
           parts.map((part) => [`${part.item} ${part.interval.unit} ${part.isCounted} ${part.billing.start}`, part]),
@@ -319,6 +403,36 @@ describe('however terms change', () => {
             );
           expect(charged).toBe(had);
         }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('what is charged once is due exactly once of each plan that was billed, when that began', () => {
+    fc.assert(
+      fc.property(histories, (history) => {
+        const parts = cut(history).filter(({ timing }) => timing === 'once');
+        const firsts = new Map<string, { start: number; version: string; quantity: number }>();
+        for (const { planVersionId: version, span, quantities } of billedItems(termsAt(history)(horizon))) {
+          const planId = versions[version]?.[0]?.planId ?? '';
+          if (!firsts.has(planId))
+            firsts.set(planId, { start: span.start, version, quantity: quantities[0]?.[1] ?? 0 });
+        }
+        const wanted = [...firsts].flatMap(([planId, { start: from, version, quantity }]) =>
+          (versions[version] ?? [])
+            .filter(({ timing }) => timing === 'once')
+            .map(({ isCounted }) => `${planId} ${version} ${from} ${isCounted ? quantity : 'flat'}`),
+        );
+        const isDue = (name: string) => wanted.includes(name);
+        const found = parts.map(
+          ({ item, planVersionId, span, quantities }) =>
+            `${item} ${planVersionId} ${span.start} ${quantities?.[0]?.[1] ?? 'flat'}`,
+        );
+        expect(found.filter((name) => !isDue(name))).toEqual([]);
+        // What begins within the last period may wait for its end.
+        const missing = wanted.filter((name) => !found.includes(name));
+        for (const name of missing) expect(Number(name.split(' ')[2])).toBeGreaterThan(horizon - 32 * day);
+        expect(new Set(found).size).toBe(found.length);
       }),
       { numRuns: 1_000 },
     );

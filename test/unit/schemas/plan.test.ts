@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { defaultTimes } from '#schemas/charge-times.ts';
+import { chargeTimings, defaultTimes } from '#schemas/charge-times.ts';
 import { type Currency, currencies } from '#schemas/currency.ts';
 import { currencyOptionsMax } from '#schemas/currency-options.ts';
 import { intervalCountMax, intervalUnits } from '#schemas/interval.ts';
@@ -73,8 +73,9 @@ const planVersions: fc.Arbitrary<PlanVersion> = fc
     charges: chargeCodes.map((code, index) => {
       const price = chargePrices[index] as PlanVersion['charges'][number]['price'];
       const currencyOptions = new Map(options.filter((one) => one !== rest.currency).map((one) => [one, price]));
-      const timing = price.model === 'flat' && index % 2 === 1 ? ('advance' as const) : ('arrears' as const);
-      const billingInterval = index % 3 === 0 ? defaultTimes.billing_interval : { unit, count };
+      const flatTiming = chargeTimings[index % 3] ?? 'arrears';
+      const timing = price.model === 'flat' ? flatTiming : 'arrears';
+      const billingInterval = index % 2 === 0 || timing === 'once' ? defaultTimes.billing_interval : { unit, count };
       const seats = index % 3 === 2 && seatModels.some((name) => name === price.model);
       const meter = price.model === 'flat' || seats ? null : code;
       return {
@@ -237,6 +238,14 @@ describe('plan versions as JSON', () => {
       'usage that is paid for before it is there',
       plan({ ...base, meter: 'tokens', price: perUnit, timing: 'advance' }),
       ['charges[0].timing not_allowed'],
+    ],
+    [
+      'usage that is charged once, and an interval of what is',
+      plan(
+        { ...base, meter: 'tokens', price: perUnit, timing: 'once' },
+        { ...base, code: 'b', timing: 'once', billing_interval: { unit: 'month', count: 1 } },
+      ),
+      ['charges[0].timing not_allowed', 'charges[1].billing_interval not_allowed'],
     ],
     [
       'a minimum term of no length',

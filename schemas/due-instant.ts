@@ -1,0 +1,29 @@
+/** When what begins within a billing period falls due. Shared by rater and api. Pure. */
+import { periodAt } from '#schemas/billing-cycle.ts';
+import { cycleOfInterval } from '#schemas/charge-schedule.ts';
+import type { Instant, Period } from '#schemas/period.ts';
+import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
+
+/** The shortest billing period that holds an instant, by the plan until then. */
+const periodBefore = ({ changes, cycle }: SubscriptionTerms, at: Instant): Period => {
+  const before = changes.findLast((change) => change.kind === 'plan' && change.effectiveAt < at);
+  return periodAt(cycleOfInterval(cycle, before?.kind === 'plan' ? before.interval : cycle.interval), at);
+};
+
+/** The end of it, or of the subscription within it. */
+const periodEndAfter = (terms: SubscriptionTerms, at: Instant): Instant =>
+  Math.min(periodBefore(terms, at).end, Math.max(terms.endedAt ?? Number.POSITIVE_INFINITY, at));
+
+/** Whether what begins then is put right with the end of the billing period, as its changes say. */
+export const waitsForPeriodEnd = ({ changes }: SubscriptionTerms, at: Instant): boolean => {
+  const of = changes.filter(({ effectiveAt }) => effectiveAt === at);
+  return of.length > 0 && of.every(({ bills }) => bills === 'next');
+};
+
+/** Of what begins within a billing period of its own: at once, or with the end of the shortest one that holds it. */
+export const correctionDueAt = (terms: SubscriptionTerms, at: Instant): Instant =>
+  waitsForPeriodEnd(terms, at) ? periodEndAfter(terms, at) : at;
+
+/** Of what has no billing period: at once, or with the end of the shortest one, where that is not the very instant. */
+export const onceDueAt = (terms: SubscriptionTerms, at: Instant, waits: boolean): Instant =>
+  waits && periodBefore(terms, at).start !== at ? periodEndAfter(terms, at) : at;
