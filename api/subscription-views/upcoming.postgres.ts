@@ -29,14 +29,10 @@ const writtenAfter = async (
   asked: readonly { readonly id: string; readonly after: Instant }[],
 ): Promise<ReadonlyMap<string, BilledPart[]>> => {
   const { rows } = await db.query<BilledPartRow & { subscription_id: string }>(
-    `WITH n AS (SELECT * FROM unnest($2::text[], $3::timestamptz[]) AS n (subscription_id, billed_after))
-     SELECT p.subscription_id, ${billedPartColumns} FROM n
-       JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.billing_end > n.billed_after
-     WHERE p.organization_id = $1
-     UNION ALL
-     SELECT p.subscription_id, ${billedPartColumns} FROM n
-       JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.timing = 'once'
-         AND p.billing_end <= n.billed_after
+    `SELECT p.subscription_id, ${billedPartColumns}
+     FROM unnest($2::text[], $3::timestamptz[]) AS n (subscription_id, billed_after)
+       JOIN billing_periods p ON p.subscription_id = n.subscription_id
+         AND (p.billing_end > n.billed_after OR p.timing = 'once')
      WHERE p.organization_id = $1`,
     [db.organizationId, asked.map(({ id }) => id), asked.map(({ after }) => new Date(after))],
   );
