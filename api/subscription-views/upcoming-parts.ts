@@ -20,7 +20,7 @@ import type { RecordedChange, Subscription } from '../subscriptions/subscription
 /** How far the time of a subscription was written down to be billed. */
 export type CutTime = {
   readonly cutUntil: Instant | null;
-  /** Its parts whose billing periods end after that, and what was charged once. */
+  /** Its parts whose billing periods end after that. */
   readonly written: readonly BilledPart[];
 };
 

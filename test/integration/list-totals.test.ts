@@ -39,17 +39,19 @@ afterAll(() => writer?.end());
 const epoch = Date.UTC(2026, 0, 1);
 const timeText = (micros: number): string => new Date(epoch + Math.floor(micros / 1000)).toISOString();
 const clear = () => writer.query('DELETE FROM things');
-const insert = async (rows: readonly Thing[]): Promise<void> => {
-  for (const { id, organization_id, label, state, micros, size } of rows)
-    await writer.query('INSERT INTO things VALUES ($1, $2, $3, $4, $5, $6)', [
-      id,
-      organization_id,
-      label,
-      state,
-      timeText(micros),
-      size,
-    ]);
-};
+const insert = (rows: readonly Thing[]) =>
+  Promise.all(
+    rows.map((row) =>
+      writer.query('INSERT INTO things VALUES ($1, $2, $3, $4, $5, $6)', [
+        row.id,
+        row.organization_id,
+        row.label,
+        row.state,
+        timeText(row.micros),
+        row.size,
+      ]),
+    ),
+  );
 const readThings = async (query: Record<string, string>, list: List = things) => {
   const page = list.read(query, 'org_1', cursors);
   return listJson(page, await listRows<{ id: string }>(writer, list, 'org_1', page), (row) => row);
