@@ -98,7 +98,7 @@ const bookFaultsOf = async (
   return sourceFaults({ ...referring, currencyOptions: new Map() }, currency, places, rows, from);
 };
 
-/** Nothing that is billed gets another price. What lies ahead can't be billed yet. */
+/** Nothing that is billed gets another price. What lies ahead can't be billed yet, by the hour of who is billed. */
 const refuseBilled = async (
   { priceOverrides }: OverridePorts,
   db: Db,
@@ -106,7 +106,7 @@ const refuseBilled = async (
   instant: Instant,
   nowMs: number,
 ): Promise<void> => {
-  const until = instant < nowMs ? await priceOverrides.billedUntil(db, whose, instant) : undefined;
+  const until = await priceOverrides.billedUntil(db, whose, instant, new Date(nowMs));
   if (until !== undefined)
     throw new FailureError('PRICE_OVERRIDE_BILLED', `Usage of the plan is billed until ${formatInstant(until)}.`);
 };

@@ -64,6 +64,7 @@ type CustomerState = CustomerContent & Pick<Customer, 'archivedAt'>;
 
 /** Who subscribes. */
 export type Payer = Pick<Customer, 'id' | 'currency' | 'timeZone'> & {
+  readonly isArchived: boolean;
   /** By which it lives, with its hour; undefined where that is the hour of all. */
   readonly clock: { readonly id: string; readonly now: Instant } | undefined;
 };
@@ -74,12 +75,14 @@ type PayerRow = {
   time_zone: string;
   test_clock_id: string | null;
   clock_now: Date | null;
+  archived_at: Date | null;
 };
 
 const payerFromRow = (row: PayerRow): Payer => ({
   id: row.id,
   currency: row.currency,
   timeZone: row.time_zone,
+  isArchived: row.archived_at !== null,
   clock: row.test_clock_id && row.clock_now ? { id: row.test_clock_id, now: row.clock_now.getTime() } : undefined,
 });
 
@@ -255,10 +258,10 @@ export const createCustomerStore = (vault: Vault) => {
       );
       return new Map(rows.map(({ name, id }) => [name, id]));
     },
-    /** By id or external id, without opening what is sealed. */
+    /** By id or external id, without opening what is sealed; with `lock` until the transaction ends. */
     payer: async (db: Db, idOrExternalId: string, lock?: 'lock'): Promise<Payer | undefined> => {
       const { rows } = await db.query<PayerRow>(
-        `SELECT c.id, c.currency, c.time_zone, c.test_clock_id, k.now_at AS clock_now
+        `SELECT c.id, c.currency, c.time_zone, c.archived_at, c.test_clock_id, k.now_at AS clock_now
          FROM customers c LEFT JOIN test_clocks k ON k.id = c.test_clock_id
          WHERE c.organization_id = $1 AND c.${customerColumn(idOrExternalId)} = $2
          ${lock ? 'FOR NO KEY UPDATE OF c' : ''}`,

@@ -7,6 +7,7 @@ import { formatInstant } from '#schemas/instant.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { usageNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
+import { hourOf } from '#schemas/subscription-state.ts';
 import type { AuditLog } from '../access/audit-log.postgres.ts';
 import { entryJson } from '../access/audit-log-routes.ts';
 import { overrideJson } from '../catalog/price-override-routes.ts';
@@ -108,7 +109,7 @@ const sectionsOf = (
         for await (const subscription of subscriptionsOf()) {
           subscriptionIds.push(subscription.id);
           audited.push(subscription.id);
-          yield subscriptionJson(subscription, nowMs);
+          yield subscriptionJson(subscription, hourOf(subscription, nowMs));
         }
       },
     },

@@ -34,7 +34,7 @@ const idsBehind = (limit: string): string => `(
     ) c
   )`;
 
-/** Of `s`: it is not over, and has one of the versions `$2` or comes to one; in the currency `$5`, where that is said. */
+/** Of `s`: it is not over, has one of the versions `$2` or comes to one, and is in the currency `$5`, if any. */
 const isCandidate = `((s.ended_at IS NULL OR s.ended_at > ${ownHour}) AND ($5::text IS NULL OR s.currency = $5)
   AND (${heldVersion} = ANY ($2) OR (s.has_changes AND EXISTS (
     SELECT 1 FROM subscription_changes a WHERE a.subscription_id = s.id AND a.undone_at IS NULL AND a.kind = 'plan'

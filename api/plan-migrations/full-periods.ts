@@ -1,7 +1,7 @@
 /**
  * What a subscription is charged for full billing periods under a version of a plan, without usage, by the rater's own
- * rules: flat charges and those of seats. What is used, prices in credits, price overrides, add-ons, and what holds
- * over all charges are no part of it. Pure.
+ * rules: flat charges and those of seats. What is used, prices in credits, setup fees, price overrides, add-ons, and
+ * what holds over all charges are no part of it. Pure.
  */
 import { periodAt } from '#schemas/billing-cycle.ts';
 import { chargeSchedules, cycleOfInterval } from '#schemas/charge-schedule.ts';

@@ -183,7 +183,7 @@ export const acceptQuote = async (
   const now = new Date(nowMs);
   await refuseArchived(ports, db, quote.customerId);
   return telling(async () => {
-    const decided = await decideQuoted(ports, db, quote, at);
+    const decided = await decideQuoted(ports, db, quote, { ...at, lock: 'lock' });
     const { customer, changes } = await keyedCustomer(ports, db, quote.customerId, now);
     const subscription = found(
       await ports.subscriptions.addSubscription(db, decided.subscription, now),

@@ -26,7 +26,7 @@ export type TermsPorts = Pick<OverridePorts, 'priceOverrides' | 'sourceRows'> & 
   readonly catalog: Pick<CatalogStore, 'lockPlan' | 'pinnedMeters' | 'versionTerms'>;
 };
 
-export type Asking = { readonly hourMs: Instant; readonly world: World };
+export type Asking = { readonly hourMs: Instant; readonly world: World; readonly lock?: 'lock' };
 
 /** What is given of a quote; undefined stays as it is. */
 type Given = Static<typeof QuotePatch>;

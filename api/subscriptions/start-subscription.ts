@@ -109,16 +109,20 @@ type Asked = AskedSubscription;
 /** A subscription as it would be made, and the hour of its customer. */
 export type DecidedStart = { readonly subscription: NewSubscriptionRow; readonly nowMs: Instant };
 
-/** Now, where the caller says no time; a time that is past bills what was used since, one to come waits for it. */
+/**
+ * Now, where the caller says no time; a time that is past bills what was used since, one to come waits for it. With
+ * `lock` the customer stays as it is until the transaction ends.
+ */
 export const decideStart = async (
   { customers, catalog }: Pick<StartPorts, 'customers' | 'catalog'>,
   db: Db,
   asked: Asked,
-  { hourMs, world }: { readonly hourMs: Instant; readonly world: World },
+  { hourMs, world, lock }: { readonly hourMs: Instant; readonly world: World; readonly lock?: 'lock' },
 ): Promise<DecidedStart> => {
   const { customer_id: customer, billing_anchor: anchor = 'calendar', seats = 1, metadata = {} } = asked;
-  const payer = found(await customers.payer(db, customer), 'CUSTOMER_NOT_FOUND');
+  const payer = found(await customers.payer(db, customer, lock), 'CUSTOMER_NOT_FOUND');
   if (payer.clock && world !== 'test') throw new FailureError('TEST_CLOCK_NEEDS_SANDBOX');
+  if (lock && payer.isArchived) throw new FailureError('CUSTOMER_ARCHIVED');
   const nowMs = payer.clock?.now ?? hourMs;
   const faults: Fault[] = [];
   const startedAt = readInstant(asked.started_at, 'started_at', faults) ?? nowMs;
@@ -140,6 +144,7 @@ export const decideStart = async (
     customerId: payer.id,
     testClockId: payer.clock?.id,
     planId: plan.id,
+    planCode: plan.code,
     planVersionId: plan.planVersionId,
     currency,
     startedAt,
@@ -161,7 +166,7 @@ export const startSubscription = async (
   asked: Asked,
   at: { readonly hourMs: Instant; readonly world: World },
 ): Promise<Subscription> => {
-  const { subscription, nowMs } = await decideStart(ports, db, asked, at);
+  const { subscription, nowMs } = await decideStart(ports, db, asked, { ...at, lock: 'lock' });
   return found(
     await ports.subscriptions.addSubscription(db, subscription, new Date(nowMs)),
     'SUBSCRIPTION_ALREADY_ACTIVE',

@@ -14,6 +14,7 @@ import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found } from '../route/resource-fields.ts';
 import { type CancelPorts, cancelSubscription, undoCancellation } from './cancel-subscription.ts';
+import { changedNow } from './change-instant.ts';
 import { startSubscription } from './start-subscription.ts';
 import { lastingJson, subscriptionJson } from './subscription-json.ts';
 import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
@@ -171,7 +172,12 @@ export const subscriptionRoutes = (
       const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
       const ports = { subscriptions, minimumTerm: catalog.minimumTerm, contractTerm: quotes.contractTerm };
-      return canceled('canceled', row, await cancelSubscription(ports, db, row, body, hourOf(row, nowMs)), nowMs);
+      return canceled(
+        'canceled',
+        row,
+        await cancelSubscription(ports, db, row, body, changedNow(row, hourOf(row, nowMs))),
+        nowMs,
+      );
     },
   );
   change(
@@ -185,7 +191,7 @@ export const subscriptionRoutes = (
     async ({ db, params, nowMs, matchVersion }) => {
       const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
-      const after = await undoCancellation({ subscriptions }, db, row, hourOf(row, nowMs));
+      const after = await undoCancellation({ subscriptions }, db, row, changedNow(row, hourOf(row, nowMs)));
       return canceled('cancellation_undone', row, after, nowMs);
     },
   );

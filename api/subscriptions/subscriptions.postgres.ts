@@ -8,7 +8,6 @@ import {
   type TermsRow,
   termsFromRow,
 } from '#platform/stores/subscription-terms.postgres.ts';
-import { FailureError } from '#schemas/failures.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { CancellationRefund, SubscriptionLife, TrialEndAction } from '#schemas/subscription-state.ts';
 import type { SubscriptionChange, SubscriptionTerms } from '#schemas/subscription-terms.ts';
@@ -57,6 +56,7 @@ export type NewSubscription = Pick<
 > &
   Pick<Subscription, 'trialEndsAt' | 'trialEndAction'> & {
     readonly planId: string;
+    readonly planCode: string;
     readonly testClockId: string | undefined;
     readonly changes: readonly SubscriptionChange[];
   };
@@ -154,22 +154,32 @@ export const toPlanAt = (customer: string, plan: string, instant: string): strin
 
 const toPlan = toPlanAt('$1', '$2', '$3');
 
-const lockCustomer = async (db: Db, id: string): Promise<{ readonly isArchived: boolean }> => {
-  const { rows } = await db.query<{ archived_at: Date | null }>(
-    'SELECT archived_at FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE',
-    [db.organizationId, id],
-  );
-  return { isArchived: Boolean(rows[0]?.archived_at) };
+/** As it was made, before anything changes it. */
+const begun = (id: string, subscription: NewSubscription, now: Instant): Subscription => {
+  const { planId, planCode, testClockId, ...rest } = subscription;
+  return {
+    ...rest,
+    id,
+    refundsAtEnd: true,
+    cancellationReason: null,
+    cancellationRefund: subscription.canceledAt === null ? null : 'prorated',
+    clockNow: testClockId === undefined ? null : now,
+    nextDueAt: subscription.startedAt,
+    changes: [],
+    planNames: new Map([[subscription.planVersionId, { planId, planCode }]]),
+    version: 1,
+    createdAt: now,
+    updatedAt: now,
+  };
 };
 
 export const subscriptionStore = {
   subscriptionList,
   /**
-   * Undefined where the customer has a subscription to the plan that is not over when the new one begins. The
-   * customer's row is locked, so of two at once one wins.
+   * Undefined where the customer has a subscription to the plan that is not over when the new one begins. The caller
+   * has locked the customer's row, so of two at once one wins.
    */
   addSubscription: async (db: Db, subscription: NewSubscription, now: Date): Promise<Subscription | undefined> => {
-    if ((await lockCustomer(db, subscription.customerId)).isArchived) throw new FailureError('CUSTOMER_ARCHIVED');
     const { customerId, planId, startedAt, endedAt, canceledAt, trialEndsAt, cycle, changes } = subscription;
     const id = newId('sub');
     const added = await db.query(
@@ -206,8 +216,8 @@ export const subscriptionStore = {
       ],
     );
     if (!added.rowCount) return undefined;
-    if (changes.length > 0)
-      await db.query(insertChanges, [db.organizationId, id, now, JSON.stringify(changeRows(changes))]);
+    if (changes.length === 0) return begun(id, subscription, now.getTime());
+    await db.query(insertChanges, [db.organizationId, id, now, JSON.stringify(changeRows(changes))]);
     return subscriptionOf(db, id);
   },
   subscription: subscriptionOf,
@@ -232,7 +242,10 @@ export const subscriptionStore = {
    * locked, so that none comes meanwhile.
    */
   hasOtherToPlan: async (db: Db, { id, customerId }: Subscription, planId: string, at: Instant): Promise<boolean> => {
-    await lockCustomer(db, customerId);
+    await db.query('SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [
+      db.organizationId,
+      customerId,
+    ]);
     const { rowCount } = await db.query(`${toPlan} AND s.id <> $4`, [customerId, planId, new Date(at), id]);
     return Boolean(rowCount);
   },

@@ -12,9 +12,6 @@ ALTER TABLE billing_periods
   ALTER COLUMN consolidated SET NOT NULL,
   ADD FOREIGN KEY (organization_id, payer_id) REFERENCES customers (organization_id, id),
   ADD CHECK (consolidated OR payer_id = customer_id);
--- Clocks that advance, for whoever looks whether one stands still as a process died with its job.
-CREATE INDEX test_clocks_advancing ON test_clocks (id) WHERE state = 'advancing';
-
 -- What is billed to another one, by both.
 CREATE INDEX billing_periods_by_payer ON billing_periods (payer_id, state) WHERE payer_id <> customer_id;
 CREATE INDEX billing_periods_of_children ON billing_periods (customer_id, invoice_id) WHERE payer_id <> customer_id;

@@ -1,8 +1,15 @@
 /** Migrations of plans: who is moved and who is not and why, at any moment and whatever happens at the same time. */
+
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { createDigest } from '#platform/audit/audit-entry.ts';
+import { sameForAll, systemClock } from '#platform/process/clock.ts';
 import { newId } from '#platform/process/ids.ts';
+import { createMetrics } from '#platform/process/metrics.ts';
+import { loginUrl } from '#platform/stores/postgres.ts';
+import { startMoving } from '../../api/plan-migrations/moving.postgres.ts';
 import { parts } from '../support/parts.ts';
-import { type ApiAnswer, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { type ApiAnswer, databasePassword, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { firstTenant, unique } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
@@ -50,7 +57,7 @@ const ended = (id: string) =>
   until(
     () => read(`/v1/plan-migrations/${id}?wait_seconds=25`),
     ({ state }) => state !== 'queued' && state !== 'running',
-    60_000,
+    110_000,
   );
 const migrated = async (plan: string, body: object) => {
   const { id } = await made(migrations(plan), body);
@@ -171,7 +178,7 @@ describe('of a thousand subscriptions', () => {
       [target.id, migration.id],
     );
     expect(rows[0]).toEqual({ changes: 992n, entries: 992n, rows: 992n });
-  });
+  }, 120_000);
 });
 
 describe('a request', () => {
@@ -358,6 +365,39 @@ describe('a migration that is under way', () => {
         expect(outcome?.reason ?? 'changed_meanwhile').toBe('changed_meanwhile');
       }
       expect((await read(`/v1/subscriptions/${one.id}`)).plan_code).toBe(elsewhere.code);
+    }
+  });
+
+  it('is shared by several processes, also where one takes it from another: nobody is moved twice', async () => {
+    const mover = (leaseSeconds: number) =>
+      startMoving({
+        databaseUrl: loginUrl(pipeline.databaseUrl, 'millrace_app', databasePassword),
+        leaseSeconds,
+        pollMs: 10,
+        log: pino({ level: 'silent' }),
+        metrics: createMetrics(),
+        failPoint: undefined,
+        digestOf: createDigest('of nobody, and of 32 characters or more'),
+        organizationClock: sameForAll(systemClock),
+      });
+    // What the first of them holds is free before it is done.
+    const others = [mover(0.03), mover(60)];
+    try {
+      const plan = await large(150);
+      const migration = await migrated(plan.code, { from_version: 1, at: 'now' });
+      expect(migration.counts).toEqual({ moved: 150, scheduled: 0, failed: 0, skipped: [] });
+      const { rows } = await pipeline.asOwner.query<{ changes: number; entries: number; leases: number }>(
+        `SELECT (SELECT count(*)::integer FROM subscription_changes g JOIN plan_versions v ON v.id = g.plan_version_id
+             WHERE v.plan_id = $1) AS changes,
+           (SELECT count(*)::integer FROM audit_log a JOIN plan_migration_outcomes o ON o.subscription_id = a.object_id
+             WHERE o.migration_id = $2 AND a.action = 'subscription.plan_changed') AS entries,
+           (SELECT leases FROM plan_migrations WHERE id = $2) AS leases`,
+        [plan.id, migration.id],
+      );
+      expect(rows[0]).toMatchObject({ changes: 150, entries: 150 });
+      expect(rows[0]?.leases).toBeGreaterThan(3);
+    } finally {
+      await Promise.all(others.map((other) => other.stop()));
     }
   });
 

@@ -1,4 +1,4 @@
-/** Subscriptions against a model of them, in lives that are made up; `npm run test:model` runs any number of commands. */
+/** Subscriptions against a model of them, in lives that are made up; `npm run test:model` runs many more. */
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { runModel, sellPlans } from '../model/run-model.ts';
 import { parts } from '../support/parts.ts';

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import type { Sandbox } from '../support/test-clock.ts';
 import { type ChargeOfModel, chargesOfModel, periodOf } from './for-sale.ts';
-import { costOf, isCorrected, type Model, type Stretch, type Subscription, wantedOf } from './subscription-model.ts';
+import { costOf, type Model, type Stretch, type Subscription, wantedOf } from './subscription-model.ts';
 
 export type Line = Stretch & {
   readonly subscription: string;
@@ -116,8 +116,7 @@ const checkCharge = (subscription: Subscription, charge: ChargeOfModel, now: num
   for (let at = startedAt; at < until; ) {
     const period = periodOf(charge.unit, at);
     const own = lines.filter(({ from }) => from >= period.start && from < period.end);
-    if (charge.timing === 'arrears' || isCorrected(subscription, period, now))
-      checkPeriod(subscription, charge, period, own);
+    checkPeriod(subscription, charge, period, own);
     at = period.end;
   }
   const last = periodOf(charge.unit, Math.max(until - 1, startedAt)).end;

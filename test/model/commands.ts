@@ -48,10 +48,9 @@ const ledgerOf = async ({ sandbox }: Real, id: string): Promise<Change[]> => {
   return body.items
     .filter(({ undone_at }: Body) => undone_at === null)
     .map(
-      ({ id: changeId, kind, plan_code, quantity, effective_at, invoice: bills }: Body): Change => ({
+      ({ id: changeId, kind, plan_code, quantity, effective_at }: Body): Change => ({
         id: changeId,
         kind,
-        invoice: bills,
         value: kind === 'plan' ? plan_code : quantity,
         effectiveAt: Date.parse(effective_at),
       }),

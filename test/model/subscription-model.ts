@@ -9,8 +9,6 @@ export type Change = {
   readonly kind: 'plan' | 'seats' | 'add_on' | 'pause' | 'resume';
   readonly value: string | number | null;
   readonly effectiveAt: number;
-  /** When what was charged in advance is put right. */
-  readonly invoice: 'now' | 'next';
 };
 
 export type Subscription = {
@@ -116,25 +114,6 @@ export const wantedOf = (
   }
   return stretches;
 };
-
-/**
- * When what a change puts right is billed: at once, or with the end of the billing period in which it takes effect, as
- * it was before.
- */
-const correctedAt = (subscription: Subscription, at: number): number => {
-  const { endedAt, changes } = subscription;
-  if (changes.some(({ effectiveAt, invoice }) => effectiveAt === at && invoice === 'now')) return at;
-  const { end } = periodOf(unitOfPlan(termsAt(subscription, at - 1).plan), at);
-  return Math.min(end, Math.max(endedAt ?? end, at));
-};
-
-/** Whether all that changes within a stretch of time put right is billed by now. */
-export const isCorrected = (
-  subscription: Subscription,
-  { start, end }: { readonly start: number; readonly end: number },
-  now: number,
-): boolean =>
-  subscription.changes.every(({ effectiveAt: at }) => at <= start || at >= end || correctedAt(subscription, at) <= now);
 
 const dayMs = 86_400_000;
 
