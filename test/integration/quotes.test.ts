@@ -248,6 +248,9 @@ describe('an acceptance', () => {
     await life.until('2027-01-31T23:59:59.999Z');
     await other.until(validUntil);
     expect([await stateOf(quote.id), await stateOf(late.id)]).toEqual(['sent', 'expired']);
+    const totalSent = async (customer: string): Promise<number> =>
+      (await sandbox.api('GET', `/v1/quotes?state=sent&customer_id=${customer}`)).body.pagination.total;
+    expect([await totalSent(life.customer), await totalSent(other.customer)]).toEqual([1, 0]);
     const refused = await anyone('POST', `${late.link.path}/accept`, { accepted_by: 'Ada' });
     expect(refused).toMatchObject({ status: 409, body: { error_code: 'QUOTE_STATE_CONFLICT' } });
     expect(refused.body.detail).toBe('The quote is expired: what can be done now is revise.');
