@@ -32,7 +32,7 @@ const effectiveAt = (subscription: Subscription, at: string, nowMs: Instant): In
 };
 
 /** Where a term is over, counted from its start by the calendar and the clock of its zone. */
-const leastEnd = ({ startedAt, cycle: { timeZone } }: Subscription, interval: Interval): Instant =>
+export const leastEnd = ({ startedAt, cycle: { timeZone } }: Subscription, interval: Interval): Instant =>
   boundaryOf({ interval, anchor: anchorAt(startedAt, timeZone), timeZone }, 1);
 
 export const cancelSubscription = async (
