@@ -92,6 +92,9 @@ describe('a quote', () => {
     const early = await sandbox.api('POST', `/v1/subscriptions/${id}/cancel`, { at: 'period_end' });
     expect(early).toMatchObject({ status: 409, body: { error_code: 'SUBSCRIPTION_IN_MINIMUM_TERM' } });
     expect(early.body.detail).toContain('2028-01-01T00:00:00.000Z');
+    const { upcoming } = (await sandbox.api('GET', `/v1/subscriptions/${id}/renewal`)).body;
+    const ends = upcoming.filter(({ kind }: { kind: string }) => kind === 'minimum_term_end');
+    expect(ends.map(({ at }: { at: string }) => at)).toEqual(['2028-01-01T00:00:00.000Z']);
   });
 
   it('takes the one that began later in place of a price that the customer had, from its start on', async () => {
