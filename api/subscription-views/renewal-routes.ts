@@ -3,11 +3,11 @@ import { SubscriptionRenewal } from '#schemas/http/subscription-views.ts';
 import { SubscriptionId } from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { Instant } from '#schemas/period.ts';
-import { hourOf, subscriptionStateAt, termsNow } from '#schemas/subscription-state.ts';
+import { hourOf, subscriptionStateAt } from '#schemas/subscription-state.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
-import { leastEnd } from '../subscriptions/cancel-subscription.ts';
+import { type TermPorts, termEnd } from '../subscriptions/cancel-subscription.ts';
 import { changeJson } from '../subscriptions/subscription-json.ts';
 import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
@@ -21,6 +21,7 @@ export type RenewalPorts = RateUpcomingPorts & {
   readonly upcoming: UpcomingReader;
   readonly subscriptions: SubscriptionStore;
   readonly catalog: Pick<CatalogStore, 'minimumTerm'>;
+  readonly quotes: Pick<TermPorts, 'contractTerm'>;
   readonly readUsage: ReadUsage;
   readonly readWatermark: ReadWatermark;
 };
@@ -81,9 +82,10 @@ export const renewalRoutes = ({ get }: Routes, ports: RenewalPorts): void =>
       const { currency } = subscription;
       const watermark = await ports.readWatermark(db);
       const next = await ratedNext(ports, db, subscription, watermark);
-      const term = await ports.catalog.minimumTerm(db, termsNow(subscription, now).planVersionId);
+      const { minimumTerm } = ports.catalog;
+      const { contractTerm } = ports.quotes;
+      const termEndsAt = await termEnd({ minimumTerm, contractTerm }, db, subscription, now);
       const renewal = renewsAt(subscription, now);
-      const termEndsAt = term ? leastEnd(subscription, term) : undefined;
       return {
         subscription_id: subscription.id,
         customer_id: subscription.customerId,
