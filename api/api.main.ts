@@ -1,4 +1,5 @@
 import { createAuthenticate } from '#platform/access/authenticate.ts';
+import { createAuthenticateLink } from '#platform/access/authenticate-link.ts';
 import { createRateLimit } from '#platform/access/rate-limit.ts';
 import { createOpenSigningSecret } from '#platform/access/signing-secret.ts';
 import { createDigest } from '#platform/audit/audit-entry.ts';
@@ -8,6 +9,7 @@ import { corsOf } from '#platform/http/cors.ts';
 import { listen } from '#platform/http/http.ts';
 import { serverBoundsOf } from '#platform/http/http-server.ts';
 import { sameForAll, systemClock } from '#platform/process/clock.ts';
+import { createFailPoint } from '#platform/process/fail-point.ts';
 import { createLog } from '#platform/process/log.ts';
 import { createMetrics, observePool } from '#platform/process/metrics.ts';
 import { createTracer } from '#platform/process/tracing.ts';
@@ -22,6 +24,7 @@ import { hashApiKey } from '#schemas/api-key.ts';
 import { createStoredEvents } from './events/events.clickhouse.ts';
 import { createLineEvents } from './explain/line-events.clickhouse.ts';
 import { createCountEvents } from './exports/exported-usage.clickhouse.ts';
+import { startMoving } from './plan-migrations/moving.postgres.ts';
 import { createIngestCounts } from './reconciliation/ingest-counts.postgres.ts';
 import { createStoredUsage } from './reconciliation/stored-usage.clickhouse.ts';
 import { createLastSequence, createStreamSays } from './reconciliation/stream-state.nats.ts';
@@ -70,6 +73,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
   nats.catch((error: Error) => log.warn({ err: error }, 'NATS does not let the API in'));
   const vault = createVault({ masterKeys: masterKeysFrom(config), clock: systemClock });
   const answers = createAnswerStore(postgres, vault);
+  const digestOf = createDigest(config.keyPepper);
   const storedEvents = createStoredEvents(clickhouse);
   const readWatermark = createReadWatermark(config.streamName);
   const app = createApi({
@@ -82,6 +86,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
     guard: {
       clock: systemClock,
       authenticate: createAuthenticate(postgres, config.keyPepper, systemClock),
+      authenticateLink: createAuthenticateLink(postgres, config.keyPepper),
       // Reads in blocks: as long as an organization is far from its limit, a read costs no call of its own.
       rateLimit: createRateLimit({
         redis,
@@ -98,7 +103,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       postgres,
       answers,
       recordChange,
-      digestOf: createDigest(config.keyPepper),
+      digestOf,
       cursors: createCursors(config.keyPepper),
       vault,
     },
@@ -129,11 +134,21 @@ await runProcess(log, config.shutdownMsMax, async () => {
     pollMs: purgeEveryMs,
     onFault: (error) => log.warn({ err: error }, 'old answers could not be forgotten'),
   });
+  const moving = startMoving({
+    databaseUrl: config.databaseUrl,
+    leaseSeconds: config.jobLeaseSeconds,
+    pollMs: config.jobPollMs,
+    log,
+    metrics,
+    failPoint: createFailPoint(config.failPoint),
+    digestOf,
+    organizationClock: sameForAll(systemClock),
+  });
   const url = await listen(app, config.host, config.apiPort);
   return {
     url,
     close: async () => {
-      await purging.stop();
+      await Promise.all([purging.stop(), moving.stop()]);
       await app.close();
       redis.disconnect();
       void nats.then(({ close }) => close()).catch(() => {});

@@ -43,6 +43,12 @@ import { exportedRows } from './exports/exported-rows.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
+import { candidateStore } from './plan-migrations/candidates.postgres.ts';
+import { type PlanMigrationPorts, planMigrationRoutes } from './plan-migrations/plan-migration-routes.ts';
+import { planMigrationStore } from './plan-migrations/plan-migrations.postgres.ts';
+import { quoteLinkRoutes } from './quotes/quote-link-routes.ts';
+import { type QuotePorts, quoteRoutes } from './quotes/quote-routes.ts';
+import { createQuoteStore } from './quotes/quotes.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import type { Routes } from './route/define-route.ts';
 import { ratingFailures } from './runs/rating-failures.postgres.ts';
@@ -50,6 +56,12 @@ import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.t
 import { ratingRuns } from './runs/rating-runs.postgres.ts';
 import { type SimulationPorts, simulationRoutes } from './simulations/simulation-routes.ts';
 import { simulationStore } from './simulations/simulations.postgres.ts';
+import { cancellationRoutes } from './subscription-views/cancellation-routes.ts';
+import { cancellationReader } from './subscription-views/cancellations.postgres.ts';
+import { renewalRoutes } from './subscription-views/renewal-routes.ts';
+import { trialRoutes } from './subscription-views/trial-routes.ts';
+import { trialReader } from './subscription-views/trials.postgres.ts';
+import { upcomingReader } from './subscription-views/upcoming.postgres.ts';
 import { oneTimeChargeRoutes } from './subscriptions/one-time-charge-routes.ts';
 import { oneTimeChargeStore } from './subscriptions/one-time-charges.postgres.ts';
 import { subscriptionChangeRoutes } from './subscriptions/subscription-change-routes.ts';
@@ -70,7 +82,13 @@ export const createStores = (vault: Vault) => ({
   subscriptions: subscriptionStore,
   subscriptionChanges: subscriptionChangeStore,
   oneTimeCharges: oneTimeChargeStore,
+  planMigrations: planMigrationStore,
+  candidates: candidateStore,
+  trials: trialReader,
+  cancellations: cancellationReader,
+  upcoming: upcomingReader,
   entitled: entitledStore,
+  quotes: createQuoteStore(vault),
   invoices: invoiceReader,
   closings: closingReader,
   ratingRuns,
@@ -96,6 +114,8 @@ export type ApiPorts = ReturnType<typeof createStores> &
   RatingRunPorts &
   SimulationPorts &
   TestClockPorts &
+  QuotePorts &
+  PlanMigrationPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
@@ -118,6 +138,12 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   subscriptionRoutes,
   subscriptionChangeRoutes,
   oneTimeChargeRoutes,
+  quoteRoutes,
+  quoteLinkRoutes,
+  planMigrationRoutes,
+  renewalRoutes,
+  trialRoutes,
+  cancellationRoutes,
   usageRoutes,
   entitlementRoutes,
   invoiceRoutes,

@@ -1,13 +1,16 @@
 /**
  * `npm run bench:rating`: what rating takes. First the pure core by itself; then whole billing runs over a stored
  * month, from its quantities to rated lines in PostgreSQL, of more and more subscriptions with three metered charges
- * each. The invoicer stands still meanwhile, as it is the rating that is measured, and issues afterwards.
+ * each. The invoicer stands still meanwhile, as it is the rating that is measured, and issues afterwards. With
+ * `--closing` nobody asks for a run: the scheduler closes what fell due for all at the same instant, up to the last
+ * invoice, and the API answers reads meanwhile.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { createClient } from '@clickhouse/client';
 import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
+import { percentile } from './api/load.ts';
 import { createLineUnderTest, pause } from './line/line-under-test.ts';
 import { cpuOf } from './line/process-cost.ts';
 import { machineOf, todayAndCommit } from './line/report.ts';
@@ -22,6 +25,7 @@ const { values } = parseArgs({
     'events-each': { type: 'string', default: '100' },
     'core-seconds': { type: 'string', default: '5' },
     name: { type: 'string', default: 'rating' },
+    closing: { type: 'boolean', default: false },
   },
 });
 const eventsEach = Number(values['events-each']);
@@ -43,7 +47,15 @@ const told = (name: string, figures: Figures): Figures => {
 const peakMegabytes = (pid: number | undefined): number =>
   Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1_000;
 
-const measureRun = async (stack: Stack, subscriptions: number): Promise<Figures> => {
+type Stored = {
+  readonly clickhouse: ReturnType<typeof createClient>;
+  readonly owner: pg.Client;
+  readonly line: ReturnType<typeof createLineUnderTest>;
+  /** Of the month, `2026-10`. */
+  readonly month: string;
+};
+
+const store = async (stack: Stack, subscriptions: number): Promise<Stored> => {
   const clickhouse = createClient({ url: stack.urls.clickhouse, request_timeout: 300_000 });
   const owner = new pg.Client({ connectionString: stack.urls.postgres });
   // A stack that is stopped early ends this connection too; what stopped it is the fault to tell.
@@ -73,12 +85,23 @@ const measureRun = async (stack: Stack, subscriptions: number): Promise<Figures>
     (stored) => stored % 5_000_000 === 0 && say(`${stored} events stored`),
   );
   await line.untilMerged();
+  return { clickhouse, owner, line, month: start.toPlainDate().toString().slice(0, 7) };
+};
 
+const shut = async ({ clickhouse, owner, line }: Stored): Promise<void> => {
+  await line.close();
+  await clickhouse.close();
+  await owner.end();
+};
+
+const measureRun = async (stack: Stack, subscriptions: number): Promise<Figures> => {
+  const stored = await store(stack, subscriptions);
+  const { owner, line, month } = stored;
   const { invoicer, rater } = line.pids();
   if (invoicer) process.kill(invoicer, 'SIGSTOP');
   const before = cpuOf(line.pids());
   const startMs = performance.now();
-  const run = await call(stack, 'POST', '/v1/invoices/run', { period: start.toPlainDate().toString().slice(0, 7) });
+  const run = await call(stack, 'POST', '/v1/invoices/run', { period: month });
   const openShards = async (states: readonly string[]): Promise<number | undefined> => {
     const { rows } = await owner.query<{ shards: string; open: string; failed: string | null }>(
       `SELECT count(*) AS shards, count(*) FILTER (WHERE state = ANY ($2)) AS open, max(failure) AS failed
@@ -105,15 +128,77 @@ const measureRun = async (stack: Stack, subscriptions: number): Promise<Figures>
   const cpu = Object.fromEntries(
     Object.entries(after).map(([name, seconds]) => [`cpu_${name}_seconds`, seconds - (before[name] ?? 0)]),
   );
-  await line.close();
-  await clickhouse.close();
-  await owner.end();
+  await shut(stored);
   return {
     rated_seconds: ratedSeconds,
     lines_per_second: lines / ratedSeconds,
     rater_peak_megabytes: raterPeakMegabytes,
     issued_seconds: issuedSeconds,
     ...Object.fromEntries(Object.entries(cpu).filter(([, seconds]) => seconds >= 0.1)),
+  };
+};
+
+/** Reads one after the other while `work` goes on, with a pause between them: how long they took, in milliseconds. */
+const readMeanwhile = async (stack: Stack, work: Promise<unknown>): Promise<number[]> => {
+  const latenciesMs: number[] = [];
+  let isOver = false;
+  void work.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    const startMs = performance.now();
+    await call(stack, 'GET', '/v1/customers/customer-0');
+    latenciesMs.push(performance.now() - startMs);
+    await pause(20);
+  }
+  await work;
+  return latenciesMs.toSorted((a, b) => a - b);
+};
+
+const measureClosing = async (stack: Stack, subscriptions: number): Promise<Figures> => {
+  const stored = await store(stack, subscriptions);
+  const { owner, line } = stored;
+  const before = cpuOf(line.pids());
+  const startMs = performance.now();
+  const passed = (): number => (performance.now() - startMs) / 1_000;
+  await call(stack, 'PATCH', '/v1/organization', { closing: { automatic: true, grace_minutes: 0 } });
+  let ratedSeconds = 0;
+  const close = async (): Promise<number> => {
+    for (;;) {
+      const { rows } = await owner.query<{ lines: string; issued: string }>(
+        `SELECT (SELECT count(*) FROM rated_lines) AS lines,
+           (SELECT coalesce(sum(last_number), 0) FROM invoice_series) AS issued`,
+      );
+      if (ratedSeconds === 0 && Number(rows[0]?.lines) >= subscriptions * planOfBench.charges.length)
+        ratedSeconds = passed();
+      if (Number(rows[0]?.issued) >= subscriptions) return passed();
+      await pause(200);
+    }
+  };
+  const closing = close();
+  const readsMs = await readMeanwhile(stack, closing);
+  const issuedSeconds = await closing;
+  const after = cpuOf(line.pids());
+  const { rows } = await owner.query<{ lines: string; invoices: string; runs: string }>(
+    `SELECT (SELECT count(*) FROM rated_lines) AS lines, (SELECT count(*) FROM invoices) AS invoices,
+       (SELECT count(*) FROM billing_runs) AS runs`,
+  );
+  const [found] = rows;
+  if (Number(found?.invoices) !== subscriptions || Number(found?.lines) !== subscriptions * planOfBench.charges.length)
+    throw new Error(`${found?.lines} lines and ${found?.invoices} invoices of ${subscriptions} subscriptions`);
+  await shut(stored);
+  return {
+    closing_rated_seconds: ratedSeconds,
+    closing_issued_seconds: issuedSeconds,
+    closing_runs: Number(found?.runs),
+    read_p50_ms: percentile(readsMs, 0.5),
+    read_p99_ms: percentile(readsMs, 0.99),
+    ...Object.fromEntries(
+      Object.entries(after).flatMap(([name, seconds]) => {
+        const spent = seconds - (before[name] ?? 0);
+        return spent < 0.1 ? [] : [[`cpu_${name}_seconds`, spent]];
+      }),
+    ),
   };
 };
 
@@ -124,7 +209,7 @@ for (const subscriptions of values.subscriptions.split(',').map(Number)) {
   const name = `${subscriptions} subscriptions, ${subscriptions * eventsEach} events`;
   runs[name] = await withTemporaryStack({}, async (stack) => {
     machine = machineOf(stack.natsSyncAlways);
-    return told(name, await measureRun(stack, subscriptions));
+    return told(name, await (values.closing ? measureClosing : measureRun)(stack, subscriptions));
   });
 }
 const report = { ...todayAndCommit(), machine, core, runs };

@@ -22,7 +22,7 @@ export const failAtClose = (ports: CloseJobPorts, failPoint: FailPoint | undefin
 
 export const failAtClock = (ports: ClockPorts, failPoint: FailPoint | undefined): ClockPorts =>
   failPoint
-    ? { step: around(ports.step, failPoint, { before: 'clock.before_step', after: 'clock.after_step' }) }
+    ? { ...ports, step: around(ports.step, failPoint, { before: 'clock.before_step', after: 'clock.after_step' }) }
     : ports;
 
 export const failAtIssue = <Ports extends IssuePorts>(ports: Ports, failPoint: FailPoint | undefined): Ports => {

@@ -47,14 +47,16 @@ await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }
   );
   observeClosingState(metrics, createReadClosingState(postgres));
   const faults = metrics.counter('millrace_closing_faults_total', 'Jobs of the scheduler that have to be done again');
-  const { tasks, ...close } = closeJobs(closing);
+  const close = closeJobs(closing);
   const clocks = failAtClock(
     createTestClocks(postgres, () => failPoint?.pass('clock.before_commit')),
     failPoint,
   );
+  const clock = clockJobs(clocks, log);
   const queue = startQueue({
-    ...close,
-    tasks: { ...tasks, ...clockJobs(clocks, log) },
+    tasks: { ...close.tasks, ...clock.tasks },
+    crons: { ...close.crons, ...clock.crons },
+    atStart: [...close.atStart, ...clock.atStart],
     url: config.databaseUrl,
     lanes: closingLanes,
     pollMs: config.jobPollMs,

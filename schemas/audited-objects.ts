@@ -4,6 +4,7 @@
  */
 import { auditedBillingRun, auditedInvoice, auditedSubscription } from '#schemas/audited-billing.ts';
 import type { AuditedObject, ChildRows } from '#schemas/audited-object.ts';
+import { auditedPlanMigration } from '#schemas/audited-plan-migration.ts';
 import { auditedSimulation } from '#schemas/audited-simulation.ts';
 import { type ColumnForm, type StoredResource, storedResources } from '#schemas/resources.ts';
 
@@ -259,6 +260,7 @@ export const auditedObjects = {
     ],
   },
   simulation: auditedSimulation,
+  plan_migration: auditedPlanMigration,
   test_clock: ofOneRow.test_clock,
   invoice: auditedInvoice,
 } as const satisfies Record<string, AuditedObject>;

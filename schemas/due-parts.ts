@@ -232,7 +232,9 @@ export const dueParts = (
         const { timing: how, stretch } = correction;
         const { planVersionId, quantity, span } = stretch;
         if (how === 'credit' && span.start === terms.endedAt && !terms.refundsAtEnd) continue;
-        const dueAt = span.start === billing.start ? span.start : correctionDueAt(terms, span.start);
+        // At the latest with the end of its own billing period, which may be shorter than the one before.
+        const dueAt =
+          span.start === billing.start ? span.start : Math.min(correctionDueAt(terms, span.start), billing.end);
         if (dueAt > time.end) continue;
         const quantities = isCounted ? [[span.start, quantity] as const] : undefined;
         const pricedAt = correction.timing === 'credit' ? correction.stretch.pricedAt : undefined;

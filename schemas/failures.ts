@@ -70,6 +70,12 @@ export const failures = {
     'Check the path.',
   ),
   ...resourcesNotFound,
+  QUOTE_LINK_NOT_FOUND: failure(
+    404,
+    'There is no such quote',
+    'No quote was sent with this link.',
+    'Use the whole link, as it was sent to you.',
+  ),
   SUBSCRIPTION_CHANGE_NOT_FOUND: failure(
     404,
     'There is no such change of the subscription',

@@ -21,6 +21,8 @@ export type InvoiceKind = (typeof InvoiceKind)[keyof typeof InvoiceKind];
 /** A billing period that an invoice bills. */
 export type InvoicePeriod = {
   readonly billingPeriodId: string;
+  /** Whose time it is: the one that the invoice bills, or one that it is billed for. */
+  readonly customerId: string;
   readonly subscriptionId: string;
   readonly planVersionId: string;
   /** The very time that was measured. */
@@ -66,7 +68,7 @@ export type DraftInvoice = {
 /**
  * Which set of fields the hash covers. Another set is another version: invoices keep the one that they were issued in.
  */
-export const contentVersions = [1, 2] as const;
+export const contentVersions = [1, 2, 3] as const;
 export type ContentVersion = (typeof contentVersions)[number];
 
 /**

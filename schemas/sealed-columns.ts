@@ -17,6 +17,7 @@ export type SealedColumn = {
 
 export const sealedColumns = {
   personal: { table: 'customers', column: 'personal', row: 'id', kind: 'customer', customer: 'id', clear: 'name' },
+  quoteReply: { table: 'quotes', column: 'personal', row: 'id', kind: 'customer', customer: 'customer_id' },
   customerKey: { table: 'customer_keys', column: 'wrapped', row: 'customer_id', kind: 'customer_key' },
   signingSecret: { table: 'api_keys', column: 'signing_secret', row: 'id', kind: 'secret' },
   /** One with personal fields is under the key of its customer, which stays until the answer is forgotten. */

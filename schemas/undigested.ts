@@ -9,6 +9,8 @@ export const undigested: Readonly<Record<string, string>> = {
   'billing_periods.usage_waived': 'decides which lines a billing period has, and these are hashed by what they charge',
   'one_time_charges.billing_period_id': 'names the billing period that was written from it, whose item names it',
   'subscriptions.has_charges': 'says whether there are one-time charges of it, which are digested by themselves',
+  'billing_periods.payer_id': 'is the customer of the invoice that bills it',
+  'billing_periods.consolidated': 'follows from what else is on the invoice that bills it',
   'subscriptions.cut_until': 'is progress of what cuts time: all that it wrote stands in billing_periods',
   'subscriptions.next_due_at': 'follows from the terms of the subscription and from what was cut',
   'test_clocks.now_at': 'moves by itself while the clock advances, and is of a sandbox alone',
@@ -16,6 +18,11 @@ export const undigested: Readonly<Record<string, string>> = {
   'test_clocks.target_at': 'moves by itself while the clock advances, and is of a sandbox alone',
   'test_clocks.failure': 'moves by itself while the clock advances, and is of a sandbox alone',
   'subscriptions.clocked_due_at': 'follows from the terms of the subscription and from what was cut',
+  'plan_migrations.attempts': 'counts how often a migration was taken, and decides nothing of one that has ended',
+  'plan_migrations.leases': 'counts how often a migration was taken, and decides nothing of one that has ended',
+  'plan_migrations.seen_until': 'is progress of what moves subscriptions: all that it did stands in their changes',
+  'plan_migrations.running_since': 'is what progress is told by, and decides nothing',
+  'plan_migrations.done_before': 'is what progress is told by, and decides nothing',
   'simulations.attempts':
     'counts how often a simulation was taken that waits, and decides nothing of one that has ended',
 };
@@ -38,6 +45,7 @@ export const unaudited: Readonly<Record<string, string>> = {
   rating_run_periods: 'are what a dry run looked at, and nothing is billed by them',
   rating_run_lines: 'are forgotten after 30 days, and nothing is billed by them',
   rating_run_totals: 'are sums of lines that nothing is billed by',
+  plan_migration_outcomes: 'say what became of subscriptions, whose changes have entries of their own',
   schema_migrations: 'belongs to the installation',
   simulation_shards: 'are work that is left of a simulation, and gone with its end',
   simulation_results: 'bill nothing, and are computed again from a simulation by whoever asks for the same one',

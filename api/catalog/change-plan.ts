@@ -14,19 +14,27 @@ import {
   planVersionToJson,
 } from '#schemas/plan.ts';
 import { priceFromJson } from '#schemas/price/price.ts';
+import type { QuotedPrice } from '#schemas/quote.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, refuseFaults } from '../route/resource-fields.ts';
 import { bindTerms } from './bind-terms.ts';
 import type { CatalogStore, Plan } from './catalog.postgres.ts';
 import { overrideFaults } from './override-price.ts';
 import type { PlanVersion } from './plan-versions.postgres.ts';
-import type { PriceOverrideStore } from './price-overrides.postgres.ts';
+import type { PriceOverride, PriceOverrideStore } from './price-overrides.postgres.ts';
 import type { SourceRowStore } from './source-rows.postgres.ts';
 
 export type PlanPorts = {
   readonly catalog: CatalogStore;
   readonly priceOverrides: Pick<PriceOverrideStore, 'comingOverrides' | 'chargingVersions'>;
   readonly sourceRows: SourceRowStore;
+  /** Prices in offers that customers may still accept. */
+  readonly quotes: {
+    readonly offeredPrices: (
+      db: Db,
+      planId: string,
+    ) => Promise<readonly { readonly id: string; readonly prices: readonly QuotedPrice[] }[]>;
+  };
 };
 
 /** The plan and one of its versions, before a change and after it. */
@@ -37,9 +45,23 @@ const required = <T>(parsed: Parsed<T>): T => {
   return parsed.value;
 };
 
-/** Overrides that stand, or are to stand, of charges that a version has: each has to fit it. */
+type OwnPrice = Pick<PriceOverride, 'chargeCode' | 'price' | 'tiers'> & { readonly whose: string };
+
+/** Prices that stand in place of a charge's own, or may come to: overrides, and those that are offered. */
+const ownPrices = async ({ priceOverrides, quotes }: PlanPorts, db: Db, planId: string, now: Date) => {
+  const overrides = await priceOverrides.comingOverrides(db, planId, now);
+  const offers = await quotes.offeredPrices(db, planId);
+  return [
+    ...overrides.map((one): OwnPrice => ({ ...one, whose: `the price override ${one.id}` })),
+    ...offers.flatMap(({ id, prices }) =>
+      prices.map(({ charge, ...one }): OwnPrice => ({ ...one, chargeCode: charge, whose: `the quote ${id}` })),
+    ),
+  ];
+};
+
+/** Each such price has to fit every version that has its charge. */
 const refuseMisfits = async (
-  { catalog, priceOverrides }: PlanPorts,
+  ports: PlanPorts,
   db: Db,
   planId: string,
   { charges }: PlanTermsJson,
@@ -47,7 +69,8 @@ const refuseMisfits = async (
   refusal: FailureCode,
   now: Date,
 ): Promise<void> => {
-  const overrides = await priceOverrides.comingOverrides(db, planId, now);
+  const { catalog, priceOverrides } = ports;
+  const overrides = await ownPrices(ports, db, planId, now);
   if (overrides.length === 0) return;
   const meters = await catalog.meterVersionsOf(db, [...versions.values()]);
   const charged = (await priceOverrides.chargingVersions(db, planId)).flatMap((version) => version.charges);
@@ -62,7 +85,7 @@ const refuseMisfits = async (
     }
     return overrides
       .filter(({ chargeCode }) => chargeCode === charge.code)
-      .flatMap(({ id, tiers, price: json }): Fault[] => {
+      .flatMap(({ whose, tiers, price: json }): Fault[] => {
         const parsed = priceFromJson(json);
         const [fault] = parsed.ok ? overrideFaults({ price: parsed.value, tiers }, charge, meter, 'this version') : [];
         return fault
@@ -70,7 +93,7 @@ const refuseMisfits = async (
               {
                 field: `charges[${index}].price`,
                 code: 'not_allowed',
-                message: `does not go with the price override ${id}: its ${fault.field} ${fault.message}`,
+                message: `does not go with ${whose}: its ${fault.field} ${fault.message}`,
               },
             ]
           : [];

@@ -62,7 +62,7 @@ export const overrideFaults = (
 
 /** It has to fit every version of the plan that somebody is charged by. */
 const fitFaults = async (
-  { catalog, priceOverrides }: OverridePorts,
+  { catalog, priceOverrides }: Pick<OverridePorts, 'catalog' | 'priceOverrides'>,
   db: Db,
   planId: string,
   { price, tiers, chargeCode }: { readonly price: Price; readonly tiers: TierCount; readonly chargeCode: string },
@@ -85,7 +85,7 @@ const fitFaults = async (
 
 /** What the price refers to is there, fits its currency, and is in force when the price begins to stand. */
 const bookFaultsOf = async (
-  { sourceRows }: OverridePorts,
+  { sourceRows }: Pick<OverridePorts, 'sourceRows'>,
   db: Db,
   price: Price,
   currency: string,
@@ -98,7 +98,7 @@ const bookFaultsOf = async (
   return sourceFaults({ ...referring, currencyOptions: new Map() }, currency, places, rows, from);
 };
 
-/** Nothing that is billed gets another price. What lies ahead can't be billed yet. */
+/** Nothing that is billed gets another price. What lies ahead can't be billed yet, by the hour of who is billed. */
 const refuseBilled = async (
   { priceOverrides }: OverridePorts,
   db: Db,
@@ -106,10 +106,25 @@ const refuseBilled = async (
   instant: Instant,
   nowMs: number,
 ): Promise<void> => {
-  const until = instant < nowMs ? await priceOverrides.billedUntil(db, whose, instant) : undefined;
+  const until = await priceOverrides.billedUntil(db, whose, instant, new Date(nowMs));
   if (until !== undefined)
     throw new FailureError('PRICE_OVERRIDE_BILLED', `Usage of the plan is billed until ${formatInstant(until)}.`);
 };
+
+/**
+ * What is wrong with a price of a charge from an instant on, in every version of the plan that somebody is charged by.
+ * Under the lock of the plan.
+ */
+export const standingFaults = async (
+  ports: Pick<OverridePorts, 'catalog' | 'priceOverrides' | 'sourceRows'>,
+  db: Db,
+  planId: string,
+  one: { readonly price: Price; readonly tiers: TierCount; readonly chargeCode: string },
+  { currency, from }: { readonly currency: string; readonly from: Instant | undefined },
+): Promise<Fault[]> => [
+  ...(await fitFaults(ports, db, planId, one)),
+  ...(await bookFaultsOf(ports, db, one.price, currency, from)),
+];
 
 const endFault = (from: Instant | undefined, until: Instant | undefined): Fault[] =>
   from !== undefined && until !== undefined && until < from
@@ -141,8 +156,8 @@ export const addOverride = async (
       message: `the plan has no prices in ${currency}; it has them in ${priced.join(', ')}`,
     });
   if (parsed.ok) {
-    faults.push(...(await fitFaults(ports, db, plan.id, { price: parsed.value, tiers, chargeCode })));
-    faults.push(...(await bookFaultsOf(ports, db, parsed.value, currency, effectiveFrom)));
+    const one = { price: parsed.value, tiers, chargeCode };
+    faults.push(...(await standingFaults(ports, db, plan.id, one, { currency, from: effectiveFrom })));
   }
   refuseFaults(faults);
   if (!parsed.ok || effectiveFrom === undefined) throw new FailureError('VALIDATION_FAILED');

@@ -159,6 +159,14 @@ export const planVersionStore = {
     return new Map(rows.map((row) => [row.id, termsFromRow(row)]));
   },
   planVersion,
+  /** All of a plan, drafts too, the first one first. */
+  versionsOfPlan: async (db: Db, planId: string): Promise<PlanVersion[]> => {
+    const { rows } = await db.query<PlanVersionRow>(
+      `SELECT ${columns} FROM plan_versions WHERE organization_id = $1 AND plan_id = $2 ORDER BY version_number`,
+      [db.organizationId, planId],
+    );
+    return rows.map(fromRow);
+  },
   /** Versions of meters, by their ids. */
   meterVersionsOf: async (db: Db, versionIds: readonly string[]): Promise<ReadonlyMap<string, MeterVersion>> => {
     const { rows } = await db.query<{ id: string; code: string; version_number: number; definition: unknown }>(

@@ -10,6 +10,7 @@ import {
   TestClock as TestClockSchema,
 } from '#schemas/http/test-clocks.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import type { ParentStore } from '../customers/customer-parents.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
@@ -21,6 +22,7 @@ import type { TestClock, TestClockStore } from './test-clocks.postgres.ts';
 export type TestClockPorts = {
   readonly testClocks: TestClockStore;
   readonly customers: Pick<CustomerStore, 'payer' | 'attachToClock'>;
+  readonly parents: Pick<ParentStore, 'lockParents' | 'hasRelatives'>;
   /** False once the process drains: whoever waits is answered. */
   readonly isServing: () => boolean;
 };
@@ -40,7 +42,7 @@ const lasting = ({ id, name, metadata, version }: ReturnType<typeof clockJson>) 
 
 export const testClockRoutes = (
   { get, list, change }: Routes,
-  { testClocks, customers, isServing }: TestClockPorts,
+  { testClocks, customers, parents, isServing }: TestClockPorts,
 ): void => {
   const tag = 'Test clocks';
   const url = '/v1/test-clocks';
@@ -118,7 +120,13 @@ export const testClockRoutes = (
     async ({ db, params, body, nowMs, matchVersion }) => {
       const clock = found(await testClocks.clock(db, params.id), 'TEST_CLOCK_NOT_FOUND');
       matchVersion(clock.version);
-      const customer = found(await customers.payer(db, body.customer_id), 'CUSTOMER_NOT_FOUND');
+      const customer = found(await customers.payer(db, body.customer_id, 'lock'), 'CUSTOMER_NOT_FOUND');
+      await parents.lockParents(db);
+      if (customer.clock?.id !== clock.id && (await parents.hasRelatives(db, customer.id)))
+        throw new FailureError(
+          'CUSTOMER_IN_USE',
+          'It has a parent or children: attach each alone, then set parent_id.',
+        );
       if (!(await customers.attachToClock(db, customer.id, clock.id, new Date(nowMs))))
         throw new FailureError('CUSTOMER_IN_USE', 'The customer has subscriptions, which have lived by another hour.');
       return {

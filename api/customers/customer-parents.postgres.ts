@@ -8,9 +8,12 @@ export type Parent = {
   readonly id: string;
   readonly currency: string | null;
   readonly isArchived: boolean;
+  readonly testClockId: string | null;
   /** Itself and all above it; one more than is allowed is enough to know. */
   readonly line: readonly string[];
 };
+
+type ParentRow = { id: string; currency: string | null; archived_at: Date | null; test_clock_id: string | null };
 
 export const parentStore = {
   /**
@@ -24,16 +27,16 @@ export const parentStore = {
   },
   /** By id or external id. */
   parent: async (db: Db, name: string): Promise<Parent | undefined> => {
-    const { rows } = await db.query<{ id: string; currency: string | null; archived_at: Date | null }>(
+    const { rows } = await db.query<ParentRow>(
       `WITH RECURSIVE line AS (
-         SELECT c.id, c.currency, c.archived_at, c.parent_id, 1 AS level FROM customers c
+         SELECT c.id, c.currency, c.archived_at, c.test_clock_id, c.parent_id, 1 AS level FROM customers c
          WHERE c.organization_id = $1 AND c.${lookUpColumn('cus', name, 'external_id')} = $2
          UNION ALL
-         SELECT c.id, c.currency, c.archived_at, c.parent_id, l.level + 1 FROM line l
+         SELECT c.id, c.currency, c.archived_at, c.test_clock_id, c.parent_id, l.level + 1 FROM line l
          JOIN customers c ON c.organization_id = $1 AND c.id = l.parent_id
          WHERE l.level <= $3
        )
-       SELECT id, currency, archived_at FROM line ORDER BY level`,
+       SELECT id, currency, archived_at, test_clock_id FROM line ORDER BY level`,
       [db.organizationId, name, levelsMax],
     );
     const [first] = rows;
@@ -42,6 +45,7 @@ export const parentStore = {
         id: first.id,
         currency: first.currency,
         isArchived: first.archived_at !== null,
+        testClockId: first.test_clock_id,
         line: rows.map(({ id }) => id),
       }
     );
@@ -67,6 +71,23 @@ export const parentStore = {
       [db.organizationId, id, currency],
     );
     return rows[0]?.currency;
+  },
+  /** Whether it belongs to another one, or another one to it. */
+  hasRelatives: async (db: Db, id: string): Promise<boolean> => {
+    const { rowCount } = await db.query(
+      `SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2 AND parent_id IS NOT NULL
+       UNION ALL (SELECT 1 FROM customers WHERE organization_id = $1 AND parent_id = $2 LIMIT 1)`,
+      [db.organizationId, id],
+    );
+    return Boolean(rowCount);
+  },
+  /** The test clock that a customer lives by. */
+  testClockOf: async (db: Db, id: string): Promise<string | null> => {
+    const { rows } = await db.query<{ test_clock_id: string | null }>(
+      'SELECT test_clock_id FROM customers WHERE organization_id = $1 AND id = $2',
+      [db.organizationId, id],
+    );
+    return rows[0]?.test_clock_id ?? null;
   },
   /** Whether it has a child that is not archived. */
   hasCurrentChild: async (db: Db, id: string): Promise<boolean> => {

@@ -64,6 +64,7 @@ type CustomerState = CustomerContent & Pick<Customer, 'archivedAt'>;
 
 /** Who subscribes. */
 export type Payer = Pick<Customer, 'id' | 'currency' | 'timeZone'> & {
+  readonly isArchived: boolean;
   /** By which it lives, with its hour; undefined where that is the hour of all. */
   readonly clock: { readonly id: string; readonly now: Instant } | undefined;
 };
@@ -74,12 +75,14 @@ type PayerRow = {
   time_zone: string;
   test_clock_id: string | null;
   clock_now: Date | null;
+  archived_at: Date | null;
 };
 
 const payerFromRow = (row: PayerRow): Payer => ({
   id: row.id,
   currency: row.currency,
   timeZone: row.time_zone,
+  isArchived: row.archived_at !== null,
   clock: row.test_clock_id && row.clock_now ? { id: row.test_clock_id, now: row.clock_now.getTime() } : undefined,
 });
 
@@ -108,6 +111,7 @@ export const customerList = defineList({
   countFrom: 'customers c',
   id: 'c.id',
   organization: 'c.organization_id',
+  gathersFirst: true,
   sorts: {
     created_at: { column: 'c.created_at', type: 'timestamptz' },
     external_id: { column: 'c.external_id', type: 'text' },
@@ -255,12 +259,13 @@ export const createCustomerStore = (vault: Vault) => {
       );
       return new Map(rows.map(({ name, id }) => [name, id]));
     },
-    /** By id or external id, without opening what is sealed. */
-    payer: async (db: Db, idOrExternalId: string): Promise<Payer | undefined> => {
+    /** By id or external id, without opening what is sealed; with `lock` until the transaction ends. */
+    payer: async (db: Db, idOrExternalId: string, lock?: 'lock'): Promise<Payer | undefined> => {
       const { rows } = await db.query<PayerRow>(
-        `SELECT c.id, c.currency, c.time_zone, c.test_clock_id, k.now_at AS clock_now
+        `SELECT c.id, c.currency, c.time_zone, c.archived_at, c.test_clock_id, k.now_at AS clock_now
          FROM customers c LEFT JOIN test_clocks k ON k.id = c.test_clock_id
-         WHERE c.organization_id = $1 AND c.${customerColumn(idOrExternalId)} = $2`,
+         WHERE c.organization_id = $1 AND c.${customerColumn(idOrExternalId)} = $2
+         ${lock ? 'FOR NO KEY UPDATE OF c' : ''}`,
         [db.organizationId, idOrExternalId],
       );
       return rows[0] && payerFromRow(rows[0]);
@@ -316,11 +321,12 @@ export const createCustomerStore = (vault: Vault) => {
       );
       return (await opened(db, rows))[0] as Customer;
     },
-    /** Whether a subscription of it is pending or active. */
+    /** Whether a subscription of it is pending or active, by the hour that it lives by. */
     isSubscribed: async (db: Db, id: string, now: Date): Promise<boolean> => {
       const { rowCount } = await db.query(
-        `SELECT 1 FROM subscriptions
-         WHERE organization_id = $1 AND customer_id = $2 AND (ended_at IS NULL OR ended_at > $3) LIMIT 1`,
+        `SELECT 1 FROM subscriptions s LEFT JOIN test_clocks k ON k.id = s.test_clock_id
+         WHERE s.organization_id = $1 AND s.customer_id = $2
+           AND (s.ended_at IS NULL OR s.ended_at > coalesce(k.now_at, $3)) LIMIT 1`,
         [db.organizationId, id, now],
       );
       return rowCount === 1;

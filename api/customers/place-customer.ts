@@ -28,12 +28,16 @@ const placeFaults = async (
   if (parent === undefined) return [fault(field, 'not_found', 'must be a customer of your organization')];
   if (id !== undefined && parent.line.includes(id))
     return [fault(field, 'not_allowed', 'must not be the customer itself or one that belongs to it')];
+  const testClockId = id === undefined ? null : await parents.testClockOf(db, id);
   const below = id === undefined ? 0 : await parents.levelsBelow(db, id);
   return [
     ...(parent.isArchived ? [fault(field, 'not_allowed', 'must not be archived')] : []),
     ...(parent.line.length + 1 + below > levelsMax
       ? [fault(field, 'not_allowed', `must leave at most ${levelsMax} levels from the top one on`)]
       : []),
+    ...(parent.testClockId === testClockId
+      ? []
+      : [fault(field, 'not_allowed', 'must live by the same test clock, or both by none')]),
     ...currencyFault(field, currency, parent.currency, 'this one pays in'),
   ];
 };

@@ -4,8 +4,10 @@
  */
 import { type Caller, hasScope } from '#platform/access/authenticate.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { usageNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
+import { hourOf } from '#schemas/subscription-state.ts';
 import type { AuditLog } from '../access/audit-log.postgres.ts';
 import { entryJson } from '../access/audit-log-routes.ts';
 import { overrideJson } from '../catalog/price-override-routes.ts';
@@ -14,6 +16,8 @@ import { customerJson } from '../customers/customer-routes.ts';
 import type { Customer, CustomerStore } from '../customers/customers.postgres.ts';
 import { invoiceJson } from '../invoices/invoice-routes.ts';
 import type { InvoiceReader } from '../invoices/invoices.postgres.ts';
+import { quoteJson } from '../quotes/quote-json.ts';
+import type { QuoteStore } from '../quotes/quotes.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import type { List, ListPage, PageRows } from '../route/lists.ts';
 import { subscriptionJson } from '../subscriptions/subscription-json.ts';
@@ -26,7 +30,11 @@ export type ExportPorts = {
   readonly customers: Pick<CustomerStore, 'customerList' | 'customers' | 'customer'>;
   readonly subscriptions: Pick<SubscriptionStore, 'subscriptionList' | 'subscriptions'>;
   readonly priceOverrides: Pick<PriceOverrideStore, 'overrideList' | 'overrides'>;
-  readonly invoices: Pick<InvoiceReader, 'invoiceList' | 'invoices' | 'invoice'>;
+  readonly quotes: Pick<QuoteStore, 'quoteList' | 'quotes'>;
+  readonly invoices: Pick<
+    InvoiceReader,
+    'invoiceList' | 'invoices' | 'invoice' | 'customerInvoiceList' | 'customerInvoices'
+  >;
   readonly auditLog: AuditLog;
   readonly exportedRows: ExportedRows;
   readonly countEvents: CountEvents;
@@ -54,6 +62,21 @@ async function* everyRow<R>(
 }
 
 type Section = { readonly scope: string; readonly items: () => AsyncGenerator<unknown> };
+
+/** What of an invoice of another customer is of this one. */
+const partJson = (invoice: IssuedInvoice, customerId: string) => {
+  const { id: invoice_id, customer_id, number, issued_at, currency, periods, lines } = invoiceJson(invoice);
+  const isOwn = (of: { readonly customer_id: string }): boolean => of.customer_id === customerId;
+  return {
+    customer_id,
+    invoice_id,
+    number,
+    issued_at,
+    currency,
+    periods: periods.filter(isOwn),
+    lines: lines.filter(isOwn),
+  };
+};
 
 /** In this order: what is asked for later goes by what was found before. */
 const sectionsOf = (
@@ -86,7 +109,7 @@ const sectionsOf = (
         for await (const subscription of subscriptionsOf()) {
           subscriptionIds.push(subscription.id);
           audited.push(subscription.id);
-          yield subscriptionJson(subscription, nowMs);
+          yield subscriptionJson(subscription, hourOf(subscription, nowMs));
         }
       },
     },
@@ -112,6 +135,17 @@ const sectionsOf = (
         }
       },
     },
+    quotes: {
+      scope: 'read:quotes',
+      items: async function* () {
+        for await (const quote of everyRow(ports.quotes.quoteList, organizationId, { customer_id: id }, (page) =>
+          ports.quotes.quotes(db, page),
+        )) {
+          audited.push(quote.id);
+          yield quoteJson(quote, nowMs);
+        }
+      },
+    },
     invoices: {
       scope: 'read:invoices',
       items: async function* () {
@@ -122,6 +156,18 @@ const sectionsOf = (
           if (invoice === undefined) continue;
           audited.push(invoice.id);
           yield invoiceJson(invoice);
+        }
+      },
+    },
+    billed_to: {
+      scope: 'read:invoices',
+      items: async function* () {
+        for await (const head of everyRow(ports.invoices.customerInvoiceList, organizationId, {}, (page) =>
+          ports.invoices.customerInvoices(db, id, page),
+        )) {
+          if (head.customerId === id) continue;
+          const invoice = await ports.invoices.invoice(db, head.id);
+          if (invoice !== undefined) yield partJson(invoice, id);
         }
       },
     },

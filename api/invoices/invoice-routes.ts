@@ -4,7 +4,7 @@ import { CustomerId } from '#schemas/http/customers.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { Invoice, InvoiceHead } from '#schemas/http/invoices.ts';
 import { issuedInvoiceToJson } from '#schemas/invoice/content.ts';
-import { periodsToJson } from '#schemas/invoice/content-2.ts';
+import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
@@ -14,24 +14,21 @@ import { type BillingRunPorts, billingRunRoutes } from './billing-run-routes.ts'
 export type InvoicePorts = BillingRunPorts;
 
 /**
- * An issued invoice is what was hashed, and beside it its state and what the other content version has: its billing
- * periods as a list, and of the only one what callers know from version 1.
+ * An issued invoice is what was hashed, and beside it its state and what other content versions have: its billing
+ * periods as a list with whose they are, and of the only one what callers know from version 1.
  */
 export const invoiceJson = (invoice: IssuedInvoice) => {
   const content = issuedInvoiceToJson(invoice);
-  const periods = periodsToJson(invoice.periods);
+  const periods = periodsToJson(invoice);
   const [only] = periods.length === 1 ? periods : [];
   return {
     subscription_id: only?.subscription_id ?? null,
     plan_version_id: only?.plan_version_id ?? null,
     period: only ? { start: only.start, end: only.end } : null,
     watermark: only?.watermark ?? null,
-    periods,
     ...content,
-    lines: content.lines.map((line, index) => ({
-      billing_period_id: invoice.lines[index]?.billingPeriodId ?? null,
-      ...line,
-    })),
+    periods,
+    lines: linesToJson<object>(invoice, content.lines),
     state: 'issued',
   };
 };

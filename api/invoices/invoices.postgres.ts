@@ -13,7 +13,7 @@ import {
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage, type PageRows } from '../route/lists.ts';
+import { type Condition, defineList, type ListPage, type PageRows } from '../route/lists.ts';
 import {
   addRun,
   billingRunsOnly,
@@ -64,6 +64,7 @@ const invoices = {
   from: 'invoices',
   id: 'id',
   organization: 'organization_id',
+  gathersFirst: true,
   sorts: {
     created_at: { column: 'issued_at', type: 'timestamptz' },
     number: { column: 'series_number', type: 'bigint' },
@@ -90,6 +91,15 @@ const invoiceList = defineList({
   filters: { ...invoices.filters, customer_id: customerFilter('customer_id') },
 });
 const customerInvoiceList = defineList({ ...invoices, name: 'customer-invoices' });
+
+/** Of a customer are its own invoices, and those of whoever is billed for it. */
+const ofCustomer = (value: string): Condition => ({
+  name: 'customer_id',
+  value,
+  text: value,
+  test: (id) => `(customer_id = ${id} OR id = ANY (ARRAY(SELECT DISTINCT p.invoice_id FROM billing_periods p
+    WHERE p.customer_id = ${id} AND p.payer_id <> p.customer_id AND p.invoice_id IS NOT NULL)))`,
+});
 
 const periodsStatement = selectPeriodsOfInvoices();
 
@@ -155,7 +165,10 @@ export const invoiceReader = {
   customerInvoices: async (db: Db, customerId: string, page: ListPage) =>
     withoutLines(
       db,
-      await listRows<InvoiceRow>(db, customerInvoiceList, db.organizationId, page, { customer_id: customerId }),
+      await listRows<InvoiceRow>(db, customerInvoiceList, db.organizationId, {
+        ...page,
+        conditions: [...page.conditions, ofCustomer(customerId)],
+      }),
     ),
   addRun: async (db: Db, run: NewRun, now: Date): Promise<BillingRun> =>
     (await runOf(db, await addRun(db, run, now))) as BillingRun,

@@ -21,7 +21,7 @@ import { nameWorld } from '#schemas/name-world.ts';
 import type { RateClass } from '#schemas/rate-tiers.ts';
 import type { Answer, AnswerStore, PersonalOf } from './answers.postgres.ts';
 import type { Cursors } from './cursors.ts';
-import { fingerprintOf, idempotencyKeyOf } from './idempotency-key.ts';
+import { fingerprintOf, idempotencyKeyOf, keyOfCaller } from './idempotency-key.ts';
 import type { List, ListPage, ListQuery } from './lists.ts';
 
 /** A connection that is bound to one organization: its statements see nothing else. */
@@ -68,6 +68,8 @@ export type RouteDefinition<P extends Schema = Schema, Q extends Schema = Schema
   readonly isBodyOptional?: boolean;
   /** What is there for holders of the scope, and yet not for everyone: a publishable key is refused. */
   readonly secretKeysOnly?: boolean;
+  /** For who has a link and no key: the path has its `:token`, and the scope is `linkScope`. */
+  readonly byLink?: boolean;
   /**
    * Of a GET: for so many seconds anyone may keep what a publishable key is told. Such an answer varies by its key, and
    * its ETag is of its bytes, as it has no version.
@@ -133,6 +135,8 @@ export type Done = {
   readonly location?: string;
   /** Each becomes an entry of the audit log. */
   readonly changes: readonly ObjectChange[];
+  /** It had been done before: nothing is changed, and there is no entry. */
+  readonly isUnchanged?: boolean;
   /** The customer whose personal fields the body holds: the answer is kept under its key. */
   readonly personalOf?: PersonalOf;
 };
@@ -310,6 +314,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       scope,
       rateClass,
       secretKeysOnly = false,
+      byLink = false,
       params = nothing,
       query = nothing,
       body,
@@ -317,7 +322,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     app.route({
       method,
       url,
-      config: { scope, rateClass, secretKeysOnly, definition, ...(list ? { list } : {}) },
+      config: { scope, rateClass, secretKeysOnly, byLink, definition, ...(list ? { list } : {}) },
       // A list reads its own query, to tell all faults of it at once.
       schema: { params, ...(list ? {} : { querystring: query }), ...(body ? { body } : {}) },
       handler,
@@ -397,7 +402,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
           key === undefined
             ? undefined
             : {
-                key,
+                key: keyOfCaller(request.caller, key),
                 fingerprint: fingerprintOf(request, definition.scope === 'admin:keys'),
                 nowMs: ports.clock.nowMs(),
               };
@@ -416,7 +421,10 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
           };
           const done = await work({ ...context, matchVersion }, prepared());
           assert(matched || !conditional, `${definition.operation} did not look at If-Match`);
-          assert(done.changes.length > 0, `${definition.operation} changed something without an audit entry`);
+          assert(
+            done.changes.length > 0 || done.isUnchanged,
+            `${definition.operation} changed something without an audit entry`,
+          );
           const answer = toAnswer({ ...done, body: tell(done.body, context.caller) });
           const actor = { actor: context.caller.keyId, requestId: request.id, result: String(answer.status) };
           const changes = done.changes.map(({ before, after, ...of }) => ({
@@ -424,7 +432,7 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
             ...(before === undefined ? {} : { beforeDigest: ports.digestOf(before) }),
             ...(after === undefined ? {} : { afterDigest: ports.digestOf(after) }),
           }));
-          await ports.recordChange(transaction, actor, changes, ports.clock.nowMs());
+          if (changes.length > 0) await ports.recordChange(transaction, actor, changes, ports.clock.nowMs());
           return answer;
         };
         // The first data key of an organization is made before the transaction, so that two first requests don't wait

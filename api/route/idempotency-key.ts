@@ -23,6 +23,10 @@ export const idempotencyKeyOf = (request: FastifyRequest): string | undefined =>
   return given;
 };
 
+/** A link has keys of its own, so that its holder takes none of the organization's: no key of a caller has a space. */
+export const keyOfCaller = ({ linkedTo }: Caller, key: string): string =>
+  linkedTo === undefined ? key : `${linkedTo} ${key}`;
+
 /** How a key is bound beside its scopes; nothing of one that is not. */
 const boundsOf = ({ expiresMs, signingSecret }: Caller): string[] => [
   ...(expiresMs === undefined ? [] : [`expires ${expiresMs}`]),

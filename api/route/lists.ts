@@ -22,10 +22,17 @@ const pageSizeMax = 1000;
 const faultsMax = 50;
 
 /**
- * Its column is NOT NULL and never changes once the row is there; else a row could move from a page to come into one
- * that was read.
+ * Its column never changes once the row is there, or a row may move from a page to come into one that was read: a list
+ * that is sorted by what changes says so.
  */
-export type Sort = { readonly column: string; readonly type: 'timestamptz' | 'text' | 'bigint' };
+export type Sort = {
+  readonly column: string;
+  readonly type: 'timestamptz' | 'text' | 'bigint';
+  /** Whether rows have none, and are left out. */
+  readonly isNullable?: true;
+};
+
+type FilterTest = (value: string, text: string, resolved: string) => string;
 
 export type Filter = {
   readonly column: string;
@@ -36,10 +43,20 @@ export type Filter = {
   readonly sort?: string;
   readonly description?: string;
   /**
-   * Instead of `column = value`: the SQL of the condition, from the SQL of the value and from the value itself. `$1` is
-   * the organization.
+   * Instead of `column = value`: the SQL of the condition, from the SQL of the value, from the value itself, and from
+   * what it was resolved to. `$1` is the organization.
    */
-  readonly test?: (value: string, text: string) => string;
+  readonly test?: FilterTest;
+  /**
+   * SQL of a text that takes the place of the value, read before the page is: where the plan of the page depends on it,
+   * as on which rows belong to what is named. As `test` it has the SQL of the value, and the value.
+   */
+  readonly resolve?: (value: string, text: string) => string;
+  /**
+   * Of a list that gathers first: the order, as SQL, of the index that finds the rows of this filter; empty where the
+   * planner sees by itself which that is. The first filter of the list that has one, and is asked for, leads.
+   */
+  readonly lead?: (text: string) => string;
 };
 
 /** A filter on an object in another table, by its id or by the caller's own name; one that is not there has nothing. */
@@ -51,10 +68,13 @@ export const nameFilter = (
 ): Filter => ({
   column,
   description: `Id or ${own.replace('_', ' ')} of a ${table.slice(0, -1)}.`,
-  test: (value, text) =>
-    `${column} = (SELECT n.id FROM ${table} n
-      WHERE n.organization_id = $1 AND n.${lookUpColumn(prefix, text, own)} = ${value})`,
+  resolve: (value, text) =>
+    `(SELECT n.id FROM ${table} n WHERE n.organization_id = $1 AND n.${lookUpColumn(prefix, text, own)} = ${value})`,
+  lead: () => '',
 });
+
+/** Instead of a column: the SQL of the condition, from the comparison and the SQL of the instant. */
+export type TimeTest = (comparison: '<' | '>', instant: string) => string;
 
 /** All texts of SQL are ours; what callers send goes through parameters. */
 export type ListDefinition = {
@@ -70,8 +90,16 @@ export type ListDefinition = {
    */
   readonly keptTotal?: (filters: Readonly<Record<string, string>>) => string | undefined;
   readonly organization: string;
+  /** SQL of what is in the list at all, where that is not every row. */
+  readonly condition?: string;
   /** Unique; breaks the ties of a sort, in the same direction. */
   readonly id: string;
+  /**
+   * Of a list that may have a million rows, whose id has an index of its own: what filters leave is gathered first, as
+   * far as rows are counted. Where that is all of it, the page is taken from there, and rows of a filter may stand
+   * anywhere in the order of the list; where there are more, enough of them are near.
+   */
+  readonly gathersFirst?: true;
   readonly sorts: Readonly<Record<string, Sort>>;
   /**
    * `-created_at` where nothing is said. Ids are UUIDv7: those of one instant run by time too, as far as the clocks
@@ -79,8 +107,8 @@ export type ListDefinition = {
    */
   readonly defaultSort?: string;
   readonly filters?: Readonly<Record<string, Filter>>;
-  /** By name: `created_at` is asked for as `created_at_after` and `created_at_before`. */
-  readonly times?: Readonly<Record<string, string>>;
+  /** By name, the column: `created_at` is asked for as `created_at_after` and `created_at_before`. */
+  readonly times?: Readonly<Record<string, string | TimeTest>>;
 };
 
 type Problem = Omit<Fault, 'field'>;
@@ -89,7 +117,9 @@ type Parameter = {
   readonly default?: string | undefined;
   /** What goes to the database, or what is wrong. */
   readonly read: (text: string) => string | Problem;
-  readonly test: (value: string, text: string) => string;
+  readonly test: FilterTest;
+  readonly resolve?: Filter['resolve'];
+  readonly lead?: Filter['lead'];
 };
 
 export type ListQuery = Readonly<Record<string, unknown>>;
@@ -117,12 +147,15 @@ export type List = {
   ) => ListPage;
 };
 
-type Condition = {
+export type Condition = {
   readonly name: string;
   readonly value: string;
+  readonly text: string;
   /** Of the list, and not of the caller. */
   readonly isDefault?: true;
-  readonly test: (value: string, text: string) => string;
+  readonly test: FilterTest;
+  readonly resolve?: Filter['resolve'];
+  readonly lead?: Filter['lead'];
 };
 
 /** A page as it was asked for. */
@@ -130,6 +163,8 @@ export type ListPage = {
   readonly list: List;
   readonly organizationId: string;
   readonly limit: number;
+  /** Whether all that match are counted, however many they are. */
+  readonly isCountExact: boolean;
   readonly sort: Sort & { readonly descending: boolean };
   readonly conditions: readonly Condition[];
   readonly after: Position | undefined;
@@ -137,16 +172,28 @@ export type ListPage = {
   readonly cursorBehind: (position: Position) => string;
 };
 
+/**
+ * How far rows are counted where nobody asks for all of them: counting a million takes longer than a page of them.
+ */
+export const countedMax = 10_000;
+
+export const totalRelations = ['exact', 'at_least'] as const;
+/** How many match, or that there are at least so many. */
+export type Total = { readonly count: number; readonly relation: (typeof totalRelations)[number] };
+
 /** A page as it was found. `last` is its last row where there are more behind it. */
-export type PageRows<R> = { readonly rows: readonly R[]; readonly total: number; readonly last: Position | undefined };
+export type PageRows<R> = { readonly rows: readonly R[]; readonly total: Total; readonly last: Position | undefined };
 
 export type Pagination = {
   /** How many match the filters now, on all pages together. */
   readonly total: number;
+  readonly total_relation: Total['relation'];
   readonly page_size: number;
   readonly has_more: boolean;
   readonly next_cursor: string | null;
 };
+
+const totalsAsked = ['bounded', 'exact'] as const;
 
 const filterCharsMax = 255;
 /** Printable text, as every text is that can be stored in a filtered column. */
@@ -161,8 +208,12 @@ const filterParameter = ({
   default: choice,
   description,
   test = equals(column),
+  resolve,
+  lead,
 }: Filter): Parameter => ({
   default: choice,
+  ...(resolve && { resolve }),
+  ...(lead && { lead }),
   schema: choices
     ? Type.Unsafe<string>({
         type: 'string',
@@ -184,7 +235,7 @@ const filterParameter = ({
   test,
 });
 
-const timeParameters = (name: string, column: string): [string, Parameter][] =>
+const timeParameters = (name: string, column: string | TimeTest): [string, Parameter][] =>
   (['after', 'before'] as const).map((side) => [
     `${name}_${side}`,
     {
@@ -194,7 +245,12 @@ const timeParameters = (name: string, column: string): [string, Parameter][] =>
         description: `Only those whose ${name} is strictly ${side} this instant (RFC 3339, years 1970 to 9999).`,
       }),
       read: (text) => readTimeFilter(text, side),
-      test: (value) => `${column} ${side === 'after' ? '>' : '<'} ${value}::timestamptz`,
+      test: (value) => {
+        const comparison = side === 'after' ? '>' : '<';
+        return typeof column === 'string'
+          ? `${column} ${comparison} ${value}::timestamptz`
+          : column(comparison, `${value}::timestamptz`);
+      },
     },
   ]);
 
@@ -228,14 +284,25 @@ const querySchemaOf = (
           description: 'A minus sign puts the greatest first.',
         }),
       ),
+      total: Type.Optional(
+        Type.Unsafe<string>({
+          type: 'string',
+          enum: [...totalsAsked],
+          default: 'bounded',
+          description: `With \`exact\` all that match are counted, which takes as long as there are many; else the first ${countedMax} at most.`,
+        }),
+      ),
       ...Object.fromEntries([...parameters].map(([name, { schema }]) => [name, Type.Optional(schema)])),
     },
     { additionalProperties: false },
   );
 
+/** Those of every list. */
+const ownParameters = ['limit', 'cursor', 'sort', 'total'] as const;
+
 /** Each known parameter that was given once. */
 const textsOf = (list: List, query: ListQuery, faults: Fault[]): Map<string, string> => {
-  const known = ['limit', 'cursor', 'sort', ...list.parameters.keys()];
+  const known: readonly string[] = [...ownParameters, ...list.parameters.keys()];
   const texts = new Map<string, string>();
   for (const [name, value] of Object.entries(query)) {
     if (!known.includes(name))
@@ -254,6 +321,12 @@ const readLimit = (text: string | undefined, faults: Fault[]): number => {
   return limit;
 };
 
+const readIsCountExact = (text: string | undefined, faults: Fault[]): boolean => {
+  if (text !== undefined && !totalsAsked.some((one) => one === text))
+    faults.push({ field: 'total', code: 'not_allowed', message: `must be one of ${totalsAsked.join(', ')}` });
+  return text === 'exact';
+};
+
 const readSort = (list: List, text: string, faults: Fault[]): ListPage['sort'] | undefined => {
   const descending = text.startsWith('-');
   const name = descending ? text.slice(1) : text;
@@ -266,13 +339,14 @@ const readSort = (list: List, text: string, faults: Fault[]): ListPage['sort'] |
 };
 
 const readConditions = (list: List, texts: ReadonlyMap<string, string>, faults: Fault[]): Condition[] =>
-  [...list.parameters].flatMap(([name, parameter]) => {
+  [...list.parameters].flatMap(([name, parameter]): Condition[] => {
     const text = texts.get(name);
-    const { test, default: choice } = parameter;
+    const { test, default: choice, resolve, lead } = parameter;
+    const how = { name, test, ...(resolve && { resolve }), ...(lead && { lead }) };
     if (text === undefined)
-      return choice === undefined ? [] : [{ name, value: choice, test, isDefault: true as const }];
+      return choice === undefined ? [] : [{ ...how, value: choice, text: choice, isDefault: true }];
     const value = parameter.read(text);
-    if (typeof value === 'string') return [{ name, value, test }];
+    if (typeof value === 'string') return [{ ...how, value, text: value }];
     faults.push({ field: name, ...value });
     return [];
   });
@@ -287,6 +361,7 @@ const readPage = (
   const faults: Fault[] = [];
   const texts = textsOf(list, query, faults);
   const limit = readLimit(texts.get('limit'), faults);
+  const isCountExact = readIsCountExact(texts.get('total'), faults);
   const { filters: defined = {} } = list.definition;
   const sortOfFilter = [...texts.keys()].map((name) => defined[name]?.sort).find((name) => name !== undefined);
   const sortText = texts.get('sort') ?? sortOfFilter ?? list.defaultSort;
@@ -310,6 +385,7 @@ const readPage = (
     list,
     organizationId,
     limit,
+    isCountExact,
     sort,
     conditions,
     after,
@@ -324,7 +400,7 @@ export const defineList = (definition: ListDefinition): List => {
     ...Object.entries(filters).map(([field, filter]): [string, Parameter] => [field, filterParameter(filter)]),
     ...Object.entries(times).flatMap(([field, column]) => timeParameters(field, column)),
   ];
-  const names = ['limit', 'cursor', 'sort', ...named.map(([field]) => field)];
+  const names = [...ownParameters, ...named.map(([field]) => field)];
   assert.equal(new Set(names).size, names.length, `list ${name}: a parameter is named twice`);
   const sortNames = Object.keys(sorts);
   assert(sortNames.includes(defaultSort.replace(/^-/, '')), `list ${name}: can't be sorted by ${defaultSort}`);
@@ -344,7 +420,8 @@ export const defineList = (definition: ListDefinition): List => {
 export const listJson = <R, T>(page: ListPage, { rows, total, last }: PageRows<R>, toJson: (row: R) => T) => ({
   items: rows.map(toJson),
   pagination: {
-    total,
+    total: total.count,
+    total_relation: total.relation,
     page_size: rows.length,
     has_more: last !== undefined,
     next_cursor: last === undefined ? null : page.cursorBehind(last),
@@ -361,7 +438,15 @@ export const listSchema = <S extends TSchema & { readonly title?: string; readon
       items: Type.Array(item, { maxItems: pageSizeMax }),
       pagination: Type.Object(
         {
-          total: Type.Integer({ minimum: 0, description: 'How many match the filters, on all pages together.' }),
+          total: Type.Integer({
+            minimum: 0,
+            description: `How many match the filters, on all pages together; ${countedMax} where there are more, unless \`total=exact\` was asked for.`,
+          }),
+          total_relation: Type.Unsafe<string>({
+            type: 'string',
+            enum: [...totalRelations],
+            description: '`at_least` where more match than `total` says.',
+          }),
           page_size: Type.Integer({ minimum: 0, maximum: pageSizeMax, description: 'How many items this page has.' }),
           has_more: Type.Boolean(),
           next_cursor: Type.Union([Type.String({ maxLength: cursorCharsMax, pattern: cursorPattern }), Type.Null()], {

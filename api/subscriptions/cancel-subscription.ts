@@ -12,9 +12,14 @@ import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
 import { requireAllowed } from './change-instant.ts';
 import type { Cancellation, Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
-export type CancelPorts = {
-  readonly subscriptions: Pick<SubscriptionStore, 'changeCancellation' | 'hasOtherToPlan'>;
+export type TermPorts = {
   readonly minimumTerm: (db: Db, planVersionId: string) => Promise<Interval | null>;
+  /** That of the contract that it came of. */
+  readonly contractTerm: (db: Db, subscriptionId: string) => Promise<Interval | null>;
+};
+
+export type CancelPorts = TermPorts & {
+  readonly subscriptions: Pick<SubscriptionStore, 'changeCancellation' | 'hasOtherToPlan'>;
 };
 
 /** One that has not begun never begins. */
@@ -29,12 +34,29 @@ const effectiveAt = (subscription: Subscription, at: string, nowMs: Instant): In
   return instant;
 };
 
-/** Where its minimum term is over, counted from its start by the calendar and the clock of its zone. */
+/** Where a term is over, counted from its start by the calendar and the clock of its zone. */
 const leastEnd = ({ startedAt, cycle: { timeZone } }: Subscription, interval: Interval): Instant =>
   boundaryOf({ interval, anchor: anchorAt(startedAt, timeZone), timeZone }, 1);
 
+/**
+ * Up to where it lasts at least, by the plan version that it has and by the contract that it came of; undefined where
+ * neither says.
+ */
+export const termEnd = async (
+  { minimumTerm, contractTerm }: TermPorts,
+  db: Db,
+  subscription: Subscription,
+  now: Instant,
+): Promise<Instant | undefined> => {
+  const ofPlan = await minimumTerm(db, termsNow(subscription, now).planVersionId);
+  const ends = [ofPlan, await contractTerm(db, subscription.id)].flatMap((term) =>
+    term === null ? [] : [leastEnd(subscription, term)],
+  );
+  return ends.length === 0 ? undefined : Math.max(...ends);
+};
+
 export const cancelSubscription = async (
-  { subscriptions, minimumTerm }: CancelPorts,
+  ports: CancelPorts,
   db: Db,
   subscription: Subscription,
   {
@@ -47,16 +69,15 @@ export const cancelSubscription = async (
 ): Promise<Subscription> => {
   requireAllowed(subscription, 'cancel', nowMs);
   const endedAt = effectiveAt(subscription, at, nowMs);
-  const term =
-    subscription.startedAt > nowMs ? null : await minimumTerm(db, termsNow(subscription, nowMs).planVersionId);
-  const least = term === null ? endedAt : leastEnd(subscription, term);
+  const held = subscription.startedAt > nowMs ? undefined : await termEnd(ports, db, subscription, nowMs);
+  const least = Math.max(endedAt, held ?? endedAt);
   if (endedAt < least)
     throw new FailureError(
       'SUBSCRIPTION_IN_MINIMUM_TERM',
       `The minimum term ends at ${formatInstant(least)}: cancel at that instant or later.`,
     );
   const cancellation: Cancellation = { canceledAt: nowMs, endedAt, reason: reason ?? null, refund, finalUsage };
-  return changed(await subscriptions.changeCancellation(db, subscription.id, cancellation, new Date(nowMs)));
+  return changed(await ports.subscriptions.changeCancellation(db, subscription.id, cancellation, new Date(nowMs)));
 };
 
 export const undoCancellation = async (

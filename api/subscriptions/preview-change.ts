@@ -79,7 +79,14 @@ const chargesOf = (part: DuePart, version: PlanTermsJson, currency: string) => {
   return { charges, counted: Object.fromEntries(counted) };
 };
 
-const rated = (part: DuePart, subscription: Subscription, { versions, policy }: PreviewFacts): PreviewedLine[] => {
+export type PreviewedSubscription = Pick<Subscription, 'id' | 'customerId' | 'currency' | 'cycle'>;
+
+/** The lines of a part, but for usage. */
+export const ratedPart = (
+  part: DuePart,
+  subscription: PreviewedSubscription,
+  { versions, policy }: Pick<PreviewFacts, 'versions' | 'policy'>,
+): PreviewedLine[] => {
   const version = versions.get(part.planVersionId);
   if (!version) return [];
   const { charges, counted } = chargesOf(part, version, subscription.currency);
@@ -120,7 +127,11 @@ const lineJson = ({ part, line }: PreviewedLine, names: PreviewFacts['planNames'
   due_at: formatInstant(part.dueAt),
 });
 
-const listJson = (lines: readonly PreviewedLine[], names: PreviewFacts['planNames'], currency: Currency) => ({
+export const previewedLinesJson = (
+  lines: readonly PreviewedLine[],
+  names: PreviewFacts['planNames'],
+  currency: Currency,
+) => ({
   lines: lines.map((line) => lineJson(line, names)),
   total: formatMinorUnits(sumAmounts(lines.map(({ line }) => line.amount)), currency),
 });
@@ -134,13 +145,13 @@ export const previewChange = (subscription: Subscription, decided: LedgerChanges
   const changed = partsAround(after, facts, effectiveAt);
   const linesBeyond = (parts: readonly DuePart[], others: readonly DuePart[]): PreviewedLine[] => {
     const known = new Set(others.map(partKey));
-    return parts.filter((part) => !known.has(partKey(part))).flatMap((part) => rated(part, subscription, facts));
+    return parts.filter((part) => !known.has(partKey(part))).flatMap((part) => ratedPart(part, subscription, facts));
   };
   return {
     effective_at: formatInstant(effectiveAt),
     currency,
-    ...listJson(linesBeyond(changed, without), facts.planNames, currency),
-    instead_of: listJson(linesBeyond(without, changed), facts.planNames, currency),
+    ...previewedLinesJson(linesBeyond(changed, without), facts.planNames, currency),
+    instead_of: previewedLinesJson(linesBeyond(without, changed), facts.planNames, currency),
   };
 };
 

@@ -17,7 +17,11 @@ import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
 import { addOnNamed, requireGoesWith, requireQuantity } from './change-add-ons.ts';
 import { aheadMsMax } from './change-instant.ts';
 import { activePlan, requirePricedIn } from './change-subscription-plan.ts';
-import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
+import type {
+  NewSubscription as NewSubscriptionRow,
+  Subscription,
+  SubscriptionStore,
+} from './subscriptions.postgres.ts';
 
 export type StartPorts = {
   readonly customers: Pick<CustomerStore, 'payer'>;
@@ -99,18 +103,26 @@ const firstChanges = async (
   return changes;
 };
 
-type Asked = Static<typeof NewSubscription>;
+export type AskedSubscription = Static<typeof NewSubscription>;
+type Asked = AskedSubscription;
 
-/** Now, where the caller says no time; a time that is past bills what was used since, one to come waits for it. */
-export const startSubscription = async (
-  { customers, subscriptions, catalog }: StartPorts,
+/** A subscription as it would be made, and the hour of its customer. */
+export type DecidedStart = { readonly subscription: NewSubscriptionRow; readonly nowMs: Instant };
+
+/**
+ * Now, where the caller says no time; a time that is past bills what was used since, one to come waits for it. With
+ * `lock` the customer stays as it is until the transaction ends.
+ */
+export const decideStart = async (
+  { customers, catalog }: Pick<StartPorts, 'customers' | 'catalog'>,
   db: Db,
   asked: Asked,
-  { hourMs, world }: { readonly hourMs: Instant; readonly world: World },
-): Promise<Subscription> => {
+  { hourMs, world, lock }: { readonly hourMs: Instant; readonly world: World; readonly lock?: 'lock' },
+): Promise<DecidedStart> => {
   const { customer_id: customer, billing_anchor: anchor = 'calendar', seats = 1, metadata = {} } = asked;
-  const payer = found(await customers.payer(db, customer), 'CUSTOMER_NOT_FOUND');
+  const payer = found(await customers.payer(db, customer, lock), 'CUSTOMER_NOT_FOUND');
   if (payer.clock && world !== 'test') throw new FailureError('TEST_CLOCK_NEEDS_SANDBOX');
+  if (lock && payer.isArchived) throw new FailureError('CUSTOMER_ARCHIVED');
   const nowMs = payer.clock?.now ?? hourMs;
   const faults: Fault[] = [];
   const startedAt = readInstant(asked.started_at, 'started_at', faults) ?? nowMs;
@@ -128,26 +140,35 @@ export const startSubscription = async (
   const cycle: BillingCycle = { interval, anchor: anchorFrom(anchor, interval, anchored, timeZone), timeZone };
   const begin = { planCode: plan.code, currency, startedAt };
   const isCanceled = trial?.endAction === 'cancel';
-  const subscription = await subscriptions.addSubscription(
-    db,
-    {
-      customerId: payer.id,
-      testClockId: payer.clock?.id,
-      planId: plan.id,
-      planVersionId: plan.planVersionId,
-      currency,
-      startedAt,
-      endedAt: isCanceled ? trial.endsAt : null,
-      canceledAt: isCanceled ? nowMs : null,
-      trialEndsAt: trial?.endsAt ?? null,
-      trialEndAction: trial?.endAction ?? null,
-      cycle,
-      seats,
-      changes: await firstChanges({ catalog }, db, asked, begin, trial),
-      metadata,
-    },
-    new Date(nowMs),
+  const subscription = {
+    customerId: payer.id,
+    testClockId: payer.clock?.id,
+    planId: plan.id,
+    planCode: plan.code,
+    planVersionId: plan.planVersionId,
+    currency,
+    startedAt,
+    endedAt: isCanceled ? trial.endsAt : null,
+    canceledAt: isCanceled ? nowMs : null,
+    trialEndsAt: trial?.endsAt ?? null,
+    trialEndAction: trial?.endAction ?? null,
+    cycle,
+    seats,
+    changes: await firstChanges({ catalog }, db, asked, begin, trial),
+    metadata,
+  };
+  return { subscription, nowMs };
+};
+
+export const startSubscription = async (
+  ports: StartPorts,
+  db: Db,
+  asked: Asked,
+  at: { readonly hourMs: Instant; readonly world: World },
+): Promise<Subscription> => {
+  const { subscription, nowMs } = await decideStart(ports, db, asked, { ...at, lock: 'lock' });
+  return found(
+    await ports.subscriptions.addSubscription(db, subscription, new Date(nowMs)),
+    'SUBSCRIPTION_ALREADY_ACTIVE',
   );
-  if (!subscription) throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
-  return subscription;
 };

@@ -22,6 +22,7 @@ import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
+import { applyChange } from './apply-change.ts';
 import { decideAddOn } from './change-add-ons.ts';
 import { changedNow } from './change-instant.ts';
 import { decideSeats } from './change-seats.ts';
@@ -29,7 +30,7 @@ import { decidePlanChange } from './change-subscription-plan.ts';
 import { decidePause, decideResumption } from './pause-subscription.ts';
 import { previewChange, versionsOf } from './preview-change.ts';
 import type { LedgerChanges, SubscriptionChangeStore } from './subscription-changes.postgres.ts';
-import { lastingJson, ledgerJson, subscriptionJson } from './subscription-json.ts';
+import { ledgerJson, subscriptionJson } from './subscription-json.ts';
 import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 import { decideUndo } from './undo-change.ts';
 
@@ -60,31 +61,16 @@ const locked = async (
   return subscription;
 };
 
-/** Writes what was decided, and tells it: the subscription as it is then. */
 const applied = async (
-  { subscriptions, subscriptionChanges }: SubscriptionChangePorts,
+  ports: SubscriptionChangePorts,
   db: Db,
   before: Subscription,
   action: string,
   decided: LedgerChanges,
   now: Instant,
 ) => {
-  const at = Math.max(now, decided.heldFrom ?? now);
-  await subscriptionChanges.changeLedger(db, before.id, decided, new Date(at));
-  const after = found(await subscriptions.subscription(db, before.id), 'SUBSCRIPTION_NOT_FOUND');
-  return {
-    body: subscriptionJson(after, at),
-    location: `/v1/subscriptions/${after.id}`,
-    changes: [
-      {
-        action: `subscription.${action}`,
-        objectType: 'subscription',
-        objectId: after.id,
-        before: lastingJson(before),
-        after: lastingJson(after),
-      },
-    ],
-  };
+  const { after, at, change } = await applyChange(ports, db, before, action, decided, now);
+  return { body: subscriptionJson(after, at), location: `/v1/subscriptions/${after.id}`, changes: [change] };
 };
 
 /** What the change would charge and credit. */

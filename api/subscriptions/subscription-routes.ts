@@ -13,7 +13,8 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found } from '../route/resource-fields.ts';
-import { cancelSubscription, undoCancellation } from './cancel-subscription.ts';
+import { cancelSubscription, type TermPorts, undoCancellation } from './cancel-subscription.ts';
+import { changedNow } from './change-instant.ts';
 import { startSubscription } from './start-subscription.ts';
 import { lastingJson, subscriptionJson } from './subscription-json.ts';
 import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
@@ -22,6 +23,7 @@ export type SubscriptionPorts = {
   readonly customers: CustomerStore;
   readonly subscriptions: SubscriptionStore;
   readonly catalog: CatalogStore;
+  readonly quotes: { readonly contractTerm: TermPorts['contractTerm'] };
 };
 
 const canceled = (
@@ -45,7 +47,7 @@ const canceled = (
 
 export const subscriptionRoutes = (
   { get, list, change }: Routes,
-  { customers, subscriptions, catalog }: SubscriptionPorts,
+  { customers, subscriptions, catalog, quotes }: SubscriptionPorts,
 ): void => {
   const tag = 'Subscriptions';
   change(
@@ -169,8 +171,13 @@ export const subscriptionRoutes = (
     async ({ db, params, body, nowMs, matchVersion }) => {
       const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
-      const ports = { subscriptions, minimumTerm: catalog.minimumTerm };
-      return canceled('canceled', row, await cancelSubscription(ports, db, row, body, hourOf(row, nowMs)), nowMs);
+      const ports = { subscriptions, minimumTerm: catalog.minimumTerm, contractTerm: quotes.contractTerm };
+      return canceled(
+        'canceled',
+        row,
+        await cancelSubscription(ports, db, row, body, changedNow(row, hourOf(row, nowMs))),
+        nowMs,
+      );
     },
   );
   change(
@@ -184,7 +191,7 @@ export const subscriptionRoutes = (
     async ({ db, params, nowMs, matchVersion }) => {
       const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
-      const after = await undoCancellation({ subscriptions }, db, row, hourOf(row, nowMs));
+      const after = await undoCancellation({ subscriptions }, db, row, changedNow(row, hourOf(row, nowMs)));
       return canceled('cancellation_undone', row, after, nowMs);
     },
   );

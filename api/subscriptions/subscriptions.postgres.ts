@@ -8,24 +8,17 @@ import {
   type TermsRow,
   termsFromRow,
 } from '#platform/stores/subscription-terms.postgres.ts';
-import { FailureError } from '#schemas/failures.ts';
-import { lookUpColumn } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
-import {
-  type CancellationRefund,
-  type FinalUsage,
-  type SubscriptionLife,
-  subscriptionStates,
-  type TrialEndAction,
-} from '#schemas/subscription-state.ts';
+import type { CancellationRefund, FinalUsage, SubscriptionLife, TrialEndAction } from '#schemas/subscription-state.ts';
 import type { SubscriptionChange, SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import type { PlanName } from '../catalog/plan-versions.postgres.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type Filter, type ListPage } from '../route/lists.ts';
+import { defineList, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 import { changeRows, insertChanges } from './subscription-changes.postgres.ts';
+import { lastChange, planFilter, stateFilter } from './subscription-filters.ts';
 
 /** A change that stands in the ledger and was not undone. */
 export type RecordedChange = SubscriptionChange & { readonly id: string; readonly createdAt: Instant };
@@ -42,6 +35,8 @@ export type Subscription = ResourceHead &
     readonly finalUsage: FinalUsage | null;
     /** The hour of the test clock that its customer lives by; null where that is the hour of all. */
     readonly clockNow: Instant | null;
+    /** When it is to be looked at next for what is due; null once nothing more is to come. */
+    readonly nextDueAt: Instant | null;
     /** In the order in which they take effect. */
     readonly changes: readonly RecordedChange[];
     /** Of each plan version and add-on that it has, had or will have. */
@@ -63,13 +58,14 @@ export type NewSubscription = Pick<
 > &
   Pick<Subscription, 'trialEndsAt' | 'trialEndAction'> & {
     readonly planId: string;
+    readonly planCode: string;
     readonly testClockId: string | undefined;
     readonly changes: readonly SubscriptionChange[];
   };
 
 type ChangeRowJson = ChangeJson & { id: string; code: string; created: number };
 
-type SubscriptionRow = ResourceRow &
+export type SubscriptionRow = ResourceRow &
   Omit<TermsRow, 'changes'> & {
     id: string;
     customer_id: string;
@@ -80,10 +76,11 @@ type SubscriptionRow = ResourceRow &
     cancellation_reason: string | null;
     trial_end_action: TrialEndAction | null;
     clock_now: Date | null;
+    look_at: Date | null;
     changes: ChangeRowJson[] | null;
   };
 
-const fromRow = (row: SubscriptionRow): Subscription => {
+export const subscriptionFromRow = (row: SubscriptionRow): Subscription => {
   const changes = row.changes ?? [];
   return {
     ...termsFromRow(row),
@@ -97,6 +94,7 @@ const fromRow = (row: SubscriptionRow): Subscription => {
     cancellationRefund: row.cancellation_refund,
     finalUsage: row.cancellation_final_usage,
     clockNow: row.clock_now?.getTime() ?? null,
+    nextDueAt: row.look_at?.getTime() ?? null,
     changes: changes.map((json) => ({ ...changeFromJson(json), id: json.id, createdAt: json.created })),
     planNames: new Map([
       [row.plan_version_id, { planId: row.plan_id, planCode: row.plan_code }],
@@ -111,99 +109,82 @@ const ledgerColumn = changesColumn(
   ", 'id', g.id, 'code', gp.code, 'created', (extract(epoch FROM g.created_at) * 1000)::bigint",
   ' LEFT JOIN plans gp ON gp.id = gv.plan_id',
 );
-const columns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.currency, s.canceled_at, s.cancellation_reason,
-  s.trial_end_action,
-  (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) AS clock_now, ${initialTermsColumns},
+/** By the hour of all, or by a test clock. Row-level security lets no index answer for a coalesce. */
+const nextDueAt = '(CASE WHEN s.next_due_at IS NULL THEN s.clocked_due_at ELSE s.next_due_at END)';
+export const subscriptionColumns = `s.id, s.customer_id, v.plan_id, p.code AS plan_code, s.currency, s.canceled_at,
+  s.cancellation_reason, s.trial_end_action,
+  (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) AS clock_now,
+  ${nextDueAt} AS look_at, ${initialTermsColumns},
   s.metadata, s.version, s.created_at, s.updated_at, ${ledgerColumn}`;
-const from = 'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
-
-/** Of the changes of `s` of some kinds, what the last one says that is in effect at an instant. */
-const lastChange = (column: string, kinds: string, instant: string): string =>
-  `(SELECT ${column} FROM subscription_changes g LEFT JOIN plan_versions gv ON gv.id = g.plan_version_id
-    WHERE g.subscription_id = s.id AND g.undone_at IS NULL AND g.kind IN (${kinds}) AND g.effective_at <= ${instant}
-    ORDER BY g.effective_at DESC, g.id DESC LIMIT 1)`;
-
-/** As `subscriptionStateAt` has it, of `s` at an instant. */
-export const stateColumn = (instant: string): string => `(CASE WHEN s.ended_at <= ${instant}
-    THEN CASE WHEN s.canceled_at IS NULL THEN 'ended' ELSE 'canceled' END
-  WHEN s.started_at > ${instant} THEN 'pending'
-  WHEN s.trial_ends_at > ${instant} THEN 'trialing'
-  WHEN s.has_changes AND ${lastChange('g.kind', "'pause', 'resume'", instant)} = 'pause' THEN 'paused'
-  ELSE 'active' END)`;
-
-/** The hour of each: that of its test clock, where it has one. */
-const hour = `(CASE WHEN s.test_clock_id IS NULL THEN clock_timestamp()
-  ELSE (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) END)`;
-
-/** As `termsNow` has it: of one to come what it begins with, of one that is over what held last. */
-const lastInstant = `least(greatest(s.started_at, ${hour}),
-  coalesce(s.ended_at, 'infinity') - interval '1 millisecond')`;
-
-const planFilter: Filter = {
-  column: 's.plan_version_id',
-  description: 'Id or code of the plan that holds now, whatever version of it.',
-  test: (value, text) => {
-    const versions = `SELECT n.id FROM plan_versions n JOIN plans l ON l.id = n.plan_id
-      WHERE l.organization_id = $1 AND l.${lookUpColumn('pln', text, 'code')} = ${value}`;
-    return `(CASE WHEN s.has_changes
-      THEN coalesce(${lastChange('g.plan_version_id', "'plan'", lastInstant)}, s.plan_version_id)
-      ELSE s.plan_version_id END IN (${versions}))`;
-  },
-};
+export const subscriptionsFrom =
+  'subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id JOIN plans p ON p.id = v.plan_id';
 
 const subscriptionList = defineList({
   name: 'subscriptions',
-  columns,
-  from,
+  columns: subscriptionColumns,
+  from: subscriptionsFrom,
   countFrom: 'subscriptions s',
   id: 's.id',
   organization: 's.organization_id',
+  gathersFirst: true,
   sorts: {
     created_at: { column: 's.created_at', type: 'timestamptz' },
     started_at: { column: 's.started_at', type: 'timestamptz' },
+    // Moves on when a subscription is billed.
+    next_due_at: { column: nextDueAt, type: 'timestamptz', isNullable: true },
   },
-  filters: {
-    customer_id: customerFilter('s.customer_id'),
-    state: { column: stateColumn(hour), choices: subscriptionStates },
-    plan: planFilter,
-  },
-  times: { created_at: 's.created_at', started_at: 's.started_at' },
+  filters: { customer_id: customerFilter('s.customer_id'), state: stateFilter, plan: planFilter },
+  times: { created_at: 's.created_at', started_at: 's.started_at', next_due_at: nextDueAt },
 });
 
 const subscriptionOf = async (db: Db, id: string): Promise<Subscription | undefined> => {
   const { rows } = await db.query<SubscriptionRow>(
-    `SELECT ${columns} FROM ${from} WHERE s.organization_id = $1 AND s.id = $2`,
+    `SELECT ${subscriptionColumns} FROM ${subscriptionsFrom} WHERE s.organization_id = $1 AND s.id = $2`,
     [db.organizationId, id],
   );
-  return rows[0] && fromRow(rows[0]);
+  return rows[0] && subscriptionFromRow(rows[0]);
 };
 
-/** A subscription of the customer $1 that has the plan $2 at the instant $3 or behind it. */
-const toPlan = `SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
-  WHERE s.customer_id = $1 AND (s.ended_at IS NULL OR s.ended_at > $3)
+/** A subscription `s` of a customer that has a plan at an instant or behind it: all three as SQL. */
+export const toPlanAt = (customer: string, plan: string, instant: string): string =>
+  `SELECT 1 FROM subscriptions s JOIN plan_versions v ON v.id = s.plan_version_id
+  WHERE s.customer_id = ${customer} AND (s.ended_at IS NULL OR s.ended_at > ${instant})
     AND CASE WHEN s.has_changes
-      THEN coalesce(${lastChange('gv.plan_id', "'plan'", '$3')}, v.plan_id) = $2 OR EXISTS (
+      THEN coalesce(${lastChange('gv.plan_id', "'plan'", instant)}, v.plan_id) = ${plan} OR EXISTS (
         SELECT 1 FROM subscription_changes g JOIN plan_versions gv ON gv.id = g.plan_version_id
-        WHERE g.subscription_id = s.id AND g.undone_at IS NULL AND g.kind = 'plan' AND g.effective_at > $3
-          AND gv.plan_id = $2)
-      ELSE v.plan_id = $2 END`;
+        WHERE g.subscription_id = s.id AND g.undone_at IS NULL AND g.kind = 'plan' AND g.effective_at > ${instant}
+          AND gv.plan_id = ${plan})
+      ELSE v.plan_id = ${plan} END`;
 
-const lockCustomer = async (db: Db, id: string): Promise<{ readonly isArchived: boolean }> => {
-  const { rows } = await db.query<{ archived_at: Date | null }>(
-    'SELECT archived_at FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE',
-    [db.organizationId, id],
-  );
-  return { isArchived: Boolean(rows[0]?.archived_at) };
+const toPlan = toPlanAt('$1', '$2', '$3');
+
+/** As it was made, before anything changes it. */
+const begun = (id: string, subscription: NewSubscription, now: Instant): Subscription => {
+  const { planId, planCode, testClockId, ...rest } = subscription;
+  return {
+    ...rest,
+    id,
+    refundsAtEnd: true,
+    cancellationReason: null,
+    cancellationRefund: subscription.canceledAt === null ? null : 'prorated',
+    finalUsage: null,
+    clockNow: testClockId === undefined ? null : now,
+    nextDueAt: subscription.startedAt,
+    changes: [],
+    planNames: new Map([[subscription.planVersionId, { planId, planCode }]]),
+    version: 1,
+    createdAt: now,
+    updatedAt: now,
+  };
 };
 
 export const subscriptionStore = {
   subscriptionList,
   /**
-   * Undefined where the customer has a subscription to the plan that is not over when the new one begins. The
-   * customer's row is locked, so of two at once one wins.
+   * Undefined where the customer has a subscription to the plan that is not over when the new one begins. The caller
+   * has locked the customer's row, so of two at once one wins.
    */
   addSubscription: async (db: Db, subscription: NewSubscription, now: Date): Promise<Subscription | undefined> => {
-    if ((await lockCustomer(db, subscription.customerId)).isArchived) throw new FailureError('CUSTOMER_ARCHIVED');
     const { customerId, planId, startedAt, endedAt, canceledAt, trialEndsAt, cycle, changes } = subscription;
     const id = newId('sub');
     const added = await db.query(
@@ -240,11 +221,19 @@ export const subscriptionStore = {
       ],
     );
     if (!added.rowCount) return undefined;
-    if (changes.length > 0)
-      await db.query(insertChanges, [db.organizationId, id, now, JSON.stringify(changeRows(changes))]);
+    if (changes.length === 0) return begun(id, subscription, now.getTime());
+    await db.query(insertChanges, [db.organizationId, id, now, JSON.stringify(changeRows(changes))]);
     return subscriptionOf(db, id);
   },
   subscription: subscriptionOf,
+  /** Those of the ids, in no order. */
+  subscriptionsById: async (db: Db, ids: readonly string[]): Promise<Subscription[]> => {
+    const { rows } = await db.query<SubscriptionRow>(
+      `SELECT ${subscriptionColumns} FROM ${subscriptionsFrom} WHERE s.organization_id = $1 AND s.id = ANY ($2)`,
+      [db.organizationId, ids],
+    );
+    return rows.map(subscriptionFromRow);
+  },
   /** As it is when its row is locked. */
   lockSubscription: async (db: Db, id: string): Promise<Subscription | undefined> => {
     await db.query('SELECT 1 FROM subscriptions WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [
@@ -258,7 +247,10 @@ export const subscriptionStore = {
    * locked, so that none comes meanwhile.
    */
   hasOtherToPlan: async (db: Db, { id, customerId }: Subscription, planId: string, at: Instant): Promise<boolean> => {
-    await lockCustomer(db, customerId);
+    await db.query('SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE', [
+      db.organizationId,
+      customerId,
+    ]);
     const { rowCount } = await db.query(`${toPlan} AND s.id <> $4`, [customerId, planId, new Date(at), id]);
     return Boolean(rowCount);
   },
@@ -306,7 +298,7 @@ export const subscriptionStore = {
   },
   subscriptions: async (db: Db, page: ListPage) => {
     const { rows, ...rest } = await listRows<SubscriptionRow>(db, subscriptionList, db.organizationId, page);
-    return { ...rest, rows: rows.map(fromRow) };
+    return { ...rest, rows: rows.map(subscriptionFromRow) };
   },
 };
 

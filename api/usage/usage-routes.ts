@@ -189,7 +189,8 @@ const customerUsageRoute = (
       failures: ['CUSTOMER_NOT_FOUND'],
     },
     async ({ db, params, query, nowMs }) => {
-      const { period, watermark } = readUsageSpan(query, monthOf(nowMs), await readWatermark(db));
+      const hour = (await store.payer(db, params.id))?.clock?.now ?? nowMs;
+      const { period, watermark } = readUsageSpan(query, monthOf(hour), await readWatermark(db));
       const customer = found(await store.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
       const meters = (await catalog.allMeters(db)).map(meterOf);
       const customers = usageNames(customer.id, customer.externalId);

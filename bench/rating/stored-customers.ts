@@ -29,7 +29,25 @@ export const makeMeters = async (stack: Stack, event: string): Promise<void> => 
     await call(stack, 'POST', '/v1/meters', { code, name: code, event, ...aggregation });
 };
 
-/** Customers and their subscriptions, written directly: it is not their making that is measured. */
+const idOf = (prefix: string, number: string): string =>
+  `'${prefix}_' || replace(uuidv7(interval '-1 day' + ${number} * interval '1 millisecond')::text, '-', '')`;
+
+/** `customer-<first>` and on, written directly: it is not their making that is measured. */
+export const storeCustomers = async (
+  owner: pg.Client,
+  organizationId: string,
+  customers: number,
+  first = 0,
+): Promise<void> => {
+  await owner.query(
+    `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
+     SELECT ${idOf('cus', 'n')}, $1, 'customer-' || n, 'Customer ' || n, '{}', 1, now(), now()
+     FROM generate_series($3::integer, $3 + $2::integer - 1) AS n`,
+    [organizationId, customers, first],
+  );
+};
+
+/** Customers with a subscription each, which falls due at the end of the month that it began with. */
 export const subscribe = async (
   owner: pg.Client,
   organizationId: string,
@@ -37,19 +55,13 @@ export const subscribe = async (
   subscriptions: number,
   startedAt: Temporal.Instant,
 ): Promise<void> => {
-  const idOf = (prefix: string, number: string) =>
-    `'${prefix}_' || replace(uuidv7(interval '-1 day' + ${number} * interval '1 millisecond')::text, '-', '')`;
-  await owner.query(
-    `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
-     SELECT ${idOf('cus', 'n')}, $1, 'customer-' || n, 'Customer ' || n, '{}', 1, now(), now()
-     FROM generate_series(0, $2::integer - 1) AS n`,
-    [organizationId, subscriptions],
-  );
+  await storeCustomers(owner, organizationId, subscriptions);
   await owner.query(
     `INSERT INTO subscriptions
        (id, organization_id, customer_id, plan_version_id, currency, state, started_at, metadata, version, created_at,
-        updated_at)
-     SELECT ${idOf('sub', 'row_number() OVER ()')}, $1, id, $2, 'USD', 'active', $3, '{}', 1, now(), now()
+        updated_at, next_due_at)
+     SELECT ${idOf('sub', 'row_number() OVER ()')}, $1, id, $2, 'USD', 'active', $3, '{}', 1, now(), now(),
+       $3::timestamptz + interval '1 month'
      FROM customers`,
     [organizationId, planVersionId, startedAt.toString()],
   );

@@ -87,8 +87,18 @@ const take = async (client: Queryable, clock: AdvancingClock, next: ClockStep): 
   }
 };
 
+// As many as there are sandboxes that are at work at one moment; those beyond it are found by the next look.
+const waitingStatement = `
+SELECT k.id FROM test_clocks k WHERE k.state = 'advancing' AND NOT EXISTS (
+  SELECT 1 FROM billing_runs r WHERE r.test_clock_id = k.id AND r.state IN ('queued', 'running'))
+ORDER BY k.updated_at LIMIT 1000`;
+
 /** `beforeCommit` is called when all of a step is written. */
 export const createTestClocks = (postgres: Postgres, beforeCommit: () => void = () => {}): ClockPorts => ({
+  waiting: async () => {
+    const { rows } = await postgres.query<{ id: string }>(waitingStatement, []);
+    return rows.map(({ id }) => id);
+  },
   step: (clockId, decide) =>
     postgres.transaction(async (client) => {
       const locked = await client.query(lockStatement, [clockId]);

@@ -6,6 +6,7 @@ import { sumAmounts } from '#schemas/money.ts';
 import { samePeriod } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 
+/** Who is billed, which is not always whose time it is. */
 export type InvoiceParties = { readonly customerId: string; readonly currency: Currency };
 
 /** A billing period with its rated lines. */
@@ -21,7 +22,7 @@ export const draftInvoice = (
   ratedPeriods: readonly RatedPeriod[],
 ): DraftInvoice => {
   const lines = ratedPeriods
-    .flatMap((period) => linesOf(period, { customerId, currency }))
+    .flatMap((period) => linesOf(period, currency))
     .map((line, index) => toInvoiceLine(line, index + 1));
   const subtotal = sumAmounts(lines.map((line) => line.amount));
   return {
@@ -35,11 +36,11 @@ export const draftInvoice = (
   };
 };
 
-const linesOf = ({ lines, ...period }: RatedPeriod, { customerId, currency }: InvoiceParties): RatedLine[] => {
+const linesOf = ({ lines, ...period }: RatedPeriod, currency: Currency): RatedLine[] => {
   for (const line of lines) {
     assert.equal(line.billingPeriodId, period.billingPeriodId, 'a line of another billing period');
     assert.equal(line.subscriptionId, period.subscriptionId, 'a line of another subscription');
-    assert.equal(line.customerId, customerId, 'a line of another customer');
+    assert.equal(line.customerId, period.customerId, 'a line of another customer');
     assert.equal(line.planVersionId, period.planVersionId, 'a line of another plan version');
     assert.equal(line.currency, currency, 'a line in another currency');
     assert(samePeriod(line.span, period.span), 'a line over another time');

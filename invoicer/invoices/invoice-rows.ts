@@ -42,6 +42,7 @@ export type InvoiceRow = {
 export type InvoicePeriodRow = {
   invoice_id: string;
   id: string;
+  customer_id: string;
   subscription_id: string;
   plan_version_id: string;
   span_start: Date;
@@ -67,7 +68,8 @@ export type InvoiceLineRow = {
 
 export const invoiceColumns =
   'id, organization_id, series_number, kind, content_version, customer_id, subscription_id, plan_version_id, run_id, period_start, period_end, watermark, currency, subtotal, total, issued_at, previous_hash, hash';
-const invoicePeriodColumns = 'invoice_id, id, subscription_id, plan_version_id, span_start, span_end, watermark';
+const invoicePeriodColumns =
+  'invoice_id, id, customer_id, subscription_id, plan_version_id, span_start, span_end, watermark';
 export const invoiceLineColumns =
   'invoice_id, billing_period_id, position, charge_code, description, meter, quantity, rounding, precise_amount, amount, steps, period_start, period_end';
 
@@ -92,6 +94,7 @@ const lineFromRow = (row: InvoiceLineRow): InvoiceLine => ({
 
 const periodFromRow = (row: InvoicePeriodRow): InvoicePeriod => ({
   billingPeriodId: row.id,
+  customerId: row.customer_id,
   subscriptionId: row.subscription_id,
   planVersionId: row.plan_version_id,
   span: { start: row.span_start.getTime(), end: row.span_end.getTime() },
@@ -101,6 +104,7 @@ const periodFromRow = (row: InvoicePeriodRow): InvoicePeriod => ({
 /** What was hashed then stands in the invoice itself: the whole month. */
 const periodOfVersion1 = (row: InvoiceRow, billingPeriodId: string): InvoicePeriod => ({
   billingPeriodId,
+  customerId: row.customer_id,
   subscriptionId: read(row.subscription_id ?? undefined, 'subscription_id'),
   planVersionId: read(row.plan_version_id ?? undefined, 'plan_version_id'),
   span: {
@@ -142,17 +146,18 @@ export const invoiceFromRows = (
 };
 
 /**
+ * The order of the billing periods of an invoice, which is hashed: the payer's own before those of its children, by
+ * subscription, first what was used, then what is taken back of what was charged in advance, then what is charged in
+ * advance, then what is charged once; the plan before its add-ons.
+ */
+export const periodOrder = `customer_id <> payer_id, customer_id, subscription_id,
+  array_position(ARRAY['arrears', 'credit', 'advance', 'once'], timing), item <> 'plan', item, span_start,
+  timing = 'once' AND counted, id`;
+
+/**
  * The billing periods of the invoices with these ids, for `invoiceFromRows`, in the order of their lines; `more` are
  * columns that the reader wants beside.
  */
-/**
- * The order of the billing periods of an invoice, which is hashed: by subscription, first what was used, then what is
- * taken back of what was charged in advance, then what is charged in advance, then what is charged once; the plan
- * before its add-ons.
- */
-export const periodOrder = `customer_id, subscription_id, array_position(ARRAY['arrears', 'credit', 'advance', 'once'], timing),
-  item <> 'plan', item, span_start, timing = 'once' AND counted, id`;
-
 export const selectPeriodsOfInvoices = (...more: readonly string[]): string =>
   `SELECT ${[invoicePeriodColumns, ...more].join(', ')} FROM billing_periods WHERE invoice_id = ANY ($1)
   ORDER BY invoice_id, ${periodOrder}`;

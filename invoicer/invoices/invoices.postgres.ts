@@ -132,32 +132,34 @@ const ratedRuns = `runs AS (
     FROM runs WHERE runs.run_id IS NOT NULL
   )`;
 
-// What of a payer falls due at one instant, in one currency, is one invoice.
+// What of a payer falls due at one instant, in one currency, is one invoice; of a subscription, where it is not
+// consolidated.
 const groupsStatement = `
 WITH due AS (
-  SELECT p.*, n.place, s.currency,
-    CASE c.invoicing WHEN 'consolidated' THEN p.customer_id ELSE p.subscription_id END AS payer
+  SELECT p.*, n.place, s.currency, CASE WHEN p.consolidated THEN p.payer_id ELSE p.subscription_id END AS billed_with
   FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN billing_periods p ON p.id = n.id
-    JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
+    JOIN subscriptions s ON s.id = p.subscription_id
 )
-SELECT customer_id, currency, json_agg(json_build_object('id', id, 'subscription', subscription_id,
+SELECT payer_id, currency, json_agg(json_build_object('id', id, 'customer', customer_id,
+    'subscription', subscription_id,
     'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
     'end', (extract(epoch FROM span_end) * 1000)::bigint) ORDER BY ${periodOrder}) AS periods
-FROM due GROUP BY customer_id, payer, currency, due_at ORDER BY min(place)`;
+FROM due GROUP BY payer_id, billed_with, currency, due_at ORDER BY min(place)`;
 
 type GroupRow = {
-  customer_id: string;
+  payer_id: string;
   currency: string;
-  periods: { id: string; subscription: string; version: string; start: number; end: number }[];
+  periods: { id: string; customer: string; subscription: string; version: string; start: number; end: number }[];
 };
 
-const groupFromRow = ({ customer_id: customerId, currency, periods }: GroupRow): InvoiceGroup => {
+const groupFromRow = ({ payer_id: customerId, currency, periods }: GroupRow): InvoiceGroup => {
   assert(isCurrency(currency), `${currency} is not a currency`);
   return {
     customerId,
     currency,
-    periods: periods.map(({ id, subscription, version, start, end }) => ({
+    periods: periods.map(({ id, customer, subscription, version, start, end }) => ({
       billingPeriodId: id,
+      customerId: customer,
       subscriptionId: subscription,
       planVersionId: version,
       span: { start, end },

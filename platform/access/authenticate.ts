@@ -13,8 +13,11 @@ export type Caller = {
   readonly organizationId: string;
   readonly tier: OrganizationTier;
   readonly keyId: string;
-  readonly kind: KeyKind;
+  /** `link`: no key at all, but a link that was sent to a customer. */
+  readonly kind: KeyKind | 'link';
   readonly world: World;
+  /** What the link is to, where the caller has no key. */
+  readonly linkedTo?: string;
   /** Undefined where the key works until it is revoked. */
   readonly expiresMs: number | undefined;
   readonly scopes: readonly string[];
@@ -82,7 +85,7 @@ const findKey = async (postgres: Queryable, keyHash: Buffer, nowMs: number): Pro
  * Looks up a few keys at a time, and lets so many wait: a flood of invented keys, which anyone can send, leaves
  * connections to PostgreSQL for the keys that are known. Throws `OVERLOADED` beyond that.
  */
-const createLanes = () => {
+export const createLanes = () => {
   let busy = 0;
   const waiting: (() => void)[] = [];
   return async <T>(work: () => Promise<T>): Promise<T> => {

@@ -325,14 +325,14 @@ export const settings = {
     60,
     5,
     3600,
-    'How long a shard of a billing run is held by a process that may have died.',
+    'How long a shard of a billing run, or a migration of a plan, is held by a process that may have died.',
   ),
   jobPollMs: integer(
     'MILLRACE_JOB_POLL_MS',
     5_000,
     10,
     60_000,
-    'How often rater and invoicer look for work that no notice woke them for: a notice that was missed, the lease of one that died.',
+    'How often rater, invoicer and API look for work that no notice woke them for: a notice that was missed, the lease of one that died.',
   ),
   databasePoolMax: integer(
     'MILLRACE_DATABASE_POOL_MAX',

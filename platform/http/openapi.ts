@@ -28,6 +28,8 @@ export type Operation = {
   /** Neither of the two: the route needs no key. */
   readonly scope?: string;
   readonly rateClass?: RateClass;
+  /** For who has a link and no key. */
+  readonly byLink?: boolean;
   readonly params?: TSchema | undefined;
   readonly query?: TSchema | undefined;
   readonly body?: TSchema | undefined;
@@ -101,10 +103,9 @@ const conventionalFailures = (operation: Operation): FailureCode[] => [
   ...(operation.scope === undefined
     ? []
     : ([
-        'UNKNOWN_API_KEY',
-        'INVALID_SIGNATURE',
-        'MISSING_SCOPE',
-        'SECRET_KEY_IN_BROWSER',
+        ...(operation.byLink
+          ? []
+          : (['UNKNOWN_API_KEY', 'INVALID_SIGNATURE', 'MISSING_SCOPE', 'SECRET_KEY_IN_BROWSER'] as const)),
         'RATE_LIMITED',
         'QUOTA_EXCEEDED',
         'DEPENDENCY_UNAVAILABLE',
@@ -150,7 +151,7 @@ const headerNames = (operation: Operation): string[] => [
   ...(hasIdempotencyHeader(operation) ? ['Idempotency-Key'] : []),
   ...(isConditionalChange(operation) ? ['If-Match'] : []),
   ...(isConditionalRead(operation) ? ['If-None-Match'] : []),
-  ...(operation.scope === undefined ? [] : ['X-Signature']),
+  ...(operation.scope === undefined || operation.byLink ? [] : ['X-Signature']),
 ];
 
 /** The headers of an answer: `true` is always there, as the first two are by themselves. */
@@ -279,6 +280,7 @@ const responseName = (codes: readonly FailureCode[], operation: Operation): stri
   [
     codes.map(pascalCase).join('Or'),
     operation.scope === undefined ? 'WithoutKey' : '',
+    operation.byLink ? 'ByLink' : '',
     hasIdempotencyHeader(operation) ? 'Repeatable' : '',
   ].join('');
 
@@ -326,7 +328,7 @@ const responsesOf = (operation: Operation, all: readonly Operation[], components
 };
 
 const operationJson = (operation: Operation, all: readonly Operation[], components: Components): Json => {
-  const { operation: operationId, tag, summary, description, scope, rateClass, params, query } = operation;
+  const { operation: operationId, tag, summary, description, scope, rateClass, byLink, params, query } = operation;
   const body = operation.documentedBody ?? operation.body;
   const bodies = operation.documentedBodies ?? (body === undefined ? {} : { 'application/json': body });
   const content = Object.fromEntries(
@@ -342,7 +344,7 @@ const operationJson = (operation: Operation, all: readonly Operation[], componen
     tags: [tag],
     summary,
     ...(description === undefined ? {} : { description }),
-    ...(scope === undefined
+    ...(scope === undefined || byLink
       ? { security: [] }
       : { security: [{ api_key: [scope] }], 'x-scope': scope, 'x-rate-class': rateClass }),
     ...(parameters.length > 0 ? { parameters } : {}),

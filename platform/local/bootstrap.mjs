@@ -30,6 +30,7 @@ const commands = {
   'bench-closing': { file: 'bench/closing.main.ts', isOurs: true },
   'test-clients': { file: 'test/clients/clients.main.ts', isOurs: true },
   'test-crash': { file: 'test/crash/crash.main.ts', isOurs: true },
+  'test-model': { file: 'test/model/model.main.ts', isOurs: true },
   'test-mutation': { file: 'test/mutation/mutation.main.ts', isOurs: true },
   'fuzz-api': { file: 'test/fuzz/fuzz-api.main.ts', isOurs: true },
   'fuzz-parsers': { file: 'test/fuzz/parsers/fuzz-parsers.main.ts', isOurs: true },

@@ -23,6 +23,7 @@ const credentials = /\b(Bearer|Basic)\s+[\w.~+/=-]{6,}/gi;
  */
 const userInfo = /(:\/\/)(?:[^\s"\\]|\\["\\]){1,512}@/g;
 const apiKeys = /\b(mr_(?:live|test|pub)_)([\w-]+)/g;
+const linkTokens = /\b(mr_quote_)[\w-]+/g;
 const publicIdLength = 16;
 
 /** The public id of a key in our format says whose it is, and may stand in a log; of any other key nothing may. */
@@ -49,6 +50,7 @@ export const createRedaction = (known: readonly string[]): ((line: string) => st
     return rest
       .replace(userInfo, `$1${redacted}@`)
       .replace(apiKeys, withoutKeySecret)
+      .replace(linkTokens, `$1${redacted}`)
       .replace(fields, `$1"${redacted}"`)
       .replace(credentials, `$1 ${redacted}`)
       .replace(assignments, `$1${redacted}`);

@@ -76,9 +76,16 @@ const nobody = '';
 const preparedMax = 500;
 const names = new Map<string, string>();
 
+/**
+ * What a statement begins with whose best plan depends on its values, as of lists whose filters leave ten rows or a
+ * million: it is planned each time that it runs.
+ */
+export const plannedForValues = '/* planned for its values */';
+
 /** A statement with parameters, under the name that it is prepared by; one without is sent as it is. */
 const statementOf = (text: string, values: readonly unknown[] | undefined): pg.QueryConfig => {
   if (values === undefined) return { text };
+  if (text.startsWith(plannedForValues)) return { text, values: values as unknown[] };
   let name = names.get(text);
   if (name === undefined && names.size < preparedMax) {
     name = `s${names.size}`;

@@ -28,6 +28,7 @@ import {
   ofScope,
   withoutClock,
 } from './cut-time.postgres.ts';
+import { customersBilledTo, payersOf } from './payers.postgres.ts';
 import { type QueuedRun, type RatePorts, WorkerEndedError } from './rate-period.ts';
 import { giveUpRating, saveRated } from './save-rated.postgres.ts';
 
@@ -49,19 +50,30 @@ type RunRow = {
   attempts: number;
 };
 
-// Another run may cut the same time at once: one of both wins, and both go on with what it wrote.
+// Another run may cut the same time at once: one of both wins, and both go on with what it wrote. A credit goes to whom
+// the charge went that it takes back, whoever is billed for the customer by now.
 const insertPeriods = `
 INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
   billing_end, segment, span_start, span_end, item, timing, interval_unit, interval_count, counted, quantities,
-  priced_at, usage_waived, billing_month, due_at, state, created_at)
+  priced_at, usage_waived, billing_month, due_at, payer_id, consolidated, state, created_at)
 SELECT n.id, $1, n.subscription_id, n.customer_id, n.plan_version_id, n.billing_start, n.billing_end, n.segment,
   n.span_start, n.span_end, n.item, n.timing, n.interval_unit, n.interval_count, n.counted, n.quantities::jsonb,
-  n.priced_at, n.usage_waived, n.billing_month, n.due_at, 'open', clock_timestamp()
+  n.priced_at, n.usage_waived, n.billing_month, n.due_at, coalesce(a.payer_id, n.payer_id),
+  coalesce(a.consolidated, n.consolidated), 'open', clock_timestamp()
 FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::integer[],
     $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::integer[], $15::boolean[],
-    $16::json[], $17::timestamptz[], $18::boolean[], $19::text[], $20::timestamptz[])
+    $16::json[], $17::timestamptz[], $18::boolean[], $19::text[], $20::timestamptz[], $21::text[], $22::boolean[])
   AS n (id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end,
-    item, timing, interval_unit, interval_count, counted, quantities, priced_at, usage_waived, billing_month, due_at)
+    item, timing, interval_unit, interval_count, counted, quantities, priced_at, usage_waived,
+    billing_month, due_at, payer_id, consolidated)
+  LEFT JOIN LATERAL (
+    SELECT p.payer_id, p.consolidated FROM billing_periods p
+    WHERE n.timing = 'credit' AND p.timing = 'advance' AND p.subscription_id = n.subscription_id
+      AND p.billing_end = n.billing_end AND p.span_start = n.priced_at AND p.item = n.item
+      AND p.interval_unit = n.interval_unit AND p.interval_count = n.interval_count
+      AND p.counted IS NOT DISTINCT FROM n.counted
+    LIMIT 1
+  ) a ON true
 ON CONFLICT DO NOTHING`;
 
 /** What was written down of one-time charges waits no more. */
@@ -95,11 +107,15 @@ const periodColumns = (periods: readonly FreshPeriod[]): unknown[] => {
 
 const writePeriods = async (client: Queryable, run: RunRow, periods: readonly FreshPeriod[]): Promise<void> => {
   if (periods.length === 0) return;
+  const customerIds = periods.map(({ customerId }) => customerId);
+  const payers = await payersOf(client, run.organization_id, customerIds);
   await client.query(insertPeriods, [
     run.organization_id,
     ...periodColumns(periods),
     textArray(periods.map(({ month }) => month)),
     instantArray(periods.map(({ dueAt }) => dueAt)),
+    textArray(customerIds.map((id) => payers.get(id)?.id ?? id)),
+    customerIds.map((id) => payers.get(id)?.isConsolidated ?? false),
   ]);
   const charges = periods.filter(({ item }) => isId('otc', item));
   if (charges.length > 0)
@@ -108,6 +124,10 @@ const writePeriods = async (client: Queryable, run: RunRow, periods: readonly Fr
       textArray(charges.map(({ item }) => item)),
     ]);
 };
+
+/** Whom a run bills: of a customer, what is of it and what is billed to it. Null is everybody. */
+const customersOf = async (client: Queryable, run: RunRow): Promise<readonly string[] | null> =>
+  run.customer_id === null ? null : customersBilledTo(client, run.organization_id, run.customer_id);
 
 /** The month that a run is of. */
 const monthOfRun = (run: RunRow): string => monthNameOf(run.period_start?.getTime() ?? 0);
@@ -132,10 +152,11 @@ const writeCutStates = async (client: Queryable, states: readonly CutState[]): P
  * over some hours later; what ends in them is left to the next run.
  */
 const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
-  const { organization_id: organizationId, customer_id: customerId, subscription_id: subscriptionId } = run;
+  const { organization_id: organizationId, subscription_id: subscriptionId } = run;
+  const customerIds = await customersOf(client, run);
   if (run.due_until === null || run.arrears_until === null) {
     const until = run.created_at.getTime();
-    const whose = withoutClock(ofScope(customerId, subscriptionId));
+    const whose = withoutClock(ofScope(customerIds, subscriptionId));
     const asked = { month: monthOfRun(run), until };
     await writePeriods(
       client,
@@ -146,7 +167,7 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
   }
   const [dueUntil, arrearsUntil] = [run.due_until.getTime(), run.arrears_until.getTime()];
   const { subscriptions_max: subscriptionsMax, test_clock_id: testClockId } = run;
-  const asked = { dueUntil, arrearsUntil, customerId, subscriptionId, subscriptionsMax, testClockId };
+  const asked = { dueUntil, arrearsUntil, customerIds, subscriptionId, subscriptionsMax, testClockId };
   const { periods, states } = await freshPeriodsDue(client, organizationId, asked);
   await writePeriods(client, run, periods);
   await writeCutStates(client, states);
@@ -162,7 +183,7 @@ SELECT $1, p.id, $2, p.subscription_id, p.customer_id, p.plan_version_id, p.bill
   p.span_start, p.span_end, p.item, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities,
   p.priced_at, p.usage_waived
 FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_month = $20
-  AND ($21::text IS NULL OR p.customer_id = $21) AND ($22::text IS NULL OR p.subscription_id = $22)
+  AND ($21::text IS NULL OR p.customer_id = $21 OR p.payer_id = $21) AND ($22::text IS NULL OR p.subscription_id = $22)
 UNION ALL
 SELECT $1, n.id, $2, n.subscription_id, n.customer_id, n.plan_version_id, n.billing_start, n.billing_end, n.segment,
   n.span_start, n.span_end, n.item, n.timing, n.interval_unit, n.interval_count, n.counted, n.quantities::jsonb,
@@ -177,7 +198,8 @@ ON CONFLICT DO NOTHING`;
 const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
   const { organization_id: organizationId, customer_id: customerId, subscription_id: subscriptionId } = run;
   const month = monthOfRun(run);
-  const fresh = await freshPeriodsOfMonth(client, organizationId, { month }, ofScope(customerId, subscriptionId));
+  const whose = ofScope(await customersOf(client, run), subscriptionId);
+  const fresh = await freshPeriodsOfMonth(client, organizationId, { month }, whose);
   await client.query(insertDryPeriods, [
     run.id,
     organizationId,
@@ -189,17 +211,21 @@ const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> =>
 };
 
 // Periods in shards of about $2, in the order in which the store keeps usage, by the customer's own name: what a shard
-// reads of it lies together, and not in a block here and there for each customer. What is one invoice is of one shard.
+// reads of it lies together, and not in a block here and there for each customer. What is one invoice is of one shard,
+// however much it is; what is of a parent stands where the first of its children does.
 const shardsOf = (due: string): string => `
 WITH due AS (
-  SELECT p.id, p.due_at, CASE c.invoicing WHEN 'consolidated' THEN p.customer_id ELSE p.subscription_id END AS payer,
+  SELECT p.id, p.due_at, p.payer_id, CASE WHEN p.consolidated THEN p.payer_id ELSE p.subscription_id END AS billed_with,
     c.external_id, p.subscription_id, p.span_start
   FROM ${due}
 ), placed AS (
-  SELECT id, payer, row_number() OVER (
-    ORDER BY external_id COLLATE "C", payer, due_at, subscription_id, span_start, id)::integer AS place FROM due
+  SELECT id, billed_with, due_at, min(external_id COLLATE "C") OVER (PARTITION BY payer_id) AS payer_place,
+    payer_id, external_id, subscription_id, span_start FROM due
+), numbered AS (
+  SELECT id, billed_with, due_at, row_number() OVER (ORDER BY payer_place, payer_id, billed_with, due_at,
+    external_id COLLATE "C", subscription_id, span_start, id)::integer AS place FROM placed
 ), grouped AS (
-  SELECT id, place, min(place) OVER (PARTITION BY payer) AS first FROM placed
+  SELECT id, place, min(place) OVER (PARTITION BY billed_with, due_at) AS first FROM numbered
 ), inserted AS (
   INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)
   SELECT $1, (first - 1) / $2, array_agg(id ORDER BY place), 'queued' FROM grouped GROUP BY (first - 1) / $2
@@ -207,7 +233,7 @@ WITH due AS (
 SELECT (SELECT count(*) FROM inserted)::integer AS shards`;
 
 const ofRun = `p.organization_id = $3 AND ($4::text IS NULL OR p.billing_month = $4)
-  AND ($5::timestamptz IS NULL OR p.due_at <= $5) AND ($6::text IS NULL OR p.customer_id = $6)
+  AND ($5::timestamptz IS NULL OR p.due_at <= $5) AND ($6::text IS NULL OR p.customer_id = $6 OR p.payer_id = $6)
   AND ($7::text IS NULL OR p.subscription_id = $7) AND c.test_clock_id IS NOT DISTINCT FROM $8`;
 
 // Both counts come from one statement, so from one moment: what another run issues meanwhile is in exactly one of them.
@@ -219,8 +245,9 @@ const insertShards = `${shardsOf(`billing_periods p
   WHERE $4::text IS NOT NULL AND ${ofRun} AND p.state = 'billed'
 )::integer AS issued`;
 
-const insertDryShards = `${shardsOf(`(SELECT *, span_end AS due_at FROM rating_run_periods) p
-    JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
+const insertDryShards = `${shardsOf(`(
+    SELECT *, span_end AS due_at, customer_id AS payer_id, false AS consolidated FROM rating_run_periods
+  ) p JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
   WHERE p.run_id = $1`)}, 0 AS issued`;
 
 /** Resolves with how many shards there are, and how many periods are billed already. */

@@ -20,13 +20,15 @@ import {
 } from '#schemas/due-parts.ts';
 import { type Instant, monthFromText, monthNameOf, type Period } from '#schemas/period.ts';
 import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
+import { onSameInvoice, payersOf } from './payers.postgres.ts';
 
 /** Whose time; the parameters of a condition on the subscription `s`, which begin with `$2`. */
 type Whose = { readonly condition: string; readonly parameters: readonly unknown[] };
 
-export const ofScope = (customerId: string | null, subscriptionId: string | null): Whose => ({
-  condition: '($2::text IS NULL OR s.customer_id = $2) AND ($3::text IS NULL OR s.id = $3)',
-  parameters: [customerId, subscriptionId],
+/** Null is everybody. */
+export const ofScope = (customerIds: readonly string[] | null, subscriptionId: string | null): Whose => ({
+  condition: '($2::text[] IS NULL OR s.customer_id = ANY ($2)) AND ($3::text IS NULL OR s.id = $3)',
+  parameters: [customerIds, subscriptionId],
 });
 
 export const ofCustomers = (customerIds: readonly string[], planId: string | null): Whose => ({
@@ -41,20 +43,28 @@ export const withoutClock = ({ condition, parameters }: Whose): Whose => ({
   parameters,
 });
 
+const sameInvoice = onSameInvoice('SELECT f.customer_id FROM first f');
+
 /** All of them. */
 const rowsMax = 2_147_483_647;
 
 /**
- * Everybody who is to be looked at until an instant, those first who wait the longest. Of a customer all whose turn is
- * at one instant are taken, or none, as they may be one invoice.
+ * Everybody who is to be looked at until an instant, those first who wait the longest. What may be one invoice is taken
+ * whole, or not at all, however few are asked for: with a subscription of a consolidated customer all that are due come
+ * that are billed with it.
  */
-const whoIsDue = ({ dueUntil, customerId, subscriptionId, subscriptionsMax, testClockId }: DueToCut): Whose => {
+const whoIsDue = ({ dueUntil, customerIds, subscriptionId, subscriptionsMax, testClockId }: DueToCut): Whose => {
   const column = testClockId === null ? 'next_due_at' : 'clocked_due_at';
+  const isDue = `s.${column} <= $2 AND ${testClockId === null ? '$5::text IS NULL' : 's.test_clock_id = $5'}
+  AND ($3::text[] IS NULL OR s.customer_id = ANY ($3)) AND ($4::text IS NULL OR s.id = $4)`;
+  const first = `SELECT s.id, s.customer_id FROM subscriptions s WHERE s.organization_id = $1 AND ${isDue}
+  ORDER BY s.${column}, s.customer_id FETCH FIRST (coalesce($6::integer, ${rowsMax})) ROWS WITH TIES`;
   return {
-    condition: `s.${column} <= $2 AND ($3::text IS NULL OR s.customer_id = $3) AND ($4::text IS NULL OR s.id = $4)
-  AND ${testClockId === null ? '$5::text IS NULL' : 's.test_clock_id = $5'}
-  ORDER BY s.${column}, s.customer_id FETCH FIRST (coalesce($6::integer, ${rowsMax})) ROWS WITH TIES`,
-    parameters: [new Date(dueUntil), customerId, subscriptionId, testClockId, subscriptionsMax],
+    condition: `s.id IN (WITH RECURSIVE first AS MATERIALIZED (${first}), ${sameInvoice}
+    SELECT f.id FROM first f
+    UNION SELECT s.id FROM same_invoice i JOIN subscriptions s ON s.customer_id = i.id
+    WHERE s.organization_id = $1 AND $6::integer IS NOT NULL AND ${isDue})`,
+    parameters: [new Date(dueUntil), customerIds, subscriptionId, testClockId, subscriptionsMax],
   };
 };
 
@@ -275,9 +285,9 @@ export type DueToCut = {
   /** Until when something falls due, and until when what was used does: late events are waited for. */
   readonly dueUntil: Instant;
   readonly arrearsUntil: Instant;
-  readonly customerId: string | null;
+  /** Null is everybody, as it is of the two that follow. */
+  readonly customerIds: readonly string[] | null;
   readonly subscriptionId: string | null;
-  /** Null is everybody. */
   readonly subscriptionsMax: number | null;
   /** Whose hour it is; null is that of all. */
   readonly testClockId: string | null;
@@ -293,21 +303,76 @@ export type CutState = {
 const waitsForUsage = (part: DuePart, arrearsUntil: Instant): boolean =>
   part.isMetered && part.timing === 'arrears' && part.dueAt > arrearsUntil;
 
+/** What is due of a subscription, and the name of what is billed together of it, which instants are waited for by. */
+type DueOfOne = {
+  readonly one: SubscribedTerms;
+  readonly billedWith: string;
+  readonly known: readonly BilledPart[];
+  readonly parts: readonly DuePart[];
+};
+
+/** By what is billed together, the instants at which usage is waited for. */
+const instantsThatWait = (
+  found: readonly DueOfOne[],
+  { arrearsUntil }: DueToCut,
+): ReadonlyMap<string, Set<Instant>> => {
+  const waiting = new Map<string, Set<Instant>>();
+  for (const { billedWith, parts } of found)
+    for (const part of parts) {
+      if (!waitsForUsage(part, arrearsUntil)) continue;
+      const instants = waiting.get(billedWith) ?? new Set();
+      waiting.set(billedWith, instants.add(part.dueAt));
+    }
+  return waiting;
+};
+
 /**
  * What falls due together is billed together: where usage is waited for, all that falls due at that instant waits.
  */
 const withoutWaiting = (
   parts: readonly DuePart[],
+  waiting: ReadonlySet<Instant>,
   { dueUntil, arrearsUntil }: DueToCut,
 ): { due: readonly DuePart[]; cutUntil: Instant; lookAgain: Instant } => {
-  const waiting = new Set(parts.filter((part) => waitsForUsage(part, arrearsUntil)).map(({ dueAt }) => dueAt));
-  if (waiting.size === 0) return { due: parts, cutUntil: dueUntil, lookAgain: Number.POSITIVE_INFINITY };
-  const first = Math.min(...waiting);
+  const waits = parts.filter(({ dueAt }) => waiting.has(dueAt));
+  if (waits.length === 0) return { due: parts, cutUntil: dueUntil, lookAgain: Number.POSITIVE_INFINITY };
+  const first = Math.min(...waits.map(({ dueAt }) => dueAt));
   return {
     due: parts.filter(({ dueAt }) => !waiting.has(dueAt)),
     cutUntil: first - 1,
     lookAgain: first + dueUntil - arrearsUntil,
   };
+};
+
+const afterOf = ({ cutUntil, terms }: SubscribedTerms): Instant => cutUntil ?? terms.startedAt - 1;
+
+const readDue = async (
+  client: Queryable,
+  organizationId: string,
+  { dueUntil }: DueToCut,
+  { subscribed, schedulesOf }: { readonly subscribed: readonly SubscribedTerms[]; readonly schedulesOf: SchedulesOf },
+): Promise<DueOfOne[]> => {
+  const written = await writtenParts(
+    client,
+    subscribed.map((one) => ({ id: one.id, after: afterOf(one) })),
+  );
+  const payers = await payersOf(
+    client,
+    organizationId,
+    subscribed.map(({ customerId }) => customerId),
+  );
+  const periodsIn = rememberedPeriods();
+  return subscribed.map((one) => {
+    const payer = payers.get(one.customerId);
+    const known = written.get(one.id) ?? [];
+    const start = afterOf(one);
+    return {
+      one,
+      billedWith: payer?.isConsolidated ? `${payer.id} ${one.currency}` : one.id,
+      known,
+      parts: start < dueUntil ? dueParts(one.terms, schedulesOf, known, { start, end: dueUntil }, periodsIn) : [],
+    };
+  });
 };
 
 /** What nobody has cut yet of what is due, with the subscriptions locked. */
@@ -319,25 +384,18 @@ export const freshPeriodsDue = async (
   const { dueUntil } = asked;
   const subscribed = await lockedTerms(client, organizationId, whoIsDue(asked));
   const schedulesOf = await readSchedules(client, organizationId, subscribed);
-  const afterOf = ({ cutUntil, terms }: SubscribedTerms): Instant => cutUntil ?? terms.startedAt - 1;
-  const written = await writtenParts(
-    client,
-    subscribed.map((one) => ({ id: one.id, after: afterOf(one) })),
-  );
-  const periodsIn = rememberedPeriods();
+  const found = await readDue(client, organizationId, asked, { subscribed, schedulesOf });
+  const waiting = instantsThatWait(found, asked);
   const monthOf = monthNames();
   const periods: FreshPeriod[] = [];
   const states: CutState[] = [];
-  for (const one of subscribed) {
-    const known = written.get(one.id) ?? [];
-    const start = afterOf(one);
-    const parts = start < dueUntil ? dueParts(one.terms, schedulesOf, known, { start, end: dueUntil }, periodsIn) : [];
-    const { due, cutUntil, lookAgain } = withoutWaiting(parts, asked);
+  for (const { one, billedWith, known, parts } of found) {
+    const { due, cutUntil, lookAgain } = withoutWaiting(parts, waiting.get(billedWith) ?? new Set(), asked);
     const next = Math.min(lookAgain, nextLook(one.terms, schedulesOf, dueUntil) ?? Number.POSITIVE_INFINITY);
     for (const period of freshOf(one, due, known, monthOf)) periods.push(period);
     states.push({
       subscriptionId: one.id,
-      cutUntil: Math.max(cutUntil, start),
+      cutUntil: Math.max(cutUntil, afterOf(one)),
       nextDueAt: next === Number.POSITIVE_INFINITY ? undefined : next,
     });
   }

@@ -2,14 +2,28 @@
 import { type TSchema, Type } from 'typebox';
 import { AuditEntry } from '#schemas/http/audit-log.ts';
 import { Customer } from '#schemas/http/customers.ts';
-import { Code, closed, Instant, idOf } from '#schemas/http/fields.ts';
-import { Invoice } from '#schemas/http/invoices.ts';
+import { Code, CurrencyCode, closed, Instant, idOf } from '#schemas/http/fields.ts';
+import { HashedInstant, Invoice, InvoiceLine, InvoicePeriod } from '#schemas/http/invoices.ts';
 import { PriceOverride } from '#schemas/http/price-overrides.ts';
+import { ExportedQuote } from '#schemas/http/quotes.ts';
 import { Subscription } from '#schemas/http/subscriptions.ts';
 
 const Count = Type.String({ pattern: '^[0-9]{1,19}$', description: 'A number of rows.' });
 const section = <S extends TSchema>(scope: string, item: S, about: string) =>
   Type.Optional(Type.Array(item, { description: `${about} Missing without the scope \`${scope}\`.` }));
+
+const BilledToAnother = Type.Object(
+  {
+    customer_id: { ...idOf('cus'), description: 'Whose invoice it is.' },
+    invoice_id: idOf('inv'),
+    number: Type.Integer({ minimum: 1 }),
+    issued_at: HashedInstant,
+    currency: CurrencyCode,
+    periods: Type.Array(InvoicePeriod),
+    lines: Type.Array(InvoiceLine),
+  },
+  { ...closed, title: 'BilledToAnother' },
+);
 
 export const CustomerExport = Type.Object(
   {
@@ -27,7 +41,13 @@ export const CustomerExport = Type.Object(
       'How many lines were rated, by subscription and charge.',
     ),
     price_overrides: section('read:price_overrides', PriceOverride, 'Prices of this customer alone.'),
+    quotes: section('read:quotes', ExportedQuote, 'Offers to this customer, whatever became of them.'),
     invoices: section('read:invoices', Invoice, 'With their lines.'),
+    billed_to: section(
+      'read:invoices',
+      BilledToAnother,
+      'What of it is on invoices of customers that it belongs to, and nothing else of them.',
+    ),
     usage: section(
       'read:usage',
       Type.Object(
@@ -39,7 +59,7 @@ export const CustomerExport = Type.Object(
     audit_log: section(
       'read:audit-log',
       AuditEntry,
-      'About the customer, and the subscriptions, prices and invoices that are shown.',
+      'About the customer, and the subscriptions, prices, quotes and invoices that are shown.',
     ),
   },
   { ...closed, title: 'CustomerExport' },

@@ -21,5 +21,5 @@ export const exampleHead = {
 
 export const examplePage = (item: unknown) => ({
   items: [item],
-  pagination: { total: 1, page_size: 1, has_more: false, next_cursor: null },
+  pagination: { total: 1, total_relation: 'exact', page_size: 1, has_more: false, next_cursor: null },
 });

@@ -53,6 +53,7 @@ const billingRun = {
 const step = { from: '0', to: null, units: '1', priced: '0', unit_amount: '0.00', flat_amount: '0.00', amount: '0.00' };
 const billingPeriod = {
   billing_period_id: exampleId('bpd', 16),
+  customer_id: customerExample.id,
   subscription_id: subscriptionExample.id,
   plan_version_id: planExample.plan_version_id,
   ...billedMonth,
@@ -61,6 +62,7 @@ const billingPeriod = {
 const lines = [
   {
     billing_period_id: billingPeriod.billing_period_id,
+    customer_id: customerExample.id,
     position: 1,
     charge_code: flatChargeExample.code,
     description: flatChargeExample.name,
@@ -74,6 +76,7 @@ const lines = [
   },
   {
     billing_period_id: billingPeriod.billing_period_id,
+    customer_id: customerExample.id,
     position: 2,
     charge_code: meteredChargeExample.code,
     description: meteredChargeExample.name,
@@ -98,7 +101,7 @@ const lines = [
   },
 ];
 const invoiceHead = {
-  content_version: 2,
+  content_version: 3,
   id: exampleId('inv', 8),
   tenant: exampleId('org', 9),
   number: 1,
@@ -339,6 +342,7 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
     rated_lines: [{ subscription_id: subscriptionExample.id, charge_code: 'base', lines: '1' }],
     price_overrides: [],
     invoices: [{ ...invoiceHead, lines }],
+    billed_to: [],
     usage: [{ month: '2026-10', event: newMeterExample.event, events: '250' }],
   },
   ...explained,

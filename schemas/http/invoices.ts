@@ -57,7 +57,7 @@ export const PriceStep = Type.Object(
 );
 
 /** What is hashed is answered as it was hashed, for good: there an instant has milliseconds only where it has any. */
-const HashedInstant = formed(hashedInstantPattern, 'RFC 3339 in UTC', {
+export const HashedInstant = formed(hashedInstantPattern, 'RFC 3339 in UTC', {
   format: 'date-time',
   description: 'RFC 3339 in UTC as it was hashed, with a fraction of a second only where there is one.',
 });
@@ -66,9 +66,10 @@ const HashedPeriod = Type.Object(
   { ...closed, title: 'HashedPeriod', description: 'Half-open: from start, before end.' },
 );
 
-const InvoiceLine = Type.Object(
+export const InvoiceLine = Type.Object(
   {
     billing_period_id: nullable(idOf('bpd')),
+    customer_id: { ...idOf('cus'), description: 'Whose subscription it charges for.' },
     position: Type.Integer({ minimum: 1 }),
     charge_code: Code,
     description: Type.String(),
@@ -83,9 +84,13 @@ const InvoiceLine = Type.Object(
   { ...closed, title: 'InvoiceLine' },
 );
 
-const InvoicePeriod = Type.Object(
+export const InvoicePeriod = Type.Object(
   {
     billing_period_id: idOf('bpd'),
+    customer_id: {
+      ...idOf('cus'),
+      description: 'Whose time it is: of the customer that is billed, or of one below it.',
+    },
     subscription_id: idOf('sub'),
     plan_version_id: idOf('plv'),
     start: HashedInstant,

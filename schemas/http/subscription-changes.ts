@@ -137,7 +137,7 @@ export const SubscriptionResumption = Type.Object(
   { ...closed, title: 'SubscriptionResumption', examples: [{ at: 'now' }] },
 );
 
-const PreviewedLine = Type.Object(
+export const PreviewedLine = Type.Object(
   {
     charge_code: Type.String(),
     description: Type.String(),
@@ -154,7 +154,7 @@ const PreviewedLine = Type.Object(
   { ...closed, title: 'PreviewedLine' },
 );
 
-const previewedLineExample = {
+export const previewedLineExample = {
   charge_code: 'seats',
   description: 'Seats',
   plan_code: 'llm-team',

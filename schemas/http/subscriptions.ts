@@ -51,12 +51,13 @@ export const subscriptionExample = {
     time_zone: 'UTC',
   },
   current_period: { start: exampleMonth.end, end: '2026-12-01T00:00:00.000Z' },
+  next_due_at: '2026-12-01T00:00:00.000Z',
   ...exampleHead,
 };
 
 export const SubscriptionId = idParam(subscriptionExample.id);
 
-const BillingAnchor = formed(
+export const BillingAnchor = formed(
   '^(calendar|anniversary|\\d{4}-\\d{2}-\\d{2})$',
   'calendar, anniversary, or a date such as 2026-01-31',
   {
@@ -79,11 +80,11 @@ const BillingCycle = Type.Object(
 );
 
 /** Different ones. */
-const addOnsMax = 100;
+export const addOnsMax = 100;
 
-const Seats = Type.Integer({ minimum: 1, maximum: seatsMax, description: 'How many seats there are.' });
+export const Seats = Type.Integer({ minimum: 1, maximum: seatsMax, description: 'How many seats there are.' });
 
-const WantedAddOn = Type.Object(
+export const WantedAddOn = Type.Object(
   {
     plan: Type.Unsafe<string>({ ...Code, description: 'Code or id of a plan of the kind add_on.' }),
     quantity: Type.Optional(
@@ -96,13 +97,13 @@ const WantedAddOn = Type.Object(
 /** Five years of 366 days. */
 const trialDaysMax = 1830;
 
-const TrialEndAction = Type.Enum([...trialEndActions], {
+export const TrialEndAction = Type.Enum([...trialEndActions], {
   title: 'TrialEndAction',
   description:
     'What the end of the trial does: `activate` begins billing, `cancel` ends the subscription, `pause` pauses it until it is resumed.',
 });
 
-const NewTrial = Type.Object(
+export const NewTrial = Type.Object(
   {
     ends_at: Type.Optional(GivenInstant),
     days: Type.Optional(
@@ -149,9 +150,12 @@ export const SubscriptionPatch = Type.Object(
   { ...closed, title: 'SubscriptionPatch', examples: [{ metadata: { contract: '2026-117' } }] },
 );
 
-const Reason = formed('^[^\\u0000-\\u001f\\u007f]{1,500}$', '1 to 500 characters, none of them a control character');
+export const Reason = formed(
+  '^[^\\u0000-\\u001f\\u007f]{1,500}$',
+  '1 to 500 characters, none of them a control character',
+);
 
-const CancellationRefund = Type.Enum([...cancellationRefunds], {
+export const CancellationRefund = Type.Enum([...cancellationRefunds], {
   title: 'CancellationRefund',
   description:
     'What becomes of what was charged in advance for time after the end: `prorated`, the default, credits it; `none` does not.',
@@ -230,6 +234,13 @@ const subscriptionFields = {
   pending_changes: Type.Array(LedgerEntry, { description: 'Those that lie ahead, the next one first.' }),
   billing_cycle: BillingCycle,
   current_period: Period,
+  next_due_at: nullable(
+    Type.Unsafe<string>({
+      ...Instant,
+      description:
+        'When the subscription is looked at next for what is due to be billed: nothing falls due before. Past where something is due and not billed yet, null once nothing more is to come.',
+    }),
+  ),
   ...resourceFields,
 };
 

@@ -6,14 +6,13 @@
 import { hashedInstant, hashedLine, hashedPeriod, hashedTotals } from '#schemas/invoice/hashed-parts.ts';
 import type { InvoiceContent, InvoicePeriod } from '#schemas/invoice.ts';
 
-export const periodsToJson = (periods: readonly InvoicePeriod[]) =>
-  periods.map(({ billingPeriodId, subscriptionId, planVersionId, span, watermark }) => ({
-    billing_period_id: billingPeriodId,
-    subscription_id: subscriptionId,
-    plan_version_id: planVersionId,
-    ...hashedPeriod(span),
-    watermark: watermark.toString(),
-  }));
+export const periodToJson = ({ billingPeriodId, subscriptionId, planVersionId, span, watermark }: InvoicePeriod) => ({
+  billing_period_id: billingPeriodId,
+  subscription_id: subscriptionId,
+  plan_version_id: planVersionId,
+  ...hashedPeriod(span),
+  watermark: watermark.toString(),
+});
 
 export const contentToJson2 = (invoice: InvoiceContent) => ({
   id: invoice.id,
@@ -23,7 +22,7 @@ export const contentToJson2 = (invoice: InvoiceContent) => ({
   kind: invoice.kind,
   customer_id: invoice.customerId,
   currency: invoice.currency,
-  periods: periodsToJson(invoice.periods),
+  periods: invoice.periods.map(periodToJson),
   lines: invoice.lines.map((line) => ({
     billing_period_id: line.billingPeriodId,
     ...hashedLine(line, invoice.currency),

@@ -148,7 +148,7 @@ const judgeClosing = (subscribed: readonly Subscribed[], billed: readonly Billed
   };
 };
 
-const untilAnother = (pipeline: Pipeline, service: string, pid: number): Promise<number> =>
+export const untilAnother = (pipeline: Pipeline, service: string, pid: number): Promise<number> =>
   until(
     async () => pidOf(pipeline, service),
     (now) => now !== 0 && now !== pid,

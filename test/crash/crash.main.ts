@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util';
 import { onStopSignals } from '#platform/local/signals.ts';
 import { startTestServers, type TestServers } from '../support/pipeline.ts';
+import { type ClockRig, clockPoints, runClockRound, startClockRig } from './clocks.ts';
 import { closingPoints, runClosingRound, startClosingRig } from './closing.ts';
 import { type RoundResult, runRound } from './round.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
@@ -66,8 +67,10 @@ const wake = async ({ servers }: TestServers): Promise<void> => {
 const { values } = parseArgs({ options });
 const wanted = values.only.split(',');
 const chosen = scenarios.filter(({ name, inCi }) => wanted.some((part) => name.includes(part)) && (inCi || !values.ci));
-const closing = values.ci ? [] : closingPoints.filter((name) => wanted.some((part) => name.includes(part)));
-if (chosen.length + closing.length === 0)
+const isChosen = (name: string): boolean => !values.ci && wanted.some((part) => name.includes(part));
+const closing = closingPoints.filter(isChosen);
+const clocks = clockPoints.filter(isChosen);
+if (chosen.length + closing.length + clocks.length === 0)
   throw new Error(`no scenario is called ${values.only}; --list tells them all`);
 const firstSeed = numberOf('seed', values.seed);
 const seeds = Array.from({ length: values.ci ? 1 : numberOf('seeds', values.seeds) }, (_, index) => firstSeed + index);
@@ -90,8 +93,14 @@ const checkSelf = async (): Promise<void> => {
   }
 };
 
+const everySeed = async (name: string, round: (seed: number) => Promise<Row['results'][number]>): Promise<Row> => {
+  const results: (RoundResult | undefined)[] = [];
+  for (const seed of seeds) results.push(await round(seed));
+  return { name, results };
+};
+
 if (values.list) {
-  for (const { name } of [...chosen, ...closing.map((name) => ({ name }))]) process.stdout.write(`${name}\n`);
+  for (const name of [...chosen.map(({ name }) => name), ...closing, ...clocks]) process.stdout.write(`${name}\n`);
 } else if (values['self-check']) {
   await checkSelf();
 } else {
@@ -99,22 +108,26 @@ if (values.list) {
   const servers = await startServers();
   const rows: Row[] = [];
   try {
-    for (const scenario of chosen) {
-      const results: (RoundResult | undefined)[] = [];
-      for (const seed of seeds) {
-        results.push(await attempt(scenario, seed, () => runRound(scenario, seed, servers)));
-        await wake(servers);
-      }
-      rows.push({ name: scenario.name, results });
-    }
-    if (closing.length > 0) {
+    for (const scenario of chosen)
+      rows.push(
+        await everySeed(scenario.name, async (seed) => {
+          const result = await attempt(scenario, seed, () => runRound(scenario, seed, servers));
+          await wake(servers);
+          return result;
+        }),
+      );
+    if (closing.length + clocks.length > 0) {
       const rig = await startClosingRig(servers);
       try {
-        for (const name of closing) {
-          const results: (RoundResult | undefined)[] = [];
-          for (const seed of seeds) results.push(await attempt({ name }, seed, () => runClosingRound(rig, name, seed)));
-          rows.push({ name, results });
-        }
+        for (const name of closing)
+          rows.push(await everySeed(name, (seed) => attempt({ name }, seed, () => runClosingRound(rig, name, seed))));
+        const clockRig = clocks.length > 0 ? await startClockRig(rig) : undefined;
+        for (const name of clocks)
+          rows.push(
+            await everySeed(name, (seed) =>
+              attempt({ name }, seed, () => runClockRound(clockRig as ClockRig, name, seed)),
+            ),
+          );
       } finally {
         await rig.stop();
       }

@@ -75,7 +75,8 @@ const scenario = (name: string, fault: Fault, losesClaims = emptiesRedis(fault))
 
 /**
  * Those of the relay have a test of their own (`test/integration/amendments.delivery.test.ts`), as the load amends
- * nothing, and those of a close rounds of their own (`closing.ts`).
+ * nothing, those of migrations of plans too (`plan-migrations.kills.test.ts`), and those of a close rounds of their own
+ * (`closing.ts`).
  */
 const ofTheLoad = failPointNames.filter((point) => /^(?:gateway|sink|checker)\./.test(point));
 

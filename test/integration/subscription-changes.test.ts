@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { subscriptionStateAt, subscriptionStates } from '#schemas/subscription-state.ts';
 import type { SubscriptionChange } from '#schemas/subscription-terms.ts';
-import { stateColumn } from '../../api/subscriptions/subscriptions.postgres.ts';
+import { isInState } from '../../api/subscriptions/subscription-filters.ts';
 import { parts } from '../support/parts.ts';
 import { type ApiAnswer, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
@@ -460,7 +460,9 @@ it('the state is the same in the list as in the rules, of whatever life and at w
       [JSON.stringify(changes)],
     );
     const { rows } = await query<{ state: string }>(
-      `SELECT ${stateColumn("'2026-01-01T00:00:05Z'::timestamptz")} AS state
+      `SELECT concat_ws(' ', ${subscriptionStates
+        .map((state) => `CASE WHEN ${isInState[state]("'2026-01-01T00:00:05Z'::timestamptz")} THEN '${state}' END`)
+        .join(', ')}) AS state
        FROM json_to_recordset($1) AS s (id text, started_at timestamptz, ended_at timestamptz, canceled_at timestamptz,
          trial_ends_at timestamptz, has_changes boolean)
        ORDER BY s.id::integer`,

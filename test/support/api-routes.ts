@@ -12,7 +12,7 @@ import { type ApiOptions, createApi } from '../../api/server.ts';
 import { llmProPlan } from './llm-pro.ts';
 import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
-import { type Call, newPriceOverride, type Objects, unique } from './tenants.ts';
+import { type Call, newMigratedPlan, newPriceOverride, type Objects, unique } from './tenants.ts';
 
 export type ApiRoute = {
   readonly method: string;
@@ -73,10 +73,16 @@ export const bareApp = () => {
 
 export type DefinedRoute = RouteDefinition & { readonly list: List | undefined };
 
-export const definedRoutes = (): DefinedRoute[] =>
+const allDefined = (): DefinedRoute[] =>
   registeredRoutes().flatMap(({ method, config }) =>
     method !== 'HEAD' && config?.definition ? [{ ...config.definition, list: config.list }] : [],
   );
+
+/** Those that a key opens. */
+export const definedRoutes = (): DefinedRoute[] => allDefined().filter(({ byLink }) => !byLink);
+
+/** Those for who has a link and no key. */
+export const linkRoutes = (): DefinedRoute[] => allDefined().filter(({ byLink }) => byLink);
 
 export type Example = { readonly path: string; readonly body?: unknown };
 
@@ -101,6 +107,16 @@ const flatPlan = async (api: Call, more: object = {}): Promise<{ code: string }>
   return (await api('POST', '/v1/plans', plan)).body;
 };
 
+/** A draft of a quote, to a new customer. */
+const newQuote = async (api: Call) => ({ ...(await newSubscription(api)), valid_until: '2040-01-01T00:00:00Z' });
+const quotePath = async (api: Call): Promise<string> =>
+  `/v1/quotes/${await idOf(api, '/v1/quotes', await newQuote(api))}`;
+const sentQuotePath = async (api: Call): Promise<string> => {
+  const path = await quotePath(api);
+  await api('POST', `${path}/send`);
+  return path;
+};
+
 /** The path of a draft of a new plan, whose first version is active. */
 const draft = async (api: Call): Promise<string> => {
   const path = `/v1/plans/${await idOf(api, '/v1/plans', { ...llmProPlan, code: `p-${unique()}` })}/versions`;
@@ -113,6 +129,12 @@ const endedRatingRun = async (api: Call): Promise<string> => {
   const path = `/v1/rating-runs/${await idOf(api, '/v1/rating-runs', { period: lastMonth().name })}`;
   await api('GET', `${path}?wait_seconds=25`);
   return path;
+};
+
+/** The path of a migration that waits for tomorrow. */
+const waitingMigration = async (api: Call): Promise<string> => {
+  const body = { from_version: 1, starts_at: new Date(Date.now() + 86_400_000).toISOString() };
+  return `/v1/plan-migrations/${await idOf(api, `/v1/plans/${await newMigratedPlan(api)}/migrations`, body)}`;
 };
 
 /** Requests that succeed, of operations for which `conventional` would not do. */
@@ -208,9 +230,21 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     return { path: `${path}/${await idOf(api, path, { name: 'A charge', amount: '1.00', invoice: 'now' })}` };
   },
   getSubscriptionUsage: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/usage` }),
+  getSubscriptionRenewal: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/renewal` }),
   getSubscriptionEntitlements: async (_, { subscription }) => ({
     path: `/v1/subscriptions/${subscription}/entitlements`,
   }),
+  createQuote: async (api) => ({ path: '/v1/quotes', body: await newQuote(api) }),
+  getQuote: async (_, { quote }) => ({ path: `/v1/quotes/${quote}` }),
+  previewQuote: async (_, { quote }) => ({ path: `/v1/quotes/${quote}/preview` }),
+  updateQuote: async (api) => ({ path: await quotePath(api), body: { seats: 5 } }),
+  sendQuote: async (api) => ({ path: `${await quotePath(api)}/send` }),
+  acceptQuote: async (api) => ({
+    path: `${await sentQuotePath(api)}/accept`,
+    body: { accepted_by: 'Ada Lovelace' },
+  }),
+  cancelQuote: async (api) => ({ path: `${await sentQuotePath(api)}/cancel` }),
+  reviseQuote: async (api) => ({ path: `${await sentQuotePath(api)}/revise` }),
   createBillingRun: async () => ({ path: '/v1/invoices/run', body: { period: lastMonth().name } }),
   getBillingRun: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}` }),
   listBillingRunFailures: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}/failures` }),
@@ -235,6 +269,26 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   getSimulation: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}` }),
   listSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results` }),
   exportSimulationResults: async (_, { simulation }) => ({ path: `/v1/simulations/${simulation}/results.csv` }),
+  createPlanMigration: async (api) => ({
+    path: `/v1/plans/${await newMigratedPlan(api)}/migrations`,
+    body: { from_version: 1, at: 'now' },
+  }),
+  previewPlanMigration: async (api) => ({
+    path: `/v1/plans/${await newMigratedPlan(api)}/migrations/preview`,
+    body: { from_version: 'all' },
+  }),
+  listPlanMigrations: async (_, { plan }) => ({ path: `/v1/plans/${plan}/migrations` }),
+  getPlanMigration: async (_, { planMigration }) => ({ path: `/v1/plan-migrations/${planMigration}` }),
+  listPlanMigrationOutcomes: async (_, { planMigration }) => ({
+    path: `/v1/plan-migrations/${planMigration}/outcomes`,
+  }),
+  pausePlanMigration: async (api) => ({ path: `${await waitingMigration(api)}/pause`, body: {} }),
+  resumePlanMigration: async (api) => {
+    const path = await waitingMigration(api);
+    await api('POST', `${path}/pause`, {});
+    return { path: `${path}/resume`, body: {} };
+  },
+  cancelPlanMigration: async (api) => ({ path: `${await waitingMigration(api)}/cancel`, body: {} }),
   getTestClock: async (api) => ({ path: `/v1/test-clocks/${await idOf(api, '/v1/test-clocks', {})}` }),
   attachCustomerToTestClock: async (api) => ({
     path: `/v1/test-clocks/${await idOf(api, '/v1/test-clocks', {})}/customers`,

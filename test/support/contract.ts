@@ -47,7 +47,7 @@ const instantLike = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d
 const oneForm = new RegExp(instantPattern);
 /** What is the caller's own, and may hold any text. */
 const callersOwn = ['properties', 'metadata', 'group'];
-/** What of an invoice is as it was hashed, for good. */
+/** What of an invoice, or of a part of one, is as it was hashed, for good. */
 const asHashed = ['issued_at', 'period', 'periods', 'lines'];
 
 /** Instants that are not written as all are, whatever a schema says of their place. */
@@ -55,7 +55,8 @@ const instantFaults = (value: unknown, place: string): string[] => {
   if (typeof value === 'string')
     return instantLike.test(value) && !oneForm.test(value) ? [`${place} writes an instant as ${value}`] : [];
   if (typeof value !== 'object' || value === null) return [];
-  const skipped = 'previous_hash' in value && 'tenant' in value ? [...callersOwn, ...asHashed] : callersOwn;
+  const isInvoice = ('previous_hash' in value && 'tenant' in value) || ('invoice_id' in value && 'periods' in value);
+  const skipped = isInvoice ? [...callersOwn, ...asHashed] : callersOwn;
   return Object.entries(value).flatMap(([name, inner]) =>
     skipped.includes(name) ? [] : instantFaults(inner, `${place}/${name}`),
   );

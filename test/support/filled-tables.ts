@@ -82,6 +82,10 @@ const statements: readonly string[] = [
      ${begin} ${from}`,
   `INSERT INTO test_clocks (id, organization_id, now_at, state, metadata, version, created_at, updated_at)
    SELECT ${id('clk')}, org, ${begin}, 'ready', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO quotes (id, organization_id, customer_id, plan_id, terms, valid_until, state, metadata, version,
+     created_at, updated_at)
+   SELECT ${id('quo')}, org, ${id('cus')}, ${id('pln')}, '{"add_ons":[],"prices":[]}', ${end}, 'draft', '{}', 1,
+     ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
    SELECT ${id('run')}, org, ${begin}, ${end}, 'completed', 1, ${begin}, ${begin} ${from}`,
   `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) SELECT ${id('run')}, 0, '{}',
@@ -95,19 +99,26 @@ const statements: readonly string[] = [
   `INSERT INTO simulation_results (organization_id, simulation_id, customer_number, place, candidate, customer_id,
      external_id, currency, baseline, amount)
    SELECT org, ${id('sim')}, 0, '01.USD', 1, ${id('cus')}, 'fill-' || n, 'USD', 1, 1 ${from}`,
+  `INSERT INTO plan_migrations (id, organization_id, plan_id, from_version, from_version_ids, to_plan_id, to_version_id,
+     at, bills, state, total, ended_at, version, created_at, updated_at, request_id, api_key_id)
+   SELECT ${id('pmg')}, org, ${id('pln')}, 1, ARRAY['x'], ${id('pln')}, ${id('plv')}, 'now', 'next', 'completed', 1,
+     ${end}, 2, ${begin} + n * interval '1 second', ${begin}, 'x', 'x' ${from}`,
+  `INSERT INTO plan_migration_outcomes (organization_id, migration_id, subscription_id, customer_id, outcome, reason,
+     from_version_id, created_at)
+   SELECT org, ${id('pmg')}, ${id('sub')}, ${id('cus')}, 'skipped', 'over', ${id('plv')}, ${begin} ${from}`,
   `INSERT INTO invoices (id, organization_id, series_number, kind, customer_id, run_id, currency, subtotal, total,
      issued_at, previous_hash, hash, content_version)
    SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${id('run')}, 'USD', 0, 0,
-     ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 2 ${from}`,
+     ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 3 ${from}`,
   `INSERT INTO invoice_lines (invoice_id, position, charge_code, description, quantity, rounding, precise_amount,
      amount, steps, period_start, period_end)
    SELECT ${id('inv')}, p, 'c', 'x', 0, 'half_up', 0, 0, '[]', ${begin}, ${end} ${from} CROSS
    JOIN generate_series(1, 2) AS p`,
   `INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
-     billing_end, segment, span_start, span_end, item, timing, billing_month, due_at, state, watermark, invoice_id,
-     created_at)
+     billing_end, segment, span_start, span_end, item, timing, billing_month, due_at, payer_id, consolidated, state, watermark,
+     invoice_id, created_at)
    SELECT ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, ${begin}, ${end}, 1, ${begin}, ${end}, 'plan',
-     'arrears', '2020-01', ${end}, 'billed', 1, ${id('inv')}, ${begin} ${from}`,
+     'arrears', '2020-01', ${end}, ${id('cus')}, false, 'billed', 1, ${id('inv')}, ${begin} ${from}`,
   `INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end,
      charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
    SELECT ${id('rln')}, org, ${id('bpd')}, ${id('sub')}, ${begin}, ${end}, 'c', 1, ${id('plv')}, 1, '{}', 0,

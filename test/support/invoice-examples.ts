@@ -48,6 +48,7 @@ export const ratedLlmPro = (quantities: Record<string, string>): RatedLine[] =>
 /** The examples' period with some rated lines, as an invoice bills it at a watermark. */
 export const ratedPeriod = (lines: readonly RatedLine[], watermark = 10n): RatedPeriod => ({
   billingPeriodId: parties.billingPeriodId,
+  customerId: parties.customerId,
   subscriptionId: parties.subscriptionId,
   planVersionId: parties.planVersionId,
   span: parties.span,

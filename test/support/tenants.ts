@@ -69,10 +69,12 @@ export type Objects = Readonly<
     | 'customer'
     | 'subscription'
     | 'oneTimeCharge'
+    | 'quote'
     | 'run'
     | 'invoice'
     | 'ratedLine'
     | 'simulation'
+    | 'planMigration'
     | 'apiKey'
     | 'event'
     | 'amendment',
@@ -123,6 +125,23 @@ const makePriceSources = async (api: Call): Promise<void> => {
   await made(api, '/v1/credit-units/CRED/rates', { effective_from, unit: 'USD', amount: '0.01' });
 };
 
+/** Of a plan with two versions. */
+export const newMigratedPlan = async (api: Call): Promise<string> => {
+  const chargesOf = (amount: string) => [{ code: 'base', name: 'Base fee', price: { model: 'flat', amount } }];
+  const code = `moved-${unique()}`;
+  await made(api, '/v1/plans', { code, name: 'A plan', currency: 'USD', charges: chargesOf('9.00') });
+  const { status } = await api('PATCH', `/v1/plans/${code}`, { charges: chargesOf('12.00') });
+  if (status !== 200) throw new Error(`the plan ${code} has no second version`);
+  return code;
+};
+
+const makeMigration = async (api: Call): Promise<string> => {
+  const { id } = await made(api, `/v1/plans/${await newMigratedPlan(api)}/migrations`, { from_version: 1 });
+  const ended = await api('GET', `/v1/plan-migrations/${id}?wait_seconds=25`);
+  if (ended.body.state !== 'completed') throw new Error(`the migration ended as ${JSON.stringify(ended.body)}`);
+  return id;
+};
+
 /** With `ingest` there is an event, too. */
 export const makeObjects = async (api: Call, externalId: string, ingest?: Call): Promise<Objects> => {
   const meters: { id: string }[] = [];
@@ -163,6 +182,10 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   await made(api, `/v1/subscriptions/${subscription.id}/seats`, { change: 1 });
   const charge = await made(api, `/v1/subscriptions/${subscription.id}/charges`, { name: 'A charge', amount: '1.00' });
   await made(api, '/v1/test-clocks', {});
+  const offer = { customer_id: externalId, plan: llmProPlan.code, valid_until: '2040-01-01T00:00:00Z' };
+  const quote = await made(api, '/v1/quotes', offer);
+  await made(api, `/v1/quotes/${quote.id}/send`, undefined);
+  const planMigration = await makeMigration(api);
   const key = await made(api, '/v1/api-keys', { name: 'A key of the objects', scopes: ['read:meters'] });
   return {
     meter: meters[0]?.id ?? '',
@@ -170,10 +193,12 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     customer: customer.id,
     subscription: subscription.id,
     oneTimeCharge: charge.id,
+    quote: quote.id,
     run: run.id,
     invoice: invoice.id,
     ratedLine: explained.body.id,
     simulation: simulation.id,
+    planMigration,
     apiKey: key.id,
     externalId,
     ...(ingest ? await makeAmendedEvent(api, ingest) : { event: '', amendment: '' }),

@@ -4,6 +4,7 @@
  */
 import { stripTypeScriptTypes } from 'node:module';
 import type { Import, SourceFile } from './source-files.ts';
+import { clockRules } from './tidy-clock.ts';
 import { lineRule } from './tidy-lines.ts';
 import { lookUpRule } from './tidy-look-ups.ts';
 import {
@@ -174,6 +175,7 @@ export const rules: readonly Rule[] = [
   lineRule,
   lookUpRule,
   ...structureRules,
+  ...clockRules,
   {
     name: 'imports point one way: ingest, rater, invoicer, api -> platform -> schemas',
     check: eachImport(directionFault),
@@ -275,22 +277,6 @@ export const rules: readonly Rule[] = [
       {
         'rater/price/rate.ts': "import assert from 'node:assert/strict';",
         'rater/rater.main.ts': "import { readFileSync } from 'node:fs';",
-      },
-    ],
-  },
-  {
-    name: 'only platform/process/clock.ts asks for the time',
-    check: forbid(
-      /\bDate\.now\b|\bnew Date\b(?!\s*\(\s*[^)\s])|\bTemporal\.Now\b|\bperformance\.now\b/g,
-      'take a Clock, or the stopwatch, of platform/process/clock.ts',
-      (path) => path !== 'platform/process/clock.ts' && !isLocal(path) && !isTool(path),
-    ),
-    bad: ['Date.now();', 'new Date();', 'performance.now();'].map((text) => ({ 'api/a.ts': text })),
-    good: [
-      {
-        'platform/process/clock.ts': 'Date.now();',
-        'platform/local/a.ts': 'Date.now();',
-        'api/a.ts': 'new Date(0); clock.nowMs();',
       },
     ],
   },

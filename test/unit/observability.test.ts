@@ -49,6 +49,11 @@ describe('a log', () => {
   it.each<[string, string, (log: ReturnType<typeof createLog>) => void]>([
     ['an API key in a message', secretOfKey, (log) => log.info(`the key ${key} is unknown`)],
     ['an API key in a field', secretOfKey, (log) => log.info({ deep: { deeper: [{ value: key }] } }, 'a line')],
+    [
+      'the token of a link',
+      'A'.repeat(43),
+      (log) => log.info({ url: `/v1/quote-links/mr_quote_${'A'.repeat(43)}/accept` }),
+    ],
     ['an API key that is not in our format', 'first_millrace_key', (log) => log.info('mr_live_my_first_millrace_key')],
     ['an API key in the words of an error', secretOfKey, (log) => log.warn({ err: new Error(`no ${key}`) }, 'a line')],
     [
@@ -378,6 +383,7 @@ describe('docs/observability', () => {
         'Rating',
         'Invoicing',
         'Closing by itself',
+        'Plan migrations',
         'Parts and processes',
       ],
     ]);

@@ -112,11 +112,17 @@ it('what is one invoice is not divided between two runs, however few subscriptio
     await makeCustomer(customer, customer === 'together' ? { invoicing: 'consolidated' } : {});
     for (const code of plans) await subscribe(customer, code, month.start);
   }
+  await makeCustomer('family', { invoicing: 'consolidated' });
+  for (const child of ['family-c', 'family-b', 'family-a']) {
+    await makeCustomer(child, { invoicing: 'consolidated', parent_id: 'family' });
+    await subscribe(child, 'one', month.start);
+  }
   await pipeline.api('PATCH', '/v1/organization', { closing: { automatic: true } });
   expect(await untilInvoices('together', 1)).toMatchObject([{ total: '60.00' }]);
+  expect(await untilInvoices('family', 1)).toMatchObject([{ total: '60.00' }]);
   await untilInvoices('alone', 3);
   await untilNothingRuns();
-  expect(await invoicesOf('together')).toHaveLength(1);
+  for (const customer of ['together', 'family', 'family-a']) expect(await invoicesOf(customer)).toHaveLength(1);
 }, 60_000);
 
 it('a customer that can not be rated stops no other, is tried again after a pause, and is billed once it can be', async () => {

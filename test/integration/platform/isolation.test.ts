@@ -37,6 +37,11 @@ beforeAll(async () => {
        VALUES ($1, $2, $3, 0, $4, $5, $6, 'rating_error', 'x', now())`,
       [newId('rfl'), tenant.organizationId, objects.run, newId('bpd'), objects.subscription, objects.customer],
     );
+    await pipeline.asOwner.query(
+      `INSERT INTO plan_migration_outcomes SELECT organization_id, $1, id, customer_id, 'skipped', 'over', NULL,
+         plan_version_id, NULL, NULL, now() FROM subscriptions WHERE id = $2`,
+      [objects.planMigration, objects.subscription],
+    );
     // A simulation that has ended has no shards any more.
     await pipeline.asOwner.query(
       `INSERT INTO simulation_shards (organization_id, simulation_id, shard_number, first_customer, customer_ids, state)
@@ -85,6 +90,8 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/subscriptions/:id': 'subscription',
   '/v1/subscriptions/:id/entitlements': 'subscription',
   '/v1/subscriptions/:id/usage': 'subscription',
+  '/v1/quotes/:id': 'quote',
+  '/v1/quotes/:id/preview': 'quote',
   '/v1/invoices/runs/:id': 'run',
   '/v1/invoices/runs/:id/failures': 'run',
   '/v1/billing-runs/:id': 'run',
@@ -95,6 +102,8 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/simulations/:id': 'simulation',
   '/v1/simulations/:id/results': 'simulation',
   '/v1/simulations/:id/results.csv': 'simulation',
+  '/v1/plan-migrations/:id': 'planMigration',
+  '/v1/plan-migrations/:id/outcomes': 'planMigration',
   '/v1/events/:id': 'event',
   '/v1/events/amendments/:id': 'amendment',
   '/v1/api-keys/:id': 'apiKey',

@@ -6,7 +6,14 @@ import { covers } from '#platform/access/authenticate.ts';
 import { type GuardPorts, guardRoutes } from '#platform/access/guard.ts';
 import { scopes } from '#schemas/http/api-keys.ts';
 import { rateClasses } from '#schemas/rate-tiers.ts';
-import { bareApp, definedRoutes, type Example, examples, registeredRoutes } from '../../support/api-routes.ts';
+import {
+  bareApp,
+  definedRoutes,
+  type Example,
+  examples,
+  linkRoutes,
+  registeredRoutes,
+} from '../../support/api-routes.ts';
 import { call, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { type Call, hostsOf, makeKey, makeObjects, type Objects, unique } from '../../support/tenants.ts';
 
@@ -22,6 +29,7 @@ afterAll(() => pipeline?.stop());
 
 const registered = registeredRoutes().filter(({ url, method }) => url.startsWith('/v1/') && method !== 'HEAD');
 const routes = definedRoutes();
+const byLink = linkRoutes().map(({ method, url }) => `${method} ${url}`);
 const named = routes.map((route) => [`${route.method} ${route.url}`, route] as const);
 /** A POST that changes nothing says so. */
 const isChange = ({ method, idempotencyHeader }: (typeof routes)[number]) =>
@@ -44,7 +52,9 @@ const send = async (operation: string, headers: Record<string, string> = {}, api
 describe('the table of routes', () => {
   it('has what the API serves, each with a definition, a scope that keys can have, and a limit', () => {
     expect(routes.length).toBeGreaterThanOrEqual(28);
-    expect(registered.map(({ method, url }) => `${method} ${url}`)).toEqual(named.map(([name]) => name));
+    const names = registered.map(({ method, url }) => `${method} ${url}`);
+    expect(names.filter((name) => !byLink.includes(name))).toEqual(named.map(([name]) => name));
+    expect(byLink.every((name) => name.includes(' /v1/quote-links/:token'))).toBe(true);
     for (const { operation, scope, rateClass } of routes) {
       expect(scopes, operation).toContain(scope);
       expect(rateClasses, operation).toContain(rateClass);
@@ -62,14 +72,22 @@ describe('the table of routes', () => {
   it('tells no holder of the scope of a change alone what is personal', () => {
     const marked = routes.filter(({ answers }) => JSON.stringify(answers).includes('x-needs-scope'));
     expect(marked.map(({ operation }) => operation).toSorted()).toEqual([
+      'acceptQuote',
       'archiveCustomer',
+      'cancelQuote',
       'createCustomer',
+      'createQuote',
       'eraseCustomer',
       'exportCustomer',
       'getCustomer',
+      'getQuote',
       'listCustomers',
+      'listQuotes',
+      'reviseQuote',
+      'sendQuote',
       'unarchiveCustomer',
       'updateCustomer',
+      'updateQuote',
     ]);
   });
 
@@ -116,7 +134,8 @@ describe('the table of routes', () => {
     const said = Object.entries(body.paths as Record<string, Record<string, unknown>>).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`),
     );
-    expect(said.filter((name) => name.includes(' /v1/')).toSorted()).toEqual(named.map(([name]) => name).toSorted());
+    const all = [...named.map(([name]) => name), ...byLink];
+    expect(said.filter((name) => name.includes(' /v1/')).toSorted()).toEqual(all.toSorted());
   });
 });
 
@@ -308,6 +327,7 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
         'listEventsOfRatedLine',
         'exportSimulationResults',
         'exportCustomer',
+        'previewQuote',
       ];
       expect([...unversioned, 'searchEvents', 'getEvent', 'getAmendment']).toContain(operation);
       return expect(answer.headers.get('etag')).toBeNull();
@@ -316,7 +336,8 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
     expect(answer.headers.get('etag')).toBe(etag);
     if (changesByItself) {
       // An answer that says more than the version must not be taken for the one that is known.
-      expect(['getApiKey', 'getCostBook', 'getSubscription', 'getSimulation', 'getTestClock']).toContain(operation);
+      const byThemselves = ['getApiKey', 'getCostBook', 'getSubscription', 'getSimulation', 'getTestClock'];
+      expect([...byThemselves, 'getPlanMigration', 'getQuote']).toContain(operation);
       return expect((await send(operation, { 'if-none-match': etag })).status).toBe(200);
     }
     for (const known of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {

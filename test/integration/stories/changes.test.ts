@@ -289,6 +289,32 @@ describe('by a test clock', () => {
     );
   });
 
+  it('from months to weeks with the next invoice, the first part of a week is billed with its own end', async () => {
+    const monthly = await plan(advance('monthly', '31.00'));
+    const weekly = await plan(flat('weekly', '7.00', { timing: 'advance', billing_interval: { unit: 'week' } }));
+    const life = await lifeFrom(sandbox, '2027-03-10T12:00:00Z');
+    const { id } = await subscribed(life, monthly);
+    await change(id, 'change-plan', { plan: weekly, invoice: 'next' });
+    await life.until('2027-04-02T00:00:00Z');
+    const lines = (await life.invoices()).map(({ at, lines: own }) => [at, ...own.filter((one) => /weekly/.test(one))]);
+    // 4.5 of 7 days.
+    expect(lines.filter(([, ...own]) => own.length > 0)).toEqual([
+      ['2027-03-15T00:00:00Z', 'weekly x1 4.50 2027-03-10T12:00Z..2027-03-15', 'weekly x1 7.00 2027-03-15..2027-03-22'],
+      ['2027-03-22T00:00:00Z', 'weekly x1 7.00 2027-03-22..2027-03-29'],
+      ['2027-03-29T00:00:00Z', 'weekly x1 7.00 2027-03-29..2027-04-05'],
+    ]);
+  });
+
+  it('a cancellation for now takes no change back that a request before it had for now', async () => {
+    const [basic, pro] = [await plan(advance('basic', '31.00')), await plan(advance('pro', '62.00'))];
+    const life = await lifeFrom(sandbox, '2027-01-16T00:00:00Z');
+    const { id } = await subscribed(life, basic);
+    await life.until('2027-02-01T00:00:00Z');
+    const changed = await change(id, 'change-plan', { plan: pro });
+    const canceled = await change(id, 'cancel', { at: 'now' });
+    expect(Date.parse(canceled.ended_at)).toBeGreaterThanOrEqual(Date.parse(changed.updated_at));
+  });
+
   it('all of it can be rated again to the byte, and each line is explained by what it is made of', async () => {
     const store = { CLICKHOUSE_URL: pipeline.clickhouseUrl };
     const again = await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', store);

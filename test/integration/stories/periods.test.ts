@@ -151,6 +151,32 @@ describe('a test clock', () => {
     expect(both.map(({ status }) => status).toSorted()).not.toEqual([202, 202]);
   });
 
+  it('is the hour of exports, of usage, of prices and of archiving, and not only of bills', async () => {
+    const fee = await plan(calls('1.00'));
+    const life = await lifeFrom(sandbox, '2027-03-01T00:00:00Z');
+    const { id } = await subscribed(life, fee);
+    await life.until('2027-05-10T00:00:00Z');
+    const exported = (await sandbox.api('GET', `/v1/customers/${life.customer}/export`)).body;
+    expect(exported.subscriptions).toMatchObject([{ id, state: 'active' }]);
+    const usage = (await sandbox.api('GET', `/v1/customers/${life.customer}/usage`)).body;
+    expect(usage.period).toEqual({ start: '2027-05-01T00:00:00.000Z', end: '2027-06-01T00:00:00.000Z' });
+    const price = { model: 'per_unit', unit_amount: '2.00' };
+    const override = (effective_from: string) =>
+      sandbox.api('POST', '/v1/price-overrides', {
+        plan: fee,
+        charge: 'calls',
+        customer_id: life.customer,
+        price,
+        effective_from,
+      });
+    // Ahead of the hour of all, and billed by that of the clock.
+    expect((await override('2027-04-15T00:00:00Z')).body).toMatchObject({ error_code: 'PRICE_OVERRIDE_BILLED' });
+    expect((await override('2027-05-20T00:00:00Z')).status).toBe(201);
+    await sandbox.made(`/v1/subscriptions/${id}/cancel`, { at: 'now' });
+    await life.until('2027-05-11T00:00:00Z');
+    expect((await sandbox.made(`/v1/customers/${life.customer}/archive`, {})).archived_at).not.toBe(null);
+  });
+
   it('has customers without subscriptions alone, and none of the live world', async () => {
     const fee = await plan(advance('fee', '10.00'));
     const { id: clock } = await sandbox.made('/v1/test-clocks', {});

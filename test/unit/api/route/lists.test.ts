@@ -300,13 +300,25 @@ describe('a cursor', () => {
 describe('an answer', () => {
   it('has a cursor where there is more, and only there', () => {
     const page = read({ limit: '2' });
-    const more = listJson(page, { rows: [1, 2], total: 3, last }, String);
+    const more = listJson(page, { rows: [1, 2], total: { count: 3, relation: 'at_least' }, last }, String);
     expect(more).toEqual({
       items: ['1', '2'],
-      pagination: { total: 3, page_size: 2, has_more: true, next_cursor: page.cursorBehind(last) },
+      pagination: {
+        total: 3,
+        total_relation: 'at_least',
+        page_size: 2,
+        has_more: true,
+        next_cursor: page.cursorBehind(last),
+      },
     });
-    const end = listJson(page, { rows: [3], total: 3, last: undefined }, String);
-    expect(end.pagination).toEqual({ total: 3, page_size: 1, has_more: false, next_cursor: null });
+    const end = listJson(page, { rows: [3], total: { count: 3, relation: 'exact' }, last: undefined }, String);
+    expect(end.pagination).toEqual({
+      total: 3,
+      total_relation: 'exact',
+      page_size: 1,
+      has_more: false,
+      next_cursor: null,
+    });
     expect(Value.Check(listSchema({ type: 'string' }), more)).toBe(true);
     expect(Value.Check(listSchema({ type: 'string' }), end)).toBe(true);
   });

@@ -43,6 +43,7 @@ const subscription: Subscription = {
   cancellationRefund: null,
   finalUsage: null,
   clockNow: null,
+  nextDueAt: null,
   refundsAtEnd: true,
   cycle: { interval: month, anchor: '2000-01-01T00:00:00.000', timeZone: 'UTC' },
   changes: [],

@@ -45,6 +45,11 @@ describe('invoice hash', () => {
       '"lines":[{"amount":"20.00","billing_period_id":"bpd_1","charge_code":"base","description":"Base fee","meter":null,"position":1,"precise_amount":"20",' +
       `${baseLine}"number":1,"periods":[{"billing_period_id":"bpd_1","end":"2026-11-01T00:00:00Z","plan_version_id":"plv_1",` +
       '"start":"2026-10-01T00:00:00Z","subscription_id":"sub_1","watermark":"10"}],"subtotal":"20.52","tenant":"ten_1","total":"20.52"}',
+    3:
+      '{"canonical_version":3,"currency":"USD","customer_id":"cus_1","id":"inv_1","issued_at":"2026-11-01T00:00:00.001Z","kind":"period",' +
+      '"lines":[{"amount":"20.00","billing_period_id":"bpd_1","charge_code":"base","customer_id":"cus_1","description":"Base fee","meter":null,"position":1,"precise_amount":"20",' +
+      `${baseLine}"number":1,"periods":[{"billing_period_id":"bpd_1","customer_id":"cus_1","end":"2026-11-01T00:00:00Z","plan_version_id":"plv_1",` +
+      '"start":"2026-10-01T00:00:00Z","subscription_id":"sub_1","watermark":"10"}],"subtotal":"20.52","tenant":"ten_1","total":"20.52"}',
   };
 
   it.each(contentVersions)('[I17] the canonical form of version %s is fixed to the byte', (version) => {

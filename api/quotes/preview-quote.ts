@@ -1,0 +1,97 @@
+/**
+ * What a quote would charge without usage, by the rater's own rules and at its prices: the first invoice, and the first
+ * billing period that is charged whole. Pure.
+ */
+import { periodAt } from '#schemas/billing-cycle.ts';
+import { chargeSchedules, cycleOfInterval } from '#schemas/charge-schedule.ts';
+import type { Currency } from '#schemas/currency.ts';
+import { type DuePart, dueParts, rememberedPeriods } from '#schemas/due-parts.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import { formatPeriod } from '#schemas/period.ts';
+import { type ChargeJson, chargeJsonIn, type PlanTermsJson } from '#schemas/plan.ts';
+import type { QuotedPrice } from '#schemas/quote.ts';
+import type { RatingPolicy } from '#schemas/rated-line.ts';
+import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
+import type { PlanName } from '../catalog/plan-versions.postgres.ts';
+import { previewedLinesJson, ratedPart } from '../subscriptions/preview-change.ts';
+import type { NewSubscription } from '../subscriptions/subscriptions.postgres.ts';
+
+export type QuotePreviewFacts = {
+  /** What each plan version charges, by its id. */
+  readonly versions: ReadonlyMap<string, PlanTermsJson>;
+  readonly planNames: ReadonlyMap<string, PlanName>;
+  readonly policy: RatingPolicy;
+};
+
+/** The charges in one currency, at the prices of the quote. */
+export const chargesQuoted = (
+  { charges, currency: own }: PlanTermsJson,
+  currency: string,
+  prices: readonly QuotedPrice[],
+): ChargeJson[] =>
+  charges.flatMap((charge) => {
+    const json = chargeJsonIn(charge, currency, own);
+    if (!json) return [];
+    const quoted = prices.find((one) => one.charge === charge.code);
+    return [quoted ? { ...json, price: quoted.price } : json];
+  });
+
+export const previewQuote = (
+  subscription: NewSubscription,
+  prices: readonly QuotedPrice[],
+  { versions, planNames, policy }: QuotePreviewFacts,
+) => {
+  const currency = subscription.currency as Currency;
+  const quoted = new Map(
+    [...versions].map(([id, version]): [string, PlanTermsJson] => {
+      const own = id === subscription.planVersionId ? prices : [];
+      return [id, { ...version, currency, charges: chargesQuoted(version, currency, own) }];
+    }),
+  );
+  const schedules = new Map(
+    [...quoted].map(([id, version]) => [
+      id,
+      chargeSchedules({ charges: version.charges, terms: version }, planNames.get(id)?.planId ?? id),
+    ]),
+  );
+  const terms: SubscriptionTerms = { ...subscription, refundsAtEnd: true };
+  const begin = subscription.trialEndsAt ?? subscription.startedAt;
+  const first = periodAt(subscription.cycle, begin);
+  const whole = first.start === begin ? first : periodAt(subscription.cycle, first.end);
+  const ends = [...schedules.values()].flat().map(
+    // A charge of another interval has periods of its own from the same anchor.
+    ({ interval }) => periodAt(cycleOfInterval(subscription.cycle, interval), begin).end,
+  );
+  const time = { start: subscription.startedAt - 1, end: Math.max(whole.end, ...ends) };
+  const parts = dueParts(terms, (id) => schedules.get(id) ?? [], [], time, rememberedPeriods());
+  const ratedBy = { ...subscription, id: '' };
+  const lines = (some: readonly DuePart[]) =>
+    some.flatMap((part) => ratedPart(part, ratedBy, { versions: quoted, policy }));
+  const isWithin = ({ billing, timing }: Pick<DuePart, 'billing' | 'timing'>): boolean =>
+    timing !== 'once' && billing.start >= whole.start && billing.end <= whole.end;
+  // Usage alone is due earlier where nothing is charged in advance; an invoice of it has no line here.
+  const charged = lines(parts);
+  const dueAt = charged[0]?.part.dueAt;
+  return {
+    currency,
+    first_invoice:
+      dueAt === undefined
+        ? null
+        : {
+            due_at: formatInstant(dueAt),
+            ...previewedLinesJson(
+              charged.filter(({ part }) => part.dueAt === dueAt),
+              planNames,
+              currency,
+            ),
+          },
+    full_period: {
+      period: formatPeriod(whole),
+      ...previewedLinesJson(
+        charged.filter(({ part }) => isWithin(part)),
+        planNames,
+        currency,
+      ),
+    },
+  };
+};

@@ -1,0 +1,245 @@
+/**
+ * The use cases of a quote's life: sent, accepted, declined, canceled, revised. Each is under the lock of its row, so
+ * of two at once the second sees what the first did.
+ */
+import assert from 'node:assert/strict';
+import { FailureError } from '#schemas/failures.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import type { Instant } from '#schemas/period.ts';
+import { newQuoteLinkToken } from '#schemas/quote-link.ts';
+import { allowedQuoteActions, type QuoteAction, type QuoteLife, quoteStateAt } from '#schemas/quote-state.ts';
+import { hourOf } from '#schemas/subscription-state.ts';
+import { addOverride, type OverridePorts } from '../catalog/override-price.ts';
+import type { PriceOverride } from '../catalog/price-overrides.postgres.ts';
+import { customerJson } from '../customers/customer-routes.ts';
+import type { Customer, CustomerStore } from '../customers/customers.postgres.ts';
+import type { Db, ObjectChange } from '../route/define-route.ts';
+import { found } from '../route/resource-fields.ts';
+import type { StartPorts } from '../subscriptions/start-subscription.ts';
+import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
+import { quoteContentHash } from './quote-content.ts';
+import { type Asking, decideQuoted, pinnedCatalog, pinQuote, type TermsPorts } from './quote-terms.ts';
+import type { Quote, QuoteReply, QuoteStore } from './quotes.postgres.ts';
+
+export type QuoteLifePorts = TermsPorts &
+  Pick<OverridePorts, 'priceOverrides'> & {
+    readonly quotes: QuoteStore;
+    readonly customers: Pick<CustomerStore, 'payer' | 'customer' | 'changeCustomer' | 'customerId'>;
+    readonly subscriptions: StartPorts['subscriptions'];
+    /** What is kept of a token. */
+    readonly hashKey: (key: string) => Buffer;
+  };
+
+export const requireQuoteAction = (quote: QuoteLife, action: QuoteAction, nowMs: Instant): void => {
+  const allowed = allowedQuoteActions(quote, nowMs);
+  if (allowed.includes(action)) return;
+  const can = allowed.length > 0 ? `what can be done now is ${allowed.join(', ')}` : 'nothing can be done with it';
+  throw new FailureError('QUOTE_STATE_CONFLICT', `The quote is ${quoteStateAt(quote, nowMs)}: ${can}.`);
+};
+
+const refuseArchived = async ({ customers }: QuoteLifePorts, db: Db, customerId: string): Promise<void> => {
+  const { archivedAt } = found(await customers.customer(db, customerId), 'CUSTOMER_NOT_FOUND');
+  if (archivedAt !== undefined) throw new FailureError('CUSTOMER_ARCHIVED');
+};
+
+/** The one that a revision takes the place of, as long as it could still be accepted: it is canceled. */
+const replaced = async (
+  { quotes }: QuoteLifePorts,
+  db: Db,
+  { revisionOf }: Quote,
+  nowMs: Instant,
+): Promise<{ readonly before: Quote; readonly after: Quote } | undefined> => {
+  const before = revisionOf === null ? undefined : await quotes.lockQuote(db, revisionOf);
+  if (!before) return undefined;
+  const state = quoteStateAt(before, nowMs);
+  if (state === 'accepted')
+    throw new FailureError(
+      'QUOTE_STATE_CONFLICT',
+      `The quote ${before.id}, which this one revises, is accepted: what can be done now is cancel.`,
+    );
+  if (state !== 'sent') return undefined;
+  return { before, after: await quotes.settleQuote(db, before, { state: 'canceled' }, nowMs, new Date(nowMs)) };
+};
+
+export type SentQuote = {
+  readonly quote: Quote;
+  readonly token: string;
+  readonly replaced: { readonly before: Quote; readonly after: Quote } | undefined;
+};
+
+/** From then on nothing of it changes. The token is given here alone. */
+export const sendQuote = async (
+  ports: QuoteLifePorts,
+  db: Db,
+  draft: Quote,
+  at: Asking,
+  randomBytes: (bytes: number) => Buffer,
+): Promise<SentQuote> => {
+  const nowMs = hourOf(draft, at.hourMs);
+  requireQuoteAction(draft, 'send', nowMs);
+  await refuseArchived(ports, db, draft.customerId);
+  const pinned = await pinQuote(ports, db, draft, at);
+  const before = await replaced(ports, db, draft, nowMs);
+  const token = newQuoteLinkToken(randomBytes);
+  const contentHash = quoteContentHash({ ...draft, ...pinned });
+  const sent = { ...pinned, contentHash, linkHash: ports.hashKey(token) };
+  return {
+    quote: await ports.quotes.sendQuote(db, draft.id, sent, nowMs, new Date(nowMs)),
+    token,
+    replaced: before,
+  };
+};
+
+/** A customer, and how its key came to be where it had none. */
+type Keyed = { readonly customer: Customer; readonly changes: readonly ObjectChange[] };
+
+/** What a customer says is sealed by its own key, which those from before there were such keys are given here. */
+const keyedCustomer = async ({ customers }: QuoteLifePorts, db: Db, id: string, now: Date): Promise<Keyed> => {
+  const customer = found(await customers.customer(db, id, 'lock'), 'CUSTOMER_NOT_FOUND');
+  if (customer.erasedAt !== undefined) throw new FailureError('CUSTOMER_ERASED');
+  if (customer.ownKey !== undefined) return { customer, changes: [] };
+  const after = await customers.changeCustomer(db, customer, customer, now);
+  const change = { action: 'customer.updated', objectType: 'customer', objectId: id };
+  return {
+    customer: after,
+    changes: [{ ...change, before: customerJson(customer), after: customerJson(after) }],
+  };
+};
+
+export type AcceptedQuote = {
+  readonly quote: Quote;
+  readonly customer: Customer;
+  /** Undefined where it was accepted before: nothing was done. */
+  readonly made:
+    | {
+        readonly subscription: Subscription;
+        readonly overrides: readonly PriceOverride[];
+        readonly changes: readonly ObjectChange[];
+      }
+    | undefined;
+};
+
+/** What was valid when it was sent is refused now: the caller has nothing in his request to put right. */
+export const telling = async <T>(work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof FailureError) || error.code !== 'VALIDATION_FAILED') throw error;
+    const faults = (error.faults ?? []).map(({ field, message }) => `${field} ${message}`);
+    throw new FailureError('QUOTE_NOT_ACCEPTABLE', `${faults.join('; ')}.`);
+  }
+};
+
+/** Each stands from the start of the subscription on, and is a price override like any. */
+const standPrices = async (
+  ports: QuoteLifePorts,
+  db: Db,
+  quote: Quote,
+  { currency, startedAt }: Subscription,
+  nowMs: Instant,
+): Promise<PriceOverride[]> => {
+  const { priceOverrides, sourceRows, customers } = ports;
+  const pinned = { priceOverrides, sourceRows, customers, catalog: pinnedCatalog(ports.catalog, quote) };
+  const overrides: PriceOverride[] = [];
+  for (const { charge, price, tiers } of quote.terms.prices) {
+    const body = {
+      plan: quote.planId,
+      charge,
+      customer_id: quote.customerId,
+      currency: currency as never,
+      price,
+      tiers,
+      effective_from: formatInstant(startedAt),
+    };
+    overrides.push(await addOverride(pinned, db, body, nowMs));
+  }
+  return overrides;
+};
+
+/**
+ * Once: whoever accepts it again is told what came of it. The order of effects, in the transaction of the request and
+ * under the lock of the quote:
+ *
+ *   1. the subscription begins, by the rules of every subscription, in the versions that the quote holds;
+ *   2. its prices stand, as price overrides of this customer from its start on;
+ *   3. the quote is accepted, and names it.
+ *
+ * Where one of them is refused nothing is done, and the quote can still be accepted.
+ */
+export const acceptQuote = async (
+  ports: QuoteLifePorts,
+  db: Db,
+  quote: Quote,
+  acceptedBy: string,
+  at: Asking,
+): Promise<AcceptedQuote> => {
+  const nowMs = hourOf(quote, at.hourMs);
+  if (quote.state === 'accepted') {
+    const customer = found(await ports.customers.customer(db, quote.customerId), 'CUSTOMER_NOT_FOUND');
+    return { quote, customer, made: undefined };
+  }
+  requireQuoteAction(quote, 'accept', nowMs);
+  assert.equal(quoteContentHash(quote), quote.contentHash, `what ${quote.id} offers is not what was sent`);
+  const now = new Date(nowMs);
+  await refuseArchived(ports, db, quote.customerId);
+  return telling(async () => {
+    const decided = await decideQuoted(ports, db, quote, { ...at, lock: 'lock' });
+    const { customer, changes } = await keyedCustomer(ports, db, quote.customerId, now);
+    const subscription = found(
+      await ports.subscriptions.addSubscription(db, decided.subscription, now),
+      'SUBSCRIPTION_ALREADY_ACTIVE',
+    );
+    const overrides = await standPrices(ports, db, quote, subscription, nowMs);
+    const reply: QuoteReply = { accepted_by: acceptedBy };
+    const settlement = { state: 'accepted', subscriptionId: subscription.id, reply, ownKey: customer.ownKey } as const;
+    const accepted = await ports.quotes.settleQuote(db, quote, settlement, nowMs, now);
+    return { quote: accepted, customer, made: { subscription, overrides, changes } };
+  });
+};
+
+export type DeclinedQuote = {
+  readonly quote: Quote;
+  readonly customer: Customer;
+  readonly changes: readonly ObjectChange[];
+};
+
+export const declineQuote = async (
+  ports: QuoteLifePorts,
+  db: Db,
+  quote: Quote,
+  reason: string | undefined,
+  at: Asking,
+): Promise<DeclinedQuote> => {
+  const nowMs = hourOf(quote, at.hourMs);
+  requireQuoteAction(quote, 'decline', nowMs);
+  const { customer, changes } = await keyedCustomer(ports, db, quote.customerId, new Date(nowMs));
+  const reply = reason === undefined ? {} : { reply: { reason }, ownKey: customer.ownKey };
+  const settled = await ports.quotes.settleQuote(db, quote, { state: 'declined', ...reply }, nowMs, new Date(nowMs));
+  return { quote: settled, customer, changes };
+};
+
+export const cancelQuote = async (
+  { quotes }: Pick<QuoteLifePorts, 'quotes'>,
+  db: Db,
+  quote: Quote,
+  hourMs: Instant,
+): Promise<Quote> => {
+  const nowMs = hourOf(quote, hourMs);
+  requireQuoteAction(quote, 'cancel', nowMs);
+  return quotes.settleQuote(db, quote, { state: 'canceled' }, nowMs, new Date(nowMs));
+};
+
+/** A draft of the same, without the versions of then. */
+export const reviseQuote = async (
+  { quotes }: Pick<QuoteLifePorts, 'quotes'>,
+  db: Db,
+  quote: Quote,
+  hourMs: Instant,
+): Promise<Quote> => {
+  requireQuoteAction(quote, 'revise', hourOf(quote, hourMs));
+  const { customerId, planId, currency, startsAt, validUntil, metadata } = quote;
+  const addOns = quote.terms.add_ons.map((one) => ({ ...one, plan_version_id: null }));
+  const terms = { ...quote.terms, add_ons: addOns };
+  const draft = { customerId, planId, currency, terms, startsAt, validUntil, metadata, revisionOf: quote.id };
+  return quotes.addQuote(db, draft, new Date(hourMs));
+};

@@ -1,0 +1,98 @@
+/** A quote with what it comes to, and as the customer sees it who has the link. */
+import { FailureError } from '#schemas/failures.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import type { PlanTermsJson } from '#schemas/plan.ts';
+import { quoteStateAt } from '#schemas/quote-state.ts';
+import type { PolicyRounding } from '#schemas/rated-line.ts';
+import { hourOf } from '#schemas/subscription-state.ts';
+import type { CatalogStore } from '../catalog/catalog.postgres.ts';
+import type { Db } from '../route/define-route.ts';
+import { found } from '../route/resource-fields.ts';
+import { chargesQuoted, previewQuote } from './preview-quote.ts';
+import { timeOrNull } from './quote-json.ts';
+import { type Asking, decideQuoted, type TermsPorts } from './quote-terms.ts';
+import type { Quote } from './quotes.postgres.ts';
+
+export type OfferPorts = TermsPorts & {
+  readonly catalog: Pick<CatalogStore, 'plan' | 'planNames' | 'planById'>;
+  readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
+};
+
+/** As it would come to be now; one that was accepted, as it was then. */
+const instantOf = (quote: Quote, { hourMs, world }: Asking): { readonly quote: Quote; readonly at: Asking } => {
+  const startsAt = quote.startsAt ?? quote.acceptedAt;
+  return { quote: { ...quote, startsAt }, at: { hourMs, world } };
+};
+
+/** Nothing is made of what is read, so no version has to stay as it is. */
+const unlocked = (catalog: OfferPorts['catalog']): OfferPorts['catalog'] => ({
+  ...catalog,
+  lockPlan: (db, idOrCode) => catalog.plan(db, idOrCode),
+});
+
+export const quotePreview = async (ports: OfferPorts, db: Db, given: Quote, asking: Asking) => {
+  const { customers, catalog } = ports;
+  const { quote, at } = instantOf(given, asking);
+  const { subscription } = await decideQuoted({ customers, catalog: unlocked(catalog) }, db, quote, at);
+  const addOns = subscription.changes.flatMap((change) => (change.kind === 'add_on' ? [change.planVersionId] : []));
+  const ids = [subscription.planVersionId, ...addOns];
+  const { rounding } = await ports.organizations.organization(db);
+  return previewQuote(subscription, quote.terms.prices, {
+    versions: await ports.catalog.versionTerms(db, ids),
+    planNames: await ports.catalog.planNames(db, ids),
+    policy: { rounding },
+  });
+};
+
+/** None where what it stands on has changed, so that it could not be accepted. */
+const previewOrNone = async (...asked: Parameters<typeof quotePreview>) => {
+  try {
+    return await quotePreview(...asked);
+  } catch (error) {
+    if (error instanceof FailureError) return null;
+    throw error;
+  }
+};
+
+const offeredCharges = (version: PlanTermsJson, currency: string, prices: Quote['terms']['prices']) =>
+  chargesQuoted(version, currency, prices).map(({ code, name, price }) => ({ code, name, price }));
+
+/** Of one that was sent. */
+export const quoteOffer = async (ports: OfferPorts, db: Db, quote: Quote, at: Asking) => {
+  const { terms, currency, planVersionId } = quote;
+  const versions = await ports.catalog.versionTerms(db, [
+    planVersionId as string,
+    ...terms.add_ons.map((one) => one.plan_version_id as string),
+  ]);
+  const nameOf = async (id: string): Promise<string> =>
+    found(await ports.catalog.planById(db, id), 'PLAN_NOT_FOUND').name;
+  const chargesOf = (id: string | null, prices: Quote['terms']['prices']) =>
+    offeredCharges(versions.get(id ?? '') as PlanTermsJson, currency as string, prices);
+  const addOns = [];
+  for (const one of terms.add_ons)
+    addOns.push({
+      name: await nameOf(one.plan_id),
+      quantity: one.quantity,
+      charges: chargesOf(one.plan_version_id, []),
+    });
+  return {
+    state: quoteStateAt(quote, hourOf(quote, at.hourMs)),
+    plan_name: await nameOf(quote.planId),
+    currency,
+    charges: chargesOf(planVersionId, terms.prices),
+    seats: terms.seats,
+    add_ons: addOns,
+    starts_at: timeOrNull(quote.startsAt),
+    trial: terms.trial,
+    term: terms.term,
+    discount: terms.discount,
+    memo: terms.memo,
+    valid_until: formatInstant(quote.validUntil),
+    content_hash: quote.contentHash,
+    sent_at: timeOrNull(quote.sentAt),
+    accepted_at: timeOrNull(quote.acceptedAt),
+    declined_at: timeOrNull(quote.declinedAt),
+    subscription_id: quote.subscriptionId,
+    preview: await previewOrNone(ports, db, quote, at),
+  };
+};
