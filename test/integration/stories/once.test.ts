@@ -294,10 +294,10 @@ describe('a one-time charge', () => {
     ]);
     const removed = await sandbox.api('GET', `/v1/subscriptions/${id}/charges?state=removed`);
     expect(removed.body).toMatchObject({ items: [{ id: gone.id }], pagination: { total: 1 } });
-    const { items } = (await sandbox.api('GET', `/v1/audit-log?object_id=${gone.id}&sort=occurred_at`)).body;
+    const { items } = (await sandbox.api('GET', `/v1/audit-log?object_id=${gone.id}`)).body;
     expect(items.map(({ action }: { action: string }) => action)).toEqual([
-      'subscription.charge_added',
       'subscription.charge_removed',
+      'subscription.charge_added',
     ]);
   });
 

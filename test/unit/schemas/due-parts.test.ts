@@ -24,7 +24,6 @@ const schedule = (over: Partial<ChargeSchedule> = {}): ChargeSchedule => ({
   ...over,
 });
 const usage = schedule({ timing: 'arrears', isMetered: true });
-/** All schedules of a version, with the plan that it is of. */
 const ofPlan = (planId: string, ...schedules: ChargeSchedule[]) => schedules.map((one) => ({ ...one, planId }));
 const setup = schedule({ timing: 'once' });
 const setupOfSeats = schedule({ timing: 'once', isCounted: true });
@@ -43,7 +42,7 @@ const termsOf = (over: Partial<SubscriptionTerms> = {}): SubscriptionTerms => ({
 
 type Versions = Readonly<Record<string, readonly ChargeSchedule[]>>;
 
-/** As runs do it, one after the other: each writes what is due, and the next sees it. */
+/** As runs do it: each writes what is due, and the next sees it. */
 const cutAt = (terms: (now: Instant) => SubscriptionTerms, versions: Versions, instants: readonly Instant[]) => {
   const written: DuePart[] = [];
   let after: Instant | undefined;
@@ -182,17 +181,13 @@ describe('usage of the billing period in which it ends', () => {
 
   it('is in no part, and what is flat beside it is in one, where it is waived', () => {
     expect(cut(at('2026-10-16T00:00Z'), [{ ...usage, isUsageAlone: true }])).toEqual([before]);
-    expect(cut(at('2026-10-16T00:00Z'), [usage])).toEqual([
-      before,
-      'arrears basic 2026-10-01..2026-10-16 due 2026-10-16 true',
-    ]);
+    const last = 'arrears basic 2026-10-01..2026-10-16 due 2026-10-16 true';
+    expect(cut(at('2026-10-16T00:00Z'), [usage])).toEqual([before, last]);
   });
 
   it('is that of the period which ends with it', () => {
-    expect(cut(at('2026-11-01T00:00Z'), [usage])).toEqual([
-      before,
-      'arrears basic 2026-10-01..2026-11-01 due 2026-11-01 true',
-    ]);
+    const last = 'arrears basic 2026-10-01..2026-11-01 due 2026-11-01 true';
+    expect(cut(at('2026-11-01T00:00Z'), [usage])).toEqual([before, last]);
     expect(cut(at('2026-10-01T00:00Z') + 1, [{ ...usage, isUsageAlone: true }])).toEqual([before]);
   });
 });
