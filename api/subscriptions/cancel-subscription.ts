@@ -10,23 +10,32 @@ import { currentPeriod, termsNow } from '#schemas/subscription-state.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
 import { requireAllowed } from './change-instant.ts';
+import type { SubscriptionChangeStore } from './subscription-changes.postgres.ts';
 import type { Cancellation, Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
 export type CancelPorts = {
   readonly subscriptions: Pick<SubscriptionStore, 'changeCancellation' | 'hasOtherToPlan'>;
+  readonly subscriptionChanges: Pick<SubscriptionChangeStore, 'cutUntil'>;
   readonly minimumTerm: (db: Db, planVersionId: string) => Promise<Interval | null>;
   /** That of the contract that it came of. */
   readonly contractTerm: (db: Db, subscriptionId: string) => Promise<Interval | null>;
 };
 
-/** One that has not begun never begins. */
-const effectiveAt = (subscription: Subscription, at: string, nowMs: Instant): Instant => {
+/** One that has not begun never begins. Now is behind all time that is written down as what is billed. */
+const effectiveAt = (
+  subscription: Subscription,
+  at: string,
+  nowMs: Instant,
+  cutUntil: Instant = Number.NEGATIVE_INFINITY,
+): Instant => {
   if (subscription.startedAt > nowMs) return subscription.startedAt;
-  if (at === 'now') return nowMs;
+  if (at === 'now') return Math.max(nowMs, cutUntil + 1);
   if (at === 'period_end') return currentPeriod(subscription, nowMs).end;
   const faults: Fault[] = [];
   const instant = readInstant(at, 'at', faults) ?? nowMs;
   if (instant < nowMs) faults.push({ field: 'at', code: 'out_of_range', message: 'must not be in the past' });
+  else if (instant <= cutUntil)
+    faults.push({ field: 'at', code: 'out_of_range', message: `must be after ${formatInstant(cutUntil)}` });
   refuseFaults(faults);
   return instant;
 };
@@ -36,14 +45,14 @@ const leastEnd = ({ startedAt, cycle: { timeZone } }: Subscription, interval: In
   boundaryOf({ interval, anchor: anchorAt(startedAt, timeZone), timeZone }, 1);
 
 export const cancelSubscription = async (
-  { subscriptions, minimumTerm, contractTerm }: CancelPorts,
+  { subscriptions, subscriptionChanges, minimumTerm, contractTerm }: CancelPorts,
   db: Db,
   subscription: Subscription,
   { at = 'period_end', reason, refund = 'prorated' }: Static<typeof SubscriptionCancellation>,
   nowMs: Instant,
 ): Promise<Subscription> => {
   requireAllowed(subscription, 'cancel', nowMs);
-  const endedAt = effectiveAt(subscription, at, nowMs);
+  const endedAt = effectiveAt(subscription, at, nowMs, await subscriptionChanges.cutUntil(db, subscription.id));
   const terms =
     subscription.startedAt > nowMs
       ? []
@@ -56,7 +65,8 @@ export const cancelSubscription = async (
       `The minimum term ends at ${formatInstant(least)}: cancel at that instant or later.`,
     );
   const cancellation: Cancellation = { canceledAt: nowMs, endedAt, reason: reason ?? null, refund };
-  return changed(await subscriptions.changeCancellation(db, subscription.id, cancellation, new Date(nowMs)));
+  const heldFrom = at === 'now' && subscription.startedAt <= nowMs ? endedAt : nowMs;
+  return changed(await subscriptions.changeCancellation(db, subscription.id, cancellation, new Date(heldFrom)));
 };
 
 export const undoCancellation = async (
