@@ -56,6 +56,12 @@ import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.t
 import { ratingRuns } from './runs/rating-runs.postgres.ts';
 import { type SimulationPorts, simulationRoutes } from './simulations/simulation-routes.ts';
 import { simulationStore } from './simulations/simulations.postgres.ts';
+import { cancellationRoutes } from './subscription-views/cancellation-routes.ts';
+import { cancellationReader } from './subscription-views/cancellations.postgres.ts';
+import { renewalRoutes } from './subscription-views/renewal-routes.ts';
+import { trialRoutes } from './subscription-views/trial-routes.ts';
+import { trialReader } from './subscription-views/trials.postgres.ts';
+import { upcomingReader } from './subscription-views/upcoming.postgres.ts';
 import { subscriptionChangeRoutes } from './subscriptions/subscription-change-routes.ts';
 import { subscriptionChangeStore } from './subscriptions/subscription-changes.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
@@ -75,6 +81,9 @@ export const createStores = (vault: Vault) => ({
   subscriptionChanges: subscriptionChangeStore,
   planMigrations: planMigrationStore,
   candidates: candidateStore,
+  trials: trialReader,
+  cancellations: cancellationReader,
+  upcoming: upcomingReader,
   entitled: entitledStore,
   quotes: createQuoteStore(vault),
   invoices: invoiceReader,
@@ -128,6 +137,9 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   quoteRoutes,
   quoteLinkRoutes,
   planMigrationRoutes,
+  renewalRoutes,
+  trialRoutes,
+  cancellationRoutes,
   usageRoutes,
   entitlementRoutes,
   invoiceRoutes,

@@ -111,6 +111,7 @@ export const customerList = defineList({
   countFrom: 'customers c',
   id: 'c.id',
   organization: 'c.organization_id',
+  gathersFirst: true,
   sorts: {
     created_at: { column: 'c.created_at', type: 'timestamptz' },
     external_id: { column: 'c.external_id', type: 'text' },

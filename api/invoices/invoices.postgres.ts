@@ -64,6 +64,7 @@ const invoices = {
   from: 'invoices',
   id: 'id',
   organization: 'organization_id',
+  gathersFirst: true,
   sorts: {
     created_at: { column: 'issued_at', type: 'timestamptz' },
     number: { column: 'series_number', type: 'bigint' },
@@ -95,6 +96,7 @@ const customerInvoiceList = defineList({ ...invoices, name: 'customer-invoices' 
 const ofCustomer = (value: string): Condition => ({
   name: 'customer_id',
   value,
+  text: value,
   test: (id) => `(customer_id = ${id} OR id = ANY (ARRAY(SELECT DISTINCT p.invoice_id FROM billing_periods p
     WHERE p.customer_id = ${id} AND p.payer_id <> p.customer_id AND p.invoice_id IS NOT NULL)))`,
 });

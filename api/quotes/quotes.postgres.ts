@@ -91,8 +91,15 @@ const from = `quotes q JOIN plans p ON p.id = q.plan_id
 /** The hour of each: that of the test clock of its customer, where it has one. */
 const hour = `coalesce(${clockNow}, clock_timestamp())`;
 
-/** As `quoteStateAt` has it. */
-const stateColumn = `(CASE WHEN q.state = 'sent' AND q.valid_until <= ${hour} THEN 'expired' ELSE q.state END)`;
+/** As `quoteStateAt` has it, of the states that go by the hour; others are as they are written down. */
+const statesByHour: Readonly<Record<string, string>> = {
+  sent: `q.state = 'sent' AND q.valid_until > ${hour}`,
+  expired: `q.state = 'sent' AND q.valid_until <= ${hour}`,
+};
+const stateIs = (value: string, text: string): string => {
+  const byHour = statesByHour[text];
+  return byHour === undefined ? `q.state = ${value}` : `(${value}::text IS NOT NULL AND ${byHour})`;
+};
 
 const quoteList = defineList({
   name: 'quotes',
@@ -104,7 +111,7 @@ const quoteList = defineList({
   sorts: { created_at: { column: 'q.created_at', type: 'timestamptz' } },
   filters: {
     customer_id: customerFilter('q.customer_id'),
-    state: { column: stateColumn, choices: quoteStates },
+    state: { column: 'q.state', choices: quoteStates, test: stateIs },
   },
   times: { created_at: 'q.created_at', valid_until: 'q.valid_until' },
 });

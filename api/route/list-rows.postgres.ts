@@ -32,7 +32,7 @@ const matching = (
     ...(condition ? [condition] : []),
     ...(sort.isNullable ? [`${sort.column} IS NOT NULL`] : []),
     ...Object.entries(fixed).map(([column, value]) => `${column} = ${parameter(value)}`),
-    ...conditions.map(({ test, value }) => test(parameter(value), value)),
+    ...conditions.map(({ test, value, text }) => test(parameter(value), text, value)),
   ];
   return { values, parameter, where: tests.join(' AND ') };
 };
@@ -71,7 +71,7 @@ const resolved = async (db: Queryable, page: ListPage): Promise<ListPage> => {
     if (!one.resolve) return one;
     const { rows } = await db.query<{ value: string }>(
       `SELECT ${one.resolve('$2', one.value)} AS value
-      FROM (SELECT $1::text) AS organization`,
+      FROM (SELECT $1::text, $2::text) AS given`,
       [page.organizationId, one.value],
     );
     return { ...one, value: rows[0]?.value ?? '' };
@@ -80,6 +80,42 @@ const resolved = async (db: Queryable, page: ListPage): Promise<ListPage> => {
 };
 
 type Marked = { readonly list_value: string; readonly list_id: string; readonly list_total: bigint };
+
+/** SQL of what a page is ordered by and where it goes on, over a value and an id. */
+type Order = {
+  readonly by: (value: string, id: string) => string;
+  readonly behind: (value: string, id: string) => string;
+};
+
+const orderOf = ({ sort: { type, descending }, after }: ListPage, parameter: Matching['parameter']): Order => {
+  const direction = descending ? 'DESC' : 'ASC';
+  const place = after && `(${parameter(after.value)}::${type}, ${parameter(after.id)})`;
+  return {
+    by: (value, id) => `ORDER BY ${value} ${direction}, ${id} ${direction}`,
+    behind: (value, id) => (place ? ` AND (${value}, ${id}) ${descending ? '<' : '>'} ${place}` : ''),
+  };
+};
+
+/**
+ * Two parts of a statement: what the filters leave, gathered as far as it is counted, and the ids of the page: out of
+ * that where it is all, else along the order of the list, in which enough of so many rows are near.
+ */
+const gatheredFirst = ({ list, sort, conditions, limit }: ListPage, where: string, { by, behind }: Order): string => {
+  const { countFrom, from, id } = list.definition;
+  const leading = conditions.find(({ lead }) => lead !== undefined);
+  const lead = leading?.lead?.(leading.text) ?? '';
+  const source = `FROM ${countFrom ?? from} WHERE ${where}`;
+  const isWhole = `(SELECT count(*) FROM gathered) <= ${countedMax}`;
+  const rows = `LIMIT ${limit + 1}`;
+  return `gathered AS MATERIALIZED (
+      SELECT ${id} AS row_id, ${sort.column} AS row_value ${source}${lead && ` ORDER BY ${lead}`}
+      LIMIT ${countedMax + 1}),
+    chosen AS (
+      (SELECT row_id FROM gathered WHERE ${isWhole}${behind('row_value', 'row_id')}
+       ${by('row_value', 'row_id')} ${rows})
+      UNION ALL
+      (SELECT ${id} ${source}${behind(sort.column, id)} AND NOT (${isWhole}) ${by(sort.column, id)} ${rows}))`;
+};
 
 /**
  * The rows of a page and how many there are in all, as of one snapshot; the page must have been asked for in that list,
@@ -98,31 +134,30 @@ export const listRows = async <R extends QueryResultRow>(
     `list ${list.definition.name}: a page of another list or caller`,
   );
   const page = await resolved(db, asked);
-  const { columns, from, id } = page.list.definition;
-  const { column, type, descending } = page.sort;
+  const { columns, from, id, gathersFirst } = page.list.definition;
+  const { column, type } = page.sort;
   const { values, parameter, where } = matching(page, fixed);
   const count = countOf(page, Object.keys(fixed).length > 0, { sql: where, values: [...values] });
-  const behind = page.after
-    ? ` AND (${column}, ${id}) ${descending ? '<' : '>'}
-       (${parameter(page.after.value)}::${type}, ${parameter(page.after.id)})`
-    : '';
-  const direction = descending ? 'DESC' : 'ASC';
+  const order = orderOf(page, parameter);
+  const isGathered = gathersFirst && page.conditions.some(({ isDefault }) => !isDefault);
+  const counted = isGathered && count.isBounded ? 'SELECT count(*) AS total FROM gathered' : count.sql;
   const { rows: found } = await db.query<R & Marked>(
-    `${plannedForValues} WITH counted AS (${count.sql})
+    `${plannedForValues} WITH ${isGathered ? `${gatheredFirst(page, where, order)},` : ''} counted AS (${counted})
      SELECT ${columns}, ${exactText[type](column)} AS list_value, ${id} AS list_id,
        (SELECT total FROM counted) AS list_total
-     FROM ${from} WHERE ${where}${behind} ORDER BY ${column} ${direction}, ${id} ${direction} LIMIT ${page.limit + 1}`,
+     FROM ${from} WHERE ${isGathered ? `${id} IN (SELECT row_id FROM chosen)` : `${where}${order.behind(column, id)}`}
+     ${order.by(column, id)} LIMIT ${page.limit + 1}`,
     values,
   );
   const shown = found.slice(0, page.limit);
   const end = found.length > page.limit ? shown.at(-1) : undefined;
   // Where no row came, no count came with it: without a cursor there are none, behind one there may be some before.
-  const counted =
+  const total =
     found[0]?.list_total ??
     (page.after ? (await db.query<{ total: bigint }>(count.sql, count.values)).rows[0]?.total : 0n);
   return {
     rows: shown.map(({ list_value, list_id, list_total, ...row }) => row as unknown as R),
-    total: totalOf(counted ?? 0n, count.isBounded),
+    total: totalOf(total ?? 0n, count.isBounded),
     last: end && { value: end.list_value, id: end.list_id },
   };
 };

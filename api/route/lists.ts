@@ -32,6 +32,8 @@ export type Sort = {
   readonly isNullable?: true;
 };
 
+type FilterTest = (value: string, text: string, resolved: string) => string;
+
 export type Filter = {
   readonly column: string;
   readonly choices?: readonly string[];
@@ -41,15 +43,20 @@ export type Filter = {
   readonly sort?: string;
   readonly description?: string;
   /**
-   * Instead of `column = value`: the SQL of the condition, from the SQL of the value and from the value itself. `$1` is
-   * the organization.
+   * Instead of `column = value`: the SQL of the condition, from the SQL of the value, from the value itself, and from
+   * what it was resolved to. `$1` is the organization.
    */
-  readonly test?: (value: string, text: string) => string;
+  readonly test?: FilterTest;
   /**
    * SQL of a text that takes the place of the value, read before the page is: where the plan of the page depends on it,
    * as on which rows belong to what is named. As `test` it has the SQL of the value, and the value.
    */
   readonly resolve?: (value: string, text: string) => string;
+  /**
+   * Of a list that gathers first: the order, as SQL, of the index that finds the rows of this filter; empty where the
+   * planner sees by itself which that is. The first filter of the list that has one, and is asked for, leads.
+   */
+  readonly lead?: (text: string) => string;
 };
 
 /** A filter on an object in another table, by its id or by the caller's own name; one that is not there has nothing. */
@@ -61,9 +68,9 @@ export const nameFilter = (
 ): Filter => ({
   column,
   description: `Id or ${own.replace('_', ' ')} of a ${table.slice(0, -1)}.`,
-  test: (value, text) =>
-    `${column} = (SELECT n.id FROM ${table} n
-      WHERE n.organization_id = $1 AND n.${lookUpColumn(prefix, text, own)} = ${value})`,
+  resolve: (value, text) =>
+    `(SELECT n.id FROM ${table} n WHERE n.organization_id = $1 AND n.${lookUpColumn(prefix, text, own)} = ${value})`,
+  lead: () => '',
 });
 
 /** Instead of a column: the SQL of the condition, from the comparison and the SQL of the instant. */
@@ -87,6 +94,12 @@ export type ListDefinition = {
   readonly condition?: string;
   /** Unique; breaks the ties of a sort, in the same direction. */
   readonly id: string;
+  /**
+   * Of a list that may have a million rows, whose id has an index of its own: what filters leave is gathered first, as
+   * far as rows are counted. Where that is all of it, the page is taken from there, and rows of a filter may stand
+   * anywhere in the order of the list; where there are more, enough of them are near.
+   */
+  readonly gathersFirst?: true;
   readonly sorts: Readonly<Record<string, Sort>>;
   /**
    * `-created_at` where nothing is said. Ids are UUIDv7: those of one instant run by time too, as far as the clocks
@@ -104,8 +117,9 @@ type Parameter = {
   readonly default?: string | undefined;
   /** What goes to the database, or what is wrong. */
   readonly read: (text: string) => string | Problem;
-  readonly test: (value: string, text: string) => string;
+  readonly test: FilterTest;
   readonly resolve?: Filter['resolve'];
+  readonly lead?: Filter['lead'];
 };
 
 export type ListQuery = Readonly<Record<string, unknown>>;
@@ -136,10 +150,12 @@ export type List = {
 export type Condition = {
   readonly name: string;
   readonly value: string;
+  readonly text: string;
   /** Of the list, and not of the caller. */
   readonly isDefault?: true;
-  readonly test: (value: string, text: string) => string;
+  readonly test: FilterTest;
   readonly resolve?: Filter['resolve'];
+  readonly lead?: Filter['lead'];
 };
 
 /** A page as it was asked for. */
@@ -193,9 +209,11 @@ const filterParameter = ({
   description,
   test = equals(column),
   resolve,
+  lead,
 }: Filter): Parameter => ({
   default: choice,
   ...(resolve && { resolve }),
+  ...(lead && { lead }),
   schema: choices
     ? Type.Unsafe<string>({
         type: 'string',
@@ -323,10 +341,12 @@ const readSort = (list: List, text: string, faults: Fault[]): ListPage['sort'] |
 const readConditions = (list: List, texts: ReadonlyMap<string, string>, faults: Fault[]): Condition[] =>
   [...list.parameters].flatMap(([name, parameter]): Condition[] => {
     const text = texts.get(name);
-    const { test, default: choice, resolve } = parameter;
-    if (text === undefined) return choice === undefined ? [] : [{ name, value: choice, test, isDefault: true }];
+    const { test, default: choice, resolve, lead } = parameter;
+    const how = { name, test, ...(resolve && { resolve }), ...(lead && { lead }) };
+    if (text === undefined)
+      return choice === undefined ? [] : [{ ...how, value: choice, text: choice, isDefault: true }];
     const value = parameter.read(text);
-    if (typeof value === 'string') return [{ name, value, test, ...(resolve && { resolve }) }];
+    if (typeof value === 'string') return [{ ...how, value, text: value }];
     faults.push({ field: name, ...value });
     return [];
   });

@@ -13,12 +13,15 @@ import { requireAllowed } from './change-instant.ts';
 import type { SubscriptionChangeStore } from './subscription-changes.postgres.ts';
 import type { Cancellation, Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
-export type CancelPorts = {
-  readonly subscriptions: Pick<SubscriptionStore, 'changeCancellation' | 'hasOtherToPlan'>;
-  readonly subscriptionChanges: Pick<SubscriptionChangeStore, 'cutUntil'>;
+export type TermPorts = {
   readonly minimumTerm: (db: Db, planVersionId: string) => Promise<Interval | null>;
   /** That of the contract that it came of. */
   readonly contractTerm: (db: Db, subscriptionId: string) => Promise<Interval | null>;
+};
+
+export type CancelPorts = TermPorts & {
+  readonly subscriptions: Pick<SubscriptionStore, 'changeCancellation' | 'hasOtherToPlan'>;
+  readonly subscriptionChanges: Pick<SubscriptionChangeStore, 'cutUntil'>;
 };
 
 /** One that has not begun never begins. Now is behind all time that is written down as what is billed. */
@@ -44,21 +47,34 @@ const effectiveAt = (
 const leastEnd = ({ startedAt, cycle: { timeZone } }: Subscription, interval: Interval): Instant =>
   boundaryOf({ interval, anchor: anchorAt(startedAt, timeZone), timeZone }, 1);
 
+/**
+ * Up to where it lasts at least, by the plan version that it has and by the contract that it came of; undefined where
+ * neither says.
+ */
+export const termEnd = async (
+  { minimumTerm, contractTerm }: TermPorts,
+  db: Db,
+  subscription: Subscription,
+  now: Instant,
+): Promise<Instant | undefined> => {
+  const ofPlan = await minimumTerm(db, termsNow(subscription, now).planVersionId);
+  const ends = [ofPlan, await contractTerm(db, subscription.id)].flatMap((term) =>
+    term === null ? [] : [leastEnd(subscription, term)],
+  );
+  return ends.length === 0 ? undefined : Math.max(...ends);
+};
+
 export const cancelSubscription = async (
-  { subscriptions, subscriptionChanges, minimumTerm, contractTerm }: CancelPorts,
+  ports: CancelPorts,
   db: Db,
   subscription: Subscription,
   { at = 'period_end', reason, refund = 'prorated' }: Static<typeof SubscriptionCancellation>,
   nowMs: Instant,
 ): Promise<Subscription> => {
   requireAllowed(subscription, 'cancel', nowMs);
-  const endedAt = effectiveAt(subscription, at, nowMs, await subscriptionChanges.cutUntil(db, subscription.id));
-  const terms =
-    subscription.startedAt > nowMs
-      ? []
-      : [await minimumTerm(db, termsNow(subscription, nowMs).planVersionId), await contractTerm(db, subscription.id)];
-  const ends = terms.flatMap((term) => (term === null ? [] : [leastEnd(subscription, term)]));
-  const least = Math.max(endedAt, ...ends);
+  const endedAt = effectiveAt(subscription, at, nowMs, await ports.subscriptionChanges.cutUntil(db, subscription.id));
+  const held = subscription.startedAt > nowMs ? undefined : await termEnd(ports, db, subscription, nowMs);
+  const least = Math.max(endedAt, held ?? endedAt);
   if (endedAt < least)
     throw new FailureError(
       'SUBSCRIPTION_IN_MINIMUM_TERM',
@@ -66,7 +82,7 @@ export const cancelSubscription = async (
     );
   const cancellation: Cancellation = { canceledAt: nowMs, endedAt, reason: reason ?? null, refund };
   const heldFrom = at === 'now' && subscription.startedAt <= nowMs ? endedAt : nowMs;
-  return changed(await subscriptions.changeCancellation(db, subscription.id, cancellation, new Date(heldFrom)));
+  return changed(await ports.subscriptions.changeCancellation(db, subscription.id, cancellation, new Date(heldFrom)));
 };
 
 export const undoCancellation = async (

@@ -12,10 +12,7 @@ export const lastChange = (column: string, kinds: string, instant: string): stri
     WHERE g.subscription_id = s.id AND g.undone_at IS NULL AND g.kind IN (${kinds}) AND g.effective_at <= ${instant}
     ORDER BY g.effective_at DESC, g.id DESC LIMIT 1)`;
 
-/**
- * What is so of `s` at its hour: that of all, or that of its test clock. The two stand apart, as an index is of use for
- * an hour that is the same for all rows.
- */
+/** What is so of `s` at its hour: that of all, or that of its test clock. */
 export const atItsHour = (test: (hour: string) => string): string =>
   `((s.test_clock_id IS NULL AND ${test('statement_timestamp()')})
     OR (s.test_clock_id IS NOT NULL AND ${test('(SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id)')}))`;
@@ -44,13 +41,55 @@ export const isInState: Readonly<Record<State, (hour: string) => string>> = {
 const wasPaused = `s.id IN (SELECT g.subscription_id FROM subscription_changes g
   WHERE g.organization_id = $1 AND g.kind = 'pause' AND g.undone_at IS NULL)`;
 
-export const stateFilter: Filter = {
-  column: 's.state',
-  choices: subscriptionStates,
-  test: (value, text) =>
-    // The parameter is named, as each that is sent must be.
-    `${value}::text IS NOT NULL AND ${text === 'paused' ? `${wasPaused} AND ` : ''}${atItsHour(isInState[text as State])}`,
+/** The hours that subscriptions live by are all between these two. */
+const hours = (end: 'least' | 'greatest'): string =>
+  `(SELECT ${end}(statement_timestamp(), ${end === 'least' ? 'min' : 'max'}(k.now_at)) FROM test_clocks k
+    WHERE k.organization_id = $1)`;
+
+export const earliestHour = hours('least');
+
+/** What an index finds, in its order: all that is so, and few more, whatever hours there are. */
+export type Near<S extends string> = Readonly<
+  Partial<Record<S, { readonly condition?: string; readonly order: string; readonly also?: string }>>
+>;
+
+const nearState: Near<State> = {
+  pending: { condition: `s.started_at > ${earliestHour}`, order: 's.started_at DESC' },
+  trialing: { condition: `s.trial_ends_at > ${earliestHour}`, order: 's.trial_ends_at DESC' },
+  canceled: {
+    condition: `s.canceled_at IS NOT NULL AND s.ended_at <= ${hours('greatest')}`,
+    order: 's.ended_at DESC',
+  },
+  ended: { condition: `s.canceled_at IS NULL AND s.ended_at <= ${hours('greatest')}`, order: 's.ended_at DESC' },
+  paused: { order: '', also: wasPaused },
 };
+
+/**
+ * A filter by what holds at the hour of a subscription. Where no test clock is, which is everywhere but in sandboxes,
+ * the hour is the same for all, and an index answers for the very condition.
+ */
+export const hourFilter = <S extends string>(
+  choices: readonly S[],
+  isSo: Readonly<Record<S, (hour: string) => string>>,
+  near: Near<S>,
+): Filter => ({
+  column: 's.id',
+  choices,
+  resolve: () => "CASE WHEN EXISTS (SELECT FROM test_clocks k WHERE k.organization_id = $1) THEN 'own' ELSE 'same' END",
+  test: (value, text, hours) => {
+    const found = near[text as S];
+    const test = isSo[text as S];
+    const tests =
+      hours === 'same'
+        ? [found?.also, test('statement_timestamp()')]
+        : [found?.also, found?.condition, atItsHour(test)];
+    // Each parameter that is sent must be named.
+    return [`${value}::text IS NOT NULL`, ...tests.filter((one) => one !== undefined)].join(' AND ');
+  },
+  lead: (text) => near[text as S]?.order ?? '',
+});
+
+export const stateFilter: Filter = hourFilter(subscriptionStates, isInState, nearState);
 
 /** As `termsNow` has it: of one to come what it begins with, of one that is over what held last. */
 const lastInstant = (hour: string): string =>
@@ -69,6 +108,7 @@ export const heldVersion = `(CASE WHEN s.has_changes
 export const planFilter: Filter = {
   column: 's.plan_version_id',
   description: 'Id or code of the plan that holds now, whatever version of it.',
+  lead: () => '',
   resolve: (value, text) => `ARRAY(SELECT n.id FROM plan_versions n JOIN plans l ON l.id = n.plan_id
     WHERE l.organization_id = $1 AND l.${lookUpColumn('pln', text, 'code')} = ${value})::text`,
   test: (value) => {

@@ -46,6 +46,9 @@ const toLedger = (subscription: Subscription, change: RecordedChange): LedgerCha
   };
 };
 
+export const changeJson = (subscription: Subscription, change: RecordedChange) =>
+  ledgerJson(toLedger(subscription, change));
+
 /** Those that are to take effect, as far as the subscription lasts. */
 export const pendingChanges = ({ changes, endedAt }: Subscription, nowMs: Instant): readonly RecordedChange[] =>
   changes.filter(({ effectiveAt }) => effectiveAt > nowMs && (endedAt === null || effectiveAt < endedAt));
@@ -88,7 +91,7 @@ export const subscriptionJson = (subscription: Subscription, nowMs: Instant) => 
         }
       : null,
     cancellation: cancellationJson(subscription),
-    pending_changes: pendingChanges(subscription, nowMs).map((change) => ledgerJson(toLedger(subscription, change))),
+    pending_changes: pendingChanges(subscription, nowMs).map((change) => changeJson(subscription, change)),
     billing_cycle: { interval, anchor, time_zone: timeZone },
     current_period: formatPeriod(currentPeriod(subscription, nowMs)),
     next_due_at: timeOrNull(subscription.nextDueAt),
@@ -109,7 +112,7 @@ export const lastingJson = (subscription: Subscription) => ({
   ended_at: timeOrNull(subscription.endedAt),
   trial: trialJson(subscription),
   cancellation: cancellationJson(subscription),
-  changes: subscription.changes.map((change) => ledgerJson(toLedger(subscription, change))),
+  changes: subscription.changes.map((change) => changeJson(subscription, change)),
   billing_cycle: {
     interval: subscription.cycle.interval,
     anchor: subscription.cycle.anchor,

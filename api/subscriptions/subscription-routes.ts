@@ -13,7 +13,7 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found } from '../route/resource-fields.ts';
-import { type CancelPorts, cancelSubscription, undoCancellation } from './cancel-subscription.ts';
+import { type CancelPorts, cancelSubscription, type TermPorts, undoCancellation } from './cancel-subscription.ts';
 import { changedNow } from './change-instant.ts';
 import { startSubscription } from './start-subscription.ts';
 import { lastingJson, subscriptionJson } from './subscription-json.ts';
@@ -24,7 +24,7 @@ export type SubscriptionPorts = {
   readonly subscriptions: SubscriptionStore;
   readonly catalog: CatalogStore;
   readonly subscriptionChanges: CancelPorts['subscriptionChanges'];
-  readonly quotes: { readonly contractTerm: CancelPorts['contractTerm'] };
+  readonly quotes: { readonly contractTerm: TermPorts['contractTerm'] };
 };
 
 const canceled = (

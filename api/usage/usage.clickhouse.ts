@@ -8,6 +8,8 @@ import type { Period } from '#schemas/period.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
 import {
   type Measured,
+  type Quantities,
+  type QuantityQuery,
   quantitiesFromRows,
   quantityStatements,
   type StatementRow,
@@ -29,6 +31,8 @@ export type ReadUsage = {
   /** By meter version id; a meter without events may be missing. */
   readonly quantities: (wanted: QuantitiesWanted) => Promise<ReadonlyMap<string, Measured>>;
   readonly rows: (wanted: UsageWanted) => Promise<UsageRow[]>;
+  /** Whatever is measured for rating. */
+  readonly measured: (wanted: QuantityQuery) => Promise<Quantities>;
 };
 
 /** What reads share that differ in their customer only. */
@@ -80,19 +84,19 @@ export const createReadUsage = (clickhouse: ClickHouseClient): ReadUsage => {
       (rowsOf.get(number) ?? []).map((row) => ({ ...row, group: row.group.slice(1) })),
     );
   });
+  const measured = async (wanted: QuantityQuery): Promise<Quantities> => {
+    const answers = [];
+    for (const statement of quantityStatements(wanted))
+      answers.push({ statement, rows: await read<StatementRow>(statement) });
+    return quantitiesFromRows(answers);
+  };
   return {
     quantities: async ({ organizationId, watermark, customers, meters, period }) => {
       const spans = [{ spanId: 'asked', customers, period }];
-      const answers = [];
-      for (const statement of quantityStatements({
-        tenant: organizationId,
-        watermark,
-        spans,
-        measures: meters.map(wholeOf),
-      }))
-        answers.push({ statement, rows: await read<StatementRow>(statement) });
-      return quantitiesFromRows(answers).get('asked') ?? new Map();
+      const wanted = { tenant: organizationId, watermark, spans, measures: meters.map(wholeOf) };
+      return (await measured(wanted)).get('asked') ?? new Map();
     },
+    measured,
     rows: (wanted) => {
       const { customers, ...shape } = wanted;
       return customers === null ? readAlone(wanted) : readTogether(nameOf(shape), shape, customers);

@@ -7,8 +7,8 @@ import { cutBySources } from '../price/cut-by-sources.ts';
 import { type PricedSpan, priceSpansOf } from '../price/price-timeline.ts';
 import { isReferring, resolvePriceBy, shownPrice } from '../price/resolve-price.ts';
 import { type NamedRows, type SourceNames, type SourceRows, sourceNamesOf } from '../price/source-rows.ts';
+import type { BillablePeriod } from './measured-periods.ts';
 import { ownPrices, type PinnedMeter, type PriceSpans } from './measures.ts';
-import type { BillablePeriod } from './rate-period.ts';
 
 const nameOf = ({ planId, chargeCode, currency }: Pick<PriceOverride, 'planId' | 'chargeCode' | 'currency'>): string =>
   `${planId} ${currency} ${chargeCode}`;
@@ -70,6 +70,42 @@ export const sourceNamesIn = (periods: readonly BillablePeriod[], overrides: rea
     charges.map(({ price }, index) => ({ price, creditUnit: storedCharges[index]?.credit_unit ?? null })),
   );
   return sourceNamesOf([...charged, ...overrides.map(({ price }) => ({ price, creditUnit: null }))]);
+};
+
+/** What is read to know the prices of billing periods. */
+export type AskedPrices = {
+  readonly planIds: readonly string[];
+  readonly customerIds: readonly string[];
+  readonly time: Period;
+  /** What the prices refer to, once the overrides are known. */
+  readonly namesIn: (overrides: readonly PriceOverride[]) => SourceNames;
+};
+export type ReadPrices = Pick<Decisive, 'overrides' | 'rows'>;
+
+/** A credit takes back the price that was charged. */
+const atItsPrice = (period: BillablePeriod): BillablePeriod =>
+  period.pricedAt === undefined ? period : { ...period, span: { start: period.pricedAt, end: period.span.end } };
+
+/** What to read, and which prices stood once that is read. At least one period. */
+export const pricesToRead = (
+  all: readonly BillablePeriod[],
+  meters: readonly PinnedMeter[],
+): {
+  readonly asked: AskedPrices;
+  readonly spansBy: (read: ReadPrices, of?: readonly BillablePeriod[]) => ReadonlyMap<string, PriceSpans>;
+} => {
+  const periods = all.map(atItsPrice);
+  const asked = {
+    planIds: [...new Set(periods.map(({ planId }) => planId))],
+    customerIds: [...new Set(periods.map(({ customerId }) => customerId))],
+    time: {
+      start: Math.min(...periods.map(({ span }) => span.start)),
+      end: Math.max(...periods.map(({ span }) => span.end)),
+    },
+    namesIn: (overrides: readonly PriceOverride[]) => sourceNamesIn(periods, overrides),
+  };
+  const spansBy = (read: ReadPrices, of = all) => standingPriceSpans(of.map(atItsPrice), { ...read, meters });
+  return { asked, spansBy };
 };
 
 /** The prices that a rated line names, with what they are. */

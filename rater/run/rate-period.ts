@@ -16,41 +16,14 @@
  */
 
 import type { RunKind, Shard } from '#schemas/billing-run.ts';
-import type { Currency } from '#schemas/currency.ts';
-import { usageNames } from '#schemas/names.ts';
-import type { Instant, Period } from '#schemas/period.ts';
-import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
-import type { Charge, ChargeJson } from '#schemas/plan.ts';
-import type { Proration } from '#schemas/proration.ts';
+import type { Instant } from '#schemas/period.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { RatingFailure } from '#schemas/rating-failure.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
-import type { MeasuredPeriod, MeasuredShard, PartToRate } from '../price/rating-task.ts';
-import { measuresOf, ownPrices, type PinnedMeter, type PriceSpans, type UsageReader } from './measures.ts';
+import type { MeasuredShard } from '../price/rating-task.ts';
+import { type BillablePeriod, periodsToMeasure } from './measured-periods.ts';
+import type { PinnedMeter, PriceSpans } from './measures.ts';
 import type { RatedShard } from './rated-rows.ts';
-
-/** A billing period with what its plan version charges for. */
-export type BillablePeriod = {
-  readonly billingPeriodId: string;
-  readonly span: Period;
-  /** Undefined where what is of a whole billing period is charged whole. */
-  readonly proration: Proration | undefined;
-  readonly subscriptionId: string;
-  readonly customerId: string;
-  readonly customerExternalId: string;
-  readonly planId: string;
-  readonly planVersionId: string;
-  readonly currency: Currency;
-  readonly charges: readonly Charge[];
-  /** The same as they are stored. */
-  readonly storedCharges: readonly ChargeJson[];
-  /** Over all charges. */
-  readonly bounds: PeriodBoundsIn;
-  /** When the price stood that a credit takes back; absent of all else, whose price is that of its span. */
-  readonly pricedAt?: Instant;
-  /** Absent where every charge of the version is charged, in arrears. */
-  readonly part?: PartToRate | undefined;
-};
 
 /** A run that waits to be prepared. Its watermark is there where it was taken before. */
 export type QueuedRun = {
@@ -196,25 +169,6 @@ export type PeriodsToMeasure = Pick<Shard, 'organizationId' | 'watermark' | 'bil
 
 export type MeasurePorts = Pick<RatePorts, 'catalog' | 'readQuantities'>;
 
-/** A billing period with the prices that stood in it. */
-type PricedPeriod = BillablePeriod & { readonly priceSpans: PriceSpans };
-
-const usageOf = (period: PricedPeriod, usageIn: UsageReader): Pick<MeasuredPeriod, 'usage' | 'priceSpans'> => {
-  const { charges, priceSpans } = period;
-  const usage = charges.flatMap((charge) => {
-    const found = priceSpans.has(charge.code) ? undefined : usageIn(period, charge);
-    return found ? [[charge.code, found] as const] : [];
-  });
-  if (priceSpans.size === 0) return { usage: Object.fromEntries(usage) };
-  const spans = charges.flatMap((charge) => {
-    const priced = priceSpans.get(charge.code);
-    return priced
-      ? [[charge.code, priced.map((span) => ({ ...span, usage: usageIn(period, charge, span) }))] as const]
-      : [];
-  });
-  return { usage: Object.fromEntries(usage), priceSpans: Object.fromEntries(spans) };
-};
-
 /**
  * All that is read for rating: the usage of each charge, by the meter version that the plan version of its period is
  * bound to. The same periods at the same watermark give the same, whenever they are read.
@@ -224,43 +178,11 @@ export const measureShard = async (ports: MeasurePorts, shard: PeriodsToMeasure)
   const planVersionIds = [...new Set(billable.map(({ planVersionId }) => planVersionId))];
   const meters = await ports.catalog.meters(shard.organizationId, planVersionIds);
   const priceSpans = await ports.catalog.priceSpans(shard, billable, meters);
-  const periods = billable.map((period) => ({
-    ...period,
-    priceSpans: priceSpans.get(period.billingPeriodId) ?? ownPrices,
-  }));
-  const measures = measuresOf(periods, meters);
-  const customersOf = new Map(
-    periods.map((period) => [period.billingPeriodId, usageNames(period.customerId, period.customerExternalId)]),
-  );
-  const quantities = await ports.readQuantities({
-    tenant: shard.organizationId,
-    watermark: shard.watermark,
-    spans: measures.spans.map(({ spanId, billingPeriodId, period }) => ({
-      spanId,
-      customers: customersOf.get(billingPeriodId) ?? [],
-      period,
-    })),
-    measures: measures.measures,
-  });
-  const usageIn = measures.usageIn(quantities);
+  const { query, measured } = periodsToMeasure(billable, meters, priceSpans);
+  const quantities = await ports.readQuantities({ ...query, tenant: shard.organizationId, watermark: shard.watermark });
   return {
     policy: await ports.catalog.ratingPolicy(shard.organizationId),
     watermark: shard.watermark,
-    periods: periods.map((period) => ({
-      billingPeriodId: period.billingPeriodId,
-      span: period.span,
-      subscriptionId: period.subscriptionId,
-      customerId: period.customerId,
-      planVersionId: period.planVersionId,
-      currency: period.currency,
-      charges: period.charges,
-      storedCharges: period.storedCharges,
-      bounds: period.bounds,
-      ...(period.proration && { proration: period.proration }),
-      ...(period.part && { part: period.part }),
-      customers: customersOf.get(period.billingPeriodId) ?? [],
-      meterVersionIds: measures.meterVersionIds(period.charges),
-      ...usageOf(period, usageIn),
-    })),
+    periods: measured(quantities),
   };
 };

@@ -29,13 +29,8 @@ import {
   type SimulationFailure,
 } from '#schemas/simulation.ts';
 import type { MeasuredPeriod } from '../price/rating-task.ts';
-import {
-  type BillablePeriod,
-  type RatePorts,
-  StreamBehindError,
-  takeWatermark,
-  WorkerEndedError,
-} from '../run/rate-period.ts';
+import type { BillablePeriod } from '../run/measured-periods.ts';
+import { type RatePorts, StreamBehindError, takeWatermark, WorkerEndedError } from '../run/rate-period.ts';
 import { measureReadable, unreadableUsagesMax } from '../run/rate-shard.ts';
 import type { PeriodSum, PeriodsToSum } from './charge-sums.ts';
 import { sharedSpans } from './shared-spans.ts';

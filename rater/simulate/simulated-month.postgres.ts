@@ -18,13 +18,8 @@ import {
   type QuantityLevel,
   type SubscriptionTerms,
 } from '#schemas/subscription-terms.ts';
-import {
-  chargesOf,
-  createCatalog,
-  storedCurrency,
-  type VersionCharges,
-  type VersionRow,
-} from '../run/catalog.postgres.ts';
+import { chargesOf, storedCurrency, type VersionCharges, type VersionRow } from '../run/billable-periods.ts';
+import { createCatalog } from '../run/catalog.postgres.ts';
 import { freshPeriodsOfMonth, ofCustomers, subscribedTerms } from '../run/cut-time.postgres.ts';
 import type { PinnedMeter } from '../run/measures.ts';
 import type { SimulatePorts } from './rate-simulation.ts';

@@ -7,8 +7,8 @@ import type { Interval } from '#schemas/interval.ts';
 import type { Period } from '#schemas/period.ts';
 import { type ProrationPolicy, proratedLevels, prorationOf } from '#schemas/proration.ts';
 import type { QuantityLevel } from '#schemas/subscription-terms.ts';
+import type { BillablePeriod } from '../run/measured-periods.ts';
 import type { PinnedMeter } from '../run/measures.ts';
-import type { BillablePeriod } from '../run/rate-period.ts';
 
 /** A part of a month of a subscription, as a billing run bills it. */
 export type SubscribedSpan = {

@@ -23,7 +23,7 @@ import {
   simulationCustomersMax,
   simulationEnded,
 } from '#schemas/simulation.ts';
-import { storedCurrency } from '../run/catalog.postgres.ts';
+import { storedCurrency } from '../run/billable-periods.ts';
 import { type FailedPeriodRow, failedPeriodColumns, failedPeriodFromRow } from './failed-period.ts';
 import type { LeasedSimulation, SimulatedSum, SimulatePorts, SimulationShard } from './rate-simulation.ts';
 

@@ -2,10 +2,10 @@
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { type PriceSpanJson, priceSpanFromJson } from '#schemas/price-span.ts';
 import { namedRowsOf } from '../price/source-rows.ts';
+import type { BillablePeriod } from '../run/measured-periods.ts';
 import type { PriceSpans } from '../run/measures.ts';
 import { overridesNamed } from '../run/price-overrides.postgres.ts';
 import { namedPriceSpans } from '../run/price-spans.ts';
-import type { BillablePeriod } from '../run/rate-period.ts';
 import { namedSourceRows } from '../run/source-rows.postgres.ts';
 import type { RateAgainPorts } from './rate-again.ts';
 

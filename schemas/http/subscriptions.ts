@@ -155,7 +155,7 @@ export const Reason = formed(
   '1 to 500 characters, none of them a control character',
 );
 
-const CancellationRefund = Type.Enum([...cancellationRefunds], {
+export const CancellationRefund = Type.Enum([...cancellationRefunds], {
   title: 'CancellationRefund',
   description:
     'What becomes of what was charged in advance for time after the end: `prorated`, the default, credits it; `none` does not.',

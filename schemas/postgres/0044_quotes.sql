@@ -43,6 +43,7 @@ ALTER TABLE quotes
   ADD FOREIGN KEY (organization_id, revision_of) REFERENCES quotes (organization_id, id);
 CREATE INDEX quotes_by_creation ON quotes (organization_id, created_at DESC, id DESC);
 CREATE INDEX quotes_by_validity ON quotes (organization_id, valid_until DESC, id DESC);
+CREATE INDEX quotes_by_state ON quotes (organization_id, state, created_at DESC, id DESC);
 CREATE INDEX quotes_by_customer ON quotes (organization_id, customer_id, created_at DESC, id DESC);
 -- Whose prices a new version of the plan has to fit.
 CREATE INDEX quotes_open ON quotes (organization_id, plan_id) WHERE state = 'sent';

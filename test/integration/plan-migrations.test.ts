@@ -10,6 +10,7 @@ import { loginUrl } from '#platform/stores/postgres.ts';
 import { startMoving } from '../../api/plan-migrations/moving.postgres.ts';
 import { parts } from '../support/parts.ts';
 import { type ApiAnswer, databasePassword, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { scaled } from '../support/scale.ts';
 import { firstTenant, unique } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
@@ -90,7 +91,10 @@ const addPlain = async (like: string, count: number): Promise<void> => {
   );
 };
 
-describe('of a thousand subscriptions', () => {
+/** `MILLRACE_TEST_SCALE=5` makes them a thousand. */
+const plainOnes = scaled(200);
+
+describe('of many subscriptions', () => {
   it('each is moved or stays for its reason, as the preview said it', async () => {
     const source = await planOf({
       charges: [fee('30.00', inEuro('28.00')), { ...fee('5.00'), code: 'old', ...inEuro('4.00') }],
@@ -101,7 +105,7 @@ describe('of a thousand subscriptions', () => {
     });
     const addOn = await planOf({ kind: 'add_on', add_on: { plans: [source.code] } });
     const plain = await subscribed(source.code);
-    await addPlain(plain.id, 990);
+    await addPlain(plain.id, plainOnes);
     const inEuros = await subscribed(source.code, { currency: 'EUR' });
     const withAddOn = await subscribed(source.code, { add_ons: [{ plan: addOn.code, quantity: 1 }] });
     const holder = await subscribed(source.code);
@@ -121,7 +125,11 @@ describe('of a thousand subscriptions', () => {
 
     const asked = { from_version: 1, to: { plan: target.code }, at: 'period_end' };
     const preview = (await api('POST', `${migrations(source.code)}/preview`, asked)).body;
-    expect(preview.subscriptions).toMatchObject({ total: 998, judged: 998, will_move: 992 });
+    expect(preview.subscriptions).toMatchObject({
+      total: plainOnes + 8,
+      judged: plainOnes + 8,
+      will_move: plainOnes + 2,
+    });
     expect(preview.versions).toMatchObject([
       {
         version_number: 1,
@@ -157,16 +165,21 @@ describe('of a thousand subscriptions', () => {
     expect(Object.fromEntries(skipped)).toEqual(reasons);
     expect(migration.counts).toEqual({
       moved: 0,
-      scheduled: 992,
+      scheduled: plainOnes + 2,
       failed: 0,
       skipped: preview.subscriptions.skipped.map(({ reason, count }: { reason: string; count: number }) => ({
         reason,
         count,
       })),
     });
-    expect(migration.progress).toMatchObject({ done: 998, total: 998, share: 1, remaining_seconds: 0 });
+    expect(migration.progress).toMatchObject({
+      done: plainOnes + 8,
+      total: plainOnes + 8,
+      share: 1,
+      remaining_seconds: 0,
+    });
     const scheduled = await outcomesOf(migration.id, '&outcome=scheduled');
-    expect(new Set(scheduled.map((one) => one.subscription_id)).size).toBe(992);
+    expect(new Set(scheduled.map((one) => one.subscription_id)).size).toBe(plainOnes + 2);
     expect(scheduled.map((one) => one.subscription_id)).toContain(paused.id);
     const { rows } = await pipeline.asOwner.query<{ changes: bigint; entries: bigint; rows: bigint }>(
       `SELECT (SELECT count(*) FROM subscription_changes g JOIN plan_versions v ON v.id = g.plan_version_id
@@ -177,7 +190,8 @@ describe('of a thousand subscriptions', () => {
            WHERE o.migration_id = $2 AND b.type = 'subscription.plan_changed' AND o.outcome = 'scheduled') AS rows`,
       [target.id, migration.id],
     );
-    expect(rows[0]).toEqual({ changes: 992n, entries: 992n, rows: 992n });
+    const moved = BigInt(plainOnes + 2);
+    expect(rows[0]).toEqual({ changes: moved, entries: moved, rows: moved });
   }, 120_000);
 });
 

@@ -82,20 +82,19 @@ describe('a quote', () => {
       started_at: '2027-01-01T00:00:00.000Z',
     });
     await life.until('2027-01-02T00:00:00Z');
-    expect(await life.invoices()).toEqual([
-      {
-        at: '2027-01-01T00:00:00Z',
-        total: '132.50',
-        lines: [
-          'seats x3 22.50 2027-01-01..2027-02-01',
-          'fee x1 100.00 2027-01-01..2027-02-01',
-          'storage x2 10.00 2027-01-01..2027-02-01',
-        ],
-      },
+    const [invoice, ...others] = await life.invoices();
+    expect([invoice?.at, invoice?.total, others]).toEqual(['2027-01-01T00:00:00Z', '132.50', []]);
+    expect(invoice?.lines.toSorted()).toEqual([
+      'fee x1 100.00 2027-01-01..2027-02-01',
+      'seats x3 22.50 2027-01-01..2027-02-01',
+      'storage x2 10.00 2027-01-01..2027-02-01',
     ]);
     const early = await sandbox.api('POST', `/v1/subscriptions/${id}/cancel`, { at: 'period_end' });
     expect(early).toMatchObject({ status: 409, body: { error_code: 'SUBSCRIPTION_IN_MINIMUM_TERM' } });
     expect(early.body.detail).toContain('2028-01-01T00:00:00.000Z');
+    const { upcoming } = (await sandbox.api('GET', `/v1/subscriptions/${id}/renewal`)).body;
+    const ends = upcoming.filter(({ kind }: { kind: string }) => kind === 'minimum_term_end');
+    expect(ends.map(({ at }: { at: string }) => at)).toEqual(['2028-01-01T00:00:00.000Z']);
   });
 
   it('takes the one that began later in place of a price that the customer had, from its start on', async () => {
@@ -152,9 +151,10 @@ describe('a quote', () => {
     expect((await sandbox.api('PATCH', `/v1/plans/${plan.id}`, { charges: others })).status).toBe(200);
   });
 
-  it('says of a trial, a later start and a longer interval what the first invoice is', async () => {
+  it('says of a trial, a later start, a longer interval and a setup fee what the first invoice is', async () => {
     const year = { billing_interval: { unit: 'year' } };
-    const plan = await planOf([charge('fee', '31.00'), charge('support', '365.00', year)]);
+    const setup = charge('setup', '49.00', { timing: 'once' });
+    const plan = await planOf([charge('fee', '31.00'), charge('support', '365.00', year), setup]);
     const life = await customerAt();
     const offer = {
       customer_id: life.customer,
@@ -164,8 +164,8 @@ describe('a quote', () => {
     };
     const { id } = await quoteOf(offer);
     expect((await sandbox.api('GET', `/v1/quotes/${id}/preview`)).body).toMatchObject({
-      // 15 of 31 days, and 349 of 365.
-      first_invoice: { due_at: '2027-01-17T00:00:00.000Z', total: '364.00' },
+      // 15 of 31 days, 349 of 365, and the setup.
+      first_invoice: { due_at: '2027-01-17T00:00:00.000Z', total: '413.00' },
       full_period: { period: { start: '2027-02-01T00:00:00.000Z' }, total: '31.00' },
     });
     await sandbox.api('PATCH', `/v1/quotes/${id}`, { trial: { days: 7, end_action: 'cancel' } });
@@ -251,6 +251,9 @@ describe('an acceptance', () => {
     await life.until('2027-01-31T23:59:59.999Z');
     await other.until(validUntil);
     expect([await stateOf(quote.id), await stateOf(late.id)]).toEqual(['sent', 'expired']);
+    const totalSent = async (customer: string): Promise<number> =>
+      (await sandbox.api('GET', `/v1/quotes?state=sent&customer_id=${customer}`)).body.pagination.total;
+    expect([await totalSent(life.customer), await totalSent(other.customer)]).toEqual([1, 0]);
     const refused = await anyone('POST', `${late.link.path}/accept`, { accepted_by: 'Ada' });
     expect(refused).toMatchObject({ status: 409, body: { error_code: 'QUOTE_STATE_CONFLICT' } });
     expect(refused.body.detail).toBe('The quote is expired: what can be done now is revise.');

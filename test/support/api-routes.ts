@@ -218,6 +218,7 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   },
   listSubscriptionChanges: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/changes` }),
   getSubscriptionUsage: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/usage` }),
+  getSubscriptionRenewal: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/renewal` }),
   getSubscriptionEntitlements: async (_, { subscription }) => ({
     path: `/v1/subscriptions/${subscription}/entitlements`,
   }),

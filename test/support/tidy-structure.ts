@@ -20,6 +20,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'subscriptions',
     'quotes',
     'usage',
+    'subscription-views',
     'entitlements',
     'runs',
     'invoices',

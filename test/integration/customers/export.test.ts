@@ -49,6 +49,7 @@ describe('an export', () => {
       'subscriptions',
       'rated_lines',
       'price_overrides',
+      'quotes',
       'invoices',
       'billed_to',
       'usage',
@@ -62,6 +63,7 @@ describe('an export', () => {
     expect((await api('GET', `/v1/subscriptions/${objects.subscription}`)).body).toMatchObject(subscription);
     expect(body.invoices).toEqual([(await api('GET', `/v1/invoices/${objects.invoice}`)).body]);
     expect(body.price_overrides).toEqual(override.status === 201 ? [override.body] : []);
+    expect(body.quotes).toEqual([(await api('GET', `/v1/quotes/${objects.quote}`)).body]);
     expect(body.rated_lines.length).toBeGreaterThan(0);
     const lines = body.rated_lines.reduce((sum: number, one: { lines: string }) => sum + Number(one.lines), 0);
     expect(lines).toBe(body.invoices[0].lines.length);
@@ -95,7 +97,7 @@ describe('an export', () => {
   it('leaves out what the key may not read, and says so', async () => {
     const { api } = await makeKey(pipeline, tenant.api, { scopes: ['read:customers', 'read:invoices'] });
     const { body } = await exportOf(objects.customer, api);
-    expect(body.withheld).toEqual(['subscriptions', 'rated_lines', 'price_overrides', 'usage', 'audit_log']);
+    expect(body.withheld).toEqual(['subscriptions', 'rated_lines', 'price_overrides', 'quotes', 'usage', 'audit_log']);
     expect(Object.keys(body)).toEqual(['exported_at', 'withheld', 'customer', 'children', 'invoices', 'billed_to']);
     expect(idsOf(body.invoices)).toEqual([objects.invoice]);
     const writer = await makeKey(pipeline, tenant.api, { scopes: ['write:customers', 'read:invoices'] });

@@ -1,0 +1,101 @@
+/** `/v1/cancellations`. */
+import assert from 'node:assert/strict';
+import { SubscriptionCancellationView } from '#schemas/http/subscription-views.ts';
+import { formatInstant } from '#schemas/instant.ts';
+import type { Instant } from '#schemas/period.ts';
+import { hourOf } from '#schemas/subscription-state.ts';
+import { cancellationStateAt } from '#schemas/subscription-views.ts';
+import type { Db, Routes } from '../route/define-route.ts';
+import { listJson, listSchema } from '../route/lists.ts';
+import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
+import type { CancellationReader } from './cancellations.postgres.ts';
+import { type RatedPart, type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
+import type { UpcomingReader } from './upcoming.postgres.ts';
+import { linesJson, unknownJson } from './upcoming-json.ts';
+import { lastDueParts, schedulesIn } from './upcoming-parts.ts';
+
+export type CancellationPorts = RateUpcomingPorts & {
+  readonly upcoming: UpcomingReader;
+  readonly cancellations: CancellationReader;
+};
+
+type Ended = Subscription & { readonly endedAt: Instant; readonly canceledAt: Instant };
+
+const isEnded = (subscription: Subscription): subscription is Ended =>
+  subscription.endedAt !== null && subscription.canceledAt !== null;
+
+/** What falls due when the cancellations take effect, as far as it is known without usage: by subscription. */
+const ratedLast = async (
+  ports: CancellationPorts,
+  db: Db,
+  scheduled: readonly Ended[],
+): Promise<ReadonlyMap<string, readonly RatedPart[]>> => {
+  if (scheduled.length === 0) return new Map();
+  const ids = new Set(scheduled.flatMap(({ planNames }) => [...planNames.keys()]));
+  const versions = await ports.upcoming.versions(db, [...ids]);
+  const cuts = await ports.upcoming.cutTimes(db, scheduled);
+  const schedulesOf = schedulesIn(versions);
+  const ahead = scheduled.flatMap((subscription) => {
+    const cut = cuts.get(subscription.id);
+    if (!cut) return [];
+    const { externalId } = cut;
+    return lastDueParts(subscription, schedulesOf, cut).map((part) => ({ subscription, externalId, part }));
+  });
+  const rated = await rateUpcoming(ports, db, ahead, versions);
+  return Map.groupBy(rated, ({ subscription }) => subscription.id);
+};
+
+const cancellationJson = (
+  subscription: Ended,
+  now: Instant,
+  parts: readonly RatedPart[],
+  invoiceIds: readonly string[],
+) => {
+  const state = cancellationStateAt(subscription.endedAt, now);
+  const { currency } = subscription;
+  return {
+    subscription_id: subscription.id,
+    customer_id: subscription.customerId,
+    state,
+    reason: subscription.cancellationReason,
+    requested_at: formatInstant(subscription.canceledAt),
+    effective_at: formatInstant(subscription.endedAt),
+    refund: subscription.cancellationRefund ?? 'prorated',
+    final_invoice: {
+      currency,
+      renewal: state === 'scheduled' ? `/v1/subscriptions/${subscription.id}/renewal` : null,
+      ...linesJson(parts, 'known', currency),
+      unknown: unknownJson(parts),
+      invoice_ids: invoiceIds,
+    },
+  };
+};
+
+export const cancellationRoutes = ({ list }: Routes, ports: CancellationPorts): void =>
+  list(
+    {
+      url: '/v1/cancellations',
+      operation: 'listCancellations',
+      tag: 'Subscriptions',
+      summary: 'List cancellations of subscriptions, by when they take effect',
+      scope: 'read:subscriptions',
+      list: ports.cancellations.cancellationList,
+      answers: { 200: listSchema(SubscriptionCancellationView) },
+      failures: [],
+    },
+    async ({ db, query, nowMs }) => {
+      const page = await ports.cancellations.cancellations(db, query);
+      const rows = page.rows.filter(isEnded);
+      assert.equal(rows.length, page.rows.length, 'the list is of those that are canceled');
+      const isEffective = (row: Ended) => row.endedAt <= hourOf(row, nowMs);
+      const rated = await ratedLast(
+        ports,
+        db,
+        rows.filter((row) => !isEffective(row)),
+      );
+      const billed = await ports.cancellations.finalInvoices(db, rows.filter(isEffective));
+      return listJson(query, { ...page, rows }, (row) =>
+        cancellationJson(row, hourOf(row, nowMs), rated.get(row.id) ?? [], billed.get(row.id) ?? []),
+      );
+    },
+  );

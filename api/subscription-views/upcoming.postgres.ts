@@ -1,0 +1,111 @@
+/** What it takes to rate what of subscriptions lies ahead: rows of PostgreSQL, as the rater reads them. */
+import { type BilledPartRow, billedPartColumns, billedPartFromRow } from '#platform/stores/billed-parts.postgres.ts';
+import type { BilledPart } from '#schemas/due-parts.ts';
+import type { Instant } from '#schemas/period.ts';
+import { meterOf } from '#schemas/stored-meter.ts';
+import { type BookRow, madeUntil, type RateRow, sourceRowsFrom } from '../../rater/price/source-rows.ts';
+import type { VersionRow } from '../../rater/run/billable-periods.ts';
+import type { PinnedMeter } from '../../rater/run/measures.ts';
+import { type OverrideRow, overrideFromRow, standingStatement } from '../../rater/run/override-rows.ts';
+import type { AskedPrices, ReadPrices } from '../../rater/run/price-spans.ts';
+import { booksStatement, ratesStatement } from '../../rater/run/source-statements.ts';
+import type { Db } from '../route/define-route.ts';
+import { type CutTime, cutAfter } from './upcoming-parts.ts';
+
+type PinnedRow = {
+  plan_version_id: string;
+  code: string;
+  version_number: number;
+  meter_version_id: string;
+  definition: unknown;
+};
+
+type CutRow = { id: string; cut_until: Date | null; external_id: string };
+
+export type CutSubscription = CutTime & { readonly externalId: string };
+
+const writtenAfter = async (
+  db: Db,
+  asked: readonly { readonly id: string; readonly after: Instant }[],
+): Promise<ReadonlyMap<string, BilledPart[]>> => {
+  const { rows } = await db.query<BilledPartRow & { subscription_id: string }>(
+    `SELECT p.subscription_id, ${billedPartColumns}
+     FROM unnest($2::text[], $3::timestamptz[]) AS n (subscription_id, billed_after)
+       JOIN billing_periods p ON p.subscription_id = n.subscription_id
+         AND (p.billing_end > n.billed_after OR p.timing = 'once')
+     WHERE p.organization_id = $1`,
+    [db.organizationId, asked.map(({ id }) => id), asked.map(({ after }) => new Date(after))],
+  );
+  const found = Map.groupBy(rows, (row) => row.subscription_id);
+  return new Map([...found].map(([id, of]) => [id, of.map(billedPartFromRow)]));
+};
+
+const pricesOf = async (db: Db, { planIds, customerIds, time, namesIn }: AskedPrices): Promise<ReadPrices> => {
+  const until = madeUntil(undefined);
+  const between = [new Date(time.start), new Date(time.end)];
+  const overrides = (
+    await db.query<OverrideRow>(standingStatement, [db.organizationId, planIds, customerIds, ...between, until])
+  ).rows.map(overrideFromRow);
+  const { books, units } = namesIn(overrides);
+  const bookRows =
+    books.length > 0
+      ? (await db.query<BookRow>(booksStatement, [db.organizationId, books, ...between, until])).rows
+      : [];
+  const rateRows =
+    units.length > 0 ? (await db.query<RateRow>(ratesStatement, [db.organizationId, units, until])).rows : [];
+  return { overrides, rows: sourceRowsFrom(bookRows, rateRows) };
+};
+
+export const upcomingReader = {
+  /** By the ids of subscriptions, with when each began. */
+  cutTimes: async (
+    db: Db,
+    subscriptions: readonly { readonly id: string; readonly startedAt: Instant }[],
+  ): Promise<ReadonlyMap<string, CutSubscription>> => {
+    const { rows } = await db.query<CutRow>(
+      `SELECT s.id, s.cut_until, c.external_id FROM subscriptions s JOIN customers c ON c.id = s.customer_id
+       WHERE s.organization_id = $1 AND s.id = ANY ($2)`,
+      [db.organizationId, subscriptions.map(({ id }) => id)],
+    );
+    const cutOf = new Map(rows.map((row) => [row.id, row]));
+    const after = subscriptions.map((one) => ({
+      id: one.id,
+      after: cutAfter(one, cutOf.get(one.id)?.cut_until?.getTime() ?? null),
+    }));
+    const written = await writtenAfter(db, after);
+    return new Map(
+      rows.map((row) => [
+        row.id,
+        {
+          cutUntil: row.cut_until?.getTime() ?? null,
+          written: written.get(row.id) ?? [],
+          externalId: row.external_id,
+        },
+      ]),
+    );
+  },
+  versions: async (db: Db, ids: readonly string[]): Promise<readonly VersionRow[]> =>
+    (
+      await db.query<VersionRow>(
+        `SELECT v.id, v.plan_id, v.currency AS plan_currency, v.charges, v.terms FROM plan_versions v
+         WHERE v.organization_id = $1 AND v.id = ANY ($2)`,
+        [db.organizationId, ids],
+      )
+    ).rows,
+  /** What those plan versions charge by. */
+  meters: async (db: Db, planVersionIds: readonly string[]): Promise<readonly PinnedMeter[]> => {
+    const { rows } = await db.query<PinnedRow>(
+      `SELECT p.plan_version_id, p.meter_code AS code, v.version_number, v.id AS meter_version_id, v.definition
+       FROM plan_version_meters p JOIN meter_versions v ON v.id = p.meter_version_id
+       WHERE p.organization_id = $1 AND p.plan_version_id = ANY ($2) ORDER BY p.meter_code, v.version_number`,
+      [db.organizationId, planVersionIds],
+    );
+    return rows.map(({ plan_version_id, code, version_number, meter_version_id, definition }) => ({
+      planVersionId: plan_version_id,
+      meter: meterOf({ code, versionNumber: version_number, versionId: meter_version_id, definition }),
+    }));
+  },
+  prices: pricesOf,
+};
+
+export type UpcomingReader = typeof upcomingReader;

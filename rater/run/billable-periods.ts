@@ -1,0 +1,199 @@
+/**
+ * Rows of billing periods with what their plan versions charge: which charges a period is of, with what prices and for
+ * which part of its time. Pure.
+ */
+import assert from 'node:assert/strict';
+import { intervalFromRow } from '#schemas/billing-cycle.ts';
+import {
+  hasInterval,
+  isBoundSchedule,
+  isCounted,
+  isOfSchedule,
+  type ScheduleName,
+  type StoredTerms,
+} from '#schemas/charge-schedule.ts';
+import type { ChargeTiming } from '#schemas/charge-times.ts';
+import { isCurrency } from '#schemas/currency.ts';
+import type { PartTiming } from '#schemas/due-parts.ts';
+import type { IntervalUnit } from '#schemas/interval.ts';
+import { periodBetween } from '#schemas/period.ts';
+import { periodBoundsIn } from '#schemas/period-bound.ts';
+import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
+import { type GeneralTermsJson, prorationIn } from '#schemas/plan-terms.ts';
+import { type ProrationPolicy, proratedLevels, prorationOf } from '#schemas/proration.ts';
+import type { QuantityLevel } from '#schemas/subscription-terms.ts';
+import type { PartToRate } from '../price/rating-task.ts';
+import type { BillablePeriod } from './measured-periods.ts';
+
+/** A billing period as it stands, or as it would. */
+export type PeriodRow = {
+  id: string;
+  subscription_id: string;
+  customer_id: string;
+  external_id: string;
+  plan_version_id: string;
+  currency: string;
+  span_start: Date;
+  span_end: Date;
+  billing_start: Date;
+  billing_end: Date;
+  time_zone: string;
+  timing: PartTiming;
+  interval_unit: IntervalUnit | null;
+  interval_count: number | null;
+  counted: boolean | null;
+  quantities: QuantityLevel[] | null;
+  priced_at: Date | null;
+};
+
+export type VersionRow = {
+  id: string;
+  plan_id: string;
+  plan_currency: string;
+  charges: ChargeJson[];
+  terms: Partial<GeneralTermsJson> | null;
+};
+
+export const storedCurrency = (currency: string) => {
+  assert(isCurrency(currency), `${currency} is not a currency`);
+  return currency;
+};
+
+export type VersionCharges = Pick<BillablePeriod, 'planId' | 'charges' | 'storedCharges' | 'bounds'> & {
+  readonly prorated: ProrationPolicy;
+};
+
+/**
+ * With their prices in the subscription's currency. Charges were checked when the plan was made, and the currency when
+ * it was subscribed to; what does not read now is damage.
+ */
+export const chargesOf = (
+  row: Pick<PeriodRow, 'plan_version_id' | 'currency'> & Omit<VersionRow, 'id'>,
+): VersionCharges => {
+  const storedCharges = row.charges.map((json) => {
+    const charge = chargeJsonIn(json, row.currency, row.plan_currency);
+    assert(charge, `charge ${json.code} of plan version ${row.plan_version_id} has no price in ${row.currency}`);
+    return charge;
+  });
+  const charges = storedCharges.map((json) => {
+    const parsed = chargeFromJson(json);
+    assert(
+      parsed.ok,
+      `a charge of plan version ${row.plan_version_id} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
+    );
+    const { code, name, meter, price } = parsed.value;
+    return { code, name, meter, price };
+  });
+  const bounds = periodBoundsIn(row.terms, row.currency, row.plan_currency);
+  return { planId: row.plan_id, charges, storedCharges, bounds, prorated: prorationIn(row.terms) };
+};
+
+/** Which of the charges of a version a period is of. */
+type PartOfVersion = Omit<PartToRate, 'timing' | 'levels'> &
+  Pick<BillablePeriod, 'charges' | 'storedCharges' | 'bounds'>;
+
+/** A credit takes back what was charged in advance. */
+const chargeTiming = ({ timing }: PeriodRow): ChargeTiming => (timing === 'credit' ? 'advance' : timing);
+
+/** Undefined where the period is of every charge. */
+const scheduleOf = (row: PeriodRow): ScheduleName | undefined =>
+  row.interval_unit === null || row.interval_count === null
+    ? undefined
+    : {
+        interval: intervalFromRow({ interval_unit: row.interval_unit, interval_count: row.interval_count }),
+        timing: chargeTiming(row),
+        isCounted: row.counted === true,
+      };
+
+/** What holds over all charges of a period is charged with what is in arrears of the main interval. */
+export const partOfVersion = (
+  { charges, storedCharges, bounds }: VersionCharges,
+  version: StoredTerms,
+  schedule: ScheduleName | undefined,
+): PartOfVersion => {
+  const isAddOn = (version.terms?.add_on ?? null) !== null;
+  const isOf = (of: ChargeJson) => schedule === undefined || isOfSchedule(of, isAddOn, schedule);
+  const places = storedCharges.flatMap((of, index) => (isOf(of) ? [index] : []));
+  const pick = <T>(items: readonly T[], at: readonly number[]): T[] => at.map((index) => items[index] as T);
+  const isBounded = schedule === undefined || isBoundSchedule(version, schedule);
+  const others = storedCharges.flatMap((of, index) =>
+    isBounded && schedule && !isOf(of) && of.meter === null && hasInterval(of, schedule.interval) ? [index] : [],
+  );
+  const counted = storedCharges.flatMap((of) =>
+    isCounted(of, isAddOn) ? [[of.code, of.seats ? ('units' as const) : ('times' as const)] as const] : [],
+  );
+  return {
+    charges: pick(charges, places),
+    storedCharges: pick(storedCharges, places),
+    positions: places.map((index) => index + 1),
+    boundPosition: charges.length + 1,
+    bounds: isBounded ? bounds : {},
+    counted: Object.fromEntries(counted),
+    others: pick(charges, others),
+  };
+};
+
+/** As it is of most plans: then nothing more is to be said. */
+const isWholePlan = (
+  timing: PartTiming,
+  charges: readonly Charge[],
+  whole: VersionCharges,
+  { counted }: Pick<PartOfVersion, 'counted'>,
+): boolean => timing === 'arrears' && charges.length === whole.charges.length && Object.keys(counted).length === 0;
+
+/**
+ * Each plan version is parsed once for each currency: a shard has many periods of few plans, and a worker gets each
+ * list once.
+ */
+export const billablePeriods = (
+  rows: readonly PeriodRow[],
+  versions: readonly VersionRow[],
+): readonly BillablePeriod[] => {
+  const versionOf = new Map(versions.map((version) => [version.id, version]));
+  const known = new Map<string, VersionCharges>();
+  const parts = new Map<string, PartOfVersion>();
+  const versionCharges = (row: PeriodRow, version: VersionRow): VersionCharges => {
+    const key = `${row.plan_version_id} ${row.currency}`;
+    const charges = known.get(key) ?? chargesOf({ ...row, ...version });
+    known.set(key, charges);
+    return charges;
+  };
+  const partOf = (row: PeriodRow, charges: VersionCharges, version: VersionRow): PartOfVersion => {
+    const schedule = `${chargeTiming(row)} ${row.interval_unit} ${row.interval_count} ${row.counted}`;
+    const key = `${row.plan_version_id} ${row.currency} ${schedule}`;
+    const part = parts.get(key) ?? partOfVersion(charges, version, scheduleOf(row));
+    parts.set(key, part);
+    return part;
+  };
+  return rows.map((row) => {
+    const version = versionOf.get(row.plan_version_id);
+    assert(version, `the plan version ${row.plan_version_id} is gone`);
+    const whole = versionCharges(row, version);
+    const { charges, storedCharges, bounds, ...part } = partOf(row, whole, version);
+    const span = periodBetween(row.span_start, row.span_end);
+    const billing = periodBetween(row.billing_start, row.billing_end);
+    const quantities = row.quantities ?? undefined;
+    return {
+      billingPeriodId: row.id,
+      span,
+      proration: prorationOf(whole.prorated, billing, span, row.time_zone),
+      subscriptionId: row.subscription_id,
+      customerId: row.customer_id,
+      customerExternalId: row.external_id,
+      planId: whole.planId,
+      planVersionId: row.plan_version_id,
+      currency: storedCurrency(row.currency),
+      charges,
+      storedCharges,
+      bounds,
+      ...(row.priced_at && { pricedAt: row.priced_at.getTime() }),
+      ...(!isWholePlan(row.timing, charges, whole, part) && {
+        part: {
+          ...part,
+          timing: row.timing,
+          levels: proratedLevels(whole.prorated, billing, span, row.time_zone, quantities),
+        },
+      }),
+    };
+  });
+};
