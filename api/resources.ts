@@ -62,6 +62,8 @@ import { renewalRoutes } from './subscription-views/renewal-routes.ts';
 import { trialRoutes } from './subscription-views/trial-routes.ts';
 import { trialReader } from './subscription-views/trials.postgres.ts';
 import { upcomingReader } from './subscription-views/upcoming.postgres.ts';
+import { oneTimeChargeRoutes } from './subscriptions/one-time-charge-routes.ts';
+import { oneTimeChargeStore } from './subscriptions/one-time-charges.postgres.ts';
 import { subscriptionChangeRoutes } from './subscriptions/subscription-change-routes.ts';
 import { subscriptionChangeStore } from './subscriptions/subscription-changes.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
@@ -79,6 +81,7 @@ export const createStores = (vault: Vault) => ({
   parents: parentStore,
   subscriptions: subscriptionStore,
   subscriptionChanges: subscriptionChangeStore,
+  oneTimeCharges: oneTimeChargeStore,
   planMigrations: planMigrationStore,
   candidates: candidateStore,
   trials: trialReader,
@@ -134,6 +137,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   priceOverrideRoutes,
   subscriptionRoutes,
   subscriptionChangeRoutes,
+  oneTimeChargeRoutes,
   quoteRoutes,
   quoteLinkRoutes,
   planMigrationRoutes,

@@ -216,7 +216,10 @@ export const auditedObjects = {
     ...customerLife,
     test_clock_id: 'text',
   }),
-  subscription: auditedSubscription(withColumns(ofOneRow.subscription, currency)),
+  subscription: withColumns(auditedSubscription(withColumns(ofOneRow.subscription, currency)), {
+    cancellation_final_usage: 'text',
+  }),
+  one_time_charge: { ...ofOneRow.one_time_charge, created: ['subscription.charge_added'] },
   billing_run: withColumns(auditedBillingRun, { asked_by: 'text', subscriptions_max: 'text' }),
   amendment: {
     table: 'amendments',

@@ -14,6 +14,8 @@ export type ChargeSchedule = {
   readonly isCounted: boolean;
   /** Whether usage goes into them, which late events may add to. */
   readonly isMetered: boolean;
+  /** Whether they charge nothing but usage; absent where they charge more. */
+  readonly isUsageAlone?: boolean;
   /** Whether what the version costs at least and at most is charged with them. */
   readonly isBounded: boolean;
   /** Whether a part of a period costs a part of the price. */
@@ -100,7 +102,11 @@ export const chargeSchedules = (version: StoredTerms, planId: string): ChargeSch
   }
   if (hasBounds(version))
     add({ interval: mainInterval(charges), timing: 'arrears', isCounted: false, isMetered: false });
-  return schedules;
+  return schedules.map((schedule) => {
+    const isOther = (charge: ChargeJson) => charge.meter === null && isOfSchedule(charge, isAddOn, schedule);
+    const isUsageAlone = schedule.isMetered && !schedule.isBounded && !charges.some(isOther);
+    return isUsageAlone ? { ...schedule, isUsageAlone } : schedule;
+  });
 };
 
 /**

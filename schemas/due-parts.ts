@@ -10,6 +10,7 @@
 import { type BillingCycle, periodAt, periodsOver } from '#schemas/billing-cycle.ts';
 import { type ChargeSchedule, cycleOfInterval } from '#schemas/charge-schedule.ts';
 import { correctionDueAt } from '#schemas/due-instant.ts';
+import { isUsageWaived } from '#schemas/final-usage.ts';
 import type { Interval } from '#schemas/interval.ts';
 import { onceName, onceParts } from '#schemas/once-parts.ts';
 import { type Instant, intersect, type Period } from '#schemas/period.ts';
@@ -41,6 +42,8 @@ export type BilledPart = {
   readonly quantities: readonly QuantityLevel[] | undefined;
   /** Of a credit: when the price stood that is taken back, which is when what was charged in advance began. */
   readonly pricedAt: Instant | undefined;
+  /** Whether nothing of it is charged for usage; absent where that is charged. */
+  readonly usageWaived?: boolean;
 };
 
 export type DuePart = BilledPart & {
@@ -181,6 +184,13 @@ export const dueParts = (
   const scheduled = schedulesByName(items, schedulesOf);
   const isWritten = writtenNames(written);
   const isProrated = (id: string): boolean => schedulesOf(id).every((one) => one.isProrated);
+  const isUsageAlone = (id: string, { interval, timing, isCounted }: ChargeSchedule): boolean =>
+    schedulesOf(id).some(
+      (one) =>
+        one.isUsageAlone &&
+        scheduleName('', one) === scheduleName('', { interval, isCounted }) &&
+        one.timing === timing,
+    );
   // Those that hold an instant of it, the last one too.
   const around = { start: time.start, end: time.end + 1 };
   const parts: DuePart[] = [];
@@ -191,11 +201,21 @@ export const dueParts = (
       if (timing === 'arrears') {
         const dueAt = Math.min(billing.end, endedAt);
         if (dueAt > time.end) continue;
+        const usageWaived = isMetered && isUsageWaived(terms, billing);
         for (const { planVersionId, span, quantities } of own) {
           const part = intersect(span, billing);
-          if (!part) continue;
+          if (!part || (usageWaived && isUsageAlone(planVersionId, schedule))) continue;
           const levels = isCounted || isBounded ? levelsWithin(quantities, part) : undefined;
-          parts.push({ ...head, timing, planVersionId, span: part, quantities: levels, pricedAt: undefined, dueAt });
+          parts.push({
+            ...head,
+            timing,
+            planVersionId,
+            span: part,
+            quantities: levels,
+            pricedAt: undefined,
+            dueAt,
+            ...(usageWaived && { isMetered: false, usageWaived }),
+          });
         }
         continue;
       }

@@ -3,6 +3,7 @@
  * billed. In a trial and in a pause usage is billed by nothing. Shared by what tells the fates of events. Pure.
  */
 import type { BilledPeriod } from '#schemas/billing-period.ts';
+import { waivedPeriod } from '#schemas/final-usage.ts';
 import type { Interval } from '#schemas/interval.ts';
 import { type Instant, intersect, type Period } from '#schemas/period.ts';
 import { billedItems, planItem, type SubscriptionTerms } from '#schemas/subscription-terms.ts';
@@ -21,6 +22,8 @@ export type MeasuredStretch<P extends MeasuredPeriod> = {
   readonly planVersionId: string;
   readonly interval: Interval | undefined;
   readonly billed: P | undefined;
+  /** It is of the billing period in which the subscription ends, and charged by nothing. */
+  readonly isWaived: boolean;
 };
 
 /** Why usage of a stretch is billed by nothing. */
@@ -84,9 +87,13 @@ export const measuredTime = <P extends MeasuredPeriod>(
     const own = intervalsOf(planVersionId);
     return own.length === 0 || own.some((one) => isInterval(one, interval));
   };
-  const billed = periods
-    .filter(isMeasured)
-    .map((one) => ({ span: one.span, planVersionId: one.planVersionId, interval: one.interval, billed: one }));
+  const billed = periods.filter(isMeasured).map((one) => ({
+    span: one.span,
+    planVersionId: one.planVersionId,
+    interval: one.interval,
+    billed: one,
+    isWaived: false,
+  }));
   const open = items.flatMap(({ item, planVersionId, span }) => {
     const intervals = intervalsOf(planVersionId);
     return (intervals.length > 0 ? intervals : [undefined]).flatMap((interval) => {
@@ -95,7 +102,16 @@ export const measuredTime = <P extends MeasuredPeriod>(
         span,
         others.map((one) => one.span),
       );
-      return left.map((stretch) => ({ span: stretch, planVersionId, interval, billed: undefined }));
+      const waived = interval && waivedPeriod(terms, interval);
+      return left.flatMap((stretch) => {
+        const of = { planVersionId, interval, billed: undefined };
+        const free = waived && intersect(stretch, waived);
+        const rest = free ? without(stretch, [free]) : [stretch];
+        return [
+          ...rest.map((one) => ({ ...of, span: one, isWaived: false })),
+          ...(free ? [{ ...of, span: free, isWaived: true }] : []),
+        ];
+      });
     });
   });
   const planned = [

@@ -4,6 +4,7 @@
  *
  * What a plan charges once is charged when the subscription first begins to be billed by the plan, by the version that
  * it has then: a pause, another version of the plan, and coming back to it charge nothing again. The same of add-ons.
+ * One-time charges come beside the plan, whatever state the subscription is in, and with its end at the latest.
  */
 
 import type { ChargeSchedule } from '#schemas/charge-schedule.ts';
@@ -14,7 +15,7 @@ import { type BilledItem, type QuantityLevel, type SubscriptionTerms, termsAt } 
 
 /** One of the due parts. */
 export type OncePart = {
-  /** The id of the plan or add-on. */
+  /** The id of the plan, the add-on or the one-time charge. */
   readonly item: string;
   readonly planVersionId: string;
   readonly timing: 'once';
@@ -44,33 +45,73 @@ const firstItems = (items: readonly BilledItem[], schedulesOf: SchedulesOf): Rea
   return found;
 };
 
+const quantitiesOf = (at: Instant, quantity: number | null): readonly QuantityLevel[] | undefined =>
+  quantity === null ? undefined : [[at, quantity]];
+
+const partAt = (
+  terms: SubscriptionTerms,
+  at: Instant,
+  of: Pick<OncePart, 'item' | 'planVersionId'> & { readonly quantity: number | null; readonly waits: boolean },
+): OncePart => ({
+  item: of.item,
+  planVersionId: of.planVersionId,
+  timing: 'once',
+  interval: termsAt(terms, at).interval,
+  isCounted: of.quantity !== null,
+  isMetered: false,
+  billing: spanOf(at),
+  span: spanOf(at),
+  quantities: quantitiesOf(at, of.quantity),
+  pricedAt: undefined,
+  dueAt: onceDueAt(terms, at, of.waits),
+});
+
+/** One that never begins is charged nothing. Of each instant the calendar is asked once. */
+const oneTimeParts = (terms: SubscriptionTerms): OncePart[] => {
+  const { startedAt, endedAt, oneTimeCharges = [] } = terms;
+  const end = endedAt ?? Number.POSITIVE_INFINITY;
+  if (end <= startedAt) return [];
+  const known = new Map<string, OncePart>();
+  return oneTimeCharges.map(({ id: item, effectiveAt, bills, quantity }) => {
+    const at = Math.min(effectiveAt, end);
+    const found = known.get(`${at} ${bills}`);
+    if (found) return { ...found, item, isCounted: quantity !== null, quantities: quantitiesOf(at, quantity) };
+    const { planVersionId } = termsAt(terms, Math.min(at, end - 1));
+    const part = partAt(terms, at, { item, planVersionId, quantity, waits: bills === 'next' });
+    known.set(`${at} ${bills}`, part);
+    return part;
+  });
+};
+
 /** All of them, whenever they are due. `items` are in the order of time. */
 export const onceParts = (
   terms: SubscriptionTerms,
   items: readonly BilledItem[],
   schedulesOf: SchedulesOf,
-): OncePart[] =>
-  [...firstItems(items, schedulesOf)].flatMap(([planId, { planVersionId, span, quantities }]) =>
-    schedulesOf(planVersionId)
-      .filter(({ timing }) => timing === 'once')
-      .map(({ isCounted }): OncePart => {
-        const at = span.start;
-        const levels = quantities.slice(0, 1);
-        return {
-          item: planId,
-          planVersionId,
-          timing: 'once',
-          interval: termsAt(terms, at).interval,
-          isCounted,
-          isMetered: false,
-          billing: spanOf(at),
-          span: spanOf(at),
-          quantities: isCounted ? levels : undefined,
-          pricedAt: undefined,
-          dueAt: onceDueAt(terms, at, waitsForPeriodEnd(terms, at)),
-        };
-      }),
-  );
+): OncePart[] => [
+  ...[...firstItems(items, schedulesOf)].flatMap(
+    ([
+      planId,
+      {
+        planVersionId,
+        span: { start },
+        quantities,
+      },
+    ]) =>
+      schedulesOf(planVersionId)
+        .filter(({ timing }) => timing === 'once')
+        .map(({ isCounted }) => {
+          const quantity = isCounted ? (quantities[0]?.[1] ?? null) : null;
+          return partAt(terms, start, {
+            item: planId,
+            planVersionId,
+            quantity,
+            waits: waitsForPeriodEnd(terms, start),
+          });
+        }),
+  ),
+  ...oneTimeParts(terms),
+];
 
 /** What names one for good, whenever it was. */
 export const onceName = ({ item, isCounted }: Pick<OncePart, 'item'> & { isCounted: boolean | undefined }): string =>

@@ -289,6 +289,36 @@ export const resources = {
       },
     },
   },
+  one_time_charge: {
+    prefix: 'otc',
+    noun: 'one-time charge',
+    shortNoun: 'charge',
+    tag: 'One-time charges',
+    about: 'What a subscription is charged once, beside its plan.',
+    conflicts: {
+      ONE_TIME_CHARGE_NOT_PENDING: {
+        status: 409,
+        title: 'The one-time charge is billed, or was removed already',
+        cause:
+          'A charge can be removed until it is written down to be billed, and once; the detail says what became of it.',
+        cure: 'Nothing is left to do with a charge that was removed. One that is billed stands on its invoice for good.',
+      },
+    },
+    stored: {
+      table: 'one_time_charges',
+      columns: {
+        subscription_id: 'text',
+        name: 'text',
+        amount: 'text',
+        unit_amount: 'text',
+        quantity: 'text',
+        effective_at: 'instant',
+        bills: 'text',
+        removed_at: 'instant',
+        metadata: 'text',
+      },
+    },
+  },
   quote: {
     prefix: 'quo',
     noun: 'quote',

@@ -19,6 +19,10 @@ export type TrialEndAction = (typeof trialEndActions)[number];
 export const cancellationRefunds = ['prorated', 'none'] as const;
 export type CancellationRefund = (typeof cancellationRefunds)[number];
 
+/** What becomes, at a cancellation, of the usage of the billing period in which the subscription ends. */
+export const finalUsages = ['billed', 'waived'] as const;
+export type FinalUsage = (typeof finalUsages)[number];
+
 /** When it was canceled, which may be before the cancellation takes effect; null where it was not. */
 export type SubscriptionLife = SubscriptionTime & {
   readonly canceledAt: Instant | null;
@@ -51,12 +55,13 @@ export const subscriptionActions = [
   'change_plan',
   'change_seats',
   'change_add_ons',
+  'add_charge',
   'pause',
   'resume',
 ] as const;
 export type SubscriptionAction = (typeof subscriptionActions)[number];
 
-const ofAnyTerms = ['change_plan', 'change_seats', 'change_add_ons'] as const;
+const ofAnyTerms = ['change_plan', 'change_seats', 'change_add_ons', 'add_charge'] as const;
 const cancellations = ['cancel', 'undo_cancel'] as const;
 
 /** The table of docs/subscriptions.md: what a caller can do; all else that becomes of a subscription the hour does. */

@@ -29,6 +29,15 @@ export type SubscriptionChange = Effect &
     | { readonly kind: 'resume' }
   );
 
+/** What is charged once beside the plan. */
+export type OneTimeCharge = {
+  readonly id: string;
+  readonly effectiveAt: Instant;
+  readonly bills: ChangeBilling;
+  /** How many there are of it; null of what is charged in one go. */
+  readonly quantity: number | null;
+};
+
 export type SubscriptionTerms = SubscriptionTime & {
   /** Under the plan that it begins with. */
   readonly cycle: BillingCycle;
@@ -39,8 +48,12 @@ export type SubscriptionTerms = SubscriptionTime & {
   readonly trialEndsAt: Instant | null;
   /** Whether what was charged in advance for time after the end is taken back. */
   readonly refundsAtEnd: boolean;
+  /** Whether usage of the billing period in which it ends is charged by nothing; absent where it is not. */
+  readonly waivesFinalUsage?: boolean;
   /** In the order in which they take effect; those that were undone are not among them. */
   readonly changes: readonly SubscriptionChange[];
+  /** Those that wait to be written down; absent where nobody asks for them. */
+  readonly oneTimeCharges?: readonly OneTimeCharge[];
 };
 
 /** What holds from an instant on. */

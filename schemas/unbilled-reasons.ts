@@ -13,6 +13,7 @@ export const unbilledReasons = [
   'no_charge',
   'unmeasured',
   'no_amount',
+  'waived',
   'period_open',
   'late',
 ] as const;

@@ -23,7 +23,7 @@ SELECT c.id AS customer_id, c.external_id, s.currency, ${termsColumns}, coalesce
       'version', p.plan_version_id, 'item', p.item, 'unit', p.interval_unit, 'count', p.interval_count)
       ORDER BY p.span_start)
     FROM billing_periods p WHERE p.subscription_id = s.id AND p.organization_id = $1 AND p.state = 'billed'
-      AND p.timing = 'arrears' AND p.counted IS NOT TRUE),
+      AND p.timing = 'arrears' AND p.counted IS NOT TRUE AND NOT p.usage_waived),
     '[]') AS periods
 FROM customers c JOIN subscriptions s ON s.customer_id = c.id AND s.organization_id = $1
 WHERE c.organization_id = $1 AND c.id IN (

@@ -31,6 +31,8 @@ export type CoveredSpan = Period & {
   readonly currency: string;
   /** Up to which sequence the invoice counts; 0 where there is none. */
   readonly watermark: bigint;
+  /** Its usage is charged by nothing, as the subscription ends in its billing period. */
+  readonly isWaived?: boolean;
   /** Why usage of the stretch is billed by nothing; undefined where it is billed. */
   readonly free?: FreeStretch['reason'];
 };
@@ -109,9 +111,11 @@ export const chargesName = ({
   planVersionId,
   currency,
   interval,
+  isWaived = false,
   free,
-}: Pick<CoveredSpan, 'planVersionId' | 'currency' | 'interval' | 'free'>): string =>
-  free ?? `${planVersionId} ${currency} ${interval ? `${interval.count} ${interval.unit}` : 'all'}`;
+}: Pick<CoveredSpan, 'planVersionId' | 'currency' | 'interval' | 'isWaived' | 'free'>): string =>
+  free ??
+  `${planVersionId} ${currency} ${interval ? `${interval.count} ${interval.unit}` : 'all'}${isWaived ? ' waived' : ''}`;
 
 /** The intervals of meters, each once. */
 export const intervalsIn = (meters: readonly ChargedMeter[]): Interval[] => [

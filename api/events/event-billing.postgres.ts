@@ -25,7 +25,8 @@ const subscriptionsStatement = `SELECT s.id, s.customer_id, s.currency, ${termsC
           FROM invoice_lines l
           WHERE l.invoice_id = p.invoice_id AND (l.billing_period_id = p.id OR l.billing_period_id IS NULL)))), '[]')
       FROM billing_periods p WHERE p.organization_id = $1 AND p.subscription_id = s.id AND p.state = 'billed'
-        AND p.timing = 'arrears' AND p.counted IS NOT TRUE AND p.span_start <= $4 AND p.span_end > $3) AS periods
+        AND p.timing = 'arrears' AND p.counted IS NOT TRUE AND NOT p.usage_waived AND p.span_start <= $4
+        AND p.span_end > $3) AS periods
   FROM subscriptions s WHERE s.organization_id = $1 AND s.customer_id = ANY ($2) ORDER BY s.id`;
 
 const versionsStatement = `SELECT v.id, v.currency, v.charges,

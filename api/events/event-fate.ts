@@ -146,15 +146,15 @@ const reasonOf = ({ endedAs }: EventVersion, holds: Holds): FateReason => {
 const lacksAmount = ({ properties }: EventPayload, amountProperty: string | undefined): boolean =>
   amountProperty !== undefined && measuredNumber(new Map(properties).get(amountProperty) ?? '') === undefined;
 
-/** `billed` is the billed period in which the event lies, if it lies in one. */
+/** Of a stretch: `billed` is the billed period in which the event lies, if it lies in one. */
 const chargeBilling = (
   version: EventVersion,
   of: { subscriptionId: string; charge: string; meter: Meter; value: string | null },
   isWithoutAmount: boolean,
-  billed: KnownPeriod | undefined,
+  { billed, isWaived }: Pick<MeasuredStretch<KnownPeriod>, 'billed' | 'isWaived'>,
 ): Billing => {
   const lacks = { unmeasured: of.value === null, no_amount: isWithoutAmount };
-  if (!billed) return { ...of, reason: reasonOf(version, { ...lacks, period_open: true }) };
+  if (!billed) return { ...of, reason: reasonOf(version, { ...lacks, waived: isWaived, period_open: true }) };
   const { from, until } = version;
   const isOn = from <= billed.watermark && (until === undefined || until > billed.watermark);
   if (lacks.unmeasured || lacks.no_amount || !isOn) {
@@ -187,15 +187,16 @@ const coveringAt = (subscription: SubscriptionFacts, instant: Instant) => {
 const chargedIn = (
   version: EventVersion,
   { id, versions }: SubscriptionFacts,
-  { planVersionId, interval, billed }: MeasuredStretch<KnownPeriod>,
+  stretch: MeasuredStretch<KnownPeriod>,
 ): Billing[] => {
+  const { planVersionId, interval } = stretch;
   const { charges, meters } = versions.get(planVersionId) ?? { charges: [], meters: new Map<string, Meter>() };
   return charges.flatMap((charge) => {
     const meter = charge.meter === undefined ? undefined : meters.get(charge.meter);
     const measured = meter && measureEvent(meter, plainEvent(version));
     if (!meter || !measured?.counted || !isInterval(charge.interval, interval)) return [];
     const of = { subscriptionId: id, charge: charge.code, meter, value: measured.value };
-    return [chargeBilling(version, of, lacksAmount(version, charge.amountProperty), billed)];
+    return [chargeBilling(version, of, lacksAmount(version, charge.amountProperty), stretch)];
   });
 };
 

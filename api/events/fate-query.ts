@@ -51,7 +51,10 @@ const isBilled = `arrayExists((s, e, w, p) -> ${inSpan} AND stream_sequence <= w
   AND (void_at = 0 OR void_at > w), starts, ends, watermarks, plans)`;
 
 /** At which place spans name what is free; nothing charges there. 0 where none is: places begin with 1. */
-type FreePlaces = Readonly<Record<'trial' | 'paused', number>>;
+type FreePlaces = Readonly<Record<'trial' | 'paused', number>> & {
+  /** What would be charged for there is waived. */
+  readonly waived: readonly number[];
+};
 
 /** Of all spans that hold the event one is of the reason, and none is charged for. */
 const isFreeIn = (reason: 'trial' | 'paused', { trial, paused }: FreePlaces): string => {
@@ -59,6 +62,10 @@ const isFreeIn = (reason: 'trial' | 'paused', { trial, paused }: FreePlaces): st
   return `arrayExists((s, e, p) -> ${inSpan} AND p = ${place}, starts, ends, plans)
     AND NOT arrayExists((s, e, p) -> ${inSpan} AND p NOT IN (${trial}, ${paused}), starts, ends, plans)`;
 };
+
+/** The place is none of those that are waived. */
+const isCharged = ({ waived }: FreePlaces): string =>
+  waived.length === 0 ? 'charged[p]' : `charged[p] AND p NOT IN (${waived.join(', ')})`;
 
 /**
  * Each holds by itself; which is told is for the order of `unbilledReasons` to say. An event that is charged for in a
@@ -74,7 +81,9 @@ const holdsOf = (places: FreePlaces): Readonly<Record<UnbilledReason, string>> =
   no_charge: `NOT arrayExists((s, e, p) -> ${inSpan} AND counted[p], starts, ends, plans)`,
   unmeasured: `NOT arrayExists((s, e, p) -> ${inSpan} AND measured[p], starts, ends, plans)`,
   no_amount: `NOT arrayExists((s, e, p) -> ${inSpan} AND charged[p], starts, ends, plans)`,
-  period_open: `arrayExists((s, e, w, p) -> ${inSpan} AND charged[p] AND w = 0, starts, ends, watermarks, plans)`,
+  waived: `NOT arrayExists((s, e, p) -> ${inSpan} AND ${isCharged(places)}, starts, ends, plans)`,
+  period_open: `arrayExists((s, e, w, p) -> ${inSpan} AND ${isCharged(places)} AND w = 0,
+    starts, ends, watermarks, plans)`,
   late: '1',
 });
 const fateOf = (places: FreePlaces): string => {
@@ -149,6 +158,13 @@ const oneStatement = ({ tenant, watermark, from, to, customers, meters }: FateWa
     query: statement(columns, bindings.columns(), {
       trial: placeOf.get('trial') ?? 0,
       paused: placeOf.get('paused') ?? 0,
+      waived: [
+        ...new Set(
+          customers.flatMap(({ spans }) =>
+            spans.flatMap((span) => (span.isWaived ? (placeOf.get(chargesName(span)) ?? []) : [])),
+          ),
+        ),
+      ],
     }),
     params: {
       tenant,

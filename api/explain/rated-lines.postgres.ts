@@ -6,6 +6,7 @@ import { isCurrency } from '#schemas/currency.ts';
 import type { PartTiming } from '#schemas/due-parts.ts';
 import { type Amount, parseAmount, parseStoredAmount } from '#schemas/money.ts';
 import { usageNames } from '#schemas/names.ts';
+import { oneTimeChargeToJson } from '#schemas/one-time-charge.ts';
 import { formatPeriod, type Instant, type Period, periodBetween } from '#schemas/period.ts';
 import { boundChargeToJson, isPeriodBound, type PeriodBoundName, periodBoundsIn } from '#schemas/period-bound.ts';
 import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
@@ -41,7 +42,8 @@ const lineStatement = `
 SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version,
   l.input_hash, l.output_hash,
   p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end,
-  p.billing_start, p.billing_end, p.timing, p.quantities, s.time_zone,
+  p.billing_start, p.billing_end, p.timing, p.quantities, s.time_zone, h.name AS one_time_name,
+  trim_scale(coalesce(h.unit_amount, h.amount))::text AS one_time_amount,
   l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, v.terms,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
   i.position AS invoice_position,
@@ -57,6 +59,7 @@ SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events
 FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id JOIN customers c ON c.id = p.customer_id
 JOIN plan_versions v ON v.id = l.plan_version_id
   JOIN subscriptions s ON s.id = p.subscription_id
+  LEFT JOIN one_time_charges h ON h.id = p.item AND p.timing = 'once'
   LEFT JOIN plan_version_meters m ON m.plan_version_id = v.id AND m.meter_code = l.line ->> 'meter'
   LEFT JOIN meter_versions mv ON mv.id = m.meter_version_id
   LEFT JOIN invoice_lines i ON i.invoice_id = p.invoice_id AND p.watermark = l.watermark
@@ -92,6 +95,9 @@ type LineRow = {
   timing: PartTiming;
   quantities: QuantityLevel[] | null;
   time_zone: string;
+  /** Null as the amount is, but of a one-time charge. */
+  one_time_name: string | null;
+  one_time_amount: string | null;
   plan_version_id: string;
   currency: string;
   plan_currency: string;
@@ -107,7 +113,10 @@ type LineRow = {
   credit_rates: Readonly<Record<string, string>> | null;
 };
 
-const storedCharge = ({ charges, line, currency, plan_currency: own, plan_version_id: planVersionId }: LineRow) => {
+const storedCharge = (row: LineRow): ChargeJson => {
+  const { charges, line, currency, plan_currency: own, plan_version_id: planVersionId } = row;
+  if (row.one_time_name !== null && row.one_time_amount !== null)
+    return oneTimeChargeToJson(line.charge_code, row.one_time_name, row.one_time_amount);
   const stored = charges.find(({ code }) => code === line.charge_code);
   const charge = stored && chargeJsonIn(stored, currency, own);
   assert(charge, `plan version ${planVersionId} has no charge ${line.charge_code} in ${currency}`);
@@ -172,7 +181,8 @@ const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefine
   const prorated = proration ? { proration } : {};
   if (isPeriodBound(row.line.model)) return { ...head, ...prorated, ...boundInput(row, proration, row.line.model) };
   const charge = storedCharge(row);
-  const counted = isCounted(charge, (row.terms?.add_on ?? null) !== null);
+  const counted =
+    row.one_time_name === null ? isCounted(charge, (row.terms?.add_on ?? null) !== null) : row.quantities !== null;
   const levels = proratedLevels(policy, billing, span, row.time_zone, row.quantities ?? undefined);
   const spans = row.line.price_spans?.map(ratedSpanFromJson);
   const whole = { quantity: row.line.quantity, parts: row.parts, unmeasuredEvents: BigInt(row.unmeasured_events) };

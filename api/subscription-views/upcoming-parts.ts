@@ -71,6 +71,7 @@ export const lastDueParts = (
 /** As the row that the part will be, once it is written down. */
 export const rowOf = (subscription: Subscription, externalId: string, part: DuePart): PeriodRow => ({
   id: periodIdOf(subscription.id, part),
+  item: part.item,
   subscription_id: subscription.id,
   customer_id: subscription.customerId,
   external_id: externalId,
@@ -87,6 +88,7 @@ export const rowOf = (subscription: Subscription, externalId: string, part: DueP
   counted: part.isCounted,
   quantities: part.quantities ? [...part.quantities] : null,
   priced_at: part.pricedAt === undefined ? null : new Date(part.pricedAt),
+  usage_waived: part.usageWaived === true,
 });
 
 export type Upcoming = {

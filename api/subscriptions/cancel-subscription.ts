@@ -68,7 +68,12 @@ export const cancelSubscription = async (
   ports: CancelPorts,
   db: Db,
   subscription: Subscription,
-  { at = 'period_end', reason, refund = 'prorated' }: Static<typeof SubscriptionCancellation>,
+  {
+    at = 'period_end',
+    reason,
+    refund = 'prorated',
+    final_usage: finalUsage = 'billed',
+  }: Static<typeof SubscriptionCancellation>,
   nowMs: Instant,
 ): Promise<Subscription> => {
   requireAllowed(subscription, 'cancel', nowMs);
@@ -80,7 +85,7 @@ export const cancelSubscription = async (
       'SUBSCRIPTION_IN_MINIMUM_TERM',
       `The minimum term ends at ${formatInstant(least)}: cancel at that instant or later.`,
     );
-  const cancellation: Cancellation = { canceledAt: nowMs, endedAt, reason: reason ?? null, refund };
+  const cancellation: Cancellation = { canceledAt: nowMs, endedAt, reason: reason ?? null, refund, finalUsage };
   const heldFrom = at === 'now' && subscription.startedAt <= nowMs ? endedAt : nowMs;
   return changed(await ports.subscriptions.changeCancellation(db, subscription.id, cancellation, new Date(heldFrom)));
 };

@@ -122,7 +122,8 @@ export const subscriptionChangeStore = {
   writtenParts: async (db: Db, subscriptionId: string, after: Instant): Promise<BilledPart[]> => {
     const { rows } = await db.query<BilledPartRow>(
       `SELECT ${billedPartColumns} FROM billing_periods p
-       WHERE p.organization_id = $1 AND p.subscription_id = $2 AND (p.billing_end > $3 OR p.timing = 'once')`,
+       WHERE p.organization_id = $1 AND p.subscription_id = $2
+         AND (p.billing_end > $3 OR p.timing = 'once' AND p.item LIKE 'pln%')`,
       [db.organizationId, subscriptionId, new Date(after)],
     );
     return rows.map(billedPartFromRow);

@@ -53,7 +53,7 @@ export const changeJson = (subscription: Subscription, change: RecordedChange) =
 export const pendingChanges = ({ changes, endedAt }: Subscription, nowMs: Instant): readonly RecordedChange[] =>
   changes.filter(({ effectiveAt }) => effectiveAt > nowMs && (endedAt === null || effectiveAt < endedAt));
 
-const cancellationJson = ({ canceledAt, endedAt, cancellationReason, cancellationRefund }: Subscription) =>
+const cancellationJson = ({ canceledAt, endedAt, cancellationReason, cancellationRefund, finalUsage }: Subscription) =>
   canceledAt === null || endedAt === null
     ? null
     : {
@@ -61,7 +61,15 @@ const cancellationJson = ({ canceledAt, endedAt, cancellationReason, cancellatio
         effective_at: formatInstant(endedAt),
         reason: cancellationReason,
         refund: cancellationRefund ?? 'prorated',
+        final_usage: finalUsage ?? 'billed',
       };
+
+/** As it was digested before there was a choice, where none was made. */
+const lastingCancellation = (subscription: Subscription) => {
+  const { final_usage, ...rest } = cancellationJson(subscription) ?? {};
+  if (subscription.canceledAt === null) return null;
+  return final_usage === 'waived' ? { ...rest, final_usage } : rest;
+};
 
 const trialJson = ({ trialEndsAt, trialEndAction }: Subscription) =>
   trialEndsAt === null ? null : { ends_at: formatInstant(trialEndsAt), end_action: trialEndAction ?? 'activate' };
@@ -111,7 +119,7 @@ export const lastingJson = (subscription: Subscription) => ({
   started_at: formatInstant(subscription.startedAt),
   ended_at: timeOrNull(subscription.endedAt),
   trial: trialJson(subscription),
-  cancellation: cancellationJson(subscription),
+  cancellation: lastingCancellation(subscription),
   changes: subscription.changes.map((change) => changeJson(subscription, change)),
   billing_cycle: {
     interval: subscription.cycle.interval,

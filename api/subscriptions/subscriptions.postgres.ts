@@ -9,7 +9,7 @@ import {
   termsFromRow,
 } from '#platform/stores/subscription-terms.postgres.ts';
 import type { Instant } from '#schemas/period.ts';
-import type { CancellationRefund, SubscriptionLife, TrialEndAction } from '#schemas/subscription-state.ts';
+import type { CancellationRefund, FinalUsage, SubscriptionLife, TrialEndAction } from '#schemas/subscription-state.ts';
 import type { SubscriptionChange, SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import type { PlanName } from '../catalog/plan-versions.postgres.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
@@ -32,6 +32,7 @@ export type Subscription = ResourceHead &
     readonly trialEndAction: TrialEndAction | null;
     readonly cancellationReason: string | null;
     readonly cancellationRefund: CancellationRefund | null;
+    readonly finalUsage: FinalUsage | null;
     /** The hour of the test clock that its customer lives by; null where that is the hour of all. */
     readonly clockNow: Instant | null;
     /** When it is to be looked at next for what is due; null once nothing more is to come. */
@@ -48,6 +49,7 @@ export type Cancellation = {
   readonly endedAt: Instant;
   readonly reason: string | null;
   readonly refund: CancellationRefund;
+  readonly finalUsage: FinalUsage;
 };
 
 export type NewSubscription = Pick<
@@ -90,6 +92,7 @@ export const subscriptionFromRow = (row: SubscriptionRow): Subscription => {
     canceledAt: row.canceled_at?.getTime() ?? null,
     cancellationReason: row.cancellation_reason,
     cancellationRefund: row.cancellation_refund,
+    finalUsage: row.cancellation_final_usage,
     clockNow: row.clock_now?.getTime() ?? null,
     nextDueAt: row.look_at?.getTime() ?? null,
     changes: changes.map((json) => ({ ...changeFromJson(json), id: json.id, createdAt: json.created })),
@@ -164,6 +167,7 @@ const begun = (id: string, subscription: NewSubscription, now: Instant): Subscri
     refundsAtEnd: true,
     cancellationReason: null,
     cancellationRefund: subscription.canceledAt === null ? null : 'prorated',
+    finalUsage: null,
     clockNow: testClockId === undefined ? null : now,
     nextDueAt: subscription.startedAt,
     changes: [],
@@ -272,6 +276,7 @@ export const subscriptionStore = {
   ): Promise<Subscription | undefined> => {
     await db.query(
       `UPDATE subscriptions SET canceled_at = $3, ended_at = $4, cancellation_reason = $5, cancellation_refund = $6,
+         cancellation_final_usage = $8,
          next_due_at = CASE WHEN test_clock_id IS NULL THEN least(next_due_at, $4) END,
          clocked_due_at = CASE WHEN test_clock_id IS NOT NULL THEN least(clocked_due_at, $4) END,
          trial_end_action = CASE WHEN $3::timestamptz IS NULL AND trial_end_action = 'cancel' THEN 'activate'
@@ -286,6 +291,7 @@ export const subscriptionStore = {
         cancellation?.reason,
         cancellation?.refund,
         now,
+        cancellation?.finalUsage,
       ],
     );
     return subscriptionOf(db, id);

@@ -12,7 +12,7 @@ import {
 const periodsStatement = `SELECT p.invoice_id, p.subscription_id, c.id AS customer_id, c.external_id, p.watermark,
     p.span_start, p.span_end
   FROM billing_periods p JOIN customers c ON c.id = p.customer_id
-  WHERE p.organization_id = $1 AND p.invoice_id = ANY ($2)`;
+  WHERE p.organization_id = $1 AND p.invoice_id = ANY ($2) AND p.timing <> 'once' AND NOT p.usage_waived`;
 
 type PeriodRow = {
   invoice_id: string;

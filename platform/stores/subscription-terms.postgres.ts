@@ -1,7 +1,13 @@
 /** What subscriptions are billed for, as their rows and those of their changes say it. */
 import { type BillingCycleRow, billingCycleFromRow } from '#schemas/billing-cycle.ts';
 import type { IntervalUnit } from '#schemas/interval.ts';
-import type { ChangeBilling, PausedUsage, SubscriptionChange, SubscriptionTerms } from '#schemas/subscription-terms.ts';
+import type {
+  ChangeBilling,
+  OneTimeCharge,
+  PausedUsage,
+  SubscriptionChange,
+  SubscriptionTerms,
+} from '#schemas/subscription-terms.ts';
 
 // Times as milliseconds: JSON has no instants. Most subscriptions never change, and are spared the question.
 /**
@@ -17,7 +23,15 @@ export const changesColumn = (more = '', join = ''): string => `CASE WHEN s.has_
 
 /** The columns of `TermsRow` beside the changes, of subscriptions `s`. */
 export const initialTermsColumns = `s.plan_version_id, s.seats, s.started_at, s.ended_at, s.trial_ends_at,
-  s.interval_unit, s.interval_count, s.billing_anchor, s.time_zone, s.cancellation_refund`;
+  s.interval_unit, s.interval_count, s.billing_anchor, s.time_zone, s.cancellation_refund,
+  s.cancellation_final_usage`;
+
+/** The one-time charges of subscriptions `s` that wait to be written down; null where there never was one. */
+export const oneTimeChargesColumn = `CASE WHEN s.has_charges THEN (
+    SELECT json_agg(json_build_object('id', h.id, 'effectiveAt', (extract(epoch FROM h.effective_at) * 1000)::bigint,
+        'bills', h.bills, 'quantity', h.quantity) ORDER BY h.effective_at, h.id)
+    FROM one_time_charges h
+    WHERE h.subscription_id = s.id AND h.billing_period_id IS NULL AND h.removed_at IS NULL) END AS one_time_charges`;
 
 /** The columns of `TermsRow`, of subscriptions `s`. */
 export const termsColumns = `${initialTermsColumns}, ${changesColumn()}`;
@@ -41,7 +55,10 @@ export type TermsRow = BillingCycleRow & {
   ended_at: Date | null;
   trial_ends_at: Date | null;
   cancellation_refund: 'prorated' | 'none' | null;
+  cancellation_final_usage: 'billed' | 'waived' | null;
   changes: ChangeJson[] | null;
+  /** Where they are asked for, by `oneTimeChargesColumn`. */
+  one_time_charges?: OneTimeCharge[] | null;
 };
 
 /** The table holds what each kind needs. */
@@ -71,5 +88,7 @@ export const termsFromRow = (row: TermsRow): SubscriptionTerms => ({
   planVersionId: row.plan_version_id,
   seats: row.seats,
   refundsAtEnd: row.cancellation_refund !== 'none',
+  ...(row.cancellation_final_usage === 'waived' && { waivesFinalUsage: true }),
   changes: (row.changes ?? []).map(changeFromJson),
+  ...(row.one_time_charges && { oneTimeCharges: row.one_time_charges }),
 });

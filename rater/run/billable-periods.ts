@@ -15,7 +15,9 @@ import {
 import type { ChargeTiming } from '#schemas/charge-times.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import type { PartTiming } from '#schemas/due-parts.ts';
+import { isId } from '#schemas/ids.ts';
 import type { IntervalUnit } from '#schemas/interval.ts';
+import { oneTimeChargeToJson } from '#schemas/one-time-charge.ts';
 import { periodBetween } from '#schemas/period.ts';
 import { periodBoundsIn } from '#schemas/period-bound.ts';
 import { type Charge, type ChargeJson, chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
@@ -28,6 +30,7 @@ import type { BillablePeriod } from './measured-periods.ts';
 /** A billing period as it stands, or as it would. */
 export type PeriodRow = {
   id: string;
+  item: string;
   subscription_id: string;
   customer_id: string;
   external_id: string;
@@ -44,6 +47,7 @@ export type PeriodRow = {
   counted: boolean | null;
   quantities: QuantityLevel[] | null;
   priced_at: Date | null;
+  usage_waived: boolean;
 };
 
 export type VersionRow = {
@@ -54,6 +58,9 @@ export type VersionRow = {
   terms: Partial<GeneralTermsJson> | null;
 };
 
+/** A one-time charge; `amount` is that of one. */
+export type OneTimeRow = { id: string; name: string; amount: string };
+
 export const storedCurrency = (currency: string) => {
   assert(isCurrency(currency), `${currency} is not a currency`);
   return currency;
@@ -61,6 +68,16 @@ export const storedCurrency = (currency: string) => {
 
 export type VersionCharges = Pick<BillablePeriod, 'planId' | 'charges' | 'storedCharges' | 'bounds'> & {
   readonly prorated: ProrationPolicy;
+};
+
+const readCharge = (json: ChargeJson, planVersionId: string): Charge => {
+  const parsed = chargeFromJson(json);
+  assert(
+    parsed.ok,
+    `a charge of plan version ${planVersionId} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
+  );
+  const { code, name, meter, price } = parsed.value;
+  return { code, name, meter, price };
 };
 
 /**
@@ -75,15 +92,7 @@ export const chargesOf = (
     assert(charge, `charge ${json.code} of plan version ${row.plan_version_id} has no price in ${row.currency}`);
     return charge;
   });
-  const charges = storedCharges.map((json) => {
-    const parsed = chargeFromJson(json);
-    assert(
-      parsed.ok,
-      `a charge of plan version ${row.plan_version_id} can't be read: ${parsed.ok ? '' : JSON.stringify(parsed.faults)}`,
-    );
-    const { code, name, meter, price } = parsed.value;
-    return { code, name, meter, price };
-  });
+  const charges = storedCharges.map((json) => readCharge(json, row.plan_version_id));
   const bounds = periodBoundsIn(row.terms, row.currency, row.plan_currency);
   return { planId: row.plan_id, charges, storedCharges, bounds, prorated: prorationIn(row.terms) };
 };
@@ -110,9 +119,11 @@ export const partOfVersion = (
   { charges, storedCharges, bounds }: VersionCharges,
   version: StoredTerms,
   schedule: ScheduleName | undefined,
+  usageWaived = false,
 ): PartOfVersion => {
   const isAddOn = (version.terms?.add_on ?? null) !== null;
-  const isOf = (of: ChargeJson) => schedule === undefined || isOfSchedule(of, isAddOn, schedule);
+  const isOf = (of: ChargeJson) =>
+    !(usageWaived && of.meter !== null) && (schedule === undefined || isOfSchedule(of, isAddOn, schedule));
   const places = storedCharges.flatMap((of, index) => (isOf(of) ? [index] : []));
   const pick = <T>(items: readonly T[], at: readonly number[]): T[] => at.map((index) => items[index] as T);
   const isBounded = schedule === undefined || isBoundSchedule(version, schedule);
@@ -133,6 +144,20 @@ export const partOfVersion = (
   };
 };
 
+/** What is charged once beside the plan, in place of the charges of the plan. */
+const partOfCharge = ({ id, name, amount }: OneTimeRow, { plan_version_id, quantities }: PeriodRow): PartOfVersion => {
+  const stored = oneTimeChargeToJson(id, name, amount);
+  return {
+    charges: [readCharge(stored, plan_version_id)],
+    storedCharges: [stored],
+    positions: [1],
+    boundPosition: 2,
+    bounds: {},
+    counted: quantities ? { [id]: 'times' } : {},
+    others: [],
+  };
+};
+
 /** As it is of most plans: then nothing more is to be said. */
 const isWholePlan = (
   timing: PartTiming,
@@ -148,7 +173,9 @@ const isWholePlan = (
 export const billablePeriods = (
   rows: readonly PeriodRow[],
   versions: readonly VersionRow[],
+  oneTimeCharges: readonly OneTimeRow[] = [],
 ): readonly BillablePeriod[] => {
+  const oneTimeOf = new Map(oneTimeCharges.map((row) => [row.id, row]));
   const versionOf = new Map(versions.map((version) => [version.id, version]));
   const known = new Map<string, VersionCharges>();
   const parts = new Map<string, PartOfVersion>();
@@ -159,9 +186,12 @@ export const billablePeriods = (
     return charges;
   };
   const partOf = (row: PeriodRow, charges: VersionCharges, version: VersionRow): PartOfVersion => {
-    const schedule = `${chargeTiming(row)} ${row.interval_unit} ${row.interval_count} ${row.counted}`;
+    const charge = oneTimeOf.get(row.item);
+    if (charge) return partOfCharge(charge, row);
+    assert(!isId('otc', row.item), `the one-time charge ${row.item} is gone`);
+    const schedule = `${chargeTiming(row)} ${row.interval_unit} ${row.interval_count} ${row.counted} ${row.usage_waived}`;
     const key = `${row.plan_version_id} ${row.currency} ${schedule}`;
-    const part = parts.get(key) ?? partOfVersion(charges, version, scheduleOf(row));
+    const part = parts.get(key) ?? partOfVersion(charges, version, scheduleOf(row), row.usage_waived);
     parts.set(key, part);
     return part;
   };

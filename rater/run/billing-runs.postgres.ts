@@ -17,6 +17,7 @@ import {
 } from '#platform/work/leased-jobs.postgres.ts';
 import { leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
 import { billingChannels, type RunKind, runEnded, type Shard } from '#schemas/billing-run.ts';
+import { isId } from '#schemas/ids.ts';
 import { monthNameOf } from '#schemas/period.ts';
 import type { RatingFailureCode } from '#schemas/rating-failure.ts';
 import {
@@ -54,16 +55,16 @@ type RunRow = {
 const insertPeriods = `
 INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
   billing_end, segment, span_start, span_end, item, timing, interval_unit, interval_count, counted, quantities,
-  priced_at, billing_month, due_at, payer_id, consolidated, state, created_at)
+  priced_at, usage_waived, billing_month, due_at, payer_id, consolidated, state, created_at)
 SELECT n.id, $1, n.subscription_id, n.customer_id, n.plan_version_id, n.billing_start, n.billing_end, n.segment,
   n.span_start, n.span_end, n.item, n.timing, n.interval_unit, n.interval_count, n.counted, n.quantities::jsonb,
-  n.priced_at, n.billing_month, n.due_at, coalesce(a.payer_id, n.payer_id), coalesce(a.consolidated, n.consolidated),
-  'open', clock_timestamp()
+  n.priced_at, n.usage_waived, n.billing_month, n.due_at, coalesce(a.payer_id, n.payer_id),
+  coalesce(a.consolidated, n.consolidated), 'open', clock_timestamp()
 FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::integer[],
     $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::integer[], $15::boolean[],
-    $16::json[], $17::timestamptz[], $18::text[], $19::timestamptz[], $20::text[], $21::boolean[])
+    $16::json[], $17::timestamptz[], $18::boolean[], $19::text[], $20::timestamptz[], $21::text[], $22::boolean[])
   AS n (id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end,
-    item, timing, interval_unit, interval_count, counted, quantities, priced_at,
+    item, timing, interval_unit, interval_count, counted, quantities, priced_at, usage_waived,
     billing_month, due_at, payer_id, consolidated)
   LEFT JOIN LATERAL (
     SELECT p.payer_id, p.consolidated FROM billing_periods p
@@ -75,7 +76,12 @@ FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $
   ) a ON true
 ON CONFLICT DO NOTHING`;
 
-/** From `id` to `priced_at`, as both statements take them. */
+/** What was written down of one-time charges waits no more. */
+const settleCharges = `
+UPDATE one_time_charges h SET billing_period_id = n.id FROM unnest($1::text[], $2::text[]) AS n (id, item)
+WHERE h.id = n.item`;
+
+/** From `id` to `usage_waived`, as both statements take them. */
 const periodColumns = (periods: readonly FreshPeriod[]): unknown[] => {
   const column = <T>(of: (period: FreshPeriod) => T): T[] => periods.map(of);
   return [
@@ -95,6 +101,7 @@ const periodColumns = (periods: readonly FreshPeriod[]): unknown[] => {
     column(({ isCounted }) => isCounted),
     jsonArray(column(({ quantities }) => (quantities ? JSON.stringify(quantities) : null))),
     column(({ pricedAt }) => (pricedAt === undefined ? null : new Date(pricedAt))),
+    column(({ usageWaived }) => usageWaived === true),
   ];
 };
 
@@ -110,6 +117,12 @@ const writePeriods = async (client: Queryable, run: RunRow, periods: readonly Fr
     textArray(customerIds.map((id) => payers.get(id)?.id ?? id)),
     customerIds.map((id) => payers.get(id)?.isConsolidated ?? false),
   ]);
+  const charges = periods.filter(({ item }) => isId('otc', item));
+  if (charges.length > 0)
+    await client.query(settleCharges, [
+      textArray(charges.map(({ id }) => id)),
+      textArray(charges.map(({ item }) => item)),
+    ]);
 };
 
 /** Whom a run bills: of a customer, what is of it and what is billed to it. Null is everybody. */
@@ -165,21 +178,21 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
 const insertDryPeriods = `
 INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id,
   billing_start, billing_end, segment, span_start, span_end, item, timing, interval_unit, interval_count, counted,
-  quantities, priced_at)
+  quantities, priced_at, usage_waived)
 SELECT $1, p.id, $2, p.subscription_id, p.customer_id, p.plan_version_id, p.billing_start, p.billing_end, p.segment,
   p.span_start, p.span_end, p.item, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities,
-  p.priced_at
-FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_month = $19
-  AND ($20::text IS NULL OR p.customer_id = $20 OR p.payer_id = $20) AND ($21::text IS NULL OR p.subscription_id = $21)
+  p.priced_at, p.usage_waived
+FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_month = $20
+  AND ($21::text IS NULL OR p.customer_id = $21 OR p.payer_id = $21) AND ($22::text IS NULL OR p.subscription_id = $22)
 UNION ALL
 SELECT $1, n.id, $2, n.subscription_id, n.customer_id, n.plan_version_id, n.billing_start, n.billing_end, n.segment,
   n.span_start, n.span_end, n.item, n.timing, n.interval_unit, n.interval_count, n.counted, n.quantities::jsonb,
-  n.priced_at
+  n.priced_at, n.usage_waived
 FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::integer[],
     $10::timestamptz[], $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::integer[], $16::boolean[],
-    $17::json[], $18::timestamptz[])
+    $17::json[], $18::timestamptz[], $19::boolean[])
   AS n (id, subscription_id, customer_id, plan_version_id, billing_start, billing_end, segment, span_start, span_end,
-    item, timing, interval_unit, interval_count, counted, quantities, priced_at)
+    item, timing, interval_unit, interval_count, counted, quantities, priced_at, usage_waived)
 ON CONFLICT DO NOTHING`;
 
 const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> => {

@@ -4,10 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
+import { isId } from '#schemas/ids.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { madeUntil } from '../price/source-rows.ts';
-import { billablePeriods, type PeriodRow, type VersionRow } from './billable-periods.ts';
+import { billablePeriods, type OneTimeRow, type PeriodRow, type VersionRow } from './billable-periods.ts';
 import { standingOverrides } from './price-overrides.postgres.ts';
 import { pricesToRead } from './price-spans.ts';
 import type { RatePorts } from './rate-period.ts';
@@ -23,10 +24,14 @@ type PinnedRow = {
 
 const selectPeriods = (from: string, more = ''): string => `
 SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone, p.span_start,
-  p.span_end, p.billing_start, p.billing_end, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities,
-  p.priced_at
+  p.span_end, p.billing_start, p.billing_end, p.item, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities,
+  p.priced_at, p.usage_waived
 FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.span_start`;
+
+const oneTimeStatement = `
+SELECT id, name, trim_scale(coalesce(unit_amount, amount))::text AS amount FROM one_time_charges
+WHERE organization_id = $1 AND id = ANY ($2)`;
 
 const periodsStatement = selectPeriods('billing_periods');
 const dryPeriodsStatement = selectPeriods('rating_run_periods', 'AND p.run_id = $3');
@@ -52,7 +57,10 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
        WHERE v.organization_id = $1 AND v.id = ANY ($2)`,
       [organizationId, [...new Set(rows.map(({ plan_version_id }) => plan_version_id))]],
     );
-    return billablePeriods(rows, versions.rows);
+    const charged = rows.flatMap(({ item }) => (isId('otc', item) ? [item] : []));
+    const oneTime =
+      charged.length === 0 ? [] : (await postgres.query<OneTimeRow>(oneTimeStatement, [organizationId, charged])).rows;
+    return billablePeriods(rows, versions.rows, oneTime);
   },
   meters: async (organizationId, planVersionIds) => {
     const { rows } = await postgres.query<PinnedRow>(

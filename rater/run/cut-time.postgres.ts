@@ -2,7 +2,12 @@
 import { instantArray, textArray } from '#platform/stores/array-parameters.ts';
 import { type BilledPartRow, billedPartColumns, billedPartFromRow } from '#platform/stores/billed-parts.postgres.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
-import { type TermsRow, termsColumns, termsFromRow } from '#platform/stores/subscription-terms.postgres.ts';
+import {
+  oneTimeChargesColumn,
+  type TermsRow,
+  termsColumns,
+  termsFromRow,
+} from '#platform/stores/subscription-terms.postgres.ts';
 import { periodIdOf } from '#schemas/billing-period.ts';
 import { chargeSchedules, type StoredTerms } from '#schemas/charge-schedule.ts';
 import {
@@ -80,7 +85,7 @@ export type SubscribedTerms = {
 };
 
 const selectTerms = (where: string): string => `
-SELECT s.id, s.customer_id, s.currency, s.cut_until, ${termsColumns}
+SELECT s.id, s.customer_id, s.currency, s.cut_until, ${termsColumns}, ${oneTimeChargesColumn}
 FROM subscriptions s WHERE s.organization_id = $1 AND ${where}`;
 
 const subscribedFromRow = (row: SubscriptionRow): SubscribedTerms => ({
@@ -139,7 +144,7 @@ SELECT p.subscription_id, ${billedPartColumns} FROM n
   JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.billing_end > n.billed_after
 UNION ALL
 SELECT p.subscription_id, ${billedPartColumns} FROM n
-  JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.timing = 'once'
+  JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.timing = 'once' AND p.item LIKE 'pln%'
     AND p.billing_end <= n.billed_after`;
 
 type WrittenRow = BilledPartRow & { subscription_id: string };
@@ -198,7 +203,11 @@ const freshPeriod = (
   monthOf: (instant: Instant, timeZone: string) => string,
 ): FreshPeriod => {
   const { timeZone } = terms.cycle;
-  const before = others.filter((other) => sameGroup(other, part) && other.span.start < part.span.start);
+  // What is charged once has a group of its own.
+  const before =
+    part.timing === 'once'
+      ? []
+      : others.filter((other) => sameGroup(other, part) && other.span.start < part.span.start);
   return {
     ...part,
     id: periodIdOf(subscriptionId, part),

@@ -253,6 +253,7 @@ const stages = {
     no_charge: 0,
     unmeasured: 0,
     no_amount: 0,
+    waived: 0,
     period_open: 0,
     late: 0,
   },

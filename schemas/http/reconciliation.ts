@@ -44,6 +44,7 @@ const stages = {
         no_charge: count('No meter of a plan that the customer had at their time counts them.'),
         unmeasured: count('A meter counts them and finds no usable value.'),
         no_amount: count('They have a value, and lack the amount that the price of their charge reads from events.'),
+        waived: count('Of the billing period in which their subscription ended, whose usage was waived.'),
         period_open: count('Their period has no invoice yet.'),
         late: count('The invoice of their period was made before they were stored.'),
       },

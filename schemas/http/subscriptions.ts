@@ -22,7 +22,7 @@ import {
 } from '#schemas/http/fields.ts';
 import { intervalSchema } from '#schemas/http/plan-terms.ts';
 import { ChangePreview, LedgerEntry, PausedUsageName, seatsMax } from '#schemas/http/subscription-changes.ts';
-import { cancellationRefunds, subscriptionStates, trialEndActions } from '#schemas/subscription-state.ts';
+import { cancellationRefunds, finalUsages, subscriptionStates, trialEndActions } from '#schemas/subscription-state.ts';
 
 const newSubscriptionExample = {
   customer_id: customerExample.external_id,
@@ -161,6 +161,12 @@ export const CancellationRefund = Type.Enum([...cancellationRefunds], {
     'What becomes of what was charged in advance for time after the end: `prorated`, the default, credits it; `none` does not.',
 });
 
+const FinalUsageName = Type.Enum([...finalUsages], {
+  title: 'FinalUsage',
+  description:
+    'What becomes of usage of the billing period in which the subscription ends, or that ends with it: `billed`, the default, or `waived`. What is flat in it is charged either way.',
+});
+
 export const SubscriptionCancellation = Type.Object(
   {
     at: Type.Optional(
@@ -173,6 +179,7 @@ export const SubscriptionCancellation = Type.Object(
     ),
     reason: Type.Optional(Reason),
     refund: Type.Optional(CancellationRefund),
+    final_usage: Type.Optional(FinalUsageName),
   },
   { ...closed, title: 'SubscriptionCancellation', examples: [{ at: 'period_end', reason: 'too expensive' }] },
 );
@@ -183,6 +190,7 @@ const Cancellation = Type.Object(
     effective_at: Instant,
     reason: nullable(Reason),
     refund: CancellationRefund,
+    final_usage: FinalUsageName,
   },
   { ...closed, title: 'Cancellation' },
 );

@@ -83,6 +83,7 @@ const none = {
   no_charge: 0,
   unmeasured: 0,
   no_amount: 0,
+  waived: 0,
   period_open: 0,
   late: 0,
 };

@@ -217,6 +217,18 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     return { path: `${path}/undo-change`, body: { change_id: body.pending_changes[0].id } };
   },
   listSubscriptionChanges: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/changes` }),
+  addOneTimeCharge: async (api) => ({
+    path: `/v1/subscriptions/${await subscriptionOf(api)}/charges`,
+    body: { name: 'Migration of data', unit_amount: '25.00', quantity: 3, at: 'period_end' },
+  }),
+  listOneTimeCharges: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/charges` }),
+  getOneTimeCharge: async (_, { subscription, oneTimeCharge }) => ({
+    path: `/v1/subscriptions/${subscription}/charges/${oneTimeCharge}`,
+  }),
+  removeOneTimeCharge: async (api) => {
+    const path = `/v1/subscriptions/${await subscriptionOf(api)}/charges`;
+    return { path: `${path}/${await idOf(api, path, { name: 'A charge', amount: '1.00', invoice: 'now' })}` };
+  },
   getSubscriptionUsage: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/usage` }),
   getSubscriptionRenewal: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/renewal` }),
   getSubscriptionEntitlements: async (_, { subscription }) => ({

@@ -76,6 +76,10 @@ const statements: readonly string[] = [
   `INSERT INTO subscription_changes (id, organization_id, subscription_id, kind, effective_at, quantity, bills,
      created_at)
    SELECT ${id('chg')}, org, ${id('sub')}, 'seats', ${begin}, 5, 'next', ${begin} ${from}`,
+  `INSERT INTO one_time_charges (id, organization_id, subscription_id, name, amount, effective_at, bills, metadata,
+     version, created_at, updated_at)
+   SELECT ${id('otc')}, org, ${id('sub')}, 'x', 1, ${begin}, 'next', '{}', 1, ${begin} + n * interval '1 second',
+     ${begin} ${from}`,
   `INSERT INTO test_clocks (id, organization_id, now_at, state, metadata, version, created_at, updated_at)
    SELECT ${id('clk')}, org, ${begin}, 'ready', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO quotes (id, organization_id, customer_id, plan_id, terms, valid_until, state, metadata, version,

@@ -68,6 +68,7 @@ export type Objects = Readonly<
     | 'plan'
     | 'customer'
     | 'subscription'
+    | 'oneTimeCharge'
     | 'quote'
     | 'run'
     | 'invoice'
@@ -179,6 +180,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     throw new Error(`the simulation ended as ${JSON.stringify(simulated.body)}`);
   // What is a part of a subscription from then on, once its month is billed.
   await made(api, `/v1/subscriptions/${subscription.id}/seats`, { change: 1 });
+  const charge = await made(api, `/v1/subscriptions/${subscription.id}/charges`, { name: 'A charge', amount: '1.00' });
   await made(api, '/v1/test-clocks', {});
   const offer = { customer_id: externalId, plan: llmProPlan.code, valid_until: '2040-01-01T00:00:00Z' };
   const quote = await made(api, '/v1/quotes', offer);
@@ -190,6 +192,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     plan: plan.id,
     customer: customer.id,
     subscription: subscription.id,
+    oneTimeCharge: charge.id,
     quote: quote.id,
     run: run.id,
     invoice: invoice.id,

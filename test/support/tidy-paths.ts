@@ -49,6 +49,7 @@ export const useCases = new Set([
   'api/runs/ask-for-rating-run.ts',
   'api/runs/run-scope.ts',
   'api/runs/wait-for-run.ts',
+  'api/subscriptions/add-one-time-charge.ts',
   'api/quotes/quote-life.ts',
   'api/quotes/quote-offer.ts',
   'api/quotes/quote-terms.ts',

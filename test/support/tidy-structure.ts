@@ -91,6 +91,7 @@ const sharedTables: Readonly<Record<string, string>> = {
   amendments: 'The API takes them in, the relay notes how far each has come on its way into the stream.',
   billing_periods: 'The rater cuts the time of a run into open ones, the invoicer marks them as billed.',
   subscriptions: 'The API says what is billed; the rater keeps beside it how far it has cut that time.',
+  one_time_charges: 'The API takes them in, the rater notes what it wrote down of them.',
   test_clocks: 'The API sets one going, the invoicer moves it.',
   billing_runs: 'A queue: the API and the scheduler ask, the rater prepares, the invoicer completes.',
   billing_run_shards: 'A queue: the rater makes and rates, the invoicer issues.',

@@ -34,10 +34,14 @@ const changes = definedRoutes().flatMap((route) =>
 );
 const digest = expect.stringMatching(/^[0-9a-f]{64}$/);
 
-/** An action is named for what it is done to, with two exceptions: a part of an object, and a kind of it. */
+/**
+ * An action is named for what it is done to, with three exceptions: a part of an object, a kind of it, and what is
+ * added to one and is an object of its own.
+ */
 const typeOf = (action: string, isVersion: boolean): string => {
   const [type = ''] = action.split('.');
   if (isVersion) return 'plan';
+  if (action.startsWith('subscription.charge_')) return 'one_time_charge';
   return type === 'rating_run' ? 'billing_run' : type;
 };
 

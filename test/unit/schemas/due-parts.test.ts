@@ -173,6 +173,30 @@ describe('what falls due', () => {
   });
 });
 
+describe('usage of the billing period in which it ends', () => {
+  const cut = (endedAt: Instant, schedules: readonly ChargeSchedule[]) =>
+    cutAt(() => termsOf({ endedAt, waivesFinalUsage: true }), { basic: schedules }, [at('2027-01-01T00:00Z')]).map(
+      (part) => `${shown(part)} ${part.usageWaived === true}`,
+    );
+  const before = 'arrears basic 2026-09-11T12:00..2026-10-01 due 2026-10-01 false';
+
+  it('is in no part, and what is flat beside it is in one, where it is waived', () => {
+    expect(cut(at('2026-10-16T00:00Z'), [{ ...usage, isUsageAlone: true }])).toEqual([before]);
+    expect(cut(at('2026-10-16T00:00Z'), [usage])).toEqual([
+      before,
+      'arrears basic 2026-10-01..2026-10-16 due 2026-10-16 true',
+    ]);
+  });
+
+  it('is that of the period which ends with it', () => {
+    expect(cut(at('2026-11-01T00:00Z'), [usage])).toEqual([
+      before,
+      'arrears basic 2026-10-01..2026-11-01 due 2026-11-01 true',
+    ]);
+    expect(cut(at('2026-10-01T00:00Z') + 1, [{ ...usage, isUsageAlone: true }])).toEqual([before]);
+  });
+});
+
 describe('what is charged once', () => {
   const versions = {
     basic: ofPlan('Basic', setup, setupOfSeats),

@@ -15,7 +15,7 @@ const resumed: SubscriptionLife = {
   ...goesOn,
   changes: [pause, { kind: 'resume', effectiveAt: 300, bills: 'next' }],
 };
-const changes = ['change_plan', 'change_seats', 'change_add_ons'] as const;
+const changes = ['change_plan', 'change_seats', 'change_add_ons', 'add_charge'] as const;
 
 describe('the state of a subscription', () => {
   it.each([

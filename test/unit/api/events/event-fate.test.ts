@@ -232,6 +232,24 @@ describe('[I11] where an event is billed, or why not', () => {
     expect(reasons(version(), of([], { periods: [{ ...yearly, interval: month }] }))).toEqual(['billed']);
   });
 
+  it('is waived in the billing period in which its subscription ends, where that was said, and not before', () => {
+    const at = (text: string) => Date.parse(text);
+    const ended = (endedAt: string, more: Partial<SubscriptionFacts> = {}) => ({
+      ...facts,
+      subscriptions: [
+        { ...subscription, startedAt: 0, endedAt: at(endedAt), waivesFinalUsage: true, periods: [], ...more },
+      ],
+    });
+    const of = (text: string) => version({ occurredAtMs: at(text) });
+    expect(reasons(of('2026-10-31T23:59:59Z'), ended('2026-11-16T00:00:00Z'))).toEqual(['period_open']);
+    expect(reasons(of('2026-11-01T00:00:00Z'), ended('2026-11-16T00:00:00Z'))).toEqual(['waived']);
+    expect(reasons(of('2026-11-16T00:00:00Z'), ended('2026-11-16T00:00:00Z'))).toEqual(['no_subscription']);
+    // The period that ends with it is the one in which it ends.
+    expect(reasons(of('2026-11-01T00:00:00Z'), ended('2026-12-01T00:00:00Z'))).toEqual(['waived']);
+    const kept = ended('2026-11-16T00:00:00Z', { waivesFinalUsage: false });
+    expect(reasons(of('2026-11-01T00:00:00Z'), kept)).toEqual(['period_open']);
+  });
+
   it('has an entry for each subscription and charge that counts it', () => {
     const second = { ...subscription, id: 'sub_2', periods: [] };
     expect(reasons(version(), { ...facts, subscriptions: [subscription, second] })).toEqual(['billed', 'period_open']);

@@ -133,6 +133,7 @@ describe('[I11] what is stored and what is billed', () => {
       no_charge: 0,
       unmeasured: 0,
       no_amount: 0,
+      waived: 0,
       period_open: 2,
       late: 1,
     });

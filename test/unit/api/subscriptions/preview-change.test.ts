@@ -41,6 +41,7 @@ const subscription: Subscription = {
   trialEndAction: null,
   cancellationReason: null,
   cancellationRefund: null,
+  finalUsage: null,
   clockNow: null,
   nextDueAt: null,
   refundsAtEnd: true,
