@@ -10,6 +10,7 @@ import { currentPeriod, termsNow } from '#schemas/subscription-state.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
 import { requireAllowed } from './change-instant.ts';
+import type { SubscriptionChangeStore } from './subscription-changes.postgres.ts';
 import type { Cancellation, Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
 export type TermPorts = {
@@ -20,16 +21,24 @@ export type TermPorts = {
 
 export type CancelPorts = TermPorts & {
   readonly subscriptions: Pick<SubscriptionStore, 'changeCancellation' | 'hasOtherToPlan'>;
+  readonly subscriptionChanges: Pick<SubscriptionChangeStore, 'cutUntil'>;
 };
 
-/** One that has not begun never begins. */
-const effectiveAt = (subscription: Subscription, at: string, nowMs: Instant): Instant => {
+/** One that has not begun never begins. Now is behind all time that is written down as what is billed. */
+const effectiveAt = (
+  subscription: Subscription,
+  at: string,
+  nowMs: Instant,
+  cutUntil: Instant = Number.NEGATIVE_INFINITY,
+): Instant => {
   if (subscription.startedAt > nowMs) return subscription.startedAt;
-  if (at === 'now') return nowMs;
+  if (at === 'now') return Math.max(nowMs, cutUntil + 1);
   if (at === 'period_end') return currentPeriod(subscription, nowMs).end;
   const faults: Fault[] = [];
   const instant = readInstant(at, 'at', faults) ?? nowMs;
   if (instant < nowMs) faults.push({ field: 'at', code: 'out_of_range', message: 'must not be in the past' });
+  else if (instant <= cutUntil)
+    faults.push({ field: 'at', code: 'out_of_range', message: `must be after ${formatInstant(cutUntil)}` });
   refuseFaults(faults);
   return instant;
 };
@@ -68,7 +77,7 @@ export const cancelSubscription = async (
   nowMs: Instant,
 ): Promise<Subscription> => {
   requireAllowed(subscription, 'cancel', nowMs);
-  const endedAt = effectiveAt(subscription, at, nowMs);
+  const endedAt = effectiveAt(subscription, at, nowMs, await ports.subscriptionChanges.cutUntil(db, subscription.id));
   const held = subscription.startedAt > nowMs ? undefined : await termEnd(ports, db, subscription, nowMs);
   const least = Math.max(endedAt, held ?? endedAt);
   if (endedAt < least)
@@ -77,7 +86,8 @@ export const cancelSubscription = async (
       `The minimum term ends at ${formatInstant(least)}: cancel at that instant or later.`,
     );
   const cancellation: Cancellation = { canceledAt: nowMs, endedAt, reason: reason ?? null, refund, finalUsage };
-  return changed(await ports.subscriptions.changeCancellation(db, subscription.id, cancellation, new Date(nowMs)));
+  const heldFrom = at === 'now' && subscription.startedAt <= nowMs ? endedAt : nowMs;
+  return changed(await ports.subscriptions.changeCancellation(db, subscription.id, cancellation, new Date(heldFrom)));
 };
 
 export const undoCancellation = async (

@@ -13,7 +13,7 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found } from '../route/resource-fields.ts';
-import { cancelSubscription, type TermPorts, undoCancellation } from './cancel-subscription.ts';
+import { type CancelPorts, cancelSubscription, type TermPorts, undoCancellation } from './cancel-subscription.ts';
 import { changedNow } from './change-instant.ts';
 import { startSubscription } from './start-subscription.ts';
 import { lastingJson, subscriptionJson } from './subscription-json.ts';
@@ -23,6 +23,7 @@ export type SubscriptionPorts = {
   readonly customers: CustomerStore;
   readonly subscriptions: SubscriptionStore;
   readonly catalog: CatalogStore;
+  readonly subscriptionChanges: CancelPorts['subscriptionChanges'];
   readonly quotes: { readonly contractTerm: TermPorts['contractTerm'] };
 };
 
@@ -47,7 +48,7 @@ const canceled = (
 
 export const subscriptionRoutes = (
   { get, list, change }: Routes,
-  { customers, subscriptions, catalog, quotes }: SubscriptionPorts,
+  { customers, subscriptions, subscriptionChanges, catalog, quotes }: SubscriptionPorts,
 ): void => {
   const tag = 'Subscriptions';
   change(
@@ -171,7 +172,8 @@ export const subscriptionRoutes = (
     async ({ db, params, body, nowMs, matchVersion }) => {
       const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
-      const ports = { subscriptions, minimumTerm: catalog.minimumTerm, contractTerm: quotes.contractTerm };
+      const terms = { minimumTerm: catalog.minimumTerm, contractTerm: quotes.contractTerm };
+      const ports = { subscriptions, subscriptionChanges, ...terms };
       return canceled(
         'canceled',
         row,

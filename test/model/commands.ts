@@ -88,14 +88,12 @@ type At = 'now' | 'period_end';
 const at = fc.constantFrom<At>('now', 'period_end');
 const invoice = fc.constantFrom('now', 'next');
 
-/** The change that a request made is in effect from when the model says, or some milliseconds later. */
-const checkInstant = (expected: number, made: readonly Change[]): void => {
-  for (const { effectiveAt } of made)
-    assert(
-      effectiveAt >= expected && effectiveAt <= expected + 200,
-      `a change is in effect from ${instantText(effectiveAt)}, and not from ${instantText(expected)}`,
-    );
-};
+/** What a request made holds from when the model says, or some milliseconds later. */
+const checkInstant = (expected: number, instant: number): void =>
+  assert(
+    instant >= expected && instant <= expected + 200,
+    `it holds from ${instantText(instant)}, and not from ${instantText(expected)}`,
+  );
 
 type Asked = {
   readonly name: string;
@@ -136,7 +134,7 @@ const change = async (
   if (instant === undefined) return;
   const made = subscription.changes.filter(({ id }) => !known.has(id));
   assert(made.length > 0, `${path} ${JSON.stringify(body)} changed nothing`);
-  checkInstant(instant, made.slice(0, 1));
+  checkInstant(instant, (made[0] as Change).effectiveAt);
 };
 
 /** The first of these that holds. */
@@ -298,7 +296,9 @@ const cancel = fc.record({ whose, at }).map(({ whose, at }) =>
       if (expected !== done) return;
       const { startedAt } = subscription;
       subscription.canceledAt = hour;
-      subscription.endedAt = startedAt > hour ? startedAt : instantOf(subscription, at, hour);
+      const expectedEnd = startedAt > hour ? startedAt : instantOf(subscription, at, hour);
+      subscription.endedAt = Date.parse(answer.body.ended_at);
+      checkInstant(expectedEnd, subscription.endedAt);
       subscription.updatedAt = Date.parse(answer.body.updated_at);
     },
   }),

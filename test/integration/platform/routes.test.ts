@@ -81,6 +81,7 @@ describe('the table of routes', () => {
       'exportCustomer',
       'getCustomer',
       'getQuote',
+      'getSubscriptionRenewal',
       'listCustomers',
       'listQuotes',
       'reviseQuote',
@@ -327,6 +328,7 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
         'listEventsOfRatedLine',
         'exportSimulationResults',
         'exportCustomer',
+        'getSubscriptionRenewal',
         'previewQuote',
       ];
       expect([...unversioned, 'searchEvents', 'getEvent', 'getAmendment']).toContain(operation);

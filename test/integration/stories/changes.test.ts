@@ -315,6 +315,16 @@ describe('by a test clock', () => {
     expect(Date.parse(canceled.ended_at)).toBeGreaterThanOrEqual(Date.parse(changed.updated_at));
   });
 
+  it('a cancellation at the instant at which a month was charged gives the whole month back', async () => {
+    const basic = await plan(advance('basic', '31.00'));
+    const life = await lifeFrom(sandbox, '2027-03-16T00:00:00Z');
+    const { id } = await subscribed(life, basic);
+    await life.until('2027-04-01T00:00:00Z');
+    await change(id, 'cancel', { at: 'now' });
+    await life.until('2027-04-02T00:00:00Z');
+    expect((await life.invoices()).map(({ total }) => total)).toEqual(['16.00', '31.00', '-31.00']);
+  });
+
   it('all of it can be rated again to the byte, and each line is explained by what it is made of', async () => {
     const store = { CLICKHOUSE_URL: pipeline.clickhouseUrl };
     const again = await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', store);

@@ -214,6 +214,7 @@ describe('a family on a test clock', () => {
     ]);
     const { body } = await sandbox.api('GET', `/v1/subscriptions?customer_id=${lowest}`);
     await sandbox.made(`/v1/subscriptions/${body.items[0].id}/cancel`, { at: 'now' });
+    await top.until('2027-02-01T01:00:00Z');
     await sandbox.made(`/v1/customers/${lowest}/archive`, {});
     const refused = await sandbox.api('POST', `/v1/customers/${first}/erase`, {});
     expect([refused.status, refused.body.error_code]).toEqual([409, 'CUSTOMER_IN_USE']);

@@ -1,0 +1,23 @@
+/** Lists of the API, and what stands in each of them. */
+import { definedRoutes, examples } from './api-routes.ts';
+import type { Objects, Tenant } from './tenants.ts';
+
+/** Those of an organization, each with its route. */
+export const lists = definedRoutes().flatMap((route) =>
+  route.list && !route.url.includes(':') ? [[route.url, route] as const] : [],
+);
+
+/** One of each resource that none was made of yet; a trial that ends with its subscription is canceled, too. */
+export const makeWhatIsListed = async ({ api }: Tenant, objects: Objects): Promise<void> => {
+  for (const [url] of lists) {
+    const making = definedRoutes().find((route) => route.method === 'POST' && route.url === url);
+    if (!making || (await api('GET', `${url}?limit=1`)).body.pagination.total > 0) continue;
+    const example = await examples[making.operation]?.(api, objects);
+    await api('POST', url, example?.body);
+  }
+  const subscription = await examples.createSubscription?.(api, objects);
+  await api('POST', '/v1/subscriptions', {
+    ...(subscription?.body as object),
+    trial: { days: 1, end_action: 'cancel' },
+  });
+};
