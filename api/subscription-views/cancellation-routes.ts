@@ -38,8 +38,13 @@ const ratedLast = async (
   const ahead = scheduled.flatMap((subscription) => {
     const cut = cuts.get(subscription.id);
     if (!cut) return [];
-    const { externalId } = cut;
-    return lastDueParts(subscription, schedulesOf, cut).map((part) => ({ subscription, externalId, part }));
+    const { externalId, oneTimeRows } = cut;
+    return lastDueParts(subscription, schedulesOf, cut).map((part) => ({
+      subscription,
+      externalId,
+      part,
+      oneTimeRows,
+    }));
   });
   const rated = await rateUpcoming(ports, db, ahead, versions);
   return Map.groupBy(rated, ({ subscription }) => subscription.id);

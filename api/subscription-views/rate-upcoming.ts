@@ -10,7 +10,7 @@ import { failureMessage } from '#schemas/rating-failure.ts';
 import type { Quantities, QuantityQuery } from '../../rater/aggregate/quantity-query.ts';
 import { ratePlan } from '../../rater/price/rate.ts';
 import type { MeasuredPeriod } from '../../rater/price/rating-task.ts';
-import { billablePeriods, type VersionRow } from '../../rater/run/billable-periods.ts';
+import { billablePeriods, type OneTimeRow, type VersionRow } from '../../rater/run/billable-periods.ts';
 import { type BillablePeriod, periodsToMeasure } from '../../rater/run/measured-periods.ts';
 import type { PinnedMeter, PriceSpans } from '../../rater/run/measures.ts';
 import { pricesToRead, type ReadPrices } from '../../rater/run/price-spans.ts';
@@ -28,6 +28,7 @@ export type UpcomingPart = {
   readonly subscription: Subscription;
   readonly externalId: string;
   readonly part: DuePart;
+  readonly oneTimeRows: readonly OneTimeRow[];
 };
 
 /** The lines of a part, or why there are none. */
@@ -57,8 +58,8 @@ const billableOf = (parts: readonly UpcomingPart[], versions: readonly VersionRo
   parts.map((ahead) => ({
     ahead,
     result: attempt(() => {
-      const { subscription, externalId, part } = ahead;
-      const [period] = billablePeriods([rowOf(subscription, externalId, part)], versions);
+      const { subscription, externalId, part, oneTimeRows } = ahead;
+      const [period] = billablePeriods([rowOf(subscription, externalId, part)], versions, oneTimeRows);
       if (!period) throw new RangeError('there is nothing to bill');
       return period;
     }),

@@ -45,7 +45,8 @@ const ratedNext = async (
   const due = nextDueParts(subscription, schedulesIn(versions), cut);
   const [first] = due ?? [];
   if (!due || !first) return undefined;
-  const ahead = due.map((part) => ({ subscription, externalId: cut.externalId, part }));
+  const { externalId, oneTimeRows } = cut;
+  const ahead = due.map((part) => ({ subscription, externalId, part, oneTimeRows }));
   const parts = await rateUpcoming(ports, db, ahead, versions, (query) =>
     ports.readUsage.measured({ ...query, tenant: db.organizationId, watermark }),
   );

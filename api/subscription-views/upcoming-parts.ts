@@ -12,6 +12,7 @@ import {
 } from '#schemas/due-parts.ts';
 import type { Instant } from '#schemas/period.ts';
 import { currentPeriod, subscriptionStateAt, type TrialEndAction } from '#schemas/subscription-state.ts';
+import type { OneTimeCharge } from '#schemas/subscription-terms.ts';
 import { type UpcomingKind, upcomingKinds } from '#schemas/subscription-views.ts';
 import type { PeriodRow, VersionRow } from '../../rater/run/billable-periods.ts';
 import { pendingChanges } from '../subscriptions/subscription-json.ts';
@@ -22,6 +23,8 @@ export type CutTime = {
   readonly cutUntil: Instant | null;
   /** Its parts whose billing periods end after that. */
   readonly written: readonly BilledPart[];
+  /** Those that wait to be written down. */
+  readonly oneTimeCharges: readonly OneTimeCharge[];
 };
 
 export const schedulesIn = (versions: readonly VersionRow[]): SchedulesOf => {
@@ -40,15 +43,16 @@ const looksMax = 2_000;
 export const nextDueParts = (
   subscription: Subscription,
   schedulesOf: SchedulesOf,
-  { cutUntil, written }: CutTime,
+  { cutUntil, written, oneTimeCharges }: CutTime,
 ): readonly DuePart[] | undefined => {
+  const terms = { ...subscription, oneTimeCharges };
   const start = cutAfter(subscription, cutUntil);
   const periodsIn = rememberedPeriods();
   let from = start;
   for (let look = 0; look < looksMax; look += 1) {
-    const end = nextLook(subscription, schedulesOf, from);
+    const end = nextLook(terms, schedulesOf, from);
     if (end === undefined) return undefined;
-    const parts = dueParts(subscription, schedulesOf, written, { start: from, end }, periodsIn);
+    const parts = dueParts(terms, schedulesOf, written, { start: from, end }, periodsIn);
     const first = Math.min(...parts.map(({ dueAt }) => dueAt));
     if (parts.length > 0) return parts.filter(({ dueAt }) => dueAt === first);
     from = end;
@@ -60,12 +64,12 @@ export const nextDueParts = (
 export const lastDueParts = (
   subscription: Subscription,
   schedulesOf: SchedulesOf,
-  { written }: CutTime,
+  { written, oneTimeCharges }: CutTime,
 ): readonly DuePart[] => {
   const { endedAt } = subscription;
   if (endedAt === null) return [];
   const time = { start: endedAt - 1, end: endedAt };
-  return dueParts(subscription, schedulesOf, written, time, rememberedPeriods());
+  return dueParts({ ...subscription, oneTimeCharges }, schedulesOf, written, time, rememberedPeriods());
 };
 
 /** As the row that the part will be, once it is written down. */

@@ -1,14 +1,16 @@
 /** What it takes to rate what of subscriptions lies ahead: rows of PostgreSQL, as the rater reads them. */
 import { type BilledPartRow, billedPartColumns, billedPartFromRow } from '#platform/stores/billed-parts.postgres.ts';
+import { oneTimeChargesColumn } from '#platform/stores/subscription-terms.postgres.ts';
 import type { BilledPart } from '#schemas/due-parts.ts';
 import type { Instant } from '#schemas/period.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
+import type { OneTimeCharge } from '#schemas/subscription-terms.ts';
 import { type BookRow, madeUntil, type RateRow, sourceRowsFrom } from '../../rater/price/source-rows.ts';
-import type { VersionRow } from '../../rater/run/billable-periods.ts';
+import type { OneTimeRow, VersionRow } from '../../rater/run/billable-periods.ts';
 import type { PinnedMeter } from '../../rater/run/measures.ts';
 import { type OverrideRow, overrideFromRow, standingStatement } from '../../rater/run/override-rows.ts';
 import type { AskedPrices, ReadPrices } from '../../rater/run/price-spans.ts';
-import { booksStatement, ratesStatement } from '../../rater/run/source-statements.ts';
+import { booksStatement, oneTimeStatement, ratesStatement } from '../../rater/run/source-statements.ts';
 import type { Db } from '../route/define-route.ts';
 import { type CutTime, cutAfter } from './upcoming-parts.ts';
 
@@ -20,9 +22,13 @@ type PinnedRow = {
   definition: unknown;
 };
 
-type CutRow = { id: string; cut_until: Date | null; external_id: string };
+type CutRow = { id: string; cut_until: Date | null; external_id: string; one_time_charges: OneTimeCharge[] | null };
 
-export type CutSubscription = CutTime & { readonly externalId: string };
+export type CutSubscription = CutTime & {
+  readonly externalId: string;
+  /** What its one-time charges are charged by. */
+  readonly oneTimeRows: readonly OneTimeRow[];
+};
 
 const writtenAfter = async (
   db: Db,
@@ -63,7 +69,7 @@ export const upcomingReader = {
     subscriptions: readonly { readonly id: string; readonly startedAt: Instant }[],
   ): Promise<ReadonlyMap<string, CutSubscription>> => {
     const { rows } = await db.query<CutRow>(
-      `SELECT s.id, s.cut_until, c.external_id FROM subscriptions s JOIN customers c ON c.id = s.customer_id
+      `SELECT s.id, s.cut_until, c.external_id, ${oneTimeChargesColumn} FROM subscriptions s JOIN customers c ON c.id = s.customer_id
        WHERE s.organization_id = $1 AND s.id = ANY ($2)`,
       [db.organizationId, subscriptions.map(({ id }) => id)],
     );
@@ -73,12 +79,17 @@ export const upcomingReader = {
       after: cutAfter(one, cutOf.get(one.id)?.cut_until?.getTime() ?? null),
     }));
     const written = await writtenAfter(db, after);
+    const charged = rows.flatMap((row) => row.one_time_charges ?? []).map(({ id }) => id);
+    const oneTimeRows =
+      charged.length > 0 ? (await db.query<OneTimeRow>(oneTimeStatement, [db.organizationId, charged])).rows : [];
     return new Map(
       rows.map((row) => [
         row.id,
         {
           cutUntil: row.cut_until?.getTime() ?? null,
           written: written.get(row.id) ?? [],
+          oneTimeCharges: row.one_time_charges ?? [],
+          oneTimeRows,
           externalId: row.external_id,
         },
       ]),

@@ -13,6 +13,7 @@ import { standingOverrides } from './price-overrides.postgres.ts';
 import { pricesToRead } from './price-spans.ts';
 import type { RatePorts } from './rate-period.ts';
 import { standingSourceRows } from './source-rows.postgres.ts';
+import { oneTimeStatement } from './source-statements.ts';
 
 type PinnedRow = {
   plan_version_id: string;
@@ -28,10 +29,6 @@ SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id,
   p.priced_at, p.usage_waived
 FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.span_start`;
-
-const oneTimeStatement = `
-SELECT id, name, trim_scale(coalesce(unit_amount, amount))::text AS amount FROM one_time_charges
-WHERE organization_id = $1 AND id = ANY ($2)`;
 
 const periodsStatement = selectPeriods('billing_periods');
 const dryPeriodsStatement = selectPeriods('rating_run_periods', 'AND p.run_id = $3');

@@ -46,3 +46,8 @@ export const namedVersionsStatement = `SELECT ${bookColumns}
 export const namedRatesStatement = `SELECT ${rateColumns}
   FROM credit_unit_rates r JOIN credit_units u ON u.id = r.credit_unit_id
   WHERE r.organization_id = $1 AND r.id = ANY ($2)`;
+
+/** One-time charges by their ids. */
+export const oneTimeStatement = `
+SELECT id, name, trim_scale(coalesce(unit_amount, amount))::text AS amount FROM one_time_charges
+WHERE organization_id = $1 AND id = ANY ($2)`;

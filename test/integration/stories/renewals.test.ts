@@ -40,12 +40,14 @@ const planOf = async (charges: object[], more: object = {}): Promise<string> => 
   await sandbox.made('/v1/plans', { code, name: code, currency: 'USD', charges, ...more });
   return code;
 };
+type Metered = { readonly meter: string; readonly quantity: string };
 const used = async (customer_id: string, timestamps: readonly string[]): Promise<void> => {
   const events = timestamps.map((timestamp) => ({ idempotency_key: unique(), event: 'call', customer_id, timestamp }));
   await sandbox.send(events);
+  // Counted is what is stored and has passed the identity check.
   await until(
-    () => sandbox.api('POST', '/v1/events/check', { idempotency_keys: events.map((one) => one.idempotency_key) }),
-    ({ body }) => body.missing === undefined || body.missing.length === 0,
+    () => sandbox.api('GET', `/v1/customers/${customer_id}/usage?from=2027-01-01T00:00:00Z&to=2027-12-01T00:00:00Z`),
+    ({ body }) => body.items.some((item: Metered) => item.meter === 'calls' && Number(item.quantity) >= events.length),
   );
 };
 const subscribed = (life: Life, plan: string, more: object = {}) =>
@@ -134,6 +136,22 @@ describe('what is told of the next invoice is what is billed, to the digit', () 
     const { told } = await expectToBeBilled(life, id, '2027-03-01T02:00:00Z');
     expect(linesOf(told.lines)).toContain('ahead x1 7.00');
     expect(linesOf(told.lines)).toContain('credits x1 1.70');
+  });
+
+  it('with charges that are charged once: one of the subscription with what falls due next, one at once', async () => {
+    const plan = await planOf([flat('fee', '20.00', advance), flat('setup', '50.00', { timing: 'once' })]);
+    const life = await lifeFrom(sandbox, '2027-03-01T00:00:00Z');
+    const { id } = await subscribed(life, plan);
+    expect(linesOf((await renewal(id)).next_invoice.lines)).toEqual(['fee x1 20.00', 'setup x1 50.00']);
+    await life.until('2027-03-10T00:00:00Z');
+    const charged = await sandbox.made(`/v1/subscriptions/${id}/charges`, {
+      name: 'Training',
+      unit_amount: '12.50',
+      quantity: 3,
+    });
+    expect(linesOf((await renewal(id)).next_invoice.lines)).toEqual(['fee x1 20.00', `${charged.id} x3 37.50`]);
+    await expectToBeBilled(life, id, '2027-04-01T02:00:00Z');
+    expect(linesOf((await renewal(id)).next_invoice.lines)).toEqual(['fee x1 20.00']);
   });
 
   it('of a trial, which ends first', async () => {
