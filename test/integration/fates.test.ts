@@ -80,10 +80,10 @@ const plans = new Map<string, readonly ChargedMeter[]>([
   ],
   ['plan_flat', []],
 ]);
-/** By the interval of the charges, and all of a version at once, as periods from before intervals have them. */
+/** By the interval of the charges, waived or not, and all of a version at once, as periods from before have them. */
 const meters = new Map(
-  [month, undefined].flatMap((interval) =>
-    [...plans].map(([planVersionId, of]) => [chargesName({ planVersionId, currency, interval }), of] as const),
+  [{ interval: month }, { interval: month, isWaived: true }, { interval: undefined }].flatMap((stretch) =>
+    [...plans].map(([planVersionId, of]) => [chargesName({ planVersionId, currency, ...stretch }), of] as const),
   ),
 );
 type Properties = Readonly<Record<string, string>>;
@@ -132,6 +132,7 @@ type World = {
     readonly to: number | null;
     readonly trialDays: number | null;
     readonly pause: { readonly from: number; readonly days: number } | null;
+    readonly waives: boolean;
     readonly invoices: readonly { readonly from: number; readonly days: number; readonly watermark: number }[];
   }[];
   readonly events: readonly SentEvent[];
@@ -173,6 +174,7 @@ const world: fc.Arbitrary<World> = fc.record({
       to: fc.option(fc.integer({ min: 1, max: 20 })),
       trialDays: fc.option(fc.integer({ min: 1, max: 8 })),
       pause: fc.option(fc.record({ from: day, days: fc.integer({ min: 1, max: 8 }) })),
+      waives: fc.boolean(),
       invoices: fc
         .array(
           fc.record({
@@ -192,6 +194,7 @@ const world: fc.Arbitrary<World> = fc.record({
 });
 
 const atDay = (of: number) => beginMs + of * dayMs;
+const monthOf = (instant: number) => (instant < Date.UTC(2026, 11, 1) ? beginMs : Date.UTC(2026, 11, 1));
 const occurredAt = ({ day: of }: SentEvent, index: number) => atDay(of) + index * 1_000;
 const receivedAt = ({ hour }: SentEvent) => beginMs + 25 * dayMs + hour * hourMs;
 const sequenceOf = (index: number) => index + 1;
@@ -200,12 +203,13 @@ const voidSequenceOf = (event: SentEvent, index: number) =>
   event.void === 'twin' ? sequenceOf(index) : sequenceOf(index) + 1 + event.voidAt;
 
 const known = ({ subscriptions }: World): KnownSubscription[] =>
-  subscriptions.map(({ customer, plan, from, to, trialDays, pause, invoices }) => ({
+  subscriptions.map(({ customer, plan, from, to, trialDays, pause, waives, invoices }) => ({
     ...plainTerms({
       planVersionId: plan,
       startedAt: atDay(from),
       endedAt: to === null ? null : atDay(from + to),
       trialEndsAt: trialDays === null ? null : atDay(from + trialDays),
+      waivesFinalUsage: waives,
       changes: pause
         ? [
             { kind: 'pause', usage: 'unbilled', effectiveAt: atDay(pause.from), bills: 'next' },
@@ -243,9 +247,13 @@ const plainFate = (all: World, event: SentEvent, index: number): Fate | undefine
   const isPaused = ({ pause }: World['subscriptions'][number]) =>
     pause !== null && atDay(pause.from) <= at && at < atDay(pause.from + pause.days);
   const taking = covering.filter((one) => one.invoices.some(isBilled) || !(isTrial(one) || isPaused(one)));
+  // Of the calendar's month that it ends in.
+  const isWaived = ({ from, to, waives }: World['subscriptions'][number]) =>
+    waives && to !== null && at >= monthOf(atDay(from + to) - 1);
   const judged = taking.map((subscription) => ({
     ...(plainly[subscription.plan]?.(event.event, event.properties) ?? { counted: false, measured: false }),
     invoices: subscription.invoices.filter(isBilled),
+    isWaived: isWaived(subscription),
   }));
   const isCharged = ({ measured, charged: said }: Plainly) => said ?? measured;
   // An amendment that lies behind the watermark is not known there.
@@ -259,7 +267,9 @@ const plainFate = (all: World, event: SentEvent, index: number): Fate | undefine
   if (!judged.some(({ counted }) => counted)) return 'no_charge';
   if (!judged.some(({ measured }) => measured)) return 'unmeasured';
   if (!judged.some(isCharged)) return 'no_amount';
-  return judged.some((one) => isCharged(one) && one.invoices.length === 0) ? 'period_open' : 'late';
+  const charging = judged.filter(isCharged);
+  if (charging.some(({ invoices, isWaived: isFree }) => invoices.length === 0 && !isFree)) return 'period_open';
+  return charging.some(({ invoices }) => invoices.length > 0) ? 'late' : 'waived';
 };
 
 const digestOf = (tenant: string, key: string) =>
@@ -322,6 +332,7 @@ const late: World = {
       to: null,
       trialDays: null,
       pause: null,
+      waives: false,
       invoices: [{ from: 0, days: 15, watermark: 1 }],
     },
   ],
@@ -391,12 +402,15 @@ describe('[I11] the fates of events', () => {
       open: undefined,
       trial: undefined,
       paused: undefined,
+      waived: undefined,
     };
     const termsOf = (name: string) =>
       plainTerms({
         planVersionId: 'plan_amounts',
         startedAt: beginMs,
         trialEndsAt: name === 'trial' ? beginMs + 9 * dayMs : null,
+        endedAt: name === 'waived' ? beginMs + 9 * dayMs : null,
+        waivesFinalUsage: name === 'waived',
         changes:
           name === 'paused' ? [{ kind: 'pause', usage: 'unbilled', effectiveAt: beginMs + hourMs, bills: 'next' }] : [],
       });
