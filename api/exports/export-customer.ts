@@ -20,6 +20,8 @@ import { quoteJson } from '../quotes/quote-json.ts';
 import type { QuoteStore } from '../quotes/quotes.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import type { List, ListPage, PageRows } from '../route/lists.ts';
+import { oneTimeChargeJson } from '../subscriptions/one-time-charge-json.ts';
+import type { OneTimeChargeStore } from '../subscriptions/one-time-charges.postgres.ts';
 import { subscriptionJson } from '../subscriptions/subscription-json.ts';
 import type { SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
@@ -29,6 +31,7 @@ import type { CountEvents } from './exported-usage.clickhouse.ts';
 export type ExportPorts = {
   readonly customers: Pick<CustomerStore, 'customerList' | 'customers' | 'customer'>;
   readonly subscriptions: Pick<SubscriptionStore, 'subscriptionList' | 'subscriptions'>;
+  readonly oneTimeCharges: Pick<OneTimeChargeStore, 'chargeList' | 'charges'>;
   readonly priceOverrides: Pick<PriceOverrideStore, 'overrideList' | 'overrides'>;
   readonly quotes: Pick<QuoteStore, 'quoteList' | 'quotes'>;
   readonly invoices: Pick<
@@ -111,6 +114,18 @@ const sectionsOf = (
           audited.push(subscription.id);
           yield subscriptionJson(subscription, hourOf(subscription, nowMs));
         }
+      },
+    },
+    one_time_charges: {
+      scope: 'read:subscriptions',
+      items: async function* () {
+        for (const subscriptionId of subscriptionIds)
+          for await (const charge of everyRow(ports.oneTimeCharges.chargeList, organizationId, {}, (page) =>
+            ports.oneTimeCharges.charges(db, subscriptionId, page),
+          )) {
+            audited.push(charge.id);
+            yield oneTimeChargeJson(charge);
+          }
       },
     },
     rated_lines: {

@@ -37,34 +37,46 @@ export const requireQuoteAction = (quote: QuoteLife, action: QuoteAction, nowMs:
   throw new FailureError('QUOTE_STATE_CONFLICT', `The quote is ${quoteStateAt(quote, nowMs)}: ${can}.`);
 };
 
-const refuseArchived = async ({ customers }: QuoteLifePorts, db: Db, customerId: string): Promise<void> => {
-  const { archivedAt } = found(await customers.customer(db, customerId), 'CUSTOMER_NOT_FOUND');
-  if (archivedAt !== undefined) throw new FailureError('CUSTOMER_ARCHIVED');
+/** An erased customer is archived for good, and is told to be erased. */
+export const offeredCustomer = async (
+  { customers }: Pick<QuoteLifePorts, 'customers'>,
+  db: Db,
+  idOrName: string,
+): Promise<Customer> => {
+  const customer = found(await customers.customer(db, idOrName), 'CUSTOMER_NOT_FOUND');
+  if (customer.erasedAt !== undefined) throw new FailureError('CUSTOMER_ERASED');
+  if (customer.archivedAt !== undefined) throw new FailureError('CUSTOMER_ARCHIVED');
+  return customer;
 };
 
-/** The one that a revision takes the place of, as long as it could still be accepted: it is canceled. */
-const replaced = async (
-  { quotes }: QuoteLifePorts,
-  db: Db,
-  { revisionOf }: Quote,
-  nowMs: Instant,
-): Promise<{ readonly before: Quote; readonly after: Quote } | undefined> => {
-  const before = revisionOf === null ? undefined : await quotes.lockQuote(db, revisionOf);
-  if (!before) return undefined;
-  const state = quoteStateAt(before, nowMs);
-  if (state === 'accepted')
-    throw new FailureError(
-      'QUOTE_STATE_CONFLICT',
-      `The quote ${before.id}, which this one revises, is accepted: what can be done now is cancel.`,
-    );
-  if (state !== 'sent') return undefined;
-  return { before, after: await quotes.settleQuote(db, before, { state: 'canceled' }, nowMs, new Date(nowMs)) };
+type Replaced = { readonly before: Quote; readonly after: Quote };
+
+/**
+ * The other revisions of the same offer that could still be accepted are canceled: one of them stands at a time. The
+ * first of the family is locked before the others are looked at, so of two that are sent at once the second cancels
+ * the first.
+ */
+const replaced = async ({ quotes }: QuoteLifePorts, db: Db, draft: Quote, nowMs: Instant): Promise<Replaced[]> => {
+  const others: Replaced[] = [];
+  for (const id of await quotes.lockFamily(db, draft)) {
+    const before = found(await quotes.lockQuote(db, id), 'QUOTE_NOT_FOUND');
+    const state = quoteStateAt(before, nowMs);
+    if (state === 'accepted')
+      throw new FailureError(
+        'QUOTE_STATE_CONFLICT',
+        `The quote ${before.id}, of which this one is a revision too, is accepted: what can be done now is cancel.`,
+      );
+    if (state !== 'sent') continue;
+    const after = await quotes.settleQuote(db, before, { state: 'canceled' }, nowMs, new Date(nowMs));
+    others.push({ before, after });
+  }
+  return others;
 };
 
 export type SentQuote = {
   readonly quote: Quote;
   readonly token: string;
-  readonly replaced: { readonly before: Quote; readonly after: Quote } | undefined;
+  readonly replaced: readonly Replaced[];
 };
 
 /** From then on nothing of it changes. The token is given here alone. */
@@ -77,16 +89,16 @@ export const sendQuote = async (
 ): Promise<SentQuote> => {
   const nowMs = hourOf(draft, at.hourMs);
   requireQuoteAction(draft, 'send', nowMs);
-  await refuseArchived(ports, db, draft.customerId);
+  await offeredCustomer(ports, db, draft.customerId);
   const pinned = await pinQuote(ports, db, draft, at);
-  const before = await replaced(ports, db, draft, nowMs);
+  const others = await replaced(ports, db, draft, nowMs);
   const token = newQuoteLinkToken(randomBytes);
   const contentHash = quoteContentHash({ ...draft, ...pinned });
   const sent = { ...pinned, contentHash, linkHash: ports.hashKey(token) };
   return {
     quote: await ports.quotes.sendQuote(db, draft.id, sent, nowMs, new Date(nowMs)),
     token,
-    replaced: before,
+    replaced: others,
   };
 };
 
@@ -181,7 +193,7 @@ export const acceptQuote = async (
   requireQuoteAction(quote, 'accept', nowMs);
   assert.equal(quoteContentHash(quote), quote.contentHash, `what ${quote.id} offers is not what was sent`);
   const now = new Date(nowMs);
-  await refuseArchived(ports, db, quote.customerId);
+  await offeredCustomer(ports, db, quote.customerId);
   return telling(async () => {
     const decided = await decideQuoted(ports, db, quote, { ...at, lock: 'lock' });
     const { customer, changes } = await keyedCustomer(ports, db, quote.customerId, now);
@@ -231,15 +243,16 @@ export const cancelQuote = async (
 
 /** A draft of the same, without the versions of then. */
 export const reviseQuote = async (
-  { quotes }: Pick<QuoteLifePorts, 'quotes'>,
+  ports: Pick<QuoteLifePorts, 'quotes' | 'customers'>,
   db: Db,
   quote: Quote,
   hourMs: Instant,
 ): Promise<Quote> => {
   requireQuoteAction(quote, 'revise', hourOf(quote, hourMs));
+  await offeredCustomer(ports, db, quote.customerId);
   const { customerId, planId, currency, startsAt, validUntil, metadata } = quote;
   const addOns = quote.terms.add_ons.map((one) => ({ ...one, plan_version_id: null }));
   const terms = { ...quote.terms, add_ons: addOns };
   const draft = { customerId, planId, currency, terms, startsAt, validUntil, metadata, revisionOf: quote.id };
-  return quotes.addQuote(db, draft, new Date(hourMs));
+  return ports.quotes.addQuote(db, draft, new Date(hourMs));
 };

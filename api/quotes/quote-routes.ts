@@ -1,6 +1,5 @@
 /** `/v1/quotes`: offers to customers, for who makes them. */
 import { randomBytes } from 'node:crypto';
-import { FailureError } from '#schemas/failures.ts';
 import {
   NewQuote,
   NewQuoteDocument,
@@ -25,6 +24,7 @@ import {
   type AcceptedQuote,
   acceptQuote,
   cancelQuote,
+  offeredCustomer,
   type QuoteLifePorts,
   requireQuoteAction,
   reviseQuote,
@@ -107,7 +107,7 @@ export const acceptFailures = [
 ] as const;
 
 export const quoteRoutes = ({ get, list, change }: Routes, ports: QuotePorts): void => {
-  const { quotes, customers } = ports;
+  const { quotes } = ports;
   const tag = 'Quotes';
   const write = { tag, scope: 'write:quotes', rateClass: 'write' } as const;
   const read = { tag, scope: 'read:quotes' } as const;
@@ -122,12 +122,11 @@ export const quoteRoutes = ({ get, list, change }: Routes, ports: QuotePorts): v
       body: NewQuote,
       documentedBody: NewQuoteDocument,
       answers: { 201: WrittenQuote },
-      failures: startFailures,
+      failures: ['CUSTOMER_ERASED', ...startFailures],
     },
     async ({ db, body, caller, nowMs }) => {
       const { customer_id: name, ...given } = body;
-      const customer = found(await customers.customer(db, name), 'CUSTOMER_NOT_FOUND');
-      if (customer.archivedAt !== undefined) throw new FailureError('CUSTOMER_ARCHIVED');
+      const customer = await offeredCustomer(ports, db, name);
       const at = { hourMs: nowMs, world: caller.world };
       const draft = await readQuote(ports, db, given, customer.id, undefined, at);
       const quote = await quotes.addQuote(db, { ...draft, customerId: customer.id, revisionOf: null }, new Date(nowMs));
@@ -189,11 +188,12 @@ export const quoteRoutes = ({ get, list, change }: Routes, ports: QuotePorts): v
       body: QuotePatch,
       documentedBody: QuotePatchDocument,
       answers: { 200: WrittenQuote },
-      failures: ['QUOTE_NOT_FOUND', 'QUOTE_STATE_CONFLICT', ...startFailures],
+      failures: ['QUOTE_NOT_FOUND', 'QUOTE_STATE_CONFLICT', 'CUSTOMER_ERASED', ...startFailures],
     },
     async ({ db, params, body, caller, nowMs, matchVersion }) => {
       const before = await lockedQuote(ports, db, params.id, matchVersion);
       requireQuoteAction(before, 'update', hourOf(before, nowMs));
+      await offeredCustomer(ports, db, before.customerId);
       const at = { hourMs: nowMs, world: caller.world };
       const draft = await readQuote(ports, db, body, before.customerId, before, at);
       return done('updated', before, await quotes.changeDraft(db, before.id, draft, new Date(nowMs)), nowMs);
@@ -208,7 +208,7 @@ export const quoteRoutes = ({ get, list, change }: Routes, ports: QuotePorts): v
       operation: 'sendQuote',
       summary: 'Freeze a quote, and make the link by which its customer sees it',
       answers: { 200: SentQuote },
-      failures: ['QUOTE_NOT_FOUND', 'QUOTE_STATE_CONFLICT', ...startFailures],
+      failures: ['QUOTE_NOT_FOUND', 'QUOTE_STATE_CONFLICT', 'CUSTOMER_ERASED', ...startFailures],
     },
     async ({ db, params, caller, nowMs, matchVersion }) => {
       const before = await lockedQuote(ports, db, params.id, matchVersion);
@@ -218,7 +218,7 @@ export const quoteRoutes = ({ get, list, change }: Routes, ports: QuotePorts): v
       return {
         ...rest,
         body: { ...(body as object), link: { token, path: `/v1/quote-links/${token}` } },
-        changes: [...changes, ...(replaced ? [quoteChange('canceled', replaced.before, replaced.after)] : [])],
+        changes: [...changes, ...replaced.map((one) => quoteChange('canceled', one.before, one.after))],
       };
     },
   );
@@ -267,7 +267,13 @@ export const quoteRoutes = ({ get, list, change }: Routes, ports: QuotePorts): v
       operation: 'reviseQuote',
       summary: 'Make a new draft of a quote that was sent',
       answers: { 201: WrittenQuote },
-      failures: ['QUOTE_NOT_FOUND', 'QUOTE_STATE_CONFLICT'],
+      failures: [
+        'QUOTE_NOT_FOUND',
+        'QUOTE_STATE_CONFLICT',
+        'CUSTOMER_NOT_FOUND',
+        'CUSTOMER_ERASED',
+        'CUSTOMER_ARCHIVED',
+      ],
     },
     async ({ db, params, nowMs, matchVersion }) => {
       const quote = await reviseQuote(ports, db, await lockedQuote(ports, db, params.id, matchVersion), nowMs);

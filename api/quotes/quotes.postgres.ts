@@ -1,4 +1,5 @@
 /** Quotes: rows of PostgreSQL, whose replies are sealed, as quotes. */
+import assert from 'node:assert/strict';
 import { newId } from '#platform/process/ids.ts';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
 import type { Interval } from '#schemas/interval.ts';
@@ -101,6 +102,13 @@ const stateIs = (value: string, text: string): string => {
   return byHour === undefined ? `q.state = ${value}` : `(${value}::text IS NOT NULL AND ${byHour})`;
 };
 
+/** Of the quote $3: itself, what it revises, and so on to the first. All are of one customer, whose index is used. */
+const ancestors = `own AS MATERIALIZED (
+    SELECT id, revision_of, state FROM quotes WHERE organization_id = $1 AND customer_id = $2),
+  ancestors AS (
+    SELECT id, revision_of, state FROM own WHERE id = $3
+    UNION ALL SELECT q.id, q.revision_of, q.state FROM own q JOIN ancestors a ON q.id = a.revision_of)`;
+
 const quoteList = defineList({
   name: 'quotes',
   columns,
@@ -177,6 +185,29 @@ export const createQuoteStore = (vault: Pick<Vault, 'seal' | 'openMany'>) => {
         id,
       ]);
       return quoteOf(db, id);
+    },
+    /** The others that are revisions of the same first quote and were sent, under the lock of that first one. */
+    lockFamily: async (db: Db, { id, customerId, revisionOf }: Quote): Promise<string[]> => {
+      if (revisionOf === null) return [];
+      const values = [db.organizationId, customerId, id];
+      const { rows: firsts } = await db.query<{ id: string }>(
+        `WITH RECURSIVE ${ancestors} SELECT id FROM ancestors WHERE revision_of IS NULL`,
+        values,
+      );
+      const { rows: locked } = await db.query<{ id: string }>(
+        'SELECT id FROM quotes WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE',
+        [db.organizationId, firsts[0]?.id],
+      );
+      assert.equal(locked.length, 1, `the first quote of ${id} is there`);
+      // Another statement, which sees what whoever had the lock has done.
+      const { rows } = await db.query<{ id: string }>(
+        `WITH RECURSIVE ${ancestors}, family AS (
+           SELECT id, state FROM ancestors WHERE revision_of IS NULL
+           UNION ALL SELECT q.id, q.state FROM own q JOIN family f ON q.revision_of = f.id)
+         SELECT id FROM family WHERE id <> $3 AND state IN ('sent', 'accepted') ORDER BY id`,
+        values,
+      );
+      return rows.map((row) => row.id);
     },
     addQuote: async (db: Db, quote: NewQuote, now: Date): Promise<Quote> => {
       const id = newId('quo');

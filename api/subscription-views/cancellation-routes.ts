@@ -66,6 +66,7 @@ const cancellationJson = (
     requested_at: formatInstant(subscription.canceledAt),
     effective_at: formatInstant(subscription.endedAt),
     refund: subscription.cancellationRefund ?? 'prorated',
+    final_usage: subscription.finalUsage ?? 'billed',
     final_invoice: {
       currency,
       renewal: state === 'scheduled' ? `/v1/subscriptions/${subscription.id}/renewal` : null,

@@ -147,6 +147,8 @@ const answerError = (error: FastifyError, request: FastifyRequest, reply: Fastif
   const known = frameworkCodes[error.code];
   if (known === 'UNSUPPORTED_MEDIA_TYPE')
     return sendProblem(request, reply, known, `Taken are bodies of type ${bodyTypesOf(request).join(', ')}`);
+  // The words of the framework would say the path again.
+  if (known === 'NOT_FOUND') return sendProblem(request, reply, known);
   if (known) return sendProblem(request, reply, known, error.message);
   // Fastify marks a JSON body that can't be read with 400 and the parser's own words.
   if (error.statusCode === 400) return sendProblem(request, reply, 'MALFORMED_BODY', error.message);
@@ -200,6 +202,11 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     const floor = floorHeaders(id, apiVersion, bounds.tls !== undefined);
     return cors ? { ...floor, ...corsHeaders(cors, headers.origin) } : floor;
   };
+  /** What stands before the tokens of links: whatever follows there is a link or none, also where no route fits. */
+  const linkPaths = new Set<string>();
+  const isOfLink = ({ url }: FastifyRequest): boolean => linkPaths.values().some((path) => url.startsWith(path));
+  const refuse = (request: FastifyRequest, reply: FastifyReply, code: FailureCode): FastifyReply =>
+    sendProblem(request, reply, code === 'NOT_FOUND' && isOfLink(request) ? 'QUOTE_LINK_NOT_FOUND' : code);
   const app = Fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
@@ -229,8 +236,10 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
       return typeof given === 'string' && requestIdShape.test(given) ? given : newId('req');
     },
     // No hook runs before these.
-    frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
-      answerError(error, request, reply.headers(headersFor(request))),
+    frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
+      reply.headers(headersFor(request));
+      return isOfLink(request) ? refuse(request, reply, 'NOT_FOUND') : answerError(error, request, reply);
+    },
     clientErrorHandler(error: Error & { code?: string }, socket: Socket) {
       const code = answerClientError(error, socket, apiVersion, cors);
       if (code) problems.labels(code).inc();
@@ -289,7 +298,10 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
       request.log.debug({ method: request.method, route, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
   });
   app.addHook('preValidation', refuseUnstorable);
-  const answerUnknown = addMethods(app, sendProblem);
+  app.addHook('onRoute', ({ url, config }) => {
+    if (config?.byLink) linkPaths.add(url.slice(0, url.indexOf(':')));
+  });
+  const answerUnknown = addMethods(app, refuse);
   app.setNotFoundHandler(answerUnknown);
   app.setErrorHandler((error: FastifyError, request, reply) => {
     // Where there is no route, what is wrong with the body does not matter.

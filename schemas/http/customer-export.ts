@@ -4,6 +4,7 @@ import { AuditEntry } from '#schemas/http/audit-log.ts';
 import { Customer } from '#schemas/http/customers.ts';
 import { Code, CurrencyCode, closed, Instant, idOf } from '#schemas/http/fields.ts';
 import { HashedInstant, Invoice, InvoiceLine, InvoicePeriod } from '#schemas/http/invoices.ts';
+import { OneTimeCharge } from '#schemas/http/one-time-charges.ts';
 import { PriceOverride } from '#schemas/http/price-overrides.ts';
 import { ExportedQuote } from '#schemas/http/quotes.ts';
 import { Subscription } from '#schemas/http/subscriptions.ts';
@@ -32,6 +33,11 @@ export const CustomerExport = Type.Object(
     customer: Customer,
     children: section('read:customers', idOf('cus'), 'The ids of customers that belong to it.'),
     subscriptions: section('read:subscriptions', Subscription, 'All of them, whatever their state.'),
+    one_time_charges: section(
+      'read:subscriptions',
+      OneTimeCharge,
+      'Of all its subscriptions: pending, billed and removed ones.',
+    ),
     rated_lines: section(
       'read:subscriptions',
       Type.Object(
@@ -59,7 +65,7 @@ export const CustomerExport = Type.Object(
     audit_log: section(
       'read:audit-log',
       AuditEntry,
-      'About the customer, and the subscriptions, prices, quotes and invoices that are shown.',
+      'About the customer, and the subscriptions, one-time charges, prices, quotes and invoices that are shown.',
     ),
   },
   { ...closed, title: 'CustomerExport' },

@@ -15,7 +15,13 @@ import {
   Sequence,
 } from '#schemas/http/fields.ts';
 import { LedgerEntry } from '#schemas/http/subscription-changes.ts';
-import { CancellationRefund, Reason, subscriptionExample, TrialEndAction } from '#schemas/http/subscriptions.ts';
+import {
+  CancellationRefund,
+  FinalUsageName,
+  Reason,
+  subscriptionExample,
+  TrialEndAction,
+} from '#schemas/http/subscriptions.ts';
 import { toldTo } from '#schemas/http/withheld.ts';
 import { subscriptionStates } from '#schemas/subscription-state.ts';
 import { cancellationStates, trialOutcomes, trialStatuses, upcomingKinds } from '#schemas/subscription-views.ts';
@@ -103,6 +109,7 @@ export const SubscriptionCancellationView = Type.Object(
     requested_at: Instant,
     effective_at: Instant,
     refund: CancellationRefund,
+    final_usage: FinalUsageName,
     final_invoice: Type.Object(
       {
         currency: CurrencyCode,
@@ -135,6 +142,7 @@ export const SubscriptionCancellationView = Type.Object(
         requested_at: '2026-11-20T00:00:00.000Z',
         effective_at: '2026-12-01T00:00:00.000Z',
         refund: 'prorated',
+        final_usage: 'billed',
         final_invoice: {
           currency: planExample.currency,
           renewal: `/v1/subscriptions/${subscriptionExample.id}/renewal`,

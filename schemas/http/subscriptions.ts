@@ -161,7 +161,7 @@ export const CancellationRefund = Type.Enum([...cancellationRefunds], {
     'What becomes of what was charged in advance for time after the end: `prorated`, the default, credits it; `none` does not.',
 });
 
-const FinalUsageName = Type.Enum([...finalUsages], {
+export const FinalUsageName = Type.Enum([...finalUsages], {
   title: 'FinalUsage',
   description:
     'What becomes of usage of the billing period in which the subscription ends, or that ends with it: `billed`, the default, or `waived`. What is flat in it is charged either way.',

@@ -81,6 +81,39 @@ describe('a link', () => {
     expect(JSON.parse([...shapes][0] as string)[1]).toMatchObject({ error_code: 'QUOTE_LINK_NOT_FOUND', status: 404 });
   });
 
+  it('that is too long, can not be decoded or goes on is none either, and is said again nowhere', async () => {
+    const mark = unique();
+    const problems = new Set<string>();
+    for (const [method, path] of [
+      ['GET', `${mark}${'A'.repeat(600)}`],
+      ['POST', `${mark}${'A'.repeat(600)}/accept`],
+      ['GET', `${mark}%E0%A4%A`],
+      ['POST', `${mark}%zz/decline`],
+      ['GET', `${mark}/else`],
+      ['GET', `${mark}/accept/else`],
+      ['GET', `${mark}/`],
+      ['GET', `${mark}%2F${mark}`],
+    ] as const) {
+      const answer = await anyone(method, `/v1/quote-links/${path}`, method === 'POST' ? acceptance : undefined);
+      expect(`${JSON.stringify(answer.body)} ${JSON.stringify([...answer.headers])}`, path).not.toContain(mark);
+      const { request_id: _id, ...problem } = answer.body;
+      problems.add(JSON.stringify(problem));
+    }
+    expect([...problems]).toHaveLength(1);
+    expect(JSON.parse([...problems][0] as string)).toMatchObject({ status: 404, error_code: 'QUOTE_LINK_NOT_FOUND' });
+    const elsewhere = await anyone('GET', `/v1/customers/${mark}%zz`);
+    expect(elsewhere).toMatchObject({ status: 404, body: { error_code: 'NOT_FOUND' } });
+    expect(JSON.stringify(elsewhere.body)).not.toContain(mark);
+    const other = await anyone('PUT', `/v1/quote-links/${mark}`);
+    expect([other.status, JSON.stringify(other.body).includes(mark)]).toEqual([405, false]);
+    const folder = dirname(logPath(pipeline.stack.home, 'api'));
+    expect(
+      readdirSync(folder)
+        .map((name) => readFileSync(join(folder, name), 'utf8'))
+        .join('\n'),
+    ).not.toContain(mark);
+  });
+
   it('is of one quote of one organization and one world, whatever key comes with it', async () => {
     const [live, test, foreign] = [await sentBy(pipeline.api), await sentBy(sandbox), await sentBy(other)];
     for (const [one, api] of [

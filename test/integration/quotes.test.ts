@@ -361,6 +361,76 @@ describe('a quote that was sent', () => {
   });
 });
 
+describe('a family of revisions', () => {
+  const familyOf = async () => {
+    const plan = await planOf([charge('fee', '100.00')]);
+    const life = await customerAt();
+    const first = await sent({ customer_id: life.customer, plan: plan.code });
+    const revised = (id: string) => sandbox.made(`/v1/quotes/${id}/revise`, {});
+    const send = (id: string) => sandbox.api('POST', `/v1/quotes/${id}/send`);
+    const sentNow = async (): Promise<string[]> =>
+      (await sandbox.api('GET', `/v1/quotes?state=sent&customer_id=${life.customer}`)).body.items.map(
+        ({ id }: { id: string }) => id,
+      );
+    return { first, revised, send, sentNow };
+  };
+
+  it('has one quote that can be accepted, whichever of them is sent last', async () => {
+    const { first, revised, send, sentNow } = await familyOf();
+    const [second, third] = [await revised(first.id), await revised(first.id)];
+    expect((await send(second.id)).status).toBe(200);
+    const fourth = await revised(second.id);
+    expect((await send(third.id)).status).toBe(200);
+    expect(await sentNow()).toEqual([third.id]);
+    const { items } = (await sandbox.api('GET', `/v1/audit-log?object_id=${second.id}`)).body;
+    expect(items[0].action).toBe('quote.canceled');
+    expect((await send(fourth.id)).status).toBe(200);
+    expect(await sentNow()).toEqual([fourth.id]);
+    const fifth = await revised(third.id);
+    await sandbox.made(`/v1/quotes/${fourth.id}/accept`, { accepted_by: 'Ada' });
+    const refused = await send(fifth.id);
+    expect(refused).toMatchObject({ status: 409, body: { error_code: 'QUOTE_STATE_CONFLICT' } });
+    expect(refused.body.detail).toContain(fourth.id);
+  });
+
+  it('has one that can be accepted where several are sent at the same moment', async () => {
+    const { first, revised, send, sentNow } = await familyOf();
+    const drafts = await Promise.all(Array.from({ length: 5 }, () => revised(first.id)));
+    const answers = await Promise.all(drafts.map(({ id }) => send(id)));
+    expect(answers.map(({ status }) => status)).toEqual(Array(5).fill(200));
+    expect(await sentNow()).toHaveLength(1);
+  });
+});
+
+it('a quote of a customer that is archived or erased is neither changed, sent nor revised', async () => {
+  const plan = await planOf([charge('fee', '100.00')]);
+  const { id: customer } = await sandbox.made('/v1/customers', { external_id: `c-${unique()}`, name: 'Ada' });
+  const offer = { customer_id: customer, plan: plan.code, valid_until: '2040-01-01T00:00:00Z' };
+  const [draft, first] = [await quoteOf(offer), await sent(offer)];
+  const requests = [
+    ['POST', '/v1/quotes', offer],
+    ['PATCH', `/v1/quotes/${draft.id}`, { seats: 2 }],
+    ['POST', `/v1/quotes/${draft.id}/send`, undefined],
+    ['POST', `/v1/quotes/${first.id}/revise`, undefined],
+  ] as const;
+  for (const [end, code] of [
+    ['archive', 'CUSTOMER_ARCHIVED'],
+    ['erase', 'CUSTOMER_ERASED'],
+  ]) {
+    await sandbox.made(`/v1/customers/${customer}/${end}`, {});
+    for (const [method, path, body] of requests) {
+      const refused = await sandbox.api(method, path, body);
+      expect(refused, path).toMatchObject({ status: 409, body: { error_code: code } });
+    }
+  }
+  expect((await sandbox.api('GET', `/v1/quotes/${draft.id}`)).body).toEqual({
+    ...draft,
+    accepted_by: null,
+    decline_reason: null,
+  });
+  await sandbox.made(`/v1/quotes/${draft.id}/cancel`, {});
+});
+
 describe('bad input', () => {
   it('is told whole, each fault at its place', async () => {
     const plan = await planOf([charge('fee', '100.00'), seats('10.00')]);

@@ -10,6 +10,7 @@ import {
   type Tenant,
   unique,
 } from '../../support/tenants.ts';
+import { lifeFrom, sandboxOf } from '../../support/test-clock.ts';
 
 let pipeline: Pipeline;
 let tenant: Tenant;
@@ -47,6 +48,7 @@ describe('an export', () => {
       'customer',
       'children',
       'subscriptions',
+      'one_time_charges',
       'rated_lines',
       'price_overrides',
       'quotes',
@@ -69,6 +71,37 @@ describe('an export', () => {
     expect(lines).toBe(body.invoices[0].lines.length);
     const about = new Set(body.audit_log.map((entry: { object_id: string }) => entry.object_id));
     expect([objects.customer, objects.subscription, objects.invoice].filter((id) => !about.has(id))).toEqual([]);
+  });
+
+  it('has the one-time charges of its subscriptions in each state, and the entries about them', async () => {
+    const sandbox = await sandboxOf(pipeline);
+    const { api } = sandbox;
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z');
+    const code = `p-${unique()}`;
+    const charges = [{ code: 'base', name: 'Base', price: { model: 'flat', amount: '1.00' } }];
+    await sandbox.made('/v1/plans', { code, name: code, currency: 'USD', charges });
+    const { id } = await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: code });
+    const url = `/v1/subscriptions/${id}/charges`;
+    const charged = async (at: string): Promise<string> =>
+      (await sandbox.made(url, { name: 'Onboarding', amount: '9.00', at, invoice: 'now' })).id;
+    const [billed, pending] = [await charged('now'), await charged('2027-01-20T00:00:00Z')];
+    const removed = await charged('2027-01-20T00:00:00Z');
+    expect((await api('DELETE', `${url}/${removed}`)).status).toBe(200);
+    await life.until('2027-01-02T00:00:00Z');
+    const { body } = await exportOf(life.customer, api);
+    const stateOf = ({ state }: { state: string }) => state;
+    expect(body.one_time_charges.map(stateOf).toSorted()).toEqual(['billed', 'pending', 'removed']);
+    expect(body.one_time_charges).toEqual((await api('GET', `${url}?sort=created_at`)).body.items);
+    const entries = body.audit_log.filter((entry: { object_id: string }) => entry.object_id.startsWith('otc_'));
+    expect(new Set(entries.map((entry: { object_id: string }) => entry.object_id))).toEqual(
+      new Set([billed, pending, removed]),
+    );
+    expect(entries.map(({ action }: { action: string }) => action).toSorted()).toEqual([
+      'subscription.charge_added',
+      'subscription.charge_added',
+      'subscription.charge_added',
+      'subscription.charge_removed',
+    ]);
   });
 
   it('counts the events that stand, by month and event, under whichever name of the customer they came', async () => {
@@ -97,7 +130,15 @@ describe('an export', () => {
   it('leaves out what the key may not read, and says so', async () => {
     const { api } = await makeKey(pipeline, tenant.api, { scopes: ['read:customers', 'read:invoices'] });
     const { body } = await exportOf(objects.customer, api);
-    expect(body.withheld).toEqual(['subscriptions', 'rated_lines', 'price_overrides', 'quotes', 'usage', 'audit_log']);
+    expect(body.withheld).toEqual([
+      'subscriptions',
+      'one_time_charges',
+      'rated_lines',
+      'price_overrides',
+      'quotes',
+      'usage',
+      'audit_log',
+    ]);
     expect(Object.keys(body)).toEqual(['exported_at', 'withheld', 'customer', 'children', 'invoices', 'billed_to']);
     expect(idsOf(body.invoices)).toEqual([objects.invoice]);
     const writer = await makeKey(pipeline, tenant.api, { scopes: ['write:customers', 'read:invoices'] });

@@ -253,7 +253,7 @@ describe('the list of cancellations', () => {
     const life = await lifeFrom(sandbox, '2027-09-01T00:00:00Z');
     const { id } = await subscribed(life, plan);
     await life.until('2027-09-11T00:00:00Z');
-    await change(id, 'cancel', { at: '2027-09-16T00:00:00Z', reason: 'too expensive' });
+    await change(id, 'cancel', { at: '2027-09-16T00:00:00Z', reason: 'too expensive', final_usage: 'waived' });
     const listed = async (query = '') => (await read(`/v1/cancellations?customer_id=${life.customer}${query}`)).items;
     const [scheduled] = await listed('&state=scheduled');
     expect(scheduled).toMatchObject({
@@ -261,6 +261,7 @@ describe('the list of cancellations', () => {
       state: 'scheduled',
       reason: 'too expensive',
       refund: 'prorated',
+      final_usage: 'waived',
       effective_at: '2027-09-16T00:00:00.000Z',
       final_invoice: { renewal: `/v1/subscriptions/${id}/renewal`, unknown: [], invoice_ids: [] },
     });
@@ -277,6 +278,7 @@ describe('the list of cancellations', () => {
     expect(await listed('&effective_at_after=2027-09-15T00:00:00Z&state=effective')).toMatchObject([
       {
         state: 'effective',
+        final_usage: 'waived',
         final_invoice: { renewal: null, lines: [], invoice_ids: [invoice.id] },
       },
     ]);
