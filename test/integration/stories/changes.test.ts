@@ -292,8 +292,9 @@ describe('by a test clock', () => {
   it('from months to weeks with the next invoice, the first part of a week is billed with its own end', async () => {
     const monthly = await plan(advance('monthly', '31.00'));
     const weekly = await plan(flat('weekly', '7.00', { timing: 'advance', billing_interval: { unit: 'week' } }));
-    const life = await lifeFrom(sandbox, '2027-03-10T12:00:00Z');
+    const life = await lifeFrom(sandbox, '2027-03-09T12:00:00Z');
     const { id } = await subscribed(life, monthly);
+    await life.until('2027-03-10T12:00:00Z');
     await change(id, 'change-plan', { plan: weekly, invoice: 'next' });
     await life.until('2027-04-02T00:00:00Z');
     const lines = (await life.invoices()).map(({ at, lines: own }) => [at, ...own.filter((one) => /weekly/.test(one))]);
