@@ -14,8 +14,12 @@ const periodBefore = ({ changes, cycle }: SubscriptionTerms, at: Instant): Perio
 const periodEndAfter = (terms: SubscriptionTerms, at: Instant): Instant =>
   Math.min(periodBefore(terms, at).end, Math.max(terms.endedAt ?? Number.POSITIVE_INFINITY, at));
 
-/** Whether what begins then is put right with the end of the billing period, as its changes say. */
-export const waitsForPeriodEnd = ({ changes }: SubscriptionTerms, at: Instant): boolean => {
+/**
+ * Whether what begins then is put right with the end of the billing period, as its changes say. With the start and the
+ * end of the trial billing begins: nothing was charged that could be put right.
+ */
+export const waitsForPeriodEnd = ({ startedAt, trialEndsAt, changes }: SubscriptionTerms, at: Instant): boolean => {
+  if (at === startedAt || at === trialEndsAt) return false;
   const of = changes.filter(({ effectiveAt }) => effectiveAt === at);
   return of.length > 0 && of.every(({ bills }) => bills === 'next');
 };

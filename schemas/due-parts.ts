@@ -118,19 +118,27 @@ const wantedIn = (items: readonly BilledItem[], billing: Period, isCounted: bool
     }));
   });
 
+type Due = { readonly dueAt: Instant };
 type Correction =
-  | { readonly timing: 'credit'; readonly stretch: Stretch<ChargedBefore> }
-  | { readonly timing: 'advance'; readonly stretch: Stretch };
+  | { readonly timing: 'credit'; readonly stretch: Stretch<ChargedBefore & Due> }
+  | { readonly timing: 'advance'; readonly stretch: Stretch<Charged & Due> };
 
-/** Longer where it goes on as before. */
-const push = <C extends Charged>(
+type CorrectionRules = {
+  readonly isProrated: (planVersionId: string) => boolean;
+  /** Whether what was charged from then on is kept, though nothing is wanted. */
+  readonly isKept: (start: Instant) => boolean;
+  readonly dueAtOf: (start: Instant) => Instant;
+};
+
+/** Longer where it goes on as before: what is put right at another instant is a stretch of its own. */
+const push = <C extends Charged & Due>(
   stretches: Stretch<C>[],
   one: C,
   { start, end }: Period,
   isOne: (a: C, b: C) => boolean,
 ): void => {
   const last = stretches.at(-1);
-  if (last && last.span.end === start && isOne(last, one))
+  if (last && last.span.end === start && last.dueAt === one.dueAt && isOne(last, one))
     stretches[stretches.length - 1] = { ...last, span: { start: last.span.start, end } };
   else stretches.push({ ...one, span: { start, end } });
 };
@@ -142,23 +150,24 @@ const push = <C extends Charged>(
 const corrections = (
   wanted: readonly Stretch[],
   charged: readonly BilledPart[],
-  isProrated: (planVersionId: string) => boolean,
+  { isProrated, isKept, dueAtOf }: CorrectionRules,
 ): Correction[] => {
   const ends = [...wanted, ...charged].flatMap(({ span }) => [span.start, span.end]);
   const instants = [...new Set(ends)].toSorted((a, b) => a - b);
-  const credits: Stretch<ChargedBefore>[] = [];
-  const advances: Stretch[] = [];
+  const credits: Stretch<ChargedBefore & Due>[] = [];
+  const advances: Stretch<Charged & Due>[] = [];
   for (const [index, start] of instants.entries()) {
     const end = instants[index + 1];
     if (end === undefined) break;
     const want = wanted.find(({ span }) => span.start <= start && start < span.end);
     const have = chargedAt(charged, start);
     if (isSame(want, have)) continue;
-    if (have && (want || isProrated(have.planVersionId)))
-      push(credits, have, { start, end }, (a, b) => isSame(a, b) && a.pricedAt === b.pricedAt);
+    const dueAt = dueAtOf(start);
+    if (have && (want || (isProrated(have.planVersionId) && !isKept(start))))
+      push(credits, { ...have, dueAt }, { start, end }, (a, b) => isSame(a, b) && a.pricedAt === b.pricedAt);
     if (want) {
       const { planVersionId, quantity } = want;
-      push(advances, { planVersionId, quantity }, { start, end }, isSame);
+      push(advances, { planVersionId, quantity, dueAt }, { start, end }, isSame);
     }
   }
   return [
@@ -228,13 +237,15 @@ export const dueParts = (
           part.interval.count === interval.count &&
           part.billing.start === billing.start,
       );
-      for (const correction of corrections(wantedIn(own, billing, isCounted), charged, isProrated)) {
-        const { timing: how, stretch } = correction;
-        const { planVersionId, quantity, span } = stretch;
-        if (how === 'credit' && span.start === terms.endedAt && !terms.refundsAtEnd) continue;
+      const rules: CorrectionRules = {
+        isProrated,
+        isKept: (start) => start >= endedAt && !terms.refundsAtEnd,
         // At the latest with the end of its own billing period, which may be shorter than the one before.
-        const dueAt =
-          span.start === billing.start ? span.start : Math.min(correctionDueAt(terms, span.start), billing.end);
+        dueAtOf: (start) => (start === billing.start ? start : Math.min(correctionDueAt(terms, start), billing.end)),
+      };
+      for (const correction of corrections(wantedIn(own, billing, isCounted), charged, rules)) {
+        const { timing: how, stretch } = correction;
+        const { planVersionId, quantity, span, dueAt } = stretch;
         if (dueAt > time.end) continue;
         const quantities = isCounted ? [[span.start, quantity] as const] : undefined;
         const pricedAt = correction.timing === 'credit' ? correction.stretch.pricedAt : undefined;

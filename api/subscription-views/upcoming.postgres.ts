@@ -69,7 +69,8 @@ export const upcomingReader = {
     subscriptions: readonly { readonly id: string; readonly startedAt: Instant }[],
   ): Promise<ReadonlyMap<string, CutSubscription>> => {
     const { rows } = await db.query<CutRow>(
-      `SELECT s.id, s.cut_until, c.external_id, ${oneTimeChargesColumn} FROM subscriptions s JOIN customers c ON c.id = s.customer_id
+      `SELECT s.id, s.cut_until, c.external_id, ${oneTimeChargesColumn}
+       FROM subscriptions s JOIN customers c ON c.id = s.customer_id
        WHERE s.organization_id = $1 AND s.id = ANY ($2)`,
       [db.organizationId, subscriptions.map(({ id }) => id)],
     );

@@ -75,7 +75,8 @@ export const hourFilter = <S extends string>(
 ): Filter => ({
   column: 's.id',
   choices,
-  resolve: () => "CASE WHEN EXISTS (SELECT FROM test_clocks k WHERE k.organization_id = $1) THEN 'own' ELSE 'same' END",
+  resolve: () => `CASE WHEN (SELECT k.id FROM test_clocks k WHERE k.organization_id = $1
+    ORDER BY k.organization_id, k.id LIMIT 1) IS NULL THEN 'same' ELSE 'own' END`,
   test: (value, text, hours) => {
     const found = near[text as S];
     const test = isSo[text as S];

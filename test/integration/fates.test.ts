@@ -24,7 +24,7 @@ import { type Billing, billingOf, type EventVersion, type SubscriptionFacts } fr
 import { addFates, fateStatements } from '../../api/events/fate-query.ts';
 import { createStoredUsage } from '../../api/reconciliation/stored-usage.clickhouse.ts';
 import { createInsert } from '../../ingest/sink/usage-store.clickhouse.ts';
-import { insertVoids, oneAfterTheOther } from '../support/fate-worlds.ts';
+import { insertVoids, oneAfterTheOther, type Properties, type SentEvent, type World } from '../support/fate-worlds.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 import { plainTerms } from '../support/plain-terms.ts';
@@ -86,7 +86,6 @@ const meters = new Map(
     [...plans].map(([planVersionId, of]) => [chargesName({ planVersionId, currency, ...stretch }), of] as const),
   ),
 );
-type Properties = Readonly<Record<string, string>>;
 const isNumber = (text: string | undefined): boolean => text !== undefined && /^-?\d+(\.\d+)?$/.test(text);
 type Plainly = { readonly counted: boolean; readonly measured: boolean; readonly charged?: boolean };
 const plainly: Readonly<Record<string, (event: string, properties: Properties) => Plainly>> = {
@@ -113,32 +112,6 @@ const plainly: Readonly<Record<string, (event: string, properties: Properties) =
     };
   },
   plan_flat: () => ({ counted: false, measured: false }),
-};
-
-type SentEvent = {
-  readonly name: string;
-  readonly event: string;
-  readonly day: number;
-  readonly hour: number;
-  readonly properties: Properties;
-  readonly void: 'twin' | 'voided' | 'replaced' | undefined;
-  readonly voidAt: number;
-};
-type World = {
-  readonly subscriptions: readonly {
-    readonly customer: number;
-    readonly plan: string;
-    readonly from: number;
-    readonly to: number | null;
-    readonly trialDays: number | null;
-    readonly pause: { readonly from: number; readonly days: number } | null;
-    readonly waives: boolean;
-    readonly invoices: readonly { readonly from: number; readonly days: number; readonly watermark: number }[];
-  }[];
-  readonly events: readonly SentEvent[];
-  readonly watermark: number;
-  /** So many customers are asked for in a statement of their own. */
-  readonly cut: number;
 };
 
 /** The first customer's external id is the second one's id. */

@@ -1,6 +1,33 @@
 /** Worlds of subscriptions, invoices, events and voids, of which the fates of events are told. */
 import type { connectClickHouse } from '#platform/stores/clickhouse.ts';
 
+export type Properties = Readonly<Record<string, string>>;
+export type SentEvent = {
+  readonly name: string;
+  readonly event: string;
+  readonly day: number;
+  readonly hour: number;
+  readonly properties: Properties;
+  readonly void: 'twin' | 'voided' | 'replaced' | undefined;
+  readonly voidAt: number;
+};
+export type World = {
+  readonly subscriptions: readonly {
+    readonly customer: number;
+    readonly plan: string;
+    readonly from: number;
+    readonly to: number | null;
+    readonly trialDays: number | null;
+    readonly pause: { readonly from: number; readonly days: number } | null;
+    readonly waives: boolean;
+    readonly invoices: readonly { readonly from: number; readonly days: number; readonly watermark: number }[];
+  }[];
+  readonly events: readonly SentEvent[];
+  readonly watermark: number;
+  /** So many customers are asked for in a statement of their own. */
+  readonly cut: number;
+};
+
 /** Billing periods of a subscription never overlap. */
 export const oneAfterTheOther = (periods: readonly { gap: number; days: number; watermark: number }[]) => {
   let from = 0;
