@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { failPointNames } from '#platform/process/fail-point.ts';
 import { parts } from '../support/parts.ts';
 import { type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { scaled } from '../support/scale.ts';
 import { newMigratedPlan, unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
@@ -45,7 +46,10 @@ const made = async (path: string, body: object) => {
 };
 
 const subscriptions = 6;
-const points = failPointNames.filter((name) => name.startsWith('migration.'));
+/** Each takes ten seconds: around the commit that moves one, and in the long run all. */
+const around = ['migration.before_commit', 'migration.after_move'];
+const others = failPointNames.filter((name) => name.startsWith('migration.') && !around.includes(name));
+const points = [...around, ...others].slice(0, scaled(around.length));
 /** Those that are passed once for each subscription are met in the middle. */
 const passesOf = (point: string): number => (/before_commit|after_move/.test(point) ? 3 : 1);
 
