@@ -71,7 +71,7 @@ const kinds: Readonly<Record<string, Kind>> = {
       const { id = '', version = '' } = rows[0] ?? {};
       await subscribe(owner, id, version, filled.subscribed, Temporal.Now.instant());
       await storeCustomers(owner, id, filled.free, filled.subscribed);
-      await owner.query('ANALYZE');
+      await owner.query('ANALYZE customers, subscriptions');
       await owner.end();
       return filled.subscribed * 2 + filled.free;
     },
