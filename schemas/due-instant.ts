@@ -12,7 +12,7 @@ const periodBefore = ({ changes, cycle }: SubscriptionTerms, at: Instant): Perio
 
 /** The end of it, or of the subscription within it. */
 const periodEndAfter = (terms: SubscriptionTerms, at: Instant): Instant =>
-  Math.min(periodBefore(terms, at).end, Math.max(terms.endedAt ?? Number.POSITIVE_INFINITY, at));
+  Math.min(periodBefore(terms, at).end, terms.endedAt ?? Number.POSITIVE_INFINITY);
 
 /**
  * Whether what begins then is put right with the end of the billing period, as its changes say. With the start and the

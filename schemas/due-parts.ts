@@ -240,12 +240,10 @@ export const dueParts = (
       const rules: CorrectionRules = {
         isProrated,
         isKept: (start) => start >= endedAt && !terms.refundsAtEnd,
-        // At the latest with the end of its own billing period, which may be shorter than the one before, and of what
-        // lies behind the end of the subscription with that: nobody looks at it any more afterwards.
-        dueAtOf: (start) => {
-          if (start >= endedAt) return endedAt;
-          return start === billing.start ? start : Math.min(correctionDueAt(terms, start), billing.end);
-        },
+        // At the latest with the end of its own billing period, which may be shorter than the one before, and with that
+        // of the subscription: nobody looks at it any more afterwards.
+        dueAtOf: (start) =>
+          Math.min(start === billing.start ? start : correctionDueAt(terms, start), billing.end, endedAt),
       };
       for (const correction of corrections(wantedIn(own, billing, isCounted), charged, rules)) {
         const { timing: how, stretch } = correction;

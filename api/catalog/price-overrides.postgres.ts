@@ -4,6 +4,7 @@ import type { Instant } from '#schemas/period.ts';
 import type { ChargeJson } from '#schemas/plan.ts';
 import type { PriceJson } from '#schemas/price/price.ts';
 import type { TierCount } from '#schemas/price-span.ts';
+import { overrideColumns, type OverrideRow as StoredOverrideRow } from '../../rater/run/override-rows.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage, nameFilter } from '../route/lists.ts';
@@ -24,20 +25,9 @@ export type PriceOverride = ResourceHead & {
 
 export type NewPriceOverride = Omit<PriceOverride, 'id' | 'version' | 'createdAt' | 'updatedAt'>;
 
-type OverrideRow = ResourceRow & {
-  id: string;
-  plan_id: string;
-  charge_code: string;
-  customer_id: string | null;
-  currency: string;
-  price: PriceJson;
-  tiers: TierCount;
-  effective_from: Date;
-  effective_until: Date | null;
-};
+type OverrideRow = ResourceRow & StoredOverrideRow;
 
-const columns = `id, plan_id, charge_code, customer_id, currency, price, tiers, effective_from, effective_until,
-  metadata, version, created_at, updated_at`;
+const columns = `${overrideColumns}, metadata, version, created_at, updated_at`;
 
 const fromRow = (row: OverrideRow): PriceOverride => ({
   id: row.id,

@@ -1,7 +1,8 @@
 /** Which subscriptions a migration is about, and what is known of many of them at once. */
 import type { Instant } from '#schemas/period.ts';
 import type { Db } from '../route/define-route.ts';
-import { heldVersion, ownHour } from '../subscriptions/subscription-filters.ts';
+import { cutUntilColumn } from '../subscriptions/subscription-changes.postgres.ts';
+import { atItsHour, heldVersion } from '../subscriptions/subscription-filters.ts';
 import { toPlanAt } from '../subscriptions/subscriptions.postgres.ts';
 
 /** Whose, of which versions, in which currency. */
@@ -35,10 +36,11 @@ const idsBehind = (limit: string): string => `(
   )`;
 
 /** Of `s`: it is not over, has one of the versions `$2` or comes to one, and is in the currency `$5`, if any. */
-const isCandidate = `((s.ended_at IS NULL OR s.ended_at > ${ownHour}) AND ($5::text IS NULL OR s.currency = $5)
-  AND (${heldVersion} = ANY ($2) OR (s.has_changes AND EXISTS (
-    SELECT 1 FROM subscription_changes a WHERE a.subscription_id = s.id AND a.undone_at IS NULL AND a.kind = 'plan'
-      AND a.plan_version_id = ANY ($2) AND a.effective_at > ${ownHour}))))`;
+const isCandidate = `(($5::text IS NULL OR s.currency = $5) AND ${atItsHour(
+  (hour) => `((s.ended_at IS NULL OR s.ended_at > ${hour}) AND (${heldVersion(hour)} = ANY ($2)
+    OR (s.has_changes AND EXISTS (SELECT 1 FROM subscription_changes a WHERE a.subscription_id = s.id
+      AND a.undone_at IS NULL AND a.kind = 'plan' AND a.plan_version_id = ANY ($2) AND a.effective_at > ${hour}))))`,
+)})`;
 
 const valuesOf = (db: Db, { fromVersionIds, customerIds, currency }: Candidates, behind: string): unknown[] => [
   db.organizationId,
@@ -93,9 +95,7 @@ export const candidateStore = {
   /** By subscription, as `cutUntil` says it of one. */
   cutsUntil: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, Instant>> => {
     const { rows } = await db.query<{ id: string; cut_until: Date | null }>(
-      `SELECT s.id, greatest(s.cut_until, (SELECT max(p.span_end) FROM billing_periods p
-          WHERE p.subscription_id = s.id AND p.timing = 'arrears')) AS cut_until
-       FROM subscriptions s WHERE s.organization_id = $1 AND s.id = ANY ($2)`,
+      `SELECT s.id, ${cutUntilColumn} FROM subscriptions s WHERE s.organization_id = $1 AND s.id = ANY ($2)`,
       [db.organizationId, ids],
     );
     return new Map(rows.flatMap(({ id, cut_until: cut }) => (cut ? [[id, cut.getTime()] as const] : [])));

@@ -3,7 +3,6 @@
  * billing period that is charged whole. Pure.
  */
 import { periodAt } from '#schemas/billing-cycle.ts';
-import { chargeSchedules, cycleOfInterval } from '#schemas/charge-schedule.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { type DuePart, dueParts, rememberedPeriods } from '#schemas/due-parts.ts';
 import { formatInstant } from '#schemas/instant.ts';
@@ -13,7 +12,7 @@ import type { QuotedPrice } from '#schemas/quote.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import type { PlanName } from '../catalog/plan-versions.postgres.ts';
-import { previewedLinesJson, ratedPart } from '../subscriptions/preview-change.ts';
+import { lastPeriodEnd, previewedLinesJson, ratedPart, schedulesByVersion } from '../subscriptions/preview-change.ts';
 import type { NewSubscription } from '../subscriptions/subscriptions.postgres.ts';
 
 export type QuotePreviewFacts = {
@@ -48,21 +47,13 @@ export const previewQuote = (
       return [id, { ...version, currency, charges: chargesQuoted(version, currency, own) }];
     }),
   );
-  const schedules = new Map(
-    [...quoted].map(([id, version]) => [
-      id,
-      chargeSchedules({ charges: version.charges, terms: version }, planNames.get(id)?.planId ?? id),
-    ]),
-  );
+  const schedules = schedulesByVersion(quoted, planNames);
   const terms: SubscriptionTerms = { ...subscription, refundsAtEnd: true };
   const begin = subscription.trialEndsAt ?? subscription.startedAt;
   const first = periodAt(subscription.cycle, begin);
   const whole = first.start === begin ? first : periodAt(subscription.cycle, first.end);
-  const ends = [...schedules.values()].flat().map(
-    // A charge of another interval has periods of its own from the same anchor.
-    ({ interval }) => periodAt(cycleOfInterval(subscription.cycle, interval), begin).end,
-  );
-  const time = { start: subscription.startedAt - 1, end: Math.max(whole.end, ...ends) };
+  const end = Math.max(whole.end, lastPeriodEnd(subscription.cycle, schedules, begin));
+  const time = { start: subscription.startedAt - 1, end };
   const parts = dueParts(terms, (id) => schedules.get(id) ?? [], [], time, rememberedPeriods());
   const ratedBy = { ...subscription, id: '' };
   const lines = (some: readonly DuePart[]) =>

@@ -67,7 +67,7 @@ const replaced = async ({ quotes }: QuoteLifePorts, db: Db, draft: Quote, nowMs:
         `The quote ${before.id}, of which this one is a revision too, is accepted: what can be done now is cancel.`,
       );
     if (state !== 'sent') continue;
-    const after = await quotes.settleQuote(db, before, { state: 'canceled' }, nowMs, new Date(nowMs));
+    const after = await quotes.settleQuote(db, before, { state: 'canceled' }, new Date(nowMs));
     others.push({ before, after });
   }
   return others;
@@ -96,7 +96,7 @@ export const sendQuote = async (
   const contentHash = quoteContentHash({ ...draft, ...pinned });
   const sent = { ...pinned, contentHash, linkHash: ports.hashKey(token) };
   return {
-    quote: await ports.quotes.sendQuote(db, draft.id, sent, nowMs, new Date(nowMs)),
+    quote: await ports.quotes.sendQuote(db, draft.id, sent, new Date(nowMs)),
     token,
     replaced: others,
   };
@@ -204,7 +204,7 @@ export const acceptQuote = async (
     const overrides = await standPrices(ports, db, quote, subscription, nowMs);
     const reply: QuoteReply = { accepted_by: acceptedBy };
     const settlement = { state: 'accepted', subscriptionId: subscription.id, reply, ownKey: customer.ownKey } as const;
-    const accepted = await ports.quotes.settleQuote(db, quote, settlement, nowMs, now);
+    const accepted = await ports.quotes.settleQuote(db, quote, settlement, now);
     return { quote: accepted, customer, made: { subscription, overrides, changes } };
   });
 };
@@ -224,9 +224,10 @@ export const declineQuote = async (
 ): Promise<DeclinedQuote> => {
   const nowMs = hourOf(quote, at.hourMs);
   requireQuoteAction(quote, 'decline', nowMs);
-  const { customer, changes } = await keyedCustomer(ports, db, quote.customerId, new Date(nowMs));
+  const now = new Date(nowMs);
+  const { customer, changes } = await keyedCustomer(ports, db, quote.customerId, now);
   const reply = reason === undefined ? {} : { reply: { reason }, ownKey: customer.ownKey };
-  const settled = await ports.quotes.settleQuote(db, quote, { state: 'declined', ...reply }, nowMs, new Date(nowMs));
+  const settled = await ports.quotes.settleQuote(db, quote, { state: 'declined', ...reply }, now);
   return { quote: settled, customer, changes };
 };
 
@@ -238,7 +239,7 @@ export const cancelQuote = async (
 ): Promise<Quote> => {
   const nowMs = hourOf(quote, hourMs);
   requireQuoteAction(quote, 'cancel', nowMs);
-  return quotes.settleQuote(db, quote, { state: 'canceled' }, nowMs, new Date(nowMs));
+  return quotes.settleQuote(db, quote, { state: 'canceled' }, new Date(nowMs));
 };
 
 /** A draft of the same, without the versions of then. */

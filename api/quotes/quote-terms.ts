@@ -121,6 +121,21 @@ const priceFaults = async (
   return faults;
 };
 
+/** As it would be made, by its own rules and those of its prices. Throws with `faults` all that stands against it. */
+const judged = async (
+  ports: TermsPorts,
+  db: Db,
+  prices: readonly ReadPrice[],
+  faults: Fault[],
+  decide: () => Promise<DecidedStart>,
+): Promise<DecidedStart> => {
+  const decided = await collecting(faults, decide);
+  if (decided) faults.push(...(await priceFaults(ports, db, decided.subscription, prices)));
+  refuseFaults(faults);
+  if (!decided) throw new FailureError('VALIDATION_FAILED');
+  return decided;
+};
+
 /** In one form, as it is hashed. */
 const trialFrom = (given: QuotedTrial): QuotedTrial => {
   const { ends_at: text, days, end_action = 'activate' } = given;
@@ -180,10 +195,7 @@ export const readQuote = async (
     ...askedOf({ customerId, planId: given.plan ?? before?.planId ?? '', currency, terms, startsAt }),
     ...(given.add_ons ? { add_ons: given.add_ons } : {}),
   };
-  const decided = await collecting(faults, () => decideStart({ customers, catalog }, db, asked, at));
-  if (decided) faults.push(...(await priceFaults(ports, db, decided.subscription, prices)));
-  refuseFaults(faults);
-  if (!decided) throw new FailureError('VALIDATION_FAILED');
+  const decided = await judged(ports, db, prices, faults, () => decideStart({ customers, catalog }, db, asked, at));
   return {
     planId: decided.subscription.planId,
     currency,
@@ -211,11 +223,8 @@ const addOnsOf = ({ subscription }: DecidedStart, as: 'draft' | 'sent'): QuotedA
 export const pinQuote = async (ports: TermsPorts, db: Db, quote: Quote, at: Asking) => {
   const faults: Fault[] = [];
   const prices = readPrices([...quote.terms.prices], faults);
-  const decided = await collecting(faults, () => decideQuoted(ports, db, quote, at));
-  if (decided) faults.push(...(await priceFaults(ports, db, decided.subscription, prices)));
   refusePast(quote.validUntil, quote.clockNow ?? at.hourMs, faults);
-  refuseFaults(faults);
-  if (!decided) throw new FailureError('VALIDATION_FAILED');
+  const decided = await judged(ports, db, prices, faults, () => decideQuoted(ports, db, quote, at));
   const { planVersionId, currency } = decided.subscription;
   return { planVersionId, currency, terms: { ...quote.terms, add_ons: addOnsOf(decided, 'sent') } };
 };

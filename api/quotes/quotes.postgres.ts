@@ -250,10 +250,10 @@ export const createQuoteStore = (vault: Pick<Vault, 'seal' | 'openMany'>) => {
       );
       return written(db, id);
     },
-    sendQuote: async (db: Db, id: string, sent: SentContent, sentAt: Instant, now: Date): Promise<Quote> => {
+    sendQuote: async (db: Db, id: string, sent: SentContent, now: Date): Promise<Quote> => {
       await db.query(
         `UPDATE quotes SET state = 'sent', plan_version_id = $3, currency = $4, terms = $5, content_hash = $6,
-           link_hash = $7, sent_at = $8, version = version + 1, updated_at = $9
+           link_hash = $7, sent_at = $8, version = version + 1, updated_at = $8
          WHERE organization_id = $1 AND id = $2`,
         [
           db.organizationId,
@@ -263,7 +263,6 @@ export const createQuoteStore = (vault: Pick<Vault, 'seal' | 'openMany'>) => {
           JSON.stringify(sent.terms),
           Buffer.from(sent.contentHash, 'hex'),
           sent.linkHash,
-          new Date(sentAt),
           now,
         ],
       );
@@ -273,7 +272,6 @@ export const createQuoteStore = (vault: Pick<Vault, 'seal' | 'openMany'>) => {
       db: Db,
       { id, customerId }: Quote,
       { state, subscriptionId, reply, ownKey }: Settlement,
-      at: Instant,
       now: Date,
     ): Promise<Quote> => {
       const place = placeOf(db.organizationId, id, customerId, ownKey);
@@ -283,9 +281,9 @@ export const createQuoteStore = (vault: Pick<Vault, 'seal' | 'openMany'>) => {
            accepted_at = CASE WHEN $3 = 'accepted' THEN $6::timestamptz END,
            declined_at = CASE WHEN $3 = 'declined' THEN $6::timestamptz END,
            canceled_at = CASE WHEN $3 = 'canceled' THEN $6::timestamptz END,
-           version = version + 1, updated_at = $7
+           version = version + 1, updated_at = $6
          WHERE organization_id = $1 AND id = $2`,
-        [db.organizationId, id, state, subscriptionId ?? null, personal ?? null, new Date(at), now],
+        [db.organizationId, id, state, subscriptionId ?? null, personal ?? null, now],
       );
       return written(db, id);
     },

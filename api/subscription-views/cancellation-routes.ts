@@ -5,6 +5,7 @@ import { formatInstant } from '#schemas/instant.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import { cancellationStateAt } from '#schemas/subscription-views.ts';
+import { schedulesIn } from '../../rater/run/billable-periods.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
@@ -12,7 +13,7 @@ import type { CancellationReader } from './cancellations.postgres.ts';
 import { type RatedPart, type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
 import type { UpcomingReader } from './upcoming.postgres.ts';
 import { linesJson, unknownJson } from './upcoming-json.ts';
-import { lastDueParts, schedulesIn } from './upcoming-parts.ts';
+import { lastDueParts } from './upcoming-parts.ts';
 
 export type CancellationPorts = RateUpcomingPorts & {
   readonly upcoming: UpcomingReader;

@@ -4,6 +4,7 @@ import { SubscriptionId } from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf, subscriptionStateAt } from '#schemas/subscription-state.ts';
+import { schedulesIn } from '../../rater/run/billable-periods.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
@@ -15,7 +16,7 @@ import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import { type RatedPart, type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
 import type { UpcomingReader } from './upcoming.postgres.ts';
 import { amountsOf, linesJson, totalText, unknownJson } from './upcoming-json.ts';
-import { nextDueParts, renewsAt, schedulesIn, type Upcoming, upcomingOf } from './upcoming-parts.ts';
+import { nextDueParts, renewsAt, type Upcoming, upcomingOf } from './upcoming-parts.ts';
 
 export type RenewalPorts = RateUpcomingPorts & {
   readonly upcoming: UpcomingReader;

@@ -1,7 +1,6 @@
 /** What of a subscription falls due next, and what happens to it next. Pure. */
 
 import { periodIdOf } from '#schemas/billing-period.ts';
-import { chargeSchedules } from '#schemas/charge-schedule.ts';
 import {
   type BilledPart,
   type DuePart,
@@ -14,7 +13,7 @@ import type { Instant } from '#schemas/period.ts';
 import { currentPeriod, subscriptionStateAt, type TrialEndAction } from '#schemas/subscription-state.ts';
 import type { OneTimeCharge } from '#schemas/subscription-terms.ts';
 import { type UpcomingKind, upcomingKinds } from '#schemas/subscription-views.ts';
-import type { PeriodRow, VersionRow } from '../../rater/run/billable-periods.ts';
+import type { PeriodRow } from '../../rater/run/billable-periods.ts';
 import { pendingChanges } from '../subscriptions/subscription-json.ts';
 import type { RecordedChange, Subscription } from '../subscriptions/subscriptions.postgres.ts';
 
@@ -25,11 +24,6 @@ export type CutTime = {
   readonly written: readonly BilledPart[];
   /** Those that wait to be written down. */
   readonly oneTimeCharges: readonly OneTimeCharge[];
-};
-
-export const schedulesIn = (versions: readonly VersionRow[]): SchedulesOf => {
-  const known = new Map(versions.map((version) => [version.id, chargeSchedules(version, version.plan_id)]));
-  return (planVersionId) => known.get(planVersionId) ?? [];
 };
 
 /** All before is written down, where it was due. */

@@ -1,7 +1,6 @@
 /** What it takes to rate what of subscriptions lies ahead: rows of PostgreSQL, as the rater reads them. */
-import { type BilledPartRow, billedPartColumns, billedPartFromRow } from '#platform/stores/billed-parts.postgres.ts';
+import { writtenParts } from '#platform/stores/billed-parts.postgres.ts';
 import { oneTimeChargesColumn } from '#platform/stores/subscription-terms.postgres.ts';
-import type { BilledPart } from '#schemas/due-parts.ts';
 import type { Instant } from '#schemas/period.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { OneTimeCharge } from '#schemas/subscription-terms.ts';
@@ -28,22 +27,6 @@ export type CutSubscription = CutTime & {
   readonly externalId: string;
   /** What its one-time charges are charged by. */
   readonly oneTimeRows: readonly OneTimeRow[];
-};
-
-const writtenAfter = async (
-  db: Db,
-  asked: readonly { readonly id: string; readonly after: Instant }[],
-): Promise<ReadonlyMap<string, BilledPart[]>> => {
-  const { rows } = await db.query<BilledPartRow & { subscription_id: string }>(
-    `SELECT p.subscription_id, ${billedPartColumns}
-     FROM unnest($2::text[], $3::timestamptz[]) AS n (subscription_id, billed_after)
-       JOIN billing_periods p ON p.subscription_id = n.subscription_id
-         AND (p.billing_end > n.billed_after OR p.timing = 'once')
-     WHERE p.organization_id = $1`,
-    [db.organizationId, asked.map(({ id }) => id), asked.map(({ after }) => new Date(after))],
-  );
-  const found = Map.groupBy(rows, (row) => row.subscription_id);
-  return new Map([...found].map(([id, of]) => [id, of.map(billedPartFromRow)]));
 };
 
 const pricesOf = async (db: Db, { planIds, customerIds, time, namesIn }: AskedPrices): Promise<ReadPrices> => {
@@ -79,7 +62,7 @@ export const upcomingReader = {
       id: one.id,
       after: cutAfter(one, cutOf.get(one.id)?.cut_until?.getTime() ?? null),
     }));
-    const written = await writtenAfter(db, after);
+    const written = await writtenParts(db, db.organizationId, after);
     const charged = rows.flatMap((row) => row.one_time_charges ?? []).map(({ id }) => id);
     const oneTimeRows =
       charged.length > 0 ? (await db.query<OneTimeRow>(oneTimeStatement, [db.organizationId, charged])).rows : [];

@@ -4,8 +4,14 @@
  * it, as it is not known yet; nor are prices in credits and price overrides.
  */
 import assert from 'node:assert/strict';
-import { periodAt } from '#schemas/billing-cycle.ts';
-import { chargeSchedules, cycleOfInterval, isCounted, isOfSchedule } from '#schemas/charge-schedule.ts';
+import { type BillingCycle, periodAt } from '#schemas/billing-cycle.ts';
+import {
+  type ChargeSchedule,
+  chargeSchedules,
+  cycleOfInterval,
+  isCounted,
+  isOfSchedule,
+} from '#schemas/charge-schedule.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { type BilledPart, type DuePart, dueParts, rememberedPeriods } from '#schemas/due-parts.ts';
 import { formatInstant } from '#schemas/instant.ts';
@@ -36,23 +42,34 @@ type PreviewedLine = { readonly part: DuePart; readonly line: RatedLine };
 const changedLedger = ({ changes }: Subscription, { undone, added }: LedgerChanges): SubscriptionChange[] =>
   [...changes.filter(({ id }) => !undone.includes(id)), ...added].toSorted((a, b) => a.effectiveAt - b.effectiveAt);
 
+type Schedules = ReadonlyMap<string, readonly ChargeSchedule[]>;
+
+export const schedulesByVersion = (
+  versions: ReadonlyMap<string, PlanTermsJson>,
+  planNames: ReadonlyMap<string, PlanName>,
+): Schedules =>
+  new Map(
+    [...versions].map(([id, version]) => [
+      id,
+      chargeSchedules({ charges: version.charges, terms: version }, planNames.get(id)?.planId ?? id),
+    ]),
+  );
+
+/** Of the billing periods that hold an instant. A charge of another interval has its own from the same anchor. */
+export const lastPeriodEnd = (cycle: BillingCycle, schedules: Schedules, instant: Instant): Instant =>
+  Math.max(
+    instant,
+    ...[...schedules.values()].flat().map(({ interval }) => periodAt(cycleOfInterval(cycle, interval), instant).end),
+  );
+
 /** Of the billing periods that hold the instant, what was not written down yet. */
 const partsAround = (
   terms: SubscriptionTerms,
   { versions, planNames, written }: PreviewFacts,
   instant: Instant,
 ): DuePart[] => {
-  const schedules = new Map(
-    [...versions].map(([id, version]) => [
-      id,
-      chargeSchedules({ charges: version.charges, terms: version }, planNames.get(id)?.planId ?? id),
-    ]),
-  );
-  const ends = [...schedules.values()].flat().map(
-    // A charge of another interval has periods of its own from the same anchor.
-    ({ interval }) => periodAt(cycleOfInterval(terms.cycle, interval), instant).end,
-  );
-  const time = { start: instant - 1, end: Math.max(instant, ...ends) };
+  const schedules = schedulesByVersion(versions, planNames);
+  const time = { start: instant - 1, end: lastPeriodEnd(terms.cycle, schedules, instant) };
   const parts = dueParts(terms, (id) => schedules.get(id) ?? [], written, time, rememberedPeriods());
   return parts.filter(({ billing }) => contains(billing, instant));
 };

@@ -1,6 +1,6 @@
 /** The ledger of what subscriptions are billed for: rows of PostgreSQL as changes. */
 import { newId } from '#platform/process/ids.ts';
-import { type BilledPartRow, billedPartColumns, billedPartFromRow } from '#platform/stores/billed-parts.postgres.ts';
+import { writtenParts } from '#platform/stores/billed-parts.postgres.ts';
 import type { BilledPart } from '#schemas/due-parts.ts';
 import type { Instant } from '#schemas/period.ts';
 import {
@@ -106,28 +106,23 @@ export type LedgerChanges = {
   readonly trialActivates?: boolean;
 };
 
+/** Of subscriptions `s`, as `cutUntil` says it. */
+export const cutUntilColumn = `greatest(s.cut_until, (SELECT max(p.span_end) FROM billing_periods p
+    WHERE p.subscription_id = s.id AND p.timing = 'arrears')) AS cut_until`;
+
 export const subscriptionChangeStore = {
   ledger,
   /** Up to which instant its time is written down as what is billed, but for what is charged in advance. */
   cutUntil: async (db: Db, subscriptionId: string): Promise<Instant | undefined> => {
     const { rows } = await db.query<{ cut_until: Date | null }>(
-      `SELECT greatest(s.cut_until, (SELECT max(p.span_end) FROM billing_periods p
-          WHERE p.subscription_id = s.id AND p.timing = 'arrears')) AS cut_until
-       FROM subscriptions s WHERE s.organization_id = $1 AND s.id = $2`,
+      `SELECT ${cutUntilColumn} FROM subscriptions s WHERE s.organization_id = $1 AND s.id = $2`,
       [db.organizationId, subscriptionId],
     );
     return rows[0]?.cut_until?.getTime();
   },
   /** All that is written down to be billed of the billing periods that go on after an instant, and all that is once. */
-  writtenParts: async (db: Db, subscriptionId: string, after: Instant): Promise<BilledPart[]> => {
-    const { rows } = await db.query<BilledPartRow>(
-      `SELECT ${billedPartColumns} FROM billing_periods p
-       WHERE p.organization_id = $1 AND p.subscription_id = $2
-         AND (p.billing_end > $3 OR p.timing = 'once' AND p.item LIKE 'pln%')`,
-      [db.organizationId, subscriptionId, new Date(after)],
-    );
-    return rows.map(billedPartFromRow);
-  },
+  writtenParts: async (db: Db, subscriptionId: string, after: Instant): Promise<readonly BilledPart[]> =>
+    (await writtenParts(db, db.organizationId, [{ id: subscriptionId, after }])).get(subscriptionId) ?? [],
   /** Whether the ledger of the subscription has it, undone or not. */
   isKnown: async (db: Db, subscriptionId: string, id: string): Promise<boolean> => {
     const { rowCount } = await db.query(

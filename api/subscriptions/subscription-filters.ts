@@ -96,13 +96,9 @@ export const stateFilter: Filter = hourFilter(subscriptionStates, isInState, nea
 const lastInstant = (hour: string): string =>
   `least(greatest(s.started_at, ${hour}), coalesce(s.ended_at, 'infinity') - interval '1 millisecond')`;
 
-/** The hour of each `s`: that of its test clock, where it has one. */
-export const ownHour = `(CASE WHEN s.test_clock_id IS NULL THEN statement_timestamp()
-  ELSE (SELECT k.now_at FROM test_clocks k WHERE k.id = s.test_clock_id) END)`;
-
-/** The version of the plan that `s` has, as `termsNow` has it. */
-export const heldVersion = `(CASE WHEN s.has_changes
-  THEN coalesce(${lastChange('g.plan_version_id', "'plan'", lastInstant(ownHour))}, s.plan_version_id)
+/** The version of the plan that `s` has, as `termsNow` has it, at its hour. */
+export const heldVersion = (hour: string): string => `(CASE WHEN s.has_changes
+  THEN coalesce(${lastChange('g.plan_version_id', "'plan'", lastInstant(hour))}, s.plan_version_id)
   ELSE s.plan_version_id END)`;
 
 /** By the versions of the plan. What began with one of them may have another now, and the reverse. */

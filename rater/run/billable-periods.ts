@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { intervalFromRow } from '#schemas/billing-cycle.ts';
 import {
+  chargeSchedules,
   hasInterval,
   isBoundSchedule,
   isCounted,
@@ -14,7 +15,7 @@ import {
 } from '#schemas/charge-schedule.ts';
 import type { ChargeTiming } from '#schemas/charge-times.ts';
 import { isCurrency } from '#schemas/currency.ts';
-import type { PartTiming } from '#schemas/due-parts.ts';
+import type { PartTiming, SchedulesOf } from '#schemas/due-parts.ts';
 import { isId } from '#schemas/ids.ts';
 import type { IntervalUnit } from '#schemas/interval.ts';
 import { oneTimeChargeToJson } from '#schemas/one-time-charge.ts';
@@ -56,6 +57,12 @@ export type VersionRow = {
   plan_currency: string;
   charges: ChargeJson[];
   terms: Partial<GeneralTermsJson> | null;
+};
+
+/** By the ids of plan versions; none of one that is not among them. */
+export const schedulesIn = (versions: readonly (StoredTerms & { id: string; plan_id: string })[]): SchedulesOf => {
+  const known = new Map(versions.map((version) => [version.id, chargeSchedules(version, version.plan_id)]));
+  return (planVersionId) => known.get(planVersionId) ?? [];
 };
 
 /** A one-time charge; `amount` is that of one. */

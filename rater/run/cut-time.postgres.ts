@@ -1,6 +1,5 @@
 /** The time of subscriptions that is due and that nobody has cut into billing periods yet, as it is cut. */
-import { instantArray, textArray } from '#platform/stores/array-parameters.ts';
-import { type BilledPartRow, billedPartColumns, billedPartFromRow } from '#platform/stores/billed-parts.postgres.ts';
+import { writtenParts } from '#platform/stores/billed-parts.postgres.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import {
   oneTimeChargesColumn,
@@ -9,7 +8,7 @@ import {
   termsFromRow,
 } from '#platform/stores/subscription-terms.postgres.ts';
 import { periodIdOf } from '#schemas/billing-period.ts';
-import { chargeSchedules, type StoredTerms } from '#schemas/charge-schedule.ts';
+import type { StoredTerms } from '#schemas/charge-schedule.ts';
 import {
   type BilledPart,
   type DuePart,
@@ -20,6 +19,7 @@ import {
 } from '#schemas/due-parts.ts';
 import { type Instant, monthFromText, monthNameOf, type Period } from '#schemas/period.ts';
 import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
+import { schedulesIn } from './billable-periods.ts';
 import { onSameInvoice, payersOf } from './payers.postgres.ts';
 
 /** Whose time; the parameters of a condition on the subscription `s`, which begin with `$2`. */
@@ -133,38 +133,7 @@ const readSchedules = async (
     'SELECT id, plan_id, charges, terms FROM plan_versions WHERE organization_id = $1 AND id = ANY ($2)',
     [organizationId, [...ids]],
   );
-  const known = new Map(rows.map((row) => [row.id, chargeSchedules(row, row.plan_id)]));
-  return (planVersionId) => known.get(planVersionId) ?? [];
-};
-
-// By the key that is unique, and what is charged once by that of its own.
-const selectWritten = `
-WITH n AS (SELECT * FROM unnest($1::text[], $2::timestamptz[]) AS n (subscription_id, billed_after))
-SELECT p.subscription_id, ${billedPartColumns} FROM n
-  JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.billing_end > n.billed_after
-UNION ALL
-SELECT p.subscription_id, ${billedPartColumns} FROM n
-  JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.timing = 'once' AND p.item LIKE 'pln%'
-    AND p.billing_end <= n.billed_after`;
-
-type WrittenRow = BilledPartRow & { subscription_id: string };
-
-/** By subscription, all whose billing periods end after an instant of each, and all that is charged once. */
-const writtenParts = async (
-  client: Queryable,
-  asked: readonly { readonly id: string; readonly after: Instant }[],
-): Promise<ReadonlyMap<string, BilledPart[]>> => {
-  const { rows } = await client.query<WrittenRow>(selectWritten, [
-    textArray(asked.map(({ id }) => id)),
-    instantArray(asked.map(({ after }) => after)),
-  ]);
-  const found = new Map<string, BilledPart[]>();
-  for (const row of rows) {
-    const parts = found.get(row.subscription_id) ?? [];
-    parts.push(billedPartFromRow(row));
-    found.set(row.subscription_id, parts);
-  }
-  return found;
+  return schedulesIn(rows);
 };
 
 export type FreshPeriod = DuePart & {
@@ -276,6 +245,7 @@ export const freshPeriodsOfMonth = async (
   const schedulesOf = schedules ?? (await readSchedules(client, organizationId, subscribed));
   const written = await writtenParts(
     client,
+    organizationId,
     subscribed.map(({ id }) => ({ id, after: time.start })),
   );
   return ofMonth(subscribed, schedulesOf, written, asked, time);
@@ -354,6 +324,7 @@ const readDue = async (
 ): Promise<DueOfOne[]> => {
   const written = await writtenParts(
     client,
+    organizationId,
     subscribed.map((one) => ({ id: one.id, after: afterOf(one) })),
   );
   const payers = await payersOf(

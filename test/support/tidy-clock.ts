@@ -83,7 +83,7 @@ const technical: readonly Technical[] = [
     because: 'for how long a migration is under way',
   },
   { path: 'api/quotes/quotes.postgres.ts', times: 1, because: ofLists },
-  { path: 'api/subscriptions/subscription-filters.ts', times: 4, because: ofLists },
+  { path: 'api/subscriptions/subscription-filters.ts', times: 3, because: ofLists },
   { path: 'rater/simulate/simulations.postgres.ts', times: 6, because: rowsOfWork },
 ];
 
