@@ -47,6 +47,15 @@ const told = (name: string, figures: Figures): Figures => {
 const peakMegabytes = (pid: number | undefined): number =>
   Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1_000;
 
+/** Of processes that took some. */
+const cpuBetween = (before: Figures, after: Figures): Figures =>
+  Object.fromEntries(
+    Object.entries(after).flatMap(([name, seconds]) => {
+      const spent = seconds - (before[name] ?? 0);
+      return spent < 0.1 ? [] : [[`cpu_${name}_seconds`, spent]];
+    }),
+  );
+
 type Stored = {
   readonly clickhouse: ReturnType<typeof createClient>;
   readonly owner: pg.Client;
@@ -125,16 +134,13 @@ const measureRun = async (stack: Stack, subscriptions: number): Promise<Figures>
   const raterPeakMegabytes = peakMegabytes(rater);
   if (invoicer) process.kill(invoicer, 'SIGCONT');
   const issuedSeconds = (await until(['queued', 'rated'])) - ratedSeconds;
-  const cpu = Object.fromEntries(
-    Object.entries(after).map(([name, seconds]) => [`cpu_${name}_seconds`, seconds - (before[name] ?? 0)]),
-  );
   await shut(stored);
   return {
     rated_seconds: ratedSeconds,
     lines_per_second: lines / ratedSeconds,
     rater_peak_megabytes: raterPeakMegabytes,
     issued_seconds: issuedSeconds,
-    ...Object.fromEntries(Object.entries(cpu).filter(([, seconds]) => seconds >= 0.1)),
+    ...cpuBetween(before, after),
   };
 };
 
@@ -193,12 +199,7 @@ const measureClosing = async (stack: Stack, subscriptions: number): Promise<Figu
     closing_runs: Number(found?.runs),
     read_p50_ms: percentile(readsMs, 0.5),
     read_p99_ms: percentile(readsMs, 0.99),
-    ...Object.fromEntries(
-      Object.entries(after).flatMap(([name, seconds]) => {
-        const spent = seconds - (before[name] ?? 0);
-        return spent < 0.1 ? [] : [[`cpu_${name}_seconds`, spent]];
-      }),
-    ),
+    ...cpuBetween(before, after),
   };
 };
 

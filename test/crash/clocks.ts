@@ -12,8 +12,7 @@ import { type FailPointName, failPointNames } from '#platform/process/fail-point
 import { until } from '../support/pipeline.ts';
 import { untilAllStored } from '../support/stored.ts';
 import { type Sandbox, sandboxOf } from '../support/test-clock.ts';
-import { verify } from '../support/verify-command.ts';
-import { type ClosingRig, untilAnother } from './closing.ts';
+import { billedRound, type ClosingRig, untilAnother } from './closing.ts';
 import { pidOf } from './faults.ts';
 import type { RoundResult } from './round.ts';
 
@@ -172,27 +171,8 @@ export const runClockRound = async (rig: ClockRig, point: FailPointName, seed: n
     ).catch(() => {});
     const recoveredMs = performance.now() - beganMs;
     const last = pidOf(pipeline, 'invoicer');
-    const { expected, lost, doubled, faults } = await judge(rig, clock, subscribed);
-    const chains = await verify(pipeline.databaseUrl);
-    const all = [
-      ...faults,
-      ...(last === armed ? [`the invoicer did not end at ${point}`] : []),
-      ...(chains.code === 0 ? [] : [`verify ended with ${chains.code}: ${chains.faults.join('; ')}${chains.stderr}`]),
-    ];
-    return {
-      accepted: expected.length,
-      stored: expected.length - lost.length,
-      billed: expected.length - lost.length,
-      open: 0,
-      lost,
-      doubled,
-      faults: all,
-      recoveredMs,
-      settledMs: recoveredMs,
-      deaths: last === armed ? 1 : 2,
-      resent: 0,
-      sound: lost.length === 0 && doubled.length === 0 && all.length === 0,
-    };
+    const alive = last === armed ? `the invoicer did not end at ${point}` : undefined;
+    return await billedRound(pipeline, await judge(rig, clock, subscribed), alive, recoveredMs);
   } finally {
     arm(undefined);
   }

@@ -159,6 +159,43 @@ export const untilAnother = (pipeline: Pipeline, service: string, pid: number): 
 const passesOf = (point: FailPointName, seed: number): number =>
   point === 'closing.after_look' || point === 'closing.after_jobs' ? 1 : 1 + (seed % 3);
 
+type Judged = {
+  readonly expected: readonly string[];
+  readonly lost: readonly string[];
+  readonly doubled: readonly string[];
+  readonly faults: readonly string[];
+};
+
+/** What became of a round in which each billing period was to be billed once, its chains and its death among it. */
+export const billedRound = async (
+  { databaseUrl }: Pipeline,
+  { expected, lost, doubled, faults: judged }: Judged,
+  /** That the process did not end where it was to; undefined where it did. */
+  alive: string | undefined,
+  recoveredMs: number,
+): Promise<RoundResult> => {
+  const chains = await verify(databaseUrl);
+  const faults = [
+    ...judged,
+    ...(alive === undefined ? [] : [alive]),
+    ...(chains.code === 0 ? [] : [`verify ended with ${chains.code}: ${chains.faults.join('; ')}${chains.stderr}`]),
+  ];
+  return {
+    accepted: expected.length,
+    stored: expected.length - lost.length,
+    billed: expected.length - lost.length,
+    open: 0,
+    lost,
+    doubled,
+    faults,
+    recoveredMs,
+    settledMs: recoveredMs,
+    deaths: alive === undefined ? 2 : 1,
+    resent: 0,
+    sound: lost.length === 0 && doubled.length === 0 && faults.length === 0,
+  };
+};
+
 export const runClosingRound = async (rig: ClosingRig, point: FailPointName, seed: number): Promise<RoundResult> => {
   const { pipeline, arm } = rig;
   const service = processOf(point);
@@ -194,27 +231,8 @@ export const runClosingRound = async (rig: ClosingRig, point: FailPointName, see
     );
     await pause(200);
     const judged = judgeClosing(subscribed, await billedOf(pipeline, ids));
-    const chains = await verify(pipeline.databaseUrl);
-    const faults = [
-      ...judged.faults,
-      ...(last === armed ? [`${service} did not end at ${point}`] : []),
-      ...(chains.code === 0 ? [] : [`verify ended with ${chains.code}: ${chains.faults.join('; ')}${chains.stderr}`]),
-    ];
-    const { expected, lost, doubled } = judged;
-    return {
-      accepted: expected.length,
-      stored: expected.length - lost.length,
-      billed: expected.length - lost.length,
-      open: 0,
-      lost,
-      doubled,
-      faults,
-      recoveredMs,
-      settledMs: recoveredMs,
-      deaths: last === armed ? 1 : 2,
-      resent: 0,
-      sound: lost.length === 0 && doubled.length === 0 && faults.length === 0,
-    };
+    const alive = last === armed ? `${service} did not end at ${point}` : undefined;
+    return await billedRound(pipeline, judged, alive, recoveredMs);
   } finally {
     clearInterval(looks);
     arm(undefined);

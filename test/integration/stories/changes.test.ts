@@ -1,9 +1,9 @@
 /** Whole stories of customers by a test clock, with their exact bills. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { expectRatedAgain } from '../../support/rated-again.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
-import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
@@ -326,18 +326,6 @@ describe('by a test clock', () => {
     expect((await life.invoices()).map(({ total }) => total)).toEqual(['16.00', '31.00', '-31.00']);
   });
 
-  it('all of it can be rated again to the byte, and each line is explained by what it is made of', async () => {
-    const store = { CLICKHOUSE_URL: pipeline.clickhouseUrl };
-    const again = await verify(pipeline.databaseUrl, [], 'rater/verify/rating.main.ts', store);
-    expect([again.code, again.faults]).toEqual([0, []]);
-    expect((await verify(pipeline.databaseUrl)).faults).toEqual([]);
-    const { body } = await sandbox.api('GET', '/v1/invoices?limit=1000');
-    for (const { id } of body.items) {
-      const invoice = (await sandbox.api('GET', `/v1/invoices/${id}`)).body;
-      for (const { position, amount, description } of invoice.lines) {
-        const explained = await sandbox.api('GET', `/v1/invoices/${id}/line-items/${position}/explain`);
-        expect(explained.body, description).toMatchObject({ output: { amount }, hashes: { is_as_rated: true } });
-      }
-    }
-  });
+  it('all of it can be rated again to the byte, and each line is explained by what it is made of', () =>
+    expectRatedAgain(pipeline, sandbox));
 });
