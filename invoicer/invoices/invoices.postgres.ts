@@ -8,9 +8,12 @@ import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
+import type { Instant } from '#schemas/period.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
-import type { InvoiceGroup, IssuePorts } from './close-period.ts';
+import { draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from '../drafts/drafts.postgres.ts';
+import type { ClosedCount, ClosedShard, InvoiceGroup, IssuePorts } from './close-period.ts';
+import { type GroupPeriod, groupPeriod, groupPeriodColumns } from './invoice-groups.ts';
 import { periodOrder } from './invoice-rows.ts';
 
 const lockSeries = async (client: Queryable, organizationId: string): Promise<{ number: number; hash: string }> => {
@@ -99,15 +102,15 @@ const insertLines = async (client: Queryable, invoices: readonly IssuedInvoice[]
 const finishShard = async (
   client: Queryable,
   shard: Shard,
-  issued: number,
+  { issued, drafted }: ClosedCount,
   already: number,
   elapsedMs: number,
 ): Promise<number | undefined> => {
   await client.query(
     `UPDATE billing_run_shards SET state = 'issued', ${movedOn}, issued = issued + $3,
-      already_issued = already_issued + $4, issued_ms = $5
+      already_issued = already_issued + $4, issued_ms = $5, drafted = drafted + $6
      WHERE run_id = $1 AND shard_number = $2 AND state = 'rated'`,
-    [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs)],
+    [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs), drafted],
   );
   const { rows } = await client.query<{ now: Date }>(
     `UPDATE billing_runs SET state = 'completed', updated_at = clock_timestamp()
@@ -117,6 +120,38 @@ const finishShard = async (
     [shard.runId],
   );
   return rows[0]?.now.getTime();
+};
+
+const draftMinutesOf = async (client: Queryable, organizationId: string): Promise<number> => {
+  const { rows } = await client.query<{ draft_minutes: number }>(
+    'SELECT draft_minutes FROM organizations WHERE id = $1',
+    [organizationId],
+  );
+  return rows[0]?.draft_minutes ?? 0;
+};
+
+const draftEntry = (how: 'created' | 'issued' | 'postponed') => (id: string) => ({
+  action: `invoice_draft.${how}`,
+  objectType: 'invoice_draft',
+  objectId: id,
+});
+
+/** Drafts that were made, and what became of those that the shard finalizes; resolves with their entries. */
+const writeDrafts = async (
+  client: Queryable,
+  shard: Shard,
+  { invoices, drafts, unrated }: ClosedShard,
+  locked: ReadonlySet<string>,
+  now: Instant,
+) => {
+  await insertDrafts(client, shard.organizationId, drafts, now);
+  const issued = invoices.map(({ id }) => id).filter((id) => locked.has(id));
+  const postponed = await settleDrafts(client, { issued, unrated }, now);
+  return [
+    ...drafts.map(({ id }) => id).map(draftEntry('created')),
+    ...issued.map(draftEntry('issued')),
+    ...postponed.map(draftEntry('postponed')),
+  ];
 };
 
 type RatedRow = { line: RatedLineJson; id: string; span_start: Date; span_end: Date };
@@ -140,30 +175,17 @@ WITH due AS (
   FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN billing_periods p ON p.id = n.id
     JOIN subscriptions s ON s.id = p.subscription_id
 )
-SELECT payer_id, currency, json_agg(json_build_object('id', id, 'customer', customer_id,
-    'subscription', subscription_id,
-    'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
-    'end', (extract(epoch FROM span_end) * 1000)::bigint) ORDER BY ${periodOrder}) AS periods
+SELECT payer_id, currency, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
 FROM due GROUP BY payer_id, billed_with, currency, due_at ORDER BY min(place)`;
 
-type GroupRow = {
-  payer_id: string;
-  currency: string;
-  periods: { id: string; customer: string; subscription: string; version: string; start: number; end: number }[];
-};
+type GroupRow = { payer_id: string; currency: string; periods: GroupPeriod[] };
 
 const groupFromRow = ({ payer_id: customerId, currency, periods }: GroupRow): InvoiceGroup => {
   assert(isCurrency(currency), `${currency} is not a currency`);
   return {
     customerId,
     currency,
-    periods: periods.map(({ id, customer, subscription, version, start, end }) => ({
-      billingPeriodId: id,
-      customerId: customer,
-      subscriptionId: subscription,
-      planVersionId: version,
-      span: { start, end },
-    })),
+    periods: periods.map(groupPeriod),
   };
 };
 
@@ -214,13 +236,13 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         await postgres.query(makeSeries, []);
         return leaseShard(postgres, shardToIssue, leaseSeconds);
       }, giveUp),
-    ratedLines: async (shard) => {
+    ratedLines: async (shard, billingPeriodIds) => {
       const { rows } = await postgres.query<RatedRow>(
         `SELECT l.line, p.id, p.span_start, p.span_end FROM rated_lines l
           JOIN billing_periods p ON p.id = l.billing_period_id
        WHERE l.organization_id = $1 AND l.billing_period_id = ANY ($2) AND l.watermark = $3
          ORDER BY l.billing_period_id, l.position`,
-        [shard.organizationId, shard.billingPeriodIds, shard.watermark],
+        [shard.organizationId, billingPeriodIds, shard.watermark],
       );
       return rows.map(({ line, id, span_start, span_end }) =>
         ratedLineFromJson(line, {
@@ -229,32 +251,39 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         }),
       );
     },
-    invoiceGroups: async ({ billingPeriodIds }) => {
-      const { rows } = await postgres.query<GroupRow>(groupsStatement, [billingPeriodIds]);
+    invoiceGroups: async (shard) => {
+      if (shard.draftIds.length > 0) return draftsOfShard(postgres, shard);
+      const { rows } = await postgres.query<GroupRow>(groupsStatement, [shard.billingPeriodIds]);
       return rows.map(groupFromRow);
     },
 
-    commit: (shard, issue, elapsedMs) =>
+    commit: (shard, issue, now, elapsedMs) =>
       postgres.transaction(async (client) => {
         const head = await lockSeries(client, shard.organizationId);
         const { rows } = await client.query<{ id: string }>(
-          "SELECT id FROM billing_periods WHERE id = ANY ($1) AND state = 'billed'",
-          [shard.billingPeriodIds],
+          `SELECT id FROM billing_periods
+           WHERE id = ANY ($1) AND (state = 'billed' OR (draft_id IS NOT NULL AND draft_id <> ALL ($2)))`,
+          [shard.billingPeriodIds, shard.draftIds],
         );
         const alreadyBilled = new Set(rows.map(({ id }) => id));
-        const invoices = issue({ head, alreadyBilled });
+        const draftIds = await lockDrafts(client, shard);
+        const draftMinutes = await draftMinutesOf(client, shard.organizationId);
+        const closed = issue({ head, alreadyBilled, draftIds, draftMinutes });
+        const { invoices, drafts } = closed;
         const last = invoices.at(-1);
         if (last) {
           await insertInvoices(client, shard, invoices);
           await insertLines(client, invoices);
           await billPeriods(client, invoices);
         }
+        const draftEntries = await writeDrafts(client, shard, closed, draftIds, now());
         const next = last ?? head;
         await client.query(
           'UPDATE invoice_series SET last_number = $2, head_hash = $3, leased_until = NULL WHERE organization_id = $1',
           [shard.organizationId, next.number, next.hash],
         );
-        const completedAt = await finishShard(client, shard, invoices.length, alreadyBilled.size, elapsedMs());
+        const count = { issued: invoices.length, drafted: drafts.length };
+        const completedAt = await finishShard(client, shard, count, alreadyBilled.size, elapsedMs());
         const changes = invoices.map(({ id, hash }) => ({
           action: 'invoice.issued',
           objectType: 'invoice',
@@ -263,13 +292,11 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         }));
         const ended = completedAt === undefined ? [] : [runEnded(shard.kind, 'completed', shard.runId)];
         const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
-        await recordChange(
-          { query: client.query, organizationId: shard.organizationId },
-          actor,
-          [...changes, ...ended],
-          last?.issuedAt ?? completedAt ?? 0,
-        );
-        return invoices.length;
+        const transaction = { query: client.query, organizationId: shard.organizationId };
+        // An invoice has the id of its draft, and each object of a call has one kind.
+        await recordChange(transaction, actor, draftEntries, now());
+        await recordChange(transaction, actor, [...changes, ...ended], last?.issuedAt ?? completedAt ?? 0);
+        return count;
       }),
     giveUp,
   };

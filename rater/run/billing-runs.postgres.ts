@@ -20,6 +20,7 @@ import { billingChannels, type RunKind, runEnded, type Shard } from '#schemas/bi
 import { isId } from '#schemas/ids.ts';
 import { monthNameOf } from '#schemas/period.ts';
 import type { RatingFailureCode } from '#schemas/rating-failure.ts';
+import { cutDrafts, type DraftsOfRun } from './cut-drafts.postgres.ts';
 import {
   type CutState,
   type FreshPeriod,
@@ -41,6 +42,9 @@ type RunRow = {
   due_until: Date | null;
   arrears_until: Date | null;
   test_clock_id: string | null;
+  asked_by: string;
+  draft_id: string | null;
+  drafts_only: boolean;
   subscriptions_max: number | null;
   customer_id: string | null;
   subscription_id: string | null;
@@ -237,10 +241,11 @@ const ofRun = `p.organization_id = $3 AND ($4::text IS NULL OR p.billing_month =
   AND ($7::text IS NULL OR p.subscription_id = $7) AND c.test_clock_id IS NOT DISTINCT FROM $8`;
 
 // Both counts come from one statement, so from one moment: what another run issues meanwhile is in exactly one of them.
-// Of a run of what is due, what was billed before is none of its own.
+// Of a run of what is due, what was billed before is none of its own; what is in a draft is billed with it, and only
+// rated ($9) by others.
 const insertShards = `${shardsOf(`billing_periods p
     JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
-  WHERE ${ofRun} AND p.state = 'open'`)}, (
+  WHERE ${ofRun} AND p.state = 'open' AND (p.draft_id IS NULL OR $9)`)}, (
   SELECT count(*) FROM billing_periods p JOIN customers c ON c.id = p.customer_id
   WHERE $4::text IS NOT NULL AND ${ofRun} AND p.state = 'billed'
 )::integer AS issued`;
@@ -262,8 +267,20 @@ const cutShards = async (
   const isDry = run.kind === 'dry_rating';
   const counted = isDry
     ? await client.query<Counted>(insertDryShards, [run.id, shardSize])
-    : await client.query<Counted>(insertShards, [run.id, shardSize, ...of]);
+    : await client.query<Counted>(insertShards, [run.id, shardSize, ...of, run.kind !== 'billing']);
   return counted.rows[0] ?? { shards: 0, issued: 0 };
+};
+
+/** Those that a caller named, and of a run that nobody asked for all whose time has come. */
+const draftsOf = ({ id, organization_id: organizationId, ...run }: RunRow): DraftsOfRun => {
+  const isByItself = run.asked_by === 'scheduler' || run.asked_by === 'clock';
+  return {
+    runId: id,
+    organizationId,
+    draftId: run.draft_id,
+    until: isByItself ? run.due_until : null,
+    testClockId: run.test_clock_id,
+  };
 };
 
 type EndedRun = Pick<QueuedRun, 'organizationId' | 'kind' | 'requestId'> & { readonly id: string };
@@ -291,7 +308,7 @@ const queuedRun = (row: RunRow): QueuedRun => ({
 });
 
 const runColumns =
-  'r.id, r.organization_id, r.kind, r.period_start, r.due_until, r.arrears_until, r.test_clock_id, r.subscriptions_max, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
+  'r.id, r.organization_id, r.kind, r.period_start, r.due_until, r.arrears_until, r.test_clock_id, r.asked_by, r.draft_id, r.drafts_only, r.subscriptions_max, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
 
 const runJobs: JobTable = { name: 'billing_runs', key: ['id'], openStates: ['queued'], changedAt: 'updated_at' };
 
@@ -352,12 +369,13 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         const [row] = rows;
         if (!row) return undefined;
         if (row.kind === 'dry_rating') await writeDryPeriods(client, row);
-        else await openPeriods(client, row);
-        const { shards, issued } = await cutShards(client, row, shardSize);
+        else if (!row.drafts_only) await openPeriods(client, row);
+        const cut = row.drafts_only ? { shards: 0, issued: 0 } : await cutShards(client, row, shardSize);
+        const shards = cut.shards + (await cutDrafts(client, draftsOf(row), shardSize));
         const prepared = await client.query<{ now: Date }>(
           `UPDATE billing_runs SET state = $2, already_issued = $3, ${movedOn}, started_at = clock_timestamp(),
              updated_at = clock_timestamp() WHERE id = $1 RETURNING updated_at AS now`,
-          [row.id, shards > 0 ? 'running' : 'completed', issued],
+          [row.id, shards > 0 ? 'running' : 'completed', cut.issued],
         );
         if (shards === 0) await auditEnd(client, 'completed', { ...run, id: row.id }, prepared.rows[0]?.now as Date);
         else await notify(client, billingChannels.shardsQueued);

@@ -18,6 +18,7 @@ const standing = (changes: Partial<Standing> = {}): Standing => ({
   closing: { isAutomatic: true, graceMs: hour },
   nextDueAt: due,
   openDueAt: undefined,
+  finalizeAt: undefined,
   hasOpenRun: false,
   endedRuns: [],
   ...changes,
@@ -92,11 +93,19 @@ describe('the next close', () => {
 
 describe('a run', () => {
   it('bills what is due by now, and in arrears what ended before the wait for late events', () => {
-    expect(boundsAt(standing(), due + minute)).toEqual({ dueUntil: due + minute, arrearsUntil: due + minute - hour });
+    expect(boundsAt(standing(), due + minute)).toEqual({
+      dueUntil: due + minute,
+      arrearsUntil: due + minute - hour,
+      draftsOnly: false,
+    });
   });
 
   it('takes less than a day of what was left, the oldest first, and waits for no late events of long ago', () => {
-    expect(boundsAt(standing(), due + 5 * day)).toEqual({ dueUntil: due + day - 1, arrearsUntil: due + day - 1 });
+    expect(boundsAt(standing(), due + 5 * day)).toEqual({
+      dueUntil: due + day - 1,
+      arrearsUntil: due + day - 1,
+      draftsOnly: false,
+    });
     expect(boundsAt(standing(), due + day + minute)).toEqual({
       dueUntil: due + day - 1,
       arrearsUntil: due + day + minute - hour,
