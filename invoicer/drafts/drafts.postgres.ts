@@ -47,9 +47,9 @@ export const lockDrafts = async (client: Queryable, { draftIds, runId }: Shard):
 };
 
 const insertStatement = `
-INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, custom_fields,
-  line_count, subtotal, computed_at, test_clock_id, metadata, version, created_at, updated_at)
-SELECT n.id, $1, 'period', 'draft', n.customer_id, n.currency, n.finalize_at, '[]', n.line_count, n.subtotal, $2,
+INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides,
+  line_count, subtotal, computed_at, watermark, test_clock_id, metadata, version, created_at, updated_at)
+SELECT n.id, $1, 'period', 'draft', n.customer_id, n.currency, n.finalize_at, '{}', n.line_count, n.subtotal, $2, $9,
   c.test_clock_id, '{}', 1, $2, $2
 FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::integer[], $8::numeric[])
   AS n (id, customer_id, currency, finalize_at, line_count, subtotal) JOIN customers c ON c.id = n.customer_id`;
@@ -61,7 +61,7 @@ WHERE p.id = n.id AND p.state = 'open' AND p.draft_id IS NULL`;
 
 export const insertDrafts = async (
   client: Queryable,
-  organizationId: string,
+  { organizationId, watermark }: Shard,
   drafts: readonly MadeDraft[],
   now: Instant,
 ): Promise<void> => {
@@ -75,6 +75,7 @@ export const insertDrafts = async (
     drafts.map(({ finalizeAt }) => new Date(finalizeAt)),
     drafts.map(({ draft }) => draft.lines.length),
     drafts.map(({ draft }) => formatAmount(draft.subtotal)),
+    watermark,
   ]);
   const periods = drafts.flatMap(({ id, draft }) =>
     draft.periods.map(({ billingPeriodId }) => ({ id, billingPeriodId })),

@@ -144,7 +144,7 @@ const writeDrafts = async (
   locked: ReadonlySet<string>,
   now: Instant,
 ) => {
-  await insertDrafts(client, shard.organizationId, drafts, now);
+  await insertDrafts(client, shard, drafts, now);
   const issued = invoices.map(({ id }) => id).filter((id) => locked.has(id));
   const postponed = await settleDrafts(client, { issued, unrated }, now);
   return [

@@ -44,12 +44,12 @@ const draftMinutes = Type.Integer({
 
 const Invoicing = Type.Object(
   { draft_minutes: draftMinutes },
-  { ...closed, title: 'Invoicing', description: 'How invoices come to be: docs/invoice-drafts.md.' },
+  { ...closed, title: 'OrganizationInvoicing', description: 'How invoices come to be: docs/invoice-drafts.md.' },
 );
 
 const InvoicingPatch = Type.Object(
   { draft_minutes: Type.Optional(draftMinutes) },
-  { ...closed, title: 'InvoicingPatch', minProperties: 1, description: 'What is left out stays.' },
+  { ...closed, title: 'OrganizationInvoicingPatch', minProperties: 1, description: 'What is left out stays.' },
 );
 
 const organizationExample = {

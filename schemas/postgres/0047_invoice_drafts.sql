@@ -15,15 +15,16 @@ CREATE TABLE invoice_drafts (
   currency        text NOT NULL,
   -- Null: when somebody asks for it.
   finalize_at     timestamptz,
-  memo            text,
-  purchase_order  text,
-  custom_fields   jsonb NOT NULL,
+  -- What it says beside its lines, where that is not what the customer has: memo, purchase_order, custom_fields.
+  overrides       jsonb NOT NULL,
   -- Of a one-off invoice; one of billing periods has the lines that these are rated to.
   lines           json,
   line_count      integer NOT NULL,
   -- As they were computed last; of a one-off invoice they are what is issued.
   subtotal        numeric NOT NULL,
   computed_at     timestamptz NOT NULL,
+  -- At which it was rated then.
+  watermark       bigint CHECK ((watermark IS NOT NULL) = (kind = 'period')),
   test_clock_id   text,
   -- The run that finalizes it, or tried to.
   run_id          text,
@@ -58,7 +59,7 @@ CREATE TRIGGER stays BEFORE UPDATE OR DELETE ON invoice_drafts FOR EACH ROW EXEC
 CREATE TRIGGER immutable BEFORE TRUNCATE ON invoice_drafts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 GRANT SELECT, INSERT ON invoice_drafts TO millrace_app, millrace_worker;
-GRANT UPDATE (state, finalize_at, memo, purchase_order, custom_fields, run_id, metadata, version, updated_at) ON invoice_drafts TO millrace_app;
+GRANT UPDATE (state, finalize_at, overrides, run_id, metadata, version, updated_at) ON invoice_drafts TO millrace_app;
 GRANT UPDATE (state, finalize_at, run_id, version, updated_at) ON invoice_drafts TO millrace_worker;
 ALTER TABLE invoice_drafts ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_organization ON invoice_drafts TO millrace_app USING (organization_id = (SELECT current_organization()))

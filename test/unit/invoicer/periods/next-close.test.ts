@@ -109,6 +109,7 @@ describe('a run', () => {
     expect(boundsAt(standing(), due + day + minute)).toEqual({
       dueUntil: due + day - 1,
       arrearsUntil: due + day + minute - hour,
+      draftsOnly: false,
     });
   });
 
