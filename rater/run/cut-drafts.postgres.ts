@@ -1,14 +1,14 @@
 /** The drafts of invoices that a run finalizes, cut into shards: their billing periods are rated anew. */
 import type { Queryable } from '#platform/stores/postgres.ts';
 
-export type DraftsOfRun = {
-  readonly runId: string;
-  readonly organizationId: string;
+type RunOfDrafts = {
+  readonly id: string;
+  readonly organization_id: string;
+  readonly asked_by: string;
+  readonly due_until: Date | null;
   /** The only one, where a caller named it. */
-  readonly draftId: string | null;
-  /** All that are to be finalized until then; null is none. */
-  readonly until: Date | null;
-  readonly testClockId: string | null;
+  readonly draft_id: string | null;
+  readonly test_clock_id: string | null;
 };
 
 // Whoever changes a draft at this moment, or has it finalized, is passed over: the next run takes what is left. Of two
@@ -35,7 +35,7 @@ WITH sized AS (
   WHERE d.organization_id = $3 AND d.run_id = $1 AND d.state = 'draft'
 ), placed AS (
   SELECT id, periods, row_number() OVER w AS place,
-    (sum(size) OVER (w ROWS UNBOUNDED PRECEDING) - size) / $2 AS part
+    (sum(size) OVER (w ROWS UNBOUNDED PRECEDING) - size) / $2::integer AS part
   FROM sized WINDOW w AS (ORDER BY finalize_at NULLS FIRST, created_at, id)
 ), parts AS (
   SELECT dense_rank() OVER (ORDER BY floor(part)) AS number, id, periods, place FROM placed
@@ -48,15 +48,16 @@ WITH sized AS (
   RETURNING 1)
 SELECT (SELECT count(*) FROM inserted)::integer AS shards`;
 
-/** Behind the shards that are there. Resolves with how many came. */
-export const cutDrafts = async (
-  client: Queryable,
-  { runId, organizationId, draftId, until, testClockId }: DraftsOfRun,
-  shardSize: number,
-): Promise<number> => {
-  if (draftId === null && until === null) return 0;
-  const { rowCount } = await client.query(takeDrafts, [organizationId, runId, draftId, until, testClockId]);
+/**
+ * Of the one that a caller named, and of a run that nobody asked for of all whose time has come; behind the shards that
+ * are there. Resolves with how many came.
+ */
+export const cutDrafts = async (client: Queryable, run: RunOfDrafts, shardSize: number): Promise<number> => {
+  const { id, organization_id: organizationId, draft_id: draftId, test_clock_id: testClockId } = run;
+  const isByItself = run.asked_by === 'scheduler' || run.asked_by === 'clock';
+  if (draftId === null && !isByItself) return 0;
+  const { rowCount } = await client.query(takeDrafts, [organizationId, id, draftId, run.due_until, testClockId]);
   if (rowCount === 0) return 0;
-  const { rows } = await client.query<{ shards: number }>(insertDraftShards, [runId, shardSize, organizationId]);
+  const { rows } = await client.query<{ shards: number }>(insertDraftShards, [id, shardSize, organizationId]);
   return rows[0]?.shards ?? 0;
 };
