@@ -30,6 +30,8 @@ import {
 export type BillingRun = Run & {
   readonly issued: number;
   readonly alreadyIssued: number;
+  readonly drafted: number;
+  readonly draftId: string | null;
   readonly issuedMs: number;
   readonly unmeasuredEvents: bigint;
 };
@@ -37,6 +39,8 @@ export type BillingRun = Run & {
 type BillingRunRow = RunRow & {
   issued: number;
   already_issued: number;
+  drafted: number;
+  draft_id: string | null;
   issued_ms: number;
   unmeasured_events: string;
 };
@@ -45,11 +49,13 @@ const billingRunFromRow = (row: BillingRunRow): BillingRun => ({
   ...runFromRow(row),
   issued: row.issued,
   alreadyIssued: row.already_issued,
+  drafted: row.drafted,
+  draftId: row.draft_id,
   issuedMs: row.issued_ms,
   unmeasuredEvents: BigInt(row.unmeasured_events),
 });
 
-const billingRunColumns = `${runColumns}, s.issued, r.already_issued + s.already_issued AS already_issued, s.issued_ms,
+const billingRunColumns = `${runColumns}, s.issued, r.already_issued + s.already_issued AS already_issued, s.issued_ms, s.drafted, r.draft_id,
   u.unmeasured_events`;
 const billingRunFrom = `${runFrom(billingRunsOnly)}
   JOIN LATERAL (

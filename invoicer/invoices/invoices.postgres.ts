@@ -11,7 +11,7 @@ import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
-import { draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from '../drafts/drafts.postgres.ts';
+import { draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
 import type { ClosedCount, ClosedShard, InvoiceGroup, IssuePorts } from './close-period.ts';
 import { type GroupPeriod, groupPeriod, groupPeriodColumns } from './invoice-groups.ts';
 import { periodOrder } from './invoice-rows.ts';

@@ -32,6 +32,8 @@ const billingRun = {
   watermark: '42',
   invoices_issued: 1,
   invoices_already_issued: 0,
+  invoice_id: null,
+  drafts_made: 0,
   unmeasured_events: 0,
   rating_ms: 12,
   issuing_ms: 8,

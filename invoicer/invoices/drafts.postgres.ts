@@ -5,9 +5,9 @@ import type { Shard } from '#schemas/billing-run.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import { formatAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
-import type { InvoiceGroup, MadeDraft } from '../invoices/close-period.ts';
-import { type GroupPeriod, groupPeriod, groupPeriodColumns } from '../invoices/invoice-groups.ts';
-import { periodOrder } from '../invoices/invoice-rows.ts';
+import type { InvoiceGroup, MadeDraft } from './close-period.ts';
+import { type GroupPeriod, groupPeriod, groupPeriodColumns } from './invoice-groups.ts';
+import { periodOrder } from './invoice-rows.ts';
 
 /** When a draft is tried again of which no billing period could be rated. */
 const postponedMs = 3_600_000;

@@ -1,0 +1,63 @@
+/**
+ * What a draft comes to as of now: its billing periods are measured up to where usage is stored and checked, and rated
+ * by the very rules of the rater. Nothing is written.
+ */
+import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
+import { lineOfItem } from '#schemas/invoice/one-off.ts';
+import type { Instant } from '#schemas/period.ts';
+import { failureMessage } from '#schemas/rating-failure.ts';
+import { draftInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
+import { totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
+import { ratePlan } from '../../rater/price/rate.ts';
+import { createCatalog } from '../../rater/run/catalog.postgres.ts';
+import { measureShard } from '../../rater/run/rate-period.ts';
+import type { Db } from '../route/define-route.ts';
+import type { ReadUsage } from '../usage/usage.clickhouse.ts';
+import type { ReadWatermark } from '../usage/watermark.postgres.ts';
+import type { DraftPeriod, InvoiceDraft } from './drafts.postgres.ts';
+
+export type ComputeDraftPorts = { readonly readUsage: ReadUsage; readonly readWatermark: ReadWatermark };
+
+export type ComputedDraft = {
+  readonly content: DraftInvoice;
+  readonly asOf: Instant;
+  /** Billing periods that can't be rated as things stand. */
+  readonly failures: readonly { readonly billingPeriodId: string; readonly message: string }[];
+};
+
+const partiesOf = ({ customerId, currency }: InvoiceDraft, terms: InvoiceTerms) => ({ ...terms, customerId, currency });
+
+/** The items as lines, with their sums. */
+export const oneOffContent = (draft: InvoiceDraft, terms: InvoiceTerms): DraftInvoice => {
+  const lines = draft.items.map((item, index) => lineOfItem(item, index + 1));
+  return { ...partiesOf(draft, terms), kind: 'one_off', periods: [], lines, ...totalsOf(lines) };
+};
+
+export const computeDraft = async (
+  { readUsage, readWatermark }: ComputeDraftPorts,
+  db: Db,
+  draft: InvoiceDraft,
+  periods: readonly DraftPeriod[],
+  terms: InvoiceTerms,
+  now: Instant,
+): Promise<ComputedDraft> => {
+  if (draft.kind === 'one_off') return { content: oneOffContent(draft, terms), asOf: now, failures: [] };
+  const watermark = await readWatermark(db);
+  const { organizationId } = db;
+  const measured = await measureShard(
+    { catalog: createCatalog(db), readQuantities: readUsage.measured },
+    { organizationId, watermark, billingPeriodIds: periods.map(({ billingPeriodId }) => billingPeriodId) },
+  );
+  const byId = new Map(measured.periods.map((period) => [period.billingPeriodId, period]));
+  const failures: { billingPeriodId: string; message: string }[] = [];
+  const rated = periods.flatMap((period): RatedPeriod[] => {
+    const of = byId.get(period.billingPeriodId);
+    try {
+      return [{ ...period, watermark, lines: of ? ratePlan(of, measured.policy) : [] }];
+    } catch (error) {
+      failures.push({ billingPeriodId: period.billingPeriodId, message: failureMessage(error) });
+      return [];
+    }
+  });
+  return { content: draftInvoice(partiesOf(draft, terms), rated), asOf: now, failures };
+};
