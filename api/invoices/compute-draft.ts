@@ -3,11 +3,9 @@
  * by the very rules of the rater. Nothing is written.
  */
 import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
-import { lineOfItem } from '#schemas/invoice/one-off.ts';
 import type { Instant } from '#schemas/period.ts';
 import { failureMessage } from '#schemas/rating-failure.ts';
-import { draftInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
-import { totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
+import { draftInvoice, oneOffInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
 import { ratePlan } from '../../rater/price/rate.ts';
 import { createCatalog } from '../../rater/run/catalog.postgres.ts';
 import { measureShard } from '../../rater/run/rate-period.ts';
@@ -25,13 +23,7 @@ export type ComputedDraft = {
   readonly failures: readonly { readonly billingPeriodId: string; readonly message: string }[];
 };
 
-const partiesOf = ({ customerId, currency }: InvoiceDraft, terms: InvoiceTerms) => ({ ...terms, customerId, currency });
-
-/** The items as lines, with their sums. */
-export const oneOffContent = (draft: InvoiceDraft, terms: InvoiceTerms): DraftInvoice => {
-  const lines = draft.items.map((item, index) => lineOfItem(item, index + 1));
-  return { ...partiesOf(draft, terms), kind: 'one_off', periods: [], lines, ...totalsOf(lines) };
-};
+const partiesOf = ({ customerId, currency }: InvoiceDraft, terms: InvoiceTerms) => ({ customerId, currency, terms });
 
 export const computeDraft = async (
   { readUsage, readWatermark }: ComputeDraftPorts,
@@ -41,7 +33,8 @@ export const computeDraft = async (
   terms: InvoiceTerms,
   now: Instant,
 ): Promise<ComputedDraft> => {
-  if (draft.kind === 'one_off') return { content: oneOffContent(draft, terms), asOf: now, failures: [] };
+  if (draft.kind === 'one_off')
+    return { content: oneOffInvoice(partiesOf(draft, terms), draft.items), asOf: now, failures: [] };
   const watermark = await readWatermark(db);
   const { organizationId } = db;
   const measured = await measureShard(

@@ -1,23 +1,21 @@
 /** Drafts as callers see them: invoices without what only an issued one has. Pure. */
+
 import { formatInstant } from '#schemas/instant.ts';
+import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
 import type { DraftInvoice, InvoiceTerms, IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
 import { totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
-import { invoiceJson } from './invoice-json.ts';
 import { headToJson } from '../route/resource-fields.ts';
 import type { DraftPeriod, InvoiceDraft } from './drafts.postgres.ts';
-
-/** What the draft says beside its lines. */
-export const termsOf = ({ overrides }: InvoiceDraft, ofCustomer: InvoiceTerms = plainTerms): InvoiceTerms => ({
-  ...ofCustomer,
-  ...(overrides.memo === undefined ? {} : { memo: overrides.memo }),
-  ...(overrides.purchase_order === undefined ? {} : { purchaseOrder: overrides.purchase_order }),
-  ...(overrides.custom_fields === undefined ? {} : { customFields: overrides.custom_fields }),
-});
+import { invoiceJson } from './invoice-json.ts';
 
 /** As it was computed last, without its lines. */
-export const storedContent = (draft: InvoiceDraft, periods: readonly DraftPeriod[], terms: InvoiceTerms): DraftInvoice => ({
+export const storedContent = (
+  draft: InvoiceDraft,
+  periods: readonly DraftPeriod[],
+  terms: InvoiceTerms,
+): DraftInvoice => ({
   ...terms,
   customerId: draft.customerId,
   currency: draft.currency,
@@ -62,7 +60,7 @@ export const draftJson = (draft: InvoiceDraft, tenant: string, content: DraftInv
 
 /** With the amounts of its last computation, for lists and answers to changes. */
 export const draftHeadJson = (draft: InvoiceDraft, tenant: string, periods: readonly DraftPeriod[]) => {
-  const content = storedContent(draft, periods, termsOf(draft));
+  const content = storedContent(draft, periods, withOverrides(plainTerms, draft.overrides));
   const { lines: _lines, ...head } = draftJson(draft, tenant, content, draft.computedAt);
   return head;
 };

@@ -1,20 +1,21 @@
 /** Drafts of invoices: making a one-off one, changing, deleting and finalizing. They are read as invoices are. */
 import type { Static } from 'typebox';
+import { runAction } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { IdParam, NoContent } from '#schemas/http/fields.ts';
 import { InvoicePatch, NewOneOffInvoice } from '#schemas/http/invoice-drafts.ts';
 import { InvoiceHead } from '#schemas/http/invoices.ts';
+import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
-import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { OrganizationStore } from '../access/organization.postgres.ts';
+import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults, updated } from '../route/resource-fields.ts';
-import { runAction } from '#schemas/billing-run.ts';
-import { type FinalizePorts, finalizeAtFault, finalizeDraft, openDraft } from './finalize-draft.ts';
 import { draftHeadJson } from './draft-json.ts';
-import type { DraftOverrides, InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
+import type { InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
+import { type FinalizePorts, finalizeAtFault, finalizeDraft, openDraft } from './finalize-draft.ts';
 import { itemsOf } from './write-one-off.ts';
 
 export type InvoiceDraftPorts = FinalizePorts & {
@@ -43,7 +44,8 @@ const readFinalizeAt = (
   faults: Fault[],
 ): Instant | null | undefined => {
   const refuse = (code: string, message: string) => faults.push({ field: 'finalize_at', code, message });
-  if (asked === null && kind === 'period') refuse('not_allowed', 'must be an instant, as what was closed is issued some day');
+  if (asked === null && kind === 'period')
+    refuse('not_allowed', 'must be an instant, as what was closed is issued some day');
   if (asked === null || asked === undefined) return asked;
   const at = readInstant(asked, 'finalize_at', faults);
   const fault = at === undefined ? undefined : finalizeAtFault(at, hour);
@@ -52,7 +54,16 @@ const readFinalizeAt = (
 };
 
 /** The entry is of what changes with its version alone: amounts and periods move by themselves. */
-const lasting = ({ id, state, finalize_at, memo, purchase_order, custom_fields, metadata, version }: ReturnType<typeof draftHeadJson>) => ({
+const lasting = ({
+  id,
+  state,
+  finalize_at,
+  memo,
+  purchase_order,
+  custom_fields,
+  metadata,
+  version,
+}: ReturnType<typeof draftHeadJson>) => ({
   id,
   state,
   finalize_at,
@@ -97,10 +108,22 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         faults.push({ field: 'finalize_at', code: 'not_allowed', message: 'must not stand beside finalize' });
       refuseFaults(faults);
       const { id: customerId, clock } = payer;
-      const draft = { customerId, currency, finalizeAt, items, overrides: overridesOf(body), metadata: body.metadata ?? {} };
+      const draft = {
+        customerId,
+        currency,
+        finalizeAt,
+        items,
+        overrides: overridesOf(body),
+        metadata: body.metadata ?? {},
+      };
       const made = await invoiceDrafts.addOneOff(db, { ...draft, testClockId: clock?.id ?? null }, new Date(nowMs));
       const after = await shown(db, made);
-      const entry = { action: 'invoice_draft.created', objectType: 'invoice_draft', objectId: made.id, after: lasting(after) };
+      const entry = {
+        action: 'invoice_draft.created',
+        objectType: 'invoice_draft',
+        objectId: made.id,
+        after: lasting(after),
+      };
       const location = `${url}/${made.id}`;
       if (body.finalize !== true) return { status: 201, body: after, location, changes: [entry] };
       const asker = { requestId, apiKeyId: caller.keyId };
@@ -189,7 +212,14 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       matchVersion(draft.version);
       const before = await shown(db, draft);
       const asker = { requestId, apiKeyId: caller.keyId };
-      const { draft: handed, runId } = await finalizeDraft(ports, db, draft, asker, hourOf(draft, nowMs), new Date(nowMs));
+      const { draft: handed, runId } = await finalizeDraft(
+        ports,
+        db,
+        draft,
+        asker,
+        hourOf(draft, nowMs),
+        new Date(nowMs),
+      );
       const after = await shown(db, handed);
       return {
         status: 202,

@@ -1,21 +1,15 @@
 /** Drafts of invoices as rows: read, changed, and handed to a run. Issuing is the invoicer's. */
 import { newId } from '#platform/process/ids.ts';
 import { type Currency, isCurrency } from '#schemas/currency.ts';
-import type { CustomField, InvoiceKind } from '#schemas/invoice.ts';
+import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
 import { type ItemJson, itemFromJson, itemToJson, type OneOffItem } from '#schemas/invoice/one-off.ts';
+import type { InvoiceKind } from '#schemas/invoice.ts';
 import { type Amount, formatAmount, parseStoredAmount, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import { type GroupPeriod, groupPeriod, groupPeriodColumns } from '../../invoicer/invoices/invoice-groups.ts';
 import { periodOrder } from '../../invoicer/invoices/invoice-rows.ts';
 import type { Db } from '../route/define-route.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
-
-/** What a draft says of its own beside its lines; what is left out is as the customer has it. */
-export type DraftOverrides = {
-  readonly memo?: string | null;
-  readonly purchase_order?: string | null;
-  readonly custom_fields?: readonly CustomField[];
-};
 
 export type InvoiceDraft = ResourceHead & {
   readonly id: string;
@@ -59,7 +53,9 @@ type DraftRow = ResourceRow & {
   finalizing_run_id: string | null;
 };
 
-const columns = (lines: string): string => `d.id, d.kind, d.state, d.customer_id, d.currency, d.finalize_at, d.overrides,
+const columns = (
+  lines: string,
+): string => `d.id, d.kind, d.state, d.customer_id, d.currency, d.finalize_at, d.overrides,
   ${lines} AS lines, d.line_count, d.subtotal::text, d.computed_at, d.watermark, d.test_clock_id, d.metadata,
   d.version, d.created_at, d.updated_at,
   (SELECT k.now_at FROM test_clocks k WHERE k.id = d.test_clock_id) AS clock_now,
@@ -89,7 +85,10 @@ const fromRow = (row: DraftRow): InvoiceDraft => {
   };
 };
 
-export type NewOneOff = Pick<InvoiceDraft, 'customerId' | 'currency' | 'finalizeAt' | 'overrides' | 'items' | 'metadata'> & {
+export type NewOneOff = Pick<
+  InvoiceDraft,
+  'customerId' | 'currency' | 'finalizeAt' | 'overrides' | 'items' | 'metadata'
+> & {
   readonly testClockId: string | null;
 };
 

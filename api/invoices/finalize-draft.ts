@@ -20,7 +20,8 @@ export const openDraft = async (
   id: string,
 ): Promise<InvoiceDraft> => {
   const draft = await invoiceDrafts.draft(db, id, 'lock');
-  if (draft?.state === 'issued' || (!draft && (await invoices.isIssued(db, id)))) throw new FailureError('INVOICE_NOT_DRAFT');
+  if (draft?.state === 'issued' || (!draft && (await invoices.isIssued(db, id))))
+    throw new FailureError('INVOICE_NOT_DRAFT');
   const open = found(draft?.state === 'draft' ? draft : undefined, 'INVOICE_NOT_FOUND');
   if (open.finalizingRunId !== null)
     throw new FailureError(
@@ -51,6 +52,7 @@ const finalizeMsMax = 44_640 * 60_000;
 
 /** Why a draft can not be finalized at an instant; undefined where it can. */
 export const finalizeAtFault = (at: Instant, hour: Instant): string | undefined => {
-  if (at < hour) return `must not be before now, ${formatInstant(hour)}: POST /v1/invoices/{id}/finalize does it at once`;
+  if (at < hour)
+    return `must not be before now, ${formatInstant(hour)}: POST /v1/invoices/{id}/finalize does it at once`;
   return at > hour + finalizeMsMax ? 'must be at most 31 days ahead' : undefined;
 };

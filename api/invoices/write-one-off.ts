@@ -35,7 +35,8 @@ type Refuse = (field: string, code: string, message: string) => undefined;
 const readAmount = (text: string, field: string, refuse: Refuse): Amount | undefined => {
   const amount = parseAmount(text);
   if (amount === undefined) return refuse(field, 'not_a_decimal', 'must be a decimal such as "250.00"');
-  if (!fits(amount)) return refuse(field, 'out_of_range', `must have at most ${integerDigitsMax} digits before the point`);
+  if (!fits(amount))
+    return refuse(field, 'out_of_range', `must have at most ${integerDigitsMax} digits before the point`);
   return amount;
 };
 

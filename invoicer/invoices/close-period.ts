@@ -2,10 +2,11 @@
  * The use case of the invoicer: rated lines of a shard -> issued invoices. The order of effects, all in one transaction
  * of PostgreSQL:
  *
- *   1. lock the organization's series row: its counter and the head of its hash chain;
+ *   1. lock the organization's series row: its counter and the head of its hash chain; read how far the series of its
+ *      document numbers went, which the same lock guards;
  *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes;
  *   3. draft, number and chain the others; where the organization has drafts wait, leave it at the drafts;
- *   4. write invoices and lines, their billing periods as billed, the new counter and head, and the shard's new state;
+ *   4. write invoices and lines, their billing periods as billed, the new counters and head, and the shard's new state;
  *      drafts that were made, and what became of those that were finalized.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
@@ -15,16 +16,21 @@
 import type { OrganizationClock } from '#platform/process/clock.ts';
 import type { Shard } from '#schemas/billing-run.ts';
 import { newestContentVersion } from '#schemas/invoice/content.ts';
+import type { OneOffItem } from '#schemas/invoice/one-off.ts';
 import type { DraftInvoice, InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
+import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
-import { draftInvoice, type InvoiceParties, type RatedPeriod } from './draft-invoice.ts';
+import { draftInvoice, type InvoiceParties, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
+import { type Numbering, type NumberingSeries, numberingFrom } from './number-documents.ts';
+import { dueAtOf } from './payment-terms.ts';
 
-/** Where the organization's chain stands, and which billing periods of the shard are billed already. */
+/** Where the organization's chain and series stand, and which billing periods of the shard are billed already. */
 type SeriesState = {
   readonly head: ChainHead;
+  readonly numbering: readonly NumberingSeries[];
   /** Or in a draft, where the shard finalizes none. */
   readonly alreadyBilled: ReadonlySet<string>;
   /** The drafts that are still to be finalized by it. */
@@ -34,18 +40,24 @@ type SeriesState = {
 };
 
 /** Billing periods of one payer that fall due together, in the order in which they are printed. */
-export type InvoiceGroup = InvoiceParties & {
+export type InvoiceGroup = {
+  readonly parties: InvoiceParties;
   readonly periods: readonly Omit<InvoicePeriod, 'watermark'>[];
-  /** The draft that these are of, where there is one. */
-  readonly draftId?: string;
+  /** Of the payer: the calendar that days are counted in until the invoice is due. */
+  readonly timeZone: string;
+  /** How its number is written, and by the year of which time zone. */
+  readonly numbers: { readonly format: NumberFormat; readonly timeZone: string };
+  /** The draft that it is, where there is one; a one-off invoice has items in place of billing periods. */
+  readonly draft?: { readonly id: string; readonly items: readonly OneOffItem[] };
 };
 
 /** A draft as it is made of billing periods, under the id that its invoice will have. */
 export type MadeDraft = { readonly id: string; readonly draft: DraftInvoice; readonly finalizeAt: Instant };
 
-/** What comes of a shard. */
+/** What comes of a shard: invoices, the series that their numbers are of, and drafts. */
 export type ClosedShard = {
   readonly invoices: readonly IssuedInvoice[];
+  readonly numbering: readonly NumberingSeries[];
   readonly drafts: readonly MadeDraft[];
   /** The ids of drafts that were to be finalized, and of which no billing period could be rated. */
   readonly unrated: readonly string[];
@@ -75,6 +87,20 @@ export type IssuePorts = {
 };
 
 const minuteMs = 60_000;
+const yearOf = (instant: Instant, timeZone: string): number =>
+  Temporal.Instant.fromEpochMilliseconds(instant).toZonedDateTimeISO(timeZone).year;
+
+/** What an invoice has that its draft has not, but for its place in the chain. */
+const issuedTerms = (
+  { parties: { terms }, timeZone, numbers }: InvoiceGroup,
+  numbering: Numbering,
+  issuedAt: Instant,
+): Pick<IssuedInvoice, 'documentNumber' | 'issuedAt' | 'dueAt' | 'buyerDigest'> => ({
+  documentNumber: numbering.next(terms.issuingEntityId, numbers.format, yearOf(issuedAt, numbers.timeZone)),
+  issuedAt,
+  dueAt: dueAtOf(issuedAt, terms.paymentDays, timeZone),
+  buyerDigest: null,
+});
 
 /**
  * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Where the organization
@@ -88,40 +114,43 @@ const closeGroups = (
   newInvoiceId: () => string,
 ): ClosedShard => {
   const byPeriod = Map.groupBy(lines, (line) => line.billingPeriodId);
+  const numbering = numberingFrom(state.numbering);
   let head = state.head;
   const invoices: IssuedInvoice[] = [];
   const drafts: MadeDraft[] = [];
   const unrated: string[] = [];
-  for (const { periods, draftId, ...parties } of groups) {
-    if (draftId !== undefined && !state.draftIds.has(draftId)) continue;
+  for (const group of groups) {
+    const { draft: ofDraft } = group;
+    if (ofDraft && !state.draftIds.has(ofDraft.id)) continue;
     // One without a line is billed too: nothing was due for it.
-    const rated = periods
+    const rated = group.periods
       .filter(({ billingPeriodId }) => !state.alreadyBilled.has(billingPeriodId))
       .map((period): RatedPeriod => {
         return { ...period, watermark: shard.watermark, lines: byPeriod.get(period.billingPeriodId) ?? [] };
       });
-    if (rated.length === 0) {
-      if (draftId !== undefined) unrated.push(draftId);
+    const isOneOff = ofDraft !== undefined && ofDraft.items.length > 0;
+    if (rated.length === 0 && !isOneOff) {
+      if (ofDraft) unrated.push(ofDraft.id);
       continue;
     }
-    const draft = draftInvoice(parties, rated);
-    if (draftId === undefined && state.draftMinutes > 0) {
+    const draft = isOneOff ? oneOffInvoice(group.parties, ofDraft.items) : draftInvoice(group.parties, rated);
+    if (!ofDraft && state.draftMinutes > 0) {
       drafts.push({ id: newInvoiceId(), draft, finalizeAt: now + state.draftMinutes * minuteMs });
       continue;
     }
     const numbered = {
       ...draft,
+      ...issuedTerms(group, numbering, now),
       contentVersion: newestContentVersion,
-      id: draftId ?? newInvoiceId(),
+      id: ofDraft?.id ?? newInvoiceId(),
       tenant: shard.organizationId,
       number: head.number + 1,
-      issuedAt: now,
     };
     const hash = chainHash(head.hash, canonicalInvoice(numbered));
     invoices.push({ ...numbered, previousHash: head.hash, hash });
     head = { number: numbered.number, hash };
   }
-  return { invoices, drafts, unrated };
+  return { invoices, numbering: numbering.moved(), drafts, unrated };
 };
 
 /** Issues the invoices of one shard, or makes drafts of them. Resolves with how many; undefined: there was no shard. */

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import type { Shard } from '#schemas/billing-run.ts';
-import { isCurrency } from '#schemas/currency.ts';
+import { type DraftOverrides, withOverrides } from '#schemas/invoice/draft-overrides.ts';
+import { type ItemJson, itemFromJson } from '#schemas/invoice/one-off.ts';
 import { formatAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { InvoiceGroup, MadeDraft } from './close-period.ts';
-import { type GroupPeriod, groupPeriod, groupPeriodColumns } from './invoice-groups.ts';
+import { type GroupRow, groupFromRow, groupPeriodColumns, payerColumns } from './invoice-groups.ts';
 import { periodOrder } from './invoice-rows.ts';
 
 /** When a draft is tried again of which no billing period could be rated. */
@@ -15,24 +16,27 @@ const postponedMs = 3_600_000;
 // Without the billing periods that the run could not rate. A draft that another shard of the run has periods of, as one
 // that was cut in two, is left to whichever is rated last.
 const draftsStatement = `
-SELECT d.id, d.customer_id, d.currency, (
+SELECT d.id, d.customer_id AS payer_id, d.currency, d.overrides, d.lines, ${payerColumns}, (
     SELECT coalesce(json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}), '[]')
     FROM billing_periods p WHERE p.draft_id = d.id AND p.state = 'open' AND NOT EXISTS (
       SELECT 1 FROM rating_failures f WHERE f.run_id = $2 AND f.billing_period_id = p.id)
   ) AS periods
 FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN invoice_drafts d ON d.id = n.id
+  JOIN customers c ON c.id = d.customer_id
 WHERE NOT EXISTS (SELECT 1 FROM billing_run_shards s
   WHERE s.run_id = $2 AND s.shard_number <> $3 AND s.state = 'queued' AND d.id = ANY (s.draft_ids))
 ORDER BY n.place`;
 
-type DraftRow = { id: string; customer_id: string; currency: string; periods: GroupPeriod[] };
+type DraftRow = GroupRow & { id: string; overrides: DraftOverrides; lines: ItemJson[] | null };
 
 /** What the shard finalizes, in the order in which the invoices are numbered. */
 export const draftsOfShard = async (client: Queryable, shard: Shard): Promise<readonly InvoiceGroup[]> => {
   const { rows } = await client.query<DraftRow>(draftsStatement, [shard.draftIds, shard.runId, shard.shardNumber]);
-  return rows.map(({ id, customer_id: customerId, currency, periods }) => {
-    assert(isCurrency(currency), `${currency} is not a currency`);
-    return { draftId: id, customerId, currency, periods: periods.map(groupPeriod) };
+  return rows.map((row) => {
+    const group = groupFromRow(row);
+    const terms = withOverrides(group.parties.terms, row.overrides);
+    const draft = { id: row.id, items: (row.lines ?? []).map(itemFromJson) };
+    return { ...group, parties: { ...group.parties, terms }, draft };
   });
 };
 

@@ -5,16 +5,14 @@ import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { isFree, leaseNext, movedOn, takeNext } from '#platform/work/leased-jobs.postgres.ts';
 import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
 import { runEnded, type Shard } from '#schemas/billing-run.ts';
-import { isCurrency } from '#schemas/currency.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
-import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
-import { formatQuantity } from '#schemas/quantity.ts';
-import { priceStepToJson, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
+import { type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
+import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
 import { draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
-import type { ClosedCount, ClosedShard, InvoiceGroup, IssuePorts } from './close-period.ts';
-import { type GroupPeriod, groupPeriod, groupPeriodColumns } from './invoice-groups.ts';
+import { type GroupRow, groupFromRow, groupPeriodColumns, payerColumns } from './invoice-groups.ts';
 import { periodOrder } from './invoice-rows.ts';
+import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
 
 const lockSeries = async (client: Queryable, organizationId: string): Promise<{ number: number; hash: string }> => {
   const { rows } = await client.query<{ last_number: bigint; head_hash: string }>(
@@ -24,35 +22,6 @@ const lockSeries = async (client: Queryable, organizationId: string): Promise<{ 
   const [series] = rows;
   assert(series, 'the lease of a shard makes the series of its organization');
   return { number: Number(series.last_number), hash: series.head_hash };
-};
-
-const insertInvoices = async (client: Queryable, shard: Shard, invoices: readonly IssuedInvoice[]): Promise<void> => {
-  const column = <T>(of: (invoice: IssuedInvoice) => T): T[] => invoices.map(of);
-  await client.query(
-    `INSERT INTO invoices (id, organization_id, series_number, kind, content_version, customer_id, run_id, currency,
-       subtotal, total, issued_at, previous_hash, hash)
-     SELECT i.id, $1, i.number, i.kind, i.content_version, i.customer_id, $2, i.currency, i.subtotal, i.total,
-       i.issued_at, i.previous_hash, i.hash
-     FROM unnest($3::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::text[], $9::numeric[],
-       $10::numeric[], $11::timestamptz[], $12::text[], $13::text[])
-       AS i
-         (id, number, kind, content_version, customer_id, currency, subtotal, total, issued_at, previous_hash, hash)`,
-    [
-      shard.organizationId,
-      shard.runId,
-      column(({ id }) => id),
-      column(({ number }) => number),
-      column(({ kind }) => kind),
-      column(({ contentVersion }) => contentVersion),
-      column(({ customerId }) => customerId),
-      column(({ currency }) => currency),
-      column(({ subtotal }) => formatAmount(subtotal)),
-      column(({ total }) => formatAmount(total)),
-      column(({ issuedAt }) => new Date(issuedAt)),
-      column(({ previousHash }) => previousHash),
-      column(({ hash }) => hash),
-    ],
-  );
 };
 
 /** A billing period is billed once: one that is not open any more ends the transaction. */
@@ -71,31 +40,6 @@ const billPeriods = async (client: Queryable, invoices: readonly IssuedInvoice[]
     ],
   );
   assert.equal(rowCount, periods.length, 'a billing period is billed already');
-};
-
-const insertLines = async (client: Queryable, invoices: readonly IssuedInvoice[]): Promise<void> => {
-  const lines = invoices.flatMap((invoice) => invoice.lines.map((line) => ({ invoiceId: invoice.id, ...line })));
-  await client.query(
-    `INSERT INTO invoice_lines (invoice_id, billing_period_id, position, charge_code, description, meter, quantity,
-       rounding, precise_amount, amount, steps, period_start, period_end)
-     SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::numeric[],
-       $8::text[], $9::numeric[], $10::numeric[], $11::json[], $12::timestamptz[], $13::timestamptz[])`,
-    [
-      lines.map(({ invoiceId }) => invoiceId),
-      lines.map(({ billingPeriodId }) => billingPeriodId),
-      lines.map(({ position }) => position),
-      lines.map(({ chargeCode }) => chargeCode),
-      lines.map(({ description }) => description),
-      lines.map(({ meter }) => meter),
-      lines.map(({ quantity }) => formatQuantity(quantity)),
-      lines.map(({ rounding }) => rounding),
-      lines.map(({ precise }) => formatPreciseAmount(precise)),
-      lines.map(({ amount }) => formatAmount(amount)),
-      lines.map(({ steps }) => JSON.stringify(steps.map(priceStepToJson))),
-      lines.map(({ servicePeriod }) => new Date(servicePeriod.start)),
-      lines.map(({ servicePeriod }) => new Date(servicePeriod.end)),
-    ],
-  );
 };
 
 /** When the run was completed by it; undefined while other shards are to come. */
@@ -178,19 +122,12 @@ WITH due AS (
   FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN billing_periods p ON p.id = n.id
     JOIN subscriptions s ON s.id = p.subscription_id
 )
-SELECT payer_id, currency, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
-FROM due GROUP BY payer_id, billed_with, currency, due_at ORDER BY min(place)`;
-
-type GroupRow = { payer_id: string; currency: string; periods: GroupPeriod[] };
-
-const groupFromRow = ({ payer_id: customerId, currency, periods }: GroupRow): InvoiceGroup => {
-  assert(isCurrency(currency), `${currency} is not a currency`);
-  return {
-    customerId,
-    currency,
-    periods: periods.map(groupPeriod),
-  };
-};
+SELECT g.payer_id, g.currency, g.periods, ${payerColumns}
+FROM (
+  SELECT payer_id, currency, min(place) AS place, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
+  FROM due GROUP BY payer_id, billed_with, currency, due_at
+) g JOIN customers c ON c.id = g.payer_id
+ORDER BY g.place`;
 
 const makeSeries = `WITH RECURSIVE ${ratedRuns}
 INSERT INTO invoice_series (organization_id, last_number, head_hash)
@@ -271,12 +208,13 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const alreadyBilled = new Set(rows.map(({ id }) => id));
         const draftIds = await lockDrafts(client, shard);
         const draftMinutes = await draftMinutesOf(client, shard.organizationId);
-        const closed = issue({ head, alreadyBilled, draftIds, draftMinutes });
-        const { invoices, drafts } = closed;
+        const stored = await readNumbering(client, shard.organizationId);
+        const closed = issue({ head, numbering: stored, alreadyBilled, draftIds, draftMinutes });
+        const { invoices, numbering, drafts } = closed;
         const last = invoices.at(-1);
         if (last) {
-          await insertInvoices(client, shard, invoices);
-          await insertLines(client, invoices);
+          await writeInvoices(client, shard.runId, invoices);
+          await writeNumbering(client, shard.organizationId, numbering);
           await billPeriods(client, invoices);
         }
         const draftEntries = await writeDrafts(client, shard, closed, draftIds, now());

@@ -1,15 +1,7 @@
 /** Drafts of invoices in requests. What is answered is in `invoices.ts`: a draft is an invoice that is not issued. */
 import { Type } from 'typebox';
 import { customerExample } from '#schemas/http/customers.ts';
-import {
-  CurrencyCode,
-  CustomerName,
-  closed,
-  formed,
-  GivenInstant,
-  Metadata,
-  nullable,
-} from '#schemas/http/fields.ts';
+import { CurrencyCode, CustomerName, closed, formed, GivenInstant, Metadata, nullable } from '#schemas/http/fields.ts';
 import { CustomField, customFieldsMax } from '#schemas/http/invoices.ts';
 import { oneOffLinesMax } from '#schemas/invoice/one-off.ts';
 

@@ -5,9 +5,9 @@ import {
   type Amount,
   formatAmount,
   formatPreciseAmount,
+  type PreciseAmount,
   parsePreciseAmount,
   parseStoredAmount,
-  type PreciseAmount,
   type RoundingMode,
 } from '#schemas/money.ts';
 import type { Instant, Period } from '#schemas/period.ts';
