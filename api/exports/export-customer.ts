@@ -171,7 +171,7 @@ const sectionsOf = (
           const invoice = 'issued' in head ? await ports.invoices.invoice(db, head.issued.id) : undefined;
           if (invoice === undefined) continue;
           audited.push(invoice.id);
-          yield invoiceJson(invoice);
+          yield invoiceJson(invoice, 'issued' in head ? head.metadata : undefined);
         }
       },
     },

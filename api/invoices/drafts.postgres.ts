@@ -98,8 +98,14 @@ FROM billing_periods p WHERE p.draft_id = ANY ($1) AND p.state = 'open' GROUP BY
 export const invoiceDraftStore = {
   /** Also one that was issued or deleted; `lock` holds the row until the transaction ends. */
   draft: async (db: Db, id: string, lock?: 'lock'): Promise<InvoiceDraft | undefined> => {
+    // In a statement of its own: the one behind it sees which run whoever had the lock before has handed it to.
+    if (lock)
+      await db.query('SELECT 1 FROM invoice_drafts WHERE organization_id = $1 AND id = $2 FOR UPDATE', [
+        db.organizationId,
+        id,
+      ]);
     const { rows } = await db.query<DraftRow>(
-      `SELECT ${whole} FROM invoice_drafts d WHERE d.organization_id = $1 AND d.id = $2${lock ? ' FOR UPDATE OF d' : ''}`,
+      `SELECT ${whole} FROM invoice_drafts d WHERE d.organization_id = $1 AND d.id = $2`,
       [db.organizationId, id],
     );
     return rows[0] && fromRow(rows[0]);
@@ -112,6 +118,15 @@ export const invoiceDraftStore = {
       [db.organizationId, ids],
     );
     return rows.map(fromRow);
+  },
+  /** Of invoices that were drafts, by id. */
+  metadataOf: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, Record<string, string>>> => {
+    if (ids.length === 0) return new Map();
+    const { rows } = await db.query<{ id: string; metadata: Record<string, string> }>(
+      'SELECT id, metadata FROM invoice_drafts WHERE organization_id = $1 AND id = ANY ($2)',
+      [db.organizationId, ids],
+    );
+    return new Map(rows.map(({ id, metadata }) => [id, metadata]));
   },
   /** By draft, in the order of their lines. */
   draftPeriods: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, readonly DraftPeriod[]>> => {

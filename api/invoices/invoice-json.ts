@@ -1,4 +1,5 @@
 /** Invoices as callers see them. Pure. */
+import { formatInstant } from '#schemas/instant.ts';
 import { issuedInvoiceToJson } from '#schemas/invoice/content.ts';
 import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
 import { laterLineToJson, laterMembersToJson } from '#schemas/invoice/content-4.ts';
@@ -9,7 +10,7 @@ import type { IssuedInvoice } from '#schemas/invoice.ts';
  * An issued invoice is what was hashed, and beside it its state and what other content versions have: its billing
  * periods as a list with whose they are, and of the only one what callers know from version 1.
  */
-export const invoiceJson = (invoice: IssuedInvoice) => {
+export const invoiceJson = (invoice: IssuedInvoice, metadata: Readonly<Record<string, string>> = {}) => {
   const content = issuedInvoiceToJson(invoice);
   const periods = periodsToJson(invoice);
   const [only] = periods.length === 1 ? periods : [];
@@ -29,11 +30,16 @@ export const invoiceJson = (invoice: IssuedInvoice) => {
     finalize_at: null,
     finalizing_run_id: null,
     as_of: null,
+    metadata,
+    // It never changes.
+    version: 1,
+    created_at: formatInstant(invoice.issuedAt),
+    updated_at: formatInstant(invoice.issuedAt),
   };
 };
 
 /** Without its lines, for lists. */
-export const invoiceHeadJson = (invoice: IssuedInvoice) => {
-  const { lines: _lines, ...head } = invoiceJson(invoice);
+export const invoiceHeadJson = (invoice: IssuedInvoice, metadata: Readonly<Record<string, string>>) => {
+  const { lines: _lines, ...head } = invoiceJson(invoice, metadata);
   return head;
 };

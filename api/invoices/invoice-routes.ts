@@ -21,7 +21,7 @@ import type { ListedInvoice } from './invoices.postgres.ts';
 export type InvoicePorts = BillingRunPorts & InvoiceDraftPorts & ComputeDraftPorts;
 
 const listedJson = (tenant: string) => (listed: ListedInvoice) =>
-  'issued' in listed ? invoiceHeadJson(listed.issued) : draftHeadJson(listed.draft, tenant, listed.periods);
+  'issued' in listed ? invoiceHeadJson(listed.issued, listed.metadata) : draftHeadJson(listed.draft, tenant, listed.periods);
 
 const customerInvoiceRoute = ({ list }: Routes, { customers, invoices }: InvoicePorts): void =>
   list(
@@ -82,7 +82,7 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
       const state = async () => ((await invoiceDrafts.draft(db, params.id))?.finalizingRunId ? 'running' : undefined);
       if (query.wait_seconds !== undefined) await waitForRun({ state, isServing, isCallerThere }, query.wait_seconds);
       const issued = await invoices.invoice(db, params.id);
-      if (issued) return invoiceJson(issued);
+      if (issued) return invoiceJson(issued, (await invoiceDrafts.metadataOf(db, [issued.id])).get(issued.id));
       const draft = await invoiceDrafts.draft(db, params.id);
       const open = found(draft?.state === 'draft' ? draft : undefined, 'INVOICE_NOT_FOUND');
       const periods = (await invoiceDrafts.draftPeriods(db, [open.id])).get(open.id) ?? [];

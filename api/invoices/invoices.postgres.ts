@@ -129,7 +129,7 @@ const periodsOf = async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<st
 };
 
 export type ListedInvoice =
-  | { readonly issued: IssuedInvoice }
+  | { readonly issued: IssuedInvoice; readonly metadata: Readonly<Record<string, string>> }
   | { readonly draft: InvoiceDraft; readonly periods: readonly DraftPeriod[] };
 
 const issuedHeads = async (db: Db, ids: readonly string[]): Promise<readonly IssuedInvoice[]> => {
@@ -147,12 +147,13 @@ type ListedRow = { id: string; state: (typeof listedStates)[number] };
 const withoutLines = async (db: Db, { rows, ...rest }: PageRows<ListedRow>): Promise<PageRows<ListedInvoice>> => {
   const idsOf = (which: ListedRow['state']) => rows.flatMap(({ id, state }) => (state === which ? [id] : []));
   const issued = new Map((await issuedHeads(db, idsOf('issued'))).map((invoice) => [invoice.id, invoice]));
+  const metadata = await invoiceDraftStore.metadataOf(db, [...issued.keys()]);
   const draftIds = idsOf('draft');
   const drafts = new Map((await invoiceDraftStore.draftHeads(db, draftIds)).map((draft) => [draft.id, draft]));
   const periods = await invoiceDraftStore.draftPeriods(db, draftIds);
   const listed = rows.flatMap(({ id }): ListedInvoice[] => {
     const [invoice, draft] = [issued.get(id), drafts.get(id)];
-    if (invoice) return [{ issued: invoice }];
+    if (invoice) return [{ issued: invoice, metadata: metadata.get(id) ?? {} }];
     return draft ? [{ draft, periods: periods.get(id) ?? [] }] : [];
   });
   return { ...rest, rows: listed };

@@ -140,6 +140,7 @@ const invoiceHead = {
   finalize_at: null,
   finalizing_run_id: null,
   as_of: null,
+  ...exampleHead,
 };
 
 const apiKey = {

@@ -9,9 +9,9 @@ import {
   formed,
   Instant,
   idOf,
-  Metadata,
   nullable,
   Period,
+  resourceFields,
   RoundingModeName,
 } from '#schemas/http/fields.ts';
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
@@ -207,10 +207,7 @@ const headFields = {
     description: 'Of a draft: the billing run that issues it at this moment.',
   }),
   as_of: Type.Union([Instant, Type.Null()], { description: 'Of a draft: when its amounts were computed.' }),
-  metadata: Type.Optional(Metadata),
-  version: Type.Optional(Type.Integer({ minimum: 1, description: 'Of a draft: counts its changes.' })),
-  created_at: Type.Optional(Instant),
-  updated_at: Type.Optional(Instant),
+  ...resourceFields,
 };
 
 /** Without its lines, for lists. */
