@@ -12,9 +12,13 @@ import { measureShard } from '../../rater/run/rate-period.ts';
 import type { Db } from '../route/define-route.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
-import type { DraftPeriod, InvoiceDraft } from './drafts.postgres.ts';
+import type { DraftPeriod, InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
 
-export type ComputeDraftPorts = { readonly readUsage: ReadUsage; readonly readWatermark: ReadWatermark };
+export type ComputeDraftPorts = {
+  readonly readUsage: ReadUsage;
+  readonly readWatermark: ReadWatermark;
+  readonly invoiceDrafts: Pick<InvoiceDraftStore, 'ratedLines'>;
+};
 
 export type ComputedDraft = {
   readonly content: DraftInvoice;
@@ -25,16 +29,37 @@ export type ComputedDraft = {
 
 const partiesOf = ({ customerId, currency }: InvoiceDraft, terms: InvoiceTerms) => ({ customerId, currency, terms });
 
+/** A draft of more billing periods is shown as it was computed last: rating so many is the work of raters. */
+const computedPeriodsMax = 1_000;
+
+/** By the lines that were rated then. */
+const lastComputed = async (
+  { invoiceDrafts }: Pick<ComputeDraftPorts, 'invoiceDrafts'>,
+  db: Db,
+  draft: InvoiceDraft,
+  periods: readonly DraftPeriod[],
+  terms: InvoiceTerms,
+): Promise<ComputedDraft> => {
+  const watermark = draft.watermark ?? 0n;
+  const lines = Map.groupBy(await invoiceDrafts.ratedLines(db, draft.id, watermark), (line) => line.billingPeriodId);
+  const rated = periods.map((period): RatedPeriod => {
+    return { ...period, watermark, lines: lines.get(period.billingPeriodId) ?? [] };
+  });
+  return { content: draftInvoice(partiesOf(draft, terms), rated), asOf: draft.computedAt, failures: [] };
+};
+
 export const computeDraft = async (
-  { readUsage, readWatermark }: ComputeDraftPorts,
+  ports: ComputeDraftPorts,
   db: Db,
   draft: InvoiceDraft,
   periods: readonly DraftPeriod[],
   terms: InvoiceTerms,
   now: Instant,
 ): Promise<ComputedDraft> => {
+  const { readUsage, readWatermark } = ports;
   if (draft.kind === 'one_off')
     return { content: oneOffInvoice(partiesOf(draft, terms), draft.items), asOf: now, failures: [] };
+  if (periods.length > computedPeriodsMax) return lastComputed(ports, db, draft, periods, terms);
   const watermark = await readWatermark(db);
   const { organizationId } = db;
   const measured = await measureShard(

@@ -6,6 +6,7 @@ import { type ItemJson, itemFromJson, itemToJson, type OneOffItem } from '#schem
 import type { InvoiceKind } from '#schemas/invoice.ts';
 import { type Amount, formatAmount, parseStoredAmount, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
+import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import { type GroupPeriod, groupPeriod, groupPeriodColumns } from '../../invoicer/invoices/invoice-groups.ts';
 import { periodOrder } from '../../invoicer/invoices/invoice-rows.ts';
 import type { Db } from '../route/define-route.ts';
@@ -133,6 +134,19 @@ export const invoiceDraftStore = {
     if (ids.length === 0) return new Map();
     const { rows } = await db.query<{ draft_id: string; periods: GroupPeriod[] }>(periodsStatement, [ids]);
     return new Map(rows.map(({ draft_id, periods }) => [draft_id, periods.map(groupPeriod)]));
+  },
+  /** Of its billing periods, as they were rated at a watermark. */
+  ratedLines: async (db: Db, id: string, watermark: bigint): Promise<readonly RatedLine[]> => {
+    const { rows } = await db.query<{ line: RatedLineJson; id: string; span_start: Date; span_end: Date }>(
+      `SELECT l.line, p.id, p.span_start, p.span_end FROM billing_periods p
+         JOIN rated_lines l ON l.billing_period_id = p.id AND l.watermark = $2 AND l.organization_id = p.organization_id
+       WHERE p.draft_id = $1 AND p.state = 'open'`,
+      [id, watermark],
+    );
+    return rows.map(({ line, id: billingPeriodId, span_start, span_end }) => {
+      const span = { start: span_start.getTime(), end: span_end.getTime() };
+      return ratedLineFromJson(line, { billingPeriodId, span });
+    });
   },
   addOneOff: async (db: Db, draft: NewOneOff, now: Date): Promise<InvoiceDraft> => {
     const id = newId('inv');

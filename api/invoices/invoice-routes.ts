@@ -21,7 +21,9 @@ import type { ListedInvoice } from './invoices.postgres.ts';
 export type InvoicePorts = BillingRunPorts & InvoiceDraftPorts & ComputeDraftPorts;
 
 const listedJson = (tenant: string) => (listed: ListedInvoice) =>
-  'issued' in listed ? invoiceHeadJson(listed.issued, listed.metadata) : draftHeadJson(listed.draft, tenant, listed.periods);
+  'issued' in listed
+    ? invoiceHeadJson(listed.issued, listed.metadata)
+    : draftHeadJson(listed.draft, tenant, listed.periods);
 
 const customerInvoiceRoute = ({ list }: Routes, { customers, invoices }: InvoicePorts): void =>
   list(

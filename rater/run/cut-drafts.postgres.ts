@@ -11,16 +11,17 @@ type RunOfDrafts = {
   readonly test_clock_id: string | null;
 };
 
+/** The one that was handed to the run: whoever looks at it at this moment is waited for. */
+const takeDraft = `
+UPDATE invoice_drafts d SET run_id = $2 WHERE d.organization_id = $1 AND d.id = $3 AND d.run_id = $2 AND d.state = 'draft'`;
+
 // Whoever changes a draft at this moment, or has it finalized, is passed over: the next run takes what is left. Of two
 // runs that take one nevertheless, the invoicer issues for the one whose name stands in it.
-const takeDrafts = `
+const takeDueDrafts = `
 WITH taken AS (
-  SELECT d.id FROM invoice_drafts d WHERE d.organization_id = $1 AND d.state = 'draft'
-    AND CASE WHEN $3::text IS NULL
-      THEN d.finalize_at <= $4 AND d.test_clock_id IS NOT DISTINCT FROM $5
-        AND NOT EXISTS (SELECT 1 FROM billing_runs r WHERE r.id = d.run_id AND r.id <> $2
-          AND r.state IN ('queued', 'running'))
-      ELSE d.id = $3 AND d.run_id = $2 END
+  SELECT d.id FROM invoice_drafts d WHERE d.organization_id = $1 AND d.state = 'draft' AND d.finalize_at <= $3
+    AND d.test_clock_id IS NOT DISTINCT FROM $4 AND NOT EXISTS (
+      SELECT 1 FROM billing_runs r WHERE r.id = d.run_id AND r.id <> $2 AND r.state IN ('queued', 'running'))
   FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE invoice_drafts d SET run_id = $2 FROM taken t WHERE d.id = t.id`;
@@ -56,7 +57,10 @@ export const cutDrafts = async (client: Queryable, run: RunOfDrafts, shardSize: 
   const { id, organization_id: organizationId, draft_id: draftId, test_clock_id: testClockId } = run;
   const isByItself = run.asked_by === 'scheduler' || run.asked_by === 'clock';
   if (draftId === null && !isByItself) return 0;
-  const { rowCount } = await client.query(takeDrafts, [organizationId, id, draftId, run.due_until, testClockId]);
+  const { rowCount } =
+    draftId === null
+      ? await client.query(takeDueDrafts, [organizationId, id, run.due_until, testClockId])
+      : await client.query(takeDraft, [organizationId, id, draftId]);
   if (rowCount === 0) return 0;
   const { rows } = await client.query<{ shards: number }>(insertDraftShards, [id, shardSize, organizationId]);
   return rows[0]?.shards ?? 0;

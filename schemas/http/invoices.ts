@@ -11,8 +11,8 @@ import {
   idOf,
   nullable,
   Period,
-  resourceFields,
   RoundingModeName,
+  resourceFields,
 } from '#schemas/http/fields.ts';
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
 import { InvoiceKind, LineKind, TaxTreatment } from '#schemas/invoice.ts';

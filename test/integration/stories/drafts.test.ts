@@ -108,7 +108,11 @@ describe('a draft', () => {
     // The month was closed and waits; what is taken back by the end is not: it is issued at once, before that.
     expect((await life.invoices()).map(({ at, lines }) => [at, ...lines])).toEqual([
       ['2027-01-03T00:00:00Z', 'fee x1 31.00 2027-01-01..2027-02-01'],
-      ['2027-02-01T03:00:00Z', 'fee (unused) x1 -30.91 2027-02-01T02:00Z..2027-03-01'],
+      [
+        '2027-02-01T03:00:00Z',
+        'calls x0 0.00 2027-02-01..2027-02-01T02:00Z',
+        'fee (unused) x1 -30.91 2027-02-01T02:00Z..2027-03-01',
+      ],
       ['2027-02-03T01:00:00Z', 'calls x0 0.00 2027-01-01..2027-02-01', 'fee x1 31.00 2027-02-01..2027-03-01'],
     ]);
   });
