@@ -41,6 +41,7 @@ import { customerExportRoutes } from './exports/customer-export-routes.ts';
 import type { ExportPorts } from './exports/export-customer.ts';
 import { exportedRows } from './exports/exported-rows.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
+import { invoiceDraftStore } from './invoices/drafts.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
@@ -54,6 +55,7 @@ import type { Routes } from './route/define-route.ts';
 import { ratingFailures } from './runs/rating-failures.postgres.ts';
 import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.ts';
 import { ratingRuns } from './runs/rating-runs.postgres.ts';
+import { addRun } from './runs/runs.postgres.ts';
 import { type SimulationPorts, simulationRoutes } from './simulations/simulation-routes.ts';
 import { simulationStore } from './simulations/simulations.postgres.ts';
 import { cancellationRoutes } from './subscription-views/cancellation-routes.ts';
@@ -90,6 +92,8 @@ export const createStores = (vault: Vault) => ({
   entitled: entitledStore,
   quotes: createQuoteStore(vault),
   invoices: invoiceReader,
+  invoiceDrafts: invoiceDraftStore,
+  addRun,
   closings: closingReader,
   ratingRuns,
   ratingFailures,

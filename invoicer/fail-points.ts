@@ -30,7 +30,7 @@ export const failAtIssue = <Ports extends IssuePorts>(ports: Ports, failPoint: F
   return {
     ...ports,
     commit: around(
-      (shard, issue, elapsedMs) =>
+      (shard, issue, now, elapsedMs) =>
         ports.commit(
           shard,
           (state) => {
@@ -38,6 +38,7 @@ export const failAtIssue = <Ports extends IssuePorts>(ports: Ports, failPoint: F
             failPoint.pass('invoicer.before_commit');
             return issued;
           },
+          now,
           elapsedMs,
         ),
       failPoint,

@@ -132,19 +132,22 @@ const organizationOfForm1 = {
 /** By the `object_type` of their entries. */
 export const auditedObjects = {
   organization: withColumns(
-    {
-      ...organizationOfForm1,
-      form: 2,
-      earlier: [organizationOfForm1],
-      columns: {
-        ...organizationOfForm1.columns,
-        rounding: 'text',
-        metadata: 'text',
-        version: 'text',
-        updated_at: 'instant',
+    withColumns(
+      {
+        ...organizationOfForm1,
+        form: 2,
+        earlier: [organizationOfForm1],
+        columns: {
+          ...organizationOfForm1.columns,
+          rounding: 'text',
+          metadata: 'text',
+          version: 'text',
+          updated_at: 'instant',
+        },
       },
-    },
-    { closing_automatic: 'text', closing_grace_minutes: 'text' },
+      { closing_automatic: 'text', closing_grace_minutes: 'text' },
+    ),
+    { draft_minutes: 'text' },
   ),
   api_key: {
     table: 'api_keys',
@@ -220,7 +223,10 @@ export const auditedObjects = {
     cancellation_final_usage: 'text',
   }),
   one_time_charge: { ...ofOneRow.one_time_charge, created: ['subscription.charge_added'] },
-  billing_run: withColumns(auditedBillingRun, { asked_by: 'text', subscriptions_max: 'text' }),
+  billing_run: withColumns(withColumns(auditedBillingRun, { asked_by: 'text', subscriptions_max: 'text' }), {
+    draft_id: 'text',
+    drafts_only: 'text',
+  }),
   amendment: {
     table: 'amendments',
     organization: 'organization_id',
@@ -263,6 +269,34 @@ export const auditedObjects = {
   plan_migration: auditedPlanMigration,
   test_clock: ofOneRow.test_clock,
   invoice: auditedInvoice,
+  invoice_draft: {
+    table: 'invoice_drafts',
+    organization: 'organization_id',
+    created: ['invoice_draft.created'],
+    createdAt: 'created_at',
+    isVersioned: true,
+    columns: {
+      id: 'text',
+      organization_id: 'text',
+      kind: 'text',
+      state: 'text',
+      customer_id: 'text',
+      currency: 'text',
+      finalize_at: 'instant',
+      overrides: 'text',
+      lines: 'text',
+      line_count: 'text',
+      subtotal: 'text',
+      computed_at: 'instant',
+      watermark: 'text',
+      test_clock_id: 'text',
+      metadata: 'text',
+      version: 'text',
+      created_at: 'instant',
+      updated_at: 'instant',
+    },
+    children: [],
+  },
 } as const satisfies Record<string, AuditedObject>;
 
 export type AuditedType = keyof typeof auditedObjects;

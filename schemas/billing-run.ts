@@ -19,6 +19,8 @@ export type Shard = {
   readonly watermark: bigint;
   /** In the order in which their invoices are numbered. */
   readonly billingPeriodIds: readonly string[];
+  /** The drafts that it finalizes, whose billing periods these are; empty where it makes what is due. */
+  readonly draftIds: readonly string[];
   /** Of the request that asked for the run. */
   readonly requestId: string | undefined;
   /** The hour by which it is billed, where that is the hour of a test clock. */
@@ -35,6 +37,7 @@ export type ShardRow = {
   kind: RunKind;
   watermark: bigint;
   billing_period_ids: string[];
+  draft_ids: string[];
   request_id: string | null;
   clock_now: Date | null;
   attempts: number;
@@ -47,6 +50,7 @@ export const shardFromRow = (row: ShardRow): Shard => ({
   kind: row.kind,
   watermark: row.watermark,
   billingPeriodIds: row.billing_period_ids,
+  draftIds: row.draft_ids,
   requestId: row.request_id ?? undefined,
   clockNow: row.clock_now?.getTime(),
   attempt: row.attempts,

@@ -12,6 +12,7 @@ const organizationJson = (organization: Organization) => ({
   tier: organization.tier,
   rounding: organization.rounding,
   closing: { automatic: organization.closing.automatic, grace_minutes: organization.closing.graceMinutes },
+  invoicing: { draft_minutes: organization.invoicing.draftMinutes },
   ...headToJson(organization),
 });
 
@@ -50,7 +51,8 @@ export const organizationRoutes = ({ get, change }: Routes, { organizations }: O
       const { name = before.name, rounding = before.rounding, metadata = before.metadata } = body;
       const { automatic = before.closing.automatic, grace_minutes: graceMinutes = before.closing.graceMinutes } =
         body.closing ?? {};
-      const settings = { name, rounding, closing: { automatic, graceMinutes }, metadata };
+      const { draft_minutes: draftMinutes = before.invoicing.draftMinutes } = body.invoicing ?? {};
+      const settings = { name, rounding, closing: { automatic, graceMinutes }, invoicing: { draftMinutes }, metadata };
       const after = await organizations.changeOrganization(db, settings, new Date(nowMs));
       return updated('organization', organizationJson(before), organizationJson(after));
     },

@@ -10,6 +10,7 @@ export type OrganizationSettings = Pick<ResourceHead, 'metadata'> & {
   readonly rounding: PolicyRounding;
   /** Whether and how its periods are closed without anybody asking for it. */
   readonly closing: { readonly automatic: boolean; readonly graceMinutes: number };
+  readonly invoicing: { readonly draftMinutes: number };
 };
 
 export type Organization = ResourceHead &
@@ -22,9 +23,10 @@ type OrganizationRow = ResourceRow & {
   rounding: PolicyRounding;
   closing_automatic: boolean;
   closing_grace_minutes: number;
+  draft_minutes: number;
 };
 
-const columns = `id, name, tier, rounding, closing_automatic, closing_grace_minutes, metadata, version, created_at,
+const columns = `id, name, tier, rounding, closing_automatic, closing_grace_minutes, draft_minutes, metadata, version, created_at,
   updated_at`;
 
 const fromRow = (row: OrganizationRow): Organization => ({
@@ -33,6 +35,7 @@ const fromRow = (row: OrganizationRow): Organization => ({
   tier: row.tier,
   rounding: row.rounding,
   closing: { automatic: row.closing_automatic, graceMinutes: row.closing_grace_minutes },
+  invoicing: { draftMinutes: row.draft_minutes },
   ...headFromRow(row),
 });
 
@@ -47,14 +50,23 @@ export const organizationStore = {
   },
   changeOrganization: async (
     db: Db,
-    { name, rounding, closing, metadata }: OrganizationSettings,
+    { name, rounding, closing, invoicing, metadata }: OrganizationSettings,
     now: Date,
   ): Promise<Organization> => {
     const { rows } = await db.query<OrganizationRow>(
       `UPDATE organizations SET name = $2, rounding = $3, closing_automatic = $4, closing_grace_minutes = $5,
-         metadata = $6, version = version + 1, updated_at = $7
+         draft_minutes = $6, metadata = $7, version = version + 1, updated_at = $8
        WHERE id = $1 RETURNING ${columns}`,
-      [db.organizationId, name, rounding, closing.automatic, closing.graceMinutes, metadata, now],
+      [
+        db.organizationId,
+        name,
+        rounding,
+        closing.automatic,
+        closing.graceMinutes,
+        invoicing.draftMinutes,
+        metadata,
+        now,
+      ],
     );
     return fromRow(rows[0] as OrganizationRow);
   },

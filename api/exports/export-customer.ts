@@ -14,7 +14,7 @@ import { overrideJson } from '../catalog/price-override-routes.ts';
 import type { PriceOverrideStore } from '../catalog/price-overrides.postgres.ts';
 import { customerJson } from '../customers/customer-routes.ts';
 import type { Customer, CustomerStore } from '../customers/customers.postgres.ts';
-import { invoiceJson } from '../invoices/invoice-routes.ts';
+import { invoiceJson } from '../invoices/invoice-json.ts';
 import type { InvoiceReader } from '../invoices/invoices.postgres.ts';
 import { quoteJson } from '../quotes/quote-json.ts';
 import type { QuoteStore } from '../quotes/quotes.postgres.ts';
@@ -164,13 +164,14 @@ const sectionsOf = (
     invoices: {
       scope: 'read:invoices',
       items: async function* () {
-        for await (const head of everyRow(ports.invoices.invoiceList, organizationId, { customer_id: id }, (page) =>
+        const asked = { customer_id: id, state: 'issued' };
+        for await (const head of everyRow(ports.invoices.invoiceList, organizationId, asked, (page) =>
           ports.invoices.invoices(db, page),
         )) {
-          const invoice = await ports.invoices.invoice(db, head.id);
+          const invoice = 'issued' in head ? await ports.invoices.invoice(db, head.issued.id) : undefined;
           if (invoice === undefined) continue;
           audited.push(invoice.id);
-          yield invoiceJson(invoice);
+          yield invoiceJson(invoice, 'issued' in head ? head.metadata : undefined);
         }
       },
     },
@@ -180,8 +181,8 @@ const sectionsOf = (
         for await (const head of everyRow(ports.invoices.customerInvoiceList, organizationId, {}, (page) =>
           ports.invoices.customerInvoices(db, id, page),
         )) {
-          if (head.customerId === id) continue;
-          const invoice = await ports.invoices.invoice(db, head.id);
+          if (!('issued' in head) || head.issued.customerId === id) continue;
+          const invoice = await ports.invoices.invoice(db, head.issued.id);
           if (invoice !== undefined) yield partJson(invoice, id);
         }
       },

@@ -3,47 +3,27 @@
 import { CustomerId } from '#schemas/http/customers.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { Invoice, InvoiceHead } from '#schemas/http/invoices.ts';
-import { issuedInvoiceToJson } from '#schemas/invoice/content.ts';
-import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
-import { laterLineToJson, laterMembersToJson } from '#schemas/invoice/content-4.ts';
-import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
-import type { IssuedInvoice } from '#schemas/invoice.ts';
+import { RunWait, RunWaitDocument } from '#schemas/http/runs.ts';
+import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
+import { hourOf } from '#schemas/subscription-state.ts';
+import { plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
+import { waitForRun } from '../runs/wait-for-run.ts';
 import { type BillingRunPorts, billingRunRoutes } from './billing-run-routes.ts';
+import { type ComputeDraftPorts, computeDraft } from './compute-draft.ts';
+import { draftHeadJson, draftJson } from './draft-json.ts';
+import { type InvoiceDraftPorts, invoiceDraftRoutes } from './draft-routes.ts';
+import { invoiceHeadJson, invoiceJson } from './invoice-json.ts';
+import type { ListedInvoice } from './invoices.postgres.ts';
 
-export type InvoicePorts = BillingRunPorts;
+export type InvoicePorts = BillingRunPorts & InvoiceDraftPorts & ComputeDraftPorts;
 
-/**
- * An issued invoice is what was hashed, and beside it its state and what other content versions have: its billing
- * periods as a list with whose they are, and of the only one what callers know from version 1.
- */
-export const invoiceJson = (invoice: IssuedInvoice) => {
-  const content = issuedInvoiceToJson(invoice);
-  const periods = periodsToJson(invoice);
-  const [only] = periods.length === 1 ? periods : [];
-  return {
-    subscription_id: only?.subscription_id ?? null,
-    plan_version_id: only?.plan_version_id ?? null,
-    period: only ? { start: only.start, end: only.end } : null,
-    watermark: only?.watermark ?? null,
-    ...laterMembersToJson(invoice),
-    ...content,
-    periods,
-    lines: linesToJson(
-      invoice,
-      invoice.lines.map((line) => ({ ...hashedLine(line, invoice.currency), ...laterLineToJson(line, invoice) })),
-    ),
-    state: 'issued',
-  };
-};
-
-/** Without its lines, for lists. */
-const invoiceHeadJson = (invoice: IssuedInvoice) => {
-  const { lines: _lines, ...head } = invoiceJson(invoice);
-  return head;
-};
+const listedJson = (tenant: string) => (listed: ListedInvoice) =>
+  'issued' in listed
+    ? invoiceHeadJson(listed.issued, listed.metadata)
+    : draftHeadJson(listed.draft, tenant, listed.periods);
 
 const customerInvoiceRoute = ({ list }: Routes, { customers, invoices }: InvoicePorts): void =>
   list(
@@ -60,15 +40,16 @@ const customerInvoiceRoute = ({ list }: Routes, { customers, invoices }: Invoice
     },
     async ({ db, params, query }) => {
       const { id } = found(await customers.customer(db, params.id), 'CUSTOMER_NOT_FOUND');
-      return listJson(query, await invoices.customerInvoices(db, id, query), invoiceHeadJson);
+      return listJson(query, await invoices.customerInvoices(db, id, query), listedJson(db.organizationId));
     },
   );
 
 export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
   const { get, list } = routes;
-  const { invoices } = ports;
+  const { invoices, invoiceDrafts, isServing } = ports;
   const tag = 'Invoices';
   billingRunRoutes(routes, ports);
+  invoiceDraftRoutes(routes, ports);
   customerInvoiceRoute(routes, ports);
 
   list(
@@ -82,7 +63,7 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
       answers: { 200: listSchema(InvoiceHead) },
       failures: [],
     },
-    async ({ db, query }) => listJson(query, await invoices.invoices(db, query), invoiceHeadJson),
+    async ({ db, query }) => listJson(query, await invoices.invoices(db, query), listedJson(db.organizationId)),
   );
 
   get(
@@ -90,14 +71,26 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
       url: '/v1/invoices/:id',
       operation: 'getInvoice',
       tag,
-      summary: 'Read an invoice with its lines',
+      summary: 'Read an invoice with its lines, a draft as of now; or wait until it is issued',
       scope: 'read:invoices',
       params: IdParam,
+      query: RunWait,
+      documentedQuery: RunWaitDocument,
+      changesByItself: true,
       answers: { 200: Invoice },
       failures: ['INVOICE_NOT_FOUND'],
     },
-    async ({ db, params }) => {
-      return invoiceJson(found(await invoices.invoice(db, params.id), 'INVOICE_NOT_FOUND'));
+    async ({ db, params, query, nowMs, isCallerThere }) => {
+      const state = async () => ((await invoiceDrafts.draft(db, params.id))?.finalizingRunId ? 'running' : undefined);
+      if (query.wait_seconds !== undefined) await waitForRun({ state, isServing, isCallerThere }, query.wait_seconds);
+      const issued = await invoices.invoice(db, params.id);
+      if (issued) return invoiceJson(issued, (await invoiceDrafts.metadataOf(db, [issued.id])).get(issued.id));
+      const draft = await invoiceDrafts.draft(db, params.id);
+      const open = found(draft?.state === 'draft' ? draft : undefined, 'INVOICE_NOT_FOUND');
+      const periods = (await invoiceDrafts.draftPeriods(db, [open.id])).get(open.id) ?? [];
+      const terms = withOverrides(plainTerms, open.overrides);
+      const { content, asOf } = await computeDraft(ports, db, open, periods, terms, hourOf(open, nowMs));
+      return draftJson(open, db.organizationId, content, asOf);
     },
   );
 };

@@ -26,10 +26,13 @@ import {
   runFromRow,
   runStateOf,
 } from '../runs/runs.postgres.ts';
+import { type DraftPeriod, type InvoiceDraft, invoiceDraftStore } from './drafts.postgres.ts';
 
 export type BillingRun = Run & {
   readonly issued: number;
   readonly alreadyIssued: number;
+  readonly drafted: number;
+  readonly draftId: string | null;
   readonly issuedMs: number;
   readonly unmeasuredEvents: bigint;
 };
@@ -37,6 +40,8 @@ export type BillingRun = Run & {
 type BillingRunRow = RunRow & {
   issued: number;
   already_issued: number;
+  drafted: number;
+  draft_id: string | null;
   issued_ms: number;
   unmeasured_events: string;
 };
@@ -45,11 +50,13 @@ const billingRunFromRow = (row: BillingRunRow): BillingRun => ({
   ...runFromRow(row),
   issued: row.issued,
   alreadyIssued: row.already_issued,
+  drafted: row.drafted,
+  draftId: row.draft_id,
   issuedMs: row.issued_ms,
   unmeasuredEvents: BigInt(row.unmeasured_events),
 });
 
-const billingRunColumns = `${runColumns}, s.issued, r.already_issued + s.already_issued AS already_issued, s.issued_ms,
+const billingRunColumns = `${runColumns}, s.issued, r.already_issued + s.already_issued AS already_issued, s.issued_ms, s.drafted, r.draft_id,
   u.unmeasured_events`;
 const billingRunFrom = `${runFrom(billingRunsOnly)}
   JOIN LATERAL (
@@ -59,29 +66,41 @@ const billingRunFrom = `${runFrom(billingRunsOnly)}
     WHERE i.run_id = r.id
   ) u ON true`;
 
+/** Issued ones and drafts, which have no number; one that was issued from a draft is there once. */
+const allInvoices = `(
+    SELECT i.id, i.organization_id, i.customer_id, i.series_number, i.issued_at AS at, i.period_start,
+      'issued'::text AS state FROM invoices i
+    UNION ALL
+    SELECT d.id, d.organization_id, d.customer_id, 0::bigint, d.created_at, NULL::timestamptz, 'draft'::text
+    FROM invoice_drafts d WHERE d.state = 'draft'
+  ) invoices`;
+
+const listedStates = ['draft', 'issued'] as const;
+
 const invoices = {
-  columns: invoiceColumns,
-  from: 'invoices',
+  columns: 'id, state',
+  from: allInvoices,
   id: 'id',
   organization: 'organization_id',
   gathersFirst: true,
   sorts: {
-    created_at: { column: 'issued_at', type: 'timestamptz' },
+    created_at: { column: 'at', type: 'timestamptz' },
     number: { column: 'series_number', type: 'bigint' },
   },
   filters: {
     subscription_id: {
       column: 'id',
       test: (value: string) =>
-        `id IN (SELECT p.invoice_id FROM billing_periods p
-           WHERE p.subscription_id = ${value} AND p.invoice_id IS NOT NULL)`,
+        `id IN (SELECT coalesce(p.invoice_id, p.draft_id) FROM billing_periods p
+           WHERE p.subscription_id = ${value} AND num_nonnulls(p.invoice_id, p.draft_id) > 0)`,
     },
+    state: { column: 'state', choices: listedStates },
   },
   times: {
-    created_at: 'issued_at',
+    created_at: 'at',
     // Of its first billing period; in content version 1 the month stands in the invoice.
-    period_start:
-      'coalesce(period_start, (SELECT min(p.span_start) FROM billing_periods p WHERE p.invoice_id = invoices.id))',
+    period_start: `coalesce(period_start, (SELECT min(p.span_start) FROM billing_periods p WHERE p.invoice_id = invoices.id),
+        (SELECT min(p.span_start) FROM billing_periods p WHERE p.draft_id = invoices.id))`,
   },
 } as const;
 
@@ -97,8 +116,9 @@ const ofCustomer = (value: string): Condition => ({
   name: 'customer_id',
   value,
   text: value,
-  test: (id) => `(customer_id = ${id} OR id = ANY (ARRAY(SELECT DISTINCT p.invoice_id FROM billing_periods p
-    WHERE p.customer_id = ${id} AND p.payer_id <> p.customer_id AND p.invoice_id IS NOT NULL)))`,
+  test: (id) => `(customer_id = ${id} OR id = ANY (ARRAY(
+    SELECT DISTINCT coalesce(p.invoice_id, p.draft_id) FROM billing_periods p WHERE p.customer_id = ${id}
+      AND p.payer_id <> p.customer_id AND num_nonnulls(p.invoice_id, p.draft_id) > 0)))`,
 });
 
 const periodsStatement = selectPeriodsOfInvoices();
@@ -108,12 +128,35 @@ const periodsOf = async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<st
   return Map.groupBy(rows, (row) => row.invoice_id);
 };
 
-const withoutLines = async (db: Db, { rows, ...rest }: PageRows<InvoiceRow>): Promise<PageRows<IssuedInvoice>> => {
-  const periods = await periodsOf(
-    db,
-    rows.map(({ id }) => id),
+export type ListedInvoice =
+  | { readonly issued: IssuedInvoice; readonly metadata: Readonly<Record<string, string>> }
+  | { readonly draft: InvoiceDraft; readonly periods: readonly DraftPeriod[] };
+
+const issuedHeads = async (db: Db, ids: readonly string[]): Promise<readonly IssuedInvoice[]> => {
+  if (ids.length === 0) return [];
+  const { rows } = await db.query<InvoiceRow>(
+    `SELECT ${invoiceColumns} FROM invoices WHERE organization_id = $1 AND id = ANY ($2)`,
+    [db.organizationId, ids],
   );
-  return { ...rest, rows: rows.map((row) => invoiceFromRows(row, periods.get(row.id) ?? [], [])) };
+  const periods = await periodsOf(db, ids);
+  return rows.map((row) => invoiceFromRows(row, periods.get(row.id) ?? [], []));
+};
+
+type ListedRow = { id: string; state: (typeof listedStates)[number] };
+
+const withoutLines = async (db: Db, { rows, ...rest }: PageRows<ListedRow>): Promise<PageRows<ListedInvoice>> => {
+  const idsOf = (which: ListedRow['state']) => rows.flatMap(({ id, state }) => (state === which ? [id] : []));
+  const issued = new Map((await issuedHeads(db, idsOf('issued'))).map((invoice) => [invoice.id, invoice]));
+  const metadata = await invoiceDraftStore.metadataOf(db, [...issued.keys()]);
+  const draftIds = idsOf('draft');
+  const drafts = new Map((await invoiceDraftStore.draftHeads(db, draftIds)).map((draft) => [draft.id, draft]));
+  const periods = await invoiceDraftStore.draftPeriods(db, draftIds);
+  const listed = rows.flatMap(({ id }): ListedInvoice[] => {
+    const [invoice, draft] = [issued.get(id), drafts.get(id)];
+    if (invoice) return [{ issued: invoice, metadata: metadata.get(id) ?? {} }];
+    return draft ? [{ draft, periods: periods.get(id) ?? [] }] : [];
+  });
+  return { ...rest, rows: listed };
 };
 
 const runOf = async (db: Db, id: string): Promise<BillingRun | undefined> => {
@@ -159,13 +202,20 @@ export const invoiceReader = {
     );
     return invoiceFromRows(row, (await periodsOf(db, [row.id])).get(row.id) ?? [], lines.rows);
   },
+  isIssued: async (db: Db, id: string): Promise<boolean> => {
+    const { rowCount } = await db.query('SELECT 1 FROM invoices WHERE organization_id = $1 AND id = $2', [
+      db.organizationId,
+      id,
+    ]);
+    return rowCount === 1;
+  },
   /** Without lines: a list shows heads. */
   invoices: async (db: Db, page: ListPage) =>
-    withoutLines(db, await listRows<InvoiceRow>(db, invoiceList, db.organizationId, page)),
+    withoutLines(db, await listRows<ListedRow>(db, invoiceList, db.organizationId, page)),
   customerInvoices: async (db: Db, customerId: string, page: ListPage) =>
     withoutLines(
       db,
-      await listRows<InvoiceRow>(db, customerInvoiceList, db.organizationId, {
+      await listRows<ListedRow>(db, customerInvoiceList, db.organizationId, {
         ...page,
         conditions: [...page.conditions, ofCustomer(customerId)],
       }),

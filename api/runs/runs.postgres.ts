@@ -9,8 +9,8 @@ import type { RunProgress } from './run-progress.ts';
 
 export type RunState = (typeof runStates)[number];
 
-/** Whom a run was asked for by: the scheduler, or somebody with a key. */
-export const runAskers = ['caller', 'scheduler'] as const;
+/** Whom a run was asked for by: the scheduler, a test clock that advances, or somebody with a key. */
+export const runAskers = ['caller', 'scheduler', 'clock'] as const;
 export type RunAsker = (typeof runAskers)[number];
 
 /** What falls due until an instant is billed, and what was used until another one: late events are waited for. */
@@ -107,9 +107,10 @@ export const runFrom = (runs: RunsOfOneResource): string => `${runs}
       coalesce(sum(h.periods), 0)::integer AS periods,
       coalesce(sum(h.periods) FILTER (WHERE h.is_done), 0)::integer AS periods_done,
       coalesce(sum(h.issued), 0)::integer AS issued, coalesce(sum(h.already_issued), 0)::integer AS already_issued,
+      coalesce(sum(h.drafted), 0)::integer AS drafted,
       coalesce(sum(h.rated_ms), 0)::integer AS rated_ms, coalesce(sum(h.issued_ms), 0)::integer AS issued_ms
     FROM (
-      SELECT issued, already_issued, rated_ms, issued_ms, state IN ('issued', 'done') AS is_done,
+      SELECT issued, already_issued, drafted, rated_ms, issued_ms, state IN ('issued', 'done') AS is_done,
         cardinality(coalesce(billing_period_ids, subscription_ids)) AS periods
       FROM billing_run_shards WHERE run_id = r.id
     ) h
@@ -126,6 +127,8 @@ export type NewRun = {
   readonly watermark: bigint | null;
   readonly requestId: string;
   readonly apiKeyId: string;
+  /** The one that it finalizes, and nothing else, by the clock that its customer lives by. */
+  readonly draft?: { readonly id: string; readonly testClockId: string | null };
 };
 
 const dateOf = (instant: Instant | undefined): Date | null => (instant === undefined ? null : new Date(instant));
@@ -138,8 +141,8 @@ export const addRun = async (db: Db, run: NewRun, now: Date): Promise<string> =>
   const due = 'until' in of ? of : undefined;
   await db.query(
     `INSERT INTO billing_runs (id, organization_id, kind, period_start, period_end, due_until, arrears_until,
-       customer_id, subscription_id, watermark, state, created_at, updated_at, request_id, api_key_id)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $11, $12, $13)`,
+       customer_id, subscription_id, watermark, state, created_at, updated_at, request_id, api_key_id, draft_id, drafts_only, test_clock_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $11, $12, $13, $14::text, $14::text IS NOT NULL, $15)`,
     [
       id,
       db.organizationId,
@@ -154,6 +157,8 @@ export const addRun = async (db: Db, run: NewRun, now: Date): Promise<string> =>
       now,
       run.requestId,
       run.apiKeyId,
+      run.draft?.id ?? null,
+      run.draft?.testClockId ?? null,
     ],
   );
   await notify(db, billingChannels.runQueued);

@@ -23,7 +23,7 @@ export type AdvancingClock = {
   readonly hasOpenRun: boolean;
   /** Of the last run, where that failed after the clock was set going. */
   readonly failure: string | undefined;
-  /** The earliest instant at which a subscription by it is to be looked at. */
+  /** The earliest instant at which a subscription by it is to be looked at, or a draft to be finalized. */
   readonly nextDueAt: Instant | undefined;
 };
 

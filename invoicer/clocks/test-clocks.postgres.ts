@@ -24,10 +24,12 @@ SELECT k.id, k.organization_id, k.now_at, k.target_at, o.closing_grace_minutes A
   EXISTS (SELECT 1 FROM billing_runs r
     WHERE r.test_clock_id = k.id AND r.state IN ('queued', 'running')) AS has_open_run,
   (SELECT r.failure FROM billing_runs r
-   WHERE r.test_clock_id = k.id AND r.state = 'failed' AND r.created_at >= k.updated_at
+   WHERE r.test_clock_id = k.id AND r.asked_by = 'clock' AND r.state = 'failed' AND r.created_at >= k.updated_at
    ORDER BY r.due_until DESC, r.created_at DESC LIMIT 1) AS failure,
-  (SELECT s.clocked_due_at FROM subscriptions s WHERE s.test_clock_id = k.id AND s.clocked_due_at IS NOT NULL
-   ORDER BY s.clocked_due_at LIMIT 1) AS next_due_at
+  least((SELECT s.clocked_due_at FROM subscriptions s WHERE s.test_clock_id = k.id AND s.clocked_due_at IS NOT NULL
+     ORDER BY s.clocked_due_at LIMIT 1),
+    (SELECT d.finalize_at FROM invoice_drafts d WHERE d.test_clock_id = k.id AND d.state = 'draft'
+       AND d.finalize_at IS NOT NULL ORDER BY d.finalize_at LIMIT 1)) AS next_due_at
 FROM test_clocks k JOIN organizations o ON o.id = k.organization_id WHERE k.id = $1`;
 
 const clockFromRow = (row: ClockRow): AdvancingClock => ({

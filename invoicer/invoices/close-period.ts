@@ -4,9 +4,10 @@
  *
  *   1. lock the organization's series row: its counter and the head of its hash chain; read how far the series of its
  *      document numbers went, which the same lock guards;
- *   2. leave out the billing periods that are billed;
- *   3. draft, number and chain the others;
- *   4. write invoices and lines, their billing periods as billed, the new counters and head, and the shard's new state.
+ *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes;
+ *   3. draft, number and chain the others; where the organization has drafts wait, leave it at the drafts;
+ *   4. write invoices and lines, their billing periods as billed, the new counters and head, and the shard's new state;
+ *      drafts that were made, and what became of those that were finalized.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
  * none.
@@ -15,11 +16,12 @@
 import type { OrganizationClock } from '#platform/process/clock.ts';
 import type { Shard } from '#schemas/billing-run.ts';
 import { newestContentVersion } from '#schemas/invoice/content.ts';
-import type { InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
+import type { OneOffItem } from '#schemas/invoice/one-off.ts';
+import type { DraftInvoice, InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
 import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
-import { draftInvoice, type InvoiceParties, type RatedPeriod } from './draft-invoice.ts';
+import { draftInvoice, type InvoiceParties, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
 import { type Numbering, type NumberingSeries, numberingFrom } from './number-documents.ts';
@@ -29,7 +31,12 @@ import { dueAtOf } from './payment-terms.ts';
 type SeriesState = {
   readonly head: ChainHead;
   readonly numbering: readonly NumberingSeries[];
+  /** Or in a draft, where the shard finalizes none. */
   readonly alreadyBilled: ReadonlySet<string>;
+  /** The drafts that are still to be finalized by it. */
+  readonly draftIds: ReadonlySet<string>;
+  /** How long what is closed waits as a draft; 0: it is issued at once. */
+  readonly draftMinutes: number;
 };
 
 /** Billing periods of one payer that fall due together, in the order in which they are printed. */
@@ -40,27 +47,46 @@ export type InvoiceGroup = {
   readonly timeZone: string;
   /** How its number is written, and by the year of which time zone. */
   readonly numbers: { readonly format: NumberFormat; readonly timeZone: string };
+  /** The draft that it is, where there is one; a one-off invoice has items in place of billing periods. */
+  readonly draft?: { readonly id: string; readonly items: readonly OneOffItem[] };
 };
 
-/** What is written: invoices, and the series that their numbers are of. */
-export type Issued = { readonly invoices: readonly IssuedInvoice[]; readonly numbering: readonly NumberingSeries[] };
+/** A draft as it is made of billing periods, under the id that its invoice will have. */
+export type MadeDraft = { readonly id: string; readonly draft: DraftInvoice; readonly finalizeAt: Instant };
+
+/** What comes of a shard: invoices, the series that their numbers are of, and drafts. */
+export type ClosedShard = {
+  readonly invoices: readonly IssuedInvoice[];
+  readonly numbering: readonly NumberingSeries[];
+  readonly drafts: readonly MadeDraft[];
+  /** The ids of drafts that were to be finalized, and of which no billing period could be rated. */
+  readonly unrated: readonly string[];
+};
+
+export type ClosedCount = { readonly issued: number; readonly drafted: number };
 
 export type IssuePorts = {
   readonly leaseShard: () => Promise<Shard | undefined>;
-  readonly ratedLines: (shard: Shard) => Promise<readonly RatedLine[]>;
-  /** The shard's billing periods by invoice, in the order in which invoices are numbered. */
+  readonly ratedLines: (shard: Shard, billingPeriodIds: readonly string[]) => Promise<readonly RatedLine[]>;
+  /** The shard's billing periods by invoice, or its drafts, in the order in which invoices are numbered. */
   readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
   /**
-   * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many were
-   * issued.
+   * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many came of
+   * it. `now` is the hour of the organization, or of its test clock.
    */
-  readonly commit: (shard: Shard, issue: (state: SeriesState) => Issued, elapsedMs: () => number) => Promise<number>;
+  readonly commit: (
+    shard: Shard,
+    issue: (state: SeriesState) => ClosedShard,
+    now: () => Instant,
+    elapsedMs: () => number,
+  ) => Promise<ClosedCount>;
   readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   readonly nowMs: OrganizationClock['nowMs'];
   readonly newInvoiceId: () => string;
   readonly stopwatch: () => () => number;
 };
 
+const minuteMs = 60_000;
 const yearOf = (instant: Instant, timeZone: string): number =>
   Temporal.Instant.fromEpochMilliseconds(instant).toZonedDateTimeISO(timeZone).year;
 
@@ -77,32 +103,46 @@ const issuedTerms = (
 });
 
 /**
- * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Pure but for the ids.
+ * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Where the organization
+ * has drafts wait, they are left as drafts. Pure but for the ids.
  */
-const issueInvoices = (
+const closeGroups = (
   shard: Shard,
   { lines, groups }: { lines: readonly RatedLine[]; groups: readonly InvoiceGroup[] },
   state: SeriesState,
-  issuedAt: Instant,
+  now: Instant,
   newInvoiceId: () => string,
-): Issued => {
+): ClosedShard => {
   const byPeriod = Map.groupBy(lines, (line) => line.billingPeriodId);
   const numbering = numberingFrom(state.numbering);
   let head = state.head;
   const invoices: IssuedInvoice[] = [];
+  const drafts: MadeDraft[] = [];
+  const unrated: string[] = [];
   for (const group of groups) {
+    const { draft: ofDraft } = group;
+    if (ofDraft && !state.draftIds.has(ofDraft.id)) continue;
     // One without a line is billed too: nothing was due for it.
     const rated = group.periods
       .filter(({ billingPeriodId }) => !state.alreadyBilled.has(billingPeriodId))
       .map((period): RatedPeriod => {
         return { ...period, watermark: shard.watermark, lines: byPeriod.get(period.billingPeriodId) ?? [] };
       });
-    if (rated.length === 0) continue;
+    const isOneOff = ofDraft !== undefined && ofDraft.items.length > 0;
+    if (rated.length === 0 && !isOneOff) {
+      if (ofDraft) unrated.push(ofDraft.id);
+      continue;
+    }
+    const draft = isOneOff ? oneOffInvoice(group.parties, ofDraft.items) : draftInvoice(group.parties, rated);
+    if (!ofDraft && state.draftMinutes > 0) {
+      drafts.push({ id: newInvoiceId(), draft, finalizeAt: now + state.draftMinutes * minuteMs });
+      continue;
+    }
     const numbered = {
-      ...draftInvoice(group.parties, rated),
-      ...issuedTerms(group, numbering, issuedAt),
+      ...draft,
+      ...issuedTerms(group, numbering, now),
       contentVersion: newestContentVersion,
-      id: newInvoiceId(),
+      id: ofDraft?.id ?? newInvoiceId(),
       tenant: shard.organizationId,
       number: head.number + 1,
     };
@@ -110,27 +150,23 @@ const issueInvoices = (
     invoices.push({ ...numbered, previousHash: head.hash, hash });
     head = { number: numbered.number, hash };
   }
-  return { invoices, numbering: numbering.moved() };
+  return { invoices, numbering: numbering.moved(), drafts, unrated };
 };
 
-/** Issues the invoices of one shard. Resolves with how many, or `undefined` where there was no shard. */
-export const issueOneShard = async (ports: IssuePorts): Promise<number | undefined> => {
+/** Issues the invoices of one shard, or makes drafts of them. Resolves with how many; undefined: there was no shard. */
+export const issueOneShard = async (ports: IssuePorts): Promise<ClosedCount | undefined> => {
   const shard = await ports.leaseShard();
   if (!shard) return undefined;
   const elapsedMs = ports.stopwatch();
   try {
-    const lines = await ports.ratedLines(shard);
     const groups = await ports.invoiceGroups(shard);
+    const ids = groups.flatMap(({ periods }) => periods.map(({ billingPeriodId }) => billingPeriodId));
+    const lines = await ports.ratedLines(shard, ids);
+    const now = () => shard.clockNow ?? ports.nowMs(shard.organizationId);
     return await ports.commit(
       shard,
-      (state) =>
-        issueInvoices(
-          shard,
-          { lines, groups },
-          state,
-          shard.clockNow ?? ports.nowMs(shard.organizationId),
-          ports.newInvoiceId,
-        ),
+      (state) => closeGroups(shard, { lines, groups }, state, now(), ports.newInvoiceId),
+      now,
       elapsedMs,
     );
   } catch (error) {

@@ -1,6 +1,7 @@
 /** Rated lines of billing periods -> the draft of an invoice. Nothing is priced or rounded here. */
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
+import { lineOfItem, type OneOffItem } from '#schemas/invoice/one-off.ts';
 import type { DraftInvoice, InvoiceLine, InvoicePeriod, InvoiceTerms } from '#schemas/invoice.ts';
 import { samePeriod } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
@@ -79,3 +80,12 @@ const toInvoiceLine = (line: RatedLine, position: number): InvoiceLine => ({
   steps: line.steps,
   servicePeriod: line.span,
 });
+
+/** Of items that somebody wrote, with the amounts that they came to then. */
+export const oneOffInvoice = (
+  { customerId, currency, terms }: InvoiceParties,
+  items: readonly OneOffItem[],
+): DraftInvoice => {
+  const lines = items.map((item, index) => lineOfItem(item, index + 1));
+  return { ...terms, kind: 'one_off', customerId, currency, periods: [], lines, ...totalsOf(lines) };
+};

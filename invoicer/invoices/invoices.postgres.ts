@@ -5,12 +5,12 @@ import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { isFree, leaseNext, movedOn, takeNext } from '#platform/work/leased-jobs.postgres.ts';
 import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
 import { runEnded, type Shard } from '#schemas/billing-run.ts';
-import { isCurrency } from '#schemas/currency.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
-import { defaultNumberFormat } from '#schemas/number-format.ts';
+import type { Instant } from '#schemas/period.ts';
 import { type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
-import type { InvoiceGroup, IssuePorts } from './close-period.ts';
-import { plainTerms } from './draft-invoice.ts';
+import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
+import { draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
+import { type GroupRow, groupFromRow, groupPeriodColumns, payerColumns } from './invoice-groups.ts';
 import { periodOrder } from './invoice-rows.ts';
 import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
 
@@ -46,15 +46,15 @@ const billPeriods = async (client: Queryable, invoices: readonly IssuedInvoice[]
 const finishShard = async (
   client: Queryable,
   shard: Shard,
-  issued: number,
+  { issued, drafted }: ClosedCount,
   already: number,
   elapsedMs: number,
 ): Promise<number | undefined> => {
   await client.query(
     `UPDATE billing_run_shards SET state = 'issued', ${movedOn}, issued = issued + $3,
-      already_issued = already_issued + $4, issued_ms = $5
+      already_issued = already_issued + $4, issued_ms = $5, drafted = drafted + $6
      WHERE run_id = $1 AND shard_number = $2 AND state = 'rated'`,
-    [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs)],
+    [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs), drafted],
   );
   // Whoever ends the cutting of the run at the same moment, or another of its shards, is waited for, and seen.
   await client.query('SELECT 1 FROM billing_runs WHERE id = $1 FOR NO KEY UPDATE', [shard.runId]);
@@ -67,6 +67,38 @@ const finishShard = async (
     [shard.runId],
   );
   return rows[0]?.now.getTime();
+};
+
+const draftMinutesOf = async (client: Queryable, organizationId: string): Promise<number> => {
+  const { rows } = await client.query<{ draft_minutes: number }>(
+    'SELECT draft_minutes FROM organizations WHERE id = $1',
+    [organizationId],
+  );
+  return rows[0]?.draft_minutes ?? 0;
+};
+
+const draftEntry = (how: 'created' | 'issued' | 'postponed') => (id: string) => ({
+  action: `invoice_draft.${how}`,
+  objectType: 'invoice_draft',
+  objectId: id,
+});
+
+/** Drafts that were made, and what became of those that the shard finalizes; resolves with their entries. */
+const writeDrafts = async (
+  client: Queryable,
+  shard: Shard,
+  { invoices, drafts, unrated }: ClosedShard,
+  locked: ReadonlySet<string>,
+  now: Instant,
+) => {
+  await insertDrafts(client, shard, drafts, now);
+  const issued = invoices.map(({ id }) => id).filter((id) => locked.has(id));
+  const postponed = await settleDrafts(client, { issued, unrated }, now);
+  return [
+    ...drafts.map(({ id }) => id).map(draftEntry('created')),
+    ...issued.map(draftEntry('issued')),
+    ...postponed.map(draftEntry('postponed')),
+  ];
 };
 
 type RatedRow = { line: RatedLineJson; id: string; span_start: Date; span_end: Date };
@@ -90,40 +122,12 @@ WITH due AS (
   FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN billing_periods p ON p.id = n.id
     JOIN subscriptions s ON s.id = p.subscription_id
 )
-SELECT g.payer_id, g.currency, g.periods, c.time_zone, c.payment_days
+SELECT g.payer_id, g.currency, g.periods, ${payerColumns}
 FROM (
-  SELECT payer_id, currency, min(place) AS place, json_agg(json_build_object('id', id, 'customer', customer_id,
-      'subscription', subscription_id,
-      'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
-      'end', (extract(epoch FROM span_end) * 1000)::bigint) ORDER BY ${periodOrder}) AS periods
+  SELECT payer_id, currency, min(place) AS place, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
   FROM due GROUP BY payer_id, billed_with, currency, due_at
 ) g JOIN customers c ON c.id = g.payer_id
 ORDER BY g.place`;
-
-type GroupRow = {
-  payer_id: string;
-  currency: string;
-  time_zone: string;
-  payment_days: number | null;
-  periods: { id: string; customer: string; subscription: string; version: string; start: number; end: number }[];
-};
-
-const groupFromRow = (row: GroupRow): InvoiceGroup => {
-  const { payer_id: customerId, currency, time_zone: timeZone, payment_days: paymentDays } = row;
-  assert(isCurrency(currency), `${currency} is not a currency`);
-  return {
-    parties: { customerId, currency, terms: { ...plainTerms, paymentDays } },
-    timeZone,
-    numbers: { format: defaultNumberFormat, timeZone: 'UTC' },
-    periods: row.periods.map(({ id, customer, subscription, version, start, end }) => ({
-      billingPeriodId: id,
-      customerId: customer,
-      subscriptionId: subscription,
-      planVersionId: version,
-      span: { start, end },
-    })),
-  };
-};
 
 const makeSeries = `WITH RECURSIVE ${ratedRuns}
 INSERT INTO invoice_series (organization_id, last_number, head_hash)
@@ -172,13 +176,13 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         await postgres.query(makeSeries, []);
         return leaseShard(postgres, shardToIssue, leaseSeconds);
       }, giveUp),
-    ratedLines: async (shard) => {
+    ratedLines: async (shard, billingPeriodIds) => {
       const { rows } = await postgres.query<RatedRow>(
         `SELECT l.line, p.id, p.span_start, p.span_end FROM rated_lines l
           JOIN billing_periods p ON p.id = l.billing_period_id
        WHERE l.organization_id = $1 AND l.billing_period_id = ANY ($2) AND l.watermark = $3
          ORDER BY l.billing_period_id, l.position`,
-        [shard.organizationId, shard.billingPeriodIds, shard.watermark],
+        [shard.organizationId, billingPeriodIds, shard.watermark],
       );
       return rows.map(({ line, id, span_start, span_end }) =>
         ratedLineFromJson(line, {
@@ -187,33 +191,40 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         }),
       );
     },
-    invoiceGroups: async ({ billingPeriodIds }) => {
-      const { rows } = await postgres.query<GroupRow>(groupsStatement, [billingPeriodIds]);
+    invoiceGroups: async (shard) => {
+      if (shard.draftIds.length > 0) return draftsOfShard(postgres, shard);
+      const { rows } = await postgres.query<GroupRow>(groupsStatement, [shard.billingPeriodIds]);
       return rows.map(groupFromRow);
     },
 
-    commit: (shard, issue, elapsedMs) =>
+    commit: (shard, issue, now, elapsedMs) =>
       postgres.transaction(async (client) => {
         const head = await lockSeries(client, shard.organizationId);
         const { rows } = await client.query<{ id: string }>(
-          "SELECT id FROM billing_periods WHERE id = ANY ($1) AND state = 'billed'",
-          [shard.billingPeriodIds],
+          `SELECT id FROM billing_periods
+           WHERE id = ANY ($1) AND (state = 'billed' OR (draft_id IS NOT NULL AND draft_id <> ALL ($2)))`,
+          [shard.billingPeriodIds, shard.draftIds],
         );
         const alreadyBilled = new Set(rows.map(({ id }) => id));
+        const draftIds = await lockDrafts(client, shard);
+        const draftMinutes = await draftMinutesOf(client, shard.organizationId);
         const stored = await readNumbering(client, shard.organizationId);
-        const { invoices, numbering } = issue({ head, numbering: stored, alreadyBilled });
+        const closed = issue({ head, numbering: stored, alreadyBilled, draftIds, draftMinutes });
+        const { invoices, numbering, drafts } = closed;
         const last = invoices.at(-1);
         if (last) {
           await writeInvoices(client, shard.runId, invoices);
           await writeNumbering(client, shard.organizationId, numbering);
           await billPeriods(client, invoices);
         }
+        const draftEntries = await writeDrafts(client, shard, closed, draftIds, now());
         const next = last ?? head;
         await client.query(
           'UPDATE invoice_series SET last_number = $2, head_hash = $3, leased_until = NULL WHERE organization_id = $1',
           [shard.organizationId, next.number, next.hash],
         );
-        const completedAt = await finishShard(client, shard, invoices.length, alreadyBilled.size, elapsedMs());
+        const count = { issued: invoices.length, drafted: drafts.length };
+        const completedAt = await finishShard(client, shard, count, alreadyBilled.size, elapsedMs());
         const changes = invoices.map(({ id, hash }) => ({
           action: 'invoice.issued',
           objectType: 'invoice',
@@ -222,13 +233,11 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         }));
         const ended = completedAt === undefined ? [] : [runEnded(shard.kind, 'completed', shard.runId)];
         const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
-        await recordChange(
-          { query: client.query, organizationId: shard.organizationId },
-          actor,
-          [...changes, ...ended],
-          last?.issuedAt ?? completedAt ?? 0,
-        );
-        return invoices.length;
+        const transaction = { query: client.query, organizationId: shard.organizationId };
+        // An invoice has the id of its draft, and each object of a call has one kind.
+        await recordChange(transaction, actor, draftEntries, now());
+        await recordChange(transaction, actor, [...changes, ...ended], last?.issuedAt ?? completedAt ?? 0);
+        return count;
       }),
     giveUp,
   };

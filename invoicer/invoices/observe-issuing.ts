@@ -16,6 +16,7 @@ const shardIssuing: ShardWork = {
 
 export const observeIssuing = (ports: IssuePorts, metrics: Metrics, log: Log, tracer: Tracer): IssuePorts => {
   const invoices = metrics.counter('millrace_invoicer_invoices_total', 'Invoices that were issued');
+  const drafts = metrics.counter('millrace_invoicer_drafts_total', 'Drafts that were made of what was closed');
   const shards = observeShards(shardIssuing, { metrics, log, tracer, stopwatch: ports.stopwatch });
   const issuing = metrics.histogram(
     'millrace_invoicer_issue_seconds',
@@ -27,14 +28,15 @@ export const observeIssuing = (ports: IssuePorts, metrics: Metrics, log: Log, tr
   return {
     ...ports,
     leaseShard: async () => shards.leased(await ports.leaseShard()),
-    commit: async (shard, issue, elapsedMs) => {
+    commit: async (shard, issue, now, elapsedMs) => {
       const committedMs = ports.stopwatch();
-      const issued = await ports.commit(shard, issue, elapsedMs);
+      const { issued, drafted } = await ports.commit(shard, issue, now, elapsedMs);
       issuing.observe(committedMs() / 1000);
       invoices.inc(issued);
+      drafts.inc(drafted);
       shardInvoices.observe(issued);
-      shards.done(shard, { invoices: issued });
-      return issued;
+      shards.done(shard, { invoices: issued, drafts: drafted });
+      return { issued, drafted };
     },
     giveUp: async (shard, error) => {
       shards.givenBack(shard, error);

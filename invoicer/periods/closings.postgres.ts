@@ -18,9 +18,9 @@ const standingsPerPage = 500;
 
 // One is under way at most, as an index says, whoever asks at the same moment.
 const insertRun = `
-INSERT INTO billing_runs (id, organization_id, kind, asked_by, due_until, arrears_until, subscriptions_max, state,
-  created_at, updated_at)
-VALUES ($1, $2, 'billing', 'scheduler', $3, $4, $5, 'queued', $6, clock_timestamp())
+INSERT INTO billing_runs (id, organization_id, kind, asked_by, due_until, arrears_until, subscriptions_max,
+  drafts_only, state, created_at, updated_at)
+VALUES ($1, $2, 'billing', 'scheduler', $3, $4, $5, $7, 'queued', $6, clock_timestamp())
 ON CONFLICT (organization_id) WHERE asked_by = 'scheduler' AND state IN ('queued', 'running') DO NOTHING`;
 
 export type Closings = Pick<ClosePorts, 'dueStandings' | 'standing' | 'startRun'>;
@@ -41,7 +41,7 @@ export const createClosings = (
     return rows[0] && standingFromRow(rows[0]);
   },
 
-  startRun: (organizationId, { dueUntil, arrearsUntil }, now) =>
+  startRun: (organizationId, { dueUntil, arrearsUntil, draftsOnly }, now) =>
     postgres.transaction(async (client) => {
       const id = newId('run');
       const { rowCount } = await client.query(insertRun, [
@@ -51,6 +51,7 @@ export const createClosings = (
         new Date(arrearsUntil),
         subscriptionsMax,
         new Date(now),
+        draftsOnly,
       ]);
       if (rowCount === 0) return undefined;
       await recordChange(

@@ -28,6 +28,8 @@ export type Standing = {
   readonly nextDueAt: Instant | undefined;
   /** When the earliest billing period fell due that is written down and not billed. */
   readonly openDueAt: Instant | undefined;
+  /** When the first draft of an invoice is to be finalized, whether periods are closed by themselves or not. */
+  readonly finalizeAt: Instant | undefined;
   readonly hasOpenRun: boolean;
   readonly endedRuns: readonly EndedRun[];
 };
@@ -63,43 +65,53 @@ export const nextCloseAt = ({
   closing,
   nextDueAt,
   openDueAt,
+  finalizeAt,
   hasOpenRun,
   endedRuns,
 }: Standing): Instant | undefined => {
-  if (!closing.isAutomatic || hasOpenRun) return undefined;
+  if (hasOpenRun) return undefined;
   const last = endedRuns[0];
   const rested = (pauseMs: number): Instant => (last ? last.endedAt + pauseMs : 0);
   const failed = leading(endedRuns, ({ hasFailed }) => hasFailed);
   const faulty = leading(endedRuns, ({ hasFailed, hasFailures }) => hasFailed || hasFailures);
   const candidates: Instant[] = [];
-  if (nextDueAt !== undefined) {
-    const inVain = leading(endedRuns, ({ wasEmpty, dueUntil }) => wasEmpty && dueUntil >= nextDueAt);
+  for (const dueAt of closing.isAutomatic ? [nextDueAt, finalizeAt] : [finalizeAt]) {
+    if (dueAt === undefined) continue;
+    const inVain = leading(endedRuns, ({ wasEmpty, dueUntil }) => wasEmpty && dueUntil >= dueAt);
     const pauseMs = failed > 0 ? pauseMsAfter(failed) : inVain >= endedRunsMax ? inVainMs : 0;
-    candidates.push(Math.max(nextDueAt, rested(pauseMs)));
+    candidates.push(Math.max(dueAt, rested(pauseMs)));
   }
-  if (openDueAt !== undefined)
+  if (closing.isAutomatic && openDueAt !== undefined)
     candidates.push(Math.max(openDueAt + closing.graceMs, rested(pauseMsAfter(Math.max(faulty, 1)))));
   return candidates.length === 0 ? undefined : Math.min(...candidates);
 };
 
 /** Up to where a run bills. */
-export type RunBounds = { readonly dueUntil: Instant; readonly arrearsUntil: Instant };
+export type RunBounds = {
+  readonly dueUntil: Instant;
+  readonly arrearsUntil: Instant;
+  /** It finalizes drafts, and closes nothing. */
+  readonly draftsOnly: boolean;
+};
 
 /**
  * A run takes less than a day of what is due, the oldest first: after a downtime of days the invoices of each day are
  * numbered before those of the next. Late events are waited for up to now, and not once more for time long past.
  */
-export const boundsAt = ({ closing, nextDueAt }: Standing, now: Instant): RunBounds => {
-  const dueUntil = nextDueAt === undefined ? now : Math.min(now, nextDueAt + dayMs - 1);
-  return { dueUntil, arrearsUntil: Math.min(dueUntil, now - closing.graceMs) };
+export const boundsAt = ({ closing, nextDueAt, finalizeAt }: Standing, now: Instant): RunBounds => {
+  if (!closing.isAutomatic) return { dueUntil: now, arrearsUntil: now, draftsOnly: true };
+  const first = nextDueAt === undefined ? now : Math.min(nextDueAt, finalizeAt ?? nextDueAt);
+  const dueUntil = Math.min(now, first + dayMs - 1);
+  return { dueUntil, arrearsUntil: Math.min(dueUntil, now - closing.graceMs), draftsOnly: false };
 };
 
 /**
  * For how long what is due was left, beyond the time that late events have: what an alarm is raised by. A pause after a
  * fault counts, and so does a run that does not come to its end.
  */
-export const lateMsAt = ({ closing, nextDueAt, openDueAt }: Standing, now: Instant): number => {
-  if (!closing.isAutomatic) return 0;
+export const lateMsAt = ({ closing, nextDueAt, openDueAt, finalizeAt }: Standing, now: Instant): number => {
+  const draftsMs = Math.max(0, now - (finalizeAt ?? now));
+  if (!closing.isAutomatic) return draftsMs;
   const oldest = Math.min(nextDueAt ?? now, openDueAt ?? now);
-  return Math.max(0, now - oldest - closing.graceMs);
+  return Math.max(draftsMs, now - oldest - closing.graceMs);
 };

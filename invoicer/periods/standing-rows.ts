@@ -8,6 +8,7 @@ export type StandingRow = {
   closing_grace_minutes: number;
   next_due_at: Date | null;
   open_due_at: Date | null;
+  finalize_at: Date | null;
   has_open_run: boolean;
   ended_runs: { ended: number; due: number; failed: boolean; failures: boolean; empty: boolean }[];
 };
@@ -20,11 +21,22 @@ export const nextDueAt = `(SELECT s.next_due_at FROM subscriptions s
 export const livesByTheHour = `NOT EXISTS (SELECT 1 FROM customers c
     WHERE c.organization_id = p.organization_id AND c.id = p.customer_id AND c.test_clock_id IS NOT NULL)`;
 
-/** The same of the billing periods that are open, which are few. */
+/** The same of the billing periods that are open and in no draft, which are few. */
 export const openDueAt = `(SELECT p.due_at FROM billing_periods p
-    WHERE p.organization_id = o.id AND p.state = 'open' AND ${livesByTheHour} ORDER BY p.due_at LIMIT 1)`;
+    WHERE p.organization_id = o.id AND p.state = 'open' AND p.draft_id IS NULL AND ${livesByTheHour} ORDER BY p.due_at LIMIT 1)`;
 
-const dueColumns = `${nextDueAt} AS next_due_at, ${openDueAt} AS open_due_at`;
+/** And of drafts that nobody finalizes at this moment. */
+export const finalizeAt = `(SELECT d.finalize_at FROM invoice_drafts d
+    WHERE d.organization_id = o.id AND d.state = 'draft' AND d.test_clock_id IS NULL AND d.finalize_at IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM billing_runs r WHERE r.id = d.run_id AND r.state IN ('queued', 'running'))
+    ORDER BY d.finalize_at LIMIT 1)`;
+
+const dueColumns = `${nextDueAt} AS next_due_at, ${openDueAt} AS open_due_at, ${finalizeAt} AS finalize_at`;
+
+/** Organizations whose next close may be theirs to decide: they close by themselves, or a draft of theirs is to be finalized. */
+const closingOrganizations = `SELECT c.id FROM organizations c WHERE c.closing_automatic
+  UNION SELECT f.organization_id FROM invoice_drafts f
+    WHERE f.state = 'draft' AND f.test_clock_id IS NULL AND f.finalize_at <= $1`;
 
 const runColumns = `
   EXISTS (SELECT 1 FROM billing_runs r WHERE r.organization_id = d.id AND r.asked_by = 'scheduler'
@@ -49,8 +61,8 @@ export const selectStanding = `WITH d AS (
 export const selectDueStandings = `WITH d AS (
   SELECT * FROM (
     SELECT o.id, o.closing_automatic, o.closing_grace_minutes, ${dueColumns}
-    FROM organizations o WHERE o.closing_automatic AND o.id > $2 ORDER BY o.id
-  ) a WHERE least(a.next_due_at, a.open_due_at) <= $1 LIMIT $3
+    FROM organizations o WHERE o.id IN (${closingOrganizations}) AND o.id > $2 ORDER BY o.id
+  ) a WHERE least(a.next_due_at, a.open_due_at, a.finalize_at) <= $1 LIMIT $3
 ) SELECT d.*, ${runColumns} FROM d ORDER BY d.id`;
 
 const instantOf = (date: Date | null): Instant | undefined => date?.getTime();
@@ -60,6 +72,7 @@ export const standingFromRow = (row: StandingRow): Standing => ({
   closing: { isAutomatic: row.closing_automatic, graceMs: row.closing_grace_minutes * 60_000 },
   nextDueAt: instantOf(row.next_due_at),
   openDueAt: instantOf(row.open_due_at),
+  finalizeAt: instantOf(row.finalize_at),
   hasOpenRun: row.has_open_run,
   endedRuns: row.ended_runs.map(({ ended, due, failed, failures, empty }) => ({
     endedAt: ended,

@@ -20,6 +20,7 @@ import { billingChannels, type RunKind, runEnded, type Shard } from '#schemas/bi
 import { isId } from '#schemas/ids.ts';
 import { monthNameOf } from '#schemas/period.ts';
 import type { RatingFailureCode } from '#schemas/rating-failure.ts';
+import { cutDrafts } from './cut-drafts.postgres.ts';
 import {
   type CutState,
   type FreshPeriod,
@@ -43,6 +44,9 @@ type RunRow = {
   due_until: Date | null;
   arrears_until: Date | null;
   test_clock_id: string | null;
+  asked_by: string;
+  draft_id: string | null;
+  drafts_only: boolean;
   subscriptions_max: number | null;
   customer_id: string | null;
   subscription_id: string | null;
@@ -157,6 +161,7 @@ type Cut = { readonly freshIds: readonly string[]; readonly isLast: boolean };
  * over some hours later; what ends in them is left to the next run.
  */
 const openPeriods = async (client: Queryable, run: RunRow): Promise<Cut> => {
+  if (run.drafts_only) return { freshIds: [], isLast: true };
   const { organization_id: organizationId, subscription_id: subscriptionId } = run;
   const customerIds = await customersOf(client, run);
   if (run.due_until === null || run.arrears_until === null) {
@@ -254,9 +259,10 @@ const withCustomer = `billing_periods p CROSS JOIN LATERAL (
   ) c`;
 
 // Both counts come from one statement, so from one moment: what another run issues meanwhile is in exactly one of them.
-// Of a run of what is due, what was billed before is none of its own.
+// Of a run of what is due, what was billed before is none of its own; what is in a draft is billed with it, and only
+// rated ($9) by others.
 const insertShards = `${shardsOf(`${withCustomer}
-  WHERE ${ofRun} AND p.state = 'open'`)}, (
+  WHERE ${ofRun} AND p.state = 'open' AND (p.draft_id IS NULL OR $9)`)}, (
   SELECT count(*) FROM ${withCustomer}
   WHERE $4::text IS NOT NULL AND ${ofRun} AND p.state = 'billed'
 )::integer AS issued`;
@@ -281,11 +287,12 @@ const cutShards = async (
   type Counted = { shards: number; issued: number };
   const month = run.due_until === null ? monthOfRun(run) : null;
   const of = [run.organization_id, month, run.due_until, run.customer_id, run.subscription_id, run.test_clock_id];
-  const insert = (): Promise<{ rows: Counted[] }> => {
+  const insert = async (): Promise<{ rows: Counted[] }> => {
+    if (run.drafts_only) return { rows: [] };
     if (run.kind === 'dry_rating') return client.query<Counted>(insertDryShards, [run.id, shardSize]);
     if (run.state === 'running')
       return client.query<Counted>(insertMoreShards, [run.id, shardSize, textArray(freshIds)]);
-    return client.query<Counted>(insertShards, [run.id, shardSize, ...of]);
+    return client.query<Counted>(insertShards, [run.id, shardSize, ...of, run.kind !== 'billing']);
   };
   return (await insert()).rows[0] ?? { shards: 0, issued: 0 };
 };
@@ -315,7 +322,7 @@ const queuedRun = (row: RunRow): QueuedRun => ({
 });
 
 const runColumns =
-  'r.id, r.organization_id, r.kind, r.state, r.period_start, r.due_until, r.arrears_until, r.test_clock_id, r.subscriptions_max, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
+  'r.id, r.organization_id, r.kind, r.state, r.period_start, r.due_until, r.arrears_until, r.test_clock_id, r.asked_by, r.draft_id, r.drafts_only, r.subscriptions_max, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
 
 const runJobs: JobTable = {
   name: 'billing_runs',
@@ -361,7 +368,8 @@ const cutStep = async (client: Queryable, run: QueuedRun, found: RunRow, shardSi
   const [row] = rows;
   // It failed meanwhile, or whoever held it before has cut it: what was written stays open, for the next run.
   if (!row) return 0;
-  const { shards, issued } = await cutShards(client, row, cut, shardSize);
+  const { shards: dueShards, issued } = await cutShards(client, row, cut, shardSize);
+  const shards = dueShards + (row.state === 'queued' ? await cutDrafts(client, row, shardSize) : 0);
   const moved = await client.query<{ state: string; now: Date }>(moveRunOn, [row.id, cut.isLast, issued]);
   const [after] = moved.rows;
   if (after?.state === 'completed') await auditEnd(client, 'completed', { ...run, id: row.id }, after.now);
@@ -445,53 +453,3 @@ export const createIsChecked =
     );
     return (rows[0]?.checked_sequence ?? 0n) >= sequence;
   };
-
-/** What of billing is not done, for the gauges. `failed`: in the last 24 hours, as a failed run stays one for ever. */
-export type Backlog = {
-  readonly runs: { readonly queued: number; readonly running: number; readonly failed: number };
-  readonly oldestSeconds: number;
-  readonly shards: { readonly queued: number; readonly rated: number };
-};
-
-// Each state of shards is counted in the index of its own; asked for together, all shards that ever were would be read.
-const backlogStatement = `
-SELECT (r.queued)::integer AS queued, (r.running)::integer AS running, (r.failed)::integer AS failed,
-  r.oldest_seconds::double precision AS oldest_seconds,
-  (s.queued)::integer AS shards_queued, (s.rated)::integer AS shards_rated
-FROM (
-  SELECT count(*) FILTER (WHERE state = 'queued') AS queued, count(*) FILTER (WHERE state = 'running') AS running,
-    count(*) FILTER (WHERE state = 'failed') AS failed,
-    coalesce(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE state <> 'failed')), 0)
-      AS oldest_seconds
-  FROM billing_runs WHERE state IN ('queued', 'running', 'failed')
-    AND (state <> 'failed' OR updated_at > clock_timestamp() - interval '24 hours')
-) AS r, (
-  SELECT (SELECT count(*) FROM billing_run_shards WHERE state = 'queued') AS queued,
-    (SELECT count(*) FROM billing_run_shards WHERE state = 'rated') AS rated
-) AS s`;
-
-type BacklogRow = {
-  queued: number;
-  running: number;
-  failed: number;
-  oldest_seconds: number;
-  shards_queued: number;
-  shards_rated: number;
-};
-
-export const createReadBacklog = (postgres: Postgres) => async (): Promise<Backlog> => {
-  const { rows } = await postgres.query<BacklogRow>(backlogStatement);
-  const {
-    queued = 0,
-    running = 0,
-    failed = 0,
-    oldest_seconds = 0,
-    shards_queued = 0,
-    shards_rated = 0,
-  } = rows[0] ?? {};
-  return {
-    runs: { queued, running, failed },
-    oldestSeconds: oldest_seconds,
-    shards: { queued: shards_queued, rated: shards_rated },
-  };
-};

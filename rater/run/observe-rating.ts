@@ -9,7 +9,7 @@ import { causeOf } from '#platform/work/lease-rules.ts';
 import { observeShards, type ShardWork } from '#platform/work/observe-shards.ts';
 import { type Shard, shardFields } from '#schemas/billing-run.ts';
 import type { RatingFailure } from '#schemas/rating-failure.ts';
-import type { Backlog } from './billing-runs.postgres.ts';
+import type { Backlog } from './backlog.postgres.ts';
 import type { RatingPool } from './pool.piscina.ts';
 import type { QueuedRun, RatePorts } from './rate-period.ts';
 

@@ -218,10 +218,11 @@ const cutInTwo = async (client: Queryable, shard: Shard, cause: string): Promise
   // Numbers are given one after the other.
   await client.query('SELECT 1 FROM billing_runs WHERE id = $1 FOR NO KEY UPDATE', [shard.runId]);
   await client.query(
-    `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state, attempts, leased_until, failure)
-     SELECT $1, max(shard_number) + 1, $2, 'queued', $3, clock_timestamp(), $4 FROM billing_run_shards
+    `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, draft_ids, state, attempts,
+       leased_until, failure)
+     SELECT $1, max(shard_number) + 1, $2, $5, 'queued', $3, clock_timestamp(), $4 FROM billing_run_shards
      WHERE run_id = $1`,
-    [shard.runId, shard.billingPeriodIds.slice(half), attempts, cause],
+    [shard.runId, shard.billingPeriodIds.slice(half), attempts, cause, shard.draftIds],
   );
   await client.query(
     `UPDATE billing_run_shards SET billing_period_ids = $3, attempts = $4, leased_until = clock_timestamp(),

@@ -32,6 +32,8 @@ const billingRun = {
   watermark: '42',
   invoices_issued: 1,
   invoices_already_issued: 0,
+  invoice_id: null,
+  drafts_made: 0,
   unmeasured_events: 0,
   rating_ms: 12,
   issuing_ms: 8,
@@ -135,6 +137,10 @@ const invoiceHead = {
   previous_hash: hash('0'),
   hash: hash('7'),
   state: 'issued',
+  finalize_at: null,
+  finalizing_run_id: null,
+  as_of: null,
+  ...exampleHead,
 };
 
 const apiKey = {

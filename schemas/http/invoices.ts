@@ -7,10 +7,12 @@ import {
   closed,
   Decimal,
   formed,
+  Instant,
   idOf,
   nullable,
   Period,
   RoundingModeName,
+  resourceFields,
 } from '#schemas/http/fields.ts';
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
 import { InvoiceKind, LineKind, TaxTreatment } from '#schemas/invoice.ts';
@@ -152,13 +154,16 @@ const ofOnlyPeriod = (schema: TSchema, what: string): TSchema =>
     description: `${what} of its only billing period; null where \`periods\` has none or several.`,
   });
 
+const ofIssued = (schema: TSchema, what: string): TSchema =>
+  Type.Union([schema, Type.Null()], { description: `${what} Null of a draft.` });
+
 const headFields = {
-  content_version: Type.Integer({ minimum: 1, description: 'Which members are hashed: docs/invoices.md.' }),
+  content_version: ofIssued(Type.Integer({ minimum: 1 }), 'Which members are hashed: docs/invoices.md.'),
   id: idOf('inv'),
   tenant: idOf('org'),
-  number: Type.Integer({ minimum: 1 }),
+  number: ofIssued(Type.Integer({ minimum: 1 }), 'Its place in the chain of hashes of the organization.'),
   watermark: ofOnlyPeriod(Type.String({ pattern: '^[0-9]+$' }), 'The watermark'),
-  issued_at: HashedInstant,
+  issued_at: ofIssued(HashedInstant, 'When it was issued.'),
   kind: Type.Enum(Object.values(InvoiceKind), {
     title: 'InvoiceKind',
     description: '`period` bills billing periods; `one_off` bills none.',
@@ -189,9 +194,20 @@ const headFields = {
   taxes: Type.Array(InvoiceTax, { description: 'One a rate and treatment.' }),
   tax_total: { ...Decimal, description: 'Taxes that are added; inclusive ones are in the subtotal.' },
   total: { ...Decimal, description: '`subtotal` - `discount_total` + `tax_total`.' },
-  previous_hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-  hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-  state: Type.Literal('issued'),
+  previous_hash: ofIssued(Type.String({ pattern: '^[0-9a-f]{64}$' }), 'The hash of the invoice before it.'),
+  hash: ofIssued(Type.String({ pattern: '^[0-9a-f]{64}$' }), 'Of what it says and of `previous_hash`.'),
+  state: Type.Enum(['draft', 'issued'], {
+    title: 'InvoiceState',
+    description: 'A `draft` changes until it is issued: docs/invoice-drafts.md.',
+  }),
+  finalize_at: Type.Union([Instant, Type.Null()], {
+    description: 'Of a draft: when it is issued by itself; null, of a one-off invoice, when somebody asks for it.',
+  }),
+  finalizing_run_id: Type.Union([idOf('run'), Type.Null()], {
+    description: 'Of a draft: the billing run that issues it at this moment.',
+  }),
+  as_of: Type.Union([Instant, Type.Null()], { description: 'Of a draft: when its amounts were computed.' }),
+  ...resourceFields,
 };
 
 /** Without its lines, for lists. */

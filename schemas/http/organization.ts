@@ -33,12 +33,32 @@ const ClosingPatch = Type.Object(
   { ...closed, title: 'ClosingPatch', minProperties: 1, description: 'What is left out stays.' },
 );
 
+/** 31 days. */
+export const draftMinutesMax = 44_640;
+
+const draftMinutes = Type.Integer({
+  minimum: 0,
+  maximum: draftMinutesMax,
+  description: 'How long what was closed waits as a draft before it is issued by itself; 0 issues it at once.',
+});
+
+const Invoicing = Type.Object(
+  { draft_minutes: draftMinutes },
+  { ...closed, title: 'OrganizationInvoicing', description: 'How invoices come to be: docs/invoice-drafts.md.' },
+);
+
+const InvoicingPatch = Type.Object(
+  { draft_minutes: Type.Optional(draftMinutes) },
+  { ...closed, title: 'OrganizationInvoicingPatch', minProperties: 1, description: 'What is left out stays.' },
+);
+
 const organizationExample = {
   id: exampleId('org', 1),
   name: 'Example Inc.',
   tier: 'scale',
   rounding: 'half_up',
   closing: { automatic: false, grace_minutes: 60 },
+  invoicing: { draft_minutes: 0 },
   ...exampleHead,
 };
 
@@ -47,6 +67,7 @@ export const OrganizationPatch = Type.Object(
     name: Type.Optional(Name),
     rounding: Type.Optional(PolicyRounding),
     closing: Type.Optional(ClosingPatch),
+    invoicing: Type.Optional(InvoicingPatch),
     metadata: Type.Optional(Metadata),
   },
   {
@@ -68,6 +89,7 @@ export const Organization = Type.Object(
     }),
     rounding: PolicyRounding,
     closing: Closing,
+    invoicing: Invoicing,
     ...resourceFields,
   },
   {

@@ -96,10 +96,14 @@ export const BillingRun = Type.Object(
   {
     ...runHead,
     period: Type.Union([Period, Type.Null()], { description: 'The month; null of a run of what is due.' }),
-    asked_by: Type.Enum(['caller', 'scheduler'], {
+    asked_by: Type.Enum(['caller', 'scheduler', 'clock'], {
       title: 'BillingRunAsker',
-      description: 'Whether a caller asked for it, or the scheduler found something due.',
+      description: 'Whether a caller asked for it, or the scheduler or a test clock found something due.',
     }),
+    invoice_id: Type.Union([idOf('inv'), Type.Null()], {
+      description: 'The draft that it finalizes, where somebody asked for that; it does nothing else then.',
+    }),
+    drafts_made: Type.Integer({ minimum: 0 }),
     due_until: Type.Union([Instant, Type.Null()], {
       description: 'It bills all that falls due until then; null of a run of a month.',
     }),

@@ -12,7 +12,7 @@ export const periodsToJson = (invoice: Pick<InvoiceContent, 'periods'>) =>
 
 /** Each line with the billing period that it charges for and whose that is: of the payer, where it charges for none. */
 export const linesToJson = <L extends object>(
-  { customerId: payer, lines, periods }: InvoiceContent,
+  { customerId: payer, lines, periods }: Pick<InvoiceContent, 'customerId' | 'lines' | 'periods'>,
   contents: readonly L[],
 ) => {
   const customers = new Map(periods.map(({ billingPeriodId, customerId }) => [billingPeriodId, customerId]));

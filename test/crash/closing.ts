@@ -18,7 +18,7 @@ import { verify } from '../support/verify-command.ts';
 import { pidOf } from './faults.ts';
 import type { RoundResult } from './round.ts';
 
-/** The steps of a close, in their order. */
+/** The steps of a close, and of drafts that are finalized, in their order. */
 export const closingPoints = failPointNames.filter((name) => /^(?:closing|rater|invoicer)\./.test(name));
 
 const processOf = (point: FailPointName): 'rater' | 'invoicer' => (point.startsWith('rater.') ? 'rater' : 'invoicer');
@@ -156,8 +156,34 @@ export const untilAnother = (pipeline: Pipeline, service: string, pid: number): 
   );
 
 /** A place that is passed once for all that is due, and one that is passed for each run or shard. */
-const passesOf = (point: FailPointName, seed: number): number =>
-  point === 'closing.after_look' || point === 'closing.after_jobs' ? 1 : 1 + (seed % 3);
+const passesOf = (point: FailPointName, seed: number, isOneRun: boolean): number => {
+  const isOnce = isOneRun && /^closing\.|watermark$|cut$/.test(point);
+  return isOnce || point === 'closing.after_look' || point === 'closing.after_jobs' ? 1 : 1 + (seed % 3);
+};
+
+/** All of it is closed, and waits as drafts; what falls due then is how they come to be finalized. */
+const closeAsDrafts = async ({ api, asOwner }: Pipeline, ids: readonly string[], count: number): Promise<void> => {
+  await api('PATCH', '/v1/organization', { invoicing: { draft_minutes: 1_440 } });
+  await asOwner.query('UPDATE subscriptions SET next_due_at = started_at WHERE id = ANY ($1)', [ids]);
+  await asOwner.query("SELECT graphile_worker.add_job('look_for_due', '{}', job_key => 'look_for_due')");
+  await until(
+    () =>
+      asOwner.query(
+        `SELECT 1 FROM billing_periods WHERE subscription_id = ANY ($1) AND state = 'open' AND draft_id IS NOT NULL`,
+        [ids],
+      ),
+    ({ rowCount }) => (rowCount ?? 0) >= count,
+    60_000,
+  );
+  await api('PATCH', '/v1/organization', { invoicing: { draft_minutes: 0 } });
+};
+
+const letDraftsGo = ({ asOwner }: Pipeline, ids: readonly string[]) =>
+  asOwner.query(
+    `UPDATE invoice_drafts SET finalize_at = clock_timestamp() WHERE id IN (
+       SELECT p.draft_id FROM billing_periods p WHERE p.subscription_id = ANY ($1)) AND state = 'draft'`,
+    [ids],
+  );
 
 type Judged = {
   readonly expected: readonly string[];
@@ -196,26 +222,35 @@ export const billedRound = async (
   };
 };
 
-export const runClosingRound = async (rig: ClosingRig, point: FailPointName, seed: number): Promise<RoundResult> => {
+/** With `asDrafts` the process ends while drafts are finalized, and not while periods are closed. */
+export const runClosingRound = async (
+  rig: ClosingRig,
+  point: FailPointName,
+  seed: number,
+  { asDrafts = false } = {},
+): Promise<RoundResult> => {
   const { pipeline, arm } = rig;
   const service = processOf(point);
-  const name = `${point.replaceAll(/[._]/g, '-')}-${seed}`;
+  const name = `${asDrafts ? 'drafts-' : ''}${point.replaceAll(/[._]/g, '-')}-${seed}`;
   const subscribed = await subscribe(pipeline, name, seed);
   await untilAllStored(pipeline, `${name}-0`, 1);
   const ids = subscribed.map(({ id }) => id);
+  const count = subscribed.flatMap(({ startedAt }) => expectedSpans(startedAt)).length;
+  if (asDrafts) await closeAsDrafts(pipeline, ids, count);
   const before = pidOf(pipeline, service);
-  await pipeline.asOwner.query('UPDATE subscriptions SET next_due_at = started_at WHERE id = ANY ($1)', [ids]);
-  arm({ service, failPoint: `${point}:${passesOf(point, seed)}` });
+  if (!asDrafts)
+    await pipeline.asOwner.query('UPDATE subscriptions SET next_due_at = started_at WHERE id = ANY ($1)', [ids]);
+  arm({ service, failPoint: `${point}:${passesOf(point, seed, asDrafts)}` });
   const beganMs = performance.now();
   process.kill(before, 'SIGKILL');
   const armed = await untilAnother(pipeline, service, before);
+  if (asDrafts) await letDraftsGo(pipeline, ids);
   // The look that comes each minute. An invoicer also looks when it starts.
   const look = () =>
     pipeline.asOwner.query("SELECT graphile_worker.add_job('look_for_due', '{}', job_key => 'look_for_due')");
   await look();
   const looks = setInterval(() => void look().catch(() => {}), 2_000);
   try {
-    const count = subscribed.flatMap(({ startedAt }) => expectedSpans(startedAt)).length;
     await until(
       () => billedOf(pipeline, ids),
       (rows) => rows.length >= count,

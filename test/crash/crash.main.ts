@@ -70,7 +70,9 @@ const chosen = scenarios.filter(({ name, inCi }) => wanted.some((part) => name.i
 const isChosen = (name: string): boolean => !values.ci && wanted.some((part) => name.includes(part));
 const closing = closingPoints.filter(isChosen);
 const clocks = clockPoints.filter(isChosen);
-if (chosen.length + closing.length + clocks.length === 0)
+const ofDrafts = (name: string): string => `drafts ${name}`;
+const drafts = closingPoints.filter((name) => isChosen(ofDrafts(name)));
+if (chosen.length + closing.length + clocks.length + drafts.length === 0)
   throw new Error(`no scenario is called ${values.only}; --list tells them all`);
 const firstSeed = numberOf('seed', values.seed);
 const seeds = Array.from({ length: values.ci ? 1 : numberOf('seeds', values.seeds) }, (_, index) => firstSeed + index);
@@ -100,7 +102,7 @@ const everySeed = async (name: string, round: (seed: number) => Promise<Row['res
 };
 
 if (values.list) {
-  for (const name of [...chosen.map(({ name }) => name), ...closing, ...clocks]) process.stdout.write(`${name}\n`);
+  for (const name of [...chosen.map(({ name }) => name), ...closing, ...drafts.map(ofDrafts), ...clocks]) process.stdout.write(`${name}\n`);
 } else if (values['self-check']) {
   await checkSelf();
 } else {
@@ -116,11 +118,16 @@ if (values.list) {
           return result;
         }),
       );
-    if (closing.length + clocks.length > 0) {
+    if (closing.length + drafts.length + clocks.length > 0) {
       const rig = await startClosingRig(servers);
       try {
         for (const name of closing)
           rows.push(await everySeed(name, (seed) => attempt({ name }, seed, () => runClosingRound(rig, name, seed))));
+        for (const point of drafts) {
+          const name = ofDrafts(point);
+          const round = (seed: number) => runClosingRound(rig, point, seed, { asDrafts: true });
+          rows.push(await everySeed(name, (seed) => attempt({ name }, seed, () => round(seed))));
+        }
         const clockRig = clocks.length > 0 ? await startClockRig(rig) : undefined;
         for (const name of clocks)
           rows.push(

@@ -12,7 +12,7 @@ import { type ApiOptions, createApi } from '../../api/server.ts';
 import { llmProPlan } from './llm-pro.ts';
 import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
-import { type Call, newMigratedPlan, newPriceOverride, type Objects, unique } from './tenants.ts';
+import { type Call, newMigratedPlan, newOneOffInvoice, newPriceOverride, type Objects, unique } from './tenants.ts';
 
 export type ApiRoute = {
   readonly method: string;
@@ -253,6 +253,16 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   getRatingRun: async (api) => ({ path: await endedRatingRun(api) }),
   listRatingRunLines: async (api) => ({ path: `${await endedRatingRun(api)}/lines` }),
   listRatingRunFailures: async (api) => ({ path: `${await endedRatingRun(api)}/failures` }),
+  createInvoice: async (_, { customer }) => ({ path: '/v1/invoices', body: newOneOffInvoice(customer) }),
+  updateInvoice: async (_, { draft }) => ({ path: `/v1/invoices/${draft}`, body: { memo: unique() } }),
+  deleteInvoice: async (api, { customer }) => {
+    const { body } = await api('POST', '/v1/invoices', newOneOffInvoice(customer));
+    return { path: `/v1/invoices/${body.id}` };
+  },
+  finalizeInvoice: async (api, { customer }) => {
+    const { body } = await api('POST', '/v1/invoices', newOneOffInvoice(customer));
+    return { path: `/v1/invoices/${body.id}/finalize` };
+  },
   getInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}` }),
   explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
   explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),

@@ -113,6 +113,10 @@ const statements: readonly string[] = [
      discount_total, tax_total, total, issued_at, previous_hash, hash, content_version, document_number)
    SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${id('run')}, 'USD', 0, 0, 0, 0,
      ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 4, 'FILL-' || n ${from}`,
+  `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, overrides, lines, line_count,
+     subtotal, computed_at, metadata, version, created_at, updated_at)
+   SELECT ${id('inv')}, org, 'one_off', 'draft', ${id('cus')}, 'USD', '{}', '[]', 1, 1, ${begin}, '{}', 1,
+     ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO invoice_lines (invoice_id, position, charge_code, description, quantity, rounding, precise_amount,
      amount, steps, period_start, period_end)
    SELECT ${id('inv')}, p, 'c', 'x', 0, 'half_up', 0, 0, '[]', ${begin}, ${end} ${from} CROSS

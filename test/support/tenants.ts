@@ -72,6 +72,7 @@ export type Objects = Readonly<
     | 'quote'
     | 'run'
     | 'invoice'
+    | 'draft'
     | 'ratedLine'
     | 'simulation'
     | 'planMigration'
@@ -142,6 +143,12 @@ const makeMigration = async (api: Call): Promise<string> => {
   return id;
 };
 
+export const newOneOffInvoice = (customer_id: string) => ({
+  customer_id,
+  currency: 'USD',
+  lines: [{ description: 'A workshop', unit_amount: '180.00', quantity: '6' }],
+});
+
 /** With `ingest` there is an event, too. */
 export const makeObjects = async (api: Call, externalId: string, ingest?: Call): Promise<Objects> => {
   const meters: { id: string }[] = [];
@@ -182,6 +189,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   await made(api, `/v1/subscriptions/${subscription.id}/seats`, { change: 1 });
   const charge = await made(api, `/v1/subscriptions/${subscription.id}/charges`, { name: 'A charge', amount: '1.00' });
   await made(api, '/v1/test-clocks', {});
+  const draft = await made(api, '/v1/invoices', newOneOffInvoice(externalId));
   const offer = { customer_id: externalId, plan: llmProPlan.code, valid_until: '2040-01-01T00:00:00Z' };
   const quote = await made(api, '/v1/quotes', offer);
   await made(api, `/v1/quotes/${quote.id}/send`, undefined);
@@ -196,6 +204,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     quote: quote.id,
     run: run.id,
     invoice: invoice.id,
+    draft: draft.id,
     ratedLine: explained.body.id,
     simulation: simulation.id,
     planMigration,

@@ -182,3 +182,29 @@ it('what is late, and what runs did, is in the metrics of an invoicer', async ()
   const late = () => fetch(new URL('/metrics', url)).then((answer) => answer.text());
   await until(late, (now) => /^millrace_closing_late_seconds 0$/m.test(now));
 });
+
+it('drafts are finalized at their time, once, also where nobody closes', async () => {
+  const settings = { closing: { automatic: false }, invoicing: { draft_minutes: 60 } };
+  expect((await pipeline.api('PATCH', '/v1/organization', settings)).status).toBe(200);
+  await makeCustomer('drafted');
+  await subscribe('drafted', llmProPlan.code, month.start);
+  const closed = await pipeline.closePeriod({ customer_id: 'drafted' });
+  expect(closed.body).toMatchObject({ state: 'completed', invoices_issued: 0, drafts_made: 1, invoice_id: null });
+  const again = await pipeline.closePeriod({ customer_id: 'drafted' });
+  expect(again.body).toMatchObject({ state: 'completed', invoices_issued: 0, drafts_made: 0 });
+  const [draft, ...more] = await invoicesOf('drafted');
+  expect([draft.state, more]).toEqual(['draft', []]);
+  expect(await read('/v1/billing-runs/due')).toMatchObject({ billing_periods: { open: 0 } });
+  const finalize_at = new Date(Date.now() + 1_500).toISOString();
+  expect((await pipeline.api('PATCH', `/v1/invoices/${draft.id}`, { finalize_at })).status).toBe(200);
+  const issued = await until(
+    () => read(`/v1/invoices/${draft.id}`),
+    ({ state }) => state === 'issued',
+    30_000,
+  );
+  expect(issued.issued_at >= finalize_at).toBe(true);
+  expect(issued).toMatchObject({ number: expect.any(Number), subtotal: draft.subtotal, periods: [{ subscription_id: draft.subscription_id }] });
+  await untilNothingRuns();
+  expect(await invoicesOf('drafted')).toHaveLength(1);
+  await pipeline.api('PATCH', '/v1/organization', { invoicing: { draft_minutes: 0 } });
+}, 60_000);

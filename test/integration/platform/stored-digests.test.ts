@@ -205,6 +205,7 @@ describe('[I28] what processes and commands change by themselves', () => {
       watermark: 1n,
       kind: 'billing' as const,
       billingPeriodIds: [],
+      draftIds: [],
       requestId: undefined,
       clockNow: undefined,
       attempt: 20,

@@ -33,6 +33,8 @@ const row: BillingRun = {
   updatedAt: 0,
   issued: 0,
   alreadyIssued: 0,
+  drafted: 0,
+  draftId: null,
   ratedMs: 0,
   issuedMs: 0,
   unmeasuredEvents: 0n,

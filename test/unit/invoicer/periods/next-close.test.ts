@@ -18,6 +18,7 @@ const standing = (changes: Partial<Standing> = {}): Standing => ({
   closing: { isAutomatic: true, graceMs: hour },
   nextDueAt: due,
   openDueAt: undefined,
+  finalizeAt: undefined,
   hasOpenRun: false,
   endedRuns: [],
   ...changes,
@@ -90,16 +91,60 @@ describe('the next close', () => {
   });
 });
 
+describe('a draft that is to be finalized', () => {
+  const byHand = { isAutomatic: false, graceMs: hour };
+
+  it('is a cause of its own, also where nobody closes', () => {
+    expect(nextCloseAt(standing({ nextDueAt: undefined, finalizeAt: due }))).toBe(due);
+    expect(nextCloseAt(standing({ closing: byHand, finalizeAt: due + minute }))).toBe(due + minute);
+    expect(nextCloseAt(standing({ closing: byHand, openDueAt: due }))).toBeUndefined();
+    expect(nextCloseAt(standing({ finalizeAt: due - minute }))).toBe(due - minute);
+    expect(nextCloseAt(standing({ finalizeAt: due - minute, hasOpenRun: true }))).toBeUndefined();
+  });
+
+  it('rests after runs that failed as a whole', () => {
+    const of = standing({ closing: byHand, finalizeAt: due, endedRuns: [failed, failed] });
+    expect(nextCloseAt(of)).toBe(failed.endedAt + 4 * minute);
+  });
+
+  it('closes nothing where nobody closes, and has its place in the order of time where somebody does', () => {
+    expect(boundsAt(standing({ closing: byHand, finalizeAt: due }), due + 5 * day)).toEqual({
+      dueUntil: due + 5 * day,
+      arrearsUntil: due + 5 * day,
+      draftsOnly: true,
+    });
+    const finalizeAt = due - 2 * day;
+    expect(boundsAt(standing({ finalizeAt }), due + 5 * day)).toMatchObject({
+      dueUntil: finalizeAt + day - 1,
+      draftsOnly: false,
+    });
+  });
+
+  it('is late from its instant on', () => {
+    expect(lateMsAt(standing({ nextDueAt: undefined, finalizeAt: due }), due + minute)).toBe(minute);
+    expect(lateMsAt(standing({ closing: byHand, finalizeAt: due }), due + minute)).toBe(minute);
+  });
+});
+
 describe('a run', () => {
   it('bills what is due by now, and in arrears what ended before the wait for late events', () => {
-    expect(boundsAt(standing(), due + minute)).toEqual({ dueUntil: due + minute, arrearsUntil: due + minute - hour });
+    expect(boundsAt(standing(), due + minute)).toEqual({
+      dueUntil: due + minute,
+      arrearsUntil: due + minute - hour,
+      draftsOnly: false,
+    });
   });
 
   it('takes less than a day of what was left, the oldest first, and waits for no late events of long ago', () => {
-    expect(boundsAt(standing(), due + 5 * day)).toEqual({ dueUntil: due + day - 1, arrearsUntil: due + day - 1 });
+    expect(boundsAt(standing(), due + 5 * day)).toEqual({
+      dueUntil: due + day - 1,
+      arrearsUntil: due + day - 1,
+      draftsOnly: false,
+    });
     expect(boundsAt(standing(), due + day + minute)).toEqual({
       dueUntil: due + day - 1,
       arrearsUntil: due + day + minute - hour,
+      draftsOnly: false,
     });
   });
 

@@ -1,0 +1,66 @@
+/** Drafts as callers see them: invoices without what only an issued one has. Pure. */
+
+import { formatInstant } from '#schemas/instant.ts';
+import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
+import type { DraftInvoice, InvoiceTerms, IssuedInvoice } from '#schemas/invoice.ts';
+import type { Instant } from '#schemas/period.ts';
+import { plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
+import { totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
+import { headToJson } from '../route/resource-fields.ts';
+import type { DraftPeriod, InvoiceDraft } from './drafts.postgres.ts';
+import { invoiceJson } from './invoice-json.ts';
+
+/** As it was computed last, without its lines. */
+export const storedContent = (
+  draft: InvoiceDraft,
+  periods: readonly DraftPeriod[],
+  terms: InvoiceTerms,
+): DraftInvoice => ({
+  ...terms,
+  customerId: draft.customerId,
+  currency: draft.currency,
+  kind: draft.kind,
+  periods: periods.map((period) => ({ ...period, watermark: draft.watermark ?? 0n })),
+  lines: [],
+  ...totalsOf([]),
+  subtotal: draft.subtotal,
+  total: draft.subtotal,
+});
+
+const instantOrNull = (instant: Instant | null): string | null => (instant === null ? null : formatInstant(instant));
+
+export const draftJson = (draft: InvoiceDraft, tenant: string, content: DraftInvoice, asOf: Instant) => {
+  const shown: IssuedInvoice = {
+    ...content,
+    contentVersion: 3,
+    id: draft.id,
+    tenant,
+    number: 0,
+    documentNumber: null,
+    issuedAt: 0,
+    dueAt: null,
+    buyerDigest: null,
+    previousHash: '',
+    hash: '',
+  };
+  return {
+    ...invoiceJson(shown),
+    content_version: null,
+    number: null,
+    issued_at: null,
+    previous_hash: null,
+    hash: null,
+    state: draft.state,
+    finalize_at: instantOrNull(draft.finalizeAt),
+    finalizing_run_id: draft.finalizingRunId,
+    as_of: formatInstant(asOf),
+    ...headToJson(draft),
+  };
+};
+
+/** With the amounts of its last computation, for lists and answers to changes. */
+export const draftHeadJson = (draft: InvoiceDraft, tenant: string, periods: readonly DraftPeriod[]) => {
+  const content = storedContent(draft, periods, withOverrides(plainTerms, draft.overrides));
+  const { lines: _lines, ...head } = draftJson(draft, tenant, content, draft.computedAt);
+  return head;
+};

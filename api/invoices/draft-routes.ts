@@ -1,0 +1,241 @@
+/** Drafts of invoices: making a one-off one, changing, deleting and finalizing. They are read as invoices are. */
+import type { Static } from 'typebox';
+import { runAction } from '#schemas/billing-run.ts';
+import type { Currency } from '#schemas/currency.ts';
+import { FailureError, type Fault } from '#schemas/failures.ts';
+import { IdParam, NoContent } from '#schemas/http/fields.ts';
+import { InvoicePatch, NewOneOffInvoice } from '#schemas/http/invoice-drafts.ts';
+import { InvoiceHead } from '#schemas/http/invoices.ts';
+import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
+import type { Instant } from '#schemas/period.ts';
+import { hourOf } from '#schemas/subscription-state.ts';
+import type { OrganizationStore } from '../access/organization.postgres.ts';
+import type { CustomerStore } from '../customers/customers.postgres.ts';
+import type { Db, Routes } from '../route/define-route.ts';
+import { found, readInstant, refuseFaults, updated } from '../route/resource-fields.ts';
+import { draftHeadJson } from './draft-json.ts';
+import type { InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
+import { type FinalizePorts, finalizeAtFault, finalizeDraft, openDraft } from './finalize-draft.ts';
+import { itemsOf } from './write-one-off.ts';
+
+export type InvoiceDraftPorts = FinalizePorts & {
+  readonly invoiceDrafts: InvoiceDraftStore;
+  readonly customers: Pick<CustomerStore, 'payer'>;
+  readonly organizations: Pick<OrganizationStore, 'organization'>;
+};
+
+const tag = 'Invoices';
+const url = '/v1/invoices';
+const write = { tag, scope: 'write:invoices', rateClass: 'write' } as const;
+
+type Said = Pick<Static<typeof InvoicePatch>, 'memo' | 'purchase_order' | 'custom_fields'>;
+
+const overridesOf = ({ memo, purchase_order, custom_fields }: Said): DraftOverrides => ({
+  ...(memo === undefined ? {} : { memo }),
+  ...(purchase_order === undefined ? {} : { purchase_order }),
+  ...(custom_fields === undefined ? {} : { custom_fields }),
+});
+
+/** Undefined where nothing is said. */
+const readFinalizeAt = (
+  asked: string | null | undefined,
+  { kind }: Pick<InvoiceDraft, 'kind'>,
+  hour: Instant,
+  faults: Fault[],
+): Instant | null | undefined => {
+  const refuse = (code: string, message: string) => faults.push({ field: 'finalize_at', code, message });
+  if (asked === null && kind === 'period')
+    refuse('not_allowed', 'must be an instant, as what was closed is issued some day');
+  if (asked === null || asked === undefined) return asked;
+  const at = readInstant(asked, 'finalize_at', faults);
+  const fault = at === undefined ? undefined : finalizeAtFault(at, hour);
+  if (fault !== undefined) refuse('out_of_range', fault);
+  return at;
+};
+
+/** The entry is of what changes with its version alone: amounts and periods move by themselves. */
+const lasting = ({
+  id,
+  state,
+  finalize_at,
+  memo,
+  purchase_order,
+  custom_fields,
+  metadata,
+  version,
+}: ReturnType<typeof draftHeadJson>) => ({
+  id,
+  state,
+  finalize_at,
+  memo,
+  purchase_order,
+  custom_fields,
+  metadata,
+  version,
+});
+
+export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts): void => {
+  const { invoiceDrafts, customers, organizations } = ports;
+  const shown = async (db: Db, draft: InvoiceDraft) =>
+    draftHeadJson(draft, db.organizationId, (await invoiceDrafts.draftPeriods(db, [draft.id])).get(draft.id) ?? []);
+  const runCreated = (runId: string) => ({
+    action: runAction('billing', 'created'),
+    objectType: 'billing_run',
+    objectId: runId,
+  });
+
+  change(
+    {
+      ...write,
+      method: 'POST',
+      url,
+      operation: 'createInvoice',
+      summary: 'Make a one-off invoice, as a draft or to be issued at once',
+      body: NewOneOffInvoice,
+      answers: { 201: InvoiceHead },
+      failures: ['CUSTOMER_NOT_FOUND', 'CUSTOMER_ARCHIVED'],
+    },
+    async ({ db, body, caller, requestId, nowMs }) => {
+      const payer = found(await customers.payer(db, body.customer_id, 'lock'), 'CUSTOMER_NOT_FOUND');
+      if (payer.isArchived) throw new FailureError('CUSTOMER_ARCHIVED');
+      const hour = payer.clock?.now ?? nowMs;
+      const { rounding } = await organizations.organization(db);
+      const faults: Fault[] = [];
+      const currency = body.currency as Currency;
+      const items = itemsOf(body.lines, { currency, rounding, now: hour }, faults);
+      const finalizeAt = readFinalizeAt(body.finalize_at, { kind: 'one_off' }, hour, faults) ?? null;
+      if (body.finalize === true && finalizeAt !== null)
+        faults.push({ field: 'finalize_at', code: 'not_allowed', message: 'must not stand beside finalize' });
+      refuseFaults(faults);
+      const { id: customerId, clock } = payer;
+      const draft = {
+        customerId,
+        currency,
+        finalizeAt,
+        items,
+        overrides: overridesOf(body),
+        metadata: body.metadata ?? {},
+      };
+      const made = await invoiceDrafts.addOneOff(db, { ...draft, testClockId: clock?.id ?? null }, new Date(nowMs));
+      const after = await shown(db, made);
+      const entry = {
+        action: 'invoice_draft.created',
+        objectType: 'invoice_draft',
+        objectId: made.id,
+        after: lasting(after),
+      };
+      const location = `${url}/${made.id}`;
+      if (body.finalize !== true) return { status: 201, body: after, location, changes: [entry] };
+      const asker = { requestId, apiKeyId: caller.keyId };
+      const handed = await finalizeDraft(ports, db, made, asker, hour, new Date(nowMs));
+      const last = await shown(db, handed.draft);
+      const finalizing = {
+        action: 'invoice_draft.finalizing',
+        objectType: 'invoice_draft',
+        objectId: made.id,
+        before: lasting(after),
+        after: lasting(last),
+      };
+      return { status: 201, body: last, location, changes: [entry, finalizing, runCreated(handed.runId)] };
+    },
+  );
+
+  change(
+    {
+      ...write,
+      method: 'PATCH',
+      url: `${url}/:id`,
+      operation: 'updateInvoice',
+      summary: 'Change what a draft says beside its lines, and when it is finalized',
+      params: IdParam,
+      body: InvoicePatch,
+      answers: { 200: InvoiceHead },
+      failures: ['INVOICE_NOT_FOUND', 'INVOICE_NOT_DRAFT', 'INVOICE_FINALIZING'],
+    },
+    async ({ db, params, body, nowMs, matchVersion }) => {
+      const draft = await openDraft(ports, db, params.id);
+      matchVersion(draft.version);
+      const faults: Fault[] = [];
+      const asked = readFinalizeAt(body.finalize_at, draft, hourOf(draft, nowMs), faults);
+      refuseFaults(faults);
+      const changed = {
+        finalizeAt: asked === undefined ? draft.finalizeAt : asked,
+        overrides: { ...draft.overrides, ...overridesOf(body) },
+        metadata: body.metadata ?? draft.metadata,
+      };
+      const before = await shown(db, draft);
+      const after = await shown(db, await invoiceDrafts.changeDraft(db, draft.id, changed, new Date(nowMs)));
+      return updated('invoice_draft', before, after, { lasting });
+    },
+  );
+
+  change(
+    {
+      ...write,
+      method: 'DELETE',
+      url: `${url}/:id`,
+      operation: 'deleteInvoice',
+      summary: 'Delete the draft of a one-off invoice',
+      params: IdParam,
+      answers: { 204: NoContent },
+      failures: ['INVOICE_NOT_FOUND', 'INVOICE_NOT_DRAFT', 'INVOICE_FINALIZING', 'INVOICE_DRAFT_BILLS_PERIODS'],
+    },
+    async ({ db, params, nowMs, matchVersion }) => {
+      const draft = await openDraft(ports, db, params.id);
+      matchVersion(draft.version);
+      if (draft.kind === 'period') throw new FailureError('INVOICE_DRAFT_BILLS_PERIODS');
+      const before = await shown(db, draft);
+      await invoiceDrafts.deleteDraft(db, draft.id, new Date(nowMs));
+      return {
+        status: 204,
+        body: undefined,
+        changes: [
+          { action: 'invoice_draft.deleted', objectType: 'invoice_draft', objectId: draft.id, before: lasting(before) },
+        ],
+      };
+    },
+  );
+
+  change(
+    {
+      ...write,
+      method: 'POST',
+      url: `${url}/:id/finalize`,
+      operation: 'finalizeInvoice',
+      summary: 'Have a draft issued: it is rated anew by a billing run',
+      params: IdParam,
+      answers: { 202: InvoiceHead },
+      failures: ['INVOICE_NOT_FOUND', 'INVOICE_NOT_DRAFT', 'INVOICE_FINALIZING'],
+    },
+    async ({ db, params, caller, requestId, nowMs, matchVersion }) => {
+      const draft = await openDraft(ports, db, params.id);
+      matchVersion(draft.version);
+      const before = await shown(db, draft);
+      const asker = { requestId, apiKeyId: caller.keyId };
+      const { draft: handed, runId } = await finalizeDraft(
+        ports,
+        db,
+        draft,
+        asker,
+        hourOf(draft, nowMs),
+        new Date(nowMs),
+      );
+      const after = await shown(db, handed);
+      return {
+        status: 202,
+        body: after,
+        location: `${url}/${draft.id}`,
+        changes: [
+          {
+            action: 'invoice_draft.finalizing',
+            objectType: 'invoice_draft',
+            objectId: draft.id,
+            before: lasting(before),
+            after: lasting(after),
+          },
+          runCreated(runId),
+        ],
+      };
+    },
+  );
+};

@@ -1,0 +1,211 @@
+/** Drafts of invoices as rows: read, changed, and handed to a run. Issuing is the invoicer's. */
+import { newId } from '#platform/process/ids.ts';
+import { type Currency, isCurrency } from '#schemas/currency.ts';
+import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
+import { type ItemJson, itemFromJson, itemToJson, type OneOffItem } from '#schemas/invoice/one-off.ts';
+import type { InvoiceKind } from '#schemas/invoice.ts';
+import { type Amount, formatAmount, parseStoredAmount, sumAmounts } from '#schemas/money.ts';
+import type { Instant } from '#schemas/period.ts';
+import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
+import { type GroupPeriod, groupPeriod, groupPeriodColumns } from '../../invoicer/invoices/invoice-groups.ts';
+import { periodOrder } from '../../invoicer/invoices/invoice-rows.ts';
+import type { Db } from '../route/define-route.ts';
+import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
+
+export type InvoiceDraft = ResourceHead & {
+  readonly id: string;
+  readonly kind: InvoiceKind;
+  readonly state: 'draft' | 'issued' | 'deleted';
+  readonly customerId: string;
+  readonly currency: Currency;
+  /** Null: when somebody asks for it. */
+  readonly finalizeAt: Instant | null;
+  readonly overrides: DraftOverrides;
+  /** Of a one-off invoice. */
+  readonly items: readonly OneOffItem[];
+  readonly lineCount: number;
+  /** As it was computed last, when, and at which watermark. */
+  readonly subtotal: Amount;
+  readonly computedAt: Instant;
+  readonly watermark: bigint | null;
+  readonly testClockId: string | null;
+  readonly clockNow: Instant | null;
+  /** The run that finalizes it at this moment. */
+  readonly finalizingRunId: string | null;
+};
+
+export type DraftPeriod = ReturnType<typeof groupPeriod>;
+
+type DraftRow = ResourceRow & {
+  id: string;
+  kind: InvoiceKind;
+  state: InvoiceDraft['state'];
+  customer_id: string;
+  currency: string;
+  finalize_at: Date | null;
+  overrides: DraftOverrides;
+  lines: ItemJson[] | null;
+  line_count: number;
+  subtotal: string;
+  computed_at: Date;
+  watermark: bigint | null;
+  test_clock_id: string | null;
+  clock_now: Date | null;
+  finalizing_run_id: string | null;
+};
+
+const columns = (
+  lines: string,
+): string => `d.id, d.kind, d.state, d.customer_id, d.currency, d.finalize_at, d.overrides,
+  ${lines} AS lines, d.line_count, d.subtotal::text, d.computed_at, d.watermark, d.test_clock_id, d.metadata,
+  d.version, d.created_at, d.updated_at,
+  (SELECT k.now_at FROM test_clocks k WHERE k.id = d.test_clock_id) AS clock_now,
+  (SELECT r.id FROM billing_runs r WHERE r.id = d.run_id AND r.state IN ('queued', 'running')) AS finalizing_run_id`;
+const whole = columns('d.lines');
+
+const fromRow = (row: DraftRow): InvoiceDraft => {
+  const subtotal = parseStoredAmount(row.subtotal);
+  if (subtotal === undefined || !isCurrency(row.currency)) throw new TypeError(`the draft ${row.id} can't be read`);
+  return {
+    id: row.id,
+    kind: row.kind,
+    state: row.state,
+    customerId: row.customer_id,
+    currency: row.currency,
+    finalizeAt: row.finalize_at?.getTime() ?? null,
+    overrides: row.overrides,
+    items: (row.lines ?? []).map(itemFromJson),
+    lineCount: row.line_count,
+    subtotal,
+    computedAt: row.computed_at.getTime(),
+    watermark: row.watermark,
+    testClockId: row.test_clock_id,
+    clockNow: row.clock_now?.getTime() ?? null,
+    finalizingRunId: row.finalizing_run_id,
+    ...headFromRow(row),
+  };
+};
+
+export type NewOneOff = Pick<
+  InvoiceDraft,
+  'customerId' | 'currency' | 'finalizeAt' | 'overrides' | 'items' | 'metadata'
+> & {
+  readonly testClockId: string | null;
+};
+
+const periodsStatement = `SELECT p.draft_id, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
+FROM billing_periods p WHERE p.draft_id = ANY ($1) AND p.state = 'open' GROUP BY p.draft_id`;
+
+export const invoiceDraftStore = {
+  /** Also one that was issued or deleted; `lock` holds the row until the transaction ends. */
+  draft: async (db: Db, id: string, lock?: 'lock'): Promise<InvoiceDraft | undefined> => {
+    // In a statement of its own: the one behind it sees which run whoever had the lock before has handed it to.
+    if (lock)
+      await db.query('SELECT 1 FROM invoice_drafts WHERE organization_id = $1 AND id = $2 FOR UPDATE', [
+        db.organizationId,
+        id,
+      ]);
+    const { rows } = await db.query<DraftRow>(
+      `SELECT ${whole} FROM invoice_drafts d WHERE d.organization_id = $1 AND d.id = $2`,
+      [db.organizationId, id],
+    );
+    return rows[0] && fromRow(rows[0]);
+  },
+  /** Without the lines. */
+  draftHeads: async (db: Db, ids: readonly string[]): Promise<readonly InvoiceDraft[]> => {
+    if (ids.length === 0) return [];
+    const { rows } = await db.query<DraftRow>(
+      `SELECT ${columns('NULL::json')} FROM invoice_drafts d WHERE d.organization_id = $1 AND d.id = ANY ($2)`,
+      [db.organizationId, ids],
+    );
+    return rows.map(fromRow);
+  },
+  /** Of invoices that were drafts, by id. */
+  metadataOf: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, Record<string, string>>> => {
+    if (ids.length === 0) return new Map();
+    const { rows } = await db.query<{ id: string; metadata: Record<string, string> }>(
+      'SELECT id, metadata FROM invoice_drafts WHERE organization_id = $1 AND id = ANY ($2)',
+      [db.organizationId, ids],
+    );
+    return new Map(rows.map(({ id, metadata }) => [id, metadata]));
+  },
+  /** By draft, in the order of their lines. */
+  draftPeriods: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, readonly DraftPeriod[]>> => {
+    if (ids.length === 0) return new Map();
+    const { rows } = await db.query<{ draft_id: string; periods: GroupPeriod[] }>(periodsStatement, [ids]);
+    return new Map(rows.map(({ draft_id, periods }) => [draft_id, periods.map(groupPeriod)]));
+  },
+  /** Of its billing periods, as they were rated at a watermark. */
+  ratedLines: async (db: Db, id: string, watermark: bigint): Promise<readonly RatedLine[]> => {
+    const { rows } = await db.query<{ line: RatedLineJson; id: string; span_start: Date; span_end: Date }>(
+      `SELECT l.line, p.id, p.span_start, p.span_end FROM billing_periods p
+         JOIN rated_lines l ON l.billing_period_id = p.id AND l.watermark = $2 AND l.organization_id = p.organization_id
+       WHERE p.draft_id = $1 AND p.state = 'open'`,
+      [id, watermark],
+    );
+    return rows.map(({ line, id: billingPeriodId, span_start, span_end }) => {
+      const span = { start: span_start.getTime(), end: span_end.getTime() };
+      return ratedLineFromJson(line, { billingPeriodId, span });
+    });
+  },
+  addOneOff: async (db: Db, draft: NewOneOff, now: Date): Promise<InvoiceDraft> => {
+    const id = newId('inv');
+    await db.query(
+      `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides, lines,
+         line_count, subtotal, computed_at, test_clock_id, metadata, version, created_at, updated_at)
+       VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $10, $10)`,
+      [
+        id,
+        db.organizationId,
+        draft.customerId,
+        draft.currency,
+        draft.finalizeAt === null ? null : new Date(draft.finalizeAt),
+        JSON.stringify(draft.overrides),
+        JSON.stringify(draft.items.map(itemToJson)),
+        draft.items.length,
+        formatAmount(sumAmounts(draft.items.map(({ amount }) => amount))),
+        now,
+        draft.testClockId,
+        draft.metadata,
+      ],
+    );
+    return (await invoiceDraftStore.draft(db, id)) as InvoiceDraft;
+  },
+  changeDraft: async (
+    db: Db,
+    id: string,
+    { finalizeAt, overrides, metadata }: Pick<InvoiceDraft, 'finalizeAt' | 'overrides' | 'metadata'>,
+    now: Date,
+  ): Promise<InvoiceDraft> => {
+    await db.query(
+      `UPDATE invoice_drafts SET finalize_at = $3, overrides = $4, metadata = $5, version = version + 1, updated_at = $6
+       WHERE organization_id = $1 AND id = $2`,
+      [
+        db.organizationId,
+        id,
+        finalizeAt === null ? null : new Date(finalizeAt),
+        JSON.stringify(overrides),
+        metadata,
+        now,
+      ],
+    );
+    return (await invoiceDraftStore.draft(db, id)) as InvoiceDraft;
+  },
+  deleteDraft: async (db: Db, id: string, now: Date): Promise<void> => {
+    await db.query(
+      `UPDATE invoice_drafts SET state = 'deleted', version = version + 1, updated_at = $3
+       WHERE organization_id = $1 AND id = $2`,
+      [db.organizationId, id, now],
+    );
+  },
+  handToRun: async (db: Db, id: string, runId: string, now: Date): Promise<InvoiceDraft> => {
+    await db.query(
+      `UPDATE invoice_drafts SET run_id = $3, version = version + 1, updated_at = $4
+       WHERE organization_id = $1 AND id = $2`,
+      [db.organizationId, id, runId, now],
+    );
+    return (await invoiceDraftStore.draft(db, id)) as InvoiceDraft;
+  },
+};
+
+export type InvoiceDraftStore = typeof invoiceDraftStore;

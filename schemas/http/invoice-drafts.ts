@@ -1,0 +1,93 @@
+/** Drafts of invoices in requests. What is answered is in `invoices.ts`: a draft is an invoice that is not issued. */
+import { Type } from 'typebox';
+import { customerExample } from '#schemas/http/customers.ts';
+import { CurrencyCode, CustomerName, closed, formed, GivenInstant, Metadata, nullable } from '#schemas/http/fields.ts';
+import { CustomField, customFieldsMax } from '#schemas/http/invoices.ts';
+import { oneOffLinesMax } from '#schemas/invoice/one-off.ts';
+
+const lines = (charsMax: number) =>
+  formed(`^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f]{1,${charsMax}}$`, `1 to ${charsMax} characters, and line breaks`);
+const Memo = nullable(lines(2_000));
+const PurchaseOrder = nullable(
+  formed('^[^\\u0000-\\u001f\\u007f]{1,140}$', '1 to 140 characters, none of them a control character'),
+);
+const CustomFields = Type.Array(CustomField, { maxItems: customFieldsMax });
+const FinalizeAt = Type.Union([GivenInstant, Type.Null()], {
+  description:
+    'When it is finalized by itself, at most 31 days from now; null, of a one-off invoice alone, when somebody asks for it.',
+});
+
+const said = {
+  memo: Type.Optional(Memo),
+  purchase_order: Type.Optional(PurchaseOrder),
+  custom_fields: Type.Optional(CustomFields),
+  metadata: Type.Optional(Metadata),
+};
+
+const Money = Type.String({ maxLength: 64, description: 'A decimal such as "250.00"; below zero it takes off.' });
+
+const OneOffLine = Type.Object(
+  {
+    description: formed('^[^\\u0000-\\u001f\\u007f]{1,255}$', '1 to 255 characters, none of them a control character'),
+    amount: Type.Optional(Money),
+    unit_amount: Type.Optional(
+      Type.Unsafe<string>({
+        ...Money,
+        description: 'Instead of `amount`, with `quantity`: what one costs, up to 12 digits after the point.',
+      }),
+    ),
+    quantity: Type.Optional(
+      Type.String({ maxLength: 64, description: 'How many: a decimal that is not negative, such as "2.5".' }),
+    ),
+    service_period: Type.Optional(
+      Type.Object(
+        { start: GivenInstant, end: GivenInstant },
+        { ...closed, title: 'ServicePeriod', description: 'The time that it is for; from start, before end.' },
+      ),
+    ),
+  },
+  {
+    ...closed,
+    title: 'OneOffLine',
+    description: 'It has `amount`, or `unit_amount` and `quantity`, whose product is rounded once to minor units.',
+  },
+);
+
+export const NewOneOffInvoice = Type.Object(
+  {
+    customer_id: CustomerName,
+    currency: CurrencyCode,
+    lines: Type.Array(OneOffLine, { minItems: 1, maxItems: oneOffLinesMax }),
+    ...said,
+    finalize: Type.Optional(
+      Type.Boolean({ default: false, description: 'Whether it is finalized at once, rather than left as a draft.' }),
+    ),
+    finalize_at: Type.Optional(FinalizeAt),
+  },
+  {
+    ...closed,
+    title: 'NewOneOffInvoice',
+    examples: [
+      {
+        customer_id: customerExample.id,
+        currency: 'USD',
+        lines: [
+          { description: 'Workshop', unit_amount: '180.00', quantity: '6' },
+          { description: 'Goodwill', amount: '-50.00' },
+        ],
+        memo: 'Thank you.',
+      },
+    ],
+  },
+);
+
+export const InvoicePatch = Type.Object(
+  { ...said, finalize_at: Type.Optional(FinalizeAt) },
+  {
+    ...closed,
+    title: 'InvoicePatch',
+    minProperties: 1,
+    description: 'A field that is left out stays.',
+    examples: [{ memo: 'Thank you.', purchase_order: 'PO-4711' }],
+  },
+);

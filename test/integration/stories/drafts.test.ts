@@ -1,0 +1,258 @@
+/** Stories of drafts by a test clock: what comes in while an invoice waits, and what comes too late. */
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { expectRatedAgain } from '../../support/rated-again.ts';
+import { unique } from '../../support/tenants.ts';
+import { lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+
+let pipeline: Pipeline;
+let sandbox: Sandbox;
+beforeAll(async () => {
+  pipeline = await startPipeline(inject('serverUrls'));
+  sandbox = await sandboxOf(pipeline);
+  await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+}, 60_000);
+afterAll(() => pipeline?.stop());
+
+const calls = { code: 'calls', name: 'calls', meter: 'calls', price: { model: 'per_unit', unit_amount: '0.50' } };
+const fee = { code: 'fee', name: 'fee', price: { model: 'flat', amount: '31.00' }, timing: 'advance' };
+const plan = async (...charges: object[]): Promise<string> => {
+  const code = `p-${unique()}`;
+  await sandbox.made('/v1/plans', { code, name: code, currency: 'USD', charges });
+  return code;
+};
+const call = (customer_id: string, timestamp: string) => ({
+  idempotency_key: unique(),
+  event: 'call',
+  customer_id,
+  timestamp,
+});
+const waitAsDraft = async (draft_minutes: number): Promise<void> => {
+  const answer = await sandbox.api('PATCH', '/v1/organization', { invoicing: { draft_minutes } });
+  expect(answer.status, JSON.stringify(answer.body)).toBe(200);
+};
+
+type Invoice = Awaited<ReturnType<typeof one>>;
+const drafts = async (customer: string): Promise<Invoice[]> =>
+  (await sandbox.api('GET', `/v1/invoices?state=draft&customer_id=${customer}`)).body.items;
+const one = async (id: string) => (await sandbox.api('GET', `/v1/invoices/${id}?wait_seconds=25`)).body;
+/** Why it is not billed. */
+const reasonOf = async ({ idempotency_key: key }: { idempotency_key: string }) =>
+  (await sandbox.api('GET', `/v1/events/${key}`)).body.versions?.[0]?.billing[0]?.reason;
+
+describe('a draft', () => {
+  it('bills what comes while it waits, and is issued a day after it was made', async () => {
+    await waitAsDraft(1_440);
+    const basic = await plan(calls, fee);
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z');
+    const events = [
+      call(life.customer, '2027-01-10T00:00:00Z'),
+      call(life.customer, '2027-01-31T23:00:00Z'),
+      call(life.customer, '2027-01-31T23:30:00Z'),
+    ] as const;
+    await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: basic });
+    await sandbox.send([events[0]]);
+    await life.until('2027-02-01T12:00:00Z');
+    const [draft, ...more] = await drafts(life.customer);
+    expect(more).toEqual([]);
+    expect(draft).toMatchObject({
+      state: 'draft',
+      kind: 'period',
+      number: null,
+      hash: null,
+      issued_at: null,
+      subtotal: '31.50',
+      finalize_at: '2027-02-02T01:00:00.000Z',
+      as_of: '2027-02-01T01:00:00.000Z',
+      finalizing_run_id: null,
+    });
+    expect(await reasonOf(events[0])).toBe('period_open');
+    await sandbox.send([events[1]]);
+    const seen = await until(
+      () => one(draft.id),
+      ({ total }) => total === '32.00',
+    );
+    expect(seen).toMatchObject({ as_of: '2027-02-01T12:00:00.000Z', lines: [{ amount: '1.00' }, { amount: '31.00' }] });
+    // Nothing was written by that.
+    expect(await drafts(life.customer)).toMatchObject([{ subtotal: '31.50', version: 1 }]);
+    await sandbox.send([events[2]]);
+    await life.until('2027-02-03T00:00:00Z');
+    expect(await life.invoices()).toEqual([
+      { at: '2027-01-02T00:00:00Z', total: '31.00', lines: ['fee x1 31.00 2027-01-01..2027-02-01'] },
+      {
+        at: '2027-02-02T01:00:00Z',
+        total: '32.50',
+        lines: ['calls x3 1.50 2027-01-01..2027-02-01', 'fee x1 31.00 2027-02-01..2027-03-01'],
+      },
+    ]);
+    expect(await drafts(life.customer)).toEqual([]);
+    expect(await one(draft.id)).toMatchObject({ id: draft.id, state: 'issued', finalize_at: null, total: '32.50' });
+    const late = call(life.customer, '2027-01-31T23:59:00Z');
+    await sandbox.send([late]);
+    await until(
+      () => reasonOf(late),
+      (reason) => reason === 'late',
+    );
+    await expectRatedAgain(pipeline, sandbox);
+  });
+
+  it('waits for whom it was closed, whatever becomes of the subscription and of draft time', async () => {
+    await waitAsDraft(2_880);
+    const basic = await plan(calls, fee);
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z');
+    const { id } = await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: basic });
+    await life.until('2027-02-01T02:00:00Z');
+    await sandbox.made(`/v1/subscriptions/${id}/cancel`, { at: 'now' });
+    await waitAsDraft(0);
+    await life.until('2027-02-05T00:00:00Z');
+    // The month was closed and waits; what is taken back by the end is not: it is issued at once, before that.
+    expect((await life.invoices()).map(({ at, lines }) => [at, ...lines])).toEqual([
+      ['2027-01-03T00:00:00Z', 'fee x1 31.00 2027-01-01..2027-02-01'],
+      [
+        '2027-02-01T03:00:00Z',
+        'calls x0 0.00 2027-02-01..2027-02-01T02:00Z',
+        'fee (unused) x1 -30.91 2027-02-01T02:00Z..2027-03-01',
+      ],
+      ['2027-02-03T01:00:00Z', 'calls x0 0.00 2027-01-01..2027-02-01', 'fee x1 31.00 2027-02-01..2027-03-01'],
+    ]);
+  });
+
+  it('is finalized once, when somebody asks for it, with what it says', async () => {
+    await waitAsDraft(1_440);
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z');
+    await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: await plan(fee) });
+    await life.until('2027-01-01T06:00:00Z');
+    const [draft] = await drafts(life.customer);
+    const path = `/v1/invoices/${draft.id}`;
+    const said = {
+      memo: 'Thank you.',
+      purchase_order: 'PO-1',
+      custom_fields: [{ name: 'Cost centre', value: '4711' }],
+    };
+    const changed = await sandbox.api('PATCH', path, { ...said, finalize_at: '2027-01-20T00:00:00Z' });
+    expect(changed).toMatchObject({
+      status: 200,
+      body: { ...said, finalize_at: '2027-01-20T00:00:00.000Z', version: 2 },
+    });
+    for (const finalize_at of ['2027-01-01T05:59:59Z', '2027-03-01T00:00:00Z', null])
+      expect(await sandbox.api('PATCH', path, { finalize_at })).toMatchObject({
+        status: 422,
+        body: { errors: [{ field: 'finalize_at' }] },
+      });
+    expect(await sandbox.api('DELETE', path)).toMatchObject({
+      status: 409,
+      body: { error_code: 'INVOICE_DRAFT_BILLS_PERIODS' },
+    });
+    await life.until('2027-01-10T00:00:00Z');
+    const key = unique();
+    const asked = await Promise.all([
+      sandbox.api('POST', `${path}/finalize`, undefined, { 'idempotency-key': key }),
+      sandbox.api('POST', `${path}/finalize`),
+      sandbox.api('POST', `${path}/finalize`),
+    ]);
+    expect(asked.map(({ status }) => status).toSorted()).toEqual([202, 409, 409]);
+    const invoice = await one(draft.id);
+    expect(invoice).toMatchObject({ ...said, state: 'issued', issued_at: '2027-01-10T00:00:00Z', total: '31.00' });
+    expect(await sandbox.api('POST', `${path}/finalize`)).toMatchObject({
+      status: 409,
+      body: { error_code: 'INVOICE_NOT_DRAFT' },
+    });
+    expect(await sandbox.api('PATCH', path, { memo: null })).toMatchObject({ status: 409 });
+    await life.until('2027-01-25T00:00:00Z');
+    expect(await life.invoices()).toHaveLength(1);
+  });
+});
+
+describe('a one-off invoice', () => {
+  const customer = async (): Promise<string> => {
+    const externalId = `c-${unique()}`;
+    await sandbox.made('/v1/customers', { external_id: externalId, name: 'A customer' });
+    return externalId;
+  };
+
+  it('is issued at once with exact amounts, and bills no period', async () => {
+    const customer_id = await customer();
+    const lines = [
+      { description: 'Workshop', unit_amount: '180.00', quantity: '6' },
+      { description: 'Tokens', unit_amount: '0.000000000001', quantity: '5000000000' },
+      { description: 'Goodwill', amount: '-50.00' },
+      {
+        description: 'Setup',
+        amount: '20',
+        service_period: { start: '2027-01-01T00:00:00Z', end: '2027-02-01T00:00:00Z' },
+      },
+    ];
+    const made = await sandbox.made('/v1/invoices', {
+      customer_id,
+      currency: 'USD',
+      lines,
+      memo: 'Once',
+      finalize: true,
+    });
+    expect(made).toMatchObject({ kind: 'one_off', state: 'draft', subtotal: '1050.01' });
+    const invoice = await one(made.id);
+    expect(invoice).toMatchObject({
+      state: 'issued',
+      kind: 'one_off',
+      memo: 'Once',
+      periods: [],
+      total: '1050.01',
+      lines: [
+        { kind: 'item', charge_code: null, quantity: '6', unit_amount: '180', amount: '1080.00' },
+        { precise_amount: '0.005', amount: '0.01' },
+        { quantity: '1', unit_amount: null, amount: '-50.00' },
+        { amount: '20.00', service_period: { start: '2027-01-01T00:00:00Z', end: '2027-02-01T00:00:00Z' } },
+      ],
+    });
+  });
+
+  it('is deleted while it is a draft, and tells all that is wrong with it at once', async () => {
+    const customer_id = await customer();
+    const line = { description: 'A', amount: '1.00' };
+    const { id } = await sandbox.made('/v1/invoices', { customer_id, currency: 'USD', lines: [line] });
+    expect((await sandbox.api('DELETE', `/v1/invoices/${id}`)).status).toBe(204);
+    expect((await sandbox.api('GET', `/v1/invoices/${id}`)).status).toBe(404);
+    expect((await sandbox.api('POST', `/v1/invoices/${id}/finalize`)).status).toBe(404);
+    expect(await drafts(customer_id)).toEqual([]);
+    const refused = async (lines: object[]) => {
+      const { status, body } = await sandbox.api('POST', '/v1/invoices', { customer_id, currency: 'USD', lines });
+      expect(status, JSON.stringify(body)).toBe(422);
+      return body.errors.map(({ field, code }: { field: string; code: string }) => `${field} ${code}`);
+    };
+    expect(
+      await refused([
+        { description: 'A', amount: '1.005' },
+        { description: 'B' },
+        { description: 'C', unit_amount: '1' },
+        { description: 'D', amount: 'x', quantity: '1' },
+        { description: 'E', unit_amount: '1', quantity: '-1' },
+        {
+          description: 'F',
+          amount: '1',
+          service_period: { start: '2027-01-02T00:00:00Z', end: '2027-01-01T00:00:00Z' },
+        },
+      ]),
+    ).toEqual([
+      'lines[0].amount too_precise',
+      'lines[1].amount missing',
+      'lines[2].quantity missing',
+      'lines[3].quantity not_allowed',
+      'lines[3].amount not_a_decimal',
+      'lines[4].quantity not_a_decimal',
+      'lines[5].service_period.end out_of_range',
+    ]);
+    expect(await refused([line, { description: 'B', amount: '-1.01' }])).toEqual(['lines out_of_range']);
+  });
+
+  it('has ten thousand lines', async () => {
+    const lines = Array.from({ length: 10_000 }, (_, at) => ({ description: `Item ${at}`, amount: '0.01' }));
+    const { id } = await sandbox.made('/v1/invoices', {
+      customer_id: await customer(),
+      currency: 'USD',
+      lines,
+      finalize: true,
+    });
+    const invoice = await one(id);
+    expect([invoice.state, invoice.lines.length, invoice.total]).toEqual(['issued', 10_000, '100.00']);
+  });
+});
