@@ -116,6 +116,15 @@ const currency = { currency: 'text' } as const;
 const customerTerms = { language: 'text', payment_days: 'text', invoicing: 'text', parent_id: 'text' } as const;
 const customerLife = { ...customerTerms, archived_at: 'instant', erased_at: 'instant' } as const;
 
+const customerTaxes = {
+  tax_country: 'text',
+  tax_state: 'text',
+  tax_id_countries: 'text',
+  tax_treatment: 'text',
+  tax_exemption_reason: 'text',
+  tax_rate_ids: 'text',
+} as const;
+
 const rateColumns = { effective_from: 'instant', unit: 'text', amount: 'text' } as const;
 
 /** Of organizations from before they had settings. */
@@ -132,19 +141,22 @@ const organizationOfForm1 = {
 /** By the `object_type` of their entries. */
 export const auditedObjects = {
   organization: withColumns(
-    {
-      ...organizationOfForm1,
-      form: 2,
-      earlier: [organizationOfForm1],
-      columns: {
-        ...organizationOfForm1.columns,
-        rounding: 'text',
-        metadata: 'text',
-        version: 'text',
-        updated_at: 'instant',
+    withColumns(
+      {
+        ...organizationOfForm1,
+        form: 2,
+        earlier: [organizationOfForm1],
+        columns: {
+          ...organizationOfForm1.columns,
+          rounding: 'text',
+          metadata: 'text',
+          version: 'text',
+          updated_at: 'instant',
+        },
       },
-    },
-    { closing_automatic: 'text', closing_grace_minutes: 'text' },
+      { closing_automatic: 'text', closing_grace_minutes: 'text' },
+    ),
+    { tax_rounding: 'text' },
   ),
   api_key: {
     table: 'api_keys',
@@ -212,10 +224,13 @@ export const auditedObjects = {
     default_cost: 'text',
   }),
   credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
-  customer: withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
-    ...customerLife,
-    test_clock_id: 'text',
-  }),
+  customer: withColumns(
+    withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
+      ...customerLife,
+      test_clock_id: 'text',
+    }),
+    customerTaxes,
+  ),
   subscription: withColumns(auditedSubscription(withColumns(ofOneRow.subscription, currency)), {
     cancellation_final_usage: 'text',
   }),

@@ -1,6 +1,7 @@
 /** The organization of the caller, as a row of PostgreSQL: one for each of its worlds. */
 import type { OrganizationTier } from '#schemas/rate-tiers.ts';
 import type { PolicyRounding } from '#schemas/rated-line.ts';
+import type { TaxRounding } from '#schemas/tax-rate.ts';
 import type { Db } from '../route/define-route.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 
@@ -8,6 +9,7 @@ import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resou
 export type OrganizationSettings = Pick<ResourceHead, 'metadata'> & {
   readonly name: string;
   readonly rounding: PolicyRounding;
+  readonly taxRounding: TaxRounding;
   /** Whether and how its periods are closed without anybody asking for it. */
   readonly closing: { readonly automatic: boolean; readonly graceMinutes: number };
 };
@@ -20,11 +22,12 @@ type OrganizationRow = ResourceRow & {
   name: string;
   tier: OrganizationTier;
   rounding: PolicyRounding;
+  tax_rounding: TaxRounding;
   closing_automatic: boolean;
   closing_grace_minutes: number;
 };
 
-const columns = `id, name, tier, rounding, closing_automatic, closing_grace_minutes, metadata, version, created_at,
+const columns = `id, name, tier, rounding, tax_rounding, closing_automatic, closing_grace_minutes, metadata, version, created_at,
   updated_at`;
 
 const fromRow = (row: OrganizationRow): Organization => ({
@@ -32,6 +35,7 @@ const fromRow = (row: OrganizationRow): Organization => ({
   name: row.name,
   tier: row.tier,
   rounding: row.rounding,
+  taxRounding: row.tax_rounding,
   closing: { automatic: row.closing_automatic, graceMinutes: row.closing_grace_minutes },
   ...headFromRow(row),
 });
@@ -47,14 +51,14 @@ export const organizationStore = {
   },
   changeOrganization: async (
     db: Db,
-    { name, rounding, closing, metadata }: OrganizationSettings,
+    { name, rounding, taxRounding, closing, metadata }: OrganizationSettings,
     now: Date,
   ): Promise<Organization> => {
     const { rows } = await db.query<OrganizationRow>(
       `UPDATE organizations SET name = $2, rounding = $3, closing_automatic = $4, closing_grace_minutes = $5,
-         metadata = $6, version = version + 1, updated_at = $7
+         metadata = $6, version = version + 1, updated_at = $7, tax_rounding = $8
        WHERE id = $1 RETURNING ${columns}`,
-      [db.organizationId, name, rounding, closing.automatic, closing.graceMinutes, metadata, now],
+      [db.organizationId, name, rounding, closing.automatic, closing.graceMinutes, metadata, now, taxRounding],
     );
     return fromRow(rows[0] as OrganizationRow);
   },

@@ -16,6 +16,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'route',
     'access',
     'catalog',
+    'taxes',
     'customers',
     'subscriptions',
     'quotes',

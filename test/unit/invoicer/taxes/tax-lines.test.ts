@@ -37,7 +37,8 @@ const shown = (lines: readonly TaxableLine[], currency: Currency, policy: TaxPol
 };
 
 describe('published examples', () => {
-  // ConnectingEurope/eInvoicing-EN16931, ubl/examples/ubl-tc434-example1.xml: CEN/TC 434, the Netherlands, 6 % and 21 %.
+  // ConnectingEurope/eInvoicing-EN16931, ubl/examples/ubl-tc434-example1.xml: CEN/TC 434, the Netherlands, 6 % and
+  // 21 %.
   const low = '19.90 9.85 8.29 14.46 35.00 35.00 10.65 1.55 14.37 8.29 16.58 9.95 3.30 3.90 102.12 -109.98'.split(' ');
   const high = '10.80 7.60 9.34 18.63'.split(' ');
   it('EN 16931, example 1: VAT of a category is its rate of the sum of its lines, one of them below zero', () => {
