@@ -234,7 +234,10 @@ export const auditedObjects = {
   subscription: withColumns(auditedSubscription(withColumns(ofOneRow.subscription, currency)), {
     cancellation_final_usage: 'text',
   }),
-  one_time_charge: { ...ofOneRow.one_time_charge, created: ['subscription.charge_added'] },
+  one_time_charge: withColumns(
+    { ...ofOneRow.one_time_charge, created: ['subscription.charge_added'] },
+    { tax_category: 'text' },
+  ),
   billing_run: withColumns(auditedBillingRun, { asked_by: 'text', subscriptions_max: 'text' }),
   amendment: {
     table: 'amendments',

@@ -71,3 +71,6 @@ ALTER TABLE customers
   ADD CHECK (erased_at IS NULL OR (num_nonnulls(tax_country, tax_state, tax_exemption_reason) = 0 AND tax_id_countries = '{}'));
 -- Whether a customer names a rate that is to be archived.
 CREATE INDEX customers_with_tax_rates ON customers USING gin (tax_rate_ids) WHERE tax_rate_ids <> '{}';
+
+-- Of what is charged once; charges of plans have theirs in the plan version.
+ALTER TABLE one_time_charges ADD COLUMN tax_category text;
