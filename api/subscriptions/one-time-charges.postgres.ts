@@ -81,9 +81,9 @@ const fromRow = (row: ChargeRow): OneTimeCharge => ({
 
 const stateColumn = `(CASE WHEN h.removed_at IS NOT NULL THEN 'removed'
   WHEN h.billing_period_id IS NULL THEN 'pending' ELSE 'billed' END)`;
-const columns = `h.id, h.subscription_id, s.currency, h.name, h.amount, h.unit_amount, h.quantity, h.tax_category, h.effective_at,
-  h.bills, ${stateColumn} AS state, h.billing_period_id, p.invoice_id, h.removed_at, h.metadata, h.version, h.created_at,
-  h.updated_at`;
+const columns = `h.id, h.subscription_id, s.currency, h.name, h.amount, h.unit_amount, h.quantity, h.tax_category,
+  h.effective_at, h.bills, ${stateColumn} AS state, h.billing_period_id, p.invoice_id, h.removed_at, h.metadata,
+  h.version, h.created_at, h.updated_at`;
 const from = `one_time_charges h JOIN subscriptions s ON s.id = h.subscription_id
   LEFT JOIN billing_periods p ON p.id = h.billing_period_id`;
 
