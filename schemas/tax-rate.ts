@@ -26,8 +26,9 @@ export const parsePercentage = (text: string): Percentage | undefined =>
 export const formatPercentage = (percentage: Percentage): string => formatFixedPoint(percentage, percentageScale);
 
 /** What becomes of the tax of a line: it is charged; or the buyer owes it by itself, or nobody owes any. */
-export const taxTreatments = ['taxed', 'reverse_charge', 'exempt'] as const;
-export type TaxTreatment = (typeof taxTreatments)[number];
+export const TaxTreatment = { taxed: 'taxed', reverseCharge: 'reverse_charge', exempt: 'exempt' } as const;
+export type TaxTreatment = (typeof TaxTreatment)[keyof typeof TaxTreatment];
+export const taxTreatments = Object.values(TaxTreatment);
 
 /** Whether every tax of every line is rounded, or the sum of each tax once and then given to the lines. */
 export const taxRoundings = ['line', 'invoice'] as const;

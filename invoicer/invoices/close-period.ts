@@ -5,7 +5,7 @@
  *   1. lock the organization's series row: its counter and the head of its hash chain; read how far the series of its
  *      document numbers went, which the same lock guards;
  *   2. leave out the billing periods that are billed;
- *   3. draft, number and chain the others;
+ *   3. draft, tax, number and chain the others;
  *   4. write invoices and lines, their billing periods as billed, the new counters and head, and the shard's new state.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
@@ -19,11 +19,13 @@ import type { InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
 import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
 import { draftInvoice, type InvoiceParties, type RatedPeriod } from './draft-invoice.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
 import { type Numbering, type NumberingSeries, numberingFrom } from './number-documents.ts';
 import { dueAtOf } from './payment-terms.ts';
+import { taxInvoice } from './tax-invoice.ts';
 
 /** Where the organization's chain and series stand, and which billing periods of the shard are billed already. */
 type SeriesState = {
@@ -50,6 +52,8 @@ export type IssuePorts = {
   readonly ratedLines: (shard: Shard) => Promise<readonly RatedLine[]>;
   /** The shard's billing periods by invoice, in the order in which invoices are numbered. */
   readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
+  /** Undefined where the organization has no tax rates. */
+  readonly taxFacts: (invoices: TaxedInvoices) => Promise<TaxFacts | undefined>;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many were
    * issued.
@@ -76,12 +80,29 @@ const issuedTerms = (
   buyerDigest: null,
 });
 
+/** What of a shard is read before its transaction. */
+type ShardContent = {
+  readonly lines: readonly RatedLine[];
+  readonly groups: readonly InvoiceGroup[];
+  readonly taxes: TaxFacts | undefined;
+};
+
+const taxedInvoices = (
+  { organizationId, billingPeriodIds }: Shard,
+  groups: readonly InvoiceGroup[],
+): TaxedInvoices => ({
+  organizationId,
+  customerIds: [...new Set(groups.map(({ parties }) => parties.customerId))],
+  planVersionIds: [...new Set(groups.flatMap(({ periods }) => periods.map(({ planVersionId }) => planVersionId)))],
+  billingPeriodIds,
+});
+
 /**
  * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Pure but for the ids.
  */
 const issueInvoices = (
   shard: Shard,
-  { lines, groups }: { lines: readonly RatedLine[]; groups: readonly InvoiceGroup[] },
+  { lines, groups, taxes }: ShardContent,
   state: SeriesState,
   issuedAt: Instant,
   newInvoiceId: () => string,
@@ -99,7 +120,7 @@ const issueInvoices = (
       });
     if (rated.length === 0) continue;
     const numbered = {
-      ...draftInvoice(group.parties, rated),
+      ...taxInvoice(draftInvoice(group.parties, rated), taxes, issuedAt),
       ...issuedTerms(group, numbering, issuedAt),
       contentVersion: newestContentVersion,
       id: newInvoiceId(),
@@ -121,12 +142,13 @@ export const issueOneShard = async (ports: IssuePorts): Promise<number | undefin
   try {
     const lines = await ports.ratedLines(shard);
     const groups = await ports.invoiceGroups(shard);
+    const taxes = await ports.taxFacts(taxedInvoices(shard, groups));
     return await ports.commit(
       shard,
       (state) =>
         issueInvoices(
           shard,
-          { lines, groups },
+          { lines, groups, taxes },
           state,
           shard.clockNow ?? ports.nowMs(shard.organizationId),
           ports.newInvoiceId,

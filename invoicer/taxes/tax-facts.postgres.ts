@@ -4,7 +4,7 @@ import type { Queryable } from '#platform/stores/postgres.ts';
 import type { PolicyRounding } from '#schemas/rated-line.ts';
 import { type CustomerTaxTreatment, parsePercentage, type TaxRate, type TaxRounding } from '#schemas/tax-rate.ts';
 import type { TaxedCustomer } from './resolve-taxes.ts';
-import { chargeKey, type TaxFacts } from './tax-facts.ts';
+import { chargeKey, type TaxedInvoices, type TaxFacts } from './tax-facts.ts';
 
 type RateRow = {
   id: string;
@@ -76,14 +76,6 @@ type CategoryRow = { id: string; code: string; category: string };
 
 const policyStatement = 'SELECT rounding, tax_rounding FROM organizations WHERE id = $1';
 type PolicyRow = { rounding: PolicyRounding; tax_rounding: TaxRounding };
-
-/** Whose invoices they are, and whose charges are on them. */
-export type TaxedInvoices = {
-  readonly organizationId: string;
-  readonly customerIds: readonly string[];
-  readonly planVersionIds: readonly string[];
-  readonly billingPeriodIds: readonly string[];
-};
 
 /** Undefined where the organization has no tax rates, which one look tells. */
 export const createTaxFacts =

@@ -13,4 +13,12 @@ export type TaxFacts = {
   readonly categories: ReadonlyMap<string, string>;
 };
 
+/** Whose invoices they are, and whose charges are on them. */
+export type TaxedInvoices = {
+  readonly organizationId: string;
+  readonly customerIds: readonly string[];
+  readonly planVersionIds: readonly string[];
+  readonly billingPeriodIds: readonly string[];
+};
+
 export const chargeKey = (planVersionId: string, chargeCode: string): string => `${planVersionId} ${chargeCode}`;
