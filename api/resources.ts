@@ -70,6 +70,8 @@ import { subscriptionChangeRoutes } from './subscriptions/subscription-change-ro
 import { subscriptionChangeStore } from './subscriptions/subscription-changes.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
 import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
+import { taxRateRoutes } from './taxes/tax-rate-routes.ts';
+import { taxRateStore } from './taxes/tax-rates.postgres.ts';
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
 
 /** What is read and written in PostgreSQL, by domain. */
@@ -79,6 +81,7 @@ export const createStores = (vault: Vault) => ({
   sourceRows: sourceRowStore,
   creditUnits: creditUnitStore,
   priceOverrides: priceOverrideStore,
+  taxRates: taxRateStore,
   customers: createCustomerStore(vault),
   parents: parentStore,
   subscriptions: subscriptionStore,
@@ -135,6 +138,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   costBookRoutes,
   creditUnitRoutes,
   priceRoutes,
+  taxRateRoutes,
   customerRoutes,
   customerLifeRoutes,
   customerExportRoutes,

@@ -13,6 +13,7 @@ import { observeIssuing } from './invoices/observe-issuing.ts';
 import { closeJobs } from './periods/close-jobs.ts';
 import { createClosings, createReadClosingState } from './periods/closings.postgres.ts';
 import { observeClosing, observeClosingState } from './periods/observe-closing.ts';
+import { createTaxFacts } from './taxes/tax-facts.postgres.ts';
 
 const options = {
   fault: { help: 'Invoicing work that has to be done again', message: 'invoicing has to be tried again' },
@@ -26,6 +27,7 @@ await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }
   const { nowMs } = sameForAll(systemClock);
   const adapters = {
     ...createInvoiceStore(postgres, config.jobLeaseSeconds),
+    taxFacts: createTaxFacts(postgres),
     nowMs,
     newInvoiceId: () => newId('inv'),
     stopwatch,

@@ -116,6 +116,15 @@ const currency = { currency: 'text' } as const;
 const customerTerms = { language: 'text', payment_days: 'text', invoicing: 'text', parent_id: 'text' } as const;
 const customerLife = { ...customerTerms, archived_at: 'instant', erased_at: 'instant' } as const;
 
+const customerTaxes = {
+  tax_country: 'text',
+  tax_state: 'text',
+  tax_id_countries: 'text',
+  tax_treatment: 'text',
+  tax_exemption_reason: 'text',
+  tax_rate_ids: 'text',
+} as const;
+
 const rateColumns = { effective_from: 'instant', unit: 'text', amount: 'text' } as const;
 
 /** Of organizations from before they had settings. */
@@ -147,7 +156,7 @@ export const auditedObjects = {
       },
       { closing_automatic: 'text', closing_grace_minutes: 'text' },
     ),
-    { draft_minutes: 'text' },
+    { draft_minutes: 'text', tax_rounding: 'text' },
   ),
   api_key: {
     table: 'api_keys',
@@ -215,14 +224,20 @@ export const auditedObjects = {
     default_cost: 'text',
   }),
   credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
-  customer: withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
-    ...customerLife,
-    test_clock_id: 'text',
-  }),
+  customer: withColumns(
+    withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
+      ...customerLife,
+      test_clock_id: 'text',
+    }),
+    customerTaxes,
+  ),
   subscription: withColumns(auditedSubscription(withColumns(ofOneRow.subscription, currency)), {
     cancellation_final_usage: 'text',
   }),
-  one_time_charge: { ...ofOneRow.one_time_charge, created: ['subscription.charge_added'] },
+  one_time_charge: withColumns(
+    { ...ofOneRow.one_time_charge, created: ['subscription.charge_added'] },
+    { tax_category: 'text' },
+  ),
   billing_run: withColumns(withColumns(auditedBillingRun, { asked_by: 'text', subscriptions_max: 'text' }), {
     draft_id: 'text',
     drafts_only: 'text',

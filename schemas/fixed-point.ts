@@ -1,6 +1,6 @@
 /**
  * Decimal text <-> whole numbers at a fixed power of ten; the one place where digits are read or written.
- * Only `money.ts` and `quantity.ts` use it and give the result its brand.
+ * Only `money.ts`, `quantity.ts` and `tax-rate.ts` use it and give the result its brand.
  */
 import assert from 'node:assert/strict';
 

@@ -5,6 +5,7 @@ import type { Amount, PreciseAmount, RoundingMode } from '#schemas/money.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import type { Quantity } from '#schemas/quantity.ts';
 import type { PriceStep } from '#schemas/rated-line.ts';
+import type { TaxTreatment } from '#schemas/tax-rate.ts';
 
 export const InvoiceState = {
   draft: 'draft',
@@ -41,9 +42,6 @@ export type LineKind = (typeof LineKind)[keyof typeof LineKind];
 
 /** What of a line, or of all lines together, a coupon takes off. */
 export type InvoiceDiscount = { readonly couponId: string; readonly amount: Amount };
-
-export const TaxTreatment = { taxed: 'taxed', reverseCharge: 'reverse_charge', exempt: 'exempt' } as const;
-export type TaxTreatment = (typeof TaxTreatment)[keyof typeof TaxTreatment];
 
 /** A tax on a line, or on all lines that have it. */
 export type InvoiceTax = {

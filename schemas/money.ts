@@ -206,3 +206,37 @@ export const allocate = (total: Amount, weights: readonly bigint[], currency: Cu
   assert.equal(sumAmounts(parts), total, 'an allocation loses nothing');
   return parts;
 };
+
+/**
+ * Exact shares, `numerators[i] / denominator` each, in whole minor units that sum to the rounded sum: the sum is
+ * rounded once, and what the cut-off shares lack of it goes to those with the largest remainders, the earlier of equal
+ * ones first. Shares may be of either sign; those of the opposite signs are rounded to the opposite amounts. Each
+ * differs from its exact share by less than one minor unit.
+ */
+export const roundSharesTogether = (
+  numerators: readonly bigint[],
+  denominator: bigint,
+  currency: Currency,
+  mode: RoundingMode,
+): Amount[] => {
+  const minorUnit = minorUnitAtScales(currency).amount;
+  const divisor = denominator * minorUnit;
+  const total = divide(
+    numerators.reduce((sum, numerator) => sum + numerator, 0n),
+    divisor,
+    mode,
+  );
+  const shares = numerators.map((numerator, position) => ({
+    position,
+    units: numerator / divisor,
+    remainder: numerator % divisor,
+  }));
+  const lacking = total - shares.reduce((sum, { units }) => sum + units, 0n);
+  const sign = lacking < 0n ? -1n : 1n;
+  const receivers = shares.toSorted((a, b) =>
+    a.remainder === b.remainder ? a.position - b.position : a.remainder * sign > b.remainder * sign ? -1 : 1,
+  );
+  // Remainders are below one unit, so there are more that are not zero than units that are lacking, or as many.
+  for (const share of receivers.slice(0, Number(lacking * sign))) share.units += sign;
+  return shares.map(({ units }) => (units * minorUnit) as Amount);
+};

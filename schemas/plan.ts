@@ -57,6 +57,8 @@ export type PlanCharge = Charge &
   ChargeTimes & {
     /** The unit of credits that the amounts of all its prices are in; null where they are money. */
     readonly creditUnit: string | null;
+    /** Which tax rates are for it; null where no rate is for it alone. */
+    readonly taxCategory: string | null;
     readonly currencyOptions: CurrencyOptions;
     /** Whether the seats of a subscription are what is priced. */
     readonly seats: boolean;
@@ -85,6 +87,8 @@ export type ChargeJson = ChargeTimesJson & {
   readonly seats?: true;
   /** Absent where the amounts are money. */
   readonly credit_unit?: string;
+  /** Absent where there is none, as charges were written before there were taxes. */
+  readonly tax_category?: string;
   readonly price: PriceJson;
   /** Absent where there is none, as charges were written before there could be any. */
   readonly currency_options?: Readonly<Record<string, PriceJson>>;
@@ -189,9 +193,13 @@ export const chargeFromJson = (json: unknown, field = ''): Parsed<PlanCharge> =>
   return value && faults.length === 0 ? { ok: true, value } : { ok: false, faults };
 };
 
+const chargeNames = [
+  ...['code', 'name', 'meter', 'seats', 'credit_unit', 'tax_category', 'price', 'currency_options'],
+  ...chargeTimeNames,
+];
+
 const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge | undefined => {
-  const names = ['code', 'name', 'meter', 'seats', 'credit_unit', 'price', 'currency_options', ...chargeTimeNames];
-  const object = readObject(json, field, names, faults);
+  const object = readObject(json, field, chargeNames, faults);
   if (!object) return undefined;
   const code = readText(object, 'code', field, codeRule, faults);
   const name = readName(object, field, faults);
@@ -200,11 +208,12 @@ const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge |
   const seats = readSeats(object, field, faults);
   const meter = readMeter(object, field, seats === true, faults);
   const creditUnit = readUnitOfCharge(object, field, faults);
+  const taxCategory = readTaxCategory(object, field, faults);
   const isMetered = modelNamed(ownValue(object, 'price'))?.metered;
   const times = readChargeTimes(object, field, isMetered && !seats, faults);
   if (code === undefined || name === undefined || !price || meter === undefined || creditUnit === undefined || !times)
     return undefined;
-  if (seats === undefined) return undefined;
+  if (seats === undefined || taxCategory === undefined) return undefined;
   if (creditUnit !== null) {
     const unitField = fieldOf(field, 'credit_unit');
     faults.push(...creditFaults(price, fieldOf(field, 'price'), unitField));
@@ -212,8 +221,14 @@ const readCharge = (json: unknown, field: string, faults: Fault[]): PlanCharge |
       if (option.model === price.model)
         faults.push(...creditFaults(option, `${fieldOf(field, 'currency_options')}.${currency}`, unitField));
   }
-  return { code, name, meter, seats, creditUnit, price, currencyOptions, ...times };
+  return { code, name, meter, seats, creditUnit, taxCategory, price, currencyOptions, ...times };
 };
+
+/** Undefined with a fault. */
+const readTaxCategory = (object: JsonObject, field: string, faults: Fault[]): string | null | undefined =>
+  (ownValue(object, 'tax_category') ?? null) === null
+    ? null
+    : readText(object, 'tax_category', field, codeRule, faults);
 
 /** Undefined with a fault. */
 const readSeats = (object: JsonObject, parent: string, faults: Fault[]): boolean | undefined => {
@@ -273,6 +288,7 @@ export const chargeToJson = (charge: Charge | PlanCharge): ChargeJson => ({
   meter: charge.meter,
   ...('seats' in charge && charge.seats && { seats: true as const }),
   ...('creditUnit' in charge && charge.creditUnit !== null && { credit_unit: charge.creditUnit }),
+  ...('taxCategory' in charge && charge.taxCategory !== null && { tax_category: charge.taxCategory }),
   price: priceToJson(charge.price),
   ...('currencyOptions' in charge && {
     ...(charge.currencyOptions.size > 0 && { currency_options: currencyOptionsToJson(charge.currencyOptions) }),

@@ -11,6 +11,7 @@ const organizationJson = (organization: Organization) => ({
   name: organization.name,
   tier: organization.tier,
   rounding: organization.rounding,
+  tax_rounding: organization.taxRounding,
   closing: { automatic: organization.closing.automatic, grace_minutes: organization.closing.graceMinutes },
   invoicing: { draft_minutes: organization.invoicing.draftMinutes },
   ...headToJson(organization),
@@ -52,7 +53,9 @@ export const organizationRoutes = ({ get, change }: Routes, { organizations }: O
       const { automatic = before.closing.automatic, grace_minutes: graceMinutes = before.closing.graceMinutes } =
         body.closing ?? {};
       const { draft_minutes: draftMinutes = before.invoicing.draftMinutes } = body.invoicing ?? {};
-      const settings = { name, rounding, closing: { automatic, graceMinutes }, invoicing: { draftMinutes }, metadata };
+      const { tax_rounding: taxRounding = before.taxRounding } = body;
+      const closing = { automatic, graceMinutes };
+      const settings = { name, rounding, taxRounding, closing, invoicing: { draftMinutes }, metadata };
       const after = await organizations.changeOrganization(db, settings, new Date(nowMs));
       return updated('organization', organizationJson(before), organizationJson(after));
     },

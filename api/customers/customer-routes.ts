@@ -17,13 +17,15 @@ import { timeZoneFault, timeZoneFromText } from '#schemas/time-zone.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, headToJson, refuseFaults, refuseIdForm, updated } from '../route/resource-fields.ts';
+import { customerTaxJson, defaultTax, readCustomerTax, type TaxPorts } from './customer-tax.ts';
 import type { Customer, CustomerStore } from './customers.postgres.ts';
 import { type PlacePorts, placeCustomer, refuseOtherCurrency } from './place-customer.ts';
 import { taxIdFaults } from './tax-ids.ts';
 
-export type CustomerPorts = PlacePorts & {
-  readonly customers: CustomerStore;
-};
+export type CustomerPorts = PlacePorts &
+  TaxPorts & {
+    readonly customers: CustomerStore;
+  };
 
 export const customerJson = ({ personal, ...customer }: Customer) => ({
   id: customer.id,
@@ -39,6 +41,7 @@ export const customerJson = ({ personal, ...customer }: Customer) => ({
   payment_terms: customer.paymentDays === null ? null : { days: customer.paymentDays },
   invoicing: customer.invoicing,
   parent_id: customer.parentId,
+  tax: customerTaxJson(customer.tax),
   archived_at: customer.archivedAt === undefined ? null : formatInstant(customer.archivedAt),
   erased_at: customer.erasedAt === undefined ? null : formatInstant(customer.erasedAt),
   ...headToJson(customer),
@@ -89,8 +92,9 @@ export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPor
       const { timeZone = 'UTC', language = null, paymentDays = null } = readGiven(body);
       const parentId =
         parent === undefined ? null : await placeCustomer(ports, db, { id: undefined, currency }, parent);
+      const tax = (await readCustomerTax(ports, db, body.tax)) ?? defaultTax;
       const { invoicing = 'per_subscription' } = body;
-      const terms = { currency, timeZone, language, paymentDays, invoicing, parentId, metadata };
+      const terms = { currency, timeZone, language, paymentDays, invoicing, parentId, tax, metadata };
       const row = found(
         await customers.addCustomer(db, { externalId, personal: personalOf(body), ...terms }, new Date(nowMs)),
         'CUSTOMER_ALREADY_EXISTS',
@@ -150,7 +154,8 @@ export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPor
       const parentId = parent ? await placeCustomer(ports, db, { id: row.id, currency }, parent) : parent;
       const placed = { id: row.id, parentId: parentId === undefined ? row.parentId : parentId };
       if (currency !== null && currency !== row.currency) await refuseOtherCurrency(ports, db, placed, currency);
-      const terms = { currency, timeZone, language, paymentDays, invoicing, parentId: placed.parentId, metadata };
+      const tax = (await readCustomerTax(ports, db, body.tax)) ?? row.tax;
+      const terms = { currency, timeZone, language, paymentDays, invoicing, parentId: placed.parentId, tax, metadata };
       const next = { personal: patchedPersonal(row.personal, body), ...terms, archivedAt: row.archivedAt };
       return updated(
         'customer',

@@ -6,11 +6,14 @@ import type { Place, Vault } from '#platform/secrets/vault.ts';
 import { erasedName, type Invoicing, type Personal } from '#schemas/http/customers.ts';
 import { lookUpColumn, splitNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { CustomerTaxTreatment } from '#schemas/tax-rate.ts';
 import { emptyAnswers } from '../route/answers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type Filter, type ListPage, nameFilter } from '../route/lists.ts';
 import { headFromRow, type ResourceHead } from '../route/resource-fields.ts';
+import type { CustomerTax } from './customer-tax.ts';
+import { taxPlaceOf } from './tax-place.ts';
 
 type StoredCustomer = {
   id: string;
@@ -26,6 +29,9 @@ type StoredCustomer = {
   payment_days: number | null;
   invoicing: Invoicing;
   parent_id: string | null;
+  tax_treatment: CustomerTaxTreatment;
+  tax_exemption_reason: string | null;
+  tax_rate_ids: string[];
   archived_at: Date | null;
   erased_at: Date | null;
   metadata: Record<string, string>;
@@ -48,6 +54,7 @@ export type Customer = ResourceHead & {
   readonly paymentDays: number | null;
   readonly invoicing: Invoicing;
   readonly parentId: string | null;
+  readonly tax: CustomerTax;
   readonly archivedAt: Instant | undefined;
   /** Since when nothing personal of it is left. */
   readonly erasedAt: Instant | undefined;
@@ -58,7 +65,7 @@ export type Customer = ResourceHead & {
 /** What of a customer changes. */
 export type CustomerContent = Pick<
   Customer,
-  'personal' | 'currency' | 'timeZone' | 'language' | 'paymentDays' | 'invoicing' | 'parentId' | 'metadata'
+  'personal' | 'currency' | 'timeZone' | 'language' | 'paymentDays' | 'invoicing' | 'parentId' | 'tax' | 'metadata'
 >;
 type CustomerState = CustomerContent & Pick<Customer, 'archivedAt'>;
 
@@ -90,7 +97,8 @@ const payerFromRow = (row: PayerRow): Payer => ({
 export type CustomerNames = { readonly id: string; readonly externalId: string };
 
 const customerColumns = `c.id, c.external_id, c.name, c.personal, c.currency, c.time_zone, c.language,
-  c.payment_days, c.invoicing, c.parent_id, c.archived_at, c.erased_at, c.metadata, c.version, c.created_at, c.updated_at`;
+  c.payment_days, c.invoicing, c.parent_id, c.tax_treatment, c.tax_exemption_reason, c.tax_rate_ids, c.archived_at,
+  c.erased_at, c.metadata, c.version, c.created_at, c.updated_at`;
 const withKeys =
   'customers c LEFT JOIN customer_keys k ON k.organization_id = c.organization_id AND k.customer_id = c.id';
 
@@ -151,6 +159,12 @@ const placeOf = (organizationId: string, id: string, own: Buffer | undefined): P
   key: { kind: 'customer', customerId: id, own },
 });
 
+/** In the order of their columns: where it is, of which countries its tax ids are, and what it says of its taxes. */
+const taxValues = ({ personal, tax }: Pick<CustomerContent, 'personal' | 'tax'>) => {
+  const { country, state, taxIdCountries } = taxPlaceOf(personal);
+  return [country, state, taxIdCountries, tax.treatment, tax.exemptionReason, tax.rateIds];
+};
+
 const toBytes = (personal: Personal): Buffer => Buffer.from(JSON.stringify(personal));
 
 /** Undefined where the customer has none. */
@@ -177,6 +191,11 @@ export const createCustomerStore = (vault: Vault) => {
       paymentDays: row.payment_days,
       invoicing: row.invoicing,
       parentId: row.parent_id,
+      tax: {
+        treatment: row.tax_treatment,
+        exemptionReason: row.tax_exemption_reason,
+        rateIds: row.tax_rate_ids,
+      },
       archivedAt: row.archived_at?.getTime(),
       erasedAt: row.erased_at?.getTime(),
       ownKey: row.wrapped ?? undefined,
@@ -203,8 +222,9 @@ export const createCustomerStore = (vault: Vault) => {
       const { rows } = await db.query<StoredCustomer>(
         `WITH c AS (
            INSERT INTO customers (id, organization_id, external_id, personal, currency, time_zone, language,
-             payment_days, invoicing, parent_id, metadata, version, created_at, updated_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12)
+             payment_days, invoicing, parent_id, metadata, version, created_at, updated_at, tax_country, tax_state,
+             tax_id_countries, tax_treatment, tax_exemption_reason, tax_rate_ids)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12, $14, $15, $16, $17, $18, $19)
            ON CONFLICT (organization_id, external_id) DO NOTHING RETURNING *
          ), k AS (
            ${insertOwnKeys('organization_id', 'id', '$13', 'c')} RETURNING wrapped
@@ -224,6 +244,7 @@ export const createCustomerStore = (vault: Vault) => {
           customer.metadata,
           now,
           ownKey,
+          ...taxValues(customer),
         ],
       );
       return one(db, rows[0]);
@@ -301,7 +322,8 @@ export const createCustomerStore = (vault: Vault) => {
         `${ownKey === undefined ? `WITH keyed AS (${insertOwnKeys('$1', '$2', '$8')})` : ''}
          UPDATE customers c SET name = NULL, personal = $3, metadata = $4, version = version + 1, updated_at = $5,
            currency = $6, time_zone = $7, archived_at = $9, language = $10, payment_days = $11, invoicing = $12,
-           parent_id = $13
+           parent_id = $13, tax_country = $14, tax_state = $15, tax_id_countries = $16, tax_treatment = $17,
+           tax_exemption_reason = $18, tax_rate_ids = $19
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, $8::bytea AS wrapped`,
         [
           db.organizationId,
@@ -317,6 +339,7 @@ export const createCustomerStore = (vault: Vault) => {
           content.paymentDays,
           content.invoicing,
           content.parentId,
+          ...taxValues(content),
         ],
       );
       return (await opened(db, rows))[0] as Customer;
@@ -336,8 +359,8 @@ export const createCustomerStore = (vault: Vault) => {
       await emptyAnswers(db, id);
       const { rows } = await db.query<StoredCustomer>(
         `WITH shredded AS (${deleteOwnKey('$1', '$2')})
-         UPDATE customers c SET name = NULL, personal = NULL, metadata = '{}', version = version + 1, updated_at = $3,
-           erased_at = $3, archived_at = coalesce(archived_at, $3)
+         UPDATE customers c SET name = NULL, personal = NULL, metadata = '{}', tax_country = NULL, tax_state = NULL,
+           tax_id_countries = '{}', tax_exemption_reason = NULL, version = version + 1, updated_at = $3, erased_at = $3, archived_at = coalesce(archived_at, $3)
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, NULL::bytea AS wrapped`,
         [db.organizationId, id, now],
       );

@@ -51,6 +51,17 @@ const isOf = ({ countries: wanted, prefix }: Kind, value: string): boolean => {
   return (prefix?.test(text) ?? true) && checkVAT(text.replace(/^NO(?=\d)/, ''), wanted).isValid;
 };
 
+/**
+ * The country that a tax id of a known kind is of, by ISO 3166-1, which writes GR for the numbers of EL; XI is Northern
+ * Ireland, and a number of the One Stop Shop is of no country.
+ */
+export const countryOfTaxId = ({ type, value }: TaxId): string | undefined => {
+  if (!kinds.has(type)) return undefined;
+  const code = type === 'eu_vat' ? bare(value).slice(0, 2) : type.slice(0, 2).toUpperCase();
+  if (code === oneStopShop) return undefined;
+  return code === 'EL' ? 'GR' : code;
+};
+
 /** Kinds that are not known pass. */
 export const taxIdFaults = (taxIds: readonly TaxId[], field: string): Fault[] =>
   taxIds.flatMap(({ type, value }, index) => {

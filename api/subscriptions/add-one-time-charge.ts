@@ -107,13 +107,21 @@ export const addOneTimeCharge = async (
   now: Instant,
 ): Promise<OneTimeCharge> => {
   requireAllowed(subscription, 'add_charge', now);
-  const { name, at = 'now', invoice: bills = 'next', metadata = {} } = asked;
+  const { name, at = 'now', invoice: bills = 'next', tax_category: taxCategory = null, metadata = {} } = asked;
   const faults: Fault[] = [];
   const cost = readCost(asked, subscription.currency as Currency, faults);
   const cutUntil = await subscriptionChanges.cutUntil(db, subscription.id);
   const effectiveAt = chargeInstant(subscription, at, now, cutUntil, faults);
   refuseFaults(faults);
-  const charge = { ...(cost as Cost), subscriptionId: subscription.id, name, effectiveAt, bills, metadata };
+  const charge = {
+    ...(cost as Cost),
+    subscriptionId: subscription.id,
+    name,
+    taxCategory,
+    effectiveAt,
+    bills,
+    metadata,
+  };
   return found(await oneTimeCharges.addCharge(db, charge, new Date(now)), 'ONE_TIME_CHARGE_NOT_FOUND');
 };
 

@@ -14,6 +14,7 @@ export const lastingChargeJson = (charge: OneTimeCharge) => ({
   unit_amount: charge.unitAmount === null ? null : formatMinorUnits(charge.unitAmount, charge.currency as Currency),
   quantity: charge.quantity,
   currency: charge.currency,
+  tax_category: charge.taxCategory,
   effective_at: formatInstant(charge.effectiveAt),
   invoice: charge.bills,
   removed_at: charge.removedAt === null ? null : formatInstant(charge.removedAt),

@@ -18,6 +18,8 @@ export type OneTimeCharge = ResourceHead & {
   /** Null as the quantity is, where the amount is not that of so many. */
   readonly unitAmount: Amount | null;
   readonly quantity: number | null;
+  /** Which tax rates are for it. */
+  readonly taxCategory: string | null;
   readonly effectiveAt: Instant;
   readonly bills: ChangeBilling;
   readonly state: OneTimeChargeState;
@@ -29,7 +31,15 @@ export type OneTimeCharge = ResourceHead & {
 
 export type NewOneTimeCharge = Pick<
   OneTimeCharge,
-  'subscriptionId' | 'name' | 'amount' | 'unitAmount' | 'quantity' | 'effectiveAt' | 'bills' | 'metadata'
+  | 'subscriptionId'
+  | 'name'
+  | 'amount'
+  | 'unitAmount'
+  | 'quantity'
+  | 'taxCategory'
+  | 'effectiveAt'
+  | 'bills'
+  | 'metadata'
 >;
 
 type ChargeRow = ResourceRow & {
@@ -40,6 +50,7 @@ type ChargeRow = ResourceRow & {
   amount: string;
   unit_amount: string | null;
   quantity: number | null;
+  tax_category: string | null;
   effective_at: Date;
   bills: ChangeBilling;
   state: OneTimeChargeState;
@@ -58,6 +69,7 @@ const fromRow = (row: ChargeRow): OneTimeCharge => ({
   amount: stored(row.amount),
   unitAmount: row.unit_amount === null ? null : stored(row.unit_amount),
   quantity: row.quantity,
+  taxCategory: row.tax_category,
   effectiveAt: row.effective_at.getTime(),
   bills: row.bills,
   state: row.state,
@@ -69,9 +81,9 @@ const fromRow = (row: ChargeRow): OneTimeCharge => ({
 
 const stateColumn = `(CASE WHEN h.removed_at IS NOT NULL THEN 'removed'
   WHEN h.billing_period_id IS NULL THEN 'pending' ELSE 'billed' END)`;
-const columns = `h.id, h.subscription_id, s.currency, h.name, h.amount, h.unit_amount, h.quantity, h.effective_at, h.bills,
-  ${stateColumn} AS state, h.billing_period_id, p.invoice_id, h.removed_at, h.metadata, h.version, h.created_at,
-  h.updated_at`;
+const columns = `h.id, h.subscription_id, s.currency, h.name, h.amount, h.unit_amount, h.quantity, h.tax_category,
+  h.effective_at, h.bills, ${stateColumn} AS state, h.billing_period_id, p.invoice_id, h.removed_at, h.metadata,
+  h.version, h.created_at, h.updated_at`;
 const from = `one_time_charges h JOIN subscriptions s ON s.id = h.subscription_id
   LEFT JOIN billing_periods p ON p.id = h.billing_period_id`;
 
@@ -109,12 +121,12 @@ export const oneTimeChargeStore = {
   charge: chargeOf,
   /** Under the lock of the subscription, which is looked at when the charge may be due. */
   addCharge: async (db: Db, charge: NewOneTimeCharge, now: Date): Promise<OneTimeCharge | undefined> => {
-    const { subscriptionId, name, amount, unitAmount, quantity, effectiveAt, bills, metadata } = charge;
+    const { subscriptionId, name, amount, unitAmount, quantity, taxCategory, effectiveAt, bills, metadata } = charge;
     const id = newId('otc');
     await db.query(
       `INSERT INTO one_time_charges (id, organization_id, subscription_id, name, amount, unit_amount, quantity,
-         effective_at, bills, metadata, version, created_at, updated_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11)`,
+         effective_at, bills, metadata, version, created_at, updated_at, tax_category)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11, $12)`,
       [
         id,
         db.organizationId,
@@ -127,6 +139,7 @@ export const oneTimeChargeStore = {
         bills,
         metadata,
         now,
+        taxCategory,
       ],
     );
     await db.query(

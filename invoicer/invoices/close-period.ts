@@ -5,7 +5,7 @@
  *   1. lock the organization's series row: its counter and the head of its hash chain; read how far the series of its
  *      document numbers went, which the same lock guards;
  *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes;
- *   3. draft, number and chain the others; where the organization has drafts wait, leave it at the drafts;
+ *   3. draft, tax, number and chain the others; where the organization has drafts wait, leave it at the drafts;
  *   4. write invoices and lines, their billing periods as billed, the new counters and head, and the shard's new state;
  *      drafts that were made, and what became of those that were finalized.
  *
@@ -21,11 +21,13 @@ import type { DraftInvoice, InvoicePeriod, IssuedInvoice } from '#schemas/invoic
 import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
 import { draftInvoice, type InvoiceParties, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
 import { type Numbering, type NumberingSeries, numberingFrom } from './number-documents.ts';
 import { dueAtOf } from './payment-terms.ts';
+import { taxInvoice } from './tax-invoice.ts';
 
 /** Where the organization's chain and series stand, and which billing periods of the shard are billed already. */
 type SeriesState = {
@@ -70,6 +72,8 @@ export type IssuePorts = {
   readonly ratedLines: (shard: Shard, billingPeriodIds: readonly string[]) => Promise<readonly RatedLine[]>;
   /** The shard's billing periods by invoice, or its drafts, in the order in which invoices are numbered. */
   readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
+  /** Undefined where the organization has no tax rates. */
+  readonly taxFacts: (invoices: TaxedInvoices) => Promise<TaxFacts | undefined>;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many came of
    * it. `now` is the hour of the organization, or of its test clock.
@@ -102,13 +106,31 @@ const issuedTerms = (
   buyerDigest: null,
 });
 
+/** What of a shard is read before its transaction. */
+type ShardContent = {
+  readonly lines: readonly RatedLine[];
+  readonly groups: readonly InvoiceGroup[];
+  readonly taxes: TaxFacts | undefined;
+};
+
+const taxedInvoices = (
+  { organizationId }: Shard,
+  groups: readonly InvoiceGroup[],
+  billingPeriodIds: readonly string[],
+): TaxedInvoices => ({
+  organizationId,
+  customerIds: [...new Set(groups.map(({ parties }) => parties.customerId))],
+  planVersionIds: [...new Set(groups.flatMap(({ periods }) => periods.map(({ planVersionId }) => planVersionId)))],
+  billingPeriodIds,
+});
+
 /**
  * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Where the organization
  * has drafts wait, they are left as drafts. Pure but for the ids.
  */
 const closeGroups = (
   shard: Shard,
-  { lines, groups }: { lines: readonly RatedLine[]; groups: readonly InvoiceGroup[] },
+  { lines, groups, taxes }: ShardContent,
   state: SeriesState,
   now: Instant,
   newInvoiceId: () => string,
@@ -139,7 +161,7 @@ const closeGroups = (
       continue;
     }
     const numbered = {
-      ...draft,
+      ...taxInvoice(draft, taxes, now),
       ...issuedTerms(group, numbering, now),
       contentVersion: newestContentVersion,
       id: ofDraft?.id ?? newInvoiceId(),
@@ -163,9 +185,10 @@ export const issueOneShard = async (ports: IssuePorts): Promise<ClosedCount | un
     const ids = groups.flatMap(({ periods }) => periods.map(({ billingPeriodId }) => billingPeriodId));
     const lines = await ports.ratedLines(shard, ids);
     const now = () => shard.clockNow ?? ports.nowMs(shard.organizationId);
+    const taxes = await ports.taxFacts(taxedInvoices(shard, groups, ids));
     return await ports.commit(
       shard,
-      (state) => closeGroups(shard, { lines, groups }, state, now(), ports.newInvoiceId),
+      (state) => closeGroups(shard, { lines, groups, taxes }, state, now(), ports.newInvoiceId),
       now,
       elapsedMs,
     );

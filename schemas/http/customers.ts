@@ -2,6 +2,7 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import {
+  Code,
   CurrencyCode,
   CustomerName,
   closed,
@@ -20,6 +21,7 @@ import {
 import { toldTo } from '#schemas/http/withheld.ts';
 import { languageCharsMax } from '#schemas/language.ts';
 import { idFormAbout, idFormPattern } from '#schemas/names.ts';
+import { customerTaxTreatments } from '#schemas/tax-rate.ts';
 
 const Email = formed(
   '^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63}){1,8}$',
@@ -96,6 +98,36 @@ const InvoicingName = Type.Enum([...invoicings], {
   description:
     '`consolidated`: what is due of the customer at the same moment is on one invoice; where it has a parent, on that of the parent.',
 });
+const GivenTax = Type.Object(
+  {
+    treatment: Type.Enum([...customerTaxTreatments], {
+      title: 'CustomerTaxTreatment',
+      description: '`exempt`: no tax is charged, and its invoices say so.',
+    }),
+    exemption_reason: Type.Optional(
+      nullable(
+        Type.Unsafe<string>({ ...Line, description: 'Of an exempt customer alone: why, as its invoices print it.' }),
+      ),
+    ),
+    rates: Type.Optional(
+      Type.Array(Type.Unsafe<string>({ ...Code, description: 'Id or code of a tax rate.' }), {
+        maxItems: 10,
+        uniqueItems: true,
+        description: 'The rates that it has, instead of those of its place.',
+      }),
+    ),
+  },
+  { ...closed, title: 'GivenCustomerTax' },
+);
+export type GivenCustomerTax = Static<typeof GivenTax>;
+const CustomerTax = Type.Object(
+  {
+    treatment: GivenTax.properties.treatment,
+    exemption_reason: nullable(Line),
+    rates: Type.Array(idOf('txr')),
+  },
+  { ...closed, title: 'CustomerTax' },
+);
 /** From the top one on, itself included. */
 export const customerLevelsMax = 5;
 const ParentName = Type.Unsafe<string>({
@@ -124,6 +156,7 @@ export const customerExample = {
   payment_terms: null,
   invoicing: 'per_subscription',
   parent_id: null,
+  tax: { treatment: 'taxable', exemption_reason: null, rates: [] },
   archived_at: null,
   erased_at: null,
   ...exampleHead,
@@ -138,6 +171,7 @@ export const NewCustomer = Type.Object(
     ...Type.Partial(Type.Object(termsFields)).properties,
     time_zone: Type.Optional(TimeZone),
     invoicing: Type.Optional(InvoicingName),
+    tax: Type.Optional(GivenTax),
     metadata: Type.Optional(Metadata),
   },
   closed,
@@ -161,6 +195,7 @@ export const CustomerPatch = Type.Object(
     parent_id: Type.Optional(nullable(ParentName)),
     time_zone: Type.Optional(TimeZone),
     invoicing: Type.Optional(InvoicingName),
+    tax: Type.Optional(nullable(GivenTax)),
     metadata: Type.Optional(Metadata),
   },
   {
@@ -189,6 +224,7 @@ const laterFields = {
   payment_terms: nullable(PaymentTerms),
   invoicing: InvoicingName,
   parent_id: nullable(idOf('cus')),
+  tax: CustomerTax,
   archived_at: nullable(Instant),
   erased_at: nullable(Instant),
 };

@@ -62,6 +62,7 @@ const StoredCharge = Type.Object(
     meter: nullable(Code),
     seats: Type.Optional(Type.Literal(true)),
     credit_unit: Type.Optional(Type.String()),
+    tax_category: Type.Optional(Type.String()),
     price: StoredPrice,
   },
   { title: 'StoredCharge', description: 'A charge as its plan version stores it.' },

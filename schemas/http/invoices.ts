@@ -15,8 +15,9 @@ import {
   resourceFields,
 } from '#schemas/http/fields.ts';
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
-import { InvoiceKind, LineKind, TaxTreatment } from '#schemas/invoice.ts';
+import { InvoiceKind, LineKind } from '#schemas/invoice.ts';
 import { StepKind } from '#schemas/rated-line.ts';
+import { TaxTreatment } from '#schemas/tax-rate.ts';
 
 export const Proration = Type.Object(
   {

@@ -16,6 +16,7 @@ import {
   resourceFields,
 } from '#schemas/http/fields.ts';
 import { subscriptionExample } from '#schemas/http/subscriptions.ts';
+import { TaxCategory } from '#schemas/http/tax-rates.ts';
 import { oneTimeChargeStates, oneTimeIntegerDigitsMax, oneTimeQuantityMax } from '#schemas/one-time-charge.ts';
 import { changeBillings } from '#schemas/subscription-terms.ts';
 
@@ -28,6 +29,7 @@ const chargeExample = {
   unit_amount: null,
   quantity: null,
   currency: 'USD',
+  tax_category: null,
   state: 'pending',
   effective_at: exampleCreatedAt,
   invoice: 'next',
@@ -75,6 +77,7 @@ export const NewOneTimeCharge = Type.Object(
       }),
     ),
     invoice: Type.Optional(Invoice),
+    tax_category: Type.Optional(TaxCategory),
     metadata: Type.Optional(Metadata),
   },
   { ...closed, title: 'NewOneTimeCharge', examples: [newChargeExample] },
@@ -89,6 +92,8 @@ export const OneTimeCharge = Type.Object(
     unit_amount: nullable(Type.Unsafe<string>({ ...Decimal, description: 'Of one, where there is a quantity.' })),
     quantity: nullable(Type.Integer({ minimum: 1 })),
     currency: CurrencyCode,
+    // An answer that is repeated may be from before there were any.
+    tax_category: Type.Optional(nullable(TaxCategory)),
     state: Type.Enum([...oneTimeChargeStates], {
       title: 'OneTimeChargeState',
       description:

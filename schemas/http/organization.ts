@@ -4,11 +4,18 @@ import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import { closed, idOf, Metadata, Name, resourceFields } from '#schemas/http/fields.ts';
 import { organizationTiers } from '#schemas/rate-tiers.ts';
 import { policyRoundings } from '#schemas/rated-line.ts';
+import { taxRoundings } from '#schemas/tax-rate.ts';
 
 const PolicyRounding = Type.Enum([...policyRoundings], {
   title: 'PolicyRounding',
   description:
     'How the amount of a line is rounded to minor units: to the nearest, and of a half `half_up` takes the one away from zero, `half_even` the even one.',
+});
+
+const TaxRoundingName = Type.Enum([...taxRoundings], {
+  title: 'TaxRounding',
+  description:
+    '`line`: each tax of a line is rounded. `invoice`: the sum of a tax over all lines is rounded once, and the lines have their parts of it.',
 });
 
 /** A week: what comes later than that is late usage of a period that was billed. */
@@ -57,6 +64,7 @@ const organizationExample = {
   name: 'Example Inc.',
   tier: 'scale',
   rounding: 'half_up',
+  tax_rounding: 'line',
   closing: { automatic: false, grace_minutes: 60 },
   invoicing: { draft_minutes: 0 },
   ...exampleHead,
@@ -66,6 +74,7 @@ export const OrganizationPatch = Type.Object(
   {
     name: Type.Optional(Name),
     rounding: Type.Optional(PolicyRounding),
+    tax_rounding: Type.Optional(TaxRoundingName),
     closing: Type.Optional(ClosingPatch),
     invoicing: Type.Optional(InvoicingPatch),
     metadata: Type.Optional(Metadata),
@@ -74,7 +83,8 @@ export const OrganizationPatch = Type.Object(
     ...closed,
     title: 'OrganizationPatch',
     minProperties: 1,
-    description: 'A field that is left out stays. Another `rounding` is that of lines which are rated after it.',
+    description:
+      'A field that is left out stays. Another `rounding` is that of lines which are rated after it, and of taxes of invoices that are issued after it, as is another `tax_rounding`.',
     examples: [{ rounding: 'half_even' }],
   },
 );
@@ -88,6 +98,7 @@ export const Organization = Type.Object(
       description: 'How many requests it may send (docs/rate-limits.md); whoever runs Millrace sets it.',
     }),
     rounding: PolicyRounding,
+    tax_rounding: TaxRoundingName,
     closing: Closing,
     invoicing: Invoicing,
     ...resourceFields,

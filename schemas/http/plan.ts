@@ -18,6 +18,7 @@ import { PlanKindName } from '#schemas/http/add-ons.ts';
 import { CurrencyCode, closed, formed, Metadata, NewCode, NullInsteadOfText } from '#schemas/http/fields.ts';
 import { meterExample } from '#schemas/http/meters.ts';
 import { generalTermFields, intervalSchema, newGeneralTermFields } from '#schemas/http/plan-terms.ts';
+import { TaxCategory } from '#schemas/http/tax-rates.ts';
 import { codePattern, idFormAbout } from '#schemas/names.ts';
 import { type ChargeJson, chargesMax, type PlanTermsJson } from '#schemas/plan.ts';
 import { flat } from '#schemas/price/flat.ts';
@@ -62,6 +63,7 @@ const chargeSchemas = (prefix: '' | 'New') => {
     // Of a line that was rated there is the one price that it was rated by.
     const rest = {
       credit_unit: Type.Optional(creditUnit),
+      tax_category: Type.Optional(TaxCategory),
       price,
       currency_options: Type.Optional(optionsOf(price)),
       timing: Type.Optional(timing),

@@ -60,6 +60,10 @@ const statements: readonly string[] = [
    SELECT ${id('fea')}, org, 'f-' || n, 'x', 'switch', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO plan_version_features (organization_id, plan_version_id, feature_id)
    SELECT org, ${id('plv')}, ${id('fea')} ${fromOthers}`,
+  `INSERT INTO tax_rates (id, organization_id, code, name, percentage, inclusive, country, metadata, version,
+     created_at, updated_at)
+   SELECT ${id('txr')}, org, 't-' || n, 'x', 19, false, 'DE', '{}', 1, ${begin} + n * interval '1 second', ${begin}
+     ${fromOthers}`,
   `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
    SELECT ${id('cus')}, org, 'fill-' || n, 'x', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO customer_counts (organization_id, part, current, archived)

@@ -164,6 +164,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   });
   await made(api, '/v1/price-overrides', newPriceOverride(plan.id));
   await makePriceSources(api);
+  await made(api, '/v1/tax-rates', { code: 'vat', name: 'VAT', percentage: '19', country: 'DE' });
   const month = lastMonth();
   const started = new Date(month.start).toISOString();
   const subscription = await made(api, '/v1/subscriptions', {

@@ -37,6 +37,7 @@ export const isEdge = (path: string): boolean =>
  * who adds one sees how few there are.
  */
 export const useCases = new Set([
+  'api/customers/customer-tax.ts',
   'api/customers/place-customer.ts',
   'api/exports/export-customer.ts',
   'api/server.ts',

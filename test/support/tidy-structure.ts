@@ -11,11 +11,12 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
   platform: ['json', 'process', 'stores', 'audit', 'secrets', 'config', 'http', 'access', 'work', 'start', 'local'],
   ingest: ['parse', 'gateway', 'stream', 'claims', 'sink', 'identity', 'amendments'],
   rater: ['aggregate', 'quantities', 'price', 'run', 'simulate', 'verify'],
-  invoicer: ['periods', 'clocks', 'invoices'],
+  invoicer: ['periods', 'clocks', 'taxes', 'invoices'],
   api: [
     'route',
     'access',
     'catalog',
+    'taxes',
     'customers',
     'subscriptions',
     'quotes',

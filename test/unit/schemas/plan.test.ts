@@ -84,6 +84,7 @@ const planVersions: fc.Arbitrary<PlanVersion> = fc
         meter,
         seats,
         creditUnit: null,
+        taxCategory: index % 2 === 0 ? null : 'books',
         price,
         currencyOptions,
         timing,

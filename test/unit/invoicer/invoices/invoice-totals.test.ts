@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { contentToJson4 } from '#schemas/invoice/content-4.ts';
-import { type InvoiceLine, TaxTreatment } from '#schemas/invoice.ts';
+import type { InvoiceLine } from '#schemas/invoice.ts';
 import { type Amount, roundToMinorUnits, toPrecise } from '#schemas/money.ts';
+import { TaxTreatment } from '#schemas/tax-rate.ts';
 import { draftInvoice } from '../../../../invoicer/invoices/draft-invoice.ts';
 import { totalsOf, withLines } from '../../../../invoicer/invoices/invoice-totals.ts';
 import {
