@@ -79,7 +79,7 @@ const fillPeriods = async (owner: pg.Client, rows: number): Promise<void> => {
 const endRuns = async (postgres: Postgres): Promise<number> => {
   const { rowCount } = await postgres.query(
     `WITH ended AS (
-       UPDATE billing_runs SET state = 'completed', updated_at = clock_timestamp()
+       UPDATE billing_runs SET state = 'completed', is_cut = true, updated_at = clock_timestamp()
        WHERE asked_by = 'scheduler' AND state = 'queued' RETURNING id, organization_id, subscriptions_max, due_until
      ), shards AS (
        INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)

@@ -3,7 +3,7 @@
  * month, from its quantities to rated lines in PostgreSQL, of more and more subscriptions with three metered charges
  * each. The invoicer stands still meanwhile, as it is the rating that is measured, and issues afterwards. With
  * `--closing` nobody asks for a run: the scheduler closes what fell due for all at the same instant, up to the last
- * invoice, and the API answers reads meanwhile.
+ * invoice, and the API answers reads meanwhile. `--hand-over` does the same with issuing held until all is rated.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -26,6 +26,7 @@ const { values } = parseArgs({
     'core-seconds': { type: 'string', default: '5' },
     name: { type: 'string', default: 'rating' },
     closing: { type: 'boolean', default: false },
+    'hand-over': { type: 'boolean', default: false },
   },
 });
 const eventsEach = Number(values['events-each']);
@@ -161,9 +162,27 @@ const readMeanwhile = async (stack: Stack, work: Promise<unknown>): Promise<numb
   return latenciesMs.toSorted((a, b) => a - b);
 };
 
+/** No invoicer issues anything until what it resolves with is called: they pass over a series that is locked. */
+const holdIssuing = async (stack: Stack): Promise<() => Promise<void>> => {
+  const holder = new pg.Client({ connectionString: stack.urls.postgres });
+  holder.on('error', () => {});
+  await holder.connect();
+  await holder.query(`INSERT INTO invoice_series (organization_id, last_number, head_hash)
+    SELECT id, 0, repeat('0', 64) FROM organizations ON CONFLICT DO NOTHING`);
+  await holder.query('BEGIN');
+  await holder.query('SELECT 1 FROM invoice_series FOR UPDATE');
+  return () => holder.end();
+};
+
+const closingState = `
+SELECT (SELECT coalesce(bool_and(is_cut), false) FROM billing_runs) AND EXISTS (SELECT 1 FROM billing_run_shards)
+    AND NOT EXISTS (SELECT 1 FROM billing_run_shards WHERE state = 'queued') AS rated,
+  (SELECT coalesce(sum(last_number), 0) FROM invoice_series) AS issued`;
+
 const measureClosing = async (stack: Stack, subscriptions: number): Promise<Figures> => {
   const stored = await store(stack, subscriptions);
   const { owner, line } = stored;
+  let release = values['hand-over'] ? await holdIssuing(stack) : undefined;
   const before = cpuOf(line.pids());
   const startMs = performance.now();
   const passed = (): number => (performance.now() - startMs) / 1_000;
@@ -171,12 +190,12 @@ const measureClosing = async (stack: Stack, subscriptions: number): Promise<Figu
   let ratedSeconds = 0;
   const close = async (): Promise<number> => {
     for (;;) {
-      const { rows } = await owner.query<{ lines: string; issued: string }>(
-        `SELECT (SELECT count(*) FROM rated_lines) AS lines,
-           (SELECT coalesce(sum(last_number), 0) FROM invoice_series) AS issued`,
-      );
-      if (ratedSeconds === 0 && Number(rows[0]?.lines) >= subscriptions * planOfBench.charges.length)
+      const { rows } = await owner.query<{ rated: boolean; issued: string }>(closingState);
+      if (ratedSeconds === 0 && rows[0]?.rated) {
         ratedSeconds = passed();
+        await release?.();
+        release = undefined;
+      }
       if (Number(rows[0]?.issued) >= subscriptions) return passed();
       await pause(200);
     }

@@ -4,6 +4,7 @@
 export const undigested: Readonly<Record<string, string>> = {
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
   'billing_runs.started_at': 'is what progress is told by, and decides nothing',
+  'billing_runs.is_cut': 'says how far the work on a run is, and is true of each that was completed',
   'billing_runs.attempts': 'counts how often a run was taken that waits, and decides nothing of one that has ended',
   'billing_periods.billing_month': 'follows from the end of the span and the time zone of the subscription',
   'billing_periods.usage_waived': 'decides which lines a billing period has, and these are hashed by what they charge',

@@ -109,10 +109,13 @@ const finishShard = async (
      WHERE run_id = $1 AND shard_number = $2 AND state = 'rated'`,
     [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs)],
   );
+  // Whoever ends the cutting of the run at the same moment, or another of its shards, is waited for, and seen.
+  await client.query('SELECT 1 FROM billing_runs WHERE id = $1 FOR NO KEY UPDATE', [shard.runId]);
   const { rows } = await client.query<{ now: Date }>(
     `UPDATE billing_runs SET state = 'completed', updated_at = clock_timestamp()
-     WHERE id = $1 AND state = 'running'
-       AND NOT EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = $1 AND s.state <> 'issued')
+     WHERE id = $1 AND state = 'running' AND is_cut
+       AND NOT EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = $1 AND s.state = 'rated')
+       AND NOT EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = $1 AND s.state = 'queued')
      RETURNING updated_at AS now`,
     [shard.runId],
   );

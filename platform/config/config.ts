@@ -318,7 +318,7 @@ export const settings = {
     10_000,
     1,
     1_000_000,
-    'Subscriptions that one billing run of the scheduler takes; their rows are locked together while their time is cut.',
+    'Subscriptions that one step of a billing run of the scheduler cuts; their rows are locked together while their time is cut.',
   ),
   jobLeaseSeconds: integer(
     'MILLRACE_JOB_LEASE_SECONDS',

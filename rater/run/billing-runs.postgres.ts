@@ -36,6 +36,8 @@ type RunRow = {
   id: string;
   organization_id: string;
   kind: RunKind;
+  /** `running` once a step of it has cut something. */
+  state: 'queued' | 'running';
   /** Null, as the end is, of a run of what is due. */
   period_start: Date | null;
   due_until: Date | null;
@@ -147,23 +149,23 @@ const writeCutStates = async (client: Queryable, states: readonly CutState[]): P
   );
 };
 
+/** What a step of a run found: all of it, or as many subscriptions as one step takes. */
+type Cut = { readonly freshIds: readonly string[]; readonly isLast: boolean };
+
 /**
  * Writes down which time of which subscription is due: what was due when the run was asked for. In the west a month is
  * over some hours later; what ends in them is left to the next run.
  */
-const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
+const openPeriods = async (client: Queryable, run: RunRow): Promise<Cut> => {
   const { organization_id: organizationId, subscription_id: subscriptionId } = run;
   const customerIds = await customersOf(client, run);
   if (run.due_until === null || run.arrears_until === null) {
     const until = run.created_at.getTime();
     const whose = withoutClock(ofScope(customerIds, subscriptionId));
     const asked = { month: monthOfRun(run), until };
-    await writePeriods(
-      client,
-      run,
-      await freshPeriodsOfMonth(client, organizationId, asked, whose, { isLocked: true }),
-    );
-    return;
+    const periods = await freshPeriodsOfMonth(client, organizationId, asked, whose, { isLocked: true });
+    await writePeriods(client, run, periods);
+    return { freshIds: periods.map(({ id }) => id), isLast: true };
   }
   const [dueUntil, arrearsUntil] = [run.due_until.getTime(), run.arrears_until.getTime()];
   const { subscriptions_max: subscriptionsMax, test_clock_id: testClockId } = run;
@@ -171,6 +173,10 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
   const { periods, states } = await freshPeriodsDue(client, organizationId, asked);
   await writePeriods(client, run, periods);
   await writeCutStates(client, states);
+  return {
+    freshIds: periods.map(({ id }) => id),
+    isLast: subscriptionsMax === null || states.length < subscriptionsMax,
+  };
 };
 
 // What stands is taken as it stands, billed or not; what nobody has cut yet, as a billing run would cut it. Nothing is
@@ -195,7 +201,7 @@ FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $
     item, timing, interval_unit, interval_count, counted, quantities, priced_at, usage_waived)
 ON CONFLICT DO NOTHING`;
 
-const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> => {
+const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<Cut> => {
   const { organization_id: organizationId, customer_id: customerId, subscription_id: subscriptionId } = run;
   const month = monthOfRun(run);
   const whose = ofScope(await customersOf(client, run), subscriptionId);
@@ -208,6 +214,7 @@ const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<void> =>
     customerId,
     subscriptionId,
   ]);
+  return { freshIds: [], isLast: true };
 };
 
 // Periods in shards of about $2, in the order in which the store keeps usage, by the customer's own name: what a shard
@@ -228,7 +235,10 @@ WITH due AS (
   SELECT id, place, min(place) OVER (PARTITION BY billed_with, due_at) AS first FROM numbered
 ), inserted AS (
   INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)
-  SELECT $1, (first - 1) / $2, array_agg(id ORDER BY place), 'queued' FROM grouped GROUP BY (first - 1) / $2
+  SELECT $1, (first - 1) / $2 + b.first_number, array_agg(id ORDER BY place), 'queued'
+  FROM grouped CROSS JOIN (
+    SELECT coalesce(max(shard_number) + 1, 0) AS first_number FROM billing_run_shards WHERE run_id = $1
+  ) b GROUP BY (first - 1) / $2 + b.first_number
   RETURNING 1)
 SELECT (SELECT count(*) FROM inserted)::integer AS shards`;
 
@@ -236,34 +246,48 @@ const ofRun = `p.organization_id = $3 AND ($4::text IS NULL OR p.billing_month =
   AND ($5::timestamptz IS NULL OR p.due_at <= $5) AND ($6::text IS NULL OR p.customer_id = $6 OR p.payer_id = $6)
   AND ($7::text IS NULL OR p.subscription_id = $7) AND c.test_clock_id IS NOT DISTINCT FROM $8`;
 
+// The customer is looked up by its id, period by period: OFFSET 0 has it so. PostgreSQL takes those without a clock for
+// next to none, and would go through all periods for each of them.
+const withCustomer = `billing_periods p CROSS JOIN LATERAL (
+    SELECT k.external_id, k.test_clock_id FROM customers k
+    WHERE k.organization_id = p.organization_id AND k.id = p.customer_id OFFSET 0
+  ) c`;
+
 // Both counts come from one statement, so from one moment: what another run issues meanwhile is in exactly one of them.
 // Of a run of what is due, what was billed before is none of its own.
-const insertShards = `${shardsOf(`billing_periods p
-    JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
+const insertShards = `${shardsOf(`${withCustomer}
   WHERE ${ofRun} AND p.state = 'open'`)}, (
-  SELECT count(*) FROM billing_periods p JOIN customers c ON c.id = p.customer_id
+  SELECT count(*) FROM ${withCustomer}
   WHERE $4::text IS NOT NULL AND ${ofRun} AND p.state = 'billed'
 )::integer AS issued`;
+
+// Of a later step: what it wrote itself. What else is open is of the first one.
+const insertMoreShards = `${shardsOf(`unnest($3::text[]) AS f (id) JOIN billing_periods p ON p.id = f.id
+    JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
+  WHERE p.state = 'open'`)}, 0 AS issued`;
 
 const insertDryShards = `${shardsOf(`(
     SELECT *, span_end AS due_at, customer_id AS payer_id, false AS consolidated FROM rating_run_periods
   ) p JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
   WHERE p.run_id = $1`)}, 0 AS issued`;
 
-/** Resolves with how many shards there are, and how many periods are billed already. */
+/** Resolves with how many shards were added, and how many periods are billed already. */
 const cutShards = async (
   client: Queryable,
   run: RunRow,
+  { freshIds }: Cut,
   shardSize: number,
 ): Promise<{ shards: number; issued: number }> => {
   type Counted = { shards: number; issued: number };
   const month = run.due_until === null ? monthOfRun(run) : null;
   const of = [run.organization_id, month, run.due_until, run.customer_id, run.subscription_id, run.test_clock_id];
-  const isDry = run.kind === 'dry_rating';
-  const counted = isDry
-    ? await client.query<Counted>(insertDryShards, [run.id, shardSize])
-    : await client.query<Counted>(insertShards, [run.id, shardSize, ...of]);
-  return counted.rows[0] ?? { shards: 0, issued: 0 };
+  const insert = (): Promise<{ rows: Counted[] }> => {
+    if (run.kind === 'dry_rating') return client.query<Counted>(insertDryShards, [run.id, shardSize]);
+    if (run.state === 'running')
+      return client.query<Counted>(insertMoreShards, [run.id, shardSize, textArray(freshIds)]);
+    return client.query<Counted>(insertShards, [run.id, shardSize, ...of]);
+  };
+  return (await insert()).rows[0] ?? { shards: 0, issued: 0 };
 };
 
 type EndedRun = Pick<QueuedRun, 'organizationId' | 'kind' | 'requestId'> & { readonly id: string };
@@ -291,11 +315,17 @@ const queuedRun = (row: RunRow): QueuedRun => ({
 });
 
 const runColumns =
-  'r.id, r.organization_id, r.kind, r.period_start, r.due_until, r.arrears_until, r.test_clock_id, r.subscriptions_max, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
+  'r.id, r.organization_id, r.kind, r.state, r.period_start, r.due_until, r.arrears_until, r.test_clock_id, r.subscriptions_max, r.customer_id, r.subscription_id, r.watermark, r.request_id, r.created_at, r.attempts';
 
-const runJobs: JobTable = { name: 'billing_runs', key: ['id'], openStates: ['queued'], changedAt: 'updated_at' };
+const runJobs: JobTable = {
+  name: 'billing_runs',
+  key: ['id'],
+  openStates: ['queued', 'running'],
+  changedAt: 'updated_at',
+};
 
-const leaseRunStatement = `WITH ${leaseNext(runJobs, { where: "j.state = 'queued'", order: 'j.updated_at, j.id' })}
+const isToCut = "NOT j.is_cut AND j.state IN ('queued', 'running')";
+const leaseRunStatement = `WITH ${leaseNext(runJobs, { where: isToCut, order: 'j.updated_at, j.id' })}
 SELECT ${runColumns} FROM leased r`;
 
 const shardToRate = leaseNext(shardJobs, { where: "j.state = 'queued'", order: 'j.run_id, j.shard_number' });
@@ -304,6 +334,39 @@ const shardToRate = leaseNext(shardJobs, { where: "j.state = 'queued'", order: '
 const auditDeadEnd = async (client: Queryable, run: QueuedRun, ended: Date | undefined): Promise<boolean> => {
   if (ended) await auditEnd(client, 'failed', { ...run, id: run.runId }, ended);
   return ended !== undefined;
+};
+
+const selectToCut = `SELECT ${runColumns} FROM billing_runs r WHERE r.id = $1 AND NOT r.is_cut
+  AND r.state IN ('queued', 'running')`;
+
+// The last step completes a run of which nothing is left to be issued, as its shards ended before it; else the last
+// shard does.
+const moveRunOn = `
+UPDATE billing_runs r SET state = CASE WHEN s.is_open THEN 'running' WHEN $2 THEN 'completed' ELSE r.state END,
+  is_cut = $2, already_issued = r.already_issued + $3, ${movedOn},
+  started_at = coalesce(r.started_at, clock_timestamp()), updated_at = clock_timestamp()
+FROM (SELECT EXISTS (
+    SELECT 1 FROM billing_run_shards WHERE run_id = $1 AND state IN ('queued', 'rated', 'failed')
+  ) AS is_open) s
+WHERE r.id = $1 RETURNING r.state, r.updated_at AS now`;
+
+/**
+ * One step of a run, in the caller's transaction. Two that are at it, as where a lease was over, wait for each other at
+ * the subscriptions, and what one has cut the other finds cut. The row of the run is locked at the end alone: whoever
+ * ends a shard waits for it.
+ */
+const cutStep = async (client: Queryable, run: QueuedRun, found: RunRow, shardSize: number): Promise<number> => {
+  const cut = found.kind === 'dry_rating' ? await writeDryPeriods(client, found) : await openPeriods(client, found);
+  const { rows } = await client.query<RunRow>(`${selectToCut} FOR NO KEY UPDATE`, [run.runId]);
+  const [row] = rows;
+  // It failed meanwhile, or whoever held it before has cut it: what was written stays open, for the next run.
+  if (!row) return 0;
+  const { shards, issued } = await cutShards(client, row, cut, shardSize);
+  const moved = await client.query<{ state: string; now: Date }>(moveRunOn, [row.id, cut.isLast, issued]);
+  const [after] = moved.rows;
+  if (after?.state === 'completed') await auditEnd(client, 'completed', { ...run, id: row.id }, after.now);
+  if (shards > 0) await notify(client, billingChannels.shardsQueued);
+  return shards;
 };
 
 export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): RatePorts['runs'] => {
@@ -344,24 +407,9 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
 
     cutRun: (run, shardSize) =>
       postgres.transaction(async (client) => {
-        // Whoever held the run before may have cut it after its lease was over.
-        const { rows } = await client.query<RunRow>(
-          `SELECT ${runColumns} FROM billing_runs r WHERE r.id = $1 AND r.state = 'queued' FOR UPDATE`,
-          [run.runId],
-        );
+        const { rows } = await client.query<RunRow>(selectToCut, [run.runId]);
         const [row] = rows;
-        if (!row) return undefined;
-        if (row.kind === 'dry_rating') await writeDryPeriods(client, row);
-        else await openPeriods(client, row);
-        const { shards, issued } = await cutShards(client, row, shardSize);
-        const prepared = await client.query<{ now: Date }>(
-          `UPDATE billing_runs SET state = $2, already_issued = $3, ${movedOn}, started_at = clock_timestamp(),
-             updated_at = clock_timestamp() WHERE id = $1 RETURNING updated_at AS now`,
-          [row.id, shards > 0 ? 'running' : 'completed', issued],
-        );
-        if (shards === 0) await auditEnd(client, 'completed', { ...run, id: row.id }, prepared.rows[0]?.now as Date);
-        else await notify(client, billingChannels.shardsQueued);
-        return shards;
+        return row && cutStep(client, run, row, shardSize);
       }),
 
     leaseShard: () =>

@@ -48,7 +48,10 @@ export type RatePorts = {
     readonly giveUpRun: (run: QueuedRun, error: unknown) => Promise<boolean>;
     /** False where the run was prepared meanwhile. */
     readonly failRun: (run: QueuedRun, failure: string) => Promise<boolean>;
-    /** Step 3; resolves with the number of shards, or undefined where the run was prepared meanwhile. */
+    /**
+     * Step 3, or as much of it as one transaction takes; resolves with the number of shards, or undefined where the run
+     * was prepared meanwhile.
+     */
     readonly cutRun: (run: QueuedRun, shardSize: number) => Promise<number | undefined>;
     /** A shard that waits to be rated. */
     readonly leaseShard: () => Promise<Shard | undefined>;

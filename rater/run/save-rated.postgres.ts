@@ -177,7 +177,7 @@ const completeRatingRun = async (client: Queryable, shard: Shard): Promise<void>
   await client.query('SELECT 1 FROM billing_runs WHERE id = $1 FOR NO KEY UPDATE', [shard.runId]);
   const { rows } = await client.query<{ now: Date }>(
     `UPDATE billing_runs SET state = 'completed', updated_at = clock_timestamp()
-     WHERE id = $1 AND state = 'running'
+     WHERE id = $1 AND state = 'running' AND is_cut
        AND NOT EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = $1 AND s.state <> 'done')
      RETURNING updated_at AS now`,
     [shard.runId],

@@ -27,7 +27,7 @@ const subscriptionsPerRound = 6;
 const settings = {
   ...shortLeases,
   MILLRACE_JOB_LEASE_SECONDS: '5',
-  // Several runs and several shards a round, so that there is a step between two others.
+  // Several steps and several shards a run, so that there is a step between two others.
   MILLRACE_RATER_SHARD_SIZE: '2',
   MILLRACE_CLOSING_SUBSCRIPTIONS_MAX: '4',
 };

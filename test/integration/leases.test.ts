@@ -21,8 +21,9 @@ beforeAll(async () => {
     INSERT INTO organizations (id, name, created_at, tier) SELECT 'org_' || n, 'x', now(), 'scale'
     FROM generate_series(1, 3) AS n`);
   await owner.query(`
-    INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
-    SELECT 'run_' || n, 'org_' || (n % 3 + 1), '2026-10-01', '2026-11-01', 'running', 9, now(), now()
+    INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, is_cut, created_at,
+      updated_at)
+    SELECT 'run_' || n, 'org_' || (n % 3 + 1), '2026-10-01', '2026-11-01', 'running', 9, true, now(), now()
     FROM generate_series(1, 40) AS n`);
   // 20,000 shards wait to be rated, and as many are long done.
   await owner.query(`
@@ -133,6 +134,64 @@ describe('a shard to issue', () => {
   });
 });
 
+describe('a run that is cut in steps', () => {
+  const queue = (id: string) =>
+    owner.query(
+      `INSERT INTO billing_runs (id, organization_id, due_until, arrears_until, subscriptions_max, state, watermark,
+         asked_by, created_at, updated_at)
+       VALUES ($1, 'org_2', now(), now(), 10, 'running', 9, 'scheduler', now(), now())`,
+      [id],
+    );
+  const addShard = (id: string, state: string) =>
+    owner.query(
+      "INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) VALUES ($1, 0, '{}', $2)",
+      [id, state],
+    );
+  const stateOf = async (id: string) =>
+    (await owner.query('SELECT state, is_cut FROM billing_runs WHERE id = $1', [id])).rows[0];
+  const lastStep = (runId: string) =>
+    createBillingRuns(owner, 60).cutRun(
+      { runId, organizationId: 'org_2', kind: 'billing', requestId: undefined, watermark: 9n, attempt: 0 },
+      100,
+    );
+  const end = (id: string) => owner.query("UPDATE billing_runs SET state = 'failed' WHERE id = $1", [id]);
+
+  it('is completed by its last step, where all its shards have ended', async () => {
+    await queue('run_stepped');
+    await addShard('run_stepped', 'issued');
+    expect(await lastStep('run_stepped')).toBe(0);
+    expect(await stateOf('run_stepped')).toEqual({ state: 'completed', is_cut: true });
+    expect(await lastStep('run_stepped')).toBeUndefined();
+  });
+
+  it('is left running by it, where a shard is under way', async () => {
+    await queue('run_under_way');
+    await addShard('run_under_way', 'rated');
+    expect(await lastStep('run_under_way')).toBe(0);
+    expect(await stateOf('run_under_way')).toEqual({ state: 'running', is_cut: true });
+    await owner.query("UPDATE billing_run_shards SET state = 'failed' WHERE run_id = 'run_under_way'");
+    await end('run_under_way');
+  });
+
+  it('is not completed by a shard that ends while it is still cut', async () => {
+    await queue('run_early');
+    await addShard('run_early', 'rated');
+    // Nobody else's shard is older.
+    const shard = await toIssue();
+    expect(shard?.runId).toBe('run_early');
+    expect(
+      await createInvoiceStore(owner, 60).commit(
+        shard as Shard,
+        () => [],
+        () => 0,
+      ),
+    ).toBe(0);
+    expect(await stateOf('run_early')).toEqual({ state: 'running', is_cut: false });
+    expect(await lastStep('run_early')).toBe(0);
+    expect(await stateOf('run_early')).toEqual({ state: 'completed', is_cut: true });
+  });
+});
+
 describe('a run to prepare', () => {
   const runs = () => createBillingRuns(owner, 60);
   const queue = (id: string, attempts = 0) =>
@@ -171,7 +230,7 @@ describe('a run to prepare', () => {
     expect(await runs().giveUpRun(again, new Error('a bug'))).toBe(false);
     expect(await rowOf('queued_1')).toEqual({ state: 'queued', attempts: 1, failure: 'a bug', rests: true });
     expect(await runs().leaseRun()).toBeUndefined();
-    await owner.query("UPDATE billing_runs SET state = 'completed' WHERE id LIKE 'queued_%'");
+    await owner.query("UPDATE billing_runs SET state = 'completed', is_cut = true WHERE id LIKE 'queued_%'");
   });
 
   it('fails by name with its last attempt, and where it took twenty processes with it, with an entry each', async () => {

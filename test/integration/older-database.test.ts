@@ -224,12 +224,11 @@ describe.each(fixtures)('%s', (name) => {
     const [id] = (await owner.query<{ id: string }>('SELECT id FROM invoices ORDER BY id LIMIT 1')).rows.map(
       (row) => row.id,
     );
-    const faults = await faultsAfter(
-      owner,
-      'invoice_lines',
-      'UPDATE invoice_lines SET quantity = quantity + 1 WHERE invoice_id = $1 AND position = 1',
-      [id],
-    );
+    const faults = await faultsAfter(owner, {
+      table: 'invoice_lines',
+      sql: 'UPDATE invoice_lines SET quantity = quantity + 1 WHERE invoice_id = $1 AND position = 1',
+      values: [id],
+    });
     expect(faults).toEqual([expect.stringContaining(`(${id}): hash_differs`)]);
   });
 });

@@ -100,7 +100,10 @@ export const endRun = async (
       `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) VALUES ($1, 0, '{}', 'issued')`,
       [runId],
     );
-    await query('UPDATE billing_runs SET state = $2, updated_at = clock_timestamp() WHERE id = $1', [runId, how]);
+    await query('UPDATE billing_runs SET state = $2, is_cut = true, updated_at = clock_timestamp() WHERE id = $1', [
+      runId,
+      how,
+    ]);
   });
 };
 

@@ -73,19 +73,19 @@ const deadlock = '40P01';
 
 class TakenBack extends Error {}
 
-/** What a verification finds after the statement. Nothing of it stays. */
-export const faultsAfter = async (
-  owner: Postgres,
-  table: string,
-  sql: string,
-  values: readonly unknown[] = [],
-): Promise<string[]> => {
+/** One row of a table, changed by a statement. */
+export type Tampering = { readonly table: string; readonly sql: string; readonly values?: readonly unknown[] };
+
+/** What a verification finds after all of them. Nothing of it stays. */
+export const faultsAfter = async (owner: Postgres, ...tamperings: readonly Tampering[]): Promise<string[]> => {
   let faults: string[] = [];
   const tampering = owner.transaction(async (client) => {
     await client.query("SET LOCAL session_replication_role = 'replica'");
-    await dropConstraints(client, table);
-    const { rowCount } = await client.query(sql, values);
-    if (rowCount !== 1) throw new Error(`${rowCount} rows were changed by ${sql}`);
+    for (const { table } of tamperings) await dropConstraints(client, table);
+    for (const { sql, values = [] } of tamperings) {
+      const { rowCount } = await client.query(sql, values);
+      if (rowCount !== 1) throw new Error(`${rowCount} rows were changed by ${sql}`);
+    }
     faults = await verifyAll(client);
     throw new TakenBack();
   });
@@ -95,10 +95,50 @@ export const faultsAfter = async (
     // The services go on meanwhile; where their locks and these wait for each other, PostgreSQL takes back one, and
     // this one is begun anew.
     const { code, cause } = error as { code?: string; cause?: { code?: string } };
-    if (code === deadlock || cause?.code === deadlock) return faultsAfter(owner, table, sql, values);
+    if (code === deadlock || cause?.code === deadlock) return faultsAfter(owner, ...tamperings);
     if (!(error instanceof TakenBack)) throw error;
   }
   return faults;
+};
+
+/** A change, how the fault that it must lead to begins, and what it is called where it leads to none. */
+export type NamedTampering = Tampering & { readonly named: string; readonly name: string };
+
+/** By its rows everything else is found. */
+const alone = 'organizations';
+/** A change of one of these may lead to faults of the others as well. */
+const entwined = new Set([
+  'billing_periods',
+  'billing_runs',
+  'billing_run_shards',
+  'invoices',
+  'invoice_lines',
+  'rated_lines',
+]);
+const areApart = (one: NamedTampering, other: NamedTampering): boolean =>
+  one.named !== other.named &&
+  one.table !== other.table &&
+  one.table !== alone &&
+  other.table !== alone &&
+  !(entwined.has(one.table) && entwined.has(other.table));
+
+/**
+ * The names of those that led to no fault of their object. Many are made at once, each of another object, so that each
+ * fault has one cause.
+ */
+export const missedOf = async (owner: Postgres, all: readonly NamedTampering[]): Promise<string[]> => {
+  const batches: NamedTampering[][] = [];
+  for (const one of all) {
+    const batch = batches.find((others) => others.every((other) => areApart(one, other)));
+    if (batch) batch.push(one);
+    else batches.push([one]);
+  }
+  const missed: string[] = [];
+  for (const batch of batches) {
+    const faults = await faultsAfter(owner, ...batch);
+    for (const { named, name } of batch) if (!faults.some((fault) => fault.startsWith(named))) missed.push(name);
+  }
+  return missed;
 };
 
 /** How a fault in a row of this table names its object: the kind, and the id as an expression over the row `r`. */

@@ -14,7 +14,7 @@ const dayMs = 86_400_000;
 beforeAll(async () => {
   pipeline = await startPipeline(
     inject('serverUrls'),
-    // So that it takes several runs.
+    // So that a run takes several steps.
     { MILLRACE_CLOSING_SUBSCRIPTIONS_MAX: '2' },
     { services: parts.billedUsage },
   );
@@ -76,6 +76,11 @@ it('an organization that turns closing on has what is due billed within seconds,
   const { items } = await untilNothingRuns();
   const runs = items.filter(({ asked_by }: { asked_by: string }) => asked_by === 'scheduler');
   expect(runs.at(-1)).toMatchObject({ period: null, failures: 0, failure: null });
+  // One was billed by hand; the others by one run, in as many steps as it takes.
+  expect(runs[0]).toMatchObject({
+    invoices_issued: customers.length - 1,
+    progress: { shards_total: 2, shards_done: 2 },
+  });
   expect(await read(`/v1/billing-runs/${runs[0].id}`)).toEqual(runs[0]);
   expect(await read('/v1/billing-runs/due')).toMatchObject({
     closing: { automatic: true, grace_minutes: 0 },
@@ -104,7 +109,7 @@ it('days that were left are billed in their order, over all customers', async ()
   expect(days).toEqual([-4, -4, -3, -3, -2, -2, -1, -1]);
 }, 60_000);
 
-it('what is one invoice is not divided between two runs, however few subscriptions a run takes', async () => {
+it('what is one invoice is not divided between two steps of a run, however few subscriptions a step takes', async () => {
   const plans = ['one', 'two', 'three'];
   for (const code of plans) expect((await pipeline.api('POST', '/v1/plans', { ...llmProPlan, code })).status).toBe(201);
   await pipeline.api('PATCH', '/v1/organization', { closing: { automatic: false } });

@@ -14,7 +14,17 @@ import { giveBackShard } from '#platform/work/shard-jobs.postgres.ts';
 import { sealedColumns } from '#schemas/sealed-columns.ts';
 import { unaudited, undigested } from '#schemas/undigested.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
-import { changedTo, faultsAfter, type Naming, namings, readTables, verifyAll } from '../../support/tampering.ts';
+import {
+  changedTo,
+  faultsAfter,
+  missedOf,
+  type NamedTampering,
+  type Naming,
+  namings,
+  readTables,
+  type Tampering,
+  verifyAll,
+} from '../../support/tampering.ts';
 import { firstTenant, makeObjects, type Objects, type Tenant } from '../../support/tenants.ts';
 import { type Verdict, verify } from '../../support/verify-command.ts';
 
@@ -55,48 +65,47 @@ describe('[I28] what is stored', () => {
     expect(await verifyAll(pipeline.asOwner)).toEqual([]);
     const tables = await readTables(pipeline.asOwner);
     expect([...namings.keys(), ...Object.keys(unaudited)].sort()).toEqual([...tables.keys()].sort());
-    const missed: string[] = [];
+    const changes: NamedTampering[] = [];
     for (const [table, columns] of tables) {
       if (table in unaudited) continue;
       const { place, named } = await rowOf(table);
       for (const column of columns) {
-        const faults = await faultsAfter(
-          pipeline.asOwner,
-          table,
-          `UPDATE ${table} SET ${column.name} = ${changedTo(column)} WHERE ctid = $1::tid`,
-          [place],
-        );
-        if (!faults.some((fault) => fault.startsWith(named))) missed.push(`${table}.${column.name}`);
+        const sql = `UPDATE ${table} SET ${column.name} = ${changedTo(column)} WHERE ctid = $1::tid`;
+        changes.push({ table, sql, values: [place], named, name: `${table}.${column.name}` });
       }
     }
+    const missed = await missedOf(pipeline.asOwner, changes);
     expect(missed.sort()).toEqual(Object.keys(undigested).sort());
     expect(await verifyAll(pipeline.asOwner)).toEqual([]);
   }, 180_000);
 
   it('has no row less: whichever is deleted, its object is named', async () => {
-    const missed: string[] = [];
+    const deletions: NamedTampering[] = [];
     for (const table of namings.keys()) {
       const { place, named } = await rowOf(table);
-      const faults = await faultsAfter(pipeline.asOwner, table, `DELETE FROM ${table} WHERE ctid = $1::tid`, [place]);
-      if (!faults.some((fault) => fault.startsWith(named))) missed.push(table);
+      deletions.push({ table, sql: `DELETE FROM ${table} WHERE ctid = $1::tid`, values: [place], named, name: table });
     }
-    expect(missed).toEqual([]);
+    expect(await missedOf(pipeline.asOwner, deletions)).toEqual([]);
   }, 120_000);
 
   it('has no row more: whichever is put in, with an object or alone, is named', async () => {
-    const missed: string[] = [];
+    const added = (table: string, place: string, change: object): Tampering => ({
+      table,
+      sql: `INSERT INTO ${table} SELECT (jsonb_populate_record(r, $2)).* FROM ${table} r WHERE ctid = $1::tid`,
+      values: [place, change],
+    });
+    const additions: NamedTampering[] = [];
     const tables = await readTables(pipeline.asOwner);
     for (const [table, { kind }] of namings) {
       const { place, id } = await rowOf(table);
       const hasId = tables.get(table)?.some(({ name }) => name === 'id');
-      const faults = await faultsAfter(
-        pipeline.asOwner,
-        table,
-        `INSERT INTO ${table} SELECT (jsonb_populate_record(r, $2)).* FROM ${table} r WHERE ctid = $1::tid`,
-        [place, hasId ? { id: `${id}y` } : {}],
-      );
-      if (!faults.some((fault) => fault.startsWith(`${kind} (${id}`))) missed.push(table);
+      additions.push({
+        ...added(table, place, hasId ? { id: `${id}y` } : {}),
+        named: `${kind} (${id}`,
+        name: table,
+      });
     }
+    expect(await missedOf(pipeline.asOwner, additions)).toEqual([]);
     for (const [table, change, named] of [
       ['rated_lines', { watermark: 987_654 }, 'rated_lines (sub_'],
       ['rated_lines', { period_start: '2001-01-01T00:00:00Z' }, 'rated_lines (run_'],
@@ -110,16 +119,9 @@ describe('[I28] what is stored', () => {
       ['organizations', { id: 'org_x', sandbox_of: null }, 'organization (org_x'],
     ] as const) {
       const { place } = await rowOf(table);
-      const faults = await faultsAfter(
-        pipeline.asOwner,
-        table,
-        `INSERT INTO ${table} SELECT (jsonb_populate_record(r, $2)).* FROM ${table} r WHERE ctid = $1::tid`,
-        [place, change],
-      );
-      if (!faults.some((fault) => fault.startsWith(named)))
-        missed.push(`${table} ${JSON.stringify(change)}: ${faults}`);
+      const alone = { ...added(table, place, change), named, name: `${table} ${JSON.stringify(change)}` };
+      expect(await missedOf(pipeline.asOwner, [alone])).toEqual([]);
     }
-    expect(missed).toEqual([]);
   }, 120_000);
 
   it('is named by the command, kind, id and reason, as many as there are', async () => {
@@ -154,12 +156,11 @@ describe('[I28] a digest of rated lines from before they were digested as rows',
     FROM rated_lines l JOIN billing_runs r ON r.id = s.run_id WHERE l.organization_id = r.organization_id
       AND l.watermark = r.watermark AND l.billing_period_id = ANY (s.billing_period_ids))`;
   const ofLines = async (digest: string): Promise<string[]> => {
-    const faults = await faultsAfter(
-      pipeline.asOwner,
-      'billing_run_shards',
-      `UPDATE billing_run_shards s SET lines_digest = ${digest} WHERE s.ctid = (SELECT ctid FROM billing_run_shards
+    const faults = await faultsAfter(pipeline.asOwner, {
+      table: 'billing_run_shards',
+      sql: `UPDATE billing_run_shards s SET lines_digest = ${digest} WHERE s.ctid = (SELECT ctid FROM billing_run_shards
          WHERE lines_digest LIKE '4:%' ORDER BY ctid LIMIT 1)`,
-    );
+    });
     return faults.filter((fault) => fault.startsWith('rated_lines ('));
   };
 
