@@ -24,6 +24,7 @@ import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
 import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes.ts';
 import { testClockStore } from './clocks/test-clocks.postgres.ts';
+import { createCustomerDetails } from './customers/customer-details.postgres.ts';
 import { customerLifeRoutes } from './customers/customer-life-routes.ts';
 import { parentStore } from './customers/customer-parents.postgres.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
@@ -78,6 +79,7 @@ export const createStores = (vault: Vault) => ({
   creditUnits: creditUnitStore,
   priceOverrides: priceOverrideStore,
   customers: createCustomerStore(vault),
+  customerDetails: createCustomerDetails(vault),
   parents: parentStore,
   subscriptions: subscriptionStore,
   subscriptionChanges: subscriptionChangeStore,
