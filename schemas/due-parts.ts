@@ -315,7 +315,8 @@ export const nextLook = (terms: SubscriptionTerms, schedulesOf: SchedulesOf, now
         const period = periodAt(cycleOfInterval(terms.cycle, interval), now);
         if (span.start < period.end && span.end > period.start) ahead.push(period.end);
       }
-  const next = Math.min(...ahead);
+  // There may be more than a call takes arguments.
+  const next = ahead.reduce((first, at) => Math.min(first, at), Number.POSITIVE_INFINITY);
   const isOver = endedAt !== null && endedAt <= now;
   return isOver || next === Number.POSITIVE_INFINITY ? undefined : next;
 };

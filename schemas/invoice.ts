@@ -1,5 +1,6 @@
 /** Invoices: their states and their content. What of it is hashed, as JSON, is in `invoice/`, a file a version. */
 import type { Currency } from '#schemas/currency.ts';
+import type { PostalAddress, TaxId } from '#schemas/http/customers.ts';
 import type { Amount, PreciseAmount, RoundingMode } from '#schemas/money.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import type { Quantity } from '#schemas/quantity.ts';
@@ -8,14 +9,15 @@ import type { PriceStep } from '#schemas/rated-line.ts';
 export const InvoiceState = {
   draft: 'draft',
   issued: 'issued',
+  partlyPaid: 'partly_paid',
   paid: 'paid',
   uncollectible: 'uncollectible',
   voided: 'voided',
 } as const;
 export type InvoiceState = (typeof InvoiceState)[keyof typeof InvoiceState];
 
-/** A billing period is on at most one invoice of the kind `period`. */
-export const InvoiceKind = { period: 'period' } as const;
+/** A billing period is on at most one invoice of the kind `period`; one of the kind `one_off` bills none. */
+export const InvoiceKind = { period: 'period', oneOff: 'one_off' } as const;
 export type InvoiceKind = (typeof InvoiceKind)[keyof typeof InvoiceKind];
 
 /** A billing period that an invoice bills. */
@@ -33,42 +35,106 @@ export type InvoicePeriod = {
   readonly watermark: bigint;
 };
 
+/** A `charge` is one of a plan, an add-on or a subscription; an `item` was written onto the invoice by hand. */
+export const LineKind = { charge: 'charge', item: 'item' } as const;
+export type LineKind = (typeof LineKind)[keyof typeof LineKind];
+
+/** What of a line, or of all lines together, a coupon takes off. */
+export type InvoiceDiscount = { readonly couponId: string; readonly amount: Amount };
+
+export const TaxTreatment = { taxed: 'taxed', reverseCharge: 'reverse_charge', exempt: 'exempt' } as const;
+export type TaxTreatment = (typeof TaxTreatment)[keyof typeof TaxTreatment];
+
+/** A tax on a line, or on all lines that have it. */
+export type InvoiceTax = {
+  /** Null where the rate is none of the organization's own. */
+  readonly taxRateId: string | null;
+  readonly code: string;
+  readonly name: string;
+  /** As it is printed, such as "19" or "8.875". */
+  readonly percentage: string;
+  /** Whether it is in the amount of the line already, and so is added to no total. */
+  readonly isInclusive: boolean;
+  readonly treatment: TaxTreatment;
+  readonly taxableAmount: Amount;
+  readonly amount: Amount;
+};
+
 export type InvoiceLine = {
+  readonly kind: LineKind;
   /** The one of the invoice's billing periods that it charges for; null where it charges for none. */
   readonly billingPeriodId: string | null;
   /** From 1, without gaps, in the order of the plan's charges. */
   readonly position: number;
-  readonly chargeCode: string;
+  /** Null of an item. */
+  readonly chargeCode: string | null;
   readonly description: string;
   readonly meter: string | null;
   readonly quantity: Quantity;
   readonly rounding: RoundingMode;
   /** Before rounding; the steps sum to it. */
   readonly precise: PreciseAmount;
-  /** As printed: whole minor units. */
+  /** Of an item that was priced by its quantity; null of all others. */
+  readonly unitAmount: Amount | null;
+  /** As printed: whole minor units, before discounts and taxes; an inclusive tax is in it. */
   readonly amount: Amount;
+  readonly discounts: readonly InvoiceDiscount[];
+  readonly taxes: readonly InvoiceTax[];
   readonly steps: readonly PriceStep[];
   /** When the charged usage happened; a delta for an earlier period names that period here. */
   readonly servicePeriod: Period;
 };
 
-export type DraftInvoice = {
-  readonly kind: InvoiceKind;
-  readonly customerId: string;
-  readonly currency: Currency;
-  /** None, one or several, in the order of their lines. */
-  readonly periods: readonly InvoicePeriod[];
-  readonly lines: readonly InvoiceLine[];
+/** Who issues an invoice, as it stood then. */
+export type Seller = {
+  readonly legalName: string;
+  readonly address: PostalAddress | null;
+  readonly taxIds: readonly TaxId[];
+};
+
+export type CustomField = { readonly name: string; readonly value: string };
+
+/** What an invoice says beside its lines. */
+export type InvoiceTerms = {
+  /** Null where the organization has none. */
+  readonly issuingEntityId: string | null;
+  readonly seller: Seller | null;
+  /** From its issue until it is due; null where nothing was agreed. */
+  readonly paymentDays: number | null;
+  readonly purchaseOrder: string | null;
+  readonly memo: string | null;
+  readonly customFields: readonly CustomField[];
+};
+
+/** Sums of the lines. */
+export type InvoiceTotals = {
+  /** One a coupon, in the order in which lines have them. */
+  readonly discounts: readonly InvoiceDiscount[];
+  /** One a rate and treatment, in the order in which lines have them. */
+  readonly taxes: readonly InvoiceTax[];
   /** Sum of the printed lines. */
   readonly subtotal: Amount;
-  /** Subtotal + taxes - credits; this version has neither, so both are equal. */
+  readonly discountTotal: Amount;
+  /** Of the taxes that are added to the lines; inclusive ones are in the subtotal. */
+  readonly taxTotal: Amount;
+  /** Subtotal - discounts + taxes. */
   readonly total: Amount;
 };
+
+export type DraftInvoice = InvoiceTerms &
+  InvoiceTotals & {
+    readonly kind: InvoiceKind;
+    readonly customerId: string;
+    readonly currency: Currency;
+    /** None, one or several, in the order of their lines. */
+    readonly periods: readonly InvoicePeriod[];
+    readonly lines: readonly InvoiceLine[];
+  };
 
 /**
  * Which set of fields the hash covers. Another set is another version: invoices keep the one that they were issued in.
  */
-export const contentVersions = [1, 2, 3] as const;
+export const contentVersions = [1, 2, 3, 4] as const;
 export type ContentVersion = (typeof contentVersions)[number];
 
 /**
@@ -81,7 +147,13 @@ export type IssuedInvoice = DraftInvoice & {
   readonly tenant: string;
   /** From 1, gap-free within the tenant. */
   readonly number: number;
+  /** From the series of whoever issues it; null in content versions 1 to 3. */
+  readonly documentNumber: string | null;
   readonly issuedAt: Instant;
+  /** Null where no terms were agreed. */
+  readonly dueAt: Instant | null;
+  /** Of the details of the buyer and a salt, hex; null where none are kept. */
+  readonly buyerDigest: string | null;
   /** Hash of the invoice numbered one less, or the genesis hash. */
   readonly previousHash: string;
   readonly hash: string;

@@ -8,7 +8,7 @@
  */
 
 import type { ChargeSchedule } from '#schemas/charge-schedule.ts';
-import { onceDueAt, waitsForPeriodEnd } from '#schemas/due-instant.ts';
+import { lastPeriodAt, onceDueAt, type PeriodAt, waitsForPeriodEnd } from '#schemas/due-instant.ts';
 import type { Interval } from '#schemas/interval.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import { type BilledItem, type QuantityLevel, type SubscriptionTerms, termsAt } from '#schemas/subscription-terms.ts';
@@ -52,6 +52,7 @@ const partAt = (
   terms: SubscriptionTerms,
   at: Instant,
   of: Pick<OncePart, 'item' | 'planVersionId'> & { readonly quantity: number | null; readonly waits: boolean },
+  periodOf?: PeriodAt,
 ): OncePart => ({
   item: of.item,
   planVersionId: of.planVersionId,
@@ -63,7 +64,7 @@ const partAt = (
   span: spanOf(at),
   quantities: quantitiesOf(at, of.quantity),
   pricedAt: undefined,
-  dueAt: onceDueAt(terms, at, of.waits),
+  dueAt: onceDueAt(terms, at, of.waits, periodOf),
 });
 
 /** One that never begins is charged nothing. Of each instant the calendar is asked once. */
@@ -72,12 +73,13 @@ const oneTimeParts = (terms: SubscriptionTerms): OncePart[] => {
   const end = endedAt ?? Number.POSITIVE_INFINITY;
   if (end <= startedAt) return [];
   const known = new Map<string, OncePart>();
+  const periodOf = lastPeriodAt();
   return oneTimeCharges.map(({ id: item, effectiveAt, bills, quantity }) => {
     const at = Math.min(effectiveAt, end);
     const found = known.get(`${at} ${bills}`);
     if (found) return { ...found, item, isCounted: quantity !== null, quantities: quantitiesOf(at, quantity) };
     const { planVersionId } = termsAt(terms, Math.min(at, end - 1));
-    const part = partAt(terms, at, { item, planVersionId, quantity, waits: bills === 'next' });
+    const part = partAt(terms, at, { item, planVersionId, quantity, waits: bills === 'next' }, periodOf);
     known.set(`${at} ${bills}`, part);
     return part;
   });

@@ -1,7 +1,25 @@
 /** What no digest of the audit log holds, each with its reason: of columns, and of whole tables. */
 
+/** Of invoices from content version 4 on. */
+const hashedColumns = [
+  'invoices.document_number',
+  'invoices.issuing_entity_id',
+  'invoices.seller',
+  'invoices.buyer_digest',
+  'invoices.due_at',
+  'invoices.payment_days',
+  'invoices.purchase_order',
+  'invoices.memo',
+  'invoices.custom_fields',
+  'invoices.discounts',
+  'invoices.taxes',
+  'invoices.discount_total',
+  'invoices.tax_total',
+];
+
 /** Columns of audited tables that no digest holds. */
 export const undigested: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(hashedColumns.map((name) => [name, 'is in the hash of the invoice, which its entry holds'])),
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
   'billing_runs.started_at': 'is what progress is told by, and decides nothing',
   'billing_runs.is_cut': 'says how far the work on a run is, and is true of each that was completed',
@@ -36,6 +54,7 @@ export const unaudited: Readonly<Record<string, string>> = {
   audit_heads: 'is held against the last link of its chain',
   outbox: 'says nothing that the entries beside it do not say, and is forgotten after 30 days',
   invoice_series: 'is held against the last link of its chain',
+  numbering_series: 'count document numbers, which are in the hashes of invoices and unique',
   data_keys: 'authenticate themselves: a wrapped key that was changed does not open',
   customer_keys: 'authenticate themselves: a wrapped key that was changed does not open',
   customer_details: 'authenticate themselves: sealed by the key of a customer, and named by their digest',

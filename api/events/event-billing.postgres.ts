@@ -23,7 +23,8 @@ const subscriptionsStatement = `SELECT s.id, s.customer_id, s.currency, ${termsC
         'version', p.plan_version_id, 'item', p.item, 'unit', p.interval_unit, 'count', p.interval_count,
         'lines', (SELECT coalesce(json_agg(json_build_object('position', l.position, 'charge', l.charge_code)), '[]')
           FROM invoice_lines l
-          WHERE l.invoice_id = p.invoice_id AND (l.billing_period_id = p.id OR l.billing_period_id IS NULL)))), '[]')
+          WHERE l.invoice_id = p.invoice_id AND l.kind IS DISTINCT FROM 'item'
+            AND (l.billing_period_id = p.id OR l.billing_period_id IS NULL)))), '[]')
       FROM billing_periods p WHERE p.organization_id = $1 AND p.subscription_id = s.id AND p.state = 'billed'
         AND p.timing = 'arrears' AND p.counted IS NOT TRUE AND NOT p.usage_waived AND p.span_start <= $4
         AND p.span_end > $3) AS periods

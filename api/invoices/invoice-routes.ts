@@ -5,6 +5,8 @@ import { IdParam } from '#schemas/http/fields.ts';
 import { Invoice, InvoiceHead } from '#schemas/http/invoices.ts';
 import { issuedInvoiceToJson } from '#schemas/invoice/content.ts';
 import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
+import { laterLineToJson, laterMembersToJson } from '#schemas/invoice/content-4.ts';
+import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
@@ -26,9 +28,13 @@ export const invoiceJson = (invoice: IssuedInvoice) => {
     plan_version_id: only?.plan_version_id ?? null,
     period: only ? { start: only.start, end: only.end } : null,
     watermark: only?.watermark ?? null,
+    ...laterMembersToJson(invoice),
     ...content,
     periods,
-    lines: linesToJson<object>(invoice, content.lines),
+    lines: linesToJson(
+      invoice,
+      invoice.lines.map((line) => ({ ...hashedLine(line, invoice.currency), ...laterLineToJson(line, invoice) })),
+    ),
     state: 'issued',
   };
 };

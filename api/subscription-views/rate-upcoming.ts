@@ -28,7 +28,8 @@ export type UpcomingPart = {
   readonly subscription: Subscription;
   readonly externalId: string;
   readonly part: DuePart;
-  readonly oneTimeRows: readonly OneTimeRow[];
+  /** By id. */
+  readonly oneTimeRows: ReadonlyMap<string, OneTimeRow>;
 };
 
 /** The lines of a part, or why there are none. */
@@ -59,7 +60,9 @@ const billableOf = (parts: readonly UpcomingPart[], versions: readonly VersionRo
     ahead,
     result: attempt(() => {
       const { subscription, externalId, part, oneTimeRows } = ahead;
-      const [period] = billablePeriods([rowOf(subscription, externalId, part)], versions, oneTimeRows);
+      const ofCharge = oneTimeRows.get(part.item);
+      const row = rowOf(subscription, externalId, part);
+      const [period] = billablePeriods([row], versions, ofCharge ? [ofCharge] : []);
       if (!period) throw new RangeError('there is nothing to bill');
       return period;
     }),

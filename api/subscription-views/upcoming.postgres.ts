@@ -26,7 +26,8 @@ type CutRow = { id: string; cut_until: Date | null; external_id: string; one_tim
 export type CutSubscription = CutTime & {
   readonly externalId: string;
   /** What its one-time charges are charged by. */
-  readonly oneTimeRows: readonly OneTimeRow[];
+  /** By id. */
+  readonly oneTimeRows: ReadonlyMap<string, OneTimeRow>;
 };
 
 const pricesOf = async (db: Db, { planIds, customerIds, time, namesIn }: AskedPrices): Promise<ReadPrices> => {
@@ -66,6 +67,7 @@ export const upcomingReader = {
     const charged = rows.flatMap((row) => row.one_time_charges ?? []).map(({ id }) => id);
     const oneTimeRows =
       charged.length > 0 ? (await db.query<OneTimeRow>(oneTimeStatement, [db.organizationId, charged])).rows : [];
+    const rowsById = new Map(oneTimeRows.map((row) => [row.id, row]));
     return new Map(
       rows.map((row) => [
         row.id,
@@ -73,7 +75,7 @@ export const upcomingReader = {
           cutUntil: row.cut_until?.getTime() ?? null,
           written: written.get(row.id) ?? [],
           oneTimeCharges: row.one_time_charges ?? [],
-          oneTimeRows,
+          oneTimeRows: rowsById,
           externalId: row.external_id,
         },
       ]),

@@ -2,10 +2,11 @@
  * The use case of the invoicer: rated lines of a shard -> issued invoices. The order of effects, all in one transaction
  * of PostgreSQL:
  *
- *   1. lock the organization's series row: its counter and the head of its hash chain;
+ *   1. lock the organization's series row: its counter and the head of its hash chain; read how far the series of its
+ *      document numbers went, which the same lock guards;
  *   2. leave out the billing periods that are billed;
  *   3. draft, number and chain the others;
- *   4. write invoices and lines, their billing periods as billed, the new counter and head, and the shard's new state.
+ *   4. write invoices and lines, their billing periods as billed, the new counters and head, and the shard's new state.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
  * none.
@@ -15,17 +16,36 @@ import type { OrganizationClock } from '#platform/process/clock.ts';
 import type { Shard } from '#schemas/billing-run.ts';
 import { newestContentVersion } from '#schemas/invoice/content.ts';
 import type { InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
+import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import { draftInvoice, type InvoiceParties, type RatedPeriod } from './draft-invoice.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
+import { type Numbering, type NumberingSeries, numberingFrom } from './number-documents.ts';
+import { dueAtOf } from './payment-terms.ts';
 
-/** Where the organization's chain stands, and which billing periods of the shard are billed already. */
-type SeriesState = { readonly head: ChainHead; readonly alreadyBilled: ReadonlySet<string> };
+/** Where the organization's chain and series stand, and which billing periods of the shard are billed already. */
+type SeriesState = {
+  readonly head: ChainHead;
+  readonly numbering: readonly NumberingSeries[];
+  readonly alreadyBilled: ReadonlySet<string>;
+};
 
 /** Billing periods of one payer that fall due together, in the order in which they are printed. */
-export type InvoiceGroup = InvoiceParties & { readonly periods: readonly Omit<InvoicePeriod, 'watermark'>[] };
+export type InvoiceGroup = {
+  readonly parties: InvoiceParties;
+  readonly periods: readonly Omit<InvoicePeriod, 'watermark'>[];
+  /** Of the payer: the calendar that days are counted in until the invoice is due. */
+  readonly timeZone: string;
+  /** Of the details of the payer as they stand; null where they have no version yet, and where they were erased. */
+  readonly buyerDigest: string | null;
+  /** How its number is written, and by the year of which time zone. */
+  readonly numbers: { readonly format: NumberFormat; readonly timeZone: string };
+};
+
+/** What is written: invoices, and the series that their numbers are of. */
+export type Issued = { readonly invoices: readonly IssuedInvoice[]; readonly numbering: readonly NumberingSeries[] };
 
 export type IssuePorts = {
   readonly leaseShard: () => Promise<Shard | undefined>;
@@ -36,16 +56,27 @@ export type IssuePorts = {
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many were
    * issued.
    */
-  readonly commit: (
-    shard: Shard,
-    issue: (state: SeriesState) => readonly IssuedInvoice[],
-    elapsedMs: () => number,
-  ) => Promise<number>;
+  readonly commit: (shard: Shard, issue: (state: SeriesState) => Issued, elapsedMs: () => number) => Promise<number>;
   readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   readonly nowMs: OrganizationClock['nowMs'];
   readonly newInvoiceId: () => string;
   readonly stopwatch: () => () => number;
 };
+
+const yearOf = (instant: Instant, timeZone: string): number =>
+  Temporal.Instant.fromEpochMilliseconds(instant).toZonedDateTimeISO(timeZone).year;
+
+/** What an invoice has that its draft has not, but for its place in the chain. */
+const issuedTerms = (
+  { parties: { terms }, timeZone, buyerDigest, numbers }: InvoiceGroup,
+  numbering: Numbering,
+  issuedAt: Instant,
+): Pick<IssuedInvoice, 'documentNumber' | 'issuedAt' | 'dueAt' | 'buyerDigest'> => ({
+  documentNumber: numbering.next(terms.issuingEntityId, numbers.format, yearOf(issuedAt, numbers.timeZone)),
+  issuedAt,
+  dueAt: dueAtOf(issuedAt, terms.paymentDays, timeZone),
+  buyerDigest,
+});
 
 /**
  * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Pure but for the ids.
@@ -56,31 +87,32 @@ const issueInvoices = (
   state: SeriesState,
   issuedAt: Instant,
   newInvoiceId: () => string,
-): IssuedInvoice[] => {
+): Issued => {
   const byPeriod = Map.groupBy(lines, (line) => line.billingPeriodId);
+  const numbering = numberingFrom(state.numbering);
   let head = state.head;
-  const issued: IssuedInvoice[] = [];
-  for (const { periods, ...parties } of groups) {
+  const invoices: IssuedInvoice[] = [];
+  for (const group of groups) {
     // One without a line is billed too: nothing was due for it.
-    const rated = periods
+    const rated = group.periods
       .filter(({ billingPeriodId }) => !state.alreadyBilled.has(billingPeriodId))
       .map((period): RatedPeriod => {
         return { ...period, watermark: shard.watermark, lines: byPeriod.get(period.billingPeriodId) ?? [] };
       });
     if (rated.length === 0) continue;
     const numbered = {
-      ...draftInvoice(parties, rated),
+      ...draftInvoice(group.parties, rated),
+      ...issuedTerms(group, numbering, issuedAt),
       contentVersion: newestContentVersion,
       id: newInvoiceId(),
       tenant: shard.organizationId,
       number: head.number + 1,
-      issuedAt,
     };
     const hash = chainHash(head.hash, canonicalInvoice(numbered));
-    issued.push({ ...numbered, previousHash: head.hash, hash });
+    invoices.push({ ...numbered, previousHash: head.hash, hash });
     head = { number: numbered.number, hash };
   }
-  return issued;
+  return { invoices, numbering: numbering.moved() };
 };
 
 /** Issues the invoices of one shard. Resolves with how many, or `undefined` where there was no shard. */

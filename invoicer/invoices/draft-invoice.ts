@@ -1,38 +1,51 @@
 /** Rated lines of billing periods -> the draft of an invoice. Nothing is priced or rounded here. */
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
-import type { DraftInvoice, InvoiceLine, InvoicePeriod } from '#schemas/invoice.ts';
-import { sumAmounts } from '#schemas/money.ts';
+import type { DraftInvoice, InvoiceLine, InvoicePeriod, InvoiceTerms } from '#schemas/invoice.ts';
 import { samePeriod } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import { totalsOf } from './invoice-totals.ts';
 
-/** Who is billed, which is not always whose time it is. */
-export type InvoiceParties = { readonly customerId: string; readonly currency: Currency };
+/** Who is billed, which is not always whose time it is, and what the invoice says beside its lines. */
+export type InvoiceParties = {
+  readonly customerId: string;
+  readonly currency: Currency;
+  readonly terms: InvoiceTerms;
+};
+
+/** Of an invoice that says nothing beside its lines. */
+export const plainTerms: InvoiceTerms = {
+  issuingEntityId: null,
+  seller: null,
+  paymentDays: null,
+  purchaseOrder: null,
+  memo: null,
+  customFields: [],
+};
 
 /** A billing period with its rated lines. */
 export type RatedPeriod = InvoicePeriod & { readonly lines: readonly RatedLine[] };
 
 /**
- * The total is the sum of the printed lines. Lines stand in the order of the periods and of their plans, in whatever
- * order they come. They must all be of their period, customer and currency, each charge once: a foreign or doubled line
- * is a bug and must not become an invoice.
+ * Lines stand in the order of the periods and of their plans, in whatever order they come. They must all be of their
+ * period, customer and currency, each charge once: a foreign or doubled line is a bug and must not become an invoice.
+ * Whatever puts discounts or taxes on lines takes a draft and gives one, by `withLines` (invoice-totals.ts).
  */
 export const draftInvoice = (
-  { customerId, currency }: InvoiceParties,
+  { customerId, currency, terms }: InvoiceParties,
   ratedPeriods: readonly RatedPeriod[],
 ): DraftInvoice => {
   const lines = ratedPeriods
     .flatMap((period) => linesOf(period, currency))
     .map((line, index) => toInvoiceLine(line, index + 1));
-  const subtotal = sumAmounts(lines.map((line) => line.amount));
   return {
     kind: 'period',
     customerId,
     currency,
+    ...terms,
     periods: ratedPeriods.map(({ lines: _lines, ...period }) => period),
     lines,
-    subtotal,
-    total: subtotal,
+    ...totalsOf(lines),
   };
 };
 
@@ -50,6 +63,7 @@ const linesOf = ({ lines, ...period }: RatedPeriod, currency: Currency): RatedLi
 };
 
 const toInvoiceLine = (line: RatedLine, position: number): InvoiceLine => ({
+  kind: 'charge',
   billingPeriodId: line.billingPeriodId,
   position,
   chargeCode: line.chargeCode,
@@ -58,7 +72,10 @@ const toInvoiceLine = (line: RatedLine, position: number): InvoiceLine => ({
   quantity: line.quantity,
   rounding: line.rounding,
   precise: line.precise,
+  unitAmount: null,
   amount: line.amount,
+  discounts: [],
+  taxes: [],
   steps: line.steps,
   servicePeriod: line.span,
 });

@@ -5,14 +5,24 @@
 import assert from 'node:assert/strict';
 import { isCurrency } from '#schemas/currency.ts';
 import {
+  type DiscountJson,
+  discountFromJson,
+  type SellerJson,
+  sellerFromJson,
+  type TaxJson,
+  taxFromJson,
+} from '#schemas/invoice/content-parts.ts';
+import {
   type ContentVersion,
+  type CustomField,
   contentVersions,
   type InvoiceKind,
   type InvoiceLine,
   type InvoicePeriod,
   type IssuedInvoice,
+  type LineKind,
 } from '#schemas/invoice.ts';
-import { parsePreciseAmount, parseStoredAmount, type RoundingMode } from '#schemas/money.ts';
+import { type Amount, parsePreciseAmount, parseStoredAmount, type RoundingMode, zeroAmount } from '#schemas/money.ts';
 import { parseQuantity } from '#schemas/quantity.ts';
 import { type PriceStepJson, priceStepFromJson } from '#schemas/rated-line.ts';
 
@@ -36,6 +46,20 @@ export type InvoiceRow = {
   issued_at: Date;
   previous_hash: string;
   hash: string;
+  /** From here on null before content version 4, and where there is none. */
+  document_number: string | null;
+  issuing_entity_id: string | null;
+  seller: SellerJson | null;
+  buyer_digest: string | null;
+  due_at: Date | null;
+  payment_days: number | null;
+  purchase_order: string | null;
+  memo: string | null;
+  custom_fields: CustomField[] | null;
+  discounts: DiscountJson[] | null;
+  taxes: TaxJson[] | null;
+  discount_total: string | null;
+  tax_total: string | null;
 };
 
 /** A billing period of an invoice. */
@@ -54,31 +78,40 @@ export type InvoiceLineRow = {
   invoice_id: string;
   billing_period_id: string | null;
   position: number;
-  charge_code: string;
+  kind: LineKind | null;
+  charge_code: string | null;
   description: string;
   meter: string | null;
   quantity: string;
   rounding: RoundingMode;
   precise_amount: string;
   amount: string;
+  unit_amount: string | null;
+  discounts: DiscountJson[] | null;
+  taxes: TaxJson[] | null;
   steps: PriceStepJson[];
   period_start: Date;
   period_end: Date;
 };
 
-export const invoiceColumns =
-  'id, organization_id, series_number, kind, content_version, customer_id, subscription_id, plan_version_id, run_id, period_start, period_end, watermark, currency, subtotal, total, issued_at, previous_hash, hash';
+export const invoiceColumns = `id, organization_id, series_number, kind, content_version, customer_id, subscription_id,
+  plan_version_id, run_id, period_start, period_end, watermark, currency, subtotal, total, issued_at, previous_hash, hash,
+  document_number, issuing_entity_id, seller, buyer_digest, due_at, payment_days, purchase_order, memo, custom_fields,
+  discounts, taxes, discount_total, tax_total`;
 const invoicePeriodColumns =
   'invoice_id, id, customer_id, subscription_id, plan_version_id, span_start, span_end, watermark';
-export const invoiceLineColumns =
-  'invoice_id, billing_period_id, position, charge_code, description, meter, quantity, rounding, precise_amount, amount, steps, period_start, period_end';
+export const invoiceLineColumns = `invoice_id, billing_period_id, position, kind, charge_code, description, meter,
+  quantity, rounding, precise_amount, unit_amount, amount, discounts, taxes, steps, period_start, period_end`;
 
 const read = <T>(value: T | undefined, what: string): T => {
   assert(value !== undefined, `a stored invoice can't be read: ${what}`);
   return value;
 };
 
+const amountFromText = (text: string): Amount => read(parseStoredAmount(text), text);
+
 const lineFromRow = (row: InvoiceLineRow): InvoiceLine => ({
+  kind: row.kind ?? 'charge',
   billingPeriodId: row.billing_period_id,
   position: row.position,
   chargeCode: row.charge_code,
@@ -87,7 +120,10 @@ const lineFromRow = (row: InvoiceLineRow): InvoiceLine => ({
   quantity: read(parseQuantity(row.quantity), row.quantity),
   rounding: row.rounding,
   precise: read(parsePreciseAmount(row.precise_amount), row.precise_amount),
-  amount: read(parseStoredAmount(row.amount), row.amount),
+  unitAmount: row.unit_amount === null ? null : amountFromText(row.unit_amount),
+  amount: amountFromText(row.amount),
+  discounts: (row.discounts ?? []).map(discountFromJson),
+  taxes: (row.taxes ?? []).map(taxFromJson),
   steps: row.steps.map(priceStepFromJson),
   servicePeriod: { start: row.period_start.getTime(), end: row.period_end.getTime() },
 });
@@ -120,6 +156,23 @@ const versionOf = (row: InvoiceRow): ContentVersion =>
     `content version ${row.content_version}`,
   );
 
+/** Of content version 4; an invoice of a version before has none of them. */
+const laterMembers = (row: InvoiceRow) => ({
+  documentNumber: row.document_number,
+  issuingEntityId: row.issuing_entity_id,
+  seller: row.seller && sellerFromJson(row.seller),
+  buyerDigest: row.buyer_digest,
+  dueAt: row.due_at?.getTime() ?? null,
+  paymentDays: row.payment_days,
+  purchaseOrder: row.purchase_order,
+  memo: row.memo,
+  customFields: row.custom_fields ?? [],
+  discounts: (row.discounts ?? []).map(discountFromJson),
+  taxes: (row.taxes ?? []).map(taxFromJson),
+  discountTotal: row.discount_total === null ? zeroAmount : amountFromText(row.discount_total),
+  taxTotal: row.tax_total === null ? zeroAmount : amountFromText(row.tax_total),
+});
+
 /** `periods` and `lines` are those of this invoice, the lines by position. */
 export const invoiceFromRows = (
   row: InvoiceRow,
@@ -136,11 +189,12 @@ export const invoiceFromRows = (
     customerId: row.customer_id,
     periods: contentVersion === 1 ? [periodOfVersion1(row, periods[0]?.id ?? '')] : periods.map(periodFromRow),
     currency: read(isCurrency(row.currency) ? row.currency : undefined, row.currency),
-    subtotal: read(parseStoredAmount(row.subtotal), row.subtotal),
-    total: read(parseStoredAmount(row.total), row.total),
+    subtotal: amountFromText(row.subtotal),
+    total: amountFromText(row.total),
     issuedAt: row.issued_at.getTime(),
     previousHash: row.previous_hash,
     hash: row.hash,
+    ...laterMembers(row),
     lines: lines.map(lineFromRow),
   };
 };

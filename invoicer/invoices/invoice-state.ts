@@ -1,11 +1,15 @@
-/** Draft -> issued -> paid | uncollectible | voided; nothing leads back, and nothing leads out of the last three. */
+/**
+ * Draft -> issued -> partly_paid -> paid. What is not paid may become uncollectible, and be paid after all; what nobody
+ * paid anything of may be voided. Nothing leads out of paid and voided.
+ */
 import type { InvoiceState } from '#schemas/invoice.ts';
 
 const nextStates = {
   draft: ['issued'],
-  issued: ['paid', 'uncollectible', 'voided'],
+  issued: ['partly_paid', 'paid', 'uncollectible', 'voided'],
+  partly_paid: ['paid', 'uncollectible'],
   paid: [],
-  uncollectible: [],
+  uncollectible: ['paid', 'voided'],
   voided: [],
 } as const satisfies Record<InvoiceState, readonly InvoiceState[]>;
 

@@ -7,11 +7,12 @@ import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.
 import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
-import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
-import { formatQuantity } from '#schemas/quantity.ts';
-import { priceStepToJson, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
+import { defaultNumberFormat } from '#schemas/number-format.ts';
+import { type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import type { InvoiceGroup, IssuePorts } from './close-period.ts';
+import { plainTerms } from './draft-invoice.ts';
 import { periodOrder } from './invoice-rows.ts';
+import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
 
 const lockSeries = async (client: Queryable, organizationId: string): Promise<{ number: number; hash: string }> => {
   const { rows } = await client.query<{ last_number: bigint; head_hash: string }>(
@@ -21,35 +22,6 @@ const lockSeries = async (client: Queryable, organizationId: string): Promise<{ 
   const [series] = rows;
   assert(series, 'the lease of a shard makes the series of its organization');
   return { number: Number(series.last_number), hash: series.head_hash };
-};
-
-const insertInvoices = async (client: Queryable, shard: Shard, invoices: readonly IssuedInvoice[]): Promise<void> => {
-  const column = <T>(of: (invoice: IssuedInvoice) => T): T[] => invoices.map(of);
-  await client.query(
-    `INSERT INTO invoices (id, organization_id, series_number, kind, content_version, customer_id, run_id, currency,
-       subtotal, total, issued_at, previous_hash, hash)
-     SELECT i.id, $1, i.number, i.kind, i.content_version, i.customer_id, $2, i.currency, i.subtotal, i.total,
-       i.issued_at, i.previous_hash, i.hash
-     FROM unnest($3::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::text[], $9::numeric[],
-       $10::numeric[], $11::timestamptz[], $12::text[], $13::text[])
-       AS i
-         (id, number, kind, content_version, customer_id, currency, subtotal, total, issued_at, previous_hash, hash)`,
-    [
-      shard.organizationId,
-      shard.runId,
-      column(({ id }) => id),
-      column(({ number }) => number),
-      column(({ kind }) => kind),
-      column(({ contentVersion }) => contentVersion),
-      column(({ customerId }) => customerId),
-      column(({ currency }) => currency),
-      column(({ subtotal }) => formatAmount(subtotal)),
-      column(({ total }) => formatAmount(total)),
-      column(({ issuedAt }) => new Date(issuedAt)),
-      column(({ previousHash }) => previousHash),
-      column(({ hash }) => hash),
-    ],
-  );
 };
 
 /** A billing period is billed once: one that is not open any more ends the transaction. */
@@ -68,31 +40,6 @@ const billPeriods = async (client: Queryable, invoices: readonly IssuedInvoice[]
     ],
   );
   assert.equal(rowCount, periods.length, 'a billing period is billed already');
-};
-
-const insertLines = async (client: Queryable, invoices: readonly IssuedInvoice[]): Promise<void> => {
-  const lines = invoices.flatMap((invoice) => invoice.lines.map((line) => ({ invoiceId: invoice.id, ...line })));
-  await client.query(
-    `INSERT INTO invoice_lines (invoice_id, billing_period_id, position, charge_code, description, meter, quantity,
-       rounding, precise_amount, amount, steps, period_start, period_end)
-     SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::numeric[],
-       $8::text[], $9::numeric[], $10::numeric[], $11::json[], $12::timestamptz[], $13::timestamptz[])`,
-    [
-      lines.map(({ invoiceId }) => invoiceId),
-      lines.map(({ billingPeriodId }) => billingPeriodId),
-      lines.map(({ position }) => position),
-      lines.map(({ chargeCode }) => chargeCode),
-      lines.map(({ description }) => description),
-      lines.map(({ meter }) => meter),
-      lines.map(({ quantity }) => formatQuantity(quantity)),
-      lines.map(({ rounding }) => rounding),
-      lines.map(({ precise }) => formatPreciseAmount(precise)),
-      lines.map(({ amount }) => formatAmount(amount)),
-      lines.map(({ steps }) => JSON.stringify(steps.map(priceStepToJson))),
-      lines.map(({ servicePeriod }) => new Date(servicePeriod.start)),
-      lines.map(({ servicePeriod }) => new Date(servicePeriod.end)),
-    ],
-  );
 };
 
 /** When the run was completed by it; undefined while other shards are to come. */
@@ -143,24 +90,34 @@ WITH due AS (
   FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN billing_periods p ON p.id = n.id
     JOIN subscriptions s ON s.id = p.subscription_id
 )
-SELECT payer_id, currency, json_agg(json_build_object('id', id, 'customer', customer_id,
-    'subscription', subscription_id,
-    'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
-    'end', (extract(epoch FROM span_end) * 1000)::bigint) ORDER BY ${periodOrder}) AS periods
-FROM due GROUP BY payer_id, billed_with, currency, due_at ORDER BY min(place)`;
+SELECT g.payer_id, g.currency, g.periods, c.time_zone, c.payment_days, c.details_digest
+FROM (
+  SELECT payer_id, currency, min(place) AS place, json_agg(json_build_object('id', id, 'customer', customer_id,
+      'subscription', subscription_id,
+      'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
+      'end', (extract(epoch FROM span_end) * 1000)::bigint) ORDER BY ${periodOrder}) AS periods
+  FROM due GROUP BY payer_id, billed_with, currency, due_at
+) g JOIN customers c ON c.id = g.payer_id
+ORDER BY g.place`;
 
 type GroupRow = {
   payer_id: string;
   currency: string;
+  time_zone: string;
+  payment_days: number | null;
+  details_digest: string | null;
   periods: { id: string; customer: string; subscription: string; version: string; start: number; end: number }[];
 };
 
-const groupFromRow = ({ payer_id: customerId, currency, periods }: GroupRow): InvoiceGroup => {
+const groupFromRow = (row: GroupRow): InvoiceGroup => {
+  const { payer_id: customerId, currency, time_zone: timeZone, payment_days: paymentDays } = row;
   assert(isCurrency(currency), `${currency} is not a currency`);
   return {
-    customerId,
-    currency,
-    periods: periods.map(({ id, customer, subscription, version, start, end }) => ({
+    parties: { customerId, currency, terms: { ...plainTerms, paymentDays } },
+    timeZone,
+    buyerDigest: row.details_digest,
+    numbers: { format: defaultNumberFormat, timeZone: 'UTC' },
+    periods: row.periods.map(({ id, customer, subscription, version, start, end }) => ({
       billingPeriodId: id,
       customerId: customer,
       subscriptionId: subscription,
@@ -245,11 +202,12 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
           [shard.billingPeriodIds],
         );
         const alreadyBilled = new Set(rows.map(({ id }) => id));
-        const invoices = issue({ head, alreadyBilled });
+        const stored = await readNumbering(client, shard.organizationId);
+        const { invoices, numbering } = issue({ head, numbering: stored, alreadyBilled });
         const last = invoices.at(-1);
         if (last) {
-          await insertInvoices(client, shard, invoices);
-          await insertLines(client, invoices);
+          await writeInvoices(client, shard.runId, invoices);
+          await writeNumbering(client, shard.organizationId, numbering);
           await billPeriods(client, invoices);
         }
         const next = last ?? head;

@@ -28,7 +28,7 @@ const printedStatement = `SELECT i.invoice_id, i.position, p.id AS billing_perio
     coalesce(i.meter, 'nothing') AS meter, i.quantity::text AS quantity, i.rounding,
     i.precise_amount::text AS precise_amount, i.amount::text AS amount, i.steps::text AS steps
   FROM billing_periods p JOIN invoice_lines i ON i.invoice_id = p.invoice_id AND (i.billing_period_id = p.id
-    OR i.billing_period_id IS NULL)
+    OR i.billing_period_id IS NULL) AND i.kind IS DISTINCT FROM 'item'
   WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY i.invoice_id, i.position`;
 
 type RatedRow = {

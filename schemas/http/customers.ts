@@ -29,7 +29,7 @@ const Email = formed(
   },
 );
 const Line = formed('^[^\\u0000-\\u001f\\u007f]{1,200}$', '1 to 200 characters, none of them a control character');
-const Address = Type.Object(
+export const Address = Type.Object(
   {
     line1: Line,
     line2: Type.Optional(Line),
@@ -42,7 +42,8 @@ const Address = Type.Object(
   },
   { ...closed, title: 'Address' },
 );
-const TaxId = Type.Object(
+export type PostalAddress = Static<typeof Address>;
+export const TaxId = Type.Object(
   {
     type: formed('^[a-z]{2}_[a-z]{2,8}$', 'a kind of tax id in lower case, such as eu_vat', {
       description: 'Such as eu_vat.',
@@ -51,6 +52,7 @@ const TaxId = Type.Object(
   },
   { ...closed, title: 'TaxId' },
 );
+export type TaxId = Static<typeof TaxId>;
 const PaymentReference = formed('^[\\x21-\\x7e]{1,255}$', '1 to 255 visible ASCII characters', {
   description: "The payment provider's name of the customer; never card data.",
 });
@@ -83,7 +85,7 @@ const Language = Type.String({
   description: 'A language tag of BCP 47, kept in its canonical form.',
   examples: ['de-AT'],
 });
-const PaymentTerms = Type.Object(
+export const PaymentTerms = Type.Object(
   { days: Type.Integer({ minimum: 0, maximum: 365, description: 'From the day of an invoice until it is due.' }) },
   { ...closed, title: 'PaymentTerms', description: 'When invoices are due; without any, on receipt.' },
 );

@@ -59,6 +59,7 @@ const billingPeriod = {
   ...billedMonth,
   watermark: billingRun.watermark,
 };
+const unreduced = { kind: 'charge', unit_amount: null, discounts: [], taxes: [] };
 const lines = [
   {
     billing_period_id: billingPeriod.billing_period_id,
@@ -70,6 +71,7 @@ const lines = [
     quantity: '1',
     rounding: 'half_up',
     precise_amount: '9.00',
+    ...unreduced,
     amount: '9.00',
     steps: [{ ...step, kind: 'flat', to: '1', flat_amount: '9.00', amount: '9.00' }],
     service_period: billedMonth,
@@ -84,6 +86,7 @@ const lines = [
     quantity: '250000',
     rounding: 'half_up',
     precise_amount: '4.98',
+    ...unreduced,
     amount: '4.98',
     steps: [
       { ...step, kind: 'free', to: '1000', units: '1000' },
@@ -101,7 +104,7 @@ const lines = [
   },
 ];
 const invoiceHead = {
-  content_version: 3,
+  content_version: 4,
   id: exampleId('inv', 8),
   tenant: exampleId('org', 9),
   number: 1,
@@ -114,7 +117,20 @@ const invoiceHead = {
   currency: planExample.currency,
   period: billedMonth,
   periods: [billingPeriod],
+  document_number: 'INV-2026-000001',
+  issuing_entity_id: null,
+  seller: null,
+  buyer_digest: null,
+  due_at: null,
+  payment_terms: null,
+  purchase_order: null,
+  memo: null,
+  custom_fields: [],
   subtotal: '13.98',
+  discounts: [],
+  discount_total: '0.00',
+  taxes: [],
+  tax_total: '0.00',
   total: '13.98',
   previous_hash: hash('0'),
   hash: hash('7'),

@@ -1,5 +1,6 @@
 /** Invoices and billing runs in requests and answers. */
 import { type TSchema, Type } from 'typebox';
+import { Address, PaymentTerms, TaxId } from '#schemas/http/customers.ts';
 import {
   Code,
   CurrencyCode,
@@ -12,6 +13,7 @@ import {
   RoundingModeName,
 } from '#schemas/http/fields.ts';
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
+import { InvoiceKind, LineKind, TaxTreatment } from '#schemas/invoice.ts';
 import { StepKind } from '#schemas/rated-line.ts';
 
 export const Proration = Type.Object(
@@ -66,18 +68,59 @@ const HashedPeriod = Type.Object(
   { ...closed, title: 'HashedPeriod', description: 'Half-open: from start, before end.' },
 );
 
+export const InvoiceDiscount = Type.Object(
+  { coupon_id: Type.String(), amount: Decimal },
+  { ...closed, title: 'InvoiceDiscount', description: 'What a coupon takes off.' },
+);
+
+export const InvoiceTax = Type.Object(
+  {
+    tax_rate_id: nullable(Type.String()),
+    code: Type.String(),
+    name: Type.String(),
+    percentage: Decimal,
+    inclusive: Type.Boolean({ description: 'Whether it is in the amount already, and so is added to no total.' }),
+    treatment: Type.Enum(Object.values(TaxTreatment), { title: 'TaxTreatment' }),
+    taxable_amount: Decimal,
+    amount: Decimal,
+  },
+  { ...closed, title: 'InvoiceTax' },
+);
+
+export const Seller = Type.Object(
+  { legal_name: Type.String(), address: nullable(Address), tax_ids: Type.Array(TaxId) },
+  { ...closed, title: 'Seller', description: 'Who issued the invoice, as it stood then.' },
+);
+
+const fieldText = (charsMax: number) =>
+  formed(`^[^\\u0000-\\u001f\\u007f]{1,${charsMax}}$`, `1 to ${charsMax} characters, none of them a control character`);
+export const CustomField = Type.Object(
+  { name: fieldText(40), value: fieldText(140) },
+  { ...closed, title: 'CustomField', description: 'A line in the head of an invoice.' },
+);
+export const customFieldsMax = 10;
+
 export const InvoiceLine = Type.Object(
   {
     billing_period_id: nullable(idOf('bpd')),
     customer_id: { ...idOf('cus'), description: 'Whose subscription it charges for.' },
     position: Type.Integer({ minimum: 1 }),
-    charge_code: Code,
+    kind: Type.Enum(Object.values(LineKind), {
+      title: 'LineKind',
+      description: '`charge` of a plan, an add-on or a subscription; `item` was written onto the invoice.',
+    }),
+    charge_code: Type.Union([Code, Type.Null()], { description: 'Null of an item.' }),
     description: Type.String(),
     meter: nullable(Code),
     quantity: Decimal,
     rounding: RoundingModeName,
     precise_amount: Decimal,
-    amount: Decimal,
+    unit_amount: Type.Union([Decimal, Type.Null()], {
+      description: 'Of an item that was priced by its quantity; the steps say the prices of a charge.',
+    }),
+    amount: { ...Decimal, description: 'As printed, before discounts and taxes; an inclusive tax is in it.' },
+    discounts: Type.Array(InvoiceDiscount),
+    taxes: Type.Array(InvoiceTax),
     steps: Type.Array(PriceStep),
     service_period: HashedPeriod,
   },
@@ -116,15 +159,36 @@ const headFields = {
   number: Type.Integer({ minimum: 1 }),
   watermark: ofOnlyPeriod(Type.String({ pattern: '^[0-9]+$' }), 'The watermark'),
   issued_at: HashedInstant,
-  kind: Type.Literal('period'),
+  kind: Type.Enum(Object.values(InvoiceKind), {
+    title: 'InvoiceKind',
+    description: '`period` bills billing periods; `one_off` bills none.',
+  }),
+  document_number: Type.Union([Type.String(), Type.Null()], {
+    description:
+      'From the numbering series of whoever issues it, such as INV-2026-000042; null before content version 4. `number` is its place in the chain of hashes.',
+  }),
+  issuing_entity_id: nullable(Type.String()),
+  seller: nullable(Seller),
+  buyer_digest: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()], {
+    description: 'A digest of the details of the buyer as they stood.',
+  }),
+  due_at: Type.Union([HashedInstant, Type.Null()], { description: 'Null where no payment terms were agreed.' }),
+  payment_terms: nullable(PaymentTerms),
+  purchase_order: nullable(Type.String()),
+  memo: nullable(Type.String()),
+  custom_fields: Type.Array(CustomField),
   subscription_id: ofOnlyPeriod(idOf('sub'), 'The subscription'),
   customer_id: idOf('cus'),
   plan_version_id: ofOnlyPeriod(idOf('plv'), 'The plan version'),
   currency: CurrencyCode,
   period: ofOnlyPeriod(HashedPeriod, 'The time'),
   periods: Type.Array(InvoicePeriod),
-  subtotal: Decimal,
-  total: Decimal,
+  subtotal: { ...Decimal, description: 'The sum of the amounts of the lines.' },
+  discounts: Type.Array(InvoiceDiscount, { description: 'One a coupon.' }),
+  discount_total: Decimal,
+  taxes: Type.Array(InvoiceTax, { description: 'One a rate and treatment.' }),
+  tax_total: { ...Decimal, description: 'Taxes that are added; inclusive ones are in the subtotal.' },
+  total: { ...Decimal, description: '`subtotal` - `discount_total` + `tax_total`.' },
   previous_hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
   hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
   state: Type.Literal('issued'),

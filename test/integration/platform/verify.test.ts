@@ -246,7 +246,19 @@ describe('[I28] verify', () => {
         3,
         'hash_differs',
       ],
-      ['UPDATE invoices SET total = total + 0.001 WHERE series_number = 2', 2, 'content_unreadable'],
+      [
+        'UPDATE invoices SET subtotal = subtotal + 0.001, total = total + 0.001 WHERE series_number = 2',
+        2,
+        'content_unreadable',
+      ],
+      ["UPDATE invoices SET document_number = document_number || '0' WHERE series_number = 2", 2, 'hash_differs'],
+      ["UPDATE invoices SET memo = 'x' WHERE series_number = 2", 2, 'hash_differs'],
+      [
+        `UPDATE invoice_lines SET discounts = '[{"coupon_id":"cpn_1","amount":"0.00"}]' WHERE position = 1
+           AND invoice_id = (SELECT id FROM invoices WHERE series_number = 2)`,
+        2,
+        'hash_differs',
+      ],
       [
         `UPDATE billing_periods SET span_end = span_end - interval '1 microsecond'
          WHERE invoice_id = (SELECT id FROM invoices WHERE series_number = 2)`,

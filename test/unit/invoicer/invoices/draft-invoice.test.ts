@@ -7,13 +7,13 @@ import { oneQuantity } from '#schemas/quantity.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import { draftInvoice } from '../../../../invoicer/invoices/draft-invoice.ts';
 import { rateCharge } from '../../../../rater/price/rate.ts';
-import { october, parties, ratedLlmPro, ratedPeriod } from '../../../support/invoice-examples.ts';
+import { issuedWith, october, parties, ratedLlmPro, ratedPeriod } from '../../../support/invoice-examples.ts';
 import { priceOf } from '../../../support/prices.ts';
 import { anyCurrency, Exact, pricedUsages, roundingModes } from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
 
 const toJson = (draft: DraftInvoice) =>
-  contentToJson2({ ...draft, contentVersion: 2, id: 'inv_1', tenant: 'org_1', number: 1, issuedAt: october.end });
+  contentToJson2({ ...draft, ...issuedWith(2, 1, october.end), id: 'inv_1', tenant: 'org_1' });
 
 const lines = ratedLlmPro({ requests: '221', input_tokens: '426684', output_tokens: '6462' });
 

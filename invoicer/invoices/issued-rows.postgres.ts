@@ -1,0 +1,141 @@
+/** Issued invoices -> rows, in one statement a table, however many they are. */
+import type { Queryable } from '#platform/stores/postgres.ts';
+import { discountToJson, fieldToJson, sellerToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
+import type { InvoiceDiscount, InvoiceLine, InvoiceTax, IssuedInvoice } from '#schemas/invoice.ts';
+import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
+import { formatQuantity } from '#schemas/quantity.ts';
+import { priceStepToJson } from '#schemas/rated-line.ts';
+import type { NumberingSeries } from './number-documents.ts';
+
+/** Name, type and value of a column. */
+type Column<T> = readonly [name: string, type: string, of: (row: T) => unknown];
+
+const insertStatement = <T>(table: string, columns: readonly Column<T>[]): string =>
+  `INSERT INTO ${table} (${columns.map(([name]) => name).join(', ')})
+   SELECT * FROM unnest(${columns.map(([, type], index) => `$${index + 1}::${type}[]`).join(', ')})`;
+
+const valuesOf = <T>(columns: readonly Column<T>[], rows: readonly T[]): unknown[][] =>
+  columns.map(([, , of]) => rows.map(of));
+
+/** Most have none, and then it is null. */
+const jsonUnlessEmpty = (values: readonly object[]): string | null =>
+  values.length === 0 ? null : JSON.stringify(values);
+
+type Discounted = Pick<IssuedInvoice, 'currency'> & {
+  readonly discounts: readonly InvoiceDiscount[];
+  readonly taxes: readonly InvoiceTax[];
+};
+const discountsColumn: Column<Discounted> = [
+  'discounts',
+  'json',
+  ({ discounts, currency }) => jsonUnlessEmpty(discounts.map((discount) => discountToJson(discount, currency))),
+];
+const taxesColumn: Column<Discounted> = [
+  'taxes',
+  'json',
+  ({ taxes, currency }) => jsonUnlessEmpty(taxes.map((tax) => taxToJson(tax, currency))),
+];
+
+const invoiceColumns: readonly Column<IssuedInvoice & { readonly runId: string }>[] = [
+  ['id', 'text', ({ id }) => id],
+  ['organization_id', 'text', ({ tenant }) => tenant],
+  ['series_number', 'bigint', ({ number }) => number],
+  ['kind', 'text', ({ kind }) => kind],
+  ['content_version', 'integer', ({ contentVersion }) => contentVersion],
+  ['customer_id', 'text', ({ customerId }) => customerId],
+  ['run_id', 'text', ({ runId }) => runId],
+  ['currency', 'text', ({ currency }) => currency],
+  ['subtotal', 'numeric', ({ subtotal }) => formatAmount(subtotal)],
+  ['discount_total', 'numeric', ({ discountTotal }) => formatAmount(discountTotal)],
+  ['tax_total', 'numeric', ({ taxTotal }) => formatAmount(taxTotal)],
+  ['total', 'numeric', ({ total }) => formatAmount(total)],
+  ['issued_at', 'timestamptz', ({ issuedAt }) => new Date(issuedAt)],
+  ['previous_hash', 'text', ({ previousHash }) => previousHash],
+  ['hash', 'text', ({ hash }) => hash],
+  ['document_number', 'text', ({ documentNumber }) => documentNumber],
+  ['issuing_entity_id', 'text', ({ issuingEntityId }) => issuingEntityId],
+  ['seller', 'json', ({ seller }) => seller && JSON.stringify(sellerToJson(seller))],
+  ['buyer_digest', 'text', ({ buyerDigest }) => buyerDigest],
+  ['due_at', 'timestamptz', ({ dueAt }) => (dueAt === null ? null : new Date(dueAt))],
+  ['payment_days', 'integer', ({ paymentDays }) => paymentDays],
+  ['purchase_order', 'text', ({ purchaseOrder }) => purchaseOrder],
+  ['memo', 'text', ({ memo }) => memo],
+  ['custom_fields', 'json', ({ customFields }) => jsonUnlessEmpty(customFields.map(fieldToJson))],
+  discountsColumn,
+  taxesColumn,
+];
+
+type Line = InvoiceLine & Pick<IssuedInvoice, 'currency'> & { readonly invoiceId: string };
+
+const lineColumns: readonly Column<Line>[] = [
+  ['invoice_id', 'text', ({ invoiceId }) => invoiceId],
+  ['billing_period_id', 'text', ({ billingPeriodId }) => billingPeriodId],
+  ['position', 'integer', ({ position }) => position],
+  ['kind', 'text', ({ kind }) => kind],
+  ['charge_code', 'text', ({ chargeCode }) => chargeCode],
+  ['description', 'text', ({ description }) => description],
+  ['meter', 'text', ({ meter }) => meter],
+  ['quantity', 'numeric', ({ quantity }) => formatQuantity(quantity)],
+  ['rounding', 'text', ({ rounding }) => rounding],
+  ['precise_amount', 'numeric', ({ precise }) => formatPreciseAmount(precise)],
+  ['unit_amount', 'numeric', ({ unitAmount }) => (unitAmount === null ? null : formatAmount(unitAmount))],
+  ['amount', 'numeric', ({ amount }) => formatAmount(amount)],
+  discountsColumn,
+  taxesColumn,
+  ['steps', 'json', ({ steps }) => JSON.stringify(steps.map(priceStepToJson))],
+  ['period_start', 'timestamptz', ({ servicePeriod }) => new Date(servicePeriod.start)],
+  ['period_end', 'timestamptz', ({ servicePeriod }) => new Date(servicePeriod.end)],
+];
+
+const insertInvoices = insertStatement('invoices', invoiceColumns);
+const insertLines = insertStatement('invoice_lines', lineColumns);
+
+/** The invoices with their lines. */
+export const writeInvoices = async (
+  client: Queryable,
+  runId: string,
+  invoices: readonly IssuedInvoice[],
+): Promise<void> => {
+  const issued = invoices.map((invoice) => ({ ...invoice, runId }));
+  await client.query(insertInvoices, valuesOf(invoiceColumns, issued));
+  const lines = invoices.flatMap(({ id: invoiceId, currency, lines: own }) =>
+    own.map((line) => ({ ...line, currency, invoiceId })),
+  );
+  await client.query(insertLines, valuesOf(lineColumns, lines));
+};
+
+type NumberingRow = { stem: string; prefix: string; issuing_entity_id: string | null; last_number: bigint };
+
+/** Whoever holds the lock of `invoice_series` reads and writes them. */
+export const readNumbering = async (client: Queryable, organizationId: string): Promise<NumberingSeries[]> => {
+  const { rows } = await client.query<NumberingRow>(
+    'SELECT stem, prefix, issuing_entity_id, last_number FROM numbering_series WHERE organization_id = $1',
+    [organizationId],
+  );
+  return rows.map(({ stem, prefix, issuing_entity_id: issuingEntityId, last_number: last }) => ({
+    stem,
+    prefix,
+    issuingEntityId,
+    last: Number(last),
+  }));
+};
+
+export const writeNumbering = async (
+  client: Queryable,
+  organizationId: string,
+  numbering: readonly NumberingSeries[],
+): Promise<void> => {
+  await client.query(
+    `INSERT INTO numbering_series (organization_id, stem, prefix, issuing_entity_id, last_number)
+     SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[])
+     ON CONFLICT (organization_id, stem) DO UPDATE SET prefix = excluded.prefix,
+       issuing_entity_id = excluded.issuing_entity_id, last_number = excluded.last_number`,
+    [
+      organizationId,
+      numbering.map(({ stem }) => stem),
+      numbering.map(({ prefix }) => prefix),
+      numbering.map(({ issuingEntityId }) => issuingEntityId),
+      numbering.map(({ last }) => last),
+    ],
+  );
+};

@@ -1,0 +1,60 @@
+/**
+ * Discounts, taxes, sellers and custom fields of an invoice as they are hashed and stored, and read back. A part of
+ * every hash from content version 4 on, so how they are written never changes.
+ */
+import assert from 'node:assert/strict';
+import type { Currency } from '#schemas/currency.ts';
+import type { CustomField, InvoiceDiscount, InvoiceTax, Seller } from '#schemas/invoice.ts';
+import { type Amount, formatMinorUnits, parseStoredAmount } from '#schemas/money.ts';
+
+const amountFromText = (text: string): Amount => {
+  const amount = parseStoredAmount(text);
+  assert(amount !== undefined, `a stored amount can't be read: ${text}`);
+  return amount;
+};
+
+export const discountToJson = ({ couponId, amount }: InvoiceDiscount, currency: Currency) => ({
+  coupon_id: couponId,
+  amount: formatMinorUnits(amount, currency),
+});
+export type DiscountJson = ReturnType<typeof discountToJson>;
+export const discountFromJson = ({ coupon_id: couponId, amount }: DiscountJson): InvoiceDiscount => ({
+  couponId,
+  amount: amountFromText(amount),
+});
+
+export const taxToJson = (tax: InvoiceTax, currency: Currency) => ({
+  tax_rate_id: tax.taxRateId,
+  code: tax.code,
+  name: tax.name,
+  percentage: tax.percentage,
+  inclusive: tax.isInclusive,
+  treatment: tax.treatment,
+  taxable_amount: formatMinorUnits(tax.taxableAmount, currency),
+  amount: formatMinorUnits(tax.amount, currency),
+});
+export type TaxJson = ReturnType<typeof taxToJson>;
+export const taxFromJson = (tax: TaxJson): InvoiceTax => ({
+  taxRateId: tax.tax_rate_id,
+  code: tax.code,
+  name: tax.name,
+  percentage: tax.percentage,
+  isInclusive: tax.inclusive,
+  treatment: tax.treatment,
+  taxableAmount: amountFromText(tax.taxable_amount),
+  amount: amountFromText(tax.amount),
+});
+
+export const sellerToJson = ({ legalName, address, taxIds }: Seller) => ({
+  legal_name: legalName,
+  address,
+  tax_ids: taxIds.map(({ type, value }) => ({ type, value })),
+});
+export type SellerJson = ReturnType<typeof sellerToJson>;
+export const sellerFromJson = ({ legal_name: legalName, address, tax_ids: taxIds }: SellerJson): Seller => ({
+  legalName,
+  address,
+  taxIds,
+});
+
+export const fieldToJson = ({ name, value }: CustomField) => ({ name, value });
