@@ -24,6 +24,7 @@ import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
 import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes.ts';
 import { testClockStore } from './clocks/test-clocks.postgres.ts';
+import { createCustomerDetails } from './customers/customer-details.postgres.ts';
 import { customerLifeRoutes } from './customers/customer-life-routes.ts';
 import { parentStore } from './customers/customer-parents.postgres.ts';
 import { customerRoutes } from './customers/customer-routes.ts';
@@ -83,6 +84,7 @@ export const createStores = (vault: Vault) => ({
   priceOverrides: priceOverrideStore,
   taxRates: taxRateStore,
   customers: createCustomerStore(vault),
+  customerDetails: createCustomerDetails(vault),
   parents: parentStore,
   subscriptions: subscriptionStore,
   subscriptionChanges: subscriptionChangeStore,

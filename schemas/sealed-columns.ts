@@ -17,6 +17,14 @@ export type SealedColumn = {
 
 export const sealedColumns = {
   personal: { table: 'customers', column: 'personal', row: 'id', kind: 'customer', customer: 'id', clear: 'name' },
+  /** Always under an own key: there were own keys before there was the table. */
+  details: {
+    table: 'customer_details',
+    column: 'sealed',
+    row: 'digest',
+    kind: 'customer',
+    customer: 'customer_id',
+  },
   quoteReply: { table: 'quotes', column: 'personal', row: 'id', kind: 'customer', customer: 'customer_id' },
   customerKey: { table: 'customer_keys', column: 'wrapped', row: 'customer_id', kind: 'customer_key' },
   signingSecret: { table: 'api_keys', column: 'signing_secret', row: 'id', kind: 'secret' },

@@ -1,8 +1,10 @@
 /** Customers: rows of PostgreSQL, whose personal fields are sealed, as customers. */
+import { randomBytes } from 'node:crypto';
 import { newId } from '#platform/process/ids.ts';
 import { isUnderOwnKey } from '#platform/secrets/encryption.ts';
 import { deleteOwnKey, insertOwnKeys } from '#platform/secrets/own-keys.ts';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
+import { buyerDetails, buyerDigest, isSameBuyer } from '#schemas/buyer-details.ts';
 import { erasedName, type Invoicing, type Personal } from '#schemas/http/customers.ts';
 import { lookUpColumn, splitNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
@@ -12,8 +14,11 @@ import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type Filter, type ListPage, nameFilter } from '../route/lists.ts';
 import { headFromRow, type ResourceHead } from '../route/resource-fields.ts';
+import { deleteDetails, keepDetails } from './customer-details.postgres.ts';
 import type { CustomerTax } from './customer-tax.ts';
 import { taxPlaceOf } from './tax-place.ts';
+
+const saltBytes = 32;
 
 type StoredCustomer = {
   id: string;
@@ -32,6 +37,8 @@ type StoredCustomer = {
   tax_treatment: CustomerTaxTreatment;
   tax_exemption_reason: string | null;
   tax_rate_ids: string[];
+  details_version: number | null;
+  details_digest: string | null;
   archived_at: Date | null;
   erased_at: Date | null;
   metadata: Record<string, string>;
@@ -39,6 +46,9 @@ type StoredCustomer = {
   created_at: Date;
   updated_at: Date;
 };
+
+/** Which version of its details a customer is at. */
+export type CustomerDetails = { readonly version: number; readonly digest: string; readonly salt: string };
 
 export type Customer = ResourceHead & {
   readonly id: string;
@@ -58,6 +68,8 @@ export type Customer = ResourceHead & {
   readonly archivedAt: Instant | undefined;
   /** Since when nothing personal of it is left. */
   readonly erasedAt: Instant | undefined;
+  /** Of what its invoices say of it; undefined where it was not written since there are such, and where it was erased. */
+  readonly details: CustomerDetails | undefined;
   /** As it is kept. Undefined where it has none yet, and for good where it was erased. */
   readonly ownKey: Buffer | undefined;
 };
@@ -97,8 +109,8 @@ const payerFromRow = (row: PayerRow): Payer => ({
 export type CustomerNames = { readonly id: string; readonly externalId: string };
 
 const customerColumns = `c.id, c.external_id, c.name, c.personal, c.currency, c.time_zone, c.language,
-  c.payment_days, c.invoicing, c.parent_id, c.tax_treatment, c.tax_exemption_reason, c.tax_rate_ids, c.archived_at,
-  c.erased_at, c.metadata, c.version, c.created_at, c.updated_at`;
+  c.payment_days, c.invoicing, c.parent_id, c.tax_treatment, c.tax_exemption_reason, c.tax_rate_ids,
+  c.details_version, c.details_digest, c.archived_at, c.erased_at, c.metadata, c.version, c.created_at, c.updated_at`;
 const withKeys =
   'customers c LEFT JOIN customer_keys k ON k.organization_id = c.organization_id AND k.customer_id = c.id';
 
@@ -165,7 +177,26 @@ const taxValues = ({ personal, tax }: Pick<CustomerContent, 'personal' | 'tax'>)
   return [country, state, taxIdCountries, tax.treatment, tax.exemptionReason, tax.rateIds];
 };
 
-const toBytes = (personal: Personal): Buffer => Buffer.from(JSON.stringify(personal));
+/** What is sealed of a customer: what is personal, and the salt of its details. */
+type Sealed = Personal & { readonly details_salt?: string };
+
+const toBytes = (personal: Personal, { salt }: Pick<CustomerDetails, 'salt'>): Buffer =>
+  Buffer.from(JSON.stringify({ ...personal, details_salt: salt } satisfies Sealed));
+
+const newDetails = (personal: Personal, version: number): CustomerDetails => {
+  const salt = randomBytes(saltBytes).toString('hex');
+  return { version, salt, digest: buyerDigest({ ...buyerDetails(personal), salt }) };
+};
+
+const fromSealed = (
+  { name, details_version: version, details_digest: digest }: StoredCustomer,
+  bytes: Buffer | undefined,
+): Pick<Customer, 'personal' | 'details'> => {
+  if (!bytes) return { personal: { name: name ?? erasedName }, details: undefined };
+  const { details_salt: salt, ...personal } = JSON.parse(bytes.toString()) as Sealed;
+  const hasDetails = version !== null && digest !== null && salt !== undefined;
+  return { personal, details: hasDetails ? { version, digest, salt } : undefined };
+};
 
 /** Undefined where the customer has none. */
 const ownKeyOf = async (db: Db, id: string): Promise<Buffer | undefined> => {
@@ -200,9 +231,7 @@ export const createCustomerStore = (vault: Vault) => {
       erasedAt: row.erased_at?.getTime(),
       ownKey: row.wrapped ?? undefined,
       ...headFromRow(row),
-      personal: row.personal
-        ? (JSON.parse((clear.next().value as Buffer).toString()) as Personal)
-        : { name: row.name ?? erasedName },
+      ...fromSealed(row, row.personal ? (clear.next().value as Buffer) : undefined),
     }));
   };
   const one = async (db: Db, stored: StoredCustomer | undefined): Promise<Customer | undefined> =>
@@ -218,13 +247,18 @@ export const createCustomerStore = (vault: Vault) => {
     ): Promise<Customer | undefined> => {
       const id = newId('cus');
       const ownKey = await vault.newOwnKey(db, db.organizationId, id);
-      const personal = await vault.seal(db, placeOf(db.organizationId, id, ownKey), toBytes(customer.personal));
+      const details = newDetails(customer.personal, 1);
+      const personal = await vault.seal(
+        db,
+        placeOf(db.organizationId, id, ownKey),
+        toBytes(customer.personal, details),
+      );
       const { rows } = await db.query<StoredCustomer>(
         `WITH c AS (
            INSERT INTO customers (id, organization_id, external_id, personal, currency, time_zone, language,
              payment_days, invoicing, parent_id, metadata, version, created_at, updated_at, tax_country, tax_state,
-             tax_id_countries, tax_treatment, tax_exemption_reason, tax_rate_ids)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12, $14, $15, $16, $17, $18, $19)
+             tax_id_countries, tax_treatment, tax_exemption_reason, tax_rate_ids, details_version, details_digest)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12, $14, $15, $16, $17, $18, $19, 1, $20)
            ON CONFLICT (organization_id, external_id) DO NOTHING RETURNING *
          ), k AS (
            ${insertOwnKeys('organization_id', 'id', '$13', 'c')} RETURNING wrapped
@@ -245,6 +279,7 @@ export const createCustomerStore = (vault: Vault) => {
           now,
           ownKey,
           ...taxValues(customer),
+          details.digest,
         ],
       );
       return one(db, rows[0]);
@@ -312,18 +347,25 @@ export const createCustomerStore = (vault: Vault) => {
     changeCustomer: async (
       db: Db,
       /** As it was read under its lock. */
-      { id, ownKey }: Pick<Customer, 'id' | 'ownKey'>,
+      before: Pick<Customer, 'id' | 'ownKey' | 'personal' | 'details'>,
       { archivedAt, ...content }: CustomerState,
       now: Date,
     ): Promise<Customer> => {
+      const { id, ownKey } = before;
       const key = ownKey ?? (await vault.newOwnKey(db, db.organizationId, id));
-      const sealed = await vault.seal(db, placeOf(db.organizationId, id, key), toBytes(content.personal));
+      const isReplaced = before.details !== undefined && !isSameBuyer(before.personal, content.personal);
+      if (isReplaced) await keepDetails(db, vault, { ...before, ownKey: key }, now);
+      const details =
+        before.details && !isReplaced
+          ? before.details
+          : newDetails(content.personal, (before.details?.version ?? 0) + 1);
+      const sealed = await vault.seal(db, placeOf(db.organizationId, id, key), toBytes(content.personal, details));
       const { rows } = await db.query<StoredCustomer>(
         `${ownKey === undefined ? `WITH keyed AS (${insertOwnKeys('$1', '$2', '$8')})` : ''}
          UPDATE customers c SET name = NULL, personal = $3, metadata = $4, version = version + 1, updated_at = $5,
            currency = $6, time_zone = $7, archived_at = $9, language = $10, payment_days = $11, invoicing = $12,
            parent_id = $13, tax_country = $14, tax_state = $15, tax_id_countries = $16, tax_treatment = $17,
-           tax_exemption_reason = $18, tax_rate_ids = $19
+           tax_exemption_reason = $18, tax_rate_ids = $19, details_version = $20, details_digest = $21
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, $8::bytea AS wrapped`,
         [
           db.organizationId,
@@ -340,6 +382,8 @@ export const createCustomerStore = (vault: Vault) => {
           content.invoicing,
           content.parentId,
           ...taxValues(content),
+          details.version,
+          details.digest,
         ],
       );
       return (await opened(db, rows))[0] as Customer;
@@ -358,9 +402,10 @@ export const createCustomerStore = (vault: Vault) => {
     eraseCustomer: async (db: Db, id: string, now: Date): Promise<Customer> => {
       await emptyAnswers(db, id);
       const { rows } = await db.query<StoredCustomer>(
-        `WITH shredded AS (${deleteOwnKey('$1', '$2')})
-         UPDATE customers c SET name = NULL, personal = NULL, metadata = '{}', tax_country = NULL, tax_state = NULL,
-           tax_id_countries = '{}', tax_exemption_reason = NULL, version = version + 1, updated_at = $3, erased_at = $3, archived_at = coalesce(archived_at, $3)
+        `WITH shredded AS (${deleteOwnKey('$1', '$2')}), forgotten AS (${deleteDetails('$1', '$2')})
+         UPDATE customers c SET name = NULL, personal = NULL, details_version = NULL, details_digest = NULL,
+           metadata = '{}', tax_country = NULL, tax_state = NULL, tax_id_countries = '{}', tax_exemption_reason = NULL,
+           version = version + 1, updated_at = $3, erased_at = $3, archived_at = coalesce(archived_at, $3)
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, NULL::bytea AS wrapped`,
         [db.organizationId, id, now],
       );

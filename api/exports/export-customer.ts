@@ -12,6 +12,7 @@ import type { AuditLog } from '../access/audit-log.postgres.ts';
 import { entryJson } from '../access/audit-log-routes.ts';
 import { overrideJson } from '../catalog/price-override-routes.ts';
 import type { PriceOverrideStore } from '../catalog/price-overrides.postgres.ts';
+import type { CustomerDetailsStore, DetailsVersion } from '../customers/customer-details.postgres.ts';
 import { customerJson } from '../customers/customer-routes.ts';
 import type { Customer, CustomerStore } from '../customers/customers.postgres.ts';
 import { invoiceJson } from '../invoices/invoice-json.ts';
@@ -30,6 +31,7 @@ import type { CountEvents } from './exported-usage.clickhouse.ts';
 
 export type ExportPorts = {
   readonly customers: Pick<CustomerStore, 'customerList' | 'customers' | 'customer'>;
+  readonly customerDetails: Pick<CustomerDetailsStore, 'detailsVersions'>;
   readonly subscriptions: Pick<SubscriptionStore, 'subscriptionList' | 'subscriptions'>;
   readonly oneTimeCharges: Pick<OneTimeChargeStore, 'chargeList' | 'charges'>;
   readonly priceOverrides: Pick<PriceOverrideStore, 'overrideList' | 'overrides'>;
@@ -81,14 +83,26 @@ const partJson = (invoice: IssuedInvoice, customerId: string) => {
   };
 };
 
+const detailsJson = ({ version, digest, salt, name, address, tax_ids, email, replacedAt }: DetailsVersion) => ({
+  version,
+  digest,
+  salt,
+  name,
+  address,
+  tax_ids,
+  email,
+  replaced_at: replacedAt === undefined ? null : formatInstant(replacedAt),
+});
+
 /** In this order: what is asked for later goes by what was found before. */
 const sectionsOf = (
   ports: ExportPorts,
   db: Db,
-  { id, externalId }: Customer,
+  customer: Customer,
   nowMs: Instant,
 ): Readonly<Record<string, Section>> => {
   const { organizationId } = db;
+  const { id, externalId } = customer;
   const subscriptionIds: string[] = [];
   const audited = [id];
   const subscriptionsOf = () =>
@@ -96,6 +110,12 @@ const sectionsOf = (
       ports.subscriptions.subscriptions(db, page),
     );
   return {
+    details: {
+      scope: 'read:customers',
+      items: async function* () {
+        for (const version of await ports.customerDetails.detailsVersions(db, customer)) yield detailsJson(version);
+      },
+    },
     children: {
       scope: 'read:customers',
       items: async function* () {

@@ -47,6 +47,8 @@ export type InvoiceGroup = {
   readonly periods: readonly Omit<InvoicePeriod, 'watermark'>[];
   /** Of the payer: the calendar that days are counted in until the invoice is due. */
   readonly timeZone: string;
+  /** Of the details of the payer as they stand; null where they have no version yet, and where they were erased. */
+  readonly buyerDigest: string | null;
   /** How its number is written, and by the year of which time zone. */
   readonly numbers: { readonly format: NumberFormat; readonly timeZone: string };
   /** The draft that it is, where there is one; a one-off invoice has items in place of billing periods. */
@@ -96,14 +98,14 @@ const yearOf = (instant: Instant, timeZone: string): number =>
 
 /** What an invoice has that its draft has not, but for its place in the chain. */
 const issuedTerms = (
-  { parties: { terms }, timeZone, numbers }: InvoiceGroup,
+  { parties: { terms }, timeZone, buyerDigest, numbers }: InvoiceGroup,
   numbering: Numbering,
   issuedAt: Instant,
 ): Pick<IssuedInvoice, 'documentNumber' | 'issuedAt' | 'dueAt' | 'buyerDigest'> => ({
   documentNumber: numbering.next(terms.issuingEntityId, numbers.format, yearOf(issuedAt, numbers.timeZone)),
   issuedAt,
   dueAt: dueAtOf(issuedAt, terms.paymentDays, timeZone),
-  buyerDigest: null,
+  buyerDigest,
 });
 
 /** What of a shard is read before its transaction. */

@@ -21,13 +21,14 @@ export const groupPeriodColumns = `json_build_object('id', id, 'customer', custo
     'end', (extract(epoch FROM span_end) * 1000)::bigint)`;
 
 /** What is read of the payer, the customer `c`. */
-export const payerColumns = 'c.time_zone, c.payment_days';
+export const payerColumns = 'c.time_zone, c.payment_days, c.details_digest';
 
 export type GroupRow = {
   payer_id: string;
   currency: string;
   time_zone: string;
   payment_days: number | null;
+  details_digest: string | null;
   periods: GroupPeriod[];
 };
 
@@ -45,6 +46,7 @@ export const groupFromRow = (row: GroupRow): InvoiceGroup => {
   return {
     parties: { customerId, currency, terms: { ...plainTerms, paymentDays } },
     timeZone,
+    buyerDigest: row.details_digest,
     numbers: { format: defaultNumberFormat, timeZone: 'UTC' },
     periods: periods.map(groupPeriod),
   };

@@ -28,6 +28,7 @@ const commands = {
   'bench-rating': { file: 'bench/rating.main.ts', isOurs: true },
   'bench-simulation': { file: 'bench/simulation.main.ts', isOurs: true },
   'bench-closing': { file: 'bench/closing.main.ts', isOurs: true },
+  'bench-documents': { file: 'bench/documents.main.ts', isOurs: true },
   'test-clients': { file: 'test/clients/clients.main.ts', isOurs: true },
   'test-crash': { file: 'test/crash/crash.main.ts', isOurs: true },
   'test-model': { file: 'test/model/model.main.ts', isOurs: true },

@@ -2,7 +2,7 @@
 import { type TSchema, Type } from 'typebox';
 import { AuditEntry } from '#schemas/http/audit-log.ts';
 import { Customer } from '#schemas/http/customers.ts';
-import { Code, CurrencyCode, closed, Instant, idOf } from '#schemas/http/fields.ts';
+import { Code, CurrencyCode, closed, Instant, idOf, nullable } from '#schemas/http/fields.ts';
 import { HashedInstant, Invoice, InvoiceLine, InvoicePeriod } from '#schemas/http/invoices.ts';
 import { OneTimeCharge } from '#schemas/http/one-time-charges.ts';
 import { PriceOverride } from '#schemas/http/price-overrides.ts';
@@ -26,11 +26,31 @@ const BilledToAnother = Type.Object(
   { ...closed, title: 'BilledToAnother' },
 );
 
+const Digest = Type.String({ pattern: '^[0-9a-f]{64}$' });
+const ExportedDetails = Type.Object(
+  {
+    version: Type.Integer({ minimum: 1 }),
+    digest: { ...Digest, description: 'Which an invoice has in `buyer_digest`: docs/customers.md says of what.' },
+    salt: Digest,
+    name: Customer.properties.name,
+    address: Customer.properties.address,
+    tax_ids: Customer.properties.tax_ids,
+    email: Customer.properties.email,
+    replaced_at: nullable(Instant),
+  },
+  { ...closed, title: 'ExportedDetails' },
+);
+
 export const CustomerExport = Type.Object(
   {
     exported_at: Instant,
     withheld: Type.Array(Type.String(), { description: 'The sections that the key has no scope to read.' }),
     customer: Customer,
+    details: section(
+      'read:customers',
+      ExportedDetails,
+      'Each version of what invoices say of it, from the first one on; the last is the current one.',
+    ),
     children: section('read:customers', idOf('cus'), 'The ids of customers that belong to it.'),
     subscriptions: section('read:subscriptions', Subscription, 'All of them, whatever their state.'),
     one_time_charges: section(

@@ -69,6 +69,8 @@ const statements: readonly string[] = [
   `INSERT INTO customer_counts (organization_id, part, current, archived)
    SELECT org, p, 4, 0 ${fromOrganizations} CROSS JOIN generate_series(0, 3) AS p`,
   `INSERT INTO customer_keys (organization_id, customer_id, wrapped) SELECT org, ${id('cus')}, '\\x00' ${from}`,
+  `INSERT INTO customer_details (organization_id, customer_id, version, digest, sealed, replaced_at)
+   SELECT org, ${id('cus')}, 1, encode(sha256((org || n)::bytea), 'hex'), '\\x00', ${begin} ${from}`,
   `INSERT INTO price_overrides (id, organization_id, plan_id, charge_code, customer_id, currency, price, tiers,
      effective_from, metadata, version, created_at, updated_at)
    SELECT ${id('pov')}, org, ${id('pln')}, 'x', ${id('cus')}, 'USD', '{"model":"flat","amount":"1"}', 'restart',

@@ -46,6 +46,7 @@ describe('an export', () => {
       'exported_at',
       'withheld',
       'customer',
+      'details',
       'children',
       'subscriptions',
       'one_time_charges',
@@ -139,7 +140,15 @@ describe('an export', () => {
       'usage',
       'audit_log',
     ]);
-    expect(Object.keys(body)).toEqual(['exported_at', 'withheld', 'customer', 'children', 'invoices', 'billed_to']);
+    expect(Object.keys(body)).toEqual([
+      'exported_at',
+      'withheld',
+      'customer',
+      'details',
+      'children',
+      'invoices',
+      'billed_to',
+    ]);
     expect(idsOf(body.invoices)).toEqual([objects.invoice]);
     const writer = await makeKey(pipeline, tenant.api, { scopes: ['write:customers', 'read:invoices'] });
     expect((await exportOf(objects.customer, writer.api)).status).toBe(403);

@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import { addressLines } from '../../../../invoicer/documents/address-lines.ts';
+import { documentContent } from '../../../../invoicer/documents/document-content.ts';
+import { documentLanguages } from '../../../../invoicer/documents/invoice-document.ts';
+import { invoiceHtml } from '../../../../invoicer/documents/invoice-html.ts';
+import { sampleDocument, sampleLine } from '../../../support/sample-document.ts';
+
+const evil = `<script>alert(1)</script>"'&`;
+const tax = { name: 'VAT', percentage: '19', isInclusive: false, treatment: 'taxed', taxableAmount: '240.00' } as const;
+
+describe('the page of an invoice', () => {
+  it('escapes every text that a caller gives', () => {
+    const party = { name: evil, address: null, taxIds: [{ type: 'xx_vat', value: evil }], email: evil };
+    const html = invoiceHtml(
+      sampleDocument({
+        documentNumber: evil,
+        purchaseOrder: evil,
+        customFields: [{ name: evil, value: evil }],
+        seller: party,
+        buyer: { ...party, address: { line1: evil, city: evil, country: 'DE' } },
+        memo: evil,
+        lines: [
+          {
+            ...sampleLine(2),
+            description: evil,
+            discounts: [{ name: evil, amount: '1.00' }],
+            taxes: [{ ...tax, name: evil, amount: '45.60' }],
+          },
+        ],
+        discounts: [{ name: evil, amount: '1.00' }],
+        taxes: [{ ...tax, name: evil, amount: '45.60' }],
+      }),
+    );
+    expect(html).not.toMatch(/<script|"'&(?!amp;|quot;|#39;)/);
+    expect(html.match(/&lt;script&gt;/g)?.length).toBeGreaterThan(10);
+  });
+
+  it('links to the web alone', () => {
+    for (const paymentUrl of ['javascript:alert(1)', 'data:text/html,x', 'no link', 'file:///etc/passwd']) {
+      const html = invoiceHtml(sampleDocument({ paymentUrl, verifyUrl: paymentUrl }));
+      expect(html).not.toMatch(/<a |<path/);
+    }
+    expect(invoiceHtml(sampleDocument())).toContain('href="https://pay.example.com/i/abc123?x=1&amp;y=2"');
+  });
+
+  it('fetches nothing and runs nothing', () => {
+    expect(invoiceHtml(sampleDocument())).not.toMatch(/<(script|link|iframe|object|form)|@import|url\(|src="(?!data:)/);
+  });
+
+  it('has the same bytes for the same invoice', () => {
+    expect(invoiceHtml(sampleDocument())).toBe(invoiceHtml(structuredClone(sampleDocument())));
+  });
+
+  it('shows an erased customer without details', () => {
+    expect(invoiceHtml(sampleDocument({ buyer: null }))).toContain('Erased customer');
+  });
+});
+
+describe('what a document says', () => {
+  it('has words of its own in every language', () => {
+    const said = documentLanguages.map((language) => documentContent(sampleDocument({ language })));
+    expect(new Set(said.map(({ title }) => title)).size).toBe(4);
+    expect(new Set(said.map(({ headline }) => headline)).size).toBe(4);
+    expect(said.map(({ pageOf }) => pageOf.join('*'))).toEqual([
+      'Page * of *',
+      'Seite * von *',
+      'Page * sur *',
+      'Página * de *',
+    ]);
+  });
+
+  it('says one unit price in the line, and tiers below it', () => {
+    const [flat, units, tiers] = documentContent(sampleDocument()).lines;
+    expect([flat?.quantity, flat?.unitPrice, flat?.details]).toEqual(['1', '$499.00', []]);
+    expect([units?.quantity, units?.unitPrice, units?.details]).toEqual(['12', '$20.00', []]);
+    expect(tiers?.unitPrice).toBe('');
+    expect(tiers?.details.map(({ text, quantity, unitPrice, amount }) => [text, quantity, unitPrice, amount])).toEqual([
+      ['Included', '1,000', '$0.00', '$0.00'],
+      ['From 1,000 to 100,000', '99,000', '$0.001', '$99.00'],
+      ['Above 100,000', '25,000', '$0.00054', '$13.50'],
+    ]);
+  });
+
+  it('takes discounts away, adds taxes, and says who owes a reversed one', () => {
+    const content = documentContent(
+      sampleDocument({
+        discounts: [{ name: 'WELCOME', amount: '10.00' }],
+        taxes: [
+          { ...tax, amount: '45.60' },
+          { ...tax, isInclusive: true, amount: '38.32' },
+          { ...tax, treatment: 'reverse_charge', percentage: '0', amount: '0.00' },
+        ],
+      }),
+    );
+    expect(content.totals.map(({ label, value }) => `${label} ${value}`)).toEqual([
+      'Subtotal $851.50',
+      'Discount: WELCOME -$10.00',
+      'VAT (19%) on $240.00 $45.60',
+      'VAT (19%) on $240.00, included $38.32',
+      'VAT (Reverse charge) on $240.00 $0.00',
+      'Total $851.50',
+      'Amount due $851.50',
+    ]);
+    expect(content.notes).toEqual(['Reverse charge: the tax is to be paid by the recipient.']);
+  });
+
+  it.each([
+    ['US', ['1 Main St', 'Springfield, IL 62701', 'X']],
+    ['GB', ['1 Main St', 'Springfield', 'IL', '62701', 'X']],
+    ['DE', ['1 Main St', '62701 Springfield', 'IL', 'X']],
+    ['JP', ['62701', 'IL Springfield', '1 Main St', 'X']],
+  ])('writes an address as %s does', (country, lines) => {
+    const address = { line1: '1 Main St', city: 'Springfield', state: 'IL', postalCode: '62701', country };
+    expect(addressLines(address, 'X')).toEqual(lines);
+  });
+});
