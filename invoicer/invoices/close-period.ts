@@ -72,12 +72,12 @@ export type IssuePorts = {
   readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many came of
-   * it. `now` is the hour of the organization, or of its test clock.
+   * it. `hour` is that of the organization, or of its test clock.
    */
   readonly commit: (
     shard: Shard,
     issue: (state: SeriesState) => ClosedShard,
-    now: () => Instant,
+    hour: () => Instant,
     elapsedMs: () => number,
   ) => Promise<ClosedCount>;
   readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
@@ -162,11 +162,11 @@ export const issueOneShard = async (ports: IssuePorts): Promise<ClosedCount | un
     const groups = await ports.invoiceGroups(shard);
     const ids = groups.flatMap(({ periods }) => periods.map(({ billingPeriodId }) => billingPeriodId));
     const lines = await ports.ratedLines(shard, ids);
-    const now = () => shard.clockNow ?? ports.nowMs(shard.organizationId);
+    const hour = () => shard.clockNow ?? ports.nowMs(shard.organizationId);
     return await ports.commit(
       shard,
-      (state) => closeGroups(shard, { lines, groups }, state, now(), ports.newInvoiceId),
-      now,
+      (state) => closeGroups(shard, { lines, groups }, state, hour(), ports.newInvoiceId),
+      hour,
       elapsedMs,
     );
   } catch (error) {
