@@ -1,6 +1,4 @@
 /** What is refused of invoices and of their drafts alone, with 409. */
-import type { Failure } from '#schemas/resources.ts';
-
 export const invoiceConflicts = {
   INVOICE_NOT_DRAFT: {
     status: 409,
@@ -20,4 +18,4 @@ export const invoiceConflicts = {
     cause: 'What was closed is billed some day: a draft of billing periods can not be deleted.',
     cure: 'Let it wait with PATCH and finalize_at, or take its charges back with the next invoice. Only the draft of a one-off invoice can be deleted.',
   },
-} as const satisfies Readonly<Record<string, Failure>>;
+} as const;
