@@ -1,7 +1,7 @@
 /**
  * Statements: who is billed for a customer. That is a customer itself, or, while it is consolidated and belongs to
- * another one, whoever stands above it. Customers of one tree live by one clock (`api/customers/place-customer.ts`); the
- * way up ends where they don't.
+ * another one, whoever stands above it. Customers of one tree live by one clock (`api/customers/place-customer.ts`);
+ * the way up ends where they don't.
  */
 import { customerLevelsMax as levelsMax } from '#schemas/http/customers.ts';
 
