@@ -41,6 +41,7 @@ import { ratedLines } from './explain/rated-lines.postgres.ts';
 import { customerExportRoutes } from './exports/customer-export-routes.ts';
 import type { ExportPorts } from './exports/export-customer.ts';
 import { exportedRows } from './exports/exported-rows.postgres.ts';
+import { billedWith } from './invoices/billed-with.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
 import { invoiceDraftStore } from './invoices/drafts.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
@@ -98,6 +99,7 @@ export const createStores = (vault: Vault) => ({
   quotes: createQuoteStore(vault),
   invoices: invoiceReader,
   invoiceDrafts: invoiceDraftStore,
+  billedWith,
   addRun,
   closings: closingReader,
   ratingRuns,

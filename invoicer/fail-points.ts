@@ -30,7 +30,7 @@ export const failAtIssue = <Ports extends IssuePorts>(ports: Ports, failPoint: F
   return {
     ...ports,
     commit: around(
-      (shard, issue, now, elapsedMs) =>
+      (shard, issue, hour, elapsedMs) =>
         ports.commit(
           shard,
           (state) => {
@@ -38,7 +38,7 @@ export const failAtIssue = <Ports extends IssuePorts>(ports: Ports, failPoint: F
             failPoint.pass('invoicer.before_commit');
             return issued;
           },
-          now,
+          hour,
           elapsedMs,
         ),
       failPoint,

@@ -2,10 +2,10 @@
  * The resources of the API that are alike, a row each. A row says what follows from it everywhere: the prefix of ids
  * (`ids.ts`), the scopes that a key can have (`http/api-keys.ts`), the refusals of one that is not there or whose name
  * is taken (`failures.ts`), what of its table the audit log digests (`audited-objects.ts`), and what the documents head
- * it with (`api/route/openapi.ts`). The key of a row is the `object_type` of its entries in the audit log, and in upper
- * case the beginning of its error codes.
+ * it with (`api/route/openapi.ts`). The key of a row is the `object_type` of its entries, and begins its error codes.
  */
 
+import { invoiceConflicts } from '#schemas/invoice/conflicts.ts';
 import type { ColumnForm, Failure, Resource } from '#schemas/resource.ts';
 import { taxRateResource } from '#schemas/tax-rate-resource.ts';
 
@@ -361,26 +361,7 @@ export const resources = {
     tag: 'Invoices',
     about: 'What was issued, and drafts of it. An issued invoice never changes.',
     scope: 'invoices',
-    conflicts: {
-      INVOICE_NOT_DRAFT: {
-        status: 409,
-        title: 'The invoice is issued',
-        cause: 'Only a draft can be changed, deleted or finalized, and this one was issued.',
-        cure: 'Read it with GET /v1/invoices/{id}. What is wrong with it is put right by another invoice.',
-      },
-      INVOICE_FINALIZING: {
-        status: 409,
-        title: 'The draft is being finalized',
-        cause: 'A billing run finalizes the draft at this moment, and what it says stands still meanwhile.',
-        cure: 'Wait for the invoice with GET /v1/invoices/{id}?wait_seconds=25.',
-      },
-      INVOICE_DRAFT_BILLS_PERIODS: {
-        status: 409,
-        title: 'The draft bills billing periods',
-        cause: 'What was closed is billed some day: a draft of billing periods can not be deleted.',
-        cure: 'Let it wait with PATCH and finalize_at, or take its charges back with the next invoice. Only the draft of a one-off invoice can be deleted.',
-      },
-    },
+    conflicts: invoiceConflicts,
   },
   simulation: {
     prefix: 'sim',

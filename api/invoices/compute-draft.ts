@@ -4,12 +4,14 @@
  */
 import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
-import { failureMessage } from '#schemas/rating-failure.ts';
+import type { PolicyRounding, RatedLine } from '#schemas/rated-line.ts';
 import { draftInvoice, oneOffInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
 import { ratePlan } from '../../rater/price/rate.ts';
-import { createCatalog } from '../../rater/run/catalog.postgres.ts';
-import { measureShard } from '../../rater/run/rate-period.ts';
+import { billablePeriods, type PeriodRow } from '../../rater/run/billable-periods.ts';
+import { type BillablePeriod, periodsToMeasure } from '../../rater/run/measured-periods.ts';
+import { pricesToRead } from '../../rater/run/price-spans.ts';
 import type { Db } from '../route/define-route.ts';
+import type { UpcomingReader } from '../subscription-views/upcoming.postgres.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import type { DraftPeriod, InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
@@ -17,35 +19,68 @@ import type { DraftPeriod, InvoiceDraft, InvoiceDraftStore } from './drafts.post
 export type ComputeDraftPorts = {
   readonly readUsage: ReadUsage;
   readonly readWatermark: ReadWatermark;
-  readonly invoiceDrafts: Pick<InvoiceDraftStore, 'ratedLines'>;
+  readonly upcoming: Pick<UpcomingReader, 'versions' | 'meters' | 'prices'>;
+  readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
+  readonly invoiceDrafts: Pick<InvoiceDraftStore, 'periodRows' | 'ratedLines'>;
 };
 
-export type ComputedDraft = {
-  readonly content: DraftInvoice;
-  readonly asOf: Instant;
-  /** Billing periods that can't be rated as things stand. */
-  readonly failures: readonly { readonly billingPeriodId: string; readonly message: string }[];
-};
-
-const partiesOf = ({ customerId, currency }: InvoiceDraft, terms: InvoiceTerms) => ({ customerId, currency, terms });
+export type ComputedDraft = { readonly content: DraftInvoice; readonly asOf: Instant };
 
 /** A draft of more billing periods is shown as it was computed last: rating so many is the work of raters. */
 const computedPeriodsMax = 1_000;
 
-/** By the lines that were rated then. */
-const lastComputed = async (
-  { invoiceDrafts }: Pick<ComputeDraftPorts, 'invoiceDrafts'>,
+/** Undefined where it throws: what can't be rated as things stand is left out, as the run that issues it does. */
+const attempt = <T>(work: () => T): T | undefined => {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
+};
+
+const distinct = (ids: readonly string[]): readonly string[] => [...new Set(ids)];
+
+/** By billing period; one that can't be rated is not there. */
+const ratedNow = async (
+  { upcoming, organizations, invoiceDrafts, readUsage }: ComputeDraftPorts,
   db: Db,
-  draft: InvoiceDraft,
-  periods: readonly DraftPeriod[],
-  terms: InvoiceTerms,
-): Promise<ComputedDraft> => {
-  const watermark = draft.watermark ?? 0n;
-  const lines = Map.groupBy(await invoiceDrafts.ratedLines(db, draft.id, watermark), (line) => line.billingPeriodId);
-  const rated = periods.map((period): RatedPeriod => {
-    return { ...period, watermark, lines: lines.get(period.billingPeriodId) ?? [] };
+  draftId: string,
+  watermark: bigint,
+): Promise<ReadonlyMap<string, readonly RatedLine[]>> => {
+  const policy = { rounding: (await organizations.organization(db)).rounding };
+  const { rows, oneTime } = await invoiceDrafts.periodRows(db, draftId);
+  const versions = await upcoming.versions(db, distinct(rows.map(({ plan_version_id }) => plan_version_id)));
+  const billable = rows.flatMap(
+    (row: PeriodRow): readonly BillablePeriod[] => attempt(() => billablePeriods([row], versions, oneTime)) ?? [],
+  );
+  if (billable.length === 0) return new Map();
+  const meters = await upcoming.meters(db, distinct(billable.map(({ planVersionId }) => planVersionId)));
+  const { asked, spansBy } = pricesToRead(billable, meters);
+  const read = await upcoming.prices(db, asked);
+  const priced = billable.flatMap((period) => {
+    const spans = attempt(() => {
+      const own = spansBy(read, [period]);
+      periodsToMeasure([period], meters, own);
+      return own;
+    });
+    return spans ? [{ period, spans }] : [];
   });
-  return { content: draftInvoice(partiesOf(draft, terms), rated), asOf: draft.computedAt, failures: [] };
+  const spans = new Map(priced.flatMap((one) => [...one.spans]));
+  const { query, measured } = periodsToMeasure(
+    priced.map(({ period }) => period),
+    meters,
+    spans,
+  );
+  const quantities =
+    query.measures.length > 0
+      ? await readUsage.measured({ ...query, tenant: db.organizationId, watermark })
+      : new Map();
+  return new Map(
+    measured(quantities).flatMap((period) => {
+      const lines = attempt(() => ratePlan(period, policy));
+      return lines ? [[period.billingPeriodId, lines] as const] : [];
+    }),
+  );
 };
 
 export const computeDraft = async (
@@ -56,26 +91,16 @@ export const computeDraft = async (
   terms: InvoiceTerms,
   now: Instant,
 ): Promise<ComputedDraft> => {
-  const { readUsage, readWatermark } = ports;
-  if (draft.kind === 'one_off')
-    return { content: oneOffInvoice(partiesOf(draft, terms), draft.items), asOf: now, failures: [] };
-  if (periods.length > computedPeriodsMax) return lastComputed(ports, db, draft, periods, terms);
-  const watermark = await readWatermark(db);
-  const { organizationId } = db;
-  const measured = await measureShard(
-    { catalog: createCatalog(db), readQuantities: readUsage.measured },
-    { organizationId, watermark, billingPeriodIds: periods.map(({ billingPeriodId }) => billingPeriodId) },
-  );
-  const byId = new Map(measured.periods.map((period) => [period.billingPeriodId, period]));
-  const failures: { billingPeriodId: string; message: string }[] = [];
-  const rated = periods.flatMap((period): RatedPeriod[] => {
-    const of = byId.get(period.billingPeriodId);
-    try {
-      return [{ ...period, watermark, lines: of ? ratePlan(of, measured.policy) : [] }];
-    } catch (error) {
-      failures.push({ billingPeriodId: period.billingPeriodId, message: failureMessage(error) });
-      return [];
-    }
+  const { id, customerId, currency } = draft;
+  const parties = { customerId, currency, terms };
+  if (draft.kind === 'one_off') return { content: oneOffInvoice(parties, draft.items), asOf: now };
+  const isLarge = periods.length > computedPeriodsMax;
+  const watermark = isLarge ? (draft.watermark ?? 0n) : await ports.readWatermark(db);
+  const lines: ReadonlyMap<string, readonly RatedLine[]> = isLarge
+    ? Map.groupBy(await ports.invoiceDrafts.ratedLines(db, id, watermark), (line) => line.billingPeriodId)
+    : await ratedNow(ports, db, id, watermark);
+  const rated = periods.map((period): RatedPeriod => {
+    return { ...period, watermark, lines: lines.get(period.billingPeriodId) ?? [] };
   });
-  return { content: draftInvoice(partiesOf(draft, terms), rated), asOf: now, failures };
+  return { content: draftInvoice(parties, rated), asOf: isLarge ? draft.computedAt : now };
 };

@@ -1,6 +1,7 @@
 /** Drafts of invoices as rows: read, changed, and handed to a run. Issuing is the invoicer's. */
 import { newId } from '#platform/process/ids.ts';
 import { type Currency, isCurrency } from '#schemas/currency.ts';
+import { isId } from '#schemas/ids.ts';
 import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
 import { type ItemJson, itemFromJson, itemToJson, type OneOffItem } from '#schemas/invoice/one-off.ts';
 import type { InvoiceKind } from '#schemas/invoice.ts';
@@ -9,6 +10,8 @@ import type { Instant } from '#schemas/period.ts';
 import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import { type GroupPeriod, groupPeriod, groupPeriodColumns } from '../../invoicer/invoices/invoice-groups.ts';
 import { periodOrder } from '../../invoicer/invoices/invoice-rows.ts';
+import type { OneTimeRow, PeriodRow } from '../../rater/run/billable-periods.ts';
+import { oneTimeStatement } from '../../rater/run/source-statements.ts';
 import type { Db } from '../route/define-route.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 
@@ -135,6 +138,21 @@ export const invoiceDraftStore = {
     const { rows } = await db.query<{ draft_id: string; periods: GroupPeriod[] }>(periodsStatement, [ids]);
     return new Map(rows.map(({ draft_id, periods }) => [draft_id, periods.map(groupPeriod)]));
   },
+  /** Its billing periods as they are rated, and what is charged once of them. */
+  periodRows: async (db: Db, id: string): Promise<{ rows: readonly PeriodRow[]; oneTime: readonly OneTimeRow[] }> => {
+    const { rows } = await db.query<PeriodRow>(
+      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone,
+         p.span_start, p.span_end, p.billing_start, p.billing_end, p.item, p.timing, p.interval_unit, p.interval_count,
+         p.counted, p.quantities, p.priced_at, p.usage_waived
+       FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
+       WHERE p.draft_id = $1 AND p.state = 'open'`,
+      [id],
+    );
+    const charged = rows.flatMap(({ item }) => (isId('otc', item) ? [item] : []));
+    const oneTime =
+      charged.length > 0 ? (await db.query<OneTimeRow>(oneTimeStatement, [db.organizationId, charged])).rows : [];
+    return { rows, oneTime };
+  },
   /** Of its billing periods, as they were rated at a watermark. */
   ratedLines: async (db: Db, id: string, watermark: bigint): Promise<readonly RatedLine[]> => {
     const { rows } = await db.query<{ line: RatedLineJson; id: string; span_start: Date; span_end: Date }>(
@@ -151,8 +169,8 @@ export const invoiceDraftStore = {
   addOneOff: async (db: Db, draft: NewOneOff, now: Date): Promise<InvoiceDraft> => {
     const id = newId('inv');
     await db.query(
-      `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides, lines,
-         line_count, subtotal, computed_at, test_clock_id, metadata, version, created_at, updated_at)
+      `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides,
+         lines, line_count, subtotal, computed_at, test_clock_id, metadata, version, created_at, updated_at)
        VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $10, $10)`,
       [
         id,

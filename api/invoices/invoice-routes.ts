@@ -17,8 +17,9 @@ import { draftHeadJson, draftJson } from './draft-json.ts';
 import { type InvoiceDraftPorts, invoiceDraftRoutes } from './draft-routes.ts';
 import { invoiceHeadJson, invoiceJson } from './invoice-json.ts';
 import type { ListedInvoice } from './invoices.postgres.ts';
+import { type InvoicePreviewPorts, invoicePreviewRoutes } from './preview-routes.ts';
 
-export type InvoicePorts = BillingRunPorts & InvoiceDraftPorts & ComputeDraftPorts;
+export type InvoicePorts = BillingRunPorts & InvoiceDraftPorts & ComputeDraftPorts & InvoicePreviewPorts;
 
 const listedJson = (tenant: string) => (listed: ListedInvoice) =>
   'issued' in listed
@@ -49,6 +50,7 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
   const { invoices, invoiceDrafts, isServing } = ports;
   const tag = 'Invoices';
   billingRunRoutes(routes, ports);
+  invoicePreviewRoutes(routes, ports);
   invoiceDraftRoutes(routes, ports);
   customerInvoiceRoute(routes, ports);
 

@@ -56,7 +56,8 @@ const billingRunFromRow = (row: BillingRunRow): BillingRun => ({
   unmeasuredEvents: BigInt(row.unmeasured_events),
 });
 
-const billingRunColumns = `${runColumns}, s.issued, r.already_issued + s.already_issued AS already_issued, s.issued_ms, s.drafted, r.draft_id,
+const billingRunColumns = `${runColumns}, s.issued, r.already_issued + s.already_issued AS already_issued, s.issued_ms,
+  s.drafted, r.draft_id,
   u.unmeasured_events`;
 const billingRunFrom = `${runFrom(billingRunsOnly)}
   JOIN LATERAL (
@@ -99,7 +100,8 @@ const invoices = {
   times: {
     created_at: 'at',
     // Of its first billing period; in content version 1 the month stands in the invoice.
-    period_start: `coalesce(period_start, (SELECT min(p.span_start) FROM billing_periods p WHERE p.invoice_id = invoices.id),
+    period_start: `coalesce(period_start,
+        (SELECT min(p.span_start) FROM billing_periods p WHERE p.invoice_id = invoices.id),
         (SELECT min(p.span_start) FROM billing_periods p WHERE p.draft_id = invoices.id))`,
   },
 } as const;

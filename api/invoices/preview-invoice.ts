@@ -10,7 +10,7 @@ import type { DraftInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { draftInvoice, plainTerms, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
 import { schedulesIn } from '../../rater/run/billable-periods.ts';
-import type { Payer } from '../../rater/run/payers.postgres.ts';
+import type { Payer } from '../../rater/run/payer-statements.ts';
 import type { Db } from '../route/define-route.ts';
 import {
   type RatedPart,
@@ -23,16 +23,13 @@ import { cutAfter, nextDueParts } from '../subscription-views/upcoming-parts.ts'
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
+import type { BilledWith } from './billed-with.postgres.ts';
 
 export type PreviewPorts = RateUpcomingPorts & {
   readonly upcoming: UpcomingReader;
   readonly readUsage: ReadUsage;
   readonly readWatermark: ReadWatermark;
-  readonly payersOf: (
-    db: Db,
-    organizationId: string,
-    customerIds: readonly string[],
-  ) => Promise<ReadonlyMap<string, Payer>>;
+  readonly billedWith: BilledWith;
 };
 
 export type PreviewedInvoice = {
@@ -137,9 +134,8 @@ export const previewInvoices = async (
   const rated = await rateUpcoming(ports, db, ahead, versions, (query) =>
     ports.readUsage.measured({ ...query, tenant: db.organizationId, watermark }),
   );
-  const payers = await ports.payersOf(db, db.organizationId, [
-    ...new Set(rated.map(({ subscription }) => subscription.customerId)),
-  ]);
+  const customerIds = new Set(rated.map(({ subscription }) => subscription.customerId));
+  const payers = await ports.billedWith.payersOf(db, [...customerIds]);
   const payerOf = ({ subscription: { customerId } }: RatedPart): Payer =>
     payers.get(customerId) ?? { id: customerId, isConsolidated: false };
   const groups = Map.groupBy(rated, (one) => {

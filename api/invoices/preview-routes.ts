@@ -17,8 +17,6 @@ import { type PreviewedInvoice, type PreviewPorts, previewInvoices } from './pre
 export type InvoicePreviewPorts = PreviewPorts & {
   readonly subscriptions: Pick<SubscriptionStore, 'subscription' | 'subscriptionsById'>;
   readonly customers: Pick<CustomerStore, 'payer'>;
-  /** The ids of subscriptions that may be on an invoice of the customer. */
-  readonly billedSubscriptions: (db: Db, customerId: string) => Promise<readonly string[]>;
 };
 
 const aheadMsMax = 366 * 86_400_000;
@@ -41,7 +39,7 @@ const previewJson = ({ dueAt, content, failures }: PreviewedInvoice) => {
 };
 
 export const invoicePreviewRoutes = ({ ask }: Routes, ports: InvoicePreviewPorts): void => {
-  const { subscriptions, customers, billedSubscriptions } = ports;
+  const { subscriptions, customers, billedWith } = ports;
 
   /** Of which subscriptions, and at which hour. */
   const asked = async (
@@ -58,7 +56,7 @@ export const invoicePreviewRoutes = ({ ask }: Routes, ports: InvoicePreviewPorts
       return { of: [one], now: hourOf(one, nowMs) };
     }
     const customer = found(await customers.payer(db, body.customer_id ?? ''), 'CUSTOMER_NOT_FOUND');
-    const of = await subscriptions.subscriptionsById(db, await billedSubscriptions(db, customer.id));
+    const of = await subscriptions.subscriptionsById(db, await billedWith.billedSubscriptions(db, customer.id));
     return { of, now: customer.clock?.now ?? nowMs };
   };
 

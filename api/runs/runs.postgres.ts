@@ -89,7 +89,8 @@ export const runFromRow = (row: RunRow): Run => ({
   updatedAt: row.updated_at.getTime(),
 });
 
-export const runColumns = `r.id, r.kind, r.period_start, r.period_end, r.due_until, r.arrears_until, r.asked_by, r.customer_id, r.subscription_id, r.state,
+export const runColumns = `r.id, r.kind, r.period_start, r.period_end, r.due_until, r.arrears_until, r.asked_by, r.customer_id,
+  r.subscription_id, r.state,
   r.watermark, CASE WHEN r.state = 'failed' THEN r.failure END AS failure, r.created_at, r.updated_at, r.started_at,
   coalesce(extract(epoch FROM CASE WHEN r.state IN ('completed', 'failed') THEN r.updated_at
     ELSE clock_timestamp() END - r.started_at), 0)::double precision AS elapsed_seconds,
@@ -141,8 +142,10 @@ export const addRun = async (db: Db, run: NewRun, now: Date): Promise<string> =>
   const due = 'until' in of ? of : undefined;
   await db.query(
     `INSERT INTO billing_runs (id, organization_id, kind, period_start, period_end, due_until, arrears_until,
-       customer_id, subscription_id, watermark, state, created_at, updated_at, request_id, api_key_id, draft_id, drafts_only, test_clock_id)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $11, $12, $13, $14::text, $14::text IS NOT NULL, $15)`,
+       customer_id, subscription_id, watermark, state, created_at, updated_at, request_id, api_key_id,
+       draft_id, drafts_only, test_clock_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $11, $12, $13, $14::text,
+       $14::text IS NOT NULL, $15)`,
     [
       id,
       db.organizationId,

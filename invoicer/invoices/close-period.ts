@@ -78,12 +78,12 @@ export type IssuePorts = {
   readonly taxFacts: (invoices: TaxedInvoices) => Promise<TaxFacts | undefined>;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many came of
-   * it. `now` is the hour of the organization, or of its test clock.
+   * it. `hour` is that of the organization, or of its test clock.
    */
   readonly commit: (
     shard: Shard,
     issue: (state: SeriesState) => ClosedShard,
-    now: () => Instant,
+    hour: () => Instant,
     elapsedMs: () => number,
   ) => Promise<ClosedCount>;
   readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
@@ -186,12 +186,12 @@ export const issueOneShard = async (ports: IssuePorts): Promise<ClosedCount | un
     const groups = await ports.invoiceGroups(shard);
     const ids = groups.flatMap(({ periods }) => periods.map(({ billingPeriodId }) => billingPeriodId));
     const lines = await ports.ratedLines(shard, ids);
-    const now = () => shard.clockNow ?? ports.nowMs(shard.organizationId);
+    const hour = () => shard.clockNow ?? ports.nowMs(shard.organizationId);
     const taxes = await ports.taxFacts(taxedInvoices(shard, groups, ids));
     return await ports.commit(
       shard,
-      (state) => closeGroups(shard, { lines, groups, taxes }, state, now(), ports.newInvoiceId),
-      now,
+      (state) => closeGroups(shard, { lines, groups, taxes }, state, hour(), ports.newInvoiceId),
+      hour,
       elapsedMs,
     );
   } catch (error) {

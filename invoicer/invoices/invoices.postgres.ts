@@ -197,7 +197,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
       return rows.map(groupFromRow);
     },
 
-    commit: (shard, issue, now, elapsedMs) =>
+    commit: (shard, issue, hour, elapsedMs) =>
       postgres.transaction(async (client) => {
         const head = await lockSeries(client, shard.organizationId);
         const { rows } = await client.query<{ id: string }>(
@@ -217,7 +217,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
           await writeNumbering(client, shard.organizationId, numbering);
           await billPeriods(client, invoices);
         }
-        const draftEntries = await writeDrafts(client, shard, closed, draftIds, now());
+        const draftEntries = await writeDrafts(client, shard, closed, draftIds, hour());
         const next = last ?? head;
         await client.query(
           'UPDATE invoice_series SET last_number = $2, head_hash = $3, leased_until = NULL WHERE organization_id = $1',
@@ -235,7 +235,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
         const transaction = { query: client.query, organizationId: shard.organizationId };
         // An invoice has the id of its draft, and each object of a call has one kind.
-        await recordChange(transaction, actor, draftEntries, now());
+        await recordChange(transaction, actor, draftEntries, hour());
         await recordChange(transaction, actor, [...changes, ...ended], last?.issuedAt ?? completedAt ?? 0);
         return count;
       }),

@@ -23,7 +23,8 @@ export const livesByTheHour = `NOT EXISTS (SELECT 1 FROM customers c
 
 /** The same of the billing periods that are open and in no draft, which are few. */
 export const openDueAt = `(SELECT p.due_at FROM billing_periods p
-    WHERE p.organization_id = o.id AND p.state = 'open' AND p.draft_id IS NULL AND ${livesByTheHour} ORDER BY p.due_at LIMIT 1)`;
+    WHERE p.organization_id = o.id AND p.state = 'open' AND p.draft_id IS NULL AND ${livesByTheHour}
+    ORDER BY p.due_at LIMIT 1)`;
 
 /** And of drafts that nobody finalizes at this moment. */
 export const finalizeAt = `(SELECT d.finalize_at FROM invoice_drafts d
@@ -33,7 +34,7 @@ export const finalizeAt = `(SELECT d.finalize_at FROM invoice_drafts d
 
 const dueColumns = `${nextDueAt} AS next_due_at, ${openDueAt} AS open_due_at, ${finalizeAt} AS finalize_at`;
 
-/** Organizations whose next close may be theirs to decide: they close by themselves, or a draft of theirs is to be finalized. */
+/** Those that close by themselves, and those of which a draft is to be finalized. */
 const closingOrganizations = `SELECT c.id FROM organizations c WHERE c.closing_automatic
   UNION SELECT f.organization_id FROM invoice_drafts f
     WHERE f.state = 'draft' AND f.test_clock_id IS NULL AND f.finalize_at <= $1`;

@@ -13,7 +13,8 @@ type RunOfDrafts = {
 
 /** The one that was handed to the run: whoever looks at it at this moment is waited for. */
 const takeDraft = `
-UPDATE invoice_drafts d SET run_id = $2 WHERE d.organization_id = $1 AND d.id = $3 AND d.run_id = $2 AND d.state = 'draft'`;
+UPDATE invoice_drafts d SET run_id = $2
+WHERE d.organization_id = $1 AND d.id = $3 AND d.run_id = $2 AND d.state = 'draft'`;
 
 // Whoever changes a draft at this moment, or has it finalized, is passed over: the next run takes what is left. Of two
 // runs that take one nevertheless, the invoicer issues for the one whose name stands in it.
@@ -43,8 +44,8 @@ WITH sized AS (
 ), inserted AS (
   INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, draft_ids, state)
   SELECT $1, coalesce((SELECT max(s.shard_number) FROM billing_run_shards s WHERE s.run_id = $1), -1) + number,
-    ARRAY(SELECT unnest(o.periods) FROM parts o WHERE o.number = p.number ORDER BY o.place), array_agg(id ORDER BY place),
-    'queued'
+    ARRAY(SELECT unnest(o.periods) FROM parts o WHERE o.number = p.number ORDER BY o.place),
+    array_agg(id ORDER BY place), 'queued'
   FROM parts p GROUP BY number
   RETURNING 1)
 SELECT (SELECT count(*) FROM inserted)::integer AS shards`;

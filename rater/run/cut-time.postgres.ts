@@ -20,7 +20,8 @@ import {
 import { type Instant, monthFromText, monthNameOf, type Period } from '#schemas/period.ts';
 import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import { schedulesIn } from './billable-periods.ts';
-import { onSameInvoice, payersOf } from './payers.postgres.ts';
+import { onSameInvoice } from './payer-statements.ts';
+import { payersOf } from './payers.postgres.ts';
 
 /** Whose time; the parameters of a condition on the subscription `s`, which begin with `$2`. */
 type Whose = { readonly condition: string; readonly parameters: readonly unknown[] };

@@ -7,6 +7,7 @@ import { planExample } from '#schemas/http/catalog.ts';
 import { customerExample, newCustomerExample } from '#schemas/http/customers.ts';
 import { exampleCreatedAt, exampleHead, exampleId, exampleMonth, examplePage } from '#schemas/http/example-parts.ts';
 import { explainExamples } from '#schemas/http/explain-examples.ts';
+import { issuedExample, noDrafts } from '#schemas/http/invoice-drafts.ts';
 import { definitionExample, meterExample, meterVersionExample, newMeterExample } from '#schemas/http/meters.ts';
 import { flatChargeExample, meteredChargeExample } from '#schemas/http/plan.ts';
 import { resultsCsvExample } from '#schemas/http/simulations.ts';
@@ -31,9 +32,7 @@ const billingRun = {
   state: 'completed',
   watermark: '42',
   invoices_issued: 1,
-  invoices_already_issued: 0,
-  invoice_id: null,
-  drafts_made: 0,
+  ...noDrafts,
   unmeasured_events: 0,
   rating_ms: 12,
   issuing_ms: 8,
@@ -136,11 +135,7 @@ const invoiceHead = {
   total: '13.98',
   previous_hash: hash('0'),
   hash: hash('7'),
-  state: 'issued',
-  finalize_at: null,
-  finalizing_run_id: null,
-  as_of: null,
-  ...exampleHead,
+  ...issuedExample,
 };
 
 const apiKey = {

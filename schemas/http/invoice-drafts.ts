@@ -1,9 +1,20 @@
 /** Drafts of invoices in requests. What is answered is in `invoices.ts`: a draft is an invoice that is not issued. */
 import { Type } from 'typebox';
-import { customerExample } from '#schemas/http/customers.ts';
+import { newCustomerExample } from '#schemas/http/customers.ts';
+import { exampleHead } from '#schemas/http/example-parts.ts';
 import { CurrencyCode, CustomerName, closed, formed, GivenInstant, Metadata, nullable } from '#schemas/http/fields.ts';
 import { CustomField, customFieldsMax } from '#schemas/http/invoices.ts';
 import { oneOffLinesMax } from '#schemas/invoice/one-off.ts';
+
+/** What an issued invoice, and a run that made no draft, say of drafts. */
+export const issuedExample = {
+  state: 'issued',
+  finalize_at: null,
+  finalizing_run_id: null,
+  as_of: null,
+  ...exampleHead,
+};
+export const noDrafts = { invoices_already_issued: 0, invoice_id: null, drafts_made: 0 };
 
 const lines = (charsMax: number) =>
   formed(`^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f]{1,${charsMax}}$`, `1 to ${charsMax} characters, and line breaks`);
@@ -69,7 +80,7 @@ export const NewOneOffInvoice = Type.Object(
     title: 'NewOneOffInvoice',
     examples: [
       {
-        customer_id: customerExample.id,
+        customer_id: newCustomerExample.external_id,
         currency: 'USD',
         lines: [
           { description: 'Workshop', unit_amount: '180.00', quantity: '6' },

@@ -1,6 +1,6 @@
 /** What invoices would be: in requests and answers. */
 import { Type } from 'typebox';
-import { customerExample } from '#schemas/http/customers.ts';
+import { newCustomerExample } from '#schemas/http/customers.ts';
 import {
   CurrencyCode,
   CustomerName,
@@ -24,7 +24,7 @@ export const InvoicePreviewAsked = Type.Object(
     title: 'InvoicePreviewAsked',
     description:
       'One of `customer_id` and `subscription_id`. With `at` all that falls due until then, at most a year ahead; without it what falls due next.',
-    examples: [{ customer_id: customerExample.id }],
+    examples: [{ customer_id: newCustomerExample.external_id }],
   },
 );
 

@@ -102,8 +102,8 @@ const everySeed = async (name: string, round: (seed: number) => Promise<Row['res
 };
 
 if (values.list) {
-  for (const name of [...chosen.map(({ name }) => name), ...closing, ...drafts.map(ofDrafts), ...clocks])
-    process.stdout.write(`${name}\n`);
+  const names = [...chosen.map(({ name }) => name), ...closing, ...drafts.map(ofDrafts), ...clocks];
+  for (const name of names) process.stdout.write(`${name}\n`);
 } else if (values['self-check']) {
   await checkSelf();
 } else {

@@ -254,6 +254,7 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   listRatingRunLines: async (api) => ({ path: `${await endedRatingRun(api)}/lines` }),
   listRatingRunFailures: async (api) => ({ path: `${await endedRatingRun(api)}/failures` }),
   createInvoice: async (_, { customer }) => ({ path: '/v1/invoices', body: newOneOffInvoice(customer) }),
+  previewInvoices: async (_, { customer }) => ({ path: '/v1/invoices/preview', body: { customer_id: customer } }),
   updateInvoice: async (_, { draft }) => ({ path: `/v1/invoices/${draft}`, body: { memo: unique() } }),
   deleteInvoice: async (api, { customer }) => {
     const { body } = await api('POST', '/v1/invoices', newOneOffInvoice(customer));

@@ -55,7 +55,9 @@ const instantFaults = (value: unknown, place: string): string[] => {
   if (typeof value === 'string')
     return instantLike.test(value) && !oneForm.test(value) ? [`${place} writes an instant as ${value}`] : [];
   if (typeof value !== 'object' || value === null) return [];
-  const isInvoice = ('previous_hash' in value && 'tenant' in value) || ('invoice_id' in value && 'periods' in value);
+  const isInvoice =
+    ('previous_hash' in value && 'tenant' in value) ||
+    ('periods' in value && ('invoice_id' in value || 'due_at' in value));
   const skipped = isInvoice ? [...callersOwn, ...asHashed] : callersOwn;
   return Object.entries(value).flatMap(([name, inner]) =>
     skipped.includes(name) ? [] : instantFaults(inner, `${place}/${name}`),

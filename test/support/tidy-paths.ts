@@ -50,6 +50,7 @@ export const useCases = new Set([
   'api/invoices/ask-for-run.ts',
   'api/invoices/compute-draft.ts',
   'api/invoices/finalize-draft.ts',
+  'api/invoices/preview-invoice.ts',
   'api/runs/ask-for-rating-run.ts',
   'api/runs/run-scope.ts',
   'api/runs/wait-for-run.ts',

@@ -163,6 +163,42 @@ describe('a draft', () => {
   });
 });
 
+describe('a preview', () => {
+  it('is what will be issued, to the byte of each line, and writes nothing', async () => {
+    await waitAsDraft(0);
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z');
+    const { id } = await sandbox.made('/v1/subscriptions', {
+      customer_id: life.customer,
+      plan: await plan(calls, fee),
+    });
+    await life.until('2027-01-10T00:00:00Z');
+    await sandbox.send(Array.from({ length: 3 }, () => call(life.customer, '2027-01-09T00:00:00Z')));
+    const preview = async (body: object) => (await sandbox.api('POST', '/v1/invoices/preview', body)).body;
+    const next = await until(
+      () => preview({ customer_id: life.customer }),
+      ({ invoices }) => invoices[0]?.total === '32.50',
+    );
+    expect(next).toMatchObject({
+      as_of: '2027-01-10T00:00:00.000Z',
+      invoices: [{ due_at: '2027-02-01T00:00:00.000Z' }],
+    });
+    expect(await preview({ subscription_id: id })).toMatchObject({ invoices: next.invoices });
+    const spring = await preview({ customer_id: life.customer, at: '2027-03-01T00:00:00Z' });
+    expect(spring.invoices.map(({ due_at, total }: { due_at: string; total: string }) => [due_at, total])).toEqual([
+      ['2027-02-01T00:00:00.000Z', '32.50'],
+      ['2027-03-01T00:00:00.000Z', '31.00'],
+    ]);
+    expect(await life.invoices()).toHaveLength(1);
+    await life.until('2027-02-02T00:00:00Z');
+    const { body } = await sandbox.api('GET', `/v1/invoices?customer_id=${life.customer}&sort=-number`);
+    expect((await one(body.items[0].id)).lines).toEqual(next.invoices[0].lines);
+    for (const asked of [{}, { customer_id: life.customer, subscription_id: id }])
+      expect((await sandbox.api('POST', '/v1/invoices/preview', asked)).status).toBe(422);
+    const far = { subscription_id: id, at: '2028-03-01T00:00:00Z' };
+    expect((await sandbox.api('POST', '/v1/invoices/preview', far)).status).toBe(422);
+  });
+});
+
 describe('a one-off invoice', () => {
   const customer = async (): Promise<string> => {
     const externalId = `c-${unique()}`;
