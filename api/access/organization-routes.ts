@@ -12,6 +12,7 @@ const organizationJson = (organization: Organization) => ({
   tier: organization.tier,
   rounding: organization.rounding,
   tax_rounding: organization.taxRounding,
+  tax_calculation: organization.taxCalculation,
   closing: { automatic: organization.closing.automatic, grace_minutes: organization.closing.graceMinutes },
   ...headToJson(organization),
 });
@@ -51,8 +52,11 @@ export const organizationRoutes = ({ get, change }: Routes, { organizations }: O
       const { name = before.name, rounding = before.rounding, metadata = before.metadata } = body;
       const { automatic = before.closing.automatic, grace_minutes: graceMinutes = before.closing.graceMinutes } =
         body.closing ?? {};
-      const { tax_rounding: taxRounding = before.taxRounding } = body;
-      const settings = { name, rounding, taxRounding, closing: { automatic, graceMinutes }, metadata };
+      const {
+        tax_rounding: taxRounding = before.taxRounding,
+        tax_calculation: taxCalculation = before.taxCalculation,
+      } = body;
+      const settings = { name, rounding, taxRounding, taxCalculation, closing: { automatic, graceMinutes }, metadata };
       const after = await organizations.changeOrganization(db, settings, new Date(nowMs));
       return updated('organization', organizationJson(before), organizationJson(after));
     },

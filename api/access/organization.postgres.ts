@@ -1,7 +1,7 @@
 /** The organization of the caller, as a row of PostgreSQL: one for each of its worlds. */
 import type { OrganizationTier } from '#schemas/rate-tiers.ts';
 import type { PolicyRounding } from '#schemas/rated-line.ts';
-import type { TaxRounding } from '#schemas/tax-rate.ts';
+import type { TaxCalculation, TaxRounding } from '#schemas/tax-rate.ts';
 import type { Db } from '../route/define-route.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 
@@ -10,6 +10,7 @@ export type OrganizationSettings = Pick<ResourceHead, 'metadata'> & {
   readonly name: string;
   readonly rounding: PolicyRounding;
   readonly taxRounding: TaxRounding;
+  readonly taxCalculation: TaxCalculation;
   /** Whether and how its periods are closed without anybody asking for it. */
   readonly closing: { readonly automatic: boolean; readonly graceMinutes: number };
 };
@@ -23,11 +24,12 @@ type OrganizationRow = ResourceRow & {
   tier: OrganizationTier;
   rounding: PolicyRounding;
   tax_rounding: TaxRounding;
+  tax_calculation: TaxCalculation;
   closing_automatic: boolean;
   closing_grace_minutes: number;
 };
 
-const columns = `id, name, tier, rounding, tax_rounding, closing_automatic, closing_grace_minutes, metadata, version, created_at,
+const columns = `id, name, tier, rounding, tax_rounding, tax_calculation, closing_automatic, closing_grace_minutes, metadata, version, created_at,
   updated_at`;
 
 const fromRow = (row: OrganizationRow): Organization => ({
@@ -36,6 +38,7 @@ const fromRow = (row: OrganizationRow): Organization => ({
   tier: row.tier,
   rounding: row.rounding,
   taxRounding: row.tax_rounding,
+  taxCalculation: row.tax_calculation,
   closing: { automatic: row.closing_automatic, graceMinutes: row.closing_grace_minutes },
   ...headFromRow(row),
 });
@@ -51,14 +54,25 @@ export const organizationStore = {
   },
   changeOrganization: async (
     db: Db,
-    { name, rounding, taxRounding, closing, metadata }: OrganizationSettings,
+    { name, rounding, taxRounding, taxCalculation, closing, metadata }: OrganizationSettings,
     now: Date,
   ): Promise<Organization> => {
     const { rows } = await db.query<OrganizationRow>(
       `UPDATE organizations SET name = $2, rounding = $3, closing_automatic = $4, closing_grace_minutes = $5,
-         metadata = $6, version = version + 1, updated_at = $7, tax_rounding = $8
+         metadata = $6, version = version + 1, updated_at = $7, tax_rounding = $8,
+         tax_calculation = $9
        WHERE id = $1 RETURNING ${columns}`,
-      [db.organizationId, name, rounding, closing.automatic, closing.graceMinutes, metadata, now, taxRounding],
+      [
+        db.organizationId,
+        name,
+        rounding,
+        closing.automatic,
+        closing.graceMinutes,
+        metadata,
+        now,
+        taxRounding,
+        taxCalculation,
+      ],
     );
     return fromRow(rows[0] as OrganizationRow);
   },

@@ -15,11 +15,13 @@
 import type { OrganizationClock } from '#platform/process/clock.ts';
 import type { Shard } from '#schemas/billing-run.ts';
 import { newestContentVersion } from '#schemas/invoice/content.ts';
-import type { InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
+import type { DraftInvoice, InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
 import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import type { EngineAnswer, TaxEngine } from '../taxes/tax-engine.ts';
 import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
+import { askTaxEngine, draftKey } from './ask-tax-engine.ts';
 import { draftInvoice, type InvoiceParties, type RatedPeriod } from './draft-invoice.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
@@ -52,8 +54,10 @@ export type IssuePorts = {
   readonly ratedLines: (shard: Shard) => Promise<readonly RatedLine[]>;
   /** The shard's billing periods by invoice, in the order in which invoices are numbered. */
   readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
-  /** Undefined where the organization has no tax rates. */
+  /** Undefined where the organization has no taxes. */
   readonly taxFacts: (invoices: TaxedInvoices) => Promise<TaxFacts | undefined>;
+  /** For organizations that go by it. */
+  readonly taxEngine: TaxEngine;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many were
    * issued.
@@ -85,6 +89,40 @@ type ShardContent = {
   readonly lines: readonly RatedLine[];
   readonly groups: readonly InvoiceGroup[];
   readonly taxes: TaxFacts | undefined;
+  /** Of a tax engine, by the key of their draft. */
+  readonly answers: ReadonlyMap<string, EngineAnswer>;
+};
+
+/** What of a group is not billed yet. Undefined where that is nothing. */
+const draftOf = (
+  shard: Shard,
+  { parties, periods }: InvoiceGroup,
+  byPeriod: ReadonlyMap<string, readonly RatedLine[]>,
+  alreadyBilled: ReadonlySet<string>,
+): DraftInvoice | undefined => {
+  // One without a line is billed too: nothing was due for it.
+  const rated = periods
+    .filter(({ billingPeriodId }) => !alreadyBilled.has(billingPeriodId))
+    .map((period): RatedPeriod => {
+      return { ...period, watermark: shard.watermark, lines: byPeriod.get(period.billingPeriodId) ?? [] };
+    });
+  return rated.length === 0 ? undefined : draftInvoice(parties, rated);
+};
+
+const linesByPeriod = (lines: readonly RatedLine[]): ReadonlyMap<string, readonly RatedLine[]> =>
+  Map.groupBy(lines, (line) => line.billingPeriodId);
+
+/** What the tax engine says, where the organization goes by it. */
+const askedAnswers = async (
+  { taxEngine }: IssuePorts,
+  shard: Shard,
+  { lines, groups, taxes }: Omit<ShardContent, 'answers'>,
+  now: Instant,
+): Promise<ShardContent['answers']> => {
+  if (taxes?.calculation !== 'engine') return new Map();
+  const byPeriod = linesByPeriod(lines);
+  const drafts = groups.flatMap((group) => draftOf(shard, group, byPeriod, new Set()) ?? []);
+  return askTaxEngine(taxEngine, shard.organizationId, drafts, taxes, now);
 };
 
 const taxedInvoices = (
@@ -102,25 +140,20 @@ const taxedInvoices = (
  */
 const issueInvoices = (
   shard: Shard,
-  { lines, groups, taxes }: ShardContent,
+  { lines, groups, taxes, answers }: ShardContent,
   state: SeriesState,
   issuedAt: Instant,
   newInvoiceId: () => string,
 ): Issued => {
-  const byPeriod = Map.groupBy(lines, (line) => line.billingPeriodId);
+  const byPeriod = linesByPeriod(lines);
   const numbering = numberingFrom(state.numbering);
   let head = state.head;
   const invoices: IssuedInvoice[] = [];
   for (const group of groups) {
-    // One without a line is billed too: nothing was due for it.
-    const rated = group.periods
-      .filter(({ billingPeriodId }) => !state.alreadyBilled.has(billingPeriodId))
-      .map((period): RatedPeriod => {
-        return { ...period, watermark: shard.watermark, lines: byPeriod.get(period.billingPeriodId) ?? [] };
-      });
-    if (rated.length === 0) continue;
+    const draft = draftOf(shard, group, byPeriod, state.alreadyBilled);
+    if (!draft) continue;
     const numbered = {
-      ...taxInvoice(draftInvoice(group.parties, rated), taxes, issuedAt),
+      ...taxInvoice(draft, taxes, issuedAt, answers.size > 0 ? answers.get(draftKey(draft)) : undefined),
       ...issuedTerms(group, numbering, issuedAt),
       contentVersion: newestContentVersion,
       id: newInvoiceId(),
@@ -143,16 +176,11 @@ export const issueOneShard = async (ports: IssuePorts): Promise<number | undefin
     const lines = await ports.ratedLines(shard);
     const groups = await ports.invoiceGroups(shard);
     const taxes = await ports.taxFacts(taxedInvoices(shard, groups));
+    const now = (): Instant => shard.clockNow ?? ports.nowMs(shard.organizationId);
+    const answers = await askedAnswers(ports, shard, { lines, groups, taxes }, now());
     return await ports.commit(
       shard,
-      (state) =>
-        issueInvoices(
-          shard,
-          { lines, groups, taxes },
-          state,
-          shard.clockNow ?? ports.nowMs(shard.organizationId),
-          ports.newInvoiceId,
-        ),
+      (state) => issueInvoices(shard, { lines, groups, taxes, answers }, state, now(), ports.newInvoiceId),
       elapsedMs,
     );
   } catch (error) {
