@@ -148,8 +148,8 @@ it('[I17] a table of its own before ours does not let the worker add a line to a
     INSERT INTO plan_versions
       VALUES ('plv', 'org', 'pln', 1, 'EUR', 'month', '[]', now(), 'active', now(), NULL, 1, now());
     INSERT INTO subscriptions VALUES ('sub', 'org', 'cus', 'plv', 'active', now(), NULL, '{}', 1, now(), now(), 'EUR');
-    INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, created_at, updated_at)
-      VALUES ('run', 'org', '2026-10-01', '2026-11-01', 'completed', now(), now());
+    INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, is_cut, created_at, updated_at)
+      VALUES ('run', 'org', '2026-10-01', '2026-11-01', 'completed', true, now(), now());
     INSERT INTO invoices (id, organization_id, series_number, kind, content_version, customer_id, run_id, currency,
       subtotal, total, issued_at, previous_hash, hash)
       VALUES ('inv', 'org', 1, 'period', 2, 'cus', 'run', 'EUR', 1, 1, now(), 'x', 'y');`);

@@ -90,8 +90,9 @@ const statements: readonly string[] = [
      created_at, updated_at)
    SELECT ${id('quo')}, org, ${id('cus')}, ${id('pln')}, '{"add_ons":[],"prices":[]}', ${end}, 'draft', '{}', 1,
      ${begin} + n * interval '1 second', ${begin} ${from}`,
-  `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, watermark, created_at, updated_at)
-   SELECT ${id('run')}, org, ${begin}, ${end}, 'completed', 1, ${begin}, ${begin} ${from}`,
+  `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, is_cut, watermark, created_at,
+     updated_at)
+   SELECT ${id('run')}, org, ${begin}, ${end}, 'completed', true, 1, ${begin}, ${begin} ${from}`,
   `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) SELECT ${id('run')}, 0, '{}',
      'issued' ${from}`,
   `INSERT INTO simulations (id, organization_id, period_start, period_end, chosen, plans, state, watermark, ended_at,
@@ -110,10 +111,12 @@ const statements: readonly string[] = [
   `INSERT INTO plan_migration_outcomes (organization_id, migration_id, subscription_id, customer_id, outcome, reason,
      from_version_id, created_at)
    SELECT org, ${id('pmg')}, ${id('sub')}, ${id('cus')}, 'skipped', 'over', ${id('plv')}, ${begin} ${from}`,
-  `INSERT INTO invoices (id, organization_id, series_number, kind, customer_id, run_id, currency, subtotal, total,
-     issued_at, previous_hash, hash, content_version)
-   SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${id('run')}, 'USD', 0, 0,
-     ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 3 ${from}`,
+  `INSERT INTO numbering_series (organization_id, stem, prefix, last_number)
+   SELECT org, 'FILL-' || n || '-', 'FILL-', 1 ${fromOthers}`,
+  `INSERT INTO invoices (id, organization_id, series_number, kind, customer_id, run_id, currency, subtotal,
+     discount_total, tax_total, total, issued_at, previous_hash, hash, content_version, document_number)
+   SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${id('run')}, 'USD', 0, 0, 0, 0,
+     ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 4, 'FILL-' || n ${from}`,
   `INSERT INTO invoice_lines (invoice_id, position, charge_code, description, quantity, rounding, precise_amount,
      amount, steps, period_start, period_end)
    SELECT ${id('inv')}, p, 'c', 'x', 0, 'half_up', 0, 0, '[]', ${begin}, ${end} ${from} CROSS
