@@ -54,6 +54,8 @@ export type IssuePorts = {
   readonly ratedLines: (shard: Shard) => Promise<readonly RatedLine[]>;
   /** The shard's billing periods by invoice, in the order in which invoices are numbered. */
   readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
+  /** Those of the shard that are billed already, as of now. */
+  readonly billedPeriods: (shard: Shard) => Promise<ReadonlySet<string>>;
   /** Undefined where the organization has no taxes. */
   readonly taxFacts: (invoices: TaxedInvoices) => Promise<TaxFacts | undefined>;
   /** For organizations that go by it. */
@@ -114,14 +116,16 @@ const linesByPeriod = (lines: readonly RatedLine[]): ReadonlyMap<string, readonl
 
 /** What the tax engine says, where the organization goes by it. */
 const askedAnswers = async (
-  { taxEngine }: IssuePorts,
+  { taxEngine, billedPeriods }: IssuePorts,
   shard: Shard,
   { lines, groups, taxes }: Omit<ShardContent, 'answers'>,
   now: Instant,
 ): Promise<ShardContent['answers']> => {
   if (taxes?.calculation !== 'engine') return new Map();
   const byPeriod = linesByPeriod(lines);
-  const drafts = groups.flatMap((group) => draftOf(shard, group, byPeriod, new Set()) ?? []);
+  // Nobody else issues of the organization while its lane holds it.
+  const billed = await billedPeriods(shard);
+  const drafts = groups.flatMap((group) => draftOf(shard, group, byPeriod, billed) ?? []);
   return askTaxEngine(taxEngine, shard.organizationId, drafts, taxes, now);
 };
 
@@ -176,11 +180,11 @@ export const issueOneShard = async (ports: IssuePorts): Promise<number | undefin
     const lines = await ports.ratedLines(shard);
     const groups = await ports.invoiceGroups(shard);
     const taxes = await ports.taxFacts(taxedInvoices(shard, groups));
-    const now = (): Instant => shard.clockNow ?? ports.nowMs(shard.organizationId);
-    const answers = await askedAnswers(ports, shard, { lines, groups, taxes }, now());
+    const instant = (): Instant => shard.clockNow ?? ports.nowMs(shard.organizationId);
+    const answers = await askedAnswers(ports, shard, { lines, groups, taxes }, instant());
     return await ports.commit(
       shard,
-      (state) => issueInvoices(shard, { lines, groups, taxes, answers }, state, now(), ports.newInvoiceId),
+      (state) => issueInvoices(shard, { lines, groups, taxes, answers }, state, instant(), ports.newInvoiceId),
       elapsedMs,
     );
   } catch (error) {

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
 import { lifeFrom, type Sandbox, sandboxOf } from '../support/test-clock.ts';
 import { verify } from '../support/verify-command.ts';
@@ -141,6 +141,40 @@ describe('a tax engine', () => {
     expect(JSON.stringify(stopped.failure)).toMatch(/refused an invoice/);
     expect(await billed(life.customer)).toEqual([]);
   });
+});
+
+it('of two runs that bill the same at the same moment, each is asked about what the other has left', async () => {
+  const arrears = `p-${unique()}`;
+  const usage = { code: 'usage', name: 'Usage', price: { model: 'flat', amount: '40.00' } };
+  await sandbox.made('/v1/plans', { code: arrears, name: 'A plan', currency: 'NOK', charges: [usage] });
+  const [parent, child] = [`parent-${unique()}`, `child-${unique()}`];
+  const month = lastMonth();
+  for (const [customer, more] of [
+    [parent, {}],
+    [child, { parent_id: parent }],
+  ] as const) {
+    await sandbox.made('/v1/customers', { external_id: customer, name: 'x', invoicing: 'consolidated', ...more });
+    const started_at = new Date(month.start).toISOString();
+    await sandbox.made('/v1/subscriptions', { customer_id: customer, plan: arrears, started_at });
+  }
+  asked.length = 0;
+  answer = () => ({ status: 503 });
+  const runOf = (customer_id: string) => sandbox.made('/v1/invoices/run', { period: month.name, customer_id });
+  const runs = [await runOf(parent), await runOf(child)];
+  const lineCounts = () => new Set(asked.map(({ body }) => body.lines.length));
+  await until(
+    async () => lineCounts().size,
+    (kinds) => kinds === 2,
+  );
+  answer = quarter;
+  for (const { id } of runs)
+    await until(
+      async () => (await sandbox.api('GET', `/v1/invoices/runs/${id}?wait_seconds=25`)).body.state,
+      (state) => state === 'completed',
+    );
+  const invoices = await billed(parent);
+  expect(invoices.flatMap(({ lines }) => lines).map(({ amount }) => amount)).toEqual(['40.00', '40.00']);
+  for (const { subtotal, tax_total } of invoices) expect(Number(tax_total)).toBe(Number(subtotal) / 4);
 });
 
 it('what was issued is chained, and adds up', async () => {
