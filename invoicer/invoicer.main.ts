@@ -13,6 +13,7 @@ import { observeIssuing } from './invoices/observe-issuing.ts';
 import { closeJobs } from './periods/close-jobs.ts';
 import { createClosings, createReadClosingState } from './periods/closings.postgres.ts';
 import { observeClosing, observeClosingState } from './periods/observe-closing.ts';
+import { createTaxEngine } from './taxes/tax-engine.http.ts';
 import { createTaxFacts } from './taxes/tax-facts.postgres.ts';
 
 const options = {
@@ -28,6 +29,11 @@ await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }
   const adapters = {
     ...createInvoiceStore(postgres, config.jobLeaseSeconds),
     taxFacts: createTaxFacts(postgres),
+    taxEngine: createTaxEngine({
+      url: config.taxEngineUrl,
+      key: config.taxEngineKey,
+      timeoutMs: config.taxEngineTimeoutMs,
+    }),
     nowMs,
     newInvoiceId: () => newId('inv'),
     stopwatch,

@@ -156,7 +156,7 @@ export const auditedObjects = {
       },
       { closing_automatic: 'text', closing_grace_minutes: 'text' },
     ),
-    { draft_minutes: 'text', tax_rounding: 'text' },
+    { draft_minutes: 'text', tax_rounding: 'text', tax_calculation: 'text' },
   ),
   api_key: {
     table: 'api_keys',

@@ -34,6 +34,10 @@ export const taxTreatments = Object.values(TaxTreatment);
 export const taxRoundings = ['line', 'invoice'] as const;
 export type TaxRounding = (typeof taxRoundings)[number];
 
+/** Who says which taxes an invoice has: the organization's own rates, or an engine outside. */
+export const taxCalculations = ['rates', 'engine'] as const;
+export type TaxCalculation = (typeof taxCalculations)[number];
+
 export const customerTaxTreatments = ['taxable', 'exempt'] as const;
 export type CustomerTaxTreatment = (typeof customerTaxTreatments)[number];
 

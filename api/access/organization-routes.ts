@@ -12,6 +12,7 @@ const organizationJson = (organization: Organization) => ({
   tier: organization.tier,
   rounding: organization.rounding,
   tax_rounding: organization.taxRounding,
+  tax_calculation: organization.taxCalculation,
   closing: { automatic: organization.closing.automatic, grace_minutes: organization.closing.graceMinutes },
   invoicing: { draft_minutes: organization.invoicing.draftMinutes },
   ...headToJson(organization),
@@ -53,9 +54,12 @@ export const organizationRoutes = ({ get, change }: Routes, { organizations }: O
       const { automatic = before.closing.automatic, grace_minutes: graceMinutes = before.closing.graceMinutes } =
         body.closing ?? {};
       const { draft_minutes: draftMinutes = before.invoicing.draftMinutes } = body.invoicing ?? {};
-      const { tax_rounding: taxRounding = before.taxRounding } = body;
+      const {
+        tax_rounding: taxRounding = before.taxRounding,
+        tax_calculation: taxCalculation = before.taxCalculation,
+      } = body;
       const closing = { automatic, graceMinutes };
-      const settings = { name, rounding, taxRounding, closing, invoicing: { draftMinutes }, metadata };
+      const settings = { name, rounding, taxRounding, taxCalculation, closing, invoicing: { draftMinutes }, metadata };
       const after = await organizations.changeOrganization(db, settings, new Date(nowMs));
       return updated('organization', organizationJson(before), organizationJson(after));
     },

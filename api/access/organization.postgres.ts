@@ -1,7 +1,7 @@
 /** The organization of the caller, as a row of PostgreSQL: one for each of its worlds. */
 import type { OrganizationTier } from '#schemas/rate-tiers.ts';
 import type { PolicyRounding } from '#schemas/rated-line.ts';
-import type { TaxRounding } from '#schemas/tax-rate.ts';
+import type { TaxCalculation, TaxRounding } from '#schemas/tax-rate.ts';
 import type { Db } from '../route/define-route.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 
@@ -10,6 +10,7 @@ export type OrganizationSettings = Pick<ResourceHead, 'metadata'> & {
   readonly name: string;
   readonly rounding: PolicyRounding;
   readonly taxRounding: TaxRounding;
+  readonly taxCalculation: TaxCalculation;
   /** Whether and how its periods are closed without anybody asking for it. */
   readonly closing: { readonly automatic: boolean; readonly graceMinutes: number };
   readonly invoicing: { readonly draftMinutes: number };
@@ -24,13 +25,14 @@ type OrganizationRow = ResourceRow & {
   tier: OrganizationTier;
   rounding: PolicyRounding;
   tax_rounding: TaxRounding;
+  tax_calculation: TaxCalculation;
   closing_automatic: boolean;
   closing_grace_minutes: number;
   draft_minutes: number;
 };
 
-const columns = `id, name, tier, rounding, tax_rounding, closing_automatic, closing_grace_minutes, draft_minutes, metadata,
-  version, created_at,
+const columns = `id, name, tier, rounding, tax_rounding, tax_calculation, closing_automatic, closing_grace_minutes,
+  draft_minutes, metadata, version, created_at,
   updated_at`;
 
 const fromRow = (row: OrganizationRow): Organization => ({
@@ -39,6 +41,7 @@ const fromRow = (row: OrganizationRow): Organization => ({
   tier: row.tier,
   rounding: row.rounding,
   taxRounding: row.tax_rounding,
+  taxCalculation: row.tax_calculation,
   closing: { automatic: row.closing_automatic, graceMinutes: row.closing_grace_minutes },
   invoicing: { draftMinutes: row.draft_minutes },
   ...headFromRow(row),
@@ -55,12 +58,13 @@ export const organizationStore = {
   },
   changeOrganization: async (
     db: Db,
-    { name, rounding, taxRounding, closing, invoicing, metadata }: OrganizationSettings,
+    { name, rounding, taxRounding, taxCalculation, closing, invoicing, metadata }: OrganizationSettings,
     now: Date,
   ): Promise<Organization> => {
     const { rows } = await db.query<OrganizationRow>(
       `UPDATE organizations SET name = $2, rounding = $3, closing_automatic = $4, closing_grace_minutes = $5,
-         draft_minutes = $6, metadata = $7, version = version + 1, updated_at = $8, tax_rounding = $9
+         draft_minutes = $6, metadata = $7, version = version + 1, updated_at = $8, tax_rounding = $9,
+         tax_calculation = $10
        WHERE id = $1 RETURNING ${columns}`,
       [
         db.organizationId,
@@ -72,6 +76,7 @@ export const organizationStore = {
         metadata,
         now,
         taxRounding,
+          taxCalculation,
       ],
     );
     return fromRow(rows[0] as OrganizationRow);

@@ -21,7 +21,9 @@ import type { DraftInvoice, InvoicePeriod, IssuedInvoice } from '#schemas/invoic
 import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import type { EngineAnswer, TaxEngine } from '../taxes/tax-engine.ts';
 import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
+import { askTaxEngine, draftKey } from './ask-tax-engine.ts';
 import { draftInvoice, type InvoiceParties, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
@@ -74,8 +76,12 @@ export type IssuePorts = {
   readonly ratedLines: (shard: Shard, billingPeriodIds: readonly string[]) => Promise<readonly RatedLine[]>;
   /** The shard's billing periods by invoice, or its drafts, in the order in which invoices are numbered. */
   readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
-  /** Undefined where the organization has no tax rates. */
+  /** Those of the shard that are billed already, as of now. */
+  readonly billedPeriods: (shard: Shard) => Promise<ReadonlySet<string>>;
+  /** Undefined where the organization has no taxes. */
   readonly taxFacts: (invoices: TaxedInvoices) => Promise<TaxFacts | undefined>;
+  /** For organizations that go by it. */
+  readonly taxEngine: TaxEngine;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many came of
    * it. `hour` is that of the organization, or of its test clock.
@@ -113,6 +119,43 @@ type ShardContent = {
   readonly lines: readonly RatedLine[];
   readonly groups: readonly InvoiceGroup[];
   readonly taxes: TaxFacts | undefined;
+  /** Of a tax engine, by the key of their draft. */
+  readonly answers: ReadonlyMap<string, EngineAnswer>;
+};
+
+/** What of a group is not billed yet: of billing periods, or of items. Undefined where that is nothing. */
+const draftOf = (
+  shard: Shard,
+  { parties, periods, draft }: InvoiceGroup,
+  byPeriod: ReadonlyMap<string, readonly RatedLine[]>,
+  alreadyBilled: ReadonlySet<string>,
+): DraftInvoice | undefined => {
+  if (draft && draft.items.length > 0) return oneOffInvoice(parties, draft.items);
+  // One without a line is billed too: nothing was due for it.
+  const rated = periods
+    .filter(({ billingPeriodId }) => !alreadyBilled.has(billingPeriodId))
+    .map((period): RatedPeriod => {
+      return { ...period, watermark: shard.watermark, lines: byPeriod.get(period.billingPeriodId) ?? [] };
+    });
+  return rated.length === 0 ? undefined : draftInvoice(parties, rated);
+};
+
+const linesByPeriod = (lines: readonly RatedLine[]): ReadonlyMap<string, readonly RatedLine[]> =>
+  Map.groupBy(lines, (line) => line.billingPeriodId);
+
+/** What the tax engine says, where the organization goes by it. */
+const askedAnswers = async (
+  { taxEngine, billedPeriods }: IssuePorts,
+  shard: Shard,
+  { lines, groups, taxes }: Omit<ShardContent, 'answers'>,
+  now: Instant,
+): Promise<ShardContent['answers']> => {
+  if (taxes?.calculation !== 'engine') return new Map();
+  const byPeriod = linesByPeriod(lines);
+  // Nobody else issues of the organization while its lane holds it.
+  const billed = await billedPeriods(shard);
+  const drafts = groups.flatMap((group) => draftOf(shard, group, byPeriod, billed) ?? []);
+  return askTaxEngine(taxEngine, shard.organizationId, drafts, taxes, now);
 };
 
 const taxedInvoices = (
@@ -132,12 +175,12 @@ const taxedInvoices = (
  */
 const closeGroups = (
   shard: Shard,
-  { lines, groups, taxes }: ShardContent,
+  { lines, groups, taxes, answers }: ShardContent,
   state: SeriesState,
   now: Instant,
   newInvoiceId: () => string,
 ): ClosedShard => {
-  const byPeriod = Map.groupBy(lines, (line) => line.billingPeriodId);
+  const byPeriod = linesByPeriod(lines);
   const numbering = numberingFrom(state.numbering);
   let head = state.head;
   const invoices: IssuedInvoice[] = [];
@@ -146,24 +189,17 @@ const closeGroups = (
   for (const group of groups) {
     const { draft: ofDraft } = group;
     if (ofDraft && !state.draftIds.has(ofDraft.id)) continue;
-    // One without a line is billed too: nothing was due for it.
-    const rated = group.periods
-      .filter(({ billingPeriodId }) => !state.alreadyBilled.has(billingPeriodId))
-      .map((period): RatedPeriod => {
-        return { ...period, watermark: shard.watermark, lines: byPeriod.get(period.billingPeriodId) ?? [] };
-      });
-    const isOneOff = ofDraft !== undefined && ofDraft.items.length > 0;
-    if (rated.length === 0 && !isOneOff) {
+    const draft = draftOf(shard, group, byPeriod, state.alreadyBilled);
+    if (!draft) {
       if (ofDraft) unrated.push(ofDraft.id);
       continue;
     }
-    const draft = isOneOff ? oneOffInvoice(group.parties, ofDraft.items) : draftInvoice(group.parties, rated);
     if (!ofDraft && state.draftMinutes > 0) {
       drafts.push({ id: newInvoiceId(), draft, finalizeAt: now + state.draftMinutes * minuteMs });
       continue;
     }
     const numbered = {
-      ...taxInvoice(draft, taxes, now),
+      ...taxInvoice(draft, taxes, now, answers.size > 0 ? answers.get(draftKey(draft)) : undefined),
       ...issuedTerms(group, numbering, now),
       contentVersion: newestContentVersion,
       id: ofDraft?.id ?? newInvoiceId(),
@@ -186,11 +222,12 @@ export const issueOneShard = async (ports: IssuePorts): Promise<ClosedCount | un
     const groups = await ports.invoiceGroups(shard);
     const ids = groups.flatMap(({ periods }) => periods.map(({ billingPeriodId }) => billingPeriodId));
     const lines = await ports.ratedLines(shard, ids);
-    const hour = () => shard.clockNow ?? ports.nowMs(shard.organizationId);
+    const hour = (): Instant => shard.clockNow ?? ports.nowMs(shard.organizationId);
     const taxes = await ports.taxFacts(taxedInvoices(shard, groups, ids));
+    const answers = await askedAnswers(ports, shard, { lines, groups, taxes }, hour());
     return await ports.commit(
       shard,
-      (state) => closeGroups(shard, { lines, groups, taxes }, state, hour(), ports.newInvoiceId),
+      (state) => closeGroups(shard, { lines, groups, taxes, answers }, state, hour(), ports.newInvoiceId),
       hour,
       elapsedMs,
     );

@@ -24,6 +24,19 @@ const lockSeries = async (client: Queryable, organizationId: string): Promise<{ 
   return { number: Number(series.last_number), hash: series.head_hash };
 };
 
+/** Or in a draft that the shard does not finalize. */
+const billedPeriods = async (
+  client: Queryable,
+  { billingPeriodIds, draftIds }: Shard,
+): Promise<ReadonlySet<string>> => {
+  const { rows } = await client.query<{ id: string }>(
+    `SELECT id FROM billing_periods
+     WHERE id = ANY ($1) AND (state = 'billed' OR (draft_id IS NOT NULL AND draft_id <> ALL ($2)))`,
+    [billingPeriodIds, draftIds],
+  );
+  return new Set(rows.map(({ id }) => id));
+};
+
 /** A billing period is billed once: one that is not open any more ends the transaction. */
 const billPeriods = async (client: Queryable, invoices: readonly IssuedInvoice[]): Promise<void> => {
   const periods = invoices.flatMap(({ id: invoiceId, periods: billed }) =>
@@ -103,7 +116,10 @@ const writeDrafts = async (
 
 type RatedRow = { line: RatedLineJson; id: string; span_start: Date; span_end: Date };
 
-export type InvoiceStore = Pick<IssuePorts, 'leaseShard' | 'ratedLines' | 'invoiceGroups' | 'commit' | 'giveUp'>;
+export type InvoiceStore = Pick<
+  IssuePorts,
+  'leaseShard' | 'ratedLines' | 'invoiceGroups' | 'billedPeriods' | 'commit' | 'giveUp'
+>;
 
 // Runs that have rated shards, one step of the index each, however many shards they have.
 const ratedRuns = `runs AS (
@@ -197,15 +213,11 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
       return rows.map(groupFromRow);
     },
 
+    billedPeriods: (shard) => billedPeriods(postgres, shard),
     commit: (shard, issue, hour, elapsedMs) =>
       postgres.transaction(async (client) => {
         const head = await lockSeries(client, shard.organizationId);
-        const { rows } = await client.query<{ id: string }>(
-          `SELECT id FROM billing_periods
-           WHERE id = ANY ($1) AND (state = 'billed' OR (draft_id IS NOT NULL AND draft_id <> ALL ($2)))`,
-          [shard.billingPeriodIds, shard.draftIds],
-        );
-        const alreadyBilled = new Set(rows.map(({ id }) => id));
+        const alreadyBilled = await billedPeriods(client, shard);
         const draftIds = await lockDrafts(client, shard);
         const draftMinutes = await draftMinutesOf(client, shard.organizationId);
         const stored = await readNumbering(client, shard.organizationId);

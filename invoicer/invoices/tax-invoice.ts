@@ -4,19 +4,33 @@ import type { DraftInvoice, InvoiceLine, InvoiceTax } from '#schemas/invoice.ts'
 import { subtractAmounts, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import { formatPercentage, type TaxEntry } from '#schemas/tax-rate.ts';
-import { resolveTaxes } from '../taxes/resolve-taxes.ts';
+import { resolveTaxes, type TaxedCustomer, type TaxedSeller } from '../taxes/resolve-taxes.ts';
+import type { EngineAnswer, EngineLine } from '../taxes/tax-engine.ts';
 import { chargeKey, type TaxFacts } from '../taxes/tax-facts.ts';
 import { taxLines } from '../taxes/tax-lines.ts';
 import { withLines } from './invoice-totals.ts';
 
-const categoriesOf = ({ periods }: DraftInvoice, { categories }: TaxFacts) => {
+export const customerOf = ({ customerId }: DraftInvoice, { customers }: TaxFacts): TaxedCustomer => {
+  const customer = customers.get(customerId);
+  assert(customer, 'who is billed is known');
+  return customer;
+};
+
+export const sellerOf = ({ seller }: DraftInvoice): TaxedSeller => ({ country: seller?.address?.country ?? null });
+
+/** With their amounts less discounts, and their tax categories. */
+export const taxableLines = ({ periods, lines }: DraftInvoice, { categories }: TaxFacts): EngineLine[] => {
   const versions = new Map(periods.map(({ billingPeriodId, planVersionId }) => [billingPeriodId, planVersionId]));
-  return ({ billingPeriodId, chargeCode }: InvoiceLine): string | null => {
-    const version = versions.get(billingPeriodId ?? '');
-    return version === undefined || chargeCode === null
-      ? null
-      : (categories.get(chargeKey(version, chargeCode)) ?? null);
-  };
+  return lines.map(({ billingPeriodId, position, description, chargeCode, amount, discounts }) => {
+    const key = chargeKey(versions.get(billingPeriodId ?? '') ?? '', chargeCode ?? '');
+    return {
+      position,
+      description,
+      chargeCode,
+      taxCategory: categories.get(key) ?? null,
+      amount: subtractAmounts(amount, sumAmounts(discounts.map((discount) => discount.amount))),
+    };
+  });
 };
 
 const toInvoiceTax = ({ inclusive, percentage, ...entry }: TaxEntry): InvoiceTax => ({
@@ -30,24 +44,37 @@ const toInvoiceTax = ({ inclusive, percentage, ...entry }: TaxEntry): InvoiceTax
   amount: entry.amount,
 });
 
-/** `facts` are those of the organization; undefined where it has no tax rates. */
-export const taxInvoice = (draft: DraftInvoice, facts: TaxFacts | undefined, issuedAt: Instant): DraftInvoice => {
-  if (facts === undefined) return draft;
-  const customer = facts.customers.get(draft.customerId);
-  assert(customer, 'who is billed is known');
-  const taxesOf = resolveTaxes(facts.rates, customer, { country: draft.seller?.address?.country ?? null }, issuedAt);
-  const categoryOf = categoriesOf(draft, facts);
-  const taxed = taxLines(
-    draft.lines.map((line) => ({
-      position: line.position,
-      amount: subtractAmounts(line.amount, sumAmounts(line.discounts.map(({ amount }) => amount))),
-      taxes: taxesOf(categoryOf(line)),
-    })),
-    draft.currency,
-    facts.policy,
-  );
-  return withLines(
+const withTaxes = (draft: DraftInvoice, taxesOf: (line: InvoiceLine) => readonly TaxEntry[]): DraftInvoice =>
+  withLines(
     draft,
-    draft.lines.map((line) => ({ ...line, taxes: (taxed.lines.get(line.position) ?? []).map(toInvoiceTax) })),
+    draft.lines.map((line) => ({ ...line, taxes: taxesOf(line).map(toInvoiceTax) })),
   );
+
+/** By the rates of the organization. */
+const taxByRates = (draft: DraftInvoice, facts: TaxFacts, issuedAt: Instant): DraftInvoice => {
+  const taxesOf = resolveTaxes(facts.rates, customerOf(draft, facts), sellerOf(draft), issuedAt);
+  const lines = taxableLines(draft, facts).map(({ position, amount, taxCategory }) => ({
+    position,
+    amount,
+    taxes: taxesOf(taxCategory),
+  }));
+  const taxed = taxLines(lines, draft.currency, facts.policy);
+  return withTaxes(draft, ({ position }) => taxed.lines.get(position) ?? []);
+};
+
+/** As an engine answered about the very lines. */
+const taxByAnswer = (draft: DraftInvoice, answer: EngineAnswer | undefined): DraftInvoice => {
+  assert(answer || draft.lines.length === 0, 'the tax engine was asked about what is issued');
+  return withTaxes(draft, ({ position }) => answer?.get(position) ?? []);
+};
+
+/** `facts` are those of the organization; undefined where it has no taxes. */
+export const taxInvoice = (
+  draft: DraftInvoice,
+  facts: TaxFacts | undefined,
+  issuedAt: Instant,
+  answer?: EngineAnswer,
+): DraftInvoice => {
+  if (facts === undefined) return draft;
+  return facts.calculation === 'engine' ? taxByAnswer(draft, answer) : taxByRates(draft, facts, issuedAt);
 };

@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import type { PolicyRounding } from '#schemas/rated-line.ts';
-import { type CustomerTaxTreatment, parsePercentage, type TaxRate, type TaxRounding } from '#schemas/tax-rate.ts';
+import {
+  type CustomerTaxTreatment,
+  parsePercentage,
+  type TaxCalculation,
+  type TaxRate,
+  type TaxRounding,
+} from '#schemas/tax-rate.ts';
 import type { TaxedCustomer } from './resolve-taxes.ts';
 import { chargeKey, type TaxedInvoices, type TaxFacts } from './tax-facts.ts';
 
@@ -36,9 +42,14 @@ const rateFromRow = (row: RateRow): TaxRate => {
   };
 };
 
-const ratesStatement = `SELECT id, code, name, trim_scale(percentage)::text AS percentage, inclusive, country, state,
-    tax_category, valid_from, valid_until
-  FROM tax_rates WHERE organization_id = $1 AND archived_at IS NULL ORDER BY code`;
+// An organization without rates has one row, all of its rate null.
+const ratesStatement = `SELECT o.rounding, o.tax_rounding, o.tax_calculation, r.id, r.code, r.name,
+    trim_scale(r.percentage)::text AS percentage, r.inclusive, r.country, r.state, r.tax_category, r.valid_from,
+    r.valid_until
+  FROM organizations o LEFT JOIN tax_rates r ON r.organization_id = o.id AND r.archived_at IS NULL
+  WHERE o.id = $1 ORDER BY r.code`;
+
+type PolicyRow = { rounding: PolicyRounding; tax_rounding: TaxRounding; tax_calculation: TaxCalculation };
 
 type CustomerRow = {
   id: string;
@@ -74,17 +85,18 @@ const categoriesStatement = `SELECT v.id, c ->> 'code' AS code, c ->> 'tax_categ
 
 type CategoryRow = { id: string; code: string; category: string };
 
-const policyStatement = 'SELECT rounding, tax_rounding FROM organizations WHERE id = $1';
-type PolicyRow = { rounding: PolicyRounding; tax_rounding: TaxRounding };
-
-/** Undefined where the organization has no tax rates, which one look tells. */
+/** Undefined where the organization has no taxes, which one look tells. */
 export const createTaxFacts =
   (postgres: Queryable) =>
   async ({ organizationId, customerIds, ...billed }: TaxedInvoices): Promise<TaxFacts | undefined> => {
-    const { rows } = await postgres.query<RateRow>(ratesStatement, [organizationId]);
-    if (rows.length === 0) return undefined;
-    const hasCategories = rows.some(({ tax_category: category }) => category !== null);
-    const [customers, categories, policies] = await Promise.all([
+    const found = await postgres.query<PolicyRow & (RateRow | { id: null })>(ratesStatement, [organizationId]);
+    const [policy] = found.rows;
+    assert(policy, 'an organization has its row');
+    const rows = found.rows.filter((row): row is PolicyRow & RateRow => row.id !== null);
+    const calculation = policy.tax_calculation;
+    if (calculation === 'rates' && rows.length === 0) return undefined;
+    const hasCategories = calculation === 'engine' || rows.some(({ tax_category: category }) => category !== null);
+    const [customers, categories] = await Promise.all([
       postgres.query<CustomerRow>(customersStatement, [organizationId, customerIds]),
       hasCategories
         ? postgres.query<CategoryRow>(categoriesStatement, [
@@ -93,11 +105,9 @@ export const createTaxFacts =
             billed.billingPeriodIds,
           ])
         : { rows: [] },
-      postgres.query<PolicyRow>(policyStatement, [organizationId]),
     ]);
-    const [policy] = policies.rows;
-    assert(policy, 'an organization has its row');
     return {
+      calculation,
       rates: rows.map(rateFromRow),
       customers: new Map(customers.rows.map((row) => [row.id, customerFromRow(row)])),
       categories: new Map(categories.rows.map(({ id, code, category }) => [chargeKey(id, code), category])),

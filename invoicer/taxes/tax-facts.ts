@@ -1,10 +1,11 @@
 /** What taxes of invoices go by, as it is when they are issued. Pure. */
-import type { TaxRate } from '#schemas/tax-rate.ts';
+import type { TaxCalculation, TaxRate } from '#schemas/tax-rate.ts';
 import type { TaxedCustomer } from './resolve-taxes.ts';
 import type { TaxPolicy } from './tax-lines.ts';
 
 export type TaxFacts = {
-  /** Of the organization, without those that are archived; one at least. */
+  readonly calculation: TaxCalculation;
+  /** Of the organization, without those that are archived; one at least, where it goes by rates. */
   readonly rates: readonly TaxRate[];
   readonly policy: TaxPolicy;
   /** Who is billed, by id. */

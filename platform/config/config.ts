@@ -11,6 +11,7 @@ import { failPointFault } from '../process/fail-point.ts';
 import { tlsFaults } from '../process/tls.ts';
 import { masterKeyFrom } from '../secrets/encryption.ts';
 import { faultOf, readValue, type Setting, textOf, type Value } from './setting.ts';
+import { taxEngineSettings } from './tax-engine-settings.ts';
 
 const integer = (variable: string, fallback: number, min: number, max: number, about: string) =>
   ({ variable, kind: 'integer', fallback: String(fallback), min, max, about }) as const;
@@ -313,6 +314,7 @@ export const settings = {
     64,
     'For how many organizations an invoicer issues invoices at a time.',
   ),
+  ...taxEngineSettings,
   closingSubscriptionsMax: integer(
     'MILLRACE_CLOSING_SUBSCRIPTIONS_MAX',
     10_000,

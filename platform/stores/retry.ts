@@ -4,6 +4,7 @@ export const parts = {
   clickhouse: 'ClickHouse',
   redis: 'Redis',
   postgres: 'PostgreSQL',
+  tax_engine: 'The tax engine',
 } as const;
 export type Part = keyof typeof parts;
 

@@ -4,7 +4,7 @@ import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import { closed, idOf, Metadata, Name, resourceFields } from '#schemas/http/fields.ts';
 import { organizationTiers } from '#schemas/rate-tiers.ts';
 import { policyRoundings } from '#schemas/rated-line.ts';
-import { taxRoundings } from '#schemas/tax-rate.ts';
+import { taxCalculations, taxRoundings } from '#schemas/tax-rate.ts';
 
 const PolicyRounding = Type.Enum([...policyRoundings], {
   title: 'PolicyRounding',
@@ -16,6 +16,12 @@ const TaxRoundingName = Type.Enum([...taxRoundings], {
   title: 'TaxRounding',
   description:
     '`line`: each tax of a line is rounded. `invoice`: the sum of a tax over all lines is rounded once, and the lines have their parts of it.',
+});
+
+const TaxCalculationName = Type.Enum([...taxCalculations], {
+  title: 'TaxCalculation',
+  description:
+    '`rates`: invoices have the taxes of the tax rates. `engine`: those that the tax engine of the installation says.',
 });
 
 /** A week: what comes later than that is late usage of a period that was billed. */
@@ -65,6 +71,7 @@ const organizationExample = {
   tier: 'scale',
   rounding: 'half_up',
   tax_rounding: 'line',
+  tax_calculation: 'rates',
   closing: { automatic: false, grace_minutes: 60 },
   invoicing: { draft_minutes: 0 },
   ...exampleHead,
@@ -75,6 +82,7 @@ export const OrganizationPatch = Type.Object(
     name: Type.Optional(Name),
     rounding: Type.Optional(PolicyRounding),
     tax_rounding: Type.Optional(TaxRoundingName),
+    tax_calculation: Type.Optional(TaxCalculationName),
     closing: Type.Optional(ClosingPatch),
     invoicing: Type.Optional(InvoicingPatch),
     metadata: Type.Optional(Metadata),
@@ -99,6 +107,7 @@ export const Organization = Type.Object(
     }),
     rounding: PolicyRounding,
     tax_rounding: TaxRoundingName,
+    tax_calculation: TaxCalculationName,
     closing: Closing,
     invoicing: Invoicing,
     ...resourceFields,

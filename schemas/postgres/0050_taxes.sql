@@ -55,8 +55,10 @@ CREATE POLICY every_organization ON tax_rates TO millrace_worker USING (true);
 
 ALTER TABLE organizations
   -- Whether each tax of a line is rounded, or the sum of a tax once for all lines of an invoice.
-  ADD COLUMN tax_rounding text NOT NULL DEFAULT 'line' CHECK (tax_rounding IN ('line', 'invoice'));
-GRANT UPDATE (tax_rounding) ON organizations TO millrace_app;
+  ADD COLUMN tax_rounding text NOT NULL DEFAULT 'line' CHECK (tax_rounding IN ('line', 'invoice')),
+  -- Who says which taxes an invoice has: its tax rates, or an engine outside.
+  ADD COLUMN tax_calculation text NOT NULL DEFAULT 'rates' CHECK (tax_calculation IN ('rates', 'engine'));
+GRANT UPDATE (tax_rounding, tax_calculation) ON organizations TO millrace_app;
 
 -- Who issues invoices has no key to what is personal of a customer. So what taxes go by stands beside it: where the customer is and of which countries its tax ids are,
 -- written with the address and the tax ids, and erased with them.

@@ -28,7 +28,7 @@ export const isLocal = (path: string): boolean => path.startsWith('platform/loca
 export const isTool = (path: string): boolean => ['bench', 'test', '.ci'].includes(topOf(path)) || !path.includes('/');
 export const isMain = (path: string): boolean => /(?:^|[/.])main\.ts$/.test(path);
 export const isAdapter = (path: string): boolean =>
-  /\.(?:redis|nats|clickhouse|postgres|piscina|typst)\.ts$/.test(path);
+  /\.(?:redis|nats|clickhouse|postgres|piscina|typst|http)\.ts$/.test(path);
 /** What a process and the tests of its routes put together alike. */
 const isComposer = (path: string): boolean => path === 'api/resources.ts';
 export const isEdge = (path: string): boolean =>
@@ -81,6 +81,7 @@ export const useCases = new Set([
   'api/simulations/ask-simulation.ts',
   'api/usage/coalesce-reads.ts',
   'ingest/amendments/relay.ts',
+  'invoicer/invoices/ask-tax-engine.ts',
   'ingest/fail-points.ts',
   'ingest/gateway/accept-events.ts',
   'ingest/gateway/decompress.ts',

@@ -231,5 +231,5 @@ it('an organization without tax rates is asked for them once a shard, and one wi
     return { statements, customers: facts?.customers.size };
   };
   expect(await asked(live.rows[0]?.id ?? '')).toEqual({ statements: 1, customers: undefined });
-  expect(await asked(sandboxId)).toEqual({ statements: 4, customers: rows.length });
+  expect(await asked(sandboxId)).toEqual({ statements: 3, customers: rows.length });
 });

@@ -1,0 +1,24 @@
+/** The settings of the engine outside that says which taxes invoices have. */
+export const taxEngineSettings = {
+  taxEngineUrl: {
+    variable: 'MILLRACE_TAX_ENGINE_URL',
+    kind: 'url',
+    fallback: '',
+    about:
+      'Where the invoicer asks for the taxes of organizations whose `tax_calculation` is `engine`; without it their invoices wait.',
+  },
+  taxEngineKey: {
+    variable: 'MILLRACE_TAX_ENGINE_KEY',
+    kind: 'secret',
+    fallback: '',
+    about: 'Bearer token for the tax engine; without it none is sent.',
+  },
+  taxEngineTimeoutMs: {
+    variable: 'MILLRACE_TAX_ENGINE_TIMEOUT_MS',
+    kind: 'integer',
+    fallback: '5000',
+    min: 100,
+    max: 30_000,
+    about: 'How long the tax engine may take for one invoice, its whole answer included.',
+  },
+} as const;
