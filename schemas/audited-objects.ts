@@ -132,19 +132,22 @@ const organizationOfForm1 = {
 /** By the `object_type` of their entries. */
 export const auditedObjects = {
   organization: withColumns(
-    {
-      ...organizationOfForm1,
-      form: 2,
-      earlier: [organizationOfForm1],
-      columns: {
-        ...organizationOfForm1.columns,
-        rounding: 'text',
-        metadata: 'text',
-        version: 'text',
-        updated_at: 'instant',
+    withColumns(
+      {
+        ...organizationOfForm1,
+        form: 2,
+        earlier: [organizationOfForm1],
+        columns: {
+          ...organizationOfForm1.columns,
+          rounding: 'text',
+          metadata: 'text',
+          version: 'text',
+          updated_at: 'instant',
+        },
       },
-    },
-    { closing_automatic: 'text', closing_grace_minutes: 'text' },
+      { closing_automatic: 'text', closing_grace_minutes: 'text' },
+    ),
+    { issuing_entity_id: 'text', payment_days: 'text' },
   ),
   api_key: {
     table: 'api_keys',
@@ -212,10 +215,13 @@ export const auditedObjects = {
     default_cost: 'text',
   }),
   credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
-  customer: withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
-    ...customerLife,
-    test_clock_id: 'text',
-  }),
+  customer: withColumns(
+    withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
+      ...customerLife,
+      test_clock_id: 'text',
+    }),
+    { issuing_entity_id: 'text', invoice_defaults: 'text' },
+  ),
   subscription: withColumns(auditedSubscription(withColumns(ofOneRow.subscription, currency)), {
     cancellation_final_usage: 'text',
   }),
@@ -262,6 +268,7 @@ export const auditedObjects = {
   simulation: auditedSimulation,
   plan_migration: auditedPlanMigration,
   test_clock: ofOneRow.test_clock,
+  issuing_entity: ofOneRow.issuing_entity,
   invoice: auditedInvoice,
 } as const satisfies Record<string, AuditedObject>;
 

@@ -9,6 +9,10 @@ export type OrganizationSettings = Pick<ResourceHead, 'metadata'> & {
   readonly name: string;
   readonly rounding: PolicyRounding;
   /** Whether and how its periods are closed without anybody asking for it. */
+  /** Who issues the invoices of customers that name no other; null: nobody in particular. */
+  readonly issuingEntityId: string | null;
+  /** Of customers with whom nothing else was agreed. */
+  readonly paymentDays: number | null;
   readonly closing: { readonly automatic: boolean; readonly graceMinutes: number };
 };
 
@@ -22,16 +26,20 @@ type OrganizationRow = ResourceRow & {
   rounding: PolicyRounding;
   closing_automatic: boolean;
   closing_grace_minutes: number;
+  issuing_entity_id: string | null;
+  payment_days: number | null;
 };
 
-const columns = `id, name, tier, rounding, closing_automatic, closing_grace_minutes, metadata, version, created_at,
-  updated_at`;
+const columns = `id, name, tier, rounding, closing_automatic, closing_grace_minutes, issuing_entity_id, payment_days,
+  metadata, version, created_at, updated_at`;
 
 const fromRow = (row: OrganizationRow): Organization => ({
   id: row.id,
   name: row.name,
   tier: row.tier,
   rounding: row.rounding,
+  issuingEntityId: row.issuing_entity_id,
+  paymentDays: row.payment_days,
   closing: { automatic: row.closing_automatic, graceMinutes: row.closing_grace_minutes },
   ...headFromRow(row),
 });
@@ -47,14 +55,24 @@ export const organizationStore = {
   },
   changeOrganization: async (
     db: Db,
-    { name, rounding, closing, metadata }: OrganizationSettings,
+    { name, rounding, closing, metadata, issuingEntityId, paymentDays }: OrganizationSettings,
     now: Date,
   ): Promise<Organization> => {
     const { rows } = await db.query<OrganizationRow>(
       `UPDATE organizations SET name = $2, rounding = $3, closing_automatic = $4, closing_grace_minutes = $5,
-         metadata = $6, version = version + 1, updated_at = $7
+         metadata = $6, version = version + 1, updated_at = $7, issuing_entity_id = $8, payment_days = $9
        WHERE id = $1 RETURNING ${columns}`,
-      [db.organizationId, name, rounding, closing.automatic, closing.graceMinutes, metadata, now],
+      [
+        db.organizationId,
+        name,
+        rounding,
+        closing.automatic,
+        closing.graceMinutes,
+        metadata,
+        now,
+        issuingEntityId,
+        paymentDays,
+      ],
     );
     return fromRow(rows[0] as OrganizationRow);
   },

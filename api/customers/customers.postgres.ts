@@ -3,7 +3,7 @@ import { newId } from '#platform/process/ids.ts';
 import { isUnderOwnKey } from '#platform/secrets/encryption.ts';
 import { deleteOwnKey, insertOwnKeys } from '#platform/secrets/own-keys.ts';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
-import { erasedName, type Invoicing, type Personal } from '#schemas/http/customers.ts';
+import { erasedName, type InvoiceDefaults, type Invoicing, type Personal } from '#schemas/http/customers.ts';
 import { lookUpColumn, splitNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import { emptyAnswers } from '../route/answers.postgres.ts';
@@ -25,6 +25,8 @@ type StoredCustomer = {
   language: string | null;
   payment_days: number | null;
   invoicing: Invoicing;
+  issuing_entity_id: string | null;
+  invoice_defaults: InvoiceDefaults | null;
   parent_id: string | null;
   archived_at: Date | null;
   erased_at: Date | null;
@@ -47,6 +49,9 @@ export type Customer = ResourceHead & {
   /** Until an invoice is due; null: nothing was agreed. */
   readonly paymentDays: number | null;
   readonly invoicing: Invoicing;
+  /** Null: whom the organization names. */
+  readonly issuingEntityId: string | null;
+  readonly invoiceDefaults: InvoiceDefaults | null;
   readonly parentId: string | null;
   readonly archivedAt: Instant | undefined;
   /** Since when nothing personal of it is left. */
@@ -58,7 +63,16 @@ export type Customer = ResourceHead & {
 /** What of a customer changes. */
 export type CustomerContent = Pick<
   Customer,
-  'personal' | 'currency' | 'timeZone' | 'language' | 'paymentDays' | 'invoicing' | 'parentId' | 'metadata'
+  | 'personal'
+  | 'currency'
+  | 'timeZone'
+  | 'language'
+  | 'paymentDays'
+  | 'invoicing'
+  | 'issuingEntityId'
+  | 'invoiceDefaults'
+  | 'parentId'
+  | 'metadata'
 >;
 type CustomerState = CustomerContent & Pick<Customer, 'archivedAt'>;
 
@@ -90,7 +104,7 @@ const payerFromRow = (row: PayerRow): Payer => ({
 export type CustomerNames = { readonly id: string; readonly externalId: string };
 
 const customerColumns = `c.id, c.external_id, c.name, c.personal, c.currency, c.time_zone, c.language,
-  c.payment_days, c.invoicing, c.parent_id, c.archived_at, c.erased_at, c.metadata, c.version, c.created_at, c.updated_at`;
+  c.payment_days, c.invoicing, c.issuing_entity_id, c.invoice_defaults, c.parent_id, c.archived_at, c.erased_at, c.metadata, c.version, c.created_at, c.updated_at`;
 const withKeys =
   'customers c LEFT JOIN customer_keys k ON k.organization_id = c.organization_id AND k.customer_id = c.id';
 
@@ -176,6 +190,8 @@ export const createCustomerStore = (vault: Vault) => {
       language: row.language,
       paymentDays: row.payment_days,
       invoicing: row.invoicing,
+      issuingEntityId: row.issuing_entity_id,
+      invoiceDefaults: row.invoice_defaults,
       parentId: row.parent_id,
       archivedAt: row.archived_at?.getTime(),
       erasedAt: row.erased_at?.getTime(),
@@ -203,8 +219,9 @@ export const createCustomerStore = (vault: Vault) => {
       const { rows } = await db.query<StoredCustomer>(
         `WITH c AS (
            INSERT INTO customers (id, organization_id, external_id, personal, currency, time_zone, language,
-             payment_days, invoicing, parent_id, metadata, version, created_at, updated_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12)
+             payment_days, invoicing, parent_id, metadata, version, created_at, updated_at, issuing_entity_id,
+             invoice_defaults)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12, $14, $15)
            ON CONFLICT (organization_id, external_id) DO NOTHING RETURNING *
          ), k AS (
            ${insertOwnKeys('organization_id', 'id', '$13', 'c')} RETURNING wrapped
@@ -224,6 +241,8 @@ export const createCustomerStore = (vault: Vault) => {
           customer.metadata,
           now,
           ownKey,
+          customer.issuingEntityId,
+          customer.invoiceDefaults,
         ],
       );
       return one(db, rows[0]);
@@ -301,7 +320,7 @@ export const createCustomerStore = (vault: Vault) => {
         `${ownKey === undefined ? `WITH keyed AS (${insertOwnKeys('$1', '$2', '$8')})` : ''}
          UPDATE customers c SET name = NULL, personal = $3, metadata = $4, version = version + 1, updated_at = $5,
            currency = $6, time_zone = $7, archived_at = $9, language = $10, payment_days = $11, invoicing = $12,
-           parent_id = $13
+           parent_id = $13, issuing_entity_id = $14, invoice_defaults = $15
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, $8::bytea AS wrapped`,
         [
           db.organizationId,
@@ -317,6 +336,8 @@ export const createCustomerStore = (vault: Vault) => {
           content.paymentDays,
           content.invoicing,
           content.parentId,
+          content.issuingEntityId,
+          content.invoiceDefaults,
         ],
       );
       return (await opened(db, rows))[0] as Customer;
@@ -336,7 +357,8 @@ export const createCustomerStore = (vault: Vault) => {
       await emptyAnswers(db, id);
       const { rows } = await db.query<StoredCustomer>(
         `WITH shredded AS (${deleteOwnKey('$1', '$2')})
-         UPDATE customers c SET name = NULL, personal = NULL, metadata = '{}', version = version + 1, updated_at = $3,
+         UPDATE customers c SET name = NULL, personal = NULL, metadata = '{}', invoice_defaults = NULL,
+           version = version + 1, updated_at = $3,
            erased_at = $3, archived_at = coalesce(archived_at, $3)
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, NULL::bytea AS wrapped`,
         [db.organizationId, id, now],

@@ -1,7 +1,8 @@
 /** The organization of the key that calls, in requests and answers. */
 import { Type } from 'typebox';
+import { PaymentTerms } from '#schemas/http/customers.ts';
 import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
-import { closed, idOf, Metadata, Name, resourceFields } from '#schemas/http/fields.ts';
+import { closed, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
 import { organizationTiers } from '#schemas/rate-tiers.ts';
 import { policyRoundings } from '#schemas/rated-line.ts';
 
@@ -33,12 +34,22 @@ const ClosingPatch = Type.Object(
   { ...closed, title: 'ClosingPatch', minProperties: 1, description: 'What is left out stays.' },
 );
 
+const IssuingEntityName = Type.Unsafe<string>({
+  ...idOf('ent'),
+  description: 'Who issues the invoices of customers that name no other.',
+});
+const OrganizationTerms = Type.Union([PaymentTerms, Type.Null()], {
+  description: 'When invoices are due of customers that have no terms of their own.',
+});
+
 const organizationExample = {
   id: exampleId('org', 1),
   name: 'Example Inc.',
   tier: 'scale',
   rounding: 'half_up',
   closing: { automatic: false, grace_minutes: 60 },
+  issuing_entity_id: null,
+  payment_terms: null,
   ...exampleHead,
 };
 
@@ -47,6 +58,8 @@ export const OrganizationPatch = Type.Object(
     name: Type.Optional(Name),
     rounding: Type.Optional(PolicyRounding),
     closing: Type.Optional(ClosingPatch),
+    issuing_entity_id: Type.Optional(nullable(IssuingEntityName)),
+    payment_terms: Type.Optional(OrganizationTerms),
     metadata: Type.Optional(Metadata),
   },
   {
@@ -68,6 +81,8 @@ export const Organization = Type.Object(
     }),
     rounding: PolicyRounding,
     closing: Closing,
+    issuing_entity_id: nullable(IssuingEntityName),
+    payment_terms: OrganizationTerms,
     ...resourceFields,
   },
   {

@@ -14,6 +14,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
   invoicer: ['periods', 'clocks', 'invoices'],
   api: [
     'route',
+    'issuing',
     'access',
     'catalog',
     'customers',
