@@ -43,6 +43,8 @@ import { exportedRows } from './exports/exported-rows.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
+import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
+import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
 import { type PlanMigrationPorts, planMigrationRoutes } from './plan-migrations/plan-migration-routes.ts';
 import { planMigrationStore } from './plan-migrations/plan-migrations.postgres.ts';
@@ -98,6 +100,7 @@ export const createStores = (vault: Vault) => ({
   ratingFailures,
   simulations: simulationStore,
   testClocks: testClockStore,
+  issuingEntities: issuingEntityStore,
   ratedLines,
   amendments: amendmentStore,
   billedUsage,
@@ -150,6 +153,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   cancellationRoutes,
   usageRoutes,
   entitlementRoutes,
+  issuingEntityRoutes,
   invoiceRoutes,
   ratingRunRoutes,
   explainRoutes,

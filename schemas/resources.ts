@@ -6,6 +6,7 @@
  * case the beginning of its error codes.
  */
 
+import { invoicingResources } from '#schemas/invoicing-resources.ts';
 import type { ColumnForm, Failure, Resource } from '#schemas/resource.ts';
 import { taxRateResource } from '#schemas/tax-rate-resource.ts';
 
@@ -405,6 +406,7 @@ export const resources = {
     },
     stored: { table: 'test_clocks', columns: { name: 'text', metadata: 'text' } },
   },
+  ...invoicingResources,
 } as const satisfies Readonly<Record<string, Resource>>;
 
 type Resources = typeof resources;

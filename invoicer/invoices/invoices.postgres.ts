@@ -6,11 +6,18 @@ import { isFree, leaseNext, movedOn, takeNext } from '#platform/work/leased-jobs
 import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
 import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import { isCurrency } from '#schemas/currency.ts';
+import type { InvoiceDefaults } from '#schemas/http/customers.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
+import {
+  type IssuingEntity,
+  type IssuingEntityRow,
+  issuingEntityColumns,
+  issuingEntityFromRow,
+  sellerOf,
+} from '#schemas/issuing-entity.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
 import { type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import type { InvoiceGroup, IssuePorts } from './close-period.ts';
-import { plainTerms } from './draft-invoice.ts';
 import { periodOrder } from './invoice-rows.ts';
 import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
 
@@ -101,14 +108,15 @@ WITH due AS (
   FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN billing_periods p ON p.id = n.id
     JOIN subscriptions s ON s.id = p.subscription_id
 )
-SELECT g.payer_id, g.currency, g.periods, c.time_zone, c.payment_days
+SELECT g.payer_id, g.currency, g.periods, c.time_zone, coalesce(c.payment_days, o.payment_days) AS payment_days,
+  coalesce(c.issuing_entity_id, o.issuing_entity_id) AS issuing_entity_id, c.invoice_defaults
 FROM (
   SELECT payer_id, currency, min(place) AS place, json_agg(json_build_object('id', id, 'customer', customer_id,
       'subscription', subscription_id,
       'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
       'end', (extract(epoch FROM span_end) * 1000)::bigint) ORDER BY ${periodOrder}) AS periods
   FROM due GROUP BY payer_id, billed_with, currency, due_at
-) g JOIN customers c ON c.id = g.payer_id
+) g JOIN customers c ON c.id = g.payer_id JOIN organizations o ON o.id = c.organization_id
 ORDER BY g.place`;
 
 type GroupRow = {
@@ -116,16 +124,39 @@ type GroupRow = {
   currency: string;
   time_zone: string;
   payment_days: number | null;
+  issuing_entity_id: string | null;
+  invoice_defaults: InvoiceDefaults | null;
   periods: { id: string; customer: string; subscription: string; version: string; start: number; end: number }[];
 };
 
-const groupFromRow = (row: GroupRow): InvoiceGroup => {
-  const { payer_id: customerId, currency, time_zone: timeZone, payment_days: paymentDays } = row;
+const entitiesStatement = `SELECT ${issuingEntityColumns} FROM issuing_entities WHERE id = ANY ($1)`;
+
+const entitiesOf = async (db: Queryable, groups: readonly GroupRow[]): Promise<ReadonlyMap<string, IssuingEntity>> => {
+  const ids = new Set(groups.flatMap(({ issuing_entity_id: id }) => id ?? []));
+  if (ids.size === 0) return new Map();
+  const { rows } = await db.query<IssuingEntityRow>(entitiesStatement, [[...ids]]);
+  return new Map(rows.map((row) => [row.id, issuingEntityFromRow(row)]));
+};
+
+const groupFromRow = (row: GroupRow, entities: ReadonlyMap<string, IssuingEntity>): InvoiceGroup => {
+  const { payer_id: customerId, currency, issuing_entity_id: entityId, invoice_defaults: defaults } = row;
   assert(isCurrency(currency), `${currency} is not a currency`);
+  const entity = entityId === null ? undefined : entities.get(entityId);
+  assert(entity !== undefined || entityId === null, `the issuing entity ${entityId} is not there`);
+  const terms = {
+    issuingEntityId: entityId,
+    seller: entity === undefined ? null : sellerOf(entity),
+    paymentDays: row.payment_days,
+    purchaseOrder: defaults?.purchase_order ?? null,
+    memo: defaults?.memo ?? null,
+    customFields: defaults?.custom_fields ?? [],
+  };
   return {
-    parties: { customerId, currency, terms: { ...plainTerms, paymentDays } },
-    timeZone,
-    numbers: { format: defaultNumberFormat, timeZone: 'UTC' },
+    parties: { customerId, currency, terms },
+    timeZone: row.time_zone,
+    numbers: entity
+      ? { format: entity.numberFormat, timeZone: entity.timeZone }
+      : { format: defaultNumberFormat, timeZone: 'UTC' },
     periods: row.periods.map(({ id, customer, subscription, version, start, end }) => ({
       billingPeriodId: id,
       customerId: customer,
@@ -200,7 +231,8 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
     },
     invoiceGroups: async ({ billingPeriodIds }) => {
       const { rows } = await postgres.query<GroupRow>(groupsStatement, [billingPeriodIds]);
-      return rows.map(groupFromRow);
+      const entities = await entitiesOf(postgres, rows);
+      return rows.map((row) => groupFromRow(row, entities));
     },
 
     billedPeriods: (shard) => billedPeriods(postgres, shard),

@@ -1,7 +1,8 @@
 /** The organization of the key that calls, in requests and answers. */
 import { Type } from 'typebox';
+import { PaymentTerms } from '#schemas/http/customers.ts';
 import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
-import { closed, idOf, Metadata, Name, resourceFields } from '#schemas/http/fields.ts';
+import { closed, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
 import { organizationTiers } from '#schemas/rate-tiers.ts';
 import { policyRoundings } from '#schemas/rated-line.ts';
 import { taxCalculations, taxRoundings } from '#schemas/tax-rate.ts';
@@ -46,6 +47,14 @@ const ClosingPatch = Type.Object(
   { ...closed, title: 'ClosingPatch', minProperties: 1, description: 'What is left out stays.' },
 );
 
+const IssuingEntityName = Type.Unsafe<string>({
+  ...idOf('ent'),
+  description: 'Who issues the invoices of customers that name no other.',
+});
+const OrganizationTerms = Type.Union([PaymentTerms, Type.Null()], {
+  description: 'When invoices are due of customers that have no terms of their own.',
+});
+
 const organizationExample = {
   id: exampleId('org', 1),
   name: 'Example Inc.',
@@ -54,6 +63,8 @@ const organizationExample = {
   tax_rounding: 'line',
   tax_calculation: 'rates',
   closing: { automatic: false, grace_minutes: 60 },
+  issuing_entity_id: null,
+  payment_terms: null,
   ...exampleHead,
 };
 
@@ -64,6 +75,8 @@ export const OrganizationPatch = Type.Object(
     tax_rounding: Type.Optional(TaxRoundingName),
     tax_calculation: Type.Optional(TaxCalculationName),
     closing: Type.Optional(ClosingPatch),
+    issuing_entity_id: Type.Optional(nullable(IssuingEntityName)),
+    payment_terms: Type.Optional(OrganizationTerms),
     metadata: Type.Optional(Metadata),
   },
   {
@@ -88,6 +101,8 @@ export const Organization = Type.Object(
     tax_rounding: TaxRoundingName,
     tax_calculation: TaxCalculationName,
     closing: Closing,
+    issuing_entity_id: nullable(IssuingEntityName),
+    payment_terms: OrganizationTerms,
     ...resourceFields,
   },
   {
