@@ -46,6 +46,8 @@ import { closingReader } from './invoices/closings.postgres.ts';
 import { invoiceDraftStore } from './invoices/drafts.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
+import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
+import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
 import { type PlanMigrationPorts, planMigrationRoutes } from './plan-migrations/plan-migration-routes.ts';
 import { planMigrationStore } from './plan-migrations/plan-migrations.postgres.ts';
@@ -106,6 +108,7 @@ export const createStores = (vault: Vault) => ({
   ratingFailures,
   simulations: simulationStore,
   testClocks: testClockStore,
+  issuingEntities: issuingEntityStore,
   ratedLines,
   amendments: amendmentStore,
   billedUsage,
@@ -158,6 +161,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   cancellationRoutes,
   usageRoutes,
   entitlementRoutes,
+  issuingEntityRoutes,
   invoiceRoutes,
   ratingRunRoutes,
   explainRoutes,

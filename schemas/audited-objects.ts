@@ -142,19 +142,22 @@ const organizationOfForm1 = {
 export const auditedObjects = {
   organization: withColumns(
     withColumns(
-      {
-        ...organizationOfForm1,
-        form: 2,
-        earlier: [organizationOfForm1],
-        columns: {
-          ...organizationOfForm1.columns,
-          rounding: 'text',
-          metadata: 'text',
-          version: 'text',
-          updated_at: 'instant',
+      withColumns(
+        {
+          ...organizationOfForm1,
+          form: 2,
+          earlier: [organizationOfForm1],
+          columns: {
+            ...organizationOfForm1.columns,
+            rounding: 'text',
+            metadata: 'text',
+            version: 'text',
+            updated_at: 'instant',
+          },
         },
-      },
-      { closing_automatic: 'text', closing_grace_minutes: 'text' },
+        { closing_automatic: 'text', closing_grace_minutes: 'text' },
+      ),
+      { issuing_entity_id: 'text', payment_days: 'text' },
     ),
     { draft_minutes: 'text', tax_rounding: 'text', tax_calculation: 'text' },
   ),
@@ -225,10 +228,13 @@ export const auditedObjects = {
   }),
   credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
   customer: withColumns(
-    withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
-      ...customerLife,
-      test_clock_id: 'text',
-    }),
+    withColumns(
+      withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
+        ...customerLife,
+        test_clock_id: 'text',
+      }),
+      { issuing_entity_id: 'text', invoice_defaults: 'text' },
+    ),
     customerTaxes,
   ),
   subscription: withColumns(auditedSubscription(withColumns(ofOneRow.subscription, currency)), {
@@ -283,6 +289,7 @@ export const auditedObjects = {
   simulation: auditedSimulation,
   plan_migration: auditedPlanMigration,
   test_clock: ofOneRow.test_clock,
+  issuing_entity: ofOneRow.issuing_entity,
   invoice: auditedInvoice,
   invoice_draft: {
     table: 'invoice_drafts',

@@ -1,4 +1,4 @@
-/** What a resource of the API says of itself, for `resources.ts`. */
+/** What is said of a resource of the API in its row. */
 
 /** `title` and `cause` say what is so, `cure` what the caller does. */
 export type Failure = {

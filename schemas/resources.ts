@@ -6,6 +6,7 @@
  */
 
 import { invoiceConflicts } from '#schemas/invoice/conflicts.ts';
+import { invoicingResources } from '#schemas/invoicing-resources.ts';
 import type { ColumnForm, Failure, Resource } from '#schemas/resource.ts';
 import { taxRateResource } from '#schemas/tax-rate-resource.ts';
 
@@ -406,6 +407,7 @@ export const resources = {
     },
     stored: { table: 'test_clocks', columns: { name: 'text', metadata: 'text' } },
   },
+  ...invoicingResources,
 } as const satisfies Readonly<Record<string, Resource>>;
 
 type Resources = typeof resources;

@@ -1,10 +1,11 @@
 /** `/v1/organization`: the one of the key that calls. */
 import { OrganizationPatch, Organization as OrganizationSchema } from '#schemas/http/organization.ts';
+import { type IssuingEntityPorts, namedEntity } from '../issuing/issuing-entity-routes.ts';
 import type { Routes } from '../route/define-route.ts';
 import { headToJson, updated } from '../route/resource-fields.ts';
 import type { Organization, OrganizationStore } from './organization.postgres.ts';
 
-export type OrganizationPorts = { readonly organizations: OrganizationStore };
+export type OrganizationPorts = IssuingEntityPorts & { readonly organizations: OrganizationStore };
 
 const organizationJson = (organization: Organization) => ({
   id: organization.id,
@@ -15,10 +16,13 @@ const organizationJson = (organization: Organization) => ({
   tax_calculation: organization.taxCalculation,
   closing: { automatic: organization.closing.automatic, grace_minutes: organization.closing.graceMinutes },
   invoicing: { draft_minutes: organization.invoicing.draftMinutes },
+  issuing_entity_id: organization.issuingEntityId,
+  payment_terms: organization.paymentDays === null ? null : { days: organization.paymentDays },
   ...headToJson(organization),
 });
 
-export const organizationRoutes = ({ get, change }: Routes, { organizations }: OrganizationPorts): void => {
+export const organizationRoutes = ({ get, change }: Routes, ports: OrganizationPorts): void => {
+  const { organizations } = ports;
   const tag = 'Organization';
 
   get(
@@ -58,8 +62,12 @@ export const organizationRoutes = ({ get, change }: Routes, { organizations }: O
         tax_rounding: taxRounding = before.taxRounding,
         tax_calculation: taxCalculation = before.taxCalculation,
       } = body;
+      const { issuing_entity_id: named, payment_terms: terms } = body;
+      const issuingEntityId = named === undefined ? before.issuingEntityId : await namedEntity(ports, db, named);
+      const paymentDays = terms === undefined ? before.paymentDays : (terms?.days ?? null);
       const closing = { automatic, graceMinutes };
-      const settings = { name, rounding, taxRounding, taxCalculation, closing, invoicing: { draftMinutes }, metadata };
+      const ofInvoices = { taxRounding, taxCalculation, issuingEntityId, paymentDays, invoicing: { draftMinutes } };
+      const settings = { name, rounding, closing, metadata, ...ofInvoices };
       const after = await organizations.changeOrganization(db, settings, new Date(nowMs));
       return updated('organization', organizationJson(before), organizationJson(after));
     },

@@ -12,6 +12,10 @@ export type OrganizationSettings = Pick<ResourceHead, 'metadata'> & {
   readonly taxRounding: TaxRounding;
   readonly taxCalculation: TaxCalculation;
   /** Whether and how its periods are closed without anybody asking for it. */
+  /** Who issues the invoices of customers that name no other; null: nobody in particular. */
+  readonly issuingEntityId: string | null;
+  /** Of customers with whom nothing else was agreed. */
+  readonly paymentDays: number | null;
   readonly closing: { readonly automatic: boolean; readonly graceMinutes: number };
   readonly invoicing: { readonly draftMinutes: number };
 };
@@ -29,17 +33,20 @@ type OrganizationRow = ResourceRow & {
   closing_automatic: boolean;
   closing_grace_minutes: number;
   draft_minutes: number;
+  issuing_entity_id: string | null;
+  payment_days: number | null;
 };
 
 const columns = `id, name, tier, rounding, tax_rounding, tax_calculation, closing_automatic, closing_grace_minutes,
-  draft_minutes, metadata, version, created_at,
-  updated_at`;
+  draft_minutes, issuing_entity_id, payment_days, metadata, version, created_at, updated_at`;
 
 const fromRow = (row: OrganizationRow): Organization => ({
   id: row.id,
   name: row.name,
   tier: row.tier,
   rounding: row.rounding,
+  issuingEntityId: row.issuing_entity_id,
+  paymentDays: row.payment_days,
   taxRounding: row.tax_rounding,
   taxCalculation: row.tax_calculation,
   closing: { automatic: row.closing_automatic, graceMinutes: row.closing_grace_minutes },
@@ -56,27 +63,17 @@ export const organizationStore = {
     );
     return fromRow(rows[0] as OrganizationRow);
   },
-  changeOrganization: async (
-    db: Db,
-    { name, rounding, taxRounding, taxCalculation, closing, invoicing, metadata }: OrganizationSettings,
-    now: Date,
-  ): Promise<Organization> => {
+  changeOrganization: async (db: Db, settings: OrganizationSettings, now: Date): Promise<Organization> => {
+    const { closing, invoicing } = settings;
     const { rows } = await db.query<OrganizationRow>(
       `UPDATE organizations SET name = $2, rounding = $3, closing_automatic = $4, closing_grace_minutes = $5,
-         draft_minutes = $6, metadata = $7, version = version + 1, updated_at = $8, tax_rounding = $9,
-         tax_calculation = $10
+         metadata = $6, version = version + 1, updated_at = $7, issuing_entity_id = $8, payment_days = $9,
+         tax_rounding = $10, tax_calculation = $11, draft_minutes = $12
        WHERE id = $1 RETURNING ${columns}`,
       [
-        db.organizationId,
-        name,
-        rounding,
-        closing.automatic,
-        closing.graceMinutes,
-        invoicing.draftMinutes,
-        metadata,
-        now,
-        taxRounding,
-          taxCalculation,
+        ...[db.organizationId, settings.name, settings.rounding, closing.automatic, closing.graceMinutes],
+        ...[settings.metadata, now, settings.issuingEntityId, settings.paymentDays],
+        ...[settings.taxRounding, settings.taxCalculation, invoicing.draftMinutes],
       ],
     );
     return fromRow(rows[0] as OrganizationRow);

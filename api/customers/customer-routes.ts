@@ -14,15 +14,17 @@ import {
 import { formatInstant } from '#schemas/instant.ts';
 import { languageFault, languageFromText } from '#schemas/language.ts';
 import { timeZoneFault, timeZoneFromText } from '#schemas/time-zone.ts';
+import { type IssuingEntityPorts, namedEntity } from '../issuing/issuing-entity-routes.ts';
+import { taxIdFaults } from '../issuing/tax-ids.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, headToJson, refuseFaults, refuseIdForm, updated } from '../route/resource-fields.ts';
 import { customerTaxJson, defaultTax, readCustomerTax, type TaxPorts } from './customer-tax.ts';
 import type { Customer, CustomerStore } from './customers.postgres.ts';
 import { type PlacePorts, placeCustomer, refuseOtherCurrency } from './place-customer.ts';
-import { taxIdFaults } from './tax-ids.ts';
 
 export type CustomerPorts = PlacePorts &
+  IssuingEntityPorts &
   TaxPorts & {
     readonly customers: CustomerStore;
   };
@@ -40,6 +42,8 @@ export const customerJson = ({ personal, ...customer }: Customer) => ({
   language: customer.language,
   payment_terms: customer.paymentDays === null ? null : { days: customer.paymentDays },
   invoicing: customer.invoicing,
+  issuing_entity_id: customer.issuingEntityId,
+  invoice_defaults: customer.invoiceDefaults,
   parent_id: customer.parentId,
   tax: customerTaxJson(customer.tax),
   archived_at: customer.archivedAt === undefined ? null : formatInstant(customer.archivedAt),
@@ -94,7 +98,9 @@ export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPor
         parent === undefined ? null : await placeCustomer(ports, db, { id: undefined, currency }, parent);
       const tax = (await readCustomerTax(ports, db, body.tax)) ?? defaultTax;
       const { invoicing = 'per_subscription' } = body;
-      const terms = { currency, timeZone, language, paymentDays, invoicing, parentId, tax, metadata };
+      const issuingEntityId = await namedEntity(ports, db, body.issuing_entity_id ?? null);
+      const printed = { invoicing, issuingEntityId, invoiceDefaults: body.invoice_defaults ?? null };
+      const terms = { currency, timeZone, language, paymentDays, ...printed, parentId, tax, metadata };
       const row = found(
         await customers.addCustomer(db, { externalId, personal: personalOf(body), ...terms }, new Date(nowMs)),
         'CUSTOMER_ALREADY_EXISTS',
@@ -155,7 +161,19 @@ export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPor
       const placed = { id: row.id, parentId: parentId === undefined ? row.parentId : parentId };
       if (currency !== null && currency !== row.currency) await refuseOtherCurrency(ports, db, placed, currency);
       const tax = (await readCustomerTax(ports, db, body.tax)) ?? row.tax;
-      const terms = { currency, timeZone, language, paymentDays, invoicing, parentId: placed.parentId, tax, metadata };
+      const { issuing_entity_id: named, invoice_defaults: invoiceDefaults = row.invoiceDefaults } = body;
+      const issuingEntityId = named === undefined ? row.issuingEntityId : await namedEntity(ports, db, named);
+      const printed = { invoicing, issuingEntityId, invoiceDefaults };
+      const printedAndTaxed = { ...printed, tax };
+      const terms = {
+        currency,
+        timeZone,
+        language,
+        paymentDays,
+        ...printedAndTaxed,
+        parentId: placed.parentId,
+        metadata,
+      };
       const next = { personal: patchedPersonal(row.personal, body), ...terms, archivedAt: row.archivedAt };
       return updated(
         'customer',

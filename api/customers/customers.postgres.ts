@@ -5,7 +5,7 @@ import { isUnderOwnKey } from '#platform/secrets/encryption.ts';
 import { deleteOwnKey, insertOwnKeys } from '#platform/secrets/own-keys.ts';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
 import { buyerDetails, buyerDigest, isSameBuyer } from '#schemas/buyer-details.ts';
-import { erasedName, type Invoicing, type Personal } from '#schemas/http/customers.ts';
+import { erasedName, type InvoiceDefaults, type Invoicing, type Personal } from '#schemas/http/customers.ts';
 import { lookUpColumn, splitNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { CustomerTaxTreatment } from '#schemas/tax-rate.ts';
@@ -33,6 +33,8 @@ type StoredCustomer = {
   language: string | null;
   payment_days: number | null;
   invoicing: Invoicing;
+  issuing_entity_id: string | null;
+  invoice_defaults: InvoiceDefaults | null;
   parent_id: string | null;
   tax_treatment: CustomerTaxTreatment;
   tax_exemption_reason: string | null;
@@ -63,6 +65,9 @@ export type Customer = ResourceHead & {
   /** Until an invoice is due; null: nothing was agreed. */
   readonly paymentDays: number | null;
   readonly invoicing: Invoicing;
+  /** Null: whom the organization names. */
+  readonly issuingEntityId: string | null;
+  readonly invoiceDefaults: InvoiceDefaults | null;
   readonly parentId: string | null;
   readonly tax: CustomerTax;
   readonly archivedAt: Instant | undefined;
@@ -77,7 +82,17 @@ export type Customer = ResourceHead & {
 /** What of a customer changes. */
 export type CustomerContent = Pick<
   Customer,
-  'personal' | 'currency' | 'timeZone' | 'language' | 'paymentDays' | 'invoicing' | 'parentId' | 'tax' | 'metadata'
+  | 'personal'
+  | 'currency'
+  | 'timeZone'
+  | 'language'
+  | 'paymentDays'
+  | 'invoicing'
+  | 'issuingEntityId'
+  | 'invoiceDefaults'
+  | 'parentId'
+  | 'tax'
+  | 'metadata'
 >;
 type CustomerState = CustomerContent & Pick<Customer, 'archivedAt'>;
 
@@ -109,8 +124,9 @@ const payerFromRow = (row: PayerRow): Payer => ({
 export type CustomerNames = { readonly id: string; readonly externalId: string };
 
 const customerColumns = `c.id, c.external_id, c.name, c.personal, c.currency, c.time_zone, c.language,
-  c.payment_days, c.invoicing, c.parent_id, c.tax_treatment, c.tax_exemption_reason, c.tax_rate_ids,
-  c.details_version, c.details_digest, c.archived_at, c.erased_at, c.metadata, c.version, c.created_at, c.updated_at`;
+  c.payment_days, c.invoicing, c.issuing_entity_id, c.invoice_defaults, c.parent_id, c.tax_treatment,
+  c.tax_exemption_reason, c.tax_rate_ids, c.details_version, c.details_digest, c.archived_at, c.erased_at, c.metadata,
+  c.version, c.created_at, c.updated_at`;
 const withKeys =
   'customers c LEFT JOIN customer_keys k ON k.organization_id = c.organization_id AND k.customer_id = c.id';
 
@@ -221,6 +237,8 @@ export const createCustomerStore = (vault: Vault) => {
       language: row.language,
       paymentDays: row.payment_days,
       invoicing: row.invoicing,
+      issuingEntityId: row.issuing_entity_id,
+      invoiceDefaults: row.invoice_defaults,
       parentId: row.parent_id,
       tax: {
         treatment: row.tax_treatment,
@@ -256,9 +274,11 @@ export const createCustomerStore = (vault: Vault) => {
       const { rows } = await db.query<StoredCustomer>(
         `WITH c AS (
            INSERT INTO customers (id, organization_id, external_id, personal, currency, time_zone, language,
-             payment_days, invoicing, parent_id, metadata, version, created_at, updated_at, tax_country, tax_state,
-             tax_id_countries, tax_treatment, tax_exemption_reason, tax_rate_ids, details_version, details_digest)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12, $14, $15, $16, $17, $18, $19, 1, $20)
+             payment_days, invoicing, parent_id, metadata, version, created_at, updated_at, issuing_entity_id,
+             invoice_defaults, tax_country, tax_state, tax_id_countries, tax_treatment, tax_exemption_reason,
+             tax_rate_ids, details_version, details_digest)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12, $14, $15, $16, $17, $18, $19, $20, $21,
+             1, $22)
            ON CONFLICT (organization_id, external_id) DO NOTHING RETURNING *
          ), k AS (
            ${insertOwnKeys('organization_id', 'id', '$13', 'c')} RETURNING wrapped
@@ -278,6 +298,8 @@ export const createCustomerStore = (vault: Vault) => {
           customer.metadata,
           now,
           ownKey,
+          customer.issuingEntityId,
+          customer.invoiceDefaults,
           ...taxValues(customer),
           details.digest,
         ],
@@ -364,8 +386,9 @@ export const createCustomerStore = (vault: Vault) => {
         `${ownKey === undefined ? `WITH keyed AS (${insertOwnKeys('$1', '$2', '$8')})` : ''}
          UPDATE customers c SET name = NULL, personal = $3, metadata = $4, version = version + 1, updated_at = $5,
            currency = $6, time_zone = $7, archived_at = $9, language = $10, payment_days = $11, invoicing = $12,
-           parent_id = $13, tax_country = $14, tax_state = $15, tax_id_countries = $16, tax_treatment = $17,
-           tax_exemption_reason = $18, tax_rate_ids = $19, details_version = $20, details_digest = $21
+           parent_id = $13, issuing_entity_id = $14, invoice_defaults = $15, tax_country = $16, tax_state = $17,
+           tax_id_countries = $18, tax_treatment = $19, tax_exemption_reason = $20, tax_rate_ids = $21,
+           details_version = $22, details_digest = $23
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, $8::bytea AS wrapped`,
         [
           db.organizationId,
@@ -381,6 +404,8 @@ export const createCustomerStore = (vault: Vault) => {
           content.paymentDays,
           content.invoicing,
           content.parentId,
+          content.issuingEntityId,
+          content.invoiceDefaults,
           ...taxValues(content),
           details.version,
           details.digest,
@@ -404,7 +429,8 @@ export const createCustomerStore = (vault: Vault) => {
       const { rows } = await db.query<StoredCustomer>(
         `WITH shredded AS (${deleteOwnKey('$1', '$2')}), forgotten AS (${deleteDetails('$1', '$2')})
          UPDATE customers c SET name = NULL, personal = NULL, details_version = NULL, details_digest = NULL,
-           metadata = '{}', tax_country = NULL, tax_state = NULL, tax_id_countries = '{}', tax_exemption_reason = NULL,
+           metadata = '{}', invoice_defaults = NULL, tax_country = NULL, tax_state = NULL,
+           tax_id_countries = '{}', tax_exemption_reason = NULL,
            version = version + 1, updated_at = $3, erased_at = $3, archived_at = coalesce(archived_at, $3)
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, NULL::bytea AS wrapped`,
         [db.organizationId, id, now],

@@ -4,7 +4,7 @@
  */
 import type { Personal } from '#schemas/http/customers.ts';
 import { normalState } from '#schemas/tax-rate.ts';
-import { countryOfTaxId } from './tax-ids.ts';
+import { countryOfTaxId } from '../issuing/tax-ids.ts';
 
 export type TaxPlace = {
   readonly country: string | null;

@@ -7,8 +7,9 @@ import { type ItemJson, itemFromJson } from '#schemas/invoice/one-off.ts';
 import { formatAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { InvoiceGroup, MadeDraft } from './close-period.ts';
-import { type GroupRow, groupFromRow, groupPeriodColumns, payerColumns } from './invoice-groups.ts';
+import { type GroupRow, groupFromRow, groupPeriodColumns, payerColumns, payerTables } from './invoice-groups.ts';
 import { periodOrder } from './invoice-rows.ts';
+import { entitiesOf } from './issuing-entities.postgres.ts';
 
 /** When a draft is tried again of which no billing period could be rated. */
 const postponedMs = 3_600_000;
@@ -22,7 +23,7 @@ SELECT d.id, d.customer_id AS payer_id, d.currency, d.overrides, d.lines, ${paye
       SELECT 1 FROM rating_failures f WHERE f.run_id = $2 AND f.billing_period_id = p.id)
   ) AS periods
 FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN invoice_drafts d ON d.id = n.id
-  JOIN customers c ON c.id = d.customer_id
+  JOIN ${payerTables} ON c.id = d.customer_id
 WHERE NOT EXISTS (SELECT 1 FROM billing_run_shards s
   WHERE s.run_id = $2 AND s.shard_number <> $3 AND s.state = 'queued' AND d.id = ANY (s.draft_ids))
 ORDER BY n.place`;
@@ -32,8 +33,9 @@ type DraftRow = GroupRow & { id: string; overrides: DraftOverrides; lines: ItemJ
 /** What the shard finalizes, in the order in which the invoices are numbered. */
 export const draftsOfShard = async (client: Queryable, shard: Shard): Promise<readonly InvoiceGroup[]> => {
   const { rows } = await client.query<DraftRow>(draftsStatement, [shard.draftIds, shard.runId, shard.shardNumber]);
+  const entities = await entitiesOf(client, rows);
   return rows.map((row) => {
-    const group = groupFromRow(row);
+    const group = groupFromRow(row, entities);
     const terms = withOverrides(group.parties.terms, row.overrides);
     const draft = { id: row.id, items: (row.lines ?? []).map(itemFromJson) };
     return { ...group, parties: { ...group.parties, terms }, draft };

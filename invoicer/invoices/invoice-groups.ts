@@ -1,10 +1,11 @@
 /** What is one invoice, as statements gather it: who is billed, on what terms, and for which billing periods. Pure. */
 import assert from 'node:assert/strict';
 import { isCurrency } from '#schemas/currency.ts';
+import type { InvoiceDefaults } from '#schemas/http/customers.ts';
 import type { InvoicePeriod } from '#schemas/invoice.ts';
+import { type IssuingEntity, sellerOf } from '#schemas/issuing-entity.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
 import type { InvoiceGroup } from './close-period.ts';
-import { plainTerms } from './draft-invoice.ts';
 
 export type GroupPeriod = {
   id: string;
@@ -20,14 +21,18 @@ export const groupPeriodColumns = `json_build_object('id', id, 'customer', custo
     'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
     'end', (extract(epoch FROM span_end) * 1000)::bigint)`;
 
-/** What is read of the payer, the customer `c`. */
-export const payerColumns = 'c.time_zone, c.payment_days, c.details_digest';
+/** What is read of the payer, the customer `c`, from these tables. */
+export const payerTables = '(customers c JOIN organizations o ON o.id = c.organization_id)';
+export const payerColumns = `c.time_zone, coalesce(c.payment_days, o.payment_days) AS payment_days,
+  coalesce(c.issuing_entity_id, o.issuing_entity_id) AS issuing_entity_id, c.invoice_defaults, c.details_digest`;
 
 export type GroupRow = {
   payer_id: string;
   currency: string;
   time_zone: string;
   payment_days: number | null;
+  issuing_entity_id: string | null;
+  invoice_defaults: InvoiceDefaults | null;
   details_digest: string | null;
   periods: GroupPeriod[];
 };
@@ -40,14 +45,26 @@ export const groupPeriod = (row: GroupPeriod): Omit<InvoicePeriod, 'watermark'> 
   span: { start: row.start, end: row.end },
 });
 
-export const groupFromRow = (row: GroupRow): InvoiceGroup => {
-  const { payer_id: customerId, currency, time_zone: timeZone, payment_days: paymentDays, periods } = row;
+export const groupFromRow = (row: GroupRow, entities: ReadonlyMap<string, IssuingEntity>): InvoiceGroup => {
+  const { payer_id: customerId, currency, issuing_entity_id: entityId, invoice_defaults: defaults } = row;
   assert(isCurrency(currency), `${currency} is not a currency`);
+  const entity = entityId === null ? undefined : entities.get(entityId);
+  assert(entity !== undefined || entityId === null, `the issuing entity ${entityId} is not there`);
+  const terms = {
+    issuingEntityId: entityId,
+    seller: entity === undefined ? null : sellerOf(entity),
+    paymentDays: row.payment_days,
+    purchaseOrder: defaults?.purchase_order ?? null,
+    memo: defaults?.memo ?? null,
+    customFields: defaults?.custom_fields ?? [],
+  };
   return {
-    parties: { customerId, currency, terms: { ...plainTerms, paymentDays } },
-    timeZone,
+    parties: { customerId, currency, terms },
+    timeZone: row.time_zone,
     buyerDigest: row.details_digest,
-    numbers: { format: defaultNumberFormat, timeZone: 'UTC' },
-    periods: periods.map(groupPeriod),
+    numbers: entity
+      ? { format: entity.numberFormat, timeZone: entity.timeZone }
+      : { format: defaultNumberFormat, timeZone: 'UTC' },
+    periods: row.periods.map(groupPeriod),
   };
 };

@@ -10,9 +10,10 @@ import type { Instant } from '#schemas/period.ts';
 import { type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
 import { draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
-import { type GroupRow, groupFromRow, groupPeriodColumns, payerColumns } from './invoice-groups.ts';
+import { type GroupRow, groupFromRow, groupPeriodColumns, payerColumns, payerTables } from './invoice-groups.ts';
 import { periodOrder } from './invoice-rows.ts';
 import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
+import { entitiesOf } from './issuing-entities.postgres.ts';
 
 const lockSeries = async (client: Queryable, organizationId: string): Promise<{ number: number; hash: string }> => {
   const { rows } = await client.query<{ last_number: bigint; head_hash: string }>(
@@ -142,7 +143,7 @@ SELECT g.payer_id, g.currency, g.periods, ${payerColumns}
 FROM (
   SELECT payer_id, currency, min(place) AS place, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
   FROM due GROUP BY payer_id, billed_with, currency, due_at
-) g JOIN customers c ON c.id = g.payer_id
+) g JOIN ${payerTables} ON c.id = g.payer_id
 ORDER BY g.place`;
 
 const makeSeries = `WITH RECURSIVE ${ratedRuns}
@@ -210,7 +211,8 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
     invoiceGroups: async (shard) => {
       if (shard.draftIds.length > 0) return draftsOfShard(postgres, shard);
       const { rows } = await postgres.query<GroupRow>(groupsStatement, [shard.billingPeriodIds]);
-      return rows.map(groupFromRow);
+      const entities = await entitiesOf(postgres, rows);
+      return rows.map((row) => groupFromRow(row, entities));
     },
 
     billedPeriods: (shard) => billedPeriods(postgres, shard),

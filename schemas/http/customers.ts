@@ -98,6 +98,38 @@ const InvoicingName = Type.Enum([...invoicings], {
   description:
     '`consolidated`: what is due of the customer at the same moment is on one invoice; where it has a parent, on that of the parent.',
 });
+const fieldText = (charsMax: number) =>
+  formed(`^[^\\u0000-\\u001f\\u007f]{1,${charsMax}}$`, `1 to ${charsMax} characters, none of them a control character`);
+export const PurchaseOrder = fieldText(100);
+export const Memo = formed(
+  '^[^\\u0000-\\u0009\\u000b-\\u001f\\u007f]{1,2000}$',
+  '1 to 2000 characters, none of them a control character but the line feed',
+);
+export const CustomField = Type.Object(
+  { name: fieldText(40), value: fieldText(140) },
+  { ...closed, title: 'CustomField', description: 'A line in the head of an invoice.' },
+);
+const customFieldsMax = 10;
+export const CustomFields = Type.Array(CustomField, { maxItems: customFieldsMax });
+export const InvoiceDefaults = Type.Object(
+  {
+    purchase_order: Type.Optional(PurchaseOrder),
+    memo: Type.Optional(Memo),
+    custom_fields: Type.Optional(CustomFields),
+  },
+  {
+    ...closed,
+    title: 'InvoiceDefaults',
+    description:
+      'What new invoices say beside their lines. Issued ones keep it for good, as it is in their hash: nothing of it should be about a person.',
+  },
+);
+export type InvoiceDefaults = Static<typeof InvoiceDefaults>;
+const IssuingEntityOfCustomer = Type.Unsafe<string>({
+  ...idOf('ent'),
+  description: 'Who issues its invoices; without any, whom the organization names.',
+});
+
 const GivenTax = Type.Object(
   {
     treatment: Type.Enum([...customerTaxTreatments], {
@@ -141,6 +173,8 @@ const termsFields = {
   language: Language,
   payment_terms: PaymentTerms,
   parent_id: ParentName,
+  issuing_entity_id: IssuingEntityOfCustomer,
+  invoice_defaults: InvoiceDefaults,
 };
 
 export const newCustomerExample = { external_id: 'acme', name: 'Acme Inc.', currency: 'USD' };
@@ -155,6 +189,8 @@ export const customerExample = {
   language: null,
   payment_terms: null,
   invoicing: 'per_subscription',
+  issuing_entity_id: null,
+  invoice_defaults: null,
   parent_id: null,
   tax: { treatment: 'taxable', exemption_reason: null, rates: [] },
   archived_at: null,
@@ -193,6 +229,8 @@ export const CustomerPatch = Type.Object(
     language: Type.Optional(nullable(Language)),
     payment_terms: Type.Optional(nullable(PaymentTerms)),
     parent_id: Type.Optional(nullable(ParentName)),
+    issuing_entity_id: Type.Optional(nullable(IssuingEntityOfCustomer)),
+    invoice_defaults: Type.Optional(nullable(InvoiceDefaults)),
     time_zone: Type.Optional(TimeZone),
     invoicing: Type.Optional(InvoicingName),
     tax: Type.Optional(nullable(GivenTax)),
@@ -223,6 +261,8 @@ const laterFields = {
   language: nullable(Language),
   payment_terms: nullable(PaymentTerms),
   invoicing: InvoicingName,
+  issuing_entity_id: nullable(IssuingEntityOfCustomer),
+  invoice_defaults: nullable(InvoiceDefaults),
   parent_id: nullable(idOf('cus')),
   tax: CustomerTax,
   archived_at: nullable(Instant),

@@ -1,9 +1,8 @@
 /** Drafts of invoices in requests. What is answered is in `invoices.ts`: a draft is an invoice that is not issued. */
 import { Type } from 'typebox';
-import { newCustomerExample } from '#schemas/http/customers.ts';
+import { CustomFields, newCustomerExample } from '#schemas/http/customers.ts';
 import { exampleHead } from '#schemas/http/example-parts.ts';
 import { CurrencyCode, CustomerName, closed, formed, GivenInstant, Metadata, nullable } from '#schemas/http/fields.ts';
-import { CustomField, customFieldsMax } from '#schemas/http/invoices.ts';
 import { oneOffLinesMax } from '#schemas/invoice/one-off.ts';
 
 /** What an issued invoice, and a run that made no draft, say of drafts. */
@@ -22,7 +21,6 @@ const Memo = nullable(lines(2_000));
 const PurchaseOrder = nullable(
   formed('^[^\\u0000-\\u001f\\u007f]{1,140}$', '1 to 140 characters, none of them a control character'),
 );
-const CustomFields = Type.Array(CustomField, { maxItems: customFieldsMax });
 const FinalizeAt = Type.Union([GivenInstant, Type.Null()], {
   description:
     'When it is finalized by itself, at most 31 days from now; null, of a one-off invoice alone, when somebody asks for it.',

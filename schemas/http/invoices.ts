@@ -1,6 +1,6 @@
 /** Invoices and billing runs in requests and answers. */
 import { type TSchema, Type } from 'typebox';
-import { Address, PaymentTerms, TaxId } from '#schemas/http/customers.ts';
+import { Address, CustomField, PaymentTerms, TaxId } from '#schemas/http/customers.ts';
 import {
   Code,
   CurrencyCode,
@@ -95,14 +95,6 @@ export const Seller = Type.Object(
   { ...closed, title: 'Seller', description: 'Who issued the invoice, as it stood then.' },
 );
 
-const fieldText = (charsMax: number) =>
-  formed(`^[^\\u0000-\\u001f\\u007f]{1,${charsMax}}$`, `1 to ${charsMax} characters, none of them a control character`);
-export const CustomField = Type.Object(
-  { name: fieldText(40), value: fieldText(140) },
-  { ...closed, title: 'CustomField', description: 'A line in the head of an invoice.' },
-);
-export const customFieldsMax = 10;
-
 export const InvoiceLine = Type.Object(
   {
     billing_period_id: nullable(idOf('bpd')),
@@ -173,7 +165,7 @@ const headFields = {
     description:
       'From the numbering series of whoever issues it, such as INV-2026-000042; null before content version 4. `number` is its place in the chain of hashes.',
   }),
-  issuing_entity_id: nullable(Type.String()),
+  issuing_entity_id: nullable(idOf('ent')),
   seller: nullable(Seller),
   buyer_digest: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()], {
     description: 'A digest of the details of the buyer as they stood.',

@@ -1,7 +1,8 @@
 /** The organization of the key that calls, in requests and answers. */
 import { Type } from 'typebox';
+import { PaymentTerms } from '#schemas/http/customers.ts';
 import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
-import { closed, idOf, Metadata, Name, resourceFields } from '#schemas/http/fields.ts';
+import { closed, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
 import { organizationTiers } from '#schemas/rate-tiers.ts';
 import { policyRoundings } from '#schemas/rated-line.ts';
 import { taxCalculations, taxRoundings } from '#schemas/tax-rate.ts';
@@ -65,6 +66,14 @@ const InvoicingPatch = Type.Object(
   { ...closed, title: 'OrganizationInvoicingPatch', minProperties: 1, description: 'What is left out stays.' },
 );
 
+const IssuingEntityName = Type.Unsafe<string>({
+  ...idOf('ent'),
+  description: 'Who issues the invoices of customers that name no other.',
+});
+const OrganizationTerms = Type.Union([PaymentTerms, Type.Null()], {
+  description: 'When invoices are due of customers that have no terms of their own.',
+});
+
 const organizationExample = {
   id: exampleId('org', 1),
   name: 'Example Inc.',
@@ -74,6 +83,8 @@ const organizationExample = {
   tax_calculation: 'rates',
   closing: { automatic: false, grace_minutes: 60 },
   invoicing: { draft_minutes: 0 },
+  issuing_entity_id: null,
+  payment_terms: null,
   ...exampleHead,
 };
 
@@ -85,6 +96,8 @@ export const OrganizationPatch = Type.Object(
     tax_calculation: Type.Optional(TaxCalculationName),
     closing: Type.Optional(ClosingPatch),
     invoicing: Type.Optional(InvoicingPatch),
+    issuing_entity_id: Type.Optional(nullable(IssuingEntityName)),
+    payment_terms: Type.Optional(OrganizationTerms),
     metadata: Type.Optional(Metadata),
   },
   {
@@ -110,6 +123,8 @@ export const Organization = Type.Object(
     tax_calculation: TaxCalculationName,
     closing: Closing,
     invoicing: Invoicing,
+    issuing_entity_id: nullable(IssuingEntityName),
+    payment_terms: OrganizationTerms,
     ...resourceFields,
   },
   {

@@ -93,6 +93,16 @@ const idOf = async (api: Call, path: string, body: unknown): Promise<string> => 
 const customerPath = async (api: Call): Promise<string> =>
   `/v1/customers/${await idOf(api, '/v1/customers', customer())}`;
 
+let prefixes = 0;
+/** Of a prefix that no other has: letters for digits. */
+const issuingEntity = () => {
+  prefixes += 1;
+  const letters = [...`${Date.now()}${prefixes}`].map((digit) => 'ABCDEFGHIJ'[Number(digit)]).join('');
+  return { legal_name: 'Example GmbH', number_format: { prefix: `${letters}-` } };
+};
+const issuingEntityPath = async (api: Call): Promise<string> =>
+  `/v1/issuing-entities/${await idOf(api, '/v1/issuing-entities', issuingEntity())}`;
+
 const newSubscription = async (api: Call) => ({
   customer_id: await idOf(api, '/v1/customers', customer()),
   plan: llmProPlan.code,
@@ -300,6 +310,9 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     return { path: `${path}/resume`, body: {} };
   },
   cancelPlanMigration: async (api) => ({ path: `${await waitingMigration(api)}/cancel`, body: {} }),
+  createIssuingEntity: async () => ({ path: '/v1/issuing-entities', body: issuingEntity() }),
+  getIssuingEntity: async (api) => ({ path: await issuingEntityPath(api) }),
+  updateIssuingEntity: async (api) => ({ path: await issuingEntityPath(api), body: { legal_name: 'Another one' } }),
   getTestClock: async (api) => ({ path: `/v1/test-clocks/${await idOf(api, '/v1/test-clocks', {})}` }),
   attachCustomerToTestClock: async (api) => ({
     path: `/v1/test-clocks/${await idOf(api, '/v1/test-clocks', {})}/customers`,

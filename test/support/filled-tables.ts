@@ -113,6 +113,10 @@ const statements: readonly string[] = [
   `INSERT INTO plan_migration_outcomes (organization_id, migration_id, subscription_id, customer_id, outcome, reason,
      from_version_id, created_at)
    SELECT org, ${id('pmg')}, ${id('sub')}, ${id('cus')}, 'skipped', 'over', ${id('plv')}, ${begin} ${from}`,
+  `INSERT INTO issuing_entities (id, organization_id, legal_name, tax_ids, time_zone, number_prefix, number_year,
+     number_padding, number_reset, metadata, version, created_at, updated_at)
+   SELECT ${id('ent')}, org, 'x', '[]', 'UTC', 'E' || n || '-', true, 6, 'yearly', '{}', 1,
+     ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO numbering_series (organization_id, stem, prefix, last_number)
    SELECT org, 'FILL-' || n || '-', 'FILL-', 1 ${fromOthers}`,
   `INSERT INTO invoices (id, organization_id, series_number, kind, customer_id, run_id, currency, subtotal,

@@ -191,6 +191,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   const charge = await made(api, `/v1/subscriptions/${subscription.id}/charges`, { name: 'A charge', amount: '1.00' });
   await made(api, '/v1/test-clocks', {});
   const draft = await made(api, '/v1/invoices', newOneOffInvoice(externalId));
+  await made(api, '/v1/issuing-entities', { legal_name: 'Example GmbH', number_format: { prefix: 'OBJ-' } });
   const offer = { customer_id: externalId, plan: llmProPlan.code, valid_until: '2040-01-01T00:00:00Z' };
   const quote = await made(api, '/v1/quotes', offer);
   await made(api, `/v1/quotes/${quote.id}/send`, undefined);

@@ -14,6 +14,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
   invoicer: ['periods', 'clocks', 'taxes', 'invoices'],
   api: [
     'route',
+    'issuing',
     'access',
     'catalog',
     'taxes',

@@ -167,6 +167,31 @@ describe('a customer', () => {
     ]);
   });
 
+  it('of another member of the Union owes VAT itself, where the seller is in one', async () => {
+    const basic = await plan('EUR', flat('base', '49.99'));
+    const german = { line1: 'x', city: 'Berlin', country: 'DE' };
+    const entity = { legal_name: 'Seller GmbH', address: german, number_format: { prefix: 'SELLER-' } };
+    const { id: issuing_entity_id } = await sandbox.made('/v1/issuing-entities', entity);
+    const withId = (type: string, value: string) => ({ tax_ids: [{ type, value }], issuing_entity_id });
+    const french = await subscribed(basic, { ...at('FR'), ...withId('fr_vat', 'FR40303265045') });
+    const home = await subscribed(basic, { ...at('DE'), ...withId('de_vat', 'DE811907980') });
+    const private_ = await subscribed(basic, { ...at('FR'), issuing_entity_id });
+    for (const life of [french, home, private_]) await life.until('2027-05-02T00:00:00Z');
+    expect(await billed(french)).toEqual([
+      {
+        lines: ['base 49.99, reverse_charge 49.99 0.00'],
+        taxes: ['reverse_charge 49.99 0.00'],
+        sums: '49.99 0.00 49.99',
+      },
+    ]);
+    const [{ id }] = (await sandbox.api('GET', `/v1/invoices?customer_id=${french.customer}`)).body.items;
+    expect((await sandbox.api('GET', `/v1/invoices/${id}`)).body.taxes).toMatchObject([
+      { treatment: 'reverse_charge', tax_rate_id: null, name: expect.stringContaining('Article 196') },
+    ]);
+    expect((await billed(home))[0]?.taxes).toEqual(['de 49.99 9.50']);
+    expect((await billed(private_))[0]?.taxes).toEqual(['fr 41.66 8.33']);
+  });
+
   it('that changes afterwards changes no invoice, nor does a rate that ends', async () => {
     const life = await subscribed(await plan('EUR', flat('base', '49.99')), at('DE'));
     await life.until('2027-05-02T00:00:00Z');

@@ -48,16 +48,18 @@ describe('a resource', () => {
     const { columns, earlier = [] } = auditedObjects.customer;
     const third = [...first, 'currency', 'time_zone'];
     const life = ['language', 'payment_days', 'invoicing', 'parent_id', 'archived_at', 'erased_at', 'test_clock_id'];
+    const issuing = ['issuing_entity_id', 'invoice_defaults'];
     const taxes = [
       ...['tax_country', 'tax_state', 'tax_id_countries'],
       ...['tax_treatment', 'tax_exemption_reason', 'tax_rate_ids'],
     ];
     expect(earlier.map((form) => Object.keys(form.columns))).toEqual([
+      [...third, ...life, ...issuing],
       [...third, ...life],
       third,
       [...first, 'currency'],
       first,
     ]);
-    expect(Object.keys(columns)).toEqual([...third, ...life, ...taxes]);
+    expect(Object.keys(columns)).toEqual([...third, ...life, ...issuing, ...taxes]);
   });
 });

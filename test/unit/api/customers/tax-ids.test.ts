@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { taxIdFaults } from '../../../../api/customers/tax-ids.ts';
+import { taxIdFaults } from '../../../../api/issuing/tax-ids.ts';
 
 const faultOf = (type: string, value: string) => taxIdFaults([{ type, value }], 'tax_ids')[0];
 

@@ -1,0 +1,103 @@
+/** Issuing entities in requests and answers. */
+import { type Static, Type } from 'typebox';
+import { Address, TaxId } from '#schemas/http/customers.ts';
+import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
+import {
+  closed,
+  formed,
+  Instant,
+  idOf,
+  Metadata,
+  Name,
+  nullable,
+  resourceFields,
+  TimeZone,
+} from '#schemas/http/fields.ts';
+import { defaultNumberFormat, numberResets, prefixPattern } from '#schemas/number-format.ts';
+
+const newIssuingEntityExample = { legal_name: 'Example Software GmbH', number_format: { prefix: 'EX-' } };
+
+const numberFields = {
+  prefix: formed(prefixPattern, '1 to 20 of A to Z, 0 to 9, ".", "_", "/" and "-", the last one no digit', {
+    description: 'What its numbers begin with, of no other entity of the organization.',
+    default: defaultNumberFormat.prefix,
+  }),
+  include_year: Type.Boolean({ description: 'Whether the year of issue stands behind the prefix.', default: true }),
+  padding: Type.Integer({
+    minimum: 1,
+    maximum: 12,
+    default: defaultNumberFormat.padding,
+    description: 'So many digits at least.',
+  }),
+  reset: Type.Enum([...numberResets], {
+    title: 'NumberReset',
+    default: defaultNumberFormat.reset,
+    description: 'Whether numbers begin at 1 with each year, which they have to name then, or go on for ever.',
+  }),
+};
+export const NumberFormat = Type.Object(numberFields, {
+  ...closed,
+  title: 'NumberFormat',
+  description: 'How document numbers are written: `{prefix}{year}-{number}`.',
+});
+const GivenNumberFormat = Type.Partial(NumberFormat, {
+  ...closed,
+  title: 'GivenNumberFormat',
+  description: 'What is left out stays, and of a new entity is the default.',
+});
+export type GivenNumberFormat = Static<typeof GivenNumberFormat>;
+
+const given = {
+  legal_name: Name,
+  address: Type.Optional(nullable(Address)),
+  tax_ids: Type.Optional(Type.Array(TaxId, { maxItems: 5 })),
+  time_zone: Type.Optional(TimeZone),
+  number_format: Type.Optional(GivenNumberFormat),
+  metadata: Type.Optional(Metadata),
+};
+
+export const NewIssuingEntity = Type.Object(given, {
+  ...closed,
+  title: 'NewIssuingEntity',
+  examples: [newIssuingEntityExample],
+});
+
+export const IssuingEntityPatch = Type.Object(
+  {
+    ...given,
+    legal_name: Type.Optional(Name),
+    archived: Type.Optional(Type.Boolean({ description: 'Whether it issues no more invoices.' })),
+  },
+  {
+    ...closed,
+    title: 'IssuingEntityPatch',
+    minProperties: 1,
+    description: 'A field that is left out stays. Issued invoices keep what they say.',
+    examples: [{ number_format: { prefix: 'EXS-' } }],
+  },
+);
+
+const issuingEntityExample = {
+  id: exampleId('ent', 41),
+  legal_name: newIssuingEntityExample.legal_name,
+  address: null,
+  tax_ids: [],
+  time_zone: 'UTC',
+  number_format: { prefix: 'EX-', include_year: true, padding: 6, reset: 'yearly' },
+  archived_at: null,
+  ...exampleHead,
+};
+
+export const IssuingEntity = Type.Object(
+  {
+    id: idOf('ent'),
+    legal_name: Name,
+    address: nullable(Address),
+    tax_ids: Type.Array(TaxId),
+    time_zone: { ...TimeZone, description: 'By whose calendar an invoice is of a year.' },
+    number_format: NumberFormat,
+    archived_at: nullable(Instant),
+    ...resourceFields,
+  },
+  { ...closed, title: 'IssuingEntity', examples: [issuingEntityExample] },
+);
