@@ -1,9 +1,9 @@
 /** `/v1/issuing-entities`: who issues invoices, and how their numbers are written. */
 import type { Static } from 'typebox';
 import { FailureError } from '#schemas/failures.ts';
-import { IdParam } from '#schemas/http/fields.ts';
 import {
   type GivenNumberFormat,
+  IssuingEntityId,
   IssuingEntityPatch,
   IssuingEntity as IssuingEntitySchema,
   NewIssuingEntity,
@@ -144,7 +144,7 @@ export const issuingEntityRoutes = ({ get, list, change }: Routes, { issuingEnti
       url: `${url}/:id`,
       operation: 'getIssuingEntity',
       summary: 'Read an entity that issues invoices',
-      params: IdParam,
+      params: IssuingEntityId,
       answers: { 200: IssuingEntitySchema },
       failures: ['ISSUING_ENTITY_NOT_FOUND'],
     },
@@ -159,7 +159,7 @@ export const issuingEntityRoutes = ({ get, list, change }: Routes, { issuingEnti
       url: `${url}/:id`,
       operation: 'updateIssuingEntity',
       summary: 'Change an entity that issues invoices, or archive it',
-      params: IdParam,
+      params: IssuingEntityId,
       body: IssuingEntityPatch,
       answers: { 200: IssuingEntitySchema },
       failures: ['ISSUING_ENTITY_NOT_FOUND', 'ISSUING_ENTITY_IN_USE', 'NUMBERING_PREFIX_TAKEN'],

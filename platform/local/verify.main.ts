@@ -1,7 +1,10 @@
 /**
  * `npm run verify` runs `api/verify/verify.main.ts`, and `npm run verify -- rating` `rater/verify/rating.main.ts`; each
- * says what it does. Both work wherever the stores are (with-stores.ts).
+ * says what it does. Both work wherever the stores are (with-stores.ts). `npm run verify -- --offline <file>` runs
+ * `api/verify/offline.main.ts`, which needs none.
  */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { runFileOnStores } from './with-stores.ts';
 
 const [subject, ...words] = process.argv.slice(2);
@@ -12,4 +15,7 @@ if (subject === 'rating')
     'the ratings could not be verified',
     words,
   );
-else await runFileOnStores('api/verify/verify.main.ts', ['postgres'], 'the chains could not be verified');
+else if (subject === '--offline') {
+  const file = fileURLToPath(new URL('../../api/verify/offline.main.ts', import.meta.url));
+  process.exitCode = spawnSync(process.execPath, [file, ...words], { stdio: 'inherit' }).status ?? 1;
+} else await runFileOnStores('api/verify/verify.main.ts', ['postgres'], 'the chains could not be verified');

@@ -7,31 +7,29 @@ import {
   formed,
   Instant,
   idOf,
+  idParam,
   Metadata,
   Name,
   nullable,
   resourceFields,
   TimeZone,
 } from '#schemas/http/fields.ts';
-import { defaultNumberFormat, numberResets, prefixPattern } from '#schemas/number-format.ts';
+import { numberResets, prefixPattern } from '#schemas/number-format.ts';
 
 const newIssuingEntityExample = { legal_name: 'Example Software GmbH', number_format: { prefix: 'EX-' } };
 
 const numberFields = {
   prefix: formed(prefixPattern, '1 to 20 of A to Z, 0 to 9, ".", "_", "/" and "-", the last one no digit', {
     description: 'What its numbers begin with, of no other entity of the organization.',
-    default: defaultNumberFormat.prefix,
   }),
-  include_year: Type.Boolean({ description: 'Whether the year of issue stands behind the prefix.', default: true }),
+  include_year: Type.Boolean({ description: 'Whether the year of issue stands behind the prefix.' }),
   padding: Type.Integer({
     minimum: 1,
     maximum: 12,
-    default: defaultNumberFormat.padding,
     description: 'So many digits at least.',
   }),
   reset: Type.Enum([...numberResets], {
     title: 'NumberReset',
-    default: defaultNumberFormat.reset,
     description: 'Whether numbers begin at 1 with each year, which they have to name then, or go on for ever.',
   }),
 };
@@ -43,7 +41,7 @@ export const NumberFormat = Type.Object(numberFields, {
 const GivenNumberFormat = Type.Partial(NumberFormat, {
   ...closed,
   title: 'GivenNumberFormat',
-  description: 'What is left out stays, and of a new entity is the default.',
+  description: 'What is left out stays; of a new entity it is INV-, with the year, 6 digits, beginning again yearly.',
 });
 export type GivenNumberFormat = Static<typeof GivenNumberFormat>;
 
@@ -87,6 +85,8 @@ const issuingEntityExample = {
   archived_at: null,
   ...exampleHead,
 };
+
+export const IssuingEntityId = idParam(issuingEntityExample.id);
 
 export const IssuingEntity = Type.Object(
   {

@@ -96,8 +96,8 @@ describe('issuing entities', () => {
 
   it('number invoices by the year of issue in their time zone, and go on where a prefix comes back', async () => {
     const { id } = await entity('TK-', { time_zone: 'Asia/Tokyo', number_format: { prefix: 'TK-', padding: 3 } });
-    // In Tokyo 2026 ends at 15:00 of UTC: the invoice of the last day there is one of 2027.
-    const life = await subscriber('2026-10-31T16:00:00Z', { issuing_entity_id: id });
+    // In Tokyo 2027 begins at 15:00 of UTC: what is issued then is of 2027.
+    const life = await subscriber('2026-10-31T15:00:00Z', { issuing_entity_id: id, time_zone: 'Asia/Tokyo' });
     await life.until('2027-01-01T00:00:00Z');
     await patched(`/v1/issuing-entities/${id}`, { number_format: { prefix: 'TKN-' } });
     await life.until('2027-02-01T00:00:00Z');

@@ -48,7 +48,7 @@ const oneForm = new RegExp(instantPattern);
 /** What is the caller's own, and may hold any text. */
 const callersOwn = ['properties', 'metadata', 'group'];
 /** What of an invoice, or of a part of one, is as it was hashed, for good. */
-const asHashed = ['issued_at', 'period', 'periods', 'lines'];
+const asHashed = ['issued_at', 'due_at', 'period', 'periods', 'lines'];
 
 /** Instants that are not written as all are, whatever a schema says of their place. */
 const instantFaults = (value: unknown, place: string): string[] => {
