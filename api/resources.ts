@@ -42,6 +42,7 @@ import { customerExportRoutes } from './exports/customer-export-routes.ts';
 import type { ExportPorts } from './exports/export-customer.ts';
 import { exportedRows } from './exports/exported-rows.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
+import { createInvoiceDocuments } from './invoices/invoice-documents.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
@@ -92,6 +93,7 @@ export const createStores = (vault: Vault) => ({
   entitled: entitledStore,
   quotes: createQuoteStore(vault),
   invoices: invoiceReader,
+  invoiceDocuments: createInvoiceDocuments(vault),
   closings: closingReader,
   ratingRuns,
   ratingFailures,

@@ -52,6 +52,10 @@ export const keepDetails = async (
 export const deleteDetails = (organization: string, customer: string): string =>
   `DELETE FROM customer_details WHERE organization_id = ${organization} AND customer_id = ${customer}`;
 
+/** Of its invoices. */
+export const deleteDocuments = (organization: string, customer: string): string =>
+  `DELETE FROM invoice_documents WHERE organization_id = ${organization} AND customer_id = ${customer}`;
+
 const currentOf = ({ personal, details }: Customer): readonly DetailsVersion[] =>
   details ? [{ ...buyerDetails(personal), ...details, replacedAt: undefined }] : [];
 

@@ -13,7 +13,7 @@ import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type Filter, type ListPage, nameFilter } from '../route/lists.ts';
 import { headFromRow, type ResourceHead } from '../route/resource-fields.ts';
-import { deleteDetails, keepDetails } from './customer-details.postgres.ts';
+import { deleteDetails, deleteDocuments, keepDetails } from './customer-details.postgres.ts';
 
 const saltBytes = 32;
 
@@ -379,7 +379,8 @@ export const createCustomerStore = (vault: Vault) => {
     eraseCustomer: async (db: Db, id: string, now: Date): Promise<Customer> => {
       await emptyAnswers(db, id);
       const { rows } = await db.query<StoredCustomer>(
-        `WITH shredded AS (${deleteOwnKey('$1', '$2')}), forgotten AS (${deleteDetails('$1', '$2')})
+        `WITH shredded AS (${deleteOwnKey('$1', '$2')}), forgotten AS (${deleteDetails('$1', '$2')}),
+           documents AS (${deleteDocuments('$1', '$2')})
          UPDATE customers c SET name = NULL, personal = NULL, details_version = NULL, details_digest = NULL, metadata = '{}', version = version + 1, updated_at = $3,
            erased_at = $3, archived_at = coalesce(archived_at, $3)
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, NULL::bytea AS wrapped`,

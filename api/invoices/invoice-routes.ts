@@ -1,5 +1,8 @@
 /** `/v1/invoices`. */
 
+import { Type } from 'typebox';
+import { type Caller, hasScope } from '#platform/access/authenticate.ts';
+import { FailureError } from '#schemas/failures.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { Invoice, InvoiceHead } from '#schemas/http/invoices.ts';
@@ -8,12 +11,20 @@ import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
 import { laterLineToJson, laterMembersToJson } from '#schemas/invoice/content-4.ts';
 import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
+import { invoiceHtml } from '../../invoicer/documents/invoice-html.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
 import { type BillingRunPorts, billingRunRoutes } from './billing-run-routes.ts';
+import { type DocumentPorts, invoicePdf, readDocument } from './make-document.ts';
 
-export type InvoicePorts = BillingRunPorts;
+export type InvoicePorts = BillingRunPorts & DocumentPorts;
+
+/** A document says who it is for. */
+const refuseWithheld = (caller: Caller): void => {
+  if (!hasScope(caller, 'read:customers'))
+    throw new FailureError('MISSING_SCOPE', 'A document needs read:customers too.');
+};
 
 /**
  * An issued invoice is what was hashed, and beside it its state and what other content versions have: its billing
@@ -94,10 +105,36 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
       scope: 'read:invoices',
       params: IdParam,
       answers: { 200: Invoice },
+      mediaTypes: ['application/json', 'application/pdf', 'text/html'],
       failures: ['INVOICE_NOT_FOUND'],
     },
-    async ({ db, params }) => {
-      return invoiceJson(found(await invoices.invoice(db, params.id), 'INVOICE_NOT_FOUND'));
+    async ({ db, params, nowMs, likedType, setType, caller }) => {
+      const type = likedType();
+      if (type !== 'application/json') refuseWithheld(caller);
+      const invoice = found(await invoices.invoice(db, params.id), 'INVOICE_NOT_FOUND');
+      if (type === 'application/json') return invoiceJson(invoice);
+      setType(type === 'text/html' ? 'text/html; charset=utf-8' : type);
+      if (type === 'text/html') return invoiceHtml(await readDocument(ports, db, invoice));
+      return await invoicePdf(ports, db, invoice, nowMs);
+    },
+  );
+  get(
+    {
+      url: '/v1/invoices/:id.pdf',
+      operation: 'getInvoicePdf',
+      tag,
+      summary: 'Read an invoice as PDF, as it was made at its issue',
+      scope: 'read:invoices',
+      params: IdParam,
+      answers: { 200: Type.String({ description: 'The bytes of the document.' }) },
+      mediaTypes: ['application/pdf'],
+      failures: ['INVOICE_NOT_FOUND'],
+    },
+    async ({ db, params, nowMs, setType, caller }) => {
+      refuseWithheld(caller);
+      const invoice = found(await invoices.invoice(db, params.id), 'INVOICE_NOT_FOUND');
+      setType('application/pdf');
+      return await invoicePdf(ports, db, invoice, nowMs);
     },
   );
 };

@@ -47,6 +47,7 @@ export const useCases = new Set([
   'api/catalog/override-price.ts',
   'api/events/amend-events.ts',
   'api/invoices/ask-for-run.ts',
+  'api/invoices/make-document.ts',
   'api/runs/ask-for-rating-run.ts',
   'api/runs/run-scope.ts',
   'api/runs/wait-for-run.ts',

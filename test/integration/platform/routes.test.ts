@@ -314,6 +314,7 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
     if (answer.body.version === undefined) {
       const unversioned = [
         'getInvoice',
+        'getInvoicePdf',
         'getCostBookVersion',
         'getBillingRun',
         'getBillingRunById',
