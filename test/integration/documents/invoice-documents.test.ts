@@ -125,8 +125,8 @@ describe('the document of an issued invoice', () => {
     expect(erased.status, JSON.stringify(erased.body)).toBe(200);
     expect(await rowOf(objects.invoice)).toBeUndefined();
     const after = await textOf(await pdfOf(objects.invoice));
-    expect(before).not.toContain('Erased customer');
-    expect(after).toContain('Erased customer');
+    expect(before).not.toContain('Gelöschter Kunde');
+    expect(after).toContain('Gelöschter Kunde');
     expect(await rowOf(objects.invoice)).toBeUndefined();
     expect((await verify(pipeline.databaseUrl)).faults).toEqual([]);
   });
