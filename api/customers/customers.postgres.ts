@@ -4,16 +4,16 @@ import { newId } from '#platform/process/ids.ts';
 import { isUnderOwnKey } from '#platform/secrets/encryption.ts';
 import { deleteOwnKey, insertOwnKeys } from '#platform/secrets/own-keys.ts';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
-import { buyerDetails, buyerDigest, isSameBuyer } from '#schemas/buyer-details.ts';
 import { erasedName, type Invoicing, type Personal } from '#schemas/http/customers.ts';
 import { lookUpColumn, splitNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
+import { buyerDetails, buyerDigest, isSameBuyer } from '../../invoicer/documents/buyer-details.ts';
 import { emptyAnswers } from '../route/answers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type Filter, type ListPage, nameFilter } from '../route/lists.ts';
 import { headFromRow, type ResourceHead } from '../route/resource-fields.ts';
-import { deleteDetails, deleteDocuments, keepDetails } from './customer-details.postgres.ts';
+import { type CustomerDetails, deleteDetails, deleteDocuments, keepDetails } from './customer-details.postgres.ts';
 
 const saltBytes = 32;
 
@@ -41,9 +41,6 @@ type StoredCustomer = {
   updated_at: Date;
 };
 
-/** Which version of its details a customer is at. */
-export type CustomerDetails = { readonly version: number; readonly digest: string; readonly salt: string };
-
 export type Customer = ResourceHead & {
   readonly id: string;
   readonly externalId: string;
@@ -61,7 +58,7 @@ export type Customer = ResourceHead & {
   readonly archivedAt: Instant | undefined;
   /** Since when nothing personal of it is left. */
   readonly erasedAt: Instant | undefined;
-  /** Of what its invoices say of it; undefined where it was not written since there are such, and where it was erased. */
+  /** What its invoices say of it. Undefined where it was not written since there is such, and where it was erased. */
   readonly details: CustomerDetails | undefined;
   /** As it is kept. Undefined where it has none yet, and for good where it was erased. */
   readonly ownKey: Buffer | undefined;
@@ -381,7 +378,8 @@ export const createCustomerStore = (vault: Vault) => {
       const { rows } = await db.query<StoredCustomer>(
         `WITH shredded AS (${deleteOwnKey('$1', '$2')}), forgotten AS (${deleteDetails('$1', '$2')}),
            documents AS (${deleteDocuments('$1', '$2')})
-         UPDATE customers c SET name = NULL, personal = NULL, details_version = NULL, details_digest = NULL, metadata = '{}', version = version + 1, updated_at = $3,
+         UPDATE customers c SET name = NULL, personal = NULL, details_version = NULL,
+           details_digest = NULL, metadata = '{}', version = version + 1, updated_at = $3,
            erased_at = $3, archived_at = coalesce(archived_at, $3)
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, NULL::bytea AS wrapped`,
         [db.organizationId, id, now],

@@ -1,4 +1,6 @@
-/** Documents of invoices as rows of PostgreSQL: jobs first, and sealed by the key of their customer once they are made. */
+/**
+ * Documents of invoices as rows of PostgreSQL: jobs first, and sealed by the key of their customer once they are made.
+ */
 import { hash } from 'node:crypto';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
 import type { Postgres } from '#platform/stores/postgres.ts';

@@ -1,13 +1,13 @@
 /**
- * The use cases of documents of invoices. A PDF is made once and kept as it was made: in the background after the issue,
- * or when it is asked for before that. Both make the same bytes, so it does no harm when both do, or when a process dies
- * on the way.
+ * The use cases of documents of invoices. A PDF is made once and kept as it was made: in the background after the
+ * issue, or when it is asked for before that. Both make the same bytes, so it does no harm when both do, or when a
+ * process dies on the way.
  */
 
-import type { BuyerDetails } from '#schemas/buyer-details.ts';
-import { buyerDetails } from '#schemas/buyer-details.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { BuyerDetails } from '../../invoicer/documents/buyer-details.ts';
+import { buyerDetails } from '../../invoicer/documents/buyer-details.ts';
 import { documentOfInvoice } from '../../invoicer/documents/document-of-invoice.ts';
 import type { InvoiceDocument } from '../../invoicer/documents/invoice-document.ts';
 import type { CustomerDetailsStore } from '../customers/customer-details.postgres.ts';

@@ -1,11 +1,11 @@
 /** An issued invoice, with whom it is for, as what a document is made of. Pure. */
-import type { BuyerDetails } from '#schemas/buyer-details.ts';
 import { discountToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
 import type { InvoiceDiscount, InvoiceLine, InvoiceTax, IssuedInvoice } from '#schemas/invoice.ts';
 import { languageFromText } from '#schemas/language.ts';
 import { formatAmount, formatMinorUnits } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson } from '#schemas/rated-line.ts';
+import type { BuyerDetails } from './buyer-details.ts';
 import {
   type DocumentAddress,
   type DocumentLanguage,

@@ -91,7 +91,8 @@ const insertInvoices = insertStatement('invoices', invoiceColumns);
 const insertLines = insertStatement('invoice_lines', lineColumns);
 
 /** With what a document takes from the customer as it stands. */
-const queueDocuments = `INSERT INTO invoice_documents (organization_id, invoice_id, customer_id, state, language, time_zone)
+const queueDocuments = `INSERT INTO invoice_documents
+    (organization_id, invoice_id, customer_id, state, language, time_zone)
   SELECT c.organization_id, n.id, c.id, 'queued', c.language, c.time_zone
   FROM unnest($1::text[], $2::text[]) AS n (id, customer_id) JOIN customers c ON c.id = n.customer_id`;
 
