@@ -22,6 +22,9 @@ beforeAll(async () => {
   other = await addTenant(pipeline);
   ownObjects = await makeObjects(own.api, 'customer-of-own', own.ingest);
   otherObjects = await makeObjects(other.api, 'customer-of-other', other.ingest);
+  // The details that they had before are kept.
+  await own.api('PATCH', '/v1/customers/customer-of-own', { email: 'own@customer.example' });
+  await other.api('PATCH', '/v1/customers/customer-of-other', { email: 'other@customer.example' });
   for (const { api } of [own, other])
     await api(
       'POST',
