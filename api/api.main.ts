@@ -21,9 +21,11 @@ import { connectPostgres } from '#platform/stores/postgres.ts';
 import { connectRedis, redisAnswers } from '#platform/stores/redis.ts';
 import { startJobLoop } from '#platform/work/job-loop.ts';
 import { hashApiKey } from '#schemas/api-key.ts';
+import { createPdfPool } from '../invoicer/documents/pdf-pool.piscina.ts';
 import { createStoredEvents } from './events/events.clickhouse.ts';
 import { createLineEvents } from './explain/line-events.clickhouse.ts';
 import { createCountEvents } from './exports/exported-usage.clickhouse.ts';
+import { startMaking } from './invoices/making.postgres.ts';
 import { startMoving } from './plan-migrations/moving.postgres.ts';
 import { createIngestCounts } from './reconciliation/ingest-counts.postgres.ts';
 import { createStoredUsage } from './reconciliation/stored-usage.clickhouse.ts';
@@ -45,6 +47,8 @@ const log = createLog('api', config.logLevel, secretsOf(config));
  * long statements of each entry anew every time: 1.0 ms of its time for a change instead of 0.75.
  */
 const transactionSettings = ['SET LOCAL plan_cache_mode = force_generic_plan'];
+/** Longer than the longest document takes, behind those that others wait for. */
+const documentLeaseSecondsMin = 120;
 /** How often answers whose time is over are forgotten. */
 const purgeEveryMs = 60_000;
 /** A caller waits for a statement; one that waits for a lock keeps a connection from others meanwhile. */
@@ -76,6 +80,8 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const digestOf = createDigest(config.keyPepper);
   const storedEvents = createStoredEvents(clickhouse);
   const readWatermark = createReadWatermark(config.streamName);
+  const pdfs = createPdfPool((error) => log.warn({ err: error }, 'the thread of documents ended'));
+  const stores = createStores(vault);
   const app = createApi({
     log,
     metrics,
@@ -108,7 +114,8 @@ await runProcess(log, config.shutdownMsMax, async () => {
       vault,
     },
     ports: {
-      ...createStores(vault),
+      ...stores,
+      makePdf: pdfs.make,
       lineEvents: createLineEvents(clickhouse),
       readUsage: createReadUsage(clickhouse),
       readWatermark,
@@ -144,12 +151,22 @@ await runProcess(log, config.shutdownMsMax, async () => {
     digestOf,
     organizationClock: sameForAll(systemClock),
   });
+  const making = startMaking({
+    ports: { ...stores, makePdf: pdfs.make },
+    postgres,
+    leaseSeconds: Math.max(config.jobLeaseSeconds, documentLeaseSecondsMin),
+    pollMs: config.jobPollMs,
+    nowMs: systemClock.nowMs,
+    log,
+    metrics,
+  });
   const url = await listen(app, config.host, config.apiPort);
   return {
     url,
     close: async () => {
-      await Promise.all([purging.stop(), moving.stop()]);
+      await Promise.all([purging.stop(), moving.stop(), making.stop()]);
       await app.close();
+      await pdfs.close();
       redis.disconnect();
       void nats.then(({ close }) => close()).catch(() => {});
       await Promise.all([postgres.close(), clickhouse.close()]);

@@ -44,6 +44,7 @@ import { exportedRows } from './exports/exported-rows.postgres.ts';
 import { billedWith } from './invoices/billed-with.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
 import { invoiceDraftStore } from './invoices/drafts.postgres.ts';
+import { createInvoiceDocuments } from './invoices/invoice-documents.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
@@ -103,6 +104,7 @@ export const createStores = (vault: Vault) => ({
   invoiceDrafts: invoiceDraftStore,
   billedWith,
   addRun,
+  invoiceDocuments: createInvoiceDocuments(vault),
   closings: closingReader,
   ratingRuns,
   ratingFailures,

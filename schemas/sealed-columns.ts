@@ -25,6 +25,13 @@ export const sealedColumns = {
     kind: 'customer',
     customer: 'customer_id',
   },
+  document: {
+    table: 'invoice_documents',
+    column: 'sealed',
+    row: 'invoice_id',
+    kind: 'customer',
+    customer: 'customer_id',
+  },
   quoteReply: { table: 'quotes', column: 'personal', row: 'id', kind: 'customer', customer: 'customer_id' },
   customerKey: { table: 'customer_keys', column: 'wrapped', row: 'customer_id', kind: 'customer_key' },
   signingSecret: { table: 'api_keys', column: 'signing_secret', row: 'id', kind: 'secret' },

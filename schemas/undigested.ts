@@ -61,6 +61,7 @@ export const unaudited: Readonly<Record<string, string>> = {
   numbering_series: 'count document numbers, which are in the hashes of invoices and unique',
   data_keys: 'authenticate themselves: a wrapped key that was changed does not open',
   customer_keys: 'authenticate themselves: a wrapped key that was changed does not open',
+  invoice_documents: 'are made of invoices, and made again wherever they are not what was made',
   customer_details: 'authenticate themselves: sealed by the key of a customer, and named by their digest',
   customer_counts: 'are sums of customers, told with lists of them; nothing is billed by them',
   idempotency_keys: 'hold answers for 24 hours; each is authenticated, and none decides what is billed',

@@ -3,10 +3,26 @@
  * by its digest, which an invoice has of the one that stood when it was issued.
  */
 import type { Place, Vault } from '#platform/secrets/vault.ts';
-import { type BuyerDetails, buyerDetails, buyerDigest, type SaltedDetails } from '#schemas/buyer-details.ts';
+import type { Personal } from '#schemas/http/customers.ts';
 import type { Instant } from '#schemas/period.ts';
+import {
+  type BuyerDetails,
+  buyerDetails,
+  buyerDigest,
+  type SaltedDetails,
+} from '../../invoicer/documents/buyer-details.ts';
 import type { Db } from '../route/define-route.ts';
-import type { Customer } from './customers.postgres.ts';
+
+/** Which version of its details a customer is at. */
+export type CustomerDetails = { readonly version: number; readonly digest: string; readonly salt: string };
+
+/** What of a customer its details take. */
+type Owner = {
+  readonly id: string;
+  readonly ownKey: Buffer | undefined;
+  readonly personal: Personal;
+  readonly details: CustomerDetails | undefined;
+};
 
 /** A version of a customer's details. */
 export type DetailsVersion = SaltedDetails & {
@@ -30,7 +46,7 @@ const placeOf = (organizationId: string, customerId: string, digest: string, own
 export const keepDetails = async (
   db: Db,
   vault: Vault,
-  { id, ownKey, personal, details }: Pick<Customer, 'id' | 'ownKey' | 'personal' | 'details'>,
+  { id, ownKey, personal, details }: Owner,
   now: Date,
 ): Promise<void> => {
   if (!details) return;
@@ -52,11 +68,15 @@ export const keepDetails = async (
 export const deleteDetails = (organization: string, customer: string): string =>
   `DELETE FROM customer_details WHERE organization_id = ${organization} AND customer_id = ${customer}`;
 
-const currentOf = ({ personal, details }: Customer): readonly DetailsVersion[] =>
+/** Of its invoices. */
+export const deleteDocuments = (organization: string, customer: string): string =>
+  `DELETE FROM invoice_documents WHERE organization_id = ${organization} AND customer_id = ${customer}`;
+
+const currentOf = ({ personal, details }: Owner): readonly DetailsVersion[] =>
   details ? [{ ...buyerDetails(personal), ...details, replacedAt: undefined }] : [];
 
 export const createCustomerDetails = (vault: Vault) => {
-  const opened = async (db: Db, { id, ownKey }: Customer, rows: readonly DetailsRow[]): Promise<DetailsVersion[]> => {
+  const opened = async (db: Db, { id, ownKey }: Owner, rows: readonly DetailsRow[]): Promise<DetailsVersion[]> => {
     const sealed = rows.map(({ digest, sealed }) => ({
       place: placeOf(db.organizationId, id, digest, ownKey),
       sealed,
@@ -71,7 +91,7 @@ export const createCustomerDetails = (vault: Vault) => {
   };
   return {
     /** All versions, from the first one on. */
-    detailsVersions: async (db: Db, customer: Customer): Promise<DetailsVersion[]> => {
+    detailsVersions: async (db: Db, customer: Owner): Promise<DetailsVersion[]> => {
       const { rows } = await db.query<DetailsRow>(
         `SELECT version, digest, sealed, replaced_at FROM customer_details
          WHERE organization_id = $1 AND customer_id = $2 ORDER BY version`,
@@ -80,7 +100,7 @@ export const createCustomerDetails = (vault: Vault) => {
       return [...(await opened(db, customer, rows)), ...currentOf(customer)];
     },
     /** Those that an invoice names; undefined where they were erased. What has another digest is refused as broken. */
-    detailsByDigest: async (db: Db, customer: Customer, digest: string): Promise<BuyerDetails | undefined> => {
+    detailsByDigest: async (db: Db, customer: Owner, digest: string): Promise<BuyerDetails | undefined> => {
       const [current] = currentOf(customer);
       if (current?.digest === digest) return verified(current);
       const { rows } = await db.query<DetailsRow>(

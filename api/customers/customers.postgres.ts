@@ -4,17 +4,17 @@ import { newId } from '#platform/process/ids.ts';
 import { isUnderOwnKey } from '#platform/secrets/encryption.ts';
 import { deleteOwnKey, insertOwnKeys } from '#platform/secrets/own-keys.ts';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
-import { buyerDetails, buyerDigest, isSameBuyer } from '#schemas/buyer-details.ts';
 import { erasedName, type InvoiceDefaults, type Invoicing, type Personal } from '#schemas/http/customers.ts';
 import { lookUpColumn, splitNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { CustomerTaxTreatment } from '#schemas/tax-rate.ts';
+import { buyerDetails, buyerDigest, isSameBuyer } from '../../invoicer/documents/buyer-details.ts';
 import { emptyAnswers } from '../route/answers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type Filter, type ListPage, nameFilter } from '../route/lists.ts';
 import { headFromRow, type ResourceHead } from '../route/resource-fields.ts';
-import { deleteDetails, keepDetails } from './customer-details.postgres.ts';
+import { type CustomerDetails, deleteDetails, deleteDocuments, keepDetails } from './customer-details.postgres.ts';
 import type { CustomerTax } from './customer-tax.ts';
 import { taxPlaceOf } from './tax-place.ts';
 
@@ -49,9 +49,6 @@ type StoredCustomer = {
   updated_at: Date;
 };
 
-/** Which version of its details a customer is at. */
-export type CustomerDetails = { readonly version: number; readonly digest: string; readonly salt: string };
-
 export type Customer = ResourceHead & {
   readonly id: string;
   readonly externalId: string;
@@ -73,7 +70,7 @@ export type Customer = ResourceHead & {
   readonly archivedAt: Instant | undefined;
   /** Since when nothing personal of it is left. */
   readonly erasedAt: Instant | undefined;
-  /** Of what its invoices say of it; undefined where it was not written since there are such, and where it was erased. */
+  /** What its invoices say of it. Undefined where it was not written since there is such, and where it was erased. */
   readonly details: CustomerDetails | undefined;
   /** As it is kept. Undefined where it has none yet, and for good where it was erased. */
   readonly ownKey: Buffer | undefined;
@@ -427,7 +424,8 @@ export const createCustomerStore = (vault: Vault) => {
     eraseCustomer: async (db: Db, id: string, now: Date): Promise<Customer> => {
       await emptyAnswers(db, id);
       const { rows } = await db.query<StoredCustomer>(
-        `WITH shredded AS (${deleteOwnKey('$1', '$2')}), forgotten AS (${deleteDetails('$1', '$2')})
+        `WITH shredded AS (${deleteOwnKey('$1', '$2')}), forgotten AS (${deleteDetails('$1', '$2')}),
+           documents AS (${deleteDocuments('$1', '$2')})
          UPDATE customers c SET name = NULL, personal = NULL, details_version = NULL, details_digest = NULL,
            metadata = '{}', invoice_defaults = NULL, tax_country = NULL, tax_state = NULL,
            tax_id_countries = '{}', tax_exemption_reason = NULL,

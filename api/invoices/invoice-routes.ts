@@ -1,11 +1,15 @@
 /** `/v1/invoices`. */
 
+import { Type } from 'typebox';
+import { type Caller, hasScope } from '#platform/access/authenticate.ts';
+import { FailureError } from '#schemas/failures.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { Invoice, InvoiceHead } from '#schemas/http/invoices.ts';
 import { RunWait, RunWaitDocument } from '#schemas/http/runs.ts';
 import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
+import { invoiceHtml } from '../../invoicer/documents/invoice-html.ts';
 import { plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
@@ -17,9 +21,20 @@ import { draftHeadJson, draftJson } from './draft-json.ts';
 import { type InvoiceDraftPorts, invoiceDraftRoutes } from './draft-routes.ts';
 import { invoiceHeadJson, invoiceJson } from './invoice-json.ts';
 import type { ListedInvoice } from './invoices.postgres.ts';
+import { type DocumentPorts, invoicePdf, readDocument } from './make-document.ts';
 import { type InvoicePreviewPorts, invoicePreviewRoutes } from './preview-routes.ts';
 
-export type InvoicePorts = BillingRunPorts & InvoiceDraftPorts & ComputeDraftPorts & InvoicePreviewPorts;
+export type InvoicePorts = BillingRunPorts &
+  InvoiceDraftPorts &
+  ComputeDraftPorts &
+  InvoicePreviewPorts &
+  DocumentPorts;
+
+/** A document says who it is for. */
+const refuseWithheld = (caller: Caller): void => {
+  if (!hasScope(caller, 'read:customers'))
+    throw new FailureError('MISSING_SCOPE', 'A document needs read:customers too.');
+};
 
 const listedJson = (tenant: string) => (listed: ListedInvoice) =>
   'issued' in listed
@@ -80,12 +95,23 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
       documentedQuery: RunWaitDocument,
       changesByItself: true,
       answers: { 200: Invoice },
+      mediaTypes: ['application/json', 'application/pdf', 'text/html'],
       failures: ['INVOICE_NOT_FOUND'],
     },
-    async ({ db, params, query, nowMs, isCallerThere }) => {
+    async ({ db, params, query, nowMs, isCallerThere, likedType, setType, caller }) => {
+      const type = likedType();
+      if (type !== 'application/json') refuseWithheld(caller);
       const state = async () => ((await invoiceDrafts.draft(db, params.id))?.finalizingRunId ? 'running' : undefined);
       if (query.wait_seconds !== undefined) await waitForRun({ state, isServing, isCallerThere }, query.wait_seconds);
       const issued = await invoices.invoice(db, params.id);
+      if (type !== 'application/json') {
+        // A draft has no document.
+        const invoice = found(issued, 'INVOICE_NOT_FOUND');
+        setType(type === 'text/html' ? 'text/html; charset=utf-8' : type);
+        return type === 'text/html'
+          ? invoiceHtml(await readDocument(ports, db, invoice))
+          : await invoicePdf(ports, db, invoice, nowMs);
+      }
       if (issued) return invoiceJson(issued, (await invoiceDrafts.metadataOf(db, [issued.id])).get(issued.id));
       const draft = await invoiceDrafts.draft(db, params.id);
       const open = found(draft?.state === 'draft' ? draft : undefined, 'INVOICE_NOT_FOUND');
@@ -93,6 +119,25 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
       const terms = withOverrides(plainTerms, open.overrides);
       const { content, asOf } = await computeDraft(ports, db, open, periods, terms, hourOf(open, nowMs));
       return draftJson(open, db.organizationId, content, asOf);
+    },
+  );
+  get(
+    {
+      url: '/v1/invoices/:id.pdf',
+      operation: 'getInvoicePdf',
+      tag,
+      summary: 'Read an invoice as PDF, as it was made at its issue',
+      scope: 'read:invoices',
+      params: IdParam,
+      answers: { 200: Type.String({ description: 'The bytes of the document.' }) },
+      mediaTypes: ['application/pdf'],
+      failures: ['INVOICE_NOT_FOUND'],
+    },
+    async ({ db, params, nowMs, setType, caller }) => {
+      refuseWithheld(caller);
+      const invoice = found(await invoices.invoice(db, params.id), 'INVOICE_NOT_FOUND');
+      setType('application/pdf');
+      return await invoicePdf(ports, db, invoice, nowMs);
     },
   );
 };

@@ -11,6 +11,7 @@ import { type Static, type TSchema, Type } from 'typebox';
 import { type Caller, covers, hasScope } from '#platform/access/authenticate.ts';
 import type { DigestOf } from '#platform/audit/audit-entry.ts';
 import type { RecordChange } from '#platform/audit/record-change.ts';
+import { preferredType } from '#platform/http/accept.ts';
 import type { AnswerHeader } from '#platform/http/openapi-headers.ts';
 import type { Clock, OrganizationClock } from '#platform/process/clock.ts';
 import type { Vault } from '#platform/secrets/vault.ts';
@@ -116,6 +117,8 @@ type Context<P, Q, B> = {
   /** Sets a header of the answer, one that the definition names. */
   readonly setHeader: (name: AnswerHeader, value: string) => void;
   readonly setType: (type: string) => void;
+  /** Which media type of the definition the caller likes best; the first where none is acceptable. */
+  readonly likedType: () => string;
   /** The body as it came, for a reader that has to see numbers as they were written. */
   readonly rawBody: Buffer;
 };
@@ -170,6 +173,17 @@ const publicHeaders = (seconds: number) => ({
   'cache-control': `public, max-age=${seconds}`,
   vary: 'Authorization',
 });
+
+/** What a browser may do with a page: show it. */
+const pagePolicy =
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'none'";
+
+const likedTypeOf = (request: FastifyRequest, reply: FastifyReply): string => {
+  const [first = 'application/json', ...others] = request.routeOptions.config.definition?.mediaTypes ?? [];
+  // Answers to other headers are others.
+  reply.header('vary', 'Accept');
+  return preferredType(request.headers.accept, [first, ...others]) ?? first;
+};
 
 /** 128 bits: whoever finds two bodies of one tag misleads only himself. */
 const contentTagOf = (body: unknown): string => `"${hash('sha256', JSON.stringify(body), 'hex').slice(0, 32)}"`;
@@ -298,7 +312,11 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     isCallerThere: () => !request.raw.socket.destroyed,
     rawBody: request.rawBody ?? Buffer.alloc(0),
     setHeader: (name: AnswerHeader, value: string) => void reply.header(name.toLowerCase(), value),
-    setType: (type: string) => void reply.type(type),
+    setType: (type: string) => {
+      reply.type(type);
+      if (type.startsWith('text/html')) reply.header('content-security-policy', pagePolicy);
+    },
+    likedType: () => likedTypeOf(request, reply),
   });
   const dbOf = (request: FastifyRequest): OrganizationPostgres =>
     ports.postgres.forOrganization(request.caller.organizationId);

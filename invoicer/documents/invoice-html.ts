@@ -85,10 +85,6 @@ const footer = ({ payment, seal }: DocumentContent): string => {
   );
 };
 
-/** What a browser may do with it: show it. */
-export const htmlPolicy =
-  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'none'";
-
 export const invoiceHtml = (document: InvoiceDocument): string => {
   const content = documentContent(document);
   const { payment, memo } = content;

@@ -90,7 +90,13 @@ const lineColumns: readonly Column<Line>[] = [
 const insertInvoices = insertStatement('invoices', invoiceColumns);
 const insertLines = insertStatement('invoice_lines', lineColumns);
 
-/** The invoices with their lines. */
+/** With what a document takes from the customer as it stands. */
+const queueDocuments = `INSERT INTO invoice_documents
+    (organization_id, invoice_id, customer_id, state, language, time_zone)
+  SELECT c.organization_id, n.id, c.id, 'queued', c.language, c.time_zone
+  FROM unnest($1::text[], $2::text[]) AS n (id, customer_id) JOIN customers c ON c.id = n.customer_id`;
+
+/** The invoices with their lines, and the jobs of their documents. */
 export const writeInvoices = async (
   client: Queryable,
   runId: string,
@@ -102,6 +108,7 @@ export const writeInvoices = async (
     own.map((line) => ({ ...line, currency, invoiceId })),
   );
   await client.query(insertLines, valuesOf(lineColumns, lines));
+  await client.query(queueDocuments, [invoices.map(({ id }) => id), invoices.map(({ customerId }) => customerId)]);
 };
 
 type NumberingRow = { stem: string; prefix: string; issuing_entity_id: string | null; last_number: bigint };

@@ -41,6 +41,7 @@ export const apiOptions = (): ApiOptions => ({
     readWatermark: nothing,
     recentWatermark: nothing,
     hashKey: nothing,
+    makePdf: nothing,
     ingestCounts: createIngestCounts('USAGE'),
     storedUsage: nothing,
     countEvents: nothing,
@@ -275,6 +276,7 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     return { path: `/v1/invoices/${body.id}/finalize` };
   },
   getInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}` }),
+  getInvoicePdf: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}.pdf` }),
   explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
   explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),
   listEventsOfRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain/events` }),

@@ -51,6 +51,7 @@ export const useCases = new Set([
   'api/invoices/compute-draft.ts',
   'api/invoices/finalize-draft.ts',
   'api/invoices/preview-invoice.ts',
+  'api/invoices/make-document.ts',
   'api/runs/ask-for-rating-run.ts',
   'api/runs/run-scope.ts',
   'api/runs/wait-for-run.ts',

@@ -94,6 +94,8 @@ const sharedTables: Readonly<Record<string, string>> = {
   billing_periods: 'The rater cuts the time of a run into open ones, the invoicer marks them as billed.',
   subscriptions: 'The API says what is billed; the rater keeps beside it how far it has cut that time.',
   one_time_charges: 'The API takes them in, the rater notes what it wrote down of them.',
+  invoice_documents:
+    'The invoicer queues them with the invoice, the API makes them, and takes them away with a customer.',
   test_clocks: 'The API sets one going, the invoicer moves it.',
   invoice_drafts:
     'The invoicer makes them of what is closed and issues them, the API changes them and makes those of one-off invoices, the rater notes the run that takes them.',

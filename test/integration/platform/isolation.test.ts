@@ -22,6 +22,9 @@ beforeAll(async () => {
   other = await addTenant(pipeline);
   ownObjects = await makeObjects(own.api, 'customer-of-own', own.ingest);
   otherObjects = await makeObjects(other.api, 'customer-of-other', other.ingest);
+  // The details that they had before are kept.
+  await own.api('PATCH', '/v1/customers/customer-of-own', { email: 'own@customer.example' });
+  await other.api('PATCH', '/v1/customers/customer-of-other', { email: 'other@customer.example' });
   for (const { api } of [own, other])
     await api(
       'POST',
@@ -97,6 +100,7 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/invoices/runs/:id/failures': 'run',
   '/v1/billing-runs/:id': 'run',
   '/v1/invoices/:id': 'invoice',
+  '/v1/invoices/:id.pdf': 'invoice',
   '/v1/invoices/:id/line-items/:line/explain': 'invoice',
   '/v1/rated-lines/:id/explain': 'ratedLine',
   '/v1/rated-lines/:id/explain/events': 'ratedLine',

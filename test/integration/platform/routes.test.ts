@@ -160,7 +160,12 @@ describe.each(named)('%s', (_, { operation, scope }) => {
     });
     // Of a key with admin:keys alone nothing more can be asked than what it holds itself.
     const alone = await makeKey(pipeline, pipeline.api, {
-      scopes: scope === 'admin:keys' ? [scope, 'read:meters'] : [scope],
+      // A document of an invoice says who it is for.
+      scopes: [
+        scope,
+        ...(scope === 'admin:keys' ? ['read:meters'] : []),
+        ...(operation === 'getInvoicePdf' ? ['read:customers'] : []),
+      ],
     });
     expect((await alone.api(method, path, body)).status).toBeLessThan(300);
   });
@@ -313,6 +318,7 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
     expect(answer.status).toBe(200);
     if (answer.body.version === undefined) {
       const unversioned = [
+        'getInvoicePdf',
         'getCostBookVersion',
         'getBillingRun',
         'getBillingRunById',

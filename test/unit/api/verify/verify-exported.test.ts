@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { issuedInvoiceToJson } from '#schemas/invoice/content.ts';
 import { type ContentVersion, contentVersions, type IssuedInvoice } from '#schemas/invoice.ts';
-import { invoiceJson } from '../../../../api/invoices/invoice-routes.ts';
+import { invoiceJson } from '../../../../api/invoices/invoice-json.ts';
 import { verifyExported } from '../../../../api/verify/verify-exported.ts';
 import { issuedChain } from '../../../support/invoice-examples.ts';
 import { scaled } from '../../../support/scale.ts';
