@@ -84,7 +84,7 @@ const technical: readonly Technical[] = [
     because: 'for how long a migration is under way',
   },
   { path: 'api/invoices/invoice-documents.postgres.ts', times: 1, because: 'leases' },
-  { path: 'schemas/postgres/0050_invoice_documents.sql', times: 2, because: 'leases' },
+  { path: 'schemas/postgres/0053_invoice_documents.sql', times: 2, because: 'leases' },
   { path: 'api/quotes/quotes.postgres.ts', times: 1, because: ofLists },
   { path: 'api/subscriptions/subscription-filters.ts', times: 3, because: ofLists },
   { path: 'rater/simulate/simulations.postgres.ts', times: 6, because: rowsOfWork },
