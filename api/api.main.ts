@@ -8,7 +8,7 @@ import { loadConfig, secretsOf } from '#platform/config/config.ts';
 import { corsOf } from '#platform/http/cors.ts';
 import { listen } from '#platform/http/http.ts';
 import { serverBoundsOf } from '#platform/http/http-server.ts';
-import { sameForAll, systemClock } from '#platform/process/clock.ts';
+import { sameForAll, stopwatch, systemClock } from '#platform/process/clock.ts';
 import { createFailPoint } from '#platform/process/fail-point.ts';
 import { createLog } from '#platform/process/log.ts';
 import { createMetrics, observePool } from '#platform/process/metrics.ts';
@@ -156,6 +156,8 @@ await runProcess(log, config.shutdownMsMax, async () => {
     postgres,
     leaseSeconds: Math.max(config.jobLeaseSeconds, documentLeaseSecondsMin),
     pollMs: config.jobPollMs,
+    lanes: config.documentLanes,
+    stopwatch,
     nowMs: systemClock.nowMs,
     log,
     metrics,

@@ -12,15 +12,21 @@ export type MakingOptions = {
   readonly postgres: Pick<Postgres, 'query' | 'forOrganization'>;
   readonly leaseSeconds: number;
   readonly pollMs: number;
+  readonly lanes: number;
+  /** Milliseconds since the call. */
+  readonly stopwatch: () => () => number;
   readonly nowMs: () => Instant;
   readonly log: Log;
   readonly metrics: Metrics;
 };
 
-export const startMaking = ({ ports, postgres, leaseSeconds, pollMs, nowMs, log, metrics }: MakingOptions) => {
+export const startMaking = (options: MakingOptions) => {
+  const { ports, postgres, leaseSeconds, pollMs, lanes, stopwatch, nowMs, log, metrics } = options;
   const made = metrics.counter('millrace_documents_made_total', 'Documents of invoices that were made after the issue');
   const faults = metrics.counter('millrace_document_faults_total', 'Documents of invoices that have to be made again');
-  const work = async (): Promise<boolean> => {
+  // It rests as long as it worked: nobody waits for it, and others want the machine.
+  const work = async (): Promise<boolean | number> => {
+    const elapsedMs = stopwatch();
     const job = await leaseDocument(postgres, leaseSeconds);
     if (!job) return false;
     const db = postgres.forOrganization(job.organizationId);
@@ -32,8 +38,8 @@ export const startMaking = ({ ports, postgres, leaseSeconds, pollMs, nowMs, log,
       log.warn({ err: error, invoice_id: job.invoiceId }, 'the document of an invoice could not be made');
       await ports.invoiceDocuments.fail(db, job, (error as Error).message.slice(0, 500));
     }
-    return true;
+    return elapsedMs();
   };
   const onFault = (error: unknown) => log.warn({ err: error }, 'documents of invoices have to wait');
-  return startJobLoop({ work, lanes: 1, pollMs, onFault });
+  return startJobLoop({ work, lanes, pollMs, onFault });
 };

@@ -1,5 +1,6 @@
 /** PDFs off the main thread: one at a time, in a thread that starts with the first and ends when there are none. */
 import { Piscina } from 'piscina';
+import { UnavailableError } from '#platform/stores/retry.ts';
 import type { InvoiceDocument } from './invoice-document.ts';
 
 /** Waiting ones hold their documents in memory. */
@@ -8,12 +9,8 @@ const queueMax = 16;
 const timeoutMs = 60_000;
 const idleMs = 60_000;
 
-/** Too many are waited for. */
-export class PdfPoolFull extends Error {
-  override readonly name = 'PdfPoolFull';
-}
-
 export type PdfPool = {
+  /** Throws `UnavailableError` where too many are waited for, and where it takes too long. */
   readonly make: (document: InvoiceDocument) => Promise<Buffer>;
   readonly close: () => Promise<void>;
 };
@@ -31,8 +28,12 @@ export const createPdfPool = (onFault: (error: Error) => void): PdfPool => {
   piscina.on('error', onFault);
   return {
     make: async (document) => {
-      if (piscina.queueSize >= queueMax) throw new PdfPoolFull(`${queueMax} documents wait already`);
-      const bytes: Uint8Array = await piscina.run(document, { signal: AbortSignal.timeout(timeoutMs) });
+      if (piscina.queueSize >= queueMax)
+        throw new UnavailableError('documents', new Error(`${queueMax} documents wait already`));
+      const signal = AbortSignal.timeout(timeoutMs);
+      const bytes: Uint8Array = await piscina.run(document, { signal }).catch((error) => {
+        throw signal.aborted ? new UnavailableError('documents', error) : error;
+      });
       return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     },
     close: () => piscina.close(),

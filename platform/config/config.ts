@@ -315,6 +315,13 @@ export const settings = {
     'For how many organizations an invoicer issues invoices at a time.',
   ),
   ...taxEngineSettings,
+  documentLanes: integer(
+    'MILLRACE_DOCUMENT_LANES',
+    1,
+    0,
+    4,
+    'How many documents of invoices the API makes at a time after their issue, for half of the time; 0: when they are asked for.',
+  ),
   closingSubscriptionsMax: integer(
     'MILLRACE_CLOSING_SUBSCRIPTIONS_MAX',
     10_000,

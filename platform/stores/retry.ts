@@ -5,6 +5,7 @@ export const parts = {
   redis: 'Redis',
   postgres: 'PostgreSQL',
   tax_engine: 'The tax engine',
+  documents: 'The thread that makes documents',
 } as const;
 export type Part = keyof typeof parts;
 

@@ -156,6 +156,8 @@ export const startPipeline = async (
       MILLRACE_JOB_POLL_MS: '1000',
       // Each takes 0.3 s of CPU to start. A file that is about several workers asks for them.
       MILLRACE_RATER_WORKERS: '1',
+      // Nobody looks at them, but for their own tests.
+      MILLRACE_DOCUMENT_LANES: '0',
       ...settings,
     },
   });

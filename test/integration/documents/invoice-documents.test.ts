@@ -10,7 +10,7 @@ let pipeline: Pipeline;
 let tenant: Tenant;
 let objects: Objects;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_JOB_POLL_MS: '50' });
+  pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_JOB_POLL_MS: '50', MILLRACE_DOCUMENT_LANES: '1' });
   tenant = await firstTenant(pipeline);
   objects = await makeObjects(tenant.api, 'the-customer', tenant.ingest);
 });
