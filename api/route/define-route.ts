@@ -186,7 +186,9 @@ const likedTypeOf = (request: FastifyRequest, reply: FastifyReply): string => {
 };
 
 /** 128 bits: whoever finds two bodies of one tag misleads only himself. */
-const contentTagOf = (body: unknown): string => `"${hash('sha256', JSON.stringify(body), 'hex').slice(0, 32)}"`;
+const isBytes = (body: unknown): body is string | Buffer => typeof body === 'string' || Buffer.isBuffer(body);
+const contentTagOf = (body: unknown): string =>
+  `"${hash('sha256', isBytes(body) ? body : JSON.stringify(body), 'hex').slice(0, 32)}"`;
 
 /** `W/` stands before it in the header; conditions compare without. */
 const weakTagOf = (body: unknown, but: readonly string[]): string =>
@@ -359,7 +361,9 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
       const publicSeconds = publicSecondsOf(definition, request.caller);
       if (publicSeconds !== undefined) reply.headers(publicHeaders(publicSeconds));
       const { taggedBut } = definition;
-      const ownTag = taggedBut ? weakTagOf(body, taggedBut) : etagOf(body);
+      // What is no JSON has no version in it.
+      const versionTag = isBytes(body) ? contentTagOf(body) : etagOf(body);
+      const ownTag = taggedBut ? weakTagOf(body, taggedBut) : versionTag;
       const etag = publicSeconds === undefined ? ownTag : contentTagOf(body);
       if (etag === undefined) return body;
       reply.header('etag', taggedBut ? `W/${etag}` : etag);

@@ -34,13 +34,15 @@ export type Contract = {
 const pointer = (...parts: readonly string[]): string =>
   parts.map((part) => `/${part.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 
-/** The document's path that fits; one without parameters goes first. */
+/** The document's path that fits; the one that says most of it goes first. */
 const templateOf = (document: Document, path: string): string | undefined => {
   const templates = Object.keys(document.paths);
   if (templates.includes(path)) return path;
-  return templates.find((template) =>
+  const matching = templates.filter((template) =>
     new RegExp(`^${template.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&').replaceAll(/\{[^}]+\}/g, '[^/]+')}$`).test(path),
   );
+  const literal = (template: string): number => template.replaceAll(/\{[^}]+\}/g, '').length;
+  return matching.toSorted((a, b) => literal(b) - literal(a))[0];
 };
 
 const instantLike = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)$/i;
