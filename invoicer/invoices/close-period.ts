@@ -45,6 +45,8 @@ type SeriesState = {
 export type InvoiceGroup = {
   readonly parties: InvoiceParties;
   readonly periods: readonly Omit<InvoicePeriod, 'watermark'>[];
+  /** Those of them that take back what was charged in advance. */
+  readonly creditIds: readonly string[];
   /** Of the payer: the calendar that days are counted in until the invoice is due. */
   readonly timeZone: string;
   /** Of the details of the payer as they stand; null where they have no version yet, and where they were erased. */
@@ -74,7 +76,7 @@ export type IssuePorts = {
   readonly ratedLines: (shard: Shard, billingPeriodIds: readonly string[]) => Promise<readonly RatedLine[]>;
   /** The shard's billing periods by invoice, or its drafts, in the order in which invoices are numbered. */
   readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
-  /** Undefined where the organization has no tax rates. */
+  /** Undefined where nothing has taxes. */
   readonly taxFacts: (invoices: TaxedInvoices) => Promise<TaxFacts | undefined>;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many came of
@@ -124,6 +126,7 @@ const taxedInvoices = (
   customerIds: [...new Set(groups.map(({ parties }) => parties.customerId))],
   planVersionIds: [...new Set(groups.flatMap(({ periods }) => periods.map(({ planVersionId }) => planVersionId)))],
   billingPeriodIds,
+  creditIds: groups.flatMap(({ creditIds }) => creditIds),
 });
 
 /**

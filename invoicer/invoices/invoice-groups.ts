@@ -13,12 +13,13 @@ export type GroupPeriod = {
   version: string;
   start: number;
   end: number;
+  isCredit: boolean;
 };
 
 /** SQL of the row as JSON, which has no instants: times are milliseconds. */
 export const groupPeriodColumns = `json_build_object('id', id, 'customer', customer_id, 'subscription', subscription_id,
     'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
-    'end', (extract(epoch FROM span_end) * 1000)::bigint)`;
+    'end', (extract(epoch FROM span_end) * 1000)::bigint, 'isCredit', timing = 'credit')`;
 
 /** What is read of the payer, the customer `c`. */
 export const payerColumns = 'c.time_zone, c.payment_days, c.details_digest';
@@ -49,5 +50,6 @@ export const groupFromRow = (row: GroupRow): InvoiceGroup => {
     buyerDigest: row.details_digest,
     numbers: { format: defaultNumberFormat, timeZone: 'UTC' },
     periods: periods.map(groupPeriod),
+    creditIds: periods.filter(({ isCredit }) => isCredit).map(({ id }) => id),
   };
 };

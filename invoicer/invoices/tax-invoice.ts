@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { DraftInvoice, InvoiceLine, InvoiceTax } from '#schemas/invoice.ts';
 import { subtractAmounts, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
-import { formatPercentage, type TaxEntry } from '#schemas/tax-rate.ts';
+import { type AppliedTax, formatPercentage, type TaxEntry } from '#schemas/tax-rate.ts';
 import { resolveTaxes } from '../taxes/resolve-taxes.ts';
 import { chargeKey, type TaxFacts } from '../taxes/tax-facts.ts';
 import { taxLines } from '../taxes/tax-lines.ts';
@@ -30,18 +30,25 @@ const toInvoiceTax = ({ inclusive, percentage, ...entry }: TaxEntry): InvoiceTax
   amount: entry.amount,
 });
 
-/** `facts` are those of the organization; undefined where it has no tax rates. */
+/**
+ * `facts` are those of the organization; undefined where nothing has taxes. What a credit takes back was charged with
+ * the taxes of its time, and is given back with the same, whatever became of customers and rates.
+ */
 export const taxInvoice = (draft: DraftInvoice, facts: TaxFacts | undefined, issuedAt: Instant): DraftInvoice => {
   if (facts === undefined) return draft;
   const customer = facts.customers.get(draft.customerId);
   assert(customer, 'who is billed is known');
   const taxesOf = resolveTaxes(facts.rates, customer, { country: draft.seller?.address?.country ?? null }, issuedAt);
   const categoryOf = categoriesOf(draft, facts);
+  const chargedTaxes = ({ billingPeriodId, chargeCode }: InvoiceLine): readonly AppliedTax[] | undefined => {
+    const charged = facts.takenBack.get(billingPeriodId ?? '');
+    return charged && (charged.get(chargeCode ?? '') ?? []);
+  };
   const taxed = taxLines(
     draft.lines.map((line) => ({
       position: line.position,
       amount: subtractAmounts(line.amount, sumAmounts(line.discounts.map(({ amount }) => amount))),
-      taxes: taxesOf(categoryOf(line)),
+      taxes: chargedTaxes(line) ?? taxesOf(categoryOf(line)),
     })),
     draft.currency,
     facts.policy,

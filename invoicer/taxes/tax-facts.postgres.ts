@@ -4,6 +4,7 @@ import type { Queryable } from '#platform/stores/postgres.ts';
 import type { PolicyRounding } from '#schemas/rated-line.ts';
 import { type CustomerTaxTreatment, parsePercentage, type TaxRate, type TaxRounding } from '#schemas/tax-rate.ts';
 import type { TaxedCustomer } from './resolve-taxes.ts';
+import { chargedTaxes } from './charged-taxes.postgres.ts';
 import { chargeKey, type TaxedInvoices, type TaxFacts } from './tax-facts.ts';
 
 type RateRow = {
@@ -77,12 +78,18 @@ type CategoryRow = { id: string; code: string; category: string };
 const policyStatement = 'SELECT rounding, tax_rounding FROM organizations WHERE id = $1';
 type PolicyRow = { rounding: PolicyRounding; tax_rounding: TaxRounding };
 
-/** Undefined where the organization has no tax rates, which one look tells. */
+/**
+ * Undefined where the organization has no tax rates, which one look tells, and no credit takes back what was taxed,
+ * which another one does where there are credits.
+ */
 export const createTaxFacts =
   (postgres: Queryable) =>
   async ({ organizationId, customerIds, ...billed }: TaxedInvoices): Promise<TaxFacts | undefined> => {
-    const { rows } = await postgres.query<RateRow>(ratesStatement, [organizationId]);
-    if (rows.length === 0) return undefined;
+    const [{ rows }, takenBack] = await Promise.all([
+      postgres.query<RateRow>(ratesStatement, [organizationId]),
+      chargedTaxes(postgres, organizationId, billed.creditIds),
+    ]);
+    if (rows.length === 0 && ![...takenBack.values()].some(({ size }) => size > 0)) return undefined;
     const hasCategories = rows.some(({ tax_category: category }) => category !== null);
     const [customers, categories, policies] = await Promise.all([
       postgres.query<CustomerRow>(customersStatement, [organizationId, customerIds]),
@@ -101,6 +108,7 @@ export const createTaxFacts =
       rates: rows.map(rateFromRow),
       customers: new Map(customers.rows.map((row) => [row.id, customerFromRow(row)])),
       categories: new Map(categories.rows.map(({ id, code, category }) => [chargeKey(id, code), category])),
+      takenBack,
       policy: { rounding: policy.rounding, taxRounding: policy.tax_rounding },
     };
   };
