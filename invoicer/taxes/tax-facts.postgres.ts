@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import type { PolicyRounding } from '#schemas/rated-line.ts';
 import { type CustomerTaxTreatment, parsePercentage, type TaxRate, type TaxRounding } from '#schemas/tax-rate.ts';
-import type { TaxedCustomer } from './resolve-taxes.ts';
 import { chargedTaxes } from './charged-taxes.postgres.ts';
+import type { TaxedCustomer } from './resolve-taxes.ts';
 import { chargeKey, type TaxedInvoices, type TaxFacts } from './tax-facts.ts';
 
 type RateRow = {
