@@ -283,7 +283,7 @@ describe('a one-off invoice', () => {
       'lines[1].description wrong_format',
       'lines[2].description wrong_format',
       'lines[3].description wrong_format',
-      'lines[4].description too_long',
+      'lines[4].description wrong_length',
     ]);
     expect(await refused([line, { description: 'B', amount: '-1.01' }])).toEqual(['lines out_of_range']);
   });
