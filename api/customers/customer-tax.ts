@@ -48,6 +48,10 @@ export const readCustomerTax = async (
     const message = 'must be left out: only an exempt customer has a reason to be';
     faults.push({ field: 'tax.exemption_reason', code: 'not_allowed', message });
   }
+  if (rates.length > 0 && treatment === 'exempt') {
+    const message = 'must be left out: an exempt customer is charged none';
+    faults.push({ field: 'tax.rates', code: 'not_allowed', message });
+  }
   refuseFaults(faults);
   return { treatment, exemptionReason, rateIds: [...new Set(rates.map((name) => ids.get(name) as string))].sort() };
 };

@@ -1,5 +1,6 @@
 /** `/v1/tax-rates`: what is charged of taxes, where, of what and from when on. */
 import type { Static } from 'typebox';
+import { isCountry } from '#schemas/country.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import {
   GivenTaxRate,
@@ -38,9 +39,14 @@ const taxRateJson = (rate: TaxRate) => ({
 });
 
 const orderFault = (from: Instant | null, until: Instant | null): Fault[] =>
-  from !== null && until !== null && until < from
-    ? [{ field: 'valid_until', code: 'out_of_range', message: `must not be before valid_from, ${formatInstant(from)}` }]
+  from !== null && until !== null && until <= from
+    ? [{ field: 'valid_until', code: 'out_of_range', message: `must be after valid_from, ${formatInstant(from)}` }]
     : [];
+
+const countryFault = (country: string | undefined): Fault[] =>
+  country === undefined || isCountry(country)
+    ? []
+    : [{ field: 'country', code: 'not_allowed', message: `${country} is no country of ISO 3166-1` }];
 
 const readState = (country: string | undefined, text: string | undefined, faults: Fault[]): string | null => {
   if (text === undefined) return null;
@@ -59,7 +65,7 @@ const readTaxRate = (body: Static<typeof GivenTaxRate>): TaxRateContent => {
   const validFrom = readInstant(body.valid_from, 'valid_from', faults) ?? null;
   const validUntil = readInstant(body.valid_until, 'valid_until', faults) ?? null;
   const state = readState(body.country, body.state, faults);
-  refuseFaults([...faults, ...orderFault(validFrom, validUntil)]);
+  refuseFaults([...faults, ...countryFault(body.country), ...orderFault(validFrom, validUntil)]);
   return {
     code: body.code,
     name: body.name,

@@ -47,6 +47,8 @@ type SeriesState = {
 export type InvoiceGroup = {
   readonly parties: InvoiceParties;
   readonly periods: readonly Omit<InvoicePeriod, 'watermark'>[];
+  /** Those of them that take back what was charged in advance. */
+  readonly creditIds: readonly string[];
   /** Of the payer: the calendar that days are counted in until the invoice is due. */
   readonly timeZone: string;
   /** Of the details of the payer as they stand; null where they have no version yet, and where they were erased. */
@@ -78,7 +80,7 @@ export type IssuePorts = {
   readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
   /** Those of the shard that are billed already, as of now. */
   readonly billedPeriods: (shard: Shard) => Promise<ReadonlySet<string>>;
-  /** Undefined where the organization has no taxes. */
+  /** Undefined where nothing has taxes. */
   readonly taxFacts: (invoices: TaxedInvoices) => Promise<TaxFacts | undefined>;
   /** For organizations that go by it. */
   readonly taxEngine: TaxEngine;
@@ -167,6 +169,7 @@ const taxedInvoices = (
   customerIds: [...new Set(groups.map(({ parties }) => parties.customerId))],
   planVersionIds: [...new Set(groups.flatMap(({ periods }) => periods.map(({ planVersionId }) => planVersionId)))],
   billingPeriodIds,
+  creditIds: groups.flatMap(({ creditIds }) => creditIds),
 });
 
 /**

@@ -14,12 +14,13 @@ export type GroupPeriod = {
   version: string;
   start: number;
   end: number;
+  isCredit: boolean;
 };
 
 /** SQL of the row as JSON, which has no instants: times are milliseconds. */
 export const groupPeriodColumns = `json_build_object('id', id, 'customer', customer_id, 'subscription', subscription_id,
     'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
-    'end', (extract(epoch FROM span_end) * 1000)::bigint)`;
+    'end', (extract(epoch FROM span_end) * 1000)::bigint, 'isCredit', timing = 'credit')`;
 
 /** What is read of the payer, the customer `c`, from these tables. */
 export const payerTables = '(customers c JOIN organizations o ON o.id = c.organization_id)';
@@ -66,5 +67,6 @@ export const groupFromRow = (row: GroupRow, entities: ReadonlyMap<string, Issuin
       ? { format: entity.numberFormat, timeZone: entity.timeZone }
       : { format: defaultNumberFormat, timeZone: 'UTC' },
     periods: row.periods.map(groupPeriod),
+    creditIds: row.periods.filter(({ isCredit }) => isCredit).map(({ id }) => id),
   };
 };

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { DraftInvoice, InvoiceLine, InvoiceTax } from '#schemas/invoice.ts';
 import { subtractAmounts, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
-import { formatPercentage, type TaxEntry } from '#schemas/tax-rate.ts';
+import { type AppliedTax, formatPercentage, type TaxEntry } from '#schemas/tax-rate.ts';
 import { resolveTaxes, type TaxedCustomer, type TaxedSeller } from '../taxes/resolve-taxes.ts';
 import type { EngineAnswer, EngineLine } from '../taxes/tax-engine.ts';
 import { chargeKey, type TaxFacts } from '../taxes/tax-facts.ts';
@@ -50,13 +50,20 @@ const withTaxes = (draft: DraftInvoice, taxesOf: (line: InvoiceLine) => readonly
     draft.lines.map((line) => ({ ...line, taxes: taxesOf(line).map(toInvoiceTax) })),
   );
 
-/** By the rates of the organization. */
+/**
+ * By the rates of the organization. What a credit takes back was charged with the taxes of its time, and is given back
+ * with the same, whatever became of customers and rates.
+ */
 const taxByRates = (draft: DraftInvoice, facts: TaxFacts, issuedAt: Instant): DraftInvoice => {
   const taxesOf = resolveTaxes(facts.rates, customerOf(draft, facts), sellerOf(draft), issuedAt);
-  const lines = taxableLines(draft, facts).map(({ position, amount, taxCategory }) => ({
+  const chargedTaxes = ({ billingPeriodId, chargeCode }: InvoiceLine): readonly AppliedTax[] | undefined => {
+    const charged = facts.takenBack.get(billingPeriodId ?? '');
+    return charged && (charged.get(chargeCode ?? '') ?? []);
+  };
+  const lines = taxableLines(draft, facts).map(({ position, amount, taxCategory }, index) => ({
     position,
     amount,
-    taxes: taxesOf(taxCategory),
+    taxes: chargedTaxes(draft.lines[index] as InvoiceLine) ?? taxesOf(taxCategory),
   }));
   const taxed = taxLines(lines, draft.currency, facts.policy);
   return withTaxes(draft, ({ position }) => taxed.lines.get(position) ?? []);
@@ -68,7 +75,7 @@ const taxByAnswer = (draft: DraftInvoice, answer: EngineAnswer | undefined): Dra
   return withTaxes(draft, ({ position }) => answer?.get(position) ?? []);
 };
 
-/** `facts` are those of the organization; undefined where it has no taxes. */
+/** `facts` are those of the organization; undefined where nothing has taxes. */
 export const taxInvoice = (
   draft: DraftInvoice,
   facts: TaxFacts | undefined,

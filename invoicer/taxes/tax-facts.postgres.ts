@@ -9,6 +9,7 @@ import {
   type TaxRate,
   type TaxRounding,
 } from '#schemas/tax-rate.ts';
+import { chargedTaxes } from './charged-taxes.postgres.ts';
 import type { TaxedCustomer } from './resolve-taxes.ts';
 import { chargeKey, type TaxedInvoices, type TaxFacts } from './tax-facts.ts';
 
@@ -85,16 +86,23 @@ const categoriesStatement = `SELECT v.id, c ->> 'code' AS code, c ->> 'tax_categ
 
 type CategoryRow = { id: string; code: string; category: string };
 
-/** Undefined where the organization has no taxes, which one look tells. */
+/**
+ * Undefined where the organization has no taxes, which one look tells, and no credit takes back what was taxed, which
+ * another one does where there are credits.
+ */
 export const createTaxFacts =
   (postgres: Queryable) =>
   async ({ organizationId, customerIds, ...billed }: TaxedInvoices): Promise<TaxFacts | undefined> => {
-    const found = await postgres.query<PolicyRow & (RateRow | { id: null })>(ratesStatement, [organizationId]);
+    const [found, takenBack] = await Promise.all([
+      postgres.query<PolicyRow & (RateRow | { id: null })>(ratesStatement, [organizationId]),
+      chargedTaxes(postgres, organizationId, billed.creditIds),
+    ]);
     const [policy] = found.rows;
     assert(policy, 'an organization has its row');
     const rows = found.rows.filter((row): row is PolicyRow & RateRow => row.id !== null);
     const calculation = policy.tax_calculation;
-    if (calculation === 'rates' && rows.length === 0) return undefined;
+    const isTakenBack = [...takenBack.values()].some(({ size }) => size > 0);
+    if (calculation === 'rates' && rows.length === 0 && !isTakenBack) return undefined;
     const hasCategories = calculation === 'engine' || rows.some(({ tax_category: category }) => category !== null);
     const [customers, categories] = await Promise.all([
       postgres.query<CustomerRow>(customersStatement, [organizationId, customerIds]),
@@ -111,6 +119,7 @@ export const createTaxFacts =
       rates: rows.map(rateFromRow),
       customers: new Map(customers.rows.map((row) => [row.id, customerFromRow(row)])),
       categories: new Map(categories.rows.map(({ id, code, category }) => [chargeKey(id, code), category])),
+      takenBack,
       policy: { rounding: policy.rounding, taxRounding: policy.tax_rounding },
     };
   };

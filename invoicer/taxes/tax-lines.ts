@@ -1,9 +1,9 @@
 /**
  * The taxes of an invoice: lines with the taxes that they have -> amounts per line, and a summary. Pure.
  *
- * Each tax is of the net amount of its line, whatever other taxes the line has: there is no tax on a tax. The net is
- * the amount without the inclusive taxes, A / (1 + the sum of the inclusive rates), and stays exact: a tax is
- * A x rate / (1 + that sum), inclusive or not, and is rounded once.
+ * Each tax is of the net amount of its line, whatever other taxes the line has: there is no tax on a tax. An inclusive
+ * one is A x rate / (1 + the sum of the inclusive rates), exactly, and is rounded once. The net is what they leave of
+ * the amount, in whole minor units as it is printed; an exclusive tax is net x rate, and is rounded once too.
  */
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
@@ -42,15 +42,16 @@ type Share = { readonly line: TaxableLine; readonly tax: AppliedTax; readonly ex
 const keyOf = ({ code, treatment, taxRateId, name, percentage, inclusive }: AppliedTax): string =>
   JSON.stringify([code, treatment, taxRateId, name, percentage.toString(), inclusive]);
 
-const sharesOf = (line: TaxableLine): Share[] => {
-  const inclusive = line.taxes.reduce((sum, tax) => (tax.inclusive ? sum + tax.percentage : sum), 0n);
-  return line.taxes.map((tax) => ({
-    line,
-    tax,
-    exact: line.amount * tax.percentage,
-    of: percentageUnit + inclusive,
-  }));
+const inclusiveShares = (line: TaxableLine): Share[] => {
+  const within = line.taxes.filter(({ inclusive }) => inclusive);
+  const of = within.reduce((sum, { percentage }) => sum + percentage, percentageUnit);
+  return within.map((tax) => ({ line, tax, exact: line.amount * tax.percentage, of }));
 };
+
+const exclusiveShares = (line: TaxableLine, net: Amount): Share[] =>
+  line.taxes
+    .filter(({ inclusive }) => !inclusive)
+    .map((tax) => ({ line, tax, exact: net * tax.percentage, of: percentageUnit }));
 
 const greatestDivisor = (a: bigint, b: bigint): bigint => (b === 0n ? a : greatestDivisor(b, a % b));
 const leastMultiple = (a: bigint, b: bigint): bigint => (a / greatestDivisor(a, b)) * b;
@@ -66,22 +67,34 @@ const roundShares = (shares: readonly Share[], currency: Currency, policy: TaxPo
 
 const byText = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
 
+type RoundedTax = { readonly line: TaxableLine; readonly tax: AppliedTax; readonly amount: Amount };
+
+/** Of all lines, each tax by itself. */
+const roundByTax = (shares: readonly Share[], currency: Currency, policy: TaxPolicy): RoundedTax[] =>
+  [...Map.groupBy(shares, ({ tax }) => keyOf(tax)).values()].flatMap((same) => {
+    const amounts = roundShares(same, currency, policy);
+    return same.map(({ line, tax }, index) => ({ line, tax, amount: amounts[index] as Amount }));
+  });
+
 /** In whatever order the lines and their taxes come, what comes out is the same: taxes stand in the order of codes. */
 export const taxLines = (lines: readonly TaxableLine[], currency: Currency, policy: TaxPolicy): TaxedInvoice => {
   const inOrder = lines.toSorted((a, b) => a.position - b.position);
   assert.equal(new Set(lines.map(({ position }) => position)).size, lines.length, 'a line appears twice');
-  const byTax = [...Map.groupBy(inOrder.flatMap(sharesOf), ({ tax }) => keyOf(tax))].toSorted(byText);
-  const rounded = byTax.flatMap(([, shares]) => {
-    const amounts = roundShares(shares, currency, policy);
-    return shares.map(({ line, tax }, index) => ({ line, tax, amount: amounts[index] as Amount }));
-  });
-  const entriesOf = Map.groupBy(rounded, ({ line }) => line);
+  const within = roundByTax(inOrder.flatMap(inclusiveShares), currency, policy);
+  const withinOf = Map.groupBy(within, ({ line }) => line);
+  const nets = new Map(
+    inOrder.map((line) => {
+      const inclusive = sumAmounts((withinOf.get(line) ?? []).map(({ amount }) => amount));
+      return [line, subtractAmounts(line.amount, inclusive)];
+    }),
+  );
+  const netOf = (line: TaxableLine): Amount => nets.get(line) as Amount;
+  const added = inOrder.flatMap((line) => exclusiveShares(line, netOf(line)));
+  const taxesOf = Map.groupBy([...within, ...roundByTax(added, currency, policy)], ({ line }) => line);
   const taxed = inOrder.map((line): [number, TaxEntry[]] => {
-    const entries = entriesOf.get(line) ?? [];
-    assert.equal(new Set(entries.map(({ tax }) => keyOf(tax))).size, entries.length, 'a line has a tax twice');
-    const inclusive = sumAmounts(entries.map(({ tax, amount }) => (tax.inclusive ? amount : zeroAmount)));
-    const taxableAmount = subtractAmounts(line.amount, inclusive);
-    return [line.position, entries.map(({ tax, amount }) => ({ ...tax, taxableAmount, amount }))];
+    const byKey = (taxesOf.get(line) ?? []).map((one): [string, RoundedTax] => [keyOf(one.tax), one]).toSorted(byText);
+    assert.equal(new Set(byKey.map(([key]) => key)).size, byKey.length, 'a line has a tax twice');
+    return [line.position, byKey.map(([, { tax, amount }]) => ({ ...tax, taxableAmount: netOf(line), amount }))];
   });
   const entries = taxed.flatMap(([, ofLine]) => ofLine);
   return { lines: new Map(taxed), summary: summarize(entries), taxTotal: addedBy(entries) };

@@ -37,7 +37,11 @@ const Money = Type.String({ maxLength: 64, description: 'A decimal such as "250.
 
 const OneOffLine = Type.Object(
   {
-    description: formed('^[^\\u0000-\\u001f\\u007f]{1,255}$', '1 to 255 characters, none of them a control character'),
+    description: formed(
+      '^[^\\S\\u0000-\\u001f\\u007f]*[^\\s\\u0000-\\u001f\\u007f][^\\u0000-\\u001f\\u007f]*$',
+      '1 to 255 characters, one at least that is no blank, and none a control character',
+      { maxLength: 255 },
+    ),
     amount: Type.Optional(Money),
     unit_amount: Type.Optional(
       Type.Unsafe<string>({

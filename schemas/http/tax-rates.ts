@@ -1,8 +1,9 @@
 /**
- * Tax rates in requests and answers. What no JSON schema can say, and `readTaxRate` refuses: a state without a country,
- * and an end before the beginning.
+ * Tax rates in requests and answers. What no JSON schema can say, and `readTaxRate` refuses: two letters that are no
+ * country, a state without a country, and an end that is not after the beginning.
  */
 import { Type } from 'typebox';
+import { countries } from '#schemas/country.ts';
 import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import {
   Code,
@@ -76,7 +77,11 @@ const givenFields = {
 export const GivenTaxRate = Type.Object(givenFields, closed);
 
 export const NewTaxRate = Type.Object(
-  { ...givenFields, code: NewCode },
+  {
+    ...givenFields,
+    code: NewCode,
+    country: Type.Optional(Type.Unsafe<string>({ ...Country, enum: [...countries] })),
+  },
   {
     ...closed,
     title: 'NewTaxRate',

@@ -66,6 +66,7 @@ const expected = [
   'FROM rated_lines l JOIN billing_periods',
   'INSERT INTO invoices',
   'UPDATE invoice_series',
+  'SELECT i.credit_ids, i.charge_ids',
   'FROM invoice_lines',
   'FROM billing_periods',
   'organizations_with_pending_amendments',
@@ -188,6 +189,19 @@ const billMonth = async (): Promise<void> => {
   expect((await api('GET', `/v1/invoices/${invoices[0].id}`)).status).toBe(200);
 };
 
+/** What was charged in advance is given back. */
+const giveBack = async (): Promise<void> => {
+  const { api } = tenant;
+  const [customer, plan] = [`c-${unique()}`, `p-${unique()}`];
+  const price = { model: 'flat', amount: '30.00' };
+  const charges = [{ code: 'fee', name: 'fee', timing: 'advance', price }];
+  await api('POST', '/v1/customers', { external_id: customer, name: 'C' });
+  await api('POST', '/v1/plans', { code: plan, name: plan, currency: 'USD', charges });
+  const { body } = await api('POST', '/v1/subscriptions', { customer_id: customer, plan });
+  const paused = await api('POST', `/v1/subscriptions/${body.id}/pause`, { invoice: 'now' });
+  expect(paused.status, JSON.stringify(paused.body)).toBeLessThan(300);
+};
+
 describe('the statements of our processes', () => {
   it('meet tables that are all filled, but for those that never grow large', async () => {
     const { rows } = await pipeline.asOwner.query<{ name: string; rows: number }>(
@@ -208,6 +222,7 @@ describe('the statements of our processes', () => {
       expect([operation, answer.status < 300]).toEqual([operation, true]);
     }
     await billMonth();
+    await giveBack();
     // The scheduler is woken by the setting; it looks each minute, and when somebody says so.
     await tenant.api('PATCH', '/v1/organization', { closing: { automatic: true, grace_minutes: 0 } });
     await pipeline.asOwner.query(

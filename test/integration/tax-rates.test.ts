@@ -54,9 +54,12 @@ describe('a tax rate', () => {
     [{ percentage: '1.0000001' }, 'percentage wrong_format'],
     [{ percentage: 19 }, 'percentage wrong_type'],
     [{ country: 'de' }, 'country wrong_format'],
+    [{ country: 'XX' }, 'country not_allowed'],
+    [{ country: 'ZZ', state: 'NY' }, 'country not_allowed'],
     [{ state: 'NY' }, 'state not_allowed'],
     [{ country: 'US', state: 'US-' }, 'state wrong_format'],
     [{ valid_from: '2027-01-01T00:00:00Z', valid_until: '2026-01-01T00:00:00Z' }, 'valid_until out_of_range'],
+    [{ valid_from: '2027-01-01T00:00:00Z', valid_until: '2027-01-01T00:00:00Z' }, 'valid_until out_of_range'],
     [{ tax_category: 'Books' }, 'tax_category wrong_format'],
     [{ code: 'txr_0123456789abcdef0123456789abcdef' }, 'code not_allowed'],
   ])('with %j is refused: %s', async (more, fault) => {
@@ -68,6 +71,9 @@ describe('a tax rate', () => {
     const path = `/v1/tax-rates/${rate.code}`;
     expect(await faultsOf('PATCH', path, { percentage: '20' })).toEqual(['percentage unknown_field']);
     expect(await faultsOf('PATCH', path, { valid_until: '2025-12-31T23:59:59Z' })).toEqual([
+      'valid_until out_of_range',
+    ]);
+    expect(await faultsOf('PATCH', path, { valid_until: '2026-01-01T00:00:00Z' })).toEqual([
       'valid_until out_of_range',
     ]);
     const ended = await api('PATCH', path, { valid_until: '2027-01-01T00:00:00Z', name: 'USt' });
@@ -170,6 +176,19 @@ describe('a customer', () => {
       'tax.exemption_reason not_allowed',
     ]);
     expect(await faultsOf('POST', '/v1/customers', { ...body, tax: {} })).toEqual(['tax.treatment missing']);
+  });
+
+  it('that is exempt names no rates', async () => {
+    const { code } = await made('/v1/tax-rates', newRate());
+    const tax = { treatment: 'exempt', rates: [code, 'no-such-rate'] };
+    const body = { external_id: `c-${unique()}`, name: 'Acme', tax };
+    expect(await faultsOf('POST', '/v1/customers', body)).toEqual(['tax.rates[1] not_found', 'tax.rates not_allowed']);
+    const { id } = await made('/v1/customers', { ...body, tax: { treatment: 'taxable', rates: [code] } });
+    expect(await faultsOf('PATCH', `/v1/customers/${id}`, { tax: { ...tax, rates: [code] } })).toEqual([
+      'tax.rates not_allowed',
+    ]);
+    const exempt = await api('PATCH', `/v1/customers/${id}`, { tax: { treatment: 'exempt' } });
+    expect(exempt.body.tax).toEqual({ treatment: 'exempt', exemption_reason: null, rates: [] });
   });
 
   it('is taxable by its place unless it says otherwise', async () => {

@@ -277,6 +277,14 @@ describe('a one-off invoice', () => {
       'lines[4].quantity not_a_decimal',
       'lines[5].service_period.end out_of_range',
     ]);
+    const described = ['', ' ', '\u00a0\u2003', 'a\tb', ` ${'x'.repeat(255)}`, ' Travel '];
+    expect(await refused(described.map((description) => ({ ...line, description })))).toEqual([
+      'lines[0].description wrong_format',
+      'lines[1].description wrong_format',
+      'lines[2].description wrong_format',
+      'lines[3].description wrong_format',
+      'lines[4].description wrong_length',
+    ]);
     expect(await refused([line, { description: 'B', amount: '-1.01' }])).toEqual(['lines out_of_range']);
   });
 

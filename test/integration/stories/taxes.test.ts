@@ -145,6 +145,163 @@ describe('what is taxed', () => {
   });
 });
 
+describe('what is given back of a year that was charged in advance', () => {
+  const yearly = { billing_interval: { unit: 'year' } };
+  const change = (id: string, what: string, body: object = {}) => sandbox.made(`/v1/subscriptions/${id}/${what}`, body);
+  const customerNow = async ({ customer }: Life, body: object) =>
+    expect((await sandbox.api('PATCH', `/v1/customers/${customer}`, body)).status).toBe(200);
+  const march = '2027-03-01T00:00:00Z';
+  /** One who paid for 2027, by the first of April. */
+  const aprilOf = async (customer: object, ...more: object[]) => {
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z', customer);
+    const ofYear = await plan('EUR', flat('fee', '365.00', yearly), ...more);
+    const { id } = await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: ofYear });
+    await life.until('2027-04-01T00:00:00Z');
+    return { life, id };
+  };
+  const canceled = async ({ life, id }: { life: Life; id: string }) => {
+    await change(id, 'cancel', { at: 'now' });
+    await life.until('2027-04-03T00:00:00Z');
+    const [charge, credit, ...others] = await billed(life);
+    expect(others).toEqual([]);
+    return { charge: charge?.sums, credit };
+  };
+
+  it('has the percentage and the name of then, where another rate came', async () => {
+    const { id: rateId } = await rate('at-5', '5', { country: 'AT', valid_until: march });
+    await rate('at-10', '10', { country: 'AT', valid_from: march });
+    const april = await aprilOf(at('AT'));
+    await sandbox.api('PATCH', `/v1/tax-rates/${rateId}`, { name: 'Renamed' });
+    expect(await canceled(april)).toEqual({
+      charge: '365.00 18.25 383.25',
+      credit: {
+        lines: ['fee (unused) -275.00, at-5 -275.00 -13.75'],
+        taxes: ['at-5 -275.00 -13.75'],
+        sums: '-275.00 -13.75 -288.75',
+      },
+    });
+    const { items } = (await sandbox.api('GET', `/v1/invoices?customer_id=${april.life.customer}&sort=-number`)).body;
+    const { taxes } = (await sandbox.api('GET', `/v1/invoices/${items[0].id}`)).body;
+    const asCharged = { tax_rate_id: rateId, name: 'AT-5', percentage: '5', inclusive: false, treatment: 'taxed' };
+    expect(taxes).toMatchObject([asCharged]);
+  });
+
+  it('has no tax that was never taken, where the customer was exempt', async () => {
+    await rate('be', '5', { country: 'BE' });
+    const april = await aprilOf({ ...at('BE'), tax: { treatment: 'exempt' } });
+    await customerNow(april.life, { tax: { treatment: 'taxable' } });
+    expect(await canceled(april)).toEqual({
+      charge: '365.00 0.00 365.00',
+      credit: {
+        lines: ['fee (unused) -275.00, exempt -275.00 0.00'],
+        taxes: ['exempt -275.00 0.00'],
+        sums: '-275.00 0.00 -275.00',
+      },
+    });
+  });
+
+  it('has the tax that was taken, where the customer is exempt by now', async () => {
+    await rate('lu', '5', { country: 'LU' });
+    const april = await aprilOf(at('LU'));
+    await customerNow(april.life, { tax: { treatment: 'exempt' } });
+    expect((await canceled(april)).credit).toEqual({
+      lines: ['fee (unused) -275.00, lu -275.00 -13.75'],
+      taxes: ['lu -275.00 -13.75'],
+      sums: '-275.00 -13.75 -288.75',
+    });
+  });
+
+  it('has the tax in it that was in the price, where taxes are added by now', async () => {
+    await rate('nl-in', '10', { country: 'NL', inclusive: true, valid_until: march });
+    await rate('nl-on', '10', { country: 'NL', valid_from: march });
+    expect(await canceled(await aprilOf(at('NL')))).toEqual({
+      charge: '365.00 0.00 365.00',
+      credit: {
+        lines: ['fee (unused) -275.00, nl-in -250.00 -25.00'],
+        taxes: ['nl-in -250.00 -25.00'],
+        sums: '-275.00 0.00 -275.00',
+      },
+    });
+  });
+
+  it('has the taxes of the country of then, each charge its own, where the customer moved', async () => {
+    await rate('it', '5', { country: 'IT' });
+    await rate('it-books', '4', { country: 'IT', tax_category: 'books' });
+    await rate('es', '21', { country: 'ES' });
+    const april = await aprilOf(at('IT'), flat('book', '36.50', { ...yearly, tax_category: 'books' }));
+    await customerNow(april.life, at('ES'));
+    expect(await canceled(april)).toEqual({
+      charge: '401.50 19.71 421.21',
+      credit: {
+        lines: ['fee (unused) -275.00, it -275.00 -13.75', 'book (unused) -27.50, it-books -27.50 -1.10'],
+        taxes: ['it -275.00 -13.75', 'it-books -27.50 -1.10'],
+        sums: '-302.50 -14.85 -317.35',
+      },
+    });
+  });
+
+  it('has the tax of a rate that is archived by now', async () => {
+    const { id } = await rate('pt', '5', { country: 'PT' });
+    const april = await aprilOf(at('PT'));
+    await sandbox.made(`/v1/tax-rates/${id}/archive`, {});
+    expect((await canceled(april)).credit?.sums).toBe('-275.00 -13.75 -288.75');
+  });
+
+  it('has none where none was charged, whatever rate came since', async () => {
+    const april = await aprilOf(at('NO'));
+    await rate('no', '25', { country: 'NO' });
+    expect((await canceled(april)).credit).toEqual({
+      lines: ['fee (unused) -275.00'],
+      taxes: [],
+      sums: '-275.00 0.00 -275.00',
+    });
+  });
+
+  it('has the tax of then at a change of plan, beside what is charged with the tax of now', async () => {
+    await rate('se-5', '5', { country: 'SE', valid_until: march });
+    await rate('se-10', '10', { country: 'SE', valid_from: march });
+    const { life, id } = await aprilOf(at('SE'));
+    await change(id, 'change-plan', { plan: await plan('EUR', flat('pro', '730.00', yearly)), invoice: 'now' });
+    await life.until('2027-04-02T00:00:00Z');
+    const ofChange = {
+      lines: ['fee (unused) -275.00, se-5 -275.00 -13.75', 'pro 550.00, se-10 550.00 55.00'],
+      taxes: ['se-5 -275.00 -13.75', 'se-10 550.00 55.00'],
+      sums: '275.00 41.25 316.25',
+    };
+    expect((await billed(life)).slice(1)).toEqual([ofChange]);
+    // What the change charged is taken back with the tax of the change.
+    await change(id, 'cancel', { at: 'now' });
+    await life.until('2027-04-03T00:00:00Z');
+    expect((await billed(life))[2]?.lines).toEqual(['pro (unused) -548.00, se-10 -548.00 -54.80']);
+  });
+
+  it('has the tax of now, where what was charged is in a draft still', async () => {
+    await rate('fi-5', '5', { country: 'FI', valid_until: '2027-01-02T00:00:00Z' });
+    await rate('fi-10', '10', { country: 'FI', valid_from: '2027-01-02T00:00:00Z' });
+    const waitAsDraft = (draft_minutes: number) =>
+      sandbox.api('PATCH', '/v1/organization', { invoicing: { draft_minutes } });
+    await waitAsDraft(10_080);
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z', at('FI'));
+    const ofYear = await plan('EUR', flat('fee', '365.00', yearly));
+    const { id } = await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: ofYear });
+    await life.until('2027-01-03T00:00:00Z');
+    await change(id, 'cancel', { at: 'now' });
+    await life.until('2027-01-04T00:00:00Z');
+    await waitAsDraft(0);
+    const { items } = (await sandbox.api('GET', `/v1/invoices?state=draft&customer_id=${life.customer}`)).body;
+    const bySubtotal = (a: { subtotal: string }, b: { subtotal: string }) => Number(a.subtotal) - Number(b.subtotal);
+    // The credit before what it takes back.
+    for (const draft of items.toSorted(bySubtotal)) {
+      await sandbox.made(`/v1/invoices/${draft.id}/finalize`, {});
+      await sandbox.api('GET', `/v1/invoices/${draft.id}?wait_seconds=25`);
+    }
+    expect((await billed(life)).map(({ lines }) => lines)).toEqual([
+      ['fee (unused) -363.00, fi-10 -363.00 -36.30'],
+      ['fee 365.00, fi-10 365.00 36.50'],
+    ]);
+  });
+});
+
 describe('a customer', () => {
   it('that is exempt has none, and its invoice says why', async () => {
     const tax = { treatment: 'exempt', exemption_reason: 'embassy' };
@@ -240,7 +397,10 @@ it('an organization without tax rates is asked for them once a shard, and one wi
   );
   const [{ organization_id: sandboxId } = { organization_id: '' }] = rows;
   const live = await pipeline.asOwner.query<{ id: string }>('SELECT id FROM organizations WHERE sandbox_of IS NULL');
-  const asked = async (organizationId: string) => {
+  const { rows: credits } = await pipeline.asOwner.query<{ id: string }>(
+    "SELECT id FROM billing_periods WHERE timing = 'credit'",
+  );
+  const asked = async (organizationId: string, creditIds: readonly string[] = []) => {
     let statements = 0;
     const query: Queryable['query'] = (...args) => {
       statements += 1;
@@ -252,9 +412,31 @@ it('an organization without tax rates is asked for them once a shard, and one wi
       customerIds,
       planVersionIds: [],
       billingPeriodIds: [],
+      creditIds,
     });
-    return { statements, customers: facts?.customers.size };
+    return { statements, customers: facts?.customers.size, takenBack: facts?.takenBack.size };
   };
-  expect(await asked(live.rows[0]?.id ?? '')).toEqual({ statements: 1, customers: undefined });
-  expect(await asked(sandboxId)).toEqual({ statements: 3, customers: rows.length });
+  expect(await asked(live.rows[0]?.id ?? '')).toEqual({ statements: 1 });
+  expect(await asked(sandboxId)).toEqual({ statements: 3, customers: rows.length, takenBack: 0 });
+  const creditIds = credits.map(({ id }) => id);
+  const all = { statements: 4, customers: rows.length, takenBack: credits.length };
+  expect(await asked(sandboxId, creditIds)).toEqual(all);
+});
+
+it('what was taxed is given back with its tax when no rate is left', async () => {
+  const life = await lifeFrom(sandbox, '2027-04-01T00:00:00Z', at('FR'));
+  const basic = await plan('EUR', flat('base', '30.00'));
+  const { id } = await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: basic });
+  await life.until('2027-04-16T00:00:00Z');
+  const { items: named } = (await sandbox.api('GET', '/v1/customers?limit=1000')).body;
+  for (const one of named)
+    if (one.tax.rates.length > 0) await sandbox.api('PATCH', `/v1/customers/${one.id}`, { tax: null });
+  const { items: rates } = (await sandbox.api('GET', '/v1/tax-rates?limit=100')).body;
+  for (const one of rates) await sandbox.made(`/v1/tax-rates/${one.id}/archive`, {});
+  await sandbox.made(`/v1/subscriptions/${id}/pause`, { invoice: 'now' });
+  await life.until('2027-04-17T00:00:00Z');
+  expect((await billed(life)).map(({ lines }) => lines)).toEqual([
+    ['base 30.00, fr 25.00 5.00'],
+    ['base (unused) -15.00, fr -12.50 -2.50'],
+  ]);
 });

@@ -129,6 +129,28 @@ describe('places', () => {
     });
   });
 
+  it.each([
+    ['0.08', '0.04 0.01', 'put 0.07 0.04'],
+    ['0.09', '0.04 0.02', 'put 0.07 0.04'],
+    ['-0.09', '-0.04 -0.02', 'put -0.07 -0.04'],
+  ])('of %s with 20 %% in it, 50 %% is put on the net that is printed', (gross, ofLine, put) => {
+    const lines = linesOf([gross], [tax('within', '20', true), tax('put', '50')]);
+    const { lines: taxes, summary } = shown(lines, 'USD', perLine);
+    expect(taxes).toEqual([ofLine]);
+    expect(summary[0]).toBe(put);
+  });
+
+  it('by invoice a tax is put on the sum of the nets that are printed, and rounded once', () => {
+    const lines = linesOf(['0.08', '0.08', '0.08'], [tax('put', '50'), tax('within', '20', true)]);
+    // 0.04 is within all three, in parts of 0.02, 0.01 and 0.01: 0.06 + 0.07 + 0.07 is left. By line it is 0.21.
+    expect(shown(lines, 'USD', perInvoice)).toEqual({
+      lines: ['0.03 0.02', '0.04 0.01', '0.03 0.01'],
+      summary: ['put 0.20 0.10', 'within 0.20 0.04'],
+      total: '0.10',
+    });
+    expect(shown(lines, 'USD', perLine)).toMatchObject({ summary: ['put 0.21 0.12', 'within 0.21 0.03'] });
+  });
+
   it('a line without taxes has none, and an invoice without lines neither', () => {
     expect(shown(linesOf(['5.00'], []), 'USD', perInvoice)).toEqual({ lines: [''], summary: [], total: '0.00' });
     expect(shown([], 'USD', perInvoice)).toEqual({ lines: [], summary: [], total: '0.00' });
@@ -167,9 +189,10 @@ describe('whatever lines and taxes there are', () => {
     taxRounding: fc.constantFrom<TaxRounding>('line', 'invoice'),
   });
 
-  /** What a tax of a line is before it is rounded. */
-  const exactOf = ({ amount, taxes }: TaxableLine, one: AppliedTax): Decimal => {
+  /** What a tax of a line is before it is rounded: an exclusive one of the net as it is printed. */
+  const exactOf = ({ amount, taxes }: TaxableLine, one: AppliedTax, net: Amount): Decimal => {
     const rate = (of: AppliedTax) => new Exact(of.percentage.toString()).div(1e8);
+    if (!one.inclusive) return amountOracle(net).mul(rate(one));
     const inclusive = taxes.reduce((sum, of) => (of.inclusive ? sum.add(rate(of)) : sum), new Exact(0));
     return amountOracle(amount).mul(rate(one)).div(inclusive.add(1));
   };
@@ -182,15 +205,19 @@ describe('whatever lines and taxes there are', () => {
         const round = (exact: Decimal) => exact.toDecimalPlaces(places, oracleRounding[policy.rounding]);
         for (const line of lines)
           for (const entry of taxed.lines.get(line.position) ?? []) {
-            const exact = exactOf(line, entry);
+            const exact = exactOf(line, entry, entry.taxableAmount);
             const printed = amountOracle(entry.amount);
             if (policy.taxRounding === 'line') expect(printed.toFixed()).toBe(round(exact).toFixed());
             else expect(printed.sub(exact).abs().lt(new Exact(10).pow(-places))).toBe(true);
           }
         if (policy.taxRounding === 'line') return;
         for (const { code, amount } of taxed.summary) {
-          const of = lines.flatMap((line) => line.taxes.filter((one) => one.code === code).map((one) => [line, one]));
-          const sum = (of as [TaxableLine, AppliedTax][]).reduce((all, one) => all.add(exactOf(...one)), new Exact(0));
+          const exact = lines.flatMap((line) =>
+            (taxed.lines.get(line.position) ?? [])
+              .filter((one) => one.code === code)
+              .map((one) => exactOf(line, one, one.taxableAmount)),
+          );
+          const sum = exact.reduce((all, one) => all.add(one), new Exact(0));
           expect(amountOracle(amount).toFixed()).toBe(round(sum).toFixed());
         }
       }),

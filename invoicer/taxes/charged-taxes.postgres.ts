@@ -1,0 +1,53 @@
+/** The taxes that issued invoices have on what credits take back. */
+import assert from 'node:assert/strict';
+import type { Queryable } from '#platform/stores/postgres.ts';
+import { type TaxJson, taxFromJson } from '#schemas/invoice/content-parts.ts';
+import { type AppliedTax, parsePercentage } from '#schemas/tax-rate.ts';
+import type { ChargedTaxes } from './tax-facts.ts';
+
+// A row an invoice, so its lines are read once, however many credits take of them. What a credit takes back is found as
+// `insertPeriods` (rater/run/billing-runs.postgres.ts) finds whom it was charged to. What is not issued yet is missing.
+const chargedStatement = `
+SELECT i.credit_ids, i.charge_ids, (
+    SELECT json_agg(json_build_object('period', l.billing_period_id, 'code', l.charge_code, 'taxes', l.taxes))
+    FROM invoice_lines l
+    WHERE l.invoice_id = i.invoice_id AND l.billing_period_id = ANY (i.charge_ids) AND l.taxes IS NOT NULL
+  ) AS lines
+FROM (
+  SELECT a.invoice_id, array_agg(c.id) AS credit_ids, array_agg(a.id) AS charge_ids
+  FROM billing_periods c JOIN billing_periods a ON a.timing = 'advance' AND a.subscription_id = c.subscription_id
+    AND a.billing_end = c.billing_end AND a.span_start = c.priced_at AND a.item = c.item
+    AND a.interval_unit = c.interval_unit AND a.interval_count = c.interval_count
+    AND a.counted IS NOT DISTINCT FROM c.counted
+  WHERE c.organization_id = $1 AND c.id = ANY ($2) AND c.timing = 'credit' AND a.invoice_id IS NOT NULL
+  GROUP BY a.invoice_id
+) i`;
+
+type ChargedLine = { period: string; code: string; taxes: TaxJson[] };
+type ChargedRow = { credit_ids: string[]; charge_ids: string[]; lines: ChargedLine[] | null };
+
+const appliedFromJson = (json: TaxJson): AppliedTax => {
+  const { taxRateId, code, name, percentage: text, isInclusive: inclusive, treatment } = taxFromJson(json);
+  const percentage = parsePercentage(text);
+  assert(percentage !== undefined, `a stored percentage can't be read: ${text}`);
+  return { taxRateId, code, name, percentage, inclusive, treatment };
+};
+
+const taxesOfRow = ({ credit_ids: creditIds, charge_ids: chargeIds, lines }: ChargedRow): [string, ChargedTaxes][] => {
+  const byPeriod = Map.groupBy(lines ?? [], ({ period }) => period);
+  return creditIds.map((creditId, index) => {
+    const charged = byPeriod.get(chargeIds[index] ?? '') ?? [];
+    return [creditId, new Map(charged.map(({ code, taxes }) => [code, taxes.map(appliedFromJson)]))];
+  });
+};
+
+/** By the billing period of the credit. No statement where there are no credits. */
+export const chargedTaxes = async (
+  postgres: Queryable,
+  organizationId: string,
+  creditIds: readonly string[],
+): Promise<ReadonlyMap<string, ChargedTaxes>> => {
+  if (creditIds.length === 0) return new Map();
+  const { rows } = await postgres.query<ChargedRow>(chargedStatement, [organizationId, creditIds]);
+  return new Map(rows.flatMap(taxesOfRow));
+};
