@@ -3,6 +3,8 @@
  * the one place that knows adapters, so that tests register the very same routes.
  */
 import type { Vault } from '#platform/secrets/vault.ts';
+import { createTaxFacts } from '../invoicer/taxes/tax-facts.postgres.ts';
+import type { TaxedInvoices } from '../invoicer/taxes/tax-facts.ts';
 import { type ApiKeyPorts, apiKeyRoutes } from './access/api-key-routes.ts';
 import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
@@ -53,7 +55,7 @@ import { quoteLinkRoutes } from './quotes/quote-link-routes.ts';
 import { type QuotePorts, quoteRoutes } from './quotes/quote-routes.ts';
 import { createQuoteStore } from './quotes/quotes.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
-import type { Routes } from './route/define-route.ts';
+import type { Db, Routes } from './route/define-route.ts';
 import { ratingFailures } from './runs/rating-failures.postgres.ts';
 import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.ts';
 import { ratingRuns } from './runs/rating-runs.postgres.ts';
@@ -84,6 +86,7 @@ export const createStores = (vault: Vault) => ({
   creditUnits: creditUnitStore,
   priceOverrides: priceOverrideStore,
   taxRates: taxRateStore,
+  taxFacts: (db: Db, invoices: TaxedInvoices) => createTaxFacts(db)(invoices),
   customers: createCustomerStore(vault),
   customerDetails: createCustomerDetails(vault),
   parents: parentStore,

@@ -5,7 +5,7 @@
  *   1. lock the organization's series row: its counter and the head of its hash chain; read how far the series of its
  *      document numbers went, which the same lock guards;
  *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes;
- *   3. draft, tax, number and chain the others; where the organization has drafts wait, leave it at the drafts;
+ *   3. draft, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
  *   4. write invoices and lines, their billing periods as billed, the new counters and head, and the shard's new state;
  *      drafts that were made, and what became of those that were finalized.
  *
@@ -37,7 +37,7 @@ type SeriesState = {
   readonly alreadyBilled: ReadonlySet<string>;
   /** The drafts that are still to be finalized by it. */
   readonly draftIds: ReadonlySet<string>;
-  /** How long what is closed waits as a draft; 0: it is issued at once. */
+  /** How long a draft waits; 0, as draft time was turned off meanwhile: the next run issues it. */
   readonly draftMinutes: number;
 };
 
@@ -127,8 +127,8 @@ const taxedInvoices = (
 });
 
 /**
- * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Where the organization
- * has drafts wait, they are left as drafts. Pure but for the ids.
+ * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Those of a shard
+ * that makes drafts are left as drafts. Pure but for the ids.
  */
 const closeGroups = (
   shard: Shard,
@@ -158,12 +158,13 @@ const closeGroups = (
       continue;
     }
     const draft = isOneOff ? oneOffInvoice(group.parties, ofDraft.items) : draftInvoice(group.parties, rated);
-    if (!ofDraft && state.draftMinutes > 0) {
-      drafts.push({ id: newInvoiceId(), draft, finalizeAt: now + state.draftMinutes * minuteMs });
+    const taxed = taxInvoice(draft, taxes, now);
+    if (shard.makesDrafts) {
+      drafts.push({ id: newInvoiceId(), draft: taxed, finalizeAt: now + state.draftMinutes * minuteMs });
       continue;
     }
     const numbered = {
-      ...taxInvoice(draft, taxes, now),
+      ...taxed,
       ...issuedTerms(group, numbering, now),
       contentVersion: newestContentVersion,
       id: ofDraft?.id ?? newInvoiceId(),

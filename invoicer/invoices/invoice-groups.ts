@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { isCurrency } from '#schemas/currency.ts';
 import type { InvoicePeriod } from '#schemas/invoice.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
+import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import type { InvoiceGroup } from './close-period.ts';
 import { plainTerms } from './draft-invoice.ts';
 
@@ -39,6 +40,15 @@ export const groupPeriod = (row: GroupPeriod): Omit<InvoicePeriod, 'watermark'> 
   planVersionId: row.version,
   span: { start: row.start, end: row.end },
 });
+
+/** A rated line with its billing period. */
+export type RatedRow = { line: RatedLineJson; id: string; span_start: Date; span_end: Date };
+
+export const lineFromRow = ({ line, id, span_start, span_end }: RatedRow): RatedLine =>
+  ratedLineFromJson(line, {
+    billingPeriodId: id,
+    span: { start: span_start.getTime(), end: span_end.getTime() },
+  });
 
 export const groupFromRow = (row: GroupRow): InvoiceGroup => {
   const { payer_id: customerId, currency, time_zone: timeZone, payment_days: paymentDays, periods } = row;

@@ -7,10 +7,16 @@ import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.
 import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
-import { type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
-import { draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
-import { type GroupRow, groupFromRow, groupPeriodColumns, payerColumns } from './invoice-groups.ts';
+import { draftLines, draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
+import {
+  type GroupRow,
+  groupFromRow,
+  groupPeriodColumns,
+  lineFromRow,
+  payerColumns,
+  type RatedRow,
+} from './invoice-groups.ts';
 import { periodOrder } from './invoice-rows.ts';
 import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
 
@@ -52,7 +58,7 @@ const finishShard = async (
 ): Promise<number | undefined> => {
   await client.query(
     `UPDATE billing_run_shards SET state = 'issued', ${movedOn}, issued = issued + $3,
-      already_issued = already_issued + $4, issued_ms = $5, drafted = drafted + $6
+      already_issued = already_issued + $4, issued_ms = $5, drafted = drafted + $6, draft_lines = NULL
      WHERE run_id = $1 AND shard_number = $2 AND state = 'rated'`,
     [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs), drafted],
   );
@@ -100,8 +106,6 @@ const writeDrafts = async (
     ...postponed.map(draftEntry('postponed')),
   ];
 };
-
-type RatedRow = { line: RatedLineJson; id: string; span_start: Date; span_end: Date };
 
 export type InvoiceStore = Pick<IssuePorts, 'leaseShard' | 'ratedLines' | 'invoiceGroups' | 'commit' | 'giveUp'>;
 
@@ -177,6 +181,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         return leaseShard(postgres, shardToIssue, leaseSeconds);
       }, giveUp),
     ratedLines: async (shard, billingPeriodIds) => {
+      if (shard.makesDrafts) return draftLines(postgres, shard);
       const { rows } = await postgres.query<RatedRow>(
         `SELECT l.line, p.id, p.span_start, p.span_end FROM rated_lines l
           JOIN billing_periods p ON p.id = l.billing_period_id
@@ -184,12 +189,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
          ORDER BY l.billing_period_id, l.position`,
         [shard.organizationId, billingPeriodIds, shard.watermark],
       );
-      return rows.map(({ line, id, span_start, span_end }) =>
-        ratedLineFromJson(line, {
-          billingPeriodId: id,
-          span: { start: span_start.getTime(), end: span_end.getTime() },
-        }),
-      );
+      return rows.map(lineFromRow);
     },
     invoiceGroups: async (shard) => {
       if (shard.draftIds.length > 0) return draftsOfShard(postgres, shard);

@@ -70,7 +70,11 @@ const categoriesStatement = `SELECT v.id, c ->> 'code' AS code, c ->> 'tax_categ
   UNION ALL
   SELECT p.plan_version_id, h.id, h.tax_category FROM billing_periods p
     JOIN one_time_charges h ON h.id = p.item
-  WHERE p.organization_id = $1 AND p.id = ANY ($3) AND p.timing = 'once' AND h.tax_category IS NOT NULL`;
+  WHERE p.organization_id = $1 AND p.id = ANY ($3) AND p.timing = 'once' AND h.tax_category IS NOT NULL
+  UNION ALL
+  SELECT n.version, h.id, h.tax_category FROM unnest($4::text[], $5::text[]) AS n (version, id)
+    JOIN one_time_charges h ON h.id = n.id
+  WHERE h.organization_id = $1 AND h.tax_category IS NOT NULL`;
 
 type CategoryRow = { id: string; code: string; category: string };
 
@@ -80,21 +84,27 @@ type PolicyRow = { rounding: PolicyRounding; tax_rounding: TaxRounding };
 /** Undefined where the organization has no tax rates, which one look tells. */
 export const createTaxFacts =
   (postgres: Queryable) =>
-  async ({ organizationId, customerIds, ...billed }: TaxedInvoices): Promise<TaxFacts | undefined> => {
+  async ({
+    organizationId,
+    customerIds,
+    oneTimeCharges: once = [],
+    ...billed
+  }: TaxedInvoices): Promise<TaxFacts | undefined> => {
     const { rows } = await postgres.query<RateRow>(ratesStatement, [organizationId]);
     if (rows.length === 0) return undefined;
     const hasCategories = rows.some(({ tax_category: category }) => category !== null);
-    const [customers, categories, policies] = await Promise.all([
-      postgres.query<CustomerRow>(customersStatement, [organizationId, customerIds]),
-      hasCategories
-        ? postgres.query<CategoryRow>(categoriesStatement, [
-            organizationId,
-            billed.planVersionIds,
-            billed.billingPeriodIds,
-          ])
-        : { rows: [] },
-      postgres.query<PolicyRow>(policyStatement, [organizationId]),
-    ]);
+    // One after the other: the API asks within a transaction.
+    const customers = await postgres.query<CustomerRow>(customersStatement, [organizationId, customerIds]);
+    const categories = hasCategories
+      ? await postgres.query<CategoryRow>(categoriesStatement, [
+          organizationId,
+          billed.planVersionIds,
+          billed.billingPeriodIds,
+          once.map(({ planVersionId }) => planVersionId),
+          once.map(({ id }) => id),
+        ])
+      : { rows: [] };
+    const policies = await postgres.query<PolicyRow>(policyStatement, [organizationId]);
     const [policy] = policies.rows;
     assert(policy, 'an organization has its row');
     return {

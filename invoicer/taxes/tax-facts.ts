@@ -19,6 +19,8 @@ export type TaxedInvoices = {
   readonly customerIds: readonly string[];
   readonly planVersionIds: readonly string[];
   readonly billingPeriodIds: readonly string[];
+  /** What is charged once in billing periods that are not written down. */
+  readonly oneTimeCharges?: readonly { readonly planVersionId: string; readonly id: string }[];
 };
 
 export const chargeKey = (planVersionId: string, chargeCode: string): string => `${planVersionId} ${chargeCode}`;
