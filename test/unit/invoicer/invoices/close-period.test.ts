@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Shard } from '#schemas/billing-run.ts';
+import { defaultNumberFormat } from '#schemas/number-format.ts';
 import { type ClosedShard, type InvoiceGroup, issueOneShard } from '../../../../invoicer/invoices/close-period.ts';
 import { plainTerms } from '../../../../invoicer/invoices/draft-invoice.ts';
 
@@ -29,7 +30,7 @@ const group: InvoiceGroup = {
   ],
   timeZone: 'UTC',
   buyerDigest: null,
-  numbers: { format: { prefix: 'INV-', year: true, digits: 6 } as InvoiceGroup['numbers']['format'], timeZone: 'UTC' },
+  numbers: { format: defaultNumberFormat, timeZone: 'UTC' },
 };
 
 const now = 1_000_000;
