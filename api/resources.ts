@@ -3,8 +3,6 @@
  * the one place that knows adapters, so that tests register the very same routes.
  */
 import type { Vault } from '#platform/secrets/vault.ts';
-import { createTaxFacts } from '../invoicer/taxes/tax-facts.postgres.ts';
-import type { TaxedInvoices } from '../invoicer/taxes/tax-facts.ts';
 import { type ApiKeyPorts, apiKeyRoutes } from './access/api-key-routes.ts';
 import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
@@ -55,7 +53,7 @@ import { quoteLinkRoutes } from './quotes/quote-link-routes.ts';
 import { type QuotePorts, quoteRoutes } from './quotes/quote-routes.ts';
 import { createQuoteStore } from './quotes/quotes.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
-import type { Db, Routes } from './route/define-route.ts';
+import type { Routes } from './route/define-route.ts';
 import { ratingFailures } from './runs/rating-failures.postgres.ts';
 import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.ts';
 import { ratingRuns } from './runs/rating-runs.postgres.ts';
@@ -74,6 +72,7 @@ import { subscriptionChangeRoutes } from './subscriptions/subscription-change-ro
 import { subscriptionChangeStore } from './subscriptions/subscription-changes.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
 import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
+import { taxFacts } from './taxes/tax-facts.postgres.ts';
 import { taxRateRoutes } from './taxes/tax-rate-routes.ts';
 import { taxRateStore } from './taxes/tax-rates.postgres.ts';
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
@@ -86,7 +85,7 @@ export const createStores = (vault: Vault) => ({
   creditUnits: creditUnitStore,
   priceOverrides: priceOverrideStore,
   taxRates: taxRateStore,
-  taxFacts: (db: Db, invoices: TaxedInvoices) => createTaxFacts(db)(invoices),
+  taxFacts,
   customers: createCustomerStore(vault),
   customerDetails: createCustomerDetails(vault),
   parents: parentStore,

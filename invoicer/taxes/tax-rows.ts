@@ -1,0 +1,116 @@
+/**
+ * How what taxes go by is asked for, and its rows: by the invoicer, and by the API, which imports no adapter of the
+ * invoicer. Pure.
+ */
+import assert from 'node:assert/strict';
+import type { PolicyRounding } from '#schemas/rated-line.ts';
+import { type CustomerTaxTreatment, parsePercentage, type TaxRate, type TaxRounding } from '#schemas/tax-rate.ts';
+import type { TaxedCustomer } from './resolve-taxes.ts';
+import { chargeKey, type TaxedInvoices, type TaxFacts } from './tax-facts.ts';
+
+export type RateRow = {
+  id: string;
+  code: string;
+  name: string;
+  percentage: string;
+  inclusive: boolean;
+  country: string | null;
+  state: string | null;
+  tax_category: string | null;
+  valid_from: Date | null;
+  valid_until: Date | null;
+};
+
+const rateFromRow = (row: RateRow): TaxRate => {
+  const percentage = parsePercentage(row.percentage);
+  assert(percentage !== undefined, `a stored percentage can't be read: ${row.percentage}`);
+  return {
+    id: row.id,
+    code: row.code,
+    name: row.name,
+    percentage,
+    inclusive: row.inclusive,
+    country: row.country,
+    state: row.state,
+    taxCategory: row.tax_category,
+    validFrom: row.valid_from?.getTime() ?? null,
+    validUntil: row.valid_until?.getTime() ?? null,
+  };
+};
+
+export const ratesStatement = `SELECT id, code, name, trim_scale(percentage)::text AS percentage, inclusive, country, state,
+    tax_category, valid_from, valid_until
+  FROM tax_rates WHERE organization_id = $1 AND archived_at IS NULL ORDER BY code`;
+
+export type CustomerRow = {
+  id: string;
+  tax_country: string | null;
+  tax_state: string | null;
+  tax_id_countries: string[];
+  tax_treatment: CustomerTaxTreatment;
+  tax_exemption_reason: string | null;
+  tax_rate_ids: string[];
+};
+
+export const customersStatement = `SELECT id, tax_country, tax_state, tax_id_countries, tax_treatment, tax_exemption_reason,
+    tax_rate_ids
+  FROM customers WHERE organization_id = $1 AND id = ANY ($2)`;
+
+const customerFromRow = (row: CustomerRow): TaxedCustomer => ({
+  country: row.tax_country,
+  state: row.tax_state,
+  taxIdCountries: row.tax_id_countries,
+  treatment: row.tax_treatment,
+  exemptionReason: row.tax_exemption_reason,
+  taxRateIds: row.tax_rate_ids,
+});
+
+// What is charged once has its id in the place of a code.
+export const categoriesStatement = `SELECT v.id, c ->> 'code' AS code, c ->> 'tax_category' AS category
+  FROM plan_versions v CROSS JOIN json_array_elements(v.charges) AS c
+  WHERE v.organization_id = $1 AND v.id = ANY ($2) AND c ->> 'tax_category' IS NOT NULL
+  UNION ALL
+  SELECT p.plan_version_id, h.id, h.tax_category FROM billing_periods p
+    JOIN one_time_charges h ON h.id = p.item
+  WHERE p.organization_id = $1 AND p.id = ANY ($3) AND p.timing = 'once' AND h.tax_category IS NOT NULL
+  UNION ALL
+  SELECT n.version, h.id, h.tax_category FROM unnest($4::text[], $5::text[]) AS n (version, id)
+    JOIN one_time_charges h ON h.id = n.id
+  WHERE h.organization_id = $1 AND h.tax_category IS NOT NULL`;
+
+export type CategoryRow = { id: string; code: string; category: string };
+
+export const policyStatement = 'SELECT rounding, tax_rounding FROM organizations WHERE id = $1';
+export type PolicyRow = { rounding: PolicyRounding; tax_rounding: TaxRounding };
+
+/** As `categoriesStatement` takes them. */
+export const categoryParameters = (invoices: TaxedInvoices): unknown[] => {
+  const { organizationId, planVersionIds, billingPeriodIds, oneTimeCharges: once = [] } = invoices;
+  return [
+    organizationId,
+    planVersionIds,
+    billingPeriodIds,
+    once.map(({ planVersionId }) => planVersionId),
+    once.map(({ id }) => id),
+  ];
+};
+
+/** Whether charges are asked for their categories. */
+export const haveCategories = (rates: readonly RateRow[]): boolean =>
+  rates.some(({ tax_category: category }) => category !== null);
+
+export const factsFromRows = (rows: {
+  readonly rates: readonly RateRow[];
+  readonly customers: readonly CustomerRow[];
+  readonly categories: readonly CategoryRow[];
+  readonly policies: readonly PolicyRow[];
+}): TaxFacts => {
+  const [policy] = rows.policies;
+  assert(policy, 'an organization has its row');
+  return {
+    rates: rows.rates.map(rateFromRow),
+    customers: new Map(rows.customers.map((row) => [row.id, customerFromRow(row)])),
+    categories: new Map(rows.categories.map(({ id, code, category }) => [chargeKey(id, code), category])),
+    policy: { rounding: policy.rounding, taxRounding: policy.tax_rounding },
+  };
+};
