@@ -38,7 +38,8 @@ const rateFromRow = (row: RateRow): TaxRate => {
   };
 };
 
-export const ratesStatement = `SELECT id, code, name, trim_scale(percentage)::text AS percentage, inclusive, country, state,
+export const ratesStatement = `
+  SELECT id, code, name, trim_scale(percentage)::text AS percentage, inclusive, country, state,
     tax_category, valid_from, valid_until
   FROM tax_rates WHERE organization_id = $1 AND archived_at IS NULL ORDER BY code`;
 
@@ -52,7 +53,8 @@ export type CustomerRow = {
   tax_rate_ids: string[];
 };
 
-export const customersStatement = `SELECT id, tax_country, tax_state, tax_id_countries, tax_treatment, tax_exemption_reason,
+export const customersStatement = `
+  SELECT id, tax_country, tax_state, tax_id_countries, tax_treatment, tax_exemption_reason,
     tax_rate_ids
   FROM customers WHERE organization_id = $1 AND id = ANY ($2)`;
 
