@@ -75,6 +75,7 @@ import { subscriptionChangeRoutes } from './subscriptions/subscription-change-ro
 import { subscriptionChangeStore } from './subscriptions/subscription-changes.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
 import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
+import { taxFacts } from './taxes/tax-facts.postgres.ts';
 import { taxRateRoutes } from './taxes/tax-rate-routes.ts';
 import { taxRateStore } from './taxes/tax-rates.postgres.ts';
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';
@@ -87,6 +88,7 @@ export const createStores = (vault: Vault) => ({
   creditUnits: creditUnitStore,
   priceOverrides: priceOverrideStore,
   taxRates: taxRateStore,
+  taxFacts,
   customers: createCustomerStore(vault),
   customerDetails: createCustomerDetails(vault),
   parents: parentStore,

@@ -21,6 +21,8 @@ export type Shard = {
   readonly billingPeriodIds: readonly string[];
   /** The drafts that it finalizes, whose billing periods these are; empty where it makes what is due. */
   readonly draftIds: readonly string[];
+  /** Whether drafts are made of it in place of invoices. */
+  readonly makesDrafts: boolean;
   /** Of the request that asked for the run. */
   readonly requestId: string | undefined;
   /** The hour by which it is billed, where that is the hour of a test clock. */
@@ -38,6 +40,7 @@ export type ShardRow = {
   watermark: bigint;
   billing_period_ids: string[];
   draft_ids: string[];
+  makes_drafts: boolean;
   request_id: string | null;
   clock_now: Date | null;
   attempts: number;
@@ -51,6 +54,7 @@ export const shardFromRow = (row: ShardRow): Shard => ({
   watermark: row.watermark,
   billingPeriodIds: row.billing_period_ids,
   draftIds: row.draft_ids,
+  makesDrafts: row.makes_drafts,
   requestId: row.request_id ?? undefined,
   clockNow: row.clock_now?.getTime(),
   attempt: row.attempts,

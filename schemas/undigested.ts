@@ -30,6 +30,8 @@ export const undigested: Readonly<Record<string, string>> = {
   'billing_periods.usage_waived': 'decides which lines a billing period has, and these are hashed by what they charge',
   'billing_periods.draft_id': 'is the id of the invoice that bills it',
   'billing_run_shards.draft_ids': 'names drafts, whose own entries say what became of them',
+  'billing_run_shards.makes_drafts': 'says what comes of it, and the entries of drafts and invoices say what came',
+  'billing_run_shards.draft_lines': 'are gone once drafts are made of them, and are billed nowhere',
   'billing_run_shards.drafted': 'counts drafts, each of which has an entry of its own',
   'invoice_drafts.run_id': 'names the run that tries to finalize it: the entries of the draft say what came of that',
   'one_time_charges.billing_period_id': 'names the billing period that was written from it, whose item names it',

@@ -5,29 +5,32 @@
 import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { PolicyRounding, RatedLine } from '#schemas/rated-line.ts';
-import { draftInvoice, oneOffInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
+import {
+  computedPeriodsMax,
+  draftInvoice,
+  oneOffInvoice,
+  type RatedPeriod,
+} from '../../invoicer/invoices/draft-invoice.ts';
 import { ratePlan } from '../../rater/price/rate.ts';
 import { billablePeriods, type PeriodRow } from '../../rater/run/billable-periods.ts';
 import { type BillablePeriod, periodsToMeasure } from '../../rater/run/measured-periods.ts';
 import { pricesToRead } from '../../rater/run/price-spans.ts';
 import type { Db } from '../route/define-route.ts';
 import type { UpcomingReader } from '../subscription-views/upcoming.postgres.ts';
+import { type TaxDraftPorts, taxDraft } from '../taxes/tax-drafts.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import type { DraftPeriod, InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
 
-export type ComputeDraftPorts = {
+export type ComputeDraftPorts = TaxDraftPorts & {
   readonly readUsage: ReadUsage;
   readonly readWatermark: ReadWatermark;
   readonly upcoming: Pick<UpcomingReader, 'versions' | 'meters' | 'prices'>;
   readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
-  readonly invoiceDrafts: Pick<InvoiceDraftStore, 'periodRows' | 'ratedLines'>;
+  readonly invoiceDrafts: Pick<InvoiceDraftStore, 'periodRows' | 'computedLines'>;
 };
 
 export type ComputedDraft = { readonly content: DraftInvoice; readonly asOf: Instant };
-
-/** A draft of more billing periods is shown as it was computed last: rating so many is the work of raters. */
-const computedPeriodsMax = 1_000;
 
 /** Undefined where it throws: what can't be rated as things stand is left out, as the run that issues it does. */
 const attempt = <T>(work: () => T): T | undefined => {
@@ -93,14 +96,15 @@ export const computeDraft = async (
 ): Promise<ComputedDraft> => {
   const { id, customerId, currency } = draft;
   const parties = { customerId, currency, terms };
-  if (draft.kind === 'one_off') return { content: oneOffInvoice(parties, draft.items), asOf: now };
+  const taxed = (content: DraftInvoice) => taxDraft(ports, db, content, now);
+  if (draft.kind === 'one_off') return { content: await taxed(oneOffInvoice(parties, draft.items)), asOf: now };
   const isLarge = periods.length > computedPeriodsMax;
   const watermark = isLarge ? (draft.watermark ?? 0n) : await ports.readWatermark(db);
   const lines: ReadonlyMap<string, readonly RatedLine[]> = isLarge
-    ? Map.groupBy(await ports.invoiceDrafts.ratedLines(db, id, watermark), (line) => line.billingPeriodId)
+    ? Map.groupBy(await ports.invoiceDrafts.computedLines(db, id), (line) => line.billingPeriodId)
     : await ratedNow(ports, db, id, watermark);
   const rated = periods.map((period): RatedPeriod => {
     return { ...period, watermark, lines: lines.get(period.billingPeriodId) ?? [] };
   });
-  return { content: draftInvoice(parties, rated), asOf: isLarge ? draft.computedAt : now };
+  return { content: await taxed(draftInvoice(parties, rated)), asOf: isLarge ? draft.computedAt : now };
 };

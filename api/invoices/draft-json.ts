@@ -3,9 +3,10 @@
 import { formatInstant } from '#schemas/instant.ts';
 import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
 import type { DraftInvoice, InvoiceTerms, IssuedInvoice } from '#schemas/invoice.ts';
+import { addAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import { plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
-import { totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
+import { addedTaxes, totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
 import { headToJson } from '../route/resource-fields.ts';
 import type { DraftPeriod, InvoiceDraft } from './drafts.postgres.ts';
 import { invoiceJson } from './invoice-json.ts';
@@ -24,7 +25,9 @@ export const storedContent = (
   lines: [],
   ...totalsOf([]),
   subtotal: draft.subtotal,
-  total: draft.subtotal,
+  taxes: draft.taxes,
+  taxTotal: addedTaxes(draft.taxes),
+  total: addAmounts(draft.subtotal, addedTaxes(draft.taxes)),
 });
 
 const instantOrNull = (instant: Instant | null): string | null => (instant === null ? null : formatInstant(instant));
@@ -53,6 +56,7 @@ export const draftJson = (draft: InvoiceDraft, tenant: string, content: DraftInv
     state: draft.state,
     finalize_at: instantOrNull(draft.finalizeAt),
     finalizing_run_id: draft.finalizingRunId,
+    failure: draft.failure,
     as_of: formatInstant(asOf),
     ...headToJson(draft),
   };

@@ -9,20 +9,23 @@ import { InvoiceHead } from '#schemas/http/invoices.ts';
 import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
+import { oneOffInvoice, plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
 import type { OrganizationStore } from '../access/organization.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults, updated } from '../route/resource-fields.ts';
+import { type TaxDraftPorts, taxDraft } from '../taxes/tax-drafts.ts';
 import { draftHeadJson } from './draft-json.ts';
 import type { InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
 import { type FinalizePorts, finalizeAtFault, finalizeDraft, openDraft } from './finalize-draft.ts';
 import { itemsOf } from './write-one-off.ts';
 
-export type InvoiceDraftPorts = FinalizePorts & {
-  readonly invoiceDrafts: InvoiceDraftStore;
-  readonly customers: Pick<CustomerStore, 'payer'>;
-  readonly organizations: Pick<OrganizationStore, 'organization'>;
-};
+export type InvoiceDraftPorts = FinalizePorts &
+  TaxDraftPorts & {
+    readonly invoiceDrafts: InvoiceDraftStore;
+    readonly customers: Pick<CustomerStore, 'payer'>;
+    readonly organizations: Pick<OrganizationStore, 'organization'>;
+  };
 
 const tag = 'Invoices';
 const url = '/v1/invoices';
@@ -113,6 +116,8 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         currency,
         finalizeAt,
         items,
+        taxes: (await taxDraft(ports, db, oneOffInvoice({ customerId, currency, terms: plainTerms }, items), hour))
+          .taxes,
         overrides: overridesOf(body),
         metadata: body.metadata ?? {},
       };

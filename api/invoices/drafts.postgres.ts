@@ -2,13 +2,20 @@
 import { newId } from '#platform/process/ids.ts';
 import { type Currency, isCurrency } from '#schemas/currency.ts';
 import { isId } from '#schemas/ids.ts';
+import { type TaxJson, taxFromJson, taxToJson } from '#schemas/invoice/content-parts.ts';
 import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
 import { type ItemJson, itemFromJson, itemToJson, type OneOffItem } from '#schemas/invoice/one-off.ts';
-import type { InvoiceKind } from '#schemas/invoice.ts';
+import type { InvoiceKind, InvoiceTax } from '#schemas/invoice.ts';
 import { type Amount, formatAmount, parseStoredAmount, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
-import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
-import { type GroupPeriod, groupPeriod, groupPeriodColumns } from '../../invoicer/invoices/invoice-groups.ts';
+import type { RatedLine } from '#schemas/rated-line.ts';
+import {
+  type GroupPeriod,
+  groupPeriod,
+  groupPeriodColumns,
+  lineFromRow,
+  type RatedRow,
+} from '../../invoicer/invoices/invoice-groups.ts';
 import { periodOrder } from '../../invoicer/invoices/invoice-rows.ts';
 import type { OneTimeRow, PeriodRow } from '../../rater/run/billable-periods.ts';
 import { oneTimeStatement } from '../../rater/run/source-statements.ts';
@@ -29,12 +36,15 @@ export type InvoiceDraft = ResourceHead & {
   readonly lineCount: number;
   /** As it was computed last, when, and at which watermark. */
   readonly subtotal: Amount;
+  readonly taxes: readonly InvoiceTax[];
   readonly computedAt: Instant;
   readonly watermark: bigint | null;
   readonly testClockId: string | null;
   readonly clockNow: Instant | null;
   /** The run that finalizes it at this moment. */
   readonly finalizingRunId: string | null;
+  /** Why the run that tried to finalize it last did not issue it. */
+  readonly failure: string | null;
 };
 
 export type DraftPeriod = ReturnType<typeof groupPeriod>;
@@ -50,20 +60,28 @@ type DraftRow = ResourceRow & {
   lines: ItemJson[] | null;
   line_count: number;
   subtotal: string;
+  taxes: TaxJson[];
   computed_at: Date;
   watermark: bigint | null;
   test_clock_id: string | null;
   clock_now: Date | null;
   finalizing_run_id: string | null;
+  failure: string | null;
 };
+
+/** Of the run, or of the first of its billing periods that could not be rated. */
+const failureOf = `coalesce(r.failure, (
+    SELECT f.message FROM rating_failures f JOIN billing_periods p ON p.id = f.billing_period_id
+    WHERE f.run_id = r.id AND p.draft_id = d.id ORDER BY f.id LIMIT 1))`;
 
 const columns = (
   lines: string,
 ): string => `d.id, d.kind, d.state, d.customer_id, d.currency, d.finalize_at, d.overrides,
-  ${lines} AS lines, d.line_count, d.subtotal::text, d.computed_at, d.watermark, d.test_clock_id, d.metadata,
+  ${lines} AS lines, d.line_count, d.subtotal::text, d.taxes, d.computed_at, d.watermark, d.test_clock_id, d.metadata,
   d.version, d.created_at, d.updated_at,
   (SELECT k.now_at FROM test_clocks k WHERE k.id = d.test_clock_id) AS clock_now,
-  (SELECT r.id FROM billing_runs r WHERE r.id = d.run_id AND r.state IN ('queued', 'running')) AS finalizing_run_id`;
+  (SELECT r.id FROM billing_runs r WHERE r.id = d.run_id AND r.state IN ('queued', 'running')) AS finalizing_run_id,
+  (SELECT ${failureOf} FROM billing_runs r WHERE r.id = d.run_id AND r.state NOT IN ('queued', 'running')) AS failure`;
 const whole = columns('d.lines');
 
 const fromRow = (row: DraftRow): InvoiceDraft => {
@@ -80,18 +98,20 @@ const fromRow = (row: DraftRow): InvoiceDraft => {
     items: (row.lines ?? []).map(itemFromJson),
     lineCount: row.line_count,
     subtotal,
+    taxes: row.taxes.map(taxFromJson),
     computedAt: row.computed_at.getTime(),
     watermark: row.watermark,
     testClockId: row.test_clock_id,
     clockNow: row.clock_now?.getTime() ?? null,
     finalizingRunId: row.finalizing_run_id,
+    failure: row.failure,
     ...headFromRow(row),
   };
 };
 
 export type NewOneOff = Pick<
   InvoiceDraft,
-  'customerId' | 'currency' | 'finalizeAt' | 'overrides' | 'items' | 'metadata'
+  'customerId' | 'currency' | 'finalizeAt' | 'overrides' | 'items' | 'taxes' | 'metadata'
 > & {
   readonly testClockId: string | null;
 };
@@ -153,25 +173,23 @@ export const invoiceDraftStore = {
       charged.length > 0 ? (await db.query<OneTimeRow>(oneTimeStatement, [db.organizationId, charged])).rows : [];
     return { rows, oneTime };
   },
-  /** Of its billing periods, as they were rated at a watermark. */
-  ratedLines: async (db: Db, id: string, watermark: bigint): Promise<readonly RatedLine[]> => {
-    const { rows } = await db.query<{ line: RatedLineJson; id: string; span_start: Date; span_end: Date }>(
-      `SELECT l.line, p.id, p.span_start, p.span_end FROM billing_periods p
-         JOIN rated_lines l ON l.billing_period_id = p.id AND l.watermark = $2 AND l.organization_id = p.organization_id
-       WHERE p.draft_id = $1 AND p.state = 'open'`,
-      [id, watermark],
+  /** Of one that has many billing periods, as they were rated when it was made. */
+  computedLines: async (db: Db, id: string): Promise<readonly RatedLine[]> => {
+    const { rows } = await db.query<RatedRow>(
+      `SELECT l.line, p.id, p.span_start, p.span_end
+       FROM invoice_drafts d CROSS JOIN json_to_recordset(d.computed_lines) AS l (billing_period_id text, line json)
+         JOIN billing_periods p ON p.id = l.billing_period_id
+       WHERE d.organization_id = $1 AND d.id = $2 AND p.draft_id = d.id AND p.state = 'open'`,
+      [db.organizationId, id],
     );
-    return rows.map(({ line, id: billingPeriodId, span_start, span_end }) => {
-      const span = { start: span_start.getTime(), end: span_end.getTime() };
-      return ratedLineFromJson(line, { billingPeriodId, span });
-    });
+    return rows.map(lineFromRow);
   },
   addOneOff: async (db: Db, draft: NewOneOff, now: Date): Promise<InvoiceDraft> => {
     const id = newId('inv');
     await db.query(
       `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides,
-         lines, line_count, subtotal, computed_at, test_clock_id, metadata, version, created_at, updated_at)
-       VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $10, $10)`,
+         lines, line_count, subtotal, computed_at, test_clock_id, metadata, taxes, version, created_at, updated_at)
+       VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $10, $10)`,
       [
         id,
         db.organizationId,
@@ -185,6 +203,7 @@ export const invoiceDraftStore = {
         now,
         draft.testClockId,
         draft.metadata,
+        JSON.stringify(draft.taxes.map((tax) => taxToJson(tax, draft.currency))),
       ],
     );
     return (await invoiceDraftStore.draft(db, id)) as InvoiceDraft;

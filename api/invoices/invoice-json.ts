@@ -29,6 +29,7 @@ export const invoiceJson = (invoice: IssuedInvoice, metadata: Readonly<Record<st
     state: 'issued',
     finalize_at: null,
     finalizing_run_id: null,
+    failure: null,
     as_of: null,
     metadata,
     // It never changes.

@@ -21,16 +21,18 @@ import {
 import type { UpcomingReader } from '../subscription-views/upcoming.postgres.ts';
 import { cutAfter, nextDueParts } from '../subscription-views/upcoming-parts.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
+import { type TaxDraftPorts, taxDrafts } from '../taxes/tax-drafts.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import type { BilledWith } from './billed-with.postgres.ts';
 
-export type PreviewPorts = RateUpcomingPorts & {
-  readonly upcoming: UpcomingReader;
-  readonly readUsage: ReadUsage;
-  readonly readWatermark: ReadWatermark;
-  readonly billedWith: BilledWith;
-};
+export type PreviewPorts = RateUpcomingPorts &
+  TaxDraftPorts & {
+    readonly upcoming: UpcomingReader;
+    readonly readUsage: ReadUsage;
+    readonly readWatermark: ReadWatermark;
+    readonly billedWith: BilledWith;
+  };
 
 export type PreviewedInvoice = {
   readonly dueAt: Instant;
@@ -120,6 +122,7 @@ export const previewInvoices = async (
   db: Db,
   subscriptions: readonly Subscription[],
   at: Instant | undefined,
+  now: Instant,
 ): Promise<{ readonly watermark: bigint; readonly invoices: readonly PreviewedInvoice[] }> => {
   const watermark = await ports.readWatermark(db);
   const { versions, ahead } = await partsAhead(ports, db, subscriptions, at);
@@ -147,5 +150,12 @@ export const previewInvoices = async (
     const [first] = group as [RatedPart];
     return invoiceOf(group, payerOf(first).id, first.subscription.currency as Currency, watermark);
   });
-  return { watermark, invoices: invoices.toSorted((a, b) => a.dueAt - b.dueAt) };
+  // What falls due later has the taxes of then.
+  const contents = await taxDrafts(
+    ports,
+    db,
+    invoices.map(({ content, dueAt }) => ({ content, issuedAt: Math.max(dueAt, now) })),
+  );
+  const taxed = invoices.map((invoice, index) => ({ ...invoice, content: contents[index] ?? invoice.content }));
+  return { watermark, invoices: taxed.toSorted((a, b) => a.dueAt - b.dueAt) };
 };

@@ -4,6 +4,7 @@ import { InvoicePreview, InvoicePreviewAsked } from '#schemas/http/invoice-previ
 import { formatInstant } from '#schemas/instant.ts';
 import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
 import { laterLineToJson } from '#schemas/invoice/content-4.ts';
+import { taxToJson } from '#schemas/invoice/content-parts.ts';
 import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
 import { formatMinorUnits } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
@@ -22,7 +23,7 @@ export type InvoicePreviewPorts = PreviewPorts & {
 const aheadMsMax = 366 * 86_400_000;
 
 const previewJson = ({ dueAt, content, failures }: PreviewedInvoice) => {
-  const { currency, customerId, lines, subtotal, total } = content;
+  const { currency, customerId, lines, subtotal, taxes, taxTotal, total } = content;
   return {
     due_at: formatInstant(dueAt),
     customer_id: customerId,
@@ -33,6 +34,8 @@ const previewJson = ({ dueAt, content, failures }: PreviewedInvoice) => {
       lines.map((line) => ({ ...hashedLine(line, currency), ...laterLineToJson(line, content) })),
     ),
     subtotal: formatMinorUnits(subtotal, currency),
+    taxes: taxes.map((tax) => taxToJson(tax, currency)),
+    tax_total: formatMinorUnits(taxTotal, currency),
     total: formatMinorUnits(total, currency),
     failures: failures.map(({ subscriptionId, message }) => ({ subscription_id: subscriptionId, message })),
   };
@@ -78,7 +81,7 @@ export const invoicePreviewRoutes = ({ ask }: Routes, ports: InvoicePreviewPorts
       if (at !== undefined && at > now + aheadMsMax)
         faults.push({ field: 'at', code: 'out_of_range', message: 'must be at most a year ahead' });
       refuseFaults(faults);
-      const { watermark, invoices } = await previewInvoices(ports, db, of, at);
+      const { watermark, invoices } = await previewInvoices(ports, db, of, at, now);
       return { as_of: formatInstant(now), watermark: watermark.toString(), invoices: invoices.map(previewJson) };
     },
   );

@@ -5,7 +5,7 @@
  *   1. lock the organization's series row: its counter and the head of its hash chain; read how far the series of its
  *      document numbers went, which the same lock guards;
  *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes;
- *   3. draft, tax, number and chain the others; where the organization has drafts wait, leave it at the drafts;
+ *   3. draft, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
  *   4. write invoices and lines, their billing periods as billed, the new counters and head, and the shard's new state;
  *      drafts that were made, and what became of those that were finalized.
  *
@@ -29,7 +29,7 @@ import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
 import { type Numbering, type NumberingSeries, numberingFrom } from './number-documents.ts';
 import { dueAtOf } from './payment-terms.ts';
-import { taxInvoice } from './tax-invoice.ts';
+import { taxInvoice, taxUnissued } from './tax-invoice.ts';
 
 /** Where the organization's chain and series stand, and which billing periods of the shard are billed already. */
 type SeriesState = {
@@ -39,7 +39,7 @@ type SeriesState = {
   readonly alreadyBilled: ReadonlySet<string>;
   /** The drafts that are still to be finalized by it. */
   readonly draftIds: ReadonlySet<string>;
-  /** How long what is closed waits as a draft; 0: it is issued at once. */
+  /** How long a draft waits; 0, as draft time was turned off meanwhile: the next run issues it. */
   readonly draftMinutes: number;
 };
 
@@ -152,7 +152,7 @@ const askedAnswers = async (
   { lines, groups, taxes }: Omit<ShardContent, 'answers'>,
   now: Instant,
 ): Promise<ShardContent['answers']> => {
-  if (taxes?.calculation !== 'engine') return new Map();
+  if (taxes?.calculation !== 'engine' || shard.makesDrafts) return new Map();
   const byPeriod = linesByPeriod(lines);
   // Nobody else issues of the organization while its lane holds it.
   const billed = await billedPeriods(shard);
@@ -173,8 +173,8 @@ const taxedInvoices = (
 });
 
 /**
- * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Where the organization
- * has drafts wait, they are left as drafts. Pure but for the ids.
+ * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Those of a shard
+ * that makes drafts are left as drafts. Pure but for the ids.
  */
 const closeGroups = (
   shard: Shard,
@@ -197,8 +197,9 @@ const closeGroups = (
       if (ofDraft) unrated.push(ofDraft.id);
       continue;
     }
-    if (!ofDraft && state.draftMinutes > 0) {
-      drafts.push({ id: newInvoiceId(), draft, finalizeAt: now + state.draftMinutes * minuteMs });
+    if (shard.makesDrafts) {
+      const finalizeAt = now + state.draftMinutes * minuteMs;
+      drafts.push({ id: newInvoiceId(), draft: taxUnissued(draft, taxes, now), finalizeAt });
       continue;
     }
     const numbered = {

@@ -24,6 +24,9 @@ export const plainTerms: InvoiceTerms = {
   customFields: [],
 };
 
+/** A draft of more billing periods is shown as it was computed last: rating so many is the work of raters. */
+export const computedPeriodsMax = 1_000;
+
 /** A billing period with its rated lines. */
 export type RatedPeriod = InvoicePeriod & { readonly lines: readonly RatedLine[] };
 

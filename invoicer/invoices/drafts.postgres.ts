@@ -2,17 +2,25 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import type { Shard } from '#schemas/billing-run.ts';
+import { taxToJson } from '#schemas/invoice/content-parts.ts';
 import { type DraftOverrides, withOverrides } from '#schemas/invoice/draft-overrides.ts';
 import { type ItemJson, itemFromJson } from '#schemas/invoice/one-off.ts';
 import { formatAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { RatedLine } from '#schemas/rated-line.ts';
 import type { InvoiceGroup, MadeDraft } from './close-period.ts';
-import { type GroupRow, groupFromRow, groupPeriodColumns, payerColumns, payerTables } from './invoice-groups.ts';
+import { computedPeriodsMax } from './draft-invoice.ts';
+import {
+  type GroupRow,
+  groupFromRow,
+  groupPeriodColumns,
+  lineFromRow,
+  payerColumns,
+  payerTables,
+  type RatedRow,
+} from './invoice-groups.ts';
 import { periodOrder } from './invoice-rows.ts';
 import { entitiesOf } from './issuing-entities.postgres.ts';
-
-/** When a draft is tried again of which no billing period could be rated. */
-const postponedMs = 3_600_000;
 
 // Without the billing periods that the run could not rate. A draft that another shard of the run has periods of, as one
 // that was cut in two, is left to whichever is rated last.
@@ -52,26 +60,46 @@ export const lockDrafts = async (client: Queryable, { draftIds, runId }: Shard):
   return new Set(rows.map(({ id }) => id));
 };
 
+/** What was rated of a shard that makes drafts. */
+export const draftLines = async (client: Queryable, shard: Shard): Promise<readonly RatedLine[]> => {
+  const { rows } = await client.query<RatedRow>(
+    `SELECT l.line, p.id, p.span_start, p.span_end
+     FROM billing_run_shards s CROSS JOIN json_to_recordset(s.draft_lines) AS l (billing_period_id text, line json)
+       JOIN billing_periods p ON p.id = l.billing_period_id
+     WHERE s.run_id = $1 AND s.shard_number = $2`,
+    [shard.runId, shard.shardNumber],
+  );
+  return rows.map(lineFromRow);
+};
+
 const insertStatement = `
 INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides,
-  line_count, subtotal, computed_at, watermark, test_clock_id, metadata, version, created_at, updated_at)
-SELECT n.id, $1, 'period', 'draft', n.customer_id, n.currency, n.finalize_at, '{}', n.line_count, n.subtotal, $2, $9,
-  c.test_clock_id, '{}', 1, $2, $2
-FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::integer[], $8::numeric[])
-  AS n (id, customer_id, currency, finalize_at, line_count, subtotal) JOIN customers c ON c.id = n.customer_id`;
+  line_count, subtotal, taxes, computed_at, watermark, test_clock_id, metadata, version, created_at, updated_at)
+SELECT n.id, $1, 'period', 'draft', n.customer_id, n.currency, n.finalize_at, '{}', n.line_count, n.subtotal, n.taxes,
+  $2, $9, c.test_clock_id, '{}', 1, $2, $2
+FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::integer[], $8::numeric[], $10::json[])
+  AS n (id, customer_id, currency, finalize_at, line_count, subtotal, taxes) JOIN customers c ON c.id = n.customer_id`;
 
 // A period that is in a draft already, or billed, ends the transaction.
 const takePeriods = `
 UPDATE billing_periods p SET draft_id = n.draft_id FROM unnest($1::text[], $2::text[]) AS n (id, draft_id)
 WHERE p.id = n.id AND p.state = 'open' AND p.draft_id IS NULL`;
 
+const keepLines = `
+UPDATE invoice_drafts d SET computed_lines = (
+    SELECT json_agg(l) FROM billing_run_shards s CROSS JOIN json_array_elements(s.draft_lines) AS l
+      JOIN billing_periods p ON p.id = l ->> 'billing_period_id'
+    WHERE s.run_id = $2 AND s.shard_number = $3 AND p.draft_id = d.id)
+WHERE d.id = ANY ($1)`;
+
 export const insertDrafts = async (
   client: Queryable,
-  { organizationId, watermark }: Shard,
+  shard: Shard,
   drafts: readonly MadeDraft[],
   now: Instant,
 ): Promise<void> => {
   if (drafts.length === 0) return;
+  const { organizationId, watermark } = shard;
   await client.query(insertStatement, [
     organizationId,
     new Date(now),
@@ -82,6 +110,7 @@ export const insertDrafts = async (
     drafts.map(({ draft }) => draft.lines.length),
     drafts.map(({ draft }) => formatAmount(draft.subtotal)),
     watermark,
+    drafts.map(({ draft: { taxes, currency } }) => JSON.stringify(taxes.map((tax) => taxToJson(tax, currency)))),
   ]);
   const periods = drafts.flatMap(({ id, draft }) =>
     draft.periods.map(({ billingPeriodId }) => ({ id, billingPeriodId })),
@@ -91,9 +120,14 @@ export const insertDrafts = async (
     periods.map(({ id }) => id),
   ]);
   assert.equal(rowCount, periods.length, 'a billing period is in a draft already, or billed');
+  const large = drafts.filter(({ draft }) => draft.periods.length > computedPeriodsMax).map(({ id }) => id);
+  if (large.length > 0) await client.query(keepLines, [large, shard.runId, shard.shardNumber]);
 };
 
-const changed = 'version = version + 1, updated_at = $2';
+const changed = 'version = version + 1, updated_at = $2::timestamptz';
+
+/** Until a draft is tried again of which no billing period could be rated: 1, 4 and 16 hours, then a day each time. */
+const pause = "least(interval '1 hour' * 4 ^ least(postponed, 9), interval '1 day')";
 
 /**
  * Of drafts whose invoices are written: what of their periods could not be rated is let go, and is billed by a later
@@ -115,8 +149,9 @@ export const settleDrafts = async (
   }
   if (unrated.length === 0) return [];
   const { rows } = await client.query<{ id: string }>(
-    `UPDATE invoice_drafts SET finalize_at = $3, ${changed} WHERE id = ANY ($1) AND finalize_at < $3 RETURNING id`,
-    [unrated, new Date(now), new Date(now + postponedMs)],
+    `UPDATE invoice_drafts SET finalize_at = $2::timestamptz + ${pause}, postponed = postponed + 1, ${changed}
+     WHERE id = ANY ($1) AND finalize_at < $2::timestamptz + ${pause} RETURNING id`,
+    [unrated, new Date(now)],
   );
   return rows.map(({ id }) => id);
 };

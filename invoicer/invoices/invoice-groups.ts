@@ -5,6 +5,7 @@ import type { InvoiceDefaults } from '#schemas/http/customers.ts';
 import type { InvoicePeriod } from '#schemas/invoice.ts';
 import { type IssuingEntity, sellerOf } from '#schemas/issuing-entity.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
+import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import type { InvoiceGroup } from './close-period.ts';
 
 export type GroupPeriod = {
@@ -45,6 +46,15 @@ export const groupPeriod = (row: GroupPeriod): Omit<InvoicePeriod, 'watermark'> 
   planVersionId: row.version,
   span: { start: row.start, end: row.end },
 });
+
+/** A rated line with its billing period. */
+export type RatedRow = { line: RatedLineJson; id: string; span_start: Date; span_end: Date };
+
+export const lineFromRow = ({ line, id, span_start, span_end }: RatedRow): RatedLine =>
+  ratedLineFromJson(line, {
+    billingPeriodId: id,
+    span: { start: span_start.getTime(), end: span_end.getTime() },
+  });
 
 export const groupFromRow = (row: GroupRow, entities: ReadonlyMap<string, IssuingEntity>): InvoiceGroup => {
   const { payer_id: customerId, currency, issuing_entity_id: entityId, invoice_defaults: defaults } = row;

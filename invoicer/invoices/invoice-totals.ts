@@ -1,6 +1,6 @@
 /** Lines with their discounts and taxes -> what the invoice sums. Nothing is rounded here. */
 import type { DraftInvoice, InvoiceDiscount, InvoiceLine, InvoiceTax, InvoiceTotals } from '#schemas/invoice.ts';
-import { addAmounts, subtractAmounts, sumAmounts } from '#schemas/money.ts';
+import { type Amount, addAmounts, subtractAmounts, sumAmounts } from '#schemas/money.ts';
 
 /** One entry a key, in the order in which keys come first. */
 const summed = <T>(items: readonly T[], keyOf: (item: T) => string, add: (sum: T, item: T) => T): T[] =>
@@ -25,12 +25,16 @@ const taxesOf = (lines: readonly InvoiceLine[]): InvoiceTax[] =>
     }),
   );
 
+/** Those that are not in the lines already. */
+export const addedTaxes = (taxes: readonly InvoiceTax[]): Amount =>
+  sumAmounts(taxes.flatMap(({ isInclusive, amount }) => (isInclusive ? [] : [amount])));
+
 /** The total is the sum of the printed lines, less discounts, and with the taxes that are not in the lines already. */
 export const totalsOf = (lines: readonly InvoiceLine[]): InvoiceTotals => {
   const [discounts, taxes] = [discountsOf(lines), taxesOf(lines)];
   const subtotal = sumAmounts(lines.map(({ amount }) => amount));
   const discountTotal = sumAmounts(discounts.map(({ amount }) => amount));
-  const taxTotal = sumAmounts(taxes.flatMap(({ isInclusive, amount }) => (isInclusive ? [] : [amount])));
+  const taxTotal = addedTaxes(taxes);
   const total = addAmounts(subtractAmounts(subtotal, discountTotal), taxTotal);
   return { discounts, taxes, subtotal, discountTotal, taxTotal, total };
 };

@@ -7,10 +7,17 @@ import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.
 import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
-import { type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
-import { draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
-import { type GroupRow, groupFromRow, groupPeriodColumns, payerColumns, payerTables } from './invoice-groups.ts';
+import { draftLines, draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
+import {
+  type GroupRow,
+  groupFromRow,
+  groupPeriodColumns,
+  lineFromRow,
+  payerColumns,
+  payerTables,
+  type RatedRow,
+} from './invoice-groups.ts';
 import { periodOrder } from './invoice-rows.ts';
 import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
 import { entitiesOf } from './issuing-entities.postgres.ts';
@@ -66,7 +73,7 @@ const finishShard = async (
 ): Promise<number | undefined> => {
   await client.query(
     `UPDATE billing_run_shards SET state = 'issued', ${movedOn}, issued = issued + $3,
-      already_issued = already_issued + $4, issued_ms = $5, drafted = drafted + $6
+      already_issued = already_issued + $4, issued_ms = $5, drafted = drafted + $6, draft_lines = NULL
      WHERE run_id = $1 AND shard_number = $2 AND state = 'rated'`,
     [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs), drafted],
   );
@@ -114,8 +121,6 @@ const writeDrafts = async (
     ...postponed.map(draftEntry('postponed')),
   ];
 };
-
-type RatedRow = { line: RatedLineJson; id: string; span_start: Date; span_end: Date };
 
 export type InvoiceStore = Pick<
   IssuePorts,
@@ -194,6 +199,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         return leaseShard(postgres, shardToIssue, leaseSeconds);
       }, giveUp),
     ratedLines: async (shard, billingPeriodIds) => {
+      if (shard.makesDrafts) return draftLines(postgres, shard);
       const { rows } = await postgres.query<RatedRow>(
         `SELECT l.line, p.id, p.span_start, p.span_end FROM rated_lines l
           JOIN billing_periods p ON p.id = l.billing_period_id
@@ -201,12 +207,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
          ORDER BY l.billing_period_id, l.position`,
         [shard.organizationId, billingPeriodIds, shard.watermark],
       );
-      return rows.map(({ line, id, span_start, span_end }) =>
-        ratedLineFromJson(line, {
-          billingPeriodId: id,
-          span: { start: span_start.getTime(), end: span_end.getTime() },
-        }),
-      );
+      return rows.map(lineFromRow);
     },
     invoiceGroups: async (shard) => {
       if (shard.draftIds.length > 0) return draftsOfShard(postgres, shard);

@@ -85,3 +85,7 @@ export const taxInvoice = (
   if (facts === undefined) return draft;
   return facts.calculation === 'engine' ? taxByAnswer(draft, answer) : taxByRates(draft, facts, issuedAt);
 };
+
+/** Before it is issued: an engine is asked then, and not for what may change. */
+export const taxUnissued = (draft: DraftInvoice, facts: TaxFacts | undefined, now: Instant): DraftInvoice =>
+  facts?.calculation === 'engine' ? draft : taxInvoice(draft, facts, now);

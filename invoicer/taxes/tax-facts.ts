@@ -27,6 +27,8 @@ export type TaxedInvoices = {
   readonly billingPeriodIds: readonly string[];
   /** Those of them that take back what was charged in advance. */
   readonly creditIds: readonly string[];
+  /** What is charged once in billing periods that are not written down. */
+  readonly oneTimeCharges?: readonly { readonly planVersionId: string; readonly id: string }[];
 };
 
 export const chargeKey = (planVersionId: string, chargeCode: string): string => `${planVersionId} ${chargeCode}`;

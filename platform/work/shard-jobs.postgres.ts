@@ -18,8 +18,8 @@ export const leaseShard = async (
 ): Promise<Shard | undefined> => {
   const { rows } = await client.query<ShardRow>(
     `WITH RECURSIVE ${parts}
-     SELECT l.run_id, l.shard_number, l.attempts, l.billing_period_ids, l.draft_ids, r.organization_id, r.kind,
-       r.watermark, r.request_id, CASE WHEN r.test_clock_id IS NOT NULL THEN r.due_until END AS clock_now
+     SELECT l.run_id, l.shard_number, l.attempts, l.billing_period_ids, l.draft_ids, l.makes_drafts, r.organization_id,
+       r.kind, r.watermark, r.request_id, CASE WHEN r.test_clock_id IS NOT NULL THEN r.due_until END AS clock_now
      FROM leased l JOIN billing_runs r ON r.id = l.run_id`,
     [leaseSeconds],
   );

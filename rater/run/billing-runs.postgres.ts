@@ -222,6 +222,10 @@ const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<Cut> => 
   return { freshIds: [], isLast: true };
 };
 
+// What becomes of a shard is settled here: draft time that is turned on or off later is that of later runs.
+const makesDrafts = `(SELECT r.kind = 'billing' AND o.draft_minutes > 0 FROM billing_runs r
+    JOIN organizations o ON o.id = r.organization_id WHERE r.id = $1)`;
+
 // Periods in shards of about $2, in the order in which the store keeps usage, by the customer's own name: what a shard
 // reads of it lies together, and not in a block here and there for each customer. What is one invoice is of one shard,
 // however much it is; what is of a parent stands where the first of its children does.
@@ -239,8 +243,8 @@ WITH due AS (
 ), grouped AS (
   SELECT id, place, min(place) OVER (PARTITION BY billed_with, due_at) AS first FROM numbered
 ), inserted AS (
-  INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state)
-  SELECT $1, (first - 1) / $2 + b.first_number, array_agg(id ORDER BY place), 'queued'
+  INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state, makes_drafts)
+  SELECT $1, (first - 1) / $2 + b.first_number, array_agg(id ORDER BY place), 'queued', ${makesDrafts}
   FROM grouped CROSS JOIN (
     SELECT coalesce(max(shard_number) + 1, 0) AS first_number FROM billing_run_shards WHERE run_id = $1
   ) b GROUP BY (first - 1) / $2 + b.first_number

@@ -18,6 +18,9 @@ import type { RatedRows, RatedShard } from './rated-rows.ts';
 const periodsOf = ({ kind }: Shard): string =>
   kind === 'dry_rating' ? '(SELECT * FROM rating_run_periods WHERE run_id = $2)' : 'billing_periods';
 
+/** Whether its lines stay as they are, and are billed so. */
+const keepsRatedLines = ({ kind, makesDrafts }: Shard): boolean => kind !== 'dry_rating' && !makesDrafts;
+
 /**
  * Locks the shard for the transaction; false where it is somebody else's by now, or was cut in two meanwhile. Then
  * nothing may be written of it.
@@ -86,6 +89,20 @@ const insertBillable = async (client: Queryable, shard: Shard, rows: RatedRows):
     textArray(rows.outputHashes),
   ]);
   return rowCount === rows.lines.length ? [] : ratedOtherwise(client, shard, rows);
+};
+
+/**
+ * For drafts: not as rated lines, which stay at their watermark. Prices may change while a draft waits, and it is rated
+ * anew when it is finalized, by chance at the same watermark. A shard that was cut in two has lines of its own.
+ */
+const writeDraftLines = async (client: Queryable, shard: Shard, rows: RatedRows): Promise<void> => {
+  await client.query(
+    `UPDATE billing_run_shards SET draft_lines = (
+       SELECT coalesce(json_agg(json_build_object('billing_period_id', l.id, 'line', l.line)), '[]')
+       FROM unnest($3::text[], $4::json[]) AS l (id, line)
+     ) WHERE run_id = $1 AND shard_number = $2`,
+    [shard.runId, shard.shardNumber, textArray(rows.billingPeriodIds), jsonArray(rows.lines)],
+  );
 };
 
 // By its position and the beginning of its span a line has one place within its billing period, in the order of the
@@ -164,7 +181,7 @@ const moveOn = async (client: Queryable, shard: Shard, ratedMs: number): Promise
   const isBilled = shard.kind === 'billing';
   await client.query(
     `UPDATE billing_run_shards s SET state = $4, ${movedOn}, rated_ms = $3,
-      lines_digest = ${shard.kind === 'dry_rating' ? 'NULL' : ratedLinesDigest}
+      lines_digest = ${keepsRatedLines(shard) ? ratedLinesDigest : 'NULL'}
      FROM billing_runs r WHERE r.id = s.run_id AND s.run_id = $1 AND s.shard_number = $2`,
     [shard.runId, shard.shardNumber, ratedMs, isBilled ? 'rated' : 'done'],
   );
@@ -199,7 +216,8 @@ export const saveRated = async (
   ratedMs: number,
 ): Promise<void> => {
   if (!(await lockHeldShard(client, shard))) return;
-  const otherwise = shard.kind === 'dry_rating' ? [] : await insertBillable(client, shard, rows);
+  const otherwise = keepsRatedLines(shard) ? await insertBillable(client, shard, rows) : [];
+  if (shard.makesDrafts) await writeDraftLines(client, shard, rows);
   if (shard.kind !== 'billing') await insertOfRatingRun(client, shard, rows, otherwise);
   await writeFailures(client, shard, [...failures, ...otherwise]);
   await moveOn(client, shard, ratedMs);
@@ -218,11 +236,11 @@ const cutInTwo = async (client: Queryable, shard: Shard, cause: string): Promise
   // Numbers are given one after the other.
   await client.query('SELECT 1 FROM billing_runs WHERE id = $1 FOR NO KEY UPDATE', [shard.runId]);
   await client.query(
-    `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, draft_ids, state, attempts,
-       leased_until, failure)
-     SELECT $1, max(shard_number) + 1, $2, $5, 'queued', $3, clock_timestamp(), $4 FROM billing_run_shards
+    `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, draft_ids, makes_drafts, state,
+       attempts, leased_until, failure)
+     SELECT $1, max(shard_number) + 1, $2, $5, $6, 'queued', $3, clock_timestamp(), $4 FROM billing_run_shards
      WHERE run_id = $1`,
-    [shard.runId, shard.billingPeriodIds.slice(half), attempts, cause, shard.draftIds],
+    [shard.runId, shard.billingPeriodIds.slice(half), attempts, cause, shard.draftIds, shard.makesDrafts],
   );
   await client.query(
     `UPDATE billing_run_shards SET billing_period_ids = $3, attempts = $4, leased_until = clock_timestamp(),

@@ -199,6 +199,9 @@ const headFields = {
   finalizing_run_id: Type.Union([idOf('run'), Type.Null()], {
     description: 'Of a draft: the billing run that issues it at this moment.',
   }),
+  failure: Type.Union([Type.String(), Type.Null()], {
+    description: 'Of a draft: why the run that tried to issue it last did not.',
+  }),
   as_of: Type.Union([Instant, Type.Null()], { description: 'Of a draft: when its amounts were computed.' }),
   ...resourceFields,
 };

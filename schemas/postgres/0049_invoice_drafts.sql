@@ -22,9 +22,15 @@ CREATE TABLE invoice_drafts (
   line_count      integer NOT NULL,
   -- As they were computed last; of a one-off invoice they are what is issued.
   subtotal        numeric NOT NULL,
+  -- Summed up, as on an invoice.
+  taxes           json NOT NULL,
   computed_at     timestamptz NOT NULL,
   -- At which it was rated then.
   watermark       bigint CHECK ((watermark IS NOT NULL) = (kind = 'period')),
+  -- The rated lines of then, where they are too many to be computed while somebody waits.
+  computed_lines  json,
+  -- How often it was put off, as nothing of it could be rated.
+  postponed       integer NOT NULL DEFAULT 0,
   test_clock_id   text,
   -- The run that finalizes it, or tried to.
   run_id          text,
@@ -60,7 +66,7 @@ CREATE TRIGGER immutable BEFORE TRUNCATE ON invoice_drafts FOR EACH STATEMENT EX
 
 GRANT SELECT, INSERT ON invoice_drafts TO millrace_app, millrace_worker;
 GRANT UPDATE (state, finalize_at, overrides, run_id, metadata, version, updated_at) ON invoice_drafts TO millrace_app;
-GRANT UPDATE (state, finalize_at, run_id, version, updated_at) ON invoice_drafts TO millrace_worker;
+GRANT UPDATE (state, finalize_at, computed_lines, postponed, run_id, version, updated_at) ON invoice_drafts TO millrace_worker;
 ALTER TABLE invoice_drafts ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_organization ON invoice_drafts TO millrace_app USING (organization_id = (SELECT current_organization()))
   WITH CHECK (organization_id = (SELECT current_organization()));
@@ -102,6 +108,10 @@ CREATE UNIQUE INDEX billing_runs_one_of_clock ON billing_runs (test_clock_id) WH
 ALTER TABLE billing_run_shards
   -- The drafts that it finalizes; its billing periods are theirs.
   ADD COLUMN draft_ids text[] NOT NULL DEFAULT '{}',
+  -- Whether drafts are made of it in place of invoices, as the organization had it when it was cut.
+  ADD COLUMN makes_drafts boolean NOT NULL DEFAULT false,
+  -- The rated lines for these drafts, until they are made: they are shown, and bind nobody.
+  ADD COLUMN draft_lines json CHECK (draft_lines IS NULL OR makes_drafts),
   -- How many drafts were made of it.
   ADD COLUMN drafted   integer NOT NULL DEFAULT 0;
 

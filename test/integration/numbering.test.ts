@@ -43,6 +43,7 @@ const shardOf = (shardNumber: number): Shard => ({
   watermark: 9n,
   billingPeriodIds: [],
   draftIds: [],
+  makesDrafts: false,
   requestId: undefined,
   clockNow: undefined,
   attempt: 1,

@@ -124,8 +124,8 @@ const statements: readonly string[] = [
    SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${id('run')}, 'USD', 0, 0, 0, 0,
      ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 4, 'FILL-' || n ${from}`,
   `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, overrides, lines, line_count,
-     subtotal, computed_at, metadata, version, created_at, updated_at)
-   SELECT ${id('inv')}, org, 'one_off', 'draft', ${id('cus')}, 'USD', '{}', '[]', 1, 1, ${begin}, '{}', 1,
+     subtotal, taxes, computed_at, metadata, version, created_at, updated_at)
+   SELECT ${id('inv')}, org, 'one_off', 'draft', ${id('cus')}, 'USD', '{}', '[]', 1, 1, '[]', ${begin}, '{}', 1,
      ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO invoice_lines (invoice_id, position, charge_code, description, quantity, rounding, precise_amount,
      amount, steps, period_start, period_end)

@@ -72,6 +72,7 @@ export const useCases = new Set([
   'api/subscriptions/start-subscription.ts',
   'api/subscriptions/undo-change.ts',
   'api/subscription-views/rate-upcoming.ts',
+  'api/taxes/tax-drafts.ts',
   'api/events/read-fate.ts',
   'api/events/search-events.ts',
   'api/explain/list-events.ts',

@@ -206,6 +206,7 @@ describe('[I28] what processes and commands change by themselves', () => {
       kind: 'billing' as const,
       billingPeriodIds: [],
       draftIds: [],
+      makesDrafts: false,
       requestId: undefined,
       clockNow: undefined,
       attempt: 20,

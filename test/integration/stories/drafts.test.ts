@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
 import { unique } from '../../support/tenants.ts';
-import { lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
@@ -160,6 +160,101 @@ describe('a draft', () => {
     expect(await sandbox.api('PATCH', path, { memo: null })).toMatchObject({ status: 409 });
     await life.until('2027-01-25T00:00:00Z');
     expect(await life.invoices()).toHaveLength(1);
+  });
+});
+
+const organization = async (settings: object): Promise<void> => {
+  const answer = await sandbox.api('PATCH', '/v1/organization', settings);
+  expect(answer.status, JSON.stringify(answer.body)).toBe(200);
+};
+/** Of those that the clock asked for. */
+const runsOf = async ({ clock }: Life) => {
+  const { rows } = await pipeline.asOwner.query<{ id: string; state: string; watermark: bigint; failures: bigint }>(
+    `SELECT r.id, r.state, r.watermark,
+       (SELECT count(*) FROM rating_failures f WHERE f.run_id = r.id) AS failures
+     FROM billing_runs r WHERE r.test_clock_id = $1 ORDER BY r.created_at`,
+    [clock],
+  );
+  return rows;
+};
+
+describe('what was rated for a draft binds nobody', () => {
+  /** A draft of three calls, and of what is said more; nothing is sent after it. */
+  const drafted = async (price: string, ...more: object[]) => {
+    await waitAsDraft(1_440);
+    const code = await plan({ ...calls, price: { model: 'per_unit', unit_amount: price } }, ...more);
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z');
+    await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: code });
+    await sandbox.send(Array.from({ length: 3 }, () => call(life.customer, '2027-01-10T00:00:00Z')));
+    await life.until('2027-02-01T12:00:00Z');
+    const [draft] = await drafts(life.customer);
+    return { life, code, draft };
+  };
+  /** At the very watermark of the draft, and in one run more. */
+  const expectFinalized = async (life: Life, draft: Invoice, total: string, firstLine: string) => {
+    const before = (await runsOf(life)).length;
+    expect(await one(draft.id)).toMatchObject({ state: 'draft', total, failure: null });
+    await life.until('2027-02-03T00:00:00Z');
+    const issued = (await life.invoices()).at(-1);
+    expect(issued).toMatchObject({ at: '2027-02-02T01:00:00Z', total });
+    expect(issued?.lines[0]).toMatch(firstLine);
+    const runs = (await runsOf(life)).slice(before);
+    expect(runs).toMatchObject([{ state: 'completed', failures: 0n, watermark: BigInt(draft.periods[0].watermark) }]);
+    await expectRatedAgain(pipeline, sandbox);
+  };
+
+  it('where another price comes for its time', async () => {
+    const { life, code, draft } = await drafted('0.50');
+    expect(draft).toMatchObject({ subtotal: '1.50' });
+    expect(
+      (await pipeline.asOwner.query('SELECT 1 FROM billing_run_shards WHERE draft_lines IS NOT NULL')).rows,
+    ).toEqual([]);
+    await sandbox.made('/v1/price-overrides', {
+      plan: code,
+      charge: 'calls',
+      customer_id: life.customer,
+      price: { model: 'per_unit', unit_amount: '0.70' },
+      effective_from: '2027-01-01T00:00:00Z',
+    });
+    await expectFinalized(life, draft, '2.10', 'calls x3 2.10 2027-01-01..2027-02-01');
+  });
+
+  it('where amounts are rounded otherwise', async () => {
+    const { life, draft } = await drafted('0.015', fee);
+    // 0.045.
+    expect(draft).toMatchObject({ subtotal: '31.05' });
+    await organization({ rounding: 'half_even' });
+    await expectFinalized(life, draft, '31.04', 'calls x3 0.04 2027-01-01..2027-02-01');
+    await organization({ rounding: 'half_up' });
+  });
+
+  it('and what can not be rated is tried again after pauses that grow, says why, and is issued once it can be', async () => {
+    const { life, code, draft } = await drafted('0.50', fee);
+    const write = (charges: unknown) =>
+      pipeline.asOwner.transaction(async ({ query }) => {
+        await query("SET LOCAL session_replication_role = 'replica'");
+        await query('UPDATE plan_versions SET charges = $1 WHERE plan_id = (SELECT id FROM plans WHERE code = $2)', [
+          JSON.stringify(charges),
+          code,
+        ]);
+      });
+    const { rows } = await pipeline.asOwner.query<{ charges: { price: object }[] }>(
+      'SELECT charges FROM plan_versions WHERE plan_id = (SELECT id FROM plans WHERE code = $1)',
+      [code],
+    );
+    const charges = rows[0]?.charges ?? [];
+    const before = (await runsOf(life)).length;
+    await write(charges.map((charge) => ({ ...charge, price: { model: 'gone' } })));
+    await life.until('2027-02-07T00:00:00Z');
+    // At 1, 2, 6 and 22 o'clock, and then each day at 22 o'clock.
+    expect((await runsOf(life)).slice(before)).toHaveLength(8);
+    const [waiting] = await drafts(life.customer);
+    expect(waiting).toMatchObject({ id: draft.id, finalize_at: '2027-02-07T22:00:00.000Z', finalizing_run_id: null });
+    expect(waiting.failure).toMatch(/model/);
+    await write(charges);
+    await life.until('2027-02-08T00:00:00Z');
+    expect((await life.invoices())[1]).toMatchObject({ at: '2027-02-07T22:00:00Z', total: '32.50' });
+    await expectRatedAgain(pipeline, sandbox);
   });
 });
 

@@ -382,6 +382,54 @@ it('taxes that are rounded by invoice are rounded once, and the lines sum to the
   ]);
 });
 
+it('a draft and a preview have the taxes that the invoice has, to the byte of each line', async () => {
+  const books = { tax_category: 'books' };
+  const shop = await plan('EUR', flat('base', '49.99'), flat('book', '10.05', books));
+  const life = await lifeFrom(sandbox, '2027-06-20T00:00:00Z', at('DE'));
+  const { id } = await sandbox.made('/v1/subscriptions', {
+    customer_id: life.customer,
+    plan: shop,
+    started_at: '2027-06-20T00:00:00Z',
+  });
+  await life.until('2027-06-21T00:00:00Z');
+  await sandbox.made(`/v1/subscriptions/${id}/charges`, { name: 'Atlas', amount: '20.00', invoice: 'next', ...books });
+  const sums = ({ subtotal, tax_total, total }: Record<string, string>) => `${subtotal} ${tax_total} ${total}`;
+  const { body: ahead } = await sandbox.api('POST', '/v1/invoices/preview', { subscription_id: id });
+  const [next] = ahead.invoices;
+  const dueInJuly = next.due_at >= '2027-07-01';
+  expect(dueInJuly).toBe(true);
+  // 16 % of 49.99, and 7 % of 10.05 and of 20.00.
+  expect(sums(next)).toBe('80.04 10.10 90.14');
+  await sandbox.api('PATCH', '/v1/organization', { invoicing: { draft_minutes: 1_440 }, tax_rounding: 'line' });
+  await life.until(next.due_at.replace('00:00:00', '12:00:00'));
+  const { body: listed } = await sandbox.api('GET', `/v1/invoices?state=draft&customer_id=${life.customer}`);
+  const [draft] = listed.items;
+  expect(sums(draft)).toBe(sums(next));
+  expect(draft.taxes).toEqual(next.taxes);
+  const whole = (await sandbox.api('GET', `/v1/invoices/${draft.id}`)).body;
+  expect([sums(whole), whole.taxes, whole.lines]).toEqual([sums(next), next.taxes, next.lines]);
+  await sandbox.api('POST', `/v1/invoices/${draft.id}/finalize`);
+  const issued = (await sandbox.api('GET', `/v1/invoices/${draft.id}?wait_seconds=25`)).body;
+  expect([issued.state, issued.taxes, issued.lines, sums(issued)]).toEqual([
+    'issued',
+    whole.taxes,
+    whole.lines,
+    sums(whole),
+  ]);
+  const made = await sandbox.made('/v1/invoices', {
+    customer_id: life.customer,
+    currency: 'EUR',
+    lines: [{ description: 'Workshop', amount: '100.00' }],
+  });
+  expect(sums(made)).toBe('100.00 16.00 116.00');
+  await sandbox.api('PATCH', `/v1/customers/${life.customer}`, { tax: { treatment: 'exempt' } });
+  // Lists say what was computed last, and whoever asks for it what stands.
+  expect(sums((await sandbox.api('GET', `/v1/invoices/${made.id}`)).body)).toBe('100.00 0.00 100.00');
+  const again = (await sandbox.api('GET', `/v1/invoices?state=draft&customer_id=${life.customer}`)).body;
+  expect(again.items.map(sums)).toEqual(['100.00 16.00 116.00']);
+  await sandbox.api('PATCH', '/v1/organization', { invoicing: { draft_minutes: 0 } });
+});
+
 it('[I19] every total is the sum of its parts, all of it is chained, and what was rated is rated again', async () => {
   const { rows } = await pipeline.asOwner.query(
     'SELECT 1 FROM invoices WHERE total <> subtotal - discount_total + tax_total',

@@ -1,13 +1,13 @@
-/** The taxes that issued invoices have on what credits take back. */
+/** The taxes that issued invoices have on what credits take back: how they are asked for, and the rows. Pure. */
 import assert from 'node:assert/strict';
-import type { Queryable } from '#platform/stores/postgres.ts';
 import { type TaxJson, taxFromJson } from '#schemas/invoice/content-parts.ts';
 import { type AppliedTax, parsePercentage } from '#schemas/tax-rate.ts';
 import type { ChargedTaxes } from './tax-facts.ts';
 
 // A row an invoice, so its lines are read once, however many credits take of them. What a credit takes back is found as
 // `insertPeriods` (rater/run/billing-runs.postgres.ts) finds whom it was charged to. What is not issued yet is missing.
-const chargedStatement = `
+/** Of the credits `$2`; not asked where there are none. */
+export const chargedStatement = `
 SELECT i.credit_ids, i.charge_ids, (
     SELECT json_agg(json_build_object('period', l.billing_period_id, 'code', l.charge_code, 'taxes', l.taxes))
     FROM invoice_lines l
@@ -24,7 +24,7 @@ FROM (
 ) i`;
 
 type ChargedLine = { period: string; code: string; taxes: TaxJson[] };
-type ChargedRow = { credit_ids: string[]; charge_ids: string[]; lines: ChargedLine[] | null };
+export type ChargedRow = { credit_ids: string[]; charge_ids: string[]; lines: ChargedLine[] | null };
 
 const appliedFromJson = (json: TaxJson): AppliedTax => {
   const { taxRateId, code, name, percentage: text, isInclusive: inclusive, treatment } = taxFromJson(json);
@@ -41,13 +41,6 @@ const taxesOfRow = ({ credit_ids: creditIds, charge_ids: chargeIds, lines }: Cha
   });
 };
 
-/** By the billing period of the credit. No statement where there are no credits. */
-export const chargedTaxes = async (
-  postgres: Queryable,
-  organizationId: string,
-  creditIds: readonly string[],
-): Promise<ReadonlyMap<string, ChargedTaxes>> => {
-  if (creditIds.length === 0) return new Map();
-  const { rows } = await postgres.query<ChargedRow>(chargedStatement, [organizationId, creditIds]);
-  return new Map(rows.flatMap(taxesOfRow));
-};
+/** By the billing period of the credit. */
+export const chargedFromRows = (rows: readonly ChargedRow[]): ReadonlyMap<string, ChargedTaxes> =>
+  new Map(rows.flatMap(taxesOfRow));

@@ -1,0 +1,53 @@
+/** Drafts and previews with the taxes that they would have if they were issued. Nothing is written. */
+import { isId } from '#schemas/ids.ts';
+import type { DraftInvoice } from '#schemas/invoice.ts';
+import type { Instant } from '#schemas/period.ts';
+import { taxUnissued } from '../../invoicer/invoices/tax-invoice.ts';
+import type { TaxedInvoices, TaxFacts } from '../../invoicer/taxes/tax-facts.ts';
+import type { Db } from '../route/define-route.ts';
+
+export type TaxDraftPorts = {
+  /** Undefined where nothing has taxes. */
+  readonly taxFacts: (db: Db, invoices: TaxedInvoices) => Promise<TaxFacts | undefined>;
+};
+
+const distinct = (ids: readonly string[]): readonly string[] => [...new Set(ids)];
+
+const taxedInvoices = (organizationId: string, drafts: readonly DraftInvoice[]): TaxedInvoices => ({
+  organizationId,
+  customerIds: distinct(drafts.map(({ customerId }) => customerId)),
+  planVersionIds: distinct(drafts.flatMap(({ periods }) => periods.map(({ planVersionId }) => planVersionId))),
+  billingPeriodIds: [],
+  // Whichever of them are credits: of what is not written down nothing is found.
+  creditIds: distinct(drafts.flatMap(({ periods }) => periods.map(({ billingPeriodId }) => billingPeriodId))),
+  oneTimeCharges: drafts.flatMap(({ periods, lines }) => {
+    const versions = new Map(periods.map(({ billingPeriodId, planVersionId }) => [billingPeriodId, planVersionId]));
+    return lines.flatMap(({ billingPeriodId, chargeCode: id }) => {
+      const planVersionId = versions.get(billingPeriodId ?? '');
+      return isId('otc', id ?? '') && id !== null && planVersionId !== undefined ? [{ planVersionId, id }] : [];
+    });
+  }),
+});
+
+/** Each as if it were issued at the instant beside it; what is read is read once for all. */
+export const taxDrafts = async (
+  { taxFacts }: TaxDraftPorts,
+  db: Db,
+  drafts: readonly { readonly content: DraftInvoice; readonly issuedAt: Instant }[],
+): Promise<readonly DraftInvoice[]> => {
+  if (drafts.length === 0) return [];
+  const contents = drafts.map(({ content }) => content);
+  const facts = await taxFacts(db, taxedInvoices(db.organizationId, contents));
+  return drafts.map(({ content, issuedAt }) => taxUnissued(content, facts, issuedAt));
+};
+
+/** As if it were issued at an instant. */
+export const taxDraft = async (
+  ports: TaxDraftPorts,
+  db: Db,
+  content: DraftInvoice,
+  issuedAt: Instant,
+): Promise<DraftInvoice> => {
+  const [taxed] = await taxDrafts(ports, db, [{ content, issuedAt }]);
+  return taxed ?? content;
+};
