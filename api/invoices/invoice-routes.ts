@@ -4,7 +4,8 @@ import { Type } from 'typebox';
 import { type Caller, hasScope } from '#platform/access/authenticate.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
-import { IdParam } from '#schemas/http/fields.ts';
+import { exampleId } from '#schemas/http/example-parts.ts';
+import { IdParam, idParam } from '#schemas/http/fields.ts';
 import { Invoice, InvoiceHead } from '#schemas/http/invoices.ts';
 import { RunWait, RunWaitDocument } from '#schemas/http/runs.ts';
 import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
@@ -29,6 +30,9 @@ export type InvoicePorts = BillingRunPorts &
   ComputeDraftPorts &
   InvoicePreviewPorts &
   DocumentPorts;
+
+/** The path has more than the id. */
+const InvoiceIdParam = idParam(exampleId('inv', 8));
 
 /** A document says who it is for. */
 const refuseWithheld = (caller: Caller): void => {
@@ -128,7 +132,7 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
       tag,
       summary: 'Read an invoice as PDF, as it was made at its issue',
       scope: 'read:invoices',
-      params: IdParam,
+      params: InvoiceIdParam,
       answers: { 200: Type.String({ description: 'The bytes of the document.' }) },
       mediaTypes: ['application/pdf'],
       failures: ['INVOICE_NOT_FOUND'],

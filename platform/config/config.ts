@@ -10,8 +10,8 @@ import { portSettings, processLogins } from '../config/processes.ts';
 import { failPointFault } from '../process/fail-point.ts';
 import { tlsFaults } from '../process/tls.ts';
 import { masterKeyFrom } from '../secrets/encryption.ts';
+import { invoicingSettings } from './invoicing-settings.ts';
 import { faultOf, readValue, type Setting, textOf, type Value } from './setting.ts';
-import { taxEngineSettings } from './tax-engine-settings.ts';
 
 const integer = (variable: string, fallback: number, min: number, max: number, about: string) =>
   ({ variable, kind: 'integer', fallback: String(fallback), min, max, about }) as const;
@@ -314,14 +314,7 @@ export const settings = {
     64,
     'For how many organizations an invoicer issues invoices at a time.',
   ),
-  ...taxEngineSettings,
-  documentLanes: integer(
-    'MILLRACE_DOCUMENT_LANES',
-    1,
-    0,
-    4,
-    'How many documents of invoices the API makes at a time after their issue, for half of the time; 0: when they are asked for.',
-  ),
+  ...invoicingSettings,
   closingSubscriptionsMax: integer(
     'MILLRACE_CLOSING_SUBSCRIPTIONS_MAX',
     10_000,

@@ -11,6 +11,7 @@ export const issuedExample = {
   finalize_at: null,
   finalizing_run_id: null,
   as_of: null,
+  failure: null,
   ...exampleHead,
 };
 export const noDrafts = { invoices_already_issued: 0, invoice_id: null, drafts_made: 0 };

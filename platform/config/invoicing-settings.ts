@@ -1,5 +1,5 @@
-/** The settings of the engine outside that says which taxes invoices have. */
-export const taxEngineSettings = {
+/** The settings of what stands around invoices: the engine outside that says their taxes, and their documents. */
+export const invoicingSettings = {
   taxEngineUrl: {
     variable: 'MILLRACE_TAX_ENGINE_URL',
     kind: 'url',
@@ -20,5 +20,14 @@ export const taxEngineSettings = {
     min: 100,
     max: 30_000,
     about: 'How long the tax engine may take for one invoice, its whole answer included.',
+  },
+  documentLanes: {
+    variable: 'MILLRACE_DOCUMENT_LANES',
+    kind: 'integer',
+    fallback: '1',
+    min: 0,
+    max: 4,
+    about:
+      'How many documents of invoices the API makes at a time after their issue, for half of the time; 0: when they are asked for.',
   },
 } as const;

@@ -1,0 +1,126 @@
+/** What invoices look like in the OpenAPI documents. */
+import { planExample } from '#schemas/http/catalog.ts';
+import { customerExample } from '#schemas/http/customers.ts';
+import { exampleCreatedAt, exampleId } from '#schemas/http/example-parts.ts';
+import { issuedExample } from '#schemas/http/invoice-drafts.ts';
+import { meterExample } from '#schemas/http/meters.ts';
+import { flatChargeExample, meteredChargeExample } from '#schemas/http/plan.ts';
+import { subscriptionExample } from '#schemas/http/subscriptions.ts';
+
+export const hash = (digit: string): string => digit.repeat(64);
+
+/** As it stands in what is hashed. */
+export const billedMonth = { start: '2026-10-01T00:00:00Z', end: '2026-11-01T00:00:00Z' };
+export const step = {
+  from: '0',
+  to: null,
+  units: '1',
+  priced: '0',
+  unit_amount: '0.00',
+  flat_amount: '0.00',
+  amount: '0.00',
+};
+export const billingPeriod = {
+  billing_period_id: exampleId('bpd', 16),
+  customer_id: customerExample.id,
+  subscription_id: subscriptionExample.id,
+  plan_version_id: planExample.plan_version_id,
+  ...billedMonth,
+  watermark: '42',
+};
+const unreduced = { kind: 'charge', unit_amount: null, discounts: [], taxes: [] };
+export const lines = [
+  {
+    billing_period_id: billingPeriod.billing_period_id,
+    customer_id: customerExample.id,
+    position: 1,
+    charge_code: flatChargeExample.code,
+    description: flatChargeExample.name,
+    meter: null,
+    quantity: '1',
+    rounding: 'half_up',
+    precise_amount: '9.00',
+    ...unreduced,
+    amount: '9.00',
+    steps: [{ ...step, kind: 'flat', to: '1', flat_amount: '9.00', amount: '9.00' }],
+    service_period: billedMonth,
+  },
+  {
+    billing_period_id: billingPeriod.billing_period_id,
+    customer_id: customerExample.id,
+    position: 2,
+    charge_code: meteredChargeExample.code,
+    description: meteredChargeExample.name,
+    meter: meterExample.code,
+    quantity: '250000',
+    rounding: 'half_up',
+    precise_amount: '4.98',
+    ...unreduced,
+    amount: '4.98',
+    steps: [
+      { ...step, kind: 'free', to: '1000', units: '1000' },
+      {
+        ...step,
+        kind: 'units',
+        from: '1000',
+        units: '249000',
+        priced: '249000',
+        unit_amount: '0.00002',
+        amount: '4.98',
+      },
+    ],
+    service_period: billedMonth,
+  },
+];
+export const invoiceHead = {
+  content_version: 4,
+  id: exampleId('inv', 8),
+  tenant: exampleId('org', 9),
+  number: 1,
+  watermark: '42',
+  issued_at: '2026-11-01T08:00:01Z',
+  kind: 'period',
+  subscription_id: subscriptionExample.id,
+  customer_id: customerExample.id,
+  plan_version_id: planExample.plan_version_id,
+  currency: planExample.currency,
+  period: billedMonth,
+  periods: [billingPeriod],
+  document_number: 'INV-2026-000001',
+  issuing_entity_id: null,
+  seller: null,
+  buyer_digest: null,
+  due_at: null,
+  payment_terms: null,
+  purchase_order: null,
+  memo: null,
+  custom_fields: [],
+  subtotal: '13.98',
+  discounts: [],
+  discount_total: '0.00',
+  taxes: [],
+  tax_total: '0.00',
+  total: '13.98',
+  previous_hash: hash('0'),
+  hash: hash('7'),
+  ...issuedExample,
+};
+
+export const invoicePreview = {
+  as_of: exampleCreatedAt,
+  watermark: '42',
+  invoices: [
+    {
+      due_at: '2026-12-01T00:00:00.000Z',
+      customer_id: customerExample.id,
+      currency: planExample.currency,
+      periods: [billingPeriod],
+      lines,
+      subtotal: invoiceHead.subtotal,
+      taxes: [],
+      tax_total: invoiceHead.tax_total,
+      total: invoiceHead.total,
+      failures: [],
+    },
+  ],
+};
