@@ -9,7 +9,9 @@ const mains = execFileSync('git', ['ls-files', '--cached', '--others', '--exclud
 })
   .trim()
   .split('\n');
-const services = mains.filter((file) => /^(ingest|rater|invoicer|api)\//.test(file));
+/** It reads a file, and needs no configuration. */
+const offline = 'api/verify/offline.main.ts';
+const services = mains.filter((file) => /^(ingest|rater|invoicer|api)\//.test(file) && file !== offline);
 
 const start = (file: string): Promise<{ code: number | null; stderr: string; stdout: string }> =>
   new Promise((resolve) => {
@@ -20,6 +22,10 @@ const start = (file: string): Promise<{ code: number | null; stderr: string; std
       (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
   });
+
+it('a command that needs no configuration says how it is used', async () => {
+  expect(await start(offline)).toMatchObject({ code: 2, stderr: 'usage: npm run verify -- --offline <file>\n' });
+});
 
 describe('a process that is started with plain Node and no configuration', () => {
   it('there are those of platform/config/processes.ts, and the commands', () => {

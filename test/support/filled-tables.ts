@@ -174,6 +174,8 @@ const statements: readonly string[] = [
   `INSERT INTO ingest_counts (organization_id, hour, gateway_id, received, accepted, repeated, duplicates, conflicts,
      rejected, not_final)
    SELECT org, ${begin} + (n % 20000) * interval '1 hour', 'gateway-' || n, 1, 1, 0, 0, 0, 0, 0 ${from}`,
+  `INSERT INTO invoice_documents (organization_id, invoice_id, customer_id, state, time_zone)
+   SELECT org, ${id('inv')}, ${id('cus')}, 'failed', 'UTC' ${from}`,
 ];
 
 /** Fills them past the rules on what may change and what must be named; resolves with the names of the large ones. */
