@@ -83,8 +83,12 @@ const hasId = (schema: TSchema | undefined): boolean =>
 const successOf = ({ answers }: Operation): TSchema | undefined =>
   Object.entries(answers).find(([status]) => Number(status) < 300)?.[1];
 
+/** A document is answered whole, and its ETag is of its bytes. */
+const isDocument = ({ mediaTypes }: Operation): boolean =>
+  mediaTypes?.every((type) => type === 'application/pdf') ?? false;
 const isConditionalRead = (operation: Operation): boolean =>
   operation.taggedBut !== undefined ||
+  isDocument(operation) ||
   (operation.method === 'GET' && !operation.changesByItself && versioned(successOf(operation)));
 const isConditionalChange = ({ method }: Operation): boolean => method === 'PATCH' || method === 'DELETE';
 const hasIdempotencyHeader = ({ method, idempotencyHeader }: Operation): boolean =>
@@ -222,7 +226,7 @@ const answersOf = (operation: Operation, all: readonly Operation[], components: 
     const links = linksOf(operation, all);
     const headers = headersOf({
       ...(isGuarded ? rateHeaders(true) : {}),
-      ...(versioned(schema) || operation.taggedBut ? { ETag: true } : {}),
+      ...(versioned(schema) || operation.taggedBut || isDocument(operation) ? { ETag: true } : {}),
       ...(isMaking ? { Location: true } : {}),
       ...(hasIdempotencyHeader(operation) ? { 'Idempotency-Replayed': false } : {}),
       ...Object.fromEntries((operation.answerHeaders ?? []).map((name) => [name, false])),
