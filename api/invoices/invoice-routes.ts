@@ -100,6 +100,7 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
       changesByItself: true,
       answers: { 200: Invoice },
       mediaTypes: ['application/json', 'application/pdf', 'text/html'],
+      documentedTypes: ['application/json'],
       failures: ['INVOICE_NOT_FOUND'],
     },
     async ({ db, params, query, nowMs, isCallerThere, likedType, setType, caller }) => {

@@ -95,6 +95,8 @@ export type RouteDefinition<P extends Schema = Schema, Q extends Schema = Schema
    * others it has.
    */
   readonly mediaTypes?: readonly string[];
+  /** What the documents say of them, where that is less: a client with types has one type an answer. */
+  readonly documentedTypes?: readonly string[];
   /**
    * Headers that answers of success may carry beyond those of every route; OpenAPI documents have them by these names.
    */

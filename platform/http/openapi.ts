@@ -51,6 +51,8 @@ export type Operation = {
   readonly answers: Readonly<Record<number, TSchema>>;
   /** Of the answers; `application/json` where nothing is said. */
   readonly mediaTypes?: readonly string[];
+  /** Those of them that are documented; absent: all. */
+  readonly documentedTypes?: readonly string[];
   /** Headers that answers of success may carry beyond those that follow from convention. */
   readonly answerHeaders?: readonly AnswerHeader[];
   readonly failures: readonly FailureCode[];
@@ -208,12 +210,12 @@ const bodyJson = (operation: string, type: string, schema: TSchema, components: 
 };
 
 const contentOf = (
-  { operation, mediaTypes = ['application/json'] }: Operation,
+  { operation, mediaTypes = ['application/json'], documentedTypes = mediaTypes }: Operation,
   schema: TSchema,
   components: Components,
 ): Json =>
   Object.fromEntries(
-    mediaTypes.map((type) => [
+    documentedTypes.map((type) => [
       type,
       mediaJson(`${operation} answer`, type, isJson(type) ? schema : Type.String(), components),
     ]),
