@@ -13,11 +13,13 @@ declare module 'fastify' {
   }
 }
 
-type Known = { readonly url: string; readonly path: RegExp; readonly method: string };
+/** `literal`: how many characters of it are no parameter. */
+type Known = { readonly url: string; readonly path: RegExp; readonly method: string; readonly literal: number };
 
 const knownOf = (url: string, method: string): Known => ({
   url,
   method,
+  literal: url.replace(/:[A-Za-z_]+/g, '').length,
   path: new RegExp(`^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z_]+/g, '[^/]+')}$`),
 });
 
@@ -37,10 +39,10 @@ export const addMethods = (
   });
   return (request, reply) => {
     const [path = ''] = request.url.split('?');
-    const exact = routes.filter(({ url }) => url === path);
-    // A path of its own hides what would fit with a parameter.
-    const here = exact.length > 0 ? exact : routes.filter((route) => route.path.test(path));
-    const methods = [...new Set(here.map(({ method }) => method))].toSorted();
+    const here = routes.filter((route) => route.url === path || route.path.test(path));
+    // The path that says most hides what fits with more of a parameter, as `/v1/invoices/:id.pdf` hides `:id`.
+    const most = Math.max(...here.map(({ literal }) => literal));
+    const methods = [...new Set(here.filter(({ literal }) => literal === most).map(({ method }) => method))].toSorted();
     if (methods.length === 0) return refuse(request, reply, 'NOT_FOUND');
     reply.header('allow', [...methods, 'OPTIONS'].join(', '));
     if (request.method !== 'OPTIONS') return refuse(request, reply, 'METHOD_NOT_ALLOWED');
