@@ -1,9 +1,9 @@
 /** Tax rates as rows of PostgreSQL. */
-import assert from 'node:assert/strict';
 import { newId } from '#platform/process/ids.ts';
 import { lookUpColumn } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
-import { formatPercentage, parsePercentage, type TaxRate as RatedTax } from '#schemas/tax-rate.ts';
+import { formatPercentage, type TaxRate as RatedTax } from '#schemas/tax-rate.ts';
+import { type RateRow, rateFromRow } from '../../invoicer/taxes/tax-rows.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
@@ -16,41 +16,16 @@ export type NewTaxRate = Omit<RatedTax, 'id'> & Pick<ResourceHead, 'metadata'>;
 /** What of a rate changes. */
 export type TaxRateState = Pick<TaxRate, 'name' | 'validUntil' | 'metadata' | 'archivedAt'>;
 
-type TaxRateRow = ResourceRow & {
-  id: string;
-  code: string;
-  name: string;
-  percentage: string;
-  inclusive: boolean;
-  country: string | null;
-  state: string | null;
-  tax_category: string | null;
-  valid_from: Date | null;
-  valid_until: Date | null;
-  archived_at: Date | null;
-};
+type TaxRateRow = ResourceRow & RateRow & { archived_at: Date | null };
 
 const columns = `id, code, name, trim_scale(percentage)::text AS percentage, inclusive, country, state, tax_category,
   valid_from, valid_until, archived_at, metadata, version, created_at, updated_at`;
 
-const fromRow = (row: TaxRateRow): TaxRate => {
-  const percentage = parsePercentage(row.percentage);
-  assert(percentage !== undefined, `a stored percentage can't be read: ${row.percentage}`);
-  return {
-    id: row.id,
-    code: row.code,
-    name: row.name,
-    percentage,
-    inclusive: row.inclusive,
-    country: row.country,
-    state: row.state,
-    taxCategory: row.tax_category,
-    validFrom: row.valid_from?.getTime() ?? null,
-    validUntil: row.valid_until?.getTime() ?? null,
-    archivedAt: row.archived_at?.getTime(),
-    ...headFromRow(row),
-  };
-};
+const fromRow = (row: TaxRateRow): TaxRate => ({
+  ...rateFromRow(row),
+  archivedAt: row.archived_at?.getTime(),
+  ...headFromRow(row),
+});
 
 const toDate = (instant: Instant | null | undefined): Date | null =>
   instant === null || instant === undefined ? null : new Date(instant);

@@ -27,7 +27,7 @@ export type RateRow = {
   valid_until: Date | null;
 };
 
-const rateFromRow = (row: RateRow): TaxRate => {
+export const rateFromRow = (row: RateRow): TaxRate => {
   const percentage = parsePercentage(row.percentage);
   assert(percentage !== undefined, `a stored percentage can't be read: ${row.percentage}`);
   return {
