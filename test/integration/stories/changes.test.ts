@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
+import { call, calls, flat, newPlan } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
 
@@ -14,30 +15,8 @@ beforeAll(async () => {
 });
 afterAll(() => pipeline?.stop());
 
-const flat = (code: string, amount: string, more: object = {}) => ({
-  code,
-  name: code,
-  price: { model: 'flat', amount },
-  ...more,
-});
 const advance = (code: string, amount: string) => flat(code, amount, { timing: 'advance' });
-const calls = (unit_amount: string) => ({
-  code: 'calls',
-  name: 'calls',
-  meter: 'calls',
-  price: { model: 'per_unit', unit_amount },
-});
-const plan = async (...charges: object[]): Promise<string> => {
-  const code = `p-${unique()}`;
-  await sandbox.made('/v1/plans', { code, name: code, currency: 'USD', charges });
-  return code;
-};
-const call = (customer_id: string, timestamp: string) => ({
-  idempotency_key: unique(),
-  event: 'call',
-  customer_id,
-  timestamp,
-});
+const plan = (...charges: object[]): Promise<string> => newPlan(sandbox, 'USD', charges);
 
 describe('by a test clock', () => {
   it('a fee in advance and usage in arrears are billed month by month, as time would have it', async () => {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
+import { call, flat, calls as metered, newPlan } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
 
@@ -14,19 +15,9 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => pipeline?.stop());
 
-const calls = { code: 'calls', name: 'calls', meter: 'calls', price: { model: 'per_unit', unit_amount: '0.50' } };
-const fee = { code: 'fee', name: 'fee', price: { model: 'flat', amount: '31.00' }, timing: 'advance' };
-const plan = async (...charges: object[]): Promise<string> => {
-  const code = `p-${unique()}`;
-  await sandbox.made('/v1/plans', { code, name: code, currency: 'USD', charges });
-  return code;
-};
-const call = (customer_id: string, timestamp: string) => ({
-  idempotency_key: unique(),
-  event: 'call',
-  customer_id,
-  timestamp,
-});
+const calls = metered('0.50');
+const fee = flat('fee', '31.00', { timing: 'advance' });
+const plan = (...charges: object[]): Promise<string> => newPlan(sandbox, 'USD', charges);
 const waitAsDraft = async (draft_minutes: number): Promise<void> => {
   const answer = await sandbox.api('PATCH', '/v1/organization', { invoicing: { draft_minutes } });
   expect(answer.status, JSON.stringify(answer.body)).toBe(200);

@@ -1,6 +1,7 @@
 /** Billing periods over months and years by a test clock: anchors, zones, intervals, one invoice or several. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { call, calls, flat, newPlan } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
 
@@ -13,30 +14,8 @@ beforeAll(async () => {
 });
 afterAll(() => pipeline?.stop());
 
-const flat = (code: string, amount: string, more: object = {}) => ({
-  code,
-  name: code,
-  price: { model: 'flat', amount },
-  ...more,
-});
 const advance = (code: string, amount: string, more: object = {}) => flat(code, amount, { timing: 'advance', ...more });
-const calls = (unit_amount: string) => ({
-  code: 'calls',
-  name: 'calls',
-  meter: 'calls',
-  price: { model: 'per_unit', unit_amount },
-});
-const plan = async (...charges: object[]): Promise<string> => {
-  const code = `p-${unique()}`;
-  await sandbox.made('/v1/plans', { code, name: code, currency: 'USD', charges });
-  return code;
-};
-const call = (customer_id: string, timestamp: string) => ({
-  idempotency_key: unique(),
-  event: 'call',
-  customer_id,
-  timestamp,
-});
+const plan = (...charges: object[]): Promise<string> => newPlan(sandbox, 'USD', charges);
 
 const subscribed = async (life: Life, plan: string, more: object = {}) =>
   sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan, ...more });

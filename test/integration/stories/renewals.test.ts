@@ -1,6 +1,7 @@
 /** What lies ahead of a subscription is what comes: renewals, trials and cancellations by a test clock. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type ApiAnswer, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { calls, flat } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
 
@@ -14,20 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => pipeline?.stop());
 
-const flat = (code: string, amount: string, more: object = {}) => ({
-  code,
-  name: code,
-  price: { model: 'flat', amount },
-  ...more,
-});
 const advance = { timing: 'advance' };
-const calls = (unit_amount: string, more: object = {}) => ({
-  code: 'calls',
-  name: 'calls',
-  meter: 'calls',
-  price: { model: 'per_unit', unit_amount },
-  ...more,
-});
 const seats = (unit_amount: string, more: object = {}) => ({
   code: 'seats',
   name: 'seats',

@@ -4,7 +4,7 @@ import type { Queryable } from '#platform/stores/postgres.ts';
 import { createTaxFacts } from '../../../invoicer/taxes/tax-facts.postgres.ts';
 import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
-import { unique } from '../../support/tenants.ts';
+import { flat as flatCharge, newPlan } from '../../support/story-parts.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
 import { verify } from '../../support/verify-command.ts';
 
@@ -27,18 +27,9 @@ beforeAll(async () => {
 });
 afterAll(() => pipeline?.stop());
 
-const flat = (code: string, amount: string, more: object = {}) => ({
-  code,
-  name: code,
-  timing: 'advance',
-  price: { model: 'flat', amount },
-  ...more,
-});
-const plan = async (currency: string, ...charges: object[]): Promise<string> => {
-  const code = `p-${unique()}`;
-  await sandbox.made('/v1/plans', { code, name: code, currency, charges });
-  return code;
-};
+const flat = (code: string, amount: string, more: object = {}) =>
+  flatCharge(code, amount, { timing: 'advance', ...more });
+const plan = (currency: string, ...charges: object[]): Promise<string> => newPlan(sandbox, currency, charges);
 const at = (country: string, state?: string) => ({
   address: { line1: 'x', city: 'x', country, ...(state && { state }) },
 });
