@@ -12,8 +12,8 @@ import {
   type RatedPeriod,
 } from '../../invoicer/invoices/draft-invoice.ts';
 import { ratePlan } from '../../rater/price/rate.ts';
-import { billablePeriods, type PeriodRow } from '../../rater/run/billable-periods.ts';
-import { type BillablePeriod, periodsToMeasure } from '../../rater/run/measured-periods.ts';
+import { billableReader } from '../../rater/run/billable-periods.ts';
+import { periodsToMeasure } from '../../rater/run/measured-periods.ts';
 import { pricesToRead } from '../../rater/run/price-spans.ts';
 import type { Db } from '../route/define-route.ts';
 import type { UpcomingReader } from '../subscription-views/upcoming.postgres.ts';
@@ -53,16 +53,15 @@ const ratedNow = async (
   const policy = { rounding: (await organizations.organization(db)).rounding };
   const { rows, oneTime } = await invoiceDrafts.periodRows(db, draftId);
   const versions = await upcoming.versions(db, distinct(rows.map(({ plan_version_id }) => plan_version_id)));
-  const billable = rows.flatMap(
-    (row: PeriodRow): readonly BillablePeriod[] => attempt(() => billablePeriods([row], versions, oneTime)) ?? [],
-  );
+  const read = billableReader(versions, oneTime);
+  const billable = rows.flatMap((row) => attempt(() => read(row)) ?? []);
   if (billable.length === 0) return new Map();
   const meters = await upcoming.meters(db, distinct(billable.map(({ planVersionId }) => planVersionId)));
   const { asked, spansBy } = pricesToRead(billable, meters);
-  const read = await upcoming.prices(db, asked);
+  const prices = await upcoming.prices(db, asked);
   const priced = billable.flatMap((period) => {
     const spans = attempt(() => {
-      const own = spansBy(read, [period]);
+      const own = spansBy(prices, [period]);
       periodsToMeasure([period], meters, own);
       return own;
     });

@@ -77,6 +77,12 @@ const lasting = ({
   version,
 });
 
+const draftEntry = (
+  how: 'created' | 'finalizing' | 'deleted',
+  objectId: string,
+  about: { readonly before?: object; readonly after?: object },
+) => ({ action: `invoice_draft.${how}`, objectType: 'invoice_draft', objectId, ...about });
+
 export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts): void => {
   const { invoiceDrafts, customers, organizations } = ports;
   const shown = async (db: Db, draft: InvoiceDraft) =>
@@ -123,24 +129,13 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       };
       const made = await invoiceDrafts.addOneOff(db, { ...draft, testClockId: clock?.id ?? null }, new Date(nowMs));
       const after = await shown(db, made);
-      const entry = {
-        action: 'invoice_draft.created',
-        objectType: 'invoice_draft',
-        objectId: made.id,
-        after: lasting(after),
-      };
+      const entry = draftEntry('created', made.id, { after: lasting(after) });
       const location = `${url}/${made.id}`;
       if (body.finalize !== true) return { status: 201, body: after, location, changes: [entry] };
       const asker = { requestId, apiKeyId: caller.keyId };
       const handed = await finalizeDraft(ports, db, made, asker, hour, new Date(nowMs));
       const last = await shown(db, handed.draft);
-      const finalizing = {
-        action: 'invoice_draft.finalizing',
-        objectType: 'invoice_draft',
-        objectId: made.id,
-        before: lasting(after),
-        after: lasting(last),
-      };
+      const finalizing = draftEntry('finalizing', made.id, { before: lasting(after), after: lasting(last) });
       return { status: 201, body: last, location, changes: [entry, finalizing, runCreated(handed.runId)] };
     },
   );
@@ -194,9 +189,7 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       return {
         status: 204,
         body: undefined,
-        changes: [
-          { action: 'invoice_draft.deleted', objectType: 'invoice_draft', objectId: draft.id, before: lasting(before) },
-        ],
+        changes: [draftEntry('deleted', draft.id, { before: lasting(before) })],
       };
     },
   );
@@ -231,13 +224,7 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         body: after,
         location: `${url}/${draft.id}`,
         changes: [
-          {
-            action: 'invoice_draft.finalizing',
-            objectType: 'invoice_draft',
-            objectId: draft.id,
-            before: lasting(before),
-            after: lasting(after),
-          },
+          draftEntry('finalizing', draft.id, { before: lasting(before), after: lasting(after) }),
           runCreated(runId),
         ],
       };

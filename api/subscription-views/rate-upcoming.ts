@@ -10,7 +10,7 @@ import { failureMessage } from '#schemas/rating-failure.ts';
 import type { Quantities, QuantityQuery } from '../../rater/aggregate/quantity-query.ts';
 import { ratePlan } from '../../rater/price/rate.ts';
 import type { MeasuredPeriod } from '../../rater/price/rating-task.ts';
-import { billablePeriods, type OneTimeRow, type VersionRow } from '../../rater/run/billable-periods.ts';
+import { billableReader, type OneTimeRow, type VersionRow } from '../../rater/run/billable-periods.ts';
 import { type BillablePeriod, periodsToMeasure } from '../../rater/run/measured-periods.ts';
 import type { PinnedMeter, PriceSpans } from '../../rater/run/measures.ts';
 import { pricesToRead, type ReadPrices } from '../../rater/run/price-spans.ts';
@@ -55,18 +55,17 @@ const attempt = <T>(work: () => T): Attempt<T> => {
 
 type Found = { readonly ahead: UpcomingPart; readonly result: Attempt<BillablePeriod> };
 
-const billableOf = (parts: readonly UpcomingPart[], versions: readonly VersionRow[]): Found[] =>
-  parts.map((ahead) => ({
+const billableOf = (parts: readonly UpcomingPart[], versions: readonly VersionRow[]): Found[] => {
+  const charges = new Set(parts.map(({ oneTimeRows }) => oneTimeRows));
+  const read = billableReader(
+    versions,
+    [...charges].flatMap((rows) => [...rows.values()]),
+  );
+  return parts.map((ahead) => ({
     ahead,
-    result: attempt(() => {
-      const { subscription, externalId, part, oneTimeRows } = ahead;
-      const ofCharge = oneTimeRows.get(part.item);
-      const row = rowOf(subscription, externalId, part);
-      const [period] = billablePeriods([row], versions, ofCharge ? [ofCharge] : []);
-      if (!period) throw new RangeError('there is nothing to bill');
-      return period;
-    }),
+    result: attempt(() => read(rowOf(ahead.subscription, ahead.externalId, ahead.part))),
   }));
+};
 
 const spansOf = (
   found: readonly Found[],

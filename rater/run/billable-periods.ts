@@ -174,15 +174,14 @@ const isWholePlan = (
 ): boolean => timing === 'arrears' && charges.length === whole.charges.length && Object.keys(counted).length === 0;
 
 /**
- * Each plan version is parsed once for each currency: a shard has many periods of few plans, and a worker gets each
- * list once.
+ * Rows by these versions and charges, one by one: it throws where one can't be read. Each plan version is parsed once
+ * for each currency: a shard has many periods of few plans, and a worker gets each list once.
  */
-export const billablePeriods = (
-  rows: readonly PeriodRow[],
+export const billableReader = (
   versions: readonly VersionRow[],
-  oneTimeCharges: readonly OneTimeRow[] = [],
-): readonly BillablePeriod[] => {
-  const oneTimeOf = new Map(oneTimeCharges.map((row) => [row.id, row]));
+  oneTimeCharges: Iterable<OneTimeRow> = [],
+): ((row: PeriodRow) => BillablePeriod) => {
+  const oneTimeOf = new Map([...oneTimeCharges].map((row) => [row.id, row]));
   const versionOf = new Map(versions.map((version) => [version.id, version]));
   const known = new Map<string, VersionCharges>();
   const parts = new Map<string, PartOfVersion>();
@@ -202,7 +201,7 @@ export const billablePeriods = (
     parts.set(key, part);
     return part;
   };
-  return rows.map((row) => {
+  return (row) => {
     const version = versionOf.get(row.plan_version_id);
     assert(version, `the plan version ${row.plan_version_id} is gone`);
     const whole = versionCharges(row, version);
@@ -232,5 +231,11 @@ export const billablePeriods = (
         },
       }),
     };
-  });
+  };
 };
+
+export const billablePeriods = (
+  rows: readonly PeriodRow[],
+  versions: readonly VersionRow[],
+  oneTimeCharges: readonly OneTimeRow[] = [],
+): readonly BillablePeriod[] => rows.map(billableReader(versions, oneTimeCharges));
