@@ -20,6 +20,7 @@ import {
 } from './invoice-groups.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { periodOrder } from './invoice-rows.ts';
+import { writeStates } from './invoice-states.postgres.ts';
 import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
 import { entitiesOf } from './issuing-entities.postgres.ts';
 
@@ -260,6 +261,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
           await billPeriods(client, invoices);
         }
         const draftEntries = await writeDrafts(client, shard, closed, draftIds, hour());
+        if (last) await writeStates(client, invoices);
         const next = last ?? head;
         const count = { issued: invoices.length, drafted: drafts.length };
         const completedAt = await finishShard(client, shard, count, alreadyBilled.size, elapsedMs());

@@ -276,6 +276,8 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     return { path: `/v1/invoices/${body.id}/finalize` };
   },
   getInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}` }),
+  listInvoiceLines: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items` }),
+  verifyInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/verify` }),
   getInvoicePdf: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}.pdf` }),
   explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
   explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),
