@@ -46,6 +46,7 @@ import { closingReader } from './invoices/closings.postgres.ts';
 import { invoiceDraftStore } from './invoices/drafts.postgres.ts';
 import { createInvoiceDocuments } from './invoices/invoice-documents.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
+import { invoiceStates } from './invoices/invoice-states.postgres.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
 import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
@@ -104,6 +105,7 @@ export const createStores = (vault: Vault) => ({
   quotes: createQuoteStore(vault),
   invoices: invoiceReader,
   invoiceDrafts: invoiceDraftStore,
+  invoiceStates,
   billedWith,
   addRun,
   invoiceDocuments: createInvoiceDocuments(vault),

@@ -3,6 +3,7 @@
  * column. A test goes over every column of the database: each is in here, or stands in `undigested.ts` with the reason.
  */
 import { auditedBillingRun, auditedInvoice, auditedSubscription } from '#schemas/audited-billing.ts';
+import { auditedInvoiceState } from '#schemas/audited-invoice-state.ts';
 import type { AuditedObject, ChildRows } from '#schemas/audited-object.ts';
 import { auditedPlanMigration } from '#schemas/audited-plan-migration.ts';
 import { auditedSimulation } from '#schemas/audited-simulation.ts';
@@ -291,6 +292,7 @@ export const auditedObjects = {
   test_clock: ofOneRow.test_clock,
   issuing_entity: ofOneRow.issuing_entity,
   invoice: auditedInvoice,
+  invoice_state: auditedInvoiceState,
   invoice_draft: {
     table: 'invoice_drafts',
     organization: 'organization_id',

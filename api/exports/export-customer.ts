@@ -15,7 +15,7 @@ import type { PriceOverrideStore } from '../catalog/price-overrides.postgres.ts'
 import type { CustomerDetailsStore, DetailsVersion } from '../customers/customer-details.postgres.ts';
 import { customerJson } from '../customers/customer-routes.ts';
 import type { Customer, CustomerStore } from '../customers/customers.postgres.ts';
-import { invoiceJson } from '../invoices/invoice-json.ts';
+import { contentJson, invoiceJson } from '../invoices/invoice-json.ts';
 import type { InvoiceReader } from '../invoices/invoices.postgres.ts';
 import { quoteJson } from '../quotes/quote-json.ts';
 import type { QuoteStore } from '../quotes/quotes.postgres.ts';
@@ -70,7 +70,7 @@ type Section = { readonly scope: string; readonly items: () => AsyncGenerator<un
 
 /** What of an invoice of another customer is of this one. */
 const partJson = (invoice: IssuedInvoice, customerId: string) => {
-  const { id: invoice_id, customer_id, number, issued_at, currency, periods, lines } = invoiceJson(invoice);
+  const { id: invoice_id, customer_id, number, issued_at, currency, periods, lines } = contentJson(invoice);
   const isOwn = (of: { readonly customer_id: string }): boolean => of.customer_id === customerId;
   return {
     customer_id,
@@ -184,14 +184,15 @@ const sectionsOf = (
     invoices: {
       scope: 'read:invoices',
       items: async function* () {
-        const asked = { customer_id: id, state: 'issued' };
-        for await (const head of everyRow(ports.invoices.invoiceList, organizationId, asked, (page) =>
+        for await (const head of everyRow(ports.invoices.invoiceList, organizationId, { customer_id: id }, (page) =>
           ports.invoices.invoices(db, page),
         )) {
-          const invoice = 'issued' in head ? await ports.invoices.invoice(db, head.issued.id) : undefined;
+          if (!('issued' in head)) continue;
+          const { invoice: listed, state } = head.issued;
+          const invoice = await ports.invoices.invoice(db, listed.id);
           if (invoice === undefined) continue;
           audited.push(invoice.id);
-          yield invoiceJson(invoice, 'issued' in head ? head.metadata : undefined);
+          yield invoiceJson({ invoice, state });
         }
       },
     },
@@ -201,8 +202,8 @@ const sectionsOf = (
         for await (const head of everyRow(ports.invoices.customerInvoiceList, organizationId, {}, (page) =>
           ports.invoices.customerInvoices(db, id, page),
         )) {
-          if (!('issued' in head) || head.issued.customerId === id) continue;
-          const invoice = await ports.invoices.invoice(db, head.issued.id);
+          if (!('issued' in head) || head.issued.invoice.customerId === id) continue;
+          const invoice = await ports.invoices.invoice(db, head.issued.invoice.id);
           if (invoice !== undefined) yield partJson(invoice, id);
         }
       },

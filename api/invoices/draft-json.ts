@@ -9,7 +9,7 @@ import { plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
 import { addedTaxes, totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
 import { headToJson } from '../route/resource-fields.ts';
 import type { DraftPeriod, InvoiceDraft } from './drafts.postgres.ts';
-import { invoiceJson } from './invoice-json.ts';
+import { contentJson } from './invoice-json.ts';
 
 /** As it was computed last, without its lines. */
 export const storedContent = (
@@ -47,13 +47,16 @@ export const draftJson = (draft: InvoiceDraft, tenant: string, content: DraftInv
     hash: '',
   };
   return {
-    ...invoiceJson(shown),
+    ...contentJson(shown),
     content_version: null,
     number: null,
     issued_at: null,
     previous_hash: null,
     hash: null,
     state: draft.state,
+    amount_credited: null,
+    amount_paid: null,
+    amount_due: null,
     finalize_at: instantOrNull(draft.finalizeAt),
     finalizing_run_id: draft.finalizingRunId,
     failure: draft.failure,

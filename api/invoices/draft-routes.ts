@@ -4,9 +4,11 @@ import { runAction } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { IdParam, NoContent } from '#schemas/http/fields.ts';
-import { InvoicePatch, NewOneOffInvoice } from '#schemas/http/invoice-drafts.ts';
+import { NewOneOffInvoice } from '#schemas/http/invoice-drafts.ts';
+import { computedOf, InvoicePatch, InvoicePatchBody } from '#schemas/http/invoice-patch.ts';
 import { InvoiceHead } from '#schemas/http/invoices.ts';
 import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
+import type { InvoiceState } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import { oneOffInvoice, plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
@@ -15,12 +17,14 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults, updated } from '../route/resource-fields.ts';
 import { type TaxDraftPorts, taxDraft } from '../taxes/tax-drafts.ts';
+import { type ChangeIssuedPorts, changeIssued } from './change-issued.ts';
 import { draftHeadJson } from './draft-json.ts';
 import type { InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
-import { type FinalizePorts, finalizeAtFault, finalizeDraft, openDraft } from './finalize-draft.ts';
+import { type FinalizePorts, finalizeAtFault, finalizeDraft, invoiceToChange, openDraft } from './finalize-draft.ts';
 import { itemsOf } from './write-one-off.ts';
 
 export type InvoiceDraftPorts = FinalizePorts &
+  ChangeIssuedPorts &
   TaxDraftPorts & {
     readonly invoiceDrafts: InvoiceDraftStore;
     readonly customers: Pick<CustomerStore, 'payer'>;
@@ -55,6 +59,21 @@ const readFinalizeAt = (
   if (fault !== undefined) refuse('out_of_range', fault);
   return at;
 };
+
+const refuseStateOfDraft = (state: InvoiceState): never => {
+  throw new FailureError(
+    'INVOICE_STATE_CONFLICT',
+    `The invoice is a draft and can't become ${state}: POST /v1/invoices/{id}/finalize has it issued.`,
+  );
+};
+
+/** Of what no request sets, or of issued invoices alone. */
+const draftFaults = (body: Static<typeof InvoicePatch>): Fault[] => [
+  ...computedOf(body).map((field) => ({ field, code: 'not_allowed', message: 'is computed, and set by no request' })),
+  ...(body.amount_paid === undefined
+    ? []
+    : [{ field: 'amount_paid', code: 'not_allowed', message: 'is of an issued invoice: nothing is paid of a draft' }]),
+];
 
 /** The entry is of what changes with its version alone: amounts and periods move by themselves. */
 const lasting = ({
@@ -146,16 +165,23 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       method: 'PATCH',
       url: `${url}/:id`,
       operation: 'updateInvoice',
-      summary: 'Change what a draft says beside its lines, and when it is finalized',
+      summary: 'Change what a draft says beside its lines, or the state of an issued invoice',
       params: IdParam,
-      body: InvoicePatch,
+      body: InvoicePatchBody,
+      documentedBody: InvoicePatch,
       answers: { 200: InvoiceHead },
-      failures: ['INVOICE_NOT_FOUND', 'INVOICE_NOT_DRAFT', 'INVOICE_FINALIZING'],
+      failures: ['INVOICE_NOT_FOUND', 'INVOICE_IMMUTABLE', 'INVOICE_STATE_CONFLICT', 'INVOICE_FINALIZING'],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
-      const draft = await openDraft(ports, db, params.id);
+      const target = await invoiceToChange(ports, db, params.id);
+      if ('issued' in target) {
+        matchVersion(target.issued.version);
+        return changeIssued(ports, db, params.id, target.issued, body, new Date(nowMs));
+      }
+      const { draft } = target;
       matchVersion(draft.version);
-      const faults: Fault[] = [];
+      if (body.state !== undefined) refuseStateOfDraft(body.state);
+      const faults = draftFaults(body);
       const asked = readFinalizeAt(body.finalize_at, draft, hourOf(draft, nowMs), faults);
       refuseFaults(faults);
       const changed = {
@@ -178,10 +204,12 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       summary: 'Delete the draft of a one-off invoice',
       params: IdParam,
       answers: { 204: NoContent },
-      failures: ['INVOICE_NOT_FOUND', 'INVOICE_NOT_DRAFT', 'INVOICE_FINALIZING', 'INVOICE_DRAFT_BILLS_PERIODS'],
+      failures: ['INVOICE_NOT_FOUND', 'INVOICE_IMMUTABLE', 'INVOICE_FINALIZING', 'INVOICE_DRAFT_BILLS_PERIODS'],
     },
     async ({ db, params, nowMs, matchVersion }) => {
-      const draft = await openDraft(ports, db, params.id);
+      const target = await invoiceToChange(ports, db, params.id);
+      if ('issued' in target) throw new FailureError('INVOICE_IMMUTABLE');
+      const { draft } = target;
       matchVersion(draft.version);
       if (draft.kind === 'period') throw new FailureError('INVOICE_DRAFT_BILLS_PERIODS');
       const before = await shown(db, draft);

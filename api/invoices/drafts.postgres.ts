@@ -143,15 +143,6 @@ export const invoiceDraftStore = {
     );
     return rows.map(fromRow);
   },
-  /** Of invoices that were drafts, by id. */
-  metadataOf: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, Record<string, string>>> => {
-    if (ids.length === 0) return new Map();
-    const { rows } = await db.query<{ id: string; metadata: Record<string, string> }>(
-      'SELECT id, metadata FROM invoice_drafts WHERE organization_id = $1 AND id = ANY ($2)',
-      [db.organizationId, ids],
-    );
-    return new Map(rows.map(({ id, metadata }) => [id, metadata]));
-  },
   /** By draft, in the order of their lines. */
   draftPeriods: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, readonly DraftPeriod[]>> => {
     if (ids.length === 0) return new Map();

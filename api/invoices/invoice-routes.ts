@@ -9,10 +9,11 @@ import { IdParam, idParam } from '#schemas/http/fields.ts';
 import { Invoice, InvoiceHead } from '#schemas/http/invoices.ts';
 import { RunWait, RunWaitDocument } from '#schemas/http/runs.ts';
 import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
+import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import { invoiceHtml } from '../../invoicer/documents/invoice-html.ts';
 import { plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
-import type { Routes } from '../route/define-route.ts';
+import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
 import { waitForRun } from '../runs/wait-for-run.ts';
@@ -20,7 +21,8 @@ import { type BillingRunPorts, billingRunRoutes } from './billing-run-routes.ts'
 import { type ComputeDraftPorts, computeDraft } from './compute-draft.ts';
 import { draftHeadJson, draftJson } from './draft-json.ts';
 import { type InvoiceDraftPorts, invoiceDraftRoutes } from './draft-routes.ts';
-import { invoiceHeadJson, invoiceJson } from './invoice-json.ts';
+import { invoiceHeadJson, invoiceJson, type StatedInvoice } from './invoice-json.ts';
+import type { InvoiceStates, IssuedState } from './invoice-states.postgres.ts';
 import type { ListedInvoice } from './invoices.postgres.ts';
 import { type DocumentPorts, invoicePdf, readDocument } from './make-document.ts';
 import { type InvoicePreviewPorts, invoicePreviewRoutes } from './preview-routes.ts';
@@ -29,7 +31,7 @@ export type InvoicePorts = BillingRunPorts &
   InvoiceDraftPorts &
   ComputeDraftPorts &
   InvoicePreviewPorts &
-  DocumentPorts;
+  DocumentPorts & { readonly invoiceStates: InvoiceStates };
 
 /** The path has more than the id. */
 const InvoiceIdParam = idParam(exampleId('inv', 8));
@@ -41,9 +43,7 @@ const refuseWithheld = (caller: Caller): void => {
 };
 
 const listedJson = (tenant: string) => (listed: ListedInvoice) =>
-  'issued' in listed
-    ? invoiceHeadJson(listed.issued, listed.metadata)
-    : draftHeadJson(listed.draft, tenant, listed.periods);
+  'issued' in listed ? invoiceHeadJson(listed.issued) : draftHeadJson(listed.draft, tenant, listed.periods);
 
 const customerInvoiceRoute = ({ list }: Routes, { customers, invoices }: InvoicePorts): void =>
   list(
@@ -67,6 +67,10 @@ const customerInvoiceRoute = ({ list }: Routes, { customers, invoices }: Invoice
 export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
   const { get, list } = routes;
   const { invoices, invoiceDrafts, isServing } = ports;
+  const stated = async (db: Db, invoice: IssuedInvoice): Promise<StatedInvoice> => ({
+    invoice,
+    state: (await ports.invoiceStates.statesOf(db, [invoice.id])).get(invoice.id) as IssuedState,
+  });
   const tag = 'Invoices';
   billingRunRoutes(routes, ports);
   invoicePreviewRoutes(routes, ports);
@@ -117,7 +121,7 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
           ? invoiceHtml(await readDocument(ports, db, invoice))
           : await invoicePdf(ports, db, invoice, nowMs);
       }
-      if (issued) return invoiceJson(issued, (await invoiceDrafts.metadataOf(db, [issued.id])).get(issued.id));
+      if (issued) return invoiceJson(await stated(db, issued));
       const draft = await invoiceDrafts.draft(db, params.id);
       const open = found(draft?.state === 'draft' ? draft : undefined, 'INVOICE_NOT_FOUND');
       const periods = (await invoiceDrafts.draftPeriods(db, [open.id])).get(open.id) ?? [];

@@ -27,6 +27,8 @@ import {
   runStateOf,
 } from '../runs/runs.postgres.ts';
 import { type DraftPeriod, type InvoiceDraft, invoiceDraftStore } from './drafts.postgres.ts';
+import type { StatedInvoice } from './invoice-json.ts';
+import { invoiceStates } from './invoice-states.postgres.ts';
 
 export type BillingRun = Run & {
   readonly issued: number;
@@ -131,7 +133,7 @@ const periodsOf = async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<st
 };
 
 export type ListedInvoice =
-  | { readonly issued: IssuedInvoice; readonly metadata: Readonly<Record<string, string>> }
+  | { readonly issued: StatedInvoice }
   | { readonly draft: InvoiceDraft; readonly periods: readonly DraftPeriod[] };
 
 const issuedHeads = async (db: Db, ids: readonly string[]): Promise<readonly IssuedInvoice[]> => {
@@ -149,13 +151,13 @@ type ListedRow = { id: string; state: (typeof listedStates)[number] };
 const withoutLines = async (db: Db, { rows, ...rest }: PageRows<ListedRow>): Promise<PageRows<ListedInvoice>> => {
   const idsOf = (which: ListedRow['state']) => rows.flatMap(({ id, state }) => (state === which ? [id] : []));
   const issued = new Map((await issuedHeads(db, idsOf('issued'))).map((invoice) => [invoice.id, invoice]));
-  const metadata = await invoiceDraftStore.metadataOf(db, [...issued.keys()]);
+  const states = await invoiceStates.statesOf(db, [...issued.keys()]);
   const draftIds = idsOf('draft');
   const drafts = new Map((await invoiceDraftStore.draftHeads(db, draftIds)).map((draft) => [draft.id, draft]));
   const periods = await invoiceDraftStore.draftPeriods(db, draftIds);
   const listed = rows.flatMap(({ id }): ListedInvoice[] => {
-    const [invoice, draft] = [issued.get(id), drafts.get(id)];
-    if (invoice) return [{ issued: invoice, metadata: metadata.get(id) ?? {} }];
+    const [invoice, state, draft] = [issued.get(id), states.get(id), drafts.get(id)];
+    if (invoice && state) return [{ issued: { invoice, state } }];
     return draft ? [{ draft, periods: periods.get(id) ?? [] }] : [];
   });
   return { ...rest, rows: listed };
@@ -204,6 +206,8 @@ export const invoiceReader = {
     );
     return invoiceFromRows(row, (await periodsOf(db, [row.id])).get(row.id) ?? [], lines.rows);
   },
+  /** Without its lines. */
+  head: async (db: Db, id: string): Promise<IssuedInvoice | undefined> => (await issuedHeads(db, [id]))[0],
   isIssued: async (db: Db, id: string): Promise<boolean> => {
     const { rowCount } = await db.query('SELECT 1 FROM invoices WHERE organization_id = $1 AND id = $2', [
       db.organizationId,

@@ -7,7 +7,7 @@
  *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes;
  *   3. draft, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
  *   4. write invoices and lines, their billing periods as billed, the new counters and head, and the shard's new state;
- *      drafts that were made, and what became of those that were finalized.
+ *      drafts that were made, and what became of those that were finalized; the states that the invoices begin with.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
  * none.

@@ -19,6 +19,7 @@ import {
   type RatedRow,
 } from './invoice-groups.ts';
 import { periodOrder } from './invoice-rows.ts';
+import { writeStates } from './invoice-states.postgres.ts';
 import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
 import { entitiesOf } from './issuing-entities.postgres.ts';
 
@@ -233,6 +234,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
           await billPeriods(client, invoices);
         }
         const draftEntries = await writeDrafts(client, shard, closed, draftIds, hour());
+        if (last) await writeStates(client, invoices);
         const next = last ?? head;
         await client.query(
           'UPDATE invoice_series SET last_number = $2, head_hash = $3, leased_until = NULL WHERE organization_id = $1',

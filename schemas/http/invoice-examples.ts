@@ -104,6 +104,9 @@ export const invoiceHead = {
   previous_hash: hash('0'),
   hash: hash('7'),
   ...issuedExample,
+  amount_credited: '0.00',
+  amount_paid: '0.00',
+  amount_due: '13.98',
 };
 
 export const invoicePreview = {

@@ -15,7 +15,7 @@ import {
   resourceFields,
 } from '#schemas/http/fields.ts';
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
-import { InvoiceKind, LineKind } from '#schemas/invoice.ts';
+import { InvoiceKind, InvoiceState, LineKind } from '#schemas/invoice.ts';
 import { StepKind } from '#schemas/rated-line.ts';
 import { TaxTreatment } from '#schemas/tax-rate.ts';
 
@@ -189,10 +189,13 @@ const headFields = {
   total: { ...Decimal, description: '`subtotal` - `discount_total` + `tax_total`.' },
   previous_hash: ofIssued(Type.String({ pattern: '^[0-9a-f]{64}$' }), 'The hash of the invoice before it.'),
   hash: ofIssued(Type.String({ pattern: '^[0-9a-f]{64}$' }), 'Of what it says and of `previous_hash`.'),
-  state: Type.Enum(['draft', 'issued'], {
+  state: Type.Enum(Object.values(InvoiceState), {
     title: 'InvoiceState',
-    description: 'A `draft` changes until it is issued: docs/invoice-drafts.md.',
+    description: 'A `draft` changes until it is issued: docs/invoice-drafts.md; then: docs/invoices.md, states.',
   }),
+  amount_credited: ofIssued(Decimal, 'What credit notes took off `total`.'),
+  amount_paid: ofIssued(Decimal, 'What was paid of it.'),
+  amount_due: ofIssued(Decimal, '`total` - `amount_credited` - `amount_paid`, and not below zero.'),
   finalize_at: Type.Union([Instant, Type.Null()], {
     description: 'Of a draft: when it is issued by itself; null, of a one-off invoice, when somebody asks for it.',
   }),

@@ -8,13 +8,13 @@ import { verifyChanges, verifyStrays } from '../../api/verify/verify-changes.pos
 
 export type Column = { readonly name: string; readonly type: string };
 
-/** Every table of the schema with its columns. */
+/** Every table of the schema with its columns, but those that follow from others. */
 export const readTables = async (db: Queryable): Promise<ReadonlyMap<string, readonly Column[]>> => {
   const { rows } = await db.query<{ table: string; columns: Column[] }>(
     `SELECT c.table_name AS "table", json_agg(json_build_object('name', c.column_name, 'type', c.data_type)
        ORDER BY c.ordinal_position) AS columns
      FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
-     WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.table_name NOT LIKE 'kept\\_%'
+     WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.is_generated = 'NEVER' AND c.table_name NOT LIKE 'kept\\_%'
      GROUP BY 1 ORDER BY 1`,
   );
   return new Map(rows.map(({ table, columns }) => [table, columns]));
@@ -157,8 +157,8 @@ const childNamings = (
 /** By table; of every one that a verification covers. */
 export const namings: ReadonlyMap<string, Naming> = new Map<string, Naming>([
   ...(Object.entries(auditedObjects) as [string, AuditedObject][]).flatMap(
-    ([kind, { table, children }]): [string, Naming][] => [
-      [table, { kind, id: 'r.id' }],
+    ([kind, { table, children, idColumn = 'id' }]): [string, Naming][] => [
+      [table, { kind, id: `r.${idColumn}` }],
       ...childNamings(kind, children, (parent) => parent),
     ],
   ),
