@@ -58,33 +58,45 @@ const readAmount = (text: string, left: Amount, currency: Currency, refuse: Refu
   return amount;
 };
 
-const readLines = (asked: NonNullable<CreditRequest['lines']>, invoice: Creditable, faults: Fault[]): AskedCredit => {
-  const { currency, credited } = invoice;
+type AskedLine = NonNullable<CreditRequest['lines']>[number];
+type RefuseAt = (name: 'amount' | 'invoice_line', code: string, message: string) => undefined;
+
+/** How much of the line; null is all that is left of it. */
+const readLine = (
+  text: string | undefined,
+  line: CreditableLine,
+  { currency, credited }: Creditable,
+  refuse: RefuseAt,
+): Amount | null | undefined => {
+  const { amount: left } = leftOfLine(line, credited.get(line.position), currency);
+  if (line.amount <= 0n)
+    return refuse(
+      'invoice_line',
+      'not_allowed',
+      'must be a line above zero; one that takes off is taken back with all of the invoice, or a part of its total',
+    );
+  if (left === 0n) return refuse('invoice_line', 'out_of_range', 'must not be a line that is credited whole already');
+  return text === undefined ? null : readAmount(text, left, currency, (...fault) => refuse('amount', ...fault));
+};
+
+const readLines = (asked: readonly AskedLine[], invoice: Creditable, faults: Fault[]): AskedCredit => {
   const byPosition = new Map(invoice.lines.map((line) => [line.position, line]));
   const lines = new Map<number, Amount | null>();
-  asked.forEach(({ invoiceLine, amount: text }, index) => {
-    const refuseAt =
-      (name: string): Refuse =>
-      (code, message) => {
-        faults.push({ field: `lines[${index}].${name}`, code, message });
-        return undefined;
-      };
+  const named = new Set<number>();
+  for (const [index, { invoiceLine, amount: text }] of asked.entries()) {
+    const refuse: RefuseAt = (name, code, message) => {
+      faults.push({ field: `lines[${index}].${name}`, code, message });
+      return undefined;
+    };
     const line = byPosition.get(invoiceLine);
-    if (!line) return refuseAt('invoice_line')('not_found', 'must be the position of a line of the invoice');
-    if (lines.has(invoiceLine)) return refuseAt('invoice_line')('duplicate', 'must not name a line twice');
-    const { amount: left } = leftOfLine(line, credited.get(invoiceLine), currency);
-    lines.set(invoiceLine, null);
-    if (line.amount <= 0n)
-      return refuseAt('invoice_line')(
-        'not_allowed',
-        'must be a line above zero; what takes off is taken back where all of the invoice is credited, or a part of its total',
-      );
-    if (left === 0n) return refuseAt('invoice_line')('out_of_range', 'must not be a line that is credited whole already');
-    if (text === undefined) return undefined;
-    const amount = readAmount(text, left, currency, refuseAt('amount'));
-    if (amount !== undefined) lines.set(invoiceLine, amount);
-    return undefined;
-  });
+    if (!line) refuse('invoice_line', 'not_found', 'must be the position of a line of the invoice');
+    else if (named.has(invoiceLine)) refuse('invoice_line', 'duplicate', 'must not name a line twice');
+    else {
+      const amount = readLine(text, line, invoice, refuse);
+      if (amount !== undefined) lines.set(invoiceLine, amount);
+    }
+    named.add(invoiceLine);
+  }
   return { kind: 'lines', lines };
 };
 

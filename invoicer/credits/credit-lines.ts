@@ -141,12 +141,10 @@ const partsByGross = (whole: Parts, before: Parts, gross: bigint): Parts => {
   const [of, after] = [grossOf(whole), grossOf(before) + gross];
   const share = (a: bigint, b: bigint): bigint => a * after - b * of;
   const exact = joinParts(whole, before, share);
-  const [amount = 0n, ...beside] = nearest(
-    [exact.amount, ...exact.beside],
-    of,
-    [left.amount, ...left.beside],
-    { least: gross, most: gross },
-  );
+  const [amount = 0n, ...beside] = nearest([exact.amount, ...exact.beside], of, [left.amount, ...left.beside], {
+    least: gross,
+    most: gross,
+  });
   return { amount, beside, within: sharesWithin(whole, before, amount) };
 };
 
@@ -196,7 +194,12 @@ export const creditLine = (
   const units = share.amount / unitOf(currency);
   const of = share.kind === 'amount' ? left.amount : grossOf(left);
   assert(within(units, of) === units, 'not more is credited than is left');
-  if (units === 0n) return fromParts(line, mapParts(left, () => 0n), currency);
+  if (units === 0n)
+    return fromParts(
+      line,
+      mapParts(left, () => 0n),
+      currency,
+    );
   const parts = mirrored(whole, was, units, share.kind === 'amount' ? partsByAmount : partsByGross);
   return withNet(line, fromParts(line, parts, currency));
 };

@@ -46,7 +46,8 @@ export type DrawnCreditNote = Omit<
 const lesser = (a: Amount, b: Amount): Amount => (a < b ? a : b);
 const atLeastZero = (amount: Amount): Amount => (amount < 0n ? zeroAmount : amount);
 
-const amountDue = (total: Amount, { amountCredited, amountPaid }: CreditedState): Amount =>
+/** Of the total, what is neither credited nor paid. */
+export const amountDue = (total: Amount, { amountCredited, amountPaid }: CreditedState): Amount =>
   atLeastZero(subtractAmounts(subtractAmounts(total, amountCredited), amountPaid));
 
 const creditedTax = (tax: InvoiceTax, parts: CreditedParts['taxes'][number] | undefined): InvoiceTax => ({

@@ -15,29 +15,36 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { type CreditNote, newestCreditNoteVersion } from '#schemas/credit-note.ts';
+import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { creditNoteFormat, type IssuingEntity } from '#schemas/issuing-entity.ts';
 import type { Instant } from '#schemas/period.ts';
 import { type ChainHead, chainHash } from '../invoices/invoice-hash.ts';
 import { type NumberingSeries, numberingFrom } from '../invoices/number-documents.ts';
 import type { CreditedLines } from './credit-lines.ts';
 import { canonicalCreditNote } from './credit-note-hash.ts';
-import { type CreditableInvoice, type CreditedState, type DrawnCreditNote, stateAfterCredit } from './draw-up-credit.ts';
+import { type CreditedState, type DrawnCreditNote, stateAfterCredit } from './draw-up-credit.ts';
 
 /** A transaction for one organization. */
 export type CreditDb = Queryable & { readonly organizationId: string };
 
 /** An issued invoice, and what credits of it go by. */
 export type LockedInvoice = {
-  readonly invoice: CreditableInvoice & { readonly issuedAt: Instant };
+  readonly invoice: IssuedInvoice;
   readonly state: CreditedState;
   readonly credited: CreditedLines;
   /** Where the customer lives by a test clock, what that says. */
   readonly clockNow: Instant | null;
+  /** Of the customer: what the document of a credit note is written by. */
+  readonly language: string | null;
+  readonly timeZone: string;
 };
 
 export type NewCreditNote = {
   readonly note: CreditNote;
-  readonly metadata: Readonly<Record<string, string>>;
+  /** What is kept beside what is hashed. */
+  readonly beside: Pick<LockedInvoice, 'language' | 'timeZone'> & {
+    readonly metadata: Readonly<Record<string, string>>;
+  };
   readonly numbering: readonly NumberingSeries[];
   readonly state: CreditedState;
 };
@@ -62,7 +69,7 @@ const yearOf = (instant: Instant, timeZone: string): number =>
 export const issueCredit = async (
   ports: IssueCreditPorts,
   db: CreditDb,
-  { invoice, state, clockNow }: LockedInvoice,
+  { invoice, state, clockNow, language, timeZone }: LockedInvoice,
   drawn: DrawnCreditNote,
   metadata: Readonly<Record<string, string>>,
   now: Instant,
@@ -74,13 +81,13 @@ export const issueCredit = async (
   const numbering = numberingFrom(stored);
   // Clocks of two processes differ: nothing is credited before it was issued.
   const issuedAt = Math.max(clockNow ?? now, invoice.issuedAt);
-  const { format, timeZone } = creditNoteFormat(entity);
+  const { format, timeZone: zoneOfYear } = creditNoteFormat(entity);
   const content = {
     ...drawn,
     contentVersion: newestCreditNoteVersion,
     id: ports.newCreditNoteId(),
     number: head.number + 1,
-    documentNumber: numbering.next(entityId, format, yearOf(issuedAt, timeZone)),
+    documentNumber: numbering.next(entityId, format, yearOf(issuedAt, zoneOfYear)),
     issuedAt,
   };
   const note: CreditNote = {
@@ -89,7 +96,8 @@ export const issueCredit = async (
     hash: chainHash(head.hash, canonicalCreditNote(content)),
   };
   const after = stateAfterCredit(invoice.total, state, note.total);
-  const issued = { note, metadata, numbering: numbering.moved(), state: after };
+  const beside = { metadata, language, timeZone };
+  const issued = { note, beside, numbering: numbering.moved(), state: after };
   await ports.writeCreditNote(db, issued, new Date(now));
   return { note, state: after };
 };

@@ -25,7 +25,11 @@ const rate = (code: string, percentage: string, inclusive = false): AppliedTax =
   treatment: 'taxed',
 });
 
-type Untaxed = { readonly amount: Amount; readonly discounts?: readonly Amount[]; readonly taxes: readonly AppliedTax[] };
+type Untaxed = {
+  readonly amount: Amount;
+  readonly discounts?: readonly Amount[];
+  readonly taxes: readonly AppliedTax[];
+};
 
 /** As the invoicer taxes them. */
 const invoiceLines = (lines: readonly Untaxed[], currency: Currency, taxRounding: 'line' | 'invoice' = 'line') => {
@@ -35,18 +39,20 @@ const invoiceLines = (lines: readonly Untaxed[], currency: Currency, taxRounding
     taxes: line.taxes,
   }));
   const taxed = taxLines(taxable, currency, { rounding: 'half_up', taxRounding });
-  return lines.map(({ amount: of, discounts = [] }, index): CreditableLine => ({
-    position: index + 1,
-    amount: of,
-    discounts: discounts.map((one, at) => ({ couponId: `cpn_${at}`, amount: one })),
-    taxes: (taxed.lines.get(index + 1) ?? []).map(
-      ({ inclusive, percentage, ...tax }): InvoiceTax => ({
-        ...tax,
-        percentage: formatPercentage(percentage),
-        isInclusive: inclusive,
-      }),
-    ),
-  }));
+  return lines.map(
+    ({ amount: of, discounts = [] }, index): CreditableLine => ({
+      position: index + 1,
+      amount: of,
+      discounts: discounts.map((one, at) => ({ couponId: `cpn_${at}`, amount: one })),
+      taxes: (taxed.lines.get(index + 1) ?? []).map(
+        ({ inclusive, percentage, ...tax }): InvoiceTax => ({
+          ...tax,
+          percentage: formatPercentage(percentage),
+          isInclusive: inclusive,
+        }),
+      ),
+    }),
+  );
 };
 
 const addParts = (a: CreditedParts | undefined, b: CreditedParts): CreditedParts => ({
@@ -89,7 +95,10 @@ const inTurn = (lines: readonly CreditableLine[], asked: readonly AskedCredit[],
   return asked.map((one) => {
     const credited = creditLines(lines, before, one, currency);
     before = addCredits(before, credited);
-    return { ...shown(credited, currency), total: formatMinorUnits(totalOf(lines, credited), currency) };
+    return {
+      ...(shown(credited, currency) as Record<string, string>),
+      total: formatMinorUnits(totalOf(lines, credited), currency),
+    };
   });
 };
 const ofLine = (position: number, text: string | null): AskedCredit => ({
@@ -114,7 +123,9 @@ describe('a line and its taxes', () => {
   it('cents one by one have their taxes as they come due, and not all at the end', () => {
     const lines = invoiceLines([{ amount: amount('0.10'), taxes: [rate('half', '50')] }], 'EUR');
     const cents = Array.from({ length: 10 }, () => ofLine(1, '0.01'));
-    const taxes = inTurn(lines, cents, 'EUR').map((credited) => credited[1]?.split(' ')[1]);
+    const taxes = inTurn(lines, cents, 'EUR').map(
+      (credited) => (credited as Record<string, string>)['1']?.split(' ')[1],
+    );
     expect(taxes).toEqual(['0.01', '0.00', '0.01', '0.00', '0.01', '0.00', '0.01', '0.00', '0.01', '0.00']);
   });
 
@@ -212,7 +223,11 @@ const invoices = fc
 
 /** How each credit is asked: by line or by total, and how many thousandths of what is left. */
 const steps = fc.array(
-  fc.record({ by: fc.constantFrom('line' as const, 'total' as const), line: fc.nat(), part: fc.integer({ min: 0, max: 1000 }) }),
+  fc.record({
+    by: fc.constantFrom('line' as const, 'total' as const),
+    line: fc.nat(),
+    part: fc.integer({ min: 0, max: 1000 }),
+  }),
   { maxLength: 12 },
 );
 
@@ -234,7 +249,8 @@ describe('whatever is credited in whatever order', () => {
               ...whole.discounts.map((one, index) => [one, sum.discounts[index]]),
               ...whole.taxes.map((tax, index) => [tax.amount, sum.taxes[index]?.amount]),
             ] as [Amount, Amount][];
-            for (const [most, is] of pairs) expect(most < 0n ? is >= most && is <= 0n : is <= most && is >= 0n).toBe(true);
+            for (const [most, is] of pairs)
+              expect(most < 0n ? is >= most && is <= 0n : is <= most && is >= 0n).toBe(true);
             // Never more than a minor unit from its share of the amount, but where the total asked for a sum.
             const beside = pairs.length;
             for (const [most, is] of pairs.slice(2)) {
@@ -246,8 +262,9 @@ describe('whatever is credited in whatever order', () => {
         };
         for (const { by, line: at, part } of asked) {
           const line = lines[at % lines.length] as CreditableLine;
-          const left = by === 'line' ? leftOf(line).amount : sumAmounts(lines.map((one) => grossAmount(one, leftOf(one))));
-          const wanted = (((left / unit) * BigInt(part)) / 1000n) * unit as Amount;
+          const left =
+            by === 'line' ? leftOf(line).amount : sumAmounts(lines.map((one) => grossAmount(one, leftOf(one))));
+          const wanted = ((((left / unit) * BigInt(part)) / 1000n) * unit) as Amount;
           if (wanted <= 0n || (by === 'line' && line.amount <= 0n)) continue;
           if (by === 'total') step({ kind: 'amount', amount: wanted }, wanted);
           else step({ kind: 'lines', lines: new Map([[line.position, wanted]]) }, undefined);
