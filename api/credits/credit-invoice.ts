@@ -7,7 +7,12 @@ import { formatMinorUnits } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import { type Creditable, creditableTotal, readAskedCredit } from '../../invoicer/credits/asked-credit.ts';
 import { amountDue, type DrawnCreditNote, drawUpCredit } from '../../invoicer/credits/draw-up-credit.ts';
-import { type IssueCreditPorts, issueCredit, type LockedInvoice } from '../../invoicer/credits/issue-credit.ts';
+import {
+  type IssueCreditPorts,
+  issueCredit,
+  type LockedInvoice,
+  stateAction,
+} from '../../invoicer/credits/issue-credit.ts';
 import { lastingState } from '../invoices/change-issued.ts';
 import type { InvoiceDraftStore } from '../invoices/drafts.postgres.ts';
 import { invoiceHeadJson } from '../invoices/invoice-json.ts';
@@ -81,7 +86,7 @@ export const drawUpRequest = (locked: LockedInvoice, request: Request): DrawnCre
 };
 
 const stateEntry = (before: ReturnType<typeof invoiceHeadJson>, after: typeof before): ObjectChange => ({
-  action: `invoice_state.${after.state === before.state ? 'credited' : after.state}`,
+  action: stateAction(before.state, after.state),
   objectType: 'invoice_state',
   objectId: after.id,
   before: lastingState(before),

@@ -82,14 +82,13 @@ const changeRoutes = ({ change, ask }: Routes, ports: CreditNotePorts): void => 
       summary: 'Void an invoice of which nothing was paid: credit all that is left of it',
       params: IdParam,
       body: InvoiceVoiding,
-      isBodyOptional: true,
       answers: { 200: VoidedInvoice },
       failures: ['INVOICE_NOT_FOUND', 'INVOICE_IS_DRAFT', 'INVOICE_NOT_VOIDABLE', 'CUSTOMER_ARCHIVED'],
     },
     async ({ db, params, body, caller, nowMs }) => {
-      if (body?.reissue === true && !hasScope(caller, 'write:invoices'))
+      if (body.reissue === true && !hasScope(caller, 'write:invoices'))
         throw new FailureError('MISSING_SCOPE', 'A draft in its place needs write:invoices too.');
-      const { body: shown, changes } = await voidInvoice(ports, db, params.id, body ?? {}, nowMs);
+      const { body: shown, changes } = await voidInvoice(ports, db, params.id, body, nowMs);
       return { body: shown, location: `/v1/invoices/${shown.id}`, changes };
     },
   );

@@ -62,6 +62,22 @@ export type IssueCreditPorts = {
   readonly newCreditNoteId: () => string;
 };
 
+export type IssuedCredit = { readonly note: CreditNote; readonly state: CreditedState };
+
+/** What of the state of its invoice a credit note changed: what was credited alone, or the state too. */
+export const stateAction = (before: CreditedState['state'], after: CreditedState['state']): string =>
+  `invoice_state.${after === before ? 'credited' : after}`;
+
+/** The entries of the audit log that are due for a credit note, where nobody shows it as callers see it. */
+export const creditChanges = (before: LockedInvoice, { note, state }: IssuedCredit) => [
+  { action: 'credit_note.issued', objectType: 'credit_note', objectId: note.id, afterDigest: note.hash },
+  {
+    action: stateAction(before.state.state, state.state),
+    objectType: 'invoice_state',
+    objectId: note.invoice.id,
+  },
+];
+
 const yearOf = (instant: Instant, timeZone: string): number =>
   Temporal.Instant.fromEpochMilliseconds(instant).toZonedDateTimeISO(timeZone).year;
 
@@ -73,7 +89,7 @@ export const issueCredit = async (
   drawn: DrawnCreditNote,
   metadata: Readonly<Record<string, string>>,
   now: Instant,
-): Promise<{ readonly note: CreditNote; readonly state: CreditedState }> => {
+): Promise<IssuedCredit> => {
   const { issuingEntityId: entityId } = drawn;
   const entity = entityId === null ? undefined : await ports.issuingEntity(db, entityId);
   assert(entity !== undefined || entityId === null, `the issuing entity ${entityId} is not there`);
