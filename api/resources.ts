@@ -3,6 +3,7 @@
  * the one place that knows adapters, so that tests register the very same routes.
  */
 import type { Vault } from '#platform/secrets/vault.ts';
+import { creditNoteIssuing } from '../invoicer/credits/credit-notes.postgres.ts';
 import { type ApiKeyPorts, apiKeyRoutes } from './access/api-key-routes.ts';
 import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
@@ -24,6 +25,8 @@ import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
 import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes.ts';
 import { testClockStore } from './clocks/test-clocks.postgres.ts';
+import { type CreditNotePorts, creditNoteRoutes } from './credits/credit-note-routes.ts';
+import { creditNoteReader } from './credits/credit-notes.postgres.ts';
 import { createCustomerDetails } from './customers/customer-details.postgres.ts';
 import { customerLifeRoutes } from './customers/customer-life-routes.ts';
 import { parentStore } from './customers/customer-parents.postgres.ts';
@@ -111,6 +114,8 @@ export const createStores = (vault: Vault) => ({
   billedWith,
   addRun,
   invoiceDocuments: createInvoiceDocuments(vault),
+  creditNotes: creditNoteReader,
+  creditIssuing: creditNoteIssuing,
   closings: closingReader,
   ratingRuns,
   ratingFailures,
@@ -133,6 +138,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   EntitlementPorts &
   ExportPorts &
   InvoicePorts &
+  CreditNotePorts &
   RatingRunPorts &
   SimulationPorts &
   TestClockPorts &
@@ -171,6 +177,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   entitlementRoutes,
   issuingEntityRoutes,
   invoiceRoutes,
+  creditNoteRoutes,
   ratingRunRoutes,
   explainRoutes,
   simulationRoutes,

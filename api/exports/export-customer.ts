@@ -12,6 +12,8 @@ import type { AuditLog } from '../access/audit-log.postgres.ts';
 import { entryJson } from '../access/audit-log-routes.ts';
 import { overrideJson } from '../catalog/price-override-routes.ts';
 import type { PriceOverrideStore } from '../catalog/price-overrides.postgres.ts';
+import { creditNoteJson } from '../credits/credit-note-json.ts';
+import type { CreditNoteReader } from '../credits/credit-notes.postgres.ts';
 import type { CustomerDetailsStore, DetailsVersion } from '../customers/customer-details.postgres.ts';
 import { customerJson } from '../customers/customer-routes.ts';
 import type { Customer, CustomerStore } from '../customers/customers.postgres.ts';
@@ -40,6 +42,7 @@ export type ExportPorts = {
     InvoiceReader,
     'invoiceList' | 'invoices' | 'invoice' | 'customerInvoiceList' | 'customerInvoices'
   >;
+  readonly creditNotes: Pick<CreditNoteReader, 'creditNote' | 'creditNoteList' | 'creditNotes'>;
   readonly auditLog: AuditLog;
   readonly exportedRows: ExportedRows;
   readonly countEvents: CountEvents;
@@ -193,6 +196,22 @@ const sectionsOf = (
           if (invoice === undefined) continue;
           audited.push(invoice.id);
           yield invoiceJson({ invoice, state });
+        }
+      },
+    },
+    credit_notes: {
+      scope: 'read:credit_notes',
+      items: async function* () {
+        for await (const { note } of everyRow(
+          ports.creditNotes.creditNoteList,
+          organizationId,
+          { customer_id: id },
+          (page) => ports.creditNotes.creditNotes(db, page),
+        )) {
+          const whole = await ports.creditNotes.creditNote(db, note.id);
+          if (whole === undefined) continue;
+          audited.push(note.id);
+          yield creditNoteJson(whole);
         }
       },
     },

@@ -61,6 +61,7 @@ export const draftJson = (draft: InvoiceDraft, tenant: string, content: DraftInv
     finalizing_run_id: draft.finalizingRunId,
     failure: draft.failure,
     as_of: formatInstant(asOf),
+    reissue_of: draft.reissueOf,
     ...headToJson(draft),
   };
 };
@@ -71,3 +72,30 @@ export const draftHeadJson = (draft: InvoiceDraft, tenant: string, periods: read
   const { lines: _lines, ...head } = draftJson(draft, tenant, content, draft.computedAt);
   return head;
 };
+
+/** The entry is of what changes with its version alone: amounts and periods move by themselves. */
+export const lastingDraft = ({
+  id,
+  state,
+  finalize_at,
+  memo,
+  purchase_order,
+  custom_fields,
+  metadata,
+  version,
+}: ReturnType<typeof draftHeadJson>) => ({
+  id,
+  state,
+  finalize_at,
+  memo,
+  purchase_order,
+  custom_fields,
+  metadata,
+  version,
+});
+
+export const draftEntry = (
+  how: 'created' | 'finalizing' | 'deleted',
+  objectId: string,
+  about: { readonly before?: object; readonly after?: object },
+) => ({ action: `invoice_draft.${how}`, objectType: 'invoice_draft', objectId, ...about });

@@ -18,7 +18,7 @@ import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults, updated } from '../route/resource-fields.ts';
 import { type TaxDraftPorts, taxDraft } from '../taxes/tax-drafts.ts';
 import { type ChangeIssuedPorts, changeIssued } from './change-issued.ts';
-import { draftHeadJson } from './draft-json.ts';
+import { draftEntry, draftHeadJson, lastingDraft } from './draft-json.ts';
 import type { InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
 import { type FinalizePorts, finalizeAtFault, finalizeDraft, invoiceToChange, openDraft } from './finalize-draft.ts';
 import { itemsOf } from './write-one-off.ts';
@@ -75,33 +75,6 @@ const draftFaults = (body: Static<typeof InvoicePatch>): Fault[] => [
     : [{ field: 'amount_paid', code: 'not_allowed', message: 'is of an issued invoice: nothing is paid of a draft' }]),
 ];
 
-/** The entry is of what changes with its version alone: amounts and periods move by themselves. */
-const lasting = ({
-  id,
-  state,
-  finalize_at,
-  memo,
-  purchase_order,
-  custom_fields,
-  metadata,
-  version,
-}: ReturnType<typeof draftHeadJson>) => ({
-  id,
-  state,
-  finalize_at,
-  memo,
-  purchase_order,
-  custom_fields,
-  metadata,
-  version,
-});
-
-const draftEntry = (
-  how: 'created' | 'finalizing' | 'deleted',
-  objectId: string,
-  about: { readonly before?: object; readonly after?: object },
-) => ({ action: `invoice_draft.${how}`, objectType: 'invoice_draft', objectId, ...about });
-
 export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts): void => {
   const { invoiceDrafts, customers, organizations } = ports;
   const shown = async (db: Db, draft: InvoiceDraft) =>
@@ -148,13 +121,13 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       };
       const made = await invoiceDrafts.addOneOff(db, { ...draft, testClockId: clock?.id ?? null }, new Date(nowMs));
       const after = await shown(db, made);
-      const entry = draftEntry('created', made.id, { after: lasting(after) });
+      const entry = draftEntry('created', made.id, { after: lastingDraft(after) });
       const location = `${url}/${made.id}`;
       if (body.finalize !== true) return { status: 201, body: after, location, changes: [entry] };
       const asker = { requestId, apiKeyId: caller.keyId };
       const handed = await finalizeDraft(ports, db, made, asker, hour, new Date(nowMs));
       const last = await shown(db, handed.draft);
-      const finalizing = draftEntry('finalizing', made.id, { before: lasting(after), after: lasting(last) });
+      const finalizing = draftEntry('finalizing', made.id, { before: lastingDraft(after), after: lastingDraft(last) });
       return { status: 201, body: last, location, changes: [entry, finalizing, runCreated(handed.runId)] };
     },
   );
@@ -191,7 +164,7 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       };
       const before = await shown(db, draft);
       const after = await shown(db, await invoiceDrafts.changeDraft(db, draft.id, changed, new Date(nowMs)));
-      return updated('invoice_draft', before, after, { lasting });
+      return updated('invoice_draft', before, after, { lasting: lastingDraft });
     },
   );
 
@@ -217,7 +190,7 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       return {
         status: 204,
         body: undefined,
-        changes: [draftEntry('deleted', draft.id, { before: lasting(before) })],
+        changes: [draftEntry('deleted', draft.id, { before: lastingDraft(before) })],
       };
     },
   );
@@ -252,7 +225,7 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         body: after,
         location: `${url}/${draft.id}`,
         changes: [
-          draftEntry('finalizing', draft.id, { before: lasting(before), after: lasting(after) }),
+          draftEntry('finalizing', draft.id, { before: lastingDraft(before), after: lastingDraft(after) }),
           runCreated(runId),
         ],
       };

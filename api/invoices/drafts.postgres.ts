@@ -39,6 +39,8 @@ export type InvoiceDraft = ResourceHead & {
   readonly taxes: readonly InvoiceTax[];
   readonly computedAt: Instant;
   readonly watermark: bigint | null;
+  /** The voided invoice that it takes the place of. */
+  readonly reissueOf: string | null;
   readonly testClockId: string | null;
   readonly clockNow: Instant | null;
   /** The run that finalizes it at this moment. */
@@ -63,6 +65,7 @@ type DraftRow = ResourceRow & {
   taxes: TaxJson[];
   computed_at: Date;
   watermark: bigint | null;
+  reissue_of: string | null;
   test_clock_id: string | null;
   clock_now: Date | null;
   finalizing_run_id: string | null;
@@ -77,7 +80,7 @@ const failureOf = `coalesce(r.failure, (
 const columns = (
   lines: string,
 ): string => `d.id, d.kind, d.state, d.customer_id, d.currency, d.finalize_at, d.overrides,
-  ${lines} AS lines, d.line_count, d.subtotal::text, d.taxes, d.computed_at, d.watermark, d.test_clock_id, d.metadata,
+  ${lines} AS lines, d.line_count, d.subtotal::text, d.taxes, d.computed_at, d.watermark, d.reissue_of, d.test_clock_id, d.metadata,
   d.version, d.created_at, d.updated_at,
   (SELECT k.now_at FROM test_clocks k WHERE k.id = d.test_clock_id) AS clock_now,
   (SELECT r.id FROM billing_runs r WHERE r.id = d.run_id AND r.state IN ('queued', 'running')) AS finalizing_run_id,
@@ -101,6 +104,7 @@ const fromRow = (row: DraftRow): InvoiceDraft => {
     taxes: row.taxes.map(taxFromJson),
     computedAt: row.computed_at.getTime(),
     watermark: row.watermark,
+    reissueOf: row.reissue_of,
     testClockId: row.test_clock_id,
     clockNow: row.clock_now?.getTime() ?? null,
     finalizingRunId: row.finalizing_run_id,
@@ -114,6 +118,7 @@ export type NewOneOff = Pick<
   'customerId' | 'currency' | 'finalizeAt' | 'overrides' | 'items' | 'taxes' | 'metadata'
 > & {
   readonly testClockId: string | null;
+  readonly reissueOf?: string;
 };
 
 const periodsStatement = `SELECT p.draft_id, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
@@ -179,8 +184,9 @@ export const invoiceDraftStore = {
     const id = newId('inv');
     await db.query(
       `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides,
-         lines, line_count, subtotal, computed_at, test_clock_id, metadata, taxes, version, created_at, updated_at)
-       VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $10, $10)`,
+         lines, line_count, subtotal, computed_at, test_clock_id, metadata, taxes, reissue_of, version, created_at,
+         updated_at)
+       VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, $10, $10)`,
       [
         id,
         db.organizationId,
@@ -195,6 +201,7 @@ export const invoiceDraftStore = {
         draft.testClockId,
         draft.metadata,
         JSON.stringify(draft.taxes.map((tax) => taxToJson(tax, draft.currency))),
+        draft.reissueOf ?? null,
       ],
     );
     return (await invoiceDraftStore.draft(db, id)) as InvoiceDraft;

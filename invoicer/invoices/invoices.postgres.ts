@@ -21,8 +21,11 @@ import {
 import type { ChainHead } from './invoice-hash.ts';
 import { periodOrder } from './invoice-rows.ts';
 import { writeStates } from './invoice-states.postgres.ts';
-import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
+import { writeInvoices } from './issued-rows.postgres.ts';
 import { entitiesOf } from './issuing-entities.postgres.ts';
+import { createNumbering } from './numbering.postgres.ts';
+
+const invoiceNumbering = createNumbering('numbering_series');
 
 const lockSeries = async (client: Queryable, organizationId: string): Promise<{ number: number; hash: string }> => {
   const { rows } = await client.query<{ last_number: bigint; head_hash: string }>(
@@ -251,13 +254,13 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const alreadyBilled = await billedPeriods(client, shard);
         const draftIds = await lockDrafts(client, shard);
         const draftMinutes = shard.makesDrafts ? await draftMinutesOf(client, shard.organizationId) : 0;
-        const stored = await readNumbering(client, shard.organizationId);
+        const stored = await invoiceNumbering.read(client, shard.organizationId);
         const closed = issue({ head, numbering: stored, alreadyBilled, draftIds, draftMinutes });
         const { invoices, numbering, drafts } = closed;
         const last = invoices.at(-1);
         if (last) {
           await writeInvoices(client, shard.runId, invoices);
-          await writeNumbering(client, shard.organizationId, numbering);
+          await invoiceNumbering.write(client, shard.organizationId, numbering);
           await billPeriods(client, invoices);
         }
         const draftEntries = await writeDrafts(client, shard, closed, draftIds, hour());

@@ -12,13 +12,14 @@ export const issuedExample = {
   finalizing_run_id: null,
   as_of: null,
   failure: null,
+  reissue_of: null,
   ...exampleHead,
 };
 export const noDrafts = { invoices_already_issued: 0, invoice_id: null, drafts_made: 0 };
 
 const lines = (charsMax: number) =>
   formed(`^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f]{1,${charsMax}}$`, `1 to ${charsMax} characters, and line breaks`);
-const Memo = nullable(lines(2_000));
+export const Memo = nullable(lines(2_000));
 const PurchaseOrder = nullable(
   formed('^[^\\u0000-\\u001f\\u007f]{1,140}$', '1 to 140 characters, none of them a control character'),
 );

@@ -66,7 +66,7 @@ export const HashedInstant = formed(hashedInstantPattern, 'RFC 3339 in UTC', {
   format: 'date-time',
   description: 'RFC 3339 in UTC as it was hashed, with a fraction of a second only where there is one.',
 });
-const HashedPeriod = Type.Object(
+export const HashedPeriod = Type.Object(
   { start: HashedInstant, end: HashedInstant },
   { ...closed, title: 'HashedPeriod', description: 'Half-open: from start, before end.' },
 );
@@ -206,6 +206,9 @@ const headFields = {
     description: 'Of a draft: why the run that tried to issue it last did not.',
   }),
   as_of: Type.Union([Instant, Type.Null()], { description: 'Of a draft: when its amounts were computed.' }),
+  reissue_of: Type.Union([idOf('inv'), Type.Null()], {
+    description: 'The voided invoice that it takes the place of: docs/credit-notes.md.',
+  }),
   ...resourceFields,
 };
 

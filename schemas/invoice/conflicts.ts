@@ -25,6 +25,24 @@ export const invoiceConflicts = {
     cause: 'What can become of an invoice depends on its state; the detail says what is possible.',
     cure: 'Read the invoice. Nothing leads out of paid and voided: credit what is wrong with it, POST /v1/credit-notes.',
   },
+  INVOICE_IS_DRAFT: {
+    status: 409,
+    title: 'The invoice is a draft',
+    cause: 'What is credited or voided was issued; a draft is not, and can be changed.',
+    cure: 'Change it with PATCH /v1/invoices/{id}, or delete the draft of a one-off invoice with DELETE /v1/invoices/{id}.',
+  },
+  INVOICE_FULLY_CREDITED: {
+    status: 409,
+    title: 'Nothing of the invoice is left to credit',
+    cause: 'Its credit notes come to its total already, or its total is not above zero.',
+    cure: 'Read them with GET /v1/invoices/{id}/credit-notes. What is to be charged after all is another invoice, POST /v1/invoices.',
+  },
+  INVOICE_NOT_VOIDABLE: {
+    status: 409,
+    title: 'The invoice can not be voided',
+    cause: 'Something of it was paid, it is voided already, or its total is below zero; the detail says which.',
+    cure: 'Credit what was paid with POST /v1/credit-notes and a `settlement`. A total below zero is balanced by another invoice, POST /v1/invoices.',
+  },
   INVOICE_FINALIZING: {
     status: 409,
     title: 'The draft is being finalized',

@@ -12,7 +12,16 @@ import { type ApiOptions, createApi } from '../../api/server.ts';
 import { llmProPlan } from './llm-pro.ts';
 import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
-import { type Call, newMigratedPlan, newOneOffInvoice, newPriceOverride, type Objects, unique } from './tenants.ts';
+import {
+  type Call,
+  issueOneOff,
+  newCreditNote,
+  newMigratedPlan,
+  newOneOffInvoice,
+  newPriceOverride,
+  type Objects,
+  unique,
+} from './tenants.ts';
 
 export type ApiRoute = {
   readonly method: string;
@@ -279,6 +288,16 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   listInvoiceLines: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items` }),
   verifyInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/verify` }),
   getInvoicePdf: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}.pdf` }),
+  createCreditNote: async (_, { invoice }) => ({ path: '/v1/credit-notes', body: newCreditNote(invoice) }),
+  previewCreditNote: async (_, { invoice }) => ({ path: '/v1/credit-notes/preview', body: newCreditNote(invoice) }),
+  getCreditNote: async (_, { creditNote }) => ({ path: `/v1/credit-notes/${creditNote}` }),
+  getCreditNotePdf: async (_, { creditNote }) => ({ path: `/v1/credit-notes/${creditNote}.pdf` }),
+  verifyCreditNote: async (_, { creditNote }) => ({ path: `/v1/credit-notes/${creditNote}/verify` }),
+  listInvoiceCreditNotes: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/credit-notes` }),
+  voidInvoice: async (api, { customer }) => ({
+    path: `/v1/invoices/${await issueOneOff(api, customer)}/void`,
+    body: {},
+  }),
   explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
   explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),
   listEventsOfRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain/events` }),
