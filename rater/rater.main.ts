@@ -4,6 +4,8 @@ import { runWorker } from '#platform/start/run-worker.ts';
 import { billingChannels } from '#schemas/billing-run.ts';
 import { simulationChannels } from '#schemas/simulation.ts';
 import { failAtRate } from './fail-points.ts';
+import { createArrivals } from './late/arrivals.clickhouse.ts';
+import { createNextLook } from './late/late-periods.postgres.ts';
 import { createHighestStored, createReadQuantities } from './quantities/quantities.clickhouse.ts';
 import { createReadBacklog } from './run/backlog.postgres.ts';
 import { createBillingRuns, createIsChecked } from './run/billing-runs.postgres.ts';
@@ -43,6 +45,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
   const adapters: RatePorts = {
     runs: createBillingRuns(postgres, config.jobLeaseSeconds),
     catalog: createCatalog(postgres),
+    late: { nextLook: createNextLook(postgres), arrivals: createArrivals(clickhouse) },
     lastSequence: createReadLastSequence(nats, config.streamName),
     isChecked: createIsChecked(postgres, config.streamName),
     highestStored: createHighestStored(clickhouse),

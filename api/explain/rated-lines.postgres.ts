@@ -21,6 +21,7 @@ import type { RatingInput } from '#schemas/rating-input.ts';
 import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
 import type { QuantityLevel } from '#schemas/subscription-terms.ts';
 import { prorateBounds } from '../../rater/price/prorate.ts';
+import { ratedTiming } from '../../rater/run/billable-periods.ts';
 import type { LineHashes } from '../../rater/run/line-hashes.ts';
 import type { Db } from '../route/define-route.ts';
 
@@ -42,7 +43,7 @@ const lineStatement = `
 SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version,
   l.input_hash, l.output_hash,
   p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end,
-  p.billing_start, p.billing_end, p.timing, p.quantities, s.time_zone, h.name AS one_time_name,
+  p.billing_start, p.billing_end, ${ratedTiming}, p.quantities, s.time_zone, h.name AS one_time_name,
   trim_scale(coalesce(h.unit_amount, h.amount))::text AS one_time_amount,
   l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, v.terms,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,

@@ -9,6 +9,7 @@ import type { InvoiceKind, InvoiceTax } from '#schemas/invoice.ts';
 import { type Amount, formatAmount, parseStoredAmount, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import { createLinesBefore } from '../../invoicer/invoices/deltas.postgres.ts';
 import {
   type GroupPeriod,
   groupPeriod,
@@ -17,7 +18,7 @@ import {
   type RatedRow,
 } from '../../invoicer/invoices/invoice-groups.ts';
 import { periodOrder } from '../../invoicer/invoices/invoice-rows.ts';
-import type { OneTimeRow, PeriodRow } from '../../rater/run/billable-periods.ts';
+import { type OneTimeRow, type PeriodRow, ratedTiming } from '../../rater/run/billable-periods.ts';
 import { oneTimeStatement } from '../../rater/run/source-statements.ts';
 import type { Db } from '../route/define-route.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
@@ -162,7 +163,7 @@ export const invoiceDraftStore = {
   periodRows: async (db: Db, id: string): Promise<{ rows: readonly PeriodRow[]; oneTime: readonly OneTimeRow[] }> => {
     const { rows } = await db.query<PeriodRow>(
       `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone,
-         p.span_start, p.span_end, p.billing_start, p.billing_end, p.item, p.timing, p.interval_unit, p.interval_count,
+         p.span_start, p.span_end, p.billing_start, p.billing_end, p.item, ${ratedTiming}, p.interval_unit, p.interval_count,
          p.counted, p.quantities, p.priced_at, p.usage_waived
        FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
        WHERE p.draft_id = $1 AND p.state = 'open'`,
@@ -173,6 +174,8 @@ export const invoiceDraftStore = {
       charged.length > 0 ? (await db.query<OneTimeRow>(oneTimeStatement, [db.organizationId, charged])).rows : [];
     return { rows, oneTime };
   },
+  /** What was rated before of the periods that its deltas correct. */
+  linesBefore: (db: Db, periods: readonly DraftPeriod[]): Promise<readonly RatedLine[]> => createLinesBefore(db)(periods),
   /** Of one that has many billing periods, as they were rated when it was made. */
   computedLines: async (db: Db, id: string): Promise<readonly RatedLine[]> => {
     const { rows } = await db.query<RatedRow>(

@@ -8,6 +8,7 @@ import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
+import { createLinesBefore, settleDeltas } from './deltas.postgres.ts';
 import { draftLines, draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
 import {
   type GroupRow,
@@ -39,7 +40,7 @@ const billedPeriods = async (
 ): Promise<ReadonlySet<string>> => {
   const { rows } = await client.query<{ id: string }>(
     `SELECT id FROM billing_periods
-     WHERE id = ANY ($1) AND (state = 'billed' OR (draft_id IS NOT NULL AND draft_id <> ALL ($2)))`,
+     WHERE id = ANY ($1) AND (state <> 'open' OR (draft_id IS NOT NULL AND draft_id <> ALL ($2)))`,
     [billingPeriodIds, draftIds],
   );
   return new Set(rows.map(({ id }) => id));
@@ -124,7 +125,7 @@ const writeDrafts = async (
 
 export type InvoiceStore = Pick<
   IssuePorts,
-  'leaseShard' | 'ratedLines' | 'invoiceGroups' | 'billedPeriods' | 'commit' | 'giveUp'
+  'leaseShard' | 'ratedLines' | 'linesBefore' | 'invoiceGroups' | 'billedPeriods' | 'commit' | 'giveUp'
 >;
 
 // Runs that have rated shards, one step of the index each, however many shards they have.
@@ -147,7 +148,7 @@ WITH due AS (
 SELECT g.payer_id, g.currency, g.periods, ${payerColumns}
 FROM (
   SELECT payer_id, currency, min(place) AS place, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
-  FROM due GROUP BY payer_id, billed_with, currency, due_at
+  FROM due p GROUP BY payer_id, billed_with, currency, due_at
 ) g JOIN ${payerTables} ON c.id = g.payer_id
 ORDER BY g.place`;
 
@@ -209,6 +210,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
       );
       return rows.map(lineFromRow);
     },
+    linesBefore: createLinesBefore(postgres),
     invoiceGroups: async (shard) => {
       if (shard.draftIds.length > 0) return draftsOfShard(postgres, shard);
       const { rows } = await postgres.query<GroupRow>(groupsStatement, [shard.billingPeriodIds]);
@@ -232,6 +234,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
           await writeNumbering(client, shard.organizationId, numbering);
           await billPeriods(client, invoices);
         }
+        await settleDeltas(client, closed.settled, shard.watermark);
         const draftEntries = await writeDrafts(client, shard, closed, draftIds, hour());
         const next = last ?? head;
         await client.query(

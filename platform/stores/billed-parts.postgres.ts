@@ -48,14 +48,14 @@ const selectWritten = `
 WITH n AS (SELECT * FROM unnest($2::text[], $3::timestamptz[]) AS n (subscription_id, billed_after))
 SELECT p.subscription_id, ${billedPartColumns} FROM n
   JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.billing_end > n.billed_after
-WHERE p.organization_id = $1
+WHERE p.organization_id = $1 AND p.timing <> 'delta'
 UNION ALL
 SELECT p.subscription_id, ${billedPartColumns} FROM n
   JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.timing = 'once' AND p.item LIKE 'pln%'
     AND p.billing_end <= n.billed_after
 WHERE p.organization_id = $1`;
 
-/** By subscription, all whose billing periods end after an instant of each, and all that its plans charged once. */
+/** By subscription, all but deltas whose billing periods end after an instant of each, and all that its plans charged once. */
 export const writtenParts = async (
   client: Queryable,
   organizationId: string,

@@ -40,6 +40,7 @@ const closed = async (makesDrafts: boolean, draftMinutes: number): Promise<Close
   await issueOneShard({
     leaseShard: async () => ({ ...shard, makesDrafts }),
     ratedLines: async () => [],
+    linesBefore: async () => [],
     invoiceGroups: async () => [group],
     billedPeriods: async () => new Set(),
     taxFacts: async () => undefined,
