@@ -9,13 +9,14 @@ import type { InvoiceKind, InvoiceTax } from '#schemas/invoice.ts';
 import { type Amount, formatAmount, parseStoredAmount, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
-import { createLinesBefore } from '../../invoicer/invoices/deltas.postgres.ts';
 import {
   type GroupPeriod,
   groupPeriod,
   groupPeriodColumns,
   lineFromRow,
   type RatedRow,
+  ratedBeforeParameters,
+  ratedLinesStatement,
 } from '../../invoicer/invoices/invoice-groups.ts';
 import { periodOrder } from '../../invoicer/invoices/invoice-rows.ts';
 import { type OneTimeRow, type PeriodRow, ratedTiming } from '../../rater/run/billable-periods.ts';
@@ -175,7 +176,10 @@ export const invoiceDraftStore = {
     return { rows, oneTime };
   },
   /** What was rated before of the periods that its deltas correct. */
-  linesBefore: (db: Db, periods: readonly DraftPeriod[]): Promise<readonly RatedLine[]> => createLinesBefore(db)(periods),
+  linesBefore: async (db: Db, periods: readonly DraftPeriod[]): Promise<readonly RatedLine[]> => {
+    const before = ratedBeforeParameters(periods);
+    return before ? (await db.query<RatedRow>(ratedLinesStatement, before)).rows.map(lineFromRow) : [];
+  },
   /** Of one that has many billing periods, as they were rated when it was made. */
   computedLines: async (db: Db, id: string): Promise<readonly RatedLine[]> => {
     const { rows } = await db.query<RatedRow>(

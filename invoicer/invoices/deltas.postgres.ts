@@ -2,23 +2,13 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import type { IssuePorts, SettledDelta } from './close-period.ts';
-import { lineFromRow, type RatedRow } from './invoice-groups.ts';
-
-const linesStatement = `
-SELECT l.line, p.id, p.span_start, p.span_end FROM unnest($1::text[], $2::bigint[]) AS n (id, watermark)
-  JOIN rated_lines l ON l.billing_period_id = n.id AND l.watermark = n.watermark JOIN billing_periods p ON p.id = n.id
-ORDER BY n.id, l.position`;
+import { lineFromRow, type RatedRow, ratedBeforeParameters, ratedLinesStatement } from './invoice-groups.ts';
 
 export const createLinesBefore =
   (postgres: Queryable): IssuePorts['linesBefore'] =>
   async (periods) => {
-    const before = periods.flatMap(({ correction }) => correction?.before ?? []);
-    if (before.length === 0) return [];
-    const { rows } = await postgres.query<RatedRow>(linesStatement, [
-      before.map(({ billingPeriodId }) => billingPeriodId),
-      before.map(({ watermark }) => watermark),
-    ]);
-    return rows.map(lineFromRow);
+    const before = ratedBeforeParameters(periods);
+    return before ? (await postgres.query<RatedRow>(ratedLinesStatement, before)).rows.map(lineFromRow) : [];
   };
 
 /** One that is not open any more ends the transaction. */

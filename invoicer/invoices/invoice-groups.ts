@@ -1,5 +1,6 @@
 /** What is one invoice, as statements gather it: who is billed, on what terms, and for which billing periods. Pure. */
 import assert from 'node:assert/strict';
+import { ratedBefore } from '#platform/stores/rated-before.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import type { InvoiceDefaults } from '#schemas/http/customers.ts';
 import { type IssuingEntity, sellerOf } from '#schemas/issuing-entity.ts';
@@ -20,14 +21,10 @@ export type GroupPeriod = {
   corrects: { period: string; invoice: string; before: string; watermark: string; policy: LateUsagePolicy } | null;
 };
 
-// What was rated last of the period that a delta corrects. What came to nothing for a draft has no lines of its own.
 const correctsColumn = `CASE WHEN p.corrects_id IS NOT NULL THEN (
     SELECT json_build_object('period', p.corrects_id, 'before', b.id, 'watermark', b.watermark::text,
       'invoice', (SELECT f.invoice_id FROM billing_periods f WHERE f.id = p.corrects_id), 'policy', p.late_usage)
-    FROM billing_periods b WHERE (b.id = p.corrects_id OR b.corrects_id = p.corrects_id) AND b.state <> 'open'
-    ORDER BY EXISTS (
-      SELECT 1 FROM rated_lines l WHERE l.billing_period_id = b.id AND l.watermark = b.watermark) DESC, b.watermark DESC
-    LIMIT 1) END`;
+    FROM (${ratedBefore}) b) END`;
 
 /** SQL of the row `p` as JSON, which has no instants: times are milliseconds. */
 export const groupPeriodColumns = `json_build_object('id', p.id, 'customer', p.customer_id,
@@ -68,6 +65,19 @@ export const groupPeriod = ({ corrects, ...row }: GroupPeriod): GroupedPeriod =>
     },
   }),
 });
+
+/** Of the periods `$1` as they were rated at the watermarks `$2`. */
+export const ratedLinesStatement = `
+SELECT l.line, p.id, p.span_start, p.span_end FROM unnest($1::text[], $2::bigint[]) AS n (id, watermark)
+  JOIN rated_lines l ON l.billing_period_id = n.id AND l.watermark = n.watermark JOIN billing_periods p ON p.id = n.id
+ORDER BY n.id, l.position`;
+
+/** Of what deltas correct as it was rated before; undefined where there are none. */
+export const ratedBeforeParameters = (periods: readonly GroupedPeriod[]): unknown[] | undefined => {
+  const before = periods.flatMap(({ correction }) => correction?.before ?? []);
+  if (before.length === 0) return undefined;
+  return [before.map(({ billingPeriodId }) => billingPeriodId), before.map(({ watermark }) => watermark)];
+};
 
 /** A rated line with its billing period. */
 export type RatedRow = { line: RatedLineJson; id: string; span_start: Date; span_end: Date };

@@ -20,9 +20,9 @@ import { billingChannels, runEnded, type Shard } from '#schemas/billing-run.ts';
 import { isId } from '#schemas/ids.ts';
 import { monthNameOf } from '#schemas/period.ts';
 import type { RatingFailureCode } from '#schemas/rating-failure.ts';
-import { cutDeltas } from '../late/cut-deltas.postgres.ts';
-import { addLatePeriods } from '../late/late-periods.postgres.ts';
-import type { LateUsage } from '../late/look-for-late-usage.ts';
+import { cutDeltas } from './cut-deltas.postgres.ts';
+import { addLatePeriods } from './late-periods.postgres.ts';
+import type { LateUsage } from './look-for-late-usage.ts';
 import { cutDrafts } from './cut-drafts.postgres.ts';
 import { cutShards } from './cut-shards.postgres.ts';
 import {

@@ -21,7 +21,7 @@ import type { Instant } from '#schemas/period.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { RatingFailure } from '#schemas/rating-failure.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
-import { type LookPorts, type LateUsage, lookForLateUsage } from '../late/look-for-late-usage.ts';
+import { type LookPorts, type LateUsage, lookForLateUsage } from './look-for-late-usage.ts';
 import type { MeasuredShard } from '../price/rating-task.ts';
 import { type BillablePeriod, periodsToMeasure } from './measured-periods.ts';
 import type { PinnedMeter, PriceSpans } from './measures.ts';

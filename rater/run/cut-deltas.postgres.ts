@@ -3,7 +3,7 @@ import { instantArray, integerArray, textArray } from '#platform/stores/array-pa
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { deltaIdOf } from '#schemas/billing-period.ts';
 import { type LateUsagePolicy, lateUsageIn } from '#schemas/late-usage.ts';
-import { customersBilledTo, payersOf } from '../run/payers.postgres.ts';
+import { customersBilledTo, payersOf } from './payers.postgres.ts';
 import { type DueInvoice, type LatePeriod, type PlacedDelta, placeDeltas, type RunTime } from './place-deltas.ts';
 
 export type RunOfDeltas = RunTime & {
