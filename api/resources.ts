@@ -47,6 +47,8 @@ import { invoiceDraftStore } from './invoices/drafts.postgres.ts';
 import { createInvoiceDocuments } from './invoices/invoice-documents.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
+import { lateUsageReader } from './invoices/late-usage.postgres.ts';
+import { lateUsageRoutes } from './invoices/late-usage-routes.ts';
 import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
 import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
@@ -108,6 +110,7 @@ export const createStores = (vault: Vault) => ({
   addRun,
   invoiceDocuments: createInvoiceDocuments(vault),
   closings: closingReader,
+  lateUsage: lateUsageReader,
   ratingRuns,
   ratingFailures,
   simulations: simulationStore,
@@ -167,6 +170,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   entitlementRoutes,
   issuingEntityRoutes,
   invoiceRoutes,
+  lateUsageRoutes,
   ratingRunRoutes,
   explainRoutes,
   simulationRoutes,

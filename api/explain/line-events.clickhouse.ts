@@ -38,7 +38,11 @@ const removed = (watermark: bigint): Condition => ({
  * The events of a stretch of time as a subquery. PREWHERE, FINAL and whole days as in quantity-query.ts: of the same
  * rows the same ones count.
  */
-const countedEvents = ({ tenant, meter, customers, watermark }: LineQuery, { start, end }: Period, more: Condition = all) => {
+const countedEvents = (
+  { tenant, meter, customers, watermark }: LineQuery,
+  { start, end }: Period,
+  more: Condition = all,
+) => {
   const bindings = createBindings();
   const counted = countedSql(meter, bindings);
   const days = wholeDays({ start, end });

@@ -4,9 +4,9 @@ import { ratedBefore } from '#platform/stores/rated-before.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import type { InvoiceDefaults } from '#schemas/http/customers.ts';
 import { type IssuingEntity, sellerOf } from '#schemas/issuing-entity.ts';
+import type { LateUsagePolicy } from '#schemas/late-usage.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
 import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
-import type { LateUsagePolicy } from '#schemas/late-usage.ts';
 import type { GroupedPeriod, InvoiceGroup } from './close-period.ts';
 
 export type GroupPeriod = {

@@ -1,6 +1,12 @@
 /** Issued invoices -> rows, in one statement a table, however many they are. */
 import type { Queryable } from '#platform/stores/postgres.ts';
-import { correctionToJson, discountToJson, fieldToJson, sellerToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
+import {
+  correctionToJson,
+  discountToJson,
+  fieldToJson,
+  sellerToJson,
+  taxToJson,
+} from '#schemas/invoice/content-parts.ts';
 import type { InvoiceDiscount, InvoiceLine, InvoiceTax, IssuedInvoice } from '#schemas/invoice.ts';
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';

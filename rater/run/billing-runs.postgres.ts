@@ -21,8 +21,6 @@ import { isId } from '#schemas/ids.ts';
 import { monthNameOf } from '#schemas/period.ts';
 import type { RatingFailureCode } from '#schemas/rating-failure.ts';
 import { cutDeltas } from './cut-deltas.postgres.ts';
-import { addLatePeriods } from './late-periods.postgres.ts';
-import type { LateUsage } from './look-for-late-usage.ts';
 import { cutDrafts } from './cut-drafts.postgres.ts';
 import { cutShards } from './cut-shards.postgres.ts';
 import {
@@ -33,6 +31,8 @@ import {
   ofScope,
   withoutClock,
 } from './cut-time.postgres.ts';
+import { addLatePeriods } from './late-periods.postgres.ts';
+import type { LateUsage } from './look-for-late-usage.ts';
 import { customersBilledTo, payersOf } from './payers.postgres.ts';
 import { type QueuedRun, type RatePorts, WorkerEndedError } from './rate-period.ts';
 import { type Cut, monthOfRun, type RunRow } from './run-rows.ts';

@@ -21,8 +21,8 @@ import type { Instant } from '#schemas/period.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { RatingFailure } from '#schemas/rating-failure.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
-import { type LookPorts, type LateUsage, lookForLateUsage } from './look-for-late-usage.ts';
 import type { MeasuredShard } from '../price/rating-task.ts';
+import { type LateUsage, type LookPorts, lookForLateUsage } from './look-for-late-usage.ts';
 import { type BillablePeriod, periodsToMeasure } from './measured-periods.ts';
 import type { PinnedMeter, PriceSpans } from './measures.ts';
 import type { RatedShard } from './rated-rows.ts';
@@ -147,8 +147,7 @@ const prepareLeased = async (ports: RatePorts, run: QueuedRun, shardSize: number
     await ports.runs.putBackRun(run);
     return putBackMs;
   }
-  const late =
-    run.kind === 'billing' ? await lookForLateUsage(ports.late, run.organizationId, watermark) : undefined;
+  const late = run.kind === 'billing' ? await lookForLateUsage(ports.late, run.organizationId, watermark) : undefined;
   return (await ports.runs.cutRun({ ...run, watermark }, shardSize, late)) !== undefined;
 };
 

@@ -4,7 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
-import { correctionToJson, discountToJson, fieldToJson, sellerToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
+import {
+  correctionToJson,
+  discountToJson,
+  fieldToJson,
+  sellerToJson,
+  taxToJson,
+} from '#schemas/invoice/content-parts.ts';
 import { hashedInstant, hashedLine, hashedTotals } from '#schemas/invoice/hashed-parts.ts';
 import type { InvoiceContent, InvoiceLine } from '#schemas/invoice.ts';
 import { formatAmount, formatMinorUnits } from '#schemas/money.ts';

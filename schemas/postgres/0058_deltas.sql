@@ -33,6 +33,8 @@ CREATE UNIQUE INDEX billing_periods_once ON billing_periods
 -- One of them is open at most: what comes while it waits comes into it.
 CREATE UNIQUE INDEX billing_periods_open_delta ON billing_periods (corrects_id) WHERE state = 'open' AND corrects_id IS NOT NULL;
 CREATE UNIQUE INDEX billing_periods_corrections ON billing_periods (corrects_id, correction) WHERE corrects_id IS NOT NULL;
+-- In the order in which they are listed.
+CREATE INDEX billing_periods_deltas ON billing_periods (organization_id, created_at, id) WHERE timing = 'delta';
 -- Up to when usage is billed.
 CREATE INDEX billing_periods_billed_until ON billing_periods (organization_id, span_end) WHERE state = 'billed' AND timing = 'arrears';
 

@@ -190,7 +190,9 @@ describe('[I11] where an event is billed, or why not', () => {
     ['without an amount, and void', [['tokens', '3']], { until: 20n, endedAs: 'void' }, 'void'],
   ] as const)('of a price that is in the event, %s', (_, properties, of, expected) => {
     const charges = [{ code: 'used', meter: 'tokens', interval: month, amountProperty: 'cost' }];
-    const versions = new Map([['plv_1', { lateUsage: 'bill_next' as const, charges, meters: new Map([['tokens', tokens]]) }]]);
+    const versions = new Map([
+      ['plv_1', { lateUsage: 'bill_next' as const, charges, meters: new Map([['tokens', tokens]]) }],
+    ]);
     const dynamic = { ...subscription, versions };
     const one = version({ properties, ...(of as Partial<EventVersion>) });
     const [billing] = billingOf(one, { ...facts, subscriptions: [dynamic] });
@@ -220,7 +222,10 @@ describe('[I11] where an event is billed, or why not', () => {
     // Another subscription that takes it goes before.
     const both = { ...facts, subscriptions: [{ ...free, changes: [pause] }, subscription] };
     expect(reasons(version(), both)).toEqual(['billed']);
-    const flat = new Map([...subscription.versions, ['plv_2', { lateUsage: 'bill_next', charges: [], meters: new Map() }]] as const);
+    const flat = new Map([
+      ...subscription.versions,
+      ['plv_2', { lateUsage: 'bill_next', charges: [], meters: new Map() }],
+    ] as const);
     const other = { kind: 'plan', planVersionId: 'plv_2', interval: month, effectiveAt: 150, bills } as const;
     expect(reasons(version(), of([other], { versions: flat }))).toEqual(['no_charge']);
     expect(reasons(version({ occurredAtMs: 149 }), of([other], { versions: flat }))).toEqual(['period_open']);
@@ -273,12 +278,16 @@ describe('the meters of an event', () => {
 describe('[I15] an event of a period that has deltas', () => {
   const [period] = subscription.periods;
   const delta = { state: 'billed' as const, invoiceId: 'inv_2', lines: [{ position: 4, charge: 'used' }] };
-  const corrected = (...deltas: (typeof delta | { state: 'unchanged' | 'reported'; invoiceId: string; lines: [] })[]) => ({
+  const corrected = (
+    ...deltas: (typeof delta | { state: 'unchanged' | 'reported'; invoiceId: string; lines: [] })[]
+  ) => ({
     ...facts,
     subscriptions: [
       {
         ...subscription,
-        periods: period ? [{ ...period, deltas: deltas.map((one, at) => ({ ...one, watermark: BigInt(30 + 10 * at) })) }] : [],
+        periods: period
+          ? [{ ...period, deltas: deltas.map((one, at) => ({ ...one, watermark: BigInt(30 + 10 * at) })) }]
+          : [],
       },
     ],
   });
