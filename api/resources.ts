@@ -52,6 +52,8 @@ import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceStates } from './invoices/invoice-states.postgres.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { issuedParts } from './invoices/issued-parts.postgres.ts';
+import { lateUsageReader } from './invoices/late-usage.postgres.ts';
+import { lateUsageRoutes } from './invoices/late-usage-routes.ts';
 import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
 import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
@@ -117,6 +119,7 @@ export const createStores = (vault: Vault) => ({
   creditNotes: creditNoteReader,
   creditIssuing: creditNoteIssuing,
   closings: closingReader,
+  lateUsage: lateUsageReader,
   ratingRuns,
   ratingFailures,
   simulations: simulationStore,
@@ -178,6 +181,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   issuingEntityRoutes,
   invoiceRoutes,
   creditNoteRoutes,
+  lateUsageRoutes,
   ratingRunRoutes,
   explainRoutes,
   simulationRoutes,

@@ -27,7 +27,7 @@ export type ComputeDraftPorts = TaxDraftPorts & {
   readonly readWatermark: ReadWatermark;
   readonly upcoming: Pick<UpcomingReader, 'versions' | 'meters' | 'prices'>;
   readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
-  readonly invoiceDrafts: Pick<InvoiceDraftStore, 'periodRows' | 'computedLines'>;
+  readonly invoiceDrafts: Pick<InvoiceDraftStore, 'periodRows' | 'computedLines' | 'linesBefore'>;
 };
 
 export type ComputedDraft = { readonly content: DraftInvoice; readonly asOf: Instant };
@@ -102,8 +102,10 @@ export const computeDraft = async (
   const lines: ReadonlyMap<string, readonly RatedLine[]> = isLarge
     ? Map.groupBy(await ports.invoiceDrafts.computedLines(db, id), (line) => line.billingPeriodId)
     : await ratedNow(ports, db, id, watermark);
+  const before = Map.groupBy(await ports.invoiceDrafts.linesBefore(db, periods), (line) => line.billingPeriodId);
   const rated = periods.map((period): RatedPeriod => {
-    return { ...period, watermark, lines: lines.get(period.billingPeriodId) ?? [] };
+    const linesBefore = before.get(period.correction?.before.billingPeriodId ?? '') ?? [];
+    return { ...period, watermark, lines: lines.get(period.billingPeriodId) ?? [], linesBefore };
   });
   return { content: await taxed(draftInvoice(parties, rated)), asOf: isLarge ? draft.computedAt : now };
 };

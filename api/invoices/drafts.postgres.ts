@@ -15,9 +15,11 @@ import {
   groupPeriodColumns,
   lineFromRow,
   type RatedRow,
+  ratedBeforeParameters,
+  ratedLinesStatement,
 } from '../../invoicer/invoices/invoice-groups.ts';
 import { periodOrder } from '../../invoicer/invoices/invoice-rows.ts';
-import type { OneTimeRow, PeriodRow } from '../../rater/run/billable-periods.ts';
+import { type OneTimeRow, type PeriodRow, ratedTiming } from '../../rater/run/billable-periods.ts';
 import { oneTimeStatement } from '../../rater/run/source-statements.ts';
 import type { Db } from '../route/define-route.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
@@ -158,7 +160,7 @@ export const invoiceDraftStore = {
   periodRows: async (db: Db, id: string): Promise<{ rows: readonly PeriodRow[]; oneTime: readonly OneTimeRow[] }> => {
     const { rows } = await db.query<PeriodRow>(
       `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone,
-         p.span_start, p.span_end, p.billing_start, p.billing_end, p.item, p.timing, p.interval_unit, p.interval_count,
+         p.span_start, p.span_end, p.billing_start, p.billing_end, p.item, ${ratedTiming}, p.interval_unit, p.interval_count,
          p.counted, p.quantities, p.priced_at, p.usage_waived
        FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
        WHERE p.draft_id = $1 AND p.state = 'open'`,
@@ -168,6 +170,11 @@ export const invoiceDraftStore = {
     const oneTime =
       charged.length > 0 ? (await db.query<OneTimeRow>(oneTimeStatement, [db.organizationId, charged])).rows : [];
     return { rows, oneTime };
+  },
+  /** What was rated before of the periods that its deltas correct. */
+  linesBefore: async (db: Db, periods: readonly DraftPeriod[]): Promise<readonly RatedLine[]> => {
+    const before = ratedBeforeParameters(periods);
+    return before ? (await db.query<RatedRow>(ratedLinesStatement, before)).rows.map(lineFromRow) : [];
   },
   /** Of one that has many billing periods, as they were rated when it was made. */
   computedLines: async (db: Db, id: string): Promise<readonly RatedLine[]> => {

@@ -6,8 +6,9 @@
  *      document numbers went, which the same lock guards;
  *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes;
  *   3. draft, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
- *   4. write invoices and lines, their billing periods as billed, the new counters and head, and the shard's new state;
- *      drafts that were made, and what became of those that were finalized; the states that the invoices begin with.
+ *   4. write invoices and lines, their billing periods as billed, deltas that come to nothing as settled, the new counters
+ *      and head, and the shard's new state; drafts that were made, and what became of those that were finalized; the
+ *      states that the invoices begin with.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
  * none.
@@ -18,12 +19,14 @@ import type { Shard } from '#schemas/billing-run.ts';
 import { newestContentVersion } from '#schemas/invoice/content.ts';
 import type { OneOffItem } from '#schemas/invoice/one-off.ts';
 import type { DraftInvoice, InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
+import type { LateUsagePolicy } from '#schemas/late-usage.ts';
 import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import type { EngineAnswer, TaxEngine } from '../taxes/tax-engine.ts';
 import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
 import { askTaxEngine, draftKey } from './ask-tax-engine.ts';
+import { isUnchanged } from './delta-lines.ts';
 import { draftInvoice, type InvoiceParties, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
@@ -43,11 +46,25 @@ export type SeriesState = {
   readonly draftMinutes: number;
 };
 
+/** What a delta is held against: what was rated of its period before, on the invoice that billed it, or on a delta. */
+export type PeriodCorrection = {
+  /** The period that was billed first, and the invoice that bills it. */
+  readonly billingPeriodId: string;
+  readonly invoiceId: string;
+  readonly before: { readonly billingPeriodId: string; readonly watermark: bigint };
+  readonly lateUsage: LateUsagePolicy;
+};
+
+export type GroupedPeriod = Omit<InvoicePeriod, 'watermark'> & {
+  /** Of a delta. */
+  readonly correction?: PeriodCorrection;
+};
+
 /** Billing periods of one payer that fall due together, in the order in which they are printed. */
 export type InvoiceGroup = {
   readonly parties: InvoiceParties;
-  readonly periods: readonly Omit<InvoicePeriod, 'watermark'>[];
-  /** Those of them that take back what was charged in advance. */
+  readonly periods: readonly GroupedPeriod[];
+  /** Those of them that take back what was charged: in advance, or by what was corrected. */
   readonly creditIds: readonly string[];
   /** Of the payer: the calendar that days are counted in until the invoice is due. */
   readonly timeZone: string;
@@ -62,11 +79,15 @@ export type InvoiceGroup = {
 /** A draft as it is made of billing periods, under the id that its invoice will have. */
 export type MadeDraft = { readonly id: string; readonly draft: DraftInvoice; readonly finalizeAt: Instant };
 
+/** A delta that is on no invoice: nothing is due for it, or it is only reported. */
+export type SettledDelta = { readonly billingPeriodId: string; readonly state: 'unchanged' | 'reported' };
+
 /** What comes of a shard: invoices, the series that their numbers are of, and drafts. */
 export type ClosedShard = {
   readonly invoices: readonly IssuedInvoice[];
   readonly numbering: readonly NumberingSeries[];
   readonly drafts: readonly MadeDraft[];
+  readonly settled: readonly SettledDelta[];
   /** The ids of drafts that were to be finalized, and of which no billing period could be rated. */
   readonly unrated: readonly string[];
 };
@@ -80,6 +101,8 @@ export type IssuePorts = {
   /** Gives back what was leased and not worked on. */
   readonly putBack: (shard: Shard) => Promise<void>;
   readonly ratedLines: (shard: Shard, billingPeriodIds: readonly string[]) => Promise<readonly RatedLine[]>;
+  /** What was rated before of the periods that deltas correct. */
+  readonly linesBefore: (periods: readonly GroupedPeriod[]) => Promise<readonly RatedLine[]>;
   /** The shard's billing periods by invoice, or its drafts, in the order in which invoices are numbered. */
   readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
   /** Those of the shard that are billed already, as of now. */
@@ -123,7 +146,11 @@ const issuedTerms = (
 });
 
 /** What of a shard was written before it was cut: it can be read while others are still issued. */
-export type ShardRead = { readonly groups: readonly InvoiceGroup[]; readonly lines: readonly RatedLine[] };
+export type ShardRead = {
+  readonly groups: readonly InvoiceGroup[];
+  readonly lines: readonly RatedLine[];
+  readonly linesBefore: readonly RatedLine[];
+};
 
 /** What of a shard is read before its transaction. */
 export type ShardContent = ShardRead & {
@@ -132,38 +159,63 @@ export type ShardContent = ShardRead & {
   readonly answers: ReadonlyMap<string, EngineAnswer>;
 };
 
+/** By billing period: as it was rated now, and as it was before. */
+type LinesByPeriod = { readonly now: LinesOfPeriods; readonly before: LinesOfPeriods };
+type LinesOfPeriods = ReadonlyMap<string, readonly RatedLine[]>;
+
+const linesByPeriod = ({ lines, linesBefore }: Pick<ShardContent, 'lines' | 'linesBefore'>): LinesByPeriod => ({
+  now: Map.groupBy(lines, (line) => line.billingPeriodId),
+  before: Map.groupBy(linesBefore, (line) => line.billingPeriodId),
+});
+
+const isReported = ({ correction }: GroupedPeriod): boolean => correction?.lateUsage === 'report_only';
+
 /** What of a group is not billed yet: of billing periods, or of items. Undefined where that is nothing. */
 const draftOf = (
   shard: Shard,
   { parties, periods, draft }: InvoiceGroup,
-  byPeriod: ReadonlyMap<string, readonly RatedLine[]>,
+  byPeriod: LinesByPeriod,
   alreadyBilled: ReadonlySet<string>,
 ): DraftInvoice | undefined => {
   if (draft && draft.items.length > 0) return oneOffInvoice(parties, draft.items);
   // One without a line is billed too: nothing was due for it.
   const rated = periods
-    .filter(({ billingPeriodId }) => !alreadyBilled.has(billingPeriodId))
+    .filter((period) => !alreadyBilled.has(period.billingPeriodId) && !isReported(period))
     .map((period): RatedPeriod => {
-      return { ...period, watermark: shard.watermark, lines: byPeriod.get(period.billingPeriodId) ?? [] };
+      const linesBefore = byPeriod.before.get(period.correction?.before.billingPeriodId ?? '') ?? [];
+      const lines = byPeriod.now.get(period.billingPeriodId) ?? [];
+      return { ...period, watermark: shard.watermark, lines, linesBefore };
     });
   return rated.length === 0 ? undefined : draftInvoice(parties, rated);
 };
 
-const linesByPeriod = (lines: readonly RatedLine[]): ReadonlyMap<string, readonly RatedLine[]> =>
-  Map.groupBy(lines, (line) => line.billingPeriodId);
+/** The deltas of a group that are on no invoice; where that is because nothing is due for all of it, those of `draft`. */
+const settledOf = (
+  { periods }: InvoiceGroup,
+  alreadyBilled: ReadonlySet<string>,
+  unchanged: DraftInvoice | undefined,
+): SettledDelta[] => [
+  ...periods
+    .filter((period) => isReported(period) && !alreadyBilled.has(period.billingPeriodId))
+    .map(({ billingPeriodId }): SettledDelta => ({ billingPeriodId, state: 'reported' })),
+  ...(unchanged?.periods ?? []).map(({ billingPeriodId }): SettledDelta => ({ billingPeriodId, state: 'unchanged' })),
+];
 
 /** What the tax engine says, where the organization goes by it. */
 const askedAnswers = async (
   { taxEngine, billedPeriods }: IssuePorts,
   shard: Shard,
-  { lines, groups, taxes }: Omit<ShardContent, 'answers'>,
+  { groups, taxes, ...lines }: Omit<ShardContent, 'answers'>,
   now: Instant,
 ): Promise<ShardContent['answers']> => {
   if (taxes?.calculation !== 'engine' || shard.makesDrafts) return new Map();
   const byPeriod = linesByPeriod(lines);
   // Nobody else issues of the organization while its lane holds it.
   const billed = await billedPeriods(shard);
-  const drafts = groups.flatMap((group) => draftOf(shard, group, byPeriod, billed) ?? []);
+  const drafts = groups.flatMap((group) => {
+    const draft = draftOf(shard, group, byPeriod, billed);
+    return draft && !(isUnchanged(draft) && !group.draft) ? [draft] : [];
+  });
   return askTaxEngine(taxEngine, shard.organizationId, drafts, taxes, now);
 };
 
@@ -185,7 +237,7 @@ const taxedInvoices = (
  */
 export const closeGroups = (
   shard: Shard,
-  { lines, groups, taxes, answers }: ShardContent,
+  { groups, taxes, answers, ...lines }: ShardContent,
   state: SeriesState,
   now: Instant,
   newInvoiceId: () => string,
@@ -196,10 +248,14 @@ export const closeGroups = (
   const invoices: IssuedInvoice[] = [];
   const drafts: MadeDraft[] = [];
   const unrated: string[] = [];
+  const settled: SettledDelta[] = [];
   for (const group of groups) {
     const { draft: ofDraft } = group;
     if (ofDraft && !state.draftIds.has(ofDraft.id)) continue;
-    const draft = draftOf(shard, group, byPeriod, state.alreadyBilled);
+    const whole = draftOf(shard, group, byPeriod, state.alreadyBilled);
+    const unchanged = whole && !ofDraft && isUnchanged(whole) ? whole : undefined;
+    settled.push(...settledOf(group, state.alreadyBilled, unchanged));
+    const draft = unchanged ? undefined : whole;
     if (!draft) {
       if (ofDraft) unrated.push(ofDraft.id);
       continue;
@@ -221,7 +277,7 @@ export const closeGroups = (
     invoices.push({ ...numbered, previousHash: head.hash, hash });
     head = { number: numbered.number, hash };
   }
-  return { invoices, numbering: numbering.moved(), drafts, unrated };
+  return { invoices, numbering: numbering.moved(), drafts, settled, unrated };
 };
 
 export const hourOfShard = ({ nowMs }: Pick<IssuePorts, 'nowMs'>, { clockNow, organizationId }: Shard): Instant =>
@@ -230,12 +286,13 @@ export const hourOfShard = ({ nowMs }: Pick<IssuePorts, 'nowMs'>, { clockNow, or
 export const readShard = async (ports: IssuePorts, shard: Shard): Promise<ShardRead> => {
   const groups = await ports.invoiceGroups(shard);
   const ids = groups.flatMap(({ periods }) => periods.map(({ billingPeriodId }) => billingPeriodId));
-  return { groups, lines: await ports.ratedLines(shard, ids) };
+  const lines = await ports.ratedLines(shard, ids);
+  return { groups, lines, linesBefore: await ports.linesBefore(groups.flatMap(({ periods }) => periods)) };
 };
 
 /**
- * Whether what a shard comes to depends on what was issued before it: drafts may be finalized, and a credit takes back
- * what was charged.
+ * Whether what a shard comes to depends on what was issued before it: drafts may be finalized, a credit takes back
+ * what was charged, and a delta corrects it.
  */
 export const looksBack = ({ draftIds, makesDrafts }: Shard, { groups }: ShardRead): boolean =>
   makesDrafts || draftIds.length > 0 || groups.some(({ creditIds }) => creditIds.length > 0);

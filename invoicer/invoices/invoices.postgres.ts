@@ -8,6 +8,7 @@ import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
+import { createLinesBefore, settleDeltas } from './deltas.postgres.ts';
 import { draftLines, draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
 import {
   type GroupRow,
@@ -58,7 +59,7 @@ const billedPeriods = async (
 ): Promise<ReadonlySet<string>> => {
   const { rows } = await client.query<{ id: string }>(
     `SELECT id FROM billing_periods
-     WHERE id = ANY ($1) AND (state = 'billed' OR (draft_id IS NOT NULL AND draft_id <> ALL ($2)))`,
+     WHERE id = ANY ($1) AND (state <> 'open' OR (draft_id IS NOT NULL AND draft_id <> ALL ($2)))`,
     [billingPeriodIds, draftIds],
   );
   return new Set(rows.map(({ id }) => id));
@@ -143,7 +144,15 @@ const writeDrafts = async (
 
 export type InvoiceStore = Pick<
   IssuePorts,
-  'leaseShard' | 'leaseNext' | 'putBack' | 'ratedLines' | 'invoiceGroups' | 'billedPeriods' | 'commit' | 'giveUp'
+  | 'leaseShard'
+  | 'leaseNext'
+  | 'putBack'
+  | 'ratedLines'
+  | 'linesBefore'
+  | 'invoiceGroups'
+  | 'billedPeriods'
+  | 'commit'
+  | 'giveUp'
 >;
 
 // Runs that have rated shards, one step of the index each, however many shards they have.
@@ -166,7 +175,7 @@ WITH due AS (
 SELECT g.payer_id, g.currency, g.periods, ${payerColumns}
 FROM (
   SELECT payer_id, currency, min(place) AS place, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
-  FROM due GROUP BY payer_id, billed_with, currency, due_at
+  FROM due p GROUP BY payer_id, billed_with, currency, due_at
 ) g JOIN ${payerTables} ON c.id = g.payer_id
 ORDER BY g.place`;
 
@@ -240,6 +249,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
       );
       return rows.map(lineFromRow);
     },
+    linesBefore: createLinesBefore(postgres),
     invoiceGroups: async (shard) => {
       if (shard.draftIds.length > 0) return draftsOfShard(postgres, shard);
       const { rows } = await postgres.query<GroupRow>(groupsStatement, [shard.billingPeriodIds]);
@@ -263,6 +273,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
           await invoiceNumbering.write(client, shard.organizationId, numbering);
           await billPeriods(client, invoices);
         }
+        await settleDeltas(client, closed.settled, shard.watermark);
         const draftEntries = await writeDrafts(client, shard, closed, draftIds, hour());
         if (last) await writeStates(client, invoices);
         const next = last ?? head;

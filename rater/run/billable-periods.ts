@@ -28,6 +28,9 @@ import type { QuantityLevel } from '#schemas/subscription-terms.ts';
 import type { PartToRate } from '../price/rating-task.ts';
 import type { BillablePeriod } from './measured-periods.ts';
 
+/** Of billing periods `p`: a delta is rated as what it corrects. */
+export const ratedTiming = "CASE p.timing WHEN 'delta' THEN 'arrears' ELSE p.timing END AS timing";
+
 /** A billing period as it stands, or as it would. */
 export type PeriodRow = {
   id: string;

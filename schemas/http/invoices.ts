@@ -95,6 +95,26 @@ export const Seller = Type.Object(
   { ...closed, title: 'Seller', description: 'Who issued the invoice, as it stood then.' },
 );
 
+const Sequence = Type.String({ pattern: '^[0-9]+$' });
+
+export const LineCorrection = Type.Object(
+  {
+    invoice_id: { ...idOf('inv'), description: 'The invoice that billed the period first.' },
+    billing_period_id: idOf('bpd'),
+    watermark: { ...Sequence, description: 'Up to which sequence usage was billed before.' },
+    quantity_before: Decimal,
+    quantity_now: Decimal,
+    amount_before: Decimal,
+    amount_now: Decimal,
+  },
+  {
+    ...closed,
+    title: 'LineCorrection',
+    description:
+      'Of a delta: which billing period it corrects, what was billed of the charge so far, and what the charge comes to now.',
+  },
+);
+
 export const InvoiceLine = Type.Object(
   {
     billing_period_id: nullable(idOf('bpd')),
@@ -102,7 +122,8 @@ export const InvoiceLine = Type.Object(
     position: Type.Integer({ minimum: 1 }),
     kind: Type.Enum(Object.values(LineKind), {
       title: 'LineKind',
-      description: '`charge` of a plan, an add-on or a subscription; `item` was written onto the invoice.',
+      description:
+        '`charge` of a plan, an add-on or a subscription; `item` was written onto the invoice; `delta` is the difference to what was billed of a charge in an earlier period.',
     }),
     charge_code: Type.Union([Code, Type.Null()], { description: 'Null of an item.' }),
     description: Type.String(),
@@ -118,6 +139,7 @@ export const InvoiceLine = Type.Object(
     taxes: Type.Array(InvoiceTax),
     steps: Type.Array(PriceStep),
     service_period: HashedPeriod,
+    corrects: Type.Optional(LineCorrection),
   },
   { ...closed, title: 'InvoiceLine' },
 );
@@ -133,7 +155,11 @@ export const InvoicePeriod = Type.Object(
     plan_version_id: idOf('plv'),
     start: HashedInstant,
     end: HashedInstant,
-    watermark: Type.String({ pattern: '^[0-9]+$', description: 'The highest stream sequence that was billed.' }),
+    watermark: { ...Sequence, description: 'The highest stream sequence that was billed.' },
+    corrects_billing_period_id: Type.Optional({
+      ...idOf('bpd'),
+      description: 'Of a delta: the billing period that was billed before.',
+    }),
   },
   {
     ...closed,

@@ -154,6 +154,7 @@ const world: fc.Arbitrary<World> = fc.record({
             gap: fc.integer({ min: 0, max: 8 }),
             days: fc.integer({ min: 3, max: 10 }),
             watermark: fc.integer({ min: 1, max: 25 }),
+            deltas: fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 2 }),
           }),
           { maxLength: 3 },
         )
@@ -195,6 +196,7 @@ const known = ({ subscriptions }: World): KnownSubscription[] =>
     periods: invoices.map((invoice) => ({
       span: { start: atDay(invoice.from), end: atDay(invoice.from + invoice.days) },
       watermark: BigInt(invoice.watermark),
+      laterWatermarks: invoice.deltas.map(BigInt),
       planVersionId: plan,
       item: 'plan',
       interval: undefined,
@@ -231,7 +233,8 @@ const plainFate = (all: World, event: SentEvent, index: number): Fate | undefine
   const isCharged = ({ measured, charged: said }: Plainly) => said ?? measured;
   // An amendment that lies behind the watermark is not known there.
   const isAmended = isVoidAt(all.watermark);
-  const isOn = ({ watermark }: { watermark: number }) => sequence <= watermark && !(isAmended && voidAt <= watermark);
+  const isOn = ({ watermark, deltas }: { watermark: number; deltas: readonly number[] }) =>
+    [watermark, ...deltas].some((one) => sequence <= one && !(isAmended && voidAt <= one));
   if (judged.some((one) => isCharged(one) && one.invoices.some(isOn))) return 'billed';
   if (isAmended && event.void !== 'twin') return event.void;
   if (!customers.some((of) => of.some((name) => name === event.name))) return 'no_customer';
@@ -306,7 +309,7 @@ const late: World = {
       trialDays: null,
       pause: null,
       waives: false,
-      invoices: [{ from: 0, days: 15, watermark: 1 }],
+      invoices: [{ from: 0, days: 15, watermark: 1, deltas: [] }],
     },
   ],
   events: [0, 1].map((hour) => ({
@@ -329,6 +332,7 @@ const changed = (subscription: Partial<World['subscriptions'][number]>, properti
 /** So it is of each of these alone. */
 const rare = [
   late,
+  changed({ invoices: [{ from: 0, days: 15, watermark: 1, deltas: [2] }] }),
   changed({ pause: { from: 0, days: 20 } }),
   changed({ to: 20, waives: true }),
   changed({ plan: 'plan_amounts' }, { tokens: '12' }),
@@ -381,6 +385,8 @@ describe('[I11] the fates of events', () => {
     const watermarks: Readonly<Record<string, bigint | undefined>> = {
       billed: BigInt(invoicedTo),
       late: 1n,
+      corrected: 1n,
+      reported: 1n,
       open: undefined,
       trial: undefined,
       paused: undefined,
@@ -397,6 +403,7 @@ describe('[I11] the fates of events', () => {
           name === 'paused' ? [{ kind: 'pause', usage: 'unbilled', effectiveAt: beginMs + hourMs, bills: 'next' }] : [],
       });
     const measured = { planVersionId: 'plan_amounts', item: 'plan', interval: undefined };
+    const laterOf = (name: string) => (name === 'corrected' ? [BigInt(invoicedTo)] : []);
     const own = [...Object.keys(watermarks), 'unsubscribed'];
     const sent = [...own, 'nobody'].flatMap((name) =>
       (['other', 'call with a number', 'call without one', 'call without an amount'] as const).flatMap((what) =>
@@ -429,7 +436,10 @@ describe('[I11] the fates of events', () => {
         ...termsOf(name),
         names: [name],
         currency,
-        periods: watermark === undefined ? [] : [{ ...measured, span: spanOfInvoice, watermark }],
+        periods:
+          watermark === undefined
+            ? []
+            : [{ ...measured, span: spanOfInvoice, watermark, laterWatermarks: laterOf(name) }],
       })),
       intervalsOf,
     );
@@ -439,6 +449,7 @@ describe('[I11] the fates of events', () => {
     for (const statement of fateStatements(wanted))
       addFates(counted, await createStoredUsage(clickhouse).fates(statement));
 
+    const delta = { invoiceId: 'inv_2', lines: [{ position: 1, charge: 'tokens' }] };
     const subscriptions = Object.entries(watermarks).map(
       ([name, watermark]): SubscriptionFacts => ({
         ...termsOf(name),
@@ -448,6 +459,7 @@ describe('[I11] the fates of events', () => {
           [
             'plan_amounts',
             {
+              lateUsage: name === 'reported' ? ('report_only' as const) : ('bill_next' as const),
               charges: [{ code: 'tokens', meter: 'tokens', interval: month, amountProperty: 'cost' }],
               meters: new Map([['tokens', tokens]]),
             },
@@ -463,6 +475,12 @@ describe('[I11] the fates of events', () => {
                   invoiceId: 'inv',
                   watermark,
                   lines: [{ position: 1, charge: 'tokens' }],
+                  deltas: [
+                    ...laterOf(name).map((at) => ({ ...delta, state: 'billed' as const, watermark: at })),
+                    ...(name === 'reported'
+                      ? [{ ...delta, state: 'reported' as const, watermark: BigInt(invoicedTo) }]
+                      : []),
+                  ],
                 },
               ],
       }),

@@ -11,6 +11,14 @@ export type SentEvent = {
   readonly void: 'twin' | 'voided' | 'replaced' | undefined;
   readonly voidAt: number;
 };
+type Billed = {
+  readonly days: number;
+  readonly watermark: number;
+  /** The watermarks of its deltas. */
+  readonly deltas: readonly number[];
+};
+type WorldPeriod = Billed & { readonly from: number };
+
 export type World = {
   readonly subscriptions: readonly {
     readonly customer: number;
@@ -20,7 +28,7 @@ export type World = {
     readonly trialDays: number | null;
     readonly pause: { readonly from: number; readonly days: number } | null;
     readonly waives: boolean;
-    readonly invoices: readonly { readonly from: number; readonly days: number; readonly watermark: number }[];
+    readonly invoices: readonly WorldPeriod[];
   }[];
   readonly events: readonly SentEvent[];
   readonly watermark: number;
@@ -29,10 +37,10 @@ export type World = {
 };
 
 /** Billing periods of a subscription never overlap. */
-export const oneAfterTheOther = (periods: readonly { gap: number; days: number; watermark: number }[]) => {
+export const oneAfterTheOther = (periods: readonly (Billed & { readonly gap: number })[]): WorldPeriod[] => {
   let from = 0;
-  return periods.map(({ gap, days, watermark }) => {
-    const period = { from: from + gap, days, watermark };
+  return periods.map(({ gap, days, watermark, deltas }) => {
+    const period = { from: from + gap, days, watermark, deltas: deltas.map((behind) => watermark + behind) };
     from += gap + days;
     return period;
   });
