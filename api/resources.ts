@@ -51,6 +51,7 @@ import { createInvoiceDocuments } from './invoices/invoice-documents.postgres.ts
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceStates } from './invoices/invoice-states.postgres.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
+import { issuedParts } from './invoices/issued-parts.postgres.ts';
 import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
 import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
@@ -109,6 +110,7 @@ export const createStores = (vault: Vault) => ({
   invoices: invoiceReader,
   invoiceDrafts: invoiceDraftStore,
   invoiceStates,
+  issuedParts,
   billedWith,
   addRun,
   invoiceDocuments: createInvoiceDocuments(vault),

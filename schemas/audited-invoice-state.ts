@@ -13,6 +13,7 @@ export const auditedInvoiceState = {
   columns: {
     invoice_id: 'text',
     organization_id: 'text',
+    series_number: 'text',
     customer_id: 'text',
     currency: 'text',
     state: 'text',
@@ -29,8 +30,8 @@ export const auditedInvoiceState = {
     of: { table: 'invoices', organization: 'organization_id' },
     firstVersion: `coalesce(${draftOf('version')}, 1)`,
     always: `EXISTS (SELECT 1 FROM invoices i WHERE i.id = t.invoice_id
-      AND (i.organization_id, i.customer_id, i.currency, i.total, i.issued_at)
-        = (t.organization_id, t.customer_id, t.currency, t.total, t.issued_at)
+      AND (i.organization_id, i.series_number, i.customer_id, i.currency, i.total, i.issued_at)
+        = (t.organization_id, t.series_number, t.customer_id, t.currency, t.total, t.issued_at)
       AND i.due_at IS NOT DISTINCT FROM t.due_at)`,
     atFirst: `(t.state, t.amount_credited, t.amount_paid, t.metadata, t.updated_at)
       = ('issued', 0, 0, coalesce(${draftOf('metadata')}, '{}'), t.issued_at)`,

@@ -188,7 +188,7 @@ const sectionsOf = (
       scope: 'read:invoices',
       items: async function* () {
         for await (const head of everyRow(ports.invoices.invoiceList, organizationId, { customer_id: id }, (page) =>
-          ports.invoices.invoices(db, page),
+          ports.invoices.invoices(db, page, nowMs),
         )) {
           if (!('issued' in head)) continue;
           const { invoice: listed, state } = head.issued;
@@ -219,7 +219,7 @@ const sectionsOf = (
       scope: 'read:invoices',
       items: async function* () {
         for await (const head of everyRow(ports.invoices.customerInvoiceList, organizationId, {}, (page) =>
-          ports.invoices.customerInvoices(db, id, page),
+          ports.invoices.customerInvoices(db, id, page, nowMs),
         )) {
           if (!('issued' in head) || head.issued.invoice.customerId === id) continue;
           const invoice = await ports.invoices.invoice(db, head.issued.invoice.id);

@@ -22,6 +22,7 @@ import { type InvoiceDraftPorts, invoiceDraftRoutes } from './draft-routes.ts';
 import { invoiceHeadJson, invoiceJson, type StatedInvoice } from './invoice-json.ts';
 import type { InvoiceStates, IssuedState } from './invoice-states.postgres.ts';
 import type { ListedInvoice } from './invoices.postgres.ts';
+import { type IssuedPartPorts, issuedPartRoutes } from './issued-part-routes.ts';
 import { type DocumentPorts, invoicePdf, readDocument, refuseWithheld } from './make-document.ts';
 import { type InvoicePreviewPorts, invoicePreviewRoutes } from './preview-routes.ts';
 
@@ -29,7 +30,8 @@ export type InvoicePorts = BillingRunPorts &
   InvoiceDraftPorts &
   ComputeDraftPorts &
   InvoicePreviewPorts &
-  DocumentPorts & { readonly invoiceStates: InvoiceStates };
+  DocumentPorts &
+  IssuedPartPorts & { readonly invoiceStates: InvoiceStates };
 
 /** The path has more than the id. */
 const InvoiceIdParam = idParam(exampleId('inv', 8));
@@ -50,9 +52,9 @@ const customerInvoiceRoute = ({ list }: Routes, { customers, invoices }: Invoice
       answers: { 200: listSchema(InvoiceHead) },
       failures: ['CUSTOMER_NOT_FOUND'],
     },
-    async ({ db, params, query }) => {
+    async ({ db, params, query, nowMs }) => {
       const { id } = found(await customers.customer(db, params.id), 'CUSTOMER_NOT_FOUND');
-      return listJson(query, await invoices.customerInvoices(db, id, query), listedJson(db.organizationId));
+      return listJson(query, await invoices.customerInvoices(db, id, query, nowMs), listedJson(db.organizationId));
     },
   );
 
@@ -68,6 +70,7 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
   invoicePreviewRoutes(routes, ports);
   invoiceDraftRoutes(routes, ports);
   customerInvoiceRoute(routes, ports);
+  issuedPartRoutes(routes, ports);
 
   list(
     {
@@ -80,7 +83,8 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
       answers: { 200: listSchema(InvoiceHead) },
       failures: [],
     },
-    async ({ db, query }) => listJson(query, await invoices.invoices(db, query), listedJson(db.organizationId)),
+    async ({ db, query, nowMs }) =>
+      listJson(query, await invoices.invoices(db, query, nowMs), listedJson(db.organizationId)),
   );
 
   get(

@@ -1,6 +1,7 @@
 /** Reads invoices, and asks for billing runs. Issuing is the invoicer's. */
 import { runStates } from '#schemas/http/runs.ts';
-import type { IssuedInvoice } from '#schemas/invoice.ts';
+import type { InvoiceState, IssuedInvoice } from '#schemas/invoice.ts';
+import type { Instant } from '#schemas/period.ts';
 import {
   type InvoiceLineRow,
   type InvoicePeriodRow,
@@ -13,7 +14,7 @@ import {
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { type Condition, defineList, type ListPage, type PageRows } from '../route/lists.ts';
+import { defineList, type ListPage, type PageRows } from '../route/lists.ts';
 import {
   addRun,
   billingRunsOnly,
@@ -28,6 +29,7 @@ import {
 } from '../runs/runs.postgres.ts';
 import { type DraftPeriod, type InvoiceDraft, invoiceDraftStore } from './drafts.postgres.ts';
 import type { StatedInvoice } from './invoice-json.ts';
+import { atHour, customerInvoiceList, invoiceList, ofCustomer } from './invoice-list.ts';
 import { invoiceStates } from './invoice-states.postgres.ts';
 
 export type BillingRun = Run & {
@@ -69,62 +71,6 @@ const billingRunFrom = `${runFrom(billingRunsOnly)}
     WHERE i.run_id = r.id
   ) u ON true`;
 
-/** Issued ones and drafts, which have no number; one that was issued from a draft is there once. */
-const allInvoices = `(
-    SELECT i.id, i.organization_id, i.customer_id, i.series_number, i.issued_at AS at, i.period_start,
-      'issued'::text AS state FROM invoices i
-    UNION ALL
-    SELECT d.id, d.organization_id, d.customer_id, 0::bigint, d.created_at, NULL::timestamptz, 'draft'::text
-    FROM invoice_drafts d WHERE d.state = 'draft'
-  ) invoices`;
-
-const listedStates = ['draft', 'issued'] as const;
-
-const invoices = {
-  columns: 'id, state',
-  from: allInvoices,
-  id: 'id',
-  organization: 'organization_id',
-  gathersFirst: true,
-  sorts: {
-    created_at: { column: 'at', type: 'timestamptz' },
-    number: { column: 'series_number', type: 'bigint' },
-  },
-  filters: {
-    subscription_id: {
-      column: 'id',
-      test: (value: string) =>
-        `id IN (SELECT coalesce(p.invoice_id, p.draft_id) FROM billing_periods p
-           WHERE p.subscription_id = ${value} AND num_nonnulls(p.invoice_id, p.draft_id) > 0)`,
-    },
-    state: { column: 'state', choices: listedStates },
-  },
-  times: {
-    created_at: 'at',
-    // Of its first billing period; in content version 1 the month stands in the invoice.
-    period_start: `coalesce(period_start,
-        (SELECT min(p.span_start) FROM billing_periods p WHERE p.invoice_id = invoices.id),
-        (SELECT min(p.span_start) FROM billing_periods p WHERE p.draft_id = invoices.id))`,
-  },
-} as const;
-
-const invoiceList = defineList({
-  ...invoices,
-  name: 'invoices',
-  filters: { ...invoices.filters, customer_id: customerFilter('customer_id') },
-});
-const customerInvoiceList = defineList({ ...invoices, name: 'customer-invoices' });
-
-/** Of a customer are its own invoices, and those of whoever is billed for it. */
-const ofCustomer = (value: string): Condition => ({
-  name: 'customer_id',
-  value,
-  text: value,
-  test: (id) => `(customer_id = ${id} OR id = ANY (ARRAY(
-    SELECT DISTINCT coalesce(p.invoice_id, p.draft_id) FROM billing_periods p WHERE p.customer_id = ${id}
-      AND p.payer_id <> p.customer_id AND num_nonnulls(p.invoice_id, p.draft_id) > 0)))`,
-});
-
 const periodsStatement = selectPeriodsOfInvoices();
 
 const periodsOf = async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, InvoicePeriodRow[]>> => {
@@ -146,13 +92,13 @@ const issuedHeads = async (db: Db, ids: readonly string[]): Promise<readonly Iss
   return rows.map((row) => invoiceFromRows(row, periods.get(row.id) ?? [], []));
 };
 
-type ListedRow = { id: string; state: (typeof listedStates)[number] };
+type ListedRow = { id: string; state: InvoiceState };
 
 const withoutLines = async (db: Db, { rows, ...rest }: PageRows<ListedRow>): Promise<PageRows<ListedInvoice>> => {
-  const idsOf = (which: ListedRow['state']) => rows.flatMap(({ id, state }) => (state === which ? [id] : []));
-  const issued = new Map((await issuedHeads(db, idsOf('issued'))).map((invoice) => [invoice.id, invoice]));
+  const idsOf = (ofDrafts: boolean) => rows.flatMap(({ id, state }) => ((state === 'draft') === ofDrafts ? [id] : []));
+  const issued = new Map((await issuedHeads(db, idsOf(false))).map((invoice) => [invoice.id, invoice]));
   const states = await invoiceStates.statesOf(db, [...issued.keys()]);
-  const draftIds = idsOf('draft');
+  const draftIds = idsOf(true);
   const drafts = new Map((await invoiceDraftStore.draftHeads(db, draftIds)).map((draft) => [draft.id, draft]));
   const periods = await invoiceDraftStore.draftPeriods(db, draftIds);
   const listed = rows.flatMap(({ id }): ListedInvoice[] => {
@@ -216,15 +162,17 @@ export const invoiceReader = {
     return rowCount === 1;
   },
   /** Without lines: a list shows heads. */
-  invoices: async (db: Db, page: ListPage) =>
-    withoutLines(db, await listRows<ListedRow>(db, invoiceList, db.organizationId, page)),
-  customerInvoices: async (db: Db, customerId: string, page: ListPage) =>
+  invoices: async (db: Db, page: ListPage, now: Instant) =>
+    withoutLines(db, await listRows<ListedRow>(db, invoiceList, db.organizationId, atHour(page, now))),
+  customerInvoices: async (db: Db, customerId: string, page: ListPage, now: Instant) =>
     withoutLines(
       db,
-      await listRows<ListedRow>(db, customerInvoiceList, db.organizationId, {
-        ...page,
-        conditions: [...page.conditions, ofCustomer(customerId)],
-      }),
+      await listRows<ListedRow>(
+        db,
+        customerInvoiceList,
+        db.organizationId,
+        atHour({ ...page, conditions: [...page.conditions, ofCustomer(customerId)] }, now),
+      ),
     ),
   addRun: async (db: Db, run: NewRun, now: Date): Promise<BillingRun> =>
     (await runOf(db, await addRun(db, run, now))) as BillingRun,

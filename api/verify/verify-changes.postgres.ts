@@ -30,16 +30,17 @@ const statementOf = (objectType: AuditedType, object: AuditedObject): string => 
   const { table, organization, createdAt, isVersioned, comesWith } = object;
   const id = idOfAudited(object);
   const isInvoice = objectType === 'invoice';
-  const unaccounted = comesWith
-    ? `WHEN NOT t.follows OR coalesce(e.changes, 0) <> t.version - t.first_version THEN 'change_without_entry'`
-    : `WHEN t.created_at >= $2 AND e.created IS NOT TRUE THEN 'change_without_entry'
-        ${isVersioned ? "WHEN (t.created_at >= $2 OR e.created) AND e.changes <> t.version THEN 'change_without_entry'" : ''}`;
+  const counted = isVersioned ? '(t.created_at >= $2 OR e.created) AND e.changes <> t.version' : 'false';
+  const isUnaccounted = comesWith
+    ? // The time says nothing of them, and stands here for its type.
+      'NOT t.follows OR coalesce(e.changes, 0) <> t.version - t.first_version OR $2::timestamptz IS NULL'
+    : `t.created_at >= $2 AND e.created IS NOT TRUE OR ${counted}`;
   return `SELECT count(*)::integer AS count, (array_agg(j.id ORDER BY j.place DESC))[1] AS last,
       coalesce(json_agg(json_build_object('id', j.id, 'reason', j.reason) ORDER BY j.place)
         FILTER (WHERE j.reason IS NOT NULL), '[]') AS faults
     FROM (
       SELECT t.id, t.place, CASE
-        ${unaccounted}
+        WHEN ${isUnaccounted} THEN 'change_without_entry'
         ${isInvoice ? "WHEN e.after IS DISTINCT FROM t.hash THEN 'change_without_entry'" : ''}
         WHEN e.digests <> '{}' AND NOT t.digests && e.digests THEN 'differs_from_last_entry'
       END AS reason

@@ -6,6 +6,12 @@ export const invoiceConflicts = {
     cause: 'Only a draft can be finalized, and this one was issued.',
     cure: 'Read it with GET /v1/invoices/{id}. What is wrong with it is put right by another invoice.',
   },
+  INVOICE_NOT_ISSUED: {
+    status: 409,
+    title: 'The invoice is a draft',
+    cause: 'Pages of lines and a verification are of what was issued; a draft is computed anew as a whole.',
+    cure: 'Read the draft with GET /v1/invoices/{id}, or have it issued with POST /v1/invoices/{id}/finalize.',
+  },
   INVOICE_IMMUTABLE: {
     status: 409,
     title: 'An issued invoice never changes',

@@ -285,6 +285,8 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     return { path: `/v1/invoices/${body.id}/finalize` };
   },
   getInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}` }),
+  listInvoiceLines: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items` }),
+  verifyInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/verify` }),
   getInvoicePdf: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}.pdf` }),
   createCreditNote: async (_, { invoice }) => ({ path: '/v1/credit-notes', body: newCreditNote(invoice) }),
   previewCreditNote: async (_, { invoice }) => ({ path: '/v1/credit-notes/preview', body: newCreditNote(invoice) }),

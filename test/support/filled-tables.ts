@@ -125,9 +125,9 @@ const statements: readonly string[] = [
      discount_total, tax_total, total, issued_at, previous_hash, hash, content_version, document_number)
    SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${id('run')}, 'USD', 0, 0, 0, 0,
      ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 4, 'FILL-' || n ${from}`,
-  `INSERT INTO invoice_states (organization_id, invoice_id, customer_id, currency, state, total, issued_at, due_at,
-     metadata, version, updated_at)
-   SELECT org, ${id('inv')}, ${id('cus')}, 'USD', 'issued', 1, ${end} + n * interval '1 second',
+  `INSERT INTO invoice_states (organization_id, invoice_id, series_number, customer_id, currency, state, total,
+     issued_at, due_at, metadata, version, updated_at)
+   SELECT org, ${id('inv')}, 1000000 + n, ${id('cus')}, 'USD', 'issued', 1, ${end} + n * interval '1 second',
      ${end} + n * interval '1 second', '{}', 1, ${end} ${from}`,
   `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, overrides, lines, line_count,
      subtotal, taxes, computed_at, metadata, version, created_at, updated_at)

@@ -188,6 +188,9 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   const ended = await api('GET', `/v1/invoices/runs/${run.id}?wait_seconds=25`);
   if (ended.body.state !== 'completed') throw new Error(`the billing run ended as ${JSON.stringify(ended.body)}`);
   const [invoice] = (await api('GET', '/v1/invoices')).body.items;
+  // Its state has an entry of its own.
+  const noted = await api('PATCH', `/v1/invoices/${invoice.id}`, { metadata: { noted: 'yes' } });
+  if (noted.status !== 200) throw new Error(`the invoice was not changed: ${JSON.stringify(noted.body)}`);
   const explained = await api('GET', `/v1/invoices/${invoice.id}/line-items/2/explain`);
   const simulation = await made(api, '/v1/simulations', {
     from: started,

@@ -101,6 +101,8 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/billing-runs/:id': 'run',
   '/v1/invoices/:id': 'invoice',
   '/v1/invoices/:id.pdf': 'invoice',
+  '/v1/invoices/:id/line-items': 'invoice',
+  '/v1/invoices/:id/verify': 'invoice',
   '/v1/invoices/:id/line-items/:line/explain': 'invoice',
   '/v1/invoices/:id/credit-notes': 'invoice',
   '/v1/credit-notes/:id': 'creditNote',

@@ -334,6 +334,7 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
         'getReconciliation',
         'explainRatedLine',
         'explainInvoiceLine',
+        'verifyInvoice',
         'listEventsOfRatedLine',
         'exportSimulationResults',
         'exportCustomer',
