@@ -29,14 +29,14 @@ export type CreditPorts = {
   readonly invoiceDrafts: Pick<InvoiceDraftStore, 'draft'>;
 };
 
-/** The issued invoice; its state is locked until the transaction ends, but where `look` is asked for. */
+/** The issued invoice; its state is locked until the transaction ends, but where somebody only looks. */
 export const invoiceToCredit = async (
   { creditIssuing, invoiceDrafts }: CreditPorts,
   db: Db,
   id: string,
-  how?: 'look',
+  how: 'lock' | 'look' = 'lock',
 ): Promise<LockedInvoice> => {
-  const locked = await creditIssuing.lockInvoice(db, id, how);
+  const locked = await (how === 'look' ? creditIssuing.lookAtInvoice(db, id) : creditIssuing.lockInvoice(db, id));
   if (locked) return locked;
   const draft = await invoiceDrafts.draft(db, id);
   if (draft?.state === 'draft') throw new FailureError('INVOICE_IS_DRAFT');

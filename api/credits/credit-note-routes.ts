@@ -187,7 +187,7 @@ export const creditNoteRoutes = (routes: Routes, ports: CreditNotePorts): void =
     async ({ db, params }) => {
       const { note } = found(await creditNotes.creditNote(db, params.id), 'CREDIT_NOTE_NOT_FOUND');
       const invoice = found(await invoices.invoice(db, note.invoice.id), 'CREDIT_NOTE_NOT_FOUND');
-      const credited = found(await creditIssuing.lockInvoice(db, note.invoice.id, 'look'), 'CREDIT_NOTE_NOT_FOUND');
+      const credited = found(await creditIssuing.lookAtInvoice(db, note.invoice.id), 'CREDIT_NOTE_NOT_FOUND');
       const checks = creditNoteChecks(note, await creditNotes.neighbours(db, note), invoice, credited);
       return { id: note.id, verified: checks.every(({ passed }) => passed), hash: note.hash, checks };
     },

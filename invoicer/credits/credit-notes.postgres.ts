@@ -101,22 +101,35 @@ const readInvoice = async (db: CreditDb, id: string) => {
   return invoiceFromRows(row, [], lines.rows);
 };
 
-const lockInvoice = async (db: CreditDb, invoiceId: string, how?: 'look'): Promise<LockedInvoice | undefined> => {
+const readState = async (db: CreditDb, invoiceId: string, locking = ''): Promise<StateRow | undefined> =>
+  (await db.query<StateRow>(`${selectState} ${locking}`, [db.organizationId, invoiceId])).rows[0];
+
+const lockedFrom = async (db: CreditDb, invoiceId: string, row: StateRow): Promise<LockedInvoice> => ({
+  invoice: await readInvoice(db, invoiceId),
+  state: { state: row.state, amountCredited: read(row.amount_credited), amountPaid: read(row.amount_paid) },
+  credited: await readCredited(db, invoiceId),
+  clockNow: row.clock_now?.getTime() ?? null,
+  language: row.language,
+  timeZone: row.time_zone,
+});
+
+const lockInvoice: IssueCreditPorts['lockInvoice'] = async (db, invoiceId) => {
   // In a statement of its own: those behind it see what whoever had the lock before has credited.
-  const { rows } = await db.query<StateRow>(`${selectState} ${how === 'look' ? '' : 'FOR UPDATE OF s'}`, [
-    db.organizationId,
-    invoiceId,
-  ]);
-  const [row] = rows;
-  if (!row) return undefined;
-  return {
-    invoice: await readInvoice(db, invoiceId),
-    state: { state: row.state, amountCredited: read(row.amount_credited), amountPaid: read(row.amount_paid) },
-    credited: await readCredited(db, invoiceId),
-    clockNow: row.clock_now?.getTime() ?? null,
-    language: row.language,
-    timeZone: row.time_zone,
-  };
+  const row = await readState(db, invoiceId, 'FOR UPDATE OF s');
+  return row && lockedFrom(db, invoiceId, row);
+};
+
+/** Read again where somebody credited it between two of the statements. */
+const looksMax = 10;
+
+const lookAtInvoice: IssueCreditPorts['lookAtInvoice'] = async (db, invoiceId) => {
+  for (let look = 1; ; look += 1) {
+    const row = await readState(db, invoiceId);
+    if (!row) return undefined;
+    const invoice = await lockedFrom(db, invoiceId, row);
+    const after = await readState(db, invoiceId);
+    if (after?.amount_credited === row.amount_credited || look === looksMax) return invoice;
+  }
 };
 
 const creditNumbering = createNumbering('credit_note_numbering');
@@ -218,6 +231,7 @@ const issuingEntity = async (db: Queryable, id: string) => (await entitiesOf(db,
 
 export const creditNoteIssuing: IssueCreditPorts = {
   lockInvoice,
+  lookAtInvoice,
   lockSeries,
   issuingEntity,
   writeCreditNote,

@@ -50,8 +50,10 @@ export type NewCreditNote = {
 };
 
 export type IssueCreditPorts = {
-  /** Step 1. Undefined where no such invoice is issued. `look` locks nothing: what it gives may be gone at once. */
-  readonly lockInvoice: (db: CreditDb, invoiceId: string, how?: 'look') => Promise<LockedInvoice | undefined>;
+  /** Step 1. Undefined where no such invoice is issued. */
+  readonly lockInvoice: (db: CreditDb, invoiceId: string) => Promise<LockedInvoice | undefined>;
+  /** The same for who writes nothing, and without a lock: it may be another a moment later. */
+  readonly lookAtInvoice: (db: CreditDb, invoiceId: string) => Promise<LockedInvoice | undefined>;
   /** Step 3. */
   readonly lockSeries: (
     db: CreditDb,

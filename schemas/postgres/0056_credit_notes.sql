@@ -67,6 +67,7 @@ CREATE TABLE credit_notes (
     AND (settlement IS NOT NULL) = (post_payment_amount > 0))
 );
 CREATE INDEX credit_notes_by_issue ON credit_notes (organization_id, issued_at DESC, id DESC);
+CREATE INDEX credit_notes_by_reason ON credit_notes (organization_id, reason, issued_at DESC, id DESC);
 CREATE INDEX credit_notes_by_customer ON credit_notes (customer_id, issued_at DESC, id DESC);
 
 CREATE TABLE credit_note_lines (
