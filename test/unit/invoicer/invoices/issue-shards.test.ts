@@ -63,6 +63,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     leaseNext: async () => waiting.shift(),
     putBack: async (shard) => void waiting.unshift(shard),
     ratedLines: async () => [],
+    linesBefore: async () => [],
     invoiceGroups: async ({ shardNumber }) => {
       told.push(`read ${shardNumber}`);
       return [groupOf(shardNumber)];
