@@ -41,6 +41,8 @@ import { ratedLines } from './explain/rated-lines.postgres.ts';
 import { customerExportRoutes } from './exports/customer-export-routes.ts';
 import type { ExportPorts } from './exports/export-customer.ts';
 import { exportedRows } from './exports/exported-rows.postgres.ts';
+import { type InvoiceExportPorts, invoiceExportRoutes } from './exports/invoice-export-routes.ts';
+import { invoiceExports } from './exports/invoice-exports.postgres.ts';
 import { billedWith } from './invoices/billed-with.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
 import { invoiceDraftStore } from './invoices/drafts.postgres.ts';
@@ -125,6 +127,7 @@ export const createStores = (vault: Vault) => ({
   apiKeys: createApiKeyStore(vault),
   auditLog,
   exportedRows,
+  invoiceExports,
 });
 
 /** The stores, and what some routes need beyond them, each as its file declares it. */
@@ -132,6 +135,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   UsagePorts &
   EntitlementPorts &
   ExportPorts &
+  InvoiceExportPorts &
   InvoicePorts &
   RatingRunPorts &
   SimulationPorts &
@@ -157,6 +161,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   customerRoutes,
   customerLifeRoutes,
   customerExportRoutes,
+  invoiceExportRoutes,
   priceOverrideRoutes,
   subscriptionRoutes,
   subscriptionChangeRoutes,
