@@ -51,6 +51,7 @@ import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceStates } from './invoices/invoice-states.postgres.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { issuedParts } from './invoices/issued-parts.postgres.ts';
+import { payerTerms } from './invoices/payer-terms.postgres.ts';
 import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
 import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
@@ -110,6 +111,7 @@ export const createStores = (vault: Vault) => ({
   invoiceDrafts: invoiceDraftStore,
   invoiceStates,
   issuedParts,
+  payerTerms,
   billedWith,
   addRun,
   invoiceDocuments: createInvoiceDocuments(vault),

@@ -5,7 +5,6 @@ import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
 import type { DraftInvoice, InvoiceTerms, IssuedInvoice } from '#schemas/invoice.ts';
 import { addAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
-import { plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
 import { addedTaxes, totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
 import { headToJson } from '../route/resource-fields.ts';
 import type { DraftPeriod, InvoiceDraft } from './drafts.postgres.ts';
@@ -65,9 +64,14 @@ export const draftJson = (draft: InvoiceDraft, tenant: string, content: DraftInv
   };
 };
 
-/** With the amounts of its last computation, for lists and answers to changes. */
-export const draftHeadJson = (draft: InvoiceDraft, tenant: string, periods: readonly DraftPeriod[]) => {
-  const content = storedContent(draft, periods, withOverrides(plainTerms, draft.overrides));
+/** With the amounts of its last computation, for lists and answers to changes; `terms` are those of its customer. */
+export const draftHeadJson = (
+  draft: InvoiceDraft,
+  tenant: string,
+  periods: readonly DraftPeriod[],
+  terms: InvoiceTerms,
+) => {
+  const content = storedContent(draft, periods, withOverrides(terms, draft.overrides));
   const { lines: _lines, ...head } = draftJson(draft, tenant, content, draft.computedAt);
   return head;
 };
