@@ -77,7 +77,7 @@ export const draftHeadJson = (
   return head;
 };
 
-/** The entry is of what changes with its version alone: amounts, periods and what its customer has move by themselves. */
+/** What changes with its version alone: amounts, periods and what its customer has move by themselves. */
 export const lastingDraft = ({ id, state, finalizeAt, overrides, metadata, version }: InvoiceDraft) => ({
   id,
   state,
