@@ -44,6 +44,8 @@ import { ratedLines } from './explain/rated-lines.postgres.ts';
 import { customerExportRoutes } from './exports/customer-export-routes.ts';
 import type { ExportPorts } from './exports/export-customer.ts';
 import { exportedRows } from './exports/exported-rows.postgres.ts';
+import { type InvoiceExportPorts, invoiceExportRoutes } from './exports/invoice-export-routes.ts';
+import { invoiceExports } from './exports/invoice-exports.postgres.ts';
 import { billedWith } from './invoices/billed-with.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
 import { invoiceDraftStore } from './invoices/drafts.postgres.ts';
@@ -54,6 +56,7 @@ import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { issuedParts } from './invoices/issued-parts.postgres.ts';
 import { lateUsageReader } from './invoices/late-usage.postgres.ts';
 import { lateUsageRoutes } from './invoices/late-usage-routes.ts';
+import { payerTerms } from './invoices/payer-terms.postgres.ts';
 import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
 import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
@@ -113,6 +116,7 @@ export const createStores = (vault: Vault) => ({
   invoiceDrafts: invoiceDraftStore,
   invoiceStates,
   issuedParts,
+  payerTerms,
   billedWith,
   addRun,
   invoiceDocuments: createInvoiceDocuments(vault),
@@ -133,6 +137,7 @@ export const createStores = (vault: Vault) => ({
   apiKeys: createApiKeyStore(vault),
   auditLog,
   exportedRows,
+  invoiceExports,
 });
 
 /** The stores, and what some routes need beyond them, each as its file declares it. */
@@ -140,6 +145,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   UsagePorts &
   EntitlementPorts &
   ExportPorts &
+  InvoiceExportPorts &
   InvoicePorts &
   CreditNotePorts &
   RatingRunPorts &
@@ -166,6 +172,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   customerRoutes,
   customerLifeRoutes,
   customerExportRoutes,
+  invoiceExportRoutes,
   priceOverrideRoutes,
   subscriptionRoutes,
   subscriptionChangeRoutes,

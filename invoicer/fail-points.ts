@@ -1,6 +1,6 @@
 /**
- * The fail points of the invoicer, of its scheduler and of credit notes (`platform/process/fail-point.ts`), around their ports and never
- * inside of a use case. Without one the ports come back as they are.
+ * The fail points of the invoicer, of its scheduler and of credit notes (`platform/process/fail-point.ts`), around
+ * their ports and never inside of a use case. Without one the ports come back as they are.
  */
 import { around, type FailPoint } from '#platform/process/fail-point.ts';
 import type { ClockPorts } from './clocks/advance-clock.ts';

@@ -1,4 +1,4 @@
-/** Credit notes: what corrects an issued invoice. What of one is hashed, as JSON, is in `credit-note/`, a file a version. */
+/** Credit notes: what corrects an issued invoice. What is hashed of one, as JSON, is in `credit-note/`. */
 import type { Currency } from '#schemas/currency.ts';
 import type { InvoiceLine, InvoiceTotals, Seller } from '#schemas/invoice.ts';
 import type { Amount } from '#schemas/money.ts';

@@ -46,7 +46,7 @@ export const issuingEntityFromRow = (row: IssuingEntityRow): IssuingEntity => ({
   creditNotePrefix: row.credit_note_prefix,
 });
 
-/** How credit notes of an issuer, or of an organization without one, are numbered, and by the year of which time zone. */
+/** How credit notes of an issuer, or of nobody in particular, are numbered, and by the year of which time zone. */
 export const creditNoteFormat = (
   entity: Pick<IssuingEntity, 'creditNotePrefix' | 'numberFormat' | 'timeZone'> | undefined,
 ): { readonly format: NumberFormat; readonly timeZone: string } => {

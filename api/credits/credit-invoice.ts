@@ -39,7 +39,7 @@ export const invoiceToCredit = async (
   const locked = await (how === 'look' ? creditIssuing.lookAtInvoice(db, id) : creditIssuing.lockInvoice(db, id));
   if (locked) return locked;
   const draft = await invoiceDrafts.draft(db, id);
-  if (draft?.state === 'draft') throw new FailureError('INVOICE_IS_DRAFT');
+  if (draft?.state === 'draft') throw new FailureError('INVOICE_NOT_ISSUED');
   throw new FailureError('INVOICE_NOT_FOUND');
 };
 

@@ -23,7 +23,7 @@ import { type CreditPorts, drawUpRequest, invoiceToCredit, issueDrawn } from './
 import { creditNoteHeadJson, creditNoteJson, drawnCreditNoteJson } from './credit-note-json.ts';
 import type { CreditNoteReader } from './credit-notes.postgres.ts';
 import { type CreditDocumentPorts, creditNoteDocument } from './make-credit-document.ts';
-import { creditNoteChecks } from './verify-credit-note.ts';
+import { verifyCreditNote } from './verify-credit-note.ts';
 import { type VoidPorts, voidInvoice } from './void-invoice.ts';
 
 export type CreditNotePorts = CreditPorts &
@@ -37,7 +37,6 @@ const tag = 'Credit notes';
 const url = '/v1/credit-notes';
 const read = { tag, scope: 'read:credit_notes' } as const;
 const write = { tag, scope: 'write:credit_notes', rateClass: 'write' } as const;
-const refusals = ['INVOICE_NOT_FOUND', 'INVOICE_IS_DRAFT', 'INVOICE_FULLY_CREDITED'] as const;
 
 const changeRoutes = ({ change, ask }: Routes, ports: CreditNotePorts): void => {
   change(
@@ -49,7 +48,7 @@ const changeRoutes = ({ change, ask }: Routes, ports: CreditNotePorts): void => 
       summary: 'Credit an issued invoice: whole, some of its lines, or a part of its total',
       body: NewCreditNote,
       answers: { 201: CreditNote },
-      failures: refusals,
+      failures: ['INVOICE_NOT_FOUND', 'INVOICE_NOT_ISSUED', 'INVOICE_FULLY_CREDITED'],
     },
     async ({ db, body, nowMs }) => {
       const locked = await invoiceToCredit(ports, db, body.invoice_id);
@@ -67,7 +66,7 @@ const changeRoutes = ({ change, ask }: Routes, ports: CreditNotePorts): void => 
       summary: 'Say what a credit note would come to, without issuing it',
       body: NewCreditNote,
       answers: { 200: CreditNotePreview },
-      failures: refusals,
+      failures: ['INVOICE_NOT_FOUND', 'INVOICE_NOT_ISSUED', 'INVOICE_FULLY_CREDITED'],
     },
     async ({ db, body }) =>
       drawnCreditNoteJson(drawUpRequest(await invoiceToCredit(ports, db, body.invoice_id, 'look'), body)),
@@ -83,7 +82,7 @@ const changeRoutes = ({ change, ask }: Routes, ports: CreditNotePorts): void => 
       params: IdParam,
       body: InvoiceVoiding,
       answers: { 200: VoidedInvoice },
-      failures: ['INVOICE_NOT_FOUND', 'INVOICE_IS_DRAFT', 'INVOICE_NOT_VOIDABLE', 'CUSTOMER_ARCHIVED'],
+      failures: ['INVOICE_NOT_FOUND', 'INVOICE_NOT_ISSUED', 'INVOICE_NOT_VOIDABLE', 'CUSTOMER_ARCHIVED'],
     },
     async ({ db, params, body, caller, nowMs }) => {
       if (body.reissue === true && !hasScope(caller, 'write:invoices'))
@@ -178,7 +177,7 @@ export const creditNoteRoutes = (routes: Routes, ports: CreditNotePorts): void =
       ...read,
       url: `${url}/:id/verify`,
       operation: 'verifyCreditNote',
-      summary: 'Check that a credit note is as it was issued, and fits its invoice',
+      summary: 'Verify that a credit note is as it was issued, and fits its invoice, check by check',
       params: CreditNoteId,
       changesByItself: true,
       answers: { 200: CreditNoteVerification },
@@ -188,8 +187,15 @@ export const creditNoteRoutes = (routes: Routes, ports: CreditNotePorts): void =
       const { note } = found(await creditNotes.creditNote(db, params.id), 'CREDIT_NOTE_NOT_FOUND');
       const invoice = found(await invoices.invoice(db, note.invoice.id), 'CREDIT_NOTE_NOT_FOUND');
       const credited = found(await creditIssuing.lookAtInvoice(db, note.invoice.id), 'CREDIT_NOTE_NOT_FOUND');
-      const checks = creditNoteChecks(note, await creditNotes.neighbours(db, note), invoice, credited);
-      return { id: note.id, verified: checks.every(({ passed }) => passed), hash: note.hash, checks };
+      const checks = verifyCreditNote(note, await creditNotes.neighbours(db, note), invoice, credited);
+      return {
+        credit_note_id: note.id,
+        number: note.number,
+        content_version: note.contentVersion,
+        hash: note.hash,
+        is_valid: checks.every(({ result }) => result === 'passed'),
+        checks,
+      };
     },
   );
 };

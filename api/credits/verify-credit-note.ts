@@ -1,5 +1,6 @@
 /** The checks of one credit note: of its hash, its place in the chain, its sums, and its invoice. Pure. */
 import type { CreditNote } from '#schemas/credit-note.ts';
+import type { CreditNoteCheckName } from '#schemas/http/credit-notes.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { type Amount, addAmounts, formatMinorUnits } from '#schemas/money.ts';
 import { creditedTotal } from '../../invoicer/credits/asked-credit.ts';
@@ -9,12 +10,16 @@ import { canonicalInvoice, chainHash, genesisHash } from '../../invoicer/invoice
 import { totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
 import type { ChainNeighbours } from './credit-notes.postgres.ts';
 
-export type Check = { readonly name: string; readonly passed: boolean; readonly detail: string | null };
+export type Check = {
+  readonly check: CreditNoteCheckName;
+  readonly result: 'passed' | 'failed';
+  readonly detail: string;
+};
 
-const check = (name: string, passed: boolean, detail: string): Check => ({
-  name,
-  passed,
-  detail: passed ? null : detail,
+const outcome = (check: CreditNoteCheckName, isPassed: boolean, detail: string): Check => ({
+  check,
+  result: isPassed ? 'passed' : 'failed',
+  detail,
 });
 
 const sumsUp = (note: CreditNote): boolean => {
@@ -43,29 +48,31 @@ const fits = ({ invoice, credited, state }: LockedInvoice): boolean => {
   );
 };
 
-const hashHolds = (invoice: IssuedInvoice): boolean =>
-  chainHash(invoice.previousHash, canonicalInvoice(invoice)) === invoice.hash;
+const hashOf = (note: CreditNote): string => chainHash(note.previousHash, canonicalCreditNote(note));
+const hashOfInvoice = (invoice: IssuedInvoice): string => chainHash(invoice.previousHash, canonicalInvoice(invoice));
 
 /** `invoice` has its billing periods; `credited` is what stands of it with all of its credit notes. */
-export const creditNoteChecks = (
+export const verifyCreditNote = (
   note: CreditNote,
   { before, after }: ChainNeighbours,
   invoice: IssuedInvoice,
   credited: LockedInvoice,
 ): readonly Check[] => {
-  const isHashed = chainHash(note.previousHash, canonicalCreditNote(note)) === note.hash;
-  const previous = before ?? (note.number === 1 ? genesisHash : undefined);
-  const sum = formatMinorUnits(credited.state.amountCredited, invoice.currency);
+  const { number, hash, currency } = note;
+  const previous = before ?? (number === 1 ? genesisHash : undefined);
+  const [own, ofInvoice] = [hashOf(note), hashOfInvoice(invoice)];
+  const sum = formatMinorUnits(credited.state.amountCredited, currency);
+  const total = formatMinorUnits(note.total, currency);
   return [
-    check('hash', isHashed, 'what it says is not what was hashed'),
-    check('previous', note.previousHash === previous, 'the credit note before it has another hash, or is gone'),
-    check('next', after === note.hash, 'the credit note behind it, or the head of the chain, names another hash'),
-    check('sums', sumsUp(note), 'its totals are not the sums of its lines'),
-    check('invoice', hashHolds(invoice), 'the invoice is not as it was issued'),
-    check(
-      'within_invoice',
-      fits(credited),
-      `${sum} are credited, which is not what its credit notes and lines come to`,
+    outcome('hash', own === hash, `what it says, and the hash before it, hash to ${own}; it was issued as ${hash}`),
+    outcome('previous', note.previousHash === previous, `the one before it has the hash ${previous ?? 'of nothing'}`),
+    outcome('next', after === hash, `what follows it names the hash ${after ?? 'of nothing'}`),
+    outcome('sums', sumsUp(note), `its lines are to come to ${total}`),
+    outcome(
+      'invoice',
+      ofInvoice === invoice.hash,
+      `the invoice hashes to ${ofInvoice}; it was issued as ${invoice.hash}`,
     ),
+    outcome('within_invoice', fits(credited), `${sum} of ${formatMinorUnits(invoice.total, currency)} are credited`),
   ];
 };

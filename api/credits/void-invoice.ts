@@ -12,7 +12,7 @@ import { drawUpCredit } from '../../invoicer/credits/draw-up-credit.ts';
 import type { LockedInvoice } from '../../invoicer/credits/issue-credit.ts';
 import { oneOffInvoice, plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
-import { draftEntry, draftHeadJson, lastingDraft } from '../invoices/draft-json.ts';
+import { draftEntry, lastingDraft } from '../invoices/draft-json.ts';
 import type { InvoiceDraftStore } from '../invoices/drafts.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, refuseFaults } from '../route/resource-fields.ts';
@@ -70,8 +70,7 @@ const reissue = async (ports: VoidPorts, db: Db, invoice: IssuedInvoice, now: In
     },
     new Date(now),
   );
-  const after = lastingDraft(draftHeadJson(made, db.organizationId, []));
-  return { id: made.id, entry: draftEntry('created', made.id, { after }) };
+  return { id: made.id, entry: draftEntry('created', made.id, { after: lastingDraft(made) }) };
 };
 
 export const voidInvoice = async (

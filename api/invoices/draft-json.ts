@@ -5,7 +5,6 @@ import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
 import type { DraftInvoice, InvoiceTerms, IssuedInvoice } from '#schemas/invoice.ts';
 import { addAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
-import { plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
 import { addedTaxes, totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
 import { headToJson } from '../route/resource-fields.ts';
 import type { DraftPeriod, InvoiceDraft } from './drafts.postgres.ts';
@@ -66,36 +65,30 @@ export const draftJson = (draft: InvoiceDraft, tenant: string, content: DraftInv
   };
 };
 
-/** With the amounts of its last computation, for lists and answers to changes. */
-export const draftHeadJson = (draft: InvoiceDraft, tenant: string, periods: readonly DraftPeriod[]) => {
-  const content = storedContent(draft, periods, withOverrides(plainTerms, draft.overrides));
+/** With the amounts of its last computation, for lists and answers to changes; `terms` are those of its customer. */
+export const draftHeadJson = (
+  draft: InvoiceDraft,
+  tenant: string,
+  periods: readonly DraftPeriod[],
+  terms: InvoiceTerms,
+) => {
+  const content = storedContent(draft, periods, withOverrides(terms, draft.overrides));
   const { lines: _lines, ...head } = draftJson(draft, tenant, content, draft.computedAt);
   return head;
 };
 
-/** The entry is of what changes with its version alone: amounts and periods move by themselves. */
-export const lastingDraft = ({
+/** What changes with its version alone: amounts, periods and what its customer has move by themselves. */
+export const lastingDraft = ({ id, state, finalizeAt, overrides, metadata, version }: InvoiceDraft) => ({
   id,
   state,
-  finalize_at,
-  memo,
-  purchase_order,
-  custom_fields,
-  metadata,
-  version,
-}: ReturnType<typeof draftHeadJson>) => ({
-  id,
-  state,
-  finalize_at,
-  memo,
-  purchase_order,
-  custom_fields,
+  finalizeAt,
+  overrides,
   metadata,
   version,
 });
 
 export const draftEntry = (
-  how: 'created' | 'finalizing' | 'deleted',
+  how: 'created' | 'updated' | 'finalizing' | 'deleted',
   objectId: string,
   about: { readonly before?: object; readonly after?: object },
 ) => ({ action: `invoice_draft.${how}`, objectType: 'invoice_draft', objectId, ...about });

@@ -8,25 +8,27 @@ import { NewOneOffInvoice } from '#schemas/http/invoice-drafts.ts';
 import { computedOf, InvoicePatch, InvoicePatchBody } from '#schemas/http/invoice-patch.ts';
 import { InvoiceHead } from '#schemas/http/invoices.ts';
 import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
-import type { InvoiceState } from '#schemas/invoice.ts';
+import type { InvoiceState, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
-import { oneOffInvoice, plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
+import { oneOffInvoice } from '../../invoicer/invoices/draft-invoice.ts';
 import type { OrganizationStore } from '../access/organization.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
-import { found, readInstant, refuseFaults, updated } from '../route/resource-fields.ts';
+import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
 import { type TaxDraftPorts, taxDraft } from '../taxes/tax-drafts.ts';
 import { type ChangeIssuedPorts, changeIssued } from './change-issued.ts';
 import { draftEntry, draftHeadJson, lastingDraft } from './draft-json.ts';
 import type { InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
 import { type FinalizePorts, finalizeAtFault, finalizeDraft, invoiceToChange, openDraft } from './finalize-draft.ts';
+import type { PayerTerms } from './payer-terms.postgres.ts';
 import { itemsOf } from './write-one-off.ts';
 
 export type InvoiceDraftPorts = FinalizePorts &
   ChangeIssuedPorts &
   TaxDraftPorts & {
     readonly invoiceDrafts: InvoiceDraftStore;
+    readonly payerTerms: PayerTerms;
     readonly customers: Pick<CustomerStore, 'payer'>;
     readonly organizations: Pick<OrganizationStore, 'organization'>;
   };
@@ -77,8 +79,12 @@ const draftFaults = (body: Static<typeof InvoicePatch>): Fault[] => [
 
 export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts): void => {
   const { invoiceDrafts, customers, organizations } = ports;
-  const shown = async (db: Db, draft: InvoiceDraft) =>
-    draftHeadJson(draft, db.organizationId, (await invoiceDrafts.draftPeriods(db, [draft.id])).get(draft.id) ?? []);
+  const termsOf = async (db: Db, customerId: string): Promise<InvoiceTerms> =>
+    (await ports.payerTerms(db, [customerId])).get(customerId) as InvoiceTerms;
+  const shown = async (db: Db, draft: InvoiceDraft) => {
+    const periods = (await invoiceDrafts.draftPeriods(db, [draft.id])).get(draft.id) ?? [];
+    return draftHeadJson(draft, db.organizationId, periods, await termsOf(db, draft.customerId));
+  };
   const runCreated = (runId: string) => ({
     action: runAction('billing', 'created'),
     objectType: 'billing_run',
@@ -109,26 +115,24 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         faults.push({ field: 'finalize_at', code: 'not_allowed', message: 'must not stand beside finalize' });
       refuseFaults(faults);
       const { id: customerId, clock } = payer;
+      const terms = await termsOf(db, customerId);
       const draft = {
         customerId,
         currency,
         finalizeAt,
         items,
-        taxes: (await taxDraft(ports, db, oneOffInvoice({ customerId, currency, terms: plainTerms }, items), hour))
-          .taxes,
+        taxes: (await taxDraft(ports, db, oneOffInvoice({ customerId, currency, terms }, items), hour)).taxes,
         overrides: overridesOf(body),
         metadata: body.metadata ?? {},
       };
       const made = await invoiceDrafts.addOneOff(db, { ...draft, testClockId: clock?.id ?? null }, new Date(nowMs));
-      const after = await shown(db, made);
-      const entry = draftEntry('created', made.id, { after: lastingDraft(after) });
+      const entry = draftEntry('created', made.id, { after: lastingDraft(made) });
       const location = `${url}/${made.id}`;
-      if (body.finalize !== true) return { status: 201, body: after, location, changes: [entry] };
+      if (body.finalize !== true) return { status: 201, body: await shown(db, made), location, changes: [entry] };
       const asker = { requestId, apiKeyId: caller.keyId };
-      const handed = await finalizeDraft(ports, db, made, asker, hour, new Date(nowMs));
-      const last = await shown(db, handed.draft);
-      const finalizing = draftEntry('finalizing', made.id, { before: lastingDraft(after), after: lastingDraft(last) });
-      return { status: 201, body: last, location, changes: [entry, finalizing, runCreated(handed.runId)] };
+      const { draft: last, runId } = await finalizeDraft(ports, db, made, asker, hour, new Date(nowMs));
+      const finalizing = draftEntry('finalizing', made.id, { before: lastingDraft(made), after: lastingDraft(last) });
+      return { status: 201, body: await shown(db, last), location, changes: [entry, finalizing, runCreated(runId)] };
     },
   );
 
@@ -162,9 +166,9 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         overrides: { ...draft.overrides, ...overridesOf(body) },
         metadata: body.metadata ?? draft.metadata,
       };
-      const before = await shown(db, draft);
-      const after = await shown(db, await invoiceDrafts.changeDraft(db, draft.id, changed, new Date(nowMs)));
-      return updated('invoice_draft', before, after, { lasting: lastingDraft });
+      const after = await invoiceDrafts.changeDraft(db, draft.id, changed, new Date(nowMs));
+      const entry = draftEntry('updated', draft.id, { before: lastingDraft(draft), after: lastingDraft(after) });
+      return { body: await shown(db, after), changes: [entry] };
     },
   );
 
@@ -185,12 +189,11 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       const { draft } = target;
       matchVersion(draft.version);
       if (draft.kind === 'period') throw new FailureError('INVOICE_DRAFT_BILLS_PERIODS');
-      const before = await shown(db, draft);
       await invoiceDrafts.deleteDraft(db, draft.id, new Date(nowMs));
       return {
         status: 204,
         body: undefined,
-        changes: [draftEntry('deleted', draft.id, { before: lastingDraft(before) })],
+        changes: [draftEntry('deleted', draft.id, { before: lastingDraft(draft) })],
       };
     },
   );
@@ -209,7 +212,6 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
     async ({ db, params, caller, requestId, nowMs, matchVersion }) => {
       const draft = await openDraft(ports, db, params.id);
       matchVersion(draft.version);
-      const before = await shown(db, draft);
       const asker = { requestId, apiKeyId: caller.keyId };
       const { draft: handed, runId } = await finalizeDraft(
         ports,
@@ -219,13 +221,12 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         hourOf(draft, nowMs),
         new Date(nowMs),
       );
-      const after = await shown(db, handed);
       return {
         status: 202,
-        body: after,
+        body: await shown(db, handed),
         location: `${url}/${draft.id}`,
         changes: [
-          draftEntry('finalizing', draft.id, { before: lastingDraft(before), after: lastingDraft(after) }),
+          draftEntry('finalizing', draft.id, { before: lastingDraft(draft), after: lastingDraft(handed) }),
           runCreated(runId),
         ],
       };

@@ -82,7 +82,8 @@ const failureOf = `coalesce(r.failure, (
 const columns = (
   lines: string,
 ): string => `d.id, d.kind, d.state, d.customer_id, d.currency, d.finalize_at, d.overrides,
-  ${lines} AS lines, d.line_count, d.subtotal::text, d.taxes, d.computed_at, d.watermark, d.reissue_of, d.test_clock_id, d.metadata,
+  ${lines} AS lines, d.line_count, d.subtotal::text, d.taxes, d.computed_at, d.watermark, d.reissue_of,
+  d.test_clock_id, d.metadata,
   d.version, d.created_at, d.updated_at,
   (SELECT k.now_at FROM test_clocks k WHERE k.id = d.test_clock_id) AS clock_now,
   (SELECT r.id FROM billing_runs r WHERE r.id = d.run_id AND r.state IN ('queued', 'running')) AS finalizing_run_id,

@@ -7,10 +7,9 @@ import { IdParam, idParam } from '#schemas/http/fields.ts';
 import { Invoice, InvoiceHead } from '#schemas/http/invoices.ts';
 import { RunWait, RunWaitDocument } from '#schemas/http/runs.ts';
 import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
-import type { IssuedInvoice } from '#schemas/invoice.ts';
+import type { InvoiceTerms, IssuedInvoice } from '#schemas/invoice.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import { invoiceHtml } from '../../invoicer/documents/invoice-html.ts';
-import { plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
@@ -37,7 +36,9 @@ export type InvoicePorts = BillingRunPorts &
 const InvoiceIdParam = idParam(exampleId('inv', 8));
 
 const listedJson = (tenant: string) => (listed: ListedInvoice) =>
-  'issued' in listed ? invoiceHeadJson(listed.issued) : draftHeadJson(listed.draft, tenant, listed.periods);
+  'issued' in listed
+    ? invoiceHeadJson(listed.issued)
+    : draftHeadJson(listed.draft, tenant, listed.periods, listed.terms);
 
 const customerInvoiceRoute = ({ list }: Routes, { customers, invoices }: InvoicePorts): void =>
   list(
@@ -121,7 +122,8 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
       const draft = await invoiceDrafts.draft(db, params.id);
       const open = found(draft?.state === 'draft' ? draft : undefined, 'INVOICE_NOT_FOUND');
       const periods = (await invoiceDrafts.draftPeriods(db, [open.id])).get(open.id) ?? [];
-      const terms = withOverrides(plainTerms, open.overrides);
+      const payer = (await ports.payerTerms(db, [open.customerId])).get(open.customerId) as InvoiceTerms;
+      const terms = withOverrides(payer, open.overrides);
       const { content, asOf } = await computeDraft(ports, db, open, periods, terms, hourOf(open, nowMs));
       return draftJson(open, db.organizationId, content, asOf);
     },

@@ -37,7 +37,8 @@ type StateRow = {
 };
 
 const stateColumns = `invoice_id, state, currency, total::text, amount_credited::text, amount_paid::text,
-  amount_due::text, metadata, (SELECT d.reissue_of FROM invoice_drafts d WHERE d.id = invoice_id) AS reissue_of, version, updated_at`;
+  amount_due::text, metadata,
+  (SELECT d.reissue_of FROM invoice_drafts d WHERE d.id = invoice_id) AS reissue_of, version, updated_at`;
 
 const fromRow = (row: StateRow): IssuedState => {
   const read = (text: string): Amount => {

@@ -1,6 +1,6 @@
 /** Reads invoices, and asks for billing runs. Issuing is the invoicer's. */
 import { runStates } from '#schemas/http/runs.ts';
-import type { InvoiceState, IssuedInvoice } from '#schemas/invoice.ts';
+import type { InvoiceState, InvoiceTerms, IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import {
   type InvoiceLineRow,
@@ -31,6 +31,7 @@ import { type DraftPeriod, type InvoiceDraft, invoiceDraftStore } from './drafts
 import type { StatedInvoice } from './invoice-json.ts';
 import { atHour, customerInvoiceList, invoiceList, ofCustomer } from './invoice-list.ts';
 import { invoiceStates } from './invoice-states.postgres.ts';
+import { payerTerms } from './payer-terms.postgres.ts';
 
 export type BillingRun = Run & {
   readonly issued: number;
@@ -80,7 +81,7 @@ const periodsOf = async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<st
 
 export type ListedInvoice =
   | { readonly issued: StatedInvoice }
-  | { readonly draft: InvoiceDraft; readonly periods: readonly DraftPeriod[] };
+  | { readonly draft: InvoiceDraft; readonly periods: readonly DraftPeriod[]; readonly terms: InvoiceTerms };
 
 const issuedHeads = async (db: Db, ids: readonly string[]): Promise<readonly IssuedInvoice[]> => {
   if (ids.length === 0) return [];
@@ -101,10 +102,15 @@ const withoutLines = async (db: Db, { rows, ...rest }: PageRows<ListedRow>): Pro
   const draftIds = idsOf(true);
   const drafts = new Map((await invoiceDraftStore.draftHeads(db, draftIds)).map((draft) => [draft.id, draft]));
   const periods = await invoiceDraftStore.draftPeriods(db, draftIds);
+  const termsOf = await payerTerms(
+    db,
+    [...drafts.values()].map(({ customerId }) => customerId),
+  );
   const listed = rows.flatMap(({ id }): ListedInvoice[] => {
     const [invoice, state, draft] = [issued.get(id), states.get(id), drafts.get(id)];
     if (invoice && state) return [{ issued: { invoice, state } }];
-    return draft ? [{ draft, periods: periods.get(id) ?? [] }] : [];
+    const terms = draft && termsOf.get(draft.customerId);
+    return draft && terms ? [{ draft, periods: periods.get(id) ?? [], terms }] : [];
   });
   return { ...rest, rows: listed };
 };

@@ -64,26 +64,36 @@ const valuesOf = ({ numberFormat, ...entity }: EntityContent, now: Date): unknow
 /** What document numbers of invoices and of credit notes begin with. */
 export type EntityPrefixes = { readonly invoices: string; readonly creditNotes: string };
 
-// With a year behind it a prefix may come to the text of another one: these are held to be the same.
-const withoutYear = (prefix: string): string => `regexp_replace(${prefix}, '[0-9]{4}-$', '')`;
-const creditPrefix = `coalesce(credit_note_prefix,
-  CASE number_prefix WHEN 'INV-' THEN 'CN-' ELSE 'CN-' || number_prefix END)`;
-const takenStatement = `
-SELECT DISTINCT asked.kind
-FROM (VALUES ('invoices', $2::text), ('creditNotes', $3::text)) AS asked (kind, prefix)
-  JOIN (
-    SELECT 'invoices' AS kind, number_prefix AS prefix, id, false AS is_issued
-    FROM issuing_entities WHERE organization_id = $1
-    UNION ALL
-    SELECT 'creditNotes', ${creditPrefix}, id, false FROM issuing_entities WHERE organization_id = $1
-    UNION ALL
-    SELECT 'invoices', prefix, issuing_entity_id, true FROM numbering_series WHERE organization_id = $1
-    UNION ALL
-    SELECT 'creditNotes', prefix, issuing_entity_id, true FROM credit_note_numbering WHERE organization_id = $1
-  ) AS taken ON CASE WHEN asked.kind = taken.kind
-    THEN asked.prefix = taken.prefix AND taken.id <> coalesce($4, '')
-    ELSE ${withoutYear('asked.prefix')} = ${withoutYear('taken.prefix')}
-      AND (taken.is_issued OR taken.id IS DISTINCT FROM $4) END`;
+/** With a year behind it a prefix may come to the text of another one: all of these are held to be the same. */
+const alikes = (prefix: string): readonly string[] => {
+  const bare = prefix.replace(/[0-9]{4}-$/, '');
+  return [bare, prefix, ...Array.from({ length: 200 }, (_, year) => `${bare}${2000 + year}-`)];
+};
+
+const prefixOf = {
+  invoices: 'number_prefix',
+  creditNotes: `coalesce(credit_note_prefix,
+    CASE number_prefix WHEN 'INV-' THEN 'CN-' ELSE 'CN-' || number_prefix END)`,
+} as const;
+const seriesOf = { invoices: 'numbering_series', creditNotes: 'credit_note_numbering' } as const;
+
+/** `prefix` is that of a kind of documents, `alike` those of the other kind that it must not meet; $2 is the entity. */
+const takenOf = (kind: keyof EntityPrefixes, prefix: string, alike: string): string => {
+  const other = kind === 'invoices' ? 'creditNotes' : 'invoices';
+  return `
+  SELECT '${kind}' AS kind FROM issuing_entities
+  WHERE organization_id = $1 AND ${prefixOf[kind]} = ${prefix} AND id <> coalesce($2, '')
+  UNION ALL
+  SELECT '${kind}' FROM ${seriesOf[kind]}
+  WHERE organization_id = $1 AND prefix = ${prefix} AND issuing_entity_id <> coalesce($2, '')
+  UNION ALL
+  SELECT '${kind}' FROM issuing_entities
+  WHERE organization_id = $1 AND ${prefixOf[other]} = ANY (${alike}::text[]) AND id <> coalesce($2, '')
+  UNION ALL
+  SELECT '${kind}' FROM ${seriesOf[other]} WHERE organization_id = $1 AND prefix = ANY (${alike}::text[])`;
+};
+const takenStatement = `SELECT DISTINCT kind FROM (${takenOf('invoices', '$3', '$4')}
+  UNION ALL ${takenOf('creditNotes', '$5', '$6')}) AS taken`;
 
 const lockings = { lock: 'FOR NO KEY UPDATE', keep: 'FOR SHARE' } as const;
 
@@ -121,9 +131,11 @@ export const issuingEntityStore = {
   ): Promise<readonly (keyof EntityPrefixes)[]> => {
     const { rows } = await db.query<{ kind: keyof EntityPrefixes }>(takenStatement, [
       db.organizationId,
-      prefixes.invoices,
-      prefixes.creditNotes,
       id,
+      prefixes.invoices,
+      alikes(prefixes.invoices),
+      prefixes.creditNotes,
+      alikes(prefixes.creditNotes),
     ]);
     return rows.map(({ kind }) => kind);
   },

@@ -8,7 +8,8 @@ const chainNames = ['audit', 'invoices', 'credit_notes'] as const;
 export type ChainName = (typeof chainNames)[number];
 
 /**
- * The last link of a chain at some time. `number` is a sequence of a lane of the audit log, or the number of an invoice or credit note.
+ * The last link of a chain at some time. `number` is a sequence of a lane of the audit log, or the number of an invoice
+ * or credit note.
  */
 export type Anchor = {
   readonly organizationId: string;

@@ -1,7 +1,8 @@
 /**
  * `npm run verify -- --offline <file>`: whether invoices and credit notes that were exported are as they were issued,
  * from the JSON alone: one a line, as `GET /v1/invoices/{id}` and `GET /v1/credit-notes/{id}` answer it, in any order.
- * One line on stdout for each organization and kind, and one for each fault; exit code 1 where anything is wrong, 2 where the file can't be read.
+ * One line on stdout for each organization and kind, and one for each fault; exit code 1 where anything is wrong, 2
+ * where the file can't be read.
  */
 import { readFile } from 'node:fs/promises';
 import { type ExportedChain, verifyExported } from './verify-exported.ts';

@@ -1,8 +1,8 @@
 /**
- * Verifies the chains of the audit log, lane by lane, of the invoices and of the credit notes, link by link from the rows themselves, and
- * names the first row of each that is not what was written. Rows cut off at the end differ from the head beside them; a
- * lane that is gone is missed where lane 0 opened it, and one that lane 0 did not open is none; a chain that was
- * rewritten with its head differs from an anchor (anchors.ts).
+ * Verifies the chains of the audit log, lane by lane, of the invoices and of the credit notes, link by link from the
+ * rows themselves, and names the first row of each that is not what was written. Rows cut off at the end differ from
+ * the head beside them; a lane that is gone is missed where lane 0 opened it, and one that lane 0 did not open is none;
+ * a chain that was rewritten with its head differs from an anchor (anchors.ts).
  */
 import { type AuditRow, auditColumns, entryFromRow } from '#platform/audit/audit.ts';
 import { auditFault, auditGenesisHash } from '#platform/audit/audit-entry.ts';

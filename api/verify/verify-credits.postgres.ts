@@ -9,15 +9,16 @@ const namedMax = 100;
 
 /** `$1` is the organization. */
 const faultsStatement = `
+WITH notes AS (
+  SELECT invoice_id, sum(total) AS total FROM credit_notes WHERE organization_id = $1 GROUP BY invoice_id
+)
 SELECT 'invoice' AS kind, s.invoice_id AS id, 'credited_total_differs' AS reason
-FROM invoice_states s LEFT JOIN (
-    SELECT invoice_id, sum(total) AS total FROM credit_notes WHERE organization_id = $1 GROUP BY invoice_id
-  ) n ON n.invoice_id = s.invoice_id
+FROM invoice_states s LEFT JOIN notes n ON n.invoice_id = s.invoice_id
 WHERE s.organization_id = $1 AND s.amount_credited <> coalesce(n.total, 0)
 UNION ALL
 SELECT 'invoice', i.id, 'credited_beyond_total'
-FROM invoices i JOIN credit_notes n ON n.invoice_id = i.id
-WHERE i.organization_id = $1 GROUP BY i.id HAVING sum(n.total) > greatest(i.total, 0)
+FROM invoices i JOIN notes n ON n.invoice_id = i.id
+WHERE i.organization_id = $1 AND n.total > greatest(i.total, 0)
 UNION ALL
 SELECT DISTINCT 'invoice', l.invoice_id, 'line_credited_beyond_amount'
 FROM (

@@ -1,7 +1,8 @@
 /**
  * `npm run verify [-- --anchors <file>] [--write-anchors <file>]`: whether the audit log, the invoices and the credit
- * notes are as they were written, for every organization. One line each on stdout, of the audit log one per lane, and the first row that
- * is not by name; exit code 1 where anything is wrong (the configuration too), 2 where it could not be verified.
+ * notes are as they were written, for every organization. One line each on stdout, of the audit log one per lane, and
+ * the first row that is not by name; exit code 1 where anything is wrong (the configuration too), 2 where it could not
+ * be verified.
  *
  * `--write-anchors` adds the heads to a file, which belongs on another machine; only where all is well. `--anchors`
  * holds the chains against the heads of such a file. Both may name the same file: it is read before it is written.

@@ -1,4 +1,4 @@
-/** What is asked to be credited of an invoice, as texts -> as it is credited, or all its faults at their places. Pure. */
+/** What is asked to be credited of an invoice, as texts -> what is credited, or all faults at their places. Pure. */
 import { type Currency, minorUnitsOf } from '#schemas/currency.ts';
 import type { Fault } from '#schemas/fault.ts';
 import { type Amount, formatMinorUnits, isWholeMinorUnits, parseStoredAmount, sumAmounts } from '#schemas/money.ts';

@@ -28,7 +28,7 @@ export type CreditedLines = ReadonlyMap<number, CreditedParts>;
 /** In whole minor units. */
 type Parts = {
   readonly amount: bigint;
-  /** Discounts, which are below zero, and taxes that are added: with the amount the sum is what is added to the total. */
+  /** Discounts, below zero, and taxes that are added: with the amount they sum to what the line adds to the total. */
   readonly beside: readonly bigint[];
   /** Taxes that are in the amount, and taxable amounts: they are in no sum. */
   readonly within: readonly bigint[];

@@ -6,7 +6,8 @@
  *   2. decide what is credited, and draw it up (draw-up-credit.ts): whoever calls decides between 1 and 3;
  *   3. lock the series of the organization's credit notes: its counter, and the head of its chain; read how far the
  *      series of their document numbers went, which the same lock guards; number and chain the credit note;
- *   4. write it with its lines, the counters and the head; raise what was credited of the invoice, and change its state.
+ *   4. write it with its lines, the counters and the head; raise what was credited of the invoice, and change its
+ *      state.
  *
  * The state of an invoice is locked before the series, everywhere. So credits of one invoice wait for each other and
  * see what was credited before them, a number is taken only by a credit note that exists, and either all of it happened

@@ -1,4 +1,4 @@
-/** Version 1 of what is hashed of a credit note. How its parts are written is a part of every hash, and never changes. */
+/** Version 1 of what is hashed of a credit note. How it is written is a part of every hash, and never changes. */
 import type { CreditNoteContent, CreditNoteLine } from '#schemas/credit-note.ts';
 import { discountToJson, sellerToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
 import { hashedInstant, hashedPeriod } from '#schemas/invoice/hashed-parts.ts';

@@ -194,30 +194,50 @@ export const CreditNotePreview = Type.Object(
 
 export const CreditNoteId = idParam(headExample.id);
 
-const Check = Type.Object(
-  {
-    name: Type.String({ description: 'What was checked: docs/credit-notes.md.' }),
-    passed: Type.Boolean(),
-    detail: nullable(Type.String()),
-  },
-  { ...closed, title: 'CreditNoteCheck' },
-);
+const checks = {
+  hash: 'what it says hashes to `hash`',
+  previous: 'the credit note numbered one less has the hash that it follows',
+  next: 'the credit note numbered one more, or the head of the chain, follows its hash',
+  sums: 'its lines sum to its totals, discounts and taxes',
+  invoice: 'the invoice is as it was issued',
+  within_invoice: 'all credit notes of the invoice fit its lines, its total and its state',
+} as const;
+export type CreditNoteCheckName = keyof typeof checks;
+
 export const CreditNoteVerification = Type.Object(
   {
-    id: idOf('crn'),
-    verified: Type.Boolean({ description: 'Whether all checks passed.' }),
-    hash: Type.String(),
-    checks: Type.Array(Check),
+    credit_note_id: idOf('crn'),
+    number: Type.Integer({ minimum: 1 }),
+    content_version: Type.Integer({ minimum: 1 }),
+    hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+    is_valid: Type.Boolean({ description: 'Whether no check failed.' }),
+    checks: Type.Array(
+      Type.Object(
+        {
+          check: Type.Enum(Object.keys(checks), {
+            title: 'CreditNoteCheckName',
+            description: Object.entries(checks)
+              .map(([name, meaning]) => `\`${name}\`: ${meaning}`)
+              .join('; '),
+          }),
+          result: Type.Enum(['passed', 'failed'], { title: 'CreditNoteCheckResult' }),
+          detail: Type.String(),
+        },
+        { ...closed, title: 'CreditNoteCheck' },
+      ),
+    ),
   },
   {
     ...closed,
     title: 'CreditNoteVerification',
     examples: [
       {
-        id: headExample.id,
-        verified: true,
+        credit_note_id: headExample.id,
+        number: headExample.number,
+        content_version: headExample.content_version,
         hash: headExample.hash,
-        checks: [{ name: 'hash', passed: true, detail: null }],
+        is_valid: true,
+        checks: [{ check: 'sums', result: 'passed', detail: 'its lines are to come to 4.00' }],
       },
     ],
   },

@@ -116,6 +116,12 @@ export const invoicePreview = {
     {
       due_at: '2026-12-01T00:00:00.000Z',
       customer_id: customerExample.id,
+      issuing_entity_id: null,
+      seller: null,
+      payment_terms: null,
+      purchase_order: null,
+      memo: null,
+      custom_fields: [],
       currency: planExample.currency,
       periods: [billingPeriod],
       lines,

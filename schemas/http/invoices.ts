@@ -176,6 +176,16 @@ const ofOnlyPeriod = (schema: TSchema, what: string): TSchema =>
 const ofIssued = (schema: TSchema, what: string): TSchema =>
   Type.Union([schema, Type.Null()], { description: `${what} Null of a draft.` });
 
+/** What an invoice says beside its lines; of a draft, and of what is previewed, as it would be issued now. */
+export const termsFields = {
+  issuing_entity_id: nullable(idOf('ent')),
+  seller: nullable(Seller),
+  payment_terms: nullable(PaymentTerms),
+  purchase_order: nullable(Type.String()),
+  memo: nullable(Type.String()),
+  custom_fields: Type.Array(CustomField),
+};
+
 const headFields = {
   content_version: ofIssued(Type.Integer({ minimum: 1 }), 'Which members are hashed: docs/invoices.md.'),
   id: idOf('inv'),
@@ -191,16 +201,11 @@ const headFields = {
     description:
       'From the numbering series of whoever issues it, such as INV-2026-000042; null before content version 4. `number` is its place in the chain of hashes.',
   }),
-  issuing_entity_id: nullable(idOf('ent')),
-  seller: nullable(Seller),
+  ...termsFields,
   buyer_digest: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()], {
     description: 'A digest of the details of the buyer as they stood.',
   }),
   due_at: Type.Union([HashedInstant, Type.Null()], { description: 'Null where no payment terms were agreed.' }),
-  payment_terms: nullable(PaymentTerms),
-  purchase_order: nullable(Type.String()),
-  memo: nullable(Type.String()),
-  custom_fields: Type.Array(CustomField),
   subscription_id: ofOnlyPeriod(idOf('sub'), 'The subscription'),
   customer_id: idOf('cus'),
   plan_version_id: ofOnlyPeriod(idOf('plv'), 'The plan version'),

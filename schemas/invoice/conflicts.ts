@@ -9,8 +9,9 @@ export const invoiceConflicts = {
   INVOICE_NOT_ISSUED: {
     status: 409,
     title: 'The invoice is a draft',
-    cause: 'Pages of lines and a verification are of what was issued; a draft is computed anew as a whole.',
-    cure: 'Read the draft with GET /v1/invoices/{id}, or have it issued with POST /v1/invoices/{id}/finalize.',
+    cause:
+      'Pages of lines, a verification and credit notes are of what was issued; a draft is computed anew as a whole.',
+    cure: 'Read the draft with GET /v1/invoices/{id}, change it with PATCH, or have it issued with POST /v1/invoices/{id}/finalize.',
   },
   INVOICE_IMMUTABLE: {
     status: 409,
@@ -24,12 +25,6 @@ export const invoiceConflicts = {
     title: 'The invoice is in a state from which no way leads there',
     cause: 'What can become of an invoice depends on its state; the detail says what is possible.',
     cure: 'Read the invoice. Nothing leads out of paid and voided: credit what is wrong with it, POST /v1/credit-notes.',
-  },
-  INVOICE_IS_DRAFT: {
-    status: 409,
-    title: 'The invoice is a draft',
-    cause: 'What is credited or voided was issued; a draft is not, and can be changed.',
-    cure: 'Change it with PATCH /v1/invoices/{id}, or delete the draft of a one-off invoice with DELETE /v1/invoices/{id}.',
   },
   INVOICE_FULLY_CREDITED: {
     status: 409,

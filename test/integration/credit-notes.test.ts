@@ -102,10 +102,11 @@ describe('[I17] a credit note never changes', () => {
 
   const insertNote = (id: string, total: string, lines: number) =>
     `INSERT INTO credit_notes (id, organization_id, series_number, content_version, document_number, invoice_id,
-       customer_id, currency, reason, pre_payment_amount, post_payment_amount, subtotal, discount_total, tax_total, total,
-       issued_at, previous_hash, hash, line_count, metadata, time_zone)
-     SELECT '${id}', organization_id, 1000, 1, '${id}', invoice_id, customer_id, currency, 'other', ${total}, 0, ${total},
-       0, 0, ${total}, issued_at, hash, hash, ${lines}, '{}', 'UTC' FROM credit_notes WHERE id = '${note.id}'`;
+       customer_id, currency, reason, pre_payment_amount, post_payment_amount, subtotal, discount_total, tax_total,
+       total, issued_at, previous_hash, hash, line_count, metadata, time_zone)
+     SELECT '${id}', organization_id, 1000, 1, '${id}', invoice_id, customer_id, currency, 'other', ${total}, 0,
+       ${total}, 0, 0, ${total}, issued_at, hash, hash, ${lines}, '{}', 'UTC'
+     FROM credit_notes WHERE id = '${note.id}'`;
   const insertLine = (id: string, position: number, amount: string) =>
     `INSERT INTO credit_note_lines (organization_id, credit_note_id, position, invoice_id, invoice_line, amount)
      SELECT organization_id, '${id}', ${position}, invoice_id, ${position}, ${amount} FROM credit_notes

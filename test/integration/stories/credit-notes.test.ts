@@ -1,4 +1,4 @@
-/** Stories of credit notes with their exact cents: in parts, in several currencies, of what was paid, voided, reissued. */
+/** Stories of credit notes with exact cents: in parts, in several currencies, of what was paid, voided, reissued. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -217,7 +217,7 @@ describe('an invoice is voided', () => {
       await refused(`/v1/invoices/${draft.id}/void`, {}),
       await refused('/v1/credit-notes', { invoice_id: draft.id, reason: 'other' }),
     ].map(({ error_code }) => error_code);
-    expect(codes).toEqual(['INVOICE_IS_DRAFT', 'INVOICE_IS_DRAFT']);
+    expect(codes).toEqual(['INVOICE_NOT_ISSUED', 'INVOICE_NOT_ISSUED']);
   });
 
   it('also where it comes to nothing; one below zero is not', async () => {
@@ -304,7 +304,7 @@ describe('a credit note', () => {
     expect(await html()).toContain('Gelöschter Kunde');
     // What was issued can be corrected still.
     expect((await credit(api, invoice.id)).total).toBe('59.50');
-    expect((await read(api, `/v1/credit-notes/${note.id}/verify`)).verified).toBe(true);
+    expect((await read(api, `/v1/credit-notes/${note.id}/verify`)).is_valid).toBe(true);
   });
 
   it('of a sandbox is there alone, and is issued by the clock of its customer', async () => {
@@ -342,7 +342,7 @@ describe('all that was credited here', () => {
       return Promise.all(items.map(({ id }: Body) => read(api, `${path}/${id}`)));
     };
     const [invoices, notes] = [await all('/v1/invoices'), await all('/v1/credit-notes')];
-    for (const { id } of notes) expect((await read(api, `/v1/credit-notes/${id}/verify`)).verified, id).toBe(true);
+    for (const { id } of notes) expect((await read(api, `/v1/credit-notes/${id}/verify`)).is_valid, id).toBe(true);
     const folder = await mkdtemp(join(tmpdir(), `credit-${unique()}`));
     const check = async (documents: readonly Body[]) => {
       const file = join(folder, 'documents.ndjson');

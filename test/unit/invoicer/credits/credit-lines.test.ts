@@ -272,7 +272,7 @@ describe('whatever is credited in whatever order', () => {
         step(rest, undefined);
         for (const line of lines) expect(before.get(line.position) ?? none(line)).toEqual(wholeOf(line));
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 });
