@@ -77,7 +77,7 @@ const draftFaults = (body: Static<typeof InvoicePatch>): Fault[] => [
     : [{ field: 'amount_paid', code: 'not_allowed', message: 'is of an issued invoice: nothing is paid of a draft' }]),
 ];
 
-/** The entry is of what changes with its version alone: amounts, periods and what its customer has move by themselves. */
+/** Of an entry: what changes with the version alone. Amounts, periods and what its customer has move by themselves. */
 const lasting = ({ id, state, finalizeAt, overrides, metadata, version }: InvoiceDraft) => ({
   id,
   state,
