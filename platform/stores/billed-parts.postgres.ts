@@ -55,7 +55,10 @@ SELECT p.subscription_id, ${billedPartColumns} FROM n
     AND p.billing_end <= n.billed_after
 WHERE p.organization_id = $1`;
 
-/** By subscription, all but deltas whose billing periods end after an instant of each, and all that its plans charged once. */
+/**
+ * By subscription, all but deltas whose billing periods end after an instant of each, and all that its plans charged
+ * once.
+ */
 export const writtenParts = async (
   client: Queryable,
   organizationId: string,
