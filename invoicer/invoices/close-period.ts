@@ -7,7 +7,8 @@
  *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes;
  *   3. draft, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
  *   4. write invoices and lines, their billing periods as billed, deltas that are on no invoice as settled, the new
- *      counters and head, and the shard's new state; drafts that were made, and what became of those that were finalized.
+ *      counters and head, and the shard's new state; drafts that were made, and what became of those that were
+ *      finalized.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
  * none.
@@ -164,7 +165,7 @@ const draftOf = (
   return rated.length === 0 ? undefined : draftInvoice(parties, rated);
 };
 
-/** The deltas of a group that are on no invoice: those that are only reported, and those of a draft that is unchanged. */
+/** The deltas of a group that are on no invoice: those that are only reported, and those that nothing is due for. */
 const settledOf = (
   { periods }: InvoiceGroup,
   alreadyBilled: ReadonlySet<string>,

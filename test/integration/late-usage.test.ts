@@ -13,7 +13,7 @@ let pipeline: Pipeline;
 const month = lastMonth();
 const at = new Date(month.end - 3_600_000).toISOString();
 const customers = Array.from({ length: 24 }, (_, index) => `late-${index}`);
-const leases = { MILLRACE_JOB_LEASE_SECONDS: '3', ...shortLeases };
+const leases = { MILLRACE_JOB_LEASE_SECONDS: '5', ...shortLeases };
 
 const made = async (path: string, body: object) => {
   const answer = await pipeline.api('POST', path, body);
