@@ -39,8 +39,8 @@ export type InvoicePeriod = {
 };
 
 /**
- * A `charge` is one of a plan, an add-on or a subscription; an `item` was written onto the invoice by hand; a `delta` is
- * what a charge of a period that was billed before comes to more or less, by what came late or was amended.
+ * A `charge` is one of a plan, an add-on or a subscription; an `item` was written onto the invoice by hand; a `delta`
+ * is what a charge of a period that was billed before comes to more or less, by what came late or was amended.
  */
 export const LineKind = { charge: 'charge', item: 'item', delta: 'delta' } as const;
 export type LineKind = (typeof LineKind)[keyof typeof LineKind];

@@ -6,7 +6,7 @@
  *      document numbers went, which the same lock guards;
  *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes;
  *   3. draft, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
- *   4. write invoices and lines, their billing periods as billed, deltas that come to nothing as settled, the new counters
+ *   4. write invoices and lines, their billing periods as billed, deltas that are on no invoice as settled, the new counters
  *      and head, and the shard's new state; drafts that were made, and what became of those that were finalized; the
  *      states that the invoices begin with.
  *
@@ -18,8 +18,7 @@ import type { OrganizationClock } from '#platform/process/clock.ts';
 import type { Shard } from '#schemas/billing-run.ts';
 import { newestContentVersion } from '#schemas/invoice/content.ts';
 import type { OneOffItem } from '#schemas/invoice/one-off.ts';
-import type { DraftInvoice, InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
-import type { LateUsagePolicy } from '#schemas/late-usage.ts';
+import type { DraftInvoice, IssuedInvoice } from '#schemas/invoice.ts';
 import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
@@ -28,6 +27,7 @@ import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
 import { askTaxEngine, draftKey } from './ask-tax-engine.ts';
 import { isUnchanged } from './delta-lines.ts';
 import { draftInvoice, type InvoiceParties, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
+import type { GroupedPeriod } from './grouped-periods.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
 import { type Numbering, type NumberingSeries, numberingFrom } from './number-documents.ts';
@@ -44,20 +44,6 @@ export type SeriesState = {
   readonly draftIds: ReadonlySet<string>;
   /** How long a draft waits; 0, as draft time was turned off meanwhile: the next run issues it. */
   readonly draftMinutes: number;
-};
-
-/** What a delta is held against: what was rated of its period before, on the invoice that billed it, or on a delta. */
-export type PeriodCorrection = {
-  /** The period that was billed first, and the invoice that bills it. */
-  readonly billingPeriodId: string;
-  readonly invoiceId: string;
-  readonly before: { readonly billingPeriodId: string; readonly watermark: bigint };
-  readonly lateUsage: LateUsagePolicy;
-};
-
-export type GroupedPeriod = Omit<InvoicePeriod, 'watermark'> & {
-  /** Of a delta. */
-  readonly correction?: PeriodCorrection;
 };
 
 /** Billing periods of one payer that fall due together, in the order in which they are printed. */
@@ -189,7 +175,7 @@ const draftOf = (
   return rated.length === 0 ? undefined : draftInvoice(parties, rated);
 };
 
-/** The deltas of a group that are on no invoice; where that is because nothing is due for all of it, those of `draft`. */
+/** The deltas of a group that are on no invoice: those that are only reported, and those that nothing is due for. */
 const settledOf = (
   { periods }: InvoiceGroup,
   alreadyBilled: ReadonlySet<string>,

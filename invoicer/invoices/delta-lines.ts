@@ -4,7 +4,7 @@ import { zeroAmount } from '#schemas/money.ts';
 import type { Period } from '#schemas/period.ts';
 import { type RatedDelta, ratedDeltas } from '#schemas/rated-delta.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
-import type { PeriodCorrection } from './close-period.ts';
+import type { PeriodCorrection } from './grouped-periods.ts';
 
 /** The delta that lines are of. */
 type Delta = {

@@ -5,8 +5,8 @@ import { lineOfItem, type OneOffItem } from '#schemas/invoice/one-off.ts';
 import type { DraftInvoice, InvoiceLine, InvoiceTerms } from '#schemas/invoice.ts';
 import { samePeriod } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
-import type { GroupedPeriod } from './close-period.ts';
 import { deltaLines } from './delta-lines.ts';
+import type { GroupedPeriod } from './grouped-periods.ts';
 import { totalsOf } from './invoice-totals.ts';
 
 /** Who is billed, which is not always whose time it is, and what the invoice says beside its lines. */

@@ -8,7 +8,8 @@ import { type IssuingEntity, sellerOf } from '#schemas/issuing-entity.ts';
 import type { LateUsagePolicy } from '#schemas/late-usage.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
 import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
-import type { GroupedPeriod, InvoiceGroup } from './close-period.ts';
+import type { InvoiceGroup } from './close-period.ts';
+import type { GroupedPeriod } from './grouped-periods.ts';
 
 export type GroupPeriod = {
   id: string;

@@ -1,4 +1,4 @@
-/** The taxes that issued invoices have on what credits and deltas take back: how they are asked for, and the rows. Pure. */
+/** The taxes that invoices have on what credits and deltas take back: how they are asked for, and the rows. Pure. */
 import assert from 'node:assert/strict';
 import { type TaxJson, taxFromJson } from '#schemas/invoice/content-parts.ts';
 import { type AppliedTax, parsePercentage } from '#schemas/tax-rate.ts';
@@ -23,7 +23,7 @@ FROM (
   GROUP BY a.invoice_id
 ) i`;
 
-// What a delta takes back was charged on the invoice that it corrects: all lines of that count, those without taxes too.
+// What a delta takes back was charged on the invoice that it corrects: all its lines count, those without taxes too.
 /** Of the deltas among `$2`. */
 export const correctedStatement = `
 SELECT i.delta_ids AS credit_ids, i.charge_ids, (

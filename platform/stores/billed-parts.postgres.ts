@@ -56,7 +56,10 @@ ${written("p.billing_end > n.billed_after AND p.timing <> 'delta'")}
 UNION ALL
 ${written("p.timing = 'once' AND p.item LIKE 'pln%' AND p.billing_end <= n.billed_after")}`;
 
-/** By subscription, all but deltas whose billing periods end after an instant of each, and all that its plans charged once. */
+/**
+ * By subscription, all but deltas whose billing periods end after an instant of each, and all that its plans charged
+ * once.
+ */
 export const writtenParts = async (
   client: Queryable,
   organizationId: string,

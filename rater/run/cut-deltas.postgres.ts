@@ -47,8 +47,9 @@ type LateRow = {
 };
 
 const selectDue = `
-SELECT DISTINCT p.payer_id, p.consolidated, CASE WHEN p.consolidated THEN '' ELSE p.subscription_id END AS subscription_id,
-  s.currency, p.due_at, p.billing_month
+SELECT DISTINCT p.payer_id, p.consolidated, s.currency,
+  CASE WHEN p.consolidated THEN '' ELSE p.subscription_id END AS subscription_id,
+  p.due_at, p.billing_month
 FROM billing_periods p JOIN subscriptions s ON s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.payer_id = ANY ($2) AND p.state = 'open' AND p.draft_id IS NULL
   AND p.timing <> 'delta' AND CASE WHEN $3::text[] IS NOT NULL THEN p.id = ANY ($3) ELSE

@@ -3,8 +3,8 @@ import { textArray } from '#platform/stores/array-parameters.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { type Cut, monthOfRun, type RunRow } from './run-rows.ts';
 
-// What becomes of a shard is settled here: draft time that is turned on or off later is that of later runs. What is only
-// reported is in no draft.
+// What becomes of a shard is settled here: draft time that is turned on or off later is that of later runs. What is
+// only reported is in no draft.
 const makesDrafts = `(SELECT r.kind = 'billing' AND o.draft_minutes > 0 FROM billing_runs r
     JOIN organizations o ON o.id = r.organization_id WHERE r.id = $1)`;
 

@@ -38,9 +38,8 @@ CREATE INDEX billing_periods_deltas ON billing_periods (organization_id, created
 -- Up to when usage is billed.
 CREATE INDEX billing_periods_billed_until ON billing_periods (organization_id, span_end) WHERE state = 'billed' AND timing = 'arrears';
 
--- What ended stays, and nothing that is new moves.
+-- What a delta corrects never moves either, and one that is settled stays as it is.
 DROP TRIGGER stays ON billing_periods;
-DROP TRIGGER stays_billed ON billing_periods;
 DO $$
 DECLARE
   kept text;
@@ -50,7 +49,8 @@ BEGIN
     AND attname <> ALL ('{state,watermark,invoice_id,draft_id}');
   EXECUTE format('CREATE TRIGGER stays BEFORE UPDATE OF %s ON billing_periods FOR EACH ROW EXECUTE FUNCTION refuse_change_of_billed_period()', kept);
 END $$;
-CREATE TRIGGER stays_ended BEFORE UPDATE ON billing_periods FOR EACH ROW WHEN (OLD.state <> 'open')
+DROP TRIGGER stays_billed ON billing_periods;
+CREATE TRIGGER stays_billed BEFORE UPDATE ON billing_periods FOR EACH ROW WHEN (OLD.state <> 'open')
   EXECUTE FUNCTION refuse_change_of_billed_period();
 
 -- Billed periods for which usage came, or was amended, behind their watermark, until a run cuts a delta of them.

@@ -24,7 +24,14 @@ import { type Billing, billingOf, type EventVersion, type SubscriptionFacts } fr
 import { addFates, fateStatements } from '../../api/events/fate-query.ts';
 import { createStoredUsage } from '../../api/reconciliation/stored-usage.clickhouse.ts';
 import { createInsert } from '../../ingest/sink/usage-store.clickhouse.ts';
-import { insertVoids, oneAfterTheOther, type Properties, type SentEvent, type World } from '../support/fate-worlds.ts';
+import {
+  insertVoids,
+  oneAfterTheOther,
+  type Properties,
+  rareWorlds,
+  type SentEvent,
+  type World,
+} from '../support/fate-worlds.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 import { plainTerms } from '../support/plain-terms.ts';
@@ -298,48 +305,6 @@ const span = { from: new Date(beginMs + 25 * dayMs), to: new Date(beginMs + 25 *
 let tenants = 0;
 const seen = new Set<Fate>();
 
-/** The second event comes after the invoice of its day, which chance rarely makes of few worlds. */
-const late: World = {
-  subscriptions: [
-    {
-      customer: 2,
-      plan: 'plan_count',
-      from: 0,
-      to: null,
-      trialDays: null,
-      pause: null,
-      waives: false,
-      invoices: [{ from: 0, days: 15, watermark: 1, deltas: [] }],
-    },
-  ],
-  events: [0, 1].map((hour) => ({
-    name: 'cus_c',
-    event: 'call',
-    day: 1,
-    hour,
-    properties: {},
-    void: undefined,
-    voidAt: 0,
-  })),
-  watermark: 60,
-  cut: 0,
-};
-const changed = (subscription: Partial<World['subscriptions'][number]>, properties: Properties = {}): World => ({
-  ...late,
-  subscriptions: late.subscriptions.map((one) => ({ ...one, invoices: [], ...subscription })),
-  events: late.events.map((event) => ({ ...event, properties })),
-});
-/** So it is of each of these alone. */
-const rare = [
-  late,
-  changed({ invoices: [{ from: 0, days: 15, watermark: 1, deltas: [2] }] }),
-  changed({ pause: { from: 0, days: 20 } }),
-  changed({ to: 20, waives: true }),
-  changed({ plan: 'plan_amounts' }, { tokens: '12' }),
-  changed({ plan: 'plan_sum' }),
-  changed({ trialDays: 8 }),
-];
-
 describe('[I11] the fates of events', () => {
   it('are those that the words say, for each hour of receipt, of whatever is stored and however statements are cut', async () => {
     await fc.assert(
@@ -371,7 +336,7 @@ describe('[I11] the fates of events', () => {
         for (const [hour, { checked }] of distinct)
           expect(Object.values(counted.get(hour) ?? noFates).reduce((sum, events) => sum + events, 0)).toBe(checked);
       }),
-      { numRuns: scaled(60), examples: rare.map((one): [World] => [one]) },
+      { numRuns: scaled(60), examples: rareWorlds.map((one): [World] => [one]) },
     );
     // A world in which some fate never comes to pass would prove nothing of it.
     expect([...seen].sort()).toEqual([...fates].sort());

@@ -62,3 +62,45 @@ export const insertVoids = async (
     format: 'JSONEachRow',
   });
 };
+
+/** The second event comes after the invoice of its day, which chance rarely makes of few worlds. */
+const late: World = {
+  subscriptions: [
+    {
+      customer: 2,
+      plan: 'plan_count',
+      from: 0,
+      to: null,
+      trialDays: null,
+      pause: null,
+      waives: false,
+      invoices: [{ from: 0, days: 15, watermark: 1, deltas: [] }],
+    },
+  ],
+  events: [0, 1].map((hour) => ({
+    name: 'cus_c',
+    event: 'call',
+    day: 1,
+    hour,
+    properties: {},
+    void: undefined,
+    voidAt: 0,
+  })),
+  watermark: 60,
+  cut: 0,
+};
+const changed = (subscription: Partial<World['subscriptions'][number]>, properties: Properties = {}): World => ({
+  ...late,
+  subscriptions: late.subscriptions.map((one) => ({ ...one, invoices: [], ...subscription })),
+  events: late.events.map((event) => ({ ...event, properties })),
+});
+/** So it is of each of these alone. */
+export const rareWorlds: readonly World[] = [
+  late,
+  changed({ invoices: [{ from: 0, days: 15, watermark: 1, deltas: [2] }] }),
+  changed({ pause: { from: 0, days: 20 } }),
+  changed({ to: 20, waives: true }),
+  changed({ plan: 'plan_amounts' }, { tokens: '12' }),
+  changed({ plan: 'plan_sum' }),
+  changed({ trialDays: 8 }),
+];

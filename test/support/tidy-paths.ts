@@ -110,6 +110,7 @@ export const useCases = new Set([
   'invoicer/clocks/clock-jobs.ts',
   'invoicer/periods/close-due.ts',
   'invoicer/periods/close-jobs.ts',
+  'rater/run/look-for-late-usage.ts',
   'rater/run/rate-period.ts',
   'rater/run/rate-shard.ts',
   'rater/simulate/rate-simulation.ts',

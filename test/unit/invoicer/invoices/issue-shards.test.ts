@@ -62,8 +62,8 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     leaseShard: async () => waiting.shift(),
     leaseNext: async () => waiting.shift(),
     putBack: async (shard) => void waiting.unshift(shard),
-    ratedLines: async () => [],
     linesBefore: async () => [],
+    ratedLines: async () => [],
     invoiceGroups: async ({ shardNumber }) => {
       told.push(`read ${shardNumber}`);
       return [groupOf(shardNumber)];
