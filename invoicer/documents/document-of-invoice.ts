@@ -33,7 +33,7 @@ const taxOf = (tax: InvoiceTax, { currency }: IssuedInvoice): DocumentTax => {
 };
 
 const discountOf = (discount: InvoiceDiscount, { currency }: IssuedInvoice) => {
-  const { coupon_id: name, amount } = discountToJson(discount, currency);
+  const { name, amount } = discountToJson(discount, currency);
   return { name, amount };
 };
 
