@@ -30,7 +30,7 @@ export const failAtIssue = <Ports extends IssuePorts>(ports: Ports, failPoint: F
   return {
     ...ports,
     commit: around(
-      (shard, issue, hour, elapsedMs) =>
+      (shard, issue, hour, elapsedMs, discounted) =>
         ports.commit(
           shard,
           (state) => {
@@ -40,6 +40,7 @@ export const failAtIssue = <Ports extends IssuePorts>(ports: Ports, failPoint: F
           },
           hour,
           elapsedMs,
+          discounted,
         ),
       failPoint,
       { before: 'invoicer.before_issue', after: 'invoicer.after_issue' },

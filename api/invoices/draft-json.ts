@@ -3,13 +3,15 @@
 import { formatInstant } from '#schemas/instant.ts';
 import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
 import type { DraftInvoice, InvoiceTerms, IssuedInvoice } from '#schemas/invoice.ts';
-import { addAmounts } from '#schemas/money.ts';
+import { type Amount, addAmounts, subtractAmounts, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import { plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
 import { addedTaxes, totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
 import { headToJson } from '../route/resource-fields.ts';
 import type { DraftPeriod, InvoiceDraft } from './drafts.postgres.ts';
 import { invoiceJson } from './invoice-json.ts';
+
+const discountTotalOf = ({ discounts }: InvoiceDraft): Amount => sumAmounts(discounts.map(({ amount }) => amount));
 
 /** As it was computed last, without its lines. */
 export const storedContent = (
@@ -25,9 +27,11 @@ export const storedContent = (
   lines: [],
   ...totalsOf([]),
   subtotal: draft.subtotal,
+  discounts: draft.discounts,
+  discountTotal: discountTotalOf(draft),
   taxes: draft.taxes,
   taxTotal: addedTaxes(draft.taxes),
-  total: addAmounts(draft.subtotal, addedTaxes(draft.taxes)),
+  total: addAmounts(subtractAmounts(draft.subtotal, discountTotalOf(draft)), addedTaxes(draft.taxes)),
 });
 
 const instantOrNull = (instant: Instant | null): string | null => (instant === null ? null : formatInstant(instant));

@@ -7,10 +7,13 @@ import { IdParam, NoContent } from '#schemas/http/fields.ts';
 import { InvoicePatch, NewOneOffInvoice } from '#schemas/http/invoice-drafts.ts';
 import { InvoiceHead } from '#schemas/http/invoices.ts';
 import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
+import type { DraftInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import { oneOffInvoice, plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
 import type { OrganizationStore } from '../access/organization.postgres.ts';
+import { type DiscountDraftPorts, discountDrafts } from '../coupons/discount-drafts.ts';
+import type { DiscountStore } from '../coupons/discounts.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults, updated } from '../route/resource-fields.ts';
@@ -21,7 +24,9 @@ import { type FinalizePorts, finalizeAtFault, finalizeDraft, openDraft } from '.
 import { itemsOf } from './write-one-off.ts';
 
 export type InvoiceDraftPorts = FinalizePorts &
+  DiscountDraftPorts &
   TaxDraftPorts & {
+    readonly discounts: Pick<DiscountStore, 'heldDiscounts'>;
     readonly invoiceDrafts: InvoiceDraftStore;
     readonly customers: Pick<CustomerStore, 'payer'>;
     readonly organizations: Pick<OrganizationStore, 'organization'>;
@@ -54,6 +59,25 @@ const readFinalizeAt = (
   const fault = at === undefined ? undefined : finalizeAtFault(at, hour);
   if (fault !== undefined) refuse('out_of_range', fault);
   return at;
+};
+
+/** With the discounts that it was asked to have, and the taxes of now. Throws `VALIDATION_FAILED`. */
+const reduceOneOff = async (
+  ports: Pick<InvoiceDraftPorts, 'discounts' | 'discountFacts' | 'taxFacts'>,
+  db: Db,
+  content: DraftInvoice,
+  discountIds: readonly string[],
+  hour: Instant,
+): Promise<DraftInvoice> => {
+  const held = await ports.discounts.heldDiscounts(db, content.customerId, discountIds);
+  const message = 'must be a discount of the customer that is not ended';
+  refuseFaults(
+    discountIds.flatMap((id, index) =>
+      held.has(id) ? [] : [{ field: `discounts[${index}]`, code: 'not_found', message }],
+    ),
+  );
+  const [discounted] = await discountDrafts(ports, db, [{ draft: content, discountIds, issuedAt: hour }], []);
+  return taxDraft(ports, db, discounted ?? content, hour);
 };
 
 /** The entry is of what changes with its version alone: amounts and periods move by themselves. */
@@ -117,14 +141,16 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         faults.push({ field: 'finalize_at', code: 'not_allowed', message: 'must not stand beside finalize' });
       refuseFaults(faults);
       const { id: customerId, clock } = payer;
+      const content = oneOffInvoice({ customerId, currency, terms: plainTerms }, items);
+      const { discounts, taxes } = await reduceOneOff(ports, db, content, body.discounts ?? [], hour);
       const draft = {
         customerId,
         currency,
         finalizeAt,
         items,
-        taxes: (await taxDraft(ports, db, oneOffInvoice({ customerId, currency, terms: plainTerms }, items), hour))
-          .taxes,
-        overrides: overridesOf(body),
+        discounts,
+        taxes,
+        overrides: { ...overridesOf(body), ...(body.discounts && { discounts: body.discounts }) },
         metadata: body.metadata ?? {},
       };
       const made = await invoiceDrafts.addOneOff(db, { ...draft, testClockId: clock?.id ?? null }, new Date(nowMs));

@@ -4,10 +4,11 @@
  *
  *   1. lock the organization's series row: its counter and the head of its hash chain; read how far the series of its
  *      document numbers went, which the same lock guards;
- *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes;
- *   3. draft, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
- *   4. write invoices and lines, their billing periods as billed, the new counters and head, and the shard's new state;
- *      drafts that were made, and what became of those that were finalized.
+ *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes; read
+ *      which discounts hold and what is used of them, which the lock of step 1 guards, too;
+ *   3. draft, discount, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
+ *   4. write invoices and lines, their billing periods as billed, what they used of discounts, the new counters and
+ *      head, and the shard's new state; drafts that were made, and what became of those that were finalized.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
  * none.
@@ -15,15 +16,18 @@
 
 import type { OrganizationClock } from '#platform/process/clock.ts';
 import type { Shard } from '#schemas/billing-run.ts';
+import type { DiscountUse } from '#schemas/coupon.ts';
 import { newestContentVersion } from '#schemas/invoice/content.ts';
 import type { OneOffItem } from '#schemas/invoice/one-off.ts';
 import type { DraftInvoice, InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
 import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import { type DiscountedInvoices, type DiscountFacts, priceOverridesOf } from '../discounts/discount-facts.ts';
 import type { EngineAnswer, TaxEngine } from '../taxes/tax-engine.ts';
 import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
 import { askTaxEngine, draftKey } from './ask-tax-engine.ts';
+import { type DiscountedDraft, type DraftToDiscount, discountInvoices } from './discount-invoices.ts';
 import { draftInvoice, type InvoiceParties, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
@@ -41,6 +45,8 @@ type SeriesState = {
   readonly draftIds: ReadonlySet<string>;
   /** How long a draft waits; 0, as draft time was turned off meanwhile: the next run issues it. */
   readonly draftMinutes: number;
+  /** Undefined where nothing has discounts. */
+  readonly discounts: DiscountFacts | undefined;
 };
 
 /** Billing periods of one payer that fall due together, in the order in which they are printed. */
@@ -56,7 +62,12 @@ export type InvoiceGroup = {
   /** How its number is written, and by the year of which time zone. */
   readonly numbers: { readonly format: NumberFormat; readonly timeZone: string };
   /** The draft that it is, where there is one; a one-off invoice has items in place of billing periods. */
-  readonly draft?: { readonly id: string; readonly items: readonly OneOffItem[] };
+  readonly draft?: {
+    readonly id: string;
+    readonly items: readonly OneOffItem[];
+    /** Of a one-off invoice: the discounts that it was asked to have. */
+    readonly discountIds: readonly string[];
+  };
 };
 
 /** A draft as it is made of billing periods, under the id that its invoice will have. */
@@ -67,9 +78,14 @@ export type ClosedShard = {
   readonly invoices: readonly IssuedInvoice[];
   readonly numbering: readonly NumberingSeries[];
   readonly drafts: readonly MadeDraft[];
+  /** What the invoices used of discounts. */
+  readonly uses: readonly InvoiceUse[];
   /** The ids of drafts that were to be finalized, and of which no billing period could be rated. */
   readonly unrated: readonly string[];
 };
+
+/** Of an issued invoice. */
+export type InvoiceUse = DiscountUse & { readonly invoiceId: string };
 
 export type ClosedCount = { readonly issued: number; readonly drafted: number };
 
@@ -84,6 +100,8 @@ export type IssuePorts = {
   readonly taxFacts: (invoices: TaxedInvoices) => Promise<TaxFacts | undefined>;
   /** For organizations that go by it. */
   readonly taxEngine: TaxEngine;
+  /** As of now; undefined where nothing has discounts. */
+  readonly discountFacts: (invoices: DiscountedInvoices) => Promise<DiscountFacts | undefined>;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many came of
    * it. `hour` is that of the organization, or of its test clock.
@@ -93,6 +111,7 @@ export type IssuePorts = {
     issue: (state: SeriesState) => ClosedShard,
     hour: () => Instant,
     elapsedMs: () => number,
+    discounted: DiscountedInvoices,
   ) => Promise<ClosedCount>;
   readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   readonly nowMs: OrganizationClock['nowMs'];
@@ -145,19 +164,46 @@ const draftOf = (
 const linesByPeriod = (lines: readonly RatedLine[]): ReadonlyMap<string, readonly RatedLine[]> =>
   Map.groupBy(lines, (line) => line.billingPeriodId);
 
+type ShardDrafts = {
+  readonly drafts: ReadonlyMap<InvoiceGroup, DiscountedDraft>;
+  /** The ids of drafts that were to be finalized, and of which there is nothing to issue. */
+  readonly unrated: readonly string[];
+};
+
+/** What of the groups is not billed yet, each with its discounts. */
+const draftGroups = (
+  shard: Shard,
+  { lines, groups }: Pick<ShardContent, 'lines' | 'groups'>,
+  { alreadyBilled, discounts }: Pick<SeriesState, 'alreadyBilled' | 'discounts'>,
+  now: Instant,
+): ShardDrafts => {
+  const byPeriod = linesByPeriod(lines);
+  const made = groups.map((group) => ({ group, draft: draftOf(shard, group, byPeriod, alreadyBilled) }));
+  const due = made.flatMap(({ group, draft }): (DraftToDiscount & { readonly group: InvoiceGroup })[] =>
+    draft ? [{ group, draft, discountIds: group.draft?.discountIds ?? [], issuedAt: now }] : [],
+  );
+  const discounted = discountInvoices(due, lines, discounts);
+  return {
+    drafts: new Map(due.map(({ group }, index) => [group, discounted[index] as DiscountedDraft])),
+    unrated: made.flatMap(({ group, draft }) => (draft || !group.draft ? [] : [group.draft.id])),
+  };
+};
+
 /** What the tax engine says, where the organization goes by it. */
 const askedAnswers = async (
-  { taxEngine, billedPeriods }: IssuePorts,
+  { taxEngine, billedPeriods, discountFacts }: IssuePorts,
   shard: Shard,
   { lines, groups, taxes }: Omit<ShardContent, 'answers'>,
+  discounted: DiscountedInvoices,
   now: Instant,
 ): Promise<ShardContent['answers']> => {
   if (taxes?.calculation !== 'engine' || shard.makesDrafts) return new Map();
-  const byPeriod = linesByPeriod(lines);
-  // Nobody else issues of the organization while its lane holds it.
-  const billed = await billedPeriods(shard);
-  const drafts = groups.flatMap((group) => draftOf(shard, group, byPeriod, billed) ?? []);
-  return askTaxEngine(taxEngine, shard.organizationId, drafts, taxes, now);
+  // Nobody else issues of the organization while its lane holds it. A discount that comes or ends until the invoice is
+  // issued makes it another one, about which the engine is asked when the shard is tried again.
+  const standing = { alreadyBilled: await billedPeriods(shard), discounts: await discountFacts(discounted) };
+  const { drafts } = draftGroups(shard, { lines, groups }, standing, now);
+  const contents = [...drafts.values()].map(({ draft }) => draft);
+  return askTaxEngine(taxEngine, shard.organizationId, contents, taxes, now);
 };
 
 const taxedInvoices = (
@@ -172,31 +218,44 @@ const taxedInvoices = (
   creditIds: groups.flatMap(({ creditIds }) => creditIds),
 });
 
+const discountedInvoices = (
+  { organizationId }: Shard,
+  groups: readonly InvoiceGroup[],
+  billingPeriodIds: readonly string[],
+  lines: readonly RatedLine[],
+): DiscountedInvoices => {
+  const periods = groups.flatMap((group) => group.periods);
+  const payers = groups.map(({ parties }) => parties.customerId);
+  return {
+    organizationId,
+    customerIds: [...new Set([...payers, ...periods.map(({ customerId }) => customerId)])],
+    planVersionIds: [...new Set(periods.map(({ planVersionId }) => planVersionId))],
+    billingPeriodIds,
+    creditIds: groups.flatMap(({ creditIds }) => creditIds),
+    priceOverrideIds: priceOverridesOf(lines),
+  };
+};
+
 /**
  * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Those of a shard
  * that makes drafts are left as drafts. Pure but for the ids.
  */
 const closeGroups = (
   shard: Shard,
-  { lines, groups, taxes, answers }: ShardContent,
+  content: ShardContent,
   state: SeriesState,
   now: Instant,
   newInvoiceId: () => string,
 ): ClosedShard => {
-  const byPeriod = linesByPeriod(lines);
+  const { taxes, answers } = content;
+  const groups = content.groups.filter(({ draft }) => !draft || state.draftIds.has(draft.id));
+  const { drafts: discounted, unrated } = draftGroups(shard, { ...content, groups }, state, now);
   const numbering = numberingFrom(state.numbering);
   let head = state.head;
   const invoices: IssuedInvoice[] = [];
   const drafts: MadeDraft[] = [];
-  const unrated: string[] = [];
-  for (const group of groups) {
-    const { draft: ofDraft } = group;
-    if (ofDraft && !state.draftIds.has(ofDraft.id)) continue;
-    const draft = draftOf(shard, group, byPeriod, state.alreadyBilled);
-    if (!draft) {
-      if (ofDraft) unrated.push(ofDraft.id);
-      continue;
-    }
+  const used: InvoiceUse[] = [];
+  for (const [group, { draft, uses }] of discounted) {
     if (shard.makesDrafts) {
       const finalizeAt = now + state.draftMinutes * minuteMs;
       drafts.push({ id: newInvoiceId(), draft: taxUnissued(draft, taxes, now), finalizeAt });
@@ -206,15 +265,16 @@ const closeGroups = (
       ...taxInvoice(draft, taxes, now, answers.size > 0 ? answers.get(draftKey(draft)) : undefined),
       ...issuedTerms(group, numbering, now),
       contentVersion: newestContentVersion,
-      id: ofDraft?.id ?? newInvoiceId(),
+      id: group.draft?.id ?? newInvoiceId(),
       tenant: shard.organizationId,
       number: head.number + 1,
     };
     const hash = chainHash(head.hash, canonicalInvoice(numbered));
     invoices.push({ ...numbered, previousHash: head.hash, hash });
+    used.push(...uses.map((use) => ({ ...use, invoiceId: numbered.id })));
     head = { number: numbered.number, hash };
   }
-  return { invoices, numbering: numbering.moved(), drafts, unrated };
+  return { invoices, numbering: numbering.moved(), drafts, uses: used, unrated };
 };
 
 /** Issues the invoices of one shard, or makes drafts of them. Resolves with how many; undefined: there was no shard. */
@@ -228,12 +288,14 @@ export const issueOneShard = async (ports: IssuePorts): Promise<ClosedCount | un
     const lines = await ports.ratedLines(shard, ids);
     const hour = (): Instant => shard.clockNow ?? ports.nowMs(shard.organizationId);
     const taxes = await ports.taxFacts(taxedInvoices(shard, groups, ids));
-    const answers = await askedAnswers(ports, shard, { lines, groups, taxes }, hour());
+    const discounted = discountedInvoices(shard, groups, ids, lines);
+    const answers = await askedAnswers(ports, shard, { lines, groups, taxes }, discounted, hour());
     return await ports.commit(
       shard,
       (state) => closeGroups(shard, { lines, groups, taxes, answers }, state, hour(), ports.newInvoiceId),
       hour,
       elapsedMs,
+      discounted,
     );
   } catch (error) {
     await ports.giveUp(shard, error);

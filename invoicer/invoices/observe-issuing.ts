@@ -28,9 +28,9 @@ export const observeIssuing = (ports: IssuePorts, metrics: Metrics, log: Log, tr
   return {
     ...ports,
     leaseShard: async () => shards.leased(await ports.leaseShard()),
-    commit: async (shard, issue, hour, elapsedMs) => {
+    commit: async (shard, issue, hour, elapsedMs, discounted) => {
       const committedMs = ports.stopwatch();
-      const { issued, drafted } = await ports.commit(shard, issue, hour, elapsedMs);
+      const { issued, drafted } = await ports.commit(shard, issue, hour, elapsedMs, discounted);
       issuing.observe(committedMs() / 1000);
       invoices.inc(issued);
       drafts.inc(drafted);
