@@ -55,6 +55,9 @@ export type DiscountedInvoices = {
   readonly priceOverrideIds: readonly string[];
 };
 
+/** Of an issued invoice. */
+export type InvoiceUse = DiscountUse & { readonly invoiceId: string };
+
 /** Those that lines were rated by. */
 export const priceOverridesOf = (lines: readonly RatedLine[]): readonly string[] => [
   ...new Set(

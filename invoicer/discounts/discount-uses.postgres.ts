@@ -1,8 +1,7 @@
 /** What discounts of issued invoices go by, and what these used up of them, as PostgreSQL has it. */
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { formatAmount } from '#schemas/money.ts';
-import type { InvoiceUse } from '../invoices/close-period.ts';
-import type { DiscountedInvoices, DiscountFacts } from './discount-facts.ts';
+import type { DiscountedInvoices, DiscountFacts, InvoiceUse } from './discount-facts.ts';
 import { readDiscountFacts } from './read-discount-facts.ts';
 
 /** Where the organization is locked, nobody uses anything up meanwhile. */

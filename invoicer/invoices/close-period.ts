@@ -16,14 +16,18 @@
 
 import type { OrganizationClock } from '#platform/process/clock.ts';
 import type { Shard } from '#schemas/billing-run.ts';
-import type { DiscountUse } from '#schemas/coupon.ts';
 import { newestContentVersion } from '#schemas/invoice/content.ts';
 import type { OneOffItem } from '#schemas/invoice/one-off.ts';
 import type { DraftInvoice, InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
 import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
-import { type DiscountedInvoices, type DiscountFacts, priceOverridesOf } from '../discounts/discount-facts.ts';
+import {
+  type DiscountedInvoices,
+  type DiscountFacts,
+  type InvoiceUse,
+  priceOverridesOf,
+} from '../discounts/discount-facts.ts';
 import type { EngineAnswer, TaxEngine } from '../taxes/tax-engine.ts';
 import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
 import { askTaxEngine, draftKey } from './ask-tax-engine.ts';
@@ -83,9 +87,6 @@ export type ClosedShard = {
   /** The ids of drafts that were to be finalized, and of which no billing period could be rated. */
   readonly unrated: readonly string[];
 };
-
-/** Of an issued invoice. */
-export type InvoiceUse = DiscountUse & { readonly invoiceId: string };
 
 export type ClosedCount = { readonly issued: number; readonly drafted: number };
 

@@ -69,6 +69,8 @@ export type Objects = Readonly<
     | 'customer'
     | 'subscription'
     | 'oneTimeCharge'
+    | 'coupon'
+    | 'discount'
     | 'quote'
     | 'run'
     | 'invoice'
@@ -143,6 +145,14 @@ const makeMigration = async (api: Call): Promise<string> => {
   return id;
 };
 
+export const newCoupon = () => ({
+  code: `coupon-${unique()}`,
+  name: 'Ten off',
+  kind: 'percentage',
+  percentage: '10',
+  duration: 'forever',
+});
+
 export const newOneOffInvoice = (customer_id: string) => ({
   customer_id,
   currency: 'USD',
@@ -189,6 +199,10 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   // What is a part of a subscription from then on, once its month is billed.
   await made(api, `/v1/subscriptions/${subscription.id}/seats`, { change: 1 });
   const charge = await made(api, `/v1/subscriptions/${subscription.id}/charges`, { name: 'A charge', amount: '1.00' });
+  const coupon = await made(api, '/v1/coupons', newCoupon());
+  await made(api, '/v1/promotion-codes', { coupon: coupon.id, code: unique() });
+  const discount = await made(api, `/v1/customers/${customer.id}/discounts`, { coupon: coupon.code });
+  await made(api, `/v1/subscriptions/${subscription.id}/discounts`, { coupon: coupon.code });
   await made(api, '/v1/test-clocks', {});
   const draft = await made(api, '/v1/invoices', newOneOffInvoice(externalId));
   await made(api, '/v1/issuing-entities', { legal_name: 'Example GmbH', number_format: { prefix: 'OBJ-' } });
@@ -203,6 +217,8 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     customer: customer.id,
     subscription: subscription.id,
     oneTimeCharge: charge.id,
+    coupon: coupon.id,
+    discount: discount.id,
     quote: quote.id,
     run: run.id,
     invoice: invoice.id,
