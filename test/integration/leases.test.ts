@@ -185,6 +185,7 @@ describe('a run that is cut in steps', () => {
         () => ({ invoices: [], numbering: [], drafts: [], uses: [], unrated: [] }),
         () => 0,
         () => 0,
+        () => false,
         {
           organizationId: 'org',
           customerIds: [],

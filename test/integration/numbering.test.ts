@@ -84,6 +84,7 @@ it('[I18] have no gap and no twin, whoever is rolled back in between', async () 
       threeInvoices(number, breaks),
       () => 1,
       () => 1,
+      () => false,
       {
         organizationId: 'org',
         customerIds: [],
