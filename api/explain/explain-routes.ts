@@ -52,7 +52,7 @@ const queryJson = (query: LineQuery) => {
 };
 
 const explain = async (db: Db, line: ExplainedLine, { lineEvents }: ExplainPorts) => {
-  const { id, ratedAt, invoice, output, hashes } = line;
+  const { id, ratedAt, invoice, discounts, output, hashes } = line;
   const input = ratingInputToJson(line.input);
   const query = queryOf(db, line);
   const summary = query && (await lineEvents.summary(query));
@@ -62,6 +62,7 @@ const explain = async (db: Db, line: ExplainedLine, { lineEvents }: ExplainPorts
     rated_at: formatInstant(ratedAt),
     invoice_id: invoice?.id ?? null,
     line_position: invoice?.position ?? null,
+    discounts,
     input,
     output,
     hashes: hashes ? { ...hashes, is_as_rated: hashes.input === again.input && hashes.output === again.output } : null,
